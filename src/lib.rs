@@ -1,0 +1,1 @@
+//! Swarmgate: a Kubernetes-style ingress operator for Docker Swarm.

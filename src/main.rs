@@ -1,0 +1,3 @@
+//! The entry point: wiring only, no decisions.
+
+fn main() {}
