@@ -1,1 +1,26 @@
 //! Swarmgate: a Kubernetes-style ingress operator for Docker Swarm.
+//!
+//! The rooms, in the order in which a pass of the operator walks through them:
+//! `docker` observes → [`intent`] says what people asked for → [`translate`] makes the [`route`] table →
+//! [`render`] writes it in an engine's words (in the extension) → [`fleet`] shapes which objects must exist →
+//! [`plan`] compares with the snapshot → [`act`] carries out → [`report`] tells. `ARCHITECTURE.md` has the map,
+//! an invariant per room, and `tests/architecture.rs` holds the import direction.
+
+pub mod act;
+pub mod channel;
+pub mod cli;
+pub mod controller;
+pub mod docker;
+pub mod extension;
+pub mod fleet;
+pub mod intent;
+pub mod plan;
+pub mod proxy;
+pub mod render;
+pub mod report;
+pub mod route;
+pub mod simulator;
+pub mod swarm;
+pub mod telemetry;
+pub mod translate;
+pub mod types;

@@ -1,3 +1,5 @@
 //! The entry point: wiring only, no decisions.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    swarmgate::cli::main()
+}

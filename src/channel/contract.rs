@@ -1,0 +1,47 @@
+//! What the operator promises to the containers it starts: environment variables, files and ports. `fleet` writes them
+//! into service specs, `extension` and `proxy` read them; a change here replaces tasks.
+
+/// The cluster's name (extension and proxy).
+pub const ENV_CLUSTER: &str = "SWARMGATE_CLUSTER";
+/// The task's id, by Swarm's template `{{.Task.ID}}`.
+pub const ENV_TASK: &str = "SWARMGATE_TASK";
+/// The node's host name, by Swarm's template `{{.Node.Hostname}}`.
+pub const ENV_NODE: &str = "SWARMGATE_NODE";
+/// Base URL of the operator's channel (extension).
+pub const ENV_OPERATOR_URL: &str = "SWARMGATE_OPERATOR_URL";
+/// Base URL of the extension (proxy): `http://tasks.NAME:8082`.
+pub const ENV_EXTENSION_URL: &str = "SWARMGATE_EXTENSION_URL";
+/// The file with the channel's token: a mounted Swarm secret.
+pub const ENV_TOKEN_FILE: &str = "SWARMGATE_TOKEN_FILE";
+/// Where the token secret is mounted.
+pub const TOKEN_FILE: &str = "/run/secrets/swarmgate-token";
+/// Where the boot snapshot (a [`super::wire::Bundle`] as JSON) is mounted in the proxy.
+pub const BOOT_FILE: &str = "/etc/swarmgate/boot.json";
+/// The proxy's volume with its last good state.
+pub const STATE_DIR: &str = "/var/lib/swarmgate";
+/// The memory-backed directory of extension and proxy for everything else.
+pub const RUN_DIR: &str = "/run/swarmgate";
+/// The user and group that extension and proxy run as.
+pub const USER: &str = "65532:65532";
+/// The alias of the operator on the control network.
+pub const OPERATOR_ALIAS: &str = "swarmgate-operator";
+/// The operator's channel port, on the control network only.
+pub const OPERATOR_CHANNEL_PORT: u16 = 8081;
+/// The operator's port for people: status, page, metrics.
+pub const OPERATOR_STATUS_PORT: u16 = 8080;
+/// The extension's channel port.
+pub const EXTENSION_PORT: u16 = 8082;
+/// The agent's port on the loopback of its container: `/healthz` answers 200 while the engine serves.
+pub const AGENT_PORT: u16 = 8083;
+/// The name of the control network, unless the operator is told otherwise.
+pub const CONTROL_NETWORK: &str = "swarmgate-control";
+/// Owner label on everything that is created: the operator's instance name.
+pub const LABEL_OWNER: &str = "swarmgate.owner";
+/// Label: the cluster an object belongs to.
+pub const LABEL_CLUSTER: &str = "swarmgate.cluster";
+/// Label: `extension`, `proxy`, `boot`, `live`, `token` or `network`.
+pub const LABEL_ROLE: &str = "swarmgate.role";
+/// Label on a token secret: the SHA-256 of the token, by which the operator recognises its extension after a restart.
+pub const LABEL_TOKEN_DIGEST: &str = "swarmgate.token-sha256";
+/// Label on a service: the fields that the last applied declaration managed, as JSON.
+pub const LABEL_MANAGED: &str = "swarmgate.managed";

@@ -1,0 +1,121 @@
+//! The messages themselves: types only.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::route::RouteTable;
+use crate::types::{ClusterName, Digest};
+
+/// The version of every message; a receiver refuses others with 400.
+pub const WIRE_VERSION: u32 = 1;
+
+/// How the proxies of the cluster get configurations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Delivery {
+    /// They follow the extension.
+    Live,
+    /// A Swarm config object is mounted; the extension must hand the rendered bundle to the operator.
+    Replace,
+}
+
+/// Operator → extension: what the proxies must say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Desired {
+    /// [`WIRE_VERSION`].
+    pub version: u32,
+    /// The digest of `table` and `delivery` together: what `after` names.
+    pub digest: Digest,
+    /// How the proxies get it.
+    pub delivery: Delivery,
+    /// The routes.
+    pub table: RouteTable,
+}
+
+/// A complete engine configuration: extension → proxy, and the content of a boot snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Bundle {
+    /// [`WIRE_VERSION`].
+    pub version: u32,
+    /// The cluster it is for; an agent refuses another cluster's.
+    pub cluster: ClusterName,
+    /// The engine it is for: `nginx`.
+    pub engine: String,
+    /// The digest of `files`: what proxies report as running.
+    pub digest: Digest,
+    /// The route table it was rendered from.
+    pub routes_digest: Digest,
+    /// File name (no directories) to content. For nginx: `nginx.conf`.
+    pub files: BTreeMap<String, String>,
+}
+
+/// Extension → operator: what became of the desired table, and what the proxies run. Sent on every change and as a heartbeat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExtensionReport {
+    /// [`WIRE_VERSION`].
+    pub version: u32,
+    /// The cluster.
+    pub cluster: ClusterName,
+    /// The extension's task id.
+    pub task: String,
+    /// The engine's own version line: `nginx/1.31.3`.
+    pub engine_version: String,
+    /// The newest configuration that the engine accepted.
+    pub accepted: Option<Accepted>,
+    /// The newest table that the engine refused, if it is newer than `accepted`.
+    pub refused: Option<Refusal>,
+    /// The boot snapshot that belongs to `accepted`: names instead of addresses.
+    pub boot: Option<Bundle>,
+    /// With [`Delivery::Replace`]: the bundle to mount. Absent otherwise.
+    pub live: Option<Bundle>,
+    /// The proxies that follow this extension.
+    pub proxies: Vec<ProxyReport>,
+}
+
+/// An accepted configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Accepted {
+    /// The [`Desired::digest`] it was rendered from.
+    pub desired_digest: Digest,
+    /// The [`Bundle::digest`].
+    pub config_digest: Digest,
+}
+
+/// A refused configuration, with the engine's words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Refusal {
+    /// What was refused: a [`Desired::digest`] (extension) or a [`Bundle::digest`] (proxy).
+    pub digest: Digest,
+    /// The engine's own words, at most 4 KiB.
+    pub words: String,
+}
+
+/// Proxy → extension (and on to the operator): what a proxy task runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProxyReport {
+    /// [`WIRE_VERSION`].
+    pub version: u32,
+    /// The proxy's task id (`{{.Task.ID}}`).
+    pub task: String,
+    /// Its node's host name (`{{.Node.Hostname}}`).
+    pub node: String,
+    /// The [`Bundle::digest`] in force; absent before the engine runs.
+    pub running: Option<Digest>,
+    /// Where the running configuration came from: `live`, `boot` or `volume`.
+    pub source: Option<String>,
+    /// What it refused last, if nothing newer was accepted since.
+    pub rejected: Option<Refusal>,
+    /// Reloads since the agent started.
+    pub reloads: u64,
+    /// When this was said, by the extension's clock; set by the extension when it receives the report.
+    #[serde(default)]
+    pub seen_at: Option<jiff::Timestamp>,
+}

@@ -1,0 +1,52 @@
+//! The command line: what was typed becomes checked arguments, then a call into the rooms. No decisions of its own.
+
+mod extension;
+mod operator;
+mod plan;
+mod proxy;
+mod schema;
+mod status;
+mod validate;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Swarmgate: an ingress operator for Docker Swarm.
+#[derive(Debug, Parser)]
+#[command(name = "swarmgate", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the operator: observe, plan and act on a Swarm until told to stop
+    Operator(operator::Args),
+    /// Run the extension of a cluster: render and test configurations (started by the operator)
+    Extension(extension::Args),
+    /// Run the agent of a proxy container (started by the operator)
+    Proxy(proxy::Args),
+    /// Check ServiceCluster documents and print every mistake
+    Validate(validate::Args),
+    /// Print the JSON Schema of a document or message
+    Schema(schema::Args),
+    /// Show what is true, what is not yet true, and why
+    Status(status::Args),
+    /// Print what the next pass would do; change nothing
+    Plan(plan::Args),
+}
+
+/// Runs the program and gives its exit code: 0 done, 1 failed, 2 wrong usage.
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Operator(args) => operator::run(args),
+        Command::Extension(args) => extension::run(args),
+        Command::Proxy(args) => proxy::run(args),
+        Command::Validate(args) => validate::run(args),
+        Command::Schema(args) => schema::run(args),
+        Command::Status(args) => status::run(args),
+        Command::Plan(args) => plan::run(args),
+    }
+}

@@ -1,0 +1,12 @@
+//! `swarmgate schema`.
+
+use std::process::ExitCode;
+
+/// Arguments of `swarmgate schema`.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs it.
+pub fn run(_args: Args) -> ExitCode {
+    ExitCode::FAILURE
+}

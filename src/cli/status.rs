@@ -1,0 +1,12 @@
+//! `swarmgate status`.
+
+use std::process::ExitCode;
+
+/// Arguments of `swarmgate status`.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs it.
+pub fn run(_args: Args) -> ExitCode {
+    ExitCode::FAILURE
+}

@@ -1,0 +1,1 @@
+//! The real Swarm: the bollard adapter of the port. The only room that names bollard.

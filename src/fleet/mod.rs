@@ -1,0 +1,1 @@
+//! The second representation: which services, configs, secrets and networks must exist. Pure; knows no engine syntax.

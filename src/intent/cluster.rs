@@ -1,0 +1,107 @@
+//! A service cluster as it is meant: the checked form of the document, with defaults that need no Swarm knowledge
+//! resolved. `Option` still means "not managed". Only the document reader makes it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::cluster_spec::{Engine, FailureAction, Mode, Publish, Rollout, UpdateOrder};
+use crate::route::EngineSettings;
+use crate::types::{ClusterName, NetworkName, ServiceName};
+
+/// One service cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// Its name.
+    pub name: ClusterName,
+    /// The label value it publishes; `None`: services without the label (or with an empty one).
+    pub service_cluster: Option<String>,
+    /// The proxy engine.
+    pub engine: Engine,
+    /// The closed list of networks, if there is one; sorted, without duplicates.
+    pub networks: Option<Vec<NetworkName>>,
+    /// The extension service.
+    pub extension: Workload,
+    /// The proxy service.
+    pub proxy: Proxy,
+    /// Engine options, defaults filled in.
+    pub settings: EngineSettings,
+}
+
+/// What extension and proxy services have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workload {
+    /// The Swarm service's name, default resolved.
+    pub service_name: ServiceName,
+    /// The image.
+    pub image: String,
+    /// Further arguments.
+    pub args: Option<Vec<String>>,
+    /// Further environment.
+    pub env: Option<BTreeMap<String, String>>,
+    /// Placement constraints in Swarm's form (`key==value`), in the order written.
+    pub constraints: Option<Vec<String>>,
+    /// Node labels to spread over (`node.labels.rack`), in order.
+    pub placement_preferences: Option<Vec<String>>,
+    /// Service labels; none begins with `swarmgate.`.
+    pub labels: Option<BTreeMap<String, String>>,
+    /// Container labels.
+    pub container_labels: Option<BTreeMap<String, String>>,
+    /// Limits and reservations.
+    pub resources: Option<Resources>,
+}
+
+/// The proxy service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proxy {
+    /// What both services have.
+    pub workload: Workload,
+    /// Replicated or global.
+    pub mode: Mode,
+    /// Replicas, if stated; never with `Mode::Global`.
+    pub replicas: Option<u64>,
+    /// Published ports, default resolved (routing mesh, 80 and 443).
+    pub publish: Publish,
+    /// Stop signal, if stated.
+    pub stop_signal: Option<String>,
+    /// Stop grace period, if stated.
+    pub stop_grace_period: Option<Duration>,
+    /// How Swarm replaces tasks.
+    pub update: UpdatePolicy,
+    /// How configurations reach the proxies, default resolved.
+    pub rollout: Rollout,
+    /// Where a stock image wants its configuration (`rollout: replace`).
+    pub config_path: String,
+}
+
+/// How Swarm replaces tasks; `None` = not stated.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UpdatePolicy {
+    /// Tasks at once.
+    pub parallelism: Option<u64>,
+    /// Pause between two.
+    pub delay: Option<Duration>,
+    /// Which comes first.
+    pub order: Option<UpdateOrder>,
+    /// What follows a failed task.
+    pub failure_action: Option<FailureAction>,
+    /// For how long a new task is watched.
+    pub monitor: Option<Duration>,
+}
+
+/// Limits and reservations in Swarm's units.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Resources {
+    /// Limits.
+    pub limits: Amounts,
+    /// Reservations.
+    pub reservations: Amounts,
+}
+
+/// Processor time and memory; `None` = none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Amounts {
+    /// Billionths of a processor.
+    pub nano_cpus: Option<i64>,
+    /// Bytes.
+    pub memory_bytes: Option<i64>,
+}

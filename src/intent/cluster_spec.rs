@@ -1,0 +1,346 @@
+//! The ServiceCluster document as it is written: serde reads it, schemars describes it. Field docs are what users see in
+//! the schema. A field that is left out is not managed (DESIGN section 2), so absence is kept apart from a default.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::types::{ClusterName, NetworkName, Port, ServiceName};
+
+/// The only version of the document there is.
+pub const API_VERSION: &str = "swarmgate/v1";
+/// The only kind of document there is.
+pub const KIND: &str = "ServiceCluster";
+
+/// A fleet of proxies that publishes the services of one label value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServiceCluster {
+    /// Always `swarmgate/v1`.
+    pub api_version: ApiVersion,
+    /// Always `ServiceCluster`.
+    pub kind: Kind,
+    /// The document's name and free annotations.
+    pub metadata: Metadata,
+    /// What must exist.
+    pub spec: ClusterSpec,
+}
+
+/// The version of the document's form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ApiVersion {
+    /// The only one.
+    #[serde(rename = "swarmgate/v1")]
+    V1,
+}
+
+/// The kind of the document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Kind {
+    /// The only one.
+    ServiceCluster,
+}
+
+/// Name and annotations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Metadata {
+    /// The cluster's name, unique among all documents of this operator.
+    pub name: ClusterName,
+    /// Free text for people and tools; Swarmgate does not read it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// What must exist.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClusterSpec {
+    /// The value of the label `com.docker.lb.service_cluster` that this cluster publishes. Absent: it publishes the
+    /// services without that label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_cluster: Option<String>,
+    /// The proxy engine.
+    pub engine: Engine,
+    /// The only networks that the proxies are attached to, all from the start. Absent: the networks of the routes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub networks: Option<Vec<NetworkName>>,
+    /// The service that renders and tests configurations.
+    pub extension: ExtensionSpec,
+    /// The service that carries the traffic.
+    pub proxy: ProxySpec,
+    /// Options of the engine.
+    #[serde(default, skip_serializing_if = "Settings::is_default")]
+    pub settings: Settings,
+}
+
+/// The proxy engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// nginx, 1.27.4 or newer for `rollout: live`.
+    Nginx,
+}
+
+/// What extension and proxy services have in common. Flattened into both.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkloadSpec {
+    /// The Swarm service's name. Default: `swarmgate-extension-NAME`, `swarmgate-proxy-NAME`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_name: Option<ServiceName>,
+    /// The image.
+    pub image: String,
+    /// Arguments after the image's own entry point and Swarmgate's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub args: Option<Vec<String>>,
+    /// Environment variables (`NAME: value`), beside Swarmgate's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env: Option<BTreeMap<String, String>>,
+    /// Placement constraints: `node.role==worker`, `node.labels.zone!=a`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub constraints: Option<Vec<String>>,
+    /// Placement preferences: node labels to spread over, `node.labels.rack` or `spread=node.labels.rack`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placement_preferences: Option<Vec<String>>,
+    /// Service labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<BTreeMap<String, String>>,
+    /// Container labels. A change replaces the tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container_labels: Option<BTreeMap<String, String>>,
+    /// Limits and reservations. A change replaces the tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
+}
+
+/// The service that renders and tests configurations. One replica; it carries no traffic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExtensionSpec {
+    /// What both services have.
+    #[serde(flatten)]
+    pub workload: WorkloadSpec,
+}
+
+/// The service that carries the traffic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProxySpec {
+    /// What both services have.
+    #[serde(flatten)]
+    pub workload: WorkloadSpec,
+    /// `replicated` (default) or `global`: one task on every node that fits the constraints. Excludes `replicas`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// How many tasks. Absent: 2 at creation, then as somebody scales it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<u32>,
+    /// The published ports. Absent: port 80 and 443 of the routing mesh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publish: Option<Publish>,
+    /// The signal that ends a proxy: `SIGTERM`, `SIGQUIT` or another; the agent drains on both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_signal: Option<String>,
+    /// How long a proxy may finish open requests when it is stopped: `10s`, `2m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_grace_period: Option<String>,
+    /// How Swarm replaces proxy tasks when that cannot be avoided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<UpdatePolicy>,
+    /// `live` (default): running proxies take new configurations without being replaced. `replace`: the configuration
+    /// is a Swarm config object and every change replaces the tasks; works with any stock image of the engine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
+    /// Where a stock image wants its configuration, with `rollout: replace`. Default: `/etc/nginx/nginx.conf`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_path: Option<String>,
+}
+
+/// How many tasks a service has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// `replicas` of them.
+    Replicated,
+    /// One on every fitting node.
+    Global,
+}
+
+/// How new configurations reach the proxies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Rollout {
+    /// From inside, without replacing tasks.
+    Live,
+    /// By replacing tasks.
+    Replace,
+}
+
+/// The published ports of the proxies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Publish {
+    /// `ingress`: Swarm's routing mesh, on every node. `host`: on the nodes of the proxies only; clients' addresses are kept.
+    pub mode: PublishMode,
+    /// Plain HTTP.
+    pub http: PortMapping,
+    /// TLS. Absent: not published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub https: Option<PortMapping>,
+}
+
+/// Where ports are bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PublishMode {
+    /// Swarm's routing mesh.
+    Ingress,
+    /// The nodes of the tasks.
+    Host,
+}
+
+/// One published port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PortMapping {
+    /// The port outside.
+    pub published: Port,
+    /// The port inside the proxy container.
+    pub target: Port,
+}
+
+/// How Swarm replaces tasks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UpdatePolicy {
+    /// How many tasks at once. Default: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parallelism: Option<u32>,
+    /// The pause between two: `0s`, `10s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay: Option<String>,
+    /// Default: `start-first` in ingress mode, `stop-first` in host mode (a fixed host port cannot start first).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<UpdateOrder>,
+    /// What follows a failed task. Default: `rollback`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_action: Option<FailureAction>,
+    /// For how long a new task is watched: `5s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitor: Option<String>,
+}
+
+/// Which comes first when a task is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum UpdateOrder {
+    /// The new one starts, then the old one stops.
+    StartFirst,
+    /// The old one stops, then the new one starts.
+    StopFirst,
+}
+
+/// What follows a failed task of a rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FailureAction {
+    /// Stop where it is.
+    Pause,
+    /// Go on.
+    Continue,
+    /// Back to the version before.
+    Rollback,
+}
+
+/// Limits and reservations of each task.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Resources {
+    /// The most it may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<ResourceAmounts>,
+    /// What the scheduler keeps free for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reservations: Option<ResourceAmounts>,
+}
+
+/// Processor time and memory.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ResourceAmounts {
+    /// Processors: `"0.5"`, `"2"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<String>,
+    /// Memory: `64M`, `1G`, or bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<String>,
+}
+
+/// Options of the engine, in the units of the field's name or with a unit in the value (`32m`, `75s`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Settings {
+    /// Worker processes: a number, 0 = one per processor. Default: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker_processes: Option<u16>,
+    /// Connections that one worker holds at most. Default: 4096.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<u32>,
+    /// Open files that one worker may have. Default: 65535.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_files: Option<u32>,
+    /// How long connecting to an endpoint may take. Default: `5s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect_timeout: Option<String>,
+    /// How long sending to either side may stall. Default: `600s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send_timeout: Option<String>,
+    /// How long an endpoint may stay silent. Default: `600s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_timeout: Option<String>,
+    /// How long an idle client connection is kept. Default: `75s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keepalive_timeout: Option<String>,
+    /// For how long a reload or stop keeps idle client connections open for one more request. Default: `5s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keepalive_min_timeout: Option<String>,
+    /// For how long old workers finish open requests after a reload; `0s` = without limit. Default: `600s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker_shutdown_timeout: Option<String>,
+    /// The largest request body; `0` = without limit. Default: `1m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_max_body_size: Option<String>,
+    /// The memory for a request body before it goes to a file. Default: `8k`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_body_buffer_size: Option<String>,
+    /// The memory for a small request header. Default: `1k`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_header_buffer_size: Option<String>,
+    /// Number and size of large header buffers: `4 8k`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub large_client_header_buffers: Option<String>,
+    /// How long a client may stall while it sends its body. Default: `60s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_body_timeout: Option<String>,
+    /// Whether header names with underscores are passed on. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub underscores_in_headers: Option<bool>,
+    /// Whether the `x-…` information headers are left out of answers. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hide_info_headers: Option<bool>,
+    /// Whether requests are logged to standard output. Default: true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_log: Option<bool>,
+    /// Shared memory per pool. Default: `64k`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream_zone_size: Option<String>,
+}
+
+impl Settings {
+    /// Whether nothing is stated.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}

@@ -1,0 +1,1 @@
+//! Route table to engine configuration. The only room with proxy syntax. Pure.

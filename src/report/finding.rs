@@ -1,0 +1,142 @@
+//! Findings: what somebody wrote that has another effect than they may think, where, and what to do about it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How bad a finding is for the one who wrote the value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Something does not work as declared: a route, a document or an object is left out.
+    Error,
+    /// It works, but probably not as meant.
+    Warning,
+    /// Worth knowing.
+    Info,
+}
+
+/// What a finding is about. Serialised flat: exactly one kind and its name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase", tag = "kind", content = "name")]
+pub enum Subject {
+    /// A Swarm service, by name.
+    Service(String),
+    /// A spec file and, where known, line: `clusters.yaml:12`.
+    Document(String),
+    /// A service cluster, by name.
+    Cluster(String),
+    /// A network, config, secret or node, by name.
+    Object(String),
+}
+
+/// The stable code of a kind of finding, in the form that status, logs and metrics show (`InvalidLabelValue`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum FindingCode {
+    // --- documents
+    /// A document cannot be read at all (syntax, encoding, file).
+    UnreadableDocument,
+    /// A field that does not exist.
+    UnknownField,
+    /// A value of the wrong type or outside its range.
+    InvalidValue,
+    /// Fields that exclude or need each other.
+    ImpossibleCombination,
+    /// Two documents claim the same name, label value, service name or port.
+    DuplicateDeclaration,
+    /// A constraint with a single `=` was understood as `==`.
+    SingleEqualsConstraint,
+    // --- labels
+    /// A label value that does not fit its grammar; what it would have asked for is left out.
+    InvalidLabelValue,
+    /// `com.docker.lb.*` with a name that does not exist (probably misspelt).
+    UnknownLabel,
+    /// A label that is understood and has no effect yet.
+    LabelWithoutEffect,
+    /// A label that a published service needs is missing (`port`, or `hosts` without `default_backend`).
+    MissingLabel,
+    /// `service_cluster` names a cluster that no document declares.
+    UnknownServiceCluster,
+    /// The label `network` names no network of the service.
+    NetworkNotFound,
+    /// Several networks fit and no label chooses one.
+    AmbiguousNetwork,
+    /// The service shares no network with the proxies (`networks` is a closed list), or has none at all.
+    UnreachableNetwork,
+    /// Services that share a route disagree about a setting; the oldest one's counts.
+    ConflictingSetting,
+    /// More than one service wants to be the default backend; the oldest one is.
+    SecondDefaultBackend,
+    /// `backend_mode=vip` on a service without a virtual IP; its tasks are used.
+    NoVirtualIp,
+    // --- runtime
+    /// A route has no running endpoint and answers 503.
+    NoEndpoints,
+    /// The engine refused the rendered configuration; the last good one stays in force.
+    EngineRefused,
+    /// A service, config, secret or network of the needed name exists and is not ours.
+    NameTaken,
+    /// Swarm paused or rolled back a rollout.
+    RolloutFailed,
+    /// Somebody changed one of our objects by hand; it is put back.
+    Drift,
+    /// A single replica updated stop-first: requests fail while it is replaced.
+    UpdateGap,
+    /// The event stream is silent or broken; polling carries on.
+    EventsLost,
+}
+
+impl FindingCode {
+    /// The code as status, logs and metrics show it.
+    pub fn as_str(self) -> String {
+        format!("{self:?}")
+    }
+}
+
+/// One finding: who wrote what where, what follows, and the remedy.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The stable code.
+    pub code: FindingCode,
+    /// What it is about.
+    pub subject: Subject,
+    /// The label key or document path (`spec.proxy.replicas`) concerned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// The value found, shortened to 120 characters, control characters escaped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// What is wrong and what follows from it, one sentence.
+    pub message: String,
+    /// What to do about it, one sentence.
+    pub remedy: String,
+}
+
+impl Finding {
+    /// A finding without field and value.
+    pub fn new(severity: Severity, code: FindingCode, subject: Subject, message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { severity, code, subject, field: None, value: None, message: message.into(), remedy: remedy.into() }
+    }
+
+    /// Names the field and the value found, made safe to show.
+    #[must_use]
+    pub fn at(mut self, field: impl Into<String>, value: &str) -> Self {
+        self.field = Some(field.into());
+        self.value = Some(shorten(value));
+        self
+    }
+}
+
+/// Longer values are cut when shown: a label can hold megabytes.
+const VALUE_CHARS_MAX: usize = 120;
+
+fn shorten(value: &str) -> String {
+    let escaped: String =
+        value.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect();
+    if escaped.chars().count() <= VALUE_CHARS_MAX {
+        return escaped;
+    }
+    escaped.chars().take(VALUE_CHARS_MAX).chain("…".chars()).collect()
+}

@@ -1,0 +1,15 @@
+//! Words for telling: findings, conditions, what is waited for, the status report. One type feeds the HTTP endpoint, the
+//! command line, the logs and the metrics. Imports only `types`; decides nothing.
+
+mod condition;
+mod finding;
+mod status;
+mod waiting;
+
+pub use condition::{Condition, ConditionStatus, condition_types, reasons};
+pub use finding::{Finding, FindingCode, Severity, Subject};
+pub use status::{
+    ClusterStatus, EndpointReport, EndpointState, FindingCount, OperatorStatus, Phase, ProxyTaskReport, RolloutReport, RouteReport,
+    RouteState, ServiceReport, StatusReport,
+};
+pub use waiting::WaitingOn;

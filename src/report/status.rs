@@ -1,0 +1,202 @@
+//! The status report: what is true, what is not yet true, and why.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Condition, Finding, FindingCode, Severity, WaitingOn};
+use crate::types::Digest;
+
+/// Everything the operator has to say. The answer of `GET /status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusReport {
+    /// Always `swarmgate/v1`.
+    pub api_version: String,
+    /// When this report was made.
+    pub generated_at: jiff::Timestamp,
+    /// The operator itself.
+    pub operator: OperatorStatus,
+    /// Per service cluster, by name.
+    pub clusters: BTreeMap<String, ClusterStatus>,
+    /// Findings that belong to no cluster (documents, services of unknown clusters).
+    pub findings: Vec<Finding>,
+}
+
+/// The operator's own health.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OperatorStatus {
+    /// Its version.
+    pub version: String,
+    /// The instance name on its owner labels.
+    pub instance: String,
+    /// When the Swarm was last read completely; absent before the first time.
+    pub last_snapshot_at: Option<jiff::Timestamp>,
+    /// Why the newest attempt to read the Swarm failed, if it did.
+    pub snapshot_error: Option<String>,
+    /// Whether the event stream is believed alive.
+    pub events_alive: bool,
+    /// Writes to the Swarm since the operator started.
+    pub writes_total: u64,
+}
+
+/// How a cluster is, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Phase {
+    /// Nothing is known yet.
+    Pending,
+    /// Changes are being carried out or waited for.
+    Progressing,
+    /// All conditions hold.
+    Ready,
+    /// Something needs a person, or fails again and again; traffic goes on with the last good state.
+    Degraded,
+    /// The cluster left the declaration and is being removed.
+    Removing,
+}
+
+/// One service cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterStatus {
+    /// Counts versions of the declaration that this operator has seen, from 1.
+    pub generation: u64,
+    /// The newest of them that a pass has completed for.
+    pub observed_generation: u64,
+    /// In one word.
+    pub phase: Phase,
+    /// Always one of each of [`super::condition_types`].
+    pub conditions: Vec<Condition>,
+    /// The digest of the newest route table.
+    pub routes_digest: Option<Digest>,
+    /// The digest of the newest configuration that the engine accepted in the extension.
+    pub config_digest: Option<Digest>,
+    /// Every route, by host then path.
+    pub routes: Vec<RouteReport>,
+    /// Every proxy task.
+    pub proxies: Vec<ProxyTaskReport>,
+    /// Rollouts of our services.
+    pub rollouts: Vec<RolloutReport>,
+    /// What each held-back step waits for.
+    pub waiting: Vec<WaitingOn>,
+    /// The last error of this cluster's pass, if it failed.
+    pub error: Option<String>,
+    /// When the next pass is due because of an error; absent when nothing failed.
+    pub next_retry_at: Option<jiff::Timestamp>,
+    /// Findings that belong to this cluster.
+    pub findings: Vec<Finding>,
+}
+
+/// Whether a route is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RouteState {
+    /// It has endpoints and every proxy has it.
+    Served,
+    /// It has endpoints, and some proxies do not have it yet.
+    Pending,
+    /// It has no endpoint: 503.
+    NoEndpoints,
+}
+
+/// One route: a host and a path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteReport {
+    /// The host, or `(default)` for the default backend.
+    pub host: String,
+    /// The path.
+    pub path: String,
+    /// Whether it is served.
+    pub state: RouteState,
+    /// Why not, when it is not.
+    pub reason: Option<String>,
+    /// The services behind it, oldest first.
+    pub services: Vec<ServiceReport>,
+}
+
+/// One service behind a route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceReport {
+    /// The service's name.
+    pub service: String,
+    /// Its endpoints, those that get requests and those that do not.
+    pub endpoints: Vec<EndpointReport>,
+}
+
+/// Whether an endpoint gets requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum EndpointState {
+    /// It gets requests.
+    Active,
+    /// It does not; `reason` says why.
+    Excluded,
+}
+
+/// One endpoint, active or excluded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EndpointReport {
+    /// `address:port`, or empty when it has no address.
+    pub address: String,
+    /// The task's id, or `vip`.
+    pub task: String,
+    /// The node's host name, when known.
+    pub node: Option<String>,
+    /// Whether it gets requests.
+    pub state: EndpointState,
+    /// Why not.
+    pub reason: Option<String>,
+}
+
+/// One proxy task as the operator and the extension see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProxyTaskReport {
+    /// The task's id.
+    pub task: String,
+    /// The node's host name.
+    pub node: String,
+    /// Swarm's word for its state, with its explanation.
+    pub state: String,
+    /// The configuration digest that it says it runs; absent when it was not heard of.
+    pub running_digest: Option<Digest>,
+    /// Whether that is the newest accepted one.
+    pub up_to_date: bool,
+    /// Reloads since the agent started.
+    pub reloads: Option<u64>,
+    /// What it refused last and why.
+    pub rejected: Option<String>,
+    /// When it was last heard of.
+    pub seen_at: Option<jiff::Timestamp>,
+}
+
+/// A rollout of one of our services.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutReport {
+    /// The service.
+    pub service: String,
+    /// Swarm's word for the state of its last update, or `none`.
+    pub state: String,
+    /// Swarm's message.
+    pub message: String,
+    /// Tasks running.
+    pub running: u64,
+    /// Tasks wanted.
+    pub desired: u64,
+}
+
+/// How many findings there are of one code: what the metrics show.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FindingCount {
+    /// The code.
+    pub code: FindingCode,
+    /// How bad.
+    pub severity: Severity,
+    /// How many.
+    pub count: u64,
+}

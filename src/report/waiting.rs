@@ -1,0 +1,60 @@
+//! What a held-back step waits for: a value, so that status, command line and logs say the same.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What a step waits for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", tag = "on")]
+pub enum WaitingOn {
+    /// The extension has not rendered a first configuration yet, so the proxy service has no boot snapshot.
+    Extension {
+        /// The step held back.
+        step: String,
+    },
+    /// A rollout of this service is under way; one change at a time.
+    Rollout {
+        /// The service that is being rolled out.
+        service: String,
+        /// Swarm's word for its state, and how far it is.
+        detail: String,
+    },
+    /// Swarm paused or rolled back; tried again at the time given, or when the declaration or the nodes change.
+    FailedRollout {
+        /// The service concerned.
+        service: String,
+        /// Swarm's own words.
+        detail: String,
+        /// When it is tried again.
+        retry_at: Option<jiff::Timestamp>,
+    },
+    /// Tasks of this service are not running yet.
+    Tasks {
+        /// The service concerned.
+        service: String,
+        /// How many run of how many, and Swarm's explanation of the others.
+        detail: String,
+    },
+    /// A foreign object holds the name.
+    ForeignObject {
+        /// `service`, `config`, `secret` or `network`, and its name.
+        object: String,
+    },
+    /// An object cannot be removed yet because something uses it.
+    InUse {
+        /// The object.
+        object: String,
+        /// Who uses it.
+        by: String,
+    },
+    /// A network that the cluster declares does not exist.
+    MissingNetwork {
+        /// The network's name.
+        network: String,
+    },
+    /// Proxies that do not run the newest configuration yet.
+    Proxies {
+        /// How many of how many.
+        detail: String,
+    },
+}

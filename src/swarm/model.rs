@@ -1,0 +1,225 @@
+//! The snapshot: one complete look at the Swarm, as typed values over API-shaped JSON.
+//! Reading is tolerant: an odd foreign object never spoils the others; only a missing id is an error.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::types::{ConfigId, NetworkId, NodeId, SecretId, ServiceId, TaskId};
+
+/// The answers of the API as they came, in one complete look. Can be written to a file and read again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RawSnapshot {
+    /// When the look was complete.
+    pub taken_at: Timestamp,
+    /// `GET /services`.
+    pub services: Vec<Value>,
+    /// `GET /tasks`, desired state running.
+    pub tasks: Vec<Value>,
+    /// `GET /nodes`.
+    pub nodes: Vec<Value>,
+    /// `GET /networks`, Swarm scope.
+    pub networks: Vec<Value>,
+    /// `GET /configs` with an owner label.
+    pub configs: Vec<Value>,
+    /// `GET /secrets`, metadata only.
+    pub secrets: Vec<Value>,
+}
+
+/// One complete look at the Swarm.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    /// When the look was complete.
+    pub taken_at: Timestamp,
+    /// All services, ours and others'.
+    pub services: BTreeMap<ServiceId, Service>,
+    /// All tasks whose desired state is running.
+    pub tasks: BTreeMap<TaskId, Task>,
+    /// All nodes.
+    pub nodes: BTreeMap<NodeId, Node>,
+    /// All networks of Swarm scope.
+    pub networks: BTreeMap<NetworkId, Network>,
+    /// Config objects with an owner label.
+    pub configs: BTreeMap<ConfigId, Config>,
+    /// Metadata of all secrets.
+    pub secrets: BTreeMap<SecretId, Secret>,
+}
+
+/// An answer that cannot be part of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("reading the {kind} list: {message}")]
+pub struct SnapshotError {
+    /// Which list.
+    pub kind: &'static str,
+    /// What was wrong with it.
+    pub message: String,
+}
+
+/// A service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Service {
+    /// Its id.
+    pub id: ServiceId,
+    /// Its name.
+    pub name: String,
+    /// The version that an update must carry.
+    pub version: u64,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// Service labels (`Spec.Labels`).
+    pub labels: BTreeMap<String, String>,
+    /// The whole spec, API-shaped.
+    pub spec: Value,
+    /// The spec before the last update, if Swarm keeps one.
+    pub previous_spec: Option<Value>,
+    /// Ids (or names, on very old services) of the networks in `TaskTemplate.Networks`, in order; the deprecated `Spec.Networks` if that is absent.
+    pub networks: Vec<NetworkId>,
+    /// `true` unless `EndpointSpec.Mode` is `dnsrr`.
+    pub vip_mode: bool,
+    /// Virtual IPs, by network.
+    pub virtual_ips: Vec<VirtualIp>,
+    /// Published ports (`Endpoint.Ports`, else `EndpointSpec.Ports`).
+    pub ports: Vec<PublishedPort>,
+    /// Replicas wanted; absent in global mode.
+    pub replicas: Option<u64>,
+    /// The state of the last update, if any.
+    pub update_status: Option<UpdateStatus>,
+}
+
+/// A virtual IP of a service on one network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VirtualIp {
+    /// The network.
+    pub network: NetworkId,
+    /// The address.
+    pub address: IpAddr,
+}
+
+/// A published port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishedPort {
+    /// `tcp`, `udp` or `sctp`.
+    pub protocol: String,
+    /// The port in the container.
+    pub target: u16,
+    /// The port outside; 0 = Swarm chooses.
+    pub published: u16,
+    /// Whether it is bound on the task's node (`host`) instead of the routing mesh.
+    pub host_mode: bool,
+}
+
+/// A mount (named here for readers of specs).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// `volume`, `bind` or `tmpfs`.
+    pub kind: String,
+    /// Where in the container.
+    pub target: String,
+}
+
+/// The state of a service's last update.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpdateStatus {
+    /// `updating`, `paused`, `completed`, `rollback_started`, `rollback_paused`, `rollback_completed`.
+    pub state: String,
+    /// Swarm's words.
+    pub message: String,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub completed_at: Option<Timestamp>,
+}
+
+/// A task whose desired state is running.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Task {
+    /// Its id.
+    pub id: TaskId,
+    /// Its service.
+    pub service: ServiceId,
+    /// Its node, once it has one.
+    pub node: Option<NodeId>,
+    /// Swarm's word for its state (`new`, `pending`, ..., `starting`, `running`, ...).
+    pub state: String,
+    /// Swarm's words about the state.
+    pub message: String,
+    /// Swarm's explanation of what holds it back.
+    pub error: String,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When its state last changed.
+    pub state_since: Option<Timestamp>,
+    /// Addresses by network, without Swarm's routing-mesh network.
+    pub addresses: Vec<(NetworkId, IpNet)>,
+    /// Ports bound on its node (`Status.PortStatus`), IPv4/IPv6 duplicates folded.
+    pub host_ports: Vec<PublishedPort>,
+    /// The task's spec, API-shaped (which images, configs and networks it runs with).
+    pub spec: Value,
+}
+
+/// A node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Its id.
+    pub id: NodeId,
+    /// Its host name.
+    pub hostname: String,
+    /// `ready`, `down`, ...
+    pub state: String,
+    /// `active`, `pause`, `drain`.
+    pub availability: String,
+    /// Whether it is a manager.
+    pub manager: bool,
+    /// Node labels.
+    pub labels: BTreeMap<String, String>,
+    /// The address others reach it at: the host part of the manager's address, else `Status.Addr` unless unspecified or loopback.
+    pub address: Option<IpAddr>,
+}
+
+/// A network of Swarm scope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// Its id.
+    pub id: NetworkId,
+    /// Its name.
+    pub name: String,
+    /// `overlay`, ...
+    pub driver: String,
+    /// Whether it is Swarm's routing-mesh network.
+    pub routing_mesh: bool,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// One of our config objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Its id.
+    pub id: ConfigId,
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// Its content.
+    pub data: Vec<u8>,
+}
+
+/// Metadata of a secret; its content is never readable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secret {
+    /// Its id.
+    pub id: SecretId,
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// When it was created.
+    pub created_at: Timestamp,
+}

@@ -1,0 +1,1 @@
+//! Everything that goes out: logs, metrics (each name once), HTTP endpoints.

@@ -1,0 +1,55 @@
+//! Host names as routes use them: exact, or a wildcard of exactly one left-most label.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Refused, checked_string};
+
+/// What a route answers for: `app.example.org` or `*.example.org`. Always lower case, at most 253 bytes, each label
+/// 1 to 63 of letters, digits, `-` and `_` (Docker service names carry underscores), not starting or ending in `-`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct HostPattern(String);
+checked_string!(HostPattern);
+
+impl HostPattern {
+    /// Reads a host name in any case; a trailing dot (the root) is dropped.
+    pub fn parse(value: &str) -> Result<Self, Refused> {
+        let name = value.strip_suffix('.').unwrap_or(value).to_ascii_lowercase();
+        if name.is_empty() {
+            return Err(Refused("a host name is not empty".to_owned()));
+        }
+        if name.len() > 253 {
+            return Err(Refused(format!("a host name has at most 253 bytes, this has {}", name.len())));
+        }
+        let labels = name.strip_prefix("*.").unwrap_or(&name);
+        labels.split('.').try_for_each(check_label)?;
+        Ok(Self(name))
+    }
+
+    /// Whether this is a wildcard (`*.example.org`).
+    pub fn is_wildcard(&self) -> bool {
+        self.0.starts_with("*.")
+    }
+}
+
+fn check_label(label: &str) -> Result<(), Refused> {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+    if label.is_empty() {
+        return Err(Refused("a host name has no empty part between its dots".to_owned()));
+    }
+    if label.len() > 63 {
+        return Err(Refused(format!("a part of a host name has at most 63 bytes, this has {}", label.len())));
+    }
+    if !label.bytes().all(allowed) {
+        return Err(Refused(
+            "a host name consists of letters, digits, '-', '_' and dots, without scheme, port or path; a wildcard is '*.' in front"
+                .to_owned(),
+        ));
+    }
+    if label.starts_with('-') || label.ends_with('-') {
+        return Err(Refused("a part of a host name does not begin or end with '-'".to_owned()));
+    }
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! Checked values: strings and numbers that can only be built valid, so that nobody re-checks them later.
+//! A leaf: imports no other room, does no I/O.
+
+mod digest;
+mod host;
+mod names;
+mod path;
+mod port;
+
+pub use digest::Digest;
+pub use host::HostPattern;
+pub use names::{ClusterName, ConfigId, NetworkId, NetworkName, NodeId, SecretId, ServiceId, ServiceName, TaskId};
+pub use path::ContextPath;
+pub use port::Port;
+
+/// Why a value was refused: what it must look like. The caller adds where it stood and what was found.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(pub String);
+
+/// Gives a checked string type its serde, schema, display and ordering, all through its one constructor `parse`.
+macro_rules! checked_string {
+    ($name:ident) => {
+        impl $name {
+            /// The value as it was checked.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+        impl std::str::FromStr for $name {
+            type Err = $crate::types::Refused;
+            fn from_str(value: &str) -> Result<Self, Self::Err> {
+                Self::parse(value)
+            }
+        }
+        impl TryFrom<String> for $name {
+            type Error = $crate::types::Refused;
+            fn try_from(value: String) -> Result<Self, Self::Error> {
+                Self::parse(&value)
+            }
+        }
+        impl From<$name> for String {
+            fn from(value: $name) -> Self {
+                value.0
+            }
+        }
+    };
+}
+pub(crate) use checked_string;

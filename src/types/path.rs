@@ -1,0 +1,55 @@
+//! URL paths under which an application is published.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Refused, checked_string};
+
+/// A context root: `/` or `/a/b` without a slash at the end. Segments hold unreserved characters, sub-delimiters that no
+/// engine reads as syntax, and percent escapes; no `.` or `..` segments. At most 1,024 bytes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct ContextPath(String);
+checked_string!(ContextPath);
+
+impl ContextPath {
+    /// The whole site.
+    pub fn root() -> Self {
+        Self("/".to_owned())
+    }
+
+    /// Reads a path; slashes at the end are dropped, a missing one in front is refused.
+    pub fn parse(value: &str) -> Result<Self, Refused> {
+        if !value.starts_with('/') {
+            return Err(Refused("a path begins with '/'".to_owned()));
+        }
+        if value.len() > 1024 {
+            return Err(Refused(format!("a path has at most 1024 bytes, this has {}", value.len())));
+        }
+        let path = value.trim_end_matches('/');
+        if path.is_empty() {
+            return Ok(Self::root());
+        }
+        path.split('/').skip(1).try_for_each(check_segment)?;
+        Ok(Self(path.to_owned()))
+    }
+
+    /// Whether this is the whole site.
+    pub fn is_root(&self) -> bool {
+        self.0 == "/"
+    }
+}
+
+fn check_segment(segment: &str) -> Result<(), Refused> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~!&+,=:@".contains(&b);
+    match segment {
+        "" => return Err(Refused("a path has no empty segment ('//')".to_owned())),
+        "." | ".." => return Err(Refused("a path has no '.' or '..' segment".to_owned())),
+        _ => {}
+    }
+    if !segment.bytes().all(allowed) {
+        return Err(Refused("a path consists of letters, digits and -._~!&+,=:@ between its slashes (in decoded form, no '%')".to_owned()));
+    }
+    Ok(())
+}
