@@ -1,0 +1,97 @@
+//! The control groups of a lab: one parent for each lab, below it one for each node, with the daemons in the leaf `sys`
+//! and the containers below `ct`. Works with version 1, version 2 and the mixture. It must never touch a group outside
+//! its own parent.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::wait::eventually;
+
+const MOUNT: &str = "/sys/fs/cgroup";
+const PARENT: &str = "swarmgate-lab";
+
+/// The group below which the engine of `node` puts its containers, as its `--cgroup-parent` wants it.
+pub(crate) fn for_containers(lab: &str, node: usize) -> String {
+    format!("/{PARENT}/{lab}/n{node}/ct")
+}
+
+/// Makes the groups for the daemons of `node` and returns the files that take a process in.
+pub(crate) fn for_daemons(lab: &str, node: usize) -> Result<Vec<PathBuf>> {
+    let mut doors = Vec::new();
+    for root in roots_that_count_memory() {
+        let group = root.join(PARENT).join(lab).join(format!("n{node}")).join("sys");
+        fs::create_dir_all(&group).with_context(|| format!("make control group {}", group.display()))?;
+        delegate(&root, &group);
+        doors.push(group.join("cgroup.procs"));
+    }
+    Ok(doors)
+}
+
+/// Version 2 counts memory in a group only when every group above it says so. Version 1 has no such file.
+fn delegate(root: &Path, group: &Path) {
+    let above = group.ancestors().skip(1).take_while(|path| path.starts_with(root));
+    let mut above: Vec<_> = above.collect();
+    above.reverse();
+    for path in above {
+        let switch = path.join("cgroup.subtree_control");
+        if switch.exists() {
+            // A controller that this machine lacks costs a figure in `status`, nothing else.
+            let _ = fs::write(&switch, "+memory +pids");
+        }
+    }
+}
+
+/// Removes the groups of one node, or of the whole lab. The processes must be gone.
+pub(crate) fn remove(lab: &str, node: Option<usize>) -> Result<()> {
+    let mut below = PathBuf::from(PARENT).join(lab);
+    if let Some(node) = node {
+        below.push(format!("n{node}"));
+    }
+    for root in roots() {
+        let group = root.join(&below);
+        eventually(Duration::from_secs(5), "the control groups are gone", || remove_tree(&group))?;
+        // The parent of all labs goes with the last of them.
+        let _ = fs::remove_dir(root.join(PARENT));
+    }
+    Ok(())
+}
+
+fn remove_tree(group: &Path) -> Result<()> {
+    let Ok(entries) = fs::read_dir(group) else { return Ok(()) };
+    for entry in entries.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_tree(&entry.path())?;
+        }
+    }
+    fs::remove_dir(group).with_context(|| format!("remove control group {}", group.display()))
+}
+
+/// Bytes of memory that a node holds, page cache left out where the kernel tells it apart.
+pub(crate) fn memory_of(lab: &str, node: usize) -> Option<u64> {
+    roots_that_count_memory().into_iter().find_map(|root| {
+        let group = root.join(PARENT).join(lab).join(format!("n{node}"));
+        let figures = fs::read_to_string(group.join("memory.stat")).ok()?;
+        let figure = |name: &str| figures.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+        figure("total_rss").or_else(|| figure("anon"))
+    })
+}
+
+fn roots_that_count_memory() -> Vec<PathBuf> {
+    let wanted = |root: &PathBuf| is_version_2() || root.ends_with("memory") || root.ends_with("pids");
+    roots().into_iter().filter(wanted).collect()
+}
+
+fn roots() -> Vec<PathBuf> {
+    if is_version_2() {
+        return vec![PathBuf::from(MOUNT)];
+    }
+    let entries = fs::read_dir(MOUNT).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
+}
+
+fn is_version_2() -> bool {
+    Path::new(MOUNT).join("cgroup.controllers").exists()
+}

@@ -1,0 +1,36 @@
+//! Ways into a lab's parent namespace, from where node addresses can be reached: for one thread, or for a whole process.
+//! Neither may change the network of any thread that did not ask.
+
+use std::env;
+use std::fs::File;
+use std::os::unix::process::CommandExt as _;
+
+use anyhow::{Context as _, Result};
+use nix::sched::{CloneFlags, setns};
+
+use crate::command::in_network;
+
+use super::network;
+
+/// Set in a process that has been moved, so that it does not move itself again.
+const ENTERED: &str = "SWARMLAB_ENTERED";
+
+/// Moves the calling thread, and every thread it starts from now on, into the parent namespace of lab `name`. Other
+/// threads stay where they are; sockets keep the namespace they were opened in.
+pub fn enter_lab_namespace(name: &str) -> Result<()> {
+    let path = network::parent(name);
+    let file = File::open(&path).with_context(|| format!("open the namespace of lab {name}"))?;
+    setns(file, CloneFlags::CLONE_NEWNET).with_context(|| format!("enter the namespace of lab {name} (is this root?)"))
+}
+
+/// Replaces the current process by itself inside the parent namespace of lab `name`. Returns only in a process that is
+/// inside already, or when it cannot be done. Call it first thing in `main`.
+pub fn enter_lab_namespace_by_reexec(name: &str) -> Result<()> {
+    if env::var_os(ENTERED).is_some_and(|inside| inside == name) {
+        return Ok(());
+    }
+    let program = env::current_exe().context("find the running program")?;
+    let mut command = in_network(&network::parent(name), &program.to_string_lossy());
+    let reason = command.args(env::args_os().skip(1)).env(ENTERED, name).exec();
+    Err(reason).with_context(|| format!("start again inside lab {name}"))
+}

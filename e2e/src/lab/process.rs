@@ -1,0 +1,76 @@
+//! Finds and ends the processes of a namespace. A process is ours exactly when it lives in a network namespace that we
+//! made; it must never be looked for by name alone.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::wait::eventually;
+
+/// Long enough for a node with many containers to go away after its first process was killed.
+const DEATH: Duration = Duration::from_secs(20);
+
+/// The processes whose network namespace is `namespace`, as this process numbers them; never this process itself.
+pub(crate) fn in_namespace(namespace: &Path) -> Vec<i32> {
+    let Ok(wanted) = fs::metadata(namespace) else { return Vec::new() };
+    let own = std::process::id().cast_signed();
+    all()
+        .filter(|pid| *pid != own)
+        .filter(|pid| fs::metadata(format!("/proc/{pid}/ns/net")).is_ok_and(|found| found.ino() == wanted.ino() && found.dev() == wanted.dev()))
+        .collect()
+}
+
+fn all() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// The process that is number 1 of a node's own process namespace; killing it is a power cut.
+pub(crate) fn first_of(namespace: &Path) -> Option<i32> {
+    in_namespace(namespace).into_iter().find(|pid| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+        numbers.split_whitespace().skip(1).eq(["1"])
+    })
+}
+
+/// The process of that command name inside `namespace`.
+pub(crate) fn named(namespace: &Path, name: &str) -> Option<i32> {
+    in_namespace(namespace)
+        .into_iter()
+        .find(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|found| found.trim() == name))
+}
+
+/// Sends `signal`; a process that is gone already is no failure.
+pub(crate) fn send(pid: i32, signal: Signal) -> Result<()> {
+    match kill(Pid::from_raw(pid), signal) {
+        Ok(()) | Err(nix::errno::Errno::ESRCH) => Ok(()),
+        Err(reason) => Err(reason).with_context(|| format!("send {signal} to process {pid}")),
+    }
+}
+
+/// Kills `pid` and waits until nobody by that number lives in `namespace`.
+pub(crate) fn end(namespace: &Path, pid: i32) -> Result<()> {
+    send(pid, Signal::SIGKILL)?;
+    eventually(DEATH, "the killed process is gone", || {
+        ensure!(!in_namespace(namespace).contains(&pid), "process {pid} is still there");
+        Ok(())
+    })
+}
+
+/// Kills everything that lives in `namespace` and waits until nothing does.
+pub(crate) fn end_all(namespace: &Path) -> Result<()> {
+    eventually(DEATH, "the namespace is empty", || {
+        let left = in_namespace(namespace);
+        for pid in &left {
+            send(*pid, Signal::SIGKILL)?;
+        }
+        ensure!(left.is_empty(), "{} holds processes {left:?}", namespace.display());
+        Ok(())
+    })
+}

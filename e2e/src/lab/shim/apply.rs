@@ -1,0 +1,169 @@
+//! Writes a plan as packet rules: in the engine's load-balancer namespaces, in its routing-mesh namespace, and on the
+//! node. It must never write rules outside chains of its own names, except the jumps to them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::command::{finish, finish_with_input, in_network};
+
+use super::super::network;
+use super::plan::{MeshPort, Plan, Vip};
+
+const TO_TASKS: &str = "SWARMGATE-VIP";
+const FROM_HERE: &str = "SWARMGATE-SNAT";
+
+/// What was written where, so that a round without change costs nothing.
+#[derive(Default)]
+pub(super) struct Applied {
+    written: BTreeMap<PathBuf, Rules>,
+}
+
+/// The rules of one namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Rules {
+    /// Addresses that the namespace must have beside its own.
+    aliases: Vec<String>,
+    redirects: Vec<String>,
+    masks: Vec<String>,
+}
+
+impl Applied {
+    /// Brings the namespaces of node `k`, whose first process is `first`, to what `plan` says.
+    pub fn bring(&mut self, lab: &str, k: usize, first: i32, plan: &Plan) -> Result<()> {
+        let engines_own = PathBuf::from(format!("/proc/{first}/root/run/docker/netns"));
+        for (id, vips) in &plan.networks {
+            let Some(short) = id.get(..9) else { continue };
+            let place = engines_own.join(format!("lb_{short}"));
+            if place.exists() {
+                self.write(&place, |addresses| of_network(vips, addresses))?;
+            }
+        }
+        let mesh = engines_own.join("ingress_sbox");
+        if mesh.exists() {
+            let gateway = address_of(&addresses_in(&mesh)?, "eth1");
+            self.write(&mesh, |addresses| of_mesh(&plan.ports, addresses))?;
+            if let Some(gateway) = gateway {
+                self.write(&network::of_node(lab, k), |_| of_node(&plan.ports, &gateway))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, place: &Path, rules: impl FnOnce(&Value) -> Option<Rules>) -> Result<()> {
+        let addresses = addresses_in(place)?;
+        let Some(rules) = rules(&addresses) else { return Ok(()) };
+        let key = place.canonicalize().unwrap_or_else(|_| place.to_path_buf());
+        if self.written.get(&key) == Some(&rules) {
+            return Ok(());
+        }
+        write_aliases(place, &addresses, &rules.aliases)?;
+        write_rules(place, &rules)?;
+        self.written.insert(key, rules);
+        Ok(())
+    }
+}
+
+fn of_network(vips: &[Vip], addresses: &Value) -> Option<Rules> {
+    let own = address_of(addresses, "eth0")?;
+    Some(Rules {
+        aliases: vips.iter().map(|vip| vip.address.clone()).collect(),
+        redirects: vips.iter().flat_map(|vip| spread(&format!("-d {}/32", vip.address), &vip.tasks, "")).collect(),
+        masks: vec![format!("-o eth0 -m conntrack --ctstate DNAT -j SNAT --to-source {own}")],
+    })
+}
+
+fn of_mesh(ports: &[MeshPort], addresses: &Value) -> Option<Rules> {
+    let own = address_of(addresses, "eth0")?;
+    let redirects = ports.iter().flat_map(|port| {
+        spread(&format!("-p {} --dport {}", port.protocol, port.published), &port.tasks, &format!(":{}", port.target))
+    });
+    Some(Rules {
+        aliases: Vec::new(),
+        redirects: redirects.collect(),
+        masks: vec![format!("-o eth0 -m conntrack --ctstate DNAT -j SNAT --to-source {own}")],
+    })
+}
+
+fn of_node(ports: &[MeshPort], gateway: &str) -> Option<Rules> {
+    let redirect = |port: &MeshPort| {
+        let MeshPort { protocol, published, .. } = port;
+        format!("-m addrtype --dst-type LOCAL -p {protocol} --dport {published} -j DNAT --to-destination {gateway}:{published}")
+    };
+    Some(Rules {
+        aliases: Vec::new(),
+        redirects: ports.iter().map(redirect).collect(),
+        masks: vec![format!("-o docker_gwbridge -d {gateway}/32 -m conntrack --ctstate DNAT -j MASQUERADE")],
+    })
+}
+
+/// One rule for each task, each taking an equal share of what the ones before it left over.
+fn spread(matching: &str, tasks: &[String], port: &str) -> Vec<String> {
+    let rule = |(at, task): (usize, &String)| {
+        let left = tasks.len() - at;
+        let share = if left > 1 { format!("-m statistic --mode nth --every {left} --packet 0 ") } else { String::new() };
+        format!("{matching} {share}-j DNAT --to-destination {task}{port}")
+    };
+    tasks.iter().enumerate().map(rule).collect()
+}
+
+fn addresses_in(place: &Path) -> Result<Value> {
+    Ok(serde_json::from_str(&finish(in_network(place, "ip").args(["-j", "-4", "addr"]))?)?)
+}
+
+/// Every address with the interface and the prefix length.
+fn each_address(addresses: &Value) -> impl Iterator<Item = (&str, &str, u64)> {
+    addresses.as_array().into_iter().flatten().flat_map(|interface| {
+        let name = interface["ifname"].as_str().unwrap_or_default();
+        let all = interface["addr_info"].as_array().into_iter().flatten();
+        all.map(move |one| (name, one["local"].as_str().unwrap_or_default(), one["prefixlen"].as_u64().unwrap_or_default()))
+    })
+}
+
+/// The address that the engine gave to `interface`; those that we added have a prefix of 32.
+fn address_of(addresses: &Value, interface: &str) -> Option<String> {
+    each_address(addresses).find(|(name, _, length)| *name == interface && *length != 32).map(|(_, address, _)| address.to_owned())
+}
+
+fn write_aliases(place: &Path, addresses: &Value, wanted: &[String]) -> Result<()> {
+    let present: Vec<_> = each_address(addresses).filter(|(name, _, length)| *name == "eth0" && *length == 32).map(|(_, address, _)| address).collect();
+    let change = |verb: &str, address: &str| finish(in_network(place, "ip").args(["addr", verb, &format!("{address}/32"), "dev", "eth0"])).map(drop);
+    for address in wanted.iter().filter(|address| !present.contains(&address.as_str())) {
+        change("add", address)?;
+    }
+    for address in present.iter().filter(|address| !wanted.iter().any(|one| one == *address)) {
+        change("del", address)?;
+    }
+    Ok(())
+}
+
+fn write_rules(place: &Path, rules: &Rules) -> Result<()> {
+    finish(in_network(place, "sh").args(["-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"]))?;
+    let line = |chain: &str, rule: &String| format!("-A {chain} {rule}\n");
+    let redirects: String = rules.redirects.iter().map(|rule| line(TO_TASKS, rule)).collect();
+    let masks: String = rules.masks.iter().map(|rule| line(FROM_HERE, rule)).collect();
+    let table = format!("*nat\n:{TO_TASKS} - [0:0]\n:{FROM_HERE} - [0:0]\n{redirects}{masks}COMMIT\n");
+    finish_with_input(in_network(place, "iptables-restore").args(["-w", "--noflush"]), &table)?;
+    for (hook, chain) in [("PREROUTING", TO_TASKS), ("OUTPUT", TO_TASKS), ("POSTROUTING", FROM_HERE)] {
+        let nat = |verb: &str| finish(in_network(place, "iptables").args(["-w", "-t", "nat", verb, hook, "-j", chain]));
+        if nat("-C").is_err() {
+            nat("-I")?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::spread;
+
+    #[test]
+    fn every_task_gets_an_equal_share() {
+        let rules = spread("-d 10.0.1.5/32", &["10.0.1.7".into(), "10.0.1.8".into()], "");
+        assert_eq!(rules.len(), 2);
+        assert!(rules[0].contains("--every 2"), "half of all to the first: {rules:?}");
+        assert!(!rules[1].contains("statistic"), "the rest to the last: {rules:?}");
+    }
+}

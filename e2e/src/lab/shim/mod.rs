@@ -1,0 +1,98 @@
+//! A stand-in for `ip_vs`, for kernels without it: does with packet rules, in the places where the engine would program
+//! IPVS, what makes service VIPs and routing-mesh ports work. It must never change a container's own namespace.
+
+mod apply;
+mod plan;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use super::Lab;
+use super::engine::Engine;
+use apply::Applied;
+use plan::Plan;
+
+/// How often the world is looked at: a change is followed in about twice this time.
+const INTERVAL: Duration = Duration::from_millis(250);
+
+/// Keeps the rules up to date from a thread of its own until it is dropped. The last rules stay in place then.
+pub struct VipShim {
+    stop: Arc<AtomicBool>,
+    trouble: Arc<Mutex<Option<String>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl VipShim {
+    pub(super) fn start(lab: Lab) -> Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let trouble = Arc::new(Mutex::new(None));
+        let (stopped, told) = (Arc::clone(&stop), Arc::clone(&trouble));
+        let work = move || follow(&lab, &stopped, &told);
+        let thread = thread::Builder::new().name("vip-shim".into()).spawn(work).context("start the VIP shim")?;
+        Ok(Self { stop, trouble, thread: Some(thread) })
+    }
+
+    /// Why the last round failed, if it did. A lab whose manager is down has such a reason, and that is no fault.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().ok().and_then(|text| text.clone())
+    }
+}
+
+impl Drop for VipShim {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn follow(lab: &Lab, stop: &AtomicBool, trouble: &Mutex<Option<String>>) {
+    let mut applied = Applied::default();
+    let mut engines = BTreeMap::new();
+    while !stop.load(Ordering::Relaxed) {
+        let outcome = round(lab, &mut engines, &mut applied);
+        if let Ok(mut told) = trouble.lock() {
+            *told = outcome.err().map(|reason| format!("{reason:#}"));
+        }
+        thread::sleep(INTERVAL);
+    }
+}
+
+fn round(lab: &Lab, engines: &mut BTreeMap<usize, Engine>, applied: &mut Applied) -> Result<()> {
+    let plan = observe(lab, engines)?;
+    for k in 1..=lab.nodes() {
+        if let Some(first) = lab.node(k).first_process() {
+            applied.bring(lab.name(), k, first, &plan).with_context(|| format!("write the rules of node{k}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Asks the first node that knows: only managers do, and a stopped one must not hold up the others for long.
+fn observe(lab: &Lab, engines: &mut BTreeMap<usize, Engine>) -> Result<Plan> {
+    let mut last = anyhow::anyhow!("the lab has no manager");
+    for k in 1..=lab.nodes() {
+        if !engines.contains_key(&k) {
+            engines.insert(k, lab.engine(k)?);
+        }
+        let Some(engine) = engines.get(&k) else { continue };
+        match engine.ping(Duration::from_secs(1)).and_then(|()| ask(engine)) {
+            Ok(plan) => return Ok(plan),
+            Err(reason) => last = reason,
+        }
+    }
+    Err(last)
+}
+
+fn ask(engine: &Engine) -> Result<Plan> {
+    let services = engine.get("/services")?;
+    let tasks = engine.get("/tasks?filters=%7B%22desired-state%22%3A%5B%22running%22%5D%7D")?;
+    let networks = engine.get("/networks?filters=%7B%22driver%22%3A%5B%22overlay%22%5D%7D")?;
+    Ok(Plan::of(&services, &tasks, &networks))
+}
