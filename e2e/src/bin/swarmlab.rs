@@ -3,7 +3,7 @@
 
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
@@ -106,8 +106,17 @@ enum Verb {
     },
 }
 
-fn main() -> Result<()> {
-    let Arguments { name, verb } = Arguments::parse();
+fn main() -> ExitCode {
+    match carry_out(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("swarmlab: {reason:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn carry_out(Arguments { name, verb }: Arguments) -> Result<()> {
     match verb {
         Verb::Up { nodes, managers, load, subnet_index, heartbeat } => {
             let options = LabOptions { load, subnet: subnet_index.map(Subnet::number), heartbeat_seconds: heartbeat, ..LabOptions::new(&name, nodes, managers) };
