@@ -30,12 +30,8 @@ pub fn finish(command: &mut Command) -> Result<String> {
 /// Like [`finish`], with `input` on the command's standard input.
 pub fn finish_with_input(command: &mut Command, input: &str) -> Result<String> {
     let shown = describe(command);
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("start `{shown}`"))?;
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().with_context(|| format!("start `{shown}`"))?;
     if let Some(mut stdin) = child.stdin.take() {
         stdin.write_all(input.as_bytes()).with_context(|| format!("feed `{shown}`"))?;
     }

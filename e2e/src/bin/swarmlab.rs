@@ -119,12 +119,20 @@ fn main() -> ExitCode {
 fn carry_out(Arguments { name, verb }: Arguments) -> Result<()> {
     match verb {
         Verb::Up { nodes, managers, load, subnet_index, heartbeat } => {
-            let options = LabOptions { load, subnet: subnet_index.map(Subnet::number), heartbeat_seconds: heartbeat, ..LabOptions::new(&name, nodes, managers) };
+            let options = LabOptions {
+                load,
+                subnet: subnet_index.map(Subnet::number),
+                heartbeat_seconds: heartbeat,
+                ..LabOptions::new(&name, nodes, managers)
+            };
             timed("up", || Lab::up(options))?.status().iter().for_each(|line| println!("{line}"));
             Ok(())
         }
         Verb::Down => timed("down", || Lab::down(&name)),
-        Verb::Status => status(&name),
+        Verb::Status => {
+            status(&name);
+            Ok(())
+        }
         Verb::Docker { k, args } => {
             let host = format!("unix://{}", Lab::open(&name)?.socket(k).display());
             Err(Command::new("docker").arg("-H").arg(host).args(args).exec()).context("run docker")
@@ -153,13 +161,11 @@ fn timed<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     Ok(outcome)
 }
 
-fn status(name: &str) -> Result<()> {
-    if let Ok(lab) = Lab::open(name) {
-        lab.status().iter().for_each(|line| println!("{line}"));
-        return Ok(());
+fn status(name: &str) {
+    match Lab::open(name) {
+        Ok(lab) => lab.status().iter().for_each(|line| println!("{line}")),
+        Err(_) => println!("lab {name} is not up; labs here: {:?}", Lab::names()),
     }
-    println!("lab {name} is not up; labs here: {:?}", Lab::names());
-    Ok(())
 }
 
 fn follow_vips(name: &str) -> Result<()> {

@@ -70,7 +70,10 @@ impl LabOptions {
     fn check(&self) -> Result<()> {
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let name = &self.name;
-        ensure!(!name.is_empty() && name.len() <= 32 && name.bytes().all(plain), "a lab's name has lower-case letters, digits and dashes, 32 at most, not {name:?}");
+        ensure!(
+            !name.is_empty() && name.len() <= 32 && name.bytes().all(plain),
+            "a lab's name has lower-case letters, digits and dashes, 32 at most, not {name:?}"
+        );
         let like_a_node = name.rsplit_once("-n").is_some_and(|(_, digits)| digits.parse::<usize>().is_ok());
         ensure!(!like_a_node, "{name:?} looks like a node of another lab");
         ensure!((1..=200).contains(&self.nodes), "a lab has 1 to 200 nodes, not {}", self.nodes);
@@ -84,7 +87,10 @@ impl LabOptions {
         }
         let program = std::env::current_exe().context("find the running program")?;
         let beside = program.ancestors().skip(1).take(2).map(|directory| directory.join("swarmlab"));
-        beside.into_iter().find(|helper| helper.is_file()).with_context(|| format!("no `swarmlab` beside {}: build it first", program.display()))
+        beside
+            .into_iter()
+            .find(|helper| helper.is_file())
+            .with_context(|| format!("no `swarmlab` beside {}: build it first", program.display()))
     }
 }
 
@@ -151,7 +157,9 @@ impl Lab {
         }
         cgroup::remove(name, None)?;
         match fs::remove_dir_all(home_of(name)) {
-            Err(reason) if reason.kind() != std::io::ErrorKind::NotFound => Err(reason).with_context(|| format!("remove {}", home_of(name).display())),
+            Err(reason) if reason.kind() != std::io::ErrorKind::NotFound => {
+                Err(reason).with_context(|| format!("remove {}", home_of(name).display()))
+            }
             _ => Ok(()),
         }
     }
@@ -296,7 +304,14 @@ impl Lab {
 
     fn on_all_nodes(&self, work: impl Fn(Node<'_>) -> Result<()> + Sync) -> Result<()> {
         thread::scope(|scope| {
-            let started: Vec<_> = (1..=self.nodes).map(|k| scope.spawn({ let work = &work; move || work(self.node(k)) })).collect();
+            let started: Vec<_> = (1..=self.nodes)
+                .map(|k| {
+                    scope.spawn({
+                        let work = &work;
+                        move || work(self.node(k))
+                    })
+                })
+                .collect();
             let ended: Vec<_> = started.into_iter().map(|one| one.join().unwrap_or_else(|_| bail!("a node's thread panicked"))).collect();
             ended.into_iter().collect()
         })

@@ -62,7 +62,8 @@ pub(crate) fn start(namespace: &Path, helper: &Path, address: &str) -> Result<()
     let status = command.stdin(Stdio::null()).status().context("start the name server")?;
     ensure!(status.success(), "the name server did not start: {status}");
     eventually(Duration::from_secs(5), "the name server listens", || {
-        let listening = finish(Command::new("nsenter").arg(format!("--net={}", namespace.display())).args(["--", "cat", "/proc/self/net/udp"]))?;
+        let listening =
+            finish(Command::new("nsenter").arg(format!("--net={}", namespace.display())).args(["--", "cat", "/proc/self/net/udp"]))?;
         ensure!(listening.contains(":0035 "), "nothing listens at {address} (helper {})", helper.display());
         Ok(())
     })

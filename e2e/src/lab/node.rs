@@ -3,6 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead as _, BufReader};
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -77,9 +78,10 @@ impl Node<'_> {
 
     /// Writes the files that the node's mounts show in place of the machine's own.
     pub fn write_files(&self, nodes: usize) -> Result<()> {
-        let hosts: String = (1..=nodes).map(|number| format!("{} node{number}\n", self.subnet.node(number))).collect();
+        let others = (1..=nodes).map(|number| format!("{} node{number}", self.subnet.node(number)));
+        let hosts: Vec<_> = iter::once("127.0.0.1 localhost".to_owned()).chain(others).collect();
         fs::create_dir_all(self.directory.join("etc")).context("make a node's directory")?;
-        fs::write(self.directory.join("hosts"), format!("127.0.0.1 localhost\n{hosts}"))?;
+        fs::write(self.directory.join("hosts"), hosts.join("\n") + "\n")?;
         // With no name server, the engine's own look-ups (of a registry) fail at once instead of timing out.
         fs::write(self.directory.join("resolv.conf"), "")?;
         Ok(())

@@ -21,7 +21,9 @@ pub(crate) fn in_namespace(namespace: &Path) -> Vec<i32> {
     let own = std::process::id().cast_signed();
     all()
         .filter(|pid| *pid != own)
-        .filter(|pid| fs::metadata(format!("/proc/{pid}/ns/net")).is_ok_and(|found| found.ino() == wanted.ino() && found.dev() == wanted.dev()))
+        .filter(|pid| {
+            fs::metadata(format!("/proc/{pid}/ns/net")).is_ok_and(|found| found.ino() == wanted.ino() && found.dev() == wanted.dev())
+        })
         .collect()
 }
 
@@ -41,9 +43,7 @@ pub(crate) fn first_of(namespace: &Path) -> Option<i32> {
 
 /// The process of that command name inside `namespace`.
 pub(crate) fn named(namespace: &Path, name: &str) -> Option<i32> {
-    in_namespace(namespace)
-        .into_iter()
-        .find(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|found| found.trim() == name))
+    in_namespace(namespace).into_iter().find(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|found| found.trim() == name))
 }
 
 /// Sends `signal`; a process that is gone already is no failure.

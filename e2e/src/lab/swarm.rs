@@ -18,17 +18,25 @@ const READY: Duration = Duration::from_secs(90);
 pub(crate) fn form(lab: &Lab, heartbeat_seconds: u64) -> Result<()> {
     let first = lab.engine(1)?;
     let heartbeat = Duration::from_secs(heartbeat_seconds).as_nanos();
-    first.post("/swarm/init", &json!({
-        "AdvertiseAddr": lab.node_ip(1),
-        "ListenAddr": listen_address(lab, 1),
-        "Spec": {"Dispatcher": {"HeartbeatPeriod": u64::try_from(heartbeat)?}},
-    }))?;
+    first.post(
+        "/swarm/init",
+        &json!({
+            "AdvertiseAddr": lab.node_ip(1),
+            "ListenAddr": listen_address(lab, 1),
+            "Spec": {"Dispatcher": {"HeartbeatPeriod": u64::try_from(heartbeat)?}},
+        }),
+    )?;
     let tokens = first.get("/swarm")?["JoinTokens"].clone();
     thread::scope(|scope| {
-        let workers: Vec<_> = (lab.managers() + 1..=lab.nodes()).map(|k| { let token = &tokens["Worker"]; scope.spawn(move || join(lab, k, token)) }).collect();
+        let workers: Vec<_> = (lab.managers() + 1..=lab.nodes())
+            .map(|k| {
+                let token = &tokens["Worker"];
+                scope.spawn(move || join(lab, k, token))
+            })
+            .collect();
         // Raft takes one change of membership at a time, so managers come one after the other.
         let managers = (2..=lab.managers()).try_for_each(|k| join(lab, k, &tokens["Manager"]));
-        let workers: Result<()> = workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| bail!("a joining thread panicked"))).collect();
+        let workers = workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|_| bail!("a joining thread panicked")));
         managers.and(workers)
     })
 }

@@ -46,7 +46,7 @@ impl Applied {
             let gateway = address_of(&addresses_in(&mesh)?, "eth1");
             self.write(&mesh, |addresses| of_mesh(&plan.ports, addresses))?;
             if let Some(gateway) = gateway {
-                self.write(&network::of_node(lab, k), |_| of_node(&plan.ports, &gateway))?;
+                self.write(&network::of_node(lab, k), |_| Some(of_node(&plan.ports, &gateway)))?;
             }
         }
         Ok(())
@@ -77,9 +77,9 @@ fn of_network(vips: &[Vip], addresses: &Value) -> Option<Rules> {
 
 fn of_mesh(ports: &[MeshPort], addresses: &Value) -> Option<Rules> {
     let own = address_of(addresses, "eth0")?;
-    let redirects = ports.iter().flat_map(|port| {
-        spread(&format!("-p {} --dport {}", port.protocol, port.published), &port.tasks, &format!(":{}", port.target))
-    });
+    let redirects = ports
+        .iter()
+        .flat_map(|port| spread(&format!("-p {} --dport {}", port.protocol, port.published), &port.tasks, &format!(":{}", port.target)));
     Some(Rules {
         aliases: Vec::new(),
         redirects: redirects.collect(),
@@ -87,16 +87,16 @@ fn of_mesh(ports: &[MeshPort], addresses: &Value) -> Option<Rules> {
     })
 }
 
-fn of_node(ports: &[MeshPort], gateway: &str) -> Option<Rules> {
+fn of_node(ports: &[MeshPort], gateway: &str) -> Rules {
     let redirect = |port: &MeshPort| {
         let MeshPort { protocol, published, .. } = port;
         format!("-m addrtype --dst-type LOCAL -p {protocol} --dport {published} -j DNAT --to-destination {gateway}:{published}")
     };
-    Some(Rules {
+    Rules {
         aliases: Vec::new(),
         redirects: ports.iter().map(redirect).collect(),
         masks: vec![format!("-o docker_gwbridge -d {gateway}/32 -m conntrack --ctstate DNAT -j MASQUERADE")],
-    })
+    }
 }
 
 /// One rule for each task, each taking an equal share of what the ones before it left over.
@@ -128,8 +128,10 @@ fn address_of(addresses: &Value, interface: &str) -> Option<String> {
 }
 
 fn write_aliases(place: &Path, addresses: &Value, wanted: &[String]) -> Result<()> {
-    let present: Vec<_> = each_address(addresses).filter(|(name, _, length)| *name == "eth0" && *length == 32).map(|(_, address, _)| address).collect();
-    let change = |verb: &str, address: &str| finish(in_network(place, "ip").args(["addr", verb, &format!("{address}/32"), "dev", "eth0"])).map(drop);
+    let present: Vec<_> =
+        each_address(addresses).filter(|(name, _, length)| *name == "eth0" && *length == 32).map(|(_, address, _)| address).collect();
+    let change =
+        |verb: &str, address: &str| finish(in_network(place, "ip").args(["addr", verb, &format!("{address}/32"), "dev", "eth0"])).map(drop);
     for address in wanted.iter().filter(|address| !present.contains(&address.as_str())) {
         change("add", address)?;
     }

@@ -5,6 +5,7 @@ mod apply;
 mod plan;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -78,10 +79,10 @@ fn round(lab: &Lab, engines: &mut BTreeMap<usize, Engine>, applied: &mut Applied
 fn observe(lab: &Lab, engines: &mut BTreeMap<usize, Engine>) -> Result<Plan> {
     let mut last = anyhow::anyhow!("the lab has no manager");
     for k in 1..=lab.nodes() {
-        if !engines.contains_key(&k) {
-            engines.insert(k, lab.engine(k)?);
-        }
-        let Some(engine) = engines.get(&k) else { continue };
+        let engine = match engines.entry(k) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(lab.engine(k)?),
+        };
         match engine.ping(Duration::from_secs(1)).and_then(|()| ask(engine)) {
             Ok(plan) => return Ok(plan),
             Err(reason) => last = reason,

@@ -73,7 +73,9 @@ fn addresses_of_running_tasks(tasks: &Value) -> Addresses {
             found.entry(key).or_default().extend(list(&attachment["Addresses"]).map(without_mask));
         }
     }
-    found.values_mut().for_each(|addresses| addresses.sort());
+    for addresses in found.values_mut() {
+        addresses.sort();
+    }
     found
 }
 
