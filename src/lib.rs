@@ -18,6 +18,7 @@ pub mod plan;
 pub mod proxy;
 pub mod render;
 pub mod report;
+pub mod retry;
 pub mod route;
 pub mod simulator;
 pub mod swarm;
