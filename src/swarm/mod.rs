@@ -2,6 +2,7 @@
 //! The model is built from API-shaped JSON, so that the real Swarm, the simulator and files share one reader.
 
 mod model;
+mod parse;
 mod port;
 
 pub use model::{

@@ -1,0 +1,61 @@
+//! Reads API-shaped JSON into the model. Tolerant by design: an absent or odd field reads as its default, so that one
+//! strange foreign object never hides the others; only an object without an id is an error. Must never guess an address.
+
+mod endpoint;
+mod field;
+mod objects;
+mod service;
+mod task;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{RawSnapshot, Snapshot, SnapshotError, Task};
+use crate::types::TaskId;
+use field::text;
+
+impl Snapshot {
+    /// Reads the answers of one complete look. Tasks that say another desired state than `running` are left out.
+    pub fn from_raw(raw: &RawSnapshot) -> Result<Self, SnapshotError> {
+        Ok(Self {
+            taken_at: raw.taken_at,
+            services: by_id("services", &raw.services, service::read, |o| o.id.clone())?,
+            tasks: Self::tasks_from_api(&raw.tasks)?,
+            nodes: by_id("nodes", &raw.nodes, objects::node, |o| o.id.clone())?,
+            networks: by_id("networks", &raw.networks, objects::network, |o| o.id.clone())?,
+            configs: by_id("configs", &raw.configs, objects::config, |o| o.id.clone())?,
+            secrets: by_id("secrets", &raw.secrets, objects::secret, |o| o.id.clone())?,
+        })
+    }
+
+    /// Reads a task list (`Swarm::running_tasks`), leaving out tasks that say another desired state than `running`.
+    pub fn tasks_from_api(tasks: &[Value]) -> Result<BTreeMap<TaskId, Task>, SnapshotError> {
+        let wanted = tasks.iter().filter(|t| matches!(text(t, &["DesiredState"]), "" | "running"));
+        by_id("tasks", wanted, task::read, |o| o.id.clone())
+    }
+}
+
+impl Task {
+    /// Reads one task as `GET /tasks` gives it.
+    pub fn from_api(value: &Value) -> Result<Self, SnapshotError> {
+        task::read(value).ok_or_else(|| no_id("tasks", value))
+    }
+}
+
+/// Reads each object of a list and files it under its id.
+fn by_id<'a, K: Ord, T>(
+    kind: &'static str,
+    list: impl IntoIterator<Item = &'a Value>,
+    read: impl Fn(&Value) -> Option<T>,
+    id: impl Fn(&T) -> K,
+) -> Result<BTreeMap<K, T>, SnapshotError> {
+    list.into_iter().map(|value| read(value).map(|object| (id(&object), object)).ok_or_else(|| no_id(kind, value))).collect()
+}
+
+fn no_id(kind: &'static str, value: &Value) -> SnapshotError {
+    let shown: String = value.to_string().chars().take(120).collect();
+    SnapshotError { kind, message: format!("an object without an id: {shown}") }
+}
