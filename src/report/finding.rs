@@ -29,6 +29,18 @@ pub enum Subject {
     Object(String),
 }
 
+impl std::fmt::Display for Subject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (kind, name) = match self {
+            Self::Service(name) => ("service", name),
+            Self::Document(name) => ("document", name),
+            Self::Cluster(name) => ("cluster", name),
+            Self::Object(name) => ("object", name),
+        };
+        write!(f, "{kind} {name}")
+    }
+}
+
 /// The stable code of a kind of finding, in the form that status, logs and metrics show (`InvalidLabelValue`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum FindingCode {
@@ -126,6 +138,19 @@ impl Finding {
         self.field = Some(field.into());
         self.value = Some(shorten(value));
         self
+    }
+}
+
+/// One line for logs and terminals: `error InvalidLabelValue service app (com.docker.lb.port = http): what. Remedy.`
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {:?} {}", format!("{:?}", self.severity).to_lowercase(), self.code, self.subject)?;
+        match (&self.field, &self.value) {
+            (Some(field), Some(value)) => write!(f, " ({field} = {value})")?,
+            (Some(field), None) => write!(f, " ({field})")?,
+            _ => {}
+        }
+        write!(f, ": {} {}", self.message, self.remedy)
     }
 }
 

@@ -58,3 +58,22 @@ pub enum WaitingOn {
         detail: String,
     },
 }
+
+/// The sentence that status, command line and logs show.
+impl std::fmt::Display for WaitingOn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Extension { step } => write!(f, "the extension's first configuration, before: {step}"),
+            Self::Rollout { service, detail } => write!(f, "the rollout of {service}: {detail}"),
+            Self::FailedRollout { service, detail, retry_at: Some(at) } => {
+                write!(f, "the failed rollout of {service}, tried again at {at:.0}: {detail}")
+            }
+            Self::FailedRollout { service, detail, retry_at: None } => write!(f, "the failed rollout of {service}: {detail}"),
+            Self::Tasks { service, detail } => write!(f, "tasks of {service}: {detail}"),
+            Self::ForeignObject { object } => write!(f, "{object}, which exists and is not ours, to leave its name"),
+            Self::InUse { object, by } => write!(f, "{object} to be released by {by}"),
+            Self::MissingNetwork { network } => write!(f, "network {network} to exist"),
+            Self::Proxies { detail } => write!(f, "proxies to take the newest configuration: {detail}"),
+        }
+    }
+}

@@ -1,1 +1,7 @@
-//! Everything that goes out: logs, metrics (each name once), HTTP endpoints.
+//! Everything that goes out to people and monitoring: logs, metrics (each name once), HTTP endpoints and the page.
+//! Shows the words of `report` and never decides anything. Imports only `report`.
+
+pub mod endpoints;
+pub mod logs;
+pub mod metrics;
+mod page;

@@ -1,0 +1,53 @@
+//! Logs: one line per event on standard error, for people or as JSON. Set up once per process, by the command line.
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Human,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Logs cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LogsError {
+    /// The user's mistake: the filter is not in `tracing-subscriber`'s form.
+    #[error("reading the log filter '{filter}' (such as 'info' or 'swarmgate=debug,info'): {source}")]
+    Filter {
+        /// What was given.
+        filter: String,
+        /// What is wrong with it.
+        source: ParseError,
+    },
+    /// Cannot happen in the program: somebody has set up logs before.
+    #[error("setting up logs: {0}")]
+    Twice(TryInitError),
+}
+
+/// Sets up logs for the whole process.
+pub fn init(format: Format, filter: &str) -> Result<(), LogsError> {
+    let parsed = EnvFilter::try_new(filter).map_err(|source| LogsError::Filter { filter: filter.to_owned(), source })?;
+    let builder = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(std::io::stderr);
+    match format {
+        Format::Human => builder.finish().try_init(),
+        Format::Json => builder.json().flatten_event(true).finish().try_init(),
+    }
+    .map_err(LogsError::Twice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Format, LogsError, init};
+
+    #[test]
+    fn a_wrong_filter_is_named_in_the_error() {
+        let error = init(Format::Human, "swarmgate=loud").expect_err("'loud' is no level");
+        assert!(matches!(&error, LogsError::Filter { .. }));
+        assert!(error.to_string().contains("swarmgate=loud"), "{error}");
+    }
+}

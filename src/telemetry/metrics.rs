@@ -1,0 +1,139 @@
+//! Every metric of the program: its name once, with description and unit. Rooms that must not import this one write the
+//! name as a literal; `tests/architecture.rs` holds that it is described here.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::report::{ConditionStatus, StatusReport};
+
+/// Writes to the Swarm that were carried out, by kind of step and outcome. A still world adds none.
+pub const WRITES_TOTAL: &str = "swarmgate_writes_total";
+/// Passes, by cluster and result.
+pub const PASS_TOTAL: &str = "swarmgate_pass_total";
+/// How long passes take.
+pub const PASS_DURATION_SECONDS: &str = "swarmgate_pass_duration_seconds";
+/// Time since the Swarm was last read completely.
+pub const SNAPSHOT_AGE_SECONDS: &str = "swarmgate_snapshot_age_seconds";
+/// How long complete reads of the Swarm take.
+pub const OBSERVE_DURATION_SECONDS: &str = "swarmgate_observe_duration_seconds";
+/// Reads of the Swarm that failed.
+pub const OBSERVE_FAILURES_TOTAL: &str = "swarmgate_observe_failures_total";
+/// Quick looks at the tasks, by result (`same`, `changed`, `failed`).
+pub const TASK_PROBES_TOTAL: &str = "swarmgate_task_probes_total";
+/// Why passes were asked for.
+pub const WAKES_TOTAL: &str = "swarmgate_wakes_total";
+/// Present findings, by code and severity.
+pub const FINDINGS: &str = "swarmgate_findings";
+/// Routes, by cluster and state.
+pub const ROUTES: &str = "swarmgate_routes";
+/// Proxy tasks, by cluster and whether they run the newest configuration.
+pub const PROXIES: &str = "swarmgate_proxies";
+/// Conditions, by cluster and type: 1 true, 0 false, -1 unknown.
+pub const CONDITION: &str = "swarmgate_condition";
+/// Whether the event stream is believed alive.
+pub const EVENTS_ALIVE: &str = "swarmgate_events_alive";
+/// Always 1, with the version as a label.
+pub const BUILD_INFO: &str = "swarmgate_build_info";
+/// Requests to the Docker API, by operation and result (counted in `docker`).
+pub const DOCKER_REQUESTS_TOTAL: &str = "swarmgate_docker_requests_total";
+/// Bytes of answers of the Docker API, by operation (counted in `docker`).
+pub const DOCKER_RESPONSE_BYTES_TOTAL: &str = "swarmgate_docker_response_bytes_total";
+
+/// Upper edges of the duration histograms: a pass takes milliseconds, a stuck API call up to its deadline.
+const DURATION_BUCKETS_SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// Installs the recorder of this process and describes every metric.
+///
+/// # Errors
+/// Only when a recorder is installed already.
+pub fn install() -> Result<PrometheusHandle, BuildError> {
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_duration_seconds".to_owned()), DURATION_BUCKETS_SECONDS)?
+        .install_recorder()?;
+    describe();
+    metrics::gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    Ok(handle)
+}
+
+/// Gives every metric its description and unit.
+fn describe() {
+    describe_counter!(WRITES_TOTAL, Unit::Count, "Writes to the Swarm, by kind of step and outcome");
+    describe_counter!(PASS_TOTAL, Unit::Count, "Passes, by cluster and result");
+    describe_histogram!(PASS_DURATION_SECONDS, Unit::Seconds, "How long passes take, by cluster");
+    describe_gauge!(SNAPSHOT_AGE_SECONDS, Unit::Seconds, "Time since the Swarm was last read completely");
+    describe_histogram!(OBSERVE_DURATION_SECONDS, Unit::Seconds, "How long complete reads of the Swarm take");
+    describe_counter!(OBSERVE_FAILURES_TOTAL, Unit::Count, "Reads of the Swarm that failed");
+    describe_counter!(TASK_PROBES_TOTAL, Unit::Count, "Quick looks at the tasks, by result");
+    describe_counter!(WAKES_TOTAL, Unit::Count, "Reasons to look again, by kind");
+    describe_gauge!(FINDINGS, Unit::Count, "Present findings, by code and severity");
+    describe_gauge!(ROUTES, Unit::Count, "Routes, by cluster and state");
+    describe_gauge!(PROXIES, Unit::Count, "Proxy tasks, by cluster and whether they run the newest configuration");
+    describe_gauge!(CONDITION, "Conditions, by cluster and type: 1 true, 0 false, -1 unknown");
+    describe_gauge!(EVENTS_ALIVE, "1 while the event stream is believed alive");
+    describe_gauge!(BUILD_INFO, "Always 1; the version is a label");
+    describe_counter!(DOCKER_REQUESTS_TOTAL, Unit::Count, "Requests to the Docker API, by operation and result");
+    describe_counter!(DOCKER_RESPONSE_BYTES_TOTAL, Unit::Bytes, "Bytes of answers of the Docker API, by operation");
+}
+
+/// A gauge with its labels: what must be set back to zero when the status no longer has it.
+type Series = (&'static str, Vec<(&'static str, String)>);
+
+/// Shows a status report as gauges. Remembers what it showed, so that what vanished reads zero instead of its last value.
+#[derive(Debug, Default)]
+pub struct StatusGauges {
+    shown: Mutex<BTreeSet<Series>>,
+}
+
+impl StatusGauges {
+    /// Sets every gauge that is derived from the status.
+    pub fn show(&self, status: &StatusReport) {
+        let values = series_of(status);
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, labels) in shown.iter().filter(|series| !values.iter().any(|(known, _)| known == *series)) {
+            metrics::gauge!(*name, labels).set(0.0);
+        }
+        for ((name, labels), value) in &values {
+            metrics::gauge!(*name, labels).set(*value);
+        }
+        *shown = values.into_iter().map(|(series, _)| series).collect();
+    }
+}
+
+fn series_of(status: &StatusReport) -> Vec<(Series, f64)> {
+    let mut counts: std::collections::BTreeMap<Series, f64> = std::collections::BTreeMap::new();
+    let mut add = |name: &'static str, labels: Vec<(&'static str, String)>| *counts.entry((name, labels)).or_default() += 1.0;
+    for finding in status.findings.iter().chain(status.clusters.values().flat_map(|cluster| &cluster.findings)) {
+        let severity = format!("{:?}", finding.severity).to_lowercase();
+        add(FINDINGS, vec![("code", finding.code.as_str()), ("severity", severity)]);
+    }
+    for (name, cluster) in &status.clusters {
+        for route in &cluster.routes {
+            add(ROUTES, vec![("cluster", name.clone()), ("state", format!("{:?}", route.state))]);
+        }
+        for proxy in &cluster.proxies {
+            add(PROXIES, vec![("cluster", name.clone()), ("up_to_date", proxy.up_to_date.to_string())]);
+        }
+    }
+    counts.into_iter().chain(plain_series(status)).collect()
+}
+
+fn plain_series(status: &StatusReport) -> Vec<(Series, f64)> {
+    let mut values = vec![((EVENTS_ALIVE, vec![]), if status.operator.events_alive { 1.0 } else { 0.0 })];
+    if let Some(taken) = status.operator.last_snapshot_at {
+        values.push(((SNAPSHOT_AGE_SECONDS, vec![]), status.generated_at.duration_since(taken).as_secs_f64().max(0.0)));
+    }
+    for (name, cluster) in &status.clusters {
+        for condition in &cluster.conditions {
+            let value = match condition.status {
+                ConditionStatus::True => 1.0,
+                ConditionStatus::False => 0.0,
+                ConditionStatus::Unknown => -1.0,
+            };
+            values.push(((CONDITION, vec![("cluster", name.clone()), ("type", condition.kind.clone())]), value));
+        }
+    }
+    values
+}
