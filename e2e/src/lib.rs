@@ -2,5 +2,6 @@
 //! It must never reach a host outside its own network namespaces, nor end a process it did not start.
 
 pub mod command;
+pub mod image;
 pub mod lab;
 pub mod wait;

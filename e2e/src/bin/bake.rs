@@ -1,0 +1,78 @@
+//! `bake`: writes Swarmgate's images and the test images as archives for `docker load`, with no engine and no registry.
+//! It must never write anything but the archive it is asked for.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use swarmgate_e2e::image::recipes;
+
+#[derive(Parser)]
+#[command(about = "Container images from programs on this machine, as archives for `docker load`")]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+    /// Where the archive goes.
+    #[arg(long, global = true, default_value = "image.tar")]
+    out: PathBuf,
+    /// A static busybox, for the images that have a shell.
+    #[arg(long, global = true, default_value = "/bin/busybox")]
+    busybox: PathBuf,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// swarmgate:dev, the operator.
+    Swarmgate {
+        /// The `swarmgate` program.
+        #[arg(long)]
+        binary: PathBuf,
+    },
+    /// swarmgate-nginx:dev, extension and proxy with nginx.
+    SwarmgateNginx {
+        /// The `swarmgate` program.
+        #[arg(long)]
+        binary: PathBuf,
+        /// The nginx program.
+        #[arg(long)]
+        nginx: PathBuf,
+    },
+    /// stock-nginx:dev, a plain nginx image.
+    StockNginx {
+        /// The nginx program.
+        #[arg(long)]
+        nginx: PathBuf,
+    },
+    /// demo-app:VERSION, the small web server of demos and tests.
+    DemoApp {
+        /// The `demo-app` program.
+        #[arg(long)]
+        binary: PathBuf,
+        /// Its tag, and what it says about itself.
+        #[arg(long = "app-version", default_value = "v1")]
+        version: String,
+    },
+}
+
+fn main() -> ExitCode {
+    match bake(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("bake: {reason:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn bake(Arguments { what, out, busybox }: &Arguments) -> Result<()> {
+    let image = match what {
+        What::Swarmgate { binary } => recipes::swarmgate(binary),
+        What::SwarmgateNginx { binary, nginx } => recipes::swarmgate_nginx(binary, nginx),
+        What::StockNginx { nginx } => recipes::stock_nginx(nginx, busybox),
+        What::DemoApp { binary, version } => recipes::demo_app(binary, busybox, version),
+    }?;
+    let id = image.save(out)?;
+    println!("{} {id} {}", image.tag, out.display());
+    Ok(())
+}

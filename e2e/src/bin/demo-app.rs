@@ -1,0 +1,152 @@
+//! `demo-app`: a small web server that says what reached it, for demos and tests of an ingress. It must never lose a
+//! request that it has begun, and never be taken for an example of a production service.
+//!
+//! Every path answers with JSON about the request, except `/slow?ms=N` (headers at once, the rest after N ms),
+//! `/fail?code=N`, `/big?bytes=N`, `/healthz` and `/ws` (echo). Environment: `PORT`, `VERSION`, `START_DELAY_MS`,
+//! `EXIT_AFTER_MS`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::env;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::ws::{Message, WebSocketUpgrade};
+use axum::extract::{ConnectInfo, Query, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::{any, get};
+use futures::StreamExt as _;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Tests send small bodies; what is larger is cut off here and not counted.
+const LARGEST_BODY: usize = 64 << 20;
+
+/// What this instance says about itself.
+#[derive(Clone)]
+struct Identity {
+    version: String,
+    hostname: String,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tokio::select! {
+        outcome = serve() => match outcome {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(reason) => {
+                eprintln!("demo-app: {reason:#}");
+                ExitCode::FAILURE
+            }
+        },
+        () = time_to_exit() => {
+            eprintln!("demo-app: EXIT_AFTER_MS is over");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve() -> Result<()> {
+    tokio::time::sleep(milliseconds_from("START_DELAY_MS").unwrap_or_default()).await;
+    let port = env::var("PORT").ok().and_then(|text| text.parse().ok()).unwrap_or(8080);
+    let listener = TcpListener::bind((std::net::Ipv4Addr::UNSPECIFIED, port)).await.with_context(|| format!("listen on port {port}"))?;
+    let routes = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/slow", any(slow))
+        .route("/fail", any(fail))
+        .route("/big", any(big))
+        .route("/ws", any(|upgrade: WebSocketUpgrade| async { upgrade.on_upgrade(echo) }))
+        .fallback(describe)
+        .with_state(identity());
+    println!("demo-app: listening on port {port}");
+    let service = routes.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(told_to_stop()).await.context("serve")?;
+    println!("demo-app: every request is finished");
+    Ok(())
+}
+
+fn identity() -> Identity {
+    let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
+    Identity { version: env::var("VERSION").unwrap_or_else(|_| "dev".to_owned()), hostname }
+}
+
+fn milliseconds_from(variable: &str) -> Option<Duration> {
+    env::var(variable).ok()?.parse().ok().map(Duration::from_millis)
+}
+
+async fn time_to_exit() {
+    match milliseconds_from("EXIT_AFTER_MS") {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn told_to_stop() {
+    // As process 1 of a container a program gets no default action for signals: both must be handled.
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else { return };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    println!("demo-app: told to stop, finishing what has begun");
+}
+
+async fn describe(State(own): State<Identity>, ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, LARGEST_BODY).await.map_or(0, |body| body.len());
+    let answer = json!({
+        "version": own.version,
+        "hostname": own.hostname,
+        "peer": peer.ip().to_string(),
+        "method": parts.method.as_str(),
+        "path": parts.uri.path(),
+        "query": parts.uri.query(),
+        "host": parts.headers.get("host").map(|host| String::from_utf8_lossy(host.as_bytes())),
+        "headers": readable(&parts.headers),
+        "body_bytes": body,
+    });
+    Json(answer).into_response()
+}
+
+/// Every header by name; one that came several times has its values in order.
+fn readable(headers: &HeaderMap) -> BTreeMap<String, Value> {
+    let value_of = |name: &axum::http::HeaderName| {
+        let values: Vec<_> = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
+        if let [only] = values.as_slice() { json!(only) } else { json!(values) }
+    };
+    headers.keys().map(|name| (name.to_string(), value_of(name))).collect()
+}
+
+async fn slow(State(own): State<Identity>, Query(query): Query<HashMap<String, u64>>) -> Body {
+    let wait = Duration::from_millis(query.get("ms").copied().unwrap_or(1000));
+    let begin = format!("{} {} begins\n", own.version, own.hostname);
+    let end = async move {
+        tokio::time::sleep(wait).await;
+        Bytes::from_static(b"and ends\n")
+    };
+    let parts = futures::stream::once(std::future::ready(Bytes::from(begin))).chain(futures::stream::once(end));
+    Body::from_stream(parts.map(Ok::<_, std::convert::Infallible>))
+}
+
+async fn fail(Query(query): Query<HashMap<String, u16>>) -> Response {
+    let code = query.get("code").copied().and_then(|code| StatusCode::from_u16(code).ok());
+    (code.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), "as you wish\n").into_response()
+}
+
+async fn big(Query(query): Query<HashMap<String, usize>>) -> Bytes {
+    Bytes::from(vec![b'.'; query.get("bytes").copied().unwrap_or(1 << 20).min(LARGEST_BODY)])
+}
+
+async fn echo(mut socket: axum::extract::ws::WebSocket) {
+    while let Some(Ok(message)) = socket.recv().await {
+        let send_back = matches!(message, Message::Text(_) | Message::Binary(_));
+        if send_back && socket.send(message).await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The files of an image, put together in memory. It must never take an owner or a time over from a file it copies.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use tar::{Builder, EntryType, Header};
+
+use super::libraries;
+
+/// Who owns a file inside the image, by numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner(pub u64, pub u64);
+
+impl Owner {
+    /// User and group 0.
+    pub const ROOT: Self = Self(0, 0);
+    /// The user that Swarmgate's containers run as when they need no privilege.
+    pub const NONROOT: Self = Self(65532, 65532);
+}
+
+#[derive(Clone, Debug)]
+enum Content {
+    Directory,
+    File(Vec<u8>),
+    Link(PathBuf),
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    content: Content,
+    mode: u32,
+    owner: Owner,
+}
+
+/// The one layer of an image. Paths are absolute; directories on the way to a file come by themselves.
+#[derive(Clone, Debug, Default)]
+pub struct Layer {
+    entries: BTreeMap<PathBuf, Entry>,
+}
+
+impl Layer {
+    /// Adds a file of root's.
+    pub fn file(&mut self, path: &str, content: impl Into<Vec<u8>>, mode: u32) -> &mut Self {
+        self.put(Path::new(path), Content::File(content.into()), mode, Owner::ROOT)
+    }
+
+    /// Adds a directory.
+    pub fn directory(&mut self, path: &str, mode: u32, owner: Owner) -> &mut Self {
+        self.put(Path::new(path), Content::Directory, mode, owner)
+    }
+
+    /// Adds a symbolic link.
+    pub fn link(&mut self, path: &str, target: &str) -> &mut Self {
+        self.put(Path::new(path), Content::Link(target.into()), 0o777, Owner::ROOT)
+    }
+
+    /// Adds the machine's program `from` as `to`, and every shared library that it needs at the library's own path.
+    pub fn program(&mut self, from: &Path, to: &str) -> Result<&mut Self> {
+        for library in libraries::of(from)? {
+            let content = read(&library)?;
+            self.put(&library, Content::File(content), 0o755, Owner::ROOT);
+        }
+        Ok(self.file(to, read(from)?, 0o755))
+    }
+
+    fn put(&mut self, path: &Path, content: Content, mode: u32, owner: Owner) -> &mut Self {
+        for parent in path.ancestors().skip(1).filter(|parent| parent.parent().is_some()) {
+            let plain = Entry { content: Content::Directory, mode: 0o755, owner: Owner::ROOT };
+            self.entries.entry(parent.to_path_buf()).or_insert(plain);
+        }
+        self.entries.insert(path.to_path_buf(), Entry { content, mode, owner });
+        self
+    }
+
+    /// The layer as a tar archive, ordered by path.
+    pub(super) fn to_tar(&self) -> Result<Vec<u8>> {
+        let mut builder = Builder::new(Vec::new());
+        for (path, entry) in &self.entries {
+            let inside = path.strip_prefix("/").with_context(|| format!("{} is not absolute", path.display()))?;
+            entry.append(&mut builder, inside).with_context(|| format!("put {} into a layer", path.display()))?;
+        }
+        builder.into_inner().context("close a layer")
+    }
+}
+
+impl Entry {
+    fn append(&self, builder: &mut Builder<Vec<u8>>, path: &Path) -> Result<()> {
+        let mut header = Header::new_gnu();
+        header.set_mode(self.mode);
+        header.set_uid(self.owner.0);
+        header.set_gid(self.owner.1);
+        header.set_mtime(0);
+        header.set_size(0);
+        match &self.content {
+            Content::Directory => {
+                header.set_entry_type(EntryType::Directory);
+                builder.append_data(&mut header, path.join(""), std::io::empty())?;
+            }
+            Content::File(content) => {
+                header.set_entry_type(EntryType::Regular);
+                header.set_size(content.len().try_into()?);
+                builder.append_data(&mut header, path, content.as_slice())?;
+            }
+            Content::Link(target) => {
+                header.set_entry_type(EntryType::Symlink);
+                builder.append_link(&mut header, path, target)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("read {}", path.display()))
+}

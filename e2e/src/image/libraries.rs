@@ -1,0 +1,35 @@
+//! Which shared libraries a program needs, as the machine's own loader says. It must never run the program itself.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+/// The libraries of `program`, loader included; none for a static one.
+pub(super) fn of(program: &Path) -> Result<Vec<PathBuf>> {
+    let output = Command::new("ldd").arg(program).stdin(Stdio::null()).output().context("run ldd")?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    if text.contains("statically linked") || text.contains("not a dynamic executable") {
+        return Ok(Vec::new());
+    }
+    if !output.status.success() || text.contains("not found") {
+        bail!("`ldd {}` says: {}", program.display(), text.trim());
+    }
+    Ok(parse(&text))
+}
+
+/// Every line names its file as the one word that is an absolute path.
+fn parse(text: &str) -> Vec<PathBuf> {
+    text.lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/'))).map(PathBuf::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_and_loader_are_found() {
+        let text = "\tlinux-vdso.so.1 (0x1)\n\tlibc.so.6 => /lib/libc.so.6 (0x2)\n\t/lib64/ld-linux.so.2 (0x3)\n";
+        assert_eq!(parse(text), [Path::new("/lib/libc.so.6"), Path::new("/lib64/ld-linux.so.2")]);
+    }
+}
