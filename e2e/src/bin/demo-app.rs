@@ -3,7 +3,7 @@
 //!
 //! Every path answers with JSON about the request, except `/slow?ms=N` (headers at once, the rest after N ms),
 //! `/fail?code=N`, `/big?bytes=N`, `/healthz` and `/ws` (echo). Environment: `PORT`, `VERSION`, `START_DELAY_MS`,
-//! `EXIT_AFTER_MS`.
+//! `EXIT_AFTER_MS`. As `demo-app get URL` it is a client, to look from inside a container.
 
 use std::collections::{BTreeMap, HashMap};
 use std::env;
@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail, ensure};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::ws::{Message, WebSocketUpgrade};
@@ -36,8 +36,16 @@ struct Identity {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    let work = async {
+        match arguments.as_slice() {
+            [] => serve().await,
+            [verb, url] if verb == "get" => fetch(url).await,
+            other => bail!("`demo-app` or `demo-app get URL`, not {other:?}"),
+        }
+    };
     tokio::select! {
-        outcome = serve() => match outcome {
+        outcome = work => match outcome {
             Ok(()) => ExitCode::SUCCESS,
             Err(reason) => {
                 eprintln!("demo-app: {reason:#}");
@@ -49,6 +57,15 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+async fn fetch(url: &str) -> Result<()> {
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(3)).build()?;
+    let answer = client.get(url).send().await.with_context(|| format!("get {url}"))?;
+    let (status, body) = (answer.status(), answer.text().await.context("read the answer")?);
+    println!("{body}");
+    ensure!(status.is_success(), "{url} answered {status}");
+    Ok(())
 }
 
 async fn serve() -> Result<()> {

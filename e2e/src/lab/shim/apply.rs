@@ -2,6 +2,8 @@
 //! node. It must never write rules outside chains of its own names, except the jumps to them.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -14,11 +16,12 @@ use super::plan::{MeshPort, Plan, Vip};
 
 const TO_TASKS: &str = "SWARMGATE-VIP";
 const FROM_HERE: &str = "SWARMGATE-SNAT";
+const LET_PASS: &str = "SWARMGATE-PASS";
 
 /// What was written where, so that a round without change costs nothing.
 #[derive(Default)]
 pub(super) struct Applied {
-    written: BTreeMap<PathBuf, Rules>,
+    written: BTreeMap<(PathBuf, u64), Rules>,
 }
 
 /// The rules of one namespace.
@@ -28,6 +31,8 @@ struct Rules {
     aliases: Vec<String>,
     redirects: Vec<String>,
     masks: Vec<String>,
+    /// What a node must forward although the engine's rules drop it: the engine lets only its own redirects pass.
+    passes: Vec<String>,
 }
 
 impl Applied {
@@ -55,7 +60,8 @@ impl Applied {
     fn write(&mut self, place: &Path, rules: impl FnOnce(&Value) -> Option<Rules>) -> Result<()> {
         let addresses = addresses_in(place)?;
         let Some(rules) = rules(&addresses) else { return Ok(()) };
-        let key = place.canonicalize().unwrap_or_else(|_| place.to_path_buf());
+        // The same path names another namespace after a node was off or a network was away.
+        let key = (place.to_path_buf(), fs::metadata(place)?.ino());
         if self.written.get(&key) == Some(&rules) {
             return Ok(());
         }
@@ -72,6 +78,7 @@ fn of_network(vips: &[Vip], addresses: &Value) -> Option<Rules> {
         aliases: vips.iter().map(|vip| vip.address.clone()).collect(),
         redirects: vips.iter().flat_map(|vip| spread(&format!("-d {}/32", vip.address), &vip.tasks, "")).collect(),
         masks: vec![format!("-o eth0 -m conntrack --ctstate DNAT -j SNAT --to-source {own}")],
+        passes: Vec::new(),
     })
 }
 
@@ -84,6 +91,7 @@ fn of_mesh(ports: &[MeshPort], addresses: &Value) -> Option<Rules> {
         aliases: Vec::new(),
         redirects: redirects.collect(),
         masks: vec![format!("-o eth0 -m conntrack --ctstate DNAT -j SNAT --to-source {own}")],
+        passes: Vec::new(),
     })
 }
 
@@ -96,6 +104,7 @@ fn of_node(ports: &[MeshPort], gateway: &str) -> Rules {
         aliases: Vec::new(),
         redirects: ports.iter().map(redirect).collect(),
         masks: vec![format!("-o docker_gwbridge -d {gateway}/32 -m conntrack --ctstate DNAT -j MASQUERADE")],
+        passes: vec![format!("-o docker_gwbridge -d {gateway}/32 -m conntrack --ctstate DNAT -j ACCEPT")],
     }
 }
 
@@ -143,15 +152,19 @@ fn write_aliases(place: &Path, addresses: &Value, wanted: &[String]) -> Result<(
 
 fn write_rules(place: &Path, rules: &Rules) -> Result<()> {
     finish(in_network(place, "sh").args(["-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"]))?;
-    let line = |chain: &str, rule: &String| format!("-A {chain} {rule}\n");
-    let redirects: String = rules.redirects.iter().map(|rule| line(TO_TASKS, rule)).collect();
-    let masks: String = rules.masks.iter().map(|rule| line(FROM_HERE, rule)).collect();
-    let table = format!("*nat\n:{TO_TASKS} - [0:0]\n:{FROM_HERE} - [0:0]\n{redirects}{masks}COMMIT\n");
-    finish_with_input(in_network(place, "iptables-restore").args(["-w", "--noflush"]), &table)?;
-    for (hook, chain) in [("PREROUTING", TO_TASKS), ("OUTPUT", TO_TASKS), ("POSTROUTING", FROM_HERE)] {
-        let nat = |verb: &str| finish(in_network(place, "iptables").args(["-w", "-t", "nat", verb, hook, "-j", chain]));
-        if nat("-C").is_err() {
-            nat("-I")?;
+    let lines = |chain: &str, rules: &[String]| rules.iter().map(|rule| format!("-A {chain} {rule}\n")).collect::<Vec<_>>().concat();
+    let (redirects, masks, passes) = (lines(TO_TASKS, &rules.redirects), lines(FROM_HERE, &rules.masks), lines(LET_PASS, &rules.passes));
+    let tables = format!(
+        "*nat\n:{TO_TASKS} - [0:0]\n:{FROM_HERE} - [0:0]\n{redirects}{masks}COMMIT\n\
+         *filter\n:{LET_PASS} - [0:0]\n{passes}COMMIT\n"
+    );
+    finish_with_input(in_network(place, "iptables-restore").args(["-w", "--noflush"]), &tables)?;
+    let jumps =
+        [("nat", "PREROUTING", TO_TASKS), ("nat", "OUTPUT", TO_TASKS), ("nat", "POSTROUTING", FROM_HERE), ("filter", "FORWARD", LET_PASS)];
+    for (table, hook, chain) in jumps {
+        let jump = |verb: &str| finish(in_network(place, "iptables").args(["-w", "-t", table, verb, hook, "-j", chain]));
+        if jump("-C").is_err() {
+            jump("-I")?;
         }
     }
     Ok(())
