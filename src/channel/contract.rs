@@ -45,3 +45,7 @@ pub const LABEL_ROLE: &str = "swarmgate.role";
 pub const LABEL_TOKEN_DIGEST: &str = "swarmgate.token-sha256";
 /// Label on a service: the fields that the last applied declaration managed, as JSON.
 pub const LABEL_MANAGED: &str = "swarmgate.managed";
+/// The file of a bundle that the engine is started with: `nginx -p PREFIX -c DIR/nginx.conf -e stderr -g "daemon off;"`.
+/// So a rendered `nginx.conf` has no `daemon` directive. Paths that the engine writes to (`pid`, `*_temp_path`) are
+/// relative, hence below the prefix that extension and proxy choose in [`RUN_DIR`] (absolute only for a stock image).
+pub const ENGINE_MAIN_FILE: &str = "nginx.conf";

@@ -1,4 +1,4 @@
-//! The messages themselves: types only.
+//! The messages themselves, and what makes one whole: digests and checks that sender and receiver share. No I/O.
 
 use std::collections::BTreeMap;
 
@@ -35,6 +35,14 @@ pub struct Desired {
     pub table: RouteTable,
 }
 
+impl Desired {
+    /// A message with its digest.
+    pub fn new(delivery: Delivery, table: RouteTable) -> Self {
+        let digest = Digest::of_json(&(delivery, &table));
+        Self { version: WIRE_VERSION, digest, delivery, table }
+    }
+}
+
 /// A complete engine configuration: extension → proxy, and the content of a boot snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -53,6 +61,80 @@ pub struct Bundle {
     pub files: BTreeMap<String, String>,
 }
 
+/// The engine whose configurations this version writes and runs.
+pub const ENGINE_NGINX: &str = "nginx";
+
+impl Bundle {
+    /// A bundle for nginx with its digest.
+    pub fn new(cluster: ClusterName, routes_digest: Digest, files: BTreeMap<String, String>) -> Self {
+        let digest = Digest::of_json(&files);
+        Self { version: WIRE_VERSION, cluster, engine: ENGINE_NGINX.to_owned(), digest, routes_digest, files }
+    }
+
+    /// Whether this bundle is whole and meant for the proxies of `cluster`: version, cluster, engine, file names without
+    /// directories, and a digest that fits the files.
+    pub fn check(&self, cluster: &ClusterName) -> Result<(), BundleFault> {
+        if self.version != WIRE_VERSION {
+            return Err(BundleFault::Version(self.version));
+        }
+        if &self.cluster != cluster {
+            return Err(BundleFault::Cluster(self.cluster.clone()));
+        }
+        if self.engine != ENGINE_NGINX {
+            return Err(BundleFault::Engine(self.engine.clone()));
+        }
+        if let Some(name) = self.files.keys().find(|name| !is_plain_file_name(name)) {
+            return Err(BundleFault::FileName(name.clone()));
+        }
+        if Digest::of_json(&self.files) != self.digest {
+            return Err(BundleFault::Digest);
+        }
+        Ok(())
+    }
+}
+
+/// Letters, digits, `.`, `-` and `_`, not beginning with a dot: nothing that leads out of a directory.
+fn is_plain_file_name(name: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    !name.is_empty() && !name.starts_with('.') && name.bytes().all(allowed)
+}
+
+/// Why a bundle is not used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BundleFault {
+    /// Another protocol version.
+    #[error("message version {0} is not {WIRE_VERSION}")]
+    Version(u32),
+    /// Meant for other proxies.
+    #[error("the configuration is for cluster {0}")]
+    Cluster(ClusterName),
+    /// Written for another engine.
+    #[error("the configuration is for the engine {0:?}")]
+    Engine(String),
+    /// A file name that could lead out of its directory.
+    #[error("{0:?} is not a plain file name")]
+    FileName(String),
+    /// Damaged on the way or on the disk.
+    #[error("the configuration does not match its digest")]
+    Digest,
+}
+
+/// Extension → proxy: the answer of `GET /v1/bundle`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProxyConfig {
+    /// [`WIRE_VERSION`].
+    pub version: u32,
+    /// What to run; `after` names its digest.
+    pub live: Bundle,
+    /// The same routes with names instead of addresses, for the next start of a proxy on this node should nobody answer then.
+    pub boot: Bundle,
+    /// What `live` says, part by part, each with a digest: so that a proxy can tell why it reloads
+    /// (`endpoints of app.example.org`). For people; not part of any digest.
+    #[serde(default)]
+    pub parts: BTreeMap<String, String>,
+}
+
 /// Extension → operator: what became of the desired table, and what the proxies run. Sent on every change and as a heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -69,7 +151,8 @@ pub struct ExtensionReport {
     pub accepted: Option<Accepted>,
     /// The newest table that the engine refused, if it is newer than `accepted`.
     pub refused: Option<Refusal>,
-    /// The boot snapshot that belongs to `accepted`: names instead of addresses.
+    /// The boot snapshot that belongs to `accepted`: names instead of addresses. A heartbeat may leave `boot` and `live`
+    /// out; the operator then keeps those that came with the same `accepted`, or answers 409 if it has none.
     pub boot: Option<Bundle>,
     /// With [`Delivery::Replace`]: the bundle to mount. Absent otherwise.
     pub live: Option<Bundle>,
