@@ -4,3 +4,5 @@
 pub mod cluster;
 pub mod cluster_spec;
 pub mod labels;
+pub mod quantity;
+mod suggest;

@@ -1,0 +1,383 @@
+//! The label reader: any label map becomes what is asked for, and findings. Total and deterministic; looks at one service
+//! only, so that no service's labels can change what another's mean.
+
+use std::collections::BTreeMap;
+
+use super::super::suggest::nearest;
+use super::table::{LABELS, LabelEffect, LabelInfo};
+use super::values::{self, CookieName, Redirect, SecretName};
+use super::{Affinity, BackendMode, BackendTls, PREFIX, ServiceLabels, TlsLabels};
+use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::types::{ContextPath, HostPattern, NetworkName, Port, Refused};
+
+/// At most so many bad items of one list are told one by one: a label can hold megabytes.
+const LIST_FINDINGS_MAX: usize = 8;
+
+/// What the labels of a service come to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LabelReading {
+    /// No label asks for publication.
+    NotPublished,
+    /// The service is to be published so.
+    Published(Box<ServiceLabels>),
+    /// The labels ask for publication, and a finding says why there is none.
+    Refused,
+}
+
+/// The reading and everything there is to say about it, in the order of the labels' names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadLabels {
+    /// What the labels come to.
+    pub reading: LabelReading,
+    /// What their author should know.
+    pub findings: Vec<Finding>,
+}
+
+/// Reads the labels of the service `service`. Labels of other programs are passed over.
+pub fn read_labels(service: &str, labels: &BTreeMap<String, String>) -> ReadLabels {
+    let mut reader = Reader { service, labels, findings: Vec::new() };
+    reader.note_strangers();
+    let reading = reader.read();
+    let mut findings = reader.findings;
+    findings.sort_by(|a, b| (&a.field, a).cmp(&(&b.field, b)));
+    ReadLabels { reading, findings }
+}
+
+struct Reader<'a> {
+    service: &'a str,
+    labels: &'a BTreeMap<String, String>,
+    findings: Vec<Finding>,
+}
+
+impl Reader<'_> {
+    fn read(&mut self) -> LabelReading {
+        if !self.asks_for_anything() {
+            return LabelReading::NotPublished;
+        }
+        let default_backend = self.flag("default_backend");
+        let hosts = self.hosts(default_backend);
+        let port = self.port();
+        let context_root = self.context_root();
+        let passthrough = self.flag("ssl_passthrough");
+        let rest = Rest::read(self, &hosts);
+        if passthrough {
+            self.refuse_passthrough();
+        }
+        let (Some(port), Some(context_root), false) = (port, context_root, passthrough) else {
+            return LabelReading::Refused;
+        };
+        if hosts.is_empty() && !default_backend {
+            return LabelReading::Refused;
+        }
+        LabelReading::Published(Box::new(rest.into_labels(hosts, port, context_root, default_backend)))
+    }
+
+    /// Empty values and `false` ask for nothing.
+    fn asks_for_anything(&self) -> bool {
+        LABELS
+            .iter()
+            .any(|info| self.value(info.name).is_some_and(|value| !matches!(values::boolean(value), Ok(false)) || info.name == "hosts"))
+    }
+
+    /// The value without surrounding blanks; an empty one counts as absent.
+    fn value(&self, name: &str) -> Option<&str> {
+        self.labels.get(&format!("{PREFIX}{name}")).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// Good hosts in the order written, without duplicates; each bad one gives a finding and costs the others nothing.
+    fn hosts(&mut self, default_backend: bool) -> Vec<HostPattern> {
+        let Some(text) = self.value("hosts").map(str::to_owned) else {
+            if !default_backend {
+                self.missing("hosts", "Add the host names that the service answers for, or set com.docker.lb.default_backend=true.");
+            }
+            return Vec::new();
+        };
+        let (hosts, bad) = list(&text, ',', HostPattern::parse);
+        if hosts.is_empty() && bad.is_empty() && !default_backend {
+            self.missing("hosts", "Add the host names that the service answers for, or set com.docker.lb.default_backend=true.");
+        }
+        self.note_list("hosts", &bad, "this host is not published");
+        hosts
+    }
+
+    fn port(&mut self) -> Option<Port> {
+        let Some(text) = self.value("port") else {
+            self.missing("port", "Add the port on which the container listens.");
+            return None;
+        };
+        match Port::parse(text) {
+            Ok(port) => Some(port),
+            Err(rule) => {
+                let text = text.to_owned();
+                self.bad("port", &text, &rule, "the service is not published");
+                None
+            }
+        }
+    }
+
+    /// A bad context root refuses the service: publishing it at `/` instead would take the whole host from others.
+    fn context_root(&mut self) -> Option<ContextPath> {
+        let Some(text) = self.value("context_root").map(str::to_owned) else {
+            return Some(ContextPath::root());
+        };
+        match ContextPath::parse(&text) {
+            Ok(path) => Some(path),
+            Err(rule) => {
+                self.bad("context_root", &text, &rule, "the service is not published");
+                None
+            }
+        }
+    }
+
+    fn flag(&mut self, name: &str) -> bool {
+        self.parsed(name, values::boolean).unwrap_or(false)
+    }
+
+    /// The checked value of a label that only tunes: a bad one gives a finding and counts as absent.
+    fn parsed<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, Refused>) -> Option<T> {
+        let text = self.value(name)?.to_owned();
+        match parse(&text) {
+            Ok(value) => Some(value),
+            Err(rule) => {
+                self.bad(name, &text, &rule, "the label counts as absent");
+                None
+            }
+        }
+    }
+
+    fn redirects(&mut self, hosts: &[HostPattern]) -> Vec<Redirect> {
+        let Some(text) = self.value("redirects").map(str::to_owned) else {
+            return Vec::new();
+        };
+        let (redirects, bad) = list(&text, ';', |pair| {
+            let redirect = values::redirect(pair)?;
+            if hosts.contains(&redirect.source.host) {
+                Ok(redirect)
+            } else {
+                Err(Refused(format!("a redirect's source is one of the service's hosts, and {} is not", redirect.source.host)))
+            }
+        });
+        self.note_list("redirects", &bad, "this redirect is left out");
+        redirects
+    }
+
+    fn websocket_endpoints(&mut self) -> Vec<ContextPath> {
+        let Some(text) = self.value("websocket_endpoints").map(str::to_owned) else {
+            return Vec::new();
+        };
+        let (paths, bad) = list(&text, ',', ContextPath::parse);
+        self.note_list("websocket_endpoints", &bad, "this path is left out");
+        paths
+    }
+
+    fn affinity(&mut self) -> Affinity {
+        let by_address = self.flag("ip_hash");
+        let cookie = self.parsed("sticky_session_cookie", CookieName::parse);
+        match (cookie, by_address) {
+            // Both at once make nginx refuse its file; the cookie is the more exact wish.
+            (Some(cookie), _) => Affinity::Cookie(cookie),
+            (None, true) => Affinity::ClientAddress,
+            (None, false) => Affinity::None,
+        }
+    }
+
+    fn backend_tls(&mut self) -> BackendTls {
+        let verified = self.parsed("ssl_backend_tls_verify", values::verification).unwrap_or(false);
+        match (self.flag("ssl_backend"), verified) {
+            (false, _) => BackendTls::Off,
+            (true, false) => BackendTls::Unverified,
+            (true, true) => BackendTls::Verified,
+        }
+    }
+
+    fn note_list(&mut self, name: &str, bad: &[(String, Refused)], follows: &str) {
+        for (item, rule) in bad.iter().take(LIST_FINDINGS_MAX) {
+            self.bad(name, item, rule, follows);
+        }
+        if bad.len() > LIST_FINDINGS_MAX {
+            let more = format!("{} further items of the list are bad as well and left out", bad.len() - LIST_FINDINGS_MAX);
+            self.add(Severity::Error, FindingCode::InvalidLabelValue, name, None, &more, "Correct or remove them.");
+        }
+    }
+
+    fn bad(&mut self, name: &str, value: &str, rule: &Refused, follows: &str) {
+        let message = format!("{rule}; {follows}");
+        let remedy = remedy(name, value);
+        self.add(Severity::Error, FindingCode::InvalidLabelValue, name, Some(value), &message, &remedy);
+    }
+
+    fn missing(&mut self, name: &str, remedy: &str) {
+        self.add(Severity::Error, FindingCode::MissingLabel, name, None, "the service is not published without this label", remedy);
+    }
+
+    /// TLS that was meant to reach the application untouched must not be answered in plain HTTP by somebody between.
+    fn refuse_passthrough(&mut self) {
+        let (code, name) = (FindingCode::LabelWithoutEffect, "ssl_passthrough");
+        let message = "passthrough is not supported yet; the service is not published, not even in plain HTTP";
+        self.add(Severity::Error, code, name, Some("true"), message, "Remove the label to publish the service in plain HTTP.");
+    }
+
+    fn without_effect(&mut self, name: &str) {
+        let message = "the label is understood and has no effect yet";
+        let value = self.value(name).unwrap_or_default().to_owned();
+        let remedy = "Nothing to do; remove the label if the service must not be published without its effect.";
+        self.add(Severity::Warning, FindingCode::LabelWithoutEffect, name, Some(&value), message, remedy);
+    }
+
+    /// `name` is completed by the prefix unless it is a whole label key.
+    fn add(&mut self, severity: Severity, code: FindingCode, name: &str, value: Option<&str>, message: &str, remedy: &str) {
+        let field = if name.contains('.') { name.to_owned() } else { format!("{PREFIX}{name}") };
+        let finding = Finding::new(severity, code, Subject::Service(self.service.to_owned()), message, remedy);
+        self.findings.push(match value {
+            Some(value) => finding.at(field, value),
+            None => Finding { field: Some(field), ..finding },
+        });
+    }
+
+    /// Labels that look as if they were meant for us and are not.
+    fn note_strangers(&mut self) {
+        let labels = self.labels;
+        for (key, value) in labels {
+            if key == "com.docker.network" {
+                let message = "this label is not read: the proxies' network is chosen by com.docker.lb.network";
+                let remedy = "Write com.docker.lb.network if the label was meant for Swarmgate.";
+                self.add(Severity::Info, FindingCode::UnknownLabel, key, Some(value), message, remedy);
+            } else if let Some(name) = unknown_name(key) {
+                let known = nearest(name, LABELS.iter().map(|info| info.name));
+                let remedy = match known {
+                    Some(known) => format!("Did you mean {PREFIX}{known}?"),
+                    None => "Remove it, or look up the label's name.".to_owned(),
+                };
+                let message = "there is no such label; it has no effect";
+                self.add(Severity::Warning, FindingCode::UnknownLabel, &shown_key(key), Some(value), message, &remedy);
+            }
+        }
+    }
+}
+
+/// What follows our prefix (in any case, with blanks around) in a key that is no label's key.
+fn unknown_name(key: &str) -> Option<&str> {
+    let trimmed = key.trim();
+    let (prefix, name) = (trimmed.get(..PREFIX.len())?, trimmed.get(PREFIX.len()..)?);
+    let known = trimmed == key && prefix == PREFIX && LABELS.iter().any(|info| info.name == name);
+    (prefix.eq_ignore_ascii_case(PREFIX) && !known).then_some(name)
+}
+
+/// A key can hold megabytes and control characters, like a value; what is shown is short and printable.
+fn shown_key(key: &str) -> String {
+    let printable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    key.chars().take(120).map(printable).collect()
+}
+
+/// The items of a list: good ones without duplicates in the order written, bad ones with the rule that they break.
+/// Empty items (a separator at the end) are passed over.
+fn list<T: PartialEq + Ord + Clone>(
+    text: &str,
+    separator: char,
+    parse: impl Fn(&str) -> Result<T, Refused>,
+) -> (Vec<T>, Vec<(String, Refused)>) {
+    let (mut good, mut bad, mut seen) = (Vec::new(), Vec::new(), std::collections::BTreeSet::new());
+    for item in text.split(separator).map(str::trim).filter(|item| !item.is_empty()) {
+        match parse(item) {
+            Ok(value) if seen.insert(value.clone()) => good.push(value),
+            Ok(_) => {}
+            Err(rule) => bad.push((item.to_owned(), rule)),
+        }
+    }
+    (good, bad)
+}
+
+/// The remedy for a bad value, as near to the slip as it can be told.
+fn remedy(name: &str, value: &str) -> String {
+    match name {
+        "hosts" if !value.is_ascii() => "Write the host in its ASCII form (xn--…).".to_owned(),
+        "hosts" if value.contains("://") => "Write the host alone, without scheme.".to_owned(),
+        "hosts" if value.contains('/') => "Write the host alone; a path belongs into com.docker.lb.context_root.".to_owned(),
+        "hosts" if value.contains(':') => "Write the host alone; the port in a request does not matter.".to_owned(),
+        "hosts" => "Write names like app.example.org, separated by commas.".to_owned(),
+        "port" => "Write the number alone, for example 8080.".to_owned(),
+        "context_root" | "websocket_endpoints" => "Write a path like /app.".to_owned(),
+        "redirects" => "Write http://old.example.org,https://new.example.org with ';' between pairs.".to_owned(),
+        "fail_timeout" => "Write a duration like 10s.".to_owned(),
+        _ => "Correct the value, or remove the label.".to_owned(),
+    }
+}
+
+/// Everything but what decides whether and where the service is published.
+struct Rest {
+    network: Option<NetworkName>,
+    rewrite: bool,
+    backend_mode: BackendMode,
+    tls: TlsLabels,
+    backend_tls: BackendTls,
+    redirects: Vec<Redirect>,
+    websocket_endpoints: Vec<ContextPath>,
+    affinity: Affinity,
+    max_fails: Option<u32>,
+    fail_timeout: Option<std::time::Duration>,
+}
+
+impl Rest {
+    fn read(reader: &mut Reader<'_>, hosts: &[HostPattern]) -> Self {
+        let rest = Self {
+            network: reader.parsed("network", NetworkName::parse),
+            rewrite: reader.flag("context_root_rewrite"),
+            backend_mode: reader.parsed("backend_mode", values::backend_mode).unwrap_or(BackendMode::Task),
+            tls: TlsLabels {
+                certificate: reader.parsed("ssl_cert", SecretName::parse),
+                key: reader.parsed("ssl_key", SecretName::parse),
+                only: reader.flag("ssl_only"),
+            },
+            backend_tls: reader.backend_tls(),
+            redirects: reader.redirects(hosts),
+            websocket_endpoints: reader.websocket_endpoints(),
+            affinity: reader.affinity(),
+            max_fails: reader.parsed("max_fails", values::max_fails),
+            fail_timeout: reader.parsed("fail_timeout", values::fail_timeout),
+        };
+        for info in LABELS.iter().filter(|info| info.effect == LabelEffect::NotYet) {
+            if rest.asks(reader, info) {
+                reader.without_effect(info.name);
+            }
+        }
+        rest
+    }
+
+    /// Whether a label that has no effect yet asks for something, that is for other than what happens anyway.
+    fn asks(&self, reader: &Reader<'_>, info: &LabelInfo) -> bool {
+        match info.name {
+            "ssl_cert" => self.tls.certificate.is_some(),
+            "ssl_key" => self.tls.key.is_some(),
+            "ssl_only" => self.tls.only,
+            "ssl_backend" => self.backend_tls != BackendTls::Off,
+            "ssl_backend_tls_verify" => self.backend_tls == BackendTls::Verified,
+            "redirects" => !self.redirects.is_empty(),
+            "websocket_endpoints" => !self.websocket_endpoints.is_empty(),
+            "sticky_session_cookie" => matches!(self.affinity, Affinity::Cookie(_)),
+            "ip_hash" => self.affinity != Affinity::None && reader.value("ip_hash").is_some_and(|value| values::boolean(value) == Ok(true)),
+            "max_fails" => self.max_fails.is_some(),
+            "fail_timeout" => self.fail_timeout.is_some(),
+            // `ssl_passthrough` refuses the service, which is an effect and has its own finding.
+            _ => false,
+        }
+    }
+
+    fn into_labels(self, hosts: Vec<HostPattern>, port: Port, context_root: ContextPath, default_backend: bool) -> ServiceLabels {
+        ServiceLabels {
+            hosts,
+            port,
+            network: self.network.map(String::from),
+            context_root,
+            context_root_rewrite: self.rewrite,
+            default_backend,
+            backend_mode: self.backend_mode,
+            tls: self.tls,
+            backend_tls: self.backend_tls,
+            redirects: self.redirects,
+            websocket_endpoints: self.websocket_endpoints,
+            affinity: self.affinity,
+            max_fails: self.max_fails,
+            fail_timeout: self.fail_timeout,
+        }
+    }
+}

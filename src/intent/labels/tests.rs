@@ -1,0 +1,241 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::report::{FindingCode, Severity};
+
+fn map(labels: &[(&str, &str)]) -> BTreeMap<String, String> {
+    labels
+        .iter()
+        .map(|(name, value)| {
+            let key = if name.contains('.') { (*name).to_owned() } else { format!("{PREFIX}{name}") };
+            (key, (*value).to_owned())
+        })
+        .collect()
+}
+
+fn read(labels: &[(&str, &str)]) -> ReadLabels {
+    read_labels("shop_web", &map(labels))
+}
+
+/// The published labels of `labels` beside a good host and port, and the codes of all findings.
+fn published(labels: &[(&str, &str)]) -> (ServiceLabels, Vec<FindingCode>) {
+    let all: Vec<_> = [("hosts", "a.example"), ("port", "80")].into_iter().chain(labels.iter().copied()).collect();
+    let ReadLabels { reading, findings } = read(&all);
+    let LabelReading::Published(published) = reading else { panic!("not published: {findings:?}") };
+    (*published, findings.into_iter().map(|finding| finding.code).collect())
+}
+
+fn codes(labels: &[(&str, &str)]) -> (LabelReading, Vec<(FindingCode, String)>) {
+    let ReadLabels { reading, findings } = read(labels);
+    (reading, findings.into_iter().map(|finding| (finding.code, finding.field.unwrap_or_default())).collect())
+}
+
+fn hosts_of(value: &str) -> Vec<String> {
+    let (labels, _) = published(&[("hosts", value)]);
+    labels.hosts.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn hosts_are_trimmed_folded_and_never_double() {
+    assert_eq!(hosts_of(" App.Example , b.example,app.example,,*.C.example., "), ["app.example", "b.example", "*.c.example"]);
+}
+
+#[test]
+fn a_bad_host_costs_the_good_ones_nothing() {
+    let ReadLabels { reading, findings } =
+        read(&[("hosts", "good.example,http://bad.example, b{d}.example;,other.example"), ("port", "80")]);
+    let LabelReading::Published(labels) = reading else { panic!("not published") };
+    assert_eq!(labels.hosts.len(), 2);
+    let values: Vec<_> = findings.iter().map(|finding| (finding.code, finding.value.as_deref().unwrap_or_default())).collect();
+    assert_eq!(values, [(FindingCode::InvalidLabelValue, "b{d}.example;"), (FindingCode::InvalidLabelValue, "http://bad.example")]);
+    assert!(findings.iter().any(|finding| finding.remedy.contains("without scheme")));
+}
+
+#[test]
+fn only_bad_hosts_refuse_the_service() {
+    let (reading, findings) = codes(&[("hosts", "a b"), ("port", "80")]);
+    assert_eq!(reading, LabelReading::Refused);
+    assert_eq!(findings, [(FindingCode::InvalidLabelValue, format!("{PREFIX}hosts"))]);
+}
+
+#[test]
+fn a_long_list_of_bad_hosts_gives_few_findings() {
+    let hosts = vec!["b@d"; 5000].join(",") + &"x".repeat(1 << 20);
+    let ReadLabels { reading, findings } = read(&[("hosts", &hosts), ("port", "80")]);
+    assert_eq!(reading, LabelReading::Refused);
+    assert!(findings.len() <= 9, "{}", findings.len());
+    assert!(findings.iter().all(|finding| finding.value.as_ref().is_none_or(|value| value.chars().count() <= 121)));
+}
+
+#[test]
+fn what_a_published_service_needs_is_asked_for() {
+    let missing = |name: &str| (FindingCode::MissingLabel, format!("{PREFIX}{name}"));
+    assert_eq!(codes(&[("hosts", "a.example")]), (LabelReading::Refused, vec![missing("port")]));
+    assert_eq!(codes(&[("port", "80")]), (LabelReading::Refused, vec![missing("hosts")]));
+    assert_eq!(codes(&[("network", "front")]), (LabelReading::Refused, vec![missing("hosts"), missing("port")]));
+    assert_eq!(codes(&[("hosts", " , "), ("port", "80")]), (LabelReading::Refused, vec![missing("hosts")]));
+}
+
+#[test]
+fn a_default_backend_needs_no_host() {
+    let ReadLabels { reading, findings } = read(&[("default_backend", " TRUE "), ("port", " 8080 ")]);
+    let LabelReading::Published(labels) = reading else { panic!("not published") };
+    assert!(labels.default_backend && labels.hosts.is_empty() && labels.port.get() == 8080);
+    assert_eq!(findings, []);
+}
+
+#[test]
+fn labels_that_ask_for_nothing_give_nothing() {
+    for labels in [vec![], vec![("default_backend", "false"), ("ssl_only", "no")], vec![("hosts", ""), ("org.example.owner", "me")]] {
+        let ReadLabels { reading, findings } = read(&labels);
+        assert_eq!((reading, findings), (LabelReading::NotPublished, vec![]), "{labels:?}");
+    }
+    let (_, findings) = published(&[
+        ("ssl_only", "false"),
+        ("ssl_cert", ""),
+        ("ip_hash", "0"),
+        ("ssl_backend_tls_verify", "none"),
+        ("ssl_passthrough", "off"),
+    ]);
+    assert_eq!(findings, []);
+}
+
+#[test]
+fn values_that_decide_where_requests_go_refuse_the_service_when_bad() {
+    for (name, value) in [
+        ("port", "eighty"),
+        ("port", "0"),
+        ("port", "8080/tcp"),
+        ("context_root", "app"),
+        ("context_root", "/a/../b"),
+        ("context_root", "/a b;}"),
+    ] {
+        let all: Vec<_> =
+            [("hosts", "a.example"), ("port", "80")].into_iter().filter(|(other, _)| *other != name).chain([(name, value)]).collect();
+        assert_eq!(
+            codes(&all),
+            (LabelReading::Refused, vec![(FindingCode::InvalidLabelValue, format!("{PREFIX}{name}"))]),
+            "{name}={value}"
+        );
+    }
+}
+
+#[test]
+fn values_that_only_tune_count_as_absent_when_bad() {
+    let bad = [
+        ("context_root_rewrite", "maybe"),
+        ("backend_mode", "dnsrr"),
+        ("network", "front\nback"),
+        ("default_backend", "2"),
+        ("max_fails", "-1"),
+        ("fail_timeout", "soon"),
+        ("sticky_session_cookie", "$id; }"),
+        ("ssl_backend_tls_verify", "perhaps"),
+        ("ssl_cert", "../key"),
+        ("redirects", "a.example"),
+        ("websocket_endpoints", "/ws\u{0}"),
+    ];
+    let (plain, _) = published(&[]);
+    for (name, value) in bad {
+        assert_eq!(published(&[(name, value)]), (plain.clone(), vec![FindingCode::InvalidLabelValue]), "{name}={value}");
+    }
+}
+
+#[test]
+fn every_label_without_effect_says_so_once() {
+    let (labels, findings) = published(&[
+        ("ssl_cert", "web.crt"),
+        ("ssl_key", "web.key"),
+        ("ssl_only", "yes"),
+        ("ssl_backend", "1"),
+        ("ssl_backend_tls_verify", "required"),
+        ("redirects", " http://A.example , https://a.example:8443/new ;"),
+        ("websocket_endpoints", "/ws, /chat/,/ws"),
+        ("sticky_session_cookie", "JSESSIONID"),
+        ("max_fails", "3"),
+        ("fail_timeout", "30"),
+    ]);
+    assert_eq!(findings, vec![FindingCode::LabelWithoutEffect; 10]);
+    assert_eq!(labels.backend_tls, BackendTls::Verified);
+    assert_eq!(
+        labels.redirects.iter().map(|r| format!("{} {}", r.source, r.target)).collect::<Vec<_>>(),
+        ["http://a.example https://a.example:8443/new"]
+    );
+    assert_eq!(labels.websocket_endpoints.iter().map(ContextPath::as_str).collect::<Vec<_>>(), ["/ws", "/chat"]);
+    assert_eq!((labels.max_fails, labels.fail_timeout), (Some(3), Some(Duration::from_secs(30))));
+    assert_eq!(published(&[("ip_hash", "on")]).0.affinity, Affinity::ClientAddress);
+}
+
+#[test]
+fn a_redirect_of_a_host_that_the_service_has_not_is_left_out() {
+    let (labels, findings) = published(&[("redirects", "http://other.example,https://a.example")]);
+    assert_eq!((labels.redirects, findings), (vec![], vec![FindingCode::InvalidLabelValue]));
+}
+
+#[test]
+fn passthrough_is_never_served_in_plain_http() {
+    let (reading, findings) = codes(&[("hosts", "a.example"), ("port", "443"), ("ssl_passthrough", "true")]);
+    assert_eq!(reading, LabelReading::Refused);
+    assert_eq!(findings, [(FindingCode::LabelWithoutEffect, format!("{PREFIX}ssl_passthrough"))]);
+}
+
+#[test]
+fn misspelt_labels_are_named_with_what_was_probably_meant() {
+    let cases = [
+        ("com.docker.lb.host", "com.docker.lb.hosts"),
+        ("com.docker.lb.defaul_backend", "com.docker.lb.default_backend"),
+        ("Com.Docker.LB.Hosts", "com.docker.lb.hosts"),
+        (" com.docker.lb.port", "com.docker.lb.port"),
+    ];
+    for (key, meant) in cases {
+        let ReadLabels { reading, findings } = read(&[(key, "x")]);
+        assert_eq!(reading, LabelReading::NotPublished, "{key}");
+        assert_eq!(findings.len(), 1, "{key}");
+        assert_eq!((findings[0].code, findings[0].severity), (FindingCode::UnknownLabel, Severity::Warning), "{key}");
+        assert!(findings[0].remedy.contains(meant), "{key}: {}", findings[0].remedy);
+    }
+    assert_eq!(read(&[("com.docker.network", "front")]).findings[0].severity, Severity::Info);
+}
+
+#[test]
+fn the_cluster_is_read_without_blanks_and_empty_means_none() {
+    assert_eq!(service_cluster_of(&map(&[("service_cluster", " dev ")])), Some("dev"));
+    assert_eq!(service_cluster_of(&map(&[("service_cluster", " ")])), None);
+    assert_eq!(service_cluster_of(&BTreeMap::new()), None);
+}
+
+/// Keys that are labels, almost labels, or anything; values that are good, or meant to break something.
+fn any_labels() -> impl Strategy<Value = BTreeMap<String, String>> {
+    let known = (0..LABELS.len()).prop_map(|at| format!("{PREFIX}{}", LABELS[at].name));
+    let key = prop_oneof![4 => known, 1 => "com.docker.lb.[a-z_]{0,12}", 1 => any::<String>()];
+    let value = prop_oneof![
+        Just("true".to_owned()),
+        "[0-9]{1,6}",
+        "[a-z*.]{1,12}(,[a-z.]{1,9})?",
+        "/[a-z/]{0,9}",
+        "https?://[a-z.]{1,9},https?://[a-z.:0-9/]{1,9};?",
+        "[\\x00-\\x1f\"'{};$ é\u{202e}]{0,9}",
+        any::<String>(),
+    ];
+    proptest::collection::btree_map(key, value, 0..12)
+}
+
+proptest! {
+    #[test]
+    fn any_labels_are_read_without_panic_and_always_alike(labels in any_labels()) {
+        let first = read_labels("s", &labels);
+        prop_assert_eq!(&first, &read_labels("s", &labels));
+        if first.reading == LabelReading::Refused {
+            prop_assert!(first.findings.iter().any(|finding| finding.severity == Severity::Error), "refused without an error");
+        }
+    }
+
+    #[test]
+    fn the_labels_of_other_programs_change_nothing(labels in any_labels(), others in proptest::collection::btree_map("org\\.[a-z]{1,9}", any::<String>(), 0..5)) {
+        let alone = read_labels("s", &labels);
+        let together: BTreeMap<_, _> = labels.into_iter().chain(others).collect();
+        prop_assert_eq!(alone, read_labels("s", &together));
+    }
+}

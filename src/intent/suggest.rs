@@ -1,0 +1,45 @@
+//! "Did you mean": the nearest of the names that exist. Suggests nothing rather than something far-fetched.
+
+/// The candidate that `found` is most probably a slip of: the same letters in another case or with other separators,
+/// else the one within a third of its length. Ties go to the first in the order given.
+pub(super) fn nearest<'a>(found: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    // A value of megabytes is no slip of a name, and comparing it would take long.
+    if found.len() > 64 {
+        return None;
+    }
+    let plain = letters(found);
+    let limit = (plain.chars().count() / 3).clamp(1, 3);
+    let mut best: Option<(usize, &str)> = None;
+    for candidate in candidates {
+        let distance = strsim::damerau_levenshtein(&plain, &letters(candidate));
+        if distance <= limit && best.is_none_or(|(least, _)| distance < least) {
+            best = Some((distance, candidate));
+        }
+    }
+    best.map(|(_, candidate)| candidate)
+}
+
+/// Case and separators are the commonest slips (`stop_signal` for `stopSignal`), so they do not count.
+fn letters(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn slips_are_recognised_and_strangers_are_not() {
+        let names = ["replicas", "stopSignal", "stopGracePeriod", "publish"];
+        for (found, expected) in [
+            ("replica", Some("replicas")),
+            ("stop_signal", Some("stopSignal")),
+            ("StopGracePeriod", Some("stopGracePeriod")),
+            ("publsih", Some("publish")),
+            ("volumes", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(found, names.into_iter()), expected, "{found}");
+        }
+    }
+}
