@@ -1,0 +1,173 @@
+//! The port, call by call. Reads and bodies that must survive a round trip are raw JSON; the rest is bollard.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bollard::errors::Error;
+use futures::stream::BoxStream;
+use hyper::body::Incoming;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use super::error::{ConnectError, swarm_error, unavailable};
+use super::events;
+use super::link::Link;
+use super::session::Session;
+use crate::swarm::{Hint, RawSnapshot, Swarm, SwarmError};
+use crate::types::{ConfigId, NetworkId, SecretId, ServiceId};
+
+/// The server gives up after 20 s; a little longer, so that its own words arrive.
+const DEADLINE: Duration = Duration::from_secs(25);
+
+const SERVICES: &str = "/services";
+/// `{"desired-state":["running"]}`: without the history of ended tasks.
+const TASKS: &str = "/tasks?filters=%7B%22desired-state%22%3A%5B%22running%22%5D%7D";
+const NODES: &str = "/nodes";
+/// `{"scope":["swarm"]}`
+const NETWORKS: &str = "/networks?filters=%7B%22scope%22%3A%5B%22swarm%22%5D%7D";
+/// `{"label":["swarmgate.owner"]}`: a config list carries all data, so others' configs are not asked for.
+const CONFIGS: &str = "/configs?filters=%7B%22label%22%3A%5B%22swarmgate.owner%22%5D%7D";
+const SECRETS: &str = "/secrets";
+
+/// A real Swarm, through the Docker API of one of its managers. Cheap to clone; all clones share one session.
+#[derive(Clone)]
+pub struct DockerSwarm {
+    link: Arc<Link>,
+    session: Arc<Mutex<Option<Session>>>,
+    deadline: Duration,
+}
+
+impl DockerSwarm {
+    /// Prepares access to `unix:///path`, `tcp://host:port` or `http://host:port`. Connects and negotiates the API
+    /// version (1.41 or newer) at the first call, and again after a call that found nobody: a manager may come later.
+    pub fn connect(url: &str) -> Result<Self, ConnectError> {
+        Self::connect_with_deadline(url, DEADLINE)
+    }
+
+    /// As `connect`, with another deadline for each call.
+    pub fn connect_with_deadline(url: &str, deadline: Duration) -> Result<Self, ConnectError> {
+        Ok(Self { link: Arc::new(Link::new(url)?), session: Arc::default(), deadline })
+    }
+
+    /// One call: a session, the call's own work, and the deadline over both.
+    async fn call<T, F>(&self, doing: &str, work: impl FnOnce(Session) -> F + Send) -> Result<T, SwarmError>
+    where
+        F: Future<Output = Result<T, Error>> + Send,
+    {
+        let all = async { work(self.session().await?).await.map_err(|e| swarm_error(doing, &e)) };
+        let result = match tokio::time::timeout(self.deadline, all).await {
+            Ok(result) => result,
+            Err(_) => Err(unavailable(doing, format!("no answer within {:?}", self.deadline))),
+        };
+        if result.as_ref().is_err_and(|e| e.message.contains("client version")) {
+            // The engine was replaced by one that speaks other versions.
+            *self.session.lock().await = None;
+        }
+        result
+    }
+
+    async fn session(&self) -> Result<Session, SwarmError> {
+        let mut held = self.session.lock().await;
+        if let Some(session) = held.as_ref() {
+            return Ok(session.clone());
+        }
+        let session = Session::negotiate(&self.link, self.deadline.as_secs().max(1)).await?;
+        Ok(held.insert(session).clone())
+    }
+
+    async fn list(&self, doing: &str, path: &'static str) -> Result<Vec<Value>, SwarmError> {
+        self.call(doing, move |s| async move { s.list(path).await }).await
+    }
+
+    /// Posts a body to a `create` path; the new object's id.
+    async fn create(&self, doing: String, path: &'static str, body: &Value) -> Result<String, SwarmError> {
+        let answer = self.call(&doing, |s| async move { s.post(path, body).await }).await?;
+        let id = answer.get("ID").or_else(|| answer.get("Id")).and_then(Value::as_str);
+        id.map(str::to_owned).ok_or_else(|| unavailable(&doing, "the answer holds no id"))
+    }
+
+    async fn open_events(self) -> Result<Incoming, SwarmError> {
+        self.call(events::DOING, |s| async move { s.open(events::PATH).await }).await
+    }
+}
+
+#[async_trait]
+impl Swarm for DockerSwarm {
+    async fn observe(&self) -> Result<RawSnapshot, SwarmError> {
+        let services_then_tasks = async {
+            // A task whose service is missing could not be told from one whose service was removed.
+            let services = self.list("list services", SERVICES).await?;
+            Ok((services, self.running_tasks().await?))
+        };
+        let ((services, tasks), nodes, networks, configs, secrets) = tokio::try_join!(
+            services_then_tasks,
+            self.list("list nodes", NODES),
+            self.list("list networks", NETWORKS),
+            self.list("list configs", CONFIGS),
+            self.list("list secrets", SECRETS),
+        )?;
+        Ok(RawSnapshot { taken_at: Timestamp::now(), services, tasks, nodes, networks, configs, secrets })
+    }
+
+    async fn running_tasks(&self) -> Result<Vec<Value>, SwarmError> {
+        self.list("list tasks", TASKS).await
+    }
+
+    fn hints(&self) -> BoxStream<'static, Result<Hint, SwarmError>> {
+        events::hints(self.clone().open_events())
+    }
+
+    async fn create_network(&self, body: &Value) -> Result<NetworkId, SwarmError> {
+        self.create(format!("create network {}", name(body)), "/networks/create", body).await.map(NetworkId)
+    }
+
+    async fn create_config(&self, name: &str, labels: &BTreeMap<String, String>, data: &[u8]) -> Result<ConfigId, SwarmError> {
+        self.create(format!("create config {name}"), "/configs/create", &file(name, labels, data)).await.map(ConfigId)
+    }
+
+    async fn create_secret(&self, name: &str, labels: &BTreeMap<String, String>, data: &[u8]) -> Result<SecretId, SwarmError> {
+        self.create(format!("create secret {name}"), "/secrets/create", &file(name, labels, data)).await.map(SecretId)
+    }
+
+    async fn create_service(&self, spec: &Value) -> Result<ServiceId, SwarmError> {
+        self.create(format!("create service {}", name(spec)), "/services/create", spec).await.map(ServiceId)
+    }
+
+    async fn update_service(&self, id: &ServiceId, version: u64, spec: &Value) -> Result<(), SwarmError> {
+        // The registry credentials that the service was created with stay with it.
+        let path = format!("/services/{id}/update?version={version}&registryAuthFrom=spec");
+        let doing = format!("update service {}", name(spec));
+        self.call(&doing, |s| async move { s.post(&path, spec).await }).await.map(|_| ())
+    }
+
+    async fn remove_service(&self, id: &ServiceId) -> Result<(), SwarmError> {
+        self.call(&format!("remove service {id}"), |s| async move { s.docker.delete_service(&id.0).await }).await
+    }
+
+    async fn remove_config(&self, id: &ConfigId) -> Result<(), SwarmError> {
+        self.call(&format!("remove config {id}"), |s| async move { s.docker.delete_config(&id.0).await }).await
+    }
+
+    async fn remove_secret(&self, id: &SecretId) -> Result<(), SwarmError> {
+        self.call(&format!("remove secret {id}"), |s| async move { s.docker.delete_secret(&id.0).await }).await
+    }
+
+    async fn remove_network(&self, id: &NetworkId) -> Result<(), SwarmError> {
+        self.call(&format!("remove network {id}"), |s| async move { s.docker.remove_network(&id.0).await }).await
+    }
+}
+
+fn name(body: &Value) -> &str {
+    body.get("Name").and_then(Value::as_str).unwrap_or("without a name")
+}
+
+/// The body that creates a config or a secret.
+fn file(name: &str, labels: &BTreeMap<String, String>, data: &[u8]) -> Value {
+    json!({"Name": name, "Labels": labels, "Data": STANDARD.encode(data)})
+}

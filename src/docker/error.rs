@@ -1,0 +1,107 @@
+//! What went wrong, in the port's words. Swarm answers 500 to everything it has not classified, so the message decides
+//! where the status does not.
+
+use bollard::errors::Error;
+
+use crate::swarm::{SwarmError, SwarmErrorKind};
+
+/// An address of the Docker API that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("connecting to the Docker API at '{url}': the address must be unix:///path/of/docker.sock or tcp://host:port")]
+pub struct ConnectError {
+    /// The address that was given.
+    pub url: String,
+}
+
+/// Says what an error of bollard or of the connection means.
+pub fn swarm_error(doing: &str, error: &Error) -> SwarmError {
+    match error {
+        Error::DockerResponseServerError { status_code, message } => {
+            let shown = if message.is_empty() { format!("HTTP status {status_code}") } else { message.clone() };
+            SwarmError { kind: kind(*status_code, message), doing: doing.to_owned(), message: shown }
+        }
+        other => unavailable(doing, chain(other)),
+    }
+}
+
+/// An error that says nothing about the Swarm's content.
+pub fn unavailable(doing: &str, message: impl Into<String>) -> SwarmError {
+    SwarmError { kind: SwarmErrorKind::Unavailable, doing: doing.to_owned(), message: message.into() }
+}
+
+/// An error with its causes on one line; the outermost one of a connection says too little.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+/// Words of Swarm that mean "nobody can say now", whatever the status.
+const NOBODY_THERE: [&str; 9] = [
+    "does not have a leader",
+    "not a swarm manager",
+    "context deadline exceeded",
+    "code = unavailable",
+    "code = canceled",
+    "transport is closing",
+    "connection refused",
+    "raft: ",
+    "client version",
+];
+
+/// Words of a 500 that mean "never in this form".
+const REFUSED: [&str; 5] = ["constraint expected", "code = invalidargument", "invalid reference", "must be", "unsupported"];
+
+/// What a status and message mean.
+fn kind(status: u16, message: &str) -> SwarmErrorKind {
+    let lower = message.to_ascii_lowercase();
+    let says = |words: &[&str]| words.iter().any(|w| lower.contains(w));
+    if says(&["update out of sequence"]) {
+        return SwarmErrorKind::OutOfSequence;
+    }
+    if matches!(status, 502..=504) || (status != 404 && says(&NOBODY_THERE)) {
+        return SwarmErrorKind::Unavailable;
+    }
+    match status {
+        404 => SwarmErrorKind::NotFound,
+        400 | 403 | 409 if says(&["in use", "has active endpoints"]) => SwarmErrorKind::InUse,
+        409 => SwarmErrorKind::NameTaken,
+        400 | 501 => SwarmErrorKind::Invalid,
+        500 if says(&REFUSED) => SwarmErrorKind::Invalid,
+        _ => SwarmErrorKind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn swarms_words_decide_where_its_status_does_not() {
+        let cases = [
+            (500, "rpc error: code = Unknown desc = update out of sequence", SwarmErrorKind::OutOfSequence),
+            (500, "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible...", SwarmErrorKind::Unavailable),
+            (500, "rpc error: code = DeadlineExceeded desc = context deadline exceeded", SwarmErrorKind::Unavailable),
+            (503, "This node is not a swarm manager.", SwarmErrorKind::Unavailable),
+            (400, "client version 1.53 is too new. Maximum supported API version is 1.41", SwarmErrorKind::Unavailable),
+            (404, "service abc not found", SwarmErrorKind::NotFound),
+            (409, "rpc error: code = AlreadyExists desc = name conflicts with an existing object", SwarmErrorKind::NameTaken),
+            (400, "rpc error: code = InvalidArgument desc = config 'x' is in use by the following service: y", SwarmErrorKind::InUse),
+            (403, "network n has active endpoints", SwarmErrorKind::InUse),
+            (400, "rpc error: code = InvalidArgument desc = config not found: x", SwarmErrorKind::Invalid),
+            (500, "rpc error: code = Unknown desc = constraint expected one operator from ==, !=", SwarmErrorKind::Invalid),
+            (501, "rpc error: code = Unimplemented desc = renaming services is not supported", SwarmErrorKind::Invalid),
+            (500, "something new", SwarmErrorKind::Other),
+        ];
+        for (status, message, expected) in cases {
+            assert_eq!(kind(status, message), expected, "{status} {message}");
+        }
+    }
+}

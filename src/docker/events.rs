@@ -1,0 +1,113 @@
+//! Events of the API as hints. Swarm may lose events and may fall silent with the stream still open, so a hint is all
+//! they are. A stream that ends, breaks or talks nonsense says so in its last item.
+
+use std::collections::VecDeque;
+use std::future::Future;
+
+use futures::stream::{self, BoxStream, StreamExt as _};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use serde_json::Value;
+
+use super::error::{swarm_error, unavailable};
+use super::link::count_bytes;
+use crate::swarm::{Hint, SwarmError};
+
+/// `{"scope":["swarm"],"type":["service","node","network","config","secret"]}`
+pub const PATH: &str = "/events?filters=%7B%22scope%22%3A%5B%22swarm%22%5D%2C%22type%22%3A%5B%22service%22%2C%22node%22%2C%22network%22%2C%22config%22%2C%22secret%22%5D%7D";
+
+/// What every error of the stream says we were doing.
+pub const DOING: &str = "follow events";
+
+/// An event is a few hundred bytes; a longer line is no event.
+const LONGEST_LINE: usize = 1 << 20;
+
+/// An open stream and what of it has not been given out yet.
+struct Reader {
+    body: Incoming,
+    unread: Vec<u8>,
+    ready: VecDeque<Result<Hint, SwarmError>>,
+}
+
+enum State<F> {
+    Opening(F),
+    Open(Reader),
+    Broken,
+}
+
+/// The hints of a stream that `opening` opens.
+pub fn hints<F>(opening: F) -> BoxStream<'static, Result<Hint, SwarmError>>
+where
+    F: Future<Output = Result<Incoming, SwarmError>> + Send + 'static,
+{
+    let first = State::Opening(Box::pin(opening));
+    stream::unfold(first, |state| async move {
+        let reader = match state {
+            State::Opening(opening) => match opening.await {
+                Ok(body) => Reader { body, unread: Vec::new(), ready: VecDeque::new() },
+                Err(error) => return Some((Err(error), State::Broken)),
+            },
+            State::Open(reader) => reader,
+            State::Broken => return None,
+        };
+        Some(next(reader).await)
+    })
+    .boxed()
+}
+
+/// The next item: a hint, or why there will be none any more.
+async fn next<F>(mut reader: Reader) -> (Result<Hint, SwarmError>, State<F>) {
+    loop {
+        match reader.ready.pop_front() {
+            Some(Ok(hint)) => return (Ok(hint), State::Open(reader)),
+            Some(Err(error)) => return (Err(error), State::Broken),
+            None => reader.fill().await,
+        }
+    }
+}
+
+impl Reader {
+    /// Reads on, and makes at least one item ready at the end or at an error.
+    async fn fill(&mut self) {
+        match self.body.frame().await {
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    self.take(&data);
+                }
+            }
+            Some(Err(error)) => self.ready.push_back(Err(swarm_error(DOING, &error.into()))),
+            None => self.ready.push_back(Err(unavailable(DOING, "the stream ended"))),
+        }
+    }
+
+    /// Splits what came into lines.
+    fn take(&mut self, data: &[u8]) {
+        count_bytes(data.len());
+        for piece in data.split_inclusive(|b| *b == b'\n') {
+            self.unread.extend_from_slice(piece);
+            if piece.ends_with(b"\n") {
+                let line = std::mem::take(&mut self.unread);
+                self.ready.extend(hint(&line));
+            }
+        }
+        if self.unread.len() > LONGEST_LINE {
+            self.ready.push_back(Err(unavailable(DOING, "a line without end")));
+        }
+    }
+}
+
+/// The hint of one line; none for an empty line.
+fn hint(line: &[u8]) -> Option<Result<Hint, SwarmError>> {
+    let line = line.trim_ascii();
+    if line.is_empty() {
+        return None;
+    }
+    let text = |event: &Value, path: &str| event.pointer(path).and_then(Value::as_str).unwrap_or("").to_owned();
+    Some(match serde_json::from_slice::<Value>(line) {
+        Ok(event) if event.is_object() => {
+            let detail = format!("{} {}", text(&event, "/Action"), text(&event, "/Actor/Attributes/name"));
+            Ok(Hint { kind: text(&event, "/Type"), detail })
+        }
+        _ => Err(unavailable(DOING, format!("not an event: {}", String::from_utf8_lossy(line).chars().take(80).collect::<String>()))),
+    })
+}

@@ -1,0 +1,294 @@
+//! The bollard adapter against a manager that is only a unix socket with recorded answers: what Swarm and a bad
+//! connection can say, and what the port makes of it.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test that uses them")]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use serde_json::{Value, json};
+use swarmgate::docker::DockerSwarm;
+use swarmgate::swarm::{Snapshot, Swarm, SwarmError, SwarmErrorKind};
+use swarmgate::types::{ConfigId, ServiceId};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+
+/// What the fake manager does with a request whose line begins so.
+#[derive(Clone)]
+enum Answer {
+    Json(u16, Value),
+    /// Promises more than it sends, then hangs up.
+    Cut(&'static str),
+    /// Sends these lines and hangs up.
+    Stream(&'static str),
+    Silence,
+}
+
+/// A fake manager; its socket goes with it.
+struct Manager {
+    _folder: tempfile::TempDir,
+    socket: PathBuf,
+    seen: Arc<Mutex<Vec<(String, String)>>>,
+}
+
+impl Manager {
+    fn start(answers: &[(&'static str, Answer)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("docker.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (answers, log) = (answers.to_vec(), seen.clone());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, answers.clone(), log.clone()));
+            }
+        });
+        Self { _folder: folder, socket, seen }
+    }
+
+    /// A manager that answers every list with nothing, except as said.
+    fn quiet(answers: &[(&'static str, Answer)]) -> Self {
+        let lists = ["services", "tasks", "nodes", "networks", "configs", "secrets"];
+        let paths = lists.map(|l| &*Box::leak(format!("GET /v1.41/{l}").into_boxed_str()));
+        let mut all = answers.to_vec();
+        all.extend(paths.map(|p| (p, Answer::Json(200, json!([])))));
+        Self::start(&all)
+    }
+
+    fn swarm(&self) -> DockerSwarm {
+        DockerSwarm::connect_with_deadline(&self.url(), Duration::from_millis(500)).unwrap()
+    }
+
+    fn url(&self) -> String {
+        format!("unix://{}", self.socket.display())
+    }
+
+    fn requests(&self) -> Vec<String> {
+        self.seen.lock().unwrap().iter().map(|(line, _)| line.clone()).collect()
+    }
+
+    fn body_of(&self, line: &str) -> Value {
+        let seen = self.seen.lock().unwrap();
+        let (_, body) = seen.iter().find(|(l, _)| l.starts_with(line)).unwrap();
+        serde_json::from_str(body).unwrap()
+    }
+}
+
+async fn serve(stream: UnixStream, answers: Vec<(&'static str, Answer)>, log: Arc<Mutex<Vec<(String, String)>>>) {
+    let mut stream = BufReader::new(stream);
+    while let Some((line, body)) = request(&mut stream).await {
+        log.lock().unwrap().push((line.clone(), body));
+        if !answer(&mut stream, find(&line, &answers)).await {
+            return;
+        }
+    }
+}
+
+async fn request(stream: &mut BufReader<UnixStream>) -> Option<(String, String)> {
+    let (mut first, mut length) = (String::new(), 0);
+    stream.read_line(&mut first).await.ok().filter(|n| *n > 0)?;
+    loop {
+        let mut header = String::new();
+        stream.read_line(&mut header).await.ok().filter(|n| *n > 0)?;
+        if let Some(value) = header.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().ok()?;
+        }
+        if header.trim().is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.ok()?;
+    Some((first.trim_end().trim_end_matches(" HTTP/1.1").to_owned(), String::from_utf8(body).ok()?))
+}
+
+fn find(line: &str, answers: &[(&'static str, Answer)]) -> Answer {
+    if line == "GET /version" {
+        return Answer::Json(200, json!({"ApiVersion": "1.41", "MinAPIVersion": "1.12"}));
+    }
+    let found = answers.iter().find(|(prefix, _)| line.starts_with(prefix));
+    found.map_or_else(|| Answer::Json(404, json!({"message": format!("nothing recorded for {line}")})), |(_, a)| a.clone())
+}
+
+/// Sends an answer; says whether the connection goes on.
+async fn answer(stream: &mut BufReader<UnixStream>, answer: Answer) -> bool {
+    let (text, goes_on) = match answer {
+        Answer::Json(status, body) => {
+            let body = body.to_string();
+            (format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len()), true)
+        }
+        Answer::Cut(body) => (format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len() + 100), false),
+        Answer::Stream(lines) => (format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{lines}", lines.len()), false),
+        Answer::Silence => {
+            std::future::pending::<()>().await;
+            return false;
+        }
+    };
+    stream.get_mut().write_all(text.as_bytes()).await.is_ok() && goes_on
+}
+
+fn refusal(status: u16, message: &str) -> Answer {
+    Answer::Json(status, json!({"message": message}))
+}
+
+async fn update_error(answer: Answer) -> SwarmError {
+    let manager = Manager::start(&[("POST /v1.41/services/abc/update", answer)]);
+    manager.swarm().update_service(&ServiceId("abc".to_owned()), 7, &json!({"Name": "web"})).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn an_update_of_an_outdated_version_is_out_of_sequence() {
+    let error = update_error(refusal(500, "rpc error: code = Unknown desc = update out of sequence")).await;
+    assert_eq!(error.kind, SwarmErrorKind::OutOfSequence);
+    assert_eq!(error.to_string(), "update service web: rpc error: code = Unknown desc = update out of sequence");
+}
+
+#[tokio::test]
+async fn no_leader_says_nothing_about_the_swarms_content() {
+    let error = update_error(refusal(500, "rpc error: code = Unknown desc = The swarm does not have a leader")).await;
+    assert_eq!(error.kind, SwarmErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn a_missing_object_and_a_taken_name_are_told_apart() {
+    let taken = refusal(409, "rpc error: code = AlreadyExists desc = name conflicts with an existing object");
+    let manager = Manager::start(&[
+        ("DELETE /v1.41/configs/gone", refusal(404, "config gone not found")),
+        (
+            "DELETE /v1.41/configs/used",
+            refusal(400, "rpc error: code = InvalidArgument desc = config 'c' is in use by the following service: s"),
+        ),
+        ("POST /v1.41/configs/create", taken),
+    ]);
+    let swarm = manager.swarm();
+    let remove = |id: &'static str| swarm.remove_config(Box::leak(Box::new(ConfigId(id.to_owned()))));
+    assert_eq!(remove("gone").await.unwrap_err().kind, SwarmErrorKind::NotFound);
+    assert_eq!(remove("used").await.unwrap_err().kind, SwarmErrorKind::InUse);
+    assert_eq!(swarm.create_config("c", &BTreeMap::new(), b"x").await.unwrap_err().kind, SwarmErrorKind::NameTaken);
+}
+
+#[tokio::test]
+async fn a_page_instead_of_json_keeps_its_words() {
+    let error = update_error(Answer::Json(403, json!("forbidden by the socket filter"))).await;
+    assert_eq!((error.kind, error.message.as_str()), (SwarmErrorKind::Other, "\"forbidden by the socket filter\""));
+}
+
+#[tokio::test]
+async fn one_failed_list_fails_the_whole_look() {
+    for list in ["services", "tasks", "nodes", "networks", "configs", "secrets"] {
+        let path = &*Box::leak(format!("GET /v1.41/{list}").into_boxed_str());
+        let manager = Manager::quiet(&[(path, refusal(500, "rpc error: code = DeadlineExceeded desc = context deadline exceeded"))]);
+        let error = manager.swarm().observe().await.unwrap_err();
+        assert_eq!((error.kind, error.doing), (SwarmErrorKind::Unavailable, format!("list {list}")));
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_is_cut_off_is_no_shorter_list() {
+    let manager = Manager::quiet(&[("GET /v1.41/services", Answer::Cut(r#"[{"ID":"a"},"#))]);
+    let error = manager.swarm().observe().await.unwrap_err();
+    assert_eq!(error.kind, SwarmErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_given_up_at_the_deadline() {
+    let manager = Manager::quiet(&[("GET /v1.41/nodes", Answer::Silence)]);
+    let error = manager.swarm().observe().await.unwrap_err();
+    assert_eq!(error.to_string(), "list nodes: no answer within 500ms");
+    assert_eq!(error.kind, SwarmErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn nobody_at_the_socket_is_unavailable_and_a_later_manager_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("s");
+    let swarm = DockerSwarm::connect(&format!("unix://{}", socket.display())).unwrap();
+    assert_eq!(swarm.running_tasks().await.unwrap_err().kind, SwarmErrorKind::Unavailable);
+    let manager = Manager::quiet(&[]);
+    std::os::unix::fs::symlink(&manager.socket, &socket).unwrap();
+    assert_eq!(swarm.running_tasks().await, Ok(vec![]));
+}
+
+#[tokio::test]
+async fn an_engine_that_is_too_old_is_refused_with_its_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = UnixListener::bind(folder.path().join("s")).unwrap();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut stream = BufReader::new(stream);
+        request(&mut stream).await.unwrap();
+        answer(&mut stream, Answer::Json(200, json!({"ApiVersion": "1.39"}))).await;
+    });
+    let swarm = DockerSwarm::connect(&format!("unix://{}/s", folder.path().display())).unwrap();
+    let error = swarm.running_tasks().await.unwrap_err();
+    assert_eq!(error.message, "the server speaks API 1.39; 1.41 is needed (Docker 20.10 or newer)");
+}
+
+#[tokio::test]
+async fn fields_and_values_that_nobody_knows_yet_survive_a_round_trip() {
+    let spec = json!({"Name": "web", "Mode": {"Quantum": {}}, "TaskTemplate": {"Futuristic": [1, null], "Runtime": "wasm"}, "Labels": {}});
+    let odd = json!({"ID": "abc", "Spec": spec, "Version": {"Index": 7}, "UpdateStatus": {"State": "pondering"}});
+    let task = json!({"ID": "t", "DesiredState": "running", "Status": {"State": "levitating"}});
+    let manager = Manager::quiet(&[
+        ("GET /v1.41/services", Answer::Json(200, json!([odd, {"ID": "plain"}]))),
+        ("GET /v1.41/tasks", Answer::Json(200, json!([task]))),
+        ("POST /v1.41/services/abc/update", Answer::Json(200, json!({"Warnings": null}))),
+    ]);
+    let swarm = manager.swarm();
+    let seen = Snapshot::from_raw(&swarm.observe().await.unwrap()).unwrap();
+    let service = &seen.services[&ServiceId("abc".to_owned())];
+    swarm.update_service(&service.id, service.version, &service.spec).await.unwrap();
+    assert_eq!((seen.services.len(), seen.tasks.len()), (2, 1));
+    assert_eq!(manager.body_of("POST /v1.41/services/abc/update?version=7&registryAuthFrom=spec"), spec);
+}
+
+#[tokio::test]
+async fn every_call_but_the_negotiation_names_the_negotiated_version() {
+    let manager = Manager::quiet(&[("DELETE /v1.41/services/abc", Answer::Json(200, Value::Null))]);
+    let swarm = manager.swarm();
+    swarm.observe().await.unwrap();
+    swarm.remove_service(&ServiceId("abc".to_owned())).await.unwrap();
+    let unversioned: Vec<String> = manager.requests().into_iter().filter(|r| !r.contains(" /v1.41/")).collect();
+    assert_eq!(unversioned, ["GET /version"]);
+}
+
+#[tokio::test]
+async fn data_travels_as_base64() {
+    let manager = Manager::start(&[("POST /v1.41/secrets/create", Answer::Json(201, json!({"ID": "x"})))]);
+    let labels = BTreeMap::from([("swarmgate.owner".to_owned(), "o".to_owned())]);
+    let id = manager.swarm().create_secret("token", &labels, b"hello").await.unwrap();
+    assert_eq!(id.0, "x");
+    assert_eq!(manager.body_of("POST"), json!({"Name": "token", "Labels": {"swarmgate.owner": "o"}, "Data": "aGVsbG8="}));
+}
+
+async fn hints(lines: &'static str) -> Vec<Result<String, String>> {
+    let manager = Manager::start(&[("GET /v1.41/events", Answer::Stream(lines))]);
+    let items = manager.swarm().hints().collect::<Vec<_>>();
+    let items = tokio::time::timeout(Duration::from_secs(5), items).await.unwrap();
+    items.into_iter().map(|i| i.map(|h| format!("{}: {}", h.kind, h.detail)).map_err(|e| e.to_string())).collect()
+}
+
+#[tokio::test]
+async fn an_event_stream_that_ends_says_so() {
+    let lines = "{\"Type\":\"service\",\"Action\":\"update\",\"Actor\":{\"Attributes\":{\"name\":\"web\"}}}\n\n{\"Type\":\"quark\"}\n";
+    let expected = [Ok("service: update web".to_owned()), Ok("quark:  ".to_owned()), Err("follow events: the stream ended".to_owned())];
+    assert_eq!(hints(lines).await, expected);
+}
+
+#[tokio::test]
+async fn nonsense_in_the_event_stream_is_its_last_item() {
+    let expected = [Ok("node:  ".to_owned()), Err("follow events: not an event: <html>".to_owned())];
+    assert_eq!(hints("{\"Type\":\"node\"}\n<html>\n{\"Type\":\"node\"}\n").await, expected);
+}
+
+#[test]
+fn an_address_that_is_none_is_refused_at_once() {
+    for url in ["", "docker.sock", "unix://relative", "https://host", "tcp://"] {
+        let error = DockerSwarm::connect(url).err().unwrap();
+        assert!(error.to_string().contains(&format!("'{url}'")), "{error}");
+    }
+    assert!(DockerSwarm::connect("tcp://127.0.0.1:2375").is_ok());
+}
