@@ -1,0 +1,90 @@
+//! The shared complete look at the Swarm: passes that were asked for at about the same time share one read. A read that
+//! failed gives an error to everyone who needed it and replaces nothing.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::{Mutex, watch};
+use tokio::time::Instant;
+
+use crate::swarm::{Snapshot, Swarm};
+use crate::telemetry::metrics::{OBSERVE_DURATION_SECONDS, OBSERVE_FAILURES_TOTAL};
+
+/// What is known about reading the Swarm.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SightReport {
+    /// When the Swarm was last read completely.
+    pub last_snapshot_at: Option<Timestamp>,
+    /// Why the newest read failed, if it did.
+    pub error: Option<String>,
+}
+
+/// One read: when it began and what came of it.
+#[derive(Clone)]
+struct Look {
+    began: Instant,
+    result: Result<Arc<Snapshot>, String>,
+}
+
+/// The place where reads are shared.
+pub struct Lookout {
+    swarm: Arc<dyn Swarm>,
+    newest: Mutex<Option<Look>>,
+    sight: watch::Sender<SightReport>,
+}
+
+impl Lookout {
+    /// Nothing was read yet.
+    pub fn new(swarm: Arc<dyn Swarm>) -> Self {
+        Self { swarm, newest: Mutex::new(None), sight: watch::Sender::new(SightReport::default()) }
+    }
+
+    /// A complete snapshot whose reading began at `not_before` or later: the newest one if it will do, else a new read.
+    /// The error says why the Swarm could not be read.
+    pub async fn snapshot(&self, not_before: Instant) -> Result<Arc<Snapshot>, String> {
+        let mut newest = self.newest.lock().await;
+        if let Some(look) = newest.as_ref().filter(|look| look.began >= not_before) {
+            return look.result.clone();
+        }
+        let look = self.look().await;
+        *newest = Some(look.clone());
+        look.result
+    }
+
+    /// How reading goes.
+    pub fn sight(&self) -> SightReport {
+        self.sight.borrow().clone()
+    }
+
+    /// Wakes whoever waits for a change of how reading goes.
+    pub fn watch_sight(&self) -> watch::Receiver<SightReport> {
+        self.sight.subscribe()
+    }
+
+    async fn look(&self) -> Look {
+        let began = Instant::now();
+        let result = observe(self.swarm.as_ref()).await;
+        metrics::histogram!(OBSERVE_DURATION_SECONDS).record(began.elapsed().as_secs_f64());
+        self.tell(&result);
+        Look { began, result }
+    }
+
+    fn tell(&self, result: &Result<Arc<Snapshot>, String>) {
+        match result {
+            Ok(snapshot) => {
+                self.sight.send_replace(SightReport { last_snapshot_at: Some(snapshot.taken_at), error: None });
+            }
+            Err(error) => {
+                metrics::counter!(OBSERVE_FAILURES_TOTAL).increment(1);
+                tracing::warn!(error, "the Swarm cannot be read completely; everything stays as it is");
+                self.sight.send_modify(|sight| sight.error = Some(error.clone()));
+            }
+        }
+    }
+}
+
+/// Reads the Swarm completely, once.
+pub async fn observe(swarm: &dyn Swarm) -> Result<Arc<Snapshot>, String> {
+    let raw = swarm.observe().await.map_err(|error| error.to_string())?;
+    Snapshot::from_raw(&raw).map(Arc::new).map_err(|error| error.to_string())
+}

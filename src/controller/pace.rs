@@ -1,0 +1,109 @@
+//! How often to look at the tasks: plain rules over plain time. Swarm sends no task events, so the time from a task's
+//! start to its first request is decided here.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The periods of the quick look at the tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PaceLimits {
+    /// While something moves.
+    pub fast: Duration,
+    /// While services are routed and nothing moves.
+    pub normal: Duration,
+    /// While nothing is routed.
+    pub slow: Duration,
+    /// For how long a hint or a change counts as movement.
+    pub after_change: Duration,
+    /// For how long after the last change tasks that are not running yet count as movement. A task that no node fits
+    /// stays so for ever; an image that is pulled for minutes is noticed by the normal pace.
+    pub after_change_unsettled: Duration,
+}
+
+/// What is known about movement.
+#[derive(Debug)]
+pub struct Pace {
+    limits: PaceLimits,
+    last_change: Option<Instant>,
+    unsettled: bool,
+    routed: bool,
+}
+
+impl Pace {
+    /// Begins fast: after a start everything is news.
+    pub fn new(limits: PaceLimits, now: Instant) -> Self {
+        Self { limits, last_change: Some(now), unsettled: true, routed: true }
+    }
+
+    /// A hint arrived or the tasks changed.
+    pub fn changed(&mut self, now: Instant) {
+        self.last_change = Some(now);
+    }
+
+    /// What the newest pass saw: whether tasks of interest are not running yet, or a rollout is under way.
+    pub fn set_unsettled(&mut self, unsettled: bool) {
+        self.unsettled = unsettled;
+    }
+
+    /// Whether any service is routed.
+    pub fn set_routed(&mut self, routed: bool) {
+        self.routed = routed;
+    }
+
+    /// The time from one quick look to the next.
+    pub fn period(&self, now: Instant) -> Duration {
+        let window = if self.unsettled { self.limits.after_change_unsettled } else { self.limits.after_change };
+        match self.last_change {
+            Some(change) if now < change + window => self.limits.fast,
+            _ if self.routed || self.unsettled => self.limits.normal,
+            _ => self.limits.slow,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::{Pace, PaceLimits};
+
+    const FAST: Duration = Duration::from_millis(100);
+    const NORMAL: Duration = Duration::from_secs(1);
+    const SLOW: Duration = Duration::from_secs(5);
+
+    fn check(unsettled: bool, routed: bool, seconds_after_change: u64, expected: Duration) {
+        let limits = PaceLimits {
+            fast: FAST,
+            normal: NORMAL,
+            slow: SLOW,
+            after_change: Duration::from_secs(5),
+            after_change_unsettled: Duration::from_secs(60),
+        };
+        let start = Instant::now();
+        let mut pace = Pace::new(limits, start);
+        pace.changed(start);
+        pace.set_unsettled(unsettled);
+        pace.set_routed(routed);
+        assert_eq!(pace.period(start + Duration::from_secs(seconds_after_change)), expected);
+    }
+
+    #[test]
+    fn looks_are_fast_for_a_while_after_a_change() {
+        check(false, true, 4, FAST);
+        check(false, true, 5, NORMAL);
+    }
+
+    #[test]
+    fn looks_stay_fast_while_tasks_are_starting_but_not_for_ever() {
+        check(true, true, 59, FAST);
+        check(true, true, 60, NORMAL);
+    }
+
+    #[test]
+    fn looks_are_slow_when_nothing_is_routed() {
+        check(false, false, 6, SLOW);
+    }
+}

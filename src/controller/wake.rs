@@ -1,0 +1,38 @@
+//! The closed list of reasons to look again. A wake-up says *that* something may have changed, never *what*: each pass
+//! starts from a complete snapshot, so a lost, late or repeated wake-up costs time and never correctness.
+
+use crate::types::ClusterName;
+
+/// Why to look again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wake {
+    /// The Swarm's event stream said that something may have changed.
+    SwarmHint,
+    /// The quick look at the tasks saw others than last time.
+    TasksChanged,
+    /// A spec file may have changed.
+    SpecChanged,
+    /// The extension of this cluster said something new.
+    ReportChanged(ClusterName),
+    /// Enough time has passed since the last complete look.
+    Resync,
+    /// The Swarm answers again after it did not.
+    SwarmBack,
+    /// The process was told to stop.
+    Shutdown,
+}
+
+impl Wake {
+    /// The word for metrics and logs.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::SwarmHint => "swarm_hint",
+            Self::TasksChanged => "tasks_changed",
+            Self::SpecChanged => "spec_changed",
+            Self::ReportChanged(_) => "report_changed",
+            Self::Resync => "resync",
+            Self::SwarmBack => "swarm_back",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Holds the architecture: who may import whom, which rooms stay pure, where a dependency may be named, how long files may
+//! be. Reads `src` as text; every rule is a function that a bad sample must make speak, so that no rule sleeps.
+
+#[path = "architecture/rules.rs"]
+mod rules;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rules::{Source, fences, imports, metrics_described, opens_with_purpose, purity, size};
+
+/// Every file of the crate.
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    files.sort();
+    assert!(files.len() > 40, "the sources are not where they were: {} files below {}", files.len(), root.display());
+    let read = |path: &PathBuf| {
+        let name = path.strip_prefix(&root).unwrap().to_string_lossy().replace('\\', "/");
+        Source::new(&name, &fs::read_to_string(path).unwrap())
+    };
+    files.iter().map(read).collect()
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+/// Applies one rule to all files and shows everything that it has to say.
+fn check(rule: impl Fn(&Source) -> Vec<String>) {
+    let complaints: Vec<String> = sources().iter().flat_map(|source| rule(source)).collect();
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+}
+
+/// Applies one rule to a sample that breaks it.
+fn check_can_fail(rule: impl Fn(&Source) -> Vec<String>, name: &str, text: &str) {
+    assert!(!rule(&Source::new(name, text)).is_empty(), "the rule says nothing about {name}:\n{text}");
+}
+
+/// Applies one rule to a sample that keeps it.
+fn check_allows(rule: impl Fn(&Source) -> Vec<String>, name: &str, text: &str) {
+    let complaints = rule(&Source::new(name, text));
+    assert!(complaints.is_empty(), "{complaints:?}");
+}
+
+#[test]
+fn imports_go_one_way() {
+    check(imports);
+    check_can_fail(imports, "report/status.rs", "use crate::swarm::Snapshot;");
+    check_can_fail(imports, "plan/diff.rs", "fn f() { crate::docker::connect() }");
+    check_can_fail(imports, "telemetry/page.rs", "use crate::{report, controller};");
+    check_can_fail(imports, "newroom/mod.rs", "//! A room that the table does not know.");
+    check_allows(imports, "plan/diff.rs", "use crate::fleet::Fleet;\n// crate::docker is named in a comment only\n");
+    check_allows(imports, "plan/diff.rs", "fn f() {}\n#[cfg(test)]\nmod tests {\n    use crate::simulator::SimSwarm;\n}\n");
+}
+
+#[test]
+fn pure_rooms_know_no_world() {
+    check(purity);
+    for bad in ["use tokio::sync::Mutex;", "let t = jiff::Timestamp::now();", "std::fs::read(p)", "std::env::var(n)", "async fn f() {}"] {
+        check_can_fail(purity, "plan/order.rs", bad);
+    }
+    check_can_fail(purity, "fleet/mod.rs", "let n: u8 = rand::random();");
+    check_allows(purity, "act/mod.rs", "async fn f() {}");
+    check_allows(purity, "translate/mod.rs", "/// Unlike tokio::time this takes the time as an argument.\nfn f() {}");
+}
+
+#[test]
+fn dependencies_stay_behind_their_fence() {
+    check(fences);
+    check_can_fail(fences, "controller/run.rs", "use bollard::Docker;");
+    check_can_fail(fences, "proxy/fetch.rs", "use backoff::ExponentialBackoff;");
+    check_allows(fences, "docker/client.rs", "use bollard::Docker;");
+    check_allows(fences, "proxy/fetch.rs", "let backoff = retry.next();");
+}
+
+#[test]
+fn every_file_opens_with_its_purpose() {
+    check(opens_with_purpose);
+    check_can_fail(opens_with_purpose, "plan/order.rs", "use std::fmt;\n//! Late.");
+    check_can_fail(opens_with_purpose, "plan/order.rs", "//!\n");
+}
+
+#[test]
+fn no_file_holds_two_ideas() {
+    check(size);
+    check_can_fail(size, "plan/order.rs", &"fn f() {}\n".repeat(501));
+    check_allows(size, "plan/order.rs", &"fn f() {}\n".repeat(500));
+}
+
+#[test]
+fn every_metric_is_described_in_one_place() {
+    let all = sources();
+    let described = all.iter().find(|source| source.name == "telemetry/metrics.rs").expect("the file of all metrics").clone();
+    check(|source| metrics_described(source, &described));
+    let known = Source::new(
+        "telemetry/metrics.rs",
+        "pub const A: &str = \"swarmgate_a_total\";\npub const B: &str = \"swarmgate_b\";\ndescribe_counter!(A, \"x\");",
+    );
+    let rule = |source: &Source| metrics_described(source, &known);
+    check_can_fail(rule, "docker/call.rs", "metrics::counter!(\"swarmgate_c_total\").increment(1);");
+    check_can_fail(rule, "docker/call.rs", "metrics::gauge!(\n    metrics::B,\n    \"x\" => 1\n).set(1.0);");
+    check_allows(rule, "docker/call.rs", "metrics::counter!(\"swarmgate_a_total\", \"x\" => y).increment(1);");
+    check_allows(rule, "controller/run.rs", "metrics::counter!(metrics::A).increment(1); metrics::gauge!(*name, labels).set(0.0);");
+}

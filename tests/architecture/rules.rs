@@ -1,0 +1,204 @@
+//! The rules themselves: each takes one source file and gives its complaints, with file and line.
+
+/// One file of `src`, split as the rules need it.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Below `src`, with slashes.
+    pub name: String,
+    /// As it stands.
+    text: String,
+    /// Line number and code, without comments and without test modules.
+    code: Vec<(usize, String)>,
+}
+
+/// The import table: a room, and the rooms that it may name. `types` and `retry` are leaves that everyone may name.
+const ROOMS: &[(&str, &[&str])] = &[
+    ("types", &[]),
+    ("retry", &[]),
+    ("report", &[]),
+    ("route", &["report"]),
+    ("intent", &["report", "route"]),
+    ("swarm", &["report"]),
+    ("channel", &["report", "route"]),
+    ("translate", &["intent", "swarm", "route", "report"]),
+    ("render", &["route", "report", "channel"]),
+    ("fleet", &["intent", "route", "channel", "swarm", "report"]),
+    ("plan", &["fleet", "swarm", "report", "channel"]),
+    ("act", &["plan", "swarm", "report"]),
+    ("docker", &["swarm", "report"]),
+    ("simulator", &["swarm", "report"]),
+    ("telemetry", &["report"]),
+    ("extension", &["channel", "render", "route", "report", "telemetry"]),
+    ("proxy", &["channel", "report", "telemetry"]),
+    ("controller", &["act", "channel", "fleet", "intent", "plan", "render", "report", "route", "swarm", "telemetry", "translate"]),
+];
+
+/// Rooms for everyone.
+const LEAVES: &[&str] = &["types", "retry"];
+/// Files of no room: the map, the entry point. `cli` may name everything.
+const UNBOUND: &[&str] = &["lib.rs", "main.rs", "cli"];
+
+/// Rooms that are synchronous, total, and know neither clock nor world.
+const PURE: &[&str] = &["types", "report", "route", "intent", "translate", "render", "fleet", "plan"];
+/// What they must not name.
+const WORLDLY: &[&str] = &[
+    "tokio::",
+    "bollard::",
+    "reqwest::",
+    "std::fs",
+    "std::env",
+    "std::net::Tcp",
+    "std::process",
+    "std::thread",
+    "std::time::Instant",
+    "SystemTime",
+    "Timestamp::now",
+    "Zoned::now",
+    "rand::",
+    "async fn",
+    ".await",
+];
+
+/// A dependency and the only place (file or room) that may name it.
+const FENCES: &[(&str, &str)] = &[
+    ("bollard", "docker/"),
+    ("backoff", "retry/"),
+    ("notify", "controller/"),
+    ("comfy_table", "cli/"),
+    ("clap", "cli/"),
+    ("saphyr", "intent/"),
+];
+
+/// No file is longer.
+const LINES_MAX: usize = 500;
+
+impl Source {
+    /// Splits a file.
+    pub fn new(name: &str, text: &str) -> Self {
+        let code = if is_test_file(name) { Vec::new() } else { code_lines(text) };
+        Self { name: name.to_owned(), text: text.to_owned(), code }
+    }
+
+    fn room(&self) -> &str {
+        self.name.split('/').next().unwrap_or_default()
+    }
+
+    fn complain(&self, line: usize, what: &str) -> String {
+        format!("src/{}:{line}: {what}", self.name)
+    }
+}
+
+fn is_test_file(name: &str) -> bool {
+    name.ends_with("/tests.rs") || name.contains("/tests/")
+}
+
+/// Code up to the test module, without comments. Test modules stand at the end of a file, by house style.
+fn code_lines(text: &str) -> Vec<(usize, String)> {
+    let numbered = text.lines().enumerate().map(|(index, line)| (index + 1, line.split("//").next().unwrap_or_default().to_owned()));
+    let lines: Vec<(usize, String)> = numbered.collect();
+    let tests = lines.windows(2).position(|pair| pair[0].1.trim() == "#[cfg(test)]" && pair[1].1.starts_with("mod tests {"));
+    lines.into_iter().take(tests.unwrap_or(usize::MAX)).collect()
+}
+
+/// Who may import whom.
+pub fn imports(source: &Source) -> Vec<String> {
+    if UNBOUND.contains(&source.room()) {
+        return Vec::new();
+    }
+    let Some((_, allowed)) = ROOMS.iter().find(|(room, _)| *room == source.room()) else {
+        return vec![source.complain(1, "this room is not in the import table of tests/architecture/rules.rs")];
+    };
+    let mut complaints = Vec::new();
+    for (number, line) in &source.code {
+        for named in rooms_named(line) {
+            let fine = named == source.room() || LEAVES.contains(&named.as_str()) || allowed.contains(&named.as_str());
+            if !fine {
+                complaints.push(source.complain(*number, &format!("{} must not name crate::{named}", source.room())));
+            }
+        }
+    }
+    complaints
+}
+
+/// The rooms that a line names: what follows each `crate::`. A group (`crate::{a, b}`) is no room's name and so is refused.
+fn rooms_named(line: &str) -> Vec<String> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let after =
+        line.match_indices("crate::").filter(|(at, _)| !line[..*at].ends_with(is_word)).map(|(at, found)| &line[at + found.len()..]);
+    after.map(|rest| if rest.starts_with('{') { "{".to_owned() } else { rest.chars().take_while(|c| is_word(*c)).collect() }).collect()
+}
+
+/// Which rooms stay pure.
+pub fn purity(source: &Source) -> Vec<String> {
+    if !PURE.contains(&source.room()) {
+        return Vec::new();
+    }
+    let named = |(number, line): &(usize, String)| {
+        let bad = WORLDLY
+            .iter()
+            .filter(|bad| names(line, bad))
+            .map(|bad| source.complain(*number, &format!("a pure room must not name `{bad}`")));
+        bad.collect::<Vec<_>>()
+    };
+    source.code.iter().flat_map(named).collect()
+}
+
+/// Whether a line names this, not as the end of a longer word.
+fn names(line: &str, what: &str) -> bool {
+    line.match_indices(what).any(|(at, _)| !line[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_'))
+}
+
+/// Where a dependency may be named.
+pub fn fences(source: &Source) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for (number, line) in &source.code {
+        for (dependency, place) in FENCES.iter().filter(|(_, place)| !source.name.starts_with(place)) {
+            if names(line, &format!("{dependency}::")) || line.trim() == format!("use {dependency};") {
+                complaints.push(source.complain(*number, &format!("only src/{place} may name `{dependency}`")));
+            }
+        }
+    }
+    complaints
+}
+
+/// Every file says what it is for.
+pub fn opens_with_purpose(source: &Source) -> Vec<String> {
+    let purpose = source.text.lines().next().and_then(|line| line.strip_prefix("//!")).unwrap_or_default();
+    if purpose.trim().is_empty() { vec![source.complain(1, "a file opens with `//!` and its purpose")] } else { Vec::new() }
+}
+
+/// No file is too long.
+pub fn size(source: &Source) -> Vec<String> {
+    let lines = source.text.lines().count();
+    if lines > LINES_MAX { vec![source.complain(lines, &format!("{lines} lines; the limit is {LINES_MAX}"))] } else { Vec::new() }
+}
+
+/// Every metric that is used is named and described in one file. Names that are no constant and no literal (`*name`) come
+/// from there anyway.
+pub fn metrics_described(source: &Source, described: &Source) -> Vec<String> {
+    let code = source.code.iter().map(|(_, line)| line.as_str()).collect::<Vec<_>>().join("\n");
+    let used = ["counter!(", "gauge!(", "histogram!("].iter().flat_map(|macro_name| arguments(&code, macro_name));
+    let unknown = used.filter(|name| !is_described(name, &described.text));
+    unknown.map(|name| source.complain(1, &format!("the metric {name} is not described in src/{}", described.name))).collect()
+}
+
+/// The first argument of each use of a macro.
+fn arguments(code: &str, macro_name: &str) -> Vec<String> {
+    let uses = code.match_indices(macro_name).filter(|(at, _)| !code[..*at].ends_with("describe_"));
+    uses.map(|(at, found)| code[at + found.len()..].split([',', ')']).next().unwrap_or_default().trim().to_owned()).collect()
+}
+
+fn is_described(argument: &str, text: &str) -> bool {
+    let is_dynamic = argument.starts_with('*') || argument.chars().all(|c| c.is_ascii_lowercase());
+    let constant = match argument.strip_prefix('"') {
+        Some(literal) => text.lines().find(|line| line.contains(&format!("= \"{};", literal))).and_then(constant_name),
+        None => argument.rsplit("::").next().map(str::to_owned),
+    };
+    let describes = |name: String| ["counter", "gauge", "histogram"].iter().any(|kind| text.contains(&format!("describe_{kind}!({name},")));
+    is_dynamic || constant.is_some_and(describes)
+}
+
+/// `pub const NAME: &str = ...` gives `NAME`.
+fn constant_name(line: &str) -> Option<String> {
+    line.trim().strip_prefix("pub const ")?.split(':').next().map(str::to_owned)
+}
