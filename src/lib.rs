@@ -11,6 +11,7 @@ pub mod channel;
 pub mod cli;
 pub mod controller;
 pub mod docker;
+pub mod engine;
 pub mod extension;
 pub mod fleet;
 pub mod intent;

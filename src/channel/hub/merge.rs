@@ -1,0 +1,71 @@
+//! Which of several reports counts, and whether one says more than the one before. Pure.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Received;
+use crate::channel::wire::{ExtensionReport, ProxyReport};
+use crate::types::Digest;
+
+/// A task that has been silent for longer than this is gone: it reports every few seconds.
+const SILENT_MAX: SignedDuration = SignedDuration::from_secs(30);
+
+/// The report that counts, with the proxies of all recent ones. Recent means: compared with the newest report, so that the
+/// last words of an extension that is down remain.
+pub(super) fn newest(reports: &BTreeMap<String, Received>, wanted: Option<&Digest>) -> Option<Received> {
+    let at = reports.values().map(|received| received.at).max()?;
+    let recent: Vec<&Received> = reports.values().filter(|received| is_recent(received, at)).collect();
+    let best = recent.iter().max_by_key(|received| (progress(&received.report, wanted), received.at))?;
+    let mut report = best.report.clone();
+    report.proxies = proxies_of(&recent);
+    Some(Received { report, at })
+}
+
+/// Whether a task was still heard of near `now`.
+pub(super) fn is_recent(received: &Received, now: Timestamp) -> bool {
+    now.duration_since(received.at) <= SILENT_MAX
+}
+
+/// A report with its bundles: its own, or those of the previous report when it accepted the same. None if they are missing.
+pub(super) fn completed(mut report: ExtensionReport, previous: Option<&ExtensionReport>) -> Option<ExtensionReport> {
+    if report.accepted.is_none() || report.boot.is_some() {
+        return Some(report);
+    }
+    let previous = previous.filter(|previous| previous.accepted == report.accepted && previous.boot.is_some())?;
+    report.boot.clone_from(&previous.boot);
+    report.live.clone_from(&previous.live);
+    Some(report)
+}
+
+/// Whether a report differs from the one before by more than the time at which proxies were heard of.
+pub(super) fn says_more(report: &ExtensionReport, previous: &ExtensionReport) -> bool {
+    let timeless = |report: &ExtensionReport| {
+        let mut report = report.clone();
+        report.proxies.iter_mut().for_each(|proxy| proxy.seen_at = None);
+        report
+    };
+    timeless(report) != timeless(previous)
+}
+
+/// How far a task is with what is wanted: accepted, then refused, then anything, then nothing.
+fn progress(report: &ExtensionReport, wanted: Option<&Digest>) -> u8 {
+    let accepted = report.accepted.as_ref().map(|accepted| &accepted.desired_digest);
+    let refused = report.refused.as_ref().map(|refused| &refused.digest);
+    match wanted {
+        Some(wanted) if accepted == Some(wanted) => 3,
+        Some(wanted) if refused == Some(wanted) => 2,
+        _ => u8::from(accepted.is_some()),
+    }
+}
+
+fn proxies_of(reports: &[&Received]) -> Vec<ProxyReport> {
+    let mut proxies = BTreeMap::<&str, &ProxyReport>::new();
+    for proxy in reports.iter().flat_map(|received| &received.report.proxies) {
+        let known = proxies.entry(proxy.task.as_str()).or_insert(proxy);
+        if proxy.seen_at > known.seen_at {
+            *known = proxy;
+        }
+    }
+    proxies.into_values().cloned().collect()
+}

@@ -1,0 +1,109 @@
+//! What both servers of the channel share: long polls and an orderly end. Knows no message.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::types::Digest;
+
+/// No request is held longer than this, whatever it asks for.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// While there is nothing at all to hand out, a request is answered soon, so that its sender tries the other addresses.
+const WAIT_EMPTY: Duration = Duration::from_millis(500);
+
+/// How long open requests may take to end when the server is told to.
+const END_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// The query of a long poll.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct LongPoll {
+    /// The digest that the sender has; absent: none.
+    pub after: Option<String>,
+    /// How long the answer may wait for something newer, in milliseconds.
+    #[serde(default)]
+    pub wait_ms: u64,
+}
+
+/// How a long poll ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Waited<T> {
+    /// There is something else than the sender has.
+    New(Arc<T>),
+    /// There is nothing newer: 304.
+    Same,
+    /// There is nothing at all yet, or no more: 503.
+    Nothing,
+}
+
+/// Waits until `current` holds something else than the sender has, at most as long as the sender allows.
+pub async fn newer<T>(mut current: watch::Receiver<Option<Arc<T>>>, digest: fn(&T) -> &Digest, poll: &LongPoll) -> Waited<T> {
+    let is_newer = |value: &Option<Arc<T>>| value.as_deref().is_some_and(|value| poll.after.as_deref() != Some(digest(value).as_str()));
+    let allowed = Duration::from_millis(poll.wait_ms).min(WAIT_MAX);
+    let empty = current.borrow().is_none();
+    let wait = if empty { allowed.min(WAIT_EMPTY) } else { allowed };
+    match tokio::time::timeout(wait, current.wait_for(is_newer)).await {
+        Ok(Ok(value)) => value.clone().map_or(Waited::Nothing, Waited::New),
+        Err(_elapsed) if !empty => Waited::Same,
+        Ok(Err(_)) | Err(_) => Waited::Nothing,
+    }
+}
+
+/// Reads a JSON message of at most `limit` bytes, after the sender has been checked.
+pub async fn read_message<T: DeserializeOwned>(body: Body, limit: usize) -> Result<T, NotNow> {
+    let bytes = axum::body::to_bytes(body, limit).await.map_err(|_| NotNow::TooLarge)?;
+    serde_json::from_slice(&bytes).map_err(|error| {
+        tracing::warn!(%error, "a message on the channel cannot be read");
+        NotNow::Malformed
+    })
+}
+
+/// Why a request gets no content; the words tell a person who looks with curl.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotNow {
+    /// 401.
+    Unauthorized,
+    /// 503.
+    Nothing,
+    /// 400.
+    Malformed,
+    /// 413.
+    TooLarge,
+}
+
+impl IntoResponse for NotNow {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "the channel's token is missing or wrong\n"),
+            Self::Nothing => (StatusCode::SERVICE_UNAVAILABLE, "there is nothing to hand out yet\n"),
+            Self::Malformed => (StatusCode::BAD_REQUEST, "the message has another form or version, or is for another cluster or task\n"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the message is too large or was cut off\n"),
+        }
+        .into_response()
+    }
+}
+
+/// Serves until told to stop; then open requests get half a second to end.
+pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) -> Result<(), std::io::Error> {
+    let told = shutdown.clone();
+    let graceful = axum::serve(listener, router).with_graceful_shutdown(async move { told.cancelled().await });
+    let too_late = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(END_TIMEOUT).await;
+        Ok::<(), Infallible>(())
+    };
+    tokio::select! {
+        ended = graceful => ended,
+        _ = too_late => Ok(()),
+    }
+}

@@ -1,0 +1,106 @@
+//! The shared secret of one cluster's channel. Its text never reaches a log, a message body or `Debug`.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use subtle::ConstantTimeEq as _;
+
+use crate::types::Digest;
+
+/// A token as its file holds it.
+#[derive(Clone)]
+pub struct Token(String);
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// The file cannot be read.
+    #[error("reading the channel's token from {path}")]
+    Read {
+        /// The file.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The file holds nothing that could be sent in a header.
+    #[error("the channel's token in {path} is empty or not printable ASCII")]
+    Unusable {
+        /// The file.
+        path: String,
+    },
+}
+
+impl Token {
+    /// A token from its text; none if it is empty or could not be sent in a header.
+    pub fn new(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let usable = !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
+        usable.then(|| Self(text.to_owned()))
+    }
+
+    /// Reads a mounted secret.
+    pub fn read(path: &Path) -> Result<Self, TokenError> {
+        let shown = || path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|source| TokenError::Read { path: shown(), source })?;
+        Self::new(&text).ok_or_else(|| TokenError::Unusable { path: shown() })
+    }
+
+    /// What may be told about it: its SHA-256.
+    pub fn digest(&self) -> Digest {
+        Digest::of_bytes(self.0.as_bytes())
+    }
+
+    /// The text, for the `Authorization` header only.
+    pub(super) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Whether a request carries a token with one of these digests. Takes the same time for every wrong one.
+pub fn bearer_matches(headers: &HeaderMap, accepted: &[Digest]) -> bool {
+    let value = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let Some(token) = value.and_then(|value| value.strip_prefix("Bearer ")) else { return false };
+    let sent = Digest::of_bytes(token.as_bytes());
+    let hit = |digest: &Digest| digest.as_str().as_bytes().ct_eq(sent.as_str().as_bytes());
+    accepted.iter().fold(subtle::Choice::from(0), |found, digest| found | hit(digest)).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(header: &str, tokens: &[&str]) -> bool {
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, header.parse().unwrap())]);
+        let digests: Vec<Digest> = tokens.iter().map(|token| Token::new(token).unwrap().digest()).collect();
+        bearer_matches(&headers, &digests)
+    }
+
+    #[test]
+    fn only_a_bearer_with_an_accepted_token_matches() {
+        assert!(matches("Bearer abc", &["abc"]));
+        assert!(matches("Bearer abc", &["xyz", "abc"]));
+        assert!(!matches("Bearer abd", &["abc"]));
+        assert!(!matches("Bearer ", &["abc"]));
+        assert!(!matches("abc", &["abc"]));
+        assert!(!matches("Bearer abc", &[]));
+        assert!(!bearer_matches(&HeaderMap::new(), &[Token::new("abc").unwrap().digest()]));
+    }
+
+    #[test]
+    fn a_token_is_trimmed_and_never_shown() {
+        let token = Token::new("  s3cret\n").unwrap();
+        assert_eq!(token.digest(), Digest::of_bytes(b"s3cret"));
+        assert!(!format!("{token:?}").contains("s3cret"));
+        assert!(Token::new(" \n").is_none());
+        assert!(Token::new("two words").is_none());
+    }
+}

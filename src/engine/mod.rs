@@ -1,0 +1,113 @@
+//! The proxy engine's program as extension and proxy both use it: which version it is, whether it accepts a
+//! configuration, and how it is started. A leaf: imports no other room, knows no routes, and never signals a process.
+
+mod words;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
+
+pub use words::{last_words, scrubbed};
+
+/// A test of the largest configurations takes seconds; one that takes longer hangs.
+const TEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The engine's program and the directory below which it writes (pid, temporary files).
+#[derive(Debug, Clone)]
+pub struct Engine {
+    program: PathBuf,
+    prefix: PathBuf,
+}
+
+/// Why a configuration is not known to be good.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The engine read it and said no; these are its words, without paths of this machine, at most 4 KiB.
+    #[error("the engine refused the configuration: {0}")]
+    Refused(String),
+    /// The engine could not be started at all.
+    #[error("starting the engine {program}")]
+    Start {
+        /// What was to be started.
+        program: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It did not finish in time.
+    #[error("the engine did not finish testing the configuration within {} s", TEST_TIMEOUT.as_secs())]
+    Timeout,
+    /// A file or directory could not be written.
+    #[error("writing the engine's files to {path}")]
+    Write {
+        /// Where.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl Engine {
+    /// An engine that writes below `prefix`. The program is looked up in `PATH` unless it is a path.
+    pub fn new(program: impl Into<PathBuf>, prefix: impl Into<PathBuf>) -> Self {
+        Self { program: program.into(), prefix: prefix.into() }
+    }
+
+    /// Asks the engine whether it accepts the configuration whose main file this is. Nothing is served or changed by it.
+    pub async fn test(&self, main_file: &Path) -> Result<(), EngineError> {
+        let mut command = self.command(main_file);
+        command.arg("-t").stdin(Stdio::null()).kill_on_drop(true);
+        let output = tokio::time::timeout(TEST_TIMEOUT, command.output()).await;
+        let output = output.map_err(|_| EngineError::Timeout)?.map_err(|source| self.start_error(source))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let words = String::from_utf8_lossy(&output.stderr);
+        let hidden = [main_file.parent().unwrap_or(Path::new("/")), self.prefix.as_path()];
+        Err(EngineError::Refused(last_words(&scrubbed(&words, &hidden))))
+    }
+
+    /// The engine's own version line, such as `nginx/1.31.3`.
+    pub async fn version(&self) -> Result<String, EngineError> {
+        let mut command = Command::new(&self.program);
+        command.arg("-v").stdin(Stdio::null()).kill_on_drop(true);
+        let output = tokio::time::timeout(TEST_TIMEOUT, command.output()).await;
+        let output = output.map_err(|_| EngineError::Timeout)?.map_err(|source| self.start_error(source))?;
+        let words = String::from_utf8_lossy(&output.stderr);
+        Ok(words.trim().rsplit("version: ").next().unwrap_or_default().trim().to_owned())
+    }
+
+    /// The start of every command line: where it writes, what it reads, and errors to standard error.
+    pub fn command(&self, main_file: &Path) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("-p").arg(&self.prefix).arg("-c").arg(main_file).args(["-e", "stderr"]);
+        command
+    }
+
+    /// Wraps an error of starting the program.
+    pub fn start_error(&self, source: io::Error) -> EngineError {
+        EngineError::Start { program: self.program.display().to_string(), source }
+    }
+
+    /// Makes the directories that the engine writes below.
+    pub async fn prepare(&self) -> Result<(), EngineError> {
+        tokio::fs::create_dir_all(&self.prefix).await.map_err(|source| write_error(&self.prefix, source))
+    }
+}
+
+/// Writes a configuration's files into a directory of their own, which must not exist yet. Names are plain file names.
+pub async fn write_files(directory: &Path, files: &BTreeMap<String, String>) -> Result<(), EngineError> {
+    tokio::fs::create_dir_all(directory).await.map_err(|source| write_error(directory, source))?;
+    for (name, content) in files {
+        let path = directory.join(name);
+        tokio::fs::write(&path, content).await.map_err(|source| write_error(&path, source))?;
+    }
+    Ok(())
+}
+
+fn write_error(path: &Path, source: io::Error) -> EngineError {
+    EngineError::Write { path: path.display().to_string(), source }
+}
