@@ -140,4 +140,3 @@ enum Access<T> {
     /// The operator has not published this cluster (yet).
     Unknown,
 }
-
