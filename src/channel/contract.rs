@@ -33,6 +33,10 @@ pub const OPERATOR_STATUS_PORT: u16 = 8080;
 pub const EXTENSION_PORT: u16 = 8082;
 /// The agent's port on the loopback of its container: `/healthz` answers 200 while the engine serves.
 pub const AGENT_PORT: u16 = 8083;
+/// The engine's own port on the loopback of its container, live and boot configurations only.
+pub const ENGINE_STATUS_PORT: u16 = 8084;
+/// What the engine answers 200 on at [`ENGINE_STATUS_PORT`] while it serves; any other path there is 404.
+pub const ENGINE_READY_PATH: &str = "/ready";
 /// The name of the control network, unless the operator is told otherwise.
 pub const CONTROL_NETWORK: &str = "swarmgate-control";
 /// Owner label on everything that is created: the operator's instance name.

@@ -1,0 +1,205 @@
+//! What a configuration says whatever the routes are: processes, files, limits, headers. The reasons stand here, where
+//! the directives are chosen.
+
+use super::writer::{Word, Writer};
+use super::{Purpose, Rendering};
+use crate::channel::contract;
+use crate::route::SizeBytes;
+
+/// The main context and `events`.
+pub fn write_main(writer: &mut Writer, rendering: &Rendering<'_>) {
+    let settings = &rendering.table.settings;
+    let processes = if settings.worker_processes == 0 { "auto".into() } else { settings.worker_processes.into() };
+    writer.directive("worker_processes", &[processes]);
+    writer.directive("worker_rlimit_nofile", &[settings.open_files_max.max(256).into()]);
+    if settings.worker_shutdown_timeout_ms > 0 {
+        writer.directive("worker_shutdown_timeout", &[Word::millis(settings.worker_shutdown_timeout_ms)]);
+    }
+    writer.directive("error_log", &["stderr".into(), "warn".into()]);
+    if rendering.purpose != Purpose::Stock {
+        // A stock image keeps its own user and paths; ours has one writable directory.
+        writer.directive("pid", &[below(rendering, "/nginx.pid")]);
+    }
+    writer.block("events", &[], |events| {
+        events.directive("worker_connections", &[settings.max_connections.max(32).into()]);
+    });
+}
+
+/// Everything in `http` before the routes.
+pub fn write_http(http: &mut Writer, rendering: &Rendering<'_>) {
+    write_files(http, rendering);
+    write_client_limits(http, rendering);
+    write_names(http, rendering);
+    write_maps(http);
+    write_proxying(http, rendering);
+    write_request_headers(http);
+    if !rendering.table.settings.hide_info_headers {
+        write_info_headers(http);
+    }
+    if rendering.purpose == Purpose::Boot {
+        // Docker says that its answers hold for ten minutes; tasks are replaced sooner than that.
+        http.directive("resolver", &[rendering.layout.resolver.into(), "valid=5s".into()]);
+        http.directive("resolver_timeout", &["5s".into()]);
+    }
+}
+
+fn below(rendering: &Rendering<'_>, path: &'static str) -> Word {
+    Word::join([rendering.layout.run_dir.into(), path.into()])
+}
+
+const LOG_FORMAT: &str = "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" \
+     \"$http_user_agent\" \"$http_x_forwarded_for\" host=\"$host\" id=\"$reqid\" upstream=\"$upstream_addr\" \
+     seconds=$request_time upstream_seconds=\"$upstream_response_time\"";
+
+fn write_files(http: &mut Writer, rendering: &Rendering<'_>) {
+    http.directive("log_format", &["main".into(), LOG_FORMAT.into()]);
+    if rendering.table.settings.access_log {
+        http.directive("access_log", &["/dev/stdout".into(), "main".into()]);
+    } else {
+        http.directive("access_log", &["off".into()]);
+    }
+    if rendering.purpose == Purpose::Stock {
+        return;
+    }
+    http.directive("client_body_temp_path", &[below(rendering, "/client-body")]);
+    http.directive("proxy_temp_path", &[below(rendering, "/proxy")]);
+    http.directive("fastcgi_temp_path", &[below(rendering, "/fastcgi")]);
+    http.directive("uwsgi_temp_path", &[below(rendering, "/uwsgi")]);
+    http.directive("scgi_temp_path", &[below(rendering, "/scgi")]);
+    // The directory is memory: a large answer to a slow client must wait in the application, not fill it.
+    http.directive("proxy_max_temp_file_size", &["0".into()]);
+}
+
+fn write_client_limits(http: &mut Writer, rendering: &Rendering<'_>) {
+    let settings = &rendering.table.settings;
+    // nginx refuses no buffers at all, and header buffers below its own pool size.
+    let at_least = |size: SizeBytes| Word::size(SizeBytes(size.0.max(1024)));
+    http.directive("keepalive_timeout", &[Word::millis(settings.keepalive_timeout_ms)]);
+    if rendering.purpose != Purpose::Stock {
+        // Without it a reload cuts off clients that are about to send their next request.
+        http.directive("keepalive_min_timeout", &[Word::millis(settings.keepalive_min_timeout_ms)]);
+    }
+    http.directive("send_timeout", &[Word::millis(settings.send_timeout_ms)]);
+    http.directive("reset_timedout_connection", &["on".into()]);
+    http.directive("client_max_body_size", &[Word::size(settings.client_max_body_size)]);
+    http.directive("client_body_buffer_size", &[at_least(settings.client_body_buffer_size)]);
+    http.directive("client_body_timeout", &[Word::millis(settings.client_body_timeout_ms)]);
+    http.directive("client_header_buffer_size", &[at_least(settings.client_header_buffer_size)]);
+    let buffers = settings.large_client_header_buffers_count.max(1).into();
+    http.directive("large_client_header_buffers", &[buffers, at_least(settings.large_client_header_buffer_size)]);
+    http.directive("underscores_in_headers", &[on_off(settings.underscores_in_headers)]);
+    http.directive("server_tokens", &["off".into()]);
+}
+
+fn on_off(value: bool) -> Word {
+    if value { "on".into() } else { "off".into() }
+}
+
+/// Hash sizes for the names at hand. A name that does not fit its bucket would keep nginx from starting; the sizes grow
+/// in steps, so that a new host rarely changes them.
+fn write_names(http: &mut Writer, rendering: &Rendering<'_>) {
+    let hosts = &rendering.table.hosts;
+    let longest = hosts.keys().map(|host| host.as_str().len()).max().unwrap_or(0);
+    // An entry is a pointer, a length and the name, rounded up to pointers; a bucket ends with one more pointer.
+    let bucket = (longest + 32).next_multiple_of(64).max(128);
+    let table = (hosts.len() * 2).next_power_of_two().max(1024);
+    http.directive("server_names_hash_bucket_size", &[bucket.into()]);
+    http.directive("server_names_hash_max_size", &[table.into()]);
+}
+
+fn write_maps(http: &mut Writer) {
+    http.comment("The request id of the one who asks is kept if it is sane.");
+    http.block("map", &["$http_x_request_id".into(), "$reqid".into()], |map| {
+        map.entry("default", "$request_id");
+        map.entry("~^[A-Za-z0-9._~+/=:-]{8,128}$", "$http_x_request_id");
+    });
+    http.comment("The host as received; the one of the request line if the two differ, because that one chose the route.");
+    http.block("map", &["$host $http_host".into(), "$forwarded_host".into()], |map| {
+        map.entry("default", "$host");
+        map.entry("~*^([^ ]+) \\1[.]?(:[0-9]+)?$", "$http_host");
+    });
+    http.comment("The port that the client used, which publishing may have translated on the way here.");
+    http.block("map", &["$scheme".into(), "$scheme_port".into()], |map| {
+        map.entry("default", "80");
+        map.entry("https", "443");
+    });
+    http.block("map", &["$http_host".into(), "$forwarded_port".into()], |map| {
+        map.entry("default", "$scheme_port");
+        map.entry("~:(?<host_port>[0-9]{1,5})$", "$host_port");
+    });
+    http.comment("Upgrades are passed on everywhere, except to HTTP/2 in plain text: that would tunnel past the routes.");
+    http.block("map", &["$http_upgrade".into(), "$forwarded_upgrade".into()], |map| {
+        map.entry("default", "$http_upgrade");
+        map.entry("~*h2c", "");
+    });
+    http.block("map", &["$forwarded_upgrade".into(), "$forwarded_connection".into()], |map| {
+        map.entry("default", "upgrade");
+        // No header at all, so that connections to applications are kept.
+        map.entry("", "");
+    });
+}
+
+fn write_proxying(http: &mut Writer, rendering: &Rendering<'_>) {
+    let settings = &rendering.table.settings;
+    http.directive("proxy_http_version", &["1.1".into()]);
+    http.directive("proxy_connect_timeout", &[Word::millis(settings.connect_timeout_ms)]);
+    http.directive("proxy_send_timeout", &[Word::millis(settings.send_timeout_ms)]);
+    http.directive("proxy_read_timeout", &[Word::millis(settings.read_timeout_ms)]);
+    // Large cookies are common, and the default of one memory page answers them with 502.
+    http.directive("proxy_buffer_size", &["16k".into()]);
+    http.directive("proxy_buffers", &["8".into(), "16k".into()]);
+    http.directive("proxy_busy_buffers_size", &["32k".into()]);
+    // A connection that could not be made is tried elsewhere whatever the method; a request that was sent only if it is
+    // idempotent (nginx's rule without `non_idempotent`). An answer of the application is an answer, whatever its status.
+    http.directive("proxy_next_upstream", &["error".into(), "timeout".into()]);
+    http.directive("proxy_next_upstream_tries", &["3".into()]);
+    http.directive("proxy_next_upstream_timeout", &[Word::millis(settings.connect_timeout_ms.saturating_mul(3).max(1000))]);
+    // Redirects name a path only, because scheme and port outside are not known here.
+    http.directive("absolute_redirect", &["off".into()]);
+}
+
+fn write_request_headers(http: &mut Writer) {
+    let headers = [
+        ("Host", "$forwarded_host"),
+        ("X-Real-IP", "$remote_addr"),
+        ("X-Forwarded-For", "$proxy_add_x_forwarded_for"),
+        ("X-Forwarded-Proto", "$scheme"),
+        ("X-Forwarded-Host", "$forwarded_host"),
+        ("X-Forwarded-Port", "$forwarded_port"),
+        ("X-Request-ID", "$reqid"),
+        ("Upgrade", "$forwarded_upgrade"),
+        ("Connection", "$forwarded_connection"),
+    ];
+    for (name, value) in headers {
+        http.directive("proxy_set_header", &[name.into(), value.into()]);
+    }
+}
+
+/// What the answers tell about their way. `always`: an error is when one wants to know most.
+fn write_info_headers(http: &mut Writer) {
+    let headers = [
+        ("x-request-id", "$reqid"),
+        ("x-proxy-id", "$hostname"),
+        ("x-server-info", concat!("swarmgate/", env!("CARGO_PKG_VERSION"), " (nginx)")),
+        ("x-upstream-addr", "$upstream_addr"),
+        // When the headers are written the answer is not complete, so the time to its first byte is the one there is.
+        ("x-upstream-response-time", "$upstream_header_time"),
+    ];
+    // An application that echoes the id must not make it appear twice.
+    http.directive("proxy_hide_header", &["x-request-id".into()]);
+    for (name, value) in headers {
+        http.directive("add_header", &[name.into(), value.into(), "always".into()]);
+    }
+}
+
+/// Answers on the loopback of the container only: whether this engine serves, never on an application's host.
+pub fn write_status_server(http: &mut Writer, rendering: &Rendering<'_>) {
+    let listen = Word::join(["127.0.0.1:".into(), rendering.layout.status_port.into()]);
+    http.block("server", &[], |server| {
+        server.directive("listen", &[listen]);
+        server.directive("access_log", &["off".into()]);
+        server
+            .block("location", &["=".into(), contract::ENGINE_READY_PATH.into()], |location| location.directive("return", &["200".into()]));
+        server.block("location", &["/".into()], |location| location.directive("return", &["404".into()]));
+    });
+}

@@ -1,0 +1,26 @@
+//! Where a configuration of ours lives: directories, ports and name server of the container that runs it.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use crate::channel::contract;
+
+/// Directories, ports and name server. Static text only: nothing of it comes from labels or documents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// The directory for everything that the engine writes; exists before the engine starts.
+    pub run_dir: &'static str,
+    /// The port on the loopback that tells whether the engine serves.
+    pub status_port: u16,
+    /// Who resolves service names: Docker's own name server.
+    pub resolver: SocketAddr,
+}
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self {
+            run_dir: contract::RUN_DIR,
+            status_port: contract::ENGINE_STATUS_PORT,
+            resolver: SocketAddr::from((Ipv4Addr::new(127, 0, 0, 11), 53)),
+        }
+    }
+}

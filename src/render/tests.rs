@@ -1,0 +1,114 @@
+//! What holds for whole configurations, whatever the routes are.
+
+use std::net::IpAddr;
+
+use super::*;
+use crate::route::{Backend, Endpoint, EngineSettings, PathRoute, VirtualHost};
+use crate::types::{ClusterName, ContextPath, HostPattern, Port, ServiceId, ServiceName, TaskId};
+
+fn port(number: u16) -> Port {
+    Port::new(number).unwrap()
+}
+
+fn backend(addresses: &[&str]) -> Backend {
+    let endpoint = |address: &&str| Endpoint {
+        address: address.parse::<IpAddr>().unwrap(),
+        port: port(8080),
+        task: Some(TaskId(format!("task-{address}"))),
+    };
+    let service = BackendService {
+        id: ServiceId("s1".to_owned()),
+        name: ServiceName::parse("shop_web").unwrap(),
+        port: port(8080),
+        vip: false,
+        endpoints: addresses.iter().map(endpoint).collect(),
+    };
+    Backend { services: vec![service] }
+}
+
+fn table(routes: &[(&str, &str, &[&str])]) -> RouteTable {
+    let mut table = RouteTable {
+        cluster: ClusterName::parse("dev").unwrap(),
+        http_port: port(80),
+        https_port: Some(port(443)),
+        settings: EngineSettings::default(),
+        hosts: BTreeMap::new(),
+        default_backend: None,
+    };
+    for (host, path, addresses) in routes {
+        let route = PathRoute { rewrite: false, backend: backend(addresses) };
+        let host: &mut VirtualHost = table.hosts.entry(HostPattern::parse(host).unwrap()).or_default();
+        host.paths.insert(ContextPath::parse(path).unwrap(), route);
+    }
+    table
+}
+
+fn config(table: &RouteTable, purpose: Purpose) -> String {
+    render(table, purpose).files[CONFIG_FILE].clone()
+}
+
+#[test]
+fn a_boot_snapshot_does_not_change_when_endpoints_change() {
+    let before = table(&[("a.example.org", "/", &["10.0.1.2"])]);
+    let mut after = table(&[("a.example.org", "/", &["10.0.1.7", "10.0.1.8"])]);
+    assert_eq!(render(&before, Purpose::Boot), render(&after, Purpose::Boot));
+    after.default_backend = Some(backend(&[]));
+    assert_ne!(render(&before, Purpose::Boot).digest, render(&after, Purpose::Boot).digest);
+}
+
+#[test]
+fn a_boot_snapshot_holds_names_and_no_application_addresses() {
+    let text = config(&table(&[("a.example.org", "/", &["10.0.1.2"])]), Purpose::Boot);
+    assert!(text.contains("server tasks.shop_web:8080 resolve"), "{text}");
+    assert!(!text.contains("10.0.1.2"), "{text}");
+}
+
+#[test]
+fn another_task_behind_the_same_address_changes_no_configuration() {
+    let before = table(&[("a.example.org", "/", &["10.0.1.2"])]);
+    let mut after = before.clone();
+    let host = after.hosts.values_mut().next().unwrap();
+    host.paths.values_mut().next().unwrap().backend.services[0].endpoints[0].task = Some(TaskId("other".to_owned()));
+    assert_eq!(render(&before, Purpose::Live).digest, render(&after, Purpose::Live).digest);
+    assert_ne!(before.digest(), after.digest());
+}
+
+#[test]
+fn the_pools_of_different_routes_never_share_a_name() {
+    let tricky = table(&[
+        ("a", "/b", &["10.0.1.2"]),
+        ("a", "/b_c", &["10.0.1.2"]),
+        ("a", "/b/c", &["10.0.1.2"]),
+        ("a", "/b~c", &["10.0.1.2"]),
+        ("a_b", "/", &["10.0.1.2"]),
+        ("*.a", "/", &["10.0.1.2"]),
+        ("default", "/", &["10.0.1.2"]),
+    ]);
+    let text = config(&tricky, Purpose::Live);
+    let names: Vec<_> = text.lines().filter(|line| line.trim().starts_with("upstream ")).collect();
+    let distinct: std::collections::BTreeSet<_> = names.iter().collect();
+    assert_eq!((names.len(), distinct.len()), (7, 7), "{names:?}");
+}
+
+#[test]
+fn a_stock_configuration_uses_only_what_every_nginx_knows() {
+    let text = config(&table(&[("a.example.org", "/", &["10.0.1.2", "10.0.1.3"])]), Purpose::Stock);
+    for directive in ["keepalive_min_timeout", "ssl_reject_handshake", " resolve", "\npid ", "_temp_path", "\nuser "] {
+        assert!(!text.contains(directive), "{directive} in {text}");
+    }
+}
+
+#[test]
+fn a_pool_of_one_is_never_taken_out_and_a_larger_one_never_as_a_whole() {
+    let text = config(&table(&[("one", "/", &["10.0.1.2"]), ("two", "/", &["10.0.2.2", "fd00::2"])]), Purpose::Live);
+    assert!(text.contains("server 10.0.1.2:8080 max_fails=0;"), "{text}");
+    assert!(text.contains("server \"[fd00::2]:8080\" max_fails=0 backup;"), "{text}");
+}
+
+#[test]
+fn parts_name_what_changed() {
+    let before = parts(&table(&[("a.example.org", "/", &["10.0.1.2"]), ("b.example.org", "/", &[])]));
+    let after = parts(&table(&[("a.example.org", "/", &["10.0.1.3"]), ("b.example.org", "/", &[])]));
+    let changed: Vec<_> = before.keys().filter(|key| before.get(*key) != after.get(*key)).collect();
+    assert_eq!(changed, ["endpoints of a.example.org"]);
+}

@@ -1,0 +1,181 @@
+//! Writes nginx syntax structurally: directives of quoted words, and blocks. A [`Word`] can only be made from our own
+//! static text and from checked values, so nothing that somebody typed can end a directive or open a block.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::route::SizeBytes;
+use crate::types::{ContextPath, HostPattern, Port, ServiceName};
+
+/// One argument of a directive, before quoting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word(String);
+
+impl Word {
+    /// Several parts as one argument.
+    pub fn join<const N: usize>(parts: [Self; N]) -> Self {
+        Self(parts.into_iter().map(|part| part.0).collect())
+    }
+
+    /// Any text as an identifier: letters, digits, `.`, `-`, `_` and `*` stay, `/` becomes `~`, all else `!hh`.
+    /// Different texts give different identifiers, because neither `~` nor `!` stays.
+    pub fn identifier(text: &str) -> Self {
+        Self(text.bytes().map(identifier_byte).collect())
+    }
+
+    /// A wildcard host as a pattern for exactly one label in its place.
+    pub fn one_label_wildcard(host: &HostPattern) -> Self {
+        let suffix = host.as_str().trim_start_matches("*.").replace('.', "[.]");
+        Self(format!("~^[^.]+[.]{suffix}$"))
+    }
+
+    /// A time of at most a year: no engine counts further, and none needs to.
+    pub fn millis(ms: u64) -> Self {
+        let ms = ms.min(365 * 24 * 3_600_000);
+        Self(if ms.is_multiple_of(1000) { format!("{}s", ms / 1000) } else { format!("{ms}ms") })
+    }
+
+    /// A size, at most what fits a signed number (nginx's own).
+    pub fn size(size: SizeBytes) -> Self {
+        let bytes = size.0.min(i64::MAX.unsigned_abs());
+        let units = [(1 << 20, "m"), (1 << 10, "k")];
+        let fitting = units.into_iter().find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit));
+        Self(fitting.map_or_else(|| bytes.to_string(), |(unit, letter)| format!("{}{letter}", bytes / unit)))
+    }
+
+    fn quoted(&self) -> String {
+        let bare = |b: u8| b.is_ascii_alphanumeric() || b"._-:/$=".contains(&b);
+        if !self.0.is_empty() && self.0.bytes().all(bare) {
+            return self.0.clone();
+        }
+        format!("\"{}\"", self.0.replace('\\', "\\\\").replace('"', "\\\""))
+    }
+}
+
+fn identifier_byte(byte: u8) -> String {
+    match byte {
+        b'/' => "~".to_owned(),
+        b'.' | b'-' | b'_' | b'*' => char::from(byte).to_string(),
+        _ if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        _ => format!("!{byte:02x}"),
+    }
+}
+
+impl From<&'static str> for Word {
+    fn from(text: &'static str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+/// Makes a [`Word`] from a type whose text holds no quotes, dollars, backslashes or control characters.
+macro_rules! word_from {
+    ($($type:ty),+) => {$(
+        impl From<$type> for Word {
+            fn from(value: $type) -> Self {
+                Self(value.to_string())
+            }
+        }
+    )+};
+}
+word_from!(&HostPattern, &ContextPath, &ServiceName, Port, IpAddr, SocketAddr, u16, u32, u64, usize);
+
+/// The text under construction.
+#[derive(Debug, Default)]
+pub struct Writer {
+    text: String,
+    depth: usize,
+}
+
+impl Writer {
+    /// `name word word;`
+    pub fn directive(&mut self, name: &'static str, words: &[Word]) {
+        self.words(name, words);
+        self.text.push_str(";\n");
+    }
+
+    /// `name word word { ... }`
+    pub fn block(&mut self, name: &'static str, words: &[Word], body: impl FnOnce(&mut Self)) {
+        self.words(name, words);
+        self.text.push_str(" {\n");
+        self.depth += 1;
+        body(self);
+        self.depth -= 1;
+        self.indent();
+        self.text.push_str("}\n");
+    }
+
+    /// A line of a `map`: what to look for, and what follows.
+    pub fn entry(&mut self, key: &'static str, value: &'static str) {
+        self.indent();
+        self.text.push_str(&Word::from(key).quoted());
+        self.text.push(' ');
+        self.text.push_str(&Word::from(value).quoted());
+        self.text.push_str(";\n");
+    }
+
+    /// `# text`
+    pub fn comment(&mut self, text: &'static str) {
+        self.indent();
+        self.text.push_str("# ");
+        self.text.push_str(text);
+        self.text.push('\n');
+    }
+
+    /// The whole text.
+    pub fn finish(self) -> String {
+        self.text
+    }
+
+    fn words(&mut self, name: &str, words: &[Word]) {
+        self.indent();
+        self.text.push_str(name);
+        for word in words {
+            self.text.push(' ');
+            self.text.push_str(&word.quoted());
+        }
+    }
+
+    fn indent(&mut self) {
+        self.text.extend(std::iter::repeat_n("    ", self.depth));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quoted(word: &Word, expected: &str) {
+        assert_eq!(word.quoted(), expected);
+    }
+
+    #[test]
+    fn words_are_quoted_when_they_hold_anything_with_a_meaning() {
+        quoted(&"on".into(), "on");
+        quoted(&"".into(), "\"\"");
+        quoted(&"a;b{c}".into(), "\"a;b{c}\"");
+        quoted(&"say \"x\\".into(), "\"say \\\"x\\\\\"");
+    }
+
+    #[test]
+    fn identifiers_of_different_texts_differ() {
+        quoted(&Word::identifier("a/b_c"), "\"a~b_c\"");
+        quoted(&Word::identifier("a~b!2f"), "\"a!7eb!212f\"");
+        quoted(&Word::identifier("x\"; y {\n$z"), "\"x!22!3b!20y!20!7b!0a!24z\"");
+    }
+
+    #[test]
+    fn sizes_and_times_use_the_largest_exact_unit_and_never_overflow() {
+        quoted(&Word::size(SizeBytes(1 << 20)), "1m");
+        quoted(&Word::size(SizeBytes(1025)), "1025");
+        quoted(&Word::size(SizeBytes(0)), "0");
+        quoted(&Word::size(SizeBytes(u64::MAX)), "9223372036854775807");
+        quoted(&Word::millis(1500), "1500ms");
+        quoted(&Word::millis(u64::MAX), "31536000s");
+    }
+
+    #[test]
+    fn blocks_nest_with_indentation() {
+        let mut writer = Writer::default();
+        writer.block("http", &[], |http| http.block("server", &[], |server| server.directive("listen", &[80_u16.into()])));
+        assert_eq!(writer.finish(), "http {\n    server {\n        listen 80;\n    }\n}\n");
+    }
+}
