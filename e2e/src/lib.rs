@@ -5,3 +5,4 @@ pub mod command;
 pub mod image;
 pub mod lab;
 pub mod wait;
+pub mod world;

@@ -1,0 +1,133 @@
+//! Requests as an outside client makes them: no proxy, no followed redirect, no retry. They leave through the network of
+//! the calling thread, so a case (which runs inside the lab) can reach nothing but the lab.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use reqwest::blocking::Client;
+use reqwest::redirect::Policy;
+use reqwest::{Method, Url};
+use serde_json::Value;
+
+use crate::command::finish;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// The headers in their order, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body, with what is not UTF-8 replaced.
+    pub body: String,
+}
+
+impl Response {
+    /// The first header of that name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> Result<Value> {
+        serde_json::from_str(&self.body).with_context(|| format!("status {} with a body that is no JSON: {:.200}", self.status, self.body))
+    }
+}
+
+/// One request, put together piece by piece.
+#[derive(Clone, Debug)]
+pub struct Call {
+    address: String,
+    method: Method,
+    path: String,
+    headers: Vec<(String, String)>,
+    body: String,
+    patience: Duration,
+}
+
+impl Call {
+    /// A GET of `path` from `address` (`IP:PORT`) with `host` as the Host header.
+    pub fn get(address: &str, host: &str, path: &str) -> Self {
+        let headers = vec![("host".to_owned(), host.to_owned())];
+        Self { address: address.to_owned(), method: Method::GET, path: path.to_owned(), headers, body: String::new(), patience: PATIENCE }
+    }
+
+    /// The same as a POST of `body`.
+    pub fn post(address: &str, host: &str, path: &str, body: &str) -> Self {
+        Self { method: Method::POST, body: body.to_owned(), ..Self::get(address, host, path) }
+    }
+
+    /// With one header more.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Giving up after `patience` instead of 5 seconds.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Sends it and reads the whole answer.
+    pub fn send(&self) -> Result<Response> {
+        let url =
+            Url::parse(&format!("http://{}{}", self.address, self.path)).with_context(|| format!("{} {}", self.address, self.path))?;
+        // A client of its own for each request: its threads and connections belong to the caller's network.
+        let client = Client::builder().no_proxy().redirect(Policy::none()).timeout(self.patience).build()?;
+        let mut request = client.request(self.method.clone(), url.clone());
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        if !self.body.is_empty() {
+            request = request.body(self.body.clone());
+        }
+        let answer = request.send().with_context(|| format!("{} {url}", self.method))?;
+        let status = answer.status().as_u16();
+        let readable = |(name, value): (&reqwest::header::HeaderName, &reqwest::header::HeaderValue)| {
+            (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        };
+        let headers = answer.headers().iter().map(readable).collect();
+        let body = answer.bytes().with_context(|| format!("read the answer to {url}"))?;
+        Ok(Response { status, headers, body: String::from_utf8_lossy(&body).into_owned() })
+    }
+}
+
+/// A GET of `path` from `address` (`IP:PORT`) with `host` as the Host header. Any status is `Ok`.
+pub fn http_get(address: &str, host: &str, path: &str) -> Result<Response> {
+    Call::get(address, host, path).send()
+}
+
+/// The same through TLS, with `host` as the server name and any certificate accepted. `extra` goes to curl as it is, such
+/// as `["--cacert", FILE]` with `["--no-insecure"]`.
+pub fn https_get(address: &str, host: &str, path: &str, extra: &[&str]) -> Result<Response> {
+    let mut command = Command::new("curl");
+    command.args(["--disable", "--silent", "--show-error", "--insecure", "--include", "--http1.1", "--noproxy", "*"]);
+    command.args(["--max-time", "5", "--connect-to", &format!("::{address}")]).args(extra);
+    let text = finish(command.arg(format!("https://{host}{path}")))?;
+    parse(&text).with_context(|| format!("an answer that is no HTTP: {text:.200}"))
+}
+
+fn parse(text: &str) -> Option<Response> {
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    let mut lines = head.lines();
+    let status = lines.next()?.split_whitespace().nth(1)?.parse().ok()?;
+    let headers = lines.filter_map(|line| line.split_once(':')).map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()));
+    Some(Response { status, headers: headers.collect(), body: body.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn an_answer_is_split_into_its_parts() {
+        let answer = parse("HTTP/1.1 404 Not Found\r\nX-Who: me\r\n\r\nnothing\r\n\r\nhere").unwrap();
+        assert_eq!((answer.status, answer.header("x-who"), answer.body.as_str()), (404, Some("me"), "nothing\r\n\r\nhere"));
+    }
+}

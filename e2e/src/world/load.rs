@@ -1,0 +1,203 @@
+//! A steady stream of requests, for the question whether any is lost while the world changes. Requests begin at fixed
+//! times whether or not earlier ones are finished, and nothing is ever tried twice: a lost request must show.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+/// What a client waits for one answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+type Connection = SendRequest<Empty<Bytes>>;
+
+/// A stream that runs until it is stopped.
+pub struct Load {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Result<LoadReport>>,
+}
+
+/// What became of the requests of a stream.
+#[derive(Clone, Debug, Default)]
+pub struct LoadReport {
+    /// How many began.
+    pub requests: u64,
+    /// How many of them did not end with status 200.
+    pub failed: u64,
+    /// The failed ones by what happened.
+    pub kinds: BTreeMap<String, u64>,
+    /// Half of all took at most this long, counted from when the request should have begun.
+    pub p50: Duration,
+    /// 99 of 100 took at most this long.
+    pub p99: Duration,
+    /// The slowest.
+    pub max: Duration,
+    /// When the first and the last failed request began, counted from the start.
+    pub failed_between: Option<(Duration, Duration)>,
+}
+
+impl fmt::Display for LoadReport {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { requests, failed, kinds, p50, p99, max, failed_between } = self;
+        write!(out, "{failed} of {requests} requests failed {kinds:?}; p50 {p50:.1?}, p99 {p99:.1?}, max {max:.1?}")?;
+        failed_between.map_or(Ok(()), |(first, last)| write!(out, "; failed between {first:.1?} and {last:.1?} after the start"))
+    }
+}
+
+/// Where requests go and how.
+struct Target {
+    address: SocketAddr,
+    request: String,
+    host: String,
+    keep: bool,
+    idle: Mutex<VecDeque<Connection>>,
+}
+
+/// When a request should have begun, how long it took, and what went wrong if anything did.
+type Outcome = (Duration, Duration, Option<String>);
+
+impl Load {
+    /// Starts `rate` requests per second for `path` at `address` (`IP:PORT`) with `host` as the Host header. With
+    /// `keepalive` connections are used again, otherwise each request has its own.
+    pub fn start(address: &str, host: &str, path: &str, rate: u32, keepalive: bool) -> Result<Self> {
+        let address = address.parse().with_context(|| format!("{address} is no IP:PORT"))?;
+        let target = Target { address, request: path.to_owned(), host: host.to_owned(), keep: keepalive, idle: Mutex::default() };
+        let stop = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&stop);
+        let pause = Duration::from_secs(1) / rate.max(1);
+        // A thread of its own, started here so that it has the caller's network.
+        let work = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the load's runtime")?;
+            runtime.block_on(stream(Arc::new(target), pause, &told))
+        };
+        let thread = thread::Builder::new().name("load".into()).spawn(work).context("start the load")?;
+        Ok(Self { stop, thread })
+    }
+
+    /// Begins no more requests, waits for those on the way, and reports.
+    pub fn stop(self) -> Result<LoadReport> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap_or_else(|_| bail!("the load broke off"))
+    }
+}
+
+async fn stream(target: Arc<Target>, pause: Duration, stop: &AtomicBool) -> Result<LoadReport> {
+    let mut requests = JoinSet::new();
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    let mut ticks = interval(pause);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let started = Instant::now();
+    while !stop.load(Ordering::Relaxed) {
+        let due = ticks.tick().await;
+        let target = Arc::clone(&target);
+        requests.spawn(async move {
+            let failure = timeout(PATIENCE, target.one()).await.unwrap_or_else(|_| Some("timeout".to_owned()));
+            (due.duration_since(started), due.elapsed(), failure)
+        });
+        while let Some(Ok(outcome)) = requests.try_join_next() {
+            outcomes.push(outcome);
+        }
+    }
+    while let Some(outcome) = requests.join_next().await {
+        outcomes.push(outcome.context("a request broke off")?);
+    }
+    Ok(summary(outcomes))
+}
+
+impl Target {
+    /// One request; what went wrong, if anything.
+    async fn one(&self) -> Option<String> {
+        let (mut connection, used) = match self.take_idle() {
+            Some(idle) => (idle, " on a used connection"),
+            None => match self.connect().await {
+                Ok(new) => (new, ""),
+                Err(reason) => return Some(reason),
+            },
+        };
+        let request = Request::get(&self.request).header("host", &self.host);
+        let request = if self.keep { request } else { request.header("connection", "close") };
+        let Ok(request) = request.body(Empty::new()) else { return Some("the request is not valid".to_owned()) };
+        let answer = match connection.send_request(request).await {
+            Ok(answer) => answer,
+            Err(reason) => return Some(format!("{reason}{used}")),
+        };
+        let status = answer.status();
+        if let Err(reason) = answer.into_body().collect().await {
+            return Some(format!("in the body: {reason}"));
+        }
+        if self.keep {
+            self.idle().push_back(connection);
+        }
+        (status != 200).then(|| format!("status {}", status.as_u16()))
+    }
+
+    async fn connect(&self) -> Result<Connection, String> {
+        let socket = TcpStream::connect(self.address).await.map_err(|reason| format!("connect: {}", reason.kind()))?;
+        // Without a delay the small packets of a request are one.
+        let _ = socket.set_nodelay(true);
+        let (sender, connection) = handshake(TokioIo::new(socket)).await.map_err(|reason| format!("handshake: {reason}"))?;
+        tokio::spawn(connection);
+        Ok(sender)
+    }
+
+    /// A kept connection that nobody is known to have closed.
+    fn take_idle(&self) -> Option<Connection> {
+        let mut idle = self.idle();
+        while let Some(connection) = idle.pop_front() {
+            if connection.is_ready() {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, VecDeque<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn summary(outcomes: Vec<Outcome>) -> LoadReport {
+    let mut report = LoadReport { requests: outcomes.len() as u64, ..LoadReport::default() };
+    let mut times = Vec::with_capacity(outcomes.len());
+    for (begun, took, failure) in outcomes {
+        times.push(took);
+        if let Some(kind) = failure {
+            report.failed += 1;
+            *report.kinds.entry(kind).or_default() += 1;
+            let (first, last) = report.failed_between.unwrap_or((begun, begun));
+            report.failed_between = Some((first.min(begun), last.max(begun)));
+        }
+    }
+    times.sort_unstable();
+    let share = |percent: usize| times.get(times.len().saturating_sub(1) * percent / 100).copied().unwrap_or_default();
+    (report.p50, report.p99, report.max) = (share(50), share(99), share(100));
+    report
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_counted_by_kind_and_times_are_ranked() {
+        let ms = Duration::from_millis;
+        let outcomes = (1..=100).map(|n| (ms(n), ms(n), (n == 7).then(|| "timeout".to_owned()))).collect();
+        let report = summary(outcomes);
+        assert_eq!((report.requests, report.failed, report.kinds["timeout"]), (100, 1, 1));
+        assert_eq!((report.p50, report.p99, report.max), (ms(50), ms(99), ms(100)));
+        assert_eq!(report.failed_between, Some((ms(7), ms(7))));
+    }
+}

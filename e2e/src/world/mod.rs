@@ -1,0 +1,203 @@
+//! What an end-to-end case stands on: one lab with the images on it, and the things cases do again and again.
+//! It must never let a case reach anything but the lab, nor leave a lab behind unless it was asked to.
+
+mod http;
+mod load;
+mod report;
+mod suite;
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
+
+pub use http::{Call, Response, http_get, https_get};
+pub use load::{Load, LoadReport};
+pub use report::report;
+pub use suite::{Case, Setting, run};
+
+use crate::command::finish;
+use crate::lab::{Engine, Lab, LabOptions, VipShim};
+use crate::wait::eventually;
+
+/// Long enough for a service to run on a busy machine: images are there, so an idle one takes two seconds.
+const RUNNING: Duration = Duration::from_secs(60);
+
+/// A lab with Swarmgate's images and the test images on every node, and with working VIPs.
+pub struct World {
+    /// The lab itself, to break and mend.
+    pub lab: Lab,
+    shim: VipShim,
+}
+
+impl World {
+    /// Brings up the lab that `setting` asks for; what a former run left under its name goes first.
+    pub fn up(setting: &Setting) -> Result<Self> {
+        let mut options = LabOptions::new(&setting.lab_name(), setting.nodes, setting.managers);
+        options.load = images()?;
+        let lab = Lab::up(options)?;
+        let shim = lab.vip_shim()?;
+        let world = Self { lab, shim };
+        (setting.prepare)(&world).with_context(|| format!("prepare the world {:?}", setting.name))?;
+        Ok(world)
+    }
+
+    /// Removes the lab.
+    pub fn down(self) -> Result<()> {
+        drop(self.shim);
+        Lab::down(self.lab.name())
+    }
+
+    /// Puts right what a case broke, and removes what it made: every service that is neither Swarmgate's nor in its stack.
+    pub fn tidy(&self) -> Result<()> {
+        for k in (1..=self.lab.nodes()).filter(|k| self.lab.is_on(*k)) {
+            // A node whose engine was killed has nothing to resume.
+            let _ = self.lab.resume_daemon(k);
+        }
+        self.lab.heal()?;
+        (1..=self.lab.nodes()).try_for_each(|k| self.lab.start(k))?;
+        self.lab.await_ready()?;
+        for service in self.api()?.get("/services")?.as_array().into_iter().flatten().filter(|service| !is_swarmgates(service)) {
+            self.docker(&["service", "rm", service["ID"].as_str().unwrap_or_default()])?;
+        }
+        Ok(())
+    }
+
+    /// The number of the first manager whose API answers.
+    pub fn manager(&self) -> Result<usize> {
+        let answers = |k: &usize| self.lab.engine(*k).is_ok_and(|engine| engine.ping(Duration::from_secs(2)).is_ok());
+        (1..=self.lab.managers()).find(answers).context("no manager's API answers")
+    }
+
+    /// The Docker API of a manager that answers.
+    pub fn api(&self) -> Result<Engine> {
+        self.lab.engine(self.manager()?)
+    }
+
+    /// Runs the Docker command line against a manager that answers.
+    pub fn docker(&self, args: &[&str]) -> Result<String> {
+        self.lab.docker(self.manager()?, args)
+    }
+
+    /// Makes an attachable overlay network unless there is one of that name.
+    pub fn network(&self, name: &str) -> Result<()> {
+        if self.docker(&["network", "inspect", name]).is_err() {
+            self.docker(&["network", "create", "--driver", "overlay", "--attachable", name])?;
+        }
+        Ok(())
+    }
+
+    /// Creates a service from the words that follow `docker service create`, the image last, without waiting for it.
+    pub fn create(&self, name: &str, words: &[&str]) -> Result<()> {
+        let head = ["service", "create", "--detach", "--quiet", "--no-resolve-image", "--name", name];
+        self.docker(&[&head, words].concat()).map(drop)
+    }
+
+    /// Updates a service by the words that follow `docker service update`, without waiting for the outcome.
+    pub fn update(&self, name: &str, words: &[&str]) -> Result<()> {
+        let head = ["service", "update", "--detach", "--quiet", "--no-resolve-image"];
+        self.docker(&[&head, words, &[name]].concat()).map(drop)
+    }
+
+    /// The tasks of a service that run and shall run.
+    pub fn running_tasks(&self, service: &str) -> Result<Vec<Value>> {
+        let filters = format!("%7B%22service%22%3A%5B%22{service}%22%5D%2C%22desired-state%22%3A%5B%22running%22%5D%7D");
+        let tasks = self.api()?.get(&format!("/tasks?filters={filters}"))?;
+        Ok(tasks.as_array().into_iter().flatten().filter(|task| task["Status"]["State"] == "running").cloned().collect())
+    }
+
+    /// Waits until exactly `count` tasks of a service run.
+    pub fn await_running(&self, service: &str, count: usize) -> Result<Vec<Value>> {
+        eventually(RUNNING, &format!("{count} tasks of {service} run"), || {
+            let tasks = self.running_tasks(service)?;
+            ensure!(tasks.len() == count, "{} tasks run", tasks.len());
+            Ok(tasks)
+        })
+    }
+
+    /// The number of the node that a task runs on.
+    pub fn node_of(&self, task: &Value) -> Result<usize> {
+        let id = task["NodeID"].as_str().context("the task has no node")?;
+        let node = self.api()?.get(&format!("/nodes/{id}"))?;
+        let name = node["Description"]["Hostname"].as_str().unwrap_or_default();
+        name.strip_prefix("node").and_then(|number| number.parse().ok()).with_context(|| format!("{name:?} is no node of the lab"))
+    }
+
+    /// Runs a command inside the container of a running task.
+    pub fn exec(&self, task: &Value, words: &[&str]) -> Result<String> {
+        let container = task["Status"]["ContainerStatus"]["ContainerID"].as_str().context("the task has no container")?;
+        self.lab.docker(self.node_of(task)?, &[&["exec", container], words].concat())
+    }
+
+    /// What a task of a demo-app service gets from `url`: the view from inside the overlay networks.
+    pub fn get_from(&self, task: &Value, url: &str) -> Result<String> {
+        self.exec(task, &["demo-app", "get", url])
+    }
+
+    /// Deploys Swarmgate's chart as the stack `swarmgate`, with `environment` for the variables that the chart reads.
+    pub fn deploy_swarmgate(&self, environment: &[(&str, &str)]) -> Result<()> {
+        let chart = repository().join("charts/swarmgate/stack.yml");
+        ensure!(chart.is_file(), "there is no {}", chart.display());
+        let mut command = Command::new("docker");
+        command.arg("-H").arg(format!("unix://{}", self.lab.socket(self.manager()?).display()));
+        command.args(["stack", "deploy", "--resolve-image", "never", "-c"]).arg(chart).arg("swarmgate");
+        finish(command.envs(environment.iter().copied())).map(drop)
+    }
+
+    /// Runs the `swarmgate` program against a manager's socket, as a person would.
+    pub fn swarmgate(&self, args: &[&str]) -> Result<String> {
+        let socket = format!("unix://{}", self.lab.socket(self.manager()?).display());
+        finish(Command::new(program("swarmgate")?).args(args).env("DOCKER_HOST", socket))
+    }
+
+    /// The operator's own report, read from the node that publishes it.
+    pub fn status(&self) -> Result<Value> {
+        let mut last = anyhow::anyhow!("there is no node");
+        for k in 1..=self.lab.nodes() {
+            match http_get(&format!("{}:8080", self.lab.node_ip(k)), "swarmgate", "/status").and_then(|answer| answer.json()) {
+                Ok(status) => return Ok(status),
+                Err(reason) => last = reason,
+            }
+        }
+        Err(last)
+    }
+}
+
+fn is_swarmgates(service: &Value) -> bool {
+    let labels = service["Spec"]["Labels"].as_object();
+    labels.is_some_and(|labels| {
+        let in_stack = labels.get("com.docker.stack.namespace").is_some_and(|stack| stack == "swarmgate");
+        in_stack || labels.keys().any(|key| key.starts_with("swarmgate."))
+    })
+}
+
+/// The top of the checkout that this crate was built from.
+pub fn repository() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.parent().unwrap_or(own).to_path_buf()
+}
+
+/// Every image archive that `make images` made.
+fn images() -> Result<Vec<PathBuf>> {
+    let directory = repository().join("target/images");
+    let entries = std::fs::read_dir(&directory).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut archives: Vec<_> = entries.filter(|path| path.extension().is_some_and(|end| end == "tar")).collect();
+    archives.sort();
+    if archives.is_empty() {
+        bail!("no images in {}: run `make images` first", directory.display());
+    }
+    Ok(archives)
+}
+
+/// A program of this workspace: what the variable `SWARMGATE_BIN` names, or the newest build.
+fn program(name: &str) -> Result<PathBuf> {
+    if let Some(named) = env::var_os("SWARMGATE_BIN") {
+        return Ok(named.into());
+    }
+    let built = ["release", "debug"].map(|profile| repository().join("target").join(profile).join(name));
+    let age = |path: &PathBuf| path.metadata().and_then(|about| about.modified()).ok();
+    built.into_iter().filter(|path| path.is_file()).max_by_key(age).with_context(|| format!("{name} is not built"))
+}

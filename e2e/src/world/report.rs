@@ -1,0 +1,46 @@
+//! What a person needs to see when a case fails: Swarmgate's own status, services, tasks, logs. It must never fail
+//! itself: what cannot be read is said to be so.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+
+use super::World;
+
+/// As much of a log as shows what happened last.
+const LOG_LINES: &str = "60";
+
+/// The state of a world as text.
+pub fn report(world: &World) -> String {
+    let mut text = String::new();
+    let mut section = |title: &str, content: Result<String>| {
+        let content = content.unwrap_or_else(|reason| format!("(not to be had: {reason:#})"));
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "---- {title}\n{}", content.trim_end());
+    };
+    section("lab", Ok(world.lab.status().join("\n")));
+    if let Some(trouble) = world.shim.trouble() {
+        section("VIP shim", Ok(trouble));
+    }
+    section("swarmgate status", world.status().and_then(|status| Ok(serde_json::to_string_pretty(&status)?)));
+    section("nodes", world.docker(&["node", "ls"]));
+    section("services", world.docker(&["service", "ls"]));
+    for name in services(world) {
+        section(&format!("tasks of {name}"), world.docker(&["service", "ps", "--no-trunc", "--format", TASK_LINE, &name]));
+        if is_ours(&name) {
+            section(&format!("log of {name}"), world.docker(&["service", "logs", "--raw", "--tail", LOG_LINES, &name]));
+        }
+    }
+    text
+}
+
+const TASK_LINE: &str = "{{.Name}} {{.Image}} {{.Node}} {{.DesiredState}} | {{.CurrentState}} | {{.Error}}";
+
+fn services(world: &World) -> Vec<String> {
+    let names = world.docker(&["service", "ls", "--format", "{{.Name}}"]).unwrap_or_default();
+    names.lines().map(str::to_owned).collect()
+}
+
+fn is_ours(name: &str) -> bool {
+    ["operator", "extension", "proxy"].iter().any(|part| name.contains(part))
+}

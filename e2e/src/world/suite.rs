@@ -1,0 +1,154 @@
+//! Runs cases one after the other, in groups that share a world, and prints their results like `cargo test` does. It must
+//! never count a case as passed that did not run.
+
+use std::env;
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use libtest_mimic::{Arguments, Failed, Trial};
+use nix::unistd::Uid;
+
+use super::{World, report, repository};
+
+/// Set to anything to leave the lab of a failed run up, for a look at it.
+const KEEP: &str = "SWARMGATE_E2E_KEEP";
+/// Set to `required` where tests that cannot run shall count as failed.
+const REQUIRED: &str = "SWARMGATE_E2E";
+
+/// What kind of world a case needs. Cases with the same setting share one world, so they stand one after the other.
+#[derive(Clone, Copy)]
+pub struct Setting {
+    /// Short; part of the lab's name.
+    pub name: &'static str,
+    /// How many nodes.
+    pub nodes: usize,
+    /// How many of them are managers.
+    pub managers: usize,
+    /// What happens once after the lab is up, such as deploying Swarmgate.
+    pub prepare: fn(&World) -> Result<()>,
+}
+
+impl Setting {
+    /// Different for each checkout, so that two of them can be tested at the same time on one machine.
+    pub(super) fn lab_name(&self) -> String {
+        let path = repository();
+        let sum = path.to_string_lossy().bytes().fold(7_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));
+        format!("e2e-{:04x}-{}", sum & 0xffff, self.name)
+    }
+}
+
+/// One promise and how it is checked.
+pub struct Case {
+    /// `topic::the_promise_in_words`.
+    pub name: &'static str,
+    /// The world that it needs.
+    pub setting: Setting,
+    /// Runs inside the lab's parent namespace; may break anything, since [`World::tidy`] comes after it.
+    pub check: fn(&World) -> Result<()>,
+}
+
+/// The world that is up, or why the last one did not come up.
+#[derive(Default)]
+struct Stage {
+    setting: &'static str,
+    world: Option<World>,
+    broken: Option<String>,
+    any_failed: bool,
+}
+
+/// Runs the cases that the command line selects.
+pub fn run(cases: Vec<Case>) -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    let obstacle = obstacle();
+    if let Some(reason) = obstacle.as_ref().filter(|_| !arguments.list) {
+        println!("\n******** e2e: NOT RUN because {reason} ********");
+    }
+    let _only_one = obstacle.is_none().then(take_turn);
+    let stage = Arc::new(Mutex::new(Stage::default()));
+    let trials = cases.into_iter().map(|case| trial(case, &stage).with_ignored_flag(obstacle.is_some())).collect();
+    let mut conclusion = libtest_mimic::run(&arguments, trials);
+    if let Err(reason) = stage.lock().unwrap_or_else(PoisonError::into_inner).clear() {
+        eprintln!("e2e: {reason:#}");
+        conclusion.num_failed += 1;
+    }
+    if obstacle.is_some() && env::var_os(REQUIRED).is_some_and(|value| value == "required") {
+        return ExitCode::FAILURE;
+    }
+    conclusion.exit_code()
+}
+
+/// Why real Swarms cannot be made here, if they cannot.
+fn obstacle() -> Option<String> {
+    if !cfg!(target_os = "linux") {
+        return Some("this is not Linux".to_owned());
+    }
+    if !Uid::effective().is_root() {
+        return Some("it makes network namespaces, which needs root".to_owned());
+    }
+    let lacks = |tool: &&str| {
+        let path = env::var_os("PATH").unwrap_or_default();
+        !env::split_paths(&path).any(|directory| directory.join(tool).is_file())
+    };
+    let tools = ["dockerd", "docker", "containerd", "ip", "iptables", "nsenter", "unshare", "tini", "curl"];
+    tools.iter().find(|tool| lacks(tool)).map(|tool| format!("there is no {tool}: run `make setup`"))
+}
+
+/// Two runs of one checkout would tear down each other's labs.
+fn take_turn() -> Result<File> {
+    let file = File::create(repository().join("target/e2e.lock")).context("make a lock file")?;
+    file.lock().context("wait for another run to end")?;
+    Ok(file)
+}
+
+fn trial(case: Case, stage: &Arc<Mutex<Stage>>) -> Trial {
+    let stage = Arc::clone(stage);
+    Trial::test(case.name, move || {
+        let mut stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = stage.play(&case);
+        stage.any_failed |= outcome.is_err();
+        outcome.map_err(|reason| Failed::from(format!("{reason:?}")))
+    })
+}
+
+impl Stage {
+    fn play(&mut self, case: &Case) -> Result<()> {
+        if self.setting != case.setting.name {
+            self.clear()?;
+            self.setting = case.setting.name;
+            match World::up(&case.setting) {
+                Ok(world) => self.world = Some(world),
+                Err(reason) => self.broken = Some(format!("{reason:#}")),
+            }
+        }
+        let Some(world) = &self.world else {
+            bail!("the world did not come up: {}", self.broken.as_deref().unwrap_or("?"));
+        };
+        let outcome = world.lab.inside(|| {
+            let outcome = catch_unwind(AssertUnwindSafe(|| (case.check)(world)));
+            let outcome = outcome.unwrap_or_else(|_| Err(anyhow!("panicked (the message is above)")));
+            outcome.inspect_err(|_| eprintln!("\n==== {} failed; the world then:\n{}", case.name, report(world)))
+        });
+        if let Err(reason) = world.tidy() {
+            // The next case gets a fresh world rather than a broken one.
+            eprintln!("e2e: could not tidy up after {}: {reason:#}", case.name);
+            self.setting = "";
+        }
+        outcome
+    }
+
+    fn clear(&mut self) -> Result<()> {
+        self.broken = None;
+        match self.world.take() {
+            Some(world) if self.any_failed && env::var_os(KEEP).is_some() => {
+                eprintln!("e2e: lab {} is left up because {KEEP} is set", world.lab.name());
+                Ok(())
+            }
+            Some(world) => world.down(),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! End-to-end tests on real Swarms. Cases stand in `cases/`, one file for each topic, named by what they promise.
+//! A case must never depend on another one having run.
+
+mod cases;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    swarmgate_e2e::world::run(cases::all())
+}
