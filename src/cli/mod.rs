@@ -1,12 +1,15 @@
 //! The command line: what was typed becomes checked arguments, then a call into the rooms. No decisions of its own.
 
+mod edge;
 mod extension;
 mod operator;
 mod plan;
 mod proxy;
 mod schema;
 mod status;
+mod tables;
 mod validate;
+mod web;
 
 use std::process::ExitCode;
 

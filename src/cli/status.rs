@@ -1,12 +1,77 @@
-//! `swarmgate status`.
+//! `swarmgate status`: asks a running operator and shows its answer.
 
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
+use std::time::Duration;
 
-/// Arguments of `swarmgate status`.
+use clap::ValueEnum;
+
+use super::tables;
+use super::web::{self, WebError};
+use crate::report::{Phase, StatusReport};
+
+/// Arguments of `swarmgate status`. The exit code is 0 when every cluster is Ready, 1 otherwise.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Where the operator answers
+    #[arg(long, env = "SWARMGATE_SERVER", default_value = web::DEFAULT_SERVER)]
+    server: String,
+    /// How to write the answer
+    #[arg(long, short, value_enum, default_value_t = Output::Table)]
+    output: Output,
+    /// Ask again every two seconds until interrupted
+    #[arg(long, short)]
+    watch: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people
+    Table,
+    /// The operator's answer as it came
+    Json,
+}
+
+/// The pause between two answers with `--watch`.
+const WATCH_PERIOD: Duration = Duration::from_secs(2);
 
 /// Runs it.
-pub fn run(_args: Args) -> ExitCode {
-    ExitCode::FAILURE
+pub fn run(args: Args) -> ExitCode {
+    super::edge::block_on(async move {
+        loop {
+            let code = show(&args).await;
+            if !args.watch {
+                return code;
+            }
+            tokio::time::sleep(WATCH_PERIOD).await;
+        }
+    })
+}
+
+async fn show(args: &Args) -> ExitCode {
+    match ask(args).await {
+        Ok((text, ready)) => {
+            print(&text, args.watch);
+            if ready { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => super::edge::fail(&error),
+    }
+}
+
+async fn ask(args: &Args) -> Result<(String, bool), WebError> {
+    let body = web::get(&args.server, "/status").await?;
+    let status: StatusReport = web::parse(&args.server, &body)?;
+    let ready = status.operator.snapshot_error.is_none() && status.clusters.values().all(|cluster| cluster.phase == Phase::Ready);
+    let text = match args.output {
+        Output::Json => body,
+        Output::Table => tables::status(&status),
+    };
+    Ok((text, ready))
+}
+
+fn print(text: &str, watch: bool) {
+    let mut out = std::io::stdout().lock();
+    let clear = if watch && out.is_terminal() { "\u{1b}[H\u{1b}[2J" } else { "" };
+    // Nobody reads any more (`status | head`): that is no failure of ours.
+    let _ = writeln!(out, "{clear}{}", text.trim_end());
 }

@@ -191,7 +191,7 @@ fn arguments(code: &str, macro_name: &str) -> Vec<String> {
 fn is_described(argument: &str, text: &str) -> bool {
     let is_dynamic = argument.starts_with('*') || argument.chars().all(|c| c.is_ascii_lowercase());
     let constant = match argument.strip_prefix('"') {
-        Some(literal) => text.lines().find(|line| line.contains(&format!("= \"{};", literal))).and_then(constant_name),
+        Some(literal) => text.lines().find(|line| line.contains(&format!("= \"{literal};"))).and_then(constant_name),
         None => argument.rsplit("::").next().map(str::to_owned),
     };
     let describes = |name: String| ["counter", "gauge", "histogram"].iter().any(|kind| text.contains(&format!("describe_{kind}!({name},")));

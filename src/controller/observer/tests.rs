@@ -89,19 +89,19 @@ fn signals() -> (Arc<Signals>, mpsc::Receiver<Wake>) {
     (Arc::new(Signals::new(wakes, limits)), receiver)
 }
 
-fn task(state: &str) -> Option<Vec<Value>> {
-    Some(vec![json!({"ID": "t", "ServiceID": "s", "DesiredState": "running", "Status": {"State": state}})])
+fn task(state: &str) -> Vec<Value> {
+    vec![json!({"ID": "t", "ServiceID": "s", "DesiredState": "running", "Status": {"State": state}})]
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_task_that_becomes_running_is_noticed_within_the_normal_period() {
-    let swarm = Arc::new(Scripted { tasks: Mutex::new(task("starting")), ..Scripted::default() });
+    let swarm = Arc::new(Scripted { tasks: Mutex::new(Some(task("starting"))), ..Scripted::default() });
     let (signals, mut wakes) = signals();
     signals.settle(false, true);
     let probe = tokio::spawn(probe_tasks(swarm.clone(), signals));
     tokio::time::sleep(Duration::from_secs(30)).await;
     assert!(wakes.try_recv().is_err(), "tasks that stay the same wake nobody");
-    *swarm.tasks.lock().unwrap() = task("running");
+    *swarm.tasks.lock().unwrap() = Some(task("running"));
     let changed = Instant::now();
     assert_eq!(wakes.recv().await, Some(Wake::TasksChanged));
     assert!(changed.elapsed() <= Duration::from_secs(1), "{:?}", changed.elapsed());
@@ -115,7 +115,7 @@ async fn a_swarm_that_answers_again_wakes_the_loop() {
     let probe = tokio::spawn(probe_tasks(swarm.clone(), signals));
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert!(wakes.try_recv().is_err(), "a failed look says nothing about the tasks");
-    *swarm.tasks.lock().unwrap() = task("running");
+    *swarm.tasks.lock().unwrap() = Some(task("running"));
     assert_eq!(wakes.recv().await, Some(Wake::SwarmBack));
     probe.abort();
 }

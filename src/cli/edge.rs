@@ -1,0 +1,34 @@
+//! The edge of the program for the subcommands that ask and answer: a runtime of their own, and the one place where an
+//! error and its causes are printed.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+/// Runs to the end on this thread. Subcommands that ask something need no more.
+pub fn block_on(work: impl Future<Output = ExitCode>) -> ExitCode {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => fail(&error),
+    }
+}
+
+/// Prints what failed and why on standard error; the code for "failed".
+pub fn fail(error: &dyn Error) -> ExitCode {
+    eprintln!("swarmgate: {}", with_causes(error));
+    ExitCode::FAILURE
+}
+
+/// An error and its causes on one line.
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let words = inner.to_string();
+        // Some libraries repeat their cause in their own words.
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        cause = inner.source();
+    }
+    text
+}
