@@ -132,7 +132,7 @@ pub struct ProxyConfig {
     /// What `live` says, part by part, each with a digest: so that a proxy can tell why it reloads
     /// (`endpoints of app.example.org`). For people; not part of any digest.
     #[serde(default)]
-    pub parts: BTreeMap<String, Digest>,
+    pub parts: BTreeMap<String, String>,
 }
 
 /// Extension → operator: what became of the desired table, and what the proxies run. Sent on every change and as a heartbeat.
