@@ -38,7 +38,7 @@ demo: images
 	@scripts/demo
 
 demo-down: tools
-	@$(TOOLS)/swarmlab --name demo down
+	@scripts/demo-down
 
 test: images
 	@scripts/test

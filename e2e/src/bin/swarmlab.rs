@@ -44,6 +44,16 @@ enum Verb {
     Down,
     /// Print the lab's nodes, or the names of all labs when this one is not up.
     Status,
+    /// Print the address of node K.
+    Address {
+        /// The node's number.
+        k: usize,
+    },
+    /// Print the path of the Docker socket of node K.
+    Socket {
+        /// The node's number.
+        k: usize,
+    },
     /// Run the Docker command line against node K.
     Docker {
         /// The node's number.
@@ -131,6 +141,14 @@ fn carry_out(Arguments { name, verb }: Arguments) -> Result<()> {
         Verb::Down => timed("down", || Lab::down(&name)),
         Verb::Status => {
             status(&name);
+            Ok(())
+        }
+        Verb::Address { k } => {
+            println!("{}", Lab::open(&name)?.node_ip(k));
+            Ok(())
+        }
+        Verb::Socket { k } => {
+            println!("{}", Lab::open(&name)?.socket(k).display());
             Ok(())
         }
         Verb::Docker { k, args } => {
