@@ -26,20 +26,20 @@ pub fn is_served(backend: &Backend, purpose: Purpose) -> bool {
 pub fn write_upstreams(http: &mut Writer, rendering: &Rendering<'_>) {
     for (host, virtual_host) in &rendering.table.hosts {
         for (path, route) in &virtual_host.paths {
-            write_pool(http, rendering, pool_name(host, path), &route.backend);
+            write_pool(http, rendering, &pool_name(host, path), &route.backend);
         }
     }
     if let Some(backend) = &rendering.table.default_backend {
-        write_pool(http, rendering, default_pool(), backend);
+        write_pool(http, rendering, &default_pool(), backend);
     }
 }
 
-fn write_pool(http: &mut Writer, rendering: &Rendering<'_>, name: Word, backend: &Backend) {
+fn write_pool(http: &mut Writer, rendering: &Rendering<'_>, name: &Word, backend: &Backend) {
     if !is_served(backend, rendering.purpose) {
         return;
     }
     let servers = if rendering.purpose == Purpose::Boot { named_servers(backend) } else { addressed_servers(backend) };
-    http.block("upstream", std::slice::from_ref(&name), |upstream| {
+    http.block("upstream", std::slice::from_ref(name), |upstream| {
         upstream.directive("zone", &[name.clone(), zone_size(rendering, servers.len())]);
         write_server_lines(upstream, rendering.purpose, servers);
         upstream.directive("keepalive", &["32".into()]);

@@ -1,1 +1,84 @@
-//! Intent and snapshot to route table and findings. Total and pure: bad input gives findings, never failures.
+//! Intent and snapshot to route table and findings. Total and pure: bad input gives findings, never failures, and no
+//! service's labels can change the routes of another one that does not share a route with it. Must never know an engine.
+
+mod endpoints;
+mod networks;
+mod pools;
+mod proxies;
+mod published;
+mod unclaimed;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use unclaimed::unclaimed;
+
+use crate::intent::cluster::Cluster;
+use crate::report::{Finding, RouteReport};
+use crate::route::RouteTable;
+use crate::swarm::{Snapshot, Task};
+use crate::types::{NetworkId, ServiceId};
+
+/// What the services of one cluster come to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Translation {
+    /// What the proxies must say.
+    pub table: RouteTable,
+    /// What the authors of labels should know; sorted, without duplicates.
+    pub findings: Vec<Finding>,
+    /// The networks that the proxies must be attached to, sorted: exactly those of the closed list that exist if the
+    /// cluster has one, else one per service, and those over which requests still flow while a network is exchanged.
+    pub networks: Vec<NetworkId>,
+    /// Every route by host then path, with every endpoint and the reason why it gets no requests. `state` is `Served` or
+    /// `NoEndpoints`: whether all proxies have the route is not known here.
+    pub routes: Vec<RouteReport>,
+}
+
+/// Translates the services that `cluster` publishes.
+pub fn translate(cluster: &Cluster, snapshot: &Snapshot) -> Translation {
+    let mut findings = Vec::new();
+    let world = World::new(cluster, snapshot);
+    let services = published::published_services(&world, &mut findings);
+    let reaches: Vec<_> = services.iter().map(|service| endpoints::reach(&world, service, &mut findings)).collect();
+    let (table, routes) = pools::assemble(&world, &reaches, &mut findings);
+    findings.sort();
+    findings.dedup();
+    Translation { table, findings, networks: needed_networks(&world, &reaches), routes }
+}
+
+/// What every part of a translation looks at.
+struct World<'a> {
+    cluster: &'a Cluster,
+    snapshot: &'a Snapshot,
+    proxies: proxies::Proxies,
+    closed_list: Option<BTreeSet<NetworkId>>,
+    tasks: BTreeMap<&'a ServiceId, Vec<&'a Task>>,
+}
+
+impl<'a> World<'a> {
+    fn new(cluster: &'a Cluster, snapshot: &'a Snapshot) -> Self {
+        let mut tasks = BTreeMap::<_, Vec<_>>::new();
+        for task in snapshot.tasks.values() {
+            tasks.entry(&task.service).or_default().push(task);
+        }
+        let proxies = proxies::Proxies::of(cluster, snapshot);
+        Self { cluster, snapshot, proxies, closed_list: networks::closed_list(cluster, snapshot), tasks }
+    }
+
+    /// The tasks of a service whose desired state is running.
+    fn tasks_of(&self, service: &ServiceId) -> &[&'a Task] {
+        self.tasks.get(service).map_or(&[], Vec::as_slice)
+    }
+
+    /// The name of a network, or its id if the snapshot does not know it.
+    fn network_name(&self, id: &NetworkId) -> String {
+        self.snapshot.networks.get(id).map_or_else(|| id.0.clone(), |network| network.name.clone())
+    }
+}
+
+fn needed_networks(world: &World<'_>, reaches: &[endpoints::Reach<'_>]) -> Vec<NetworkId> {
+    let needed: BTreeSet<_> = match &world.closed_list {
+        Some(listed) => listed.clone(),
+        None => reaches.iter().flat_map(|reach| reach.networks.iter().cloned()).collect(),
+    };
+    needed.into_iter().collect()
+}

@@ -1,0 +1,91 @@
+//! Which services a cluster publishes, and in which order: by creation, then id.
+
+use super::World;
+use crate::channel::contract::LABEL_OWNER;
+use crate::intent::cluster::Cluster;
+use crate::intent::labels::{LabelReading, PREFIX, ServiceLabels, read_labels, service_cluster_of};
+use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::swarm::Service;
+use crate::types::ServiceName;
+
+/// A service with usable labels.
+#[derive(Debug)]
+pub struct Published<'a> {
+    /// The service.
+    pub service: &'a Service,
+    /// Its checked name.
+    pub name: ServiceName,
+    /// What it asks for.
+    pub labels: ServiceLabels,
+}
+
+impl Published<'_> {
+    /// What findings about it are about.
+    pub fn subject(&self) -> Subject {
+        Subject::Service(self.service.name.clone())
+    }
+
+    /// Whether it wants any task at all.
+    pub fn wants_tasks(&self) -> bool {
+        self.service.replicas != Some(0)
+    }
+}
+
+/// The services of the cluster, oldest first. Those whose labels cannot be used are left out, with findings.
+pub fn published_services<'a>(world: &World<'a>, findings: &mut Vec<Finding>) -> Vec<Published<'a>> {
+    let ours = world.snapshot.services.values().filter(|service| is_claimed_by(world.cluster, service));
+    let mut services: Vec<_> = ours.filter_map(|service| read(service, findings)).collect();
+    services.sort_by(|a, b| (a.service.created_at, &a.service.id).cmp(&(b.service.created_at, &b.service.id)));
+    services
+}
+
+/// Whether the service is an application (none of ours) and its label names this cluster.
+pub fn is_claimed_by(cluster: &Cluster, service: &Service) -> bool {
+    let publishes = cluster.service_cluster.as_deref().filter(|value| !value.is_empty());
+    is_application(service) && service_cluster_of(&service.labels) == publishes
+}
+
+/// Whether the service is none of ours.
+pub fn is_application(service: &Service) -> bool {
+    !service.labels.contains_key(LABEL_OWNER)
+}
+
+fn read<'a>(service: &'a Service, findings: &mut Vec<Finding>) -> Option<Published<'a>> {
+    let read = read_labels(&service.name, &service.labels);
+    findings.extend(read.findings);
+    let LabelReading::Published(labels) = read.reading else { return None };
+    match ServiceName::parse(&service.name) {
+        Ok(name) => {
+            findings.extend(update_gap(service));
+            Some(Published { service, name, labels: *labels })
+        }
+        Err(rule) => {
+            findings.push(unusable_name(service, &rule.0));
+            None
+        }
+    }
+}
+
+/// Swarm itself refuses such names, so that only a file or another implementation can hold one.
+fn unusable_name(service: &Service, rule: &str) -> Finding {
+    let message = format!("{rule}; the service is not published");
+    let subject = Subject::Service(service.name.clone());
+    Finding::new(Severity::Error, FindingCode::InvalidValue, subject, message, "Create the service under another name.")
+        .at("name", &service.name)
+}
+
+fn update_gap(service: &Service) -> Option<Finding> {
+    let order = service.spec.pointer("/UpdateConfig/Order").and_then(serde_json::Value::as_str).unwrap_or_default();
+    if service.replicas != Some(1) || order == "start-first" {
+        return None;
+    }
+    let message = "the only task is stopped before its successor starts, so requests fail during every update";
+    let remedy = "Set deploy.update_config.order to start-first, or run two replicas.";
+    let subject = Subject::Service(service.name.clone());
+    Some(Finding::new(Severity::Info, FindingCode::UpdateGap, subject, message, remedy))
+}
+
+/// The whole key of one of our labels.
+pub fn label_key(name: &str) -> String {
+    format!("{PREFIX}{name}")
+}
