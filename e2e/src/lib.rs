@@ -4,5 +4,6 @@
 pub mod command;
 pub mod image;
 pub mod lab;
+pub mod measure;
 pub mod wait;
 pub mod world;

@@ -1,0 +1,64 @@
+//! `measure`: the figures of docs/measurements.md, on a lab of its own that it removes at the end.
+//! It must never send load anywhere but into that lab.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use swarmgate_e2e::measure::{Ingress, changes, follow, idle};
+use swarmgate_e2e::world::{Setting, World, repository};
+
+#[derive(Parser)]
+#[command(about = "Measures an ingress on a real three-node Swarm on this machine; needs `make images` first")]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+    /// Measure Traefik instead, asking the Swarm every so often (its default is 15s).
+    #[arg(long, global = true, value_name = "REFRESH")]
+    traefik: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Time from a task's RUNNING to the first 200 through the proxy.
+    Follow {
+        /// How many services, one after the other.
+        #[arg(long, default_value_t = 20)]
+        runs: usize,
+    },
+    /// Requests that fail during scaling, updates and route changes.
+    Changes,
+    /// Processor, memory and API calls while nothing happens.
+    Idle {
+        /// How many labelled services.
+        #[arg(long, default_value_t = 5)]
+        services: usize,
+    },
+}
+
+const SETTING: Setting = Setting { name: "measure", nodes: 3, managers: 1, prepare: |_| Ok(()) };
+
+fn main() -> ExitCode {
+    match measure(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("measure: {reason:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(arguments: &Arguments) -> Result<()> {
+    let ingress = arguments.traefik.clone().map_or(Ingress::Swarmgate, |refresh| Ingress::Traefik { refresh });
+    let world = World::up(&SETTING)?;
+    let outcome = world.lab.inside(|| {
+        ingress.deploy(&world, &repository().join("target"))?;
+        match arguments.what {
+            What::Follow { runs } => follow(&world, &ingress, runs),
+            What::Changes => changes(&world, &ingress),
+            What::Idle { services } => idle(&world, &ingress, services),
+        }
+    });
+    world.down()?;
+    outcome
+}

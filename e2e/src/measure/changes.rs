@@ -1,0 +1,84 @@
+//! How many requests of a steady stream fail while the world changes.
+
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::Ingress;
+use crate::wait::eventually;
+use crate::world::{Load, World, http_get};
+
+/// Requests per second, of each of the two streams.
+const RATE: u32 = 200;
+/// How long the streams go on after a change has settled, so that late effects are seen.
+const AFTER: Duration = Duration::from_secs(5);
+const NAME: &str = "steady";
+const HOST: &str = "steady.test";
+
+/// Runs every change under two steady streams, one with kept connections and one with a connection for each request,
+/// and prints what failed.
+pub fn changes(world: &World, ingress: &Ingress) -> Result<()> {
+    prepare(world, ingress)?;
+    println!("{ingress:?}: requests failed of a steady {RATE}/s, kept connections | a new connection each");
+    phase(world, ingress, "nothing changes", &mut || Ok(()))?;
+    phase(world, ingress, "scale 2 to 6", &mut || scale(world, 6))?;
+    phase(world, ingress, "scale 6 to 2", &mut || scale(world, 2))?;
+    phase(world, ingress, "update, stop-first", &mut || update(world, "stop-first", "demo-app:v2"))?;
+    phase(world, ingress, "update, start-first", &mut || update(world, "start-first", "demo-app:v1"))?;
+    phase(world, ingress, "20 route changes", &mut || route_changes(world, ingress))
+}
+
+fn prepare(world: &World, ingress: &Ingress) -> Result<()> {
+    let mut words: Vec<String> = ["--network", "measured", "--replicas", "2", "--update-parallelism", "1"].map(str::to_owned).to_vec();
+    words.extend(ingress.labels(NAME, HOST));
+    words.push("demo-app:v1".to_owned());
+    world.create(NAME, &words.iter().map(String::as_str).collect::<Vec<_>>())?;
+    world.await_running(NAME, 2)?;
+    eventually(Duration::from_secs(60), "the service is routed", || {
+        let answer = http_get(&ingress.address(world), HOST, "/")?;
+        ensure!(answer.status == 200, "status {}", answer.status);
+        Ok(())
+    })?;
+    // Both tasks must be known to the slowest poller before anything is counted.
+    thread::sleep(Duration::from_secs(17));
+    Ok(())
+}
+
+fn phase(world: &World, ingress: &Ingress, name: &str, change: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+    let start = |keep| Load::start(&ingress.address(world), HOST, "/", RATE, keep);
+    let (kept, fresh) = (start(true)?, start(false)?);
+    thread::sleep(Duration::from_secs(1));
+    change()?;
+    thread::sleep(AFTER);
+    // Traefik looks every 15 s by default; its late effects belong to this phase.
+    if matches!(ingress, Ingress::Traefik { .. }) {
+        thread::sleep(Duration::from_secs(15));
+    }
+    println!("  {name}: {} | {}", kept.stop()?, fresh.stop()?);
+    Ok(())
+}
+
+fn scale(world: &World, replicas: usize) -> Result<()> {
+    world.update(NAME, &["--replicas", &replicas.to_string()])?;
+    world.await_running(NAME, replicas).map(drop)
+}
+
+fn update(world: &World, order: &str, image: &str) -> Result<()> {
+    world.update(NAME, &["--update-order", order, "--image", image])?;
+    eventually(Duration::from_secs(90), "the update is complete", || {
+        let service = world.api()?.get(&format!("/services/{NAME}"))?;
+        let state = &service["UpdateStatus"]["State"];
+        ensure!(state == "completed", "it is {state}");
+        Ok(())
+    })
+}
+
+/// Half a second apart: each one is a configuration of its own.
+fn route_changes(world: &World, ingress: &Ingress) -> Result<()> {
+    for n in 0..20 {
+        world.update(NAME, &["--label-add", &ingress.route_change(NAME, HOST, n)])?;
+        thread::sleep(Duration::from_millis(500));
+    }
+    Ok(())
+}
