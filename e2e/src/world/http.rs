@@ -103,8 +103,8 @@ pub fn http_get(address: &str, host: &str, path: &str) -> Result<Response> {
     Call::get(address, host, path).send()
 }
 
-/// The same through TLS, with `host` as the server name and any certificate accepted. `extra` goes to curl as it is, such
-/// as `["--cacert", FILE]` with `["--no-insecure"]`.
+/// The same through TLS, with `host` as the server name and any certificate accepted. `extra` goes to curl as it is:
+/// `["--no-insecure", "--cacert", FILE]` accepts only certificates of that authority.
 pub fn https_get(address: &str, host: &str, path: &str, extra: &[&str]) -> Result<Response> {
     let mut command = Command::new("curl");
     command.args(["--disable", "--silent", "--show-error", "--insecure", "--include", "--http1.1", "--noproxy", "*"]);

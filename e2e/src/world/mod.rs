@@ -7,12 +7,14 @@ mod report;
 mod suite;
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 pub use http::{Call, Response, http_get, https_get};
 pub use load::{Load, LoadReport};
@@ -137,7 +139,8 @@ impl World {
         self.exec(task, &["demo-app", "get", url])
     }
 
-    /// Deploys Swarmgate's chart as the stack `swarmgate`, with `environment` for the variables that the chart reads.
+    /// Deploys Swarmgate's chart as the stack `swarmgate`, with `environment` for the variables that the chart reads (its
+    /// README lists them).
     pub fn deploy_swarmgate(&self, environment: &[(&str, &str)]) -> Result<()> {
         let chart = repository().join("charts/swarmgate/stack.yml");
         ensure!(chart.is_file(), "there is no {}", chart.display());
@@ -145,6 +148,18 @@ impl World {
         command.arg("-H").arg(format!("unix://{}", self.lab.socket(self.manager()?).display()));
         command.args(["stack", "deploy", "--resolve-image", "never", "-c"]).arg(chart).arg("swarmgate");
         finish(command.envs(environment.iter().copied())).map(drop)
+    }
+
+    /// The same with `spec` as the spec file's content. Calling it again with another spec updates the operator.
+    pub fn deploy_swarmgate_with(&self, spec: &str, environment: &[(&str, &str)]) -> Result<()> {
+        let version = Sha256::digest(spec).iter().take(6).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+        let file = repository().join(format!("target/e2e-spec-{version}.yaml"));
+        fs::write(&file, spec).with_context(|| format!("write {}", file.display()))?;
+        let path = file.to_string_lossy();
+        let own = [("SWARMGATE_SPEC", path.as_ref()), ("SWARMGATE_SPEC_VERSION", version.as_str())];
+        let outcome = self.deploy_swarmgate(&[&own, environment].concat());
+        fs::remove_file(&file).with_context(|| format!("remove {}", file.display()))?;
+        outcome
     }
 
     /// Runs the `swarmgate` program against a manager's socket, as a person would.
@@ -183,7 +198,7 @@ pub fn repository() -> PathBuf {
 /// Every image archive that `make images` made.
 fn images() -> Result<Vec<PathBuf>> {
     let directory = repository().join("target/images");
-    let entries = std::fs::read_dir(&directory).into_iter().flatten().flatten().map(|entry| entry.path());
+    let entries = fs::read_dir(&directory).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut archives: Vec<_> = entries.filter(|path| path.extension().is_some_and(|end| end == "tar")).collect();
     archives.sort();
     if archives.is_empty() {

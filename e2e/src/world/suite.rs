@@ -12,6 +12,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use nix::unistd::Uid;
 
 use super::{World, report, repository};
+use crate::lab::Lab;
 
 /// Set to anything to leave the lab of a failed run up, for a look at it.
 const KEEP: &str = "SWARMGATE_E2E_KEEP";
@@ -34,9 +35,22 @@ pub struct Setting {
 impl Setting {
     /// Different for each checkout, so that two of them can be tested at the same time on one machine.
     pub(super) fn lab_name(&self) -> String {
-        let path = repository();
-        let sum = path.to_string_lossy().bytes().fold(7_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));
-        format!("e2e-{:04x}-{}", sum & 0xffff, self.name)
+        format!("{}{}", lab_prefix(), self.name)
+    }
+}
+
+fn lab_prefix() -> String {
+    let path = repository();
+    let sum = path.to_string_lossy().bytes().fold(7_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));
+    format!("e2e-{:04x}-", sum & 0xffff)
+}
+
+/// Labs of an earlier run of this checkout that was killed, or that left one up for a look.
+fn remove_leftovers() {
+    for name in Lab::names().iter().filter(|name| name.starts_with(&lab_prefix())) {
+        if let Err(reason) = Lab::down(name) {
+            eprintln!("e2e: could not remove what is left of lab {name}: {reason:#}");
+        }
     }
 }
 
@@ -68,6 +82,9 @@ pub fn run(cases: Vec<Case>) -> ExitCode {
         println!("\n******** e2e: NOT RUN because {reason} ********");
     }
     let _only_one = obstacle.is_none().then(take_turn);
+    if obstacle.is_none() && !arguments.list {
+        remove_leftovers();
+    }
     let stage = Arc::new(Mutex::new(Stage::default()));
     let trials = cases.into_iter().map(|case| trial(case, &stage).with_ignored_flag(obstacle.is_some())).collect();
     let mut conclusion = libtest_mimic::run(&arguments, trials);
