@@ -7,6 +7,8 @@ PROFILE ?= release
 BUILT := target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 TOOLS := target/debug
 IMAGES := target/images
+# Symbols would make images three times as large, and every node loads every image.
+STRIPPED := target/images/programs
 NGINX = $$(scripts/nginx-path)
 
 .PHONY: help setup tools images demo demo-down test lint bench
@@ -28,11 +30,13 @@ tools:
 
 images: setup tools
 	cargo build --locked --package swarmgate --bin swarmgate --profile $(PROFILE)
-	$(TOOLS)/bake swarmgate --binary $(BUILT)/swarmgate --out $(IMAGES)/swarmgate.tar
-	$(TOOLS)/bake swarmgate-nginx --binary $(BUILT)/swarmgate --nginx $(NGINX) --out $(IMAGES)/swarmgate-nginx.tar
+	mkdir -p $(STRIPPED)
+	install --strip $(BUILT)/swarmgate $(TOOLS)/demo-app $(STRIPPED)
+	$(TOOLS)/bake swarmgate --binary $(STRIPPED)/swarmgate --out $(IMAGES)/swarmgate.tar
+	$(TOOLS)/bake swarmgate-nginx --binary $(STRIPPED)/swarmgate --nginx $(NGINX) --out $(IMAGES)/swarmgate-nginx.tar
 	$(TOOLS)/bake stock-nginx --nginx $(NGINX) --out $(IMAGES)/stock-nginx.tar
-	$(TOOLS)/bake demo-app --binary $(TOOLS)/demo-app --app-version v1 --out $(IMAGES)/demo-app-v1.tar
-	$(TOOLS)/bake demo-app --binary $(TOOLS)/demo-app --app-version v2 --out $(IMAGES)/demo-app-v2.tar
+	$(TOOLS)/bake demo-app --binary $(STRIPPED)/demo-app --app-version v1 --out $(IMAGES)/demo-app-v1.tar
+	$(TOOLS)/bake demo-app --binary $(STRIPPED)/demo-app --app-version v2 --out $(IMAGES)/demo-app-v2.tar
 
 demo: images
 	@scripts/demo
