@@ -127,7 +127,7 @@ fn trial(case: Case, stage: &Arc<Mutex<Stage>>) -> Trial {
         let mut stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = stage.play(&case);
         stage.any_failed |= outcome.is_err();
-        outcome.map_err(|reason| Failed::from(format!("{reason:?}")))
+        outcome.map_err(|reason| Failed::from(reason.chain().map(ToString::to_string).collect::<Vec<_>>().join("\n  because: ")))
     })
 }
 
