@@ -1,1 +1,119 @@
-//! The second representation: which services, configs, secrets and networks must exist. Pure; knows no engine syntax.
+//! The second representation: which services, configs, secrets and networks must exist for one cluster, as API-shaped
+//! JSON field by field. Pure: no clock (time comes in), no randomness, no I/O. Knows no engine syntax: rendered
+//! configurations come in as bundles and are only mounted.
+//!
+//! What the document leaves out is not managed: such a field has a default for the creation of the service and is
+//! free afterwards (see [`Want`]). Comparing with what exists is the business of `plan`.
+
+mod configs;
+mod extension;
+mod field;
+pub mod names;
+mod proxy;
+mod shared;
+
+use jiff::Timestamp;
+
+use crate::channel::contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
+use crate::channel::wire::Bundle;
+use crate::intent::cluster::Cluster;
+use crate::report::WaitingOn;
+use crate::swarm::Snapshot;
+use crate::types::{ClusterName, NetworkId, NetworkName};
+
+pub use configs::{BOOT_SNAPSHOT_AGE_MAX, ConfigObject, OBJECT_BYTES_MAX};
+pub use field::{Alike, Args, Entries, Field, FieldValue, KeyedBy, Role, ServiceShape, Want, Whole};
+pub use names::{owned_by, pending_name};
+
+/// Everything that decides the fleet of one cluster.
+#[derive(Debug, Clone, Copy)]
+pub struct ShapeInput<'a> {
+    /// The operator's instance name: the value of the owner label.
+    pub instance: &'a str,
+    /// The cluster as it is meant.
+    pub cluster: &'a Cluster,
+    /// The world as it was seen.
+    pub snapshot: &'a Snapshot,
+    /// The networks that the proxies must be attached to, besides the control network.
+    pub networks: &'a [NetworkId],
+    /// The newest boot snapshot from the extension.
+    pub boot: Option<&'a Bundle>,
+    /// With `rollout: replace`: the newest configuration from the extension.
+    pub live: Option<&'a Bundle>,
+    /// The name of the control network.
+    pub control_network: &'a str,
+    /// The base URL of the operator's channel, as the extension reaches it.
+    pub operator_url: &'a str,
+    /// The time of this pass.
+    pub now: Timestamp,
+}
+
+/// What must exist for one cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fleet {
+    /// The operator's instance name.
+    pub instance: String,
+    /// The cluster.
+    pub cluster: ClusterName,
+    /// The name of the control network, shared by all clusters of the instance.
+    pub control_network: String,
+    /// The name of the secret with the channel's token.
+    pub token_secret: String,
+    /// The extension service.
+    pub extension: ServiceShape,
+    /// The proxy service.
+    pub proxy: ServiceShape,
+    /// What holds parts of the fleet back, independent of what exists.
+    pub waiting: Vec<WaitingOn>,
+    /// What somebody should know, independent of what exists.
+    pub findings: Vec<crate::report::Finding>,
+}
+
+/// Says which objects must exist for the cluster.
+///
+/// # Guarantees
+/// Total and deterministic. An id that does not exist yet is written as [`names::pending`], to be filled in by
+/// whoever creates the object.
+pub fn shape(input: &ShapeInput<'_>) -> Fleet {
+    let (proxy, findings) = proxy::shape(input);
+    Fleet {
+        instance: input.instance.to_owned(),
+        cluster: input.cluster.name.clone(),
+        control_network: input.control_network.to_owned(),
+        token_secret: names::token_secret(&input.cluster.name),
+        extension: extension::shape(input),
+        proxy,
+        waiting: missing_networks(input),
+        findings,
+    }
+}
+
+/// A closed list of networks may name some that do not exist (yet): the proxies start without them.
+fn missing_networks(input: &ShapeInput<'_>) -> Vec<WaitingOn> {
+    let exists = |name: &NetworkName| input.snapshot.networks.values().any(|n| n.name == name.as_str() || n.id.0 == name.as_str());
+    let declared = input.cluster.networks.iter().flatten();
+    declared.filter(|name| !exists(name)).map(|name| WaitingOn::MissingNetwork { network: name.to_string() }).collect()
+}
+
+impl Fleet {
+    /// The labels that every object of this cluster carries.
+    pub fn labels(&self, role: Role) -> std::collections::BTreeMap<String, String> {
+        names::owner_labels(&self.instance, Some(&self.cluster), role)
+    }
+
+    /// The labels of the control network, which belongs to no single cluster.
+    pub fn network_labels(&self) -> std::collections::BTreeMap<String, String> {
+        names::owner_labels(&self.instance, None, Role::Network)
+    }
+
+    /// Whether labels say that the object is ours, of this cluster and of this role.
+    pub fn owns(&self, labels: &std::collections::BTreeMap<String, String>, role: Role) -> bool {
+        let is = |key: &str, value: &str| labels.get(key).is_some_and(|found| found == value);
+        is(LABEL_OWNER, &self.instance) && is(LABEL_CLUSTER, self.cluster.as_str()) && is(LABEL_ROLE, role.as_str())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod fixtures;
+#[cfg(test)]
+mod tests;

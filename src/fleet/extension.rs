@@ -1,0 +1,48 @@
+//! The extension service: one replica on the control network, without published ports. It carries no traffic.
+
+use serde_json::{Value, json};
+
+use super::ShapeInput;
+use super::field::{Alike, Field, Role, ServiceShape};
+use super::shared::{self, want, whole};
+use crate::channel::contract::{ENV_OPERATOR_URL, RUN_DIR, USER};
+use crate::intent::cluster_spec::Mode;
+
+/// The extension service of the cluster.
+pub(super) fn shape(input: &ShapeInput<'_>) -> ServiceShape {
+    let workload = &input.cluster.extension;
+    let mut env = shared::channel_env(input);
+    env.push((ENV_OPERATOR_URL, input.operator_url.to_owned()));
+    let mut fields = shared::fields(input, workload, Role::Extension, &env);
+    fields.extend([
+        shared::args(workload, Some("extension")),
+        shared::user(Some(USER)),
+        shared::read_only(Some(true)),
+        shared::mounts(vec![shared::tmpfs(RUN_DIR), shared::tmpfs("/tmp")]),
+        shared::secrets(vec![shared::token_mount(input)]),
+        shared::networks(input, &[]),
+        whole("replicas", &["Mode", "Replicated", "Replicas"], want(Some(1)), json!(1)).absent_means(json!(1)),
+        // Found by `tasks.NAME`; a VIP would only go stale.
+        whole("endpointMode", &["EndpointSpec", "Mode"], want(Some("dnsrr")), Value::Null).absent_means(json!("vip")),
+        whole("ports", &["EndpointSpec", "Ports"], want(Some(Vec::<Value>::new())), Value::Null)
+            .compared(Alike::Ports)
+            .absent_means(json!([])),
+    ]);
+    fields.extend(update());
+    ServiceShape {
+        name: workload.service_name.to_string(),
+        role: Role::Extension,
+        mode: Mode::Replicated,
+        fields,
+        when_replaced: None,
+        configs: Vec::new(),
+        hold_creation: None,
+        hold_update: None,
+    }
+}
+
+/// Set at creation, then free. Stop-first: two extensions at once would report in turns.
+fn update() -> [Field; 1] {
+    let policy = json!({"Parallelism": 1, "Order": "stop-first", "FailureAction": "rollback", "Monitor": 5_000_000_000_u64});
+    [whole("update", &["UpdateConfig"], super::field::Want::Free, policy)]
+}

@@ -1,0 +1,56 @@
+//! Names and labels of the objects of a fleet, and the form of ids that do not exist yet.
+
+use std::collections::BTreeMap;
+
+use super::field::Role;
+use crate::channel::contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
+use crate::types::{ClusterName, Digest};
+
+/// Swarm's limit for names of configs and secrets, in bytes.
+const OBJECT_NAME_BYTES_MAX: usize = 64;
+/// Begins an id that does not exist yet; real ids hold no colon.
+const PENDING_PREFIX: &str = "created:";
+
+/// The id of an object that will exist once it is created under this name.
+pub fn pending(name: &str) -> String {
+    format!("{PENDING_PREFIX}{name}")
+}
+
+/// The name of the object whose id this text stands for, if it does not exist yet.
+pub fn pending_name(id: &str) -> Option<&str> {
+    id.strip_prefix(PENDING_PREFIX)
+}
+
+/// The secret with the token of the cluster's channel.
+pub fn token_secret(cluster: &ClusterName) -> String {
+    format!("swarmgate-token-{cluster}")
+}
+
+/// The node-local volume with the proxies' last good state.
+pub fn state_volume(cluster: &ClusterName) -> String {
+    format!("swarmgate-state-{cluster}")
+}
+
+/// The config object for a content: equal contents have equal names. The cluster's part is cut where the whole would
+/// exceed Swarm's limit; the digest covers the full cluster name, so that names stay unique.
+pub fn config_object(role: Role, cluster: &ClusterName, content: &[u8]) -> String {
+    let mut hashed = format!("{cluster}\n").into_bytes();
+    hashed.extend_from_slice(content);
+    let digest = Digest::of_bytes(&hashed);
+    let prefix = format!("swarmgate-{}-", role.as_str());
+    let room = OBJECT_NAME_BYTES_MAX - prefix.len() - 1 - digest.short().len();
+    let cluster: String = cluster.as_str().chars().take(room).collect();
+    format!("{prefix}{}-{}", cluster.trim_end_matches('-'), digest.short())
+}
+
+/// The labels by which an object is known as ours.
+pub fn owner_labels(instance: &str, cluster: Option<&ClusterName>, role: Role) -> BTreeMap<String, String> {
+    let cluster = cluster.map(|name| (LABEL_CLUSTER.to_owned(), name.to_string()));
+    let always = [(LABEL_OWNER.to_owned(), instance.to_owned()), (LABEL_ROLE.to_owned(), role.as_str().to_owned())];
+    always.into_iter().chain(cluster).collect()
+}
+
+/// Whether labels say that an object belongs to this instance and cluster, whatever its role.
+pub fn owned_by(labels: &BTreeMap<String, String>, instance: &str, cluster: &str) -> bool {
+    labels.get(LABEL_OWNER).is_some_and(|owner| owner == instance) && labels.get(LABEL_CLUSTER).is_some_and(|name| name == cluster)
+}

@@ -1,0 +1,213 @@
+//! The proxy service: it carries the traffic, so everything here is shaped to replace its tasks seldom and safely.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::ShapeInput;
+use super::configs::{self, Mounted};
+use super::field::{Alike, Field, Role, ServiceShape, Want};
+use super::names;
+use super::shared::{self, nanos, want, whole};
+use crate::channel::contract::{ENV_EXTENSION_URL, EXTENSION_PORT, RUN_DIR, STATE_DIR, USER};
+use crate::intent::cluster::Proxy;
+use crate::intent::cluster_spec::{FailureAction, Mode, PublishMode, Rollout, UpdateOrder};
+use crate::report::{Finding, WaitingOn};
+use crate::swarm::Service;
+
+/// Proxies at creation: one may fail.
+const REPLICAS_AT_CREATION: u64 = 2;
+/// How long a proxy may finish open requests, at creation.
+const GRACE_AT_CREATION: Duration = Duration::from_secs(30);
+/// How long a new task is watched, at creation: Swarm's own default, made explicit.
+const MONITOR_AT_CREATION: Duration = Duration::from_secs(5);
+/// nginx and our agent both finish open requests on it.
+const STOP_SIGNAL_AT_CREATION: &str = "SIGQUIT";
+
+/// The proxy service of the cluster, and what somebody should know about it.
+pub(super) fn shape(input: &ShapeInput<'_>) -> (ServiceShape, Vec<Finding>) {
+    let proxy = &input.cluster.proxy;
+    let existing = input.snapshot.services.values().find(|service| service.name == proxy.workload.service_name.as_str());
+    let mounted = configs::choose(input, existing);
+    let mut fields = shared::fields(input, &proxy.workload, Role::Proxy, &env(input));
+    fields.extend(program(input));
+    fields.extend([networks(input), stop_signal(proxy), grace(proxy)]);
+    fields.extend(endpoint(proxy));
+    fields.extend(replicas(proxy));
+    fields.extend(update(proxy, existing));
+    let hold = mounted.now.is_none();
+    let Mounted { now, when_replaced, object } = mounted;
+    fields.extend(now);
+    let name = proxy.workload.service_name.to_string();
+    let waits = |verb: &str| hold.then(|| WaitingOn::Extension { step: format!("{verb} service {name}") });
+    let shape = ServiceShape {
+        role: Role::Proxy,
+        mode: proxy.mode,
+        fields,
+        when_replaced,
+        configs: object.into_iter().collect(),
+        hold_creation: waits("create"),
+        hold_update: waits("update"),
+        name,
+    };
+    (shape, Vec::new())
+}
+
+/// What the container runs: our agent, or whatever a stock image has.
+fn program(input: &ShapeInput<'_>) -> Vec<Field> {
+    let workload = &input.cluster.proxy.workload;
+    let healthcheck_path = &["TaskTemplate", "ContainerSpec", "Healthcheck"];
+    match input.cluster.proxy.rollout {
+        Rollout::Live => {
+            let volume = json!({"Type": "volume", "Source": names::state_volume(&input.cluster.name), "Target": STATE_DIR});
+            let mounts = vec![(STATE_DIR.to_owned(), volume), shared::tmpfs(RUN_DIR), shared::tmpfs("/tmp")];
+            vec![
+                shared::args(workload, Some("proxy")),
+                shared::user(Some(USER)),
+                shared::read_only(Some(true)),
+                shared::mounts(mounts),
+                shared::secrets(vec![shared::token_mount(input)]),
+                whole("healthcheck", healthcheck_path, Want::Stated(healthcheck()), Value::Null),
+            ]
+        }
+        Rollout::Replace => vec![
+            shared::args(workload, None),
+            shared::user(None),
+            shared::read_only(None),
+            shared::mounts(Vec::new()),
+            shared::secrets(Vec::new()),
+            whole("healthcheck", healthcheck_path, Want::Free, Value::Null),
+        ],
+    }
+}
+
+/// A task counts as running once its engine serves; a rollout waits for that.
+fn healthcheck() -> Value {
+    json!({
+        "Test": ["CMD", "swarmgate", "proxy", "--check"],
+        "Interval": nanos(Duration::from_secs(3)),
+        "Timeout": nanos(Duration::from_secs(3)),
+        "Retries": 3,
+        "StartPeriod": nanos(Duration::from_secs(15)),
+    })
+}
+
+fn env(input: &ShapeInput<'_>) -> Vec<(&'static str, String)> {
+    match input.cluster.proxy.rollout {
+        Rollout::Live => {
+            let url = format!("http://tasks.{}:{EXTENSION_PORT}", input.cluster.extension.service_name);
+            shared::channel_env(input).into_iter().chain([(ENV_EXTENSION_URL, url)]).collect()
+        }
+        Rollout::Replace => Vec::new(),
+    }
+}
+
+/// The networks of the routes; the proxies follow the extension over the control network, unless they are stock images.
+fn networks(input: &ShapeInput<'_>) -> Field {
+    let known = |id: &&crate::types::NetworkId| input.snapshot.networks.contains_key(id);
+    let mut ids: Vec<String> = input.networks.iter().filter(known).map(|id| id.0.clone()).collect();
+    ids.sort();
+    ids.dedup();
+    shared::networks(input, &ids)
+}
+
+fn stop_signal(proxy: &Proxy) -> Field {
+    let path = &["TaskTemplate", "ContainerSpec", "StopSignal"];
+    whole("stopSignal", path, want(proxy.stop_signal.as_deref()), json!(STOP_SIGNAL_AT_CREATION))
+}
+
+fn grace(proxy: &Proxy) -> Field {
+    let path = &["TaskTemplate", "ContainerSpec", "StopGracePeriod"];
+    whole("stopGracePeriod", path, want(proxy.stop_grace_period.map(nanos)), nanos(GRACE_AT_CREATION)).absent_means(json!(10_000_000_000_u64))
+}
+
+fn replicas(proxy: &Proxy) -> Option<Field> {
+    let path = &["Mode", "Replicated", "Replicas"];
+    let field = || whole("replicas", path, want(proxy.replicas), json!(REPLICAS_AT_CREATION)).absent_means(json!(1));
+    (proxy.mode == Mode::Replicated).then(field)
+}
+
+/// Host mode needs no VIP, the routing mesh refuses dnsrr.
+fn endpoint(proxy: &Proxy) -> [Field; 2] {
+    let publish_mode = publish_mode(proxy);
+    let port = |mapping: &crate::intent::cluster_spec::PortMapping| {
+        json!({
+            "Protocol": "tcp", "TargetPort": mapping.target.get(), "PublishedPort": mapping.published.get(), "PublishMode": publish_mode,
+        })
+    };
+    let ports: Vec<Value> = std::iter::once(&proxy.publish.http).chain(&proxy.publish.https).map(port).collect();
+    let mode = if proxy.publish.mode == PublishMode::Host { "dnsrr" } else { "vip" };
+    [
+        whole("endpointMode", &["EndpointSpec", "Mode"], want(Some(mode)), Value::Null).absent_means(json!("vip")),
+        whole("ports", &["EndpointSpec", "Ports"], want(Some(ports)), Value::Null).compared(Alike::Ports).absent_means(json!([])),
+    ]
+}
+
+fn publish_mode(proxy: &Proxy) -> &'static str {
+    match proxy.publish.mode {
+        PublishMode::Ingress => "ingress",
+        PublishMode::Host => "host",
+    }
+}
+
+/// How Swarm replaces tasks, and goes back. Not in the document: how it goes back follows how it goes forth.
+fn update(proxy: &Proxy, existing: Option<&Service>) -> Vec<Field> {
+    let policy = &proxy.update;
+    let order = order(proxy, existing);
+    let (parallelism, delay) = (want(policy.parallelism), want(policy.delay.map(nanos)));
+    let action = want(policy.failure_action.map(action_word));
+    let monitor = want(policy.monitor.map(nanos));
+    let order_default = json!(default_order(proxy));
+    vec![
+        whole("update.parallelism", &["UpdateConfig", "Parallelism"], parallelism.clone(), json!(1)).absent_means(json!(1)),
+        whole("update.delay", &["UpdateConfig", "Delay"], delay, Value::Null).absent_means(json!(0)),
+        whole("update.failureAction", &["UpdateConfig", "FailureAction"], action, json!("rollback")).absent_means(json!("pause")),
+        whole("update.monitor", &["UpdateConfig", "Monitor"], monitor.clone(), nanos(MONITOR_AT_CREATION))
+            .absent_means(nanos(MONITOR_AT_CREATION)),
+        whole("update.order", &["UpdateConfig", "Order"], order.clone(), order_default.clone()).absent_means(json!("stop-first")),
+        whole("rollback.parallelism", &["RollbackConfig", "Parallelism"], parallelism, json!(1)).absent_means(json!(1)),
+        whole("rollback.failureAction", &["RollbackConfig", "FailureAction"], Want::Free, json!("pause")).absent_means(json!("pause")),
+        whole("rollback.monitor", &["RollbackConfig", "Monitor"], monitor, nanos(MONITOR_AT_CREATION))
+            .absent_means(nanos(MONITOR_AT_CREATION)),
+        whole("rollback.order", &["RollbackConfig", "Order"], order, order_default).absent_means(json!("stop-first")),
+    ]
+}
+
+/// Not stated, the order is free, but it follows once when the publish mode changes: start-first tasks wait for ever for
+/// a fixed host port.
+fn order(proxy: &Proxy, existing: Option<&Service>) -> Want {
+    if let Some(order) = proxy.update.order {
+        return Want::Stated(json!(order_word(order)));
+    }
+    let wanted_host = proxy.publish.mode == PublishMode::Host;
+    let moves = existing.is_some_and(|service| publishes_on_host(service).is_some_and(|host| host != wanted_host));
+    if moves { Want::Once(json!(default_order(proxy))) } else { Want::Free }
+}
+
+fn publishes_on_host(service: &Service) -> Option<bool> {
+    let ports = service.spec.pointer("/EndpointSpec/Ports")?.as_array()?;
+    let first = ports.first()?;
+    Some(first.get("PublishMode").and_then(Value::as_str) == Some("host"))
+}
+
+fn default_order(proxy: &Proxy) -> &'static str {
+    match proxy.publish.mode {
+        PublishMode::Ingress => order_word(UpdateOrder::StartFirst),
+        PublishMode::Host => order_word(UpdateOrder::StopFirst),
+    }
+}
+
+fn order_word(order: UpdateOrder) -> &'static str {
+    match order {
+        UpdateOrder::StartFirst => "start-first",
+        UpdateOrder::StopFirst => "stop-first",
+    }
+}
+
+fn action_word(action: FailureAction) -> &'static str {
+    match action {
+        FailureAction::Pause => "pause",
+        FailureAction::Continue => "continue",
+        FailureAction::Rollback => "rollback",
+    }
+}
