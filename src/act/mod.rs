@@ -1,1 +1,152 @@
-//! Carries out one planned step through the Swarm port. Decides nothing: the step is exact.
+//! Carries out plans through the port, step by step. Decides nothing: what a step may do is fully written in it. Every
+//! step is idempotent, so that a crash at any point converges after a restart. The one randomness, the content of a new
+//! token, comes in as an argument and goes nowhere but to the Swarm.
+
+mod error;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+pub use crate::plan::Applied;
+use crate::plan::{Plan, Step};
+use crate::swarm::{Swarm, SwarmError, SwarmErrorKind};
+use crate::types::Digest;
+pub use error::{ActError, Class};
+
+/// Counts the writes to the Swarm; described in `telemetry`.
+const WRITES_TOTAL: &str = "swarmgate_writes_total";
+
+/// Makes the tokens of channels: each call another one, unguessable, printable ASCII without blanks.
+pub trait TokenSource: Send {
+    /// A fresh token.
+    fn token(&mut self) -> String;
+}
+
+impl<F: FnMut() -> String + Send> TokenSource for F {
+    fn token(&mut self) -> String {
+        self()
+    }
+}
+
+/// What became of one step.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The step's kind, for metrics and logs.
+    pub kind: &'static str,
+    /// The step's title.
+    pub title: String,
+    /// What became of it.
+    pub result: Result<Applied, ActError>,
+}
+
+/// The ids of objects that were created in the course of a plan, by name.
+#[derive(Debug, Clone, Default)]
+pub struct Created(BTreeMap<String, String>);
+
+/// Carries out a plan and says per step what became of it, in the plan's order.
+///
+/// # Expected flow
+/// A step that needs an object whose creation failed is skipped; independent steps go on. When the Swarm cannot be
+/// reached, all further steps are skipped.
+pub async fn carry_out(swarm: &dyn Swarm, plan: &Plan, tokens: &mut dyn TokenSource) -> Vec<Outcome> {
+    let mut created = Created::default();
+    let mut unreachable = false;
+    let mut outcomes = Vec::with_capacity(plan.steps.len());
+    for step in &plan.steps {
+        let result = match unreachable {
+            true => Err(ActError::Skipped { step: step.title(), needs: "a Swarm that answers".to_owned() }),
+            false => apply(swarm, step, &mut created, tokens).await,
+        };
+        unreachable |= result.as_ref().is_err_and(ActError::is_unavailable);
+        outcomes.push(Outcome { kind: step.kind(), title: step.title(), result });
+    }
+    outcomes
+}
+
+/// What became of the steps, in the form that [`crate::plan::Memory::after`] takes.
+pub fn applied(outcomes: &[Outcome]) -> Vec<Option<Applied>> {
+    outcomes.iter().map(|outcome| outcome.result.as_ref().ok().copied()).collect()
+}
+
+/// Carries out one step.
+///
+/// # Errors
+/// Says whether the same step may succeed later ([`Class::Retry`]) or will be refused again ([`Class::Terminal`]).
+pub async fn apply(swarm: &dyn Swarm, step: &Step, created: &mut Created, tokens: &mut dyn TokenSource) -> Result<Applied, ActError> {
+    let result = write(swarm, step, created, tokens).await;
+    let outcome = result.as_ref().map_or_else(ActError::category, |applied| applied.as_str());
+    // A skipped step wrote nothing.
+    if !matches!(result, Err(ActError::Skipped { .. })) {
+        metrics::counter!(WRITES_TOTAL, "kind" => step.kind(), "outcome" => outcome).increment(1);
+    }
+    result
+}
+
+async fn write(swarm: &dyn Swarm, step: &Step, created: &mut Created, tokens: &mut dyn TokenSource) -> Result<Applied, ActError> {
+    let result = match step {
+        Step::CreateNetwork { name, body } => noted(created, name, swarm.create_network(body).await.map(|id| id.0)),
+        Step::CreateSecret { name, labels, digest_label } => {
+            let token = tokens.token();
+            let mut labels = labels.clone();
+            labels.insert(digest_label.clone(), Digest::of_bytes(token.as_bytes()).to_string());
+            noted(created, name, swarm.create_secret(name, &labels, token.as_bytes()).await.map(|id| id.0))
+        }
+        Step::CreateConfig { name, labels, data, .. } => noted(created, name, swarm.create_config(name, labels, data).await.map(|id| id.0)),
+        Step::CreateService { spec, name } => {
+            let spec = created.fill_in(spec, step)?;
+            noted(created, name, swarm.create_service(&spec).await.map(|id| id.0))
+        }
+        Step::UpdateService { id, version, spec, .. } => {
+            let spec = created.fill_in(spec, step)?;
+            swarm.update_service(id, *version, &spec).await.map(|()| Applied::Updated)
+        }
+        Step::RemoveService { id, .. } => swarm.remove_service(id).await.map(|()| Applied::Removed),
+        Step::RemoveConfig { id, .. } => swarm.remove_config(id).await.map(|()| Applied::Removed),
+        Step::RemoveSecret { id, .. } => swarm.remove_secret(id).await.map(|()| Applied::Removed),
+        Step::RemoveNetwork { id, .. } => swarm.remove_network(id).await.map(|()| Applied::Removed),
+    };
+    result.or_else(|error| harmless(step, error))
+}
+
+fn noted(created: &mut Created, name: &str, result: Result<String, SwarmError>) -> Result<Applied, SwarmError> {
+    created.0.insert(name.to_owned(), result?);
+    Ok(Applied::Created)
+}
+
+/// Errors that only say that the world moved since it was looked at.
+fn harmless(step: &Step, error: SwarmError) -> Result<Applied, ActError> {
+    let is_removal = step.kind().starts_with("remove_");
+    match error.kind {
+        SwarmErrorKind::OutOfSequence => Ok(Applied::Superseded),
+        SwarmErrorKind::NameTaken => Ok(Applied::NameTaken),
+        SwarmErrorKind::NotFound if is_removal => Ok(Applied::AlreadyRight),
+        SwarmErrorKind::NotFound => Ok(Applied::Superseded),
+        _ => Err(ActError::Refused { source: error }),
+    }
+}
+
+impl Created {
+    /// The spec with the ids of objects that this plan created; an error if one of them was not.
+    fn fill_in(&self, spec: &Value, step: &Step) -> Result<Value, ActError> {
+        match spec {
+            Value::String(text) => match crate::plan::pending_name(text) {
+                Some(name) => self
+                    .0
+                    .get(name)
+                    .map(|id| Value::String(id.clone()))
+                    .ok_or_else(|| ActError::Skipped { step: step.title(), needs: name.to_owned() }),
+                None => Ok(spec.clone()),
+            },
+            Value::Array(items) => items.iter().map(|item| self.fill_in(item, step)).collect::<Result<Vec<_>, _>>().map(Value::Array),
+            Value::Object(map) => {
+                let filled = map.iter().map(|(key, value)| Ok((key.clone(), self.fill_in(value, step)?)));
+                filled.collect::<Result<_, ActError>>().map(Value::Object)
+            }
+            _ => Ok(spec.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

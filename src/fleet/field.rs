@@ -164,6 +164,14 @@ pub struct Args {
 }
 
 impl Field {
+    /// The value that is stated for a field that is managed as a whole.
+    pub fn stated(&self) -> Option<&Value> {
+        match &self.value {
+            FieldValue::Whole(Whole { want: Want::Stated(value), .. }) => Some(value),
+            _ => None,
+        }
+    }
+
     /// What is declared about the field, for identities: null when it is not managed.
     fn declared(&self) -> Value {
         match &self.value {

@@ -22,8 +22,11 @@ use crate::swarm::Snapshot;
 use crate::types::{ClusterName, NetworkId, NetworkName};
 
 pub use configs::{BOOT_SNAPSHOT_AGE_MAX, ConfigObject, OBJECT_BYTES_MAX};
+pub(crate) use field::without_ids;
 pub use field::{Alike, Args, Entries, Field, FieldValue, KeyedBy, Role, ServiceShape, Want, Whole};
 pub use names::{owned_by, pending_name};
+
+pub use crate::intent::cluster_spec::Mode;
 
 /// Everything that decides the fleet of one cluster.
 #[derive(Debug, Clone, Copy)]

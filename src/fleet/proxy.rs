@@ -118,7 +118,8 @@ fn stop_signal(proxy: &Proxy) -> Field {
 
 fn grace(proxy: &Proxy) -> Field {
     let path = &["TaskTemplate", "ContainerSpec", "StopGracePeriod"];
-    whole("stopGracePeriod", path, want(proxy.stop_grace_period.map(nanos)), nanos(GRACE_AT_CREATION)).absent_means(json!(10_000_000_000_u64))
+    whole("stopGracePeriod", path, want(proxy.stop_grace_period.map(nanos)), nanos(GRACE_AT_CREATION))
+        .absent_means(json!(10_000_000_000_u64))
 }
 
 fn replicas(proxy: &Proxy) -> Option<Field> {

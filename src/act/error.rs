@@ -1,0 +1,62 @@
+//! Why a step was not carried out, and whether trying again helps.
+
+use crate::swarm::{SwarmError, SwarmErrorKind};
+
+/// A step that was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ActError {
+    /// Swarm refused the step or could not be reached.
+    #[error(transparent)]
+    Refused {
+        /// What was being done, and Swarm's own words.
+        source: SwarmError,
+    },
+    /// The step was not tried because something that it needs is missing.
+    #[error("{step}: not tried without {needs}")]
+    Skipped {
+        /// The step's title.
+        step: String,
+        /// What is missing.
+        needs: String,
+    },
+}
+
+/// Whether trying again helps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// The same step may succeed later.
+    Retry,
+    /// The same step will be refused again until the declaration or the world changes.
+    Terminal,
+}
+
+impl ActError {
+    /// Whether trying again helps.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Refused { source } if source.kind == SwarmErrorKind::Invalid => Class::Terminal,
+            _ => Class::Retry,
+        }
+    }
+
+    /// A stable word for metrics and status.
+    pub fn category(&self) -> &'static str {
+        match self {
+            Self::Skipped { .. } => "skipped",
+            Self::Refused { source } => match source.kind {
+                SwarmErrorKind::Invalid => "invalid",
+                SwarmErrorKind::Unavailable => "unavailable",
+                SwarmErrorKind::InUse => "in_use",
+                SwarmErrorKind::NotFound => "not_found",
+                SwarmErrorKind::NameTaken => "name_taken",
+                SwarmErrorKind::OutOfSequence => "superseded",
+                SwarmErrorKind::Other => "failed",
+            },
+        }
+    }
+
+    /// Whether the Swarm could not be reached, so that further steps are pointless.
+    pub(super) fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Refused { source } if source.kind == SwarmErrorKind::Unavailable)
+    }
+}

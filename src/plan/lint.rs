@@ -1,0 +1,125 @@
+//! A second pair of eyes: checks a plan against the snapshot without knowing how it was made. Runs in tests and, in front
+//! of `act`, in production. A violation is a mistake of ours; such a plan must not be carried out.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::effect::{endpoint_differs, placement_differs};
+use super::json::{get, strings};
+use super::step::{Plan, Step};
+use super::usage::{self, Usage};
+use crate::channel::contract::LABEL_OWNER;
+use crate::fleet::pending_name;
+use crate::swarm::{Service, Snapshot};
+
+/// A step that must not be carried out, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("refusing to {step}: {why}")]
+pub struct Violation {
+    /// The step's title.
+    pub step: String,
+    /// Why.
+    pub why: String,
+}
+
+/// Everything that is wrong with the plan; empty for a good one.
+pub fn lint(plan: &Plan, snapshot: &Snapshot) -> Vec<Violation> {
+    let usage = Usage::of(snapshot);
+    let mut created = BTreeSet::new();
+    let mut written = BTreeSet::new();
+    let mut violations = Vec::new();
+    for step in &plan.steps {
+        let mut say = |why: Option<&str>| {
+            violations.extend(why.map(|why| Violation { step: step.title(), why: why.to_owned() }));
+        };
+        say(foreign(step, &plan.instance, snapshot));
+        say(in_use(step, &usage, plan, snapshot));
+        say(hides_ports(step, snapshot));
+        say(stale(step, snapshot));
+        say(needs_missing(step, &created));
+        if matches!(step, Step::UpdateService { .. } | Step::CreateService { .. } | Step::RemoveService { .. }) {
+            say((!written.insert(step.name())).then_some("a service has at most one step"));
+        }
+        created.insert(step.name());
+    }
+    violations
+}
+
+/// Nothing without our owner label is changed or removed, and no name is taken twice.
+fn foreign(step: &Step, instance: &str, snapshot: &Snapshot) -> Option<&'static str> {
+    let labels = match step {
+        Step::UpdateService { id, .. } | Step::RemoveService { id, .. } => snapshot.services.get(id).map(|found| &found.labels),
+        Step::RemoveConfig { id, .. } => snapshot.configs.get(id).map(|found| &found.labels),
+        Step::RemoveSecret { id, .. } => snapshot.secrets.get(id).map(|found| &found.labels),
+        Step::RemoveNetwork { id, .. } => snapshot.networks.get(id).map(|found| &found.labels),
+        Step::CreateNetwork { name, .. } => {
+            return snapshot.networks.values().any(|found| &found.name == name).then_some("a network of that name exists");
+        }
+        Step::CreateSecret { name, .. } => {
+            return snapshot.secrets.values().any(|found| &found.name == name).then_some("a secret of that name exists");
+        }
+        Step::CreateConfig { name, .. } => {
+            return snapshot.configs.values().any(|found| &found.name == name).then_some("a config of that name exists");
+        }
+        Step::CreateService { name, .. } => {
+            return snapshot.services.values().any(|found| &found.name == name).then_some("a service of that name exists");
+        }
+    };
+    let owner = labels.map(|labels| labels.get(LABEL_OWNER).map(String::as_str));
+    match owner {
+        None => Some("the object is not in the snapshot"),
+        Some(owner) if owner != Some(instance) => Some("the object is not ours"),
+        Some(_) => None,
+    }
+}
+
+/// Nothing that a service, its rollback or a task uses is removed, nor what this plan mounts.
+fn in_use(step: &Step, usage: &Usage, plan: &Plan, snapshot: &Snapshot) -> Option<&'static str> {
+    let id = match step {
+        Step::RemoveConfig { id, .. } => &id.0,
+        Step::RemoveSecret { id, .. } => &id.0,
+        Step::RemoveNetwork { id, .. } => &id.0,
+        _ => return None,
+    };
+    let planned = plan.steps.iter().filter_map(spec_of).filter_map(|spec| spec.get("TaskTemplate"));
+    let planned = planned.flat_map(|template| usage::ids(template, snapshot)).any(|used| used == *id);
+    (usage.has(id) || planned).then_some("the object is in use")
+}
+
+/// Placement and endpoint together, without a raised `ForceUpdate`: Swarm would silently keep the old ports.
+fn hides_ports(step: &Step, snapshot: &Snapshot) -> Option<&'static str> {
+    let Step::UpdateService { id, spec, .. } = step else { return None };
+    let old = &snapshot.services.get(id)?.spec;
+    let counter = |spec: &Value| get(spec, &["TaskTemplate", "ForceUpdate"]).and_then(Value::as_u64).unwrap_or(0);
+    let hides = endpoint_differs(old, spec) && placement_differs(old, spec) && counter(old) == counter(spec);
+    hides.then_some("placement and published ports change together without a raised ForceUpdate")
+}
+
+/// An update belongs to the version it was computed from, and keeps name and mode.
+fn stale(step: &Step, snapshot: &Snapshot) -> Option<&'static str> {
+    let Step::UpdateService { id, version, spec, .. } = step else { return None };
+    let service: &Service = snapshot.services.get(id)?;
+    let mode = |spec: &Value| get(spec, &["Mode", "Global"]).is_some();
+    if service.version != *version {
+        Some("it was computed from another version")
+    } else if spec.get("Name") != service.spec.get("Name") || mode(spec) != mode(&service.spec) {
+        Some("Swarm can change neither name nor mode of a service")
+    } else {
+        None
+    }
+}
+
+fn needs_missing(step: &Step, created: &BTreeSet<&str>) -> Option<&'static str> {
+    let mut texts = Vec::new();
+    strings(spec_of(step)?, &mut texts);
+    let missing = texts.into_iter().filter_map(pending_name).any(|name| !created.contains(name));
+    missing.then_some("it names an object that no earlier step creates")
+}
+
+fn spec_of(step: &Step) -> Option<&Value> {
+    match step {
+        Step::CreateService { spec, .. } | Step::UpdateService { spec, .. } => Some(spec),
+        _ => None,
+    }
+}

@@ -1,0 +1,78 @@
+//! The label that remembers which fields the last applied declaration managed, so that a field that leaves the document
+//! is given back once, and so that a change by hand can be told from a change of the document.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::types::Digest;
+
+/// Digits of a value's digest that are remembered: enough to tell a change, few enough to read.
+const DIGITS: usize = 8;
+
+/// The managed fields by their short names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Managed(BTreeMap<String, Remembered>);
+
+/// A field's value, or its entries' values, as short digests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Remembered {
+    Whole(String),
+    Entries(BTreeMap<String, String>),
+}
+
+impl Managed {
+    /// Reads the label; a missing or unreadable one remembers nothing.
+    pub(super) fn read(label: Option<&str>) -> Self {
+        label.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    }
+
+    /// The label's value.
+    pub(super) fn write(&self) -> String {
+        // A map of strings has no way not to serialise.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Whether the field was managed as a whole.
+    pub(super) fn has(&self, field: &str) -> bool {
+        matches!(self.0.get(field), Some(Remembered::Whole(_)))
+    }
+
+    /// Whether the field was managed with this very value.
+    pub(super) fn had(&self, field: &str, value: &Value) -> bool {
+        matches!(self.0.get(field), Some(Remembered::Whole(digest)) if *digest == digits(value))
+    }
+
+    /// The keys of the entries that were managed.
+    pub(super) fn keys(&self, field: &str) -> Vec<&str> {
+        match self.0.get(field) {
+            Some(Remembered::Entries(entries)) => entries.keys().map(String::as_str).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether the entry was managed with this very value.
+    pub(super) fn had_entry(&self, field: &str, key: &str, value: &Value) -> bool {
+        matches!(self.0.get(field), Some(Remembered::Entries(entries)) if entries.get(key).is_some_and(|digest| *digest == digits(value)))
+    }
+
+    /// Remembers a field.
+    pub(super) fn note(&mut self, field: &str, value: &Value) {
+        self.0.insert(field.to_owned(), Remembered::Whole(digits(value)));
+    }
+
+    /// Remembers an entry.
+    pub(super) fn note_entry(&mut self, field: &str, key: &str, value: &Value) {
+        let slot = self.0.entry(field.to_owned()).or_insert_with(|| Remembered::Entries(BTreeMap::new()));
+        if let Remembered::Entries(entries) = slot {
+            entries.insert(key.to_owned(), digits(value));
+        }
+    }
+}
+
+fn digits(value: &Value) -> String {
+    Digest::of_json(value).as_str()[..DIGITS].to_owned()
+}

@@ -1,0 +1,125 @@
+//! A plan under work, and its first part: control network, token and configs, which services need.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
+
+use super::memory::Memory;
+use super::step::{Plan, RolloutNote, Step};
+use crate::channel::contract::LABEL_TOKEN_DIGEST;
+use crate::fleet::{ConfigObject, Fleet, Role};
+use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
+use crate::swarm::Snapshot;
+
+/// A plan under work.
+pub(super) struct Draft<'a> {
+    pub(super) fleet: &'a Fleet,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) memory: &'a Memory,
+    pub(super) steps: Vec<Step>,
+    pub(super) waiting: Vec<WaitingOn>,
+    pub(super) findings: Vec<Finding>,
+    pub(super) rollouts: Vec<RolloutNote>,
+    /// Names of objects that cannot be had: no step may need them.
+    pub(super) blocked: BTreeSet<String>,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(fleet: &'a Fleet, snapshot: &'a Snapshot, memory: &'a Memory) -> Self {
+        Self {
+            fleet,
+            snapshot,
+            memory,
+            steps: Vec::new(),
+            waiting: fleet.waiting.clone(),
+            findings: fleet.findings.clone(),
+            rollouts: Vec::new(),
+            blocked: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn finish(self) -> Plan {
+        let Self { fleet, steps, mut waiting, mut findings, rollouts, .. } = self;
+        waiting.sort();
+        waiting.dedup();
+        findings.sort();
+        findings.dedup();
+        Plan { instance: fleet.instance.clone(), cluster: fleet.cluster.to_string(), steps, waiting, findings, rollouts }
+    }
+
+    /// The control network is shared by all clusters and, as a rule, declared by the operator's own stack: any overlay of
+    /// that name will do, and it is never changed.
+    pub(super) fn network(&mut self) {
+        let name = &self.fleet.control_network;
+        let mut found = self.snapshot.networks.values().filter(|network| &network.name == name).peekable();
+        if found.peek().is_none() && !self.is_taken("network", name) {
+            let body = json!({"Name": name, "Driver": "overlay", "CheckDuplicate": true, "Labels": self.fleet.network_labels()});
+            self.steps.push(Step::CreateNetwork { name: name.clone(), body });
+        } else if found.peek().is_some() && !found.any(|network| network.driver == "overlay") {
+            self.block("network", name, "it is not an overlay network");
+        }
+    }
+
+    /// The secret with the channel's token: ours, with the digest by which the operator knows the token again.
+    pub(super) fn token(&mut self) {
+        let name = &self.fleet.token_secret;
+        let found = self.snapshot.secrets.values().find(|secret| &secret.name == name);
+        match found {
+            None if self.is_taken("secret", name) => {}
+            None => self.steps.push(Step::CreateSecret {
+                name: name.clone(),
+                labels: self.fleet.labels(Role::Token),
+                digest_label: LABEL_TOKEN_DIGEST.to_owned(),
+            }),
+            Some(secret) if !self.fleet.owns(&secret.labels, Role::Token) => self.block("secret", name, "it is not ours"),
+            Some(secret) if !secret.labels.contains_key(LABEL_TOKEN_DIGEST) => {
+                self.block("secret", name, "its label swarmgate.token-sha256 is gone, so its token is not known");
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Creates a config object that a spec names, unless its name is taken. `false`: it cannot be had.
+    pub(super) fn config(&mut self, object: &ConfigObject) -> bool {
+        let name = &object.name;
+        let is_planned = self.steps.iter().any(|step| matches!(step, Step::CreateConfig { name: planned, .. } if planned == name));
+        if is_planned {
+            return true;
+        }
+        if self.snapshot.configs.values().any(|config| &config.name == name) {
+            self.block("config", name, "it is not ours");
+        } else if !self.is_taken("config", name) {
+            let ConfigObject { name, labels, data, .. } = object.clone();
+            let bytes = data.len();
+            self.steps.push(Step::CreateConfig { name, labels, data, bytes });
+        }
+        !self.blocked.contains(name)
+    }
+
+    /// Whether Swarm refused the name a short while ago although the snapshot shows no such object.
+    pub(super) fn is_taken(&mut self, kind: &str, name: &str) -> bool {
+        let taken = self.memory.is_taken(name, self.snapshot.taken_at);
+        if taken {
+            self.block(kind, name, "Swarm says that it exists, but it carries no label of ours");
+        }
+        taken
+    }
+
+    /// Says that a foreign object holds the name.
+    pub(super) fn block(&mut self, kind: &str, name: &str, why: &str) {
+        self.blocked.insert(name.to_owned());
+        self.waiting.push(WaitingOn::ForeignObject { object: format!("{kind} {name}") });
+        self.findings.push(Finding::new(
+            Severity::Error,
+            FindingCode::NameTaken,
+            if kind == "service" { Subject::Service(name.to_owned()) } else { Subject::Object(name.to_owned()) },
+            format!("The {kind} {name} exists and cannot be used: {why}; what needs it is held back."),
+            format!("Remove or rename the other {kind}, or choose another name in the document."),
+        ));
+    }
+
+    /// The labels of the services of this cluster.
+    pub(super) fn owns(&self, labels: &BTreeMap<String, String>, role: Role) -> bool {
+        self.fleet.owns(labels, role)
+    }
+}

@@ -1,0 +1,238 @@
+//! Brings a service spec to what is wanted, touching nothing else: an update replaces the whole spec, so fields that we do
+//! not know, and those that are not managed, must come through unchanged.
+
+use serde_json::{Map, Value, json};
+
+use super::alike::{alike, contains, network_id};
+use super::effect::endpoint_differs;
+use super::json::{get, set};
+use super::managed::Managed;
+use crate::channel::contract::LABEL_MANAGED;
+use crate::fleet::{Alike, Args, Entries, Field, FieldValue, KeyedBy, Mode, ServiceShape, Want, Whole, without_ids};
+use crate::swarm::Snapshot;
+
+/// A spec as it must be.
+pub(super) struct Patched {
+    /// The whole spec.
+    pub spec: Value,
+    /// Managed fields that somebody changed by hand: the field (or `field.key`) and what was found there.
+    pub drift: Vec<(String, Value)>,
+}
+
+/// The spec of a new service.
+pub(super) fn create(shape: &ServiceShape, snapshot: &Snapshot) -> Value {
+    let mode = match shape.mode {
+        Mode::Global => json!({"Global": {}}),
+        Mode::Replicated => json!({"Replicated": {}}),
+    };
+    let base = json!({"Name": shape.name, "Mode": mode});
+    let mut patch = Patch::new(base, snapshot);
+    for field in &shape.fields {
+        if let FieldValue::Whole(Whole { want: Want::Free, default, .. }) = &field.value {
+            set(&mut patch.spec, field.path, default.clone());
+        } else {
+            patch.field(field);
+        }
+    }
+    patch.finish().spec
+}
+
+/// The spec of an existing service, with `replacing` (if given) in the place of its namesake.
+pub(super) fn update(spec: &Value, shape: &ServiceShape, replacing: Option<&Field>, snapshot: &Snapshot) -> Patched {
+    let mut patch = Patch::new(spec.clone(), snapshot);
+    for field in &shape.fields {
+        patch.field(replacing.filter(|other| other.name == field.name).unwrap_or(field));
+    }
+    let mut patched = patch.finish();
+    if endpoint_differs(spec, &patched.spec) {
+        force(spec, &mut patched.spec);
+    }
+    patched
+}
+
+/// Published ports reach tasks only with their replacement, which Swarm forgets when a placement changed too, now or in
+/// an earlier update that replaced no task. Raising the counter makes it certain.
+fn force(old: &Value, new: &mut Value) {
+    let counter = get(old, &["TaskTemplate", "ForceUpdate"]).and_then(Value::as_u64).unwrap_or(0);
+    set(new, &["TaskTemplate", "ForceUpdate"], json!(counter.wrapping_add(1)));
+}
+
+/// A spec under work.
+struct Patch<'a> {
+    spec: Value,
+    before: Managed,
+    after: Managed,
+    drift: Vec<(String, Value)>,
+    snapshot: &'a Snapshot,
+}
+
+impl<'a> Patch<'a> {
+    fn new(spec: Value, snapshot: &'a Snapshot) -> Self {
+        let before = Managed::read(get(&spec, &["Labels", LABEL_MANAGED]).and_then(Value::as_str));
+        Self { spec, before, after: Managed::default(), drift: Vec::new(), snapshot }
+    }
+
+    fn finish(mut self) -> Patched {
+        let label = self.after.write();
+        set(&mut self.spec, &["Labels", LABEL_MANAGED], Value::String(label));
+        Patched { spec: self.spec, drift: self.drift }
+    }
+
+    fn field(&mut self, field: &Field) {
+        match &field.value {
+            FieldValue::Whole(whole) => self.whole(field, whole),
+            FieldValue::Keyed(entries) => self.keyed(field, entries),
+            FieldValue::Args(args) => self.args(field, args),
+        }
+    }
+
+    fn whole(&mut self, field: &Field, whole: &Whole) {
+        match &whole.want {
+            Want::Stated(want) => {
+                let remembered = whole.remembered_as.as_ref().unwrap_or(want);
+                let found = self.put(field, whole, want);
+                if let Some(found) = found.filter(|_| self.before.had(field.name, remembered)) {
+                    self.drift.push((field.name.to_owned(), found));
+                }
+                self.after.note(field.name, remembered);
+            }
+            Want::Once(want) => drop(self.put(field, whole, want)),
+            Want::Free if self.before.has(field.name) => drop(self.put(field, whole, &whole.default)),
+            Want::Free => {}
+        }
+    }
+
+    /// Sets the field unless it means the same already; gives what was there if it had to be set.
+    fn put(&mut self, field: &Field, whole: &Whole, want: &Value) -> Option<Value> {
+        let have = get(&self.spec, field.path).unwrap_or(&whole.absent).clone();
+        let meant = if want.is_null() { &whole.absent } else { want };
+        if alike(whole.alike, &have, meant, self.snapshot) {
+            return None;
+        }
+        let value = if whole.alike == Alike::Networks { self.in_present_order(&have, want) } else { want.clone() };
+        set(&mut self.spec, field.path, value);
+        Some(have)
+    }
+
+    /// The order of networks counts as a change to Swarm: those that stay keep theirs, new ones follow.
+    fn in_present_order(&self, have: &Value, want: &Value) -> Value {
+        let id = |attachment: &Value| network_id(attachment, self.snapshot);
+        let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+        let (have, want) = (list(have), list(want));
+        let (have_ids, want_ids): (Vec<_>, Vec<_>) = (have.iter().map(id).collect(), want.iter().map(id).collect());
+        let stay = have.iter().filter(|attachment| want_ids.contains(&id(attachment)));
+        let join = want.iter().filter(|attachment| !have_ids.contains(&id(attachment)));
+        stay.chain(join).cloned().collect()
+    }
+
+    fn keyed(&mut self, field: &Field, entries: &Entries) {
+        let mut list = Listed::read(entries.by, get(&self.spec, field.path));
+        for key in self.before.keys(field.name) {
+            if !entries.entries.iter().any(|(wanted, _)| wanted == key) {
+                list.remove(key);
+            }
+        }
+        for (key, want) in &entries.entries {
+            let remembered = without_ids(want);
+            let found = list.put(key, want);
+            if let Some(found) = found.filter(|_| self.before.had_entry(field.name, key, &remembered)) {
+                self.drift.push((format!("{}.{key}", field.name), found));
+            }
+            self.after.note_entry(field.name, key, &remembered);
+        }
+        if list.changed {
+            set(&mut self.spec, field.path, list.write());
+        }
+    }
+
+    /// Our subcommand is always managed, the user's arguments only when they are stated.
+    fn args(&mut self, field: &Field, args: &Args) {
+        const SUBCOMMAND: &str = "subcommand";
+        let have = get(&self.spec, field.path).and_then(Value::as_array).cloned().unwrap_or_default();
+        let had_own = have.first().and_then(Value::as_str).is_some_and(|first| self.before.had(SUBCOMMAND, &json!(first)));
+        let own_is_first = args.subcommand.is_some_and(|own| have.first().and_then(Value::as_str) == Some(own));
+        let others = if had_own || own_is_first { have.get(1..).unwrap_or_default() } else { &have[..] };
+        let others: Vec<Value> = match &args.stated {
+            Some(stated) => stated.iter().map(|arg| json!(arg)).collect(),
+            None if self.before.has(field.name) => Vec::new(),
+            None => others.to_vec(),
+        };
+        let want: Vec<Value> = args.subcommand.map(|own| json!(own)).into_iter().chain(others).collect();
+        self.note_args(field, args, SUBCOMMAND, have != want, &have);
+        if have != want {
+            set(&mut self.spec, field.path, if want.is_empty() { Value::Null } else { Value::Array(want) });
+        }
+    }
+
+    fn note_args(&mut self, field: &Field, args: &Args, subcommand: &str, differs: bool, have: &[Value]) {
+        let own = args.subcommand.map(|own| json!(own));
+        let stated = args.stated.as_ref().map(|stated| json!(stated));
+        let same = own.as_ref().is_none_or(|own| self.before.had(subcommand, own))
+            && stated.as_ref().is_none_or(|stated| self.before.had(field.name, stated))
+            && (stated.is_some() || !self.before.has(field.name))
+            && (own.is_some() || stated.is_some());
+        if differs && same {
+            self.drift.push((field.name.to_owned(), Value::Array(have.to_vec())));
+        }
+        own.iter().for_each(|own| self.after.note(subcommand, own));
+        stated.iter().for_each(|stated| self.after.note(field.name, stated));
+    }
+}
+
+/// The entries of a field, in the order in which they stand there.
+struct Listed {
+    by: KeyedBy,
+    entries: Vec<(String, Value)>,
+    changed: bool,
+}
+
+impl Listed {
+    fn read(by: KeyedBy, value: Option<&Value>) -> Self {
+        let entries = match value {
+            Some(Value::Object(map)) => map.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+            Some(Value::Array(items)) => items.iter().map(|item| (key_of(by, item), item.clone())).collect(),
+            _ => Vec::new(),
+        };
+        Self { by, entries, changed: false }
+    }
+
+    /// Puts the entry unless it is there; gives what was there (null = nothing) if it had to be put.
+    fn put(&mut self, key: &str, want: &Value) -> Option<Value> {
+        let slot = self.entries.iter_mut().find(|(name, _)| name == key);
+        let found = match slot {
+            Some((_, have)) if contains(have, want) => return None,
+            Some((_, have)) => std::mem::replace(have, want.clone()),
+            None => {
+                self.entries.push((key.to_owned(), want.clone()));
+                Value::Null
+            }
+        };
+        self.changed = true;
+        Some(found)
+    }
+
+    fn remove(&mut self, key: &str) {
+        let before = self.entries.len();
+        self.entries.retain(|(name, _)| name != key);
+        self.changed |= self.entries.len() != before;
+    }
+
+    /// The value of the field; null when nothing is left.
+    fn write(self) -> Value {
+        match self.by {
+            _ if self.entries.is_empty() => Value::Null,
+            KeyedBy::Name => Value::Object(self.entries.into_iter().collect::<Map<_, _>>()),
+            _ => self.entries.into_iter().map(|(_, value)| value).collect(),
+        }
+    }
+}
+
+fn key_of(by: KeyedBy, item: &Value) -> String {
+    let text = match by {
+        KeyedBy::EnvName => item.as_str().and_then(|entry| entry.split('=').next()),
+        KeyedBy::Target => item.get("Target").and_then(Value::as_str),
+        KeyedBy::FileName => item.pointer("/File/Name").and_then(Value::as_str),
+        KeyedBy::Name => None,
+    };
+    text.unwrap_or_default().to_owned()
+}

@@ -1,0 +1,119 @@
+//! Whether a service may be written now: one rollout at a time, and after a failed one only when there is a reason to
+//! expect another result.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use super::memory::Memory;
+use super::step::{RolloutNote, RolloutOutcome};
+use crate::report::WaitingOn;
+use crate::swarm::{Service, Snapshot, Task, UpdateStatus};
+use crate::types::Digest;
+
+/// A write during a rollout makes Swarm forget the last good spec, so it waits for the end, but not for ever: after this
+/// time the newer declaration matters more.
+pub const ROLLOUT_HOLD_MAX: SignedDuration = SignedDuration::from_mins(5);
+/// A rollout whose new task found no node for this long will not end by itself: what the declaration says now may.
+pub const ROLLOUT_STUCK_AFTER: SignedDuration = SignedDuration::from_secs(15);
+
+/// Whether a service may be written.
+pub(super) enum Gate {
+    /// It may; nothing is in the way.
+    Open,
+    /// A rollout is under way: not yet.
+    UnderWay(WaitingOn),
+    /// Swarm gave up, and it is too early to try again.
+    Failed(WaitingOn),
+    /// Swarm gave up, and it is time to try again.
+    Retry,
+}
+
+/// What Swarm says about the service's last rollout.
+pub(super) fn note(service: &Service, identity: Digest, snapshot: &Snapshot) -> RolloutNote {
+    let outcome = match &service.update_status {
+        Some(status) if is_under_way(status) => RolloutOutcome::UnderWay,
+        Some(status) if is_failed(status) => RolloutOutcome::Failed(failed_at(status, snapshot)),
+        _ => RolloutOutcome::Settled,
+    };
+    RolloutNote { service: service.name.clone(), identity, nodes: nodes_digest(snapshot), outcome }
+}
+
+/// Whether the service may be written, whose spec differs from the declared one or not.
+pub(super) fn gate(service: &Service, note: &RolloutNote, memory: &Memory, snapshot: &Snapshot) -> Gate {
+    let Some(status) = &service.update_status else { return Gate::Open };
+    match note.outcome {
+        RolloutOutcome::Settled => Gate::Open,
+        RolloutOutcome::UnderWay if may_supersede(service, status, snapshot) => Gate::Open,
+        RolloutOutcome::UnderWay => Gate::UnderWay(under_way(service, status, snapshot)),
+        RolloutOutcome::Failed(at) => match memory.retry_at(note, at) {
+            Some(retry_at) if retry_at > snapshot.taken_at => {
+                Gate::Failed(WaitingOn::FailedRollout { service: service.name.clone(), detail: words(status), retry_at: Some(retry_at) })
+            }
+            _ => Gate::Retry,
+        },
+    }
+}
+
+/// The waiting for a rollout that is under way.
+pub(super) fn under_way(service: &Service, status: &UpdateStatus, snapshot: &Snapshot) -> WaitingOn {
+    let (running, of) = running_of(service, snapshot);
+    WaitingOn::Rollout { service: service.name.clone(), detail: format!("{}, {running} of {of} tasks running", words(status)) }
+}
+
+/// The waiting for tasks that do not run yet, if there are any.
+pub(super) fn tasks(service: &Service, snapshot: &Snapshot) -> Option<WaitingOn> {
+    let (running, of) = running_of(service, snapshot);
+    let errors = tasks_of(service, snapshot).map(|task| task.error.as_str()).filter(|error| !error.is_empty());
+    let mut errors: Vec<&str> = errors.collect();
+    errors.sort_unstable();
+    errors.dedup();
+    let because = if errors.is_empty() { String::new() } else { format!(": {}", errors.join("; ")) };
+    let detail = format!("{running} of {of} running{because}");
+    (running < of).then(|| WaitingOn::Tasks { service: service.name.clone(), detail })
+}
+
+/// Tasks that run, and how many must: the declared number, or in global mode one per task that Swarm made.
+fn running_of(service: &Service, snapshot: &Snapshot) -> (u64, u64) {
+    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    let running = count(tasks_of(service, snapshot).filter(|task| task.state == "running").count());
+    (running, service.replicas.unwrap_or_else(|| count(tasks_of(service, snapshot).count())))
+}
+
+fn tasks_of<'a>(service: &'a Service, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a Task> {
+    snapshot.tasks.values().filter(|task| task.service == service.id)
+}
+
+pub(super) fn is_under_way(status: &UpdateStatus) -> bool {
+    matches!(status.state.as_str(), "updating" | "rollback_started")
+}
+
+fn is_failed(status: &UpdateStatus) -> bool {
+    matches!(status.state.as_str(), "paused" | "rollback_paused" | "rollback_completed")
+}
+
+/// Whether Swarm stopped halfway, so that tasks of two specs run.
+pub(super) fn is_paused(status: &UpdateStatus) -> bool {
+    matches!(status.state.as_str(), "paused" | "rollback_paused")
+}
+
+/// Swarm says when a rollback ended, but not when it paused.
+fn failed_at(status: &UpdateStatus, snapshot: &Snapshot) -> Timestamp {
+    status.completed_at.unwrap_or(snapshot.taken_at)
+}
+
+/// Swarm's words about a rollout.
+pub(super) fn words(status: &UpdateStatus) -> String {
+    if status.message.is_empty() { status.state.clone() } else { format!("{}: {}", status.state, status.message) }
+}
+
+fn may_supersede(service: &Service, status: &UpdateStatus, snapshot: &Snapshot) -> bool {
+    let age = |since: Timestamp| snapshot.taken_at.duration_since(since);
+    let is_stuck = |task: &Task| task.state == "pending" && !task.error.is_empty() && age(task.created_at) > ROLLOUT_STUCK_AFTER;
+    status.started_at.is_some_and(|since| age(since) > ROLLOUT_HOLD_MAX) || tasks_of(service, snapshot).any(is_stuck)
+}
+
+/// What of the nodes decides where tasks can run.
+fn nodes_digest(snapshot: &Snapshot) -> Digest {
+    let seen: Vec<_> = snapshot.nodes.values().map(|node| json!([node.id, node.state, node.availability, node.labels])).collect();
+    Digest::of_json(&seen)
+}

@@ -1,0 +1,202 @@
+//! The part of a plan that concerns one service: create, leave, update, resume, hold back, or make room for it.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::display::changes;
+use super::effect::{TaskEffect, task_effect};
+use super::json::{get, strings};
+use super::objects::Draft;
+use super::patch::{self, Patched};
+use super::rollout::{self, Gate};
+use super::step::{RolloutNote, RolloutOutcome, Step, UpdateReason};
+use crate::fleet::{Mode, Role, ServiceShape, pending_name};
+use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::swarm::Service;
+
+impl<'a> Draft<'a> {
+    /// Both services, the extension first: the proxies need what it renders.
+    pub(super) fn services(&mut self) {
+        let fleet = self.fleet;
+        for shape in [&fleet.extension, &fleet.proxy] {
+            let stale = self.stale(shape);
+            self.service(shape, &stale);
+            self.retire(shape, stale);
+        }
+    }
+
+    fn service(&mut self, shape: &'a ServiceShape, stale: &[&'a Service]) {
+        let snapshot = self.snapshot;
+        match snapshot.services.values().find(|service| service.name == shape.name) {
+            None if stale.iter().any(|service| ports_collide(service, shape)) => {}
+            None => self.create(shape),
+            Some(service) if !self.owns(&service.labels, shape.role) => {
+                self.block("service", &shape.name, "it does not carry the owner labels of this cluster");
+            }
+            Some(service) if mode_of(service) != shape.mode => self.remake(service),
+            Some(service) => self.keep(service, shape),
+        }
+    }
+
+    fn create(&mut self, shape: &ServiceShape) {
+        if let Some(hold) = &shape.hold_creation {
+            self.waiting.push(hold.clone());
+        } else if !self.is_taken("service", &shape.name) {
+            let spec = patch::create(shape, self.snapshot);
+            self.warn_of_gap(shape, &spec);
+            if self.provides(shape, &spec) {
+                self.steps.push(Step::CreateService { name: shape.name.clone(), spec });
+            }
+        }
+    }
+
+    /// Swarm cannot change the mode of a service: it goes in this pass and comes back in the next.
+    fn remake(&mut self, service: &Service) {
+        self.findings.push(Finding::new(
+            Severity::Warning,
+            FindingCode::UpdateGap,
+            Subject::Service(service.name.clone()),
+            "Swarm cannot change a service between replicated and global, so it is removed and created again; requests fail meanwhile.",
+            "Change the mode while traffic goes elsewhere, or declare a second cluster and move over to it.",
+        ));
+        let reason = "its mode changes between replicated and global".to_owned();
+        self.steps.push(Step::RemoveService { id: service.id.clone(), name: service.name.clone(), reason });
+    }
+
+    fn keep(&mut self, service: &Service, shape: &ServiceShape) {
+        let note = rollout::note(service, shape.identity(), self.snapshot);
+        if let Some(hold) = &shape.hold_update {
+            self.waiting.push(hold.clone());
+        } else {
+            let patched = self.patched(service, shape);
+            self.warn_of_gap(shape, &patched.spec);
+            self.write_if_due(service, shape, patched, &note);
+        }
+        self.rollouts.push(note);
+    }
+
+    /// The spec as it must be. A newer boot snapshot is taken along when the tasks are replaced anyway.
+    fn patched(&self, service: &Service, shape: &ServiceShape) -> Patched {
+        let patched = patch::update(&service.spec, shape, None, self.snapshot);
+        let replaces = task_effect(&service.spec, &patched.spec) == TaskEffect::Replaces;
+        match &shape.when_replaced {
+            Some(newer) if replaces => patch::update(&service.spec, shape, Some(newer), self.snapshot),
+            _ => patched,
+        }
+    }
+
+    fn write_if_due(&mut self, service: &Service, shape: &ServiceShape, patched: Patched, note: &RolloutNote) {
+        let differs = patched.spec != service.spec;
+        let status = service.update_status.as_ref();
+        let is_paused = status.is_some_and(rollout::is_paused);
+        if differs || is_paused {
+            self.tell_failure(service, note);
+            match rollout::gate(service, note, self.memory, self.snapshot) {
+                Gate::UnderWay(waiting) | Gate::Failed(waiting) => return self.waiting.push(waiting),
+                Gate::Open | Gate::Retry => {}
+            }
+            self.tell_drift(service, &patched);
+            self.write(service, shape, patched.spec, if differs { UpdateReason::Differs } else { UpdateReason::Resume });
+        } else if let Some(status) = status.filter(|status| rollout::is_under_way(status)) {
+            self.waiting.push(rollout::under_way(service, status, self.snapshot));
+        } else {
+            self.waiting.extend(rollout::tasks(service, self.snapshot));
+        }
+    }
+
+    fn write(&mut self, service: &Service, shape: &ServiceShape, spec: Value, reason: UpdateReason) {
+        if !self.provides(shape, &spec) {
+            return;
+        }
+        let tasks = task_effect(&service.spec, &spec);
+        let changes = changes(&service.spec, &spec);
+        let (id, name, version) = (service.id.clone(), service.name.clone(), service.version);
+        self.steps.push(Step::UpdateService { id, name, version, spec, changes, tasks, reason });
+    }
+
+    /// Plans the creation of every object that the spec names by a pending id. `false`: one of them cannot be had.
+    fn provides(&mut self, shape: &ServiceShape, spec: &Value) -> bool {
+        let mut texts = Vec::new();
+        strings(spec, &mut texts);
+        let pending: BTreeSet<&str> = texts.into_iter().filter_map(pending_name).collect();
+        let configs: Vec<_> = shape.configs.iter().filter(|config| pending.contains(config.name.as_str())).collect();
+        let provided = configs.into_iter().map(|config| self.config(config)).collect::<Vec<_>>();
+        let foreign_secret = self.blocked.contains(&self.fleet.token_secret) && mounts_secret(spec, &self.fleet.token_secret);
+        provided.into_iter().all(|ok| ok) && !foreign_secret && pending.iter().all(|name| !self.blocked.contains(*name))
+    }
+
+    fn tell_failure(&mut self, service: &Service, note: &RolloutNote) {
+        let (RolloutOutcome::Failed(_), Some(status)) = (note.outcome, &service.update_status) else { return };
+        self.findings.push(Finding::new(
+            Severity::Error,
+            FindingCode::RolloutFailed,
+            Subject::Service(service.name.clone()),
+            format!("Swarm gave up a rollout of this service ({}); the declared state is not in force.", rollout::words(status)),
+            format!("See why its tasks failed (docker service ps --no-trunc {}); a changed document is tried at once.", service.name),
+        ));
+    }
+
+    fn tell_drift(&mut self, service: &Service, patched: &Patched) {
+        let note = rollout::note(service, crate::types::Digest::of_bytes(b""), self.snapshot);
+        // After a rollback the old spec is back: that is Swarm's doing, and has its own finding.
+        if matches!(note.outcome, RolloutOutcome::Failed(_)) {
+            return;
+        }
+        for (field, found) in &patched.drift {
+            let finding = Finding::new(
+                Severity::Warning,
+                FindingCode::Drift,
+                Subject::Service(service.name.clone()),
+                "Somebody changed this by hand although the document states it; it is put back.",
+                "Change the document instead, or leave the field out of it to manage it by hand.",
+            );
+            // The environment may hold passwords, and findings are shown to everybody who may read the status.
+            let value = if field.starts_with("env.") { "(not shown)".to_owned() } else { shown(found) };
+            self.findings.push(finding.at(field.clone(), &value));
+        }
+    }
+
+    /// One task that stops before its successor starts leaves nobody to answer.
+    fn warn_of_gap(&mut self, shape: &ServiceShape, spec: &Value) {
+        let order = get(spec, &["UpdateConfig", "Order"]).and_then(Value::as_str).unwrap_or("stop-first");
+        let replicas = get(spec, &["Mode", "Replicated", "Replicas"]).and_then(Value::as_u64).unwrap_or(1);
+        if shape.role == Role::Proxy && shape.mode == Mode::Replicated && replicas == 1 && order == "stop-first" {
+            self.findings.push(Finding::new(
+                Severity::Warning,
+                FindingCode::UpdateGap,
+                Subject::Service(shape.name.clone()),
+                "A single proxy that is stopped before its successor starts: requests fail whenever it is replaced.",
+                "Run two replicas or more, or publish through the routing mesh with order start-first.",
+            ));
+        }
+    }
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "(nothing)".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn mounts_secret(spec: &Value, name: &str) -> bool {
+    let secrets = get(spec, &["TaskTemplate", "ContainerSpec", "Secrets"]).and_then(Value::as_array);
+    secrets.into_iter().flatten().any(|secret| secret.get("SecretName").and_then(Value::as_str) == Some(name))
+}
+
+fn mode_of(service: &Service) -> Mode {
+    if get(&service.spec, &["Mode", "Global"]).is_some() { Mode::Global } else { Mode::Replicated }
+}
+
+/// Whether the new service cannot exist while the old one does: Swarm refuses a port that is published twice.
+fn ports_collide(old: &Service, shape: &ServiceShape) -> bool {
+    let published = |spec: &Value| -> BTreeSet<u64> {
+        let ports = get(spec, &["EndpointSpec", "Ports"]).and_then(Value::as_array);
+        ports.into_iter().flatten().filter_map(|port| port.get("PublishedPort").and_then(Value::as_u64)).collect()
+    };
+    let wanted = shape.fields.iter().find(|field| field.name == "ports").map(crate::fleet::Field::stated);
+    let wanted = wanted.flatten().map(|ports| published(&serde_json::json!({"EndpointSpec": {"Ports": ports}}))).unwrap_or_default();
+    !published(&old.spec).is_disjoint(&wanted)
+}

@@ -1,0 +1,262 @@
+//! Steps and plans: types only. A step is so exact that carrying it out needs no decision.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::effect::TaskEffect;
+use crate::report::{Finding, WaitingOn};
+use crate::types::{ConfigId, Digest, NetworkId, SecretId, ServiceId};
+
+/// What to do for one cluster, and what is held back.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// The operator's instance name: whose objects the plan may touch.
+    pub instance: String,
+    /// The cluster.
+    pub cluster: String,
+    /// The steps, in order.
+    pub steps: Vec<Step>,
+    /// What is held back, and on what.
+    pub waiting: Vec<WaitingOn>,
+    /// What somebody should know.
+    pub findings: Vec<Finding>,
+    /// What was seen of the rollouts of our services, for [`super::Memory::after`].
+    #[serde(skip)]
+    pub rollouts: Vec<RolloutNote>,
+}
+
+impl Plan {
+    /// Whether there is nothing to do and nothing to wait for.
+    pub fn is_converged(&self) -> bool {
+        self.steps.is_empty() && self.waiting.is_empty()
+    }
+}
+
+/// One step. Ids of objects that an earlier step creates are written as `created:NAME` in specs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "step")]
+pub enum Step {
+    /// Create an overlay network.
+    CreateNetwork {
+        /// Its name.
+        name: String,
+        /// The API-shaped body.
+        body: Value,
+    },
+    /// Create a secret with a fresh token as its content.
+    CreateSecret {
+        /// Its name.
+        name: String,
+        /// Its labels, without the one for the token's digest.
+        labels: BTreeMap<String, String>,
+        /// The key of the label that gets the SHA-256 of the token.
+        digest_label: String,
+    },
+    /// Create a config object.
+    CreateConfig {
+        /// Its name.
+        name: String,
+        /// Its labels.
+        labels: BTreeMap<String, String>,
+        /// Its content.
+        #[serde(skip)]
+        data: Vec<u8>,
+        /// The length of its content.
+        bytes: usize,
+    },
+    /// Create a service.
+    CreateService {
+        /// Its name.
+        name: String,
+        /// The whole spec.
+        spec: Value,
+    },
+    /// Replace a service's spec.
+    UpdateService {
+        /// Its id.
+        id: ServiceId,
+        /// Its name.
+        name: String,
+        /// The version that the update was computed from.
+        version: u64,
+        /// The whole new spec.
+        spec: Value,
+        /// What differs from the spec that is there.
+        changes: Vec<Change>,
+        /// What becomes of its tasks.
+        tasks: TaskEffect,
+        /// Why it is written.
+        reason: UpdateReason,
+    },
+    /// Remove a service.
+    RemoveService {
+        /// Its id.
+        id: ServiceId,
+        /// Its name.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// Remove a config object.
+    RemoveConfig {
+        /// Its id.
+        id: ConfigId,
+        /// Its name.
+        name: String,
+    },
+    /// Remove a secret.
+    RemoveSecret {
+        /// Its id.
+        id: SecretId,
+        /// Its name.
+        name: String,
+    },
+    /// Remove a network.
+    RemoveNetwork {
+        /// Its id.
+        id: NetworkId,
+        /// Its name.
+        name: String,
+    },
+}
+
+/// Why a service is updated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum UpdateReason {
+    /// Its spec is not as declared.
+    Differs,
+    /// Its spec is as declared and its rollout is paused: writing the same spec again lets Swarm go on.
+    Resume,
+}
+
+/// A difference between two specs at one place.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Change {
+    /// Where: `TaskTemplate.Placement.Constraints`.
+    pub path: String,
+    /// What happens there.
+    #[serde(flatten)]
+    pub kind: ChangeKind,
+}
+
+/// What happens at one place of a spec.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "change")]
+pub enum ChangeKind {
+    /// A value appears.
+    Added {
+        /// The value.
+        to: Value,
+    },
+    /// A value disappears.
+    Removed {
+        /// The value.
+        from: Value,
+    },
+    /// A value becomes another.
+    Changed {
+        /// The old value.
+        from: Value,
+        /// The new value.
+        to: Value,
+    },
+}
+
+impl Step {
+    /// The kind of the step, for metrics: `create_network`, `update_service`, ...
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::CreateNetwork { .. } => "create_network",
+            Self::CreateSecret { .. } => "create_secret",
+            Self::CreateConfig { .. } => "create_config",
+            Self::CreateService { .. } => "create_service",
+            Self::UpdateService { .. } => "update_service",
+            Self::RemoveService { .. } => "remove_service",
+            Self::RemoveConfig { .. } => "remove_config",
+            Self::RemoveSecret { .. } => "remove_secret",
+            Self::RemoveNetwork { .. } => "remove_network",
+        }
+    }
+
+    /// The name of the object concerned.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::CreateNetwork { name, .. }
+            | Self::CreateSecret { name, .. }
+            | Self::CreateConfig { name, .. }
+            | Self::CreateService { name, .. }
+            | Self::UpdateService { name, .. }
+            | Self::RemoveService { name, .. }
+            | Self::RemoveConfig { name, .. }
+            | Self::RemoveSecret { name, .. }
+            | Self::RemoveNetwork { name, .. } => name,
+        }
+    }
+
+    /// What the step does to what, in words: `update service swarmgate-proxy-dev`.
+    pub fn title(&self) -> String {
+        format!("{} {}", self.kind().replace('_', " "), self.name())
+    }
+}
+
+/// What became of a step that was carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Applied {
+    /// The object was made.
+    Created,
+    /// The object was changed.
+    Updated,
+    /// The object is gone.
+    Removed,
+    /// It was so already.
+    AlreadyRight,
+    /// The world moved since the plan was made: look again.
+    Superseded,
+    /// An object of that name appeared, or is one that we cannot see: look again, but not at once.
+    NameTaken,
+}
+
+impl Applied {
+    /// The word in metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Removed => "removed",
+            Self::AlreadyRight => "already_right",
+            Self::Superseded => "superseded",
+            Self::NameTaken => "name_taken",
+        }
+    }
+}
+
+/// What a pass saw of one service's rollout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RolloutNote {
+    /// The service's name.
+    pub service: String,
+    /// The identity of what is declared.
+    pub identity: Digest,
+    /// The identity of the set of nodes.
+    pub nodes: Digest,
+    /// What was seen.
+    pub outcome: RolloutOutcome,
+}
+
+/// What was seen of a rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RolloutOutcome {
+    /// None is under way, and the last one is not known to have failed.
+    Settled,
+    /// One is under way.
+    UnderWay,
+    /// Swarm gave up at this time.
+    Failed(Timestamp),
+}

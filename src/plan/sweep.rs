@@ -1,0 +1,73 @@
+//! What a cluster has and no longer needs: services under a former name, configs of former generations.
+
+use std::collections::BTreeSet;
+
+use super::objects::Draft;
+use super::rollout;
+use super::step::Step;
+use super::usage::{self, Usage};
+use crate::fleet::{Role, ServiceShape};
+use crate::report::WaitingOn;
+use crate::swarm::{Config, Service};
+
+/// Unused configs that are kept beside those in use, per role: for a rollback by hand, and for a reader in between.
+const SPARE_CONFIGS: usize = 2;
+
+impl<'a> Draft<'a> {
+    /// Services of ours in the same role under another name: the document gave the service a new one.
+    pub(super) fn stale(&self, shape: &ServiceShape) -> Vec<&'a Service> {
+        let services = self.snapshot.services.values();
+        services.filter(|service| service.name != shape.name && self.owns(&service.labels, shape.role)).collect()
+    }
+
+    /// Removes the former services: at once where they are in the way, else when the new one runs.
+    pub(super) fn retire(&mut self, shape: &ServiceShape, stale: Vec<&Service>) {
+        let new = self.snapshot.services.values().find(|service| service.name == shape.name && self.owns(&service.labels, shape.role));
+        let runs = new.is_some_and(|service| rollout::tasks(service, self.snapshot).is_none());
+        for service in stale {
+            let in_the_way = new.is_none() && !self.creates(&shape.name) && !self.blocked.contains(&shape.name);
+            if runs || (in_the_way && shape.hold_creation.is_none()) {
+                let reason = format!("the document names it {} now", shape.name);
+                self.steps.push(Step::RemoveService { id: service.id.clone(), name: service.name.clone(), reason });
+            } else {
+                let object = format!("service {}", service.name);
+                self.waiting.push(WaitingOn::InUse { object, by: format!("clients, until {} runs", shape.name) });
+            }
+        }
+    }
+
+    fn creates(&self, name: &str) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::CreateService { name: planned, .. } if planned == name))
+    }
+
+    /// Removes configs that nothing refers to, except the newest few; not while a rollout could still go back to one.
+    pub(super) fn sweep(&mut self) {
+        if self.a_rollout_is_under_way() {
+            return;
+        }
+        let used = Usage::of(self.snapshot);
+        let planned = self.planned_ids();
+        for role in [Role::Boot, Role::Live] {
+            let mut unused: Vec<&Config> = self.snapshot.configs.values().filter(|config| self.owns(&config.labels, role)).collect();
+            unused.retain(|config| !used.has(&config.id.0) && !planned.contains(&config.id.0));
+            unused.sort_by_key(|config| std::cmp::Reverse((config.created_at, config.id.clone())));
+            let old = unused.into_iter().skip(SPARE_CONFIGS);
+            self.steps.extend(old.map(|config| Step::RemoveConfig { id: config.id.clone(), name: config.name.clone() }));
+        }
+    }
+
+    fn a_rollout_is_under_way(&self) -> bool {
+        let ours = |service: &&Service| [Role::Extension, Role::Proxy].into_iter().any(|role| self.owns(&service.labels, role));
+        let statuses = self.snapshot.services.values().filter(ours).filter_map(|service| service.update_status.as_ref());
+        statuses.into_iter().any(rollout::is_under_way)
+    }
+
+    /// Ids that the specs of this plan name.
+    fn planned_ids(&self) -> BTreeSet<String> {
+        let specs = self.steps.iter().filter_map(|step| match step {
+            Step::CreateService { spec, .. } | Step::UpdateService { spec, .. } => spec.get("TaskTemplate"),
+            _ => None,
+        });
+        specs.flat_map(|template| usage::ids(template, self.snapshot)).collect()
+    }
+}
