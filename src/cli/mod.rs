@@ -5,10 +5,10 @@ mod extension;
 mod operator;
 mod plan;
 mod proxy;
-mod schema;
+pub mod schema;
 mod status;
 mod tables;
-mod validate;
+pub mod validate;
 mod web;
 
 use std::process::ExitCode;

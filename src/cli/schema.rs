@@ -1,12 +1,67 @@
-//! `swarmgate schema`.
+//! `swarmgate schema`: prints the generated JSON Schemas, so that editors and other programs need no copy of them.
 
+use std::io::Write as _;
 use std::process::ExitCode;
+
+use clap::ValueEnum;
+use schemars::JsonSchema;
+use serde_json::Value;
+
+use crate::channel::wire::{Bundle, Desired, ExtensionReport, ProxyReport};
+use crate::intent::schema::{cluster_schema, message_schema};
+use crate::report::StatusReport;
 
 /// Arguments of `swarmgate schema`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// What to describe
+    #[arg(value_enum, default_value_t = Subject::Cluster)]
+    subject: Subject,
+}
+
+/// What there is a schema of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Subject {
+    /// ServiceCluster documents
+    Cluster,
+    /// The status report (GET /status)
+    Status,
+    /// Every message between operator, extension and proxy
+    Wire,
+}
 
 /// Runs it.
-pub fn run(_args: Args) -> ExitCode {
-    ExitCode::FAILURE
+pub fn run(args: Args) -> ExitCode {
+    // A reader that closes the pipe has read enough.
+    let _ = std::io::stdout().write_all(text(args.subject).as_bytes());
+    ExitCode::SUCCESS
+}
+
+/// The schema as JSON text with a line end, the same bytes each time.
+pub fn text(subject: Subject) -> String {
+    let schema = match subject {
+        Subject::Cluster => cluster_schema(),
+        Subject::Status => message_schema::<StatusReport>(),
+        Subject::Wire => message_schema::<WireMessages>(),
+    };
+    pretty(&schema)
+}
+
+fn pretty(schema: &Value) -> String {
+    format!("{schema:#}\n")
+}
+
+/// All messages in one schema, so that types which several of them use are described once.
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only described, never built")]
+struct WireMessages {
+    /// Operator to extension: the answer of `GET /v1/clusters/{cluster}/desired`.
+    desired: Desired,
+    /// Extension to operator: the body of `POST /v1/clusters/{cluster}/report`.
+    extension_report: ExtensionReport,
+    /// Extension to proxy: the answer of `GET /v1/bundle`.
+    bundle: Bundle,
+    /// Proxy to extension: the body of `POST /v1/proxies/{task}`.
+    proxy_report: ProxyReport,
 }

@@ -1,12 +1,137 @@
-//! `swarmgate validate`.
+//! `swarmgate validate`: reads documents as the operator would and prints every mistake. Changes nothing, contacts nobody.
 
+use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use clap::ValueEnum;
+use serde_json::json;
+
+use crate::intent::documents::{Declaration, SourceFile, read_documents};
+use crate::report::{Finding, Severity, Subject};
 
 /// Arguments of `swarmgate validate`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Files, folders (their *.yaml and *.yml), or - for standard input
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
 
-/// Runs it.
-pub fn run(_args: Args) -> ExitCode {
-    ExitCode::FAILURE
+/// How findings are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// One line per finding
+    Text,
+    /// One JSON object
+    Json,
+}
+
+/// Runs it: 0 when every document is valid, 1 when one is not or a path names nothing to read.
+pub fn run(args: Args) -> ExitCode {
+    let mut files: Vec<SourceFile> = args.paths.iter().flat_map(|path| source_files(path)).collect();
+    // A file that is named twice, by itself and by its folder, is one file.
+    let mut seen = std::collections::BTreeSet::new();
+    files.retain(|file| seen.insert(file.name.clone()));
+    let declaration = read_documents(&files);
+    let text = match args.output {
+        Output::Text => describe(&declaration),
+        Output::Json => describe_as_json(&declaration),
+    };
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    if declaration.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The spec files that a path names: itself, or in a folder all `*.yaml` and `*.yml`, sorted by name.
+pub fn source_files(path: &Path) -> Vec<SourceFile> {
+    let name = path.display().to_string();
+    if name == "-" {
+        let mut text = String::new();
+        return vec![match std::io::stdin().read_to_string(&mut text) {
+            Ok(_) => SourceFile::new("(standard input)", text),
+            Err(error) => SourceFile::unreadable("(standard input)", error.to_string()),
+        }];
+    }
+    if !path.is_dir() {
+        return vec![source_file(path)];
+    }
+    match spec_paths(path) {
+        Ok(paths) if paths.is_empty() => vec![SourceFile::unreadable(name, "the folder holds no *.yaml or *.yml")],
+        Ok(paths) => paths.iter().map(|path| source_file(path)).collect(),
+        Err(error) => vec![SourceFile::unreadable(name, error.to_string())],
+    }
+}
+
+fn spec_paths(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path()));
+    let mut paths = entries.collect::<std::io::Result<Vec<_>>>()?;
+    paths.retain(|path| path.extension().is_some_and(|kind| kind == "yaml" || kind == "yml") && !path.is_dir());
+    paths.sort();
+    Ok(paths)
+}
+
+fn source_file(path: &Path) -> SourceFile {
+    let name = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Ok(text) => SourceFile::new(name, text),
+        Err(error) => SourceFile::unreadable(name, error.to_string()),
+    }
+}
+
+/// One line per finding and a summary.
+pub fn describe(declaration: &Declaration) -> String {
+    let mut text = String::new();
+    for finding in &declaration.findings {
+        let _ = writeln!(text, "{}", line(finding));
+    }
+    let count = |severity| declaration.findings.iter().filter(|finding| finding.severity == severity).count();
+    let valid = declaration.valid().count();
+    let _ = writeln!(
+        text,
+        "{valid} of {} documents valid, {} errors, {} warnings",
+        declaration.clusters.len(),
+        count(Severity::Error),
+        count(Severity::Warning)
+    );
+    text
+}
+
+/// `file:line: error[InvalidValue] spec.proxy.replicas: found "two": message; remedy`.
+fn line(finding: &Finding) -> String {
+    let place = match &finding.subject {
+        Subject::Service(name) | Subject::Document(name) | Subject::Cluster(name) | Subject::Object(name) => name,
+    };
+    let severity = match finding.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Info => "info",
+    };
+    let mut text = format!("{place}: {severity}[{}] ", finding.code.as_str());
+    if let Some(field) = &finding.field {
+        let _ = write!(text, "{field}: ");
+    }
+    if let Some(value) = &finding.value {
+        let _ = write!(text, "found \"{value}\": ");
+    }
+    let _ = write!(text, "{}; {}", finding.message, finding.remedy);
+    text
+}
+
+fn describe_as_json(declaration: &Declaration) -> String {
+    let names = |valid: bool| {
+        let is_valid = |name| declaration.valid().any(|cluster| &cluster.name == name);
+        declaration.clusters.iter().map(|declared| declared.name()).filter(|name| is_valid(*name) == valid).collect::<Vec<_>>()
+    };
+    let report = json!({
+        "sound": declaration.is_sound(),
+        "incomplete": declaration.incomplete,
+        "valid": names(true),
+        "broken": names(false),
+        "findings": declaration.findings,
+    });
+    format!("{report:#}\n")
 }

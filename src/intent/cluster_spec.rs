@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::grammar;
 use crate::types::{ClusterName, NetworkName, Port, ServiceName};
 
 /// The only version of the document there is.
@@ -50,6 +51,7 @@ pub struct Metadata {
     pub name: ClusterName,
     /// Free text for people and tools; Swarmgate does not read it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "grammar::Annotations")]
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -60,6 +62,7 @@ pub struct ClusterSpec {
     /// The value of the label `com.docker.lb.service_cluster` that this cluster publishes. Absent: it publishes the
     /// services without that label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::Text>")]
     pub service_cluster: Option<String>,
     /// The proxy engine.
     pub engine: Engine,
@@ -91,24 +94,31 @@ pub struct WorkloadSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_name: Option<ServiceName>,
     /// The image.
+    #[schemars(with = "grammar::Image")]
     pub image: String,
     /// Arguments after the image's own entry point and Swarmgate's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<grammar::Text>>")]
     pub args: Option<Vec<String>>,
     /// Environment variables (`NAME: value`), beside Swarmgate's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::Environment>")]
     pub env: Option<BTreeMap<String, String>>,
     /// Placement constraints: `node.role==worker`, `node.labels.zone!=a`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<grammar::ConstraintText>>")]
     pub constraints: Option<Vec<String>>,
     /// Placement preferences: node labels to spread over, `node.labels.rack` or `spread=node.labels.rack`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<grammar::Preference>>")]
     pub placement_preferences: Option<Vec<String>>,
     /// Service labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::Labels>")]
     pub labels: Option<BTreeMap<String, String>>,
     /// Container labels. A change replaces the tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::Labels>")]
     pub container_labels: Option<BTreeMap<String, String>>,
     /// Limits and reservations. A change replaces the tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -118,6 +128,7 @@ pub struct WorkloadSpec {
 /// The service that renders and tests configurations. One replica; it carries no traffic.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(deny_unknown_fields)]
 pub struct ExtensionSpec {
     /// What both services have.
     #[serde(flatten)]
@@ -127,6 +138,7 @@ pub struct ExtensionSpec {
 /// The service that carries the traffic.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(deny_unknown_fields)]
 pub struct ProxySpec {
     /// What both services have.
     #[serde(flatten)]
@@ -136,15 +148,18 @@ pub struct ProxySpec {
     pub mode: Option<Mode>,
     /// How many tasks. Absent: 2 at creation, then as somebody scales it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 10_000))]
     pub replicas: Option<u32>,
     /// The published ports. Absent: port 80 and 443 of the routing mesh.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publish: Option<Publish>,
     /// The signal that ends a proxy: `SIGTERM`, `SIGQUIT` or another; the agent drains on both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::StopSignal>")]
     pub stop_signal: Option<String>,
     /// How long a proxy may finish open requests when it is stopped: `10s`, `2m`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::GoDuration>")]
     pub stop_grace_period: Option<String>,
     /// How Swarm replaces proxy tasks when that cannot be avoided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -155,6 +170,7 @@ pub struct ProxySpec {
     pub rollout: Option<Rollout>,
     /// Where a stock image wants its configuration, with `rollout: replace`. Default: `/etc/nginx/nginx.conf`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::AbsolutePath>")]
     pub config_path: Option<String>,
 }
 
@@ -217,9 +233,11 @@ pub struct PortMapping {
 pub struct UpdatePolicy {
     /// How many tasks at once. Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 10_000))]
     pub parallelism: Option<u32>,
     /// The pause between two: `0s`, `10s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::GoDuration>")]
     pub delay: Option<String>,
     /// Default: `start-first` in ingress mode, `stop-first` in host mode (a fixed host port cannot start first).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -229,6 +247,7 @@ pub struct UpdatePolicy {
     pub failure_action: Option<FailureAction>,
     /// For how long a new task is watched: `5s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::GoDuration>")]
     pub monitor: Option<String>,
 }
 
@@ -272,9 +291,11 @@ pub struct Resources {
 pub struct ResourceAmounts {
     /// Processors: `"0.5"`, `"2"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::Cpus>")]
     pub cpus: Option<String>,
     /// Memory: `64M`, `1G`, or bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::Memory>")]
     pub memory: Option<String>,
 }
 
@@ -284,45 +305,59 @@ pub struct ResourceAmounts {
 pub struct Settings {
     /// Worker processes: a number, 0 = one per processor. Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 1024))]
     pub worker_processes: Option<u16>,
     /// Connections that one worker holds at most. Default: 4096.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections: Option<u32>,
     /// Open files that one worker may have. Default: 65535.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_048_576))]
     pub open_files: Option<u32>,
     /// How long connecting to an endpoint may take. Default: `5s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::Timeout>")]
     pub connect_timeout: Option<String>,
     /// How long sending to either side may stall. Default: `600s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::Timeout>")]
     pub send_timeout: Option<String>,
     /// How long an endpoint may stay silent. Default: `600s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::Timeout>")]
     pub read_timeout: Option<String>,
     /// How long an idle client connection is kept. Default: `75s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::EngineDuration>")]
     pub keepalive_timeout: Option<String>,
     /// For how long a reload or stop keeps idle client connections open for one more request. Default: `5s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::EngineDuration>")]
     pub keepalive_min_timeout: Option<String>,
     /// For how long old workers finish open requests after a reload; `0s` = without limit. Default: `600s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::EngineDuration>")]
     pub worker_shutdown_timeout: Option<String>,
     /// The largest request body; `0` = without limit. Default: `1m`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::Size>")]
     pub client_max_body_size: Option<String>,
     /// The memory for a request body before it goes to a file. Default: `8k`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::BufferSize>")]
     pub client_body_buffer_size: Option<String>,
     /// The memory for a small request header. Default: `1k`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::BufferSize>")]
     pub client_header_buffer_size: Option<String>,
     /// Number and size of large header buffers: `4 8k`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::HeaderBuffers>")]
     pub large_client_header_buffers: Option<String>,
     /// How long a client may stall while it sends its body. Default: `60s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::Timeout>")]
     pub client_body_timeout: Option<String>,
     /// Whether header names with underscores are passed on. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -335,6 +370,7 @@ pub struct Settings {
     pub access_log: Option<bool>,
     /// Shared memory per pool. Default: `64k`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::ZoneSize>")]
     pub upstream_zone_size: Option<String>,
 }
 

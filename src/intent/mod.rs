@@ -3,6 +3,11 @@
 
 pub mod cluster;
 pub mod cluster_spec;
+pub mod constraint;
+pub mod documents;
+mod grammar;
 pub mod labels;
 pub mod quantity;
+pub mod schema;
 mod suggest;
+mod yaml;

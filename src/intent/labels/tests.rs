@@ -1,3 +1,5 @@
+//! What the label reader promises.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

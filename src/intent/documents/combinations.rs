@@ -1,0 +1,176 @@
+//! What the schema cannot say about one document: fields that exclude or need each other, and values that Swarm accepts
+//! and that cannot be meant. Looks at plain values, so that it tells its mistakes beside those of the shape.
+
+use serde_json::Value;
+
+use super::super::constraint::Constraint;
+use super::super::grammar::{engine_duration, stop_signal};
+use super::super::quantity::{parse_cpus, parse_duration, parse_memory, parse_size};
+use super::mistake::Mistakes;
+use crate::report::{FindingCode, Severity};
+
+/// Checks the document's fields against each other.
+pub(super) fn check(value: &Value, mistakes: &mut Mistakes) {
+    let checks = [tasks, ports, update, configuration_path, stopping, networks, constraints, resources, settings];
+    checks.iter().for_each(|check| check(&Look(value), mistakes));
+}
+
+/// Reads single values; whatever has another type counts as absent, the shape has told that.
+struct Look<'a>(&'a Value);
+
+impl<'a> Look<'a> {
+    fn any(&self, pointer: &str) -> Option<&'a Value> {
+        self.0.pointer(pointer)
+    }
+
+    fn text(&self, pointer: &str) -> Option<&'a str> {
+        self.any(pointer).and_then(Value::as_str)
+    }
+
+    fn number(&self, pointer: &str) -> Option<u64> {
+        self.any(pointer).and_then(Value::as_u64)
+    }
+
+    fn list(&self, pointer: &str) -> &'a [Value] {
+        self.any(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl Mistakes {
+    fn impossible(&mut self, pointer: &str, message: &str, remedy: &str) {
+        self.add(Severity::Error, FindingCode::ImpossibleCombination, pointer, message, remedy);
+    }
+
+    fn doubtful(&mut self, pointer: &str, message: &str, remedy: &str) {
+        self.add(Severity::Warning, FindingCode::InvalidValue, pointer, message, remedy);
+    }
+}
+
+fn tasks(look: &Look<'_>, mistakes: &mut Mistakes) {
+    let replicas = "/spec/proxy/replicas";
+    if look.text("/spec/proxy/mode") == Some("global") && look.any(replicas).is_some() {
+        mistakes.impossible(
+            replicas,
+            "a global service has one task on every fitting node, never a number of replicas",
+            "Remove replicas, or write mode: replicated.",
+        );
+    } else if look.number(replicas) == Some(0) {
+        mistakes.doubtful(replicas, "no proxy runs, so nothing is served", "Write 1 or more when this cluster is to carry traffic.");
+    }
+}
+
+fn ports(look: &Look<'_>, mistakes: &mut Mistakes) {
+    for side in ["published", "target"] {
+        let (http, https) = (format!("/spec/proxy/publish/http/{side}"), format!("/spec/proxy/publish/https/{side}"));
+        if look.number(&http).is_some() && look.number(&http) == look.number(&https) {
+            mistakes.impossible(&https, &format!("http and https cannot have the same {side} port"), "Give one of them another port.");
+        }
+    }
+}
+
+fn update(look: &Look<'_>, mistakes: &mut Mistakes) {
+    let order = "/spec/proxy/update/order";
+    if look.text(order) == Some("start-first") && look.text("/spec/proxy/publish/mode") == Some("host") {
+        let message = "a new task cannot start before the old one has given back its host port";
+        mistakes.impossible(order, message, "Write stop-first, or publish.mode: ingress.");
+    }
+    let parallelism = "/spec/proxy/update/parallelism";
+    if look.number(parallelism) == Some(0) {
+        mistakes.doubtful(parallelism, "0 means all proxies at once: requests fail while they are replaced", "Write 1.");
+    }
+}
+
+fn configuration_path(look: &Look<'_>, mistakes: &mut Mistakes) {
+    let path = "/spec/proxy/configPath";
+    if look.any(path).is_some() && look.text("/spec/proxy/rollout") != Some("replace") {
+        let message = "only a proxy with rollout: replace has its configuration mounted; with rollout: live the path has no effect";
+        mistakes.impossible(path, message, "Remove configPath, or write rollout: replace.");
+    }
+}
+
+fn stopping(look: &Look<'_>, mistakes: &mut Mistakes) {
+    let (signal, period) = ("/spec/proxy/stopSignal", "/spec/proxy/stopGracePeriod");
+    let hard = look
+        .text(signal)
+        .and_then(|text| stop_signal(text).ok())
+        .is_some_and(|name| ["SIGKILL", "9", "SIGSTOP", "19"].contains(&name.as_str()));
+    if hard {
+        mistakes.doubtful(signal, "this signal leaves a proxy no chance to finish open requests", "Write SIGQUIT or SIGTERM.");
+    }
+    if look.text(period).and_then(|text| parse_duration(text).ok()).is_some_and(|period| period.is_zero()) {
+        mistakes.doubtful(period, "a proxy is killed at once, with its open requests", "Write for example 10s.");
+    }
+}
+
+fn networks(look: &Look<'_>, mistakes: &mut Mistakes) {
+    let pointer = "/spec/networks";
+    let names = look.list(pointer);
+    if look.any(pointer).is_some_and(Value::is_array) && names.is_empty() {
+        mistakes.doubtful(
+            pointer,
+            "a closed list without networks: the proxies reach no service by overlay",
+            "Name networks, or leave the field out.",
+        );
+    }
+    for (at, name) in names.iter().enumerate() {
+        if names[..at].contains(name) {
+            mistakes.doubtful(&format!("{pointer}/{at}"), "the network is named twice", "Remove one.");
+        }
+    }
+}
+
+fn constraints(look: &Look<'_>, mistakes: &mut Mistakes) {
+    for workload in ["extension", "proxy"] {
+        let pointer = format!("/spec/{workload}/constraints");
+        for (at, text) in look.list(&pointer).iter().enumerate() {
+            let single = text.as_str().and_then(|text| Constraint::parse(text).ok()).filter(|constraint| constraint.single_equals);
+            if let Some(constraint) = single {
+                let remedy = format!("Write {}.", constraint.to_swarm());
+                let (severity, code) = (Severity::Warning, FindingCode::SingleEqualsConstraint);
+                mistakes.add(severity, code, &format!("{pointer}/{at}"), "a single = is understood as ==", remedy);
+            }
+        }
+    }
+}
+
+fn resources(look: &Look<'_>, mistakes: &mut Mistakes) {
+    let amounts: [(&str, fn(&str) -> Option<i64>); 2] =
+        [("cpus", |text| parse_cpus(text).ok()), ("memory", |text| parse_memory(text).ok())];
+    for workload in ["extension", "proxy"] {
+        for (name, parse) in amounts {
+            let of = |kind: &str| format!("/spec/{workload}/resources/{kind}/{name}");
+            let (limit, reservation) = (look.text(&of("limits")).and_then(parse), look.text(&of("reservations")).and_then(parse));
+            if limit.zip(reservation).is_some_and(|(limit, reservation)| reservation > limit) {
+                mistakes.impossible(&of("reservations"), "more is reserved than the limit lets the task use", "Reserve at most the limit.");
+            }
+        }
+    }
+}
+
+fn settings(look: &Look<'_>, mistakes: &mut Mistakes) {
+    let millis = |name: &str| look.text(&format!("/spec/settings/{name}")).and_then(|text| engine_duration(text).ok());
+    let minimum = "/spec/settings/keepaliveMinTimeout";
+    if millis("keepaliveMinTimeout") == Some(0) {
+        mistakes.doubtful(minimum, "without it a reload cuts off clients whose connections are idle", "Leave it out, or write 5s.");
+    }
+    let longer = millis("keepaliveMinTimeout").zip(millis("keepaliveTimeout")).is_some_and(|(least, idle)| least > idle);
+    if longer {
+        mistakes.doubtful(
+            minimum,
+            "it is longer than keepaliveTimeout, which ends idle connections first",
+            "Make it at most keepaliveTimeout.",
+        );
+    }
+    let (connections, files) = (look.number("/spec/settings/maxConnections"), look.number("/spec/settings/openFiles"));
+    if connections.zip(files).is_some_and(|(connections, files)| connections > files) {
+        mistakes.doubtful(
+            "/spec/settings/openFiles",
+            "every connection needs a file, and maxConnections is larger",
+            "Make it at least twice maxConnections.",
+        );
+    }
+    let body = "/spec/settings/clientMaxBodySize";
+    if look.text(body).and_then(|text| parse_size(text).ok()).is_some_and(|bytes| (1..1024).contains(&bytes)) {
+        mistakes.doubtful(body, "request bodies of a kilobyte are refused; a number without unit is bytes", "Write for example 32m.");
+    }
+}

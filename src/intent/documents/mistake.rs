@@ -1,0 +1,148 @@
+//! Mistakes of one document while it is read: collected in any order, told in the order of their lines.
+
+use serde_json::Value;
+
+use super::super::yaml::{Node, YamlMistake, unescaped};
+use crate::report::{Finding, FindingCode, Severity, Subject};
+
+/// More mistakes than a person reads; a machine-made document can have as many as it has bytes.
+const MISTAKES_MAX: usize = 100;
+
+/// The mistakes of one document, and what is needed to say where they are.
+#[derive(Default)]
+pub(super) struct Mistakes {
+    tree: Option<Node>,
+    /// The document as plain values, from which the values found are quoted.
+    pub value: Value,
+    list: Vec<Mistake>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Mistake {
+    /// 0 = the file as a whole.
+    line: usize,
+    pointer: String,
+    severity: Severity,
+    code: FindingCode,
+    value: Option<String>,
+    message: String,
+    remedy: String,
+}
+
+impl Mistakes {
+    /// None yet, for the document of this tree.
+    pub fn of(tree: Option<Node>) -> Self {
+        Self { tree, ..Self::default() }
+    }
+
+    /// The document's tree.
+    pub fn tree(&self) -> Option<&Node> {
+        self.tree.as_ref()
+    }
+
+    /// Adds one about the field that the JSON pointer names; line and value are looked up.
+    pub fn add(&mut self, severity: Severity, code: FindingCode, pointer: &str, message: impl Into<String>, remedy: impl Into<String>) {
+        let value = self.value.pointer(pointer).map(shown);
+        let (line, pointer) = (self.line_of(pointer), pointer.to_owned());
+        self.list.push(Mistake { line, pointer, severity, code, value, message: message.into(), remedy: remedy.into() });
+    }
+
+    /// Adds one that concerns no field.
+    pub fn add_bare(&mut self, severity: Severity, code: FindingCode, line: usize, message: &str, remedy: &str) {
+        let (message, remedy) = (message.to_owned(), remedy.to_owned());
+        self.list.push(Mistake { line, pointer: String::new(), severity, code, value: None, message, remedy });
+    }
+
+    /// Adds one that YAML itself has.
+    pub fn add_yaml(&mut self, slip: YamlMistake) {
+        let (code, remedy) = if slip.pointer.is_empty() {
+            (FindingCode::UnreadableDocument, "Correct the line or the one before it; mind the indentation.")
+        } else {
+            (FindingCode::InvalidValue, "Keep one of the two.")
+        };
+        let YamlMistake { line, pointer, message } = slip;
+        let (severity, remedy) = (Severity::Error, remedy.to_owned());
+        self.list.push(Mistake { line, pointer, severity, code, value: None, message, remedy });
+    }
+
+    /// The line of the field that the JSON pointer names.
+    pub fn line_of(&self, pointer: &str) -> usize {
+        self.tree.as_ref().map_or(0, |tree| tree.line_of(pointer))
+    }
+
+    /// Whether any of them keeps the document from being used.
+    pub fn has_errors(&self) -> bool {
+        self.list.iter().any(|mistake| mistake.severity == Severity::Error)
+    }
+
+    /// As findings, in the order of the lines, without repetitions.
+    pub fn into_findings(self, file: &str) -> Vec<Finding> {
+        let mut list = self.list;
+        list.sort();
+        list.dedup();
+        let more = list.len().saturating_sub(MISTAKES_MAX);
+        let mut findings: Vec<_> = list.into_iter().take(MISTAKES_MAX).map(|mistake| mistake.into_finding(file)).collect();
+        if more > 0 {
+            let subject = Subject::Document(file.to_owned());
+            let message = format!("the document has {more} further mistakes");
+            findings.push(Finding::new(Severity::Error, FindingCode::InvalidValue, subject, message, "Correct the ones above first."));
+        }
+        findings
+    }
+}
+
+impl Mistake {
+    fn into_finding(self, file: &str) -> Finding {
+        let place = if self.line == 0 { file.to_owned() } else { format!("{file}:{}", self.line) };
+        let finding = Finding::new(self.severity, self.code, Subject::Document(place), self.message, self.remedy);
+        let field = (!self.pointer.is_empty()).then(|| path_of(&self.pointer));
+        match (field, self.value) {
+            (Some(field), Some(value)) => finding.at(field, &value),
+            (field, _) => Finding { field, ..finding },
+        }
+    }
+}
+
+/// A value as its author recognises it: text as it is, the rest as JSON.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// A JSON pointer as people write paths: `spec.proxy.constraints[0]`, `spec.proxy.labels["org.example.x"]`.
+pub(super) fn path_of(pointer: &str) -> String {
+    let mut path = String::new();
+    for segment in pointer.split('/').skip(1).map(unescaped) {
+        let plain =
+            !segment.is_empty() && segment.len() <= 64 && segment.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        if plain && segment.bytes().all(|b| b.is_ascii_digit()) {
+            path.push_str(&format!("[{segment}]"));
+        } else if plain {
+            path.push_str(if path.is_empty() { "" } else { "." });
+            path.push_str(&segment);
+        } else {
+            let short: String = segment.chars().take(64).collect();
+            path.push_str(&format!("[{}]", Value::String(short)));
+        }
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::path_of;
+
+    #[test]
+    fn paths_read_as_people_write_them() {
+        for (pointer, path) in [
+            ("/spec/proxy/constraints/0", "spec.proxy.constraints[0]"),
+            ("/spec/proxy/labels/org.example.x", "spec.proxy.labels[\"org.example.x\"]"),
+            ("/a~1b", "[\"a/b\"]"),
+            ("", ""),
+        ] {
+            assert_eq!(path_of(pointer), path);
+        }
+    }
+}

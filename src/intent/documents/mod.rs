@@ -1,0 +1,218 @@
+//! The document reader: the text of all files becomes checked clusters, and every mistake of every file at once, with
+//! line, path, value and remedy. A document with a mistake gives no cluster and costs the other documents nothing.
+//!
+//! It must never make a declared cluster look undeclared: what cannot be read well enough to know its name is told by
+//! [`Declaration::incomplete`].
+
+mod across;
+mod checked;
+mod combinations;
+mod mistake;
+mod shape;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use self::mistake::Mistakes;
+use super::cluster::Cluster;
+use super::cluster_spec::{KIND, ServiceCluster};
+use super::yaml::{self, YamlDocument};
+use crate::report::{Finding, FindingCode, Severity};
+use crate::types::ClusterName;
+
+/// Larger files are no specs; Swarm stores no larger config object either.
+const FILE_BYTES_MAX: usize = 1 << 20;
+
+/// A spec file as it was read, or why it could not be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceFile {
+    /// What findings call it: its path, or another name that its author knows.
+    pub name: String,
+    /// Its text, or in words why there is none.
+    pub content: Result<String, String>,
+}
+
+impl SourceFile {
+    /// A file that was read.
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { name: name.into(), content: Ok(text.into()) }
+    }
+
+    /// A file that could not be read.
+    pub fn unreadable(name: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { name: name.into(), content: Err(why.into()) }
+    }
+}
+
+/// What all files together declare.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Declaration {
+    /// Every document whose name is known, by name, each name once.
+    pub clusters: Vec<DeclaredCluster>,
+    /// Every mistake, in the order of the files and their lines.
+    pub findings: Vec<Finding>,
+    /// Whether something could not be read well enough to know the names in it: a cluster that is missing from
+    /// `clusters` may still be declared, so nothing may be removed for its absence.
+    pub incomplete: bool,
+}
+
+impl Declaration {
+    /// The clusters whose documents are valid, by name.
+    pub fn valid(&self) -> impl Iterator<Item = &Cluster> {
+        self.clusters.iter().filter_map(|declared| match declared {
+            DeclaredCluster::Valid(cluster) => Some(cluster.as_ref()),
+            DeclaredCluster::Broken { .. } => None,
+        })
+    }
+
+    /// Whether nothing was found that keeps a document from being used.
+    pub fn is_sound(&self) -> bool {
+        !self.incomplete && self.findings.iter().all(|finding| finding.severity != Severity::Error)
+    }
+}
+
+/// One declared cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeclaredCluster {
+    /// The document is valid.
+    Valid(Box<Cluster>),
+    /// The document has mistakes, or contradicts another one: the last good version, if there is one, stays in force.
+    Broken {
+        /// The cluster's name.
+        name: ClusterName,
+    },
+}
+
+impl DeclaredCluster {
+    /// The cluster's name.
+    pub fn name(&self) -> &ClusterName {
+        match self {
+            Self::Valid(cluster) => &cluster.name,
+            Self::Broken { name } => name,
+        }
+    }
+}
+
+/// Reads all documents of all files. Total and deterministic; the order of the files decides nothing but the order of
+/// the findings.
+pub fn read_documents(files: &[SourceFile]) -> Declaration {
+    let mut declaration = Declaration::default();
+    let mut documents = Vec::new();
+    for (at, file) in files.iter().enumerate() {
+        match read_file(file) {
+            Ok(parts) => documents.extend(parts.into_iter().map(|part| Document::read(at, part))),
+            Err(mistakes) => {
+                declaration.incomplete = true;
+                documents.push(Document::unreadable(at, mistakes));
+            }
+        }
+    }
+    across::check(files, &mut documents);
+    let mut clusters = BTreeMap::new();
+    for mut document in documents {
+        let file = &files[document.file].name;
+        declaration.incomplete |= document.hides_names();
+        document.declare(&mut clusters);
+        declaration.findings.extend(document.mistakes.into_findings(file));
+    }
+    declaration.clusters = clusters.into_values().collect();
+    declaration
+}
+
+/// The YAML documents of a file; never none.
+fn read_file(file: &SourceFile) -> Result<Vec<YamlDocument>, Mistakes> {
+    let unreadable = |severity, message: &str, remedy: &str| {
+        let mut mistakes = Mistakes::default();
+        mistakes.add_bare(severity, FindingCode::UnreadableDocument, 0, message, remedy);
+        mistakes
+    };
+    let text = match &file.content {
+        Ok(text) if text.len() <= FILE_BYTES_MAX => text,
+        Ok(_) => return Err(unreadable(Severity::Error, "the file is larger than 1 MiB", "Split it, or name the right file.")),
+        Err(why) => {
+            return Err(unreadable(Severity::Error, &format!("the file cannot be read: {why}"), "Make it readable, as UTF-8 text."));
+        }
+    };
+    let documents = yaml::read(text);
+    if documents.is_empty() {
+        // An empty file is more often one that is just being written than a wish to remove everything.
+        let remedy = "Write a ServiceCluster document into it, or remove the file.";
+        return Err(unreadable(Severity::Warning, "the file holds no document; nothing is removed for that", remedy));
+    }
+    Ok(documents)
+}
+
+/// One document on its way from text to a cluster.
+struct Document {
+    /// The index of its file.
+    file: usize,
+    /// As plain values, numbers already texts where the field is one; `null` when there is nothing.
+    value: Value,
+    /// Whether YAML itself left nothing out.
+    whole: bool,
+    mistakes: Mistakes,
+}
+
+impl Document {
+    fn read(file: usize, part: YamlDocument) -> Self {
+        let whole = part.complete && part.mistakes.is_empty();
+        let mut mistakes = Mistakes::of(part.root);
+        for slip in part.mistakes {
+            mistakes.add_yaml(slip);
+        }
+        let value = mistakes.tree().map(shape::plain).unwrap_or_default();
+        mistakes.value = value.clone();
+        // After a syntax error most fields are missing, which is no mistake of its own.
+        if part.complete {
+            shape::check(&value, &mut mistakes);
+            combinations::check(&value, &mut mistakes);
+        }
+        Self { file, value, whole, mistakes }
+    }
+
+    fn unreadable(file: usize, mistakes: Mistakes) -> Self {
+        Self { file, value: Value::Null, whole: true, mistakes }
+    }
+
+    /// The name, if it is one that a cluster can have.
+    fn name(&self) -> Option<ClusterName> {
+        self.value.pointer("/metadata/name").and_then(Value::as_str).and_then(|name| ClusterName::parse(name).ok())
+    }
+
+    /// Whether there may be cluster names in it that we cannot see.
+    fn hides_names(&self) -> bool {
+        let foreign = self.value.get("kind").and_then(Value::as_str).is_some_and(|kind| kind != KIND);
+        !self.whole || (self.name().is_none() && !foreign)
+    }
+
+    /// Enters the cluster, or the fact that its document is broken. Two documents of one name are both broken, so the
+    /// second entry changes nothing.
+    fn declare(&mut self, clusters: &mut BTreeMap<ClusterName, DeclaredCluster>) {
+        let Some(name) = self.name() else { return };
+        let declared = if self.mistakes.has_errors() { None } else { self.convert() };
+        clusters.entry(name.clone()).or_insert(declared.unwrap_or(DeclaredCluster::Broken { name }));
+    }
+
+    /// The checked cluster. The schema has said all there is to say before; should the types ever disagree with it, that
+    /// is a mistake of the document like any other.
+    fn convert(&mut self) -> Option<DeclaredCluster> {
+        let read = ServiceCluster::deserialize_value(&self.value);
+        match read.and_then(|document| checked::cluster(document).map_err(|refused| refused.0)) {
+            Ok(cluster) => Some(DeclaredCluster::Valid(Box::new(cluster))),
+            Err(why) => {
+                self.mistakes.add(Severity::Error, FindingCode::InvalidValue, "", why, "Compare the document with `swarmgate schema`.");
+                None
+            }
+        }
+    }
+}
+
+impl ServiceCluster {
+    fn deserialize_value(value: &Value) -> Result<Self, String> {
+        serde::Deserialize::deserialize(value).map_err(|error: serde_json::Error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! What the document reader promises.

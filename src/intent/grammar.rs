@@ -1,0 +1,226 @@
+//! The words of a document that have a grammar of their own. Each is a `format` in the schema; the schema's check, the
+//! conversion into checked values and the remedy all take the same parser from here, so they cannot disagree.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use super::constraint::{Constraint, parse_preference};
+use super::quantity::{parse_cpus, parse_duration, parse_memory, parse_size};
+use crate::route::SizeBytes;
+use crate::types::Refused;
+
+/// A format: its name in the schema, its check, and how to write it.
+pub(super) struct Format {
+    pub name: &'static str,
+    pub check: fn(&str) -> Result<(), Refused>,
+    pub remedy: &'static str,
+}
+
+const fn format(name: &'static str, check: fn(&str) -> Result<(), Refused>, remedy: &'static str) -> Format {
+    Format { name, check, remedy }
+}
+
+/// All of them.
+pub(super) const FORMATS: &[Format] = &[
+    format("go-duration", |text| parse_duration(text).map(drop), "Write for example 10s, 1m30s or 500ms."),
+    format("timeout", |text| timeout(text).map(drop), "Write for example 5s or 10m."),
+    format("engine-duration", |text| engine_duration(text).map(drop), "Write for example 75s, or 0s."),
+    format("size", |text| parse_size(text).map(drop), "Write for example 32m, 1g, or bytes."),
+    format("buffer-size", |text| buffer_size(text).map(drop), "Write for example 8k."),
+    format("zone-size", |text| zone_size(text).map(drop), "Write for example 64k."),
+    format("header-buffers", |text| header_buffers(text).map(drop), "Write number and size, for example 4 8k."),
+    format("memory", |text| parse_memory(text).map(drop), "Write for example 64M or 1G."),
+    format("cpus", |text| parse_cpus(text).map(drop), "Write for example 0.5 or 2."),
+    format("constraint", |text| Constraint::parse(text).map(drop), "Write for example node.role==worker or node.labels.zone!=a."),
+    format("placement-preference", |text| parse_preference(text).map(drop), "Write for example node.labels.rack."),
+    format("image", image, "Write for example nginx:1.29 or registry.example.org/team/proxy:2."),
+    format("stop-signal", |text| stop_signal(text).map(drop), "Write for example SIGTERM or SIGQUIT."),
+    format("absolute-path", absolute_path, "Write for example /etc/nginx/nginx.conf."),
+    format("env-name", env_name, "Write a name such as LOG_LEVEL."),
+    format("label-key", label_key, "Choose another key, for example org.example.team."),
+];
+
+/// A timeout of the engine: at least a millisecond, because an engine takes 0 for "fail at once" or refuses it.
+pub(super) fn timeout(text: &str) -> Result<u64, Refused> {
+    match engine_duration(text)? {
+        0 => Err(Refused("a timeout is longer than 0".to_owned())),
+        millis => Ok(millis),
+    }
+}
+
+/// A duration of the engine in milliseconds.
+pub(super) fn engine_duration(text: &str) -> Result<u64, Refused> {
+    let duration = parse_duration(text)?;
+    let millis = u64::try_from(duration.as_millis()).map_err(|_| Refused("this duration is too long".to_owned()))?;
+    if Duration::from_millis(millis) == duration { Ok(millis) } else { Err(Refused("an engine counts whole milliseconds".to_owned())) }
+}
+
+/// A buffer of the engine: 1 KiB to 1 GiB.
+pub(super) fn buffer_size(text: &str) -> Result<SizeBytes, Refused> {
+    match parse_size(text)? {
+        bytes @ 1024..=0x4000_0000 => Ok(SizeBytes(bytes)),
+        _ => Err(Refused("a buffer has 1k to 1g".to_owned())),
+    }
+}
+
+/// The shared memory of a pool: nginx refuses less than eight pages.
+pub(super) fn zone_size(text: &str) -> Result<SizeBytes, Refused> {
+    match parse_size(text)? {
+        bytes @ 0x8000..=0x4000_0000 => Ok(SizeBytes(bytes)),
+        _ => Err(Refused("a pool's shared memory has 32k to 1g".to_owned())),
+    }
+}
+
+/// Number and size of large header buffers.
+pub(super) fn header_buffers(text: &str) -> Result<(u16, SizeBytes), Refused> {
+    let rule = || Refused("header buffers are a number from 1 to 1024, a blank, and a size from 1k to 1g".to_owned());
+    let (count, size) = text.trim().split_once(' ').ok_or_else(rule)?;
+    let count = count.parse::<u16>().ok().filter(|count| (1..=1024).contains(count)).ok_or_else(rule)?;
+    Ok((count, buffer_size(size.trim()).map_err(|_| rule())?))
+}
+
+/// Signals by their Linux names; Docker refuses others.
+const SIGNALS: [&str; 31] = [
+    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM", "STKFLT", "CHLD",
+    "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
+];
+
+/// Reads a stop signal by name (with or without `SIG`, in any case) or number; gives Docker's form, `SIGQUIT` or `3`.
+pub(super) fn stop_signal(text: &str) -> Result<String, Refused> {
+    let upper = text.to_ascii_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    if SIGNALS.contains(&name) {
+        return Ok(format!("SIG{name}"));
+    }
+    let number = name.parse::<u8>().ok().filter(|number| (1..=64).contains(number) && name == upper && !name.starts_with('+'));
+    number.map(|number| number.to_string()).ok_or_else(|| Refused("a stop signal is the name or number of a Linux signal".to_owned()))
+}
+
+fn image(text: &str) -> Result<(), Refused> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._/:@-".contains(&b);
+    let begins_well = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
+    if begins_well && text.bytes().all(allowed) {
+        Ok(())
+    } else {
+        Err(Refused("an image is a name with an optional tag or digest, without blanks or variables".to_owned()))
+    }
+}
+
+fn absolute_path(text: &str) -> Result<(), Refused> {
+    let plain = text.bytes().all(|b| b.is_ascii_graphic() && !b"\"'\\;{}$,".contains(&b));
+    let climbs = text.split('/').any(|segment| segment == "..");
+    if text.starts_with('/') && !text.ends_with('/') && plain && !climbs {
+        Ok(())
+    } else {
+        Err(Refused("this is the absolute path of a file, without blanks, quotes and '..'".to_owned()))
+    }
+}
+
+fn env_name(text: &str) -> Result<(), Refused> {
+    if text.is_empty() || text.contains('=') || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err(Refused("a variable's name is not empty and holds no '=' and no blank".to_owned()));
+    }
+    if text.starts_with("SWARMGATE_") {
+        return Err(Refused("variables that begin with SWARMGATE_ are set by Swarmgate itself".to_owned()));
+    }
+    Ok(())
+}
+
+fn label_key(text: &str) -> Result<(), Refused> {
+    if text.trim().is_empty() {
+        return Err(Refused("a label's key is not empty".to_owned()));
+    }
+    if text.starts_with("swarmgate.") {
+        return Err(Refused("labels that begin with swarmgate. mark what Swarmgate owns and are set by itself".to_owned()));
+    }
+    Ok(())
+}
+
+/// Stand-ins that give a field its schema while serde reads plain text. What may be written as a number in YAML says so.
+macro_rules! words {
+    ($($name:ident => $schema:tt),* $(,)?) => { $(
+        pub(super) struct $name;
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+            fn schema_name() -> Cow<'static, str> {
+                Cow::Borrowed(stringify!($name))
+            }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    )* };
+}
+
+words! {
+    Text => {"type": ["string", "number", "boolean"]},
+    Image => {"type": "string", "format": "image"},
+    GoDuration => {"type": "string", "format": "go-duration"},
+    Timeout => {"type": "string", "format": "timeout"},
+    EngineDuration => {"type": "string", "format": "engine-duration"},
+    Size => {"type": ["string", "integer"], "format": "size"},
+    BufferSize => {"type": ["string", "integer"], "format": "buffer-size"},
+    ZoneSize => {"type": ["string", "integer"], "format": "zone-size"},
+    HeaderBuffers => {"type": "string", "format": "header-buffers"},
+    Memory => {"type": ["string", "integer"], "format": "memory"},
+    Cpus => {"type": ["string", "number"], "format": "cpus"},
+    ConstraintText => {"type": "string", "format": "constraint"},
+    Preference => {"type": "string", "format": "placement-preference"},
+    StopSignal => {"type": ["string", "integer"], "format": "stop-signal"},
+    AbsolutePath => {"type": "string", "format": "absolute-path"},
+    Environment => {"type": "object", "propertyNames": {"format": "env-name"}, "additionalProperties": {"type": ["string", "number", "boolean"]}},
+    Labels => {"type": "object", "propertyNames": {"format": "label-key"}, "additionalProperties": {"type": ["string", "number", "boolean"]}},
+    Annotations => {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}},
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(format: &str, good: &[&str], bad: &[&str]) {
+        let format = FORMATS.iter().find(|known| known.name == format).expect("a known format");
+        for text in good {
+            assert_eq!((format.check)(text), Ok(()), "{}: {text}", format.name);
+        }
+        for text in bad {
+            assert!((format.check)(text).is_err(), "{}: {text}", format.name);
+        }
+    }
+
+    #[test]
+    fn images_paths_and_names_keep_out_what_a_shell_or_engine_reads() {
+        check("image", &["nginx:alpine", "r.example:5000/a/b@sha256:00"], &["", " nginx", "${IMAGE}", "-x", "a b", "nginx\n"]);
+        check("absolute-path", &["/etc/nginx/nginx.conf"], &["", "nginx.conf", "/a b", "/a/../b", "/a/", "/a;b", "/é"]);
+        check("env-name", &["LOG_LEVEL", "a.b"], &["", "A=B", "A B", "SWARMGATE_TASK", "A\0"]);
+        check("label-key", &["org.example.x"], &["", " ", "swarmgate.owner"]);
+    }
+
+    #[test]
+    fn engine_values_that_would_stop_the_engine_are_refused() {
+        check("timeout", &["5s", "1ms"], &["0s", "0", "1us", "5", "99999h"]);
+        check("engine-duration", &["0s", "75s"], &["1500us", "-1s"]);
+        check("buffer-size", &["1k", "8K", "4096"], &["0", "1", "2g"]);
+        check("zone-size", &["64k"], &["16k"]);
+        check("header-buffers", &["4 8k", "4  8k"], &["8k", "0 8k", "4 0", "4 8k 1"]);
+    }
+
+    #[test]
+    fn stop_signals_are_names_or_numbers_of_signals() {
+        for (text, expected) in [
+            ("SIGQUIT", Some("SIGQUIT")),
+            ("term", Some("SIGTERM")),
+            ("15", Some("15")),
+            ("0", None),
+            ("65", None),
+            ("SIG15", None),
+            ("SIGNAL", None),
+            ("", None),
+        ] {
+            assert_eq!(stop_signal(text).ok().as_deref(), expected, "{text}");
+        }
+    }
+}
