@@ -82,3 +82,6 @@ fn needed_networks(world: &World<'_>, reaches: &[endpoints::Reach<'_>]) -> Vec<N
     };
     needed.into_iter().collect()
 }
+
+#[cfg(test)]
+mod tests;

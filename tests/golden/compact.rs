@@ -1,0 +1,163 @@
+//! A short form of a Swarm for cases that people read, and its expansion to the JSON of the Docker API. Shared by the
+//! golden cases and the tests of `translate`; knows no type of the project, so that only the real reader makes snapshots.
+//!
+//! ```yaml
+//! networks: [shop_web, {name: mesh, routingMesh: true}]
+//! services:
+//!   - name: shop_app            # created one minute after the service before it, unless `created: MINUTE` says otherwise
+//!     labels: {hosts: app.example.org, port: 80}    # a key without a dot gets the prefix com.docker.lb.
+//!     networks: [shop_web]      # ids are `id-NAME`; the service's virtual IP on the Nth network is 10.N.S.1
+//!     tasks: 2                  # or a list of {state: starting, error: ..., networks: [...], node: ...}
+//!     replicas: 2               # the number of tasks unless stated; `global: true`; `dnsrr: true`; `vips: false`
+//!     hostPorts: [8080]         # target ports published in host mode
+//!     updateOrder: start-first
+//!   - {proxyOf: default, name: swarmgate-proxy-default, networks: [...], tasks: 1}
+//! ```
+
+use serde_json::{Map, Value, json};
+
+/// Reads one YAML document as plain values.
+pub fn yaml(text: &str) -> Value {
+    use saphyr::{LoadableYamlNode as _, Yaml};
+    let documents = Yaml::load_from_str(text).expect("the case is YAML");
+    documents.first().map_or(Value::Null, plain)
+}
+
+fn plain(node: &saphyr::Yaml<'_>) -> Value {
+    if let Some(entries) = node.as_mapping() {
+        let key = |key: &saphyr::Yaml<'_>| key.as_str().map_or_else(|| plain(key).to_string(), str::to_owned);
+        return entries.iter().map(|(name, value)| (key(name), plain(value))).collect::<Map<_, _>>().into();
+    }
+    if let Some(items) = node.as_sequence() {
+        return items.iter().map(plain).collect();
+    }
+    let number = || node.as_integer().map(Value::from);
+    node.as_bool().map(Value::from).or_else(number).or_else(|| node.as_str().map(Value::from)).unwrap_or(Value::Null)
+}
+
+/// Expands the short form to the answers of the API.
+pub fn expand(compact: &Value) -> Value {
+    let networks: Vec<_> = list(compact, "networks").iter().map(named).collect();
+    let nodes: Vec<_> = list(compact, "nodes").iter().map(named).collect();
+    let services: Vec<_> =
+        list(compact, "services").iter().enumerate().map(|(at, service)| Service { at, service, networks: &networks }).collect();
+    json!({
+        "takenAt": "2026-01-01T12:00:00Z",
+        "services": services.iter().map(Service::body).collect::<Vec<_>>(),
+        "tasks": services.iter().flat_map(Service::tasks).collect::<Vec<_>>(),
+        "nodes": nodes.iter().map(node).collect::<Vec<_>>(),
+        "networks": networks.iter().map(network).collect::<Vec<_>>(),
+        "configs": [],
+        "secrets": [],
+    })
+}
+
+fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+    value[key].as_array().map_or(&[], Vec::as_slice)
+}
+
+/// `x` stands for `{name: x}`.
+fn named(value: &Value) -> Value {
+    if value.is_string() { json!({ "name": value }) } else { value.clone() }
+}
+
+fn id(name: &Value) -> String {
+    format!("id-{}", name.as_str().expect("a name"))
+}
+
+fn node(node: &Value) -> Value {
+    json!({"ID": id(&node["name"]), "Description": {"Hostname": node["name"]}, "Status": {"State": "ready"}, "Spec": {"Role": "worker"}})
+}
+
+fn network(network: &Value) -> Value {
+    json!({
+        "Id": id(&network["name"]), "Name": network["name"], "Driver": "overlay", "Scope": "swarm",
+        "Ingress": network["routingMesh"] == true, "Labels": {},
+    })
+}
+
+struct Service<'a> {
+    at: usize,
+    service: &'a Value,
+    networks: &'a [Value],
+}
+
+impl Service<'_> {
+    fn body(&self) -> Value {
+        let service = self.service;
+        let minute = service["created"].as_u64().unwrap_or(self.at as u64);
+        let (vip, wanted) = (service["dnsrr"] != true, service["replicas"].as_u64().unwrap_or(self.tasks().len() as u64));
+        let mode = if service["global"] == true { json!({"Global": {}}) } else { json!({"Replicated": {"Replicas": wanted}}) };
+        json!({
+            "ID": id(&service["name"]),
+            "Version": {"Index": 10 + self.at},
+            "CreatedAt": format!("2026-01-01T{:02}:{:02}:00Z", minute / 60, minute % 60),
+            "Spec": {
+                "Name": service["name"], "Labels": self.labels(), "Mode": mode,
+                "TaskTemplate": {"Networks": self.own_networks().map(|name| json!({"Target": id(name)})).collect::<Vec<_>>()},
+                "EndpointSpec": {"Mode": if vip { "vip" } else { "dnsrr" }, "Ports": self.ports()},
+                "UpdateConfig": {"Order": service["updateOrder"].as_str().unwrap_or("start-first")},
+            },
+            "Endpoint": {"VirtualIPs": if vip && service["vips"] != false { self.virtual_ips() } else { json!([]) }},
+        })
+    }
+
+    fn labels(&self) -> Map<String, Value> {
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let whole = |key: &String| if key.contains('.') { key.clone() } else { format!("com.docker.lb.{key}") };
+        let written = self.service["labels"].as_object().into_iter().flatten();
+        let mut labels: Map<_, _> = written.map(|(key, value)| (whole(key), text(value).into())).collect();
+        if let Some(cluster) = self.service["proxyOf"].as_str() {
+            let ours = [("swarmgate.owner", "test"), ("swarmgate.cluster", cluster), ("swarmgate.role", "proxy")];
+            labels.extend(ours.map(|(key, value)| (key.to_owned(), value.into())));
+        }
+        labels
+    }
+
+    fn own_networks(&self) -> impl Iterator<Item = &Value> {
+        list(self.service, "networks").iter()
+    }
+
+    fn ports(&self) -> Vec<Value> {
+        let ports = list(self.service, "hostPorts").iter();
+        ports.map(|port| json!({"Protocol": "tcp", "TargetPort": port, "PublishedPort": 0, "PublishMode": "host"})).collect()
+    }
+
+    fn virtual_ips(&self) -> Value {
+        let networks = self.own_networks();
+        networks.map(|name| json!({"NetworkID": id(name), "Addr": format!("{}/16", self.address(name, 1))})).collect()
+    }
+
+    /// `last` is 1 for the virtual IP, and counts from 2 for tasks.
+    fn address(&self, network: &Value, last: usize) -> String {
+        let position = self.networks.iter().position(|known| known["name"] == *network).expect("a network that the case lists");
+        format!("10.{}.{}.{last}", position + 1, self.at + 1)
+    }
+
+    fn tasks(&self) -> Vec<Value> {
+        let counted = |count: u64| (0..count).map(|_| json!({})).collect();
+        let tasks: Vec<Value> = self.service["tasks"].as_u64().map_or_else(|| list(self.service, "tasks").to_vec(), counted);
+        tasks.iter().enumerate().map(|(at, task)| self.task(at, task)).collect()
+    }
+
+    fn task(&self, at: usize, task: &Value) -> Value {
+        let own: Vec<_> = task["networks"].as_array().map_or_else(|| self.own_networks().cloned().collect(), Clone::clone);
+        let attachment = |name: &Value| {
+            let mesh = self.networks.iter().any(|known| known["name"] == *name && known["routingMesh"] == true);
+            let address = format!("{}/16", self.address(name, at + 2));
+            json!({"Network": {"ID": id(name), "Spec": {"Name": name, "Ingress": mesh}}, "Addresses": [address]})
+        };
+        json!({
+            "ID": format!("task-{}-{}", self.service["name"].as_str().expect("a name"), at + 1),
+            "ServiceID": id(&self.service["name"]),
+            "NodeID": task["node"].as_str().map_or_else(|| "id-n1".to_owned(), |node| format!("id-{node}")),
+            "CreatedAt": "2026-01-01T11:00:00Z",
+            "DesiredState": "running",
+            "Status": {
+                "State": task["state"].as_str().unwrap_or("running"), "Message": task["message"].as_str().unwrap_or_default(),
+                "Err": task["error"].as_str().unwrap_or_default(),
+            },
+            "NetworksAttachments": own.iter().map(attachment).collect::<Vec<_>>(),
+        })
+    }
+}
