@@ -20,7 +20,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("intent", &["report", "route"]),
     ("swarm", &["report"]),
     ("channel", &["report", "route"]),
-    ("translate", &["intent", "swarm", "route", "report"]),
+    ("translate", &["intent", "swarm", "route", "report", "channel"]),
     ("render", &["route", "report", "channel"]),
     ("fleet", &["intent", "route", "channel", "swarm", "report"]),
     ("plan", &["fleet", "swarm", "report", "channel"]),
