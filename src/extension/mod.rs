@@ -1,1 +1,115 @@
-//! The render service of one cluster: route table in, tested engine configuration out. Never touches the Docker API.
+//! The render service of one cluster: route table in, tested engine configuration out. It carries no traffic and never
+//! touches the Docker API. Whatever happens to the operator or to a table, its proxies can go on asking for the last good
+//! configuration.
+
+mod proxies;
+mod reporter;
+mod server;
+mod workshop;
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::channel::wire::{Desired, WIRE_VERSION};
+use crate::channel::{Answer, ChannelClient, ClientError, Follower, Token, serve};
+use crate::engine::{Engine, EngineError};
+use crate::render::Layout;
+use crate::types::{ClusterName, Digest};
+use proxies::Proxies;
+use reporter::Reporter;
+use workshop::{Outcome, Workshop};
+
+/// What an extension must know to start.
+#[derive(Debug, Clone)]
+pub struct ExtensionOptions {
+    /// The cluster that it renders for.
+    pub cluster: ClusterName,
+    /// Its Swarm task id, by which the operator tells apart two that run for a moment.
+    pub task: String,
+    /// Where the operator's channel is: `http://HOST:PORT`.
+    pub operator_url: String,
+    /// The channel's token: sent to the operator, demanded from proxies.
+    pub token: Token,
+    /// The engine's program.
+    pub engine: PathBuf,
+    /// Where configurations are written to be tested.
+    pub run_dir: PathBuf,
+    /// Where proxies ask.
+    pub listen: SocketAddr,
+    /// How the proxies' containers are laid out.
+    pub layout: Layout,
+}
+
+/// Why an extension cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ExtensionError {
+    /// The operator's address cannot be used.
+    #[error("preparing to follow the operator")]
+    Client(#[from] ClientError),
+    /// The engine is missing or its directory cannot be written.
+    #[error("trying out the engine")]
+    Engine(#[from] EngineError),
+    /// The port is taken, or the server broke.
+    #[error("serving the proxies on {listen}")]
+    Serve {
+        /// Where.
+        listen: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// Runs until told to stop, then ends within a second. Safe to cancel.
+pub async fn run(options: ExtensionOptions, shutdown: CancellationToken) -> Result<(), ExtensionError> {
+    let engine = Engine::new(&options.engine, &options.run_dir);
+    engine.prepare().await?;
+    let engine_version = engine.version().await?;
+    let serve_error = |source| ExtensionError::Serve { listen: options.listen, source };
+    let listener = TcpListener::bind(options.listen).await.map_err(serve_error)?;
+    let client = ChannelClient::new(&options.operator_url, options.token.clone())?;
+    tracing::info!(cluster = %options.cluster, engine = engine_version, listen = %options.listen, "the extension serves");
+
+    let desired = watch::Sender::new(None);
+    let outcome = watch::Sender::new(Arc::new(Outcome::default()));
+    let config = watch::Sender::new(None);
+    let proxies = Proxies::default();
+    let reporter = Reporter {
+        client: &client,
+        cluster: options.cluster.clone(),
+        task: options.task.clone(),
+        engine_version,
+        outcome: outcome.subscribe(),
+        proxies: proxies.clone(),
+    };
+    let router = server::router(options.token.digest(), config.subscribe(), proxies.clone(), shutdown.clone());
+    let workshop = Workshop::new(engine, options.run_dir.clone(), options.layout.clone(), desired.subscribe(), outcome, config);
+    tokio::select! {
+        served = serve(listener, router, shutdown) => served.map_err(serve_error),
+        never = follow(&client, &options.cluster, &desired) => match never {},
+        never = workshop.run() => match never {},
+        never = reporter.run() => match never {},
+    }
+}
+
+/// Keeps `desired` at the newest table that the operator published for this cluster.
+async fn follow(client: &ChannelClient, cluster: &ClusterName, desired: &watch::Sender<Option<Arc<Desired>>>) -> Infallible {
+    let mut follower = Follower::new(client, format!("/v1/clusters/{cluster}/desired"));
+    let mut after: Option<Digest> = None;
+    loop {
+        let Answer::New(message) = follower.next::<Desired>(after.as_ref()).await else { continue };
+        after = Some(message.digest.clone());
+        if message.version != WIRE_VERSION || &message.table.cluster != cluster {
+            tracing::error!(version = message.version, cluster = %message.table.cluster, "the operator sent a table that is not for this extension; ignored");
+            continue;
+        }
+        tracing::debug!(digest = message.digest.short(), "a new table");
+        desired.send_replace(Some(Arc::new(message)));
+    }
+}

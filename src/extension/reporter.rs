@@ -1,0 +1,87 @@
+//! Tells the operator what the workshop found and what the proxies run: on every change, and as a heartbeat. A report that
+//! cannot be delivered is never kept: the next one says what is true then.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::proxies::Proxies;
+use super::workshop::Outcome;
+use crate::channel::wire::{Accepted, ExtensionReport, WIRE_VERSION};
+use crate::channel::{ChannelClient, ClientError};
+use crate::retry::{Retry, RetryLimits};
+use crate::types::ClusterName;
+
+/// The operator takes an extension for silent after several of these.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// Many proxies that change at the same time make one report.
+const GATHER: Duration = Duration::from_millis(50);
+const RETRY: RetryLimits = RetryLimits { initial: Duration::from_millis(100), max: HEARTBEAT };
+
+/// Reports of one extension.
+pub(super) struct Reporter<'a> {
+    pub(super) client: &'a ChannelClient,
+    pub(super) cluster: ClusterName,
+    pub(super) task: String,
+    pub(super) engine_version: String,
+    pub(super) outcome: watch::Receiver<Arc<Outcome>>,
+    pub(super) proxies: Proxies,
+}
+
+impl Reporter<'_> {
+    /// Reports for ever.
+    pub(super) async fn run(mut self) -> Infallible {
+        let mut news = self.proxies.news();
+        let mut retry = Retry::new(RETRY);
+        let mut delivered: Option<Accepted> = None;
+        loop {
+            news.mark_unchanged();
+            let outcome = self.outcome.borrow_and_update().clone();
+            let pause = match self.send(&outcome, delivered.as_ref()).await {
+                Ok(()) => {
+                    delivered.clone_from(&outcome.accepted);
+                    retry.reset();
+                    HEARTBEAT
+                }
+                Err(error) if error.status() == Some(StatusCode::CONFLICT) => {
+                    // The operator was restarted and does not have the bundles any more.
+                    delivered = None;
+                    Duration::ZERO
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "the report was not delivered");
+                    retry.next()
+                }
+            };
+            let until = Instant::now() + pause;
+            tokio::select! {
+                _ = self.outcome.changed() => {}
+                _ = news.changed() => {}
+                () = tokio::time::sleep_until(until) => continue,
+            }
+            tokio::time::sleep(GATHER).await;
+        }
+    }
+
+    /// Sends a report, without the bundles if the operator has got them already.
+    async fn send(&self, outcome: &Outcome, delivered: Option<&Accepted>) -> Result<(), ClientError> {
+        let short = outcome.accepted.is_some() && outcome.accepted.as_ref() == delivered;
+        let bundle = |bundle: &Option<_>| if short { None } else { bundle.clone() };
+        let report = ExtensionReport {
+            version: WIRE_VERSION,
+            cluster: self.cluster.clone(),
+            task: self.task.clone(),
+            engine_version: self.engine_version.clone(),
+            accepted: outcome.accepted.clone(),
+            refused: outcome.refused.clone(),
+            boot: bundle(&outcome.boot),
+            live: bundle(&outcome.mounted),
+            proxies: self.proxies.recent(jiff::Timestamp::now()),
+        };
+        self.client.send(&format!("/v1/clusters/{}/report", self.cluster), &report).await
+    }
+}
