@@ -1,12 +1,68 @@
-//! `swarmgate extension`.
+//! `swarmgate extension`: what was typed, the environment that the operator set, then the room.
 
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+use tokio_util::sync::CancellationToken;
+
+use super::edge::fail;
+use super::service::{LogArgs, on_runtime, stop_requested};
+use crate::channel::{Token, contract};
+use crate::extension::{self, ExtensionOptions};
+use crate::render::Layout;
+use crate::types::ClusterName;
 
 /// Arguments of `swarmgate extension`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// The cluster to render for
+    #[arg(long, env = contract::ENV_CLUSTER)]
+    cluster: ClusterName,
+    /// The id of this task
+    #[arg(long, env = contract::ENV_TASK, default_value = "local")]
+    task: String,
+    /// Where the operator's channel is
+    #[arg(long, env = contract::ENV_OPERATOR_URL, value_name = "URL")]
+    operator_url: String,
+    /// The file with the channel's token
+    #[arg(long, env = contract::ENV_TOKEN_FILE, default_value = contract::TOKEN_FILE, value_name = "FILE")]
+    token_file: PathBuf,
+    /// The engine's program
+    #[arg(long, default_value = "nginx", value_name = "PROGRAM")]
+    nginx: PathBuf,
+    /// A memory-backed directory for configurations under test
+    #[arg(long, default_value = contract::RUN_DIR, value_name = "DIR")]
+    run_dir: PathBuf,
+    /// Where proxies ask
+    #[arg(long, default_value_t = SocketAddr::from((Ipv4Addr::UNSPECIFIED, contract::EXTENSION_PORT)), value_name = "ADDRESS")]
+    listen: SocketAddr,
+    #[command(flatten)]
+    logs: LogArgs,
+}
 
-/// Runs it.
-pub fn run(_args: Args) -> ExitCode {
-    ExitCode::FAILURE
+/// Runs it until SIGTERM, SIGINT or SIGQUIT.
+pub fn run(args: Args) -> ExitCode {
+    if let Err(error) = args.logs.init() {
+        return fail(&error);
+    }
+    let token = match Token::read(&args.token_file) {
+        Ok(token) => token,
+        Err(error) => return fail(&error),
+    };
+    let options = ExtensionOptions {
+        cluster: args.cluster,
+        task: args.task,
+        operator_url: args.operator_url,
+        token,
+        engine: args.nginx,
+        run_dir: args.run_dir,
+        listen: args.listen,
+        layout: Layout::default(),
+    };
+    on_runtime(async {
+        let shutdown = CancellationToken::new();
+        tokio::spawn(stop_requested(shutdown.clone()));
+        extension::run(options, shutdown).await
+    })
 }

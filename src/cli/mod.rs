@@ -6,6 +6,7 @@ mod operator;
 mod plan;
 mod proxy;
 pub mod schema;
+mod service;
 mod status;
 mod tables;
 pub mod validate;

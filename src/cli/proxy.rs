@@ -1,12 +1,137 @@
-//! `swarmgate proxy`.
+//! `swarmgate proxy`: what was typed, the environment that the operator set, then the room; and the container's health
+//! check (`--check`).
 
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::edge::{block_on, fail};
+use super::service::{LogArgs, on_runtime};
+use crate::channel::{Token, contract};
+use crate::proxy::{self, ProxyOptions, ProxySignal};
+use crate::types::ClusterName;
 
 /// Arguments of `swarmgate proxy`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Ask the agent of this container whether it serves; exit with 0 or 1
+    #[arg(long)]
+    check: bool,
+    /// The cluster to serve
+    #[arg(long, env = contract::ENV_CLUSTER, required_unless_present = "check")]
+    cluster: Option<ClusterName>,
+    /// The id of this task
+    #[arg(long, env = contract::ENV_TASK, default_value = "local")]
+    task: String,
+    /// The host name of the node
+    #[arg(long, env = contract::ENV_NODE, default_value = "local")]
+    node: String,
+    /// Where the extension is
+    #[arg(long, env = contract::ENV_EXTENSION_URL, value_name = "URL", required_unless_present = "check")]
+    extension_url: Option<String>,
+    /// The file with the channel's token
+    #[arg(long, env = contract::ENV_TOKEN_FILE, default_value = contract::TOKEN_FILE, value_name = "FILE")]
+    token_file: PathBuf,
+    /// The engine's program
+    #[arg(long, default_value = "nginx", value_name = "PROGRAM")]
+    nginx: PathBuf,
+    /// A memory-backed directory for configurations and what the engine writes
+    #[arg(long, default_value = contract::RUN_DIR, value_name = "DIR")]
+    run_dir: PathBuf,
+    /// The volume for the last good state
+    #[arg(long, default_value = contract::STATE_DIR, value_name = "DIR")]
+    state_dir: PathBuf,
+    /// The mounted boot snapshot
+    #[arg(long, default_value = contract::BOOT_FILE, value_name = "FILE")]
+    boot_file: PathBuf,
+    /// Where the agent answers health checks
+    #[arg(long, default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, contract::AGENT_PORT)), value_name = "ADDRESS")]
+    health: SocketAddr,
+    /// The least time between two reloads, in milliseconds
+    #[arg(long, default_value_t = 300, value_name = "MS")]
+    reload_distance_ms: u64,
+    #[command(flatten)]
+    logs: LogArgs,
+}
 
-/// Runs it.
-pub fn run(_args: Args) -> ExitCode {
-    ExitCode::FAILURE
+/// Runs it until the engine ended, or asks how it is.
+pub fn run(args: Args) -> ExitCode {
+    if args.check {
+        return block_on(check(args.health));
+    }
+    if let Err(error) = args.logs.init() {
+        return fail(&error);
+    }
+    match options(args) {
+        Ok(options) => on_runtime(async {
+            let (sender, signals) = mpsc::channel(8);
+            tokio::spawn(pass_signals(sender));
+            proxy::run(options, signals).await
+        }),
+        Err(error) => fail(&error),
+    }
+}
+
+fn options(args: Args) -> Result<ProxyOptions, Wrong> {
+    Ok(ProxyOptions {
+        cluster: args.cluster.ok_or(Wrong::Missing("--cluster"))?,
+        task: args.task,
+        node: args.node,
+        extension_url: args.extension_url.ok_or(Wrong::Missing("--extension-url"))?,
+        token: Token::read(&args.token_file)?,
+        engine: args.nginx,
+        run_dir: args.run_dir,
+        state_dir: args.state_dir,
+        boot_file: args.boot_file,
+        health: args.health,
+        reload_distance: Duration::from_millis(args.reload_distance_ms),
+    })
+}
+
+/// Why the agent cannot be started.
+#[derive(Debug, thiserror::Error)]
+enum Wrong {
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    #[error(transparent)]
+    Token(#[from] crate::channel::TokenError),
+}
+
+async fn check(address: SocketAddr) -> ExitCode {
+    match proxy::check(address).await {
+        Ok(words) => {
+            println!("{words}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(&error),
+    }
+}
+
+/// SIGTERM, SIGINT and SIGQUIT drain, SIGHUP reloads. Ends the agent if signals cannot be had: as PID 1 it would be deaf.
+async fn pass_signals(sender: mpsc::Sender<ProxySignal>) {
+    let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::quit(), SignalKind::hangup()];
+    let [Ok(mut terminate), Ok(mut interrupt), Ok(mut quit), Ok(mut hangup)] = kinds.map(signal) else {
+        tracing::error!("signals cannot be received; ending");
+        let _ = sender.send(ProxySignal::Drain).await;
+        return;
+    };
+    loop {
+        let next = next_signal([&mut terminate, &mut interrupt, &mut quit], &mut hangup).await;
+        if sender.send(next).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn next_signal([terminate, interrupt, quit]: [&mut Signal; 3], hangup: &mut Signal) -> ProxySignal {
+    tokio::select! {
+        _ = terminate.recv() => ProxySignal::Drain,
+        _ = interrupt.recv() => ProxySignal::Drain,
+        _ = quit.recv() => ProxySignal::Drain,
+        _ = hangup.recv() => ProxySignal::Reload,
+    }
 }

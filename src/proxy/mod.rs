@@ -1,1 +1,177 @@
-//! The agent in the proxy container (PID 1): fetch, test, swap, reload, report. Never touches the Docker API.
+//! The agent in the proxy container (PID 1): fetch, test, swap, reload, verify, report. It fails static: whatever happens
+//! to extension, operator and volume, the engine goes on with the last good configuration. Never touches the Docker API.
+
+mod apply;
+mod follow;
+mod generations;
+mod health;
+mod master;
+mod processes;
+mod reap;
+mod reason;
+mod report;
+mod start;
+mod store;
+mod supervise;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::channel::wire::{ProxyConfig, Refusal};
+use crate::channel::{ChannelClient, ClientError, Token, serve};
+use crate::engine::{Engine, EngineError};
+use crate::types::{ClusterName, Digest};
+use generations::Generations;
+use store::Store;
+
+pub use health::{HealthError, check};
+
+/// What an agent must know to start.
+#[derive(Debug, Clone)]
+pub struct ProxyOptions {
+    /// The cluster whose configurations it runs; it refuses those of others.
+    pub cluster: ClusterName,
+    /// Its Swarm task id.
+    pub task: String,
+    /// Its node's host name.
+    pub node: String,
+    /// Where the extension is: `http://tasks.NAME:PORT`.
+    pub extension_url: String,
+    /// The channel's token.
+    pub token: Token,
+    /// The engine's program.
+    pub engine: PathBuf,
+    /// Memory-backed directory for configurations and what the engine writes.
+    pub run_dir: PathBuf,
+    /// The volume with the last good state; may be missing or read-only.
+    pub state_dir: PathBuf,
+    /// The mounted boot snapshot; may be missing.
+    pub boot_file: PathBuf,
+    /// Where `/healthz` answers.
+    pub health: SocketAddr,
+    /// The least time between two reloads; what comes meanwhile is applied together.
+    pub reload_distance: Duration,
+}
+
+/// What the outside tells a running agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxySignal {
+    /// Finish open requests, then end. Told again: end at once.
+    Drain,
+    /// Test and load the newest configuration once more.
+    Reload,
+}
+
+/// Why an agent cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ProxyError {
+    /// The extension's address cannot be used.
+    #[error("preparing to follow the extension")]
+    Client(#[from] ClientError),
+    /// The engine is missing or its files cannot be written.
+    #[error("starting the engine")]
+    Engine(#[from] EngineError),
+    /// A directory or file of the agent's own could not be written.
+    #[error("writing configurations below {path}")]
+    Files {
+        /// Where.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The health port is taken, or its server broke.
+    #[error("serving health on {listen}")]
+    Health {
+        /// Where.
+        listen: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The engine ended although nobody told it to.
+    #[error("the engine ended unexpectedly ({status}); its last words: {words}")]
+    EngineEnded {
+        /// How.
+        status: ExitStatus,
+        /// What it said last.
+        words: String,
+    },
+    /// The engine was told to end and did not end well.
+    #[error("the engine ended with {0} when told to finish")]
+    DrainFailed(ExitStatus),
+}
+
+/// Where a configuration came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Live,
+    Volume,
+    Boot,
+}
+
+impl Source {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Volume => "volume",
+            Self::Boot => "boot",
+        }
+    }
+}
+
+/// What is true of this proxy now: reported, and asked for by health checks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct State {
+    running: Option<Digest>,
+    source: Option<Source>,
+    rejected: Option<Refusal>,
+    reloads: u64,
+    /// The engine runs a tested configuration and was not told to end.
+    serving: bool,
+}
+
+/// The newest configuration that the extension offers.
+type Offers = watch::Sender<Option<Arc<ProxyConfig>>>;
+
+/// What the parts of one agent share.
+struct Agent {
+    options: ProxyOptions,
+    engine: Engine,
+    generations: Generations,
+    store: Store,
+    state: watch::Sender<State>,
+    offers: Offers,
+}
+
+/// Runs until the engine ended: well when it was told to (`Ok`), or not. Dropping the future leaves the engine alone, so
+/// send [`ProxySignal::Drain`] instead.
+pub async fn run(options: ProxyOptions, signals: mpsc::Receiver<ProxySignal>) -> Result<(), ProxyError> {
+    let client = ChannelClient::new(&options.extension_url, options.token.clone())?;
+    let health_error = |source| ProxyError::Health { listen: options.health, source };
+    let listener = TcpListener::bind(options.health).await.map_err(health_error)?;
+    let engine = Engine::new(&options.engine, &options.run_dir);
+    engine.prepare().await?;
+    let agent = Agent {
+        engine,
+        generations: Generations::fresh(options.run_dir.join("config"))?,
+        store: Store::new(&options.state_dir),
+        state: watch::Sender::new(State::default()),
+        offers: watch::Sender::new(None),
+        options: options.clone(),
+    };
+    let forever = CancellationToken::new();
+    tokio::select! {
+        ended = supervise::supervise(&agent, signals) => ended,
+        served = serve(listener, health::router(agent.state.subscribe()), forever) => served.map_err(health_error),
+        never = follow::follow(&client, &agent) => match never {},
+        never = report::report(&client, &agent) => match never {},
+        never = reap::reap_orphans() => match never {},
+    }
+}

@@ -28,8 +28,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("docker", &["swarm", "report"]),
     ("simulator", &["swarm", "report"]),
     ("telemetry", &["report"]),
-    ("extension", &["channel", "render", "route", "report", "telemetry"]),
-    ("proxy", &["channel", "report", "telemetry"]),
+    ("engine", &[]),
+    ("extension", &["channel", "engine", "render", "route", "report", "telemetry"]),
+    ("proxy", &["channel", "engine", "report", "telemetry"]),
     ("controller", &["act", "channel", "fleet", "intent", "plan", "render", "report", "route", "swarm", "telemetry", "translate"]),
 ];
 

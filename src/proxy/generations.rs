@@ -1,0 +1,125 @@
+//! Configurations on disk: each in a directory of its own, and a link `current` that always names a complete one. A reader
+//! never sees half a configuration, and going back is renaming a link.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::ProxyError;
+use crate::channel::contract::ENGINE_MAIN_FILE;
+use crate::channel::wire::Bundle;
+use crate::engine::{EngineError, write_files};
+
+const CURRENT: &str = "current";
+
+/// The directory of all generations.
+pub(super) struct Generations {
+    root: PathBuf,
+    count: AtomicU64,
+}
+
+/// One configuration on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Generation(PathBuf);
+
+impl Generation {
+    /// What the engine reads.
+    pub(super) fn main_file(&self) -> PathBuf {
+        self.0.join(ENGINE_MAIN_FILE)
+    }
+}
+
+impl Generations {
+    /// An empty directory; what an earlier agent left there is removed.
+    pub(super) fn fresh(root: PathBuf) -> Result<Self, ProxyError> {
+        let emptied = match fs::remove_dir_all(&root) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => fs::create_dir_all(&root),
+        };
+        emptied.map_err(|source| ProxyError::Files { path: root.display().to_string(), source })?;
+        Ok(Self { root, count: AtomicU64::new(0) })
+    }
+
+    /// Writes a configuration beside the others. It is not in use yet.
+    pub(super) async fn stage(&self, bundle: &Bundle) -> Result<Generation, EngineError> {
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        let directory = self.root.join(format!("{number}-{}", bundle.digest.short()));
+        write_files(&directory, &bundle.files).await?;
+        Ok(Generation(directory))
+    }
+
+    /// Makes it the one that the engine reads next.
+    pub(super) fn promote(&self, generation: &Generation) -> Result<(), EngineError> {
+        let next = self.root.join("next");
+        let link = || {
+            remove_link(&next)?;
+            symlink(&generation.0, &next)?;
+            fs::rename(&next, self.current())
+        };
+        link().map_err(|source| EngineError::Write { path: next.display().to_string(), source })
+    }
+
+    /// The link that names the current generation.
+    pub(super) fn current(&self) -> PathBuf {
+        self.root.join(CURRENT)
+    }
+
+    /// What the engine reads now.
+    pub(super) fn current_generation(&self) -> Option<Generation> {
+        fs::read_link(self.current()).ok().map(Generation)
+    }
+
+    /// What the engine is started with: always the current generation's main file.
+    pub(super) fn main_file(&self) -> PathBuf {
+        self.current().join(ENGINE_MAIN_FILE)
+    }
+
+    /// Removes all but this one. What cannot be removed stays: it is only memory.
+    pub(super) fn keep_only(&self, kept: &Generation) {
+        let entries = fs::read_dir(&self.root).into_iter().flatten().flatten().map(|entry| entry.path());
+        for path in entries.filter(|path| *path != kept.0 && path.file_name() != Some(CURRENT.as_ref())) {
+            if let Err(error) = fs::remove_dir_all(&path) {
+                tracing::debug!(path = %path.display(), %error, "an old configuration stays on disk");
+            }
+        }
+    }
+}
+
+fn remove_link(link: &Path) -> io::Result<()> {
+    match fs::remove_file(link) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::types::{ClusterName, Digest};
+
+    fn bundle(text: &str) -> Bundle {
+        let files = BTreeMap::from([(ENGINE_MAIN_FILE.to_owned(), text.to_owned())]);
+        Bundle::new(ClusterName::parse("dev").unwrap(), Digest::of_bytes(b""), files)
+    }
+
+    #[tokio::test]
+    async fn current_always_names_the_promoted_generation() {
+        let directory = tempfile::tempdir().unwrap();
+        let generations = Generations::fresh(directory.path().join("config")).unwrap();
+        let current = || fs::read_to_string(generations.main_file()).unwrap();
+        let one = generations.stage(&bundle("one")).await.unwrap();
+        generations.promote(&one).unwrap();
+        let two = generations.stage(&bundle("two")).await.unwrap();
+        assert_eq!(current(), "one", "staging changes nothing");
+        generations.promote(&two).unwrap();
+        assert_eq!(current(), "two");
+        generations.promote(&one).unwrap();
+        assert_eq!(current(), "one", "going back works");
+        generations.keep_only(&one);
+        assert!(!two.main_file().exists() && current() == "one");
+    }
+}

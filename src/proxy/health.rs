@@ -1,0 +1,57 @@
+//! Whether this container should live: asked by Swarm's health check through `swarmgate proxy --check`. It looks at
+//! processes, not at answers: a proxy that is merely busy must not be killed for it, and neither must one whose extension
+//! is down.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State as Shared;
+use axum::routing::get;
+use http::StatusCode;
+use tokio::sync::watch;
+
+use super::State;
+
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// `/healthz`: 200 while the engine runs a tested configuration.
+pub(super) fn router(state: watch::Receiver<State>) -> Router {
+    Router::new().route("/healthz", get(healthz)).with_state(state)
+}
+
+async fn healthz(Shared(state): Shared<watch::Receiver<State>>) -> (StatusCode, String) {
+    let state = state.borrow().clone();
+    let source = state.source.map_or("nothing", |source| source.as_str());
+    match state.running {
+        Some(digest) if state.serving => (StatusCode::OK, format!("serving {} ({source})\n", digest.short())),
+        Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "finishing open requests\n".to_owned()),
+        None => (StatusCode::SERVICE_UNAVAILABLE, "no configuration yet\n".to_owned()),
+    }
+}
+
+/// Why a check failed.
+#[derive(Debug, thiserror::Error)]
+pub enum HealthError {
+    /// The agent does not answer.
+    #[error("asking the agent at {address}")]
+    Silent {
+        /// Where.
+        address: SocketAddr,
+        /// What went wrong.
+        source: reqwest::Error,
+    },
+    /// The agent says that it does not serve.
+    #[error("the agent says: {0}")]
+    Unhealthy(String),
+}
+
+/// Asks an agent whether it serves: what a container's health check does. Gives the agent's words.
+pub async fn check(address: SocketAddr) -> Result<String, HealthError> {
+    let silent = |source| HealthError::Silent { address, source };
+    let client = reqwest::Client::builder().no_proxy().timeout(CHECK_TIMEOUT).build().map_err(silent)?;
+    let response = client.get(format!("http://{address}/healthz")).send().await.map_err(silent)?;
+    let healthy = response.status().is_success();
+    let words = response.text().await.map_err(silent)?.trim().to_owned();
+    if healthy { Ok(words) } else { Err(HealthError::Unhealthy(words)) }
+}

@@ -1,0 +1,126 @@
+//! The first configuration of a proxy. In this order, because a wrong answer is worse than a late one:
+//!
+//! 1. what the extension offers now, if it answers soon;
+//! 2. what the volume holds, while it is so young that its addresses cannot have become another service's;
+//! 3. the names variant from the volume: the same routes, resolved anew, for as long as routes are likely to still hold;
+//! 4. the mounted boot snapshot (names as well, of the time when the proxy service was last updated);
+//! 5. whatever the extension offers, whenever it comes.
+//!
+//! Each is tested by the engine before it is used; one that is refused is passed over.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::apply::{Candidate, Offered};
+use super::master::Master;
+use super::{Agent, ProxyError, Source};
+use crate::channel::wire::{Bundle, ProxyConfig};
+use crate::engine::EngineError;
+use crate::types::ClusterName;
+
+/// How long a start waits for the extension when there is something else to start with.
+const LIVE_PATIENCE: Duration = Duration::from_millis(1500);
+/// Swarm gives out the addresses of a network in turn, so one is reused after some two hundred task starts in a /24. In
+/// this time that does not happen even to a busy network.
+const ADDRESSES_MAX: SignedDuration = SignedDuration::from_mins(5);
+/// For how long the routes of a volume are better than a snapshot of unknown age.
+const NAMES_MAX: SignedDuration = SignedDuration::from_hours(24);
+
+impl Agent {
+    /// Starts the engine with the first configuration that it accepts, and waits for one as long as it takes.
+    pub(super) async fn start_engine(&self) -> Result<(Master, Candidate), ProxyError> {
+        let mut offers = self.offers.subscribe();
+        let live = tokio::time::timeout(LIVE_PATIENCE, next_offer(&mut offers)).await.ok();
+        for candidate in live.map(Candidate::live).into_iter().chain(self.kept_candidates()) {
+            if let Some(started) = self.try_start(candidate).await? {
+                return Ok(started);
+            }
+        }
+        tracing::warn!("there is no configuration to start with; waiting for the extension");
+        loop {
+            let candidate = Candidate::live(next_offer(&mut offers).await);
+            if let Some(started) = self.try_start(candidate).await? {
+                return Ok(started);
+            }
+        }
+    }
+
+    /// What this node has at hand, the best first.
+    fn kept_candidates(&self) -> Vec<Candidate> {
+        let mut candidates = Vec::new();
+        if let Some(saved) = self.store.load(&self.options.cluster, Timestamp::now()) {
+            let is_younger_than = |limit: SignedDuration| saved.age >= -limit && saved.age <= limit;
+            if is_younger_than(ADDRESSES_MAX) {
+                candidates.push(Candidate::volume(saved.config.live));
+            }
+            if is_younger_than(NAMES_MAX) {
+                candidates.push(Candidate::volume(saved.config.boot));
+            }
+        }
+        candidates.extend(boot_snapshot(&self.options.boot_file, &self.options.cluster).map(Candidate::boot));
+        candidates
+    }
+
+    /// None if the engine does not accept this candidate.
+    async fn try_start(&self, candidate: Candidate) -> Result<Option<(Master, Candidate)>, ProxyError> {
+        let generation = match self.tested(&candidate.bundle).await {
+            Ok(generation) => generation,
+            Err(error @ EngineError::Refused(_)) => {
+                self.reject(&candidate.bundle.digest, &error);
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.generations.promote(&generation)?;
+        let hidden = vec![self.generations.current(), self.options.run_dir.clone()];
+        let master = Master::start(&self.engine, self.generations.main_file(), hidden).await?;
+        self.generations.keep_only(&generation);
+        self.state.send_modify(|state| state.serving = true);
+        self.now_running(&candidate).await;
+        tracing::info!(config = candidate.bundle.digest.short(), source = candidate.source.as_str(), "the engine serves");
+        Ok(Some((master, candidate)))
+    }
+}
+
+async fn next_offer(offers: &mut Offered) -> Arc<ProxyConfig> {
+    loop {
+        let offer = offers.borrow_and_update().clone();
+        if let Some(offer) = offer {
+            return offer;
+        }
+        if offers.changed().await.is_err() {
+            // The agent holds the sender: this is never reached while anyone waits.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+fn boot_snapshot(path: &Path, cluster: &ClusterName) -> Option<Bundle> {
+    let text = match std::fs::read(path) {
+        Ok(text) => text,
+        Err(error) => {
+            tracing::info!(path = %path.display(), %error, "there is no boot snapshot");
+            return None;
+        }
+    };
+    let read = serde_json::from_slice::<Bundle>(&text).map_err(|error| error.to_string());
+    let checked = read.and_then(|bundle| bundle.check(cluster).map(|()| bundle).map_err(|fault| fault.to_string()));
+    checked.inspect_err(|error| tracing::error!(path = %path.display(), error, "the boot snapshot cannot be used")).ok()
+}
+
+impl Candidate {
+    fn live(config: Arc<ProxyConfig>) -> Self {
+        Self { bundle: config.live.clone(), source: Source::Live, offer: Some(config) }
+    }
+
+    fn volume(bundle: Bundle) -> Self {
+        Self { bundle, source: Source::Volume, offer: None }
+    }
+
+    fn boot(bundle: Bundle) -> Self {
+        Self { bundle, source: Source::Boot, offer: None }
+    }
+}
