@@ -57,7 +57,7 @@ const NOBODY_THERE: [&str; 9] = [
 ];
 
 /// Words of a 500 that mean "never in this form".
-const REFUSED: [&str; 5] = ["constraint expected", "code = invalidargument", "invalid reference", "must be", "unsupported"];
+const REFUSED: [&str; 5] = ["constraint expected", "code = invalidargument", "invalid reference", "must be", "is invalid"];
 
 /// What a status and message mean.
 fn kind(status: u16, message: &str) -> SwarmErrorKind {
@@ -75,6 +75,8 @@ fn kind(status: u16, message: &str) -> SwarmErrorKind {
         409 => SwarmErrorKind::NameTaken,
         400 | 501 => SwarmErrorKind::Invalid,
         500 if says(&REFUSED) => SwarmErrorKind::Invalid,
+        // A spec that names a network which is gone.
+        500 if lower.starts_with("network ") && lower.ends_with(" not found") => SwarmErrorKind::NotFound,
         _ => SwarmErrorKind::Other,
     }
 }
@@ -98,6 +100,8 @@ mod tests {
             (400, "rpc error: code = InvalidArgument desc = config not found: x", SwarmErrorKind::Invalid),
             (500, "rpc error: code = Unknown desc = constraint expected one operator from ==, !=", SwarmErrorKind::Invalid),
             (501, "rpc error: code = Unimplemented desc = renaming services is not supported", SwarmErrorKind::Invalid),
+            (500, "rpc error: code = Unknown desc = value 'a,b' is invalid", SwarmErrorKind::Invalid),
+            (500, "network missing not found", SwarmErrorKind::NotFound),
             (500, "something new", SwarmErrorKind::Other),
         ];
         for (status, message, expected) in cases {

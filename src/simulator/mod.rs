@@ -1,1 +1,50 @@
-//! An in-memory Swarm behind the same port, seeded, with faults. Must behave as the real one does.
+//! An in-memory Swarm behind the same port: seeded, with its own clock, users and faults. Behaves as the real one does
+//! (`tests/swarm_behaviour.rs` runs the same cases on both). Must never wait, and never depend on anything but its seed
+//! and what it was told to do.
+
+mod agent;
+mod allocator;
+mod fault;
+mod inspect;
+mod model;
+mod options;
+mod orchestrator;
+mod port;
+mod refusal;
+mod render;
+mod scheduler;
+mod spec;
+mod store;
+#[cfg(test)]
+mod tests;
+mod updater;
+mod users;
+mod world;
+mod writes;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use fault::{Call, FaultPoint};
+pub use model::{Availability, ImageBehaviour};
+pub use options::{Faults, SimOptions};
+pub use writes::{Effect, Write};
+
+use world::World;
+
+/// A simulated Swarm. A cheap handle: clones share one world. Its futures never wait.
+#[derive(Clone)]
+pub struct SimSwarm {
+    world: Arc<Mutex<World>>,
+}
+
+impl SimSwarm {
+    /// A Swarm with ready nodes, the routing-mesh network and nothing else. Equal options give equal histories.
+    pub fn new(options: SimOptions) -> Self {
+        Self { world: Arc::new(Mutex::new(World::new(options))) }
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        // A panic in a test's thread must not hide the state that it wants to print.
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,198 @@
+//! What happens to a task by itself: it gets addresses, a node, starts, runs, fails, ends.
+
+use rand::Rng as _;
+use serde_json::Value;
+
+use super::model::{Desired, ImageBehaviour, Millis, State, Task};
+use super::spec::{self, FileKind};
+use super::world::World;
+
+/// Milliseconds between "told to stop" and the signal, for tasks on networks.
+const LEAVES_NETWORKS: Millis = 2_000;
+/// Milliseconds from the signal to the end.
+const STOPS: Millis = 1_300;
+/// Milliseconds until the allocator tries again on a full network.
+const FULL_NETWORK: Millis = 1_000;
+
+impl World {
+    /// Moves all tasks on that are due; whether there was one.
+    pub fn run_agents(&mut self) -> bool {
+        let now = self.now;
+        let passed = |at: Option<Millis>| at.is_some_and(|at| at <= now);
+        let due: Vec<String> = self.tasks.values().filter(|t| passed(t.due) || passed(t.start_at)).map(|t| t.id.clone()).collect();
+        for id in &due {
+            if self.tasks.get(id).is_some_and(|t| passed(t.start_at)) {
+                self.promote(id);
+            }
+            if self.tasks.get(id).is_some_and(|t| passed(t.due)) {
+                self.step(id);
+            }
+        }
+        !due.is_empty()
+    }
+
+    /// Lets a task that was only to get ready begin to run.
+    pub fn promote(&mut self, id: &str) {
+        let (now, version) = (self.now, self.bump());
+        let Some(task) = self.tasks.get_mut(id) else { return };
+        (task.start_at, task.version) = (None, version);
+        if task.desired == Desired::Ready {
+            task.desired = Desired::Running;
+            if task.state == State::Ready {
+                task.due = Some(now);
+            }
+        }
+    }
+
+    fn step(&mut self, id: &str) {
+        let Some(task) = self.tasks.get_mut(id) else { return };
+        task.due = None;
+        if !task.desired.wanted() {
+            return self.end(id, State::Shutdown, "");
+        }
+        match task.state {
+            State::New => self.allocate_task(id),
+            State::Pending => self.schedule(id),
+            State::Assigned => self.enter(id, State::Preparing, Some(100)),
+            State::Preparing => self.prepared(id),
+            State::Ready => self.start(id),
+            State::Starting => self.started(id),
+            State::Running => self.end(id, State::Failed, "task: non-zero exit (1)"),
+            State::Shutdown | State::Failed | State::Rejected => {}
+        }
+    }
+
+    fn enter(&mut self, id: &str, state: State, next: Option<Millis>) {
+        let (now, version) = (self.now, self.bump());
+        if let Some(task) = self.tasks.get_mut(id) {
+            (task.state, task.since, task.version, task.due) = (state, now, version, next.map(|d| now + d));
+            task.message = state.word();
+            let service = task.service.clone();
+            self.dirty.insert(service);
+        }
+    }
+
+    fn allocate_task(&mut self, id: &str) {
+        let Some(service) = self.tasks.get(id).map(|t| t.service.clone()) else { return };
+        if let Some(addresses) = self.take_addresses(&service) {
+            if let Some(task) = self.tasks.get_mut(id) {
+                task.addresses = addresses;
+            }
+            self.enter(id, State::Pending, Some(10));
+        } else if let Some(task) = self.tasks.get_mut(id) {
+            // The reason is in a manager's log only.
+            task.due = Some(self.now + FULL_NETWORK);
+        }
+    }
+
+    fn schedule(&mut self, id: &str) {
+        let Some(choice) = self.tasks.get(id).map(|t| self.choose_node(t)) else { return };
+        let delay = self.rng.random_range(50..150);
+        let chosen = choice.is_ok();
+        if let Some(task) = self.tasks.get_mut(id) {
+            match choice {
+                Ok(node) => (task.node, task.error) = (Some(node), String::new()),
+                Err(reason) => task.error = reason,
+            }
+        }
+        if chosen {
+            self.enter(id, State::Assigned, Some(delay));
+        }
+    }
+
+    /// Lets the scheduler look again at all tasks without a node.
+    pub fn wake_pending(&mut self) {
+        let now = self.now;
+        for task in self.tasks.values_mut().filter(|t| t.state == State::Pending && t.due.is_none()) {
+            task.due = Some(now);
+        }
+    }
+
+    fn prepared(&mut self, id: &str) {
+        let Some(task) = self.tasks.get(id) else { return };
+        if let Some(error) = self.missing(task) {
+            return self.end(id, State::Rejected, &error);
+        }
+        let next = (task.desired == Desired::Running).then_some(10);
+        self.enter(id, State::Ready, next);
+    }
+
+    /// What a task needs and its node cannot get.
+    fn missing(&self, task: &Task) -> Option<String> {
+        if self.behaviour(task) == ImageBehaviour::Missing {
+            return Some(format!("No such image: {}", image(task)));
+        }
+        [FileKind::Config, FileKind::Secret].into_iter().find_map(|kind| {
+            let word = kind.word();
+            let lost = spec::references(&task.spec, kind).find(|(id, _, _)| !self.files(kind).contains_key(*id))?;
+            Some(format!("unable to get {word} from {word} store: {word} {} not found", lost.0))
+        })
+    }
+
+    fn behaviour(&self, task: &Task) -> ImageBehaviour {
+        self.images.get(image(task)).copied().unwrap_or(ImageBehaviour::Healthy)
+    }
+
+    fn start(&mut self, id: &str) {
+        let Some(task) = self.tasks.get(id) else { return };
+        let time = match self.behaviour(task) {
+            ImageBehaviour::StartsSlowly(time) => time,
+            _ => self.rng.random_range(600..1_200),
+        };
+        self.enter(id, State::Starting, Some(time));
+    }
+
+    fn started(&mut self, id: &str) {
+        let Some(task) = self.tasks.get(id) else { return };
+        let next = match self.behaviour(task) {
+            ImageBehaviour::NeverStarts => return self.end(id, State::Failed, "task: non-zero exit (1)"),
+            ImageBehaviour::CrashesAfter(time) => Some(time),
+            _ => None,
+        };
+        let ephemeral = self.rng.random_range(32_768..61_000);
+        if let Some(task) = self.tasks.get_mut(id) {
+            let chosen = (ephemeral..).zip(task.host_ports.iter_mut().filter(|p| p.2 == 0));
+            chosen.for_each(|(number, port)| port.2 = number);
+        }
+        self.enter(id, State::Running, next);
+    }
+
+    /// Tells a task to stop. Before it has a node it is gone at once; on a lost node nobody hears.
+    pub fn stop(&mut self, id: &str, desired: Desired) {
+        let (now, version) = (self.now, self.bump());
+        let Some(task) = self.tasks.get_mut(id) else { return };
+        if !task.desired.wanted() {
+            task.desired = task.desired.max(desired);
+            return;
+        }
+        (task.desired, task.start_at, task.version) = (desired, None, version);
+        let lost = task.node.as_ref().is_some_and(|n| self.nodes.get(n).is_none_or(|n| !n.up));
+        if task.node.is_none() || task.state.ended() {
+            self.end(id, State::Shutdown, "");
+        } else if lost {
+            task.due = None;
+        } else {
+            let leaving = if task.addresses.is_empty() { 0 } else { LEAVES_NETWORKS };
+            task.due = Some(now + leaving + STOPS);
+        }
+    }
+
+    /// A task ends. One that was to stop is forgotten; one that was to run is the orchestrator's to replace.
+    pub fn end(&mut self, id: &str, state: State, error: &str) {
+        let Some(mut task) = self.tasks.remove(id) else { return };
+        self.release_addresses(&std::mem::take(&mut task.addresses));
+        self.dirty.insert(task.service.clone());
+        if task.desired.wanted() {
+            self.note_failure(&task);
+            (task.state, task.since, task.due, task.start_at) = (state, self.now, None, None);
+            (task.version, task.error, task.message) = (self.bump(), error.to_owned(), state.word());
+            task.host_ports.clear();
+            self.tasks.insert(id.to_owned(), task);
+        }
+        self.wake_pending();
+    }
+}
+
+fn image(task: &Task) -> &str {
+    task.spec.pointer("/ContainerSpec/Image").and_then(Value::as_str).unwrap_or("")
+}

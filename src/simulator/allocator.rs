@@ -1,0 +1,127 @@
+//! Addresses, virtual IPs and ports of the routing mesh, given out serially and taken back.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use serde_json::{Value, json};
+
+use super::model::{Network, Service};
+use super::spec;
+use super::world::World;
+
+/// The first port that the routing mesh chooses by itself.
+const FIRST_PORT: u64 = 30_000;
+
+impl Network {
+    /// The next free address; the network's own, the gateway's and the broadcast address are never given.
+    pub fn take(&mut self) -> Option<(Ipv4Addr, u8)> {
+        let size = 1u32 << (32 - u32::from(self.prefix));
+        for _ in 0..size {
+            self.cursor = (self.cursor + 1) % size;
+            if (2..size - 1).contains(&self.cursor) && self.used.insert(self.cursor) {
+                return Some((Ipv4Addr::from(self.base + self.cursor), self.prefix));
+            }
+        }
+        None
+    }
+
+    /// Takes an address back.
+    pub fn give_back(&mut self, address: Ipv4Addr) {
+        self.used.remove(&(u32::from(address) - self.base));
+    }
+}
+
+impl World {
+    /// Gives services what they have been waiting for; a version bump tells of it.
+    pub fn allocate_services(&mut self) {
+        let now = self.now;
+        let due = self.services.values().filter(|s| s.allocate_at.is_some_and(|at| at <= now));
+        for id in due.map(|s| s.id.clone()).collect::<Vec<_>>() {
+            self.allocate(&id);
+        }
+    }
+
+    fn allocate(&mut self, id: &str) {
+        let Some(mut service) = self.services.remove(id) else { return };
+        service.allocate_at = None;
+        let vips_changed = self.allocate_vips(&mut service);
+        let ports = self.mesh_ports(&service);
+        if vips_changed || ports != service.ports {
+            service.ports = ports;
+            service.version = self.bump();
+            service.updated = self.now;
+            self.hint("service", &format!("update {}", spec::name(&service.spec)));
+        }
+        self.services.insert(id.to_owned(), service);
+    }
+
+    /// One address on each network of a service in vip mode, and on the routing mesh's if it publishes there.
+    fn allocate_vips(&mut self, service: &mut Service) -> bool {
+        let wanted = if spec::dnsrr(&service.spec) { Vec::new() } else { self.networks_of(service) };
+        let before = service.vips.len();
+        let gone: BTreeMap<_, _> = service.vips.extract_if(.., |network, _| !wanted.contains(network)).collect();
+        self.release_vips(&gone);
+        for network in wanted.iter().filter(|n| !service.vips.contains_key(*n)).cloned().collect::<Vec<_>>() {
+            // A full network gives none, and says so nowhere.
+            if let Some(address) = self.networks.get_mut(&network).and_then(Network::take) {
+                service.vips.insert(network, address);
+            }
+        }
+        !gone.is_empty() || service.vips.len() != before
+    }
+
+    /// The networks that a service's tasks are attached to, the routing mesh's first.
+    fn networks_of(&self, service: &Service) -> Vec<String> {
+        let endpoint = service.spec.get("EndpointSpec").unwrap_or(&Value::Null);
+        let mesh = self.networks.values().filter(|n| n.mesh && spec::mesh_ports(endpoint)).map(|n| n.id.clone());
+        mesh.chain(spec::attached(&service.template).map(str::to_owned)).collect()
+    }
+
+    pub fn release_vips(&mut self, vips: &BTreeMap<String, (Ipv4Addr, u8)>) {
+        for (network, (address, _)) in vips {
+            if let Some(network) = self.networks.get_mut(network) {
+                network.give_back(*address);
+            }
+        }
+    }
+
+    /// Addresses for a task on each of its networks; none if one of them is full.
+    pub fn take_addresses(&mut self, service: &str) -> Option<Vec<(String, Ipv4Addr, u8)>> {
+        let networks = self.services.get(service).map(|s| self.networks_of(s)).unwrap_or_default();
+        let mut taken = Vec::new();
+        for id in networks {
+            let Some(network) = self.networks.get_mut(&id) else { continue };
+            match network.take() {
+                Some((address, prefix)) => taken.push((id, address, prefix)),
+                None => {
+                    self.release_addresses(&taken);
+                    return None;
+                }
+            }
+        }
+        Some(taken)
+    }
+
+    pub fn release_addresses(&mut self, addresses: &[(String, Ipv4Addr, u8)]) {
+        for (network, address, _) in addresses {
+            if let Some(network) = self.networks.get_mut(network) {
+                network.give_back(*address);
+            }
+        }
+    }
+
+    /// The wanted ports, with a number where the routing mesh was to choose one.
+    fn mesh_ports(&self, service: &Service) -> Vec<Value> {
+        let mut ports = service.spec.pointer("/EndpointSpec/Ports").and_then(Value::as_array).cloned().unwrap_or_default();
+        let published = |port: &Value| port.get("PublishedPort").and_then(Value::as_u64).unwrap_or(0);
+        for index in 0..ports.len() {
+            if ports[index]["PublishMode"] != "host" && published(&ports[index]) == 0 {
+                let kept = service.ports.get(index).filter(|old| old["TargetPort"] == ports[index]["TargetPort"]).map(published);
+                let taken = |n: &u64| self.services.values().flat_map(|s| &s.ports).chain(&ports).any(|p| published(p) == *n);
+                let free = kept.filter(|n| *n != 0).or_else(|| (FIRST_PORT..32_768).find(|n| !taken(n)));
+                ports[index]["PublishedPort"] = json!(free.unwrap_or(FIRST_PORT));
+            }
+        }
+        ports
+    }
+}

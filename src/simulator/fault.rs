@@ -1,0 +1,101 @@
+//! When a call goes wrong: by chance, by plan, or because nobody is reachable.
+
+use rand::Rng as _;
+use rand::rngs::StdRng;
+
+use super::options::Faults;
+
+/// A call of the port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Call {
+    /// `observe`
+    Observe,
+    /// `running_tasks`
+    RunningTasks,
+    /// `create_network`
+    CreateNetwork,
+    /// `create_config`
+    CreateConfig,
+    /// `create_secret`
+    CreateSecret,
+    /// `create_service`
+    CreateService,
+    /// `update_service`
+    UpdateService,
+    /// `remove_service`
+    RemoveService,
+    /// `remove_config`
+    RemoveConfig,
+    /// `remove_secret`
+    RemoveSecret,
+    /// `remove_network`
+    RemoveNetwork,
+}
+
+/// Where in a call it fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultPoint {
+    /// Nothing has happened.
+    Before,
+    /// It has taken effect, but the caller does not learn it.
+    After,
+}
+
+/// What goes wrong from now on.
+pub struct FaultState {
+    pub rates: Faults,
+    planned: Vec<(Call, FaultPoint)>,
+    /// How many calls still get through; none = all.
+    calls_left: Option<u64>,
+}
+
+impl FaultState {
+    pub fn new(rates: Faults) -> Self {
+        Self { rates, planned: Vec::new(), calls_left: None }
+    }
+
+    /// Makes the next call of that kind fail.
+    pub fn plan(&mut self, call: Call, point: FaultPoint) {
+        self.planned.push((call, point));
+    }
+
+    /// Lets that many calls through and then none.
+    pub fn cut_off_after(&mut self, calls: Option<u64>) {
+        self.calls_left = calls;
+    }
+
+    pub fn cut_off(&self) -> bool {
+        self.calls_left == Some(0)
+    }
+
+    /// Whether and where this call fails.
+    pub fn verdict(&mut self, call: Call, rng: &mut StdRng) -> Option<FaultPoint> {
+        match &mut self.calls_left {
+            Some(0) => return Some(FaultPoint::Before),
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        if let Some(found) = self.planned.iter().position(|(c, _)| *c == call) {
+            return Some(self.planned.remove(found).1);
+        }
+        let chance = |rng: &mut StdRng, rate: f64| rate > 0.0 && rng.random_bool(rate.min(1.0));
+        if chance(rng, self.rates.fails_before) {
+            Some(FaultPoint::Before)
+        } else if chance(rng, self.rates.fails_after) {
+            Some(FaultPoint::After)
+        } else {
+            None
+        }
+    }
+
+    /// How often a hint arrives.
+    pub fn hint_copies(&self, rng: &mut StdRng) -> usize {
+        if self.rates.hint_lost > 0.0 && rng.random_bool(self.rates.hint_lost.min(1.0)) {
+            0
+        } else if self.rates.hint_doubled > 0.0 && rng.random_bool(self.rates.hint_doubled.min(1.0)) {
+            2
+        } else {
+            1
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Keeps as many tasks as a service wants, where it wants them, and replaces those that ended.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::model::{Availability, Desired, Place, State, Task};
+use super::spec;
+use super::world::World;
+
+impl World {
+    /// Looks once at a service and does what is missing.
+    pub fn orchestrate(&mut self, id: &str) {
+        let Some(service) = self.services.get(id) else { return };
+        let (global, replicas) = (spec::is_global(&service.spec), spec::replicas(&service.spec));
+        self.leave_lost_nodes(id);
+        self.replace_ended(id);
+        if global {
+            self.cover_nodes(id);
+        } else {
+            self.fill_slots(id, replicas);
+        }
+        self.roll(id);
+    }
+
+    /// Ids of all tasks of a service, in order.
+    pub fn tasks_of(&self, service: &str) -> Vec<String> {
+        self.tasks.values().filter(|t| t.service == service).map(|t| t.id.clone()).collect()
+    }
+
+    /// Tasks on nodes that are down or drained are wanted elsewhere.
+    fn leave_lost_nodes(&mut self, service: &str) {
+        let usable = |id: &String| self.nodes.get(id).is_some_and(|n| n.up && n.availability != Availability::Drain);
+        let lost =
+            self.tasks.values().filter(|t| t.service == service && t.desired.wanted() && t.node.as_ref().is_some_and(|n| !usable(n)));
+        for id in lost.map(|t| t.id.clone()).collect::<Vec<_>>() {
+            self.stop(&id, Desired::Shutdown);
+        }
+    }
+
+    /// Tasks that ended by themselves are replaced in their place after the restart delay.
+    fn replace_ended(&mut self, service: &str) {
+        let Some(delay) = self.services.get(service).map(|s| spec::restarts(&s.template)) else { return };
+        let Some(delay) = delay else { return };
+        let ended: Vec<(String, Place)> =
+            self.tasks.values().filter(|t| t.service == service && t.state.ended()).map(|t| (t.id.clone(), t.place.clone())).collect();
+        for (id, place) in ended {
+            self.tasks.remove(&id);
+            if self.still_wanted(service, &place) && self.wanted_in(service, &place).is_empty() {
+                let start_at = Some(self.now + delay);
+                self.new_task(service, place, Desired::Ready, start_at);
+            }
+        }
+    }
+
+    fn still_wanted(&self, service: &str, place: &Place) -> bool {
+        let Some(service) = self.services.get(service) else { return false };
+        match place {
+            Place::Slot(slot) => *slot <= spec::replicas(&service.spec),
+            Place::Node(node) => self.nodes.get(node).is_some_and(|n| self.wants_task_on(&service.id, n)),
+        }
+    }
+
+    /// Tasks of a place that are to run.
+    pub fn wanted_in(&self, service: &str, place: &Place) -> Vec<String> {
+        let here = self.tasks.values().filter(|t| t.service == service && t.place == *place && t.desired.wanted());
+        here.map(|t| t.id.clone()).collect()
+    }
+
+    /// Places that hold a task which is to run.
+    pub fn places(&self, service: &str) -> BTreeSet<Place> {
+        self.tasks.values().filter(|t| t.service == service && t.desired.wanted()).map(|t| t.place.clone()).collect()
+    }
+
+    fn fill_slots(&mut self, service: &str, replicas: u64) {
+        let mut slots = self.places(service);
+        let surplus = slots.len().saturating_sub(usize::try_from(replicas).unwrap_or(usize::MAX));
+        for place in self.least_useful(service, &slots).into_iter().take(surplus) {
+            for id in self.wanted_in(service, &place) {
+                self.stop(&id, Desired::Remove);
+            }
+            slots.remove(&place);
+        }
+        let mut slot = 0;
+        while u64::try_from(slots.len()).is_ok_and(|n| n < replicas) {
+            slot += 1;
+            if slots.insert(Place::Slot(slot)) {
+                self.new_task(service, Place::Slot(slot), Desired::Running, None);
+            }
+        }
+    }
+
+    /// Places in the order in which they are given up: without a running task first, then the highest.
+    fn least_useful(&self, service: &str, places: &BTreeSet<Place>) -> Vec<Place> {
+        let running = |p: &Place| self.tasks.values().any(|t| t.service == service && t.place == *p && t.state == State::Running);
+        let mut order: Vec<(bool, &Place)> = places.iter().rev().map(|p| (running(p), p)).collect();
+        order.sort_by_key(|(running, _)| *running);
+        order.into_iter().map(|(_, p)| p.clone()).collect()
+    }
+
+    fn cover_nodes(&mut self, service: &str) {
+        let wanted: BTreeSet<String> = self.nodes.values().filter(|n| self.wants_task_on(service, n)).map(|n| n.id.clone()).collect();
+        let paused = |id: &String| self.nodes.get(id).is_some_and(|n| n.up && n.availability == Availability::Pause);
+        let superfluous = self.places(service).into_iter().filter(|p| matches!(p, Place::Node(n) if !wanted.contains(n) && !paused(n)));
+        for place in superfluous.collect::<Vec<_>>() {
+            for id in self.wanted_in(service, &place) {
+                self.stop(&id, Desired::Shutdown);
+            }
+        }
+        for node in wanted {
+            let place = Place::Node(node);
+            if self.wanted_in(service, &place).is_empty() {
+                self.new_task(service, place, Desired::Running, None);
+            }
+        }
+    }
+
+    /// Makes a task from the service as it is now; its id.
+    pub fn new_task(&mut self, service: &str, place: Place, desired: Desired, start_at: Option<u64>) -> String {
+        let (id, version, now) = (self.new_id(), self.bump(), self.now);
+        let Some(from) = self.services.get(service) else { return id };
+        let endpoint = from.spec.get("EndpointSpec").cloned().unwrap_or(Value::Null);
+        let task = Task {
+            id: id.clone(),
+            version,
+            service: service.to_owned(),
+            node: if let Place::Node(node) = &place { Some(node.clone()) } else { None },
+            place,
+            state: State::New,
+            desired,
+            spec: from.template.clone(),
+            labels: Arc::new(from.spec.get("Labels").cloned().unwrap_or_else(|| json!({}))),
+            host_ports: spec::host_ports(&endpoint),
+            endpoint,
+            spec_version: from.spec_version,
+            addresses: Vec::new(),
+            created: now,
+            since: now,
+            due: Some(now + 5),
+            start_at,
+            message: "created",
+            error: String::new(),
+        };
+        self.tasks.insert(id.clone(), task);
+        id
+    }
+
+    /// A node changed: tasks that may no longer be there are told to stop, and everybody looks again.
+    pub fn node_changed(&mut self, id: &str) {
+        let version = self.bump();
+        let Some(node) = self.nodes.get_mut(id) else { return };
+        node.version = version;
+        let node = &*node;
+        let misplaced = self
+            .tasks
+            .values()
+            .filter(|t| t.node.as_deref() == Some(id) && t.desired.wanted() && node.availability == Availability::Active);
+        let misplaced =
+            misplaced.filter(|t| self.services.get(&t.service).is_some_and(|s| !node.satisfies(&spec::constraints(&s.template))));
+        let misplaced: Vec<String> = misplaced.map(|t| t.id.clone()).collect();
+        let detail = format!("update {}", node.hostname);
+        for task in misplaced {
+            self.stop(&task, Desired::Shutdown);
+        }
+        self.dirty.extend(self.services.keys().cloned());
+        self.wake_pending();
+        self.hint("node", &detail);
+    }
+}

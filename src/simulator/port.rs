@@ -1,0 +1,206 @@
+//! The port over the simulated world: each call may go wrong as the faults say, and each write is logged.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::channel::mpsc;
+use futures::stream::{self, BoxStream, StreamExt as _};
+use rand::Rng as _;
+use serde_json::Value;
+
+use super::SimSwarm;
+use super::fault::{Call, FaultPoint};
+use super::refusal::Refusal;
+use super::spec::{self, FileKind};
+use super::world::World;
+use super::writes::{Effect, Write};
+use crate::swarm::{Hint, RawSnapshot, Swarm, SwarmError};
+use crate::types::{ConfigId, NetworkId, SecretId, ServiceId};
+
+/// The label that says whose an object is.
+const OWNER: &str = "swarmgate.owner";
+/// How many older looks are kept for stale answers.
+const PAST: usize = 4;
+
+/// What the log says of a write before it is tried.
+struct About {
+    target: String,
+    owned: bool,
+    still_needed_by: Vec<String>,
+}
+
+impl About {
+    fn new_object(name: &str, labels: &BTreeMap<String, String>) -> Self {
+        Self { target: name.to_owned(), owned: labels.contains_key(OWNER), still_needed_by: Vec::new() }
+    }
+}
+
+impl SimSwarm {
+    /// One write: its faults, its effect and its line in the log.
+    fn write<T>(
+        &self,
+        call: Call,
+        about: impl FnOnce(&World) -> About,
+        work: impl FnOnce(&mut World) -> Result<T, Refusal>,
+    ) -> Result<T, SwarmError> {
+        let world = &mut *self.world();
+        let about = about(world);
+        let doing = format!("{call:?} {}", about.target);
+        let verdict = world.verdict(call);
+        let (effect, result) = match verdict {
+            Some(FaultPoint::Before) => (Effect::FailedBefore, Err(Refusal::unavailable())),
+            point => match work(world) {
+                Err(refusal) => (Effect::Refused(refusal.kind), Err(refusal)),
+                Ok(_) if point.is_some() => (Effect::DoneButFailed, Err(Refusal::unavailable())),
+                Ok(done) => (Effect::Done, Ok(done)),
+            },
+        };
+        let (at, About { target, owned, still_needed_by }) = (World::timestamp(world.now), about);
+        world.writes.push(Write { at, call, target, owned, effect, still_needed_by });
+        result.map_err(|refusal| refusal.while_doing(&doing))
+    }
+
+    fn create_file(
+        &self,
+        call: Call,
+        kind: FileKind,
+        name: &str,
+        labels: &BTreeMap<String, String>,
+        data: &[u8],
+    ) -> Result<String, SwarmError> {
+        self.write(call, |_| About::new_object(name, labels), |w| w.create_file(kind, name, labels, data))
+    }
+
+    fn remove_file(&self, call: Call, kind: FileKind, id: &str) -> Result<(), SwarmError> {
+        self.write(call, |w| w.about_file(kind, id), |w| w.remove_file(kind, id))
+    }
+}
+
+impl World {
+    fn verdict(&mut self, call: Call) -> Option<FaultPoint> {
+        self.faults.verdict(call, &mut self.rng)
+    }
+
+    fn about_service(&self, id: &str) -> About {
+        let found = self.services.get(id);
+        let target = found.map_or(id, |s| spec::name(&s.spec)).to_owned();
+        let owned = found.is_some_and(|s| spec::labels(&s.spec).contains_key(OWNER));
+        About { target, owned, still_needed_by: Vec::new() }
+    }
+
+    fn about_network(&self, id: &str) -> About {
+        let found = self.networks.get(id);
+        let owned = found.is_some_and(|n| n.labels.get(OWNER).is_some());
+        About { target: found.map_or(id, |n| &n.name).to_owned(), owned, still_needed_by: Vec::new() }
+    }
+
+    fn about_file(&self, kind: FileKind, id: &str) -> About {
+        let found = self.files(kind).get(id);
+        let owned = found.is_some_and(|f| f.labels.contains_key(OWNER));
+        About { target: found.map_or(id, |f| &f.name).to_owned(), owned, still_needed_by: self.needed_by(kind, id) }
+    }
+
+    /// Services that could not roll back, or whose tasks could not start again, without this file.
+    fn needed_by(&self, kind: FileKind, id: &str) -> Vec<String> {
+        let refers = |template: &Value| spec::references(template, kind).any(|(used, _, _)| used == id);
+        let by_task = |service: &str| self.tasks.values().any(|t| t.service == service && t.desired.wanted() && refers(&t.spec));
+        let by_previous = |previous: &Option<Arc<Value>>| previous.as_ref().and_then(|p| p.get("TaskTemplate")).is_some_and(refers);
+        let needing = self.services.values().filter(|s| by_previous(&s.previous) || by_task(&s.id));
+        needing.map(|s| spec::name(&s.spec).to_owned()).collect()
+    }
+
+    /// What a look shows: the truth, or by the faults' will an older truth or a mixture.
+    fn answer(&mut self) -> RawSnapshot {
+        let rates = self.faults.rates;
+        if rates.stale <= 0.0 && rates.torn <= 0.0 {
+            return self.look();
+        }
+        let mut fresh = self.look();
+        let old = (!self.past.is_empty()).then(|| self.past[self.rng.random_range(0..self.past.len())].clone());
+        self.past.push(Arc::new(fresh.clone()));
+        if self.past.len() > PAST {
+            self.past.remove(0);
+        }
+        let Some(old) = old else { return fresh };
+        if self.rng.random_bool(rates.stale.clamp(0.0, 1.0)) {
+            return RawSnapshot { taken_at: fresh.taken_at, ..(*old).clone() };
+        }
+        if self.rng.random_bool(rates.torn.clamp(0.0, 1.0)) {
+            if self.rng.random_bool(0.5) {
+                fresh.services.clone_from(&old.services);
+            } else {
+                fresh.tasks.clone_from(&old.tasks);
+            }
+        }
+        fresh
+    }
+}
+
+#[async_trait]
+impl Swarm for SimSwarm {
+    async fn observe(&self) -> Result<RawSnapshot, SwarmError> {
+        let world = &mut *self.world();
+        match world.verdict(Call::Observe) {
+            Some(_) => Err(Refusal::unavailable().while_doing("list tasks")),
+            None => Ok(world.answer()),
+        }
+    }
+
+    async fn running_tasks(&self) -> Result<Vec<Value>, SwarmError> {
+        let world = &mut *self.world();
+        match world.verdict(Call::RunningTasks) {
+            Some(_) => Err(Refusal::unavailable().while_doing("list tasks")),
+            None => Ok(world.running_tasks()),
+        }
+    }
+
+    fn hints(&self) -> BoxStream<'static, Result<Hint, SwarmError>> {
+        let world = &mut *self.world();
+        if world.faults.cut_off() {
+            let error = Refusal::unavailable().while_doing("follow events");
+            return stream::once(async { Err(error) }).boxed();
+        }
+        let (sender, receiver) = mpsc::unbounded();
+        world.listeners.push(sender);
+        receiver.boxed()
+    }
+
+    async fn create_network(&self, body: &Value) -> Result<NetworkId, SwarmError> {
+        let about = |_: &World| About::new_object(spec::name(body), &spec::labels(body));
+        self.write(Call::CreateNetwork, about, |w| w.create_network(body)).map(NetworkId)
+    }
+
+    async fn create_config(&self, name: &str, labels: &BTreeMap<String, String>, data: &[u8]) -> Result<ConfigId, SwarmError> {
+        self.create_file(Call::CreateConfig, FileKind::Config, name, labels, data).map(ConfigId)
+    }
+
+    async fn create_secret(&self, name: &str, labels: &BTreeMap<String, String>, data: &[u8]) -> Result<SecretId, SwarmError> {
+        self.create_file(Call::CreateSecret, FileKind::Secret, name, labels, data).map(SecretId)
+    }
+
+    async fn create_service(&self, spec: &Value) -> Result<ServiceId, SwarmError> {
+        let about = |_: &World| About::new_object(spec::name(spec), &spec::labels(spec));
+        self.write(Call::CreateService, about, |w| w.create_service(spec)).map(ServiceId)
+    }
+
+    async fn update_service(&self, id: &ServiceId, version: u64, spec: &Value) -> Result<(), SwarmError> {
+        self.write(Call::UpdateService, |w| w.about_service(&id.0), |w| w.update_service(&id.0, Some(version), spec))
+    }
+
+    async fn remove_service(&self, id: &ServiceId) -> Result<(), SwarmError> {
+        self.write(Call::RemoveService, |w| w.about_service(&id.0), |w| w.remove_service(&id.0))
+    }
+
+    async fn remove_config(&self, id: &ConfigId) -> Result<(), SwarmError> {
+        self.remove_file(Call::RemoveConfig, FileKind::Config, &id.0)
+    }
+
+    async fn remove_secret(&self, id: &SecretId) -> Result<(), SwarmError> {
+        self.remove_file(Call::RemoveSecret, FileKind::Secret, &id.0)
+    }
+
+    async fn remove_network(&self, id: &NetworkId) -> Result<(), SwarmError> {
+        self.write(Call::RemoveNetwork, |w| w.about_network(&id.0), |w| w.remove_network(&id.0))
+    }
+}

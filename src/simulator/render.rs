@@ -1,0 +1,156 @@
+//! The world in the words of the API, lists in the order of ids as Swarm gives them.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+
+use super::model::{Desired, File, Millis, Network, Node, Place, Service, State, Task};
+use super::world::World;
+use crate::swarm::RawSnapshot;
+
+/// The owner label by which the port asks for configs.
+const OWNER: &str = "swarmgate.owner";
+
+impl World {
+    /// One complete look, as the API gives it.
+    pub fn look(&self) -> RawSnapshot {
+        RawSnapshot {
+            taken_at: Self::timestamp(self.now),
+            services: self.services.values().map(service).collect(),
+            tasks: self.running_tasks(),
+            nodes: self.nodes.values().map(node).collect(),
+            networks: self.networks.values().map(network).collect(),
+            configs: self.configs.values().filter(|c| c.labels.contains_key(OWNER)).map(|c| file(c, true)).collect(),
+            secrets: self.secrets.values().map(|s| file(s, false)).collect(),
+        }
+    }
+
+    pub fn running_tasks(&self) -> Vec<Value> {
+        self.tasks.values().filter(|t| t.desired == Desired::Running && !t.state.ended()).map(|t| self.task(t)).collect()
+    }
+
+    pub fn task(&self, task: &Task) -> Value {
+        let mut shown = json!({
+            "ID": task.id,
+            "Version": {"Index": task.version},
+            "CreatedAt": time(task.created),
+            "UpdatedAt": time(task.since),
+            "Labels": *task.labels,
+            "Spec": *task.spec,
+            "ServiceID": task.service,
+            "Status": status(task),
+            "DesiredState": task.desired.word(),
+        });
+        if let Place::Slot(slot) = task.place {
+            shown["Slot"] = json!(slot);
+        }
+        if let Some(node) = &task.node {
+            shown["NodeID"] = json!(node);
+        }
+        let attached = task.addresses.iter().filter_map(|(id, address, prefix)| {
+            let network = self.networks.get(id)?;
+            let mut spec = json!({"Name": network.name});
+            if network.mesh {
+                spec["Ingress"] = json!(true);
+            }
+            Some(json!({"Network": {"ID": id, "Spec": spec}, "Addresses": [format!("{address}/{prefix}")]}))
+        });
+        if !task.addresses.is_empty() {
+            shown["NetworksAttachments"] = attached.collect();
+        }
+        shown
+    }
+}
+
+fn time(at: Millis) -> Value {
+    json!(World::timestamp(at).to_string())
+}
+
+fn service(service: &Service) -> Value {
+    let mut shown = json!({
+        "ID": service.id,
+        "Version": {"Index": service.version},
+        "CreatedAt": time(service.created),
+        "UpdatedAt": time(service.updated),
+        "Spec": *service.spec,
+        "Endpoint": endpoint(service),
+    });
+    if let Some(previous) = &service.previous {
+        shown["PreviousSpec"] = (**previous).clone();
+    }
+    if let Some(status) = &service.status {
+        shown["UpdateStatus"] = json!({"State": status.state, "StartedAt": time(status.started), "Message": status.message});
+        if let Some(completed) = status.completed {
+            shown["UpdateStatus"]["CompletedAt"] = time(completed);
+        }
+    }
+    shown
+}
+
+fn endpoint(service: &Service) -> Value {
+    let mut shown = Map::from_iter([("Spec".to_owned(), service.spec.get("EndpointSpec").cloned().unwrap_or_else(|| json!({})))]);
+    if !service.ports.is_empty() {
+        shown.insert("Ports".to_owned(), json!(service.ports));
+    }
+    if !service.vips.is_empty() {
+        let ips =
+            service.vips.iter().map(|(network, (address, prefix))| json!({"NetworkID": network, "Addr": format!("{address}/{prefix}")}));
+        shown.insert("VirtualIPs".to_owned(), ips.collect());
+    }
+    Value::Object(shown)
+}
+
+fn status(task: &Task) -> Value {
+    let mut shown = json!({"Timestamp": time(task.since), "State": task.state.word(), "Message": task.message, "PortStatus": {}});
+    if !task.error.is_empty() {
+        shown["Err"] = json!(task.error);
+    }
+    if task.state == State::Running && !task.host_ports.is_empty() {
+        let port = |(protocol, target, published): &(String, u64, u64)| json!({"Protocol": protocol, "TargetPort": target, "PublishedPort": published, "PublishMode": "host"});
+        // Once for IPv4 and once for IPv6, as the engine reports them.
+        shown["PortStatus"] = json!({"Ports": task.host_ports.iter().chain(&task.host_ports).map(port).collect::<Vec<_>>()});
+    }
+    shown
+}
+
+fn node(node: &Node) -> Value {
+    let role = if node.manager { "manager" } else { "worker" };
+    let mut shown = json!({
+        "ID": node.id,
+        "Version": {"Index": node.version},
+        "Spec": {"Labels": node.labels, "Role": role, "Availability": node.availability.word()},
+        "Description": {"Hostname": node.hostname, "Platform": {"Architecture": "x86_64", "OS": "linux"}},
+        "Status": {"State": if node.up { "ready" } else { "down" }, "Addr": if node.manager { "0.0.0.0".to_owned() } else { node.address.to_string() }},
+    });
+    if node.manager {
+        shown["ManagerStatus"] = json!({"Reachability": "reachable", "Addr": format!("{}:2377", node.address)});
+    }
+    shown
+}
+
+fn network(network: &Network) -> Value {
+    json!({
+        "Name": network.name,
+        "Id": network.id,
+        "Created": time(network.created),
+        "Scope": "swarm",
+        "Driver": network.driver,
+        "Ingress": network.mesh,
+        "Labels": network.labels,
+        "IPAM": {"Config": [{"Subnet": format!("{}/{}", std::net::Ipv4Addr::from(network.base), network.prefix)}]},
+    })
+}
+
+fn file(file: &File, with_data: bool) -> Value {
+    let mut shown = json!({
+        "ID": file.id,
+        "Version": {"Index": file.version},
+        "CreatedAt": time(file.created),
+        "UpdatedAt": time(file.created),
+        "Spec": {"Name": file.name, "Labels": file.labels},
+    });
+    if with_data {
+        shown["Spec"]["Data"] = json!(STANDARD.encode(&file.data));
+    }
+    shown
+}

@@ -1,0 +1,79 @@
+//! Chooses a node for a task, and says why there is none.
+
+use std::collections::BTreeMap;
+
+use super::model::{Availability, Node, Place, Task};
+use super::spec::{self, Constraint, Target};
+use super::world::World;
+
+impl Node {
+    fn takes_tasks(&self) -> bool {
+        self.up && self.availability == Availability::Active
+    }
+
+    /// Whether it satisfies all constraints.
+    pub fn satisfies(&self, constraints: &[Constraint]) -> bool {
+        let role = if self.manager { "manager" } else { "worker" };
+        let target = Target { id: &self.id, hostname: &self.hostname, role, labels: &self.labels };
+        constraints.iter().all(|c| c.holds(&target))
+    }
+}
+
+impl World {
+    /// The node for a pending task, or Swarm's explanation.
+    pub fn choose_node(&self, task: &Task) -> Result<String, String> {
+        let constraints = spec::constraints(&task.spec);
+        let mut reasons: BTreeMap<&'static str, usize> = BTreeMap::new();
+        let mut best: Option<(usize, &Node)> = None;
+        for node in self.nodes.values().filter(|n| may_be_on(&task.place, n)) {
+            match self.objection(task, node, &constraints) {
+                Some(reason) => *reasons.entry(reason).or_default() += 1,
+                None => {
+                    let load = self.tasks.values().filter(|t| t.service == task.service && t.node.as_ref() == Some(&node.id)).count();
+                    if best.is_none_or(|(least, _)| load < least) {
+                        best = Some((load, node));
+                    }
+                }
+            }
+        }
+        best.map(|(_, node)| node.id.clone()).ok_or_else(|| explanation(&reasons))
+    }
+
+    fn objection(&self, task: &Task, node: &Node, constraints: &[Constraint]) -> Option<&'static str> {
+        if !node.takes_tasks() {
+            return Some("not available for new tasks");
+        }
+        if !node.satisfies(constraints) {
+            return Some("scheduling constraints not satisfied");
+        }
+        let here = || self.tasks.values().filter(|t| t.id != task.id && t.node.as_ref() == Some(&node.id) && !t.state.ended());
+        let bound = |wanted: &(String, u64, u64)| {
+            wanted.2 != 0 && here().any(|t| t.host_ports.iter().any(|p| (&p.0, p.2) == (&wanted.0, wanted.2)))
+        };
+        if task.host_ports.iter().any(bound) {
+            return Some("host-mode port already in use");
+        }
+        let most = spec::max_replicas(&task.spec);
+        let count = here().filter(|t| t.service == task.service && t.desired.wanted()).count();
+        (most != 0 && u64::try_from(count).is_ok_and(|c| c >= most)).then_some("max replicas per node limit exceed")
+    }
+
+    /// Whether a global service wants a task on a node.
+    pub fn wants_task_on(&self, service: &str, node: &Node) -> bool {
+        let template = self.services.get(service).map(|s| &s.template);
+        node.takes_tasks() && template.is_some_and(|t| node.satisfies(&spec::constraints(t)))
+    }
+}
+
+fn may_be_on(place: &Place, node: &Node) -> bool {
+    match place {
+        Place::Slot(_) => true,
+        Place::Node(id) => *id == node.id,
+    }
+}
+
+fn explanation(reasons: &BTreeMap<&'static str, usize>) -> String {
+    let one = |(reason, count): (&&str, &usize)| format!("{reason} on {count} node{}", if *count == 1 { "" } else { "s" });
+    let all: Vec<String> = reasons.iter().map(one).collect();
+    if all.is_empty() { "no suitable node".to_owned() } else { format!("no suitable node ({})", all.join("; ")) }
+}

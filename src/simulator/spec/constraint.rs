@@ -1,0 +1,56 @@
+//! Placement constraints: `key==value` and `key!=value`, with Swarm's grammar and comparison.
+
+use std::collections::BTreeMap;
+
+use super::super::refusal::Refusal;
+use crate::swarm::SwarmErrorKind;
+
+/// One constraint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Constraint {
+    key: String,
+    value: String,
+    equal: bool,
+}
+
+/// What a constraint can look at.
+pub struct Target<'a> {
+    pub id: &'a str,
+    pub hostname: &'a str,
+    pub role: &'static str,
+    pub labels: &'a BTreeMap<String, String>,
+}
+
+impl Constraint {
+    /// Reads one constraint as Swarm does; its grammar errors are answered as status 500.
+    pub fn parse(text: &str) -> Result<Self, Refusal> {
+        let refused = |m: String| Refusal::new(SwarmErrorKind::Invalid, format!("rpc error: code = Unknown desc = {m}"));
+        let split = text.split_once("==").map(|(k, v)| (k, v, true)).or_else(|| text.split_once("!=").map(|(k, v)| (k, v, false)));
+        let Some((key, value, equal)) = split else { return Err(refused("constraint expected one operator from ==, !=".to_owned())) };
+        let (key, value) = (key.trim(), value.trim());
+        if key.is_empty() || !key.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b)) {
+            return Err(refused(format!("key '{key}' is invalid")));
+        }
+        if value.is_empty() || !value.bytes().all(|b| b.is_ascii_alphanumeric() || b":-_.*()?+[]\\^$|/ ".contains(&b)) {
+            return Err(refused(format!("value '{value}' is invalid")));
+        }
+        Ok(Self { key: key.to_owned(), value: value.to_owned(), equal })
+    }
+
+    /// Whether a node satisfies it. Keys are exact, values compare without case; an unknown key matches nothing.
+    pub fn holds(&self, node: &Target<'_>) -> bool {
+        let found = match self.key.as_str() {
+            "node.id" => node.id,
+            "node.hostname" => node.hostname,
+            "node.role" => node.role,
+            "node.platform.os" => "linux",
+            "node.platform.arch" => "x86_64",
+            key => match key.strip_prefix("node.labels.") {
+                Some(label) => node.labels.get(label).map_or("", String::as_str),
+                None if key.starts_with("engine.labels.") => "",
+                None => return false,
+            },
+        };
+        found.eq_ignore_ascii_case(&self.value) == self.equal
+    }
+}

@@ -1,0 +1,16 @@
+//! Specs of services: what Swarm refuses, and the form in which it keeps the rest.
+
+mod constraint;
+mod normal;
+mod read;
+mod refer;
+mod valid;
+
+pub use constraint::{Constraint, Target};
+pub use normal::{normal, task_spec};
+pub use read::{
+    Action, UpdateConfig, attached, constraints, dnsrr, host_ports, is_global, labels, max_replicas, mesh_ports, name, replicas, restarts,
+    update_config,
+};
+pub use refer::{FileKind, references};
+pub use valid::{check, check_file_name, check_service_name};

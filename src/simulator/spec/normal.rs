@@ -1,0 +1,127 @@
+//! The form in which Swarm keeps a spec (`docs/decisions/swarm-normalises-specs.md`): defaults added, unknown fields and
+//! empty lists left out. A reader that compares too strictly must see here what it would see on a real Swarm.
+
+use serde_json::{Map, Value, json};
+
+/// Fields of a service spec that the engine knows.
+const SERVICE: [&str; 8] = ["Name", "Labels", "TaskTemplate", "Mode", "UpdateConfig", "RollbackConfig", "Networks", "EndpointSpec"];
+const TEMPLATE: [&str; 8] = ["ContainerSpec", "Resources", "RestartPolicy", "Placement", "Networks", "LogDriver", "ForceUpdate", "Runtime"];
+const CONTAINER: [&str; 30] = [
+    "Image",
+    "Labels",
+    "Command",
+    "Args",
+    "Hostname",
+    "Env",
+    "Dir",
+    "User",
+    "Groups",
+    "Privileges",
+    "Init",
+    "StopSignal",
+    "TTY",
+    "OpenStdin",
+    "ReadOnly",
+    "Mounts",
+    "StopGracePeriod",
+    "Healthcheck",
+    "Hosts",
+    "DNSConfig",
+    "Secrets",
+    "Configs",
+    "Isolation",
+    "Sysctls",
+    "CapabilityAdd",
+    "CapabilityDrop",
+    "Ulimits",
+    "Config",
+    "OomScoreAdj",
+    "PidsLimit",
+];
+
+/// The form in which Swarm keeps a service spec. Networks are already ids.
+pub fn normal(spec: &Value) -> Value {
+    let mut spec = known(spec, &SERVICE);
+    spec.entry("Labels").or_insert_with(|| json!({}));
+    spec.insert("Mode".to_owned(), mode(spec.get("Mode")));
+    spec.insert("TaskTemplate".to_owned(), template(spec.get("TaskTemplate").unwrap_or(&Value::Null)));
+    for key in ["UpdateConfig", "RollbackConfig"] {
+        if let Some(config) = spec.get_mut(key).and_then(Value::as_object_mut) {
+            default(
+                config,
+                &[
+                    ("Parallelism", json!(0)),
+                    ("FailureAction", json!("pause")),
+                    ("MaxFailureRatio", json!(0)),
+                    ("Order", json!("stop-first")),
+                ],
+            );
+        }
+    }
+    if let Some(endpoint) = spec.get_mut("EndpointSpec").and_then(Value::as_object_mut) {
+        normal_endpoint(endpoint);
+    }
+    Value::Object(spec)
+}
+
+/// The task template as tasks carry it.
+pub fn task_spec(spec: &Value) -> Value {
+    let mut template = spec.get("TaskTemplate").and_then(Value::as_object).cloned().unwrap_or_default();
+    template.remove("Runtime");
+    Value::Object(template)
+}
+
+fn mode(given: Option<&Value>) -> Value {
+    match given {
+        Some(mode) if mode.get("Global").is_some() => json!({"Global": {}}),
+        other => {
+            let replicas = other.and_then(|m| m.get("Replicated")).and_then(|r| r.get("Replicas")).and_then(Value::as_u64);
+            json!({"Replicated": {"Replicas": replicas.unwrap_or(1)}})
+        }
+    }
+}
+
+fn template(given: &Value) -> Value {
+    let mut template = known(given, &TEMPLATE);
+    default(&mut template, &[("ForceUpdate", json!(0)), ("Runtime", json!("container"))]);
+    let mut container = known(template.get("ContainerSpec").unwrap_or(&Value::Null), &CONTAINER);
+    default(&mut container, &[("Isolation", json!("default"))]);
+    template.insert("ContainerSpec".to_owned(), Value::Object(container));
+    if let Some(policy) = template.get_mut("RestartPolicy").and_then(Value::as_object_mut) {
+        default(policy, &[("MaxAttempts", json!(0))]);
+    }
+    if let Some(placement) = template.get_mut("Placement").and_then(Value::as_object_mut) {
+        placement.retain(|_, v| !empty(v));
+    }
+    Value::Object(template)
+}
+
+fn normal_endpoint(endpoint: &mut Map<String, Value>) {
+    default(endpoint, &[("Mode", json!("vip"))]);
+    endpoint.retain(|_, v| !empty(v));
+    for port in endpoint.get_mut("Ports").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(port) = port.as_object_mut() {
+            default(port, &[("Protocol", json!("tcp")), ("PublishMode", json!("ingress"))]);
+            port.retain(|key, v| key != "PublishedPort" || v.as_u64() != Some(0));
+        }
+    }
+}
+
+/// The known fields of an object, without empty lists and nulls.
+fn known(value: &Value, keys: &[&str]) -> Map<String, Value> {
+    let fields = value.as_object().into_iter().flatten();
+    fields.filter(|(k, v)| keys.contains(&k.as_str()) && !empty(v)).map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
+fn empty(value: &Value) -> bool {
+    value.is_null() || value.as_array().is_some_and(Vec::is_empty)
+}
+
+/// Fills in what is absent or empty.
+fn default(object: &mut Map<String, Value>, defaults: &[(&str, Value)]) {
+    for (key, value) in defaults {
+        if object.get(*key).is_none_or(|v| v.is_null() || v.as_str() == Some("")) {
+            object.insert((*key).to_owned(), value.clone());
+        }
+    }
+}

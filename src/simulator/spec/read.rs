@@ -1,0 +1,114 @@
+//! Reads what the simulated Swarm needs to know of a normalised spec.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::constraint::Constraint;
+
+fn at<'a>(value: &'a Value, path: &[&str]) -> Option<&'a Value> {
+    path.iter().try_fold(value, |inner, key| inner.get(key))
+}
+
+fn text<'a>(value: &'a Value, path: &[&str]) -> &'a str {
+    at(value, path).and_then(Value::as_str).unwrap_or("")
+}
+
+fn list<'a>(value: &'a Value, path: &[&str]) -> &'a [Value] {
+    at(value, path).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+pub fn name(spec: &Value) -> &str {
+    text(spec, &["Name"])
+}
+
+/// The labels of a service spec, or of any body with `Labels`.
+pub fn labels(spec: &Value) -> BTreeMap<String, String> {
+    let pairs = spec.get("Labels").and_then(Value::as_object).into_iter().flatten();
+    pairs.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect()
+}
+
+pub fn is_global(spec: &Value) -> bool {
+    at(spec, &["Mode", "Global"]).is_some()
+}
+
+pub fn replicas(spec: &Value) -> u64 {
+    at(spec, &["Mode", "Replicated", "Replicas"]).and_then(Value::as_u64).unwrap_or(1)
+}
+
+/// Ids of the networks of a task template, in order.
+pub fn attached(template: &Value) -> impl Iterator<Item = &str> {
+    list(template, &["Networks"]).iter().map(|n| text(n, &["Target"])).filter(|t| !t.is_empty())
+}
+
+/// The constraints of a task template; those that do not parse were refused before.
+pub fn constraints(template: &Value) -> Vec<Constraint> {
+    list(template, &["Placement", "Constraints"]).iter().filter_map(|c| Constraint::parse(c.as_str()?).ok()).collect()
+}
+
+/// How many tasks of the service one node may have; 0 = any number.
+pub fn max_replicas(template: &Value) -> u64 {
+    at(template, &["Placement", "MaxReplicas"]).and_then(Value::as_u64).unwrap_or(0)
+}
+
+pub fn dnsrr(spec: &Value) -> bool {
+    text(spec, &["EndpointSpec", "Mode"]) == "dnsrr"
+}
+
+/// Ports of an `EndpointSpec` that tasks bind on their nodes: protocol, target, published (0 = any).
+pub fn host_ports(endpoint: &Value) -> Vec<(String, u64, u64)> {
+    let ports = list(endpoint, &["Ports"]).iter().filter(|p| text(p, &["PublishMode"]) == "host");
+    let number = |p: &Value, key: &str| p.get(key).and_then(Value::as_u64).unwrap_or(0);
+    ports.map(|p| (text(p, &["Protocol"]).to_owned(), number(p, "TargetPort"), number(p, "PublishedPort"))).collect()
+}
+
+/// Whether an `EndpointSpec` publishes through the routing mesh.
+pub fn mesh_ports(endpoint: &Value) -> bool {
+    list(endpoint, &["Ports"]).iter().any(|p| text(p, &["PublishMode"]) != "host")
+}
+
+/// Whether a task that failed is started again, and after how many milliseconds.
+pub fn restarts(template: &Value) -> Option<u64> {
+    let condition = text(template, &["RestartPolicy", "Condition"]);
+    let delay = at(template, &["RestartPolicy", "Delay"]).and_then(Value::as_u64).map_or(5_000, |ns| ns / 1_000_000);
+    (condition != "none").then_some(delay)
+}
+
+/// How a rolling update goes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct UpdateConfig {
+    pub parallelism: usize,
+    pub delay: u64,
+    pub monitor: u64,
+    pub start_first: bool,
+    pub action: Action,
+    pub max_failure_ratio: f64,
+}
+
+/// What happens when an update fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    Pause,
+    Continue,
+    Rollback,
+}
+
+/// Reads `UpdateConfig` or `RollbackConfig` with Swarm's defaults.
+pub fn update_config(spec: &Value, key: &str) -> UpdateConfig {
+    let given = spec.get(key);
+    let config = given.unwrap_or(&Value::Null);
+    let millis = |field: &str| config.get(field).and_then(Value::as_u64).map(|ns| ns / 1_000_000);
+    let parallelism = config.get("Parallelism").and_then(Value::as_u64).unwrap_or(u64::from(given.is_none()));
+    UpdateConfig {
+        parallelism: usize::try_from(parallelism).ok().filter(|p| *p > 0).unwrap_or(usize::MAX),
+        delay: millis("Delay").unwrap_or(0),
+        monitor: millis("Monitor").filter(|m| *m > 0).unwrap_or(5_000),
+        start_first: text(config, &["Order"]) == "start-first",
+        action: match text(config, &["FailureAction"]) {
+            "continue" => Action::Continue,
+            "rollback" => Action::Rollback,
+            _ => Action::Pause,
+        },
+        max_failure_ratio: config.get("MaxFailureRatio").and_then(Value::as_f64).unwrap_or(0.0),
+    }
+}

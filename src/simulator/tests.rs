@@ -1,0 +1,189 @@
+//! What only the simulator has: chance, faults and a clock. How it behaves as a Swarm is in `tests/swarm_behaviour.rs`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::{FutureExt as _, StreamExt as _};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::swarm::{RawSnapshot, Snapshot, Swarm as _, SwarmError, SwarmErrorKind};
+use crate::types::ServiceId;
+
+const SOON: Duration = Duration::from_secs(30);
+
+fn swarm(seed: u64) -> SimSwarm {
+    SimSwarm::new(SimOptions { seed, ..SimOptions::default() })
+}
+
+fn spec(name: &str, replicas: u64) -> Value {
+    json!({"Name": name, "TaskTemplate": {"ContainerSpec": {"Image": "app"}}, "Mode": {"Replicated": {"Replicas": replicas}}})
+}
+
+/// What a future of the simulator gives; they never wait.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().unwrap()
+}
+
+fn observe(swarm: &SimSwarm) -> Result<RawSnapshot, SwarmError> {
+    now(swarm.observe())
+}
+
+fn running(swarm: &SimSwarm) -> usize {
+    Snapshot::from_raw(&swarm.truth()).unwrap().tasks.values().filter(|t| t.state == "running").count()
+}
+
+#[test]
+fn equal_seeds_give_equal_histories_and_others_do_not() {
+    let history = |seed| {
+        let swarm = swarm(seed);
+        swarm.user_creates_service(&spec("web", 3)).unwrap();
+        swarm.advance(Duration::from_millis(700));
+        swarm.kill_task("web");
+        swarm.advance(SOON);
+        swarm.truth()
+    };
+    assert_eq!(history(7), history(7));
+    assert_ne!(history(7), history(8));
+}
+
+#[test]
+fn a_look_fails_as_a_whole_and_never_in_part() {
+    let swarm = swarm(1);
+    swarm.fail_next(Call::Observe, FaultPoint::Before);
+    assert_eq!(observe(&swarm).unwrap_err().kind, SwarmErrorKind::Unavailable);
+    assert_eq!(observe(&swarm), Ok(swarm.truth()));
+}
+
+#[test]
+fn a_write_that_fails_after_its_effect_has_taken_effect() {
+    let swarm = swarm(1);
+    swarm.fail_next(Call::CreateService, FaultPoint::Before);
+    swarm.fail_next(Call::CreateService, FaultPoint::After);
+    let tries = [(); 3].map(|()| now(swarm.create_service(&spec("web", 1))).map_err(|e| e.kind).map(|_| ()));
+    assert_eq!(tries, [Err(SwarmErrorKind::Unavailable), Err(SwarmErrorKind::Unavailable), Err(SwarmErrorKind::NameTaken)]);
+    let effects: Vec<Effect> = swarm.writes().iter().map(|w| w.effect).collect();
+    assert_eq!(effects, [Effect::FailedBefore, Effect::DoneButFailed, Effect::Refused(SwarmErrorKind::NameTaken)]);
+}
+
+#[test]
+fn the_log_says_whose_objects_were_touched_and_who_still_needed_them() {
+    let swarm = swarm(1);
+    let owner = BTreeMap::from([("swarmgate.owner".to_owned(), "me".to_owned())]);
+    let config = now(swarm.create_config("c1", &owner, b"x")).unwrap();
+    let mut with_config = spec("web", 0);
+    with_config["TaskTemplate"]["ContainerSpec"]["Configs"] = json!([{"ConfigID": config.0, "ConfigName": "c1", "File": {"Name": "/c"}}]);
+    let id = swarm.user_creates_service(&with_config).unwrap();
+    swarm.user_edits_service("web", |s| s["TaskTemplate"]["ContainerSpec"]["Configs"] = json!([])).unwrap();
+    now(swarm.remove_config(&config)).unwrap();
+    now(swarm.remove_service(&id)).unwrap();
+    let shown: Vec<String> =
+        swarm.take_writes().iter().map(|w| format!("{:?} {} {} {:?}", w.call, w.target, w.owned, w.still_needed_by)).collect();
+    assert_eq!(shown, [r#"CreateConfig c1 true []"#, r#"RemoveConfig c1 true ["web"]"#, r#"RemoveService web false []"#]);
+    assert_eq!(swarm.writes(), []);
+}
+
+#[test]
+fn a_cut_off_lets_that_many_calls_through_and_none_after() {
+    let swarm = swarm(1);
+    swarm.cut_off_after(1);
+    assert!(now(swarm.create_service(&spec("a", 1))).is_ok());
+    assert!(now(swarm.create_service(&spec("b", 1))).is_err());
+    assert!(observe(&swarm).is_err());
+    swarm.reconnect();
+    assert!(observe(&swarm).is_ok());
+}
+
+#[test]
+fn stale_looks_are_older_truths() {
+    let swarm = swarm(3);
+    swarm.set_faults(Faults { stale: 1.0, ..Faults::NONE });
+    assert_eq!(observe(&swarm).unwrap().services.len(), 0);
+    swarm.user_creates_service(&spec("web", 1)).unwrap();
+    assert_eq!(observe(&swarm).unwrap().services.len(), 0);
+    swarm.set_faults(Faults::NONE);
+    assert_eq!(observe(&swarm).unwrap().services.len(), 1);
+}
+
+#[test]
+fn hints_tell_of_changes_until_they_are_broken() {
+    let swarm = swarm(1);
+    let mut hints = swarm.hints();
+    swarm.user_creates_service(&spec("web", 1)).unwrap();
+    assert_eq!(now(hints.next()).unwrap().unwrap().detail, "create web");
+    swarm.break_hints();
+    assert!(now(hints.next()).unwrap().is_err());
+    assert!(now(hints.next()).is_none());
+}
+
+#[test]
+fn a_lost_hint_never_comes_and_a_doubled_one_comes_twice() {
+    let count = |faults| {
+        let swarm = swarm(1);
+        swarm.set_faults(faults);
+        let hints = swarm.hints();
+        swarm.user_creates_service(&spec("web", 1)).unwrap();
+        swarm.break_hints();
+        now(hints.collect::<Vec<_>>()).len() - 1
+    };
+    assert_eq!(count(Faults { hint_lost: 1.0, ..Faults::NONE }), 0);
+    assert_eq!(count(Faults { hint_doubled: 1.0, ..Faults::NONE }), 2);
+}
+
+#[test]
+fn a_lost_nodes_tasks_run_elsewhere_and_a_drained_one_gives_its_tasks_away() {
+    let swarm = swarm(5);
+    swarm.user_creates_service(&spec("web", 3)).unwrap();
+    swarm.settle(SOON);
+    swarm.node_goes_down("node2");
+    swarm.set_availability("node3", Availability::Drain);
+    swarm.settle(SOON);
+    let seen = Snapshot::from_raw(&swarm.truth()).unwrap();
+    let manager = seen.nodes.values().find(|n| n.manager).unwrap();
+    assert_eq!(seen.tasks.values().filter(|t| t.node.as_ref() == Some(&manager.id) && t.state == "running").count(), 3);
+}
+
+#[test]
+fn tasks_that_crash_come_back_after_the_restart_delay() {
+    let swarm = swarm(5);
+    swarm.user_creates_service(&spec("web", 2)).unwrap();
+    swarm.settle(SOON);
+    assert!(swarm.kill_task("web"));
+    swarm.advance(Duration::from_secs(1));
+    assert_eq!(running(&swarm), 1);
+    swarm.settle(SOON);
+    assert_eq!(running(&swarm), 2);
+}
+
+#[test]
+fn a_world_that_crashes_for_ever_never_settles() {
+    let swarm = swarm(5);
+    swarm.set_image("app", ImageBehaviour::CrashesAfter(100));
+    swarm.user_creates_service(&spec("web", 1)).unwrap();
+    assert_eq!(swarm.settle(SOON), SOON);
+}
+
+#[test]
+fn a_full_network_keeps_tasks_new_and_gives_no_address_twice() {
+    let swarm = swarm(5);
+    swarm.user_creates_network(&json!({"Name": "tiny", "IPAM": {"Config": [{"Subnet": "10.9.0.0/29"}]}})).unwrap();
+    let mut wide = spec("web", 9);
+    wide["TaskTemplate"]["Networks"] = json!([{"Target": "tiny"}]);
+    swarm.user_creates_service(&wide).unwrap();
+    swarm.advance(SOON);
+    let seen = Snapshot::from_raw(&swarm.truth()).unwrap();
+    let service = seen.services.values().next().unwrap();
+    let mut addresses: Vec<String> = seen.tasks.values().flat_map(|t| &t.addresses).map(|(_, a)| a.addr().to_string()).collect();
+    addresses.extend(service.virtual_ips.iter().map(|v| v.address.to_string()));
+    addresses.sort();
+    addresses.dedup();
+    assert_eq!((addresses.len(), running(&swarm)), (5, 4));
+    assert_eq!(seen.tasks.values().filter(|t| t.state == "new").count(), 5);
+}
+
+#[test]
+fn an_id_that_does_not_exist_is_logged_by_itself() {
+    let swarm = swarm(1);
+    assert_eq!(now(swarm.remove_service(&ServiceId("gone".to_owned()))).unwrap_err().kind, SwarmErrorKind::NotFound);
+    assert_eq!(swarm.writes()[0].target, "gone");
+}

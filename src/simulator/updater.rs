@@ -1,0 +1,222 @@
+//! Rolling updates: which tasks are outdated, in which order they are replaced, and when an update pauses, rolls back or
+//! completes.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use super::model::{Desired, Millis, Place, Replacement, Rollout, Service, State, Task, UpdateStatus};
+use super::spec::{self, Action, UpdateConfig};
+use super::world::World;
+
+impl Rollout {
+    /// When it will go on by itself.
+    pub fn next_moment(&self, now: Millis) -> Option<Millis> {
+        let next = Some(self.next_at).filter(|at| *at > now && !self.waiting.is_empty());
+        [next, self.ends_at].into_iter().flatten().min()
+    }
+}
+
+impl World {
+    /// Flags services whose update goes on now.
+    pub fn wake_rollouts(&mut self) {
+        let now = self.now;
+        let due = |r: &Rollout| r.ends_at.is_some_and(|at| at <= now) || (r.next_at == now && !r.waiting.is_empty());
+        let awake = self.services.values().filter(|s| s.rollout.as_ref().is_some_and(due)).map(|s| s.id.clone());
+        self.dirty.extend(awake);
+    }
+
+    /// Begins, continues or ends the update of a service.
+    pub fn roll(&mut self, id: &str) {
+        let Some(service) = self.services.get_mut(id) else { return };
+        let config = config(service);
+        let Some(mut rollout) = service.rollout.take().or_else(|| self.begin(id)) else { return };
+        self.finish_replacements(id, &mut rollout, config);
+        if let Some(culprit) = culprit(&rollout, config) {
+            return self.give_up(id, &culprit, config);
+        }
+        self.begin_replacements(id, &mut rollout, config);
+        if rollout.waiting.is_empty() && rollout.active.is_empty() {
+            let ends_at = *rollout.ends_at.get_or_insert(self.now + config.monitor);
+            if ends_at <= self.now {
+                return self.complete(id);
+            }
+        }
+        if let Some(service) = self.services.get_mut(id) {
+            service.rollout = Some(rollout);
+        }
+    }
+
+    /// A new update, if there is something outdated and the last one was not given up.
+    fn begin(&mut self, id: &str) -> Option<Rollout> {
+        let service = self.services.get(id)?;
+        let state = service.status.as_ref().map(|s| s.state);
+        if matches!(state, Some("paused" | "rollback_paused")) {
+            return None;
+        }
+        let outdated = self.tasks.values().filter(|t| t.service == id && t.desired.wanted() && self.outdated(service, t));
+        let places: BTreeSet<Place> = outdated.map(|t| t.place.clone()).collect();
+        if places.is_empty() {
+            if matches!(state, Some("updating" | "rollback_started")) {
+                self.complete(id);
+            }
+            return None;
+        }
+        if state != Some("rollback_started") {
+            self.set_status(id, "updating", "update in progress".to_owned());
+        }
+        let total = places.len();
+        let waiting: VecDeque<Place> = places.into_iter().collect();
+        let (next_at, failed) = (self.now, BTreeSet::new());
+        Some(Rollout { waiting, active: Vec::new(), total, watched: Vec::new(), failed, next_at, ends_at: None })
+    }
+
+    /// Swarm's own rule, with its trap: where only the placement of the template changed and the node still satisfies
+    /// it, nothing else is compared, ports included.
+    fn outdated(&self, service: &Service, task: &Task) -> bool {
+        if task.spec_version == service.spec_version {
+            return false;
+        }
+        let same = Arc::ptr_eq(&task.spec, &service.template) || task.spec == service.template;
+        if !same && only_placement_differs(task, service) {
+            let node = task.node.as_ref().and_then(|n| self.nodes.get(n));
+            if node.is_some_and(|n| n.satisfies(&spec::constraints(&service.template))) {
+                return false;
+            }
+        }
+        !same || task.endpoint != *service.spec.get("EndpointSpec").unwrap_or(&serde_json::Value::Null)
+    }
+
+    /// Takes up places until as many are being replaced as may be.
+    fn begin_replacements(&mut self, id: &str, rollout: &mut Rollout, config: UpdateConfig) {
+        while rollout.active.len() < config.parallelism && self.now >= rollout.next_at {
+            let Some(place) = rollout.waiting.pop_front() else { return };
+            let old = self.wanted_in(id, &place);
+            if old.is_empty() {
+                continue;
+            }
+            let desired = if config.start_first { Desired::Running } else { Desired::Ready };
+            let new = self.new_task(id, place, desired, None);
+            rollout.watched.push((new.clone(), None));
+            if !config.start_first {
+                old.iter().for_each(|task| self.stop(task, Desired::Shutdown));
+            }
+            rollout.active.push(Replacement { old, new });
+        }
+    }
+
+    /// Moves on the places that are being replaced, and lets go of those that are done.
+    fn finish_replacements(&mut self, id: &str, rollout: &mut Rollout, config: UpdateConfig) {
+        for replacement in std::mem::take(&mut rollout.active) {
+            if self.finished(&replacement, config) {
+                rollout.next_at = self.now + config.delay;
+            } else {
+                rollout.active.push(replacement);
+            }
+        }
+        for (task, since) in rollout.watched.iter_mut().filter(|(_, since)| since.is_none()) {
+            *since = self.tasks.get(task).filter(|t| t.state == State::Running).map(|t| t.since);
+        }
+        let places = self.places(id);
+        rollout.waiting.retain(|place| places.contains(place));
+    }
+
+    fn finished(&mut self, replacement: &Replacement, config: UpdateConfig) -> bool {
+        let Some((state, desired)) = self.tasks.get(&replacement.new).map(|t| (t.state, t.desired)) else { return true };
+        if state.ended() || !desired.wanted() {
+            return true;
+        }
+        if state == State::Running {
+            replacement.old.iter().for_each(|task| self.stop(task, Desired::Shutdown));
+            return true;
+        }
+        if !config.start_first && desired == Desired::Ready && replacement.old.iter().all(|t| !self.tasks.contains_key(t)) {
+            self.promote(&replacement.new);
+        }
+        false
+    }
+
+    /// A task ended by itself: if it is a new one of an update that still watches it, the update has failed there.
+    pub fn note_failure(&mut self, task: &Task) {
+        let now = self.now;
+        let Some(service) = self.services.get_mut(&task.service) else { return };
+        let monitor = config(service).monitor;
+        let Some(rollout) = service.rollout.as_mut() else { return };
+        let since = rollout.watched.iter().find(|(id, _)| *id == task.id).map(|(_, since)| *since);
+        if since.is_some_and(|since| since.is_none_or(|since| now - since <= monitor)) {
+            rollout.failed.insert(task.id.clone());
+        }
+    }
+
+    fn give_up(&mut self, id: &str, culprit: &str, config: UpdateConfig) {
+        let rolling_back = self.services.get(id).is_some_and(|s| s.status.as_ref().is_some_and(|u| u.state == "rollback_started"));
+        let why = format!("due to failure or early termination of task {culprit}");
+        self.cancel_rollout(id);
+        if rolling_back {
+            self.set_status(id, "rollback_paused", format!("rollback paused {why}"));
+        } else if config.action == Action::Rollback {
+            self.set_status(id, "rollback_started", format!("update rolled back {why}"));
+            self.roll_back(id);
+        } else {
+            self.set_status(id, "paused", format!("update paused {why}"));
+        }
+    }
+
+    /// The previous spec becomes the spec; there is no previous one after that.
+    fn roll_back(&mut self, id: &str) {
+        let (version, now) = (self.bump(), self.now);
+        let Some(service) = self.services.get_mut(id) else { return };
+        let Some(previous) = service.previous.take() else { return };
+        service.template = Arc::new(spec::task_spec(&previous));
+        service.spec = previous;
+        service.spec_version = service.previous_spec_version;
+        (service.version, service.updated, service.allocate_at) = (version, now, Some(now));
+        self.dirty.insert(id.to_owned());
+    }
+
+    fn complete(&mut self, id: &str) {
+        let rolling_back = self.services.get(id).is_some_and(|s| s.status.as_ref().is_some_and(|u| u.state == "rollback_started"));
+        let (state, message) = if rolling_back { ("rollback_completed", "rollback completed") } else { ("completed", "update completed") };
+        self.set_status(id, state, message.to_owned());
+    }
+
+    fn set_status(&mut self, id: &str, state: &'static str, message: String) {
+        let (version, now) = (self.bump(), self.now);
+        let Some(service) = self.services.get_mut(id) else { return };
+        let started = service.status.as_ref().filter(|_| state != "updating").map_or(now, |s| s.started);
+        let completed = matches!(state, "completed" | "rollback_completed").then_some(now);
+        service.status = Some(UpdateStatus { state, message, started, completed });
+        (service.version, service.updated) = (version, now);
+        let detail = format!("update {}", spec::name(&service.spec));
+        self.hint("service", &detail);
+    }
+
+    /// Drops an update in progress. Tasks that were to wait for their turn begin to run.
+    pub fn cancel_rollout(&mut self, id: &str) {
+        let Some(rollout) = self.services.get_mut(id).and_then(|s| s.rollout.take()) else { return };
+        for replacement in rollout.active {
+            self.promote(&replacement.new);
+        }
+    }
+}
+
+/// The settings that apply: an update that is being rolled back has its own.
+fn config(service: &Service) -> UpdateConfig {
+    let rolling_back = service.status.as_ref().is_some_and(|s| s.state == "rollback_started");
+    spec::update_config(&service.spec, if rolling_back { "RollbackConfig" } else { "UpdateConfig" })
+}
+
+/// A failed task, once too many have failed.
+fn culprit(rollout: &Rollout, config: UpdateConfig) -> Option<String> {
+    let first = rollout.failed.first()?;
+    #[expect(clippy::cast_precision_loss, reason = "numbers of tasks are small")]
+    let ratio = rollout.failed.len() as f64 / rollout.total as f64;
+    (config.action != Action::Continue && ratio > config.max_failure_ratio).then(|| first.clone())
+}
+
+fn only_placement_differs(task: &Task, service: &Service) -> bool {
+    let (Some(old), Some(new)) = (task.spec.as_object(), service.template.as_object()) else { return false };
+    let rest = |o: &serde_json::Map<String, serde_json::Value>, p: &serde_json::Map<String, serde_json::Value>| {
+        o.iter().all(|(key, value)| key == "Placement" || p.get(key) == Some(value))
+    };
+    old.get("Placement") != new.get("Placement") && rest(old, new) && rest(new, old)
+}

@@ -1,0 +1,148 @@
+//! What the people and the machines around a Swarm do: they deploy, scale, edit and remove by hand, and nodes fail.
+//! None of it goes through the port, so none of it meets faults or stands in the log of writes.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::SimSwarm;
+use super::model::{Availability, ImageBehaviour, State};
+use super::refusal::Refusal;
+use super::spec::{self, FileKind};
+use super::world::World;
+use crate::swarm::SwarmError;
+use crate::types::{ConfigId, NetworkId, SecretId, ServiceId};
+
+impl SimSwarm {
+    fn by_hand<T>(&self, work: impl FnOnce(&mut World) -> Result<T, Refusal>) -> Result<T, SwarmError> {
+        work(&mut self.world()).map_err(|refusal| refusal.while_doing("by hand"))
+    }
+
+    /// A user creates a service from an API-shaped spec.
+    pub fn user_creates_service(&self, spec: &Value) -> Result<ServiceId, SwarmError> {
+        self.by_hand(|w| w.create_service(spec)).map(ServiceId)
+    }
+
+    /// A user edits a service, whoever it belongs to.
+    pub fn user_edits_service(&self, name: &str, edit: impl FnOnce(&mut Value)) -> Result<(), SwarmError> {
+        self.by_hand(|w| {
+            let id = w.service_named(name)?;
+            let mut spec = w.services.get(&id).map(|s| (*s.spec).clone()).unwrap_or_default();
+            edit(&mut spec);
+            w.update_service(&id, None, &spec)
+        })
+    }
+
+    /// A user scales a replicated service.
+    pub fn user_scales(&self, name: &str, replicas: u64) -> Result<(), SwarmError> {
+        self.user_edits_service(name, |spec| spec["Mode"] = json!({"Replicated": {"Replicas": replicas}}))
+    }
+
+    /// A user removes a service.
+    pub fn user_removes_service(&self, name: &str) -> Result<(), SwarmError> {
+        self.by_hand(|w| {
+            let id = w.service_named(name)?;
+            w.remove_service(&id)
+        })
+    }
+
+    /// A user creates a network from an API-shaped body; `IPAM.Config[0].Subnet` decides its size.
+    pub fn user_creates_network(&self, body: &Value) -> Result<NetworkId, SwarmError> {
+        self.by_hand(|w| w.create_network(body)).map(NetworkId)
+    }
+
+    /// A user removes a network.
+    pub fn user_removes_network(&self, name: &str) -> Result<(), SwarmError> {
+        self.by_hand(|w| {
+            let id = w.networks.values().find(|n| n.name == name).map(|n| n.id.clone());
+            w.remove_network(&id.ok_or_else(|| Refusal::not_found("network", name))?)
+        })
+    }
+
+    /// A user creates a config.
+    pub fn user_creates_config(&self, name: &str, labels: &BTreeMap<String, String>, data: &[u8]) -> Result<ConfigId, SwarmError> {
+        self.by_hand(|w| w.create_file(FileKind::Config, name, labels, data)).map(ConfigId)
+    }
+
+    /// A user removes a config, whoever it belongs to.
+    pub fn user_removes_config(&self, name: &str) -> Result<(), SwarmError> {
+        self.by_hand(|w| w.remove_named(FileKind::Config, name))
+    }
+
+    /// A user creates a secret.
+    pub fn user_creates_secret(&self, name: &str, labels: &BTreeMap<String, String>, data: &[u8]) -> Result<SecretId, SwarmError> {
+        self.by_hand(|w| w.create_file(FileKind::Secret, name, labels, data)).map(SecretId)
+    }
+
+    /// A user removes a secret, whoever it belongs to.
+    pub fn user_removes_secret(&self, name: &str) -> Result<(), SwarmError> {
+        self.by_hand(|w| w.remove_named(FileKind::Secret, name))
+    }
+
+    /// A running task of a service dies; `false` if none runs.
+    pub fn kill_task(&self, service: &str) -> bool {
+        let world = &mut *self.world();
+        let Ok(service) = world.service_named(service) else { return false };
+        let found = world.tasks.values().find(|t| t.service == service && t.desired.wanted() && t.state == State::Running);
+        let Some(id) = found.map(|t| t.id.clone()) else { return false };
+        world.end(&id, State::Failed, "task: non-zero exit (137)");
+        true
+    }
+
+    /// Decides what containers of an image do from now on.
+    pub fn set_image(&self, image: &str, behaviour: ImageBehaviour) {
+        self.world().images.insert(image.to_owned(), behaviour);
+    }
+
+    /// A node (`node1`, ...) is lost: its tasks run on, but nobody sees or reaches them.
+    pub fn node_goes_down(&self, hostname: &str) {
+        self.change_node(hostname, |node| node.up = false);
+    }
+
+    /// A node is back; what it was to stop meanwhile, it stops now.
+    pub fn node_comes_up(&self, hostname: &str) {
+        self.change_node(hostname, |node| node.up = true);
+        let world = &mut *self.world();
+        let Some(id) = world.nodes.values().find(|n| n.hostname == hostname).map(|n| n.id.clone()) else { return };
+        let now = world.now;
+        for task in world.tasks.values_mut().filter(|t| t.node.as_ref() == Some(&id) && !t.desired.wanted()) {
+            task.due = Some(now + 1_000);
+        }
+    }
+
+    /// A user changes whether a node takes tasks.
+    pub fn set_availability(&self, hostname: &str, availability: Availability) {
+        self.change_node(hostname, |node| node.availability = availability);
+    }
+
+    /// A user labels a node; an empty value removes the label.
+    pub fn label_node(&self, hostname: &str, key: &str, value: &str) {
+        self.change_node(hostname, |node| {
+            if value.is_empty() {
+                node.labels.remove(key);
+            } else {
+                node.labels.insert(key.to_owned(), value.to_owned());
+            }
+        });
+    }
+
+    fn change_node(&self, hostname: &str, change: impl FnOnce(&mut super::model::Node)) {
+        let world = &mut *self.world();
+        let Some(node) = world.nodes.values_mut().find(|n| n.hostname == hostname) else { return };
+        change(node);
+        let id = node.id.clone();
+        world.node_changed(&id);
+    }
+}
+
+impl World {
+    fn service_named(&self, name: &str) -> Result<String, Refusal> {
+        let found = self.services.values().find(|s| spec::name(&s.spec) == name);
+        found.map(|s| s.id.clone()).ok_or_else(|| Refusal::not_found("service", name))
+    }
+
+    fn remove_named(&mut self, kind: FileKind, name: &str) -> Result<(), Refusal> {
+        let found = self.files(kind).values().find(|f| f.name == name).map(|f| f.id.clone());
+        self.remove_file(kind, &found.ok_or_else(|| Refusal::not_found(kind.word(), name))?)
+    }
+}
