@@ -59,7 +59,8 @@ impl World {
     fn allocate_vips(&mut self, service: &mut Service) -> bool {
         let wanted = if spec::dnsrr(&service.spec) { Vec::new() } else { self.networks_of(service) };
         let before = service.vips.len();
-        let gone: BTreeMap<_, _> = service.vips.extract_if(.., |network, _| !wanted.contains(network)).collect();
+        let (kept, gone) = std::mem::take(&mut service.vips).into_iter().partition(|(network, _)| wanted.contains(network));
+        service.vips = kept;
         self.release_vips(&gone);
         for network in wanted.iter().filter(|n| !service.vips.contains_key(*n)).cloned().collect::<Vec<_>>() {
             // A full network gives none, and says so nowhere.
@@ -91,13 +92,11 @@ impl World {
         let mut taken = Vec::new();
         for id in networks {
             let Some(network) = self.networks.get_mut(&id) else { continue };
-            match network.take() {
-                Some((address, prefix)) => taken.push((id, address, prefix)),
-                None => {
-                    self.release_addresses(&taken);
-                    return None;
-                }
-            }
+            let Some((address, prefix)) = network.take() else {
+                self.release_addresses(&taken);
+                return None;
+            };
+            taken.push((id, address, prefix));
         }
         Some(taken)
     }

@@ -26,14 +26,13 @@ impl World {
         let mut reasons: BTreeMap<&'static str, usize> = BTreeMap::new();
         let mut best: Option<(usize, &Node)> = None;
         for node in self.nodes.values().filter(|n| may_be_on(&task.place, n)) {
-            match self.objection(task, node, &constraints) {
-                Some(reason) => *reasons.entry(reason).or_default() += 1,
-                None => {
-                    let load = self.tasks.values().filter(|t| t.service == task.service && t.node.as_ref() == Some(&node.id)).count();
-                    if best.is_none_or(|(least, _)| load < least) {
-                        best = Some((load, node));
-                    }
-                }
+            if let Some(reason) = self.objection(task, node, &constraints) {
+                *reasons.entry(reason).or_default() += 1;
+                continue;
+            }
+            let load = self.tasks.values().filter(|t| t.service == task.service && t.node.as_ref() == Some(&node.id)).count();
+            if best.is_none_or(|(least, _)| load < least) {
+                best = Some((load, node));
             }
         }
         best.map(|(_, node)| node.id.clone()).ok_or_else(|| explanation(&reasons))

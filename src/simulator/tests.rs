@@ -79,7 +79,7 @@ fn the_log_says_whose_objects_were_touched_and_who_still_needed_them() {
     now(swarm.remove_service(&id)).unwrap();
     let shown: Vec<String> =
         swarm.take_writes().iter().map(|w| format!("{:?} {} {} {:?}", w.call, w.target, w.owned, w.still_needed_by)).collect();
-    assert_eq!(shown, [r#"CreateConfig c1 true []"#, r#"RemoveConfig c1 true ["web"]"#, r#"RemoveService web false []"#]);
+    assert_eq!(shown, ["CreateConfig c1 true []", r#"RemoveConfig c1 true ["web"]"#, "RemoveService web false []"]);
     assert_eq!(swarm.writes(), []);
 }
 

@@ -98,7 +98,7 @@ impl World {
             let new = self.new_task(id, place, desired, None);
             rollout.watched.push((new.clone(), None));
             if !config.start_first {
-                old.iter().for_each(|task| self.stop(task, Desired::Shutdown));
+                self.stop_all(&old);
             }
             rollout.active.push(Replacement { old, new });
         }
@@ -120,13 +120,19 @@ impl World {
         rollout.waiting.retain(|place| places.contains(place));
     }
 
+    fn stop_all(&mut self, tasks: &[String]) {
+        for task in tasks {
+            self.stop(task, Desired::Shutdown);
+        }
+    }
+
     fn finished(&mut self, replacement: &Replacement, config: UpdateConfig) -> bool {
         let Some((state, desired)) = self.tasks.get(&replacement.new).map(|t| (t.state, t.desired)) else { return true };
         if state.ended() || !desired.wanted() {
             return true;
         }
         if state == State::Running {
-            replacement.old.iter().for_each(|task| self.stop(task, Desired::Shutdown));
+            self.stop_all(&replacement.old);
             return true;
         }
         if !config.start_first && desired == Desired::Ready && replacement.old.iter().all(|t| !self.tasks.contains_key(t)) {

@@ -142,8 +142,11 @@ impl World {
         loop {
             self.allocate_services();
             let moved = self.run_agents();
-            let Some(id) = self.dirty.pop_first() else { if moved { continue } else { break } };
-            self.orchestrate(&id);
+            match self.dirty.pop_first() {
+                Some(id) => self.orchestrate(&id),
+                None if !moved => break,
+                None => {}
+            }
         }
     }
 
