@@ -36,25 +36,29 @@ struct Rules {
 }
 
 impl Applied {
-    /// Brings the namespaces of node `k`, whose first process is `first`, to what `plan` says.
+    /// Brings the namespaces of node `k`, whose first process is `first`, to what `plan` says. A namespace can vanish at
+    /// any time, or leave its name behind; that must not hold up the others, so every one is tried and the last failure told.
     pub fn bring(&mut self, lab: &str, k: usize, first: i32, plan: &Plan) -> Result<()> {
         let engines_own = PathBuf::from(format!("/proc/{first}/root/run/docker/netns"));
+        let mut outcome = Ok(());
         for (id, vips) in &plan.networks {
             let Some(short) = id.get(..9) else { continue };
             let place = engines_own.join(format!("lb_{short}"));
             if place.exists() {
-                self.write(&place, |addresses| of_network(vips, addresses))?;
+                outcome = self.write(&place, |addresses| of_network(vips, addresses)).and(outcome);
             }
         }
         let mesh = engines_own.join("ingress_sbox");
         if mesh.exists() {
-            let gateway = address_of(&addresses_in(&mesh)?, "eth1");
-            self.write(&mesh, |addresses| of_mesh(&plan.ports, addresses))?;
-            if let Some(gateway) = gateway {
-                self.write(&network::of_node(lab, k), |_| Some(of_node(&plan.ports, &gateway)))?;
-            }
+            outcome = self.bring_mesh(&mesh, &network::of_node(lab, k), plan).and(outcome);
         }
-        Ok(())
+        outcome
+    }
+
+    fn bring_mesh(&mut self, mesh: &Path, node: &Path, plan: &Plan) -> Result<()> {
+        let gateway = address_of(&addresses_in(mesh)?, "eth1");
+        self.write(mesh, |addresses| of_mesh(&plan.ports, addresses))?;
+        gateway.map_or(Ok(()), |gateway| self.write(node, |_| Some(of_node(&plan.ports, &gateway))))
     }
 
     fn write(&mut self, place: &Path, rules: impl FnOnce(&Value) -> Option<Rules>) -> Result<()> {

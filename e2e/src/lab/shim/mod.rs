@@ -67,12 +67,14 @@ fn follow(lab: &Lab, stop: &AtomicBool, trouble: &Mutex<Option<String>>) {
 
 fn round(lab: &Lab, engines: &mut BTreeMap<usize, Engine>, applied: &mut Applied) -> Result<()> {
     let plan = observe(lab, engines)?;
+    let mut outcome = Ok(());
     for k in 1..=lab.nodes() {
         if let Some(first) = lab.node(k).first_process() {
-            applied.bring(lab.name(), k, first, &plan).with_context(|| format!("write the rules of node{k}"))?;
+            let written = applied.bring(lab.name(), k, first, &plan);
+            outcome = written.with_context(|| format!("write the rules of node{k}")).and(outcome);
         }
     }
-    Ok(())
+    outcome
 }
 
 /// Asks the first node that knows: only managers do, and a stopped one must not hold up the others for long.
