@@ -170,7 +170,7 @@ impl Node<'_> {
 
     /// Stops the engine from running without ending it: the API hangs, containers and their traffic go on.
     pub fn pause_daemon(&self) -> Result<()> {
-        process::send(self.running_daemon()?, Signal::SIGSTOP)
+        process::freeze(self.running_daemon()?)
     }
 
     pub fn resume_daemon(&self) -> Result<()> {

@@ -54,6 +54,21 @@ pub(crate) fn send(pid: i32, signal: Signal) -> Result<()> {
     }
 }
 
+/// Stops `pid` from running and waits until none of its threads does; on a busy machine that takes a while.
+pub(crate) fn freeze(pid: i32) -> Result<()> {
+    send(pid, Signal::SIGSTOP)?;
+    eventually(DEATH, "the process stands still", || {
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("list the threads of {pid}"))?;
+        let still = |thread: fs::DirEntry| {
+            // The state comes after the name, which stands in parentheses and may hold anything.
+            let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with('T'))
+        };
+        ensure!(threads.flatten().all(still), "some threads of process {pid} run");
+        Ok(())
+    })
+}
+
 /// Kills `pid` and waits until nobody by that number lives in `namespace`.
 pub(crate) fn end(namespace: &Path, pid: i32) -> Result<()> {
     send(pid, Signal::SIGKILL)?;
