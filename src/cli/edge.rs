@@ -4,6 +4,9 @@
 use std::error::Error;
 use std::process::ExitCode;
 
+/// The exit code for arguments that cannot be meant.
+pub const WRONG_USAGE: u8 = 2;
+
 /// Runs to the end on this thread. Subcommands that ask something need no more.
 pub fn block_on(work: impl Future<Output = ExitCode>) -> ExitCode {
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {

@@ -1,12 +1,179 @@
-//! `swarmgate operator`.
+//! `swarmgate operator`: checked arguments, the recorder, the logs, the Swarm; then the loop.
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use tokio_util::sync::CancellationToken;
+
+use super::edge;
+use crate::channel::contract::CONTROL_NETWORK;
+use crate::controller::settings::Settings;
+use crate::docker::DockerSwarm;
+use crate::telemetry::logs::{self, Format};
+use crate::telemetry::metrics;
 
 /// Arguments of `swarmgate operator`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// A file with ServiceCluster documents, or a folder of *.yaml and *.yml files; read again when it changes
+    #[arg(long, env = "SWARMGATE_SPEC", value_delimiter = ',', required = true)]
+    spec: Vec<PathBuf>,
+    #[command(flatten)]
+    swarm: SwarmArgs,
+    /// Where status, page and metrics are served
+    #[arg(long, env = "SWARMGATE_LISTEN", default_value = "0.0.0.0:8080")]
+    listen: SocketAddr,
+    /// Where extensions reach the operator
+    #[arg(long, env = "SWARMGATE_CHANNEL_LISTEN", default_value = "0.0.0.0:8081")]
+    channel_listen: SocketAddr,
+    #[command(flatten)]
+    periods: PeriodArgs,
+    /// How log lines look
+    #[arg(long, env = "SWARMGATE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Human)]
+    log_format: LogFormat,
+    /// What is logged: a level, or levels per part ('swarmgate=debug,info')
+    #[arg(long, env = "SWARMGATE_LOG", default_value = "info")]
+    log: String,
+}
+
+/// Which Swarm, and under which names.
+#[derive(Debug, clap::Args)]
+pub struct SwarmArgs {
+    /// The Docker API of a manager, as `unix:///path` or `tcp://host:port` [default: the environment's `DOCKER_HOST`, then
+    /// `unix:///var/run/docker.sock`]
+    #[arg(long = "docker-url", visible_alias = "docker", env = "SWARMGATE_DOCKER_URL")]
+    docker_url: Option<String>,
+    /// As the docker command reads it
+    #[arg(long, env = "DOCKER_HOST", hide = true)]
+    docker_host: Option<String>,
+    /// The operator's name on everything that it creates; two operators of one Swarm need two
+    #[arg(long, env = "SWARMGATE_INSTANCE", default_value = "swarmgate")]
+    instance: String,
+    /// The overlay network between operator, extensions and proxies; created when it does not exist
+    #[arg(long, env = "SWARMGATE_CONTROL_NETWORK", default_value = CONTROL_NETWORK)]
+    control_network: String,
+    /// The operator's channel as extensions reach it, on the control network
+    #[arg(long, env = "SWARMGATE_OPERATOR_URL", default_value = "http://swarmgate-operator:8081")]
+    operator_url: String,
+}
+
+/// How often to look. Events and quick looks notice changes earlier.
+#[derive(Debug, clap::Args)]
+struct PeriodArgs {
+    /// The time from one complete look at the Swarm to the next, at most
+    #[arg(long, env = "SWARMGATE_POLL_INTERVAL", default_value = "3s", value_parser = duration)]
+    poll_interval: Duration,
+    /// The time from one quick look at the tasks to the next, while services are routed
+    #[arg(long, env = "SWARMGATE_TASK_POLL_INTERVAL", default_value = "1s", value_parser = duration)]
+    task_poll_interval: Duration,
+    /// The same while something moves
+    #[arg(long, env = "SWARMGATE_TASK_POLL_INTERVAL_FAST", default_value = "100ms", value_parser = duration)]
+    task_poll_interval_fast: Duration,
+    /// The same while nothing is routed
+    #[arg(long, env = "SWARMGATE_TASK_POLL_INTERVAL_IDLE", default_value = "5s", value_parser = duration)]
+    task_poll_interval_idle: Duration,
+    /// The time from one reading of the spec files to the next, at most
+    #[arg(long, env = "SWARMGATE_SPEC_INTERVAL", default_value = "5s", value_parser = duration)]
+    spec_interval: Duration,
+    /// For how long reasons for a pass are held together
+    #[arg(long, env = "SWARMGATE_DEBOUNCE", default_value = "50ms", value_parser = duration)]
+    debounce: Duration,
+    /// The longest time that a reason for a pass is held
+    #[arg(long, env = "SWARMGATE_DEBOUNCE_MAX", default_value = "500ms", value_parser = duration)]
+    debounce_max: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// For people
+    Human,
+    /// One JSON object per line
+    Json,
+}
+
+/// Periods below this would keep a manager busy for nothing.
+const PERIOD_MIN: Duration = Duration::from_millis(10);
+/// As the docker command has it.
+const DOCKER_URL: &str = "unix:///var/run/docker.sock";
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = humantime::parse_duration(text).map_err(|error| format!("{error}; write it like 3s or 250ms"))?;
+    if parsed < PERIOD_MIN { Err(format!("it is shorter than {PERIOD_MIN:?}")) } else { Ok(parsed) }
+}
 
 /// Runs it.
-pub fn run(_args: Args) -> ExitCode {
-    ExitCode::FAILURE
+pub fn run(args: Args) -> ExitCode {
+    let format = match args.log_format {
+        LogFormat::Human => Format::Human,
+        LogFormat::Json => Format::Json,
+    };
+    if let Err(error) = logs::init(format, &args.log) {
+        edge::fail(&error);
+        return ExitCode::from(edge::WRONG_USAGE);
+    }
+    match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime.block_on(operate(args)),
+        Err(error) => edge::fail(&error),
+    }
+}
+
+async fn operate(args: Args) -> ExitCode {
+    let swarm = match args.swarm.connect() {
+        Ok(swarm) => Arc::new(swarm),
+        Err(error) => return edge::fail(&error),
+    };
+    let recorder = match metrics::install() {
+        Ok(recorder) => recorder,
+        Err(error) => return edge::fail(&error),
+    };
+    let stop = CancellationToken::new();
+    let signals = tokio::spawn(crate::controller::stop_on_signals(stop.clone()));
+    let ended = crate::controller::run(swarm, args.settings(), Some(recorder), stop).await;
+    signals.abort();
+    ended.map_or_else(|error| edge::fail(&error), |()| ExitCode::SUCCESS)
+}
+
+impl Args {
+    fn settings(self) -> Settings {
+        Settings {
+            instance: self.swarm.instance,
+            spec: self.spec,
+            control_network: self.swarm.control_network,
+            operator_url: self.swarm.operator_url,
+            listen: self.listen,
+            channel_listen: self.channel_listen,
+            poll_interval: self.periods.poll_interval,
+            task_poll_interval: self.periods.task_poll_interval,
+            task_poll_interval_fast: self.periods.task_poll_interval_fast,
+            task_poll_interval_idle: self.periods.task_poll_interval_idle,
+            spec_interval: self.periods.spec_interval,
+            debounce: self.periods.debounce,
+            debounce_max: self.periods.debounce_max,
+        }
+    }
+}
+
+impl SwarmArgs {
+    /// Prepares access to the Swarm.
+    pub fn connect(&self) -> Result<DockerSwarm, crate::docker::ConnectError> {
+        let url = self.docker_url.as_ref().or(self.docker_host.as_ref()).map_or(DOCKER_URL, String::as_str);
+        DockerSwarm::connect(url)
+    }
+
+    /// What passes work with, for a preview that never acts.
+    pub fn surroundings(&self, swarm: DockerSwarm) -> crate::controller::surroundings::Surroundings {
+        crate::controller::surroundings::Surroundings {
+            swarm: Arc::new(swarm),
+            line: Arc::new(crate::channel::Hub::new()),
+            instance: self.instance.clone(),
+            control_network: self.control_network.clone(),
+            operator_url: self.operator_url.clone(),
+            tokens: Arc::new(String::new),
+            writes: Arc::default(),
+        }
+    }
 }

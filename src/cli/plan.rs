@@ -1,12 +1,71 @@
-//! `swarmgate plan`.
+//! `swarmgate plan`: what the next pass would do, told by a running operator or worked out here, straight from the Docker API.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Arguments of `swarmgate plan`.
+use clap::ValueEnum;
+
+use super::operator::SwarmArgs;
+use super::{edge, web};
+use crate::controller::preview::preview_offline;
+use crate::telemetry::endpoints::PlanAnswer;
+
+/// Arguments of `swarmgate plan`. Changes nothing. The exit code is 0 when the plan could be made, whatever it says.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Where the operator answers
+    #[arg(long, env = "SWARMGATE_SERVER", default_value = web::DEFAULT_SERVER)]
+    server: String,
+    /// Work the plan out without an operator, from these files or folders and the Docker API
+    #[arg(long, value_delimiter = ',')]
+    spec: Vec<PathBuf>,
+    #[command(flatten)]
+    swarm: SwarmArgs,
+    /// How to write the plan
+    #[arg(long, short, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
 
 /// Runs it.
-pub fn run(_args: Args) -> ExitCode {
-    ExitCode::FAILURE
+pub fn run(args: Args) -> ExitCode {
+    edge::block_on(async move {
+        match make(&args).await {
+            Ok(text) => {
+                println!("{}", text.trim_end());
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("swarmgate: {error}");
+                ExitCode::FAILURE
+            }
+        }
+    })
+}
+
+async fn make(args: &Args) -> Result<String, String> {
+    if args.spec.is_empty() {
+        let path = match args.output {
+            Output::Text => "/plan",
+            Output::Json => "/plan?output=json",
+        };
+        return web::get(&args.server, path).await.map_err(|error| edge::with_causes(&error));
+    }
+    let swarm = args.swarm.connect().map_err(|error| edge::with_causes(&error))?;
+    let answer = preview_offline(&args.swarm.surroundings(swarm), &args.spec).await?;
+    Ok(written(args.output, &answer))
+}
+
+fn written(output: Output, answer: &PlanAnswer) -> String {
+    match output {
+        Output::Text => answer.text.clone(),
+        Output::Json => serde_json::to_string_pretty(&answer.json).unwrap_or_else(|error| error.to_string()),
+    }
 }

@@ -3,9 +3,24 @@
 //! there is one and keeps what must be remembered between two. Imports all rooms but `docker`, `simulator`, `proxy` and
 //! `extension`; decides nothing about routes or fleets itself.
 
+mod board;
+mod census;
+pub mod declared;
+mod files;
 pub mod lookout;
-pub mod observer;
+mod observer;
 pub mod pace;
+pub mod pass;
+mod perform;
+pub mod preview;
 pub mod queue;
-pub mod signals;
-pub mod wake;
+mod run;
+pub mod settings;
+mod signals;
+pub mod spec;
+pub mod status;
+pub mod surroundings;
+mod thought;
+mod wake;
+
+pub use run::{RunError, run, stop_on_signals};

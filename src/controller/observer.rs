@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use ipnet::IpNet;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::lookout::Lookout;
@@ -147,6 +148,13 @@ pub async fn resync(lookout: Arc<Lookout>, signals: Arc<Signals>, period: Durati
             signals.reopen_events();
         }
         signals.wake(Wake::Resync).await;
+    }
+}
+
+/// Wakes the loop whenever an extension says something new.
+pub async fn follow_reports(mut changes: watch::Receiver<u64>, signals: Arc<Signals>) {
+    while changes.changed().await.is_ok() {
+        signals.wake(Wake::ReportChanged).await;
     }
 }
 

@@ -1,8 +1,6 @@
 //! The closed list of reasons to look again. A wake-up says *that* something may have changed, never *what*: each pass
 //! starts from a complete snapshot, so a lost, late or repeated wake-up costs time and never correctness.
 
-use crate::types::ClusterName;
-
 /// Why to look again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wake {
@@ -12,14 +10,12 @@ pub enum Wake {
     TasksChanged,
     /// A spec file may have changed.
     SpecChanged,
-    /// The extension of this cluster said something new.
-    ReportChanged(ClusterName),
+    /// An extension said something new.
+    ReportChanged,
     /// Enough time has passed since the last complete look.
     Resync,
     /// The Swarm answers again after it did not.
     SwarmBack,
-    /// The process was told to stop.
-    Shutdown,
 }
 
 impl Wake {
@@ -29,10 +25,9 @@ impl Wake {
             Self::SwarmHint => "swarm_hint",
             Self::TasksChanged => "tasks_changed",
             Self::SpecChanged => "spec_changed",
-            Self::ReportChanged(_) => "report_changed",
+            Self::ReportChanged => "report_changed",
             Self::Resync => "resync",
             Self::SwarmBack => "swarm_back",
-            Self::Shutdown => "shutdown",
         }
     }
 }

@@ -1,0 +1,144 @@
+//! Where the newest status of everything hangs: written by the loop, read by the endpoints. Keeps the memories of the
+//! clusters, too, so that a preview starts from what a pass would start from.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::declared::Declared;
+use super::lookout::Lookout;
+use super::pass::Memory;
+use super::preview;
+use super::signals::Signals;
+use super::status;
+use super::surroundings::Surroundings;
+use crate::report::{ClusterStatus, Finding, FindingCode, OperatorStatus, Severity, StatusReport, Subject};
+use crate::telemetry::endpoints::{PlanAnswer, Source};
+use crate::types::ClusterName;
+
+/// The board.
+pub struct Board {
+    around: Surroundings,
+    lookout: Arc<Lookout>,
+    signals: Arc<Signals>,
+    declared: watch::Receiver<Arc<Declared>>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    memories: BTreeMap<ClusterName, Memory>,
+    retries: BTreeMap<ClusterName, Timestamp>,
+    /// Findings of the whole instance; none before the first look at it.
+    unclaimed: Option<Vec<Finding>>,
+}
+
+impl Board {
+    /// An empty board.
+    pub fn new(around: Surroundings, lookout: Arc<Lookout>, signals: Arc<Signals>, declared: watch::Receiver<Arc<Declared>>) -> Self {
+        Self { around, lookout, signals, declared, inner: Mutex::default() }
+    }
+
+    /// What is remembered of a cluster; the pass that takes it puts it back.
+    pub fn memory(&self, cluster: &ClusterName) -> Memory {
+        self.lock().memories.get(cluster).cloned().unwrap_or_default()
+    }
+
+    /// Keeps the memory of a cluster, and when its failed pass is tried again.
+    pub fn keep(&self, cluster: &ClusterName, memory: Memory, retry_at: Option<Timestamp>) {
+        let mut inner = self.lock();
+        inner.memories.insert(cluster.clone(), memory);
+        match retry_at {
+            Some(at) => inner.retries.insert(cluster.clone(), at),
+            None => inner.retries.remove(cluster),
+        };
+    }
+
+    /// Forgets a cluster of which nothing is left.
+    pub fn forget(&self, cluster: &ClusterName) {
+        let mut inner = self.lock();
+        inner.memories.remove(cluster);
+        inner.retries.remove(cluster);
+    }
+
+    /// Keeps the findings of the whole instance.
+    pub fn keep_findings(&self, findings: Vec<Finding>) {
+        self.lock().unclaimed = Some(findings);
+    }
+
+    fn clusters(&self, now: Timestamp) -> BTreeMap<String, ClusterStatus> {
+        let declared = self.declared.borrow().clone();
+        let inner = self.lock();
+        let waiting = declared.clusters.iter().map(|(name, cluster)| (name.to_string(), status::pending(cluster, now)));
+        let mut clusters: BTreeMap<String, ClusterStatus> = waiting.collect();
+        let told = inner.memories.iter().filter_map(|(name, memory)| Some((name, memory.status.clone()?)));
+        clusters
+            .extend(told.map(|(name, told)| (name.to_string(), ClusterStatus { next_retry_at: inner.retries.get(name).copied(), ..told })));
+        clusters
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        let mut findings = self.declared.borrow().findings.clone();
+        findings.extend(self.lock().unclaimed.clone().unwrap_or_default());
+        findings.extend(self.events_lost());
+        findings.sort();
+        findings.dedup();
+        findings
+    }
+
+    fn events_lost(&self) -> Option<Finding> {
+        let subject = Subject::Object("event stream of the Docker API".to_owned());
+        let message = "The stream is broken or silent; changes are noticed by polling.";
+        let remedy = "Nothing needs to be done; if it lasts, look into the log of the manager's Docker daemon.";
+        let lost = !self.signals.events_alive() && self.lookout.sight().last_snapshot_at.is_some();
+        lost.then(|| Finding::new(Severity::Info, FindingCode::EventsLost, subject, message, remedy))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Source for Board {
+    fn status(&self) -> StatusReport {
+        let now = Timestamp::now();
+        let sight = self.lookout.sight();
+        StatusReport {
+            api_version: "swarmgate/v1".to_owned(),
+            generated_at: now,
+            operator: OperatorStatus {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                instance: self.around.instance.clone(),
+                last_snapshot_at: sight.last_snapshot_at,
+                snapshot_error: sight.error,
+                events_alive: self.signals.events_alive(),
+                writes_total: self.around.writes.load(Ordering::Relaxed),
+            },
+            clusters: self.clusters(now),
+            findings: self.findings(),
+        }
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        let inner = self.lock();
+        if inner.unclaimed.is_none() {
+            return Err("the Swarm was not read completely yet".to_owned());
+        }
+        let declared = self.declared.borrow();
+        let waiting = declared.clusters.keys().find(|name| inner.memories.get(*name).is_none_or(|memory| memory.status.is_none()));
+        waiting.map_or(Ok(()), |name| Err(format!("cluster {name} had no pass yet")))
+    }
+
+    async fn plan(&self) -> Result<PlanAnswer, String> {
+        let snapshot = self.lookout.snapshot(Instant::now()).await?;
+        let declared = self.declared.borrow().clone();
+        let memory = |name: &ClusterName| self.memory(name).plan;
+        Ok(preview::preview(&self.around, &declared, &snapshot, memory, Timestamp::now()))
+    }
+}

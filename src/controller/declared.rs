@@ -1,0 +1,132 @@
+//! What is declared and in force: the newest good version of every document. Plain rules: a document that became wrong
+//! keeps its last good version, and only a declaration that was read completely can make a cluster leave.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::intent::cluster::Cluster;
+use crate::intent::documents::{Declaration, DeclaredCluster as Read};
+use crate::report::Finding;
+use crate::types::ClusterName;
+
+/// Everything that is declared.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Declared {
+    /// Every declared cluster, also those without any good version.
+    pub clusters: BTreeMap<ClusterName, DeclaredCluster>,
+    /// What is wrong or remarkable about the documents.
+    pub findings: Vec<Finding>,
+    /// Whether documents may exist that were never read: then nothing counts as left over.
+    pub incomplete: bool,
+}
+
+/// One declared cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeclaredCluster {
+    /// Counts the versions that were seen, from 1.
+    pub generation: u64,
+    /// The version in force, and its number. None: this operator has seen no good one, so it leaves everything as it is.
+    pub in_force: Option<(u64, Arc<Cluster>)>,
+    /// Whether the newest version is the one in force.
+    pub accepted: bool,
+}
+
+impl Declared {
+    /// What is in force after a reading.
+    #[must_use]
+    pub fn after(&self, reading: Declaration) -> Self {
+        let mut clusters = BTreeMap::new();
+        for read in reading.clusters {
+            let name = read.name().clone();
+            let before = self.clusters.get(&name);
+            clusters.insert(name, DeclaredCluster::after(before, read));
+        }
+        if reading.incomplete {
+            for (name, before) in &self.clusters {
+                clusters.entry(name.clone()).or_insert_with(|| DeclaredCluster { accepted: false, ..before.clone() });
+            }
+        }
+        Self { clusters, findings: reading.findings, incomplete: reading.incomplete }
+    }
+
+    /// The clusters of which a good version is in force.
+    pub fn in_force(&self) -> impl Iterator<Item = &Arc<Cluster>> {
+        self.clusters.values().filter_map(|declared| declared.in_force.as_ref().map(|(_, cluster)| cluster))
+    }
+}
+
+impl DeclaredCluster {
+    fn after(before: Option<&Self>, read: Read) -> Self {
+        let seen = before.map_or(0, |before| before.generation);
+        let was_accepted = before.is_some_and(|before| before.accepted);
+        let in_force = before.and_then(|before| before.in_force.clone());
+        match (read, in_force) {
+            (Read::Valid(cluster), Some((number, current))) if *current == *cluster && was_accepted => {
+                Self { generation: seen, in_force: Some((number, current)), accepted: true }
+            }
+            (Read::Valid(cluster), _) => Self { generation: seen + 1, in_force: Some((seen + 1, Arc::new(*cluster))), accepted: true },
+            (Read::Broken { .. }, in_force) => {
+                let generation = if was_accepted || before.is_none() { seen + 1 } else { seen };
+                Self { generation, in_force, accepted: false }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Declared, DeclaredCluster};
+    use crate::intent::documents::{SourceFile, read_documents};
+    use crate::types::ClusterName;
+
+    fn document(name: &str, engine: &str, replicas: u32) -> String {
+        format!(
+            "apiVersion: swarmgate/v1\nkind: ServiceCluster\nmetadata: {{name: {name}}}\nspec:\n  serviceCluster: {name}\n  engine: {engine}\n  \
+             extension: {{image: i}}\n  proxy: {{image: i, replicas: {replicas}, publish: {{mode: host, http: {{published: 80{replicas}, target: 80}}}}}}\n"
+        )
+    }
+
+    fn after(before: &Declared, texts: &[String]) -> Declared {
+        let files: Vec<SourceFile> = texts.iter().enumerate().map(|(i, text)| SourceFile::new(format!("{i}.yaml"), text)).collect();
+        before.after(read_documents(&files))
+    }
+
+    fn cluster<'a>(declared: &'a Declared, name: &str) -> &'a DeclaredCluster {
+        &declared.clusters[&ClusterName::parse(name).unwrap()]
+    }
+
+    #[test]
+    fn a_document_that_became_wrong_keeps_its_last_good_version() {
+        let good = after(&Declared::default(), &[document("a", "nginx", 1)]);
+        assert_eq!(cluster(&good, "a").generation, 1, "{:?}", good.findings);
+        let broken = after(&good, &[document("a", "apache", 1)]);
+        let kept = cluster(&broken, "a");
+        assert_eq!((kept.generation, kept.accepted), (2, false));
+        assert_eq!(kept.in_force, cluster(&good, "a").in_force);
+        assert!(!broken.findings.is_empty());
+        let repaired = after(&broken, &[document("a", "nginx", 2)]);
+        assert_eq!((cluster(&repaired, "a").generation, cluster(&repaired, "a").accepted), (3, true));
+    }
+
+    #[test]
+    fn reading_the_same_again_is_no_new_version() {
+        let first = after(&Declared::default(), &[document("a", "nginx", 1)]);
+        assert_eq!(after(&first, &[document("a", "nginx", 1)]), first);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_makes_no_cluster_leave() {
+        let good = after(&Declared::default(), &[document("a", "nginx", 1), document("b", "nginx", 2)]);
+        let files = [SourceFile::new("0.yaml", document("a", "nginx", 1)), SourceFile::unreadable("1.yaml", "gone")];
+        let kept = good.after(read_documents(&files));
+        assert_eq!(cluster(&kept, "b").in_force, cluster(&good, "b").in_force);
+        assert!(kept.incomplete && !cluster(&kept, "b").accepted);
+    }
+
+    #[test]
+    fn a_cluster_leaves_when_everything_was_read_and_it_is_not_there() {
+        let good = after(&Declared::default(), &[document("a", "nginx", 1), document("b", "nginx", 2)]);
+        let left = after(&good, &[document("a", "nginx", 1)]);
+        assert_eq!(left.clusters.len(), 1);
+    }
+}

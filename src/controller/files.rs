@@ -1,0 +1,67 @@
+//! Reading spec files: what stands where, and what cannot be read. Understands nothing of their content.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::intent::documents::SourceFile;
+
+/// Reads every file, and every `*.yaml` and `*.yml` directly in every folder, in the order of the arguments, folders by
+/// name. What cannot be read is in the list, too, as unreadable: nobody may conclude that its documents are gone.
+pub fn read(paths: &[PathBuf]) -> Vec<SourceFile> {
+    paths.iter().flat_map(|path| read_path(path)).collect()
+}
+
+fn read_path(path: &Path) -> Vec<SourceFile> {
+    match documents_of(path) {
+        Ok(files) => files.iter().map(|file| read_file(file)).collect(),
+        Err(error) => vec![SourceFile::unreadable(path.display().to_string(), error.to_string())],
+    }
+}
+
+fn read_file(path: &Path) -> SourceFile {
+    SourceFile { name: path.display().to_string(), content: std::fs::read_to_string(path).map_err(|error| error.to_string()) }
+}
+
+fn documents_of(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut found = std::fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    found.retain(|file| is_document(file));
+    found.sort();
+    Ok(found)
+}
+
+/// Hidden files are other programs' business: editors' swap files, `..data` of mounted folders. A link that leads nowhere
+/// stays in the list, so that it is found unreadable instead of gone.
+fn is_document(path: &Path) -> bool {
+    let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
+    let yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+    yaml && !hidden && !path.is_dir()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::read;
+
+    #[test]
+    fn a_folder_gives_its_yaml_files_by_name_and_nothing_hidden() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["b.yml", "a.yaml", ".a.yaml.swp", ".hidden.yaml", "notes.txt"] {
+            fs::write(folder.path().join(name), name).unwrap();
+        }
+        let texts: Vec<String> = read(&[folder.path().to_owned()]).into_iter().map(|file| file.content.unwrap()).collect();
+        assert_eq!(texts, ["a.yaml", "b.yml"]);
+    }
+
+    #[test]
+    fn a_missing_file_is_listed_as_unreadable_and_hides_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let good = folder.path().join("good.yaml");
+        fs::write(&good, "x").unwrap();
+        let found = read(&[folder.path().join("missing.yaml"), good]);
+        assert!(found[0].content.is_err() && found[1].content.is_ok());
+    }
+}

@@ -1,0 +1,165 @@
+//! One pass for one cluster, readable from top to bottom. Starts from one complete snapshot or changes nothing at all.
+//! Routes are published before anything is written, so that endpoints reach the proxies whatever becomes of the fleet.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::declared::DeclaredCluster;
+use super::perform::{Performed, perform};
+use super::status::{self, Seen};
+use super::surroundings::Surroundings;
+use super::thought;
+use crate::channel::contract::LABEL_TOKEN_DIGEST;
+use crate::fleet::owned_by;
+use crate::intent::cluster::Cluster;
+use crate::plan::{self, Plan, plan_removal};
+use crate::report::ClusterStatus;
+use crate::swarm::Snapshot;
+use crate::types::{ClusterName, Digest};
+
+/// After a write the world is still moving: look again, even if no event says so.
+const AFTER_WRITE: Duration = Duration::from_millis(500);
+/// The world had moved before the write: the next look is due at once, short of a busy loop.
+const AFTER_SUPERSEDED: Duration = Duration::from_millis(100);
+
+/// What a pass is about.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// The cluster.
+    pub name: ClusterName,
+    /// What is declared about it; nothing: it left the declaration.
+    pub declared: Option<DeclaredCluster>,
+    /// Whether the pass may write.
+    pub may_write: bool,
+    /// The time of the pass.
+    pub now: Timestamp,
+}
+
+/// What is remembered of a cluster from one pass to the next. Losing it costs an early retry and the times of conditions.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Memory {
+    /// What planning remembers.
+    pub plan: plan::Memory,
+    /// What the last pass had to say.
+    pub status: Option<ClusterStatus>,
+    /// Why the last write failed, until one succeeds.
+    pub failure: Option<String>,
+}
+
+/// How a pass ended, as far as it decides when there is another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing to do.
+    Still,
+    /// It wrote, or the world had moved: look again after this time.
+    LookAgain(Duration),
+    /// It could not look, or a write failed: try again after a while.
+    Failed,
+    /// There was something to write, and the time for it had not come.
+    Held,
+    /// Nothing is left of a cluster that left the declaration.
+    Gone,
+}
+
+/// One pass. `snapshot` is a complete look that began after the reason for this pass, or why there is none.
+pub async fn pass(around: &Surroundings, job: &Job, snapshot: Result<Arc<Snapshot>, String>, memory: &mut Memory) -> Verdict {
+    let snapshot = match (snapshot, &job.declared) {
+        (Ok(snapshot), _) => snapshot,
+        (Err(why), Some(declared)) => {
+            memory.status = Some(status::after_blindness(declared, &why, memory.status.as_ref(), job.now));
+            return Verdict::Failed;
+        }
+        (Err(_), None) => return Verdict::Failed,
+    };
+    let Some(declared) = &job.declared else {
+        return remove(around, job, &snapshot, memory).await;
+    };
+    let Some((_, cluster)) = &declared.in_force else {
+        memory.status = Some(status::pending(declared, job.now));
+        return Verdict::Still;
+    };
+    keep(around, job, declared, cluster, &snapshot, memory).await
+}
+
+/// A declared cluster: its routes to the extension, its fleet as declared, its status told.
+async fn keep(
+    around: &Surroundings,
+    job: &Job,
+    declared: &DeclaredCluster,
+    cluster: &Cluster,
+    snapshot: &Snapshot,
+    memory: &mut Memory,
+) -> Verdict {
+    let routes = thought::routes(cluster, snapshot);
+    around.line.publish(&job.name, routes.desired.clone(), token_digests(&around.instance, &job.name, snapshot));
+    let report = around.line.report(&job.name);
+    let plan = thought::fleet_plan(around, cluster, snapshot, &routes, report.as_ref(), &memory.plan, job.now);
+    let performed = act(around, job, &plan, snapshot, memory).await;
+    let seen = Seen {
+        instance: &around.instance,
+        declared,
+        cluster,
+        snapshot,
+        desired: &routes.desired,
+        translation: &routes.translation,
+        report: report.as_ref(),
+        plan: &plan,
+        failure: memory.failure.as_deref(),
+        now: job.now,
+    };
+    memory.status = Some(status::after_pass(&seen, memory.status.as_ref()));
+    verdict(&plan, &performed)
+}
+
+/// A cluster that left the declaration: everything that is ours and its own goes, nobody else's.
+async fn remove(around: &Surroundings, job: &Job, snapshot: &Snapshot, memory: &mut Memory) -> Verdict {
+    around.line.retire(&job.name);
+    let plan = plan_removal(&around.instance, &job.name, snapshot);
+    if plan.is_converged() {
+        *memory = Memory::default();
+        return Verdict::Gone;
+    }
+    let performed = act(around, job, &plan, snapshot, memory).await;
+    memory.status = Some(status::removing(&plan, memory.failure.as_deref(), memory.status.as_ref()));
+    verdict(&plan, &performed)
+}
+
+/// Carries the plan out, unless a second pair of eyes finds something wrong with it or the time has not come.
+async fn act(around: &Surroundings, job: &Job, plan: &Plan, snapshot: &Snapshot, memory: &mut Memory) -> Performed {
+    let performed = match plan::lint(plan, snapshot).first() {
+        Some(violation) => Performed::Refused(violation.to_string()),
+        None if job.may_write || plan.steps.is_empty() => perform(around, plan).await,
+        None => Performed::Held,
+    };
+    match &performed {
+        Performed::Held => {}
+        Performed::Refused(why) => {
+            tracing::error!(cluster = %job.name, why, "a plan of ours is wrong and is not carried out");
+            memory.failure = Some(why.clone());
+        }
+        Performed::Through { applied, error } => {
+            memory.plan = memory.plan.after(plan, applied, job.now);
+            memory.failure.clone_from(error);
+        }
+    }
+    performed
+}
+
+fn verdict(plan: &Plan, performed: &Performed) -> Verdict {
+    match performed {
+        Performed::Held => Verdict::Held,
+        Performed::Refused(_) | Performed::Through { error: Some(_), .. } => Verdict::Failed,
+        Performed::Through { .. } if performed.superseded() => Verdict::LookAgain(AFTER_SUPERSEDED),
+        Performed::Through { .. } if !plan.steps.is_empty() => Verdict::LookAgain(AFTER_WRITE),
+        Performed::Through { .. } => Verdict::Still,
+    }
+}
+
+/// The digests of the tokens that the cluster's extension may use: those on the labels of its token secrets.
+fn token_digests(instance: &str, cluster: &ClusterName, snapshot: &Snapshot) -> Vec<Digest> {
+    let own = snapshot.secrets.values().filter(|secret| owned_by(&secret.labels, instance, cluster.as_str()));
+    let digests = own.filter_map(|secret| secret.labels.get(LABEL_TOKEN_DIGEST));
+    digests.filter_map(|digest| Digest::parse(digest).ok()).collect()
+}

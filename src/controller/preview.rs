@@ -1,0 +1,73 @@
+//! What the next pass would do, told and not done: by a running operator, or straight from the Docker API without one.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::census;
+use super::declared::Declared;
+use super::lookout::observe;
+use super::spec;
+use super::surroundings::Surroundings;
+use super::thought;
+use crate::plan::{Memory, Plan, plan_removal};
+use crate::report::Finding;
+use crate::swarm::Snapshot;
+use crate::telemetry::endpoints::PlanAnswer;
+use crate::types::ClusterName;
+
+/// The answer for programs.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Preview {
+    /// Whether there is nothing to do and nothing to wait for.
+    converged: bool,
+    clusters: Vec<Plan>,
+    findings: Vec<Finding>,
+}
+
+/// The plans of all clusters, declared and left over.
+pub fn preview(
+    around: &Surroundings,
+    declared: &Declared,
+    snapshot: &Snapshot,
+    memory: impl Fn(&ClusterName) -> Memory,
+    now: Timestamp,
+) -> PlanAnswer {
+    let census = census::take(&around.instance, declared, snapshot);
+    let kept = declared.in_force().map(|cluster| {
+        let routes = thought::routes(cluster, snapshot);
+        let report = around.line.report(&cluster.name);
+        let mut plan = thought::fleet_plan(around, cluster, snapshot, &routes, report.as_ref(), &memory(&cluster.name), now);
+        plan.findings.extend(routes.translation.findings);
+        plan.findings.sort();
+        plan
+    });
+    let left = census.leftover.iter().map(|name| plan_removal(&around.instance, name, snapshot));
+    let findings = [&declared.findings[..], &census.findings].concat();
+    answer(kept.chain(left).collect(), findings)
+}
+
+/// The same without an operator: reads the files and the Swarm once. Without the extension's report some configs are
+/// unknown, and what they would change is left out.
+///
+/// # Errors
+/// Says why the Swarm could not be read completely.
+pub async fn preview_offline(around: &Surroundings, spec: &[PathBuf]) -> Result<PlanAnswer, String> {
+    let declared = spec::read_now(spec, &Declared::default());
+    let snapshot = observe(around.swarm.as_ref()).await?;
+    Ok(preview(around, &declared, &snapshot, |_| Memory::default(), Timestamp::now()))
+}
+
+fn answer(clusters: Vec<Plan>, findings: Vec<Finding>) -> PlanAnswer {
+    let mut text: Vec<String> = clusters.iter().map(ToString::to_string).collect();
+    text.extend(findings.iter().map(ToString::to_string));
+    if clusters.is_empty() {
+        text.insert(0, "no cluster is declared and none has left anything".to_owned());
+    }
+    let converged = clusters.iter().all(Plan::is_converged);
+    let preview = Preview { converged, clusters, findings };
+    let json = serde_json::to_value(&preview).unwrap_or_else(|error| serde_json::Value::String(error.to_string()));
+    PlanAnswer { text: text.join("\n") + "\n", json }
+}

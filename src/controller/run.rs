@@ -1,0 +1,295 @@
+//! The operator as a whole: starts the observing tasks and the two servers, and runs the loop that gives each cluster its
+//! passes, until the process is told to stop.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{self, JoinSet};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::board::Board;
+use super::census;
+use super::declared::Declared;
+use super::lookout::Lookout;
+use super::observer;
+use super::pass::{Job, Memory, Verdict, pass};
+use super::queue::{Acting, Ended, Queue, Ticket};
+use super::settings::Settings;
+use super::signals::Signals;
+use super::spec;
+use super::surroundings::{Surroundings, random_token};
+use super::wake::Wake;
+use crate::channel::{Hub, serve};
+use crate::swarm::Swarm;
+use crate::telemetry::endpoints;
+use crate::telemetry::metrics::{PASS_DURATION_SECONDS, PASS_TOTAL};
+use crate::types::ClusterName;
+
+/// How many wake-ups may wait for the loop; whoever has more waits.
+const WAKES_MAX: usize = 256;
+/// How long passes that run may take to finish when the process stops: Swarm's stop grace period is 10 s.
+const STOP_DEADLINE: Duration = Duration::from_secs(8);
+
+/// The operator cannot start.
+#[derive(Debug, thiserror::Error)]
+#[error("listening on {address} for {purpose}")]
+pub struct RunError {
+    /// Where.
+    pub address: std::net::SocketAddr,
+    /// For what.
+    pub purpose: &'static str,
+    /// Why not.
+    pub source: std::io::Error,
+}
+
+/// What wants passes: the instance as a whole, and each cluster.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    Instance,
+    Cluster(ClusterName),
+}
+
+/// Runs the operator on a Swarm until `stop` is cancelled.
+pub async fn run(
+    swarm: Arc<dyn Swarm>,
+    settings: Settings,
+    metrics: Option<PrometheusHandle>,
+    stop: CancellationToken,
+) -> Result<(), RunError> {
+    let status_socket = listen(settings.listen, "status").await?;
+    let channel_socket = listen(settings.channel_listen, "the channel").await?;
+    let hub = Hub::new();
+    let (wakes, woken) = mpsc::channel(WAKES_MAX);
+    let (declared_sender, declared) = watch::channel(Arc::new(Declared { incomplete: true, ..Declared::default() }));
+    let signals = Arc::new(Signals::new(wakes, settings.pace()));
+    let lookout = Arc::new(Lookout::new(swarm.clone()));
+    let around = surroundings(swarm.clone(), hub.clone(), &settings);
+    let board = Arc::new(Board::new(around.clone(), lookout.clone(), signals.clone(), declared.clone()));
+
+    let mut background = JoinSet::new();
+    background.spawn(observer::follow_hints(swarm.clone(), signals.clone()));
+    background.spawn(observer::probe_tasks(swarm, signals.clone()));
+    background.spawn(observer::resync(lookout.clone(), signals.clone(), settings.poll_interval));
+    background.spawn(observer::follow_reports(hub.changes(), signals.clone()));
+    background.spawn(spec::follow(settings.spec.clone(), settings.spec_interval, declared_sender, signals.clone()));
+    background.spawn(serve_until(status_socket, endpoints::router(board.clone(), metrics), stop.clone()));
+    background.spawn(serve_until(channel_socket, hub.router(), stop.clone()));
+
+    tracing::info!(instance = settings.instance, listen = %settings.listen, channel = %settings.channel_listen, "operator started");
+    let queue = Queue::new(settings.queue());
+    let leftover = BTreeSet::new();
+    Loop { around, lookout, signals, board, declared, queue, leftover, passes: JoinSet::new(), running: HashMap::new() }
+        .run(woken, &stop)
+        .await;
+    tracing::info!("operator stopped");
+    Ok(())
+}
+
+fn surroundings(swarm: Arc<dyn Swarm>, hub: Hub, settings: &Settings) -> Surroundings {
+    Surroundings {
+        swarm,
+        line: Arc::new(hub),
+        instance: settings.instance.clone(),
+        control_network: settings.control_network.clone(),
+        operator_url: settings.operator_url.clone(),
+        tokens: Arc::new(random_token),
+        writes: Arc::default(),
+    }
+}
+
+async fn listen(address: std::net::SocketAddr, purpose: &'static str) -> Result<TcpListener, RunError> {
+    TcpListener::bind(address).await.map_err(|source| RunError { address, purpose, source })
+}
+
+/// Serves until told to stop. A server that ends before is told and not started again: the other parts go on without it.
+async fn serve_until(socket: TcpListener, router: axum::Router, stop: CancellationToken) {
+    if let Err(error) = serve(socket, router, stop).await {
+        tracing::error!(%error, "a server ended");
+    }
+}
+
+/// A pass that has ended.
+struct Finished {
+    key: Key,
+    ended: Ended,
+    /// What is left of the cluster to remember; none: nothing is.
+    memory: Option<Memory>,
+    /// What the look at the whole instance showed.
+    leftover: Option<BTreeSet<ClusterName>>,
+}
+
+/// The loop's own state.
+struct Loop {
+    around: Surroundings,
+    lookout: Arc<Lookout>,
+    signals: Arc<Signals>,
+    board: Arc<Board>,
+    declared: watch::Receiver<Arc<Declared>>,
+    queue: Queue<Key>,
+    leftover: BTreeSet<ClusterName>,
+    passes: JoinSet<Finished>,
+    running: HashMap<task::Id, Key>,
+}
+
+impl Loop {
+    async fn run(mut self, mut woken: mpsc::Receiver<Wake>, stop: &CancellationToken) {
+        loop {
+            let due = self.queue.next_due();
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(wake) = woken.recv() => self.woken(&wake),
+                Some(ended) = self.passes.join_next_with_id() => self.ended(ended),
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+            }
+            for ticket in self.queue.take_due(Instant::now()) {
+                self.start(ticket);
+            }
+        }
+        self.stop().await;
+    }
+
+    /// Whatever the reason, everybody looks again: a wake-up carries no facts.
+    fn woken(&mut self, wake: &Wake) {
+        tracing::trace!(wake = wake.as_str(), "woken");
+        let now = Instant::now();
+        self.keys().iter().for_each(|key| self.queue.ask(key, now));
+    }
+
+    fn keys(&self) -> BTreeSet<Key> {
+        let declared = self.declared.borrow();
+        let clusters = declared.clusters.keys().chain(&self.leftover).cloned().map(Key::Cluster);
+        clusters.chain([Key::Instance]).collect()
+    }
+
+    fn start(&mut self, ticket: Ticket<Key>) {
+        let Ticket { key, asked_at, acting } = ticket;
+        let (around, lookout) = (self.around.clone(), self.lookout.clone());
+        let declared = self.declared.borrow().clone();
+        let handle = match key.clone() {
+            Key::Instance => {
+                let (board, signals) = (self.board.clone(), self.signals.clone());
+                self.passes.spawn(async move { count(&around, &lookout, asked_at, &declared, &board, &signals).await })
+            }
+            Key::Cluster(name) => {
+                let job = Job {
+                    declared: declared.clusters.get(&name).cloned(),
+                    may_write: acting == Acting::Allowed,
+                    now: Timestamp::now(),
+                    name,
+                };
+                let memory = self.board.memory(&job.name);
+                self.passes.spawn(one_pass(around, lookout, asked_at, job, memory))
+            }
+        };
+        self.running.insert(handle.id(), key);
+    }
+
+    /// A pass that panicked is a mistake of ours; it fails like any other, and the other keys go on.
+    fn ended(&mut self, ended: Result<(task::Id, Finished), task::JoinError>) {
+        match ended {
+            Ok((id, finished)) => {
+                self.running.remove(&id);
+                self.finished(finished);
+            }
+            Err(error) => {
+                tracing::error!(%error, "a pass broke off");
+                if let Some(key) = self.running.remove(&error.id()) {
+                    self.queue.finished(&key, Instant::now(), Ended::Failed);
+                }
+            }
+        }
+    }
+
+    fn finished(&mut self, finished: Finished) {
+        let now = Instant::now();
+        self.queue.finished(&finished.key, now, finished.ended);
+        if let Some(leftover) = finished.leftover {
+            let news = leftover.difference(&self.leftover).cloned().map(Key::Cluster).collect::<Vec<_>>();
+            self.leftover = leftover;
+            for key in &news {
+                self.queue.ask(key, now);
+            }
+        }
+        match (&finished.key, finished.memory) {
+            (Key::Instance, _) => {}
+            (Key::Cluster(name), Some(memory)) => {
+                self.board.keep(name, memory, self.queue.held_until(&finished.key).map(timestamp_of));
+            }
+            (Key::Cluster(name), None) => {
+                self.leftover.remove(name);
+                self.board.forget(name);
+            }
+        }
+        self.queue.keep_only(&self.keys());
+    }
+
+    /// Lets passes that run finish what they write, and starts none.
+    async fn stop(mut self) {
+        let finish = async { while self.passes.join_next().await.is_some() {} };
+        if timeout(STOP_DEADLINE, finish).await.is_err() {
+            tracing::warn!("a pass did not end in time; the next start carries on from what it left");
+        }
+    }
+}
+
+/// One pass for one cluster, measured.
+async fn one_pass(around: Surroundings, lookout: Arc<Lookout>, asked_at: Instant, job: Job, mut memory: Memory) -> Finished {
+    let snapshot = lookout.snapshot(asked_at).await;
+    let began = Instant::now();
+    let verdict = pass(&around, &job, snapshot, &mut memory).await;
+    metrics::histogram!(PASS_DURATION_SECONDS, "cluster" => job.name.to_string()).record(began.elapsed().as_secs_f64());
+    let (ended, result) = match verdict {
+        Verdict::Still | Verdict::Gone => (Ended::Done, "still"),
+        Verdict::LookAgain(after) => (Ended::Again(after), "wrote"),
+        Verdict::Failed => (Ended::Failed, "failed"),
+        Verdict::Held => (Ended::Held, "held"),
+    };
+    metrics::counter!(PASS_TOTAL, "cluster" => job.name.to_string(), "result" => result).increment(1);
+    let memory = (verdict != Verdict::Gone).then_some(memory);
+    Finished { key: Key::Cluster(job.name), ended, memory, leftover: None }
+}
+
+/// One look at the whole instance.
+async fn count(
+    around: &Surroundings,
+    lookout: &Lookout,
+    asked_at: Instant,
+    declared: &Declared,
+    board: &Board,
+    signals: &Signals,
+) -> Finished {
+    let finished = |ended, leftover| Finished { key: Key::Instance, ended, memory: None, leftover };
+    let Ok(snapshot) = lookout.snapshot(asked_at).await else {
+        return finished(Ended::Failed, None);
+    };
+    let census = census::take(&around.instance, declared, &snapshot);
+    signals.set_interest(census.interest);
+    signals.settle(census.unsettled, census.routed);
+    board.keep_findings(census.findings);
+    finished(Ended::Done, Some(census.leftover))
+}
+
+/// A moment of the loop's clock as people read it.
+fn timestamp_of(at: Instant) -> Timestamp {
+    let ahead = at.saturating_duration_since(Instant::now());
+    Timestamp::now().checked_add(ahead).unwrap_or(Timestamp::MAX)
+}
+
+/// The two signals by which a process is told to stop cancel the token.
+pub async fn stop_on_signals(stop: CancellationToken) -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("told to stop by SIGTERM"),
+        _ = interrupt.recv() => tracing::info!("told to stop by SIGINT"),
+    }
+    stop.cancel();
+    Ok(())
+}

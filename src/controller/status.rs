@@ -1,0 +1,187 @@
+//! What a pass has to say about its cluster: builds the status from what the pass saw. Pure; decides nothing. Looks back
+//! only to keep the time of each condition's last change, and to keep showing what was known when the Swarm cannot be read.
+
+mod conditions;
+mod proxies;
+mod routes;
+
+use jiff::Timestamp;
+
+use super::declared::DeclaredCluster;
+use crate::channel::Received;
+use crate::channel::wire::{Delivery, Desired};
+use crate::intent::cluster::Cluster;
+use crate::plan::Plan;
+use crate::report::{
+    ClusterStatus, Condition, ConditionStatus, Finding, FindingCode, Phase, Severity, Subject, WaitingOn, condition_types, reasons,
+};
+use crate::swarm::{Service, Snapshot};
+use crate::translate::Translation;
+
+/// Everything that a pass knows at its end.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    /// The operator's instance name.
+    pub instance: &'a str,
+    /// The declaration.
+    pub declared: &'a DeclaredCluster,
+    /// The version of the declaration in force.
+    pub cluster: &'a Cluster,
+    /// The Swarm as the pass saw it.
+    pub snapshot: &'a Snapshot,
+    /// What the extension must render.
+    pub desired: &'a Desired,
+    /// What the extension last said.
+    pub report: Option<&'a Received>,
+    /// What was to be done and what was held back.
+    pub plan: &'a Plan,
+    /// What services ask for.
+    pub translation: &'a Translation,
+    /// What went wrong while acting.
+    pub failure: Option<&'a str>,
+    /// The time of the pass.
+    pub now: Timestamp,
+}
+
+/// The status after a complete pass. When it is tried again is for the loop to say.
+pub fn after_pass(seen: &Seen<'_>, previous: Option<&ClusterStatus>) -> ClusterStatus {
+    let proxies = proxies::list(seen);
+    let routes = routes::list(seen, &proxies);
+    let conditions = conditions::list(seen, &routes, &proxies);
+    let accepted = seen.report.and_then(|received| received.report.accepted.as_ref());
+    ClusterStatus {
+        generation: seen.declared.generation,
+        observed_generation: seen.declared.in_force.as_ref().map_or(0, |(generation, _)| *generation),
+        phase: phase(seen, &conditions, &routes),
+        conditions: conditions::dated(conditions, previous, seen.now),
+        routes_digest: Some(seen.desired.table.digest()),
+        config_digest: accepted.map(|accepted| accepted.config_digest.clone()),
+        routes,
+        proxies,
+        rollouts: proxies::rollouts(seen),
+        waiting: seen.plan.waiting.clone(),
+        error: seen.failure.map(str::to_owned),
+        next_retry_at: None,
+        findings: findings(seen),
+    }
+}
+
+/// The status after a pass that could not look: what was known, with the conditions that can no longer be told.
+pub fn after_blindness(declared: &DeclaredCluster, why: &str, previous: Option<&ClusterStatus>, now: Timestamp) -> ClusterStatus {
+    let mut status = previous.cloned().unwrap_or_else(|| pending(declared, now));
+    let unknown = |condition: &Condition| match condition.kind.as_str() {
+        condition_types::ACCEPTED => condition.clone(),
+        _ => Condition {
+            status: ConditionStatus::Unknown,
+            reason: reasons::SWARM_UNREADABLE.to_owned(),
+            message: format!("The Swarm cannot be read, and everything is kept as it is: {why}"),
+            ..condition.clone()
+        },
+    };
+    status.generation = declared.generation;
+    status.conditions = conditions::dated(status.conditions.iter().map(unknown).collect(), previous, now);
+    status.phase = if status.phase == Phase::Pending { Phase::Pending } else { Phase::Degraded };
+    status.error = Some(why.to_owned());
+    status
+}
+
+/// The status before the first pass, and of a cluster of which no good version was ever seen.
+pub fn pending(declared: &DeclaredCluster, now: Timestamp) -> ClusterStatus {
+    let rejected = declared.in_force.is_none() && !declared.accepted;
+    ClusterStatus {
+        generation: declared.generation,
+        observed_generation: 0,
+        phase: if rejected { Phase::Degraded } else { Phase::Pending },
+        conditions: conditions::unknown(declared, now),
+        routes_digest: None,
+        config_digest: None,
+        routes: Vec::new(),
+        proxies: Vec::new(),
+        rollouts: Vec::new(),
+        waiting: Vec::new(),
+        error: None,
+        next_retry_at: None,
+        findings: Vec::new(),
+    }
+}
+
+/// The status of a cluster that left the declaration.
+pub fn removing(plan: &Plan, failure: Option<&str>, previous: Option<&ClusterStatus>) -> ClusterStatus {
+    let base = previous.cloned().unwrap_or_else(|| ClusterStatus {
+        generation: 0,
+        observed_generation: 0,
+        phase: Phase::Removing,
+        conditions: Vec::new(),
+        routes_digest: None,
+        config_digest: None,
+        routes: Vec::new(),
+        proxies: Vec::new(),
+        rollouts: Vec::new(),
+        waiting: Vec::new(),
+        error: None,
+        next_retry_at: None,
+        findings: Vec::new(),
+    });
+    ClusterStatus {
+        phase: Phase::Removing,
+        waiting: plan.waiting.clone(),
+        findings: plan.findings.clone(),
+        error: failure.map(str::to_owned),
+        next_retry_at: None,
+        routes: Vec::new(),
+        proxies: Vec::new(),
+        rollouts: Vec::new(),
+        ..base
+    }
+}
+
+impl Seen<'_> {
+    /// Whether proxies follow the extension, or are replaced.
+    fn delivery(&self) -> Delivery {
+        self.desired.delivery
+    }
+
+    /// One of our services, by name; a foreign one of that name is not ours to show.
+    fn own_service(&self, name: &str) -> Option<&Service> {
+        use crate::channel::contract::LABEL_OWNER;
+        let ours = |service: &&Service| service.labels.get(LABEL_OWNER).is_some_and(|owner| owner == self.instance);
+        self.snapshot.services.values().filter(ours).find(|service| service.name == name)
+    }
+}
+
+fn findings(seen: &Seen<'_>) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = [&seen.translation.findings[..], &seen.plan.findings].concat();
+    findings.extend(engine_refused(seen));
+    findings.sort();
+    findings.dedup();
+    findings
+}
+
+/// The engine's own words about the newest table, if it refused it.
+fn engine_refused(seen: &Seen<'_>) -> Option<Finding> {
+    let refusal = seen.report?.report.refused.as_ref().filter(|refusal| refusal.digest == seen.desired.digest)?;
+    let subject = Subject::Cluster(seen.cluster.name.to_string());
+    Some(Finding::new(
+        Severity::Error,
+        FindingCode::EngineRefused,
+        subject,
+        format!("The engine refused the newest configuration, so the last good one stays in force: {}", refusal.words.trim()),
+        "Look in the engine's words for the host or option that it names, and change the label or the setting that asks for it.",
+    ))
+}
+
+fn phase(seen: &Seen<'_>, conditions: &[Condition], routes: &[crate::report::RouteReport]) -> Phase {
+    let is = |kind: &str, wanted: ConditionStatus| conditions.iter().any(|condition| condition.kind == kind && condition.status == wanted);
+    let stuck = [reasons::ENGINE_REFUSED, reasons::ROLLOUT_FAILED, reasons::INVALID_DOCUMENT, reasons::FAILED];
+    let needs_somebody =
+        conditions.iter().any(|condition| condition.status != ConditionStatus::True && stuck.contains(&condition.reason.as_str()));
+    let foreign =
+        seen.plan.waiting.iter().any(|waiting| matches!(waiting, WaitingOn::ForeignObject { .. } | WaitingOn::MissingNetwork { .. }));
+    if is(condition_types::READY, ConditionStatus::True) {
+        Phase::Ready
+    } else if needs_somebody || foreign || routes::any_is_dead(routes) {
+        Phase::Degraded
+    } else {
+        Phase::Progressing
+    }
+}

@@ -1,0 +1,177 @@
+//! The conditions of a cluster: what is asked, the answer, and why.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Seen;
+use crate::channel::Received;
+use crate::controller::declared::DeclaredCluster;
+use crate::report::{
+    ClusterStatus, Condition, ConditionStatus, ProxyTaskReport, RouteReport, RouteState, WaitingOn, condition_types, reasons,
+};
+
+/// An extension reports every few seconds; after this time without a word nobody can tell what its proxies run.
+const SILENT_AFTER: SignedDuration = SignedDuration::from_secs(30);
+/// How many names a message lists before it says how many more there are.
+const NAMES_MAX: usize = 5;
+
+/// An answer: status, reason, message.
+type Answer = (ConditionStatus, &'static str, String);
+
+/// All conditions, not dated yet.
+pub fn list(seen: &Seen<'_>, routes: &[RouteReport], proxies: &[ProxyTaskReport]) -> Vec<Condition> {
+    let answers = [
+        (condition_types::ACCEPTED, accepted(seen.declared)),
+        (condition_types::FLEET_CONVERGED, fleet_converged(seen)),
+        (condition_types::PROGRAMMED, programmed(seen, proxies)),
+        (condition_types::ROUTES_SERVED, routes_served(routes)),
+    ];
+    let mut conditions: Vec<Condition> = answers.into_iter().map(|(kind, answer)| condition(kind, answer)).collect();
+    conditions.push(condition(condition_types::READY, ready(&conditions)));
+    conditions
+}
+
+/// All conditions before anything is known.
+pub fn unknown(declared: &DeclaredCluster, now: Timestamp) -> Vec<Condition> {
+    use condition_types::{ACCEPTED, FLEET_CONVERGED, PROGRAMMED, READY, ROUTES_SERVED};
+    let untold = || (ConditionStatus::Unknown, reasons::PROGRESSING, "No pass has looked at this cluster yet.".to_owned());
+    let kinds = [FLEET_CONVERGED, PROGRAMMED, ROUTES_SERVED, READY];
+    let rest = kinds.into_iter().map(|kind| condition(kind, untold()));
+    let all = std::iter::once(condition(ACCEPTED, accepted(declared))).chain(rest).collect();
+    dated(all, None, now)
+}
+
+/// Gives each condition the time since which its status is what it is.
+pub fn dated(mut conditions: Vec<Condition>, previous: Option<&ClusterStatus>, now: Timestamp) -> Vec<Condition> {
+    for condition in &mut conditions {
+        let before = previous.into_iter().flat_map(|status| &status.conditions).find(|before| before.kind == condition.kind);
+        condition.last_transition_time = match before {
+            Some(before) if before.status == condition.status => before.last_transition_time,
+            _ => now,
+        };
+    }
+    conditions
+}
+
+fn condition(kind: &str, (status, reason, message): Answer) -> Condition {
+    Condition { kind: kind.to_owned(), status, reason: reason.to_owned(), message, last_transition_time: Timestamp::UNIX_EPOCH }
+}
+
+fn holds(message: impl Into<String>) -> Answer {
+    (ConditionStatus::True, reasons::AS_DECLARED, message.into())
+}
+
+fn fails(reason: &'static str, message: impl Into<String>) -> Answer {
+    (ConditionStatus::False, reason, message.into())
+}
+
+fn accepted(declared: &DeclaredCluster) -> Answer {
+    match (&declared.in_force, declared.accepted) {
+        (Some(_), true) => holds("The document is valid and in force."),
+        (Some((generation, _)), false) => {
+            fails(reasons::INVALID_DOCUMENT, format!("The newest document cannot be used; version {generation} stays in force."))
+        }
+        (None, _) => {
+            fails(reasons::INVALID_DOCUMENT, "The document has mistakes, and no good version of it was seen: everything is left as it is.")
+        }
+    }
+}
+
+fn fleet_converged(seen: &Seen<'_>) -> Answer {
+    if let Some(failure) = seen.failure {
+        return fails(reasons::FAILED, failure);
+    }
+    let failed_rollout = seen.plan.waiting.iter().find(|waiting| matches!(waiting, WaitingOn::FailedRollout { .. }));
+    if let Some(waiting) = failed_rollout {
+        return fails(reasons::ROLLOUT_FAILED, format!("Waiting for {waiting}."));
+    }
+    if !seen.plan.steps.is_empty() {
+        return fails(reasons::PROGRESSING, format!("Carried out: {}.", names(seen.plan.steps.iter().map(crate::plan::Step::title))));
+    }
+    if !seen.plan.waiting.is_empty() {
+        return fails(reasons::WAITING, format!("Waiting for {}.", names(seen.plan.waiting.iter().map(ToString::to_string))));
+    }
+    holds("Services, configs, secrets and networks are as declared.")
+}
+
+fn programmed(seen: &Seen<'_>, proxies: &[ProxyTaskReport]) -> Answer {
+    match seen.report {
+        None => fails(reasons::EXTENSION_SILENT, "Nothing was heard from the extension yet; proxies go on with what they have."),
+        Some(received) if seen.now.duration_since(received.at) > SILENT_AFTER => {
+            let message = format!("Nothing was heard from the extension since {:.0}; proxies go on with what they have.", received.at);
+            (ConditionStatus::Unknown, reasons::EXTENSION_SILENT, message)
+        }
+        Some(received) => by_report(seen, received, proxies),
+    }
+}
+
+fn by_report(seen: &Seen<'_>, received: &Received, proxies: &[ProxyTaskReport]) -> Answer {
+    let wanted = &seen.desired.digest;
+    let report = &received.report;
+    if report.refused.as_ref().is_some_and(|refusal| refusal.digest == *wanted) {
+        return fails(reasons::ENGINE_REFUSED, "The engine refused the newest configuration; the last good one stays in force.");
+    }
+    if report.accepted.as_ref().is_none_or(|accepted| accepted.desired_digest != *wanted) {
+        return fails(reasons::PROGRESSING, "The extension renders and tests the newest routes.");
+    }
+    let running: Vec<&ProxyTaskReport> = proxies.iter().filter(|proxy| super::proxies::is_running(proxy)).collect();
+    let behind: Vec<String> =
+        running.iter().filter(|proxy| !proxy.up_to_date).map(|proxy| format!("{} on {}", proxy.task, proxy.node)).collect();
+    if running.is_empty() {
+        return fails(reasons::NO_PROXIES, "No proxy task is running.");
+    }
+    if !behind.is_empty() {
+        return fails(
+            reasons::PROXIES_BEHIND,
+            format!("{} of {} proxies run another configuration: {}.", behind.len(), running.len(), names(behind.into_iter())),
+        );
+    }
+    holds(format!("All {} proxies run the newest configuration.", running.len()))
+}
+
+fn routes_served(routes: &[RouteReport]) -> Answer {
+    let without = routes.iter().filter(|route| route.state == RouteState::NoEndpoints);
+    let without: Vec<String> = without.map(|route| format!("{}{}", route.host, route.path)).collect();
+    if routes.is_empty() {
+        return (ConditionStatus::True, reasons::NO_ROUTES, "No service publishes a route here.".to_owned());
+    }
+    if !without.is_empty() {
+        return fails(
+            reasons::NO_ENDPOINTS,
+            format!("{} of {} routes have no endpoint: {}.", without.len(), routes.len(), names(without.into_iter())),
+        );
+    }
+    holds(format!("All {} routes have endpoints.", routes.len()))
+}
+
+/// All of the others: the first that does not hold says why.
+fn ready(others: &[Condition]) -> Answer {
+    let obstacle = others.iter().find(|condition| condition.status != ConditionStatus::True);
+    match obstacle {
+        None => holds("Everything is as declared."),
+        Some(condition) => {
+            let reason = KNOWN_REASONS.iter().find(|reason| **reason == condition.reason).copied().unwrap_or(reasons::PROGRESSING);
+            (condition.status, reason, format!("{}: {}", condition.kind, condition.message))
+        }
+    }
+}
+
+const KNOWN_REASONS: &[&str] = &[
+    reasons::INVALID_DOCUMENT,
+    reasons::PROGRESSING,
+    reasons::WAITING,
+    reasons::FAILED,
+    reasons::ROLLOUT_FAILED,
+    reasons::ENGINE_REFUSED,
+    reasons::EXTENSION_SILENT,
+    reasons::PROXIES_BEHIND,
+    reasons::NO_PROXIES,
+    reasons::NO_ENDPOINTS,
+    reasons::SWARM_UNREADABLE,
+];
+
+/// The first few names, and how many more there are.
+fn names(all: impl Iterator<Item = String>) -> String {
+    let all: Vec<String> = all.collect();
+    let shown = all.iter().take(NAMES_MAX).cloned().collect::<Vec<_>>().join(", ");
+    if all.len() > NAMES_MAX { format!("{shown} and {} more", all.len() - NAMES_MAX) } else { shown }
+}

@@ -1,0 +1,97 @@
+//! The proxy tasks as Swarm and the extension see them, and the rollouts of our services.
+
+use serde_json::Value;
+
+use super::Seen;
+use crate::channel::wire::{Delivery, ProxyReport};
+use crate::report::{ProxyTaskReport, RolloutReport};
+use crate::swarm::{Service, Task};
+
+/// Swarm's word for a task that runs.
+const RUNNING: &str = "running";
+
+/// Every proxy task whose desired state is running, by node and id.
+pub fn list(seen: &Seen<'_>) -> Vec<ProxyTaskReport> {
+    let Some(service) = seen.own_service(seen.cluster.proxy.workload.service_name.as_str()) else {
+        return Vec::new();
+    };
+    let tasks = seen.snapshot.tasks.values().filter(|task| task.service == service.id);
+    let mut proxies: Vec<ProxyTaskReport> = tasks.map(|task| proxy(seen, service, task)).collect();
+    proxies.sort_by(|a, b| (&a.node, &a.task).cmp(&(&b.node, &b.task)));
+    proxies
+}
+
+/// Whether Swarm says that the proxy runs.
+pub fn is_running(proxy: &ProxyTaskReport) -> bool {
+    proxy.state == RUNNING || proxy.state.starts_with("running:")
+}
+
+/// The rollouts of the extension and the proxy service.
+pub fn rollouts(seen: &Seen<'_>) -> Vec<RolloutReport> {
+    let names = [&seen.cluster.extension.service_name, &seen.cluster.proxy.workload.service_name];
+    names.into_iter().filter_map(|name| seen.own_service(name.as_str())).map(|service| rollout(seen, service)).collect()
+}
+
+fn proxy(seen: &Seen<'_>, service: &Service, task: &Task) -> ProxyTaskReport {
+    let said = seen.report.and_then(|received| received.report.proxies.iter().find(|proxy| proxy.task == task.id.0));
+    let accepted = seen.report.and_then(|received| received.report.accepted.as_ref()).map(|accepted| accepted.config_digest.clone());
+    let (running_digest, up_to_date) = match seen.delivery() {
+        Delivery::Live => {
+            let running = said.and_then(|proxy| proxy.running.clone());
+            let current = running.is_some() && running == accepted;
+            (running, current)
+        }
+        // A stock proxy says nothing; it runs what is mounted.
+        Delivery::Replace => {
+            let current = mounts_newest(seen, service, task);
+            (accepted.filter(|_| current), current)
+        }
+    };
+    ProxyTaskReport {
+        task: task.id.0.clone(),
+        node: node_name(seen, task).unwrap_or_default(),
+        state: state(task),
+        running_digest,
+        up_to_date: up_to_date && task.state == RUNNING,
+        reloads: said.map(|proxy| proxy.reloads),
+        rejected: said.and_then(rejected),
+        seen_at: said.and_then(|proxy| proxy.seen_at),
+    }
+}
+
+/// Whether a task mounts the configs that its service wants, and the service wants what is declared.
+fn mounts_newest(seen: &Seen<'_>, service: &Service, task: &Task) -> bool {
+    let configs = |container: Option<&Value>| container.and_then(|container| container.get("Configs")).cloned().unwrap_or(Value::Null);
+    let wanted = configs(service.spec.pointer("/TaskTemplate/ContainerSpec"));
+    let planned = seen.plan.steps.iter().any(|step| step.name() == service.name);
+    !planned && wanted != Value::Null && configs(task.spec.get("ContainerSpec")) == wanted
+}
+
+fn rejected(proxy: &ProxyReport) -> Option<String> {
+    proxy.rejected.as_ref().map(|refusal| format!("{}: {}", refusal.digest.short(), refusal.words.trim()))
+}
+
+/// Swarm's word, with its explanation while the task does not run.
+pub fn state(task: &Task) -> String {
+    match (task.state.as_str(), task.error.as_str(), task.message.as_str()) {
+        (RUNNING, "", _) | (_, "", "") => task.state.clone(),
+        (_, "", message) => format!("{}: {message}", task.state),
+        (_, error, _) => format!("{}: {error}", task.state),
+    }
+}
+
+/// The host name of a task's node.
+pub fn node_name(seen: &Seen<'_>, task: &Task) -> Option<String> {
+    let node = seen.snapshot.nodes.get(task.node.as_ref()?)?;
+    Some(node.hostname.clone())
+}
+
+fn rollout(seen: &Seen<'_>, service: &Service) -> RolloutReport {
+    let tasks: Vec<&Task> = seen.snapshot.tasks.values().filter(|task| task.service == service.id).collect();
+    let running = tasks.iter().filter(|task| task.state == RUNNING).count() as u64;
+    let (state, message) = match &service.update_status {
+        Some(update) => (update.state.clone(), update.message.clone()),
+        None => ("none".to_owned(), String::new()),
+    };
+    RolloutReport { service: service.name.clone(), state, message, running, desired: service.replicas.unwrap_or(tasks.len() as u64) }
+}

@@ -1,0 +1,35 @@
+//! Routes as people ask for them: the translation knows the endpoints and why some get no requests; what the proxies run
+//! decides whether a route is served already.
+
+use super::{Seen, proxies};
+use crate::report::{ProxyTaskReport, RouteReport, RouteState};
+
+/// Every route, as far as it has got.
+pub fn list(seen: &Seen<'_>, proxies: &[ProxyTaskReport]) -> Vec<RouteReport> {
+    let obstacle = obstacle(seen, proxies);
+    let judged = |route: &RouteReport| match (&obstacle, route.state) {
+        (Some(why), RouteState::Served) => RouteReport { state: RouteState::Pending, reason: Some(why.clone()), ..route.clone() },
+        _ => route.clone(),
+    };
+    seen.translation.routes.iter().map(judged).collect()
+}
+
+/// Whether a route has no endpoint and no task on the way to become one.
+pub fn any_is_dead(routes: &[RouteReport]) -> bool {
+    let hopeless = |route: &RouteReport| route.services.iter().all(|service| service.endpoints.is_empty());
+    routes.iter().any(|route| route.state == RouteState::NoEndpoints && hopeless(route))
+}
+
+/// Why the newest routes are not served by every proxy yet.
+fn obstacle(seen: &Seen<'_>, proxies: &[ProxyTaskReport]) -> Option<String> {
+    let running: Vec<&ProxyTaskReport> = proxies.iter().filter(|proxy| proxies::is_running(proxy)).collect();
+    let current = running.iter().filter(|proxy| proxy.up_to_date).count();
+    let newest_accepted = seen.report.and_then(|received| received.report.accepted.as_ref());
+    let rendered = newest_accepted.is_some_and(|accepted| accepted.desired_digest == seen.desired.digest);
+    match (running.len(), current) {
+        (0, _) => Some("no proxy task is running".to_owned()),
+        _ if !rendered => Some("the extension has not accepted the newest routes yet".to_owned()),
+        (all, current) if current < all => Some(format!("{current} of {all} proxies run the newest configuration")),
+        _ => None,
+    }
+}
