@@ -54,9 +54,10 @@ pub async fn carry_out(swarm: &dyn Swarm, plan: &Plan, tokens: &mut dyn TokenSou
     let mut unreachable = false;
     let mut outcomes = Vec::with_capacity(plan.steps.len());
     for step in &plan.steps {
-        let result = match unreachable {
-            true => Err(ActError::Skipped { step: step.title(), needs: "a Swarm that answers".to_owned() }),
-            false => apply(swarm, step, &mut created, tokens).await,
+        let result = if unreachable {
+            Err(ActError::Skipped { step: step.title(), needs: "a Swarm that answers".to_owned() })
+        } else {
+            apply(swarm, step, &mut created, tokens).await
         };
         unreachable |= result.as_ref().is_err_and(ActError::is_unavailable);
         outcomes.push(Outcome { kind: step.kind(), title: step.title(), result });
@@ -118,10 +119,9 @@ fn noted(created: &mut Created, name: &str, result: Result<String, SwarmError>) 
 fn harmless(step: &Step, error: SwarmError) -> Result<Applied, ActError> {
     let is_removal = step.kind().starts_with("remove_");
     match error.kind {
-        SwarmErrorKind::OutOfSequence => Ok(Applied::Superseded),
         SwarmErrorKind::NameTaken => Ok(Applied::NameTaken),
         SwarmErrorKind::NotFound if is_removal => Ok(Applied::AlreadyRight),
-        SwarmErrorKind::NotFound => Ok(Applied::Superseded),
+        SwarmErrorKind::NotFound | SwarmErrorKind::OutOfSequence => Ok(Applied::Superseded),
         _ => Err(ActError::Refused { source: error }),
     }
 }

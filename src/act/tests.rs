@@ -1,1 +1,176 @@
-//! Tests.
+//! Carrying out plans against a recorded port.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
+use serde_json::{Value, json};
+
+use super::Applied::{Created as Made, Removed, Updated};
+use super::*;
+use crate::plan::{TaskEffect, UpdateReason};
+use crate::swarm::{Hint, RawSnapshot};
+use crate::types::{ConfigId, NetworkId, SecretId, ServiceId};
+
+/// Writes down every write and fails those that it was told to.
+#[derive(Default)]
+struct Recorder {
+    writes: Mutex<Vec<String>>,
+    specs: Mutex<Vec<Value>>,
+    failing: BTreeMap<&'static str, SwarmErrorKind>,
+}
+
+impl Recorder {
+    fn failing(write: &'static str, kind: SwarmErrorKind) -> Self {
+        Self { failing: BTreeMap::from([(write, kind)]), ..Self::default() }
+    }
+
+    fn note(&self, write: &str, what: &str) -> Result<String, SwarmError> {
+        self.writes.lock().unwrap().push(format!("{write} {what}"));
+        match self.failing.get(write) {
+            Some(kind) => Err(SwarmError { kind: *kind, doing: format!("{write} {what}"), message: "words".to_owned() }),
+            None => Ok(format!("id-of-{what}")),
+        }
+    }
+
+    fn writes(&self) -> Vec<String> {
+        self.writes.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl Swarm for Recorder {
+    async fn observe(&self) -> Result<RawSnapshot, SwarmError> {
+        panic!("carrying out a plan reads nothing")
+    }
+    async fn running_tasks(&self) -> Result<Vec<Value>, SwarmError> {
+        panic!("carrying out a plan reads nothing")
+    }
+    fn hints(&self) -> BoxStream<'static, Result<Hint, SwarmError>> {
+        futures::stream::empty().boxed()
+    }
+    async fn create_network(&self, body: &Value) -> Result<NetworkId, SwarmError> {
+        self.note("create_network", body["Name"].as_str().unwrap()).map(NetworkId)
+    }
+    async fn create_config(&self, name: &str, _: &BTreeMap<String, String>, _: &[u8]) -> Result<ConfigId, SwarmError> {
+        self.note("create_config", name).map(ConfigId)
+    }
+    async fn create_secret(&self, name: &str, labels: &BTreeMap<String, String>, data: &[u8]) -> Result<SecretId, SwarmError> {
+        assert_eq!(labels.get("digest"), Some(&Digest::of_bytes(data).to_string()));
+        assert_eq!(data, b"a token");
+        self.note("create_secret", name).map(SecretId)
+    }
+    async fn create_service(&self, spec: &Value) -> Result<ServiceId, SwarmError> {
+        self.specs.lock().unwrap().push(spec.clone());
+        self.note("create_service", spec["Name"].as_str().unwrap()).map(ServiceId)
+    }
+    async fn update_service(&self, id: &ServiceId, version: u64, spec: &Value) -> Result<(), SwarmError> {
+        self.specs.lock().unwrap().push(spec.clone());
+        self.note("update_service", &format!("{id} at {version}")).map(drop)
+    }
+    async fn remove_service(&self, id: &ServiceId) -> Result<(), SwarmError> {
+        self.note("remove_service", &id.0).map(drop)
+    }
+    async fn remove_config(&self, id: &ConfigId) -> Result<(), SwarmError> {
+        self.note("remove_config", &id.0).map(drop)
+    }
+    async fn remove_secret(&self, id: &SecretId) -> Result<(), SwarmError> {
+        self.note("remove_secret", &id.0).map(drop)
+    }
+    async fn remove_network(&self, id: &NetworkId) -> Result<(), SwarmError> {
+        self.note("remove_network", &id.0).map(drop)
+    }
+}
+
+fn plan(steps: Vec<Step>) -> Plan {
+    let (instance, cluster) = ("swarmgate".to_owned(), "dev".to_owned());
+    Plan { instance, cluster, steps, waiting: vec![], findings: vec![], rollouts: vec![] }
+}
+
+fn whole_plan() -> Plan {
+    let labels = BTreeMap::new();
+    plan(vec![
+        Step::CreateNetwork { name: "net".to_owned(), body: json!({"Name": "net"}) },
+        Step::CreateSecret { name: "token".to_owned(), labels: labels.clone(), digest_label: "digest".to_owned() },
+        Step::CreateConfig { name: "boot".to_owned(), labels, data: vec![], bytes: 0 },
+        Step::CreateService { name: "a".to_owned(), spec: json!({"Name": "a", "S": [{"ID": "created:token"}], "N": "created:net"}) },
+        Step::UpdateService {
+            id: ServiceId("b".to_owned()),
+            name: "b".to_owned(),
+            version: 7,
+            spec: json!({"C": {"ID": "created:boot"}, "Other": ["created", 3]}),
+            changes: vec![],
+            tasks: TaskEffect::Keeps,
+            reason: UpdateReason::Differs,
+        },
+        Step::RemoveConfig { id: ConfigId("old".to_owned()), name: "old".to_owned() },
+    ])
+}
+
+async fn run(swarm: &Recorder) -> Vec<Result<Applied, &'static str>> {
+    let outcomes = carry_out(swarm, &whole_plan(), &mut || "a token".to_owned()).await;
+    outcomes.into_iter().map(|outcome| outcome.result.map_err(|error| error.category())).collect()
+}
+
+#[tokio::test]
+async fn ids_of_created_objects_are_filled_into_later_specs() {
+    let swarm = Recorder::default();
+    let outcomes = run(&swarm).await;
+    assert_eq!(outcomes, [Ok(Made), Ok(Made), Ok(Made), Ok(Made), Ok(Updated), Ok(Removed)]);
+    let specs = swarm.specs.lock().unwrap().clone();
+    assert_eq!(specs[0], json!({"Name": "a", "S": [{"ID": "id-of-token"}], "N": "id-of-net"}));
+    assert_eq!(specs[1], json!({"C": {"ID": "id-of-boot"}, "Other": ["created", 3]}));
+    assert_eq!(swarm.writes()[4..], ["update_service b at 7", "remove_config old"]);
+}
+
+#[tokio::test]
+async fn a_failed_creation_skips_what_needs_it_and_nothing_else() {
+    let swarm = Recorder::failing("create_secret", SwarmErrorKind::Other);
+    let outcomes = run(&swarm).await;
+    assert_eq!(outcomes[1], Err("failed"));
+    assert_eq!(outcomes[3], Err("skipped"));
+    assert_eq!(outcomes[4..], [Ok(Applied::Updated), Ok(Applied::Removed)]);
+    assert!(!swarm.writes().iter().any(|write| write.starts_with("create_service")));
+}
+
+#[tokio::test]
+async fn an_unreachable_swarm_ends_the_plan() {
+    let swarm = Recorder::failing("create_network", SwarmErrorKind::Unavailable);
+    let outcomes = run(&swarm).await;
+    assert_eq!(outcomes[0], Err("unavailable"));
+    assert!(outcomes[1..].iter().all(|outcome| *outcome == Err("skipped")));
+    assert_eq!(swarm.writes().len(), 1);
+}
+
+async fn check(write: &'static str, kind: SwarmErrorKind, expected: Result<Applied, (&'static str, Class)>) {
+    let swarm = Recorder::failing(write, kind);
+    let outcomes = carry_out(&swarm, &whole_plan(), &mut || "a token".to_owned()).await;
+    let found = outcomes.into_iter().find(|outcome| outcome.kind == write).unwrap().result;
+    assert_eq!(found.map_err(|error| (error.category(), error.class())), expected, "{write} {kind:?}");
+}
+
+#[tokio::test]
+async fn errors_that_only_say_that_the_world_moved_are_outcomes() {
+    check("update_service", SwarmErrorKind::OutOfSequence, Ok(Applied::Superseded)).await;
+    check("update_service", SwarmErrorKind::NotFound, Ok(Applied::Superseded)).await;
+    check("create_service", SwarmErrorKind::NotFound, Ok(Applied::Superseded)).await;
+    check("create_config", SwarmErrorKind::NameTaken, Ok(Applied::NameTaken)).await;
+    check("remove_config", SwarmErrorKind::NotFound, Ok(Applied::AlreadyRight)).await;
+}
+
+#[tokio::test]
+async fn other_errors_say_whether_trying_again_helps() {
+    check("update_service", SwarmErrorKind::Invalid, Err(("invalid", Class::Terminal))).await;
+    check("update_service", SwarmErrorKind::Other, Err(("failed", Class::Retry))).await;
+    check("remove_config", SwarmErrorKind::InUse, Err(("in_use", Class::Retry))).await;
+}
+
+#[tokio::test]
+async fn an_error_says_once_what_was_being_done() {
+    let swarm = Recorder::failing("remove_config", SwarmErrorKind::Other);
+    let outcomes = carry_out(&swarm, &whole_plan(), &mut || "a token".to_owned()).await;
+    assert_eq!(outcomes[5].result.as_ref().unwrap_err().to_string(), "remove_config old: words");
+    assert_eq!(applied(&outcomes)[5], None);
+}

@@ -1,1 +1,80 @@
-//! Fixtures
+//! Clusters, bundles and objects for the tests of `fleet`, `plan` and `act`.
+
+use std::collections::BTreeMap;
+
+use crate::channel::wire::Bundle;
+use crate::intent::cluster::{Cluster, Proxy, UpdatePolicy, Workload};
+use crate::intent::cluster_spec::{Engine, Mode, PortMapping, Publish, PublishMode, Rollout};
+use crate::route::EngineSettings;
+use crate::types::{ClusterName, Digest, Port, ServiceName};
+
+/// The instance name of the tests.
+pub const INSTANCE: &str = "swarmgate";
+/// The control network of the tests.
+pub const CONTROL: &str = "swarmgate-control";
+/// The operator's URL of the tests.
+pub const URL: &str = "http://swarmgate-operator:8081";
+
+/// A cluster `dev` that states nothing that it may leave out.
+pub fn cluster() -> Cluster {
+    cluster_named("dev")
+}
+
+/// A cluster that states nothing that it may leave out.
+pub fn cluster_named(name: &str) -> Cluster {
+    Cluster {
+        name: ClusterName::parse(name).unwrap(),
+        service_cluster: None,
+        engine: Engine::Nginx,
+        networks: None,
+        extension: workload(&format!("swarmgate-extension-{name}")),
+        proxy: Proxy {
+            workload: workload(&format!("swarmgate-proxy-{name}")),
+            mode: Mode::Replicated,
+            replicas: None,
+            publish: publish(PublishMode::Ingress),
+            stop_signal: None,
+            stop_grace_period: None,
+            update: UpdatePolicy::default(),
+            rollout: Rollout::Live,
+            config_path: "/etc/nginx/nginx.conf".to_owned(),
+        },
+        settings: EngineSettings::default(),
+    }
+}
+
+fn workload(name: &str) -> Workload {
+    Workload {
+        service_name: ServiceName::parse(name).unwrap(),
+        image: "swarmgate-nginx:dev".to_owned(),
+        args: None,
+        env: None,
+        constraints: None,
+        placement_preferences: None,
+        labels: None,
+        container_labels: None,
+        resources: None,
+    }
+}
+
+/// Ports 80 and 443.
+pub fn publish(mode: PublishMode) -> Publish {
+    let port = |number| PortMapping { published: Port::new(number).unwrap(), target: Port::new(number).unwrap() };
+    Publish { mode, http: port(80), https: Some(port(443)) }
+}
+
+/// A rendered configuration of cluster `dev`.
+pub fn bundle(text: &str) -> Bundle {
+    let files = BTreeMap::from([("nginx.conf".to_owned(), text.to_owned())]);
+    Bundle::new(ClusterName::parse("dev").unwrap(), Digest::of_bytes(text.as_bytes()), files)
+}
+
+/// `{a: b}` as an owned map.
+pub fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+/// Owned texts.
+pub fn list(items: &[&str]) -> Vec<String> {
+    items.iter().map(|item| (*item).to_owned()).collect()
+}

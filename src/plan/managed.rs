@@ -46,6 +46,11 @@ impl Managed {
         matches!(self.0.get(field), Some(Remembered::Whole(digest)) if *digest == digits(value))
     }
 
+    /// Whether the declaration before said the same about the field: this value, or nothing.
+    pub(super) fn says(&self, field: &str, value: Option<&Value>) -> bool {
+        value.map_or_else(|| !self.has(field), |value| self.had(field, value))
+    }
+
     /// The keys of the entries that were managed.
     pub(super) fn keys(&self, field: &str) -> Vec<&str> {
         match self.0.get(field) {

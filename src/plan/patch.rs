@@ -11,6 +11,9 @@ use crate::channel::contract::LABEL_MANAGED;
 use crate::fleet::{Alike, Args, Entries, Field, FieldValue, KeyedBy, Mode, ServiceShape, Want, Whole, without_ids};
 use crate::swarm::Snapshot;
 
+/// The key under which our own first argument is remembered, apart from the user's.
+const SUBCOMMAND: &str = "subcommand";
+
 /// A spec as it must be.
 pub(super) struct Patched {
     /// The whole spec.
@@ -28,11 +31,8 @@ pub(super) fn create(shape: &ServiceShape, snapshot: &Snapshot) -> Value {
     let base = json!({"Name": shape.name, "Mode": mode});
     let mut patch = Patch::new(base, snapshot);
     for field in &shape.fields {
-        if let FieldValue::Whole(Whole { want: Want::Free, default, .. }) = &field.value {
-            set(&mut patch.spec, field.path, default.clone());
-        } else {
-            patch.field(field);
-        }
+        patch.preset(field);
+        patch.field(field);
     }
     patch.finish().spec
 }
@@ -76,6 +76,18 @@ impl<'a> Patch<'a> {
         let label = self.after.write();
         set(&mut self.spec, &["Labels", LABEL_MANAGED], Value::String(label));
         Patched { spec: self.spec, drift: self.drift }
+    }
+
+    /// At creation everything is said explicitly: nobody's tasks are replaced for it.
+    fn preset(&mut self, field: &Field) {
+        let FieldValue::Whole(whole) = &field.value else { return };
+        let value = match &whole.want {
+            Want::Stated(value) | Want::Once(value) => value,
+            Want::Free => &whole.default,
+        };
+        if value.as_array().is_none_or(|items| !items.is_empty()) {
+            set(&mut self.spec, field.path, value.clone());
+        }
     }
 
     fn field(&mut self, field: &Field) {
@@ -147,35 +159,31 @@ impl<'a> Patch<'a> {
 
     /// Our subcommand is always managed, the user's arguments only when they are stated.
     fn args(&mut self, field: &Field, args: &Args) {
-        const SUBCOMMAND: &str = "subcommand";
         let have = get(&self.spec, field.path).and_then(Value::as_array).cloned().unwrap_or_default();
-        let had_own = have.first().and_then(Value::as_str).is_some_and(|first| self.before.had(SUBCOMMAND, &json!(first)));
-        let own_is_first = args.subcommand.is_some_and(|own| have.first().and_then(Value::as_str) == Some(own));
-        let others = if had_own || own_is_first { have.get(1..).unwrap_or_default() } else { &have[..] };
-        let others: Vec<Value> = match &args.stated {
-            Some(stated) => stated.iter().map(|arg| json!(arg)).collect(),
-            None if self.before.has(field.name) => Vec::new(),
-            None => others.to_vec(),
+        let own = args.subcommand.map(Value::from);
+        let stated = args.stated.clone().map(Value::from);
+        let others = match &stated {
+            Some(Value::Array(stated)) => stated.clone(),
+            _ if self.before.has(field.name) => Vec::new(),
+            _ => have[self.own_args(&have, own.as_ref())..].to_vec(),
         };
-        let want: Vec<Value> = args.subcommand.map(|own| json!(own)).into_iter().chain(others).collect();
-        self.note_args(field, args, SUBCOMMAND, have != want, &have);
-        if have != want {
-            set(&mut self.spec, field.path, if want.is_empty() { Value::Null } else { Value::Array(want) });
+        let want: Vec<Value> = own.iter().cloned().chain(others).collect();
+        let same_document = self.before.says(SUBCOMMAND, own.as_ref()) && self.before.says(field.name, stated.as_ref());
+        let wants_nothing = own.is_none() && stated.is_none();
+        own.as_ref().into_iter().for_each(|own| self.after.note(SUBCOMMAND, own));
+        stated.as_ref().into_iter().for_each(|stated| self.after.note(field.name, stated));
+        if have == want {
+            return;
+        }
+        set(&mut self.spec, field.path, if want.is_empty() { Value::Null } else { Value::Array(want) });
+        if same_document && !wants_nothing {
+            self.drift.push((field.name.to_owned(), Value::Array(have)));
         }
     }
 
-    fn note_args(&mut self, field: &Field, args: &Args, subcommand: &str, differs: bool, have: &[Value]) {
-        let own = args.subcommand.map(|own| json!(own));
-        let stated = args.stated.as_ref().map(|stated| json!(stated));
-        let same = own.as_ref().is_none_or(|own| self.before.had(subcommand, own))
-            && stated.as_ref().is_none_or(|stated| self.before.had(field.name, stated))
-            && (stated.is_some() || !self.before.has(field.name))
-            && (own.is_some() || stated.is_some());
-        if differs && same {
-            self.drift.push((field.name.to_owned(), Value::Array(have.to_vec())));
-        }
-        own.iter().for_each(|own| self.after.note(subcommand, own));
-        stated.iter().for_each(|stated| self.after.note(field.name, stated));
+    /// How many of the arguments in front are ours: the subcommand of now or of the declaration before.
+    fn own_args(&self, have: &[Value], own: Option<&Value>) -> usize {
+        have.first().map_or(0, |first| usize::from(Some(first) == own || self.before.had(SUBCOMMAND, first)))
     }
 }
 

@@ -52,7 +52,7 @@ pub fn plan_removal(instance: &str, cluster: &ClusterName, snapshot: &Snapshot) 
 
 fn unless_used(used: &Usage, id: &str, step: Step, steps: &mut Vec<Step>, waiting: &mut Vec<WaitingOn>) {
     match used.user(id) {
-        Some(user) => waiting.push(WaitingOn::InUse { object: step.name().to_owned(), by: format!("service {user}") }),
+        Some(service) => waiting.push(WaitingOn::InUse { object: step.name().to_owned(), by: format!("service {service}") }),
         None => steps.push(step),
     }
 }

@@ -1,1 +1,41 @@
-//! Tests.
+//! The planner against a still little world.
+
+mod boot;
+mod convergence;
+mod effects;
+mod foreign;
+mod ownership;
+mod removal;
+mod rollouts;
+pub(crate) mod world;
+
+use serde_json::Value;
+
+use super::Plan;
+use super::json;
+
+/// The proxy service of cluster `dev`.
+const PROXY: &str = "swarmgate-proxy-dev";
+/// The extension service of cluster `dev`.
+const EXTENSION: &str = "swarmgate-extension-dev";
+
+/// The titles of a plan's steps.
+fn titles(plan: &Plan) -> Vec<String> {
+    plan.steps.iter().map(super::Step::title).collect()
+}
+
+/// The lines of changes of the only step of a plan.
+fn lines(plan: &Plan) -> Vec<String> {
+    assert_eq!(plan.steps.len(), 1, "{plan}");
+    plan.steps[0].to_string().lines().map(|line| line.trim().to_owned()).collect()
+}
+
+/// The value at a dotted path of a spec; null = absent.
+fn at(spec: &Value, path: &str) -> Value {
+    json::get(spec, &path.split('.').collect::<Vec<_>>()).cloned().unwrap_or(Value::Null)
+}
+
+/// The codes of a plan's findings.
+fn codes(plan: &Plan) -> Vec<String> {
+    plan.findings.iter().map(|finding| finding.code.as_str()).collect()
+}

@@ -1,0 +1,123 @@
+//! Which configuration the proxy service mounts, and when a newer one is worth a rollout.
+
+use serde_json::json;
+
+use super::world::World;
+use super::{PROXY, at, titles};
+use crate::fleet::BOOT_SNAPSHOT_AGE_MAX;
+use crate::fleet::fixtures::{bundle, cluster};
+use crate::intent::cluster_spec::Rollout;
+
+/// The name of the config that the proxy service mounts first.
+fn mounted(world: &World) -> String {
+    let configs = at(&world.service(PROXY).spec, "TaskTemplate.ContainerSpec.Configs");
+    assert_eq!(configs.as_array().unwrap().len(), 1, "{configs}");
+    configs[0]["ConfigName"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_newer_boot_snapshot_alone_changes_nothing() {
+    let mut world = World::converged(&cluster());
+    world.boot = Some(bundle("second"));
+    assert!(world.plan(&cluster()).is_converged());
+}
+
+#[test]
+fn a_newer_boot_snapshot_is_taken_along_when_tasks_are_replaced_anyway() {
+    let mut world = World::converged(&cluster());
+    let first = mounted(&world);
+    world.boot = Some(bundle("second"));
+    let mut changed = cluster();
+    changed.proxy.workload.image = "swarmgate-nginx:next".to_owned();
+    assert_eq!(world.pass(&changed).steps.len(), 2);
+    assert_ne!(mounted(&world), first);
+    assert!(world.plan(&changed).is_converged());
+}
+
+#[test]
+fn a_change_that_replaces_no_task_takes_no_newer_boot_snapshot_along() {
+    let mut world = World::converged(&cluster());
+    let first = mounted(&world);
+    world.boot = Some(bundle("second"));
+    let mut changed = cluster();
+    changed.proxy.replicas = Some(5);
+    assert_eq!(titles(&world.pass(&changed)), [format!("update service {PROXY}")]);
+    assert_eq!(mounted(&world), first);
+}
+
+#[test]
+fn a_boot_snapshot_that_is_too_old_is_replaced_by_another_one() {
+    let mut world = World::converged(&cluster());
+    world.pass_time(BOOT_SNAPSHOT_AGE_MAX.as_secs() + 1);
+    assert!(world.plan(&cluster()).is_converged(), "the same content needs no rollout");
+    world.boot = Some(bundle("second"));
+    assert_eq!(world.pass(&cluster()).steps.len(), 2);
+    assert!(world.plan(&cluster()).is_converged());
+}
+
+#[test]
+fn without_a_boot_snapshot_from_the_extension_the_mounted_one_stays_while_other_fields_follow() {
+    let mut world = World::converged(&cluster());
+    let first = mounted(&world);
+    world.boot = None;
+    let mut changed = cluster();
+    changed.proxy.workload.image = "swarmgate-nginx:next".to_owned();
+    assert_eq!(titles(&world.pass(&changed)), [format!("update service {PROXY}")]);
+    assert_eq!(mounted(&world), first);
+}
+
+#[test]
+fn a_boot_mount_removed_by_hand_comes_back() {
+    let mut world = World::converged(&cluster());
+    let first = mounted(&world);
+    world.by_hand(PROXY, |spec| spec["TaskTemplate"]["ContainerSpec"]["Configs"] = json!([]));
+    world.boot = None;
+    world.pass(&cluster());
+    assert_eq!(mounted(&world), first);
+}
+
+#[test]
+fn another_clusters_bundle_is_never_mounted() {
+    let mut world = World::new();
+    let other = crate::fleet::fixtures::cluster_named("other");
+    world.pass(&other);
+    assert!(!world.raw.services.iter().any(|service| service["Spec"]["Name"] == "swarmgate-proxy-other"));
+}
+
+#[test]
+fn with_rollout_replace_every_new_configuration_is_mounted_and_old_ones_go() {
+    let mut stock = cluster();
+    stock.proxy.rollout = Rollout::Replace;
+    let mut world = World::new();
+    world.live = Some(bundle("0"));
+    world.converge(&stock);
+    for text in ["1", "2", "3", "4", "5"] {
+        let before = mounted(&world);
+        world.live = Some(bundle(text));
+        world.converge(&stock);
+        assert_ne!(mounted(&world), before);
+    }
+    // The mounted one, the one before (Swarm may roll back to it), and two spare.
+    assert_eq!(world.raw.configs.len(), 4);
+    let data = world.snapshot().configs.into_values().map(|config| config.data).max_by_key(Clone::clone).unwrap();
+    assert_eq!(data, b"5", "the engine's main file, not the bundle");
+}
+
+#[test]
+fn configs_of_former_generations_are_kept_while_a_rollout_is_under_way() {
+    let mut stock = cluster();
+    stock.proxy.rollout = Rollout::Replace;
+    let mut world = World::new();
+    world.live = Some(bundle("0"));
+    world.converge(&stock);
+    for text in ["1", "2", "3", "4"] {
+        world.live = Some(bundle(text));
+        let plan = world.plan(&stock);
+        world.carry_out(&plan);
+        world.rollout(PROXY, "completed");
+    }
+    let plan = world.plan(&stock);
+    assert_eq!(titles(&plan).iter().filter(|title| title.starts_with("remove config")).count(), 1, "{plan}");
+    world.rollout(PROXY, "updating");
+    assert_eq!(titles(&world.plan(&stock)), [""; 0]);
+}

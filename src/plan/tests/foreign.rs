@@ -1,0 +1,93 @@
+//! Ours or not ours: objects of others that hold a needed name are told about and never touched.
+
+use serde_json::json;
+
+use super::world::World;
+use super::{EXTENSION, PROXY, codes, titles};
+use crate::channel::contract::{LABEL_OWNER, LABEL_TOKEN_DIGEST};
+use crate::fleet::fixtures::cluster;
+use crate::plan::{Applied, Step, lint};
+use crate::report::WaitingOn;
+use crate::types::ServiceId;
+
+/// Puts a foreign object into the world and looks that only its dependants are held back.
+fn check_foreign(object: &str, put: impl FnOnce(&mut World), still: &[&str]) {
+    let mut world = World::new();
+    put(&mut world);
+    let plan = world.plan(&cluster());
+    assert!(plan.waiting.contains(&WaitingOn::ForeignObject { object: object.to_owned() }), "{object}: {plan}");
+    assert!(codes(&plan).contains(&"NameTaken".to_owned()), "{object}: {plan}");
+    let titles = titles(&plan);
+    assert_eq!(titles.iter().filter(|title| title.contains("service")).map(String::as_str).collect::<Vec<_>>(), still, "{object}");
+}
+
+#[test]
+fn foreign_objects_hold_back_what_needs_them_and_nothing_else() {
+    let service =
+        |name: &str, labels: serde_json::Value| json!({"ID": "foreign", "Version": {"Index": 1}, "Spec": {"Name": name, "Labels": labels}});
+    let (extension, proxy) = (format!("create service {EXTENSION}"), format!("create service {PROXY}"));
+    check_foreign(&format!("service {PROXY}"), |w| w.raw.services.push(service(PROXY, json!({}))), &[&extension]);
+    check_foreign(&format!("service {EXTENSION}"), |w| w.raw.services.push(service(EXTENSION, json!({LABEL_OWNER: "other"}))), &[&proxy]);
+    let secret = json!({"ID": "s", "Spec": {"Name": "swarmgate-token-dev", "Labels": {}}});
+    check_foreign("secret swarmgate-token-dev", |w| w.raw.secrets.push(secret), &[]);
+    let network = json!({"Id": "n", "Name": "swarmgate-control", "Driver": "macvlan"});
+    check_foreign("network swarmgate-control", |w| w.raw.networks.push(network), &[]);
+}
+
+#[test]
+fn a_token_whose_digest_is_gone_is_not_used() {
+    let mut world = World::converged(&cluster());
+    world.raw.secrets[0]["Spec"]["Labels"].as_object_mut().unwrap().remove(LABEL_TOKEN_DIGEST);
+    let plan = world.plan(&cluster());
+    assert_eq!(titles(&plan), [""; 0], "what runs goes on: {plan}");
+    assert!(codes(&plan).contains(&"NameTaken".to_owned()));
+}
+
+#[test]
+fn any_overlay_of_the_control_networks_name_is_adopted() {
+    let mut world = World::new();
+    world
+        .raw
+        .networks
+        .push(json!({"Id": "stacks", "Name": "swarmgate-control", "Driver": "overlay", "Labels": {"com.docker.stack.namespace": "x"}}));
+    let plan = world.pass(&cluster());
+    assert!(!titles(&plan).contains(&"create network swarmgate-control".to_owned()));
+    assert_eq!(world.service(PROXY).networks[0].0, "stacks");
+}
+
+#[test]
+fn a_name_that_swarm_says_is_taken_is_left_alone_for_a_while() {
+    let mut world = World::new();
+    let plan = world.plan(&cluster());
+    let applied: Vec<_> = plan.steps.iter().map(|step| (step.kind() == "create_config").then_some(Applied::NameTaken)).collect();
+    world.memory = world.memory.after(&plan, &applied, world.now());
+    let plan = world.plan(&cluster());
+    assert!(!titles(&plan).iter().any(|title| title.contains("config") || title.contains(PROXY)), "{plan}");
+    assert!(codes(&plan).contains(&"NameTaken".to_owned()));
+    world.pass_time(31);
+    assert!(titles(&world.plan(&cluster())).iter().any(|title| title.contains("config")));
+}
+
+#[test]
+fn the_lint_refuses_to_touch_what_is_not_ours() {
+    let mut world = World::converged(&cluster());
+    let mut plan = world.plan(&cluster());
+    plan.steps.push(Step::RemoveService { id: world.service(PROXY).id, name: PROXY.to_owned(), reason: String::new() });
+    assert_eq!(lint(&plan, &world.snapshot()), []);
+    world.by_hand(PROXY, |spec| spec["Labels"][LABEL_OWNER] = json!("other"));
+    assert_eq!(lint(&plan, &world.snapshot()).len(), 1);
+    plan.steps[0] = Step::RemoveService { id: ServiceId("unknown".to_owned()), name: "x".to_owned(), reason: String::new() };
+    assert_eq!(lint(&plan, &world.snapshot()).len(), 1);
+}
+
+#[test]
+fn the_lint_refuses_to_remove_what_is_in_use() {
+    let world = World::converged(&cluster());
+    let mut plan = world.plan(&cluster());
+    let snapshot = world.snapshot();
+    let config = snapshot.configs.values().next().unwrap();
+    let secret = snapshot.secrets.values().next().unwrap();
+    plan.steps.push(Step::RemoveConfig { id: config.id.clone(), name: config.name.clone() });
+    plan.steps.push(Step::RemoveSecret { id: secret.id.clone(), name: secret.name.clone() });
+    assert_eq!(lint(&plan, &snapshot).len(), 2);
+}

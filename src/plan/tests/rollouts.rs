@@ -1,0 +1,168 @@
+//! One rollout at a time, and what follows one that Swarm gave up.
+
+use serde_json::json;
+
+use super::world::World;
+use super::{PROXY, codes, titles};
+use crate::fleet::fixtures::{bundle, cluster};
+use crate::intent::cluster::Cluster;
+use crate::plan::{Plan, ROLLOUT_HOLD_MAX, ROLLOUT_STUCK_AFTER};
+use crate::report::WaitingOn;
+
+fn with_image(image: &str) -> Cluster {
+    let mut cluster = cluster();
+    cluster.proxy.workload.image = image.to_owned();
+    cluster
+}
+
+fn update() -> Vec<String> {
+    vec![format!("update service {PROXY}")]
+}
+
+fn nothing() -> Vec<String> {
+    Vec::new()
+}
+
+/// When a plan says that a failed rollout is tried again, in seconds from now.
+fn retry_in(world: &World, plan: &Plan) -> i64 {
+    let at = plan.waiting.iter().find_map(|waiting| match waiting {
+        WaitingOn::FailedRollout { retry_at, .. } => *retry_at,
+        _ => None,
+    });
+    at.unwrap_or_else(|| panic!("{plan}")).duration_since(world.now()).as_secs()
+}
+
+#[test]
+fn while_a_rollout_is_under_way_nothing_else_is_written() {
+    let mut world = World::converged(&cluster());
+    world.rollout(PROXY, "updating");
+    let plan = world.plan(&cluster());
+    assert!(matches!(&plan.waiting[..], [WaitingOn::Rollout { .. }]), "not converged: {plan}");
+    let plan = world.plan(&with_image("swarmgate-nginx:next"));
+    assert_eq!(titles(&plan), nothing());
+    assert!(matches!(&plan.waiting[..], [WaitingOn::Rollout { .. }]), "{plan}");
+}
+
+#[test]
+fn a_rollout_is_not_waited_for_longer_than_the_limit() {
+    let mut world = World::converged(&cluster());
+    world.rollout(PROXY, "updating");
+    world.pass_time(ROLLOUT_HOLD_MAX.as_secs() + 1);
+    assert_eq!(titles(&world.plan(&with_image("swarmgate-nginx:next"))), update());
+    assert_eq!(titles(&world.plan(&cluster())), nothing(), "without a change there is no reason to write");
+}
+
+#[test]
+fn a_rollout_whose_task_finds_no_node_may_be_superseded() {
+    let mut world = World::converged(&cluster());
+    world.rollout(PROXY, "updating");
+    let id = world.service(PROXY).id.0;
+    let task = world.raw.tasks.iter_mut().find(|task| task["ServiceID"] == id).unwrap();
+    task["Status"] = json!({"State": "pending", "Err": "no suitable node"});
+    assert_eq!(titles(&world.plan(&with_image("swarmgate-nginx:next"))), nothing());
+    world.pass_time(ROLLOUT_STUCK_AFTER.as_secs() + 1);
+    assert_eq!(titles(&world.plan(&with_image("swarmgate-nginx:next"))), update());
+}
+
+#[test]
+fn a_rollout_that_was_rolled_back_is_tried_again_later_and_later() {
+    let bad = with_image("swarmgate-nginx:bad");
+    let mut world = World::converged(&cluster());
+    for (round, wait) in [30, 60, 120, 240, 480, 600, 600].into_iter().enumerate() {
+        assert_eq!(titles(&world.pass(&bad)), update(), "round {round}");
+        world.roll_back(PROXY);
+        let plan = world.pass(&bad);
+        assert_eq!(titles(&plan), nothing(), "round {round}: {plan}");
+        assert_eq!(codes(&plan), ["RolloutFailed"], "and no drift: {plan}");
+        assert_eq!(retry_in(&world, &plan), wait - 1, "round {round}");
+        world.pass_time(wait - 2);
+        assert_eq!(titles(&world.pass(&bad)), nothing(), "round {round}");
+    }
+}
+
+#[test]
+fn after_a_failed_rollout_a_changed_document_is_tried_at_once() {
+    let mut world = World::converged(&cluster());
+    world.pass(&with_image("swarmgate-nginx:bad"));
+    world.roll_back(PROXY);
+    world.pass(&with_image("swarmgate-nginx:bad"));
+    assert_eq!(titles(&world.plan(&with_image("swarmgate-nginx:good"))), update());
+    assert!(world.plan(&cluster()).is_converged(), "back to the old document there is nothing to do");
+}
+
+#[test]
+fn after_a_failed_rollout_another_set_of_nodes_is_tried_at_once() {
+    let bad = with_image("swarmgate-nginx:bad");
+    let mut world = World::converged(&cluster());
+    world.pass(&bad);
+    world.roll_back(PROXY);
+    world.pass(&bad);
+    world.raw.nodes.push(json!({"ID": "node2", "Status": {"State": "ready"}}));
+    assert_eq!(titles(&world.pass(&bad)), update());
+    world.roll_back(PROXY);
+    assert_eq!(titles(&world.pass(&bad)), nothing());
+}
+
+#[test]
+fn another_boot_snapshot_is_no_reason_to_try_a_failed_rollout_again() {
+    let bad = with_image("swarmgate-nginx:bad");
+    let mut world = World::converged(&cluster());
+    world.pass(&bad);
+    world.roll_back(PROXY);
+    world.pass(&bad);
+    world.boot = Some(bundle("second"));
+    assert_eq!(titles(&world.plan(&bad)), nothing());
+}
+
+#[test]
+fn a_restarted_operator_waits_for_a_failed_rollout_too() {
+    let bad = with_image("swarmgate-nginx:bad");
+    let mut world = World::converged(&cluster());
+    world.pass(&bad);
+    world.roll_back(PROXY);
+    world.memory = crate::plan::Memory::default();
+    assert_eq!(titles(&world.pass(&bad)), nothing());
+    world.pass_time(30);
+    assert_eq!(titles(&world.pass(&bad)), update());
+}
+
+#[test]
+fn a_paused_rollout_is_resumed_by_writing_the_same_spec() {
+    let mut world = World::converged(&cluster());
+    world.rollout(PROXY, "paused");
+    let before = world.service(PROXY).spec;
+    let plan = world.pass(&cluster());
+    assert_eq!((titles(&plan), codes(&plan)), (nothing(), vec!["RolloutFailed".to_owned()]));
+    world.pass_time(30);
+    let plan = world.pass(&cluster());
+    assert_eq!(titles(&plan), update());
+    assert!(plan.to_string().contains("resumes"), "{plan}");
+    assert_eq!(world.service(PROXY).spec, before);
+    assert!(world.plan(&cluster()).is_converged());
+}
+
+#[test]
+fn a_success_forgets_failures() {
+    let bad = with_image("swarmgate-nginx:bad");
+    let mut world = World::converged(&cluster());
+    world.pass(&bad);
+    world.roll_back(PROXY);
+    world.pass(&bad);
+    assert_eq!(world.memory.rollouts.len(), 1);
+    world.pass_time(60);
+    world.pass(&bad);
+    world.rollout(PROXY, "completed");
+    world.pass(&bad);
+    assert_eq!(world.memory, crate::plan::Memory::default());
+}
+
+#[test]
+fn memory_survives_serialisation() {
+    let bad = with_image("swarmgate-nginx:bad");
+    let mut world = World::converged(&cluster());
+    world.pass(&bad);
+    world.roll_back(PROXY);
+    world.pass(&bad);
+    let text = serde_json::to_string(&world.memory).unwrap();
+    assert_eq!(serde_json::from_str::<crate::plan::Memory>(&text).unwrap(), world.memory);
+}
