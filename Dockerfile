@@ -26,7 +26,9 @@ RUN groupadd --gid 65532 nonroot \
     && useradd --uid 65532 --gid 65532 --home-dir /var/lib/swarmgate --no-create-home --shell /bin/false nonroot \
     && rm -f /var/log/nginx/*.log \
     && mkdir -p /var/lib/swarmgate /run/swarmgate /var/cache/nginx /var/log/nginx \
-    && chown -R 65532:65532 /var/lib/swarmgate /run/swarmgate /var/cache/nginx /var/log/nginx
+    && chown -R 65532:65532 /var/lib/swarmgate /run/swarmgate /var/cache/nginx /var/log/nginx \
+    # runc 1.1 gives a mounted tmpfs the mode of the directory beneath, but not its owner.
+    && chmod 1777 /run/swarmgate
 COPY --from=build /out/swarmgate /usr/local/bin/swarmgate
 USER 65532:65532
 WORKDIR /var/lib/swarmgate

@@ -19,7 +19,8 @@ pub const TOKEN_FILE: &str = "/run/secrets/swarmgate-token";
 pub const BOOT_FILE: &str = "/etc/swarmgate/boot.json";
 /// The proxy's volume with its last good state.
 pub const STATE_DIR: &str = "/var/lib/swarmgate";
-/// The memory-backed directory of extension and proxy for everything else.
+/// The memory-backed directory of extension and proxy for everything else. Where an image has it, its mode must be 1777:
+/// runc 1.1 gives a mounted tmpfs the mode of the directory beneath, whatever the service asks for, and root as its owner.
 pub const RUN_DIR: &str = "/run/swarmgate";
 /// The user and group that extension and proxy run as.
 pub const USER: &str = "65532:65532";

@@ -35,10 +35,13 @@ pub fn swarmgate_nginx(binary: &Path, nginx: &Path) -> Result<Image> {
     let mut layer = base();
     layer.program(binary, "/usr/local/bin/swarmgate")?.program(nginx, "/usr/sbin/nginx")?;
     layer.file("/etc/nginx/mime.types", MIME_TYPES, 0o644);
-    for own in ["/var/lib/swarmgate", "/run/swarmgate", "/var/cache/nginx", "/var/log/nginx"] {
+    for own in ["/var/lib/swarmgate", "/var/cache/nginx", "/var/log/nginx"] {
         layer.directory(own, 0o755, Owner::NONROOT);
     }
-    layer.directory("/tmp", 0o1777, Owner::NONROOT);
+    // A memory-backed directory is mounted over each; runc 1.1 gives it the mode of the directory beneath, and root's.
+    for shared in ["/run/swarmgate", "/tmp"] {
+        layer.directory(shared, 0o1777, Owner::NONROOT);
+    }
     let config = Config {
         user: "65532:65532".into(),
         entrypoint: words(&["swarmgate"]),
