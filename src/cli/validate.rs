@@ -89,15 +89,14 @@ pub fn describe(declaration: &Declaration) -> String {
         let _ = writeln!(text, "{}", line(finding));
     }
     let count = |severity| declaration.findings.iter().filter(|finding| finding.severity == severity).count();
-    let valid = declaration.valid().count();
-    let _ = writeln!(
-        text,
-        "{valid} of {} documents valid, {} errors, {} warnings",
-        declaration.clusters.len(),
-        count(Severity::Error),
-        count(Severity::Warning)
-    );
+    let (valid, all) = (declaration.valid().count(), declaration.documents);
+    let (errors, warnings) = (counted(count(Severity::Error), "error"), counted(count(Severity::Warning), "warning"));
+    let _ = writeln!(text, "{valid} of {} valid, {errors}, {warnings}", counted(all, "document"));
     text
+}
+
+fn counted(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
 /// `file:line: error[InvalidValue] spec.proxy.replicas: found "two": message; remedy`.
@@ -117,8 +116,14 @@ fn line(finding: &Finding) -> String {
     if let Some(value) = &finding.value {
         let _ = write!(text, "found \"{value}\": ");
     }
-    let _ = write!(text, "{}; {}", finding.message, finding.remedy);
+    let _ = write!(text, "{}; {}", finding.message, uncapitalised(&finding.remedy));
     text
+}
+
+/// A remedy is a sentence of its own; behind a semicolon it goes on.
+fn uncapitalised(sentence: &str) -> String {
+    let mut characters = sentence.chars();
+    characters.next().map(|first| first.to_lowercase().chain(characters).collect()).unwrap_or_default()
 }
 
 fn describe_as_json(declaration: &Declaration) -> String {

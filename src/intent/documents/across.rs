@@ -35,7 +35,13 @@ struct Claimant {
 pub(super) fn check(files: &[SourceFile], documents: &mut [Document]) {
     let mut claims: BTreeMap<Claim, Vec<Claimant>> = BTreeMap::new();
     for (at, document) in documents.iter().enumerate() {
+        let name = Claim::Name(document.value["metadata"]["name"].as_str().unwrap_or_default().to_owned());
+        let name_taken = claims.contains_key(&name);
         for (claim, pointer) in claims_of(&document.value) {
+            // Of two documents with one name it is enough to hear that, not what follows from the name.
+            if name_taken && matches!(claim, Claim::Service(_)) && document.value.pointer(&pointer).is_none() {
+                continue;
+            }
             claims.entry(claim).or_default().push(Claimant { document: at, pointer });
         }
     }
@@ -56,7 +62,7 @@ fn claims_of(value: &Value) -> Vec<(Claim, String)> {
         return claims;
     }
     match value.pointer("/spec/serviceCluster") {
-        None => claims.push((Claim::Label(String::new()), "/spec".to_owned())),
+        None => claims.push((Claim::Label(String::new()), "/spec/serviceCluster".to_owned())),
         Some(Value::String(label)) => claims.push((Claim::Label(label.trim().to_owned()), "/spec/serviceCluster".to_owned())),
         Some(_) => {}
     }
@@ -65,7 +71,7 @@ fn claims_of(value: &Value) -> Vec<(Claim, String)> {
         if let Some(service) = text(&stated) {
             claims.push((Claim::Service(service.to_owned()), stated));
         } else if let (Some(name), true) = (name, value["spec"][workload].is_object()) {
-            claims.push((Claim::Service(format!("swarmgate-{workload}-{name}")), format!("/spec/{workload}")));
+            claims.push((Claim::Service(format!("swarmgate-{workload}-{name}")), stated));
         }
     }
     claims.extend(port_claims(value));
@@ -75,8 +81,9 @@ fn claims_of(value: &Value) -> Vec<(Claim, String)> {
 fn port_claims(value: &Value) -> Vec<(Claim, String)> {
     let proxy = &value["spec"]["proxy"];
     let Some(publish) = proxy.get("publish") else {
+        // The default of a document that states none.
         let whole = proxy.is_object().then_some([80, 443]);
-        return whole.into_iter().flatten().map(|port| (Claim::MeshPort(port), "/spec/proxy".to_owned())).collect();
+        return whole.into_iter().flatten().map(|port| (Claim::MeshPort(port), "/spec/proxy/publish".to_owned())).collect();
     };
     let mut constraints: Vec<String> =
         proxy["constraints"].as_array().into_iter().flatten().filter_map(Value::as_str).map(canonical).collect();

@@ -42,7 +42,7 @@ impl Mistakes {
 
     /// Adds one about the field that the JSON pointer names; line and value are looked up.
     pub fn add(&mut self, severity: Severity, code: FindingCode, pointer: &str, message: impl Into<String>, remedy: impl Into<String>) {
-        let value = self.value.pointer(pointer).map(shown);
+        let value = self.value.pointer(pointer).filter(|value| !value.is_null()).map(shown);
         let (line, pointer) = (self.line_of(pointer), pointer.to_owned());
         self.list.push(Mistake { line, pointer, severity, code, value, message: message.into(), remedy: remedy.into() });
     }

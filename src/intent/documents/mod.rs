@@ -50,6 +50,8 @@ impl SourceFile {
 pub struct Declaration {
     /// Every document whose name is known, by name, each name once.
     pub clusters: Vec<DeclaredCluster>,
+    /// How many documents there are, readable or not; a file that cannot be read counts as one.
+    pub documents: usize,
     /// Every mistake, in the order of the files and their lines.
     pub findings: Vec<Finding>,
     /// Whether something could not be read well enough to know the names in it: a cluster that is missing from
@@ -109,6 +111,7 @@ pub fn read_documents(files: &[SourceFile]) -> Declaration {
         }
     }
     across::check(files, &mut documents);
+    declaration.documents = documents.len();
     let mut clusters = BTreeMap::new();
     for mut document in documents {
         let file = &files[document.file].name;

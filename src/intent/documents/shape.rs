@@ -25,6 +25,8 @@ static VALIDATOR: LazyLock<Result<Validator, String>> = LazyLock::new(|| {
     options.should_validate_formats(true).build(&SCHEMA).map_err(|error| error.to_string())
 });
 
+const MERGE_KEYS: &str = "Merge keys are not read; write the fields out.";
+
 /// The tree as plain values. Numbers and truth values become the text that was written where the field is a text:
 /// `cpus: 0.5`, `PORT: 8080` and `tag: 1.10` mean what they look like.
 pub(super) fn plain(tree: &Node) -> Value {
@@ -94,9 +96,9 @@ fn note(error: &ValidationError<'_>, mistakes: &mut Mistakes) {
             let options = options_of(schema);
             let remedy = found.as_str().and_then(|text| nearest(text, options.iter().map(String::as_str)));
             let remedy = remedy.map_or_else(|| format!("Write {}.", options.join(" or ")), |meant| format!("Did you mean {meant}?"));
-            invalid(format!("this is {}", options.join(" or ")), remedy);
+            invalid(format!("this must be {}", options.join(" or ")), remedy);
         }
-        Kind::Type { .. } => invalid(format!("this is {}", kinds_of(schema)), type_remedy(schema, found)),
+        Kind::Type { .. } => invalid(type_rule(schema, found), type_remedy(pointer, schema, found)),
         Kind::Format { format } => {
             let (rule, remedy) = format_rule(format, found.as_str().unwrap_or_default());
             invalid(rule, remedy);
@@ -111,7 +113,7 @@ fn note_unknown(pointer: &str, key: &str, schema: &Value, mistakes: &mut Mistake
     let known: Vec<&str> = schema["properties"].as_object().map(|fields| fields.keys().map(String::as_str).collect()).unwrap_or_default();
     let elsewhere = places_of(key);
     let remedy = if key == "<<" {
-        "Merge keys are not read; write the fields out.".to_owned()
+        MERGE_KEYS.to_owned()
     } else if let Some(meant) = nearest(key, known.iter().copied()) {
         format!("Did you mean {meant}?")
     } else if let [place] = elsewhere.as_slice() {
@@ -167,7 +169,7 @@ fn options_of(schema: &Value) -> Vec<String> {
 
 fn kinds_of(schema: &Value) -> String {
     let name = |kind: &Value| match kind.as_str().unwrap_or_default() {
-        "string" => "a text",
+        "string" => "text",
         "integer" => "a whole number",
         "number" => "a number",
         "boolean" => "true or false",
@@ -181,17 +183,28 @@ fn kinds_of(schema: &Value) -> String {
     }
 }
 
-fn type_remedy(schema: &Value, found: &Value) -> String {
+/// What the field must be; for a text with a grammar its rule, which says more than that it is a text.
+fn type_rule(schema: &Value, found: &Value) -> String {
+    let format = schema["format"].as_str().filter(|_| found.is_number());
+    match format.and_then(format_of).and_then(|format| (format.check)(&found.to_string()).err()) {
+        Some(rule) => rule.0,
+        None => format!("this must be {}", kinds_of(schema)),
+    }
+}
+
+fn type_remedy(pointer: &str, schema: &Value, found: &Value) -> String {
     let format = schema["format"].as_str().and_then(format_of);
     let number_in_quotes = found.as_str().is_some_and(|text| text.parse::<u64>().is_ok());
     match (schema["type"].as_str(), format) {
+        _ if pointer.ends_with("/<<") => MERGE_KEYS.to_owned(),
         (Some("integer" | "number"), _) if number_in_quotes => "Write it without quotes.".to_owned(),
         (Some("array"), _) if found.is_string() => "Write a list: [\"…\"].".to_owned(),
         (Some("object"), _) => "Write its fields below it, indented.".to_owned(),
         (Some("boolean"), _) => "Write true or false.".to_owned(),
         (Some("string"), Some(format)) => format.remedy.to_owned(),
         (Some("string"), None) if !found.is_array() && !found.is_object() => "Write it in quotes.".to_owned(),
-        _ => format!("Write {}.", kinds_of(schema)),
+        (Some("integer"), _) => "Write its digits, without fraction.".to_owned(),
+        _ => "Compare the document with `swarmgate schema`.".to_owned(),
     }
 }
 
@@ -215,13 +228,13 @@ fn pattern_rule(pattern: &str, text: &str) -> String {
         (schemars::schema_for!(NetworkName), |text| NetworkName::parse(text).map(drop)),
     ];
     let rule = rules.iter().find(|(schema, _)| schema.get("pattern").is_some_and(|known| known == pattern));
-    rule.and_then(|(_, check)| check(text).err()).map_or_else(|| format!("this fits the pattern {pattern}"), |refused| refused.0)
+    rule.and_then(|(_, check)| check(text).err()).map_or_else(|| format!("this must fit the pattern {pattern}"), |refused| refused.0)
 }
 
 fn range_rule(schema: &Value) -> String {
     match (&schema["minimum"], &schema["maximum"]) {
-        (Value::Null, maximum) => format!("this is at most {maximum}"),
-        (minimum, Value::Null) => format!("this is at least {minimum}"),
-        (minimum, maximum) => format!("this is a number from {minimum} to {maximum}"),
+        (Value::Null, maximum) => format!("this must be at most {maximum}"),
+        (minimum, Value::Null) => format!("this must be at least {minimum}"),
+        (minimum, maximum) => format!("this must be a number from {minimum} to {maximum}"),
     }
 }
