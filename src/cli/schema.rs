@@ -12,7 +12,7 @@ use crate::intent::schema::{cluster_schema, message_schema};
 use crate::report::StatusReport;
 
 /// Arguments of `swarmgate schema`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, Copy, clap::Args)]
 pub struct Args {
     /// What to describe
     #[arg(value_enum, default_value_t = Subject::Cluster)]

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 use serde_json::json;
 
-use crate::intent::documents::{Declaration, SourceFile, read_documents};
+use crate::intent::documents::{Declaration, DeclaredCluster, SourceFile, read_documents};
 use crate::report::{Finding, Severity, Subject};
 
 /// Arguments of `swarmgate validate`.
@@ -33,12 +33,13 @@ pub enum Output {
 
 /// Runs it: 0 when every document is valid, 1 when one is not or a path names nothing to read.
 pub fn run(args: Args) -> ExitCode {
-    let mut files: Vec<SourceFile> = args.paths.iter().flat_map(|path| source_files(path)).collect();
+    let Args { paths, output } = args;
+    let mut files: Vec<SourceFile> = paths.into_iter().flat_map(|path| source_files(&path)).collect();
     // A file that is named twice, by itself and by its folder, is one file.
     let mut seen = std::collections::BTreeSet::new();
     files.retain(|file| seen.insert(file.name.clone()));
     let declaration = read_documents(&files);
-    let text = match args.output {
+    let text = match output {
         Output::Text => describe(&declaration),
         Output::Json => describe_as_json(&declaration),
     };
@@ -129,7 +130,7 @@ fn uncapitalised(sentence: &str) -> String {
 fn describe_as_json(declaration: &Declaration) -> String {
     let names = |valid: bool| {
         let is_valid = |name| declaration.valid().any(|cluster| &cluster.name == name);
-        declaration.clusters.iter().map(|declared| declared.name()).filter(|name| is_valid(*name) == valid).collect::<Vec<_>>()
+        declaration.clusters.iter().map(DeclaredCluster::name).filter(|name| is_valid(*name) == valid).collect::<Vec<_>>()
     };
     let report = json!({
         "sound": declaration.is_sound(),

@@ -245,7 +245,7 @@ impl Builder {
             (Data::Sequence(items), _) => items.len().to_string(),
             (_, key) => key.as_ref().map(|(key, _)| escaped(key)).unwrap_or_default(),
         };
-        outer.map(|open| format!("/{}", segment(open))).collect()
+        outer.fold(String::new(), |pointer, open| pointer + "/" + &segment(open))
     }
 
     /// Closes what a mistake left open, so that what stood before it can be looked at.
@@ -285,11 +285,6 @@ fn number(value: f64) -> Option<Value> {
 mod tests {
     use super::*;
 
-    fn documents(text: &str) -> Vec<(Option<String>, Vec<(usize, String)>)> {
-        let shown = |node: &Node| format!("{:?}", node.line);
-        read(text).iter().map(|d| (d.root.as_ref().map(shown), d.mistakes.iter().map(|m| (m.line, m.message.clone())).collect())).collect()
-    }
-
     fn mistakes(text: &str) -> Vec<(usize, String)> {
         read(text).into_iter().flat_map(|document| document.mistakes).map(|mistake| (mistake.line, mistake.message)).collect()
     }
@@ -302,7 +297,7 @@ mod tests {
         assert_eq!(lines[0], (Some(3), true));
         assert!(!lines[1].1, "the broken one");
         assert_eq!(lines.last().copied(), Some((Some(9), true)));
-        assert!(documents("# nothing\n---\n...\n").is_empty());
+        assert!(super::read("# nothing\n---\n...\n").is_empty());
     }
 
     #[test]
@@ -322,18 +317,9 @@ mod tests {
 
     #[test]
     fn neither_nesting_nor_aliases_can_grow_without_limit() {
-        let bombs = [
-            "[".repeat(100_000),
-            "- ".repeat(100_000),
-            (0..40)
-                .map(|n| {
-                    format!(
-                        "a{n}: &a{n} [{}]\n",
-                        (0..9).map(|_| if n == 0 { "x".to_owned() } else { format!("*a{}", n - 1) }).collect::<Vec<_>>().join(",")
-                    )
-                })
-                .collect(),
-        ];
+        let line =
+            |n: usize| format!("a{n}: &a{n} [{}]\n", if n == 0 { "x".to_owned() } else { vec![format!("*a{}", n - 1); 9].join(",") });
+        let bombs = ["[".repeat(100_000), "- ".repeat(100_000), (0..40).map(line).collect::<Vec<_>>().concat()];
         for bomb in bombs {
             assert_eq!(mistakes(&bomb).len(), 1);
         }

@@ -8,11 +8,14 @@ use super::super::grammar::{engine_duration, stop_signal};
 use super::super::quantity::{parse_cpus, parse_duration, parse_memory, parse_size};
 use super::mistake::Mistakes;
 use crate::report::{FindingCode, Severity};
+use crate::types::Refused;
 
 /// Checks the document's fields against each other.
 pub(super) fn check(value: &Value, mistakes: &mut Mistakes) {
     let checks = [tasks, ports, update, configuration_path, stopping, networks, constraints, resources, settings];
-    checks.iter().for_each(|check| check(&Look(value), mistakes));
+    for check in checks {
+        check(&Look(value), mistakes);
+    }
 }
 
 /// Reads single values; whatever has another type counts as absent, the shape has told that.
@@ -134,12 +137,12 @@ fn constraints(look: &Look<'_>, mistakes: &mut Mistakes) {
 }
 
 fn resources(look: &Look<'_>, mistakes: &mut Mistakes) {
-    let amounts: [(&str, fn(&str) -> Option<i64>); 2] =
-        [("cpus", |text| parse_cpus(text).ok()), ("memory", |text| parse_memory(text).ok())];
+    let amounts = [("cpus", parse_cpus as fn(&str) -> Result<i64, Refused>), ("memory", parse_memory)];
     for workload in ["extension", "proxy"] {
         for (name, parse) in amounts {
             let of = |kind: &str| format!("/spec/{workload}/resources/{kind}/{name}");
-            let (limit, reservation) = (look.text(&of("limits")).and_then(parse), look.text(&of("reservations")).and_then(parse));
+            let amount = |kind: &str| look.text(&of(kind)).and_then(|text| parse(text).ok());
+            let (limit, reservation) = (amount("limits"), amount("reservations"));
             if limit.zip(reservation).is_some_and(|(limit, reservation)| reservation > limit) {
                 mistakes.impossible(&of("reservations"), "more is reserved than the limit lets the task use", "Reserve at most the limit.");
             }

@@ -1,5 +1,7 @@
 //! Mistakes of one document while it is read: collected in any order, told in the order of their lines.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 use super::super::yaml::{Node, YamlMistake, unescaped};
@@ -118,13 +120,13 @@ pub(super) fn path_of(pointer: &str) -> String {
         let plain =
             !segment.is_empty() && segment.len() <= 64 && segment.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
         if plain && segment.bytes().all(|b| b.is_ascii_digit()) {
-            path.push_str(&format!("[{segment}]"));
+            let _ = write!(path, "[{segment}]");
         } else if plain {
             path.push_str(if path.is_empty() { "" } else { "." });
             path.push_str(&segment);
         } else {
             let short: String = segment.chars().take(64).collect();
-            path.push_str(&format!("[{}]", Value::String(short)));
+            let _ = write!(path, "[{}]", Value::String(short));
         }
     }
     path

@@ -14,7 +14,7 @@ use super::super::suggest::nearest;
 use super::super::yaml::{Data, Node, escaped};
 use super::mistake::{Mistakes, path_of};
 use crate::report::{FindingCode, Severity};
-use crate::types::{ClusterName, NetworkName, Refused, ServiceName};
+use crate::types::{ClusterName, NetworkName, ServiceName};
 
 static SCHEMA: LazyLock<Value> = LazyLock::new(cluster_schema);
 static VALIDATOR: LazyLock<Result<Validator, String>> = LazyLock::new(|| {
@@ -61,7 +61,7 @@ pub(super) fn check(value: &Value, mistakes: &mut Mistakes) {
             .filter(|error| !foreign || error.instance_path().as_str() == "/kind")
             .for_each(|error| note(&error, mistakes)),
         Err(why) => {
-            mistakes.add(Severity::Error, FindingCode::UnreadableDocument, "", format!("the schema is broken: {why}"), "Report this.")
+            mistakes.add(Severity::Error, FindingCode::UnreadableDocument, "", format!("the schema is broken: {why}"), "Report this.");
         }
     }
     note_nul(value, "", mistakes);
@@ -87,7 +87,9 @@ fn note(error: &ValidationError<'_>, mistakes: &mut Mistakes) {
     let mut invalid = |message: String, remedy: String| mistakes.add(Severity::Error, FindingCode::InvalidValue, pointer, message, remedy);
     match error.kind() {
         Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
-            unexpected.iter().for_each(|key| note_unknown(pointer, key, schema, mistakes));
+            for key in unexpected {
+                note_unknown(pointer, key, schema, mistakes);
+            }
         }
         Kind::Required { property } => note_missing(pointer, property.as_str().unwrap_or_default(), schema, mistakes),
         Kind::PropertyNames { error } => note_name(pointer, error, mistakes),
@@ -222,13 +224,13 @@ fn format_rule(name: &str, text: &str) -> (String, String) {
 
 /// The rule behind a pattern of one of the checked names, in words.
 fn pattern_rule(pattern: &str, text: &str) -> String {
-    let rules: [(schemars::Schema, fn(&str) -> Result<(), Refused>); 3] = [
-        (schemars::schema_for!(ClusterName), |text| ClusterName::parse(text).map(drop)),
-        (schemars::schema_for!(ServiceName), |text| ServiceName::parse(text).map(drop)),
-        (schemars::schema_for!(NetworkName), |text| NetworkName::parse(text).map(drop)),
+    let rules = [
+        (schemars::schema_for!(ClusterName), ClusterName::parse(text).err()),
+        (schemars::schema_for!(ServiceName), ServiceName::parse(text).err()),
+        (schemars::schema_for!(NetworkName), NetworkName::parse(text).err()),
     ];
-    let rule = rules.iter().find(|(schema, _)| schema.get("pattern").is_some_and(|known| known == pattern));
-    rule.and_then(|(_, check)| check(text).err()).map_or_else(|| format!("this must fit the pattern {pattern}"), |refused| refused.0)
+    let rule = rules.into_iter().find(|(schema, _)| schema.get("pattern").is_some_and(|known| known == pattern));
+    rule.and_then(|(_, refused)| refused).map_or_else(|| format!("this must fit the pattern {pattern}"), |refused| refused.0)
 }
 
 fn range_rule(schema: &Value) -> String {

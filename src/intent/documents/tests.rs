@@ -84,8 +84,8 @@ fn what_hides_names_makes_the_declaration_incomplete() {
     ];
     for text in &hiding {
         let declaration = read(&[&good, text]);
-        assert!(declaration.incomplete, "{:.200}", text);
-        assert!(declared(&declaration).contains(&"+a".to_owned()), "{:.200}", text);
+        assert!(declaration.incomplete, "{text:.200}");
+        assert!(declared(&declaration).contains(&"+a".to_owned()), "{text:.200}");
     }
     assert!(read_documents(&[SourceFile::new("a", good.clone()), SourceFile::unreadable("b", "gone")]).incomplete);
     assert!(!read(&[&good]).incomplete);
@@ -128,7 +128,7 @@ fn shape_and_combination_mistakes_are_told_together() {
 
 #[test]
 fn a_document_with_thousands_of_mistakes_tells_a_readable_number_of_them() {
-    let fields: String = (0..5000).map(|n| format!("    x{n}: 1\n")).collect();
+    let fields = (0..5000).map(|n| format!("    x{n}: 1\n")).collect::<Vec<_>>().concat();
     let declaration = read(&[&document("a", &fields)]);
     assert_eq!(declaration.findings.len(), 101);
     assert!(declaration.findings[100].message.contains("4900"));
