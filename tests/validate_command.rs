@@ -1,5 +1,7 @@
 //! `swarmgate validate` and `swarmgate schema` as a person or a pipeline runs them: what is printed, and the exit code.
 
+#![expect(clippy::expect_used, reason = "a test whose tools fail has failed")]
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

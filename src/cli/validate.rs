@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
 use serde_json::json;
 
+use crate::controller::files;
 use crate::intent::documents::{Declaration, DeclaredCluster, SourceFile, read_documents};
 use crate::report::{Finding, Severity, Subject};
 
@@ -34,7 +35,7 @@ pub enum Output {
 /// Runs it: 0 when every document is valid, 1 when one is not or a path names nothing to read.
 pub fn run(args: Args) -> ExitCode {
     let Args { paths, output } = args;
-    let mut files: Vec<SourceFile> = paths.into_iter().flat_map(|path| source_files(&path)).collect();
+    let mut files: Vec<SourceFile> = paths.into_iter().flat_map(source_files).collect();
     // A file that is named twice, by itself and by its folder, is one file.
     let mut seen = std::collections::BTreeSet::new();
     files.retain(|file| seen.insert(file.name.clone()));
@@ -47,38 +48,20 @@ pub fn run(args: Args) -> ExitCode {
     if declaration.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The spec files that a path names: itself, or in a folder all `*.yaml` and `*.yml`, sorted by name.
-pub fn source_files(path: &Path) -> Vec<SourceFile> {
+/// The files that a path names, read as the operator reads its spec. A path that names nothing is a slip here.
+fn source_files(path: PathBuf) -> Vec<SourceFile> {
     let name = path.display().to_string();
     if name == "-" {
-        let mut text = String::new();
-        return vec![match std::io::stdin().read_to_string(&mut text) {
-            Ok(_) => SourceFile::new("(standard input)", text),
-            Err(error) => SourceFile::unreadable("(standard input)", error.to_string()),
-        }];
+        return vec![standard_input()];
     }
-    if !path.is_dir() {
-        return vec![source_file(path)];
-    }
-    match spec_paths(path) {
-        Ok(paths) if paths.is_empty() => vec![SourceFile::unreadable(name, "the folder holds no *.yaml or *.yml")],
-        Ok(paths) => paths.iter().map(|path| source_file(path)).collect(),
-        Err(error) => vec![SourceFile::unreadable(name, error.to_string())],
-    }
+    let found = files::read(&[path]);
+    if found.is_empty() { vec![SourceFile::unreadable(name, "the folder holds no *.yaml or *.yml")] } else { found }
 }
 
-fn spec_paths(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path()));
-    let mut paths = entries.collect::<std::io::Result<Vec<_>>>()?;
-    paths.retain(|path| path.extension().is_some_and(|kind| kind == "yaml" || kind == "yml") && !path.is_dir());
-    paths.sort();
-    Ok(paths)
-}
-
-fn source_file(path: &Path) -> SourceFile {
-    let name = path.display().to_string();
-    match std::fs::read_to_string(path) {
-        Ok(text) => SourceFile::new(name, text),
+fn standard_input() -> SourceFile {
+    let (name, mut text) = ("(standard input)", String::new());
+    match std::io::stdin().read_to_string(&mut text) {
+        Ok(_) => SourceFile::new(name, text),
         Err(error) => SourceFile::unreadable(name, error.to_string()),
     }
 }

@@ -6,7 +6,7 @@
 mod board;
 mod census;
 pub mod declared;
-mod files;
+pub mod files;
 pub mod lookout;
 mod observer;
 pub mod pace;

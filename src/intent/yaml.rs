@@ -135,13 +135,19 @@ fn read_one(text: &str, lines_before: usize) -> YamlDocument {
     let mut builder = Builder::default();
     let mut parser = Parser::new_from_str(text);
     let mut complete = true;
+    // The parser notices the end of the text one line too late.
+    let last_line = lines_before + text.trim_end().lines().count().max(1);
     while let Some(event) = parser.next_event() {
         let step = match event {
             Ok((event, span)) => builder.take(event, span.start.line() + lines_before),
             Err(error) => Err((error.marker().line() + lines_before, error.info().to_owned())),
         };
         if let Err((line, message)) = step {
-            builder.mistakes.push(YamlMistake { line, message: format!("this is not YAML: {message}"), pointer: String::new() });
+            builder.mistakes.push(YamlMistake {
+                line: line.min(last_line),
+                message: format!("this is not YAML: {message}"),
+                pointer: String::new(),
+            });
             complete = false;
             break;
         }
