@@ -30,19 +30,22 @@ struct Look {
 pub struct Lookout {
     swarm: Arc<dyn Swarm>,
     newest: Mutex<Option<Look>>,
+    /// What was seen before this moment is outdated by a write of ours.
+    outdated: watch::Sender<Option<Instant>>,
     sight: watch::Sender<SightReport>,
 }
 
 impl Lookout {
     /// Nothing was read yet.
     pub fn new(swarm: Arc<dyn Swarm>) -> Self {
-        Self { swarm, newest: Mutex::new(None), sight: watch::Sender::new(SightReport::default()) }
+        Self { swarm, newest: Mutex::new(None), outdated: watch::Sender::new(None), sight: watch::Sender::new(SightReport::default()) }
     }
 
     /// A complete snapshot whose reading began at `not_before` or later: the newest one if it will do, else a new read.
     /// The error says why the Swarm could not be read.
     pub async fn snapshot(&self, not_before: Instant) -> Result<Arc<Snapshot>, String> {
         let mut newest = self.newest.lock().await;
+        let not_before = self.outdated.borrow().map_or(not_before, |outdated| outdated.max(not_before));
         if let Some(look) = newest.as_ref().filter(|look| look.began >= not_before) {
             return look.result.clone();
         }
@@ -51,14 +54,14 @@ impl Lookout {
         look.result
     }
 
+    /// Something was written: looks that began before now show a world that is no more.
+    pub fn outdate(&self) {
+        self.outdated.send_replace(Some(Instant::now()));
+    }
+
     /// How reading goes.
     pub fn sight(&self) -> SightReport {
         self.sight.borrow().clone()
-    }
-
-    /// Wakes whoever waits for a change of how reading goes.
-    pub fn watch_sight(&self) -> watch::Receiver<SightReport> {
-        self.sight.subscribe()
     }
 
     async fn look(&self) -> Look {

@@ -141,20 +141,23 @@ pub async fn resync(lookout: Arc<Lookout>, signals: Arc<Signals>, period: Durati
     loop {
         let hints = signals.hints();
         sleep(period).await;
-        if let Ok(snapshot) = lookout.snapshot(Instant::now()).await
+        let began = Instant::now();
+        if let Ok(snapshot) = lookout.snapshot(began).await
             && silence.is_suspicious(&snapshot, signals.hints() > hints)
             && signals.events_alive()
         {
             signals.reopen_events();
         }
-        signals.wake(Wake::Resync).await;
+        signals.wake_since(Wake::Resync, began).await;
     }
 }
 
-/// Wakes the loop whenever an extension says something new.
-pub async fn follow_reports(mut changes: watch::Receiver<u64>, signals: Arc<Signals>) {
+/// Wakes the loop whenever an extension says something new. That says nothing about the Swarm: a look that is not older
+/// than `look_age_max` will do.
+pub async fn follow_reports(mut changes: watch::Receiver<u64>, signals: Arc<Signals>, look_age_max: Duration) {
     while changes.changed().await.is_ok() {
-        signals.wake(Wake::ReportChanged).await;
+        let now = Instant::now();
+        signals.wake_since(Wake::ReportChanged, now.checked_sub(look_age_max).unwrap_or(now)).await;
     }
 }
 

@@ -27,8 +27,8 @@ pub struct QueueLimits {
 pub struct Ticket<K> {
     /// For which key.
     pub key: K,
-    /// The newest ask that it answers: the pass must look at a Swarm read that began no earlier.
-    pub asked_at: Instant,
+    /// The pass must look at a Swarm read that began no earlier.
+    pub since: Instant,
     /// Whether it may write, or must leave that until the backoff is over.
     pub acting: Acting,
 }
@@ -66,6 +66,8 @@ pub struct Queue<K> {
 struct Entry {
     /// The first and newest ask that no pass has answered yet.
     asked: Option<(Instant, Instant)>,
+    /// How fresh the look must be that answers them.
+    since: Option<Instant>,
     /// A pass wanted at a time of its own, without anybody asking.
     scheduled: Option<Instant>,
     running: bool,
@@ -80,9 +82,11 @@ impl<K: Ord + Clone> Queue<K> {
         Self { limits, entries: BTreeMap::new() }
     }
 
-    /// Somebody asks for a pass of this key. A new key is known from now on.
-    pub fn ask(&mut self, key: &K, now: Instant) {
+    /// Somebody asks for a pass of this key, for a reason that a look at the Swarm that began at `since` or later shows.
+    /// A new key is known from now on.
+    pub fn ask(&mut self, key: &K, now: Instant, since: Instant) {
         let entry = self.entry(key);
+        entry.since = entry.since.max(Some(since));
         entry.asked = Some((entry.asked.map_or(now, |(first, _)| first), now));
     }
 
@@ -105,7 +109,7 @@ impl<K: Ord + Clone> Queue<K> {
     pub fn take_due(&mut self, now: Instant) -> Vec<Ticket<K>> {
         let limits = self.limits;
         let due = self.entries.iter_mut().filter(|(_, entry)| entry.due(&limits).is_some_and(|at| at <= now));
-        due.map(|(key, entry)| Ticket { key: key.clone(), asked_at: entry.newest_ask(now), acting: entry.start(now) }).collect()
+        due.map(|(key, entry)| Ticket { key: key.clone(), since: entry.since.take().unwrap_or(now), acting: entry.start(now) }).collect()
     }
 
     /// A pass has ended. Asks that came meanwhile become due by the usual rules.
@@ -132,6 +136,7 @@ impl<K: Ord + Clone> Queue<K> {
         let retry = self.limits.retry;
         self.entries.entry(key.clone()).or_insert_with(|| Entry {
             asked: None,
+            since: None,
             scheduled: None,
             running: false,
             last_started: None,
@@ -151,10 +156,6 @@ impl Entry {
             _ => first,
         });
         [asked, self.scheduled].into_iter().flatten().min()
-    }
-
-    fn newest_ask(&self, now: Instant) -> Instant {
-        self.asked.map_or(now, |(_, newest)| newest)
     }
 
     fn start(&mut self, now: Instant) -> Acting {

@@ -21,10 +21,9 @@ use super::observer;
 use super::pass::{Job, Memory, Verdict, pass};
 use super::queue::{Acting, Ended, Queue, Ticket};
 use super::settings::Settings;
-use super::signals::Signals;
+use super::signals::{Signals, Woken};
 use super::spec;
 use super::surroundings::{Surroundings, random_token};
-use super::wake::Wake;
 use crate::channel::{Hub, serve};
 use crate::swarm::Swarm;
 use crate::telemetry::endpoints;
@@ -76,7 +75,7 @@ pub async fn run(
     background.spawn(observer::follow_hints(swarm.clone(), signals.clone()));
     background.spawn(observer::probe_tasks(swarm, signals.clone()));
     background.spawn(observer::resync(lookout.clone(), signals.clone(), settings.poll_interval));
-    background.spawn(observer::follow_reports(hub.changes(), signals.clone()));
+    background.spawn(observer::follow_reports(hub.changes(), signals.clone(), settings.poll_interval));
     background.spawn(spec::follow(settings.spec.clone(), settings.spec_interval, declared_sender, signals.clone()));
     background.spawn(serve_until(status_socket, endpoints::router(board.clone(), metrics), stop.clone()));
     background.spawn(serve_until(channel_socket, hub.router(), stop.clone()));
@@ -138,12 +137,12 @@ struct Loop {
 }
 
 impl Loop {
-    async fn run(mut self, mut woken: mpsc::Receiver<Wake>, stop: &CancellationToken) {
+    async fn run(mut self, mut woken: mpsc::Receiver<Woken>, stop: &CancellationToken) {
         loop {
             let due = self.queue.next_due();
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some(wake) = woken.recv() => self.woken(&wake),
+                Some(wake) = woken.recv() => self.woken(wake),
                 Some(ended) = self.passes.join_next_with_id() => self.ended(ended),
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
             }
@@ -155,10 +154,12 @@ impl Loop {
     }
 
     /// Whatever the reason, everybody looks again: a wake-up carries no facts.
-    fn woken(&mut self, wake: &Wake) {
-        tracing::trace!(wake = wake.as_str(), "woken");
+    fn woken(&mut self, woken: Woken) {
+        tracing::trace!(wake = woken.wake.as_str(), "woken");
         let now = Instant::now();
-        self.keys().iter().for_each(|key| self.queue.ask(key, now));
+        for key in self.keys() {
+            self.queue.ask(&key, now, woken.since);
+        }
     }
 
     fn keys(&self) -> BTreeSet<Key> {
@@ -168,13 +169,13 @@ impl Loop {
     }
 
     fn start(&mut self, ticket: Ticket<Key>) {
-        let Ticket { key, asked_at, acting } = ticket;
+        let Ticket { key, since, acting } = ticket;
         let (around, lookout) = (self.around.clone(), self.lookout.clone());
         let declared = self.declared.borrow().clone();
         let handle = match key.clone() {
             Key::Instance => {
                 let (board, signals) = (self.board.clone(), self.signals.clone());
-                self.passes.spawn(async move { count(&around, &lookout, asked_at, &declared, &board, &signals).await })
+                self.passes.spawn(async move { count(&around, &lookout, since, &declared, &board, &signals).await })
             }
             Key::Cluster(name) => {
                 let job = Job {
@@ -184,7 +185,7 @@ impl Loop {
                     name,
                 };
                 let memory = self.board.memory(&job.name);
-                self.passes.spawn(one_pass(around, lookout, asked_at, job, memory))
+                self.passes.spawn(one_pass(around, lookout, since, job, memory))
             }
         };
         self.running.insert(handle.id(), key);
@@ -213,7 +214,7 @@ impl Loop {
             let news = leftover.difference(&self.leftover).cloned().map(Key::Cluster).collect::<Vec<_>>();
             self.leftover = leftover;
             for key in &news {
-                self.queue.ask(key, now);
+                self.queue.ask(key, now, now);
             }
         }
         match (&finished.key, finished.memory) {
@@ -239,8 +240,8 @@ impl Loop {
 }
 
 /// One pass for one cluster, measured.
-async fn one_pass(around: Surroundings, lookout: Arc<Lookout>, asked_at: Instant, job: Job, mut memory: Memory) -> Finished {
-    let snapshot = lookout.snapshot(asked_at).await;
+async fn one_pass(around: Surroundings, lookout: Arc<Lookout>, since: Instant, job: Job, mut memory: Memory) -> Finished {
+    let snapshot = lookout.snapshot(since).await;
     let began = Instant::now();
     let verdict = pass(&around, &job, snapshot, &mut memory).await;
     metrics::histogram!(PASS_DURATION_SECONDS, "cluster" => job.name.to_string()).record(began.elapsed().as_secs_f64());
@@ -250,6 +251,9 @@ async fn one_pass(around: Surroundings, lookout: Arc<Lookout>, asked_at: Instant
         Verdict::Failed => (Ended::Failed, "failed"),
         Verdict::Held => (Ended::Held, "held"),
     };
+    if matches!(verdict, Verdict::LookAgain(_) | Verdict::Failed) {
+        lookout.outdate();
+    }
     metrics::counter!(PASS_TOTAL, "cluster" => job.name.to_string(), "result" => result).increment(1);
     let memory = (verdict != Verdict::Gone).then_some(memory);
     Finished { key: Key::Cluster(job.name), ended, memory, leftover: None }
@@ -259,13 +263,13 @@ async fn one_pass(around: Surroundings, lookout: Arc<Lookout>, asked_at: Instant
 async fn count(
     around: &Surroundings,
     lookout: &Lookout,
-    asked_at: Instant,
+    since: Instant,
     declared: &Declared,
     board: &Board,
     signals: &Signals,
 ) -> Finished {
     let finished = |ended, leftover| Finished { key: Key::Instance, ended, memory: None, leftover };
-    let Ok(snapshot) = lookout.snapshot(asked_at).await else {
+    let Ok(snapshot) = lookout.snapshot(since).await else {
         return finished(Ended::Failed, None);
     };
     let census = census::take(&around.instance, declared, &snapshot);

@@ -29,10 +29,19 @@ impl Interest {
     }
 }
 
+/// A wake-up, and how old a look at the Swarm may be that answers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Woken {
+    /// Why.
+    pub wake: Wake,
+    /// A look that began at this moment or later shows the reason.
+    pub since: Instant,
+}
+
 /// Shared between the observing tasks and the loop.
 #[derive(Debug)]
 pub struct Signals {
-    wakes: mpsc::Sender<Wake>,
+    wakes: mpsc::Sender<Woken>,
     pace: Mutex<Pace>,
     pace_changed: Notify,
     interest: Mutex<Interest>,
@@ -43,7 +52,7 @@ pub struct Signals {
 
 impl Signals {
     /// With the loop's end of the wake-ups.
-    pub fn new(wakes: mpsc::Sender<Wake>, pace: PaceLimits) -> Self {
+    pub fn new(wakes: mpsc::Sender<Woken>, pace: PaceLimits) -> Self {
         Self {
             wakes,
             pace: Mutex::new(Pace::new(pace, Instant::now())),
@@ -57,8 +66,13 @@ impl Signals {
 
     /// Wakes the loop. A loop that has ended needs no waking.
     pub async fn wake(&self, wake: Wake) {
+        self.wake_since(wake, Instant::now()).await;
+    }
+
+    /// Wakes the loop for a reason that a look which began at `since` or later shows.
+    pub async fn wake_since(&self, wake: Wake, since: Instant) {
         metrics::counter!(WAKES_TOTAL, "kind" => wake.as_str()).increment(1);
-        let _ = self.wakes.send(wake).await;
+        let _ = self.wakes.send(Woken { wake, since }).await;
     }
 
     /// Something moves: the quick look becomes fast from now on.

@@ -2,7 +2,7 @@
 //! starts from a complete snapshot, so a lost, late or repeated wake-up costs time and never correctness.
 
 /// Why to look again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wake {
     /// The Swarm's event stream said that something may have changed.
     SwarmHint,
@@ -20,7 +20,7 @@ pub enum Wake {
 
 impl Wake {
     /// The word for metrics and logs.
-    pub fn as_str(&self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::SwarmHint => "swarm_hint",
             Self::TasksChanged => "tasks_changed",

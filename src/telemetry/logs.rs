@@ -1,5 +1,7 @@
 //! Logs: one line per event on standard error, for people or as JSON. Set up once per process, by the command line.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
@@ -32,7 +34,7 @@ pub enum LogsError {
 /// Sets up logs for the whole process.
 pub fn init(format: Format, filter: &str) -> Result<(), LogsError> {
     let parsed = EnvFilter::try_new(filter).map_err(|source| LogsError::Filter { filter: filter.to_owned(), source })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(parsed).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     match format {
         Format::Human => builder.finish().try_init(),
         Format::Json => builder.json().flatten_event(true).finish().try_init(),

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::{follow_hints, probe_tasks, resync};
 use crate::controller::lookout::Lookout;
 use crate::controller::pace::PaceLimits;
-use crate::controller::signals::Signals;
+use crate::controller::signals::{Signals, Woken};
 use crate::controller::wake::Wake;
 use crate::swarm::{Hint, RawSnapshot, Swarm, SwarmError, SwarmErrorKind};
 use crate::types::{ConfigId, NetworkId, SecretId, ServiceId};
@@ -77,7 +77,7 @@ impl Swarm for Scripted {
     }
 }
 
-fn signals() -> (Arc<Signals>, mpsc::Receiver<Wake>) {
+fn signals() -> (Arc<Signals>, mpsc::Receiver<Woken>) {
     let (wakes, receiver) = mpsc::channel(64);
     let limits = PaceLimits {
         fast: Duration::from_millis(100),
@@ -103,7 +103,7 @@ async fn a_task_that_becomes_running_is_noticed_within_the_normal_period() {
     assert!(wakes.try_recv().is_err(), "tasks that stay the same wake nobody");
     *swarm.tasks.lock().unwrap() = Some(task("running"));
     let changed = Instant::now();
-    assert_eq!(wakes.recv().await, Some(Wake::TasksChanged));
+    assert_eq!(wakes.recv().await.map(|woken| woken.wake), Some(Wake::TasksChanged));
     assert!(changed.elapsed() <= Duration::from_secs(1), "{:?}", changed.elapsed());
     probe.abort();
 }
@@ -116,7 +116,7 @@ async fn a_swarm_that_answers_again_wakes_the_loop() {
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert!(wakes.try_recv().is_err(), "a failed look says nothing about the tasks");
     *swarm.tasks.lock().unwrap() = Some(task("running"));
-    assert_eq!(wakes.recv().await, Some(Wake::SwarmBack));
+    assert_eq!(wakes.recv().await.map(|woken| woken.wake), Some(Wake::SwarmBack));
     probe.abort();
 }
 
@@ -125,8 +125,8 @@ async fn a_broken_event_stream_is_opened_again_and_told() {
     let swarm = Arc::new(Scripted { streams_break: true, ..Scripted::default() });
     let (signals, mut wakes) = signals();
     let hints = tokio::spawn(follow_hints(swarm.clone(), signals.clone()));
-    assert_eq!(wakes.recv().await, Some(Wake::SwarmHint), "what happened meanwhile left no hint");
-    assert_eq!(wakes.recv().await, Some(Wake::SwarmHint));
+    assert_eq!(wakes.recv().await.map(|woken| woken.wake), Some(Wake::SwarmHint), "what happened meanwhile left no hint");
+    assert_eq!(wakes.recv().await.map(|woken| woken.wake), Some(Wake::SwarmHint));
     assert!(*swarm.streams_opened.lock().unwrap() >= 2 && !signals.events_alive());
     hints.abort();
 }
@@ -138,7 +138,7 @@ async fn an_open_but_silent_event_stream_is_noticed_when_services_change() {
     let hints = tokio::spawn(follow_hints(swarm.clone(), signals.clone()));
     let timer = tokio::spawn(resync(Arc::new(Lookout::new(swarm.clone())), signals.clone(), Duration::from_secs(3)));
     for _ in 0..3 {
-        assert_eq!(wakes.recv().await, Some(Wake::Resync));
+        assert_eq!(wakes.recv().await.map(|woken| woken.wake), Some(Wake::Resync));
     }
     assert!(signals.events_alive(), "a still world is silent, too");
     assert_eq!(*swarm.streams_opened.lock().unwrap(), 1);

@@ -15,6 +15,10 @@ fn queue() -> (Queue<&'static str>, Instant) {
     (Queue::new(QueueLimits { debounce: 50 * MS, max_delay: 500 * MS, retry }), Instant::now())
 }
 
+fn ask(queue: &mut Queue<&'static str>, key: &'static str, now: Instant) {
+    queue.ask(&key, now, now);
+}
+
 fn due(queue: &mut Queue<&'static str>, now: Instant) -> Vec<&'static str> {
     queue.take_due(now).into_iter().map(|ticket| ticket.key).collect()
 }
@@ -22,15 +26,15 @@ fn due(queue: &mut Queue<&'static str>, now: Instant) -> Vec<&'static str> {
 #[test]
 fn the_first_ask_of_a_quiet_key_is_due_at_once() {
     let (mut queue, start) = queue();
-    queue.ask(&"a", start);
+    ask(&mut queue, "a", start);
     assert_eq!(due(&mut queue, start), ["a"]);
 }
 
 #[test]
 fn asking_twice_is_asking_once() {
     let (mut queue, start) = queue();
-    queue.ask(&"a", start);
-    queue.ask(&"a", start);
+    ask(&mut queue, "a", start);
+    ask(&mut queue, "a", start);
     assert_eq!(due(&mut queue, start), ["a"]);
     queue.finished(&"a", start + MS, Ended::Done);
     assert_eq!(queue.next_due(), None);
@@ -39,9 +43,9 @@ fn asking_twice_is_asking_once() {
 #[test]
 fn a_key_never_runs_twice_at_once_and_an_ask_meanwhile_is_kept() {
     let (mut queue, start) = queue();
-    queue.ask(&"a", start);
+    ask(&mut queue, "a", start);
     assert_eq!(due(&mut queue, start), ["a"]);
-    queue.ask(&"a", start + 100 * MS);
+    ask(&mut queue, "a", start + 100 * MS);
     assert_eq!(queue.next_due(), None);
     assert!(due(&mut queue, start + 200 * MS).is_empty());
     queue.finished(&"a", start + 300 * MS, Ended::Done);
@@ -51,41 +55,43 @@ fn a_key_never_runs_twice_at_once_and_an_ask_meanwhile_is_kept() {
 #[test]
 fn asks_that_follow_a_pass_closely_are_held_together() {
     let (mut queue, start) = queue();
-    queue.ask(&"a", start);
+    ask(&mut queue, "a", start);
     due(&mut queue, start);
     queue.finished(&"a", start, Ended::Done);
-    queue.ask(&"a", start + 10 * MS);
-    queue.ask(&"a", start + 40 * MS);
+    ask(&mut queue, "a", start + 10 * MS);
+    ask(&mut queue, "a", start + 40 * MS);
     assert_eq!(queue.next_due(), Some(start + 90 * MS));
 }
 
 #[test]
 fn no_stream_of_asks_delays_a_pass_beyond_the_maximum() {
     let (mut queue, start) = queue();
-    queue.ask(&"a", start);
+    ask(&mut queue, "a", start);
     due(&mut queue, start);
     queue.finished(&"a", start, Ended::Done);
-    (1..1000).for_each(|i| queue.ask(&"a", start + 10 * MS * i));
+    (1..1000).for_each(|i| ask(&mut queue, "a", start + 10 * MS * i));
     assert_eq!(queue.next_due(), Some(start + 510 * MS));
 }
 
 #[test]
-fn a_ticket_carries_the_newest_ask() {
+fn a_ticket_asks_for_a_look_as_fresh_as_the_most_demanding_ask() {
     let (mut queue, start) = queue();
-    queue.ask(&"a", start);
-    queue.ask(&"a", start + 7 * MS);
-    assert_eq!(queue.take_due(start + 9 * MS)[0].asked_at, start + 7 * MS);
+    queue.ask(&"a", start, start + 7 * MS);
+    queue.ask(&"a", start + 8 * MS, start);
+    assert_eq!(queue.take_due(start + 9 * MS)[0].since, start + 7 * MS);
+    queue.finished(&"a", start + 9 * MS, Ended::Again(100 * MS));
+    assert_eq!(queue.take_due(start + 200 * MS)[0].since, start + 200 * MS, "nobody asked: a new look");
 }
 
 #[test]
 fn a_failure_holds_back_acting_and_not_looking() {
     let (mut queue, start) = queue();
-    queue.ask(&"a", start);
+    ask(&mut queue, "a", start);
     due(&mut queue, start);
     queue.finished(&"a", start, Ended::Failed);
     let until = queue.held_until(&"a").expect("a failed key is held");
     assert!(until >= start + 50 * MS && until <= start + 150 * MS);
-    queue.ask(&"a", start + 10 * MS);
+    ask(&mut queue, "a", start + 10 * MS);
     let ticket = queue.take_due(start + 60 * MS - 10 * MS + 10 * MS);
     assert_eq!(ticket.len(), 1, "asks go on while acting is held");
     if start + 60 * MS < until {
@@ -101,7 +107,7 @@ fn failures_wait_longer_and_a_success_starts_over() {
     let (mut queue, start) = queue();
     let mut now = start;
     for _ in 0..8 {
-        queue.ask(&"a", now);
+        ask(&mut queue, "a", now);
         now += 10_000 * MS;
         due(&mut queue, now);
         queue.finished(&"a", now, Ended::Failed);
@@ -111,7 +117,7 @@ fn failures_wait_longer_and_a_success_starts_over() {
     due(&mut queue, now);
     queue.finished(&"a", now, Ended::Done);
     assert_eq!(queue.held_until(&"a"), None);
-    queue.ask(&"a", now + 100 * MS);
+    ask(&mut queue, "a", now + 100 * MS);
     due(&mut queue, now + 100 * MS);
     queue.finished(&"a", now + 100 * MS, Ended::Failed);
     assert!(queue.held_until(&"a").expect("held") - now <= 250 * MS);
@@ -120,10 +126,10 @@ fn failures_wait_longer_and_a_success_starts_over() {
 #[test]
 fn one_key_in_trouble_delays_no_other() {
     let (mut queue, start) = queue();
-    queue.ask(&"a", start);
+    ask(&mut queue, "a", start);
     due(&mut queue, start);
     queue.finished(&"a", start, Ended::Failed);
-    queue.ask(&"b", start);
+    ask(&mut queue, "b", start);
     let tickets = queue.take_due(start);
     assert_eq!((tickets[0].key, tickets[0].acting), ("b", Acting::Allowed));
 }
@@ -131,7 +137,7 @@ fn one_key_in_trouble_delays_no_other() {
 #[test]
 fn a_pass_that_wrote_is_looked_at_again() {
     let (mut queue, start) = queue();
-    queue.ask(&"a", start);
+    ask(&mut queue, "a", start);
     due(&mut queue, start);
     queue.finished(&"a", start, Ended::Again(200 * MS));
     assert_eq!(queue.next_due(), Some(start + 200 * MS));
@@ -140,8 +146,8 @@ fn a_pass_that_wrote_is_looked_at_again() {
 #[test]
 fn keys_that_left_are_forgotten() {
     let (mut queue, start) = queue();
-    queue.ask(&"a", start);
-    queue.ask(&"b", start);
+    ask(&mut queue, "a", start);
+    ask(&mut queue, "b", start);
     queue.keep_only(&BTreeSet::from(["b"]));
     assert_eq!(due(&mut queue, start), ["b"]);
 }
