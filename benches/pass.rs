@@ -1,5 +1,6 @@
 //! What the pure part of a pass costs at scale: reading a snapshot, translating, rendering. `cargo bench`.
 //! Measures only; no claim about time stands in a test.
+#![expect(missing_docs, reason = "criterion's macro makes a public function without docs")]
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use serde_json::{Value, json};
