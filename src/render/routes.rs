@@ -23,7 +23,8 @@ fn write_default_server(http: &mut Writer, rendering: &Rendering<'_>) {
     let backend = rendering.table.default_backend.as_ref().filter(|backend| is_served(backend, rendering.purpose));
     http.block("server", &[], |server| {
         server.directive("listen", &[rendering.table.http_port.into(), "default_server".into()]);
-        server.directive("server_name", &["_".into()]);
+        // The empty name is the one that no host can have.
+        server.directive("server_name", &["".into()]);
         server.block("location", &["/".into()], |location| match backend {
             Some(_) => location.directive("proxy_pass", &[Word::join(["http://".into(), default_pool()])]),
             None => location.directive("return", &["503".into()]),

@@ -40,7 +40,11 @@ fn write_pool(http: &mut Writer, rendering: &Rendering<'_>, name: &Word, backend
     }
     let servers = if rendering.purpose == Purpose::Boot { named_servers(backend) } else { addressed_servers(backend) };
     http.block("upstream", std::slice::from_ref(name), |upstream| {
-        upstream.directive("zone", &[name.clone(), zone_size(rendering, servers.len())]);
+        // A pool of one address has no state that workers could share, and most pools are such: a third of the memory
+        // of a table with thousands of hosts.
+        if rendering.purpose == Purpose::Boot || servers.len() > 1 {
+            upstream.directive("zone", &[name.clone(), zone_size(rendering, servers.len())]);
+        }
         write_server_lines(upstream, rendering.purpose, servers);
         upstream.directive("keepalive", &["32".into()]);
         // Shorter than what common application servers allow (5 s), so that they never close a connection on which a

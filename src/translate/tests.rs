@@ -98,7 +98,9 @@ fn default_services(translation: &Translation) -> Vec<&str> {
 
 fn count_of(findings: &[Finding]) -> BTreeMap<FindingCode, usize> {
     let mut counts = BTreeMap::new();
-    findings.iter().for_each(|finding| *counts.entry(finding.code).or_default() += 1);
+    for finding in findings {
+        *counts.entry(finding.code).or_default() += 1;
+    }
     counts
 }
 

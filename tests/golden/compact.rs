@@ -40,7 +40,7 @@ pub fn expand(compact: &Value) -> Value {
     let networks: Vec<_> = list(compact, "networks").iter().map(named).collect();
     let nodes: Vec<_> = list(compact, "nodes").iter().map(named).collect();
     let services: Vec<_> =
-        list(compact, "services").iter().enumerate().map(|(at, service)| Service { at, service, networks: &networks }).collect();
+        list(compact, "services").iter().enumerate().map(|(at, service)| Service { at, given: service, networks: &networks }).collect();
     json!({
         "takenAt": "2026-01-01T12:00:00Z",
         "services": services.iter().map(Service::body).collect::<Vec<_>>(),
@@ -78,13 +78,13 @@ fn network(network: &Value) -> Value {
 
 struct Service<'a> {
     at: usize,
-    service: &'a Value,
+    given: &'a Value,
     networks: &'a [Value],
 }
 
 impl Service<'_> {
     fn body(&self) -> Value {
-        let service = self.service;
+        let service = self.given;
         let minute = service["created"].as_u64().unwrap_or(self.at as u64);
         let (vip, wanted) = (service["dnsrr"] != true, service["replicas"].as_u64().unwrap_or(self.tasks().len() as u64));
         let mode = if service["global"] == true { json!({"Global": {}}) } else { json!({"Replicated": {"Replicas": wanted}}) };
@@ -105,9 +105,9 @@ impl Service<'_> {
     fn labels(&self) -> Map<String, Value> {
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let whole = |key: &String| if key.contains('.') { key.clone() } else { format!("com.docker.lb.{key}") };
-        let written = self.service["labels"].as_object().into_iter().flatten();
+        let written = self.given["labels"].as_object().into_iter().flatten();
         let mut labels: Map<_, _> = written.map(|(key, value)| (whole(key), text(value).into())).collect();
-        if let Some(cluster) = self.service["proxyOf"].as_str() {
+        if let Some(cluster) = self.given["proxyOf"].as_str() {
             let ours = [("swarmgate.owner", "test"), ("swarmgate.cluster", cluster), ("swarmgate.role", "proxy")];
             labels.extend(ours.map(|(key, value)| (key.to_owned(), value.into())));
         }
@@ -115,11 +115,11 @@ impl Service<'_> {
     }
 
     fn own_networks(&self) -> impl Iterator<Item = &Value> {
-        list(self.service, "networks").iter()
+        list(self.given, "networks").iter()
     }
 
     fn ports(&self) -> Vec<Value> {
-        let ports = list(self.service, "hostPorts").iter();
+        let ports = list(self.given, "hostPorts").iter();
         ports.map(|port| json!({"Protocol": "tcp", "TargetPort": port, "PublishedPort": 0, "PublishMode": "host"})).collect()
     }
 
@@ -136,7 +136,7 @@ impl Service<'_> {
 
     fn tasks(&self) -> Vec<Value> {
         let counted = |count: u64| (0..count).map(|_| json!({})).collect();
-        let tasks: Vec<Value> = self.service["tasks"].as_u64().map_or_else(|| list(self.service, "tasks").to_vec(), counted);
+        let tasks: Vec<Value> = self.given["tasks"].as_u64().map_or_else(|| list(self.given, "tasks").to_vec(), counted);
         tasks.iter().enumerate().map(|(at, task)| self.task(at, task)).collect()
     }
 
@@ -148,8 +148,8 @@ impl Service<'_> {
             json!({"Network": {"ID": id(name), "Spec": {"Name": name, "Ingress": mesh}}, "Addresses": [address]})
         };
         json!({
-            "ID": format!("task-{}-{}", self.service["name"].as_str().expect("a name"), at + 1),
-            "ServiceID": id(&self.service["name"]),
+            "ID": format!("task-{}-{}", self.given["name"].as_str().expect("a name"), at + 1),
+            "ServiceID": id(&self.given["name"]),
             "NodeID": task["node"].as_str().map_or_else(|| "id-n1".to_owned(), |node| format!("id-{node}")),
             "CreatedAt": "2026-01-01T11:00:00Z",
             "DesiredState": "running",

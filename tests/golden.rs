@@ -1,0 +1,57 @@
+//! Golden cases: a spec and a Swarm in, everything that follows from them out. `BLESS=1 cargo test --test golden` writes
+//! the outputs anew; a reviewer then reads what changed. Knows no output by heart: see [`golden_outputs::outputs`].
+
+#![expect(clippy::expect_used, reason = "a test that cannot read its case has failed")]
+
+#[path = "golden/cases.rs"]
+mod golden_cases;
+#[path = "golden/compact.rs"]
+mod golden_compact;
+#[path = "golden/outputs.rs"]
+mod golden_outputs;
+
+use std::fs;
+
+use golden_cases::{Case, all_cases};
+use golden_outputs::{files, outputs};
+
+/// Fewer cases than this were not found where they should be.
+const CASES_MIN: usize = 20;
+
+#[test]
+fn every_case_gives_exactly_its_outputs() {
+    let cases = all_cases();
+    assert!(cases.len() >= CASES_MIN, "only {} golden cases were found", cases.len());
+    let bless = std::env::var_os("BLESS").is_some();
+    let wrong: Vec<_> = cases.iter().flat_map(|case| if bless { write(case) } else { compare(case) }).collect();
+    assert!(wrong.is_empty(), "{}\nBLESS=1 cargo test --test golden writes what is given now", wrong.join("\n"));
+}
+
+fn write(case: &Case) -> Vec<String> {
+    let given = outputs(case);
+    for stale in files(case).into_iter().filter(|name| !given.contains_key(name)) {
+        fs::remove_file(case.folder.join(stale)).expect("a stale output can be removed");
+    }
+    for (name, content) in &given {
+        fs::write(case.folder.join(name), content).expect("an output can be written");
+    }
+    Vec::new()
+}
+
+fn compare(case: &Case) -> Vec<String> {
+    let given = outputs(case);
+    let missing = files(case).into_iter().filter(|name| !given.contains_key(name)).map(|name| format!("{name} is not given any more"));
+    let differing = given.iter().filter_map(|(name, given)| {
+        let expected = fs::read_to_string(case.folder.join(name)).unwrap_or_default();
+        let diff = similar::TextDiff::from_lines(expected.as_str(), given.as_str());
+        (expected != *given).then(|| format!("{name} differs:\n{}", diff.unified_diff().context_radius(2)))
+    });
+    missing.chain(differing).map(|complaint| format!("case {}: {complaint}", case.name)).collect()
+}
+
+#[test]
+fn a_case_says_the_same_every_time() {
+    for case in all_cases() {
+        assert_eq!(outputs(&case), outputs(&case), "{}", case.name);
+    }
+}

@@ -1,0 +1,27 @@
+//! Rendered configurations in the real nginx: what it accepts, and what it then answers. The engine is the one of
+//! `SWARMGATE_NGINX`, else the one that `make setup` installs; without either these tests say so loudly and prove nothing.
+//! All traffic stays on the loopback.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot do its work has failed")]
+
+#[path = "golden/cases.rs"]
+mod golden_cases;
+#[path = "golden/compact.rs"]
+mod golden_compact;
+
+#[path = "nginx/accepts.rs"]
+mod accepts;
+#[path = "nginx/application.rs"]
+mod application;
+#[path = "nginx/client.rs"]
+mod client;
+#[path = "nginx/engine.rs"]
+mod engine;
+#[path = "nginx/failures.rs"]
+mod failures;
+#[path = "nginx/headers.rs"]
+mod headers;
+#[path = "nginx/matching.rs"]
+mod matching;
+#[path = "nginx/tables.rs"]
+mod tables;

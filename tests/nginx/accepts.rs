@@ -1,0 +1,115 @@
+//! Whatever the routes are, the engine accepts them, without a warning.
+
+use std::net::SocketAddr;
+
+use proptest::prelude::*;
+use swarmgate::render::Purpose;
+use swarmgate::route::{EngineSettings, RouteTable, SizeBytes};
+use swarmgate::translate::translate;
+use swarmgate::types::{ContextPath, HostPattern, Port};
+
+use super::engine::{Place, nginx, stock_nginx};
+use super::golden_cases::all_cases;
+use super::tables::{Path, backend, empty, route};
+
+/// Tests a table for every purpose, for stock also with a stock engine.
+fn check(about: &str, table: &RouteTable) {
+    let Some(recent) = nginx() else { return };
+    let (place, stock) = (Place::new(), stock_nginx().unwrap_or_else(|| recent.clone()));
+    // Tests do not bind the ports of the world.
+    let table = RouteTable { http_port: Port::new(place.http).unwrap(), https_port: table.https_port.map(|_| port(1443)), ..table.clone() };
+    for (engine, purpose) in [(&recent, Purpose::Live), (&recent, Purpose::Boot), (&recent, Purpose::Stock), (&stock, Purpose::Stock)] {
+        assert_eq!(place.test(engine, &table, purpose), Ok(String::new()), "{about}, {purpose:?}, {}", engine.display());
+    }
+}
+
+fn port(number: u16) -> Port {
+    Port::new(number).unwrap()
+}
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+#[test]
+fn every_golden_case_is_accepted_for_every_purpose() {
+    for case in all_cases() {
+        let (clusters, snapshot) = (case.clusters().0, case.snapshot());
+        for cluster in &clusters {
+            check(&case.name, &translate(cluster, &snapshot).table);
+        }
+    }
+}
+
+#[test]
+fn thousands_of_long_names_are_accepted_without_a_warning() {
+    let mut table = empty(80);
+    for number in 0..2000 {
+        let label = format!("h{number:04}-{}", "x".repeat(57));
+        route(&mut table, &format!("{label}.{label}.{label}.example.org"), "/some/path", Path::Kept, &[address("10.0.0.2:80")]);
+    }
+    check("2000 hosts", &table);
+}
+
+#[test]
+fn a_pool_of_a_thousand_endpoints_fits_its_memory() {
+    let endpoints: Vec<_> = (0..1000).map(|number| address(&format!("10.0.{}.{}:8080", number / 250, number % 250 + 1))).collect();
+    let six: Vec<_> = (0..1000).map(|number| address(&format!("[fd00:1234:5678:9abc:def0:1234:5678:{number:x}]:8080"))).collect();
+    let mut table = empty(80);
+    route(&mut table, "h", "/", Path::Kept, &endpoints);
+    route(&mut table, "i", "/", Path::Kept, &six);
+    table.settings.upstream_zone_size = SizeBytes(1);
+    table.default_backend = Some(backend(&endpoints));
+    check("1000 endpoints", &table);
+}
+
+fn settings() -> impl Strategy<Value = EngineSettings> {
+    // The ends of each range are what breaks; memory that is really reserved stays small.
+    let number = || prop_oneof![Just(0_u64), Just(1), Just(1500), Just(60_000), Just(u64::MAX)];
+    let size = || prop_oneof![Just(0_u64), Just(1), Just(1025), Just(8 << 10)].prop_map(SizeBytes);
+    let body = prop_oneof![Just(0_u64), Just(1 << 40), Just(u64::MAX)].prop_map(SizeBytes);
+    (prop::array::uniform8(number()), size(), size(), size(), body, any::<[bool; 3]>(), 0..3_u16).prop_map(
+        |(times, first, second, third, body, switches, count)| EngineSettings {
+            worker_processes: count,
+            max_connections: u32::from(count),
+            open_files_max: u32::from(count),
+            connect_timeout_ms: times[0],
+            send_timeout_ms: times[1],
+            read_timeout_ms: times[2],
+            keepalive_timeout_ms: times[3],
+            keepalive_min_timeout_ms: times[4],
+            worker_shutdown_timeout_ms: times[5],
+            client_body_timeout_ms: times[6],
+            client_max_body_size: body,
+            client_body_buffer_size: first,
+            client_header_buffer_size: second,
+            large_client_header_buffers_count: count,
+            large_client_header_buffer_size: third,
+            underscores_in_headers: switches[0],
+            hide_info_headers: switches[1],
+            access_log: switches[2],
+            upstream_zone_size: first,
+        },
+    )
+}
+
+/// Any host and any path that the checked types let through, from text that likes to be syntax.
+fn routes() -> impl Strategy<Value = Vec<(String, String, bool, bool)>> {
+    let host = "(\\*\\.)?[a-zA-Z0-9_$;{}~\"\\\\.-]{1,70}".prop_filter("a host", |text| HostPattern::parse(text).is_ok());
+    let path = "/([a-zA-Z0-9._~!&+,=:@/-]|[\"$;{}\\\\ ]){0,40}".prop_filter("a path", |text| ContextPath::parse(text).is_ok());
+    prop::collection::vec((host, path, any::<bool>(), any::<bool>()), 0..40)
+}
+
+proptest! {
+    // Each case starts the engine four times.
+    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 64, ..ProptestConfig::default() })]
+    #[test]
+    fn any_valid_routes_and_settings_are_accepted(routes in routes(), settings in settings()) {
+        let mut table = RouteTable { settings, ..empty(80) };
+        for (host, path, cut, served) in &routes {
+            let endpoints = [address("10.0.0.2:80"), address("[fd00::2]:81")];
+            route(&mut table, host, path, if *cut { Path::Cut } else { Path::Kept }, if *served { &endpoints } else { &[] });
+        }
+        check("any routes", &table);
+    }
+}

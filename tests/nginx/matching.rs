@@ -1,0 +1,141 @@
+//! Which application answers for which host and path, and what it sees of the path.
+
+use super::client::{get, raw};
+use super::engine::{Engine, Place, nginx};
+use super::tables::{Path, empty, route};
+use super::{application, tables};
+use swarmgate::render::Purpose;
+
+/// Starts an engine with one application per route, named after it. `None` when there is no engine.
+async fn engine(routes: &[(&'static str, &str, &str, Path)], default: Option<&'static str>) -> Option<Engine> {
+    let nginx = nginx()?;
+    let place = Place::new();
+    let mut table = empty(place.http);
+    for (name, host, path, kept) in routes {
+        route(&mut table, host, path, *kept, &[application::start(name).await]);
+    }
+    if let Some(name) = default {
+        table.default_backend = Some(tables::backend(&[application::start(name).await]));
+    }
+    Some(Engine::start(&nginx, place, &table, Purpose::Live).await)
+}
+
+/// Asks and compares: the name of the application, or the status without one.
+async fn check(engine: &Engine, host: &str, target: &str, expected: &str) {
+    let answer = get(engine.http(), host, target).await;
+    let got = if answer.status == 200 { answer.said("app").to_owned() } else { answer.status.to_string() };
+    assert_eq!(got, expected, "http://{host}{target}: {answer:?}\n{}", engine.words());
+}
+
+#[tokio::test]
+async fn hosts_compare_without_case_and_port_and_a_wildcard_is_exactly_one_label() {
+    let routes = [
+        ("exact", "a.example.org", "/", Path::Kept),
+        ("any", "*.example.org", "/", Path::Kept),
+        ("longer", "*.dev.example.org", "/", Path::Kept),
+        ("underscore", "_", "/", Path::Kept),
+    ];
+    let Some(engine) = engine(&routes, None).await else { return };
+    for (host, expected) in [
+        ("a.example.org", "exact"),
+        ("A.Example.ORG", "exact"),
+        ("a.example.org:8080", "exact"),
+        ("a.example.org.", "exact"),
+        ("b.example.org", "any"),
+        ("B.EXAMPLE.org:1", "any"),
+        ("x.b.example.org", "503"),
+        ("x.dev.example.org", "longer"),
+        ("dev.example.org", "any"),
+        ("example.org", "503"),
+        ("a.example.org.evil.net", "503"),
+        ("axexample.org", "503"),
+        ("bexample.org", "503"),
+        ("_", "underscore"),
+        ("10.0.0.1", "503"),
+        ("[::1]:80", "503"),
+    ] {
+        check(&engine, host, "/", expected).await;
+    }
+    assert_eq!(raw(engine.http(), "GET / HTTP/1.0\r\n\r\n").await.status, 503);
+}
+
+#[tokio::test]
+async fn the_default_backend_answers_for_every_other_host_and_for_none_that_is_published() {
+    let routes = [("published", "a.example.org", "/app", Path::Kept)];
+    let Some(engine) = engine(&routes, Some("default")).await else { return };
+    check(&engine, "elsewhere.example.org", "/any/path", "default").await;
+    check(&engine, "a.example.org", "/app", "published").await;
+    check(&engine, "a.example.org", "/elsewhere", "404").await;
+    let old = raw(engine.http(), "GET / HTTP/1.0\r\n\r\n").await;
+    assert_eq!((old.status, old.said("app")), (200, "default"));
+}
+
+#[tokio::test]
+async fn the_longest_path_on_a_segment_border_answers() {
+    let routes = [
+        ("site", "h", "/", Path::Kept),
+        ("app", "h", "/app", Path::Kept),
+        ("deep", "h", "/app/deep", Path::Kept),
+        ("dots", "h", "/v1.0", Path::Kept),
+        ("alone", "alone", "/app", Path::Kept),
+    ];
+    let Some(engine) = engine(&routes, None).await else { return };
+    for (target, expected) in [
+        ("/", "site"),
+        ("/app", "app"),
+        ("/app?x=/app/deep", "app"),
+        ("/app/", "app"),
+        ("/app/x", "app"),
+        ("/apple", "site"),
+        ("/APP", "site"),
+        ("/app.html", "site"),
+        ("/app/deep", "deep"),
+        ("/app/deep/x", "deep"),
+        ("/app/deeper", "app"),
+        ("/x/../app/y", "app"),
+        ("/app/../secret", "site"),
+        ("/%61pp/x", "app"),
+        ("//app//deep/x", "deep"),
+        ("/v1.0/x", "dots"),
+        ("/v1x0/x", "site"),
+    ] {
+        check(&engine, "h", target, expected).await;
+    }
+    check(&engine, "alone", "/app/x", "alone").await;
+    check(&engine, "alone", "/", "404").await;
+    check(&engine, "alone", "/nginx_status", "404").await;
+}
+
+#[tokio::test]
+async fn without_rewriting_the_application_sees_exactly_what_was_asked() {
+    let routes = [("app", "h", "/app", Path::Kept)];
+    let Some(engine) = engine(&routes, None).await else { return };
+    for target in ["/app", "/app/", "/app/a%2Fb%20c?d=e%20f&g", "/app//x", "/app/./y", "/app/%C3%A4?"] {
+        let answer = get(engine.http(), "h", target).await;
+        assert_eq!((answer.status, answer.said("target")), (200, target));
+    }
+}
+
+#[tokio::test]
+async fn rewriting_cuts_the_path_off_and_adds_the_slash_to_the_context_root_only() {
+    let routes = [("app", "h", "/app", Path::Cut), ("deep", "h", "/app/deep", Path::Cut), ("root", "r", "/", Path::Cut)];
+    let Some(engine) = engine(&routes, None).await else { return };
+    for (target, seen) in [
+        ("/app/", "/"),
+        ("/app/x", "/x"),
+        ("/app/x/", "/x/"),
+        ("/app/x.html?a=b%20c", "/x.html?a=b%20c"),
+        ("/app/a%20b", "/a%20b"),
+        ("/app/app/x", "/app/x"),
+        ("/app/deep/x", "/x"),
+    ] {
+        let answer = get(engine.http(), "h", target).await;
+        assert_eq!((answer.status, answer.said("target")), (200, seen), "{target}");
+    }
+    for (target, location) in [("/app", "/app/"), ("/app?x=1&y", "/app/?x=1&y"), ("/app/deep", "/app/deep/")] {
+        let answer = get(engine.http(), "h", target).await;
+        assert_eq!((answer.status, answer.header("location")), (301, location));
+    }
+    check(&engine, "h", "/apple", "404").await;
+    assert_eq!(get(engine.http(), "r", "/any").await.said("target"), "/any");
+}
