@@ -290,6 +290,7 @@ fn list<T: PartialEq + Ord + Clone>(
 /// The remedy for a bad value, as near to the slip as it can be told.
 fn remedy(name: &str, value: &str) -> String {
     match name {
+        _ if value.contains('$') => "Set the variable when the stack is deployed; it was not replaced.".to_owned(),
         "hosts" if !value.is_ascii() => "Write the host in its ASCII form (xn--…).".to_owned(),
         "hosts" if value.contains("://") => "Write the host alone, without scheme.".to_owned(),
         "hosts" if value.contains('/') => "Write the host alone; a path belongs into com.docker.lb.context_root.".to_owned(),
