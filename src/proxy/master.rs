@@ -2,12 +2,12 @@
 //! workers say so: new ones run and every old one has stopped taking connections.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStderr};
@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::ProxyError;
-use super::processes::{Worker, is_worker, workers_of};
+use super::processes::{Worker, workers_of};
 use crate::engine::{Engine, EngineError, last_words, scrubbed};
 
 /// Large configurations take seconds to load; nothing takes this long.
@@ -30,8 +30,6 @@ pub(super) struct Master {
     pid: Pid,
     exit: watch::Receiver<Option<ExitStatus>>,
     said: Arc<Mutex<Said>>,
-    /// The workers as last seen: when the master is gone nobody can name them any more.
-    workers: Mutex<Vec<Pid>>,
     hidden: Vec<PathBuf>,
 }
 
@@ -55,10 +53,11 @@ pub(super) enum ReloadError {
 }
 
 impl Master {
-    /// Starts the engine and waits until it has workers.
-    pub(super) async fn start(engine: &Engine, main_file: PathBuf, hidden: Vec<PathBuf>) -> Result<Self, ProxyError> {
-        let mut command = engine.command(&main_file);
-        // A group of its own: Ctrl-C in a terminal reaches the agent only, which then drains.
+    /// Starts the engine. It serves once [`Self::serving`] says so; it can be signalled at once.
+    pub(super) fn start(engine: &Engine, main_file: &Path, hidden: Vec<PathBuf>) -> Result<Self, ProxyError> {
+        let mut command = engine.command(main_file);
+        // A group of its own: Ctrl-C in a terminal reaches the agent only, which then drains; and workers can be named
+        // when their master is gone.
         command.args(["-g", "daemon off;"]).stdin(Stdio::null()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
         let mut child = command.spawn().map_err(|source| engine.start_error(source))?;
         let pid = child.id().and_then(|id| i32::try_from(id).ok()).map_or_else(|| Pid::from_raw(0), Pid::from_raw);
@@ -66,9 +65,7 @@ impl Master {
         let listener = child.stderr.take().map(|stderr| tokio::spawn(pass_on(stderr, Arc::clone(&said))));
         let (exit_sender, exit) = watch::channel(None);
         tokio::spawn(wait_for_end(child, listener, exit_sender));
-        let master = Self { pid, exit, said, workers: Mutex::default(), hidden };
-        master.wait_for_workers().await?;
-        Ok(master)
+        Ok(Self { pid, exit, said, hidden })
     }
 
     /// Has the engine load its main file again, and waits until the new workers alone take connections.
@@ -80,7 +77,6 @@ impl Master {
         loop {
             let now = workers_of(self.pid);
             if in_force(&before, &now) {
-                self.remember(&now);
                 return Ok(());
             }
             if let Some(words) = self.complaint_since(said_before) {
@@ -117,10 +113,8 @@ impl Master {
 
     /// An end that nobody asked for. Workers that outlived their master would keep the ports: they are told to end too.
     pub(super) fn unexpected_end(&self, status: ExitStatus) -> ProxyError {
-        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for worker in workers.into_iter().filter(|worker| is_worker(*worker)) {
-            let _ = kill(worker, Signal::SIGTERM);
-        }
+        // The group has the master's id for as long as it has members. No members, no such group: nothing to do.
+        let _ = killpg(self.pid, Signal::SIGTERM);
         ProxyError::EngineEnded { status, words: self.last_words() }
     }
 
@@ -129,12 +123,11 @@ impl Master {
         workers_of(self.pid).iter().filter(|worker| worker.retiring).count()
     }
 
-    async fn wait_for_workers(&self) -> Result<(), ProxyError> {
+    /// Waits until the engine has workers.
+    pub(super) async fn serving(&self) -> Result<(), ProxyError> {
         let deadline = Instant::now() + CHANGE_TIMEOUT;
         loop {
-            let workers = workers_of(self.pid);
-            if !workers.is_empty() {
-                self.remember(&workers);
+            if !workers_of(self.pid).is_empty() {
                 return Ok(());
             }
             let status = *self.exit.borrow();
@@ -146,10 +139,6 @@ impl Master {
             }
             tokio::time::sleep(LOOK).await;
         }
-    }
-
-    fn remember(&self, workers: &[Worker]) {
-        *self.workers.lock().unwrap_or_else(PoisonError::into_inner) = workers.iter().map(|worker| worker.pid).collect();
     }
 
     /// What the master itself (not a worker) said with level emerg since then: it goes on with the old configuration.
@@ -167,7 +156,7 @@ impl Master {
     }
 
     fn presentable(&self, words: &str) -> String {
-        let hidden: Vec<&std::path::Path> = self.hidden.iter().map(PathBuf::as_path).collect();
+        let hidden: Vec<&Path> = self.hidden.iter().map(PathBuf::as_path).collect();
         last_words(&scrubbed(words, &hidden))
     }
 

@@ -18,11 +18,6 @@ pub(super) fn workers_of(master: Pid) -> Vec<Worker> {
     living.map(|child| Worker { pid: child.pid, retiring: title(child.pid).contains("shutting down") }).collect()
 }
 
-/// Whether this process is (still) an engine's worker. Ids are reused; titles tell.
-pub(super) fn is_worker(pid: Pid) -> bool {
-    title(pid).starts_with("nginx: worker")
-}
-
 /// Children of a process that ended and were not collected.
 pub(super) fn zombies_of(parent: Pid) -> Vec<Pid> {
     children_of(parent).into_iter().filter(|child| child.ended).map(|child| child.pid).collect()

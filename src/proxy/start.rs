@@ -15,8 +15,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::apply::{Candidate, Offered};
-use super::master::Master;
-use super::{Agent, ProxyError, Source};
+use super::{Agent, Source};
 use crate::channel::wire::{Bundle, ProxyConfig};
 use crate::engine::EngineError;
 use crate::types::ClusterName;
@@ -30,21 +29,24 @@ const ADDRESSES_MAX: SignedDuration = SignedDuration::from_mins(5);
 const NAMES_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 impl Agent {
-    /// Starts the engine with the first configuration that it accepts, and waits for one as long as it takes.
-    pub(super) async fn start_engine(&self) -> Result<(Master, Candidate), ProxyError> {
+    /// The first configuration that the engine accepts; it is the current generation then, and nothing runs yet. Waits for
+    /// one as long as it takes.
+    pub(super) async fn first_accepted(&self) -> Result<Candidate, EngineError> {
         let mut offers = self.offers.subscribe();
         let live = tokio::time::timeout(LIVE_PATIENCE, next_offer(&mut offers)).await.ok();
         for candidate in live.map(Candidate::live).into_iter().chain(self.kept_candidates()) {
-            if let Some(started) = self.try_start(candidate).await? {
-                return Ok(started);
+            if self.accepts(&candidate).await? {
+                return Ok(candidate);
             }
         }
         tracing::warn!("there is no configuration to start with; waiting for the extension");
         loop {
             let candidate = Candidate::live(next_offer(&mut offers).await);
-            if let Some(started) = self.try_start(candidate).await? {
-                return Ok(started);
+            if self.accepts(&candidate).await? {
+                return Ok(candidate);
             }
+            // The same offer would be refused again.
+            let _ = offers.changed().await;
         }
     }
 
@@ -64,24 +66,19 @@ impl Agent {
         candidates
     }
 
-    /// None if the engine does not accept this candidate.
-    async fn try_start(&self, candidate: Candidate) -> Result<Option<(Master, Candidate)>, ProxyError> {
-        let generation = match self.tested(&candidate.bundle).await {
-            Ok(generation) => generation,
+    async fn accepts(&self, candidate: &Candidate) -> Result<bool, EngineError> {
+        match self.tested(&candidate.bundle).await {
+            Ok(generation) => {
+                self.generations.promote(&generation)?;
+                self.generations.keep_only(&generation);
+                Ok(true)
+            }
             Err(error @ EngineError::Refused(_)) => {
                 self.reject(&candidate.bundle.digest, &error);
-                return Ok(None);
+                Ok(false)
             }
-            Err(error) => return Err(error.into()),
-        };
-        self.generations.promote(&generation)?;
-        let hidden = vec![self.generations.current(), self.options.run_dir.clone()];
-        let master = Master::start(&self.engine, self.generations.main_file(), hidden).await?;
-        self.generations.keep_only(&generation);
-        self.state.send_modify(|state| state.serving = true);
-        self.now_running(&candidate).await;
-        tracing::info!(config = candidate.bundle.digest.short(), source = candidate.source.as_str(), "the engine serves");
-        Ok(Some((master, candidate)))
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -1,23 +1,27 @@
 //! The life of the engine, from its first configuration to its last request. The only place that ends it.
 
+use std::convert::Infallible;
 use std::pin::pin;
 
 use nix::sys::signal::Signal;
 use tokio::sync::{Notify, mpsc};
 
-use super::apply::Applier;
+use super::apply::{Applier, Candidate};
 use super::master::Master;
 use super::{Agent, ProxyError, ProxySignal};
 
 /// Runs the engine until it ends: as it was told to, or unexpectedly.
 pub(super) async fn supervise(agent: &Agent, mut signals: mpsc::Receiver<ProxySignal>) -> Result<(), ProxyError> {
-    let (master, first) = tokio::select! {
-        started = agent.start_engine() => started?,
-        // Nothing is served yet, so there is nothing to finish; the engine, if it is being started, goes with this process.
+    let first = tokio::select! {
+        accepted = agent.first_accepted() => accepted?,
+        // Nothing is served yet, so there is nothing to finish.
         () = drain_signal(&mut signals) => return Ok(()),
     };
+    let hidden = vec![agent.generations.current(), agent.options.run_dir.clone()];
+    // From here on requests may be under way: whatever ends the agent must end the engine in order.
+    let master = Master::start(&agent.engine, &agent.generations.main_file(), hidden)?;
     let told = Notify::new();
-    let mut applier = pin!(Applier::new(agent, &master, first).run(&told));
+    let mut work = pin!(serve(agent, &master, first, &told));
     loop {
         tokio::select! {
             biased;
@@ -29,10 +33,19 @@ pub(super) async fn supervise(agent: &Agent, mut signals: mpsc::Receiver<ProxySi
                 ProxySignal::Reload => told.notify_one(),
                 ProxySignal::Drain => break,
             },
-            never = &mut applier => match never {},
+            Err(error) = &mut work => return Err(error),
         }
     }
     drain(agent, &master, &mut signals).await
+}
+
+/// From the first worker on: tells that the engine serves, then applies what is offered.
+async fn serve(agent: &Agent, master: &Master, first: Candidate, told: &Notify) -> Result<Infallible, ProxyError> {
+    master.serving().await?;
+    agent.state.send_modify(|state| state.serving = true);
+    agent.now_running(&first).await;
+    tracing::info!(config = first.bundle.digest.short(), source = first.source.as_str(), "the engine serves");
+    Ok(Applier::new(agent, master, first).run(told).await)
 }
 
 /// Lets the engine finish its requests; told again, it ends at once. Swarm kills the container after its grace period anyway.

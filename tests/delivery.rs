@@ -1,0 +1,362 @@
+//! Operator's hub, extension and proxy agent together, on the loopback and with the real nginx: what reaches traffic, when,
+//! and what never may. Each test has a stage of its own: free ports, a directory, its own processes.
+//!
+//! The engine is `SWARMGATE_NGINX`, or what `scripts/setup` fetched; without it the tests say so loudly and pass.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot set its stage has failed")]
+
+#[path = "delivery/apps.rs"]
+mod apps;
+#[path = "delivery/stage.rs"]
+mod stage;
+#[path = "delivery/tables.rs"]
+mod tables;
+#[path = "delivery/traffic.rs"]
+mod traffic;
+
+use std::time::Duration;
+
+use apps::App;
+use stage::{Stage, eventually, nginx};
+use swarmgate::channel::Token;
+use swarmgate::channel::wire::{Delivery, Desired};
+use swarmgate::proxy::{ProxyError, ProxySignal, check};
+use tables::routes;
+use traffic::SteadyLoad;
+
+/// A stage with the engine, or none and the reason on standard error.
+macro_rules! stage_or_skip {
+    () => {
+        match nginx() {
+            Some(nginx) => Stage::new(nginx).await,
+            None => {
+                eprintln!("SKIPPED: there is no nginx 1.27.4 or newer; run scripts/setup or set SWARMGATE_NGINX");
+                return;
+            }
+        }
+    };
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_published_table_becomes_traffic_and_is_reported() {
+    let stage = stage_or_skip!();
+    let app = App::start("one").await;
+    let extension = stage.extension();
+    let proxy = stage.proxy();
+    let desired = stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
+    stage.until_answer("app.example.org", "one").await;
+
+    eventually("the proxy's report reaches the operator", || {
+        let report = stage.report()?;
+        let accepted = report.accepted.as_ref()?;
+        let proxy = report.proxies.first()?;
+        let is_right = accepted.desired_digest == desired && proxy.running.as_ref() == Some(&accepted.config_digest);
+        (is_right && report.engine_version.starts_with("nginx/") && report.boot.is_some() && report.live.is_none()).then_some(())
+    })
+    .await;
+    assert!(check(stage.health()).await.unwrap().contains("live"));
+    proxy.drained().await.unwrap();
+    extension.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn endpoint_changes_under_steady_load_fail_no_request() {
+    let stage = stage_or_skip!();
+    let apps = [App::start("one").await, App::start("two").await];
+    let extension = stage.extension();
+    let proxy = stage.proxy();
+    stage.publish(routes(&stage, &[("app.example.org", &[&apps[0]])]));
+    stage.until_answer("app.example.org", "one").await;
+
+    let load = SteadyLoad::start(stage.http(), "app.example.org", 8);
+    for round in 0..10 {
+        let chosen: &[&App] = if round % 2 == 0 { &[&apps[1]] } else { &[&apps[0]] };
+        let desired = stage.publish(routes(&stage, &[("app.example.org", chosen)]));
+        stage.until_running(&desired).await;
+    }
+    let told = load.finish().await;
+    assert!(told.answered > 200, "the load was no load: {told:?}");
+    assert_eq!(told.failed, Vec::<String>::new(), "{} requests were answered", told.answered);
+    assert!(stage.reloads() >= 10 && told.bodies.len() == 2, "the changes were not applied: {told:?}");
+    proxy.drained().await.unwrap();
+    extension.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_changes_at_once_make_few_reloads() {
+    let stage = stage_or_skip!();
+    let app = App::start("one").await;
+    let extension = stage.extension();
+    let proxy = stage.proxy();
+    stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
+    stage.until_answer("app.example.org", "one").await;
+    let before = stage.reloads();
+    let mut last = None;
+    for number in 0..40 {
+        last = Some(stage.publish(routes(&stage, &[("app.example.org", &[&app]), (&format!("h{number}.example.org"), &[&app])])));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    stage.until_running(&last.unwrap()).await;
+    let reloads = stage.reloads() - before;
+    assert!((1..=10).contains(&reloads), "40 changes in 0.8 s made {reloads} reloads");
+    stage.until_answer("h39.example.org", "one").await;
+    proxy.drained().await.unwrap();
+    extension.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_the_engine_refuses_leaves_traffic_and_is_reported_with_words() {
+    let stage = stage_or_skip!();
+    let app = App::start("one").await;
+    let extension = stage.extension_that_spoils("spoilt.example.org");
+    let proxy = stage.proxy();
+    let good = stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
+    stage.until_answer("app.example.org", "one").await;
+    let bad = stage.publish(routes(&stage, &[("app.example.org", &[&app]), ("spoilt.example.org", &[&app])]));
+    let words = eventually("the refusal is reported", || {
+        let report = stage.report()?;
+        let refused = report.refused?;
+        (refused.digest == bad && report.accepted?.desired_digest == good).then_some(refused.words)
+    })
+    .await;
+    assert!(words.contains("unknown directive \"spoilt\" in nginx.conf:"), "the engine's own words: {words}");
+    assert!(!words.contains(stage.run_dir().to_str().unwrap()), "no paths of this machine: {words}");
+    assert_eq!(stage.answer("app.example.org").await.unwrap(), "one");
+
+    let better = stage.publish(routes(&stage, &[("new.example.org", &[&app])]));
+    stage.until_running(&better).await;
+    assert_eq!(stage.report().unwrap().refused, None, "a refusal ends with the next good table");
+    proxy.drained().await.unwrap();
+    extension.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn traffic_goes_on_without_the_operator_and_follows_the_next_one() {
+    let mut stage = stage_or_skip!();
+    let apps = [App::start("one").await, App::start("two").await];
+    let extension = stage.extension();
+    let proxy = stage.proxy();
+    stage.publish(routes(&stage, &[("app.example.org", &[&apps[0]])]));
+    stage.until_answer("app.example.org", "one").await;
+    stage.stop_operator().await;
+    assert_eq!(stage.answer("app.example.org").await.unwrap(), "one");
+    stage.start_operator().await;
+    let desired = stage.publish(routes(&stage, &[("app.example.org", &[&apps[1]])]));
+    stage.until_answer("app.example.org", "two").await;
+    stage.until_running(&desired).await;
+    assert!(stage.report().unwrap().boot.is_some(), "a new operator gets the bundles again");
+    proxy.drained().await.unwrap();
+    extension.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restarted_operator_without_news_gets_the_bundles_again() {
+    let mut stage = stage_or_skip!();
+    let app = App::start("one").await;
+    let extension = stage.extension();
+    let table = routes(&stage, &[("app.example.org", &[&app])]);
+    stage.publish(table.clone());
+    eventually("the first report", || stage.report()?.boot).await;
+    stage.stop_operator().await;
+    stage.start_operator().await;
+    stage.publish(table);
+    eventually("the report with its bundles", || stage.report()?.boot).await;
+    extension.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restarted_extension_disturbs_nobody() {
+    let stage = stage_or_skip!();
+    let apps = [App::start("one").await, App::start("two").await];
+    let extension = stage.extension();
+    let proxy = stage.proxy();
+    stage.publish(routes(&stage, &[("app.example.org", &[&apps[0]])]));
+    stage.until_answer("app.example.org", "one").await;
+    let load = SteadyLoad::start(stage.http(), "app.example.org", 4);
+    extension.stopped().await;
+    let extension = stage.extension();
+    let desired = stage.publish(routes(&stage, &[("app.example.org", &[&apps[1]])]));
+    stage.until_running(&desired).await;
+    let told = load.finish().await;
+    assert_eq!((told.failed.clone(), told.bodies.len()), (Vec::new(), 2), "{told:?}");
+    proxy.drained().await.unwrap();
+    extension.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_token_gets_401_and_nothing_else() {
+    let mut stage = stage_or_skip!();
+    let app = App::start("one").await;
+    let extension = stage.extension();
+    stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
+    eventually("the first report", || stage.report()?.accepted).await;
+
+    let operator = format!("{}/v1/clusters/dev/desired", stage.operator_url());
+    let bundle = format!("{}/v1/bundle", stage.extension_url());
+    for url in [&operator, &bundle] {
+        for token in [None, Some("wrong"), Some("")] {
+            let (status, body) = traffic::get_with_token(url, token).await;
+            assert_eq!(status, 401, "{url} with {token:?}");
+            assert!(!body.contains("example.org"), "{url} with {token:?} told {body}");
+        }
+        assert_eq!(traffic::get_with_token(url, Some(stage::TOKEN)).await.0, 200);
+    }
+    stage.token_for_agents(Token::new("wrong").unwrap());
+    let proxy = stage.proxy();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(check(stage.health()).await.is_err(), "an agent with a wrong token has nothing to serve");
+    proxy.drained().await.unwrap();
+    extension.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_starts_alone_from_its_boot_snapshot_and_follows_later() {
+    let stage = stage_or_skip!();
+    let app = App::start("one").await;
+    let extension = stage.extension();
+    stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
+    let boot = eventually("the boot snapshot", || stage.report()?.boot).await;
+    extension.stopped().await;
+
+    stage.write_boot_file(&boot);
+    let proxy = stage.proxy();
+    eventually_healthy(&stage, "boot").await;
+    // Names do not resolve here, but the host is known: not 503 for "unknown", and the proxy did start.
+    assert!(stage.answer("app.example.org").await.is_err());
+    let extension = stage.extension();
+    stage.until_answer("app.example.org", "one").await;
+    eventually_healthy(&stage, "live").await;
+    proxy.drained().await.unwrap();
+    extension.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_starts_alone_from_its_volume_while_that_is_young() {
+    let stage = stage_or_skip!();
+    let app = App::start("one").await;
+    let extension = stage.extension();
+    let proxy = stage.proxy();
+    stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
+    stage.until_answer("app.example.org", "one").await;
+    eventually("the volume is written", || stage.saved_state()).await;
+    extension.stopped().await;
+    proxy.drained().await.unwrap();
+
+    let proxy = stage.proxy();
+    stage.until_answer("app.example.org", "one").await;
+    eventually_healthy(&stage, "volume").await;
+    proxy.drained().await.unwrap();
+
+    // Ten minutes later the address may be another service's: the names variant runs, which resolves nothing here.
+    stage.age_saved_state(Duration::from_secs(600));
+    let proxy = stage.proxy();
+    eventually_healthy(&stage, "volume").await;
+    assert!(stage.answer("app.example.org").await.is_err(), "an old address must not be used");
+    proxy.drained().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_finishes_the_request_that_is_under_way() {
+    let stage = stage_or_skip!();
+    let app = App::start("one").await;
+    let extension = stage.extension();
+    let proxy = stage.proxy();
+    stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
+    stage.until_answer("app.example.org", "one").await;
+
+    let slow = tokio::spawn(traffic::get(stage.http(), "app.example.org", "/slow"));
+    app.until_slow_request().await;
+    proxy.signal(ProxySignal::Drain).await;
+    assert_eq!(slow.await.unwrap().unwrap(), "slow one");
+    proxy.ended().await.unwrap();
+    assert!(stage.answer("app.example.org").await.is_err(), "nobody listens any more");
+    extension.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn told_twice_a_proxy_ends_at_once() {
+    let stage = stage_or_skip!();
+    let app = App::start("one").await;
+    let extension = stage.extension();
+    let proxy = stage.proxy();
+    stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
+    stage.until_answer("app.example.org", "one").await;
+    let slow = tokio::spawn(traffic::get(stage.http(), "app.example.org", "/slow"));
+    app.until_slow_request().await;
+    proxy.signal(ProxySignal::Drain).await;
+    proxy.signal(ProxySignal::Drain).await;
+    proxy.ended().await.unwrap();
+    assert!(slow.await.unwrap().is_err(), "the request was cut off");
+    extension.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_engine_ends_the_agent_with_a_failure() {
+    let stage = stage_or_skip!();
+    let app = App::start("one").await;
+    let extension = stage.extension();
+    let proxy = stage.proxy();
+    stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
+    stage.until_answer("app.example.org", "one").await;
+    stage.kill_engine();
+    let error = proxy.ended().await.unwrap_err();
+    assert!(matches!(error, ProxyError::EngineEnded { .. }), "{error}");
+    eventually("its workers are gone too", || stage.port_is_free().then_some(())).await;
+    extension.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_that_does_not_take_leaves_the_old_configuration_and_is_reported() {
+    let stage = stage_or_skip!();
+    let app = App::start("one").await;
+    let extension = stage.extension();
+    let proxy = stage.proxy();
+    stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
+    stage.until_answer("app.example.org", "one").await;
+
+    // Another program holds the new port: `nginx -t` lets that pass, a reload does not.
+    let taken = std::net::TcpListener::bind(("0.0.0.0", 0)).unwrap();
+    let mut table = routes(&stage, &[("app.example.org", &[&app])]);
+    table.http_port = swarmgate::types::Port::new(taken.local_addr().unwrap().port()).unwrap();
+    let desired = stage.publish(table);
+    let rejected = eventually("the rejection is reported", || {
+        let report = stage.report()?;
+        let is_newest = report.accepted?.desired_digest == desired;
+        report.proxies.first().filter(|_| is_newest)?.rejected.clone()
+    })
+    .await;
+    assert!(rejected.words.contains("bind()"), "{rejected:?}");
+    assert_eq!(stage.answer("app.example.org").await.unwrap(), "one");
+    drop(taken);
+    stage.until_running(&desired).await;
+    proxy.drained().await.unwrap();
+    extension.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_replace_the_operator_gets_the_bundle_to_mount() {
+    let stage = stage_or_skip!();
+    let app = App::start("one").await;
+    let extension = stage.extension();
+    let desired = Desired::new(Delivery::Replace, routes(&stage, &[("app.example.org", &[&app])]));
+    stage.publish_desired(desired);
+    let (accepted, live) = eventually("the report", || {
+        let report = stage.report()?;
+        Some((report.accepted?, report.live?))
+    })
+    .await;
+    assert_eq!(accepted.config_digest, live.digest);
+    assert!(!live.files["nginx.conf"].contains(stage.run_dir().to_str().unwrap()), "a stock image has its own paths");
+    extension.stopped().await;
+}
+
+async fn eventually_healthy(stage: &Stage, source: &str) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(15);
+    loop {
+        match check(stage.health()).await {
+            Ok(words) if words.contains(source) => return,
+            other => assert!(tokio::time::Instant::now() < deadline, "not healthy from {source}: {other:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

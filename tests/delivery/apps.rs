@@ -1,0 +1,38 @@
+//! Applications behind the proxy: each answers with its name.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// A running application; it ends with the test's runtime.
+pub struct App {
+    /// Where it listens.
+    pub address: SocketAddr,
+    slow_requests: watch::Receiver<u32>,
+}
+
+impl App {
+    /// Starts one that answers its name everywhere, and `slow NAME` after a second and a half on `/slow`.
+    pub async fn start(name: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (sender, slow_requests) = watch::channel(0);
+        let slow = get(async move || {
+            sender.send_modify(|count| *count += 1);
+            tokio::time::sleep(Duration::from_millis(1500)).await;
+            format!("slow {name}")
+        });
+        let router = Router::new().route("/", get(async move || name)).route("/slow", slow);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { address, slow_requests }
+    }
+
+    /// Waits until a slow request has arrived.
+    pub async fn until_slow_request(&self) {
+        self.slow_requests.clone().wait_for(|count| *count > 0).await.unwrap();
+    }
+}

