@@ -142,11 +142,16 @@ impl World {
         Ok(id)
     }
 
-    /// Removes a network that no service and no living task is attached to.
+    /// Removes a network that no service and no task is attached to; tasks on their way out do not count.
     pub fn remove_network(&mut self, id: &str) -> Result<(), Refusal> {
         let name = self.networks.get(id).ok_or_else(|| Refusal::not_found("network", id))?.name.clone();
         let service = self.services.values().find(|s| spec::attached(&s.template).any(|n| n == id)).map(|s| format!("service {}", s.id));
-        let task = || self.tasks.values().find(|t| t.addresses.iter().any(|(n, _, _)| n == id)).map(|t| format!("task {}", t.id));
+        let task = || {
+            self.tasks
+                .values()
+                .find(|t| t.desired.wanted() && t.addresses.iter().any(|(n, _, _)| n == id))
+                .map(|t| format!("task {}", t.id))
+        };
         if let Some(user) = service.or_else(task) {
             return Err(Refusal::in_use(format!("network {id} is in use by {user}")));
         }

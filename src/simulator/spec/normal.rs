@@ -39,6 +39,9 @@ const CONTAINER: [&str; 30] = [
     "PidsLimit",
 ];
 
+/// Numbers that the engine leaves out where they are 0.
+const ZERO_IS_NONE: [&str; 6] = ["MaxReplicas", "MemoryBytes", "NanoCPUs", "Pids", "Delay", "Monitor"];
+
 /// The form in which Swarm keeps a service spec. Networks are already ids.
 pub fn normal(spec: &Value) -> Value {
     let mut spec = known(spec, &SERVICE);
@@ -56,6 +59,7 @@ pub fn normal(spec: &Value) -> Value {
                     ("Order", json!("stop-first")),
                 ],
             );
+            config.retain(|key, v| !(ZERO_IS_NONE.contains(&key.as_str()) && *v == 0));
         }
     }
     if let Some(endpoint) = spec.get_mut("EndpointSpec").and_then(Value::as_object_mut) {
@@ -85,15 +89,37 @@ fn template(given: &Value) -> Value {
     let mut template = known(given, &TEMPLATE);
     default(&mut template, &[("ForceUpdate", json!(0)), ("Runtime", json!("container"))]);
     let mut container = known(template.get("ContainerSpec").unwrap_or(&Value::Null), &CONTAINER);
+    container.retain(|key, value| !left_out(key, value));
     default(&mut container, &[("Isolation", json!("default"))]);
     template.insert("ContainerSpec".to_owned(), Value::Object(container));
     if let Some(policy) = template.get_mut("RestartPolicy").and_then(Value::as_object_mut) {
-        default(policy, &[("MaxAttempts", json!(0))]);
+        default(policy, &[("Condition", json!("any")), ("MaxAttempts", json!(0))]);
     }
-    if let Some(placement) = template.get_mut("Placement").and_then(Value::as_object_mut) {
-        placement.retain(|_, v| !empty(v));
+    let mut template = Value::Object(template);
+    prune(&mut template);
+    template
+}
+
+/// Fields of a container that the engine leaves out where they say nothing.
+fn left_out(key: &str, value: &Value) -> bool {
+    match key {
+        "TTY" | "OpenStdin" | "ReadOnly" => value == false,
+        "Hostname" | "Dir" | "User" | "StopSignal" => value == "",
+        "Labels" | "Sysctls" => value.as_object().is_some_and(Map::is_empty),
+        _ => false,
     }
-    Value::Object(template)
+}
+
+/// Leaves out, at any depth, empty lists, nulls and limits of zero.
+fn prune(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.values_mut().for_each(prune);
+            fields.retain(|key, v| !empty(v) && !(ZERO_IS_NONE.contains(&key.as_str()) && v == 0));
+        }
+        Value::Array(items) => items.iter_mut().for_each(prune),
+        _ => {}
+    }
 }
 
 fn normal_endpoint(endpoint: &mut Map<String, Value>) {

@@ -1,0 +1,204 @@
+//! One Swarm to try a case on, and what all cases need: waiting, names of their own, and cleaning up.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use swarmgate::docker::DockerSwarm;
+use swarmgate::simulator::{ImageBehaviour, SimOptions, SimSwarm};
+use swarmgate::swarm::{Service, Snapshot, Swarm, SwarmErrorKind, Task};
+use swarmgate::types::{ConfigId, NetworkId, ServiceId};
+
+/// How long a condition may take to come true.
+const LIMIT: Duration = Duration::from_secs(90);
+/// An image that no node has.
+pub const NO_IMAGE: &str = "swarmgate-test-there-is-no-such-image:1";
+
+/// A Swarm and a prefix for the names of one case.
+pub struct Bench {
+    swarm: Box<dyn Swarm>,
+    simulated: Option<SimSwarm>,
+    image: String,
+    prefix: String,
+}
+
+impl Bench {
+    /// A simulated Swarm of one node, like the smallest real one.
+    pub fn simulated(case: &str) -> Self {
+        let swarm = SimSwarm::new(SimOptions { seed: 1, nodes: 2, ..SimOptions::default() });
+        swarm.set_image(NO_IMAGE, ImageBehaviour::Missing);
+        Self { swarm: Box::new(swarm.clone()), simulated: Some(swarm), image: "app".to_owned(), prefix: prefix(case) }
+    }
+
+    /// The real Swarm that the environment names. Without one the case is skipped, and says so.
+    pub async fn real(case: &str) -> Option<Self> {
+        let (Some(url), Some(image)) = (variable("SWARMGATE_TEST_DOCKER"), variable("SWARMGATE_TEST_IMAGE")) else {
+            // Past the test harness, which hides what passing tests print.
+            writeln!(std::io::stderr(), "SKIPPED on a real Swarm: {case} (SWARMGATE_TEST_DOCKER and SWARMGATE_TEST_IMAGE name none)")
+                .unwrap();
+            return None;
+        };
+        let bench = Self { swarm: Box::new(DockerSwarm::connect(&url).unwrap()), simulated: None, image, prefix: prefix(case) };
+        bench.clean().await;
+        Some(bench)
+    }
+
+    /// Removes all that the case has made, now or in an earlier run.
+    pub async fn clean(&self) {
+        let ours = |name: &str| name.starts_with(&self.prefix);
+        let seen = self.look().await;
+        for service in seen.services.values().filter(|s| ours(&s.name)) {
+            self.swarm.remove_service(&service.id).await.unwrap();
+        }
+        for config in seen.configs.values().filter(|c| ours(&c.name)) {
+            self.swarm.remove_config(&config.id).await.unwrap();
+        }
+        for secret in seen.secrets.values().filter(|s| ours(&s.name)) {
+            self.swarm.remove_secret(&secret.id).await.unwrap();
+        }
+        for network in seen.networks.values().filter(|n| ours(&n.name)) {
+            self.remove_network_once_free(&network.id).await;
+        }
+    }
+
+    /// Removes a network as soon as the last task has left it.
+    pub async fn remove_network_once_free(&self, id: &NetworkId) {
+        let mut waited = Duration::ZERO;
+        while let Err(error) = self.swarm.remove_network(id).await {
+            assert!(error.kind == SwarmErrorKind::InUse && waited < LIMIT, "{error}");
+            waited += self.pass(Duration::from_millis(200)).await;
+        }
+    }
+
+    pub fn port(&self) -> &dyn Swarm {
+        &*self.swarm
+    }
+
+    /// A name that is this case's alone.
+    pub fn name(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// A service that runs as many tasks and stops quickly.
+    pub fn spec(&self, name: &str, replicas: u64) -> Value {
+        json!({
+            "Name": self.name(name),
+            "Labels": {},
+            "TaskTemplate": {"ContainerSpec": {"Image": self.image, "StopGracePeriod": 500_000_000}},
+            "Mode": {"Replicated": {"Replicas": replicas}},
+            "UpdateConfig": {"Parallelism": 1, "Monitor": 500_000_000},
+            "RollbackConfig": {"Parallelism": 1, "Monitor": 500_000_000},
+        })
+    }
+
+    pub async fn create(&self, spec: &Value) -> ServiceId {
+        self.swarm.create_service(spec).await.unwrap()
+    }
+
+    pub async fn config(&self, name: &str, data: &[u8]) -> ConfigId {
+        self.swarm.create_config(&self.name(name), &owner(), data).await.unwrap()
+    }
+
+    pub async fn network(&self, name: &str) -> NetworkId {
+        self.swarm.create_network(&json!({"Name": self.name(name), "Driver": "overlay"})).await.unwrap()
+    }
+
+    pub async fn look(&self) -> Snapshot {
+        Snapshot::from_raw(&self.swarm.observe().await.unwrap()).unwrap()
+    }
+
+    pub async fn service(&self, id: &ServiceId) -> Service {
+        self.look().await.services.remove(id).unwrap()
+    }
+
+    /// Edits a service as it is now, trying again while Swarm itself writes it.
+    pub async fn edit(&self, id: &ServiceId, edit: impl Fn(&mut Value)) {
+        loop {
+            let service = self.service(id).await;
+            let mut spec = service.spec;
+            edit(&mut spec);
+            match self.swarm.update_service(id, service.version, &spec).await {
+                Err(error) if error.kind == SwarmErrorKind::OutOfSequence => {}
+                other => return other.unwrap(),
+            }
+        }
+    }
+
+    /// Lets time pass; how much.
+    pub async fn pass(&self, time: Duration) -> Duration {
+        match &self.simulated {
+            Some(swarm) => swarm.advance(time),
+            None => tokio::time::sleep(time).await,
+        }
+        time
+    }
+
+    /// Waits until the Swarm is so; what was seen then.
+    pub async fn until(&self, what: &str, so: impl Fn(&Snapshot) -> bool) -> Snapshot {
+        let mut waited = Duration::ZERO;
+        loop {
+            let seen = self.look().await;
+            if so(&seen) {
+                return seen;
+            }
+            assert!(waited < LIMIT, "waiting until {what}: {seen:#?}");
+            waited += self.pass(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Creates a service on all whose tasks the case can rely; ids of its tasks.
+    pub async fn running(&self, spec: &Value, tasks: usize) -> (ServiceId, BTreeSet<String>) {
+        let id = self.create(spec).await;
+        let ids = self.until_running(&id, tasks).await;
+        (id, ids)
+    }
+
+    /// Waits until as many tasks run; their ids.
+    pub async fn until_running(&self, id: &ServiceId, tasks: usize) -> BTreeSet<String> {
+        let seen = self.until("tasks run", |s| running(s, id).len() == tasks).await;
+        running(&seen, id).into_iter().map(|t| t.id.0.clone()).collect()
+    }
+
+    /// Waits until no old task is left and as many new ones run.
+    pub async fn until_replaced(&self, id: &ServiceId, old: &BTreeSet<String>) {
+        let new = |s: &Snapshot| running(s, id).iter().filter(|t| !old.contains(&t.id.0)).count();
+        self.until("all tasks are replaced", |s| new(s) == old.len() && running(s, id).len() == old.len()).await;
+    }
+
+    /// Looks on for a while and finds the same tasks.
+    pub async fn stays(&self, id: &ServiceId, old: &BTreeSet<String>) {
+        for _ in 0..15 {
+            self.pass(Duration::from_millis(100)).await;
+            let seen = self.look().await;
+            let ids: BTreeSet<String> = tasks(&seen, id).into_iter().map(|t| t.id.0.clone()).collect();
+            assert_eq!(ids, *old);
+        }
+    }
+}
+
+/// Tasks of a service that are wanted.
+pub fn tasks<'a>(seen: &'a Snapshot, id: &ServiceId) -> Vec<&'a Task> {
+    seen.tasks.values().filter(|t| t.service == *id).collect()
+}
+
+/// Tasks of a service that are wanted and run.
+pub fn running<'a>(seen: &'a Snapshot, id: &ServiceId) -> Vec<&'a Task> {
+    tasks(seen, id).into_iter().filter(|t| t.state == "running").collect()
+}
+
+/// The label without which the port does not list configs.
+pub fn owner() -> BTreeMap<String, String> {
+    BTreeMap::from([("swarmgate.owner".to_owned(), "behaviour".to_owned())])
+}
+
+/// Short, for names have limits, and of this case alone.
+fn prefix(case: &str) -> String {
+    let initials: String = case.split('_').filter_map(|word| word.chars().next()).collect();
+    format!("sgt{}-{initials}-", case.len())
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test has no command line of its own")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|v| !v.is_empty())
+}

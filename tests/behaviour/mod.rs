@@ -1,0 +1,6 @@
+//! Cases that hold on every Swarm, real or simulated.
+
+pub mod bench;
+pub mod calls;
+pub mod rollout;
+pub mod scheduling;

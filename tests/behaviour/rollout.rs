@@ -1,0 +1,152 @@
+//! Which changes replace tasks, and what an update tells of itself.
+
+use serde_json::{Value, json};
+use swarmgate::swarm::Service;
+use swarmgate::types::ServiceId;
+
+use super::bench::{Bench, NO_IMAGE, running};
+
+fn state(service: &Service) -> Option<&str> {
+    service.update_status.as_ref().map(|s| s.state.as_str())
+}
+
+async fn until_state(bench: &Bench, id: &ServiceId, expected: &str) {
+    bench.until(&format!("the update is {expected}"), |s| state(&s.services[id]) == Some(expected)).await;
+}
+
+async fn keeps_tasks(bench: &Bench, edit: impl Fn(&mut Value)) {
+    let (id, old) = bench.running(&bench.spec("a", 2), 2).await;
+    bench.edit(&id, edit).await;
+    bench.stays(&id, &old).await;
+    assert_eq!(state(&bench.service(&id).await), None);
+}
+
+async fn replaces_tasks(bench: &Bench, edit: impl Fn(&mut Value)) {
+    let (id, old) = bench.running(&bench.spec("a", 2), 2).await;
+    bench.edit(&id, edit).await;
+    bench.until_replaced(&id, &old).await;
+    until_state(bench, &id, "completed").await;
+}
+
+pub async fn a_write_of_the_same_spec_forgets_the_one_before(bench: &Bench) {
+    let (id, old) = bench.running(&bench.spec("a", 1), 1).await;
+    bench.edit(&id, |s| s["Labels"]["a"] = json!("1")).await;
+    let before = bench.service(&id).await;
+    bench.edit(&id, |_| ()).await;
+    let after = bench.service(&id).await;
+    assert_ne!(before.previous_spec.as_ref(), Some(&before.spec));
+    assert_eq!(after.previous_spec.as_ref(), Some(&after.spec));
+    assert!(after.version > before.version);
+    bench.stays(&id, &old).await;
+}
+
+pub async fn labels_and_update_settings_replace_no_task(bench: &Bench) {
+    keeps_tasks(bench, |s| {
+        s["Labels"]["a"] = json!("b");
+        s["UpdateConfig"]["Parallelism"] = json!(2);
+        s["RollbackConfig"]["Parallelism"] = json!(2);
+    })
+    .await;
+}
+
+pub async fn more_replicas_replace_no_task(bench: &Bench) {
+    let (id, old) = bench.running(&bench.spec("a", 1), 1).await;
+    bench.edit(&id, |s| s["Mode"]["Replicated"]["Replicas"] = json!(2)).await;
+    let all = bench.until_running(&id, 2).await;
+    assert!(all.is_superset(&old));
+    assert_eq!(state(&bench.service(&id).await), None);
+}
+
+pub async fn every_change_of_the_container_replaces_tasks(bench: &Bench) {
+    replaces_tasks(bench, |s| s["TaskTemplate"]["ContainerSpec"]["Labels"] = json!({"a": "b"})).await;
+}
+
+pub async fn a_default_made_explicit_replaces_tasks(bench: &Bench) {
+    replaces_tasks(bench, |s| s["TaskTemplate"]["RestartPolicy"] = json!({"Condition": "any"})).await;
+}
+
+pub async fn a_forced_update_and_a_network_replace_tasks(bench: &Bench) {
+    let network = bench.network("n").await;
+    let (id, first) = bench.running(&bench.spec("a", 1), 1).await;
+    bench.edit(&id, |s| s["TaskTemplate"]["ForceUpdate"] = json!(1)).await;
+    bench.until_replaced(&id, &first).await;
+    let second = bench.until_running(&id, 1).await;
+    bench.edit(&id, |s| s["TaskTemplate"]["Networks"] = json!([{"Target": network.0}])).await;
+    bench.until_replaced(&id, &second).await;
+    let seen = bench.look().await;
+    assert_eq!(running(&seen, &id)[0].addresses[0].0, network);
+}
+
+fn publish(spec: &mut Value) {
+    spec["EndpointSpec"] = json!({"Mode": "vip", "Ports": [{"TargetPort": 80, "PublishMode": "host"}]});
+}
+
+pub async fn ports_replace_tasks(bench: &Bench) {
+    replaces_tasks(bench, publish).await;
+}
+
+fn place(spec: &mut Value) {
+    spec["TaskTemplate"]["Placement"] = json!({"Constraints": ["node.platform.os==linux"]});
+}
+
+pub async fn a_placement_that_still_holds_replaces_no_task(bench: &Bench) {
+    keeps_tasks(bench, place).await;
+}
+
+pub async fn placement_and_ports_together_are_not_applied(bench: &Bench) {
+    let (id, old) = bench.running(&bench.spec("a", 1), 1).await;
+    bench
+        .edit(&id, |s| {
+            place(s);
+            publish(s);
+        })
+        .await;
+    bench.stays(&id, &old).await;
+    assert_eq!(running(&bench.look().await, &id)[0].host_ports, []);
+    bench.edit(&id, |s| s["TaskTemplate"]["ForceUpdate"] = json!(1)).await;
+    bench.until_replaced(&id, &old).await;
+    assert_eq!(running(&bench.look().await, &id)[0].host_ports.len(), 1);
+}
+
+pub async fn an_update_tells_its_state_only_when_tasks_are_replaced(bench: &Bench) {
+    let (id, _) = bench.running(&bench.spec("a", 1), 1).await;
+    let before = bench.service(&id).await.version;
+    bench.edit(&id, |s| s["TaskTemplate"]["ForceUpdate"] = json!(1)).await;
+    until_state(bench, &id, "updating").await;
+    until_state(bench, &id, "completed").await;
+    let after = bench.service(&id).await;
+    assert!(after.version > before + 1);
+    assert!(after.update_status.unwrap().completed_at.is_some());
+    bench.edit(&id, |s| s["Labels"]["a"] = json!("b")).await;
+    assert_eq!(state(&bench.service(&id).await), None);
+}
+
+fn break_image(spec: &mut Value) {
+    spec["TaskTemplate"]["ContainerSpec"]["Image"] = json!(NO_IMAGE);
+}
+
+pub async fn an_update_that_fails_pauses(bench: &Bench) {
+    let (id, old) = bench.running(&bench.spec("a", 2), 2).await;
+    bench.edit(&id, break_image).await;
+    until_state(bench, &id, "paused").await;
+    let seen = bench.look().await;
+    let kept = running(&seen, &id);
+    assert!(kept.len() == 1 && old.contains(&kept[0].id.0));
+    assert_eq!(seen.services[&id].spec["TaskTemplate"]["ContainerSpec"]["Image"], NO_IMAGE);
+}
+
+pub async fn an_update_that_fails_rolls_back(bench: &Bench) {
+    let (id, _) = bench.running(&bench.spec("a", 1), 1).await;
+    let good = bench.service(&id).await.spec["TaskTemplate"]["ContainerSpec"]["Image"].clone();
+    bench
+        .edit(&id, |s| {
+            break_image(s);
+            s["UpdateConfig"]["FailureAction"] = json!("rollback");
+        })
+        .await;
+    until_state(bench, &id, "rollback_completed").await;
+    bench.until_running(&id, 1).await;
+    let after = bench.service(&id).await;
+    assert_eq!(after.spec["TaskTemplate"]["ContainerSpec"]["Image"], good);
+    assert_eq!(after.previous_spec, None);
+}

@@ -1,0 +1,84 @@
+//! Where tasks run, why they do not, and what they leave behind.
+
+use serde_json::{Value, json};
+use swarmgate::swarm::{Snapshot, SwarmErrorKind};
+use swarmgate::types::ServiceId;
+
+use super::bench::{Bench, running, tasks};
+
+fn explains(seen: &Snapshot, id: &ServiceId, words: &str) -> bool {
+    tasks(seen, id).iter().any(|t| t.state == "pending" && t.error.starts_with("no suitable node (") && t.error.contains(words))
+}
+
+pub async fn a_service_without_a_node_says_why(bench: &Bench) {
+    let mut spec = bench.spec("a", 1);
+    spec["TaskTemplate"]["Placement"] = json!({"Constraints": ["node.labels.nowhere==at-all"]});
+    let id = bench.create(&spec).await;
+    bench.until("the task says why", |s| explains(s, &id, "scheduling constraints not satisfied on")).await;
+}
+
+/// On the first node only, whatever the Swarm's size.
+fn on_one_node(bench: &Bench, seen: &Snapshot, name: &str, published: u16) -> Value {
+    let node = seen.nodes.values().next().unwrap();
+    let mut spec = bench.spec(name, 1);
+    spec["TaskTemplate"]["Placement"] = json!({"Constraints": [format!("node.id=={}", node.id)]});
+    spec["EndpointSpec"] = json!({"Mode": "dnsrr", "Ports": [{"TargetPort": 80, "PublishedPort": published, "PublishMode": "host"}]});
+    spec
+}
+
+pub async fn a_host_port_is_bound_once_per_node(bench: &Bench) {
+    let seen = bench.look().await;
+    let (first, _) = bench.running(&on_one_node(bench, &seen, "a", 18_055), 1).await;
+    let second = bench.create(&on_one_node(bench, &seen, "b", 18_055)).await;
+    bench.until("the task says why", |s| explains(s, &second, "host-mode port already in use on 1 node")).await;
+    bench.port().remove_service(&first).await.unwrap();
+    bench.until_running(&second, 1).await;
+}
+
+pub async fn host_ports_are_reported_by_running_tasks(bench: &Bench) {
+    let seen = bench.look().await;
+    let (id, _) = bench.running(&on_one_node(bench, &seen, "a", 0), 1).await;
+    let seen = bench.look().await;
+    let ports = &running(&seen, &id)[0].host_ports;
+    assert_eq!(ports.len(), 1);
+    assert!(ports[0].host_mode && ports[0].target == 80 && ports[0].published >= 30_000, "{ports:?}");
+}
+
+pub async fn a_global_service_runs_once_per_matching_node(bench: &Bench) {
+    let nodes = bench.look().await.nodes.len();
+    let mut spec = bench.spec("a", 0);
+    spec["Mode"] = json!({"Global": {}});
+    let (id, _) = bench.running(&spec, nodes).await;
+    // No node matches any more: global tasks stop at once, not one after the other.
+    bench.edit(&id, |s| s["TaskTemplate"]["Placement"] = json!({"Constraints": ["node.labels.nowhere==at-all"]})).await;
+    bench.until("no task is left", |s| tasks(s, &id).is_empty()).await;
+}
+
+pub async fn tasks_of_a_removed_service_leave_the_list(bench: &Bench) {
+    let (id, _) = bench.running(&bench.spec("a", 2), 2).await;
+    bench.port().remove_service(&id).await.unwrap();
+    assert!(!bench.look().await.services.contains_key(&id));
+    bench.until("no task is wanted", |s| tasks(s, &id).is_empty()).await;
+}
+
+pub async fn a_network_stays_while_a_task_is_wanted_on_it(bench: &Bench) {
+    let network = bench.network("n").await;
+    let mut spec = bench.spec("a", 2);
+    spec["TaskTemplate"]["Networks"] = json!([{"Target": network.0}]);
+    let (id, old) = bench.running(&spec, 2).await;
+    // The tasks leave it one after the other.
+    bench.edit(&id, |s| s["TaskTemplate"]["Networks"] = json!([])).await;
+    assert_eq!(bench.port().remove_network(&network).await.unwrap_err().kind, SwarmErrorKind::InUse);
+    bench.until_replaced(&id, &old).await;
+    bench.port().remove_network(&network).await.unwrap();
+}
+
+pub async fn a_network_whose_tasks_are_on_their_way_out_can_be_removed(bench: &Bench) {
+    let network = bench.network("n").await;
+    let mut spec = bench.spec("a", 1);
+    spec["TaskTemplate"]["Networks"] = json!([{"Target": network.0}]);
+    let (id, _) = bench.running(&spec, 1).await;
+    bench.port().remove_service(&id).await.unwrap();
+    bench.until("no task is wanted", |s| tasks(s, &id).is_empty()).await;
+    bench.port().remove_network(&network).await.unwrap();
+}

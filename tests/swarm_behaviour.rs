@@ -1,0 +1,62 @@
+//! How a Swarm behaves, held against the simulator and, where `SWARMGATE_TEST_DOCKER=unix:///path` names a real
+//! manager, against that one: whatever the simulator gets wrong would make its two thousand histories worthless.
+//! `SWARMGATE_TEST_IMAGE` names an image that its nodes have and that runs until it is stopped.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test that uses them")]
+
+mod behaviour;
+
+use behaviour::bench::Bench;
+use behaviour::{calls, rollout, scheduling};
+
+/// Each case twice: simulated and real.
+macro_rules! on_both {
+    ($($room:ident :: $case:ident),+ $(,)?) => {
+        mod simulated {
+            use super::*;
+            $(#[tokio::test] async fn $case() { $room::$case(&Bench::simulated(stringify!($case))).await; })+
+        }
+        mod real {
+            use super::*;
+            $(#[tokio::test] async fn $case() {
+                if let Some(bench) = Bench::real(stringify!($case)).await {
+                    $room::$case(&bench).await;
+                    bench.clean().await;
+                }
+            })+
+        }
+    };
+}
+
+on_both! {
+    calls::an_update_of_an_older_version_is_out_of_sequence,
+    calls::objects_that_do_not_exist_are_not_found,
+    calls::a_taken_name_is_refused,
+    calls::what_is_in_use_stays,
+    calls::data_has_its_limits,
+    calls::a_name_has_its_limits,
+    calls::a_wrong_spec_is_refused,
+    calls::a_published_port_is_one_services_alone,
+    calls::a_spec_reads_back_in_swarms_form,
+    calls::a_virtual_ip_comes_after_the_creation,
+    calls::changes_are_hinted_at,
+    rollout::a_write_of_the_same_spec_forgets_the_one_before,
+    rollout::labels_and_update_settings_replace_no_task,
+    rollout::more_replicas_replace_no_task,
+    rollout::every_change_of_the_container_replaces_tasks,
+    rollout::a_default_made_explicit_replaces_tasks,
+    rollout::a_forced_update_and_a_network_replace_tasks,
+    rollout::ports_replace_tasks,
+    rollout::a_placement_that_still_holds_replaces_no_task,
+    rollout::placement_and_ports_together_are_not_applied,
+    rollout::an_update_tells_its_state_only_when_tasks_are_replaced,
+    rollout::an_update_that_fails_pauses,
+    rollout::an_update_that_fails_rolls_back,
+    scheduling::a_service_without_a_node_says_why,
+    scheduling::a_host_port_is_bound_once_per_node,
+    scheduling::host_ports_are_reported_by_running_tasks,
+    scheduling::a_global_service_runs_once_per_matching_node,
+    scheduling::tasks_of_a_removed_service_leave_the_list,
+    scheduling::a_network_stays_while_a_task_is_wanted_on_it,
+    scheduling::a_network_whose_tasks_are_on_their_way_out_can_be_removed,
+}
