@@ -18,6 +18,7 @@ use tokio::sync::Mutex;
 use super::error::{ConnectError, swarm_error, unavailable};
 use super::events;
 use super::link::Link;
+use super::networks;
 use super::session::Session;
 use crate::swarm::{Hint, RawSnapshot, Swarm, SwarmError};
 use crate::types::{ConfigId, NetworkId, SecretId, ServiceId};
@@ -105,14 +106,14 @@ impl Swarm for DockerSwarm {
             let services = self.list("list services", SERVICES).await?;
             Ok((services, self.running_tasks().await?))
         };
-        let ((services, tasks), nodes, networks, configs, secrets) = tokio::try_join!(
+        let ((services, tasks), nodes, swarm_networks, configs, secrets) = tokio::try_join!(
             services_then_tasks,
             self.list("list nodes", NODES),
-            self.list("list networks", NETWORKS),
+            async { networks::of_the_swarm(self.list("list networks", NETWORKS).await?) },
             self.list("list configs", CONFIGS),
             self.list("list secrets", SECRETS),
         )?;
-        Ok(RawSnapshot { taken_at: Timestamp::now(), services, tasks, nodes, networks, configs, secrets })
+        Ok(RawSnapshot { taken_at: Timestamp::now(), services, tasks, nodes, networks: swarm_networks, configs, secrets })
     }
 
     async fn running_tasks(&self) -> Result<Vec<Value>, SwarmError> {

@@ -7,6 +7,7 @@ mod call;
 mod error;
 mod events;
 mod link;
+mod networks;
 mod session;
 mod template;
 

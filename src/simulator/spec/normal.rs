@@ -115,7 +115,7 @@ fn prune(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.values_mut().for_each(prune);
-            fields.retain(|key, v| !empty(v) && !(ZERO_IS_NONE.contains(&key.as_str()) && v == 0));
+            fields.retain(|key, v| !(empty(v) || ZERO_IS_NONE.contains(&key.as_str()) && v == 0));
         }
         Value::Array(items) => items.iter_mut().for_each(prune),
         _ => {}

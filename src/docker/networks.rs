@@ -1,0 +1,54 @@
+//! Tells the Swarm's networks from what one node still knows of them. `GET /networks` answers 200 in two cases in which
+//! it should not be believed (`docs/decisions/docker-networks-of-one-node.md`); neither must reach a snapshot.
+
+use serde_json::Value;
+
+use super::error::unavailable;
+use crate::swarm::SwarmError;
+
+/// The networks of the Swarm. Those that only this node still lists were removed; if the routing mesh's is among them,
+/// the managers were not asked at all.
+pub fn of_the_swarm(list: Vec<Value>) -> Result<Vec<Value>, SwarmError> {
+    let mesh = |network: &Value| network.get("Ingress").and_then(Value::as_bool).unwrap_or(false);
+    if list.iter().any(|n| mesh(n) && from_this_node(n)) {
+        return Err(unavailable("list networks", "the answer holds only this node's networks, as it does while the Swarm has no leader"));
+    }
+    Ok(list.into_iter().filter(|n| !from_this_node(n)).collect())
+}
+
+/// Only the node itself speaks of containers and peers; the managers' answer has neither.
+fn from_this_node(network: &Value) -> bool {
+    let peers = network.get("Peers").and_then(Value::as_array).is_some_and(|p| !p.is_empty());
+    peers || network.get("Containers").is_some_and(Value::is_object)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn ids(list: Value) -> Result<Vec<String>, String> {
+        let list = serde_json::from_value(list).unwrap();
+        of_the_swarm(list).map(|l| l.iter().map(|n| n["Id"].as_str().unwrap().to_owned()).collect()).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_removed_network_that_the_node_still_lists_is_left_out() {
+        let mesh = json!({"Id": "mesh", "Ingress": true, "Containers": null});
+        let live = json!({"Id": "live", "Ingress": false, "Containers": null});
+        let removed = json!({"Id": "gone", "Ingress": false, "Containers": {}, "Peers": [{"Name": "x", "IP": "198.18.0.11"}]});
+        assert_eq!(ids(json!([removed, mesh, live])), Ok(vec!["mesh".to_owned(), "live".to_owned()]));
+    }
+
+    #[test]
+    fn a_list_of_this_nodes_networks_only_is_no_answer() {
+        let mesh = json!({"Id": "mesh", "Ingress": true, "Containers": {}, "Peers": [{"Name": "x", "IP": "198.18.0.11"}]});
+        assert!(ids(json!([mesh])).unwrap_err().contains("no leader"));
+    }
+
+    #[test]
+    fn a_swarm_without_networks_is_believed() {
+        assert_eq!(ids(json!([])), Ok(vec![]));
+    }
+}
