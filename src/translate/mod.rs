@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use unclaimed::unclaimed;
 
 use crate::intent::cluster::Cluster;
+use crate::intent::labels::PREFIX;
 use crate::report::{Finding, RouteReport};
 use crate::route::RouteTable;
 use crate::swarm::{Snapshot, Task};
@@ -78,9 +79,23 @@ impl<'a> World<'a> {
 fn needed_networks(world: &World<'_>, reaches: &[endpoints::Reach<'_>]) -> Vec<NetworkId> {
     let needed: BTreeSet<_> = match &world.closed_list {
         Some(listed) => listed.clone(),
-        None => reaches.iter().flat_map(|reach| reach.networks.iter().cloned()).collect(),
+        None => {
+            let used = reaches.iter().flat_map(|reach| reach.networks.iter().cloned());
+            used.chain(networks_of_refused(world, reaches)).collect()
+        }
     };
     needed.into_iter().collect()
+}
+
+/// A label that became wrong costs its own service its routes, but no other route a proxy: a network that the proxies have
+/// already is kept as long as a service with labels of this cluster is on it. Putting the label right needs no new proxies either.
+fn networks_of_refused<'a>(world: &'a World<'a>, reaches: &'a [endpoints::Reach<'a>]) -> impl Iterator<Item = NetworkId> + 'a {
+    let published: BTreeSet<_> = reaches.iter().map(|reach| &reach.published.service.id).collect();
+    let claimed = world.snapshot.services.values().filter(|service| published::is_claimed_by(world.cluster, service));
+    let labelled = claimed.filter(|service| service.labels.keys().any(|key| key.starts_with(PREFIX)));
+    let refused = labelled.filter(move |service| !published.contains(&service.id));
+    let networks = refused.flat_map(|service| service.networks.iter());
+    networks.filter(|id| world.proxies.declare(id) && networks::is_usable(world, id)).cloned()
 }
 
 #[cfg(test)]

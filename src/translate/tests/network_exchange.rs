@@ -134,3 +134,16 @@ fn a_closed_list_is_what_the_proxies_get_whatever_services_ask_for() {
     assert_eq!(network_ids(&translation), ["id-b"]);
     assert_eq!(codes(&translation), [FindingCode::UnreachableNetwork, FindingCode::NoEndpoints]);
 }
+
+#[test]
+fn a_label_that_became_wrong_keeps_the_network_and_asks_for_no_new_one() {
+    let with = |proxies: &str, labels: &str| {
+        let services = format!("{{name: app, labels: {labels}, networks: [a], tasks: 1}}");
+        let proxy = format!("{{proxyOf: default, name: swarmgate-proxy-default, networks: {proxies}, tasks: 1}}");
+        let translation = translated(&format!("networks: [a, b]\nservices: [{services}, {proxy}]"));
+        translation.networks.into_iter().map(|id| id.0).collect::<Vec<_>>()
+    };
+    assert_eq!(with("[a]", "{hosts: h, port: none}"), ["id-a"]);
+    assert_eq!(with("[b]", "{hosts: h, port: none}"), [""; 0]);
+    assert_eq!(with("[a]", "{}"), [""; 0]);
+}
