@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::intent::documents::SourceFile;
 
+const NOTHING_THERE: &str =
+    "the folder has no *.yaml or *.yml file; nothing is removed for that (to remove everything, remove the operator first)";
+
 /// Reads every file, and every `*.yaml` and `*.yml` directly in every folder, in the order of the arguments, folders by
 /// name. What cannot be read is in the list, too, as unreadable: nobody may conclude that its documents are gone.
 pub fn read(paths: &[PathBuf]) -> Vec<SourceFile> {
@@ -13,6 +16,8 @@ pub fn read(paths: &[PathBuf]) -> Vec<SourceFile> {
 
 fn read_path(path: &Path) -> Vec<SourceFile> {
     match documents_of(path) {
+        // A folder that became empty is much more often a mount that failed than somebody who wants no proxy any more.
+        Ok(files) if files.is_empty() => vec![SourceFile::unreadable(path.display().to_string(), NOTHING_THERE)],
         Ok(files) => files.iter().map(|file| read_file(file)).collect(),
         Err(error) => vec![SourceFile::unreadable(path.display().to_string(), error.to_string())],
     }
@@ -54,6 +59,12 @@ mod tests {
         }
         let texts: Vec<String> = read(&[folder.path().to_owned()]).into_iter().map(|file| file.content.unwrap()).collect();
         assert_eq!(texts, ["a.yaml", "b.yml"]);
+    }
+
+    #[test]
+    fn an_empty_folder_is_unreadable_so_that_nobody_removes_everything_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(read(&[folder.path().to_owned()])[0].content.is_err());
     }
 
     #[test]
