@@ -23,5 +23,9 @@ mod failures;
 mod headers;
 #[path = "nginx/matching.rs"]
 mod matching;
+#[path = "nginx/names.rs"]
+mod names;
+#[path = "nginx/reloads.rs"]
+mod reloads;
 #[path = "nginx/tables.rs"]
 mod tables;

@@ -37,9 +37,10 @@ pub fn write_http(http: &mut Writer, rendering: &Rendering<'_>) {
         write_info_headers(http);
     }
     if rendering.purpose == Purpose::Boot {
-        // Docker says that its answers hold for ten minutes; tasks are replaced sooner than that.
+        // Docker says that its answers hold for ten minutes; tasks are replaced sooner than that. A name that is not
+        // known yet is asked for again after the timeout.
         http.directive("resolver", &[rendering.layout.resolver.into(), "valid=5s".into()]);
-        http.directive("resolver_timeout", &["5s".into()]);
+        http.directive("resolver_timeout", &["2s".into()]);
     }
 }
 
@@ -152,7 +153,7 @@ fn write_proxying(http: &mut Writer, rendering: &Rendering<'_>) {
     // A connection that could not be made is tried elsewhere whatever the method; a request that was sent only if it is
     // idempotent (nginx's rule without `non_idempotent`). An answer of the application is an answer, whatever its status.
     http.directive("proxy_next_upstream", &["error".into(), "timeout".into()]);
-    http.directive("proxy_next_upstream_tries", &["3".into()]);
+    http.directive("proxy_next_upstream_tries", &["5".into()]);
     http.directive("proxy_next_upstream_timeout", &[Word::millis(settings.connect_timeout_ms.saturating_mul(3).max(1000))]);
     // Redirects name a path only, because scheme and port outside are not known here.
     http.directive("absolute_redirect", &["off".into()]);

