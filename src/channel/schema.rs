@@ -1,37 +1,44 @@
 //! The messages as JSON Schema, for those who write an extension or a proxy in another language.
 
+use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::wire::{Desired, ExtensionReport, ProxyConfig, ProxyReport, WIRE_VERSION};
+use super::wire::{Desired, ExtensionReport, ProxyConfig, ProxyReport};
 
 /// One schema document (2020-12) with every message below `properties`, and their parts below `$defs`.
 pub fn schema() -> Value {
-    let mut generator = SchemaSettings::draft2020_12().into_generator();
-    let messages = json!({
-        "desired": generator.subschema_for::<Desired>(),
-        "extensionReport": generator.subschema_for::<ExtensionReport>(),
-        "proxyConfig": generator.subschema_for::<ProxyConfig>(),
-        "proxyReport": generator.subschema_for::<ProxyReport>(),
-    });
-    json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": format!("Messages of the Swarmgate channel, version {WIRE_VERSION}"),
-        "type": "object",
-        "properties": messages,
-        "$defs": generator.take_definitions(true),
-    })
+    SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<WireMessages>().to_value()
+}
+
+/// All messages in one schema, so that types which several of them use are described once.
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "only described, never built")]
+struct WireMessages {
+    /// Operator to extension: the answer of `GET /v1/clusters/{cluster}/desired`.
+    desired: Desired,
+    /// Extension to operator: the body of `POST /v1/clusters/{cluster}/report`.
+    extension_report: ExtensionReport,
+    /// Extension to proxy: the answer of `GET /v1/bundle`.
+    proxy_config: ProxyConfig,
+    /// Proxy to extension: the body of `POST /v1/proxies/{task}`.
+    proxy_report: ProxyReport,
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::channel::wire::{Delivery, WIRE_VERSION};
     use crate::route::{EngineSettings, RouteTable};
     use crate::types::{ClusterName, Port};
 
     fn problems(message: &str, value: &Value) -> Vec<String> {
-        let validator = jsonschema::validator_for(&schema()).unwrap();
+        let mut one_message = schema();
+        one_message["required"] = json!([message]);
+        let validator = jsonschema::validator_for(&one_message).unwrap();
         validator.iter_errors(&json!({ message: value })).map(|error| error.to_string()).collect()
     }
 

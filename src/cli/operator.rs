@@ -6,14 +6,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::ValueEnum;
 use tokio_util::sync::CancellationToken;
 
 use super::edge;
+use super::service::LogArgs;
 use crate::channel::contract::CONTROL_NETWORK;
 use crate::controller::settings::Settings;
 use crate::docker::DockerSwarm;
-use crate::telemetry::logs::{self, Format};
 use crate::telemetry::metrics;
 
 /// Arguments of `swarmgate operator`.
@@ -32,12 +31,8 @@ pub struct Args {
     channel_listen: SocketAddr,
     #[command(flatten)]
     periods: PeriodArgs,
-    /// How log lines look
-    #[arg(long, env = "SWARMGATE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Human)]
-    log_format: LogFormat,
-    /// What is logged: a level, or levels per part ('swarmgate=debug,info')
-    #[arg(long, env = "SWARMGATE_LOG", default_value = "info")]
-    log: String,
+    #[command(flatten)]
+    logs: LogArgs,
 }
 
 /// Which Swarm, and under which names.
@@ -87,14 +82,6 @@ struct PeriodArgs {
     debounce_max: Duration,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum LogFormat {
-    /// For people
-    Human,
-    /// One JSON object per line
-    Json,
-}
-
 /// Periods below this would keep a manager busy for nothing.
 const PERIOD_MIN: Duration = Duration::from_millis(10);
 /// As the docker command has it.
@@ -107,11 +94,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 /// Runs it.
 pub fn run(args: Args) -> ExitCode {
-    let format = match args.log_format {
-        LogFormat::Human => Format::Human,
-        LogFormat::Json => Format::Json,
-    };
-    if let Err(error) = logs::init(format, &args.log) {
+    if let Err(error) = args.logs.init() {
         edge::fail(&error);
         return ExitCode::from(edge::WRONG_USAGE);
     }

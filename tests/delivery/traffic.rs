@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use reqwest::Client;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -73,22 +75,58 @@ impl SteadyLoad {
     }
 }
 
+/// A client that never repeats a request: what is not answered has failed. It only does what HTTP tells it to: it opens
+/// another connection when an answer said `Connection: close`.
 async fn one_client(proxy: SocketAddr, host: &'static str, stop: CancellationToken) -> Told {
-    let client = client();
     let mut told = Told::default();
-    // Some 20 requests a second and client, so that the load does not starve what is tested; never more than a minute.
-    for _ in 0..1200 {
+    let mut connection = None;
+    // Some 100 requests a second and client, so that the load does not starve what is tested; never more than a minute.
+    for _ in 0..6000 {
         if stop.is_cancelled() {
             break;
         }
-        match request(&client, proxy, host, "/").await {
-            Ok(body) => {
+        let asked = tokio::time::timeout(Duration::from_secs(10), ask(proxy, host, connection.take())).await;
+        match asked.unwrap_or_else(|_| Err("no answer within 10 s".to_owned())) {
+            Ok((body, kept)) => {
+                connection = kept;
                 told.answered += 1;
                 *told.bodies.entry(body).or_default() += 1;
             }
             Err(words) => told.failed.push(words),
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     told
+}
+
+/// One request; gives the body, and the connection if it may be used again.
+async fn ask(proxy: SocketAddr, host: &str, kept: Option<TcpStream>) -> Result<(String, Option<TcpStream>), String> {
+    let words = |what: &'static str| move |error: std::io::Error| format!("{what}: {error}");
+    let is_fresh = kept.is_none();
+    let mut connection = match kept {
+        Some(connection) => connection,
+        None => TcpStream::connect(proxy).await.map_err(words("connecting"))?,
+    };
+    let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    connection.write_all(request.as_bytes()).await.map_err(words("writing"))?;
+    let mut answer = Vec::new();
+    loop {
+        if let Some((head, body)) = whole(&answer) {
+            let success = head.starts_with("HTTP/1.1 200 ");
+            let closes = head.to_ascii_lowercase().contains("connection: close");
+            return if success { Ok((body, (!closes).then_some(connection))) } else { Err(head) };
+        }
+        let read = connection.read_buf(&mut answer).await.map_err(words("reading"))?;
+        if read == 0 {
+            return Err(format!("closed after {} bytes on a {} connection", answer.len(), if is_fresh { "fresh" } else { "kept" }));
+        }
+    }
+}
+
+/// Head and body of a complete answer with a length.
+fn whole(answer: &[u8]) -> Option<(String, String)> {
+    let text = std::str::from_utf8(answer).ok()?;
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse::<usize>().ok())?;
+    (body.len() >= length).then(|| (head.to_owned(), body.to_owned()))
 }

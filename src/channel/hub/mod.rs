@@ -140,3 +140,6 @@ enum Access<T> {
     /// The operator has not published this cluster (yet).
     Unknown,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+//! What the hub keeps, forgets and wakes for.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::*;
+use crate::channel::wire::{Accepted, Bundle, Delivery, ProxyReport, Refusal, WIRE_VERSION};
+use crate::route::{EngineSettings, RouteTable};
+use crate::types::Port;
+
+fn cluster() -> ClusterName {
+    ClusterName::parse("dev").unwrap()
+}
+
+fn desired(port: u16) -> Desired {
+    let table = RouteTable {
+        cluster: cluster(),
+        http_port: Port::new(port).unwrap(),
+        https_port: None,
+        settings: EngineSettings::default(),
+        hosts: BTreeMap::new(),
+        default_backend: None,
+    };
+    Desired::new(Delivery::Live, table)
+}
+
+fn bundle(text: &str) -> Bundle {
+    Bundle::new(cluster(), Digest::of_bytes(b""), BTreeMap::from([("nginx.conf".to_owned(), text.to_owned())]))
+}
+
+fn proxy(task: &str, seen: i64) -> ProxyReport {
+    let (task, node) = (task.to_owned(), "n1".to_owned());
+    let seen_at = Some(at(seen));
+    ProxyReport { version: WIRE_VERSION, task, node, running: None, source: None, rejected: None, reloads: 0, seen_at }
+}
+
+/// A complete report of an extension task that accepted what was wanted at this port.
+fn report(task: &str, accepted_port: u16) -> ExtensionReport {
+    let accepted = Accepted { desired_digest: desired(accepted_port).digest, config_digest: bundle("live").digest };
+    ExtensionReport {
+        version: WIRE_VERSION,
+        cluster: cluster(),
+        task: task.to_owned(),
+        engine_version: "nginx/1.31.3".to_owned(),
+        accepted: Some(accepted),
+        refused: None,
+        boot: Some(bundle("boot")),
+        live: None,
+        proxies: Vec::new(),
+    }
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn hub_with(port: u16) -> Hub {
+    let hub = Hub::new();
+    hub.publish(&cluster(), desired(port), Vec::new());
+    hub
+}
+
+fn take(hub: &Hub, report: ExtensionReport, second: i64) -> Taken {
+    match hub.take(report, at(second), |_| true) {
+        Access::Granted(taken) => taken,
+        Access::Refused | Access::Unknown => panic!("the hub knows the cluster and everyone is authorised"),
+    }
+}
+
+#[test]
+fn a_heartbeat_wakes_nobody_and_news_do() {
+    let hub = hub_with(80);
+    let mut changes = hub.changes();
+    let mut check = |report: ExtensionReport, second, expected: bool| {
+        changes.mark_unchanged();
+        take(&hub, report, second);
+        assert_eq!(changes.has_changed().unwrap(), expected, "at second {second}");
+    };
+    check(report("a", 80), 0, true);
+    check(report("a", 80), 5, false);
+    check(ExtensionReport { boot: None, ..report("a", 80) }, 10, false);
+    check(ExtensionReport { proxies: vec![proxy("p", 11)], ..report("a", 80) }, 11, true);
+    check(ExtensionReport { proxies: vec![proxy("p", 16)], ..report("a", 80) }, 16, false);
+    check(report("a", 81), 17, true);
+    assert_eq!(hub.report(&cluster()).unwrap().at, at(17));
+}
+
+#[test]
+fn a_short_report_keeps_the_bundles_of_the_same_configuration_only() {
+    let hub = hub_with(80);
+    let short = |port| ExtensionReport { boot: None, ..report("a", port) };
+    assert_eq!(take(&hub, short(80), 0), Taken::NeedsBundles);
+    assert!(hub.report(&cluster()).is_none(), "half a report is none");
+    assert_eq!(take(&hub, report("a", 80), 1), Taken::Kept);
+    assert_eq!(take(&hub, short(80), 2), Taken::Kept);
+    assert_eq!(hub.report(&cluster()).unwrap().report.boot, Some(bundle("boot")));
+    assert_eq!(take(&hub, short(81), 3), Taken::NeedsBundles);
+    let nothing_yet = ExtensionReport { accepted: None, ..short(80) };
+    assert_eq!(take(&hub, nothing_yet, 4), Taken::Kept, "an extension without a configuration has no bundles");
+}
+
+#[test]
+fn of_two_extensions_the_one_that_is_further_counts_with_the_proxies_of_both() {
+    let hub = hub_with(81);
+    take(&hub, ExtensionReport { proxies: vec![proxy("p1", 1), proxy("p2", 1)], ..report("old", 80) }, 1);
+    take(&hub, ExtensionReport { proxies: vec![proxy("p2", 2)], ..report("new", 81) }, 2);
+    take(&hub, ExtensionReport { proxies: vec![proxy("p1", 3), proxy("p2", 1)], ..report("old", 80) }, 3);
+    let received = hub.report(&cluster()).unwrap();
+    assert_eq!((received.report.task.as_str(), received.at), ("new", at(3)));
+    assert_eq!(received.report.proxies, [proxy("p1", 3), proxy("p2", 2)]);
+    take(&hub, report("new", 81), 60);
+    assert_eq!(hub.report(&cluster()).unwrap().report.proxies, [], "the old one has been silent for long");
+}
+
+#[test]
+fn a_refusal_of_the_newest_table_counts_more_than_an_older_acceptance() {
+    let hub = hub_with(82);
+    let refused = Refusal { digest: desired(82).digest, words: "no".to_owned() };
+    take(&hub, ExtensionReport { refused: Some(refused.clone()), ..report("a", 80) }, 1);
+    take(&hub, report("b", 81), 2);
+    assert_eq!(hub.report(&cluster()).unwrap().report.refused, Some(refused));
+}
+
+#[test]
+fn publishing_the_same_again_wakes_nobody_and_a_change_does() {
+    let hub = hub_with(80);
+    let Access::Granted(mut following) = hub.follow(&cluster(), |_| true) else { panic!("the cluster is published") };
+    following.mark_unchanged();
+    hub.publish(&cluster(), desired(80), Vec::new());
+    assert!(!following.has_changed().unwrap());
+    hub.publish(&cluster(), desired(81), Vec::new());
+    assert!(following.has_changed().unwrap());
+    hub.retire(&cluster());
+    assert!(matches!(hub.follow(&cluster(), |_| true), Access::Unknown));
+}
