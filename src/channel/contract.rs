@@ -15,7 +15,7 @@ pub const ENV_EXTENSION_URL: &str = "SWARMGATE_EXTENSION_URL";
 pub const ENV_TOKEN_FILE: &str = "SWARMGATE_TOKEN_FILE";
 /// Where the token secret is mounted.
 pub const TOKEN_FILE: &str = "/run/secrets/swarmgate-token";
-/// Where the boot snapshot (a [`super::wire::Bundle`] as JSON) is mounted in the proxy.
+/// Where the boot snapshot (a [`super::wire::Bundle`], written and read by [`super::boot`]) is mounted in the proxy.
 pub const BOOT_FILE: &str = "/etc/swarmgate/boot.json";
 /// The proxy's volume with its last good state.
 pub const STATE_DIR: &str = "/var/lib/swarmgate";

@@ -10,6 +10,7 @@
 //! when the time is over and there is nothing newer, 401 to a wrong token, 503 while there is nothing at all.
 //! Imports `route`, `report`, `types`, `retry`.
 
+pub mod boot;
 mod client;
 pub mod contract;
 mod hub;

@@ -9,10 +9,13 @@ use serde_json::{Value, json};
 use super::ShapeInput;
 use super::field::{Entries, Field, FieldValue, KeyedBy, Role};
 use super::names;
-use crate::channel::contract::BOOT_FILE;
+use crate::channel::boot;
+use crate::channel::contract::{BOOT_FILE, ENGINE_MAIN_FILE};
 use crate::channel::wire::Bundle;
 use crate::intent::cluster_spec::Rollout;
+use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::swarm::{Config, Service};
+use crate::types::Digest;
 
 /// A mounted boot snapshot that is older than this is replaced by the newest one, even though that replaces tasks: its
 /// routes would otherwise drift ever further from the truth. A week keeps such a rollout rare.
@@ -29,8 +32,23 @@ pub struct ConfigObject {
     pub role: Role,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// Its content.
-    pub data: Vec<u8>,
+    /// What it is made of. Written out only when it is needed: most passes create nothing.
+    bundle: Bundle,
+}
+
+impl ConfigObject {
+    /// Its content: a boot snapshot is the whole bundle, read by the agent; a mounted configuration is the engine's main file.
+    pub fn data(&self) -> Vec<u8> {
+        match self.role {
+            Role::Live => main_file(&self.bundle).as_bytes().to_vec(),
+            // A bundle is made of strings: nothing in it fails to serialise, and memory does not fail to take bytes.
+            _ => boot::encode(&self.bundle).unwrap_or_default(),
+        }
+    }
+}
+
+fn main_file(bundle: &Bundle) -> &str {
+    bundle.files.get(ENGINE_MAIN_FILE).map_or("", String::as_str)
 }
 
 /// What the proxy service mounts.
@@ -41,6 +59,8 @@ pub(super) struct Mounted {
     pub when_replaced: Option<Field>,
     /// The object that may have to be created.
     pub object: Option<ConfigObject>,
+    /// That the newest content does not fit into an object, if so.
+    pub finding: Option<Finding>,
 }
 
 /// Chooses the config to mount.
@@ -49,7 +69,7 @@ pub(super) fn choose(input: &ShapeInput<'_>, service: Option<&Service>) -> Mount
         Rollout::Live => (Role::Boot, BOOT_FILE, input.boot),
         Rollout::Replace => (Role::Live, input.cluster.proxy.config_path.as_str(), input.live),
     };
-    let newest = bundle.and_then(|bundle| object(input, role, bundle));
+    let (newest, finding) = fitting(input, bundle.and_then(|bundle| object(input, role, bundle)));
     let mounted = service.and_then(|service| mounted_config(input, service, role, target));
     let latest_field = newest.as_ref().map(|object| field(target, &object.name, &id_of(input, &object.name)));
     let spare = mounted.or_else(|| newest_existing(input, role));
@@ -59,7 +79,26 @@ pub(super) fn choose(input: &ShapeInput<'_>, service: Option<&Service>) -> Mount
         _ => false,
     };
     let (now, when_replaced) = if keep { (kept_field, latest_field) } else { (latest_field.or(kept_field), None) };
-    Mounted { when_replaced: when_replaced.filter(|field| Some(field) != now.as_ref()), now, object: newest }
+    Mounted { when_replaced: when_replaced.filter(|field| Some(field) != now.as_ref()), now, object: newest, finding }
+}
+
+/// A mounted configuration that exceeds Swarm's limit would be refused on every pass. A boot snapshot is compressed.
+fn fitting(input: &ShapeInput<'_>, object: Option<ConfigObject>) -> (Option<ConfigObject>, Option<Finding>) {
+    let bytes = object.as_ref().map_or(0, |object| main_file(&object.bundle).len());
+    match object {
+        Some(object) if object.role == Role::Live && bytes > OBJECT_BYTES_MAX => (None, Some(too_large(input, bytes))),
+        object => (object, None),
+    }
+}
+
+fn too_large(input: &ShapeInput<'_>, bytes: usize) -> Finding {
+    Finding::new(
+        Severity::Error,
+        FindingCode::ConfigTooLarge,
+        Subject::Cluster(input.cluster.name.to_string()),
+        format!("The configuration has {bytes} bytes and a Swarm config object at most {OBJECT_BYTES_MAX}; the mounted one stays."),
+        "Use `rollout: live`, or spread the services over several clusters.",
+    )
 }
 
 fn is_too_old(input: &ShapeInput<'_>, config: &Config) -> bool {
@@ -86,21 +125,13 @@ fn own_configs<'a>(input: &ShapeInput<'a>, role: Role) -> impl Iterator<Item = &
 }
 
 fn object(input: &ShapeInput<'_>, role: Role, bundle: &Bundle) -> Option<ConfigObject> {
-    if bundle.cluster != input.cluster.name {
+    if bundle.cluster != input.cluster.name || !bundle.files.contains_key(ENGINE_MAIN_FILE) {
         return None;
     }
-    let data = content(role, bundle)?;
-    let name = names::config_object(role, &input.cluster.name, &data);
+    let content = Digest::of_json(&(bundle.version, &bundle.digest));
+    let name = names::config_object(role, &input.cluster.name, &content);
     let labels = names::owner_labels(input.instance, Some(&input.cluster.name), role);
-    Some(ConfigObject { name, role, labels, data })
-}
-
-/// A boot snapshot is the whole bundle, read by the agent; a mounted configuration is the engine's main file.
-fn content(role: Role, bundle: &Bundle) -> Option<Vec<u8>> {
-    match role {
-        Role::Live => bundle.files.get("nginx.conf").map(|text| text.clone().into_bytes()),
-        _ => serde_json::to_vec(bundle).ok(),
-    }
+    Some(ConfigObject { name, role, labels, bundle: bundle.clone() })
 }
 
 fn id_of(input: &ShapeInput<'_>, name: &str) -> String {

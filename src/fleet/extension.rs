@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::ShapeInput;
 use super::field::{Alike, Field, Role, ServiceShape};
-use super::shared::{self, want, whole};
+use super::shared::{self, Reach, want, whole};
 use crate::channel::contract::{ENV_OPERATOR_URL, RUN_DIR, USER};
 use crate::intent::cluster_spec::Mode;
 
@@ -20,7 +20,7 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> ServiceShape {
         shared::read_only(Some(true)),
         shared::mounts(vec![shared::tmpfs(RUN_DIR), shared::tmpfs("/tmp")]),
         shared::secrets(vec![shared::token_mount(input)]),
-        shared::networks(input, &[]),
+        shared::networks(input, Reach::Control, &[]),
         whole("replicas", &["Mode", "Replicated", "Replicas"], want(Some(1)), json!(1)).absent_means(json!(1)),
         // Found by `tasks.NAME`; a VIP would only go stale.
         whole("endpointMode", &["EndpointSpec", "Mode"], want(Some("dnsrr")), Value::Null).absent_means(json!("vip")),

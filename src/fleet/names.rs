@@ -31,12 +31,10 @@ pub fn state_volume(cluster: &ClusterName) -> String {
     format!("swarmgate-state-{cluster}")
 }
 
-/// The config object for a content: equal contents have equal names. The cluster's part is cut where the whole would
+/// The config object for a content with this digest: equal contents have equal names. The cluster's part is cut where the whole would
 /// exceed Swarm's limit; the digest covers the full cluster name, so that names stay unique.
-pub fn config_object(role: Role, cluster: &ClusterName, content: &[u8]) -> String {
-    let mut hashed = format!("{cluster}\n").into_bytes();
-    hashed.extend_from_slice(content);
-    let digest = Digest::of_bytes(&hashed);
+pub fn config_object(role: Role, cluster: &ClusterName, content: &Digest) -> String {
+    let digest = Digest::of_bytes(format!("{cluster} {content}").as_bytes());
     let prefix = format!("swarmgate-{}-", role.as_str());
     let room = OBJECT_NAME_BYTES_MAX - prefix.len() - 1 - digest.short().len();
     let cluster: String = cluster.as_str().chars().take(room).collect();

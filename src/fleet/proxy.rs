@@ -8,7 +8,7 @@ use super::ShapeInput;
 use super::configs::{self, Mounted};
 use super::field::{Alike, Field, Role, ServiceShape, Want};
 use super::names;
-use super::shared::{self, nanos, want, whole};
+use super::shared::{self, Reach, nanos, want, whole};
 use crate::channel::contract::{ENV_EXTENSION_URL, EXTENSION_PORT, RUN_DIR, STATE_DIR, USER};
 use crate::intent::cluster::Proxy;
 use crate::intent::cluster_spec::{FailureAction, Mode, PublishMode, Rollout, UpdateOrder};
@@ -36,7 +36,7 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> (ServiceShape, Vec<Finding>) {
     fields.extend(replicas(proxy));
     fields.extend(update(proxy, existing));
     let hold = mounted.now.is_none();
-    let Mounted { now, when_replaced, object } = mounted;
+    let Mounted { now, when_replaced, object, finding } = mounted;
     fields.extend(now);
     let name = proxy.workload.service_name.to_string();
     let waits = |verb: &str| hold.then(|| WaitingOn::Extension { step: format!("{verb} service {name}") });
@@ -50,7 +50,7 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> (ServiceShape, Vec<Finding>) {
         hold_update: waits("update"),
         name,
     };
-    (shape, Vec::new())
+    (shape, finding.into_iter().collect())
 }
 
 /// What the container runs: our agent, or whatever a stock image has.
@@ -108,7 +108,11 @@ fn networks(input: &ShapeInput<'_>) -> Field {
     let mut ids: Vec<String> = input.networks.iter().filter(known).map(|id| id.0.clone()).collect();
     ids.sort();
     ids.dedup();
-    shared::networks(input, &ids)
+    let reach = match input.cluster.proxy.rollout {
+        Rollout::Live => Reach::Control,
+        Rollout::Replace => Reach::Applications,
+    };
+    shared::networks(input, reach, &ids)
 }
 
 fn stop_signal(proxy: &Proxy) -> Field {

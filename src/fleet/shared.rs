@@ -128,19 +128,26 @@ pub(super) fn token_mount(input: &ShapeInput<'_>) -> (String, Value) {
     (TOKEN_FILE.to_owned(), json!({"File": file, "SecretID": id, "SecretName": name}))
 }
 
-/// The networks, control network first.
-pub(super) fn networks(input: &ShapeInput<'_>, others: &[String]) -> Field {
+/// The attached networks, the control network first. In what is remembered it stands under its name, since its id may
+/// not exist yet.
+pub(super) fn networks(input: &ShapeInput<'_>, reach: Reach, others: &[String]) -> Field {
     let name = input.control_network;
-    let known = control_network_id(input);
-    let control = known.unwrap_or_else(|| names::pending(name));
-    let mut ids = vec![control.clone()];
-    ids.extend(others.iter().filter(|id| **id != control).cloned());
-    let stand_ins = std::iter::once(name.to_owned()).chain(ids[1..].iter().cloned());
-    let remembered_as = Some(stand_ins.collect::<Vec<_>>().into());
-    let targets: Vec<Value> = ids.iter().map(|id| json!({"Target": id})).collect();
-    let whole =
-        Whole { want: Want::Stated(targets.into()), default: Value::Null, absent: json!([]), alike: Alike::Networks, remembered_as };
+    let control = (reach == Reach::Control).then(|| control_network_id(input).unwrap_or_else(|| names::pending(name)));
+    let others: Vec<&String> = others.iter().filter(|id| Some(*id) != control.as_ref()).collect();
+    let targets = control.iter().chain(others.iter().copied()).map(|id| json!({"Target": id})).collect();
+    let stand_ins = control.iter().map(|_| json!(name)).chain(others.iter().map(|id| json!(id))).collect();
+    let (want, remembered_as) = (Want::Stated(Value::Array(targets)), Some(Value::Array(stand_ins)));
+    let whole = Whole { want, default: Value::Null, absent: json!([]), alike: Alike::Networks, remembered_as };
     Field { name: "networks", path: &["TaskTemplate", "Networks"], value: FieldValue::Whole(whole) }
+}
+
+/// Whether a service takes part in the control traffic.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// It does: our own programs.
+    Control,
+    /// It does not: stock images have no business there.
+    Applications,
 }
 
 fn control_network_id(input: &ShapeInput<'_>) -> Option<String> {

@@ -41,7 +41,7 @@ pub struct Attempt {
 }
 
 impl Memory {
-    /// The memory after a plan was carried out: `applied` says per step what became of it, `None` for a failed or skipped one.
+    /// The memory after a plan was carried out (also an empty one: failures are noted there): `applied` says per step what became of it, `None` for a failed or skipped one.
     #[must_use]
     pub fn after(&self, plan: &Plan, applied: &[Option<Applied>], now: Timestamp) -> Self {
         let mut next = self.clone();
@@ -74,13 +74,17 @@ impl Memory {
     /// When a failed rollout of what is declared now may be tried again; `None`: at once, because the declaration or
     /// the nodes are not those that failed.
     pub(super) fn retry_at(&self, note: &RolloutNote, failed_at: Timestamp) -> Option<Timestamp> {
-        let Some(attempt) = self.rollouts.get(&note.service) else {
-            return later(failed_at, RETRY_DELAY_FIRST);
-        };
-        if attempt.identity != note.identity || attempt.nodes != note.nodes {
-            return None;
+        match (self.rollouts.get(&note.service), self.tried(note)) {
+            (Some(attempt), Some(true)) => later(attempt.failed_at.unwrap_or(failed_at), delay(attempt.attempts)),
+            (_, None) => later(failed_at, RETRY_DELAY_FIRST),
+            _ => None,
         }
-        later(attempt.failed_at.unwrap_or(failed_at), delay(attempt.attempts))
+    }
+
+    /// Whether the last try was of this declaration on these nodes; `None`: no try is known.
+    pub(super) fn tried(&self, note: &RolloutNote) -> Option<bool> {
+        let attempt = self.rollouts.get(&note.service)?;
+        Some(attempt.identity == note.identity && attempt.nodes == note.nodes)
     }
 
     /// Whether the name was refused as taken a short while ago.

@@ -11,6 +11,7 @@ mod managed;
 mod memory;
 mod objects;
 mod patch;
+mod placement;
 mod removal;
 mod rollout;
 mod service;

@@ -89,8 +89,8 @@ impl<'a> Draft<'a> {
         if self.snapshot.configs.values().any(|config| &config.name == name) {
             self.block("config", name, "it is not ours");
         } else if !self.is_taken("config", name) {
-            let ConfigObject { name, labels, data, .. } = object.clone();
-            let bytes = data.len();
+            let data = object.data();
+            let (name, labels, bytes) = (name.clone(), object.labels.clone(), data.len());
             self.steps.push(Step::CreateConfig { name, labels, data, bytes });
         }
         !self.blocked.contains(name)

@@ -5,7 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::memory::Memory;
-use super::step::{RolloutNote, RolloutOutcome};
+use super::placement::fitting_nodes;
+use super::step::{RolloutNote, RolloutOutcome, UpdateReason};
 use crate::report::WaitingOn;
 use crate::swarm::{Service, Snapshot, Task, UpdateStatus};
 use crate::types::Digest;
@@ -38,20 +39,43 @@ pub(super) fn note(service: &Service, identity: Digest, snapshot: &Snapshot) -> 
     RolloutNote { service: service.name.clone(), identity, nodes: nodes_digest(snapshot), outcome }
 }
 
-/// Whether the service may be written, whose spec differs from the declared one or not.
-pub(super) fn gate(service: &Service, note: &RolloutNote, memory: &Memory, snapshot: &Snapshot) -> Gate {
+/// Whether the service may be written, for this reason.
+pub(super) fn gate(service: &Service, note: &RolloutNote, reason: UpdateReason, memory: &Memory, snapshot: &Snapshot) -> Gate {
     let Some(status) = &service.update_status else { return Gate::Open };
     match note.outcome {
         RolloutOutcome::Settled => Gate::Open,
-        RolloutOutcome::UnderWay if may_supersede(service, status, snapshot) => Gate::Open,
+        RolloutOutcome::UnderWay if may_supersede(service, status, note, memory, snapshot) => Gate::Open,
         RolloutOutcome::UnderWay => Gate::UnderWay(under_way(service, status, snapshot)),
+        RolloutOutcome::Failed(_) if would_spread(service, status, note, reason, memory, snapshot) => {
+            Gate::Failed(failed(service, status, None))
+        }
         RolloutOutcome::Failed(at) => match memory.retry_at(note, at) {
-            Some(retry_at) if retry_at > snapshot.taken_at => {
-                Gate::Failed(WaitingOn::FailedRollout { service: service.name.clone(), detail: words(status), retry_at: Some(retry_at) })
-            }
+            Some(retry_at) if retry_at > snapshot.taken_at => Gate::Failed(failed(service, status, Some(retry_at))),
             _ => Gate::Retry,
         },
     }
+}
+
+fn failed(service: &Service, status: &UpdateStatus, retry_at: Option<Timestamp>) -> WaitingOn {
+    WaitingOn::FailedRollout { service: service.name.clone(), detail: words(status), retry_at }
+}
+
+/// Whether going on would replace a further good task although those of the new spec do not run yet: then the cause is
+/// not gone, and every try would leave one proxy less.
+fn would_spread(
+    service: &Service,
+    status: &UpdateStatus,
+    note: &RolloutNote,
+    reason: UpdateReason,
+    memory: &Memory,
+    snapshot: &Snapshot,
+) -> bool {
+    let repeats = match status.state.as_str() {
+        "paused" => reason == UpdateReason::Resume,
+        "rollback_paused" => reason == UpdateReason::Differs && memory.tried(note) == Some(true),
+        _ => false,
+    };
+    repeats && tasks(service, snapshot).is_some()
 }
 
 /// The waiting for a rollout that is under way.
@@ -72,11 +96,12 @@ pub(super) fn tasks(service: &Service, snapshot: &Snapshot) -> Option<WaitingOn>
     (running < of).then(|| WaitingOn::Tasks { service: service.name.clone(), detail })
 }
 
-/// Tasks that run, and how many must: the declared number, or in global mode one per task that Swarm made.
+/// Tasks that run, and how many must: the declared number, or in global mode one per node that fits.
 fn running_of(service: &Service, snapshot: &Snapshot) -> (u64, u64) {
     let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
     let running = count(tasks_of(service, snapshot).filter(|task| task.state == "running").count());
-    (running, service.replicas.unwrap_or_else(|| count(tasks_of(service, snapshot).count())))
+    let on_nodes = || fitting_nodes(&service.spec, snapshot).unwrap_or(0).max(tasks_of(service, snapshot).count());
+    (running, service.replicas.unwrap_or_else(|| count(on_nodes())))
 }
 
 fn tasks_of<'a>(service: &'a Service, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a Task> {
@@ -106,10 +131,18 @@ pub(super) fn words(status: &UpdateStatus) -> String {
     if status.message.is_empty() { status.state.clone() } else { format!("{}: {}", status.state, status.message) }
 }
 
-fn may_supersede(service: &Service, status: &UpdateStatus, snapshot: &Snapshot) -> bool {
+/// Whether something else is wanted so urgently, or the rollout so stuck, that it is not waited for. A rollback is only
+/// cut short for something other than what led to it.
+fn may_supersede(service: &Service, status: &UpdateStatus, note: &RolloutNote, memory: &Memory, snapshot: &Snapshot) -> bool {
     let age = |since: Timestamp| snapshot.taken_at.duration_since(since);
     let is_stuck = |task: &Task| task.state == "pending" && !task.error.is_empty() && age(task.created_at) > ROLLOUT_STUCK_AFTER;
-    status.started_at.is_some_and(|since| age(since) > ROLLOUT_HOLD_MAX) || tasks_of(service, snapshot).any(is_stuck)
+    let is_late = status.started_at.is_some_and(|since| age(since) > ROLLOUT_HOLD_MAX);
+    let may = is_late || tasks_of(service, snapshot).any(is_stuck);
+    match (status.state.as_str(), memory.tried(note)) {
+        ("rollback_started", Some(same)) => may && !same,
+        ("rollback_started", None) => is_late,
+        _ => may,
+    }
 }
 
 /// What of the nodes decides where tasks can run.

@@ -91,13 +91,14 @@ impl<'a> Draft<'a> {
         let status = service.update_status.as_ref();
         let is_paused = status.is_some_and(rollout::is_paused);
         if differs || is_paused {
+            let reason = if differs { UpdateReason::Differs } else { UpdateReason::Resume };
             self.tell_failure(service, note);
-            match rollout::gate(service, note, self.memory, self.snapshot) {
+            match rollout::gate(service, note, reason, self.memory, self.snapshot) {
                 Gate::UnderWay(waiting) | Gate::Failed(waiting) => return self.waiting.push(waiting),
                 Gate::Open | Gate::Retry => {}
             }
             self.tell_drift(service, &patched);
-            self.write(service, shape, patched.spec, if differs { UpdateReason::Differs } else { UpdateReason::Resume });
+            self.write(service, shape, patched.spec, reason);
         } else if let Some(status) = status.filter(|status| rollout::is_under_way(status)) {
             self.waiting.push(rollout::under_way(service, status, self.snapshot));
         } else {

@@ -16,6 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::apply::{Candidate, Offered};
 use super::{Agent, Source};
+use crate::channel::boot;
 use crate::channel::wire::{Bundle, ProxyConfig};
 use crate::engine::EngineError;
 use crate::types::ClusterName;
@@ -103,7 +104,7 @@ fn boot_snapshot(path: &Path, cluster: &ClusterName) -> Option<Bundle> {
             return None;
         }
     };
-    let read = serde_json::from_slice::<Bundle>(&text).map_err(|error| error.to_string());
+    let read = boot::decode(&text).map_err(|error| error.to_string());
     let checked = read.and_then(|bundle| bundle.check(cluster).map(|()| bundle).map_err(|fault| fault.to_string()));
     checked.inspect_err(|error| tracing::error!(path = %path.display(), error, "the boot snapshot cannot be used")).ok()
 }

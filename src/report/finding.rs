@@ -85,6 +85,8 @@ pub enum FindingCode {
     NoEndpoints,
     /// The engine refused the rendered configuration; the last good one stays in force.
     EngineRefused,
+    /// The rendered configuration does not fit into a Swarm config object; the last one that did stays mounted.
+    ConfigTooLarge,
     /// A service, config, secret or network of the needed name exists and is not ours.
     NameTaken,
     /// Swarm paused or rolled back a rollout.

@@ -121,3 +121,16 @@ fn configs_of_former_generations_are_kept_while_a_rollout_is_under_way() {
     world.rollout(PROXY, "updating");
     assert_eq!(titles(&world.plan(&stock)), [""; 0]);
 }
+
+#[test]
+fn a_configuration_that_fits_no_object_is_told_about_and_the_mounted_one_stays() {
+    let mut stock = cluster();
+    stock.proxy.rollout = Rollout::Replace;
+    let mut world = World::new();
+    world.live = Some(bundle("0"));
+    world.converge(&stock);
+    world.live = Some(bundle(&"x".repeat(crate::fleet::OBJECT_BYTES_MAX + 1)));
+    let plan = world.plan(&stock);
+    assert!(plan.is_converged(), "{plan}");
+    assert_eq!(super::codes(&plan), ["ConfigTooLarge"]);
+}

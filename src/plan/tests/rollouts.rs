@@ -166,3 +166,49 @@ fn memory_survives_serialisation() {
     let text = serde_json::to_string(&world.memory).unwrap();
     assert_eq!(serde_json::from_str::<crate::plan::Memory>(&text).unwrap(), world.memory);
 }
+
+#[test]
+fn a_paused_rollout_is_not_resumed_while_a_task_of_it_does_not_run() {
+    let mut world = World::converged(&cluster());
+    world.rollout(PROXY, "paused");
+    let id = world.service(PROXY).id.0;
+    let task = world.raw.tasks.iter_mut().find(|task| task["ServiceID"] == id).unwrap();
+    let good = task.clone();
+    task["Status"] = json!({"State": "starting"});
+    world.pass_time(3600);
+    world.pass(&cluster());
+    world.pass_time(3600);
+    let plan = world.pass(&cluster());
+    assert!(matches!(&plan.waiting[..], [WaitingOn::FailedRollout { retry_at: None, .. }]), "{plan}");
+    assert_eq!(titles(&plan), nothing());
+    assert_eq!(titles(&world.plan(&with_image("swarmgate-nginx:good"))), update(), "another document is tried");
+    let task = world.raw.tasks.iter_mut().find(|task| task["ID"] == good["ID"]).unwrap();
+    *task = good;
+    assert_eq!(titles(&world.pass(&cluster())), update());
+}
+
+#[test]
+fn a_rollback_is_not_cut_short_for_what_led_to_it() {
+    let bad = with_image("swarmgate-nginx:bad");
+    let mut world = World::converged(&cluster());
+    world.pass(&bad);
+    world.roll_back(PROXY);
+    world.rollout(PROXY, "rollback_started");
+    let id = world.service(PROXY).id.0;
+    let task = world.raw.tasks.iter_mut().find(|task| task["ServiceID"] == id).unwrap();
+    task["Status"] = json!({"State": "pending", "Err": "no suitable node"});
+    world.pass_time(3600);
+    assert_eq!(titles(&world.pass(&bad)), nothing());
+    assert_eq!(titles(&world.pass(&with_image("swarmgate-nginx:good"))), update());
+}
+
+#[test]
+fn a_global_service_without_any_task_is_not_complete() {
+    let mut global = cluster();
+    global.proxy.mode = crate::fleet::Mode::Global;
+    let mut world = World::converged(&global);
+    let id = world.service(PROXY).id.0;
+    world.raw.tasks.retain(|task| task["ServiceID"] != id);
+    let plan = world.plan(&global);
+    assert!(matches!(&plan.waiting[..], [WaitingOn::Tasks { .. }]), "{plan}");
+}

@@ -1,0 +1,82 @@
+//! How a boot snapshot is written into a config object and read from its mount. A Swarm config holds less than 1 MB and
+//! lives in every manager's memory, so larger bundles are compressed. Deterministic: equal bundles give equal bytes.
+
+use std::io::{Read as _, Write as _};
+
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+
+use super::wire::Bundle;
+
+/// Smaller bundles stay readable for people (`docker config inspect --pretty`).
+const PLAIN_BYTES_MAX: usize = 256 * 1024;
+/// No honest bundle is larger when unpacked; a damaged one must not fill the memory.
+const UNPACKED_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// The first bytes of gzip; JSON never begins so.
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// Why a boot snapshot cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// Not the JSON of a bundle.
+    #[error("the boot snapshot is not a bundle")]
+    Json(#[from] serde_json::Error),
+    /// Not readable as gzip.
+    #[error("the boot snapshot cannot be unpacked")]
+    Gzip(#[from] std::io::Error),
+}
+
+/// The content of the config object.
+pub fn encode(bundle: &Bundle) -> Result<Vec<u8>, BootError> {
+    let json = serde_json::to_vec(bundle)?;
+    if json.len() <= PLAIN_BYTES_MAX {
+        return Ok(json);
+    }
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    packed.write_all(&json)?;
+    Ok(packed.finish()?)
+}
+
+/// The bundle in the content of a config object. Check it ([`Bundle::check`]) before use.
+pub fn decode(content: &[u8]) -> Result<Bundle, BootError> {
+    if !content.starts_with(&GZIP_MAGIC) {
+        return Ok(serde_json::from_slice(content)?);
+    }
+    let mut json = Vec::new();
+    GzDecoder::new(content).take(UNPACKED_BYTES_MAX).read_to_end(&mut json)?;
+    Ok(serde_json::from_slice(&json)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::types::{ClusterName, Digest};
+
+    fn bundle(lines: usize) -> Bundle {
+        let text = (0..lines).map(|number| format!("server {number};\n")).collect();
+        let files = BTreeMap::from([("nginx.conf".to_owned(), text)]);
+        Bundle::new(ClusterName::parse("dev").unwrap(), Digest::of_bytes(b""), files)
+    }
+
+    #[test]
+    fn a_boot_snapshot_of_any_size_comes_back_as_it_was_and_fits_an_object() {
+        for lines in [0, 10, 200_000] {
+            let content = encode(&bundle(lines)).unwrap();
+            assert!(content.len() < 1_000_000, "{lines} lines are {} bytes", content.len());
+            assert_eq!(content.starts_with(&GZIP_MAGIC), lines > 100_000);
+            assert_eq!(decode(&content).unwrap(), bundle(lines));
+            assert_eq!(content, encode(&bundle(lines)).unwrap(), "deterministic");
+        }
+    }
+
+    #[test]
+    fn a_damaged_boot_snapshot_is_an_error() {
+        let mut content = encode(&bundle(200_000)).unwrap();
+        content.truncate(content.len() / 2);
+        assert!(matches!(decode(&content), Err(BootError::Gzip(_))));
+        assert!(matches!(decode(b"{}"), Err(BootError::Json(_))));
+    }
+}

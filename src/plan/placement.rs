@@ -1,0 +1,77 @@
+//! On which nodes a global service must have a task: Swarm does not say how many that are, so a service without any task
+//! would look complete.
+
+use serde_json::Value;
+
+use super::json::get;
+use crate::swarm::{Node, Snapshot};
+
+/// How many nodes take a task of a service with this spec; `None` when a constraint asks for something that a snapshot
+/// does not hold.
+pub(super) fn fitting_nodes(spec: &Value, snapshot: &Snapshot) -> Option<usize> {
+    let constraints = get(spec, &["TaskTemplate", "Placement", "Constraints"]).and_then(Value::as_array);
+    let constraints: Vec<&str> = constraints.into_iter().flatten().filter_map(Value::as_str).collect();
+    let nodes = snapshot.nodes.values().filter(|node| node.state == "ready" && node.availability == "active");
+    let mut fits = nodes.map(|node| constraints.iter().try_fold(true, |fits, constraint| Some(fits && meets(node, constraint)?)));
+    fits.try_fold(0, |count, fits| Some(count + usize::from(fits?)))
+}
+
+fn meets(node: &Node, constraint: &str) -> Option<bool> {
+    let (key, value, wants_equal) = match (constraint.split_once("=="), constraint.split_once("!=")) {
+        (Some((key, value)), _) => (key, value, true),
+        (None, Some((key, value))) => (key, value, false),
+        (None, None) => return None,
+    };
+    // Swarm compares values, but not keys, without regard to case.
+    Some(attribute(node, key.trim())?.eq_ignore_ascii_case(value.trim()) == wants_equal)
+}
+
+fn attribute<'a>(node: &'a Node, key: &str) -> Option<&'a str> {
+    match key {
+        "node.id" => Some(&node.id.0),
+        "node.hostname" => Some(&node.hostname),
+        "node.role" => Some(if node.manager { "manager" } else { "worker" }),
+        _ => key.strip_prefix("node.labels.").map(|label| node.labels.get(label).map_or("", String::as_str)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::swarm::RawSnapshot;
+
+    fn check(constraints: &[&str], expected: Option<usize>) {
+        let node = |id: &str, role: &str, state: &str, labels: Value| {
+            let spec = json!({"Role": role, "Availability": "active", "Labels": labels});
+            json!({"ID": id, "Spec": spec, "Status": {"State": state}, "Description": {"Hostname": format!("host-{id}")}})
+        };
+        let nodes = vec![
+            node("a", "manager", "ready", json!({})),
+            node("b", "worker", "ready", json!({"lb": "Dev"})),
+            node("c", "worker", "down", json!({"lb": "dev"})),
+        ];
+        let taken_at = "2026-01-02T03:04:05Z".parse().unwrap();
+        let raw = RawSnapshot { taken_at, services: vec![], tasks: vec![], nodes, networks: vec![], configs: vec![], secrets: vec![] };
+        let spec = json!({"TaskTemplate": {"Placement": {"Constraints": constraints}}});
+        assert_eq!(fitting_nodes(&spec, &Snapshot::from_raw(&raw).unwrap()), expected, "{constraints:?}");
+    }
+
+    #[test]
+    fn constraints_decide_on_which_ready_nodes_a_task_must_run() {
+        check(&[], Some(2));
+        check(&["node.role==worker"], Some(1));
+        check(&["node.labels.lb == dev"], Some(1));
+        check(&["node.labels.lb!=dev"], Some(1));
+        check(&["node.labels.LB==dev"], Some(0));
+        check(&["node.hostname==HOST-a", "node.id!=b"], Some(1));
+        check(&["node.role==worker", "node.role==manager"], Some(0));
+    }
+
+    #[test]
+    fn a_constraint_that_a_snapshot_cannot_decide_gives_no_number() {
+        check(&["node.platform.os==linux"], None);
+        check(&["nonsense"], None);
+    }
+}
