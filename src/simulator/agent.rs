@@ -87,13 +87,14 @@ impl World {
 
     fn schedule(&mut self, id: &str) {
         let Some(choice) = self.tasks.get(id).map(|t| self.choose_node(t)) else { return };
-        let delay = self.rng.random_range(50..150);
+        let (delay, version) = (self.rng.random_range(50..150), self.bump());
         let chosen = choice.is_ok();
         if let Some(task) = self.tasks.get_mut(id) {
             match choice {
                 Ok(node) => (task.node, task.error) = (Some(node), String::new()),
                 Err(reason) => task.error = reason,
             }
+            task.version = version;
         }
         if chosen {
             self.enter(id, State::Assigned, Some(delay));

@@ -9,9 +9,24 @@ use serde_json::Value;
 /// Milliseconds since the beginning of the simulated world.
 pub type Millis = u64;
 
+/// An object as the API last showed it. Most looks find most objects unchanged, and a copy is cheaper than a new writing.
+#[derive(Debug, Default)]
+pub struct Shown(Option<(u64, Value)>);
+
+impl Shown {
+    /// The object at that version, written anew only where it has changed.
+    pub fn at(&mut self, version: u64, write: impl FnOnce() -> Value) -> Value {
+        match &self.0 {
+            Some((shown, value)) if *shown == version => value.clone(),
+            _ => self.0.insert((version, write())).1.clone(),
+        }
+    }
+}
+
 /// A service.
 #[derive(Debug)]
 pub struct Service {
+    pub shown: Shown,
     pub id: String,
     pub version: u64,
     pub created: Millis,
@@ -133,6 +148,7 @@ impl Desired {
 /// A task.
 #[derive(Debug)]
 pub struct Task {
+    pub shown: Shown,
     pub id: String,
     pub version: u64,
     pub service: String,
@@ -160,6 +176,7 @@ pub struct Task {
 /// A node.
 #[derive(Debug)]
 pub struct Node {
+    pub shown: Shown,
     pub id: String,
     pub version: u64,
     pub hostname: String,
@@ -195,6 +212,7 @@ impl Availability {
 /// A network and its addresses.
 #[derive(Debug)]
 pub struct Network {
+    pub shown: Shown,
     pub id: String,
     pub name: String,
     pub driver: String,
@@ -212,6 +230,7 @@ pub struct Network {
 /// A config or a secret.
 #[derive(Debug)]
 pub struct File {
+    pub shown: Shown,
     pub id: String,
     pub name: String,
     pub version: u64,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::model::{Availability, Desired, Place, State, Task};
+use super::model::{Availability, Desired, Place, Shown, State, Task};
 use super::spec;
 use super::world::World;
 
@@ -122,6 +122,7 @@ impl World {
         let Some(from) = self.services.get(service) else { return id };
         let endpoint = from.spec.get("EndpointSpec").cloned().unwrap_or(Value::Null);
         let task = Task {
+            shown: Shown::default(),
             id: id.clone(),
             version,
             service: service.to_owned(),

@@ -1,10 +1,12 @@
 //! The world in the words of the API, lists in the order of ids as Swarm gives them.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::model::{Desired, File, Millis, Network, Node, Place, Service, State, Task};
+use super::model::{Desired, File, Millis, Network, Node, Place, Service, Shown, State, Task};
 use super::world::World;
 use crate::swarm::RawSnapshot;
 
@@ -13,53 +15,69 @@ const OWNER: &str = "swarmgate.owner";
 
 impl World {
     /// One complete look, as the API gives it.
-    pub fn look(&self) -> RawSnapshot {
+    pub fn look(&mut self) -> RawSnapshot {
+        let configs = self.configs.values_mut().filter(|c| c.labels.contains_key(OWNER));
         RawSnapshot {
             taken_at: Self::timestamp(self.now),
-            services: self.services.values().map(service).collect(),
+            services: self.services.values_mut().map(|s| shown(s, |s| (&mut s.shown, s.version), service)).collect(),
+            nodes: self.nodes.values_mut().map(|n| shown(n, |n| (&mut n.shown, n.version), node)).collect(),
+            networks: self.networks.values_mut().map(|n| shown(n, |n| (&mut n.shown, 0), network)).collect(),
+            configs: configs.map(|c| shown(c, |c| (&mut c.shown, c.version), |c| file(c, true))).collect(),
+            secrets: self.secrets.values_mut().map(|s| shown(s, |s| (&mut s.shown, s.version), |s| file(s, false))).collect(),
             tasks: self.running_tasks(),
-            nodes: self.nodes.values().map(node).collect(),
-            networks: self.networks.values().map(network).collect(),
-            configs: self.configs.values().filter(|c| c.labels.contains_key(OWNER)).map(|c| file(c, true)).collect(),
-            secrets: self.secrets.values().map(|s| file(s, false)).collect(),
         }
     }
 
-    pub fn running_tasks(&self) -> Vec<Value> {
-        self.tasks.values().filter(|t| t.desired == Desired::Running && !t.state.ended()).map(|t| self.task(t)).collect()
+    pub fn running_tasks(&mut self) -> Vec<Value> {
+        let wanted = self.tasks.values_mut().filter(|t| t.desired == Desired::Running && !t.state.ended());
+        wanted.map(|t| shown(t, |t| (&mut t.shown, t.version), |t| task(t, &self.networks))).collect()
     }
 
-    pub fn task(&self, task: &Task) -> Value {
-        let mut shown = json!({
-            "ID": task.id,
-            "Version": {"Index": task.version},
-            "CreatedAt": time(task.created),
-            "UpdatedAt": time(task.since),
-            "Labels": *task.labels,
-            "Spec": *task.spec,
-            "ServiceID": task.service,
-            "Status": status(task),
-            "DesiredState": task.desired.word(),
-        });
-        if let Place::Slot(slot) = task.place {
-            shown["Slot"] = json!(slot);
-        }
-        if let Some(node) = &task.node {
-            shown["NodeID"] = json!(node);
-        }
-        let attached = task.addresses.iter().filter_map(|(id, address, prefix)| {
-            let network = self.networks.get(id)?;
-            let mut spec = json!({"Name": network.name});
-            if network.mesh {
-                spec["Ingress"] = json!(true);
-            }
-            Some(json!({"Network": {"ID": id, "Spec": spec}, "Addresses": [format!("{address}/{prefix}")]}))
-        });
-        if !task.addresses.is_empty() {
-            shown["NetworksAttachments"] = attached.collect();
-        }
-        shown
+    /// One task, whatever is wanted of it.
+    pub fn task(&self, one: &Task) -> Value {
+        task(one, &self.networks)
     }
+}
+
+/// An object as it was shown before, or written anew.
+fn shown<T>(object: &mut T, cache: impl Fn(&mut T) -> (&mut Shown, u64), write: impl FnOnce(&T) -> Value) -> Value {
+    let (held, version) = cache(object);
+    let mut held = std::mem::take(held);
+    let value = held.at(version, || write(object));
+    *cache(object).0 = held;
+    value
+}
+
+fn task(task: &Task, networks: &BTreeMap<String, Network>) -> Value {
+    let mut shown = json!({
+        "ID": task.id,
+        "Version": {"Index": task.version},
+        "CreatedAt": time(task.created),
+        "UpdatedAt": time(task.since),
+        "Labels": *task.labels,
+        "Spec": *task.spec,
+        "ServiceID": task.service,
+        "Status": status(task),
+        "DesiredState": task.desired.word(),
+    });
+    if let Place::Slot(slot) = task.place {
+        shown["Slot"] = json!(slot);
+    }
+    if let Some(node) = &task.node {
+        shown["NodeID"] = json!(node);
+    }
+    let attached = task.addresses.iter().filter_map(|(id, address, prefix)| {
+        let network = networks.get(id)?;
+        let mut spec = json!({"Name": network.name});
+        if network.mesh {
+            spec["Ingress"] = json!(true);
+        }
+        Some(json!({"Network": {"ID": id, "Spec": spec}, "Addresses": [format!("{address}/{prefix}")]}))
+    });
+    if !task.addresses.is_empty() {
+        shown["NetworksAttachments"] = attached.collect();
+    }
+    shown
 }
 
 fn time(at: Millis) -> Value {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::model::{Desired, File, Service};
+use super::model::{Desired, File, Service, Shown};
 use super::refusal::Refusal;
 use super::spec::{self, FileKind};
 use super::world::World;
@@ -28,6 +28,7 @@ impl World {
         }
         let (id, version) = (self.new_id(), self.bump());
         let service = Service {
+            shown: Shown::default(),
             id: id.clone(),
             version,
             created: self.now,
@@ -105,7 +106,15 @@ impl World {
             return Err(Refusal::name_taken(kind.word(), name));
         }
         let (id, version, created) = (self.new_id(), self.bump(), self.now);
-        let file = File { id: id.clone(), name: name.to_owned(), version, labels: labels.clone(), data: data.to_vec(), created };
+        let file = File {
+            shown: Shown::default(),
+            id: id.clone(),
+            name: name.to_owned(),
+            version,
+            labels: labels.clone(),
+            data: data.to_vec(),
+            created,
+        };
         self.files_mut(kind).insert(id.clone(), file);
         self.hint(kind.word(), &format!("create {name}"));
         Ok(id)

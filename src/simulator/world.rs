@@ -11,7 +11,7 @@ use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
 
 use super::fault::FaultState;
-use super::model::{Availability, File, ImageBehaviour, Millis, Network, Node, Service, Task};
+use super::model::{Availability, File, ImageBehaviour, Millis, Network, Node, Service, Shown, Task};
 use super::options::SimOptions;
 use super::writes::Write;
 use crate::swarm::{Hint, RawSnapshot, SwarmError};
@@ -71,6 +71,7 @@ impl World {
         for number in 1..=options.nodes {
             let last = u8::try_from(10 + number).unwrap_or(u8::MAX);
             let node = Node {
+                shown: Shown::default(),
                 id: self.new_id(),
                 version: self.bump(),
                 hostname: format!("node{number}"),
@@ -91,7 +92,19 @@ impl World {
         let base = (10 << 24) | (number << 8);
         let (name, driver) = (name.to_owned(), driver.to_owned());
         let (prefix, created) = (prefix.unwrap_or(24).clamp(8, 30), self.now);
-        let network = Network { id: id.clone(), name, driver, mesh, labels, created, base, prefix, used: BTreeSet::new(), cursor: 1 };
+        let network = Network {
+            shown: Shown::default(),
+            id: id.clone(),
+            name,
+            driver,
+            mesh,
+            labels,
+            created,
+            base,
+            prefix,
+            used: BTreeSet::new(),
+            cursor: 1,
+        };
         self.networks.insert(id.clone(), network);
         self.bump();
         id
