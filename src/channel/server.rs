@@ -107,3 +107,50 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
         _ = too_late => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: u64 = 20_000;
+
+    fn digest(value: &Digest) -> &Digest {
+        value
+    }
+
+    fn value(text: &str) -> Arc<Digest> {
+        Arc::new(Digest::of_bytes(text.as_bytes()))
+    }
+
+    fn poll(after: Option<&str>, wait_ms: u64) -> LongPoll {
+        LongPoll { after: after.map(|text| value(text).to_string()), wait_ms }
+    }
+
+    /// What a poll gives when the content changes after ten seconds, and how many seconds it takes.
+    async fn check(now: Option<&str>, later: Option<&str>, poll: LongPoll, expected: Waited<Digest>, seconds: u64) {
+        let sender = watch::Sender::new(now.map(value));
+        let receiver = sender.subscribe();
+        let changes = async {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            sender.send_replace(later.map(value));
+            std::future::pending::<()>().await;
+        };
+        let began = tokio::time::Instant::now();
+        tokio::select! {
+            waited = newer(receiver, digest, &poll) => assert_eq!(waited, expected),
+            () = changes => {}
+        }
+        assert_eq!(began.elapsed().as_secs(), seconds);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_poll_waits_only_while_there_is_nothing_newer() {
+        check(Some("a"), Some("b"), poll(None, LONG), Waited::New(value("a")), 0).await;
+        check(Some("a"), Some("b"), poll(Some("old"), LONG), Waited::New(value("a")), 0).await;
+        check(Some("a"), Some("b"), poll(Some("a"), LONG), Waited::New(value("b")), 10).await;
+        check(Some("a"), Some("a"), poll(Some("a"), LONG), Waited::Same, 20).await;
+        check(Some("a"), Some("b"), poll(Some("a"), 5_000), Waited::Same, 5).await;
+        check(Some("a"), Some("a"), poll(Some("a"), u64::MAX), Waited::Same, WAIT_MAX.as_secs()).await;
+        check(None, Some("b"), poll(None, LONG), Waited::Nothing, 0).await;
+    }
+}

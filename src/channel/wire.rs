@@ -202,3 +202,35 @@ pub struct ProxyReport {
     #[serde(default)]
     pub seen_at: Option<jiff::Timestamp>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bundle(file: &str) -> Bundle {
+        let files = BTreeMap::from([(file.to_owned(), "text".to_owned())]);
+        Bundle::new(ClusterName::parse("dev").unwrap(), Digest::of_bytes(b""), files)
+    }
+
+    fn check(bundle: &Bundle, expected: &Result<(), BundleFault>) {
+        assert_eq!(bundle.check(&ClusterName::parse("dev").unwrap()), *expected);
+    }
+
+    #[test]
+    fn only_a_whole_bundle_of_ones_own_is_used() {
+        let good = bundle("nginx.conf");
+        check(&good, &Ok(()));
+        check(&Bundle { version: 2, ..good.clone() }, &Err(BundleFault::Version(2)));
+        let other = ClusterName::parse("other").unwrap();
+        check(&Bundle { cluster: other.clone(), ..good.clone() }, &Err(BundleFault::Cluster(other)));
+        check(&Bundle { engine: "haproxy".to_owned(), ..good.clone() }, &Err(BundleFault::Engine("haproxy".to_owned())));
+        check(&Bundle { files: BTreeMap::new(), ..good }, &Err(BundleFault::Digest));
+    }
+
+    #[test]
+    fn no_file_name_leads_out_of_its_directory() {
+        for name in ["../x", "/etc/x", "a/b", "", ".", "..", ".hidden", "a b"] {
+            check(&bundle(name), &Err(BundleFault::FileName(name.to_owned())));
+        }
+    }
+}
