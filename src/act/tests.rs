@@ -1,5 +1,7 @@
 //! Carrying out plans against a recorded port.
 
+mod simulated;
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 

@@ -1,0 +1,214 @@
+//! Plans carried out against the simulated Swarm, with faults, users and crashes decided by a seed: nothing foreign is
+//! touched, nothing in use is removed, and once the world is quiet again it converges and then stays untouched.
+
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+use rand::{Rng as _, SeedableRng as _};
+use serde_json::json;
+
+use crate::act::{applied, carry_out};
+use crate::channel::wire::Bundle;
+use crate::fleet::fixtures::{CONTROL, INSTANCE, URL, bundle, cluster, list, map, publish};
+use crate::fleet::{Mode, ShapeInput, shape};
+use crate::intent::cluster::Cluster;
+use crate::intent::cluster_spec::{PublishMode, Rollout};
+use crate::plan::{Memory, Plan, leftover_clusters, lint, plan, plan_removal};
+use crate::simulator::{Faults, ImageBehaviour, SimOptions, SimSwarm};
+use crate::swarm::{Snapshot, Swarm as _};
+use crate::types::{NetworkId, Port};
+
+/// Histories per run; each is some forty passes.
+const SEEDS: u64 = 60;
+/// Passes, two seconds apart, in which a quiet world must converge: a failed rollout is tried again after 10 min at most.
+const PASSES_TO_CONVERGE_MAX: usize = 450;
+
+const PROXY: &str = "swarmgate-proxy-dev";
+const EXTENSION: &str = "swarmgate-extension-dev";
+
+/// An operator without its loop: what it knows and what it is asked for.
+struct Operator {
+    swarm: SimSwarm,
+    cluster: Cluster,
+    memory: Memory,
+    bundle: Bundle,
+    networks: Vec<&'static str>,
+    tokens: u64,
+    seed: u64,
+}
+
+impl Operator {
+    fn new(seed: u64) -> Self {
+        let swarm = SimSwarm::new(SimOptions { seed, ..SimOptions::default() });
+        for name in ["app", "shop"] {
+            swarm.user_creates_network(&json!({"Name": name, "Driver": "overlay"})).unwrap();
+        }
+        let app = json!({"Name": "app", "TaskTemplate": {"ContainerSpec": {"Image": "app:1"}, "Networks": [{"Target": "app"}]}});
+        swarm.user_creates_service(&app).unwrap();
+        Self { swarm, cluster: cluster(), memory: Memory::default(), bundle: bundle("0"), networks: vec!["app"], tokens: 0, seed }
+    }
+
+    /// One look, one plan, carried out; `None`: the look failed.
+    async fn pass(&mut self) -> Option<Plan> {
+        let snapshot = Snapshot::from_raw(&self.swarm.observe().await.ok()?).unwrap();
+        let plan = self.plan(&snapshot);
+        assert_eq!(lint(&plan, &snapshot), [], "seed {}: {plan}", self.seed);
+        let tokens = &mut self.tokens;
+        let outcomes = carry_out(&self.swarm, &plan, &mut || {
+            *tokens += 1;
+            format!("token {tokens}")
+        })
+        .await;
+        self.memory = self.memory.after(&plan, &applied(&outcomes), snapshot.taken_at);
+        Some(plan)
+    }
+
+    fn plan(&self, snapshot: &Snapshot) -> Plan {
+        let named = |name: &&str| snapshot.networks.values().find(|network| network.name == **name).map(|network| network.id.clone());
+        let networks: Vec<NetworkId> = self.networks.iter().filter_map(named).collect();
+        let input = ShapeInput {
+            instance: INSTANCE,
+            cluster: &self.cluster,
+            snapshot,
+            networks: &networks,
+            boot: Some(&self.bundle),
+            live: Some(&self.bundle),
+            control_network: CONTROL,
+            operator_url: URL,
+            now: snapshot.taken_at,
+        };
+        plan(&shape(&input), snapshot, &self.memory)
+    }
+
+    /// What was written is ours, and what was removed nobody needed.
+    fn check_writes(&self) {
+        for write in self.swarm.take_writes().into_iter().filter(crate::simulator::Write::took_effect) {
+            assert!(write.owned, "seed {}: touched what is not ours: {write:?}", self.seed);
+            assert_eq!(write.still_needed_by, [""; 0], "seed {}: {write:?}", self.seed);
+        }
+    }
+
+    async fn converge(&mut self) -> usize {
+        let mut last = None;
+        for passes in 0..PASSES_TO_CONVERGE_MAX {
+            let plan = self.pass().await.expect("a reliable API");
+            if plan.is_converged() {
+                return passes;
+            }
+            last = Some(plan);
+            self.check_writes();
+            self.swarm.advance(Duration::from_secs(2));
+        }
+        panic!("seed {}: not converged: {}", self.seed, last.expect("a plan"));
+    }
+
+    async fn check_still(&mut self) {
+        for _ in 0..5 {
+            self.swarm.advance(Duration::from_secs(60));
+            let plan = self.pass().await.expect("a reliable API");
+            assert!(plan.is_converged(), "seed {}: {plan}", self.seed);
+        }
+        assert_eq!(self.swarm.take_writes(), [], "seed {}: a still world is not written to", self.seed);
+    }
+}
+
+/// The document, the routes or somebody's hand changes something.
+fn disturb(operator: &mut Operator, rng: &mut StdRng) {
+    let cluster = &mut operator.cluster;
+    let workload = &mut cluster.proxy.workload;
+    match rng.random_range(0..16) {
+        0 => workload.image = (*["swarmgate-nginx:dev", "swarmgate-nginx:next", "missing:1"].choose(rng).unwrap()).to_owned(),
+        1 => cluster.proxy.replicas = *[None, Some(1), Some(3)].choose(rng).unwrap(),
+        2 => cluster.proxy.publish = publish(*[PublishMode::Host, PublishMode::Ingress].choose(rng).unwrap()),
+        3 => workload.constraints = [None, Some(list(&["node.role==worker"])), Some(vec![])].choose(rng).unwrap().clone(),
+        4 => workload.env = [None, Some(map(&[("A", "1")])), Some(map(&[("A", "2"), ("B", "1")]))].choose(rng).unwrap().clone(),
+        5 => cluster.proxy.rollout = *[Rollout::Live, Rollout::Replace].choose(rng).unwrap(),
+        6 => cluster.proxy.publish.http.published = Port::new(*[80, 8080].choose(rng).unwrap()).unwrap(),
+        7 => workload.labels = [None, Some(map(&[("team", "edge")]))].choose(rng).unwrap().clone(),
+        8 | 9 => operator.bundle = bundle(&rng.random_range(0..100_000).to_string()),
+        10 => operator.networks = [vec![], vec!["app"], vec!["shop", "app"]].choose(rng).unwrap().clone(),
+        11 => drop(operator.swarm.user_removes_service([PROXY, EXTENSION].choose(rng).unwrap())),
+        12 => {
+            let image = *["evil:1", "swarmgate-nginx:dev"].choose(rng).unwrap();
+            drop(operator.swarm.user_edits_service(PROXY, |spec| spec["TaskTemplate"]["ContainerSpec"]["Image"] = json!(image)));
+        }
+        13 => drop(operator.swarm.kill_task(PROXY)),
+        14 => cluster.proxy.mode = *[Mode::Replicated, Mode::Global].choose(rng).unwrap(),
+        // The operator starts anew and has forgotten everything.
+        _ => operator.memory = Memory::default(),
+    }
+    if operator.cluster.proxy.mode == Mode::Global {
+        operator.cluster.proxy.replicas = None;
+    }
+}
+
+async fn history(seed: u64) {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut operator = Operator::new(seed);
+    operator.swarm.set_image("missing:1", ImageBehaviour::Missing);
+    operator.swarm.set_faults(if seed.is_multiple_of(3) { Faults::NONE } else { Faults::ROUGH });
+    for _ in 0..rng.random_range(5..40) {
+        if rng.random_bool(0.4) {
+            disturb(&mut operator, &mut rng);
+        }
+        operator.pass().await;
+        operator.check_writes();
+        operator.swarm.advance(Duration::from_millis(rng.random_range(1..8000)));
+    }
+    operator.swarm.set_faults(Faults::NONE);
+    if operator.cluster.proxy.workload.image == "missing:1" {
+        operator.swarm.set_image("missing:1", ImageBehaviour::Healthy);
+    }
+    if operator.cluster.proxy.replicas == Some(3) {
+        // More than there are workers with a free host port would be waited for for ever.
+        operator.cluster.proxy.replicas = Some(2);
+    }
+    operator.converge().await;
+    operator.check_still().await;
+}
+
+#[tokio::test]
+async fn every_history_converges_and_touches_nothing_foreign() {
+    for seed in 0..SEEDS {
+        history(seed).await;
+    }
+}
+
+#[tokio::test]
+async fn a_crash_after_any_call_converges() {
+    for calls in 0..8 {
+        let mut operator = Operator::new(calls);
+        operator.swarm.cut_off_after(calls);
+        operator.pass().await;
+        operator.swarm.reconnect();
+        operator.memory = Memory::default();
+        operator.converge().await;
+        operator.check_still().await;
+    }
+}
+
+#[tokio::test]
+async fn a_removed_cluster_leaves_nothing_but_what_was_there_before() {
+    let mut operator = Operator::new(7);
+    operator.converge().await;
+    operator.swarm.set_faults(Faults::ROUGH);
+    for pass in 0.. {
+        let Ok(raw) = operator.swarm.observe().await else { continue };
+        let snapshot = Snapshot::from_raw(&raw).unwrap();
+        let plan = plan_removal(INSTANCE, &operator.cluster.name, &snapshot);
+        assert_eq!(lint(&plan, &snapshot), []);
+        carry_out(&operator.swarm, &plan, &mut String::new).await;
+        operator.check_writes();
+        operator.swarm.advance(Duration::from_secs(2));
+        if leftover_clusters(INSTANCE, &[].into(), &Snapshot::from_raw(&operator.swarm.truth()).unwrap()).is_empty()
+            && plan.steps.is_empty()
+        {
+            break;
+        }
+        assert!(pass < 100, "{plan}");
+    }
+    let truth = operator.swarm.truth();
+    assert_eq!((truth.services.len(), truth.configs.len(), truth.secrets.len()), (1, 0, 0));
+    assert!(!truth.networks.iter().any(|network| network["Name"] == CONTROL));
+}
