@@ -148,7 +148,13 @@ async fn history(seed: u64) {
     let mut operator = Operator::new(seed);
     operator.swarm.set_image("missing:1", ImageBehaviour::Missing);
     operator.swarm.set_faults(if seed.is_multiple_of(3) { Faults::NONE } else { Faults::ROUGH });
+    // With every route change a rollout: what hurts most when a config goes too early.
+    let busy = seed.is_multiple_of(4);
+    operator.cluster.proxy.rollout = if busy { Rollout::Replace } else { Rollout::Live };
     for _ in 0..rng.random_range(5..40) {
+        if busy && rng.random_bool(0.5) {
+            operator.bundle = bundle(&rng.random_range(0..100_000).to_string());
+        }
         if rng.random_bool(0.4) {
             disturb(&mut operator, &mut rng);
         }
