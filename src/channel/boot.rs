@@ -56,7 +56,7 @@ mod tests {
     use crate::types::{ClusterName, Digest};
 
     fn bundle(lines: usize) -> Bundle {
-        let text = (0..lines).map(|number| format!("server {number};\n")).collect();
+        let text = (0..lines).map(|number| number.to_string()).collect::<Vec<_>>().join(";\n");
         let files = BTreeMap::from([("nginx.conf".to_owned(), text)]);
         Bundle::new(ClusterName::parse("dev").unwrap(), Digest::of_bytes(b""), files)
     }
