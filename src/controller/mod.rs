@@ -4,7 +4,7 @@
 //! `extension`; decides nothing about routes or fleets itself.
 
 mod board;
-mod census;
+pub mod census;
 pub mod declared;
 pub mod files;
 pub mod lookout;
@@ -16,11 +16,11 @@ pub mod preview;
 pub mod queue;
 mod run;
 pub mod settings;
-mod signals;
+pub mod signals;
 pub mod spec;
 pub mod status;
 pub mod surroundings;
 mod thought;
-mod wake;
+pub mod wake;
 
 pub use run::{RunError, run, stop_on_signals};

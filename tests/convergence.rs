@@ -1,0 +1,50 @@
+//! Convergence from a seed: the real pass, over a simulated Swarm with faults, with people who change everything, and an
+//! operator that dies between any two calls. Safety is asserted at every step; when faults and people stop, the world
+//! converges within a bound, and from then on nothing is written.
+//!
+//! `SEED=n` replays one seed with its story; `SEEDS=n` changes how many are tried.
+#![expect(clippy::unwrap_used, reason = "a test whose world cannot be built has failed")]
+
+#[path = "convergence/channel.rs"]
+mod channel;
+#[path = "convergence/documents.rs"]
+mod documents;
+#[path = "convergence/oracle.rs"]
+mod oracle;
+#[path = "convergence/people.rs"]
+mod people;
+#[path = "convergence/story.rs"]
+mod story;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use story::Story;
+
+/// How many seeds are tried unless `SEEDS` says otherwise. An optimised build is ten times as fast, so that is where the
+/// many are tried (`make test` does); an ordinary one tries enough to notice a mistake while one works.
+const SEEDS: u64 = if cfg!(debug_assertions) { 60 } else { 2_000 };
+
+#[test]
+fn every_history_stays_safe_and_converges_once_it_is_left_alone() {
+    if let Some(seed) = number("SEED") {
+        Story::new(seed, true).tell();
+        return;
+    }
+    let seeds = number("SEEDS").unwrap_or(SEEDS);
+    let next = AtomicU64::new(0);
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let failed: Vec<u64> = std::thread::scope(|scope| {
+        let work = || {
+            let seeds = std::iter::from_fn(|| Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < seeds));
+            seeds.filter(|seed| std::panic::catch_unwind(|| Story::new(*seed, false).tell()).is_err()).collect::<Vec<u64>>()
+        };
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    });
+    assert!(failed.is_empty(), "{} of {seeds} seeds failed; replay with SEED=n: {failed:?}", failed.len());
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test has no command line of its own")]
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}

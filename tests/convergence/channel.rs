@@ -1,0 +1,107 @@
+//! The extensions and proxies of the simulated world: whatever the operator publishes is rendered when an extension task
+//! runs with a token that the operator accepts, and taken over by the running proxies.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+
+use jiff::Timestamp;
+use swarmgate::channel::Received;
+use swarmgate::channel::contract::{LABEL_CLUSTER, LABEL_ROLE, LABEL_TOKEN_DIGEST};
+use swarmgate::channel::wire::{Accepted, Delivery, Desired, ExtensionReport, ProxyReport, WIRE_VERSION};
+use swarmgate::controller::surroundings::Line;
+use swarmgate::render::{Purpose, render};
+use swarmgate::swarm::{Snapshot, Task};
+use swarmgate::types::{ClusterName, Digest, SecretId};
+
+/// The operator's end of the channel. Dies with the operator.
+#[derive(Default)]
+pub struct TestLine {
+    inner: Mutex<BTreeMap<ClusterName, Entry>>,
+}
+
+#[derive(Default)]
+struct Entry {
+    desired: Option<Desired>,
+    tokens: Vec<Digest>,
+    report: Option<Received>,
+}
+
+impl Line for TestLine {
+    fn publish(&self, cluster: &ClusterName, desired: Desired, tokens: Vec<Digest>) {
+        let mut inner = self.lock();
+        let entry = inner.entry(cluster.clone()).or_default();
+        entry.desired = Some(desired);
+        entry.tokens = tokens;
+    }
+    fn report(&self, cluster: &ClusterName) -> Option<Received> {
+        self.lock().get(cluster).and_then(|entry| entry.report.clone())
+    }
+    fn retire(&self, cluster: &ClusterName) {
+        self.lock().remove(cluster);
+    }
+}
+
+impl TestLine {
+    /// What is published for every cluster.
+    pub fn published(&self) -> BTreeMap<ClusterName, Desired> {
+        self.lock().iter().filter_map(|(name, entry)| Some((name.clone(), entry.desired.clone()?))).collect()
+    }
+
+    /// Every extension whose task runs and whose token is accepted renders what is published and reports.
+    pub fn extensions_report(&self, truth: &Snapshot, now: Timestamp) {
+        for (name, entry) in self.lock().iter_mut() {
+            let Some(desired) = &entry.desired else { continue };
+            let extension = running(truth, name, "extension").find(|task| has_token(truth, task, &entry.tokens));
+            if let Some(task) = extension {
+                entry.report = Some(Received { report: report(truth, name, &task.id.0, desired, now), at: now });
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ClusterName, Entry>> {
+        self.inner.lock().unwrap()
+    }
+}
+
+fn report(truth: &Snapshot, name: &ClusterName, task: &str, desired: &Desired, now: Timestamp) -> ExtensionReport {
+    let live = render(&desired.table, if desired.delivery == Delivery::Replace { Purpose::Stock } else { Purpose::Live });
+    let running_digest = (desired.delivery == Delivery::Live).then(|| live.digest.clone());
+    let proxy = |task: &Task| ProxyReport {
+        version: WIRE_VERSION,
+        task: task.id.0.clone(),
+        node: "node".to_owned(),
+        running: running_digest.clone(),
+        source: Some("live".to_owned()),
+        rejected: None,
+        reloads: 1,
+        seen_at: Some(now),
+    };
+    ExtensionReport {
+        version: WIRE_VERSION,
+        cluster: name.clone(),
+        task: task.to_owned(),
+        engine_version: "nginx/1.31.3".to_owned(),
+        accepted: Some(Accepted { desired_digest: desired.digest.clone(), config_digest: live.digest.clone() }),
+        refused: None,
+        boot: Some(render(&desired.table, Purpose::Boot)),
+        live: (desired.delivery == Delivery::Replace).then_some(live),
+        proxies: running(truth, name, "proxy").map(proxy).collect(),
+    }
+}
+
+/// The running tasks of a cluster's extension or proxy service.
+fn running<'a>(truth: &'a Snapshot, cluster: &ClusterName, role: &str) -> impl Iterator<Item = &'a Task> {
+    let is = |labels: &BTreeMap<String, String>, key: &str, value: &str| labels.get(key).is_some_and(|found| found == value);
+    let services =
+        truth.services.values().filter(move |s| is(&s.labels, LABEL_CLUSTER, cluster.as_str()) && is(&s.labels, LABEL_ROLE, role));
+    let ids: Vec<_> = services.map(|service| service.id.clone()).collect();
+    truth.tasks.values().filter(move |task| task.state == "running" && ids.contains(&task.service))
+}
+
+/// Whether the task mounts a secret whose token the operator accepts.
+fn has_token(truth: &Snapshot, task: &Task, accepted: &[Digest]) -> bool {
+    let mounted = task.spec.pointer("/ContainerSpec/Secrets").and_then(|secrets| secrets.as_array()).into_iter().flatten();
+    let ids = mounted.filter_map(|secret| secret.get("SecretID")?.as_str());
+    let digests = ids.filter_map(|id| truth.secrets.get(&SecretId(id.to_owned()))?.labels.get(LABEL_TOKEN_DIGEST));
+    digests.into_iter().any(|digest| accepted.iter().any(|known| known.as_str() == digest))
+}

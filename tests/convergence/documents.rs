@@ -1,0 +1,96 @@
+//! The documents of the simulated world, as their authors write and change them.
+
+use std::fmt::Write as _;
+
+use rand::Rng as _;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+use swarmgate::intent::documents::SourceFile;
+
+/// A document and how it may differ from time to time.
+#[derive(Debug, Clone)]
+pub struct Document {
+    pub name: &'static str,
+    /// Host ports differ between clusters, or two documents contradict each other.
+    port: u16,
+    replicas: Option<u32>,
+    host_mode: bool,
+    image: &'static str,
+    env: Option<u32>,
+    constraint: Option<&'static str>,
+    networks: Option<&'static str>,
+    replace: bool,
+    /// A mistake that makes the document unusable.
+    pub broken: bool,
+}
+
+/// The names that clusters have here; each publishes the label value of its own name.
+pub const NAMES: [&str; 3] = ["default", "dev", "shop"];
+
+impl Document {
+    /// A plain document.
+    pub fn new(at: usize) -> Self {
+        Self {
+            name: NAMES[at],
+            port: 8080 + u16::try_from(at).unwrap(),
+            replicas: None,
+            host_mode: false,
+            image: "proxy:1",
+            env: None,
+            constraint: None,
+            networks: None,
+            replace: false,
+            broken: false,
+        }
+    }
+
+    /// Its author changes something.
+    pub fn change(&mut self, rng: &mut StdRng) {
+        match rng.random_range(0..9) {
+            0 => self.replicas = [None, Some(1), Some(2)].choose(rng).copied().flatten(),
+            1 => self.host_mode = !self.host_mode,
+            2 => self.image = ["proxy:1", "proxy:2"].choose(rng).unwrap(),
+            3 => self.env = [None, Some(rng.random_range(0..3))].choose(rng).copied().flatten(),
+            4 => self.constraint = [None, Some("node.role==worker"), Some("node.labels.none!=x")].choose(rng).copied().flatten(),
+            5 => self.networks = [None, Some("[app1]"), Some("[app1, app2]")].choose(rng).copied().flatten(),
+            6 => self.port = (self.port + 10) % 100 + 8080,
+            7 => self.replace = !self.replace,
+            _ => self.broken = !self.broken,
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!(
+            "apiVersion: swarmgate/v1\nkind: ServiceCluster\nmetadata:\n  name: {}\nspec:\n  engine: {}\n",
+            self.name,
+            if self.broken { "apache" } else { "nginx" }
+        );
+        if self.name != "default" {
+            writeln!(text, "  serviceCluster: {}", self.name).unwrap();
+        }
+        if let Some(networks) = self.networks {
+            writeln!(text, "  networks: {networks}").unwrap();
+        }
+        write!(text, "  extension:\n    image: proxy:1\n  proxy:\n    image: {}\n", self.image).unwrap();
+        if let Some(replicas) = self.replicas {
+            writeln!(text, "    replicas: {replicas}").unwrap();
+        }
+        if let Some(value) = self.env {
+            writeln!(text, "    env: {{SETTING: \"{value}\"}}").unwrap();
+        }
+        if let Some(constraint) = self.constraint {
+            writeln!(text, "    constraints: [\"{constraint}\"]").unwrap();
+        }
+        if self.replace {
+            writeln!(text, "    rollout: replace").unwrap();
+        }
+        let mode = if self.host_mode { "host" } else { "ingress" };
+        write!(text, "    publish:\n      mode: {mode}\n      http: {{published: {}, target: 80}}\n", self.port).unwrap();
+        text
+    }
+}
+
+/// The files as the operator reads them.
+pub fn files(documents: &[Document]) -> Vec<SourceFile> {
+    documents.iter().map(|document| SourceFile::new(format!("{}.yaml", document.name), document.text())).collect()
+}

@@ -1,0 +1,71 @@
+//! What must be true, known without the code under test: which routes valid labels ask for, and what may be written.
+
+use std::collections::BTreeSet;
+
+use swarmgate::channel::contract::LABEL_OWNER;
+use swarmgate::channel::wire::Desired;
+use swarmgate::simulator::{Call, Write};
+use swarmgate::swarm::{Service, Snapshot};
+use swarmgate::types::ClusterName;
+
+/// Hosts that are right.
+pub const GOOD_HOSTS: &[&str] = &["a.example.org", "b.example.org", "*.example.org", "A.Example.ORG"];
+/// Hosts that are wrong, some of them on purpose.
+pub const BAD_HOSTS: &[&str] =
+    &["", "http://a.example.org", "a b", "a.example.org; return 200", "*.*.example.org", "-x-", "a.example.org/path"];
+/// Paths that are right.
+pub const GOOD_PATHS: &[&str] = &["/", "/app", "/app/deep"];
+
+/// Checks that every route that valid labels ask for is in the published table of its cluster, with its service, and that
+/// every endpoint is a running task of the service that it stands for.
+pub fn check_routes(cluster: &ClusterName, desired: &Desired, seen: &Snapshot) {
+    for service in seen.services.values() {
+        if let Some((host, path)) = asked(cluster, service) {
+            let route =
+                desired.table.hosts.iter().find(|(known, _)| known.as_str() == host).and_then(|(_, virtual_host)| {
+                    virtual_host.paths.iter().find(|(known, _)| known.as_str() == path).map(|(_, route)| route)
+                });
+            let pooled = route.is_some_and(|route| route.backend.services.iter().any(|part| part.id == service.id));
+            assert!(pooled, "cluster {cluster}: {} asks for {host}{path} and is not in the table", service.name);
+        }
+    }
+    let parts = desired.table.hosts.values().flat_map(|host| host.paths.values()).flat_map(|route| &route.backend.services);
+    for part in parts {
+        for task in part.endpoints.iter().filter_map(|endpoint| endpoint.task.as_ref()) {
+            let fine = seen.tasks.get(task).is_some_and(|task| task.service == part.id && task.state == "running");
+            assert!(fine, "cluster {cluster}: {task} stands for {} and is no running task of it", part.name);
+        }
+    }
+}
+
+/// The route that a service's labels ask for in this cluster, if they are all right.
+fn asked(cluster: &ClusterName, service: &Service) -> Option<(String, String)> {
+    let label = |key: &str| service.labels.get(&format!("com.docker.lb.{key}")).map(String::as_str);
+    let host = label("hosts").filter(|host| GOOD_HOSTS.contains(host))?;
+    let fits = label("service_cluster").unwrap_or("default") == cluster.as_str();
+    let right = fits && label("port") == Some("8080") && !service.networks.is_empty();
+    right.then(|| (host.to_lowercase(), label("context_root").unwrap_or("/").to_owned()))
+}
+
+/// Checks what was written: only objects of ours are touched, and nothing is removed that a rollback or a task needs.
+pub fn check_writes(writes: &[Write]) {
+    for write in writes.iter().filter(|write| write.took_effect()) {
+        assert!(write.owned, "a foreign object was touched: {write:?}");
+        let removal = matches!(write.call, Call::RemoveConfig | Call::RemoveSecret);
+        assert!(!removal || write.still_needed_by.is_empty(), "something in use was removed: {write:?}");
+    }
+}
+
+/// Whether a foreign service holds a name that is ours by convention.
+pub fn is_squatter(service: &Service) -> bool {
+    service.labels.contains_key("squatter")
+}
+
+/// Checks that what exists of ours belongs to declared clusters, and that each of them has its two services.
+pub fn check_fleet(declared: &BTreeSet<ClusterName>, truth: &Snapshot) {
+    let ours = truth.services.values().filter(|service| service.labels.contains_key(LABEL_OWNER));
+    let names: BTreeSet<&str> = ours.map(|service| service.name.as_str()).collect();
+    let wanted: BTreeSet<String> =
+        declared.iter().flat_map(|name| [format!("swarmgate-extension-{name}"), format!("swarmgate-proxy-{name}")]).collect();
+    assert_eq!(names, wanted.iter().map(String::as_str).collect(), "the services that exist are those of the declared clusters");
+}

@@ -1,0 +1,171 @@
+//! The people of the simulated world: they deploy, label, scale and remove applications, edit what is not theirs, and
+//! nodes fail around them. Everything they do is legal; much of it is unwise.
+
+use rand::Rng as _;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+use serde_json::{Value, json};
+use swarmgate::simulator::{Availability, ImageBehaviour, SimSwarm};
+use swarmgate::swarm::Snapshot;
+
+use crate::documents::NAMES;
+use crate::oracle;
+
+/// The applications that may exist.
+const APPLICATIONS: [&str; 6] = ["web", "api", "admin", "blog", "cart", "mail"];
+/// The networks of the applications.
+const NETWORKS: [&str; 2] = ["app1", "app2"];
+const NODES: [&str; 3] = ["node1", "node2", "node3"];
+/// The image that some people try although it never starts.
+const BAD_IMAGE: &str = "app:bad";
+
+/// Makes the networks that everybody expects.
+pub fn found(swarm: &SimSwarm) {
+    for name in NETWORKS {
+        swarm.user_creates_network(&json!({"Name": name, "Driver": "overlay"})).unwrap();
+    }
+    swarm.set_image(BAD_IMAGE, ImageBehaviour::NeverStarts);
+}
+
+/// Somebody does something; says what, for the story.
+pub fn act(swarm: &SimSwarm, rng: &mut StdRng) -> String {
+    let application = *APPLICATIONS.choose(rng).unwrap();
+    let truth = Snapshot::from_raw(&swarm.truth()).unwrap();
+    let services: Vec<&str> = truth.services.values().map(|service| service.name.as_str()).collect();
+    let ours: Vec<&str> = services.iter().copied().filter(|name| name.starts_with("swarmgate-")).collect();
+    match rng.random_range(0..20) {
+        0..=5 => deploy(swarm, rng, application),
+        6 | 7 => label(swarm, rng, application),
+        8 => told("scale", application, swarm.user_scales(application, rng.random_range(0..4))),
+        9 => told("remove", application, swarm.user_removes_service(application)),
+        10 => told(
+            "image",
+            application,
+            swarm.user_edits_service(application, |spec| set_image(spec, *["app:1", BAD_IMAGE].choose(rng).unwrap())),
+        ),
+        11 => format!("kill a task of {application}: {}", swarm.kill_task(application)),
+        12 | 13 => ours.choose(rng).map_or_else(String::new, |name| meddle(swarm, rng, name)),
+        14 => ours.choose(rng).map_or_else(String::new, |name| told("remove", name, swarm.user_removes_service(name))),
+        15 => ours.choose(rng).map_or_else(String::new, |name| format!("kill a task of {name}: {}", swarm.kill_task(name))),
+        16 => remove_object(swarm, rng, &truth),
+        17 => squat(swarm, rng),
+        _ => node(swarm, rng),
+    }
+}
+
+/// Everybody goes home: nodes are up, images good, and nobody holds our names any more.
+pub fn rest(swarm: &SimSwarm) {
+    for node in NODES {
+        swarm.node_comes_up(node);
+        swarm.set_availability(node, Availability::Active);
+    }
+    swarm.set_image(BAD_IMAGE, ImageBehaviour::Healthy);
+    let truth = Snapshot::from_raw(&swarm.truth()).unwrap();
+    for service in truth.services.values().filter(|service| oracle::is_squatter(service)) {
+        swarm.user_removes_service(&service.name).unwrap();
+    }
+}
+
+fn told(what: &str, whom: &str, result: Result<(), swarmgate::swarm::SwarmError>) -> String {
+    format!("{what} {whom}: {}", result.map_or_else(|error| error.message, |()| "done".to_owned()))
+}
+
+fn deploy(swarm: &SimSwarm, rng: &mut StdRng, name: &str) -> String {
+    let truth = Snapshot::from_raw(&swarm.truth()).unwrap();
+    let network = truth.networks.values().find(|network| Some(&network.name.as_str()) == NETWORKS.choose(rng).as_ref().copied());
+    let networks: Vec<Value> = network.map(|network| json!({"Target": network.id.0})).into_iter().collect();
+    let spec = json!({
+        "Name": name,
+        "Labels": labels(rng),
+        "TaskTemplate": {"ContainerSpec": {"Image": "app:1"}, "Networks": networks},
+        "Mode": {"Replicated": {"Replicas": rng.random_range(0..4)}},
+        "EndpointSpec": {"Mode": if rng.random_bool(0.8) { "vip" } else { "dnsrr" }},
+    });
+    told("deploy", name, swarm.user_creates_service(&spec).map(|_| ()))
+}
+
+fn label(swarm: &SimSwarm, rng: &mut StdRng, name: &str) -> String {
+    let labels = labels(rng);
+    told("label", name, swarm.user_edits_service(name, |spec| spec["Labels"] = labels))
+}
+
+/// Labels of an application: right ones mostly, and every way of getting them wrong.
+fn labels(rng: &mut StdRng) -> Value {
+    let mut labels = serde_json::Map::new();
+    let mut say = |key: &str, value: &str| labels.insert(format!("com.docker.lb.{key}"), json!(value));
+    let cluster = NAMES.iter().chain(&["nowhere"]).copied().collect::<Vec<_>>();
+    let cluster = *cluster.choose(rng).unwrap();
+    if cluster != "default" {
+        say("service_cluster", cluster);
+    }
+    let good = rng.random_bool(0.75);
+    let hosts = if good { oracle::GOOD_HOSTS } else { oracle::BAD_HOSTS };
+    say("hosts", hosts.choose(rng).unwrap());
+    if good || rng.random_bool(0.5) {
+        say("port", if good { "8080" } else { ["http", "", "0", "99999"].choose(rng).unwrap() });
+    }
+    if rng.random_bool(0.3) {
+        say("context_root", oracle::GOOD_PATHS.choose(rng).unwrap());
+    }
+    if rng.random_bool(0.2) {
+        say("backend_mode", ["task", "vip"].choose(rng).unwrap());
+    }
+    if rng.random_bool(0.1) {
+        say("misspelt_label", "x; }\nserver {");
+    }
+    Value::Object(labels)
+}
+
+/// Somebody edits a service of ours by hand.
+fn meddle(swarm: &SimSwarm, rng: &mut StdRng, name: &str) -> String {
+    let edit: fn(&mut Value) = *[
+        (|spec: &mut Value| spec["TaskTemplate"]["ContainerSpec"]["Env"] = json!(["HACKED=1"])) as fn(&mut Value),
+        |spec| spec["TaskTemplate"]["ContainerSpec"]["Image"] = json!("other:1"),
+        |spec| spec["TaskTemplate"]["Placement"] = json!({"Constraints": ["node.labels.none!=x"]}),
+        |spec| spec["TaskTemplate"]["Networks"] = json!([]),
+        |spec| spec["TaskTemplate"]["ContainerSpec"]["Configs"] = json!([]),
+        |spec| spec["TaskTemplate"]["ContainerSpec"]["StopGracePeriod"] = json!(3_000_000_000_i64),
+        |spec| spec["EndpointSpec"] = json!({}),
+        |spec| spec["Labels"]["note"] = json!("mine"),
+    ]
+    .choose(rng)
+    .unwrap();
+    told("meddle with", name, swarm.user_edits_service(name, edit))
+}
+
+fn remove_object(swarm: &SimSwarm, rng: &mut StdRng, truth: &Snapshot) -> String {
+    let configs: Vec<&str> = truth.configs.values().map(|config| config.name.as_str()).collect();
+    let secrets: Vec<&str> = truth.secrets.values().map(|secret| secret.name.as_str()).collect();
+    match (configs.choose(rng), secrets.choose(rng)) {
+        (Some(name), _) if rng.random_bool(0.5) => told("remove config", name, swarm.user_removes_config(name)),
+        (_, Some(name)) => told("remove secret", name, swarm.user_removes_secret(name)),
+        _ => String::new(),
+    }
+}
+
+/// Somebody takes a name that is ours by convention.
+fn squat(swarm: &SimSwarm, rng: &mut StdRng) -> String {
+    let name = format!("swarmgate-{}-{}", ["proxy", "extension"].choose(rng).unwrap(), NAMES.choose(rng).unwrap());
+    let spec = json!({
+        "Name": name,
+        "Labels": {"squatter": "yes"},
+        "TaskTemplate": {"ContainerSpec": {"Image": "app:1"}},
+        "Mode": {"Replicated": {"Replicas": 1}},
+    });
+    told("squat on", &name, swarm.user_creates_service(&spec).map(|_| ()))
+}
+
+fn node(swarm: &SimSwarm, rng: &mut StdRng) -> String {
+    let node = *NODES.choose(rng).unwrap();
+    match rng.random_range(0..4) {
+        0 => swarm.node_goes_down(node),
+        1 => swarm.set_availability(node, Availability::Drain),
+        2 => swarm.set_availability(node, Availability::Active),
+        _ => swarm.node_comes_up(node),
+    }
+    format!("something happens to {node}")
+}
+
+fn set_image(spec: &mut Value, image: &str) {
+    spec["TaskTemplate"]["ContainerSpec"]["Image"] = json!(image);
+}

@@ -1,0 +1,262 @@
+//! One history: trouble first, then peace. Everything that happens comes from the seed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use swarmgate::channel::wire::Desired;
+use swarmgate::controller::census;
+use swarmgate::controller::declared::Declared;
+use swarmgate::controller::pass::{Job, Memory, Verdict, pass};
+use swarmgate::controller::surroundings::Surroundings;
+use swarmgate::intent::documents::read_documents;
+use swarmgate::simulator::{Faults, SimOptions, SimSwarm};
+use swarmgate::swarm::{Snapshot, Swarm as _};
+use swarmgate::types::ClusterName;
+
+use crate::channel::TestLine;
+use crate::documents::{Document, NAMES, files};
+use crate::{oracle, people};
+
+/// Steps of trouble in a history.
+const TROUBLE_STEPS_MAX: usize = 40;
+/// Rounds of passes until everything must be as declared, once faults and people stop. Swarm itself needs most of them:
+/// a rollout that failed is tried again after up to ten minutes.
+const ROUNDS_TO_CONVERGE_MAX: usize = 150;
+/// Rounds without a write that show that the world stays still.
+const STILL_ROUNDS: usize = 10;
+
+/// A history and everybody in it.
+pub struct Story {
+    seed: u64,
+    loud: bool,
+    rng: StdRng,
+    swarm: SimSwarm,
+    documents: Vec<Document>,
+    operator: Operator,
+}
+
+/// The operator's own state: what is gone when it dies.
+struct Operator {
+    around: Surroundings,
+    line: Arc<TestLine>,
+    declared: Declared,
+    memories: BTreeMap<ClusterName, Memory>,
+}
+
+impl Operator {
+    fn start(swarm: &SimSwarm, documents: &[Document], token_seed: u64) -> Self {
+        let line = Arc::new(TestLine::default());
+        let tokens = std::sync::Mutex::new(StdRng::seed_from_u64(token_seed));
+        let around = Surroundings {
+            swarm: Arc::new(swarm.clone()),
+            line: line.clone(),
+            instance: "swarmgate".to_owned(),
+            control_network: "swarmgate-control".to_owned(),
+            operator_url: "http://swarmgate-operator:8081".to_owned(),
+            tokens: Arc::new(move || format!("{:032x}", tokens.lock().unwrap().random::<u128>())),
+            writes: Arc::default(),
+        };
+        let declared = Declared::default().after(read_documents(&files(documents)));
+        Self { around, line, declared, memories: BTreeMap::new() }
+    }
+
+    fn one_pass(&mut self, name: &ClusterName, may_write: bool, seen: Result<Arc<Snapshot>, String>, swarm: &SimSwarm) -> Verdict {
+        let job = Job { name: name.clone(), declared: self.declared.clusters.get(name).cloned(), may_write, now: swarm.now() };
+        let memory = self.memories.entry(name.clone()).or_default();
+        let verdict = pass(&self.around, &job, seen, memory).now_or_never().unwrap();
+        if verdict == Verdict::Gone {
+            self.memories.remove(name);
+        }
+        verdict
+    }
+}
+
+impl Story {
+    /// Sets the scene.
+    pub fn new(seed: u64, loud: bool) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let swarm = SimSwarm::new(SimOptions { seed, nodes: 3, managers: 1, faults: Faults::NONE });
+        people::found(&swarm);
+        let documents: Vec<Document> = (0..rng.random_range(1..=NAMES.len())).map(Document::new).collect();
+        let operator = Operator::start(&swarm, &documents, seed);
+        Self { seed, loud, rng, swarm, documents, operator }
+    }
+
+    /// Tells it to the end.
+    pub fn tell(mut self) {
+        let rough = self.rng.random_bool(0.8);
+        self.swarm.set_faults(if rough { Faults::ROUGH } else { Faults::NONE });
+        for _ in 0..self.rng.random_range(5..=TROUBLE_STEPS_MAX) {
+            self.trouble();
+        }
+        self.peace();
+    }
+
+    fn say(&self, what: impl FnOnce() -> String) {
+        if self.loud {
+            println!("seed {} at {}: {}", self.seed, self.swarm.now(), what());
+        }
+    }
+
+    /// One step of trouble.
+    fn trouble(&mut self) {
+        if self.rng.random_bool(0.6) {
+            let deed = people::act(&self.swarm, &mut self.rng);
+            self.say(|| deed);
+        }
+        if self.rng.random_bool(0.15) {
+            self.authors();
+        }
+        self.swarm.advance(Duration::from_millis(self.rng.random_range(0..6_000)));
+        if self.rng.random_bool(0.7) {
+            self.extensions_report();
+        }
+        let dies = self.rng.random_bool(0.1);
+        if dies {
+            self.swarm.cut_off_after(self.rng.random_range(0..8));
+        }
+        self.round(0.9);
+        if dies {
+            self.swarm.reconnect();
+            self.operator = Operator::start(&self.swarm, &self.documents, self.rng.random());
+            self.say(|| "the operator died and is back".to_owned());
+        }
+    }
+
+    /// Authors change, add, remove or break documents; the operator reads them.
+    fn authors(&mut self) {
+        match self.rng.random_range(0..6) {
+            0 if self.documents.len() > 1 => {
+                self.documents.pop();
+            }
+            1 if self.documents.len() < NAMES.len() => self.documents.push(Document::new(self.documents.len())),
+            _ => {
+                let at = self.rng.random_range(0..self.documents.len());
+                self.documents[at].change(&mut self.rng);
+            }
+        }
+        self.operator.declared = self.operator.declared.after(read_documents(&files(&self.documents)));
+        self.say(|| format!("documents: {:?}", self.documents));
+    }
+
+    fn extensions_report(&self) {
+        self.operator.line.extensions_report(&self.truth(), self.swarm.now());
+    }
+
+    fn truth(&self) -> Snapshot {
+        Snapshot::from_raw(&self.swarm.truth()).unwrap()
+    }
+
+    /// One look at the Swarm and a pass for each cluster, with everything that must hold. Gives the verdicts.
+    fn round(&mut self, writing: f64) -> Vec<(ClusterName, Verdict)> {
+        let seen = self.look();
+        let leftover = match &seen {
+            Ok(seen) => census::take("swarmgate", &self.operator.declared, seen).leftover,
+            Err(_) => BTreeSet::new(),
+        };
+        let names: BTreeSet<ClusterName> = self.operator.declared.clusters.keys().cloned().chain(leftover).collect();
+        let mut verdicts = Vec::new();
+        for name in names {
+            let may_write = self.rng.random_bool(writing);
+            verdicts.push((name.clone(), self.checked_pass(&name, may_write, seen.clone())));
+        }
+        verdicts
+    }
+
+    fn look(&self) -> Result<Arc<Snapshot>, String> {
+        let raw = self.swarm.observe().now_or_never().unwrap().map_err(|error| error.to_string())?;
+        Snapshot::from_raw(&raw).map(Arc::new).map_err(|error| error.to_string())
+    }
+
+    fn checked_pass(&mut self, name: &ClusterName, may_write: bool, seen: Result<Arc<Snapshot>, String>) -> Verdict {
+        let before = self.operator.line.published();
+        let verdict = self.operator.one_pass(name, may_write, seen.clone(), &self.swarm);
+        let writes = self.swarm.take_writes();
+        self.say(|| {
+            format!(
+                "pass for {name}: {verdict:?} {}",
+                writes.iter().map(|w| format!("{:?} {} {:?}", w.call, w.target, w.effect)).collect::<Vec<_>>().join(", ")
+            )
+        });
+        oracle::check_writes(&writes);
+        assert!(may_write || writes.is_empty(), "a pass that must not write wrote: {writes:?}");
+        self.check_published(name, &before, seen.as_deref().ok(), !writes.is_empty());
+        verdict
+    }
+
+    /// What is published after a pass: unchanged when the Swarm could not be read, and complete otherwise.
+    fn check_published(&self, name: &ClusterName, before: &BTreeMap<ClusterName, Desired>, seen: Option<&Snapshot>, wrote: bool) {
+        let after = self.operator.line.published();
+        let others = |all: &BTreeMap<ClusterName, Desired>| {
+            all.iter().filter(|(other, _)| *other != name).map(|(n, d)| (n.clone(), d.clone())).collect::<Vec<_>>()
+        };
+        assert_eq!(others(before), others(&after), "a pass for {name} touched another cluster's routes");
+        let Some(seen) = seen else {
+            assert_eq!(before.get(name), after.get(name), "{name}: what cannot be read changes no route");
+            assert!(!wrote, "{name}: a pass that could not look wrote");
+            return;
+        };
+        let in_force = self.operator.declared.clusters.get(name).and_then(|declared| declared.in_force.as_ref());
+        if in_force.is_some() {
+            oracle::check_routes(name, &after[name], seen);
+        }
+    }
+
+    /// Faults stop, people rest, and everything becomes as declared, within a bound; then nothing is written any more.
+    fn peace(&mut self) {
+        self.say(|| "peace".to_owned());
+        self.swarm.set_faults(Faults::NONE);
+        people::rest(&self.swarm);
+        self.documents.iter_mut().for_each(|document| document.broken = false);
+        self.operator.declared = self.operator.declared.after(read_documents(&files(&self.documents)));
+        assert!(self.operator.declared.clusters.values().all(|cluster| cluster.accepted), "{:?}", self.operator.declared.findings);
+        let rounds = (0..ROUNDS_TO_CONVERGE_MAX).position(|at| self.is_quiet_round(at));
+        assert!(rounds.is_some(), "no convergence:\n{}", self.obstacles());
+        oracle::check_fleet(&self.operator.declared.clusters.keys().cloned().collect(), &self.truth());
+        for at in 0..STILL_ROUNDS {
+            self.still_round(at);
+        }
+    }
+
+    /// One round of peace; whether everything is as declared at its end.
+    fn is_quiet_round(&mut self, at: usize) -> bool {
+        self.swarm.advance(Duration::from_secs(if at < 60 { 3 } else { 60 }));
+        self.extensions_report();
+        let verdicts = self.round(1.0);
+        verdicts.iter().all(|(_, verdict)| *verdict == Verdict::Still) && self.obstacles().is_empty()
+    }
+
+    fn still_round(&mut self, at: usize) {
+        self.swarm.advance(Duration::from_secs(1 + 20 * at as u64));
+        self.extensions_report();
+        for (name, verdict) in self.round(1.0) {
+            assert_eq!(verdict, Verdict::Still, "{name} is not still in a still world:\n{}", self.obstacles());
+        }
+    }
+
+    /// Everything that is not as declared, for people.
+    fn obstacles(&self) -> String {
+        let mut told = Vec::new();
+        for name in self.operator.declared.clusters.keys() {
+            let status = self.operator.memories.get(name).and_then(|memory| memory.status.as_ref());
+            let Some(status) = status else {
+                told.push(format!("{name}: no pass yet"));
+                continue;
+            };
+            told.extend(status.error.iter().map(|error| format!("{name}: {error}")));
+            told.extend(status.waiting.iter().map(|waiting| format!("{name}: waiting for {waiting}")));
+            let untrue = status.conditions.iter().filter(|c| c.status != swarmgate::report::ConditionStatus::True);
+            // Applications without tasks are their owners' business.
+            told.extend(
+                untrue
+                    .filter(|c| !matches!(c.kind.as_str(), "RoutesServed" | "Ready"))
+                    .map(|c| format!("{name}: {} {}", c.kind, c.message)),
+            );
+        }
+        told.join("\n")
+    }
+}
