@@ -77,13 +77,10 @@ impl<'a> World<'a> {
 }
 
 fn needed_networks(world: &World<'_>, reaches: &[endpoints::Reach<'_>]) -> Vec<NetworkId> {
-    let needed: BTreeSet<_> = match &world.closed_list {
-        Some(listed) => listed.clone(),
-        None => {
-            let used = reaches.iter().flat_map(|reach| reach.networks.iter().cloned());
-            used.chain(networks_of_refused(world, reaches)).collect()
-        }
-    };
+    let needed: BTreeSet<_> = world.closed_list.clone().unwrap_or_else(|| {
+        let used = reaches.iter().flat_map(|reach| reach.networks.iter().cloned());
+        used.chain(networks_of_refused(world, reaches)).collect()
+    });
     needed.into_iter().collect()
 }
 
