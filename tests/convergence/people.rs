@@ -41,7 +41,7 @@ pub fn act(swarm: &SimSwarm, rng: &mut StdRng) -> String {
         10 => told(
             "image",
             application,
-            swarm.user_edits_service(application, |spec| set_image(spec, *["app:1", BAD_IMAGE].choose(rng).unwrap())),
+            swarm.user_edits_service(application, |spec| set_image(spec, ["app:1", BAD_IMAGE].choose(rng).unwrap())),
         ),
         11 => format!("kill a task of {application}: {}", swarm.kill_task(application)),
         12 | 13 => ours.choose(rng).map_or_else(String::new, |name| meddle(swarm, rng, name)),
@@ -51,6 +51,12 @@ pub fn act(swarm: &SimSwarm, rng: &mut StdRng) -> String {
         17 => squat(swarm, rng),
         _ => node(swarm, rng),
     }
+}
+
+/// Somebody deploys an application.
+pub fn deploy_something(swarm: &SimSwarm, rng: &mut StdRng) -> String {
+    let application = APPLICATIONS.choose(rng).unwrap();
+    deploy(swarm, rng, application)
 }
 
 /// Everybody goes home: nodes are up, images good, and nobody holds our names any more.

@@ -88,6 +88,14 @@ impl Story {
 
     /// Tells it to the end.
     pub fn tell(mut self) {
+        // Half of the histories begin in a world that has been at peace for a while: trouble meets a whole fleet.
+        if self.rng.random_bool(0.5) {
+            for _ in 0..3 {
+                let deed = people::deploy_something(&self.swarm, &mut self.rng);
+                self.say(|| deed);
+            }
+            self.converge();
+        }
         let rough = self.rng.random_bool(0.8);
         self.swarm.set_faults(if rough { Faults::ROUGH } else { Faults::NONE });
         for _ in 0..self.rng.random_range(1..=TROUBLE_STEPS_MAX) {
@@ -164,7 +172,7 @@ impl Story {
         let chosen = names.into_iter().filter(|_| writing >= 1.0 || self.rng.random_bool(0.7)).collect::<Vec<_>>();
         for name in chosen {
             let may_write = self.rng.random_bool(writing);
-            verdicts.push((name.clone(), self.checked_pass(&name, may_write, seen.clone())));
+            verdicts.push((name.clone(), self.checked_pass(&name, may_write, &seen)));
         }
         verdicts
     }
@@ -174,7 +182,7 @@ impl Story {
         Snapshot::from_raw(&raw).map(Arc::new).map_err(|error| error.to_string())
     }
 
-    fn checked_pass(&mut self, name: &ClusterName, may_write: bool, seen: Result<Arc<Snapshot>, String>) -> Verdict {
+    fn checked_pass(&mut self, name: &ClusterName, may_write: bool, seen: &Result<Arc<Snapshot>, String>) -> Verdict {
         let before = self.operator.line.published();
         let verdict = self.operator.one_pass(name, may_write, seen.clone(), &self.swarm);
         let writes = self.swarm.take_writes();
@@ -186,7 +194,7 @@ impl Story {
         });
         oracle::check_writes(&writes);
         assert!(may_write || writes.is_empty(), "a pass that must not write wrote: {writes:?}");
-        self.check_published(name, &before, seen.as_deref().ok(), !writes.is_empty());
+        self.check_published(name, &before, seen.as_ref().ok().map(AsRef::as_ref), !writes.is_empty());
         verdict
     }
 
@@ -216,12 +224,16 @@ impl Story {
         self.documents.iter_mut().for_each(|document| document.broken = false);
         self.operator.declared = self.operator.declared.after(read_documents(&files(&self.documents)));
         assert!(self.operator.declared.clusters.values().all(|cluster| cluster.accepted), "{:?}", self.operator.declared.findings);
-        let rounds = (0..ROUNDS_TO_CONVERGE_MAX).position(|at| self.is_quiet_round(at));
-        assert!(rounds.is_some(), "no convergence:\n{}", self.obstacles());
+        self.converge();
         oracle::check_fleet(&self.operator.declared.clusters.keys().cloned().collect(), &self.truth());
         for seconds in STILL_PAUSES_SECONDS {
             self.still_round(Duration::from_secs(seconds));
         }
+    }
+
+    fn converge(&mut self) {
+        let rounds = (0..ROUNDS_TO_CONVERGE_MAX).position(|at| self.is_quiet_round(at));
+        assert!(rounds.is_some(), "no convergence:\n{}", self.obstacles());
     }
 
     /// One round of peace; whether everything is as declared at its end.
