@@ -19,7 +19,8 @@ pub struct Document {
     env: Option<u32>,
     constraint: Option<&'static str>,
     networks: Option<&'static str>,
-    replace: bool,
+    /// Every change of the routes replaces the proxies.
+    pub replace: bool,
     /// A mistake that makes the document unusable.
     pub broken: bool,
 }

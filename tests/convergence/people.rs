@@ -59,6 +59,16 @@ pub fn deploy_something(swarm: &SimSwarm, rng: &mut StdRng) -> String {
     deploy(swarm, rng, application)
 }
 
+/// Somebody publishes an application somewhere else, or one more.
+pub fn publish_something(swarm: &SimSwarm, rng: &mut StdRng) -> String {
+    let application = APPLICATIONS.choose(rng).unwrap();
+    let told = deploy(swarm, rng, application);
+    let (host, path) = (oracle::GOOD_HOSTS.choose(rng).unwrap(), oracle::GOOD_PATHS.choose(rng).unwrap());
+    let labels = json!({"com.docker.lb.hosts": host, "com.docker.lb.port": "8080", "com.docker.lb.context_root": path});
+    swarm.user_edits_service(application, |spec| spec["Labels"] = labels).unwrap();
+    told
+}
+
 /// Everybody goes home: nodes are up, images good, and nobody holds our names any more.
 pub fn rest(swarm: &SimSwarm) {
     for node in NODES {

@@ -37,6 +37,16 @@ pub struct Story {
     swarm: SimSwarm,
     documents: Vec<Document>,
     operator: Operator,
+    kind: Kind,
+}
+
+/// What a history is mostly about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Everything.
+    Mixed,
+    /// Routes that change again and again, with proxies that are replaced for each: generations of configs come and go.
+    Generations,
 }
 
 /// The operator's own state: what is gone when it dies.
@@ -81,9 +91,12 @@ impl Story {
         let mut rng = StdRng::seed_from_u64(seed);
         let swarm = SimSwarm::new(SimOptions { seed, nodes: 3, managers: 1, faults: Faults::NONE });
         people::found(&swarm);
-        let documents: Vec<Document> = (0..[1, 1, 1, 2, 2, 3][rng.random_range(0..6)]).map(Document::new).collect();
+        let kind = if rng.random_bool(0.2) { Kind::Generations } else { Kind::Mixed };
+        let count = if kind == Kind::Generations { 1 } else { [1, 1, 1, 2, 2, 3][rng.random_range(0..6)] };
+        let mut documents: Vec<Document> = (0..count).map(Document::new).collect();
+        documents.iter_mut().for_each(|document| document.replace = kind == Kind::Generations);
         let operator = Operator::start(&swarm, &documents, seed);
-        Self { seed, loud, rng, swarm, documents, operator }
+        Self { seed, loud, rng, swarm, documents, operator, kind }
     }
 
     /// Tells it to the end.
@@ -99,7 +112,10 @@ impl Story {
         let rough = self.rng.random_bool(0.8);
         self.swarm.set_faults(if rough { Faults::ROUGH } else { Faults::NONE });
         for _ in 0..self.rng.random_range(1..=TROUBLE_STEPS_MAX) {
-            self.trouble();
+            match self.kind {
+                Kind::Mixed => self.trouble(),
+                Kind::Generations => self.next_generation(),
+            }
         }
         self.peace();
     }
@@ -107,6 +123,17 @@ impl Story {
     fn say(&self, what: impl FnOnce() -> String) {
         if self.loud {
             println!("seed {} at {}: {}", self.seed, self.swarm.now(), what());
+        }
+    }
+
+    /// The routes change, and the operator has some time to follow.
+    fn next_generation(&mut self) {
+        let deed = people::publish_something(&self.swarm, &mut self.rng);
+        self.say(|| deed);
+        for _ in 0..self.rng.random_range(1..4) {
+            self.swarm.advance(Duration::from_millis(self.rng.random_range(0..15_000)));
+            self.extensions_report();
+            self.round(0.9);
         }
     }
 
