@@ -11,8 +11,10 @@ use tokio_util::sync::CancellationToken;
 use super::edge;
 use super::service::LogArgs;
 use crate::channel::contract::CONTROL_NETWORK;
+use crate::controller::files;
 use crate::controller::settings::Settings;
 use crate::docker::DockerSwarm;
+use crate::intent::documents::read_documents;
 use crate::telemetry::metrics;
 
 /// Arguments of `swarmgate operator`.
@@ -21,6 +23,10 @@ pub struct Args {
     /// A file with ServiceCluster documents, or a folder of *.yaml and *.yml files; read again when it changes
     #[arg(long, env = "SWARMGATE_SPEC", value_delimiter = ',', required = true)]
     spec: Vec<PathBuf>,
+    /// End with an error at the start if any document is not valid, so that an update that brought a mistake fails and is
+    /// rolled back. Files that change later never end the operator
+    #[arg(long, env = "SWARMGATE_REQUIRE_VALID_SPEC")]
+    require_valid_spec: bool,
     #[command(flatten)]
     swarm: SwarmArgs,
     /// Where status, page and metrics are served
@@ -105,6 +111,12 @@ pub fn run(args: Args) -> ExitCode {
 }
 
 async fn operate(args: Args) -> ExitCode {
+    let declaration = read_documents(&files::read(&args.spec));
+    if args.require_valid_spec && !declaration.is_sound() {
+        eprint!("{}", super::validate::describe(&declaration));
+        eprintln!("swarmgate operator: not started, because --require-valid-spec is set and the spec has mistakes");
+        return ExitCode::FAILURE;
+    }
     let swarm = match args.swarm.connect() {
         Ok(swarm) => Arc::new(swarm),
         Err(error) => return edge::fail(&error),

@@ -3,6 +3,7 @@
 //! what. An empty plan with nothing waiting is the definition of converged. Never touches an object without our labels.
 
 mod alike;
+mod belonging;
 mod display;
 mod effect;
 mod json;

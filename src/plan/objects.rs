@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
+use super::belonging::cluster_of;
 use super::memory::Memory;
 use super::step::{Plan, RolloutNote, Step};
-use crate::channel::contract::LABEL_TOKEN_DIGEST;
+use crate::channel::contract::{LABEL_OWNER, LABEL_TOKEN_DIGEST};
 use crate::fleet::{ConfigObject, Fleet, Role};
 use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
-use crate::swarm::Snapshot;
+use crate::swarm::{Service, Snapshot};
 
 /// A plan under work.
 pub(super) struct Draft<'a> {
@@ -116,6 +117,12 @@ impl<'a> Draft<'a> {
             format!("The {kind} {name} exists and cannot be used: {why}; what needs it is held back."),
             format!("Remove or rename the other {kind}, or choose another name in the document."),
         ));
+    }
+
+    /// Whether a service is this instance's and of this cluster. Its other labels may be anybody's handiwork: they are put back.
+    pub(super) fn owns_service(&self, service: &Service) -> bool {
+        let ours = service.labels.get(LABEL_OWNER).is_some_and(|owner| *owner == self.fleet.instance);
+        ours && cluster_of(service) == Some(self.fleet.cluster.as_str())
     }
 
     /// The labels of the services of this cluster.

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::belonging::cluster_of;
 use super::step::{Plan, Step};
 use super::usage::Usage;
 use crate::channel::contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
@@ -16,11 +17,12 @@ const FLEET_ROLES: [Role; 5] = [Role::Extension, Role::Proxy, Role::Boot, Role::
 
 /// The clusters that have objects of this instance and are not declared.
 pub fn leftover_clusters(instance: &str, declared: &BTreeSet<ClusterName>, snapshot: &Snapshot) -> BTreeSet<ClusterName> {
-    let services = snapshot.services.values().map(|service| &service.labels);
+    let ours = |labels: &BTreeMap<String, String>| is(labels, LABEL_OWNER, instance) && has_fleet_role(labels);
+    let services = snapshot.services.values().filter(|service| ours(&service.labels)).filter_map(cluster_of);
     let configs = snapshot.configs.values().map(|config| &config.labels);
     let secrets = snapshot.secrets.values().map(|secret| &secret.labels);
-    let ours = services.chain(configs).chain(secrets).filter(|labels| is(labels, LABEL_OWNER, instance) && has_fleet_role(labels));
-    let clusters = ours.filter_map(|labels| labels.get(LABEL_CLUSTER)).filter_map(|name| ClusterName::parse(name).ok());
+    let objects = configs.chain(secrets).filter(|labels| ours(labels)).filter_map(|labels| labels.get(LABEL_CLUSTER));
+    let clusters = services.chain(objects.map(String::as_str)).filter_map(|name| ClusterName::parse(name).ok());
     clusters.filter(|name| !declared.contains(name)).collect()
 }
 
@@ -28,7 +30,8 @@ pub fn leftover_clusters(instance: &str, declared: &BTreeSet<ClusterName>, snaps
 /// and the network was made by this instance.
 pub fn plan_removal(instance: &str, cluster: &ClusterName, snapshot: &Snapshot) -> Plan {
     let owned = |labels: &BTreeMap<String, String>| owned_by(labels, instance, cluster.as_str()) && has_fleet_role(labels);
-    let services = snapshot.services.values().filter(|service| owned(&service.labels));
+    let ours = |labels: &BTreeMap<String, String>| is(labels, LABEL_OWNER, instance) && has_fleet_role(labels);
+    let services = snapshot.services.values().filter(|service| ours(&service.labels) && cluster_of(service) == Some(cluster.as_str()));
     let reason = "the cluster left the declaration";
     let mut steps: Vec<Step> = services
         .map(|service| Step::RemoveService { id: service.id.clone(), name: service.name.clone(), reason: reason.to_owned() })

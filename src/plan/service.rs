@@ -31,7 +31,7 @@ impl<'a> Draft<'a> {
         match snapshot.services.values().find(|service| service.name == shape.name) {
             None if stale.iter().any(|service| ports_collide(service, shape)) => {}
             None => self.create(shape),
-            Some(service) if !self.owns(&service.labels, shape.role) => {
+            Some(service) if !self.owns_service(service) => {
                 self.block("service", &shape.name, "it does not carry the owner labels of this cluster");
             }
             Some(service) if mode_of(service) != shape.mode => self.remake(service),

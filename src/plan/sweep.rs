@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::belonging::cluster_of;
 use super::objects::Draft;
 use super::rollout;
 use super::step::Step;
@@ -17,12 +18,13 @@ impl<'a> Draft<'a> {
     /// Services of ours in the same role under another name: the document gave the service a new one.
     pub(super) fn stale(&self, shape: &ServiceShape) -> Vec<&'a Service> {
         let services = self.snapshot.services.values();
-        services.filter(|service| service.name != shape.name && self.owns(&service.labels, shape.role)).collect()
+        let other = services.filter(|service| service.name != shape.name && self.owns(&service.labels, shape.role));
+        other.filter(|service| cluster_of(service) == Some(self.fleet.cluster.as_str())).collect()
     }
 
     /// Removes the former services: at once where they are in the way, else when the new one runs.
     pub(super) fn retire(&mut self, shape: &ServiceShape, stale: Vec<&Service>) {
-        let new = self.snapshot.services.values().find(|service| service.name == shape.name && self.owns(&service.labels, shape.role));
+        let new = self.snapshot.services.values().find(|service| service.name == shape.name && self.owns_service(service));
         let runs = new.is_some_and(|service| rollout::tasks(service, self.snapshot).is_none());
         for service in stale {
             let in_the_way = new.is_none() && !self.creates(&shape.name) && !self.blocked.contains(&shape.name);

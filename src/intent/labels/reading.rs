@@ -10,6 +10,8 @@ use super::{Affinity, BackendMode, BackendTls, PREFIX, ServiceLabels, TlsLabels}
 use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::types::{ContextPath, HostPattern, NetworkName, Port, Refused};
 
+/// Every host is a pool that the engine tests and keeps: a label with tens of thousands would hold up everybody's changes.
+const HOSTS_MAX: usize = 1_000;
 /// At most so many bad items of one list are told one by one: a label can hold megabytes.
 const LIST_FINDINGS_MAX: usize = 8;
 
@@ -92,7 +94,12 @@ impl Reader<'_> {
             }
             return Vec::new();
         };
-        let (hosts, bad) = list(&text, ',', HostPattern::parse);
+        let (mut hosts, bad) = list(&text, ',', HostPattern::parse);
+        if hosts.len() > HOSTS_MAX {
+            let message = format!("{} hosts are more than one service may publish; the first {HOSTS_MAX} are published", hosts.len());
+            self.add(Severity::Error, FindingCode::InvalidLabelValue, "hosts", None, &message, "Use a wildcard, or several services.");
+            hosts.truncate(HOSTS_MAX);
+        }
         if hosts.is_empty() && bad.is_empty() && !default_backend {
             self.missing("hosts", "Add the host names that the service answers for, or set com.docker.lb.default_backend=true.");
         }

@@ -241,3 +241,11 @@ proptest! {
         prop_assert_eq!(alone, read_labels("s", &together));
     }
 }
+
+#[test]
+fn more_hosts_than_a_service_may_publish_are_left_out_with_a_finding() {
+    let many: Vec<String> = (0..1_001).map(|n| format!("h{n}.example")).collect();
+    assert_eq!(published(&[("hosts", &many[..1_000].join(","))]).1, []);
+    let (labels, codes) = published(&[("hosts", &many.join(","))]);
+    assert_eq!((labels.hosts.len(), codes), (1_000, vec![FindingCode::InvalidLabelValue]));
+}

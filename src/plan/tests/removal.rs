@@ -125,3 +125,17 @@ fn a_single_proxy_in_host_mode_has_a_warning() {
     single.proxy.publish = publish(PublishMode::Host);
     assert!(codes(&World::new().plan(&single)).contains(&"UpdateGap".to_owned()));
 }
+
+#[test]
+fn a_cluster_label_changed_by_hand_moves_no_service_to_another_cluster() {
+    for other in ["other", "nobody"] {
+        let mut world = World::converged(&cluster());
+        world.by_hand(PROXY, |spec| spec["Labels"]["swarmgate.cluster"] = json!(other));
+        let declared = BTreeSet::from([name("dev"), name("other")]);
+        assert!(leftover_clusters(INSTANCE, &declared, &world.snapshot()).is_empty());
+        assert!(plan_removal(INSTANCE, &name(other), &world.snapshot()).is_converged());
+        assert_eq!(titles(&world.plan(&cluster())), [format!("update service {PROXY}")]);
+        world.converge(&cluster());
+        assert_eq!(world.service(PROXY).labels["swarmgate.cluster"], "dev");
+    }
+}
