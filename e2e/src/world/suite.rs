@@ -6,6 +6,7 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -19,6 +20,9 @@ const KEEP: &str = "SWARMGATE_E2E_KEEP";
 /// Set to `required` where tests that cannot run shall count as failed.
 const REQUIRED: &str = "SWARMGATE_E2E";
 
+/// How many of the slowest cases are told.
+const SLOWEST: usize = 60;
+
 /// What kind of world a case needs. Cases with the same setting share one world, so they stand one after the other.
 #[derive(Clone, Copy)]
 pub struct Setting {
@@ -30,6 +34,9 @@ pub struct Setting {
     pub managers: usize,
     /// What happens once after the lab is up, such as deploying Swarmgate.
     pub prepare: fn(&World) -> Result<()>,
+    /// What happens before each case, inside the lab's parent namespace, such as waiting until Swarmgate has settled after
+    /// the case before.
+    pub before: fn(&World) -> Result<()>,
 }
 
 impl Setting {
@@ -71,6 +78,7 @@ struct Stage {
     world: Option<World>,
     broken: Option<String>,
     any_failed: bool,
+    times: Vec<(f64, &'static str)>,
 }
 
 /// Runs the cases that the command line selects.
@@ -92,10 +100,22 @@ pub fn run(cases: Vec<Case>) -> ExitCode {
         eprintln!("e2e: {reason:#}");
         conclusion.num_failed += 1;
     }
+    print_slowest(&stage.lock().unwrap_or_else(PoisonError::into_inner).times);
     if obstacle.is_some() && env::var_os(REQUIRED).is_some_and(|value| value == "required") {
         return ExitCode::FAILURE;
     }
     conclusion.exit_code()
+}
+
+/// Where the time went: a run that takes too long is run less often.
+fn print_slowest(times: &[(f64, &str)]) {
+    let mut slowest = times.to_vec();
+    slowest.sort_by(|one, other| other.0.total_cmp(&one.0));
+    let shown: Vec<_> = slowest.iter().take(SLOWEST).map(|(time, name)| format!("  {time:6.1} s  {name}")).collect();
+    if !shown.is_empty() {
+        let sum: f64 = times.iter().map(|(time, _)| time).sum();
+        println!("e2e: {sum:.0} s in all; the slowest:\n{}\n", shown.join("\n"));
+    }
 }
 
 /// Why real Swarms cannot be made here, if they cannot.
@@ -125,7 +145,9 @@ fn trial(case: Case, stage: &Arc<Mutex<Stage>>) -> Trial {
     let stage = Arc::clone(stage);
     Trial::test(case.name, move || {
         let mut stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
+        let started = Instant::now();
         let outcome = stage.play(&case);
+        stage.times.push((started.elapsed().as_secs_f64(), case.name));
         stage.any_failed |= outcome.is_err();
         outcome.map_err(|reason| Failed::from(reason.chain().map(ToString::to_string).collect::<Vec<_>>().join("\n  because: ")))
     })
@@ -145,7 +167,10 @@ impl Stage {
             bail!("the world did not come up: {}", self.broken.as_deref().unwrap_or("?"));
         };
         let outcome = world.lab.inside(|| {
-            let outcome = catch_unwind(AssertUnwindSafe(|| (case.check)(world)));
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                (case.setting.before)(world).context("before the case began")?;
+                (case.check)(world)
+            }));
             let outcome = outcome.unwrap_or_else(|_| Err(anyhow!("panicked (the message is above)")));
             outcome.inspect_err(|_| eprintln!("\n==== {} failed; the world then:\n{}", case.name, report(world)))
         });
