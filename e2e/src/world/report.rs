@@ -2,6 +2,7 @@
 //! itself: what cannot be read is said to be so.
 
 use std::fmt::Write as _;
+use std::process::Command;
 
 use anyhow::Result;
 
@@ -28,10 +29,17 @@ pub fn report(world: &World) -> String {
     for name in services(world) {
         section(&format!("tasks of {name}"), world.docker(&["service", "ps", "--no-trunc", "--format", TASK_LINE, &name]));
         if is_ours(&name) {
-            section(&format!("log of {name}"), world.docker(&["service", "logs", "--raw", "--tail", LOG_LINES, &name]));
+            section(&format!("log of {name}"), log(world, &name));
         }
     }
     text
+}
+
+/// Both streams of a service: programs write logs to standard error, and so does the command line with them.
+fn log(world: &World, service: &str) -> Result<String> {
+    let socket = format!("unix://{}", world.lab.socket(world.manager()?).display());
+    let output = Command::new("docker").args(["-H", &socket, "service", "logs", "--raw", "--tail", LOG_LINES, service]).output()?;
+    Ok([output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat())
 }
 
 const TASK_LINE: &str = "{{.Name}} {{.Image}} {{.Node}} {{.DesiredState}} | {{.CurrentState}} | {{.Error}}";

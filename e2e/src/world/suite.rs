@@ -77,6 +77,8 @@ struct Stage {
     setting: &'static str,
     world: Option<World>,
     broken: Option<String>,
+    /// Whether a case has been played in this world.
+    used: bool,
     any_failed: bool,
     times: Vec<(f64, &'static str)>,
 }
@@ -148,7 +150,6 @@ fn trial(case: Case, stage: &Arc<Mutex<Stage>>) -> Trial {
         let started = Instant::now();
         let outcome = stage.play(&case);
         stage.times.push((started.elapsed().as_secs_f64(), case.name));
-        stage.any_failed |= outcome.is_err();
         outcome.map_err(|reason| Failed::from(reason.chain().map(ToString::to_string).collect::<Vec<_>>().join("\n  because: ")))
     })
 }
@@ -156,30 +157,34 @@ fn trial(case: Case, stage: &Arc<Mutex<Stage>>) -> Trial {
 impl Stage {
     fn play(&mut self, case: &Case) -> Result<()> {
         if self.setting != case.setting.name {
-            self.clear()?;
-            self.setting = case.setting.name;
-            match World::up(&case.setting) {
-                Ok(world) => self.world = Some(world),
-                Err(reason) => self.broken = Some(format!("{reason:#}")),
-            }
+            self.raise(case)?;
         }
-        let Some(world) = &self.world else {
-            bail!("the world did not come up: {}", self.broken.as_deref().unwrap_or("?"));
-        };
-        let outcome = world.lab.inside(|| {
-            let outcome = catch_unwind(AssertUnwindSafe(|| {
-                (case.setting.before)(world).context("before the case began")?;
-                (case.check)(world)
-            }));
-            let outcome = outcome.unwrap_or_else(|_| Err(anyhow!("panicked (the message is above)")));
-            outcome.inspect_err(|_| eprintln!("\n==== {} failed; the world then:\n{}", case.name, report(world)))
-        });
-        if let Err(reason) = world.tidy() {
-            // The next case gets a fresh world rather than a broken one.
-            eprintln!("e2e: could not tidy up after {}: {reason:#}", case.name);
+        let broken = self.broken.as_deref().unwrap_or("?");
+        let world =
+            self.world.as_ref().filter(|_| self.broken.is_none()).with_context(|| format!("the world did not come up: {broken}"))?;
+        let ready = guarded(world, case, case.setting.before).context("before the case began");
+        let begun = ready.is_ok();
+        let outcome = ready.and_then(|()| guarded(world, case, case.check));
+        let tidied = world.tidy().inspect_err(|reason| eprintln!("e2e: could not tidy up after {}: {reason:#}", case.name));
+        self.any_failed |= outcome.is_err();
+        // A world that is not right for any case is not made again for each; otherwise the next case gets a fresh one.
+        if let (false, false, Err(reason)) = (begun, self.used, &outcome) {
+            self.broken = Some(format!("{reason:#}"));
+        } else if !begun || tidied.is_err() {
             self.setting = "";
         }
+        self.used = true;
         outcome
+    }
+
+    fn raise(&mut self, case: &Case) -> Result<()> {
+        self.clear()?;
+        (self.setting, self.used) = (case.setting.name, false);
+        match World::up(&case.setting) {
+            Ok(world) => self.world = Some(world),
+            Err(reason) => self.broken = Some(format!("{reason:#}")),
+        }
+        Ok(())
     }
 
     fn clear(&mut self) -> Result<()> {
@@ -193,4 +198,13 @@ impl Stage {
             None => Ok(()),
         }
     }
+}
+
+/// Runs part of a case where it can reach the lab and nothing else, and shows the world if it fails.
+fn guarded(world: &World, case: &Case, work: fn(&World) -> Result<()>) -> Result<()> {
+    world.lab.inside(|| {
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(world)));
+        let outcome = outcome.unwrap_or_else(|_| Err(anyhow!("panicked (the message is above)")));
+        outcome.inspect_err(|_| eprintln!("\n==== {} failed; the world then:\n{}", case.name, report(world)))
+    })
 }
