@@ -2,7 +2,7 @@
 //! It must never take an answer for right that another application gave.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
@@ -154,8 +154,12 @@ pub struct Steady {
 }
 
 impl Steady {
-    /// Starts it; `addresses` are `IP:PORT`.
+    /// Starts it once the application has answered at both addresses (`IP:PORT`) for a while: right after a reload, old
+    /// workers of a proxy may still take a few requests, and know nothing of a new route.
     pub fn start(addresses: [&str; 2], host: &str) -> Result<Self> {
+        for address in addresses {
+            await_unbroken(address, host)?;
+        }
         let [kept, fresh] = addresses;
         Ok(Self { loads: [Load::start(kept, host, "/", RATE, true)?, Load::start(fresh, host, "/", RATE, false)?] })
     }
@@ -163,10 +167,24 @@ impl Steady {
     /// Ends it, and fails if a single request did.
     pub fn stop_without_loss(self) -> Result<()> {
         let reports = self.loads.into_iter().map(Load::stop).collect::<Result<Vec<_>>>()?;
-        for report in reports {
-            ensure!(report.failed == 0, "{report}");
-            ensure!(report.requests >= 50, "too few requests to tell: {report}");
-        }
+        let told = reports.iter().zip(["kept connections", "new connections"]).map(|(report, kind)| format!("{kind}: {report}"));
+        let told = told.collect::<Vec<_>>().join("\n");
+        ensure!(reports.iter().all(|report| report.failed == 0), "requests were lost\n{told}");
+        ensure!(reports.iter().all(|report| report.requests >= 50), "too few requests to tell\n{told}");
         Ok(())
     }
+}
+
+/// Waits until 20 answers in a row are right, spread over half a second or more.
+fn await_unbroken(address: &str, host: &str) -> Result<()> {
+    eventually(SHOWN, &format!("http://{host}/ is answered steadily at {address}"), || {
+        let started = Instant::now();
+        let mut answers = 0;
+        while answers < 20 || started.elapsed() < Duration::from_millis(500) {
+            let answer = http_get(address, host, "/")?;
+            ensure!(answer.status == 200, "status {} after {answers} right answers", answer.status);
+            answers += 1;
+        }
+        Ok(())
+    })
 }

@@ -2,6 +2,7 @@
 //! It must never let a case reach anything but the lab, nor leave a lab behind unless it was asked to.
 
 mod app;
+mod browsers;
 mod gate;
 mod http;
 mod load;
@@ -19,6 +20,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 pub use app::{App, Steady};
+pub use browsers::Browsers;
 pub use http::{Call, Response, http_get, https_get};
 pub use load::{Load, LoadReport};
 pub use report::report;

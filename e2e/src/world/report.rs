@@ -9,7 +9,7 @@ use anyhow::Result;
 use super::World;
 
 /// As much of a log as shows what happened last.
-const LOG_LINES: &str = "60";
+const LOG_LINES: &str = "200";
 
 /// The state of a world as text.
 pub fn report(world: &World) -> String {

@@ -1,8 +1,10 @@
 //! Following applications while they change, under steady traffic: not one request may fail.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use swarmgate_e2e::wait::eventually;
-use swarmgate_e2e::world::{App, Case, Steady, World};
+use swarmgate_e2e::world::{App, Browsers, Case, Steady, World};
 
 use super::SLOW;
 use super::ground::{DEFAULT, GATE};
@@ -14,6 +16,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("follows::scaling_down_without_a_lost_request", scale_down),
         case("follows::an_image_update_stop_first_without_a_lost_request", update_stop_first),
         case("follows::an_image_update_start_first_without_a_lost_request", update_start_first),
+        case("follows::kept_connections_that_rest_never_end_at_a_task_that_is_gone", resting_connections),
         case("follows::changes_of_labels_without_a_lost_request", labels),
         case("follows::the_removal_of_a_service_without_a_lost_request_for_others", removal),
     ]
@@ -81,6 +84,26 @@ fn update(world: &World, name: &str, replicas: usize, order: &str) -> Result<()>
     }
     only_tasks_left(world, name, replicas)?;
     traffic.stop_without_loss()
+}
+
+/// How long a browser's connection rests between two requests here; it is closed long before a minute is over.
+const REST: Duration = Duration::from_secs(3);
+
+/// Browsers keep connections and use them rarely. After a reload such a connection still belongs to an old worker of the
+/// proxy, whose endpoints may be gone by the time of the next request.
+fn resting_connections(world: &World) -> Result<()> {
+    let update = ["--update-order", "start-first", "--update-monitor", "1s"];
+    App::new("rests").image("demo-app:v1").words(&update).create(world)?;
+    let (address, host) = (world.at(1, DEFAULT), "rests.test");
+    world.await_answer(&address, host, "/", "v1")?;
+    world.await_converged("default")?;
+    let browsers = Browsers::start(&address, host, 60, REST)?;
+    world.update("rests", &["--image", "demo-app:v2"])?;
+    world.await_rollout("rests", "completed")?;
+    only_tasks_left(world, "rests", 1)?;
+    world.await_answer(&address, host, "/", "v2")?;
+    std::thread::sleep(REST * 2);
+    browsers.stop_without_loss()
 }
 
 fn labels(world: &World) -> Result<()> {
