@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use swarmgate_e2e::wait::eventually;
+use swarmgate_e2e::wait::{eventually, throughout};
 use swarmgate_e2e::world::{App, Browsers, Case, Steady, World};
 
 use super::SLOW;
@@ -102,7 +102,8 @@ fn resting_connections(world: &World) -> Result<()> {
     world.await_rollout("rests", "completed")?;
     only_tasks_left(world, "rests", 1)?;
     world.await_answer(&address, host, "/", "v2")?;
-    std::thread::sleep(REST * 2);
+    // Until every connection was used again.
+    throughout(REST * 2, "v2 answers", || world.await_answer(&address, host, "/", "v2").map(drop))?;
     browsers.stop_without_loss()
 }
 
