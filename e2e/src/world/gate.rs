@@ -118,6 +118,18 @@ impl World {
         Ok(found)
     }
 
+    /// Waits until no more than `count` containers of a service live, those that were told to go included: their end is the
+    /// most dangerous moment for requests on their way.
+    pub fn await_alive(&self, service: &str, count: usize) -> Result<()> {
+        eventually(CONVERGED, &format!("{count} containers of {service} live"), || {
+            let tasks = self.api()?.get(&format!("/tasks?filters=%7B%22service%22%3A%5B%22{service}%22%5D%7D"))?;
+            let alive = |task: &&Value| matches!(task["Status"]["State"].as_str(), Some("running" | "starting" | "preparing"));
+            let alive = tasks.as_array().into_iter().flatten().filter(alive).count();
+            ensure!(alive == count, "{alive} live");
+            Ok(())
+        })
+    }
+
     /// Ends the container of a task at once, as a crash does.
     pub fn kill(&self, task: &Value) -> Result<()> {
         let container = task["Status"]["ContainerStatus"]["ContainerID"].as_str().context("the task has no container")?;

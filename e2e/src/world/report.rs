@@ -11,6 +11,9 @@ use super::World;
 /// As much of a log as shows what happened last.
 const LOG_LINES: &str = "200";
 
+/// Enough for all logs of a service that can be had.
+const LOG_SECONDS: &str = "10";
+
 /// The state of a world as text.
 pub fn report(world: &World) -> String {
     let mut text = String::new();
@@ -38,7 +41,10 @@ pub fn report(world: &World) -> String {
 /// Both streams of a service: programs write logs to standard error, and so does the command line with them.
 fn log(world: &World, service: &str) -> Result<String> {
     let socket = format!("unix://{}", world.lab.socket(world.manager()?).display());
-    let output = Command::new("docker").args(["-H", &socket, "service", "logs", "--raw", "--tail", LOG_LINES, service]).output()?;
+    // The command waits for the logs of lost nodes for ever.
+    let mut command = Command::new("timeout");
+    command.args([LOG_SECONDS, "docker", "-H", &socket, "service", "logs", "--raw", "--tail", LOG_LINES, service]);
+    let output = command.output()?;
     Ok([output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat())
 }
 

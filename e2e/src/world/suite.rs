@@ -150,7 +150,7 @@ fn trial(case: Case, stage: &Arc<Mutex<Stage>>) -> Trial {
         let started = Instant::now();
         let outcome = stage.play(&case);
         stage.times.push((started.elapsed().as_secs_f64(), case.name));
-        outcome.map_err(|reason| Failed::from(reason.chain().map(ToString::to_string).collect::<Vec<_>>().join("\n  because: ")))
+        outcome.map_err(|reason| Failed::from(chain(&reason)))
     })
 }
 
@@ -205,6 +205,13 @@ fn guarded(world: &World, case: &Case, work: fn(&World) -> Result<()>) -> Result
     world.lab.inside(|| {
         let outcome = catch_unwind(AssertUnwindSafe(|| work(world)));
         let outcome = outcome.unwrap_or_else(|_| Err(anyhow!("panicked (the message is above)")));
-        outcome.inspect_err(|_| eprintln!("\n==== {} failed; the world then:\n{}", case.name, report(world)))
+        outcome.inspect_err(|reason| {
+            eprintln!("\n==== {} failed:\n{}", case.name, chain(reason));
+            eprintln!("==== the world then:\n{}", report(world));
+        })
     })
+}
+
+fn chain(reason: &anyhow::Error) -> String {
+    reason.chain().map(ToString::to_string).collect::<Vec<_>>().join("\n  because: ")
 }

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use swarmgate_e2e::wait::{eventually, throughout};
+use swarmgate_e2e::wait::throughout;
 use swarmgate_e2e::world::{App, Browsers, Case, Steady, World};
 
-use super::SLOW;
 use super::ground::{DEFAULT, GATE};
 
 pub(super) fn cases() -> Vec<Case> {
@@ -45,20 +44,8 @@ fn scale_down(world: &World) -> Result<()> {
     let traffic = steady(world, "shrinks")?;
     world.update("shrinks", &["--replicas", "1"])?;
     world.await_answering(&world.at(1, DEFAULT), "shrinks.test", 1)?;
-    only_tasks_left(world, "shrinks", 1)?;
+    world.await_alive("shrinks", 1)?;
     traffic.stop_without_loss()
-}
-
-/// Waits until the containers that had to go are gone, too: the most dangerous moment for requests on their way.
-fn only_tasks_left(world: &World, service: &str, count: usize) -> Result<()> {
-    eventually(SLOW, &format!("{count} tasks of {service} are left"), || {
-        let filters = format!("%7B%22service%22%3A%5B%22{service}%22%5D%7D");
-        let tasks = world.api()?.get(&format!("/tasks?filters={filters}"))?;
-        let alive = |task: &&serde_json::Value| matches!(task["Status"]["State"].as_str(), Some("running" | "starting" | "preparing"));
-        let alive = tasks.as_array().into_iter().flatten().filter(alive).count();
-        ensure!(alive == count, "{alive} are alive");
-        Ok(())
-    })
 }
 
 fn update_stop_first(world: &World) -> Result<()> {
@@ -82,7 +69,7 @@ fn update(world: &World, name: &str, replicas: usize, order: &str) -> Result<()>
         world.await_answer(address, &host, "/", "v2")?;
         world.await_answering(address, &host, replicas)?;
     }
-    only_tasks_left(world, name, replicas)?;
+    world.await_alive(name, replicas)?;
     traffic.stop_without_loss()
 }
 
@@ -100,7 +87,7 @@ fn resting_connections(world: &World) -> Result<()> {
     let browsers = Browsers::start(&address, host, 60, REST)?;
     world.update("rests", &["--image", "demo-app:v2"])?;
     world.await_rollout("rests", "completed")?;
-    only_tasks_left(world, "rests", 1)?;
+    world.await_alive("rests", 1)?;
     world.await_answer(&address, host, "/", "v2")?;
     // Until every connection was used again.
     throughout(REST * 2, "v2 answers", || world.await_answer(&address, host, "/", "v2").map(drop))?;
