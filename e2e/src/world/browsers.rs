@@ -89,6 +89,7 @@ fn ask(stream: &mut TcpStream, host: &str) -> io::Result<String> {
             Err(reason) if matches!(reason.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                 return Ok("HTTP/1.1 timeout".to_owned());
             }
+            Err(reason) if reason.kind() == io::ErrorKind::Interrupted => continue,
             other => other?,
         };
         if count == 0 {

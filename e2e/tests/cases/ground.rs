@@ -41,7 +41,7 @@ fn prepare(world: &World) -> Result<()> {
 fn settle(world: &World) -> Result<()> {
     label_nodes(world)?;
     if !is_deployed(world) {
-        world.deploy_swarmgate_with(SPEC, &[])?;
+        declare(world, SPEC)?;
     }
     eventually(SETTLED, "Swarmgate has settled", || {
         let status = world.status()?;
@@ -50,6 +50,18 @@ fn settle(world: &World) -> Result<()> {
         CLUSTERS.iter().try_for_each(|name| only_anchors(&status["clusters"][name]).with_context(|| format!("cluster {name}")))
     })?;
     CLUSTERS.iter().try_for_each(|name| world.await_converged(name).map(drop))
+}
+
+/// Deploys the chart with another declaration, and returns when the only operator that lives has read it.
+pub(super) fn declare(world: &World, spec: &str) -> Result<()> {
+    world.deploy_swarmgate_with(spec, &[])?;
+    let version = World::spec_version(spec);
+    eventually(SETTLED, "the operator has the new declaration", || {
+        let tasks = world.running_tasks("swarmgate_operator")?;
+        ensure!(tasks.iter().any(|task| mounts(&task["Spec"], &version)), "it has another one");
+        world.ask_operator("/readyz").map(drop)
+    })?;
+    world.await_alive("swarmgate_operator", 1)
 }
 
 fn only_anchors(cluster: &Value) -> Result<()> {
@@ -62,10 +74,13 @@ fn only_anchors(cluster: &Value) -> Result<()> {
 /// Whether the operator runs with the shared declaration.
 fn is_deployed(world: &World) -> bool {
     let Ok(operator) = world.service("swarmgate_operator") else { return false };
-    let version = World::spec_version(SPEC);
-    let configs = operator["Spec"]["TaskTemplate"]["ContainerSpec"]["Configs"].as_array().cloned().unwrap_or_default();
-    let names = configs.iter().filter_map(|config| config["ConfigName"].as_str());
-    names.into_iter().any(|name| name.ends_with(&version)) && operator["Spec"]["Mode"]["Replicated"]["Replicas"] == 1
+    mounts(&operator["Spec"]["TaskTemplate"], &World::spec_version(SPEC)) && operator["Spec"]["Mode"]["Replicated"]["Replicas"] == 1
+}
+
+/// Whether a task template mounts the declaration of that version.
+fn mounts(template: &Value, version: &str) -> bool {
+    let configs = template["ContainerSpec"]["Configs"].as_array().into_iter().flatten();
+    configs.into_iter().filter_map(|config| config["ConfigName"].as_str()).any(|name| name.ends_with(version))
 }
 
 /// `lb=dev` on node3 and nowhere else.

@@ -7,7 +7,7 @@ use swarmgate_e2e::wait::eventually;
 use swarmgate_e2e::world::{App, Case, Steady, World, http_get};
 
 use super::SLOW;
-use super::ground::{DEFAULT, DEV, GATE, SPEC};
+use super::ground::{DEFAULT, DEV, GATE, SPEC, declare};
 
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case { name, setting: GATE, check };
@@ -31,10 +31,13 @@ fn followed(world: &World) -> Result<()> {
     let spec = spec_with("    replicas: 2\n", "    replicas: 3\n", &spec)?;
     App::new("moved").cluster("dev").network("apps-dev").create(world)?;
     world.await_answer(&world.at(3, DEV), "moved.test", "/", "moved")?;
-    world.deploy_swarmgate_with(&spec, &[])?;
+    declare(world, &spec)?;
     world.await_answer(&world.at(2, 8092), "moved.test", "/", "moved")?;
     for (k, port) in [(2, DEV), (3, DEV), (3, 8092)] {
-        ensure!(http_get(&world.at(k, port), "moved.test", "/").is_err(), "port {port} of node{k} still answers");
+        eventually(SLOW, &format!("port {port} of node{k} is closed"), || {
+            ensure!(http_get(&world.at(k, port), "moved.test", "/").is_err(), "it answers");
+            Ok(())
+        })?;
     }
     world.await_running("swarmgate-proxy-mesh", 3)?;
     world.await_converged("dev")?;
@@ -52,7 +55,7 @@ fn no_new_tasks(world: &World) -> Result<()> {
     world.await_answer(&fresh, "through.test", "/", "through")?;
     let before = tasks()?;
     let traffic = Steady::start([&kept, &fresh], "through.test")?;
-    world.deploy_swarmgate_with(&spec, &[])?;
+    declare(world, &spec)?;
     for service in &services[..2] {
         eventually(SLOW, &format!("{service} is as declared"), || {
             let about = world.service(service)?["Spec"].take();
@@ -86,7 +89,7 @@ fn cluster_leaves(world: &World) -> Result<()> {
 }
 
 fn leave(world: &World, spec: &str) -> Result<()> {
-    world.deploy_swarmgate_with(spec, &[])?;
+    declare(world, spec)?;
     eventually(SLOW, "the objects of the clusters that left are gone", || {
         let of_gone: Vec<_> = world.owned()?.into_keys().filter(|name| name.contains("mesh") || name.contains("stock")).collect();
         ensure!(of_gone.is_empty(), "there are {of_gone:?}");
@@ -131,7 +134,7 @@ fn impossible_image(world: &World) -> Result<()> {
         "    image: no-such-image:dev\n    mode: global            # or",
         &dev,
     )?;
-    world.deploy_swarmgate_with(&spec, &[])?;
+    declare(world, &spec)?;
     world.await_cluster("dev", "is not converged and says so", |cluster| {
         let condition = cluster["conditions"].as_array().into_iter().flatten().find(|condition| condition["type"] == "FleetConverged");
         ensure!(condition.is_some_and(|condition| condition["status"] == "False"), "{condition:?}");
@@ -142,7 +145,7 @@ fn impossible_image(world: &World) -> Result<()> {
     (1..=3).try_for_each(|k| world.await_answer(&world.at(k, DEFAULT), "unbothered.test", "/", "unbothered").map(drop))?;
     world.await_converged("default")?;
     // Swarm goes back to the image that ran, or the operator does once the declaration is right again.
-    world.deploy_swarmgate_with(SPEC, &[])?;
+    declare(world, SPEC)?;
     world.await_converged("dev")?;
     world.await_answer(&world.at(3, DEV), "anchor-dev.test", "/", "anchor-dev").map(drop)
 }
