@@ -21,7 +21,7 @@ const KEEP: &str = "SWARMGATE_E2E_KEEP";
 const REQUIRED: &str = "SWARMGATE_E2E";
 
 /// How many of the slowest cases are told.
-const SLOWEST: usize = 60;
+const SLOWEST: usize = 10;
 
 /// What kind of world a case needs. Cases with the same setting share one world, so they stand one after the other.
 #[derive(Clone, Copy)]
