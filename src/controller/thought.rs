@@ -1,6 +1,6 @@
 //! The pure middle of a pass: translate → shape → plan. Shared by the pass that acts and by the preview that only tells.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::surroundings::Surroundings;
 use crate::channel::Received;
@@ -11,6 +11,9 @@ use crate::intent::cluster_spec::Rollout;
 use crate::plan::{Memory, Plan, plan};
 use crate::swarm::Snapshot;
 use crate::translate::{Translation, translate};
+
+/// An extension that said nothing for longer is not at work on anything. It reports every few seconds.
+const ANSWERS_WITHIN: SignedDuration = SignedDuration::from_secs(15);
 
 /// What the proxies of a cluster must say, before anybody asks which fleet that needs.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,13 +26,16 @@ pub struct Routes {
 
 /// What services ask for.
 pub fn routes(cluster: &Cluster, snapshot: &Snapshot) -> Routes {
-    let delivery = match cluster.proxy.rollout {
+    let translation = translate(cluster, snapshot);
+    let desired = Desired::new(delivery_of(cluster), translation.table.clone());
+    Routes { translation, desired }
+}
+
+fn delivery_of(cluster: &Cluster) -> Delivery {
+    match cluster.proxy.rollout {
         Rollout::Live => Delivery::Live,
         Rollout::Replace => Delivery::Replace,
-    };
-    let translation = translate(cluster, snapshot);
-    let desired = Desired::new(delivery, translation.table.clone());
-    Routes { translation, desired }
+    }
 }
 
 /// What must be done so that the fleet is as declared.
@@ -53,5 +59,15 @@ pub fn fleet_plan(
         operator_url: &around.operator_url,
         now,
     });
+    let awaited = delivery_of(cluster) == Delivery::Live && report.is_some_and(|received| is_at_work(received, &routes.desired, now));
+    let fleet = if awaited { fleet.awaiting_newest_snapshot() } else { fleet };
     plan(&fleet, snapshot, memory)
+}
+
+/// Whether the extension is alive and has not answered the newest routes yet.
+fn is_at_work(received: &Received, desired: &Desired, now: Timestamp) -> bool {
+    let report = &received.report;
+    let accepted = report.accepted.as_ref().is_some_and(|accepted| accepted.desired_digest == desired.digest);
+    let refused = report.refused.as_ref().is_some_and(|refusal| refusal.digest == desired.digest);
+    !accepted && !refused && now.duration_since(received.at) <= ANSWERS_WITHIN
 }

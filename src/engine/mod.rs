@@ -30,7 +30,7 @@ pub enum EngineError {
     #[error("the engine refused the configuration: {0}")]
     Refused(String),
     /// The engine could not be started at all.
-    #[error("starting the engine {program}")]
+    #[error("starting the engine {program}: {source}")]
     Start {
         /// What was to be started.
         program: String,
@@ -41,7 +41,7 @@ pub enum EngineError {
     #[error("the engine did not finish testing the configuration within {} s", TEST_TIMEOUT.as_secs())]
     Timeout,
     /// A file or directory could not be written.
-    #[error("writing the engine's files to {path}")]
+    #[error("writing the engine's files to {path}: {source}")]
     Write {
         /// Where.
         path: String,

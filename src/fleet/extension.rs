@@ -38,6 +38,7 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> ServiceShape {
         configs: Vec::new(),
         hold_creation: None,
         hold_update: None,
+        hold_replacement: None,
     }
 }
 

@@ -58,6 +58,8 @@ pub struct ServiceShape {
     pub hold_creation: Option<WaitingOn>,
     /// Why the service must be left wholly alone, if it exists.
     pub hold_update: Option<WaitingOn>,
+    /// Why its tasks must not be replaced for a moment. Other updates go on.
+    pub hold_replacement: Option<WaitingOn>,
 }
 
 impl ServiceShape {

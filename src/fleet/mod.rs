@@ -99,6 +99,14 @@ fn missing_networks(input: &ShapeInput<'_>) -> Vec<WaitingOn> {
 }
 
 impl Fleet {
+    /// Lets no proxy task be replaced before the newest boot snapshot is here. A snapshot stays mounted for long, and the
+    /// reason for a replacement is most often a network of a route that older snapshots do not know.
+    #[must_use]
+    pub fn awaiting_newest_snapshot(mut self) -> Self {
+        self.proxy.hold_replacement = Some(WaitingOn::NewestConfiguration { service: self.proxy.name.clone() });
+        self
+    }
+
     /// The labels that every object of this cluster carries.
     pub fn labels(&self, role: Role) -> std::collections::BTreeMap<String, String> {
         names::owner_labels(&self.instance, Some(&self.cluster), role)

@@ -48,6 +48,7 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> (ServiceShape, Vec<Finding>) {
         configs: object.into_iter().collect(),
         hold_creation: waits("create"),
         hold_update: waits("update"),
+        hold_replacement: None,
         name,
     };
     (shape, finding.into_iter().collect())

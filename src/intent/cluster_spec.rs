@@ -331,7 +331,8 @@ pub struct Settings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<grammar::EngineDuration>")]
     pub keepalive_timeout: Option<String>,
-    /// For how long a reload or stop keeps idle client connections open for one more request. Default: `5s`.
+    /// For how long a reload or stop keeps idle client connections open for one more request, which
+    /// still goes to the endpoints of before. Default: `1500ms`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<grammar::EngineDuration>")]
     pub keepalive_min_timeout: Option<String>,

@@ -97,6 +97,10 @@ impl<'a> Draft<'a> {
                 Gate::UnderWay(waiting) | Gate::Failed(waiting) => return self.waiting.push(waiting),
                 Gate::Open | Gate::Retry => {}
             }
+            let replaces = task_effect(&service.spec, &patched.spec) == TaskEffect::Replaces;
+            if let Some(hold) = shape.hold_replacement.as_ref().filter(|_| replaces) {
+                return self.waiting.push(hold.clone());
+            }
             self.tell_drift(service, &patched);
             self.write(service, shape, patched.spec, reason);
         } else if let Some(status) = status.filter(|status| rollout::is_under_way(status)) {

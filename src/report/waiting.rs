@@ -12,6 +12,11 @@ pub enum WaitingOn {
         /// The step held back.
         step: String,
     },
+    /// Tasks are about to be replaced, and the extension is still testing the newest configuration that shall go along.
+    NewestConfiguration {
+        /// The service whose tasks are replaced.
+        service: String,
+    },
     /// A rollout of this service is under way; one change at a time.
     Rollout {
         /// The service that is being rolled out.
@@ -64,6 +69,9 @@ impl std::fmt::Display for WaitingOn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Extension { step } => write!(f, "the extension's first configuration, before: {step}"),
+            Self::NewestConfiguration { service } => {
+                write!(f, "the extension to accept the newest configuration, which goes along when the tasks of {service} are replaced")
+            }
             Self::Rollout { service, detail } => write!(f, "the rollout of {service}: {detail}"),
             Self::FailedRollout { service, detail, retry_at: Some(at) } => {
                 write!(f, "the failed rollout of {service}, tried again at {at:.0}: {detail}")

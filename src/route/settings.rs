@@ -74,7 +74,9 @@ impl Default for EngineSettings {
             read_timeout_ms: 600_000,
             keepalive_timeout_ms: 75_000,
             // Measured: without it a reload cuts keep-alive clients off, with 5 s none is.
-            keepalive_min_timeout_ms: 5_000,
+            // Well above the pause between two requests of a page; and below the two seconds that Swarm leaves between
+            // taking a task out of use and ending it, because such a connection still leads to the endpoints of before.
+            keepalive_min_timeout_ms: 1_500,
             worker_shutdown_timeout_ms: 600_000,
             client_max_body_size: SizeBytes(1 << 20),
             client_body_buffer_size: SizeBytes(8 << 10),

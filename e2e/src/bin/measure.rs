@@ -36,7 +36,7 @@ enum What {
     },
 }
 
-const SETTING: Setting = Setting { name: "measure", nodes: 3, managers: 1, prepare: |_| Ok(()) };
+const SETTING: Setting = Setting { name: "measure", nodes: 3, managers: 1, prepare: |_| Ok(()), before: |_| Ok(()) };
 
 fn main() -> ExitCode {
     match measure(&Arguments::parse()) {

@@ -24,10 +24,17 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 type Connection = SendRequest<Empty<Bytes>>;
 
-/// A stream that runs until it is stopped.
+/// A stream that runs until it is stopped or dropped.
 pub struct Load {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Result<LoadReport>>,
+    thread: Option<JoinHandle<Result<LoadReport>>>,
+}
+
+impl Drop for Load {
+    /// A case that failed must not burden the ones after it.
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
 }
 
 /// What became of the requests of a stream.
@@ -84,13 +91,14 @@ impl Load {
             runtime.block_on(stream(Arc::new(target), pause, &told))
         };
         let thread = thread::Builder::new().name("load".into()).spawn(work).context("start the load")?;
-        Ok(Self { stop, thread })
+        Ok(Self { stop, thread: Some(thread) })
     }
 
     /// Begins no more requests, waits for those on the way, and reports.
-    pub fn stop(self) -> Result<LoadReport> {
+    pub fn stop(mut self) -> Result<LoadReport> {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap_or_else(|_| bail!("the load broke off"))
+        let ended = self.thread.take().map(JoinHandle::join);
+        ended.and_then(Result::ok).unwrap_or_else(|| bail!("the load broke off"))
     }
 }
 

@@ -1,6 +1,9 @@
 //! What an end-to-end case stands on: one lab with the images on it, and the things cases do again and again.
 //! It must never let a case reach anything but the lab, nor leave a lab behind unless it was asked to.
 
+mod app;
+mod browsers;
+mod gate;
 mod http;
 mod load;
 mod report;
@@ -16,6 +19,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+pub use app::{App, Steady};
+pub use browsers::Browsers;
 pub use http::{Call, Response, http_get, https_get};
 pub use load::{Load, LoadReport};
 pub use report::report;
@@ -27,6 +32,9 @@ use crate::wait::eventually;
 
 /// Long enough for a service to run on a busy machine: images are there, so an idle one takes two seconds.
 const RUNNING: Duration = Duration::from_secs(60);
+
+/// A service with this label outlives the case that made it.
+pub const STAYS: &str = "e2e.stays";
 
 /// A lab with Swarmgate's images and the test images on every node, and with working VIPs.
 pub struct World {
@@ -53,7 +61,8 @@ impl World {
         Lab::down(self.lab.name())
     }
 
-    /// Puts right what a case broke, and removes what it made: every service that is neither Swarmgate's nor in its stack.
+    /// Puts right what a case broke, and removes what it made: every service that is neither Swarmgate's nor in its stack,
+    /// and has no label `e2e.stays`.
     pub fn tidy(&self) -> Result<()> {
         for k in (1..=self.lab.nodes()).filter(|k| self.lab.is_on(*k)) {
             // A node whose engine was killed has nothing to resume.
@@ -62,7 +71,7 @@ impl World {
         self.lab.heal()?;
         (1..=self.lab.nodes()).try_for_each(|k| self.lab.start(k))?;
         self.lab.await_ready()?;
-        for service in self.api()?.get("/services")?.as_array().into_iter().flatten().filter(|service| !is_swarmgates(service)) {
+        for service in self.api()?.get("/services")?.as_array().into_iter().flatten().filter(|service| !stays(service)) {
             self.docker(&["service", "rm", service["ID"].as_str().unwrap_or_default()])?;
         }
         Ok(())
@@ -152,7 +161,7 @@ impl World {
 
     /// The same with `spec` as the spec file's content. Calling it again with another spec updates the operator.
     pub fn deploy_swarmgate_with(&self, spec: &str, environment: &[(&str, &str)]) -> Result<()> {
-        let version = Sha256::digest(spec).iter().take(6).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+        let version = Self::spec_version(spec);
         let file = repository().join(format!("target/e2e-spec-{version}.yaml"));
         fs::write(&file, spec).with_context(|| format!("write {}", file.display()))?;
         let path = file.to_string_lossy();
@@ -162,30 +171,23 @@ impl World {
         outcome
     }
 
+    /// What [`World::deploy_swarmgate_with`] gives as the version of a spec: different for different content.
+    pub fn spec_version(spec: &str) -> String {
+        Sha256::digest(spec).iter().take(6).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
+    }
+
     /// Runs the `swarmgate` program against a manager's socket, as a person would.
     pub fn swarmgate(&self, args: &[&str]) -> Result<String> {
         let socket = format!("unix://{}", self.lab.socket(self.manager()?).display());
         finish(Command::new(program("swarmgate")?).args(args).env("DOCKER_HOST", socket))
     }
-
-    /// The operator's own report, read from the node that publishes it.
-    pub fn status(&self) -> Result<Value> {
-        let mut last = anyhow::anyhow!("there is no node");
-        for k in 1..=self.lab.nodes() {
-            match http_get(&format!("{}:8080", self.lab.node_ip(k)), "swarmgate", "/status").and_then(|answer| answer.json()) {
-                Ok(status) => return Ok(status),
-                Err(reason) => last = reason,
-            }
-        }
-        Err(last)
-    }
 }
 
-fn is_swarmgates(service: &Value) -> bool {
+fn stays(service: &Value) -> bool {
     let labels = service["Spec"]["Labels"].as_object();
     labels.is_some_and(|labels| {
         let in_stack = labels.get("com.docker.stack.namespace").is_some_and(|stack| stack == "swarmgate");
-        in_stack || labels.keys().any(|key| key.starts_with("swarmgate."))
+        in_stack || labels.keys().any(|key| key.starts_with("swarmgate.") || key == STAYS)
     })
 }
 

@@ -2,13 +2,17 @@
 //! itself: what cannot be read is said to be so.
 
 use std::fmt::Write as _;
+use std::process::Command;
 
 use anyhow::Result;
 
 use super::World;
 
 /// As much of a log as shows what happened last.
-const LOG_LINES: &str = "60";
+const LOG_LINES: &str = "200";
+
+/// Enough for all logs of a service that can be had.
+const LOG_SECONDS: &str = "10";
 
 /// The state of a world as text.
 pub fn report(world: &World) -> String {
@@ -28,10 +32,20 @@ pub fn report(world: &World) -> String {
     for name in services(world) {
         section(&format!("tasks of {name}"), world.docker(&["service", "ps", "--no-trunc", "--format", TASK_LINE, &name]));
         if is_ours(&name) {
-            section(&format!("log of {name}"), world.docker(&["service", "logs", "--raw", "--tail", LOG_LINES, &name]));
+            section(&format!("log of {name}"), log(world, &name));
         }
     }
     text
+}
+
+/// Both streams of a service: programs write logs to standard error, and so does the command line with them.
+fn log(world: &World, service: &str) -> Result<String> {
+    let socket = format!("unix://{}", world.lab.socket(world.manager()?).display());
+    // The command waits for the logs of lost nodes for ever.
+    let mut command = Command::new("timeout");
+    command.args([LOG_SECONDS, "docker", "-H", &socket, "service", "logs", "--raw", "--tail", LOG_LINES, service]);
+    let output = command.output()?;
+    Ok([output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat())
 }
 
 const TASK_LINE: &str = "{{.Name}} {{.Image}} {{.Node}} {{.DesiredState}} | {{.CurrentState}} | {{.Error}}";

@@ -6,8 +6,9 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow};
 use libtest_mimic::{Arguments, Failed, Trial};
 use nix::unistd::Uid;
 
@@ -18,6 +19,9 @@ use crate::lab::Lab;
 const KEEP: &str = "SWARMGATE_E2E_KEEP";
 /// Set to `required` where tests that cannot run shall count as failed.
 const REQUIRED: &str = "SWARMGATE_E2E";
+
+/// How many of the slowest cases are told.
+const SLOWEST: usize = 10;
 
 /// What kind of world a case needs. Cases with the same setting share one world, so they stand one after the other.
 #[derive(Clone, Copy)]
@@ -30,6 +34,9 @@ pub struct Setting {
     pub managers: usize,
     /// What happens once after the lab is up, such as deploying Swarmgate.
     pub prepare: fn(&World) -> Result<()>,
+    /// What happens before each case, inside the lab's parent namespace, such as waiting until Swarmgate has settled after
+    /// the case before.
+    pub before: fn(&World) -> Result<()>,
 }
 
 impl Setting {
@@ -70,7 +77,10 @@ struct Stage {
     setting: &'static str,
     world: Option<World>,
     broken: Option<String>,
+    /// Whether a case has been played in this world.
+    used: bool,
     any_failed: bool,
+    times: Vec<(f64, &'static str)>,
 }
 
 /// Runs the cases that the command line selects.
@@ -92,10 +102,22 @@ pub fn run(cases: Vec<Case>) -> ExitCode {
         eprintln!("e2e: {reason:#}");
         conclusion.num_failed += 1;
     }
+    print_slowest(&stage.lock().unwrap_or_else(PoisonError::into_inner).times);
     if obstacle.is_some() && env::var_os(REQUIRED).is_some_and(|value| value == "required") {
         return ExitCode::FAILURE;
     }
     conclusion.exit_code()
+}
+
+/// Where the time went: a run that takes too long is run less often.
+fn print_slowest(times: &[(f64, &str)]) {
+    let mut slowest = times.to_vec();
+    slowest.sort_by(|one, other| other.0.total_cmp(&one.0));
+    let shown: Vec<_> = slowest.iter().take(SLOWEST).map(|(time, name)| format!("  {time:6.1} s  {name}")).collect();
+    if !shown.is_empty() {
+        let sum: f64 = times.iter().map(|(time, _)| time).sum();
+        println!("e2e: {sum:.0} s in all; the slowest:\n{}\n", shown.join("\n"));
+    }
 }
 
 /// Why real Swarms cannot be made here, if they cannot.
@@ -125,36 +147,44 @@ fn trial(case: Case, stage: &Arc<Mutex<Stage>>) -> Trial {
     let stage = Arc::clone(stage);
     Trial::test(case.name, move || {
         let mut stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
+        let started = Instant::now();
         let outcome = stage.play(&case);
-        stage.any_failed |= outcome.is_err();
-        outcome.map_err(|reason| Failed::from(reason.chain().map(ToString::to_string).collect::<Vec<_>>().join("\n  because: ")))
+        stage.times.push((started.elapsed().as_secs_f64(), case.name));
+        outcome.map_err(|reason| Failed::from(chain(&reason)))
     })
 }
 
 impl Stage {
     fn play(&mut self, case: &Case) -> Result<()> {
         if self.setting != case.setting.name {
-            self.clear()?;
-            self.setting = case.setting.name;
-            match World::up(&case.setting) {
-                Ok(world) => self.world = Some(world),
-                Err(reason) => self.broken = Some(format!("{reason:#}")),
-            }
+            self.raise(case)?;
         }
-        let Some(world) = &self.world else {
-            bail!("the world did not come up: {}", self.broken.as_deref().unwrap_or("?"));
-        };
-        let outcome = world.lab.inside(|| {
-            let outcome = catch_unwind(AssertUnwindSafe(|| (case.check)(world)));
-            let outcome = outcome.unwrap_or_else(|_| Err(anyhow!("panicked (the message is above)")));
-            outcome.inspect_err(|_| eprintln!("\n==== {} failed; the world then:\n{}", case.name, report(world)))
-        });
-        if let Err(reason) = world.tidy() {
-            // The next case gets a fresh world rather than a broken one.
-            eprintln!("e2e: could not tidy up after {}: {reason:#}", case.name);
+        let broken = self.broken.as_deref().unwrap_or("?");
+        let world =
+            self.world.as_ref().filter(|_| self.broken.is_none()).with_context(|| format!("the world did not come up: {broken}"))?;
+        let ready = guarded(world, case, case.setting.before).context("before the case began");
+        let begun = ready.is_ok();
+        let outcome = ready.and_then(|()| guarded(world, case, case.check));
+        let tidied = world.tidy().inspect_err(|reason| eprintln!("e2e: could not tidy up after {}: {reason:#}", case.name));
+        self.any_failed |= outcome.is_err();
+        // A world that is not right for any case is not made again for each; otherwise the next case gets a fresh one.
+        if let (false, false, Err(reason)) = (begun, self.used, &outcome) {
+            self.broken = Some(format!("{reason:#}"));
+        } else if !begun || tidied.is_err() {
             self.setting = "";
         }
+        self.used = true;
         outcome
+    }
+
+    fn raise(&mut self, case: &Case) -> Result<()> {
+        self.clear()?;
+        (self.setting, self.used) = (case.setting.name, false);
+        match World::up(&case.setting) {
+            Ok(world) => self.world = Some(world),
+            Err(reason) => self.broken = Some(format!("{reason:#}")),
+        }
+        Ok(())
     }
 
     fn clear(&mut self) -> Result<()> {
@@ -168,4 +198,20 @@ impl Stage {
             None => Ok(()),
         }
     }
+}
+
+/// Runs part of a case where it can reach the lab and nothing else, and shows the world if it fails.
+fn guarded(world: &World, case: &Case, work: fn(&World) -> Result<()>) -> Result<()> {
+    world.lab.inside(|| {
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(world)));
+        let outcome = outcome.unwrap_or_else(|_| Err(anyhow!("panicked (the message is above)")));
+        outcome.inspect_err(|reason| {
+            eprintln!("\n==== {} failed:\n{}", case.name, chain(reason));
+            eprintln!("==== the world then:\n{}", report(world));
+        })
+    })
+}
+
+fn chain(reason: &anyhow::Error) -> String {
+    reason.chain().map(ToString::to_string).collect::<Vec<_>>().join("\n  because: ")
 }

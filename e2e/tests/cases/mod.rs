@@ -1,22 +1,46 @@
 //! All cases, grouped so that those with the same setting stand together. It must never leave a topic out of [`all`].
 
+mod clusters;
+mod failover;
+mod failures;
+mod findings;
+mod fleet;
+mod follows;
+mod ground;
 mod lab;
 mod managers;
+mod networks;
+mod people;
+mod replace;
+mod routes;
+mod serves;
+mod spec;
+mod still;
+mod vip;
+
+use std::time::Duration;
 
 use anyhow::Result;
 use swarmgate_e2e::world::{Case, Setting, World};
 
 /// A Swarm with nothing on it but images: three nodes, one manager.
-const BARE: Setting = Setting { name: "bare", nodes: 3, managers: 1, prepare: ready };
+const BARE: Setting = Setting { name: "bare", nodes: 3, managers: 1, prepare: ready, before: ready };
 
 /// The same with three managers.
-const BARE_MANAGERS: Setting = Setting { name: "managers", nodes: 3, managers: 3, prepare: ready };
+const BARE_MANAGERS: Setting = Setting { name: "managers", nodes: 3, managers: 3, prepare: ready, before: ready };
+
+/// Long enough for everything that Swarm itself does slowly: replacing tasks one by one, on a machine that has other work.
+const SLOW: Duration = Duration::from_secs(120);
 
 fn ready(world: &World) -> Result<()> {
     world.lab.await_ready()
 }
 
-/// Every case, in the order in which they run.
+/// Every case, in the order in which they run: those that leave the most to be put back come last in their world.
 pub fn all() -> Vec<Case> {
-    [lab::cases(), managers::cases()].into_iter().flatten().collect()
+    let bare = [lab::cases(), managers::cases()];
+    let gentle = [serves::cases(), routes::cases(), follows::cases(), vip::cases(), findings::cases(), people::cases(), still::cases()];
+    let rough =
+        [clusters::cases(), networks::cases(), replace::cases(), fleet::cases(), failures::cases(), spec::cases(), failover::cases()];
+    bare.into_iter().chain(gentle).chain(rough).flatten().collect()
 }

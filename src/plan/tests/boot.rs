@@ -7,6 +7,9 @@ use super::{PROXY, at, titles};
 use crate::fleet::BOOT_SNAPSHOT_AGE_MAX;
 use crate::fleet::fixtures::{bundle, cluster};
 use crate::intent::cluster_spec::Rollout;
+use crate::plan::plan;
+use crate::report::WaitingOn;
+use crate::types::NetworkId;
 
 /// The name of the config that the proxy service mounts first.
 fn mounted(world: &World) -> String {
@@ -133,4 +136,22 @@ fn a_configuration_that_fits_no_object_is_told_about_and_the_mounted_one_stays()
     let plan = world.plan(&stock);
     assert!(plan.is_converged(), "{plan}");
     assert_eq!(super::codes(&plan), ["ConfigTooLarge"]);
+}
+
+#[test]
+fn a_replacement_waits_for_the_newest_snapshot_and_nothing_else_does() {
+    let mut world = World::converged(&cluster());
+    world.networks = vec![NetworkId("net-app".to_owned())];
+    let waits = |world: &World, cluster: &crate::intent::cluster::Cluster| {
+        let snapshot = world.snapshot();
+        plan(&world.fleet(cluster).awaiting_newest_snapshot(), &snapshot, &world.memory)
+    };
+    let held = waits(&world, &cluster());
+    assert_eq!(titles(&held), [""; 0]);
+    assert_eq!(held.waiting, [WaitingOn::NewestConfiguration { service: PROXY.to_owned() }]);
+    assert_eq!(titles(&world.plan(&cluster())), [format!("update service {PROXY}")]);
+    world.networks.clear();
+    let mut scaled = cluster();
+    scaled.proxy.replicas = Some(7);
+    assert_eq!(titles(&waits(&world, &scaled)), [format!("update service {PROXY}")], "more replicas replace nothing");
 }

@@ -1,0 +1,190 @@
+//! Labelled applications and the requests that reach them through proxies. Cases make, ask and load them in one line each.
+//! It must never take an answer for right that another application gave.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use serde_json::Value;
+
+use super::{Load, Response, World, http_get};
+use crate::wait::eventually;
+
+/// How long any promised change may take to show at a proxy on a busy machine.
+const SHOWN: Duration = Duration::from_secs(60);
+/// Requests per second of each stream of [`Steady`].
+const RATE: u32 = 100;
+
+/// A service of demo-app tasks to be, labelled for Swarmgate. Its answers carry its name as `version` unless an image is
+/// chosen.
+pub struct App {
+    name: String,
+    image: String,
+    network: String,
+    version: Option<String>,
+    words: Vec<String>,
+}
+
+impl App {
+    /// One task on the network `apps`, published as `NAME.test` by port 8080, in the cluster without a label.
+    pub fn new(name: &str) -> Self {
+        let (image, network) = ("demo-app:v1".into(), "apps".into());
+        let app = Self { name: name.into(), image, network, version: Some(name.into()), words: Vec::new() };
+        app.label("hosts", &format!("{name}.test")).label("port", "8080")
+    }
+
+    /// With the label `com.docker.lb.KEY`; a second value replaces the first.
+    #[must_use]
+    pub fn label(self, key: &str, value: &str) -> Self {
+        self.without(key).words(&["--label", &format!("com.docker.lb.{key}={value}")])
+    }
+
+    /// Without the label `com.docker.lb.KEY`.
+    #[must_use]
+    pub fn without(mut self, key: &str) -> Self {
+        let label = format!("com.docker.lb.{key}=");
+        if let Some(at) = self.words.iter().position(|word| word.starts_with(&label)) {
+            self.words.drain(at - 1..=at);
+        }
+        self
+    }
+
+    /// Published by the cluster with this label value.
+    #[must_use]
+    pub fn cluster(self, name: &str) -> Self {
+        self.label("service_cluster", name)
+    }
+
+    /// With so many tasks.
+    #[must_use]
+    pub fn replicas(self, count: usize) -> Self {
+        self.words(&["--replicas", &count.to_string()])
+    }
+
+    /// On another network.
+    #[must_use]
+    pub fn network(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.network);
+        self
+    }
+
+    /// With this image, whose own version the answers carry.
+    #[must_use]
+    pub fn image(mut self, image: &str) -> Self {
+        image.clone_into(&mut self.image);
+        self.version = None;
+        self
+    }
+
+    /// On that node only.
+    #[must_use]
+    pub fn on_node(self, k: usize) -> Self {
+        self.words(&["--constraint", &format!("node.hostname==node{k}")])
+    }
+
+    /// With further words of `docker service create`.
+    #[must_use]
+    pub fn words(mut self, words: &[&str]) -> Self {
+        self.words.extend(words.iter().map(|word| (*word).to_owned()));
+        self
+    }
+
+    /// Creates the service, and its network if that is missing, without waiting for it.
+    pub fn create(self, world: &World) -> Result<()> {
+        world.network(&self.network)?;
+        let version = self.version.map(|version| format!("VERSION={version}"));
+        let mut words: Vec<&str> = vec!["--network", &self.network];
+        words.extend(version.iter().flat_map(|version| ["--env", version]));
+        words.extend(self.words.iter().map(String::as_str));
+        words.push(&self.image);
+        world.create(&self.name, &words)
+    }
+}
+
+impl World {
+    /// The address of port `port` of node `k`.
+    pub fn at(&self, k: usize, port: u16) -> String {
+        format!("{}:{port}", self.lab.node_ip(k))
+    }
+
+    /// Waits until a request is answered by the application whose answers say `version`; what it says about the request.
+    pub fn await_answer(&self, address: &str, host: &str, path: &str, version: &str) -> Result<Value> {
+        eventually(SHOWN, &format!("{version} answers http://{host}{path} at {address}"), || {
+            let answer = http_get(address, host, path)?;
+            ensure!(answer.status == 200, "status {} {:.200}", answer.status, answer.body);
+            let about = answer.json()?;
+            ensure!(about["version"] == version, "answered by {}", about["version"]);
+            Ok(about)
+        })
+    }
+
+    /// Waits until a request is answered with that status.
+    pub fn await_code(&self, address: &str, host: &str, path: &str, status: u16) -> Result<Response> {
+        eventually(SHOWN, &format!("status {status} for http://{host}{path} at {address}"), || {
+            let answer = http_get(address, host, path)?;
+            ensure!(answer.status == status, "status {} {:.200}", answer.status, answer.body);
+            Ok(answer)
+        })
+    }
+
+    /// Waits until exactly `count` different tasks answer.
+    pub fn await_answering(&self, address: &str, host: &str, count: usize) -> Result<BTreeSet<String>> {
+        eventually(SHOWN, &format!("{count} tasks answer http://{host}/ at {address}"), || {
+            let tasks = answering(address, host)?;
+            ensure!(tasks.len() == count, "{} tasks answer", tasks.len());
+            Ok(tasks)
+        })
+    }
+}
+
+/// The host names of the tasks that answer. Requests enough that none stays unseen by chance.
+fn answering(address: &str, host: &str) -> Result<BTreeSet<String>> {
+    let one = || {
+        let answer = http_get(address, host, "/")?;
+        ensure!(answer.status == 200, "status {} {:.200}", answer.status, answer.body);
+        Ok(answer.json()?["hostname"].as_str().unwrap_or_default().to_owned())
+    };
+    (0..24).map(|_| one()).collect()
+}
+
+/// Steady traffic for one host: kept connections to one address, and a new connection for each request to another, 100
+/// requests per second each.
+pub struct Steady {
+    loads: [Load; 2],
+}
+
+impl Steady {
+    /// Starts it once the application has answered at both addresses (`IP:PORT`) for a while: right after a reload, old
+    /// workers of a proxy may still take a few requests, and know nothing of a new route.
+    pub fn start(addresses: [&str; 2], host: &str) -> Result<Self> {
+        for address in addresses {
+            await_unbroken(address, host)?;
+        }
+        let [kept, fresh] = addresses;
+        Ok(Self { loads: [Load::start(kept, host, "/", RATE, true)?, Load::start(fresh, host, "/", RATE, false)?] })
+    }
+
+    /// Ends it, and fails if a single request did.
+    pub fn stop_without_loss(self) -> Result<()> {
+        let reports = self.loads.into_iter().map(Load::stop).collect::<Result<Vec<_>>>()?;
+        let told = reports.iter().zip(["kept connections", "new connections"]).map(|(report, kind)| format!("{kind}: {report}"));
+        let told = told.collect::<Vec<_>>().join("\n");
+        ensure!(reports.iter().all(|report| report.failed == 0), "requests were lost\n{told}");
+        ensure!(reports.iter().all(|report| report.requests >= 50), "too few requests to tell\n{told}");
+        Ok(())
+    }
+}
+
+/// Waits until 20 answers in a row are right, spread over half a second or more.
+fn await_unbroken(address: &str, host: &str) -> Result<()> {
+    eventually(SHOWN, &format!("http://{host}/ is answered steadily at {address}"), || {
+        let started = Instant::now();
+        let mut answers = 0;
+        while answers < 20 || started.elapsed() < Duration::from_millis(500) {
+            let answer = http_get(address, host, "/")?;
+            ensure!(answer.status == 200, "status {} after {answers} right answers", answer.status);
+            answers += 1;
+        }
+        Ok(())
+    })
+}

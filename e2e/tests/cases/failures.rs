@@ -1,0 +1,185 @@
+//! Parts that fail: traffic goes on with the last good state, and afterwards everything is as declared again.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use swarmgate_e2e::wait::{eventually, throughout};
+use swarmgate_e2e::world::{App, Case, Steady, World};
+
+use super::SLOW;
+use super::ground::{CLUSTERS, DEFAULT, DEV, GATE};
+
+pub(super) fn cases() -> Vec<Case> {
+    let case = |name, check| Case { name, setting: GATE, check };
+    vec![
+        case("failures::a_restarted_operator_writes_nothing_on_a_still_world", restarted),
+        case("failures::an_operator_killed_in_the_middle_of_a_rollout_converges", killed_in_rollout),
+        case("failures::the_extension_killed_traffic_goes_on", extension_killed),
+        case("failures::a_killed_proxy_is_replaced_and_serves", proxy_killed),
+        case("failures::a_new_proxy_serves_while_operator_and_extension_are_down", alone),
+        case("failures::the_docker_api_hangs_traffic_goes_on_and_nothing_is_removed", api_hangs),
+        case("failures::the_managers_engine_killed_traffic_goes_on_and_nothing_is_removed", daemon_killed),
+    ]
+}
+
+/// Ends the operator's container; returns when another one has taken its first complete look.
+fn crash_operator(world: &World) -> Result<()> {
+    let task = world.await_running("swarmgate_operator", 1)?.remove(0);
+    world.kill(&task)?;
+    eventually(SLOW, "another operator has looked at everything", || {
+        let now = world.running_tasks("swarmgate_operator")?;
+        ensure!(now.first().is_some_and(|now| now["ID"] != task["ID"]), "there is none yet");
+        world.ask_operator("/readyz").map(drop)
+    })
+}
+
+fn restarted(world: &World) -> Result<()> {
+    App::new("calm").create(world)?;
+    App::new("calm-stock").cluster("stock").create(world)?;
+    world.await_answer(&world.at(1, DEFAULT), "calm.test", "/", "calm")?;
+    CLUSTERS.iter().try_for_each(|name| world.await_converged(name).map(drop))?;
+    await_served(world, "stock", "calm-stock.test")?;
+    CLUSTERS.iter().try_for_each(|name| world.await_converged(name).map(drop))?;
+    let before = world.owned()?;
+    crash_operator(world)?;
+    CLUSTERS.iter().try_for_each(|name| world.await_converged(name).map(drop))?;
+    throughout(Duration::from_secs(8), "nothing is written", || {
+        let (now, writes) = (world.owned()?, world.counter("swarmgate_writes_total")?);
+        ensure!(now == before, "{before:?} became {now:?}");
+        ensure!(writes == 0, "{writes} writes");
+        Ok(())
+    })
+}
+
+fn await_served(world: &World, cluster: &str, host: &str) -> Result<()> {
+    let check = |cluster: &serde_json::Value| {
+        let route = cluster["routes"].as_array().into_iter().flatten().find(|route| route["host"] == host);
+        ensure!(route.is_some_and(|route| route["state"] == "Served"), "it is {route:?}");
+        Ok(())
+    };
+    world.await_cluster(cluster, &format!("{host} is served"), check).map(drop)
+}
+
+/// A new network makes Swarm replace the proxies of `default` one node after the other.
+fn killed_in_rollout(world: &World) -> Result<()> {
+    App::new("midway").network("midway-net").create(world)?;
+    world.await_rollout("swarmgate-proxy-default", "updating")?;
+    crash_operator(world)?;
+    (1..=3).try_for_each(|k| world.await_answer(&world.at(k, DEFAULT), "midway.test", "/", "midway").map(drop))?;
+    world.await_converged("default")?;
+    (1..=3).try_for_each(|k| world.await_answer(&world.at(k, DEFAULT), "anchor.test", "/", "anchor").map(drop))?;
+    let state = world.service("swarmgate-proxy-default")?["UpdateStatus"]["State"].clone();
+    ensure!(state == "completed", "the rollout is {state}");
+    Ok(())
+}
+
+fn extension_killed(world: &World) -> Result<()> {
+    App::new("goes-on").create(world)?;
+    let (kept, fresh) = (world.at(1, DEFAULT), world.at(2, DEFAULT));
+    world.await_answer(&kept, "goes-on.test", "/", "goes-on")?;
+    world.await_answer(&fresh, "goes-on.test", "/", "goes-on")?;
+    let proxies = world.task_ids("swarmgate-proxy-default")?;
+    let traffic = Steady::start([&kept, &fresh], "goes-on.test")?;
+    let extension = world.await_running("swarmgate-extension-default", 1)?.remove(0);
+    world.kill(&extension)?;
+    eventually(SLOW, "another extension runs", || {
+        let now = world.running_tasks("swarmgate-extension-default")?;
+        ensure!(now.first().is_some_and(|now| now["ID"] != extension["ID"]), "there is none yet");
+        Ok(())
+    })?;
+    App::new("newer").create(world)?;
+    world.await_answer(&kept, "newer.test", "/", "newer")?;
+    traffic.stop_without_loss()?;
+    ensure!(world.task_ids("swarmgate-proxy-default")? == proxies, "no proxy was replaced");
+    Ok(())
+}
+
+fn proxy_killed(world: &World) -> Result<()> {
+    let task = world.await_running("swarmgate-proxy-dev", 1)?.remove(0);
+    world.kill(&task)?;
+    eventually(SLOW, "another proxy runs", || {
+        let now = world.running_tasks("swarmgate-proxy-dev")?;
+        ensure!(now.first().is_some_and(|now| now["ID"] != task["ID"]), "there is none yet");
+        Ok(())
+    })?;
+    world.await_answer(&world.at(3, DEV), "anchor-dev.test", "/", "anchor-dev").map(drop)
+}
+
+/// On node3 the proxy ran before, so its volume knows the routes; node2 has never seen one of `dev`, and only the boot
+/// snapshot can help there.
+fn alone(world: &World) -> Result<()> {
+    App::new("needed").cluster("dev").network("needed-net").replicas(2).create(world)?;
+    world.await_answer(&world.at(3, DEV), "needed.test", "/", "needed")?;
+    world.await_converged("dev")?;
+    stop(world, "swarmgate_operator")?;
+    stop(world, "swarmgate-extension-dev")?;
+    let old = world.await_running("swarmgate-proxy-dev", 1)?.remove(0);
+    world.kill(&old)?;
+    world.label_node(2, "lb", Some("dev"))?;
+    eventually(SLOW, "a proxy on node2 serves from its boot snapshot", || {
+        let now = world.task_ids("swarmgate-proxy-dev")?;
+        ensure!(now.len() == 2 && !now.iter().any(|id| old["ID"] == id.as_str()), "{now:?} run");
+        Ok(())
+    })?;
+    for node in [2, 3] {
+        world.await_answer(&world.at(node, DEV), "needed.test", "/", "needed").with_context(|| format!("alone on node{node}"))?;
+    }
+    ensure!(world.ask_operator("/status").is_err(), "the operator was down all the time");
+    ensure!(world.task_ids("swarmgate-extension-dev")?.is_empty(), "the extension was down all the time");
+    world.docker(&["service", "scale", "--detach", "swarmgate_operator=1"])?;
+    world.await_converged("dev").map(drop)
+}
+
+fn stop(world: &World, service: &str) -> Result<()> {
+    world.docker(&["service", "scale", "--detach", &format!("{service}=0")])?;
+    // One that was told to stop still works for a moment: an operator would put the extension back.
+    world.await_alive(service, 0)
+}
+
+/// The application and the loaded proxies are on nodes whose engines go on; so are all decisions about them.
+fn api_hangs(world: &World) -> Result<()> {
+    App::new("lasts").on_node(2).create(world)?;
+    let traffic = traffic_beside_the_manager(world)?;
+    let before: Vec<_> = world.owned()?.into_keys().collect();
+    world.lab.pause_daemon(1)?;
+    // Short of the 15 s after which Swarm itself would give up the nodes that it does not hear.
+    throughout(Duration::from_secs(9), "the operator keeps its routes", || {
+        let routes = world.cluster("default")?["routes"].take();
+        ensure!(routes.as_array().is_some_and(|routes| routes.iter().any(|route| route["host"] == "lasts.test")), "{routes}");
+        Ok(())
+    })?;
+    world.lab.resume_daemon(1)?;
+    world.lab.await_ready()?;
+    CLUSTERS.iter().try_for_each(|name| world.await_converged(name).map(drop))?;
+    traffic.stop_without_loss()?;
+    let after: Vec<_> = world.owned()?.into_keys().collect();
+    ensure!(before.iter().all(|object| after.contains(object)), "{before:?} became {after:?}");
+    Ok(())
+}
+
+/// Kept and new connections through the proxies of node2 and node3, once they are served.
+fn traffic_beside_the_manager(world: &World) -> Result<Steady> {
+    let (kept, fresh) = (world.at(2, DEFAULT), world.at(3, DEFAULT));
+    world.await_answer(&kept, "lasts.test", "/", "lasts")?;
+    world.await_answer(&fresh, "lasts.test", "/", "lasts")?;
+    CLUSTERS.iter().try_for_each(|name| world.await_converged(name).map(drop))?;
+    Steady::start([&kept, &fresh], "lasts.test")
+}
+
+/// An engine that starts again stops the containers it finds, so the operator itself dies and comes back, too.
+fn daemon_killed(world: &World) -> Result<()> {
+    App::new("lasts").on_node(2).create(world)?;
+    let traffic = traffic_beside_the_manager(world)?;
+    world.lab.kill_daemon(1)?;
+    throughout(Duration::from_secs(6), "the operator keeps its routes", || {
+        let routes = world.cluster("default")?["routes"].take();
+        ensure!(routes.as_array().is_some_and(|routes| routes.iter().any(|route| route["host"] == "lasts.test")), "{routes}");
+        Ok(())
+    })?;
+    world.lab.start(1)?;
+    world.lab.await_ready()?;
+    world.await_running("swarmgate_operator", 1)?;
+    CLUSTERS.iter().try_for_each(|name| world.await_converged(name).map(drop))?;
+    traffic.stop_without_loss()?;
+    world.await_answer(&world.at(1, DEFAULT), "lasts.test", "/", "lasts").map(drop)
+}

@@ -1,0 +1,72 @@
+//! Labels that cannot mean what they say: each is told, none harms another service.
+
+use anyhow::{Result, ensure};
+use swarmgate_e2e::wait::throughout;
+use swarmgate_e2e::world::{App, Case, Steady, World, http_get};
+
+use super::ground::{DEFAULT, GATE};
+
+pub(super) fn cases() -> Vec<Case> {
+    let case = |name, check| Case { name, setting: GATE, check };
+    vec![
+        case("findings::broken_services_change_nothing_for_others_and_are_told", broken_services),
+        case("findings::the_valid_hosts_of_a_service_with_a_broken_one_are_published", partly_broken),
+        case("findings::labels_without_effect_are_told", without_effect),
+    ]
+}
+
+fn broken_services(world: &World) -> Result<()> {
+    App::new("sane").create(world)?;
+    let (kept, fresh) = (world.at(1, DEFAULT), world.at(2, DEFAULT));
+    world.await_answer(&kept, "sane.test", "/", "sane")?;
+    world.await_answer(&fresh, "sane.test", "/", "sane")?;
+    let before = world.await_converged("default")?["configDigest"].clone();
+    let traffic = Steady::start([&kept, &fresh], "sane.test")?;
+    App::new("wrong-port").label("port", "http").create(world)?;
+    App::new("evil-host").label("hosts", "x.test; } server { return 200 \"$y").create(world)?;
+    App::new("evil-path").label("context_root", "/a\" { deny all; } #").create(world)?;
+    App::new("portless").without("port").create(world)?;
+    let expected = [
+        ("wrong-port", "InvalidLabelValue", "com.docker.lb.port"),
+        ("evil-host", "InvalidLabelValue", "com.docker.lb.hosts"),
+        ("evil-path", "InvalidLabelValue", "com.docker.lb.context_root"),
+        ("portless", "MissingLabel", "com.docker.lb.port"),
+    ];
+    for (service, code, field) in expected {
+        let finding = world.await_finding("default", code, service)?;
+        ensure!(finding["field"] == field, "it names {}", finding["field"]);
+        ensure!(finding["remedy"].as_str().is_some_and(|remedy| remedy.len() > 10), "it says what to do: {finding}");
+        world.await_running(service, 1)?;
+    }
+    // Their tasks run now, so this is all that will ever come of them.
+    throughout(std::time::Duration::from_secs(4), "the configuration is the same", || {
+        let now = world.cluster("default")?["configDigest"].clone();
+        ensure!(now == before, "{before} became {now}");
+        Ok(())
+    })?;
+    for host in ["wrong-port.test", "x.test", "evil-path.test", "portless.test"] {
+        let answer = http_get(&kept, host, "/")?;
+        ensure!(answer.status == 503, "{host}: {answer:?}");
+    }
+    traffic.stop_without_loss()
+}
+
+fn partly_broken(world: &World) -> Result<()> {
+    App::new("partly").label("hosts", "partly.test,_?bad host?_,also.partly.test").create(world)?;
+    for host in ["partly.test", "also.partly.test"] {
+        world.await_answer(&world.at(1, DEFAULT), host, "/", "partly")?;
+    }
+    let finding = world.await_finding("default", "InvalidLabelValue", "partly")?;
+    ensure!(finding["value"].as_str().is_some_and(|value| value.contains("bad host")), "it shows the value: {finding}");
+    Ok(())
+}
+
+fn without_effect(world: &World) -> Result<()> {
+    App::new("sticky").label("sticky_session_cookie", "SID").label("defaul_backend", "true").create(world)?;
+    world.await_answer(&world.at(1, DEFAULT), "sticky.test", "/", "sticky")?;
+    let finding = world.await_finding("default", "LabelWithoutEffect", "sticky")?;
+    ensure!(finding["field"] == "com.docker.lb.sticky_session_cookie", "{finding}");
+    let finding = world.await_finding("default", "UnknownLabel", "sticky")?;
+    ensure!(finding["remedy"].as_str().is_some_and(|remedy| remedy.contains("default_backend")), "it says what was meant: {finding}");
+    Ok(())
+}

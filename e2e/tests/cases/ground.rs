@@ -1,0 +1,98 @@
+//! The world that most cases share: Swarmgate with four clusters, and what is put back between two cases. It must never
+//! hide that a case left something behind that Swarmgate should have put right itself.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+use swarmgate_e2e::wait::eventually;
+use swarmgate_e2e::world::{App, STAYS, Setting, World};
+
+/// Three nodes, one manager, four service clusters: see `spec.yaml`.
+pub(super) const GATE: Setting = Setting { name: "gate", nodes: 3, managers: 1, prepare, before: settle };
+
+/// The declaration that every case finds in force.
+pub(super) const SPEC: &str = include_str!("spec.yaml");
+/// The clusters in it.
+pub(super) const CLUSTERS: [&str; 4] = ["default", "dev", "mesh", "stock"];
+
+/// Where the clusters of [`SPEC`] answer.
+pub(super) const DEFAULT: u16 = 8081;
+pub(super) const DEV: u16 = 8082;
+pub(super) const MESH: u16 = 8083;
+pub(super) const STOCK: u16 = 8084;
+
+/// One application each that is always there, so that proxies are attached to `apps` and `apps-dev` once and for all.
+const ANCHORS: [(&str, &str, Option<&str>); 2] = [("anchor", "apps", None), ("anchor-dev", "apps-dev", Some("dev"))];
+const SETTLED: Duration = Duration::from_secs(150);
+
+fn prepare(world: &World) -> Result<()> {
+    world.lab.await_ready()?;
+    label_nodes(world)?;
+    for (name, network, cluster) in ANCHORS {
+        let stays = format!("{STAYS}=yes");
+        let app = App::new(name).network(network).on_node(2).words(&["--label", &stays]);
+        cluster.into_iter().fold(app, App::cluster).create(world)?;
+    }
+    world.deploy_swarmgate_with(SPEC, &[])
+}
+
+/// Puts the declaration and the node labels back where a case changed them, and waits until all of Swarmgate is still.
+fn settle(world: &World) -> Result<()> {
+    label_nodes(world)?;
+    if !is_deployed(world) {
+        declare(world, SPEC)?;
+    }
+    eventually(SETTLED, "Swarmgate has settled", || {
+        let status = world.status()?;
+        let clusters: Vec<_> = status["clusters"].as_object().context("no clusters")?.keys().map(String::as_str).collect();
+        ensure!(clusters == CLUSTERS, "the clusters are {clusters:?}");
+        CLUSTERS.iter().try_for_each(|name| only_anchors(&status["clusters"][name]).with_context(|| format!("cluster {name}")))
+    })?;
+    CLUSTERS.iter().try_for_each(|name| world.await_converged(name).map(drop))
+}
+
+/// Deploys the chart with another declaration, and returns when the only operator that lives has read it.
+pub(super) fn declare(world: &World, spec: &str) -> Result<()> {
+    world.deploy_swarmgate_with(spec, &[])?;
+    let version = World::spec_version(spec);
+    eventually(SETTLED, "the operator has the new declaration", || {
+        let tasks = world.running_tasks("swarmgate_operator")?;
+        ensure!(tasks.iter().any(|task| mounts(&task["Spec"], &version)), "it has another one");
+        world.ask_operator("/readyz").map(drop)
+    })?;
+    world.await_alive("swarmgate_operator", 1)
+}
+
+fn only_anchors(cluster: &Value) -> Result<()> {
+    let hosts: Vec<_> = cluster["routes"].as_array().into_iter().flatten().map(|route| route["host"].as_str()).collect();
+    let strangers = hosts.iter().flatten().any(|host| !host.starts_with("anchor"));
+    ensure!(!strangers, "the routes of an earlier case are still there: {hosts:?}");
+    Ok(())
+}
+
+/// Whether the operator runs with the shared declaration.
+fn is_deployed(world: &World) -> bool {
+    let Ok(operator) = world.service("swarmgate_operator") else { return false };
+    mounts(&operator["Spec"]["TaskTemplate"], &World::spec_version(SPEC)) && operator["Spec"]["Mode"]["Replicated"]["Replicas"] == 1
+}
+
+/// Whether a task template mounts the declaration of that version.
+fn mounts(template: &Value, version: &str) -> bool {
+    let configs = template["ContainerSpec"]["Configs"].as_array().into_iter().flatten();
+    configs.into_iter().filter_map(|config| config["ConfigName"].as_str()).any(|name| name.ends_with(version))
+}
+
+/// `lb=dev` on node3 and nowhere else.
+fn label_nodes(world: &World) -> Result<()> {
+    for k in 1..=3 {
+        let node = format!("node{k}");
+        let label = world.docker(&["node", "inspect", "--format", "{{index .Spec.Labels \"lb\"}}", &node])?;
+        match (k, label.trim()) {
+            (3, "dev") | (1 | 2, "") => {}
+            (3, _) => world.label_node(3, "lb", Some("dev"))?,
+            _ => world.label_node(k, "lb", None)?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! What people see: the command line and the endpoints of a running operator.
+
+use anyhow::{Result, ensure};
+use serde_json::Value;
+use swarmgate_e2e::world::{App, Case, World};
+
+use super::ground::{CLUSTERS, DEFAULT, GATE};
+
+pub(super) fn cases() -> Vec<Case> {
+    let case = |name, check| Case { name, setting: GATE, check };
+    vec![
+        case("people::status_shows_clusters_routes_and_findings", status),
+        case("people::plan_on_a_still_world_is_empty_and_writes_nothing", plan),
+        case("people::the_endpoints_answer", endpoints),
+    ]
+}
+
+/// Where the command line finds the operator.
+fn server(world: &World) -> Result<String> {
+    let task = world.await_running("swarmgate_operator", 1)?.remove(0);
+    Ok(format!("http://{}", world.at(world.node_of(&task)?, 8080)))
+}
+
+fn status(world: &World) -> Result<()> {
+    App::new("seen").create(world)?;
+    App::new("misspelt").label("hots", "seen.test").create(world)?;
+    world.await_answer(&world.at(1, DEFAULT), "seen.test", "/", "seen")?;
+    world.await_answer(&world.at(1, DEFAULT), "misspelt.test", "/", "misspelt")?;
+    world.await_finding("default", "UnknownLabel", "misspelt")?;
+    world.await_converged("default")?;
+    let server = server(world)?;
+    let table = world.swarmgate(&["status", "--server", &server])?;
+    let expected = CLUSTERS.into_iter().chain(["seen.test/", "Served", "node2", "com.docker.lb.hots", "UnknownLabel"]);
+    for word in expected {
+        ensure!(table.contains(word), "the table does not show {word}:\n{table}");
+    }
+    let json: Value = serde_json::from_str(&world.swarmgate(&["status", "--server", &server, "--output", "json"])?)?;
+    ensure!(json["apiVersion"] == "swarmgate/v1" && json["clusters"]["default"]["phase"] == "Ready", "{json}");
+    Ok(())
+}
+
+fn plan(world: &World) -> Result<()> {
+    let before = world.owned()?;
+    let writes = world.counter("swarmgate_writes_total")?;
+    let text = world.swarmgate(&["plan", "--server", &server(world)?])?;
+    for name in CLUSTERS {
+        let line = format!("cluster {name}: converged, nothing to do");
+        ensure!(text.contains(&line), "there is no line {line:?}:\n{text}");
+    }
+    ensure!(world.counter("swarmgate_writes_total")? == writes && world.owned()? == before, "planning wrote something");
+    Ok(())
+}
+
+fn endpoints(world: &World) -> Result<()> {
+    ensure!(world.ask_operator("/healthz")?.starts_with("ok"), "healthz");
+    ensure!(world.ask_operator("/readyz")?.starts_with("ready"), "readyz");
+    let page = world.ask_operator("/")?;
+    ensure!(page.contains("<html") && page.contains("anchor.test"), "the page shows routes: {page:.500}");
+    let metrics = world.ask_operator("/metrics")?;
+    for name in ["swarmgate_pass_total", "swarmgate_routes", "swarmgate_proxies", "swarmgate_docker_requests_total", "swarmgate_build_info"]
+    {
+        ensure!(metrics.contains(&format!("# TYPE {name} ")), "no {name} in\n{metrics}");
+    }
+    Ok(())
+}

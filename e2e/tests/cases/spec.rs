@@ -1,0 +1,151 @@
+//! The declaration changes: the fleet follows, without more task replacements than the change needs.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, ensure};
+use swarmgate_e2e::wait::eventually;
+use swarmgate_e2e::world::{App, Case, Steady, World, http_get};
+
+use super::SLOW;
+use super::ground::{DEFAULT, DEV, GATE, SPEC, declare};
+
+pub(super) fn cases() -> Vec<Case> {
+    let case = |name, check| Case { name, setting: GATE, check };
+    vec![
+        case("spec::constraints_replicas_and_ports_are_followed", followed),
+        case("spec::a_change_that_needs_no_new_tasks_makes_none", no_new_tasks),
+        case("spec::a_cluster_that_leaves_takes_its_objects_along_and_nobody_elses", cluster_leaves),
+        case("spec::a_cluster_with_an_impossible_image_delays_no_other", impossible_image),
+    ]
+}
+
+/// The shared declaration with a passage changed that must be there.
+fn spec_with(old: &str, new: &str, spec: &str) -> Result<String> {
+    ensure!(spec.contains(old), "the shared declaration has no {old:?}");
+    Ok(spec.replace(old, new))
+}
+
+fn followed(world: &World) -> Result<()> {
+    let spec = spec_with("http: {published: 8082, target: 80}", "http: {published: 8092, target: 80}", SPEC)?;
+    let spec = spec_with("[\"node.labels.lb==dev\"]", "[\"node.hostname==node2\"]", &spec)?;
+    let spec = spec_with("    replicas: 2\n", "    replicas: 3\n", &spec)?;
+    App::new("moved").cluster("dev").network("apps-dev").create(world)?;
+    world.await_answer(&world.at(3, DEV), "moved.test", "/", "moved")?;
+    declare(world, &spec)?;
+    world.await_answer(&world.at(2, 8092), "moved.test", "/", "moved")?;
+    for (k, port) in [(2, DEV), (3, DEV), (3, 8092)] {
+        eventually(SLOW, &format!("port {port} of node{k} is closed"), || {
+            ensure!(http_get(&world.at(k, port), "moved.test", "/").is_err(), "it answers");
+            Ok(())
+        })?;
+    }
+    world.await_running("swarmgate-proxy-mesh", 3)?;
+    world.await_converged("dev")?;
+    world.await_converged("mesh").map(drop)
+}
+
+fn no_new_tasks(world: &World) -> Result<()> {
+    let spec = spec_with("    update: {monitor: 1s}\n", "    update: {monitor: 2s, delay: 1s}\n    labels: {team: edge}\n", SPEC)?;
+    let spec = spec_with("spec:\n  engine: nginx\n", "spec:\n  engine: nginx\n  settings: {clientMaxBodySize: 7m}\n", &spec)?;
+    let services = ["swarmgate-proxy-default", "swarmgate-proxy-mesh", "swarmgate-extension-default"];
+    let tasks = || services.iter().map(|service| world.task_ids(service)).collect::<Result<Vec<_>>>();
+    App::new("through").create(world)?;
+    let (kept, fresh) = (world.at(1, DEFAULT), world.at(2, DEFAULT));
+    world.await_answer(&kept, "through.test", "/", "through")?;
+    world.await_answer(&fresh, "through.test", "/", "through")?;
+    let before = tasks()?;
+    let traffic = Steady::start([&kept, &fresh], "through.test")?;
+    declare(world, &spec)?;
+    for service in &services[..2] {
+        eventually(SLOW, &format!("{service} is as declared"), || {
+            let about = world.service(service)?["Spec"].take();
+            ensure!(about["Labels"]["team"] == "edge" && about["UpdateConfig"]["Delay"] == 1_000_000_000_u64, "{about}");
+            Ok(())
+        })?;
+    }
+    eventually(SLOW, "the larger body is allowed", || {
+        let answer = swarmgate_e2e::world::Call::post(&kept, "through.test", "/", &"x".repeat(2_000_000)).send()?;
+        ensure!(answer.status == 200, "status {}", answer.status);
+        Ok(())
+    })?;
+    world.await_converged("default")?;
+    traffic.stop_without_loss()?;
+    ensure!(tasks()? == before, "{before:?} became {:?}", tasks()?);
+    Ok(())
+}
+
+fn cluster_leaves(world: &World) -> Result<()> {
+    let spec = without_cluster("mesh", &without_cluster("stock", SPEC)?)?;
+    // Somebody else's operator may run in the same Swarm, and people name things as they like.
+    world.create("swarmgate-proxy-other", &["--label", "swarmgate.owner=other", "--label", "swarmgate.cluster=mesh", "demo-app:v1"])?;
+    let before = of_others(world)?;
+    let result = leave(world, &spec).and_then(|()| {
+        let after = of_others(world)?;
+        ensure!(after.is_superset(&before), "{before:?} became {after:?}");
+        Ok(())
+    });
+    world.docker(&["service", "rm", "swarmgate-proxy-other"])?;
+    result
+}
+
+fn leave(world: &World, spec: &str) -> Result<()> {
+    declare(world, spec)?;
+    eventually(SLOW, "the objects of the clusters that left are gone", || {
+        let of_gone: Vec<_> = world.owned()?.into_keys().filter(|name| name.contains("mesh") || name.contains("stock")).collect();
+        ensure!(of_gone.is_empty(), "there are {of_gone:?}");
+        Ok(())
+    })?;
+    for cluster in ["default", "dev"] {
+        world.await_converged(cluster)?;
+    }
+    eventually(SLOW, "the status has forgotten them", || {
+        let clusters = world.status()?["clusters"].take();
+        let names: Vec<_> = clusters.as_object().into_iter().flat_map(|clusters| clusters.keys()).collect();
+        ensure!(names == ["default", "dev"], "it knows {names:?}");
+        Ok(())
+    })?;
+    world.await_answer(&world.at(1, DEFAULT), "anchor.test", "/", "anchor").map(drop)
+}
+
+/// Everything in the Swarm that does not belong to the clusters that leave.
+fn of_others(world: &World) -> Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    for kind in ["service", "config", "secret", "network"] {
+        let names = world.docker(&[kind, "ls", "--format", "{{.Name}}"])?;
+        let of_others = names.lines().filter(|name| !["-mesh", "-stock"].iter().any(|cluster| name.contains(cluster)));
+        // The operator's own spec is the stack's, and new configurations replace old ones.
+        found.extend(of_others.filter(|_| kind != "config").map(|name| format!("{kind} {name}")));
+    }
+    Ok(found)
+}
+
+fn without_cluster(name: &str, spec: &str) -> Result<String> {
+    let documents: Vec<_> = spec.split("---\n").collect();
+    let rest: Vec<_> = documents.iter().filter(|document| !document.contains(&format!("  name: {name}\n"))).copied().collect();
+    ensure!(rest.len() + 1 == documents.len(), "no cluster {name}");
+    Ok(rest.join("---\n"))
+}
+
+fn impossible_image(world: &World) -> Result<()> {
+    let dev =
+        spec_with("    constraints: [\"node.labels.lb==dev\"]", "    constraints: [\"node.labels.lb==dev\"]\n    env: {NEW: tasks}", SPEC)?;
+    let spec = spec_with(
+        "    image: swarmgate-nginx:dev\n    mode: global            # or",
+        "    image: no-such-image:dev\n    mode: global            # or",
+        &dev,
+    )?;
+    declare(world, &spec)?;
+    world.await_cluster("dev", "is not converged and says so", |cluster| {
+        let condition = cluster["conditions"].as_array().into_iter().flatten().find(|condition| condition["type"] == "FleetConverged");
+        ensure!(condition.is_some_and(|condition| condition["status"] == "False"), "{condition:?}");
+        ensure!(cluster["waiting"].as_array().is_some_and(|waiting| !waiting.is_empty()), "it waits for nothing");
+        Ok(())
+    })?;
+    App::new("unbothered").create(world)?;
+    (1..=3).try_for_each(|k| world.await_answer(&world.at(k, DEFAULT), "unbothered.test", "/", "unbothered").map(drop))?;
+    world.await_converged("default")?;
+    // Swarm goes back to the image that ran, or the operator does once the declaration is right again.
+    declare(world, SPEC)?;
+    world.await_converged("dev")?;
+    world.await_answer(&world.at(3, DEV), "anchor-dev.test", "/", "anchor-dev").map(drop)
+}
