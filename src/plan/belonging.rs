@@ -11,7 +11,7 @@ use crate::swarm::Service;
 /// The name of the cluster, if the service says any.
 pub(super) fn cluster_of(service: &Service) -> Option<&str> {
     let env = get(&service.spec, &["TaskTemplate", "ContainerSpec", "Env"]).and_then(Value::as_array);
-    let entries = env.into_iter().flatten().filter_map(Value::as_str);
-    let in_env = entries.filter_map(|entry| entry.strip_prefix(ENV_CLUSTER)?.strip_prefix('=')).next();
+    let mut entries = env.into_iter().flatten().filter_map(Value::as_str);
+    let in_env = entries.find_map(|entry| entry.strip_prefix(ENV_CLUSTER)?.strip_prefix('='));
     in_env.or_else(|| service.labels.get(LABEL_CLUSTER).map(String::as_str))
 }
