@@ -94,7 +94,9 @@ impl Story {
         let kind = if rng.random_bool(0.2) { Kind::Generations } else { Kind::Mixed };
         let count = if kind == Kind::Generations { 1 } else { [1, 1, 1, 2, 2, 3][rng.random_range(0..6)] };
         let mut documents: Vec<Document> = (0..count).map(Document::new).collect();
-        documents.iter_mut().for_each(|document| document.replace = kind == Kind::Generations);
+        for document in &mut documents {
+            document.replace = kind == Kind::Generations;
+        }
         let operator = Operator::start(&swarm, &documents, seed);
         Self { seed, loud, rng, swarm, documents, operator, kind }
     }
