@@ -73,13 +73,20 @@ impl Lookout {
     }
 
     fn tell(&self, result: &Result<Arc<Snapshot>, String>) {
+        let before = self.sight();
         match result {
             Ok(snapshot) => {
+                if before.error.is_some() {
+                    tracing::info!("the Swarm can be read again");
+                }
                 self.sight.send_replace(SightReport { last_snapshot_at: Some(snapshot.taken_at), error: None });
             }
             Err(error) => {
                 metrics::counter!(OBSERVE_FAILURES_TOTAL).increment(1);
-                tracing::warn!(error, "the Swarm cannot be read completely; everything stays as it is");
+                // Once per kind of trouble, not once per attempt.
+                if before.error.as_ref() != Some(error) {
+                    tracing::warn!(error, "the Swarm cannot be read completely; everything stays as it is");
+                }
                 self.sight.send_modify(|sight| sight.error = Some(error.clone()));
             }
         }

@@ -55,8 +55,10 @@ pub enum Verdict {
     Still,
     /// It wrote, or the world had moved: look again after this time.
     LookAgain(Duration),
-    /// It could not look, or a write failed: try again after a while.
+    /// A write failed: try again after a while.
     Failed,
+    /// It could not look, so it says nothing about what failed before: look again when somebody asks.
+    Blind,
     /// There was something to write, and the time for it had not come.
     Held,
     /// Nothing is left of a cluster that left the declaration.
@@ -69,9 +71,9 @@ pub async fn pass(around: &Surroundings, job: &Job, snapshot: Result<Arc<Snapsho
         (Ok(snapshot), _) => snapshot,
         (Err(why), Some(declared)) => {
             memory.status = Some(status::after_blindness(declared, &why, memory.status.as_ref(), job.now));
-            return Verdict::Failed;
+            return Verdict::Blind;
         }
-        (Err(_), None) => return Verdict::Failed,
+        (Err(_), None) => return Verdict::Blind,
     };
     let Some(declared) = &job.declared else {
         return remove(around, job, &snapshot, memory).await;

@@ -51,7 +51,8 @@ pub enum Ended {
     Again(Duration),
     /// It failed; look again after the backoff.
     Failed,
-    /// Acting was held back, so the pass proves nothing about the failure before: the backoff stays as it is.
+    /// Acting was held back or nothing could be seen, so the pass proves nothing about a failure before: the backoff stays
+    /// as it is.
     Held,
 }
 

@@ -250,6 +250,8 @@ async fn one_pass(around: Surroundings, lookout: Arc<Lookout>, since: Instant, j
         Verdict::LookAgain(after) => (Ended::Again(after), "wrote"),
         Verdict::Failed => (Ended::Failed, "failed"),
         Verdict::Held => (Ended::Held, "held"),
+        // The timer asks again soon; a Swarm that was away must not hold back writes when it is there again.
+        Verdict::Blind => (Ended::Held, "blind"),
     };
     if matches!(verdict, Verdict::LookAgain(_) | Verdict::Failed) {
         lookout.outdate();
@@ -270,7 +272,7 @@ async fn count(
 ) -> Finished {
     let finished = |ended, leftover| Finished { key: Key::Instance, ended, memory: None, leftover };
     let Ok(snapshot) = lookout.snapshot(since).await else {
-        return finished(Ended::Failed, None);
+        return finished(Ended::Held, None);
     };
     let census = census::take(&around.instance, declared, &snapshot);
     signals.set_interest(census.interest);

@@ -175,3 +175,56 @@ fn names(all: impl Iterator<Item = String>) -> String {
     let shown = all.iter().take(NAMES_MAX).cloned().collect::<Vec<_>>().join(", ");
     if all.len() > NAMES_MAX { format!("{shown} and {} more", all.len() - NAMES_MAX) } else { shown }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::{SignedDuration, Timestamp};
+
+    use super::{dated, names, unknown};
+    use crate::controller::declared::DeclaredCluster;
+    use crate::controller::status::{after_blindness, pending};
+    use crate::report::{Condition, ConditionStatus, condition_types, reasons};
+
+    const NEVER_GOOD: DeclaredCluster = DeclaredCluster { generation: 1, in_force: None, accepted: false };
+
+    fn with_status(conditions: &[Condition], status: ConditionStatus) -> Vec<Condition> {
+        conditions.iter().map(|condition| Condition { status, ..condition.clone() }).collect()
+    }
+
+    #[test]
+    fn the_time_of_a_condition_moves_only_when_its_status_changes() {
+        let start = Timestamp::UNIX_EPOCH;
+        let later = start + SignedDuration::from_secs(60);
+        let mut before = pending(&NEVER_GOOD, start);
+        before.conditions = dated(with_status(&before.conditions, ConditionStatus::True), None, start);
+        let same = dated(with_status(&before.conditions, ConditionStatus::True), Some(&before), later);
+        assert!(same.iter().all(|condition| condition.last_transition_time == start));
+        let other = dated(with_status(&before.conditions, ConditionStatus::False), Some(&before), later);
+        assert!(other.iter().all(|condition| condition.last_transition_time == later));
+    }
+
+    #[test]
+    fn a_cluster_without_any_good_document_says_so_and_has_every_condition() {
+        let conditions = unknown(&NEVER_GOOD, Timestamp::UNIX_EPOCH);
+        let kinds: Vec<&str> = conditions.iter().map(|condition| condition.kind.as_str()).collect();
+        assert_eq!(kinds, ["Accepted", "FleetConverged", "Programmed", "RoutesServed", "Ready"]);
+        assert_eq!((conditions[0].status, conditions[0].reason.as_str()), (ConditionStatus::False, reasons::INVALID_DOCUMENT));
+    }
+
+    #[test]
+    fn blindness_makes_conditions_unknown_and_keeps_what_was_said_of_the_document() {
+        let before = pending(&NEVER_GOOD, Timestamp::UNIX_EPOCH);
+        let blind = after_blindness(&NEVER_GOOD, "connection refused", Some(&before), Timestamp::UNIX_EPOCH);
+        for condition in &blind.conditions {
+            let document = condition.kind == condition_types::ACCEPTED;
+            assert_eq!(condition.reason == reasons::SWARM_UNREADABLE, !document, "{condition:?}");
+        }
+        assert_eq!(blind.error.as_deref(), Some("connection refused"));
+    }
+
+    #[test]
+    fn long_lists_are_cut_and_say_how_many_more_there_are() {
+        let all = (0..8).map(|n| n.to_string());
+        assert_eq!(names(all), "0, 1, 2, 3, 4 and 3 more");
+    }
+}

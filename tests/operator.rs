@@ -1,0 +1,179 @@
+//! The operator as a whole, in this process: the loop, the files, the two servers, over a simulated Swarm. What single
+//! passes do is the business of `convergence`; here it is that they happen, and that everything is told.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot start its subject has failed")]
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use swarmgate::controller::settings::Settings;
+use swarmgate::controller::{RunError, run};
+use swarmgate::report::StatusReport;
+use swarmgate::simulator::{SimOptions, SimSwarm};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+const DOCUMENT: &str = "apiVersion: swarmgate/v1
+kind: ServiceCluster
+metadata: {name: default}
+spec:
+  engine: nginx
+  extension: {image: proxy}
+  proxy: {image: proxy}
+";
+/// No condition that is waited for takes longer on any machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running operator and its world.
+struct Scene {
+    swarm: SimSwarm,
+    folder: tempfile::TempDir,
+    status: SocketAddr,
+    stop: CancellationToken,
+    operator: JoinHandle<Result<(), RunError>>,
+}
+
+impl Scene {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("default.yaml"), DOCUMENT).unwrap();
+        let swarm = SimSwarm::new(SimOptions::default());
+        let (status, stop) = (free_address().await, CancellationToken::new());
+        let settings = settings(folder.path(), status, free_address().await);
+        let operator = tokio::spawn(run(Arc::new(swarm.clone()), settings, None, stop.clone()));
+        Self { swarm, folder, status, stop, operator }
+    }
+
+    async fn get(&self, path: &str) -> Option<(u16, String)> {
+        let answer = reqwest::get(format!("http://{}{path}", self.status)).await.ok()?;
+        Some((answer.status().as_u16(), answer.text().await.ok()?))
+    }
+
+    async fn status(&self) -> Option<StatusReport> {
+        serde_json::from_str(&self.get("/status").await?.1).ok()
+    }
+
+    /// Waits until the status is as wanted, while time passes in the simulated world, too.
+    async fn until(&self, what: &str, wanted: impl Fn(&StatusReport) -> bool) -> StatusReport {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let mut last = None;
+        while tokio::time::Instant::now() < deadline {
+            last = self.status().await;
+            if let Some(status) = last.as_ref().filter(|status| wanted(status)) {
+                return status.clone();
+            }
+            self.swarm.advance(Duration::from_millis(50));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("waited in vain for: {what}\n{last:#?}");
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        let ended = tokio::time::timeout(Duration::from_secs(3), self.operator).await;
+        assert!(ended.is_ok_and(|ended| ended.is_ok_and(|ended| ended.is_ok())), "the operator stops when it is told to");
+    }
+}
+
+async fn free_address() -> SocketAddr {
+    tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+fn settings(folder: &Path, listen: SocketAddr, channel_listen: SocketAddr) -> Settings {
+    Settings {
+        instance: "swarmgate".to_owned(),
+        spec: vec![folder.to_owned()],
+        control_network: "swarmgate-control".to_owned(),
+        operator_url: "http://swarmgate-operator:8081".to_owned(),
+        listen,
+        channel_listen,
+        poll_interval: Duration::from_millis(200),
+        task_poll_interval: Duration::from_millis(100),
+        task_poll_interval_fast: Duration::from_millis(20),
+        task_poll_interval_idle: Duration::from_millis(500),
+        spec_interval: Duration::from_millis(500),
+        debounce: Duration::from_millis(20),
+        debounce_max: Duration::from_millis(100),
+    }
+}
+
+fn application(swarm: &SimSwarm) {
+    let network = swarm.user_creates_network(&json!({"Name": "apps", "Driver": "overlay"})).unwrap();
+    let spec = json!({
+        "Name": "web",
+        "Labels": {"com.docker.lb.hosts": "web.example.org", "com.docker.lb.port": "8080"},
+        "TaskTemplate": {"ContainerSpec": {"Image": "app"}, "Networks": [{"Target": network.0}]},
+        "Mode": {"Replicated": {"Replicas": 2}},
+    });
+    swarm.user_creates_service(&spec).unwrap();
+}
+
+fn has_route(status: &StatusReport) -> bool {
+    status.clusters.get("default").is_some_and(|cluster| cluster.routes.iter().any(|route| route.host == "web.example.org"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_declared_cluster_gets_its_extension_and_a_labelled_service_its_route() {
+    let scene = Scene::start().await;
+    application(&scene.swarm);
+    let status = scene.until("a route and an extension", |status| has_route(status) && status.operator.writes_total >= 3).await;
+    assert!(status.operator.snapshot_error.is_none());
+    assert_eq!(scene.get("/readyz").await.unwrap().0, 200);
+    assert_eq!(scene.get("/healthz").await.unwrap().0, 200);
+    let (code, page) = scene.get("/").await.unwrap();
+    assert!(code == 200 && page.contains("web.example.org"), "{page}");
+    let plan: Value = serde_json::from_str(&scene.get("/plan?output=json").await.unwrap().1).unwrap();
+    assert_eq!(plan["clusters"][0]["cluster"], "default");
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_still_world_is_looked_at_and_not_written() {
+    let scene = Scene::start().await;
+    scene.until("the first writes", |status| status.operator.writes_total >= 3).await;
+    scene.swarm.settle(Duration::from_secs(60));
+    let before =
+        scene.until("a running extension", |status| status.clusters["default"].rollouts.iter().any(|rollout| rollout.running == 1));
+    let before = before.await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let after = scene.status().await.unwrap();
+    assert!(after.operator.last_snapshot_at >= before.operator.last_snapshot_at);
+    assert_eq!(after.operator.writes_total, before.operator.writes_total, "{:?}", scene.swarm.writes());
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_swarm_that_cannot_be_read_costs_no_route_and_is_told() {
+    let scene = Scene::start().await;
+    application(&scene.swarm);
+    scene.until("a route", has_route).await;
+    scene.swarm.cut_off_after(0);
+    let blind = scene.until("the error", |status| status.operator.snapshot_error.is_some() && status.clusters["default"].error.is_some());
+    assert!(has_route(&blind.await));
+    scene.swarm.reconnect();
+    scene.until("sight again", |status| status.operator.snapshot_error.is_none() && status.clusters["default"].error.is_none()).await;
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_document_that_became_wrong_keeps_its_last_good_version_and_a_new_one_is_noticed() {
+    let scene = Scene::start().await;
+    scene.until("the first pass", |status| status.clusters.get("default").is_some_and(|cluster| cluster.observed_generation == 1)).await;
+    let file = scene.folder.path().join("default.yaml");
+    std::fs::write(&file, DOCUMENT.replace("nginx", "apache")).unwrap();
+    let status = scene.until("the mistake", |status| status.clusters["default"].generation == 2 && !status.findings.is_empty()).await;
+    let accepted = status.clusters["default"].conditions.iter().find(|condition| condition.kind == "Accepted").unwrap();
+    assert_eq!(accepted.reason, "InvalidDocument");
+    std::fs::write(&file, DOCUMENT).unwrap();
+    scene.until("the repaired document", |status| status.clusters["default"].observed_generation == 3).await;
+    let second = DOCUMENT.replace("name: default", "name: dev").replace("  engine", "  serviceCluster: dev\n  engine");
+    let second = format!("{second}  # another port\n")
+        .replace("  proxy: {image: proxy}", "  proxy: {image: proxy, publish: {mode: ingress, http: {published: 8081, target: 80}}}");
+    std::fs::write(scene.folder.path().join("dev.yaml"), second).unwrap();
+    scene.until("the second cluster", |status| status.clusters.get("dev").is_some_and(|cluster| cluster.observed_generation == 1)).await;
+    std::fs::remove_file(scene.folder.path().join("dev.yaml")).unwrap();
+    scene.until("its removal", |status| !status.clusters.contains_key("dev")).await;
+    scene.end().await;
+}
