@@ -37,9 +37,9 @@ pub const CONDITION: &str = "swarmgate_condition";
 pub const EVENTS_ALIVE: &str = "swarmgate_events_alive";
 /// Always 1, with the version as a label.
 pub const BUILD_INFO: &str = "swarmgate_build_info";
-/// Requests to the Docker API, by operation and result (counted in `docker`).
+/// Requests to the Docker API, by method and path (counted in `docker`).
 pub const DOCKER_REQUESTS_TOTAL: &str = "swarmgate_docker_requests_total";
-/// Bytes of answers of the Docker API, by operation (counted in `docker`).
+/// Bytes of answers of the Docker API (counted in `docker`).
 pub const DOCKER_RESPONSE_BYTES_TOTAL: &str = "swarmgate_docker_response_bytes_total";
 
 /// Upper edges of the duration histograms: a pass takes milliseconds, a stuck API call up to its deadline.
@@ -74,8 +74,8 @@ fn describe() {
     describe_gauge!(CONDITION, "Conditions, by cluster and type: 1 true, 0 false, -1 unknown");
     describe_gauge!(EVENTS_ALIVE, "1 while the event stream is believed alive");
     describe_gauge!(BUILD_INFO, "Always 1; the version is a label");
-    describe_counter!(DOCKER_REQUESTS_TOTAL, Unit::Count, "Requests to the Docker API, by operation and result");
-    describe_counter!(DOCKER_RESPONSE_BYTES_TOTAL, Unit::Bytes, "Bytes of answers of the Docker API, by operation");
+    describe_counter!(DOCKER_REQUESTS_TOTAL, Unit::Count, "Requests to the Docker API, by method and path");
+    describe_counter!(DOCKER_RESPONSE_BYTES_TOTAL, Unit::Bytes, "Bytes of answers of the Docker API");
 }
 
 /// A gauge with its labels: what must be set back to zero when the status no longer has it.
