@@ -8,10 +8,12 @@ use anyhow::{Result, ensure};
 use serde_json::Value;
 
 use super::{Load, Response, World, http_get};
-use crate::wait::eventually;
+use crate::wait::{eventually, throughout};
 
 /// How long any promised change may take to show at a proxy on a busy machine.
 const SHOWN: Duration = Duration::from_secs(60);
+/// How long after the first worker of a new configuration the last one of the old may still accept, on a busy machine.
+const OLD_WORKERS: Duration = Duration::from_millis(250);
 /// Requests per second of each stream of [`Steady`].
 const RATE: u32 = 100;
 
@@ -114,6 +116,7 @@ impl World {
             ensure!(answer.status == 200, "status {} {:.200}", answer.status, answer.body);
             let about = answer.json()?;
             ensure!(about["version"] == version, "answered by {}", about["version"]);
+            stays(address, host, path, 200)?;
             Ok(about)
         })
     }
@@ -123,6 +126,7 @@ impl World {
         eventually(SHOWN, &format!("status {status} for http://{host}{path} at {address}"), || {
             let answer = http_get(address, host, path)?;
             ensure!(answer.status == status, "status {} {:.200}", answer.status, answer.body);
+            stays(address, host, path, status)?;
             Ok(answer)
         })
     }
@@ -135,6 +139,16 @@ impl World {
             Ok(tasks)
         })
     }
+}
+
+/// While nginx reloads, workers of the configuration before still take some of the new connections: a first answer of the
+/// new ones is not yet everybody's.
+fn stays(address: &str, host: &str, path: &str, status: u16) -> Result<()> {
+    throughout(OLD_WORKERS, &format!("status {status} for http://{host}{path} at {address}"), || {
+        let answer = http_get(address, host, path)?;
+        ensure!(answer.status == status, "status {}", answer.status);
+        Ok(())
+    })
 }
 
 /// The host names of the tasks that answer. Requests enough that none stays unseen by chance.
