@@ -14,6 +14,8 @@ use crate::wait::{eventually, throughout};
 const SHOWN: Duration = Duration::from_secs(60);
 /// How long after the first worker of a new configuration the last one of the old may still accept, on a busy machine.
 const OLD_WORKERS: Duration = Duration::from_millis(250);
+/// How long traffic goes on at least.
+const TRAFFIC_MIN: Duration = Duration::from_secs(2);
 /// Requests per second of each stream of [`Steady`].
 const RATE: u32 = 100;
 
@@ -165,6 +167,7 @@ fn answering(address: &str, host: &str) -> Result<BTreeSet<String>> {
 /// requests per second each.
 pub struct Steady {
     loads: [Load; 2],
+    since: Instant,
 }
 
 impl Steady {
@@ -175,11 +178,13 @@ impl Steady {
             await_unbroken(address, host)?;
         }
         let [kept, fresh] = addresses;
-        Ok(Self { loads: [Load::start(kept, host, "/", RATE, true)?, Load::start(fresh, host, "/", RATE, false)?] })
+        Ok(Self { loads: [Load::start(kept, host, "/", RATE, true)?, Load::start(fresh, host, "/", RATE, false)?], since: Instant::now() })
     }
 
     /// Ends it, and fails if a single request did.
     pub fn stop_without_loss(self) -> Result<()> {
+        // A quick change must not end the traffic before there is any: late effects count as well.
+        throughout(TRAFFIC_MIN.saturating_sub(self.since.elapsed()), "traffic", || Ok(()))?;
         let reports = self.loads.into_iter().map(Load::stop).collect::<Result<Vec<_>>>()?;
         let told = reports.iter().zip(["kept connections", "new connections"]).map(|(report, kind)| format!("{kind}: {report}"));
         let told = told.collect::<Vec<_>>().join("\n");
