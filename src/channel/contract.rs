@@ -15,6 +15,11 @@ pub const ENV_EXTENSION_URL: &str = "SWARMGATE_EXTENSION_URL";
 pub const ENV_TOKEN_FILE: &str = "SWARMGATE_TOKEN_FILE";
 /// Where the token secret is mounted.
 pub const TOKEN_FILE: &str = "/run/secrets/swarmgate-token";
+/// Where secrets and configs with certificates, keys and CAs are mounted, each under its id: in the extension those that the
+/// routes name, in the proxy those that the boot snapshot names (or, with `rollout: replace`, the configuration).
+pub const MATERIAL_DIR: &str = "/run/secrets/swarmgate";
+/// The root certificates of the image of extension and proxy.
+pub const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// Where the boot snapshot (a [`super::wire::Bundle`], written and read by [`super::boot`]) is mounted in the proxy.
 pub const BOOT_FILE: &str = "/etc/swarmgate/boot.json";
 /// The proxy's volume with its last good state.
@@ -54,3 +59,8 @@ pub const LABEL_MANAGED: &str = "swarmgate.managed";
 /// So a rendered `nginx.conf` has no `daemon` directive. Paths that the engine writes to (`pid`, `*_temp_path`) are
 /// relative, hence below the prefix that extension and proxy choose in [`RUN_DIR`] (absolute only for a stock image).
 pub const ENGINE_MAIN_FILE: &str = "nginx.conf";
+
+/// Where the secret or config with this id is mounted, if its routes need it.
+pub fn material_file(id: &str) -> String {
+    format!("{MATERIAL_DIR}/{id}")
+}

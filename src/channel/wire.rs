@@ -57,8 +57,21 @@ pub struct Bundle {
     pub digest: Digest,
     /// The route table it was rendered from.
     pub routes_digest: Digest,
-    /// File name (no directories) to content. For nginx: `nginx.conf`.
+    /// File name (no directories) to content. For nginx: `nginx.conf`, and `tls-*.conf` for each host with TLS.
     pub files: BTreeMap<String, String>,
+    /// The secret files that `files` name, by file name. Their content is never part of a bundle.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub material: BTreeMap<String, Material>,
+}
+
+/// A secret file that a configuration names: where a start finds it when nobody hands it out, and what goes without it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Material {
+    /// The Swarm secret that holds it, mounted at [`super::contract::material_file`].
+    pub secret: String,
+    /// The files of the bundle that are left out without it, so that the others serve.
+    pub needed_by: Vec<String>,
 }
 
 /// The engine whose configurations this version writes and runs.
@@ -68,7 +81,15 @@ impl Bundle {
     /// A bundle for nginx with its digest.
     pub fn new(cluster: ClusterName, routes_digest: Digest, files: BTreeMap<String, String>) -> Self {
         let digest = Digest::of_json(&files);
-        Self { version: WIRE_VERSION, cluster, engine: ENGINE_NGINX.to_owned(), digest, routes_digest, files }
+        Self { version: WIRE_VERSION, cluster, engine: ENGINE_NGINX.to_owned(), digest, routes_digest, files, material: BTreeMap::new() }
+    }
+
+    /// The same bundle, with the secret files that it names. Their names hold digests of their contents, so that the
+    /// digest of the bundle covers those, too.
+    #[must_use]
+    pub fn with_material(mut self, material: BTreeMap<String, Material>) -> Self {
+        self.material = material;
+        self
     }
 
     /// Whether this bundle is whole and meant for the proxies of `cluster`: version, cluster, engine, file names without
@@ -83,7 +104,7 @@ impl Bundle {
         if self.engine != ENGINE_NGINX {
             return Err(BundleFault::Engine(self.engine.clone()));
         }
-        if let Some(name) = self.files.keys().find(|name| !is_plain_file_name(name)) {
+        if let Some(name) = self.files.keys().chain(self.material.keys()).find(|name| !is_plain_file_name(name)) {
             return Err(BundleFault::FileName(name.clone()));
         }
         if Digest::of_json(&self.files) != self.digest {
@@ -129,10 +150,25 @@ pub struct ProxyConfig {
     pub live: Bundle,
     /// The same routes with names instead of addresses, for the next start of a proxy on this node should nobody answer then.
     pub boot: Bundle,
+    /// The contents of the secret files that `live` and `boot` name. Kept in memory only: never on a volume, never in a
+    /// config object.
+    #[serde(default)]
+    pub contents: Contents,
     /// What `live` says, part by part, each with a digest: so that a proxy can tell why it reloads
     /// (`endpoints of app.example.org`). For people; not part of any digest.
     #[serde(default)]
     pub parts: BTreeMap<String, String>,
+}
+
+/// Contents of secret files, by file name. Never shown by `Debug`.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Contents(pub BTreeMap<String, String>);
+
+impl std::fmt::Debug for Contents {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
 }
 
 /// Extension → operator: what became of the desired table, and what the proxies run. Sent on every change and as a heartbeat.
@@ -158,6 +194,51 @@ pub struct ExtensionReport {
     pub live: Option<Bundle>,
     /// The proxies that follow this extension.
     pub proxies: Vec<ProxyReport>,
+    /// What became of the certificates and CAs that the newest table names.
+    #[serde(default)]
+    pub material: Vec<MaterialReport>,
+}
+
+/// What the extension found in a pair of objects (certificate and key), or in an object with a CA.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MaterialReport {
+    /// The name of the object with the certificates.
+    pub certificate: String,
+    /// The name of the object with the key; absent for a CA.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// What it is good for.
+    pub state: MaterialState,
+    /// What is wrong, in words; empty when nothing is.
+    #[serde(default)]
+    pub words: String,
+    /// When the (first expiring) certificate expires, if it could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<jiff::Timestamp>,
+    /// The host names that the certificate is for.
+    #[serde(default)]
+    pub names: Vec<String>,
+}
+
+/// Whether TLS material can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum MaterialState {
+    /// It is in use.
+    Good,
+    /// The object exists and is not mounted yet; what was used before stays in use.
+    Awaited,
+    /// There is no such object in the Swarm.
+    Missing,
+    /// The certificate's object holds no certificate.
+    NotACertificate,
+    /// The key's object holds no private key.
+    NotAKey,
+    /// The key is another certificate's.
+    Mismatch,
+    /// The certificate has expired.
+    Expired,
 }
 
 /// An accepted configuration.

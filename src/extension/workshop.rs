@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::channel::wire::{Accepted, Bundle, Delivery, Desired, ProxyConfig, Refusal, WIRE_VERSION};
+use crate::channel::wire::{Accepted, Bundle, Contents, Delivery, Desired, ProxyConfig, Refusal, WIRE_VERSION};
 use crate::engine::{Engine, EngineError, last_words, write_files};
-use crate::render::{Layout, Purpose, parts, render_in};
+use crate::render::{Layout, Materials, Purpose, parts, render_in};
 use crate::retry::{Retry, RetryLimits};
 use crate::types::Digest;
 
@@ -114,7 +114,7 @@ impl Workshop {
     }
 
     fn render(&self, desired: &Desired) -> Rendered {
-        let write = |purpose| render_in(&desired.table, purpose, &self.layout);
+        let write = |purpose| render_in(&desired.table, purpose, &self.layout, &Materials::default());
         Rendered {
             live: write(Purpose::Live),
             boot: write(Purpose::Boot),
@@ -139,7 +139,8 @@ impl Workshop {
         let config_digest = stock.as_ref().unwrap_or(&live).digest.clone();
         tracing::info!(table = desired.digest.short(), config = config_digest.short(), "the engine accepts the configuration");
         let accepted = Accepted { desired_digest: desired.digest.clone(), config_digest };
-        let config = ProxyConfig { version: WIRE_VERSION, live, boot: boot.clone(), parts: parts(&desired.table) };
+        let (parts, contents) = (parts(&desired.table, &Materials::default()), Contents::default());
+        let config = ProxyConfig { version: WIRE_VERSION, live, boot: boot.clone(), contents, parts };
         self.config.send_replace(Some(Arc::new(config)));
         self.outcome.send_replace(Arc::new(Outcome { accepted: Some(accepted), refused: None, boot: Some(boot), mounted: stock }));
     }

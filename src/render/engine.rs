@@ -2,9 +2,9 @@
 //! the directives are chosen.
 
 use super::writer::{Word, Writer};
-use super::{Purpose, Rendering};
+use super::{Purpose, Rendering, proxying};
 use crate::channel::contract;
-use crate::route::SizeBytes;
+use crate::route::{EngineSettings, SizeBytes};
 
 /// The main context and `events`.
 pub fn write_main(writer: &mut Writer, rendering: &Rendering<'_>) {
@@ -27,12 +27,18 @@ pub fn write_main(writer: &mut Writer, rendering: &Rendering<'_>) {
 
 /// Everything in `http` before the routes.
 pub fn write_http(http: &mut Writer, rendering: &Rendering<'_>) {
+    // For clients of plain HTTP, too: that is how gRPC without TLS begins.
+    http.directive("http2", &["on".into()]);
     write_files(http, rendering);
     write_client_limits(http, rendering);
     write_names(http, rendering);
     write_maps(http);
+    write_https_address(http, rendering);
     write_proxying(http, rendering);
     write_request_headers(http);
+    if rendering.table.backends().any(|backend| backend.protocol.http2) {
+        proxying::write_http2_defaults(http, rendering);
+    }
     if !rendering.table.settings.hide_info_headers {
         write_info_headers(http);
     }
@@ -154,25 +160,45 @@ fn write_proxying(http: &mut Writer, rendering: &Rendering<'_>) {
     // idempotent (nginx's rule without `non_idempotent`). An answer of the application is an answer, whatever its status.
     http.directive("proxy_next_upstream", &["error".into(), "timeout".into()]);
     http.directive("proxy_next_upstream_tries", &["5".into()]);
-    http.directive("proxy_next_upstream_timeout", &[Word::millis(settings.connect_timeout_ms.saturating_mul(3).max(1000))]);
+    http.directive("proxy_next_upstream_timeout", &[retry_time(settings)]);
     // Redirects name a path only, because scheme and port outside are not known here.
     http.directive("absolute_redirect", &["off".into()]);
 }
 
+/// For how long a request may look for an endpoint that takes it.
+pub fn retry_time(settings: &EngineSettings) -> Word {
+    Word::millis(settings.connect_timeout_ms.saturating_mul(3).max(1000))
+}
+
+/// Redirects to HTTPS name the published port only to clients that named a port themselves: for all others something in
+/// front translates the usual ports.
+fn write_https_address(http: &mut Writer, rendering: &Rendering<'_>) {
+    let Some(port) = rendering.table.https_published else { return };
+    http.block("map", &["$http_host".into(), "$https_port_suffix".into()], |map| {
+        map.entry("default", "");
+        if port.get() != 443 {
+            map.entry_words(&"~:[0-9]+$".into(), &Word::join([":".into(), port.into()]));
+        }
+    });
+}
+
+/// What applications are told about a request, whatever the protocol.
+pub const REQUEST_HEADERS: &[(&str, &str)] = &[
+    ("Host", "$forwarded_host"),
+    ("X-Real-IP", "$remote_addr"),
+    ("X-Forwarded-For", "$proxy_add_x_forwarded_for"),
+    ("X-Forwarded-Proto", "$scheme"),
+    ("X-Forwarded-Host", "$forwarded_host"),
+    ("X-Forwarded-Port", "$forwarded_port"),
+    ("X-Request-ID", "$reqid"),
+];
+
+/// Headers of HTTP/1.1 connections, which HTTP/2 does not have.
+const UPGRADE_HEADERS: &[(&str, &str)] = &[("Upgrade", "$forwarded_upgrade"), ("Connection", "$forwarded_connection")];
+
 fn write_request_headers(http: &mut Writer) {
-    let headers = [
-        ("Host", "$forwarded_host"),
-        ("X-Real-IP", "$remote_addr"),
-        ("X-Forwarded-For", "$proxy_add_x_forwarded_for"),
-        ("X-Forwarded-Proto", "$scheme"),
-        ("X-Forwarded-Host", "$forwarded_host"),
-        ("X-Forwarded-Port", "$forwarded_port"),
-        ("X-Request-ID", "$reqid"),
-        ("Upgrade", "$forwarded_upgrade"),
-        ("Connection", "$forwarded_connection"),
-    ];
-    for (name, value) in headers {
-        http.directive("proxy_set_header", &[name.into(), value.into()]);
+    for (name, value) in REQUEST_HEADERS.iter().chain(UPGRADE_HEADERS) {
+        http.directive("proxy_set_header", &[(*name).into(), (*value).into()]);
     }
 }
 

@@ -13,6 +13,8 @@ pub struct Layout {
     pub status_port: u16,
     /// Who resolves service names: Docker's own name server.
     pub resolver: SocketAddr,
+    /// The root certificates of the system, against which applications' certificates are checked when asked.
+    pub system_roots: &'static str,
 }
 
 impl Default for Layout {
@@ -21,6 +23,7 @@ impl Default for Layout {
             run_dir: contract::RUN_DIR,
             status_port: contract::ENGINE_STATUS_PORT,
             resolver: SocketAddr::from((Ipv4Addr::new(127, 0, 0, 11), 53)),
+            system_roots: contract::SYSTEM_ROOTS,
         }
     }
 }

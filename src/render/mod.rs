@@ -4,21 +4,27 @@
 
 mod engine;
 mod layout;
+mod material;
+mod proxying;
 mod routes;
+mod stream;
+mod tls;
 mod upstreams;
 mod writer;
 
 use std::collections::BTreeMap;
 
 pub use layout::Layout;
+pub use material::{AuthorityFile, Materials, PairFiles, SecretFile, authorities};
 
-use crate::channel::wire::Bundle;
-use crate::route::{BackendService, RouteTable};
-use crate::types::Digest;
-use writer::Writer;
+use crate::channel::contract;
+use crate::channel::wire::{Bundle, Material};
+use crate::route::{BackendService, MaterialRef, RouteTable, TlsBinding};
+use crate::types::{Digest, HostPattern};
+use writer::{Word, Writer};
 
-/// The one file of every bundle.
-pub const CONFIG_FILE: &str = "nginx.conf";
+/// The main file of every bundle.
+pub const CONFIG_FILE: &str = contract::ENGINE_MAIN_FILE;
 
 /// What a configuration is for: who runs it, and whether it may hold addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,19 +32,20 @@ pub enum Purpose {
     /// For our agent, now: addresses. nginx 1.27.4 or newer, no root, everything it writes below the run directory.
     Live,
     /// For our agent, at a start when nobody answers: names that the engine's DNS resolves while it runs, because an
-    /// address may have become a stranger's. Does not change when endpoints change. nginx 1.27.3 or newer.
+    /// address may have become a stranger's. Does not change when endpoints change. nginx 1.27.4 or newer.
     Boot,
-    /// For any stock nginx image from 1.18 on (`rollout: replace`): addresses, its own user and paths.
+    /// For any stock nginx image from 1.25.5 on (`rollout: replace`): addresses, its own user and paths, one file.
     Stock,
 }
 
-/// Renders a table for the containers that Swarmgate starts.
+/// Renders a table for the containers that Swarmgate starts, as if all its TLS material were good: for those who look.
 pub fn render(table: &RouteTable, purpose: Purpose) -> Bundle {
-    render_in(table, purpose, &Layout::default())
+    render_in(table, purpose, &Layout::default(), &Materials::assumed(table))
 }
 
-/// Renders a table for containers that are laid out differently: other directories, ports, name server.
-pub fn render_in(table: &RouteTable, purpose: Purpose, layout: &Layout) -> Bundle {
+/// Renders a table for containers that are laid out in some way (directories, ports, name server), with the TLS material
+/// that was found good. Hosts whose material is not in `materials` are not published by TLS.
+pub fn render_in(table: &RouteTable, purpose: Purpose, layout: &Layout, materials: &Materials) -> Bundle {
     let named;
     let table = if purpose == Purpose::Boot {
         named = without_endpoints(table);
@@ -46,8 +53,14 @@ pub fn render_in(table: &RouteTable, purpose: Purpose, layout: &Layout) -> Bundl
     } else {
         table
     };
-    let text = write_config(&Rendering { table, purpose, layout });
-    Bundle::new(table.cluster.clone(), table.digest(), BTreeMap::from([(CONFIG_FILE.to_owned(), text)]))
+    let rendering = Rendering { table, purpose, layout, materials };
+    let mut files = BTreeMap::from([(CONFIG_FILE.to_owned(), write_config(&rendering))]);
+    let mut material = BTreeMap::new();
+    if purpose != Purpose::Stock {
+        files.extend(rendering.host_files(&mut material));
+        files.extend(rendering.authority_files());
+    }
+    Bundle::new(table.cluster.clone(), table.digest(), files).with_material(material)
 }
 
 /// What every part of the configuration is written from.
@@ -55,6 +68,69 @@ struct Rendering<'a> {
     table: &'a RouteTable,
     purpose: Purpose,
     layout: &'a Layout,
+    materials: &'a Materials,
+}
+
+impl Rendering<'_> {
+    /// How the configuration names a secret file: beside itself, or where a stock image's mounts are.
+    fn secret_path(&self, file: &SecretFile) -> Word {
+        match self.purpose {
+            Purpose::Stock => mounted(file.secret()),
+            _ => Word::identifier(file.name()),
+        }
+    }
+
+    fn authority_path(&self, authority: &MaterialRef) -> Option<Word> {
+        let file = self.materials.authority(authority)?;
+        match (self.purpose, &authority.id) {
+            (Purpose::Stock, Some(id)) => Some(mounted(id)),
+            _ => Some(Word::identifier(file.name())),
+        }
+    }
+
+    /// One file for each host that is published by TLS, and which secret files each needs.
+    fn host_files(&self, material: &mut BTreeMap<String, Material>) -> BTreeMap<String, String> {
+        let mut files = BTreeMap::new();
+        for (host, virtual_host, binding) in tls::terminated(self) {
+            let name = host_file(host);
+            let mut writer = Writer::default();
+            tls::write_host(&mut writer, self, host, virtual_host, binding);
+            files.insert(name.clone(), writer.finish());
+            self.note_material(material, binding, &name);
+        }
+        if self.purpose == Purpose::Live
+            && let Some(binding) = self.table.default_backend.as_ref().and_then(|default| default.tls.as_ref())
+        {
+            self.note_material(material, binding, CONFIG_FILE);
+        }
+        files
+    }
+
+    fn note_material(&self, material: &mut BTreeMap<String, Material>, binding: &TlsBinding, needed_by: &str) {
+        let Some(pair) = self.materials.pair(binding) else { return };
+        for file in [&pair.certificate, &pair.key] {
+            let entry = || Material { secret: file.secret().to_owned(), needed_by: Vec::new() };
+            let entry = material.entry(file.name().to_owned()).or_insert_with(entry);
+            if entry.needed_by.last().is_none_or(|last| last != needed_by) {
+                entry.needed_by.push(needed_by.to_owned());
+            }
+        }
+    }
+
+    fn authority_files(&self) -> BTreeMap<String, String> {
+        let files = authorities(self.table).filter_map(|authority| self.materials.authority(authority));
+        files.map(|file| (file.name().to_owned(), file.content().to_owned())).collect()
+    }
+}
+
+/// An object's id is Swarm's own: letters and digits.
+fn mounted(id: &str) -> Word {
+    Word::join([contract::MATERIAL_DIR.into(), "/".into(), Word::identifier(id)])
+}
+
+/// The file of a host: a host's name may be longer than a file's.
+fn host_file(host: &HostPattern) -> String {
+    format!("host-{}.conf", Digest::of_bytes(host.as_str().as_bytes()).short())
 }
 
 /// No digest and no time stands in the text: it changes if and only if its meaning does.
@@ -62,6 +138,7 @@ fn write_config(rendering: &Rendering<'_>) -> String {
     let mut writer = Writer::default();
     writer.comment("Written by swarmgate from service labels. Changes made here are lost.");
     engine::write_main(&mut writer, rendering);
+    stream::write_stream(&mut writer, rendering);
     writer.block("http", &[], |http| {
         engine::write_http(http, rendering);
         upstreams::write_upstreams(http, rendering);
@@ -73,8 +150,7 @@ fn write_config(rendering: &Rendering<'_>) -> String {
 /// The digest that a boot snapshot names must not change with endpoints either.
 fn without_endpoints(table: &RouteTable) -> RouteTable {
     let mut table = table.clone();
-    let routes = table.hosts.values_mut().flat_map(|host| host.paths.values_mut()).map(|route| &mut route.backend);
-    routes.chain(table.default_backend.as_mut()).flat_map(|backend| &mut backend.services).for_each(forget_endpoints);
+    table.backends_mut().flat_map(|backend| &mut backend.services).for_each(forget_endpoints);
     table
 }
 
@@ -85,8 +161,8 @@ fn forget_endpoints(service: &mut BackendService) {
 }
 
 /// The identity of what a configuration says about each host, so that a reload can name its reason: one digest per
-/// part, where a part is `settings`, `endpoints of HOST`, `routes of HOST` or the same of `(default)`.
-pub fn parts(table: &RouteTable) -> BTreeMap<String, String> {
+/// part, where a part is `settings`, `endpoints of HOST`, `routes of HOST`, `certificate of HOST`, or the same of `(default)`.
+pub fn parts(table: &RouteTable, materials: &Materials) -> BTreeMap<String, String> {
     let named = without_endpoints(table);
     let settings = identity(&(&table.cluster, table.http_port, table.https_port, &table.settings));
     let mut parts = BTreeMap::from([("settings".to_owned(), settings)]);
@@ -94,9 +170,18 @@ pub fn parts(table: &RouteTable) -> BTreeMap<String, String> {
         parts.insert(format!("endpoints of {host}"), identity(virtual_host));
         parts.insert(format!("routes of {host}"), identity(&named.hosts.get(host)));
     }
-    if let Some(backend) = &table.default_backend {
-        parts.insert("endpoints of (default)".to_owned(), identity(backend));
+    for (host, backend) in &table.passthrough {
+        parts.insert(format!("endpoints of {host} (passthrough)"), identity(backend));
+        parts.insert(format!("routes of {host} (passthrough)"), identity(&named.passthrough.get(host)));
+    }
+    if let Some(default) = &table.default_backend {
+        parts.insert("endpoints of (default)".to_owned(), identity(default));
         parts.insert("routes of (default)".to_owned(), identity(&named.default_backend));
+    }
+    for (host, binding) in table.bindings() {
+        let host = host.map_or("(default)", HostPattern::as_str);
+        let files = materials.pair(binding).map(|pair| (pair.certificate.name(), pair.key.name()));
+        parts.insert(format!("certificate of {host}"), identity(&files));
     }
     parts
 }

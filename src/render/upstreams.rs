@@ -1,9 +1,15 @@
 //! One pool per route: its name and its endpoints.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
 use super::writer::{Word, Writer};
 use super::{Purpose, Rendering};
-use crate::route::{Backend, SizeBytes};
-use crate::types::{ContextPath, HostPattern};
+use crate::route::{Affinity, Backend, BackendService, SizeBytes};
+use crate::types::{ContextPath, CookieName, HostPattern};
+
+/// Pools of which a hash chooses take memory for each unit of weight, so the sum of their weights is kept small.
+const HASHED_WEIGHTS_MAX: u64 = 500;
 
 /// The pool of the default backend; no host's pool can have this name, because theirs begin with `up-`.
 pub fn default_pool() -> Word {
@@ -17,35 +23,74 @@ pub fn pool_name(host: &HostPattern, path: &ContextPath) -> Word {
     Word::join(["up-".into(), Word::identifier(host.as_str()), Word::identifier(path)])
 }
 
-/// Whether requests can be passed on to this backend at all.
-pub fn is_served(backend: &Backend, purpose: Purpose) -> bool {
-    purpose == Purpose::Boot || backend.services.iter().any(|service| !service.endpoints.is_empty())
+/// The pool of a host whose TLS is passed through.
+pub fn passthrough_pool(host: &HostPattern) -> Word {
+    Word::join(["pt-".into(), Word::identifier(host.as_str())])
 }
 
-/// All pools that can serve.
+/// Whether requests can be passed on to this backend at all: somebody is there, and can be checked as asked.
+pub fn is_served(backend: &Backend, rendering: &Rendering<'_>) -> bool {
+    let somebody = rendering.purpose == Purpose::Boot || backend.services.iter().any(|service| !service.endpoints.is_empty());
+    somebody && backend.protocol.tls.as_ref().is_none_or(|verification| rendering.materials.can_verify(verification))
+}
+
+/// All pools of HTTP routes that can serve.
 pub fn write_upstreams(http: &mut Writer, rendering: &Rendering<'_>) {
+    write_cookie_maps(http, rendering);
     for (host, virtual_host) in &rendering.table.hosts {
         for (path, route) in &virtual_host.paths {
             write_pool(http, rendering, &pool_name(host, path), &route.backend);
         }
     }
-    if let Some(backend) = &rendering.table.default_backend {
-        write_pool(http, rendering, &default_pool(), backend);
+    if let Some(default) = &rendering.table.default_backend {
+        write_pool(http, rendering, &default_pool(), &default.backend);
     }
 }
 
+/// What chooses among the endpoints for a client: the cookie's value, or chance for a client without it.
+fn write_cookie_maps(http: &mut Writer, rendering: &Rendering<'_>) {
+    let pools = rendering.table.hosts.values().flat_map(|host| host.paths.values()).map(|route| &route.backend);
+    let pools = pools.chain(rendering.table.default_backend.iter().map(|default| &default.backend));
+    let cookies: BTreeMap<&CookieName, ()> = pools.filter_map(|pool| Some((cookie_of(pool)?, ()))).collect();
+    for name in cookies.into_keys() {
+        http.block("map", &["$http_cookie".into(), Word::cookie_variable(name)], |map| {
+            map.entry("default", "$request_id");
+            map.entry_words(&Word::cookie_pattern(name), &"$sticky_value".into());
+        });
+    }
+}
+
+fn cookie_of(backend: &Backend) -> Option<&CookieName> {
+    if let Affinity::Cookie(name) = &backend.affinity { Some(name) } else { None }
+}
+
 fn write_pool(http: &mut Writer, rendering: &Rendering<'_>, name: &Word, backend: &Backend) {
-    if !is_served(backend, rendering.purpose) {
+    if !is_served(backend, rendering) {
         return;
     }
+    write_servers(http, rendering, name, backend, |upstream| match &backend.affinity {
+        Affinity::None => {}
+        Affinity::Cookie(cookie) => upstream.directive("hash", &[Word::cookie_variable(cookie), "consistent".into()]),
+        // nginx's own `ip_hash` looks at three quarters of an IPv4 address only, and moves most clients when one endpoint goes.
+        Affinity::ClientAddress => upstream.directive("hash", &["$remote_addr".into(), "consistent".into()]),
+    });
+}
+
+/// An `upstream` block. `choose` writes how an endpoint is chosen, if not in turn.
+pub fn write_servers(out: &mut Writer, rendering: &Rendering<'_>, name: &Word, backend: &Backend, choose: impl FnOnce(&mut Writer)) {
     let servers = if rendering.purpose == Purpose::Boot { named_servers(backend) } else { addressed_servers(backend) };
-    http.block("upstream", std::slice::from_ref(name), |upstream| {
+    let in_stream = !backend_is_http(name);
+    out.block("upstream", std::slice::from_ref(name), |upstream| {
         // A pool of one address has no state that workers could share, and most pools are such: a third of the memory
         // of a table with thousands of hosts.
         if rendering.purpose == Purpose::Boot || servers.len() > 1 {
             upstream.directive("zone", &[name.clone(), zone_size(rendering, servers.len())]);
         }
-        write_server_lines(upstream, rendering.purpose, servers);
+        choose(upstream);
+        write_server_lines(upstream, rendering.purpose, backend, &servers);
+        if in_stream {
+            return;
+        }
         upstream.directive("keepalive", &["32".into()]);
         // Shorter than what common application servers allow (5 s), so that they never close a connection on which a
         // request is just being sent.
@@ -53,34 +98,83 @@ fn write_pool(http: &mut Writer, rendering: &Rendering<'_>, name: &Word, backend
     });
 }
 
-fn named_servers(backend: &Backend) -> Vec<Word> {
-    let name =
-        |service: &crate::route::BackendService| Word::join(["tasks.".into(), (&service.name).into(), ":".into(), service.port.into()]);
-    backend.services.iter().map(name).collect()
+fn backend_is_http(name: &Word) -> bool {
+    name.as_str().starts_with("up")
 }
 
-fn addressed_servers(backend: &Backend) -> Vec<Word> {
-    let endpoints = backend.services.iter().flat_map(|service| &service.endpoints);
-    let mut addresses: Vec<_> = endpoints.map(|endpoint| std::net::SocketAddr::new(endpoint.address, endpoint.port.get())).collect();
-    addresses.sort_unstable();
-    addresses.dedup();
-    addresses.into_iter().map(Word::from).collect()
+/// One server of a pool: where it is, its weight, and what its service says about failures.
+struct Server {
+    address: Word,
+    weight: u64,
+    max_fails: Option<u32>,
+    fail_timeout_ms: Option<u64>,
+}
+
+/// By the names of services. Without endpoints there is no number to share a weight by, so it counts as it stands.
+fn named_servers(backend: &Backend) -> Vec<Server> {
+    let wanted = backend.services.iter().filter(|service| service.weight != Some(0));
+    let server = |service: &BackendService| Server {
+        address: Word::join(["tasks.".into(), (&service.name).into(), ":".into(), service.port.into()]),
+        weight: service.weight.map_or(1, u64::from),
+        max_fails: service.max_fails,
+        fail_timeout_ms: service.fail_timeout_ms,
+    };
+    let all_alike = backend.services.iter().all(|service| service.weight.is_none());
+    let unstated = if all_alike { 1 } else { rest_of_the_pool(backend) };
+    wanted
+        .map(|service| Server { weight: service.weight.map_or(unstated, u64::from), ..server(service) })
+        .filter(|s| s.weight > 0)
+        .collect()
+}
+
+fn rest_of_the_pool(backend: &Backend) -> u64 {
+    let stated: u64 = backend.services.iter().filter_map(|service| service.weight).map(u64::from).sum();
+    100_u64.saturating_sub(stated)
+}
+
+fn addressed_servers(backend: &Backend) -> Vec<Server> {
+    let mut servers = BTreeMap::<SocketAddr, Server>::new();
+    for (service, weight) in backend.services.iter().zip(backend.endpoint_weights()) {
+        for endpoint in &service.endpoints {
+            let address = SocketAddr::new(endpoint.address, endpoint.port.get());
+            let (max_fails, fail_timeout_ms) = (service.max_fails, service.fail_timeout_ms);
+            servers.entry(address).or_insert(Server { address: address.into(), weight, max_fails, fail_timeout_ms });
+        }
+    }
+    let mut servers: Vec<Server> = servers.into_values().filter(|server| server.weight > 0).collect();
+    if !backend.affinity.is_none() {
+        bound_weights(&mut servers);
+    }
+    servers
+}
+
+fn bound_weights(servers: &mut [Server]) {
+    let sum: u64 = servers.iter().map(|server| server.weight).sum();
+    if sum > HASHED_WEIGHTS_MAX {
+        servers.iter_mut().for_each(|server| server.weight = (server.weight * HASHED_WEIGHTS_MAX / sum).max(1));
+    }
 }
 
 /// An endpoint that fails is left out for a moment. Should all of them fail, the same endpoints stand as backups that are
-/// never left out: a burst of errors must not turn into "no live upstreams" while anything can answer.
-fn write_server_lines(upstream: &mut Writer, purpose: Purpose, servers: Vec<Word>) {
-    if purpose == Purpose::Boot {
-        return servers.into_iter().for_each(|server| upstream.directive("server", &[server, "resolve".into(), "max_fails=0".into()]));
-    }
-    if let [only] = servers.as_slice() {
-        return upstream.directive("server", &[only.clone(), "max_fails=0".into()]);
-    }
-    for server in &servers {
-        upstream.directive("server", &[server.clone(), "max_fails=3".into(), "fail_timeout=5s".into()]);
-    }
+/// never left out: a burst of errors must not turn into "no live upstreams" while anything can answer. Where a hash
+/// chooses there can be no backups, so no endpoint is ever left out, unless its service says otherwise.
+fn write_server_lines(upstream: &mut Writer, purpose: Purpose, backend: &Backend, servers: &[Server]) {
+    let alone = servers.len() == 1;
+    let backed = purpose != Purpose::Boot && backend.affinity.is_none() && !alone;
     for server in servers {
-        upstream.directive("server", &[server, "max_fails=0".into(), "backup".into()]);
+        let mut words = vec![server.address.clone()];
+        words.extend((server.weight > 1 && !alone).then(|| Word::join(["weight=".into(), server.weight.into()])));
+        words.extend((purpose == Purpose::Boot).then(|| "resolve".into()));
+        let max_fails = server.max_fails.unwrap_or(if backed { 3 } else { 0 });
+        words.push(Word::join(["max_fails=".into(), max_fails.into()]));
+        if max_fails > 0 {
+            words.push(Word::join(["fail_timeout=".into(), Word::millis(server.fail_timeout_ms.unwrap_or(5_000))]));
+        }
+        upstream.directive("server", &words);
+    }
+    let left_out_at_times = servers.iter().any(|server| server.max_fails != Some(0));
+    for server in servers.iter().filter(|_| backed && left_out_at_times) {
+        upstream.directive("server", &[server.address.clone(), "max_fails=0".into(), "backup".into()]);
     }
 }
 

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::route::SizeBytes;
-use crate::types::{ContextPath, HostPattern, Port, ServiceName};
+use crate::types::{ContextPath, CookieName, HostPattern, Port, ServiceName, SiteUrl};
 
 /// One argument of a directive, before quoting.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,31 @@ impl Word {
     /// Different texts give different identifiers, because neither `~` nor `!` stays.
     pub fn identifier(text: &str) -> Self {
         Self(text.bytes().map(identifier_byte).collect())
+    }
+
+    /// A path, or a part of one, that holds only what a [`ContextPath`] may hold.
+    pub fn path(text: &str) -> Self {
+        Self(text.chars().filter(|c| c.is_ascii_alphanumeric() || "/-._~!&+,=:@".contains(*c)).collect())
+    }
+
+    /// A pattern for everything below a path; `$1` is what follows the slash.
+    pub fn below_pattern(path: &ContextPath) -> Self {
+        Self(format!("^{}/(.*)$", escaped(path.as_str())))
+    }
+
+    /// The variable that holds what chooses an endpoint for the clients with this cookie.
+    pub fn cookie_variable(name: &CookieName) -> Self {
+        Self(format!("$sticky_{}", hex::encode(name.as_str())))
+    }
+
+    /// A pattern for the cookie in a `Cookie` header; `$sticky_value` is its value.
+    pub fn cookie_pattern(name: &CookieName) -> Self {
+        Self(format!("~(?:^|;[ ]*){}=(?<sticky_value>[^;]+)", escaped(name.as_str())))
+    }
+
+    /// The word, before quoting.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 
     /// A wildcard host as a pattern for exactly one label in its place.
@@ -51,6 +76,11 @@ impl Word {
     }
 }
 
+/// Text of checked values for a pattern: what has a meaning there stands in brackets.
+fn escaped(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_alphanumeric() || "-_/~".contains(c) { c.to_string() } else { format!("[{c}]") }).collect()
+}
+
 fn identifier_byte(byte: u8) -> String {
     match byte {
         b'/' => "~".to_owned(),
@@ -76,7 +106,7 @@ macro_rules! word_from {
         }
     )+};
 }
-word_from!(&HostPattern, &ContextPath, &ServiceName, Port, IpAddr, SocketAddr, u16, u32, u64, usize);
+word_from!(&HostPattern, &ContextPath, &ServiceName, &SiteUrl, Port, IpAddr, SocketAddr, u16, u32, u64, usize);
 
 /// The text under construction.
 #[derive(Debug, Default)]
@@ -103,12 +133,30 @@ impl Writer {
         self.text.push_str("}\n");
     }
 
+    /// `if (condition) { ... }`, with a condition of ours.
+    pub fn condition(&mut self, condition: &'static str, body: impl FnOnce(&mut Self)) {
+        self.indent();
+        self.text.push_str("if (");
+        self.text.push_str(condition);
+        self.text.push_str(") {\n");
+        self.depth += 1;
+        body(self);
+        self.depth -= 1;
+        self.indent();
+        self.text.push_str("}\n");
+    }
+
     /// A line of a `map`: what to look for, and what follows.
     pub fn entry(&mut self, key: &'static str, value: &'static str) {
+        self.entry_words(&key.into(), &value.into());
+    }
+
+    /// A line of a `map` that is made of checked values.
+    pub fn entry_words(&mut self, key: &Word, value: &Word) {
         self.indent();
-        self.text.push_str(&Word::from(key).quoted());
+        self.text.push_str(&key.quoted());
         self.text.push(' ');
-        self.text.push_str(&Word::from(value).quoted());
+        self.text.push_str(&value.quoted());
         self.text.push_str(";\n");
     }
 

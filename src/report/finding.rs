@@ -80,6 +80,27 @@ pub enum FindingCode {
     SecondDefaultBackend,
     /// `backend_mode=vip` on a service without a virtual IP; its tasks are used.
     NoVirtualIp,
+    /// A label names a secret (or config) that does not exist.
+    SecretNotFound,
+    /// A host asks for TLS, and its cluster publishes no TLS port.
+    TlsNotPublished,
+    /// A redirect, or `ssl_only`, leads to HTTPS on a host that has none here.
+    RedirectWithoutTls,
+    /// A redirect leads back to itself and is left out.
+    RedirectLoop,
+    // --- certificates
+    /// A secret that should hold a certificate (or a CA's certificates) does not.
+    NotACertificate,
+    /// A secret that should hold a private key does not.
+    NotAPrivateKey,
+    /// A private key is another certificate's.
+    KeyMismatch,
+    /// A certificate has expired.
+    CertificateExpired,
+    /// A certificate expires within 30 days.
+    CertificateExpires,
+    /// A certificate is not for the host that it is published for.
+    CertificateNameMismatch,
     // --- runtime
     /// A route has no running endpoint and answers 503.
     NoEndpoints,

@@ -9,7 +9,7 @@ mod waiting;
 pub use condition::{Condition, ConditionStatus, condition_types, reasons};
 pub use finding::{Finding, FindingCode, Severity, Subject};
 pub use status::{
-    ClusterStatus, EndpointReport, EndpointState, FindingCount, OperatorStatus, Phase, ProxyTaskReport, RolloutReport, RouteReport,
-    RouteState, ServiceReport, StatusReport,
+    ClusterStatus, EndpointReport, EndpointState, FindingCount, OperatorStatus, Phase, ProxyTaskReport, RolloutReport, RouteKind,
+    RouteReport, RouteState, ServiceReport, StatusReport, TlsReport,
 };
 pub use waiting::WaitingOn;

@@ -110,10 +110,46 @@ pub struct RouteReport {
     pub path: String,
     /// Whether it is served.
     pub state: RouteState,
+    /// What becomes of its requests.
+    #[serde(default)]
+    pub kind: RouteKind,
+    /// Where its requests are sent, when it redirects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// What its host is published with by TLS; absent: it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsReport>,
     /// Why not, when it is not.
     pub reason: Option<String>,
     /// The services behind it, oldest first.
     pub services: Vec<ServiceReport>,
+}
+
+/// What becomes of the requests of a route.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RouteKind {
+    /// They are passed on to an application.
+    #[default]
+    Http,
+    /// Their TLS connection is passed on as it is, by server name.
+    Passthrough,
+    /// They are answered by a redirect.
+    Redirect,
+}
+
+/// TLS of one host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TlsReport {
+    /// The secret with the certificate.
+    pub certificate: String,
+    /// The secret with the key.
+    pub key: String,
+    /// `good`, `awaited`, or what is wrong; `unknown` while the extension has not said.
+    pub state: String,
+    /// When the certificate expires, when known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<jiff::Timestamp>,
 }
 
 /// One service behind a route.
@@ -122,6 +158,9 @@ pub struct RouteReport {
 pub struct ServiceReport {
     /// The service's name.
     pub service: String,
+    /// Its share of the route's requests, in thousandths.
+    #[serde(default)]
+    pub share_permille: u16,
     /// Its endpoints, those that get requests and those that do not.
     pub endpoints: Vec<EndpointReport>,
 }

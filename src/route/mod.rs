@@ -1,8 +1,13 @@
 //! The first representation: what the proxies of one cluster must say. Types, their order and digest; no behaviour
-//! beyond that. Knows no Docker and no engine syntax, and imports only `types` and `report`.
+//! beyond that but the shares that follow from weights. Knows no Docker and no engine syntax, and imports only `types` and `report`.
 
 mod settings;
+mod shares;
 mod table;
+mod tls;
 
 pub use settings::{EngineSettings, SizeBytes};
-pub use table::{Backend, BackendService, Endpoint, PathRoute, RouteTable, VirtualHost};
+pub use table::{
+    Affinity, Backend, BackendProtocol, BackendService, DefaultBackend, Endpoint, PathRoute, Redirect, RouteTable, VirtualHost,
+};
+pub use tls::{MaterialKind, MaterialRef, TlsBinding, Verification};

@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::EngineSettings;
-use crate::types::{ClusterName, ContextPath, Digest, HostPattern, Port, ServiceId, ServiceName, TaskId};
+use super::tls::{TlsBinding, Verification};
+use crate::types::{ClusterName, ContextPath, CookieName, Digest, HostPattern, Port, Scheme, ServiceId, ServiceName, SiteUrl, TaskId};
 
 /// Everything that the proxies of one service cluster must say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -20,19 +21,57 @@ pub struct RouteTable {
     /// The port inside the proxy container that speaks TLS; absent when the cluster publishes none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub https_port: Option<Port>,
+    /// The port outside under which clients reach `https_port`: redirects to TLS name it where clients name ports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub https_published: Option<Port>,
     /// Options of the engine that hold for all routes.
     pub settings: EngineSettings,
     /// The hosts that are published, exact and wildcard.
     pub hosts: BTreeMap<HostPattern, VirtualHost>,
+    /// The hosts whose TLS is passed on to the application without being terminated, by server name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub passthrough: BTreeMap<HostPattern, Backend>,
     /// Who answers for hosts that nobody published; absent = 503.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub default_backend: Option<Backend>,
+    pub default_backend: Option<DefaultBackend>,
 }
 
 impl RouteTable {
+    /// A table without routes.
+    pub fn empty(cluster: ClusterName, http_port: Port) -> Self {
+        Self {
+            cluster,
+            http_port,
+            https_port: None,
+            https_published: None,
+            settings: EngineSettings::default(),
+            hosts: BTreeMap::new(),
+            passthrough: BTreeMap::new(),
+            default_backend: None,
+        }
+    }
+
     /// The identity of this table: equal tables have equal digests in every process.
     pub fn digest(&self) -> Digest {
         Digest::of_json(self)
+    }
+
+    /// Every pool of the table.
+    pub fn backends(&self) -> impl Iterator<Item = &Backend> {
+        let paths = self.hosts.values().flat_map(|host| host.paths.values()).map(|route| &route.backend);
+        paths.chain(self.passthrough.values()).chain(self.default_backend.iter().map(|default| &default.backend))
+    }
+
+    /// Every pool of the table, to be changed.
+    pub fn backends_mut(&mut self) -> impl Iterator<Item = &mut Backend> {
+        let paths = self.hosts.values_mut().flat_map(|host| host.paths.values_mut()).map(|route| &mut route.backend);
+        paths.chain(self.passthrough.values_mut()).chain(self.default_backend.iter_mut().map(|default| &mut default.backend))
+    }
+
+    /// The certificates that clients are shown, by host; the default backend's last, without one.
+    pub fn bindings(&self) -> impl Iterator<Item = (Option<&HostPattern>, &TlsBinding)> {
+        let hosts = self.hosts.iter().filter_map(|(host, virtual_host)| Some((Some(host), virtual_host.tls.as_ref()?)));
+        hosts.chain(self.default_backend.iter().filter_map(|default| Some((None, default.tls.as_ref()?))))
     }
 }
 
@@ -40,8 +79,44 @@ impl RouteTable {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VirtualHost {
-    /// The paths below this host, each its own route; the longest that fits on a segment border answers.
+    /// The paths below this host, each its own route; the longest that fits on a segment border answers. Empty when the
+    /// host only redirects.
     pub paths: BTreeMap<ContextPath, PathRoute>,
+    /// What clients are shown by TLS; absent: the host is not published by TLS (or passed through).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsBinding>,
+    /// Whether plain HTTP is redirected to HTTPS on paths that are no route: a host whose TLS is passed through has none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub https_only: bool,
+    /// Requests that are sent elsewhere instead; each (scheme, path) once, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redirects: Vec<Redirect>,
+}
+
+/// Requests below a path are answered by a redirect to `target` with their own path and query.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Redirect {
+    /// The scheme of the requests that it holds for.
+    pub scheme: Scheme,
+    /// The path that they begin with, on a segment border.
+    pub path: ContextPath,
+    /// Where they are sent. Never a wildcard.
+    pub target: SiteUrl,
+}
+
+/// Who answers for hosts that nobody published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DefaultBackend {
+    /// Who answers.
+    pub backend: Backend,
+    /// What clients of other names, or without a server name, are shown by TLS; absent: their handshake is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsBinding>,
+    /// Whether plain HTTP is answered by a redirect to HTTPS (`ssl_only`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub https_only: bool,
 }
 
 /// One path of one host.
@@ -50,16 +125,66 @@ pub struct VirtualHost {
 pub struct PathRoute {
     /// Whether the path is cut off before the request is passed on (`context_root_rewrite`).
     pub rewrite: bool,
+    /// Whether plain HTTP is answered by a redirect to HTTPS (`ssl_only`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub https_only: bool,
+    /// Paths of long-lived connections (`websocket_endpoints`), at or below this route's path; sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub websockets: Vec<ContextPath>,
     /// Who answers.
     pub backend: Backend,
 }
 
 /// The pool of endpoints behind one route: those of all services that published the same key, oldest service first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Backend {
     /// The services of the pool by creation time, then id. Never empty; a service may have no endpoints.
     pub services: Vec<BackendService>,
+    /// What keeps a client on the same endpoint.
+    #[serde(default, skip_serializing_if = "Affinity::is_none")]
+    pub affinity: Affinity,
+    /// How the applications are spoken to.
+    #[serde(default, skip_serializing_if = "BackendProtocol::is_default")]
+    pub protocol: BackendProtocol,
+}
+
+/// What keeps a client on the same endpoint.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Affinity {
+    /// Nothing.
+    #[default]
+    None,
+    /// The value of a cookie that the application sets; clients without it are spread.
+    Cookie(CookieName),
+    /// The client's address.
+    ClientAddress,
+}
+
+impl Affinity {
+    /// Whether nothing does.
+    pub fn is_none(&self) -> bool {
+        *self == Self::None
+    }
+}
+
+/// How the applications are spoken to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BackendProtocol {
+    /// HTTP/2 (with prior knowledge) instead of HTTP/1.1.
+    pub http2: bool,
+    /// In TLS, and how certificates are checked; absent: in plain text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Verification>,
+}
+
+impl BackendProtocol {
+    /// Whether this is HTTP/1.1 in plain text.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// One service's part of a pool.
@@ -74,6 +199,16 @@ pub struct BackendService {
     pub port: Port,
     /// Whether `endpoints` is the one virtual IP (`backend_mode=vip`) instead of task addresses.
     pub vip: bool,
+    /// The service's share in percent of a pool of several services (`weight`), whatever the number of its endpoints.
+    /// Services without one share the rest, each endpoint alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u8>,
+    /// Failures after which an endpoint gets no requests for a while (`max_fails`); 0 = never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_fails: Option<u32>,
+    /// How long that while is, in milliseconds (`fail_timeout`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fail_timeout_ms: Option<u64>,
     /// The endpoints that may get requests now, sorted by address and port. Empty = this part answers 503.
     pub endpoints: Vec<Endpoint>,
 }

@@ -2,10 +2,13 @@
 //! service's labels can change the routes of another one that does not share a route with it. Must never know an engine.
 
 mod endpoints;
+mod hosts;
+mod material;
 mod networks;
 mod pools;
 mod proxies;
 mod published;
+mod reports;
 mod unclaimed;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -4,15 +4,12 @@
 use std::collections::BTreeSet;
 
 use super::World;
-use super::published::{Published, label_key};
+use super::published::{Published, label_key, stack_of};
 use crate::channel::contract::{CONTROL_NETWORK, LABEL_OWNER};
 use crate::intent::cluster::Cluster;
 use crate::report::{Finding, FindingCode, Severity};
 use crate::swarm::{Network, Service, Snapshot};
 use crate::types::NetworkId;
-
-/// Compose's label with the name of the stack, which prefixes the names of the stack's networks.
-const STACK_LABEL: &str = "com.docker.stack.namespace";
 
 /// The networks of the closed list that exist, if the cluster has such a list.
 pub fn closed_list(cluster: &Cluster, snapshot: &Snapshot) -> Option<BTreeSet<NetworkId>> {
@@ -68,7 +65,7 @@ fn is_application_network(network: &Network) -> bool {
 /// By id, by name, or by the name that the stack file uses.
 fn labelled<'a>(service: &Service, label: &str, usable: &[&'a Network]) -> Option<&'a Network> {
     let find = |name: &str| usable.iter().copied().find(|network| network.name == name);
-    let in_stack = || service.labels.get(STACK_LABEL).and_then(|stack| find(&format!("{stack}_{label}")));
+    let in_stack = || stack_of(service).and_then(|stack| find(&format!("{stack}_{label}")));
     usable.iter().copied().find(|network| network.id.0 == label).or_else(|| find(label)).or_else(in_stack)
 }
 

@@ -1,74 +1,144 @@
 //! Services to routes: the same host and path pool, everything else stays apart. The oldest service decides what cannot
 //! be pooled, and later ones that say otherwise are told.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::World;
 use super::endpoints::{Candidate, Reach};
+use super::hosts::{self, HostWide, Members};
+use super::material;
 use super::published::label_key;
-use crate::report::{EndpointReport, EndpointState, Finding, FindingCode, RouteReport, RouteState, ServiceReport, Severity};
-use crate::route::{Backend, BackendService, PathRoute, RouteTable, VirtualHost};
+use super::reports::{self, DEFAULT_HOST};
+use crate::intent::labels::Affinity as AskedAffinity;
+use crate::report::{Finding, FindingCode, RouteReport, Severity};
+use crate::route::{Affinity, Backend, BackendService, DefaultBackend, PathRoute, RouteTable, VirtualHost};
 use crate::types::{ContextPath, HostPattern};
 
-/// What a report calls the host of the default backend.
-const DEFAULT_HOST: &str = "(default)";
-
-/// The services of each route, oldest first.
-type Keys<'a> = BTreeMap<(&'a HostPattern, &'a ContextPath), Vec<&'a Reach<'a>>>;
+/// Everything that has been put together so far.
+#[derive(Default)]
+struct Assembly {
+    hosts: BTreeMap<HostPattern, VirtualHost>,
+    passthrough: BTreeMap<HostPattern, Backend>,
+    reports: Vec<RouteReport>,
+}
 
 /// Builds the table and tells about each of its routes. `reaches` is ordered by age.
 pub fn assemble(world: &World<'_>, reaches: &[Reach<'_>], findings: &mut Vec<Finding>) -> (RouteTable, Vec<RouteReport>) {
-    let (mut hosts, mut reports) = (BTreeMap::<HostPattern, VirtualHost>::new(), Vec::new());
-    for ((host, path), members) in keys(reaches) {
-        let rewrite = agreed_rewrite(host, path, &members, findings);
-        let (backend, report) = pool(world, host.as_str(), path, &members, findings);
-        hosts.entry(host.clone()).or_default().paths.insert(path.clone(), PathRoute { rewrite, backend });
-        reports.push(report);
+    let mut assembly = Assembly::default();
+    for (host, members) in by_host(reaches) {
+        assembly.add_host(world, host, &members, findings);
     }
-    let default_backend = default_member(reaches, findings).map(|member| {
-        let (backend, report) = pool(world, DEFAULT_HOST, &ContextPath::root(), &[member], findings);
-        reports.insert(0, report);
-        backend
-    });
-    (table(world, hosts, default_backend), reports)
-}
-
-fn table(world: &World<'_>, hosts: BTreeMap<HostPattern, VirtualHost>, default_backend: Option<Backend>) -> RouteTable {
+    let default_backend = default_member(reaches, findings).map(|member| default_backend(world, member, &mut assembly.reports, findings));
+    let Assembly { hosts, passthrough, reports } = assembly;
     let publish = &world.cluster.proxy.publish;
-    RouteTable {
+    let table = RouteTable {
         cluster: world.cluster.name.clone(),
         http_port: publish.http.target,
         https_port: publish.https.map(|https| https.target),
+        https_published: publish.https.map(|https| https.published),
         settings: world.cluster.settings.clone(),
         hosts,
+        passthrough,
         default_backend,
-    }
+    };
+    (table, reports)
 }
 
-fn keys<'a>(reaches: &'a [Reach<'a>]) -> Keys<'a> {
-    let mut keys = Keys::new();
+fn by_host<'a>(reaches: &'a [Reach<'a>]) -> BTreeMap<&'a HostPattern, Members<'a>> {
+    let mut hosts = BTreeMap::<_, Members<'_>>::new();
     for reach in reaches {
-        let labels = &reach.published.labels;
-        for host in &labels.hosts {
-            keys.entry((host, &labels.context_root)).or_default().push(reach);
+        for host in &reach.published.labels.hosts {
+            hosts.entry(host).or_default().push(reach);
         }
     }
-    keys
+    hosts
 }
 
-fn agreed_rewrite(host: &HostPattern, path: &ContextPath, members: &[&Reach<'_>], findings: &mut Vec<Finding>) -> bool {
-    let Some((oldest, later)) = members.split_first() else { return false };
-    let rewrite = oldest.published.labels.context_root_rewrite;
-    for member in later.iter().filter(|member| member.published.labels.context_root_rewrite != rewrite) {
-        let value = member.published.labels.context_root_rewrite.to_string();
-        let message = format!("{} published {host}{path} first and says {rewrite}; its setting counts", oldest.published.service.name);
+impl Assembly {
+    fn add_host(&mut self, world: &World<'_>, host: &HostPattern, members: &Members<'_>, findings: &mut Vec<Finding>) {
+        let wide = hosts::settle(world, host, members, findings);
+        self.reports.extend(wide.redirects.iter().map(|redirect| reports::redirect(host, redirect)));
+        let mut paths = BTreeMap::new();
+        for (path, members) in by_path(members) {
+            let pool = pool(world, host.as_str(), path, &members, findings);
+            let report = reports::route(world, host.as_str(), path, &members, &pool);
+            self.reports.push(RouteReport { tls: wide.tls.as_ref().map(reports::tls), ..report });
+            paths.insert(path.clone(), path_route(world, host, path, &members, pool.backend, findings));
+        }
+        self.add_passthrough(world, host, &wide, findings);
+        let HostWide { tls, https_only, redirects, .. } = wide;
+        let virtual_host = VirtualHost { paths, tls, https_only, redirects };
+        let says_something = !virtual_host.paths.is_empty() || virtual_host.https_only || !virtual_host.redirects.is_empty();
+        if says_something {
+            self.hosts.insert(host.clone(), virtual_host);
+        }
+    }
+
+    fn add_passthrough(&mut self, world: &World<'_>, host: &HostPattern, wide: &HostWide<'_>, findings: &mut Vec<Finding>) {
+        if wide.passthrough.is_empty() {
+            return;
+        }
+        let pool = pool(world, host.as_str(), &ContextPath::root(), &wide.passthrough, findings);
+        self.reports.push(reports::passthrough(world, host, &wide.passthrough, &pool));
+        self.passthrough.insert(host.clone(), pool.backend);
+    }
+}
+
+/// The services of each path, oldest first. A service whose TLS is passed through has no paths: nobody could see them.
+fn by_path<'a>(members: &Members<'a>) -> BTreeMap<&'a ContextPath, Members<'a>> {
+    let mut paths = BTreeMap::<_, Members<'_>>::new();
+    for member in members.iter().filter(|member| !member.published.labels.tls.passthrough) {
+        paths.entry(&member.published.labels.context_root).or_default().push(member);
+    }
+    paths
+}
+
+fn path_route(
+    world: &World<'_>,
+    host: &HostPattern,
+    path: &ContextPath,
+    members: &Members<'_>,
+    backend: Backend,
+    findings: &mut Vec<Finding>,
+) -> PathRoute {
+    let labels = |member: &Reach<'_>| member.published.labels.clone();
+    let key = (host.as_str(), path);
+    let rewrite = agreed(key, members, "context_root_rewrite", |member| labels(member).context_root_rewrite, findings);
+    let https_only = agreed(key, members, "ssl_only", |member| labels(member).tls.only, findings);
+    let websockets: BTreeSet<_> = members.iter().flat_map(|member| &member.published.labels.websocket_endpoints).cloned().collect();
+    PathRoute {
+        rewrite,
+        // Without a TLS port nobody could follow.
+        https_only: https_only && world.cluster.proxy.publish.https.is_some(),
+        websockets: websockets.into_iter().collect(),
+        backend,
+    }
+}
+
+/// What the oldest service says about a setting that cannot be pooled. Later ones that say otherwise are told.
+fn agreed<T: PartialEq + std::fmt::Debug>(
+    (host, path): (&str, &ContextPath),
+    members: &Members<'_>,
+    label: &str,
+    setting: impl Fn(&Reach<'_>) -> T,
+    findings: &mut Vec<Finding>,
+) -> T
+where
+    T: Default,
+{
+    let Some((oldest, later)) = members.split_first() else { return T::default() };
+    let counting = setting(oldest);
+    for member in later.iter().filter(|member| setting(member) != counting) {
+        let written = |member: &Reach<'_>| member.published.service.labels.get(&label_key(label)).cloned().unwrap_or_default();
+        let said = written(oldest);
+        let said = if said.is_empty() { "nothing".to_owned() } else { said };
+        let message = format!("{} published {host}{path} first and says {said}; its setting counts", oldest.published.service.name);
         let remedy = "Give all services of one host and path the same value.";
         let subject = member.published.subject();
         let finding = Finding::new(Severity::Warning, FindingCode::ConflictingSetting, subject, message, remedy);
-        findings.push(finding.at(label_key("context_root_rewrite"), &value));
+        findings.push(finding.at(label_key(label), &written(member)));
     }
-    rewrite
+    counting
 }
 
 fn default_member<'a>(reaches: &'a [Reach<'a>], findings: &mut Vec<Finding>) -> Option<&'a Reach<'a>> {
@@ -84,66 +154,64 @@ fn default_member<'a>(reaches: &'a [Reach<'a>], findings: &mut Vec<Finding>) -> 
     Some(oldest)
 }
 
-/// One route. An endpoint on a network that not all proxies have yet would make some of them wait for nothing, so it
-/// waits itself as long as another endpoint of the pool is reached by all.
-fn pool(world: &World<'_>, host: &str, path: &ContextPath, members: &[&Reach<'_>], findings: &mut Vec<Finding>) -> (Backend, RouteReport) {
-    let only_reachable = members.iter().flat_map(|member| &member.candidates).any(|candidate| candidate.reachable);
-    let gets_requests = |candidate: &Candidate| candidate.reachable || !only_reachable;
-    let services: Vec<_> = members.iter().map(|member| backend_service(member, gets_requests)).collect();
-    let served = services.iter().any(|service| !service.endpoints.is_empty());
-    if !served {
-        findings.extend(members.first().map(|oldest| no_endpoints(host, path, oldest)));
-    }
-    let report = RouteReport {
-        host: host.to_owned(),
-        path: path.to_string(),
-        state: if served { RouteState::Served } else { RouteState::NoEndpoints },
-        reason: members.first().filter(|_| !served).map(|oldest| why_not(oldest).to_owned()),
-        services: members.iter().map(|member| service_report(world, member, gets_requests)).collect(),
-    };
-    (Backend { services }, report)
+fn default_backend(world: &World<'_>, member: &Reach<'_>, reports: &mut Vec<RouteReport>, findings: &mut Vec<Finding>) -> DefaultBackend {
+    let members = vec![member];
+    let published = world.cluster.proxy.publish.https.is_some();
+    let tls = material::binding(world, member.published, findings).filter(|_| published);
+    let pool = pool(world, DEFAULT_HOST, &ContextPath::root(), &members, findings);
+    let report = reports::route(world, DEFAULT_HOST, &ContextPath::root(), &members, &pool);
+    reports.insert(0, RouteReport { tls: tls.as_ref().map(reports::tls), ..report });
+    DefaultBackend { backend: pool.backend, tls, https_only: member.published.labels.tls.only && published }
 }
 
-fn backend_service(member: &Reach<'_>, gets_requests: impl Fn(&Candidate) -> bool) -> BackendService {
-    let candidates = member.candidates.iter().filter(|candidate| gets_requests(candidate));
+/// A pool, and which of its members' endpoints wait.
+pub struct Pool {
+    /// The pool.
+    pub backend: Backend,
+    /// Whether only endpoints that all proxies reach get requests.
+    pub only_reachable: bool,
+}
+
+/// The pool of a route. An endpoint on a network that not all proxies have yet would make some of them wait for nothing,
+/// so it waits itself as long as another endpoint of the pool is reached by all.
+fn pool(world: &World<'_>, host: &str, path: &ContextPath, members: &Members<'_>, findings: &mut Vec<Finding>) -> Pool {
+    let only_reachable = members.iter().flat_map(|member| &member.candidates).any(|candidate| candidate.reachable);
+    let services = members.iter().map(|member| backend_service(member, only_reachable)).collect();
+    let key = (host, path);
+    let affinity = agreed(key, members, "sticky_session_cookie", |member| affinity(member), findings);
+    let protocol =
+        agreed(key, members, "backend_protocol", |member| material::protocol(world, member.published, &mut Vec::new()), findings);
+    for member in members {
+        material::protocol(world, member.published, findings);
+    }
+    let mut backend = Backend { services, affinity, protocol };
+    let weights = backend.endpoint_weights();
+    backend.services.iter_mut().zip(weights).filter(|(_, weight)| *weight == 0).for_each(|(service, _)| service.endpoints.clear());
+    if backend.services.iter().all(|service| service.endpoints.is_empty()) {
+        findings.extend(members.first().map(|oldest| reports::no_endpoints(host, path, oldest)));
+    }
+    Pool { backend, only_reachable }
+}
+
+fn affinity(member: &Reach<'_>) -> Affinity {
+    match &member.published.labels.affinity {
+        AskedAffinity::None => Affinity::None,
+        AskedAffinity::Cookie(name) => Affinity::Cookie(name.clone()),
+        AskedAffinity::ClientAddress => Affinity::ClientAddress,
+    }
+}
+
+fn backend_service(member: &Reach<'_>, only_reachable: bool) -> BackendService {
+    let labels = &member.published.labels;
+    let candidates = member.candidates.iter().filter(|candidate: &&Candidate| candidate.reachable || !only_reachable);
     BackendService {
         id: member.published.service.id.clone(),
         name: member.published.name.clone(),
-        port: member.published.labels.port,
+        port: labels.port,
         vip: member.vip,
+        weight: labels.weight,
+        max_fails: labels.max_fails,
+        fail_timeout_ms: labels.fail_timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
         endpoints: candidates.map(|candidate| candidate.endpoint.clone()).collect(),
     }
-}
-
-fn service_report(world: &World<'_>, member: &Reach<'_>, gets_requests: impl Fn(&Candidate) -> bool) -> ServiceReport {
-    let candidates = member.candidates.iter().map(|candidate| endpoint_report(world, candidate, gets_requests(candidate)));
-    ServiceReport { service: member.published.service.name.clone(), endpoints: candidates.chain(member.excluded.iter().cloned()).collect() }
-}
-
-fn endpoint_report(world: &World<'_>, candidate: &Candidate, active: bool) -> EndpointReport {
-    let endpoint = &candidate.endpoint;
-    let waiting = || format!("not every proxy is attached to the network {} yet", world.network_name(&candidate.network));
-    EndpointReport {
-        address: SocketAddr::new(endpoint.address, endpoint.port.get()).to_string(),
-        task: endpoint.task.as_ref().map_or_else(|| "vip".to_owned(), |task| task.0.clone()),
-        node: candidate.node.clone(),
-        state: if active { EndpointState::Active } else { EndpointState::Excluded },
-        reason: (!active).then(waiting),
-    }
-}
-
-fn why_not(member: &Reach<'_>) -> &'static str {
-    if !member.published.wants_tasks() {
-        "the service is scaled to zero"
-    } else if member.networks.is_empty() {
-        "the service shares no network with the proxies"
-    } else {
-        "no task of the service is running"
-    }
-}
-
-fn no_endpoints(host: &str, path: &ContextPath, member: &Reach<'_>) -> Finding {
-    let message = format!("{host}{path} answers 503: {}", why_not(member));
-    let remedy = "Scale the service up, or see `docker service ps` for what keeps its tasks from running.";
-    Finding::new(Severity::Info, FindingCode::NoEndpoints, member.published.subject(), message, remedy)
 }

@@ -85,6 +85,14 @@ fn update_gap(service: &Service) -> Option<Finding> {
     Some(Finding::new(Severity::Info, FindingCode::UpdateGap, subject, message, remedy))
 }
 
+/// Compose's label with the name of the stack, which prefixes the names of the stack's networks, secrets and configs.
+const STACK_LABEL: &str = "com.docker.stack.namespace";
+
+/// The stack that the service was deployed with, if any.
+pub fn stack_of(service: &Service) -> Option<&str> {
+    service.labels.get(STACK_LABEL).map(String::as_str)
+}
+
 /// The whole key of one of our labels.
 pub fn label_key(name: &str) -> String {
     format!("{PREFIX}{name}")

@@ -6,12 +6,14 @@ mod host;
 mod names;
 mod path;
 mod port;
+mod url;
 
 pub use digest::Digest;
 pub use host::HostPattern;
-pub use names::{ClusterName, ConfigId, NetworkId, NetworkName, NodeId, SecretId, ServiceId, ServiceName, TaskId};
+pub use names::{ClusterName, ConfigId, CookieName, NetworkId, NetworkName, NodeId, ObjectName, SecretId, ServiceId, ServiceName, TaskId};
 pub use path::ContextPath;
 pub use port::Port;
+pub use url::{Scheme, SiteUrl};
 
 /// Why a value was refused: what it must look like. The caller adds where it stood and what was found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -106,3 +106,46 @@ impl NetworkName {
         }
     }
 }
+
+/// The name of a Docker secret or config: 1 to 64 of letters, digits, `-`, `_` and `.`, a letter or digit at both ends.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String", extend("pattern" = "^[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,62}[a-zA-Z0-9])?$"))]
+pub struct ObjectName(String);
+checked_string!(ObjectName);
+
+impl ObjectName {
+    /// Accepts what Docker accepts.
+    pub fn parse(value: &str) -> Result<Self, Refused> {
+        let inner = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+        let edge = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_alphanumeric());
+        if value.len() <= 64 && edge(value.bytes().next()) && edge(value.bytes().last()) && value.bytes().all(inner) {
+            Ok(Self(value.to_owned()))
+        } else {
+            Err(Refused(
+                "the name of a secret or config is 1 to 64 of letters, digits, '-', '_' and '.', with a letter or digit at both ends"
+                    .to_owned(),
+            ))
+        }
+    }
+}
+
+/// The name of a cookie: 1 to 128 of letters, digits, `-`, `_` and `.`. Narrower than HTTP allows, so that every engine
+/// can name it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String", extend("pattern" = "^[a-zA-Z0-9_.-]{1,128}$"))]
+pub struct CookieName(String);
+checked_string!(CookieName);
+
+impl CookieName {
+    /// Accepts the names that applications use.
+    pub fn parse(value: &str) -> Result<Self, Refused> {
+        let inner = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+        if (1..=128).contains(&value.len()) && value.bytes().all(inner) {
+            Ok(Self(value.to_owned()))
+        } else {
+            Err(Refused("a cookie's name is 1 to 128 of letters, digits, '-', '_' and '.'".to_owned()))
+        }
+    }
+}

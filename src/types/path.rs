@@ -39,6 +39,11 @@ impl ContextPath {
     pub fn is_root(&self) -> bool {
         self.0 == "/"
     }
+
+    /// Whether `other` is this path or below it, on a segment border.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.is_root() || other.0.strip_prefix(&self.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
 }
 
 fn check_segment(segment: &str) -> Result<(), Refused> {

@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use reading::{LabelReading, ReadLabels, read_labels};
-pub use table::{LABELS, LabelEffect, LabelInfo};
-pub use values::{CookieName, Redirect, Scheme, SecretName, SiteUrl};
+pub use table::{LABELS, LabelInfo};
+pub use values::Redirect;
 
-use crate::types::{ContextPath, HostPattern, Port};
+use crate::types::{ContextPath, CookieName, HostPattern, ObjectName, Port};
 
 /// The prefix of all labels that are read.
 pub const PREFIX: &str = "com.docker.lb.";
@@ -36,8 +36,10 @@ pub struct ServiceLabels {
     pub backend_mode: BackendMode,
     /// `ssl_cert`, `ssl_key`, `ssl_only`.
     pub tls: TlsLabels,
-    /// `ssl_backend`, `ssl_backend_tls_verify`.
-    pub backend_tls: BackendTls,
+    /// `backend_protocol`, and `ssl_backend`, which turns it into its TLS form.
+    pub backend_protocol: BackendProtocol,
+    /// `ssl_backend_tls_verify`: how an application's certificate is checked, should it be spoken to in TLS.
+    pub backend_verification: Verification,
     /// `redirects`, in the order written; every source is one of `hosts`.
     pub redirects: Vec<Redirect>,
     /// `websocket_endpoints`, in the order written, without duplicates.
@@ -48,6 +50,8 @@ pub struct ServiceLabels {
     pub max_fails: Option<u32>,
     /// `fail_timeout`.
     pub fail_timeout: Option<Duration>,
+    /// `weight`: the service's share of a pool, 0 to 100.
+    pub weight: Option<u8>,
 }
 
 /// Which addresses become endpoints.
@@ -63,23 +67,39 @@ pub enum BackendMode {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsLabels {
     /// The secret with the certificate.
-    pub certificate: Option<SecretName>,
+    pub certificate: Option<ObjectName>,
     /// The secret with the private key; absent when the certificate's secret holds both.
-    pub key: Option<SecretName>,
+    pub key: Option<ObjectName>,
     /// Whether plain HTTP is answered by a redirect to HTTPS.
     pub only: bool,
+    /// Whether TLS is passed on to the application without being terminated.
+    pub passthrough: bool,
 }
 
-/// TLS towards the application.
+/// How the application is spoken to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum BackendTls {
-    /// Plain HTTP.
+pub enum BackendProtocol {
+    /// HTTP/1.1.
+    #[default]
+    Http,
+    /// HTTP/1.1 in TLS.
+    Https,
+    /// HTTP/2 in plain text.
+    Grpc,
+    /// HTTP/2 in TLS.
+    Grpcs,
+}
+
+/// How an application's certificate is checked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Verification {
+    /// Not at all.
     #[default]
     Off,
-    /// TLS; any certificate will do.
-    Unverified,
-    /// TLS; the certificate must be valid.
-    Verified,
+    /// Against the roots of the proxy's system.
+    System,
+    /// Against the certificates in this secret or config.
+    Authority(ObjectName),
 }
 
 /// What keeps a client on the same endpoint.

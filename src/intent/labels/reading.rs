@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use super::super::suggest::nearest;
-use super::table::{LABELS, LabelEffect, LabelInfo};
-use super::values::{self, CookieName, Redirect, SecretName};
-use super::{Affinity, BackendMode, BackendTls, PREFIX, ServiceLabels, TlsLabels};
+use super::table::LABELS;
+use super::values::{self, Redirect};
+use super::{Affinity, BackendMode, BackendProtocol, PREFIX, ServiceLabels, TlsLabels, Verification};
 use crate::report::{Finding, FindingCode, Severity, Subject};
-use crate::types::{ContextPath, HostPattern, NetworkName, Port, Refused};
+use crate::types::{ContextPath, CookieName, HostPattern, NetworkName, ObjectName, Port, Refused};
 
 /// Every host is a pool that the engine tests and keeps: a label with tens of thousands would hold up everybody's changes.
 const HOSTS_MAX: usize = 1_000;
@@ -60,12 +60,8 @@ impl Reader<'_> {
         let hosts = self.hosts(default_backend);
         let port = self.port();
         let context_root = self.context_root();
-        let passthrough = self.flag("ssl_passthrough");
-        let rest = Rest::read(self, &hosts);
-        if passthrough {
-            self.refuse_passthrough();
-        }
-        let (Some(port), Some(context_root), false) = (port, context_root, passthrough) else {
+        let rest = Rest::read(self, &hosts, context_root.as_ref());
+        let (Some(port), Some(context_root)) = (port, context_root) else {
             return LabelReading::Refused;
         };
         if hosts.is_empty() && !default_backend {
@@ -168,32 +164,91 @@ impl Reader<'_> {
         redirects
     }
 
-    fn websocket_endpoints(&mut self) -> Vec<ContextPath> {
+    /// A path outside of the context root is another route's: it is told and left out.
+    fn websocket_endpoints(&mut self, root: Option<&ContextPath>) -> Vec<ContextPath> {
         let Some(text) = self.value("websocket_endpoints").map(str::to_owned) else {
             return Vec::new();
         };
-        let (paths, bad) = list(&text, ',', ContextPath::parse);
-        self.note_list("websocket_endpoints", &bad, "this path is left out");
+        let (paths, bad) = list(&text, ',', |item| {
+            let path = ContextPath::parse(item)?;
+            match root.filter(|root| !root.covers(&path)) {
+                Some(root) => Err(Refused(format!("this path is not below the service's context root {root}"))),
+                None => Ok(path),
+            }
+        });
+        self.note_list("websocket_endpoints", &bad, "this path is left out (upgrades work on every path of the service anyway)");
         paths
     }
 
+    /// Both at once exclude each other; the cookie is the more exact wish.
     fn affinity(&mut self) -> Affinity {
         let by_address = self.flag("ip_hash");
         let cookie = self.parsed("sticky_session_cookie", CookieName::parse);
+        if cookie.is_some() && by_address {
+            let message = "the service has a sticky_session_cookie, which counts; the client's address does not";
+            self.add(Severity::Warning, FindingCode::ConflictingSetting, "ip_hash", Some("true"), message, "Keep one of the two labels.");
+        }
         match (cookie, by_address) {
-            // Both at once make nginx refuse its file; the cookie is the more exact wish.
             (Some(cookie), _) => Affinity::Cookie(cookie),
             (None, true) => Affinity::ClientAddress,
             (None, false) => Affinity::None,
         }
     }
 
-    fn backend_tls(&mut self) -> BackendTls {
-        let verified = self.parsed("ssl_backend_tls_verify", values::verification).unwrap_or(false);
-        match (self.flag("ssl_backend"), verified) {
-            (false, _) => BackendTls::Off,
-            (true, false) => BackendTls::Unverified,
-            (true, true) => BackendTls::Verified,
+    /// `ssl_backend` is the old way to say what `backend_protocol` says better.
+    fn backend_protocol(&mut self) -> BackendProtocol {
+        let stated = self.parsed("backend_protocol", values::backend_protocol);
+        match (self.flag("ssl_backend"), stated.unwrap_or_default()) {
+            (true, BackendProtocol::Http) => BackendProtocol::Https,
+            (true, BackendProtocol::Grpc) => BackendProtocol::Grpcs,
+            (_, protocol) => protocol,
+        }
+    }
+
+    fn verification(&mut self, protocol: BackendProtocol) -> Verification {
+        let verification = self.parsed("ssl_backend_tls_verify", values::verification).unwrap_or_default();
+        if verification != Verification::Off && matches!(protocol, BackendProtocol::Http | BackendProtocol::Grpc) {
+            let message = "the application is spoken to in plain text, so there is no certificate to check";
+            let remedy = "Set com.docker.lb.ssl_backend=true, or remove the label.";
+            let value = self.value("ssl_backend_tls_verify").unwrap_or_default().to_owned();
+            self.add(Severity::Warning, FindingCode::LabelWithoutEffect, "ssl_backend_tls_verify", Some(&value), message, remedy);
+        }
+        verification
+    }
+
+    fn tls(&mut self) -> TlsLabels {
+        let tls = TlsLabels {
+            certificate: self.parsed("ssl_cert", ObjectName::parse),
+            key: self.parsed("ssl_key", ObjectName::parse),
+            only: self.flag("ssl_only"),
+            passthrough: self.flag("ssl_passthrough"),
+        };
+        if tls.certificate.is_none() && tls.key.is_some() {
+            let message = "a private key without a certificate: the service's hosts are not published by TLS";
+            self.without_effect("ssl_key", message, "Add com.docker.lb.ssl_cert, which may name the same secret.");
+        }
+        if tls.passthrough {
+            self.note_passthrough(&tls);
+        }
+        tls
+    }
+
+    /// What TLS hides from the proxy it cannot do.
+    fn note_passthrough(&mut self, tls: &TlsLabels) {
+        let remedy = "Remove the label, or let Swarmgate terminate TLS (ssl_cert) instead of ssl_passthrough.";
+        if tls.certificate.is_some() {
+            self.without_effect("ssl_cert", "the application terminates TLS itself (ssl_passthrough)", remedy);
+        }
+        let unseen = ["context_root", "context_root_rewrite", "websocket_endpoints", "sticky_session_cookie", "backend_protocol"];
+        for name in unseen {
+            let asks = self.value(name).is_some_and(|value| !matches!(values::boolean(value), Ok(false)) && value != "/");
+            if asks {
+                self.without_effect(
+                    name,
+                    "requests are encrypted up to the application (ssl_passthrough), so they cannot be told apart",
+                    remedy,
+                );
+            }
         }
     }
 
@@ -217,17 +272,8 @@ impl Reader<'_> {
         self.add(Severity::Error, FindingCode::MissingLabel, name, None, "the service is not published without this label", remedy);
     }
 
-    /// TLS that was meant to reach the application untouched must not be answered in plain HTTP by somebody between.
-    fn refuse_passthrough(&mut self) {
-        let (code, name) = (FindingCode::LabelWithoutEffect, "ssl_passthrough");
-        let message = "passthrough is not supported yet; the service is not published, not even in plain HTTP";
-        self.add(Severity::Error, code, name, Some("true"), message, "Remove the label to publish the service in plain HTTP.");
-    }
-
-    fn without_effect(&mut self, name: &str) {
-        let message = "the label is understood and has no effect yet";
+    fn without_effect(&mut self, name: &str, message: &str, remedy: &str) {
         let value = self.value(name).unwrap_or_default().to_owned();
-        let remedy = "Nothing to do; remove the label if the service must not be published without its effect.";
         self.add(Severity::Warning, FindingCode::LabelWithoutEffect, name, Some(&value), message, remedy);
     }
 
@@ -317,56 +363,32 @@ struct Rest {
     rewrite: bool,
     backend_mode: BackendMode,
     tls: TlsLabels,
-    backend_tls: BackendTls,
+    backend_protocol: BackendProtocol,
+    backend_verification: Verification,
     redirects: Vec<Redirect>,
     websocket_endpoints: Vec<ContextPath>,
     affinity: Affinity,
     max_fails: Option<u32>,
     fail_timeout: Option<std::time::Duration>,
+    weight: Option<u8>,
 }
 
 impl Rest {
-    fn read(reader: &mut Reader<'_>, hosts: &[HostPattern]) -> Self {
-        let rest = Self {
+    fn read(reader: &mut Reader<'_>, hosts: &[HostPattern], root: Option<&ContextPath>) -> Self {
+        let backend_protocol = reader.backend_protocol();
+        Self {
             network: reader.parsed("network", NetworkName::parse),
             rewrite: reader.flag("context_root_rewrite"),
             backend_mode: reader.parsed("backend_mode", values::backend_mode).unwrap_or(BackendMode::Task),
-            tls: TlsLabels {
-                certificate: reader.parsed("ssl_cert", SecretName::parse),
-                key: reader.parsed("ssl_key", SecretName::parse),
-                only: reader.flag("ssl_only"),
-            },
-            backend_tls: reader.backend_tls(),
+            tls: reader.tls(),
+            backend_protocol,
+            backend_verification: reader.verification(backend_protocol),
             redirects: reader.redirects(hosts),
-            websocket_endpoints: reader.websocket_endpoints(),
+            websocket_endpoints: reader.websocket_endpoints(root),
             affinity: reader.affinity(),
             max_fails: reader.parsed("max_fails", values::max_fails),
             fail_timeout: reader.parsed("fail_timeout", values::fail_timeout),
-        };
-        for info in LABELS.iter().filter(|info| info.effect == LabelEffect::NotYet) {
-            if rest.asks(reader, info) {
-                reader.without_effect(info.name);
-            }
-        }
-        rest
-    }
-
-    /// Whether a label that has no effect yet asks for something, that is for other than what happens anyway.
-    fn asks(&self, reader: &Reader<'_>, info: &LabelInfo) -> bool {
-        match info.name {
-            "ssl_cert" => self.tls.certificate.is_some(),
-            "ssl_key" => self.tls.key.is_some(),
-            "ssl_only" => self.tls.only,
-            "ssl_backend" => self.backend_tls != BackendTls::Off,
-            "ssl_backend_tls_verify" => self.backend_tls == BackendTls::Verified,
-            "redirects" => !self.redirects.is_empty(),
-            "websocket_endpoints" => !self.websocket_endpoints.is_empty(),
-            "sticky_session_cookie" => matches!(self.affinity, Affinity::Cookie(_)),
-            "ip_hash" => self.affinity != Affinity::None && reader.value("ip_hash").is_some_and(|value| values::boolean(value) == Ok(true)),
-            "max_fails" => self.max_fails.is_some(),
-            "fail_timeout" => self.fail_timeout.is_some(),
-            // `ssl_passthrough` refuses the service, which is an effect and has its own finding.
-            _ => false,
+            weight: reader.parsed("weight", values::weight),
         }
     }
 
@@ -380,12 +402,14 @@ impl Rest {
             default_backend,
             backend_mode: self.backend_mode,
             tls: self.tls,
-            backend_tls: self.backend_tls,
+            backend_protocol: self.backend_protocol,
+            backend_verification: self.backend_verification,
             redirects: self.redirects,
             websocket_endpoints: self.websocket_endpoints,
             affinity: self.affinity,
             max_fails: self.max_fails,
             fail_timeout: self.fail_timeout,
+            weight: self.weight,
         }
     }
 }

@@ -1,86 +1,10 @@
 //! The grammars of label values. Total: any text gives a value or the rule that it breaks.
 
-use std::fmt;
 use std::time::Duration;
 
 use super::super::quantity::parse_duration;
-use super::BackendMode;
-use crate::types::{ContextPath, HostPattern, Port, Refused};
-
-/// The name of a Docker secret: 1 to 64 of letters, digits, `-`, `_` and `.`, a letter or digit at both ends.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SecretName(String);
-
-impl SecretName {
-    /// Accepts what Docker accepts.
-    pub fn parse(value: &str) -> Result<Self, Refused> {
-        let inner = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-        let edge = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_alphanumeric());
-        if value.len() <= 64 && edge(value.bytes().next()) && edge(value.bytes().last()) && value.bytes().all(inner) {
-            Ok(Self(value.to_owned()))
-        } else {
-            Err(Refused("a secret's name is 1 to 64 of letters, digits, '-', '_' and '.', with a letter or digit at both ends".to_owned()))
-        }
-    }
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// The name of a cookie: 1 to 128 of letters, digits, `-`, `_` and `.`. Narrower than HTTP allows, so that every engine
-/// can name it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct CookieName(String);
-
-impl CookieName {
-    /// Accepts the names that applications use.
-    pub fn parse(value: &str) -> Result<Self, Refused> {
-        let inner = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-        if (1..=128).contains(&value.len()) && value.bytes().all(inner) {
-            Ok(Self(value.to_owned()))
-        } else {
-            Err(Refused("a cookie's name is 1 to 128 of letters, digits, '-', '_' and '.'".to_owned()))
-        }
-    }
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// Plain or TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Scheme {
-    /// `http`.
-    Http,
-    /// `https`.
-    Https,
-}
-
-/// `scheme://host[:port][/path]`, as redirects name sites. Displays in that form, without a `/` at the end.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SiteUrl {
-    /// Plain or TLS.
-    pub scheme: Scheme,
-    /// The host.
-    pub host: HostPattern,
-    /// The port, if stated.
-    pub port: Option<Port>,
-    /// The path; the root when absent.
-    pub path: ContextPath,
-}
-
-impl fmt::Display for SiteUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.scheme == Scheme::Https { "https" } else { "http" };
-        write!(f, "{scheme}://{}", self.host)?;
-        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))?;
-        if self.path.is_root() { Ok(()) } else { write!(f, "{}", self.path) }
-    }
-}
+use super::{BackendMode, BackendProtocol, Verification};
+use crate::types::{ObjectName, Refused, SiteUrl};
 
 /// Requests to `source` are answered by a redirect to `target` with the same path and query.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,13 +33,38 @@ pub(super) fn backend_mode(value: &str) -> Result<BackendMode, Refused> {
     }
 }
 
-/// Reads `ssl_backend_tls_verify`: whether certificates are checked.
-pub(super) fn verification(value: &str) -> Result<bool, Refused> {
+/// Reads `ssl_backend_tls_verify`: no check, a check against the system's roots, or against the roots in a secret or
+/// config of that name.
+pub(super) fn verification(value: &str) -> Result<Verification, Refused> {
     match value.to_ascii_lowercase().as_str() {
-        "required" | "require" => Ok(true),
-        "none" | "optional" => Ok(false),
-        other => boolean(other).map_err(|_| Refused("a verification mode is none or required".to_owned())),
+        "required" | "require" | "system" => Ok(Verification::System),
+        "none" | "optional" => Ok(Verification::Off),
+        other => match boolean(other) {
+            Ok(true) => Ok(Verification::System),
+            Ok(false) => Ok(Verification::Off),
+            Err(_) => ObjectName::parse(value).map(Verification::Authority).map_err(|_| {
+                Refused("a verification mode is none, required, or the name of a secret or config with a CA's certificates".to_owned())
+            }),
+        },
     }
+}
+
+/// Reads `backend_protocol`; `h2c` and `grpc` are the same to a proxy.
+pub(super) fn backend_protocol(value: &str) -> Result<BackendProtocol, Refused> {
+    match value.to_ascii_lowercase().as_str() {
+        "http" | "http1" | "http/1.1" => Ok(BackendProtocol::Http),
+        "https" => Ok(BackendProtocol::Https),
+        "h2c" | "grpc" => Ok(BackendProtocol::Grpc),
+        "grpcs" | "h2" => Ok(BackendProtocol::Grpcs),
+        _ => Err(Refused("a backend protocol is http, https, h2c, grpc or grpcs".to_owned())),
+    }
+}
+
+/// Reads `weight`.
+pub(super) fn weight(value: &str) -> Result<u8, Refused> {
+    let digits = value.bytes().all(|b| b.is_ascii_digit());
+    let number = value.parse::<u8>().ok().filter(|number| digits && *number <= 100);
+    number.ok_or_else(|| Refused("a weight is a whole number from 0 to 100".to_owned()))
 }
 
 /// Reads a duration in nginx's manner: a bare number means seconds.
@@ -137,24 +86,9 @@ pub(super) fn max_fails(value: &str) -> Result<u32, Refused> {
 /// Reads one `source,target` pair.
 pub(super) fn redirect(value: &str) -> Result<Redirect, Refused> {
     let (source, target) = value.split_once(',').ok_or_else(|| Refused("a redirect is a pair of URLs: source,target".to_owned()))?;
-    let redirect = Redirect { source: site_url(source.trim())?, target: site_url(target.trim())? };
+    let redirect = Redirect { source: SiteUrl::parse(source.trim())?, target: SiteUrl::parse(target.trim())? };
     if redirect.target.host.is_wildcard() {
         return Err(Refused("a redirect's target is one host, not a wildcard".to_owned()));
     }
     Ok(redirect)
-}
-
-fn site_url(value: &str) -> Result<SiteUrl, Refused> {
-    let (scheme, rest) = value.split_once("://").ok_or_else(|| Refused("a URL begins with http:// or https://".to_owned()))?;
-    let scheme = match scheme.to_ascii_lowercase().as_str() {
-        "http" => Scheme::Http,
-        "https" => Scheme::Https,
-        _ => return Err(Refused("a URL begins with http:// or https://".to_owned())),
-    };
-    let (authority, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
-    let (host, port) = match authority.split_once(':') {
-        Some((host, port)) => (host, Some(Port::parse(port)?)),
-        None => (authority, None),
-    };
-    Ok(SiteUrl { scheme, host: HostPattern::parse(host)?, port, path: ContextPath::parse(path)? })
 }

@@ -1,0 +1,136 @@
+//! Which files hold the certificates, keys and CAs that a table names. Whoever renders has read and checked them before:
+//! what is not in here is not good, and its routes do without. Holds names of files, never their contents (a CA's
+//! certificates are public and travel with the configuration).
+
+use std::collections::BTreeMap;
+
+use crate::route::{MaterialRef, RouteTable, TlsBinding, Verification};
+use crate::types::Digest;
+
+/// The material at hand.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Materials {
+    pairs: BTreeMap<TlsBinding, PairFiles>,
+    authorities: BTreeMap<MaterialRef, AuthorityFile>,
+    system_roots: bool,
+}
+
+/// A certificate and its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairFiles {
+    /// The certificate with its chain.
+    pub certificate: SecretFile,
+    /// The key.
+    pub key: SecretFile,
+}
+
+/// A file whose content is a secret.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SecretFile {
+    name: String,
+    secret: String,
+}
+
+impl SecretFile {
+    /// The file for this content, which the secret with this id holds. Another content has another name, so that a
+    /// renewed certificate is another configuration.
+    pub fn new(content: &str, secret: &str) -> Self {
+        Self { name: format!("tls-{}.pem", Digest::of_bytes(content.as_bytes()).short()), secret: secret.to_owned() }
+    }
+
+    /// The file's name, in the directory of the configuration.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The id of the secret.
+    pub fn secret(&self) -> &str {
+        &self.secret
+    }
+}
+
+/// A file with a CA's certificates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthorityFile {
+    name: String,
+    content: String,
+}
+
+impl AuthorityFile {
+    /// The file for this content.
+    pub fn new(content: &str) -> Self {
+        Self { name: format!("ca-{}.pem", Digest::of_bytes(content.as_bytes()).short()), content: content.to_owned() }
+    }
+
+    /// The file's name, in the directory of the configuration.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its content.
+    pub fn content(&self) -> &str {
+        &self.content
+    }
+}
+
+impl Materials {
+    /// Everything that the table names and the Swarm has, as if each object held what its name promises: for a look at a
+    /// configuration where nobody can read secrets.
+    pub fn assumed(table: &RouteTable) -> Self {
+        let mut materials = Self { system_roots: true, ..Self::default() };
+        for (_, binding) in table.bindings() {
+            let file = |material: &MaterialRef, part: &str| {
+                material.id.as_ref().map(|id| SecretFile::new(&format!("{part} of {}", material.name), id))
+            };
+            if let (Some(certificate), Some(key)) = (file(&binding.certificate, "certificate"), file(binding.key_object(), "key")) {
+                materials.add_pair(binding.clone(), PairFiles { certificate, key });
+            }
+        }
+        for authority in authorities(table).filter(|authority| authority.id.is_some()) {
+            materials.add_authority(authority.clone(), AuthorityFile::new(&format!("# the certificates in {}\n", authority.name)));
+        }
+        materials
+    }
+
+    /// A good certificate with its key.
+    pub fn add_pair(&mut self, binding: TlsBinding, files: PairFiles) {
+        self.pairs.insert(binding, files);
+    }
+
+    /// Good certificates of a CA.
+    pub fn add_authority(&mut self, authority: MaterialRef, file: AuthorityFile) {
+        self.authorities.insert(authority, file);
+    }
+
+    /// Says whether the system of the proxies has root certificates at [`super::Layout::system_roots`].
+    pub fn set_system_roots(&mut self, there: bool) {
+        self.system_roots = there;
+    }
+
+    /// The files of a binding, if it is good.
+    pub fn pair(&self, binding: &TlsBinding) -> Option<&PairFiles> {
+        self.pairs.get(binding)
+    }
+
+    /// The file of a CA, if it is good.
+    pub fn authority(&self, authority: &MaterialRef) -> Option<&AuthorityFile> {
+        self.authorities.get(authority)
+    }
+
+    /// Whether certificates can be checked as asked.
+    pub fn can_verify(&self, verification: &Verification) -> bool {
+        match verification {
+            Verification::Off => true,
+            Verification::System => self.system_roots,
+            Verification::Authority(authority) => self.authorities.contains_key(authority),
+        }
+    }
+}
+
+/// The CAs that a table names.
+pub fn authorities(table: &RouteTable) -> impl Iterator<Item = &MaterialRef> {
+    table.backends().filter_map(|backend| match &backend.protocol.tls {
+        Some(Verification::Authority(authority)) => Some(authority),
+        _ => None,
+    })
+}

@@ -1,0 +1,123 @@
+//! How a location passes its requests on: over which protocol, with which checks, for how long. One place for all pools.
+
+use super::Rendering;
+use super::writer::{Word, Writer};
+use crate::route::{Backend, Verification};
+use crate::types::ContextPath;
+
+/// Long-lived connections may be silent for this long, unless the cluster's own timeout is longer.
+const LONG_LIVED_TIMEOUT_MS: u64 = 3_600_000;
+
+/// What a location passes its requests to.
+pub struct Target<'a> {
+    /// The pool.
+    pub backend: &'a Backend,
+    /// Its name.
+    pub pool: Word,
+    /// The path that is cut off, and what stands in its place.
+    pub cut: Option<(&'a ContextPath, Word)>,
+    /// Whether connections live long (`websocket_endpoints`): answers are passed on as they come.
+    pub long_lived: bool,
+}
+
+impl<'a> Target<'a> {
+    /// A pool that gets requests exactly as they were received.
+    pub fn whole(backend: &'a Backend, pool: Word) -> Self {
+        Self { backend, pool, cut: None, long_lived: false }
+    }
+}
+
+/// Passes the requests of a location on.
+pub fn write(location: &mut Writer, rendering: &Rendering<'_>, target: &Target<'_>) {
+    if target.backend.protocol.http2 { write_http2(location, rendering, target) } else { write_http1(location, rendering, target) }
+}
+
+fn write_http1(location: &mut Writer, rendering: &Rendering<'_>, target: &Target<'_>) {
+    let verification = target.backend.protocol.tls.as_ref();
+    if let Some(verification) = verification {
+        write_checks(location, rendering, verification, &HTTP1_CHECKS);
+    }
+    if target.long_lived {
+        let silent = Word::millis(rendering.table.settings.read_timeout_ms.max(LONG_LIVED_TIMEOUT_MS));
+        location.directive("proxy_read_timeout", std::slice::from_ref(&silent));
+        location.directive("proxy_send_timeout", &[silent]);
+        location.directive("proxy_buffering", &["off".into()]);
+    }
+    let scheme: Word = if verification.is_some() { "https://".into() } else { "http://".into() };
+    // Without a URI behind the pool's name a request goes on exactly as it was received; with one, that replaces the path
+    // that was matched.
+    let uri = target.cut.as_ref().map_or_else(|| "".into(), |(_, uri)| uri.clone());
+    location.directive("proxy_pass", &[Word::join([scheme, target.pool.clone(), uri])]);
+}
+
+/// HTTP/2 to applications, gRPC or not. It takes no URI, so a path is cut off by a rewrite of its own.
+fn write_http2(location: &mut Writer, rendering: &Rendering<'_>, target: &Target<'_>) {
+    let verification = target.backend.protocol.tls.as_ref();
+    if let Some(verification) = verification {
+        write_checks(location, rendering, verification, &HTTP2_CHECKS);
+    }
+    if let Some((path, _)) = &target.cut {
+        location.directive("rewrite", &[Word::below_pattern(path), "/$1".into(), "break".into()]);
+    }
+    let silent = Word::millis(rendering.table.settings.read_timeout_ms.max(LONG_LIVED_TIMEOUT_MS));
+    if target.long_lived {
+        location.directive("grpc_read_timeout", std::slice::from_ref(&silent));
+        location.directive("grpc_send_timeout", &[silent]);
+    }
+    let scheme: Word = if verification.is_some() { "grpcs://".into() } else { "grpc://".into() };
+    location.directive("grpc_pass", &[Word::join([scheme, target.pool.clone()])]);
+}
+
+/// The same five directives exist for both protocols.
+struct Checks {
+    server_name: &'static str,
+    name: &'static str,
+    verify: &'static str,
+    depth: &'static str,
+    trusted: &'static str,
+}
+
+const HTTP1_CHECKS: Checks = Checks {
+    server_name: "proxy_ssl_server_name",
+    name: "proxy_ssl_name",
+    verify: "proxy_ssl_verify",
+    depth: "proxy_ssl_verify_depth",
+    trusted: "proxy_ssl_trusted_certificate",
+};
+const HTTP2_CHECKS: Checks = Checks {
+    server_name: "grpc_ssl_server_name",
+    name: "grpc_ssl_name",
+    verify: "grpc_ssl_verify",
+    depth: "grpc_ssl_verify_depth",
+    trusted: "grpc_ssl_trusted_certificate",
+};
+
+/// The application is asked for the name that the client asked for, and checked against it.
+fn write_checks(location: &mut Writer, rendering: &Rendering<'_>, verification: &Verification, words: &Checks) {
+    location.directive(words.server_name, &["on".into()]);
+    location.directive(words.name, &["$host".into()]);
+    let trusted = match verification {
+        Verification::Off => return,
+        Verification::System => Some(rendering.layout.system_roots.into()),
+        Verification::Authority(authority) => rendering.authority_path(authority),
+    };
+    let Some(trusted) = trusted else { return };
+    location.directive(words.verify, &["on".into()]);
+    location.directive(words.depth, &["4".into()]);
+    location.directive(words.trusted, &[trusted]);
+}
+
+/// What holds for all locations that speak HTTP/2 to applications.
+pub fn write_http2_defaults(http: &mut Writer, rendering: &Rendering<'_>) {
+    let settings = &rendering.table.settings;
+    http.directive("grpc_connect_timeout", &[Word::millis(settings.connect_timeout_ms)]);
+    http.directive("grpc_send_timeout", &[Word::millis(settings.send_timeout_ms)]);
+    http.directive("grpc_read_timeout", &[Word::millis(settings.read_timeout_ms)]);
+    http.directive("grpc_buffer_size", &["16k".into()]);
+    http.directive("grpc_next_upstream", &["error".into(), "timeout".into()]);
+    http.directive("grpc_next_upstream_tries", &["5".into()]);
+    http.directive("grpc_next_upstream_timeout", &[super::engine::retry_time(settings)]);
+    for (name, value) in super::engine::REQUEST_HEADERS {
+        http.directive("grpc_set_header", &[(*name).into(), (*value).into()]);
+    }
+}

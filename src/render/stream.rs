@@ -1,0 +1,68 @@
+//! TLS that is not terminated: connections are told apart by the server name that they begin with, and passed on as they
+//! are. All others are handed to where TLS is terminated, within the engine.
+
+use super::routes::server_name;
+use super::upstreams::{is_served, passthrough_pool, write_servers};
+use super::writer::{Word, Writer};
+use super::{Purpose, Rendering, tls};
+use crate::route::Affinity;
+
+const LOG_FORMAT: &str = "$remote_addr [$time_local] tls \"$ssl_preread_server_name\" $status $bytes_sent $bytes_received \
+     upstream=\"$upstream_addr\" seconds=$session_time";
+
+/// The `stream` block; nothing when no host is passed through.
+pub fn write_stream(writer: &mut Writer, rendering: &Rendering<'_>) {
+    let Some(port) = rendering.table.https_port.filter(|_| !rendering.table.passthrough.is_empty()) else { return };
+    writer.block("stream", &[], |stream| {
+        write_settings(stream, rendering);
+        for (host, backend) in &rendering.table.passthrough {
+            if is_served(backend, rendering) {
+                let by_address = backend.affinity == Affinity::ClientAddress;
+                write_servers(stream, rendering, &passthrough_pool(host), backend, |upstream| {
+                    if by_address {
+                        upstream.directive("hash", &["$remote_addr".into(), "consistent".into()]);
+                    }
+                });
+            }
+        }
+        stream.block("server", &[], |server| {
+            server.directive("listen", &[port.into(), "default_server".into()]);
+            server.directive("server_name", &["".into()]);
+            server.directive("ssl_preread", &["on".into()]);
+            server.directive("pass", &[tls::terminator(rendering)]);
+        });
+        for (host, backend) in &rendering.table.passthrough {
+            stream.block("server", &[], |server| {
+                server.directive("listen", &[port.into()]);
+                server.directive("server_name", &[server_name(host)]);
+                server.directive("ssl_preread", &["on".into()]);
+                if is_served(backend, rendering) {
+                    server.directive("proxy_pass", &[passthrough_pool(host)]);
+                } else {
+                    // Nobody is there to answer: closed without a word, never another host's certificate.
+                    server.directive("return", &["".into()]);
+                }
+            });
+        }
+    });
+}
+
+fn write_settings(stream: &mut Writer, rendering: &Rendering<'_>) {
+    let settings = &rendering.table.settings;
+    stream.directive("log_format", &["passed".into(), LOG_FORMAT.into()]);
+    if settings.access_log {
+        stream.directive("access_log", &["/dev/stdout".into(), "passed".into()]);
+    } else {
+        stream.directive("access_log", &["off".into()]);
+    }
+    let longest = rendering.table.passthrough.keys().map(|host| host.as_str().len()).max().unwrap_or(0);
+    stream.directive("server_names_hash_bucket_size", &[(longest + 32).next_multiple_of(64).max(128).into()]);
+    stream.directive("server_names_hash_max_size", &[(rendering.table.passthrough.len() * 2).next_power_of_two().max(1024).into()]);
+    stream.directive("preread_timeout", &["10s".into()]);
+    stream.directive("proxy_connect_timeout", &[Word::millis(settings.connect_timeout_ms)]);
+    stream.directive("proxy_timeout", &[Word::millis(settings.read_timeout_ms)]);
+    if rendering.purpose == Purpose::Boot {
+        stream.directive("resolver", &[rendering.layout.resolver.into(), "valid=5s".into()]);
+        stream.directive("resolver_timeout", &["2s".into()]);
+    }
+}

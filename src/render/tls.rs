@@ -1,0 +1,116 @@
+//! TLS towards clients. A client is shown the certificate of the host that it names and of no other: the default server of
+//! the TLS port refuses the handshake, and answers 421 to requests that came over another host's connection.
+//!
+//! Each host stands in a file of its own, so that a proxy that starts without its secrets can leave that host out alone.
+
+use super::routes::{server_name, write_default_location, write_locations};
+use super::writer::{Word, Writer};
+use super::{Purpose, Rendering};
+use crate::route::{TlsBinding, VirtualHost};
+use crate::types::{HostPattern, Scheme};
+
+/// The servers of the TLS port, but for the hosts that stand in files of their own.
+pub fn write_servers(http: &mut Writer, rendering: &Rendering<'_>) {
+    if rendering.table.https_port.is_none() {
+        return;
+    }
+    write_session_settings(http);
+    write_default_server(http, rendering);
+    let hosts: Vec<_> = terminated(rendering).collect();
+    if rendering.purpose == Purpose::Stock {
+        // One file is all that can be mounted.
+        hosts.into_iter().for_each(|(host, virtual_host, binding)| write_host(http, rendering, host, virtual_host, binding));
+    } else if !hosts.is_empty() {
+        http.directive("include", &["host-*.conf".into()]);
+    }
+}
+
+/// The hosts that are published by TLS with material that is good.
+pub fn terminated<'a>(rendering: &Rendering<'a>) -> impl Iterator<Item = (&'a HostPattern, &'a VirtualHost, &'a TlsBinding)> {
+    let (table, materials) = (rendering.table, rendering.materials);
+    let bound = table.hosts.iter().filter_map(|(host, virtual_host)| Some((host, virtual_host, virtual_host.tls.as_ref()?)));
+    bound.filter(move |(_, _, binding)| table.https_port.is_some() && materials.pair(binding).is_some())
+}
+
+/// The server of one host.
+pub fn write_host(out: &mut Writer, rendering: &Rendering<'_>, host: &HostPattern, virtual_host: &VirtualHost, binding: &TlsBinding) {
+    out.block("server", &[], |server| {
+        server.directive("listen", &[listen(rendering), "ssl".into()]);
+        server.directive("server_name", &[server_name(host)]);
+        write_certificate(server, rendering, binding);
+        write_locations(server, rendering, host, virtual_host, Scheme::Https);
+    });
+}
+
+/// Where TLS is terminated: the port itself, or behind the look at the server name when some hosts are passed through.
+/// The connection is handed over within the engine, so that clients' addresses stay.
+pub fn listen(rendering: &Rendering<'_>) -> Word {
+    match rendering.table.https_port {
+        Some(port) if rendering.table.passthrough.is_empty() => port.into(),
+        _ => terminator(rendering),
+    }
+}
+
+/// The socket at which TLS is terminated behind the look at the server name.
+pub fn terminator(rendering: &Rendering<'_>) -> Word {
+    let directory = if rendering.purpose == Purpose::Stock { "/tmp" } else { rendering.layout.run_dir };
+    Word::join(["unix:".into(), directory.into(), "/tls.sock".into()])
+}
+
+fn write_session_settings(http: &mut Writer) {
+    http.directive("ssl_protocols", &["TLSv1.2".into(), "TLSv1.3".into()]);
+    http.directive("ssl_session_cache", &["shared:tls:10m".into()]);
+    http.directive("ssl_session_timeout", &["1h".into()]);
+    // Tickets would be sealed by a key that lives as long as the engine and is known to one proxy only.
+    http.directive("ssl_session_tickets", &["off".into()]);
+}
+
+fn write_certificate(server: &mut Writer, rendering: &Rendering<'_>, binding: &TlsBinding) {
+    let Some(files) = rendering.materials.pair(binding) else { return };
+    server.directive("ssl_certificate", &[rendering.secret_path(&files.certificate)]);
+    server.directive("ssl_certificate_key", &[rendering.secret_path(&files.key)]);
+}
+
+/// Names that nobody published by TLS, and clients without a name. It must stand in every configuration: without a default
+/// server nginx would show the first host's certificate.
+fn write_default_server(http: &mut Writer, rendering: &Rendering<'_>) {
+    let default = rendering.table.default_backend.as_ref();
+    let binding = default.and_then(|default| default.tls.as_ref());
+    // A start without the secret could not leave the default server out.
+    let binding = binding.filter(|binding| rendering.purpose != Purpose::Boot && rendering.materials.pair(binding).is_some());
+    http.block("server", &[], |server| {
+        server.directive("listen", &[listen(rendering), "ssl".into(), "default_server".into()]);
+        server.directive("server_name", &["".into()]);
+        match binding {
+            Some(binding) => {
+                write_certificate(server, rendering, binding);
+                write_default_location(server, rendering, default.map(|default| &default.backend));
+            }
+            None => write_refusal(server),
+        }
+    });
+    if binding.is_some() {
+        write_hosts_without_tls(http, rendering);
+    }
+}
+
+fn write_refusal(server: &mut Writer) {
+    server.directive("ssl_reject_handshake", &["on".into()]);
+    server.block("location", &["/".into()], |location| location.directive("return", &["421".into()]));
+}
+
+/// Published hosts that have no TLS here must not be answered by the default backend either.
+fn write_hosts_without_tls(http: &mut Writer, rendering: &Rendering<'_>) {
+    let is_terminated = |host: &HostPattern| terminated(rendering).any(|(terminated, _, _)| terminated == host);
+    let published =
+        rendering.table.hosts.keys().chain(rendering.table.passthrough.keys().filter(|host| !rendering.table.hosts.contains_key(*host)));
+    let names: Vec<Word> = published.filter(|host| !is_terminated(host)).map(server_name).collect();
+    if names.is_empty() {
+        return;
+    }
+    http.block("server", &[], |server| {
+        server.directive("listen", &[listen(rendering), "ssl".into()]);
+        server.directive("server_name", &names);
+        write_refusal(server);
+    });
+}

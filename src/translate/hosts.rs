@@ -1,0 +1,151 @@
+//! What holds for a host as a whole, whichever of its paths is asked for: its certificate, its redirects, whether its TLS
+//! is passed through. Of services that disagree the oldest that says anything counts; the others are told.
+
+use std::collections::BTreeMap;
+
+use super::World;
+use super::endpoints::Reach;
+use super::material;
+use super::published::label_key;
+use crate::report::{Finding, FindingCode, Severity};
+use crate::route::{Redirect, TlsBinding};
+use crate::types::{ContextPath, HostPattern, Scheme, SiteUrl};
+
+/// The services of one host, oldest first.
+pub type Members<'a> = Vec<&'a Reach<'a>>;
+
+/// What holds for one host.
+#[derive(Debug, Default)]
+pub struct HostWide<'a> {
+    /// Its certificate.
+    pub tls: Option<TlsBinding>,
+    /// The services to which its TLS is passed through.
+    pub passthrough: Members<'a>,
+    /// Whether plain HTTP is redirected to HTTPS on paths that no service has.
+    pub https_only: bool,
+    /// Its redirects.
+    pub redirects: Vec<Redirect>,
+}
+
+/// Settles what holds for `host`. `members` is ordered by age.
+pub fn settle<'a>(world: &World<'_>, host: &HostPattern, members: &Members<'a>, findings: &mut Vec<Finding>) -> HostWide<'a> {
+    let mut wide = HostWide { redirects: redirects(host, members, findings), ..HostWide::default() };
+    settle_tls(world, host, members, &mut wide, findings);
+    let has_tls = wide.tls.is_some() || !wide.passthrough.is_empty();
+    wide.https_only = wide.passthrough.iter().any(|member| member.published.labels.tls.only);
+    for member in members {
+        findings.extend(redirects_without_tls(world, host, member, has_tls));
+    }
+    wide
+}
+
+/// A host's TLS is terminated or passed through, never both: the oldest service that asks for either decides.
+fn settle_tls<'a>(world: &World<'_>, host: &HostPattern, members: &Members<'a>, wide: &mut HostWide<'a>, findings: &mut Vec<Finding>) {
+    let mut first: Option<&Reach<'_>> = None;
+    for member in members.iter().copied() {
+        let passthrough = member.published.labels.tls.passthrough;
+        let binding = material::binding(world, member.published, findings);
+        if !passthrough && binding.is_none() {
+            continue;
+        }
+        if world.cluster.proxy.publish.https.is_none() {
+            findings.push(not_published(world, member));
+            continue;
+        }
+        match first {
+            None => {
+                first = Some(member);
+                wide.tls = binding;
+                wide.passthrough.extend(passthrough.then_some(member));
+            }
+            Some(_) if passthrough && wide.tls.is_none() => wide.passthrough.push(member),
+            Some(_) if !passthrough && binding == wide.tls => {}
+            Some(oldest) => findings.push(tls_conflict(host, oldest, member)),
+        }
+    }
+}
+
+fn not_published(world: &World<'_>, member: &Reach<'_>) -> Finding {
+    let labels = &member.published.labels.tls;
+    let label = if labels.passthrough { "ssl_passthrough" } else { "ssl_cert" };
+    let value = labels.certificate.as_ref().filter(|_| !labels.passthrough).map_or("true", |name| name.as_str());
+    let message = format!("the cluster {} publishes no TLS port, so its hosts are not published by TLS", world.cluster.name);
+    let remedy = "Add spec.proxy.publish.https to the cluster's document.";
+    let finding = Finding::new(Severity::Error, FindingCode::TlsNotPublished, member.published.subject(), message, remedy);
+    finding.at(label_key(label), value)
+}
+
+fn tls_conflict(host: &HostPattern, oldest: &Reach<'_>, later: &Reach<'_>) -> Finding {
+    let tls = &later.published.labels.tls;
+    let (label, value) = match &tls.certificate {
+        Some(certificate) if !tls.passthrough => ("ssl_cert", certificate.as_str()),
+        _ => ("ssl_passthrough", "true"),
+    };
+    let oldest = &oldest.published.service.name;
+    let message = format!("{oldest} decided first how TLS of {host} is handled, and otherwise; its setting counts");
+    let remedy = "Give all services of one host the same certificate, or ssl_passthrough on all of them.";
+    let finding = Finding::new(Severity::Warning, FindingCode::ConflictingSetting, later.published.subject(), message, remedy);
+    finding.at(label_key(label), value)
+}
+
+/// Redirects of the host by scheme and path. The first one counts: of the oldest service, in the order written.
+fn redirects(host: &HostPattern, members: &Members<'_>, findings: &mut Vec<Finding>) -> Vec<Redirect> {
+    let mut settled = BTreeMap::<(Scheme, &ContextPath), (&SiteUrl, &Reach<'_>)>::new();
+    for member in members {
+        for redirect in member.published.labels.redirects.iter().filter(|redirect| redirect.source.host == *host) {
+            let (source, target) = (&redirect.source, &redirect.target);
+            if leads_back(source, target) {
+                findings.push(redirect_loop(member, source, target));
+                continue;
+            }
+            let (counting, oldest) = *settled.entry((source.scheme, &source.path)).or_insert((target, member));
+            if counting != target {
+                findings.push(redirect_conflict(oldest, member, source, target));
+            }
+        }
+    }
+    let redirect = |((scheme, path), (target, _)): ((Scheme, &ContextPath), (&SiteUrl, &Reach<'_>))| Redirect {
+        scheme,
+        path: path.clone(),
+        target: target.clone(),
+    };
+    settled.into_iter().map(redirect).collect()
+}
+
+/// Whether a redirected request would be redirected again, for ever: its own path is appended to the target's.
+fn leads_back(source: &SiteUrl, target: &SiteUrl) -> bool {
+    let same_site =
+        source.scheme == target.scheme && source.host == target.host && target.port.is_none_or(|port| Some(port) == source.port);
+    same_site && (source.path.is_root() || target.path.is_root() || source.path.covers(&target.path))
+}
+
+fn redirect_loop(member: &Reach<'_>, source: &SiteUrl, target: &SiteUrl) -> Finding {
+    let message = "this redirect leads back to itself; it is left out";
+    let remedy = "Name another host, scheme or path as the target.";
+    let finding = Finding::new(Severity::Error, FindingCode::RedirectLoop, member.published.subject(), message, remedy);
+    finding.at(label_key("redirects"), &format!("{source},{target}"))
+}
+
+fn redirect_conflict(oldest: &Reach<'_>, member: &Reach<'_>, source: &SiteUrl, target: &SiteUrl) -> Finding {
+    let message = format!("{} redirects {source} elsewhere already; its redirect counts", oldest.published.service.name);
+    let remedy = "Redirect a source to one target only.";
+    let finding = Finding::new(Severity::Warning, FindingCode::ConflictingSetting, member.published.subject(), message, remedy);
+    finding.at(label_key("redirects"), &format!("{source},{target}"))
+}
+
+/// A redirect to HTTPS on a host that has none here leads nowhere, unless something else terminates its TLS.
+fn redirects_without_tls(world: &World<'_>, host: &HostPattern, member: &Reach<'_>, has_tls: bool) -> Option<Finding> {
+    let tls = &member.published.labels.tls;
+    if !tls.only || has_tls {
+        return None;
+    }
+    let follows = if world.cluster.proxy.publish.https.is_some() {
+        "plain HTTP is redirected to HTTPS, where nobody answers"
+    } else {
+        "the cluster publishes no TLS port, so plain HTTP is served"
+    };
+    let message = format!("{host} is not published by TLS: {follows}");
+    let remedy = "Add com.docker.lb.ssl_cert (or ssl_passthrough), or remove ssl_only.";
+    let finding = Finding::new(Severity::Error, FindingCode::RedirectWithoutTls, member.published.subject(), message, remedy);
+    Some(finding.at(label_key("ssl_only"), "true"))
+}

@@ -1,0 +1,119 @@
+//! What a translation tells about its routes: services, endpoints and shares, and why an endpoint gets no requests.
+//! Decides nothing: who gets requests has been decided when it is called.
+
+use std::net::SocketAddr;
+
+use super::World;
+use super::endpoints::{Candidate, Reach};
+use super::hosts::Members;
+use super::pools::Pool;
+use crate::report::{
+    EndpointReport, EndpointState, Finding, FindingCode, RouteKind, RouteReport, RouteState, ServiceReport, Severity, TlsReport,
+};
+use crate::route::{BackendService, Redirect, TlsBinding};
+use crate::types::{ContextPath, HostPattern, Scheme};
+
+/// What a report calls the host of the default backend.
+pub const DEFAULT_HOST: &str = "(default)";
+
+/// One route to applications.
+pub fn route(world: &World<'_>, host: &str, path: &ContextPath, members: &Members<'_>, pool: &Pool) -> RouteReport {
+    let served = pool.backend.services.iter().any(|service| !service.endpoints.is_empty());
+    let shares = pool.backend.shares_permille();
+    let parts = members.iter().zip(&pool.backend.services).zip(shares);
+    RouteReport {
+        host: host.to_owned(),
+        path: path.to_string(),
+        state: if served { RouteState::Served } else { RouteState::NoEndpoints },
+        kind: RouteKind::Http,
+        target: None,
+        tls: None,
+        reason: members.first().filter(|_| !served).map(|oldest| why_not(oldest).to_owned()),
+        services: parts.map(|((member, service), share)| service_report(world, member, service, share, pool.only_reachable)).collect(),
+    }
+}
+
+/// A host whose TLS is passed through.
+pub fn passthrough(world: &World<'_>, host: &HostPattern, members: &Members<'_>, pool: &Pool) -> RouteReport {
+    RouteReport { kind: RouteKind::Passthrough, ..route(world, host.as_str(), &ContextPath::root(), members, pool) }
+}
+
+/// A redirect. Its path shows the scheme that it holds for.
+pub fn redirect(host: &HostPattern, redirect: &Redirect) -> RouteReport {
+    let scheme = if redirect.scheme == Scheme::Https { "https" } else { "http" };
+    RouteReport {
+        host: host.to_string(),
+        path: redirect.path.to_string(),
+        state: RouteState::Served,
+        kind: RouteKind::Redirect,
+        target: Some(format!("{} (from {scheme})", redirect.target)),
+        tls: None,
+        reason: None,
+        services: Vec::new(),
+    }
+}
+
+/// What is known here about a host's TLS: the extension alone can read certificates.
+pub fn tls(binding: &TlsBinding) -> TlsReport {
+    TlsReport {
+        certificate: binding.certificate.name.to_string(),
+        key: binding.key_object().name.to_string(),
+        state: "unknown".to_owned(),
+        not_after: None,
+    }
+}
+
+fn service_report(world: &World<'_>, member: &Reach<'_>, service: &BackendService, share: u16, only_reachable: bool) -> ServiceReport {
+    let weightless = service.endpoints.is_empty();
+    let candidates = member.candidates.iter().map(|candidate| {
+        let waits = !candidate.reachable && only_reachable;
+        let why = if waits { Some(waiting(world, candidate)) } else { weightless.then(|| weightless_words(service)) };
+        endpoint_report(candidate, why)
+    });
+    ServiceReport {
+        service: member.published.service.name.clone(),
+        share_permille: share,
+        endpoints: candidates.chain(member.excluded.iter().cloned()).collect(),
+    }
+}
+
+fn waiting(world: &World<'_>, candidate: &Candidate) -> String {
+    format!("not every proxy is attached to the network {} yet", world.network_name(&candidate.network))
+}
+
+fn weightless_words(service: &BackendService) -> String {
+    match service.weight {
+        Some(weight) => format!("the service has the weight {weight}"),
+        None => "services with weights take the whole pool".to_owned(),
+    }
+}
+
+fn endpoint_report(candidate: &Candidate, why_not: Option<String>) -> EndpointReport {
+    let endpoint = &candidate.endpoint;
+    EndpointReport {
+        address: SocketAddr::new(endpoint.address, endpoint.port.get()).to_string(),
+        task: endpoint.task.as_ref().map_or_else(|| "vip".to_owned(), |task| task.0.clone()),
+        node: candidate.node.clone(),
+        state: if why_not.is_none() { EndpointState::Active } else { EndpointState::Excluded },
+        reason: why_not,
+    }
+}
+
+fn why_not(member: &Reach<'_>) -> &'static str {
+    if !member.published.wants_tasks() {
+        "the service is scaled to zero"
+    } else if !member.candidates.is_empty() {
+        "weights leave no service of the route any requests"
+    } else if member.networks.is_empty() {
+        "the service shares no network with the proxies"
+    } else {
+        "no task of the service is running"
+    }
+}
+
+/// That a route answers 503.
+pub fn no_endpoints(host: &str, path: &ContextPath, member: &Reach<'_>) -> Finding {
+    let message = format!("{host}{path} answers 503: {}", why_not(member));
+    let remedy = "Scale the service up, or see `docker service ps` for what keeps its tasks from running.";
+    Finding::new(Severity::Info, FindingCode::NoEndpoints, member.published.subject(), message, remedy)
+}
