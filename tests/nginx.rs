@@ -11,10 +11,16 @@ mod golden_compact;
 
 #[path = "nginx/accepts.rs"]
 mod accepts;
+#[path = "nginx/affinity.rs"]
+mod affinity;
 #[path = "nginx/application.rs"]
 mod application;
+#[path = "nginx/certificates.rs"]
+mod certificates;
 #[path = "nginx/client.rs"]
 mod client;
+#[path = "nginx/curl.rs"]
+mod curl;
 #[path = "nginx/engine.rs"]
 mod engine;
 #[path = "nginx/failures.rs"]
@@ -25,7 +31,15 @@ mod headers;
 mod matching;
 #[path = "nginx/names.rs"]
 mod names;
+#[path = "nginx/peer.rs"]
+mod peer;
+#[path = "nginx/protocols.rs"]
+mod protocols;
+#[path = "nginx/redirects.rs"]
+mod redirects;
 #[path = "nginx/reloads.rs"]
 mod reloads;
 #[path = "nginx/tables.rs"]
 mod tables;
+#[path = "nginx/tls.rs"]
+mod tls;

@@ -32,7 +32,7 @@ mod tests {
 
     use super::*;
     use crate::channel::wire::{Delivery, WIRE_VERSION};
-    use crate::route::{EngineSettings, RouteTable};
+    use crate::route::RouteTable;
     use crate::types::{ClusterName, Port};
 
     fn problems(message: &str, value: &Value) -> Vec<String> {
@@ -44,14 +44,7 @@ mod tests {
 
     #[test]
     fn a_real_message_fits_the_schema_and_a_damaged_one_does_not() {
-        let table = RouteTable {
-            cluster: ClusterName::parse("dev").unwrap(),
-            http_port: Port::new(8080).unwrap(),
-            https_port: None,
-            settings: EngineSettings::default(),
-            hosts: std::collections::BTreeMap::new(),
-            default_backend: None,
-        };
+        let table = RouteTable::empty(ClusterName::parse("dev").unwrap(), Port::new(8080).unwrap());
         let mut value = serde_json::to_value(Desired::new(Delivery::Live, table)).unwrap();
         assert_eq!(problems("desired", &value), Vec::<String>::new());
         assert_eq!(value["version"], WIRE_VERSION);

@@ -131,7 +131,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::channel::wire::Bundle;
+    use crate::channel::wire::{Bundle, Contents};
 
     fn cluster(name: &str) -> ClusterName {
         ClusterName::parse(name).unwrap()
@@ -140,7 +140,13 @@ mod tests {
     fn config(text: &str) -> Arc<ProxyConfig> {
         let files = BTreeMap::from([("nginx.conf".to_owned(), text.to_owned())]);
         let bundle = Bundle::new(cluster("dev"), Digest::of_bytes(b""), files);
-        Arc::new(ProxyConfig { version: WIRE_VERSION, live: bundle.clone(), boot: bundle, parts: BTreeMap::new() })
+        Arc::new(ProxyConfig {
+            version: WIRE_VERSION,
+            live: bundle.clone(),
+            boot: bundle,
+            contents: Contents::default(),
+            parts: BTreeMap::new(),
+        })
     }
 
     fn in_seconds(now: Timestamp, seconds: u64) -> Timestamp {

@@ -15,6 +15,8 @@ pub struct Layout {
     pub resolver: SocketAddr,
     /// The root certificates of the system, against which applications' certificates are checked when asked.
     pub system_roots: &'static str,
+    /// Where secrets and configs are mounted, each under its id.
+    pub material_dir: &'static str,
 }
 
 impl Default for Layout {
@@ -24,6 +26,7 @@ impl Default for Layout {
             status_port: contract::ENGINE_STATUS_PORT,
             resolver: SocketAddr::from((Ipv4Addr::new(127, 0, 0, 11), 53)),
             system_roots: contract::SYSTEM_ROOTS,
+            material_dir: contract::MATERIAL_DIR,
         }
     }
 }

@@ -75,15 +75,20 @@ impl Rendering<'_> {
     /// How the configuration names a secret file: beside itself, or where a stock image's mounts are.
     fn secret_path(&self, file: &SecretFile) -> Word {
         match self.purpose {
-            Purpose::Stock => mounted(file.secret()),
+            Purpose::Stock => self.mounted(file.secret()),
             _ => Word::identifier(file.name()),
         }
+    }
+
+    /// An object's id is Swarm's own: letters and digits.
+    fn mounted(&self, id: &str) -> Word {
+        Word::join([self.layout.material_dir.into(), "/".into(), Word::identifier(id)])
     }
 
     fn authority_path(&self, authority: &MaterialRef) -> Option<Word> {
         let file = self.materials.authority(authority)?;
         match (self.purpose, &authority.id) {
-            (Purpose::Stock, Some(id)) => Some(mounted(id)),
+            (Purpose::Stock, Some(id)) => Some(self.mounted(id)),
             _ => Some(Word::identifier(file.name())),
         }
     }
@@ -121,11 +126,6 @@ impl Rendering<'_> {
         let files = authorities(self.table).filter_map(|authority| self.materials.authority(authority));
         files.map(|file| (file.name().to_owned(), file.content().to_owned())).collect()
     }
-}
-
-/// An object's id is Swarm's own: letters and digits.
-fn mounted(id: &str) -> Word {
-    Word::join([contract::MATERIAL_DIR.into(), "/".into(), Word::identifier(id)])
 }
 
 /// The file of a host: a host's name may be longer than a file's.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::*;
-use crate::route::{Backend, Endpoint, EngineSettings, PathRoute, VirtualHost};
+use crate::route::{Backend, DefaultBackend, Endpoint, PathRoute, VirtualHost};
 use crate::types::{ClusterName, ContextPath, HostPattern, Port, ServiceId, ServiceName, TaskId};
 
 fn port(number: u16) -> Port {
@@ -16,27 +16,15 @@ fn backend(addresses: &[&str]) -> Backend {
         port: port(8080),
         task: Some(TaskId(format!("task-{address}"))),
     };
-    let service = BackendService {
-        id: ServiceId("s1".to_owned()),
-        name: ServiceName::parse("shop_web").unwrap(),
-        port: port(8080),
-        vip: false,
-        endpoints: addresses.iter().map(endpoint).collect(),
-    };
-    Backend { services: vec![service] }
+    let name = ServiceName::parse("shop_web").unwrap();
+    Backend::of(vec![BackendService::new(ServiceId("s1".to_owned()), name, port(8080), addresses.iter().map(endpoint).collect())])
 }
 
 fn table(routes: &[(&str, &str, &[&str])]) -> RouteTable {
-    let mut table = RouteTable {
-        cluster: ClusterName::parse("dev").unwrap(),
-        http_port: port(80),
-        https_port: Some(port(443)),
-        settings: EngineSettings::default(),
-        hosts: BTreeMap::new(),
-        default_backend: None,
-    };
+    let mut table = RouteTable::empty(ClusterName::parse("dev").unwrap(), port(80));
+    table.https_port = Some(port(443));
     for (host, path, addresses) in routes {
-        let route = PathRoute { rewrite: false, backend: backend(addresses) };
+        let route = PathRoute::to(backend(addresses));
         let host: &mut VirtualHost = table.hosts.entry(HostPattern::parse(host).unwrap()).or_default();
         host.paths.insert(ContextPath::parse(path).unwrap(), route);
     }
@@ -52,7 +40,7 @@ fn a_boot_snapshot_does_not_change_when_endpoints_change() {
     let before = table(&[("a.example.org", "/", &["10.0.1.2"])]);
     let mut after = table(&[("a.example.org", "/", &["10.0.1.7", "10.0.1.8"])]);
     assert_eq!(render(&before, Purpose::Boot), render(&after, Purpose::Boot));
-    after.default_backend = Some(backend(&[]));
+    after.default_backend = Some(DefaultBackend::plain(backend(&[])));
     assert_ne!(render(&before, Purpose::Boot).digest, render(&after, Purpose::Boot).digest);
 }
 
@@ -91,9 +79,9 @@ fn the_pools_of_different_routes_never_share_a_name() {
 }
 
 #[test]
-fn a_stock_configuration_uses_only_what_every_nginx_knows() {
+fn a_stock_configuration_has_its_own_user_and_paths() {
     let text = config(&table(&[("a.example.org", "/", &["10.0.1.2", "10.0.1.3"])]), Purpose::Stock);
-    for directive in ["keepalive_min_timeout", "ssl_reject_handshake", " resolve", "\npid ", "_temp_path", "\nuser "] {
+    for directive in ["keepalive_min_timeout", " resolve", "\npid ", "_temp_path", "\nuser "] {
         assert!(!text.contains(directive), "{directive} in {text}");
     }
 }
@@ -107,6 +95,7 @@ fn a_pool_of_one_is_never_taken_out_and_a_larger_one_never_as_a_whole() {
 
 #[test]
 fn parts_name_what_changed() {
+    let parts = |table: &RouteTable| super::parts(table, &Materials::default());
     let before = parts(&table(&[("a.example.org", "/", &["10.0.1.2"]), ("b.example.org", "/", &[])]));
     let after = parts(&table(&[("a.example.org", "/", &["10.0.1.3"]), ("b.example.org", "/", &[])]));
     let changed: Vec<_> = before.keys().filter(|key| before.get(*key) != after.get(*key)).collect();

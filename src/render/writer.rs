@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::route::SizeBytes;
-use crate::types::{ContextPath, CookieName, HostPattern, Port, ServiceName, SiteUrl};
+use crate::types::{ContextPath, CookieName, Digest, HostPattern, Port, ServiceName, SiteUrl};
 
 /// One argument of a directive, before quoting.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,9 +32,10 @@ impl Word {
         Self(format!("^{}/(.*)$", escaped(path.as_str())))
     }
 
-    /// The variable that holds what chooses an endpoint for the clients with this cookie.
+    /// The variable that holds what chooses an endpoint for the clients with this cookie. A cookie's name may hold more
+    /// than a variable's, and be longer than the engine expects.
     pub fn cookie_variable(name: &CookieName) -> Self {
-        Self(format!("$sticky_{}", hex::encode(name.as_str())))
+        Self(format!("$sticky_{}", Digest::of_bytes(name.as_str().as_bytes()).short()))
     }
 
     /// A pattern for the cookie in a `Cookie` header; `$sticky_value` is its value.

@@ -70,17 +70,12 @@ mod tests {
     /// Services by (weight, endpoints).
     fn backend(services: &[(Option<u8>, u8)]) -> Backend {
         let endpoint = |last| Endpoint { address: [10, 0, 0, last].into(), port: Port::new(80).unwrap(), task: None };
-        let service = |(at, (weight, endpoints)): (usize, &(Option<u8>, u8))| BackendService {
-            id: ServiceId(at.to_string()),
-            name: ServiceName::parse(&format!("s{at}")).unwrap(),
-            port: Port::new(80).unwrap(),
-            vip: false,
-            weight: *weight,
-            max_fails: None,
-            fail_timeout_ms: None,
-            endpoints: (0..*endpoints).map(endpoint).collect(),
+        let service = |(at, (weight, endpoints)): (usize, &(Option<u8>, u8))| {
+            let name = ServiceName::parse(&format!("s{at}")).unwrap();
+            let endpoints = (0..*endpoints).map(endpoint).collect();
+            BackendService { weight: *weight, ..BackendService::new(ServiceId(at.to_string()), name, Port::new(80).unwrap(), endpoints) }
         };
-        Backend { services: services.iter().enumerate().map(service).collect(), ..Backend::default() }
+        Backend::of(services.iter().enumerate().map(service).collect())
     }
 
     fn check(services: &[(Option<u8>, u8)], weights: &[u64], permille: &[u16]) {

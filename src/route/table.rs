@@ -213,6 +213,34 @@ pub struct BackendService {
     pub endpoints: Vec<Endpoint>,
 }
 
+impl BackendService {
+    /// A service that says nothing about weights and failures, by its tasks' addresses.
+    pub fn new(id: ServiceId, name: ServiceName, port: Port, endpoints: Vec<Endpoint>) -> Self {
+        Self { id, name, port, vip: false, weight: None, max_fails: None, fail_timeout_ms: None, endpoints }
+    }
+}
+
+impl PathRoute {
+    /// A route that passes requests on as they are.
+    pub fn to(backend: Backend) -> Self {
+        Self { rewrite: false, https_only: false, websockets: Vec::new(), backend }
+    }
+}
+
+impl Backend {
+    /// A pool in plain HTTP/1.1 without affinity.
+    pub fn of(services: Vec<BackendService>) -> Self {
+        Self { services, affinity: Affinity::None, protocol: BackendProtocol::default() }
+    }
+}
+
+impl DefaultBackend {
+    /// A default backend in plain HTTP.
+    pub fn plain(backend: Backend) -> Self {
+        Self { backend, tls: None, https_only: false }
+    }
+}
+
 /// One address that may get requests.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

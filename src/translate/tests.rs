@@ -93,7 +93,7 @@ fn codes(translation: &Translation) -> Vec<FindingCode> {
 }
 
 fn default_services(translation: &Translation) -> Vec<&str> {
-    translation.table.default_backend.iter().flat_map(|backend| &backend.services).map(|service| service.name.as_str()).collect()
+    translation.table.default_backend.iter().flat_map(|default| &default.backend.services).map(|service| service.name.as_str()).collect()
 }
 
 fn count_of(findings: &[Finding]) -> BTreeMap<FindingCode, usize> {

@@ -86,6 +86,7 @@ fn report(truth: &Snapshot, name: &ClusterName, task: &str, desired: &Desired, n
         boot: Some(render(&desired.table, Purpose::Boot)),
         live: (desired.delivery == Delivery::Replace).then_some(live),
         proxies: running(truth, name, "proxy").map(proxy).collect(),
+        material: Vec::new(),
     }
 }
 

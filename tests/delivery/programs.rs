@@ -20,7 +20,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_swarmgate");
 /// A boot snapshot with the addresses of now: enough for a proxy that starts alone.
 fn snapshot(stage: &Stage, table: &RouteTable) -> Bundle {
     let layout = stage.layout();
-    let bundle = swarmgate::render::render_in(table, swarmgate::render::Purpose::Live, &layout);
+    let bundle = swarmgate::render::render_in(table, swarmgate::render::Purpose::Live, &layout, &swarmgate::render::Materials::default());
     Bundle::new(cluster(), Digest::of_bytes(b""), bundle.files)
 }
 

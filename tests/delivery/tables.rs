@@ -12,12 +12,9 @@ use crate::stage::{Stage, cluster};
 pub fn routes(stage: &Stage, hosts: &[(&str, &[&App])]) -> RouteTable {
     let host = |(name, apps): &(&str, &[&App])| (HostPattern::parse(name).unwrap(), virtual_host(apps));
     RouteTable {
-        cluster: cluster(),
-        http_port: Port::new(stage.http().port()).unwrap(),
-        https_port: None,
         settings: EngineSettings { keepalive_min_timeout_ms: 2_000, access_log: false, ..EngineSettings::default() },
         hosts: hosts.iter().map(host).collect(),
-        default_backend: None,
+        ..RouteTable::empty(cluster(), Port::new(stage.http().port()).unwrap())
     }
 }
 
@@ -27,13 +24,8 @@ fn virtual_host(apps: &[&App]) -> VirtualHost {
         port: Port::new(app.address.port()).unwrap(),
         task: Some(TaskId(format!("task-{}", app.address.port()))),
     };
-    let service = BackendService {
-        id: ServiceId("service".to_owned()),
-        name: ServiceName::parse("app").unwrap(),
-        port: Port::new(8080).unwrap(),
-        vip: false,
-        endpoints: apps.iter().map(endpoint).collect(),
-    };
-    let route = PathRoute { rewrite: false, backend: Backend { services: vec![service] } };
-    VirtualHost { paths: BTreeMap::from([(ContextPath::root(), route)]) }
+    let (id, name) = (ServiceId("service".to_owned()), ServiceName::parse("app").unwrap());
+    let service = BackendService::new(id, name, Port::new(8080).unwrap(), apps.iter().map(endpoint).collect());
+    let route = PathRoute::to(Backend::of(vec![service]));
+    VirtualHost { paths: BTreeMap::from([(ContextPath::root(), route)]), ..VirtualHost::default() }
 }

@@ -4,22 +4,22 @@ use std::net::SocketAddr;
 
 use proptest::prelude::*;
 use swarmgate::render::Purpose;
-use swarmgate::route::{EngineSettings, RouteTable, SizeBytes};
+use swarmgate::route::{DefaultBackend, EngineSettings, RouteTable, SizeBytes};
 use swarmgate::translate::translate;
 use swarmgate::types::{ContextPath, HostPattern, Port};
 
-use super::engine::{Place, nginx, stock_nginx};
+use super::engine::{Place, nginx};
 use super::golden_cases::all_cases;
 use super::tables::{Path, backend, empty, route};
 
-/// Tests a table for every purpose, for stock also with a stock engine.
+/// Tests a table for every purpose.
 fn check(about: &str, table: &RouteTable) {
     let Some(recent) = nginx() else { return };
-    let (place, stock) = (Place::new(), stock_nginx().unwrap_or_else(|| recent.clone()));
+    let place = Place::new();
     // Tests do not bind the ports of the world.
     let table = RouteTable { http_port: Port::new(place.http).unwrap(), https_port: table.https_port.map(|_| port(1443)), ..table.clone() };
-    for (engine, purpose) in [(&recent, Purpose::Live), (&recent, Purpose::Boot), (&recent, Purpose::Stock), (&stock, Purpose::Stock)] {
-        assert_eq!(place.test(engine, &table, purpose), Ok(String::new()), "{about}, {purpose:?}, {}", engine.display());
+    for purpose in [Purpose::Live, Purpose::Boot, Purpose::Stock] {
+        assert_eq!(place.test(&recent, &table, purpose), Ok(String::new()), "{about}, {purpose:?}");
     }
 }
 
@@ -59,7 +59,7 @@ fn a_pool_of_a_thousand_endpoints_fits_its_memory() {
     route(&mut table, "h", "/", Path::Kept, &endpoints);
     route(&mut table, "i", "/", Path::Kept, &six);
     table.settings.upstream_zone_size = SizeBytes(1);
-    table.default_backend = Some(backend(&endpoints));
+    table.default_backend = Some(DefaultBackend::plain(backend(&endpoints)));
     check("1000 endpoints", &table);
 }
 
@@ -101,7 +101,7 @@ fn routes() -> impl Strategy<Value = Vec<(String, String, bool, bool)>> {
 }
 
 proptest! {
-    // Each case starts the engine four times.
+    // Each case starts the engine three times.
     #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 64, ..ProptestConfig::default() })]
     #[test]
     fn any_valid_routes_and_settings_are_accepted(routes in routes(), settings in settings()) {

@@ -11,7 +11,10 @@ use std::time::Duration;
 
 use swarmgate::render::{CONFIG_FILE, Layout, Purpose, render_in};
 use swarmgate::route::RouteTable;
+use swarmgate::types::Port;
 use tempfile::TempDir;
+
+use super::certificates;
 
 /// For how long an engine may take to start.
 const START_MAX: Duration = Duration::from_secs(10);
@@ -25,16 +28,6 @@ pub fn nginx() -> Option<PathBuf> {
         SAID.call_once(|| shout("no nginx to test with: run `make setup`, or set SWARMGATE_NGINX to one of 1.27.4 or newer"));
     }
     found
-}
-
-/// A stock nginx of the distribution, if it is installed.
-pub fn stock_nginx() -> Option<PathBuf> {
-    let path = PathBuf::from("/usr/sbin/nginx");
-    if !path.exists() {
-        static SAID: Once = Once::new();
-        SAID.call_once(|| shout("no stock nginx at /usr/sbin/nginx: the recent one stands in for it"));
-    }
-    path.exists().then_some(path)
 }
 
 /// Past the test harness, which hides what passing tests print.
@@ -64,18 +57,22 @@ impl Place {
         let directory = tempfile::tempdir().unwrap();
         // The layout holds static text only; a few bytes per test are well spent on that.
         let run_dir = Box::leak(directory.path().to_str().unwrap().to_owned().into_boxed_str());
-        let layout = Layout { run_dir, status_port: free_port(), resolver };
+        let roots = Box::leak(directory.path().join("roots.pem").to_str().unwrap().to_owned().into_boxed_str());
+        let layout = Layout { run_dir, status_port: free_port(), resolver, system_roots: roots, material_dir: run_dir };
         Self { directory, http: free_port(), layout }
     }
 
     /// The configuration, bound to the loopback: a test must not be reachable from elsewhere.
     pub fn write(&self, table: &RouteTable, purpose: Purpose) -> PathBuf {
-        let text = render_in(table, purpose, &self.layout).files[CONFIG_FILE].clone();
-        let (open, bound) = (format!("listen {}", table.http_port), format!("listen 127.0.0.1:{}", table.http_port));
-        let path = self.directory.path().join(CONFIG_FILE);
-        fs::write(&path, text.replace(&format!("{open} "), &format!("{bound} ")).replace(&format!("{open};"), &format!("{bound};")))
-            .unwrap();
-        path
+        let made = certificates::make(table, self.directory.path(), &self.layout);
+        let bundle = render_in(table, purpose, &self.layout, &made.materials);
+        let stale = fs::read_dir(self.directory.path()).unwrap().flatten().map(|entry| entry.path());
+        stale.filter(|path| path.extension().is_some_and(|extension| extension == "conf")).for_each(|path| fs::remove_file(path).unwrap());
+        for (name, content) in bundle.files.iter().chain(&made.contents) {
+            let text = [Some(table.http_port), table.https_port].into_iter().flatten().fold(content.clone(), on_loopback);
+            fs::write(self.directory.path().join(name), text).unwrap();
+        }
+        self.directory.path().join(CONFIG_FILE)
     }
 
     fn command(&self, nginx: &Path, config: &Path) -> Command {
@@ -94,7 +91,13 @@ impl Place {
     }
 }
 
-fn free_port() -> u16 {
+/// The same configuration, with this port bound to the loopback only.
+fn on_loopback(text: String, port: Port) -> String {
+    let (open, bound) = (format!("listen {port}"), format!("listen 127.0.0.1:{port}"));
+    text.replace(&format!("{open} "), &format!("{bound} ")).replace(&format!("{open};"), &format!("{bound};"))
+}
+
+pub fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 

@@ -2,10 +2,11 @@
 
 use super::application;
 use super::client::{get, request};
-use super::engine::{Engine, Place, nginx, stock_nginx};
+use super::engine::{Engine, Place, nginx};
 use super::tables::{Path, backend, empty, route};
 use swarmgate::channel::contract::ENGINE_READY_PATH;
 use swarmgate::render::Purpose;
+use swarmgate::route::DefaultBackend;
 
 #[tokio::test]
 async fn a_route_without_endpoints_answers_503_and_its_host_nothing_else() {
@@ -15,7 +16,7 @@ async fn a_route_without_endpoints_answers_503_and_its_host_nothing_else() {
     route(&mut table, "h", "/app", Path::Kept, &[]);
     route(&mut table, "h", "/cut", Path::Cut, &[]);
     route(&mut table, "i", "/", Path::Kept, &[]);
-    table.default_backend = Some(backend(&[application::start("default").await]));
+    table.default_backend = Some(DefaultBackend::plain(backend(&[application::start("default").await])));
     let engine = Engine::start(&nginx, place, &table, Purpose::Live).await;
     for (host, target, status) in
         [("h", "/app", 503), ("h", "/app/x", 503), ("h", "/cut/x", 503), ("h", "/", 404), ("i", "/any", 503), ("j", "/", 200)]
@@ -93,7 +94,7 @@ async fn a_boot_snapshot_starts_although_no_name_can_be_resolved() {
 
 #[tokio::test]
 async fn a_stock_nginx_serves_the_same_routes() {
-    let Some(nginx) = stock_nginx().or_else(nginx) else { return };
+    let Some(nginx) = nginx() else { return };
     let place = Place::new();
     let mut table = empty(place.http);
     table.https_port = Some(swarmgate::types::Port::new(443).unwrap());

@@ -5,6 +5,7 @@ use super::engine::{Engine, Place, nginx};
 use super::tables::{Path, empty, route};
 use super::{application, tables};
 use swarmgate::render::Purpose;
+use swarmgate::route::DefaultBackend;
 
 /// Starts an engine with one application per route, named after it. `None` when there is no engine.
 async fn engine(routes: &[(&'static str, &str, &str, Path)], default: Option<&'static str>) -> Option<Engine> {
@@ -15,7 +16,7 @@ async fn engine(routes: &[(&'static str, &str, &str, Path)], default: Option<&'s
         route(&mut table, host, path, *kept, &[application::start(name).await]);
     }
     if let Some(name) = default {
-        table.default_backend = Some(tables::backend(&[application::start(name).await]));
+        table.default_backend = Some(DefaultBackend::plain(tables::backend(&[application::start(name).await])));
     }
     Some(Engine::start(&nginx, place, &table, Purpose::Live).await)
 }

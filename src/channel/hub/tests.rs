@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::channel::wire::{Accepted, Bundle, Delivery, ProxyReport, Refusal, WIRE_VERSION};
-use crate::route::{EngineSettings, RouteTable};
+use crate::route::RouteTable;
 use crate::types::Port;
 
 fn cluster() -> ClusterName {
@@ -14,15 +14,7 @@ fn cluster() -> ClusterName {
 }
 
 fn desired(port: u16) -> Desired {
-    let table = RouteTable {
-        cluster: cluster(),
-        http_port: Port::new(port).unwrap(),
-        https_port: None,
-        settings: EngineSettings::default(),
-        hosts: BTreeMap::new(),
-        default_backend: None,
-    };
-    Desired::new(Delivery::Live, table)
+    Desired::new(Delivery::Live, RouteTable::empty(cluster(), Port::new(port).unwrap()))
 }
 
 fn bundle(text: &str) -> Bundle {
@@ -48,6 +40,7 @@ fn report(task: &str, accepted_port: u16) -> ExtensionReport {
         boot: Some(bundle("boot")),
         live: None,
         proxies: Vec::new(),
+        material: Vec::new(),
     }
 }
 

@@ -134,7 +134,9 @@ fn values_that_only_tune_count_as_absent_when_bad() {
         ("max_fails", "-1"),
         ("fail_timeout", "soon"),
         ("sticky_session_cookie", "$id; }"),
-        ("ssl_backend_tls_verify", "perhaps"),
+        ("backend_protocol", "spdy"),
+        ("weight", "101"),
+        ("ssl_backend_tls_verify", "../ca"),
         ("ssl_cert", "../key"),
         ("redirects", "a.example"),
         ("websocket_endpoints", "/ws\u{0}"),
@@ -146,7 +148,7 @@ fn values_that_only_tune_count_as_absent_when_bad() {
 }
 
 #[test]
-fn every_label_without_effect_says_so_once() {
+fn every_label_becomes_its_checked_value() {
     let (labels, findings) = published(&[
         ("ssl_cert", "web.crt"),
         ("ssl_key", "web.key"),
@@ -158,9 +160,12 @@ fn every_label_without_effect_says_so_once() {
         ("sticky_session_cookie", "JSESSIONID"),
         ("max_fails", "3"),
         ("fail_timeout", "30"),
+        ("weight", "10"),
     ]);
-    assert_eq!(findings, vec![FindingCode::LabelWithoutEffect; 10]);
-    assert_eq!(labels.backend_tls, BackendTls::Verified);
+    assert_eq!(findings, []);
+    assert_eq!((labels.backend_protocol, labels.backend_verification), (BackendProtocol::Https, Verification::System));
+    assert_eq!((labels.tls.certificate.unwrap().as_str(), labels.tls.key.unwrap().as_str(), labels.tls.only), ("web.crt", "web.key", true));
+    assert_eq!((labels.affinity, labels.weight), (Affinity::Cookie(CookieName::parse("JSESSIONID").unwrap()), Some(10)));
     assert_eq!(
         labels.redirects.iter().map(|r| format!("{} {}", r.source, r.target)).collect::<Vec<_>>(),
         ["http://a.example https://a.example:8443/new"]
@@ -176,11 +181,41 @@ fn a_redirect_of_a_host_that_the_service_has_not_is_left_out() {
     assert_eq!((labels.redirects, findings), (vec![], vec![FindingCode::InvalidLabelValue]));
 }
 
+fn protocol(labels: &[(&str, &str)]) -> (BackendProtocol, Verification, Vec<FindingCode>) {
+    let (labels, findings) = published(labels);
+    (labels.backend_protocol, labels.backend_verification, findings)
+}
+
 #[test]
-fn passthrough_is_never_served_in_plain_http() {
-    let (reading, findings) = codes(&[("hosts", "a.example"), ("port", "443"), ("ssl_passthrough", "true")]);
-    assert_eq!(reading, LabelReading::Refused);
-    assert_eq!(findings, [(FindingCode::LabelWithoutEffect, format!("{PREFIX}ssl_passthrough"))]);
+fn the_backend_protocol_and_the_older_ssl_backend_agree() {
+    assert_eq!(protocol(&[("backend_protocol", "h2c")]).0, BackendProtocol::Grpc);
+    assert_eq!(protocol(&[("backend_protocol", "GRPC"), ("ssl_backend", "true")]).0, BackendProtocol::Grpcs);
+    assert_eq!(protocol(&[("backend_protocol", "https"), ("ssl_backend", "false")]).0, BackendProtocol::Https);
+    let ca = Verification::Authority(ObjectName::parse("corp-ca").unwrap());
+    assert_eq!(protocol(&[("ssl_backend", "true"), ("ssl_backend_tls_verify", "corp-ca")]), (BackendProtocol::Https, ca, vec![]));
+    assert_eq!(protocol(&[("ssl_backend_tls_verify", "required")]).2, [FindingCode::LabelWithoutEffect], "nothing to check in plain text");
+}
+
+#[test]
+fn passthrough_says_which_labels_it_makes_blind() {
+    let (labels, findings) =
+        published(&[("ssl_passthrough", "true"), ("ssl_cert", "web.crt"), ("context_root", "/app"), ("ip_hash", "true")]);
+    assert!(labels.tls.passthrough);
+    assert_eq!(findings, [FindingCode::LabelWithoutEffect, FindingCode::LabelWithoutEffect]);
+    assert_eq!(published(&[("ssl_passthrough", "true"), ("context_root", "/"), ("ssl_only", "true")]).1, []);
+}
+
+#[test]
+fn of_two_affinities_the_cookie_counts() {
+    let (labels, findings) = published(&[("ip_hash", "true"), ("sticky_session_cookie", "sid")]);
+    assert_eq!((labels.affinity, findings), (Affinity::Cookie(CookieName::parse("sid").unwrap()), vec![FindingCode::ConflictingSetting]));
+}
+
+#[test]
+fn websocket_paths_of_other_routes_are_left_out() {
+    let (labels, findings) = published(&[("context_root", "/app"), ("websocket_endpoints", "/ws,/app/ws,/apple")]);
+    assert_eq!(labels.websocket_endpoints.iter().map(ContextPath::as_str).collect::<Vec<_>>(), ["/app/ws"]);
+    assert_eq!(findings, [FindingCode::InvalidLabelValue, FindingCode::InvalidLabelValue]);
 }
 
 #[test]

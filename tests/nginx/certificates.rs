@@ -1,0 +1,70 @@
+//! Real certificates for everything that a table names: one CA for a test run, and a leaf for each binding, made when it is
+//! first needed. The same name gives the same certificate, so that nothing changes between two writes of one table.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::{LazyLock, Mutex};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use swarmgate::render::{AuthorityFile, Layout, Materials, PairFiles, SecretFile, authorities};
+use swarmgate::route::{RouteTable, TlsBinding};
+
+/// What a table needs, as the extension would have found it.
+#[derive(Default)]
+pub struct Made {
+    pub materials: Materials,
+    /// By file name.
+    pub contents: BTreeMap<String, String>,
+}
+
+static CA: LazyLock<CertifiedIssuer<'static, KeyPair>> = LazyLock::new(|| {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, "the CA of a test");
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+});
+static LEAVES: LazyLock<Mutex<BTreeMap<String, (String, String)>>> = LazyLock::new(Mutex::default);
+
+/// The CA's certificate.
+pub fn ca() -> String {
+    CA.pem()
+}
+
+/// Certificate and key for these names, signed by the CA of the test run.
+pub fn leaf(names: &[String]) -> (String, String) {
+    let mut leaves = LEAVES.lock().unwrap();
+    leaves.entry(names.join(",")).or_insert_with(|| make_leaf(names)).clone()
+}
+
+fn make_leaf(names: &[String]) -> (String, String) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(names).unwrap();
+    params.distinguished_name.push(DnType::CommonName, names.first().map_or("nobody", String::as_str));
+    (params.signed_by(&key, &CA).unwrap().pem(), key.serialize_pem())
+}
+
+/// Makes everything that the table names. The system's roots are the CA of the test run.
+pub fn make(table: &RouteTable, directory: &Path, layout: &Layout) -> Made {
+    let mut made = Made::default();
+    let exists = |binding: &TlsBinding| binding.objects().all(|object| object.id.is_some());
+    for (host, binding) in table.bindings().filter(|(_, binding)| exists(binding)) {
+        let (certificate, key) = leaf(&[host.map_or_else(|| "default.test".to_owned(), ToString::to_string)]);
+        let file = |content: &str, id: &Option<String>| SecretFile::new(content, id.as_deref().unwrap_or_default());
+        let files = PairFiles { certificate: file(&certificate, &binding.certificate.id), key: file(&key, &binding.key_object().id) };
+        // Beside the configuration, and where a stock image's mounts would be.
+        for (file, content) in [(&files.certificate, certificate), (&files.key, key)] {
+            made.contents.insert(file.name().to_owned(), content.clone());
+            made.contents.insert(file.secret().to_owned(), content);
+        }
+        made.materials.add_pair(binding.clone(), files);
+    }
+    for authority in authorities(table).filter(|authority| authority.id.is_some()) {
+        made.materials.add_authority(authority.clone(), AuthorityFile::new(&ca()));
+        made.contents.insert(authority.id.clone().unwrap_or_default(), ca());
+    }
+    made.materials.set_system_roots(true);
+    let roots = directory.join(Path::new(layout.system_roots).file_name().unwrap());
+    fs::write(roots, ca()).unwrap();
+    made
+}

@@ -1,0 +1,76 @@
+//! Requests that are answered by a redirect, and those beside them that are not.
+
+use super::application;
+use super::client::{get, request};
+use super::engine::{Engine, Place, nginx};
+use super::tables::{Path, empty, route};
+use swarmgate::render::Purpose;
+use swarmgate::route::{Redirect, RouteTable};
+use swarmgate::types::{ContextPath, HostPattern, Port, Scheme, SiteUrl};
+
+fn redirect(table: &mut RouteTable, host: &str, scheme: Scheme, path: &str, target: &str) {
+    let redirect = Redirect { scheme, path: ContextPath::parse(path).unwrap(), target: SiteUrl::parse(target).unwrap() };
+    table.hosts.entry(HostPattern::parse(host).unwrap()).or_default().redirects.push(redirect);
+}
+
+async fn check(engine: &Engine, host: &str, target: &str, expected: (u16, &str)) {
+    let answer = get(engine.http(), host, target).await;
+    assert_eq!((answer.status, answer.header("location")), expected, "{host}{target}");
+}
+
+#[tokio::test]
+async fn a_redirect_keeps_path_and_query_and_leaves_other_paths_alone() {
+    let Some(nginx) = nginx() else { return };
+    let place = Place::new();
+    let mut table = empty(place.http);
+    let app = application::start("app").await;
+    route(&mut table, "part.test", "/", Path::Kept, &[app]);
+    route(&mut table, "part.test", "/old/kept", Path::Kept, &[app]);
+    redirect(&mut table, "whole.test", Scheme::Http, "/", "http://new.test:8080");
+    redirect(&mut table, "part.test", Scheme::Http, "/old", "https://new.test/base");
+    redirect(&mut table, "part.test", Scheme::Https, "/", "https://elsewhere.test");
+    let engine = Engine::start(&nginx, place, &table, Purpose::Live).await;
+    check(&engine, "whole.test", "/a/b?c=%20d", (302, "http://new.test:8080/a/b?c=%20d")).await;
+    check(&engine, "part.test", "/old", (302, "https://new.test/base/old")).await;
+    check(&engine, "part.test", "/old/x?y", (302, "https://new.test/base/old/x?y")).await;
+    check(&engine, "part.test", "/older", (200, "")).await;
+    check(&engine, "part.test", "/old/kept/x", (200, "")).await;
+    check(&engine, "part.test", "/", (200, "")).await;
+}
+
+#[tokio::test]
+async fn https_only_redirects_and_only_asking_methods_become_a_get() {
+    let Some(nginx) = nginx() else { return };
+    let place = Place::new();
+    let mut table = empty(place.http);
+    let app = application::start("app").await;
+    route(&mut table, "*.secure.test", "/", Path::Kept, &[app]);
+    route(&mut table, "mixed.test", "/open", Path::Kept, &[app]);
+    route(&mut table, "mixed.test", "/closed", Path::Kept, &[app]);
+    (table.https_port, table.https_published) = (Port::new(super::engine::free_port()).ok(), Port::new(8443).ok());
+    for (host, path) in [("*.secure.test", "/"), ("mixed.test", "/closed")] {
+        let host = table.hosts.get_mut(&HostPattern::parse(host).unwrap()).unwrap();
+        host.paths.get_mut(&ContextPath::parse(path).unwrap()).unwrap().https_only = true;
+    }
+    let engine = Engine::start(&nginx, place, &table, Purpose::Live).await;
+    check(&engine, "a.secure.test", "/x?y=1", (301, "https://a.secure.test/x?y=1")).await;
+    check(&engine, "a.secure.test:8080", "/x", (301, "https://a.secure.test:8443/x")).await;
+    check(&engine, "mixed.test", "/open", (200, "")).await;
+    check(&engine, "mixed.test", "/closed/x", (301, "https://mixed.test/closed/x")).await;
+    let answer = request(engine.http(), "POST", "mixed.test", "/closed", &["Content-Length: 0"]).await;
+    assert_eq!((answer.status, answer.header("location")), (308, "https://mixed.test/closed"));
+}
+
+#[tokio::test]
+async fn a_host_that_is_only_passed_through_redirects_plain_http() {
+    let Some(nginx) = nginx() else { return };
+    let place = Place::new();
+    let mut table = empty(place.http);
+    table.https_published = Port::new(443).ok();
+    table.hosts.entry(HostPattern::parse("pass.test").unwrap()).or_default().https_only = true;
+    redirect(&mut table, "moved.test", Scheme::Http, "/here", "https://pass.test");
+    let engine = Engine::start(&nginx, place, &table, Purpose::Live).await;
+    check(&engine, "pass.test", "/x", (301, "https://pass.test/x")).await;
+    check(&engine, "moved.test", "/here/x", (302, "https://pass.test/here/x")).await;
+    check(&engine, "moved.test", "/there", (503, "")).await;
+}

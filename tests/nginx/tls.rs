@@ -1,0 +1,179 @@
+//! TLS towards clients: who is shown which certificate, and what is passed through.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use super::curl::{Seen, ask};
+use super::engine::{Engine, Place, free_port, nginx};
+use super::tables::{Path, backend, empty, route};
+use super::{application, certificates, peer};
+use swarmgate::render::Purpose;
+use swarmgate::route::{DefaultBackend, MaterialKind, MaterialRef, RouteTable, TlsBinding};
+use swarmgate::types::{HostPattern, ObjectName, Port};
+
+/// A certificate and key in secrets of this name.
+pub fn binding(name: &str) -> TlsBinding {
+    let secret = |suffix: &str| MaterialRef {
+        kind: MaterialKind::Secret,
+        name: ObjectName::parse(&format!("{name}.{suffix}")).unwrap(),
+        id: Some(format!("id{name}{suffix}")),
+    };
+    TlsBinding { certificate: secret("crt"), key: Some(secret("key")) }
+}
+
+fn host(name: &str) -> HostPattern {
+    HostPattern::parse(name).unwrap()
+}
+
+/// One engine with TLS, and the clients that ask it.
+struct Site {
+    engine: Engine,
+    port: u16,
+    ca: PathBuf,
+    _directory: tempfile::TempDir,
+}
+
+impl Site {
+    /// `None` when there is no engine.
+    async fn start(purpose: Purpose, fill: impl AsyncFnOnce(&mut RouteTable)) -> Option<Self> {
+        let (nginx, place, port) = (nginx()?, Place::new(), free_port());
+        let mut table = empty(place.http);
+        (table.https_port, table.https_published) = (Port::new(port).ok(), Port::new(port).ok());
+        fill(&mut table).await;
+        let directory = tempfile::tempdir().unwrap();
+        let ca = directory.path().join("ca.pem");
+        std::fs::write(&ca, certificates::ca()).unwrap();
+        Some(Self { engine: Engine::start(&nginx, place, &table, purpose).await, port, ca, _directory: directory })
+    }
+
+    async fn ask(&self, name: &str, path: &str, more: &[&str]) -> Seen {
+        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        ask(at, &format!("https://{name}:{}{path}", self.port), &self.ca, more).await
+    }
+
+    /// Which application answers a request of this name, with a certificate that fits it.
+    async fn app(&self, name: &str, more: &[&str]) -> String {
+        let seen = self.ask(name, "/", more).await;
+        assert_eq!((seen.exit, seen.status), (0, 200), "{name}: {seen:?}, {}", self.engine.words());
+        said(&seen, "app")
+    }
+}
+
+fn said(seen: &Seen, name: &str) -> String {
+    seen.body.lines().find_map(|line| line.strip_prefix(&format!("{name}: "))).unwrap_or_default().to_owned()
+}
+
+async fn with_tls(table: &mut RouteTable, name: &'static str) {
+    route(table, name, "/", Path::Kept, &[application::start(name).await]);
+    table.hosts.get_mut(&host(name)).unwrap().tls = Some(binding(&name.replace(['.', '*'], "")));
+}
+
+const REFUSED: i32 = 35;
+
+#[tokio::test]
+async fn each_host_is_shown_with_its_own_certificate_and_nobody_elses() {
+    let site = Site::start(Purpose::Live, async |table| {
+        with_tls(table, "a.test").await;
+        with_tls(table, "*.wild.test").await;
+        route(table, "plain.test", "/", Path::Kept, &[application::start("plain.test").await]);
+    });
+    let Some(site) = site.await else { return };
+    assert_eq!(site.app("a.test", &[]).await, "a.test");
+    assert_eq!(site.app("b.wild.test", &[]).await, "*.wild.test");
+    for stranger in ["other.test", "plain.test", "b.c.wild.test", "127.0.0.1"] {
+        assert_eq!(site.ask(stranger, "/", &["--insecure"]).await.exit, REFUSED, "{stranger}");
+    }
+    for version in ["--http1.1", "--http2"] {
+        assert_eq!(site.app("a.test", &[version]).await, "a.test");
+    }
+    assert_eq!(site.ask("a.test", "/", &[]).await.version, "2");
+    assert_eq!(site.ask("a.test", "/", &["--tls-max", "1.1"]).await.exit, REFUSED);
+    assert_eq!(site.ask("a.test", "/", &["--tls-max", "1.2"]).await.status, 200);
+    assert_eq!(said(&site.ask("a.test", "/", &[]).await, "x-forwarded-proto"), "https");
+}
+
+#[tokio::test]
+async fn a_connection_of_one_host_carries_no_request_for_a_host_without_tls() {
+    let site = Site::start(Purpose::Live, async |table| {
+        with_tls(table, "a.test").await;
+        with_tls(table, "b.test").await;
+        route(table, "plain.test", "/", Path::Kept, &[application::start("plain.test").await]);
+    });
+    let Some(site) = site.await else { return };
+    for version in ["--http1.1", "--http2"] {
+        for other in ["plain.test", "other.test"] {
+            assert_eq!(site.ask("a.test", "/", &[version, "--header", &format!("Host: {other}")]).await.status, 421, "{other} {version}");
+        }
+        let seen = site.ask("a.test", "/", &[version, "--header", "Host: b.test"]).await;
+        assert_eq!(said(&seen, "app"), "b.test", "a host with TLS is itself, whatever connection brings the request");
+    }
+}
+
+#[tokio::test]
+async fn a_default_backend_with_a_certificate_answers_unknown_names_and_no_published_host() {
+    let site = Site::start(Purpose::Live, async |table| {
+        with_tls(table, "a.test").await;
+        route(table, "plain.test", "/", Path::Kept, &[application::start("plain.test").await]);
+        let default = DefaultBackend::plain(backend(&[application::start("default").await]));
+        table.default_backend = Some(DefaultBackend { tls: Some(binding("default")), ..default });
+    });
+    let Some(site) = site.await else { return };
+    assert_eq!(site.app("default.test", &[]).await, "default");
+    assert_eq!(site.app("a.test", &[]).await, "a.test");
+    assert_eq!(said(&site.ask("127.0.0.1", "/", &["--insecure"]).await, "app"), "default", "a client without a server name");
+    assert_eq!(site.ask("plain.test", "/", &["--insecure"]).await.exit, REFUSED);
+    assert_eq!(site.ask("a.test", "/", &["--header", "Host: plain.test"]).await.status, 421);
+}
+
+async fn site_with_passthrough(purpose: Purpose) -> Option<Site> {
+    Site::start(purpose, async |table| {
+        with_tls(table, "a.test").await;
+        for name in ["pass.test", "*.deep.test"] {
+            let own = peer::start(name).await;
+            table.passthrough.insert(host(name), backend(&[own]));
+        }
+        table.passthrough.insert(host("empty.test"), backend(&[]));
+    })
+    .await
+}
+
+#[tokio::test]
+async fn tls_is_passed_through_by_server_name_beside_termination_on_the_same_port() {
+    let Some(site) = site_with_passthrough(Purpose::Live).await else { return };
+    assert_eq!(site.app("a.test", &[]).await, "a.test");
+    assert_eq!(site.ask("a.test", "/", &[]).await.version, "2");
+    for name in ["pass.test", "b.deep.test"] {
+        let seen = site.ask(name, "/", &[]).await;
+        assert_eq!(
+            (seen.exit, said(&seen, "app"), said(&seen, "sni")),
+            (0, "peer".to_owned(), name.to_owned()),
+            "its own certificate fits: {seen:?}"
+        );
+    }
+    for stranger in ["other.test", "empty.test", "b.c.deep.test", "127.0.0.1"] {
+        assert_ne!(site.ask(stranger, "/", &["--insecure"]).await.exit, 0, "{stranger}");
+    }
+    assert_eq!(site.ask("a.test", "/", &["--header", "Host: pass.test"]).await.status, 421);
+}
+
+#[tokio::test]
+async fn termination_beside_passthrough_keeps_the_clients_address() {
+    let Some(site) = site_with_passthrough(Purpose::Live).await else { return };
+    let seen = site.ask("a.test", "/", &["--interface", "127.0.0.9"]).await;
+    assert_eq!((said(&seen, "x-real-ip"), said(&seen, "x-forwarded-for")), ("127.0.0.9".to_owned(), "127.0.0.9".to_owned()));
+}
+
+#[tokio::test]
+async fn passthrough_can_come_and_go_without_a_restart() {
+    let Some(site) = site_with_passthrough(Purpose::Live).await else { return };
+    let mut table = empty(site.engine.place.http);
+    table.https_port = Port::new(site.port).ok();
+    with_tls(&mut table, "a.test").await;
+    site.engine.reload(&table, Purpose::Live);
+    // Until the new workers alone take connections, the host that left may still be passed through.
+    while site.ask("pass.test", "/", &[]).await.exit == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(site.app("a.test", &[]).await, "a.test");
+    assert_eq!(site.engine.words().lines().filter(|line| line.contains("[emerg]")).count(), 0, "{}", site.engine.words());
+}
