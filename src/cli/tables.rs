@@ -70,12 +70,10 @@ fn cluster_parts(name: &str, cluster: &ClusterStatus) -> Vec<String> {
 
 fn routes(name: &str, cluster: &ClusterStatus) -> String {
     let rows = cluster.routes.iter().map(|route| {
-        let services: Vec<&str> = route.services.iter().map(|service| service.service.as_str()).collect();
         let endpoints: Vec<String> = route.services.iter().flat_map(|service| &service.endpoints).map(endpoint).collect();
-        let state = route.reason.as_ref().map_or_else(|| format!("{:?}", route.state), |reason| format!("{:?}: {reason}", route.state));
-        vec![format!("{}{}", route.host, route.path), state, services.join("\n"), endpoints.join("\n")]
+        vec![route.place(), route.outcome(), route.tls_words(), route.service_titles().join("\n"), endpoints.join("\n")]
     });
-    table(&format!("{name}: ROUTES"), &["ROUTE", "STATE", "SERVICES", "ENDPOINTS"], rows)
+    table(&format!("{name}: ROUTES"), &["ROUTE", "STATE", "TLS", "SERVICES", "ENDPOINTS"], rows)
 }
 
 fn endpoint(endpoint: &EndpointReport) -> String {

@@ -81,14 +81,11 @@ fn routes(cluster: &ClusterStatus) -> String {
     let rows = cluster.routes.iter().map(|route| {
         let endpoints: Vec<String> =
             route.services.iter().flat_map(|service| service.endpoints.iter().map(move |e| (service, e))).map(endpoint).collect();
-        let services: Vec<String> = route.services.iter().map(|service| escape(&service.service)).collect();
-        let state = match &route.reason {
-            Some(reason) => format!("{:?}: {}", route.state, escape(reason)),
-            None => format!("{:?}", route.state),
-        };
-        vec![escape(&format!("{}{}", route.host, route.path)), state, services.join("<br>"), endpoints.join("<br>")]
+        let services: Vec<String> = route.service_titles().iter().map(|title| escape(title)).collect();
+        let (place, outcome, tls) = (escape(&route.place()), escape(&route.outcome()), escape(&route.tls_words()));
+        vec![place, outcome, tls, services.join("<br>"), endpoints.join("<br>")]
     });
-    table("Routes", &["route", "state", "services", "endpoints"], rows)
+    table("Routes", &["route", "state", "TLS", "services", "endpoints"], rows)
 }
 
 fn endpoint((service, endpoint): (&crate::report::ServiceReport, &crate::report::EndpointReport)) -> String {

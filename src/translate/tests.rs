@@ -5,6 +5,7 @@ mod compact;
 mod isolation;
 mod network_exchange;
 mod routes;
+mod tls;
 
 use std::collections::BTreeMap;
 

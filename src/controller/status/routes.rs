@@ -16,6 +16,7 @@ pub fn list(seen: &Seen<'_>, proxies: &[ProxyTaskReport]) -> Vec<RouteReport> {
 
 /// Whether a route has no endpoint and no task on the way to become one.
 pub fn any_is_dead(routes: &[RouteReport]) -> bool {
+    // A redirect has no services, and no endpoint either: it is never without.
     let hopeless = |route: &RouteReport| route.services.iter().all(|service| service.endpoints.is_empty());
     routes.iter().any(|route| route.state == RouteState::NoEndpoints && hopeless(route))
 }

@@ -1,0 +1,87 @@
+//! The words in which a route is shown, the same on every surface: tables, page, explanations. Plain text; whoever shows it
+//! escapes it.
+
+use super::{RouteKind, RouteReport, ServiceReport, TlsReport};
+
+impl RouteReport {
+    /// Which requests it is about: `app.example.org/path`, and whether TLS passes through.
+    pub fn place(&self) -> String {
+        match self.kind {
+            RouteKind::Http | RouteKind::Redirect => format!("{}{}", self.host, self.path),
+            RouteKind::Passthrough => format!("{} (TLS passed through)", self.host),
+        }
+    }
+
+    /// What becomes of them: the state and why, or where they are sent.
+    pub fn outcome(&self) -> String {
+        match (&self.target, &self.reason) {
+            (Some(target), _) => format!("redirects to {target}"),
+            (None, Some(reason)) => format!("{:?}: {reason}", self.state),
+            (None, None) => format!("{:?}", self.state),
+        }
+    }
+
+    /// Its services, with their shares when there are several.
+    pub fn service_titles(&self) -> Vec<String> {
+        let alone = self.services.len() == 1;
+        self.services.iter().map(|service| if alone { service.service.clone() } else { service.title() }).collect()
+    }
+
+    /// Its host's certificate, `-` without one.
+    pub fn tls_words(&self) -> String {
+        match (&self.tls, self.kind) {
+            (Some(tls), _) => tls.words(),
+            (None, RouteKind::Passthrough) => "the application's own".to_owned(),
+            (None, _) => "-".to_owned(),
+        }
+    }
+}
+
+impl ServiceReport {
+    /// Its name and its share of the requests: `v2 (12.5 %)`.
+    pub fn title(&self) -> String {
+        let (whole, rest) = (self.share_permille / 10, self.share_permille % 10);
+        if rest == 0 { format!("{} ({whole} %)", self.service) } else { format!("{} ({whole}.{rest} %)", self.service) }
+    }
+}
+
+impl TlsReport {
+    /// The certificate, what it is good for, and until when.
+    pub fn words(&self) -> String {
+        let until = self.not_after.map_or_else(String::new, |at| format!(", until {at:.0}"));
+        format!("{}: {}{until}", self.certificate, self.state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::RouteState;
+
+    fn route(kind: RouteKind, services: &[(&str, u16)]) -> RouteReport {
+        let service =
+            |(name, share): &(&str, u16)| ServiceReport { service: (*name).to_owned(), share_permille: *share, endpoints: vec![] };
+        RouteReport {
+            host: "a.example".to_owned(),
+            path: "/app".to_owned(),
+            state: RouteState::Served,
+            kind,
+            target: None,
+            tls: None,
+            reason: None,
+            services: services.iter().map(service).collect(),
+        }
+    }
+
+    #[test]
+    fn a_route_says_what_it_is() {
+        let plain = route(RouteKind::Http, &[("v1", 875), ("v2", 125)]);
+        assert_eq!((plain.place().as_str(), plain.outcome().as_str(), plain.tls_words().as_str()), ("a.example/app", "Served", "-"));
+        assert_eq!(plain.service_titles(), ["v1 (87.5 %)", "v2 (12.5 %)"]);
+        assert_eq!(route(RouteKind::Http, &[("v1", 1000)]).service_titles(), ["v1"]);
+        let passed = route(RouteKind::Passthrough, &[]);
+        assert_eq!((passed.place().as_str(), passed.tls_words().as_str()), ("a.example (TLS passed through)", "the application's own"));
+        let redirect = RouteReport { target: Some("https://b.example".to_owned()), ..route(RouteKind::Redirect, &[]) };
+        assert_eq!(redirect.outcome(), "redirects to https://b.example");
+    }
+}

@@ -1,0 +1,142 @@
+//! What services of one host agree on: certificates, passthrough, redirects, affinity, protocols.
+
+use super::*;
+use crate::route::{Affinity, MaterialKind, Verification};
+use crate::types::Scheme;
+
+/// A Swarm with two secrets (and those of a stack), and these services with one task each.
+fn swarm(services: &[(&str, &str)]) -> Translation {
+    let service = |(name, labels): &(&str, &str)| format!("\n  - {{name: {name}, labels: {{{labels}}}, networks: [web], tasks: 1}}");
+    let services: String = services.iter().map(service).collect();
+    let mut raw = compact::expand(&compact::yaml(&format!("nodes: [n1]\nnetworks: [web]\nservices:{services}\n")));
+    let secret = |name: &str| serde_json::json!({"ID": format!("id{name}"), "CreatedAt": "2026-01-01T00:00:00Z", "Spec": {"Name": name}});
+    raw["secrets"] = ["crt", "key", "crt2", "shop_crt"].map(secret).into_iter().collect();
+    translate(&cluster(), &Snapshot::from_raw(&serde_json::from_value(raw).unwrap()).unwrap())
+}
+
+fn bindings(translation: &Translation) -> Vec<String> {
+    let name = |host: Option<&HostPattern>| host.map_or("(default)", HostPattern::as_str).to_owned();
+    let object = |material: &crate::route::MaterialRef| format!("{}={}", material.name, material.id.as_deref().unwrap_or("?"));
+    translation.table.bindings().map(|(host, b)| format!("{} {} {}", name(host), object(&b.certificate), object(b.key_object()))).collect()
+}
+
+/// The certificates of all hosts and the codes of all findings.
+fn check(services: &[(&str, &str)], expected: &[&str], expected_codes: &[FindingCode]) {
+    let translation = swarm(services);
+    assert_eq!(bindings(&translation), expected, "{services:?}");
+    let told: Vec<_> = codes(&translation).into_iter().filter(|code| *code != FindingCode::NoEndpoints).collect();
+    assert_eq!(told, expected_codes, "{services:?}: {:?}", translation.findings);
+}
+
+#[test]
+fn secrets_are_found_by_their_full_name_or_within_the_stack() {
+    check(&[("a", "hosts: a.test, port: 80, ssl_cert: crt, ssl_key: key")], &["a.test crt=idcrt key=idkey"], &[]);
+    check(&[("a", "hosts: a.test, port: 80, ssl_cert: crt, ssl_key: crt")], &["a.test crt=idcrt crt=idcrt"], &[]);
+    let stack = "hosts: a.test, port: 80, ssl_cert: crt, com.docker.stack.namespace: shop";
+    check(&[("a", stack)], &["a.test crt=idcrt crt=idcrt"], &[]);
+    let stack = "hosts: a.test, port: 80, ssl_cert: shop_crt, com.docker.stack.namespace: shop";
+    check(&[("a", stack)], &["a.test shop_crt=idshop_crt shop_crt=idshop_crt"], &[]);
+    check(&[("a", "hosts: a.test, port: 80, ssl_cert: gone")], &["a.test gone=? gone=?"], &[FindingCode::SecretNotFound]);
+}
+
+#[test]
+fn the_oldest_service_that_says_anything_about_tls_decides_for_the_host() {
+    let plain = ("a", "hosts: a.test, port: 80");
+    let secured = ("b", "hosts: a.test, port: 80, context_root: /b, ssl_cert: crt, ssl_key: key");
+    check(&[plain, secured], &["a.test crt=idcrt key=idkey"], &[]);
+    let other = ("c", "hosts: a.test, port: 80, context_root: /c, ssl_cert: crt2");
+    check(&[plain, secured, other], &["a.test crt=idcrt key=idkey"], &[FindingCode::ConflictingSetting]);
+    let passed = ("d", "hosts: a.test, port: 443, ssl_passthrough: true");
+    check(&[secured, passed], &["a.test crt=idcrt key=idkey"], &[FindingCode::ConflictingSetting]);
+    check(&[passed, secured], &[], &[FindingCode::ConflictingSetting]);
+}
+
+#[test]
+fn passthrough_stands_beside_plain_http_of_the_same_host() {
+    let translation = swarm(&[
+        ("pass", "hosts: a.test, port: 443, ssl_passthrough: true, ssl_only: true"),
+        ("more", "hosts: a.test, port: 444, ssl_passthrough: true"),
+        ("plain", "hosts: a.test, port: 80, context_root: /plain"),
+    ]);
+    let passed = &translation.table.passthrough[&host("a.test")];
+    assert_eq!(passed.services.iter().map(|service| service.name.as_str()).collect::<Vec<_>>(), ["pass", "more"]);
+    let virtual_host = &translation.table.hosts[&host("a.test")];
+    assert_eq!((virtual_host.paths.len(), virtual_host.https_only), (1, true));
+    assert_eq!(codes(&translation), []);
+    let alone = swarm(&[("pass", "hosts: a.test, port: 443, ssl_passthrough: true")]);
+    assert!(alone.table.hosts.is_empty(), "nothing is answered in plain HTTP");
+}
+
+#[test]
+fn a_cluster_without_a_tls_port_says_so() {
+    let mut cluster = cluster();
+    cluster.proxy.publish.https = None;
+    let raw = compact::expand(&compact::yaml(
+        "nodes: [n1]\nnetworks: [web]\nservices:\n  - {name: a, labels: {hosts: a.test, port: 80, ssl_cert: crt, ssl_only: true}, networks: [web], tasks: 1}\n  \
+         - {name: b, labels: {hosts: b.test, port: 80, ssl_passthrough: true}, networks: [web], tasks: 1}\n",
+    ));
+    let translation = translate(&cluster, &Snapshot::from_raw(&serde_json::from_value(raw).unwrap()).unwrap());
+    let count = count_of(&translation.findings);
+    assert_eq!((count[&FindingCode::TlsNotPublished], count[&FindingCode::RedirectWithoutTls]), (2, 1));
+    assert!(translation.table.passthrough.is_empty() && bindings(&translation).is_empty());
+    assert!(!translation.table.hosts[&host("a.test")].paths.values().any(|route| route.https_only), "plain HTTP is all there is");
+}
+
+fn redirects_of(labels: &str) -> (Vec<String>, Vec<FindingCode>) {
+    let translation = swarm(&[("a", &format!("hosts: \"a.test,b.test\", port: 80, {labels}"))]);
+    let scheme = |scheme: Scheme| scheme.as_str();
+    let all = translation.table.hosts.iter().flat_map(|(host, virtual_host)| virtual_host.redirects.iter().map(move |r| (host, r)));
+    (all.map(|(host, r)| format!("{}://{host}{} {}", scheme(r.scheme), r.path, r.target)).collect(), codes(&translation))
+}
+
+#[test]
+fn a_redirect_that_leads_back_to_itself_is_left_out() {
+    let (redirects, _) = redirects_of("redirects: \"http://a.test,https://a.test;http://b.test/x,http://a.test\"");
+    assert_eq!(redirects, ["http://a.test/ https://a.test", "http://b.test/x http://a.test"]);
+    for looping in [
+        "http://a.test,http://a.test",
+        "http://a.test,http://A.test/x",
+        "http://a.test/x,http://a.test",
+        "http://a.test/x,http://a.test/x/y",
+    ] {
+        let (redirects, codes) = redirects_of(&format!("redirects: \"{looping}\""));
+        assert_eq!((redirects, codes), (vec![], vec![FindingCode::RedirectLoop]), "{looping}");
+    }
+    let (redirects, codes) = redirects_of("redirects: \"http://a.test/x,http://a.test/y;http://b.test,http://b.test:8080\"");
+    assert_eq!((redirects.len(), codes), (2, vec![]));
+}
+
+#[test]
+fn the_oldest_services_redirect_of_a_source_counts() {
+    let translation = swarm(&[
+        ("a", "hosts: a.test, port: 80, redirects: \"http://a.test,http://b.test\""),
+        ("b", "hosts: a.test, port: 80, redirects: \"http://a.test,http://c.test\""),
+    ]);
+    assert_eq!(translation.table.hosts[&host("a.test")].redirects[0].target.to_string(), "http://b.test");
+    assert_eq!(codes(&translation), [FindingCode::ConflictingSetting]);
+}
+
+#[test]
+fn affinity_and_protocol_come_from_the_oldest_service_of_a_route() {
+    let translation = swarm(&[
+        ("a", "hosts: a.test, port: 80, ip_hash: true, ssl_backend: true, ssl_backend_tls_verify: crt"),
+        ("b", "hosts: a.test, port: 80, sticky_session_cookie: sid, weight: 20"),
+    ]);
+    let backend = &translation.table.hosts[&host("a.test")].paths[&crate::types::ContextPath::root()].backend;
+    assert_eq!(backend.affinity, Affinity::ClientAddress);
+    let Some(Verification::Authority(authority)) = &backend.protocol.tls else { panic!("{:?}", backend.protocol) };
+    assert_eq!((authority.kind, authority.id.as_deref(), backend.protocol.http2), (MaterialKind::Secret, Some("idcrt"), false));
+    assert_eq!(codes(&translation), [FindingCode::ConflictingSetting, FindingCode::ConflictingSetting]);
+    let shares: Vec<_> = translation.routes[0].services.iter().map(|service| service.share_permille).collect();
+    assert_eq!(shares, [800, 200]);
+}
+
+#[test]
+fn a_service_of_weight_zero_gets_no_requests_and_says_why() {
+    let translation = swarm(&[("a", "hosts: a.test, port: 80"), ("b", "hosts: a.test, port: 80, weight: 0")]);
+    let report = &translation.routes[0];
+    assert_eq!(report.services[1].endpoints[0].reason.as_deref(), Some("the service has the weight 0"));
+    assert!(translation.table.backends().all(|backend| backend.services[1].endpoints.is_empty()));
+    let alone = swarm(&[("b", "hosts: a.test, port: 80, weight: 0")]);
+    assert_eq!(alone.routes[0].reason.as_deref(), Some("weights leave no service of the route any requests"));
+}
