@@ -5,6 +5,7 @@
 mod engine;
 mod layout;
 mod material;
+mod options;
 mod proxying;
 mod routes;
 mod stream;

@@ -2,6 +2,9 @@
 //! A leaf: imports no other room, does no I/O.
 
 mod digest;
+mod engine_line;
+mod engine_text;
+mod glob;
 mod host;
 mod names;
 mod path;
@@ -9,6 +12,9 @@ mod port;
 mod url;
 
 pub use digest::Digest;
+pub use engine_line::EngineLine;
+pub use engine_text::{LogFormat, LogTarget, TlsCiphers};
+pub use glob::{HostGlob, ServiceGlob};
 pub use host::HostPattern;
 pub use names::{ClusterName, ConfigId, CookieName, NetworkId, NetworkName, NodeId, ObjectName, SecretId, ServiceId, ServiceName, TaskId};
 pub use path::ContextPath;
