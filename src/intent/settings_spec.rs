@@ -136,6 +136,11 @@ pub struct Settings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<grammar::EngineLine>>")]
     pub tcp_options: Option<Vec<String>>,
+    /// A template of the whole nginx.conf instead of the built-in one, in the language Jinja. docs/template.md says what
+    /// it is filled with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::Template>")]
+    pub template: Option<String>,
 }
 
 impl Settings {

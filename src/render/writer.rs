@@ -14,6 +14,11 @@ use crate::types::{
 pub struct Word(String);
 
 impl Word {
+    /// Any text in quotes.
+    pub fn quote(text: &str) -> String {
+        format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+    }
+
     /// Several parts as one argument.
     pub fn join<const N: usize>(parts: [Self; N]) -> Self {
         Self(parts.into_iter().map(|part| part.0).collect())
@@ -76,7 +81,7 @@ impl Word {
         if !self.0.is_empty() && self.0.bytes().all(bare) {
             return self.0.clone();
         }
-        format!("\"{}\"", self.0.replace('\\', "\\\\").replace('"', "\\\""))
+        Self::quote(&self.0)
     }
 }
 
@@ -196,6 +201,11 @@ impl Writer {
         self.text.push_str("# ");
         self.text.push_str(text);
         self.text.push('\n');
+    }
+
+    /// The text so far; what follows stands in the same blocks.
+    pub fn take(&mut self) -> String {
+        std::mem::take(&mut self.text)
     }
 
     /// The whole text.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::types::{EngineLine, LogFormat, LogTarget, TlsCiphers};
+use crate::types::{ConfigTemplate, EngineLine, LogFormat, LogTarget, TlsCiphers};
 
 /// A size in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -89,6 +89,9 @@ pub struct EngineSettings {
     /// Raw directives about HTTP.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub http_options: Vec<EngineLine>,
+    /// An administrator's own template of the whole configuration; absent: the renderer's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<ConfigTemplate>,
     /// Raw directives about passed-through connections.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tcp_options: Vec<EngineLine>,
@@ -196,6 +199,7 @@ impl Default for EngineSettings {
             upstream_zone_size: SizeBytes(64 << 10),
             backend_http_version: BackendHttpVersion::Http11,
             ip_hash: false,
+            template: None,
             tls_protocols: vec![TlsProtocol::V1_2, TlsProtocol::V1_3],
             tls_ciphers: None,
             tls_options: Vec::new(),

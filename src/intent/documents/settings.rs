@@ -9,7 +9,7 @@ use crate::intent::grammar::{buffer_size, engine_duration, header_buffers, http_
 use crate::intent::quantity::parse_size;
 use crate::intent::settings_spec::Settings;
 use crate::route::{EngineSettings, SizeBytes};
-use crate::types::{EngineLine, LogFormat, LogTarget, Refused, TlsCiphers};
+use crate::types::{ConfigTemplate, EngineLine, LogFormat, LogTarget, Refused, TlsCiphers};
 
 /// The engine's settings.
 pub(super) fn checked(spec: &Settings) -> Result<EngineSettings, Refused> {
@@ -70,6 +70,7 @@ fn raw(spec: &Settings, default: EngineSettings) -> Result<EngineSettings, Refus
         global_options: lines(&spec.global_options)?,
         http_options: lines(&spec.http_options)?,
         tcp_options: lines(&spec.tcp_options)?,
+        template: some(spec.template.as_deref(), ConfigTemplate::parse)?,
         ..default
     })
 }
