@@ -31,18 +31,21 @@ fn examples() -> Vec<ConfigTemplate> {
 }
 
 /// The tables of all golden cases, with a template.
-fn tables(template: &ConfigTemplate) -> Vec<RouteTable> {
+fn tables(template: &ConfigTemplate) -> Vec<(String, RouteTable)> {
     let of_case = |case: golden_cases::Case| {
         let snapshot = case.snapshot();
-        case.clusters().0.iter().map(|cluster| translate(cluster, &snapshot).table).collect::<Vec<_>>()
+        let table = |cluster| {
+            let mut table = translate(cluster, &snapshot).table;
+            table.settings.template = Some(template.clone());
+            (case.name.clone(), table)
+        };
+        case.clusters().0.iter().map(table).collect::<Vec<_>>()
     };
-    let mut tables: Vec<_> = all_cases().into_iter().flat_map(of_case).collect();
-    tables.iter_mut().for_each(|table| table.settings.template = Some(template.clone()));
-    tables
+    all_cases().into_iter().flat_map(of_case).collect()
 }
 
 fn filled(text: &str) -> BTreeMap<String, String> {
-    let mut table = tables(&ConfigTemplate::parse(text).unwrap()).remove(0);
+    let (_, mut table) = tables(&ConfigTemplate::parse(text).unwrap()).remove(0);
     table.settings.hide_info_headers = true;
     render(&table, Purpose::Live).files
 }
@@ -50,11 +53,11 @@ fn filled(text: &str) -> BTreeMap<String, String> {
 #[test]
 fn the_examples_give_a_configuration_for_every_case_and_purpose() {
     assert_eq!(examples().len(), 2);
-    for table in examples().iter().flat_map(tables) {
+    for (case, table) in examples().iter().flat_map(tables) {
         for purpose in PURPOSES {
             let bundle = render(&table, purpose);
-            assert_eq!(template_fault(&bundle), None, "{purpose:?}");
-            assert!(bundle.files[CONFIG_FILE].contains("http {"), "{purpose:?}");
+            assert_eq!(template_fault(&bundle), None, "{case}, {purpose:?}");
+            assert!(bundle.files[CONFIG_FILE].contains("http {"), "{case}, {purpose:?}");
         }
     }
 }
@@ -67,16 +70,18 @@ fn the_engine_accepts_what_the_examples_give() {
     let layout = Layout { run_dir, status_port: free_port(), ..Layout::default() };
     // The engine's test binds what it is to listen on; the ports of the world are not ours.
     let (http, https) = (Port::new(free_port()).unwrap(), Port::new(free_port()).unwrap());
-    for table in examples().iter().flat_map(tables) {
+    for (case, table) in examples().iter().flat_map(tables) {
         let table = RouteTable { http_port: http, https_port: table.https_port.map(|_| https), ..table };
         for purpose in [Purpose::Live, Purpose::Boot] {
             let bundle = render_in(&table, purpose, &layout, &Materials::default());
-            bundle.files.iter().for_each(|(name, text)| fs::write(directory.path().join(name), text).unwrap());
+            for (name, text) in &bundle.files {
+                fs::write(directory.path().join(name), text).unwrap();
+            }
             let config = directory.path().join(CONFIG_FILE);
             let output =
                 Command::new(&nginx).arg("-t").arg("-p").arg(run_dir).arg("-c").arg(&config).args(["-e", "stderr"]).output().unwrap();
             let words = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success(), "{purpose:?}: {words}\n{}", bundle.files[CONFIG_FILE]);
+            assert!(output.status.success(), "{case}, {purpose:?}: {words}\n{}", bundle.files[CONFIG_FILE]);
         }
     }
 }
@@ -84,7 +89,7 @@ fn the_engine_accepts_what_the_examples_give() {
 #[test]
 fn the_built_in_parts_together_are_the_built_in_configuration() {
     let text = "{{ builtin.main }}{{ builtin.stream }}http {\n{{ builtin.http }}{{ builtin.upstreams }}{{ builtin.servers }}}\n";
-    let table = tables(&ConfigTemplate::parse(text).unwrap()).remove(0);
+    let (_, table) = tables(&ConfigTemplate::parse(text).unwrap()).remove(0);
     let mut plain = table.clone();
     plain.settings.template = None;
     for purpose in PURPOSES {

@@ -37,7 +37,9 @@ pub fn replaced_by<'a>(lines: impl IntoIterator<Item = &'a EngineLine>) -> BTree
 
 /// An administrator's lines, as they are.
 pub fn write_lines(out: &mut Writer, lines: &[EngineLine]) {
-    lines.iter().for_each(|line| out.line(line));
+    for line in lines {
+        out.line(line);
+    }
 }
 
 /// Where errors go.

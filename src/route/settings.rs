@@ -16,6 +16,7 @@ pub struct SizeBytes(pub u64);
 /// Options of the proxy engine; every field has a default that serves well.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own that administrators know by its name")]
 pub struct EngineSettings {
     /// Worker processes; 0 = one per processor.
     pub worker_processes: u16,

@@ -54,9 +54,10 @@ impl LogFormat {
             return Err(Refused("a log format holds no control characters".to_owned()));
         }
         let names = |next: Option<char>| next.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_' || c == '{');
-        match format.match_indices('$').all(|(at, _)| names(format[at + 1..].chars().next())) {
-            true => Ok(Self(format)),
-            false => Err(Refused("a $ in a log format begins the name of a variable".to_owned())),
+        if format.match_indices('$').all(|(at, _)| names(format[at + 1..].chars().next())) {
+            Ok(Self(format))
+        } else {
+            Err(Refused("a $ in a log format begins the name of a variable".to_owned()))
         }
     }
 }
