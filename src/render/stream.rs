@@ -5,11 +5,14 @@ use super::routes::server_name;
 use super::upstreams::{is_served, passthrough_pool, write_servers};
 use super::writer::{Word, Writer};
 use super::{Purpose, Rendering, options, tls};
-use crate::route::Affinity;
+use crate::route::{AccessLogFormat, Affinity};
 use crate::types::Port;
 
 const LOG_FORMAT: &str = "$remote_addr [$time_local] tls \"$ssl_preread_server_name\" $status $bytes_sent $bytes_received \
      upstream=\"$upstream_addr\" seconds=$session_time";
+/// The same as an object, so that a log of JSON holds nothing else.
+const JSON_LOG_FORMAT: &str = "{\"time\":\"$time_iso8601\",\"remote_addr\":\"$remote_addr\",\"server_name\":\"$ssl_preread_server_name\",\
+     \"status\":$status,\"bytes\":$bytes_sent,\"bytes_received\":$bytes_received,\"seconds\":$session_time,\"upstream\":\"$upstream_addr\"}";
 
 /// The `stream` block; nothing when no host is passed through and no administrator has lines for it.
 pub fn write_stream(writer: &mut Writer, rendering: &Rendering<'_>) {
@@ -64,7 +67,11 @@ fn write_passthrough(stream: &mut Writer, rendering: &Rendering<'_>, port: Port)
 
 fn write_settings(stream: &mut Writer, rendering: &Rendering<'_>) {
     let settings = &rendering.table.settings;
-    stream.directive("log_format", &["passed".into(), LOG_FORMAT.into()]);
+    if settings.access_log_format == AccessLogFormat::Json {
+        stream.directive("log_format", &["passed".into(), "escape=json".into(), JSON_LOG_FORMAT.into()]);
+    } else {
+        stream.directive("log_format", &["passed".into(), LOG_FORMAT.into()]);
+    }
     if settings.access_log {
         stream.directive("access_log", &[options::access_log_target(settings), "passed".into()]);
     } else {
