@@ -31,6 +31,8 @@ mod headers;
 mod matching;
 #[path = "nginx/names.rs"]
 mod names;
+#[path = "nginx/options.rs"]
+mod options;
 #[path = "nginx/peer.rs"]
 mod peer;
 #[path = "nginx/protocols.rs"]

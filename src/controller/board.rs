@@ -17,6 +17,7 @@ use super::preview;
 use super::signals::Signals;
 use super::status;
 use super::surroundings::Surroundings;
+use super::tell;
 use crate::report::{ClusterStatus, Finding, FindingCode, OperatorStatus, Severity, StatusReport, Subject};
 use crate::telemetry::endpoints::{PlanAnswer, Source};
 use crate::types::ClusterName;
@@ -68,7 +69,9 @@ impl Board {
 
     /// Keeps the findings of the whole instance.
     pub fn keep_findings(&self, findings: Vec<Finding>) {
-        self.lock().unclaimed = Some(findings);
+        let mut inner = self.lock();
+        tell::appeared("services of no cluster", inner.unclaimed.as_deref().unwrap_or_default(), &findings);
+        inner.unclaimed = Some(findings);
     }
 
     fn clusters(&self, now: Timestamp) -> BTreeMap<String, ClusterStatus> {

@@ -20,6 +20,7 @@ pub mod signals;
 pub mod spec;
 pub mod status;
 pub mod surroundings;
+mod tell;
 mod thought;
 pub mod wake;
 

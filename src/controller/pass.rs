@@ -10,7 +10,7 @@ use super::declared::DeclaredCluster;
 use super::perform::{Performed, perform};
 use super::status::{self, Seen};
 use super::surroundings::Surroundings;
-use super::thought;
+use super::{tell, thought};
 use crate::channel::contract::LABEL_TOKEN_DIGEST;
 use crate::fleet::owned_by;
 use crate::intent::cluster::Cluster;
@@ -111,7 +111,10 @@ async fn keep(
         failure: memory.failure.as_deref(),
         now: job.now,
     };
-    memory.status = Some(status::after_pass(&seen, memory.status.as_ref()));
+    let told = status::after_pass(&seen, memory.status.as_ref());
+    let before = memory.status.as_ref().map_or(&[][..], |status| &status.findings);
+    tell::appeared(job.name.as_str(), before, &told.findings);
+    memory.status = Some(told);
     verdict(&plan, &performed)
 }
 

@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::declared::Declared;
 use super::files;
 use super::signals::Signals;
+use super::tell;
 use super::wake::Wake;
 use crate::intent::documents::{SourceFile, read_documents};
 
@@ -70,9 +71,7 @@ async fn read_aside(paths: &[PathBuf]) -> Vec<SourceFile> {
 }
 
 fn tell(before: &Declared, after: &Declared) {
-    for finding in after.findings.iter().filter(|finding| !before.findings.contains(finding)) {
-        tracing::warn!(%finding, "finding");
-    }
+    tell::appeared("documents", &before.findings, &after.findings);
     for (name, cluster) in &after.clusters {
         if before.clusters.get(name) != Some(cluster) {
             tracing::info!(cluster = %name, generation = cluster.generation, accepted = cluster.accepted, "declared");

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::channel::wire::{Accepted, Bundle, Contents, Delivery, Desired, ProxyConfig, Refusal, WIRE_VERSION};
 use crate::engine::{Engine, EngineError, last_words, write_files};
-use crate::render::{Layout, Materials, Purpose, parts, render_in};
+use crate::render::{Layout, Materials, Purpose, parts, render_in, template_fault};
 use crate::retry::{Retry, RetryLimits};
 use crate::types::Digest;
 
@@ -34,6 +34,13 @@ struct Rendered {
     live: Bundle,
     boot: Bundle,
     stock: Option<Bundle>,
+}
+
+impl Rendered {
+    /// Why an administrator's own template gave no configuration.
+    fn template_fault(&self) -> Option<String> {
+        [Some(&self.live), Some(&self.boot), self.stock.as_ref()].into_iter().flatten().find_map(template_fault).map(str::to_owned)
+    }
 }
 
 /// Renders and tests, one table at a time, always the newest.
@@ -101,6 +108,10 @@ impl Workshop {
     /// An error is only what says nothing about the table: the engine could not be asked.
     async fn work_on(&mut self, desired: &Desired) -> Result<(), EngineError> {
         let rendered = self.render(desired);
+        if let Some(fault) = rendered.template_fault() {
+            self.refuse(desired, &EngineError::Refused(fault));
+            return Ok(());
+        }
         match tokio::try_join!(self.test(&rendered.live), self.test(&rendered.boot)) {
             Ok(_) => {
                 self.accept(desired, rendered);

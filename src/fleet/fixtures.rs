@@ -39,6 +39,7 @@ pub fn cluster_named(name: &str) -> Cluster {
             rollout: Rollout::Live,
             config_path: "/etc/nginx/nginx.conf".to_owned(),
         },
+        hosts: crate::intent::hosts::HostRules::default(),
         settings: EngineSettings::default(),
     }
 }

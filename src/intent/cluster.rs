@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::cluster_spec::{Engine, FailureAction, Mode, Publish, Rollout, UpdateOrder};
+use super::hosts::HostRules;
 use crate::route::EngineSettings;
 use crate::types::{ClusterName, NetworkName, ServiceName};
 
@@ -19,6 +20,8 @@ pub struct Cluster {
     pub engine: Engine,
     /// The closed list of networks, if there is one; sorted, without duplicates.
     pub networks: Option<Vec<NetworkName>>,
+    /// Which hosts may be published, and by whom.
+    pub hosts: HostRules,
     /// The extension service.
     pub extension: Workload,
     /// The proxy service.

@@ -7,6 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::grammar;
+use super::hosts_spec::HostsSpec;
+pub use super::settings_spec::Settings;
 use crate::types::{ClusterName, NetworkName, Port, ServiceName};
 
 /// The only version of the document there is.
@@ -69,6 +71,9 @@ pub struct ClusterSpec {
     /// The only networks that the proxies are attached to, all from the start. Absent: the networks of the routes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub networks: Option<Vec<NetworkName>>,
+    /// Which hosts may be published, and by whom.
+    #[serde(default, skip_serializing_if = "HostsSpec::is_open")]
+    pub hosts: HostsSpec,
     /// The service that renders and tests configurations.
     pub extension: ExtensionSpec,
     /// The service that carries the traffic.
@@ -297,87 +302,4 @@ pub struct ResourceAmounts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<grammar::Memory>")]
     pub memory: Option<String>,
-}
-
-/// Options of the engine, in the units of the field's name or with a unit in the value (`32m`, `75s`).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Settings {
-    /// Worker processes: a number, 0 = one per processor. Default: 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(max = 1024))]
-    pub worker_processes: Option<u16>,
-    /// Connections that one worker holds at most. Default: 4096.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub max_connections: Option<u32>,
-    /// Open files that one worker may have. Default: 65535.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 1_048_576))]
-    pub open_files: Option<u32>,
-    /// How long connecting to an endpoint may take. Default: `5s`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<grammar::Timeout>")]
-    pub connect_timeout: Option<String>,
-    /// How long sending to either side may stall. Default: `600s`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<grammar::Timeout>")]
-    pub send_timeout: Option<String>,
-    /// How long an endpoint may stay silent. Default: `600s`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<grammar::Timeout>")]
-    pub read_timeout: Option<String>,
-    /// How long an idle client connection is kept. Default: `75s`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<grammar::EngineDuration>")]
-    pub keepalive_timeout: Option<String>,
-    /// For how long a reload or stop keeps idle client connections open for one more request, which
-    /// still goes to the endpoints of before. Default: `1500ms`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<grammar::EngineDuration>")]
-    pub keepalive_min_timeout: Option<String>,
-    /// For how long old workers finish open requests after a reload; `0s` = without limit. Default: `600s`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<grammar::EngineDuration>")]
-    pub worker_shutdown_timeout: Option<String>,
-    /// The largest request body; `0` = without limit. Default: `1m`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<grammar::Size>")]
-    pub client_max_body_size: Option<String>,
-    /// The memory for a request body before it goes to a file. Default: `8k`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<grammar::BufferSize>")]
-    pub client_body_buffer_size: Option<String>,
-    /// The memory for a small request header. Default: `1k`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<grammar::BufferSize>")]
-    pub client_header_buffer_size: Option<String>,
-    /// Number and size of large header buffers: `4 8k`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<grammar::HeaderBuffers>")]
-    pub large_client_header_buffers: Option<String>,
-    /// How long a client may stall while it sends its body. Default: `60s`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<grammar::Timeout>")]
-    pub client_body_timeout: Option<String>,
-    /// Whether header names with underscores are passed on. Default: false.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub underscores_in_headers: Option<bool>,
-    /// Whether the `x-…` information headers are left out of answers. Default: false.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hide_info_headers: Option<bool>,
-    /// Whether requests are logged to standard output. Default: true.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub access_log: Option<bool>,
-    /// Shared memory per pool. Default: `64k`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<grammar::ZoneSize>")]
-    pub upstream_zone_size: Option<String>,
-}
-
-impl Settings {
-    /// Whether nothing is stated.
-    pub fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
 }

@@ -8,8 +8,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::constraint::{Constraint, parse_preference};
 use super::quantity::{parse_cpus, parse_duration, parse_memory, parse_size};
-use crate::route::SizeBytes;
-use crate::types::Refused;
+use crate::route::{BackendHttpVersion, SizeBytes};
+use crate::types::{self, Refused};
 
 /// A format: its name in the schema, its check, and how to write it.
 pub(super) struct Format {
@@ -31,6 +31,14 @@ pub(super) const FORMATS: &[Format] = &[
     format("buffer-size", |text| buffer_size(text).map(drop), "Write for example 8k."),
     format("zone-size", |text| zone_size(text).map(drop), "Write for example 64k."),
     format("header-buffers", |text| header_buffers(text).map(drop), "Write number and size, for example 4 8k."),
+    format("host-glob", |text| types::HostGlob::parse(text).map(drop), "Write for example app.example.org or *.dev.example.org."),
+    format("service-glob", |text| types::ServiceGlob::parse(text).map(drop), "Write for example shop_web or shop_*."),
+    format("log-target", |text| types::LogTarget::parse(text).map(drop), "Write for example /dev/stdout."),
+    format("log-format", |text| types::LogFormat::parse(text).map(drop), "Write for example $remote_addr \"$request\" $status."),
+    format("tls-ciphers", |text| types::TlsCiphers::parse(text).map(drop), "Write for example HIGH:!aNULL:!MD5."),
+    format("engine-line", |text| types::EngineLine::parse(text).map(drop), "Write a whole directive, such as `gzip on;`."),
+    format("template", |text| types::ConfigTemplate::parse(text).map(drop), "Correct the line; docs/template.md has an example."),
+    format("http-version", |text| http_version(text).map(drop), "Write 1.1."),
     format("memory", |text| parse_memory(text).map(drop), "Write for example 64M or 1G."),
     format("cpus", |text| parse_cpus(text).map(drop), "Write for example 0.5 or 2."),
     format("constraint", |text| Constraint::parse(text).map(drop), "Write for example node.role==worker or node.labels.zone!=a."),
@@ -79,6 +87,15 @@ pub(super) fn header_buffers(text: &str) -> Result<(u16, SizeBytes), Refused> {
     let (count, size) = text.trim().split_once(' ').ok_or_else(rule)?;
     let count = count.parse::<u16>().ok().filter(|count| (1..=1024).contains(count)).ok_or_else(rule)?;
     Ok((count, buffer_size(size.trim()).map_err(|_| rule())?))
+}
+
+/// The HTTP version towards applications.
+pub(super) fn http_version(text: &str) -> Result<BackendHttpVersion, Refused> {
+    match text {
+        "1.0" => Ok(BackendHttpVersion::Http10),
+        "1.1" => Ok(BackendHttpVersion::Http11),
+        _ => Err(Refused("applications are spoken to in HTTP 1.1 or 1.0".to_owned())),
+    }
 }
 
 /// Signals by their Linux names; Docker refuses others.
@@ -166,6 +183,32 @@ words! {
     BufferSize => {"type": ["string", "integer"], "format": "buffer-size"},
     ZoneSize => {"type": ["string", "integer"], "format": "zone-size"},
     HeaderBuffers => {"type": "string", "format": "header-buffers"},
+    ServicePattern => {"type": "string", "format": "service-glob"},
+    HostRule => {
+        "type": ["string", "object"],
+        "format": "host-glob",
+        "properties": {
+            "host": {"description": "The pattern of the hosts.", "type": "string", "format": "host-glob"},
+            "services": {
+                "description": "Patterns of the services that may publish them. Absent: any.",
+                "type": "array",
+                "items": {"type": "string", "format": "service-glob"}
+            },
+            "networks": {
+                "description": "Networks; the service must be attached to one of them. Absent: any.",
+                "type": "array",
+                "items": {"type": "string", "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]*$"}
+            }
+        },
+        "required": ["host"],
+        "additionalProperties": false
+    },
+    LogTarget => {"type": "string", "format": "log-target"},
+    LogFormat => {"type": "string", "format": "log-format"},
+    Ciphers => {"type": "string", "format": "tls-ciphers"},
+    EngineLine => {"type": "string", "format": "engine-line"},
+    Template => {"type": "string", "format": "template"},
+    HttpVersion => {"type": ["string", "number"], "format": "http-version"},
     Memory => {"type": ["string", "integer"], "format": "memory"},
     Cpus => {"type": ["string", "number"], "format": "cpus"},
     ConstraintText => {"type": "string", "format": "constraint"},

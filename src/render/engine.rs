@@ -2,24 +2,27 @@
 //! the directives are chosen.
 
 use super::writer::{Word, Writer};
-use super::{Purpose, Rendering, proxying};
+use super::{Purpose, Rendering, options, proxying};
 use crate::channel::contract;
 use crate::route::{EngineSettings, SizeBytes};
 
 /// The main context and `events`.
 pub fn write_main(writer: &mut Writer, rendering: &Rendering<'_>) {
     let settings = &rendering.table.settings;
+    writer.leave_out(options::replaced_by(&settings.global_options));
     let processes = if settings.worker_processes == 0 { "auto".into() } else { settings.worker_processes.into() };
     writer.directive("worker_processes", &[processes]);
     writer.directive("worker_rlimit_nofile", &[settings.open_files_max.max(256).into()]);
     if settings.worker_shutdown_timeout_ms > 0 {
         writer.directive("worker_shutdown_timeout", &[Word::millis(settings.worker_shutdown_timeout_ms)]);
     }
-    writer.directive("error_log", &["stderr".into(), "warn".into()]);
+    options::write_error_log(writer, rendering);
     if rendering.purpose != Purpose::Stock {
         // A stock image keeps its own user and paths; ours has one writable directory.
         writer.directive("pid", &[below(rendering, "/nginx.pid")]);
     }
+    // A module can only be loaded before the first block.
+    options::write_lines(writer, &settings.global_options);
     writer.block("events", &[], |events| {
         events.directive("worker_connections", &[settings.max_connections.max(32).into()]);
     });
@@ -27,6 +30,9 @@ pub fn write_main(writer: &mut Writer, rendering: &Rendering<'_>) {
 
 /// Everything in `http` before the routes.
 pub fn write_http(http: &mut Writer, rendering: &Rendering<'_>) {
+    let settings = &rendering.table.settings;
+    http.leave_out(options::replaced_by(settings.http_options.iter().chain(&settings.tls_options)));
+    options::write_access_log(http, settings);
     // For clients of plain HTTP, too: that is how gRPC without TLS begins.
     http.directive("http2", &["on".into()]);
     write_files(http, rendering);
@@ -39,7 +45,7 @@ pub fn write_http(http: &mut Writer, rendering: &Rendering<'_>) {
     if rendering.table.backends().any(|backend| backend.protocol.http2) {
         proxying::write_http2_defaults(http, rendering);
     }
-    if !rendering.table.settings.hide_info_headers {
+    if !settings.hide_info_headers {
         write_info_headers(http);
     }
     if rendering.purpose == Purpose::Boot {
@@ -48,23 +54,14 @@ pub fn write_http(http: &mut Writer, rendering: &Rendering<'_>) {
         http.directive("resolver", &[rendering.layout.resolver.into(), "valid=5s".into()]);
         http.directive("resolver_timeout", &["2s".into()]);
     }
+    options::write_lines(http, &settings.http_options);
 }
 
 fn below(rendering: &Rendering<'_>, path: &'static str) -> Word {
     Word::join([rendering.layout.run_dir.into(), path.into()])
 }
 
-const LOG_FORMAT: &str = "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" \
-     \"$http_user_agent\" \"$http_x_forwarded_for\" host=\"$host\" id=\"$reqid\" upstream=\"$upstream_addr\" \
-     seconds=$request_time upstream_seconds=\"$upstream_response_time\"";
-
 fn write_files(http: &mut Writer, rendering: &Rendering<'_>) {
-    http.directive("log_format", &["main".into(), LOG_FORMAT.into()]);
-    if rendering.table.settings.access_log {
-        http.directive("access_log", &["/dev/stdout".into(), "main".into()]);
-    } else {
-        http.directive("access_log", &["off".into()]);
-    }
     if rendering.purpose == Purpose::Stock {
         return;
     }
@@ -148,7 +145,7 @@ fn write_maps(http: &mut Writer) {
 
 fn write_proxying(http: &mut Writer, rendering: &Rendering<'_>) {
     let settings = &rendering.table.settings;
-    http.directive("proxy_http_version", &["1.1".into()]);
+    http.directive("proxy_http_version", &[options::backend_http_version(settings)]);
     http.directive("proxy_connect_timeout", &[Word::millis(settings.connect_timeout_ms)]);
     http.directive("proxy_send_timeout", &[Word::millis(settings.send_timeout_ms)]);
     http.directive("proxy_read_timeout", &[Word::millis(settings.read_timeout_ms)]);

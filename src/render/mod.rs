@@ -5,9 +5,11 @@
 mod engine;
 mod layout;
 mod material;
+mod options;
 mod proxying;
 mod routes;
 mod stream;
+mod template;
 mod tls;
 mod upstreams;
 mod writer;
@@ -20,7 +22,7 @@ pub use material::{AuthorityFile, Materials, PairFiles, SecretFile, authorities}
 use crate::channel::contract;
 use crate::channel::wire::{Bundle, Material};
 use crate::route::{BackendService, MaterialRef, RouteTable, TlsBinding};
-use crate::types::{Digest, HostPattern};
+use crate::types::{Digest, HostPattern, TEMPLATE_FAULT};
 use writer::{Word, Writer};
 
 /// The main file of every bundle.
@@ -135,16 +137,66 @@ fn host_file(host: &HostPattern) -> String {
 
 /// No digest and no time stands in the text: it changes if and only if its meaning does.
 fn write_config(rendering: &Rendering<'_>) -> String {
+    let builtin = write_pieces(rendering);
+    match &rendering.table.settings.template {
+        None => builtin.whole(),
+        // No engine takes a configuration of nothing but a comment, so that no failed template is ever in force.
+        Some(template) => template::fill(template, rendering, &builtin).unwrap_or_else(|why| format!("# {}\n", why.replace('\n', " "))),
+    }
+}
+
+/// Why the administrator's own template gave no configuration, if that is what this bundle says.
+pub fn template_fault(bundle: &Bundle) -> Option<&str> {
+    let comment = bundle.files.get(CONFIG_FILE)?.strip_prefix("# ")?.strip_suffix('\n')?;
+    (comment.starts_with(TEMPLATE_FAULT) && !comment.contains('\n')).then_some(comment)
+}
+
+/// The built-in configuration in its parts, which a template may use.
+struct Pieces {
+    /// Outside of everything, and `events`.
+    main: String,
+    /// The block `stream`, or nothing.
+    stream: String,
+    /// What stands in `http` before the pools.
+    http: String,
+    /// The pools.
+    upstreams: String,
+    /// The servers.
+    servers: String,
+}
+
+impl Pieces {
+    fn whole(&self) -> String {
+        [
+            "# Written by swarmgate from service labels. Changes made here are lost.\n",
+            &self.main,
+            &self.stream,
+            "http {\n",
+            &self.http,
+            &self.upstreams,
+            &self.servers,
+            "}\n",
+        ]
+        .concat()
+    }
+}
+
+fn write_pieces(rendering: &Rendering<'_>) -> Pieces {
     let mut writer = Writer::default();
-    writer.comment("Written by swarmgate from service labels. Changes made here are lost.");
     engine::write_main(&mut writer, rendering);
+    let main = writer.take();
     stream::write_stream(&mut writer, rendering);
+    let mut pieces = Pieces { main, stream: writer.take(), http: String::new(), upstreams: String::new(), servers: String::new() };
     writer.block("http", &[], |http| {
+        http.take();
         engine::write_http(http, rendering);
+        pieces.http = http.take();
         upstreams::write_upstreams(http, rendering);
+        pieces.upstreams = http.take();
         routes::write_servers(http, rendering);
+        pieces.servers = http.take();
     });
-    writer.finish()
+    pieces
 }
 
 /// The digest that a boot snapshot names must not change with endpoints either.

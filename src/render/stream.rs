@@ -4,54 +4,76 @@
 use super::routes::server_name;
 use super::upstreams::{is_served, passthrough_pool, write_servers};
 use super::writer::{Word, Writer};
-use super::{Purpose, Rendering, tls};
-use crate::route::Affinity;
+use super::{Purpose, Rendering, options, tls};
+use crate::route::{AccessLogFormat, Affinity};
+use crate::types::Port;
 
 const LOG_FORMAT: &str = "$remote_addr [$time_local] tls \"$ssl_preread_server_name\" $status $bytes_sent $bytes_received \
      upstream=\"$upstream_addr\" seconds=$session_time";
+/// The same as an object, so that a log of JSON holds nothing else.
+const JSON_LOG_FORMAT: &str = "{\"time\":\"$time_iso8601\",\"remote_addr\":\"$remote_addr\",\"server_name\":\"$ssl_preread_server_name\",\
+     \"status\":$status,\"bytes\":$bytes_sent,\"bytes_received\":$bytes_received,\"seconds\":$session_time,\"upstream\":\"$upstream_addr\"}";
 
-/// The `stream` block; nothing when no host is passed through.
+/// The `stream` block; nothing when no host is passed through and no administrator has lines for it.
 pub fn write_stream(writer: &mut Writer, rendering: &Rendering<'_>) {
-    let Some(port) = rendering.table.https_port.filter(|_| !rendering.table.passthrough.is_empty()) else { return };
+    let lines = &rendering.table.settings.tcp_options;
+    let port = rendering.table.https_port.filter(|_| !rendering.table.passthrough.is_empty());
+    if port.is_none() && lines.is_empty() {
+        return;
+    }
     writer.block("stream", &[], |stream| {
-        write_settings(stream, rendering);
-        for (host, backend) in &rendering.table.passthrough {
-            if is_served(backend, rendering) {
-                let by_address = backend.affinity == Affinity::ClientAddress;
-                write_servers(stream, rendering, &passthrough_pool(host), backend, |upstream| {
-                    if by_address {
-                        upstream.directive("hash", &["$remote_addr".into(), "consistent".into()]);
-                    }
-                });
-            }
+        stream.leave_out(options::replaced_by(lines));
+        if port.is_some() {
+            write_settings(stream, rendering);
         }
-        stream.block("server", &[], |server| {
-            server.directive("listen", &[port.into(), "default_server".into()]);
-            server.directive("server_name", &["".into()]);
-            server.directive("ssl_preread", &["on".into()]);
-            server.directive("pass", &[tls::terminator(rendering)]);
-        });
-        for (host, backend) in &rendering.table.passthrough {
-            stream.block("server", &[], |server| {
-                server.directive("listen", &[port.into()]);
-                server.directive("server_name", &[server_name(host)]);
-                server.directive("ssl_preread", &["on".into()]);
-                if is_served(backend, rendering) {
-                    server.directive("proxy_pass", &[passthrough_pool(host)]);
-                } else {
-                    // Nobody is there to answer: closed without a word, never another host's certificate.
-                    server.directive("return", &["".into()]);
-                }
-            });
+        options::write_lines(stream, lines);
+        if let Some(port) = port {
+            write_passthrough(stream, rendering, port);
         }
     });
 }
 
+fn write_passthrough(stream: &mut Writer, rendering: &Rendering<'_>, port: Port) {
+    for (host, backend) in &rendering.table.passthrough {
+        if is_served(backend, rendering) {
+            let by_address = backend.affinity == Affinity::ClientAddress;
+            write_servers(stream, rendering, &passthrough_pool(host), backend, |upstream| {
+                if by_address {
+                    upstream.directive("hash", &["$remote_addr".into(), "consistent".into()]);
+                }
+            });
+        }
+    }
+    stream.block("server", &[], |server| {
+        server.directive("listen", &[port.into(), "default_server".into()]);
+        server.directive("server_name", &["".into()]);
+        server.directive("ssl_preread", &["on".into()]);
+        server.directive("pass", &[tls::terminator(rendering)]);
+    });
+    for (host, backend) in &rendering.table.passthrough {
+        stream.block("server", &[], |server| {
+            server.directive("listen", &[port.into()]);
+            server.directive("server_name", &[server_name(host)]);
+            server.directive("ssl_preread", &["on".into()]);
+            if is_served(backend, rendering) {
+                server.directive("proxy_pass", &[passthrough_pool(host)]);
+            } else {
+                // Nobody is there to answer: closed without a word, never another host's certificate.
+                server.directive("return", &["".into()]);
+            }
+        });
+    }
+}
+
 fn write_settings(stream: &mut Writer, rendering: &Rendering<'_>) {
     let settings = &rendering.table.settings;
-    stream.directive("log_format", &["passed".into(), LOG_FORMAT.into()]);
+    if settings.access_log_format == AccessLogFormat::Json {
+        stream.directive("log_format", &["passed".into(), "escape=json".into(), JSON_LOG_FORMAT.into()]);
+    } else {
+        stream.directive("log_format", &["passed".into(), LOG_FORMAT.into()]);
+    }
     if settings.access_log {
-        stream.directive("access_log", &["/dev/stdout".into(), "passed".into()]);
+        stream.directive("access_log", &[options::access_log_target(settings), "passed".into()]);
     } else {
         stream.directive("access_log", &["off".into()]);
     }

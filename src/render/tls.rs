@@ -5,7 +5,7 @@
 
 use super::routes::{server_name, write_default_location, write_locations};
 use super::writer::{Word, Writer};
-use super::{Purpose, Rendering};
+use super::{Purpose, Rendering, options};
 use crate::route::{TlsBinding, VirtualHost};
 use crate::types::{HostPattern, Scheme};
 
@@ -14,7 +14,7 @@ pub fn write_servers(http: &mut Writer, rendering: &Rendering<'_>) {
     if rendering.table.https_port.is_none() {
         return;
     }
-    write_session_settings(http);
+    write_session_settings(http, rendering);
     write_default_server(http, rendering);
     let hosts: Vec<_> = terminated(rendering).collect();
     if rendering.purpose == Purpose::Stock {
@@ -57,8 +57,8 @@ pub fn terminator(rendering: &Rendering<'_>) -> Word {
     Word::join(["unix:".into(), directory.into(), "/tls.sock".into()])
 }
 
-fn write_session_settings(http: &mut Writer) {
-    http.directive("ssl_protocols", &["TLSv1.2".into(), "TLSv1.3".into()]);
+fn write_session_settings(http: &mut Writer, rendering: &Rendering<'_>) {
+    options::write_tls(http, &rendering.table.settings);
     http.directive("ssl_session_cache", &["shared:tls:10m".into()]);
     http.directive("ssl_session_timeout", &["1h".into()]);
     // Tickets would be sealed by a key that lives as long as the engine and is known to one proxy only.

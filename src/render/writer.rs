@@ -1,16 +1,24 @@
 //! Writes nginx syntax structurally: directives of quoted words, and blocks. A [`Word`] can only be made from our own
 //! static text and from checked values, so nothing that somebody typed can end a directive or open a block.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::route::SizeBytes;
-use crate::types::{ContextPath, CookieName, Digest, HostPattern, Port, ServiceName, SiteUrl};
+use crate::types::{
+    ContextPath, CookieName, Digest, EngineLine, HostPattern, LogFormat, LogTarget, Port, ServiceName, SiteUrl, TlsCiphers,
+};
 
 /// One argument of a directive, before quoting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word(String);
 
 impl Word {
+    /// Any text in quotes.
+    pub fn quote(text: &str) -> String {
+        format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+    }
+
     /// Several parts as one argument.
     pub fn join<const N: usize>(parts: [Self; N]) -> Self {
         Self(parts.into_iter().map(|part| part.0).collect())
@@ -73,7 +81,7 @@ impl Word {
         if !self.0.is_empty() && self.0.bytes().all(bare) {
             return self.0.clone();
         }
-        format!("\"{}\"", self.0.replace('\\', "\\\\").replace('"', "\\\""))
+        Self::quote(&self.0)
     }
 }
 
@@ -107,18 +115,42 @@ macro_rules! word_from {
         }
     )+};
 }
-word_from!(&HostPattern, &ContextPath, &ServiceName, &SiteUrl, Port, IpAddr, SocketAddr, u16, u32, u64, usize);
+word_from!(&HostPattern, &ContextPath, &ServiceName, &SiteUrl, &LogTarget, &TlsCiphers, Port, IpAddr, SocketAddr, u16, u32, u64, usize);
+
+/// The one text whose variables are meant; quotes and backslashes in it are escaped like everywhere.
+impl From<&LogFormat> for Word {
+    fn from(format: &LogFormat) -> Self {
+        Self(format.to_string())
+    }
+}
 
 /// The text under construction.
 #[derive(Debug, Default)]
 pub struct Writer {
     text: String,
     depth: usize,
+    /// Directives that somebody else writes, and the depth at which.
+    left_out: (usize, BTreeSet<String>),
 }
 
 impl Writer {
+    /// From here on directives of these names are not written at this depth, up to the end of the block.
+    pub fn leave_out(&mut self, names: BTreeSet<String>) {
+        self.left_out = (self.depth, names);
+    }
+
+    /// An administrator's line, as it is.
+    pub fn line(&mut self, line: &EngineLine) {
+        self.indent();
+        self.text.push_str(line.as_str());
+        self.text.push('\n');
+    }
+
     /// `name word word;`
     pub fn directive(&mut self, name: &'static str, words: &[Word]) {
+        if self.left_out.0 == self.depth && self.left_out.1.contains(name) {
+            return;
+        }
         self.words(name, words);
         self.text.push_str(";\n");
     }
@@ -128,7 +160,9 @@ impl Writer {
         self.words(name, words);
         self.text.push_str(" {\n");
         self.depth += 1;
+        let outer = self.left_out.clone();
         body(self);
+        self.left_out = outer;
         self.depth -= 1;
         self.indent();
         self.text.push_str("}\n");
@@ -167,6 +201,11 @@ impl Writer {
         self.text.push_str("# ");
         self.text.push_str(text);
         self.text.push('\n');
+    }
+
+    /// The text so far; what follows stands in the same blocks.
+    pub fn take(&mut self) -> String {
+        std::mem::take(&mut self.text)
     }
 
     /// The whole text.
@@ -219,6 +258,18 @@ mod tests {
         quoted(&Word::size(SizeBytes(u64::MAX)), "9223372036854775807");
         quoted(&Word::millis(1500), "1500ms");
         quoted(&Word::millis(u64::MAX), "31536000s");
+    }
+
+    #[test]
+    fn what_somebody_else_writes_is_left_out_at_its_depth_only() {
+        let mut writer = Writer::default();
+        writer.block("http", &[], |http| http.leave_out(BTreeSet::from(["listen".to_owned()])));
+        writer.directive("listen", &["0".into()]);
+        writer.leave_out(BTreeSet::from(["listen".to_owned()]));
+        writer.directive("listen", &["1".into()]);
+        writer.block("server", &[], |server| server.directive("listen", &["2".into()]));
+        writer.line(&EngineLine::parse(" listen '3' ; ").unwrap());
+        assert_eq!(writer.finish(), "http {\n}\nlisten 0;\nserver {\n    listen 2;\n}\nlisten '3' ;\n");
     }
 
     #[test]

@@ -78,6 +78,8 @@ pub enum FindingCode {
     ConflictingSetting,
     /// More than one service wants to be the default backend; the oldest one is.
     SecondDefaultBackend,
+    /// The administrator does not let the service publish this host, or be the default backend (`spec.hosts`).
+    HostNotAllowed,
     /// `backend_mode=vip` on a service without a virtual IP; its tasks are used.
     NoVirtualIp,
     /// A label names a secret (or config) that does not exist.

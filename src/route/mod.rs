@@ -6,7 +6,7 @@ mod shares;
 mod table;
 mod tls;
 
-pub use settings::{EngineSettings, SizeBytes};
+pub use settings::{AccessLogFormat, BackendHttpVersion, EngineSettings, LogLevel, SizeBytes, TlsProtocol};
 pub use table::{
     Affinity, Backend, BackendProtocol, BackendService, DefaultBackend, Endpoint, PathRoute, Redirect, RouteTable, VirtualHost,
 };

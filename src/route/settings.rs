@@ -1,10 +1,12 @@
 //! Engine options that hold for all routes of a cluster, checked and in units. The renderer writes them in its
-//! engine's words; nothing here is raw engine syntax.
+//! engine's words; only the lines that an administrator wrote as such are engine syntax.
 
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::types::{ConfigTemplate, EngineLine, LogFormat, LogTarget, TlsCiphers};
 
 /// A size in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -14,6 +16,7 @@ pub struct SizeBytes(pub u64);
 /// Options of the proxy engine; every field has a default that serves well.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own that administrators know by its name")]
 pub struct EngineSettings {
     /// Worker processes; 0 = one per processor.
     pub worker_processes: u16,
@@ -49,10 +52,111 @@ pub struct EngineSettings {
     pub underscores_in_headers: bool,
     /// Whether the `x-…` information headers are left out of answers.
     pub hide_info_headers: bool,
-    /// Whether requests are logged (to standard output).
+    /// Whether requests are logged.
     pub access_log: bool,
+    /// Where they are logged; absent: standard output.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_log_target: Option<LogTarget>,
+    /// Which format the access log has.
+    pub access_log_format: AccessLogFormat,
+    /// The format `main`; absent: the renderer's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub main_log_format: Option<LogFormat>,
+    /// The format `trace`; absent: the renderer's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_log_format: Option<LogFormat>,
+    /// Where the engine logs errors; absent: standard error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_log_target: Option<LogTarget>,
+    /// The least severe errors that are logged.
+    pub error_log_level: LogLevel,
     /// Shared memory per pool, for its endpoints' state.
     pub upstream_zone_size: SizeBytes,
+    /// The HTTP version towards applications that ask for no other.
+    pub backend_http_version: BackendHttpVersion,
+    /// Whether clients stick to an endpoint by their address where no cookie decides; translation has applied it.
+    pub ip_hash: bool,
+    /// The TLS versions that clients may speak; never empty, in ascending order.
+    pub tls_protocols: Vec<TlsProtocol>,
+    /// The ciphers of TLS up to 1.2; absent: the renderer's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_ciphers: Option<TlsCiphers>,
+    /// Raw directives about TLS, for all hosts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tls_options: Vec<EngineLine>,
+    /// Raw directives outside of everything.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub global_options: Vec<EngineLine>,
+    /// Raw directives about HTTP.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub http_options: Vec<EngineLine>,
+    /// An administrator's own template of the whole configuration; absent: the renderer's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<ConfigTemplate>,
+    /// Raw directives about passed-through connections.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tcp_options: Vec<EngineLine>,
+}
+
+/// Which of the engine's formats the access log has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AccessLogFormat {
+    /// The format `main`.
+    #[default]
+    Main,
+    /// The format `trace`.
+    Trace,
+    /// One JSON object for each request.
+    Json,
+}
+
+/// How severe an error is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Everything.
+    Debug,
+    /// What happens.
+    Info,
+    /// What is unusual.
+    Notice,
+    /// What may be wrong.
+    #[default]
+    Warn,
+    /// What went wrong for a request.
+    Error,
+    /// What goes wrong for all.
+    Crit,
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum TlsProtocol {
+    /// 1999; no browser speaks it any more.
+    #[serde(rename = "TLSv1")]
+    V1_0,
+    /// 2006; no browser speaks it any more.
+    #[serde(rename = "TLSv1.1")]
+    V1_1,
+    /// 2008.
+    #[serde(rename = "TLSv1.2")]
+    V1_2,
+    /// 2018.
+    #[serde(rename = "TLSv1.3")]
+    V1_3,
+}
+
+/// The HTTP version towards applications.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum BackendHttpVersion {
+    /// Keeps no connections and upgrades none.
+    #[serde(rename = "1.0")]
+    Http10,
+    /// What applications speak.
+    #[default]
+    #[serde(rename = "1.1")]
+    Http11,
 }
 
 impl EngineSettings {
@@ -87,7 +191,22 @@ impl Default for EngineSettings {
             underscores_in_headers: false,
             hide_info_headers: false,
             access_log: true,
+            access_log_target: None,
+            access_log_format: AccessLogFormat::Main,
+            main_log_format: None,
+            trace_log_format: None,
+            error_log_target: None,
+            error_log_level: LogLevel::Warn,
             upstream_zone_size: SizeBytes(64 << 10),
+            backend_http_version: BackendHttpVersion::Http11,
+            ip_hash: false,
+            template: None,
+            tls_protocols: vec![TlsProtocol::V1_2, TlsProtocol::V1_3],
+            tls_ciphers: None,
+            tls_options: Vec::new(),
+            global_options: Vec::new(),
+            http_options: Vec::new(),
+            tcp_options: Vec::new(),
         }
     }
 }

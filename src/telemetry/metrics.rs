@@ -137,3 +137,36 @@ fn plain_series(status: &StatusReport) -> Vec<(Series, f64)> {
     }
     values
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Finding, FindingCode, OperatorStatus, Severity, Subject};
+
+    #[test]
+    fn findings_are_counted_by_their_code() {
+        let finding = |code, name: &str| Finding::new(Severity::Warning, code, Subject::Service(name.to_owned()), "a message", "a remedy");
+        let operator = OperatorStatus {
+            version: "1".to_owned(),
+            instance: "i".to_owned(),
+            last_snapshot_at: None,
+            snapshot_error: None,
+            events_alive: true,
+            writes_total: 0,
+        };
+        let findings = vec![
+            finding(FindingCode::HostNotAllowed, "a"),
+            finding(FindingCode::HostNotAllowed, "b"),
+            finding(FindingCode::UnknownLabel, "a"),
+        ];
+        let (api_version, generated_at) = ("swarmgate/v1".to_owned(), jiff::Timestamp::UNIX_EPOCH);
+        let status = StatusReport { api_version, generated_at, operator, clusters: std::collections::BTreeMap::new(), findings };
+        let series = series_of(&status);
+        let count = |code: FindingCode| {
+            let labels = vec![("code", code.as_str()), ("severity", "warning".to_owned())];
+            series.iter().find(|((name, given), _)| *name == FINDINGS && *given == labels).map(|(_, value)| *value)
+        };
+        assert_eq!((count(FindingCode::HostNotAllowed), count(FindingCode::UnknownLabel)), (Some(2.0), Some(1.0)));
+        assert_eq!(count(FindingCode::Drift), None);
+    }
+}

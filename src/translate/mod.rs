@@ -1,6 +1,7 @@
 //! Intent and snapshot to route table and findings. Total and pure: bad input gives findings, never failures, and no
 //! service's labels can change the routes of another one that does not share a route with it. Must never know an engine.
 
+mod admission;
 mod endpoints;
 mod hosts;
 mod material;
@@ -13,6 +14,7 @@ mod unclaimed;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use admission::{Refusal, admitted, admitted_as_default};
 pub use unclaimed::unclaimed;
 
 use crate::intent::cluster::Cluster;

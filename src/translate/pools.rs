@@ -178,7 +178,7 @@ fn pool(world: &World<'_>, host: &str, path: &ContextPath, members: &Members<'_>
     let only_reachable = members.iter().flat_map(|member| &member.candidates).any(|candidate| candidate.reachable);
     let services = members.iter().map(|member| backend_service(member, only_reachable)).collect();
     let key = (host, path);
-    let affinity = agreed(key, members, "sticky_session_cookie", |member| affinity(member), findings);
+    let affinity = agreed(key, members, "sticky_session_cookie", |member| affinity(world, member), findings);
     let protocol =
         agreed(key, members, "backend_protocol", |member| material::protocol(world, member.published, &mut Vec::new()), findings);
     for member in members {
@@ -193,8 +193,9 @@ fn pool(world: &World<'_>, host: &str, path: &ContextPath, members: &Members<'_>
     Pool { backend, only_reachable }
 }
 
-fn affinity(member: &Reach<'_>) -> Affinity {
+fn affinity(world: &World<'_>, member: &Reach<'_>) -> Affinity {
     match &member.published.labels.affinity {
+        AskedAffinity::None if world.cluster.settings.ip_hash => Affinity::ClientAddress,
         AskedAffinity::None => Affinity::None,
         AskedAffinity::Cookie(name) => Affinity::Cookie(name.clone()),
         AskedAffinity::ClientAddress => Affinity::ClientAddress,

@@ -1,6 +1,6 @@
 //! Which services a cluster publishes, and in which order: by creation, then id.
 
-use super::World;
+use super::{World, admission};
 use crate::channel::contract::LABEL_OWNER;
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::{LabelReading, PREFIX, ServiceLabels, read_labels, service_cluster_of};
@@ -34,7 +34,7 @@ impl Published<'_> {
 /// The services of the cluster, oldest first. Those whose labels cannot be used are left out, with findings.
 pub fn published_services<'a>(world: &World<'a>, findings: &mut Vec<Finding>) -> Vec<Published<'a>> {
     let ours = world.snapshot.services.values().filter(|service| is_claimed_by(world.cluster, service));
-    let mut services: Vec<_> = ours.filter_map(|service| read(service, findings)).collect();
+    let mut services: Vec<_> = ours.filter_map(|service| read(world, service, findings)).collect();
     services.sort_by(|a, b| (a.service.created_at, &a.service.id).cmp(&(b.service.created_at, &b.service.id)));
     services
 }
@@ -50,10 +50,13 @@ pub fn is_application(service: &Service) -> bool {
     !service.labels.contains_key(LABEL_OWNER)
 }
 
-fn read<'a>(service: &'a Service, findings: &mut Vec<Finding>) -> Option<Published<'a>> {
+fn read<'a>(world: &World<'a>, service: &'a Service, findings: &mut Vec<Finding>) -> Option<Published<'a>> {
     let read = read_labels(&service.name, &service.labels);
     findings.extend(read.findings);
-    let LabelReading::Published(labels) = read.reading else { return None };
+    let LabelReading::Published(mut labels) = read.reading else { return None };
+    if !admission::keep_admitted(world, service, &mut labels, findings) {
+        return None;
+    }
     match ServiceName::parse(&service.name) {
         Ok(name) => {
             findings.extend(update_gap(service));

@@ -1,5 +1,6 @@
 //! Claims about translations of small Swarms in the short form of the golden cases.
 
+mod admission;
 #[path = "../../tests/golden/compact.rs"]
 mod compact;
 mod isolation;
@@ -50,6 +51,7 @@ fn cluster() -> Cluster {
             rollout: Rollout::Live,
             config_path: "/etc/nginx/nginx.conf".to_owned(),
         },
+        hosts: crate::intent::hosts::HostRules::default(),
         settings: EngineSettings::default(),
     }
 }

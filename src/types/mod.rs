@@ -1,14 +1,23 @@
 //! Checked values: strings and numbers that can only be built valid, so that nobody re-checks them later.
 //! A leaf: imports no other room, does no I/O.
 
+mod config_template;
 mod digest;
+mod engine_line;
+mod engine_text;
+mod glob;
 mod host;
 mod names;
 mod path;
 mod port;
 mod url;
 
+pub use config_template::ConfigTemplate;
+pub(crate) use config_template::{TEMPLATE_FAULT, fault};
 pub use digest::Digest;
+pub use engine_line::EngineLine;
+pub use engine_text::{LogFormat, LogTarget, TlsCiphers};
+pub use glob::{HostGlob, ServiceGlob};
 pub use host::HostPattern;
 pub use names::{ClusterName, ConfigId, CookieName, NetworkId, NetworkName, NodeId, ObjectName, SecretId, ServiceId, ServiceName, TaskId};
 pub use path::ContextPath;

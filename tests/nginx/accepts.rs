@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use proptest::prelude::*;
 use swarmgate::render::Purpose;
-use swarmgate::route::{DefaultBackend, EngineSettings, RouteTable, SizeBytes};
+use swarmgate::route::{AccessLogFormat, BackendHttpVersion, DefaultBackend, EngineSettings, LogLevel, RouteTable, SizeBytes, TlsProtocol};
 use swarmgate::translate::translate;
-use swarmgate::types::{ContextPath, HostPattern, Port};
+use swarmgate::types::{ContextPath, EngineLine, HostPattern, LogFormat, LogTarget, Port, TlsCiphers};
 
 use super::engine::{Place, nginx};
 use super::golden_cases::all_cases;
@@ -89,8 +89,58 @@ fn settings() -> impl Strategy<Value = EngineSettings> {
             hide_info_headers: switches[1],
             access_log: switches[2],
             upstream_zone_size: first,
+            ..EngineSettings::default()
         },
     )
+}
+
+/// What an administrator can choose besides numbers, each option with what likes to break it.
+fn choices() -> impl Strategy<Value = EngineSettings> {
+    use prop::sample::select;
+    // Variables that exist, and text that likes to be syntax.
+    let format = "((\\$(status|reqid|\\{host\\})) |[a-z0-9;{}\"'\\\\#| \t-]){1,60}";
+    let format = format.prop_filter_map("a format", |text| LogFormat::parse(&text).ok());
+    let formats = prop::collection::vec(format, 2);
+    let logs = (select(vec![AccessLogFormat::Main, AccessLogFormat::Trace, AccessLogFormat::Json]), formats);
+    let target = select(vec!["/dev/stdout", "/dev/stderr", "/dev/null", "syslog:server=127.0.0.1:5140,tag=a"]);
+    let level = select(vec![LogLevel::Debug, LogLevel::Info, LogLevel::Notice, LogLevel::Error, LogLevel::Crit]);
+    let versions = select(vec![BackendHttpVersion::Http10, BackendHttpVersion::Http11]);
+    let protocols = prop::sample::subsequence(vec![TlsProtocol::V1_0, TlsProtocol::V1_1, TlsProtocol::V1_2, TlsProtocol::V1_3], 1..=4);
+    let lines = prop::sample::subsequence(HTTP_LINES.to_vec(), 0..=HTTP_LINES.len());
+    (logs, target, level, versions, protocols, lines).prop_map(|((format, formats), target, level, version, protocols, lines)| {
+        EngineSettings {
+            access_log_format: format,
+            access_log_target: LogTarget::parse(target).ok(),
+            main_log_format: formats.first().cloned(),
+            trace_log_format: formats.last().cloned(),
+            error_log_target: LogTarget::parse(target).ok(),
+            error_log_level: level,
+            backend_http_version: version,
+            tls_protocols: protocols,
+            tls_ciphers: TlsCiphers::parse("HIGH:!aNULL:!MD5").ok(),
+            tls_options: engine_lines(&["ssl_protocols TLSv1.3;", "ssl_session_timeout 1h;"]),
+            global_options: engine_lines(&["worker_rlimit_nofile 1024; worker_processes auto;", "worker_priority 0;"]),
+            http_options: engine_lines(&lines),
+            ..EngineSettings::default()
+        }
+    })
+}
+
+/// Directives that stand once only and that we write, too; directives of any number; blocks.
+const HTTP_LINES: &[&str] = &[
+    "proxy_buffer_size 64k; proxy_buffers 8 64k; proxy_busy_buffers_size 128k;",
+    "server_tokens off;",
+    "keepalive_timeout 10s;",
+    "client_max_body_size 7m;",
+    "add_header x-frame-options 'DENY' always;",
+    "proxy_set_header X-Team edge;",
+    "map $status $own { default 1; '~^5' \"}\"; }",
+    "access_log /dev/null json;",
+    "gzip on; # for all\ngzip_types application/json;",
+];
+
+fn engine_lines(lines: &[&str]) -> Vec<EngineLine> {
+    lines.iter().map(|line| EngineLine::parse(line).unwrap()).collect()
 }
 
 /// Any host and any path that the checked types let through, from text that likes to be syntax.
@@ -111,5 +161,12 @@ proptest! {
             route(&mut table, host, path, if *cut { Path::Cut } else { Path::Kept }, if *served { &endpoints } else { &[] });
         }
         check("any routes", &table);
+    }
+    #[test]
+    fn any_choices_of_an_administrator_are_accepted(settings in choices()) {
+        let mut table = RouteTable { settings, ..empty(80) };
+        table.https_port = Some(port(443));
+        route(&mut table, "h", "/", Path::Kept, &[address("10.0.0.2:80")]);
+        check("any choices", &table);
     }
 }

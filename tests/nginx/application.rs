@@ -26,7 +26,7 @@ pub async fn start_at(address: SocketAddr, name: &'static str) -> SocketAddr {
 
 fn answer(name: &'static str, request: &Request) -> Response {
     let uri = request.uri();
-    let mut said = format!("app: {name}\nmethod: {}\ntarget: {uri}\n", request.method());
+    let mut said = format!("app: {name}\nmethod: {}\ntarget: {uri}\nversion: {:?}\n", request.method(), request.version());
     for (name, value) in request.headers() {
         said.extend([name.as_str(), ": ", &String::from_utf8_lossy(value.as_bytes()), "\n"]);
     }

@@ -91,6 +91,17 @@ impl Place {
     }
 }
 
+impl Place {
+    /// What the engine says about a table with any text as a line of its own in `http`.
+    pub fn test_with_line(&self, nginx: &Path, table: &RouteTable, line: &str) -> Result<(), String> {
+        let config = self.write(table, Purpose::Live);
+        let text = fs::read_to_string(&config).unwrap();
+        fs::write(&config, text.replace("http {\n", &format!("http {{\n    {line}\n"))).unwrap();
+        let output = self.command(nginx, &config).arg("-t").output().unwrap();
+        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+    }
+}
+
 /// The same configuration, with this port bound to the loopback only.
 fn on_loopback(text: String, port: Port) -> String {
     let (open, bound) = (format!("listen {port}"), format!("listen 127.0.0.1:{port}"));
@@ -148,6 +159,19 @@ impl Engine {
 
     pub fn status(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.place.layout.status_port))
+    }
+
+    /// The lines of its access log, once there are as many; a line is written after its answer.
+    pub async fn log(&self, lines: usize) -> Vec<String> {
+        let deadline = tokio::time::Instant::now() + START_MAX;
+        loop {
+            let text = fs::read_to_string(self.place.directory.path().join("access.log")).unwrap();
+            if text.lines().count() >= lines {
+                return text.lines().map(str::to_owned).collect();
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{lines} lines are not in the log: {text}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// What it wrote to its error log.

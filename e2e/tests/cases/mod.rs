@@ -14,6 +14,7 @@ mod people;
 mod replace;
 mod routes;
 mod serves;
+mod settings;
 mod spec;
 mod still;
 mod vip;
@@ -40,7 +41,15 @@ fn ready(world: &World) -> Result<()> {
 pub fn all() -> Vec<Case> {
     let bare = [lab::cases(), managers::cases()];
     let gentle = [serves::cases(), routes::cases(), follows::cases(), vip::cases(), findings::cases(), people::cases(), still::cases()];
-    let rough =
-        [clusters::cases(), networks::cases(), replace::cases(), fleet::cases(), failures::cases(), spec::cases(), failover::cases()];
+    let rough = [
+        clusters::cases(),
+        networks::cases(),
+        replace::cases(),
+        fleet::cases(),
+        failures::cases(),
+        spec::cases(),
+        settings::cases(),
+        failover::cases(),
+    ];
     bare.into_iter().chain(gentle).chain(rough).flatten().collect()
 }

@@ -4,47 +4,48 @@
 use serde_json::Value;
 
 use super::super::constraint::Constraint;
-use super::super::grammar::{engine_duration, stop_signal};
-use super::super::quantity::{parse_cpus, parse_duration, parse_memory, parse_size};
+use super::super::grammar::stop_signal;
+use super::super::quantity::{parse_cpus, parse_duration, parse_memory};
 use super::mistake::Mistakes;
+use super::{hosts, settings};
 use crate::report::{FindingCode, Severity};
 use crate::types::Refused;
 
 /// Checks the document's fields against each other.
 pub(super) fn check(value: &Value, mistakes: &mut Mistakes) {
-    let checks = [tasks, ports, update, configuration_path, stopping, networks, constraints, resources, settings];
+    let checks = [tasks, ports, update, configuration_path, stopping, networks, constraints, resources, hosts::check, settings::check];
     for check in checks {
         check(&Look(value), mistakes);
     }
 }
 
 /// Reads single values; whatever has another type counts as absent, the shape has told that.
-struct Look<'a>(&'a Value);
+pub(super) struct Look<'a>(&'a Value);
 
 impl<'a> Look<'a> {
-    fn any(&self, pointer: &str) -> Option<&'a Value> {
+    pub(super) fn any(&self, pointer: &str) -> Option<&'a Value> {
         self.0.pointer(pointer)
     }
 
-    fn text(&self, pointer: &str) -> Option<&'a str> {
+    pub(super) fn text(&self, pointer: &str) -> Option<&'a str> {
         self.any(pointer).and_then(Value::as_str)
     }
 
-    fn number(&self, pointer: &str) -> Option<u64> {
+    pub(super) fn number(&self, pointer: &str) -> Option<u64> {
         self.any(pointer).and_then(Value::as_u64)
     }
 
-    fn list(&self, pointer: &str) -> &'a [Value] {
+    pub(super) fn list(&self, pointer: &str) -> &'a [Value] {
         self.any(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
     }
 }
 
 impl Mistakes {
-    fn impossible(&mut self, pointer: &str, message: &str, remedy: &str) {
+    pub(super) fn impossible(&mut self, pointer: &str, message: &str, remedy: &str) {
         self.add(Severity::Error, FindingCode::ImpossibleCombination, pointer, message, remedy);
     }
 
-    fn doubtful(&mut self, pointer: &str, message: &str, remedy: &str) {
+    pub(super) fn doubtful(&mut self, pointer: &str, message: &str, remedy: &str) {
         self.add(Severity::Warning, FindingCode::InvalidValue, pointer, message, remedy);
     }
 }
@@ -147,33 +148,5 @@ fn resources(look: &Look<'_>, mistakes: &mut Mistakes) {
                 mistakes.impossible(&of("reservations"), "more is reserved than the limit lets the task use", "Reserve at most the limit.");
             }
         }
-    }
-}
-
-fn settings(look: &Look<'_>, mistakes: &mut Mistakes) {
-    let millis = |name: &str| look.text(&format!("/spec/settings/{name}")).and_then(|text| engine_duration(text).ok());
-    let minimum = "/spec/settings/keepaliveMinTimeout";
-    if millis("keepaliveMinTimeout") == Some(0) {
-        mistakes.doubtful(minimum, "without it a reload cuts off clients whose connections are idle", "Leave it out, or write 5s.");
-    }
-    let longer = millis("keepaliveMinTimeout").zip(millis("keepaliveTimeout")).is_some_and(|(least, idle)| least > idle);
-    if longer {
-        mistakes.doubtful(
-            minimum,
-            "it is longer than keepaliveTimeout, which ends idle connections first",
-            "Make it at most keepaliveTimeout.",
-        );
-    }
-    let (connections, files) = (look.number("/spec/settings/maxConnections"), look.number("/spec/settings/openFiles"));
-    if connections.zip(files).is_some_and(|(connections, files)| connections > files) {
-        mistakes.doubtful(
-            "/spec/settings/openFiles",
-            "every connection needs a file, and maxConnections is larger",
-            "Make it at least twice maxConnections.",
-        );
-    }
-    let body = "/spec/settings/clientMaxBodySize";
-    if look.text(body).and_then(|text| parse_size(text).ok()).is_some_and(|bytes| (1..1024).contains(&bytes)) {
-        mistakes.doubtful(body, "request bodies of a kilobyte are refused; a number without unit is bytes", "Write for example 32m.");
     }
 }

@@ -7,7 +7,9 @@
 mod across;
 mod checked;
 mod combinations;
+mod hosts;
 mod mistake;
+mod settings;
 mod shape;
 
 use std::collections::BTreeMap;

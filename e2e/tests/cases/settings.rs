@@ -1,0 +1,89 @@
+//! What an administrator says about the engine and about who may publish what, on running proxies.
+
+use anyhow::{Result, ensure};
+use swarmgate_e2e::wait::{eventually, throughout};
+use swarmgate_e2e::world::{App, Case, Steady, World, http_get};
+
+use super::SLOW;
+use super::ground::{DEFAULT, GATE, SPEC, declare};
+
+pub(super) fn cases() -> Vec<Case> {
+    let case = |name, check| Case { name, setting: GATE, check };
+    vec![
+        case("settings::a_raw_line_reaches_running_proxies_and_a_bad_one_changes_nothing", raw_lines),
+        case("settings::a_template_that_fails_is_told_with_its_line", failing_template),
+        case("settings::a_host_that_is_not_admitted_is_served_by_nobody_else", admission),
+    ]
+}
+
+/// The shared declaration with more in the cluster `default`, which is the only one that begins so.
+fn with(more: &str) -> Result<String> {
+    let old = "spec:\n  engine: nginx\n";
+    ensure!(SPEC.contains(old), "the shared declaration has no {old:?}");
+    Ok(SPEC.replacen(old, &format!("{old}{more}"), 1))
+}
+
+fn raw_lines(world: &World) -> Result<()> {
+    App::new("lines").create(world)?;
+    let (kept, fresh) = (world.at(1, DEFAULT), world.at(2, DEFAULT));
+    world.await_answer(&kept, "lines.test", "/", "lines")?;
+    world.await_answer(&fresh, "lines.test", "/", "lines")?;
+    let traffic = Steady::start([&kept, &fresh], "lines.test")?;
+    declare(world, &with("  settings: {accessLogFormat: json, httpOptions: [\"add_header x-team edge always;\"]}\n")?)?;
+    await_team(&kept, "lines.test")?;
+    await_team(&fresh, "lines.test")?;
+    declare(world, &with("  settings: {httpOptions: [\"gzpi on;\"]}\n")?)?;
+    let finding = world.await_finding("default", "EngineRefused", "default")?;
+    ensure!(finding["message"].as_str().is_some_and(|words| words.contains("gzpi")), "it has the engine's words: {finding}");
+    throughout(std::time::Duration::from_secs(2), "the last good configuration stays", || {
+        let answer = http_get(&kept, "lines.test", "/")?;
+        ensure!(answer.header("x-team") == Some("edge"), "{answer:?}");
+        Ok(())
+    })?;
+    traffic.stop_without_loss()?;
+    let logs = world.docker(&["service", "logs", "--raw", "swarmgate-proxy-default"])?;
+    let objects = logs.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    ensure!(objects.into_iter().any(|object| object["host"] == "lines.test" && object["status"] == 200), "requests are logged as JSON");
+    Ok(())
+}
+
+fn await_team(address: &str, host: &str) -> Result<()> {
+    eventually(SLOW, "answers carry the header of the raw line", || {
+        let answer = http_get(address, host, "/")?;
+        ensure!(answer.status == 200 && answer.header("x-team") == Some("edge"), "{answer:?}");
+        Ok(())
+    })
+}
+
+fn failing_template(world: &World) -> Result<()> {
+    App::new("own").create(world)?;
+    let proxy = world.at(1, DEFAULT);
+    world.await_answer(&proxy, "own.test", "/", "own")?;
+    let template = |text: &str| format!("  settings:\n    template: |\n{text}");
+    declare(world, &with(&template("      {{ builtin.main }}\n      http { {{ table.nonsense }} }\n"))?)?;
+    let finding = world.await_finding("default", "EngineRefused", "default")?;
+    ensure!(finding["message"].as_str().is_some_and(|words| words.contains("in its line 2")), "it names the line: {finding}");
+    world.await_answer(&proxy, "own.test", "/", "own")?;
+    let whole = "      {{ builtin.main }}{{ builtin.stream }}\n      http {\n      add_header x-team edge always;\n      \
+                 {{ builtin.http }}{{ builtin.upstreams }}{{ builtin.servers }}\n      }\n";
+    declare(world, &with(&template(whole))?)?;
+    await_team(&proxy, "own.test")
+}
+
+fn admission(world: &World) -> Result<()> {
+    let rules = "  hosts:\n    allow:\n      - {host: taken.test, services: [owner]}\n      - '*.open.test'\n      - 'anchor*.test'\n";
+    App::new("thief").label("hosts", "taken.test,thief.open.test").create(world)?;
+    let proxy = world.at(1, DEFAULT);
+    world.await_answer(&proxy, "taken.test", "/", "thief")?;
+    declare(world, &with(rules)?)?;
+    let finding = world.await_finding("default", "HostNotAllowed", "thief")?;
+    ensure!(finding["value"] == "taken.test", "it names the host: {finding}");
+    eventually(SLOW, "nobody has the host", || {
+        let answer = http_get(&proxy, "taken.test", "/")?;
+        ensure!(answer.status == 503, "{answer:?}");
+        Ok(())
+    })?;
+    world.await_answer(&proxy, "thief.open.test", "/", "thief")?;
+    App::new("owner").label("hosts", "taken.test").create(world)?;
+    world.await_answer(&proxy, "taken.test", "/", "owner").map(drop)
+}

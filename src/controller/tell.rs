@@ -1,0 +1,40 @@
+//! Tells the log about findings: each once, when it appears. Decides nothing.
+
+use std::collections::BTreeSet;
+
+use crate::report::{Finding, Severity};
+
+/// Logs the findings that were not there before; `about` is what they were found in.
+pub fn appeared(about: &str, before: &[Finding], after: &[Finding]) {
+    for finding in new(before, after) {
+        let code = finding.code.as_str();
+        if finding.severity == Severity::Info {
+            tracing::info!(about, code, %finding, "finding");
+        } else {
+            tracing::warn!(about, code, %finding, "finding");
+        }
+    }
+}
+
+fn new<'a>(before: &[Finding], after: &'a [Finding]) -> Vec<&'a Finding> {
+    if before == after {
+        return Vec::new();
+    }
+    let known: BTreeSet<_> = before.iter().collect();
+    after.iter().filter(|finding| !known.contains(finding)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{FindingCode, Subject};
+
+    #[test]
+    fn only_what_is_new_is_told() {
+        let finding = |code| Finding::new(Severity::Info, code, Subject::Cluster("dev".to_owned()), "message", "remedy");
+        let (drift, gap) = (finding(FindingCode::Drift), finding(FindingCode::UpdateGap));
+        assert_eq!(new(&[], &[drift.clone(), gap.clone()]), [&drift, &gap]);
+        assert_eq!(new(&[gap.clone()], &[drift.clone(), gap.clone()]), [&drift]);
+        assert!(new(&[drift.clone(), gap.clone()], &[gap]).is_empty());
+    }
+}

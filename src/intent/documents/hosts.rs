@@ -1,0 +1,42 @@
+//! `spec.hosts`: from what was typed to rules, and lists that admit nobody.
+
+use super::combinations::Look;
+use super::mistake::Mistakes;
+use crate::intent::hosts::{HostRule, HostRules};
+use crate::intent::hosts_spec::{HostRuleSpec, HostsSpec};
+use crate::types::{HostGlob, Refused, ServiceGlob};
+
+/// The rules as they are meant.
+pub(super) fn checked(spec: HostsSpec) -> Result<HostRules, Refused> {
+    let allow = spec.allow.map(|entries| entries.into_iter().map(rule).collect()).transpose()?;
+    Ok(HostRules { allow, default_backend: services(spec.default_backend)? })
+}
+
+fn rule(spec: HostRuleSpec) -> Result<HostRule, Refused> {
+    match spec {
+        HostRuleSpec::Pattern(host) => Ok(HostRule { host: HostGlob::parse(&host)?, services: None, networks: None }),
+        HostRuleSpec::Limited(spec) => {
+            Ok(HostRule { host: HostGlob::parse(&spec.host)?, services: services(spec.services)?, networks: spec.networks })
+        }
+    }
+}
+
+fn services(patterns: Option<Vec<String>>) -> Result<Option<Vec<ServiceGlob>>, Refused> {
+    patterns.map(|patterns| patterns.iter().map(|pattern| ServiceGlob::parse(pattern)).collect()).transpose()
+}
+
+/// An empty list is a list: it admits nobody, which is seldom meant.
+pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
+    let allow = "/spec/hosts/allow";
+    let is_empty = |pointer: &str| look.any(pointer).and_then(serde_json::Value::as_array).is_some_and(Vec::is_empty);
+    if is_empty(allow) {
+        mistakes.doubtful(allow, "an empty list: no service of this cluster may publish any host", "Name hosts, or leave the field out.");
+    }
+    for at in 0..look.list(allow).len() {
+        for pointer in ["services", "networks"].map(|name| format!("{allow}/{at}/{name}")) {
+            if is_empty(&pointer) {
+                mistakes.doubtful(&pointer, "an empty list: no service is admitted by this entry", "Name some, or leave the field out.");
+            }
+        }
+    }
+}

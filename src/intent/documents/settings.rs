@@ -1,0 +1,143 @@
+//! `spec.settings`: from what was typed to the engine's settings in units, with the defaults of [`EngineSettings`], and what
+//! the schema cannot say about them.
+
+use serde_json::Value;
+
+use super::combinations::Look;
+use super::mistake::Mistakes;
+use crate::intent::grammar::{buffer_size, engine_duration, header_buffers, http_version, timeout, zone_size};
+use crate::intent::quantity::parse_size;
+use crate::intent::settings_spec::Settings;
+use crate::route::{EngineSettings, SizeBytes};
+use crate::types::{ConfigTemplate, EngineLine, LogFormat, LogTarget, Refused, TlsCiphers};
+
+/// The engine's settings.
+pub(super) fn checked(spec: &Settings) -> Result<EngineSettings, Refused> {
+    let default = EngineSettings::default();
+    let (count, size) = or(spec.large_client_header_buffers.as_deref(), header_buffers, {
+        (default.large_client_header_buffers_count, default.large_client_header_buffer_size)
+    })?;
+    let body_size = |text: &str| parse_size(text).map(SizeBytes);
+    Ok(EngineSettings {
+        worker_processes: spec.worker_processes.unwrap_or(default.worker_processes),
+        max_connections: spec.max_connections.unwrap_or(default.max_connections),
+        open_files_max: spec.open_files.unwrap_or(default.open_files_max),
+        connect_timeout_ms: or(spec.connect_timeout.as_deref(), timeout, default.connect_timeout_ms)?,
+        send_timeout_ms: or(spec.send_timeout.as_deref(), timeout, default.send_timeout_ms)?,
+        read_timeout_ms: or(spec.read_timeout.as_deref(), timeout, default.read_timeout_ms)?,
+        keepalive_timeout_ms: or(spec.keepalive_timeout.as_deref(), engine_duration, default.keepalive_timeout_ms)?,
+        keepalive_min_timeout_ms: or(spec.keepalive_min_timeout.as_deref(), engine_duration, default.keepalive_min_timeout_ms)?,
+        worker_shutdown_timeout_ms: or(spec.worker_shutdown_timeout.as_deref(), engine_duration, default.worker_shutdown_timeout_ms)?,
+        client_max_body_size: or(spec.client_max_body_size.as_deref(), body_size, default.client_max_body_size)?,
+        client_body_buffer_size: or(spec.client_body_buffer_size.as_deref(), buffer_size, default.client_body_buffer_size)?,
+        client_header_buffer_size: or(spec.client_header_buffer_size.as_deref(), buffer_size, default.client_header_buffer_size)?,
+        large_client_header_buffers_count: count,
+        large_client_header_buffer_size: size,
+        client_body_timeout_ms: or(spec.client_body_timeout.as_deref(), timeout, default.client_body_timeout_ms)?,
+        underscores_in_headers: spec.underscores_in_headers.unwrap_or(default.underscores_in_headers),
+        hide_info_headers: spec.hide_info_headers.unwrap_or(default.hide_info_headers),
+        upstream_zone_size: or(spec.upstream_zone_size.as_deref(), zone_size, default.upstream_zone_size)?,
+        backend_http_version: or(spec.backend_http_version.as_deref(), http_version, default.backend_http_version)?,
+        ip_hash: spec.ip_hash.unwrap_or(default.ip_hash),
+        ..raw(spec, tls(spec, logs(spec, default)?)?)?
+    })
+}
+
+fn logs(spec: &Settings, default: EngineSettings) -> Result<EngineSettings, Refused> {
+    Ok(EngineSettings {
+        access_log: spec.access_log.unwrap_or(default.access_log),
+        access_log_target: some(spec.access_log_path.as_deref(), LogTarget::parse)?,
+        access_log_format: spec.access_log_format.unwrap_or(default.access_log_format),
+        main_log_format: some(spec.main_log_format.as_deref(), LogFormat::parse)?,
+        trace_log_format: some(spec.trace_log_format.as_deref(), LogFormat::parse)?,
+        error_log_target: some(spec.error_log_path.as_deref(), LogTarget::parse)?,
+        error_log_level: spec.error_log_level.unwrap_or(default.error_log_level),
+        ..default
+    })
+}
+
+fn tls(spec: &Settings, default: EngineSettings) -> Result<EngineSettings, Refused> {
+    let mut tls_protocols = spec.tls_protocols.clone().filter(|stated| !stated.is_empty()).unwrap_or_else(|| default.tls_protocols.clone());
+    tls_protocols.sort_unstable();
+    tls_protocols.dedup();
+    Ok(EngineSettings { tls_protocols, tls_ciphers: some(spec.tls_ciphers.as_deref(), TlsCiphers::parse)?, ..default })
+}
+
+fn raw(spec: &Settings, default: EngineSettings) -> Result<EngineSettings, Refused> {
+    let lines = |stated: &Option<Vec<String>>| stated.iter().flatten().map(|line| EngineLine::parse(line)).collect::<Result<Vec<_>, _>>();
+    Ok(EngineSettings {
+        tls_options: lines(&spec.tls_options)?,
+        global_options: lines(&spec.global_options)?,
+        http_options: lines(&spec.http_options)?,
+        tcp_options: lines(&spec.tcp_options)?,
+        template: some(spec.template.as_deref(), ConfigTemplate::parse)?,
+        ..default
+    })
+}
+
+/// A text that may be absent, checked.
+fn some<T>(text: Option<&str>, parse: impl FnOnce(&str) -> Result<T, Refused>) -> Result<Option<T>, Refused> {
+    text.map(parse).transpose()
+}
+
+/// The value of a text that may be absent.
+fn or<T>(text: Option<&str>, parse: impl FnOnce(&str) -> Result<T, Refused>, default: T) -> Result<T, Refused> {
+    text.map_or(Ok(default), parse)
+}
+
+/// Settings that exclude each other, and values that cannot be meant.
+pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
+    limits(look, mistakes);
+    unused_logs(look, mistakes);
+    protocols(look, mistakes);
+}
+
+fn limits(look: &Look<'_>, mistakes: &mut Mistakes) {
+    let millis = |name: &str| look.text(&format!("/spec/settings/{name}")).and_then(|text| engine_duration(text).ok());
+    let minimum = "/spec/settings/keepaliveMinTimeout";
+    if millis("keepaliveMinTimeout") == Some(0) {
+        mistakes.doubtful(minimum, "without it a reload cuts off clients whose connections are idle", "Leave it out, or write 5s.");
+    }
+    let longer = millis("keepaliveMinTimeout").zip(millis("keepaliveTimeout")).is_some_and(|(least, idle)| least > idle);
+    if longer {
+        mistakes.doubtful(
+            minimum,
+            "it is longer than keepaliveTimeout, which ends idle connections first",
+            "Make it at most keepaliveTimeout.",
+        );
+    }
+    let (connections, files) = (look.number("/spec/settings/maxConnections"), look.number("/spec/settings/openFiles"));
+    if connections.zip(files).is_some_and(|(connections, files)| connections > files) {
+        mistakes.doubtful(
+            "/spec/settings/openFiles",
+            "every connection needs a file, and maxConnections is larger",
+            "Make it at least twice maxConnections.",
+        );
+    }
+    let body = "/spec/settings/clientMaxBodySize";
+    if look.text(body).and_then(|text| parse_size(text).ok()).is_some_and(|bytes| (1..1024).contains(&bytes)) {
+        mistakes.doubtful(body, "request bodies of a kilobyte are refused; a number without unit is bytes", "Write for example 32m.");
+    }
+}
+
+fn unused_logs(look: &Look<'_>, mistakes: &mut Mistakes) {
+    let off = look.any("/spec/settings/accessLog").and_then(Value::as_bool) == Some(false);
+    for name in ["accessLogPath", "accessLogFormat"] {
+        let pointer = format!("/spec/settings/{name}");
+        if off && look.any(&pointer).is_some() {
+            mistakes.doubtful(&pointer, "it has no effect, because accessLog is false", "Remove one of the two.");
+        }
+    }
+}
+
+fn protocols(look: &Look<'_>, mistakes: &mut Mistakes) {
+    let pointer = "/spec/settings/tlsProtocols";
+    let stated = look.list(pointer);
+    if look.any(pointer).is_some_and(Value::is_array) && stated.is_empty() {
+        mistakes.impossible(pointer, "without a protocol nobody can speak TLS", "Name protocols, or leave the field out.");
+    }
+    for (at, _) in stated.iter().enumerate().filter(|(_, name)| *name == "TLSv1" || *name == "TLSv1.1") {
+        let message = "no browser speaks this version any more, and its handshakes fail unless tlsCiphers holds @SECLEVEL=0";
+        mistakes.doubtful(&format!("{pointer}/{at}"), message, "Remove it, unless you know clients that need it.");
+    }
+}

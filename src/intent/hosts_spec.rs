@@ -1,0 +1,56 @@
+//! Which hosts a cluster publishes, and for whom, as a document writes it (`spec.hosts`). Without it everybody may publish
+//! every host, as with Interlock.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::grammar;
+use crate::types::NetworkName;
+
+/// Who may publish which hosts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HostsSpec {
+    /// The hosts that may be published. Each entry is a pattern (`*.dev.example.org` admits everything below, `app-*.example.org`
+    /// any characters in one label, `*` every host), or a mapping of `host`, `services` and `networks`: then only services
+    /// that fit one of the patterns `services` and are attached to one of `networks`. Absent: every host, by everybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<grammar::HostRule>>")]
+    pub allow: Option<Vec<HostRuleSpec>>,
+    /// Patterns of the services that may answer for hosts that nobody published. Absent: everybody without `allow`, else
+    /// those that an entry admits for the host `*`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<grammar::ServicePattern>>")]
+    pub default_backend: Option<Vec<String>>,
+}
+
+impl HostsSpec {
+    /// Whether nothing is stated.
+    pub fn is_open(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// One entry of `allow`. Its schema is [`grammar::HostRule`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum HostRuleSpec {
+    /// For everybody.
+    Pattern(String),
+    /// For some.
+    Limited(LimitedHost),
+}
+
+/// Hosts that only some services may publish.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LimitedHost {
+    /// The pattern of the hosts.
+    pub host: String,
+    /// Patterns of the services' names; absent: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub services: Option<Vec<String>>,
+    /// Networks of which the service is attached to one; absent: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub networks: Option<Vec<NetworkName>>,
+}

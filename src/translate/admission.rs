@@ -1,0 +1,107 @@
+//! Whether the administrator lets a service publish a host (`spec.hosts`). A host that is not admitted costs its service that
+//! host, and nobody else anything. Never looks at what else is published: admission does not depend on who came first.
+
+use std::fmt;
+
+use super::World;
+use super::published::label_key;
+use crate::intent::cluster::Cluster;
+use crate::intent::hosts::{HostRule, listed};
+use crate::intent::labels::ServiceLabels;
+use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::swarm::{Service, Snapshot};
+use crate::types::HostPattern;
+
+/// Why a service may not publish a host. Displays as what `spec.hosts` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// No entry of `allow` fits the host.
+    NotListed,
+    /// Entries fit the host, but not this service.
+    ForOthers(Vec<HostRule>),
+    /// The service is not one of those that may be the default backend.
+    NotDefault,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotListed => f.write_str("no entry of spec.hosts.allow fits"),
+            Self::ForOthers(rules) => write!(f, "spec.hosts.allow has only {}", listed(rules)),
+            Self::NotDefault => f.write_str("neither spec.hosts.defaultBackend nor an entry of spec.hosts.allow for * admits the service"),
+        }
+    }
+}
+
+/// Whether `cluster` lets `service` publish `host`; a wildcard is admitted if all its names are.
+pub fn admitted(cluster: &Cluster, snapshot: &Snapshot, host: &HostPattern, service: &Service) -> Result<(), Refusal> {
+    let Some(allow) = &cluster.hosts.allow else { return Ok(()) };
+    let fitting: Vec<_> = allow.iter().filter(|rule| rule.host.admits(host)).collect();
+    if fitting.iter().any(|rule| is_for(rule, snapshot, service)) {
+        Ok(())
+    } else if fitting.is_empty() {
+        Err(Refusal::NotListed)
+    } else {
+        Err(Refusal::ForOthers(fitting.into_iter().cloned().collect()))
+    }
+}
+
+/// Whether `cluster` lets `service` answer for hosts that nobody published.
+pub fn admitted_as_default(cluster: &Cluster, snapshot: &Snapshot, service: &Service) -> Result<(), Refusal> {
+    let rules = &cluster.hosts;
+    let admitted = match (&rules.default_backend, &rules.allow) {
+        (Some(patterns), _) => patterns.iter().any(|pattern| pattern.fits(&service.name)),
+        (None, None) => true,
+        // Who is nobody's host in particular could be anybody's: a closed list is closed for the default backend, too.
+        (None, Some(allow)) => allow.iter().any(|rule| rule.host.is_every_host() && is_for(rule, snapshot, service)),
+    };
+    if admitted { Ok(()) } else { Err(Refusal::NotDefault) }
+}
+
+fn is_for(rule: &HostRule, snapshot: &Snapshot, service: &Service) -> bool {
+    let named = |id| snapshot.networks.get(id).map_or(id.0.as_str(), |network| network.name.as_str());
+    let attached = |name: &str| service.networks.iter().any(|id| named(id) == name);
+    let by_name = rule.services.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| pattern.fits(&service.name)));
+    by_name && rule.networks.as_ref().is_none_or(|networks| networks.iter().any(|network| attached(network.as_str())))
+}
+
+/// Takes from what a service asks for what it may not have, and says so. Gives whether anything is left to publish.
+pub fn keep_admitted(world: &World<'_>, service: &Service, labels: &mut ServiceLabels, findings: &mut Vec<Finding>) -> bool {
+    let (cluster, snapshot) = (world.cluster, world.snapshot);
+    let mut refused: Vec<(Refusal, Vec<HostPattern>)> = Vec::new();
+    labels.hosts.retain(|host| {
+        let Err(refusal) = admitted(cluster, snapshot, host, service) else { return true };
+        match refused.iter_mut().find(|(known, _)| *known == refusal) {
+            Some((_, hosts)) => hosts.push(host.clone()),
+            None => refused.push((refusal, vec![host.clone()])),
+        }
+        false
+    });
+    findings.extend(refused.iter().map(|(refusal, hosts)| hosts_refused(cluster, service, hosts, refusal)));
+    // A redirect is an answer for its source, too.
+    labels.redirects.retain(|redirect| admitted(cluster, snapshot, &redirect.source.host, service).is_ok());
+    if labels.default_backend
+        && let Err(refusal) = admitted_as_default(cluster, snapshot, service)
+    {
+        labels.default_backend = false;
+        findings.push(default_refused(cluster, service, &refusal));
+    }
+    labels.default_backend || !labels.hosts.is_empty()
+}
+
+/// One finding for all hosts with one reason: a service can have a thousand of them.
+fn hosts_refused(cluster: &Cluster, service: &Service, hosts: &[HostPattern], refusal: &Refusal) -> Finding {
+    let message = format!("the cluster {} does not publish this for the service: {refusal}", cluster.name);
+    let remedy = "Publish another host, or have an administrator admit it in spec.hosts.allow of the cluster.";
+    finding(service, message, remedy).at(label_key("hosts"), &listed(hosts))
+}
+
+fn default_refused(cluster: &Cluster, service: &Service, refusal: &Refusal) -> Finding {
+    let message = format!("the service is not the default backend of the cluster {}: {refusal}", cluster.name);
+    let remedy = "Remove the label, or have an administrator name the service in spec.hosts.defaultBackend of the cluster.";
+    finding(service, message, remedy).at(label_key("default_backend"), "true")
+}
+
+fn finding(service: &Service, message: String, remedy: &str) -> Finding {
+    Finding::new(Severity::Error, FindingCode::HostNotAllowed, Subject::Service(service.name.clone()), message, remedy)
+}

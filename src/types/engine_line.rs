@@ -1,0 +1,198 @@
+//! Raw lines of an engine's configuration, as an administrator may write them. Knows where a word, a directive and a block
+//! end (nginx's rules), so that a line can never swallow what follows it; must never know what a directive means.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Refused, checked_string};
+
+/// One or more complete directives: `gzip on;`, `map $a $b { default 1; }`. Quotes are closed, braces balanced.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct EngineLine(String);
+checked_string!(EngineLine);
+
+impl EngineLine {
+    /// Accepts what an engine would read as whole directives.
+    pub fn parse(value: &str) -> Result<Self, Refused> {
+        let line = value.trim();
+        if line.contains('\0') {
+            return Err(Refused("a line holds no NUL character".to_owned()));
+        }
+        let (mut depth, mut open, mut directives) = (0_usize, false, 0_usize);
+        for part in parts(line)? {
+            match part {
+                Part::Word { .. } => open = true,
+                Part::End | Part::Open if !open => return Err(Refused("a directive begins with its name".to_owned())),
+                Part::Close if open => return Err(Refused("the directive before } ends with a semicolon".to_owned())),
+                Part::Close if depth == 0 => return Err(Refused("a } closes a block that the line does not open".to_owned())),
+                Part::Close => depth -= 1,
+                Part::End => (open, directives) = (false, directives + 1),
+                Part::Open => (open, directives, depth) = (false, directives + 1, depth + 1),
+            }
+        }
+        if open {
+            Err(Refused("a line is a complete directive and ends with a semicolon".to_owned()))
+        } else if depth > 0 {
+            Err(Refused("a block that the line opens is closed with }".to_owned()))
+        } else if directives == 0 {
+            Err(Refused("the line holds no directive".to_owned()))
+        } else {
+            Ok(Self(line.to_owned()))
+        }
+    }
+
+    /// The names of the directives in it, without those inside of blocks.
+    pub fn directives(&self) -> Vec<String> {
+        let (mut names, mut depth, mut first) = (Vec::new(), 0_usize, true);
+        // A value of this type was read before, so there is no error to tell.
+        for part in parts(&self.0).unwrap_or_default() {
+            match part {
+                Part::Word { text, .. } => {
+                    names.extend((first && depth == 0).then_some(text));
+                    first = false;
+                }
+                Part::End => first = true,
+                Part::Open => (first, depth) = (true, depth + 1),
+                Part::Close => (first, depth) = (true, depth.saturating_sub(1)),
+            }
+        }
+        names
+    }
+}
+
+/// What a configuration consists of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Part {
+    /// A name or an argument, without its quotes; `quote` is the kind of quotes.
+    Word { text: String, quote: Option<char> },
+    /// `;`
+    End,
+    /// `{`
+    Open,
+    /// `}`
+    Close,
+}
+
+/// Splits a text as the engine does; comments are left out.
+pub(super) fn parts(text: &str) -> Result<Vec<Part>, Refused> {
+    let (mut parts, mut rest) = (Vec::new(), text);
+    while let Some(first) = rest.chars().next() {
+        let after = &rest[first.len_utf8()..];
+        rest = match first {
+            ' ' | '\t' | '\r' | '\n' => after,
+            '#' => after.find('\n').map_or("", |end| &after[end..]),
+            ';' => noted(&mut parts, Part::End, after),
+            '{' => noted(&mut parts, Part::Open, after),
+            '}' => noted(&mut parts, Part::Close, after),
+            '"' | '\'' => {
+                let (text, after) = quoted(after, first)?;
+                noted(&mut parts, Part::Word { text, quote: Some(first) }, after)
+            }
+            _ => {
+                let (text, after) = bare(rest)?;
+                noted(&mut parts, Part::Word { text, quote: None }, after)
+            }
+        };
+    }
+    Ok(parts)
+}
+
+fn noted<'a>(parts: &mut Vec<Part>, part: Part, after: &'a str) -> &'a str {
+    parts.push(part);
+    after
+}
+
+/// A quoted word from behind its opening quote, and what follows it.
+fn quoted(text: &str, quote: char) -> Result<(String, &str), Refused> {
+    let mut word = String::new();
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        if c == quote {
+            let after = &text[at + 1..];
+            let separated = after.chars().next().is_none_or(|next| " \t\r\n;{)".contains(next));
+            return if separated { Ok((word, after)) } else { Err(Refused("a blank or ; follows a closing quote".to_owned())) };
+        }
+        if c == '\\' {
+            word.push_str(&unescaped(chars.next().map(|(_, escaped)| escaped)));
+        } else {
+            word.push(c);
+        }
+    }
+    Err(Refused(format!("a quote {quote} is closed on its line")))
+}
+
+/// A word without quotes, and what follows it. `${name}` is part of a word.
+fn bare(text: &str) -> Result<(String, &str), Refused> {
+    let (mut word, mut variable) = (String::new(), false);
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '{' if variable => word.push(c),
+            ' ' | '\t' | '\r' | '\n' | ';' | '{' => return Ok((word, &text[at..])),
+            '\\' => match chars.next() {
+                Some((_, escaped)) => word.push_str(&unescaped(Some(escaped))),
+                None => return Err(Refused("a line does not end with a backslash".to_owned())),
+            },
+            _ => word.push(c),
+        }
+        variable = c == '$' || (variable && c == '{');
+    }
+    Ok((word, ""))
+}
+
+fn unescaped(escaped: Option<char>) -> String {
+    match escaped {
+        Some(c @ ('"' | '\'' | '\\')) => c.to_string(),
+        Some('t') => "\t".to_owned(),
+        Some('r') => "\r".to_owned(),
+        Some('n') => "\n".to_owned(),
+        Some(other) => format!("\\{other}"),
+        None => "\\".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(line: &str, expected: Result<&[&str], &str>) {
+        let read = EngineLine::parse(line).map(|line| line.directives()).map_err(|refused| refused.0);
+        match expected {
+            Ok(names) => assert_eq!(read, Ok(names.iter().map(|name| (*name).to_owned()).collect()), "{line}"),
+            Err(part) => assert!(read.as_ref().is_err_and(|rule| rule.contains(part)), "{line}: {read:?}"),
+        }
+    }
+
+    #[test]
+    fn whole_directives_are_lines() {
+        check("gzip on;", Ok(&["gzip"]));
+        check("  gzip on ; gzip_types a/b \"c;d\";", Ok(&["gzip", "gzip_types"]));
+        check("map $a $b { default \"}\"; '~^x{1}$' 'y'; }", Ok(&["map"]));
+        check("set $x ${y}z;", Ok(&["set"]));
+        check("gzip on; # really; {", Ok(&["gzip"]));
+        check("rewrite ^/\\;x$ /\\{ ;", Ok(&["rewrite"]));
+        check("\"gzip\" on;", Ok(&["gzip"]));
+    }
+
+    #[test]
+    fn what_would_swallow_the_rest_is_no_line() {
+        check("gzip on", Err("ends with a semicolon"));
+        check("gzip on; gzip_types \"a", Err("quote \" is closed"));
+        check("gzip_types 'a;", Err("quote ' is closed"));
+        check("server {", Err("closed with }"));
+        check("server { listen 80; } }", Err("does not open"));
+        check("} http {", Err("does not open"));
+        check("server { listen 80 }", Err("ends with a semicolon"));
+        check("map $a $b { x{1} 'y'; }", Err("closed with }"));
+        check("server { listen 80; # }", Err("closed with }"));
+        check("gzip on;\\", Err("backslash"));
+        check("gzip on; x\\; ", Err("ends with a semicolon"));
+        check("gzip \"on\"x;", Err("closing quote"));
+        check("gzip \0 on;", Err("NUL"));
+        for empty in ["", "  ", "# nothing", ";", "{ }"] {
+            assert!(EngineLine::parse(empty).is_err(), "{empty}");
+        }
+    }
+}

