@@ -19,7 +19,7 @@ use golden_cases::all_cases;
 use swarmgate::render::{CONFIG_FILE, Layout, Materials, Purpose, render, render_in, template_fault};
 use swarmgate::route::RouteTable;
 use swarmgate::translate::translate;
-use swarmgate::types::{ConfigTemplate, Port};
+use swarmgate::types::{ConfigTemplate, HostPattern, Port};
 
 const PURPOSES: [Purpose; 3] = [Purpose::Live, Purpose::Boot, Purpose::Stock];
 
@@ -109,6 +109,16 @@ fn a_template_that_fails_gives_nothing_but_its_fault_with_its_line() {
     ] {
         let text = &filled(text)[CONFIG_FILE];
         assert!(text.starts_with("# the template fails") && text.lines().count() == 1 && text.contains(fault), "{text}");
+    }
+}
+
+#[test]
+fn five_thousand_hosts_do_not_use_up_the_steps() {
+    for template in examples() {
+        let (_, mut table) = tables(&template).into_iter().find(|(case, _)| case == "several-hosts").expect("a case of this name");
+        let model = table.hosts.values().next().expect("a host").clone();
+        table.hosts.extend((0..5000).map(|number| (HostPattern::parse(&format!("h{number}.example.org")).unwrap(), model.clone())));
+        assert_eq!(template_fault(&render(&table, Purpose::Live)), None);
     }
 }
 

@@ -15,8 +15,8 @@ use crate::channel::contract;
 use crate::route::{Endpoint, SizeBytes};
 use crate::types::{ConfigTemplate, ContextPath, HostPattern, fault};
 
-/// Steps that a template may take: many times what five thousand hosts need, and some seconds at most.
-const STEPS_MAX: u64 = 50_000_000;
+/// Steps that a template may take: several times what five thousand hosts need, and a second or two at most.
+const STEPS_MAX: u64 = 10_000_000;
 
 /// Fills the template. The error is for people and names the template's line.
 pub fn fill(template: &ConfigTemplate, rendering: &Rendering<'_>, builtin: &Pieces) -> Result<String, String> {
