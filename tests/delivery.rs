@@ -283,6 +283,30 @@ async fn a_proxy_starts_alone_from_its_volume_while_that_is_young() {
     proxy.drained().await.unwrap();
 }
 
+/// As on a node that had no proxy while routes were published, and gets one when nobody answers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_that_starts_alone_prefers_whichever_of_volume_and_snapshot_is_newer() {
+    let stage = stage_or_skip!();
+    let app = App::start("one").await;
+    let extension = stage.extension();
+    let proxy = stage.proxy();
+    stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
+    stage.until_answer("app.example.org", "one").await;
+    eventually("the volume is written", || stage.saved_state()).await;
+    let boot = eventually("the boot snapshot", || stage.report()?.boot).await;
+    extension.stopped().await;
+    proxy.drained().await.unwrap();
+
+    stage.write_boot_file(&boot);
+    let proxy = stage.proxy();
+    eventually_healthy(&stage, "volume").await;
+    proxy.drained().await.unwrap();
+    stage.age_saved_state(Duration::from_secs(120));
+    let proxy = stage.proxy();
+    eventually_healthy(&stage, "boot").await;
+    proxy.drained().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drain_finishes_the_request_that_is_under_way() {
     let stage = stage_or_skip!();

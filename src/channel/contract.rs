@@ -53,6 +53,8 @@ pub const LABEL_CLUSTER: &str = "swarmgate.cluster";
 pub const LABEL_ROLE: &str = "swarmgate.role";
 /// Label on a token secret: the SHA-256 of the token, by which the operator recognises its extension after a restart.
 pub const LABEL_TOKEN_DIGEST: &str = "swarmgate.token-sha256";
+/// Label on a config with a configuration: the digest of its bundle.
+pub const LABEL_CONTENT: &str = "swarmgate.content";
 /// Label on a service: the fields that the last applied declaration managed, as JSON.
 pub const LABEL_MANAGED: &str = "swarmgate.managed";
 /// The file of a bundle that the engine is started with: `nginx -p PREFIX -c DIR/nginx.conf -e stderr -g "daemon off;"`.
