@@ -256,7 +256,7 @@ pub struct Accepted {
     pub config_digest: Digest,
 }
 
-/// A refused configuration, with the engine's words.
+/// A configuration that is not used, with the engine's words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Refusal {
@@ -264,6 +264,9 @@ pub struct Refusal {
     pub digest: Digest,
     /// The engine's own words, at most 4 KiB.
     pub words: String,
+    /// The engine did not say no: it could not be asked or did not answer in time (`words` say so), and is asked again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undecided: bool,
 }
 
 /// Proxy → extension (and on to the operator): what a proxy task runs.

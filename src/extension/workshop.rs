@@ -165,9 +165,12 @@ impl Workshop {
     }
 
     fn refuse(&self, desired: &Desired, error: &EngineError) {
-        let words = if let EngineError::Refused(words) = error { words.clone() } else { last_words(&error.to_string()) };
-        tracing::warn!(table = desired.digest.short(), words, "the configuration is refused; the last good one stays");
-        let refused = Some(Refusal { digest: desired.digest.clone(), words });
+        let (words, undecided) = match error {
+            EngineError::Refused(words) => (words.clone(), false),
+            other => (last_words(&other.to_string()), true),
+        };
+        tracing::warn!(table = desired.digest.short(), words, undecided, "the configuration is not accepted; the last good one stays");
+        let refused = Some(Refusal { digest: desired.digest.clone(), words, undecided });
         let outcome = Outcome { refused, ..self.outcome.borrow().as_ref().clone() };
         self.outcome.send_replace(Arc::new(outcome));
     }

@@ -75,7 +75,7 @@ impl Agent {
                 Ok(true)
             }
             Err(error @ EngineError::Refused(_)) => {
-                self.reject(&candidate.bundle.digest, &error);
+                self.reject(&candidate.bundle.digest, &error, false);
                 Ok(false)
             }
             Err(error) => Err(error),

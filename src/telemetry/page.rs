@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::report::{ClusterStatus, ConditionStatus, EndpointState, Finding, StatusReport};
+use crate::report::{ClusterStatus, ConditionStatus, EndpointState, Finding, ProxyTaskReport, StatusReport};
 
 /// How often the page reloads itself.
 const RELOAD_SECONDS: u32 = 5;
@@ -101,18 +101,26 @@ fn endpoint((service, endpoint): (&crate::report::ServiceReport, &crate::report:
 fn proxies(cluster: &ClusterStatus) -> String {
     let rows = cluster.proxies.iter().map(|proxy| {
         let digest = proxy.running_digest.as_ref().map_or("-", |digest| digest.short());
-        let current = if proxy.up_to_date { "<span class=\"good\">yes</span>" } else { "<span class=\"meh\">no</span>" };
         vec![
             escape(&proxy.task),
             escape(&proxy.node),
             escape(&proxy.state),
             format!("<code>{digest}</code>"),
-            current.to_owned(),
+            newest(proxy),
             proxy.reloads.map_or_else(|| "-".to_owned(), |reloads| reloads.to_string()),
             escape(proxy.rejected.as_deref().unwrap_or("")),
         ]
     });
     table("Proxies", &["task", "node", "state", "runs", "newest", "reloads", "refused"], rows)
+}
+
+fn newest(proxy: &ProxyTaskReport) -> String {
+    match (proxy.up_to_date, proxy.seen_at) {
+        (Some(true), _) => "<span class=\"good\">yes</span>".to_owned(),
+        (Some(false), _) => "<span class=\"bad\">no</span>".to_owned(),
+        (None, Some(at)) => format!("<span class=\"meh\">unknown</span><br><small>last heard of at {at:.0}</small>"),
+        (None, None) => "<span class=\"meh\">unknown</span><br><small>not heard of</small>".to_owned(),
+    }
 }
 
 fn rollouts(cluster: &ClusterStatus) -> String {
