@@ -38,6 +38,7 @@ use swarmgate::channel::Token;
 use swarmgate::channel::wire::{Delivery, Desired};
 use swarmgate::proxy::{ProxyError, ProxySignal, check};
 use tables::routes;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use traffic::SteadyLoad;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -305,6 +306,29 @@ async fn a_proxy_that_starts_alone_prefers_whichever_of_volume_and_snapshot_is_n
     let proxy = stage.proxy();
     eventually_healthy(&stage, "boot").await;
     proxy.drained().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_request_body_waits_on_the_volume_and_not_in_memory() {
+    let stage = stage_or_skip!();
+    let app = App::start("one").await;
+    let extension = stage.extension();
+    let proxy = stage.proxy();
+    stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
+    stage.until_answer("app.example.org", "one").await;
+
+    let half = vec![b'x'; 200 << 10];
+    let mut upload = tokio::net::TcpStream::connect(stage.http()).await.unwrap();
+    let head = format!("POST / HTTP/1.1\r\nHost: app.example.org\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", half.len() * 2);
+    upload.write_all(head.as_bytes()).await.unwrap();
+    upload.write_all(&half).await.unwrap();
+    eventually("the first half is in a file on the volume", || stage.engine_writes_to("volume/request-bodies").then_some(())).await;
+    upload.write_all(&half).await.unwrap();
+    let mut answer = String::new();
+    upload.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("409600 bytes"), "{answer}");
+    proxy.drained().await.unwrap();
+    extension.stopped().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -64,7 +64,7 @@ pub async fn preview_offline(around: &Surroundings, spec: &[PathBuf]) -> Result<
 
 fn answer(clusters: Vec<Plan>, findings: Vec<Finding>) -> PlanAnswer {
     let mut text: Vec<String> = clusters.iter().map(ToString::to_string).collect();
-    text.extend(findings.iter().map(ToString::to_string));
+    text.extend(findings.iter().map(|finding| format!("{finding:#}")));
     if clusters.is_empty() {
         text.insert(0, "no cluster is declared and none has left anything".to_owned());
     }

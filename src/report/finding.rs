@@ -170,7 +170,7 @@ impl Finding {
     }
 }
 
-/// One line for logs and terminals: `error InvalidLabelValue service app (com.docker.lb.port = http): what. -> Remedy.`
+/// One line for logs, or with `{:#}` three for people: `error InvalidLabelValue service app (com.docker.lb.port = http): what. -> Remedy.`
 impl std::fmt::Display for Finding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {:?} {}", format!("{:?}", self.severity).to_lowercase(), self.code, self.subject)?;
@@ -179,7 +179,8 @@ impl std::fmt::Display for Finding {
             (Some(field), None) => write!(f, " ({field})")?,
             _ => {}
         }
-        write!(f, ": {} -> {}", self.message, self.remedy)
+        let (message, remedy) = (&self.message, &self.remedy);
+        if f.alternate() { write!(f, "\n      {message}\n      -> {remedy}") } else { write!(f, ": {message} -> {remedy}") }
     }
 }
 

@@ -267,6 +267,15 @@ impl Stage {
         file.set_modified(SystemTime::now() - age).unwrap();
     }
 
+    /// Whether a worker of the engine has a file open below this directory of the stage.
+    pub fn engine_writes_to(&self, directory: &str) -> bool {
+        let master: i32 = std::fs::read_to_string(self.run_dir().join("nginx.pid")).unwrap().trim().parse().unwrap();
+        let workers = std::fs::read_to_string(format!("/proc/{master}/task/{master}/children")).unwrap();
+        let files = workers.split_whitespace().flat_map(|pid| std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten());
+        let directory = self.path(directory);
+        files.filter_map(|file| std::fs::read_link(file.path()).ok()).any(|file| file.starts_with(&directory))
+    }
+
     pub fn kill_engine(&self) {
         let pid = std::fs::read_to_string(self.run_dir().join("nginx.pid")).unwrap().trim().parse().unwrap();
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
