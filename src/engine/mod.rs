@@ -102,9 +102,11 @@ impl Engine {
     }
 }
 
-/// How long the engine may take to read the configuration with this main file: `least`, and more for a large one.
+/// How long the engine may take to read the configuration with this main file, alone in its directory: `least`, and more
+/// for a large one.
 pub fn patience(least: Duration, main_file: &Path) -> Duration {
-    let bytes = std::fs::metadata(main_file).map_or(0, |about| about.len());
+    let files = main_file.parent().and_then(|directory| std::fs::read_dir(directory).ok()).into_iter().flatten().flatten();
+    let bytes: u64 = files.filter_map(|file| file.metadata().ok()).map(|about| about.len()).sum();
     let mib = u32::try_from(bytes >> 20).unwrap_or(u32::MAX);
     least.saturating_add(TIMEOUT_PER_MIB.saturating_mul(mib))
 }
@@ -129,12 +131,14 @@ mod tests {
 
     #[test]
     fn the_patience_with_the_engine_grows_with_its_configuration() {
-        let file = tempfile::NamedTempFile::new().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let [main, other] = ["nginx.conf", "tls-a.conf"].map(|name| std::fs::File::create(directory.path().join(name)).unwrap());
         let minutes = |bytes: u64| {
-            file.as_file().set_len(bytes).unwrap();
-            patience(Duration::from_secs(60), file.path()).as_secs() / 60
+            main.set_len(bytes / 2).unwrap();
+            other.set_len(bytes / 2).unwrap();
+            patience(Duration::from_secs(60), &directory.path().join("nginx.conf")).as_secs() / 60
         };
         assert_eq!([0, 1 << 20, 4 << 20].map(minutes), [1, 2, 5]);
-        assert_eq!(patience(Duration::from_secs(60), Path::new("/nonexistent")).as_secs(), 60);
+        assert_eq!(patience(Duration::from_secs(60), Path::new("/nonexistent/nginx.conf")).as_secs(), 60);
     }
 }
