@@ -160,6 +160,25 @@ async fn a_table_that_the_engine_refuses_leaves_traffic_and_is_reported_with_wor
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_that_cannot_be_asked_is_no_refusal_and_is_asked_again() {
+    let stage = stage_or_skip!();
+    let app = App::start("one").await;
+    let extension = stage.extension_with_an_engine_of_its_own();
+    let good = stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
+    let accepted =
+        |digest: &_| stage.report().filter(|report| report.accepted.as_ref().is_some_and(|accepted| accepted.desired_digest == *digest));
+    eventually("the first table is accepted", || accepted(&good)).await;
+    stage.take_engine();
+    let next = stage.publish(routes(&stage, &[("next.example.org", &[&app])]));
+    let refusal = eventually("the trouble is reported", || stage.report()?.refused).await;
+    assert!(refusal.undecided && refusal.digest == next && refusal.words.contains("starting the engine"), "{refusal:?}");
+    stage.give_engine_back();
+    let report = eventually("it is asked again", || accepted(&next)).await;
+    assert_eq!(report.refused, None);
+    extension.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn traffic_goes_on_without_the_operator_and_follows_the_next_one() {
     let mut stage = stage_or_skip!();
     let apps = [App::start("one").await, App::start("two").await];

@@ -196,6 +196,20 @@ impl Stage {
         self.extension_with(script)
     }
 
+    /// An extension whose engine can be taken away ([`Stage::take_engine`]) and given back.
+    pub fn extension_with_an_engine_of_its_own(&self) -> Extension {
+        self.give_engine_back();
+        self.extension_with(self.path("own-nginx"))
+    }
+
+    pub fn take_engine(&self) {
+        std::fs::remove_file(self.path("own-nginx")).unwrap();
+    }
+
+    pub fn give_engine_back(&self) {
+        std::os::unix::fs::symlink(&self.nginx, self.path("own-nginx")).unwrap();
+    }
+
     /// How this stage's proxy is laid out.
     pub fn layout(&self) -> Layout {
         Layout { run_dir: leaked(&self.run_dir()), status_port: self.ports.status.port(), ..Layout::default() }
