@@ -36,10 +36,12 @@ pub fn list(seen: &Seen<'_>, routes: &[RouteReport], proxies: &[ProxyTaskReport]
 pub fn unknown(declared: &DeclaredCluster, now: Timestamp) -> Vec<Condition> {
     use condition_types::{ACCEPTED, FLEET_CONVERGED, PROGRAMMED, READY, ROUTES_SERVED};
     let never_good = declared.in_force.is_none() && !declared.accepted;
-    let untold = || match never_good {
-        true => (ConditionStatus::Unknown, reasons::INVALID_DOCUMENT, NOTHING_IN_FORCE.to_owned()),
-        false => (ConditionStatus::Unknown, reasons::PROGRESSING, "No pass has looked at this cluster yet.".to_owned()),
+    let (reason, message) = if never_good {
+        (reasons::INVALID_DOCUMENT, NOTHING_IN_FORCE)
+    } else {
+        (reasons::PROGRESSING, "No pass has looked at this cluster yet.")
     };
+    let untold = || (ConditionStatus::Unknown, reason, message.to_owned());
     let rest = [FLEET_CONVERGED, PROGRAMMED, ROUTES_SERVED].into_iter().map(|kind| condition(kind, untold()));
     let mut all: Vec<Condition> = std::iter::once(condition(ACCEPTED, accepted(declared))).chain(rest).collect();
     all.push(condition(READY, ready(&all)));

@@ -159,6 +159,8 @@ fn a_service_is_published_by_the_cluster_it_names_and_by_no_other() {
 
 #[test]
 fn a_service_of_a_cluster_without_a_good_document_is_told_so_and_not_that_nobody_declares_it() {
+    use FindingCode::{ClusterNotInForce as Waits, UnknownServiceCluster as Unknown};
+
     let world = snapshot(
         "
         networks: [web]
@@ -173,7 +175,6 @@ fn a_service_of_a_cluster_without_a_good_document_is_told_so_and_not_that_nobody
             unclaimed(&[], &[NotInForce { name: &name, label }], incomplete, &world).iter().map(|found| found.code).collect();
         assert_eq!(codes, expected, "{label:?} {incomplete}");
     };
-    use FindingCode::{ClusterNotInForce as Waits, UnknownServiceCluster as Unknown};
     // In the order of the codes.
     check(Some("dev"), false, [Unknown, Waits]);
     check(Some(""), false, [Unknown, Waits]);
