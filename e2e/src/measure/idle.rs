@@ -63,8 +63,14 @@ fn process(world: &World, ingress: &Ingress) -> Result<u32> {
     };
     let task = world.await_running(service, 1)?.remove(0);
     let container = task["Status"]["ContainerStatus"]["ContainerID"].as_str().context("the task has no container")?;
-    let pid = world.lab.docker(world.node_of(&task)?, &["inspect", "--format", "{{.State.Pid}}", container])?;
-    pid.trim().parse().with_context(|| format!("{pid:?} is no process id"))
+    let pids = fs::read_dir("/proc").context("list processes")?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    // Nodes number processes on their own, so the one that Docker names is another one here.
+    let first_of_container = |pid: &u32| {
+        let about = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        let is_first = about("status").lines().any(|line| line.starts_with("NSpid:") && line.ends_with("\t1"));
+        is_first && about("cgroup").contains(container)
+    };
+    pids.into_iter().find(first_of_container).with_context(|| format!("no process of container {container}"))
 }
 
 /// How busy the machine is, as Linux counts it: 1, 5 and 15 minutes.

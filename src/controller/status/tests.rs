@@ -62,6 +62,7 @@ fn report(desired: &Digest) -> ExtensionReport {
         refused: None,
         boot: None,
         live: None,
+        material: Default::default(),
         proxies: vec![proxy],
     }
 }
