@@ -38,6 +38,7 @@ use swarmgate::channel::Token;
 use swarmgate::channel::wire::{Delivery, Desired};
 use swarmgate::proxy::{ProxyError, ProxySignal, check};
 use tables::routes;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use traffic::SteadyLoad;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -155,6 +156,25 @@ async fn a_table_that_the_engine_refuses_leaves_traffic_and_is_reported_with_wor
     stage.until_running(&better).await;
     assert_eq!(stage.report().unwrap().refused, None, "a refusal ends with the next good table");
     proxy.drained().await.unwrap();
+    extension.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_that_cannot_be_asked_is_no_refusal_and_is_asked_again() {
+    let stage = stage_or_skip!();
+    let app = App::start("one").await;
+    let extension = stage.extension_with_an_engine_of_its_own();
+    let good = stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
+    let accepted =
+        |digest: &_| stage.report().filter(|report| report.accepted.as_ref().is_some_and(|accepted| accepted.desired_digest == *digest));
+    eventually("the first table is accepted", || accepted(&good)).await;
+    stage.take_engine();
+    let next = stage.publish(routes(&stage, &[("next.example.org", &[&app])]));
+    let refusal = eventually("the trouble is reported", || stage.report()?.refused).await;
+    assert!(refusal.undecided && refusal.digest == next && refusal.words.contains("starting the engine"), "{refusal:?}");
+    stage.give_engine_back();
+    let report = eventually("it is asked again", || accepted(&next)).await;
+    assert_eq!(report.refused, None);
     extension.stopped().await;
 }
 
@@ -281,6 +301,53 @@ async fn a_proxy_starts_alone_from_its_volume_while_that_is_young() {
     eventually_healthy(&stage, "volume").await;
     assert!(stage.answer("app.example.org").await.is_err(), "an old address must not be used");
     proxy.drained().await.unwrap();
+}
+
+/// As on a node that had no proxy while routes were published, and gets one when nobody answers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_that_starts_alone_prefers_whichever_of_volume_and_snapshot_is_newer() {
+    let stage = stage_or_skip!();
+    let app = App::start("one").await;
+    let extension = stage.extension();
+    let proxy = stage.proxy();
+    stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
+    stage.until_answer("app.example.org", "one").await;
+    eventually("the volume is written", || stage.saved_state()).await;
+    let boot = eventually("the boot snapshot", || stage.report()?.boot).await;
+    extension.stopped().await;
+    proxy.drained().await.unwrap();
+
+    stage.write_boot_file(&boot);
+    let proxy = stage.proxy();
+    eventually_healthy(&stage, "volume").await;
+    proxy.drained().await.unwrap();
+    stage.age_saved_state(Duration::from_secs(120));
+    let proxy = stage.proxy();
+    eventually_healthy(&stage, "boot").await;
+    proxy.drained().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_request_body_waits_on_the_volume_and_not_in_memory() {
+    let stage = stage_or_skip!();
+    let app = App::start("one").await;
+    let extension = stage.extension();
+    let proxy = stage.proxy();
+    stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
+    stage.until_answer("app.example.org", "one").await;
+
+    let half = vec![b'x'; 200 << 10];
+    let mut upload = tokio::net::TcpStream::connect(stage.http()).await.unwrap();
+    let head = format!("POST / HTTP/1.1\r\nHost: app.example.org\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", half.len() * 2);
+    upload.write_all(head.as_bytes()).await.unwrap();
+    upload.write_all(&half).await.unwrap();
+    eventually("the first half is in a file on the volume", || stage.engine_writes_to("volume/request-bodies").then_some(())).await;
+    upload.write_all(&half).await.unwrap();
+    let mut answer = String::new();
+    upload.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("409600 bytes"), "{answer}");
+    proxy.drained().await.unwrap();
+    extension.stopped().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use swarmgate::controller::settings::Settings;
 use swarmgate::controller::{RunError, run};
-use swarmgate::report::StatusReport;
+use swarmgate::report::{FindingCode, StatusReport, Subject};
 use swarmgate::simulator::{SimOptions, SimSwarm};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -37,8 +37,12 @@ struct Scene {
 
 impl Scene {
     async fn start() -> Self {
+        Self::start_with(DOCUMENT).await
+    }
+
+    async fn start_with(document: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("default.yaml"), DOCUMENT).unwrap();
+        std::fs::write(folder.path().join("default.yaml"), document).unwrap();
         let swarm = SimSwarm::new(SimOptions::default());
         let (status, stop) = (free_address().await, CancellationToken::new());
         let settings = settings(folder.path(), status, free_address().await);
@@ -175,5 +179,23 @@ async fn a_document_that_became_wrong_keeps_its_last_good_version_and_a_new_one_
     scene.until("the second cluster", |status| status.clusters.get("dev").is_some_and(|cluster| cluster.observed_generation == 1)).await;
     std::fs::remove_file(scene.folder.path().join("dev.yaml")).unwrap();
     scene.until("its removal", |status| !status.clusters.contains_key("dev")).await;
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_document_that_is_wrong_from_the_start_is_told_with_the_services_that_wait_for_it() {
+    let scene = Scene::start_with(&DOCUMENT.replace("nginx", "apache")).await;
+    application(&scene.swarm);
+    let about = |status: &StatusReport| {
+        let about_web = status.findings.iter().filter(|finding| finding.subject == Subject::Service("web".to_owned()));
+        about_web.map(|finding| finding.code).collect::<Vec<_>>()
+    };
+    let status = scene.until("a finding about the service", |status| !about(status).is_empty()).await;
+    assert_eq!(about(&status), [FindingCode::ClusterNotInForce], "and not that nobody declares its cluster");
+    for condition in &status.clusters["default"].conditions {
+        assert_eq!(condition.reason, "InvalidDocument", "{condition:?}");
+    }
+    std::fs::write(scene.folder.path().join("default.yaml"), DOCUMENT).unwrap();
+    scene.until("the repaired document", |status| has_route(status) && about(status).is_empty()).await;
     scene.end().await;
 }

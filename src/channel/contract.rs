@@ -53,8 +53,12 @@ pub const LABEL_CLUSTER: &str = "swarmgate.cluster";
 pub const LABEL_ROLE: &str = "swarmgate.role";
 /// Label on a token secret: the SHA-256 of the token, by which the operator recognises its extension after a restart.
 pub const LABEL_TOKEN_DIGEST: &str = "swarmgate.token-sha256";
+/// Label on a config with a configuration: the digest of its bundle.
+pub const LABEL_CONTENT: &str = "swarmgate.content";
 /// Label on a service: the fields that the last applied declaration managed, as JSON.
 pub const LABEL_MANAGED: &str = "swarmgate.managed";
+/// Where below its prefix the engine keeps request bodies that are larger than its buffer.
+pub const ENGINE_BODY_DIR: &str = "client-body";
 /// The file of a bundle that the engine is started with: `nginx -p PREFIX -c DIR/nginx.conf -e stderr -g "daemon off;"`.
 /// So a rendered `nginx.conf` has no `daemon` directive. Paths that the engine writes to (`pid`, `*_temp_path`) are
 /// relative, hence below the prefix that extension and proxy choose in [`RUN_DIR`] (absolute only for a stock image).

@@ -62,6 +62,10 @@ pub struct Bundle {
     /// The secret files that `files` name, by file name. Their content is never part of a bundle.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub material: BTreeMap<String, Material>,
+    /// When the engine accepted it in the extension; not part of the digest. By it a proxy that starts alone tells a mounted
+    /// snapshot that is newer than what its volume knows from one that is older.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_at: Option<jiff::Timestamp>,
 }
 
 /// A secret file that a configuration names: where a start finds it when nobody hands it out, and what goes without it.
@@ -81,7 +85,8 @@ impl Bundle {
     /// A bundle for nginx with its digest.
     pub fn new(cluster: ClusterName, routes_digest: Digest, files: BTreeMap<String, String>) -> Self {
         let digest = Digest::of_json(&files);
-        Self { version: WIRE_VERSION, cluster, engine: ENGINE_NGINX.to_owned(), digest, routes_digest, files, material: BTreeMap::new() }
+        let (version, engine, material) = (WIRE_VERSION, ENGINE_NGINX.to_owned(), BTreeMap::new());
+        Self { version, cluster, engine, digest, routes_digest, files, material, accepted_at: None }
     }
 
     /// The same bundle, with the secret files that it names. Their names hold digests of their contents, so that the
@@ -251,7 +256,7 @@ pub struct Accepted {
     pub config_digest: Digest,
 }
 
-/// A refused configuration, with the engine's words.
+/// A configuration that is not used, with the engine's words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Refusal {
@@ -259,6 +264,9 @@ pub struct Refusal {
     pub digest: Digest,
     /// The engine's own words, at most 4 KiB.
     pub words: String,
+    /// The engine did not say no: it could not be asked or did not answer in time (`words` say so), and is asked again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undecided: bool,
 }
 
 /// Proxy → extension (and on to the operator): what a proxy task runs.

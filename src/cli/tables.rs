@@ -4,7 +4,7 @@
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 
-use crate::report::{ClusterStatus, ConditionStatus, EndpointReport, EndpointState, Finding, StatusReport};
+use crate::report::{ClusterStatus, ConditionStatus, EndpointReport, EndpointState, Finding, ProxyTaskReport, StatusReport};
 
 /// The whole report.
 pub fn status(status: &StatusReport) -> String {
@@ -33,7 +33,7 @@ fn operator(status: &StatusReport) -> String {
 
 fn clusters(status: &StatusReport) -> String {
     let rows = status.clusters.iter().map(|(name, cluster)| {
-        let current = cluster.proxies.iter().filter(|proxy| proxy.up_to_date).count();
+        let current = cluster.proxies.iter().filter(|proxy| proxy.up_to_date == Some(true)).count();
         vec![
             name.clone(),
             format!("{:?}", cluster.phase),
@@ -94,12 +94,21 @@ fn proxies(name: &str, cluster: &ClusterStatus) -> String {
             proxy.node.clone(),
             proxy.state.clone(),
             proxy.running_digest.as_ref().map_or("-", |digest| digest.short()).to_owned(),
-            if proxy.up_to_date { "yes" } else { "no" }.to_owned(),
+            newest(proxy),
             proxy.reloads.map_or_else(|| "-".to_owned(), |reloads| reloads.to_string()),
             proxy.rejected.clone().unwrap_or_else(|| "-".to_owned()),
         ]
     });
     table(&format!("{name}: PROXIES"), &["TASK", "NODE", "STATE", "RUNS", "NEWEST", "RELOADS", "REFUSED"], rows)
+}
+
+fn newest(proxy: &ProxyTaskReport) -> String {
+    match (proxy.up_to_date, proxy.seen_at) {
+        (Some(true), _) => "yes".to_owned(),
+        (Some(false), _) => "no".to_owned(),
+        (None, Some(at)) => format!("unknown, last heard of at {at:.0}"),
+        (None, None) => "unknown, not heard of".to_owned(),
+    }
 }
 
 fn rollouts(name: &str, cluster: &ClusterStatus) -> String {
@@ -120,7 +129,7 @@ fn findings(title: &str, findings: &[Finding]) -> String {
             format!("{:?}", finding.severity).to_lowercase(),
             finding.code.as_str(),
             place,
-            format!("{} {}", finding.message, finding.remedy),
+            format!("{}\n-> {}", finding.message, finding.remedy),
         ]
     });
     table(title, &["SEVERITY", "CODE", "ABOUT", "WHAT AND REMEDY"], rows)

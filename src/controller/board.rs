@@ -1,7 +1,7 @@
 //! Where the newest status of everything hangs: written by the loop, read by the endpoints. Keeps the memories of the
 //! clusters, too, so that a preview starts from what a pass would start from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -60,11 +60,11 @@ impl Board {
         };
     }
 
-    /// Forgets a cluster of which nothing is left.
-    pub fn forget(&self, cluster: &ClusterName) {
+    /// Forgets the clusters that are neither declared nor left over, whoever noticed that nothing of them is left.
+    pub fn keep_only(&self, known: &BTreeSet<&ClusterName>) {
         let mut inner = self.lock();
-        inner.memories.remove(cluster);
-        inner.retries.remove(cluster);
+        inner.memories.retain(|name, _| known.contains(name));
+        inner.retries.retain(|name, _| known.contains(name));
     }
 
     /// Keeps the findings of the whole instance.
@@ -142,6 +142,6 @@ impl Source for Board {
         let snapshot = self.lookout.snapshot(Instant::now()).await?;
         let declared = self.declared.borrow().clone();
         let memory = |name: &ClusterName| self.memory(name).plan;
-        Ok(preview::preview(&self.around, &declared, &snapshot, memory, Timestamp::now()))
+        Ok(preview::preview(&self.around, &declared, &snapshot, memory, true, Timestamp::now()))
     }
 }

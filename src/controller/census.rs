@@ -42,7 +42,7 @@ pub fn take(instance: &str, declared: &Declared, snapshot: &Snapshot) -> Census 
     let rolling = concerned.values().any(|service| is_rolling(service));
     Census {
         leftover,
-        findings: unclaimed(&clusters, snapshot),
+        findings: unclaimed(&clusters, &declared.not_in_force().collect::<Vec<_>>(), declared.incomplete, snapshot),
         routed: concerned.values().any(|service| is_routed(service)),
         unsettled: starting || rolling,
         interest: Interest { known: snapshot.services.keys().cloned().collect(), concerned: concerned.into_keys().collect() },

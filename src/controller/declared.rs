@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::intent::cluster::Cluster;
 use crate::intent::documents::{Declaration, DeclaredCluster as Read};
 use crate::report::Finding;
+use crate::translate::NotInForce;
 use crate::types::ClusterName;
 
 /// Everything that is declared.
@@ -29,6 +30,9 @@ pub struct DeclaredCluster {
     pub in_force: Option<(u64, Arc<Cluster>)>,
     /// Whether the newest version is the one in force.
     pub accepted: bool,
+    /// Nothing in force: the label value of the services that it is for, empty for services without the label; none if
+    /// that cannot be read.
+    pub label: Option<String>,
 }
 
 impl Declared {
@@ -49,6 +53,12 @@ impl Declared {
         Self { clusters, findings: reading.findings, incomplete: reading.incomplete }
     }
 
+    /// The clusters of which this operator has seen no good version.
+    pub fn not_in_force(&self) -> impl Iterator<Item = NotInForce<'_>> {
+        let without = self.clusters.iter().filter(|(_, declared)| declared.in_force.is_none());
+        without.map(|(name, declared)| NotInForce { name, label: declared.label.as_deref() })
+    }
+
     /// The clusters of which a good version is in force.
     pub fn in_force(&self) -> impl Iterator<Item = &Arc<Cluster>> {
         self.clusters.values().filter_map(|declared| declared.in_force.as_ref().map(|(_, cluster)| cluster))
@@ -62,12 +72,14 @@ impl DeclaredCluster {
         let in_force = before.and_then(|before| before.in_force.clone());
         match (read, in_force) {
             (Read::Valid(cluster), Some((number, current))) if *current == *cluster && was_accepted => {
-                Self { generation: seen, in_force: Some((number, current)), accepted: true }
+                Self { generation: seen, in_force: Some((number, current)), accepted: true, label: None }
             }
-            (Read::Valid(cluster), _) => Self { generation: seen + 1, in_force: Some((seen + 1, Arc::new(*cluster))), accepted: true },
-            (Read::Broken { .. }, in_force) => {
+            (Read::Valid(cluster), _) => {
+                Self { generation: seen + 1, in_force: Some((seen + 1, Arc::new(*cluster))), accepted: true, label: None }
+            }
+            (Read::Broken { label, .. }, in_force) => {
                 let generation = if was_accepted || before.is_none() { seen + 1 } else { seen };
-                Self { generation, in_force, accepted: false }
+                Self { generation, in_force, accepted: false, label }
             }
         }
     }

@@ -27,12 +27,13 @@ struct Preview {
     findings: Vec<Finding>,
 }
 
-/// The plans of all clusters, declared and left over.
+/// The plans of all clusters, declared and left over. `hears`: extensions can be heard, so that silence means something.
 pub fn preview(
     around: &Surroundings,
     declared: &Declared,
     snapshot: &Snapshot,
     memory: impl Fn(&ClusterName) -> Memory,
+    hears: bool,
     now: Timestamp,
 ) -> PlanAnswer {
     let census = census::take(&around.instance, declared, snapshot);
@@ -41,6 +42,7 @@ pub fn preview(
         let report = around.line.report(&cluster.name);
         let mut plan = thought::fleet_plan(around, cluster, snapshot, &routes, report.as_ref(), &memory(&cluster.name), now);
         plan.findings.extend(routes.translation.findings);
+        plan.waiting.extend(thought::acceptance(report.as_ref(), &routes.desired).filter(|_| hears));
         plan.findings.sort();
         plan
     });
@@ -57,12 +59,12 @@ pub fn preview(
 pub async fn preview_offline(around: &Surroundings, spec: &[PathBuf]) -> Result<PlanAnswer, String> {
     let declared = spec::read_now(spec, &Declared::default());
     let snapshot = observe(around.swarm.as_ref()).await?;
-    Ok(preview(around, &declared, &snapshot, |_| Memory::default(), Timestamp::now()))
+    Ok(preview(around, &declared, &snapshot, |_| Memory::default(), false, Timestamp::now()))
 }
 
 fn answer(clusters: Vec<Plan>, findings: Vec<Finding>) -> PlanAnswer {
     let mut text: Vec<String> = clusters.iter().map(ToString::to_string).collect();
-    text.extend(findings.iter().map(ToString::to_string));
+    text.extend(findings.iter().map(|finding| format!("{finding:#}")));
     if clusters.is_empty() {
         text.insert(0, "no cluster is declared and none has left anything".to_owned());
     }

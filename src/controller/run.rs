@@ -54,6 +54,15 @@ enum Key {
     Cluster(ClusterName),
 }
 
+impl Key {
+    fn cluster(&self) -> Option<&ClusterName> {
+        match self {
+            Self::Instance => None,
+            Self::Cluster(name) => Some(name),
+        }
+    }
+}
+
 /// Runs the operator on a Swarm until `stop` is cancelled.
 pub async fn run(
     swarm: Arc<dyn Swarm>,
@@ -224,10 +233,11 @@ impl Loop {
             }
             (Key::Cluster(name), None) => {
                 self.leftover.remove(name);
-                self.board.forget(name);
             }
         }
-        self.queue.keep_only(&self.keys());
+        let keys = self.keys();
+        self.queue.keep_only(&keys);
+        self.board.keep_only(&keys.iter().filter_map(Key::cluster).collect());
     }
 
     /// Lets passes that run finish what they write, and starts none.

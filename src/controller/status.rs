@@ -5,9 +5,10 @@ mod conditions;
 mod proxies;
 mod routes;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::declared::DeclaredCluster;
+use super::thought;
 use crate::channel::Received;
 use crate::channel::wire::{Delivery, Desired};
 use crate::intent::cluster::Cluster;
@@ -17,6 +18,9 @@ use crate::report::{
 };
 use crate::swarm::{Service, Snapshot};
 use crate::translate::Translation;
+
+/// An extension reports every few seconds; after this time without a word nobody can tell what its proxies run.
+const SILENT_AFTER: SignedDuration = SignedDuration::from_secs(30);
 
 /// Everything that a pass knows at its end.
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +63,7 @@ pub fn after_pass(seen: &Seen<'_>, previous: Option<&ClusterStatus>) -> ClusterS
         routes,
         proxies,
         rollouts: proxies::rollouts(seen),
-        waiting: seen.plan.waiting.clone(),
+        waiting: waiting(seen),
         error: seen.failure.map(str::to_owned),
         next_retry_at: None,
         findings: findings(seen),
@@ -141,12 +145,22 @@ impl Seen<'_> {
         self.desired.delivery
     }
 
+    /// Whether nobody can tell any more what the proxies run.
+    fn extension_is_silent(&self) -> bool {
+        self.report.is_none_or(|received| self.now.duration_since(received.at) > SILENT_AFTER)
+    }
+
     /// One of our services, by name; a foreign one of that name is not ours to show.
     fn own_service(&self, name: &str) -> Option<&Service> {
         use crate::channel::contract::LABEL_OWNER;
         let ours = |service: &&Service| service.labels.get(LABEL_OWNER).is_some_and(|owner| owner == self.instance);
         self.snapshot.services.values().filter(ours).find(|service| service.name == name)
     }
+}
+
+/// What the plan waits for, and the routes.
+fn waiting(seen: &Seen<'_>) -> Vec<WaitingOn> {
+    seen.plan.waiting.iter().cloned().chain(thought::acceptance(seen.report, seen.desired)).collect()
 }
 
 fn findings(seen: &Seen<'_>) -> Vec<Finding> {
@@ -161,6 +175,18 @@ fn findings(seen: &Seen<'_>) -> Vec<Finding> {
 fn engine_refused(seen: &Seen<'_>) -> Option<Finding> {
     let refusal = seen.report?.report.refused.as_ref().filter(|refusal| refusal.digest == seen.desired.digest)?;
     let subject = Subject::Cluster(seen.cluster.name.to_string());
+    if refusal.undecided {
+        return Some(Finding::new(
+            Severity::Error,
+            FindingCode::EngineUnavailable,
+            subject,
+            format!(
+                "The newest configuration could not be tested ({}); it is tried again, and the last good one stays in force.",
+                refusal.words.trim()
+            ),
+            "If this lasts, give the extension more processor time (spec.extension.resources), or spread the hosts over several clusters.",
+        ));
+    }
     Some(Finding::new(
         Severity::Error,
         FindingCode::EngineRefused,
@@ -172,7 +198,7 @@ fn engine_refused(seen: &Seen<'_>) -> Option<Finding> {
 
 fn phase(seen: &Seen<'_>, conditions: &[Condition], routes: &[crate::report::RouteReport]) -> Phase {
     let is = |kind: &str, wanted: ConditionStatus| conditions.iter().any(|condition| condition.kind == kind && condition.status == wanted);
-    let stuck = [reasons::ENGINE_REFUSED, reasons::ROLLOUT_FAILED, reasons::INVALID_DOCUMENT, reasons::FAILED];
+    let stuck = [reasons::ENGINE_REFUSED, reasons::ENGINE_UNAVAILABLE, reasons::ROLLOUT_FAILED, reasons::INVALID_DOCUMENT, reasons::FAILED];
     let needs_somebody =
         conditions.iter().any(|condition| condition.status != ConditionStatus::True && stuck.contains(&condition.reason.as_str()));
     let foreign =
@@ -185,3 +211,6 @@ fn phase(seen: &Seen<'_>, conditions: &[Condition], routes: &[crate::report::Rou
         Phase::Progressing
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use crate::fleet::{ShapeInput, shape};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::Rollout;
 use crate::plan::{Memory, Plan, plan};
+use crate::report::WaitingOn;
 use crate::swarm::Snapshot;
 use crate::translate::{Translation, translate};
 
@@ -62,6 +63,20 @@ pub fn fleet_plan(
     let awaited = delivery_of(cluster) == Delivery::Live && report.is_some_and(|received| is_at_work(received, &routes.desired, now));
     let fleet = if awaited { fleet.awaiting_newest_snapshot() } else { fleet };
     plan(&fleet, snapshot, memory)
+}
+
+/// What keeps the newest routes from the proxies, if the extension does.
+pub fn acceptance(report: Option<&Received>, desired: &Desired) -> Option<WaitingOn> {
+    let waits = |detail: &str| Some(WaitingOn::Acceptance { detail: detail.to_owned() });
+    let Some(Received { report, .. }) = report else { return waits("nothing was heard of it yet") };
+    if report.accepted.as_ref().is_some_and(|accepted| accepted.desired_digest == desired.digest) {
+        return None;
+    }
+    match report.refused.as_ref().filter(|refusal| refusal.digest == desired.digest) {
+        Some(refusal) if refusal.undecided => waits(&refusal.words),
+        Some(_) => waits("the engine refused them"),
+        None => waits("it renders and tests them"),
+    }
 }
 
 /// Whether the extension is alive and has not answered the newest routes yet.

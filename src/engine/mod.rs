@@ -13,8 +13,11 @@ use tokio::process::Command;
 
 pub use words::{last_words, scrubbed};
 
-/// A test of the largest configurations takes seconds; one that takes longer hangs.
-const TEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a small configuration may take; one that takes longer hangs, or the machine has no time for it.
+const TEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// For each MiB of configuration. nginx looks for each pool among all others: 16,000 hosts (4 MiB) take 7 to 17 s of
+/// processor time, and a machine with many extensions gives each a small part of it.
+const TIMEOUT_PER_MIB: Duration = Duration::from_secs(60);
 
 /// The engine's program and the directory below which it writes (pid, temporary files).
 #[derive(Debug, Clone)]
@@ -38,8 +41,8 @@ pub enum EngineError {
         source: io::Error,
     },
     /// It did not finish in time.
-    #[error("the engine did not finish testing the configuration within {} s", TEST_TIMEOUT.as_secs())]
-    Timeout,
+    #[error("the engine did not answer within {} s", .0.as_secs())]
+    Timeout(Duration),
     /// A file or directory could not be written.
     #[error("writing the engine's files to {path}: {source}")]
     Write {
@@ -60,8 +63,9 @@ impl Engine {
     pub async fn test(&self, main_file: &Path) -> Result<(), EngineError> {
         let mut command = self.command(main_file);
         command.arg("-t").stdin(Stdio::null()).kill_on_drop(true);
-        let output = tokio::time::timeout(TEST_TIMEOUT, command.output()).await;
-        let output = output.map_err(|_| EngineError::Timeout)?.map_err(|source| self.start_error(source))?;
+        let limit = patience(TEST_TIMEOUT, main_file);
+        let output = tokio::time::timeout(limit, command.output()).await;
+        let output = output.map_err(|_| EngineError::Timeout(limit))?.map_err(|source| self.start_error(source))?;
         if output.status.success() {
             return Ok(());
         }
@@ -75,7 +79,7 @@ impl Engine {
         let mut command = Command::new(&self.program);
         command.arg("-v").stdin(Stdio::null()).kill_on_drop(true);
         let output = tokio::time::timeout(TEST_TIMEOUT, command.output()).await;
-        let output = output.map_err(|_| EngineError::Timeout)?.map_err(|source| self.start_error(source))?;
+        let output = output.map_err(|_| EngineError::Timeout(TEST_TIMEOUT))?.map_err(|source| self.start_error(source))?;
         let words = String::from_utf8_lossy(&output.stderr);
         Ok(words.trim().rsplit("version: ").next().unwrap_or_default().trim().to_owned())
     }
@@ -98,6 +102,15 @@ impl Engine {
     }
 }
 
+/// How long the engine may take to read the configuration with this main file, alone in its directory: `least`, and more
+/// for a large one.
+pub fn patience(least: Duration, main_file: &Path) -> Duration {
+    let files = main_file.parent().and_then(|directory| std::fs::read_dir(directory).ok()).into_iter().flatten().flatten();
+    let bytes: u64 = files.filter_map(|file| file.metadata().ok()).map(|about| about.len()).sum();
+    let mib = u32::try_from(bytes >> 20).unwrap_or(u32::MAX);
+    least.saturating_add(TIMEOUT_PER_MIB.saturating_mul(mib))
+}
+
 /// Writes a configuration's files into a directory of their own, which must not exist yet. Names are plain file names.
 pub async fn write_files(directory: &Path, files: &BTreeMap<String, String>) -> Result<(), EngineError> {
     tokio::fs::create_dir_all(directory).await.map_err(|source| write_error(directory, source))?;
@@ -110,4 +123,22 @@ pub async fn write_files(directory: &Path, files: &BTreeMap<String, String>) -> 
 
 fn write_error(path: &Path, source: io::Error) -> EngineError {
     EngineError::Write { path: path.display().to_string(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_patience_with_the_engine_grows_with_its_configuration() {
+        let directory = tempfile::tempdir().unwrap();
+        let [main, other] = ["nginx.conf", "tls-a.conf"].map(|name| std::fs::File::create(directory.path().join(name)).unwrap());
+        let minutes = |bytes: u64| {
+            main.set_len(bytes / 2).unwrap();
+            other.set_len(bytes / 2).unwrap();
+            patience(Duration::from_secs(60), &directory.path().join("nginx.conf")).as_secs() / 60
+        };
+        assert_eq!([0, 1 << 20, 4 << 20].map(minutes), [1, 2, 5]);
+        assert_eq!(patience(Duration::from_secs(60), Path::new("/nonexistent/nginx.conf")).as_secs(), 60);
+    }
 }

@@ -146,6 +146,7 @@ impl Workshop {
 
     fn accept(&mut self, desired: &Desired, rendered: Rendered) {
         let Rendered { live, boot, stock } = rendered;
+        let boot = Bundle { accepted_at: Some(self.accepted_since(&boot)), ..boot };
         self.known_good = vec![live.digest.clone(), boot.digest.clone()];
         let config_digest = stock.as_ref().unwrap_or(&live).digest.clone();
         tracing::info!(table = desired.digest.short(), config = config_digest.short(), "the engine accepts the configuration");
@@ -156,10 +157,20 @@ impl Workshop {
         self.outcome.send_replace(Arc::new(Outcome { accepted: Some(accepted), refused: None, boot: Some(boot), mounted: stock }));
     }
 
+    /// Since when the engine accepts this boot snapshot: it does not change with endpoints.
+    fn accepted_since(&self, boot: &Bundle) -> jiff::Timestamp {
+        let outcome = self.outcome.borrow();
+        let same = outcome.boot.as_ref().filter(|previous| previous.digest == boot.digest);
+        same.and_then(|previous| previous.accepted_at).unwrap_or_else(jiff::Timestamp::now)
+    }
+
     fn refuse(&self, desired: &Desired, error: &EngineError) {
-        let words = if let EngineError::Refused(words) = error { words.clone() } else { last_words(&error.to_string()) };
-        tracing::warn!(table = desired.digest.short(), words, "the configuration is refused; the last good one stays");
-        let refused = Some(Refusal { digest: desired.digest.clone(), words });
+        let (words, undecided) = match error {
+            EngineError::Refused(words) => (words.clone(), false),
+            other => (last_words(&other.to_string()), true),
+        };
+        tracing::warn!(table = desired.digest.short(), words, undecided, "the configuration is not accepted; the last good one stays");
+        let refused = Some(Refusal { digest: desired.digest.clone(), words, undecided });
         let outcome = Outcome { refused, ..self.outcome.borrow().as_ref().clone() };
         self.outcome.send_replace(Arc::new(outcome));
     }

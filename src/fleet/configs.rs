@@ -10,7 +10,7 @@ use super::ShapeInput;
 use super::field::{Entries, Field, FieldValue, KeyedBy, Role};
 use super::names;
 use crate::channel::boot;
-use crate::channel::contract::{BOOT_FILE, ENGINE_MAIN_FILE};
+use crate::channel::contract::{BOOT_FILE, ENGINE_MAIN_FILE, LABEL_CONTENT};
 use crate::channel::wire::Bundle;
 use crate::intent::cluster_spec::Rollout;
 use crate::report::{Finding, FindingCode, Severity, Subject};
@@ -69,8 +69,9 @@ pub(super) fn choose(input: &ShapeInput<'_>, service: Option<&Service>) -> Mount
         Rollout::Live => (Role::Boot, BOOT_FILE, input.boot),
         Rollout::Replace => (Role::Live, input.cluster.proxy.config_path.as_str(), input.live),
     };
-    let (newest, finding) = fitting(input, bundle.and_then(|bundle| object(input, role, bundle)));
     let mounted = service.and_then(|service| mounted_config(input, service, role, target));
+    let news = bundle.filter(|bundle| !mounted.is_some_and(|config| holds(config, bundle)));
+    let (newest, finding) = fitting(input, news.and_then(|bundle| object(input, role, bundle)));
     let latest_field = newest.as_ref().map(|object| field(target, &object.name, &id_of(input, &object.name)));
     let spare = mounted.or_else(|| newest_existing(input, role));
     let kept_field = spare.map(|config| field(target, &config.name, &config.id.0));
@@ -101,6 +102,11 @@ fn too_large(input: &ShapeInput<'_>, bytes: usize) -> Finding {
     )
 }
 
+/// Whether a config says the same as a bundle, whenever that was accepted.
+fn holds(config: &Config, bundle: &Bundle) -> bool {
+    config.labels.get(LABEL_CONTENT).is_some_and(|content| *content == bundle.digest.to_string())
+}
+
 fn is_too_old(input: &ShapeInput<'_>, config: &Config) -> bool {
     input.now.duration_since(config.created_at) > BOOT_SNAPSHOT_AGE_MAX
 }
@@ -128,9 +134,11 @@ fn object(input: &ShapeInput<'_>, role: Role, bundle: &Bundle) -> Option<ConfigO
     if bundle.cluster != input.cluster.name || !bundle.files.contains_key(ENGINE_MAIN_FILE) {
         return None;
     }
-    let content = Digest::of_json(&(bundle.version, &bundle.digest));
+    // The time belongs to the name: an object that was mounted earlier would tell proxies a time that is too early.
+    let content = Digest::of_json(&(bundle.version, &bundle.digest, bundle.accepted_at));
     let name = names::config_object(role, &input.cluster.name, &content);
-    let labels = names::owner_labels(input.instance, Some(&input.cluster.name), role);
+    let mut labels = names::owner_labels(input.instance, Some(&input.cluster.name), role);
+    labels.insert(LABEL_CONTENT.to_owned(), bundle.digest.to_string());
     Some(ConfigObject { name, role, labels, bundle: bundle.clone() })
 }
 

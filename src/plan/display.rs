@@ -123,6 +123,6 @@ impl fmt::Display for Plan {
         }
         self.steps.iter().try_for_each(|step| write!(f, "\n  {}", step.to_string().replace('\n', "\n  ")))?;
         self.waiting.iter().try_for_each(|waiting| write!(f, "\n  waiting for {waiting}"))?;
-        self.findings.iter().try_for_each(|finding| write!(f, "\n  {finding}"))
+        self.findings.iter().try_for_each(|finding| write!(f, "\n  {finding:#}"))
     }
 }

@@ -5,15 +5,22 @@ use serde_json::Value;
 
 use super::json::get;
 use crate::swarm::{Node, Snapshot};
+use crate::types::NodeId;
 
-/// How many nodes take a task of a service with this spec; `None` when a constraint asks for something that a snapshot
+/// The nodes that take a task of a service with this spec; `None` when a constraint asks for something that a snapshot
 /// does not hold.
-pub(super) fn fitting_nodes(spec: &Value, snapshot: &Snapshot) -> Option<usize> {
+pub(super) fn fitting_nodes<'a>(spec: &Value, snapshot: &'a Snapshot) -> Option<Vec<&'a NodeId>> {
     let constraints = get(spec, &["TaskTemplate", "Placement", "Constraints"]).and_then(Value::as_array);
     let constraints: Vec<&str> = constraints.into_iter().flatten().filter_map(Value::as_str).collect();
     let nodes = snapshot.nodes.values().filter(|node| node.state == "ready" && node.availability == "active");
-    let mut fits = nodes.map(|node| constraints.iter().try_fold(true, |fits, constraint| Some(fits && meets(node, constraint)?)));
-    fits.try_fold(0, |count, fits| Some(count + usize::from(fits?)))
+    let mut fitting = Vec::new();
+    for node in nodes {
+        // Every constraint is asked, so that one that cannot be decided is never passed over.
+        if constraints.iter().try_fold(true, |fits, constraint| Some(meets(node, constraint)? && fits))? {
+            fitting.push(&node.id);
+        }
+    }
+    Some(fitting)
 }
 
 fn meets(node: &Node, constraint: &str) -> Option<bool> {
@@ -30,6 +37,8 @@ fn attribute<'a>(node: &'a Node, key: &str) -> Option<&'a str> {
     match key {
         "node.id" => Some(&node.id.0),
         "node.hostname" => Some(&node.hostname),
+        "node.platform.os" => Some(&node.os),
+        "node.platform.arch" => Some(&node.architecture),
         "node.role" => Some(if node.manager { "manager" } else { "worker" }),
         _ => key.strip_prefix("node.labels.").map(|label| node.labels.get(label).map_or("", String::as_str)),
     }
@@ -45,7 +54,7 @@ mod tests {
     fn check(constraints: &[&str], expected: Option<usize>) {
         let node = |id: &str, role: &str, state: &str, labels: Value| {
             let spec = json!({"Role": role, "Availability": "active", "Labels": labels});
-            json!({"ID": id, "Spec": spec, "Status": {"State": state}, "Description": {"Hostname": format!("host-{id}")}})
+            json!({"ID": id, "Spec": spec, "Status": {"State": state}, "Description": {"Hostname": format!("host-{id}"), "Platform": {"OS": "linux", "Architecture": "x86_64"}}})
         };
         let nodes = vec![
             node("a", "manager", "ready", json!({})),
@@ -55,7 +64,7 @@ mod tests {
         let taken_at = "2026-01-02T03:04:05Z".parse().unwrap();
         let raw = RawSnapshot { taken_at, services: vec![], tasks: vec![], nodes, networks: vec![], configs: vec![], secrets: vec![] };
         let spec = json!({"TaskTemplate": {"Placement": {"Constraints": constraints}}});
-        assert_eq!(fitting_nodes(&spec, &Snapshot::from_raw(&raw).unwrap()), expected, "{constraints:?}");
+        assert_eq!(fitting_nodes(&spec, &Snapshot::from_raw(&raw).unwrap()).map(|nodes| nodes.len()), expected, "{constraints:?}");
     }
 
     #[test]
@@ -67,11 +76,13 @@ mod tests {
         check(&["node.labels.LB==dev"], Some(0));
         check(&["node.hostname==HOST-a", "node.id!=b"], Some(1));
         check(&["node.role==worker", "node.role==manager"], Some(0));
+        check(&["node.platform.os==linux", "node.platform.arch==x86_64"], Some(2));
+        check(&["node.platform.os==windows"], Some(0));
     }
 
     #[test]
     fn a_constraint_that_a_snapshot_cannot_decide_gives_no_number() {
-        check(&["node.platform.os==linux"], None);
-        check(&["nonsense"], None);
+        check(&["node.ip==10.0.0.0/8"], None);
+        check(&["node.labels.lb==nowhere", "nonsense"], None);
     }
 }

@@ -1,6 +1,8 @@
 //! Whether a service may be written now: one rollout at a time, and after a failed one only when there is a reason to
 //! expect another result.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
@@ -9,7 +11,7 @@ use super::placement::fitting_nodes;
 use super::step::{RolloutNote, RolloutOutcome, UpdateReason};
 use crate::report::WaitingOn;
 use crate::swarm::{Service, Snapshot, Task, UpdateStatus};
-use crate::types::Digest;
+use crate::types::{Digest, NodeId};
 
 /// A write during a rollout makes Swarm forget the last good spec, so it waits for the end, but not for ever: after this
 /// time the newer declaration matters more.
@@ -96,12 +98,25 @@ pub(super) fn tasks(service: &Service, snapshot: &Snapshot) -> Option<WaitingOn>
     (running < of).then(|| WaitingOn::Tasks { service: service.name.clone(), detail })
 }
 
-/// Tasks that run, and how many must: the declared number, or in global mode one per node that fits.
+/// Tasks that run, and how many must.
 fn running_of(service: &Service, snapshot: &Snapshot) -> (u64, u64) {
-    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
     let running = count(tasks_of(service, snapshot).filter(|task| task.state == "running").count());
-    let on_nodes = || fitting_nodes(&service.spec, snapshot).unwrap_or(0).max(tasks_of(service, snapshot).count());
-    (running, service.replicas.unwrap_or_else(|| count(on_nodes())))
+    (running, wanted_tasks(service, snapshot))
+}
+
+/// How many tasks a service must have: the declared number, or in global mode one on each node that fits or has one. Two
+/// tasks on one node are a replacement that is under way.
+pub fn wanted_tasks(service: &Service, snapshot: &Snapshot) -> u64 {
+    let on_nodes = || {
+        let mut nodes: BTreeSet<&NodeId> = tasks_of(service, snapshot).filter_map(|task| task.node.as_ref()).collect();
+        nodes.extend(fitting_nodes(&service.spec, snapshot).into_iter().flatten());
+        count(nodes.len())
+    };
+    service.replicas.unwrap_or_else(on_nodes)
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }
 
 fn tasks_of<'a>(service: &'a Service, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a Task> {

@@ -122,7 +122,7 @@ impl<'a> Applier<'a> {
         }
         let outcome = self.bring_into_force(&offer).await;
         if let Err(error) = &outcome {
-            self.agent.reject(&offer.live.digest, error);
+            self.agent.reject(&offer.live.digest, error, !matches!(error, ApplyError::Engine(EngineError::Refused(_))));
         }
         outcome
     }
@@ -183,10 +183,10 @@ impl Agent {
     }
 
     /// Tells that this configuration is not used, and why.
-    pub(super) fn reject(&self, digest: &Digest, error: &impl std::error::Error) {
+    pub(super) fn reject(&self, digest: &Digest, error: &impl std::error::Error, undecided: bool) {
         let words = last_words(&error.to_string());
         tracing::error!(config = digest.short(), error = words, "a configuration is not used");
-        let refusal = Refusal { digest: digest.clone(), words };
+        let refusal = Refusal { digest: digest.clone(), words, undecided };
         self.state.send_modify(|state| state.rejected = Some(refusal));
     }
 }

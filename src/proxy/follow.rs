@@ -37,7 +37,7 @@ fn offer(agent: &Agent, config: ProxyConfig) {
         }
         Err(fault) => {
             tracing::error!(%fault, "the extension offers a configuration that cannot be used");
-            let refusal = Refusal { digest: config.live.digest, words: fault.to_string() };
+            let refusal = Refusal { digest: config.live.digest, words: fault.to_string(), undecided: false };
             agent.state.send_modify(|state| state.rejected = Some(refusal));
         }
     }

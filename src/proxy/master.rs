@@ -16,9 +16,9 @@ use tokio::time::Instant;
 
 use super::ProxyError;
 use super::processes::{Worker, workers_of};
-use crate::engine::{Engine, EngineError, last_words, scrubbed};
+use crate::engine::{Engine, EngineError, last_words, patience, scrubbed};
 
-/// Large configurations take seconds to load; nothing takes this long.
+/// A small configuration loads at once; a large one has more time.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Processes cannot be waited for when they are another one's children, so they are looked at this often.
 const LOOK: Duration = Duration::from_millis(10);
@@ -30,6 +30,7 @@ pub(super) struct Master {
     pid: Pid,
     exit: watch::Receiver<Option<ExitStatus>>,
     said: Arc<Mutex<Said>>,
+    main_file: PathBuf,
     hidden: Vec<PathBuf>,
 }
 
@@ -46,8 +47,8 @@ struct Said {
 pub(super) enum ReloadError {
     #[error("{0}")]
     Refused(String),
-    #[error("the engine's workers did not change within {} s", CHANGE_TIMEOUT.as_secs())]
-    Timeout,
+    #[error("the engine's workers did not change within {} s", .0.as_secs())]
+    Timeout(Duration),
     #[error("the engine has ended")]
     Ended,
 }
@@ -65,7 +66,7 @@ impl Master {
         let listener = child.stderr.take().map(|stderr| tokio::spawn(pass_on(stderr, Arc::clone(&said))));
         let (exit_sender, exit) = watch::channel(None);
         tokio::spawn(wait_for_end(child, listener, exit_sender));
-        Ok(Self { pid, exit, said, hidden })
+        Ok(Self { pid, exit, said, main_file: main_file.to_owned(), hidden })
     }
 
     /// Has the engine load its main file again, and waits until the new workers alone take connections.
@@ -73,7 +74,8 @@ impl Master {
         let before: Vec<Pid> = workers_of(self.pid).into_iter().map(|worker| worker.pid).collect();
         let said_before = self.said().count;
         self.signal(Signal::SIGHUP);
-        let deadline = Instant::now() + CHANGE_TIMEOUT;
+        let limit = patience(CHANGE_TIMEOUT, &self.main_file);
+        let deadline = Instant::now() + limit;
         loop {
             let now = workers_of(self.pid);
             if in_force(&before, &now) {
@@ -86,7 +88,7 @@ impl Master {
                 return Err(ReloadError::Ended);
             }
             if Instant::now() > deadline {
-                return Err(ReloadError::Timeout);
+                return Err(ReloadError::Timeout(limit));
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -125,7 +127,8 @@ impl Master {
 
     /// Waits until the engine has workers.
     pub(super) async fn serving(&self) -> Result<(), ProxyError> {
-        let deadline = Instant::now() + CHANGE_TIMEOUT;
+        let limit = patience(CHANGE_TIMEOUT, &self.main_file);
+        let deadline = Instant::now() + limit;
         loop {
             if !workers_of(self.pid).is_empty() {
                 return Ok(());
@@ -135,7 +138,7 @@ impl Master {
                 return Err(self.unexpected_end(status));
             }
             if Instant::now() > deadline {
-                return Err(ProxyError::Engine(EngineError::Timeout));
+                return Err(ProxyError::Engine(EngineError::Timeout(limit)));
             }
             tokio::time::sleep(LOOK).await;
         }

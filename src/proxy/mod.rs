@@ -2,6 +2,7 @@
 //! to extension, operator and volume, the engine goes on with the last good configuration. Never touches the Docker API.
 
 mod apply;
+mod bodies;
 mod follow;
 mod generations;
 mod health;
@@ -158,6 +159,7 @@ pub async fn run(options: ProxyOptions, signals: mpsc::Receiver<ProxySignal>) ->
     let listener = TcpListener::bind(options.health).await.map_err(health_error)?;
     let engine = Engine::new(&options.engine, &options.run_dir);
     engine.prepare().await?;
+    bodies::place_on_volume(&options.run_dir, &options.state_dir);
     let agent = Agent {
         engine,
         generations: Generations::fresh(options.run_dir.join("config"))?,

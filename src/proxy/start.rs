@@ -3,7 +3,8 @@
 //! 1. what the extension offers now, if it answers soon;
 //! 2. what the volume holds, while it is so young that its addresses cannot have become another service's;
 //! 3. the names variant from the volume: the same routes, resolved anew, for as long as routes are likely to still hold;
-//! 4. the mounted boot snapshot (names as well, of the time when the proxy service was last updated);
+//! 4. the mounted boot snapshot (names as well, of the time when the proxy service was last updated); it comes before what
+//!    the volume holds when it is the newer of the two, as on a node that had no proxy for a while;
 //! 5. whatever the extension offers, whenever it comes.
 //!
 //! Each is tested by the engine before it is used; one that is refused is passed over.
@@ -15,6 +16,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::apply::{Candidate, Offered};
+use super::store::Saved;
 use super::{Agent, Source};
 use crate::channel::boot;
 use crate::channel::wire::{Bundle, ProxyConfig};
@@ -53,18 +55,16 @@ impl Agent {
 
     /// What this node has at hand, the best first.
     fn kept_candidates(&self) -> Vec<Candidate> {
-        let mut candidates = Vec::new();
-        if let Some(saved) = self.store.load(&self.options.cluster, Timestamp::now()) {
-            let is_younger_than = |limit: SignedDuration| saved.age >= -limit && saved.age <= limit;
-            if is_younger_than(ADDRESSES_MAX) {
-                candidates.push(Candidate::volume(saved.config.live));
-            }
-            if is_younger_than(NAMES_MAX) {
-                candidates.push(Candidate::volume(saved.config.boot));
-            }
-        }
-        candidates.extend(boot_snapshot(&self.options.boot_file, &self.options.cluster).map(Candidate::boot));
-        candidates
+        let now = Timestamp::now();
+        let snapshot = boot_snapshot(&self.options.boot_file, &self.options.cluster);
+        let Some(saved) = self.store.load(&self.options.cluster, now) else {
+            return snapshot.map(Candidate::boot).into_iter().collect();
+        };
+        let accepted_at = snapshot.as_ref().and_then(|snapshot| snapshot.accepted_at);
+        let snapshot_is_newer = accepted_at.is_some_and(|accepted| now.duration_since(accepted) < saved.age);
+        let snapshot = snapshot.map(Candidate::boot);
+        let volume = volume_candidates(saved);
+        if snapshot_is_newer { snapshot.into_iter().chain(volume).collect() } else { volume.into_iter().chain(snapshot).collect() }
     }
 
     async fn accepts(&self, candidate: &Candidate) -> Result<bool, EngineError> {
@@ -75,7 +75,7 @@ impl Agent {
                 Ok(true)
             }
             Err(error @ EngineError::Refused(_)) => {
-                self.reject(&candidate.bundle.digest, &error);
+                self.reject(&candidate.bundle.digest, &error, false);
                 Ok(false)
             }
             Err(error) => Err(error),
@@ -94,6 +94,14 @@ async fn next_offer(offers: &mut Offered) -> Arc<ProxyConfig> {
             std::future::pending::<()>().await;
         }
     }
+}
+
+/// What a volume holds, as far as it is young enough.
+fn volume_candidates(saved: Saved) -> Vec<Candidate> {
+    let is_younger_than = |limit: SignedDuration| saved.age >= -limit && saved.age <= limit;
+    let live = is_younger_than(ADDRESSES_MAX).then_some(saved.config.live);
+    let names = is_younger_than(NAMES_MAX).then_some(saved.config.boot);
+    live.into_iter().chain(names).map(Candidate::volume).collect()
 }
 
 fn boot_snapshot(path: &Path, cluster: &ClusterName) -> Option<Bundle> {

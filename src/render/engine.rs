@@ -65,7 +65,7 @@ fn write_files(http: &mut Writer, rendering: &Rendering<'_>) {
     if rendering.purpose == Purpose::Stock {
         return;
     }
-    http.directive("client_body_temp_path", &[below(rendering, "/client-body")]);
+    http.directive("client_body_temp_path", &[Word::join([rendering.layout.run_dir.into(), "/".into(), contract::ENGINE_BODY_DIR.into()])]);
     http.directive("proxy_temp_path", &[below(rendering, "/proxy")]);
     http.directive("fastcgi_temp_path", &[below(rendering, "/fastcgi")]);
     http.directive("uwsgi_temp_path", &[below(rendering, "/uwsgi")]);

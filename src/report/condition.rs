@@ -61,10 +61,14 @@ pub mod reasons {
     pub const ROLLOUT_FAILED: &str = "RolloutFailed";
     /// The engine refused the configuration.
     pub const ENGINE_REFUSED: &str = "EngineRefused";
+    /// The engine did not answer in time or could not be asked; it is asked again.
+    pub const ENGINE_UNAVAILABLE: &str = "EngineUnavailable";
     /// Nothing was heard from the extension.
     pub const EXTENSION_SILENT: &str = "ExtensionSilent";
     /// A proxy runs another configuration.
     pub const PROXIES_BEHIND: &str = "ProxiesBehind";
+    /// A proxy runs and was not heard of.
+    pub const PROXIES_SILENT: &str = "ProxiesSilent";
     /// There is no running proxy task.
     pub const NO_PROXIES: &str = "NoProxies";
     /// At least one route has no endpoint.

@@ -68,6 +68,8 @@ pub enum FindingCode {
     MissingLabel,
     /// `service_cluster` names a cluster that no document declares.
     UnknownServiceCluster,
+    /// The cluster that publishes the service is declared, and no good version of its document was ever seen.
+    ClusterNotInForce,
     /// The label `network` names no network of the service.
     NetworkNotFound,
     /// Several networks fit and no label chooses one.
@@ -108,6 +110,8 @@ pub enum FindingCode {
     NoEndpoints,
     /// The engine refused the rendered configuration; the last good one stays in force.
     EngineRefused,
+    /// The engine did not answer in time or could not be asked; it is asked again, and the last good configuration stays.
+    EngineUnavailable,
     /// The rendered configuration does not fit into a Swarm config object; the last one that did stays mounted.
     ConfigTooLarge,
     /// A service, config, secret or network of the needed name exists and is not ours.
@@ -166,7 +170,7 @@ impl Finding {
     }
 }
 
-/// One line for logs and terminals: `error InvalidLabelValue service app (com.docker.lb.port = http): what. Remedy.`
+/// One line for logs, or with `{:#}` three for people: `error InvalidLabelValue service app (com.docker.lb.port = http): what. -> Remedy.`
 impl std::fmt::Display for Finding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {:?} {}", format!("{:?}", self.severity).to_lowercase(), self.code, self.subject)?;
@@ -175,7 +179,8 @@ impl std::fmt::Display for Finding {
             (Some(field), None) => write!(f, " ({field})")?,
             _ => {}
         }
-        write!(f, ": {} {}", self.message, self.remedy)
+        let (message, remedy) = (&self.message, &self.remedy);
+        if f.alternate() { write!(f, "\n      {message}\n      -> {remedy}") } else { write!(f, ": {message} -> {remedy}") }
     }
 }
 

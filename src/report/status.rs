@@ -96,6 +96,8 @@ pub enum RouteState {
     Served,
     /// It has endpoints, and some proxies do not have it yet.
     Pending,
+    /// It has endpoints, and nobody can tell what the proxies run.
+    Unknown,
     /// It has no endpoint: 503.
     NoEndpoints,
 }
@@ -200,10 +202,11 @@ pub struct ProxyTaskReport {
     pub node: String,
     /// Swarm's word for its state, with its explanation.
     pub state: String,
-    /// The configuration digest that it says it runs; absent when it was not heard of.
+    /// The configuration digest that it last said it runs; absent when it was not heard of.
     pub running_digest: Option<Digest>,
-    /// Whether that is the newest accepted one.
-    pub up_to_date: bool,
+    /// Whether that is the newest accepted one; absent when it was not heard of lately, so that nobody can tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub up_to_date: Option<bool>,
     /// Reloads since the agent started.
     pub reloads: Option<u64>,
     /// What it refused last and why.

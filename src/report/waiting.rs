@@ -57,9 +57,9 @@ pub enum WaitingOn {
         /// The network's name.
         network: String,
     },
-    /// Proxies that do not run the newest configuration yet.
-    Proxies {
-        /// How many of how many.
+    /// The extension has not accepted the newest routes.
+    Acceptance {
+        /// How far it is, or why not.
         detail: String,
     },
 }
@@ -81,7 +81,7 @@ impl std::fmt::Display for WaitingOn {
             Self::ForeignObject { object } => write!(f, "{object}, which exists and is not ours, to leave its name"),
             Self::InUse { object, by } => write!(f, "{object} to be released by {by}"),
             Self::MissingNetwork { network } => write!(f, "network {network} to exist"),
-            Self::Proxies { detail } => write!(f, "proxies to take the newest configuration: {detail}"),
+            Self::Acceptance { detail } => write!(f, "the extension to accept the newest routes: {detail}"),
         }
     }
 }

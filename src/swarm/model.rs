@@ -169,6 +169,10 @@ pub struct Node {
     pub id: NodeId,
     /// Its host name.
     pub hostname: String,
+    /// Its operating system: `linux`.
+    pub os: String,
+    /// Its architecture: `x86_64`.
+    pub architecture: String,
     /// `ready`, `down`, ...
     pub state: String,
     /// `active`, `pause`, `drain`.

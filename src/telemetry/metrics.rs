@@ -114,7 +114,13 @@ fn series_of(status: &StatusReport) -> Vec<(Series, f64)> {
             add(ROUTES, vec![("cluster", name.clone()), ("state", format!("{:?}", route.state))]);
         }
         for proxy in &cluster.proxies {
-            add(PROXIES, vec![("cluster", name.clone()), ("up_to_date", proxy.up_to_date.to_string())]);
+            add(
+                PROXIES,
+                vec![
+                    ("cluster", name.clone()),
+                    ("up_to_date", proxy.up_to_date.map_or_else(|| "unknown".to_owned(), |current| current.to_string())),
+                ],
+            );
         }
     }
     counts.into_iter().chain(plain_series(status)).collect()

@@ -3,22 +3,27 @@
 
 use std::fmt::Write as _;
 
-use crate::report::{ClusterStatus, ConditionStatus, EndpointState, Finding, StatusReport};
+use crate::report::{ClusterStatus, ConditionStatus, EndpointState, Finding, Phase, ProxyTaskReport, RouteState, Severity, StatusReport};
 
 /// How often the page reloads itself.
 const RELOAD_SECONDS: u32 = 5;
 
-const STYLE: &str = "body{font:14px/1.45 system-ui,sans-serif;margin:2em auto;max-width:75em;padding:0 1em;color:#222}\
-table{border-collapse:collapse;margin:.4em 0 1.2em;width:100%}th,td{text-align:left;padding:.25em .7em;border-bottom:1px solid #ddd;vertical-align:top}\
-th{background:#f4f4f4}.good{color:#176b2c}.bad{color:#a3151b}.meh{color:#8a5a00}code{font-size:12px}small{color:#666}";
+const STYLE: &str = "body{font:14px/1.5 system-ui,sans-serif;margin:0 auto;max-width:80em;padding:0 1.2em 3em;color:#1f2328;background:#fff}\
+h1{margin:.8em 0 .2em}h2{margin:2em 0 .3em;padding-top:.6em;border-top:2px solid #d0d7de}h3{margin:1.1em 0 .3em;font-size:1em}\
+table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.28em .9em .28em .5em;border-bottom:1px solid #e4e8ec;vertical-align:top;overflow-wrap:anywhere}\
+th{background:#f6f8fa;font-weight:600;white-space:nowrap}.good{color:#116329}.bad{color:#a40e26}.meh{color:#7d4e00}\
+.tag{border:1px solid;border-radius:1em;padding:.05em .7em;font-size:12px;font-weight:600;white-space:nowrap}h2 .tag{vertical-align:middle}\
+.fix{color:#57606a}.fix:before{content:'\\2192\\a0'}.word{white-space:nowrap}code{font-size:12px}small,.when{color:#57606a;font-size:12px;white-space:nowrap}\
+a{color:#0550ae}";
 
 /// The whole page.
 pub fn render(status: &StatusReport) -> String {
     let mut html = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"{RELOAD_SECONDS}\">\
-         <title>Swarmgate</title><style>{STYLE}</style></head><body><h1>Swarmgate</h1>"
+         <meta name=\"viewport\" content=\"width=device-width\"><title>Swarmgate</title><style>{STYLE}</style></head><body><h1>Swarmgate</h1>"
     );
     html.push_str(&operator(status));
+    html.push_str(&overview(status));
     for (name, cluster) in &status.clusters {
         html.push_str(&cluster_section(name, cluster));
     }
@@ -44,18 +49,45 @@ fn operator(status: &StatusReport) -> String {
     )
 }
 
+/// One line for each cluster, so that nobody has to look for the one that is not well.
+fn overview(status: &StatusReport) -> String {
+    let rows = status.clusters.iter().map(|(name, cluster)| {
+        let current = cluster.proxies.iter().filter(|proxy| proxy.up_to_date == Some(true)).count();
+        let untrue = cluster.conditions.iter().filter(|condition| condition.status != ConditionStatus::True && condition.kind != "Ready");
+        let untrue: Vec<String> = untrue.map(|condition| escape(&format!("{}: {}", condition.kind, condition.message))).collect();
+        vec![
+            format!("<a href=\"#{0}\">{0}</a>", escape(name)),
+            phase(cluster),
+            cluster.routes.len().to_string(),
+            format!("{current} of {}", cluster.proxies.len()),
+            cluster.findings.len().to_string(),
+            untrue.join("<br>"),
+        ]
+    });
+    table("Clusters", &["cluster", "phase", "routes", "proxies up to date", "findings", "what is not true"], rows)
+}
+
+fn phase(cluster: &ClusterStatus) -> String {
+    let class = match cluster.phase {
+        Phase::Ready => "good",
+        Phase::Degraded => "bad",
+        Phase::Pending | Phase::Progressing | Phase::Removing => "meh",
+    };
+    format!("<span class=\"tag {class}\">{:?}</span>", cluster.phase)
+}
+
 fn cluster_section(name: &str, cluster: &ClusterStatus) -> String {
-    let mut html = format!("<h2>{} <small>{:?}</small></h2>", escape(name), cluster.phase);
+    let mut html = format!("<h2 id=\"{0}\">{0} {1}</h2>", escape(name), phase(cluster));
     if let Some(error) = &cluster.error {
         let _ = write!(html, "<p class=\"bad\">{}</p>", escape(error));
     }
     html.push_str(&conditions(cluster));
-    html.push_str(&routes(cluster));
-    html.push_str(&proxies(cluster));
-    html.push_str(&rollouts(cluster));
     let waiting = cluster.waiting.iter().map(|waiting| vec![escape(&waiting.to_string())]);
     html.push_str(&table("Waiting", &["for"], waiting));
     html.push_str(&findings("Findings", &cluster.findings));
+    html.push_str(&routes(cluster));
+    html.push_str(&proxies(cluster));
+    html.push_str(&rollouts(cluster));
     html
 }
 
@@ -67,11 +99,11 @@ fn conditions(cluster: &ClusterStatus) -> String {
             ConditionStatus::Unknown => "meh",
         };
         vec![
-            escape(&condition.kind),
-            format!("<span class=\"{class}\">{:?}</span>", condition.status),
-            escape(&condition.reason),
+            word("", &condition.kind),
+            word(class, &format!("{:?}", condition.status)),
+            word("", &condition.reason),
             escape(&condition.message),
-            format!("{:.0}", condition.last_transition_time),
+            format!("<span class=\"when\">{:.0}</span>", condition.last_transition_time),
         ]
     });
     table("Conditions", &["condition", "status", "reason", "message", "since"], rows)
@@ -82,14 +114,22 @@ fn routes(cluster: &ClusterStatus) -> String {
         let endpoints: Vec<String> =
             route.services.iter().flat_map(|service| service.endpoints.iter().map(move |e| (service, e))).map(endpoint).collect();
         let services: Vec<String> = route.service_titles().iter().map(|title| escape(title)).collect();
-        let (place, outcome, tls) = (escape(&route.place()), escape(&route.outcome()), escape(&route.tls_words()));
+        let class = match route.state {
+            RouteState::Served => "good",
+            RouteState::NoEndpoints => "bad",
+            RouteState::Pending | RouteState::Unknown => "meh",
+        };
+        let outcome = format!("<span class=\"{class}\">{}</span>", escape(&route.outcome()));
+        let (place, tls) = (escape(&route.place()), escape(&route.tls_words()));
         vec![place, outcome, tls, services.join("<br>"), endpoints.join("<br>")]
     });
     table("Routes", &["route", "state", "TLS", "services", "endpoints"], rows)
 }
 
 fn endpoint((service, endpoint): (&crate::report::ServiceReport, &crate::report::EndpointReport)) -> String {
-    let place = format!("{} {} {}", service.service, endpoint.address, endpoint.node.as_deref().unwrap_or(""));
+    let node = endpoint.node.as_deref().map_or_else(String::new, |node| format!(" on {node}"));
+    let address = if endpoint.address.is_empty() { &endpoint.task } else { &endpoint.address };
+    let place = format!("{} {address}{node}", service.service);
     match endpoint.state {
         EndpointState::Active => format!("<span class=\"good\">{}</span>", escape(&place)),
         EndpointState::Excluded => {
@@ -101,18 +141,26 @@ fn endpoint((service, endpoint): (&crate::report::ServiceReport, &crate::report:
 fn proxies(cluster: &ClusterStatus) -> String {
     let rows = cluster.proxies.iter().map(|proxy| {
         let digest = proxy.running_digest.as_ref().map_or("-", |digest| digest.short());
-        let current = if proxy.up_to_date { "<span class=\"good\">yes</span>" } else { "<span class=\"meh\">no</span>" };
         vec![
             escape(&proxy.task),
             escape(&proxy.node),
             escape(&proxy.state),
             format!("<code>{digest}</code>"),
-            current.to_owned(),
+            newest(proxy),
             proxy.reloads.map_or_else(|| "-".to_owned(), |reloads| reloads.to_string()),
             escape(proxy.rejected.as_deref().unwrap_or("")),
         ]
     });
     table("Proxies", &["task", "node", "state", "runs", "newest", "reloads", "refused"], rows)
+}
+
+fn newest(proxy: &ProxyTaskReport) -> String {
+    match (proxy.up_to_date, proxy.seen_at) {
+        (Some(true), _) => "<span class=\"good\">yes</span>".to_owned(),
+        (Some(false), _) => "<span class=\"bad\">no</span>".to_owned(),
+        (None, Some(at)) => format!("<span class=\"meh\">unknown</span><br><small>last heard of at {at:.0}</small>"),
+        (None, None) => "<span class=\"meh\">unknown</span><br><small>not heard of</small>".to_owned(),
+    }
 }
 
 fn rollouts(cluster: &ClusterStatus) -> String {
@@ -135,14 +183,28 @@ fn findings(title: &str, findings: &[Finding]) -> String {
             _ => String::new(),
         };
         vec![
-            format!("{:?}", finding.severity),
-            escape(&finding.code.as_str()),
+            severity(finding),
+            word("", &finding.code.as_str()),
             escape(&finding.subject.to_string()),
             escape(&place),
-            format!("{}<br><small>{}</small>", escape(&finding.message), escape(&finding.remedy)),
+            format!("{}<div class=\"fix\">{}</div>", escape(&finding.message), escape(&finding.remedy)),
         ]
     });
-    table(title, &["severity", "code", "about", "where", "what"], rows)
+    table(title, &["severity", "code", "about", "where", "what, and what to do"], rows)
+}
+
+fn severity(finding: &Finding) -> String {
+    let class = match finding.severity {
+        Severity::Error => "bad",
+        Severity::Warning => "meh",
+        Severity::Info => "",
+    };
+    word(class, &format!("{:?}", finding.severity))
+}
+
+/// A word that is never broken, however narrow its column: only hosts and messages are.
+fn word(class: &str, text: &str) -> String {
+    format!("<span class=\"word {class}\">{}</span>", escape(text))
 }
 
 /// A table of cells that are HTML already; nothing when there are no rows.

@@ -15,7 +15,7 @@ mod unclaimed;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use admission::{Refusal, admitted, admitted_as_default};
-pub use unclaimed::unclaimed;
+pub use unclaimed::{NotInForce, unclaimed};
 
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::PREFIX;

@@ -5,12 +5,31 @@ use crate::intent::cluster::Cluster;
 use crate::intent::labels::{LabelReading, read_labels, service_cluster_of};
 use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::swarm::{Service, Snapshot};
+use crate::types::ClusterName;
 
-/// A finding for each of them, sorted.
-pub fn unclaimed(clusters: &[Cluster], snapshot: &Snapshot) -> Vec<Finding> {
+/// A declared cluster of which no good version was ever seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotInForce<'a> {
+    /// Its name.
+    pub name: &'a ClusterName,
+    /// The label value of the services it is for, empty for services without the label; none if that cannot be read.
+    pub label: Option<&'a str>,
+}
+
+/// A finding for each of them, sorted. `incomplete`: there may be documents whose names could not be read.
+pub fn unclaimed(clusters: &[Cluster], not_in_force: &[NotInForce<'_>], incomplete: bool, snapshot: &Snapshot) -> Vec<Finding> {
     let claimed = |service: &&Service| clusters.iter().any(|cluster| is_claimed_by(cluster, service));
     let strays = snapshot.services.values().filter(|service| is_application(service) && !claimed(service));
-    let mut findings: Vec<_> = strays.filter(|service| asks(service)).map(|service| finding(clusters, service)).collect();
+    let unread = incomplete || not_in_force.iter().any(|cluster| cluster.label.is_none());
+    let judged = |service: &Service| {
+        let label = service_cluster_of(&service.labels).unwrap_or_default();
+        match not_in_force.iter().find(|cluster| cluster.label == Some(label)) {
+            Some(cluster) => waits_for(cluster.name, service),
+            None if unread => may_wait(service),
+            None => unknown(clusters, service),
+        }
+    };
+    let mut findings: Vec<_> = strays.filter(|service| asks(service)).map(judged).collect();
     findings.sort();
     findings
 }
@@ -19,7 +38,7 @@ fn asks(service: &Service) -> bool {
     read_labels(&service.name, &service.labels).reading != LabelReading::NotPublished
 }
 
-fn finding(clusters: &[Cluster], service: &Service) -> Finding {
+fn unknown(clusters: &[Cluster], service: &Service) -> Finding {
     let value = service_cluster_of(&service.labels);
     let message = match value {
         Some(_) => "no declared cluster publishes this label value; the service is not published",
@@ -34,4 +53,23 @@ fn finding(clusters: &[Cluster], service: &Service) -> Finding {
     let subject = Subject::Service(service.name.clone());
     Finding::new(Severity::Error, FindingCode::UnknownServiceCluster, subject, message, remedy)
         .at(label_key("service_cluster"), value.unwrap_or_default())
+}
+
+fn waits_for(cluster: &ClusterName, service: &Service) -> Finding {
+    let message = format!(
+        "This service belongs to cluster {cluster}, whose document has mistakes, and this operator has seen no good version of it: \
+         nothing is published or changed for it, and proxies that run go on with what they have."
+    );
+    not_in_force(service, message, format!("Correct the document of cluster {cluster}: its findings say what is wrong."))
+}
+
+fn may_wait(service: &Service) -> Finding {
+    let message = "No document that could be read publishes this label value, and some could not be read: the service is not published.";
+    not_in_force(service, message.to_owned(), "Correct the documents: their findings say what is wrong.".to_owned())
+}
+
+fn not_in_force(service: &Service, message: String, remedy: String) -> Finding {
+    let value = service_cluster_of(&service.labels).unwrap_or_default();
+    Finding::new(Severity::Error, FindingCode::ClusterNotInForce, Subject::Service(service.name.clone()), message, remedy)
+        .at(label_key("service_cluster"), value)
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -28,7 +29,9 @@ impl App {
             tokio::time::sleep(Duration::from_millis(1500)).await;
             format!("slow {name}")
         });
-        let router = Router::new().route("/", get(async move || name)).route("/slow", slow);
+        let router = Router::new()
+            .route("/", get(async move || name).post(async move |body: Bytes| format!("{} bytes", body.len())))
+            .route("/slow", slow);
         let stop = CancellationToken::new();
         let told = stop.clone();
         let serving = axum::serve(listener, router).with_graceful_shutdown(async move { told.cancelled().await });

@@ -196,6 +196,20 @@ impl Stage {
         self.extension_with(script)
     }
 
+    /// An extension whose engine can be taken away ([`Stage::take_engine`]) and given back.
+    pub fn extension_with_an_engine_of_its_own(&self) -> Extension {
+        self.give_engine_back();
+        self.extension_with(self.path("own-nginx"))
+    }
+
+    pub fn take_engine(&self) {
+        std::fs::remove_file(self.path("own-nginx")).unwrap();
+    }
+
+    pub fn give_engine_back(&self) {
+        std::os::unix::fs::symlink(&self.nginx, self.path("own-nginx")).unwrap();
+    }
+
     /// How this stage's proxy is laid out.
     pub fn layout(&self) -> Layout {
         Layout { run_dir: leaked(&self.run_dir()), status_port: self.ports.status.port(), ..Layout::default() }
@@ -265,6 +279,15 @@ impl Stage {
     pub fn age_saved_state(&self, age: Duration) {
         let file = std::fs::File::options().write(true).open(self.volume().join("last-good.json")).unwrap();
         file.set_modified(SystemTime::now() - age).unwrap();
+    }
+
+    /// Whether a worker of the engine has a file open below this directory of the stage.
+    pub fn engine_writes_to(&self, directory: &str) -> bool {
+        let master: i32 = std::fs::read_to_string(self.run_dir().join("nginx.pid")).unwrap().trim().parse().unwrap();
+        let workers = std::fs::read_to_string(format!("/proc/{master}/task/{master}/children")).unwrap();
+        let files = workers.split_whitespace().flat_map(|pid| std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten());
+        let directory = self.path(directory);
+        files.filter_map(|file| std::fs::read_link(file.path()).ok()).any(|file| file.starts_with(&directory))
     }
 
     pub fn kill_engine(&self) {

@@ -35,7 +35,7 @@ pub fn outputs(case: &Case) -> BTreeMap<String, String> {
         outputs.insert(format!("{prefix}boot.nginx.conf"), config(&translation.table, Purpose::Boot));
     }
     tell_findings(&mut told, "documents", &findings);
-    tell_findings(&mut told, "no cluster", &unclaimed(&clusters, &snapshot));
+    tell_findings(&mut told, "no cluster", &unclaimed(&clusters, &[], false, &snapshot));
     outputs.insert("findings.txt".to_owned(), told);
     outputs
 }

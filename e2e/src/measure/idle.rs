@@ -38,14 +38,15 @@ pub fn idle(world: &World, ingress: &Ingress, services: usize) -> Result<()> {
         Ok(())
     })?;
     thread::sleep(Duration::from_secs(15));
-    let pid = process(ingress)?;
+    let pid = process(world, ingress)?;
     let (cpu, counters) = (cpu_seconds(pid)?, counters(world, ingress));
     thread::sleep(WATCHED);
     let used = cpu_seconds(pid)? - cpu;
     println!(
-        "{ingress:?}, {services} labelled services, idle: {:.1} % of a core, {} MiB resident",
+        "{ingress:?}, {services} labelled services, idle: {:.1} % of a core, {} MiB resident (load {})",
         used / WATCHED.as_secs_f64() * 100.0,
-        resident_mib(pid)?
+        resident_mib(pid)?,
+        load()
     );
     for (name, after) in self::counters(world, ingress) {
         let before = counters.get(&name).copied().unwrap_or_default();
@@ -54,20 +55,28 @@ pub fn idle(world: &World, ingress: &Ingress, services: usize) -> Result<()> {
     Ok(())
 }
 
-/// The newest process of that name; the lab's nodes share this machine's process list.
-fn process(ingress: &Ingress) -> Result<u32> {
-    let (program, argument) = match ingress {
-        Ingress::Swarmgate => ("swarmgate", "operator"),
-        Ingress::Traefik { .. } => ("traefik", ""),
+/// The process of this lab's only task of it: other labs of this machine have such processes, too.
+fn process(world: &World, ingress: &Ingress) -> Result<u32> {
+    let service = match ingress {
+        Ingress::Swarmgate => "swarmgate_operator",
+        Ingress::Traefik { .. } => "traefik",
     };
-    let matching = |pid: &u32| {
-        let words = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let mut words = words.split('\0');
-        words.next().is_some_and(|first| first.ends_with(program)) && (argument.is_empty() || words.next() == Some(argument))
+    let task = world.await_running(service, 1)?.remove(0);
+    let container = task["Status"]["ContainerStatus"]["ContainerID"].as_str().context("the task has no container")?;
+    let pids = fs::read_dir("/proc").context("list processes")?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    // Nodes number processes on their own, so the one that Docker names is another one here.
+    let first_of_container = |pid: &u32| {
+        let about = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        let is_first = about("status").lines().any(|line| line.starts_with("NSpid:") && line.ends_with("\t1"));
+        is_first && about("cgroup").contains(container)
     };
-    let pids = fs::read_dir("/proc").context("list processes")?.flatten();
-    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(matching).max().with_context(|| format!("no process {program} {argument}"))
+    pids.into_iter().find(first_of_container).with_context(|| format!("no process of container {container}"))
+}
+
+/// How busy the machine is, as Linux counts it: 1, 5 and 15 minutes.
+fn load() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_whitespace().take(3).collect::<Vec<_>>().join(", ")
 }
 
 fn cpu_seconds(pid: u32) -> Result<f64> {

@@ -32,20 +32,22 @@ pub fn report(world: &World) -> String {
     for name in services(world) {
         section(&format!("tasks of {name}"), world.docker(&["service", "ps", "--no-trunc", "--format", TASK_LINE, &name]));
         if is_ours(&name) {
-            section(&format!("log of {name}"), log(world, &name));
+            section(&format!("log of {name}"), world.log(&name));
         }
     }
     text
 }
 
-/// Both streams of a service: programs write logs to standard error, and so does the command line with them.
-fn log(world: &World, service: &str) -> Result<String> {
-    let socket = format!("unix://{}", world.lab.socket(world.manager()?).display());
-    // The command waits for the logs of lost nodes for ever.
-    let mut command = Command::new("timeout");
-    command.args([LOG_SECONDS, "docker", "-H", &socket, "service", "logs", "--raw", "--tail", LOG_LINES, service]);
-    let output = command.output()?;
-    Ok([output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat())
+impl World {
+    /// Both streams of a service: programs write logs to standard error, and so does the command line with them.
+    pub fn log(&self, service: &str) -> Result<String> {
+        let socket = format!("unix://{}", self.lab.socket(self.manager()?).display());
+        // The command waits for the logs of lost nodes for ever.
+        let mut command = Command::new("timeout");
+        command.args([LOG_SECONDS, "docker", "-H", &socket, "service", "logs", "--raw", "--tail", LOG_LINES, service]);
+        let output = command.output()?;
+        Ok([output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat())
+    }
 }
 
 const TASK_LINE: &str = "{{.Name}} {{.Image}} {{.Node}} {{.DesiredState}} | {{.CurrentState}} | {{.Error}}";

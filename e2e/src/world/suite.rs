@@ -83,16 +83,6 @@ struct Stage {
     times: Vec<(f64, &'static str)>,
 }
 
-/// Cases that are not run, and why: each is a promise that is not kept reliably yet, and said so loudly at every run.
-const HELD_BACK: &[(&str, &str)] = &[(
-    "failures::a_new_proxy_serves_while_operator_and_extension_are_down",
-    "it passed in one of three full runs; a proxy that started alone answered 503 for a host that was published shortly before",
-)];
-
-fn is_held_back(case: &Case) -> bool {
-    HELD_BACK.iter().any(|(name, _)| *name == case.name)
-}
-
 /// Runs the cases that the command line selects.
 pub fn run(cases: Vec<Case>) -> ExitCode {
     let mut arguments = Arguments::from_args();
@@ -106,13 +96,7 @@ pub fn run(cases: Vec<Case>) -> ExitCode {
         remove_leftovers();
     }
     let stage = Arc::new(Mutex::new(Stage::default()));
-    for (name, why) in HELD_BACK.iter().filter(|_| !arguments.list) {
-        println!("\n******** {name}: NOT RUN because {why} ********");
-    }
-    let trials = cases.into_iter().map(|case| {
-        let ignored = obstacle.is_some() || is_held_back(&case);
-        trial(case, &stage).with_ignored_flag(ignored)
-    });
+    let trials = cases.into_iter().map(|case| trial(case, &stage).with_ignored_flag(obstacle.is_some()));
     let trials = trials.collect();
     let mut conclusion = libtest_mimic::run(&arguments, trials);
     if let Err(reason) = stage.lock().unwrap_or_else(PoisonError::into_inner).clear() {

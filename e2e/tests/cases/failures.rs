@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use swarmgate_e2e::wait::{eventually, throughout};
-use swarmgate_e2e::world::{App, Case, Steady, World};
+use swarmgate_e2e::world::{App, Call, Case, Steady, World};
 
 use super::SLOW;
 use super::ground::{CLUSTERS, DEFAULT, DEV, GATE};
@@ -105,9 +105,10 @@ fn proxy_killed(world: &World) -> Result<()> {
     world.await_answer(&world.at(3, DEV), "anchor-dev.test", "/", "anchor-dev").map(drop)
 }
 
-/// On node3 the proxy ran before, so its volume knows the routes; node2 has never seen one of `dev`, and only the boot
-/// snapshot can help there.
+/// On node3 the proxy ran until just now, so its volume knows the routes; on node2 one ran before they were published: what
+/// its volume knows is older than the boot snapshot.
 fn alone(world: &World) -> Result<()> {
+    leave_old_knowledge(world, 2)?;
     App::new("needed").cluster("dev").network("needed-net").replicas(2).create(world)?;
     world.await_answer(&world.at(3, DEV), "needed.test", "/", "needed")?;
     world.await_converged("dev")?;
@@ -116,7 +117,7 @@ fn alone(world: &World) -> Result<()> {
     let old = world.await_running("swarmgate-proxy-dev", 1)?.remove(0);
     world.kill(&old)?;
     world.label_node(2, "lb", Some("dev"))?;
-    eventually(SLOW, "a proxy on node2 serves from its boot snapshot", || {
+    eventually(SLOW, "two new proxies run", || {
         let now = world.task_ids("swarmgate-proxy-dev")?;
         ensure!(now.len() == 2 && !now.iter().any(|id| old["ID"] == id.as_str()), "{now:?} run");
         Ok(())
@@ -127,6 +128,21 @@ fn alone(world: &World) -> Result<()> {
     ensure!(world.ask_operator("/status").is_err(), "the operator was down all the time");
     ensure!(world.task_ids("swarmgate-extension-dev")?.is_empty(), "the extension was down all the time");
     world.docker(&["service", "scale", "--detach", "swarmgate_operator=1"])?;
+    world.await_converged("dev").map(drop)
+}
+
+/// Lets a proxy of `dev` run on a node for a moment.
+fn leave_old_knowledge(world: &World, node: usize) -> Result<()> {
+    world.label_node(node, "lb", Some("dev"))?;
+    world.await_answer(&world.at(node, DEV), "anchor-dev.test", "/", "anchor-dev")?;
+    world.await_converged("dev")?;
+    world.label_node(node, "lb", None)?;
+    // Swarm calls its task rejected while its container still lives, and hears of what is published.
+    eventually(SLOW, "no proxy listens there any more", || {
+        let answer = Call::get(&world.at(node, DEV), "anchor-dev.test", "/").patience(Duration::from_secs(1)).send();
+        ensure!(answer.is_err(), "one does");
+        Ok(())
+    })?;
     world.await_converged("dev").map(drop)
 }
 

@@ -55,6 +55,11 @@ fn settle(world: &World) -> Result<()> {
 /// Deploys the chart with another declaration, and returns when the only operator that lives has read it.
 pub(super) fn declare(world: &World, spec: &str) -> Result<()> {
     world.deploy_swarmgate_with(spec, &[])?;
+    await_operator_with(world, spec)
+}
+
+/// Waits until the only operator that lives has read this declaration.
+pub(super) fn await_operator_with(world: &World, spec: &str) -> Result<()> {
     let version = World::spec_version(spec);
     eventually(SETTLED, "the operator has the new declaration", || {
         let tasks = world.running_tasks("swarmgate_operator")?;

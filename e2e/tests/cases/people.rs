@@ -1,8 +1,11 @@
 //! What people see: the command line and the endpoints of a running operator.
 
-use anyhow::{Result, ensure};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
-use swarmgate_e2e::world::{App, Case, World};
+use swarmgate_e2e::command::finish;
+use swarmgate_e2e::world::{App, Case, World, repository};
 
 use super::ground::{CLUSTERS, DEFAULT, GATE};
 
@@ -12,6 +15,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("people::status_shows_clusters_routes_and_findings", status),
         case("people::plan_on_a_still_world_is_empty_and_writes_nothing", plan),
         case("people::the_endpoints_answer", endpoints),
+        case("people::the_page_shows_in_a_browser_that_runs_nothing_of_what_others_wrote", page),
     ]
 }
 
@@ -60,6 +64,23 @@ fn endpoints(world: &World) -> Result<()> {
     for name in ["swarmgate_pass_total", "swarmgate_routes", "swarmgate_proxies", "swarmgate_docker_requests_total", "swarmgate_build_info"]
     {
         ensure!(metrics.contains(&format!("# TYPE {name} ")), "no {name} in\n{metrics}");
+    }
+    Ok(())
+}
+
+fn page(world: &World) -> Result<()> {
+    let script = "<script>document.title='theirs'</script><img src=x onerror=\"document.title='theirs'\">";
+    App::new("paged").label("hots", script).create(world)?;
+    world.await_finding("default", "UnknownLabel", "paged")?;
+    let profile = format!("--user-data-dir={}", repository().join("target/browser").display());
+    let mut browser = Command::new("timeout");
+    // No sandbox: it refuses to run as root.
+    browser.args(["60", "chromium", "--headless", "--no-sandbox", "--disable-gpu", &profile, "--dump-dom", &server(world)?]);
+    let shown = finish(&mut browser).context("show the page in Chromium, which `make setup` installs")?;
+    ensure!(shown.contains("<title>Swarmgate</title>"), "the title is another one:\n{shown}");
+    ensure!(!shown.contains("<script") && !shown.contains("<img"), "the value became a part of the page:\n{shown}");
+    for word in CLUSTERS.into_iter().chain(["paged.test/", "document.title", "UnknownLabel"]) {
+        ensure!(shown.contains(word), "the page does not show {word}:\n{shown}");
     }
     Ok(())
 }

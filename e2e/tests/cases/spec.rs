@@ -7,7 +7,7 @@ use swarmgate_e2e::wait::eventually;
 use swarmgate_e2e::world::{App, Case, Steady, World, http_get};
 
 use super::SLOW;
-use super::ground::{DEFAULT, DEV, GATE, SPEC, declare};
+use super::ground::{CLUSTERS, DEFAULT, DEV, GATE, MESH, SPEC, await_operator_with, declare};
 
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case { name, setting: GATE, check };
@@ -16,6 +16,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("spec::a_change_that_needs_no_new_tasks_makes_none", no_new_tasks),
         case("spec::a_cluster_that_leaves_takes_its_objects_along_and_nobody_elses", cluster_leaves),
         case("spec::a_cluster_with_an_impossible_image_delays_no_other", impossible_image),
+        case("spec::a_broken_spec_fails_the_charts_update_and_the_last_one_stays_in_force", broken),
     ]
 }
 
@@ -149,3 +150,28 @@ fn impossible_image(world: &World) -> Result<()> {
     world.await_converged("dev")?;
     world.await_answer(&world.at(3, DEV), "anchor-dev.test", "/", "anchor-dev").map(drop)
 }
+
+/// The chart's operator ends at its start when a document has a mistake, so that Swarm goes back to the spec before.
+fn broken(world: &World) -> Result<()> {
+    App::new("steady").create(world)?;
+    let (kept, fresh) = (world.at(1, DEFAULT), world.at(2, DEFAULT));
+    world.await_answer(&kept, "steady.test", "/", "steady")?;
+    world.await_answer(&fresh, "steady.test", "/", "steady")?;
+    CLUSTERS.iter().try_for_each(|name| world.await_converged(name).map(drop))?;
+    let before: Vec<_> = world.owned()?.into_keys().collect();
+    let traffic = Steady::start([&kept, &fresh], "steady.test")?;
+    world.deploy_swarmgate_with(&spec_with("  name: mesh\nspec:\n  serviceCluster: mesh\n  engine: nginx", MISTAKE, SPEC)?, &[])?;
+    world.await_rollout("swarmgate_operator", "rollback_completed")?;
+    await_operator_with(world, SPEC)?;
+    CLUSTERS.iter().try_for_each(|name| world.await_converged(name).map(drop))?;
+    let told = world.log("swarmgate_operator")?;
+    ensure!(told.contains("spec.engine") && told.contains("apache"), "the log does not say what is wrong: {told}");
+    traffic.stop_without_loss()?;
+    let after: Vec<_> = world.owned()?.into_keys().collect();
+    ensure!(before == after, "{before:?} became {after:?}");
+    // An operator that took the last good spec up again goes on with its work.
+    App::new("after").cluster("mesh").network("apps").create(world)?;
+    world.await_answer(&world.at(2, MESH), "after.test", "/", "after").map(drop)
+}
+
+const MISTAKE: &str = "  name: mesh\nspec:\n  serviceCluster: mesh\n  engine: apache";

@@ -109,7 +109,7 @@ fn of_two_extensions_the_one_that_is_further_counts_with_the_proxies_of_both() {
 #[test]
 fn a_refusal_of_the_newest_table_counts_more_than_an_older_acceptance() {
     let hub = hub_with(82);
-    let refused = Refusal { digest: desired(82).digest, words: "no".to_owned() };
+    let refused = Refusal { digest: desired(82).digest, words: "no".to_owned(), undecided: false };
     take(&hub, ExtensionReport { refused: Some(refused.clone()), ..report("a", 80) }, 1);
     take(&hub, report("b", 81), 2);
     assert_eq!(hub.report(&cluster()).unwrap().report.refused, Some(refused));

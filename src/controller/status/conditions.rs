@@ -1,6 +1,6 @@
 //! The conditions of a cluster: what is asked, the answer, and why.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::Seen;
 use crate::channel::Received;
@@ -9,10 +9,12 @@ use crate::report::{
     ClusterStatus, Condition, ConditionStatus, ProxyTaskReport, RouteReport, RouteState, WaitingOn, condition_types, reasons,
 };
 
-/// An extension reports every few seconds; after this time without a word nobody can tell what its proxies run.
-const SILENT_AFTER: SignedDuration = SignedDuration::from_secs(30);
 /// How many names a message lists before it says how many more there are.
 const NAMES_MAX: usize = 5;
+
+/// What is said of a cluster whose document was wrong from the start.
+const NOTHING_IN_FORCE: &str = "The document has mistakes, and this operator has seen no good version of it: nothing is published or changed for \
+                                this cluster, and proxies that run go on with what they have.";
 
 /// An answer: status, reason, message.
 type Answer = (ConditionStatus, &'static str, String);
@@ -33,10 +35,16 @@ pub fn list(seen: &Seen<'_>, routes: &[RouteReport], proxies: &[ProxyTaskReport]
 /// All conditions before anything is known.
 pub fn unknown(declared: &DeclaredCluster, now: Timestamp) -> Vec<Condition> {
     use condition_types::{ACCEPTED, FLEET_CONVERGED, PROGRAMMED, READY, ROUTES_SERVED};
-    let untold = || (ConditionStatus::Unknown, reasons::PROGRESSING, "No pass has looked at this cluster yet.".to_owned());
-    let kinds = [FLEET_CONVERGED, PROGRAMMED, ROUTES_SERVED, READY];
-    let rest = kinds.into_iter().map(|kind| condition(kind, untold()));
-    let all = std::iter::once(condition(ACCEPTED, accepted(declared))).chain(rest).collect();
+    let never_good = declared.in_force.is_none() && !declared.accepted;
+    let (reason, message) = if never_good {
+        (reasons::INVALID_DOCUMENT, NOTHING_IN_FORCE)
+    } else {
+        (reasons::PROGRESSING, "No pass has looked at this cluster yet.")
+    };
+    let untold = || (ConditionStatus::Unknown, reason, message.to_owned());
+    let rest = [FLEET_CONVERGED, PROGRAMMED, ROUTES_SERVED].into_iter().map(|kind| condition(kind, untold()));
+    let mut all: Vec<Condition> = std::iter::once(condition(ACCEPTED, accepted(declared))).chain(rest).collect();
+    all.push(condition(READY, ready(&all)));
     dated(all, None, now)
 }
 
@@ -70,9 +78,7 @@ fn accepted(declared: &DeclaredCluster) -> Answer {
         (Some((generation, _)), false) => {
             fails(reasons::INVALID_DOCUMENT, format!("The newest document cannot be used; version {generation} stays in force."))
         }
-        (None, _) => {
-            fails(reasons::INVALID_DOCUMENT, "The document has mistakes, and no good version of it was seen: everything is left as it is.")
-        }
+        (None, _) => fails(reasons::INVALID_DOCUMENT, NOTHING_IN_FORCE),
     }
 }
 
@@ -96,7 +102,7 @@ fn fleet_converged(seen: &Seen<'_>) -> Answer {
 fn programmed(seen: &Seen<'_>, proxies: &[ProxyTaskReport]) -> Answer {
     match seen.report {
         None => fails(reasons::EXTENSION_SILENT, "Nothing was heard from the extension yet; proxies go on with what they have."),
-        Some(received) if seen.now.duration_since(received.at) > SILENT_AFTER => {
+        Some(received) if seen.extension_is_silent() => {
             let message = format!("Nothing was heard from the extension since {:.0}; proxies go on with what they have.", received.at);
             (ConditionStatus::Unknown, reasons::EXTENSION_SILENT, message)
         }
@@ -107,15 +113,25 @@ fn programmed(seen: &Seen<'_>, proxies: &[ProxyTaskReport]) -> Answer {
 fn by_report(seen: &Seen<'_>, received: &Received, proxies: &[ProxyTaskReport]) -> Answer {
     let wanted = &seen.desired.digest;
     let report = &received.report;
-    if report.refused.as_ref().is_some_and(|refusal| refusal.digest == *wanted) {
-        return fails(reasons::ENGINE_REFUSED, "The engine refused the newest configuration; the last good one stays in force.");
+    match report.refused.as_ref().filter(|refusal| refusal.digest == *wanted) {
+        Some(refusal) if refusal.undecided => {
+            let message = format!(
+                "The newest configuration could not be tested ({}); it is tried again, and the last good one stays.",
+                refusal.words
+            );
+            return fails(reasons::ENGINE_UNAVAILABLE, message);
+        }
+        Some(_) => return fails(reasons::ENGINE_REFUSED, "The engine refused the newest configuration; the last good one stays in force."),
+        None => {}
     }
     if report.accepted.as_ref().is_none_or(|accepted| accepted.desired_digest != *wanted) {
         return fails(reasons::PROGRESSING, "The extension renders and tests the newest routes.");
     }
     let running: Vec<&ProxyTaskReport> = proxies.iter().filter(|proxy| super::proxies::is_running(proxy)).collect();
-    let behind: Vec<String> =
-        running.iter().filter(|proxy| !proxy.up_to_date).map(|proxy| format!("{} on {}", proxy.task, proxy.node)).collect();
+    let named =
+        |proxies: Vec<&&ProxyTaskReport>| proxies.iter().map(|proxy| format!("{} on {}", proxy.task, proxy.node)).collect::<Vec<_>>();
+    let behind = named(running.iter().filter(|proxy| proxy.up_to_date == Some(false)).collect());
+    let silent = named(running.iter().filter(|proxy| super::proxies::is_silent(proxy)).collect());
     if running.is_empty() {
         return fails(reasons::NO_PROXIES, "No proxy task is running.");
     }
@@ -124,6 +140,10 @@ fn by_report(seen: &Seen<'_>, received: &Received, proxies: &[ProxyTaskReport]) 
             reasons::PROXIES_BEHIND,
             format!("{} of {} proxies run another configuration: {}.", behind.len(), running.len(), names(behind.into_iter())),
         );
+    }
+    if !silent.is_empty() {
+        let message = format!("{} of {} proxies were not heard of: {}.", silent.len(), running.len(), names(silent.into_iter()));
+        return fails(reasons::PROXIES_SILENT, message);
     }
     holds(format!("All {} proxies run the newest configuration.", running.len()))
 }
@@ -162,7 +182,9 @@ const KNOWN_REASONS: &[&str] = &[
     reasons::FAILED,
     reasons::ROLLOUT_FAILED,
     reasons::ENGINE_REFUSED,
+    reasons::ENGINE_UNAVAILABLE,
     reasons::EXTENSION_SILENT,
+    reasons::PROXIES_SILENT,
     reasons::PROXIES_BEHIND,
     reasons::NO_PROXIES,
     reasons::NO_ENDPOINTS,
@@ -185,7 +207,7 @@ mod tests {
     use crate::controller::status::{after_blindness, pending};
     use crate::report::{Condition, ConditionStatus, condition_types, reasons};
 
-    const NEVER_GOOD: DeclaredCluster = DeclaredCluster { generation: 1, in_force: None, accepted: false };
+    const NEVER_GOOD: DeclaredCluster = DeclaredCluster { generation: 1, in_force: None, accepted: false, label: None };
 
     fn with_status(conditions: &[Condition], status: ConditionStatus) -> Vec<Condition> {
         conditions.iter().map(|condition| Condition { status, ..condition.clone() }).collect()
@@ -209,6 +231,9 @@ mod tests {
         let kinds: Vec<&str> = conditions.iter().map(|condition| condition.kind.as_str()).collect();
         assert_eq!(kinds, ["Accepted", "FleetConverged", "Programmed", "RoutesServed", "Ready"]);
         assert_eq!((conditions[0].status, conditions[0].reason.as_str()), (ConditionStatus::False, reasons::INVALID_DOCUMENT));
+        for condition in &conditions {
+            assert!(condition.message.contains("no good version") && condition.reason == reasons::INVALID_DOCUMENT, "{condition:?}");
+        }
     }
 
     #[test]

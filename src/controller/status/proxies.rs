@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::Seen;
 use crate::channel::wire::{Delivery, ProxyReport};
+use crate::plan::wanted_tasks;
 use crate::report::{ProxyTaskReport, RolloutReport};
 use crate::swarm::{Service, Task};
 
@@ -26,6 +27,11 @@ pub fn is_running(proxy: &ProxyTaskReport) -> bool {
     proxy.state == RUNNING || proxy.state.starts_with("running:")
 }
 
+/// Whether a proxy runs, and what it runs is not known.
+pub fn is_silent(proxy: &ProxyTaskReport) -> bool {
+    is_running(proxy) && proxy.up_to_date.is_none()
+}
+
 /// The rollouts of the extension and the proxy service.
 pub fn rollouts(seen: &Seen<'_>) -> Vec<RolloutReport> {
     let names = [&seen.cluster.extension.service_name, &seen.cluster.proxy.workload.service_name];
@@ -39,12 +45,13 @@ fn proxy(seen: &Seen<'_>, service: &Service, task: &Task) -> ProxyTaskReport {
         Delivery::Live => {
             let running = said.and_then(|proxy| proxy.running.clone());
             let current = running.is_some() && running == accepted;
-            (running, current)
+            // What was said before the extension fell silent may long be different.
+            (running, said.filter(|_| !seen.extension_is_silent()).map(|_| current))
         }
         // A stock proxy says nothing; it runs what is mounted.
         Delivery::Replace => {
             let current = mounts_newest(seen, service, task);
-            (accepted.filter(|_| current), current)
+            (accepted.filter(|_| current), Some(current))
         }
     };
     ProxyTaskReport {
@@ -52,7 +59,7 @@ fn proxy(seen: &Seen<'_>, service: &Service, task: &Task) -> ProxyTaskReport {
         node: node_name(seen, task).unwrap_or_default(),
         state: state(task),
         running_digest,
-        up_to_date: up_to_date && task.state == RUNNING,
+        up_to_date: up_to_date.map(|current| current && task.state == RUNNING),
         reloads: said.map(|proxy| proxy.reloads),
         rejected: said.and_then(rejected),
         seen_at: said.and_then(|proxy| proxy.seen_at),
@@ -93,5 +100,5 @@ fn rollout(seen: &Seen<'_>, service: &Service) -> RolloutReport {
         Some(update) => (update.state.clone(), update.message.clone()),
         None => ("none".to_owned(), String::new()),
     };
-    RolloutReport { service: service.name.clone(), state, message, running, desired: service.replicas.unwrap_or(tasks.len() as u64) }
+    RolloutReport { service: service.name.clone(), state, message, running, desired: wanted_tasks(service, seen.snapshot) }
 }

@@ -8,7 +8,7 @@ use crate::report::{ProxyTaskReport, RouteReport, RouteState};
 pub fn list(seen: &Seen<'_>, proxies: &[ProxyTaskReport]) -> Vec<RouteReport> {
     let obstacle = obstacle(seen, proxies);
     let judged = |route: &RouteReport| match (&obstacle, route.state) {
-        (Some(why), RouteState::Served) => RouteReport { state: RouteState::Pending, reason: Some(why.clone()), ..route.clone() },
+        (Some((state, why)), RouteState::Served) => RouteReport { state: *state, reason: Some(why.clone()), ..route.clone() },
         _ => route.clone(),
     };
     seen.translation.routes.iter().map(judged).collect()
@@ -22,15 +22,17 @@ pub fn any_is_dead(routes: &[RouteReport]) -> bool {
 }
 
 /// Why the newest routes are not served by every proxy yet.
-fn obstacle(seen: &Seen<'_>, proxies: &[ProxyTaskReport]) -> Option<String> {
+fn obstacle(seen: &Seen<'_>, proxies: &[ProxyTaskReport]) -> Option<(RouteState, String)> {
     let running: Vec<&ProxyTaskReport> = proxies.iter().filter(|proxy| proxies::is_running(proxy)).collect();
-    let current = running.iter().filter(|proxy| proxy.up_to_date).count();
+    let current = running.iter().filter(|proxy| proxy.up_to_date == Some(true)).count();
+    let silent = running.iter().filter(|proxy| proxies::is_silent(proxy)).count();
     let newest_accepted = seen.report.and_then(|received| received.report.accepted.as_ref());
     let rendered = newest_accepted.is_some_and(|accepted| accepted.desired_digest == seen.desired.digest);
     match (running.len(), current) {
-        (0, _) => Some("no proxy task is running".to_owned()),
-        _ if !rendered => Some("the extension has not accepted the newest routes yet".to_owned()),
-        (all, current) if current < all => Some(format!("{current} of {all} proxies run the newest configuration")),
+        (0, _) => Some((RouteState::Pending, "no proxy task is running".to_owned())),
+        _ if !rendered => Some((RouteState::Pending, "the extension has not accepted the newest routes yet".to_owned())),
+        (all, _) if silent > 0 => Some((RouteState::Unknown, format!("{silent} of {all} proxies were not heard of lately"))),
+        (all, current) if current < all => Some((RouteState::Pending, format!("{current} of {all} proxies run the newest configuration"))),
         _ => None,
     }
 }

@@ -85,6 +85,8 @@ pub enum DeclaredCluster {
     Broken {
         /// The cluster's name.
         name: ClusterName,
+        /// The label value of the services it is for, empty for services without the label; none if that cannot be read.
+        label: Option<String>,
     },
 }
 
@@ -93,7 +95,7 @@ impl DeclaredCluster {
     pub fn name(&self) -> &ClusterName {
         match self {
             Self::Valid(cluster) => &cluster.name,
-            Self::Broken { name } => name,
+            Self::Broken { name, .. } => name,
         }
     }
 }
@@ -196,7 +198,18 @@ impl Document {
     fn declare(&mut self, clusters: &mut BTreeMap<ClusterName, DeclaredCluster>) {
         let Some(name) = self.name() else { return };
         let declared = if self.mistakes.has_errors() { None } else { self.convert() };
-        clusters.entry(name.clone()).or_insert(declared.unwrap_or(DeclaredCluster::Broken { name }));
+        let broken = || DeclaredCluster::Broken { name: name.clone(), label: self.label() };
+        clusters.entry(name.clone()).or_insert_with(|| declared.unwrap_or_else(broken));
+    }
+
+    /// The label value of the services that it is for, if it can be read.
+    fn label(&self) -> Option<String> {
+        match self.value.get("spec")?.as_object()?.get("serviceCluster") {
+            Some(Value::String(label)) => Some(label.trim().to_owned()),
+            Some(_) => None,
+            // What a syntax error cut off may have been there.
+            None => self.whole.then(String::new),
+        }
     }
 
     /// The checked cluster. The schema has said all there is to say before; should the types ever disagree with it, that

@@ -145,6 +145,19 @@ fn damaged() -> impl Strategy<Value = String> {
     })
 }
 
+#[test]
+fn a_broken_document_still_says_which_services_it_is_for() {
+    let check = |text: &str, expected: Option<&str>| match &read(&[text]).clusters[..] {
+        [DeclaredCluster::Broken { label, .. }] => assert_eq!(label.as_deref(), expected, "{text}"),
+        other => panic!("{other:?}"),
+    };
+    let broken = document("a", "    replicas: many\n");
+    check(&broken, Some("a"));
+    check(&broken.replace("  serviceCluster: a\n", ""), Some(""));
+    check(&broken.replace("serviceCluster: a", "serviceCluster: [a]"), None);
+    check(&format!("{broken}    env: {{A: \n"), Some("a"));
+}
+
 proptest! {
     #[test]
     fn any_text_is_read_without_panic_and_always_alike(text in prop_oneof![damaged(), any::<String>(), "[\\[\\]{}:,&*!|>'\"%@`#~ \\na-c-]{0,60}"]) {

@@ -15,6 +15,8 @@ pub fn node(value: &Value) -> Option<Node> {
     Some(Node {
         id: NodeId(id(value)?),
         hostname: text(value, &["Description", "Hostname"]).to_owned(),
+        os: text(value, &["Description", "Platform", "OS"]).to_owned(),
+        architecture: text(value, &["Description", "Platform", "Architecture"]).to_owned(),
         state: text(value, &["Status", "State"]).to_owned(),
         availability: text(value, &["Spec", "Availability"]).to_owned(),
         manager: text(value, &["Spec", "Role"]) == "manager",

@@ -150,10 +150,37 @@ fn a_service_is_published_by_the_cluster_it_names_and_by_no_other() {
     let dev = Cluster { name: ClusterName::parse("dev").unwrap(), service_cluster: Some("dev".to_owned()), ..cluster() };
     assert_eq!(endpoints(&translate(&cluster(), &world)), ["h/: 10.1.1.2:80"]);
     assert_eq!(endpoints(&translate(&dev, &world)), ["h/: 10.1.2.2:81"]);
-    let strays = |clusters: &[Cluster]| unclaimed(clusters, &world).into_iter().map(|finding| finding.subject).collect::<Vec<_>>();
+    let strays =
+        |clusters: &[Cluster]| unclaimed(clusters, &[], false, &world).into_iter().map(|finding| finding.subject).collect::<Vec<_>>();
     let service = |name: &str| crate::report::Subject::Service(name.to_owned());
     assert_eq!(strays(&[cluster(), dev.clone()]), [service("lost")]);
     assert_eq!(strays(&[dev]), [service("lost"), service("none")]);
+}
+
+#[test]
+fn a_service_of_a_cluster_without_a_good_document_is_told_so_and_not_that_nobody_declares_it() {
+    use FindingCode::{ClusterNotInForce as Waits, UnknownServiceCluster as Unknown};
+
+    let world = snapshot(
+        "
+        networks: [web]
+        services:
+          - {name: none, labels: {hosts: h, port: 80}, networks: [web], tasks: 1}
+          - {name: dev, labels: {hosts: h, port: 81, service_cluster: dev}, networks: [web], tasks: 1}
+        ",
+    );
+    let check = |label: Option<&str>, incomplete: bool, expected: [FindingCode; 2]| {
+        let name = ClusterName::parse("x").unwrap();
+        let codes: Vec<_> =
+            unclaimed(&[], &[NotInForce { name: &name, label }], incomplete, &world).iter().map(|found| found.code).collect();
+        assert_eq!(codes, expected, "{label:?} {incomplete}");
+    };
+    // In the order of the codes.
+    check(Some("dev"), false, [Unknown, Waits]);
+    check(Some(""), false, [Unknown, Waits]);
+    check(Some("other"), false, [Unknown, Unknown]);
+    check(None, false, [Waits, Waits]);
+    check(Some("other"), true, [Waits, Waits]);
 }
 
 #[test]
