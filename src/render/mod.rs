@@ -61,6 +61,8 @@ pub fn render_in(table: &RouteTable, purpose: Purpose, layout: &Layout, material
     if purpose != Purpose::Stock {
         files.extend(rendering.host_files(&mut material));
         files.extend(rendering.authority_files());
+    } else {
+        rendering.note_mounts(&mut material);
     }
     Bundle::new(table.cluster.clone(), table.digest(), files).with_material(material)
 }
@@ -111,6 +113,19 @@ impl Rendering<'_> {
             self.note_material(material, binding, CONFIG_FILE);
         }
         files
+    }
+
+    /// What a stock image needs mounted: everything stands in its one file.
+    fn note_mounts(&self, material: &mut BTreeMap<String, Material>) {
+        for (_, binding) in self.table.bindings() {
+            self.note_material(material, binding, CONFIG_FILE);
+        }
+        for authority in authorities(self.table) {
+            if let (Some(file), Some(id)) = (self.materials.authority(authority), &authority.id) {
+                let entry = || Material { secret: id.clone(), needed_by: vec![CONFIG_FILE.to_owned()] };
+                material.entry(file.name().to_owned()).or_insert_with(entry);
+            }
+        }
     }
 
     fn note_material(&self, material: &mut BTreeMap<String, Material>, binding: &TlsBinding, needed_by: &str) {
