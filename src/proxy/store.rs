@@ -1,6 +1,6 @@
 //! The last good state on the volume, for the next start on this node. The file's time says when the extension last
 //! confirmed it: that is how old the knowledge is, not the file. A volume that is missing or read-only costs nothing but
-//! this: it is said once and never tried in vain again.
+//! this: it is said once and never tried in vain again. Keys are never written here: the volume is a disk.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::channel::wire::{ProxyConfig, WIRE_VERSION};
+use crate::channel::wire::{Contents, ProxyConfig, WIRE_VERSION};
 use crate::types::{ClusterName, Digest};
 
 const FILE: &str = "last-good.json";
@@ -57,7 +57,8 @@ impl Store {
         if self.progress().broken || self.progress().saved.as_ref() == Some(&digest) {
             return;
         }
-        let content = Content { version: WIRE_VERSION, config: config.as_ref().clone() };
+        let config = ProxyConfig { contents: Contents::default(), ..config.as_ref().clone() };
+        let content = Content { version: WIRE_VERSION, config };
         let outcome = tokio::task::spawn_blocking(move || write(&directory, &content)).await.unwrap_or_else(|error| Err(error.into()));
         let mut progress = self.progress();
         match outcome {
