@@ -67,7 +67,11 @@ fn certificates(content: &[u8]) -> Result<Vec<CertificateDer<'static>>, Fault> {
     let found = found.map_err(damaged)?;
     if found.is_empty() {
         let holds_key = PrivateKeyDer::from_pem_slice(content).is_ok();
-        return Err(if holds_key { Fault::new(MaterialState::NotACertificate, "it holds a key and no certificate") } else { no_certificate() });
+        return Err(if holds_key {
+            Fault::new(MaterialState::NotACertificate, "it holds a key and no certificate")
+        } else {
+            no_certificate()
+        });
     }
     Ok(found)
 }

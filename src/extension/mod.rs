@@ -11,6 +11,9 @@ mod server;
 mod trial;
 mod workshop;
 
+#[cfg(test)]
+mod made;
+
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;

@@ -3,9 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::route::{
-    Backend, BackendProtocol, BackendService, MaterialRef, PathRoute, RouteTable, TlsBinding, Verification, VirtualHost,
-};
+use crate::route::{Backend, BackendProtocol, BackendService, MaterialRef, PathRoute, RouteTable, TlsBinding, Verification, VirtualHost};
 use crate::types::{ClusterName, ContextPath, HostPattern, Port, ServiceId, ServiceName};
 
 /// Something that may be to blame.

@@ -16,8 +16,8 @@ use super::trial::{self, Suspect};
 use crate::channel::wire::{Accepted, Bundle, Desired, MaterialReport, ProxyConfig, Refusal, WIRE_VERSION};
 use crate::engine::{EngineError, last_words};
 use crate::render::{Materials, parts};
-use crate::route::RouteTable;
 use crate::retry::{Retry, RetryLimits};
+use crate::route::RouteTable;
 use crate::types::Digest;
 
 const RETRY: RetryLimits = RetryLimits { initial: Duration::from_millis(500), max: Duration::from_secs(30) };

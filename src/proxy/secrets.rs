@@ -49,7 +49,8 @@ mod tests {
         let files = hosts.iter().map(file).chain([("nginx.conf".to_owned(), String::new())]).collect();
         let material = hosts.iter().flat_map(|host| {
             let needed_by = vec![format!("host-{host}.conf")];
-            ["cert", "key"].map(|part| (format!("{host}-{part}.pem"), Material { secret: format!("{host}{part}"), needed_by: needed_by.clone() }))
+            ["cert", "key"]
+                .map(|part| (format!("{host}-{part}.pem"), Material { secret: format!("{host}{part}"), needed_by: needed_by.clone() }))
         });
         Bundle::new(ClusterName::parse("dev").unwrap(), Digest::of_bytes(b""), files).with_material(material.collect())
     }

@@ -1,7 +1,7 @@
 //! What the extension found in certificates, keys and CAs, told to those who named them: each finding has its service,
 //! label and secret, the hosts concerned and the remedy. Pure. An object that does not exist is the translation's to tell.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -9,6 +9,7 @@ use super::Seen;
 use crate::channel::wire::{MaterialReport, MaterialState};
 use crate::report::{Finding, FindingCode, RouteReport, Severity, Subject};
 use crate::route::{Backend, MaterialRef, RouteTable, TlsBinding, Verification};
+use crate::swarm::Service;
 use crate::types::HostPattern;
 
 /// How long before it expires a certificate is warned of.
@@ -21,9 +22,9 @@ const VERIFY: &str = "com.docker.lb.ssl_backend_tls_verify";
 
 /// Completes what routes tell about their TLS.
 pub fn annotate(seen: &Seen<'_>, routes: &mut [RouteReport]) {
+    let pairs = pairs(seen);
     for tls in routes.iter_mut().filter_map(|route| route.tls.as_mut()) {
-        let found = reports(seen).iter().find(|report| report.certificate == tls.certificate && report.key.as_ref() == Some(&tls.key));
-        if let Some(report) = found {
+        if let Some(report) = pairs.get(&(tls.certificate.as_str(), tls.key.as_str())) {
             word(report.state).clone_into(&mut tls.state);
             tls.not_after = report.not_after;
         }
@@ -37,12 +38,20 @@ pub fn findings(seen: &Seen<'_>) -> Vec<Finding> {
     for (host, binding) in table.bindings() {
         hosts.entry(binding).or_default().push(host);
     }
-    let pairs = hosts.iter().flat_map(|(binding, hosts)| about_pair(seen, binding, hosts));
-    pairs.chain(about_authorities(seen, table)).collect()
+    let pairs = pairs(seen);
+    let about = hosts.iter().flat_map(|(binding, hosts)| about_pair(seen, &pairs, binding, hosts));
+    about.chain(about_authorities(seen, table)).collect()
 }
 
 fn reports<'a>(seen: &Seen<'a>) -> &'a [MaterialReport] {
     seen.report.map_or(&[], |received| &received.report.material)
+}
+
+/// What the extension said about certificates, by the names of certificate and key.
+type Pairs<'a> = BTreeMap<(&'a str, &'a str), &'a MaterialReport>;
+
+fn pairs<'a>(seen: &Seen<'a>) -> Pairs<'a> {
+    reports(seen).iter().filter_map(|report| Some(((report.certificate.as_str(), report.key.as_deref()?), report))).collect()
 }
 
 fn word(state: MaterialState) -> &'static str {
@@ -57,18 +66,18 @@ fn word(state: MaterialState) -> &'static str {
     }
 }
 
-fn about_pair(seen: &Seen<'_>, binding: &TlsBinding, hosts: &[Option<&HostPattern>]) -> Vec<Finding> {
+fn about_pair(seen: &Seen<'_>, pairs: &Pairs<'_>, binding: &TlsBinding, hosts: &[Option<&HostPattern>]) -> Vec<Finding> {
     let (certificate, key) = (binding.certificate.name.as_str(), binding.key_object().name.as_str());
-    let found = reports(seen).iter().find(|report| report.certificate == certificate && report.key.as_deref() == Some(key));
-    let Some(report) = found else { return Vec::new() };
+    let Some(report) = pairs.get(&(certificate, key)) else { return Vec::new() };
     let of_key = matches!(report.state, MaterialState::NotAKey | MaterialState::Mismatch) && binding.key.is_some();
     let (label, object) = if of_key { (KEY, key) } else { (CERTIFICATE, certificate) };
-    let authors = authors_of_hosts(seen, hosts, label, object);
     let said = match report.state {
         MaterialState::Good => [expires_soon(seen.now, report, object, &shown(hosts)), other_names(report, object, hosts)],
-        _ => [broken(report, object, &format!("{} lost TLS", shown(hosts))), None],
+        _ => [broken(report, object, &format!("not published by TLS: {}", shown(hosts))), None],
     };
-    said.into_iter().flatten().flat_map(|said| said.told_to(seen, &authors, label, object)).collect()
+    let said: Vec<Said> = said.into_iter().flatten().collect();
+    let authors = if said.is_empty() { Vec::new() } else { authors_of_hosts(seen, hosts, label, object) };
+    said.iter().flat_map(|said| said.told_to(seen, &authors, label, object)).collect()
 }
 
 fn about_authorities(seen: &Seen<'_>, table: &RouteTable) -> Vec<Finding> {
@@ -94,9 +103,10 @@ fn about_authority(seen: &Seen<'_>, backend: &Backend) -> Vec<Finding> {
         MaterialState::Missing if name.is_none() => Some(no_roots(follows)),
         _ => broken(report, object, follows),
     };
-    let services: Vec<String> = backend.services.iter().map(|service| service.name.to_string()).collect();
-    let authors: Vec<String> = services.into_iter().filter(|service| name.is_none_or(|name| says(seen, service, VERIFY, name))).collect();
-    said.into_iter().flat_map(|said| said.told_to(seen, &authors, VERIFY, object)).collect()
+    let Some(said) = said else { return Vec::new() };
+    let services = backend.services.iter().map(|service| service.name.as_str()).collect();
+    let authors = authors(seen, &services, |service| name.is_none_or(|name| says(service, VERIFY, name)));
+    said.told_to(seen, &authors, VERIFY, object)
 }
 
 /// A finding that lacks only those whom it is for.
@@ -180,19 +190,20 @@ fn covers(names: &[String], host: &HostPattern) -> bool {
 
 /// The services that name the object in this label, among those behind the hosts.
 fn authors_of_hosts(seen: &Seen<'_>, hosts: &[Option<&HostPattern>], label: &str, object: &str) -> Vec<String> {
-    let is_concerned = |host: &str| hosts.iter().any(|one| one.map_or("(default)", HostPattern::as_str) == host);
-    let routes = seen.translation.routes.iter().filter(|route| is_concerned(&route.host));
-    let mut services: Vec<String> = routes.flat_map(|route| &route.services).map(|service| service.service.clone()).collect();
-    services.sort();
-    services.dedup();
-    services.retain(|service| says(seen, service, label, object));
-    services
+    let concerned: BTreeSet<&str> = hosts.iter().map(|host| host.map_or("(default)", HostPattern::as_str)).collect();
+    let routes = seen.translation.routes.iter().filter(|route| concerned.contains(route.host.as_str()));
+    let services = routes.flat_map(|route| &route.services).map(|service| service.service.as_str()).collect();
+    authors(seen, &services, |service| says(service, label, object))
+}
+
+fn authors(seen: &Seen<'_>, services: &BTreeSet<&str>, wrote: impl Fn(&Service) -> bool) -> Vec<String> {
+    let among = seen.snapshot.services.values().filter(|service| services.contains(service.name.as_str()) && wrote(service));
+    among.map(|service| service.name.clone()).collect()
 }
 
 /// Whether a service's label names the object: by full name, or by the name in its stack.
-fn says(seen: &Seen<'_>, service: &str, label: &str, object: &str) -> bool {
-    let found = seen.snapshot.services.values().find(|found| found.name == service);
-    let value = found.and_then(|service| service.labels.get(label));
+fn says(service: &Service, label: &str, object: &str) -> bool {
+    let value = service.labels.get(label);
     value.is_some_and(|value| object == value || object.strip_suffix(value.as_str()).is_some_and(|stack| stack.ends_with('_')))
 }
 
