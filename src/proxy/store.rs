@@ -167,6 +167,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn keys_never_reach_the_volume() {
+        let directory = tempfile::tempdir().unwrap();
+        let contents = Contents([("tls.pem".to_owned(), "the key itself".to_owned())].into());
+        let secret = Arc::new(ProxyConfig { contents, ..config("a").as_ref().clone() });
+        Store::new(directory.path()).save(secret, Timestamp::now()).await;
+        let written = fs::read_to_string(directory.path().join(FILE)).unwrap();
+        assert!(written.contains("nginx.conf") && !written.contains("the key itself"), "{written}");
+    }
+
+    #[tokio::test]
     async fn a_confirmation_never_renews_what_another_agent_left() {
         let directory = tempfile::tempdir().unwrap();
         let now = Timestamp::now();

@@ -115,16 +115,14 @@ impl Rendering<'_> {
         files
     }
 
-    /// What a stock image needs mounted: everything stands in its one file.
+    /// What a stock image needs mounted, by id: everything stands in its one file, which names each object by its own mount.
     fn note_mounts(&self, material: &mut BTreeMap<String, Material>) {
-        for (_, binding) in self.table.bindings() {
-            self.note_material(material, binding, CONFIG_FILE);
-        }
-        for authority in authorities(self.table) {
-            if let (Some(file), Some(id)) = (self.materials.authority(authority), &authority.id) {
-                let entry = || Material { secret: id.clone(), needed_by: vec![CONFIG_FILE.to_owned()] };
-                material.entry(file.name().to_owned()).or_insert_with(entry);
-            }
+        let pairs = self.table.bindings().filter_map(|(_, binding)| self.materials.pair(binding));
+        let secrets = pairs.flat_map(|pair| [pair.certificate.secret(), pair.key.secret()]);
+        let usable = authorities(self.table).filter(|authority| self.materials.authority(authority).is_some());
+        for id in secrets.chain(usable.filter_map(|authority| authority.id.as_deref())) {
+            let needed_by = vec![CONFIG_FILE.to_owned()];
+            material.insert(id.to_owned(), Material { secret: id.to_owned(), needed_by });
         }
     }
 
