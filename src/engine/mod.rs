@@ -123,7 +123,7 @@ pub async fn write_files(directory: &Path, files: &BTreeMap<String, String>) -> 
 }
 
 /// Writes files that nobody else may read into a directory that exists. Names are plain file names.
-pub async fn write_secret_files(directory: &Path, files: impl IntoIterator<Item = (&String, &String)>) -> Result<(), EngineError> {
+pub async fn write_secret_files(directory: &Path, files: &BTreeMap<String, String>) -> Result<(), EngineError> {
     for (name, content) in files {
         let path = directory.join(name);
         let mut options = tokio::fs::OpenOptions::new();

@@ -80,7 +80,8 @@ impl Bench {
         let directory = tempfile::Builder::new().prefix("check-").tempdir_in(&self.run_dir).map_err(in_run_dir)?;
         write_files(directory.path(), &bundle.files).await?;
         let needed = contents.0.iter().filter(|(name, _)| bundle.material.contains_key(*name));
-        write_secret_files(directory.path(), needed).await?;
+        let needed = needed.map(|(name, content)| (name.clone(), content.clone())).collect();
+        write_secret_files(directory.path(), &needed).await?;
         self.engine.test(&directory.path().join(crate::channel::contract::ENGINE_MAIN_FILE)).await
     }
 }
