@@ -84,23 +84,26 @@ async fn a_host_is_terminated_with_its_certificate_and_nobody_else_is_shown_it()
 async fn a_renewed_certificate_fails_no_request_and_waits_for_its_mount() {
     let stage = crate::stage_or_skip!();
     let app = App::start("one").await;
-    let (extension, proxy) = (stage.extension(), stage.proxy());
-    let [old, new] = [certificate(APP), certificate(APP)];
-    mount(&stage, "old", &old);
-    stage.publish(one_host(&stage, &app, "old"));
+    let (mut extension, proxy) = (stage.extension(), stage.proxy());
+    let mut old = certificate(APP);
+    mount(&stage, "c0", &old);
+    stage.publish(one_host(&stage, &app, "c0"));
     until_shown(&stage, APP, &old).await;
     let load = TlsLoad::start(stage.https(), APP, 4);
-
-    let renewed = stage.publish(one_host(&stage, &app, "new"));
-    eventually("the new one is awaited", || (state(&stage, "new")? == MaterialState::Awaited).then_some(())).await;
-    stage.until_running(&renewed).await;
-    until_shown(&stage, APP, &old).await;
-    // The operator replaces the extension by one that mounts it; the old certificate is not mounted any more.
-    extension.stopped().await;
-    std::fs::remove_file(stage.path("extension-mounts").join("old")).unwrap();
-    mount(&stage, "new", &new);
-    let extension = stage.extension();
-    until_shown(&stage, APP, &new).await;
+    for (before, id) in [("c0", "c1"), ("c1", "c2"), ("c2", "c3"), ("c3", "c4"), ("c4", "c5")] {
+        let new = certificate(APP);
+        let renewed = stage.publish(one_host(&stage, &app, id));
+        eventually("the new one is awaited", || (state(&stage, id)? == MaterialState::Awaited).then_some(())).await;
+        stage.until_running(&renewed).await;
+        until_shown(&stage, APP, &old).await;
+        // The operator replaces the extension by one that mounts it; the old certificate is not mounted any more.
+        extension.stopped().await;
+        std::fs::remove_file(stage.path("extension-mounts").join(before)).unwrap();
+        mount(&stage, id, &new);
+        extension = stage.extension();
+        until_shown(&stage, APP, &new).await;
+        old = new;
+    }
     let told = load.finish().await;
     assert_eq!(told.failed, Vec::<String>::new(), "{} requests were answered", told.answered);
     assert!(told.answered > 100, "the load was no load: {told:?}");
