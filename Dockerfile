@@ -22,7 +22,11 @@ ENTRYPOINT ["swarmgate"]
 
 # Extension and proxy. nginx must be 1.27.4 or newer: before, a reload loses requests on kept-alive connections.
 FROM nginx:1.29-bookworm AS nginx
-RUN groupadd --gid 65532 nonroot \
+# Applications' certificates are checked against the authorities of this image when a label asks for it.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends ca-certificates \
+    && rm -rf /var/lib/apt/lists/* \
+    && groupadd --gid 65532 nonroot \
     && useradd --uid 65532 --gid 65532 --home-dir /var/lib/swarmgate --no-create-home --shell /bin/false nonroot \
     && rm -f /var/log/nginx/*.log \
     && mkdir -p /var/lib/swarmgate /run/swarmgate /var/cache/nginx /var/log/nginx \

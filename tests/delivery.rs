@@ -27,6 +27,8 @@ mod programs;
 mod stage;
 #[path = "delivery/tables.rs"]
 mod tables;
+#[path = "delivery/tls.rs"]
+mod tls;
 #[path = "delivery/traffic.rs"]
 mod traffic;
 

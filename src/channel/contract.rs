@@ -55,6 +55,9 @@ pub const LABEL_ROLE: &str = "swarmgate.role";
 pub const LABEL_TOKEN_DIGEST: &str = "swarmgate.token-sha256";
 /// Label on a config with a configuration: the digest of its bundle.
 pub const LABEL_CONTENT: &str = "swarmgate.content";
+/// Label on a boot snapshot or mounted configuration: the ids of the secrets and configs with TLS material that it names,
+/// separated by commas, so that the proxy service can mount them with it.
+pub const LABEL_MATERIAL: &str = "swarmgate.material";
 /// Label on a service: the fields that the last applied declaration managed, as JSON.
 pub const LABEL_MANAGED: &str = "swarmgate.managed";
 /// Where below its prefix the engine keeps request bodies that are larger than its buffer.

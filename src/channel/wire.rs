@@ -72,7 +72,7 @@ pub struct Bundle {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Material {
-    /// The Swarm secret that holds it, mounted at [`super::contract::material_file`].
+    /// The id of the Swarm secret (or config, for a CA) that holds it, mounted at [`super::contract::material_file`].
     pub secret: String,
     /// The files of the bundle that are left out without it, so that the others serve.
     pub needed_by: Vec<String>,

@@ -34,6 +34,9 @@ pub struct Args {
     /// A memory-backed directory for configurations under test
     #[arg(long, default_value = contract::RUN_DIR, value_name = "DIR")]
     run_dir: PathBuf,
+    /// Where secrets and configs with certificates, keys and CAs are mounted, each under its id
+    #[arg(long, default_value = contract::MATERIAL_DIR, value_name = "DIR")]
+    material_dir: PathBuf,
     /// Where proxies ask
     #[arg(long, default_value_t = SocketAddr::from((Ipv4Addr::UNSPECIFIED, contract::EXTENSION_PORT)), value_name = "ADDRESS")]
     listen: SocketAddr,
@@ -59,6 +62,7 @@ pub fn run(args: Args) -> ExitCode {
         run_dir: args.run_dir,
         listen: args.listen,
         layout: Layout::default(),
+        material_dir: args.material_dir,
     };
     on_runtime(async {
         let shutdown = CancellationToken::new();

@@ -48,6 +48,9 @@ pub struct Args {
     /// The mounted boot snapshot
     #[arg(long, default_value = contract::BOOT_FILE, value_name = "FILE")]
     boot_file: PathBuf,
+    /// Where the secrets that the boot snapshot names are mounted, each under its id
+    #[arg(long, default_value = contract::MATERIAL_DIR, value_name = "DIR")]
+    material_dir: PathBuf,
     /// Where the agent answers health checks
     #[arg(long, default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, contract::AGENT_PORT)), value_name = "ADDRESS")]
     health: SocketAddr,
@@ -87,6 +90,7 @@ fn options(args: Args) -> Result<ProxyOptions, Wrong> {
         run_dir: args.run_dir,
         state_dir: args.state_dir,
         boot_file: args.boot_file,
+        material_dir: args.material_dir,
         health: args.health,
         reload_distance: Duration::from_millis(args.reload_distance_ms),
     })

@@ -2,6 +2,7 @@
 //! only to keep the time of each condition's last change, and to keep showing what was known when the Swarm cannot be read.
 
 mod conditions;
+mod material;
 mod proxies;
 mod routes;
 
@@ -50,7 +51,8 @@ pub struct Seen<'a> {
 /// The status after a complete pass. When it is tried again is for the loop to say.
 pub fn after_pass(seen: &Seen<'_>, previous: Option<&ClusterStatus>) -> ClusterStatus {
     let proxies = proxies::list(seen);
-    let routes = routes::list(seen, &proxies);
+    let mut routes = routes::list(seen, &proxies);
+    material::annotate(seen, &mut routes);
     let conditions = conditions::list(seen, &routes, &proxies);
     let accepted = seen.report.and_then(|received| received.report.accepted.as_ref());
     ClusterStatus {
@@ -166,6 +168,7 @@ fn waiting(seen: &Seen<'_>) -> Vec<WaitingOn> {
 fn findings(seen: &Seen<'_>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = [&seen.translation.findings[..], &seen.plan.findings].concat();
     findings.extend(engine_refused(seen));
+    findings.extend(material::findings(seen));
     findings.sort();
     findings.dedup();
     findings

@@ -10,6 +10,7 @@ use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::Rollout;
 use crate::plan::{Memory, Plan, plan};
 use crate::report::WaitingOn;
+use crate::route::MaterialRef;
 use crate::swarm::Snapshot;
 use crate::translate::{Translation, translate};
 
@@ -49,11 +50,13 @@ pub fn fleet_plan(
     memory: &Memory,
     now: Timestamp,
 ) -> Plan {
+    let material: Vec<MaterialRef> = routes.desired.table.material().into_iter().cloned().collect();
     let fleet = shape(&ShapeInput {
         instance: &around.instance,
         cluster,
         snapshot,
         networks: &routes.translation.networks,
+        material: &material,
         boot: report.and_then(|received| received.report.boot.as_ref()),
         live: report.and_then(|received| received.report.live.as_ref()),
         control_network: &around.control_network,

@@ -20,7 +20,7 @@ use super::events;
 use super::link::Link;
 use super::networks;
 use super::session::Session;
-use crate::swarm::{Hint, RawSnapshot, Swarm, SwarmError};
+use crate::swarm::{Hint, RawSnapshot, Swarm, SwarmError, is_named, named_configs};
 use crate::types::{ConfigId, NetworkId, SecretId, ServiceId};
 
 /// The server gives up after 20 s; a little longer, so that its own words arrive.
@@ -82,8 +82,20 @@ impl DockerSwarm {
         Ok(held.insert(session).clone())
     }
 
-    async fn list(&self, doing: &str, path: &'static str) -> Result<Vec<Value>, SwarmError> {
-        self.call(doing, move |s| async move { s.list(path).await }).await
+    async fn list(&self, doing: &str, path: impl Into<String> + Send) -> Result<Vec<Value>, SwarmError> {
+        let path = path.into();
+        self.call(doing, move |s| async move { s.list(&path).await }).await
+    }
+
+    /// The configs that labels name. Swarm takes each name for the beginning of one.
+    async fn named_configs(&self, services: &[Value]) -> Result<Vec<Value>, SwarmError> {
+        let names = named_configs(services);
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let quoted = names.iter().map(|name| format!("%22{name}%22")).collect::<Vec<_>>().join("%2C");
+        let found = self.list("list configs that labels name", format!("/configs?filters=%7B%22name%22%3A%5B{quoted}%5D%7D")).await?;
+        Ok(found.into_iter().filter(|config| is_named(config, &names)).collect())
     }
 
     /// Posts a body to a `create` path; the new object's id.
@@ -101,18 +113,21 @@ impl DockerSwarm {
 #[async_trait]
 impl Swarm for DockerSwarm {
     async fn observe(&self) -> Result<RawSnapshot, SwarmError> {
-        let services_then_tasks = async {
+        let services_then_others = async {
             // A task whose service is missing could not be told from one whose service was removed.
             let services = self.list("list services", SERVICES).await?;
-            Ok((services, self.running_tasks().await?))
+            let (tasks, named) = tokio::try_join!(self.running_tasks(), self.named_configs(&services))?;
+            Ok((services, tasks, named))
         };
-        let ((services, tasks), nodes, swarm_networks, configs, secrets) = tokio::try_join!(
-            services_then_tasks,
+        let ((services, tasks, named), nodes, swarm_networks, mut configs, secrets) = tokio::try_join!(
+            services_then_others,
             self.list("list nodes", NODES),
             async { networks::of_the_swarm(self.list("list networks", NETWORKS).await?) },
             self.list("list configs", CONFIGS),
             self.list("list secrets", SECRETS),
         )?;
+        let ours: Vec<Option<Value>> = configs.iter().map(|config| config.get("ID").cloned()).collect();
+        configs.extend(named.into_iter().filter(|config| !ours.contains(&config.get("ID").cloned())));
         Ok(RawSnapshot { taken_at: Timestamp::now(), services, tasks, nodes, networks: swarm_networks, configs, secrets })
     }
 

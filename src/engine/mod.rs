@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 pub use words::{last_words, scrubbed};
@@ -117,6 +118,22 @@ pub async fn write_files(directory: &Path, files: &BTreeMap<String, String>) -> 
     for (name, content) in files {
         let path = directory.join(name);
         tokio::fs::write(&path, content).await.map_err(|source| write_error(&path, source))?;
+    }
+    Ok(())
+}
+
+/// Writes files that nobody else may read into a directory that exists. Names are plain file names.
+pub async fn write_secret_files(directory: &Path, files: &BTreeMap<String, String>) -> Result<(), EngineError> {
+    for (name, content) in files {
+        let path = directory.join(name);
+        let mut options = tokio::fs::OpenOptions::new();
+        let opened = options.write(true).create_new(true).mode(0o600).open(&path).await;
+        let mut file = opened.map_err(|source| write_error(&path, source))?;
+        let written = async {
+            file.write_all(content.as_bytes()).await?;
+            file.flush().await
+        };
+        written.await.map_err(|source| write_error(&path, source))?;
     }
     Ok(())
 }

@@ -2,15 +2,22 @@
 //! touches the Docker API. Whatever happens to the operator or to a table, its proxies can go on asking for the last good
 //! configuration.
 
+mod bench;
+mod certificates;
+mod material;
 mod proxies;
 mod reporter;
 mod server;
+mod trial;
 mod workshop;
+
+#[cfg(test)]
+mod made;
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -22,6 +29,8 @@ use crate::channel::{Answer, ChannelClient, ClientError, Follower, Token, serve}
 use crate::engine::{Engine, EngineError};
 use crate::render::Layout;
 use crate::types::{ClusterName, Digest};
+use bench::Bench;
+use material::Keeper;
 use proxies::Proxies;
 use reporter::Reporter;
 use workshop::{Outcome, Workshop};
@@ -45,6 +54,8 @@ pub struct ExtensionOptions {
     pub listen: SocketAddr,
     /// How the proxies' containers are laid out.
     pub layout: Layout,
+    /// Where secrets and configs with TLS material are mounted, each under its id.
+    pub material_dir: PathBuf,
 }
 
 /// Why an extension cannot start or go on.
@@ -89,7 +100,9 @@ pub async fn run(options: ExtensionOptions, shutdown: CancellationToken) -> Resu
         proxies: proxies.clone(),
     };
     let router = server::router(options.token.digest(), config.subscribe(), proxies.clone(), shutdown.clone());
-    let workshop = Workshop::new(engine, options.run_dir.clone(), options.layout.clone(), desired.subscribe(), outcome, config);
+    let keeper = Keeper::new(&options.material_dir, Path::new(options.layout.system_roots));
+    let bench = Bench::new(engine, options.run_dir.clone(), options.layout.clone());
+    let workshop = Workshop::new(bench, keeper, desired.subscribe(), outcome, config);
     tokio::select! {
         served = serve(listener, router, shutdown) => served.map_err(serve_error),
         never = follow(&client, &options.cluster, &desired) => match never {},

@@ -81,7 +81,7 @@ impl Reporter<'_> {
             boot: bundle(&outcome.boot),
             live: bundle(&outcome.mounted),
             proxies: self.proxies.recent(jiff::Timestamp::now()),
-            material: Vec::new(),
+            material: outcome.material.clone(),
         };
         self.client.send(&format!("/v1/clusters/{}/report", self.cluster), &report).await
     }

@@ -1,20 +1,33 @@
 //! Turns the newest table into configurations, has the engine test them, and only then hands them on. A table that the
-//! engine refuses changes nothing but the report: the last good configuration stays.
+//! engine refuses changes nothing but the report: the last good configuration stays. When what it refuses is a certificate,
+//! that one is left out and the rest goes on.
 
 use std::convert::Infallible;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
-use crate::channel::wire::{Accepted, Bundle, Contents, Delivery, Desired, ProxyConfig, Refusal, WIRE_VERSION};
-use crate::engine::{Engine, EngineError, last_words, write_files};
-use crate::render::{Layout, Materials, Purpose, parts, render_in, template_fault};
+use super::bench::{Bench, Rendered};
+use super::material::{Keeper, Look};
+use super::trial::{self, Suspect};
+use crate::channel::wire::{Accepted, Bundle, Desired, MaterialReport, ProxyConfig, Refusal, WIRE_VERSION};
+use crate::engine::{EngineError, last_words};
+use crate::render::{Materials, parts};
 use crate::retry::{Retry, RetryLimits};
+use crate::route::RouteTable;
 use crate::types::Digest;
 
 const RETRY: RetryLimits = RetryLimits { initial: Duration::from_millis(500), max: Duration::from_secs(30) };
+/// How long an extension that has just started waits for material: its proxies go on with what they have, and the operator
+/// is about to replace it by one that has everything.
+const HOLD_MAX: Duration = Duration::from_secs(20);
+/// How soon awaited material is looked for again.
+const AWAIT_AGAIN: Duration = Duration::from_secs(1);
+/// Clocks are set now and then: what expires later is looked at again after this time.
+const NAP_MAX: Duration = Duration::from_secs(3600);
 
 /// What became of the tables so far.
 #[derive(Debug, Clone, Default)]
@@ -27,44 +40,43 @@ pub(super) struct Outcome {
     pub(super) boot: Option<Bundle>,
     /// What to mount, when proxies are not followed live.
     pub(super) mounted: Option<Bundle>,
+    /// What became of the certificates and CAs that the newest table names.
+    pub(super) material: Vec<MaterialReport>,
 }
 
-/// One table's configurations, not tested yet.
-struct Rendered {
-    live: Bundle,
-    boot: Bundle,
-    stock: Option<Bundle>,
-}
-
-impl Rendered {
-    /// Why an administrator's own template gave no configuration.
-    fn template_fault(&self) -> Option<String> {
-        [Some(&self.live), Some(&self.boot), self.stock.as_ref()].into_iter().flatten().find_map(template_fault).map(str::to_owned)
-    }
+/// What was worked on last: the same again gives the same.
+#[derive(Debug, PartialEq, Eq)]
+struct Done {
+    desired: Digest,
+    table: RouteTable,
+    materials: Materials,
+    reports: Vec<MaterialReport>,
 }
 
 /// Renders and tests, one table at a time, always the newest.
 pub(super) struct Workshop {
-    engine: Engine,
-    run_dir: PathBuf,
-    layout: Layout,
+    bench: Bench,
+    keeper: Keeper,
     desired: watch::Receiver<Option<Arc<Desired>>>,
     outcome: watch::Sender<Arc<Outcome>>,
     config: watch::Sender<Option<Arc<ProxyConfig>>>,
-    /// What the engine accepted last: a boot snapshot rarely changes and is not tested again for every endpoint.
-    known_good: Vec<Digest>,
+    done: Option<Done>,
+    /// When the first table came.
+    began: Option<Instant>,
 }
+
+/// When to look again although no new table came; none: not before.
+type Pause = Option<Duration>;
 
 impl Workshop {
     pub(super) fn new(
-        engine: Engine,
-        run_dir: PathBuf,
-        layout: Layout,
+        bench: Bench,
+        keeper: Keeper,
         desired: watch::Receiver<Option<Arc<Desired>>>,
         outcome: watch::Sender<Arc<Outcome>>,
         config: watch::Sender<Option<Arc<ProxyConfig>>>,
     ) -> Self {
-        Self { engine, run_dir, layout, desired, outcome, config, known_good: Vec::new() }
+        Self { bench, keeper, desired, outcome, config, done: None, began: None }
     }
 
     /// Works for ever. Tables that came and went while another was tested are never looked at.
@@ -74,15 +86,16 @@ impl Workshop {
             let newest = self.desired.borrow_and_update().clone();
             let result = match &newest {
                 Some(desired) => self.work_on(desired).await,
-                None => Ok(()),
+                None => Ok(None),
             };
             let pause = match result {
-                Ok(()) => {
+                Ok(pause) => {
                     retry.reset();
-                    None
+                    pause
                 }
                 Err(error) => {
                     tracing::error!(%error, "testing a configuration was not possible; trying again");
+                    self.done = None;
                     Some(retry.next())
                 }
             };
@@ -90,9 +103,9 @@ impl Workshop {
         }
     }
 
-    /// Until there is a newer table, or the pause before the next attempt is over.
-    async fn wait_for_work(&mut self, pause: Option<Duration>) {
-        let next_attempt = async {
+    /// Until there is a newer table, or the pause before the next look is over.
+    async fn wait_for_work(&mut self, pause: Pause) {
+        let next_look = async {
             match pause {
                 Some(pause) => tokio::time::sleep(pause).await,
                 None => std::future::pending().await,
@@ -101,60 +114,90 @@ impl Workshop {
         tokio::select! {
             // The sender lives as long as the extension: an error here cannot occur.
             _ = self.desired.changed() => {}
-            () = next_attempt => {}
+            () = next_look => {}
         }
     }
 
-    /// An error is only what says nothing about the table: the engine could not be asked.
-    async fn work_on(&mut self, desired: &Desired) -> Result<(), EngineError> {
-        let rendered = self.render(desired);
-        if let Some(fault) = rendered.template_fault() {
-            self.refuse(desired, &EngineError::Refused(fault));
-            return Ok(());
+    /// An error is only what says nothing about the table: the engine could not be asked. Else it says when to look again.
+    async fn work_on(&mut self, desired: &Desired) -> Result<Pause, EngineError> {
+        let began = *self.began.get_or_insert_with(Instant::now);
+        let look = self.keeper.look(&desired.table, Timestamp::now());
+        let holds = look.awaits && self.outcome.borrow().accepted.is_none() && began.elapsed() < HOLD_MAX;
+        if holds {
+            self.tell_material(&look);
+            return Ok(Some(AWAIT_AGAIN));
         }
-        match tokio::try_join!(self.test(&rendered.live), self.test(&rendered.boot)) {
-            Ok(_) => {
-                self.accept(desired, rendered);
-                Ok(())
+        let pause = next_look(&look, Timestamp::now());
+        if self.done.as_ref() == Some(&Done::of(desired, &look)) {
+            return Ok(pause);
+        }
+        match self.try_out(desired, look).await {
+            Ok((look, rendered)) => {
+                self.done = Some(Done::of(desired, &look));
+                self.accept(desired, &look, rendered);
             }
-            Err(error) => {
-                self.refuse(desired, &error);
-                if matches!(error, EngineError::Refused(_)) { Ok(()) } else { Err(error) }
+            Err((look, error)) => {
+                self.done = Some(Done::of(desired, &look));
+                self.refuse(desired, &look, &error);
+                if !matches!(error, EngineError::Refused(_)) {
+                    return Err(error);
+                }
             }
         }
+        Ok(pause)
     }
 
-    fn render(&self, desired: &Desired) -> Rendered {
-        let write = |purpose| render_in(&desired.table, purpose, &self.layout, &Materials::default());
-        Rendered {
-            live: write(Purpose::Live),
-            boot: write(Purpose::Boot),
-            // A stock image has its own user and paths, which cannot be tested here; all else in it is as in `live`.
-            stock: (desired.delivery == Delivery::Replace).then(|| write(Purpose::Stock)),
+    /// Renders and tests; leaves out what certificates the engine refuses, if that is what it refuses.
+    async fn try_out(&mut self, desired: &Desired, look: Look) -> Result<(Look, Rendered), (Look, EngineError)> {
+        let rendered = self.bench.render(desired, &look);
+        let refused = match self.bench.test(&rendered, &look.contents).await {
+            Ok(()) => return Ok((look, rendered)),
+            Err(error) => error,
+        };
+        if !matches!(refused, EngineError::Refused(_)) || !self.blame(&look).await {
+            return Err((look, refused));
+        }
+        let look = self.keeper.look(&desired.table, Timestamp::now());
+        let rendered = self.bench.render(desired, &look);
+        match self.bench.test(&rendered, &look.contents).await {
+            Ok(()) => Ok((look, rendered)),
+            Err(error) => Err((look, error)),
         }
     }
 
-    async fn test(&self, bundle: &Bundle) -> Result<(), EngineError> {
-        if self.known_good.contains(&bundle.digest) {
-            return Ok(());
+    /// Finds the certificates that the engine refuses by themselves. `true`: there are some.
+    async fn blame(&mut self, look: &Look) -> bool {
+        let suspects = trial::suspects(self.keeper.unproven(look));
+        // Most often it is none of them, which one test tells.
+        if suspects.is_empty() || self.bench.words_about(look, &suspects).await.is_none() {
+            return false;
         }
-        let in_run_dir = |source| EngineError::Write { path: self.run_dir.display().to_string(), source };
-        let directory = tempfile::Builder::new().prefix("check-").tempdir_in(&self.run_dir).map_err(in_run_dir)?;
-        write_files(directory.path(), &bundle.files).await?;
-        self.engine.test(&directory.path().join(crate::channel::contract::ENGINE_MAIN_FILE)).await
+        let mut found = false;
+        for suspect in suspects {
+            let Some(words) = self.bench.words_about(look, std::slice::from_ref(&suspect)).await else { continue };
+            found = true;
+            match &suspect {
+                Suspect::Pair(binding) => self.keeper.blame_pair(binding, &words),
+                Suspect::Authority(authority) => self.keeper.blame_authority(authority, &words),
+            }
+        }
+        found
     }
 
-    fn accept(&mut self, desired: &Desired, rendered: Rendered) {
+    fn accept(&mut self, desired: &Desired, look: &Look, rendered: Rendered) {
+        self.keeper.settle(look);
         let Rendered { live, boot, stock } = rendered;
         let boot = Bundle { accepted_at: Some(self.accepted_since(&boot)), ..boot };
-        self.known_good = vec![live.digest.clone(), boot.digest.clone()];
+        self.bench.remember_good([&live, &boot]);
         let config_digest = stock.as_ref().unwrap_or(&live).digest.clone();
         tracing::info!(table = desired.digest.short(), config = config_digest.short(), "the engine accepts the configuration");
         let accepted = Accepted { desired_digest: desired.digest.clone(), config_digest };
-        let (parts, contents) = (parts(&desired.table, &Materials::default()), Contents::default());
-        let config = ProxyConfig { version: WIRE_VERSION, live, boot: boot.clone(), contents, parts };
+        let parts = parts(&look.table, &look.materials);
+        let config = ProxyConfig { version: WIRE_VERSION, live, boot: boot.clone(), contents: look.contents.clone(), parts };
         self.config.send_replace(Some(Arc::new(config)));
-        self.outcome.send_replace(Arc::new(Outcome { accepted: Some(accepted), refused: None, boot: Some(boot), mounted: stock }));
+        let material = look.reports.clone();
+        let outcome = Outcome { accepted: Some(accepted), refused: None, boot: Some(boot), mounted: stock, material };
+        self.outcome.send_replace(Arc::new(outcome));
     }
 
     /// Since when the engine accepts this boot snapshot: it does not change with endpoints.
@@ -164,14 +207,40 @@ impl Workshop {
         same.and_then(|previous| previous.accepted_at).unwrap_or_else(jiff::Timestamp::now)
     }
 
-    fn refuse(&self, desired: &Desired, error: &EngineError) {
+    fn refuse(&self, desired: &Desired, look: &Look, error: &EngineError) {
         let (words, undecided) = match error {
             EngineError::Refused(words) => (words.clone(), false),
             other => (last_words(&other.to_string()), true),
         };
         tracing::warn!(table = desired.digest.short(), words, undecided, "the configuration is not accepted; the last good one stays");
         let refused = Some(Refusal { digest: desired.digest.clone(), words, undecided });
-        let outcome = Outcome { refused, ..self.outcome.borrow().as_ref().clone() };
+        let outcome = Outcome { refused, material: look.reports.clone(), ..self.outcome.borrow().as_ref().clone() };
         self.outcome.send_replace(Arc::new(outcome));
     }
+
+    /// Tells what is awaited while nothing is rendered.
+    fn tell_material(&self, look: &Look) {
+        self.outcome.send_if_modified(|outcome| {
+            let changed = outcome.material != look.reports;
+            *outcome = Arc::new(Outcome { material: look.reports.clone(), ..outcome.as_ref().clone() });
+            changed
+        });
+    }
+}
+
+impl Done {
+    fn of(desired: &Desired, look: &Look) -> Self {
+        let (desired, table) = (desired.digest.clone(), look.table.clone());
+        Self { desired, table, materials: look.materials.clone(), reports: look.reports.clone() }
+    }
+}
+
+/// When something may be different without a new table: what is awaited may have come, what is used may have expired.
+fn next_look(look: &Look, now: Timestamp) -> Pause {
+    if look.awaits {
+        return Some(AWAIT_AGAIN);
+    }
+    let until = look.next_expiry?.duration_since(now).max(jiff::SignedDuration::ZERO);
+    // A little later, so that the clock is past it for certain.
+    Some(until.unsigned_abs().saturating_add(Duration::from_millis(10)).min(NAP_MAX))
 }

@@ -1,16 +1,16 @@
 //! Which rendered configuration the proxy service mounts: the boot snapshot (`rollout: live`) or the configuration
-//! itself (`rollout: replace`), as content-named config objects.
+//! itself (`rollout: replace`), as content-named config objects, and the secrets with certificates that it names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::ShapeInput;
-use super::field::{Entries, Field, FieldValue, KeyedBy, Role};
-use super::names;
+use super::field::{Field, Role};
+use super::{material, names, shared};
 use crate::channel::boot;
-use crate::channel::contract::{BOOT_FILE, ENGINE_MAIN_FILE, LABEL_CONTENT};
+use crate::channel::contract::{BOOT_FILE, ENGINE_MAIN_FILE, LABEL_CONTENT, LABEL_MATERIAL};
 use crate::channel::wire::Bundle;
 use crate::intent::cluster_spec::Rollout;
 use crate::report::{Finding, FindingCode, Severity, Subject};
@@ -51,19 +51,19 @@ fn main_file(bundle: &Bundle) -> &str {
     bundle.files.get(ENGINE_MAIN_FILE).map_or("", String::as_str)
 }
 
-/// What the proxy service mounts.
+/// What the proxy service mounts: a configuration, and with it the secrets that it names.
 pub(super) struct Mounted {
-    /// The field `configs` as it must be now; `None`: there is nothing to mount, so the service must wait.
-    pub now: Option<Field>,
-    /// The field with the newest content, if that is another.
-    pub when_replaced: Option<Field>,
+    /// The fields `secrets` and `configs` as they must be now; empty: there is nothing to mount, so the service must wait.
+    pub now: Vec<Field>,
+    /// The same fields with the newest content, if that is another.
+    pub when_replaced: Vec<Field>,
     /// The object that may have to be created.
     pub object: Option<ConfigObject>,
     /// That the newest content does not fit into an object, if so.
     pub finding: Option<Finding>,
 }
 
-/// Chooses the config to mount.
+/// Chooses the config to mount. The secrets always follow it: a configuration whose secrets went before it would not start.
 pub(super) fn choose(input: &ShapeInput<'_>, service: Option<&Service>) -> Mounted {
     let (role, target, bundle) = match input.cluster.proxy.rollout {
         Rollout::Live => (Role::Boot, BOOT_FILE, input.boot),
@@ -72,15 +72,17 @@ pub(super) fn choose(input: &ShapeInput<'_>, service: Option<&Service>) -> Mount
     let mounted = service.and_then(|service| mounted_config(input, service, role, target));
     let news = bundle.filter(|bundle| !mounted.is_some_and(|config| holds(config, bundle)));
     let (newest, finding) = fitting(input, news.and_then(|bundle| object(input, role, bundle)));
-    let latest_field = newest.as_ref().map(|object| field(target, &object.name, &id_of(input, &object.name)));
+    let place = Place { input, service, target };
+    let latest_fields = newest.as_ref().map(|object| fields(&place, &object.name, &id_of(input, &object.name), &object.labels));
     let spare = mounted.or_else(|| newest_existing(input, role));
-    let kept_field = spare.map(|config| field(target, &config.name, &config.id.0));
+    let kept_fields = spare.map(|config| fields(&place, &config.name, &config.id.0, &config.labels));
     let keep = match (role, mounted) {
         (Role::Boot, Some(config)) => !is_too_old(input, config),
         _ => false,
     };
-    let (now, when_replaced) = if keep { (kept_field, latest_field) } else { (latest_field.or(kept_field), None) };
-    Mounted { when_replaced: when_replaced.filter(|field| Some(field) != now.as_ref()), now, object: newest, finding }
+    let (now, when_replaced) = if keep { (kept_fields, latest_fields) } else { (latest_fields.or(kept_fields), None) };
+    let when_replaced = when_replaced.filter(|fields| Some(fields) != now.as_ref()).unwrap_or_default();
+    Mounted { now: now.unwrap_or_default(), when_replaced, object: newest, finding }
 }
 
 /// A mounted configuration that exceeds Swarm's limit would be refused on every pass. A boot snapshot is compressed.
@@ -104,7 +106,9 @@ fn too_large(input: &ShapeInput<'_>, bytes: usize) -> Finding {
 
 /// Whether a config says the same as a bundle, whenever that was accepted.
 fn holds(config: &Config, bundle: &Bundle) -> bool {
-    config.labels.get(LABEL_CONTENT).is_some_and(|content| *content == bundle.digest.to_string())
+    let material = config.labels.get(LABEL_MATERIAL).map_or("", String::as_str);
+    let content = config.labels.get(LABEL_CONTENT);
+    content.is_some_and(|content| *content == bundle.digest.to_string()) && material == material_of(bundle)
 }
 
 fn is_too_old(input: &ShapeInput<'_>, config: &Config) -> bool {
@@ -134,12 +138,21 @@ fn object(input: &ShapeInput<'_>, role: Role, bundle: &Bundle) -> Option<ConfigO
     if bundle.cluster != input.cluster.name || !bundle.files.contains_key(ENGINE_MAIN_FILE) {
         return None;
     }
-    // The time belongs to the name: an object that was mounted earlier would tell proxies a time that is too early.
-    let content = Digest::of_json(&(bundle.version, &bundle.digest, bundle.accepted_at));
+    // The time belongs to the name: an object that was mounted earlier would tell proxies a time that is too early. And so
+    // does the material: the same files may name a certificate that another secret holds now.
+    let material = material_of(bundle);
+    let content = Digest::of_json(&(bundle.version, &bundle.digest, bundle.accepted_at, &material));
     let name = names::config_object(role, &input.cluster.name, &content);
     let mut labels = names::owner_labels(input.instance, Some(&input.cluster.name), role);
     labels.insert(LABEL_CONTENT.to_owned(), bundle.digest.to_string());
+    labels.extend((!material.is_empty()).then(|| (LABEL_MATERIAL.to_owned(), material)));
     Some(ConfigObject { name, role, labels, bundle: bundle.clone() })
+}
+
+/// The ids of the objects whose contents the bundle's files need, as the label has them.
+fn material_of(bundle: &Bundle) -> String {
+    let ids: BTreeSet<&str> = bundle.material.values().map(|material| material.secret.as_str()).collect();
+    ids.into_iter().collect::<Vec<_>>().join(",")
 }
 
 fn id_of(input: &ShapeInput<'_>, name: &str) -> String {
@@ -147,12 +160,21 @@ fn id_of(input: &ShapeInput<'_>, name: &str) -> String {
     known.map_or_else(|| names::pending(name), |config| config.id.0.clone())
 }
 
-fn field(target: &str, name: &str, id: &str) -> Field {
+/// Where the proxies' configuration is mounted.
+struct Place<'a> {
+    input: &'a ShapeInput<'a>,
+    service: Option<&'a Service>,
+    target: &'a str,
+}
+
+/// The fields `secrets` and `configs` with the config of this name and the material that its labels tell of.
+fn fields(place: &Place<'_>, name: &str, id: &str, labels: &BTreeMap<String, String>) -> Vec<Field> {
+    let Place { input, service, target } = place;
     let file = json!({"Name": target, "UID": "0", "GID": "0", "Mode": 0o444});
-    let entry = json!({"File": file, "ConfigID": id, "ConfigName": name});
-    Field {
-        name: "configs",
-        path: &["TaskTemplate", "ContainerSpec", "Configs"],
-        value: FieldValue::Keyed(Entries { by: KeyedBy::FileName, entries: vec![(target.to_owned(), entry)] }),
-    }
+    let config = ((*target).to_owned(), json!({"File": file, "ConfigID": id, "ConfigName": name}));
+    let material = labels.get(LABEL_MATERIAL).into_iter().flat_map(|ids| ids.split(','));
+    let mounts = material::mounts(input.snapshot, *service, material, material::reader(input, Role::Proxy));
+    let token = (input.cluster.proxy.rollout == Rollout::Live).then(|| shared::token_mount(input));
+    let secrets = token.into_iter().chain(mounts.secrets).collect();
+    vec![shared::secrets(secrets), shared::configs(std::iter::once(config).chain(mounts.configs).collect())]
 }

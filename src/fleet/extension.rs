@@ -1,9 +1,11 @@
-//! The extension service: one replica on the control network, without published ports. It carries no traffic.
+//! The extension service: one replica on the control network, without published ports. It carries no traffic, so it mounts
+//! the certificates and keys of the routes: replacing it costs nobody a request.
 
 use serde_json::{Value, json};
 
 use super::ShapeInput;
 use super::field::{Alike, Field, Role, ServiceShape};
+use super::material;
 use super::shared::{self, Reach, want, whole};
 use crate::channel::contract::{ENV_OPERATOR_URL, RUN_DIR, USER};
 use crate::intent::cluster_spec::Mode;
@@ -19,7 +21,6 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> ServiceShape {
         shared::user(Some(USER)),
         shared::read_only(Some(true)),
         shared::mounts(vec![shared::tmpfs(RUN_DIR), shared::tmpfs("/tmp")]),
-        shared::secrets(vec![shared::token_mount(input)]),
         shared::networks(input, Reach::Control, &[]),
         whole("replicas", &["Mode", "Replicated", "Replicas"], want(Some(1)), json!(1)).absent_means(json!(1)),
         // Found by `tasks.NAME`; a VIP would only go stale.
@@ -28,13 +29,14 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> ServiceShape {
             .compared(Alike::Ports)
             .absent_means(json!([])),
     ]);
+    fields.extend(material::of_the_routes(input, vec![shared::token_mount(input)]));
     fields.extend(update());
     ServiceShape {
         name: workload.service_name.to_string(),
         role: Role::Extension,
         mode: Mode::Replicated,
         fields,
-        when_replaced: None,
+        when_replaced: Vec::new(),
         configs: Vec::new(),
         hold_creation: None,
         hold_update: None,
@@ -42,8 +44,9 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> ServiceShape {
     }
 }
 
-/// Set at creation, then free. Stop-first: two extensions at once would report in turns.
+/// Set at creation, then free. Start-first, because every secret that a label names for the first time replaces the
+/// extension, and endpoints must keep flowing meanwhile. What two of them say for a moment is merged by the hub.
 fn update() -> [Field; 1] {
-    let policy = json!({"Parallelism": 1, "Order": "stop-first", "FailureAction": "rollback", "Monitor": 5_000_000_000_u64});
+    let policy = json!({"Parallelism": 1, "Order": "start-first", "FailureAction": "rollback", "Monitor": 5_000_000_000_u64});
     [whole("update", &["UpdateConfig"], super::field::Want::Free, policy)]
 }

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::configs::ConfigObject;
+use crate::channel::contract::{BOOT_FILE, MATERIAL_DIR};
 use crate::intent::cluster_spec::Mode;
 use crate::report::WaitingOn;
 use crate::types::Digest;
@@ -50,8 +51,8 @@ pub struct ServiceShape {
     pub mode: Mode,
     /// The fields that Swarmgate knows, managed or not.
     pub fields: Vec<Field>,
-    /// A newer value for one of `fields`, taken when the tasks are replaced anyway: not worth replacing them for.
-    pub when_replaced: Option<Field>,
+    /// Newer values for some of `fields`, taken together when the tasks are replaced anyway: not worth replacing them for.
+    pub when_replaced: Vec<Field>,
     /// Config objects that `fields` or `when_replaced` may name by a pending id.
     pub configs: Vec<ConfigObject>,
     /// Why the service cannot be created yet, if it does not exist.
@@ -63,10 +64,11 @@ pub struct ServiceShape {
 }
 
 impl ServiceShape {
-    /// The identity of what is declared. A boot snapshot is not part of it: it changes with every route, and a
-    /// rollout that failed must not be tried again for that.
+    /// The identity of what is declared. A boot snapshot and the secrets mounted with it are not part of it: they change
+    /// with every route, and a rollout that failed must not be tried again for that.
     pub fn identity(&self) -> Digest {
-        let wanted: Vec<(&str, Value)> = self.fields.iter().map(|field| (field.name, field.declared())).collect();
+        let boots = self.fields.iter().any(|field| field.has_entry(BOOT_FILE));
+        let wanted: Vec<(&str, Value)> = self.fields.iter().map(|field| (field.name, field.declared(boots))).collect();
         Digest::of_json(&wanted)
     }
 }
@@ -174,24 +176,28 @@ impl Field {
         }
     }
 
+    fn has_entry(&self, key: &str) -> bool {
+        matches!(&self.value, FieldValue::Keyed(entries) if entries.entries.iter().any(|(name, _)| name == key))
+    }
+
     /// What is declared about the field, for identities: null when it is not managed.
-    fn declared(&self) -> Value {
+    fn declared(&self, boots: bool) -> Value {
         match &self.value {
             FieldValue::Whole(whole) => match (&whole.want, &whole.remembered_as) {
                 (Want::Stated(_), Some(stand_in)) => stand_in.clone(),
                 (Want::Stated(value), None) => value.clone(),
                 (Want::Once(_) | Want::Free, _) => Value::Null,
             },
-            FieldValue::Keyed(entries) => entries.declared(),
+            FieldValue::Keyed(entries) => entries.declared(boots),
             FieldValue::Args(args) => serde_json::json!([args.subcommand, args.stated]),
         }
     }
 }
 
 impl Entries {
-    fn declared(&self) -> Value {
-        let boot = crate::channel::contract::BOOT_FILE;
-        let kept = self.entries.iter().filter(|(key, _)| key != boot);
+    fn declared(&self, boots: bool) -> Value {
+        let of_snapshot = |key: &str| key == BOOT_FILE || key.starts_with(MATERIAL_DIR);
+        let kept = self.entries.iter().filter(|(key, _)| !boots || !of_snapshot(key));
         kept.map(|(key, value)| serde_json::json!([key, without_ids(value)])).collect()
     }
 }

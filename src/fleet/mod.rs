@@ -8,6 +8,7 @@
 mod configs;
 mod extension;
 mod field;
+mod material;
 pub mod names;
 mod proxy;
 mod shared;
@@ -18,6 +19,7 @@ use crate::channel::contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
 use crate::channel::wire::Bundle;
 use crate::intent::cluster::Cluster;
 use crate::report::WaitingOn;
+use crate::route::MaterialRef;
 use crate::swarm::Snapshot;
 use crate::types::{ClusterName, NetworkId, NetworkName};
 
@@ -39,6 +41,8 @@ pub struct ShapeInput<'a> {
     pub snapshot: &'a Snapshot,
     /// The networks that the proxies must be attached to, besides the control network.
     pub networks: &'a [NetworkId],
+    /// The secrets and configs with TLS material that the newest routes name and the Swarm has: the extension mounts them.
+    pub material: &'a [MaterialRef],
     /// The newest boot snapshot from the extension.
     pub boot: Option<&'a Bundle>,
     /// With `rollout: replace`: the newest configuration from the extension.

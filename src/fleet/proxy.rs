@@ -35,7 +35,7 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> (ServiceShape, Vec<Finding>) {
     fields.extend(endpoint(proxy));
     fields.extend(replicas(proxy));
     fields.extend(update(proxy, existing));
-    let hold = mounted.now.is_none();
+    let hold = mounted.now.is_empty();
     let Mounted { now, when_replaced, object, finding } = mounted;
     fields.extend(now);
     let name = proxy.workload.service_name.to_string();
@@ -67,7 +67,6 @@ fn program(input: &ShapeInput<'_>) -> Vec<Field> {
                 shared::user(Some(USER)),
                 shared::read_only(Some(true)),
                 shared::mounts(mounts),
-                shared::secrets(vec![shared::token_mount(input)]),
                 whole("healthcheck", healthcheck_path, Want::Stated(healthcheck()), Value::Null),
             ]
         }
@@ -76,7 +75,6 @@ fn program(input: &ShapeInput<'_>) -> Vec<Field> {
             shared::user(None),
             shared::read_only(None),
             shared::mounts(Vec::new()),
-            shared::secrets(Vec::new()),
             whole("healthcheck", healthcheck_path, Want::Free, Value::Null),
         ],
     }

@@ -13,8 +13,8 @@ use crate::intent::cluster::{Resources, Workload};
 
 /// How soon Swarm starts a task again that ended: its own default of 5 s is a long time for a proxy.
 const RESTART_DELAY: Duration = Duration::from_secs(1);
-/// The token is read by our user only.
-const TOKEN_FILE_MODE: u32 = 0o400;
+/// Secrets are read by the user of the container only.
+pub(super) const SECRET_FILE_MODE: u32 = 0o400;
 /// Every user may write, nobody may remove another's files: tmpfs mounts belong to root, our user is not.
 const TMPFS_MODE: u32 = 0o1777;
 
@@ -94,7 +94,7 @@ pub(super) fn user(user: Option<&str>) -> Field {
 }
 
 /// `(uid, gid)` of our own programs.
-fn user_parts() -> (&'static str, &'static str) {
+pub(super) fn user_parts() -> (&'static str, &'static str) {
     USER.split_once(':').unwrap_or((USER, USER))
 }
 
@@ -113,9 +113,14 @@ pub(super) fn tmpfs(target: &str) -> (String, Value) {
     (target.to_owned(), json!({"Type": "tmpfs", "Target": target, "TmpfsOptions": {"Mode": TMPFS_MODE}}))
 }
 
-/// Mounted secrets; with a stock image none.
+/// Mounted secrets, by file.
 pub(super) fn secrets(entries: Vec<(String, Value)>) -> Field {
     keyed("secrets", &["TaskTemplate", "ContainerSpec", "Secrets"], KeyedBy::FileName, entries)
+}
+
+/// Mounted configs, by file.
+pub(super) fn configs(entries: Vec<(String, Value)>) -> Field {
+    keyed("configs", &["TaskTemplate", "ContainerSpec", "Configs"], KeyedBy::FileName, entries)
 }
 
 /// The token secret's mount.
@@ -124,7 +129,7 @@ pub(super) fn token_mount(input: &ShapeInput<'_>) -> (String, Value) {
     let known = input.snapshot.secrets.values().find(|secret| secret.name == name);
     let id = known.map_or_else(|| names::pending(&name), |secret| secret.id.0.clone());
     let (uid, gid) = user_parts();
-    let file = json!({"Name": TOKEN_FILE, "UID": uid, "GID": gid, "Mode": TOKEN_FILE_MODE});
+    let file = json!({"Name": TOKEN_FILE, "UID": uid, "GID": gid, "Mode": SECRET_FILE_MODE});
     (TOKEN_FILE.to_owned(), json!({"File": file, "SecretID": id, "SecretName": name}))
 }
 

@@ -21,6 +21,7 @@ fn fleet(cluster: &Cluster, boot: Option<&Bundle>) -> Fleet {
         cluster,
         snapshot: &snapshot,
         networks: &[],
+        material: &[],
         boot,
         live: boot,
         control_network: CONTROL,

@@ -37,11 +37,11 @@ pub(super) fn create(shape: &ServiceShape, snapshot: &Snapshot) -> Value {
     patch.finish().spec
 }
 
-/// The spec of an existing service, with `replacing` (if given) in the place of its namesake.
-pub(super) fn update(spec: &Value, shape: &ServiceShape, replacing: Option<&Field>, snapshot: &Snapshot) -> Patched {
+/// The spec of an existing service, with each field of `replacing` in the place of its namesake.
+pub(super) fn update(spec: &Value, shape: &ServiceShape, replacing: &[Field], snapshot: &Snapshot) -> Patched {
     let mut patch = Patch::new(spec.clone(), snapshot);
     for field in &shape.fields {
-        patch.field(replacing.filter(|other| other.name == field.name).unwrap_or(field));
+        patch.field(replacing.iter().find(|other| other.name == field.name).unwrap_or(field));
     }
     let mut patched = patch.finish();
     if endpoint_differs(spec, &patched.spec) {

@@ -78,12 +78,12 @@ impl<'a> Draft<'a> {
 
     /// The spec as it must be. A newer boot snapshot is taken along when the tasks are replaced anyway.
     fn patched(&self, service: &Service, shape: &ServiceShape) -> Patched {
-        let patched = patch::update(&service.spec, shape, None, self.snapshot);
+        let patched = patch::update(&service.spec, shape, &[], self.snapshot);
         let replaces = task_effect(&service.spec, &patched.spec) == TaskEffect::Replaces;
-        match &shape.when_replaced {
-            Some(newer) if replaces => patch::update(&service.spec, shape, Some(newer), self.snapshot),
-            _ => patched,
+        if !replaces || shape.when_replaced.is_empty() {
+            return patched;
         }
+        patch::update(&service.spec, shape, &shape.when_replaced, self.snapshot)
     }
 
     fn write_if_due(&mut self, service: &Service, shape: &ServiceShape, patched: Patched, note: &RolloutNote) {

@@ -4,6 +4,7 @@ mod boot;
 mod convergence;
 mod effects;
 mod foreign;
+mod material;
 mod ownership;
 mod removal;
 mod rollouts;

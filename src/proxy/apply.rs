@@ -10,8 +10,9 @@ use tokio::time::Instant;
 use super::generations::Generation;
 use super::master::{Master, ReloadError};
 use super::reason::reason;
-use super::{Agent, Source};
-use crate::channel::wire::{Bundle, ProxyConfig, Refusal};
+use super::{Agent, Source, secrets};
+use crate::channel::contract::ENGINE_MAIN_FILE;
+use crate::channel::wire::{Bundle, Contents, ProxyConfig, Refusal};
 use crate::engine::{EngineError, last_words};
 use crate::retry::{Retry, RetryLimits};
 use crate::types::Digest;
@@ -32,6 +33,15 @@ pub(super) struct Candidate {
     pub(super) source: Source,
     /// The offer that it came with, when it came from the extension.
     pub(super) offer: Option<Arc<ProxyConfig>>,
+    /// Nothing of it is left out for want of a secret file.
+    pub(super) whole: bool,
+}
+
+/// A configuration on disk that the engine accepts.
+pub(super) struct Tested {
+    pub(super) generation: Generation,
+    /// Nothing of it is left out.
+    pub(super) whole: bool,
 }
 
 /// Why an offer is not in force.
@@ -115,8 +125,8 @@ impl<'a> Applier<'a> {
         let Some(offer) = offer else {
             return if wake == Wake::Told { self.reload_again().await } else { Ok(()) };
         };
-        if offer.live.digest == self.running.bundle.digest && wake == Wake::Offer {
-            self.running = Candidate { bundle: offer.live.clone(), source: Source::Live, offer: Some(offer) };
+        if offer.live.digest == self.running.bundle.digest && self.running.whole && wake == Wake::Offer {
+            self.running = Candidate { bundle: offer.live.clone(), source: Source::Live, offer: Some(offer), whole: true };
             self.agent.now_running(&self.running).await;
             return Ok(());
         }
@@ -130,7 +140,7 @@ impl<'a> Applier<'a> {
     async fn bring_into_force(&mut self, offer: &Arc<ProxyConfig>) -> Result<(), ApplyError> {
         let why = reason(self.running.offer.as_ref().map(|running| &running.parts), &offer.parts);
         let previous = self.agent.generations.current_generation();
-        let generation = self.agent.tested(&offer.live).await?;
+        let Tested { generation, whole } = self.agent.tested(&offer.live, &offer.contents).await?;
         self.agent.generations.promote(&generation)?;
         let began = Instant::now();
         let outcome = self.reload().await;
@@ -143,7 +153,7 @@ impl<'a> Applier<'a> {
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let retiring = self.master.retiring_workers();
         tracing::info!(config = offer.live.digest.short(), reason = why, took_ms, retiring, "reloaded");
-        self.running = Candidate { bundle: offer.live.clone(), source: Source::Live, offer: Some(Arc::clone(offer)) };
+        self.running = Candidate { bundle: offer.live.clone(), source: Source::Live, offer: Some(Arc::clone(offer)), whole };
         self.agent.now_running(&self.running).await;
         Ok(())
     }
@@ -163,11 +173,20 @@ impl<'a> Applier<'a> {
 }
 
 impl Agent {
-    /// Writes a configuration beside the running one and has the engine test it.
-    pub(super) async fn tested(&self, bundle: &Bundle) -> Result<Generation, EngineError> {
-        let generation = self.generations.stage(bundle).await?;
+    /// Writes a configuration with its secret files beside the running one and has the engine test it. What needs a secret
+    /// file that is not to be had is left out.
+    pub(super) async fn tested(&self, bundle: &Bundle, offered: &Contents) -> Result<Tested, EngineError> {
+        let fitted = secrets::fit(bundle, offered, &self.options.material_dir);
+        if !fitted.left_out.is_empty() {
+            let left_out = fitted.left_out.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            tracing::warn!(config = bundle.digest.short(), left_out, "certificates are not to be had; their hosts are left out of TLS");
+        }
+        if fitted.left_out.contains(ENGINE_MAIN_FILE) {
+            return Err(EngineError::Refused("the certificate of the default backend is not to be had".to_owned()));
+        }
+        let generation = self.generations.stage(&bundle.digest, &fitted).await?;
         self.engine.test(&generation.main_file()).await?;
-        Ok(generation)
+        Ok(Tested { generation, whole: fitted.left_out.is_empty() })
     }
 
     /// Tells that this configuration is in force, and keeps it for the next start.

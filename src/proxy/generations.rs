@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::ProxyError;
+use super::secrets::Fitted;
 use crate::channel::contract::ENGINE_MAIN_FILE;
-use crate::channel::wire::Bundle;
-use crate::engine::{EngineError, write_files};
+use crate::engine::{EngineError, write_files, write_secret_files};
+use crate::types::Digest;
 
 const CURRENT: &str = "current";
 
@@ -43,10 +44,11 @@ impl Generations {
     }
 
     /// Writes a configuration beside the others. It is not in use yet.
-    pub(super) async fn stage(&self, bundle: &Bundle) -> Result<Generation, EngineError> {
+    pub(super) async fn stage(&self, digest: &Digest, fitted: &Fitted) -> Result<Generation, EngineError> {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
-        let directory = self.root.join(format!("{number}-{}", bundle.digest.short()));
-        write_files(&directory, &bundle.files).await?;
+        let directory = self.root.join(format!("{number}-{}", digest.short()));
+        write_files(&directory, &fitted.files).await?;
+        write_secret_files(&directory, &fitted.secrets.0).await?;
         Ok(Generation(directory))
     }
 
@@ -96,14 +98,17 @@ fn remove_link(link: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
-    use crate::types::{ClusterName, Digest};
+    use crate::channel::wire::Contents;
 
-    fn bundle(text: &str) -> Bundle {
-        let files = BTreeMap::from([(ENGINE_MAIN_FILE.to_owned(), text.to_owned())]);
-        Bundle::new(ClusterName::parse("dev").unwrap(), Digest::of_bytes(b""), files)
+    /// A configuration of this text, with a secret file.
+    async fn stage(generations: &Generations, text: &str) -> Generation {
+        let files = [(ENGINE_MAIN_FILE.to_owned(), text.to_owned())].into();
+        let secrets = Contents([("tls.pem".to_owned(), text.to_owned())].into());
+        let fitted = Fitted { files, secrets, ..Fitted::default() };
+        generations.stage(&Digest::of_bytes(text.as_bytes()), &fitted).await.unwrap()
     }
 
     #[tokio::test]
@@ -111,9 +116,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let generations = Generations::fresh(directory.path().join("config")).unwrap();
         let current = || fs::read_to_string(generations.main_file()).unwrap();
-        let one = generations.stage(&bundle("one")).await.unwrap();
+        let one = stage(&generations, "one").await;
         generations.promote(&one).unwrap();
-        let two = generations.stage(&bundle("two")).await.unwrap();
+        let two = stage(&generations, "two").await;
         assert_eq!(current(), "one", "staging changes nothing");
         generations.promote(&two).unwrap();
         assert_eq!(current(), "two");
@@ -121,5 +126,14 @@ mod tests {
         assert_eq!(current(), "one", "going back works");
         generations.keep_only(&one);
         assert!(!two.main_file().exists() && current() == "one");
+    }
+
+    #[tokio::test]
+    async fn nobody_else_may_read_secret_files() {
+        let directory = tempfile::tempdir().unwrap();
+        let generations = Generations::fresh(directory.path().join("config")).unwrap();
+        let file = stage(&generations, "one").await.0.join("tls.pem");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "one");
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }

@@ -11,6 +11,7 @@ mod processes;
 mod reap;
 mod reason;
 mod report;
+mod secrets;
 mod start;
 mod store;
 mod supervise;
@@ -56,6 +57,8 @@ pub struct ProxyOptions {
     pub state_dir: PathBuf,
     /// The mounted boot snapshot; may be missing.
     pub boot_file: PathBuf,
+    /// Where the secrets of the boot snapshot are mounted, each under its id; may be missing.
+    pub material_dir: PathBuf,
     /// Where `/healthz` answers.
     pub health: SocketAddr,
     /// The least time between two reloads; what comes meanwhile is applied together.

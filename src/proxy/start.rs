@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::apply::{Candidate, Offered};
+use super::apply::{Candidate, Offered, Tested};
 use super::store::Saved;
 use super::{Agent, Source};
 use crate::channel::boot;
@@ -37,15 +37,15 @@ impl Agent {
     pub(super) async fn first_accepted(&self) -> Result<Candidate, EngineError> {
         let mut offers = self.offers.subscribe();
         let live = tokio::time::timeout(LIVE_PATIENCE, next_offer(&mut offers)).await.ok();
-        for candidate in live.map(Candidate::live).into_iter().chain(self.kept_candidates()) {
-            if self.accepts(&candidate).await? {
+        for mut candidate in live.map(Candidate::live).into_iter().chain(self.kept_candidates()) {
+            if self.accepts(&mut candidate).await? {
                 return Ok(candidate);
             }
         }
         tracing::warn!("there is no configuration to start with; waiting for the extension");
         loop {
-            let candidate = Candidate::live(next_offer(&mut offers).await);
-            if self.accepts(&candidate).await? {
+            let mut candidate = Candidate::live(next_offer(&mut offers).await);
+            if self.accepts(&mut candidate).await? {
                 return Ok(candidate);
             }
             // The same offer would be refused again.
@@ -67,9 +67,11 @@ impl Agent {
         if snapshot_is_newer { snapshot.into_iter().chain(volume).collect() } else { volume.into_iter().chain(snapshot).collect() }
     }
 
-    async fn accepts(&self, candidate: &Candidate) -> Result<bool, EngineError> {
-        match self.tested(&candidate.bundle).await {
-            Ok(generation) => {
+    async fn accepts(&self, candidate: &mut Candidate) -> Result<bool, EngineError> {
+        let offered = candidate.offer.as_ref().map(|offer| offer.contents.clone()).unwrap_or_default();
+        match self.tested(&candidate.bundle, &offered).await {
+            Ok(Tested { generation, whole }) => {
+                candidate.whole = whole;
                 self.generations.promote(&generation)?;
                 self.generations.keep_only(&generation);
                 Ok(true)
@@ -119,14 +121,14 @@ fn boot_snapshot(path: &Path, cluster: &ClusterName) -> Option<Bundle> {
 
 impl Candidate {
     fn live(config: Arc<ProxyConfig>) -> Self {
-        Self { bundle: config.live.clone(), source: Source::Live, offer: Some(config) }
+        Self { bundle: config.live.clone(), source: Source::Live, offer: Some(config), whole: true }
     }
 
     fn volume(bundle: Bundle) -> Self {
-        Self { bundle, source: Source::Volume, offer: None }
+        Self { bundle, source: Source::Volume, offer: None, whole: true }
     }
 
     fn boot(bundle: Bundle) -> Self {
-        Self { bundle, source: Source::Boot, offer: None }
+        Self { bundle, source: Source::Boot, offer: None, whole: true }
     }
 }

@@ -1,6 +1,6 @@
 //! The last good state on the volume, for the next start on this node. The file's time says when the extension last
 //! confirmed it: that is how old the knowledge is, not the file. A volume that is missing or read-only costs nothing but
-//! this: it is said once and never tried in vain again.
+//! this: it is said once and never tried in vain again. Keys are never written here: the volume is a disk.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::channel::wire::{ProxyConfig, WIRE_VERSION};
+use crate::channel::wire::{Contents, ProxyConfig, WIRE_VERSION};
 use crate::types::{ClusterName, Digest};
 
 const FILE: &str = "last-good.json";
@@ -57,7 +57,8 @@ impl Store {
         if self.progress().broken || self.progress().saved.as_ref() == Some(&digest) {
             return;
         }
-        let content = Content { version: WIRE_VERSION, config: config.as_ref().clone() };
+        let config = ProxyConfig { contents: Contents::default(), ..config.as_ref().clone() };
+        let content = Content { version: WIRE_VERSION, config };
         let outcome = tokio::task::spawn_blocking(move || write(&directory, &content)).await.unwrap_or_else(|error| Err(error.into()));
         let mut progress = self.progress();
         match outcome {
@@ -163,6 +164,16 @@ mod tests {
         let saved = Store::new(directory.path()).load(&cluster("dev"), in_seconds(now, 130)).unwrap();
         assert_eq!(saved.config, *config("a"));
         assert_eq!(saved.age.as_secs(), 30);
+    }
+
+    #[tokio::test]
+    async fn keys_never_reach_the_volume() {
+        let directory = tempfile::tempdir().unwrap();
+        let contents = Contents([("tls.pem".to_owned(), "the key itself".to_owned())].into());
+        let secret = Arc::new(ProxyConfig { contents, ..config("a").as_ref().clone() });
+        Store::new(directory.path()).save(secret, Timestamp::now()).await;
+        let written = fs::read_to_string(directory.path().join(FILE)).unwrap();
+        assert!(written.contains("nginx.conf") && !written.contains("the key itself"), "{written}");
     }
 
     #[tokio::test]

@@ -62,6 +62,8 @@ pub fn render_in(table: &RouteTable, purpose: Purpose, layout: &Layout, material
     if purpose != Purpose::Stock {
         files.extend(rendering.host_files(&mut material));
         files.extend(rendering.authority_files());
+    } else {
+        rendering.note_mounts(&mut material);
     }
     Bundle::new(table.cluster.clone(), table.digest(), files).with_material(material)
 }
@@ -122,6 +124,17 @@ impl Rendering<'_> {
             self.note_material(material, binding, CONFIG_FILE);
         }
         files
+    }
+
+    /// What a stock image needs mounted, by id: everything stands in its one file, which names each object by its own mount.
+    fn note_mounts(&self, material: &mut BTreeMap<String, Material>) {
+        let pairs = self.table.bindings().filter_map(|(_, binding)| self.materials.pair(binding));
+        let secrets = pairs.flat_map(|pair| [pair.certificate.secret(), pair.key.secret()]);
+        let usable = authorities(self.table).filter(|authority| self.materials.authority(authority).is_some());
+        for id in secrets.chain(usable.filter_map(|authority| authority.id.as_deref())) {
+            let needed_by = vec![CONFIG_FILE.to_owned()];
+            material.insert(id.to_owned(), Material { secret: id.to_owned(), needed_by });
+        }
     }
 
     fn note_material(&self, material: &mut BTreeMap<String, Material>, binding: &TlsBinding, needed_by: &str) {

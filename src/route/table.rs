@@ -1,13 +1,13 @@
 //! The route table: hosts, paths, backends, endpoints. Ordered maps and sorted vectors only: equal meaning, equal bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::EngineSettings;
-use super::tls::{TlsBinding, Verification};
+use super::tls::{MaterialRef, TlsBinding, Verification};
 use crate::types::{ClusterName, ContextPath, CookieName, Digest, HostPattern, Port, Scheme, ServiceId, ServiceName, SiteUrl, TaskId};
 
 /// Everything that the proxies of one service cluster must say.
@@ -66,6 +66,16 @@ impl RouteTable {
     pub fn backends_mut(&mut self) -> impl Iterator<Item = &mut Backend> {
         let paths = self.hosts.values_mut().flat_map(|host| host.paths.values_mut()).map(|route| &mut route.backend);
         paths.chain(self.passthrough.values_mut()).chain(self.default_backend.iter_mut().map(|default| &mut default.backend))
+    }
+
+    /// The objects with certificates, keys and CAs that the table names and the Swarm has, each once.
+    pub fn material(&self) -> BTreeSet<&MaterialRef> {
+        let bound = self.bindings().flat_map(|(_, binding)| binding.objects());
+        let authorities = self.backends().filter_map(|backend| match &backend.protocol.tls {
+            Some(Verification::Authority(authority)) => Some(authority),
+            _ => None,
+        });
+        bound.chain(authorities).filter(|object| object.id.is_some()).collect()
     }
 
     /// The certificates that clients are shown, by host; the default backend's last, without one.

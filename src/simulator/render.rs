@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::model::{Desired, File, Millis, Network, Node, Place, Service, Shown, State, Task};
 use super::world::World;
-use crate::swarm::RawSnapshot;
+use crate::swarm::{RawSnapshot, named_configs};
 
 /// The owner label by which the port asks for configs.
 const OWNER: &str = "swarmgate.owner";
@@ -16,10 +16,12 @@ const OWNER: &str = "swarmgate.owner";
 impl World {
     /// One complete look, as the API gives it.
     pub fn look(&mut self) -> RawSnapshot {
-        let configs = self.configs.values_mut().filter(|c| c.labels.contains_key(OWNER));
+        let services: Vec<Value> = self.services.values_mut().map(|s| shown(s, |s| (&mut s.shown, s.version), service)).collect();
+        let named = named_configs(&services);
+        let configs = self.configs.values_mut().filter(|c| c.labels.contains_key(OWNER) || named.contains(&c.name));
         RawSnapshot {
             taken_at: Self::timestamp(self.now),
-            services: self.services.values_mut().map(|s| shown(s, |s| (&mut s.shown, s.version), service)).collect(),
+            services,
             nodes: self.nodes.values_mut().map(|n| shown(n, |n| (&mut n.shown, n.version), node)).collect(),
             networks: self.networks.values_mut().map(|n| shown(n, |n| (&mut n.shown, 0), network)).collect(),
             configs: configs.map(|c| shown(c, |c| (&mut c.shown, c.version), |c| file(c, true))).collect(),

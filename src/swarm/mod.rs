@@ -2,6 +2,7 @@
 //! The model is built from API-shaped JSON, so that the real Swarm, the simulator and files share one reader.
 
 mod model;
+mod named;
 mod parse;
 mod port;
 mod share;
@@ -9,4 +10,5 @@ mod share;
 pub use model::{
     Config, Mount, Network, Node, PublishedPort, RawSnapshot, Secret, Service, Snapshot, SnapshotError, Task, UpdateStatus, VirtualIp,
 };
+pub use named::{is_named, named_configs};
 pub use port::{Hint, Swarm, SwarmError, SwarmErrorKind};

@@ -25,7 +25,7 @@ pub struct RawSnapshot {
     pub nodes: Vec<Value>,
     /// `GET /networks`, Swarm scope.
     pub networks: Vec<Value>,
-    /// `GET /configs` with an owner label.
+    /// `GET /configs`: those with an owner label, and those that labels name as a CA.
     pub configs: Vec<Value>,
     /// `GET /secrets`, metadata only.
     pub secrets: Vec<Value>,
@@ -44,7 +44,7 @@ pub struct Snapshot {
     pub nodes: BTreeMap<NodeId, Node>,
     /// All networks of Swarm scope.
     pub networks: BTreeMap<NetworkId, Network>,
-    /// Config objects with an owner label.
+    /// Config objects with an owner label, and those that labels name as a CA.
     pub configs: BTreeMap<ConfigId, Config>,
     /// Metadata of all secrets.
     pub secrets: BTreeMap<SecretId, Secret>,
@@ -200,7 +200,7 @@ pub struct Network {
     pub labels: BTreeMap<String, String>,
 }
 
-/// One of our config objects.
+/// One of our config objects, or one that labels name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Its id.

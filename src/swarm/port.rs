@@ -58,7 +58,8 @@ pub struct Hint {
 #[async_trait]
 pub trait Swarm: Send + Sync {
     /// Reads everything: services (then tasks with desired state running), nodes, networks, configs whose label
-    /// `swarmgate.owner` is set, metadata of all secrets. Any failed part fails the whole.
+    /// `swarmgate.owner` is set and those that services name ([`super::named_configs`]), metadata of all secrets. Any failed
+    /// part fails the whole.
     async fn observe(&self) -> Result<RawSnapshot, SwarmError>;
 
     /// Reads only the tasks whose desired state is running, for the quick look between two snapshots.

@@ -1,13 +1,14 @@
 //! Every metric of the program: its name once, with description and unit. Rooms that must not import this one write the
 //! name as a literal; `tests/architecture.rs` holds that it is described here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
+use jiff::Timestamp;
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::report::{ConditionStatus, StatusReport};
+use crate::report::{ClusterStatus, ConditionStatus, StatusReport};
 
 /// Writes to the Swarm that were carried out, by kind of step and outcome. A still world adds none.
 pub const WRITES_TOTAL: &str = "swarmgate_writes_total";
@@ -33,6 +34,8 @@ pub const ROUTES: &str = "swarmgate_routes";
 pub const PROXIES: &str = "swarmgate_proxies";
 /// Conditions, by cluster and type: 1 true, 0 false, -1 unknown.
 pub const CONDITION: &str = "swarmgate_condition";
+/// When certificates expire, in seconds since 1970, by cluster and secret.
+pub const CERTIFICATE_NOT_AFTER: &str = "swarmgate_certificate_not_after_timestamp_seconds";
 /// Whether the event stream is believed alive.
 pub const EVENTS_ALIVE: &str = "swarmgate_events_alive";
 /// Always 1, with the version as a label.
@@ -72,6 +75,7 @@ fn describe() {
     describe_gauge!(ROUTES, Unit::Count, "Routes, by cluster and state");
     describe_gauge!(PROXIES, Unit::Count, "Proxy tasks, by cluster and whether they run the newest configuration");
     describe_gauge!(CONDITION, "Conditions, by cluster and type: 1 true, 0 false, -1 unknown");
+    describe_gauge!(CERTIFICATE_NOT_AFTER, Unit::Seconds, "When certificates expire, in seconds since 1970, by cluster and secret");
     describe_gauge!(EVENTS_ALIVE, "1 while the event stream is believed alive");
     describe_gauge!(BUILD_INFO, "Always 1; the version is a label");
     describe_counter!(DOCKER_REQUESTS_TOTAL, Unit::Count, "Requests to the Docker API, by method and path");
@@ -93,7 +97,9 @@ impl StatusGauges {
         let values = series_of(status);
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         for (name, labels) in shown.iter().filter(|series| !values.iter().any(|(known, _)| known == *series)) {
-            metrics::gauge!(*name, labels).set(0.0);
+            // A certificate that is not in use any more does not expire in 1970.
+            let gone = if *name == CERTIFICATE_NOT_AFTER { f64::NAN } else { 0.0 };
+            metrics::gauge!(*name, labels).set(gone);
         }
         for ((name, labels), value) in &values {
             metrics::gauge!(*name, labels).set(*value);
@@ -140,8 +146,17 @@ fn plain_series(status: &StatusReport) -> Vec<(Series, f64)> {
             };
             values.push(((CONDITION, vec![("cluster", name.clone()), ("type", condition.kind.clone())]), value));
         }
+        values.extend(certificates(name, cluster));
     }
     values
+}
+
+/// Each secret once, however many hosts it is shown for.
+fn certificates(name: &str, cluster: &ClusterStatus) -> Vec<(Series, f64)> {
+    let tls = cluster.routes.iter().filter_map(|route| route.tls.as_ref());
+    let expiring: BTreeMap<&str, Timestamp> = tls.filter_map(|tls| Some((tls.certificate.as_str(), tls.not_after?))).collect();
+    let series = |secret: &str| (CERTIFICATE_NOT_AFTER, vec![("cluster", name.to_owned()), ("secret", secret.to_owned())]);
+    expiring.into_iter().map(|(secret, not_after)| (series(secret), not_after.as_duration().as_secs_f64())).collect()
 }
 
 #[cfg(test)]

@@ -87,6 +87,7 @@ impl Document {
         }
         let mode = if self.host_mode { "host" } else { "ingress" };
         write!(text, "    publish:\n      mode: {mode}\n      http: {{published: {}, target: 80}}\n", self.port).unwrap();
+        writeln!(text, "      https: {{published: {}, target: 443}}", self.port + 400).unwrap();
         text
     }
 }

@@ -1,6 +1,8 @@
 //! The people of the simulated world: they deploy, label, scale and remove applications, edit what is not theirs, and
 //! nodes fail around them. Everything they do is legal; much of it is unwise.
 
+use std::collections::BTreeMap;
+
 use rand::Rng as _;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
@@ -18,6 +20,9 @@ const NETWORKS: [&str; 2] = ["app1", "app2"];
 const NODES: [&str; 3] = ["node1", "node2", "node3"];
 /// The image that some people try although it never starts.
 const BAD_IMAGE: &str = "app:bad";
+/// Secrets with certificates, and configs with CAs, that labels name.
+const CERTIFICATES: [&str; 3] = ["cert-1", "cert-2", "cert-3"];
+const AUTHORITIES: [&str; 2] = ["ca-1", "ca-2"];
 
 /// Makes the networks that everybody expects.
 pub fn found(swarm: &SimSwarm) {
@@ -101,8 +106,15 @@ fn deploy(swarm: &SimSwarm, rng: &mut StdRng, name: &str) -> String {
 }
 
 fn label(swarm: &SimSwarm, rng: &mut StdRng, name: &str) -> String {
+    store(swarm, rng);
     let labels = labels(rng);
     told("label", name, swarm.user_edits_service(name, |spec| spec["Labels"] = labels))
+}
+
+/// Somebody stores a certificate or a CA; often it is there already.
+fn store(swarm: &SimSwarm, rng: &mut StdRng) {
+    let _ = swarm.user_creates_secret(CERTIFICATES.choose(rng).unwrap(), &BTreeMap::new(), b"certificate");
+    let _ = swarm.user_creates_config(AUTHORITIES.choose(rng).unwrap(), &BTreeMap::new(), b"authority");
 }
 
 /// Labels of an application: right ones mostly, and every way of getting them wrong.
@@ -126,6 +138,13 @@ fn labels(rng: &mut StdRng) -> Value {
     if rng.random_bool(0.2) {
         say("backend_mode", ["task", "vip"].choose(rng).unwrap());
     }
+    if rng.random_bool(0.4) {
+        say("ssl_cert", CERTIFICATES.choose(rng).unwrap());
+    }
+    if rng.random_bool(0.2) {
+        say("ssl_backend", "true");
+        say("ssl_backend_tls_verify", AUTHORITIES.choose(rng).unwrap());
+    }
     if rng.random_bool(0.1) {
         say("misspelt_label", "x; }\nserver {");
     }
@@ -140,6 +159,7 @@ fn meddle(swarm: &SimSwarm, rng: &mut StdRng, name: &str) -> String {
         |spec| spec["TaskTemplate"]["Placement"] = json!({"Constraints": ["node.labels.none!=x"]}),
         |spec| spec["TaskTemplate"]["Networks"] = json!([]),
         |spec| spec["TaskTemplate"]["ContainerSpec"]["Configs"] = json!([]),
+        |spec| spec["TaskTemplate"]["ContainerSpec"]["Secrets"] = json!([]),
         |spec| spec["TaskTemplate"]["ContainerSpec"]["StopGracePeriod"] = json!(3_000_000_000_i64),
         |spec| spec["EndpointSpec"] = json!({}),
         |spec| spec["Labels"]["note"] = json!("mine"),

@@ -79,6 +79,7 @@ struct Ports {
     extension: SocketAddr,
     health: SocketAddr,
     http: SocketAddr,
+    https: SocketAddr,
     status: SocketAddr,
 }
 
@@ -90,7 +91,7 @@ fn free_ports() -> Ports {
     let free = |port: &u16| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok();
     let mut numbers = std::iter::repeat_with(|| 12_000 + offset + NEXT.fetch_add(1, Ordering::Relaxed)).filter(free);
     let mut next = || SocketAddr::from((Ipv4Addr::LOCALHOST, numbers.next().unwrap()));
-    Ports { operator: next(), extension: next(), health: next(), http: next(), status: next() }
+    Ports { operator: next(), extension: next(), health: next(), http: next(), https: next(), status: next() }
 }
 
 impl Stage {
@@ -100,13 +101,19 @@ impl Stage {
         let directory = tempfile::tempdir().unwrap();
         // As root the engine's workers run as another user and must reach their directories.
         make_mode(directory.path(), 0o755);
-        std::fs::create_dir(directory.path().join("volume")).unwrap();
+        for name in ["volume", "extension-mounts", "proxy-mounts"] {
+            std::fs::create_dir(directory.path().join(name)).unwrap();
+        }
         let operator = Operator::start(ports.operator).await;
         Self { directory, nginx, operator, ports, agent_token: Token::new(TOKEN).unwrap() }
     }
 
     pub fn http(&self) -> SocketAddr {
         self.ports.http
+    }
+
+    pub fn https(&self) -> SocketAddr {
+        self.ports.https
     }
 
     pub fn health(&self) -> SocketAddr {
@@ -243,6 +250,7 @@ impl Stage {
             run_dir: self.run_dir(),
             listen: self.ports.extension,
             layout: self.layout(),
+            material_dir: self.path("extension-mounts"),
         };
         let task = tokio::spawn(extension::run(options, stop.clone()));
         Extension { stop, task }
@@ -259,6 +267,7 @@ impl Stage {
             run_dir: self.run_dir(),
             state_dir: self.volume(),
             boot_file: self.boot_file(),
+            material_dir: self.path("proxy-mounts"),
             health: self.ports.health,
             reload_distance: Duration::from_millis(300),
         };

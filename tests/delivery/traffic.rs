@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use reqwest::Client;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -101,12 +101,21 @@ async fn one_client(proxy: SocketAddr, host: &'static str, stop: CancellationTok
 
 /// One request; gives the body, and the connection if it may be used again.
 async fn ask(proxy: SocketAddr, host: &str, kept: Option<TcpStream>) -> Result<(String, Option<TcpStream>), String> {
-    let words = |what: &'static str| move |error: std::io::Error| format!("{what}: {error}");
     let is_fresh = kept.is_none();
     let mut connection = match kept {
         Some(connection) => connection,
         None => TcpStream::connect(proxy).await.map_err(words("connecting"))?,
     };
+    let (body, stays) = exchange(&mut connection, host).await.map_err(|words| format!("{words} (fresh: {is_fresh})"))?;
+    Ok((body, stays.then_some(connection)))
+}
+
+fn words(what: &'static str) -> impl Fn(std::io::Error) -> String {
+    move |error| format!("{what}: {error}")
+}
+
+/// One request on a connection; gives the body, and whether the connection may be used again.
+pub async fn exchange(connection: &mut (impl AsyncRead + AsyncWrite + Unpin), host: &str) -> Result<(String, bool), String> {
     let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
     connection.write_all(request.as_bytes()).await.map_err(words("writing"))?;
     let mut answer = Vec::new();
@@ -114,11 +123,11 @@ async fn ask(proxy: SocketAddr, host: &str, kept: Option<TcpStream>) -> Result<(
         if let Some((head, body)) = whole(&answer) {
             let success = head.starts_with("HTTP/1.1 200 ");
             let closes = head.to_ascii_lowercase().contains("connection: close");
-            return if success { Ok((body, (!closes).then_some(connection))) } else { Err(head) };
+            return if success { Ok((body, !closes)) } else { Err(head) };
         }
         let read = connection.read_buf(&mut answer).await.map_err(words("reading"))?;
         if read == 0 {
-            return Err(format!("closed after {} bytes on a {} connection", answer.len(), if is_fresh { "fresh" } else { "kept" }));
+            return Err(format!("closed after {} bytes", answer.len()));
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use super::{Config, Image, Layer, Owner};
 
@@ -33,6 +33,7 @@ pub fn swarmgate(binary: &Path) -> Result<Image> {
 /// ssl, realip and `ssl_preread`, headers-more, njs; it has no `stub_status`.
 pub fn swarmgate_nginx(binary: &Path, nginx: &Path) -> Result<Image> {
     let mut layer = base();
+    ensure!(Path::new(AUTHORITIES).is_file(), "there is no {AUTHORITIES} (Debian package ca-certificates)");
     layer.program(binary, "/usr/local/bin/swarmgate")?.program(nginx, "/usr/sbin/nginx")?;
     layer.file("/etc/nginx/mime.types", MIME_TYPES, 0o644);
     for own in ["/var/lib/swarmgate", "/var/cache/nginx", "/var/log/nginx"] {

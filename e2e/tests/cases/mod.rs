@@ -17,6 +17,7 @@ mod serves;
 mod settings;
 mod spec;
 mod still;
+mod tls;
 mod vip;
 
 use std::time::Duration;
@@ -45,6 +46,7 @@ pub fn all() -> Vec<Case> {
         clusters::cases(),
         networks::cases(),
         replace::cases(),
+        tls::cases(),
         fleet::cases(),
         failures::cases(),
         spec::cases(),

@@ -72,6 +72,7 @@ impl Operator {
             cluster: &self.cluster,
             snapshot,
             networks: &networks,
+            material: &[],
             boot: Some(&self.bundle),
             live: Some(&self.bundle),
             control_network: CONTROL,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Received;
-use crate::channel::wire::{ExtensionReport, ProxyReport};
+use crate::channel::wire::{ExtensionReport, MaterialState, ProxyReport};
 use crate::types::Digest;
 
 /// A task that has been silent for longer than this is gone: it reports every few seconds.
@@ -16,7 +16,7 @@ const SILENT_MAX: SignedDuration = SignedDuration::from_secs(30);
 pub(super) fn newest(reports: &BTreeMap<String, Received>, wanted: Option<&Digest>) -> Option<Received> {
     let at = reports.values().map(|received| received.at).max()?;
     let recent: Vec<&Received> = reports.values().filter(|received| is_recent(received, at)).collect();
-    let best = recent.iter().max_by_key(|received| (progress(&received.report, wanted), received.at))?;
+    let best = recent.iter().max_by_key(|received| (progress(&received.report, wanted), is_complete(&received.report), received.at))?;
     let mut report = best.report.clone();
     report.proxies = proxies_of(&recent);
     Some(Received { report, at })
@@ -57,6 +57,11 @@ fn progress(report: &ExtensionReport, wanted: Option<&Digest>) -> u8 {
         Some(wanted) if refused == Some(wanted) => 2,
         _ => u8::from(accepted.is_some()),
     }
+}
+
+/// While an extension is replaced by one that mounts a new certificate, both accept the same routes and only one has it.
+fn is_complete(report: &ExtensionReport) -> bool {
+    report.material.iter().all(|material| material.state != MaterialState::Awaited)
 }
 
 fn proxies_of(reports: &[&Received]) -> Vec<ProxyReport> {

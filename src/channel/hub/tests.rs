@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::*;
-use crate::channel::wire::{Accepted, Bundle, Delivery, ProxyReport, Refusal, WIRE_VERSION};
+use crate::channel::wire::{Accepted, Bundle, Delivery, MaterialReport, MaterialState, ProxyReport, Refusal, WIRE_VERSION};
 use crate::route::RouteTable;
 use crate::types::Port;
 
@@ -113,6 +113,23 @@ fn a_refusal_of_the_newest_table_counts_more_than_an_older_acceptance() {
     take(&hub, ExtensionReport { refused: Some(refused.clone()), ..report("a", 80) }, 1);
     take(&hub, report("b", 81), 2);
     assert_eq!(hub.report(&cluster()).unwrap().report.refused, Some(refused));
+}
+
+#[test]
+fn of_two_that_accepted_the_same_the_one_with_all_certificates_counts() {
+    let hub = hub_with(80);
+    let material = |state| MaterialReport {
+        certificate: "cert".to_owned(),
+        key: Some("key".to_owned()),
+        state,
+        words: String::new(),
+        not_after: None,
+        names: Vec::new(),
+    };
+    let says = |task: &str, state| ExtensionReport { material: vec![material(state)], ..report(task, 80) };
+    take(&hub, says("new", MaterialState::Good), 1);
+    take(&hub, says("old", MaterialState::Awaited), 2);
+    assert_eq!(hub.report(&cluster()).unwrap().report.task, "new");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::fleet::fixtures::{CONTROL, INSTANCE, URL, bundle};
 use crate::fleet::{Fleet, ShapeInput, shape};
 use crate::intent::cluster::Cluster;
 use crate::plan::{Applied, Memory, Plan, Step, lint, pending_name, plan, would_replace_tasks};
+use crate::route::MaterialRef;
 use crate::swarm::{RawSnapshot, Service, Snapshot};
 use crate::types::NetworkId;
 
@@ -19,6 +20,7 @@ pub struct World {
     pub raw: RawSnapshot,
     pub memory: Memory,
     pub networks: Vec<NetworkId>,
+    pub material: Vec<MaterialRef>,
     pub boot: Option<Bundle>,
     pub live: Option<Bundle>,
     count: u64,
@@ -32,7 +34,7 @@ impl World {
         let network = |name: &str| json!({"Id": format!("net-{name}"), "Name": name, "Driver": "overlay"});
         let networks = vec![network("app"), network("other")];
         let raw = RawSnapshot { taken_at, services: vec![], tasks: vec![], nodes: vec![node], networks, configs: vec![], secrets: vec![] };
-        Self { raw, memory: Memory::default(), networks: vec![], boot: Some(bundle("first")), live: None, count: 0 }
+        Self { raw, memory: Memory::default(), networks: vec![], material: vec![], boot: Some(bundle("first")), live: None, count: 0 }
     }
 
     /// A world in which the cluster has converged.
@@ -52,6 +54,7 @@ impl World {
             cluster,
             snapshot: &self.snapshot(),
             networks: &self.networks,
+            material: &self.material,
             boot: self.boot.as_ref(),
             live: self.live.as_ref(),
             control_network: CONTROL,

@@ -1,0 +1,250 @@
+//! TLS from secrets that labels name: who is shown which certificate, and that none of it costs anybody else anything.
+
+use std::fs;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use anyhow::{Context as _, Result, ensure};
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use swarmgate_e2e::wait::eventually;
+use swarmgate_e2e::world::{App, Case, Steady, World, http_get, https_get};
+
+use super::SLOW;
+use super::ground::{DEFAULT, GATE};
+
+/// Where the cluster `default` answers TLS.
+const TLS: u16 = 8444;
+/// Fewer requests tell nothing.
+const REQUESTS_MIN: usize = 20;
+/// Words of curl: HTTP/2 if it can be had, and say which version it was.
+const VERSION: [&str; 3] = ["--http2", "--write-out", "\n%{http_version}"];
+
+pub(super) fn cases() -> Vec<Case> {
+    let case = |name, check| Case { name, setting: GATE, check };
+    vec![
+        case("tls::a_host_is_terminated_and_nobody_else_is_shown_its_certificate", terminated),
+        case("tls::a_renewed_certificate_loses_no_request_and_replaces_no_proxy", renewed),
+        case("tls::a_bad_secret_costs_its_own_host_tls_and_is_told", bad_secrets),
+        case("tls::passthrough_and_termination_share_a_port", passthrough),
+    ]
+}
+
+/// A certificate and its key.
+struct Pair {
+    certificate: String,
+    key: String,
+}
+
+fn pair(host: &str, year: i32) -> Result<Pair> {
+    let mut params = CertificateParams::new(vec![host.to_owned()])?;
+    params.not_after = date_time_ymd(year, 1, 1);
+    let key = KeyPair::generate()?;
+    Ok(Pair { certificate: params.self_signed(&key)?.pem(), key: key.serialize_pem() })
+}
+
+/// Stores a secret; one of that name that nothing uses goes first.
+fn store(world: &World, name: &str, content: &str) -> Result<()> {
+    let file = std::env::temp_dir().join(format!("swarmgate-e2e-{}-{name}", std::process::id()));
+    fs::write(&file, content)?;
+    let path = file.to_string_lossy().into_owned();
+    let _ = world.docker(&["secret", "rm", name]);
+    let stored = world.docker(&["secret", "create", name, &path]).map(drop);
+    fs::remove_file(&file)?;
+    stored
+}
+
+fn store_pair(world: &World, name: &str, pair: &Pair) -> Result<()> {
+    store(world, &format!("{name}-cert"), &pair.certificate)?;
+    store(world, &format!("{name}-key"), &pair.key)
+}
+
+/// An application whose host is published by TLS with the pair of this name.
+fn secured(name: &str, pair: &str) -> App {
+    App::new(name).label("ssl_cert", &format!("{pair}-cert")).label("ssl_key", &format!("{pair}-key"))
+}
+
+fn await_tls(world: &World, k: usize, host: &str, version: &str) -> Result<serde_json::Value> {
+    eventually(SLOW, &format!("{version} answers https://{host} at node {k}"), || {
+        let answer = https_get(&world.at(k, TLS), host, "/", &[])?;
+        ensure!(answer.status == 200, "status {}", answer.status);
+        let about = answer.json()?;
+        ensure!(about["version"] == version, "answered by {}", about["version"]);
+        Ok(about)
+    })
+}
+
+/// What a client that names this host (or none) is shown: the certificate, or none when the handshake is refused.
+fn shown(address: &str, host: Option<&str>) -> Result<Option<String>> {
+    let mut command = Command::new("openssl");
+    command.args(["s_client", "-connect", address]);
+    match host {
+        Some(host) => command.args(["-servername", host]),
+        None => command.arg("-noservername"),
+    };
+    let output = command.stdin(std::process::Stdio::null()).output().context("start openssl")?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let begins = text.find("-----BEGIN CERTIFICATE-----");
+    let ends = text.find("-----END CERTIFICATE-----");
+    Ok(begins.zip(ends).map(|(begins, ends)| text[begins..ends].split_whitespace().collect()))
+}
+
+/// A certificate as [`shown`] gives it.
+fn as_shown(pem: &str) -> String {
+    let end = pem.find("-----END").unwrap_or(pem.len());
+    pem[..end].split_whitespace().collect()
+}
+
+fn terminated(world: &World) -> Result<()> {
+    let good = pair("safe.test", 2099)?;
+    store_pair(world, "safe", &good)?;
+    secured("safe", "safe").create(world)?;
+    App::new("plain").create(world)?;
+    let about = await_tls(world, 1, "safe.test", "safe")?;
+    ensure!(about["headers"]["x-forwarded-proto"] == "https", "{about}");
+    let address = world.at(1, TLS);
+    ensure!(shown(&address, Some("safe.test"))? == Some(as_shown(&good.certificate)), "another certificate is shown");
+    ensure!(shown(&address, None)?.is_none(), "a client that names no host is shown a certificate");
+    ensure!(shown(&address, Some("unknown.test"))?.is_none(), "so is one that names an unknown host");
+    ensure!(shown(&address, Some("plain.test"))?.is_none(), "so is one that names a host without TLS");
+    let body = https_get(&address, "safe.test", "/", &VERSION)?.body;
+    ensure!(body.trim_end().ends_with("\n2"), "no HTTP/2: {body}");
+    world.await_answer(&world.at(1, DEFAULT), "plain.test", "/", "plain")?;
+    let answer = https_get(&address, "safe.test", "/", &["--header", "Host: plain.test"])?;
+    ensure!(answer.status == 421, "a host without TLS over another's connection: {}", answer.status);
+    let route = world.cluster("default")?["routes"].as_array().into_iter().flatten().find(|route| route["host"] == "safe.test").cloned();
+    let route = route.context("the route")?;
+    ensure!(route["tls"]["state"] == "good" && route["tls"]["notAfter"].as_str().is_some_and(|time| time.starts_with("2099")), "{route}");
+    world.await_converged("default").map(drop)
+}
+
+/// Requests over TLS, one after the other, each on a connection of its own, until told to stop, and enough of them to
+/// tell: how many, and what failed.
+fn load(address: String, host: &'static str, stop: Arc<AtomicBool>) -> thread::JoinHandle<(usize, Vec<String>)> {
+    thread::spawn(move || {
+        let (mut count, mut failed) = (0, Vec::new());
+        while !stop.load(Ordering::Relaxed) || count < REQUESTS_MIN {
+            count += 1;
+            match https_get(&address, host, "/", &[]) {
+                Ok(answer) if answer.status == 200 => {}
+                other => failed.push(format!("{:?}", other.map(|answer| answer.status))),
+            }
+        }
+        (count, failed)
+    })
+}
+
+fn renewed(world: &World) -> Result<()> {
+    let [old, new] = [pair("again.test", 2098)?, pair("again.test", 2099)?];
+    store_pair(world, "again", &old)?;
+    store_pair(world, "again2", &new)?;
+    secured("again", "again").create(world)?;
+    let addresses = [world.at(1, TLS), world.at(2, TLS)];
+    await_tls(world, 1, "again.test", "again")?;
+    await_tls(world, 2, "again.test", "again")?;
+    world.await_converged("default")?;
+    let proxies = world.task_ids("swarmgate-proxy-default")?;
+    let traffic = Steady::start([&world.at(1, DEFAULT), &world.at(2, DEFAULT)], "again.test")?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let loads = addresses.clone().map(|address| load(address, "again.test", Arc::clone(&stop)));
+    world.update("again", &["--label-add", "com.docker.lb.ssl_cert=again2-cert", "--label-add", "com.docker.lb.ssl_key=again2-key"])?;
+    let arrived = addresses.iter().try_for_each(|address| {
+        eventually(SLOW, "the renewed certificate is shown", || {
+            ensure!(shown(address, Some("again.test"))? == Some(as_shown(&new.certificate)), "the old one is");
+            Ok(())
+        })
+    });
+    let settled = arrived.and_then(|()| world.await_converged("default").map(drop));
+    stop.store(true, Ordering::Relaxed);
+    for load in loads {
+        let (count, failed) = load.join().map_err(|_| anyhow::anyhow!("the load broke"))?;
+        ensure!(failed.is_empty(), "{} of {count} requests failed: {failed:?}", failed.len());
+    }
+    settled?;
+    traffic.stop_without_loss()?;
+    ensure!(world.task_ids("swarmgate-proxy-default")? == proxies, "a proxy task was replaced");
+    Ok(())
+}
+
+fn bad_secrets(world: &World) -> Result<()> {
+    store_pair(world, "sound", &pair("sound.test", 2099)?)?;
+    store(world, "nonsense-cert", "nonsense")?;
+    store(world, "nonsense-key", &pair("nonsense.test", 2099)?.key)?;
+    store(world, "keyless-cert", &pair("keyless.test", 2099)?.certificate)?;
+    store(world, "keyless-key", "nonsense")?;
+    store(world, "mixed-cert", &pair("mixed.test", 2099)?.certificate)?;
+    store(world, "mixed-key", &pair("mixed.test", 2099)?.key)?;
+    store_pair(world, "stale", &pair("stale.test", 2001)?)?;
+    store_pair(world, "alien", &pair("elsewhere.test", 2099)?)?;
+    let expected = [
+        ("nonsense", "NotACertificate"),
+        ("keyless", "NotAPrivateKey"),
+        ("mixed", "KeyMismatch"),
+        ("stale", "CertificateExpired"),
+        ("absent", "SecretNotFound"),
+        ("alien", "CertificateNameMismatch"),
+    ];
+    secured("sound", "sound").create(world)?;
+    for (name, _) in expected {
+        secured(name, name).create(world)?;
+    }
+    await_tls(world, 1, "sound.test", "sound")?;
+    await_tls(world, 1, "alien.test", "alien")?;
+    for (name, code) in expected {
+        let finding = world.await_finding("default", code, name)?;
+        ensure!(finding["remedy"].as_str().is_some_and(|remedy| remedy.len() > 10), "it says what to do: {finding}");
+        let host = format!("{name}.test");
+        let is_shown = shown(&world.at(1, TLS), Some(&host))?.is_some();
+        ensure!(is_shown == (name == "alien"), "{name} is shown a certificate: {is_shown}");
+        world.await_answer(&world.at(1, DEFAULT), &host, "/", name)?;
+    }
+    world.await_converged("default").map(drop)
+}
+
+/// An application that terminates TLS itself: a stock nginx that answers who it is.
+fn create_tls_application(world: &World, name: &str) -> Result<Pair> {
+    let own = pair(&format!("{name}.test"), 2099)?;
+    store_pair(world, name, &own)?;
+    let words = format!("return 200 '{{\"version\": \"{name}\"}}';");
+    let server = format!(
+        "server {{ listen 8443 ssl; ssl_certificate /run/secrets/{name}-cert; ssl_certificate_key /run/secrets/{name}-key; {words} }}"
+    );
+    let file = std::env::temp_dir().join(format!("swarmgate-e2e-{}-{name}.conf", std::process::id()));
+    fs::write(&file, format!("events {{}} http {{ {server} }}"))?;
+    let _ = world.docker(&["config", "rm", name]);
+    let stored = world.docker(&["config", "create", name, &file.to_string_lossy()]);
+    fs::remove_file(&file)?;
+    stored?;
+    let (cert, key) = (format!("{name}-cert"), format!("{name}-key"));
+    let config = format!("source={name},target=/etc/nginx/nginx.conf");
+    let hosts = format!("com.docker.lb.hosts={name}.test");
+    let words = [
+        &["--network", "apps", "--label", &hosts, "--label", "com.docker.lb.port=8443", "--label", "com.docker.lb.ssl_passthrough=true"][..],
+        &["--secret", &cert, "--secret", &key, "--config", &config, "stock-nginx:dev"],
+    ];
+    world.create(name, &words.concat())?;
+    Ok(own)
+}
+
+fn passthrough(world: &World) -> Result<()> {
+    store_pair(world, "ends", &pair("ends.test", 2099)?)?;
+    secured("ends", "ends").create(world)?;
+    let direct = await_tls(world, 1, "ends.test", "ends")?;
+    let own = create_tls_application(world, "through")?;
+    await_tls(world, 1, "through.test", "through")?;
+    let address = world.at(1, TLS);
+    ensure!(shown(&address, Some("through.test"))? == Some(as_shown(&own.certificate)), "the application's own certificate is shown");
+    ensure!(shown(&address, Some("unknown.test"))?.is_none(), "an unknown host is refused");
+    let beside = await_tls(world, 1, "ends.test", "ends")?;
+    for header in ["x-real-ip", "x-forwarded-for"] {
+        let [alone, beside] = [&direct, &beside].map(|about| about["headers"][header].clone());
+        ensure!(
+            alone == beside && alone.as_str().is_some_and(|ip| ip.contains('.')),
+            "{header} is {beside} beside passthrough and {alone} alone"
+        );
+    }
+    let plain = http_get(&world.at(1, DEFAULT), "ends.test", "/")?.json()?;
+    ensure!(plain["headers"]["x-real-ip"] == beside["headers"]["x-real-ip"], "the client's own address: {plain}");
+    world.await_converged("default").map(drop)
+}

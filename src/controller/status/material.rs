@@ -1,0 +1,222 @@
+//! What the extension found in certificates, keys and CAs, told to those who named them: each finding has its service,
+//! label and secret, the hosts concerned and the remedy. Pure. An object that does not exist is the translation's to tell.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Seen;
+use crate::channel::wire::{MaterialReport, MaterialState};
+use crate::report::{Finding, FindingCode, RouteReport, Severity, Subject};
+use crate::route::{Backend, MaterialRef, RouteTable, TlsBinding, Verification};
+use crate::swarm::Service;
+use crate::types::HostPattern;
+
+/// How long before it expires a certificate is warned of.
+const WARNS_AHEAD: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// How many names a message lists before it says how many more there are.
+const NAMES_MAX: usize = 5;
+const CERTIFICATE: &str = "com.docker.lb.ssl_cert";
+const KEY: &str = "com.docker.lb.ssl_key";
+const VERIFY: &str = "com.docker.lb.ssl_backend_tls_verify";
+
+/// Completes what routes tell about their TLS.
+pub fn annotate(seen: &Seen<'_>, routes: &mut [RouteReport]) {
+    let pairs = pairs(seen);
+    for tls in routes.iter_mut().filter_map(|route| route.tls.as_mut()) {
+        if let Some(report) = pairs.get(&(tls.certificate.as_str(), tls.key.as_str())) {
+            word(report.state).clone_into(&mut tls.state);
+            tls.not_after = report.not_after;
+        }
+    }
+}
+
+/// Everything that somebody should know about the material.
+pub fn findings(seen: &Seen<'_>) -> Vec<Finding> {
+    let table = &seen.desired.table;
+    let mut hosts = BTreeMap::<&TlsBinding, Vec<Option<&HostPattern>>>::new();
+    for (host, binding) in table.bindings() {
+        hosts.entry(binding).or_default().push(host);
+    }
+    let pairs = pairs(seen);
+    let about = hosts.iter().flat_map(|(binding, hosts)| about_pair(seen, &pairs, binding, hosts));
+    about.chain(about_authorities(seen, table)).collect()
+}
+
+fn reports<'a>(seen: &Seen<'a>) -> &'a [MaterialReport] {
+    seen.report.map_or(&[], |received| &received.report.material)
+}
+
+/// What the extension said about certificates, by the names of certificate and key.
+type Pairs<'a> = BTreeMap<(&'a str, &'a str), &'a MaterialReport>;
+
+fn pairs<'a>(seen: &Seen<'a>) -> Pairs<'a> {
+    reports(seen).iter().filter_map(|report| Some(((report.certificate.as_str(), report.key.as_deref()?), report))).collect()
+}
+
+fn word(state: MaterialState) -> &'static str {
+    match state {
+        MaterialState::Good => "good",
+        MaterialState::Awaited => "awaited",
+        MaterialState::Missing => "missing",
+        MaterialState::NotACertificate => "not a certificate",
+        MaterialState::NotAKey => "not a private key",
+        MaterialState::Mismatch => "the key does not match",
+        MaterialState::Expired => "expired",
+    }
+}
+
+fn about_pair(seen: &Seen<'_>, pairs: &Pairs<'_>, binding: &TlsBinding, hosts: &[Option<&HostPattern>]) -> Vec<Finding> {
+    let (certificate, key) = (binding.certificate.name.as_str(), binding.key_object().name.as_str());
+    let Some(report) = pairs.get(&(certificate, key)) else { return Vec::new() };
+    let of_key = matches!(report.state, MaterialState::NotAKey | MaterialState::Mismatch) && binding.key.is_some();
+    let (label, object) = if of_key { (KEY, key) } else { (CERTIFICATE, certificate) };
+    let said = match report.state {
+        MaterialState::Good => [expires_soon(seen.now, report, object, &shown(hosts)), other_names(report, object, hosts)],
+        _ => [broken(report, object, &format!("not published by TLS: {}", shown(hosts))), None],
+    };
+    let said: Vec<Said> = said.into_iter().flatten().collect();
+    let authors = if said.is_empty() { Vec::new() } else { authors_of_hosts(seen, hosts, label, object) };
+    said.iter().flat_map(|said| said.told_to(seen, &authors, label, object)).collect()
+}
+
+fn about_authorities(seen: &Seen<'_>, table: &RouteTable) -> Vec<Finding> {
+    table.backends().flat_map(|backend| about_authority(seen, backend)).collect()
+}
+
+fn about_authority(seen: &Seen<'_>, backend: &Backend) -> Vec<Finding> {
+    let name = match &backend.protocol.tls {
+        Some(Verification::Authority(MaterialRef { name, .. })) => Some(name.as_str()),
+        Some(Verification::System) => None,
+        Some(Verification::Off) | None => return Vec::new(),
+    };
+    let is_meant = |report: &&MaterialReport| match name {
+        Some(name) => report.certificate == name,
+        // What is told of the system's roots is where they should be.
+        None => report.certificate.starts_with('/'),
+    };
+    let Some(report) = reports(seen).iter().filter(|report| report.key.is_none()).find(is_meant) else { return Vec::new() };
+    let object = name.unwrap_or("the system's root certificates");
+    let follows = "the certificate of the application cannot be checked, so its routes answer 503";
+    let said = match report.state {
+        MaterialState::Good => expires_soon(seen.now, report, object, "its routes"),
+        MaterialState::Missing if name.is_none() => Some(no_roots(follows)),
+        _ => broken(report, object, follows),
+    };
+    let Some(said) = said else { return Vec::new() };
+    let services = backend.services.iter().map(|service| service.name.as_str()).collect();
+    let authors = authors(seen, &services, |service| name.is_none_or(|name| says(service, VERIFY, name)));
+    said.told_to(seen, &authors, VERIFY, object)
+}
+
+/// A finding that lacks only those whom it is for.
+struct Said {
+    severity: Severity,
+    code: FindingCode,
+    message: String,
+    remedy: &'static str,
+}
+
+impl Said {
+    /// To every service that named the object; to the cluster when none of them is found any more.
+    fn told_to(&self, seen: &Seen<'_>, authors: &[String], label: &str, object: &str) -> Vec<Finding> {
+        let about = |subject| Finding::new(self.severity, self.code, subject, self.message.clone(), self.remedy).at(label, object);
+        if authors.is_empty() {
+            return vec![about(Subject::Cluster(seen.cluster.name.to_string()))];
+        }
+        authors.iter().map(|service| about(Subject::Service(service.clone()))).collect()
+    }
+}
+
+fn broken(report: &MaterialReport, object: &str, follows: &str) -> Option<Said> {
+    let (code, what, remedy) = match report.state {
+        MaterialState::Good | MaterialState::Awaited | MaterialState::Missing => return None,
+        MaterialState::NotACertificate => (
+            FindingCode::NotACertificate,
+            "holds no certificate that can be used",
+            "Store the certificate with its chain as PEM text in a new secret, and name that one.",
+        ),
+        MaterialState::NotAKey => (
+            FindingCode::NotAPrivateKey,
+            "holds no private key that can be used",
+            "Store the private key as PEM text without a passphrase in a new secret, and name that one.",
+        ),
+        MaterialState::Mismatch => (
+            FindingCode::KeyMismatch,
+            "and the certificate do not belong together",
+            "Name the key that the certificate was made for; the server's own certificate stands first in its secret.",
+        ),
+        MaterialState::Expired => (
+            FindingCode::CertificateExpired,
+            "holds a certificate that has expired",
+            "Store the renewed certificate in a new secret and name that one: proxies take it over without a restart.",
+        ),
+    };
+    let message = format!("{object} {what}: {}; {follows}", report.words);
+    Some(Said { severity: Severity::Error, code, message, remedy })
+}
+
+fn no_roots(follows: &str) -> Said {
+    let message = format!("the image of extension and proxies has no root certificates: {follows}");
+    let remedy = "Add the package ca-certificates to the image, or name a secret with the CA's certificates.";
+    Said { severity: Severity::Error, code: FindingCode::NotACertificate, message, remedy }
+}
+
+fn expires_soon(now: Timestamp, report: &MaterialReport, object: &str, concerned: &str) -> Option<Said> {
+    let not_after = report.not_after.filter(|not_after| not_after.duration_since(now) <= WARNS_AHEAD)?;
+    let message = format!("the certificate in {object} expires on {}: then {concerned} will fail", not_after.strftime("%Y-%m-%d"));
+    let remedy = "Store the renewed certificate in a new secret and name that one: proxies take it over without a restart.";
+    Some(Said { severity: Severity::Warning, code: FindingCode::CertificateExpires, message, remedy })
+}
+
+fn other_names(report: &MaterialReport, object: &str, hosts: &[Option<&HostPattern>]) -> Option<Said> {
+    let strangers: Vec<Option<&HostPattern>> =
+        hosts.iter().copied().filter(|host| host.is_some_and(|host| !covers(&report.names, host))).collect();
+    if strangers.is_empty() {
+        return None;
+    }
+    let names = if report.names.is_empty() { "no host".to_owned() } else { few(report.names.iter().cloned()) };
+    let message = format!("the certificate in {object} is for {names}: browsers refuse it for {}", shown(&strangers));
+    let remedy = "Name a certificate that has these hosts among its alternative names; a wildcard stands for one label.";
+    Some(Said { severity: Severity::Warning, code: FindingCode::CertificateNameMismatch, message, remedy })
+}
+
+/// Whether browsers accept a certificate with these names for every host that the pattern stands for.
+fn covers(names: &[String], host: &HostPattern) -> bool {
+    let host = host.as_str();
+    let parent = host.split_once('.').map(|(_, parent)| parent);
+    names.iter().any(|name| name == host || name.strip_prefix("*.").is_some_and(|rest| Some(rest) == parent))
+}
+
+/// The services that name the object in this label, among those behind the hosts.
+fn authors_of_hosts(seen: &Seen<'_>, hosts: &[Option<&HostPattern>], label: &str, object: &str) -> Vec<String> {
+    let concerned: BTreeSet<&str> = hosts.iter().map(|host| host.map_or("(default)", HostPattern::as_str)).collect();
+    let routes = seen.translation.routes.iter().filter(|route| concerned.contains(route.host.as_str()));
+    let services = routes.flat_map(|route| &route.services).map(|service| service.service.as_str()).collect();
+    authors(seen, &services, |service| says(service, label, object))
+}
+
+fn authors(seen: &Seen<'_>, services: &BTreeSet<&str>, wrote: impl Fn(&Service) -> bool) -> Vec<String> {
+    let among = seen.snapshot.services.values().filter(|service| services.contains(service.name.as_str()) && wrote(service));
+    among.map(|service| service.name.clone()).collect()
+}
+
+/// Whether a service's label names the object: by full name, or by the name in its stack.
+fn says(service: &Service, label: &str, object: &str) -> bool {
+    let value = service.labels.get(label);
+    value.is_some_and(|value| object == value || object.strip_suffix(value.as_str()).is_some_and(|stack| stack.ends_with('_')))
+}
+
+fn shown(hosts: &[Option<&HostPattern>]) -> String {
+    few(hosts.iter().map(|host| host.map_or("the default backend", HostPattern::as_str).to_owned()))
+}
+
+/// The first few names, and how many more there are.
+fn few(all: impl Iterator<Item = String>) -> String {
+    let all: Vec<String> = all.collect();
+    let first = all.iter().take(NAMES_MAX).cloned().collect::<Vec<_>>().join(", ");
+    if all.len() > NAMES_MAX { format!("{first} and {} more", all.len() - NAMES_MAX) } else { first }
+}
+
+#[cfg(test)]
+mod tests;

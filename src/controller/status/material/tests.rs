@@ -1,0 +1,174 @@
+//! Who is told what about which certificate.
+
+use super::*;
+use crate::channel::Received;
+use crate::channel::wire::{Delivery, Desired, ExtensionReport, WIRE_VERSION};
+use crate::controller::declared::DeclaredCluster;
+use crate::fleet::fixtures::cluster;
+use crate::plan::Plan;
+use crate::swarm::{RawSnapshot, Snapshot};
+use crate::translate::{Translation, translate};
+use serde_json::{Value, json};
+
+const NOW: &str = "2026-06-01T00:00:00Z";
+
+/// A service with a host and these further labels.
+fn service(name: &str, host: &str, labels: &[(&str, &str)]) -> Value {
+    let mut all = json!({"com.docker.lb.hosts": host, "com.docker.lb.port": "80"});
+    for (key, value) in labels {
+        all[if key.contains('.') { (*key).to_owned() } else { format!("com.docker.lb.{key}") }] = json!(value);
+    }
+    json!({"ID": name, "CreatedAt": NOW, "Spec": {"Name": name, "Labels": all, "Mode": {"Replicated": {"Replicas": 2}}}})
+}
+
+fn snapshot(services: Vec<Value>) -> Snapshot {
+    let secret = |name: &str| json!({"ID": format!("id{name}"), "Spec": {"Name": name}});
+    let secrets = ["cert", "key", "shop_cert", "ca"].map(secret).into();
+    let taken_at = NOW.parse().unwrap();
+    let raw = RawSnapshot { taken_at, services, tasks: vec![], nodes: vec![], networks: vec![], configs: vec![], secrets };
+    Snapshot::from_raw(&raw).unwrap()
+}
+
+fn report(certificate: &str, key: Option<&str>, state: MaterialState, not_after: &str, names: &[&str]) -> MaterialReport {
+    MaterialReport {
+        certificate: certificate.to_owned(),
+        key: key.map(str::to_owned),
+        state,
+        words: if state == MaterialState::Good { String::new() } else { "its words".to_owned() },
+        not_after: not_after.parse().ok(),
+        names: names.iter().map(|name| (*name).to_owned()).collect(),
+    }
+}
+
+/// What a pass sees of these services and reports.
+fn with_seen<T>(services: Vec<Value>, material: Vec<MaterialReport>, use_it: impl FnOnce(&Seen<'_>) -> T) -> T {
+    let (cluster, snapshot) = (cluster(), snapshot(services));
+    let translation: Translation = translate(&cluster, &snapshot);
+    let desired = Desired::new(Delivery::Live, translation.table.clone());
+    let report = ExtensionReport {
+        version: WIRE_VERSION,
+        cluster: cluster.name.clone(),
+        task: "task".to_owned(),
+        engine_version: String::new(),
+        accepted: None,
+        refused: None,
+        boot: None,
+        live: None,
+        proxies: Vec::new(),
+        material,
+    };
+    let now = NOW.parse().unwrap();
+    let plan = Plan {
+        instance: "swarmgate".to_owned(),
+        cluster: "dev".to_owned(),
+        steps: vec![],
+        waiting: vec![],
+        findings: vec![],
+        rollouts: vec![],
+    };
+    use_it(&Seen {
+        instance: "swarmgate",
+        declared: &DeclaredCluster { generation: 1, in_force: None, accepted: true },
+        cluster: &cluster,
+        snapshot: &snapshot,
+        desired: &desired,
+        report: Some(&Received { report, at: now }),
+        plan: &plan,
+        translation: &translation,
+        failure: None,
+        now,
+    })
+}
+
+/// `CODE service (label = value)` of each finding.
+fn told(services: Vec<Value>, material: Vec<MaterialReport>) -> Vec<String> {
+    let line = |finding: &Finding| {
+        let (field, value) = (finding.field.as_deref().unwrap_or_default(), finding.value.as_deref().unwrap_or_default());
+        format!("{:?} {} ({} = {value})", finding.code, finding.subject, field.trim_start_matches("com.docker.lb."))
+    };
+    with_seen(services, material, findings).iter().map(line).collect()
+}
+
+fn check(report: MaterialReport, expected: &[&str]) {
+    let services = vec![service("app", "app.example.org", &[("ssl_cert", "cert"), ("ssl_key", "key")])];
+    assert_eq!(told(services, vec![report]), expected);
+}
+
+#[test]
+fn every_state_of_a_pair_is_told_to_the_service_that_named_it() {
+    use MaterialState::{Awaited, Expired, Good, Mismatch, Missing, NotACertificate, NotAKey};
+    let of = |state| report("cert", Some("key"), state, "2030-01-01T00:00:00Z", &["app.example.org"]);
+    check(of(NotACertificate), &["NotACertificate service app (ssl_cert = cert)"]);
+    check(of(NotAKey), &["NotAPrivateKey service app (ssl_key = key)"]);
+    check(of(Mismatch), &["KeyMismatch service app (ssl_key = key)"]);
+    check(of(Expired), &["CertificateExpired service app (ssl_cert = cert)"]);
+    for silent in [Good, Awaited, Missing] {
+        check(of(silent), &[]);
+    }
+}
+
+#[test]
+fn a_certificate_is_warned_of_thirty_days_ahead() {
+    let until = |time: &str| report("cert", Some("key"), MaterialState::Good, time, &["app.example.org"]);
+    check(until("2026-07-01T00:00:01Z"), &[]);
+    check(until("2026-07-01T00:00:00Z"), &["CertificateExpires service app (ssl_cert = cert)"]);
+}
+
+#[test]
+fn a_certificate_for_other_hosts_is_warned_of() {
+    let named = |names: &[&str]| report("cert", Some("key"), MaterialState::Good, "2030-01-01T00:00:00Z", names);
+    check(named(&["*.example.org"]), &[]);
+    check(named(&["a.b", "app.example.org"]), &[]);
+    for names in [&["example.org"][..], &["*.app.example.org"], &["*.org"], &[]] {
+        check(named(names), &["CertificateNameMismatch service app (ssl_cert = cert)"]);
+    }
+}
+
+#[test]
+fn browsers_and_wildcards() {
+    let covers = |name: &str, host: &str| covers(&[name.to_owned()], &HostPattern::parse(host).unwrap());
+    assert!(covers("*.example.org", "*.example.org"), "a wildcard covers itself");
+    assert!(!covers("a.example.org", "*.example.org"), "one host is not all");
+    assert!(!covers("*.example.org", "a.b.example.org"), "one label only");
+    assert!(!covers("*.example.org", "example.org"));
+}
+
+#[test]
+fn all_hosts_of_a_certificate_are_in_one_finding_for_each_service() {
+    let labels = [("ssl_cert", "cert"), ("com.docker.stack.namespace", "shop")];
+    let services = vec![service("a", "a.example.org,b.example.org", &labels), service("c", "c.example.org", &labels)];
+    let material = vec![report("shop_cert", Some("shop_cert"), MaterialState::Expired, "2026-05-01T00:00:00Z", &[])];
+    let exact = vec![report("cert", Some("cert"), MaterialState::Expired, "2026-05-01T00:00:00Z", &[])];
+    assert_eq!(told(services.clone(), material), [""; 0], "the full name comes first");
+    let findings = with_seen(services, exact, findings);
+    let subjects: Vec<String> = findings.iter().map(|finding| finding.subject.to_string()).collect();
+    assert_eq!(subjects, ["service a", "service c"]);
+    for host in ["a.example.org", "b.example.org", "c.example.org"] {
+        assert!(findings[0].message.contains(host), "{}", findings[0].message);
+    }
+}
+
+#[test]
+fn an_authority_that_is_none_is_told_to_the_service_that_named_it() {
+    let services = vec![service("app", "app.example.org", &[("ssl_backend", "true"), ("ssl_backend_tls_verify", "ca")])];
+    let bad = vec![report("ca", None, MaterialState::NotACertificate, "", &[])];
+    assert_eq!(told(services, bad), ["NotACertificate service app (ssl_backend_tls_verify = ca)"]);
+    let services = vec![service("app", "app.example.org", &[("ssl_backend", "true"), ("ssl_backend_tls_verify", "required")])];
+    let missing = vec![report("/etc/roots.crt", None, MaterialState::Missing, "", &[])];
+    assert_eq!(told(services, missing).len(), 1);
+}
+
+#[test]
+fn routes_tell_state_and_expiry() {
+    let services = || vec![service("app", "app.example.org", &[("ssl_cert", "cert"), ("ssl_key", "key")])];
+    let tls = |material: Vec<MaterialReport>| {
+        with_seen(services(), material, |seen| {
+            let mut routes = seen.translation.routes.clone();
+            annotate(seen, &mut routes);
+            routes.remove(0).tls.unwrap()
+        })
+    };
+    assert_eq!(tls(vec![]).state, "unknown");
+    let told = tls(vec![report("cert", Some("key"), MaterialState::Good, "2030-01-01T00:00:00Z", &[])]);
+    assert_eq!((told.state.as_str(), told.not_after.unwrap().to_string().as_str()), ("good", "2030-01-01T00:00:00Z"));
+}

@@ -1,0 +1,87 @@
+//! Renders tables and has the engine test them, with their secret files beside them in a memory-backed directory that goes
+//! as soon as the engine has answered.
+
+use std::path::PathBuf;
+
+use super::material::Look;
+use super::trial::{self, Suspect};
+use crate::channel::wire::{Bundle, Contents, Delivery, Desired};
+use crate::engine::{Engine, EngineError, write_files, write_secret_files};
+use crate::render::{Layout, Purpose, render_in, template_fault};
+use crate::types::Digest;
+
+/// One table's configurations, not tested yet.
+pub(super) struct Rendered {
+    pub(super) live: Bundle,
+    pub(super) boot: Bundle,
+    pub(super) stock: Option<Bundle>,
+}
+
+impl Rendered {
+    /// Why an administrator's own template gave no configuration.
+    fn template_fault(&self) -> Option<String> {
+        [Some(&self.live), Some(&self.boot), self.stock.as_ref()].into_iter().flatten().find_map(template_fault).map(str::to_owned)
+    }
+}
+
+/// What configurations are written and tested with.
+pub(super) struct Bench {
+    engine: Engine,
+    run_dir: PathBuf,
+    layout: Layout,
+    /// What the engine accepted last: a boot snapshot rarely changes and is not tested again for every endpoint.
+    known_good: Vec<Digest>,
+}
+
+impl Bench {
+    pub(super) fn new(engine: Engine, run_dir: PathBuf, layout: Layout) -> Self {
+        Self { engine, run_dir, layout, known_good: Vec::new() }
+    }
+
+    /// A table in every form that is needed.
+    pub(super) fn render(&self, desired: &Desired, look: &Look) -> Rendered {
+        let write = |purpose| render_in(&look.table, purpose, &self.layout, &look.materials);
+        Rendered {
+            live: write(Purpose::Live),
+            boot: write(Purpose::Boot),
+            // A stock image has its own user and paths, which cannot be tested here; all else in it is as in `live`.
+            stock: (desired.delivery == Delivery::Replace).then(|| write(Purpose::Stock)),
+        }
+    }
+
+    /// Asks the engine about them.
+    pub(super) async fn test(&self, rendered: &Rendered, contents: &Contents) -> Result<(), EngineError> {
+        if let Some(fault) = rendered.template_fault() {
+            return Err(EngineError::Refused(fault));
+        }
+        tokio::try_join!(self.test_one(&rendered.live, contents), self.test_one(&rendered.boot, contents)).map(|_| ())
+    }
+
+    /// What the engine has against these and nothing else.
+    pub(super) async fn words_about(&self, look: &Look, suspects: &[Suspect]) -> Option<String> {
+        let table = trial::table(&look.table, suspects);
+        let bundle = render_in(&table, Purpose::Live, &self.layout, &look.materials);
+        match self.test_one(&bundle, &look.contents).await {
+            Err(EngineError::Refused(words)) => Some(words),
+            _ => None,
+        }
+    }
+
+    /// Notes what the engine accepted.
+    pub(super) fn remember_good(&mut self, bundles: [&Bundle; 2]) {
+        self.known_good = bundles.map(|bundle| bundle.digest.clone()).into();
+    }
+
+    async fn test_one(&self, bundle: &Bundle, contents: &Contents) -> Result<(), EngineError> {
+        if self.known_good.contains(&bundle.digest) {
+            return Ok(());
+        }
+        let in_run_dir = |source| EngineError::Write { path: self.run_dir.display().to_string(), source };
+        let directory = tempfile::Builder::new().prefix("check-").tempdir_in(&self.run_dir).map_err(in_run_dir)?;
+        write_files(directory.path(), &bundle.files).await?;
+        let needed = contents.0.iter().filter(|(name, _)| bundle.material.contains_key(*name));
+        let needed = needed.map(|(name, content)| (name.clone(), content.clone())).collect();
+        write_secret_files(directory.path(), &needed).await?;
+        self.engine.test(&directory.path().join(crate::channel::contract::ENGINE_MAIN_FILE)).await
+    }
+}

@@ -1,0 +1,102 @@
+//! Everything that people store in the place of a certificate or a key.
+
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::*;
+use crate::channel::wire::MaterialState::{Mismatch, NotACertificate, NotAKey};
+use crate::extension::made::{chain, pair, pair_until};
+
+fn check_good(certificate: &str, key: &str, names: &[&str]) {
+    let facts = read_pair(certificate.as_bytes(), key.as_bytes()).unwrap();
+    assert_eq!(facts.names, names);
+    assert_eq!(facts.not_after.to_string(), "2099-01-01T00:00:00Z");
+}
+
+fn check_bad(certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>, state: MaterialState, words: &str) {
+    let fault = read_pair(certificate.as_ref(), key.as_ref()).unwrap_err();
+    assert_eq!(fault.state, state, "{fault:?}");
+    assert!(fault.words.contains(words), "{fault:?}");
+}
+
+#[test]
+fn a_certificate_with_its_key_is_good_in_one_object_or_two() {
+    let (certificate, key) = pair(&["App.example.org", "*.example.org"]);
+    let names = ["*.example.org", "app.example.org"];
+    check_good(&certificate, &key, &names);
+    let both = format!("{certificate}{key}");
+    check_good(&both, &both, &names);
+    let key_first = format!("{key}{certificate}");
+    check_good(&key_first, &key_first, &names);
+    check_good(&certificate.replace('\n', "\r\n"), &format!("some words before\n{key}"), &names);
+}
+
+#[test]
+fn a_chain_is_good_when_the_servers_own_certificate_stands_first() {
+    let (certificate, authority, key) = chain(&["app.example.org"]);
+    check_good(&format!("{certificate}{authority}"), &key, &["app.example.org"]);
+    check_bad(format!("{authority}{certificate}"), &key, Mismatch, "certificate 2 of 2: the server's own must stand first");
+}
+
+#[test]
+fn what_is_no_certificate_says_what_it_is_instead() {
+    let (certificate, key) = pair(&["app.example.org"]);
+    let der = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+    check_bad("", &key, NotACertificate, "empty");
+    check_bad(" \n", &key, NotACertificate, "empty");
+    check_bad("hello", &key, NotACertificate, "no certificate");
+    check_bad(&der, &key, NotACertificate, "openssl x509 -inform der");
+    check_bad([0xff, 0xfe, 0x00], &key, NotACertificate, "not PEM text");
+    check_bad(&key, &key, NotACertificate, "a key and no certificate");
+    check_bad(certificate.replace("MII", "!!!"), &key, NotACertificate, "damaged");
+    check_bad(&certificate[..certificate.len() / 2], &key, NotACertificate, "damaged");
+    let other = certificate.replace("BEGIN CERTIFICATE", "BEGIN X").replace("END CERTIFICATE", "END X");
+    check_bad(other, &key, NotACertificate, "no certificate");
+    let empty = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    check_bad(empty, &key, NotACertificate, "cannot be read");
+}
+
+#[test]
+fn what_is_no_key_says_what_it_is_instead() {
+    let (certificate, key) = pair(&["app.example.org"]);
+    let der = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    check_bad(&certificate, "", NotAKey, "empty");
+    check_bad(&certificate, &certificate, NotAKey, "no private key");
+    check_bad(&certificate, der.secret_der(), NotAKey, "");
+    check_bad(&certificate, key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"), NotAKey, "encrypted");
+    let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+    check_bad(&certificate, old, NotAKey, "encrypted");
+}
+
+#[test]
+fn another_certificates_key_is_a_mismatch() {
+    let (certificate, _) = pair(&["app.example.org"]);
+    check_bad(&certificate, pair(&["app.example.org"]).1, Mismatch, "another certificate's");
+}
+
+#[test]
+fn a_key_of_an_unknown_kind_is_left_to_the_engine() {
+    let (certificate, _) = pair(&["app.example.org"]);
+    check_good(&certificate, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", &["app.example.org"]);
+}
+
+#[test]
+fn expiry_is_a_fact_and_no_fault_here() {
+    let (certificate, key) = pair_until(&["app.example.org"], 2001);
+    assert_eq!(read_pair(certificate.as_bytes(), key.as_bytes()).unwrap().not_after.to_string(), "2001-01-01T00:00:00Z");
+}
+
+#[test]
+fn of_several_authorities_the_last_to_expire_counts() {
+    let (early, late) = (pair_until(&["a.example"], 2001).0, pair_until(&["b.example"], 2050).0);
+    let read = |content: &str| read_authority(content.as_bytes());
+    assert_eq!(read(&format!("{early}{late}")).unwrap().not_after.to_string(), "2050-01-01T00:00:00Z");
+    assert_eq!(read("").unwrap_err().state, NotACertificate);
+    assert_eq!(read(&pair(&["a.example"]).1).unwrap_err().state, NotACertificate);
+}
+
+#[test]
+fn names_that_are_no_host_names_are_left_out() {
+    let (certificate, key) = pair(&["app.example.org", "192.0.2.1"]);
+    check_good(&certificate, &key, &["app.example.org"]);
+}

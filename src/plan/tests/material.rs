@@ -1,0 +1,204 @@
+//! Which services mount which certificates, and that no proxy is replaced for one.
+
+use serde_json::{Value, json};
+
+use super::world::World;
+use super::{EXTENSION, PROXY, at, titles};
+use crate::channel::wire::{Bundle, Material};
+use crate::fleet::BOOT_SNAPSHOT_AGE_MAX;
+use crate::fleet::fixtures::{bundle, cluster};
+use crate::intent::cluster::Cluster;
+use crate::intent::cluster_spec::Rollout;
+use crate::plan::{Plan, Step, TaskEffect};
+use crate::route::{MaterialKind, MaterialRef};
+use crate::types::ObjectName;
+
+/// A world in which people have stored some secrets and a config.
+fn world() -> World {
+    let mut world = World::new();
+    for name in ["cert", "key", "renewed"] {
+        world.raw.secrets.push(json!({"ID": format!("id{name}"), "Spec": {"Name": name}}));
+    }
+    world.raw.configs.push(json!({"ID": "idca", "Spec": {"Name": "ca", "Data": ""}}));
+    world
+}
+
+fn object(kind: MaterialKind, name: &str) -> MaterialRef {
+    MaterialRef { kind, name: ObjectName::parse(name).unwrap(), id: Some(format!("id{name}")) }
+}
+
+fn secrets(names: &[&str]) -> Vec<MaterialRef> {
+    names.iter().map(|name| object(MaterialKind::Secret, name)).collect()
+}
+
+/// A configuration that needs these secrets.
+fn needing(text: &str, names: &[&str]) -> Bundle {
+    let material =
+        |name: &&str| (format!("{name}.pem"), Material { secret: format!("id{name}"), needed_by: vec!["host-a.conf".to_owned()] });
+    bundle(text).with_material(names.iter().map(material).collect())
+}
+
+/// The objects that a service mounts as material, by name, each checked to lie under its id and to be ours to read.
+fn mounted(world: &World, service: &str, reader: &str) -> Vec<String> {
+    let spec = world.service(service).spec;
+    let list = |kind: &str| at(&spec, &format!("TaskTemplate.ContainerSpec.{kind}s")).as_array().cloned().unwrap_or_default();
+    let check = |kind: &str, entry: &Value| {
+        let file = &entry["File"];
+        let id = file["Name"].as_str()?.strip_prefix("/run/secrets/swarmgate/")?.to_owned();
+        assert_eq!(entry[format!("{kind}ID")], json!(id));
+        assert_eq!((&file["UID"], &file["GID"], &file["Mode"]), (&json!(reader), &json!(reader), &json!(0o400)));
+        entry[format!("{kind}Name")].as_str().map(str::to_owned)
+    };
+    ["Secret", "Config"].iter().flat_map(|kind| list(kind).iter().filter_map(|entry| check(kind, entry)).collect::<Vec<_>>()).collect()
+}
+
+fn replaced(plan: &Plan) -> Vec<&str> {
+    let replaces = |step: &&Step| matches!(step, Step::UpdateService { tasks: TaskEffect::Replaces, .. });
+    plan.steps.iter().filter(replaces).map(Step::name).collect()
+}
+
+#[test]
+fn a_certificate_that_a_label_names_replaces_the_extension_and_no_proxy() {
+    let mut world = world();
+    world.converge(&cluster());
+    world.material = secrets(&["cert", "key"]);
+    world.material.push(object(MaterialKind::Config, "ca"));
+    assert_eq!(replaced(&world.pass(&cluster())), [EXTENSION]);
+    world.boot = Some(needing("second", &["cert", "key"]));
+    assert!(world.plan(&cluster()).is_converged());
+    assert_eq!(mounted(&world, EXTENSION, "65532"), ["cert", "key", "ca"]);
+    assert_eq!(mounted(&world, PROXY, "65532"), [""; 0]);
+    world.material = secrets(&["renewed", "key"]);
+    assert_eq!(replaced(&world.pass(&cluster())), [EXTENSION]);
+    assert_eq!(mounted(&world, EXTENSION, "65532"), ["key", "renewed"]);
+    world.material.clear();
+    world.converge(&cluster());
+    assert_eq!(mounted(&world, EXTENSION, "65532"), [""; 0]);
+    assert_eq!(at(&world.service(EXTENSION).spec, "TaskTemplate.ContainerSpec.Secrets").as_array().unwrap().len(), 1, "the token");
+}
+
+#[test]
+fn an_extension_is_replaced_start_first() {
+    let mut world = world();
+    world.converge(&cluster());
+    assert_eq!(at(&world.service(EXTENSION).spec, "UpdateConfig.Order"), json!("start-first"));
+}
+
+#[test]
+fn proxies_mount_what_their_boot_snapshot_names_and_keep_it_with_the_snapshot() {
+    let mut world = world();
+    world.boot = Some(needing("first", &["cert", "key"]));
+    world.converge(&cluster());
+    assert_eq!(mounted(&world, PROXY, "65532"), ["cert", "key"]);
+
+    world.boot = Some(needing("second", &["renewed", "key"]));
+    assert!(world.plan(&cluster()).is_converged(), "no proxy is replaced for a certificate");
+    world.boot = None;
+    assert!(world.plan(&cluster()).is_converged(), "nor for an extension that says nothing");
+
+    world.boot = Some(needing("second", &["renewed", "key"]));
+    let mut changed = cluster();
+    changed.proxy.workload.image = "swarmgate-nginx:next".to_owned();
+    world.pass(&changed);
+    assert_eq!(mounted(&world, PROXY, "65532"), ["key", "renewed"], "taken along when tasks are replaced anyway");
+    assert!(world.plan(&changed).is_converged());
+
+    world.boot = Some(needing("third", &["cert"]));
+    world.pass_time(BOOT_SNAPSHOT_AGE_MAX.as_secs() + 1);
+    world.converge(&changed);
+    assert_eq!(mounted(&world, PROXY, "65532"), ["cert"], "and when the snapshot is too old");
+}
+
+#[test]
+fn the_same_configuration_from_other_secrets_is_another_snapshot() {
+    let mut world = world();
+    world.boot = Some(needing("same", &["cert"]));
+    world.converge(&cluster());
+    world.boot = Some(needing("same", &["renewed"]));
+    world.pass_time(BOOT_SNAPSHOT_AGE_MAX.as_secs() + 1);
+    world.converge(&cluster());
+    assert_eq!(mounted(&world, PROXY, "65532"), ["renewed"]);
+}
+
+#[test]
+fn a_secret_that_is_gone_is_not_mounted() {
+    let mut world = world();
+    world.boot = Some(needing("first", &["cert", "gone"]));
+    world.material = secrets(&["cert", "gone"]);
+    world.converge(&cluster());
+    assert_eq!(mounted(&world, PROXY, "65532"), ["cert"]);
+    assert_eq!(mounted(&world, EXTENSION, "65532"), ["cert"]);
+}
+
+#[test]
+fn what_is_mounted_stays_although_a_look_does_not_show_it() {
+    let mut world = world();
+    world.material = vec![object(MaterialKind::Config, "ca")];
+    world.converge(&cluster());
+    world.raw.configs.retain(|config| config["ID"] != "idca");
+    assert!(world.plan(&cluster()).is_converged(), "a config that no label names any more is not seen");
+}
+
+#[test]
+fn mounts_that_somebody_else_added_stay() {
+    let mut world = world();
+    world.boot = Some(needing("first", &["cert"]));
+    world.converge(&cluster());
+    let other = json!({"File": {"Name": "theirs", "UID": "0", "GID": "0", "Mode": 292}, "SecretID": "idkey", "SecretName": "key"});
+    for service in [PROXY, EXTENSION] {
+        world.by_hand(service, |spec| spec["TaskTemplate"]["ContainerSpec"]["Secrets"].as_array_mut().unwrap().push(other.clone()));
+    }
+    assert!(world.plan(&cluster()).is_converged());
+    world.material = secrets(&["renewed"]);
+    world.converge(&cluster());
+    let mounts = at(&world.service(EXTENSION).spec, "TaskTemplate.ContainerSpec.Secrets");
+    assert!(mounts.as_array().unwrap().contains(&other), "{mounts}");
+}
+
+#[test]
+fn a_rollout_that_failed_is_not_tried_again_for_another_snapshots_secrets_but_for_a_label_it_is() {
+    let mut world = world();
+    world.boot = Some(needing("first", &["cert"]));
+    let identity = |world: &World| world.fleet(&cluster()).proxy.identity();
+    let first = identity(&world);
+    world.boot = Some(needing("second", &["renewed"]));
+    assert_eq!(identity(&world), first);
+    let extension = world.fleet(&cluster()).extension.identity();
+    world.material = secrets(&["cert"]);
+    assert_ne!(world.fleet(&cluster()).extension.identity(), extension);
+}
+
+fn stock() -> Cluster {
+    let mut stock = cluster();
+    stock.proxy.rollout = Rollout::Replace;
+    stock
+}
+
+#[test]
+fn a_stock_image_mounts_what_its_configuration_names_readable_by_its_root() {
+    let mut world = world();
+    world.live = Some(needing("0", &["cert", "ca"]));
+    world.converge(&stock());
+    assert_eq!(mounted(&world, PROXY, "0"), ["cert", "ca"]);
+    world.live = Some(needing("1", &["renewed"]));
+    world.converge(&stock());
+    assert_eq!(mounted(&world, PROXY, "0"), ["renewed"]);
+    world.live = None;
+    assert!(world.plan(&stock()).is_converged(), "they stay with the configuration that is mounted");
+    world.live = Some(bundle("2"));
+    world.converge(&stock());
+    assert_eq!(mounted(&world, PROXY, "0"), [""; 0]);
+}
+
+#[test]
+fn other_peoples_objects_are_never_removed() {
+    let mut world = world();
+    world.boot = Some(needing("first", &["cert"]));
+    world.material = secrets(&["cert"]);
+    world.converge(&cluster());
+    let removal = crate::plan::plan_removal("swarmgate", &cluster().name, &world.snapshot());
+    world.carry_out(&removal);
+    let removal = crate::plan::plan_removal("swarmgate", &cluster().name, &world.snapshot());
+    let ours = titles(&removal);
+    assert!(!ours.is_empty() && ours.iter().all(|title| title.contains("swarmgate-")), "{ours:?}");
+}

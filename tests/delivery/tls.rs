@@ -1,0 +1,226 @@
+//! Certificates on their way: from where Swarm mounts them to what clients are shown, and what happens when one is not
+//! there yet, not good, or not there at all.
+
+#[path = "tls_client.rs"]
+mod client;
+
+use std::time::Duration;
+
+use swarmgate::channel::wire::{Bundle, MaterialState};
+use swarmgate::route::{MaterialKind, MaterialRef, RouteTable, TlsBinding};
+use swarmgate::types::{HostPattern, ObjectName, Port};
+
+use crate::apps::App;
+use crate::eventually_healthy;
+use crate::stage::{Stage, eventually};
+use crate::tables::routes;
+use client::{Certificate, TlsLoad, certificate, certificate_for, shown};
+
+const APP: &str = "app.example.org";
+
+/// The table's hosts, each published by TLS with the object of this id.
+fn secured(stage: &Stage, mut table: RouteTable, hosts: &[(&str, &str)]) -> RouteTable {
+    table.https_port = Some(Port::new(stage.https().port()).unwrap());
+    for (name, id) in hosts {
+        let certificate = MaterialRef { kind: MaterialKind::Secret, name: ObjectName::parse(id).unwrap(), id: Some((*id).to_owned()) };
+        let host = table.hosts.get_mut(&HostPattern::parse(name).unwrap()).unwrap();
+        host.tls = Some(TlsBinding { certificate, key: None });
+    }
+    table
+}
+
+fn one_host(stage: &Stage, app: &App, id: &str) -> RouteTable {
+    secured(stage, routes(stage, &[(APP, &[app])]), &[(APP, id)])
+}
+
+/// Mounts a certificate with its key in a task of the extension, as Swarm does when a task starts.
+fn mount(stage: &Stage, id: &str, certificate: &Certificate) {
+    std::fs::write(stage.path("extension-mounts").join(id), &certificate.pem).unwrap();
+}
+
+/// What the extension says of an object.
+fn state(stage: &Stage, id: &str) -> Option<MaterialState> {
+    stage.report()?.material.iter().find(|report| report.certificate == id).map(|report| report.state)
+}
+
+async fn until_shown(stage: &Stage, host: &str, expected: &Certificate) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        match shown(stage.https(), Some(host)).await {
+            Ok((der, body)) if der == expected.der => return assert_eq!(body, "one"),
+            other => assert!(tokio::time::Instant::now() < deadline, "another certificate is shown: {:?}", other.map(|(_, body)| body)),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn is_refused(stage: &Stage, host: Option<&str>) -> bool {
+    shown(stage.https(), host).await.is_err_and(|words| words.contains("handshake"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_is_terminated_with_its_certificate_and_nobody_else_is_shown_it() {
+    let stage = crate::stage_or_skip!();
+    let app = App::start("one").await;
+    let (extension, proxy) = (stage.extension(), stage.proxy());
+    let good = certificate(APP);
+    mount(&stage, "good", &good);
+    stage.publish(one_host(&stage, &app, "good"));
+    until_shown(&stage, APP, &good).await;
+    assert!(is_refused(&stage, None).await, "a client that names no host");
+    assert!(is_refused(&stage, Some("other.example.org")).await);
+    let report = eventually("what was found", || stage.report()?.material.first().cloned()).await;
+    assert_eq!((report.state, report.names), (MaterialState::Good, vec![APP.to_owned()]));
+    let report = format!("{:?}", stage.report()) + &serde_json::to_string(&stage.report().unwrap()).unwrap();
+    assert!(!report.contains("PRIVATE KEY") && report.contains("tls-"), "names go to the operator, contents never");
+    eventually("the volume is written", || stage.saved_state()).await;
+    let volume = std::fs::read_to_string(stage.path("volume").join("last-good.json")).unwrap();
+    assert!(!volume.contains("PRIVATE KEY") && volume.contains("tls-"), "nor to the volume");
+    proxy.drained().await.unwrap();
+    extension.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renewed_certificate_fails_no_request_and_waits_for_its_mount() {
+    let stage = crate::stage_or_skip!();
+    let app = App::start("one").await;
+    let (mut extension, proxy) = (stage.extension(), stage.proxy());
+    let mut old = certificate(APP);
+    mount(&stage, "c0", &old);
+    stage.publish(one_host(&stage, &app, "c0"));
+    until_shown(&stage, APP, &old).await;
+    let load = TlsLoad::start(stage.https(), APP, 4);
+    for (before, id) in [("c0", "c1"), ("c1", "c2"), ("c2", "c3"), ("c3", "c4"), ("c4", "c5")] {
+        let new = certificate(APP);
+        let renewed = stage.publish(one_host(&stage, &app, id));
+        eventually("the new one is awaited", || (state(&stage, id)? == MaterialState::Awaited).then_some(())).await;
+        stage.until_running(&renewed).await;
+        until_shown(&stage, APP, &old).await;
+        // The operator replaces the extension by one that mounts it; the old certificate is not mounted any more.
+        extension.stopped().await;
+        std::fs::remove_file(stage.path("extension-mounts").join(before)).unwrap();
+        mount(&stage, id, &new);
+        extension = stage.extension();
+        until_shown(&stage, APP, &new).await;
+        old = new;
+    }
+    let told = load.finish().await;
+    assert_eq!(told.failed, Vec::<String>::new(), "{} requests were answered", told.answered);
+    assert!(told.answered > 100, "the load was no load: {told:?}");
+    proxy.drained().await.unwrap();
+    extension.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_object_costs_one_host_tls() {
+    let stage = crate::stage_or_skip!();
+    let app = App::start("one").await;
+    let (extension, proxy) = (stage.extension(), stage.proxy());
+    let good = certificate(APP);
+    mount(&stage, "good", &good);
+    std::fs::write(stage.path("extension-mounts").join("nonsense"), "nonsense").unwrap();
+    // Nothing that looks wrong to anybody but the engine.
+    let unknown_key = format!("{}-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", certificate("b.example.org").chain);
+    std::fs::write(stage.path("extension-mounts").join("strange"), unknown_key).unwrap();
+    let hosts = [(APP, "good"), ("a.example.org", "nonsense"), ("b.example.org", "strange")];
+    let apps: &[&App] = &[&app];
+    let plain = routes(&stage, &hosts.map(|(host, _)| (host, apps)));
+    let desired = stage.publish(secured(&stage, plain, &hosts));
+    stage.until_running(&desired).await;
+    until_shown(&stage, APP, &good).await;
+    for host in ["a.example.org", "b.example.org"] {
+        assert!(is_refused(&stage, Some(host)).await, "{host}");
+        assert_eq!(stage.answer(host).await.unwrap(), "one", "{host} is served without TLS");
+    }
+    assert_eq!(state(&stage, "nonsense"), Some(MaterialState::NotACertificate));
+    assert_eq!(state(&stage, "strange"), Some(MaterialState::NotAKey));
+    assert_eq!(stage.report().unwrap().refused, None);
+    proxy.drained().await.unwrap();
+    extension.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_that_expires_is_noticed_although_nothing_else_changes() {
+    let stage = crate::stage_or_skip!();
+    let app = App::start("one").await;
+    let (extension, proxy) = (stage.extension(), stage.proxy());
+    let short = certificate_for(APP, Duration::from_secs(6));
+    mount(&stage, "short", &short);
+    stage.publish(one_host(&stage, &app, "short"));
+    until_shown(&stage, APP, &short).await;
+    eventually("it has expired", || (state(&stage, "short")? == MaterialState::Expired).then_some(())).await;
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while !is_refused(&stage, Some(APP)).await {
+        assert!(tokio::time::Instant::now() < deadline, "it is still shown");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(stage.answer(APP).await.unwrap(), "one");
+    proxy.drained().await.unwrap();
+    extension.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_extension_that_lacks_a_certificate_says_nothing_to_proxies_for_a_while() {
+    let stage = crate::stage_or_skip!();
+    let app = App::start("one").await;
+    let extension = stage.extension();
+    stage.publish(one_host(&stage, &app, "late"));
+    eventually("it is awaited", || (state(&stage, "late")? == MaterialState::Awaited).then_some(())).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(stage.report().unwrap().accepted, None);
+    mount(&stage, "late", &certificate(APP));
+    eventually("it goes on", || stage.report()?.accepted).await;
+    assert_eq!(state(&stage, "late"), Some(MaterialState::Good));
+    extension.stopped().await;
+}
+
+/// The boot snapshot of a host with a certificate, and a plain one.
+async fn boot_snapshot(stage: &Stage, app: &App, id: &str) -> Bundle {
+    let extension = stage.extension();
+    stage.publish(secured(stage, routes(stage, &[(APP, &[app]), ("plain.example.org", &[app])]), &[(APP, id)]));
+    let boot = eventually("the boot snapshot", || stage.report()?.boot).await;
+    extension.stopped().await;
+    boot
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_that_starts_alone_terminates_with_the_mounted_secrets() {
+    let stage = crate::stage_or_skip!();
+    let app = App::start("one").await;
+    let good = certificate(APP);
+    mount(&stage, "good", &good);
+    stage.write_boot_file(&boot_snapshot(&stage, &app, "good").await);
+    std::fs::write(stage.path("proxy-mounts").join("good"), &good.pem).unwrap();
+    let proxy = stage.proxy();
+    eventually_healthy(&stage, "boot").await;
+    // The names of applications do not resolve here: the certificate is what is asked for.
+    assert_eq!(client::handshake(stage.https(), Some(APP)).await.unwrap(), good.der);
+    proxy.drained().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_that_starts_alone_without_its_secrets_serves_the_rest_and_completes_itself_later() {
+    let stage = crate::stage_or_skip!();
+    let app = App::start("one").await;
+    let good = certificate(APP);
+    mount(&stage, "good", &good);
+    stage.write_boot_file(&boot_snapshot(&stage, &app, "good").await);
+    let proxy = stage.proxy();
+    eventually_healthy(&stage, "boot").await;
+    assert!(is_refused(&stage, Some(APP)).await);
+    let extension = stage.extension();
+    until_shown(&stage, APP, &good).await;
+    eventually("the volume is written", || stage.saved_state()).await;
+    proxy.drained().await.unwrap();
+
+    // The volume holds the same configuration that is offered later, and no key.
+    extension.stopped().await;
+    let proxy = stage.proxy();
+    eventually_healthy(&stage, "volume").await;
+    assert!(is_refused(&stage, Some(APP)).await);
+    assert_eq!(stage.answer("plain.example.org").await.unwrap(), "one");
+    let extension = stage.extension();
+    until_shown(&stage, APP, &good).await;
+    proxy.drained().await.unwrap();
+    extension.stopped().await;
+}

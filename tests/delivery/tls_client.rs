@@ -1,0 +1,164 @@
+//! Certificates made for a test, and clients that look at what they are shown instead of trusting it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use tokio_rustls::rustls::crypto::ring::default_provider;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use tokio_util::sync::CancellationToken;
+
+use crate::traffic::{Told, exchange};
+
+/// A certificate with its key.
+pub struct Certificate {
+    /// Both, as one object holds them.
+    pub pem: String,
+    /// The certificate alone.
+    pub chain: String,
+    /// What clients are shown.
+    pub der: Vec<u8>,
+}
+
+/// One for a host that outlives every test.
+pub fn certificate(host: &str) -> Certificate {
+    certificate_for(host, Duration::from_secs(365 * 24 * 3600))
+}
+
+/// One that is good for so long.
+pub fn certificate_for(host: &str, time: Duration) -> Certificate {
+    let now = Duration::from_secs(u64::try_from(jiff::Timestamp::now().as_second()).unwrap());
+    let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
+    params.not_after = date_time_ymd(1970, 1, 1) + now + time;
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let chain = certificate.pem();
+    Certificate { pem: format!("{chain}{}", key.serialize_pem()), chain, der: certificate.der().to_vec() }
+}
+
+/// The certificate that a client who names this host is shown.
+pub async fn handshake(proxy: SocketAddr, host: Option<&str>) -> Result<Vec<u8>, String> {
+    connect(proxy, host).await.map(|connection| leaf(&connection))
+}
+
+/// The certificate, and the answer to a request.
+pub async fn shown(proxy: SocketAddr, host: Option<&str>) -> Result<(Vec<u8>, String), String> {
+    let mut connection = connect(proxy, host).await?;
+    let (body, _) = exchange(&mut connection, host.unwrap_or_default()).await?;
+    Ok((leaf(&connection), body))
+}
+
+fn leaf(connection: &TlsStream<TcpStream>) -> Vec<u8> {
+    connection.get_ref().1.peer_certificates().unwrap()[0].to_vec()
+}
+
+async fn connect(proxy: SocketAddr, host: Option<&str>) -> Result<TlsStream<TcpStream>, String> {
+    let connection = TcpStream::connect(proxy).await.map_err(|error| format!("connecting: {error}"))?;
+    // Clients send no server name for an address.
+    let name = host.map_or_else(|| ServerName::from(proxy.ip()), |host| ServerName::try_from(host.to_owned()).unwrap());
+    let connected = TlsConnector::from(config()).connect(name, connection).await;
+    connected.map_err(|error| format!("the handshake failed: {error}"))
+}
+
+fn config() -> Arc<ClientConfig> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions().unwrap();
+    let mut config = builder.dangerous().with_custom_certificate_verifier(Arc::new(Anything)).with_no_client_auth();
+    // Each handshake shows the certificate.
+    config.resumption = tokio_rustls::rustls::client::Resumption::disabled();
+    Arc::new(config)
+}
+
+/// Several clients over TLS that send one request after the other on connections that are kept.
+pub struct TlsLoad {
+    clients: JoinSet<Told>,
+    stop: CancellationToken,
+}
+
+impl TlsLoad {
+    pub fn start(proxy: SocketAddr, host: &'static str, clients: usize) -> Self {
+        let stop = CancellationToken::new();
+        let clients = (0..clients).map(|_| one_client(proxy, host, stop.clone())).collect();
+        Self { clients, stop }
+    }
+
+    pub async fn finish(self) -> Told {
+        self.stop.cancel();
+        let mut sum = Told::default();
+        for told in self.clients.join_all().await {
+            sum.answered += told.answered;
+            sum.failed.extend(told.failed);
+        }
+        sum
+    }
+}
+
+/// A client that never repeats a request.
+async fn one_client(proxy: SocketAddr, host: &'static str, stop: CancellationToken) -> Told {
+    let mut told = Told::default();
+    let mut kept: Option<TlsStream<TcpStream>> = None;
+    while !stop.is_cancelled() {
+        let asked = async {
+            let mut connection = match kept.take() {
+                Some(connection) => connection,
+                None => connect(proxy, Some(host)).await?,
+            };
+            let (_, stays) = exchange(&mut connection, host).await?;
+            Ok::<_, String>(stays.then_some(connection))
+        };
+        match tokio::time::timeout(Duration::from_secs(10), asked).await.unwrap_or_else(|_| Err("no answer within 10 s".to_owned())) {
+            Ok(connection) => {
+                kept = connection;
+                told.answered += 1;
+            }
+            Err(words) => told.failed.push(words),
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    told
+}
+
+/// Accepts every certificate: what is shown is compared by the tests themselves.
+#[derive(Debug)]
+struct Anything;
+
+impl ServerCertVerifier for Anything {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        default_provider().signature_verification_algorithms.supported_schemes()
+    }
+}
