@@ -12,6 +12,7 @@ pub mod cli;
 pub mod controller;
 pub mod docker;
 pub mod engine;
+pub mod explain;
 pub mod extension;
 pub mod fleet;
 pub mod intent;

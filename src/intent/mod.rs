@@ -12,5 +12,5 @@ pub mod labels;
 pub mod quantity;
 pub mod schema;
 pub mod settings_spec;
-mod suggest;
+pub mod suggest;
 mod yaml;

@@ -2,7 +2,7 @@
 
 /// The candidate that `found` is most probably a slip of: the same letters in another case or with other separators,
 /// else the one within a third of its length. Ties go to the first in the order given.
-pub(super) fn nearest<'a>(found: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(found: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     // A value of megabytes is no slip of a name, and comparing it would take long.
     if found.len() > 64 {
         return None;

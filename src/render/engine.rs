@@ -156,15 +156,23 @@ fn write_proxying(http: &mut Writer, rendering: &Rendering<'_>) {
     // A connection that could not be made is tried elsewhere whatever the method; a request that was sent only if it is
     // idempotent (nginx's rule without `non_idempotent`). An answer of the application is an answer, whatever its status.
     http.directive("proxy_next_upstream", &["error".into(), "timeout".into()]);
-    http.directive("proxy_next_upstream_tries", &["5".into()]);
+    http.directive("proxy_next_upstream_tries", &[TRIES_MAX.into()]);
     http.directive("proxy_next_upstream_timeout", &[retry_time(settings)]);
     // Redirects name a path only, because scheme and port outside are not known here.
     http.directive("absolute_redirect", &["off".into()]);
 }
 
+/// At how many endpoints a request is tried.
+pub const TRIES_MAX: u32 = 5;
+
 /// For how long a request may look for an endpoint that takes it.
 pub fn retry_time(settings: &EngineSettings) -> Word {
-    Word::millis(settings.connect_timeout_ms.saturating_mul(3).max(1000))
+    Word::millis(retry_time_ms(settings))
+}
+
+/// The same in milliseconds.
+pub fn retry_time_ms(settings: &EngineSettings) -> u64 {
+    settings.connect_timeout_ms.saturating_mul(3).max(1000)
 }
 
 /// Redirects to HTTPS name the published port only to clients that named a port themselves: for all others something in
@@ -199,20 +207,22 @@ fn write_request_headers(http: &mut Writer) {
     }
 }
 
-/// What the answers tell about their way. `always`: an error is when one wants to know most.
+/// What the answers tell about their way.
+pub const INFO_HEADERS: &[(&str, &str)] = &[
+    ("x-request-id", "$reqid"),
+    ("x-proxy-id", "$hostname"),
+    ("x-server-info", concat!("swarmgate/", env!("CARGO_PKG_VERSION"), " (nginx)")),
+    ("x-upstream-addr", "$upstream_addr"),
+    // When the headers are written the answer is not complete, so the time to its first byte is the one there is.
+    ("x-upstream-response-time", "$upstream_header_time"),
+];
+
+/// `always`: an error is when one wants to know most.
 fn write_info_headers(http: &mut Writer) {
-    let headers = [
-        ("x-request-id", "$reqid"),
-        ("x-proxy-id", "$hostname"),
-        ("x-server-info", concat!("swarmgate/", env!("CARGO_PKG_VERSION"), " (nginx)")),
-        ("x-upstream-addr", "$upstream_addr"),
-        // When the headers are written the answer is not complete, so the time to its first byte is the one there is.
-        ("x-upstream-response-time", "$upstream_header_time"),
-    ];
     // An application that echoes the id must not make it appear twice.
     http.directive("proxy_hide_header", &["x-request-id".into()]);
-    for (name, value) in headers {
-        http.directive("add_header", &[name.into(), value.into(), "always".into()]);
+    for (name, value) in INFO_HEADERS {
+        http.directive("add_header", &[(*name).into(), (*value).into(), "always".into()]);
     }
 }
 

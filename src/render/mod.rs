@@ -16,6 +16,7 @@ mod writer;
 
 use std::collections::BTreeMap;
 
+pub use engine::{TRIES_MAX, retry_time_ms};
 pub use layout::Layout;
 pub use material::{AuthorityFile, Materials, PairFiles, SecretFile, authorities};
 
@@ -63,6 +64,16 @@ pub fn render_in(table: &RouteTable, purpose: Purpose, layout: &Layout, material
         files.extend(rendering.authority_files());
     }
     Bundle::new(table.cluster.clone(), table.digest(), files).with_material(material)
+}
+
+/// The names of the headers that applications are told about a request by.
+pub fn request_headers() -> impl Iterator<Item = &'static str> {
+    engine::REQUEST_HEADERS.iter().map(|(name, _)| *name)
+}
+
+/// The names of the headers that answers tell about their way by.
+pub fn info_headers() -> impl Iterator<Item = &'static str> {
+    engine::INFO_HEADERS.iter().map(|(name, _)| *name)
 }
 
 /// What every part of the configuration is written from.

@@ -115,7 +115,7 @@ pub fn write_http2_defaults(http: &mut Writer, rendering: &Rendering<'_>) {
     http.directive("grpc_read_timeout", &[Word::millis(settings.read_timeout_ms)]);
     http.directive("grpc_buffer_size", &["16k".into()]);
     http.directive("grpc_next_upstream", &["error".into(), "timeout".into()]);
-    http.directive("grpc_next_upstream_tries", &["5".into()]);
+    http.directive("grpc_next_upstream_tries", &[super::engine::TRIES_MAX.into()]);
     http.directive("grpc_next_upstream_timeout", &[super::engine::retry_time(settings)]);
     for (name, value) in super::engine::REQUEST_HEADERS {
         http.directive("grpc_set_header", &[(*name).into(), (*value).into()]);

@@ -5,7 +5,7 @@ use super::proxying::{self, Target};
 use super::upstreams::{default_pool, is_served, pool_name};
 use super::writer::{Word, Writer};
 use super::{Purpose, Rendering, engine, tls};
-use crate::route::{Backend, PathRoute, Redirect, VirtualHost};
+use crate::route::{Answer, Application, Backend, Redirect, VirtualHost};
 use crate::types::{ContextPath, HostPattern, Scheme};
 
 /// All servers, in the order of their names.
@@ -52,41 +52,17 @@ pub fn server_name(host: &HostPattern) -> Word {
     if host.is_wildcard() { Word::one_label_wildcard(host) } else { host.into() }
 }
 
-/// The routes of a host, as requests of one scheme see them.
+/// The routes of a host, as requests of one scheme see them. The order is for readers: nginx takes the longest prefix.
 pub fn write_locations(server: &mut Writer, rendering: &Rendering<'_>, host: &HostPattern, virtual_host: &VirtualHost, scheme: Scheme) {
-    let redirects: Vec<&Redirect> = virtual_host.redirects.iter().filter(|redirect| redirect.scheme == scheme).collect();
-    if let Some(whole) = redirects.iter().find(|redirect| redirect.path.is_root()) {
-        return server.block("location", &["/".into()], |location| write_redirect(location, whole));
+    for place in virtual_host.places(scheme) {
+        write_both(server, &place.path, |location, part| match &place.answer {
+            Answer::Redirect(redirect) => write_redirect(location, redirect),
+            Answer::Https => write_https_redirect(location),
+            Answer::Application(application) => write_application(location, rendering, host, &place.path, application, part),
+            Answer::NoPath => location.directive("return", &["404".into()]),
+            Answer::NoRoute => location.directive("return", &["503".into()]),
+        });
     }
-    for redirect in &redirects {
-        write_both(server, &redirect.path, |location, _| write_redirect(location, redirect));
-    }
-    // Longest first reads as it works; nginx itself takes the longest prefix whatever the order.
-    let mut paths: Vec<_> = virtual_host.paths.iter().collect();
-    paths.sort_by_key(|(path, _)| (std::cmp::Reverse(path.as_str().len()), path.as_str()));
-    for (path, route) in paths.into_iter().filter(|(path, _)| redirects.iter().all(|redirect| redirect.path != **path)) {
-        let taken =
-            |other: &ContextPath| other != path && virtual_host.paths.contains_key(other) || redirects.iter().any(|r| r.path == *other);
-        let place = Place { host, path, route, virtual_host };
-        if route.https_only && scheme == Scheme::Http {
-            write_both(server, path, |location, _| write_https_redirect(location));
-        } else {
-            write_route(server, rendering, &place, &taken);
-        }
-    }
-    if !virtual_host.paths.contains_key(&ContextPath::root()) {
-        server.block("location", &["/".into()], |location| write_elsewhere(location, virtual_host, scheme));
-    }
-}
-
-/// Paths of the host that are no route.
-fn write_elsewhere(location: &mut Writer, virtual_host: &VirtualHost, scheme: Scheme) {
-    if virtual_host.https_only && scheme == Scheme::Http {
-        return write_https_redirect(location);
-    }
-    // A host that has no route at all only redirects: to everything else it is unknown.
-    let status = if virtual_host.paths.is_empty() { "503" } else { "404" };
-    location.directive("return", &[status.into()]);
 }
 
 /// `302` to the target, with the request's own path and query.
@@ -117,46 +93,27 @@ fn write_both(server: &mut Writer, path: &ContextPath, mut body: impl FnMut(&mut
     server.block("location", &[Word::join([path.into(), "/".into()])], |location| body(location, Part::Below));
 }
 
-/// One route and where it stands.
-struct Place<'a> {
-    host: &'a HostPattern,
-    path: &'a ContextPath,
-    route: &'a PathRoute,
-    virtual_host: &'a VirtualHost,
-}
-
-fn write_route(server: &mut Writer, rendering: &Rendering<'_>, place: &Place<'_>, taken: &dyn Fn(&ContextPath) -> bool) {
-    let long_lived = place.route.websockets.contains(place.path);
-    write_both(server, place.path, |location, part| {
-        if place.route.rewrite && part == Part::Itself {
-            let slash_added = Word::join([place.path.into(), "/$is_args$args".into()]);
-            return location.directive("return", &["301".into(), slash_added]);
-        }
-        write_target(location, rendering, place, place.path, part, long_lived);
-    });
-    for websocket in place.route.websockets.iter().filter(|path| *path != place.path && place.owns(path) && !taken(path)) {
-        write_both(server, websocket, |location, part| write_target(location, rendering, place, websocket, part, true));
+fn write_application(
+    location: &mut Writer,
+    rendering: &Rendering<'_>,
+    host: &HostPattern,
+    at: &ContextPath,
+    application: &Application<'_>,
+    part: Part,
+) {
+    let (root, route) = (application.root, application.route);
+    if route.rewrite && part == Part::Itself && at == root {
+        let slash_added = Word::join([root.into(), "/$is_args$args".into()]);
+        return location.directive("return", &["301".into(), slash_added]);
     }
-}
-
-impl Place<'_> {
-    /// Whether no longer route of the host has this path.
-    fn owns(&self, path: &ContextPath) -> bool {
-        let longer = |other: &&ContextPath| other.as_str().len() > self.path.as_str().len() && other.covers(path);
-        !self.virtual_host.paths.keys().any(|other| longer(&other))
-    }
-}
-
-fn write_target(location: &mut Writer, rendering: &Rendering<'_>, place: &Place<'_>, at: &ContextPath, part: Part, long_lived: bool) {
-    let backend = &place.route.backend;
-    if !is_served(backend, rendering) {
+    if !is_served(&route.backend, rendering) {
         return location.directive("return", &["503".into()]);
     }
-    let mut target = Target { long_lived, ..Target::whole(backend, pool_name(place.host, place.path)) };
+    let mut target = Target { long_lived: application.long_lived, ..Target::whole(&route.backend, pool_name(host, root)) };
     // Requests below a path that is cut off; the whole site has nothing to cut.
-    if place.route.rewrite && !place.path.is_root() {
-        let rest = at.as_str().strip_prefix(place.path.as_str()).unwrap_or_default();
-        target.cut = Some((place.path, Word::join([Word::path(rest), if part == Part::Below { "/".into() } else { "".into() }])));
+    if route.rewrite && !root.is_root() {
+        let rest = at.as_str().strip_prefix(root.as_str()).unwrap_or_default();
+        target.cut = Some((root, Word::join([Word::path(rest), if part == Part::Below { "/".into() } else { "".into() }])));
     }
     proxying::write(location, rendering, &target);
 }

@@ -16,6 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use admission::{Refusal, admitted, admitted_as_default};
 pub use unclaimed::{NotInForce, unclaimed};
+pub use published::{is_application, is_claimed_by, label_key};
+pub use reports::DEFAULT_HOST;
 
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::PREFIX;
@@ -37,6 +39,8 @@ pub struct Translation {
     /// Every route by host then path, with every endpoint and the reason why it gets no requests. `state` is `Served` or
     /// `NoEndpoints`: whether all proxies have the route is not known here.
     pub routes: Vec<RouteReport>,
+    /// Over which networks each published service is reached.
+    pub reached_over: BTreeMap<ServiceId, BTreeSet<NetworkId>>,
 }
 
 /// Translates the services that `cluster` publishes.
@@ -48,7 +52,8 @@ pub fn translate(cluster: &Cluster, snapshot: &Snapshot) -> Translation {
     let (table, routes) = pools::assemble(&world, &reaches, &mut findings);
     findings.sort();
     findings.dedup();
-    Translation { table, findings, networks: needed_networks(&world, &reaches), routes }
+    let reached_over = reaches.iter().map(|reach| (reach.published.service.id.clone(), reach.networks.clone())).collect();
+    Translation { table, findings, networks: needed_networks(&world, &reaches), routes, reached_over }
 }
 
 /// What every part of a translation looks at.

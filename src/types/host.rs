@@ -28,6 +28,15 @@ impl HostPattern {
         Ok(Self(name))
     }
 
+    /// The patterns that fit the name of a request's host, the one that counts first: the name itself, then the wildcard
+    /// in place of its first label.
+    pub fn fitting(name: &str) -> impl Iterator<Item = Self> {
+        let exact = Self::parse(name).ok().filter(|pattern| !pattern.is_wildcard());
+        let rest = name.split_once('.').filter(|(first, _)| !first.is_empty()).map(|(_, rest)| rest);
+        let wildcard = rest.and_then(|rest| Self::parse(&format!("*.{rest}")).ok());
+        exact.into_iter().chain(wildcard)
+    }
+
     /// Whether this is a wildcard (`*.example.org`).
     pub fn is_wildcard(&self) -> bool {
         self.0.starts_with("*.")
@@ -52,4 +61,25 @@ fn check_label(label: &str) -> Result<(), Refused> {
         return Err(Refused("a part of a host name does not begin or end with '-'".to_owned()));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::HostPattern;
+
+    fn check(name: &str, expected: &[&str]) {
+        let fitting: Vec<_> = HostPattern::fitting(name).map(String::from).collect();
+        assert_eq!(fitting, expected, "{name}");
+    }
+
+    #[test]
+    fn a_name_fits_itself_then_the_wildcard_of_one_label() {
+        check("App.example.org", &["app.example.org", "*.example.org"]);
+        check("app.example.org.", &["app.example.org", "*.example.org"]);
+        check("localhost", &["localhost"]);
+        check("*.example.org", &["*.example.org"]);
+        check("-odd-.example.org", &["*.example.org"]);
+        check("[::1]", &[]);
+        check("", &[]);
+    }
 }

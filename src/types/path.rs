@@ -42,7 +42,12 @@ impl ContextPath {
 
     /// Whether `other` is this path or below it, on a segment border.
     pub fn covers(&self, other: &Self) -> bool {
-        self.is_root() || other.0.strip_prefix(&self.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        self.covers_request(&other.0)
+    }
+
+    /// The same for the path of a request, in decoded form.
+    pub fn covers_request(&self, path: &str) -> bool {
+        self.is_root() || path.strip_prefix(&self.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 }
 

@@ -1,0 +1,98 @@
+//! Which server of a cluster's configuration a request reaches, and which place of it. Looks at a route table and its
+//! materials only, as the renderer does.
+
+use super::request::Request;
+use crate::render::Materials;
+use crate::route::{Answer, Backend, DefaultBackend, Place, RouteTable, TlsBinding, VirtualHost};
+use crate::types::{ContextPath, HostPattern, Scheme};
+
+/// What becomes of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision<'a> {
+    /// The TLS handshake is refused.
+    Refused(Refusal<'a>),
+    /// The connection is passed on as it is.
+    Passthrough(HostPattern, &'a Backend),
+    /// The path is answered 400 before any route is looked at.
+    BadPath(String),
+    /// Nobody published the host, and there is no default backend: 503.
+    UnknownHost,
+    /// The default backend answers.
+    Default(&'a DefaultBackend),
+    /// A place of a published host answers.
+    Place(HostPattern, &'a VirtualHost, Place<'a>),
+}
+
+/// Why a TLS handshake is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal<'a> {
+    /// The client names no host, because it was given an address.
+    NoName,
+    /// Nobody published the host.
+    UnknownHost,
+    /// The host is published by plain HTTP only.
+    PlainOnly(HostPattern),
+    /// The host's certificate cannot be used.
+    BadMaterial(HostPattern, &'a TlsBinding),
+}
+
+/// Decides.
+pub fn decide<'a>(table: &'a RouteTable, materials: &Materials, request: &Request) -> Decision<'a> {
+    match request.scheme {
+        Scheme::Http => decide_plain(table, request),
+        Scheme::Https => decide_tls(table, materials, request),
+    }
+}
+
+fn decide_plain<'a>(table: &'a RouteTable, request: &Request) -> Decision<'a> {
+    match published(table, request) {
+        Some((pattern, host)) => at_host(pattern, host, request),
+        None => at_default(table.default_backend.as_ref(), request),
+    }
+}
+
+fn decide_tls<'a>(table: &'a RouteTable, materials: &Materials, request: &Request) -> Decision<'a> {
+    let default = table.default_backend.as_ref().filter(|default| is_good(default.tls.as_ref(), materials));
+    if !request.is_name {
+        return default.map_or(Decision::Refused(Refusal::NoName), |default| at_default(Some(default), request));
+    }
+    let passed = HostPattern::fitting(&request.host).find_map(|pattern| Some((table.passthrough.get(&pattern)?, pattern)));
+    if let Some((backend, pattern)) = passed {
+        return Decision::Passthrough(pattern, backend);
+    }
+    match published(table, request) {
+        Some((pattern, host)) if is_good(host.tls.as_ref(), materials) => at_host(pattern, host, request),
+        Some((pattern, host)) => Decision::Refused(match &host.tls {
+            Some(binding) => Refusal::BadMaterial(pattern, binding),
+            None => Refusal::PlainOnly(pattern),
+        }),
+        None => default.map_or(Decision::Refused(Refusal::UnknownHost), |default| at_default(Some(default), request)),
+    }
+}
+
+/// The host of a request: an exact name beats a wildcard.
+fn published<'a>(table: &'a RouteTable, request: &Request) -> Option<(HostPattern, &'a VirtualHost)> {
+    HostPattern::fitting(&request.host).find_map(|pattern| Some((pattern.clone(), table.hosts.get(&pattern)?)))
+}
+
+fn is_good(binding: Option<&TlsBinding>, materials: &Materials) -> bool {
+    binding.is_some_and(|binding| materials.pair(binding).is_some())
+}
+
+fn at_default<'a>(default: Option<&'a DefaultBackend>, request: &Request) -> Decision<'a> {
+    match (&request.path, default) {
+        (Err(bad), _) => Decision::BadPath(bad.to_string()),
+        (Ok(_), Some(default)) => Decision::Default(default),
+        (Ok(_), None) => Decision::UnknownHost,
+    }
+}
+
+fn at_host<'a>(pattern: HostPattern, host: &'a VirtualHost, request: &Request) -> Decision<'a> {
+    match &request.path {
+        Err(bad) => Decision::BadPath(bad.to_string()),
+        Ok(path) => {
+            let unknown = || Place { path: ContextPath::root(), answer: Answer::NoRoute };
+            Decision::Place(pattern, host, host.place_of(request.scheme, path).unwrap_or_else(unknown))
+        }
+    }
+}

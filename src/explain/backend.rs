@@ -1,0 +1,138 @@
+//! The pool behind a route in words: services with their shares, endpoints and the reasons of those that get nothing, and
+//! how applications are spoken to.
+
+use std::fmt;
+
+use super::words::{About, Step};
+use super::{printable_line, step};
+use crate::render::{TRIES_MAX, info_headers, request_headers, retry_time_ms};
+use crate::report::{EndpointReport, EndpointState, RouteKind, RouteReport, RouteState, ServiceReport};
+use crate::route::{Affinity, Application, Backend, BackendService, EngineSettings, Verification};
+
+/// The services of a route and all their endpoints.
+pub fn services(backend: &Backend, route: Option<&RouteReport>, steps: &mut Vec<Step>) {
+    let reports = |service: &BackendService| route.and_then(|route| route.services.iter().find(|r| r.service == service.name.as_str()));
+    let shares = backend.shares_permille();
+    for (service, share) in backend.services.iter().zip(shares) {
+        steps.push(step(About::Service, service_words(service, share)));
+        for endpoint in reports(service).into_iter().flat_map(|report| &report.endpoints) {
+            steps.push(endpoint_step(endpoint));
+        }
+    }
+}
+
+fn service_words(service: &BackendService, share: u16) -> String {
+    let weight = service.weight.map_or_else(String::new, |weight| format!(" (weight {weight})"));
+    let count = service.endpoints.len();
+    let kind = match (service.vip, count) {
+        (true, _) => "its virtual IP".to_owned(),
+        (false, 1) => "1 endpoint".to_owned(),
+        (false, count) => format!("{count} endpoints"),
+    };
+    format!("{}: {}.{} % of the requests{weight}, {kind}, port {}", service.name, share / 10, share % 10, service.port)
+}
+
+fn endpoint_step(endpoint: &EndpointReport) -> Step {
+    match endpoint.state {
+        EndpointState::Active => step(About::Endpoint, endpoint_words(endpoint)),
+        EndpointState::Excluded => {
+            step(About::Excluded, format!("{}: {}", endpoint_words(endpoint), endpoint.reason.as_deref().unwrap_or("no reason known")))
+        }
+    }
+}
+
+/// `10.0.0.2:80 (task t1 on node n1)`.
+fn endpoint_words(endpoint: &EndpointReport) -> String {
+    let node = endpoint.node.as_ref().map_or_else(String::new, |node| format!(" on {node}"));
+    let task = if endpoint.task == "vip" { "virtual IP".to_owned() } else { format!("task {}{node}", endpoint.task) };
+    if endpoint.address.is_empty() { task } else { format!("{}, {task}", endpoint.address) }
+}
+
+/// How the application is spoken to, beyond where.
+pub fn manner(backend: &Backend, settings: &EngineSettings, steps: &mut Vec<Step>) {
+    steps.push(step(About::Protocol, protocol(backend)));
+    steps.push(step(About::Affinity, affinity(&backend.affinity)));
+    steps.push(step(About::Retries, retries(backend, settings)));
+    let http2 = backend.protocol.http2;
+    let added: Vec<&str> = request_headers().chain((!http2).then_some("Upgrade")).chain((!http2).then_some("Connection")).collect();
+    steps.push(step(About::Headers, format!("to the application: {}", added.join(", "))));
+    if settings.hide_info_headers {
+        steps.push(step(About::Headers, "to the client: none (settings.hideInfoHeaders)"));
+    } else {
+        steps.push(step(About::Headers, format!("to the client: {}", info_headers().collect::<Vec<_>>().join(", "))));
+    }
+}
+
+/// What becomes of upgrades.
+pub fn websockets(application: &Application<'_>, steps: &mut Vec<Step>) {
+    if application.route.backend.protocol.http2 {
+        return;
+    }
+    let says = if application.long_lived {
+        "upgraded on request; connections may be silent for an hour here (websocket_endpoints)"
+    } else {
+        "upgraded on request"
+    };
+    steps.push(step(About::Websockets, says));
+}
+
+fn protocol(backend: &Backend) -> String {
+    let version = if backend.protocol.http2 { "HTTP/2" } else { "HTTP/1.1" };
+    match &backend.protocol.tls {
+        None => format!("{version} in plain text"),
+        Some(Verification::Off) => format!("{version} in TLS, the application's certificate is not checked"),
+        Some(Verification::System) => format!("{version} in TLS, the application's certificate is checked against the system's roots"),
+        Some(Verification::Authority(authority)) => {
+            format!("{version} in TLS, the application's certificate is checked against the CA in {}", authority.name)
+        }
+    }
+}
+
+fn affinity(affinity: &Affinity) -> String {
+    match affinity {
+        Affinity::None => "none: endpoints in turn".to_owned(),
+        Affinity::Cookie(cookie) => format!("by the value of the cookie {cookie}; clients without it are spread"),
+        Affinity::ClientAddress => "by the client's address".to_owned(),
+    }
+}
+
+fn retries(backend: &Backend, settings: &EngineSettings) -> String {
+    let endpoints: usize = backend.services.iter().map(|service| service.endpoints.len()).sum();
+    if endpoints < 2 {
+        return "none: there is no other endpoint".to_owned();
+    }
+    let within = humantime::format_duration(EngineSettings::millis(retry_time_ms(settings)));
+    let stated = backend.services.iter().filter_map(|service| service.max_fails.map(|fails| (service, fails)));
+    let stated: String =
+        stated.map(|(service, fails)| format!("; {} leaves an endpoint out after {fails} failures", service.name)).collect();
+    format!(
+        "up to {TRIES_MAX} endpoints within {within}: when no connection comes about, and for all methods but POST, LOCK and PATCH also \
+         when it breaks{stated}"
+    )
+}
+
+/// A whole route for `--service`.
+pub fn write_route(f: &mut fmt::Formatter<'_>, route: &RouteReport) -> fmt::Result {
+    let kind = match (route.kind, &route.target) {
+        (RouteKind::Redirect, Some(target)) => format!(" redirects to {target}"),
+        (RouteKind::Passthrough, _) => " (TLS passed through)".to_owned(),
+        _ => String::new(),
+    };
+    let state = match (route.state, &route.reason) {
+        (RouteState::Served, _) => "served".to_owned(),
+        (RouteState::Pending, reason) => format!("not served everywhere yet: {}", reason.as_deref().unwrap_or("no reason known")),
+        (RouteState::NoEndpoints, reason) => format!("answers 503: {}", reason.as_deref().unwrap_or("no endpoint")),
+    };
+    writeln!(f, "  {:<10} {}", "route", printable_line(&format!("{}{}{kind}: {state}", route.host, route.path)))?;
+    route.services.iter().try_for_each(|service| write_service(f, service))
+}
+
+fn write_service(f: &mut fmt::Formatter<'_>, service: &ServiceReport) -> fmt::Result {
+    let share = format!("{}: {}.{} % of the requests", service.service, service.share_permille / 10, service.share_permille % 10);
+    writeln!(f, "  {:<10} {}", "service", printable_line(&share))?;
+    for endpoint in &service.endpoints {
+        let step = endpoint_step(endpoint);
+        writeln!(f, "  {:<10} {}", step.about.as_str(), printable_line(&step.says))?;
+    }
+    Ok(())
+}

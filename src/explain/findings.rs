@@ -1,0 +1,77 @@
+//! Which findings belong into an explanation: those about the services that share the request's host.
+
+use std::collections::BTreeSet;
+
+use super::Sources;
+use crate::intent::cluster::Cluster;
+use crate::intent::labels::{PREFIX, read_labels, service_cluster_of};
+use crate::report::{Finding, Severity, Subject};
+use crate::swarm::Service;
+use crate::translate::{Translation, is_application, is_claimed_by, unclaimed};
+use crate::types::HostPattern;
+
+/// The findings about these services, the worst first.
+pub fn about(translation: &Translation, services: &BTreeSet<String>) -> Vec<Finding> {
+    let concerned = |finding: &&Finding| matches!(&finding.subject, Subject::Service(name) if services.contains(name));
+    let mut findings: Vec<Finding> = translation.findings.iter().filter(concerned).cloned().collect();
+    findings.sort_by_key(|finding| match finding.severity {
+        Severity::Error => 0,
+        Severity::Warning => 1,
+        Severity::Info => 2,
+    });
+    findings
+}
+
+/// A service whose label names a host that nobody published here, and why it does not count.
+pub struct Claimant {
+    /// The service.
+    pub service: String,
+    /// Why it does not publish the host here.
+    pub why: String,
+    /// What its author should know.
+    pub findings: Vec<Finding>,
+}
+
+/// The services that name the host in their labels, whether they are published or not.
+pub fn claimants(sources: &Sources<'_>, cluster: &Cluster, translation: &Translation, host: &str) -> Vec<Claimant> {
+    let fitting: Vec<HostPattern> = HostPattern::fitting(host).collect();
+    let naming = sources.snapshot.services.values().filter(|service| is_application(service) && names(service, host, &fitting));
+    naming.map(|service| claimant(sources, cluster, translation, service)).collect()
+}
+
+fn claimant(sources: &Sources<'_>, cluster: &Cluster, translation: &Translation, service: &Service) -> Claimant {
+    let name = service.name.clone();
+    if is_claimed_by(cluster, service) {
+        let findings = about(translation, &BTreeSet::from([name.clone()]));
+        return Claimant { service: name, why: "it is not published with this host, see the findings".to_owned(), findings };
+    }
+    if let Some(other) = sources.clusters.iter().find(|other| is_claimed_by(other, service)) {
+        return Claimant { service: name, why: format!("the cluster {} publishes it", other.name), findings: Vec::new() };
+    }
+    let value = service_cluster_of(&service.labels).map_or_else(|| "nothing".to_owned(), super::printable);
+    let mut findings = unclaimed(sources.clusters, sources.snapshot);
+    findings.retain(|finding| finding.subject == Subject::Service(name.clone()));
+    findings.extend(read_labels(&name, &service.labels).findings);
+    Claimant { service: name, why: format!("its service_cluster is {value}, which no declared cluster publishes"), findings }
+}
+
+/// Whether a label value that is meant to be `hosts` names the host, however it is written.
+fn names(service: &Service, host: &str, fitting: &[HostPattern]) -> bool {
+    let keys = service.labels.iter().filter(|(key, _)| is_hosts_label(key));
+    let items = keys.flat_map(|(_, value)| value.split([',', ';', ' ', '\n']));
+    items.map(bare_host).any(|item| item.eq_ignore_ascii_case(host) || HostPattern::parse(item).is_ok_and(|item| fitting.contains(&item)))
+}
+
+/// `hosts`, or a slip of it.
+fn is_hosts_label(key: &str) -> bool {
+    let key = key.trim();
+    let name = key.get(..PREFIX.len()).filter(|prefix| prefix.eq_ignore_ascii_case(PREFIX)).and_then(|_| key.get(PREFIX.len()..));
+    name.is_some_and(|name| matches!(name.to_ascii_lowercase().as_str(), "hosts" | "host"))
+}
+
+/// The host of an item that may carry a scheme, a port or a path by mistake.
+fn bare_host(item: &str) -> &str {
+    let item = item.trim();
+    let item = item.split_once("://").map_or(item, |(_, rest)| rest);
+    item.split(['/', ':']).next().unwrap_or_default()
+}

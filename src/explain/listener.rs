@@ -1,0 +1,122 @@
+//! The way from the client into a proxy: the published port, and whether a proxy is there.
+
+use super::request::Request;
+use super::words::{About, Outcome, Step};
+use super::{Sources, step};
+use crate::channel::contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
+use crate::intent::cluster::Cluster;
+use crate::intent::cluster_spec::{PortMapping, PublishMode};
+use crate::report::{ClusterStatus, ProxyTaskReport};
+use crate::swarm::Service;
+use crate::types::Scheme;
+
+/// How well a cluster's ports fit a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fit {
+    /// It publishes the port.
+    Exact,
+    /// It speaks the scheme on another port, and the URL states none: something in front may translate.
+    Implied,
+    /// It cannot get the request.
+    None,
+}
+
+/// How the cluster's ports fit the request.
+pub fn fit(cluster: &Cluster, request: &Request) -> Fit {
+    match (mapping(cluster, request.scheme), request.stated_port) {
+        (Some(mapping), _) if mapping.published.get() == request.port() => Fit::Exact,
+        (Some(_), None) => Fit::Implied,
+        _ => Fit::None,
+    }
+}
+
+fn mapping(cluster: &Cluster, scheme: Scheme) -> Option<PortMapping> {
+    let publish = &cluster.proxy.publish;
+    if scheme == Scheme::Https { publish.https } else { Some(publish.http) }
+}
+
+fn spoken(scheme: Scheme) -> &'static str {
+    if scheme == Scheme::Https { "TLS" } else { "plain HTTP" }
+}
+
+/// The published port; the error is how the walk ends without one.
+pub fn listener(cluster: &Cluster, request: &Request, steps: &mut Vec<Step>) -> Result<(), Outcome> {
+    let words = spoken(request.scheme);
+    let Some(mapping) = mapping(cluster, request.scheme) else {
+        let reason = format!("the cluster {} publishes no port for TLS", cluster.name);
+        return Err(Outcome::nobody(None, reason, "Add spec.proxy.publish.https to the cluster's document, or ask by http."));
+    };
+    let place = match cluster.proxy.publish.mode {
+        PublishMode::Ingress => "on every node (routing mesh)",
+        PublishMode::Host => "on the nodes of the proxies (host mode)",
+    };
+    let says = format!("{words} on port {} {place}, in the proxies port {}", mapping.published, mapping.target);
+    match fit(cluster, request) {
+        Fit::Exact => steps.push(step(About::Listener, says)),
+        Fit::Implied => {
+            steps.push(step(About::Listener, says));
+            let port = request.port();
+            steps.push(step(About::Listener, format!("port {port} is not this cluster's: something in front must translate it")));
+        }
+        Fit::None => return Err(wrong_port(cluster, request, mapping)),
+    }
+    Ok(())
+}
+
+fn wrong_port(cluster: &Cluster, request: &Request, mapping: PortMapping) -> Outcome {
+    let publish = &cluster.proxy.publish;
+    let other = publish.https.filter(|_| request.scheme == Scheme::Http).or(Some(publish.http));
+    let spoken_there = other.filter(|other| other.published.get() == request.port());
+    let reason = match spoken_there {
+        Some(_) if request.scheme == Scheme::Http => format!("port {} of the cluster {} speaks TLS", request.port(), cluster.name),
+        Some(_) => format!("port {} of the cluster {} speaks plain HTTP", request.port(), cluster.name),
+        None => format!("the cluster {} does not publish port {}", cluster.name, request.port()),
+    };
+    let status = spoken_there.filter(|_| request.scheme == Scheme::Http).map(|_| 400);
+    let remedy = format!("Ask on port {} for {}.", mapping.published, spoken(request.scheme));
+    Outcome::nobody(status, reason, remedy)
+}
+
+/// Whether proxies are there and what they run; the error is how the walk ends without any.
+pub fn proxies(sources: &Sources<'_>, cluster: &Cluster, steps: &mut Vec<Step>) -> Result<(), Outcome> {
+    let told = sources.status_of(&cluster.name).map(|status| from_status(status, steps));
+    let running = match told {
+        Some(running) => Some(running),
+        None => from_snapshot(sources, cluster, steps),
+    };
+    if running == Some(0) {
+        let reason = format!("no proxy of the cluster {} is running", cluster.name);
+        return Err(Outcome::nobody(None, reason, "See `swarmgate status` for what keeps them from running."));
+    }
+    Ok(())
+}
+
+fn from_status(status: &ClusterStatus, steps: &mut Vec<Step>) -> usize {
+    let running = |proxy: &&ProxyTaskReport| proxy.state == "running" || proxy.state.starts_with("running:");
+    let proxies: Vec<_> = status.proxies.iter().filter(running).collect();
+    let current = proxies.iter().filter(|proxy| proxy.up_to_date).count();
+    steps.push(step(About::Proxies, format!("{current} of {} run the newest configuration", proxies.len())));
+    for proxy in proxies.iter().filter(|proxy| !proxy.up_to_date) {
+        let why = proxy.rejected.as_ref().map_or_else(|| "not yet".to_owned(), |rejected| format!("it refused {rejected}"));
+        steps.push(step(About::Proxies, format!("{} on {} runs an older one: {why}", proxy.task, proxy.node)));
+    }
+    steps.extend(status.error.iter().map(|error| step(About::Proxies, format!("the operator cannot carry on: {error}"))));
+    proxies.len()
+}
+
+/// Without an operator it is only known which tasks run, if the cluster has a proxy service already.
+fn from_snapshot(sources: &Sources<'_>, cluster: &Cluster, steps: &mut Vec<Step>) -> Option<usize> {
+    let label = |service: &Service, key: &str, value: &str| service.labels.get(key).is_some_and(|found| found == value);
+    let is_proxy = |service: &&Service| {
+        let ours = service.labels.contains_key(LABEL_OWNER);
+        ours && label(service, LABEL_ROLE, "proxy") && label(service, LABEL_CLUSTER, cluster.name.as_str())
+    };
+    let Some(service) = sources.snapshot.services.values().find(is_proxy) else {
+        steps.push(step(About::Proxies, "none in the snapshot yet: what follows holds once they run"));
+        return None;
+    };
+    let tasks = sources.snapshot.tasks.values().filter(|task| task.service == service.id);
+    let running = tasks.filter(|task| task.state == "running").count();
+    steps.push(step(About::Proxies, format!("{running} running; what they run is known to a running operator only")));
+    Some(running)
+}

@@ -1,0 +1,86 @@
+//! Follows one request, or one service's labels, through documents and snapshot: who answers, or exactly why nobody does.
+//! Pure. Decides nothing itself: it asks the same translation, places and materials from which configurations are written,
+//! and `tests/nginx/explained.rs` holds it against the real engine.
+
+mod answer;
+mod backend;
+mod findings;
+mod labels;
+mod listener;
+mod place;
+mod request;
+mod service;
+mod uri;
+mod walk;
+mod words;
+
+pub use answer::{Decision, Refusal, decide};
+pub use request::{BadUrl, Request};
+pub use service::explain_service;
+pub use walk::explain;
+pub use words::{About, ClusterWalk, Explanation, LabelFate, Outcome, ServiceExplanation, Step};
+
+use crate::intent::cluster::Cluster;
+use crate::report::{ClusterStatus, StatusReport};
+use crate::swarm::Snapshot;
+use crate::types::ClusterName;
+
+/// What there is to explain from.
+#[derive(Debug, Clone, Copy)]
+pub struct Sources<'a> {
+    /// The declared clusters.
+    pub clusters: &'a [Cluster],
+    /// A complete look at the Swarm.
+    pub snapshot: &'a Snapshot,
+    /// What a running operator reports: proxies, certificates. Without it nothing is known of either.
+    pub status: Option<&'a StatusReport>,
+}
+
+impl Sources<'_> {
+    fn status_of(&self, cluster: &ClusterName) -> Option<&ClusterStatus> {
+        self.status.and_then(|status| status.clusters.get(cluster.as_str()))
+    }
+}
+
+/// There is nothing of that name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no {kind} {name}{hint}")]
+pub struct Unknown {
+    kind: &'static str,
+    name: String,
+    hint: String,
+}
+
+impl Unknown {
+    fn new<'a>(kind: &'static str, name: &str, known: impl Iterator<Item = &'a str> + Clone) -> Self {
+        let nearest = crate::intent::suggest::nearest(name, known.clone());
+        let all: Vec<&str> = known.take(NAMES_MAX).collect();
+        let hint = match nearest {
+            Some(nearest) => format!("; did you mean {nearest}?"),
+            None if all.is_empty() => format!("; there is no {kind} at all"),
+            None => format!("; there are, for example, {}", all.join(", ")),
+        };
+        Self { kind, name: printable(name), hint }
+    }
+}
+
+fn step(about: About, says: impl Into<String>) -> Step {
+    Step { about, says: says.into() }
+}
+
+/// At most so many names are listed as examples.
+const NAMES_MAX: usize = 5;
+
+/// What others wrote, without control characters and not longer than a line.
+fn printable(text: &str) -> String {
+    let shown = text.chars().take(300).map(|c| if c.is_control() { '\u{fffd}' } else { c });
+    shown.collect()
+}
+
+/// A whole line without control characters.
+fn printable_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests;

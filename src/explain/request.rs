@@ -1,0 +1,107 @@
+//! The request to explain: a URL as a person types it becomes what a client would send.
+
+use url::{Host, Url};
+
+use super::uri::{self, BadPath};
+use crate::types::{Port, Scheme};
+
+/// Why a URL cannot be explained.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{url} is no URL to explain: {why}; write it like http://app.example.org/path")]
+pub struct BadUrl {
+    url: String,
+    why: String,
+}
+
+/// A request as a client would send it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Plain or TLS.
+    pub scheme: Scheme,
+    /// The name of the host, in ASCII and lower case; an address in its usual form.
+    pub host: String,
+    /// Whether the host is a name, which clients also send as the server name of TLS.
+    pub is_name: bool,
+    /// The port that the URL states; none: the scheme's own.
+    pub stated_port: Option<Port>,
+    /// Path and query, as they are sent.
+    pub target: String,
+    /// The path as routes see it.
+    pub path: Result<String, BadPath>,
+}
+
+impl Request {
+    /// Reads a URL. Without a scheme it is taken for plain HTTP.
+    pub fn parse(text: &str) -> Result<Self, BadUrl> {
+        let bad = |why: &str| BadUrl { url: super::printable(text), why: why.to_owned() };
+        let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+        let url = Url::parse(whole.trim()).map_err(|error| bad(&error.to_string()))?;
+        let scheme = match url.scheme() {
+            "http" => Scheme::Http,
+            "https" => Scheme::Https,
+            _ => return Err(bad("its scheme is neither http nor https")),
+        };
+        let host = url.host().ok_or_else(|| bad("it has no host"))?;
+        let query = url.query().map_or_else(String::new, |query| format!("?{query}"));
+        Ok(Self {
+            scheme,
+            is_name: matches!(host, Host::Domain(_)),
+            host: host.to_string(),
+            stated_port: stated_port(&whole, &url),
+            target: format!("{}{query}", url.path()),
+            path: uri::as_routes_see_it(url.path()),
+        })
+    }
+
+    /// The port that clients connect to.
+    pub fn port(&self) -> u16 {
+        self.stated_port.map_or(if self.scheme == Scheme::Https { 443 } else { 80 }, Port::get)
+    }
+
+    /// The query, with its `?`.
+    pub fn query(&self) -> &str {
+        self.target.find('?').map_or("", |at| &self.target[at..])
+    }
+
+    /// The URL in its usual form.
+    pub fn url(&self) -> String {
+        let port = self.stated_port.map_or_else(String::new, |port| format!(":{port}"));
+        format!("{}://{}{port}{}", self.scheme.as_str(), self.host, self.target)
+    }
+}
+
+/// The library forgets a port that is the scheme's own, but who writes it means it.
+fn stated_port(text: &str, url: &Url) -> Option<Port> {
+    let authority = text.split_once("://").map_or(text, |(_, rest)| rest).split(['/', '?', '#']).next().unwrap_or_default();
+    let written = authority.rsplit_once(':').and_then(|(_, port)| Port::parse(port.trim()).ok());
+    url.port().and_then(|port| Port::new(port).ok()).or(written)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Request;
+
+    fn check(text: &str, url: &str, port: u16, path: &str) {
+        let request = Request::parse(text).unwrap();
+        let seen = (request.url(), request.port(), request.path.clone());
+        assert_eq!(seen, (url.to_owned(), port, Ok(path.to_owned())), "{text}");
+    }
+
+    #[test]
+    fn a_url_is_read_as_a_client_sends_it() {
+        check("http://App.Example.org", "http://app.example.org/", 80, "/");
+        check("app.example.org:8080/a%20b?x=1#top", "http://app.example.org:8080/a%20b?x=1", 8080, "/a b");
+        check("https://bücher.example/ä", "https://xn--bcher-kva.example/%C3%A4", 443, "/ä");
+        check("http://h:80/a/../b//c", "http://h:80/b//c", 80, "/b/c");
+        check("https://[::1]:8443/", "https://[::1]:8443/", 8443, "/");
+        check("some_app", "http://some_app/", 80, "/");
+    }
+
+    #[test]
+    fn what_is_no_url_is_told() {
+        for text in ["", "ftp://h/", "http://", "http://a b/", "http://h:99999/"] {
+            let told = Request::parse(text).unwrap_err().to_string();
+            assert!(told.contains("write it like"), "{told}");
+        }
+    }
+}

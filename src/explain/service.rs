@@ -1,0 +1,106 @@
+//! `--service`: one service, its labels, its cluster, its networks, its routes.
+
+use super::words::ServiceExplanation;
+use super::{Sources, Unknown, labels, printable};
+use crate::intent::cluster::Cluster;
+use crate::intent::labels::{LabelReading, read_labels, service_cluster_of};
+use crate::report::{Finding, RouteReport, RouteState, Subject};
+use crate::swarm::Service;
+use crate::translate::{Translation, is_application, is_claimed_by, translate, unclaimed};
+
+/// Explains a service, found by name or id.
+pub fn explain_service(sources: &Sources<'_>, name: &str) -> Result<ServiceExplanation, Unknown> {
+    let services = || sources.snapshot.services.values();
+    let found = services().find(|service| service.name == name || service.id.0 == name);
+    let service = found.ok_or_else(|| Unknown::new("service", name, services().map(|service| service.name.as_str())))?;
+    let cluster = sources.clusters.iter().find(|cluster| is_claimed_by(cluster, service));
+    let translation = cluster.map(|cluster| translate(cluster, sources.snapshot));
+    let read = read_labels(&service.name, &service.labels);
+    let findings = findings(sources, service, translation.as_ref(), read.findings);
+    let routes = routes(sources, service, cluster, translation.as_ref(), &read.reading);
+    Ok(ServiceExplanation {
+        service: service.name.clone(),
+        served: routes.iter().any(|route| route.state == RouteState::Served),
+        cluster: cluster_words(sources, service, cluster, &read.reading),
+        network: network_words(sources, service, translation.as_ref()),
+        labels: labels::fates(service, &read.reading, &findings),
+        findings: findings.into_iter().filter(|finding| !labels::is_about_a_label(service, finding)).collect(),
+        routes,
+    })
+}
+
+fn findings(sources: &Sources<'_>, service: &Service, translation: Option<&Translation>, read: Vec<Finding>) -> Vec<Finding> {
+    let subject = Subject::Service(service.name.clone());
+    let mut findings = match translation {
+        Some(translation) => translation.findings.clone(),
+        None => [read, unclaimed(sources.clusters, sources.snapshot)].concat(),
+    };
+    findings.retain(|finding| finding.subject == subject);
+    findings.sort();
+    findings.dedup();
+    findings
+}
+
+/// Its routes, as the operator reports them if there is one. A redirect has no service behind it, but a host that it names.
+fn routes(
+    sources: &Sources<'_>,
+    service: &Service,
+    cluster: Option<&Cluster>,
+    translation: Option<&Translation>,
+    reading: &LabelReading,
+) -> Vec<RouteReport> {
+    let hosts = if let LabelReading::Published(labels) = reading { labels.hosts.as_slice() } else { &[] };
+    let redirects = matches!(reading, LabelReading::Published(labels) if !labels.redirects.is_empty());
+    let its_own = |route: &RouteReport| {
+        let behind = route.services.iter().any(|behind| behind.service == service.name);
+        behind || redirects && route.target.is_some() && hosts.iter().any(|host| host.as_str() == route.host)
+    };
+    let told = cluster.and_then(|cluster| sources.status_of(&cluster.name)).map(|status| &status.routes);
+    let newest = |route: &RouteReport| {
+        let same = |told: &&RouteReport| {
+            (&told.host, &told.path, told.kind, &told.target) == (&route.host, &route.path, route.kind, &route.target)
+        };
+        told.and_then(|told| told.iter().find(same)).map_or(route.clone(), Clone::clone)
+    };
+    translation.into_iter().flat_map(|translation| &translation.routes).filter(|route| its_own(route)).map(newest).collect()
+}
+
+fn cluster_words(sources: &Sources<'_>, service: &Service, cluster: Option<&Cluster>, reading: &LabelReading) -> String {
+    if !is_application(service) {
+        return "none: this is a service of Swarmgate itself".to_owned();
+    }
+    if *reading == LabelReading::NotPublished {
+        return "none: no label asks for publication".to_owned();
+    }
+    let asked = service_cluster_of(&service.labels).map(printable);
+    match (cluster, asked) {
+        (Some(cluster), Some(asked)) => format!("{} (service_cluster {asked})", cluster.name),
+        (Some(cluster), None) => format!("{} (no service_cluster)", cluster.name),
+        (None, Some(asked)) => format!("none: no declared cluster publishes service_cluster {asked}; declared are {}", declared(sources)),
+        (None, None) => format!("none: no declared cluster publishes services without service_cluster; declared are {}", declared(sources)),
+    }
+}
+
+fn declared(sources: &Sources<'_>) -> String {
+    let words = |cluster: &Cluster| {
+        let value =
+            cluster.service_cluster.as_ref().map_or_else(|| "no service_cluster".to_owned(), |value| format!("service_cluster {value}"));
+        format!("{} ({value})", cluster.name)
+    };
+    let all: Vec<String> = sources.clusters.iter().map(words).collect();
+    if all.is_empty() { "none at all".to_owned() } else { all.join(", ") }
+}
+
+fn network_words(sources: &Sources<'_>, service: &Service, translation: Option<&Translation>) -> String {
+    let name =
+        |id: &crate::types::NetworkId| sources.snapshot.networks.get(id).map_or_else(|| id.0.clone(), |network| network.name.clone());
+    let attached: Vec<String> = service.networks.iter().map(name).collect();
+    let attached = if attached.is_empty() { "none".to_owned() } else { attached.join(", ") };
+    let used = translation.and_then(|translation| translation.reached_over.get(&service.id));
+    let used: Vec<String> = used.into_iter().flatten().map(name).collect();
+    if used.is_empty() {
+        format!("none is used; the service has {attached}")
+    } else {
+        format!("{}; the service has {attached}", used.join(", "))
+    }
+}

@@ -1,0 +1,246 @@
+//! The walk of one request through one cluster after the other, readable from top to bottom.
+
+use std::collections::BTreeSet;
+
+use super::answer::{Decision, Refusal, decide};
+use super::request::Request;
+use super::words::{About, ClusterWalk, Explanation, Outcome, Step};
+use super::{Sources, Unknown, backend, findings, listener, place, printable, step};
+use crate::intent::cluster::Cluster;
+use crate::intent::suggest::nearest;
+use crate::render::Materials;
+use crate::report::{Finding, RouteKind, RouteReport};
+use crate::route::{Backend, DefaultBackend, TlsBinding};
+use crate::translate::{DEFAULT_HOST, Translation, translate};
+use crate::types::{HostPattern, Scheme};
+use listener::Fit;
+
+/// Explains a request in one cluster, or compares all.
+pub fn explain(sources: &Sources<'_>, request: &Request, cluster: Option<&str>) -> Result<Explanation, Unknown> {
+    let mut walks: Vec<(Fit, ClusterWalk)> = chosen(sources, cluster)?.into_iter().map(|one| walk(sources, one, request)).collect();
+    walks.sort_by(|(a, walk), (b, other)| (a, &walk.cluster).cmp(&(b, &other.cluster)));
+    let best = walks.first().map(|(fit, _)| *fit);
+    // With a cluster on exactly this port the others cannot be meant.
+    for (fit, walk) in &mut walks {
+        walk.listens = *fit != Fit::None && Some(*fit) == best;
+    }
+    let clusters: Vec<ClusterWalk> = walks.into_iter().map(|(_, walk)| walk).collect();
+    let reached = clusters.iter().any(|walk| walk.listens && walk.outcome.is_reached());
+    Ok(Explanation { url: request.url(), reached, clusters })
+}
+
+fn chosen<'a>(sources: &Sources<'a>, cluster: Option<&str>) -> Result<Vec<&'a Cluster>, Unknown> {
+    let names = sources.clusters.iter().map(|cluster| cluster.name.as_str());
+    let Some(name) = cluster else {
+        let none = || Unknown::new("cluster", "to explain with", names.clone());
+        return if sources.clusters.is_empty() { Err(none()) } else { Ok(sources.clusters.iter().collect()) };
+    };
+    let found = sources.clusters.iter().find(|cluster| cluster.name.as_str() == name);
+    found.map(|cluster| vec![cluster]).ok_or_else(|| Unknown::new("cluster", name, names))
+}
+
+fn walk(sources: &Sources<'_>, cluster: &Cluster, request: &Request) -> (Fit, ClusterWalk) {
+    let translation = translate(cluster, sources.snapshot);
+    let materials = Materials::assumed(&translation.table);
+    let mut walk =
+        Walk { sources, cluster, request, translation: &translation, materials: &materials, steps: Vec::new(), pattern: None, route: None };
+    let mut told = Vec::new();
+    let outcome = walk.through(&mut told).unwrap_or_else(|end| end);
+    told.extend(findings::about(&translation, &walk.concerned(&outcome)));
+    dedup(&mut told);
+    let Walk { steps, route, .. } = walk;
+    let walk = ClusterWalk { cluster: cluster.name.to_string(), listens: true, steps, route, outcome, findings: told };
+    (listener::fit(cluster, request), walk)
+}
+
+/// Each once, in the order given.
+fn dedup(findings: &mut Vec<Finding>) {
+    let mut seen = BTreeSet::new();
+    findings.retain(|finding| seen.insert(finding.clone()));
+}
+
+/// One walk and what it has met so far.
+pub(super) struct Walk<'a> {
+    sources: &'a Sources<'a>,
+    cluster: &'a Cluster,
+    pub request: &'a Request,
+    pub translation: &'a Translation,
+    pub materials: &'a Materials,
+    pub steps: Vec<Step>,
+    pub pattern: Option<HostPattern>,
+    pub route: Option<RouteReport>,
+}
+
+impl<'a> Walk<'a> {
+    /// The error is where it ends before an answer.
+    fn through(&mut self, told: &mut Vec<Finding>) -> Result<Outcome, Outcome> {
+        listener::listener(self.cluster, self.request, &mut self.steps)?;
+        listener::proxies(self.sources, self.cluster, &mut self.steps)?;
+        match decide(&self.translation.table, self.materials, self.request) {
+            Decision::Refused(refusal) => Err(self.refused(&refusal, told)),
+            Decision::Passthrough(pattern, backend) => self.passthrough(&pattern, backend),
+            Decision::BadPath(why) => Err(Outcome::nobody(Some(400), why, "Correct the URL.")),
+            Decision::UnknownHost => Err(self.unknown_host(told)),
+            Decision::Default(default) => self.default_backend(default, told),
+            Decision::Place(pattern, host, place) => {
+                self.note_host(&pattern);
+                if let Some(binding) = host.tls.as_ref().filter(|_| self.request.scheme == Scheme::Https) {
+                    self.certificate(pattern.as_str(), binding)?;
+                }
+                self.route = self.report(pattern.as_str(), &place.path, RouteKind::Http);
+                place::at(self, &pattern, host, &place)
+            }
+        }
+    }
+
+    /// The services whose findings matter: those behind the route, or all of the host when nobody answers there.
+    fn concerned(&self, outcome: &Outcome) -> BTreeSet<String> {
+        let behind = self.route.iter().filter(|_| outcome.is_reached()).flat_map(|route| &route.services);
+        let behind: BTreeSet<String> = behind.map(|service| service.service.clone()).collect();
+        if behind.is_empty() { self.pattern.iter().flat_map(|pattern| self.services_with("hosts", pattern)).collect() } else { behind }
+    }
+
+    fn note_host(&mut self, pattern: &HostPattern) {
+        self.pattern = Some(pattern.clone());
+        let how = if pattern.is_wildcard() { "by this wildcard" } else { "by its own name" };
+        self.steps.push(step(About::Host, format!("{pattern}: {} is published {how}", self.request.host)));
+    }
+
+    /// The newest report about a route: the operator's, which knows the proxies, else the translation's.
+    pub fn report(&self, host: &str, path: &crate::types::ContextPath, kind: RouteKind) -> Option<RouteReport> {
+        let is_it = |route: &&RouteReport| route.host == host && route.path == path.as_str() && route.kind == kind;
+        let told = self.sources.status_of(&self.cluster.name).and_then(|status| status.routes.iter().find(is_it));
+        let known = self.translation.routes.iter().find(is_it)?;
+        let newest = RouteReport { services: known.services.clone(), ..told.unwrap_or(known).clone() };
+        Some(newest)
+    }
+
+    /// What is known of a certificate; the operator says more than its name. The error: it cannot be used.
+    fn certificate(&mut self, host: &str, binding: &TlsBinding) -> Result<(), Outcome> {
+        let status = self.sources.status_of(&self.cluster.name);
+        let reports = status.into_iter().flat_map(|status| &status.routes);
+        let report = reports.filter(|route| route.host == host).find_map(|route| route.tls.clone());
+        let state = report.as_ref().map_or("unknown", |report| report.state.as_str());
+        let until = report.as_ref().and_then(|report| report.not_after).map_or_else(String::new, |at| format!(", expires {at:.0}"));
+        let state_words = if state == "unknown" { "whether it is good is known to a running operator only" } else { state };
+        let key = if binding.key.is_some() { format!(", key in {}", binding.key_object().name) } else { String::new() };
+        self.steps.push(step(About::Tls, format!("certificate in the secret {}{key}: {state_words}{until}", binding.certificate.name)));
+        if matches!(state, "unknown" | "good" | "awaited") {
+            return Ok(());
+        }
+        let reason = format!("the certificate of {host} cannot be used ({state}), so TLS is refused for this host");
+        Err(Outcome::nobody(None, reason, "Put a good certificate into a new secret and name that one in com.docker.lb.ssl_cert."))
+    }
+
+    fn refused(&mut self, refusal: &Refusal<'_>, told: &mut Vec<Finding>) -> Outcome {
+        let refused = "the TLS handshake is refused";
+        // Over a connection that was opened for another host there is no handshake to refuse.
+        self.steps.push(step(About::Tls, "refused; over a connection that was opened for another host the answer is 421"));
+        match refusal {
+            Refusal::NoName => {
+                let reason = format!("{refused}: with an address instead of a name nobody can tell which certificate is wanted");
+                Outcome::nobody(None, reason, "Ask for a host name.")
+            }
+            Refusal::UnknownHost => {
+                let reason = format!("{refused}: {}", self.unpublished(told));
+                Outcome::nobody(None, reason, self.remedy_for_host())
+            }
+            Refusal::PlainOnly(pattern) => {
+                self.note_host(pattern);
+                let reason = format!("{refused}: {pattern} is published by plain HTTP only");
+                Outcome::nobody(None, reason, "Add com.docker.lb.ssl_cert (or ssl_passthrough), or ask by http.")
+            }
+            Refusal::BadMaterial(pattern, binding) => {
+                self.note_host(pattern);
+                let missing = binding.objects().filter(|object| object.id.is_none()).map(|object| object.name.as_str());
+                let missing = missing.collect::<Vec<_>>().join(" and ");
+                let reason = format!("{refused}: {pattern} has no certificate, because there is no secret {missing}");
+                Outcome::nobody(None, reason, "Create it with `docker secret create`, or write its full name.")
+            }
+        }
+    }
+
+    fn unknown_host(&mut self, told: &mut Vec<Finding>) -> Outcome {
+        let reason = self.unpublished(told);
+        let remedy = self.remedy_for_host();
+        Outcome::nobody(Some(503), reason, remedy)
+    }
+
+    /// That nobody published the host, and who wanted to.
+    fn unpublished(&mut self, told: &mut Vec<Finding>) -> String {
+        let host = printable(&self.request.host);
+        for claimant in findings::claimants(self.sources, self.cluster, self.translation, &self.request.host) {
+            self.steps.push(step(About::Host, format!("the service {} names {host}: {}", claimant.service, claimant.why)));
+            told.extend(claimant.findings);
+        }
+        format!("nobody published {host} in the cluster {}", self.cluster.name)
+    }
+
+    fn remedy_for_host(&self) -> String {
+        let hosts = self.translation.table.hosts.keys().chain(self.translation.table.passthrough.keys());
+        match nearest(&self.request.host, hosts.map(HostPattern::as_str)) {
+            Some(near) => format!("Did you mean {near}? Else publish it with com.docker.lb.hosts."),
+            None => "Publish it with com.docker.lb.hosts on a service of this cluster.".to_owned(),
+        }
+    }
+
+    fn passthrough(&mut self, pattern: &HostPattern, pool: &Backend) -> Result<Outcome, Outcome> {
+        self.note_host(pattern);
+        self.steps.push(step(About::Tls, "passed through by server name: the application shows its own certificate"));
+        self.route = self.report(pattern.as_str(), &crate::types::ContextPath::root(), RouteKind::Passthrough);
+        self.pool(pool, "the connection is closed")?;
+        self.steps.push(step(About::Protocol, "whatever the application speaks in TLS; no header is added, no path is looked at"));
+        Ok(Outcome::Application { services: names_of(pool), target: None })
+    }
+
+    fn default_backend(&mut self, default: &DefaultBackend, told: &mut Vec<Finding>) -> Result<Outcome, Outcome> {
+        let reason = self.unpublished(told);
+        self.steps.push(step(About::Host, format!("{reason}; the default backend answers")));
+        if let Some(binding) = default.tls.as_ref().filter(|_| self.request.scheme == Scheme::Https) {
+            self.certificate(DEFAULT_HOST, binding)?;
+        }
+        self.route = self.report(DEFAULT_HOST, &crate::types::ContextPath::root(), RouteKind::Http);
+        if default.https_only && self.request.scheme == Scheme::Http {
+            return Ok(place::to_https(self));
+        }
+        self.pool(&default.backend, "503")?;
+        backend::manner(&default.backend, &self.translation.table.settings, &mut self.steps);
+        Ok(Outcome::Application { services: names_of(&default.backend), target: Some(self.request.target.clone()) })
+    }
+
+    /// The pool's services and endpoints; the error is how the walk ends when none can answer.
+    pub fn pool(&mut self, pool: &Backend, answer: &str) -> Result<(), Outcome> {
+        backend::services(pool, self.route.as_ref(), &mut self.steps);
+        let status = (answer == "503").then_some(503);
+        if let Some(verification) = pool.protocol.tls.as_ref().filter(|verification| !self.materials.can_verify(verification)) {
+            let name =
+                if let crate::route::Verification::Authority(authority) = verification { authority.name.as_str() } else { "the system" };
+            let reason = format!("the application's certificate cannot be checked, because there is no secret or config {name}");
+            return Err(Outcome::nobody(status, reason, "Create it, or correct com.docker.lb.ssl_backend_tls_verify."));
+        }
+        if pool.services.iter().any(|service| !service.endpoints.is_empty()) {
+            return Ok(());
+        }
+        let why = self.route.as_ref().and_then(|route| route.reason.clone()).unwrap_or_else(|| "no endpoint can be used".to_owned());
+        Err(Outcome::nobody(status, why, "See the excluded endpoints, and `docker service ps` for what keeps tasks from running."))
+    }
+
+    /// The services of the cluster that are behind a redirect or rewrite label of a host.
+    pub fn services_with(&self, label: &str, host: &HostPattern) -> Vec<String> {
+        let key = crate::translate::label_key(label);
+        let has = |service: &&crate::swarm::Service| {
+            let names = service
+                .labels
+                .get(&crate::translate::label_key("hosts"))
+                .is_some_and(|hosts| hosts.split(',').any(|item| HostPattern::parse(item.trim()).is_ok_and(|item| item == *host)));
+            names && service.labels.contains_key(&key) && crate::translate::is_claimed_by(self.cluster, service)
+        };
+        self.sources.snapshot.services.values().filter(has).map(|service| service.name.clone()).collect()
+    }
+}
+
+/// The services of a pool that get requests.
+pub(super) fn names_of(pool: &Backend) -> Vec<String> {
+    let with_endpoints = pool.services.iter().filter(|service| !service.endpoints.is_empty());
+    with_endpoints.map(|service| service.name.to_string()).collect()
+}

@@ -1,0 +1,103 @@
+//! What a published host answers at which path: the one place where redirects, `ssl_only`, routes and their websockets are
+//! put in order. Who writes configurations writes these places; who explains a request asks which of them it reaches.
+
+use std::cmp::Reverse;
+
+use super::{PathRoute, Redirect, VirtualHost};
+use crate::types::{ContextPath, Scheme};
+
+/// A path of a host, itself and below on segment borders, and what is answered there. The longest that fits counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// The path.
+    pub path: ContextPath,
+    /// What is answered.
+    pub answer: Answer<'a>,
+}
+
+/// What is answered at a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer<'a> {
+    /// A redirect that a service asked for.
+    Redirect(&'a Redirect),
+    /// A redirect to the same address by HTTPS.
+    Https,
+    /// An application.
+    Application(Application<'a>),
+    /// 404: the host has routes, and this path is none of them.
+    NoPath,
+    /// 503: the host only redirects; to everything else it is unknown.
+    NoRoute,
+}
+
+/// The application of a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Application<'a> {
+    /// The route's own path: the place's, unless that is a websocket's below it.
+    pub root: &'a ContextPath,
+    /// The route.
+    pub route: &'a PathRoute,
+    /// Whether connections live long here (`websocket_endpoints`).
+    pub long_lived: bool,
+}
+
+impl VirtualHost {
+    /// Every place, as requests of one scheme see them. The whole site is always among them.
+    pub fn places(&self, scheme: Scheme) -> Vec<Place<'_>> {
+        let redirects: Vec<&Redirect> = self.redirects.iter().filter(|redirect| redirect.scheme == scheme).collect();
+        if let Some(whole) = redirects.iter().find(|redirect| redirect.path.is_root()) {
+            return vec![Place { path: ContextPath::root(), answer: Answer::Redirect(whole) }];
+        }
+        let redirected = |path: &ContextPath| redirects.iter().any(|redirect| redirect.path == *path);
+        let mut places: Vec<Place<'_>> =
+            redirects.iter().map(|redirect| Place { path: redirect.path.clone(), answer: Answer::Redirect(redirect) }).collect();
+        // Longest first reads as it works.
+        let mut paths: Vec<_> = self.paths.iter().filter(|(path, _)| !redirected(path)).collect();
+        paths.sort_by_key(|(path, _)| (Reverse(path.as_str().len()), path.as_str()));
+        for (path, route) in paths {
+            if route.https_only && scheme == Scheme::Http {
+                places.push(Place { path: path.clone(), answer: Answer::Https });
+            } else {
+                self.add_route(&mut places, path, route, &redirected);
+            }
+        }
+        if !self.paths.contains_key(&ContextPath::root()) {
+            places.push(Place { path: ContextPath::root(), answer: self.elsewhere(scheme) });
+        }
+        places
+    }
+
+    /// The place that a request reaches: `path` in decoded form, without `//` and dots.
+    pub fn place_of(&self, scheme: Scheme, path: &str) -> Option<Place<'_>> {
+        let fitting = self.places(scheme).into_iter().filter(|place| place.path.covers_request(path));
+        fitting.max_by_key(|place| place.path.as_str().len())
+    }
+
+    fn add_route<'a>(
+        &'a self,
+        places: &mut Vec<Place<'a>>,
+        path: &'a ContextPath,
+        route: &'a PathRoute,
+        redirected: &dyn Fn(&ContextPath) -> bool,
+    ) {
+        let application = |long_lived| Answer::Application(Application { root: path, route, long_lived });
+        places.push(Place { path: path.clone(), answer: application(route.websockets.contains(path)) });
+        let free = |at: &&ContextPath| *at != path && !self.paths.contains_key(*at) && !redirected(at) && self.owns(path, at);
+        let websockets = route.websockets.iter().filter(free);
+        places.extend(websockets.map(|at| Place { path: at.clone(), answer: application(true) }));
+    }
+
+    /// Whether no longer route than `path` has the path `at`.
+    fn owns(&self, path: &ContextPath, at: &ContextPath) -> bool {
+        !self.paths.keys().any(|other| other.as_str().len() > path.as_str().len() && other.covers(at))
+    }
+
+    /// Paths of the host that are no route.
+    fn elsewhere(&self, scheme: Scheme) -> Answer<'_> {
+        match (self.https_only && scheme == Scheme::Http, self.paths.is_empty()) {
+            (true, _) => Answer::Https,
+            (false, true) => Answer::NoRoute,
+            (false, false) => Answer::NoPath,
+        }
+    }
+}
