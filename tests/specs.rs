@@ -43,7 +43,13 @@ fn check_generated(path: &Path, generated: &str) {
 
 #[test]
 fn the_schemas_are_those_of_the_types() {
-    for (name, subject) in [("servicecluster", Subject::Cluster), ("status", Subject::Status), ("wire", Subject::Wire)] {
+    for (name, subject) in [
+        ("servicecluster", Subject::Cluster),
+        ("status", Subject::Status),
+        ("wire", Subject::Wire),
+        ("explanation", Subject::Explanation),
+        ("serviceexplanation", Subject::ServiceExplanation),
+    ] {
         check_generated(&specs().join(format!("{name}.schema.json")), &text(subject));
     }
 }

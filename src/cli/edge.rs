@@ -2,6 +2,7 @@
 //! error and its causes are printed.
 
 use std::error::Error;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 /// The exit code for arguments that cannot be meant.
@@ -13,6 +14,11 @@ pub fn block_on(work: impl Future<Output = ExitCode>) -> ExitCode {
         Ok(runtime) => runtime.block_on(work),
         Err(error) => fail(&error),
     }
+}
+
+/// Prints an answer. Nobody reads any more (`explain | head`): that is no failure of ours.
+pub fn print(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
 }
 
 /// Prints what failed and why on standard error; the code for "failed".

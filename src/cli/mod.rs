@@ -1,10 +1,13 @@
 //! The command line: what was typed becomes checked arguments, then a call into the rooms. No decisions of its own.
 
 mod edge;
+mod explain;
 mod extension;
 mod operator;
 mod plan;
 mod proxy;
+mod questions;
+mod render;
 pub mod schema;
 mod service;
 mod status;
@@ -40,6 +43,10 @@ enum Command {
     Status(status::Args),
     /// Print what the next pass would do; change nothing
     Plan(plan::Args),
+    /// Follow one request, or one service's labels: who answers, or exactly why nobody does
+    Explain(explain::Args),
+    /// Print the engine's configuration of a cluster
+    Render(render::Args),
 }
 
 /// Runs the program and gives its exit code: 0 done, 1 failed, 2 wrong usage.
@@ -52,5 +59,7 @@ pub fn main() -> ExitCode {
         Command::Schema(args) => schema::run(args),
         Command::Status(args) => status::run(args),
         Command::Plan(args) => plan::run(args),
+        Command::Explain(args) => explain::run(args),
+        Command::Render(args) => render::run(args),
     }
 }

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use super::operator::SwarmArgs;
 use super::{edge, web};
 use crate::controller::preview::preview_offline;
-use crate::telemetry::endpoints::PlanAnswer;
+use crate::telemetry::endpoints::Answer;
 
 /// Arguments of `swarmgate plan`. Changes nothing. The exit code is 0 when the plan could be made, whatever it says.
 #[derive(Debug, clap::Args)]
@@ -63,7 +63,7 @@ async fn make(args: &Args) -> Result<String, String> {
     Ok(written(args.output, &answer))
 }
 
-fn written(output: Output, answer: &PlanAnswer) -> String {
+fn written(output: Output, answer: &Answer) -> String {
     match output {
         Output::Text => answer.text.clone(),
         Output::Json => serde_json::to_string_pretty(&answer.json).unwrap_or_else(|error| error.to_string()),

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 use serde_json::Value;
 
+use crate::explain::{Explanation, ServiceExplanation};
 use crate::intent::schema::{cluster_schema, message_schema};
 use crate::report::StatusReport;
 
@@ -26,6 +27,10 @@ pub enum Subject {
     Status,
     /// Every message between operator, extension and proxy
     Wire,
+    /// The explanation of a request (GET /explain?url=...)
+    Explanation,
+    /// The explanation of a service (GET /explain?service=...)
+    ServiceExplanation,
 }
 
 /// Runs it.
@@ -41,6 +46,8 @@ pub fn text(subject: Subject) -> String {
         Subject::Cluster => cluster_schema(),
         Subject::Status => message_schema::<StatusReport>(),
         Subject::Wire => crate::channel::schema(),
+        Subject::Explanation => message_schema::<Explanation>(),
+        Subject::ServiceExplanation => message_schema::<ServiceExplanation>(),
     };
     pretty(&schema)
 }

@@ -22,6 +22,10 @@ pub struct Args {
     /// Ask again every two seconds until interrupted
     #[arg(long, short)]
     watch: bool,
+    /// Write down what of the Swarm routes are made from instead, for `explain` and `render` elsewhere. Holds labels, names
+    /// and addresses, but no environment, no command and no content
+    #[arg(long, conflicts_with_all = ["watch", "output"])]
+    snapshot: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -59,6 +63,11 @@ async fn show(args: &Args) -> ExitCode {
 }
 
 async fn ask(args: &Args) -> Result<(String, bool), WebError> {
+    if args.snapshot {
+        let body = web::get(&args.server, "/snapshot").await?;
+        let snapshot: serde_json::Value = web::parse(&args.server, &body)?;
+        return Ok((format!("{snapshot:#}"), true));
+    }
     let body = web::get(&args.server, "/status").await?;
     let status: StatusReport = web::parse(&args.server, &body)?;
     let ready = status.operator.snapshot_error.is_none() && status.clusters.values().all(|cluster| cluster.phase == Phase::Ready);

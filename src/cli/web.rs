@@ -42,10 +42,15 @@ pub enum WebError {
 
 /// The body of a successful answer.
 pub async fn get(server: &str, path: &str) -> Result<String, WebError> {
+    ask(server, path, &[]).await
+}
+
+/// The same with a query.
+pub async fn ask(server: &str, path: &str, query: &[(&str, &str)]) -> Result<String, WebError> {
     let url = format!("{}{path}", server.trim_end_matches('/'));
     let unreachable = |source| WebError::Unreachable { url: url.clone(), source };
     let client = reqwest::Client::builder().timeout(DEADLINE).no_proxy().build().map_err(unreachable)?;
-    let answer = client.get(&url).send().await.map_err(unreachable)?;
+    let answer = client.get(&url).query(query).send().await.map_err(unreachable)?;
     let status = answer.status();
     let body = answer.text().await.map_err(unreachable)?;
     if status.is_success() { Ok(body) } else { Err(WebError::Refused { url, status: status.as_u16(), body: body.trim().to_owned() }) }
@@ -54,4 +59,9 @@ pub async fn get(server: &str, path: &str) -> Result<String, WebError> {
 /// Reads an answer's JSON.
 pub fn parse<T: DeserializeOwned>(server: &str, body: &str) -> Result<T, WebError> {
     serde_json::from_str(body).map_err(|source| WebError::Strange { url: server.to_owned(), source })
+}
+
+/// Reads JSON that was parsed already.
+pub fn understood<T: DeserializeOwned>(server: &str, json: &serde_json::Value) -> Result<T, WebError> {
+    T::deserialize(json).map_err(|source| WebError::Strange { url: server.to_owned(), source })
 }

@@ -14,12 +14,16 @@ use super::declared::Declared;
 use super::lookout::Lookout;
 use super::pass::Memory;
 use super::preview;
+use super::questions;
 use super::signals::Signals;
 use super::status;
 use super::surroundings::Surroundings;
 use super::tell;
+use crate::explain::Sources;
+use crate::intent::cluster::Cluster;
 use crate::report::{ClusterStatus, Finding, FindingCode, OperatorStatus, Severity, StatusReport, Subject};
-use crate::telemetry::endpoints::{PlanAnswer, Source};
+use crate::swarm::Snapshot;
+use crate::telemetry::endpoints::{Answer, ExplainQuery, RenderQuery, Source, Trouble};
 use crate::types::ClusterName;
 
 /// The board.
@@ -102,6 +106,13 @@ impl Board {
         lost.then(|| Finding::new(Severity::Info, FindingCode::EventsLost, subject, message, remedy))
     }
 
+    /// What questions are answered from.
+    async fn look(&self) -> Result<(Vec<Cluster>, Arc<Snapshot>), Trouble> {
+        let snapshot = self.lookout.snapshot(Instant::now()).await.map_err(Trouble::Unavailable)?;
+        let declared = self.declared.borrow().clone();
+        Ok((declared.in_force().map(|cluster| cluster.as_ref().clone()).collect(), snapshot))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -138,10 +149,26 @@ impl Source for Board {
         waiting.map_or(Ok(()), |name| Err(format!("cluster {name} had no pass yet")))
     }
 
-    async fn plan(&self) -> Result<PlanAnswer, String> {
+    async fn plan(&self) -> Result<Answer, String> {
         let snapshot = self.lookout.snapshot(Instant::now()).await?;
         let declared = self.declared.borrow().clone();
         let memory = |name: &ClusterName| self.memory(name).plan;
         Ok(preview::preview(&self.around, &declared, &snapshot, memory, true, Timestamp::now()))
+    }
+
+    async fn explain(&self, query: ExplainQuery) -> Result<Answer, Trouble> {
+        let (clusters, snapshot) = self.look().await?;
+        let status = self.status();
+        questions::explained(&Sources { clusters: &clusters, snapshot: &snapshot, status: Some(&status) }, &query)
+    }
+
+    async fn render(&self, query: RenderQuery) -> Result<Answer, Trouble> {
+        let (clusters, snapshot) = self.look().await?;
+        questions::rendered(&Sources { clusters: &clusters, snapshot: &snapshot, status: None }, &query)
+    }
+
+    async fn snapshot(&self) -> Result<serde_json::Value, String> {
+        let raw = self.around.swarm.observe().await.map_err(|error| error.to_string())?;
+        serde_json::to_value(raw.shareable()).map_err(|error| error.to_string())
     }
 }

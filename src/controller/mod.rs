@@ -13,6 +13,7 @@ pub mod pace;
 pub mod pass;
 mod perform;
 pub mod preview;
+pub mod questions;
 pub mod queue;
 mod run;
 pub mod settings;

@@ -14,7 +14,7 @@ use super::thought;
 use crate::plan::{Memory, Plan, plan_removal};
 use crate::report::Finding;
 use crate::swarm::Snapshot;
-use crate::telemetry::endpoints::PlanAnswer;
+use crate::telemetry::endpoints::Answer;
 use crate::types::ClusterName;
 
 /// The answer for programs.
@@ -35,7 +35,7 @@ pub fn preview(
     memory: impl Fn(&ClusterName) -> Memory,
     hears: bool,
     now: Timestamp,
-) -> PlanAnswer {
+) -> Answer {
     let census = census::take(&around.instance, declared, snapshot);
     let kept = declared.in_force().map(|cluster| {
         let routes = thought::routes(cluster, snapshot);
@@ -56,13 +56,13 @@ pub fn preview(
 ///
 /// # Errors
 /// Says why the Swarm could not be read completely.
-pub async fn preview_offline(around: &Surroundings, spec: &[PathBuf]) -> Result<PlanAnswer, String> {
+pub async fn preview_offline(around: &Surroundings, spec: &[PathBuf]) -> Result<Answer, String> {
     let declared = spec::read_now(spec, &Declared::default());
     let snapshot = observe(around.swarm.as_ref()).await?;
     Ok(preview(around, &declared, &snapshot, |_| Memory::default(), false, Timestamp::now()))
 }
 
-fn answer(clusters: Vec<Plan>, findings: Vec<Finding>) -> PlanAnswer {
+fn answer(clusters: Vec<Plan>, findings: Vec<Finding>) -> Answer {
     let mut text: Vec<String> = clusters.iter().map(ToString::to_string).collect();
     text.extend(findings.iter().map(|finding| format!("{finding:#}")));
     if clusters.is_empty() {
@@ -71,5 +71,5 @@ fn answer(clusters: Vec<Plan>, findings: Vec<Finding>) -> PlanAnswer {
     let converged = clusters.iter().all(Plan::is_converged);
     let preview = Preview { converged, clusters, findings };
     let json = serde_json::to_value(&preview).unwrap_or_else(|error| serde_json::Value::String(error.to_string()));
-    PlanAnswer { text: text.join("\n") + "\n", json }
+    Answer { text: text.join("\n") + "\n", json }
 }

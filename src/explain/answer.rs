@@ -56,17 +56,23 @@ fn decide_tls<'a>(table: &'a RouteTable, materials: &Materials, request: &Reques
     if !request.is_name {
         return default.map_or(Decision::Refused(Refusal::NoName), |default| at_default(Some(default), request));
     }
-    let passed = HostPattern::fitting(&request.host).find_map(|pattern| Some((table.passthrough.get(&pattern)?, pattern)));
-    if let Some((backend, pattern)) = passed {
-        return Decision::Passthrough(pattern, backend);
+    for pattern in HostPattern::fitting(&request.host) {
+        if let Some(backend) = table.passthrough.get(&pattern) {
+            return Decision::Passthrough(pattern, backend);
+        }
+        if let Some(host) = table.hosts.get(&pattern) {
+            return terminated(pattern, host, materials, request);
+        }
     }
-    match published(table, request) {
-        Some((pattern, host)) if is_good(host.tls.as_ref(), materials) => at_host(pattern, host, request),
-        Some((pattern, host)) => Decision::Refused(match &host.tls {
-            Some(binding) => Refusal::BadMaterial(pattern, binding),
-            None => Refusal::PlainOnly(pattern),
-        }),
-        None => default.map_or(Decision::Refused(Refusal::UnknownHost), |default| at_default(Some(default), request)),
+    default.map_or(Decision::Refused(Refusal::UnknownHost), |default| at_default(Some(default), request))
+}
+
+/// A published host is answered by itself or not at all, never by a wildcard or the default backend.
+fn terminated<'a>(pattern: HostPattern, host: &'a VirtualHost, materials: &Materials, request: &Request) -> Decision<'a> {
+    match &host.tls {
+        Some(binding) if is_good(Some(binding), materials) => at_host(pattern, host, request),
+        Some(binding) => Decision::Refused(Refusal::BadMaterial(pattern, binding)),
+        None => Decision::Refused(Refusal::PlainOnly(pattern)),
     }
 }
 

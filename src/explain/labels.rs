@@ -9,9 +9,9 @@ use crate::report::{Finding, FindingCode};
 use crate::swarm::Service;
 
 /// Each label of the service that is, or looks as if it were, meant for Swarmgate. `findings` are those about the service.
-pub fn fates(service: &Service, reading: &LabelReading, findings: &[Finding]) -> Vec<LabelFate> {
+pub fn fates(service: &Service, claimed: bool, reading: &LabelReading, findings: &[Finding]) -> Vec<LabelFate> {
     let meant = service.labels.iter().filter(|(key, _)| is_meant(key));
-    meant.map(|(key, value)| fate(key, value, reading, findings)).collect()
+    meant.map(|(key, value)| fate((key, value), claimed, reading, findings)).collect()
 }
 
 /// Whether a finding is about one of the labels that the service has.
@@ -24,10 +24,9 @@ fn is_meant(key: &str) -> bool {
     key == "com.docker.network" || key.get(..PREFIX.len()).is_some_and(|prefix| prefix.eq_ignore_ascii_case(PREFIX))
 }
 
-fn fate(key: &str, value: &str, reading: &LabelReading, findings: &[Finding]) -> LabelFate {
+fn fate((key, value): (&str, &str), claimed: bool, reading: &LabelReading, findings: &[Finding]) -> LabelFate {
     let findings: Vec<Finding> = findings.iter().filter(|finding| finding.field.as_deref() == Some(&printable(key))).cloned().collect();
     let name = key.strip_prefix(PREFIX).filter(|name| LABELS.iter().any(|info| info.name == *name));
-    let has = |code| findings.iter().any(|finding: &Finding| finding.code == code);
     let effect = match (name, reading) {
         (None, _) => "not a label of Swarmgate: no effect".to_owned(),
         (Some(_), _) if value.trim().is_empty() => "empty: counts as absent".to_owned(),
@@ -35,15 +34,23 @@ fn fate(key: &str, value: &str, reading: &LabelReading, findings: &[Finding]) ->
         (Some(_), LabelReading::NotPublished) => "asks for nothing".to_owned(),
         (Some(_), LabelReading::Refused) => "no effect: the service is not published".to_owned(),
         (Some(name), LabelReading::Published(labels)) => {
-            let understood = effect(name, labels);
-            match (has(FindingCode::LabelWithoutEffect), has(FindingCode::ConflictingSetting)) {
-                (true, _) => "understood, without effect".to_owned(),
-                (false, true) => format!("{understood}; overruled where another service decided first"),
-                _ => understood,
-            }
+            let code = findings.iter().map(|finding| finding.code).next();
+            qualified(effect(name, labels), claimed, code)
         }
     };
     LabelFate { key: printable(key), value: printable(value), effect, findings }
+}
+
+/// What a label is understood as, unless something stands against it.
+fn qualified(understood: String, claimed: bool, code: Option<FindingCode>) -> String {
+    match code {
+        _ if !claimed => format!("{understood}; no effect, because no cluster publishes the service"),
+        Some(FindingCode::LabelWithoutEffect) => "understood, without effect".to_owned(),
+        Some(FindingCode::ConflictingSetting | FindingCode::SecondDefaultBackend) => {
+            format!("{understood}; overruled")
+        }
+        _ => understood,
+    }
 }
 
 /// What the label's value is understood as.
@@ -66,6 +73,7 @@ fn effect(name: &str, labels: &ServiceLabels) -> String {
         "weight" => labels.weight.map_or_else(absent, |weight| format!("{weight} % of its pools' requests, when they have other services")),
         "redirects" => redirects(labels),
         "websocket_endpoints" => format!("long-lived connections at {}", list(&labels.websocket_endpoints, "no path")),
+        "ip_hash" if matches!(labels.affinity, Affinity::Cookie(_)) => "the cookie counts instead".to_owned(),
         "sticky_session_cookie" | "ip_hash" => affinity(&labels.affinity),
         "ssl_backend" | "backend_protocol" => protocol(labels.backend_protocol).to_owned(),
         "ssl_backend_tls_verify" => verification(&labels.backend_verification),

@@ -4,6 +4,7 @@
 
 mod answer;
 mod backend;
+mod configuration;
 mod findings;
 mod labels;
 mod listener;
@@ -15,6 +16,7 @@ mod walk;
 mod words;
 
 pub use answer::{Decision, Refusal, decide};
+pub use configuration::{Configuration, configuration};
 pub use request::{BadUrl, Request};
 pub use service::explain_service;
 pub use walk::explain;

@@ -23,7 +23,7 @@ pub fn explain_service(sources: &Sources<'_>, name: &str) -> Result<ServiceExpla
         served: routes.iter().any(|route| route.state == RouteState::Served),
         cluster: cluster_words(sources, service, cluster, &read.reading),
         network: network_words(sources, service, translation.as_ref()),
-        labels: labels::fates(service, &read.reading, &findings),
+        labels: labels::fates(service, cluster.is_some(), &read.reading, &findings),
         findings: findings.into_iter().filter(|finding| !labels::is_about_a_label(service, finding)).collect(),
         routes,
     })

@@ -9,7 +9,7 @@ use super::{Sources, Unknown, backend, findings, listener, place, printable, ste
 use crate::intent::cluster::Cluster;
 use crate::intent::suggest::nearest;
 use crate::render::Materials;
-use crate::report::{Finding, RouteKind, RouteReport};
+use crate::report::{Finding, RouteKind, RouteReport, Severity};
 use crate::route::{Backend, DefaultBackend, TlsBinding};
 use crate::translate::{DEFAULT_HOST, Translation, translate};
 use crate::types::{HostPattern, Scheme};
@@ -47,6 +47,7 @@ fn walk(sources: &Sources<'_>, cluster: &Cluster, request: &Request) -> (Fit, Cl
     let mut told = Vec::new();
     let outcome = walk.through(&mut told).unwrap_or_else(|end| end);
     told.extend(findings::about(&translation, &walk.concerned(&outcome)));
+    told.retain(|finding| !outcome.is_reached() || finding.severity != Severity::Info);
     dedup(&mut told);
     let Walk { steps, route, .. } = walk;
     let walk = ClusterWalk { cluster: cluster.name.to_string(), listens: true, steps, route, outcome, findings: told };
@@ -102,8 +103,12 @@ impl<'a> Walk<'a> {
 
     fn note_host(&mut self, pattern: &HostPattern) {
         self.pattern = Some(pattern.clone());
-        let how = if pattern.is_wildcard() { "by this wildcard" } else { "by its own name" };
-        self.steps.push(step(About::Host, format!("{pattern}: {} is published {how}", self.request.host)));
+        let says = if pattern.is_wildcard() {
+            format!("{pattern}, which stands for {}", self.request.host)
+        } else {
+            format!("{pattern}, published by its own name")
+        };
+        self.steps.push(step(About::Host, says));
     }
 
     /// The newest report about a route: the operator's, which knows the proxies, else the translation's.
@@ -169,6 +174,9 @@ impl<'a> Walk<'a> {
     /// That nobody published the host, and who wanted to.
     fn unpublished(&mut self, told: &mut Vec<Finding>) -> String {
         let host = printable(&self.request.host);
+        if let Some(pattern) = self.passed_through() {
+            return format!("{pattern} is published by TLS only, which is passed through");
+        }
         for claimant in findings::claimants(self.sources, self.cluster, self.translation, &self.request.host) {
             self.steps.push(step(About::Host, format!("the service {} names {host}: {}", claimant.service, claimant.why)));
             told.extend(claimant.findings);
@@ -176,7 +184,14 @@ impl<'a> Walk<'a> {
         format!("nobody published {host} in the cluster {}", self.cluster.name)
     }
 
+    fn passed_through(&self) -> Option<HostPattern> {
+        HostPattern::fitting(&self.request.host).find(|pattern| self.translation.table.passthrough.contains_key(pattern))
+    }
+
     fn remedy_for_host(&self) -> String {
+        if self.passed_through().is_some() {
+            return "Ask by https, or add com.docker.lb.ssl_only=true to redirect there.".to_owned();
+        }
         let hosts = self.translation.table.hosts.keys().chain(self.translation.table.passthrough.keys());
         match nearest(&self.request.host, hosts.map(HostPattern::as_str)) {
             Some(near) => format!("Did you mean {near}? Else publish it with com.docker.lb.hosts."),
@@ -221,8 +236,19 @@ impl<'a> Walk<'a> {
         if pool.services.iter().any(|service| !service.endpoints.is_empty()) {
             return Ok(());
         }
+        Err(self.nobody_behind(pool, status))
+    }
+
+    fn nobody_behind(&self, pool: &Backend, status: Option<u16>) -> Outcome {
         let why = self.route.as_ref().and_then(|route| route.reason.clone()).unwrap_or_else(|| "no endpoint can be used".to_owned());
-        Err(Outcome::nobody(status, why, "See the excluded endpoints, and `docker service ps` for what keeps tasks from running."))
+        let names = pool.services.iter().map(|service| service.name.as_str()).collect::<Vec<_>>().join(" and ");
+        let excluded = self.route.iter().flat_map(|route| &route.services).any(|service| !service.endpoints.is_empty());
+        let remedy = if excluded {
+            "See the excluded endpoints and the findings.".to_owned()
+        } else {
+            format!("Scale it up, or see `docker service ps {}` for what keeps its tasks from running.", names.replace(" and ", " "))
+        };
+        Outcome::nobody(status, format!("{names} cannot answer: {why}"), remedy)
     }
 
     /// The services of the cluster that are behind a redirect or rewrite label of a host.

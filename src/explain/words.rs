@@ -200,13 +200,36 @@ impl fmt::Display for ClusterWalk {
         for step in &self.steps {
             line(f, step.about.as_str(), &step.says)?;
         }
-        self.findings.iter().try_for_each(|finding| line(f, "finding", &finding.to_string()))?;
-        writeln!(f, "  => {}", self.outcome)
+        self.findings.iter().try_for_each(|finding| line(f, "finding", &told(finding, Place::Elsewhere)))?;
+        writeln!(f, "  => {}", super::printable_line(&self.outcome.to_string()))
     }
 }
 
 fn line(f: &mut fmt::Formatter<'_>, word: &str, says: &str) -> fmt::Result {
     writeln!(f, "  {word:<10} {}", super::printable_line(says))
+}
+
+/// Where a finding is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Below the label that it is about.
+    AtTheLabel,
+    /// Where nothing else says what it is about.
+    Elsewhere,
+}
+
+/// A finding as sentences.
+fn told(finding: &Finding, place: Place) -> String {
+    let severity = format!("{:?}", finding.severity).to_lowercase();
+    let about = match (place, &finding.field, &finding.value) {
+        (Place::AtTheLabel, _, _) => String::new(),
+        (Place::Elsewhere, Some(field), Some(value)) => format!(" {}, {field} = {value}", finding.subject),
+        (Place::Elsewhere, Some(field), None) => format!(" {}, {field}", finding.subject),
+        (Place::Elsewhere, None, _) => format!(" {}", finding.subject),
+    };
+    // A value of a list is only part of what the label says.
+    let value = finding.value.as_ref().filter(|_| place == Place::AtTheLabel).map_or_else(String::new, |value| format!(" \"{value}\""));
+    format!("{severity} {}{about}{value}: {}. {}", finding.code.as_str(), finding.message.trim_end_matches('.'), finding.remedy)
 }
 
 impl fmt::Display for Outcome {
@@ -229,10 +252,12 @@ impl fmt::Display for ServiceExplanation {
         for label in &self.labels {
             writeln!(f, "  {} = {}", super::printable_line(&label.key), super::printable_line(&label.value))?;
             writeln!(f, "      {}", super::printable_line(&label.effect))?;
-            label.findings.iter().try_for_each(|finding| writeln!(f, "      {finding}"))?;
+            for finding in &label.findings {
+                writeln!(f, "      {}", super::printable_line(&told(finding, Place::AtTheLabel)))?;
+            }
         }
         self.routes.iter().try_for_each(|route| super::backend::write_route(f, route))?;
-        self.findings.iter().try_for_each(|finding| line(f, "finding", &finding.to_string()))?;
+        self.findings.iter().try_for_each(|finding| line(f, "finding", &told(finding, Place::Elsewhere)))?;
         let served = if self.served { "it has a route that is served" } else { "none of its routes is served" };
         writeln!(f, "  => {served}")
     }

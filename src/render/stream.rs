@@ -6,7 +6,7 @@ use super::upstreams::{is_served, passthrough_pool, write_servers};
 use super::writer::{Word, Writer};
 use super::{Purpose, Rendering, options, tls};
 use crate::route::{AccessLogFormat, Affinity};
-use crate::types::Port;
+use crate::types::{HostPattern, Port};
 
 const LOG_FORMAT: &str = "$remote_addr [$time_local] tls \"$ssl_preread_server_name\" $status $bytes_sent $bytes_received \
      upstream=\"$upstream_addr\" seconds=$session_time";
@@ -46,7 +46,8 @@ fn write_passthrough(stream: &mut Writer, rendering: &Rendering<'_>, port: Port)
     }
     stream.block("server", &[], |server| {
         server.directive("listen", &[port.into(), "default_server".into()]);
-        server.directive("server_name", &["".into()]);
+        let names: Vec<Word> = std::iter::once("".into()).chain(published_below_wildcards(rendering).map(server_name)).collect();
+        server.directive("server_name", &names);
         server.directive("ssl_preread", &["on".into()]);
         server.directive("pass", &[tls::terminator(rendering)]);
     });
@@ -65,6 +66,16 @@ fn write_passthrough(stream: &mut Writer, rendering: &Rendering<'_>, port: Port)
     }
 }
 
+/// An exact host beats a wildcard, also where the wildcard alone is passed through.
+fn published_below_wildcards<'a>(rendering: &Rendering<'a>) -> impl Iterator<Item = &'a HostPattern> + 'a {
+    let table = rendering.table;
+    let caught = |host: &&HostPattern| {
+        let own = table.passthrough.contains_key(*host);
+        !own && HostPattern::fitting(host.as_str()).any(|pattern| table.passthrough.contains_key(&pattern))
+    };
+    table.hosts.keys().filter(caught)
+}
+
 fn write_settings(stream: &mut Writer, rendering: &Rendering<'_>) {
     let settings = &rendering.table.settings;
     if settings.access_log_format == AccessLogFormat::Json {
@@ -77,9 +88,10 @@ fn write_settings(stream: &mut Writer, rendering: &Rendering<'_>) {
     } else {
         stream.directive("access_log", &["off".into()]);
     }
-    let longest = rendering.table.passthrough.keys().map(|host| host.as_str().len()).max().unwrap_or(0);
+    let names: Vec<&HostPattern> = rendering.table.passthrough.keys().chain(published_below_wildcards(rendering)).collect();
+    let longest = names.iter().map(|host| host.as_str().len()).max().unwrap_or(0);
     stream.directive("server_names_hash_bucket_size", &[(longest + 32).next_multiple_of(64).max(128).into()]);
-    stream.directive("server_names_hash_max_size", &[(rendering.table.passthrough.len() * 2).next_power_of_two().max(1024).into()]);
+    stream.directive("server_names_hash_max_size", &[(names.len() * 2).next_power_of_two().max(1024).into()]);
     stream.directive("preread_timeout", &["10s".into()]);
     stream.directive("proxy_connect_timeout", &[Word::millis(settings.connect_timeout_ms)]);
     stream.directive("proxy_timeout", &[Word::millis(settings.read_timeout_ms)]);

@@ -3,6 +3,8 @@
 //!
 //! Each host stands in a file of its own, so that a proxy that starts without its secrets can leave that host out alone.
 
+use std::collections::BTreeSet;
+
 use super::routes::{server_name, write_default_location, write_locations};
 use super::writer::{Word, Writer};
 use super::{Purpose, Rendering, options};
@@ -89,9 +91,7 @@ fn write_default_server(http: &mut Writer, rendering: &Rendering<'_>) {
             None => write_refusal(server),
         }
     });
-    if binding.is_some() {
-        write_hosts_without_tls(http, rendering);
-    }
+    write_hosts_without_tls(http, rendering, binding.is_some());
 }
 
 fn write_refusal(server: &mut Writer) {
@@ -99,12 +99,14 @@ fn write_refusal(server: &mut Writer) {
     server.block("location", &["/".into()], |location| location.directive("return", &["421".into()]));
 }
 
-/// Published hosts that have no TLS here must not be answered by the default backend either.
-fn write_hosts_without_tls(http: &mut Writer, rendering: &Rendering<'_>) {
-    let is_terminated = |host: &HostPattern| terminated(rendering).any(|(terminated, _, _)| terminated == host);
-    let published =
-        rendering.table.hosts.keys().chain(rendering.table.passthrough.keys().filter(|host| !rendering.table.hosts.contains_key(*host)));
-    let names: Vec<Word> = published.filter(|host| !is_terminated(host)).map(server_name).collect();
+/// Published hosts that have no TLS here must not be answered by somebody else either: not by the default backend, and not
+/// by a wildcard, which an exact host beats.
+fn write_hosts_without_tls(http: &mut Writer, rendering: &Rendering<'_>, default_answers: bool) {
+    let terminated: BTreeSet<&HostPattern> = terminated(rendering).map(|(host, _, _)| host).collect();
+    let caught = |host: &HostPattern| default_answers || HostPattern::fitting(host.as_str()).any(|pattern| terminated.contains(&pattern));
+    let hosts = &rendering.table.hosts;
+    let published = hosts.keys().chain(rendering.table.passthrough.keys().filter(|host| !hosts.contains_key(*host)));
+    let names: Vec<Word> = published.filter(|host| !terminated.contains(host) && caught(host)).map(server_name).collect();
     if names.is_empty() {
         return;
     }

@@ -4,6 +4,7 @@
 mod model;
 mod parse;
 mod port;
+mod share;
 
 pub use model::{
     Config, Mount, Network, Node, PublishedPort, RawSnapshot, Secret, Service, Snapshot, SnapshotError, Task, UpdateStatus, VirtualIp,

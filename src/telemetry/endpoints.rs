@@ -25,12 +25,79 @@ pub trait Source: Send + Sync + 'static {
     fn ready(&self) -> Result<(), String>;
 
     /// What the next pass would do; the error says why it cannot be told.
-    async fn plan(&self) -> Result<PlanAnswer, String>;
+    async fn plan(&self) -> Result<Answer, String>;
+
+    /// What becomes of a request or of a service's labels.
+    async fn explain(&self, query: ExplainQuery) -> Result<Answer, Trouble>;
+
+    /// The configuration of a cluster.
+    async fn render(&self, query: RenderQuery) -> Result<Answer, Trouble>;
+
+    /// What of the Swarm routes are made from; the error says why it cannot be told. Must hold nothing else: everybody who
+    /// reaches the endpoints may read it.
+    async fn snapshot(&self) -> Result<serde_json::Value, String>;
 }
 
-/// What the next pass would do, for people and for programs.
+/// What is asked about a request (`url`, perhaps `cluster`) or about a service (`service`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct ExplainQuery {
+    /// The request.
+    pub url: Option<String>,
+    /// In this cluster only.
+    pub cluster: Option<String>,
+    /// The service.
+    pub service: Option<String>,
+    output: Output,
+}
+
+/// Which configuration is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct RenderQuery {
+    /// Of this cluster; may be left out when there is one only.
+    pub cluster: Option<String>,
+    /// `live`, `boot` or `stock`; the cluster's own without.
+    pub purpose: Option<String>,
+    output: Output,
+}
+
+impl ExplainQuery {
+    /// A question about a request.
+    pub fn request(url: String, cluster: Option<String>) -> Self {
+        Self { url: Some(url), cluster, ..Self::default() }
+    }
+
+    /// A question about a service.
+    pub fn service(name: String) -> Self {
+        Self { service: Some(name), ..Self::default() }
+    }
+}
+
+impl RenderQuery {
+    /// A question about a cluster's configuration.
+    pub fn new(cluster: Option<String>, purpose: Option<String>) -> Self {
+        Self { cluster, purpose, ..Self::default() }
+    }
+}
+
+/// Why a question has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// The question makes no sense.
+    #[error("{0}")]
+    Wrong(String),
+    /// What it is about does not exist.
+    #[error("{0}")]
+    Unknown(String),
+    /// Nobody can look now.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// An answer, for people and for programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlanAnswer {
+pub struct Answer {
     /// For people.
     pub text: String,
     /// The same as JSON.
@@ -65,6 +132,9 @@ pub fn router(source: Arc<dyn Source>, metrics: Option<PrometheusHandle>) -> Rou
         .route("/", get(show_page))
         .route("/status", get(show_status))
         .route("/plan", get(show_plan))
+        .route("/explain", get(show_explanation))
+        .route("/render", get(show_configuration))
+        .route("/snapshot", get(show_snapshot))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(show_ready))
         .route("/metrics", get(show_metrics))
@@ -86,10 +156,36 @@ async fn show_status(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
 }
 
 async fn show_plan(State(shared): State<Arc<Shared>>, Query(query): Query<PlanQuery>) -> Response {
-    match (shared.source.plan().await, query.output) {
-        (Ok(plan), Output::Text) => text(StatusCode::OK, plan.text),
-        (Ok(plan), Output::Json) => axum::Json(plan.json).into_response(),
-        (Err(why), _) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+    show(shared.source.plan().await.map_err(Trouble::Unavailable), query.output)
+}
+
+async fn show_explanation(State(shared): State<Arc<Shared>>, Query(query): Query<ExplainQuery>) -> Response {
+    let output = query.output;
+    show(shared.source.explain(query).await, output)
+}
+
+async fn show_configuration(State(shared): State<Arc<Shared>>, Query(query): Query<RenderQuery>) -> Response {
+    let output = query.output;
+    show(shared.source.render(query).await, output)
+}
+
+async fn show_snapshot(State(shared): State<Arc<Shared>>) -> Response {
+    match shared.source.snapshot().await {
+        Ok(snapshot) => axum::Json(snapshot).into_response(),
+        Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+    }
+}
+
+fn show(answer: Result<Answer, Trouble>, output: Output) -> Response {
+    let status = |trouble: &Trouble| match trouble {
+        Trouble::Wrong(_) => StatusCode::BAD_REQUEST,
+        Trouble::Unknown(_) => StatusCode::NOT_FOUND,
+        Trouble::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    match (answer, output) {
+        (Ok(answer), Output::Text) => text(StatusCode::OK, answer.text),
+        (Ok(answer), Output::Json) => axum::Json(answer.json).into_response(),
+        (Err(trouble), _) => text(status(&trouble), format!("{trouble}\n")),
     }
 }
 

@@ -22,6 +22,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("channel", &["report", "route"]),
     ("translate", &["intent", "swarm", "route", "report", "channel"]),
     ("render", &["route", "report", "channel"]),
+    ("explain", &["intent", "swarm", "route", "report", "channel", "translate", "render"]),
     ("fleet", &["intent", "route", "channel", "swarm", "report"]),
     ("plan", &["fleet", "swarm", "report", "channel"]),
     ("act", &["plan", "swarm", "report"]),
@@ -31,7 +32,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("engine", &[]),
     ("extension", &["channel", "engine", "render", "route", "report", "telemetry"]),
     ("proxy", &["channel", "engine", "report", "telemetry"]),
-    ("controller", &["act", "channel", "fleet", "intent", "plan", "render", "report", "route", "swarm", "telemetry", "translate"]),
+    (
+        "controller",
+        &["act", "channel", "explain", "fleet", "intent", "plan", "render", "report", "route", "swarm", "telemetry", "translate"],
+    ),
 ];
 
 /// Rooms for everyone.
@@ -40,7 +44,7 @@ const LEAVES: &[&str] = &["types", "retry"];
 const UNBOUND: &[&str] = &["lib.rs", "main.rs", "cli"];
 
 /// Rooms that are synchronous, total, and know neither clock nor world.
-const PURE: &[&str] = &["types", "report", "route", "intent", "translate", "render", "fleet", "plan"];
+const PURE: &[&str] = &["types", "report", "route", "intent", "translate", "render", "explain", "fleet", "plan"];
 /// What they must not name.
 const WORLDLY: &[&str] = &[
     "tokio::",

@@ -2,6 +2,7 @@
 //! golden cases and the tests of `translate`; knows no type of the project, so that only the real reader makes snapshots.
 //!
 //! ```yaml
+//! secrets: [shop_certificate]  # and configs; without content
 //! networks: [shop_web, {name: mesh, routingMesh: true}]
 //! services:
 //!   - name: shop_app            # created one minute after the service before it, unless `created: MINUTE` says otherwise
@@ -47,8 +48,8 @@ pub fn expand(compact: &Value) -> Value {
         "tasks": services.iter().flat_map(Service::tasks).collect::<Vec<_>>(),
         "nodes": nodes.iter().map(node).collect::<Vec<_>>(),
         "networks": networks.iter().map(network).collect::<Vec<_>>(),
-        "configs": [],
-        "secrets": [],
+        "configs": list(compact, "configs").iter().map(object).collect::<Vec<_>>(),
+        "secrets": list(compact, "secrets").iter().map(object).collect::<Vec<_>>(),
     })
 }
 
@@ -67,6 +68,11 @@ fn id(name: &Value) -> String {
 
 fn node(node: &Value) -> Value {
     json!({"ID": id(&node["name"]), "Description": {"Hostname": node["name"]}, "Status": {"State": "ready"}, "Spec": {"Role": "worker"}})
+}
+
+/// A secret or config.
+fn object(name: &Value) -> Value {
+    json!({"ID": id(name), "CreatedAt": "2026-01-01T10:00:00Z", "Spec": {"Name": name, "Labels": {}}})
 }
 
 fn network(network: &Value) -> Value {

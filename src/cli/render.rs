@@ -1,0 +1,56 @@
+//! `swarmgate render`: the engine's configuration of a cluster, for those who want to read it.
+
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+
+use super::questions::{Failed, LookArgs};
+use super::{edge, web};
+use crate::controller::questions;
+use crate::explain::Configuration;
+use crate::telemetry::endpoints::RenderQuery;
+
+/// Arguments of `swarmgate render`. Certificates and keys are named, never printed.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Of this cluster [default: the only one]
+    #[arg(long)]
+    cluster: Option<String>,
+    /// For whom it is written [default: for the proxies of the cluster]
+    #[arg(long, value_enum)]
+    purpose: Option<Purpose>,
+    #[command(flatten)]
+    look: LookArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Purpose {
+    /// What running proxies are given: with addresses
+    Live,
+    /// What a proxy starts with when nobody answers: with names
+    Boot,
+    /// What a stock image is given (`rollout: replace`)
+    Stock,
+}
+
+/// Runs it.
+pub fn run(args: Args) -> ExitCode {
+    edge::block_on(async move {
+        match make(&args).await {
+            Ok(text) => {
+                edge::print(&text);
+                ExitCode::SUCCESS
+            }
+            Err(failed) => failed.tell(),
+        }
+    })
+}
+
+async fn make(args: &Args) -> Result<String, Failed> {
+    let purpose = args.purpose.map(|purpose| format!("{purpose:?}").to_lowercase());
+    let query = RenderQuery::new(args.cluster.clone(), purpose);
+    let fields = [("cluster", &query.cluster), ("purpose", &query.purpose)];
+    let json = args.look.ask("/render", &fields, |sources| questions::rendered(sources, &query)).await?;
+    let told: Configuration = web::understood(&args.look.server, &json)?;
+    Ok(told.to_string())
+}

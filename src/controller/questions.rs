@@ -1,0 +1,41 @@
+//! Questions of people about what is declared and what is there: answered from one look, changing nothing. Shared by the
+//! running operator and the command line without one.
+
+use serde::Serialize;
+
+use crate::explain::{Request, Sources, Unknown, configuration, explain, explain_service};
+use crate::render::Purpose;
+use crate::telemetry::endpoints::{Answer, ExplainQuery, RenderQuery, Trouble};
+
+/// What becomes of a request, or of a service's labels.
+pub fn explained(sources: &Sources<'_>, query: &ExplainQuery) -> Result<Answer, Trouble> {
+    match (&query.url, &query.service) {
+        (Some(url), None) => {
+            let request = Request::parse(url).map_err(|bad| Trouble::Wrong(bad.to_string()))?;
+            Ok(answer(&explain(sources, &request, query.cluster.as_deref()).map_err(unknown)?))
+        }
+        (None, Some(service)) => Ok(answer(&explain_service(sources, service).map_err(unknown)?)),
+        _ => Err(Trouble::Wrong("explain wants either url=http://host/path (and perhaps cluster=NAME) or service=NAME".to_owned())),
+    }
+}
+
+/// The configuration of a cluster.
+pub fn rendered(sources: &Sources<'_>, query: &RenderQuery) -> Result<Answer, Trouble> {
+    let purpose = match query.purpose.as_deref() {
+        None => None,
+        Some("live") => Some(Purpose::Live),
+        Some("boot") => Some(Purpose::Boot),
+        Some("stock") => Some(Purpose::Stock),
+        Some(_) => return Err(Trouble::Wrong("a purpose is live, boot or stock".to_owned())),
+    };
+    Ok(answer(&configuration(sources, query.cluster.as_deref(), purpose).map_err(unknown)?))
+}
+
+fn unknown(unknown: Unknown) -> Trouble {
+    Trouble::Unknown(unknown.to_string())
+}
+
+fn answer<T: Serialize + ToString>(told: &T) -> Answer {
+    let json = serde_json::to_value(told).unwrap_or_else(|error| serde_json::Value::String(error.to_string()));
+    Answer { text: told.to_string(), json }
+}

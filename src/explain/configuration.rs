@@ -1,0 +1,56 @@
+//! The whole configuration of a cluster, for those who want to read it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Sources, Unknown};
+use crate::intent::cluster::Cluster;
+use crate::intent::cluster_spec::Rollout;
+use crate::render::{Purpose, render};
+use crate::translate::translate;
+
+/// The configuration of one cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Configuration {
+    /// The cluster.
+    pub cluster: String,
+    /// File name to content. Certificates and keys are named in it and never part of it.
+    pub files: BTreeMap<String, String>,
+}
+
+/// Renders the configuration of a cluster as if all its certificates were good. Without a name there must be one cluster;
+/// without a purpose it is the one that its proxies run.
+pub fn configuration(sources: &Sources<'_>, cluster: Option<&str>, purpose: Option<Purpose>) -> Result<Configuration, Unknown> {
+    let cluster = the_one(sources, cluster)?;
+    let own = if cluster.proxy.rollout == Rollout::Replace { Purpose::Stock } else { Purpose::Live };
+    let table = translate(cluster, sources.snapshot).table;
+    let files = render(&table, purpose.unwrap_or(own)).files;
+    Ok(Configuration { cluster: cluster.name.to_string(), files })
+}
+
+fn the_one<'a>(sources: &Sources<'a>, name: Option<&str>) -> Result<&'a Cluster, Unknown> {
+    let chosen = match (name, sources.clusters) {
+        (None, [only]) => Some(only),
+        (None, _) => None,
+        (Some(name), clusters) => clusters.iter().find(|cluster| cluster.name.as_str() == name),
+    };
+    let names = sources.clusters.iter().map(|cluster| cluster.name.as_str());
+    chosen.ok_or_else(|| Unknown::new("cluster", name.unwrap_or("chosen (--cluster)"), names))
+}
+
+/// One file is printed as it is; several are parted by comments, so that the whole can be read as one.
+impl fmt::Display for Configuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, content) in &self.files {
+            if self.files.len() > 1 {
+                writeln!(f, "# --- {name}")?;
+            }
+            write!(f, "{content}")?;
+        }
+        Ok(())
+    }
+}

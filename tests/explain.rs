@@ -1,0 +1,83 @@
+//! Explanations as people read them: each folder of `tests/explain` holds a Swarm, perhaps a spec, and questions; the
+//! answers stand beside them. `BLESS=1 cargo test --test explain` writes them anew; a reviewer then reads what changed.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot read its case has failed")]
+
+#[path = "golden/cases.rs"]
+mod golden_cases;
+#[path = "golden/compact.rs"]
+mod golden_compact;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use golden_cases::Case;
+use swarmgate::explain::{Request, Sources, explain, explain_service};
+use swarmgate::report::StatusReport;
+
+/// Fewer cases than this were not found where they should be.
+const CASES_MIN: usize = 8;
+
+fn cases() -> Vec<Case> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/explain");
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut folders: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
+    folders.sort();
+    assert!(folders.len() >= CASES_MIN, "only {} cases were found", folders.len());
+    folders.into_iter().map(|folder| Case { name: folder.file_name().unwrap().to_string_lossy().into_owned(), folder }).collect()
+}
+
+/// Every question with its answer and exit code. A question is a URL, a URL and `in CLUSTER`, or `service NAME`.
+fn answers(case: &Case) -> String {
+    let (clusters, findings) = case.clusters();
+    assert!(!clusters.is_empty(), "{}: {findings:?}", case.name);
+    let snapshot = case.snapshot();
+    let status: Option<StatusReport> =
+        fs::read_to_string(case.folder.join("status.json")).ok().map(|text| serde_json::from_str(&text).expect("a status report"));
+    let sources = Sources { clusters: &clusters, snapshot: &snapshot, status: status.as_ref() };
+    let questions = fs::read_to_string(case.folder.join("questions.txt")).expect("a case has questions");
+    questions
+        .lines()
+        .filter(|line| !line.is_empty())
+        .map(|line| format!("$ swarmgate explain {line}\n{}\n", answer(&sources, line)))
+        .collect()
+}
+
+fn answer(sources: &Sources<'_>, question: &str) -> String {
+    let words: Vec<&str> = question.split_whitespace().collect();
+    let (told, reached) = match words[..] {
+        ["--service", name] => match explain_service(sources, name) {
+            Ok(told) => (told.to_string(), told.served),
+            Err(unknown) => (unknown.to_string(), false),
+        },
+        [url, ref rest @ ..] => {
+            let cluster = if let ["--cluster", cluster] = rest { Some(*cluster) } else { None };
+            let request = Request::parse(url).expect("a question is a URL");
+            match explain(sources, &request, cluster) {
+                Ok(told) => (told.to_string(), told.reached),
+                Err(unknown) => (unknown.to_string(), false),
+            }
+        }
+        [] => (String::new(), false),
+    };
+    format!("{}\n(exit code {})\n", told.trim_end(), u8::from(!reached))
+}
+
+#[test]
+fn every_question_gets_exactly_its_answer() {
+    for case in cases() {
+        let path = case.folder.join("answers.txt");
+        let given = answers(&case);
+        if std::env::var_os("BLESS").is_some() {
+            fs::write(&path, &given).unwrap();
+        }
+        let expected = fs::read_to_string(&path).unwrap_or_default();
+        let diff = similar::TextDiff::from_lines(expected.as_str(), given.as_str());
+        assert!(
+            expected == given,
+            "case {}:\n{}\nBLESS=1 cargo test --test explain writes what is given now",
+            case.name,
+            diff.unified_diff()
+        );
+    }
+}
