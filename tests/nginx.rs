@@ -23,6 +23,8 @@ mod client;
 mod curl;
 #[path = "nginx/engine.rs"]
 mod engine;
+#[path = "nginx/explained.rs"]
+mod explained;
 #[path = "nginx/failures.rs"]
 mod failures;
 #[path = "nginx/headers.rs"]

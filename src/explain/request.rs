@@ -46,7 +46,8 @@ impl Request {
         Ok(Self {
             scheme,
             is_name: matches!(host, Host::Domain(_)),
-            host: host.to_string(),
+            // The root's dot is no part of what engines compare and answer.
+            host: host.to_string().trim_end_matches('.').to_owned(),
             stated_port: stated_port(&whole, &url),
             target: format!("{}{query}", url.path()),
             path: uri::as_routes_see_it(url.path()),
@@ -94,6 +95,7 @@ mod tests {
         check("https://bücher.example/ä", "https://xn--bcher-kva.example/%C3%A4", 443, "/ä");
         check("http://h:80/a/../b//c", "http://h:80/b//c", 80, "/b/c");
         check("https://[::1]:8443/", "https://[::1]:8443/", 8443, "/");
+        check("http://h./", "http://h/", 80, "/");
         check("some_app", "http://some_app/", 80, "/");
     }
 
