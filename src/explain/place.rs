@@ -1,8 +1,9 @@
 //! The end of a walk at a published host: a redirect, an application, or exactly why there is none at this path.
 
+use super::uri::{self, Writing};
 use super::walk::{Walk, names_of};
 use super::words::{About, Outcome};
-use super::{backend, step, uri};
+use super::{backend, step};
 use crate::route::{Answer, Application, Place, Redirect, VirtualHost};
 use crate::types::{ContextPath, HostPattern, Scheme};
 
@@ -89,7 +90,9 @@ fn applied(
     }
     walk.pool(&route.backend, "503")?;
     let target = if cut {
-        let target = format!("{}{}", uri::below(&path, root.as_str()), walk.request.query());
+        // HTTP/2 backends take no URI, so that the path is cut off by a rewrite, which escapes always.
+        let writing = if route.backend.protocol.http2 { Writing::Escaped } else { Writing::AsAsked };
+        let target = format!("{}{}", uri::below(&path, walk.request.asked_path(), root.as_str(), writing), walk.request.query());
         walk.steps.push(step(About::Sees, format!("{target}: {root} is cut off (com.docker.lb.context_root_rewrite of {by})")));
         target
     } else {

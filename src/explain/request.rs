@@ -59,6 +59,11 @@ impl Request {
         self.stated_port.map_or(if self.scheme == Scheme::Https { 443 } else { 80 }, Port::get)
     }
 
+    /// The path as it is sent.
+    pub fn asked_path(&self) -> &str {
+        self.target.split('?').next().unwrap_or_default()
+    }
+
     /// The query, with its `?`.
     pub fn query(&self) -> &str {
         self.target.find('?').map_or("", |at| &self.target[at..])

@@ -71,16 +71,27 @@ const ESCAPED: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// What follows `root` in the path, as an application whose context root is cut off sees it.
-pub fn below(path: &str, root: &str) -> String {
+/// Whether an engine escapes what it writes anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writing {
+    /// Only where something was escaped in what was asked: nginx passes odd characters on as they came.
+    AsAsked,
+    /// Always.
+    Escaped,
+}
+
+/// What follows `root` in the path `path` (as routes see it; `asked` as it was asked), as an application whose context root
+/// is cut off sees it.
+pub fn below(path: &str, asked: &str, root: &str, writing: Writing) -> String {
     let rest = path.strip_prefix(root).unwrap_or(path);
-    let rest = percent_encode(rest.as_bytes(), ESCAPED).to_string();
+    let escaped = writing == Writing::Escaped || asked.contains('%');
+    let rest = if escaped { percent_encode(rest.as_bytes(), ESCAPED).to_string() } else { rest.to_owned() };
     if rest.starts_with('/') { rest } else { format!("/{rest}") }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{BadPath, as_routes_see_it, below};
+    use super::{BadPath, Writing, as_routes_see_it, below};
 
     fn check(path: &str, expected: Result<&str, BadPath>) {
         assert_eq!(as_routes_see_it(path), expected.map(str::to_owned), "{path}");
@@ -111,7 +122,14 @@ mod tests {
 
     #[test]
     fn a_cut_path_is_escaped_again() {
-        assert_eq!(below("/app/a b%", "/app"), "/a%20b%25");
-        assert_eq!(below("/app/ä", "/app"), "/%C3%A4");
+        for (path, asked, writing, expected) in [
+            ("/app/a b%", "/app/a%20b%25", Writing::AsAsked, "/a%20b%25"),
+            ("/app/ä", "/app/%C3%A4", Writing::AsAsked, "/%C3%A4"),
+            ("/app/a|b", "/app/a|b", Writing::AsAsked, "/a|b"),
+            ("/app/a|b", "/app/a|b", Writing::Escaped, "/a%7Cb"),
+            ("/app", "/app", Writing::AsAsked, "/"),
+        ] {
+            assert_eq!(below(path, asked, "/app", writing), expected, "{asked} {writing:?}");
+        }
     }
 }
