@@ -4,17 +4,21 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot read its case has failed")]
 
 #[path = "golden/cases.rs"]
+#[expect(dead_code, reason = "its list of cases is that of another folder")]
 mod golden_cases;
 #[path = "golden/compact.rs"]
 mod golden_compact;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use golden_cases::Case;
 use swarmgate::explain::{Request, Sources, explain, explain_service};
 use swarmgate::report::StatusReport;
 
+/// A stand-in for the files of a case that has no spec of its own.
+const DEFAULT_SPEC: &str = "tests/golden/default-spec.yaml";
 /// Fewer cases than this were not found where they should be.
 const CASES_MIN: usize = 8;
 
@@ -80,4 +84,48 @@ fn every_question_gets_exactly_its_answer() {
             diff.unified_diff()
         );
     }
+}
+
+/// Runs the program over a case's files, and gives its exit code and what it prints.
+fn run(case: &Case, words: &[&str]) -> (i32, String) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let own = case.folder.join("spec.yaml");
+    let spec = if own.exists() { own } else { root.join(DEFAULT_SPEC) };
+    let compact = golden_compact::yaml(&fs::read_to_string(case.folder.join("swarm.yaml")).unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let snapshot = folder.path().join("snapshot.json");
+    fs::write(&snapshot, golden_compact::expand(&compact).to_string()).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_swarmgate"));
+    command.args(words).arg("--spec").arg(spec).arg("--snapshot").arg(snapshot);
+    let output = command.output().unwrap();
+    let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (output.status.code().unwrap(), printed)
+}
+
+fn check(case: &str, words: &[&str], code: i32, printed: &str) {
+    let case = cases().into_iter().find(|found| found.name == case).unwrap();
+    let (got, text) = run(&case, words);
+    assert!(got == code && text.contains(printed), "{words:?} gives {got}:\n{text}");
+}
+
+#[test]
+fn the_command_answers_from_files_and_its_exit_code_tells_served_from_not_served_from_wrong() {
+    check("routes", &["explain", "http://shop.example.org/cart"], 0, "=> shop or shop_next answers, and sees /cart");
+    check("routes", &["explain", "http://other.example.org/elsewhere"], 1, "=> 404: *.example.org is published at /app only");
+    check("routes", &["explain", "ftp://shop.example.org/"], 2, "write it like http://app.example.org/path");
+    check("routes", &["explain"], 2, "Usage");
+    check("routes", &["explain", "http://x/", "--service", "y"], 2, "cannot be used with");
+    check("routes", &["explain", "--service", "shop"], 0, "com.docker.lb.weight = 90");
+    check("routes", &["explain", "--service", "shpo"], 1, "did you mean shop?");
+    check("routes", &["explain", "--output", "json", "http://shop.example.org/"], 0, "\"reached\": true");
+    check("clusters", &["explain", "http://app.example.org/", "--cluster", "pord"], 1, "did you mean prod?");
+}
+
+#[test]
+fn the_command_prints_the_configuration_of_a_cluster() {
+    check("routes", &["render"], 0, "server_name shop.example.org;");
+    check("routes", &["render", "--purpose", "boot"], 0, "server tasks.shop:8080");
+    check("clusters", &["render"], 1, "there is no cluster chosen (--cluster)");
+    check("clusters", &["render", "--cluster", "dev"], 0, "server_name dev.example.org;");
+    check("tls", &["render"], 0, "# --- host-");
 }

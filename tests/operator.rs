@@ -10,8 +10,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use swarmgate::controller::settings::Settings;
 use swarmgate::controller::{RunError, run};
+use swarmgate::explain::Explanation;
 use swarmgate::report::{FindingCode, StatusReport, Subject};
 use swarmgate::simulator::{SimOptions, SimSwarm};
+use swarmgate::swarm::{RawSnapshot, Snapshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -108,7 +110,7 @@ fn application(swarm: &SimSwarm) {
     let spec = json!({
         "Name": "web",
         "Labels": {"com.docker.lb.hosts": "web.example.org", "com.docker.lb.port": "8080"},
-        "TaskTemplate": {"ContainerSpec": {"Image": "app"}, "Networks": [{"Target": network.0}]},
+        "TaskTemplate": {"ContainerSpec": {"Image": "app", "Env": ["PASSWORD=hunter2"]}, "Networks": [{"Target": network.0}]},
         "Mode": {"Replicated": {"Replicas": 2}},
     });
     swarm.user_creates_service(&spec).unwrap();
@@ -130,6 +132,38 @@ async fn a_declared_cluster_gets_its_extension_and_a_labelled_service_its_route(
     assert!(code == 200 && page.contains("web.example.org"), "{page}");
     let plan: Value = serde_json::from_str(&scene.get("/plan?output=json").await.unwrap().1).unwrap();
     assert_eq!(plan["clusters"][0]["cluster"], "default");
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn questions_are_answered_and_what_is_shown_holds_no_secret() {
+    let scene = Scene::start().await;
+    application(&scene.swarm);
+    scene.until("a route", has_route).await;
+    let told = scene.get("/explain?url=http://web.example.org/x&output=json").await.unwrap().1;
+    let told: Explanation = serde_json::from_str(&told).unwrap();
+    assert_eq!(told.clusters[0].route.as_ref().unwrap().services[0].service, "web", "{told}");
+    let (code, text) = scene.get("/explain?service=web").await.unwrap();
+    assert!(code == 200 && text.contains("com.docker.lb.port = 8080"), "{text}");
+    for (path, expected) in [
+        ("/explain", 400),
+        ("/explain?url=nonsense://x", 400),
+        ("/explain?service=nobody", 404),
+        ("/explain?url=http://web.example.org/&cluster=nobody", 404),
+        ("/render?purpose=odd", 400),
+        ("/render?cluster=nobody", 404),
+    ] {
+        let (code, text) = scene.get(path).await.unwrap();
+        assert_eq!(code, expected, "{path}: {text}");
+    }
+    let (code, text) = scene.get("/render").await.unwrap();
+    assert!(code == 200 && text.contains("server_name web.example.org;"), "{text}");
+    let (code, text) = scene.get("/snapshot").await.unwrap();
+    let raw: RawSnapshot = serde_json::from_str(&text).unwrap();
+    assert!(
+        code == 200 && !text.contains("hunter2") && Snapshot::from_raw(&raw).is_ok_and(|snapshot| snapshot.services.len() >= 2),
+        "{text}"
+    );
     scene.end().await;
 }
 

@@ -23,7 +23,7 @@ pub use walk::explain;
 pub use words::{About, ClusterWalk, Explanation, LabelFate, Outcome, ServiceExplanation, Step};
 
 use crate::intent::cluster::Cluster;
-use crate::report::{ClusterStatus, StatusReport};
+use crate::report::{ClusterStatus, RouteReport, StatusReport};
 use crate::swarm::Snapshot;
 use crate::types::ClusterName;
 
@@ -41,6 +41,13 @@ pub struct Sources<'a> {
 impl Sources<'_> {
     fn status_of(&self, cluster: &ClusterName) -> Option<&ClusterStatus> {
         self.status.and_then(|status| status.clusters.get(cluster.as_str()))
+    }
+
+    /// A route as a running operator reports it, which knows proxies and certificates, with the endpoints of this look.
+    fn newest(&self, cluster: &ClusterName, known: &RouteReport) -> RouteReport {
+        let name = |route: &RouteReport| (route.host.clone(), route.path.clone(), route.kind, route.target.clone());
+        let told = self.status_of(cluster).and_then(|status| status.routes.iter().find(|told| name(told) == name(known)));
+        RouteReport { services: known.services.clone(), ..told.unwrap_or(known).clone() }
     }
 }
 
@@ -83,6 +90,3 @@ fn printable(text: &str) -> String {
 fn printable_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
-
-#[cfg(test)]
-mod tests;

@@ -55,13 +55,7 @@ fn routes(
         let behind = route.services.iter().any(|behind| behind.service == service.name);
         behind || redirects && route.target.is_some() && hosts.iter().any(|host| host.as_str() == route.host)
     };
-    let told = cluster.and_then(|cluster| sources.status_of(&cluster.name)).map(|status| &status.routes);
-    let newest = |route: &RouteReport| {
-        let same = |told: &&RouteReport| {
-            (&told.host, &told.path, told.kind, &told.target) == (&route.host, &route.path, route.kind, &route.target)
-        };
-        told.and_then(|told| told.iter().find(same)).map_or(route.clone(), Clone::clone)
-    };
+    let newest = |route: &RouteReport| cluster.map_or_else(|| route.clone(), |cluster| sources.newest(&cluster.name, route));
     translation.into_iter().flat_map(|translation| &translation.routes).filter(|route| its_own(route)).map(newest).collect()
 }
 

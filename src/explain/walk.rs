@@ -76,7 +76,13 @@ impl<'a> Walk<'a> {
     /// The error is where it ends before an answer.
     fn through(&mut self, told: &mut Vec<Finding>) -> Result<Outcome, Outcome> {
         listener::listener(self.cluster, self.request, &mut self.steps)?;
-        listener::proxies(self.sources, self.cluster, &mut self.steps)?;
+        // What would follow is worth knowing, also while no proxy is there.
+        let nobody = listener::proxies(self.sources, self.cluster, &mut self.steps);
+        let answer = self.answer(told);
+        nobody.and(answer)
+    }
+
+    fn answer(&mut self, told: &mut Vec<Finding>) -> Result<Outcome, Outcome> {
         match decide(&self.translation.table, self.materials, self.request) {
             Decision::Refused(refusal) => Err(self.refused(&refusal, told)),
             Decision::Passthrough(pattern, backend) => self.passthrough(&pattern, backend),
@@ -114,10 +120,8 @@ impl<'a> Walk<'a> {
     /// The newest report about a route: the operator's, which knows the proxies, else the translation's.
     pub fn report(&self, host: &str, path: &crate::types::ContextPath, kind: RouteKind) -> Option<RouteReport> {
         let is_it = |route: &&RouteReport| route.host == host && route.path == path.as_str() && route.kind == kind;
-        let told = self.sources.status_of(&self.cluster.name).and_then(|status| status.routes.iter().find(is_it));
         let known = self.translation.routes.iter().find(is_it)?;
-        let newest = RouteReport { services: known.services.clone(), ..told.unwrap_or(known).clone() };
-        Some(newest)
+        Some(self.sources.newest(&self.cluster.name, known))
     }
 
     /// What is known of a certificate; the operator says more than its name. The error: it cannot be used.

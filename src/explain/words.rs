@@ -258,7 +258,7 @@ impl fmt::Display for ServiceExplanation {
         }
         self.routes.iter().try_for_each(|route| super::backend::write_route(f, route))?;
         self.findings.iter().try_for_each(|finding| line(f, "finding", &told(finding, Place::Elsewhere)))?;
-        let served = if self.served { "it has a route that is served" } else { "none of its routes is served" };
+        let served = if self.served { "it has a route that is served" } else { "no route of it is served by every proxy" };
         writeln!(f, "  => {served}")
     }
 }

@@ -125,6 +125,25 @@ async fn a_default_backend_with_a_certificate_answers_unknown_names_and_no_publi
     assert_eq!(site.ask("a.test", "/", &["--header", "Host: plain.test"]).await.status, 421);
 }
 
+#[tokio::test]
+async fn an_exact_host_beats_a_wildcard_whatever_either_publishes_by_tls() {
+    let site = Site::start(Purpose::Live, async |table| {
+        with_tls(table, "*.wild.test").await;
+        route(table, "plain.wild.test", "/", Path::Kept, &[application::start("plain").await]);
+        with_tls(table, "own.pass.test").await;
+        route(table, "plain.pass.test", "/", Path::Kept, &[application::start("plain").await]);
+        table.passthrough.insert(host("*.pass.test"), backend(&[peer::start("b.pass.test").await]));
+    });
+    let Some(site) = site.await else { return };
+    assert_eq!(site.app("b.wild.test", &[]).await, "*.wild.test");
+    assert_eq!(site.app("b.pass.test", &[]).await, "peer");
+    assert_eq!(site.app("own.pass.test", &[]).await, "own.pass.test");
+    for plain in ["plain.wild.test", "plain.pass.test"] {
+        assert_eq!(site.ask(plain, "/", &["--insecure"]).await.exit, REFUSED, "{plain}");
+    }
+    assert_eq!(site.ask("b.wild.test", "/", &["--header", "Host: plain.wild.test"]).await.status, 421);
+}
+
 async fn site_with_passthrough(purpose: Purpose) -> Option<Site> {
     Site::start(purpose, async |table| {
         with_tls(table, "a.test").await;
