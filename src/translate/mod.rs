@@ -15,9 +15,9 @@ mod unclaimed;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use admission::{Refusal, admitted, admitted_as_default};
-pub use unclaimed::{NotInForce, unclaimed};
 pub use published::{is_application, is_claimed_by, label_key};
 pub use reports::DEFAULT_HOST;
+pub use unclaimed::{NotInForce, unclaimed};
 
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::PREFIX;
