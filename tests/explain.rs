@@ -16,6 +16,8 @@ use std::process::Command;
 use golden_cases::Case;
 use swarmgate::explain::{Request, Sources, explain, explain_service};
 use swarmgate::report::StatusReport;
+use swarmgate::swarm::{RawSnapshot, Snapshot};
+use swarmgate::translate::translate;
 
 /// A stand-in for the files of a case that has no spec of its own.
 const DEFAULT_SPEC: &str = "tests/golden/default-spec.yaml";
@@ -83,6 +85,19 @@ fn every_question_gets_exactly_its_answer() {
             case.name,
             diff.unified_diff()
         );
+    }
+}
+
+#[test]
+fn what_a_shown_snapshot_leaves_out_changes_no_answer() {
+    for case in cases() {
+        let (clusters, _) = case.clusters();
+        let compact = golden_compact::yaml(&fs::read_to_string(case.folder.join("swarm.yaml")).unwrap());
+        let raw: RawSnapshot = serde_json::from_value(golden_compact::expand(&compact)).unwrap();
+        let shown = Snapshot::from_raw(&raw.shareable()).unwrap();
+        for cluster in &clusters {
+            assert_eq!(translate(cluster, &shown), translate(cluster, &case.snapshot()), "{}", case.name);
+        }
     }
 }
 

@@ -121,9 +121,7 @@ pub fn write_route(f: &mut fmt::Formatter<'_>, route: &RouteReport) -> fmt::Resu
     let state = match (route.state, &route.reason) {
         (RouteState::Served, _) => "served".to_owned(),
         (RouteState::Pending, reason) => format!("not served everywhere yet: {}", reason.as_deref().unwrap_or("no reason known")),
-        (RouteState::Unknown, reason) => {
-            format!("nobody can tell whether it is served: {}", reason.as_deref().unwrap_or("no reason known"))
-        }
+        (RouteState::Unknown, reason) => format!("nobody can tell: {}", reason.as_deref().unwrap_or("no reason known")),
         (RouteState::NoEndpoints, reason) => format!("answers 503: {}", reason.as_deref().unwrap_or("no endpoint")),
     };
     writeln!(f, "  {:<10} {}", "route", printable_line(&format!("{}{}{kind}: {state}", route.host, route.path)))?;

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::Sources;
 use crate::intent::cluster::Cluster;
-use crate::intent::labels::{PREFIX, read_labels, service_cluster_of};
+use crate::intent::labels::{LabelReading, PREFIX, read_labels, service_cluster_of};
 use crate::report::{Finding, Severity, Subject};
 use crate::swarm::Service;
-use crate::translate::{Translation, is_application, is_claimed_by, unclaimed};
+use crate::translate::{Translation, admitted, is_application, is_claimed_by, unclaimed};
 use crate::types::HostPattern;
 
 /// The findings about these services, the worst first.
@@ -19,6 +19,14 @@ pub fn about(translation: &Translation, services: &BTreeSet<String>) -> Vec<Find
         Severity::Warning => 1,
         Severity::Info => 2,
     });
+    findings
+}
+
+/// The findings about a service that no cluster publishes. The operator says more: it knows of documents with mistakes.
+pub fn of_no_cluster(sources: &Sources<'_>, service: &str) -> Vec<Finding> {
+    let told = sources.status.map(|status| status.findings.clone());
+    let mut findings = told.unwrap_or_else(|| unclaimed(sources.clusters, &[], false, sources.snapshot));
+    findings.retain(|finding| finding.subject == Subject::Service(service.to_owned()));
     findings
 }
 
@@ -36,21 +44,24 @@ pub struct Claimant {
 pub fn claimants(sources: &Sources<'_>, cluster: &Cluster, translation: &Translation, host: &str) -> Vec<Claimant> {
     let fitting: Vec<HostPattern> = HostPattern::fitting(host).collect();
     let naming = sources.snapshot.services.values().filter(|service| is_application(service) && names(service, host, &fitting));
-    naming.map(|service| claimant(sources, cluster, translation, service)).collect()
+    naming.map(|service| claimant(sources, cluster, translation, service, &fitting)).collect()
 }
 
-fn claimant(sources: &Sources<'_>, cluster: &Cluster, translation: &Translation, service: &Service) -> Claimant {
+fn claimant(sources: &Sources<'_>, cluster: &Cluster, translation: &Translation, service: &Service, fitting: &[HostPattern]) -> Claimant {
     let name = service.name.clone();
     if is_claimed_by(cluster, service) {
         let findings = about(translation, &BTreeSet::from([name.clone()]));
-        return Claimant { service: name, why: "it is not published with this host, see the findings".to_owned(), findings };
+        let refusal = fitting.iter().filter(|pattern| lists(service, pattern));
+        let refusal = refusal.filter_map(|pattern| admitted(cluster, sources.snapshot, pattern, service).err()).next();
+        let why = refusal.map(|refusal| format!("the cluster {} does not admit it, because {refusal}", cluster.name));
+        let why = why.unwrap_or_else(|| "it is not published with this host, see the findings".to_owned());
+        return Claimant { service: name, why, findings };
     }
     if let Some(other) = sources.clusters.iter().find(|other| is_claimed_by(other, service)) {
         return Claimant { service: name, why: format!("the cluster {} publishes it", other.name), findings: Vec::new() };
     }
     let value = service_cluster_of(&service.labels).map_or_else(|| "nothing".to_owned(), super::printable);
-    let mut findings = unclaimed(sources.clusters, &[], false, sources.snapshot);
-    findings.retain(|finding| finding.subject == Subject::Service(name.clone()));
+    let mut findings = of_no_cluster(sources, &name);
     findings.extend(read_labels(&name, &service.labels).findings);
     Claimant { service: name, why: format!("its service_cluster is {value}, which no declared cluster publishes"), findings }
 }
@@ -60,6 +71,12 @@ fn names(service: &Service, host: &str, fitting: &[HostPattern]) -> bool {
     let keys = service.labels.iter().filter(|(key, _)| is_hosts_label(key));
     let items = keys.flat_map(|(_, value)| value.split([',', ';', ' ', '\n']));
     items.map(bare_host).any(|item| item.eq_ignore_ascii_case(host) || HostPattern::parse(item).is_ok_and(|item| fitting.contains(&item)))
+}
+
+/// Whether the service's hosts are written so that they are understood, and this is one of them.
+fn lists(service: &Service, host: &HostPattern) -> bool {
+    let reading = read_labels(&service.name, &service.labels).reading;
+    matches!(reading, LabelReading::Published(labels) if labels.hosts.contains(host))
 }
 
 /// `hosts`, or a slip of it.

@@ -49,6 +49,7 @@ fn qualified(understood: String, claimed: bool, code: Option<FindingCode>) -> St
         Some(FindingCode::ConflictingSetting | FindingCode::SecondDefaultBackend) => {
             format!("{understood}; overruled")
         }
+        Some(FindingCode::HostNotAllowed) => format!("{understood}, as far as the cluster admits it"),
         _ => understood,
     }
 }

@@ -97,9 +97,12 @@ fn from_status(status: &ClusterStatus, steps: &mut Vec<Step>) -> usize {
     let current = proxies.iter().filter(|proxy| proxy.up_to_date == Some(true)).count();
     steps.push(step(About::Proxies, format!("{current} of {} run the newest configuration", proxies.len())));
     for proxy in proxies.iter().filter(|proxy| proxy.up_to_date != Some(true)) {
-        let waits = if proxy.up_to_date.is_none() { "was not heard of lately" } else { "runs an older one" };
-        let why = proxy.rejected.as_ref().map_or_else(String::new, |rejected| format!(": it refused {rejected}"));
-        steps.push(step(About::Proxies, format!("{} on {} {waits}{why}", proxy.task, proxy.node)));
+        let what = match (proxy.up_to_date, &proxy.rejected) {
+            (None, _) => "was not heard of lately, so that nobody can tell what it runs".to_owned(),
+            (_, Some(rejected)) => format!("runs an older one: it refused {rejected}"),
+            (_, None) => "runs an older one: not yet".to_owned(),
+        };
+        steps.push(step(About::Proxies, format!("{} on {} {what}", proxy.task, proxy.node)));
     }
     steps.extend(status.error.iter().map(|error| step(About::Proxies, format!("the operator cannot carry on: {error}"))));
     proxies.len()

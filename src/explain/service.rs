@@ -1,12 +1,13 @@
 //! `--service`: one service, its labels, its cluster, its networks, its routes.
 
+use super::findings::of_no_cluster;
 use super::words::ServiceExplanation;
 use super::{Sources, Unknown, labels, printable};
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::{LabelReading, read_labels, service_cluster_of};
-use crate::report::{Finding, RouteReport, RouteState, Subject};
+use crate::report::{EndpointState, Finding, RouteReport, RouteState, Subject};
 use crate::swarm::Service;
-use crate::translate::{Translation, is_application, is_claimed_by, translate, unclaimed};
+use crate::translate::{Translation, is_application, is_claimed_by, translate};
 
 /// Explains a service, found by name or id.
 pub fn explain_service(sources: &Sources<'_>, name: &str) -> Result<ServiceExplanation, Unknown> {
@@ -33,7 +34,7 @@ fn findings(sources: &Sources<'_>, service: &Service, translation: Option<&Trans
     let subject = Subject::Service(service.name.clone());
     let mut findings = match translation {
         Some(translation) => translation.findings.clone(),
-        None => [read, unclaimed(sources.clusters, &[], false, sources.snapshot)].concat(),
+        None => [read, of_no_cluster(sources, &service.name)].concat(),
     };
     findings.retain(|finding| finding.subject == subject);
     findings.sort();
@@ -92,9 +93,15 @@ fn network_words(sources: &Sources<'_>, service: &Service, translation: Option<&
     let attached = if attached.is_empty() { "none".to_owned() } else { attached.join(", ") };
     let used = translation.and_then(|translation| translation.reached_over.get(&service.id));
     let used: Vec<String> = used.into_iter().flatten().map(name).collect();
-    if used.is_empty() {
-        format!("none is used; the service has {attached}")
-    } else {
+    let active = |route: &RouteReport| {
+        let own = route.services.iter().filter(|behind| behind.service == service.name);
+        own.flat_map(|behind| &behind.endpoints).any(|endpoint| endpoint.state == EndpointState::Active)
+    };
+    if !used.is_empty() {
         format!("{}; the service has {attached}", used.join(", "))
+    } else if translation.is_some_and(|translation| translation.routes.iter().any(active)) {
+        format!("none is needed: requests go to the addresses of nodes; the service has {attached}")
+    } else {
+        format!("none is used; the service has {attached}")
     }
 }

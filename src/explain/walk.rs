@@ -76,6 +76,12 @@ impl<'a> Walk<'a> {
     /// The error is where it ends before an answer.
     fn through(&mut self, told: &mut Vec<Finding>) -> Result<Outcome, Outcome> {
         listener::listener(self.cluster, self.request, &mut self.steps)?;
+        if self.translation.table.settings.template.is_some() {
+            self.steps.push(step(
+                About::Proxies,
+                "the configuration is the administrator's own template: what follows holds as far as it keeps to it",
+            ));
+        }
         // What would follow is worth knowing, also while no proxy is there.
         let nobody = listener::proxies(self.sources, self.cluster, &mut self.steps);
         let answer = self.answer(told);

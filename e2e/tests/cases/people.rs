@@ -7,7 +7,7 @@ use serde_json::Value;
 use swarmgate_e2e::command::finish;
 use swarmgate_e2e::world::{App, Case, World, repository};
 
-use super::ground::{CLUSTERS, DEFAULT, GATE};
+use super::ground::{CLUSTERS, DEFAULT, GATE, SPEC};
 
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case { name, setting: GATE, check };
@@ -16,6 +16,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("people::plan_on_a_still_world_is_empty_and_writes_nothing", plan),
         case("people::the_endpoints_answer", endpoints),
         case("people::the_page_shows_in_a_browser_that_runs_nothing_of_what_others_wrote", page),
+        case("people::explain_says_what_the_proxies_do", explain),
     ]
 }
 
@@ -82,5 +83,42 @@ fn page(world: &World) -> Result<()> {
     for word in CLUSTERS.into_iter().chain(["paged.test/", "document.title", "UnknownLabel"]) {
         ensure!(shown.contains(word), "the page does not show {word}:\n{shown}");
     }
+    Ok(())
+}
+
+/// What `explain` says of a request, asked of the operator and worked out elsewhere, is what the proxies then do.
+fn explain(world: &World) -> Result<()> {
+    let app = App::new("told").label("context_root", "/shop");
+    app.create(world)?;
+    app.await_answer(&world.at(1, DEFAULT), "told.test", "/shop", "told")?;
+    world.await_converged("default")?;
+    let server = server(world)?;
+    let asked = |path: &str, more: &[&str]| {
+        let url = format!("http://told.test:{DEFAULT}{path}");
+        world.swarmgate(&[&["explain", &url], more].concat())
+    };
+    let served = asked("/shop/cart", &["--server", &server])?;
+    for words in ["=> told answers, and sees /shop/cart", "run the newest configuration", "endpoint", "on node"] {
+        ensure!(served.contains(words), "explain does not say {words:?}:\n{served}");
+    }
+    app.await_code(&world.at(1, DEFAULT), "told.test", "/elsewhere", 404)?;
+    let refused = asked("/elsewhere", &["--server", &server]);
+    ensure!(refused.as_ref().is_err_and(|told| told.to_string().contains("=> 404")), "explain says {refused:?}");
+    let labels = world.swarmgate(&["explain", "--service", "told", "--server", &server])?;
+    ensure!(labels.contains("com.docker.lb.context_root = /shop"), "{labels}");
+
+    let folder = tempfile::tempdir()?;
+    let file = |name: &str, content: &str| -> Result<String> {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content)?;
+        Ok(path.display().to_string())
+    };
+    let snapshot = file("snapshot.json", &world.swarmgate(&["status", "--snapshot", "--server", &server])?)?;
+    let elsewhere = ["--spec", &file("spec.yaml", SPEC)?, "--snapshot", &snapshot];
+    let offline = asked("/shop/cart", &elsewhere)?;
+    ensure!(offline.contains("=> told answers, and sees /shop/cart"), "{offline}");
+    let config = world.swarmgate(&["render", "--cluster", "default", "--server", &server])?;
+    let same = world.swarmgate(&[&["render", "--cluster", "default"][..], &elsewhere].concat())?;
+    ensure!(config == same && config.contains("server_name told.test;"), "the configurations differ:\n{config}\n{same}");
     Ok(())
 }
