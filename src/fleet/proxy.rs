@@ -80,13 +80,15 @@ fn program(input: &ShapeInput<'_>) -> Vec<Field> {
     }
 }
 
-/// A task counts as running once its engine serves; a rollout waits for that.
+/// A task counts as running once its engine serves; a rollout waits for that. Swarm ends a task that fails its check, and on a
+/// machine without time for anything even starting the check takes many seconds: patience costs little, because the agent
+/// ends by itself when its engine does.
 fn healthcheck() -> Value {
     json!({
         "Test": ["CMD", "swarmgate", "proxy", "--check"],
         "Interval": nanos(Duration::from_secs(3)),
-        "Timeout": nanos(Duration::from_secs(3)),
-        "Retries": 3,
+        "Timeout": nanos(Duration::from_secs(30)),
+        "Retries": 10,
         "StartPeriod": nanos(Duration::from_secs(15)),
     })
 }
