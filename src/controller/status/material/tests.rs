@@ -68,7 +68,7 @@ fn with_seen<T>(services: Vec<Value>, material: Vec<MaterialReport>, use_it: imp
     };
     use_it(&Seen {
         instance: "swarmgate",
-        declared: &DeclaredCluster { generation: 1, in_force: None, accepted: true },
+        declared: &DeclaredCluster { generation: 1, in_force: None, label: None, accepted: true },
         cluster: &cluster,
         snapshot: &snapshot,
         desired: &desired,
