@@ -185,6 +185,8 @@ async fn termination_beside_passthrough_keeps_the_clients_address() {
 #[tokio::test]
 async fn passthrough_can_come_and_go_without_a_restart() {
     let Some(site) = site_with_passthrough(Purpose::Live).await else { return };
+    // A signal that comes before nginx waits for signals is lost: an answer shows that it does.
+    assert_eq!(site.app("a.test", &[]).await, "a.test");
     let mut table = empty(site.engine.place.http);
     table.https_port = Port::new(site.port).ok();
     with_tls(&mut table, "a.test").await;
