@@ -27,6 +27,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("tls::a_host_is_terminated_and_nobody_else_is_shown_its_certificate", terminated),
         case("tls::a_renewed_certificate_loses_no_request_and_replaces_no_proxy", renewed),
         case("tls::a_bad_secret_costs_its_own_host_tls_and_is_told", bad_secrets),
+        case("tls::an_application_is_verified_against_a_config_that_a_label_names", verified),
         case("tls::passthrough_and_termination_share_a_port", passthrough),
     ]
 }
@@ -203,35 +204,60 @@ fn bad_secrets(world: &World) -> Result<()> {
 }
 
 /// An application that terminates TLS itself: a stock nginx that answers who it is.
-fn create_tls_application(world: &World, name: &str) -> Result<Pair> {
+fn create_tls_application(world: &World, name: &str, labels: &[&str]) -> Result<Pair> {
     let own = pair(&format!("{name}.test"), 2099)?;
     store_pair(world, name, &own)?;
     let words = format!("return 200 '{{\"version\": \"{name}\"}}';");
     let server = format!(
         "server {{ listen 8443 ssl; ssl_certificate /run/secrets/{name}-cert; ssl_certificate_key /run/secrets/{name}-key; {words} }}"
     );
-    let file = std::env::temp_dir().join(format!("swarmgate-e2e-{}-{name}.conf", std::process::id()));
-    fs::write(&file, format!("events {{}} http {{ {server} }}"))?;
-    let _ = world.docker(&["config", "rm", name]);
-    let stored = world.docker(&["config", "create", name, &file.to_string_lossy()]);
-    fs::remove_file(&file)?;
-    stored?;
+    store_config(world, name, &format!("events {{}} http {{ {server} }}"))?;
     let (cert, key) = (format!("{name}-cert"), format!("{name}-key"));
     let config = format!("source={name},target=/etc/nginx/nginx.conf");
     let hosts = format!("com.docker.lb.hosts={name}.test");
     let words = [
-        &["--network", "apps", "--label", &hosts, "--label", "com.docker.lb.port=8443", "--label", "com.docker.lb.ssl_passthrough=true"][..],
+        &["--network", "apps", "--label", &hosts, "--label", "com.docker.lb.port=8443"][..],
+        labels,
         &["--secret", &cert, "--secret", &key, "--config", &config, "stock-nginx:dev"],
     ];
     world.create(name, &words.concat())?;
     Ok(own)
 }
 
+/// Stores a config; one of that name that nothing uses goes first.
+fn store_config(world: &World, name: &str, content: &str) -> Result<()> {
+    let file = std::env::temp_dir().join(format!("swarmgate-e2e-{}-{name}", std::process::id()));
+    fs::write(&file, content)?;
+    let _ = world.docker(&["config", "rm", name]);
+    let stored = world.docker(&["config", "create", name, &file.to_string_lossy()]).map(drop);
+    fs::remove_file(&file)?;
+    stored
+}
+
+fn verified(world: &World) -> Result<()> {
+    let labels = ["--label", "com.docker.lb.backend_protocol=https", "--label", "com.docker.lb.ssl_backend_tls_verify=right-ca"];
+    let wrong = pair("verified.test", 2099)?.certificate;
+    store_config(world, "wrong-ca", &wrong)?;
+    // The application's certificate does not exist yet: until the CA does, nothing can be verified.
+    let own = create_tls_application(world, "verified", &labels)?;
+    world.await_finding("default", "SecretNotFound", "verified")?;
+    store_config(world, "right-ca", &own.certificate)?;
+    let address = world.at(1, DEFAULT);
+    eventually(SLOW, "the application is verified", || {
+        let answer = http_get(&address, "verified.test", "/")?;
+        ensure!(answer.status == 200 && answer.body.contains("verified"), "status {}", answer.status);
+        Ok(())
+    })?;
+    world.update("verified", &["--label-add", "com.docker.lb.ssl_backend_tls_verify=wrong-ca"])?;
+    world.await_code(&address, "verified.test", "/", 502)?;
+    world.await_converged("default").map(drop)
+}
+
 fn passthrough(world: &World) -> Result<()> {
     store_pair(world, "ends", &pair("ends.test", 2099)?)?;
     secured("ends", "ends").create(world)?;
     let direct = await_tls(world, 1, "ends.test", "ends")?;
-    let own = create_tls_application(world, "through")?;
+    let own = create_tls_application(world, "through", &["--label", "com.docker.lb.ssl_passthrough=true"])?;
     await_tls(world, 1, "through.test", "through")?;
     let address = world.at(1, TLS);
     ensure!(shown(&address, Some("through.test"))? == Some(as_shown(&own.certificate)), "the application's own certificate is shown");
