@@ -4,8 +4,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot do its work has failed")]
 
-#[path = "nginx/certificates.rs"]
-#[expect(dead_code, reason = "shared with the tests that make connections")]
+#[path = "any_input/certificates.rs"]
 mod certificates;
 #[path = "nginx/engine.rs"]
 #[expect(dead_code, reason = "shared with the tests that make requests")]
@@ -29,6 +28,7 @@ mod worlds;
 use std::cell::RefCell;
 
 use proptest::prelude::*;
+use swarmgate::intent::labels::LABELS;
 use swarmgate::render::Purpose;
 use swarmgate::route::RouteTable;
 use swarmgate::translate::translate;
@@ -55,7 +55,8 @@ impl Bench {
     /// Everything that must hold for a table, for every purpose.
     fn check(&self, table: &RouteTable) {
         for purpose in [Purpose::Live, Purpose::Boot, Purpose::Stock] {
-            assert_eq!(self.place.test(&self.nginx, table, purpose), Ok(String::new()), "{purpose:?}");
+            let said = self.place.test(&self.nginx, table, purpose).map_err(|words| words.chars().take(600).collect::<String>());
+            assert_eq!(said, Ok(String::new()), "{purpose:?}");
             let config = self.parser.borrow_mut().parse(&self.place.write(table, purpose));
             places::check(&config);
             meaning::check(&config, table, purpose);
@@ -66,10 +67,11 @@ impl Bench {
 #[test]
 fn any_labels_give_exactly_their_routes_and_stay_in_their_places() {
     let Some(bench) = Bench::new() else { return };
+    let names: Vec<&'static str> = LABELS.iter().map(|label| label.name).collect();
     // Each case starts the engine three times. More by PROPTEST_CASES.
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100);
-    let config = ProptestConfig { cases, max_shrink_iters: 300, failure_persistence: None, ..ProptestConfig::default() };
-    proptest!(config, |(services in worlds::services(), tls in prop::bool::weighted(0.8))| {
+    let config = ProptestConfig { cases, max_shrink_iters: 120, failure_persistence: None, ..ProptestConfig::default() };
+    proptest!(config, |(services in grammar::services(&names), tls in prop::bool::weighted(0.8))| {
         bench.check(&translate(&bench.cluster(tls), &worlds::swarm(&services)).table);
     });
 }

@@ -110,3 +110,8 @@ pub fn labels(names: &[&'static str]) -> impl Strategy<Value = BTreeMap<String, 
         },
     )
 }
+
+/// Up to eight services: their labels, how many tasks run, and whether each is as old as the one before it.
+pub fn services(names: &[&'static str]) -> impl Strategy<Value = Vec<(BTreeMap<String, String>, u8, bool)>> + use<> {
+    prop::collection::vec((labels(names), 0_u8..4, any::<bool>()), 0..8)
+}

@@ -1,25 +1,16 @@
-//! Swarms of services with any labels, and the cluster that publishes them.
+//! Swarms of services with any labels, and the cluster that publishes them. Shared with the fuzz targets.
 
 use std::collections::BTreeMap;
 
-use proptest::prelude::*;
 use serde_json::{Value, json};
 use swarmgate::intent::cluster::Cluster;
 use swarmgate::intent::documents::{SourceFile, read_documents};
-use swarmgate::intent::labels::LABELS;
 use swarmgate::swarm::Snapshot;
 
 use crate::golden_compact::expand;
-use crate::grammar;
 
-/// One service: its labels, how many tasks run, and whether it is older than the one before it.
+/// One service: its labels, how many tasks run, and whether it is as old as the one before it.
 pub type Service = (BTreeMap<String, String>, u8, bool);
-
-/// Up to eight services.
-pub fn services() -> impl Strategy<Value = Vec<Service>> {
-    let names: Vec<&'static str> = LABELS.iter().map(|label| label.name).collect();
-    prop::collection::vec((grammar::labels(&names), 0_u8..4, any::<bool>()), 0..8)
-}
 
 /// The Swarm that they run on. Two networks, two secrets with certificates and one with a CA.
 pub fn swarm(services: &[Service]) -> Snapshot {
