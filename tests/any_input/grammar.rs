@@ -12,9 +12,58 @@ pub const MARK: &str = "qz1zq";
 
 /// What begins, ends or changes something in nginx, YAML, JSON, a shell or a template.
 const FRAGMENTS: &[&str] = &[
-    "\"", "'", "`", "\\", "{", "}", ";", "#", "$", "$host", "${host}", "$(id)", "{{ x }}", "{% raw %}", "\n", "\r\n", "\t", "\0", " ", "//",
-    "..", "%2e", "%00", "~", "^", "*", "(", ")", "[", "]", "|", "<", ">", "&", "@", ",", "=", ":", "é", "日本", "\u{202e}", "\u{feff}", "\u{7f}",
-    "; } server { listen 81; ", "return 200;", "include /etc/passwd;", "\";\n}\n", "*/", "unix:/x", "https://", "default_server", "load_module",
+    "\"",
+    "'",
+    "`",
+    "\\",
+    "{",
+    "}",
+    ";",
+    "#",
+    "$",
+    "$host",
+    "${host}",
+    "$(id)",
+    "{{ x }}",
+    "{% raw %}",
+    "\n",
+    "\r\n",
+    "\t",
+    "\0",
+    " ",
+    "//",
+    "..",
+    "%2e",
+    "%00",
+    "~",
+    "^",
+    "*",
+    "(",
+    ")",
+    "[",
+    "]",
+    "|",
+    "<",
+    ">",
+    "&",
+    "@",
+    ",",
+    "=",
+    ":",
+    "é",
+    "日本",
+    "\u{202e}",
+    "\u{feff}",
+    "\u{7f}",
+    "; } server { listen 81; ",
+    "return 200;",
+    "include /etc/passwd;",
+    "\";\n}\n",
+    "*/",
+    "unix:/x",
+    "https://",
+    "default_server",
+    "load_module",
 ];
 
 /// Some hostile text; at times far too long.
@@ -33,7 +82,8 @@ fn one_of(values: &[&'static str]) -> BoxedStrategy<String> {
 
 /// Few names, so that services meet on them; some as long as a name can be.
 fn host() -> BoxedStrategy<String> {
-    let long = (1_usize..5, "[a-z0-9]{1,40}").prop_map(|(parts, end)| format!("{MARK}{}.{end}", format!(".{}", "l".repeat(60)).repeat(parts - 1)));
+    let long =
+        (1_usize..5, "[a-z0-9]{1,40}").prop_map(|(parts, end)| format!("{MARK}{}.{end}", format!(".{}", "l".repeat(60)).repeat(parts - 1)));
     prop_oneof![
         12 => one_of(&["a.qz1zq.test", "b.qz1zq.test", "*.qz1zq.test", "x_y.qz1zq.test", "QZ1ZQ.example.", "*.qz1zq"]),
         1 => "[a-zA-Z0-9_]{1,20}[.]qz1zq",

@@ -62,9 +62,29 @@ const KNOWN: &[(&str, &[&str])] = &[
 
 /// In `http` itself there may be anything of these families, once each unless it is a list.
 const HTTP_FAMILIES: &[&str] = &[
-    "client_", "proxy_", "grpc_", "fastcgi_", "uwsgi_", "scgi_", "keepalive_", "server_", "ssl_", "large_client_header_buffers", "resolver", "resolver_timeout",
-    "send_timeout", "reset_timedout_connection", "underscores_in_headers", "absolute_redirect", "add_header", "http2", "log_format",
-    "access_log", "map", "upstream", "server",
+    "client_",
+    "proxy_",
+    "grpc_",
+    "fastcgi_",
+    "uwsgi_",
+    "scgi_",
+    "keepalive_",
+    "server_",
+    "ssl_",
+    "large_client_header_buffers",
+    "resolver",
+    "resolver_timeout",
+    "send_timeout",
+    "reset_timedout_connection",
+    "underscores_in_headers",
+    "absolute_redirect",
+    "add_header",
+    "http2",
+    "log_format",
+    "access_log",
+    "map",
+    "upstream",
+    "server",
 ];
 
 /// Where a label's value may stand: the block, the directive, and the word's place (from the end if negative).

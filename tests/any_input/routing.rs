@@ -57,9 +57,7 @@ pub fn servers(backend: &Backend, purpose: Purpose) -> BTreeSet<String> {
 
 /// What a request for `path` of a published host gets.
 pub fn host_answer(host: &VirtualHost, path: &str, kind: Kind) -> Answer {
-    let is_below = |covering: &ContextPath| {
-        covering.is_root() || path == covering.as_str() || path.starts_with(&format!("{covering}/"))
-    };
+    let is_below = |covering: &ContextPath| covering.is_root() || path == covering.as_str() || path.starts_with(&format!("{covering}/"));
     let redirects = host.redirects.iter().filter(|redirect| redirect.scheme == kind.scheme && is_below(&redirect.path));
     let redirect = redirects.max_by_key(|redirect| redirect.path.as_str().len());
     let route = host.paths.iter().filter(|(covering, _)| is_below(covering)).max_by_key(|(covering, _)| covering.as_str().len());

@@ -16,7 +16,8 @@ pub type Service = (BTreeMap<String, String>, u8, bool);
 pub fn swarm(services: &[Service]) -> Snapshot {
     let listed: Vec<Value> = services.iter().enumerate().map(|(at, service)| body(at, service)).collect();
     let mut raw = expand(&json!({"nodes": ["n1"], "networks": ["net", "qz1zq_net"], "services": listed}));
-    let secret = |name: &str| json!({"ID": format!("id{name}").replace('.', ""), "Version": {"Index": 1}, "Spec": {"Name": name, "Labels": {}}});
+    let secret =
+        |name: &str| json!({"ID": format!("id{name}").replace('.', ""), "Version": {"Index": 1}, "Spec": {"Name": name, "Labels": {}}});
     raw["secrets"] = ["qz1zq.pem", "qz1zq.both", "qz1zq.ca"].map(secret).into_iter().collect();
     Snapshot::from_raw(&serde_json::from_value(raw).unwrap()).unwrap()
 }
