@@ -14,6 +14,8 @@ mod engine;
 mod golden_compact;
 #[path = "any_input/grammar.rs"]
 mod grammar;
+#[path = "any_input/limits.rs"]
+mod limits;
 #[path = "any_input/meaning.rs"]
 mod meaning;
 #[path = "any_input/parser.rs"]
