@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::route::RouteTable;
+use crate::route::{Part, RouteTable};
 use crate::types::{ClusterName, Digest};
 
 /// The version of every message; a receiver refuses others with 400.
@@ -202,6 +202,19 @@ pub struct ExtensionReport {
     /// What became of the certificates and CAs that the newest table names.
     #[serde(default)]
     pub material: Vec<MaterialReport>,
+    /// The parts of the newest table that the engine refuses: `accepted` is without them.
+    #[serde(default)]
+    pub quarantined: Vec<Quarantined>,
+}
+
+/// A part of a table that is left out because the engine refuses it, until it says something else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Quarantined {
+    /// The part.
+    pub part: Part,
+    /// The engine's own words about it.
+    pub words: String,
 }
 
 /// What the extension found in a pair of objects (certificate and key), or in an object with a CA.

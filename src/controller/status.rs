@@ -4,6 +4,7 @@
 mod conditions;
 mod material;
 mod proxies;
+mod quarantine;
 mod routes;
 
 use jiff::{SignedDuration, Timestamp};
@@ -53,6 +54,7 @@ pub fn after_pass(seen: &Seen<'_>, previous: Option<&ClusterStatus>) -> ClusterS
     let proxies = proxies::list(seen);
     let mut routes = routes::list(seen, &proxies);
     material::annotate(seen, &mut routes);
+    quarantine::annotate(seen, &mut routes);
     let conditions = conditions::list(seen, &routes, &proxies);
     let accepted = seen.report.and_then(|received| received.report.accepted.as_ref());
     ClusterStatus {
@@ -169,6 +171,7 @@ fn findings(seen: &Seen<'_>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = [&seen.translation.findings[..], &seen.plan.findings].concat();
     findings.extend(engine_refused(seen));
     findings.extend(material::findings(seen));
+    findings.extend(quarantine::findings(seen));
     findings.sort();
     findings.dedup();
     findings

@@ -8,6 +8,7 @@ use super::trial::{self, Suspect};
 use crate::channel::wire::{Bundle, Contents, Delivery, Desired};
 use crate::engine::{Engine, EngineError, write_files, write_secret_files};
 use crate::render::{Layout, Purpose, render_in, template_fault};
+use crate::route::RouteTable;
 use crate::types::Digest;
 
 /// One table's configurations, not tested yet.
@@ -38,9 +39,9 @@ impl Bench {
         Self { engine, run_dir, layout, known_good: Vec::new() }
     }
 
-    /// A table in every form that is needed.
-    pub(super) fn render(&self, desired: &Desired, look: &Look) -> Rendered {
-        let write = |purpose| render_in(&look.table, purpose, &self.layout, &look.materials);
+    /// A table in every form that is needed, with the material of a look.
+    pub(super) fn render_table(&self, desired: &Desired, look: &Look, table: &RouteTable) -> Rendered {
+        let write = |purpose| render_in(table, purpose, &self.layout, &look.materials);
         Rendered {
             live: write(Purpose::Live),
             boot: write(Purpose::Boot),
@@ -55,6 +56,15 @@ impl Bench {
             return Err(EngineError::Refused(fault));
         }
         tokio::try_join!(self.test_one(&rendered.live, contents), self.test_one(&rendered.boot, contents)).map(|_| ())
+    }
+
+    /// What the engine has against a table; none: nothing.
+    pub(super) async fn refusal(&self, desired: &Desired, look: &Look, table: &RouteTable) -> Result<Option<String>, EngineError> {
+        match self.test(&self.render_table(desired, look, table), &look.contents).await {
+            Ok(()) => Ok(None),
+            Err(EngineError::Refused(words)) => Ok(Some(words)),
+            Err(error) => Err(error),
+        }
     }
 
     /// What the engine has against these and nothing else.

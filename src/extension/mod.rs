@@ -4,8 +4,10 @@
 
 mod bench;
 mod certificates;
+mod culprits;
 mod material;
 mod proxies;
+mod quarantine;
 mod reporter;
 mod server;
 mod trial;

@@ -82,6 +82,7 @@ impl Reporter<'_> {
             live: bundle(&outcome.mounted),
             proxies: self.proxies.recent(jiff::Timestamp::now()),
             material: outcome.material.clone(),
+            quarantined: outcome.quarantined.clone(),
         };
         self.client.send(&format!("/v1/clusters/{}/report", self.cluster), &report).await
     }

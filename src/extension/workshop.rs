@@ -1,6 +1,6 @@
 //! Turns the newest table into configurations, has the engine test them, and only then hands them on. A table that the
-//! engine refuses changes nothing but the report: the last good configuration stays. When what it refuses is a certificate,
-//! that one is left out and the rest goes on.
+//! engine refuses changes nothing but the report: the last good configuration stays. When what it refuses is a certificate, a
+//! route or an administrator's line, that alone is left out and the rest goes on.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -12,8 +12,9 @@ use tokio::time::Instant;
 
 use super::bench::{Bench, Rendered};
 use super::material::{Keeper, Look};
+use super::quarantine::Quarantine;
 use super::trial::{self, Suspect};
-use crate::channel::wire::{Accepted, Bundle, Desired, MaterialReport, ProxyConfig, Refusal, WIRE_VERSION};
+use crate::channel::wire::{Accepted, Bundle, Desired, MaterialReport, ProxyConfig, Quarantined, Refusal, WIRE_VERSION};
 use crate::engine::{EngineError, last_words};
 use crate::render::{Materials, parts};
 use crate::retry::{Retry, RetryLimits};
@@ -42,6 +43,8 @@ pub(super) struct Outcome {
     pub(super) mounted: Option<Bundle>,
     /// What became of the certificates and CAs that the newest table names.
     pub(super) material: Vec<MaterialReport>,
+    /// The parts of the newest table that are left out.
+    pub(super) quarantined: Vec<Quarantined>,
 }
 
 /// What was worked on last: the same again gives the same.
@@ -57,6 +60,7 @@ struct Done {
 pub(super) struct Workshop {
     bench: Bench,
     keeper: Keeper,
+    quarantine: Quarantine,
     desired: watch::Receiver<Option<Arc<Desired>>>,
     outcome: watch::Sender<Arc<Outcome>>,
     config: watch::Sender<Option<Arc<ProxyConfig>>>,
@@ -76,7 +80,7 @@ impl Workshop {
         outcome: watch::Sender<Arc<Outcome>>,
         config: watch::Sender<Option<Arc<ProxyConfig>>>,
     ) -> Self {
-        Self { bench, keeper, desired, outcome, config, done: None, began: None }
+        Self { bench, keeper, quarantine: Quarantine::default(), desired, outcome, config, done: None, began: None }
     }
 
     /// Works for ever. Tables that came and went while another was tested are never looked at.
@@ -147,20 +151,42 @@ impl Workshop {
         Ok(pause)
     }
 
-    /// Renders and tests; leaves out what certificates the engine refuses, if that is what it refuses.
+    /// Renders and tests; leaves out what the engine refuses: certificates, if it is for these, else other parts.
     async fn try_out(&mut self, desired: &Desired, look: Look) -> Result<(Look, Rendered), (Look, EngineError)> {
-        let rendered = self.bench.render(desired, &look);
-        let refused = match self.bench.test(&rendered, &look.contents).await {
-            Ok(()) => return Ok((look, rendered)),
+        match self.try_certificates(desired, look).await {
+            Err((look, EngineError::Refused(words))) => match self.quarantine.search(&self.bench, desired, &look).await {
+                Ok(Some((table, rendered))) => {
+                    self.quarantine.settle(&table);
+                    Ok((look, rendered))
+                }
+                Ok(None) => Err((look, EngineError::Refused(words))),
+                Err(error) => Err((look, error)),
+            },
+            tried => tried,
+        }
+    }
+
+    /// Renders and tests what is not in quarantine.
+    async fn try_table(&mut self, desired: &Desired, look: &Look) -> Result<Rendered, EngineError> {
+        let table = self.quarantine.applied_to(&look.table);
+        let rendered = self.bench.render_table(desired, look, &table);
+        self.bench.test(&rendered, &look.contents).await?;
+        self.quarantine.settle(&table);
+        Ok(rendered)
+    }
+
+    /// Leaves out what certificates the engine refuses, if that is what it refuses.
+    async fn try_certificates(&mut self, desired: &Desired, look: Look) -> Result<(Look, Rendered), (Look, EngineError)> {
+        let refused = match self.try_table(desired, &look).await {
+            Ok(rendered) => return Ok((look, rendered)),
             Err(error) => error,
         };
         if !matches!(refused, EngineError::Refused(_)) || !self.blame(&look).await {
             return Err((look, refused));
         }
         let look = self.keeper.look(&desired.table, Timestamp::now());
-        let rendered = self.bench.render(desired, &look);
-        match self.bench.test(&rendered, &look.contents).await {
-            Ok(()) => Ok((look, rendered)),
+        match self.try_table(desired, &look).await {
+            Ok(rendered) => Ok((look, rendered)),
             Err(error) => Err((look, error)),
         }
     }
@@ -196,7 +222,8 @@ impl Workshop {
         let config = ProxyConfig { version: WIRE_VERSION, live, boot: boot.clone(), contents: look.contents.clone(), parts };
         self.config.send_replace(Some(Arc::new(config)));
         let material = look.reports.clone();
-        let outcome = Outcome { accepted: Some(accepted), refused: None, boot: Some(boot), mounted: stock, material };
+        let quarantined = self.quarantine.told();
+        let outcome = Outcome { accepted: Some(accepted), refused: None, boot: Some(boot), mounted: stock, material, quarantined };
         self.outcome.send_replace(Arc::new(outcome));
     }
 

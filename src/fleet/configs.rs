@@ -85,23 +85,28 @@ pub(super) fn choose(input: &ShapeInput<'_>, service: Option<&Service>) -> Mount
     Mounted { now: now.unwrap_or_default(), when_replaced, object: newest, finding }
 }
 
-/// A mounted configuration that exceeds Swarm's limit would be refused on every pass. A boot snapshot is compressed.
+/// What exceeds Swarm's limit would be refused on every pass.
 fn fitting(input: &ShapeInput<'_>, object: Option<ConfigObject>) -> (Option<ConfigObject>, Option<Finding>) {
-    let bytes = object.as_ref().map_or(0, |object| main_file(&object.bundle).len());
-    match object {
-        Some(object) if object.role == Role::Live && bytes > OBJECT_BYTES_MAX => (None, Some(too_large(input, bytes))),
-        object => (object, None),
-    }
+    let Some(object) = object else { return (None, None) };
+    // What Swarm has taken fits; and packing is spared whatever fits as it is.
+    let is_known = input.snapshot.configs.values().any(|config| config.name == object.name);
+    let unpacked: usize = object.bundle.files.values().map(String::len).sum();
+    let bytes = if is_known || unpacked < OBJECT_BYTES_MAX / 2 { 0 } else { object.data().len() };
+    if bytes > OBJECT_BYTES_MAX { (None, Some(too_large(input, object.role, bytes))) } else { (Some(object), None) }
 }
 
-fn too_large(input: &ShapeInput<'_>, bytes: usize) -> Finding {
-    Finding::new(
-        Severity::Error,
-        FindingCode::ConfigTooLarge,
-        Subject::Cluster(input.cluster.name.to_string()),
-        format!("The configuration has {bytes} bytes and a Swarm config object at most {OBJECT_BYTES_MAX}; the mounted one stays."),
-        "Use `rollout: live`, or spread the services over several clusters.",
-    )
+fn too_large(input: &ShapeInput<'_>, role: Role, bytes: usize) -> Finding {
+    let (what, remedy) = match role {
+        Role::Live => ("configuration", "Use `rollout: live`, or spread the services over several clusters."),
+        _ => (
+            "boot snapshot, packed,",
+            "Spread the services over several clusters. Running proxies are not concerned: they follow the extension.",
+        ),
+    };
+    let message =
+        format!("The {what} has {bytes} bytes and a Swarm config object at most {OBJECT_BYTES_MAX}; the mounted one, if any, stays.");
+    let subject = Subject::Cluster(input.cluster.name.to_string());
+    Finding::new(Severity::Error, FindingCode::ConfigTooLarge, subject, message, remedy)
 }
 
 /// Whether a config says the same as a bundle, whenever that was accepted.

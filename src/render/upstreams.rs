@@ -17,10 +17,10 @@ pub fn default_pool() -> Word {
 }
 
 /// The pool of a route: `up-HOST` for a whole site, `up-HOST~a~b` for the path `/a/b`. A host holds no `~`, so two
-/// routes never share a name.
+/// routes never share a name, and the engine takes names that differ in case only for one.
 pub fn pool_name(host: &HostPattern, path: &ContextPath) -> Word {
     let path = if path.is_root() { "" } else { path.as_str() };
-    Word::join(["up-".into(), Word::identifier(host.as_str()), Word::identifier(path)])
+    Word::join(["up-".into(), Word::identifier(host.as_str()), Word::caseless_identifier(path)])
 }
 
 /// The pool of a host whose TLS is passed through.
@@ -30,7 +30,10 @@ pub fn passthrough_pool(host: &HostPattern) -> Word {
 
 /// Whether requests can be passed on to this backend at all: somebody is there, and can be checked as asked.
 pub fn is_served(backend: &Backend, rendering: &Rendering<'_>) -> bool {
-    let somebody = rendering.purpose == Purpose::Boot || backend.services.iter().any(|service| !service.endpoints.is_empty());
+    let somebody = match rendering.purpose {
+        Purpose::Boot => !named_servers(backend).is_empty(),
+        Purpose::Live | Purpose::Stock => backend.endpoint_weights().into_iter().any(|weight| weight > 0),
+    };
     somebody && backend.protocol.tls.as_ref().is_none_or(|verification| rendering.materials.can_verify(verification))
 }
 
@@ -168,7 +171,7 @@ fn write_server_lines(upstream: &mut Writer, purpose: Purpose, backend: &Backend
         let max_fails = server.max_fails.unwrap_or(if backed { 3 } else { 0 });
         words.push(Word::join(["max_fails=".into(), max_fails.into()]));
         if max_fails > 0 {
-            words.push(Word::join(["fail_timeout=".into(), Word::millis(server.fail_timeout_ms.unwrap_or(5_000))]));
+            words.push(Word::join(["fail_timeout=".into(), Word::seconds(server.fail_timeout_ms.unwrap_or(5_000))]));
         }
         upstream.directive("server", &words);
     }

@@ -30,6 +30,13 @@ impl Word {
         Self(text.bytes().map(identifier_byte).collect())
     }
 
+    /// An identifier as above for something that the engine compares without regard to case (names of pools): texts that
+    /// differ in case only must differ in more.
+    pub fn caseless_identifier(text: &str) -> Self {
+        let byte = |byte: u8| if byte.is_ascii_uppercase() { format!("!{byte:02x}") } else { identifier_byte(byte) };
+        Self(text.bytes().map(byte).collect())
+    }
+
     /// A path, or a part of one, that holds only what a [`ContextPath`] may hold.
     pub fn path(text: &str) -> Self {
         Self(text.chars().filter(|c| c.is_ascii_alphanumeric() || "/-._~!&+,=:@".contains(*c)).collect())
@@ -66,6 +73,11 @@ impl Word {
     pub fn millis(ms: u64) -> Self {
         let ms = ms.min(365 * 24 * 3_600_000);
         Self(if ms.is_multiple_of(1000) { format!("{}s", ms / 1000) } else { format!("{ms}ms") })
+    }
+
+    /// A time where the engine counts whole seconds only: rounded up.
+    pub fn seconds(ms: u64) -> Self {
+        Self::millis(ms.saturating_add(999) / 1000 * 1000)
     }
 
     /// A size, at most what fits a signed number (nginx's own).
@@ -247,6 +259,7 @@ mod tests {
     fn identifiers_of_different_texts_differ() {
         quoted(&Word::identifier("a/b_c"), "\"a~b_c\"");
         quoted(&Word::identifier("a~b!2f"), "\"a!7eb!212f\"");
+        quoted(&Word::caseless_identifier("/aB"), "\"~a!42\"");
         quoted(&Word::identifier("x\"; y {\n$z"), "\"x!22!3b!20y!20!7b!0a!24z\"");
     }
 
@@ -257,6 +270,8 @@ mod tests {
         quoted(&Word::size(SizeBytes(0)), "0");
         quoted(&Word::size(SizeBytes(u64::MAX)), "9223372036854775807");
         quoted(&Word::millis(1500), "1500ms");
+        quoted(&Word::seconds(1001), "2s");
+        quoted(&Word::seconds(0), "0s");
         quoted(&Word::millis(u64::MAX), "31536000s");
     }
 

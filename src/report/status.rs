@@ -100,6 +100,8 @@ pub enum RouteState {
     Unknown,
     /// It has no endpoint: 503.
     NoEndpoints,
+    /// The engine refuses it, so it is left out until it changes: 503.
+    Quarantined,
 }
 
 /// One route: a host and a path.

@@ -1,12 +1,14 @@
 //! The first representation: what the proxies of one cluster must say. Types, their order and digest; no behaviour
 //! beyond that but what follows from it for one request (shares, places). Knows no Docker and no engine syntax, and imports only `types` and `report`.
 
+mod part;
 mod places;
 mod settings;
 mod shares;
 mod table;
 mod tls;
 
+pub use part::{LineList, Part};
 pub use places::{Answer, Application, Place};
 pub use settings::{AccessLogFormat, BackendHttpVersion, EngineSettings, LogLevel, SizeBytes, TlsProtocol};
 pub use table::{

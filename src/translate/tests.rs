@@ -3,6 +3,8 @@
 mod admission;
 #[path = "../../tests/golden/compact.rs"]
 mod compact;
+#[path = "../../tests/any_input/grammar.rs"]
+mod grammar;
 mod isolation;
 mod network_exchange;
 mod routes;

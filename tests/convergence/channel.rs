@@ -87,6 +87,7 @@ fn report(truth: &Snapshot, name: &ClusterName, task: &str, desired: &Desired, n
         live: (desired.delivery == Delivery::Replace).then_some(live),
         proxies: running(truth, name, "proxy").map(proxy).collect(),
         material: Vec::new(),
+        quarantined: Vec::new(),
     }
 }
 

@@ -193,11 +193,11 @@ impl Stage {
         self.extension_with(self.nginx.clone())
     }
 
-    /// An extension whose engine finds a directive that does not exist in every configuration that names this host: the
-    /// renderer itself writes nothing that nginx refuses.
-    pub fn extension_that_spoils(&self, host: &str) -> Extension {
+    /// An extension whose engine finds a directive that does not exist in every configuration in which this pattern is
+    /// found: the renderer itself writes nothing that nginx refuses.
+    pub fn extension_that_spoils(&self, pattern: &str) -> Extension {
         let script = self.directory.path().join("spoiling-nginx");
-        let spoil = format!("if grep -q {host} \"$4\" 2>/dev/null; then echo 'spoilt on;' >> \"$4\"; fi");
+        let spoil = format!("if grep -q '{pattern}' \"$4\" 2>/dev/null; then echo 'spoilt on;' >> \"$4\"; fi");
         std::fs::write(&script, format!("#!/bin/sh\n{spoil}\nexec {} \"$@\"\n", self.nginx.display())).unwrap();
         make_mode(&script, 0o755);
         self.extension_with(script)

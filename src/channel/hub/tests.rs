@@ -41,6 +41,7 @@ fn report(task: &str, accepted_port: u16) -> ExtensionReport {
         live: None,
         proxies: Vec::new(),
         material: Vec::new(),
+        quarantined: Vec::new(),
     }
 }
 

@@ -139,6 +139,20 @@ fn a_configuration_that_fits_no_object_is_told_about_and_the_mounted_one_stays()
 }
 
 #[test]
+fn a_boot_snapshot_that_cannot_be_packed_into_an_object_is_told_about_and_the_mounted_one_stays() {
+    let mut world = World::converged(&cluster());
+    // Digests of numbers cannot be packed.
+    let text: String = (0..40_000_u32).map(|number| crate::types::Digest::of_bytes(&number.to_be_bytes()).to_string()).collect();
+    world.boot = Some(bundle(&text));
+    let plan = world.plan(&cluster());
+    assert!(plan.is_converged(), "{plan}");
+    assert_eq!(super::codes(&plan), ["ConfigTooLarge"]);
+    // What is large and can be packed is no trouble.
+    world.boot = Some(bundle(&"x".repeat(crate::fleet::OBJECT_BYTES_MAX + 1)));
+    assert_eq!(super::codes(&world.plan(&cluster())), [""; 0]);
+}
+
+#[test]
 fn a_replacement_waits_for_the_newest_snapshot_and_nothing_else_does() {
     let mut world = World::converged(&cluster());
     world.networks = vec![NetworkId("net-app".to_owned())];

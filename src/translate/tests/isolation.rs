@@ -4,30 +4,16 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::intent::labels::{LabelReading, read_labels};
-use crate::swarm::{Service, VirtualIp};
-use crate::types::ServiceId;
-
-/// Values that are good, nearly good, and hostile.
-fn value() -> impl Strategy<Value = String> {
-    prop_oneof![
-        4 => prop_oneof![
-            Just("a.example.org".to_owned()), Just("b.example.org".to_owned()), Just("*.example.org".to_owned()), Just("80".to_owned()),
-            Just("true".to_owned()), Just("/app".to_owned()), Just("vip".to_owned()), Just("net".to_owned()), Just(String::new()),
-        ],
-        1 => prop_oneof![Just("x; } server {".to_owned()), Just("/a b\"$x".to_owned()), Just("99999".to_owned()), any::<String>()],
-    ]
-}
-
-fn labels() -> impl Strategy<Value = BTreeMap<String, String>> {
-    let names = ["hosts", "port", "network", "context_root", "context_root_rewrite", "default_backend", "backend_mode"];
-    let good = [("hosts", "a.example.org"), ("port", "80")].map(|(key, value)| (format!("com.docker.lb.{key}"), value.to_owned()));
-    prop::collection::btree_map(prop::sample::select(names.to_vec()).prop_map(|name| format!("com.docker.lb.{name}")), value(), 0..5)
-        .prop_map(move |drawn| BTreeMap::from(good.clone()).into_iter().chain(drawn).collect())
-}
+use crate::intent::labels::{LABELS, LabelReading, read_labels};
+use crate::render::{Purpose, render};
+use crate::swarm::{Secret, Service, VirtualIp};
+use crate::types::{SecretId, ServiceId};
 
 fn world(labels: Vec<BTreeMap<String, String>>) -> Snapshot {
     let mut world = snapshot("{networks: [net]}");
+    let secret =
+        Secret { id: SecretId("id".to_owned()), name: "qz1zq.pem".to_owned(), labels: BTreeMap::new(), created_at: world.taken_at };
+    world.secrets.insert(secret.id.clone(), secret);
     for (at, labels) in labels.into_iter().enumerate() {
         let service = Service {
             id: ServiceId(format!("s{at}")),
@@ -50,18 +36,60 @@ fn world(labels: Vec<BTreeMap<String, String>>) -> Snapshot {
     world
 }
 
+/// What could be seen of one service from another's routes: everything that proxies get or people are told about routes.
+fn check(all: &Snapshot, fewer: &Snapshot) {
+    let (with, without) = (translate(&cluster(), all), translate(&cluster(), fewer));
+    assert_eq!(with.table, without.table);
+    assert_eq!(with.routes, without.routes);
+    assert_eq!(with.networks, without.networks);
+    assert_eq!(with.table.digest(), without.table.digest());
+    for purpose in [Purpose::Live, Purpose::Boot, Purpose::Stock] {
+        assert_eq!(render(&with.table, purpose), render(&without.table, purpose), "{purpose:?}");
+    }
+}
+
+fn names() -> Vec<&'static str> {
+    LABELS.iter().map(|label| label.name).collect()
+}
+
 proptest! {
     #[test]
-    fn invalid_services_change_no_route_of_valid_ones(labels in prop::collection::vec(labels(), 0..8)) {
-        let all = world(labels);
-        let mut valid = all.clone();
-        valid.services.retain(|_, service| {
-            matches!(read_labels(&service.name, &service.labels).reading, LabelReading::Published(_))
+    fn invalid_services_change_no_route_of_valid_ones(services in grammar::services(&names()), some in any::<u8>()) {
+        let all = world(services.into_iter().map(|(labels, _, _)| labels).collect());
+        let valid = |service: &Service| matches!(read_labels(&service.name, &service.labels).reading, LabelReading::Published(_));
+        let mut fewer = all.clone();
+        fewer.services.retain(|_, service| valid(service));
+        check(&all, &fewer);
+        // And without some of them only.
+        let mut at = 0;
+        fewer.services.clone_from(&all.services);
+        fewer.services.retain(|_, service| {
+            at += 1;
+            valid(service) || some & (1 << (at % 8)) == 0
         });
-        let (with, without) = (translate(&cluster(), &all), translate(&cluster(), &valid));
-        prop_assert_eq!(&with.table, &without.table);
-        prop_assert_eq!(&with.routes, &without.routes);
-        prop_assert_eq!(&with.networks, &without.networks);
-        prop_assert_eq!(with.table.digest(), translate(&cluster(), &all).table.digest());
+        check(&all, &fewer);
+    }
+
+    #[test]
+    fn a_service_changes_no_route_of_hosts_that_it_does_not_name(services in grammar::services(&names())) {
+        let all = world(services.into_iter().map(|(labels, _, _)| labels).collect());
+        let Some(last) = all.services.values().last() else { return Ok(()) };
+        let named = match read_labels(&last.name, &last.labels).reading {
+            LabelReading::Published(labels) => labels.hosts,
+            LabelReading::NotPublished | LabelReading::Refused => Vec::new(),
+        };
+        let mut fewer = all.clone();
+        fewer.services.remove(&last.id);
+        let (mut with, mut without) = (translate(&cluster(), &all).table, translate(&cluster(), &fewer).table);
+        for table in [&mut with, &mut without] {
+            table.hosts.retain(|host, _| !named.contains(host));
+            table.passthrough.retain(|host, _| !named.contains(host));
+        }
+        prop_assert_eq!(&with.hosts, &without.hosts);
+        prop_assert_eq!(&with.passthrough, &without.passthrough);
+        // The oldest decides, and this is the youngest.
+        if without.default_backend.is_some() {
+            prop_assert_eq!(&with.default_backend, &without.default_backend);
+        }
     }
 }

@@ -56,6 +56,7 @@ fn with_seen<T>(services: Vec<Value>, material: Vec<MaterialReport>, use_it: imp
         live: None,
         proxies: Vec::new(),
         material,
+        quarantined: Vec::new(),
     };
     let now = NOW.parse().unwrap();
     let plan = Plan {

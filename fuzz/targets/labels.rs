@@ -1,0 +1,88 @@
+//! Any labels of any services: what is rendered has only known directives at known places, and means exactly the route
+//! table. Quick, because no engine runs: the tests of `tests/any_input.rs` ask the same of nginx and another parser.
+//!
+//! The input is text: a spec, then services, separated by lines of `---`. A service is lines of `label=value`, in which
+//! `\n`, `\r`, `\0` and `\\` stand for what cannot stand in a line. Without a spec that is valid a plain one is used.
+
+#![no_main]
+
+#[path = "../../tests/golden/compact.rs"]
+#[allow(dead_code, reason = "shared with tests that read files")]
+mod golden_compact;
+#[path = "../../tests/any_input/meaning.rs"]
+mod meaning;
+#[path = "parser.rs"]
+mod parser;
+#[path = "../../tests/any_input/places.rs"]
+mod places;
+#[path = "../../tests/any_input/routing.rs"]
+mod routing;
+#[path = "../../tests/any_input/worlds.rs"]
+mod worlds;
+
+/// What marks values of labels; the seeds have it.
+mod grammar {
+    pub const MARK: &str = "qz1zq";
+}
+
+use std::collections::BTreeMap;
+
+use libfuzzer_sys::fuzz_target;
+use swarmgate::intent::cluster::Cluster;
+use swarmgate::intent::documents::{SourceFile, read_documents};
+use swarmgate::render::{Purpose, render};
+use swarmgate::route::EngineSettings;
+use swarmgate::translate::translate;
+
+/// More services only make a run slower.
+const SERVICES_MAX: usize = 12;
+
+fuzz_target!(|text: &str| {
+    let mut parts = text.split("\n---\n");
+    let cluster = cluster(parts.next().unwrap_or_default());
+    let services: Vec<worlds::Service> = parts.take(SERVICES_MAX).map(service).collect();
+    let table = translate(&cluster, &worlds::swarm(&services)).table;
+    for purpose in [Purpose::Live, Purpose::Boot, Purpose::Stock] {
+        let bundle = render(&table, purpose);
+        let config = parser::parse(&bundle.files);
+        places::check(&config);
+        meaning::check(&config, &table, purpose);
+    }
+});
+
+/// The first valid cluster of the spec, with the settings and ports of the plain one: raw lines may say anything.
+fn cluster(spec: &str) -> Cluster {
+    let plain = worlds::cluster(80, Some(443));
+    let declaration = read_documents(&[SourceFile::new("spec.yaml", spec)]);
+    let mut cluster = declaration.valid().next().cloned().unwrap_or_else(|| plain.clone());
+    cluster.settings = EngineSettings::default();
+    cluster.proxy.publish = plain.proxy.publish;
+    cluster
+}
+
+fn service(text: &str) -> worlds::Service {
+    let mut labels = BTreeMap::new();
+    for line in text.lines() {
+        if let Some((name, value)) = line.split_once('=') {
+            labels.insert(format!("com.docker.lb.{}", unescaped(name)), unescaped(value));
+        }
+    }
+    let length = text.len();
+    (labels, u8::try_from(length % 4).unwrap_or(0), length.is_multiple_of(3))
+}
+
+fn unescaped(text: &str) -> String {
+    let mut out = String::new();
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        let escaped = if c == '\\' { chars.next() } else { None };
+        out.push(match escaped {
+            Some('n') => '\n',
+            Some('r') => '\r',
+            Some('0') => '\0',
+            Some(other) => other,
+            None => c,
+        });
+    }
+    out
+}

@@ -1,0 +1,87 @@
+//! What the engine refuses of a table, told to those who wrote it: each finding has its service or setting, the engine's
+//! words and the remedy. Pure.
+
+use std::collections::BTreeSet;
+
+use super::Seen;
+use crate::channel::wire::Quarantined;
+use crate::report::{Finding, FindingCode, RouteKind, RouteReport, RouteState, Severity, Subject};
+use crate::route::{LineList, Part};
+
+/// Marks the routes that are left out.
+pub fn annotate(seen: &Seen<'_>, routes: &mut [RouteReport]) {
+    for quarantined in held(seen) {
+        for route in routes.iter_mut().filter(|route| is_of(route, &quarantined.part)) {
+            route.state = RouteState::Quarantined;
+            route.reason = Some(format!("the engine refuses it: {}", quarantined.words.trim()));
+        }
+    }
+}
+
+/// Everything that is left out, to its author.
+pub fn findings(seen: &Seen<'_>) -> Vec<Finding> {
+    held(seen).flat_map(|quarantined| about(seen, quarantined)).collect()
+}
+
+/// What is left out of the newest table: parts that are in it no more are nobody's concern.
+fn held<'a>(seen: &Seen<'a>) -> impl Iterator<Item = &'a Quarantined> {
+    let table = &seen.desired.table;
+    let told = seen.report.map_or(&[][..], |received| &received.report.quarantined);
+    told.iter().filter(|quarantined| table.identity_of(&quarantined.part).is_some())
+}
+
+fn about(seen: &Seen<'_>, quarantined: &Quarantined) -> Vec<Finding> {
+    let (what, setting) = described(&quarantined.part);
+    let message = format!("the engine refuses {what}, which is left out; everything else is served: {}", quarantined.words.trim());
+    let remedy = "Change what the engine's words name; it is tried again when it changes.";
+    let finding = |subject| Finding::new(Severity::Error, FindingCode::RouteQuarantined, subject, message.clone(), remedy);
+    let services = services_of(seen, &quarantined.part);
+    if services.is_empty() {
+        let about_cluster = finding(Subject::Cluster(seen.cluster.name.to_string()));
+        return vec![match setting {
+            Some((field, value)) => about_cluster.at(format!("spec.settings.{field}"), &value),
+            None => about_cluster,
+        }];
+    }
+    services.into_iter().map(|service| finding(Subject::Service(service.to_owned()))).collect()
+}
+
+/// What a part is in words, and for a setting its field and value.
+fn described(part: &Part) -> (String, Option<(&'static str, String)>) {
+    match part {
+        Part::Line { list, line } => ("this line".to_owned(), Some((field(*list), line.to_string()))),
+        Part::Template => ("the template".to_owned(), Some(("template", String::new()))),
+        Part::DefaultBackend => ("the default backend".to_owned(), None),
+        Part::Passthrough { host } => (format!("the passed-through host {host}"), None),
+        Part::Redirects { host } => (format!("the redirects of {host}"), None),
+        Part::Route { host, path } => (format!("the route {host}{path}"), None),
+    }
+}
+
+fn field(list: LineList) -> &'static str {
+    match list {
+        LineList::Tls => "tlsOptions",
+        LineList::Global => "globalOptions",
+        LineList::Http => "httpOptions",
+        LineList::Tcp => "tcpOptions",
+    }
+}
+
+/// The services behind a part. A redirect has none of its own, so those of its host are told.
+fn services_of<'a>(seen: &Seen<'a>, part: &Part) -> BTreeSet<&'a str> {
+    let concerned = seen.translation.routes.iter().filter(|route| match part {
+        Part::Redirects { host } => route.host == host.as_str(),
+        part => is_of(route, part),
+    });
+    concerned.flat_map(|route| &route.services).map(|service| service.service.as_str()).collect()
+}
+
+fn is_of(route: &RouteReport, part: &Part) -> bool {
+    match part {
+        Part::Line { .. } | Part::Template => false,
+        Part::DefaultBackend => route.host == "(default)",
+        Part::Passthrough { host } => route.kind == RouteKind::Passthrough && route.host == host.as_str(),
+        Part::Redirects { host } => route.kind == RouteKind::Redirect && route.host == host.as_str(),
+        Part::Route { host, path } => route.kind == RouteKind::Http && route.host == host.as_str() && route.path == path.as_str(),
+    }
+}

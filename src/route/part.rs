@@ -1,0 +1,233 @@
+//! The pieces of a table that can be left out alone, should an engine refuse them. Pure.
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Backend, PathRoute, RouteTable};
+use crate::types::{ContextPath, Digest, EngineLine, HostPattern};
+
+/// A piece of a table.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum Part {
+    /// A raw line of the administrator.
+    Line {
+        /// The list that it stands in.
+        list: LineList,
+        /// The line.
+        line: EngineLine,
+    },
+    /// The administrator's own template.
+    Template,
+    /// The default backend.
+    DefaultBackend,
+    /// A host whose TLS is passed through.
+    Passthrough {
+        /// The host.
+        host: HostPattern,
+    },
+    /// The redirects of a host.
+    Redirects {
+        /// The host.
+        host: HostPattern,
+    },
+    /// A path of a host.
+    Route {
+        /// The host.
+        host: HostPattern,
+        /// The path.
+        path: ContextPath,
+    },
+}
+
+/// A list of raw lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum LineList {
+    /// `tlsOptions`.
+    Tls,
+    /// `globalOptions`.
+    Global,
+    /// `httpOptions`.
+    Http,
+    /// `tcpOptions`.
+    Tcp,
+}
+
+const LISTS: [LineList; 4] = [LineList::Tls, LineList::Global, LineList::Http, LineList::Tcp];
+
+impl Part {
+    /// Whether an administrator wrote it, not the author of a service.
+    pub fn is_setting(&self) -> bool {
+        matches!(self, Self::Line { .. } | Self::Template)
+    }
+}
+
+impl RouteTable {
+    /// Every part of the table, sorted.
+    pub fn parts(&self) -> BTreeSet<Part> {
+        let lines = LISTS.into_iter().flat_map(|list| self.lines(list).iter().map(move |line| Part::Line { list, line: line.clone() }));
+        let single = self.settings.template.iter().map(|_| Part::Template).chain(self.default_backend.iter().map(|_| Part::DefaultBackend));
+        let passthrough = self.passthrough.keys().map(|host| Part::Passthrough { host: host.clone() });
+        let redirecting = self.hosts.iter().filter(|(_, virtual_host)| !virtual_host.redirects.is_empty());
+        let redirects = redirecting.map(|(host, _)| Part::Redirects { host: host.clone() });
+        let routes = self
+            .hosts
+            .iter()
+            .flat_map(|(host, virtual_host)| virtual_host.paths.keys().map(|path| Part::Route { host: host.clone(), path: path.clone() }));
+        lines.chain(single).chain(passthrough).chain(redirects).chain(routes).collect()
+    }
+
+    fn lines(&self, list: LineList) -> &Vec<EngineLine> {
+        match list {
+            LineList::Tls => &self.settings.tls_options,
+            LineList::Global => &self.settings.global_options,
+            LineList::Http => &self.settings.http_options,
+            LineList::Tcp => &self.settings.tcp_options,
+        }
+    }
+
+    fn lines_mut(&mut self, list: LineList) -> &mut Vec<EngineLine> {
+        match list {
+            LineList::Tls => &mut self.settings.tls_options,
+            LineList::Global => &mut self.settings.global_options,
+            LineList::Http => &mut self.settings.http_options,
+            LineList::Tcp => &mut self.settings.tcp_options,
+        }
+    }
+
+    /// What a part says, whatever the endpoints are: the same part again is worth no other try.
+    pub fn identity_of(&self, part: &Part) -> Option<Digest> {
+        let named = |backend: &Backend| {
+            let mut backend = backend.clone();
+            backend.services.iter_mut().for_each(|service| service.endpoints.clear());
+            backend
+        };
+        match part {
+            Part::Line { list, line } => self.lines(*list).contains(line).then(|| Digest::of_json(line)),
+            Part::Template => self.settings.template.as_ref().map(Digest::of_json),
+            Part::DefaultBackend => {
+                let default = self.default_backend.as_ref();
+                default.map(|default| Digest::of_json(&(named(&default.backend), &default.tls, default.https_only)))
+            }
+            Part::Passthrough { host } => self.passthrough.get(host).map(|backend| Digest::of_json(&named(backend))),
+            Part::Redirects { host } => self.hosts.get(host).map(|host| Digest::of_json(&host.redirects)),
+            Part::Route { host, path } => {
+                let route = self.hosts.get(host)?.paths.get(path)?;
+                Some(Digest::of_json(&(named(&route.backend), route.rewrite, route.https_only, &route.websockets)))
+            }
+        }
+    }
+
+    /// The table without these parts, as if nobody had asked for them.
+    #[must_use]
+    pub fn without(&self, parts: &BTreeSet<Part>) -> Self {
+        self.changed(parts, |table, part| match part {
+            Part::Passthrough { host } => drop(table.passthrough.remove(host)),
+            Part::Route { host, path } => {
+                if let Some(virtual_host) = table.hosts.get_mut(host) {
+                    virtual_host.paths.remove(path);
+                }
+            }
+            Part::Line { .. } | Part::Template | Part::DefaultBackend | Part::Redirects { .. } => {}
+        })
+    }
+
+    /// The table in which these parts keep their names and nobody answers there (503, or a closed connection): so that
+    /// requests for them reach no other route.
+    #[must_use]
+    pub fn muted(&self, parts: &BTreeSet<Part>) -> Self {
+        self.changed(parts, |table, part| match part {
+            Part::Passthrough { host } => {
+                if let Some(backend) = table.passthrough.get_mut(host) {
+                    *backend = Backend::default();
+                }
+            }
+            Part::Route { host, path } => {
+                if let Some(route) = table.hosts.get_mut(host).and_then(|virtual_host| virtual_host.paths.get_mut(path)) {
+                    *route = PathRoute::to(Backend::default());
+                }
+            }
+            Part::Line { .. } | Part::Template | Part::DefaultBackend | Part::Redirects { .. } => {}
+        })
+    }
+
+    /// What can only be left out is; of the rest `change` decides. A host of which nothing is left goes, too.
+    fn changed(&self, parts: &BTreeSet<Part>, change: impl Fn(&mut Self, &Part)) -> Self {
+        let mut table = self.clone();
+        for part in parts {
+            match part {
+                Part::Line { list, line } => table.lines_mut(*list).retain(|other| other != line),
+                Part::Template => table.settings.template = None,
+                Part::DefaultBackend => table.default_backend = None,
+                Part::Redirects { host } => {
+                    if let Some(virtual_host) = table.hosts.get_mut(host) {
+                        virtual_host.redirects.clear();
+                    }
+                }
+                Part::Passthrough { .. } | Part::Route { .. } => change(&mut table, part),
+            }
+        }
+        table.hosts.retain(|_, host| !host.paths.is_empty() || !host.redirects.is_empty() || host.https_only);
+        table
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::route::{BackendService, VirtualHost};
+    use crate::types::{ClusterName, Port, ServiceId, ServiceName};
+
+    fn table() -> RouteTable {
+        let port = Port::new(80).unwrap();
+        let service = BackendService::new(ServiceId("id".to_owned()), ServiceName::parse("app").unwrap(), port, Vec::new());
+        let route = PathRoute::to(Backend::of(vec![service]));
+        let paths = ["/", "/a"].map(|path| (ContextPath::parse(path).unwrap(), route.clone()));
+        let host = VirtualHost { paths: paths.into(), ..VirtualHost::default() };
+        let mut table = RouteTable::empty(ClusterName::parse("dev").unwrap(), port);
+        table.hosts = ["x", "y"].map(|name| (HostPattern::parse(name).unwrap(), host.clone())).into();
+        table.settings.http_options = vec![EngineLine::parse("gzip on;").unwrap()];
+        table
+    }
+
+    #[test]
+    fn a_table_without_all_its_parts_is_empty_and_without_none_the_same() {
+        assert_eq!(table().parts().len(), 5);
+        let nothing = table().without(&table().parts());
+        assert_eq!(nothing, RouteTable::empty(nothing.cluster.clone(), nothing.http_port));
+        assert_eq!(table().without(&BTreeSet::new()), table());
+        assert_eq!(table().muted(&BTreeSet::new()), table());
+    }
+
+    #[test]
+    fn each_part_goes_alone() {
+        for part in table().parts() {
+            let left = table().without(&BTreeSet::from([part.clone()]));
+            assert_eq!(left.parts(), table().parts().into_iter().filter(|other| *other != part).collect(), "{part:?}");
+        }
+    }
+
+    #[test]
+    fn a_muted_route_keeps_its_name_and_has_nobody_to_answer() {
+        let all = table().parts();
+        let muted = table().muted(&all);
+        assert_eq!(muted.parts().len(), 4, "the line is gone");
+        assert!(muted.backends().all(|backend| backend.services.is_empty()));
+    }
+
+    #[test]
+    fn an_identity_changes_with_what_the_part_says_and_not_with_endpoints() {
+        let part = table().parts().into_iter().next_back().unwrap();
+        let before = table().identity_of(&part);
+        let mut other = table();
+        let endpoint = crate::route::Endpoint { address: [10, 0, 0, 1].into(), port: other.http_port, task: None };
+        other.backends_mut().for_each(|backend| backend.services[0].endpoints.push(endpoint.clone()));
+        assert_eq!(other.identity_of(&part), before);
+        other.hosts.values_mut().flat_map(|host| host.paths.values_mut()).for_each(|route| route.rewrite = true);
+        assert_ne!(other.identity_of(&part), before);
+        assert_eq!(other.without(&BTreeSet::from([part.clone()])).identity_of(&part), None);
+    }
+}

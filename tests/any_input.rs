@@ -1,0 +1,79 @@
+//! For any services with any label values: nginx accepts what is rendered, another parser than ours finds exactly the routes
+//! of the route table in it, and nothing from a label stands anywhere but where a value belongs. Needs nginx and crossplane
+//! (`make setup`); without them these tests say so loudly and prove nothing.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot do its work has failed")]
+
+#[path = "any_input/certificates.rs"]
+mod certificates;
+#[path = "nginx/engine.rs"]
+#[expect(dead_code, reason = "shared with the tests that make requests")]
+mod engine;
+#[path = "golden/compact.rs"]
+#[expect(dead_code, reason = "shared with the tests that read cases from files")]
+mod golden_compact;
+#[path = "any_input/grammar.rs"]
+mod grammar;
+#[path = "any_input/limits.rs"]
+mod limits;
+#[path = "any_input/meaning.rs"]
+mod meaning;
+#[path = "any_input/parser.rs"]
+mod parser;
+#[path = "any_input/places.rs"]
+mod places;
+#[path = "any_input/routing.rs"]
+mod routing;
+#[path = "any_input/worlds.rs"]
+mod worlds;
+
+use std::cell::RefCell;
+
+use proptest::prelude::*;
+use swarmgate::intent::labels::LABELS;
+use swarmgate::render::Purpose;
+use swarmgate::route::RouteTable;
+use swarmgate::translate::translate;
+
+use engine::{Place, nginx};
+use parser::Parser;
+
+/// Engine, place and parser of one test.
+struct Bench {
+    nginx: std::path::PathBuf,
+    place: Place,
+    parser: RefCell<Parser>,
+}
+
+impl Bench {
+    fn new() -> Option<Self> {
+        Some(Self { nginx: nginx()?, place: Place::new(), parser: RefCell::new(Parser::start()?) })
+    }
+
+    fn cluster(&self, tls: bool) -> swarmgate::intent::cluster::Cluster {
+        worlds::cluster(self.place.http, tls.then_some(1443))
+    }
+
+    /// Everything that must hold for a table, for every purpose.
+    fn check(&self, table: &RouteTable) {
+        for purpose in [Purpose::Live, Purpose::Boot, Purpose::Stock] {
+            let said = self.place.test(&self.nginx, table, purpose).map_err(|words| words.chars().take(600).collect::<String>());
+            assert_eq!(said, Ok(String::new()), "{purpose:?}");
+            let config = self.parser.borrow_mut().parse(&self.place.write(table, purpose));
+            places::check(&config);
+            meaning::check(&config, table, purpose);
+        }
+    }
+}
+
+#[test]
+fn any_labels_give_exactly_their_routes_and_stay_in_their_places() {
+    let Some(bench) = Bench::new() else { return };
+    let names: Vec<&'static str> = LABELS.iter().map(|label| label.name).collect();
+    // Each case starts the engine three times. More by PROPTEST_CASES.
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100);
+    let config = ProptestConfig { cases, max_shrink_iters: 120, failure_persistence: None, ..ProptestConfig::default() };
+    proptest!(config, |(services in grammar::services(&names), tls in prop::bool::weighted(0.8))| {
+        bench.check(&translate(&bench.cluster(tls), &worlds::swarm(&services)).table);
+    });
+}

@@ -1,0 +1,47 @@
+//! Good TLS material for everything that a table names: one certificate and its key, in every object. Which host is shown
+//! which certificate is tested elsewhere, with requests.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use rcgen::{CertificateParams, KeyPair};
+use swarmgate::render::{AuthorityFile, Layout, Materials, PairFiles, SecretFile, authorities};
+use swarmgate::route::RouteTable;
+
+use crate::routing::is_good;
+
+/// What a table needs, as the extension would have found it.
+#[derive(Default)]
+pub struct Made {
+    pub materials: Materials,
+    /// By file name.
+    pub contents: BTreeMap<String, String>,
+}
+
+/// Certificate and key in one text.
+static BOTH: LazyLock<String> = LazyLock::new(|| {
+    let key = KeyPair::generate().unwrap();
+    CertificateParams::new(vec!["any.test".to_owned()]).unwrap().self_signed(&key).unwrap().pem() + &key.serialize_pem()
+});
+
+/// Makes everything that the table names.
+pub fn make(table: &RouteTable, directory: &Path, layout: &Layout) -> Made {
+    let mut made = Made::default();
+    for (_, binding) in table.bindings().filter(|(_, binding)| is_good(binding)) {
+        let file = |id: &Option<String>| SecretFile::new(&BOTH, id.as_deref().unwrap());
+        let files = PairFiles { certificate: file(&binding.certificate.id), key: file(&binding.key_object().id) };
+        // Beside the configuration, and where a stock image's mounts would be.
+        let names = [&files.certificate, &files.key].into_iter().flat_map(|file| [file.name(), file.secret()]);
+        made.contents.extend(names.map(|name| (name.to_owned(), BOTH.clone())));
+        made.materials.add_pair(binding.clone(), files);
+    }
+    for authority in authorities(table).filter(|authority| authority.id.is_some()) {
+        made.materials.add_authority(authority.clone(), AuthorityFile::new(&BOTH));
+        made.contents.insert(authority.id.clone().unwrap(), BOTH.clone());
+    }
+    made.materials.set_system_roots(true);
+    fs::write(directory.join(Path::new(layout.system_roots).file_name().unwrap()), BOTH.as_bytes()).unwrap();
+    made
+}

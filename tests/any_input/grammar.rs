@@ -1,0 +1,167 @@
+//! What anybody could write into labels: good values, nearly good ones, and syntax of every language on the way. Shared with
+//! the tests of `translate`; knows no type of the project, so that a new label needs a line here only to be good at times.
+//!
+//! Every value carries [`MARK`], so that whoever reads a configuration can tell what came from a label.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+/// Stands in every value that is more than a number or a switch, and nowhere in our own text.
+pub const MARK: &str = "qz1zq";
+
+/// What begins, ends or changes something in nginx, YAML, JSON, a shell or a template.
+const FRAGMENTS: &[&str] = &[
+    "\"",
+    "'",
+    "`",
+    "\\",
+    "{",
+    "}",
+    ";",
+    "#",
+    "$",
+    "$host",
+    "${host}",
+    "$(id)",
+    "{{ x }}",
+    "{% raw %}",
+    "\n",
+    "\r\n",
+    "\t",
+    "\0",
+    " ",
+    "//",
+    "..",
+    "%2e",
+    "%00",
+    "~",
+    "^",
+    "*",
+    "(",
+    ")",
+    "[",
+    "]",
+    "|",
+    "<",
+    ">",
+    "&",
+    "@",
+    ",",
+    "=",
+    ":",
+    "é",
+    "日本",
+    "\u{202e}",
+    "\u{feff}",
+    "\u{7f}",
+    "; } server { listen 81; ",
+    "return 200;",
+    "include /etc/passwd;",
+    "\";\n}\n",
+    "*/",
+    "unix:/x",
+    "https://",
+    "default_server",
+    "load_module",
+];
+
+/// Some hostile text; at times far too long.
+pub fn hostile() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![3 => prop::sample::select(FRAGMENTS).prop_map(str::to_owned), 1 => Just(MARK.to_owned()), 1 => any::<String>()];
+    let text = prop::collection::vec(piece, 1..8).prop_map(|pieces| pieces.concat());
+    prop_oneof![
+        12 => text.prop_map(|text| format!("{text}{MARK}{text}")),
+        1 => (prop::sample::select(FRAGMENTS), 1_000_usize..20_000).prop_map(|(piece, times)| MARK.to_owned() + &piece.repeat(times)),
+    ]
+}
+
+fn one_of(values: &[&'static str]) -> BoxedStrategy<String> {
+    prop::sample::select(values.to_vec()).prop_map(str::to_owned).boxed()
+}
+
+/// Few names, so that services meet on them; some as long as a name can be.
+fn host() -> BoxedStrategy<String> {
+    let long =
+        (1_usize..5, "[a-z0-9]{1,40}").prop_map(|(parts, end)| format!("{MARK}{}.{end}", format!(".{}", "l".repeat(60)).repeat(parts - 1)));
+    prop_oneof![
+        12 => one_of(&["a.qz1zq.test", "b.qz1zq.test", "*.qz1zq.test", "x_y.qz1zq.test", "QZ1ZQ.example.", "*.qz1zq"]),
+        1 => "[a-zA-Z0-9_]{1,20}[.]qz1zq",
+        1 => long,
+    ]
+    .boxed()
+}
+
+fn path() -> BoxedStrategy<String> {
+    let chosen = one_of(&["/", "/qz1zq", "/qz1zq/", "/qz1zq/b", "/qz1zq-b", "/qz1zq/b/c~d!&+,=:@", "/QZ1ZQ"]);
+    let long = "/qz1zq(/[a-zA-Z0-9._~!&+,=:@-]{1,100}){0,9}";
+    prop_oneof![9 => chosen, 1 => long.prop_map(|text: String| text.chars().take(1024).collect())].boxed()
+}
+
+fn listed(item: BoxedStrategy<String>, separator: &'static str) -> BoxedStrategy<String> {
+    prop::collection::vec(item, 1..4).prop_map(move |items| items.join(separator)).boxed()
+}
+
+fn site() -> BoxedStrategy<String> {
+    (one_of(&["http", "https", "HTTP"]), host(), one_of(&["", ":8443"]), prop_oneof![Just(String::new()), path()])
+        .prop_map(|(scheme, host, port, path)| format!("{scheme}://{host}{port}{path}"))
+        .boxed()
+}
+
+/// A value that the label's author might well have meant.
+fn good(label: &str) -> BoxedStrategy<String> {
+    match label {
+        "hosts" => listed(host(), ", "),
+        "port" => one_of(&["80", "8080", "65535"]),
+        "network" => one_of(&["net", "qz1zq_net"]),
+        "service_cluster" => one_of(&["", " "]),
+        "context_root" => path(),
+        "websocket_endpoints" => listed(path(), ","),
+        "redirects" => listed((site(), site()).prop_map(|(from, to)| format!("{from},{to}")).boxed(), ";"),
+        "backend_mode" => one_of(&["task", "vip", "VIP"]),
+        "backend_protocol" => one_of(&["http", "https", "h2c", "grpc", "grpcs"]),
+        "ssl_cert" | "ssl_key" => one_of(&["qz1zq.pem", "qz1zq.both", "qz1zq-missing"]),
+        "ssl_backend_tls_verify" => one_of(&["none", "required", "qz1zq.ca", "qz1zq-missing"]),
+        "sticky_session_cookie" => prop_oneof![one_of(&["qz1zq", "qz1zq.s-id_2"]), "qz1zq[a-zA-Z0-9_.-]{0,120}"].boxed(),
+        "max_fails" => one_of(&["0", "3", "1000000"]),
+        "fail_timeout" => one_of(&["0", "10", "10s", "1500ms", "24h"]),
+        "weight" => one_of(&["0", "10", "100"]),
+        // All others are switches.
+        _ => one_of(&["true", "false", "1", "TRUE"]),
+    }
+}
+
+/// A good value with something hostile in it.
+fn spoilt(label: &str) -> impl Strategy<Value = String> + use<> {
+    let parts = (good(label), hostile(), any::<prop::sample::Index>());
+    parts.prop_map(|(good, bad, at)| {
+        let borders: Vec<usize> = good.char_indices().map(|(at, _)| at).chain([good.len()]).collect();
+        let (before, after) = good.split_at(borders[at.index(borders.len())]);
+        format!("{before}{bad}{after}")
+    })
+}
+
+fn value(label: &'static str) -> impl Strategy<Value = String> {
+    prop_oneof![6 => good(label), 1 => spoilt(label), 1 => hostile(), 1 => Just(String::new())]
+}
+
+/// Labels of one service, by whole key: hosts and port nearly always, some of the others, at times a key of nobody's.
+pub fn labels(names: &[&'static str]) -> impl Strategy<Value = BTreeMap<String, String>> + use<> {
+    let others: Vec<&'static str> = names.iter().copied().filter(|name| !["hosts", "port", "service_cluster"].contains(name)).collect();
+    let drawn = prop::collection::vec(prop::sample::select(others).prop_flat_map(|name| (Just(name), value(name))), 0..7);
+    let cluster = prop::option::weighted(0.05, value("service_cluster"));
+    let strange = prop::option::weighted(0.1, (hostile(), hostile()));
+    (prop::option::weighted(0.95, value("hosts")), prop::option::weighted(0.95, value("port")), drawn, cluster, strange).prop_map(
+        |(hosts, port, drawn, cluster, strange)| {
+            let named = [("hosts", hosts), ("port", port), ("service_cluster", cluster)];
+            let named = named.into_iter().filter_map(|(name, value)| Some((name, value?))).chain(drawn);
+            let labels = named.map(|(name, value)| (format!("com.docker.lb.{name}"), value));
+            labels.chain(strange.map(|(key, value)| (format!("com.docker.lb.{key}"), value))).collect()
+        },
+    )
+}
+
+/// Up to eight services: their labels, how many tasks run, and whether each is as old as the one before it.
+pub fn services(names: &[&'static str]) -> impl Strategy<Value = Vec<(BTreeMap<String, String>, u8, bool)>> + use<> {
+    prop::collection::vec((labels(names), 0_u8..4, any::<bool>()), 0..8)
+}

@@ -1,0 +1,173 @@
+//! Sizes: what works, and what gives a finding instead. `cargo test --test any_input limits -- --nocapture --test-threads 1`
+//! prints what each takes; docs/limits.md has the table. No time or memory is asserted.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::process::Command;
+use std::time::Instant;
+
+use swarmgate::channel::boot;
+use swarmgate::fleet::OBJECT_BYTES_MAX;
+use swarmgate::intent::cluster::Cluster;
+use swarmgate::render::{Purpose, render};
+use swarmgate::report::FindingCode;
+use swarmgate::route::RouteTable;
+use swarmgate::swarm::Snapshot;
+use swarmgate::translate::{Translation, translate};
+
+use crate::Bench;
+use crate::worlds::{self, Service};
+
+fn service(labels: &[(&str, &str)], tasks: u8) -> Service {
+    let labels = labels.iter().map(|(name, value)| (format!("com.docker.lb.{name}"), (*value).to_owned()));
+    (labels.collect(), tasks, false)
+}
+
+fn timed<T>(what: &str, work: impl FnOnce() -> T) -> T {
+    let began = Instant::now();
+    let result = work();
+    tell(&format!("{what}: {} ms", began.elapsed().as_millis()));
+    result
+}
+
+fn tell(line: &str) {
+    let _ = writeln!(std::io::stdout(), "    {line}");
+}
+
+impl Bench {
+    /// Translates, renders, and has the engine test it for every purpose.
+    fn measure(&self, about: &str, cluster: &Cluster, snapshot: &Snapshot) -> Translation {
+        tell(about);
+        let translation = timed("translate", || translate(cluster, snapshot));
+        self.measure_table(&translation.table);
+        translation
+    }
+
+    fn measure_table(&self, table: &RouteTable) {
+        let bundle = timed("render", || render(table, Purpose::Live));
+        tell(&format!("configuration: {} KiB", bundle.files.values().map(String::len).sum::<usize>() >> 10));
+        let packed = boot::encode(&render(table, Purpose::Boot)).unwrap().len();
+        tell(&format!("boot snapshot: {} KiB", packed >> 10));
+        assert!(packed < OBJECT_BYTES_MAX, "the boot snapshot fits a Swarm config object");
+        for purpose in [Purpose::Live, Purpose::Boot, Purpose::Stock] {
+            let said = timed(&format!("nginx -t ({purpose:?})"), || self.place.test(&self.nginx, table, purpose));
+            assert_eq!(said.map_err(|words| words.chars().take(600).collect::<String>()), Ok(String::new()), "{purpose:?}");
+        }
+        let config = self.place.write(table, Purpose::Live);
+        tell(&format!("memory of nginx: {} MiB", memory_kib(&self.nginx, &config) >> 10));
+    }
+}
+
+/// The most memory that the engine takes to read a configuration; what each of its workers begins with.
+fn memory_kib(nginx: &std::path::Path, config: &std::path::Path) -> u64 {
+    let script = "import resource, subprocess, sys\n\
+        subprocess.run(sys.argv[1:], stderr=subprocess.DEVNULL, check=True)\n\
+        print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)";
+    let mut command = Command::new("python3");
+    command.args(["-c", script]).arg(nginx).arg("-p").arg(config.parent().unwrap()).arg("-c").arg(config).args(["-e", "stderr", "-t"]);
+    String::from_utf8(command.output().unwrap().stdout).unwrap().trim().parse().unwrap()
+}
+
+fn codes(translation: &Translation) -> BTreeMap<FindingCode, usize> {
+    let mut codes = BTreeMap::new();
+    for finding in translation.findings.iter().filter(|finding| finding.code != FindingCode::UpdateGap) {
+        *codes.entry(finding.code).or_default() += 1;
+    }
+    codes
+}
+
+fn hosts(count: usize) -> String {
+    (0..count).map(|number| format!("h{number}.example.org")).collect::<Vec<_>>().join(",")
+}
+
+#[test]
+fn limits_a_thousand_hosts_on_one_service_work_and_the_next_one_is_told() {
+    let Some(bench) = Bench::new() else { return };
+    let snapshot = |count| worlds::swarm(&[service(&[("hosts", &hosts(count)), ("port", "80"), ("network", "net")], 2)]);
+    let all = bench.measure("1,000 hosts on one service", &bench.cluster(true), &snapshot(1000));
+    assert_eq!((all.table.hosts.len(), codes(&all)), (1000, BTreeMap::new()));
+    let more = translate(&bench.cluster(true), &snapshot(1001));
+    assert_eq!((more.table.hosts.len(), codes(&more)), (1000, BTreeMap::from([(FindingCode::InvalidLabelValue, 1)])));
+}
+
+#[test]
+fn limits_five_thousand_routes_work() {
+    let Some(bench) = Bench::new() else { return };
+    let app = |number: usize| service(&[("hosts", &format!("h{number}.example.org")), ("port", "80"), ("network", "net")], 2);
+    let services: Vec<Service> = (0..5000).map(app).collect();
+    let translation = bench.measure("5,000 services with a host and two tasks each", &bench.cluster(true), &worlds::swarm(&services));
+    assert_eq!(translation.table.hosts.len(), 5000);
+}
+
+#[test]
+fn limits_names_of_every_permitted_length_work() {
+    let Some(bench) = Bench::new() else { return };
+    let label = "l".repeat(63);
+    let host = format!("{label}.{label}.{label}.{}", "l".repeat(61));
+    assert_eq!(host.len(), 253);
+    let path = format!("/{}", "A@".repeat(512)).chars().take(1024).collect::<String>();
+    let (cookie, secret) = ("c".repeat(128), "s".repeat(64));
+    let labels =
+        [("hosts", host.as_str()), ("port", "65535"), ("network", "net"), ("context_root", &path), ("context_root_rewrite", "true")];
+    let rest = [
+        ("sticky_session_cookie", cookie.as_str()),
+        ("ssl_cert", &secret),
+        ("backend_protocol", "grpcs"),
+        ("ssl_backend_tls_verify", &secret),
+    ];
+    let translation = bench.measure(
+        "a host of 253 bytes, a path of 1,024, a cookie of 128, a secret of 64",
+        &bench.cluster(true),
+        &worlds::swarm(&[service(&labels, 2), service(&[&labels[..], &rest].concat(), 2)]),
+    );
+    assert_eq!(translation.table.hosts.keys().map(|host| host.as_str().len()).collect::<Vec<_>>(), [253]);
+    for (label, longer) in
+        [("hosts", format!("{host}l")), ("context_root", format!("{path}a")), ("sticky_session_cookie", format!("{cookie}c"))]
+    {
+        let labels = [("hosts", "h"), ("port", "80"), ("network", "net"), (label, longer.as_str())];
+        let labels: BTreeMap<&str, &str> = labels.into_iter().collect();
+        let labels: Vec<(&str, &str)> = labels.into_iter().collect();
+        let translation = translate(&bench.cluster(true), &worlds::swarm(&[service(&labels, 2)]));
+        assert_eq!(codes(&translation), BTreeMap::from([(FindingCode::InvalidLabelValue, 1)]), "{label}");
+    }
+}
+
+#[test]
+fn limits_a_thousand_cookies_and_a_thousand_paths_work() {
+    let Some(bench) = Bench::new() else { return };
+    let app = |number: usize| {
+        let (path, cookie) = (format!("/p{number}"), format!("c{number}"));
+        service(&[("hosts", "h"), ("port", "80"), ("network", "net"), ("context_root", &path), ("sticky_session_cookie", &cookie)], 2)
+    };
+    let services: Vec<Service> = (0..1000).map(app).collect();
+    let translation =
+        bench.measure("1,000 paths of one host, each with a cookie of its own", &bench.cluster(true), &worlds::swarm(&services));
+    assert_eq!(translation.table.hosts.values().map(|host| host.paths.len()).collect::<Vec<_>>(), [1000]);
+}
+
+#[test]
+fn limits_a_thousand_hosts_passed_through_and_a_thousand_redirects_work() {
+    let Some(bench) = Bench::new() else { return };
+    let passed = service(&[("hosts", &hosts(1000)), ("port", "443"), ("network", "net"), ("ssl_passthrough", "true")], 2);
+    let redirects = (0..1000).map(|number| format!("http://r.example.org/p{number},https://t.example.org/q{number}")).collect::<Vec<_>>();
+    let redirected = service(&[("hosts", "r.example.org"), ("port", "80"), ("network", "net"), ("redirects", &redirects.join(";"))], 2);
+    let swarm = worlds::swarm(&[passed, redirected]);
+    let translation = bench.measure("1,000 hosts passed through, 1,000 redirects of one host", &bench.cluster(true), &swarm);
+    assert_eq!(translation.table.passthrough.len(), 1000);
+}
+
+#[test]
+fn limits_a_hundred_networks_work() {
+    let Some(bench) = Bench::new() else { return };
+    let names: Vec<String> = (0..100).map(|number| format!("net-{number}")).collect();
+    let app = |(number, network): (usize, &String)| {
+        serde_json::json!({
+            "name": format!("app-{number}"), "networks": [network], "tasks": 2, "labels": {"hosts": format!("h{number}.example.org"), "port": 80}
+        })
+    };
+    let services: Vec<_> = names.iter().enumerate().map(app).collect();
+    let raw = crate::golden_compact::expand(&serde_json::json!({"nodes": ["n1"], "networks": names, "services": services}));
+    let snapshot = Snapshot::from_raw(&serde_json::from_value(raw).unwrap()).unwrap();
+    let translation = bench.measure("100 services on a network each", &bench.cluster(true), &snapshot);
+    assert_eq!((translation.networks.len(), translation.table.hosts.len()), (100, 100));
+}

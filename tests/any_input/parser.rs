@@ -1,0 +1,85 @@
+//! A parser of nginx configurations that is not ours: crossplane, as a child process that reads one file after the other.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use serde::Deserialize;
+
+/// A directive as the parser understood it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Directive {
+    /// Its name; `#` for a comment.
+    #[serde(rename = "directive")]
+    pub name: String,
+    /// Its words, without quotes.
+    pub args: Vec<String>,
+    /// What is in its braces.
+    pub block: Option<Vec<Self>>,
+    /// The comment's text.
+    pub comment: Option<String>,
+}
+
+impl Directive {
+    /// The directives of this name in its braces.
+    pub fn all(&self, name: &'static str) -> impl Iterator<Item = &Self> {
+        self.block.iter().flatten().filter(move |directive| directive.name == name)
+    }
+
+    /// The first word of the first directive of this name in its braces.
+    pub fn word(&self, name: &'static str) -> Option<&str> {
+        self.all(name).next().and_then(|directive| directive.args.first()).map(String::as_str)
+    }
+}
+
+#[derive(Deserialize)]
+struct Parsed {
+    status: String,
+    errors: Vec<String>,
+    parsed: Vec<Directive>,
+}
+
+/// The child.
+pub struct Parser {
+    child: Child,
+    asks: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+/// Where `scripts/setup` puts the parser.
+fn module() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/crossplane")
+}
+
+impl Parser {
+    /// Starts it, or says loudly that there is none.
+    pub fn start() -> Option<Self> {
+        if !module().join("crossplane").is_dir() {
+            let _ = writeln!(std::io::stderr(), "\n!!! SKIPPED: no crossplane to parse configurations with: run `make setup`\n");
+            return None;
+        }
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/any_input/parse.py");
+        let mut command = Command::new("python3");
+        command.arg(script).env("PYTHONPATH", module()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (asks, answers) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        Some(Self { child, asks, answers })
+    }
+
+    /// The configuration whose main file this is.
+    pub fn parse(&mut self, config: &Path) -> Vec<Directive> {
+        writeln!(self.asks, "{}", config.display()).unwrap();
+        let mut line = String::new();
+        self.answers.read_line(&mut line).unwrap();
+        let parsed: Parsed = serde_json::from_str(&line).unwrap();
+        assert_eq!((parsed.status.as_str(), parsed.errors), ("ok", Vec::new()));
+        parsed.parsed
+    }
+}
+
+impl Drop for Parser {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

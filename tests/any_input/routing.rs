@@ -1,0 +1,126 @@
+//! What a request must get by the route table alone: written down anew from what the table's types promise, without a look
+//! at any configuration.
+
+use std::collections::BTreeSet;
+
+use swarmgate::render::Purpose;
+use swarmgate::route::{Backend, MaterialRef, RouteTable, TlsBinding, Verification, VirtualHost};
+use swarmgate::types::{ContextPath, HostPattern, Scheme};
+
+/// What becomes of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// It goes to one of these, under this path.
+    Passed { servers: BTreeSet<String>, path: String },
+    /// It is sent elsewhere.
+    Redirect { status: u16, target: String },
+    /// It is answered with this status.
+    Status(u16),
+}
+
+/// The requests of one kind: which purpose and scheme.
+#[derive(Debug, Clone, Copy)]
+pub struct Kind {
+    pub purpose: Purpose,
+    pub scheme: Scheme,
+}
+
+/// Whether both objects exist, which in these tests means that they are good.
+pub fn is_good(binding: &TlsBinding) -> bool {
+    binding.objects().all(|object| object.id.is_some())
+}
+
+/// Whether the host is published by TLS that ends at the proxy.
+pub fn is_terminated(table: &RouteTable, host: &VirtualHost) -> bool {
+    table.https_port.is_some() && host.tls.as_ref().is_some_and(is_good)
+}
+
+/// The addresses (or, before anybody has told any, the names) that may get a pool's requests.
+pub fn servers(backend: &Backend, purpose: Purpose) -> BTreeSet<String> {
+    let verifiable = match &backend.protocol.tls {
+        Some(Verification::Authority(MaterialRef { id, .. })) => id.is_some(),
+        _ => true,
+    };
+    if !verifiable {
+        return BTreeSet::new();
+    }
+    if purpose != Purpose::Boot {
+        let endpoints = backend.services.iter().flat_map(|service| &service.endpoints);
+        return endpoints.map(|endpoint| std::net::SocketAddr::new(endpoint.address, endpoint.port.get()).to_string()).collect();
+    }
+    let stated: u32 = backend.services.iter().filter_map(|service| service.weight).map(u32::from).sum();
+    let some_stated = backend.services.iter().any(|service| service.weight.is_some());
+    let counts = |weight: Option<u8>| weight.map_or(!some_stated || stated < 100, |weight| weight > 0);
+    let names = backend.services.iter().filter(|service| counts(service.weight));
+    names.map(|service| format!("tasks.{}:{}", service.name, service.port)).collect()
+}
+
+/// What a request for `path` of a published host gets.
+pub fn host_answer(host: &VirtualHost, path: &str, kind: Kind) -> Answer {
+    let is_below = |covering: &ContextPath| covering.is_root() || path == covering.as_str() || path.starts_with(&format!("{covering}/"));
+    let redirects = host.redirects.iter().filter(|redirect| redirect.scheme == kind.scheme && is_below(&redirect.path));
+    let redirect = redirects.max_by_key(|redirect| redirect.path.as_str().len());
+    let route = host.paths.iter().filter(|(covering, _)| is_below(covering)).max_by_key(|(covering, _)| covering.as_str().len());
+    let whole = host.redirects.iter().any(|redirect| redirect.scheme == kind.scheme && redirect.path.is_root());
+    match (redirect, route) {
+        (Some(redirect), route) if whole || route.is_none_or(|(path, _)| path.as_str().len() <= redirect.path.as_str().len()) => {
+            // Of a whole site's redirect nothing is left over.
+            let whole_site = host.redirects.iter().find(|redirect| whole && redirect.scheme == kind.scheme && redirect.path.is_root());
+            let target = &whole_site.unwrap_or(redirect).target;
+            Answer::Redirect { status: 302, target: format!("{target}$request_uri") }
+        }
+        (_, Some((_, route))) if route.https_only && kind.scheme == Scheme::Http => to_https(),
+        (_, Some((covering, route))) if route.rewrite && !covering.is_root() && path == covering.as_str() => {
+            Answer::Redirect { status: 301, target: format!("{covering}/$is_args$args") }
+        }
+        (_, Some((covering, route))) => {
+            let cut = if route.rewrite && !covering.is_root() { path.strip_prefix(covering.as_str()).unwrap_or(path) } else { path };
+            pool_answer(&route.backend, cut, kind)
+        }
+        (_, None) if host.https_only && kind.scheme == Scheme::Http => to_https(),
+        (_, None) => Answer::Status(if host.paths.is_empty() { 503 } else { 404 }),
+    }
+}
+
+/// What a request that no host of the table answers gets.
+pub fn default_answer(table: &RouteTable, path: &str, kind: Kind) -> Answer {
+    match &table.default_backend {
+        Some(default) if kind.scheme == Scheme::Https && !default_has_tls(table, kind.purpose) => {
+            let _ = default;
+            Answer::Status(421)
+        }
+        None if kind.scheme == Scheme::Https => Answer::Status(421),
+        Some(default) if default.https_only && kind.scheme == Scheme::Http => to_https(),
+        Some(default) => pool_answer(&default.backend, path, kind),
+        None => Answer::Status(503),
+    }
+}
+
+/// Whether names that nobody published are answered by TLS: never at a start without anybody to ask.
+pub fn default_has_tls(table: &RouteTable, purpose: Purpose) -> bool {
+    let binding = table.default_backend.as_ref().and_then(|default| default.tls.as_ref());
+    purpose != Purpose::Boot && table.https_port.is_some() && binding.is_some_and(is_good)
+}
+
+fn pool_answer(backend: &Backend, path: &str, kind: Kind) -> Answer {
+    let servers = servers(backend, kind.purpose);
+    if servers.is_empty() { Answer::Status(503) } else { Answer::Passed { servers, path: path.to_owned() } }
+}
+
+/// A GET's redirect to the same address by TLS.
+fn to_https() -> Answer {
+    Answer::Redirect { status: 301, target: "https://$host$https_port_suffix$request_uri".to_owned() }
+}
+
+/// Requests worth making to this host: at, below and beside each of its paths, and some at its root.
+pub fn probes(host: &VirtualHost) -> BTreeSet<String> {
+    let routes = host.paths.iter().flat_map(|(path, route)| std::iter::once(path).chain(&route.websockets));
+    let paths = routes.chain(host.redirects.iter().map(|redirect| &redirect.path)).filter(|path| !path.is_root());
+    let around = paths.flat_map(|path| [path.to_string(), format!("{path}/"), format!("{path}/x/y"), format!("{path}x")]);
+    around.chain(["/", "/x"].map(str::to_owned)).collect()
+}
+
+/// A host's name as the table's own types write it, or the empty one.
+pub fn host_name(host: Option<&HostPattern>) -> String {
+    host.map(ToString::to_string).unwrap_or_default()
+}
