@@ -122,6 +122,9 @@ pub fn write_route(f: &mut fmt::Formatter<'_>, route: &RouteReport) -> fmt::Resu
         (RouteState::Served, _) => "served".to_owned(),
         (RouteState::Pending, reason) => format!("not served everywhere yet: {}", reason.as_deref().unwrap_or("no reason known")),
         (RouteState::Unknown, reason) => format!("nobody can tell: {}", reason.as_deref().unwrap_or("no reason known")),
+        (RouteState::Quarantined, reason) => {
+            format!("left out alone, answers 503: {}", reason.as_deref().unwrap_or("the engine refuses it"))
+        }
         (RouteState::NoEndpoints, reason) => format!("answers 503: {}", reason.as_deref().unwrap_or("no endpoint")),
     };
     writeln!(f, "  {:<10} {}", "route", printable_line(&format!("{}{}{kind}: {state}", route.host, route.path)))?;

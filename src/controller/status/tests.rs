@@ -62,7 +62,8 @@ fn report(desired: &Digest) -> ExtensionReport {
         refused: None,
         boot: None,
         live: None,
-        material: Default::default(),
+        material: Vec::new(),
+        quarantined: Vec::new(),
         proxies: vec![proxy],
     }
 }
