@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use swarmgate::intent::cluster::Cluster;
 use swarmgate::intent::documents::{SourceFile, read_documents};
 use swarmgate::report::Finding;
@@ -10,8 +11,15 @@ use swarmgate::swarm::Snapshot;
 
 use crate::golden_compact::{expand, yaml};
 
-/// The input files of a case; all others are outputs.
-pub const INPUTS: [&str; 2] = ["spec.yaml", "swarm.yaml"];
+/// The input files of a case; all others are outputs. The `before` ones are there when a case is about a change: they say
+/// what was declared when the fleet came to be, and which Swarm that was.
+pub const INPUTS: [&str; 4] = [SPEC, SWARM, SPEC_BEFORE, SWARM_BEFORE];
+const SPEC: &str = "spec.yaml";
+const SWARM: &str = "swarm.yaml";
+const SPEC_BEFORE: &str = "spec-before.yaml";
+const SWARM_BEFORE: &str = "swarm-before.yaml";
+/// The case that shows what all others have in common.
+pub const COMMON: &str = "no-services";
 /// The spec of a case that has none of its own.
 const DEFAULT_SPEC: &str = "default-spec.yaml";
 
@@ -37,20 +45,51 @@ fn golden_folder() -> PathBuf {
 }
 
 impl Case {
+    /// The case of this name.
+    pub fn named(name: &str) -> Self {
+        Self { name: name.to_owned(), folder: golden_folder().join(name) }
+    }
+
     /// The clusters of the case's spec, and what its reader found.
     pub fn clusters(&self) -> (Vec<Cluster>, Vec<Finding>) {
-        let own = self.folder.join(INPUTS[0]);
+        self.clusters_of(SPEC)
+    }
+
+    /// The clusters and the Swarm of before, if the case is about a change. What did not change is not written twice.
+    pub fn before(&self) -> Option<(Vec<Cluster>, Value)> {
+        let changed = |name: &str| self.folder.join(name).exists();
+        let (spec, swarm) = (changed(SPEC_BEFORE), changed(SWARM_BEFORE));
+        let clusters = || self.clusters_of(if spec { SPEC_BEFORE } else { SPEC }).0;
+        (spec || swarm).then(|| (clusters(), self.swarm(if swarm { SWARM_BEFORE } else { SWARM })))
+    }
+
+    /// The case's Swarm.
+    pub fn snapshot(&self) -> Snapshot {
+        read_snapshot(&self.raw())
+    }
+
+    /// The case's Swarm, as the API gives it.
+    pub fn raw(&self) -> Value {
+        self.swarm(SWARM)
+    }
+
+    fn clusters_of(&self, name: &str) -> (Vec<Cluster>, Vec<Finding>) {
+        let own = self.folder.join(name);
         let path = if own.exists() { own } else { golden_folder().join(DEFAULT_SPEC) };
         let text = fs::read_to_string(path).expect("a spec can be read");
-        let declaration = read_documents(&[SourceFile::new("spec.yaml", text)]);
+        let declaration = read_documents(&[SourceFile::new(SPEC, text)]);
         (declaration.valid().cloned().collect(), declaration.findings)
     }
 
     /// A Swarm in the short form, or as `swarmgate` itself would write it down.
-    pub fn snapshot(&self) -> Snapshot {
-        let text = fs::read_to_string(self.folder.join(INPUTS[1])).expect("a case has a swarm.yaml");
+    fn swarm(&self, name: &str) -> Value {
+        let text = fs::read_to_string(self.folder.join(name)).expect("a case has a swarm.yaml");
         let value = yaml(&text);
-        let raw = if value["takenAt"].is_string() { value } else { expand(&value) };
-        Snapshot::from_raw(&serde_json::from_value(raw).expect("the case is a snapshot")).expect("the snapshot can be read")
+        if value["takenAt"].is_string() { value } else { expand(&value) }
     }
+}
+
+/// Reads what the API gave.
+pub fn read_snapshot(raw: &Value) -> Snapshot {
+    Snapshot::from_raw(&serde_json::from_value(raw.clone()).expect("the case is a snapshot")).expect("the snapshot can be read")
 }

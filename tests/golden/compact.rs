@@ -12,7 +12,10 @@
 //!     replicas: 2               # the number of tasks unless stated; `global: true`; `dnsrr: true`; `vips: false`
 //!     hostPorts: [8080]         # target ports published in host mode
 //!     updateOrder: start-first
+//!     stack: shop               # the stack that it was deployed with
+//!     containerLabels: {...}    # labels on the container, where they do not belong
 //!   - {proxyOf: default, name: swarmgate-proxy-default, networks: [...], tasks: 1}
+//! secrets: [shop_cert]          # ids are `id-NAME`; configs likewise
 //! ```
 
 use serde_json::{Map, Value, json};
@@ -100,7 +103,7 @@ impl Service<'_> {
             "CreatedAt": format!("2026-01-01T{:02}:{:02}:00Z", minute / 60, minute % 60),
             "Spec": {
                 "Name": service["name"], "Labels": self.labels(), "Mode": mode,
-                "TaskTemplate": {"Networks": self.own_networks().map(|name| json!({"Target": id(name)})).collect::<Vec<_>>()},
+                "TaskTemplate": {"ContainerSpec": {"Labels": service["containerLabels"]}, "Networks": self.own_networks().map(|name| json!({"Target": id(name)})).collect::<Vec<_>>()},
                 "EndpointSpec": {"Mode": if vip { "vip" } else { "dnsrr" }, "Ports": self.ports()},
                 "UpdateConfig": {"Order": service["updateOrder"].as_str().unwrap_or("start-first")},
             },
@@ -113,6 +116,7 @@ impl Service<'_> {
         let whole = |key: &String| if key.contains('.') { key.clone() } else { format!("com.docker.lb.{key}") };
         let written = self.given["labels"].as_object().into_iter().flatten();
         let mut labels: Map<_, _> = written.map(|(key, value)| (whole(key), text(value).into())).collect();
+        labels.extend(self.given["stack"].as_str().map(|stack| ("com.docker.stack.namespace".to_owned(), stack.into())));
         if let Some(cluster) = self.given["proxyOf"].as_str() {
             let ours = [("swarmgate.owner", "test"), ("swarmgate.cluster", cluster), ("swarmgate.role", "proxy")];
             labels.extend(ours.map(|(key, value)| (key.to_owned(), value.into())));

@@ -4,13 +4,25 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
+use std::sync::LazyLock;
 
+use serde_json::{Value, json};
+use swarmgate::intent::cluster::Cluster;
+use swarmgate::plan::Plan;
 use swarmgate::render::{CONFIG_FILE, Purpose, render};
-use swarmgate::report::{EndpointState, Finding, RouteReport, Subject};
+use swarmgate::report::{Finding, Subject};
 use swarmgate::route::{EngineSettings, RouteTable};
+use swarmgate::swarm::Snapshot;
 use swarmgate::translate::{Translation, translate, unclaimed};
 
-use crate::golden_cases::{Case, INPUTS};
+use crate::golden_cases::{COMMON, Case, INPUTS, read_snapshot};
+use crate::golden_elided::elided;
+use crate::golden_fleet::{add_standing_fleet, plan_for};
+use crate::golden_json::json as written;
+
+/// Says the same as `nginx.conf` with names for addresses, so only cases that are about it have it: those that hold a
+/// file of this name already.
+const BOOT_CONFIG: &str = "boot.nginx.conf";
 
 /// The names of the outputs that the folder holds.
 pub fn files(case: &Case) -> Vec<String> {
@@ -22,17 +34,29 @@ pub fn files(case: &Case) -> Vec<String> {
 /// Every output, by file name. With several clusters each name carries its cluster.
 pub fn outputs(case: &Case) -> BTreeMap<String, String> {
     let (clusters, findings) = case.clusters();
-    let snapshot = case.snapshot();
+    let snapshot = snapshot_with_fleet(case);
+    let common = &*COMMON_OUTPUTS;
+    let wanted = files(case);
     let mut outputs = BTreeMap::new();
     let mut told = String::new();
     for cluster in &clusters {
-        let prefix = if clusters.len() == 1 { String::new() } else { format!("{}.", cluster.name) };
+        let name = |file: &str| if clusters.len() == 1 { file.to_owned() } else { format!("{}.{file}", cluster.name) };
         let translation = translate(cluster, &snapshot);
         tell_findings(&mut told, &format!("cluster {}", cluster.name), &translation.findings);
-        outputs.insert(format!("{prefix}routes.json"), routes(&translation.table));
-        outputs.insert(format!("{prefix}report.txt"), report(&translation));
-        outputs.insert(format!("{prefix}nginx.conf"), config(&translation.table, Purpose::Live));
-        outputs.insert(format!("{prefix}boot.nginx.conf"), config(&translation.table, Purpose::Boot));
+        let plan = plan_for(cluster, &snapshot);
+        let changes = case.before().is_some();
+        outputs.insert(name("routes.json"), written(&routes(&translation.table)));
+        outputs.insert(name("status.json"), written(&status(&translation, &plan, &snapshot)));
+        let (shown, whole) = (|text: &str, common: &str, sign| elided(text, common, sign), case.name == COMMON);
+        for (file, purpose, common) in [("nginx.conf", Purpose::Live, &common.live), (BOOT_CONFIG, Purpose::Boot, &common.boot)] {
+            let text = config(&translation.table, purpose);
+            if file != BOOT_CONFIG || wanted.contains(&name(file)) {
+                outputs.insert(name(file), if whole { text } else { shown(&text, common, "#") });
+            }
+        }
+        let plan = told_plan(&plan, &snapshot);
+        let usual = common.plan.replace(COMMON_CLUSTER, cluster.name.as_str());
+        outputs.insert(name("plan.txt"), if whole || changes { plan } else { shown(&plan, &usual, "  #") });
     }
     tell_findings(&mut told, "documents", &findings);
     tell_findings(&mut told, "no cluster", &unclaimed(&clusters, &[], false, &snapshot));
@@ -40,42 +64,76 @@ pub fn outputs(case: &Case) -> BTreeMap<String, String> {
     outputs
 }
 
+/// The case's Swarm; for a case about a change, with the fleet that stands.
+fn snapshot_with_fleet(case: &Case) -> Snapshot {
+    let mut raw = case.raw();
+    if let Some((clusters, before)) = case.before() {
+        add_standing_fleet(&mut raw, &clusters, &before);
+    }
+    read_snapshot(&raw)
+}
+
+/// The name of the cluster in the common case; what that says of it holds for a cluster of any name.
+const COMMON_CLUSTER: &str = "default";
+static COMMON_OUTPUTS: LazyLock<Common> = LazyLock::new(Common::new);
+
+/// What every case has in common: the outputs of the case without services, whatever that says.
+struct Common {
+    live: String,
+    boot: String,
+    plan: String,
+}
+
+impl Common {
+    fn new() -> Self {
+        let case = Case::named(COMMON);
+        let (clusters, snapshot) = (case.clusters().0, case.snapshot());
+        let cluster: &Cluster = clusters.first().expect("the common case has a cluster");
+        let table = translate(cluster, &snapshot).table;
+        let plan = told_plan(&plan_for(cluster, &snapshot), &snapshot);
+        Self { live: config(&table, Purpose::Live), boot: config(&table, Purpose::Boot), plan }
+    }
+}
+
 /// The table, without settings that say what the defaults say.
-fn routes(table: &RouteTable) -> String {
+fn routes(table: &RouteTable) -> Value {
     let mut value = serde_json::to_value(table).expect("a table is JSON");
     let defaults = serde_json::to_value(EngineSettings::default()).expect("settings are JSON");
     let settings = value["settings"].as_object_mut().expect("a table has settings");
     settings.retain(|name, stated| defaults[name.as_str()] != *stated);
-    serde_json::to_string_pretty(&value).expect("a table is JSON") + "\n"
+    value
+}
+
+/// The part of the status that follows from declarations and the Swarm: what runs where is left to other tests.
+fn status(translation: &Translation, plan: &Plan, snapshot: &Snapshot) -> Value {
+    let name = |id| snapshot.networks.get(id).map_or_else(String::new, |network| network.name.clone());
+    let networks: Vec<_> = translation.networks.iter().map(name).collect();
+    json!({"networks": networks, "routes": translation.routes, "waiting": plan.waiting})
 }
 
 /// The configuration, without the version that every release changes.
 fn config(table: &RouteTable, purpose: Purpose) -> String {
     let ours = concat!("swarmgate/", env!("CARGO_PKG_VERSION"));
-    render(table, purpose).files[CONFIG_FILE].replace(ours, "swarmgate/VERSION")
+    let bundle = render(table, purpose);
+    let others = bundle.files.iter().filter(|(name, _)| *name != CONFIG_FILE);
+    let others = others.map(|(name, text)| format!("# --- {name}\n{text}"));
+    std::iter::once(bundle.files[CONFIG_FILE].clone()).chain(others).collect::<String>().replace(ours, "swarmgate/VERSION")
 }
 
-fn report(translation: &Translation) -> String {
-    let mut text = String::new();
-    let networks: Vec<_> = translation.networks.iter().map(ToString::to_string).collect();
-    writeln!(text, "networks: {}", networks.join(" ")).expect("text grows");
-    translation.routes.iter().for_each(|route| tell_route(&mut text, route));
-    text
+/// The plan, without what changes whenever a configuration does: digests in names, sizes, what is remembered in labels.
+fn told_plan(plan: &Plan, snapshot: &Snapshot) -> String {
+    let known = snapshot.configs.values().map(|config| (config.name.as_str(), "DIGEST-BEFORE"));
+    let named = plan.steps.iter().map(|step| (step.name(), "DIGEST")).chain(known);
+    let configs = named.filter(|(name, _)| name.starts_with("swarmgate-boot-") || name.starts_with("swarmgate-live-"));
+    let text = configs.fold(plan.to_string(), |text, (name, word)| {
+        let stem = name.rsplit_once('-').map_or(name, |(stem, _)| stem);
+        text.replace(name, &format!("{stem}-{word}"))
+    });
+    text.lines().filter(|line| !line.contains("Labels.swarmgate.managed")).map(|line| without_size(line).to_owned() + "\n").collect()
 }
 
-fn tell_route(text: &mut String, route: &RouteReport) {
-    let reason = route.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
-    writeln!(text, "{} {} {:?}{reason}", route.host, route.path, route.state).expect("text grows");
-    for service in &route.services {
-        writeln!(text, "  {}", service.service).expect("text grows");
-        for endpoint in &service.endpoints {
-            let state = if endpoint.state == EndpointState::Active { "active" } else { "excluded" };
-            let parts = [state, &endpoint.address, &endpoint.task, endpoint.node.as_deref().unwrap_or("-")];
-            let said = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
-            let reason = endpoint.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
-            writeln!(text, "    {said}{reason}").expect("text grows");
-        }
-    }
+fn without_size(line: &str) -> &str {
+    line.rsplit_once(" (").filter(|(_, rest)| rest.ends_with(" bytes)")).map_or(line, |(line, _)| line)
 }
 
 fn tell_findings(text: &mut String, about: &str, findings: &[Finding]) {
@@ -88,7 +146,8 @@ fn tell_findings(text: &mut String, about: &str, findings: &[Finding]) {
         };
         writeln!(text, "{about}: {:?} {}: {subject}", finding.severity, finding.code.as_str()).expect("text grows");
         if let Some(field) = &finding.field {
-            writeln!(text, "    {field} = {:?}", finding.value.as_deref().unwrap_or_default()).expect("text grows");
+            let value = finding.value.as_ref().map_or_else(String::new, |value| format!(" = {value:?}"));
+            writeln!(text, "    {field}{value}").expect("text grows");
         }
         writeln!(text, "    {}\n    -> {}", finding.message, finding.remedy).expect("text grows");
     }

@@ -1,0 +1,124 @@
+//! The fleet of a case: what planning says from nothing, or, for a case about a change, from the fleet that stood before.
+//! Takes steps as a Swarm without faults would. Knows of no time but the case's own.
+
+use serde_json::{Value, json};
+use swarmgate::channel::contract::LABEL_OWNER;
+use swarmgate::fleet::{ShapeInput, shape};
+use swarmgate::intent::cluster::Cluster;
+use swarmgate::plan::{Memory, Plan, Step, lint, pending_name, plan};
+use swarmgate::render::{Purpose, render};
+use swarmgate::swarm::Snapshot;
+use swarmgate::translate::translate;
+
+use crate::golden_cases::read_snapshot;
+
+/// The operator of all cases.
+const INSTANCE: &str = "swarmgate";
+/// More passes than this are not needed while nothing changes.
+const PASSES_MAX: usize = 4;
+
+/// The plan for `cluster` in a Swarm, as if its extension had just accepted the newest routes.
+pub fn plan_for(cluster: &Cluster, snapshot: &Snapshot) -> Plan {
+    let translation = translate(cluster, snapshot);
+    let ours = without_stand_ins(snapshot);
+    let (boot, live) = (render(&translation.table, Purpose::Boot), render(&translation.table, Purpose::Stock));
+    let fleet = shape(&ShapeInput {
+        instance: INSTANCE,
+        cluster,
+        snapshot: &ours,
+        networks: &translation.networks,
+        boot: Some(&boot),
+        live: Some(&live),
+        control_network: "swarmgate-control",
+        operator_url: "http://swarmgate-operator:8081",
+        now: snapshot.taken_at,
+    });
+    let plan = plan(&fleet, &ours, &Memory::default());
+    assert_eq!(lint(&plan, &ours), [], "{plan}");
+    plan
+}
+
+/// Services that a case puts in the place of proxies (`proxyOf`) are there for their networks only.
+fn without_stand_ins(snapshot: &Snapshot) -> Snapshot {
+    let mut ours = snapshot.clone();
+    ours.services.retain(|_, service| service.labels.get(LABEL_OWNER).is_none_or(|owner| owner == INSTANCE));
+    ours
+}
+
+/// Adds to the Swarm `after` the fleet that stood when the clusters were those of before, in the Swarm `before`.
+pub fn add_standing_fleet(after: &mut Value, clusters: &[Cluster], before: &Value) {
+    let mut world = before.clone();
+    let known: Vec<Value> = KINDS.iter().map(|kind| world[kind].clone()).collect();
+    for _ in 0..PASSES_MAX {
+        for cluster in clusters {
+            let plan = plan_for(cluster, &read_snapshot(&world));
+            plan.steps.iter().for_each(|step| take(&mut world, step));
+        }
+    }
+    for (kind, known) in KINDS.iter().zip(known) {
+        let made: Vec<_> = items(&world, kind).iter().filter(|item| !items(&json!({"": known}), "").contains(item)).cloned().collect();
+        if *kind == "services" {
+            list_of(after, "tasks").extend(made.iter().flat_map(tasks));
+        }
+        list_of(after, kind).extend(made);
+    }
+}
+
+/// The running tasks of a service of ours: whatever is wanted.
+fn tasks(service: &Value) -> Vec<Value> {
+    let spec = &service["Spec"];
+    let networks = items(&spec["TaskTemplate"], "Networks")
+        .iter()
+        .map(|network| json!({"Network": {"ID": network["Target"], "Spec": {}}, "Addresses": ["10.250.0.2/16"]}));
+    let networks: Vec<_> = networks.collect();
+    let task = |at: u64| {
+        json!({
+            "ID": format!("task-{}-{at}", spec["Name"].as_str().unwrap_or_default()), "ServiceID": service["ID"], "NodeID": "id-n1",
+            "CreatedAt": service["CreatedAt"], "DesiredState": "running", "Status": {"State": "running"}, "NetworksAttachments": networks,
+            "Spec": spec["TaskTemplate"],
+        })
+    };
+    (1..=spec["Mode"]["Replicated"]["Replicas"].as_u64().unwrap_or(1)).map(task).collect()
+}
+
+fn list_of<'a>(world: &'a mut Value, kind: &str) -> &'a mut Vec<Value> {
+    world[kind].as_array_mut().expect("a list of objects")
+}
+
+const KINDS: [&str; 4] = ["networks", "secrets", "configs", "services"];
+
+fn items<'a>(world: &'a Value, kind: &str) -> &'a [Value] {
+    world[kind].as_array().map_or(&[], Vec::as_slice)
+}
+
+/// Ids are `id-NAME`, as everywhere in the cases.
+fn take(world: &mut Value, step: &Step) {
+    let id = format!("id-{}", step.name());
+    let stamped = |spec: Value| json!({"ID": id, "Version": {"Index": 1}, "CreatedAt": "2026-01-01T10:00:00Z", "Spec": spec});
+    let (kind, object) = match step {
+        Step::CreateNetwork { name, body } => {
+            let mut network = body.clone();
+            network["Id"] = id.clone().into();
+            network["Name"] = name.as_str().into();
+            ("networks", network)
+        }
+        Step::CreateSecret { name, labels, digest_label } => {
+            let mut labels = labels.clone();
+            labels.insert(digest_label.clone(), "0".repeat(64));
+            ("secrets", stamped(json!({"Name": name, "Labels": labels})))
+        }
+        Step::CreateConfig { name, labels, .. } => ("configs", stamped(json!({"Name": name, "Labels": labels}))),
+        Step::CreateService { spec, .. } => ("services", stamped(with_ids(spec))),
+        other => panic!("a fleet that comes to be needs no {}", other.title()),
+    };
+    list_of(world, kind).push(object);
+}
+
+fn with_ids(spec: &Value) -> Value {
+    match spec {
+        Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), with_ids(value))).collect(),
+        Value::Array(values) => values.iter().map(with_ids).collect(),
+        Value::String(text) => pending_name(text).map_or_else(|| spec.clone(), |name| format!("id-{name}").into()),
+        other => other.clone(),
+    }
+}
