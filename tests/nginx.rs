@@ -47,3 +47,5 @@ mod reloads;
 mod tables;
 #[path = "nginx/tls.rs"]
 mod tls;
+#[path = "nginx/vectors.rs"]
+mod vectors;

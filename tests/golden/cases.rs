@@ -13,7 +13,9 @@ use crate::golden_compact::{expand, yaml};
 
 /// The input files of a case; all others are outputs. The `before` ones are there when a case is about a change: they say
 /// what was declared when the fleet came to be, and which Swarm that was.
-pub const INPUTS: [&str; 4] = [SPEC, SWARM, SPEC_BEFORE, SWARM_BEFORE];
+pub const INPUTS: [&str; 5] = [SPEC, SWARM, SPEC_BEFORE, SWARM_BEFORE, REQUESTS];
+/// Which requests reach whom: held against the real engine.
+pub const REQUESTS: &str = "requests.txt";
 const SPEC: &str = "spec.yaml";
 const SWARM: &str = "swarm.yaml";
 const SPEC_BEFORE: &str = "spec-before.yaml";
