@@ -1,4 +1,6 @@
-//! Reads golden cases. Shared by the tests of their outputs and those with a real engine.
+//! Reads golden cases. Shared by the tests of their outputs and those with a real engine, which need less of it.
+
+#![allow(dead_code, reason = "each test uses what it needs")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -9,20 +9,30 @@ const KEPT_MAX: usize = 2;
 /// `text` as it differs from `common`. Between the first and the last lines that belong to routes nothing is cut, so that
 /// what is left of a configuration reads as one.
 pub fn elided(text: &str, common: &str, comment: &str) -> String {
-    let (head, routes, tail) = in_parts(text);
-    let (common_head, common_routes, common_tail) = in_parts(common);
-    let routes = if routes == common_routes { elide(&routes, &common_routes, comment) } else { routes };
-    elide(&head, &common_head, comment) + &routes + &elide(&tail, &common_tail, comment)
+    let cut = |(part, common): (&str, &str)| elide(part, common, comment);
+    let whole = |(part, common): (&str, &str)| if part == common { elide(part, common, comment) } else { part.to_owned() };
+    let [main, stream, http, routes, tail] = std::array::from_fn(|at| (parts(text)[at], parts(common)[at]));
+    cut(main) + &whole(stream) + &cut(http) + &whole(routes) + &cut(tail)
 }
 
-/// What comes before the first pool or server, these, and what comes behind those of plain HTTP.
-fn in_parts(text: &str) -> (String, String, String) {
-    let at = |found: Option<usize>| found.map_or(text.len(), |at| at + 1);
-    let first =
-        ["\nstream {", "\n    map $http_cookie", "\n    upstream ", "\n    server {"].iter().filter_map(|start| text.find(start)).min();
-    let (first, last) = (at(first), at(text.find("\n    ssl_protocols")));
-    let last = last.max(first);
-    (text[..first].to_owned(), text[first..last].to_owned(), text[last..].to_owned())
+/// Where parts of a configuration begin: passthrough, HTTP, pools and servers, TLS. A plan is all one part.
+const BEGINNINGS: [&[&str]; 4] = [
+    &["\nstream {", "\nhttp {"],
+    &["\nhttp {"],
+    &["\n    map $http_cookie", "\n    upstream ", "\n    server {"],
+    &["\n    ssl_protocols"],
+];
+
+fn parts(text: &str) -> [&str; 5] {
+    let mut rest = text;
+    let mut parts = [""; 5];
+    for (at, beginnings) in BEGINNINGS.iter().enumerate() {
+        let found = beginnings.iter().filter_map(|beginning| rest.find(beginning)).min();
+        let nothing_else = if at == 0 { rest.len() } else { 0 };
+        (parts[at], rest) = rest.split_at(found.map_or(nothing_else, |found| found + 1));
+    }
+    parts[4] = rest;
+    parts
 }
 
 fn elide(text: &str, common: &str, comment: &str) -> String {

@@ -53,9 +53,11 @@ pub fn make(table: &RouteTable, directory: &Path, layout: &Layout) -> Made {
         let file = |content: &str, id: &Option<String>| SecretFile::new(content, id.as_deref().unwrap_or_default());
         let files = PairFiles { certificate: file(&certificate, &binding.certificate.id), key: file(&key, &binding.key_object().id) };
         // Beside the configuration, and where a stock image's mounts would be.
+        let both = format!("{certificate}{key}");
+        let in_one_secret = files.certificate.secret() == files.key.secret();
         for (file, content) in [(&files.certificate, certificate), (&files.key, key)] {
             made.contents.insert(file.name().to_owned(), content.clone());
-            made.contents.insert(file.secret().to_owned(), content);
+            made.contents.insert(file.secret().to_owned(), if in_one_secret { both.clone() } else { content });
         }
         made.materials.add_pair(binding.clone(), files);
     }
