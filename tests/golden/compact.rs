@@ -2,8 +2,7 @@
 //! golden cases and the tests of `translate`; knows no type of the project, so that only the real reader makes snapshots.
 //!
 //! ```yaml
-//! secrets: [shop_certificate]  # and configs; without content
-//! networks: [shop_web, {name: mesh, routingMesh: true}]
+//! networks: [shop_web, {name: mesh, routingMesh: true}, {name: bridge, driver: bridge}]
 //! services:
 //!   - name: shop_app            # created one minute after the service before it, unless `created: MINUTE` says otherwise
 //!     labels: {hosts: app.example.org, port: 80}    # a key without a dot gets the prefix com.docker.lb.
@@ -80,7 +79,7 @@ fn object(name: &Value) -> Value {
 
 fn network(network: &Value) -> Value {
     json!({
-        "Id": id(&network["name"]), "Name": network["name"], "Driver": "overlay", "Scope": "swarm",
+        "Id": id(&network["name"]), "Name": network["name"], "Driver": network["driver"].as_str().unwrap_or("overlay"), "Scope": "swarm",
         "Ingress": network["routingMesh"] == true, "Labels": {},
     })
 }

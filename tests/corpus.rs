@@ -1,0 +1,95 @@
+//! Stack files, scripts and files of Interlock that others wrote, when they are at hand: every one gives the routes that its
+//! author wanted, or a finding that says why not. Holds nothing of them: what an author wanted is worked out from the
+//! labels by rules of its own. They lie beside the checkout, or where `SWARMGATE_CORPUS` says; without them these tests say
+//! loudly that they prove nothing.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot do its work has failed")]
+
+#[path = "golden/compact.rs"]
+mod compact;
+#[path = "corpus/interlock.rs"]
+mod interlock;
+#[path = "corpus/script.rs"]
+mod script;
+#[path = "corpus/stack.rs"]
+mod stack;
+#[path = "corpus/wanted.rs"]
+mod wanted;
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+
+use wanted::Outcome;
+
+/// Stacks whose labels are not where labels belong, so that nothing may be published. Their comments say so, or Docker would.
+const PUBLISH_NOTHING: [&str; 4] =
+    ["clemenko-flask-22f7.yml", "conoa-misplaced-labels.yml", "kadena-devnet-ip-hash.yml", "kadena-evm-multi-ip-hash.yml"];
+/// All stacks together want more routes than this; fewer were not looked for.
+const STACK_ROUTES_MIN: usize = 50;
+/// The same of scripts.
+const SCRIPT_ROUTES_MIN: usize = 10;
+
+#[test]
+fn every_stack_gives_the_routes_that_its_author_wanted_or_says_why_not() {
+    check("stacks", STACK_ROUTES_MIN, |name, text| vec![stack::read(&stack::name_of(name, text), text)]);
+}
+
+#[test]
+fn every_script_gives_the_routes_that_its_author_wanted_or_says_why_not() {
+    check("cli", SCRIPT_ROUTES_MIN, |_, text| script::read(text));
+}
+
+#[test]
+fn every_key_of_every_interlock_file_has_a_place_here() {
+    let files = files("interlock-toml");
+    let strangers: Vec<_> = files.iter().flat_map(|(name, text)| interlock::strangers(name, text)).collect();
+    assert!(strangers.is_empty(), "{}", strangers.join("\n"));
+}
+
+/// Reads each file as one or more Swarms and compares what is wanted with what is given.
+fn check(folder: &str, routes_min: usize, read: impl Fn(&str, &str) -> Vec<serde_json::Value>) {
+    let files = files(folder);
+    let mut served = 0;
+    let mut wrong = Vec::new();
+    for (name, text) in &files {
+        let outcomes: Vec<Outcome> = read(name, text).iter().map(wanted::compare).collect();
+        let here: usize = outcomes.iter().map(|outcome| outcome.served).sum();
+        let told = outcomes.iter().any(|outcome| outcome.told > 0);
+        let complaints = outcomes.into_iter().flat_map(|outcome| outcome.complaints);
+        wrong.extend(complaints.map(|complaint| format!("{name}: {complaint}")));
+        match PUBLISH_NOTHING.contains(&name.as_str()) {
+            true if here > 0 => wrong.push(format!("{name}: publishes {here} routes, and none of its labels stands where labels belong")),
+            false if here == 0 && !told => wrong.push(format!("{name}: publishes nothing, and nobody is told why")),
+            _ => served += here,
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(files.is_empty() || served >= routes_min, "only {served} routes of {folder} are served");
+}
+
+/// The files of one folder, by name; none when there is no corpus.
+fn files(folder: &str) -> Vec<(String, String)> {
+    let Some(corpus) = corpus() else { return Vec::new() };
+    let entries = fs::read_dir(corpus.join(folder)).expect("the corpus has this folder");
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(!paths.is_empty(), "the corpus has nothing in {folder}");
+    let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
+    paths.iter().map(|path| (name(path), fs::read_to_string(path).unwrap())).collect()
+}
+
+fn corpus() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus");
+    let corpus = std::env::var_os("SWARMGATE_CORPUS").map_or(beside, PathBuf::from);
+    if corpus.is_dir() {
+        return Some(corpus);
+    }
+    static SAID: Once = Once::new();
+    // Past the test harness, which hides what passing tests print.
+    SAID.call_once(|| {
+        let _ = writeln!(std::io::stderr(), "\n!!! SKIPPED: there is no corpus of other people's stacks; SWARMGATE_CORPUS may name one\n");
+    });
+    None
+}
