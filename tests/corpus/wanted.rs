@@ -31,7 +31,7 @@ pub fn compare(swarm: &Value) -> Outcome {
     let mut outcome = Outcome { served: 0, told: 0, complaints: Vec::new() };
     for cluster in &clusters {
         let translation = translate(cluster, &snapshot);
-        let findings = [translation.findings, unclaimed(&clusters, &snapshot)].concat();
+        let findings = [translation.findings, unclaimed(&clusters, &[], false, &snapshot)].concat();
         let ours = snapshot.services.values().filter(|service| value(service, "service_cluster") == cluster.service_cluster.as_deref());
         let wants: Vec<Wanted<'_>> = ours.filter_map(Wanted::of).collect();
         for wanted in &wants {
