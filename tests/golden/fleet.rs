@@ -20,6 +20,7 @@ const PASSES_MAX: usize = 4;
 /// The plan for `cluster` in a Swarm, as if its extension had just accepted the newest routes.
 pub fn plan_for(cluster: &Cluster, snapshot: &Snapshot) -> Plan {
     let translation = translate(cluster, snapshot);
+    let material: Vec<_> = translation.table.material().into_iter().cloned().collect();
     let ours = without_stand_ins(snapshot);
     let (boot, live) = (render(&translation.table, Purpose::Boot), render(&translation.table, Purpose::Stock));
     let fleet = shape(&ShapeInput {
@@ -27,6 +28,7 @@ pub fn plan_for(cluster: &Cluster, snapshot: &Snapshot) -> Plan {
         cluster,
         snapshot: &ours,
         networks: &translation.networks,
+        material: &material,
         boot: Some(&boot),
         live: Some(&live),
         control_network: "swarmgate-control",
