@@ -7,6 +7,7 @@ mod gate;
 mod http;
 mod load;
 mod report;
+mod socket;
 mod suite;
 
 use std::env;
@@ -21,9 +22,10 @@ use sha2::{Digest as _, Sha256};
 
 pub use app::{App, Steady};
 pub use browsers::Browsers;
-pub use http::{Call, Response, http_get, https_get};
+pub use http::{Call, Response, h2c_get, http_get, https_get};
 pub use load::{Load, LoadReport};
 pub use report::report;
+pub use socket::{Socket, conversation};
 pub use suite::{Case, Setting, run};
 
 use crate::command::finish;
