@@ -1,5 +1,6 @@
 //! All cases, grouped so that those with the same setting stand together. It must never leave a topic out of [`all`].
 
+mod authorities;
 mod canary;
 mod clusters;
 mod failover;
@@ -47,7 +48,15 @@ fn ready(world: &World) -> Result<()> {
 /// Every case, in the order in which they run: those that leave the most to be put back come last in their world.
 pub fn all() -> Vec<Case> {
     let bare = [lab::cases(), managers::cases()];
-    let labels = [stays::cases(), websockets::cases(), protocols::cases(), redirects::cases(), canary::cases(), retries::cases()];
+    let labels = [
+        stays::cases(),
+        websockets::cases(),
+        protocols::cases(),
+        redirects::cases(),
+        canary::cases(),
+        retries::cases(),
+        authorities::cases(),
+    ];
     let gentle = [serves::cases(), routes::cases(), follows::cases(), vip::cases(), findings::cases(), people::cases(), still::cases()];
     let rough = [
         clusters::cases(),

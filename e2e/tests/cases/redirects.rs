@@ -2,8 +2,10 @@
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
+use swarmgate_e2e::wait::eventually;
 use swarmgate_e2e::world::{App, Call, Case, Response, World, http_get, https_get};
 
+use super::SLOW;
 use super::ground::{DEFAULT, GATE};
 
 /// Where the cluster `default` publishes TLS.
@@ -29,13 +31,15 @@ fn sealed(name: &str) -> App {
     App::new(name).label("ssl_passthrough", "true").words(&["--env", "TLS=self-signed"])
 }
 
-/// What the application says about a request by HTTPS whose TLS it ends itself.
-fn said_by_https(world: &World, host: &str, path: &str) -> Result<Value> {
-    let answer = https_get(&world.at(1, SECURE), host, path, &[])?;
-    ensure!(answer.status == 200, "{answer:?}");
-    let about = answer.json()?;
-    ensure!(about["server_name"] == host && about["path"] == path, "{about}");
-    Ok(about)
+/// Waits until an application answers by HTTPS, whose TLS it ends itself; a redirect to it is there before its task is.
+fn await_secure(world: &World, host: &str, path: &str) -> Result<Value> {
+    eventually(SLOW, &format!("https://{host}{path} is answered"), || {
+        let answer = https_get(&world.at(1, SECURE), host, path, &[])?;
+        ensure!(answer.status == 200, "{answer:?}");
+        let about = answer.json()?;
+        ensure!(about["server_name"] == host && about["path"] == path, "{about}");
+        Ok(about)
+    })
 }
 
 fn old_host(world: &World) -> Result<()> {
@@ -60,8 +64,7 @@ fn ssl_only(world: &World) -> Result<()> {
     }
     // A client that named the published port is told the other one.
     leads_to(&http_get(&address, "strict.test:8081", "/x")?, 301, "https://strict.test:8444/x")?;
-    world.await_converged("default")?;
-    said_by_https(world, "strict.test", "/form").map(drop)
+    await_secure(world, "strict.test", "/form").map(drop)
 }
 
 /// The same host on both sides leads to TLS, and not back.
@@ -72,8 +75,7 @@ fn passthrough(world: &World) -> Result<()> {
     for host in ["through.test", "former.test"] {
         leads_to(&world.await_code(&address, host, "/x?y", 302)?, 302, "https://through.test/x?y")?;
     }
-    world.await_converged("default")?;
-    let about = said_by_https(world, "through.test", "/x")?;
+    let about = await_secure(world, "through.test", "/x")?;
     ensure!(about["headers"]["x-request-id"].is_null(), "no proxy has looked into the request: {about}");
     Ok(())
 }

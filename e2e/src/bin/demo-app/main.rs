@@ -29,7 +29,8 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{any, get};
 use axum::serve::{IncomingStream, Listener};
 use futures::StreamExt as _;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::Frame;
 use secure::{Caller, Secure};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -210,11 +211,12 @@ async fn big(Query(query): Query<HashMap<String, usize>>) -> Bytes {
     Bytes::from(vec![b'.'; query.get("bytes").copied().unwrap_or(1 << 20).min(LARGEST_BODY)])
 }
 
-/// What a gRPC client needs to arrive: a body, and behind it the outcome.
+/// What a gRPC client needs to arrive: a body of no stated length, and behind it the outcome.
 async fn call() -> Response {
     let outcome = HeaderMap::from_iter([(HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"))]);
-    let message = Full::new(Bytes::from_static(b"\0\0\0\0\x02ok")).with_trailers(std::future::ready(Some(Ok(outcome))));
-    ([("content-type", "application/grpc")], Body::new(message)).into_response()
+    let message = Frame::data(Bytes::from_static(b"\0\0\0\0\x02ok"));
+    let frames = [message, Frame::trailers(outcome)].map(Ok::<_, std::convert::Infallible>);
+    ([("content-type", "application/grpc")], Body::new(StreamBody::new(futures::stream::iter(frames)))).into_response()
 }
 
 async fn echo(mut socket: axum::extract::ws::WebSocket) {
