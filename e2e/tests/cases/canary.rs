@@ -18,7 +18,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// How many requests a share is counted over.
-const REQUESTS: usize = 600;
+const REQUESTS: usize = 300;
 /// If every request chose by chance, a count would leave these many standard deviations once in 100,000 times (two-sided).
 /// Proxies take turns by weight, which is steadier than chance.
 const DEVIATIONS: f64 = 4.42;

@@ -98,7 +98,8 @@ fn limits(world: &World) -> Result<()> {
     ensure!(answers[4..].iter().all(|answer| tries(answer) == 1), "the failing task is still asked: {answers:?}");
     let labels = ["--label-add", "com.docker.lb.max_fails=7", "--label-add", "com.docker.lb.fail_timeout=1500ms"];
     ["works", "broken"].iter().try_for_each(|name| world.update(name, &labels))?;
-    await_limits(world, "max_fails=7 fail_timeout=1500ms;")
+    // nginx knows whole seconds only.
+    await_limits(world, "max_fails=7 fail_timeout=2s;")
 }
 
 /// Waits until both endpoints have these words in what the engine of every proxy reads.
