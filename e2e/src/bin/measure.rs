@@ -1,11 +1,12 @@
 //! `measure`: the figures of docs/measurements.md, on a lab of its own that it removes at the end.
 //! It must never send load anywhere but into that lab.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use swarmgate_e2e::measure::{Ingress, changes, follow, idle};
+use swarmgate_e2e::measure::{Ingress, changes, follow, idle, websockets};
 use swarmgate_e2e::world::{Setting, World, repository};
 
 #[derive(Parser)]
@@ -34,6 +35,12 @@ enum What {
         #[arg(long, default_value_t = 5)]
         services: usize,
     },
+    /// The Autobahn test suite of websockets, directly and through the proxy.
+    Websockets {
+        /// The suite's program.
+        #[arg(long, value_name = "FILE")]
+        wstest: PathBuf,
+    },
 }
 
 const SETTING: Setting = Setting { name: "measure", nodes: 3, managers: 1, prepare: |_| Ok(()), before: |_| Ok(()) };
@@ -53,10 +60,11 @@ fn measure(arguments: &Arguments) -> Result<()> {
     let world = World::up(&SETTING)?;
     let outcome = world.lab.inside(|| {
         ingress.deploy(&world, &repository().join("target"))?;
-        match arguments.what {
-            What::Follow { runs } => follow(&world, &ingress, runs),
+        match &arguments.what {
+            What::Follow { runs } => follow(&world, &ingress, *runs),
             What::Changes => changes(&world, &ingress),
-            What::Idle { services } => idle(&world, &ingress, services),
+            What::Idle { services } => idle(&world, &ingress, *services),
+            What::Websockets { wstest } => websockets(&world, &ingress, wstest, &repository().join("target")),
         }
     });
     world.down()?;

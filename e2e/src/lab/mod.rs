@@ -12,6 +12,7 @@ mod shim;
 mod swarm;
 
 use std::fs;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -182,6 +183,11 @@ impl Lab {
     /// The address of the parent namespace, from where outside clients speak.
     pub fn gateway(&self) -> String {
         self.subnet.gateway()
+    }
+
+    /// `count` (at most 50) further addresses of the parent namespace, each a client of its own.
+    pub fn clients(&self, count: u8) -> Result<Vec<IpAddr>> {
+        network::add_clients(&self.name, self.subnet, count)
     }
 
     /// The address of node `k`, reachable from the parent namespace and from the other nodes.

@@ -2,6 +2,7 @@
 //! route out of any of them. It must never add an interface, an address or a rule to the machine's own network.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -10,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::command::{finish, in_network, run, run_words};
 
 const NAMESPACES: &str = "/run/netns";
+/// Further clients have the addresses from .200 of a /24 on; nodes begin at .11.
+const FIRST_CLIENT: u8 = 200;
 const CUT_CHAIN: &str = "SWARMGATE-CUT";
 
 /// Which /24 of 198.18.0.0/15 (the block for benchmarks, which no network uses) a lab has. Labs cannot see each other
@@ -74,6 +77,16 @@ pub(crate) fn make_parent(lab: &str, subnet: Subnet) -> Result<()> {
     run_words(&format!("ip -n {lab} addr add {}/24 dev br0", subnet.gateway()))?;
     run_words(&format!("ip -n {lab} link set br0 up"))?;
     Ok(())
+}
+
+/// Gives the parent namespace `count` further addresses, so that it can be as many clients. Those it has already stay.
+pub(crate) fn add_clients(lab: &str, subnet: Subnet, count: u8) -> Result<Vec<IpAddr>> {
+    let add = |last: u8| {
+        let address = format!("{subnet}.{last}");
+        run_words(&format!("ip -n {lab} addr replace {address}/24 dev br0"))?;
+        Ok(address.parse()?)
+    };
+    (FIRST_CLIENT..=254).take(usize::from(count)).map(add).collect()
 }
 
 /// Makes the namespace of a node and plugs it into the bridge; one that exists is left as it is.

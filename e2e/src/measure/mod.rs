@@ -5,11 +5,13 @@ mod changes;
 mod follow;
 mod idle;
 mod ingress;
+mod websockets;
 
 pub use changes::changes;
 pub use follow::follow;
 pub use idle::idle;
 pub use ingress::Ingress;
+pub use websockets::websockets;
 
 use std::time::Duration;
 

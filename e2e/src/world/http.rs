@@ -1,6 +1,7 @@
 //! Requests as an outside client makes them: no proxy, no followed redirect, no retry. They leave through the network of
 //! the calling thread, so a case (which runs inside the lab) can reach nothing but the lab.
 
+use std::net::IpAddr;
 use std::process::Command;
 use std::time::Duration;
 
@@ -46,13 +47,15 @@ pub struct Call {
     headers: Vec<(String, String)>,
     body: String,
     patience: Duration,
+    from: Option<IpAddr>,
 }
 
 impl Call {
     /// A GET of `path` from `address` (`IP:PORT`) with `host` as the Host header.
     pub fn get(address: &str, host: &str, path: &str) -> Self {
         let headers = vec![("host".to_owned(), host.to_owned())];
-        Self { address: address.to_owned(), method: Method::GET, path: path.to_owned(), headers, body: String::new(), patience: PATIENCE }
+        let (address, path, body) = (address.to_owned(), path.to_owned(), String::new());
+        Self { address, method: Method::GET, path, headers, body, patience: PATIENCE, from: None }
     }
 
     /// The same as a POST of `body`.
@@ -74,12 +77,33 @@ impl Call {
         self
     }
 
+    /// Sent from this address, one of [`crate::lab::Lab::clients`].
+    #[must_use]
+    pub fn from(mut self, address: IpAddr) -> Self {
+        self.from = Some(address);
+        self
+    }
+
     /// Sends it and reads the whole answer.
     pub fn send(&self) -> Result<Response> {
+        self.send_by(&self.client()?)
+    }
+
+    /// Sends it `count` times over kept connections, one after the other.
+    pub fn repeat(&self, count: usize) -> Result<Vec<Response>> {
+        let client = self.client()?;
+        (0..count).map(|_| self.send_by(&client)).collect()
+    }
+
+    /// A client of its own for each call: its threads and connections belong to the caller's network.
+    fn client(&self) -> Result<Client> {
+        let client = Client::builder().no_proxy().redirect(Policy::none()).timeout(self.patience).local_address(self.from);
+        client.build().context("make a client")
+    }
+
+    fn send_by(&self, client: &Client) -> Result<Response> {
         let url =
             Url::parse(&format!("http://{}{}", self.address, self.path)).with_context(|| format!("{} {}", self.address, self.path))?;
-        // A client of its own for each request: its threads and connections belong to the caller's network.
-        let client = Client::builder().no_proxy().redirect(Policy::none()).timeout(self.patience).build()?;
         let mut request = client.request(self.method.clone(), url.clone());
         for (name, value) in &self.headers {
             request = request.header(name, value);
@@ -106,10 +130,19 @@ pub fn http_get(address: &str, host: &str, path: &str) -> Result<Response> {
 /// The same through TLS, with `host` as the server name and any certificate accepted. `extra` goes to curl as it is:
 /// `["--no-insecure", "--cacert", FILE]` accepts only certificates of that authority.
 pub fn https_get(address: &str, host: &str, path: &str, extra: &[&str]) -> Result<Response> {
+    curl(address, &format!("https://{host}{path}"), &[&["--http1.1"], extra].concat())
+}
+
+/// The same over HTTP/2 in plain text, as gRPC clients begin. Trailers stand behind the body, as curl prints them.
+pub fn h2c_get(address: &str, host: &str, path: &str, extra: &[&str]) -> Result<Response> {
+    curl(address, &format!("http://{host}{path}"), &[&["--http2-prior-knowledge"], extra].concat())
+}
+
+fn curl(address: &str, url: &str, words: &[&str]) -> Result<Response> {
     let mut command = Command::new("curl");
-    command.args(["--disable", "--silent", "--show-error", "--insecure", "--include", "--http1.1", "--noproxy", "*"]);
-    command.args(["--max-time", "5", "--connect-to", &format!("::{address}")]).args(extra);
-    let text = finish(command.arg(format!("https://{host}{path}")))?;
+    command.args(["--disable", "--silent", "--show-error", "--insecure", "--include", "--noproxy", "*"]);
+    command.args(["--max-time", "5", "--connect-to", &format!("::{address}")]).args(words);
+    let text = finish(command.arg(url))?;
     parse(&text).with_context(|| format!("an answer that is no HTTP: {text:.200}"))
 }
 

@@ -7,6 +7,7 @@ mod gate;
 mod http;
 mod load;
 mod report;
+mod socket;
 mod suite;
 
 use std::env;
@@ -21,12 +22,13 @@ use sha2::{Digest as _, Sha256};
 
 pub use app::{App, Steady};
 pub use browsers::Browsers;
-pub use http::{Call, Response, http_get, https_get};
+pub use http::{Call, Response, h2c_get, http_get, https_get};
 pub use load::{Load, LoadReport};
 pub use report::report;
+pub use socket::{Socket, conversation};
 pub use suite::{Case, Setting, run};
 
-use crate::command::finish;
+use crate::command::{finish, finish_with_input};
 use crate::lab::{Engine, Lab, LabOptions, VipShim};
 use crate::wait::eventually;
 
@@ -99,6 +101,16 @@ impl World {
             self.docker(&["network", "create", "--driver", "overlay", "--attachable", name])?;
         }
         Ok(())
+    }
+
+    /// Stores a secret and returns its name, which is `name` and a mark of the content: what an earlier case left is no
+    /// hindrance.
+    pub fn secret(&self, name: &str, content: &str) -> Result<String> {
+        let name = format!("{name}-{}", Self::spec_version(content));
+        let mut command = Command::new("docker");
+        command.arg("-H").arg(format!("unix://{}", self.lab.socket(self.manager()?).display()));
+        finish_with_input(command.args(["secret", "create", &name, "-"]), content)?;
+        Ok(name)
     }
 
     /// Creates a service from the words that follow `docker service create`, the image last, without waiting for it.

@@ -62,11 +62,11 @@ fn partly_broken(world: &World) -> Result<()> {
 }
 
 fn without_effect(world: &World) -> Result<()> {
-    App::new("sticky").label("sticky_session_cookie", "SID").label("defaul_backend", "true").create(world)?;
-    world.await_answer(&world.at(1, DEFAULT), "sticky.test", "/", "sticky")?;
-    let finding = world.await_finding("default", "LabelWithoutEffect", "sticky")?;
-    ensure!(finding["field"] == "com.docker.lb.sticky_session_cookie", "{finding}");
-    let finding = world.await_finding("default", "UnknownLabel", "sticky")?;
+    App::new("keyed").label("ssl_key", "key-without-certificate").label("defaul_backend", "true").create(world)?;
+    world.await_answer(&world.at(1, DEFAULT), "keyed.test", "/", "keyed")?;
+    let finding = world.await_finding("default", "LabelWithoutEffect", "keyed")?;
+    ensure!(finding["field"] == "com.docker.lb.ssl_key", "{finding}");
+    let finding = world.await_finding("default", "UnknownLabel", "keyed")?;
     ensure!(finding["remedy"].as_str().is_some_and(|remedy| remedy.contains("default_backend")), "it says what was meant: {finding}");
     Ok(())
 }

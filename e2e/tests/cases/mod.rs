@@ -1,5 +1,7 @@
 //! All cases, grouped so that those with the same setting stand together. It must never leave a topic out of [`all`].
 
+mod authorities;
+mod canary;
 mod clusters;
 mod failover;
 mod failures;
@@ -11,14 +13,19 @@ mod lab;
 mod managers;
 mod networks;
 mod people;
+mod protocols;
+mod redirects;
 mod replace;
+mod retries;
 mod routes;
 mod serves;
 mod settings;
 mod spec;
+mod stays;
 mod still;
 mod tls;
 mod vip;
+mod websockets;
 
 use std::time::Duration;
 
@@ -41,6 +48,15 @@ fn ready(world: &World) -> Result<()> {
 /// Every case, in the order in which they run: those that leave the most to be put back come last in their world.
 pub fn all() -> Vec<Case> {
     let bare = [lab::cases(), managers::cases()];
+    let labels = [
+        stays::cases(),
+        websockets::cases(),
+        protocols::cases(),
+        redirects::cases(),
+        canary::cases(),
+        retries::cases(),
+        authorities::cases(),
+    ];
     let gentle = [serves::cases(), routes::cases(), follows::cases(), vip::cases(), findings::cases(), people::cases(), still::cases()];
     let rough = [
         clusters::cases(),
@@ -53,5 +69,5 @@ pub fn all() -> Vec<Case> {
         settings::cases(),
         failover::cases(),
     ];
-    bare.into_iter().chain(gentle).chain(rough).flatten().collect()
+    bare.into_iter().chain(gentle).chain(labels).chain(rough).flatten().collect()
 }

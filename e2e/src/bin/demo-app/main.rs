@@ -1,25 +1,37 @@
 //! `demo-app`: a small web server that says what reached it, for demos and tests of an ingress. It must never lose a
 //! request that it has begun, and never be taken for an example of a production service.
 //!
-//! Every path answers with JSON about the request, except `/slow?ms=N` (headers at once, the rest after N ms),
-//! `/fail?code=N`, `/big?bytes=N`, `/healthz` and `/ws` (echo). Environment: `PORT`, `VERSION`, `START_DELAY_MS`,
-//! `EXIT_AFTER_MS`. As `demo-app get URL` it is a client, to look from inside a container.
+//! It speaks HTTP/1.1 and, to clients that begin with it, HTTP/2. Every path answers with JSON about the request, except
+//! `/slow?ms=N` (headers at once, the rest after N ms), `/fail?code=N`, `/big?bytes=N`, `/healthz`, `/call` (as a gRPC method
+//! ends: with trailers), `/ws` and `/talk` (websockets that echo). As `demo-app get URL` it is a client, to look from inside a container.
+//!
+//! Environment: `PORT`, `VERSION`, `START_DELAY_MS`, `EXIT_AFTER_MS`; `START_ON_USR1` (to anything: listen on nothing until
+//! that signal comes); `HANG_UP` (to anything: read every request and close the connection without an answer); `TLS`
+//! (`self-signed`, or a PEM file with certificates and key).
+
+mod secure;
 
 use std::collections::{BTreeMap, HashMap};
 use std::env;
-use std::net::SocketAddr;
+use std::panic::resume_unwind;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::extract::connect_info::Connected;
 use axum::extract::ws::{Message, WebSocketUpgrade};
 use axum::extract::{ConnectInfo, Query, Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{any, get};
+use axum::serve::{IncomingStream, Listener};
 use futures::StreamExt as _;
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::Frame;
+use secure::{Caller, Secure};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -69,22 +81,49 @@ async fn fetch(url: &str) -> Result<()> {
 }
 
 async fn serve() -> Result<()> {
-    tokio::time::sleep(milliseconds_from("START_DELAY_MS").unwrap_or_default()).await;
+    tokio::select! {
+        () = time_to_start() => {}
+        () = told_to_stop() => return Ok(()),
+    }
     let port = env::var("PORT").ok().and_then(|text| text.parse().ok()).unwrap_or(8080);
     let listener = TcpListener::bind((std::net::Ipv4Addr::UNSPECIFIED, port)).await.with_context(|| format!("listen on port {port}"))?;
-    let routes = Router::new()
+    println!("demo-app: listening on port {port}");
+    match env::var("TLS") {
+        Ok(material) => answer(Secure::new(listener, &material)?).await?,
+        Err(_) => answer(listener).await?,
+    }
+    println!("demo-app: every request is finished");
+    Ok(())
+}
+
+async fn answer<L: Listener>(listener: L) -> Result<()>
+where
+    L::Addr: std::fmt::Debug,
+    Caller: for<'a> Connected<IncomingStream<'a, L>>,
+{
+    let routes = if env::var_os("HANG_UP").is_some() { routes().layer(from_fn(hang_up)) } else { routes() };
+    let service = routes.into_make_service_with_connect_info::<Caller>();
+    axum::serve(listener, service).with_graceful_shutdown(told_to_stop()).await.context("serve")
+}
+
+fn routes() -> Router {
+    Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/slow", any(slow))
         .route("/fail", any(fail))
         .route("/big", any(big))
+        .route("/call", any(call))
         .route("/ws", any(|upgrade: WebSocketUpgrade| async { upgrade.on_upgrade(echo) }))
+        .route("/talk", any(|upgrade: WebSocketUpgrade| async { upgrade.on_upgrade(echo) }))
         .fallback(describe)
-        .with_state(identity());
-    println!("demo-app: listening on port {port}");
-    let service = routes.into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(told_to_stop()).await.context("serve")?;
-    println!("demo-app: every request is finished");
-    Ok(())
+        .with_state(identity())
+}
+
+/// Reads the whole request; then the connection ends.
+async fn hang_up(request: Request, _: Next) -> Response {
+    let _ = request.into_body().collect().await;
+    // The server knows no way to give no answer, but what unwinds takes its connection with it. Nothing is printed.
+    resume_unwind(Box::new("hang up"))
 }
 
 fn identity() -> Identity {
@@ -94,6 +133,15 @@ fn identity() -> Identity {
 
 fn milliseconds_from(variable: &str) -> Option<Duration> {
     env::var(variable).ok()?.parse().ok().map(Duration::from_millis)
+}
+
+async fn time_to_start() {
+    if env::var_os("START_ON_USR1").is_some()
+        && let Ok(mut told) = signal(SignalKind::user_defined1())
+    {
+        told.recv().await;
+    }
+    tokio::time::sleep(milliseconds_from("START_DELAY_MS").unwrap_or_default()).await;
 }
 
 async fn time_to_exit() {
@@ -113,17 +161,21 @@ async fn told_to_stop() {
     println!("demo-app: told to stop, finishing what has begun");
 }
 
-async fn describe(State(own): State<Identity>, ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request) -> Response {
+async fn describe(State(own): State<Identity>, ConnectInfo(caller): ConnectInfo<Caller>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    let host = parts.headers.get("host").map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned());
     let body = axum::body::to_bytes(body, LARGEST_BODY).await.map_or(0, |body| body.len());
     let answer = json!({
         "version": own.version,
         "hostname": own.hostname,
-        "peer": peer.ip().to_string(),
+        "peer": caller.address.ip().to_string(),
+        "protocol": format!("{:?}", parts.version),
+        "server_name": caller.server_name,
         "method": parts.method.as_str(),
         "path": parts.uri.path(),
         "query": parts.uri.query(),
-        "host": parts.headers.get("host").map(|host| String::from_utf8_lossy(host.as_bytes())),
+        // HTTP/2 says it in the address.
+        "host": host.or_else(|| parts.uri.authority().map(ToString::to_string)),
         "headers": readable(&parts.headers),
         "body_bytes": body,
     });
@@ -132,7 +184,7 @@ async fn describe(State(own): State<Identity>, ConnectInfo(peer): ConnectInfo<So
 
 /// Every header by name; one that came several times has its values in order.
 fn readable(headers: &HeaderMap) -> BTreeMap<String, Value> {
-    let value_of = |name: &axum::http::HeaderName| {
+    let value_of = |name: &HeaderName| {
         let values: Vec<_> = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
         if let [only] = values.as_slice() { json!(only) } else { json!(values) }
     };
@@ -157,6 +209,14 @@ async fn fail(Query(query): Query<HashMap<String, u16>>) -> Response {
 
 async fn big(Query(query): Query<HashMap<String, usize>>) -> Bytes {
     Bytes::from(vec![b'.'; query.get("bytes").copied().unwrap_or(1 << 20).min(LARGEST_BODY)])
+}
+
+/// What a gRPC client needs to arrive: a body of no stated length, and behind it the outcome.
+async fn call() -> Response {
+    let outcome = HeaderMap::from_iter([(HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"))]);
+    let message = Frame::data(Bytes::from_static(b"\0\0\0\0\x02ok"));
+    let frames = [message, Frame::trailers(outcome)].map(Ok::<_, std::convert::Infallible>);
+    ([("content-type", "application/grpc")], Body::new(StreamBody::new(futures::stream::iter(frames)))).into_response()
 }
 
 async fn echo(mut socket: axum::extract::ws::WebSocket) {
