@@ -42,11 +42,8 @@ fn answers(case: &Case) -> String {
         fs::read_to_string(case.folder.join("status.json")).ok().map(|text| serde_json::from_str(&text).expect("a status report"));
     let sources = Sources { clusters: &clusters, snapshot: &snapshot, status: status.as_ref() };
     let questions = fs::read_to_string(case.folder.join("questions.txt")).expect("a case has questions");
-    questions
-        .lines()
-        .filter(|line| !line.is_empty())
-        .map(|line| format!("$ swarmgate explain {line}\n{}\n", answer(&sources, line)))
-        .collect()
+    let asked = questions.lines().filter(|line| !line.is_empty());
+    asked.map(|line| format!("$ swarmgate explain {line}\n{}\n", answer(&sources, line))).collect::<Vec<_>>().concat()
 }
 
 fn answer(sources: &Sources<'_>, question: &str) -> String {

@@ -12,9 +12,9 @@ pub fn explained(sources: &Sources<'_>, query: &ExplainQuery) -> Result<Answer, 
     match (&query.url, &query.service) {
         (Some(url), None) => {
             let request = Request::parse(url).map_err(|bad| Trouble::Wrong(bad.to_string()))?;
-            Ok(answer(&explain(sources, &request, query.cluster.as_deref()).map_err(unknown)?))
+            Ok(answer(&explain(sources, &request, query.cluster.as_deref()).map_err(|none| unknown(&none))?))
         }
-        (None, Some(service)) => Ok(answer(&explain_service(sources, service).map_err(unknown)?)),
+        (None, Some(service)) => Ok(answer(&explain_service(sources, service).map_err(|none| unknown(&none))?)),
         _ => Err(Trouble::Wrong("explain wants either url=http://host/path (and perhaps cluster=NAME) or service=NAME".to_owned())),
     }
 }
@@ -28,10 +28,10 @@ pub fn rendered(sources: &Sources<'_>, query: &RenderQuery) -> Result<Answer, Tr
         Some("stock") => Some(Purpose::Stock),
         Some(_) => return Err(Trouble::Wrong("a purpose is live, boot or stock".to_owned())),
     };
-    Ok(answer(&configuration(sources, query.cluster.as_deref(), purpose).map_err(unknown)?))
+    Ok(answer(&configuration(sources, query.cluster.as_deref(), purpose).map_err(|none| unknown(&none))?))
 }
 
-fn unknown(unknown: Unknown) -> Trouble {
+fn unknown(unknown: &Unknown) -> Trouble {
     Trouble::Unknown(unknown.to_string())
 }
 

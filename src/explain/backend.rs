@@ -103,8 +103,9 @@ fn retries(backend: &Backend, settings: &EngineSettings) -> String {
     }
     let within = humantime::format_duration(EngineSettings::millis(retry_time_ms(settings)));
     let stated = backend.services.iter().filter_map(|service| service.max_fails.map(|fails| (service, fails)));
-    let stated: String =
+    let stated: Vec<String> =
         stated.map(|(service, fails)| format!("; {} leaves an endpoint out after {fails} failures", service.name)).collect();
+    let stated = stated.concat();
     format!(
         "up to {TRIES_MAX} endpoints within {within}: when no connection comes about, and for all methods but POST, LOCK and PATCH also \
          when it breaks{stated}"

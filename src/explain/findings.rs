@@ -51,8 +51,8 @@ fn claimant(sources: &Sources<'_>, cluster: &Cluster, translation: &Translation,
     let name = service.name.clone();
     if is_claimed_by(cluster, service) {
         let findings = about(translation, &BTreeSet::from([name.clone()]));
-        let refusal = fitting.iter().filter(|pattern| lists(service, pattern));
-        let refusal = refusal.filter_map(|pattern| admitted(cluster, sources.snapshot, pattern, service).err()).next();
+        let mut refusal = fitting.iter().filter(|pattern| lists(service, pattern));
+        let refusal = refusal.find_map(|pattern| admitted(cluster, sources.snapshot, pattern, service).err());
         let why = refusal.map(|refusal| format!("the cluster {} does not admit it, because {refusal}", cluster.name));
         let why = why.unwrap_or_else(|| "it is not published with this host, see the findings".to_owned());
         return Claimant { service: name, why, findings };

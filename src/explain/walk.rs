@@ -72,7 +72,7 @@ pub(super) struct Walk<'a> {
     pub route: Option<RouteReport>,
 }
 
-impl<'a> Walk<'a> {
+impl Walk<'_> {
     /// The error is where it ends before an answer.
     fn through(&mut self, told: &mut Vec<Finding>) -> Result<Outcome, Outcome> {
         listener::listener(self.cluster, self.request, &mut self.steps)?;

@@ -97,8 +97,7 @@ impl Scene {
                 let app = said("app");
                 seen.status == 200 && services.contains(&app) && *target == Some(said("target"))
             }
-            Outcome::Redirect { status, .. } => seen.status == *status,
-            Outcome::Nobody { status: Some(status), .. } => seen.status == *status,
+            Outcome::Redirect { status, .. } | Outcome::Nobody { status: Some(status), .. } => seen.status == *status,
             Outcome::Nobody { status: None, .. } => seen.exit != 0,
         };
         assert!(fits, "curl saw {seen:?}\nof {url}\nexplain says\n{text}\n{}", self.engine.words());
@@ -168,7 +167,7 @@ fn redirect(random: &mut StdRng, hosts: &[&str]) -> String {
 
 fn target(random: &mut StdRng) -> String {
     let count = random.random_range(1..5);
-    let path: String = (0..count).map(|_| format!("/{}", SEGMENTS.choose(random).unwrap())).collect();
+    let path: String = (0..count).flat_map(|_| ["/", SEGMENTS.choose(random).unwrap()]).collect();
     let query = if random.random_bool(0.3) { "?q=/app&r=%20" } else { "" };
     format!("{path}{query}")
 }

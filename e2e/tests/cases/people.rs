@@ -96,9 +96,9 @@ fn explain(world: &World) -> Result<()> {
         let url = format!("http://told.test:{DEFAULT}{path}");
         world.swarmgate(&[&["explain", &url], more].concat())
     };
-    let served = asked("/shop/cart", &["--server", &server])?;
+    let reached = asked("/shop/cart", &["--server", &server])?;
     for words in ["=> told answers, and sees /shop/cart", "run the newest configuration", "endpoint", "on node"] {
-        ensure!(served.contains(words), "explain does not say {words:?}:\n{served}");
+        ensure!(reached.contains(words), "explain does not say {words:?}:\n{reached}");
     }
     world.await_code(&world.at(1, DEFAULT), "told.test", "/elsewhere", 404)?;
     let refused = asked("/elsewhere", &["--server", &server]);
