@@ -88,9 +88,8 @@ fn page(world: &World) -> Result<()> {
 
 /// What `explain` says of a request, asked of the operator and worked out elsewhere, is what the proxies then do.
 fn explain(world: &World) -> Result<()> {
-    let app = App::new("told").label("context_root", "/shop");
-    app.create(world)?;
-    app.await_answer(&world.at(1, DEFAULT), "told.test", "/shop", "told")?;
+    App::new("told").label("context_root", "/shop").create(world)?;
+    world.await_answer(&world.at(1, DEFAULT), "told.test", "/shop", "told")?;
     world.await_converged("default")?;
     let server = server(world)?;
     let asked = |path: &str, more: &[&str]| {
@@ -101,7 +100,7 @@ fn explain(world: &World) -> Result<()> {
     for words in ["=> told answers, and sees /shop/cart", "run the newest configuration", "endpoint", "on node"] {
         ensure!(served.contains(words), "explain does not say {words:?}:\n{served}");
     }
-    app.await_code(&world.at(1, DEFAULT), "told.test", "/elsewhere", 404)?;
+    world.await_code(&world.at(1, DEFAULT), "told.test", "/elsewhere", 404)?;
     let refused = asked("/elsewhere", &["--server", &server]);
     ensure!(refused.as_ref().is_err_and(|told| told.to_string().contains("=> 404")), "explain says {refused:?}");
     let labels = world.swarmgate(&["explain", "--service", "told", "--server", &server])?;
