@@ -20,12 +20,6 @@ const EXCLUDED: &[(&str, &str, &str, &str)] = &[
          read; taking the path as the client wrote it would pass /app/../admin on as it is",
     ),
     ("", "weak_ssl_tls", "unresolved selectors: ECDHE+CHACHA20", "gixy does not know this selector; it stands for two good suites"),
-    (
-        "",
-        "weak_ssl_tls",
-        "No ssl_ciphers directive found",
-        "a server of stream that passes TLS on, which gixy takes for one of http without TLS",
-    ),
     ("engine-settings", "weak_ssl_tls", "ssl_prefer_server_ciphers is on", "the case's administrator has a list of ciphers with an order"),
     ("engine-settings", "version_disclosure", "server_tokens", "the case's administrator wants it"),
 ];

@@ -2,7 +2,7 @@
 //! the directives are chosen.
 
 use super::writer::{Word, Writer};
-use super::{Purpose, Rendering, options, proxying};
+use super::{Purpose, Rendering, options, proxying, upstreams};
 use crate::channel::contract;
 use crate::route::{EngineSettings, SizeBytes};
 
@@ -99,6 +99,9 @@ fn on_off(value: bool) -> Word {
     if value { "on".into() } else { "off".into() }
 }
 
+/// For how many variables nginx has room unless told otherwise: twice its own and a few hundred cookies.
+const VARIABLES_USUAL: usize = 1024;
+
 /// Hash sizes for the names at hand. A name that does not fit its bucket would keep nginx from starting; the sizes grow
 /// in steps, so that a new host rarely changes them.
 fn write_names(http: &mut Writer, rendering: &Rendering<'_>) {
@@ -109,6 +112,11 @@ fn write_names(http: &mut Writer, rendering: &Rendering<'_>) {
     let table = (hosts.len() * 2).next_power_of_two().max(1024);
     http.directive("server_names_hash_bucket_size", &[bucket.into()]);
     http.directive("server_names_hash_max_size", &[table.into()]);
+    let variables = (upstreams::cookies(rendering.table).len() + 256) * 2;
+    if variables > VARIABLES_USUAL {
+        http.directive("variables_hash_max_size", &[variables.next_power_of_two().into()]);
+        http.directive("variables_hash_bucket_size", &["256".into()]);
+    }
 }
 
 fn write_maps(http: &mut Writer) {

@@ -1,11 +1,11 @@
 //! One pool per route: its name and its endpoints.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use super::writer::{Word, Writer};
 use super::{Purpose, Rendering};
-use crate::route::{Affinity, Backend, BackendService, SizeBytes};
+use crate::route::{Affinity, Backend, BackendService, RouteTable, SizeBytes};
 use crate::types::{ContextPath, CookieName, HostPattern};
 
 /// Pools of which a hash chooses take memory for each unit of weight, so the sum of their weights is kept small.
@@ -52,15 +52,19 @@ pub fn write_upstreams(http: &mut Writer, rendering: &Rendering<'_>) {
 
 /// What chooses among the endpoints for a client: the cookie's value, or chance for a client without it.
 fn write_cookie_maps(http: &mut Writer, rendering: &Rendering<'_>) {
-    let pools = rendering.table.hosts.values().flat_map(|host| host.paths.values()).map(|route| &route.backend);
-    let pools = pools.chain(rendering.table.default_backend.iter().map(|default| &default.backend));
-    let cookies: BTreeMap<&CookieName, ()> = pools.filter_map(|pool| Some((cookie_of(pool)?, ()))).collect();
-    for name in cookies.into_keys() {
+    for name in cookies(rendering.table) {
         http.block("map", &["$http_cookie".into(), Word::cookie_variable(name)], |map| {
             map.entry("default", "$request_id");
             map.entry_words(&Word::cookie_pattern(name), &"$sticky_value".into());
         });
     }
+}
+
+/// The cookies that choose an endpoint anywhere, each once.
+pub fn cookies(table: &RouteTable) -> BTreeSet<&CookieName> {
+    let pools = table.hosts.values().flat_map(|host| host.paths.values()).map(|route| &route.backend);
+    let pools = pools.chain(table.default_backend.iter().map(|default| &default.backend));
+    pools.filter_map(cookie_of).collect()
 }
 
 fn cookie_of(backend: &Backend) -> Option<&CookieName> {

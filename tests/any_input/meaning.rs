@@ -82,11 +82,19 @@ fn expected_names(table: &RouteTable, scheme: Scheme, purpose: Purpose) -> BTree
     }
     let all = table.hosts.iter().filter(|(_, host)| scheme == Scheme::Http || is_terminated(table, host));
     let mut names: BTreeSet<String> = all.map(|(name, _)| name.to_string()).chain([String::new()]).collect();
-    if scheme == Scheme::Https && default_has_tls(table, purpose) {
-        // So that the default backend's certificate is never shown for them.
-        names.extend(table.hosts.keys().chain(table.passthrough.keys()).map(ToString::to_string));
+    if scheme == Scheme::Https {
+        // So that neither the default backend's certificate nor a wildcard's is shown for them.
+        let all = default_has_tls(table, purpose);
+        let published = table.hosts.keys().chain(table.passthrough.keys()).map(ToString::to_string);
+        names.extend(published.filter(|name| all || is_below_terminated_wildcard(table, name)));
     }
     names
+}
+
+fn is_below_terminated_wildcard(table: &RouteTable, name: &str) -> bool {
+    let wildcards = table.hosts.iter().filter(|(host, virtual_host)| host.is_wildcard() && is_terminated(table, virtual_host));
+    let parent = name.split_once('.').map(|(_, parent)| parent);
+    wildcards.filter_map(|(host, _)| host.as_str().strip_prefix("*.")).any(|suffix| Some(suffix) == parent)
 }
 
 fn check_requests(servers: &Servers<'_>, pools: &Pools, table: &RouteTable, kind: Kind, used: &mut BTreeSet<String>) {

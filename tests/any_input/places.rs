@@ -71,6 +71,7 @@ const HTTP_FAMILIES: &[&str] = &[
     "keepalive_",
     "server_",
     "ssl_",
+    "variables_hash_",
     "large_client_header_buffers",
     "resolver",
     "resolver_timeout",
