@@ -5,6 +5,7 @@ mod admission;
 mod compact;
 mod isolation;
 mod network_exchange;
+mod node_ports;
 mod routes;
 mod tls;
 

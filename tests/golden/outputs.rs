@@ -8,7 +8,7 @@ use std::fs;
 use swarmgate::render::{CONFIG_FILE, Purpose, render};
 use swarmgate::report::{EndpointState, Finding, RouteReport, Subject};
 use swarmgate::route::{EngineSettings, RouteTable};
-use swarmgate::translate::{Translation, translate, unclaimed};
+use swarmgate::translate::{Translation, node_addresses, translate, unclaimed};
 
 use crate::golden_cases::{Case, INPUTS};
 
@@ -36,6 +36,7 @@ pub fn outputs(case: &Case) -> BTreeMap<String, String> {
     }
     tell_findings(&mut told, "documents", &findings);
     tell_findings(&mut told, "no cluster", &unclaimed(&clusters, &[], false, &snapshot));
+    tell_findings(&mut told, "nodes", &node_addresses(&snapshot));
     outputs.insert("findings.txt".to_owned(), told);
     outputs
 }
