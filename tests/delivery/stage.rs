@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use swarmgate::channel::wire::{Bundle, Delivery, Desired, ExtensionReport};
 use swarmgate::channel::{Hub, Token, serve};
 use swarmgate::extension::{self, ExtensionOptions};
-use swarmgate::proxy::{self, ProxyError, ProxyOptions, ProxySignal};
+use swarmgate::proxy::{self, Follow, ProxyError, ProxyOptions, ProxySignal};
 use swarmgate::render::Layout;
 use swarmgate::route::RouteTable;
 use swarmgate::types::{ClusterName, Digest};
@@ -245,6 +245,7 @@ impl Stage {
             cluster: cluster(),
             task: "extension".to_owned(),
             operator_url: self.operator_url(),
+            ask_for_peers: false,
             token: Token::new(TOKEN).unwrap(),
             engine,
             run_dir: self.run_dir(),
@@ -261,7 +262,7 @@ impl Stage {
             cluster: cluster(),
             task: "proxy-task".to_owned(),
             node: "node-1".to_owned(),
-            extension_url: self.extension_url(),
+            follow: Follow::Extension(self.extension_url()),
             token: self.agent_token.clone(),
             engine: self.nginx.clone(),
             run_dir: self.run_dir(),

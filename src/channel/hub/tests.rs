@@ -135,12 +135,14 @@ fn of_two_that_accepted_the_same_the_one_with_all_certificates_counts() {
 #[test]
 fn publishing_the_same_again_wakes_nobody_and_a_change_does() {
     let hub = hub_with(80);
-    let Access::Granted(mut following) = hub.follow(&cluster(), |_| true) else { panic!("the cluster is published") };
+    let Access::Granted(mut following) = hub.access(&cluster(), |_| true, |entry| entry.desired.subscribe()) else {
+        panic!("the cluster is published")
+    };
     following.mark_unchanged();
     hub.publish(&cluster(), desired(80), Vec::new());
     assert!(!following.has_changed().unwrap());
     hub.publish(&cluster(), desired(81), Vec::new());
     assert!(following.has_changed().unwrap());
     hub.retire(&cluster());
-    assert!(matches!(hub.follow(&cluster(), |_| true), Access::Unknown));
+    assert!(matches!(hub.access(&cluster(), |_| true, |entry| entry.desired.subscribe()), Access::Unknown));
 }
