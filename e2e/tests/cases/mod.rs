@@ -7,6 +7,7 @@ mod findings;
 mod fleet;
 mod follows;
 mod ground;
+mod hosts;
 mod lab;
 mod managers;
 mod networks;
@@ -52,6 +53,7 @@ pub fn all() -> Vec<Case> {
         spec::cases(),
         settings::cases(),
         failover::cases(),
+        hosts::cases(),
     ];
     bare.into_iter().chain(gentle).chain(rough).flatten().collect()
 }
