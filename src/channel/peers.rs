@@ -13,7 +13,7 @@ pub async fn follow_peers(
     operators: &ChannelClient,
     extension: Option<&ChannelClient>,
     cluster: &ClusterName,
-    tell: impl AsyncFn(&Peers),
+    tell: impl Fn(&Peers),
 ) -> Infallible {
     let mut follower = Follower::new(operators, format!("/v1/clusters/{cluster}/peers"));
     let mut after: Option<Digest> = None;
@@ -29,7 +29,7 @@ pub async fn follow_peers(
         if let Some(extension) = extension {
             move_to(extension, &peers.extensions);
         }
-        tell(&peers).await;
+        tell(&peers);
     }
 }
 

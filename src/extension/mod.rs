@@ -110,7 +110,7 @@ pub async fn run(options: ExtensionOptions, shutdown: CancellationToken) -> Resu
         never = follow(&client, &options.cluster, &desired) => match never {},
         never = workshop.run() => match never {},
         never = reporter.run() => match never {},
-        never = follow_peers(&client, None, &options.cluster, async |_| {}), if options.ask_for_peers => match never {},
+        never = follow_peers(&client, None, &options.cluster, |_| {}), if options.ask_for_peers => match never {},
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn clients(options: &ProxyOptions) -> Result<(ChannelClient, Option<C
 /// Follows the operator for ever, if it must be asked.
 pub(super) async fn follow(operators: Option<&ChannelClient>, extension: &ChannelClient, agent: &Agent) -> Infallible {
     let Some(operators) = operators else { return pending().await };
-    let keep = async |peers: &Peers| keep(&agent.options.state_dir, &peers.operators);
+    let keep = |peers: &Peers| keep(&agent.options.state_dir, &peers.operators);
     follow_peers(operators, Some(extension), &agent.options.cluster, keep).await
 }
 

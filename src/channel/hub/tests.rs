@@ -146,3 +146,21 @@ fn publishing_the_same_again_wakes_nobody_and_a_change_does() {
     hub.retire(&cluster());
     assert!(matches!(hub.access(&cluster(), |_| true, |entry| entry.desired.subscribe()), Access::Unknown));
 }
+
+#[test]
+fn peers_are_told_only_to_those_who_have_the_clusters_token_and_wake_for_changes_only() {
+    let hub = hub_with(80);
+    let peers = |extension: &str| Peers::new(vec!["http://192.0.2.1:8081".to_owned()], vec![extension.to_owned()]);
+    assert!(matches!(hub.access(&cluster(), |_| false, |entry| entry.peers.subscribe()), Access::Refused));
+    let Access::Granted(mut following) = hub.access(&cluster(), |_| true, |entry| entry.peers.subscribe()) else {
+        panic!("the cluster is published")
+    };
+    assert!(following.borrow_and_update().is_none(), "with a control network names tell");
+    hub.introduce(&cluster(), peers("http://192.0.2.2:32768"));
+    assert!(following.has_changed().unwrap());
+    following.mark_unchanged();
+    hub.introduce(&cluster(), peers("http://192.0.2.2:32768"));
+    assert!(!following.has_changed().unwrap());
+    hub.introduce(&cluster(), peers("http://192.0.2.3:32768"));
+    assert!(following.has_changed().unwrap());
+}
