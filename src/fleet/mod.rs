@@ -84,7 +84,7 @@ pub struct Fleet {
 /// whoever creates the object.
 pub fn shape(input: &ShapeInput<'_>) -> Fleet {
     let (proxy, mut findings) = proxy::shape(input);
-    findings.extend(peers::nobody_finds_the_operator(input));
+    findings.extend(peers::nobody_finds_the_operator(input).or_else(|| peers::nobody_finds_the_extension(input)));
     Fleet {
         instance: input.instance.to_owned(),
         cluster: input.cluster.name.clone(),

@@ -15,19 +15,23 @@ use crate::channel::contract::{ENV_CHANNEL, ENV_OPERATOR_URL, EXTENSION_PORT};
 use crate::channel::wire::Peers;
 use crate::intent::cluster::{Cluster, Workload};
 use crate::report::{Finding, FindingCode, Severity, Subject};
-use crate::swarm::{Service, Snapshot, Task};
+use crate::swarm::{NODE_ADDRESS_LABEL, Service, Snapshot, Task};
 use crate::types::Port;
 
 /// Where everybody is, for those who ask the operator; nothing with a control network.
 pub fn peers(mode: &ChannelMode, instance: &str, cluster: &Cluster, snapshot: &Snapshot) -> Option<Peers> {
     let ChannelMode::Host { operator_port } = mode else { return None };
-    let named = |service: &&Service| service.name == cluster.extension.service_name.as_str();
-    let ours = |service: &&Service| owned_by(&service.labels, instance, cluster.name.as_str());
-    let service = snapshot.services.values().filter(named).find(ours);
-    let tasks = snapshot.tasks.values().filter(|task| task.state == "running" && service.is_some_and(|own| own.id == task.service));
+    let tasks = extension_tasks(instance, cluster, snapshot);
     let mut extensions: Vec<String> = tasks.filter_map(|task| Some(url(extension_at(snapshot, task)?))).collect();
     extensions.sort();
     Some(Peers::new(operators(snapshot, *operator_port), extensions))
+}
+
+fn extension_tasks<'a>(instance: &str, cluster: &Cluster, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a Task> {
+    let named = |service: &&Service| service.name == cluster.extension.service_name.as_str();
+    let ours = |service: &&Service| owned_by(&service.labels, instance, cluster.name.as_str());
+    let service = snapshot.services.values().filter(named).find(ours).map(|service| &service.id);
+    snapshot.tasks.values().filter(move |task| task.state == "running" && service == Some(&task.service))
 }
 
 fn extension_at(snapshot: &Snapshot, task: &Task) -> Option<SocketAddr> {
@@ -93,9 +97,24 @@ pub(super) fn newer_env(workload: &Workload, own: &[(&'static str, String)], tol
 /// That no container could find the operator.
 pub(super) fn nobody_finds_the_operator(input: &ShapeInput<'_>) -> Option<Finding> {
     let ChannelMode::Host { operator_port } = input.channel else { return None };
-    operators(input.snapshot, *operator_port).is_empty().then(|| {
-        let message = "no address of a manager is known, so extension and proxies could not find the operator; new ones are held back";
-        let remedy = "Say it: docker node update --label-add swarmgate.address=ADDRESS MANAGER.";
-        Finding::new(Severity::Error, FindingCode::NodeAddress, Subject::Cluster(input.cluster.name.to_string()), message, remedy)
-    })
+    let message = "no address of a manager is known, so extension and proxies could not find the operator; new ones are held back";
+    operators(input.snapshot, *operator_port).is_empty().then(|| unknown_address(input, message.to_owned()))
+}
+
+/// That no proxy could find the extension.
+pub(super) fn nobody_finds_the_extension(input: &ShapeInput<'_>) -> Option<Finding> {
+    let mut tasks = extension_tasks(input.instance, input.cluster, input.snapshot).peekable();
+    if input.channel.network().is_some() || tasks.peek().is_none() {
+        return None;
+    }
+    let nodes: Vec<_> = tasks.filter_map(|task| input.snapshot.nodes.get(task.node.as_ref()?)).collect();
+    let unknown = nodes.iter().all(|node| node.reached_at().is_none());
+    let names = nodes.iter().map(|node| node.hostname.as_str()).collect::<Vec<_>>().join(", ");
+    let message = format!("the extension runs on {names}, whose address is not known, so the proxies cannot find it and get nothing new");
+    (unknown && !nodes.is_empty()).then(|| unknown_address(input, message))
+}
+
+fn unknown_address(input: &ShapeInput<'_>, message: String) -> Finding {
+    let remedy = format!("Say it: docker node update --label-add {NODE_ADDRESS_LABEL}=ADDRESS NODE.");
+    Finding::new(Severity::Error, FindingCode::NodeAddress, Subject::Cluster(input.cluster.name.to_string()), message, remedy)
 }

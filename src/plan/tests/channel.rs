@@ -136,3 +136,14 @@ fn peers_are_told_where_the_running_extension_is() {
     assert_eq!(told(&world).extensions, [""; 0]);
     assert!(peers(&crate::fleet::fixtures::overlay(), INSTANCE, &cluster(), &world.snapshot()).is_none());
 }
+
+#[test]
+fn an_extension_on_a_node_without_a_known_address_is_told() {
+    let mut world = fleet_on(&[1]);
+    world.raw.nodes.push(json!({"ID": "w", "Description": {"Hostname": "worker"}, "Status": {"State": "ready", "Addr": "127.0.0.1"}}));
+    let id = world.service(EXTENSION).id.0;
+    world.raw.tasks.iter_mut().filter(|task| task["ServiceID"] == id).for_each(|task| task["NodeID"] = json!("w"));
+    assert_eq!(codes(&world.plan(&cluster())), ["NodeAddress"]);
+    world.raw.nodes[1]["Spec"]["Labels"] = json!({"swarmgate.address": "198.51.100.9"});
+    assert_eq!(codes(&world.plan(&cluster())), [""; 0]);
+}
