@@ -50,8 +50,7 @@ pub fn choose(world: &World<'_>, published: &Published<'_>, findings: &mut Vec<F
     let label = published.labels.network.as_deref();
     let on_nodes = node_ports::are_published(published);
     match (label, preferred(world, &usable)) {
-        (Some(BRIDGE), _) if on_nodes => Way::Nodes,
-        (None | Some(BRIDGE), None) if on_nodes => Way::Nodes,
+        (Some(BRIDGE), _) | (None, None) if on_nodes => Way::Nodes,
         (Some(label), None) if on_nodes => {
             findings.push(not_found(published, label, &attached, "its ports on the nodes are used"));
             Way::Nodes
