@@ -42,6 +42,8 @@ mod tests {
         let node = Node {
             id: NodeId("n".to_owned()),
             hostname: "n1".to_owned(),
+            os: "linux".to_owned(),
+            architecture: "x86_64".to_owned(),
             state: "ready".to_owned(),
             availability: "active".to_owned(),
             manager: false,
