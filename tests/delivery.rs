@@ -35,7 +35,7 @@ mod traffic;
 use std::time::Duration;
 
 use apps::App;
-use stage::{Stage, eventually};
+use stage::{NOBODY, Stage, eventually};
 use swarmgate::channel::Token;
 use swarmgate::channel::wire::{Delivery, Desired, ExtensionReport};
 use swarmgate::proxy::{ProxyError, ProxySignal, check};
@@ -534,4 +534,36 @@ async fn eventually_healthy(stage: &Stage, source: &str) {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_common_network_the_operator_tells_where_the_extension_is() {
+    let mut stage = stage_or_skip!();
+    let apps = [App::start("one").await, App::start("two").await, App::start("three").await];
+    let proxy = stage.proxy_that_asks(&format!("{NOBODY},{}", stage.operator_url()));
+    let extension = stage.extension();
+    stage.publish(routes(&stage, &[("app.example.org", &[&apps[0]])]));
+    stage.introduce(true);
+    stage.until_answer("app.example.org", "one").await;
+
+    extension.stopped().await;
+    let moved = stage.extension_elsewhere();
+    stage.introduce(false);
+    stage.publish(routes(&stage, &[("app.example.org", &[&apps[1]])]));
+    stage.until_answer("app.example.org", "two").await;
+
+    stage.stop_operator().await;
+    assert_eq!(stage.answer("app.example.org").await.as_deref(), Ok("two"));
+    stage.start_operator().await;
+    let desired = stage.publish(routes(&stage, &[("app.example.org", &[&apps[2]])]));
+    stage.introduce(false);
+    stage.until_running(&desired).await;
+    proxy.drained().await.unwrap();
+
+    // The managers that it was told of at its start are gone by now; those that an earlier agent knew are not.
+    stage.age_saved_state(Duration::from_secs(100 * 60 * 60));
+    let later = stage.proxy_that_asks(NOBODY);
+    stage.until_answer("app.example.org", "three").await;
+    later.drained().await.unwrap();
+    moved.stopped().await;
 }

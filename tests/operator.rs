@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use swarmgate::channel::ChannelMode;
 use swarmgate::controller::settings::Settings;
 use swarmgate::controller::{RunError, run};
 use swarmgate::explain::Explanation;
@@ -91,8 +92,10 @@ fn settings(folder: &Path, listen: SocketAddr, channel_listen: SocketAddr) -> Se
     Settings {
         instance: "swarmgate".to_owned(),
         spec: vec![folder.to_owned()],
-        control_network: "swarmgate-control".to_owned(),
-        operator_url: "http://swarmgate-operator:8081".to_owned(),
+        channel: ChannelMode::Overlay {
+            network: "swarmgate-control".to_owned(),
+            operator_url: "http://swarmgate-operator:8081".to_owned(),
+        },
         listen,
         channel_listen,
         poll_interval: Duration::from_millis(200),

@@ -55,6 +55,8 @@ on_both! {
     scheduling::a_service_without_a_node_says_why,
     scheduling::a_host_port_is_bound_once_per_node,
     scheduling::host_ports_are_reported_by_running_tasks,
+    scheduling::tasks_of_one_node_have_ports_of_their_own,
+    scheduling::a_port_published_twice_on_its_node_is_bound_at_the_last,
     scheduling::a_global_service_runs_once_per_matching_node,
     scheduling::tasks_of_a_removed_service_leave_the_list,
     scheduling::a_network_stays_while_a_task_is_wanted_on_it,

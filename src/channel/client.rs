@@ -1,6 +1,7 @@
 //! The client of the channel, for extension (of the operator) and proxy (of the extension). Every attempt resolves the
-//! host name anew and tries every address, because `tasks.NAME` gives one per task and they come and go. It never uses a
-//! proxy from the environment and never follows a redirect: the token goes to the address asked for and nowhere else.
+//! host names anew and tries every address, because `tasks.NAME` gives one per task and they come and go; where there are
+//! no names, it knows several servers and can be told of others. It never uses a proxy from the environment and never
+//! follows a redirect: the token goes to the addresses asked for and nowhere else.
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
@@ -10,6 +11,7 @@ use http::StatusCode;
 use reqwest::{RequestBuilder, Response, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 
 use super::Token;
 use crate::retry::{Retry, RetryLimits};
@@ -28,11 +30,11 @@ const POOL_IDLE: Duration = Duration::from_secs(15);
 const BODY_MAX: usize = 64 << 20;
 const FOLLOW_RETRY: RetryLimits = RetryLimits { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
 
-/// A client for one server of the channel.
+/// A client for one server of the channel, which may be at several places.
 #[derive(Debug)]
 pub struct ChannelClient {
     http: reqwest::Client,
-    base: Url,
+    servers: watch::Sender<Vec<Url>>,
     token: Token,
     /// The address that answered last is tried first, so that reports go where configurations come from.
     preferred: Mutex<Option<SocketAddr>>,
@@ -50,6 +52,9 @@ pub enum ClientError {
     /// The HTTP client could not be made.
     #[error("preparing the HTTP client")]
     Client(#[source] reqwest::Error),
+    /// Nobody has said yet where the server is.
+    #[error("no address of the server is known yet")]
+    Nowhere,
     /// The host name has no address now.
     #[error("resolving {host}: {reason}")]
     Resolve {
@@ -109,13 +114,9 @@ pub enum Answer<T> {
 }
 
 impl ChannelClient {
-    /// A client for the server at `base`, such as `http://tasks.NAME:8082`.
-    pub fn new(base: &str, token: Token) -> Result<Self, ClientError> {
-        let refused = || ClientError::Url { url: base.to_owned() };
-        let base = Url::parse(base).map_err(|_| refused())?;
-        if base.scheme() != "http" || base.host_str().is_none_or(str::is_empty) {
-            return Err(refused());
-        }
+    /// A client for the server at one of the comma-separated `urls`, such as `http://tasks.NAME:8082`; at none as long as
+    /// they are empty.
+    pub fn new(urls: &str, token: Token) -> Result<Self, ClientError> {
         let http = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -123,7 +124,18 @@ impl ChannelClient {
             .pool_idle_timeout(POOL_IDLE)
             .build()
             .map_err(ClientError::Client)?;
-        Ok(Self { http, base, token, preferred: Mutex::new(None) })
+        Ok(Self { http, servers: watch::Sender::new(parse_servers(urls)?), token, preferred: Mutex::new(None) })
+    }
+
+    /// Looks for the server there from now on, and nowhere else.
+    pub fn set_servers(&self, urls: &str) -> Result<(), ClientError> {
+        let servers = parse_servers(urls)?;
+        self.servers.send_if_modified(|current| {
+            let changed = *current != servers;
+            *current = servers;
+            changed
+        });
+        Ok(())
     }
 
     /// Asks once for something newer than `after`, and waits at the server for it.
@@ -148,9 +160,9 @@ impl ChannelClient {
 
     /// Tries the addresses one after the other until one answers with success or 304; the first error counts otherwise.
     async fn at_any_address(&self, path: &str, request: impl Fn(Url) -> RequestBuilder) -> Result<(SocketAddr, Response), ClientError> {
-        let mut first_error = None;
-        for address in self.addresses().await? {
-            let outcome = self.at_address(address, request(self.url(address, path))).await;
+        let (places, mut first_error) = self.places(path).await;
+        for (address, url) in places {
+            let outcome = self.at_address(address, request(url)).await;
             match outcome {
                 Ok(response) => {
                     *self.preferred.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
@@ -159,7 +171,7 @@ impl ChannelClient {
                 Err(error) => first_error = first_error.or(Some(error)),
             }
         }
-        Err(first_error.unwrap_or_else(|| self.resolve_error("the name has no address")))
+        Err(first_error.unwrap_or(ClientError::Nowhere))
     }
 
     async fn at_address(&self, address: SocketAddr, request: RequestBuilder) -> Result<Response, ClientError> {
@@ -174,29 +186,54 @@ impl ChannelClient {
         Err(ClientError::Status { address, status, words })
     }
 
-    async fn addresses(&self) -> Result<Vec<SocketAddr>, ClientError> {
-        let host = self.base.host_str().unwrap_or_default().trim_matches(['[', ']']);
-        let port = self.base.port_or_known_default().unwrap_or(80);
-        let resolved = tokio::time::timeout(RESOLVE_TIMEOUT, tokio::net::lookup_host((host, port))).await;
-        let resolved = resolved.map_err(|_| self.resolve_error("no answer in time"))?;
-        let mut addresses: Vec<SocketAddr> = resolved.map_err(|error| self.resolve_error(&error.to_string()))?.collect();
+    /// Every address of every server with the URL to ask there, the one that answered last first; and why a server has none.
+    async fn places(&self, path: &str) -> (Vec<(SocketAddr, Url)>, Option<ClientError>) {
+        let servers = self.servers.borrow().clone();
+        let (mut places, mut first_error) = (Vec::new(), None);
+        for server in servers {
+            match resolve(&server).await {
+                Ok(addresses) => places.extend(addresses.into_iter().map(|address| (address, url_at(&server, address, path)))),
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
+        }
         let preferred = *self.preferred.lock().unwrap_or_else(PoisonError::into_inner);
-        addresses.sort_by_key(|address| Some(*address) != preferred);
-        Ok(addresses)
+        places.sort_by_key(|(address, _)| Some(*address) != preferred);
+        (places, first_error)
     }
+}
 
-    fn url(&self, address: SocketAddr, path: &str) -> Url {
-        let mut url = self.base.clone();
-        // An http URL takes any address as its host and any port: neither call can fail.
-        let _ = url.set_ip_host(address.ip());
-        let _ = url.set_port(Some(address.port()));
-        url.set_path(path);
-        url
+fn parse_servers(urls: &str) -> Result<Vec<Url>, ClientError> {
+    let mut servers = Vec::new();
+    for url in urls.split(',').map(str::trim).filter(|url| !url.is_empty()) {
+        let server = parse_server(url)?;
+        if !servers.contains(&server) {
+            servers.push(server);
+        }
     }
+    Ok(servers)
+}
 
-    fn resolve_error(&self, reason: &str) -> ClientError {
-        ClientError::Resolve { host: self.base.host_str().unwrap_or_default().to_owned(), reason: reason.to_owned() }
-    }
+fn parse_server(text: &str) -> Result<Url, ClientError> {
+    let url = Url::parse(text).ok().filter(|url| url.scheme() == "http" && url.host_str().is_some_and(|host| !host.is_empty()));
+    url.ok_or_else(|| ClientError::Url { url: text.to_owned() })
+}
+
+async fn resolve(server: &Url) -> Result<Vec<SocketAddr>, ClientError> {
+    let host = server.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let port = server.port_or_known_default().unwrap_or(80);
+    let failed = |reason: String| ClientError::Resolve { host: host.to_owned(), reason };
+    let resolved = tokio::time::timeout(RESOLVE_TIMEOUT, tokio::net::lookup_host((host, port))).await;
+    let addresses = resolved.map_err(|_| failed("no answer in time".to_owned()))?.map_err(|error| failed(error.to_string()))?;
+    Ok(addresses.collect())
+}
+
+fn url_at(server: &Url, address: SocketAddr, path: &str) -> Url {
+    let mut url = server.clone();
+    // An http URL takes any address as its host and any port: neither call can fail.
+    let _ = url.set_ip_host(address.ip());
+    let _ = url.set_port(Some(address.port()));
+    url.set_path(path);
+    url
 }
 
 async fn bounded_body(address: SocketAddr, mut response: Response) -> Result<Vec<u8>, ClientError> {
@@ -225,15 +262,26 @@ impl<'a> Follower<'a> {
         Self { client, path: path.into(), retry: Retry::new(FOLLOW_RETRY), trouble: None }
     }
 
-    /// The next answer of the server, however long it takes until there is one. Safe to cancel.
+    /// The next answer of the server, however long it takes until there is one. Asks anew when the server is said to be
+    /// elsewhere: the one that is being asked may never answer. Safe to cancel.
     pub async fn next<T: DeserializeOwned>(&mut self, after: Option<&Digest>) -> Answer<T> {
+        let mut servers = self.client.servers.subscribe();
         loop {
-            match self.client.poll(&self.path, after).await {
+            servers.mark_unchanged();
+            let asked = tokio::select! {
+                answer = self.client.poll(&self.path, after) => answer,
+                // The client holds the sender: an error cannot occur.
+                _ = servers.changed() => continue,
+            };
+            match asked {
                 Ok(answer) => {
                     self.recovered();
                     return answer;
                 }
-                Err(error) => self.failed(&error).await,
+                Err(error) => tokio::select! {
+                    () = self.failed(&error) => {}
+                    _ = servers.changed() => {}
+                },
             }
         }
     }

@@ -7,9 +7,12 @@ pub const ENV_CLUSTER: &str = "SWARMGATE_CLUSTER";
 pub const ENV_TASK: &str = "SWARMGATE_TASK";
 /// The node's host name, by Swarm's template `{{.Node.Hostname}}`.
 pub const ENV_NODE: &str = "SWARMGATE_NODE";
-/// Base URL of the operator's channel (extension).
+/// How the container reaches the others: `host` where there is no control network; else absent.
+pub const ENV_CHANNEL: &str = "SWARMGATE_CHANNEL";
+/// Base URL of the operator's channel (extension). Without a control network one for each manager, comma-separated, and
+/// for proxies, too.
 pub const ENV_OPERATOR_URL: &str = "SWARMGATE_OPERATOR_URL";
-/// Base URL of the extension (proxy): `http://tasks.NAME:8082`.
+/// Base URL of the extension (proxy): `http://tasks.NAME:8082`. Absent without a control network.
 pub const ENV_EXTENSION_URL: &str = "SWARMGATE_EXTENSION_URL";
 /// The file with the channel's token: a mounted Swarm secret.
 pub const ENV_TOKEN_FILE: &str = "SWARMGATE_TOKEN_FILE";
@@ -31,7 +34,7 @@ pub const RUN_DIR: &str = "/run/swarmgate";
 pub const USER: &str = "65532:65532";
 /// The alias of the operator on the control network.
 pub const OPERATOR_ALIAS: &str = "swarmgate-operator";
-/// The operator's channel port, on the control network only.
+/// The operator's channel port: on the control network only, or published on its node where there is none.
 pub const OPERATOR_CHANNEL_PORT: u16 = 8081;
 /// The operator's port for people: status, page, metrics.
 pub const OPERATOR_STATUS_PORT: u16 = 8080;

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-use super::wire::{Desired, ExtensionReport, ProxyConfig, ProxyReport};
+use super::wire::{Desired, ExtensionReport, Peers, ProxyConfig, ProxyReport};
 
 /// One schema document (2020-12) with every message below `properties`, and their parts below `$defs`.
 pub fn schema() -> Value {
@@ -20,6 +20,8 @@ struct WireMessages {
     desired: Desired,
     /// Extension to operator: the body of `POST /v1/clusters/{cluster}/report`.
     extension_report: ExtensionReport,
+    /// Operator to extension and proxy: the answer of `GET /v1/clusters/{cluster}/peers`.
+    peers: Peers,
     /// Extension to proxy: the answer of `GET /v1/bundle`.
     proxy_config: ProxyConfig,
     /// Proxy to extension: the body of `POST /v1/proxies/{task}`.

@@ -43,6 +43,28 @@ impl Desired {
     }
 }
 
+/// Operator → extension and proxies that share no network with it: where everybody is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Peers {
+    /// [`WIRE_VERSION`].
+    pub version: u32,
+    /// The digest of both lists: what `after` names.
+    pub digest: Digest,
+    /// Base URLs of the operator's channel, one for each manager; it answers at one of them.
+    pub operators: Vec<String>,
+    /// Base URLs of the cluster's extension, one for each running task. Empty while none runs.
+    pub extensions: Vec<String>,
+}
+
+impl Peers {
+    /// A message with its digest.
+    pub fn new(operators: Vec<String>, extensions: Vec<String>) -> Self {
+        let digest = Digest::of_json(&(&operators, &extensions));
+        Self { version: WIRE_VERSION, digest, operators, extensions }
+    }
+}
+
 /// A complete engine configuration: extension → proxy, and the content of a boot snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
 use super::edge::fail;
+use super::operator::Way;
 use super::service::{LogArgs, on_runtime, stop_requested};
 use crate::channel::{Token, contract};
 use crate::extension::{self, ExtensionOptions};
@@ -22,9 +23,12 @@ pub struct Args {
     /// The id of this task
     #[arg(long, env = contract::ENV_TASK, default_value = "local")]
     task: String,
-    /// Where the operator's channel is
+    /// Where the operator's channel is; several places are comma-separated
     #[arg(long, env = contract::ENV_OPERATOR_URL, value_name = "URL")]
     operator_url: String,
+    /// How the operator is reached: over the control network, or on whichever manager it is
+    #[arg(long, env = contract::ENV_CHANNEL, value_enum, default_value_t = Way::Overlay)]
+    channel: Way,
     /// The file with the channel's token
     #[arg(long, env = contract::ENV_TOKEN_FILE, default_value = contract::TOKEN_FILE, value_name = "FILE")]
     token_file: PathBuf,
@@ -57,6 +61,7 @@ pub fn run(args: Args) -> ExitCode {
         cluster: args.cluster,
         task: args.task,
         operator_url: args.operator_url,
+        ask_for_peers: args.channel == Way::Host,
         token,
         engine: args.nginx,
         run_dir: args.run_dir,

@@ -6,16 +6,19 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use tokio_util::sync::CancellationToken;
 
 use super::edge;
 use super::service::LogArgs;
-use crate::channel::contract::CONTROL_NETWORK;
+use crate::channel::ChannelMode;
+use crate::channel::contract::{self, CONTROL_NETWORK, OPERATOR_CHANNEL_PORT};
 use crate::controller::files;
 use crate::controller::settings::Settings;
 use crate::docker::DockerSwarm;
 use crate::intent::documents::read_documents;
 use crate::telemetry::metrics;
+use crate::types::Port;
 
 /// Arguments of `swarmgate operator`.
 #[derive(Debug, clap::Args)]
@@ -60,6 +63,22 @@ pub struct SwarmArgs {
     /// The operator's channel as extensions reach it, on the control network
     #[arg(long, env = "SWARMGATE_OPERATOR_URL", default_value = "http://swarmgate-operator:8081")]
     operator_url: String,
+    /// How operator, extensions and proxies reach each other: over the control network, or without any overlay network at
+    /// their nodes' addresses
+    #[arg(long, env = contract::ENV_CHANNEL, value_enum, default_value_t = Way::Overlay)]
+    channel: Way,
+    /// With `--channel host`: the port at which the operator's channel is published on its node
+    #[arg(long, env = "SWARMGATE_CHANNEL_PORT", default_value_t = OPERATOR_CHANNEL_PORT, value_parser = clap::value_parser!(u16).range(1..))]
+    channel_port: u16,
+}
+
+/// Over which network the channel goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Way {
+    /// Over an overlay network of their own
+    Overlay,
+    /// At node addresses and ports published there
+    Host,
 }
 
 /// How often to look. Events and quick looks notice changes earlier.
@@ -135,10 +154,9 @@ async fn operate(args: Args) -> ExitCode {
 impl Args {
     fn settings(self) -> Settings {
         Settings {
+            channel: self.swarm.channel(),
             instance: self.swarm.instance,
             spec: self.spec,
-            control_network: self.swarm.control_network,
-            operator_url: self.swarm.operator_url,
             listen: self.listen,
             channel_listen: self.channel_listen,
             poll_interval: self.periods.poll_interval,
@@ -159,14 +177,21 @@ impl SwarmArgs {
         DockerSwarm::connect(url)
     }
 
+    fn channel(&self) -> ChannelMode {
+        match (self.channel, Port::new(self.channel_port)) {
+            (Way::Host, Ok(operator_port)) => ChannelMode::Host { operator_port },
+            // Port 0 has been refused already.
+            _ => ChannelMode::Overlay { network: self.control_network.clone(), operator_url: self.operator_url.clone() },
+        }
+    }
+
     /// What passes work with, for a preview that never acts.
     pub fn surroundings(&self, swarm: DockerSwarm) -> crate::controller::surroundings::Surroundings {
         crate::controller::surroundings::Surroundings {
             swarm: Arc::new(swarm),
             line: Arc::new(crate::channel::Hub::new()),
             instance: self.instance.clone(),
-            control_network: self.control_network.clone(),
-            operator_url: self.operator_url.clone(),
+            channel: self.channel(),
             tokens: Arc::new(String::new),
             writes: Arc::default(),
         }

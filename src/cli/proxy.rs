@@ -10,9 +10,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::edge::{block_on, fail};
+use super::operator::Way;
 use super::service::{LogArgs, on_runtime};
 use crate::channel::{Token, contract};
-use crate::proxy::{self, ProxyOptions, ProxySignal};
+use crate::proxy::{self, Follow, ProxyOptions, ProxySignal};
 use crate::types::ClusterName;
 
 /// Arguments of `swarmgate proxy`.
@@ -30,9 +31,15 @@ pub struct Args {
     /// The host name of the node
     #[arg(long, env = contract::ENV_NODE, default_value = "local")]
     node: String,
-    /// Where the extension is
-    #[arg(long, env = contract::ENV_EXTENSION_URL, value_name = "URL", required_unless_present = "check")]
+    /// How the extension is found: over the control network, or by asking the operator
+    #[arg(long, env = contract::ENV_CHANNEL, value_enum, default_value_t = Way::Overlay)]
+    channel: Way,
+    /// With `--channel overlay`: where the extension is
+    #[arg(long, env = contract::ENV_EXTENSION_URL, value_name = "URL")]
     extension_url: Option<String>,
+    /// With `--channel host`: where the operator's channel may be, comma-separated
+    #[arg(long, env = contract::ENV_OPERATOR_URL, value_name = "URLS")]
+    operator_url: Option<String>,
     /// The file with the channel's token
     #[arg(long, env = contract::ENV_TOKEN_FILE, default_value = contract::TOKEN_FILE, value_name = "FILE")]
     token_file: PathBuf,
@@ -84,7 +91,10 @@ fn options(args: Args) -> Result<ProxyOptions, Wrong> {
         cluster: args.cluster.ok_or(Wrong::Missing("--cluster"))?,
         task: args.task,
         node: args.node,
-        extension_url: args.extension_url.ok_or(Wrong::Missing("--extension-url"))?,
+        follow: match args.channel {
+            Way::Overlay => Follow::Extension(args.extension_url.ok_or(Wrong::Missing("--extension-url"))?),
+            Way::Host => Follow::Operator(args.operator_url.ok_or(Wrong::Missing("--operator-url"))?),
+        },
         token: Token::read(&args.token_file)?,
         engine: args.nginx,
         run_dir: args.run_dir,

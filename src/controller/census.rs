@@ -11,7 +11,7 @@ use crate::intent::labels::PREFIX;
 use crate::plan::leftover_clusters;
 use crate::report::Finding;
 use crate::swarm::{Service, Snapshot};
-use crate::translate::unclaimed;
+use crate::translate::{node_addresses, unclaimed};
 use crate::types::ClusterName;
 
 /// What the look shows.
@@ -19,7 +19,7 @@ use crate::types::ClusterName;
 pub struct Census {
     /// Clusters of this instance that have objects and are not declared.
     pub leftover: BTreeSet<ClusterName>,
-    /// Services that no declared cluster publishes.
+    /// Services that no declared cluster publishes, and labels of nodes that cannot be used.
     pub findings: Vec<Finding>,
     /// Whose tasks matter.
     pub interest: Interest,
@@ -40,9 +40,10 @@ pub fn take(instance: &str, declared: &Declared, snapshot: &Snapshot) -> Census 
         all.filter(|service| is_routed(service) || is_ours(instance, service)).map(|service| (service.id.clone(), service)).collect();
     let starting = snapshot.tasks.values().any(|task| task.state != "running" && concerned.contains_key(&task.service));
     let rolling = concerned.values().any(|service| is_rolling(service));
+    let not_in_force = declared.not_in_force().collect::<Vec<_>>();
     Census {
         leftover,
-        findings: unclaimed(&clusters, &declared.not_in_force().collect::<Vec<_>>(), declared.incomplete, snapshot),
+        findings: [unclaimed(&clusters, &not_in_force, declared.incomplete, snapshot), node_addresses(snapshot)].concat(),
         routed: concerned.values().any(|service| is_routed(service)),
         unsettled: starting || rolling,
         interest: Interest { known: snapshot.services.keys().cloned().collect(), concerned: concerned.into_keys().collect() },

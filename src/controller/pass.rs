@@ -12,7 +12,7 @@ use super::status::{self, Seen};
 use super::surroundings::Surroundings;
 use super::{tell, thought};
 use crate::channel::contract::LABEL_TOKEN_DIGEST;
-use crate::fleet::owned_by;
+use crate::fleet::{owned_by, peers};
 use crate::intent::cluster::Cluster;
 use crate::plan::{self, Plan, plan_removal};
 use crate::report::ClusterStatus;
@@ -96,6 +96,9 @@ async fn keep(
 ) -> Verdict {
     let routes = thought::routes(cluster, snapshot);
     around.line.publish(&job.name, routes.desired.clone(), token_digests(&around.instance, &job.name, snapshot));
+    if let Some(peers) = peers(&around.channel, &around.instance, cluster, snapshot) {
+        around.line.introduce(&job.name, peers);
+    }
     let report = around.line.report(&job.name);
     let plan = thought::fleet_plan(around, cluster, snapshot, &routes, report.as_ref(), &memory.plan, job.now);
     let performed = act(around, job, &plan, snapshot, memory).await;

@@ -104,8 +104,7 @@ fn surroundings(swarm: Arc<dyn Swarm>, hub: Hub, settings: &Settings) -> Surroun
         swarm,
         line: Arc::new(hub),
         instance: settings.instance.clone(),
-        control_network: settings.control_network.clone(),
-        operator_url: settings.operator_url.clone(),
+        channel: settings.channel.clone(),
         tokens: Arc::new(random_token),
         writes: Arc::default(),
     }

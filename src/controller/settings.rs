@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::pace::PaceLimits;
 use super::queue::QueueLimits;
+use crate::channel::ChannelMode;
 use crate::retry::RetryLimits;
 
 /// Everything that can be set.
@@ -15,10 +16,8 @@ pub struct Settings {
     pub instance: String,
     /// Spec files and folders.
     pub spec: Vec<PathBuf>,
-    /// The name of the control network.
-    pub control_network: String,
-    /// The base URL of the channel, as extensions reach it.
-    pub operator_url: String,
+    /// How extensions and proxies reach the operator and each other.
+    pub channel: ChannelMode,
     /// Where status, page and metrics are served.
     pub listen: SocketAddr,
     /// Where the channel is served.

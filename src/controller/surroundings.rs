@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use crate::channel::wire::Desired;
-use crate::channel::{Hub, Received};
+use crate::channel::wire::{Desired, Peers};
+use crate::channel::{ChannelMode, Hub, Received};
 use crate::swarm::Swarm;
 use crate::types::{ClusterName, Digest};
 
@@ -17,10 +17,8 @@ pub struct Surroundings {
     pub line: Arc<dyn Line>,
     /// The operator's instance name: the value of the owner label.
     pub instance: String,
-    /// The name of the control network.
-    pub control_network: String,
-    /// The base URL of the operator's channel, as extensions reach it.
-    pub operator_url: String,
+    /// How extensions and proxies reach the operator and each other.
+    pub channel: ChannelMode,
     /// Makes the contents of token secrets: each call another one that nobody can guess.
     pub tokens: Arc<dyn Fn() -> String + Send + Sync>,
     /// Writes to the Swarm since the start, tried ones included.
@@ -36,6 +34,8 @@ pub fn random_token() -> String {
 pub trait Line: Send + Sync {
     /// Says what a cluster's proxies must say from now on, and the digest of every token that its extension may use.
     fn publish(&self, cluster: &ClusterName, desired: Desired, tokens: Vec<Digest>);
+    /// Says where a cluster's peers are from now on, to those who share no network.
+    fn introduce(&self, cluster: &ClusterName, peers: Peers);
     /// What the cluster's extension last said.
     fn report(&self, cluster: &ClusterName) -> Option<Received>;
     /// Forgets a cluster.
@@ -45,6 +45,9 @@ pub trait Line: Send + Sync {
 impl Line for Hub {
     fn publish(&self, cluster: &ClusterName, desired: Desired, tokens: Vec<Digest>) {
         Hub::publish(self, cluster, desired, tokens);
+    }
+    fn introduce(&self, cluster: &ClusterName, peers: Peers) {
+        Hub::introduce(self, cluster, peers);
     }
     fn report(&self, cluster: &ClusterName) -> Option<Received> {
         Hub::report(self, cluster)

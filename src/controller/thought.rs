@@ -59,8 +59,7 @@ pub fn fleet_plan(
         material: &material,
         boot: report.and_then(|received| received.report.boot.as_ref()),
         live: report.and_then(|received| received.report.live.as_ref()),
-        control_network: &around.control_network,
-        operator_url: &around.operator_url,
+        channel: &around.channel,
         now,
     });
     let awaited = delivery_of(cluster) == Delivery::Live && report.is_some_and(|received| is_at_work(received, &routes.desired, now));

@@ -27,7 +27,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::channel::wire::{Desired, WIRE_VERSION};
-use crate::channel::{Answer, ChannelClient, ClientError, Follower, Token, serve};
+use crate::channel::{Answer, ChannelClient, ClientError, Follower, Token, follow_peers, serve};
 use crate::engine::{Engine, EngineError};
 use crate::render::Layout;
 use crate::types::{ClusterName, Digest};
@@ -44,8 +44,10 @@ pub struct ExtensionOptions {
     pub cluster: ClusterName,
     /// Its Swarm task id, by which the operator tells apart two that run for a moment.
     pub task: String,
-    /// Where the operator's channel is: `http://HOST:PORT`.
+    /// Where the operator's channel is: `http://HOST:PORT`, several of them comma-separated.
     pub operator_url: String,
+    /// Whether the operator must be asked where the managers are: there is no control network that knows.
+    pub ask_for_peers: bool,
     /// The channel's token: sent to the operator, demanded from proxies.
     pub token: Token,
     /// The engine's program.
@@ -110,6 +112,7 @@ pub async fn run(options: ExtensionOptions, shutdown: CancellationToken) -> Resu
         never = follow(&client, &options.cluster, &desired) => match never {},
         never = workshop.run() => match never {},
         never = reporter.run() => match never {},
+        never = follow_peers(&client, None, &options.cluster, |_| {}), if options.ask_for_peers => match never {},
     }
 }
 

@@ -38,12 +38,13 @@ fn virtual_host(cluster: &ClusterName, port: Port, suspect: &Suspect) -> Option<
 }
 
 fn nobody(cluster: &ClusterName, port: Port) -> Option<BackendService> {
-    let endpoint = crate::route::Endpoint { address: std::net::Ipv4Addr::LOCALHOST.into(), port, task: None };
+    let endpoint = crate::route::Endpoint { address: std::net::Ipv4Addr::LOCALHOST.into(), port, task: None, lasting: false };
     Some(BackendService {
         id: ServiceId("trial".to_owned()),
         name: ServiceName::parse(&format!("trial-{cluster}")).ok()?,
         port,
         vip: false,
+        on_nodes: false,
         weight: None,
         max_fails: None,
         fail_timeout_ms: None,

@@ -1,4 +1,5 @@
-//! The extension service: one replica on the control network, without published ports. It carries no traffic, so it mounts
+//! The extension service: one replica on the control network, without published ports; without that network, with a port
+//! of its node that Swarm chooses, so that those of several clusters can share a node. It carries no traffic, so it mounts
 //! the certificates and keys of the routes: replacing it costs nobody a request.
 
 use serde_json::{Value, json};
@@ -6,15 +7,17 @@ use serde_json::{Value, json};
 use super::ShapeInput;
 use super::field::{Alike, Field, Role, ServiceShape};
 use super::material;
+use super::peers;
 use super::shared::{self, Reach, want, whole};
-use crate::channel::contract::{ENV_OPERATOR_URL, RUN_DIR, USER};
+use crate::channel::contract::{EXTENSION_PORT, RUN_DIR, USER};
 use crate::intent::cluster_spec::Mode;
+use crate::report::WaitingOn;
 
 /// The extension service of the cluster.
 pub(super) fn shape(input: &ShapeInput<'_>) -> ServiceShape {
     let workload = &input.cluster.extension;
-    let mut env = shared::channel_env(input);
-    env.push((ENV_OPERATOR_URL, input.operator_url.to_owned()));
+    let (own, told) = (shared::channel_env(input), peers::told(input, workload));
+    let env: Vec<_> = own.iter().chain(&told.now).cloned().collect();
     let mut fields = shared::fields(input, workload, Role::Extension, &env);
     fields.extend([
         shared::args(workload, Some("extension")),
@@ -25,9 +28,7 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> ServiceShape {
         whole("replicas", &["Mode", "Replicated", "Replicas"], want(Some(1)), json!(1)).absent_means(json!(1)),
         // Found by `tasks.NAME`; a VIP would only go stale.
         whole("endpointMode", &["EndpointSpec", "Mode"], want(Some("dnsrr")), Value::Null).absent_means(json!("vip")),
-        whole("ports", &["EndpointSpec", "Ports"], want(Some(Vec::<Value>::new())), Value::Null)
-            .compared(Alike::Ports)
-            .absent_means(json!([])),
+        whole("ports", &["EndpointSpec", "Ports"], want(Some(ports(input))), Value::Null).compared(Alike::Ports).absent_means(json!([])),
     ]);
     fields.extend(material::of_the_routes(input, vec![shared::token_mount(input)]));
     fields.extend(update());
@@ -36,12 +37,17 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> ServiceShape {
         role: Role::Extension,
         mode: Mode::Replicated,
         fields,
-        when_replaced: Vec::new(),
+        when_replaced: peers::newer_env(workload, &own, &told).into_iter().collect(),
         configs: Vec::new(),
-        hold_creation: None,
+        hold_creation: peers::nobody_finds_the_operator(input).map(|_| WaitingOn::ManagerAddress),
         hold_update: None,
-        hold_replacement: None,
+        hold_replacement: peers::nobody_finds_the_operator(input).map(|_| WaitingOn::ManagerAddress),
     }
+}
+
+fn ports(input: &ShapeInput<'_>) -> Vec<Value> {
+    let chosen = json!({"Protocol": "tcp", "TargetPort": EXTENSION_PORT, "PublishedPort": 0, "PublishMode": "host"});
+    if input.channel.network().is_some() { Vec::new() } else { vec![chosen] }
 }
 
 /// Set at creation, then free. Start-first, because every secret that a label names for the first time replaces the

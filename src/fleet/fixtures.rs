@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::channel::ChannelMode;
 use crate::channel::wire::Bundle;
 use crate::intent::cluster::{Cluster, Proxy, UpdatePolicy, Workload};
 use crate::intent::cluster_spec::{Engine, Mode, PortMapping, Publish, PublishMode, Rollout};
@@ -14,6 +15,11 @@ pub const INSTANCE: &str = "swarmgate";
 pub const CONTROL: &str = "swarmgate-control";
 /// The operator's URL of the tests.
 pub const URL: &str = "http://swarmgate-operator:8081";
+
+/// The channel of the tests, over the control network.
+pub fn overlay() -> ChannelMode {
+    ChannelMode::Overlay { network: CONTROL.to_owned(), operator_url: URL.to_owned() }
+}
 
 /// A cluster `dev` that states nothing that it may leave out.
 pub fn cluster() -> Cluster {

@@ -10,11 +10,13 @@ mod extension;
 mod field;
 mod material;
 pub mod names;
+mod peers;
 mod proxy;
 mod shared;
 
 use jiff::Timestamp;
 
+use crate::channel::ChannelMode;
 use crate::channel::contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
 use crate::channel::wire::Bundle;
 use crate::intent::cluster::Cluster;
@@ -27,6 +29,7 @@ pub use configs::{BOOT_SNAPSHOT_AGE_MAX, ConfigObject, OBJECT_BYTES_MAX};
 pub(crate) use field::without_ids;
 pub use field::{Alike, Args, Entries, Field, FieldValue, KeyedBy, Role, ServiceShape, Want, Whole};
 pub use names::{owned_by, pending_name};
+pub use peers::peers;
 
 pub use crate::intent::cluster_spec::Mode;
 
@@ -47,10 +50,8 @@ pub struct ShapeInput<'a> {
     pub boot: Option<&'a Bundle>,
     /// With `rollout: replace`: the newest configuration from the extension.
     pub live: Option<&'a Bundle>,
-    /// The name of the control network.
-    pub control_network: &'a str,
-    /// The base URL of the operator's channel, as the extension reaches it.
-    pub operator_url: &'a str,
+    /// How extension and proxies reach the operator and each other.
+    pub channel: &'a ChannelMode,
     /// The time of this pass.
     pub now: Timestamp,
 }
@@ -62,8 +63,8 @@ pub struct Fleet {
     pub instance: String,
     /// The cluster.
     pub cluster: ClusterName,
-    /// The name of the control network, shared by all clusters of the instance.
-    pub control_network: String,
+    /// The name of the control network, shared by all clusters of the instance; none where there is none.
+    pub control_network: Option<String>,
     /// The name of the secret with the channel's token.
     pub token_secret: String,
     /// The extension service.
@@ -82,11 +83,12 @@ pub struct Fleet {
 /// Total and deterministic. An id that does not exist yet is written as [`names::pending`], to be filled in by
 /// whoever creates the object.
 pub fn shape(input: &ShapeInput<'_>) -> Fleet {
-    let (proxy, findings) = proxy::shape(input);
+    let (proxy, mut findings) = proxy::shape(input);
+    findings.extend(peers::nobody_finds_the_operator(input).or_else(|| peers::nobody_finds_the_extension(input)));
     Fleet {
         instance: input.instance.to_owned(),
         cluster: input.cluster.name.clone(),
-        control_network: input.control_network.to_owned(),
+        control_network: input.channel.network().map(str::to_owned),
         token_secret: names::token_secret(&input.cluster.name),
         extension: extension::shape(input),
         proxy,

@@ -8,7 +8,9 @@ use super::ShapeInput;
 use super::configs::{self, Mounted};
 use super::field::{Alike, Field, Role, ServiceShape, Want};
 use super::names;
+use super::peers;
 use super::shared::{self, Reach, nanos, want, whole};
+use crate::channel::ChannelMode;
 use crate::channel::contract::{ENV_EXTENSION_URL, EXTENSION_PORT, RUN_DIR, STATE_DIR, USER};
 use crate::intent::cluster::Proxy;
 use crate::intent::cluster_spec::{FailureAction, Mode, PublishMode, Rollout, UpdateOrder};
@@ -29,7 +31,9 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> (ServiceShape, Vec<Finding>) {
     let proxy = &input.cluster.proxy;
     let existing = input.snapshot.services.values().find(|service| service.name == proxy.workload.service_name.as_str());
     let mounted = configs::choose(input, existing);
-    let mut fields = shared::fields(input, &proxy.workload, Role::Proxy, &env(input));
+    let (own, told) = env(input);
+    let env: Vec<_> = own.iter().chain(&told.now).cloned().collect();
+    let mut fields = shared::fields(input, &proxy.workload, Role::Proxy, &env);
     fields.extend(program(input));
     fields.extend([networks(input), stop_signal(proxy), grace(proxy)]);
     fields.extend(endpoint(proxy));
@@ -44,11 +48,11 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> (ServiceShape, Vec<Finding>) {
         role: Role::Proxy,
         mode: proxy.mode,
         fields,
-        when_replaced,
+        when_replaced: when_replaced.into_iter().chain(peers::newer_env(&proxy.workload, &own, &told)).collect(),
         configs: object.into_iter().collect(),
         hold_creation: waits("create"),
         hold_update: waits("update"),
-        hold_replacement: None,
+        hold_replacement: peers::nobody_finds_the_operator(input).map(|_| WaitingOn::ManagerAddress),
         name,
     };
     (shape, finding.into_iter().collect())
@@ -93,13 +97,17 @@ fn healthcheck() -> Value {
     })
 }
 
-fn env(input: &ShapeInput<'_>) -> Vec<(&'static str, String)> {
-    match input.cluster.proxy.rollout {
-        Rollout::Live => {
+/// What our agent is told, apart and about those whom it follows: the extension by its name on the control network, or the
+/// operator, which knows where the extension is.
+fn env(input: &ShapeInput<'_>) -> (Vec<(&'static str, String)>, peers::Told) {
+    let told = |now| peers::Told { now, when_replaced: Vec::new() };
+    match (input.cluster.proxy.rollout, input.channel) {
+        (Rollout::Replace, _) => (Vec::new(), told(Vec::new())),
+        (Rollout::Live, ChannelMode::Overlay { .. }) => {
             let url = format!("http://tasks.{}:{EXTENSION_PORT}", input.cluster.extension.service_name);
-            shared::channel_env(input).into_iter().chain([(ENV_EXTENSION_URL, url)]).collect()
+            (shared::channel_env(input), told(vec![(ENV_EXTENSION_URL, url)]))
         }
-        Rollout::Replace => Vec::new(),
+        (Rollout::Live, ChannelMode::Host { .. }) => (shared::channel_env(input), peers::told(input, &input.cluster.proxy.workload)),
     }
 }
 

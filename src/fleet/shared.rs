@@ -136,11 +136,11 @@ pub(super) fn token_mount(input: &ShapeInput<'_>) -> (String, Value) {
 /// The attached networks, the control network first. In what is remembered it stands under its name, since its id may
 /// not exist yet.
 pub(super) fn networks(input: &ShapeInput<'_>, reach: Reach, others: &[String]) -> Field {
-    let name = input.control_network;
-    let control = (reach == Reach::Control).then(|| control_network_id(input).unwrap_or_else(|| names::pending(name)));
+    let name = input.channel.network().filter(|_| reach == Reach::Control);
+    let control = name.map(|name| control_network_id(input, name).unwrap_or_else(|| names::pending(name)));
     let others: Vec<&String> = others.iter().filter(|id| Some(*id) != control.as_ref()).collect();
     let targets = control.iter().chain(others.iter().copied()).map(|id| json!({"Target": id})).collect();
-    let stand_ins = control.iter().map(|_| json!(name)).chain(others.iter().map(|id| json!(id))).collect();
+    let stand_ins = name.iter().map(|name| json!(name)).chain(others.iter().map(|id| json!(id))).collect();
     let (want, remembered_as) = (Want::Stated(Value::Array(targets)), Some(Value::Array(stand_ins)));
     let whole = Whole { want, default: Value::Null, absent: json!([]), alike: Alike::Networks, remembered_as };
     Field { name: "networks", path: &["TaskTemplate", "Networks"], value: FieldValue::Whole(whole) }
@@ -149,15 +149,15 @@ pub(super) fn networks(input: &ShapeInput<'_>, reach: Reach, others: &[String]) 
 /// Whether a service takes part in the control traffic.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reach {
-    /// It does: our own programs.
+    /// It does, if there is a network for it: our own programs.
     Control,
     /// It does not: stock images have no business there.
     Applications,
 }
 
-fn control_network_id(input: &ShapeInput<'_>) -> Option<String> {
+fn control_network_id(input: &ShapeInput<'_>, name: &str) -> Option<String> {
     let networks = input.snapshot.networks.values();
-    networks.filter(|network| network.name == input.control_network && network.driver == "overlay").map(|n| n.id.0.clone()).next()
+    networks.filter(|network| network.name == name && network.driver == "overlay").map(|n| n.id.0.clone()).next()
 }
 
 /// How Swarm starts ended tasks again: set at creation, then free.
@@ -182,7 +182,8 @@ fn container_labels(workload: &Workload) -> Field {
     keyed("containerLabels", &["TaskTemplate", "ContainerSpec", "Labels"], KeyedBy::Name, entries)
 }
 
-fn env(workload: &Workload, own: &[(&str, String)]) -> Field {
+/// The environment: what the user states, and what we state.
+pub(super) fn env(workload: &Workload, own: &[(&str, String)]) -> Field {
     let mut all = workload.env.clone().unwrap_or_default();
     all.extend(own.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
     let entries = all.into_iter().map(|(key, value)| (key.clone(), json!(format!("{key}={value}")))).collect();

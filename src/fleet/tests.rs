@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::fixtures::{CONTROL, INSTANCE, URL, bundle, cluster, cluster_named};
+use super::fixtures::{INSTANCE, URL, bundle, cluster, cluster_named, overlay};
 use super::*;
 use crate::intent::cluster_spec::Rollout;
 use crate::swarm::RawSnapshot;
@@ -24,8 +24,7 @@ fn fleet(cluster: &Cluster, boot: Option<&Bundle>) -> Fleet {
         material: &[],
         boot,
         live: boot,
-        control_network: CONTROL,
-        operator_url: URL,
+        channel: &overlay(),
         now: snapshot.taken_at,
     })
 }

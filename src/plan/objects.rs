@@ -51,7 +51,7 @@ impl<'a> Draft<'a> {
     /// The control network is shared by all clusters and, as a rule, declared by the operator's own stack: any overlay of
     /// that name will do, and it is never changed.
     pub(super) fn network(&mut self) {
-        let name = &self.fleet.control_network;
+        let Some(name) = &self.fleet.control_network else { return };
         let mut found = self.snapshot.networks.values().filter(|network| &network.name == name).peekable();
         if found.peek().is_none() && !self.is_taken("network", name) {
             let body = json!({"Name": name, "Driver": "overlay", "CheckDuplicate": true, "Labels": self.fleet.network_labels()});

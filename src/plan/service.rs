@@ -76,7 +76,7 @@ impl<'a> Draft<'a> {
         self.rollouts.push(note);
     }
 
-    /// The spec as it must be. A newer boot snapshot is taken along when the tasks are replaced anyway.
+    /// The spec as it must be. What is not worth new tasks is taken along when they are replaced anyway.
     fn patched(&self, service: &Service, shape: &ServiceShape) -> Patched {
         let patched = patch::update(&service.spec, shape, &[], self.snapshot);
         let replaces = task_effect(&service.spec, &patched.spec) == TaskEffect::Replaces;
@@ -199,7 +199,7 @@ fn mode_of(service: &Service) -> Mode {
 fn ports_collide(old: &Service, shape: &ServiceShape) -> bool {
     let published = |spec: &Value| -> BTreeSet<u64> {
         let ports = get(spec, &["EndpointSpec", "Ports"]).and_then(Value::as_array);
-        ports.into_iter().flatten().filter_map(|port| port.get("PublishedPort").and_then(Value::as_u64)).collect()
+        ports.into_iter().flatten().filter_map(|port| port.get("PublishedPort").and_then(Value::as_u64)).filter(|port| *port != 0).collect()
     };
     let wanted = shape.fields.iter().find(|field| field.name == "ports").map(crate::fleet::Field::stated);
     let wanted = wanted.flatten().map(|ports| published(&serde_json::json!({"EndpointSpec": {"Ports": ports}}))).unwrap_or_default();

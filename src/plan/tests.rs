@@ -1,6 +1,7 @@
 //! The planner against a still little world.
 
 mod boot;
+mod channel;
 mod convergence;
 mod effects;
 mod foreign;

@@ -7,6 +7,7 @@ mod follow;
 mod generations;
 mod health;
 mod master;
+mod peers;
 mod processes;
 mod reap;
 mod reason;
@@ -28,7 +29,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::channel::wire::{ProxyConfig, Refusal};
-use crate::channel::{ChannelClient, ClientError, Token, serve};
+use crate::channel::{ClientError, Token, serve};
 use crate::engine::{Engine, EngineError};
 use crate::types::{ClusterName, Digest};
 use generations::Generations;
@@ -45,8 +46,8 @@ pub struct ProxyOptions {
     pub task: String,
     /// Its node's host name.
     pub node: String,
-    /// Where the extension is: `http://tasks.NAME:PORT`.
-    pub extension_url: String,
+    /// Where the extension is, or who knows.
+    pub follow: Follow,
     /// The channel's token.
     pub token: Token,
     /// The engine's program.
@@ -63,6 +64,15 @@ pub struct ProxyOptions {
     pub health: SocketAddr,
     /// The least time between two reloads; what comes meanwhile is applied together.
     pub reload_distance: Duration,
+}
+
+/// How an agent finds the extension that it follows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Follow {
+    /// At `http://tasks.NAME:PORT`, a name of the control network.
+    Extension(String),
+    /// Where the operator says, which is at one of these comma-separated URLs: there is no control network.
+    Operator(String),
 }
 
 /// What the outside tells a running agent.
@@ -157,7 +167,7 @@ struct Agent {
 /// Runs until the engine ended: well when it was told to (`Ok`), or not. Dropping the future leaves the engine alone, so
 /// send [`ProxySignal::Drain`] instead.
 pub async fn run(options: ProxyOptions, signals: mpsc::Receiver<ProxySignal>) -> Result<(), ProxyError> {
-    let client = ChannelClient::new(&options.extension_url, options.token.clone())?;
+    let (client, peers) = peers::clients(&options)?;
     let health_error = |source| ProxyError::Health { listen: options.health, source };
     let listener = TcpListener::bind(options.health).await.map_err(health_error)?;
     let engine = Engine::new(&options.engine, &options.run_dir);
@@ -177,6 +187,7 @@ pub async fn run(options: ProxyOptions, signals: mpsc::Receiver<ProxySignal>) ->
         served = serve(listener, health::router(agent.state.subscribe()), forever) => served.map_err(health_error),
         never = follow::follow(&client, &agent) => match never {},
         never = report::report(&client, &agent) => match never {},
+        never = peers::follow(peers.as_ref(), &client, &agent) => match never {},
         never = reap::reap_orphans() => match never {},
     }
 }

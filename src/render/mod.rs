@@ -22,7 +22,7 @@ pub use material::{AuthorityFile, Materials, PairFiles, SecretFile, authorities}
 
 use crate::channel::contract;
 use crate::channel::wire::{Bundle, Material};
-use crate::route::{BackendService, MaterialRef, RouteTable, TlsBinding};
+use crate::route::{BackendService, Endpoint, MaterialRef, RouteTable, TlsBinding};
 use crate::types::{Digest, HostPattern, TEMPLATE_FAULT};
 use writer::{Word, Writer};
 
@@ -35,7 +35,8 @@ pub enum Purpose {
     /// For our agent, now: addresses. nginx 1.27.4 or newer, no root, everything it writes below the run directory.
     Live,
     /// For our agent, at a start when nobody answers: names that the engine's DNS resolves while it runs, because an
-    /// address may have become a stranger's. Does not change when endpoints change. nginx 1.27.4 or newer.
+    /// address may have become a stranger's. Does not change when endpoints change, except for the only addresses in it:
+    /// those of nodes with a port that is one service's own ([`Endpoint::lasting`]). nginx 1.27.4 or newer.
     Boot,
     /// For any stock nginx image from 1.25.5 on (`rollout: replace`): addresses, its own user and paths, one file.
     Stock,
@@ -51,7 +52,7 @@ pub fn render(table: &RouteTable, purpose: Purpose) -> Bundle {
 pub fn render_in(table: &RouteTable, purpose: Purpose, layout: &Layout, materials: &Materials) -> Bundle {
     let named;
     let table = if purpose == Purpose::Boot {
-        named = without_endpoints(table);
+        named = without_endpoints(table, |endpoint| endpoint.lasting);
         &named
     } else {
         table
@@ -223,15 +224,16 @@ fn write_pieces(rendering: &Rendering<'_>) -> Pieces {
     pieces
 }
 
-/// The digest that a boot snapshot names must not change with endpoints either.
-fn without_endpoints(table: &RouteTable) -> RouteTable {
+/// The table with only those endpoints. The digest that a boot snapshot names must not change with the others either.
+fn without_endpoints(table: &RouteTable, kept: fn(&Endpoint) -> bool) -> RouteTable {
     let mut table = table.clone();
-    table.backends_mut().flat_map(|backend| &mut backend.services).for_each(forget_endpoints);
+    table.backends_mut().flat_map(|backend| &mut backend.services).for_each(|service| forget_endpoints(service, kept));
     table
 }
 
-fn forget_endpoints(service: &mut BackendService) {
-    service.endpoints.clear();
+fn forget_endpoints(service: &mut BackendService, kept: fn(&Endpoint) -> bool) {
+    service.endpoints.retain(kept);
+    service.endpoints.iter_mut().for_each(|endpoint| endpoint.task = None);
     // Names stand for tasks in both modes, so that a changed label is no new snapshot.
     service.vip = false;
 }
@@ -239,7 +241,7 @@ fn forget_endpoints(service: &mut BackendService) {
 /// The identity of what a configuration says about each host, so that a reload can name its reason: one digest per
 /// part, where a part is `settings`, `endpoints of HOST`, `routes of HOST`, `certificate of HOST`, or the same of `(default)`.
 pub fn parts(table: &RouteTable, materials: &Materials) -> BTreeMap<String, String> {
-    let named = without_endpoints(table);
+    let named = without_endpoints(table, |_| false);
     let settings = identity(&(&table.cluster, table.http_port, table.https_port, &table.settings));
     let mut parts = BTreeMap::from([("settings".to_owned(), settings)]);
     for (host, virtual_host) in &table.hosts {

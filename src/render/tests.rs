@@ -15,6 +15,7 @@ fn backend(addresses: &[&str]) -> Backend {
         address: address.parse::<IpAddr>().unwrap(),
         port: port(8080),
         task: Some(TaskId(format!("task-{address}"))),
+        lasting: false,
     };
     let name = ServiceName::parse("shop_web").unwrap();
     Backend::of(vec![BackendService::new(ServiceId("s1".to_owned()), name, port(8080), addresses.iter().map(endpoint).collect())])

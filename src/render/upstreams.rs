@@ -109,6 +109,11 @@ fn backend_is_http(name: &Word) -> bool {
     name.as_str().starts_with("up")
 }
 
+/// Whether the engine's DNS knows the service's tasks: they are on a network that the proxies share.
+fn has_name(service: &BackendService) -> bool {
+    !service.on_nodes
+}
+
 /// One server of a pool: where it is, its weight, and what its service says about failures.
 struct Server {
     address: Word,
@@ -117,21 +122,27 @@ struct Server {
     fail_timeout_ms: Option<u64>,
 }
 
-/// By the names of services. Without endpoints there is no number to share a weight by, so it counts as it stands.
+/// By the names of services, and at the few addresses that a boot snapshot may hold. Without endpoints there is no number
+/// to share a weight by, so it counts as it stands.
 fn named_servers(backend: &Backend) -> Vec<Server> {
     let wanted = backend.services.iter().filter(|service| service.weight != Some(0));
-    let server = |service: &BackendService| Server {
-        address: Word::join(["tasks.".into(), (&service.name).into(), ":".into(), service.port.into()]),
-        weight: service.weight.map_or(1, u64::from),
+    let all_alike = backend.services.iter().all(|service| service.weight.is_none());
+    let unstated = if all_alike { 1 } else { rest_of_the_pool(backend) };
+    let server = |service: &BackendService, address| Server {
+        address,
+        weight: service.weight.map_or(unstated, u64::from),
         max_fails: service.max_fails,
         fail_timeout_ms: service.fail_timeout_ms,
     };
-    let all_alike = backend.services.iter().all(|service| service.weight.is_none());
-    let unstated = if all_alike { 1 } else { rest_of_the_pool(backend) };
-    wanted
-        .map(|service| Server { weight: service.weight.map_or(unstated, u64::from), ..server(service) })
-        .filter(|s| s.weight > 0)
-        .collect()
+    let servers = wanted.flat_map(|service| lasting_places(service).into_iter().map(move |address| server(service, address)));
+    servers.filter(|s| s.weight > 0).collect()
+}
+
+fn lasting_places(service: &BackendService) -> Vec<Word> {
+    if has_name(service) {
+        return vec![Word::join(["tasks.".into(), (&service.name).into(), ":".into(), service.port.into()])];
+    }
+    service.endpoints.iter().map(|endpoint| SocketAddr::new(endpoint.address, endpoint.port.get()).into()).collect()
 }
 
 fn rest_of_the_pool(backend: &Backend) -> u64 {

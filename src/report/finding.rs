@@ -105,6 +105,10 @@ pub enum FindingCode {
     CertificateExpires,
     /// A certificate is not for the host that it is published for.
     CertificateNameMismatch,
+    /// A service that must be reached on its nodes publishes the port of its label `port` nowhere in host mode.
+    NoHostPort,
+    /// Tasks on a node of which no address is known, or a node whose label `swarmgate.address` is no address.
+    NodeAddress,
     // --- runtime
     /// A route has no running endpoint and answers 503.
     NoEndpoints,

@@ -57,6 +57,8 @@ pub enum WaitingOn {
         /// The network's name.
         network: String,
     },
+    /// No address of any manager is known, at which containers without a control network could find the operator.
+    ManagerAddress,
     /// The extension has not accepted the newest routes.
     Acceptance {
         /// How far it is, or why not.
@@ -81,6 +83,7 @@ impl std::fmt::Display for WaitingOn {
             Self::ForeignObject { object } => write!(f, "{object}, which exists and is not ours, to leave its name"),
             Self::InUse { object, by } => write!(f, "{object} to be released by {by}"),
             Self::MissingNetwork { network } => write!(f, "network {network} to exist"),
+            Self::ManagerAddress => write!(f, "a manager whose address is known"),
             Self::Acceptance { detail } => write!(f, "the extension to accept the newest routes: {detail}"),
         }
     }

@@ -69,7 +69,7 @@ mod tests {
 
     /// Services by (weight, endpoints).
     fn backend(services: &[(Option<u8>, u8)]) -> Backend {
-        let endpoint = |last| Endpoint { address: [10, 0, 0, last].into(), port: Port::new(80).unwrap(), task: None };
+        let endpoint = |last| Endpoint { address: [10, 0, 0, last].into(), port: Port::new(80).unwrap(), task: None, lasting: false };
         let service = |(at, (weight, endpoints)): (usize, &(Option<u8>, u8))| {
             let name = ServiceName::parse(&format!("s{at}")).unwrap();
             let endpoints = (0..*endpoints).map(endpoint).collect();

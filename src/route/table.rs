@@ -219,6 +219,10 @@ pub struct BackendService {
     /// How long that while is, in milliseconds (`fail_timeout`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fail_timeout_ms: Option<u64>,
+    /// Whether the service is reached at ports that its tasks publish on their nodes (host mode). Such tasks have no name
+    /// that the proxies' DNS knows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub on_nodes: bool,
     /// The endpoints that may get requests now, sorted by address and port. Empty = this part answers 503.
     pub endpoints: Vec<Endpoint>,
 }
@@ -226,7 +230,7 @@ pub struct BackendService {
 impl BackendService {
     /// A service that says nothing about weights and failures, by its tasks' addresses.
     pub fn new(id: ServiceId, name: ServiceName, port: Port, endpoints: Vec<Endpoint>) -> Self {
-        Self { id, name, port, vip: false, weight: None, max_fails: None, fail_timeout_ms: None, endpoints }
+        Self { id, name, port, vip: false, on_nodes: false, weight: None, max_fails: None, fail_timeout_ms: None, endpoints }
     }
 }
 
@@ -255,11 +259,15 @@ impl DefaultBackend {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Endpoint {
-    /// The address on a network that the proxies share with the service.
+    /// The address on a network that the proxies share with the service, or that of a node.
     pub address: IpAddr,
     /// The port at that address.
     pub port: Port,
     /// The task behind the address; absent for a virtual IP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<TaskId>,
+    /// Whether address and port stay this service's for as long as it is published so: a node's address, and a port that the
+    /// service states and nobody else does. Every other address is given to somebody else in time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lasting: bool,
 }

@@ -150,12 +150,22 @@ impl World {
             ImageBehaviour::CrashesAfter(time) => Some(time),
             _ => None,
         };
-        let ephemeral = self.rng.random_range(32_768..61_000);
-        if let Some(task) = self.tasks.get_mut(id) {
-            let chosen = (ephemeral..).zip(task.host_ports.iter_mut().filter(|p| p.2 == 0));
-            chosen.for_each(|(number, port)| port.2 = number);
-        }
+        self.bind_host_ports(id);
         self.enter(id, State::Running, next);
+    }
+
+    /// The engine binds each port of a container once, at the last publication that names it, and chooses numbers that
+    /// nobody on the node has.
+    fn bind_host_ports(&mut self, id: &str) {
+        let first = self.rng.random_range(32_768..60_000);
+        let Some(mut task) = self.tasks.remove(id) else { return };
+        let wanted = std::mem::take(&mut task.host_ports);
+        let is_last = |at: usize| !wanted[at + 1..].iter().any(|later| (&later.0, later.1) == (&wanted[at].0, wanted[at].1));
+        task.host_ports = (0..wanted.len()).filter(|at| is_last(*at)).map(|at| wanted[at].clone()).collect();
+        let taken: Vec<u64> = self.tasks.values().filter(|t| t.node == task.node).flat_map(|t| &t.host_ports).map(|p| p.2).collect();
+        let free = (first..).filter(|number| !taken.contains(number));
+        task.host_ports.iter_mut().filter(|p| p.2 == 0).zip(free).for_each(|(port, number)| port.2 = number);
+        self.tasks.insert(id.to_owned(), task);
     }
 
     /// Tells a task to stop. Before it has a node it is gone at once; on a lost node nobody hears.

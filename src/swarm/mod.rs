@@ -1,12 +1,14 @@
 //! The world as we see it, without bollard: the snapshot, and the port through which all reads and writes go.
 //! The model is built from API-shaped JSON, so that the real Swarm, the simulator and files share one reader.
 
+mod address;
 mod model;
 mod named;
 mod parse;
 mod port;
 mod share;
 
+pub use address::NODE_ADDRESS_LABEL;
 pub use model::{
     Config, Mount, Network, Node, PublishedPort, RawSnapshot, Secret, Service, Snapshot, SnapshotError, Task, UpdateStatus, VirtualIp,
 };

@@ -181,7 +181,7 @@ pub struct Node {
     pub manager: bool,
     /// Node labels.
     pub labels: BTreeMap<String, String>,
-    /// The address others reach it at: the host part of the manager's address, else `Status.Addr` unless unspecified or loopback.
+    /// The address that Swarm knows ([`Node::reached_at`] may know better): the host part of the manager's address, else `Status.Addr` unless unspecified or loopback.
     pub address: Option<IpAddr>,
 }
 

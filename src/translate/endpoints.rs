@@ -1,13 +1,15 @@
 //! The endpoints of one service: which addresses could get requests, and why the others cannot.
 //!
 //! Networks are exchanged without losing requests: as long as not every running proxy has the network that a service
-//! asks for, its tasks are reached over another one that they already share, and that one stays needed meanwhile.
+//! asks for, its tasks are reached over another one that they already share, and that one stays needed meanwhile; over
+//! none, they are reached at ports of their nodes, should they publish any.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::World;
-use super::networks::{choose, is_usable};
+use super::networks::{Way, choose, is_usable};
+use super::node_ports;
 use super::published::{Published, label_key};
 use crate::intent::labels::BackendMode;
 use crate::report::{EndpointReport, EndpointState, Finding, FindingCode, Severity};
@@ -22,6 +24,8 @@ pub struct Reach<'a> {
     pub published: &'a Published<'a>,
     /// Whether its one endpoint is a virtual IP.
     pub vip: bool,
+    /// Whether it is reached at ports of its tasks' nodes.
+    pub on_nodes: bool,
     /// What could get requests.
     pub candidates: Vec<Candidate>,
     /// What cannot, with reasons.
@@ -35,9 +39,9 @@ pub struct Reach<'a> {
 pub struct Candidate {
     /// The endpoint.
     pub endpoint: Endpoint,
-    /// The network of its address.
-    pub network: NetworkId,
-    /// Whether every running proxy has that network.
+    /// The network of its address, or of the address that it shall have; none on a node.
+    pub network: Option<NetworkId>,
+    /// Whether every running proxy has that network. Nodes are reached without one.
     pub reachable: bool,
     /// The host name of its node, when known.
     pub node: Option<String>,
@@ -45,58 +49,77 @@ pub struct Candidate {
 
 /// Finds the endpoints of a service.
 pub fn reach<'a>(world: &World<'_>, published: &'a Published<'a>, findings: &mut Vec<Finding>) -> Reach<'a> {
-    let chosen = choose(world, published, findings);
-    let mut reach = Reach { published, vip: false, candidates: Vec::new(), excluded: Vec::new(), networks: BTreeSet::new() };
-    if published.labels.backend_mode == BackendMode::Vip && published.wants_tasks() && chosen.is_some() {
-        reach.candidates.extend(virtual_ip(world, published, chosen.as_ref()));
+    let way = choose(world, published, findings);
+    let on_nodes = way == Way::Nodes;
+    let mut reach = Reach { published, vip: false, on_nodes, candidates: Vec::new(), excluded: Vec::new(), networks: BTreeSet::new() };
+    if published.labels.backend_mode == BackendMode::Vip && published.wants_tasks() && way != Way::Nowhere {
+        reach.candidates.extend(virtual_ip(world, published, &way));
         reach.vip = !reach.candidates.is_empty();
         if !reach.vip {
             findings.push(no_virtual_ip(published));
         }
     }
     if !reach.vip {
-        add_tasks(world, &mut reach, chosen.as_ref());
+        add_tasks(world, &mut reach, &way, findings);
     }
-    reach.networks.extend(chosen);
-    reach.networks.extend(reach.candidates.iter().map(|candidate| candidate.network.clone()));
+    reach.networks.extend(way.network().cloned());
+    reach.networks.extend(reach.candidates.iter().filter_map(|candidate| candidate.network.clone()));
     reach.candidates.sort_by(|a, b| a.endpoint.cmp(&b.endpoint));
     reach.excluded.sort_by(|a, b| a.task.cmp(&b.task));
     reach
 }
 
-fn virtual_ip(world: &World<'_>, published: &Published<'_>, chosen: Option<&NetworkId>) -> Option<Candidate> {
-    if !published.service.vip_mode {
+fn virtual_ip(world: &World<'_>, published: &Published<'_>, way: &Way) -> Option<Candidate> {
+    if !published.service.vip_mode || *way == Way::Nodes {
         return None;
     }
     let addresses: Vec<_> = published.service.virtual_ips.iter().map(|vip| (&vip.network, vip.address)).collect();
-    let (network, address) = pick(world, chosen, &addresses)?;
-    let endpoint = Endpoint { address, port: published.labels.port, task: None };
-    Some(Candidate { endpoint, reachable: world.proxies.all_reach(&network), network, node: None })
+    let (network, address) = pick(world, way.network(), &addresses)?;
+    let endpoint = Endpoint { address, port: published.labels.port, task: None, lasting: false };
+    Some(Candidate { endpoint, reachable: world.proxies.all_reach(&network), network: Some(network), node: None })
 }
 
-fn add_tasks(world: &World<'_>, reach: &mut Reach<'_>, chosen: Option<&NetworkId>) {
+fn add_tasks(world: &World<'_>, reach: &mut Reach<'_>, way: &Way, findings: &mut Vec<Finding>) {
+    let ports = node_ports::NodePorts::of(world, reach.published);
     for task in world.tasks_of(&reach.published.service.id) {
-        match task_candidate(world, reach.published, task, chosen) {
+        match task_candidate(world, reach.published, &ports, task, way) {
             Ok(candidate) => reach.candidates.push(candidate),
             Err(reason) => reach.excluded.push(excluded(world, task, reason)),
         }
     }
+    if *way == Way::Nodes {
+        findings.extend(ports.unknown_nodes());
+    }
 }
 
 /// Running is what Swarm says after the first successful health check, if the service has one.
-fn task_candidate(world: &World<'_>, published: &Published<'_>, task: &Task, chosen: Option<&NetworkId>) -> Result<Candidate, String> {
+fn task_candidate(
+    world: &World<'_>,
+    published: &Published<'_>,
+    ports: &node_ports::NodePorts<'_>,
+    task: &Task,
+    way: &Way,
+) -> Result<Candidate, String> {
     if task.state != "running" {
         return Err(not_running(task));
     }
+    let node = node_name(world, task);
+    if *way == Way::Nodes {
+        return ports.endpoint(task).map(|endpoint| Candidate { endpoint, network: None, reachable: true, node });
+    }
     let addresses: Vec<_> = task.addresses.iter().map(|(network, address)| (network, address.addr())).collect();
-    let Some((network, address)) = pick(world, chosen, &addresses) else {
-        return Err(chosen.map_or_else(
+    let Some((network, address)) = pick(world, way.network(), &addresses) else {
+        return Err(way.network().map_or_else(
             || "the service shares no network with the proxies".to_owned(),
             |id| format!("the task has no address on the network {}", world.network_name(id)),
         ));
     };
-    let endpoint = Endpoint { address, port: published.labels.port, task: Some(task.id.clone()) };
-    Ok(Candidate { endpoint, reachable: world.proxies.all_reach(&network), network, node: node_name(world, task) })
+    let reachable = world.proxies.all_reach(&network);
+    let on_network = Endpoint { address, port: published.labels.port, task: Some(task.id.clone()), lasting: false };
+    // Better than an address that some proxies surely do not reach, but not as good as one that all of them do: nobody
+    // asked for it, and a firewall may stand before it.
+    let on_node = ports.endpoint(task).ok().filter(|_| !reachable).map(|endpoint| Endpoint { lasting: false, ..endpoint });
+    Ok(Candidate { endpoint: on_node.unwrap_or(on_network), reachable, network: Some(network), node })
 }
 
 /// The address to use: on the chosen network if every running proxy has it, else on another one that all of them surely

@@ -6,6 +6,7 @@ mod endpoints;
 mod hosts;
 mod material;
 mod networks;
+mod node_ports;
 mod pools;
 mod proxies;
 mod published;
@@ -15,6 +16,7 @@ mod unclaimed;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use admission::{Refusal, admitted, admitted_as_default};
+pub use node_ports::node_addresses;
 pub use published::{is_application, is_claimed_by, label_key};
 pub use reports::DEFAULT_HOST;
 pub use unclaimed::{NotInForce, unclaimed};

@@ -1,9 +1,10 @@
-//! The network over which the proxies reach a service. Never Swarm's routing mesh, never our control network, never one
+//! The way on which the proxies reach a service: a network, or ports of its tasks' nodes. Never Swarm's routing mesh, never our control network, never one
 //! outside the cluster's closed list; never "the first one".
 
 use std::collections::BTreeSet;
 
 use super::World;
+use super::node_ports::{self, BRIDGE};
 use super::published::{Published, label_key, stack_of};
 use crate::channel::contract::{CONTROL_NETWORK, LABEL_OWNER};
 use crate::intent::cluster::Cluster;
@@ -23,27 +24,67 @@ pub fn is_usable(world: &World<'_>, id: &NetworkId) -> bool {
     world.snapshot.networks.get(id).is_some_and(is_application_network) && world.closed_list.as_ref().is_none_or(|list| list.contains(id))
 }
 
-/// The network for a service, or `None` with a finding when there is no usable one.
-pub fn choose(world: &World<'_>, published: &Published<'_>, findings: &mut Vec<Finding>) -> Option<NetworkId> {
+/// How a service is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// Over this network.
+    Network(NetworkId),
+    /// At ports that its tasks publish on their nodes.
+    Nodes,
+    /// Not at all.
+    Nowhere,
+}
+
+impl Way {
+    /// The network, if it is one.
+    pub fn network(&self) -> Option<&NetworkId> {
+        if let Self::Network(id) = self { Some(id) } else { None }
+    }
+}
+
+/// The way to a service, with a finding when there is none or another one than its label says. Ports of nodes are the way
+/// of a service that has no usable network, and of one whose label says so.
+pub fn choose(world: &World<'_>, published: &Published<'_>, findings: &mut Vec<Finding>) -> Way {
     let attached = attached_networks(world, published.service);
     let usable: Vec<_> = attached.iter().copied().filter(|network| is_usable(world, &network.id)).collect();
-    if usable.is_empty() {
-        findings.push(unreachable(world, published, &attached));
-        return None;
-    }
-    if let Some(label) = &published.labels.network {
-        if let Some(network) = labelled(published.service, label, &usable) {
-            return Some(network.id.clone());
+    let label = published.labels.network.as_deref();
+    let on_nodes = node_ports::are_published(published);
+    match (label, preferred(world, &usable)) {
+        (Some(BRIDGE), _) | (None, None) if on_nodes => Way::Nodes,
+        (Some(label), None) if on_nodes => {
+            findings.push(not_found(published, label, &attached, "its ports on the nodes are used"));
+            Way::Nodes
         }
-        let network = preferred(world, &usable)?;
-        findings.push(not_found(published, label, &attached, network));
-        return Some(network.id.clone());
+        (_, None) => {
+            findings.push(unreachable(world, published, &attached));
+            Way::Nowhere
+        }
+        (Some(BRIDGE), Some(network)) => {
+            findings.push(node_ports::none_published(published, Severity::Warning, &format!("the network {} is used", network.name)));
+            Way::Network(network.id.clone())
+        }
+        (Some(label), Some(network)) => Way::Network(named(published, label, &attached, &usable, network, findings)),
+        (None, Some(network)) => {
+            findings.extend((usable.len() > 1).then(|| ambiguous(published, &usable, network)));
+            Way::Network(network.id.clone())
+        }
     }
-    let network = preferred(world, &usable)?;
-    if usable.len() > 1 {
-        findings.push(ambiguous(published, &usable, network));
+}
+
+/// The network that the label names, else the preferred one with a finding.
+fn named(
+    published: &Published<'_>,
+    label: &str,
+    attached: &[&Network],
+    usable: &[&Network],
+    preferred: &Network,
+    findings: &mut Vec<Finding>,
+) -> NetworkId {
+    if let Some(network) = labelled(published.service, label, usable) {
+        return network.id.clone();
     }
-    Some(network.id.clone())
+    findings.push(not_found(published, label, attached, &format!("{} is used", preferred.name)));
+    preferred.id.clone()
 }
 
 /// The networks of a service that applications use; very old services name them instead of giving ids.
@@ -79,26 +120,25 @@ fn names(networks: &[&Network]) -> String {
 }
 
 fn unreachable(world: &World<'_>, published: &Published<'_>, attached: &[&Network]) -> Finding {
-    let (message, remedy) = match &world.cluster.networks {
-        Some(_) if !attached.is_empty() => (
-            format!("the service has only the networks {}, and none of them is in the cluster's closed list", names(attached)),
-            "Attach the service to one of the cluster's networks, or add its network to spec.networks.",
-        ),
-        _ => (no_overlay(published.service), "Attach the service to an overlay network."),
-    };
-    let message = format!("{message}; its hosts answer 503");
+    if world.cluster.networks.is_some() && !attached.is_empty() {
+        let message = format!(
+            "the service has only the networks {}, and none of them is in the cluster's closed list; its hosts answer 503",
+            names(attached)
+        );
+        let remedy = "Attach the service to one of the cluster's networks, or add its network to spec.networks.";
+        return Finding::new(Severity::Error, FindingCode::UnreachableNetwork, published.subject(), message, remedy);
+    }
+    if published.labels.network.as_deref() == Some(BRIDGE) || published.service.ports.iter().any(|port| port.host_mode) {
+        return node_ports::none_published(published, Severity::Error, "its hosts answer 503");
+    }
+    let message = "the service has no overlay network, and publishes no port on its nodes; its hosts answer 503";
+    let remedy = "Attach the service to an overlay network, or publish its port in host mode.";
     Finding::new(Severity::Error, FindingCode::UnreachableNetwork, published.subject(), message, remedy)
 }
 
-fn no_overlay(service: &Service) -> String {
-    if service.ports.iter().any(|port| port.host_mode) {
-        return "the service has no overlay network, and ports published in host mode are not used yet".to_owned();
-    }
-    "the service has no overlay network".to_owned()
-}
-
-fn not_found(published: &Published<'_>, label: &str, attached: &[&Network], used: &Network) -> Finding {
-    let message = format!("no usable network of the service has this name (it has {}); {} is used", names(attached), used.name);
+fn not_found(published: &Published<'_>, label: &str, attached: &[&Network], instead: &str) -> Finding {
+    let has = if attached.is_empty() { "none".to_owned() } else { names(attached) };
+    let message = format!("no usable network of the service has this name (it has {has}); {instead}");
     let remedy = "Write the network's full name as `docker network ls` shows it.";
     Finding::new(Severity::Warning, FindingCode::NetworkNotFound, published.subject(), message, remedy).at(label_key("network"), label)
 }

@@ -210,6 +210,7 @@ fn backend_service(member: &Reach<'_>, only_reachable: bool) -> BackendService {
         name: member.published.name.clone(),
         port: labels.port,
         vip: member.vip,
+        on_nodes: member.on_nodes,
         weight: labels.weight,
         max_fails: labels.max_fails,
         fail_timeout_ms: labels.fail_timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),

@@ -78,7 +78,8 @@ fn service_report(world: &World<'_>, member: &Reach<'_>, service: &BackendServic
 }
 
 fn waiting(world: &World<'_>, candidate: &Candidate) -> String {
-    format!("not every proxy is attached to the network {} yet", world.network_name(&candidate.network))
+    let network = candidate.network.as_ref().map(|id| world.network_name(id)).unwrap_or_default();
+    format!("not every proxy is attached to the network {network} yet")
 }
 
 fn weightless_words(service: &BackendService) -> String {
@@ -104,6 +105,8 @@ fn why_not(member: &Reach<'_>) -> &'static str {
         "the service is scaled to zero"
     } else if !member.candidates.is_empty() {
         "weights leave no service of the route any requests"
+    } else if member.on_nodes {
+        "no task of the service runs with its port published on a node whose address is known"
     } else if member.networks.is_empty() {
         "the service shares no network with the proxies"
     } else {

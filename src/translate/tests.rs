@@ -7,6 +7,7 @@ mod compact;
 mod grammar;
 mod isolation;
 mod network_exchange;
+mod node_ports;
 mod routes;
 mod tls;
 

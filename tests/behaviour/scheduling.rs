@@ -44,6 +44,30 @@ pub async fn host_ports_are_reported_by_running_tasks(bench: &Bench) {
     assert!(ports[0].host_mode && ports[0].target == 80 && ports[0].published >= 30_000, "{ports:?}");
 }
 
+pub async fn tasks_of_one_node_have_ports_of_their_own(bench: &Bench) {
+    let seen = bench.look().await;
+    let mut spec = on_one_node(bench, &seen, "a", 0);
+    spec["Mode"]["Replicated"]["Replicas"] = json!(2);
+    let (id, _) = bench.running(&spec, 2).await;
+    let seen = bench.look().await;
+    let ports: Vec<_> = running(&seen, &id).iter().flat_map(|t| &t.host_ports).map(|p| p.published).collect();
+    assert!(ports.len() == 2 && ports[0] != ports[1], "{ports:?}");
+    // Which numbers Swarm chose stands with the tasks alone.
+    assert!(seen.services[&id].ports.iter().all(|p| p.host_mode && p.target == 80 && p.published == 0), "{:?}", seen.services[&id].ports);
+}
+
+pub async fn a_port_published_twice_on_its_node_is_bound_at_the_last(bench: &Bench) {
+    let seen = bench.look().await;
+    let mut spec = on_one_node(bench, &seen, "a", 18_056);
+    let port = |target: u16, published: u16| json!({"TargetPort": target, "PublishedPort": published, "PublishMode": "host"});
+    spec["EndpointSpec"]["Ports"] = json!([port(80, 18_056), port(81, 18_057), port(80, 18_058)]);
+    let (id, _) = bench.running(&spec, 1).await;
+    let seen = bench.look().await;
+    let mut bound: Vec<_> = running(&seen, &id)[0].host_ports.iter().map(|p| (p.target, p.published)).collect();
+    bound.sort_unstable();
+    assert_eq!(bound, [(80, 18_058), (81, 18_057)]);
+}
+
 pub async fn a_global_service_runs_once_per_matching_node(bench: &Bench) {
     let nodes = bench.look().await.nodes.len();
     let mut spec = bench.spec("a", 0);

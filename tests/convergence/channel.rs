@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard};
 use jiff::Timestamp;
 use swarmgate::channel::Received;
 use swarmgate::channel::contract::{LABEL_CLUSTER, LABEL_ROLE, LABEL_TOKEN_DIGEST};
-use swarmgate::channel::wire::{Accepted, Delivery, Desired, ExtensionReport, ProxyReport, WIRE_VERSION};
+use swarmgate::channel::wire::{Accepted, Delivery, Desired, ExtensionReport, Peers, ProxyReport, WIRE_VERSION};
 use swarmgate::controller::surroundings::Line;
 use swarmgate::render::{Purpose, render};
 use swarmgate::swarm::{Snapshot, Task};
@@ -33,6 +33,7 @@ impl Line for TestLine {
         entry.desired = Some(desired);
         entry.tokens = tokens;
     }
+    fn introduce(&self, _: &ClusterName, _: Peers) {}
     fn report(&self, cluster: &ClusterName) -> Option<Received> {
         self.lock().get(cluster).and_then(|entry| entry.report.clone())
     }

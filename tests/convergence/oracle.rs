@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use swarmgate::channel::contract::LABEL_OWNER;
 use swarmgate::channel::wire::Desired;
+use swarmgate::route::Endpoint;
 use swarmgate::simulator::{Call, Write};
-use swarmgate::swarm::{Service, Snapshot};
+use swarmgate::swarm::{Service, Snapshot, Task};
 use swarmgate::types::ClusterName;
 
 /// Hosts that are right.
@@ -17,7 +18,7 @@ pub const BAD_HOSTS: &[&str] =
 pub const GOOD_PATHS: &[&str] = &["/", "/app", "/app/deep"];
 
 /// Checks that every route that valid labels ask for is in the published table of its cluster, with its service, and that
-/// every endpoint is a running task of the service that it stands for.
+/// every endpoint is a running task of the service that it stands for, where that task is.
 pub fn check_routes(cluster: &ClusterName, desired: &Desired, seen: &Snapshot) {
     for service in seen.services.values() {
         if let Some((host, path)) = asked(cluster, service) {
@@ -31,11 +32,20 @@ pub fn check_routes(cluster: &ClusterName, desired: &Desired, seen: &Snapshot) {
     }
     let parts = desired.table.hosts.values().flat_map(|host| host.paths.values()).flat_map(|route| &route.backend.services);
     for part in parts {
-        for task in part.endpoints.iter().filter_map(|endpoint| endpoint.task.as_ref()) {
-            let fine = seen.tasks.get(task).is_some_and(|task| task.service == part.id && task.state == "running");
-            assert!(fine, "cluster {cluster}: {task} stands for {} and is no running task of it", part.name);
+        for (endpoint, task) in part.endpoints.iter().filter_map(|endpoint| Some((endpoint, endpoint.task.as_ref()?))) {
+            let found = seen.tasks.get(task).filter(|task| task.service == part.id && task.state == "running");
+            let fine = found.is_some_and(|task| is_at(task, endpoint, seen));
+            assert!(fine, "cluster {cluster}: {endpoint:?} stands for {} and is no running task of it: {found:?}", part.name);
         }
     }
+}
+
+/// Whether a task is reached there: on a network of its own, or at a port that it has on its node.
+fn is_at(task: &Task, endpoint: &Endpoint, seen: &Snapshot) -> bool {
+    let on_network = endpoint.port.get() == 8080 && task.addresses.iter().any(|(_, address)| address.addr() == endpoint.address);
+    let node = task.node.as_ref().and_then(|id| seen.nodes.get(id)).and_then(|node| node.address);
+    let bound = task.host_ports.iter().any(|port| (port.target, port.published) == (8080, endpoint.port.get()));
+    on_network || (node == Some(endpoint.address) && bound)
 }
 
 /// The route that a service's labels ask for in this cluster, if they are all right.

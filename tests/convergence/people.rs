@@ -100,9 +100,16 @@ fn deploy(swarm: &SimSwarm, rng: &mut StdRng, name: &str) -> String {
         "Labels": labels(rng),
         "TaskTemplate": {"ContainerSpec": {"Image": "app:1"}, "Networks": networks},
         "Mode": {"Replicated": {"Replicas": rng.random_range(0..4)}},
-        "EndpointSpec": {"Mode": if rng.random_bool(0.8) { "vip" } else { "dnsrr" }},
+        "EndpointSpec": {"Mode": if rng.random_bool(0.8) { "vip" } else { "dnsrr" }, "Ports": ports(rng)},
     });
     told("deploy", name, swarm.user_creates_service(&spec).map(|_| ()))
+}
+
+/// Some applications are also to be had on their nodes, where Swarm chooses the port or they do.
+fn ports(rng: &mut StdRng) -> Value {
+    let published = if rng.random_bool(0.3) { 8000 } else { 0 };
+    let port = json!({"TargetPort": 8080, "PublishedPort": published, "PublishMode": "host"});
+    if rng.random_bool(0.3) { json!([port]) } else { json!([]) }
 }
 
 fn label(swarm: &SimSwarm, rng: &mut StdRng, name: &str) -> String {
@@ -144,6 +151,9 @@ fn labels(rng: &mut StdRng) -> Value {
     if rng.random_bool(0.2) {
         say("ssl_backend", "true");
         say("ssl_backend_tls_verify", AUTHORITIES.choose(rng).unwrap());
+    }
+    if rng.random_bool(0.2) {
+        say("network", "bridge");
     }
     if rng.random_bool(0.1) {
         say("misspelt_label", "x; }\nserver {");

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
+use swarmgate::channel::ChannelMode;
 use swarmgate::channel::wire::Desired;
 use swarmgate::controller::census;
 use swarmgate::controller::declared::Declared;
@@ -15,7 +16,7 @@ use swarmgate::controller::surroundings::Surroundings;
 use swarmgate::intent::documents::read_documents;
 use swarmgate::simulator::{Faults, SimOptions, SimSwarm};
 use swarmgate::swarm::{Snapshot, Swarm as _};
-use swarmgate::types::ClusterName;
+use swarmgate::types::{ClusterName, Port};
 
 use crate::channel::TestLine;
 use crate::documents::{Document, NAMES, files};
@@ -58,15 +59,14 @@ struct Operator {
 }
 
 impl Operator {
-    fn start(swarm: &SimSwarm, documents: &[Document], token_seed: u64) -> Self {
+    fn start(swarm: &SimSwarm, documents: &[Document], channel: ChannelMode, token_seed: u64) -> Self {
         let line = Arc::new(TestLine::default());
         let tokens = std::sync::Mutex::new(StdRng::seed_from_u64(token_seed));
         let around = Surroundings {
             swarm: Arc::new(swarm.clone()),
             line: line.clone(),
             instance: "swarmgate".to_owned(),
-            control_network: "swarmgate-control".to_owned(),
-            operator_url: "http://swarmgate-operator:8081".to_owned(),
+            channel,
             tokens: Arc::new(move || format!("{:032x}", tokens.lock().unwrap().random::<u128>())),
             writes: Arc::default(),
         };
@@ -85,6 +85,14 @@ impl Operator {
     }
 }
 
+/// Most operators have a control network; every fifth does without.
+fn channel_of(seed: u64) -> ChannelMode {
+    if seed % 5 == 4 {
+        return ChannelMode::Host { operator_port: Port::new(8081).unwrap() };
+    }
+    ChannelMode::Overlay { network: "swarmgate-control".to_owned(), operator_url: "http://swarmgate-operator:8081".to_owned() }
+}
+
 impl Story {
     /// Sets the scene.
     pub fn new(seed: u64, loud: bool) -> Self {
@@ -97,7 +105,7 @@ impl Story {
         for document in &mut documents {
             document.replace = kind == Kind::Generations;
         }
-        let operator = Operator::start(&swarm, &documents, seed);
+        let operator = Operator::start(&swarm, &documents, channel_of(seed), seed);
         Self { seed, loud, rng, swarm, documents, operator, kind }
     }
 
@@ -159,7 +167,7 @@ impl Story {
         self.round(0.9);
         if dies {
             self.swarm.reconnect();
-            self.operator = Operator::start(&self.swarm, &self.documents, self.rng.random());
+            self.operator = Operator::start(&self.swarm, &self.documents, channel_of(self.seed), self.rng.random());
             self.say(|| "the operator died and is back".to_owned());
         }
     }

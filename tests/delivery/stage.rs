@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, SystemTime};
 
-use swarmgate::channel::wire::{Bundle, Delivery, Desired, ExtensionReport};
+use swarmgate::channel::wire::{Bundle, Delivery, Desired, ExtensionReport, Peers};
 use swarmgate::channel::{Hub, Token, serve};
 use swarmgate::extension::{self, ExtensionOptions};
-use swarmgate::proxy::{self, ProxyError, ProxyOptions, ProxySignal};
+use swarmgate::proxy::{self, Follow, ProxyError, ProxyOptions, ProxySignal};
 use swarmgate::render::Layout;
 use swarmgate::route::RouteTable;
 use swarmgate::types::{ClusterName, Digest};
@@ -23,6 +23,8 @@ use crate::traffic;
 
 /// The channel's token on every stage.
 pub const TOKEN: &str = "a-token-of-this-stage";
+/// A manager on which there is no operator.
+pub const NOBODY: &str = "http://127.0.0.1:9";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The engine, if this machine has a recent one.
@@ -77,6 +79,8 @@ struct Operator {
 struct Ports {
     operator: SocketAddr,
     extension: SocketAddr,
+    /// Where a second extension listens.
+    elsewhere: SocketAddr,
     health: SocketAddr,
     http: SocketAddr,
     https: SocketAddr,
@@ -91,7 +95,8 @@ fn free_ports() -> Ports {
     let free = |port: &u16| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok();
     let mut numbers = std::iter::repeat_with(|| 12_000 + offset + NEXT.fetch_add(1, Ordering::Relaxed)).filter(free);
     let mut next = || SocketAddr::from((Ipv4Addr::LOCALHOST, numbers.next().unwrap()));
-    Ports { operator: next(), extension: next(), health: next(), http: next(), https: next(), status: next() }
+    let (operator, extension, elsewhere) = (next(), next(), next());
+    Ports { operator, extension, elsewhere, health: next(), http: next(), https: next(), status: next() }
 }
 
 impl Stage {
@@ -239,16 +244,26 @@ impl Stage {
         false
     }
 
+    /// An extension at another address than that of [`Stage::extension`].
+    pub fn extension_elsewhere(&self) -> Extension {
+        self.extension_at(self.ports.elsewhere, self.nginx.clone())
+    }
+
     fn extension_with(&self, engine: PathBuf) -> Extension {
+        self.extension_at(self.ports.extension, engine)
+    }
+
+    fn extension_at(&self, listen: SocketAddr, engine: PathBuf) -> Extension {
         let stop = CancellationToken::new();
         let options = ExtensionOptions {
             cluster: cluster(),
             task: "extension".to_owned(),
             operator_url: self.operator_url(),
+            ask_for_peers: false,
             token: Token::new(TOKEN).unwrap(),
             engine,
             run_dir: self.run_dir(),
-            listen: self.ports.extension,
+            listen,
             layout: self.layout(),
             material_dir: self.path("extension-mounts"),
         };
@@ -256,12 +271,28 @@ impl Stage {
         Extension { stop, task }
     }
 
+    /// Says that the extension is at its usual place, or elsewhere.
+    pub fn introduce(&self, usual: bool) {
+        let extension = if usual { self.ports.extension } else { self.ports.elsewhere };
+        let peers = Peers::new(vec![NOBODY.to_owned(), self.operator_url()], vec![format!("http://{extension}")]);
+        self.operator.hub.introduce(&cluster(), peers);
+    }
+
     pub fn proxy(&self) -> Proxy {
+        self.proxy_that_follows(Follow::Extension(self.extension_url()))
+    }
+
+    /// A proxy that was told of these managers only.
+    pub fn proxy_that_asks(&self, operators: &str) -> Proxy {
+        self.proxy_that_follows(Follow::Operator(operators.to_owned()))
+    }
+
+    fn proxy_that_follows(&self, follow: Follow) -> Proxy {
         let options = ProxyOptions {
             cluster: cluster(),
             task: "proxy-task".to_owned(),
             node: "node-1".to_owned(),
-            extension_url: self.extension_url(),
+            follow,
             token: self.agent_token.clone(),
             engine: self.nginx.clone(),
             run_dir: self.run_dir(),

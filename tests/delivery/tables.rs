@@ -23,6 +23,7 @@ fn virtual_host(apps: &[&App]) -> VirtualHost {
         address: app.address.ip(),
         port: Port::new(app.address.port()).unwrap(),
         task: Some(TaskId(format!("task-{}", app.address.port()))),
+        lasting: false,
     };
     let (id, name) = (ServiceId("service".to_owned()), ServiceName::parse("app").unwrap());
     let service = BackendService::new(id, name, Port::new(8080).unwrap(), apps.iter().map(endpoint).collect());

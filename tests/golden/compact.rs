@@ -7,14 +7,15 @@
 //!   - name: shop_app            # created one minute after the service before it, unless `created: MINUTE` says otherwise
 //!     labels: {hosts: app.example.org, port: 80}    # a key without a dot gets the prefix com.docker.lb.
 //!     networks: [shop_web]      # ids are `id-NAME`; the service's virtual IP on the Nth network is 10.N.S.1
-//!     tasks: 2                  # or a list of {state: starting, error: ..., networks: [...], node: ...}
+//!     tasks: 2                  # or a list of {state: starting, error: ..., networks: [...], node: ..., hostPorts: [30001]}
 //!     replicas: 2               # the number of tasks unless stated; `global: true`; `dnsrr: true`; `vips: false`
-//!     hostPorts: [8080]         # target ports published in host mode
+//!     hostPorts: [8080]         # target ports published in host mode; or {target: 8080, published: 80, protocol: udp}
 //!     updateOrder: start-first
 //!     stack: shop               # the stack that it was deployed with
 //!     containerLabels: {...}    # labels on the container, where they do not belong
 //!   - {proxyOf: default, name: swarmgate-proxy-default, networks: [...], tasks: 1}
 //! secrets: [shop_cert]          # ids are `id-NAME`; configs likewise
+//! nodes: [n1, {name: n2, address: 192.0.2.2, manager: true, labels: {swarmgate.address: 198.51.100.2}}]
 //! ```
 
 use serde_json::{Map, Value, json};
@@ -69,7 +70,15 @@ fn id(name: &Value) -> String {
 }
 
 fn node(node: &Value) -> Value {
-    json!({"ID": id(&node["name"]), "Description": {"Hostname": node["name"]}, "Status": {"State": "ready"}, "Spec": {"Role": "worker"}})
+    let manager = node["manager"] == true;
+    let mut whole = json!({
+        "ID": id(&node["name"]), "Description": {"Hostname": node["name"]}, "Status": {"State": "ready", "Addr": node["address"]},
+        "Spec": {"Role": if manager { "manager" } else { "worker" }, "Labels": node["labels"]},
+    });
+    if manager {
+        whole["ManagerStatus"] = json!({"Addr": format!("{}:2377", node["address"].as_str().unwrap_or("0.0.0.0"))});
+    }
+    whole
 }
 
 /// A secret or config.
@@ -128,8 +137,30 @@ impl Service<'_> {
     }
 
     fn ports(&self) -> Vec<Value> {
-        let ports = list(self.given, "hostPorts").iter();
-        ports.map(|port| json!({"Protocol": "tcp", "TargetPort": port, "PublishedPort": 0, "PublishMode": "host"})).collect()
+        let whole = |port: &Value| if port.is_object() { port.clone() } else { json!({ "target": port }) };
+        let ports = list(self.given, "hostPorts").iter().map(whole);
+        ports
+            .map(|port| {
+                let published = port["published"].as_u64().unwrap_or(0);
+                let protocol = port["protocol"].as_str().unwrap_or("tcp");
+                json!({"Protocol": protocol, "TargetPort": port["target"], "PublishedPort": published, "PublishMode": "host"})
+            })
+            .collect()
+    }
+
+    /// What a task bound on its node: as stated, else from 32768 on; twice, as the engine reports IPv4 and IPv6.
+    fn bound(&self, at: usize, task: &Value) -> Vec<Value> {
+        let chosen = 32_768 + 100 * self.at as u64 + at as u64;
+        let stated = list(task, "hostPorts").iter().filter_map(Value::as_u64);
+        let numbers: Vec<_> = stated.chain(chosen..).take(self.ports().len()).collect();
+        let bind = |(mut port, number): (Value, u64)| {
+            if port["PublishedPort"] == 0 {
+                port["PublishedPort"] = number.into();
+            }
+            port
+        };
+        let once = self.ports().into_iter().zip(numbers).map(bind);
+        once.flat_map(|port| [port.clone(), port]).collect()
     }
 
     fn virtual_ips(&self) -> Value {
@@ -164,7 +195,7 @@ impl Service<'_> {
             "DesiredState": "running",
             "Status": {
                 "State": task["state"].as_str().unwrap_or("running"), "Message": task["message"].as_str().unwrap_or_default(),
-                "Err": task["error"].as_str().unwrap_or_default(),
+                "Err": task["error"].as_str().unwrap_or_default(), "PortStatus": {"Ports": self.bound(at, task)},
             },
             "NetworksAttachments": own.iter().map(attachment).collect::<Vec<_>>(),
         })

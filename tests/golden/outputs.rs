@@ -13,7 +13,7 @@ use swarmgate::render::{CONFIG_FILE, Purpose, render};
 use swarmgate::report::{Finding, Subject};
 use swarmgate::route::{EngineSettings, RouteTable};
 use swarmgate::swarm::Snapshot;
-use swarmgate::translate::{Translation, translate, unclaimed};
+use swarmgate::translate::{Translation, node_addresses, translate, unclaimed};
 
 use crate::golden_cases::{COMMON, Case, INPUTS, read_snapshot};
 use crate::golden_elided::elided;
@@ -60,6 +60,7 @@ pub fn outputs(case: &Case) -> BTreeMap<String, String> {
     }
     tell_findings(&mut told, "documents", &findings);
     tell_findings(&mut told, "no cluster", &unclaimed(&clusters, &[], false, &snapshot));
+    tell_findings(&mut told, "nodes", &node_addresses(&snapshot));
     outputs.insert("findings.txt".to_owned(), told);
     outputs
 }

@@ -20,7 +20,8 @@ pub fn empty(http: u16) -> RouteTable {
 
 /// The pool of some addresses.
 pub fn backend(addresses: &[SocketAddr]) -> Backend {
-    let endpoint = |address: &SocketAddr| Endpoint { address: address.ip(), port: Port::new(address.port()).unwrap(), task: None };
+    let endpoint =
+        |address: &SocketAddr| Endpoint { address: address.ip(), port: Port::new(address.port()).unwrap(), task: None, lasting: false };
     Backend::of(vec![service("some_app", 80, addresses.iter().map(endpoint).collect())])
 }
 

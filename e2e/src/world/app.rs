@@ -24,7 +24,7 @@ const RATE: u32 = 100;
 pub struct App {
     name: String,
     image: String,
-    network: String,
+    network: Option<String>,
     version: Option<String>,
     words: Vec<String>,
 }
@@ -32,7 +32,7 @@ pub struct App {
 impl App {
     /// One task on the network `apps`, published as `NAME.test` by port 8080, in the cluster without a label.
     pub fn new(name: &str) -> Self {
-        let (image, network) = ("demo-app:v1".into(), "apps".into());
+        let (image, network) = ("demo-app:v1".into(), Some("apps".into()));
         let app = Self { name: name.into(), image, network, version: Some(name.into()), words: Vec::new() };
         app.label("hosts", &format!("{name}.test")).label("port", "8080")
     }
@@ -68,8 +68,22 @@ impl App {
     /// On another network.
     #[must_use]
     pub fn network(mut self, name: &str) -> Self {
-        name.clone_into(&mut self.network);
+        self.network = Some(name.to_owned());
         self
+    }
+
+    /// On no network of the Swarm's.
+    #[must_use]
+    pub fn without_network(mut self) -> Self {
+        self.network = None;
+        self
+    }
+
+    /// With its port 8080 published on its tasks' nodes, at `published` or where Swarm chooses.
+    #[must_use]
+    pub fn on_node_ports(self, published: Option<u16>) -> Self {
+        let at = published.map_or_else(String::new, |port| format!(",published={port}"));
+        self.words(&["--publish", &format!("mode=host,target=8080{at}")])
     }
 
     /// With this image, whose own version the answers carry.
@@ -95,9 +109,9 @@ impl App {
 
     /// Creates the service, and its network if that is missing, without waiting for it.
     pub fn create(self, world: &World) -> Result<()> {
-        world.network(&self.network)?;
+        self.network.iter().try_for_each(|name| world.network(name))?;
         let version = self.version.map(|version| format!("VERSION={version}"));
-        let mut words: Vec<&str> = vec!["--network", &self.network];
+        let mut words: Vec<&str> = self.network.iter().flat_map(|name| ["--network", name]).collect();
         words.extend(version.iter().flat_map(|version| ["--env", version]));
         words.extend(self.words.iter().map(String::as_str));
         words.push(&self.image);

@@ -163,7 +163,11 @@ impl World {
     /// Deploys Swarmgate's chart as the stack `swarmgate`, with `environment` for the variables that the chart reads (its
     /// README lists them).
     pub fn deploy_swarmgate(&self, environment: &[(&str, &str)]) -> Result<()> {
-        let chart = repository().join("charts/swarmgate/stack.yml");
+        self.deploy_chart("stack.yml", environment)
+    }
+
+    fn deploy_chart(&self, chart: &str, environment: &[(&str, &str)]) -> Result<()> {
+        let chart = repository().join("charts/swarmgate").join(chart);
         ensure!(chart.is_file(), "there is no {}", chart.display());
         let mut command = Command::new("docker");
         command.arg("-H").arg(format!("unix://{}", self.lab.socket(self.manager()?).display()));
@@ -173,12 +177,21 @@ impl World {
 
     /// The same with `spec` as the spec file's content. Calling it again with another spec updates the operator.
     pub fn deploy_swarmgate_with(&self, spec: &str, environment: &[(&str, &str)]) -> Result<()> {
+        self.deploy_chart_with("stack.yml", spec, environment)
+    }
+
+    /// The same with the chart that makes no overlay network.
+    pub fn deploy_swarmgate_without_overlay(&self, spec: &str, environment: &[(&str, &str)]) -> Result<()> {
+        self.deploy_chart_with("stack-host.yml", spec, environment)
+    }
+
+    fn deploy_chart_with(&self, chart: &str, spec: &str, environment: &[(&str, &str)]) -> Result<()> {
         let version = Self::spec_version(spec);
         let file = repository().join(format!("target/e2e-spec-{version}.yaml"));
         fs::write(&file, spec).with_context(|| format!("write {}", file.display()))?;
         let path = file.to_string_lossy();
         let own = [("SWARMGATE_SPEC", path.as_ref()), ("SWARMGATE_SPEC_VERSION", version.as_str())];
-        let outcome = self.deploy_swarmgate(&[&own, environment].concat());
+        let outcome = self.deploy_chart(chart, &[&own, environment].concat());
         fs::remove_file(&file).with_context(|| format!("remove {}", file.display()))?;
         outcome
     }

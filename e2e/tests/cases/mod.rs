@@ -9,6 +9,7 @@ mod findings;
 mod fleet;
 mod follows;
 mod ground;
+mod hosts;
 mod lab;
 mod managers;
 mod networks;
@@ -68,6 +69,7 @@ pub fn all() -> Vec<Case> {
         spec::cases(),
         settings::cases(),
         failover::cases(),
+        hosts::cases(),
     ];
     bare.into_iter().chain(gentle).chain(labels).chain(rough).flatten().collect()
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::act::{applied, carry_out};
 use crate::channel::wire::Bundle;
-use crate::fleet::fixtures::{CONTROL, INSTANCE, URL, bundle, cluster, list, map, publish};
+use crate::fleet::fixtures::{CONTROL, INSTANCE, bundle, cluster, list, map, overlay, publish};
 use crate::fleet::{Mode, ShapeInput, shape};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::{PublishMode, Rollout};
@@ -75,8 +75,7 @@ impl Operator {
             material: &[],
             boot: Some(&self.bundle),
             live: Some(&self.bundle),
-            control_network: CONTROL,
-            operator_url: URL,
+            channel: &overlay(),
             now: snapshot.taken_at,
         };
         plan(&shape(&input), snapshot, &self.memory)

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::wire::{Desired, ExtensionReport};
+use super::wire::{Desired, ExtensionReport, Peers};
 use crate::types::{ClusterName, Digest};
 
 /// The hub. Clones share their content.
@@ -27,6 +27,8 @@ struct Shared {
 #[derive(Debug)]
 struct Cluster {
     desired: watch::Sender<Option<Arc<Desired>>>,
+    /// Where everybody is; nothing where the control network's names tell.
+    peers: watch::Sender<Option<Arc<Peers>>>,
     tokens: Vec<Digest>,
     /// The last report of each of the extension's tasks: two for a moment while it is replaced.
     reports: BTreeMap<String, Received>,
@@ -70,6 +72,19 @@ impl Hub {
         });
     }
 
+    /// Says where a cluster's peers are from now on. Repeating it unchanged wakes nobody.
+    pub fn introduce(&self, cluster: &ClusterName, peers: Peers) {
+        let mut clusters = self.lock();
+        let entry = clusters.entry(cluster.clone()).or_insert_with(Cluster::empty);
+        entry.peers.send_if_modified(|current| {
+            let changed = current.as_ref().is_none_or(|current| current.digest != peers.digest);
+            if changed {
+                *current = Some(Arc::new(peers));
+            }
+            changed
+        });
+    }
+
     /// Forgets a cluster; requests that wait for it end.
     pub fn retire(&self, cluster: &ClusterName) {
         self.lock().remove(cluster);
@@ -94,11 +109,12 @@ impl Hub {
         router::router(self.clone())
     }
 
-    fn follow(&self, cluster: &ClusterName, authorised: impl FnOnce(&[Digest]) -> bool) -> Access<watch::Receiver<Option<Arc<Desired>>>> {
+    /// What `choose` takes of a cluster, for those who have its token.
+    fn access<T>(&self, cluster: &ClusterName, authorised: impl FnOnce(&[Digest]) -> bool, choose: fn(&Cluster) -> T) -> Access<T> {
         match self.lock().get(cluster) {
             None => Access::Unknown,
             Some(entry) if !authorised(&entry.tokens) => Access::Refused,
-            Some(entry) => Access::Granted(entry.desired.subscribe()),
+            Some(entry) => Access::Granted(choose(entry)),
         }
     }
 
@@ -129,7 +145,7 @@ impl Hub {
 
 impl Cluster {
     fn empty() -> Self {
-        Self { desired: watch::Sender::new(None), tokens: Vec::new(), reports: BTreeMap::new() }
+        Self { desired: watch::Sender::new(None), peers: watch::Sender::new(None), tokens: Vec::new(), reports: BTreeMap::new() }
     }
 }
 

@@ -136,12 +136,32 @@ fn of_two_that_accepted_the_same_the_one_with_all_certificates_counts() {
 #[test]
 fn publishing_the_same_again_wakes_nobody_and_a_change_does() {
     let hub = hub_with(80);
-    let Access::Granted(mut following) = hub.follow(&cluster(), |_| true) else { panic!("the cluster is published") };
+    let Access::Granted(mut following) = hub.access(&cluster(), |_| true, |entry| entry.desired.subscribe()) else {
+        panic!("the cluster is published")
+    };
     following.mark_unchanged();
     hub.publish(&cluster(), desired(80), Vec::new());
     assert!(!following.has_changed().unwrap());
     hub.publish(&cluster(), desired(81), Vec::new());
     assert!(following.has_changed().unwrap());
     hub.retire(&cluster());
-    assert!(matches!(hub.follow(&cluster(), |_| true), Access::Unknown));
+    assert!(matches!(hub.access(&cluster(), |_| true, |entry| entry.desired.subscribe()), Access::Unknown));
+}
+
+#[test]
+fn peers_are_told_only_to_those_who_have_the_clusters_token_and_wake_for_changes_only() {
+    let hub = hub_with(80);
+    let peers = |extension: &str| Peers::new(vec!["http://192.0.2.1:8081".to_owned()], vec![extension.to_owned()]);
+    assert!(matches!(hub.access(&cluster(), |_| false, |entry| entry.peers.subscribe()), Access::Refused));
+    let Access::Granted(mut following) = hub.access(&cluster(), |_| true, |entry| entry.peers.subscribe()) else {
+        panic!("the cluster is published")
+    };
+    assert!(following.borrow_and_update().is_none(), "with a control network names tell");
+    hub.introduce(&cluster(), peers("http://192.0.2.2:32768"));
+    assert!(following.has_changed().unwrap());
+    following.mark_unchanged();
+    hub.introduce(&cluster(), peers("http://192.0.2.2:32768"));
+    assert!(!following.has_changed().unwrap());
+    hub.introduce(&cluster(), peers("http://192.0.2.3:32768"));
+    assert!(following.has_changed().unwrap());
 }

@@ -5,8 +5,9 @@ use base64::Engine as _;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use crate::channel::ChannelMode;
 use crate::channel::wire::Bundle;
-use crate::fleet::fixtures::{CONTROL, INSTANCE, URL, bundle};
+use crate::fleet::fixtures::{INSTANCE, bundle, overlay};
 use crate::fleet::{Fleet, ShapeInput, shape};
 use crate::intent::cluster::Cluster;
 use crate::plan::{Applied, Memory, Plan, Step, lint, pending_name, plan, would_replace_tasks};
@@ -23,6 +24,7 @@ pub struct World {
     pub material: Vec<MaterialRef>,
     pub boot: Option<Bundle>,
     pub live: Option<Bundle>,
+    pub channel: ChannelMode,
     count: u64,
 }
 
@@ -34,7 +36,8 @@ impl World {
         let network = |name: &str| json!({"Id": format!("net-{name}"), "Name": name, "Driver": "overlay"});
         let networks = vec![network("app"), network("other")];
         let raw = RawSnapshot { taken_at, services: vec![], tasks: vec![], nodes: vec![node], networks, configs: vec![], secrets: vec![] };
-        Self { raw, memory: Memory::default(), networks: vec![], material: vec![], boot: Some(bundle("first")), live: None, count: 0 }
+        let (memory, channel) = (Memory::default(), overlay());
+        Self { raw, memory, networks: vec![], material: vec![], boot: Some(bundle("first")), live: None, channel, count: 0 }
     }
 
     /// A world in which the cluster has converged.
@@ -57,8 +60,7 @@ impl World {
             material: &self.material,
             boot: self.boot.as_ref(),
             live: self.live.as_ref(),
-            control_network: CONTROL,
-            operator_url: URL,
+            channel: &self.channel,
             now: self.raw.taken_at,
         })
     }

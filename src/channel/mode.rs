@@ -1,0 +1,29 @@
+//! How operator, extensions and proxies reach each other: over an overlay network of their own, or without any, at the
+//! addresses of their nodes.
+
+use crate::types::Port;
+
+/// The way of the channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChannelMode {
+    /// Over an overlay network, by names.
+    Overlay {
+        /// The name of the control network.
+        network: String,
+        /// The base URL of the operator's channel on it.
+        operator_url: String,
+    },
+    /// At node addresses and ports published there. Who moves is found again by asking the operator, and the operator by
+    /// trying all managers.
+    Host {
+        /// The port at which the operator's channel is published on its node, whichever manager that is.
+        operator_port: Port,
+    },
+}
+
+impl ChannelMode {
+    /// The control network, if there is one.
+    pub fn network(&self) -> Option<&str> {
+        if let Self::Overlay { network, .. } = self { Some(network) } else { None }
+    }
+}

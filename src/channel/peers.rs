@@ -1,0 +1,43 @@
+//! Where there is no control network: extension and proxies ask the operator who is where, and remember its answer for as
+//! long as nobody gives them a newer one.
+
+use std::convert::Infallible;
+
+use super::client::{Answer, ChannelClient, Follower};
+use super::wire::{Peers, WIRE_VERSION};
+use crate::types::{ClusterName, Digest};
+
+/// Follows the operator's answers for ever: `operators` (which asks) moves along with the managers, `extension` (if this
+/// is a proxy) with the extension. `tell` hears of every answer. Nothing that is known is forgotten for an empty answer.
+pub async fn follow_peers(
+    operators: &ChannelClient,
+    extension: Option<&ChannelClient>,
+    cluster: &ClusterName,
+    tell: impl Fn(&Peers),
+) -> Infallible {
+    let mut follower = Follower::new(operators, format!("/v1/clusters/{cluster}/peers"));
+    let mut after: Option<Digest> = None;
+    loop {
+        let Answer::New(peers) = follower.next::<Peers>(after.as_ref()).await else { continue };
+        after = Some(peers.digest.clone());
+        if peers.version != WIRE_VERSION {
+            tracing::error!(version = peers.version, "the operator's answer about addresses is of another version; ignored");
+            continue;
+        }
+        tracing::info!(operators = ?peers.operators, extensions = ?peers.extensions, "the addresses of the channel");
+        move_to(operators, &peers.operators);
+        if let Some(extension) = extension {
+            move_to(extension, &peers.extensions);
+        }
+        tell(&peers);
+    }
+}
+
+fn move_to(client: &ChannelClient, urls: &[String]) {
+    if urls.is_empty() {
+        return;
+    }
+    if let Err(error) = client.set_servers(&urls.join(",")) {
+        tracing::error!(%error, "the operator names an address that cannot be used; going on with those known");
+    }
+}

@@ -1,0 +1,120 @@
+//! Who is where when there is no control network: the operator on some manager, the extension wherever Swarm put it. Nodes
+//! come and go, and no task is replaced for that: what a container was told at its start is right for as long as it names
+//! one manager, through which it learns everything else.
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+
+use super::ShapeInput;
+use super::field::Field;
+use super::names::owned_by;
+use super::shared;
+use crate::channel::ChannelMode;
+use crate::channel::contract::{ENV_CHANNEL, ENV_OPERATOR_URL, EXTENSION_PORT};
+use crate::channel::wire::Peers;
+use crate::intent::cluster::{Cluster, Workload};
+use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::swarm::{NODE_ADDRESS_LABEL, Service, Snapshot, Task};
+use crate::types::Port;
+
+/// Where everybody is, for those who ask the operator; nothing with a control network.
+pub fn peers(mode: &ChannelMode, instance: &str, cluster: &Cluster, snapshot: &Snapshot) -> Option<Peers> {
+    let ChannelMode::Host { operator_port } = mode else { return None };
+    let tasks = extension_tasks(instance, cluster, snapshot);
+    let mut extensions: Vec<String> = tasks.filter_map(|task| Some(url(extension_at(snapshot, task)?))).collect();
+    extensions.sort();
+    Some(Peers::new(operators(snapshot, *operator_port), extensions))
+}
+
+fn extension_tasks<'a>(instance: &str, cluster: &Cluster, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a Task> {
+    let named = |service: &&Service| service.name == cluster.extension.service_name.as_str();
+    let ours = |service: &&Service| owned_by(&service.labels, instance, cluster.name.as_str());
+    let service = snapshot.services.values().filter(named).find(ours).map(|service| &service.id);
+    snapshot.tasks.values().filter(move |task| task.state == "running" && service == Some(&task.service))
+}
+
+fn extension_at(snapshot: &Snapshot, task: &Task) -> Option<SocketAddr> {
+    let address = snapshot.nodes.get(task.node.as_ref()?)?.reached_at()?;
+    let port = task.host_ports.iter().find(|port| port.target == EXTENSION_PORT && port.protocol == "tcp" && port.published != 0)?;
+    Some(SocketAddr::new(address, port.published))
+}
+
+/// The operator's channel on every manager whose address is known, those that are ready first.
+fn operators(snapshot: &Snapshot, port: Port) -> Vec<String> {
+    let managers = snapshot.nodes.values().filter(|node| node.manager);
+    let mut places: Vec<_> = managers.filter_map(|node| Some((node.state != "ready", node.reached_at()?))).collect();
+    places.sort_unstable();
+    places.into_iter().map(|(_, address)| url(SocketAddr::new(address, port.get()))).collect()
+}
+
+fn url(address: SocketAddr) -> String {
+    format!("http://{address}")
+}
+
+/// What a container of ours is told about the operator.
+pub(super) struct Told {
+    /// Now.
+    pub now: Vec<(&'static str, String)>,
+    /// When its tasks are replaced anyway.
+    pub when_replaced: Vec<(&'static str, String)>,
+}
+
+/// The environment by which a service's containers find the operator.
+pub(super) fn told(input: &ShapeInput<'_>, workload: &Workload) -> Told {
+    match input.channel {
+        ChannelMode::Overlay { operator_url, .. } => {
+            Told { now: vec![(ENV_OPERATOR_URL, operator_url.clone())], when_replaced: Vec::new() }
+        }
+        ChannelMode::Host { operator_port } => {
+            let newest = operators(input.snapshot, *operator_port);
+            let kept = told_before(input, workload).filter(|before| newest.is_empty() || before.iter().any(|url| newest.contains(url)));
+            let env = |urls: &[String]| vec![(ENV_CHANNEL, "host".to_owned()), (ENV_OPERATOR_URL, urls.join(","))];
+            let same = kept.as_ref().is_none_or(|kept| is_same_set(kept, &newest) || newest.is_empty());
+            Told { now: env(kept.as_ref().unwrap_or(&newest)), when_replaced: if same { Vec::new() } else { env(&newest) } }
+        }
+    }
+}
+
+fn is_same_set(one: &[String], other: &[String]) -> bool {
+    one.len() == other.len() && one.iter().all(|url| other.contains(url))
+}
+
+/// What the service's tasks were told at the last update.
+fn told_before(input: &ShapeInput<'_>, workload: &Workload) -> Option<Vec<String>> {
+    let service = input.snapshot.services.values().find(|service| service.name == workload.service_name.as_str())?;
+    let env = service.spec.pointer("/TaskTemplate/ContainerSpec/Env")?.as_array()?;
+    let entry = env.iter().filter_map(Value::as_str).find_map(|entry| entry.strip_prefix(ENV_OPERATOR_URL)?.strip_prefix('='))?;
+    Some(entry.split(',').map(str::to_owned).collect())
+}
+
+/// The environment that replaced tasks get, if it is another one than the present tasks have.
+pub(super) fn newer_env(workload: &Workload, own: &[(&'static str, String)], told: &Told) -> Option<Field> {
+    let newest: Vec<_> = own.iter().chain(&told.when_replaced).cloned().collect();
+    (!told.when_replaced.is_empty()).then(|| shared::env(workload, &newest))
+}
+
+/// That no container could find the operator.
+pub(super) fn nobody_finds_the_operator(input: &ShapeInput<'_>) -> Option<Finding> {
+    let ChannelMode::Host { operator_port } = input.channel else { return None };
+    let message = "no address of a manager is known, so extension and proxies could not find the operator; new ones are held back";
+    operators(input.snapshot, *operator_port).is_empty().then(|| unknown_address(input, message.to_owned()))
+}
+
+/// That no proxy could find the extension.
+pub(super) fn nobody_finds_the_extension(input: &ShapeInput<'_>) -> Option<Finding> {
+    let mut tasks = extension_tasks(input.instance, input.cluster, input.snapshot).peekable();
+    if input.channel.network().is_some() || tasks.peek().is_none() {
+        return None;
+    }
+    let nodes: Vec<_> = tasks.filter_map(|task| input.snapshot.nodes.get(task.node.as_ref()?)).collect();
+    let unknown = nodes.iter().all(|node| node.reached_at().is_none());
+    let names = nodes.iter().map(|node| node.hostname.as_str()).collect::<Vec<_>>().join(", ");
+    let message = format!("the extension runs on {names}, whose address is not known, so the proxies cannot find it and get nothing new");
+    (unknown && !nodes.is_empty()).then(|| unknown_address(input, message))
+}
+
+fn unknown_address(input: &ShapeInput<'_>, message: String) -> Finding {
+    let remedy = format!("Say it: docker node update --label-add {NODE_ADDRESS_LABEL}=ADDRESS NODE.");
+    Finding::new(Severity::Error, FindingCode::NodeAddress, Subject::Cluster(input.cluster.name.to_string()), message, remedy)
+}

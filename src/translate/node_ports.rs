@@ -1,0 +1,98 @@
+//! Applications that are reached on their tasks' nodes: at the node's address and the port that the task really has there
+//! (host mode). Matched by the port in the container, which is what the label `port` says; never by the port outside.
+
+use std::collections::BTreeSet;
+
+use super::World;
+use super::published::{Published, label_key};
+use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::route::Endpoint;
+use crate::swarm::{NODE_ADDRESS_LABEL, PublishedPort, Snapshot, Task};
+use crate::types::Port;
+
+/// The value of the label `network` that asks for it.
+pub const BRIDGE: &str = "bridge";
+
+/// Whether the service publishes the port of its label in host mode.
+pub fn are_published(published: &Published<'_>) -> bool {
+    published.service.ports.iter().any(|port| fits(port, published.labels.port))
+}
+
+fn fits(port: &PublishedPort, target: Port) -> bool {
+    port.host_mode && port.protocol == "tcp" && port.target == target.get()
+}
+
+/// The published ports of one service's tasks.
+pub struct NodePorts<'a> {
+    world: &'a World<'a>,
+    published: &'a Published<'a>,
+    /// Ports that the service states and nobody else publishes.
+    own: BTreeSet<u16>,
+}
+
+impl<'a> NodePorts<'a> {
+    /// Those of a service.
+    pub fn of(world: &'a World<'a>, published: &'a Published<'a>) -> Self {
+        let stated = published.service.ports.iter().filter(|port| fits(port, published.labels.port) && port.published != 0);
+        let mut own: BTreeSet<u16> = stated.map(|port| port.published).collect();
+        let others = world.snapshot.services.values().filter(|service| service.id != published.service.id);
+        // Most services state none, and there can be thousands of others.
+        for port in others.filter(|_| !own.is_empty()).flat_map(|service| &service.ports).collect::<Vec<_>>() {
+            own.remove(&port.published);
+        }
+        Self { world, published, own }
+    }
+
+    /// Where a task is reached, or why it cannot be. One that publishes the port several times is still one endpoint: the
+    /// port that lasts, else the lowest.
+    pub fn endpoint(&self, task: &Task) -> Result<Endpoint, String> {
+        let target = self.published.labels.port;
+        let bound = task.host_ports.iter().filter(|port| fits(port, target)).filter_map(|port| Port::new(port.published).ok());
+        let best = bound.min_by_key(|port| (!self.own.contains(&port.get()), port.get()));
+        let port = best.ok_or_else(|| format!("the task has not published its port {target} on its node"))?;
+        let node = task.node.as_ref().and_then(|id| self.world.snapshot.nodes.get(id)).ok_or("the task's node is not known")?;
+        let address = node.reached_at().ok_or_else(|| format!("no address of the node {} is known", node.hostname))?;
+        Ok(Endpoint { address, port, task: Some(task.id.clone()), lasting: self.own.contains(&port.get()) })
+    }
+
+    /// A finding about nodes on which the service runs and whose addresses are not known.
+    pub fn unknown_nodes(&self) -> Option<Finding> {
+        let tasks = self.world.tasks_of(&self.published.service.id).iter();
+        let nodes = tasks.filter_map(|task| self.world.snapshot.nodes.get(task.node.as_ref()?));
+        let unknown: BTreeSet<_> = nodes.filter(|node| node.reached_at().is_none()).map(|node| node.hostname.as_str()).collect();
+        let names = unknown.into_iter().collect::<Vec<_>>().join(", ");
+        (!names.is_empty()).then(|| {
+            let message = format!("tasks on these nodes get no requests, because Swarm knows no address of theirs: {names}");
+            let remedy = format!("Say it: docker node update --label-add {NODE_ADDRESS_LABEL}=ADDRESS NODE.");
+            Finding::new(Severity::Error, FindingCode::NodeAddress, self.published.subject(), message, remedy)
+        })
+    }
+}
+
+/// That a service which must be reached on its nodes does not publish the port of its label there.
+pub fn none_published(published: &Published<'_>, severity: Severity, instead: &str) -> Finding {
+    let target = published.labels.port;
+    let others: BTreeSet<_> = published.service.ports.iter().filter(|port| port.host_mode).map(|port| port.target).collect();
+    let others = others.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let has = if others.is_empty() { others } else { format!(" (only {others})") };
+    let message = format!("the service does not publish its port {target} (tcp) in host mode{has}; {instead}");
+    let remedy = format!("Publish it (--publish mode=host,target={target}), or attach the service to an overlay network.");
+    let asked = published.labels.network.as_deref().filter(|label| *label == BRIDGE);
+    let finding = Finding::new(severity, FindingCode::NoHostPort, published.subject(), message, remedy);
+    if let Some(label) = asked { finding.at(label_key("network"), label) } else { finding }
+}
+
+/// A finding for each node whose label is no address that others could use.
+pub fn node_addresses(snapshot: &Snapshot) -> Vec<Finding> {
+    let mut findings: Vec<_> = snapshot.nodes.values().filter_map(|node| Some(unusable(node, node.unusable_address()?))).collect();
+    findings.sort();
+    findings
+}
+
+fn unusable(node: &crate::swarm::Node, value: &str) -> Finding {
+    let instead = node.address.map_or_else(|| "the node cannot be reached".to_owned(), |address| format!("{address} is used"));
+    let message = format!("this is no IP address at which other nodes could reach the node; {instead}");
+    let remedy = "Write one IP address, without a port, or remove the label.";
+    let subject = Subject::Object(format!("node {}", node.hostname));
+    Finding::new(Severity::Warning, FindingCode::NodeAddress, subject, message, remedy).at(NODE_ADDRESS_LABEL, value)
+}
