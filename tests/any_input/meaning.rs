@@ -152,15 +152,25 @@ fn check_passthrough(config: &[Directive], table: &RouteTable, purpose: Purpose)
     if let Some(stream) = config.iter().find(|directive| directive.name == "stream") {
         let pools = pools(stream);
         for server in stream.all("server") {
-            let name = server.word("server_name").expect("a name");
             let servers = server.word("proxy_pass").map_or_else(BTreeSet::new, |pool| pools[pool].clone());
-            assert!(found.insert(pattern(name), (servers, server.word("pass").is_some())).is_none(), "{name} stands twice");
+            for name in server.all("server_name").flat_map(|names| &names.args) {
+                let ends_here = server.word("pass").is_some();
+                assert!(found.insert(pattern(name), (servers.clone(), ends_here)).is_none(), "{name} stands twice");
+            }
         }
     }
     let passed = table.passthrough.iter().filter(|_| table.https_port.is_some());
     let mut expected: BTreeMap<_, _> = passed.map(|(host, backend)| (host.to_string(), (servers(backend, purpose), false))).collect();
     if !expected.is_empty() {
         expected.insert(String::new(), (BTreeSet::new(), true));
+        // An exact host beats a wildcard that is passed through.
+        let exact = table.hosts.keys().filter(|host| !host.is_wildcard() && !table.passthrough.contains_key(*host));
+        let caught = exact.filter(|host| host.as_str().split_once('.').is_some_and(|(_, parent)| passes_wildcard(table, parent)));
+        expected.extend(caught.map(|host| (host.to_string(), (BTreeSet::new(), true))));
     }
     assert_eq!(found, expected);
+}
+
+fn passes_wildcard(table: &RouteTable, parent: &str) -> bool {
+    table.passthrough.keys().any(|host| host.as_str().strip_prefix("*.") == Some(parent))
 }

@@ -145,8 +145,8 @@ fn is_known(block: &str, name: &str) -> bool {
 
 fn may_hold_values(block: &str, directive: &Directive, at: usize) -> bool {
     let from_end = directive.args.len() - at;
-    // The one server that refuses several names has them all in one directive.
-    (block == "http/server" && directive.name == "server_name")
+    // The servers that end or refuse several names have them all in one directive.
+    (block.ends_with("/server") && directive.name == "server_name")
         || VALUES.iter().any(|(known, name, place)| {
             let fits = usize::try_from(*place).map_or_else(|_| from_end == place.unsigned_abs(), |place| place == at);
             *known == block && *name == directive.name && fits
