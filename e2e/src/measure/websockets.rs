@@ -52,7 +52,9 @@ fn compare(index: &Value) {
     let (direct, proxied) = (verdicts("direct"), verdicts("proxied"));
     for (agent, verdicts) in [("direct", &direct), ("proxied", &proxied)] {
         let mut counts = BTreeMap::<_, u32>::new();
-        verdicts.values().for_each(|verdict| *counts.entry(verdict).or_default() += 1);
+        for verdict in verdicts.values() {
+            *counts.entry(verdict).or_default() += 1;
+        }
         println!("{agent}: {} cases: {counts:?}", verdicts.len());
     }
     for (case, verdict) in direct.iter().filter(|(case, verdict)| proxied.get(*case) != Some(verdict)) {

@@ -60,7 +60,7 @@ impl Socket {
 }
 
 fn sum(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes).iter().take(4).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// What an echoing server at this address answers to everything that the protocol allows: messages in fragments with pings
@@ -86,7 +86,7 @@ pub fn conversation(address: &str, host: &str, path: &str) -> Result<Vec<String>
 fn sayings() -> Vec<(Vec<Message>, usize)> {
     let part = |text: &'static str, data, last| Message::Frame(Frame::message(text, OpCode::Data(data), last));
     let ping = |length| Message::Ping(vec![7_u8; length].into());
-    let binary = |length: usize| Message::binary((0..length).map(|at| (at % 251) as u8).collect::<Vec<_>>());
+    let binary = |length: usize| Message::binary((0..=250).cycle().take(length).collect::<Vec<u8>>());
     let mut sayings = vec![
         (vec![Message::text("")], 1),
         (vec![Message::text("h\u{e4}ll\u{f6} \u{1f30d}")], 1),

@@ -18,7 +18,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// How many requests a share is counted over.
-const REQUESTS: usize = 300;
+const REQUESTS: u16 = 300;
 /// If every request chose by chance, a count would leave these many standard deviations once in 100,000 times (two-sided).
 /// Proxies take turns by weight, which is steadier than chance.
 const DEVIATIONS: f64 = 4.42;
@@ -66,7 +66,7 @@ fn check_share(world: &World, host: &str, permille: u16) -> Result<()> {
     for k in [1, 3] {
         let counts = answers(&world.at(k, DEFAULT), host)?;
         let canary = counts.get("canary").copied().unwrap_or_default();
-        let expected = REQUESTS as f64 * share;
+        let expected = f64::from(REQUESTS) * share;
         let slack = DEVIATIONS * (expected * (1.0 - share)).sqrt();
         ensure!((f64::from(canary) - expected).abs() <= slack, "node{k}: {counts:?} where {expected} \u{b1} {slack:.0} are the canary's");
     }
@@ -76,7 +76,7 @@ fn check_share(world: &World, host: &str, permille: u16) -> Result<()> {
 /// How many requests each service answers.
 fn answers(address: &str, host: &str) -> Result<BTreeMap<String, u32>> {
     let mut counts = BTreeMap::new();
-    for answer in Call::get(address, host, "/").repeat(REQUESTS)? {
+    for answer in Call::get(address, host, "/").repeat(REQUESTS.into())? {
         ensure!(answer.status == 200, "status {} {:.200}", answer.status, answer.body);
         *counts.entry(answer.json()?["version"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
     }
