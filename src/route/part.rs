@@ -223,7 +223,7 @@ mod tests {
         let part = table().parts().into_iter().next_back().unwrap();
         let before = table().identity_of(&part);
         let mut other = table();
-        let endpoint = crate::route::Endpoint { address: [10, 0, 0, 1].into(), port: other.http_port, task: None };
+        let endpoint = crate::route::Endpoint { address: [10, 0, 0, 1].into(), port: other.http_port, task: None, lasting: false };
         other.backends_mut().for_each(|backend| backend.services[0].endpoints.push(endpoint.clone()));
         assert_eq!(other.identity_of(&part), before);
         other.hosts.values_mut().flat_map(|host| host.paths.values_mut()).for_each(|route| route.rewrite = true);

@@ -2,6 +2,7 @@
 //! Takes steps as a Swarm without faults would. Knows of no time but the case's own.
 
 use serde_json::{Value, json};
+use swarmgate::channel::ChannelMode;
 use swarmgate::channel::contract::LABEL_OWNER;
 use swarmgate::fleet::{ShapeInput, shape};
 use swarmgate::intent::cluster::Cluster;
@@ -23,6 +24,8 @@ pub fn plan_for(cluster: &Cluster, snapshot: &Snapshot) -> Plan {
     let material: Vec<_> = translation.table.material().into_iter().cloned().collect();
     let ours = without_stand_ins(snapshot);
     let (boot, live) = (render(&translation.table, Purpose::Boot), render(&translation.table, Purpose::Stock));
+    let (network, operator_url) = ("swarmgate-control".to_owned(), "http://swarmgate-operator:8081".to_owned());
+    let channel = ChannelMode::Overlay { network, operator_url };
     let fleet = shape(&ShapeInput {
         instance: INSTANCE,
         cluster,
@@ -31,8 +34,7 @@ pub fn plan_for(cluster: &Cluster, snapshot: &Snapshot) -> Plan {
         material: &material,
         boot: Some(&boot),
         live: Some(&live),
-        control_network: "swarmgate-control",
-        operator_url: "http://swarmgate-operator:8081",
+        channel: &channel,
         now: snapshot.taken_at,
     });
     let plan = plan(&fleet, &ours, &Memory::default());

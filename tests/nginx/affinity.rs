@@ -95,7 +95,8 @@ async fn shares(services: &[(Option<u8>, usize)], requests: usize) -> Vec<usize>
     let (place, addresses) = (Place::new(), applications(services.iter().map(|(_, count)| count).sum()).await);
     let mut rest = addresses.iter();
     let parts = services.iter().enumerate().map(|(at, (weight, count))| {
-        let endpoint = |address: &SocketAddr| Endpoint { address: address.ip(), port: Port::new(address.port()).unwrap(), task: None };
+        let endpoint =
+            |address: &SocketAddr| Endpoint { address: address.ip(), port: Port::new(address.port()).unwrap(), task: None, lasting: false };
         let endpoints = rest.by_ref().take(*count).map(endpoint).collect();
         swarmgate::route::BackendService { weight: *weight, ..service(&format!("s{at}"), 80, endpoints) }
     });

@@ -73,7 +73,7 @@ async fn table(case: &Case, http: u16) -> RouteTable {
             applications.insert(name.clone(), application::start(Box::leak(name.clone().into_boxed_str())).await);
         }
         let address = applications[&name];
-        service.endpoints = vec![Endpoint { address: address.ip(), port: Port::new(address.port()).unwrap(), task: None }];
+        service.endpoints = vec![Endpoint { address: address.ip(), port: Port::new(address.port()).unwrap(), task: None, lasting: false }];
     }
     table
 }
