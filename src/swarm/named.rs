@@ -39,18 +39,18 @@ mod tests {
 
     use super::*;
 
-    fn check(labels: Value, expected: &[&str]) {
+    fn check(labels: &Value, expected: &[&str]) {
         let services = [json!({"Spec": {"Labels": labels}}), json!({"Spec": {}}), json!(null)];
         assert_eq!(named_configs(&services).into_iter().collect::<Vec<_>>(), expected);
     }
 
     #[test]
     fn only_what_may_be_an_object_is_asked_for() {
-        check(json!({LABEL: "my-ca"}), &["my-ca"]);
-        check(json!({LABEL: "my-ca", STACK: "shop"}), &["my-ca", "shop_my-ca"]);
+        check(&json!({LABEL: "my-ca"}), &["my-ca"]);
+        check(&json!({LABEL: "my-ca", STACK: "shop"}), &["my-ca", "shop_my-ca"]);
         for value in ["none", "Required", "true", "", "no name", "%22]}", "a/b"] {
-            check(json!({LABEL: value}), &[]);
+            check(&json!({LABEL: value}), &[]);
         }
-        check(json!({"com.docker.lb.ssl_cert": "my-cert"}), &[]);
+        check(&json!({"com.docker.lb.ssl_cert": "my-cert"}), &[]);
     }
 }

@@ -91,8 +91,12 @@ fn one_bad_object_costs_its_host_tls_and_no_other() {
     for name in ["b.example", "c.example", "d.example"] {
         assert_eq!(shown(&look, name), None);
     }
-    use MaterialState::{Expired, Good, Missing, NotACertificate};
-    let expected = [("name-bad", NotACertificate), ("name-good", Good), ("name-missing", Missing), ("name-old", Expired)];
+    let expected = [
+        ("name-bad", MaterialState::NotACertificate),
+        ("name-good", MaterialState::Good),
+        ("name-missing", MaterialState::Missing),
+        ("name-old", MaterialState::Expired),
+    ];
     assert_eq!(states(&look), expected);
     assert!(!look.awaits && look.table == table);
     assert_eq!(look.reports[1].names, ["a.example"]);
