@@ -81,12 +81,12 @@ fn files(folder: &str) -> Vec<(String, String)> {
 }
 
 fn corpus() -> Option<PathBuf> {
+    static SAID: Once = Once::new();
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus");
     let corpus = std::env::var_os("SWARMGATE_CORPUS").map_or(beside, PathBuf::from);
     if corpus.is_dir() {
         return Some(corpus);
     }
-    static SAID: Once = Once::new();
     // Past the test harness, which hides what passing tests print.
     SAID.call_once(|| {
         let _ = writeln!(std::io::stderr(), "\n!!! SKIPPED: there is no corpus of other people's stacks; SWARMGATE_CORPUS may name one\n");

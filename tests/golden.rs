@@ -1,7 +1,7 @@
 //! Golden cases: a spec and a Swarm in, everything that follows from them out. `BLESS=1 cargo test --test golden` writes
 //! the outputs anew; a reviewer then reads what changed. Knows no output by heart: see [`golden_outputs::outputs`].
 
-#![expect(clippy::expect_used, reason = "a test that cannot read its case has failed")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot read its case has failed")]
 
 #[path = "golden/cases.rs"]
 mod golden_cases;

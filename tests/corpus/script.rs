@@ -15,7 +15,7 @@ pub fn read(script: &str) -> Vec<Value> {
         created.iter().flat_map(|service| service["networks"].as_array().unwrap()).filter_map(Value::as_str).collect();
     networks.sort_unstable();
     networks.dedup();
-    let plain = json!({"nodes": ["n1"], "networks": networks, "services": created});
+    let plain = json!({"nodes": [{"name": "n1", "address": "192.0.2.1"}], "networks": networks, "services": created});
     stacks(&script).into_iter().chain((!created.is_empty()).then_some(plain)).collect()
 }
 

@@ -14,9 +14,9 @@ pub fn name_of(file: &str, text: &str) -> String {
     let own: Vec<&String> = ["networks", "secrets"].iter().filter_map(|kind| stack[*kind].as_object()).flat_map(Map::keys).collect();
     let labels: Vec<(String, String)> =
         entries(&stack["services"]).iter().flat_map(|(_, service)| labels(&service["deploy"]["labels"])).collect();
-    let names = labels.iter().filter(|(key, _)| ["network", "ssl_cert"].iter().any(|name| key.ends_with(name)));
+    let mut names = labels.iter().filter(|(key, _)| ["network", "ssl_cert"].iter().any(|name| key.ends_with(name)));
     let prefix = |value: &str| own.iter().find_map(|own| value.strip_suffix(&format!("_{own}")).map(str::to_owned));
-    names.filter_map(|(_, value)| prefix(value)).next().unwrap_or_else(|| file_name.to_owned())
+    names.find_map(|(_, value)| prefix(value)).unwrap_or_else(|| file_name.to_owned())
 }
 
 /// The Swarm after the deployment.
@@ -27,7 +27,7 @@ pub fn read(name: &str, text: &str) -> Value {
         services.iter().flat_map(|service| service["networks"].as_array().unwrap()).filter_map(Value::as_str).collect();
     let network = |name: &&str| json!({"name": name, "driver": if *name == "bridge" { "bridge" } else { "overlay" }});
     let secrets: Vec<String> = entries(&file["secrets"]).iter().map(|(own, given)| object_name(name, own, given)).collect();
-    json!({"nodes": ["n1"], "networks": used.iter().map(network).collect::<Vec<_>>(), "secrets": secrets, "services": services})
+    json!({"nodes": [{"name": "n1", "address": "192.0.2.1"}], "networks": used.iter().map(network).collect::<Vec<_>>(), "secrets": secrets, "services": services})
 }
 
 /// Some write `services:` twice, which YAML forbids and whose meaning is plain.

@@ -1,7 +1,7 @@
 //! What the author of some labels wanted, by rules of its own, and whether the translation gives it. Does not use the
 //! project's reader of labels: it would only agree with itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 use swarmgate::intent::cluster::Cluster;
@@ -150,7 +150,7 @@ impl<'a> Wanted<'a> {
 
 /// Hosts that nobody asked for.
 fn unasked(table: &RouteTable, wants: &[Wanted<'_>]) -> Vec<String> {
-    let asked: BTreeMap<&str, ()> = wants.iter().flat_map(|wanted| &wanted.hosts).map(|host| (host.as_str(), ())).collect();
+    let asked: BTreeSet<&str> = wants.iter().flat_map(|wanted| &wanted.hosts).map(String::as_str).collect();
     let given = table.hosts.keys().chain(table.passthrough.keys());
-    given.filter(|host| !asked.contains_key(host.as_str())).map(|host| format!("nobody asked for {host}")).collect()
+    given.filter(|host| !asked.contains(host.as_str())).map(|host| format!("nobody asked for {host}")).collect()
 }

@@ -40,17 +40,14 @@ fn elide(text: &str, common: &str, comment: &str) -> String {
     let mut equal = Vec::new();
     for change in TextDiff::from_lines(common, text).iter_all_changes() {
         match change.tag() {
-            ChangeTag::Equal => {
-                equal.push(change.value().to_owned());
-                continue;
-            }
+            ChangeTag::Equal => equal.push(change.value().to_owned()),
             ChangeTag::Insert => {
                 show_equal(&mut shown, &mut equal, comment);
                 shown.push_str(change.value());
             }
             ChangeTag::Delete => {
                 show_equal(&mut shown, &mut equal, comment);
-                shown.push_str(&format!("{comment}-{}", change.value()));
+                shown.extend([comment, "-", change.value()]);
             }
         }
     }
@@ -60,7 +57,7 @@ fn elide(text: &str, common: &str, comment: &str) -> String {
 
 fn show_equal(shown: &mut String, equal: &mut Vec<String>, comment: &str) {
     if equal.len() > KEPT_MAX {
-        shown.push_str(&format!("{comment} … {} lines as in the case no-services\n", equal.len()));
+        shown.extend([comment, " … ", &equal.len().to_string(), " lines as in the case no-services\n"]);
         equal.clear();
     }
     shown.extend(equal.drain(..));
