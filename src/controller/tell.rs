@@ -34,7 +34,7 @@ mod tests {
         let finding = |code| Finding::new(Severity::Info, code, Subject::Cluster("dev".to_owned()), "message", "remedy");
         let (drift, gap) = (finding(FindingCode::Drift), finding(FindingCode::UpdateGap));
         assert_eq!(new(&[], &[drift.clone(), gap.clone()]), [&drift, &gap]);
-        assert_eq!(new(&[gap.clone()], &[drift.clone(), gap.clone()]), [&drift]);
+        assert_eq!(new(std::slice::from_ref(&gap), &[drift.clone(), gap.clone()]), [&drift]);
         assert!(new(&[drift.clone(), gap.clone()], &[gap]).is_empty());
     }
 }

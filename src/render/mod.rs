@@ -60,11 +60,11 @@ pub fn render_in(table: &RouteTable, purpose: Purpose, layout: &Layout, material
     let rendering = Rendering { table, purpose, layout, materials };
     let mut files = BTreeMap::from([(CONFIG_FILE.to_owned(), write_config(&rendering))]);
     let mut material = BTreeMap::new();
-    if purpose != Purpose::Stock {
+    if purpose == Purpose::Stock {
+        rendering.note_mounts(&mut material);
+    } else {
         files.extend(rendering.host_files(&mut material));
         files.extend(rendering.authority_files());
-    } else {
-        rendering.note_mounts(&mut material);
     }
     Bundle::new(table.cluster.clone(), table.digest(), files).with_material(material)
 }

@@ -21,7 +21,9 @@ pub fn write_servers(http: &mut Writer, rendering: &Rendering<'_>) {
     let hosts: Vec<_> = terminated(rendering).collect();
     if rendering.purpose == Purpose::Stock {
         // One file is all that can be mounted.
-        hosts.into_iter().for_each(|(host, virtual_host, binding)| write_host(http, rendering, host, virtual_host, binding));
+        for (host, virtual_host, binding) in hosts {
+            write_host(http, rendering, host, virtual_host, binding);
+        }
     } else if !hosts.is_empty() {
         http.directive("include", &["host-*.conf".into()]);
     }

@@ -169,7 +169,9 @@ fn addressed_servers(backend: &Backend) -> Vec<Server> {
 fn bound_weights(servers: &mut [Server]) {
     let sum: u64 = servers.iter().map(|server| server.weight).sum();
     if sum > HASHED_WEIGHTS_MAX {
-        servers.iter_mut().for_each(|server| server.weight = (server.weight * HASHED_WEIGHTS_MAX / sum).max(1));
+        for server in servers.iter_mut() {
+            server.weight = (server.weight * HASHED_WEIGHTS_MAX / sum).max(1);
+        }
     }
 }
 
@@ -178,12 +180,12 @@ fn bound_weights(servers: &mut [Server]) {
 /// chooses there can be no backups, so no endpoint is ever left out, unless its service says otherwise.
 fn write_server_lines(upstream: &mut Writer, purpose: Purpose, backend: &Backend, servers: &[Server]) {
     let alone = servers.len() == 1;
-    let backed = purpose != Purpose::Boot && backend.affinity.is_none() && !alone;
+    let doubled = purpose != Purpose::Boot && backend.affinity.is_none() && !alone;
     for server in servers {
         let mut words = vec![server.address.clone()];
         words.extend((server.weight > 1 && !alone).then(|| Word::join(["weight=".into(), server.weight.into()])));
         words.extend((purpose == Purpose::Boot).then(|| "resolve".into()));
-        let max_fails = server.max_fails.unwrap_or(if backed { 3 } else { 0 });
+        let max_fails = server.max_fails.unwrap_or(if doubled { 3 } else { 0 });
         words.push(Word::join(["max_fails=".into(), max_fails.into()]));
         if max_fails > 0 {
             words.push(Word::join(["fail_timeout=".into(), Word::seconds(server.fail_timeout_ms.unwrap_or(5_000))]));
@@ -191,7 +193,7 @@ fn write_server_lines(upstream: &mut Writer, purpose: Purpose, backend: &Backend
         upstream.directive("server", &words);
     }
     let left_out_at_times = servers.iter().any(|server| server.max_fails != Some(0));
-    for server in servers.iter().filter(|_| backed && left_out_at_times) {
+    for server in servers.iter().filter(|_| doubled && left_out_at_times) {
         upstream.directive("server", &[server.address.clone(), "max_fails=0".into(), "backup".into()]);
     }
 }

@@ -16,7 +16,7 @@ impl Backend {
         let present = |service: &&BackendService| !service.endpoints.is_empty();
         let stated: u64 = self.services.iter().filter(present).filter_map(|service| service.weight).map(u64::from).sum();
         let free = self.services.iter().filter(present).filter(|service| service.weight.is_none());
-        let free_endpoints: u64 = free.map(|service| count(service)).sum();
+        let free_endpoints: u64 = free.map(count).sum();
         if self.services.iter().filter(present).all(|service| service.weight.is_none()) {
             return self.services.iter().map(|service| u64::from(!service.endpoints.is_empty())).collect();
         }

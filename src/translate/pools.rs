@@ -116,16 +116,13 @@ fn path_route(
 }
 
 /// What the oldest service says about a setting that cannot be pooled. Later ones that say otherwise are told.
-fn agreed<T: PartialEq + std::fmt::Debug>(
+fn agreed<T: PartialEq + Default>(
     (host, path): (&str, &ContextPath),
     members: &Members<'_>,
     label: &str,
     setting: impl Fn(&Reach<'_>) -> T,
     findings: &mut Vec<Finding>,
-) -> T
-where
-    T: Default,
-{
+) -> T {
     let Some((oldest, later)) = members.split_first() else { return T::default() };
     let counting = setting(oldest);
     for member in later.iter().filter(|member| setting(member) != counting) {

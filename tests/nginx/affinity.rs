@@ -69,11 +69,11 @@ async fn check_that_scaling_moves_few(engine: &Engine, addresses: &[SocketAddr],
     while met(engine, Some(mover)).await == "four" {
         tokio::task::yield_now().await;
     }
-    let mut moved = 0;
+    let mut strayed = 0;
     for (cookie, home) in homes.iter().filter(|(_, home)| *home != "four") {
-        moved += usize::from(met(engine, Some(cookie)).await != *home);
+        strayed += usize::from(met(engine, Some(cookie)).await != *home);
     }
-    assert!(moved <= homes.len() / 5, "{moved} of {} clients moved although their endpoint stayed", homes.len());
+    assert!(strayed <= homes.len() / 5, "{strayed} of {} clients moved although their endpoint stayed", homes.len());
 }
 
 #[tokio::test]

@@ -69,7 +69,7 @@ impl Place {
         let stale = fs::read_dir(self.directory.path()).unwrap().flatten().map(|entry| entry.path());
         stale.filter(|path| path.extension().is_some_and(|extension| extension == "conf")).for_each(|path| fs::remove_file(path).unwrap());
         for (name, content) in bundle.files.iter().chain(&made.contents) {
-            let text = [Some(table.http_port), table.https_port].into_iter().flatten().fold(content.clone(), on_loopback);
+            let text = [Some(table.http_port), table.https_port].into_iter().flatten().fold(content.clone(), |text, port| on_loopback(&text, port));
             fs::write(self.directory.path().join(name), text).unwrap();
         }
         self.directory.path().join(CONFIG_FILE)
@@ -103,7 +103,7 @@ impl Place {
 }
 
 /// The same configuration, with this port bound to the loopback only.
-fn on_loopback(text: String, port: Port) -> String {
+fn on_loopback(text: &str, port: Port) -> String {
     let (open, bound) = (format!("listen {port}"), format!("listen 127.0.0.1:{port}"));
     text.replace(&format!("{open} "), &format!("{bound} ")).replace(&format!("{open};"), &format!("{bound};"))
 }
