@@ -72,6 +72,6 @@ pub fn run(args: Args) -> ExitCode {
     on_runtime(async {
         let shutdown = CancellationToken::new();
         tokio::spawn(stop_requested(shutdown.clone()));
-        extension::run(options, shutdown).await
+        Box::pin(extension::run(options, shutdown)).await
     })
 }
