@@ -2,7 +2,7 @@
 //! of the route table in it, and nothing from a label stands anywhere but where a value belongs. Needs nginx and crossplane
 //! (`make setup`); without them these tests say so loudly and prove nothing.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot do its work has failed")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot do its work has failed")]
 
 #[path = "any_input/certificates.rs"]
 mod certificates;

@@ -154,7 +154,7 @@ impl Workshop {
     /// Renders and tests; leaves out what the engine refuses: certificates, if it is for these, else other parts.
     async fn try_out(&mut self, desired: &Desired, look: Look) -> Result<(Look, Rendered), (Look, EngineError)> {
         match self.try_certificates(desired, look).await {
-            Err((look, EngineError::Refused(words))) => match self.quarantine.search(&self.bench, desired, &look).await {
+            Err((look, EngineError::Refused(words))) => match Box::pin(self.quarantine.search(&self.bench, desired, &look)).await {
                 Ok(Some((table, rendered))) => {
                     self.quarantine.settle(&table);
                     Ok((look, rendered))

@@ -153,9 +153,9 @@ pub fn labels(names: &[&'static str]) -> impl Strategy<Value = BTreeMap<String, 
     let strange = prop::option::weighted(0.1, (hostile(), hostile()));
     (prop::option::weighted(0.95, value("hosts")), prop::option::weighted(0.95, value("port")), drawn, cluster, strange).prop_map(
         |(hosts, port, drawn, cluster, strange)| {
-            let always = [("hosts", hosts), ("port", port), ("service_cluster", cluster)];
-            let stated = always.into_iter().filter_map(|(name, value)| Some((name, value?))).chain(drawn);
-            let labels = stated.map(|(name, value)| (format!("com.docker.lb.{name}"), value));
+            let given = [("hosts", hosts), ("port", port), ("service_cluster", cluster)];
+            let given = given.into_iter().filter_map(|(name, value)| Some((name, value?))).chain(drawn);
+            let labels = given.map(|(name, value)| (format!("com.docker.lb.{name}"), value));
             labels.chain(strange.map(|(key, value)| (format!("com.docker.lb.{key}"), value))).collect()
         },
     )

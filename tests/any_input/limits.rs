@@ -23,6 +23,7 @@ fn service(labels: &[(&str, &str)], tasks: u8) -> Service {
     (labels.collect(), tasks, false)
 }
 
+#[expect(clippy::disallowed_methods, reason = "it measures for people, and asserts nothing")]
 fn timed<T>(what: &str, work: impl FnOnce() -> T) -> T {
     let began = Instant::now();
     let result = work();

@@ -69,7 +69,10 @@ impl Place {
         let stale = fs::read_dir(self.directory.path()).unwrap().flatten().map(|entry| entry.path());
         stale.filter(|path| path.extension().is_some_and(|extension| extension == "conf")).for_each(|path| fs::remove_file(path).unwrap());
         for (name, content) in bundle.files.iter().chain(&made.contents) {
-            let text = [Some(table.http_port), table.https_port].into_iter().flatten().fold(content.clone(), |text, port| on_loopback(&text, port));
+            let text = [Some(table.http_port), table.https_port]
+                .into_iter()
+                .flatten()
+                .fold(content.clone(), |text, port| on_loopback(&text, port));
             fs::write(self.directory.path().join(name), text).unwrap();
         }
         self.directory.path().join(CONFIG_FILE)
