@@ -4,7 +4,6 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot read its case has failed")]
 
 #[path = "golden/cases.rs"]
-#[expect(dead_code, reason = "its list of cases is that of another folder")]
 mod golden_cases;
 #[path = "golden/compact.rs"]
 mod golden_compact;
