@@ -67,6 +67,7 @@ impl Bench {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a test has no command line of its own")]
 fn any_labels_give_exactly_their_routes_and_stay_in_their_places() {
     let Some(bench) = Bench::new() else { return };
     let names: Vec<&'static str> = LABELS.iter().map(|label| label.name).collect();

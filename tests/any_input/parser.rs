@@ -36,7 +36,8 @@ impl Directive {
 struct Parsed {
     status: String,
     errors: Vec<String>,
-    parsed: Vec<Directive>,
+    #[serde(rename = "parsed")]
+    directives: Vec<Directive>,
 }
 
 /// The child.
@@ -73,7 +74,7 @@ impl Parser {
         self.answers.read_line(&mut line).unwrap();
         let parsed: Parsed = serde_json::from_str(&line).unwrap();
         assert_eq!((parsed.status.as_str(), parsed.errors), ("ok", Vec::new()));
-        parsed.parsed
+        parsed.directives
     }
 }
 
