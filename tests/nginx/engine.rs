@@ -1,12 +1,13 @@
 //! Finds and runs the real engine.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Once;
+use std::sync::{Mutex, Once};
 use std::time::Duration;
 
 use swarmgate::render::{CONFIG_FILE, Layout, Purpose, render_in};
@@ -111,8 +112,11 @@ fn on_loopback(text: &str, port: Port) -> String {
     text.replace(&format!("{open} "), &format!("{bound} ")).replace(&format!("{open};"), &format!("{bound};"))
 }
 
+/// A port that nobody uses, and that this process has not been given before: two listeners of one engine must differ.
 pub fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let any = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+    std::iter::repeat_with(any).find(|port| GIVEN.lock().unwrap().insert(*port)).unwrap()
 }
 
 /// A running engine; ends with the value.
