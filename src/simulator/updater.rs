@@ -129,6 +129,11 @@ impl World {
     fn finished(&mut self, replacement: &Replacement, config: UpdateConfig) -> bool {
         let Some((state, desired)) = self.tasks.get(&replacement.new).map(|t| (t.state, t.desired)) else { return true };
         if state.ended() || !desired.wanted() {
+            // The real updater lets go of the old ones whenever the new one has got as far as running, and past it: the
+            // place is filled again with what is wanted now. Otherwise an outdated task would stay for ever.
+            if config.start_first {
+                self.stop_all(&replacement.old);
+            }
             return true;
         }
         if state == State::Running {
