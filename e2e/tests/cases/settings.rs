@@ -33,7 +33,7 @@ fn raw_lines(world: &World) -> Result<()> {
     await_team(&kept, "lines.test")?;
     await_team(&fresh, "lines.test")?;
     declare(world, &with("  settings: {httpOptions: [\"gzpi on;\"]}\n")?)?;
-    let finding = world.await_finding("default", "EngineRefused", "default")?;
+    let finding = world.await_finding("default", "RouteQuarantined", "default")?;
     ensure!(finding["message"].as_str().is_some_and(|words| words.contains("gzpi")), "it has the engine's words: {finding}");
     throughout(std::time::Duration::from_secs(2), "the last good configuration stays", || {
         let answer = http_get(&kept, "lines.test", "/")?;
@@ -61,7 +61,7 @@ fn failing_template(world: &World) -> Result<()> {
     world.await_answer(&proxy, "own.test", "/", "own")?;
     let template = |text: &str| format!("  settings:\n    template: |\n{text}");
     declare(world, &with(&template("      {{ builtin.main }}\n      http { {{ table.nonsense }} }\n"))?)?;
-    let finding = world.await_finding("default", "EngineRefused", "default")?;
+    let finding = world.await_finding("default", "RouteQuarantined", "default")?;
     ensure!(finding["message"].as_str().is_some_and(|words| words.contains("in its line 2")), "it names the line: {finding}");
     world.await_answer(&proxy, "own.test", "/", "own")?;
     let whole = "      {{ builtin.main }}{{ builtin.stream }}\n      http {\n      add_header x-team edge always;\n      \
