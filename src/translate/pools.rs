@@ -101,10 +101,9 @@ fn path_route(
     backend: Backend,
     findings: &mut Vec<Finding>,
 ) -> PathRoute {
-    let labels = |member: &Reach<'_>| member.published.labels.clone();
     let key = (host.as_str(), path);
-    let rewrite = agreed(key, members, "context_root_rewrite", |member| labels(member).context_root_rewrite, findings);
-    let https_only = agreed(key, members, "ssl_only", |member| labels(member).tls.only, findings);
+    let rewrite = agreed(key, members, "context_root_rewrite", |member| member.published.labels.context_root_rewrite, findings);
+    let https_only = agreed(key, members, "ssl_only", |member| member.published.labels.tls.only, findings);
     let websockets: BTreeSet<_> = members.iter().flat_map(|member| &member.published.labels.websocket_endpoints).cloned().collect();
     PathRoute {
         rewrite,
