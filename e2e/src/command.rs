@@ -1,12 +1,29 @@
 //! Runs the system's own tools (`ip`, `nsenter`, `iptables`, `docker`) and turns their failures into errors that say
-//! what was run and what it printed. It must never run a tool through a shell line built from data.
+//! what was run and what it printed. It must never run a tool through a shell line built from data, nor wait for one without
+//! a limit: a tool that hangs would hang the whole suite, and nobody would learn which one.
 
 use std::ffi::OsStr;
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, Write as _};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use process_control::{ChildExt as _, Control as _, ExitStatus};
+
+/// What a tool may take: far more than any of them needs on a busy machine.
+pub const LIMIT: Duration = Duration::from_secs(120);
+
+/// What a tool that ended left.
+pub struct Ended {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Its standard output, with what is not UTF-8 replaced.
+    pub output: String,
+    /// Its standard error, likewise.
+    pub complaint: String,
+}
 
 /// Runs `program` to its end and returns what it wrote to standard output.
 pub fn run<S: AsRef<OsStr>>(program: &str, args: &[S]) -> Result<String> {
@@ -23,20 +40,42 @@ pub fn run_words(line: &str) -> Result<String> {
 /// Runs a prepared command to its end and returns what it wrote to standard output.
 pub fn finish(command: &mut Command) -> Result<String> {
     let shown = describe(command);
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("start `{shown}`"))?;
-    checked(&shown, &output)
+    checked(&shown, end_within(command, LIMIT)?)
 }
 
 /// Like [`finish`], with `input` on the command's standard input.
 pub fn finish_with_input(command: &mut Command, input: &str) -> Result<String> {
     let shown = describe(command);
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().with_context(|| format!("start `{shown}`"))?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(input.as_bytes()).with_context(|| format!("feed `{shown}`"))?;
+    let mut file = tempfile::tempfile().context("make a file for input")?;
+    file.write_all(input.as_bytes()).and_then(|()| file.rewind()).with_context(|| format!("write the input of `{shown}`"))?;
+    checked(&shown, wait(command.stdin(file), LIMIT)?)
+}
+
+/// Runs a prepared command, whose failure may be what is asked for. One that does not end within `limit` is killed, and is
+/// an error.
+pub fn end_within(command: &mut Command, limit: Duration) -> Result<Ended> {
+    wait(command.stdin(Stdio::null()), limit)
+}
+
+/// What it writes goes to files: the end of a pipe comes only when the last of the command's descendants has gone.
+fn wait(command: &mut Command, limit: Duration) -> Result<Ended> {
+    let shown = describe(command);
+    let file = || tempfile::tempfile().context("make a file for output");
+    let (mut output, mut complaint) = (file()?, file()?);
+    command.stdout(output.try_clone()?).stderr(complaint.try_clone()?);
+    let mut child = command.spawn().with_context(|| format!("start `{shown}`"))?;
+    let ended = child.controlled().time_limit(limit).terminate_for_timeout().wait().with_context(|| format!("wait for `{shown}`"))?;
+    let (output, complaint) = (read_back(&mut output)?, read_back(&mut complaint)?);
+    match ended {
+        Some(status) => Ok(Ended { status, output, complaint }),
+        None => bail!("`{shown}` did not end within {} s and was killed: {}{}", limit.as_secs_f64(), output.trim(), complaint.trim()),
     }
-    let output = child.wait_with_output().with_context(|| format!("wait for `{shown}`"))?;
-    checked(&shown, &output)
+}
+
+fn read_back(file: &mut File) -> Result<String> {
+    let mut bytes = Vec::new();
+    file.rewind().and_then(|()| file.read_to_end(&mut bytes)).context("read what a command wrote")?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// A command that will run inside the network namespace that `namespace` (a file such as `/run/netns/lab`) names.
@@ -46,17 +85,39 @@ pub fn in_network(namespace: &Path, program: &str) -> Command {
     command
 }
 
-fn checked(shown: &str, output: &Output) -> Result<String> {
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    if !output.status.success() {
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        bail!("`{shown}` ended with {}: {}{}", output.status, text.trim(), complaint.trim());
+fn checked(shown: &str, ended: Ended) -> Result<String> {
+    if !ended.status.success() {
+        bail!("`{shown}` ended with {}: {}{}", ended.status, ended.output.trim(), ended.complaint.trim());
     }
-    Ok(text)
+    Ok(ended.output)
 }
 
 fn describe(command: &Command) -> String {
     let mut words = vec![command.get_program().to_string_lossy().into_owned()];
     words.extend(command.get_args().map(|word| word.to_string_lossy().into_owned()));
     words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_hangs_is_killed_and_named() {
+        let error = end_within(Command::new("sleep").arg("600"), Duration::from_millis(50)).err().map(|error| error.to_string());
+        assert_eq!(error.as_deref(), Some("`sleep 600` did not end within 0.05 s and was killed: "));
+    }
+
+    #[test]
+    fn a_descendant_that_stays_is_not_waited_for() {
+        let pid: i32 = finish(Command::new("sh").args(["-c", "sleep 600 & echo $!"])).unwrap().trim().parse().unwrap();
+        let pid = nix::unistd::Pid::from_raw(pid);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    }
+
+    #[test]
+    fn input_is_fed_and_output_read() {
+        let long = "word ".repeat(100_000);
+        assert_eq!(finish_with_input(&mut Command::new("cat"), &long).ok(), Some(long));
+    }
 }

@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::World;
+use crate::command::{LIMIT, end_within};
 
 /// As much of a log as shows what happened last.
 const LOG_LINES: &str = "200";
@@ -45,8 +46,8 @@ impl World {
         // The command waits for the logs of lost nodes for ever.
         let mut command = Command::new("timeout");
         command.args([LOG_SECONDS, "docker", "-H", &socket, "service", "logs", "--raw", "--tail", LOG_LINES, service]);
-        let output = command.output()?;
-        Ok([output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat())
+        let ended = end_within(&mut command, LIMIT)?;
+        Ok(ended.output + &ended.complaint)
     }
 }
 

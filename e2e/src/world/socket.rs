@@ -24,6 +24,7 @@ impl Socket {
     pub fn open(address: &str, host: &str, path: &str) -> Result<Self> {
         let stream = TcpStream::connect(address).with_context(|| format!("connect to {address}"))?;
         stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
         let request = Request::get(format!("ws://{host}{path}")).header("host", host);
         let request = request.header("connection", "Upgrade").header("upgrade", "websocket");

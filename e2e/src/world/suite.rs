@@ -1,18 +1,21 @@
 //! Runs cases one after the other, in groups that share a world, and prints their results like `cargo test` does. It must
-//! never count a case as passed that did not run.
+//! never count a case as passed that did not run, nor go on without an end where nothing works.
 
 use std::env;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use libtest_mimic::{Arguments, Failed, Trial};
 use nix::unistd::Uid;
 
 use super::{World, report, repository};
+use crate::command;
 use crate::lab::Lab;
 
 /// Set to anything to leave the lab of a failed run up, for a look at it.
@@ -22,6 +25,11 @@ const REQUIRED: &str = "SWARMGATE_E2E";
 
 /// How many of the slowest cases are told.
 const SLOWEST: usize = 10;
+
+/// After so many failed cases the others fail unplayed: the cause is none of theirs, and each would wait for it in vain.
+const FAILURES_MAX: usize = 10;
+/// The slowest case takes a minute or two; one that takes this long waits for something that has no limit of its own.
+const CASE_MAX: Duration = Duration::from_secs(600);
 
 /// What kind of world a case needs. Cases with the same setting share one world, so they stand one after the other.
 #[derive(Clone, Copy)]
@@ -79,7 +87,7 @@ struct Stage {
     broken: Option<String>,
     /// Whether a case has been played in this world.
     used: bool,
-    any_failed: bool,
+    failed: usize,
     times: Vec<(f64, &'static str)>,
 }
 
@@ -149,13 +157,44 @@ fn trial(case: Case, stage: &Arc<Mutex<Stage>>) -> Trial {
     Trial::test(case.name, move || {
         let mut stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
         let started = Instant::now();
-        let outcome = stage.play(&case);
+        let _watch = Watch::over(case.name);
+        let outcome = stage.play_unless_pointless(&case);
+        stage.failed += usize::from(outcome.is_err());
         stage.times.push((started.elapsed().as_secs_f64(), case.name));
         outcome.map_err(|reason| Failed::from(chain(&reason)))
     })
 }
 
+/// Ends the whole run when it is not dropped in time: a case that hangs cannot be stopped from outside, but it can be named.
+struct Watch {
+    _alive: Option<Sender<()>>,
+}
+
+impl Watch {
+    fn over(name: &'static str) -> Self {
+        let (alive, dropped) = channel();
+        let work = move || {
+            if dropped.recv_timeout(CASE_MAX) == Err(RecvTimeoutError::Timeout) {
+                println!("\n==== {name} did not end within {} s; what runs below it:", CASE_MAX.as_secs());
+                let own = std::process::id().to_string();
+                println!("{}", command::run("ps", &["--forest", "-o", "pid,etime,wchan:20,args", "--ppid", &own]).unwrap_or_default());
+                println!("test result: FAILED. 0 passed; 1 failed; 0 ignored (the run was ended)");
+                remove_leftovers();
+                std::process::exit(1);
+            }
+        };
+        // Without a watch the case is played all the same.
+        let watched = thread::Builder::new().name("watch".into()).spawn(work).is_ok();
+        Self { _alive: watched.then_some(alive) }
+    }
+}
+
 impl Stage {
+    fn play_unless_pointless(&mut self, case: &Case) -> Result<()> {
+        ensure!(self.failed < FAILURES_MAX, "not played: {FAILURES_MAX} cases have failed before");
+        self.play(case)
+    }
+
     fn play(&mut self, case: &Case) -> Result<()> {
         if self.setting != case.setting.name {
             self.raise(case)?;
@@ -167,7 +206,6 @@ impl Stage {
         let begun = ready.is_ok();
         let outcome = ready.and_then(|()| guarded(world, case, case.check));
         let tidied = world.tidy().inspect_err(|reason| eprintln!("e2e: could not tidy up after {}: {reason:#}", case.name));
-        self.any_failed |= outcome.is_err();
         // A world that is not right for any case is not made again for each; otherwise the next case gets a fresh one.
         if let (false, false, Err(reason)) = (begun, self.used, &outcome) {
             self.broken = Some(format!("{reason:#}"));
@@ -191,7 +229,7 @@ impl Stage {
     fn clear(&mut self) -> Result<()> {
         self.broken = None;
         match self.world.take() {
-            Some(world) if self.any_failed && env::var_os(KEEP).is_some() => {
+            Some(world) if self.failed > 0 && env::var_os(KEEP).is_some() => {
                 eprintln!("e2e: lab {} is left up because {KEEP} is set", world.lab.name());
                 Ok(())
             }

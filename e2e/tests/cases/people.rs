@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use swarmgate_e2e::command::finish;
-use swarmgate_e2e::world::{App, Case, World, repository};
+use swarmgate_e2e::world::{App, Case, World};
 
 use super::ground::{CLUSTERS, DEFAULT, GATE, SPEC};
 
@@ -73,10 +73,14 @@ fn page(world: &World) -> Result<()> {
     let script = "<script>document.title='theirs'</script><img src=x onerror=\"document.title='theirs'\">";
     App::new("paged").label("hots", script).create(world)?;
     world.await_finding("default", "UnknownLabel", "paged")?;
-    let profile = format!("--user-data-dir={}", repository().join("target/browser").display());
+    // A new one each time: a browser that was killed leaves a lock in its profile.
+    let home = tempfile::tempdir()?;
+    let profile = format!("--user-data-dir={}", home.path().display());
     let mut browser = Command::new("timeout");
-    // No sandbox: it refuses to run as root.
-    browser.args(["60", "chromium", "--headless", "--no-sandbox", "--disable-gpu", &profile, "--dump-dom", &server(world)?]);
+    // No sandbox: it refuses to run as root. And nothing that speaks to anybody but the page.
+    browser.args(["--kill-after=5", "60", "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]);
+    browser.args(["--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-breakpad"]);
+    browser.args([&profile, "--dump-dom", &server(world)?]);
     let shown = finish(&mut browser).context("show the page in Chromium, which `make setup` installs")?;
     ensure!(shown.contains("<title>Swarmgate</title>"), "the title is another one:\n{shown}");
     ensure!(!shown.contains("<script") && !shown.contains("<img"), "the value became a part of the page:\n{shown}");

@@ -5,9 +5,11 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use swarmgate_e2e::command::end_within;
 use swarmgate_e2e::wait::eventually;
 use swarmgate_e2e::world::{App, Case, Steady, World, http_get, https_get};
 
@@ -84,8 +86,7 @@ fn shown(address: &str, host: Option<&str>) -> Result<Option<String>> {
         Some(host) => command.args(["-servername", host]),
         None => command.arg("-noservername"),
     };
-    let output = command.stdin(std::process::Stdio::null()).output().context("start openssl")?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let text = end_within(&mut command, Duration::from_secs(10))?.output;
     let begins = text.find("-----BEGIN CERTIFICATE-----");
     let ends = text.find("-----END CERTIFICATE-----");
     Ok(begins.zip(ends).map(|(begins, ends)| text[begins..ends].split_whitespace().collect()))
