@@ -59,6 +59,7 @@ on_both! {
     scheduling::a_port_published_twice_on_its_node_is_bound_at_the_last,
     scheduling::a_global_service_runs_once_per_matching_node,
     scheduling::tasks_of_a_removed_service_leave_the_list,
+    scheduling::a_task_that_is_told_to_stop_is_on_its_way_out_until_it_ends,
     scheduling::a_network_stays_while_a_task_is_wanted_on_it,
     scheduling::a_network_whose_tasks_are_on_their_way_out_can_be_removed,
 }

@@ -50,6 +50,9 @@ impl Swarm for Recorder {
     async fn running_tasks(&self) -> Result<Vec<Value>, SwarmError> {
         panic!("carrying out a plan reads nothing")
     }
+    async fn stopping_tasks(&self) -> Result<Vec<Value>, SwarmError> {
+        panic!("carrying out a plan reads nothing")
+    }
     fn hints(&self) -> BoxStream<'static, Result<Hint, SwarmError>> {
         futures::stream::empty().boxed()
     }

@@ -61,6 +61,10 @@ pub const LABEL_CONTENT: &str = "swarmgate.content";
 /// Label on a boot snapshot or mounted configuration: the ids of the secrets and configs with TLS material that it names,
 /// separated by commas, so that the proxy service can mount them with it.
 pub const LABEL_MATERIAL: &str = "swarmgate.material";
+/// Label on the config object that begins a configuration in several objects: how many they are.
+pub const LABEL_PARTS: &str = "swarmgate.parts";
+/// Label on its other objects: the name of the first one.
+pub const LABEL_PART_OF: &str = "swarmgate.part-of";
 /// Label on a service: the fields that the last applied declaration managed, as JSON.
 pub const LABEL_MANAGED: &str = "swarmgate.managed";
 /// Where below its prefix the engine keeps request bodies that are larger than its buffer.

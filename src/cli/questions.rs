@@ -13,7 +13,7 @@ use crate::controller::lookout::observe;
 use crate::explain::Sources;
 use crate::intent::cluster::Cluster;
 use crate::intent::documents::read_documents;
-use crate::swarm::{RawSnapshot, Snapshot};
+use crate::swarm::{RawSnapshot, Snapshot, Swarm as _};
 use crate::telemetry::endpoints::{Answer, Trouble};
 
 /// Who is asked.
@@ -87,7 +87,10 @@ impl LookArgs {
         let unreadable = |what: String| Failed::Unreadable(what);
         let Some(path) = &self.snapshot else {
             let swarm = self.swarm.connect().map_err(|error| unreadable(edge::with_causes(&error)))?;
-            return observe(&swarm).await.map(|snapshot| snapshot.as_ref().clone()).map_err(unreadable);
+            let seen = observe(&swarm).await.map_err(unreadable)?;
+            let stopping = swarm.stopping_tasks().await.map_err(|error| unreadable(error.to_string()))?;
+            let stopping = Snapshot::stopping_from_api(&stopping).map_err(|error| unreadable(error.to_string()))?;
+            return Ok(Snapshot { stopping, ..seen.as_ref().clone() });
         };
         let named = |error: &dyn std::fmt::Display| unreadable(format!("reading the snapshot {}: {error}", path.display()));
         let text = std::fs::read_to_string(path).map_err(|error| named(&error))?;

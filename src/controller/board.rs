@@ -113,6 +113,13 @@ impl Board {
         Ok((declared.in_force().map(|cluster| cluster.as_ref().clone()).collect(), snapshot))
     }
 
+    /// The same look with the tasks that are on their way out: nobody but people asks for them.
+    async fn with_stopping(&self, snapshot: &Snapshot) -> Result<Snapshot, String> {
+        let raw = self.around.swarm.stopping_tasks().await.map_err(|error| error.to_string())?;
+        let stopping = Snapshot::stopping_from_api(&raw).map_err(|error| error.to_string())?;
+        Ok(Snapshot { stopping, ..snapshot.clone() })
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -158,6 +165,7 @@ impl Source for Board {
 
     async fn explain(&self, query: ExplainQuery) -> Result<Answer, Trouble> {
         let (clusters, snapshot) = self.look().await?;
+        let snapshot = self.with_stopping(&snapshot).await.map_err(Trouble::Unavailable)?;
         let status = self.status();
         questions::explained(&Sources { clusters: &clusters, snapshot: &snapshot, status: Some(&status) }, &query)
     }
@@ -168,7 +176,8 @@ impl Source for Board {
     }
 
     async fn snapshot(&self) -> Result<serde_json::Value, String> {
-        let raw = self.around.swarm.observe().await.map_err(|error| error.to_string())?;
+        let mut raw = self.around.swarm.observe().await.map_err(|error| error.to_string())?;
+        raw.tasks.extend(self.around.swarm.stopping_tasks().await.map_err(|error| error.to_string())?);
         serde_json::to_value(raw.shareable()).map_err(|error| error.to_string())
     }
 }

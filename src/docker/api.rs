@@ -20,7 +20,7 @@ use super::events;
 use super::link::Link;
 use super::networks;
 use super::session::Session;
-use crate::swarm::{Hint, RawSnapshot, Swarm, SwarmError, is_named, named_configs};
+use crate::swarm::{Hint, RawSnapshot, Swarm, SwarmError, is_named, is_stopping, named_configs};
 use crate::types::{ConfigId, NetworkId, SecretId, ServiceId};
 
 /// The server gives up after 20 s; a little longer, so that its own words arrive.
@@ -29,6 +29,8 @@ const DEADLINE: Duration = Duration::from_secs(25);
 const SERVICES: &str = "/services";
 /// `{"desired-state":["running"]}`: without the history of ended tasks.
 const TASKS: &str = "/tasks?filters=%7B%22desired-state%22%3A%5B%22running%22%5D%7D";
+/// `{"desired-state":["shutdown","remove"]}`: told to stop, most of them long ago.
+const TOLD_TO_STOP: &str = "/tasks?filters=%7B%22desired-state%22%3A%5B%22shutdown%22%2C%22remove%22%5D%7D";
 const NODES: &str = "/nodes";
 /// `{"scope":["swarm"]}`
 const NETWORKS: &str = "/networks?filters=%7B%22scope%22%3A%5B%22swarm%22%5D%7D";
@@ -133,6 +135,11 @@ impl Swarm for DockerSwarm {
 
     async fn running_tasks(&self) -> Result<Vec<Value>, SwarmError> {
         self.list("list tasks", TASKS).await
+    }
+
+    async fn stopping_tasks(&self) -> Result<Vec<Value>, SwarmError> {
+        let told = self.list("list tasks that are told to stop", TOLD_TO_STOP).await?;
+        Ok(told.into_iter().filter(is_stopping).collect())
     }
 
     fn hints(&self) -> BoxStream<'static, Result<Hint, SwarmError>> {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::ShapeInput;
 use super::field::{Field, Role};
+use super::parts::{self, OBJECT_BYTES_MAX, PARTS_MAX, Part};
 use super::{material, names, shared};
 use crate::channel::boot;
 use crate::channel::contract::{BOOT_FILE, ENGINE_MAIN_FILE, LABEL_CONTENT, LABEL_MATERIAL};
@@ -15,13 +16,11 @@ use crate::channel::wire::Bundle;
 use crate::intent::cluster_spec::Rollout;
 use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::swarm::{Config, Service};
-use crate::types::Digest;
+use crate::types::{ClusterName, Digest};
 
 /// A mounted boot snapshot that is older than this is replaced by the newest one, even though that replaces tasks: its
 /// routes would otherwise drift ever further from the truth. A week keeps such a rollout rare.
 pub const BOOT_SNAPSHOT_AGE_MAX: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// Swarm's limit for the content of a config object, in bytes.
-pub const OBJECT_BYTES_MAX: usize = 1_023_999;
 
 /// A config object that may have to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,16 +33,23 @@ pub struct ConfigObject {
     pub labels: BTreeMap<String, String>,
     /// What it is made of. Written out only when it is needed: most passes create nothing.
     bundle: Bundle,
+    /// Its content, or its share of it, where that had to be written out to see how large it is.
+    written: Option<Vec<u8>>,
 }
 
 impl ConfigObject {
-    /// Its content: a boot snapshot is the whole bundle, read by the agent; a mounted configuration is the engine's main file.
+    /// Its content, or its share of it.
     pub fn data(&self) -> Vec<u8> {
-        match self.role {
-            Role::Live => main_file(&self.bundle).as_bytes().to_vec(),
-            // A bundle is made of strings: nothing in it fails to serialise, and memory does not fail to take bytes.
-            _ => boot::encode(&self.bundle).unwrap_or_default(),
-        }
+        self.written.clone().unwrap_or_else(|| content(self.role, &self.bundle))
+    }
+}
+
+/// A boot snapshot is the whole bundle, read by the agent; a mounted configuration is the engine's main file.
+fn content(role: Role, bundle: &Bundle) -> Vec<u8> {
+    match role {
+        Role::Live => main_file(bundle).as_bytes().to_vec(),
+        // A bundle is made of strings: nothing in it fails to serialise, and memory does not fail to take bytes.
+        _ => boot::encode(bundle).unwrap_or_default(),
     }
 }
 
@@ -57,13 +63,13 @@ pub(super) struct Mounted {
     pub now: Vec<Field>,
     /// The same fields with the newest content, if that is another.
     pub when_replaced: Vec<Field>,
-    /// The object that may have to be created.
-    pub object: Option<ConfigObject>,
-    /// That the newest content does not fit into an object, if so.
+    /// The objects that may have to be created.
+    pub objects: Vec<ConfigObject>,
+    /// That the newest content does not fit, if so.
     pub finding: Option<Finding>,
 }
 
-/// Chooses the config to mount. The secrets always follow it: a configuration whose secrets went before it would not start.
+/// Chooses the configuration to mount. The secrets always follow it: a configuration whose secrets went before it would not start.
 pub(super) fn choose(input: &ShapeInput<'_>, service: Option<&Service>) -> Mounted {
     let (role, target, bundle) = match input.cluster.proxy.rollout {
         Rollout::Live => (Role::Boot, BOOT_FILE, input.boot),
@@ -71,40 +77,58 @@ pub(super) fn choose(input: &ShapeInput<'_>, service: Option<&Service>) -> Mount
     };
     let mounted = service.and_then(|service| mounted_config(input, service, role, target));
     let news = bundle.filter(|bundle| !mounted.is_some_and(|config| holds(config, bundle)));
-    let (newest, finding) = fitting(input, news.and_then(|bundle| object(input, role, bundle)));
-    let place = Place { input, service, target };
-    let latest_fields = newest.as_ref().map(|object| fields(&place, &object.name, &id_of(input, &object.name), &object.labels));
+    let (objects, finding) = fitting(input, news.and_then(|bundle| object(input, role, bundle)));
+    let place = Place { input, service, role, target };
+    let latest_fields = objects.first().map(|first| fields(&place, &first.name, None, &first.labels));
     let spare = mounted.or_else(|| newest_existing(input, role));
-    let kept_fields = spare.map(|config| fields(&place, &config.name, &config.id.0, &config.labels));
+    let kept_fields = spare.map(|config| fields(&place, &config.name, Some(&config.id.0), &config.labels));
     let keep = match (role, mounted) {
         (Role::Boot, Some(config)) => !is_too_old(input, config),
         _ => false,
     };
     let (now, when_replaced) = if keep { (kept_fields, latest_fields) } else { (latest_fields.or(kept_fields), None) };
     let when_replaced = when_replaced.filter(|fields| Some(fields) != now.as_ref()).unwrap_or_default();
-    Mounted { now: now.unwrap_or_default(), when_replaced, object: newest, finding }
+    Mounted { now: now.unwrap_or_default(), when_replaced, objects, finding }
 }
 
-/// What exceeds Swarm's limit would be refused on every pass.
-fn fitting(input: &ShapeInput<'_>, object: Option<ConfigObject>) -> (Option<ConfigObject>, Option<Finding>) {
-    let Some(object) = object else { return (None, None) };
-    // What Swarm has taken fits; and packing is spared whatever fits as it is.
-    let is_known = input.snapshot.configs.values().any(|config| config.name == object.name);
+/// What exceeds Swarm's limit would be refused on every pass: a boot snapshot is mounted in parts, as far as that goes.
+fn fitting(input: &ShapeInput<'_>, object: Option<ConfigObject>) -> (Vec<ConfigObject>, Option<Finding>) {
+    let Some(object) = object else { return (Vec::new(), None) };
+    let (cluster, snapshot) = (&input.cluster.name, input.snapshot);
+    let known = snapshot.configs.values().find(|config| config.name == object.name);
+    let known = known.filter(|config| parts::is_whole(config, object.role, cluster, snapshot));
     let unpacked: usize = object.bundle.files.values().map(String::len).sum();
-    let bytes = if is_known || unpacked < OBJECT_BYTES_MAX / 2 { 0 } else { object.data().len() };
-    if bytes > OBJECT_BYTES_MAX { (None, Some(too_large(input, object.role, bytes))) } else { (Some(object), None) }
+    // What Swarm has taken fits; and packing is spared whatever fits as it is.
+    let written = (known.is_none() && unpacked >= OBJECT_BYTES_MAX / 2).then(|| content(object.role, &object.bundle));
+    let bytes = written.as_ref().map_or(0, Vec::len);
+    let count = known.map_or(bytes.div_ceil(OBJECT_BYTES_MAX).max(1), |config| parts::count(&config.labels));
+    let most = if object.role == Role::Live { 1 } else { PARTS_MAX };
+    if count > most {
+        return (Vec::new(), Some(too_large(input, object.role, bytes, most)));
+    }
+    (Part::all(count).map(|part| object.part(part, cluster, written.as_deref())).collect(), None)
 }
 
-fn too_large(input: &ShapeInput<'_>, role: Role, bytes: usize) -> Finding {
-    let (what, remedy) = match role {
-        Role::Live => ("configuration", "Use `rollout: live`, or spread the services over several clusters."),
+impl ConfigObject {
+    /// This part of it, where this is the whole.
+    fn part(&self, part: Part, cluster: &ClusterName, written: Option<&[u8]>) -> Self {
+        let name = part.name(&self.name, self.role, cluster);
+        let labels = self.labels.clone().into_iter().chain(part.labels(&self.name)).collect();
+        Self { name, labels, written: written.map(|content| part.share(content)), ..self.clone() }
+    }
+}
+
+fn too_large(input: &ShapeInput<'_>, role: Role, bytes: usize, objects: usize) -> Finding {
+    let (what, where_to, remedy) = match role {
+        Role::Live => ("configuration", "a Swarm config object", "Use `rollout: live`, or spread the services over several clusters."),
         _ => (
             "boot snapshot, packed,",
+            "the four config objects that it may have",
             "Spread the services over several clusters. Running proxies are not concerned: they follow the extension.",
         ),
     };
-    let message =
-        format!("The {what} has {bytes} bytes and a Swarm config object at most {OBJECT_BYTES_MAX}; the mounted one, if any, stays.");
+    let most = objects * OBJECT_BYTES_MAX;
+    let message = format!("The {what} has {bytes} bytes, and {where_to} at most {most}; the mounted one, if any, stays.");
     let subject = Subject::Cluster(input.cluster.name.to_string());
     Finding::new(Severity::Error, FindingCode::ConfigTooLarge, subject, message, remedy)
 }
@@ -125,18 +149,19 @@ fn mounted_config<'a>(input: &ShapeInput<'a>, service: &Service, role: Role, tar
     let mounts = service.spec.pointer("/TaskTemplate/ContainerSpec/Configs")?.as_array()?;
     let mount = mounts.iter().find(|mount| mount.pointer("/File/Name").and_then(Value::as_str) == Some(target))?;
     let id = mount.get("ConfigID")?.as_str()?;
-    own_configs(input, role).find(|config| config.id.0 == id)
+    whole_configs(input, role).find(|config| config.id.0 == id)
 }
 
 /// The newest config of ours that is there: better than none when the proxies must start while the extension is silent.
 fn newest_existing<'a>(input: &ShapeInput<'a>, role: Role) -> Option<&'a Config> {
-    own_configs(input, role).max_by_key(|config| (config.created_at, config.id.clone()))
+    whole_configs(input, role).max_by_key(|config| (config.created_at, config.id.clone()))
 }
 
-fn own_configs<'a>(input: &ShapeInput<'a>, role: Role) -> impl Iterator<Item = &'a Config> {
+fn whole_configs<'a>(input: &ShapeInput<'a>, role: Role) -> impl Iterator<Item = &'a Config> {
     let wanted = names::owner_labels(input.instance, Some(&input.cluster.name), role);
-    let configs = input.snapshot.configs.values();
-    configs.filter(move |config| wanted.iter().all(|(key, value)| config.labels.get(key) == Some(value)))
+    let (snapshot, cluster) = (input.snapshot, &input.cluster.name);
+    let ours = snapshot.configs.values().filter(move |config| wanted.iter().all(|(key, value)| config.labels.get(key) == Some(value)));
+    ours.filter(move |config| parts::is_whole(config, role, cluster, snapshot))
 }
 
 fn object(input: &ShapeInput<'_>, role: Role, bundle: &Bundle) -> Option<ConfigObject> {
@@ -151,7 +176,7 @@ fn object(input: &ShapeInput<'_>, role: Role, bundle: &Bundle) -> Option<ConfigO
     let mut labels = names::owner_labels(input.instance, Some(&input.cluster.name), role);
     labels.insert(LABEL_CONTENT.to_owned(), bundle.digest.to_string());
     labels.extend((!material.is_empty()).then(|| (LABEL_MATERIAL.to_owned(), material)));
-    Some(ConfigObject { name, role, labels, bundle: bundle.clone() })
+    Some(ConfigObject { name, role, labels, bundle: bundle.clone(), written: None })
 }
 
 /// The ids of the objects whose contents the bundle's files need, as the label has them.
@@ -169,17 +194,24 @@ fn id_of(input: &ShapeInput<'_>, name: &str) -> String {
 struct Place<'a> {
     input: &'a ShapeInput<'a>,
     service: Option<&'a Service>,
+    role: Role,
     target: &'a str,
 }
 
-/// The fields `secrets` and `configs` with the config of this name and the material that its labels tell of.
-fn fields(place: &Place<'_>, name: &str, id: &str, labels: &BTreeMap<String, String>) -> Vec<Field> {
-    let Place { input, service, target } = place;
-    let file = json!({"Name": target, "UID": "0", "GID": "0", "Mode": 0o444});
-    let config = ((*target).to_owned(), json!({"File": file, "ConfigID": id, "ConfigName": name}));
+/// The fields `secrets` and `configs` with the configuration that the object of this name begins, and the material that its
+/// labels tell of.
+fn fields(place: &Place<'_>, name: &str, id: Option<&str>, labels: &BTreeMap<String, String>) -> Vec<Field> {
+    let Place { input, service, role, target } = place;
+    let config = |part: Part| {
+        let (target, name) = (part.target(target), part.name(name, *role, &input.cluster.name));
+        let id = id.filter(|_| part.index == 0).map_or_else(|| id_of(input, &name), str::to_owned);
+        let file = json!({"Name": target, "UID": "0", "GID": "0", "Mode": 0o444});
+        (target, json!({"File": file, "ConfigID": id, "ConfigName": name}))
+    };
+    let configs = Part::all(parts::count(labels)).map(config);
     let material = labels.get(LABEL_MATERIAL).into_iter().flat_map(|ids| ids.split(','));
     let mounts = material::mounts(input.snapshot, *service, material, material::reader(input, Role::Proxy));
     let token = (input.cluster.proxy.rollout == Rollout::Live).then(|| shared::token_mount(input));
     let secrets = token.into_iter().chain(mounts.secrets).collect();
-    vec![shared::secrets(secrets), shared::configs(std::iter::once(config).chain(mounts.configs).collect())]
+    vec![shared::secrets(secrets), shared::configs(configs.chain(mounts.configs).collect())]
 }

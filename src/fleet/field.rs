@@ -196,7 +196,7 @@ impl Field {
 
 impl Entries {
     fn declared(&self, boots: bool) -> Value {
-        let of_snapshot = |key: &str| key == BOOT_FILE || key.starts_with(MATERIAL_DIR);
+        let of_snapshot = |key: &str| key.starts_with(BOOT_FILE) || key.starts_with(MATERIAL_DIR);
         let kept = self.entries.iter().filter(|(key, _)| !boots || !of_snapshot(key));
         kept.map(|(key, value)| serde_json::json!([key, without_ids(value)])).collect()
     }

@@ -10,6 +10,7 @@ mod extension;
 mod field;
 mod material;
 pub mod names;
+mod parts;
 mod peers;
 mod proxy;
 mod shared;
@@ -25,10 +26,11 @@ use crate::route::MaterialRef;
 use crate::swarm::Snapshot;
 use crate::types::{ClusterName, NetworkId, NetworkName};
 
-pub use configs::{BOOT_SNAPSHOT_AGE_MAX, ConfigObject, OBJECT_BYTES_MAX};
+pub use configs::{BOOT_SNAPSHOT_AGE_MAX, ConfigObject};
 pub(crate) use field::without_ids;
 pub use field::{Alike, Args, Entries, Field, FieldValue, KeyedBy, Role, ServiceShape, Want, Whole};
 pub use names::{owned_by, pending_name};
+pub use parts::{OBJECT_BYTES_MAX, whole_of};
 pub use peers::peers;
 
 pub use crate::intent::cluster_spec::Mode;

@@ -40,7 +40,7 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> (ServiceShape, Vec<Finding>) {
     fields.extend(replicas(proxy));
     fields.extend(update(proxy, existing));
     let hold = mounted.now.is_empty();
-    let Mounted { now, when_replaced, object, finding } = mounted;
+    let Mounted { now, when_replaced, objects, finding } = mounted;
     fields.extend(now);
     let name = proxy.workload.service_name.to_string();
     let waits = |verb: &str| hold.then(|| WaitingOn::Extension { step: format!("{verb} service {name}") });
@@ -49,7 +49,7 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> (ServiceShape, Vec<Finding>) {
         mode: proxy.mode,
         fields,
         when_replaced: when_replaced.into_iter().chain(peers::newer_env(&proxy.workload, &own, &told)).collect(),
-        configs: object.into_iter().collect(),
+        configs: objects,
         hold_creation: waits("create"),
         hold_update: waits("update"),
         hold_replacement: peers::nobody_finds_the_operator(input).map(|_| WaitingOn::ManagerAddress),

@@ -13,6 +13,8 @@ use crate::intent::cluster::{Resources, Workload};
 
 /// How soon Swarm starts a task again that ended: its own default of 5 s is a long time for a proxy.
 const RESTART_DELAY: Duration = Duration::from_secs(1);
+/// Our images are for Linux, and a Swarm can have Windows nodes, where their tasks would fail.
+const CONSTRAINT_AT_CREATION: &str = "node.platform.os==linux";
 /// Secrets are read by the user of the container only.
 pub(super) const SECRET_FILE_MODE: u32 = 0o400;
 /// Every user may write, nobody may remove another's files: tmpfs mounts belong to root, our user is not.
@@ -196,7 +198,9 @@ fn string_entries(map: BTreeMap<String, String>) -> Vec<(String, Value)> {
 
 fn constraints(workload: &Workload) -> Field {
     let path = &["TaskTemplate", "Placement", "Constraints"];
-    whole("constraints", path, want(workload.constraints.clone()), Value::Null).compared(Alike::Constraints).absent_means(json!([]))
+    whole("constraints", path, want(workload.constraints.clone()), json!([CONSTRAINT_AT_CREATION]))
+        .compared(Alike::Constraints)
+        .absent_means(json!([]))
 }
 
 fn preferences(workload: &Workload) -> Field {

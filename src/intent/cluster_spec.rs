@@ -109,7 +109,8 @@ pub struct WorkloadSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<grammar::Environment>")]
     pub env: Option<BTreeMap<String, String>>,
-    /// Placement constraints: `node.role==worker`, `node.labels.zone!=a`.
+    /// Placement constraints: `node.role==worker`, `node.labels.zone!=a`. Left out: the service is created with
+    /// `node.platform.os==linux`, which a list of one's own replaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<grammar::ConstraintText>>")]
     pub constraints: Option<Vec<String>>,

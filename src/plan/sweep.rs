@@ -7,7 +7,7 @@ use super::objects::Draft;
 use super::rollout;
 use super::step::Step;
 use super::usage::{self, Usage};
-use crate::fleet::{Role, ServiceShape};
+use crate::fleet::{Role, ServiceShape, whole_of};
 use crate::report::WaitingOn;
 use crate::swarm::{Config, Service};
 
@@ -53,7 +53,11 @@ impl<'a> Draft<'a> {
             let mut unused: Vec<&Config> = self.snapshot.configs.values().filter(|config| self.owns(&config.labels, role)).collect();
             unused.retain(|config| !used.has(&config.id.0) && !planned.contains(&config.id.0));
             unused.sort_by_key(|config| std::cmp::Reverse((config.created_at, config.id.clone())));
-            let old = unused.into_iter().skip(SPARE_CONFIGS);
+            let mut spare: Vec<&str> = unused.iter().map(|config| whole_of(config)).collect();
+            let mut seen = BTreeSet::new();
+            spare.retain(|whole| seen.insert(*whole));
+            spare.truncate(SPARE_CONFIGS);
+            let old = unused.into_iter().filter(|config| !spare.contains(&whole_of(config)));
             self.steps.extend(old.map(|config| Step::RemoveConfig { id: config.id.clone(), name: config.name.clone() }));
         }
     }

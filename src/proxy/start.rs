@@ -107,7 +107,7 @@ fn volume_candidates(saved: Saved) -> Vec<Candidate> {
 }
 
 fn boot_snapshot(path: &Path, cluster: &ClusterName) -> Option<Bundle> {
-    let text = match std::fs::read(path) {
+    let text = match boot::read(path) {
         Ok(text) => text,
         Err(error) => {
             tracing::info!(path = %path.display(), %error, "there is no boot snapshot");

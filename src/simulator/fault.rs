@@ -12,6 +12,8 @@ pub enum Call {
     Observe,
     /// `running_tasks`
     RunningTasks,
+    /// `stopping_tasks`
+    StoppingTasks,
     /// `create_network`
     CreateNetwork,
     /// `create_config`

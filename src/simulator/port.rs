@@ -155,6 +155,14 @@ impl Swarm for SimSwarm {
         }
     }
 
+    async fn stopping_tasks(&self) -> Result<Vec<Value>, SwarmError> {
+        let world = &mut *self.world();
+        match world.verdict(Call::StoppingTasks) {
+            Some(_) => Err(Refusal::unavailable().while_doing("list tasks that are told to stop")),
+            None => Ok(world.stopping_tasks()),
+        }
+    }
+
     fn hints(&self) -> BoxStream<'static, Result<Hint, SwarmError>> {
         let world = &mut *self.world();
         if world.faults.cut_off() {

@@ -35,6 +35,10 @@ impl World {
         wanted.map(|t| shown(t, |t| (&mut t.shown, t.version), |t| task(t, &self.networks))).collect()
     }
 
+    pub fn stopping_tasks(&self) -> Vec<Value> {
+        self.tasks.values().filter(|t| !t.desired.wanted() && !t.state.ended()).map(|t| self.task(t)).collect()
+    }
+
     /// One task, whatever is wanted of it.
     pub fn task(&self, one: &Task) -> Value {
         task(one, &self.networks)

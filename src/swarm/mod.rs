@@ -13,4 +13,5 @@ pub use model::{
     Config, Mount, Network, Node, PublishedPort, RawSnapshot, Secret, Service, Snapshot, SnapshotError, Task, UpdateStatus, VirtualIp,
 };
 pub use named::{is_named, named_configs};
+pub use parse::is_stopping;
 pub use port::{Hint, Swarm, SwarmError, SwarmErrorKind};

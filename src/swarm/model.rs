@@ -19,7 +19,7 @@ pub struct RawSnapshot {
     pub taken_at: Timestamp,
     /// `GET /services`.
     pub services: Vec<Value>,
-    /// `GET /tasks`, desired state running.
+    /// `GET /tasks`, desired state running; for people's questions also those that are told to stop and have not ended.
     pub tasks: Vec<Value>,
     /// `GET /nodes`.
     pub nodes: Vec<Value>,
@@ -40,6 +40,8 @@ pub struct Snapshot {
     pub services: BTreeMap<ServiceId, Service>,
     /// All tasks whose desired state is running.
     pub tasks: BTreeMap<TaskId, Task>,
+    /// Tasks that are told to stop and have not ended, where somebody asked for them: no pass does.
+    pub stopping: BTreeMap<TaskId, Task>,
     /// All nodes.
     pub nodes: BTreeMap<NodeId, Node>,
     /// All networks of Swarm scope.

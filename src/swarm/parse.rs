@@ -18,12 +18,14 @@ use crate::types::TaskId;
 use field::text;
 
 impl Snapshot {
-    /// Reads the answers of one complete look. Tasks that say another desired state than `running` are left out.
+    /// Reads the answers of one complete look. Tasks that say another desired state than `running` are left out, or stand
+    /// apart while they are on their way to their end.
     pub fn from_raw(raw: &RawSnapshot) -> Result<Self, SnapshotError> {
         Ok(Self {
             taken_at: raw.taken_at,
             services: by_id("services", &raw.services, service::read, |o| o.id.clone())?,
             tasks: Self::tasks_from_api(&raw.tasks)?,
+            stopping: Self::stopping_from_api(&raw.tasks)?,
             nodes: by_id("nodes", &raw.nodes, objects::node, |o| o.id.clone())?,
             networks: by_id("networks", &raw.networks, objects::network, |o| o.id.clone())?,
             configs: by_id("configs", &raw.configs, objects::config, |o| o.id.clone())?,
@@ -36,6 +38,17 @@ impl Snapshot {
         let wanted = tasks.iter().filter(|t| matches!(text(t, &["DesiredState"]), "" | "running"));
         by_id("tasks", wanted, task::read, |o| o.id.clone())
     }
+
+    /// Reads of a task list (`Swarm::stopping_tasks`) those that are told to stop and have not ended.
+    pub fn stopping_from_api(tasks: &[Value]) -> Result<BTreeMap<TaskId, Task>, SnapshotError> {
+        by_id("tasks", tasks.iter().filter(|task| is_stopping(task)), task::read, |o| o.id.clone())
+    }
+}
+
+/// Whether a task of `GET /tasks` is told to stop and has not ended.
+pub fn is_stopping(task: &Value) -> bool {
+    let told = matches!(text(task, &["DesiredState"]), "shutdown" | "remove");
+    told && matches!(text(task, &["Status", "State"]), "assigned" | "accepted" | "preparing" | "ready" | "starting" | "running")
 }
 
 impl Task {

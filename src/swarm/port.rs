@@ -65,6 +65,10 @@ pub trait Swarm: Send + Sync {
     /// Reads only the tasks whose desired state is running, for the quick look between two snapshots.
     async fn running_tasks(&self) -> Result<Vec<Value>, SwarmError>;
 
+    /// Reads the tasks that Swarm has told to stop and that have not ended: they finish what they have begun. For people's
+    /// questions only; the answer holds the history of ended tasks, too, until it is sorted out here.
+    async fn stopping_tasks(&self) -> Result<Vec<Value>, SwarmError>;
+
     /// Hints that something changed, until the stream breaks (ends or gives an error).
     fn hints(&self) -> BoxStream<'static, Result<Hint, SwarmError>>;
 

@@ -87,9 +87,21 @@ fn add_tasks(world: &World<'_>, reach: &mut Reach<'_>, way: &Way, findings: &mut
             Err(reason) => reach.excluded.push(excluded(world, task, reason)),
         }
     }
+    reach.excluded.extend(stopping(world, reach.published));
     if *way == Way::Nodes {
         findings.extend(ports.unknown_nodes());
     }
+}
+
+/// What Swarm has told to stop gets nothing new, and most often somebody wonders why.
+fn stopping(world: &World<'_>, published: &Published<'_>) -> Vec<EndpointReport> {
+    let drained = |task: &Task| {
+        let node = task.node.as_ref().and_then(|id| world.snapshot.nodes.get(id));
+        if node.is_some_and(|node| node.availability == "drain") { ", because its node is drained" } else { "" }
+    };
+    let words = |task: &Task| format!("draining: Swarm stops the task{}; it gets no new requests", drained(task));
+    let own = world.snapshot.stopping.values().filter(|task| task.service == published.service.id);
+    own.map(|task| excluded(world, task, words(task))).collect()
 }
 
 /// Running is what Swarm says after the first successful health check, if the service has one.

@@ -178,6 +178,22 @@ impl Bench {
         self.until("all tasks are replaced", |s| new(s) == old.len() && running(s, id).len() == old.len()).await;
     }
 
+    /// The tasks of a service that are told to stop and have not ended.
+    pub async fn stopping(&self, id: &ServiceId) -> BTreeSet<String> {
+        let told = self.swarm.stopping_tasks().await.unwrap();
+        let told = Snapshot::stopping_from_api(&told).unwrap();
+        told.into_values().filter(|t| t.service == *id).map(|t| t.id.0).collect()
+    }
+
+    /// Waits until all of them have ended.
+    pub async fn until_none_is_stopping(&self, id: &ServiceId) {
+        let mut waited = Duration::ZERO;
+        while !self.stopping(id).await.is_empty() {
+            assert!(waited < LIMIT, "waiting until no task is on its way out");
+            waited += self.pass(Duration::from_millis(100)).await;
+        }
+    }
+
     /// Looks on for a while and finds the same tasks.
     pub async fn stays(&self, id: &ServiceId, old: &BTreeSet<String>) {
         for _ in 0..15 {

@@ -1,5 +1,7 @@
 //! Where tasks run, why they do not, and what they leave behind.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use swarmgate::swarm::{Snapshot, SwarmErrorKind};
 use swarmgate::types::ServiceId;
@@ -105,4 +107,19 @@ pub async fn a_network_whose_tasks_are_on_their_way_out_can_be_removed(bench: &B
     bench.port().remove_service(&id).await.unwrap();
     bench.until("no task is wanted", |s| tasks(s, &id).is_empty()).await;
     bench.port().remove_network(&network).await.unwrap();
+}
+
+pub async fn a_task_that_is_told_to_stop_is_on_its_way_out_until_it_ends(bench: &Bench) {
+    let mut spec = bench.spec("a", 2);
+    // Nothing ends by this signal, so that the task goes on until its time is over.
+    spec["TaskTemplate"]["ContainerSpec"]["StopSignal"] = json!("SIGWINCH");
+    spec["TaskTemplate"]["ContainerSpec"]["StopGracePeriod"] = json!(3_000_000_000_u64);
+    let (id, ids) = bench.running(&spec, 2).await;
+    assert_eq!(bench.stopping(&id).await, BTreeSet::new());
+    bench.edit(&id, |spec| spec["Mode"]["Replicated"]["Replicas"] = json!(1)).await;
+    let seen = bench.until("one is not wanted any more", |s| tasks(s, &id).len() == 1).await;
+    let kept = tasks(&seen, &id)[0].id.0.clone();
+    let stopping = bench.stopping(&id).await;
+    assert_eq!(stopping, ids.into_iter().filter(|id| *id != kept).collect());
+    bench.until_none_is_stopping(&id).await;
 }

@@ -7,7 +7,8 @@
 //!   - name: shop_app            # created one minute after the service before it, unless `created: MINUTE` says otherwise
 //!     labels: {hosts: app.example.org, port: 80}    # a key without a dot gets the prefix com.docker.lb.
 //!     networks: [shop_web]      # ids are `id-NAME`; the service's virtual IP on the Nth network is 10.N.S.1
-//!     tasks: 2                  # or a list of {state: starting, error: ..., networks: [...], node: ..., hostPorts: [30001]}
+//!     tasks: 2                  # or a list of {state: starting, error: ..., networks: [...], node: ..., hostPorts: [30001]}, or
+//!                               # {desired: shutdown} for one that is told to stop
 //!     replicas: 2               # the number of tasks unless stated; `global: true`; `dnsrr: true`; `vips: false`
 //!     hostPorts: [8080]         # target ports published in host mode; or {target: 8080, published: 80, protocol: udp}
 //!     updateOrder: start-first
@@ -15,7 +16,7 @@
 //!     containerLabels: {...}    # labels on the container, where they do not belong
 //!   - {proxyOf: default, name: swarmgate-proxy-default, networks: [...], tasks: 1}
 //! secrets: [shop_cert]          # ids are `id-NAME`; configs likewise
-//! nodes: [n1, {name: n2, address: 192.0.2.2, manager: true, labels: {swarmgate.address: 198.51.100.2}}]
+//! nodes: [n1, {name: n2, address: 192.0.2.2, manager: true, labels: {swarmgate.address: 198.51.100.2}, availability: drain}]
 //! ```
 
 use serde_json::{Map, Value, json};
@@ -73,7 +74,10 @@ fn node(node: &Value) -> Value {
     let manager = node["manager"] == true;
     let mut whole = json!({
         "ID": id(&node["name"]), "Description": {"Hostname": node["name"]}, "Status": {"State": "ready", "Addr": node["address"]},
-        "Spec": {"Role": if manager { "manager" } else { "worker" }, "Labels": node["labels"]},
+        "Spec": {
+            "Role": if manager { "manager" } else { "worker" }, "Labels": node["labels"],
+            "Availability": node["availability"].as_str().unwrap_or("active"),
+        },
     });
     if manager {
         whole["ManagerStatus"] = json!({"Addr": format!("{}:2377", node["address"].as_str().unwrap_or("0.0.0.0"))});
@@ -192,7 +196,7 @@ impl Service<'_> {
             "ServiceID": id(&self.given["name"]),
             "NodeID": task["node"].as_str().map_or_else(|| "id-n1".to_owned(), |node| format!("id-{node}")),
             "CreatedAt": "2026-01-01T11:00:00Z",
-            "DesiredState": "running",
+            "DesiredState": task["desired"].as_str().unwrap_or("running"),
             "Status": {
                 "State": task["state"].as_str().unwrap_or("running"), "Message": task["message"].as_str().unwrap_or_default(),
                 "Err": task["error"].as_str().unwrap_or_default(), "PortStatus": {"Ports": self.bound(at, task)},

@@ -14,10 +14,12 @@ use swarmgate_e2e::wait::eventually;
 use swarmgate_e2e::world::{App, Case, Steady, World, http_get, https_get};
 
 use super::SLOW;
-use super::ground::{DEFAULT, GATE};
+use super::ground::{DEFAULT, GATE, STOCK};
 
 /// Where the cluster `default` answers TLS.
 const TLS: u16 = 8444;
+/// Where `stock` does.
+const STOCK_TLS: u16 = 8447;
 /// Fewer requests tell nothing.
 const REQUESTS_MIN: usize = 20;
 /// Words of curl: HTTP/2 if it can be had, and say which version it was.
@@ -28,6 +30,7 @@ pub(super) fn cases() -> Vec<Case> {
     vec![
         case("tls::a_host_is_terminated_and_nobody_else_is_shown_its_certificate", terminated),
         case("tls::a_renewed_certificate_loses_no_request_and_replaces_no_proxy", renewed),
+        case("tls::a_stock_image_terminates_and_takes_a_renewed_certificate", stock),
         case("tls::a_bad_secret_costs_its_own_host_tls_and_is_told", bad_secrets),
         case("tls::an_application_is_verified_against_a_config_that_a_label_names", verified),
         case("tls::passthrough_and_termination_share_a_port", passthrough),
@@ -69,8 +72,12 @@ fn secured(name: &str, pair: &str) -> App {
 }
 
 fn await_tls(world: &World, k: usize, host: &str, version: &str) -> Result<serde_json::Value> {
-    eventually(SLOW, &format!("{version} answers https://{host} at node {k}"), || {
-        let answer = https_get(&world.at(k, TLS), host, "/", &[])?;
+    await_tls_at(&world.at(k, TLS), host, version)
+}
+
+fn await_tls_at(address: &str, host: &str, version: &str) -> Result<serde_json::Value> {
+    eventually(SLOW, &format!("{version} answers https://{host} at {address}"), || {
+        let answer = https_get(address, host, "/", &[])?;
         ensure!(answer.status == 200, "status {}", answer.status);
         let about = answer.json()?;
         ensure!(about["version"] == version, "answered by {}", about["version"]);
@@ -96,6 +103,32 @@ fn shown(address: &str, host: Option<&str>) -> Result<Option<String>> {
 fn as_shown(pem: &str) -> String {
     let end = pem.find("-----END").unwrap_or(pem.len());
     pem[..end].split_whitespace().collect()
+}
+
+fn await_shown(address: &str, host: &str, pair: &Pair) -> Result<()> {
+    eventually(SLOW, &format!("the certificate for {host} is shown"), || {
+        ensure!(shown(address, Some(host))? == Some(as_shown(&pair.certificate)), "another one is");
+        Ok(())
+    })
+}
+
+/// The same through an image that knows no Swarmgate: certificates are mounted, and a renewed one replaces the tasks.
+fn stock(world: &World) -> Result<()> {
+    let [old, new] = [pair("mounted.test", 2098)?, pair("mounted.test", 2099)?];
+    store_pair(world, "mounted", &old)?;
+    store_pair(world, "mounted2", &new)?;
+    secured("mounted", "mounted").cluster("stock").create(world)?;
+    let address = world.at(1, STOCK_TLS);
+    let about = await_tls_at(&address, "mounted.test", "mounted")?;
+    ensure!(about["headers"]["x-forwarded-proto"] == "https", "{about}");
+    await_shown(&address, "mounted.test", &old)?;
+    ensure!(shown(&address, None)?.is_none(), "a client that names no host is shown a certificate");
+    world.await_answer(&world.at(1, STOCK), "mounted.test", "/", "mounted")?;
+    world.await_converged("stock")?;
+    let label = |key: &str, secret: &str| format!("com.docker.lb.{key}={secret}");
+    world.update("mounted", &["--label-add", &label("ssl_cert", "mounted2-cert"), "--label-add", &label("ssl_key", "mounted2-key")])?;
+    await_shown(&address, "mounted.test", &new)?;
+    world.await_converged("stock").map(drop)
 }
 
 fn terminated(world: &World) -> Result<()> {
@@ -151,12 +184,7 @@ fn renewed(world: &World) -> Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
     let loads = addresses.clone().map(|address| load(address, "again.test", Arc::clone(&stop)));
     world.update("again", &["--label-add", "com.docker.lb.ssl_cert=again2-cert", "--label-add", "com.docker.lb.ssl_key=again2-key"])?;
-    let arrived = addresses.iter().try_for_each(|address| {
-        eventually(SLOW, "the renewed certificate is shown", || {
-            ensure!(shown(address, Some("again.test"))? == Some(as_shown(&new.certificate)), "the old one is");
-            Ok(())
-        })
-    });
+    let arrived = addresses.iter().try_for_each(|address| await_shown(address, "again.test", &new));
     let settled = arrived.and_then(|()| world.await_converged("default").map(drop));
     stop.store(true, Ordering::Relaxed);
     for load in loads {

@@ -44,6 +44,9 @@ impl Swarm for Scripted {
     async fn running_tasks(&self) -> Result<Vec<Value>, SwarmError> {
         self.tasks.lock().unwrap().clone().ok_or_else(unavailable)
     }
+    async fn stopping_tasks(&self) -> Result<Vec<Value>, SwarmError> {
+        Err(unavailable())
+    }
     fn hints(&self) -> BoxStream<'static, Result<Hint, SwarmError>> {
         *self.streams_opened.lock().unwrap() += 1;
         if self.streams_break { futures::stream::once(async { Err(unavailable()) }).boxed() } else { futures::stream::pending().boxed() }

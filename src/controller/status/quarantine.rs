@@ -7,6 +7,7 @@ use super::Seen;
 use crate::channel::wire::Quarantined;
 use crate::report::{Finding, FindingCode, RouteKind, RouteReport, RouteState, Severity, Subject};
 use crate::route::{LineList, Part};
+use crate::translate::DEFAULT_HOST;
 
 /// Marks the routes that are left out.
 pub fn annotate(seen: &Seen<'_>, routes: &mut [RouteReport]) {
@@ -79,7 +80,7 @@ fn services_of<'a>(seen: &Seen<'a>, part: &Part) -> BTreeSet<&'a str> {
 fn is_of(route: &RouteReport, part: &Part) -> bool {
     match part {
         Part::Line { .. } | Part::Template => false,
-        Part::DefaultBackend => route.host == "(default)",
+        Part::DefaultBackend => route.host == DEFAULT_HOST,
         Part::Passthrough { host } => route.kind == RouteKind::Passthrough && route.host == host.as_str(),
         Part::Redirects { host } => route.kind == RouteKind::Redirect && route.host == host.as_str(),
         Part::Route { host, path } => route.kind == RouteKind::Http && route.host == host.as_str() && route.path == path.as_str(),

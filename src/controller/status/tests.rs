@@ -6,10 +6,11 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use super::*;
-use crate::channel::wire::{Accepted, ExtensionReport, ProxyReport, Refusal, WIRE_VERSION};
+use crate::channel::wire::{Accepted, ExtensionReport, ProxyReport, Quarantined, Refusal, WIRE_VERSION};
 use crate::controller::thought;
 use crate::fleet::fixtures::{INSTANCE, cluster};
-use crate::report::RouteState;
+use crate::report::{RouteState, Subject};
+use crate::route::Part;
 use crate::swarm::RawSnapshot;
 use crate::types::Digest;
 
@@ -144,4 +145,22 @@ fn newest_routes_that_are_not_accepted_are_waited_for() {
 fn a_global_service_wants_a_task_on_every_node_that_fits() {
     let status = status(1, |desired| Some(report(desired)));
     assert_eq!(status.rollouts.iter().map(|rollout| (rollout.running, rollout.desired)).collect::<Vec<_>>(), [(1, 2)]);
+}
+
+#[test]
+fn what_the_engine_refuses_is_told_to_those_who_wrote_it() {
+    let route = |host: &str| {
+        let (host, path) = (crate::types::HostPattern::parse(host).unwrap(), crate::types::ContextPath::root());
+        Quarantined { part: Part::Route { host, path }, words: "no such thing\n".to_owned() }
+    };
+    let reported = |part: Quarantined| move |desired: &Digest| Some(ExtensionReport { quarantined: vec![part], ..report(desired) });
+    let left_out = status(1, reported(route("a.test")));
+    check(&left_out, (reasons::AS_DECLARED, Some(true), RouteState::Quarantined, 0));
+    assert_eq!(left_out.routes[0].reason.as_deref(), Some("the engine refuses it: no such thing"));
+    let told = left_out.findings.iter().find(|finding| finding.code == FindingCode::RouteQuarantined).unwrap();
+    assert_eq!((&told.subject, told.message.contains("no such thing")), (&Subject::Service("app".to_owned()), true));
+    // What has left the table is nobody's concern.
+    let gone = status(1, reported(route("gone.test")));
+    check(&gone, (reasons::AS_DECLARED, Some(true), RouteState::Served, 0));
+    assert!(gone.findings.iter().all(|finding| finding.code != FindingCode::RouteQuarantined));
 }

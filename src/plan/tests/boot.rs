@@ -138,12 +138,60 @@ fn a_configuration_that_fits_no_object_is_told_about_and_the_mounted_one_stays()
     assert_eq!(super::codes(&plan), ["ConfigTooLarge"]);
 }
 
+/// What cannot be packed: digests of numbers, about 64 bytes each, half of which are left after packing.
+fn dense(numbers: u32) -> crate::channel::wire::Bundle {
+    let digest = |number: u32| crate::types::Digest::of_bytes(&number.to_be_bytes()).to_string();
+    bundle(&(0..numbers).map(digest).collect::<String>())
+}
+
 #[test]
-fn a_boot_snapshot_that_cannot_be_packed_into_an_object_is_told_about_and_the_mounted_one_stays() {
+fn a_boot_snapshot_that_exceeds_an_object_is_mounted_in_parts_and_swept_as_a_whole() {
     let mut world = World::converged(&cluster());
-    // Digests of numbers cannot be packed.
-    let text: String = (0..40_000_u32).map(|number| crate::types::Digest::of_bytes(&number.to_be_bytes()).to_string()).collect();
-    world.boot = Some(bundle(&text));
+    let mut changed = cluster();
+    for (image, numbers) in [("a", 35_000), ("b", 35_001), ("c", 35_002), ("d", 35_003)] {
+        world.boot = Some(dense(numbers));
+        changed.proxy.workload.image = format!("swarmgate-nginx:{image}");
+        world.converge(&changed);
+    }
+    let configs = at(&world.service(PROXY).spec, "TaskTemplate.ContainerSpec.Configs");
+    let targets: Vec<_> = configs.as_array().unwrap().iter().map(|config| config["File"]["Name"].as_str().unwrap()).collect();
+    assert_eq!(targets, ["/etc/swarmgate/boot.json", "/etc/swarmgate/boot.json.2"]);
+    let snapshot = world.snapshot();
+    let content = |config: &serde_json::Value| {
+        let id = crate::types::ConfigId(config["ConfigID"].as_str().unwrap().to_owned());
+        snapshot.configs[&id].data.clone()
+    };
+    let content: Vec<u8> = configs.as_array().unwrap().iter().flat_map(content).collect();
+    assert_eq!(crate::channel::boot::decode(&content).unwrap(), dense(35_003));
+    // The mounted one, the one before (Swarm may roll back to it), and two spare, in two parts each.
+    assert_eq!(world.raw.configs.len(), 8);
+    // What the extension says now is what is mounted.
+    assert!(world.plan(&changed).is_converged());
+    // And a small one takes all mounts away again.
+    world.boot = Some(bundle("small"));
+    changed.proxy.workload.image = "swarmgate-nginx:e".to_owned();
+    world.converge(&changed);
+    mounted(&world);
+}
+
+#[test]
+fn a_set_of_which_a_part_is_gone_is_never_mounted() {
+    let mut world = World::converged(&cluster());
+    world.boot = Some(dense(35_000));
+    let mut changed = cluster();
+    changed.proxy.workload.image = "swarmgate-nginx:a".to_owned();
+    world.converge(&changed);
+    world.raw.configs.retain(|config| !config["Spec"]["Labels"]["swarmgate.part-of"].is_string());
+    world.boot = None;
+    world.by_hand(PROXY, |spec| spec["TaskTemplate"]["ContainerSpec"]["Configs"] = json!([]));
+    world.pass(&changed);
+    mounted(&world);
+}
+
+#[test]
+fn a_boot_snapshot_that_fits_no_four_objects_is_told_about_and_the_mounted_one_stays() {
+    let mut world = World::converged(&cluster());
+    world.boot = Some(dense(140_000));
     let plan = world.plan(&cluster());
     assert!(plan.is_converged(), "{plan}");
     assert_eq!(super::codes(&plan), ["ConfigTooLarge"]);

@@ -133,7 +133,7 @@ fn a_document_that_needs_no_new_tasks_makes_none() {
 fn stating_what_is_there_already_only_remembers_it() {
     check_document(|c| c.proxy.replicas = Some(2), TaskEffect::Keeps);
     check_document(|c| c.proxy.stop_signal = Some("SIGQUIT".to_owned()), TaskEffect::Keeps);
-    check_document(|c| c.proxy.workload.constraints = Some(vec![]), TaskEffect::Keeps);
+    check_document(|c| c.proxy.workload.constraints = Some(vec!["node.platform.os==linux".to_owned()]), TaskEffect::Keeps);
     check_document(|c| c.proxy.workload.resources = Some(Resources::default()), TaskEffect::Keeps);
     check_document(|c| c.proxy.workload.args = Some(vec![]), TaskEffect::Keeps);
 }

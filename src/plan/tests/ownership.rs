@@ -55,8 +55,9 @@ fn check_given_back(path: &str, state: impl FnOnce(&mut Cluster), default: &Valu
 #[test]
 fn a_field_that_leaves_the_document_is_given_back_once() {
     let container = "TaskTemplate.ContainerSpec";
-    check_given_back("TaskTemplate.Placement", |c| c.proxy.workload.constraints = Some(list(&["node.role==worker"])), &Value::Null);
-    check_given_back("TaskTemplate.Placement", |c| c.proxy.workload.placement_preferences = Some(list(&["node.labels.a"])), &Value::Null);
+    let linux = json!({"Constraints": ["node.platform.os==linux"]});
+    check_given_back("TaskTemplate.Placement", |c| c.proxy.workload.constraints = Some(list(&["node.role==worker"])), &linux);
+    check_given_back("TaskTemplate.Placement", |c| c.proxy.workload.placement_preferences = Some(list(&["node.labels.a"])), &linux);
     check_given_back("Mode.Replicated.Replicas", |c| c.proxy.replicas = Some(4), &json!(2));
     check_given_back(&format!("{container}.StopSignal"), |c| c.proxy.stop_signal = Some("SIGINT".to_owned()), &json!("SIGQUIT"));
     check_given_back(&format!("{container}.Args"), |c| c.proxy.workload.args = Some(list(&["-x"])), &json!(["proxy"]));

@@ -32,7 +32,7 @@ impl World {
     /// One node, the networks `app` and `other`, and a first configuration from the extension.
     pub fn new() -> Self {
         let taken_at = "2026-01-02T03:04:05Z".parse().unwrap();
-        let node = json!({"ID": "node1", "Status": {"State": "ready"}, "Spec": {"Availability": "active"}});
+        let node = json!({"ID": "node1", "Status": {"State": "ready"}, "Spec": {"Availability": "active"}, "Description": {"Platform": {"OS": "linux"}}});
         let network = |name: &str| json!({"Id": format!("net-{name}"), "Name": name, "Driver": "overlay"});
         let networks = vec![network("app"), network("other")];
         let raw = RawSnapshot { taken_at, services: vec![], tasks: vec![], nodes: vec![node], networks, configs: vec![], secrets: vec![] };

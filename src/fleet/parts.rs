@@ -1,0 +1,78 @@
+//! A configuration that fits no single config object: how its parts are named, mounted and found again. It must never take
+//! a set for whole of which a part is missing: the proxies would read half a configuration.
+
+use std::collections::BTreeMap;
+
+use super::field::Role;
+use super::names;
+use crate::channel::boot;
+use crate::channel::contract::{LABEL_PART_OF, LABEL_PARTS};
+use crate::swarm::{Config, Snapshot};
+use crate::types::{ClusterName, Digest};
+
+/// Swarm's limit for the content of a config object, in bytes.
+pub const OBJECT_BYTES_MAX: usize = 1_023_999;
+/// More would weigh on the managers, which keep every config in memory and send all of them with every list.
+pub(super) const PARTS_MAX: usize = 4;
+
+/// One of the objects that hold a configuration together; most have one only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Part {
+    /// Its place, from 0.
+    pub index: usize,
+    /// How many there are.
+    pub count: usize,
+}
+
+impl Part {
+    /// All of them.
+    pub(super) fn all(count: usize) -> impl Iterator<Item = Self> {
+        (0..count).map(move |index| Self { index, count })
+    }
+
+    /// The object's name, from the first one's, in which all of the content counts.
+    pub(super) fn name(self, first: &str, role: Role, cluster: &ClusterName) -> String {
+        match self.index {
+            0 => first.to_owned(),
+            index => names::config_object(role, cluster, &Digest::of_bytes(format!("{first} {index}").as_bytes())),
+        }
+    }
+
+    /// Where it is mounted, from the first one's place.
+    pub(super) fn target(self, first: &str) -> String {
+        boot::part_file(first, self.index)
+    }
+
+    /// What its labels say beside what those of every object of ours do.
+    pub(super) fn labels(self, first: &str) -> BTreeMap<String, String> {
+        let label = |key: &str, value: String| Some((key.to_owned(), value));
+        let label = match self {
+            Self { count: 1, .. } => None,
+            Self { index: 0, count } => label(LABEL_PARTS, count.to_string()),
+            _ => label(LABEL_PART_OF, first.to_owned()),
+        };
+        label.into_iter().collect()
+    }
+
+    /// Its share of the content.
+    pub(super) fn share(self, content: &[u8]) -> Vec<u8> {
+        content.chunks(OBJECT_BYTES_MAX).nth(self.index).unwrap_or_default().to_vec()
+    }
+}
+
+/// In how many objects the content lies of which this one holds the beginning.
+pub(super) fn count(labels: &BTreeMap<String, String>) -> usize {
+    labels.get(LABEL_PARTS).and_then(|count| count.parse().ok()).unwrap_or(1)
+}
+
+/// Whether this object begins a configuration, all of which is there.
+pub(super) fn is_whole(config: &Config, role: Role, cluster: &ClusterName, snapshot: &Snapshot) -> bool {
+    let is_there = |name: String| snapshot.configs.values().any(|config| config.name == name);
+    let begins = !config.labels.contains_key(LABEL_PART_OF);
+    begins && Part::all(count(&config.labels)).skip(1).all(|part| is_there(part.name(&config.name, role, cluster)))
+}
+
+/// The name of the object that begins the configuration to which this one belongs: what goes together is kept together.
+pub fn whole_of(config: &Config) -> &str {
+    config.labels.get(LABEL_PART_OF).unwrap_or(&config.name)
+}
