@@ -45,10 +45,16 @@ pub fn decide<'a>(table: &'a RouteTable, materials: &Materials, request: &Reques
 }
 
 fn decide_plain<'a>(table: &'a RouteTable, request: &Request) -> Decision<'a> {
-    match published(table, request) {
-        Some((pattern, host)) => at_host(pattern, host, request),
-        None => at_default(table.default_backend.as_ref(), request),
+    // An exact name beats a wildcard, also where it is passed through and answers nothing here.
+    for pattern in HostPattern::fitting(&request.host) {
+        if let Some(host) = table.hosts.get(&pattern) {
+            return at_host(pattern, host, request);
+        }
+        if table.passthrough.contains_key(&pattern) {
+            return at_default(None, request);
+        }
     }
+    at_default(table.default_backend.as_ref(), request)
 }
 
 fn decide_tls<'a>(table: &'a RouteTable, materials: &Materials, request: &Request) -> Decision<'a> {
@@ -74,11 +80,6 @@ fn terminated<'a>(pattern: HostPattern, host: &'a VirtualHost, materials: &Mater
         Some(binding) => Decision::Refused(Refusal::BadMaterial(pattern, binding)),
         None => Decision::Refused(Refusal::PlainOnly(pattern)),
     }
-}
-
-/// The host of a request: an exact name beats a wildcard.
-fn published<'a>(table: &'a RouteTable, request: &Request) -> Option<(HostPattern, &'a VirtualHost)> {
-    HostPattern::fitting(&request.host).find_map(|pattern| Some((pattern.clone(), table.hosts.get(&pattern)?)))
 }
 
 fn is_good(binding: Option<&TlsBinding>, materials: &Materials) -> bool {

@@ -51,7 +51,7 @@ fn endpoint_words(endpoint: &EndpointReport) -> String {
 /// How the application is spoken to, beyond where.
 pub fn manner(backend: &Backend, settings: &EngineSettings, steps: &mut Vec<Step>) {
     steps.push(step(About::Protocol, protocol(backend)));
-    steps.push(step(About::Affinity, affinity(&backend.affinity)));
+    steps.push(step(About::Affinity, affinity(backend)));
     steps.push(step(About::Retries, retries(backend, settings)));
     let http2 = backend.protocol.http2;
     let added: Vec<&str> = request_headers().chain((!http2).then_some("Upgrade")).chain((!http2).then_some("Connection")).collect();
@@ -88,8 +88,11 @@ fn protocol(backend: &Backend) -> String {
     }
 }
 
-fn affinity(affinity: &Affinity) -> String {
-    match affinity {
+fn affinity(backend: &Backend) -> String {
+    if backend.services.iter().all(|service| service.vip) {
+        return "none: behind a virtual IP Swarm chooses the task".to_owned();
+    }
+    match &backend.affinity {
         Affinity::None => "none: endpoints in turn".to_owned(),
         Affinity::Cookie(cookie) => format!("by the value of the cookie {cookie}; clients without it are spread"),
         Affinity::ClientAddress => "by the client's address".to_owned(),

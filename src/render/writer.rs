@@ -42,9 +42,10 @@ impl Word {
         Self(text.chars().filter(|c| c.is_ascii_alphanumeric() || "/-._~!&+,=:@".contains(*c)).collect())
     }
 
-    /// A pattern for everything below a path; `$1` is what follows the slash.
+    /// A pattern for everything below a path; `$1` is what follows the slash. A path can hold a line break (`%0A`), which a dot
+    /// stands for only when it is told to.
     pub fn below_pattern(path: &ContextPath) -> Self {
-        Self(format!("^{}/(.*)$", escaped(path.as_str())))
+        Self(format!("(?s)^{}/(.*)$", escaped(path.as_str())))
     }
 
     /// The variable that holds what chooses an endpoint for the clients with this cookie. A cookie's name may hold more

@@ -11,7 +11,7 @@ use super::World;
 use super::networks::{Way, choose, is_usable};
 use super::node_ports;
 use super::published::{Published, label_key};
-use crate::intent::labels::BackendMode;
+use crate::intent::labels::{Affinity, BackendMode};
 use crate::report::{EndpointReport, EndpointState, Finding, FindingCode, Severity};
 use crate::route::Endpoint;
 use crate::swarm::Task;
@@ -55,7 +55,9 @@ pub fn reach<'a>(world: &World<'_>, published: &'a Published<'a>, findings: &mut
     if published.labels.backend_mode == BackendMode::Vip && published.wants_tasks() && way != Way::Nowhere {
         reach.candidates.extend(virtual_ip(world, published, &way));
         reach.vip = !reach.candidates.is_empty();
-        if !reach.vip {
+        if reach.vip {
+            findings.extend(affinity_without_effect(published));
+        } else {
             findings.push(no_virtual_ip(published));
         }
     }
@@ -167,6 +169,19 @@ fn excluded(world: &World<'_>, task: &Task, reason: String) -> EndpointReport {
         state: EndpointState::Excluded,
         reason: Some(reason),
     }
+}
+
+/// Behind a virtual IP the Swarm itself spreads connections.
+fn affinity_without_effect(published: &Published<'_>) -> Option<Finding> {
+    let (label, value) = match &published.labels.affinity {
+        Affinity::None => return None,
+        Affinity::Cookie(name) => ("sticky_session_cookie", name.as_str()),
+        Affinity::ClientAddress => ("ip_hash", "true"),
+    };
+    let message = "requests go to the virtual IP of the service, behind which Swarm chooses the task";
+    let remedy = "Set backend_mode=task, or remove the label.";
+    let finding = Finding::new(Severity::Warning, FindingCode::LabelWithoutEffect, published.subject(), message, remedy);
+    Some(finding.at(label_key(label), value))
 }
 
 fn no_virtual_ip(published: &Published<'_>) -> Finding {

@@ -1,15 +1,13 @@
-//! What holds for a host as a whole, whichever of its paths is asked for: its certificate, its redirects, whether its TLS
-//! is passed through. Of services that disagree the oldest that says anything counts; the others are told.
-
-use std::collections::BTreeMap;
+//! What holds for a host as a whole, whichever of its paths is asked for: its certificate, whether its TLS is passed
+//! through. Of services that disagree the oldest that says anything counts; the others are told.
 
 use super::World;
 use super::endpoints::Reach;
 use super::material;
 use super::published::label_key;
 use crate::report::{Finding, FindingCode, Severity};
-use crate::route::{Redirect, TlsBinding};
-use crate::types::{ContextPath, HostPattern, Scheme, SiteUrl};
+use crate::route::TlsBinding;
+use crate::types::HostPattern;
 
 /// The services of one host, oldest first.
 pub type Members<'a> = Vec<&'a Reach<'a>>;
@@ -23,13 +21,11 @@ pub struct HostWide<'a> {
     pub passthrough: Members<'a>,
     /// Whether plain HTTP is redirected to HTTPS on paths that no service has.
     pub https_only: bool,
-    /// Its redirects.
-    pub redirects: Vec<Redirect>,
 }
 
 /// Settles what holds for `host`. `members` is ordered by age.
 pub fn settle<'a>(world: &World<'_>, host: &HostPattern, members: &Members<'a>, findings: &mut Vec<Finding>) -> HostWide<'a> {
-    let mut wide = HostWide { redirects: redirects(host, members, findings), ..HostWide::default() };
+    let mut wide = HostWide::default();
     settle_tls(world, host, members, &mut wide, findings);
     let has_tls = wide.tls.is_some() || !wide.passthrough.is_empty();
     wide.https_only = wide.passthrough.iter().any(|member| member.published.labels.tls.only);
@@ -86,51 +82,6 @@ fn tls_conflict(host: &HostPattern, oldest: &Reach<'_>, later: &Reach<'_>) -> Fi
     let remedy = "Give all services of one host the same certificate, or ssl_passthrough on all of them.";
     let finding = Finding::new(Severity::Warning, FindingCode::ConflictingSetting, later.published.subject(), message, remedy);
     finding.at(label_key(label), value)
-}
-
-/// Redirects of the host by scheme and path. The first one counts: of the oldest service, in the order written.
-fn redirects(host: &HostPattern, members: &Members<'_>, findings: &mut Vec<Finding>) -> Vec<Redirect> {
-    let mut settled = BTreeMap::<(Scheme, &ContextPath), (&SiteUrl, &Reach<'_>)>::new();
-    for member in members {
-        for redirect in member.published.labels.redirects.iter().filter(|redirect| redirect.source.host == *host) {
-            let (source, target) = (&redirect.source, &redirect.target);
-            if leads_back(source, target) {
-                findings.push(redirect_loop(member, source, target));
-                continue;
-            }
-            let (counting, oldest) = *settled.entry((source.scheme, &source.path)).or_insert((target, member));
-            if counting != target {
-                findings.push(redirect_conflict(oldest, member, source, target));
-            }
-        }
-    }
-    let redirect = |((scheme, path), (target, _)): ((Scheme, &ContextPath), (&SiteUrl, &Reach<'_>))| Redirect {
-        scheme,
-        path: path.clone(),
-        target: target.clone(),
-    };
-    settled.into_iter().map(redirect).collect()
-}
-
-/// Whether a redirected request would be redirected again, for ever: its own path is appended to the target's.
-fn leads_back(source: &SiteUrl, target: &SiteUrl) -> bool {
-    let same_site =
-        source.scheme == target.scheme && source.host == target.host && target.port.is_none_or(|port| Some(port) == source.port);
-    same_site && (source.path.is_root() || target.path.is_root() || source.path.covers(&target.path))
-}
-
-fn redirect_loop(member: &Reach<'_>, source: &SiteUrl, target: &SiteUrl) -> Finding {
-    let message = "this redirect leads back to itself; it is left out";
-    let remedy = "Name another host, scheme or path as the target.";
-    let finding = Finding::new(Severity::Error, FindingCode::RedirectLoop, member.published.subject(), message, remedy);
-    finding.at(label_key("redirects"), &format!("{source},{target}"))
-}
-
-fn redirect_conflict(oldest: &Reach<'_>, member: &Reach<'_>, source: &SiteUrl, target: &SiteUrl) -> Finding {
-    let message = format!("{} redirects {source} elsewhere already; its redirect counts", oldest.published.service.name);
-    let remedy = "Redirect a source to one target only.";
-    let finding = Finding::new(Severity::Warning, FindingCode::ConflictingSetting, member.published.subject(), message, remedy);
-    finding.at(label_key("redirects"), &format!("{source},{target}"))
 }
 
 /// A redirect to HTTPS on a host that has none here leads nowhere, unless something else terminates its TLS.

@@ -10,6 +10,7 @@ mod node_ports;
 mod pools;
 mod proxies;
 mod published;
+mod redirects;
 mod reports;
 mod unclaimed;
 

@@ -8,6 +8,7 @@ use super::endpoints::{Candidate, Reach};
 use super::hosts::{self, HostWide, Members};
 use super::material;
 use super::published::label_key;
+use super::redirects;
 use super::reports::{self, DEFAULT_HOST};
 use crate::intent::labels::Affinity as AskedAffinity;
 use crate::report::{Finding, FindingCode, RouteReport, Severity};
@@ -19,7 +20,7 @@ use crate::types::{ContextPath, HostPattern};
 struct Assembly {
     hosts: BTreeMap<HostPattern, VirtualHost>,
     passthrough: BTreeMap<HostPattern, Backend>,
-    reports: Vec<RouteReport>,
+    reports: BTreeMap<HostPattern, Vec<RouteReport>>,
 }
 
 /// Builds the table and tells about each of its routes. `reaches` is ordered by age.
@@ -28,8 +29,11 @@ pub fn assemble(world: &World<'_>, reaches: &[Reach<'_>], findings: &mut Vec<Fin
     for (host, members) in by_host(reaches) {
         assembly.add_host(world, host, &members, findings);
     }
-    let default_backend = default_member(reaches, findings).map(|member| default_backend(world, member, &mut assembly.reports, findings));
-    let Assembly { hosts, passthrough, reports } = assembly;
+    assembly.add_redirects(world, reaches, findings);
+    let mut reports = Vec::new();
+    let default_backend = default_member(reaches, findings).map(|member| default_backend(world, member, &mut reports, findings));
+    let Assembly { hosts, passthrough, reports: of_hosts } = assembly;
+    reports.extend(of_hosts.into_values().flatten());
     let publish = &world.cluster.proxy.publish;
     let table = RouteTable {
         cluster: world.cluster.name.clone(),
@@ -57,30 +61,46 @@ fn by_host<'a>(reaches: &'a [Reach<'a>]) -> BTreeMap<&'a HostPattern, Members<'a
 impl Assembly {
     fn add_host(&mut self, world: &World<'_>, host: &HostPattern, members: &Members<'_>, findings: &mut Vec<Finding>) {
         let wide = hosts::settle(world, host, members, findings);
-        self.reports.extend(wide.redirects.iter().map(|redirect| reports::redirect(host, redirect)));
+        let mut told = Vec::new();
         let mut paths = BTreeMap::new();
         for (path, members) in by_path(members) {
             let pool = pool(world, host.as_str(), path, &members, findings);
             let report = reports::route(world, host.as_str(), path, &members, &pool);
-            self.reports.push(RouteReport { tls: wide.tls.as_ref().map(reports::tls), ..report });
+            told.push(RouteReport { tls: wide.tls.as_ref().map(reports::tls), ..report });
             paths.insert(path.clone(), path_route(world, host, path, &members, pool.backend, findings));
         }
-        self.add_passthrough(world, host, &wide, findings);
-        let HostWide { tls, https_only, redirects, .. } = wide;
-        let virtual_host = VirtualHost { paths, tls, https_only, redirects };
-        let says_something = !virtual_host.paths.is_empty() || virtual_host.https_only || !virtual_host.redirects.is_empty();
-        if says_something {
-            self.hosts.insert(host.clone(), virtual_host);
+        told.extend(self.add_passthrough(world, host, &wide, findings));
+        self.reports.insert(host.clone(), told);
+        let HostWide { tls, https_only, .. } = wide;
+        if !paths.is_empty() || https_only {
+            self.hosts.insert(host.clone(), VirtualHost { paths, tls, https_only, redirects: Vec::new() });
         }
     }
 
-    fn add_passthrough(&mut self, world: &World<'_>, host: &HostPattern, wide: &HostWide<'_>, findings: &mut Vec<Finding>) {
+    /// Redirects come before the other routes of their host: they count first.
+    fn add_redirects(&mut self, world: &World<'_>, reaches: &[Reach<'_>], findings: &mut Vec<Finding>) {
+        let mut sites = redirects::Sites { hosts: &mut self.hosts, passthrough: &self.passthrough };
+        redirects::settle(world, reaches, &mut sites, findings);
+        for (host, virtual_host) in &self.hosts {
+            let redirects = virtual_host.redirects.iter().map(|redirect| reports::redirect(host, redirect));
+            self.reports.entry(host.clone()).or_default().splice(0..0, redirects);
+        }
+    }
+
+    fn add_passthrough(
+        &mut self,
+        world: &World<'_>,
+        host: &HostPattern,
+        wide: &HostWide<'_>,
+        findings: &mut Vec<Finding>,
+    ) -> Option<RouteReport> {
         if wide.passthrough.is_empty() {
-            return;
+            return None;
         }
         let pool = pool(world, host.as_str(), &ContextPath::root(), &wide.passthrough, findings);
-        self.reports.push(reports::passthrough(world, host, &wide.passthrough, &pool));
+        let report = reports::passthrough(world, host, &wide.passthrough, &pool);
         self.passthrough.insert(host.clone(), pool.backend);
+        Some(report)
     }
 }
 
@@ -156,7 +176,7 @@ fn default_backend(world: &World<'_>, member: &Reach<'_>, reports: &mut Vec<Rout
     let tls = material::binding(world, member.published, findings).filter(|_| published);
     let pool = pool(world, DEFAULT_HOST, &ContextPath::root(), &members, findings);
     let report = reports::route(world, DEFAULT_HOST, &ContextPath::root(), &members, &pool);
-    reports.insert(0, RouteReport { tls: tls.as_ref().map(reports::tls), ..report });
+    reports.push(RouteReport { tls: tls.as_ref().map(reports::tls), ..report });
     DefaultBackend { backend: pool.backend, tls, https_only: member.published.labels.tls.only && published }
 }
 

@@ -28,7 +28,7 @@ pub fn route(world: &World<'_>, host: &str, path: &ContextPath, members: &Member
         kind: RouteKind::Http,
         target: None,
         tls: None,
-        reason: members.first().filter(|_| !served).map(|oldest| why_not(oldest).to_owned()),
+        reason: members.first().filter(|_| !served).map(|oldest| why_not(oldest).0.to_owned()),
         services: parts.map(|((member, service), share)| service_report(world, member, service, share, pool.only_reachable)).collect(),
     }
 }
@@ -100,23 +100,27 @@ fn endpoint_report(candidate: &Candidate, why_not: Option<String>) -> EndpointRe
     }
 }
 
-fn why_not(member: &Reach<'_>) -> &'static str {
+/// Why nobody of a service answers, and what to do about it.
+fn why_not(member: &Reach<'_>) -> (&'static str, &'static str) {
     if !member.published.wants_tasks() {
-        "the service is scaled to zero"
+        ("the service is scaled to zero", "Scale the service up.")
     } else if !member.candidates.is_empty() {
-        "weights leave no service of the route any requests"
+        ("weights leave no service of the route any requests", "Give one of the route's services a weight above 0.")
     } else if member.on_nodes {
-        "no task of the service runs with its port published on a node whose address is known"
+        (
+            "no task of the service runs with its port published on a node whose address is known",
+            "See `docker service ps` for what keeps its tasks from running, and docs/labels.md for addresses of nodes.",
+        )
     } else if member.networks.is_empty() {
-        "the service shares no network with the proxies"
+        ("the service shares no network with the proxies", "Attach the service to an overlay network that the proxies may use.")
     } else {
-        "no task of the service is running"
+        ("no task of the service is running", "See `docker service ps` for what keeps its tasks from running.")
     }
 }
 
 /// That a route answers 503.
 pub fn no_endpoints(host: &str, path: &ContextPath, member: &Reach<'_>) -> Finding {
-    let message = format!("{host}{path} answers 503: {}", why_not(member));
-    let remedy = "Scale the service up, or see `docker service ps` for what keeps its tasks from running.";
+    let (why, remedy) = why_not(member);
+    let message = format!("{host}{path} answers 503: {why}");
     Finding::new(Severity::Info, FindingCode::NoEndpoints, member.published.subject(), message, remedy)
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use swarmgate::render::Purpose;
-use swarmgate::route::RouteTable;
+use swarmgate::route::{RouteTable, VirtualHost};
 use swarmgate::types::Scheme;
 
 use crate::parser::Directive;
@@ -82,17 +82,23 @@ fn expected_names(table: &RouteTable, scheme: Scheme, purpose: Purpose) -> BTree
     }
     let all = table.hosts.iter().filter(|(_, host)| scheme == Scheme::Http || is_terminated(table, host));
     let mut names: BTreeSet<String> = all.map(|(name, _)| name.to_string()).chain([String::new()]).collect();
+    if scheme == Scheme::Http {
+        // So that neither the default backend nor a wildcard's application answers for a host that is passed through.
+        let all = table.default_backend.is_some();
+        let by_tls_only = table.passthrough.keys().filter(|host| !table.hosts.contains_key(*host)).map(ToString::to_string);
+        names.extend(by_tls_only.filter(|name| all || is_below_wildcard(table, name, |_| true)));
+    }
     if scheme == Scheme::Https {
         // So that neither the default backend's certificate nor a wildcard's is shown for them.
         let all = default_has_tls(table, purpose);
         let published = table.hosts.keys().chain(table.passthrough.keys()).map(ToString::to_string);
-        names.extend(published.filter(|name| all || is_below_terminated_wildcard(table, name)));
+        names.extend(published.filter(|name| all || is_below_wildcard(table, name, |host| is_terminated(table, host))));
     }
     names
 }
 
-fn is_below_terminated_wildcard(table: &RouteTable, name: &str) -> bool {
-    let wildcards = table.hosts.iter().filter(|(host, virtual_host)| host.is_wildcard() && is_terminated(table, virtual_host));
+fn is_below_wildcard(table: &RouteTable, name: &str, counts: impl Fn(&VirtualHost) -> bool) -> bool {
+    let wildcards = table.hosts.iter().filter(|(host, virtual_host)| host.is_wildcard() && counts(virtual_host));
     let parent = name.split_once('.').map(|(_, parent)| parent);
     wildcards.filter_map(|(host, _)| host.as_str().strip_prefix("*.")).any(|suffix| Some(suffix) == parent)
 }
@@ -107,7 +113,7 @@ fn check_requests(servers: &Servers<'_>, pools: &Pools, table: &RouteTable, kind
             let expected = match host {
                 Some((_, host)) => host_answer(host, &path, kind),
                 None if name.is_empty() => default_answer(table, &path, kind),
-                None => Answer::Status(421),
+                None => Answer::Status(if kind.scheme == Scheme::Http { 503 } else { 421 }),
             };
             assert_eq!(answer(server, &path, pools), expected, "{kind:?} {:?} {path}\n{server:#?}", host_name(host.map(|(host, _)| host)));
         }
@@ -138,7 +144,7 @@ fn passes(location: &Directive) -> Option<(String, String)> {
 /// The path that an application sees.
 fn passed_path(location: &Directive, path: &str, uri: &str) -> String {
     if let Some(rewrite) = location.all("rewrite").next() {
-        let cut = rewrite.args[0].trim_start_matches('^').trim_end_matches("/(.*)$").replace(['[', ']'], "");
+        let cut = rewrite.args[0].trim_start_matches("(?s)^").trim_end_matches("/(.*)$").replace(['[', ']'], "");
         assert_eq!(rewrite.args[1..], ["/$1", "break"]);
         return path.strip_prefix(&cut).unwrap_or(path).to_owned();
     }

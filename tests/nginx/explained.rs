@@ -26,7 +26,7 @@ const ASKED_HOSTS: &[&str] =
     &["a.test", "b.a.test", "A.Test", "z.a.test", "z.b.a.test", "c.test", "_x.test", "d.test", "unknown.test", "10.0.0.1", "y.z.a.test"];
 const SEGMENTS: &[&str] = &[
     "", "app", "apple", "APP", "deep", "er", "%61pp", "%2e%2e", ".", "..", "v1.0", "v1x0", "a+b", "x=1,y", "a%20b", "%C3%A4", "a%2Fb",
-    "%25", "a%3Fb", "b;c", "%zz", "%00", "{b}", "a|b",
+    "%25", "a%3Fb", "b;c", "%zz", "%00", "{b}", "a|b", "a%0Ab",
 ];
 const NAMES: &[&str] = &["s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7"];
 /// Tables, and requests to each of them.

@@ -139,7 +139,8 @@ fn terminated(world: &World) -> Result<()> {
     let about = await_tls(world, 1, "safe.test", "safe")?;
     ensure!(about["headers"]["x-forwarded-proto"] == "https", "{about}");
     let address = world.at(1, TLS);
-    ensure!(shown(&address, Some("safe.test"))? == Some(as_shown(&good.certificate)), "another certificate is shown");
+    // Of the engine's two workers, one can be a moment behind the other.
+    await_shown(&address, "safe.test", &good)?;
     ensure!(shown(&address, None)?.is_none(), "a client that names no host is shown a certificate");
     ensure!(shown(&address, Some("unknown.test"))?.is_none(), "so is one that names an unknown host");
     ensure!(shown(&address, Some("plain.test"))?.is_none(), "so is one that names a host without TLS");

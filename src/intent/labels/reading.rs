@@ -206,14 +206,25 @@ impl Reader<'_> {
     }
 
     fn verification(&mut self, protocol: BackendProtocol) -> Verification {
-        let verification = self.parsed("ssl_backend_tls_verify", values::verification).unwrap_or_default();
-        if verification != Verification::Off && matches!(protocol, BackendProtocol::Http | BackendProtocol::Grpc) {
+        const LABEL: &str = "ssl_backend_tls_verify";
+        if !matches!(protocol, BackendProtocol::Http | BackendProtocol::Grpc) {
+            return self.asked_verification(LABEL);
+        }
+        let verification = self.parsed(LABEL, values::verification).unwrap_or_default();
+        if verification != Verification::Off {
             let message = "the application is spoken to in plain text, so there is no certificate to check";
-            let remedy = "Set com.docker.lb.ssl_backend=true, or remove the label.";
-            let value = self.value("ssl_backend_tls_verify").unwrap_or_default().to_owned();
-            self.add(Severity::Warning, FindingCode::LabelWithoutEffect, "ssl_backend_tls_verify", Some(&value), message, remedy);
+            self.without_effect(LABEL, message, "Set com.docker.lb.ssl_backend=true, or remove the label.");
         }
         verification
+    }
+
+    /// Whoever asks for a check in words that nobody understands must not go without one.
+    fn asked_verification(&mut self, label: &str) -> Verification {
+        let Some(text) = self.value(label).map(str::to_owned) else { return Verification::default() };
+        values::verification(&text).unwrap_or_else(|rule| {
+            self.bad(label, &text, &rule, "the application's certificate is checked against the system's roots");
+            Verification::System
+        })
     }
 
     fn tls(&mut self) -> TlsLabels {

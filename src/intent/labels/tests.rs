@@ -193,6 +193,8 @@ fn the_backend_protocol_and_the_older_ssl_backend_agree() {
     assert_eq!(protocol(&[("backend_protocol", "https"), ("ssl_backend", "false")]).0, BackendProtocol::Https);
     let ca = Verification::Authority(ObjectName::parse("corp-ca").unwrap());
     assert_eq!(protocol(&[("ssl_backend", "true"), ("ssl_backend_tls_verify", "corp-ca")]), (BackendProtocol::Https, ca, vec![]));
+    let unclear = protocol(&[("ssl_backend", "true"), ("ssl_backend_tls_verify", "../ca")]);
+    assert_eq!(unclear, (BackendProtocol::Https, Verification::System, vec![FindingCode::InvalidLabelValue]), "never unchecked by a slip");
     assert_eq!(protocol(&[("ssl_backend_tls_verify", "required")]).2, [FindingCode::LabelWithoutEffect], "nothing to check in plain text");
 }
 

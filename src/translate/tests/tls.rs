@@ -107,6 +107,41 @@ fn a_redirect_that_leads_back_to_itself_is_left_out() {
 }
 
 #[test]
+fn redirects_that_lead_round_by_several_steps_are_left_out() {
+    for (round, kept) in [
+        ("http://a.test,http://b.test;http://b.test,http://a.test", "http://a.test/ http://b.test"),
+        ("http://a.test/x,http://b.test/y;http://b.test/y,http://a.test/x", "http://a.test/x http://b.test/y"),
+        // It grows, for ever.
+        ("http://a.test/x,http://a.test/y;http://a.test/y,http://a.test/x", "http://a.test/x http://a.test/y"),
+    ] {
+        let (redirects, codes) = redirects_of(&format!("redirects: \"{round}\""));
+        assert_eq!((redirects, codes), (vec![kept.to_owned()], vec![FindingCode::RedirectLoop]), "{round}");
+    }
+    // By HTTPS, to which ssl_only leads back; without it there is no circle.
+    let tls = |more: &str| redirects_of(&format!("ssl_cert: crt, redirects: \"https://a.test,http://a.test\"{more}")).0;
+    assert_eq!(tls(", ssl_only: true"), [""; 0]);
+    assert_eq!(tls(""), ["https://a.test/ http://a.test"]);
+}
+
+#[test]
+fn of_a_circle_that_two_services_make_the_older_half_counts() {
+    let older = ("a", "hosts: a.test, port: 80, redirects: \"http://a.test,http://b.test\"");
+    let translation = swarm(&[older, ("b", "hosts: b.test, port: 80, redirects: \"http://b.test,http://a.test\"")]);
+    assert_eq!(translation.table.hosts[&host("a.test")].redirects, swarm(&[older]).table.hosts[&host("a.test")].redirects);
+    assert!(translation.table.hosts[&host("b.test")].redirects.is_empty());
+    let told: Vec<_> = translation.findings.iter().map(|finding| (finding.code, finding.subject.to_string())).collect();
+    assert!(told.contains(&(FindingCode::RedirectLoop, "service b".to_owned())), "{told:?}");
+}
+
+#[test]
+fn a_redirect_from_or_to_tls_that_is_not_there_is_told() {
+    let (redirects, codes) = redirects_of("redirects: \"https://a.test,http://b.test\"");
+    assert_eq!((redirects, codes), (vec![], vec![FindingCode::LabelWithoutEffect]), "nobody asks for it");
+    let (redirects, codes) = redirects_of("redirects: \"http://a.test,https://a.test;http://b.test,https://elsewhere.test\"");
+    assert_eq!((redirects.len(), codes), (2, vec![FindingCode::RedirectWithoutTls]), "what others publish is not known here");
+}
+
+#[test]
 fn the_oldest_services_redirect_of_a_source_counts() {
     let translation = swarm(&[
         ("a", "hosts: a.test, port: 80, redirects: \"http://a.test,http://b.test\""),

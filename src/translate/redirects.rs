@@ -1,0 +1,181 @@
+//! Redirects of all hosts together, because one can lead to another: whichever would send a client round for ever is left
+//! out. Of two that make such a circle the older one counts, so that a later service never takes a route from an earlier one.
+
+use std::collections::BTreeMap;
+
+use super::World;
+use super::endpoints::Reach;
+use super::published::label_key;
+use crate::intent::labels::Redirect as Asked;
+use crate::report::{Finding, FindingCode, Severity};
+use crate::route::{Answer, Backend, Redirect, VirtualHost};
+use crate::types::{ContextPath, HostPattern, Scheme, SiteUrl};
+
+/// Browsers give up after 20 of them; nobody means to send a client on this often.
+const HOPS_MAX: usize = 10;
+
+/// What requests meet on their way.
+pub struct Sites<'a> {
+    /// The hosts, to which redirects are added.
+    pub hosts: &'a mut BTreeMap<HostPattern, VirtualHost>,
+    /// The hosts whose TLS is passed through.
+    pub passthrough: &'a BTreeMap<HostPattern, Backend>,
+}
+
+/// Adds the redirects that services ask for. `reaches` is ordered by age.
+pub fn settle(world: &World<'_>, reaches: &[Reach<'_>], sites: &mut Sites<'_>, findings: &mut Vec<Finding>) {
+    let mut counting = BTreeMap::<(HostPattern, Scheme, ContextPath), &Reach<'_>>::new();
+    for member in reaches {
+        let labels = &member.published.labels;
+        for asked in labels.redirects.iter().filter(|asked| labels.hosts.contains(&asked.source.host)) {
+            let source = &asked.source;
+            if source.scheme == Scheme::Https && !sites.terminates(&source.host) {
+                findings.push(never_asked(member, asked));
+                continue;
+            }
+            let key = (source.host.clone(), source.scheme, source.path.clone());
+            if let Some(oldest) = counting.get(&key) {
+                if !sites.redirects(asked) {
+                    findings.push(conflict(oldest, member, asked));
+                }
+                continue;
+            }
+            sites.add(asked);
+            if let Some(way) = sites.circle(world, asked) {
+                sites.take_back(asked);
+                findings.push(circle(member, asked, &way));
+                continue;
+            }
+            findings.extend(sites.lacks_tls(&asked.target).then(|| target_without_tls(member, asked)));
+            counting.insert(key, member);
+        }
+    }
+}
+
+impl Sites<'_> {
+    fn add(&mut self, asked: &Asked) {
+        let redirects = &mut self.hosts.entry(asked.source.host.clone()).or_default().redirects;
+        if let Err(at) = redirects.binary_search(&redirect(asked)) {
+            redirects.insert(at, redirect(asked));
+        }
+    }
+
+    /// A host that says nothing else has nothing to say without it.
+    fn take_back(&mut self, asked: &Asked) {
+        let Some(host) = self.hosts.get_mut(&asked.source.host) else { return };
+        host.redirects.retain(|known| *known != redirect(asked));
+        if host.redirects.is_empty() && host.paths.is_empty() && !host.https_only {
+            self.hosts.remove(&asked.source.host);
+        }
+    }
+
+    /// Whether exactly this redirect is there.
+    fn redirects(&self, asked: &Asked) -> bool {
+        self.hosts.get(&asked.source.host).is_some_and(|host| host.redirects.contains(&redirect(asked)))
+    }
+
+    fn terminates(&self, host: &HostPattern) -> bool {
+        self.hosts.get(host).is_some_and(|host| host.tls.is_some())
+    }
+
+    /// Whether a URL leads by TLS to a host that is published here without it.
+    fn lacks_tls(&self, url: &SiteUrl) -> bool {
+        let published = HostPattern::fitting(url.host.as_str())
+            .find(|pattern| self.hosts.contains_key(pattern) || self.passthrough.contains_key(pattern));
+        let lacks = |pattern: &HostPattern| !self.terminates(pattern) && !self.passthrough.contains_key(pattern);
+        url.scheme == Scheme::Https && published.as_ref().is_some_and(lacks)
+    }
+
+    /// The way of a client that this redirect sends round, if it does. Without it there is no circle, so a circle passes it
+    /// again; and so does a way that only grows, or it is longer than any that is meant.
+    fn circle(&self, world: &World<'_>, asked: &Asked) -> Option<Vec<String>> {
+        let own = redirect(asked);
+        let mut at = sent(world, &own.target, own.path.as_str())?;
+        let mut way = Vec::new();
+        for hop in 0..HOPS_MAX {
+            if hop > 0 {
+                at = self.next(world, &at)?;
+            }
+            way.push(at.to_string());
+            if matches!(self.place(&at), Some(Answer::Redirect(redirect)) if *redirect == own) {
+                break;
+            }
+        }
+        Some(way)
+    }
+
+    /// Where a client that is here is sent; none: it is answered, or leaves these hosts.
+    fn next(&self, world: &World<'_>, at: &Stop) -> Option<Stop> {
+        match self.place(at)? {
+            Answer::Redirect(redirect) => sent(world, &redirect.target, &at.path),
+            Answer::Https => Some(Stop { scheme: Scheme::Https, ..at.clone() }),
+            Answer::Application(_) | Answer::NoPath | Answer::NoRoute => None,
+        }
+    }
+
+    fn place(&self, at: &Stop) -> Option<Answer<'_>> {
+        let known = |pattern: &HostPattern| self.hosts.contains_key(pattern) || self.passthrough.contains_key(pattern);
+        let pattern = HostPattern::fitting(&at.host).find(known)?;
+        let host = self.hosts.get(&pattern).filter(|host| at.scheme == Scheme::Http || host.tls.is_some())?;
+        host.place_of(at.scheme, &at.path).map(|place| place.answer)
+    }
+}
+
+/// One request on the way.
+#[derive(Debug, Clone)]
+struct Stop {
+    scheme: Scheme,
+    host: String,
+    path: String,
+}
+
+impl std::fmt::Display for Stop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}://{}{}", self.scheme.as_str(), self.host, self.path)
+    }
+}
+
+/// Where a redirect sends a request of this path; none: to another port, which is not ours to know.
+fn sent(world: &World<'_>, target: &SiteUrl, path: &str) -> Option<Stop> {
+    let publish = &world.cluster.proxy.publish;
+    let published = if target.scheme == Scheme::Http { Some(publish.http.published) } else { publish.https.map(|https| https.published) };
+    let before = if target.path.is_root() { "" } else { target.path.as_str() };
+    let stop = || Stop { scheme: target.scheme, host: target.host.as_str().to_owned(), path: format!("{before}{path}") };
+    target.port.is_none_or(|port| Some(port) == published).then(stop)
+}
+
+fn redirect(asked: &Asked) -> Redirect {
+    Redirect { scheme: asked.source.scheme, path: asked.source.path.clone(), target: asked.target.clone() }
+}
+
+fn told(severity: Severity, code: FindingCode, member: &Reach<'_>, asked: &Asked, message: &str, remedy: &str) -> Finding {
+    let finding = Finding::new(severity, code, member.published.subject(), message, remedy);
+    finding.at(label_key("redirects"), &format!("{},{}", asked.source, asked.target))
+}
+
+fn circle(member: &Reach<'_>, asked: &Asked, way: &[String]) -> Finding {
+    const SHOWN: usize = 3;
+    let more = if way.len() > SHOWN { ", …" } else { "" };
+    let shown: Vec<&str> = way.iter().take(SHOWN).map(String::as_str).collect();
+    let message = format!("this redirect leads back to itself, by {}{more}; it is left out", shown.join(", then "));
+    let remedy = "Name another host, scheme or path as the target, or remove ssl_only where that leads back.";
+    told(Severity::Error, FindingCode::RedirectLoop, member, asked, &message, remedy)
+}
+
+fn conflict(oldest: &Reach<'_>, member: &Reach<'_>, asked: &Asked) -> Finding {
+    let message = format!("{} redirects {} elsewhere already; its redirect counts", oldest.published.service.name, asked.source);
+    told(Severity::Warning, FindingCode::ConflictingSetting, member, asked, &message, "Redirect a source to one target only.")
+}
+
+fn never_asked(member: &Reach<'_>, asked: &Asked) -> Finding {
+    let message =
+        format!("TLS of {} is not terminated here, so nobody asks for {}; the redirect is left out", asked.source.host, asked.source);
+    let remedy = "Add com.docker.lb.ssl_cert, or write http:// in front of the source.";
+    told(Severity::Warning, FindingCode::LabelWithoutEffect, member, asked, &message, remedy)
+}
+
+fn target_without_tls(member: &Reach<'_>, asked: &Asked) -> Finding {
+    let message = format!("{} is not published by TLS: clients are sent to where nobody answers", asked.target.host);
+    let remedy = "Add com.docker.lb.ssl_cert (or ssl_passthrough) on that host, unless something before the proxies has its TLS.";
+    told(Severity::Warning, FindingCode::RedirectWithoutTls, member, asked, &message, remedy)
+}
