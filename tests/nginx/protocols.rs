@@ -62,7 +62,7 @@ async fn http2_goes_to_applications_in_plain_text_with_paths_cut_off_as_asked() 
     let application = peer::start_h2c().await;
     let kept = answer("h", ("/a+b.c", Path::Kept), protocol.clone(), application, "/a+b.c/x?y").await.unwrap();
     assert!(kept.0 == 200 && kept.1.contains("protocol: HTTP/2.0") && kept.1.contains("target: /a+b.c/x?y"), "{kept:?}");
-    let cut = answer("h", ("/a+b.c", Path::Cut), protocol, application, "/a+b.c/x?y").await.unwrap();
+    let cut = answer("h", ("/a+b.c", Path::Cut), protocol.clone(), application, "/a+b.c/x?y").await.unwrap();
     assert!(cut.0 == 200 && cut.1.contains("target: /x?y"), "{cut:?}");
     let broken = answer("h", ("/a", Path::Cut), protocol, application, "/a/b%0Ac").await.unwrap();
     assert!(broken.0 == 200 && broken.1.contains("target: /b%0Ac"), "{broken:?}");

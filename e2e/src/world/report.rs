@@ -10,7 +10,7 @@ use super::World;
 use crate::command::{LIMIT, end_within};
 
 /// As much of a log as shows what happened last.
-const LOG_LINES: &str = "200";
+const LOG_LINES: u32 = 200;
 
 /// Enough for all logs of a service that can be had.
 const LOG_SECONDS: &str = "10";
@@ -33,19 +33,20 @@ pub fn report(world: &World) -> String {
     for name in services(world) {
         section(&format!("tasks of {name}"), world.docker(&["service", "ps", "--no-trunc", "--format", TASK_LINE, &name]));
         if is_ours(&name) {
-            section(&format!("log of {name}"), world.log(&name));
+            section(&format!("log of {name}"), world.log(&name, LOG_LINES));
         }
     }
     text
 }
 
 impl World {
-    /// Both streams of a service: programs write logs to standard error, and so does the command line with them.
-    pub fn log(&self, service: &str) -> Result<String> {
+    /// The last lines of each task of a service, both streams: programs write logs to standard error, and so does the
+    /// command line with them.
+    pub fn log(&self, service: &str, lines: u32) -> Result<String> {
         let socket = format!("unix://{}", self.lab.socket(self.manager()?).display());
         // The command waits for the logs of lost nodes for ever.
         let mut command = Command::new("timeout");
-        command.args([LOG_SECONDS, "docker", "-H", &socket, "service", "logs", "--raw", "--tail", LOG_LINES, service]);
+        command.args([LOG_SECONDS, "docker", "-H", &socket, "service", "logs", "--raw", "--tail", &lines.to_string(), service]);
         let ended = end_within(&mut command, LIMIT)?;
         Ok(ended.output + &ended.complaint)
     }

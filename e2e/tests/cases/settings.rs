@@ -41,7 +41,7 @@ fn raw_lines(world: &World) -> Result<()> {
         Ok(())
     })?;
     traffic.stop_without_loss()?;
-    let logs = world.docker(&["service", "logs", "--raw", "swarmgate-proxy-default"])?;
+    let logs = world.log("swarmgate-proxy-default", 2_000)?;
     let objects = logs.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     ensure!(objects.into_iter().any(|object| object["host"] == "lines.test" && object["status"] == 200), "requests are logged as JSON");
     Ok(())

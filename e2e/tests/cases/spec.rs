@@ -164,7 +164,7 @@ fn broken(world: &World) -> Result<()> {
     world.await_rollout("swarmgate_operator", "rollback_completed")?;
     await_operator_with(world, SPEC)?;
     CLUSTERS.iter().try_for_each(|name| world.await_converged(name).map(drop))?;
-    let told = world.log("swarmgate_operator")?;
+    let told = world.log("swarmgate_operator", 500)?;
     ensure!(told.contains("spec.engine") && told.contains("apache"), "the log does not say what is wrong: {told}");
     traffic.stop_without_loss()?;
     let after: Vec<_> = world.owned()?.into_keys().collect();
