@@ -48,6 +48,7 @@ on_both! {
     rollout::a_forced_update_and_a_network_replace_tasks,
     rollout::ports_replace_tasks,
     rollout::a_placement_that_still_holds_replaces_no_task,
+    rollout::an_empty_placement_stays_and_replaces_no_task,
     rollout::placement_and_ports_together_are_not_applied,
     rollout::an_update_tells_its_state_only_when_tasks_are_replaced,
     rollout::an_update_that_fails_pauses,

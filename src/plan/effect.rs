@@ -45,7 +45,7 @@ pub(super) fn placement_differs(old: &Value, new: &Value) -> bool {
     differs(old, new, "/TaskTemplate/Placement")
 }
 
-/// An absent object and an empty one are the same to Swarm, for placement and endpoint.
+/// An absent object and an empty one mean the same, for placement and endpoint.
 fn differs(old: &Value, new: &Value, pointer: &str) -> bool {
     let part = |spec: &Value| spec.pointer(pointer).filter(|value| !is_empty(value)).cloned();
     part(old) != part(new)

@@ -37,6 +37,7 @@ pub fn lint(plan: &Plan, snapshot: &Snapshot) -> Vec<Violation> {
         say(in_use(step, &usage, plan, snapshot));
         say(hides_ports(step, snapshot));
         say(stale(step, snapshot));
+        say(without_placement(step));
         say(needs_missing(step, &created));
         if matches!(step, Step::UpdateService { .. } | Step::CreateService { .. } | Step::RemoveService { .. }) {
             say((!written.insert(step.name())).then_some("a service has at most one step"));
@@ -94,6 +95,12 @@ fn hides_ports(step: &Step, snapshot: &Snapshot) -> Option<&'static str> {
     let counter = |spec: &Value| get(spec, &["TaskTemplate", "ForceUpdate"]).and_then(Value::as_u64).unwrap_or(0);
     let hides = endpoint_differs(old, spec) && placement_differs(old, spec) && counter(old) == counter(spec);
     hides.then_some("placement and published ports change together without a raised ForceUpdate")
+}
+
+/// An engine that compares tasks with a service without any placement dies of it, and takes the Swarm's managers along.
+fn without_placement(step: &Step) -> Option<&'static str> {
+    let placement = get(spec_of(step)?, &["TaskTemplate", "Placement"]);
+    placement.is_none_or(|placement| !placement.is_object()).then_some("the spec has no placement, of which managers can die")
 }
 
 /// An update belongs to the version it was computed from, and keeps name and mode.

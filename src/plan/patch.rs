@@ -14,6 +14,8 @@ use crate::swarm::Snapshot;
 /// The key under which our own first argument is remembered, apart from the user's.
 const SUBCOMMAND: &str = "subcommand";
 
+const PLACEMENT: &[&str] = &["TaskTemplate", "Placement"];
+
 /// A spec as it must be.
 pub(super) struct Patched {
     /// The whole spec.
@@ -34,7 +36,9 @@ pub(super) fn create(shape: &ServiceShape, snapshot: &Snapshot) -> Value {
         patch.preset(field);
         patch.field(field);
     }
-    patch.finish().spec
+    let mut spec = patch.finish().spec;
+    state_placement(&mut spec);
+    spec
 }
 
 /// The spec of an existing service, with each field of `replacing` in the place of its namesake.
@@ -44,10 +48,22 @@ pub(super) fn update(spec: &Value, shape: &ServiceShape, replacing: &[Field], sn
         patch.field(replacing.iter().find(|other| other.name == field.name).unwrap_or(field));
     }
     let mut patched = patch.finish();
+    if patched.spec != *spec {
+        state_placement(&mut patched.spec);
+    }
     if endpoint_differs(spec, &patched.spec) {
         force(spec, &mut patched.spec);
     }
     patched
+}
+
+/// A service without any placement, whose tasks have one, ends the engine of the manager that leads (seen with 20.10), and of
+/// the next one: an empty placement says the same and harms nobody. So no spec of ours is without, nor any that Swarm could
+/// roll back to.
+fn state_placement(spec: &mut Value) {
+    if get(spec, PLACEMENT).is_none_or(|placement| !placement.is_object()) {
+        set(spec, PLACEMENT, json!({}));
+    }
 }
 
 /// Published ports reach tasks only with their replacement, which Swarm forgets when a placement changed too, now or in

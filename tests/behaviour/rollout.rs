@@ -93,6 +93,16 @@ pub async fn a_placement_that_still_holds_replaces_no_task(bench: &Bench) {
     keeps_tasks(bench, place).await;
 }
 
+pub async fn an_empty_placement_stays_and_replaces_no_task(bench: &Bench) {
+    let mut spec = bench.spec("a", 1);
+    spec["TaskTemplate"]["Placement"] = json!({"Constraints": ["node.platform.os==linux"]});
+    let (id, ids) = bench.running(&spec, 1).await;
+    bench.edit(&id, |spec| spec["TaskTemplate"]["Placement"] = json!({})).await;
+    bench.stays(&id, &ids).await;
+    // It is told as it was given: absent, it would end the managers.
+    assert_eq!(bench.service(&id).await.spec["TaskTemplate"]["Placement"], json!({}));
+}
+
 pub async fn placement_and_ports_together_are_not_applied(bench: &Bench) {
     let (id, old) = bench.running(&bench.spec("a", 1), 1).await;
     bench
