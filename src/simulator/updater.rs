@@ -79,7 +79,10 @@ impl World {
         let same = Arc::ptr_eq(&task.spec, &service.template) || task.spec == service.template;
         if !same && only_placement_differs(task, service) {
             // The real one's managers die here, one after the other; nobody may ever bring them to it.
-            assert!(service.template.get("Placement").is_some(), "a service without any placement, whose tasks have one, ends every manager");
+            assert!(
+                service.template.get("Placement").is_some(),
+                "a service without any placement, whose tasks have one, ends every manager"
+            );
             let node = task.node.as_ref().and_then(|n| self.nodes.get(n));
             if node.is_some_and(|n| n.satisfies(&spec::constraints(&service.template))) {
                 return false;

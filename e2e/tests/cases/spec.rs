@@ -13,6 +13,7 @@ pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case { name, setting: GATE, check };
     vec![
         case("spec::constraints_replicas_and_ports_are_followed", followed),
+        case("spec::constraints_that_leave_the_document_let_tasks_go_everywhere", unconstrained),
         case("spec::a_change_that_needs_no_new_tasks_makes_none", no_new_tasks),
         case("spec::a_cluster_that_leaves_takes_its_objects_along_and_nobody_elses", cluster_leaves),
         case("spec::a_cluster_with_an_impossible_image_delays_no_other", impossible_image),
@@ -43,6 +44,20 @@ fn followed(world: &World) -> Result<()> {
     world.await_running("swarmgate-proxy-mesh", 3)?;
     world.await_converged("dev")?;
     world.await_converged("mesh").map(drop)
+}
+
+/// Of a service without any placement the managers' engines would die.
+fn unconstrained(world: &World) -> Result<()> {
+    let spec = spec_with("    constraints: [\"node.labels.lb==dev\"]\n", "", SPEC)?;
+    let spec = spec_with("    constraints: [\"node.role==worker\"]\n", "    constraints: []\n", &spec)?;
+    declare(world, &spec)?;
+    (1..=3).try_for_each(|k| world.await_answer(&world.at(k, DEV), "anchor-dev.test", "/", "anchor-dev").map(drop))?;
+    world.await_converged("dev")?;
+    for service in ["swarmgate-proxy-dev", "swarmgate-extension-dev"] {
+        let placement = world.service(service)?["Spec"]["TaskTemplate"]["Placement"].take();
+        ensure!(placement.is_object(), "{service} has the placement {placement}");
+    }
+    Ok(())
 }
 
 fn no_new_tasks(world: &World) -> Result<()> {
