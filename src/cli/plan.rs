@@ -39,7 +39,7 @@ pub fn run(args: Args) -> ExitCode {
     edge::block_on(async move {
         match make(&args).await {
             Ok(text) => {
-                println!("{}", text.trim_end());
+                edge::print(&text);
                 ExitCode::SUCCESS
             }
             Err(error) => {

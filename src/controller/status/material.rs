@@ -10,6 +10,7 @@ use crate::channel::wire::{MaterialReport, MaterialState};
 use crate::report::{Finding, FindingCode, RouteReport, Severity, Subject};
 use crate::route::{Backend, MaterialRef, RouteTable, TlsBinding, Verification};
 use crate::swarm::Service;
+use crate::translate::DEFAULT_HOST;
 use crate::types::HostPattern;
 
 /// How long before it expires a certificate is warned of.
@@ -71,13 +72,20 @@ fn about_pair(seen: &Seen<'_>, pairs: &Pairs<'_>, binding: &TlsBinding, hosts: &
     let Some(report) = pairs.get(&(certificate, key)) else { return Vec::new() };
     let of_key = matches!(report.state, MaterialState::NotAKey | MaterialState::Mismatch) && binding.key.is_some();
     let (label, object) = if of_key { (KEY, key) } else { (CERTIFICATE, certificate) };
-    let said = match report.state {
-        MaterialState::Good => [expires_soon(seen.now, report, object, &shown(hosts)), other_names(report, object, hosts)],
-        _ => [broken(report, object, &format!("not published by TLS: {}", shown(hosts))), None],
+    let said = |hosts: &[Option<&HostPattern>]| -> Vec<Said> {
+        let said = match report.state {
+            MaterialState::Good => [expires_soon(seen.now, report, object, &shown(hosts)), other_names(report, object, hosts)],
+            _ => [broken(report, object, &format!("not published by TLS: {}", shown(hosts))), None],
+        };
+        said.into_iter().flatten().collect()
     };
-    let said: Vec<Said> = said.into_iter().flatten().collect();
-    let authors = if said.is_empty() { Vec::new() } else { authors_of_hosts(seen, hosts, label, object) };
-    said.iter().flat_map(|said| said.told_to(seen, &authors, label, object)).collect()
+    // Most often there is nothing to say, and then nobody has to be looked for.
+    if said(hosts).is_empty() {
+        return Vec::new();
+    }
+    let authors = hosts_by_author(seen, hosts, label, object);
+    let told = authors.iter().flat_map(|(author, hosts)| said(hosts).into_iter().map(move |said| (author, said)));
+    told.flat_map(|(author, said)| said.told_to(seen, author.as_slice(), label, object)).collect()
 }
 
 fn about_authorities(seen: &Seen<'_>, table: &RouteTable) -> Vec<Finding> {
@@ -188,12 +196,33 @@ fn covers(names: &[String], host: &HostPattern) -> bool {
     names.iter().any(|name| name == host || name.strip_prefix("*.").is_some_and(|rest| Some(rest) == parent))
 }
 
-/// The services that name the object in this label, among those behind the hosts.
-fn authors_of_hosts(seen: &Seen<'_>, hosts: &[Option<&HostPattern>], label: &str, object: &str) -> Vec<String> {
-    let concerned: BTreeSet<&str> = hosts.iter().map(|host| host.map_or("(default)", HostPattern::as_str)).collect();
-    let routes = seen.translation.routes.iter().filter(|route| concerned.contains(route.host.as_str()));
-    let services = routes.flat_map(|route| &route.services).map(|service| service.service.as_str()).collect();
-    authors(seen, &services, |service| says(service, label, object))
+/// The services that name the object in this label, each with the hosts behind which it stands: nobody is told of another's
+/// host. Hosts without such a service are the cluster's.
+fn hosts_by_author<'a>(
+    seen: &Seen<'_>,
+    hosts: &[Option<&'a HostPattern>],
+    label: &str,
+    object: &str,
+) -> BTreeMap<Option<String>, Vec<Option<&'a HostPattern>>> {
+    let mut behind = BTreeMap::<&str, BTreeSet<&str>>::new();
+    for route in &seen.translation.routes {
+        behind.entry(&route.host).or_default().extend(route.services.iter().map(|service| service.service.as_str()));
+    }
+    let all = behind.values().flatten().copied().collect();
+    let authors = authors(seen, &all, |service| says(service, label, object));
+    let mut by_author = BTreeMap::<_, Vec<_>>::new();
+    for host in hosts {
+        let services = behind.get(host.map_or(DEFAULT_HOST, HostPattern::as_str));
+        let own = authors.iter().filter(|author| services.is_some_and(|services| services.contains(author.as_str())));
+        let mut own: Vec<_> = own.cloned().map(Some).collect();
+        if own.is_empty() {
+            own.push(None);
+        }
+        for author in own {
+            by_author.entry(author).or_default().push(*host);
+        }
+    }
+    by_author
 }
 
 fn authors(seen: &Seen<'_>, services: &BTreeSet<&str>, wrote: impl Fn(&Service) -> bool) -> Vec<String> {

@@ -40,18 +40,19 @@ fn about(seen: &Seen<'_>, quarantined: &Quarantined) -> Vec<Finding> {
     if services.is_empty() {
         let about_cluster = finding(Subject::Cluster(seen.cluster.name.to_string()));
         return vec![match setting {
-            Some((field, value)) => about_cluster.at(format!("spec.settings.{field}"), &value),
+            Some((field, Some(value))) => about_cluster.at(format!("spec.settings.{field}"), &value),
+            Some((field, None)) => Finding { field: Some(format!("spec.settings.{field}")), ..about_cluster },
             None => about_cluster,
         }];
     }
     services.into_iter().map(|service| finding(Subject::Service(service.to_owned()))).collect()
 }
 
-/// What a part is in words, and for a setting its field and value.
-fn described(part: &Part) -> (String, Option<(&'static str, String)>) {
+/// What a part is in words, and for a setting its field, with the value where that is short.
+fn described(part: &Part) -> (String, Option<(&'static str, Option<String>)>) {
     match part {
-        Part::Line { list, line } => ("this line".to_owned(), Some((field(*list), line.to_string()))),
-        Part::Template => ("the template".to_owned(), Some(("template", String::new()))),
+        Part::Line { list, line } => ("this line".to_owned(), Some((field(*list), Some(line.to_string())))),
+        Part::Template => ("the template".to_owned(), Some(("template", None))),
         Part::DefaultBackend => ("the default backend".to_owned(), None),
         Part::Passthrough { host } => (format!("the passed-through host {host}"), None),
         Part::Redirects { host } => (format!("the redirects of {host}"), None),

@@ -144,8 +144,8 @@ fn all_hosts_of_a_certificate_are_in_one_finding_for_each_service() {
     let findings = with_seen(services, exact, findings);
     let subjects: Vec<String> = findings.iter().map(|finding| finding.subject.to_string()).collect();
     assert_eq!(subjects, ["service a", "service c"]);
-    for host in ["a.example.org", "b.example.org", "c.example.org"] {
-        assert!(findings[0].message.contains(host), "{}", findings[0].message);
+    for (finding, own) in findings.iter().zip(["a.example.org, b.example.org", "c.example.org"]) {
+        assert!(finding.message.ends_with(&format!("not published by TLS: {own}")), "{}", finding.message);
     }
 }
 
@@ -172,4 +172,13 @@ fn routes_tell_state_and_expiry() {
     assert_eq!(tls(vec![]).state, "unknown");
     let told = tls(vec![report("cert", Some("key"), MaterialState::Good, "2030-01-01T00:00:00Z", &[])]);
     assert_eq!((told.state.as_str(), told.not_after.unwrap().to_string().as_str()), ("good", "2030-01-01T00:00:00Z"));
+}
+
+#[test]
+fn of_services_that_share_a_certificate_only_those_hear_that_it_is_not_for_their_hosts() {
+    let shared: &[(&str, &str)] = &[("ssl_cert", "cert"), ("ssl_key", "key")];
+    let services = vec![service("good", "shop.example.org", shared), service("other", "g.example.org", shared)];
+    let report = report("cert", Some("key"), MaterialState::Good, "2030-01-01T00:00:00Z", &["shop.example.org"]);
+    let all = with_seen(services, vec![report], findings);
+    assert_eq!(all.iter().map(|finding| finding.subject.to_string()).collect::<Vec<_>>(), ["service other"]);
 }
