@@ -159,8 +159,9 @@ impl Source for Board {
     async fn plan(&self) -> Result<Answer, String> {
         let snapshot = self.lookout.snapshot(Instant::now()).await?;
         let declared = self.declared.borrow().clone();
-        let memory = |name: &ClusterName| self.memory(name).plan;
-        Ok(preview::preview(&self.around, &declared, &snapshot, memory, true, Timestamp::now()))
+        let memories = declared.clusters.keys().map(|name| (name.clone(), self.memory(name).plan)).collect();
+        let known = preview::Known { memories, status: Some(self.status()) };
+        Ok(preview::preview(&self.around, &declared, &snapshot, &known, Timestamp::now()))
     }
 
     async fn explain(&self, query: ExplainQuery) -> Result<Answer, Trouble> {

@@ -1,5 +1,6 @@
 //! What the next pass would do, told and not done: by a running operator, or straight from the Docker API without one.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -12,7 +13,7 @@ use super::spec;
 use super::surroundings::Surroundings;
 use super::thought;
 use crate::plan::{Memory, Plan, plan_removal};
-use crate::report::Finding;
+use crate::report::{Finding, StatusReport};
 use crate::swarm::Snapshot;
 use crate::telemetry::endpoints::Answer;
 use crate::types::ClusterName;
@@ -27,23 +28,29 @@ struct Preview {
     findings: Vec<Finding>,
 }
 
-/// The plans of all clusters, declared and left over. `hears`: extensions can be heard, so that silence means something.
-pub fn preview(
-    around: &Surroundings,
-    declared: &Declared,
-    snapshot: &Snapshot,
-    memory: impl Fn(&ClusterName) -> Memory,
-    hears: bool,
-    now: Timestamp,
-) -> Answer {
+/// What an operator that runs knows besides the world.
+pub struct Known {
+    /// Of each cluster, what earlier passes left.
+    pub memories: BTreeMap<ClusterName, Memory>,
+    /// What extensions were heard to say, so that silence means something; none without an operator.
+    pub status: Option<StatusReport>,
+}
+
+/// The plans of all clusters, declared and left over.
+pub fn preview(around: &Surroundings, declared: &Declared, snapshot: &Snapshot, known: &Known, now: Timestamp) -> Answer {
     let census = census::take(&around.instance, declared, snapshot);
     let kept = declared.in_force().map(|cluster| {
         let routes = thought::routes(cluster, snapshot);
         let report = around.line.report(&cluster.name);
-        let mut plan = thought::fleet_plan(around, cluster, snapshot, &routes, report.as_ref(), &memory(&cluster.name), now);
+        let memory = known.memories.get(&cluster.name).cloned().unwrap_or_default();
+        let mut plan = thought::fleet_plan(around, cluster, snapshot, &routes, report.as_ref(), &memory, now);
         plan.findings.extend(routes.translation.findings);
-        plan.waiting.extend(thought::acceptance(report.as_ref(), &routes.desired).filter(|_| hears));
+        // What the extension found is told by no look at the world.
+        let status = known.status.as_ref().and_then(|status| status.clusters.get(cluster.name.as_str()));
+        plan.findings.extend(status.iter().flat_map(|status| status.findings.iter().cloned()));
+        plan.waiting.extend(thought::acceptance(report.as_ref(), &routes.desired).filter(|_| known.status.is_some()));
         plan.findings.sort();
+        plan.findings.dedup();
         plan
     });
     let left = census.leftover.iter().map(|name| plan_removal(&around.instance, name, snapshot));
@@ -59,7 +66,8 @@ pub fn preview(
 pub async fn preview_offline(around: &Surroundings, spec: &[PathBuf]) -> Result<Answer, String> {
     let declared = spec::read_now(spec, &Declared::default());
     let snapshot = observe(around.swarm.as_ref()).await?;
-    Ok(preview(around, &declared, &snapshot, |_| Memory::default(), false, Timestamp::now()))
+    let known = Known { memories: BTreeMap::new(), status: None };
+    Ok(preview(around, &declared, &snapshot, &known, Timestamp::now()))
 }
 
 fn answer(clusters: Vec<Plan>, findings: Vec<Finding>) -> Answer {
