@@ -50,8 +50,8 @@ fn fate((key, value): (&str, &str), standpoint: &Standpoint<'_>, findings: &[Fin
     LabelFate { key: printable(key), value: printable(value), effect, findings }
 }
 
-/// Labels of which a part can be wrong and the rest counts.
-const LISTS: [&str; 3] = ["hosts", "redirects", "websocket_endpoints"];
+/// Labels that do something also with a bad value: lists, of which the rest counts, and the wish for a check.
+const NEVER_ABSENT: [&str; 4] = ["hosts", "redirects", "websocket_endpoints", "ssl_backend_tls_verify"];
 
 /// What really happens, and that it is not for this label's sake.
 fn qualified(name: &str, really: &str, findings: &[Finding]) -> String {
@@ -59,9 +59,9 @@ fn qualified(name: &str, really: &str, findings: &[Finding]) -> String {
     let bad = findings.iter().any(|finding| finding.code == FindingCode::InvalidLabelValue && finding.severity == Severity::Error);
     if really.starts_with(NO_EFFECT) {
         really.to_owned()
-    } else if bad && !LISTS.contains(&name) {
+    } else if bad && !NEVER_ABSENT.contains(&name) {
         format!("counts as absent: {really}")
-    } else if has(FindingCode::LabelWithoutEffect) {
+    } else if has(FindingCode::LabelWithoutEffect) && name != "redirects" {
         format!("{NO_EFFECT}{really}")
     } else {
         really.to_owned()
