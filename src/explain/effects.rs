@@ -127,29 +127,33 @@ fn backend_mode(effects: &Effects<'_>) -> String {
 }
 
 fn max_fails(effects: &Effects<'_>) -> String {
-    match effects.asked.max_fails {
-        Some(0) => "no endpoint is ever left out".to_owned(),
-        Some(fails) => format!("an endpoint is left out after {fails} failures"),
-        None => effects.standing.everywhere(|pool| unstated_fails(pool).to_owned()),
-    }
-}
-
-/// What the engine is told without the label.
-fn unstated_fails(pool: &Pool<'_>) -> &'static str {
-    if pool.backend.affinity.is_none() { "an endpoint is left out after 3 failures" } else { "no endpoint is ever left out" }
+    effects.standing.everywhere(|pool| match fails(effects, pool) {
+        0 => "no endpoint is ever left out".to_owned(),
+        1 => format!("an endpoint is left out after a failure{}", if_alone(pool)),
+        fails => format!("an endpoint is left out after {fails} failures{}", if_alone(pool)),
+    })
 }
 
 fn fail_timeout(effects: &Effects<'_>) -> String {
-    let time = effects.asked.fail_timeout.map_or_else(|| "5s".to_owned(), |time| humantime::format_duration(time).to_string());
-    let left_out = format!("an endpoint that fails is left out for {time}");
-    match effects.asked.max_fails {
-        Some(0) => "no effect: no endpoint is ever left out (max_fails)".to_owned(),
-        Some(_) => left_out,
-        None => effects.standing.everywhere(|pool| {
-            let hashed = !pool.backend.affinity.is_none();
-            if hashed { "no effect: without max_fails no endpoint is left out where a hash chooses".to_owned() } else { left_out.clone() }
-        }),
-    }
+    // Engines count whole seconds.
+    let time = effects.asked.fail_timeout.map_or(5, |time| time.as_secs() + u64::from(time.subsec_nanos() > 0));
+    let time = humantime::format_duration(std::time::Duration::from_secs(time));
+    effects.standing.everywhere(|pool| match (fails(effects, pool), effects.asked.max_fails) {
+        (0, Some(_)) => "no effect: no endpoint is ever left out (max_fails)".to_owned(),
+        (0, None) => "no effect: without max_fails no endpoint is left out where a hash chooses".to_owned(),
+        _ => format!("an endpoint that fails is left out for {time}{}", if_alone(pool)),
+    })
+}
+
+/// The failures that take an endpoint out; 0: none do.
+fn fails(effects: &Effects<'_>, pool: &Pool<'_>) -> u32 {
+    effects.asked.max_fails.unwrap_or(if pool.backend.affinity.is_none() { 3 } else { 0 })
+}
+
+/// The only endpoint of a pool is tried whatever happened.
+fn if_alone(pool: &Pool<'_>) -> &'static str {
+    let endpoints: usize = pool.backend.services.iter().map(|service| service.endpoints.len()).sum();
+    if endpoints > 1 { "" } else { ", once there is another one" }
 }
 
 fn weight(effects: &Effects<'_>, pool: &Pool<'_>) -> String {

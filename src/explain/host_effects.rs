@@ -32,9 +32,17 @@ fn hosts(effects: &Effects<'_>) -> String {
         said.push(format!("the cluster does not admit {}", list(&not)));
     }
     if !elsewhere.is_empty() {
-        said.push(format!("overruled by those who handle TLS of {} otherwise", list(&elsewhere)));
+        said.push(not_passed(effects, &elsewhere));
     }
     if said.is_empty() { "publishes no host".to_owned() } else { said.join("; ") }
+}
+
+/// Why hosts have no route to the service: it wants their TLS passed through, which nothing else could be done with.
+fn not_passed(effects: &Effects<'_>, hosts: &[&HostPattern]) -> String {
+    if effects.standing.table.https_port.is_none() {
+        return format!("no route for {}: the cluster publishes no port for TLS that could be passed on", list(hosts));
+    }
+    format!("overruled at {}: others handle its TLS otherwise", list(hosts))
 }
 
 fn is_admitted(effects: &Effects<'_>, host: &HostPattern) -> bool {
@@ -44,9 +52,10 @@ fn is_admitted(effects: &Effects<'_>, host: &HostPattern) -> bool {
 /// Where another service terminates TLS of a host, one that wants it passed through has nothing there.
 fn passthrough(effects: &Effects<'_>) -> String {
     let standing = &effects.standing;
-    let words = standing.everywhere(|pool| tls(effects, pool));
     let nowhere: Vec<_> = effects.asked.hosts.iter().filter(|host| is_admitted(effects, host) && !standing.is_at(host)).collect();
-    if nowhere.is_empty() || standing.pools.is_empty() { words } else { format!("{words}; overruled at {}", list(&nowhere)) }
+    let words = (!standing.pools.is_empty()).then(|| standing.everywhere(|pool| tls(effects, pool)));
+    let left_out = (!nowhere.is_empty()).then(|| not_passed(effects, &nowhere));
+    words.into_iter().chain(left_out).collect::<Vec<_>>().join("; ")
 }
 
 fn redirects(effects: &Effects<'_>) -> String {

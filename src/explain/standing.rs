@@ -88,7 +88,11 @@ impl<'a> Standing<'a> {
         match &said[..] {
             [] => NOWHERE.to_owned(),
             [(words, _)] => words.clone(),
-            several => several.iter().map(|(words, names)| format!("at {}: {words}", list(names))).collect::<Vec<_>>().join("; "),
+            several => {
+                let shown = several.iter().take(ITEMS_MAX).map(|(words, names)| format!("at {}: {words}", list(names)));
+                let more = several.len().saturating_sub(ITEMS_MAX);
+                shown.chain((more > 0).then(|| format!("otherwise at {more} more"))).collect::<Vec<_>>().join("; ")
+            }
         }
     }
 

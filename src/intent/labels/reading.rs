@@ -246,7 +246,7 @@ impl Reader<'_> {
             only: self.flag("ssl_only"),
             passthrough: self.flag("ssl_passthrough"),
         };
-        if tls.certificate.is_none() && tls.key.is_some() {
+        if tls.certificate.is_none() && tls.key.is_some() && !tls.passthrough {
             let message = "a private key without a certificate: the service's hosts are not published by TLS";
             self.without_effect("ssl_key", message, "Add com.docker.lb.ssl_cert, which may name the same secret.");
         }
@@ -259,8 +259,8 @@ impl Reader<'_> {
     /// What TLS hides from the proxy it cannot do.
     fn note_passthrough(&mut self, tls: &TlsLabels) {
         let remedy = "Remove the label, or let Swarmgate terminate TLS (ssl_cert) instead of ssl_passthrough.";
-        if tls.certificate.is_some() {
-            self.without_effect("ssl_cert", "the application terminates TLS itself (ssl_passthrough)", remedy);
+        for (name, _) in [("ssl_cert", &tls.certificate), ("ssl_key", &tls.key)].iter().filter(|(_, object)| object.is_some()) {
+            self.without_effect(name, "the application terminates TLS itself (ssl_passthrough)", remedy);
         }
         let unseen = ["context_root", "context_root_rewrite", "websocket_endpoints", "sticky_session_cookie", "backend_protocol"];
         for name in unseen {
