@@ -179,16 +179,15 @@ fn websockets(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
 }
 
 fn affinity(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
-    if pool.part_of(effects.standing.service).is_some_and(|part| part.vip) {
-        return "Swarm spreads clients behind the virtual IP".to_owned();
-    }
     let by_address = effects.translation.table.settings.ip_hash;
     let asked = match &effects.asked.affinity {
         Asked::Cookie(name) => Affinity::Cookie(name.clone()),
         Asked::None if !by_address => Affinity::None,
         Asked::None | Asked::ClientAddress => Affinity::ClientAddress,
     };
+    let behind_vip = pool.part_of(effects.standing.service).is_some_and(|part| part.vip);
     let words = match &pool.backend.affinity {
+        _ if behind_vip => "Swarm spreads clients behind the virtual IP".to_owned(),
         Affinity::Cookie(_) if matches!(pool.behind, Behind::Passthrough(_)) => "nobody sees the cookie, so clients are spread".to_owned(),
         Affinity::Cookie(cookie) => format!("the cookie {cookie} keeps a client on one endpoint"),
         Affinity::ClientAddress => "its address keeps a client on one endpoint".to_owned(),

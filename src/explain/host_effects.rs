@@ -85,18 +85,28 @@ fn is_made(effects: &Effects<'_>, asked: &Redirect) -> bool {
 
 fn certificate(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
     let Tls::Shown(binding) = effects.standing.tls(pool) else { return tls(effects, pool) };
-    let object = &binding.certificate;
-    let words = format!("the certificate is in the secret {}{}", object.name, trouble(effects, pool));
-    let own = effects.asked.tls.certificate.as_ref().is_some_and(|asked| is_meant(asked, object));
-    if own { words } else { format!("overruled: {words}") }
+    let (words, trouble) = (format!("the certificate is in the secret {}", binding.certificate.name), trouble(effects, pool));
+    if is_own(effects, binding) {
+        return format!("{words}{trouble}");
+    }
+    let key = binding.key.as_ref().map_or_else(|| "with its key".to_owned(), |key| format!("the key in {}", key.name));
+    format!("overruled: {words}, {key}{trouble}")
 }
 
 fn key(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
     let Tls::Shown(binding) = effects.standing.tls(pool) else { return tls(effects, pool) };
-    let object = binding.key_object();
-    let words = format!("the key is in the secret {}{}", object.name, trouble(effects, pool));
-    let own = effects.asked.tls.key.as_ref().is_some_and(|asked| is_meant(asked, object));
-    if own { words } else { format!("overruled: {words}") }
+    let words = format!("the key is in the secret {}{}", binding.key_object().name, trouble(effects, pool));
+    // A key alone asks for nothing that others could overrule.
+    let followed = effects.asked.tls.certificate.is_none() || is_own(effects, binding);
+    if followed { words } else { format!("overruled: {words}") }
+}
+
+/// Whether clients are shown what this very service names.
+fn is_own(effects: &Effects<'_>, binding: &TlsBinding) -> bool {
+    let asked = &effects.asked.tls;
+    let certificate = asked.certificate.as_ref().is_some_and(|name| is_meant(name, &binding.certificate));
+    let key = asked.key.as_ref().map_or(binding.key.is_none(), |name| is_meant(name, binding.key_object()));
+    certificate && key
 }
 
 /// What a running operator has found wrong with the certificate.
@@ -142,7 +152,7 @@ fn https_only(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
         (true, true) => "plain HTTP is redirected to HTTPS",
         (true, false) => "plain HTTP is redirected to HTTPS, where nobody answers",
         (false, _) if matches!(pool.behind, Behind::Passthrough(_)) => "plain HTTP is not served",
-        (false, _) if asked && table.https_port.is_none() => return "plain HTTP is served: the cluster publishes no TLS port".to_owned(),
+        (false, _) if table.https_port.is_none() => return "plain HTTP is served: the cluster publishes no TLS port".to_owned(),
         (false, _) => "plain HTTP is served",
     };
     decided(effects, pool, redirected == asked, words.to_owned())
