@@ -6,6 +6,8 @@
 
 #[path = "any_input/certificates.rs"]
 mod certificates;
+#[path = "any_input/effects.rs"]
+mod effects;
 #[path = "nginx/engine.rs"]
 #[expect(dead_code, reason = "shared with the tests that make requests")]
 mod engine;
@@ -64,6 +66,15 @@ impl Bench {
             meaning::check(&config, table, purpose);
         }
     }
+}
+
+#[test]
+fn what_is_told_of_any_label_agrees_with_its_findings() {
+    let names: Vec<&'static str> = LABELS.iter().map(|label| label.name).collect();
+    let config = ProptestConfig { cases: 400, max_shrink_iters: 400, failure_persistence: None, ..ProptestConfig::default() };
+    proptest!(config, |(services in grammar::services(&names), tls in prop::bool::weighted(0.8))| {
+        effects::check(&worlds::cluster(80, tls.then_some(443)), &worlds::swarm(&services));
+    });
 }
 
 #[test]

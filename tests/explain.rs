@@ -139,4 +139,6 @@ fn the_command_prints_the_configuration_of_a_cluster() {
     check("clusters", &["render"], 1, "there is no cluster chosen (--cluster)");
     check("clusters", &["render", "--cluster", "dev"], 0, "server_name dev.example.org;");
     check("tls", &["render"], 0, "# --- host-");
+    check("template", &["render"], 0, "http { return 503; }");
+    check("template-fails", &["render"], 1, "the cluster default has no configuration: the template fails in its line 2");
 }

@@ -63,6 +63,15 @@ fn the_examples_give_a_configuration_for_every_case_and_purpose() {
 }
 
 #[test]
+fn the_examples_keep_to_the_borders_of_segments() {
+    for (_, table) in examples().iter().flat_map(tables).filter(|(case, _)| case == "match-segment-borders") {
+        let text = render(&table, Purpose::Live).files[CONFIG_FILE].replace('"', "");
+        assert!(text.contains("location = /foo {") && text.contains("location /foo/ {"), "{text}");
+        assert!(!text.contains("location /foo {"), "it would answer for /foobar:\n{text}");
+    }
+}
+
+#[test]
 fn the_engine_accepts_what_the_examples_give() {
     let Some(nginx) = nginx() else { return };
     let directory = tempfile::tempdir().unwrap();

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::explain::{Request, Sources, Unknown, configuration, explain, explain_service};
+use crate::explain::{NoConfiguration, Request, Sources, Unknown, configuration, explain, explain_service};
 use crate::render::Purpose;
 use crate::telemetry::endpoints::{Answer, ExplainQuery, RenderQuery, Trouble};
 
@@ -28,7 +28,11 @@ pub fn rendered(sources: &Sources<'_>, query: &RenderQuery) -> Result<Answer, Tr
         Some("stock") => Some(Purpose::Stock),
         Some(_) => return Err(Trouble::Wrong("a purpose is live, boot or stock".to_owned())),
     };
-    Ok(answer(&configuration(sources, query.cluster.as_deref(), purpose).map_err(|none| unknown(&none))?))
+    let told = configuration(sources, query.cluster.as_deref(), purpose).map_err(|none| match none {
+        NoConfiguration::Unknown(none) => unknown(&none),
+        NoConfiguration::Template { .. } => Trouble::Impossible(none.to_string()),
+    })?;
+    Ok(answer(&told))
 }
 
 fn unknown(unknown: &Unknown) -> Trouble {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Sources, Unknown};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::Rollout;
-use crate::render::{Purpose, render};
+use crate::render::{Purpose, render, template_fault};
 use crate::translate::translate;
 
 /// The configuration of one cluster.
@@ -22,14 +22,38 @@ pub struct Configuration {
     pub files: BTreeMap<String, String>,
 }
 
+/// Why there is no configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoConfiguration {
+    /// There is no such cluster.
+    #[error(transparent)]
+    Unknown(#[from] Unknown),
+    /// The administrator's own template gives none.
+    #[error("the cluster {cluster} has no configuration: {fault}")]
+    Template {
+        /// The cluster.
+        cluster: String,
+        /// What is wrong with its template, and in which line.
+        fault: String,
+    },
+}
+
 /// Renders the configuration of a cluster as if all its certificates were good. Without a name there must be one cluster;
 /// without a purpose it is the one that its proxies run.
-pub fn configuration(sources: &Sources<'_>, cluster: Option<&str>, purpose: Option<Purpose>) -> Result<Configuration, Unknown> {
+pub fn configuration(sources: &Sources<'_>, cluster: Option<&str>, purpose: Option<Purpose>) -> Result<Configuration, NoConfiguration> {
     let cluster = the_one(sources, cluster)?;
-    let own = if cluster.proxy.rollout == Rollout::Replace { Purpose::Stock } else { Purpose::Live };
     let table = translate(cluster, sources.snapshot).table;
-    let files = render(&table, purpose.unwrap_or(own)).files;
-    Ok(Configuration { cluster: cluster.name.to_string(), files })
+    let bundle = render(&table, purpose.unwrap_or_else(|| own_purpose(cluster)));
+    let name = cluster.name.to_string();
+    match template_fault(&bundle).map(str::to_owned) {
+        Some(fault) => Err(NoConfiguration::Template { cluster: name, fault }),
+        None => Ok(Configuration { cluster: name, files: bundle.files }),
+    }
+}
+
+/// What the proxies of a cluster run.
+pub(super) fn own_purpose(cluster: &Cluster) -> Purpose {
+    if cluster.proxy.rollout == Rollout::Replace { Purpose::Stock } else { Purpose::Live }
 }
 
 fn the_one<'a>(sources: &Sources<'a>, name: Option<&str>) -> Result<&'a Cluster, Unknown> {

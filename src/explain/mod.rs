@@ -5,18 +5,22 @@
 mod answer;
 mod backend;
 mod configuration;
+mod effects;
 mod findings;
+mod host_effects;
 mod labels;
 mod listener;
 mod place;
 mod request;
 mod service;
+mod standing;
+mod template;
 mod uri;
 mod walk;
 mod words;
 
 pub use answer::{Decision, Refusal, decide};
-pub use configuration::{Configuration, configuration};
+pub use configuration::{Configuration, NoConfiguration, configuration};
 pub use request::{BadUrl, Request};
 pub use service::explain_service;
 pub use walk::explain;
@@ -71,6 +75,11 @@ impl Unknown {
         };
         Self { kind, name: printable(name), hint }
     }
+}
+
+/// Whether a certificate of which this is told may be shown to clients, as far as anybody knows.
+fn is_usable(state: &str) -> bool {
+    matches!(state, "unknown" | "good" | "awaited")
 }
 
 fn step(about: About, says: impl Into<String>) -> Step {

@@ -1,8 +1,11 @@
 //! `--service`: one service, its labels, its cluster, its networks, its routes.
 
+use super::effects::Effects;
 use super::findings::of_no_cluster;
+use super::labels::Standpoint;
+use super::standing::Standing;
 use super::words::ServiceExplanation;
-use super::{Sources, Unknown, labels, printable};
+use super::{Sources, Unknown, labels, printable, template};
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::{LabelReading, read_labels, service_cluster_of};
 use crate::report::{EndpointState, Finding, RouteReport, RouteState, Subject};
@@ -19,15 +22,38 @@ pub fn explain_service(sources: &Sources<'_>, name: &str) -> Result<ServiceExpla
     let read = read_labels(&service.name, &service.labels);
     let findings = findings(sources, service, translation.as_ref(), read.findings);
     let routes = routes(sources, service, cluster, translation.as_ref(), &read.reading);
+    let world = cluster.zip(translation.as_ref());
+    let standpoint = standpoint(sources, service, world, &read.reading, &routes);
+    let fates = labels::fates(service, &standpoint, &findings);
     Ok(ServiceExplanation {
         service: service.name.clone(),
         served: routes.iter().any(|route| route.state == RouteState::Served),
+        caveat: world.filter(|_| !routes.is_empty()).and_then(|(cluster, translation)| template::caveat(sources, cluster, translation)),
         cluster: cluster_words(sources, service, cluster, &read.reading),
         network: network_words(sources, service, translation.as_ref()),
-        labels: labels::fates(service, cluster.is_some(), &read.reading, &findings),
+        labels: fates,
         findings: findings.into_iter().filter(|finding| !labels::is_about_a_label(service, finding)).collect(),
         routes,
     })
+}
+
+/// What is known of the labels as a whole. Labels that make sense can still leave nothing to publish: hosts that are not admitted.
+fn standpoint<'a>(
+    sources: &'a Sources<'a>,
+    service: &'a Service,
+    world: Option<(&'a Cluster, &'a Translation)>,
+    reading: &'a LabelReading,
+    routes: &'a [RouteReport],
+) -> Standpoint<'a> {
+    match (reading, world) {
+        (LabelReading::NotPublished, _) => Standpoint::NotPublished,
+        (LabelReading::Published(_), None) => Standpoint::Unclaimed,
+        (LabelReading::Published(asked), Some((cluster, translation))) if translation.reached_over.contains_key(&service.id) => {
+            let standing = Standing::of(service, &translation.table);
+            Standpoint::Published(Effects { sources, cluster, translation, asked, standing, routes })
+        }
+        (LabelReading::Refused, _) | (LabelReading::Published(_), Some(_)) => Standpoint::Refused,
+    }
 }
 
 fn findings(sources: &Sources<'_>, service: &Service, translation: Option<&Translation>, read: Vec<Finding>) -> Vec<Finding> {
@@ -57,7 +83,20 @@ fn routes(
         behind || redirects && route.target.is_some() && hosts.iter().any(|host| host.as_str() == route.host)
     };
     let newest = |route: &RouteReport| cluster.map_or_else(|| route.clone(), |cluster| sources.newest(&cluster.name, route));
-    translation.into_iter().flat_map(|translation| &translation.routes).filter(|route| its_own(route)).map(newest).collect()
+    let Some(translation) = translation else { return Vec::new() };
+    let standing = Standing::of(service, &translation.table);
+    let own = translation.routes.iter().filter(|route| its_own(route)).map(newest);
+    own.map(|route| unless_unchecked(&standing, route)).collect()
+}
+
+/// An application that cannot be checked as asked gets no requests, whatever runs.
+fn unless_unchecked(standing: &Standing<'_>, route: RouteReport) -> RouteReport {
+    let pools = standing.pools.iter().filter(|pool| pool.is_of(&route));
+    let unchecked = pools.map(|pool| pool.backend).find(|backend| !standing.is_checkable(backend));
+    if unchecked.is_none() || route.state != RouteState::Served {
+        return route;
+    }
+    RouteReport { state: RouteState::NoEndpoints, reason: Some("the application's certificate cannot be checked".to_owned()), ..route }
 }
 
 fn cluster_words(sources: &Sources<'_>, service: &Service, cluster: Option<&Cluster>, reading: &LabelReading) -> String {

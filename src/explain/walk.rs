@@ -50,7 +50,8 @@ fn walk(sources: &Sources<'_>, cluster: &Cluster, request: &Request) -> (Fit, Cl
     told.retain(|finding| !outcome.is_reached() || finding.severity != Severity::Info);
     dedup(&mut told);
     let Walk { steps, route, .. } = walk;
-    let walk = ClusterWalk { cluster: cluster.name.to_string(), listens: true, steps, route, outcome, findings: told };
+    let caveat = super::template::caveat(sources, cluster, &translation);
+    let walk = ClusterWalk { cluster: cluster.name.to_string(), listens: true, steps, route, outcome, caveat, findings: told };
     (listener::fit(cluster, request), walk)
 }
 
@@ -76,12 +77,6 @@ impl Walk<'_> {
     /// The error is where it ends before an answer.
     fn through(&mut self, told: &mut Vec<Finding>) -> Result<Outcome, Outcome> {
         listener::listener(self.cluster, self.request, &mut self.steps)?;
-        if self.translation.table.settings.template.is_some() {
-            self.steps.push(step(
-                About::Proxies,
-                "the configuration is the administrator's own template: what follows holds as far as it keeps to it",
-            ));
-        }
         // What would follow is worth knowing, also while no proxy is there.
         let nobody = listener::proxies(self.sources, self.cluster, &mut self.steps);
         let answer = self.answer(told);
@@ -140,7 +135,7 @@ impl Walk<'_> {
         let state_words = if state == "unknown" { "whether it is good is known to a running operator only" } else { state };
         let key = if binding.key.is_some() { format!(", key in {}", binding.key_object().name) } else { String::new() };
         self.steps.push(step(About::Tls, format!("certificate in the secret {}{key}: {state_words}{until}", binding.certificate.name)));
-        if matches!(state, "unknown" | "good" | "awaited") {
+        if super::is_usable(state) {
             return Ok(());
         }
         let reason = format!("the certificate of {host} cannot be used ({state}), so TLS is refused for this host");

@@ -35,6 +35,9 @@ pub struct ClusterWalk {
     pub route: Option<RouteReport>,
     /// How it ends.
     pub outcome: Outcome,
+    /// What all of this depends on: a template of the administrator's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caveat: Option<String>,
     /// Findings about the services concerned.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
@@ -159,6 +162,9 @@ pub struct ServiceExplanation {
     pub service: String,
     /// Whether it has a route that is served.
     pub served: bool,
+    /// What all of this depends on: a template of the administrator's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caveat: Option<String>,
     /// Which cluster publishes it, or why none does.
     pub cluster: String,
     /// Over which networks its tasks are reached.
@@ -180,7 +186,7 @@ pub struct LabelFate {
     pub key: String,
     /// Its value as written, shortened.
     pub value: String,
-    /// What it is understood as and what it does.
+    /// What it really does.
     pub effect: String,
     /// What there is to say against it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -201,12 +207,18 @@ impl fmt::Display for ClusterWalk {
             line(f, step.about.as_str(), &step.says)?;
         }
         self.findings.iter().try_for_each(|finding| line(f, "finding", &told(finding, Place::Elsewhere)))?;
-        writeln!(f, "  => {}", super::printable_line(&self.outcome.to_string()))
+        end(f, &self.outcome.to_string(), self.caveat.as_deref())
     }
 }
 
 fn line(f: &mut fmt::Formatter<'_>, word: &str, says: &str) -> fmt::Result {
     writeln!(f, "  {word:<10} {}", super::printable_line(says))
+}
+
+/// The last line, and what it depends on.
+fn end(f: &mut fmt::Formatter<'_>, says: &str, caveat: Option<&str>) -> fmt::Result {
+    let caveat = caveat.map_or_else(String::new, |caveat| format!(" ({caveat})"));
+    writeln!(f, "  => {}", super::printable_line(&format!("{says}{caveat}")))
 }
 
 /// Where a finding is shown.
@@ -258,7 +270,12 @@ impl fmt::Display for ServiceExplanation {
         }
         self.routes.iter().try_for_each(|route| super::backend::write_route(f, route))?;
         self.findings.iter().try_for_each(|finding| line(f, "finding", &told(finding, Place::Elsewhere)))?;
-        let served = if self.served { "it has a route that is served" } else { "no route of it is served by every proxy" };
-        writeln!(f, "  => {served}")
+        let end_words = match (self.served, self.labels.is_empty(), self.routes.is_empty()) {
+            (true, _, _) => "it has a route that is served",
+            (false, true, _) => "it has no label of Swarmgate, so nothing is published for it",
+            (false, false, true) => "it has no route",
+            (false, false, false) => "no route of it is served by every proxy",
+        };
+        end(f, end_words, self.caveat.as_deref())
     }
 }

@@ -90,6 +90,9 @@ pub enum Trouble {
     /// What it is about does not exist.
     #[error("{0}")]
     Unknown(String),
+    /// What is declared gives none.
+    #[error("{0}")]
+    Impossible(String),
     /// Nobody can look now.
     #[error("{0}")]
     Unavailable(String),
@@ -180,6 +183,7 @@ fn show(answer: Result<Answer, Trouble>, output: Output) -> Response {
     let status = |trouble: &Trouble| match trouble {
         Trouble::Wrong(_) => StatusCode::BAD_REQUEST,
         Trouble::Unknown(_) => StatusCode::NOT_FOUND,
+        Trouble::Impossible(_) => StatusCode::CONFLICT,
         Trouble::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     match (answer, output) {

@@ -30,7 +30,7 @@ pub fn settle<'a>(world: &World<'_>, host: &HostPattern, members: &Members<'a>, 
     let has_tls = wide.tls.is_some() || !wide.passthrough.is_empty();
     wide.https_only = wide.passthrough.iter().any(|member| member.published.labels.tls.only);
     for member in members {
-        findings.extend(redirects_without_tls(world, host, member, has_tls));
+        findings.extend(redirects_without_tls(world, host, member, has_tls).filter(|_| decides_at_its_path(members, member)));
     }
     wide
 }
@@ -84,6 +84,16 @@ fn tls_conflict(host: &HostPattern, oldest: &Reach<'_>, later: &Reach<'_>) -> Fi
     finding.at(label_key(label), value)
 }
 
+/// Whether plain HTTP is redirected at the path of this service, if it asks for that: of one path the oldest service decides.
+fn decides_at_its_path(members: &Members<'_>, member: &Reach<'_>) -> bool {
+    let labels = &member.published.labels;
+    let shares = |other: &&&Reach<'_>| {
+        let other = &other.published.labels;
+        !other.tls.passthrough && other.context_root == labels.context_root
+    };
+    labels.tls.passthrough || members.iter().find(shares).is_none_or(|oldest| oldest.published.labels.tls.only)
+}
+
 /// A redirect to HTTPS on a host that has none here leads nowhere, unless something else terminates its TLS.
 fn redirects_without_tls(world: &World<'_>, host: &HostPattern, member: &Reach<'_>, has_tls: bool) -> Option<Finding> {
     let tls = &member.published.labels.tls;
@@ -92,6 +102,8 @@ fn redirects_without_tls(world: &World<'_>, host: &HostPattern, member: &Reach<'
     }
     let follows = if world.cluster.proxy.publish.https.is_some() {
         "plain HTTP is redirected to HTTPS, where nobody answers"
+    } else if tls.passthrough {
+        "the cluster publishes no TLS port, so nobody answers"
     } else {
         "the cluster publishes no TLS port, so plain HTTP is served"
     };

@@ -72,8 +72,10 @@ impl<'a> NodePorts<'a> {
 /// That a service which must be reached on its nodes does not publish the port of its label there.
 pub fn none_published(published: &Published<'_>, severity: Severity, instead: &str) -> Finding {
     let target = published.labels.port;
-    let others: BTreeSet<_> = published.service.ports.iter().filter(|port| port.host_mode).map(|port| port.target).collect();
-    let others = others.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let others: BTreeSet<_> =
+        published.service.ports.iter().filter(|port| port.host_mode).map(|port| (port.target, port.protocol.as_str())).collect();
+    let named = |(target, protocol): &(u16, &str)| if *protocol == "tcp" { target.to_string() } else { format!("{target}/{protocol}") };
+    let others = others.iter().map(named).collect::<Vec<_>>().join(", ");
     let has = if others.is_empty() { others } else { format!(" (only {others})") };
     let message = format!("the service does not publish its port {target} (tcp) in host mode{has}; {instead}");
     let remedy = format!("Publish it (--publish mode=host,target={target}), or attach the service to an overlay network.");

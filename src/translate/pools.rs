@@ -12,7 +12,7 @@ use super::redirects;
 use super::reports::{self, DEFAULT_HOST};
 use crate::intent::labels::Affinity as AskedAffinity;
 use crate::report::{Finding, FindingCode, RouteReport, Severity};
-use crate::route::{Affinity, Backend, BackendService, DefaultBackend, PathRoute, RouteTable, VirtualHost};
+use crate::route::{Affinity, Backend, BackendProtocol, BackendService, DefaultBackend, PathRoute, RouteTable, VirtualHost};
 use crate::types::{ContextPath, HostPattern};
 
 /// Everything that has been put together so far.
@@ -122,8 +122,8 @@ fn path_route(
     findings: &mut Vec<Finding>,
 ) -> PathRoute {
     let key = (host.as_str(), path);
-    let rewrite = agreed(key, members, "context_root_rewrite", |member| member.published.labels.context_root_rewrite, findings);
-    let https_only = agreed(key, members, "ssl_only", |member| member.published.labels.tls.only, findings);
+    let rewrite = agreed(key, members, &["context_root_rewrite"], |member| member.published.labels.context_root_rewrite, findings);
+    let https_only = agreed(key, members, &["ssl_only"], |member| member.published.labels.tls.only, findings);
     let websockets: BTreeSet<_> = members.iter().flat_map(|member| &member.published.labels.websocket_endpoints).cloned().collect();
     PathRoute {
         rewrite,
@@ -134,27 +134,37 @@ fn path_route(
     }
 }
 
-/// What the oldest service says about a setting that cannot be pooled. Later ones that say otherwise are told.
+/// What the oldest service says about a setting that cannot be pooled, by one of these labels. Later ones that say otherwise
+/// are told.
 fn agreed<T: PartialEq + Default>(
     (host, path): (&str, &ContextPath),
     members: &Members<'_>,
-    label: &str,
+    labels: &[&'static str],
     setting: impl Fn(&Reach<'_>) -> T,
     findings: &mut Vec<Finding>,
 ) -> T {
     let Some((oldest, later)) = members.split_first() else { return T::default() };
     let counting = setting(oldest);
     for member in later.iter().filter(|member| setting(member) != counting) {
-        let written = |member: &Reach<'_>| member.published.service.labels.get(&label_key(label)).cloned().unwrap_or_default();
-        let said = written(oldest);
-        let said = if said.is_empty() { "nothing".to_owned() } else { said };
+        let (label, value) = written(member, labels).or(labels.first().map(|label| (*label, ""))).unwrap_or_default();
+        let said = match written(oldest, labels) {
+            Some((same, said)) if same == label => said.to_owned(),
+            Some((other, said)) => format!("{other}={said}"),
+            None => "nothing".to_owned(),
+        };
         let message = format!("{} published {host}{path} first and says {said}; its setting counts", oldest.published.service.name);
         let remedy = "Give all services of one host and path the same value.";
         let subject = member.published.subject();
         let finding = Finding::new(Severity::Warning, FindingCode::ConflictingSetting, subject, message, remedy);
-        findings.push(finding.at(label_key(label), &written(member)));
+        findings.push(finding.at(label_key(label), value));
     }
     counting
+}
+
+/// The first of the labels that the service has.
+fn written<'a>(member: &'a Reach<'_>, labels: &[&'static str]) -> Option<(&'static str, &'a str)> {
+    let of_service = &member.published.service.labels;
+    labels.iter().find_map(|label| Some((*label, of_service.get(&label_key(label)).filter(|value| !value.is_empty())?.as_str())))
 }
 
 fn default_member<'a>(reaches: &'a [Reach<'a>], findings: &mut Vec<Finding>) -> Option<&'a Reach<'a>> {
@@ -194,12 +204,8 @@ fn pool(world: &World<'_>, host: &str, path: &ContextPath, members: &Members<'_>
     let only_reachable = members.iter().flat_map(|member| &member.candidates).any(|candidate| candidate.reachable);
     let services = members.iter().map(|member| backend_service(member, only_reachable)).collect();
     let key = (host, path);
-    let affinity = agreed(key, members, "sticky_session_cookie", |member| affinity(world, member), findings);
-    let protocol =
-        agreed(key, members, "backend_protocol", |member| material::protocol(world, member.published, &mut Vec::new()), findings);
-    for member in members {
-        material::protocol(world, member.published, findings);
-    }
+    let affinity = agreed(key, members, &["sticky_session_cookie", "ip_hash"], |member| affinity(world, member), findings);
+    let protocol = protocol(world, key, members, findings);
     let mut backend = Backend { services, affinity, protocol };
     let weights = backend.endpoint_weights();
     backend.services.iter_mut().zip(weights).filter(|(_, weight)| *weight == 0).for_each(|(service, _)| service.endpoints.clear());
@@ -207,6 +213,21 @@ fn pool(world: &World<'_>, host: &str, path: &ContextPath, members: &Members<'_>
         findings.extend(members.first().map(|oldest| reports::no_endpoints(host, path, oldest)));
     }
     Pool { backend, only_reachable }
+}
+
+/// How the pool's applications are spoken to. What is checked of them is a wish of its own, which needs TLS.
+fn protocol(world: &World<'_>, key: (&str, &ContextPath), members: &Members<'_>, findings: &mut Vec<Finding>) -> BackendProtocol {
+    let asked = |member: &Reach<'_>| material::protocol(world, member.published, &mut Vec::new());
+    let version = |member: &Reach<'_>| (asked(member).http2, asked(member).tls.is_some());
+    agreed(key, members, &["backend_protocol", "ssl_backend"], version, findings);
+    let Some((oldest, later)) = members.split_first() else { return BackendProtocol::default() };
+    let by_tls = later.iter().filter(|member| asked(member).tls.is_some());
+    let checking: Members<'_> = std::iter::once(oldest).chain(by_tls).copied().collect();
+    agreed(key, &checking, &["ssl_backend_tls_verify"], |member| asked(member).tls.unwrap_or_default(), findings);
+    for member in members {
+        material::protocol(world, member.published, findings);
+    }
+    asked(oldest)
 }
 
 fn affinity(world: &World<'_>, member: &Reach<'_>) -> Affinity {

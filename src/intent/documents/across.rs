@@ -25,7 +25,6 @@ enum Claim {
 }
 
 /// Who claims something, and by which field.
-#[derive(Clone)]
 struct Claimant {
     document: usize,
     pointer: String,
@@ -45,10 +44,86 @@ pub(super) fn check(files: &[SourceFile], documents: &mut [Document]) {
             claims.entry(claim).or_default().push(Claimant { document: at, pointer });
         }
     }
-    for (claim, claimants) in claims.iter().filter(|(_, claimants)| claimants.len() > 1) {
-        note_double(claim, claimants, files, documents);
+    for (note, ports) in notes(&claims, files, documents) {
+        let (severity, message, remedy) = words(&note.claim, &ports, &note.others);
+        documents[note.document].mistakes.add(severity, FindingCode::DuplicateDeclaration, &note.pointer, message, remedy);
     }
     note_mesh_against_host(&claims, files, documents);
+}
+
+/// What one field claims and others do as well, whatever the port.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Note {
+    document: usize,
+    pointer: String,
+    claim: Claim,
+    others: Others,
+}
+
+/// What is claimed twice, for each who claims it; several ports of one field are one mistake.
+fn notes(claims: &BTreeMap<Claim, Vec<Claimant>>, files: &[SourceFile], documents: &[Document]) -> BTreeMap<Note, Vec<u64>> {
+    let mut notes: BTreeMap<Note, Vec<u64>> = BTreeMap::new();
+    for (claim, claimants) in claims.iter().filter(|(_, claimants)| claimants.len() > 1) {
+        let places: Vec<String> = claimants.iter().map(|claimant| place(claimant, files, documents)).collect();
+        for (at, claimant) in claimants.iter().enumerate() {
+            // Within one document a port is given twice by its own fields, which is told elsewhere.
+            let same_document = claimants.iter().all(|other| other.document == claimant.document);
+            if same_document && !matches!(claim, Claim::Service(_)) {
+                continue;
+            }
+            let others = Others::of(&places, at);
+            let (claim, port) = claim.split();
+            let note = Note { document: claimant.document, pointer: claimant.pointer.clone(), claim, others };
+            notes.entry(note).or_default().extend(port);
+        }
+    }
+    notes
+}
+
+impl Claim {
+    /// The claim without its port, and the port.
+    fn split(&self) -> (Self, Option<u64>) {
+        match self {
+            Self::MeshPort(port) => (Self::MeshPort(0), Some(*port)),
+            Self::HostPort(port, constraints) => (Self::HostPort(0, constraints.clone()), Some(*port)),
+            Self::Name(_) | Self::Label(_) | Self::Service(_) => (self.clone(), None),
+        }
+    }
+}
+
+/// At most so many are named: with many documents of one kind each would have a line of thousands of characters.
+const OTHERS_MAX: usize = 3;
+
+/// The other places that claim the same: the first of them, and how many more there are.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Others {
+    named: Vec<String>,
+    more: usize,
+}
+
+impl Others {
+    /// All of these but one.
+    fn of(places: &[String], but: usize) -> Self {
+        let others = places.iter().enumerate().filter(|(at, _)| *at != but);
+        let named: Vec<String> = others.take(OTHERS_MAX).map(|(_, place)| place.clone()).collect();
+        Self { more: places.len() - 1 - named.len(), named }
+    }
+
+    /// What they do in the present tense: "a.yaml:3 and b.yaml:3 declare".
+    fn do_the_same(&self, once: &str, several: &str) -> String {
+        let names = if self.more == 0 { and(&self.named) } else { format!("{} and {} more", self.named.join(", "), self.more) };
+        format!("{names} {}", if self.named.len() == 1 { once } else { several })
+    }
+}
+
+/// "a", "a and b", "a, b and c".
+fn and<T: ToString>(items: &[T]) -> String {
+    let items: Vec<String> = items.iter().map(ToString::to_string).collect();
+    match &items[..] {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
 }
 
 fn claims_of(value: &Value) -> Vec<(Claim, String)> {
@@ -101,47 +176,42 @@ fn canonical(constraint: &str) -> String {
     Constraint::parse(constraint).map_or_else(|_| constraint.to_owned(), |constraint| constraint.to_swarm())
 }
 
-fn note_double(claim: &Claim, claimants: &[Claimant], files: &[SourceFile], documents: &mut [Document]) {
-    let places: Vec<String> = claimants.iter().map(|claimant| place(claimant, files, documents)).collect();
-    for (at, claimant) in claimants.iter().enumerate() {
-        // Within one document a port is given twice by its own fields, which is told elsewhere.
-        let others: Vec<&str> = (0..claimants.len()).filter(|other| *other != at).map(|other| places[other].as_str()).collect();
-        let same_document = claimants.iter().all(|other| other.document == claimant.document);
-        if same_document && !matches!(claim, Claim::Service(_)) {
-            continue;
-        }
-        let (severity, message, remedy) = words(claim, &others.join(" and "));
-        documents[claimant.document].mistakes.add(severity, FindingCode::DuplicateDeclaration, &claimant.pointer, message, remedy);
-    }
-}
-
-fn words(claim: &Claim, others: &str) -> (Severity, String, &'static str) {
+fn words(claim: &Claim, ports: &[u64], others: &Others) -> (Severity, String, &'static str) {
+    let publish = others.do_the_same("publishes", "publish");
     match claim {
-        Claim::Name(name) => (Severity::Error, format!("{others} declares a cluster {name}, too"), "Give one of them another name."),
-        Claim::Label(label) if label.is_empty() => (
+        Claim::Name(name) => (
             Severity::Error,
-            format!("{others} publishes the services without a service_cluster label, too"),
-            "Give one of them a serviceCluster.",
+            format!("{} a cluster {name}, too", others.do_the_same("declares", "declare")),
+            "Give one of them another name.",
         ),
+        Claim::Label(label) if label.is_empty() => {
+            (Severity::Error, format!("{publish} the services without a service_cluster label, too"), "Give one of them a serviceCluster.")
+        }
         Claim::Label(label) => (
             Severity::Error,
-            format!("{others} publishes the services with the label value {label}, too"),
+            format!("{publish} the services with the label value {label}, too"),
             "Give one of them another serviceCluster.",
         ),
-        Claim::Service(name) => {
-            (Severity::Error, format!("{others} has a Swarm service {name}, too"), "Give one of them another serviceName.")
-        }
-        Claim::MeshPort(port) => (
+        Claim::Service(name) => (
             Severity::Error,
-            format!("{others} publishes port {port} of the routing mesh, too"),
+            format!("{} a Swarm service {name}, too", others.do_the_same("has", "have")),
+            "Give one of them another serviceName.",
+        ),
+        Claim::MeshPort(_) => (
+            Severity::Error,
+            format!("{publish} {} of the routing mesh, too", ports_words("port", ports)),
             "Give one of them another published port, or publish.mode: host.",
         ),
-        Claim::HostPort(port, _) => (
+        Claim::HostPort(..) => (
             Severity::Warning,
-            format!("{others} publishes host port {port} on nodes with the same constraints, too: one node cannot have both"),
+            format!("{publish} {} on nodes with the same constraints, too: one node cannot have both", ports_words("host port", ports)),
             "Constrain them to different nodes, or give one of them another port.",
         ),
     }
+}
+
+fn ports_words(what: &str, ports: &[u64]) -> String {
+    format!("{what}{} {}", if ports.len() == 1 { "" } else { "s" }, and(ports))
 }
 
 /// The routing mesh holds its ports on every node, also on those where a proxy wants the same one for itself.

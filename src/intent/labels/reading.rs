@@ -124,11 +124,23 @@ impl Reader<'_> {
             return Some(ContextPath::root());
         };
         match ContextPath::parse(&text) {
-            Ok(path) => Some(path),
+            Ok(path) => {
+                self.note_several_roots(&text);
+                Some(path)
+            }
             Err(rule) => {
                 self.bad("context_root", &text, &rule, "the service is not published");
                 None
             }
+        }
+    }
+
+    /// A comma may stand in a path, but whoever writes `/a,/b` most probably means two.
+    fn note_several_roots(&mut self, text: &str) {
+        if text.contains(",/") {
+            let message = "this is one path with a comma in it: a service has one context root";
+            let remedy = "Write one path, and publish another one by another service.";
+            self.add(Severity::Warning, FindingCode::InvalidLabelValue, "context_root", Some(text), message, remedy);
         }
     }
 
@@ -234,7 +246,7 @@ impl Reader<'_> {
             only: self.flag("ssl_only"),
             passthrough: self.flag("ssl_passthrough"),
         };
-        if tls.certificate.is_none() && tls.key.is_some() {
+        if tls.certificate.is_none() && tls.key.is_some() && !tls.passthrough {
             let message = "a private key without a certificate: the service's hosts are not published by TLS";
             self.without_effect("ssl_key", message, "Add com.docker.lb.ssl_cert, which may name the same secret.");
         }
@@ -247,8 +259,8 @@ impl Reader<'_> {
     /// What TLS hides from the proxy it cannot do.
     fn note_passthrough(&mut self, tls: &TlsLabels) {
         let remedy = "Remove the label, or let Swarmgate terminate TLS (ssl_cert) instead of ssl_passthrough.";
-        if tls.certificate.is_some() {
-            self.without_effect("ssl_cert", "the application terminates TLS itself (ssl_passthrough)", remedy);
+        for (name, _) in [("ssl_cert", &tls.certificate), ("ssl_key", &tls.key)].iter().filter(|(_, object)| object.is_some()) {
+            self.without_effect(name, "the application terminates TLS itself (ssl_passthrough)", remedy);
         }
         let unseen = ["context_root", "context_root_rewrite", "websocket_endpoints", "sticky_session_cookie", "backend_protocol"];
         for name in unseen {
@@ -307,11 +319,7 @@ impl Reader<'_> {
                 let remedy = "Write com.docker.lb.network if the label was meant for Swarmgate.";
                 self.add(Severity::Info, FindingCode::UnknownLabel, key, Some(value), message, remedy);
             } else if let Some(name) = unknown_name(key) {
-                let known = nearest(name, LABELS.iter().map(|info| info.name));
-                let remedy = match known {
-                    Some(known) => format!("Did you mean {PREFIX}{known}?"),
-                    None => "Remove it, or look up the label's name.".to_owned(),
-                };
+                let remedy = remedy_for_name(name);
                 let message = "there is no such label; it has no effect";
                 self.add(Severity::Warning, FindingCode::UnknownLabel, &shown_key(key), Some(value), message, &remedy);
             }
@@ -325,6 +333,20 @@ fn unknown_name(key: &str) -> Option<&str> {
     let (prefix, name) = (trimmed.get(..PREFIX.len())?, trimmed.get(PREFIX.len()..)?);
     let known = trimmed == key && prefix == PREFIX && LABELS.iter().any(|info| info.name == name);
     (prefix.eq_ignore_ascii_case(PREFIX) && !known).then_some(name)
+}
+
+/// What to do about a name that is none.
+fn remedy_for_name(name: &str) -> String {
+    let names = || LABELS.iter().map(|info| info.name);
+    let before = name.split([':', '=', ' ']).next().filter(|before| before.len() < name.len());
+    if let Some(known) = before.and_then(|before| names().find(|known| before.eq_ignore_ascii_case(known))) {
+        let joined = "name and value became one name: a list of labels takes NAME=VALUE, a mapping NAME: VALUE";
+        return format!("Did you mean {PREFIX}{known}? Its {joined}.");
+    }
+    match nearest(name, names()) {
+        Some(known) => format!("Did you mean {PREFIX}{known}?"),
+        None => "Remove it, or look up the label's name.".to_owned(),
+    }
 }
 
 /// A key can hold megabytes and control characters, like a value; what is shown is short and printable.

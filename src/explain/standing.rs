@@ -1,0 +1,186 @@
+//! Where a service stands in a route table: the pools that it is a part of. What a label comes to is read off there, so that
+//! nothing is said of a label that the proxies do not do.
+
+use crate::render::Materials;
+use crate::report::{RouteKind, RouteReport};
+use crate::route::{Backend, BackendService, DefaultBackend, PathRoute, RouteTable, TlsBinding};
+use crate::swarm::Service;
+use crate::translate::DEFAULT_HOST;
+use crate::types::{ContextPath, HostPattern};
+
+/// A service in the table of its cluster.
+pub struct Standing<'a> {
+    /// The service.
+    pub service: &'a Service,
+    /// The table.
+    pub table: &'a RouteTable,
+    /// What is taken for good, because nobody can look into secrets here.
+    pub materials: Materials,
+    /// Every pool that it is a part of.
+    pub pools: Vec<Pool<'a>>,
+}
+
+/// A pool that the service is a part of.
+pub struct Pool<'a> {
+    /// `app.example.org/shop`.
+    pub name: String,
+    /// The pool.
+    pub backend: &'a Backend,
+    /// What it stands behind.
+    pub behind: Behind<'a>,
+}
+
+/// What a pool stands behind.
+#[derive(Clone, Copy)]
+pub enum Behind<'a> {
+    /// A path of a host.
+    Path(&'a HostPattern, &'a ContextPath, &'a PathRoute),
+    /// A host whose TLS is passed through.
+    Passthrough(&'a HostPattern),
+    /// Every host that nobody published.
+    Default(&'a DefaultBackend),
+}
+
+/// What becomes of TLS at a host.
+pub enum Tls<'a> {
+    /// It is passed through to these services.
+    Passed(&'a Backend),
+    /// Clients are shown this certificate.
+    Shown(&'a TlsBinding),
+    /// Handshakes are refused, because objects of this binding do not exist.
+    Refused(&'a TlsBinding),
+    /// There is none.
+    None,
+}
+
+impl<'a> Standing<'a> {
+    /// Finds the service's pools.
+    pub fn of(service: &'a Service, table: &'a RouteTable) -> Self {
+        let of_paths = |(host, virtual_host): (&'a HostPattern, &'a crate::route::VirtualHost)| {
+            virtual_host.paths.iter().map(move |(path, route)| Pool {
+                name: format!("{host}{path}"),
+                backend: &route.backend,
+                behind: Behind::Path(host, path, route),
+            })
+        };
+        let passed =
+            table.passthrough.iter().map(|(host, backend)| Pool { name: host.to_string(), backend, behind: Behind::Passthrough(host) });
+        let default = table.default_backend.iter().map(|default| Pool {
+            name: DEFAULT_HOST.to_owned(),
+            backend: &default.backend,
+            behind: Behind::Default(default),
+        });
+        let all = table.hosts.iter().flat_map(of_paths).chain(passed).chain(default);
+        let pools = all.filter(|pool| pool.part_of(service).is_some()).collect();
+        Self { service, table, materials: Materials::assumed(table), pools }
+    }
+
+    /// What is to be said at each of its pools; once, if it is the same everywhere.
+    pub fn everywhere(&self, say: impl Fn(&Pool<'a>) -> String) -> String {
+        let mut said: Vec<(String, Vec<&str>)> = Vec::new();
+        for pool in &self.pools {
+            let words = say(pool);
+            match said.iter_mut().find(|(known, _)| *known == words) {
+                Some((_, names)) => names.push(&pool.name),
+                None => said.push((words, vec![&pool.name])),
+            }
+        }
+        match &said[..] {
+            [] => NOWHERE.to_owned(),
+            [(words, _)] => words.clone(),
+            several => {
+                let shown = several.iter().take(ITEMS_MAX).map(|(words, names)| format!("at {}: {words}", list(names)));
+                let more = several.len().saturating_sub(ITEMS_MAX);
+                shown.chain((more > 0).then(|| format!("otherwise at {more} more"))).collect::<Vec<_>>().join("; ")
+            }
+        }
+    }
+
+    /// The service's part of its first pool: where it is reached, and how, is the same in all of them.
+    pub fn part(&self) -> Option<&'a BackendService> {
+        self.pools.first().and_then(|pool| pool.part_of(self.service))
+    }
+
+    /// Whether any request reaches it at all.
+    pub fn gets_requests(&self) -> bool {
+        let reached = |pool: &&Pool<'a>| pool.part_of(self.service).is_some_and(|part| !part.endpoints.is_empty());
+        self.pools.iter().filter(reached).any(|pool| self.is_checkable(pool.backend))
+    }
+
+    /// Whether it is behind a pool of the host.
+    pub fn is_at(&self, host: &HostPattern) -> bool {
+        self.pools.iter().any(|pool| pool.host() == Some(host))
+    }
+
+    /// The service that decides for a pool, if it is another one.
+    pub fn decider(&self, pool: &Pool<'a>) -> Option<&'a str> {
+        let oldest = pool.backend.services.first()?;
+        (oldest.id != self.service.id).then_some(oldest.name.as_str())
+    }
+
+    /// What becomes of TLS where a pool stands.
+    pub fn tls(&self, pool: &Pool<'a>) -> Tls<'a> {
+        match pool.behind {
+            Behind::Passthrough(_) => Tls::Passed(pool.backend),
+            Behind::Default(default) => self.judged(default.tls.as_ref()),
+            Behind::Path(host, _, _) => self.tls_of(host),
+        }
+    }
+
+    /// What becomes of TLS of a host.
+    pub fn tls_of(&self, host: &HostPattern) -> Tls<'a> {
+        if let Some(backend) = self.table.passthrough.get(host) {
+            return Tls::Passed(backend);
+        }
+        self.judged(self.table.hosts.get(host).and_then(|virtual_host| virtual_host.tls.as_ref()))
+    }
+
+    fn judged(&self, binding: Option<&'a TlsBinding>) -> Tls<'a> {
+        match binding.filter(|_| self.table.https_port.is_some()) {
+            Some(binding) if self.materials.pair(binding).is_some() => Tls::Shown(binding),
+            Some(binding) => Tls::Refused(binding),
+            None => Tls::None,
+        }
+    }
+
+    /// Whether the pool's applications can be checked as asked; else nobody answers there.
+    pub fn is_checkable(&self, backend: &Backend) -> bool {
+        backend.protocol.tls.as_ref().is_none_or(|verification| self.materials.can_verify(verification))
+    }
+}
+
+impl<'a> Pool<'a> {
+    /// The service's part of it.
+    pub fn part_of(&self, service: &Service) -> Option<&'a BackendService> {
+        self.backend.services.iter().find(|part| part.id == service.id)
+    }
+
+    /// Whether the route is the one that it stands behind.
+    pub fn is_of(&self, route: &RouteReport) -> bool {
+        match self.behind {
+            Behind::Path(host, path, _) => {
+                (route.kind, route.host.as_str(), route.path.as_str()) == (RouteKind::Http, host.as_str(), path.as_str())
+            }
+            Behind::Passthrough(host) => route.kind == RouteKind::Passthrough && route.host == host.as_str(),
+            Behind::Default(_) => route.host == DEFAULT_HOST,
+        }
+    }
+
+    fn host(&self) -> Option<&'a HostPattern> {
+        match self.behind {
+            Behind::Path(host, _, _) | Behind::Passthrough(host) => Some(host),
+            Behind::Default(_) => None,
+        }
+    }
+}
+
+/// A service can be published and be behind nothing: where others decided otherwise about TLS.
+const NOWHERE: &str = "no effect: no route leads to the service";
+/// A label can name a thousand hosts.
+const ITEMS_MAX: usize = 10;
+
+/// Items as a person reads them; not all of very many.
+pub fn list<T: ToString>(items: &[T]) -> String {
+    let shown = items.iter().take(ITEMS_MAX).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if items.len() > ITEMS_MAX { format!("{shown} and {} more", items.len() - ITEMS_MAX) } else { shown }
+}

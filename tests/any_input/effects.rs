@@ -1,0 +1,48 @@
+//! What `explain --service` says of a label never contradicts the finding beside it.
+
+use swarmgate::explain::{LabelFate, Sources, explain_service};
+use swarmgate::intent::cluster::Cluster;
+use swarmgate::report::{Finding, FindingCode, Severity};
+use swarmgate::swarm::Snapshot;
+
+/// Checks every label of every service.
+pub fn check(cluster: &Cluster, snapshot: &Snapshot) {
+    let sources = Sources { clusters: std::slice::from_ref(cluster), snapshot, status: None };
+    for service in snapshot.services.values() {
+        let told = explain_service(&sources, &service.name).expect("the service is there");
+        assert_eq!(told, explain_service(&sources, &service.name).expect("the service is there"));
+        for fate in &told.labels {
+            for finding in &fate.findings {
+                assert!(agrees(fate, finding), "{} = {:?}\n{}\n{finding:#?}", fate.key, fate.value, fate.effect);
+            }
+        }
+    }
+}
+
+fn agrees(fate: &LabelFate, finding: &Finding) -> bool {
+    let says = |words: &[&str]| words.iter().any(|words| fate.effect.contains(words));
+    let nothing = ["no effect: ", "counts as absent: ", "empty: counts as absent"].iter().any(|words| fate.effect.starts_with(words));
+    let name = fate.key.trim_start_matches("com.docker.lb.");
+    match (finding.code, name) {
+        (FindingCode::UnknownLabel, _) => says(&["not a label of Swarmgate"]),
+        (FindingCode::LabelWithoutEffect | FindingCode::RedirectLoop | FindingCode::ConflictingSetting, "redirects") => {
+            nothing || says(&["; not ", "nothing: not "])
+        }
+        (FindingCode::LabelWithoutEffect, _) => nothing,
+        (FindingCode::ConflictingSetting, _) => {
+            nothing || says(&["overruled", "nothing to cut off", "TLS is passed on", "TLS is refused", "no TLS port"])
+        }
+        (FindingCode::SecondDefaultBackend, _) => says(&["overruled by"]),
+        (FindingCode::NoVirtualIp, _) => !says(&["to the virtual IP"]),
+        (FindingCode::NetworkNotFound, _) => !says(&[&format!("over {},", fate.value), &format!("over the network {}", fate.value)]),
+        (FindingCode::SecretNotFound, "ssl_backend_tls_verify") => nothing || says(&["503", "overruled", "passed on", "are closed"]),
+        (FindingCode::SecretNotFound, _) => nothing || says(&["TLS is refused", "overruled", "there is no TLS"]),
+        (FindingCode::TlsNotPublished, _) => nothing || says(&["no port for"]),
+        (FindingCode::RedirectWithoutTls, "ssl_only") => {
+            nothing || says(&["nobody answers", "plain HTTP is served", "plain HTTP is not served"])
+        }
+        (FindingCode::InvalidLabelValue, "hosts" | "redirects" | "websocket_endpoints" | "ssl_backend_tls_verify") => true,
+        (FindingCode::InvalidLabelValue, _) if finding.severity == Severity::Error => nothing,
+        _ => true,
+    }
+}
