@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use golden_cases::Case;
-use swarmgate::explain::{Request, Sources, explain, explain_service};
+use swarmgate::explain::{Request, Sources, configuration, explain, explain_service};
 use swarmgate::report::StatusReport;
 use swarmgate::swarm::{RawSnapshot, Snapshot};
 use swarmgate::translate::translate;
@@ -95,6 +95,21 @@ fn what_a_shown_snapshot_leaves_out_changes_no_answer() {
             assert_eq!(translate(cluster, &shown), translate(cluster, &case.snapshot()), "{}", case.name);
         }
     }
+}
+
+/// The configuration as a running operator tells it: certificates that are no good and refused routes are not in it.
+#[test]
+fn the_configuration_of_a_running_operator_is_what_its_proxies_are_given() {
+    let case = cases().into_iter().find(|case| case.name == "running").unwrap();
+    let (clusters, snapshot) = (case.clusters().0, case.snapshot());
+    let status: StatusReport = serde_json::from_str(&fs::read_to_string(case.folder.join("status.json")).unwrap()).unwrap();
+    let files = |status| {
+        let files = configuration(&Sources { clusters: &clusters, snapshot: &snapshot, status }, None, None).unwrap().files;
+        let by_tls = |host: &str| files.iter().any(|(name, text)| name.starts_with("host-") && text.contains(host));
+        (by_tls("bad.example.org"), by_tls("good.example.org"), files["nginx.conf"].contains("upstream up-refused.example.org"))
+    };
+    assert_eq!(files(None), (true, true, true), "without an operator nothing is known");
+    assert_eq!(files(Some(&status)), (false, true, false));
 }
 
 /// Runs the program over a case's files, and gives its exit code and what it prints.

@@ -25,7 +25,7 @@ pub struct Args {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Purpose {
-    /// What running proxies are given: with addresses
+    /// What running proxies are given: with addresses. Names of certificate files are stand-ins: only the extension reads secrets
     Live,
     /// What a proxy starts with when nobody answers: with names
     Boot,

@@ -173,7 +173,8 @@ impl Source for Board {
 
     async fn render(&self, query: RenderQuery) -> Result<Answer, Trouble> {
         let (clusters, snapshot) = self.look().await?;
-        questions::rendered(&Sources { clusters: &clusters, snapshot: &snapshot, status: None }, &query)
+        let status = self.status();
+        questions::rendered(&Sources { clusters: &clusters, snapshot: &snapshot, status: Some(&status) }, &query)
     }
 
     async fn snapshot(&self) -> Result<serde_json::Value, String> {

@@ -6,10 +6,10 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Sources, Unknown};
+use super::{Sources, Unknown, known};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::Rollout;
-use crate::render::{Purpose, render, template_fault};
+use crate::render::{Layout, Purpose, render_in, template_fault};
 use crate::translate::translate;
 
 /// The configuration of one cluster.
@@ -38,12 +38,13 @@ pub enum NoConfiguration {
     },
 }
 
-/// Renders the configuration of a cluster as if all its certificates were good. Without a name there must be one cluster;
+/// Renders the configuration of a cluster: as its proxies are given it, as far as a running operator tells what is left out,
+/// and as if all its certificates were good without one. Without a name there must be one cluster;
 /// without a purpose it is the one that its proxies run.
 pub fn configuration(sources: &Sources<'_>, cluster: Option<&str>, purpose: Option<Purpose>) -> Result<Configuration, NoConfiguration> {
     let cluster = the_one(sources, cluster)?;
-    let table = translate(cluster, sources.snapshot).table;
-    let bundle = render(&table, purpose.unwrap_or_else(|| own_purpose(cluster)));
+    let (table, materials) = known::in_force(sources, cluster, translate(cluster, sources.snapshot).table);
+    let bundle = render_in(&table, purpose.unwrap_or_else(|| own_purpose(cluster)), &Layout::default(), &materials);
     let name = cluster.name.to_string();
     match template_fault(&bundle).map(str::to_owned) {
         Some(fault) => Err(NoConfiguration::Template { cluster: name, fault }),

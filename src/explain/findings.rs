@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Sources;
+use super::{Sources, known};
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::{LabelReading, PREFIX, read_labels, service_cluster_of};
 use crate::report::{Finding, Severity, Subject};
@@ -11,9 +11,10 @@ use crate::translate::{Translation, admitted, is_application, is_claimed_by, unc
 use crate::types::HostPattern;
 
 /// The findings about these services, the worst first.
-pub fn about(translation: &Translation, services: &BTreeSet<String>) -> Vec<Finding> {
-    let concerned = |finding: &&Finding| matches!(&finding.subject, Subject::Service(name) if services.contains(name));
-    let mut findings: Vec<Finding> = translation.findings.iter().filter(concerned).cloned().collect();
+pub fn about(sources: &Sources<'_>, cluster: &Cluster, translation: &Translation, services: &BTreeSet<String>) -> Vec<Finding> {
+    let concerned = |finding: &Finding| matches!(&finding.subject, Subject::Service(name) if services.contains(name));
+    let all = translation.findings.iter().cloned().chain(known::findings(sources, cluster));
+    let mut findings: Vec<Finding> = all.filter(concerned).collect();
     findings.sort_by_key(|finding| match finding.severity {
         Severity::Error => 0,
         Severity::Warning => 1,
@@ -50,7 +51,7 @@ pub fn claimants(sources: &Sources<'_>, cluster: &Cluster, translation: &Transla
 fn claimant(sources: &Sources<'_>, cluster: &Cluster, translation: &Translation, service: &Service, fitting: &[HostPattern]) -> Claimant {
     let name = service.name.clone();
     if is_claimed_by(cluster, service) {
-        let findings = about(translation, &BTreeSet::from([name.clone()]));
+        let findings = about(sources, cluster, translation, &BTreeSet::from([name.clone()]));
         let mut refusal = fitting.iter().filter(|pattern| lists(service, pattern));
         let refusal = refusal.find_map(|pattern| admitted(cluster, sources.snapshot, pattern, service).err());
         let why = refusal.map(|refusal| format!("the cluster {} does not admit it, because {refusal}", cluster.name));

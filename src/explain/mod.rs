@@ -8,6 +8,7 @@ mod configuration;
 mod effects;
 mod findings;
 mod host_effects;
+mod known;
 mod labels;
 mod listener;
 mod place;

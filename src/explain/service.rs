@@ -5,7 +5,7 @@ use super::findings::of_no_cluster;
 use super::labels::Standpoint;
 use super::standing::Standing;
 use super::words::ServiceExplanation;
-use super::{Sources, Unknown, labels, printable, template};
+use super::{Sources, Unknown, known, labels, printable, template};
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::{LabelReading, read_labels, service_cluster_of};
 use crate::report::{EndpointState, Finding, RouteReport, RouteState, Subject};
@@ -20,9 +20,9 @@ pub fn explain_service(sources: &Sources<'_>, name: &str) -> Result<ServiceExpla
     let cluster = sources.clusters.iter().find(|cluster| is_claimed_by(cluster, service));
     let translation = cluster.map(|cluster| translate(cluster, sources.snapshot));
     let read = read_labels(&service.name, &service.labels);
-    let findings = findings(sources, service, translation.as_ref(), read.findings);
-    let routes = routes(sources, service, cluster, translation.as_ref(), &read.reading);
     let world = cluster.zip(translation.as_ref());
+    let findings = findings(sources, service, world, read.findings);
+    let routes = routes(sources, service, cluster, translation.as_ref(), &read.reading);
     let standpoint = standpoint(sources, service, world, &read.reading, &routes);
     let fates = labels::fates(service, &standpoint, &findings);
     Ok(ServiceExplanation {
@@ -56,10 +56,10 @@ fn standpoint<'a>(
     }
 }
 
-fn findings(sources: &Sources<'_>, service: &Service, translation: Option<&Translation>, read: Vec<Finding>) -> Vec<Finding> {
+fn findings(sources: &Sources<'_>, service: &Service, world: Option<(&Cluster, &Translation)>, read: Vec<Finding>) -> Vec<Finding> {
     let subject = Subject::Service(service.name.clone());
-    let mut findings = match translation {
-        Some(translation) => translation.findings.clone(),
+    let mut findings = match world {
+        Some((cluster, translation)) => [translation.findings.clone(), known::findings(sources, cluster)].concat(),
         None => [read, of_no_cluster(sources, &service.name)].concat(),
     };
     findings.retain(|finding| finding.subject == subject);

@@ -1,17 +1,16 @@
 //! A template of the administrator's own: what an explanation says holds as far as it keeps to the table, and not at all
 //! should nothing come of it.
 
-use super::Sources;
 use super::configuration::own_purpose;
+use super::{Sources, known};
 use crate::intent::cluster::Cluster;
 use crate::render::{render, template_fault};
-use crate::report::{Finding, FindingCode, Subject};
 use crate::translate::Translation;
 
 /// What an explanation about a cluster depends on, if its configuration is a template.
 pub fn caveat(sources: &Sources<'_>, cluster: &Cluster, translation: &Translation) -> Option<String> {
     translation.table.settings.template.as_ref()?;
-    if is_left_out(sources, cluster) {
+    if known::is_template_left_out(sources, cluster) {
         return Some("by the built-in configuration: the engine refuses the administrator's own template".to_owned());
     }
     let bundle = render(&translation.table, own_purpose(cluster));
@@ -19,13 +18,4 @@ pub fn caveat(sources: &Sources<'_>, cluster: &Cluster, translation: &Translatio
         Some(fault) => format!("but nothing comes of the administrator's own template, and proxies keep what they have: {fault}"),
         None => "as far as the administrator's own template keeps to it".to_owned(),
     })
-}
-
-/// Whether a running operator tells that the template is left out.
-fn is_left_out(sources: &Sources<'_>, cluster: &Cluster) -> bool {
-    let of_template = |finding: &Finding| {
-        let about = finding.subject == Subject::Cluster(cluster.name.to_string());
-        about && finding.code == FindingCode::RouteQuarantined && finding.field.as_deref() == Some("spec.settings.template")
-    };
-    sources.status.is_some_and(|status| status.findings.iter().any(of_template))
 }

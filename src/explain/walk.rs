@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use super::answer::{Decision, Refusal, decide};
 use super::request::Request;
 use super::words::{About, ClusterWalk, Explanation, Outcome, Step};
-use super::{Sources, Unknown, backend, findings, listener, place, printable, step};
+use super::{Sources, Unknown, backend, findings, known, listener, place, printable, step};
 use crate::intent::cluster::Cluster;
 use crate::intent::suggest::nearest;
 use crate::render::Materials;
-use crate::report::{Finding, RouteKind, RouteReport, Severity};
+use crate::report::{Finding, RouteKind, RouteReport, RouteState, Severity};
 use crate::route::{Backend, DefaultBackend, TlsBinding};
 use crate::translate::{DEFAULT_HOST, Translation, translate};
 use crate::types::{HostPattern, Scheme};
@@ -40,13 +40,14 @@ fn chosen<'a>(sources: &Sources<'a>, cluster: Option<&str>) -> Result<Vec<&'a Cl
 }
 
 fn walk(sources: &Sources<'_>, cluster: &Cluster, request: &Request) -> (Fit, ClusterWalk) {
-    let translation = translate(cluster, sources.snapshot);
+    let mut translation = translate(cluster, sources.snapshot);
+    translation.table = known::routes_in_force(sources, cluster, translation.table);
     let materials = Materials::assumed(&translation.table);
     let mut walk =
         Walk { sources, cluster, request, translation: &translation, materials: &materials, steps: Vec::new(), pattern: None, route: None };
     let mut told = Vec::new();
     let outcome = walk.through(&mut told).unwrap_or_else(|end| end);
-    told.extend(findings::about(&translation, &walk.concerned(&outcome)));
+    told.extend(findings::about(sources, cluster, &translation, &walk.concerned(&outcome)));
     told.retain(|finding| !outcome.is_reached() || finding.severity != Severity::Info);
     dedup(&mut told);
     let Walk { steps, route, .. } = walk;
@@ -245,6 +246,11 @@ impl Walk<'_> {
     }
 
     fn nobody_behind(&self, pool: &Backend, status: Option<u16>) -> Outcome {
+        if let Some(left_out) = self.route.as_ref().filter(|route| route.state == RouteState::Quarantined) {
+            let reason = left_out.reason.clone().unwrap_or_else(|| "the engine refuses it".to_owned());
+            let remedy = "Change what the engine's words name; it is tried again when it changes.";
+            return Outcome::nobody(status, format!("the route is left out alone: {reason}"), remedy);
+        }
         let why = self.route.as_ref().and_then(|route| route.reason.clone()).unwrap_or_else(|| "no endpoint can be used".to_owned());
         let names = pool.services.iter().map(|service| service.name.as_str()).collect::<Vec<_>>().join(" and ");
         let excluded = self.route.iter().flat_map(|route| &route.services).any(|service| !service.endpoints.is_empty());

@@ -74,6 +74,11 @@ impl AuthorityFile {
 }
 
 impl Materials {
+    /// Without this pair: its hosts are not published by TLS.
+    pub fn leave_out(&mut self, binding: &TlsBinding) {
+        self.pairs.remove(binding);
+    }
+
     /// Everything that the table names and the Swarm has, as if each object held what its name promises: for a look at a
     /// configuration where nobody can read secrets.
     pub fn assumed(table: &RouteTable) -> Self {

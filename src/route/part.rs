@@ -56,6 +56,18 @@ pub enum LineList {
     Tcp,
 }
 
+impl LineList {
+    /// The setting in which the list stands.
+    pub fn field(self) -> &'static str {
+        match self {
+            Self::Tls => "tlsOptions",
+            Self::Global => "globalOptions",
+            Self::Http => "httpOptions",
+            Self::Tcp => "tcpOptions",
+        }
+    }
+}
+
 const LISTS: [LineList; 4] = [LineList::Tls, LineList::Global, LineList::Http, LineList::Tcp];
 
 impl Part {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::Seen;
 use crate::channel::wire::Quarantined;
 use crate::report::{Finding, FindingCode, RouteKind, RouteReport, RouteState, Severity, Subject};
-use crate::route::{LineList, Part};
+use crate::route::Part;
 use crate::translate::DEFAULT_HOST;
 
 /// Marks the routes that are left out.
@@ -51,21 +51,12 @@ fn about(seen: &Seen<'_>, quarantined: &Quarantined) -> Vec<Finding> {
 /// What a part is in words, and for a setting its field, with the value where that is short.
 fn described(part: &Part) -> (String, Option<(&'static str, Option<String>)>) {
     match part {
-        Part::Line { list, line } => ("this line".to_owned(), Some((field(*list), Some(line.to_string())))),
+        Part::Line { list, line } => ("this line".to_owned(), Some((list.field(), Some(line.to_string())))),
         Part::Template => ("the template".to_owned(), Some(("template", None))),
         Part::DefaultBackend => ("the default backend".to_owned(), None),
         Part::Passthrough { host } => (format!("the passed-through host {host}"), None),
         Part::Redirects { host } => (format!("the redirects of {host}"), None),
         Part::Route { host, path } => (format!("the route {host}{path}"), None),
-    }
-}
-
-fn field(list: LineList) -> &'static str {
-    match list {
-        LineList::Tls => "tlsOptions",
-        LineList::Global => "globalOptions",
-        LineList::Http => "httpOptions",
-        LineList::Tcp => "tcpOptions",
     }
 }
 

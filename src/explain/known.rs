@@ -1,0 +1,83 @@
+//! What a running operator knows of a cluster and no look at the Swarm tells: routes that are left out because the engine
+//! refuses them, certificates that are no good. Nothing of it is known without one, and then nothing is assumed.
+
+use std::collections::BTreeSet;
+
+use super::{Sources, is_usable};
+use crate::intent::cluster::Cluster;
+use crate::render::Materials;
+use crate::report::{ClusterStatus, Finding, FindingCode, RouteKind, RouteReport, RouteState, Subject};
+use crate::route::{Part, RouteTable, TlsBinding};
+use crate::translate::DEFAULT_HOST;
+use crate::types::{ContextPath, HostPattern};
+
+/// The findings that the operator tells of the cluster beside those of the translation, which are told anew.
+pub(super) fn findings(sources: &Sources<'_>, cluster: &Cluster) -> Vec<Finding> {
+    sources.status_of(&cluster.name).map_or_else(Vec::new, |status| status.findings.clone())
+}
+
+/// Whether the operator tells that the cluster's template is left out.
+pub(super) fn is_template_left_out(sources: &Sources<'_>, cluster: &Cluster) -> bool {
+    sources.status_of(&cluster.name).is_some_and(|status| settings_left_out(status, cluster).any(|(field, _)| field == "template"))
+}
+
+/// The table in which routes that are left out answer as they do.
+pub(super) fn routes_in_force(sources: &Sources<'_>, cluster: &Cluster, table: RouteTable) -> RouteTable {
+    let Some(status) = sources.status_of(&cluster.name) else { return table };
+    let parts: BTreeSet<Part> = status.routes.iter().filter(|route| route.state == RouteState::Quarantined).filter_map(part).collect();
+    if parts.is_empty() { table } else { table.muted(&parts) }
+}
+
+/// The same without the settings that are left out, and the material that is good: what proxies are given.
+pub(super) fn in_force(sources: &Sources<'_>, cluster: &Cluster, table: RouteTable) -> (RouteTable, Materials) {
+    let mut table = routes_in_force(sources, cluster, table);
+    let mut materials = Materials::assumed(&table);
+    if let Some(status) = sources.status_of(&cluster.name) {
+        let bad: Vec<TlsBinding> = table.bindings().map(|(_, binding)| binding).filter(|b| !is_good(status, b)).cloned().collect();
+        for binding in &bad {
+            materials.leave_out(binding);
+        }
+        let left_out: Vec<_> = settings_left_out(status, cluster).collect();
+        let parts = table.parts().into_iter().filter(|part| left_out.iter().any(|(field, value)| is_setting(part, field, *value)));
+        table = table.muted(&parts.collect());
+    }
+    (table, materials)
+}
+
+fn is_good(status: &ClusterStatus, binding: &TlsBinding) -> bool {
+    let is_it = |route: &&RouteReport| {
+        let names = |tls: &crate::report::TlsReport| {
+            tls.certificate == binding.certificate.name.as_str() && tls.key == binding.key_object().name.as_str()
+        };
+        route.tls.as_ref().is_some_and(names)
+    };
+    let told = status.routes.iter().find(is_it).and_then(|route| route.tls.as_ref());
+    told.is_none_or(|tls| is_usable(&tls.state))
+}
+
+fn part(route: &RouteReport) -> Option<Part> {
+    if route.host == DEFAULT_HOST {
+        return Some(Part::DefaultBackend);
+    }
+    let host = HostPattern::parse(&route.host).ok()?;
+    match route.kind {
+        RouteKind::Http => ContextPath::parse(&route.path).ok().map(|path| Part::Route { host, path }),
+        RouteKind::Passthrough => Some(Part::Passthrough { host }),
+        RouteKind::Redirect => Some(Part::Redirects { host }),
+    }
+}
+
+/// The settings that are left out: the field, and the line if it is a list of them.
+fn settings_left_out<'a>(status: &'a ClusterStatus, cluster: &Cluster) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
+    let subject = Subject::Cluster(cluster.name.to_string());
+    let told = status.findings.iter().filter(move |finding| finding.code == FindingCode::RouteQuarantined && finding.subject == subject);
+    told.filter_map(|finding| Some((finding.field.as_deref()?.strip_prefix("spec.settings.")?, finding.value.as_deref())))
+}
+
+fn is_setting(part: &Part, field: &str, value: Option<&str>) -> bool {
+    match part {
+        Part::Template => field == "template",
+        Part::Line { list, line } => field == list.field() && value == Some(line.to_string().as_str()),
+        Part::DefaultBackend | Part::Passthrough { .. } | Part::Redirects { .. } | Part::Route { .. } => false,
+    }
+}
