@@ -187,15 +187,22 @@ fn update(proxy: &Proxy, existing: Option<&Service>) -> Vec<Field> {
     ]
 }
 
-/// Not stated, the order is free, but it follows once when the publish mode changes: start-first tasks wait for ever for
-/// a fixed host port.
+/// Not stated, the order is free, but it follows once when the publish mode changes, and whenever somebody set one that
+/// cannot work: start-first tasks wait for ever for a fixed host port.
 fn order(proxy: &Proxy, existing: Option<&Service>) -> Want {
     if let Some(order) = proxy.update.order {
         return Want::Stated(json!(order_word(order)));
     }
     let wanted_host = proxy.publish.mode == PublishMode::Host;
     let moves = existing.is_some_and(|service| publishes_on_host(service).is_some_and(|host| host != wanted_host));
-    if moves { Want::Once(json!(default_order(proxy))) } else { Want::Free }
+    let waits_for_ever = wanted_host && existing.is_some_and(starts_first);
+    if moves || waits_for_ever { Want::Once(json!(default_order(proxy))) } else { Want::Free }
+}
+
+/// Whether an update or a rollback would start new tasks before the old ones have stopped.
+fn starts_first(service: &Service) -> bool {
+    let order = |config: &str| service.spec.pointer(&format!("/{config}/Order")).and_then(Value::as_str);
+    ["UpdateConfig", "RollbackConfig"].into_iter().any(|config| order(config) == Some(order_word(UpdateOrder::StartFirst)))
 }
 
 fn publishes_on_host(service: &Service) -> Option<bool> {

@@ -94,6 +94,8 @@ impl<'a> Draft<'a> {
             let reason = if differs { UpdateReason::Differs } else { UpdateReason::Resume };
             self.tell_failure(service, note);
             match rollout::gate(service, note, reason, self.memory, self.snapshot) {
+                // The tasks of that rollout wait for ports that it cannot free.
+                Gate::UnderWay(_) if stops_first_now(&service.spec, &patched.spec) => {}
                 Gate::UnderWay(waiting) | Gate::Failed(waiting) => return self.waiting.push(waiting),
                 Gate::Open | Gate::Retry => {}
             }
@@ -193,6 +195,12 @@ fn mounts_secret(spec: &Value, name: &str) -> bool {
 
 fn mode_of(service: &Service) -> Mode {
     if get(&service.spec, &["Mode", "Global"]).is_some() { Mode::Global } else { Mode::Replicated }
+}
+
+/// Whether a write turns updates round, so that old tasks stop before new ones start.
+fn stops_first_now(old: &Value, new: &Value) -> bool {
+    let order = |spec: &Value| get(spec, &["UpdateConfig", "Order"]).and_then(Value::as_str).map(str::to_owned);
+    order(old).as_deref() == Some("start-first") && order(new).as_deref() == Some("stop-first")
 }
 
 /// Whether the new service cannot exist while the old one does: Swarm refuses a port that is published twice.
