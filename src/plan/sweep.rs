@@ -8,11 +8,17 @@ use super::rollout;
 use super::step::Step;
 use super::usage::{self, Usage};
 use crate::fleet::{Role, ServiceShape, whole_of};
-use crate::report::WaitingOn;
+use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
 use crate::swarm::{Config, Service};
 
 /// Unused configs that are kept beside those in use, per role: for a rollback by hand, and for a reader in between.
 const SPARE_CONFIGS: usize = 2;
+
+fn renamed_with_a_gap(shape: &ServiceShape, old: &Service) -> Finding {
+    let message = format!("{} has the ports that {} needs, so it is removed before; requests fail meanwhile.", old.name, shape.name);
+    let remedy = "Change the name while traffic goes elsewhere, or publish other ports as well for the time being.";
+    Finding::new(Severity::Warning, FindingCode::UpdateGap, Subject::Service(shape.name.clone()), message, remedy)
+}
 
 impl<'a> Draft<'a> {
     /// Services of ours in the same role under another name: the document gave the service a new one.
@@ -29,6 +35,9 @@ impl<'a> Draft<'a> {
         for service in stale {
             let in_the_way = new.is_none() && !self.creates(&shape.name) && !self.blocked.contains(&shape.name);
             if runs || (in_the_way && shape.hold_creation.is_none()) {
+                if !runs {
+                    self.findings.push(renamed_with_a_gap(shape, service));
+                }
                 let reason = format!("the document names it {} now", shape.name);
                 self.steps.push(Step::RemoveService { id: service.id.clone(), name: service.name.clone(), reason });
             } else {

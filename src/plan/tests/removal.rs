@@ -101,7 +101,8 @@ fn a_proxy_with_a_new_name_and_the_same_ports_waits_for_the_old_one_to_go() {
     let mut world = World::converged(&cluster());
     let mut renamed = cluster();
     renamed.proxy.workload.service_name = ServiceName::parse("edge").unwrap();
-    assert_eq!(titles(&world.pass(&renamed)), [format!("remove service {PROXY}")]);
+    let plan = world.pass(&renamed);
+    assert_eq!((titles(&plan), codes(&plan)), (vec![format!("remove service {PROXY}")], vec!["UpdateGap".to_owned()]));
     assert_eq!(titles(&world.pass(&renamed)), ["create service edge"]);
     assert!(world.plan(&renamed).is_converged());
 }
