@@ -89,8 +89,7 @@ impl LookArgs {
             let swarm = self.swarm.connect().map_err(|error| unreadable(edge::with_causes(&error)))?;
             let seen = observe(&swarm).await.map_err(unreadable)?;
             let stopping = swarm.stopping_tasks().await.map_err(|error| unreadable(error.to_string()))?;
-            let stopping = Snapshot::stopping_from_api(&stopping).map_err(|error| unreadable(error.to_string()))?;
-            return Ok(Snapshot { stopping, ..seen.as_ref().clone() });
+            return seen.as_ref().clone().with_stopping(&stopping).map_err(|error| unreadable(error.to_string()));
         };
         let named = |error: &dyn std::fmt::Display| unreadable(format!("reading the snapshot {}: {error}", path.display()));
         let text = std::fs::read_to_string(path).map_err(|error| named(&error))?;

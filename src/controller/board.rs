@@ -116,8 +116,7 @@ impl Board {
     /// The same look with the tasks that are on their way out: nobody but people asks for them.
     async fn with_stopping(&self, snapshot: &Snapshot) -> Result<Snapshot, String> {
         let raw = self.around.swarm.stopping_tasks().await.map_err(|error| error.to_string())?;
-        let stopping = Snapshot::stopping_from_api(&raw).map_err(|error| error.to_string())?;
-        Ok(Snapshot { stopping, ..snapshot.clone() })
+        snapshot.clone().with_stopping(&raw).map_err(|error| error.to_string())
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

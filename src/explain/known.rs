@@ -11,7 +11,7 @@ use crate::route::{Part, RouteTable, TlsBinding};
 use crate::translate::DEFAULT_HOST;
 use crate::types::{ContextPath, HostPattern};
 
-/// The findings that the operator tells of the cluster beside those of the translation, which are told anew.
+/// All findings that the operator tells of the cluster, those of its last translation among them.
 pub(super) fn findings(sources: &Sources<'_>, cluster: &Cluster) -> Vec<Finding> {
     sources.status_of(&cluster.name).map_or_else(Vec::new, |status| status.findings.clone())
 }

@@ -21,16 +21,17 @@ impl Snapshot {
     /// Reads the answers of one complete look. Tasks that say another desired state than `running` are left out, or stand
     /// apart while they are on their way to their end.
     pub fn from_raw(raw: &RawSnapshot) -> Result<Self, SnapshotError> {
-        Ok(Self {
+        let wanted = Self {
             taken_at: raw.taken_at,
             services: by_id("services", &raw.services, service::read, |o| o.id.clone())?,
             tasks: Self::tasks_from_api(&raw.tasks)?,
-            stopping: Self::stopping_from_api(&raw.tasks)?,
+            stopping: BTreeMap::new(),
             nodes: by_id("nodes", &raw.nodes, objects::node, |o| o.id.clone())?,
             networks: by_id("networks", &raw.networks, objects::network, |o| o.id.clone())?,
             configs: by_id("configs", &raw.configs, objects::config, |o| o.id.clone())?,
             secrets: by_id("secrets", &raw.secrets, objects::secret, |o| o.id.clone())?,
-        })
+        };
+        wanted.with_stopping(&raw.tasks)
     }
 
     /// Reads a task list (`Swarm::running_tasks`), leaving out tasks that say another desired state than `running`.
@@ -39,9 +40,12 @@ impl Snapshot {
         by_id("tasks", wanted, task::read, |o| o.id.clone())
     }
 
-    /// Reads of a task list (`Swarm::stopping_tasks`) those that are told to stop and have not ended.
-    pub fn stopping_from_api(tasks: &[Value]) -> Result<BTreeMap<TaskId, Task>, SnapshotError> {
-        by_id("tasks", tasks.iter().filter(|task| is_stopping(task)), task::read, |o| o.id.clone())
+    /// The same look with the tasks on their way out (`Swarm::stopping_tasks`), which was asked for a moment later: what is
+    /// told to stop by then is no running task any more.
+    pub fn with_stopping(mut self, tasks: &[Value]) -> Result<Self, SnapshotError> {
+        self.stopping = by_id("tasks", tasks.iter().filter(|task| is_stopping(task)), task::read, |o| o.id.clone())?;
+        self.tasks.retain(|id, _| !self.stopping.contains_key(id));
+        Ok(self)
     }
 }
 

@@ -181,7 +181,7 @@ impl Bench {
     /// The tasks of a service that are told to stop and have not ended.
     pub async fn stopping(&self, id: &ServiceId) -> BTreeSet<String> {
         let told = self.swarm.stopping_tasks().await.unwrap();
-        let told = Snapshot::stopping_from_api(&told).unwrap();
+        let told = self.look().await.with_stopping(&told).unwrap().stopping;
         told.into_values().filter(|t| t.service == *id).map(|t| t.id.0).collect()
     }
 

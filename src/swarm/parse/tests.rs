@@ -125,6 +125,16 @@ fn tasks_on_their_way_out_are_left_out() {
 }
 
 #[test]
+fn tasks_that_are_told_to_stop_stand_apart_until_they_end() {
+    let task = |id: &str, desired: &str, state: &str| json!({"ID": id, "DesiredState": desired, "Status": {"State": state}});
+    let seen = Snapshot::from_raw(&raw(vec![task("a", "running", "running"), task("b", "running", "running")])).unwrap();
+    let told = [task("b", "shutdown", "running"), task("c", "remove", "starting"), task("d", "shutdown", "complete")];
+    let read = seen.with_stopping(&told).unwrap();
+    let ids = |tasks: &BTreeMap<TaskId, Task>| tasks.keys().map(|id| id.0.clone()).collect::<Vec<_>>();
+    assert_eq!((ids(&read.tasks), ids(&read.stopping)), (vec!["a".to_owned()], vec!["b".to_owned(), "c".to_owned()]));
+}
+
+#[test]
 fn an_object_without_an_id_is_the_only_error() {
     let error = Snapshot::from_raw(&raw(vec![json!({"Spec": {}})])).unwrap_err();
     assert_eq!(error.to_string(), r#"reading the tasks list: an object without an id: {"Spec":{}}"#);
