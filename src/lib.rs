@@ -16,6 +16,7 @@ pub mod explain;
 pub mod extension;
 pub mod fleet;
 pub mod intent;
+pub mod pki;
 pub mod plan;
 pub mod proxy;
 pub mod render;

@@ -1,7 +1,8 @@
 //! The client of the channel, for extension (of the operator) and proxy (of the extension). Every attempt resolves the
 //! host names anew and tries every address, because `tasks.NAME` gives one per task and they come and go; where there are
-//! no names, it knows several servers and can be told of others. It never uses a proxy from the environment and never
-//! follows a redirect: the token goes to the addresses asked for and nowhere else.
+//! no names, it knows several servers and can be told of others. Whoever answers must have a certificate for the role that
+//! is asked, so that an address or a name that became somebody else's costs a failed attempt and nothing more. It never uses
+//! a proxy from the environment and never follows a redirect.
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
@@ -14,6 +15,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use super::Token;
+use crate::pki::{Credentials, TlsError, client_config};
 use crate::retry::{Retry, RetryLimits};
 use crate::types::Digest;
 
@@ -35,7 +37,6 @@ const FOLLOW_RETRY: RetryLimits = RetryLimits { initial: Duration::from_millis(1
 pub struct ChannelClient {
     http: reqwest::Client,
     servers: watch::Sender<Vec<Url>>,
-    token: Token,
     /// The address that answered last is tried first, so that reports go where configurations come from.
     preferred: Mutex<Option<SocketAddr>>,
 }
@@ -44,11 +45,14 @@ pub struct ChannelClient {
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The base URL cannot be used.
-    #[error("{url:?} is not a URL of the form http://HOST:PORT")]
+    #[error("{url:?} is not a URL of the form https://HOST:PORT")]
     Url {
         /// As it was given.
         url: String,
     },
+    /// TLS could not be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The HTTP client could not be made.
     #[error("preparing the HTTP client")]
     Client(#[source] reqwest::Error),
@@ -114,17 +118,28 @@ pub enum Answer<T> {
 }
 
 impl ChannelClient {
-    /// A client for the server at one of the comma-separated `urls`, such as `http://tasks.NAME:8082`; at none as long as
-    /// they are empty.
-    pub fn new(urls: &str, token: Token) -> Result<Self, ClientError> {
+    /// A client for the server at one of the comma-separated `urls`, such as `https://tasks.NAME:8082`; at none as long as
+    /// they are empty. The server must have a certificate for `server`, and is shown that of these credentials.
+    pub fn new(urls: &str, credentials: &Credentials, server: &str) -> Result<Self, ClientError> {
+        Self::with_tls(urls, client_config(credentials, server, true)?)
+    }
+
+    /// The same for somebody who has no certificate yet.
+    pub fn without_certificate(urls: &str, credentials: &Credentials, server: &str) -> Result<Self, ClientError> {
+        Self::with_tls(urls, client_config(credentials, server, false)?)
+    }
+
+    fn with_tls(urls: &str, tls: rustls::ClientConfig) -> Result<Self, ClientError> {
         let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .https_only(true)
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(POOL_IDLE)
             .build()
             .map_err(ClientError::Client)?;
-        Ok(Self { http, servers: watch::Sender::new(parse_servers(urls)?), token, preferred: Mutex::new(None) })
+        Ok(Self { http, servers: watch::Sender::new(parse_servers(urls)?), preferred: Mutex::new(None) })
     }
 
     /// Looks for the server there from now on, and nowhere else.
@@ -148,14 +163,32 @@ impl ChannelClient {
         if response.status() == StatusCode::NOT_MODIFIED {
             return Ok(Answer::Same);
         }
-        let body = bounded_body(address, response).await?;
-        serde_json::from_slice(&body).map(Answer::New).map_err(|source| ClientError::Decode { address, source })
+        decode(address, response).await.map(Answer::New)
     }
 
     /// Sends a message.
     pub async fn send<T: Serialize + Sync>(&self, path: &str, message: &T) -> Result<(), ClientError> {
         let tell = |url| self.http.post(url).json(message).timeout(SEND_TIMEOUT);
         self.at_any_address(path, tell).await.map(drop)
+    }
+
+    /// Sends a message and gives the answer to it. Only the first message of a task, which has no certificate yet, carries a
+    /// token.
+    pub(super) async fn exchange<T: Serialize + Sync, A: DeserializeOwned>(
+        &self,
+        path: &str,
+        message: &T,
+        token: Option<&Token>,
+    ) -> Result<A, ClientError> {
+        let tell = |url| {
+            let request = self.http.post(url).json(message).timeout(SEND_TIMEOUT);
+            match token {
+                Some(token) => request.bearer_auth(token.reveal()),
+                None => request,
+            }
+        };
+        let (address, response) = self.at_any_address(path, tell).await?;
+        decode(address, response).await
     }
 
     /// Tries the addresses one after the other until one answers with success or 304; the first error counts otherwise.
@@ -175,7 +208,7 @@ impl ChannelClient {
     }
 
     async fn at_address(&self, address: SocketAddr, request: RequestBuilder) -> Result<Response, ClientError> {
-        let sent = request.bearer_auth(self.token.reveal()).send().await;
+        let sent = request.send().await;
         let response = sent.map_err(|source| ClientError::Request { address, source })?;
         let status = response.status();
         if status.is_success() || status == StatusCode::NOT_MODIFIED {
@@ -214,13 +247,13 @@ fn parse_servers(urls: &str) -> Result<Vec<Url>, ClientError> {
 }
 
 fn parse_server(text: &str) -> Result<Url, ClientError> {
-    let url = Url::parse(text).ok().filter(|url| url.scheme() == "http" && url.host_str().is_some_and(|host| !host.is_empty()));
+    let url = Url::parse(text).ok().filter(|url| url.scheme() == "https" && url.host_str().is_some_and(|host| !host.is_empty()));
     url.ok_or_else(|| ClientError::Url { url: text.to_owned() })
 }
 
 async fn resolve(server: &Url) -> Result<Vec<SocketAddr>, ClientError> {
     let host = server.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    let port = server.port_or_known_default().unwrap_or(80);
+    let port = server.port_or_known_default().unwrap_or(443);
     let failed = |reason: String| ClientError::Resolve { host: host.to_owned(), reason };
     let resolved = tokio::time::timeout(RESOLVE_TIMEOUT, tokio::net::lookup_host((host, port))).await;
     let addresses = resolved.map_err(|_| failed("no answer in time".to_owned()))?.map_err(|error| failed(error.to_string()))?;
@@ -229,11 +262,16 @@ async fn resolve(server: &Url) -> Result<Vec<SocketAddr>, ClientError> {
 
 fn url_at(server: &Url, address: SocketAddr, path: &str) -> Url {
     let mut url = server.clone();
-    // An http URL takes any address as its host and any port: neither call can fail.
+    // An https URL takes any address as its host and any port: neither call can fail.
     let _ = url.set_ip_host(address.ip());
     let _ = url.set_port(Some(address.port()));
     url.set_path(path);
     url
+}
+
+async fn decode<T: DeserializeOwned>(address: SocketAddr, response: Response) -> Result<T, ClientError> {
+    let body = bounded_body(address, response).await?;
+    serde_json::from_slice(&body).map_err(|source| ClientError::Decode { address, source })
 }
 
 async fn bounded_body(address: SocketAddr, mut response: Response) -> Result<Vec<u8>, ClientError> {
@@ -303,7 +341,8 @@ impl<'a> Follower<'a> {
     }
 }
 
-fn with_sources(error: &dyn std::error::Error) -> String {
+/// An error with everything that led to it, in one line.
+pub(super) fn with_sources(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -9,15 +9,18 @@ pub const ENV_TASK: &str = "SWARMGATE_TASK";
 pub const ENV_NODE: &str = "SWARMGATE_NODE";
 /// How the container reaches the others: `host` where there is no control network; else absent.
 pub const ENV_CHANNEL: &str = "SWARMGATE_CHANNEL";
-/// Base URL of the operator's channel (extension). Without a control network one for each manager, comma-separated, and
-/// for proxies, too.
+/// Base URL of the operator's channel. Without a control network one for each manager, comma-separated.
 pub const ENV_OPERATOR_URL: &str = "SWARMGATE_OPERATOR_URL";
-/// Base URL of the extension (proxy): `http://tasks.NAME:8082`. Absent without a control network.
+/// Base URL of the extension (proxy): `https://tasks.NAME:8082`. Absent without a control network.
 pub const ENV_EXTENSION_URL: &str = "SWARMGATE_EXTENSION_URL";
-/// The file with the channel's token: a mounted Swarm secret.
+/// The file by which a task gets its first certificate (a [`super::Bootstrap`]): a mounted Swarm secret.
 pub const ENV_TOKEN_FILE: &str = "SWARMGATE_TOKEN_FILE";
-/// Where the token secret is mounted.
+/// Where that secret is mounted.
 pub const TOKEN_FILE: &str = "/run/secrets/swarmgate-token";
+/// Where the operator's own service mounts the secret with its certificate authority.
+pub const AUTHORITY_FILE: &str = "/run/secrets/swarmgate-ca";
+/// Where a service that asks the operator for its status mounts the secret with the token for that.
+pub const STATUS_TOKEN_FILE: &str = "/run/secrets/swarmgate-status-token";
 /// Where secrets and configs with certificates, keys and CAs are mounted, each under its id: in the extension those that the
 /// routes name, in the proxy those that the boot snapshot names (or, with `rollout: replace`, the configuration).
 pub const MATERIAL_DIR: &str = "/run/secrets/swarmgate";
@@ -52,10 +55,12 @@ pub const CONTROL_NETWORK: &str = "swarmgate-control";
 pub const LABEL_OWNER: &str = "swarmgate.owner";
 /// Label: the cluster an object belongs to.
 pub const LABEL_CLUSTER: &str = "swarmgate.cluster";
-/// Label: `extension`, `proxy`, `boot`, `live`, `token` or `network`.
+/// Label: `extension`, `proxy`, `boot`, `live`, `extension-token`, `proxy-token`, `ca`, `status-token` or `network`.
 pub const LABEL_ROLE: &str = "swarmgate.role";
 /// Label on a token secret: the SHA-256 of the token, by which the operator recognises its extension after a restart.
 pub const LABEL_TOKEN_DIGEST: &str = "swarmgate.token-sha256";
+/// Label: the operator's mark on an object that it created, which nobody else can make.
+pub const LABEL_SEAL: &str = "swarmgate.seal";
 /// Label on a config with a configuration: the digest of its bundle.
 pub const LABEL_CONTENT: &str = "swarmgate.content";
 /// Label on a boot snapshot or mounted configuration: the ids of the secrets and configs with TLS material that it names,

@@ -1,0 +1,112 @@
+//! How a task comes by its certificate, and by the next one before it expires. The first is asked for with the token, from
+//! whoever proves to be the operator; the following ones with the certificate at hand. Without an operator the task goes on
+//! with what it has. The key is made here and never leaves the memory.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rustls_pki_types::CertificateDer;
+
+use super::client::{ChannelClient, ClientError, with_sources};
+use super::wire::{CertificateRequest, IssuedCertificate, WIRE_VERSION};
+use super::Bootstrap;
+use crate::pki::{Credentials, KeyInHand, OPERATOR_NAME, request};
+use crate::retry::{Retry, RetryLimits};
+
+/// A task that starts waits for its certificate, so the first tries come quickly.
+const RETRY: RetryLimits = RetryLimits { initial: Duration::from_millis(100), max: Duration::from_secs(5) };
+/// Clocks are set now and then: nobody sleeps past this.
+const NAP_MAX: Duration = Duration::from_secs(600);
+
+/// Asks for certificates.
+#[derive(Debug)]
+pub struct Enrolment {
+    bootstrap: Bootstrap,
+    task: String,
+    credentials: Credentials,
+    /// Shows the certificate at hand.
+    renewing: ChannelClient,
+    /// Shows none, and sends the token.
+    first: ChannelClient,
+}
+
+/// Why there is no new certificate.
+#[derive(Debug, thiserror::Error)]
+enum EnrolmentError {
+    #[error("asking the operator for a certificate")]
+    Client(#[from] ClientError),
+    #[error("no key could be generated")]
+    Key,
+    #[error("the certificate that the operator sent is not for the key that was made")]
+    Strange,
+}
+
+impl Enrolment {
+    /// For the task that started with this, with the operator at one of these comma-separated URLs.
+    pub fn new(bootstrap: Bootstrap, task: String, operator_urls: &str) -> Result<Self, ClientError> {
+        let credentials = Credentials::new(bootstrap.root.clone());
+        let renewing = ChannelClient::new(operator_urls, &credentials, OPERATOR_NAME)?;
+        let first = ChannelClient::without_certificate(operator_urls, &credentials, OPERATOR_NAME)?;
+        Ok(Self { bootstrap, task, credentials, renewing, first })
+    }
+
+    /// Where the certificates come to lie. Clones share their content.
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// Looks for the operator there from now on.
+    pub fn set_servers(&self, urls: &str) -> Result<(), ClientError> {
+        self.renewing.set_servers(urls).and_then(|()| self.first.set_servers(urls))
+    }
+
+    /// Keeps a valid certificate at hand for ever.
+    pub async fn run(&self) -> Infallible {
+        let mut retry = Retry::new(RETRY);
+        let mut trouble: Option<String> = None;
+        loop {
+            self.wait_until_due().await;
+            match self.renew(Timestamp::now()).await {
+                Ok(key) => {
+                    tracing::info!(until = %key.not_after(), "a certificate for the channel");
+                    self.credentials.replace(key);
+                    retry.reset();
+                    trouble = None;
+                }
+                Err(error) => {
+                    let words = with_sources(&error);
+                    if trouble.as_ref() != Some(&words) {
+                        tracing::warn!(error = words, "no certificate for the channel; trying again");
+                        trouble = Some(words);
+                    }
+                    tokio::time::sleep(retry.next()).await;
+                }
+            }
+        }
+    }
+
+    async fn wait_until_due(&self) {
+        loop {
+            let Some(key) = self.credentials.current() else { return };
+            let left = key.renew_at().duration_since(Timestamp::now());
+            if !left.is_positive() {
+                return;
+            }
+            tokio::time::sleep(left.unsigned_abs().min(NAP_MAX)).await;
+        }
+    }
+
+    async fn renew(&self, now: Timestamp) -> Result<KeyInHand, EnrolmentError> {
+        let (key, request) = request().map_err(|_| EnrolmentError::Key)?;
+        let Bootstrap { role, cluster, token, .. } = &self.bootstrap;
+        let message = CertificateRequest { version: WIRE_VERSION, role: *role, task: self.task.clone(), request };
+        let path = format!("/v1/clusters/{cluster}/certificate");
+        let issued: IssuedCertificate = match self.credentials.valid(now) {
+            Some(_) => self.renewing.exchange(&path, &message, None).await?,
+            None => self.first.exchange(&path, &message, Some(token)).await?,
+        };
+        let certificate = issued.certificate_der().map(CertificateDer::from).ok_or(EnrolmentError::Strange)?;
+        KeyInHand::new(&key, certificate).ok_or(EnrolmentError::Strange)
+    }
+}

@@ -1,0 +1,182 @@
+//! A key with its certificate, and where the newest one of a process lies: TLS takes it from there at each handshake, so
+//! that renewing it replaces no task and cuts no connection.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rcgen::{CertificateParams, KeyPair};
+use rustls::client::ResolvesClientCert;
+use rustls::crypto::ring;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::SignatureScheme;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::sync::watch;
+
+use super::authority::Authority;
+use super::names::ChannelRole;
+use super::signature::Signer;
+use super::trust::TrustRoot;
+use crate::types::ClusterName;
+
+/// A key with its certificate.
+#[derive(Clone)]
+pub struct KeyInHand {
+    certified: Arc<CertifiedKey>,
+    not_before: Timestamp,
+    not_after: Timestamp,
+}
+
+/// No key could be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no key could be generated for the channel")]
+pub struct CredentialsError;
+
+impl fmt::Debug for KeyInHand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyInHand").field("not_after", &self.not_after).finish_non_exhaustive()
+    }
+}
+
+impl KeyInHand {
+    /// A key with the certificate that was issued for it. None: they do not fit.
+    pub fn new(key: &KeyPair, certificate: CertificateDer<'static>) -> Option<Self> {
+        let (_, parsed) = x509_parser::parse_x509_certificate(&certificate).ok()?;
+        let time = |at: x509_parser::time::ASN1Time| Timestamp::from_second(at.timestamp()).ok();
+        let (not_before, not_after) = (time(parsed.validity().not_before)?, time(parsed.validity().not_after)?);
+        let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let signing = ring::default_provider().key_provider.load_private_key(private).ok()?;
+        let certified = CertifiedKey::new(vec![certificate], signing);
+        certified.keys_match().ok()?;
+        Some(Self { certified: Arc::new(certified), not_before, not_after })
+    }
+
+    /// A key with a certificate straight from the authority, for tests and for those who have both.
+    pub fn issued_by(authority: &Authority, role: ChannelRole, cluster: &ClusterName, task: &str, now: Timestamp) -> Option<Self> {
+        let (key, request) = request().ok()?;
+        Self::new(&key, authority.sign_request(role, cluster, task, &request, now).ok()?)
+    }
+
+    /// When half of the certificate's time is over: then a new one is asked for.
+    pub fn renew_at(&self) -> Timestamp {
+        let half = self.not_after.duration_since(self.not_before) / 2;
+        self.not_before.checked_add(half).unwrap_or(self.not_after)
+    }
+
+    /// When the certificate expires.
+    pub fn not_after(&self) -> Timestamp {
+        self.not_after
+    }
+
+    /// Signs in the name of this certificate.
+    pub fn signer(&self) -> Signer {
+        // A certified key has a chain of at least one.
+        Signer::new(Arc::clone(&self.certified.key), self.certified.cert.first().cloned().unwrap_or_else(|| Vec::new().into()))
+    }
+}
+
+/// A new key, and the request for its certificate as PEM.
+pub fn request() -> Result<(KeyPair, String), CredentialsError> {
+    let key = KeyPair::generate().map_err(|_| CredentialsError)?;
+    // The names are the authority's to choose.
+    let request = CertificateParams::new(Vec::new()).and_then(|params| params.serialize_request(&key)).and_then(|request| request.pem());
+    request.map(|request| (key, request)).map_err(|_| CredentialsError)
+}
+
+/// The newest key of a process, and whom it trusts. Clones share their content.
+#[derive(Clone)]
+pub struct Credentials {
+    root: TrustRoot,
+    current: watch::Sender<Option<KeyInHand>>,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("authority", &self.root.fingerprint()).field("current", &*self.current.borrow()).finish()
+    }
+}
+
+impl Credentials {
+    /// Without a key yet.
+    pub fn new(root: TrustRoot) -> Self {
+        Self { root, current: watch::Sender::new(None) }
+    }
+
+    /// Whom it trusts.
+    pub fn root(&self) -> &TrustRoot {
+        &self.root
+    }
+
+    /// The newest key, if there is one.
+    pub fn current(&self) -> Option<KeyInHand> {
+        self.current.borrow().clone()
+    }
+
+    /// The newest key, as long as its certificate is valid.
+    pub fn valid(&self, now: Timestamp) -> Option<KeyInHand> {
+        self.current().filter(|key| now < key.not_after)
+    }
+
+    /// Takes a newer key into use.
+    pub fn replace(&self, key: KeyInHand) {
+        self.current.send_replace(Some(key));
+    }
+
+    /// Waits for the first key. Safe to cancel.
+    pub async fn ready(&self) -> KeyInHand {
+        let mut current = self.current.subscribe();
+        match current.wait_for(Option::is_some).await {
+            Ok(found) => match found.clone() {
+                Some(key) => key,
+                // `wait_for` ends with what it waits for.
+                None => std::future::pending().await,
+            },
+            // This value holds the sender.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Changes when there is a newer key.
+    pub fn changes(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut current = self.current.subscribe();
+        async move {
+            let _ = current.changed().await;
+        }
+    }
+
+    pub(super) fn resolver(&self) -> Arc<Resolver> {
+        Arc::new(Resolver(self.current.clone()))
+    }
+}
+
+/// Gives TLS the newest key at each handshake.
+pub(super) struct Resolver(watch::Sender<Option<KeyInHand>>);
+
+impl fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Resolver(…)")
+    }
+}
+
+impl Resolver {
+    fn newest(&self) -> Option<Arc<CertifiedKey>> {
+        self.0.borrow().as_ref().map(|key| Arc::clone(&key.certified))
+    }
+}
+
+impl ResolvesServerCert for Resolver {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.newest()
+    }
+}
+
+impl ResolvesClientCert for Resolver {
+    fn resolve(&self, _hints: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.newest()
+    }
+
+    fn has_certs(&self) -> bool {
+        self.newest().is_some()
+    }
+}

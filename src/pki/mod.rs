@@ -1,0 +1,20 @@
+//! The operator's own public key infrastructure: a certificate authority, short-lived certificates for operator, extensions
+//! and proxies, signatures on configurations, and seals on the objects that the operator creates. What another process says
+//! is believed for its certificate, never for its address or its name on a network. It must never let a private key out of
+//! memory, except that of the authority into the one Swarm secret that the operator mounts; never touches sockets or files.
+
+mod authority;
+mod credentials;
+mod names;
+mod seal;
+mod signature;
+mod tls;
+mod trust;
+
+pub use authority::{Authority, AuthorityError, CERTIFICATE_LIFETIME, RequestError};
+pub use credentials::{Credentials, CredentialsError, KeyInHand, request};
+pub use names::{ChannelRole, OPERATOR_NAME, is_task_name, role_name, task_name};
+pub use seal::{Sealed, Seals};
+pub use signature::{Signature, Signer};
+pub use tls::{ClientAuthentication, TlsError, client_config, server_config};
+pub use trust::{NotTrusted, TrustRoot};

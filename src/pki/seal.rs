@@ -1,0 +1,113 @@
+//! Seals on objects: a label that only the holder of the authority's key can write, so that somebody who may create objects
+//! with our labels cannot pass one off as the operator's own. A seal covers what an object is and how it is called, not
+//! what is in it: contents have digests or signatures of their own.
+
+use std::fmt;
+
+use ring::hmac;
+
+use crate::types::Digest;
+
+/// What writes seals and knows them again.
+#[derive(Clone)]
+pub struct Seals {
+    authority: Digest,
+    key: Option<hmac::Key>,
+    adopting: bool,
+}
+
+/// What a label says about an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sealed {
+    /// This operator created it.
+    Ours,
+    /// It carries no seal, or one of somebody else.
+    Foreign,
+}
+
+impl fmt::Debug for Seals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Seals").field("authority", &self.authority).field("adopting", &self.adopting).finish_non_exhaustive()
+    }
+}
+
+impl PartialEq for Seals {
+    fn eq(&self, other: &Self) -> bool {
+        self.authority == other.authority && self.key.is_some() == other.key.is_some() && self.adopting == other.adopting
+    }
+}
+
+impl Seals {
+    pub(super) fn new(authority: Digest, key: hmac::Key) -> Self {
+        Self { authority, key: Some(key), adopting: false }
+    }
+
+    /// For a look without the authority's key, which changes nothing: believes the labels, writes no seal.
+    pub fn believing(authority: Digest) -> Self {
+        Self { authority, key: None, adopting: false }
+    }
+
+    /// The same, taking over objects that have our labels and no seal at all: those of a version that wrote none.
+    #[must_use]
+    pub fn adopting(self) -> Self {
+        Self { adopting: true, ..self }
+    }
+
+    /// The fingerprint of the authority.
+    pub fn authority(&self) -> &Digest {
+        &self.authority
+    }
+
+    /// The seal for these parts; none without a key.
+    pub fn seal(&self, parts: &[&str]) -> Option<String> {
+        self.key.as_ref().map(|key| hex::encode(hmac::sign(key, &message(parts))))
+    }
+
+    /// What this label says about the object with these parts.
+    pub fn check(&self, parts: &[&str], label: Option<&str>) -> Sealed {
+        let holds = match (&self.key, label) {
+            (None, _) => true,
+            (Some(key), Some(label)) => {
+                hex::decode(label).is_ok_and(|tag| tag.len() == 32 && hmac::verify(key, &message(parts), &tag).is_ok())
+            }
+            (Some(_), None) => self.adopting,
+        };
+        if holds { Sealed::Ours } else { Sealed::Foreign }
+    }
+}
+
+/// Each part with its length, so that no two lists of parts give the same bytes.
+fn message(parts: &[&str]) -> Vec<u8> {
+    parts.iter().flat_map(|part| (part.len() as u64).to_be_bytes().into_iter().chain(part.bytes())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::Authority;
+
+    #[test]
+    fn a_seal_holds_for_its_own_parts_and_its_own_authority_only() {
+        let now = jiff::Timestamp::now();
+        let (seals, others) = (Authority::create(now).unwrap().seals(), Authority::create(now).unwrap().seals());
+        let seal = seals.seal(&["secret", "dev"]).unwrap();
+        assert_eq!(seals.check(&["secret", "dev"], Some(&seal)), Sealed::Ours);
+        for (parts, label) in [
+            (&["secret", "prod"][..], Some(seal.as_str())),
+            (&["secretdev"], Some(seal.as_str())),
+            (&["secret", "dev"], Some(&seal[..32])),
+            (&["secret", "dev"], Some("")),
+            (&["secret", "dev"], None),
+        ] {
+            assert_eq!(seals.check(parts, label), Sealed::Foreign, "{parts:?} {label:?}");
+        }
+        assert_eq!(others.check(&["secret", "dev"], Some(&seal)), Sealed::Foreign);
+    }
+
+    #[test]
+    fn adopting_takes_what_has_no_seal_and_never_what_has_a_wrong_one() {
+        let seals = Authority::create(jiff::Timestamp::now()).unwrap().seals().adopting();
+        assert_eq!(seals.check(&["a"], None), Sealed::Ours);
+        assert_eq!(seals.check(&["a"], Some("00")), Sealed::Foreign);
+    }
+}

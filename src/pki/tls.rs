@@ -1,0 +1,112 @@
+//! TLS for the channel: version 1.3, the operator's authority and no other root, names checked on both sides. The name that
+//! is checked is the role's, never the address that was dialled.
+
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ClientConfig, DigitallySignedStruct, Error, ServerConfig, SignatureScheme, version};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+
+use super::credentials::Credentials;
+
+/// TLS cannot be set up: the root is none, or the name cannot be one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("TLS for the channel cannot be set up: {0}")]
+pub struct TlsError(String);
+
+/// Whether those who connect must show a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientAuthentication {
+    /// They may: whoever has none yet asks for its first one. What else they get must be decided by whoever answers.
+    Optional,
+    /// They must.
+    Required,
+}
+
+/// For a server with these credentials.
+pub fn server_config(credentials: &Credentials, clients: ClientAuthentication) -> Result<Arc<ServerConfig>, TlsError> {
+    let verifier = WebPkiClientVerifier::builder_with_provider(credentials.root().store(), provider());
+    let verifier = match clients {
+        ClientAuthentication::Optional => verifier.allow_unauthenticated(),
+        ClientAuthentication::Required => verifier,
+    };
+    let verifier = verifier.build().map_err(|error| TlsError(error.to_string()))?;
+    let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&version::TLS13]).map_err(failed)?;
+    let mut config = builder.with_client_cert_verifier(verifier).with_cert_resolver(credentials.resolver());
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // A resumed session would carry an old certificate along.
+    config.send_tls13_tickets = 0;
+    config.max_early_data_size = 0;
+    Ok(Arc::new(config))
+}
+
+/// For a client that talks to whoever has a certificate for `server`, and to nobody else. With `authenticated` it shows its
+/// own certificate.
+pub fn client_config(credentials: &Credentials, server: &str, authenticated: bool) -> Result<ClientConfig, TlsError> {
+    let inner = WebPkiServerVerifier::builder_with_provider(credentials.root().store(), provider()).build();
+    let inner = inner.map_err(|error| TlsError(error.to_string()))?;
+    let name = ServerName::try_from(server.to_owned()).map_err(|error| TlsError(error.to_string()))?;
+    let builder = ClientConfig::builder_with_provider(provider()).with_protocol_versions(&[&version::TLS13]).map_err(failed)?;
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(RoleVerifier { inner, name }));
+    let mut config =
+        if authenticated { builder.with_client_cert_resolver(credentials.resolver()) } else { builder.with_no_client_auth() };
+    config.resumption = rustls::client::Resumption::disabled();
+    config.enable_sni = false;
+    config.enable_early_data = false;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+fn failed(error: Error) -> TlsError {
+    TlsError(error.to_string())
+}
+
+/// Checks everything that WebPKI checks, with the role's name in the place of the address that was dialled: addresses come
+/// from names and answers that anybody on the network may give.
+#[derive(Debug)]
+struct RoleVerifier {
+    inner: Arc<WebPkiServerVerifier>,
+    name: ServerName<'static>,
+}
+
+impl ServerCertVerifier for RoleVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _dialled: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.inner.verify_server_cert(end_entity, intermediates, &self.name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+}
