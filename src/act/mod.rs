@@ -1,6 +1,6 @@
 //! Carries out plans through the port, step by step. Decides nothing: what a step may do is fully written in it. Every
 //! step is idempotent, so that a crash at any point converges after a restart. The one randomness, the content of a new
-//! token, comes in as an argument and goes nowhere but to the Swarm.
+//! secret, comes in as an argument and goes nowhere but to the Swarm.
 
 mod error;
 
@@ -9,23 +9,30 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 pub use crate::plan::Applied;
-use crate::plan::{Plan, Step};
+use crate::plan::{Plan, SecretContent, Step};
 use crate::swarm::{Swarm, SwarmError, SwarmErrorKind};
-use crate::types::Digest;
 pub use error::{ActError, Class};
 
 /// Counts the writes to the Swarm; described in `telemetry`.
 const WRITES_TOTAL: &str = "swarmgate_writes_total";
 
-/// Makes the tokens of channels: each call another one, unguessable, printable ASCII without blanks.
-pub trait TokenSource: Send {
-    /// A fresh token.
-    fn token(&mut self) -> String;
+/// Makes the contents of secrets: each call another one, which nobody can guess.
+pub trait SecretSource: Send {
+    /// The content, and the labels with everything that depends on it.
+    fn make(&mut self, name: &str, labels: &BTreeMap<String, String>, content: &SecretContent) -> NewSecret;
 }
 
-impl<F: FnMut() -> String + Send> TokenSource for F {
-    fn token(&mut self) -> String {
-        self()
+/// A secret to be created. Never shown by `Debug`.
+pub struct NewSecret {
+    /// Its content.
+    pub data: Vec<u8>,
+    /// All its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl std::fmt::Debug for NewSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewSecret").field("labels", &self.labels).finish_non_exhaustive()
     }
 }
 
@@ -49,7 +56,7 @@ pub struct Created(BTreeMap<String, String>);
 /// # Expected flow
 /// A step that needs an object whose creation failed is skipped; independent steps go on. When the Swarm cannot be
 /// reached, all further steps are skipped.
-pub async fn carry_out(swarm: &dyn Swarm, plan: &Plan, tokens: &mut dyn TokenSource) -> Vec<Outcome> {
+pub async fn carry_out(swarm: &dyn Swarm, plan: &Plan, secrets: &mut dyn SecretSource) -> Vec<Outcome> {
     let mut created = Created::default();
     let mut unreachable = false;
     let mut outcomes = Vec::with_capacity(plan.steps.len());
@@ -57,7 +64,7 @@ pub async fn carry_out(swarm: &dyn Swarm, plan: &Plan, tokens: &mut dyn TokenSou
         let result = if unreachable {
             Err(ActError::Skipped { step: step.title(), needs: "a Swarm that answers".to_owned() })
         } else {
-            apply(swarm, step, &mut created, tokens).await
+            apply(swarm, step, &mut created, secrets).await
         };
         unreachable |= result.as_ref().is_err_and(ActError::is_unavailable);
         outcomes.push(Outcome { kind: step.kind(), title: step.title(), result });
@@ -74,8 +81,8 @@ pub fn applied(outcomes: &[Outcome]) -> Vec<Option<Applied>> {
 ///
 /// # Errors
 /// Says whether the same step may succeed later ([`Class::Retry`]) or will be refused again ([`Class::Terminal`]).
-pub async fn apply(swarm: &dyn Swarm, step: &Step, created: &mut Created, tokens: &mut dyn TokenSource) -> Result<Applied, ActError> {
-    let result = write(swarm, step, created, tokens).await;
+pub async fn apply(swarm: &dyn Swarm, step: &Step, created: &mut Created, secrets: &mut dyn SecretSource) -> Result<Applied, ActError> {
+    let result = write(swarm, step, created, secrets).await;
     let outcome = result.as_ref().map_or_else(ActError::category, |applied| applied.as_str());
     // A skipped step wrote nothing.
     if !matches!(result, Err(ActError::Skipped { .. })) {
@@ -84,14 +91,12 @@ pub async fn apply(swarm: &dyn Swarm, step: &Step, created: &mut Created, tokens
     result
 }
 
-async fn write(swarm: &dyn Swarm, step: &Step, created: &mut Created, tokens: &mut dyn TokenSource) -> Result<Applied, ActError> {
+async fn write(swarm: &dyn Swarm, step: &Step, created: &mut Created, secrets: &mut dyn SecretSource) -> Result<Applied, ActError> {
     let result = match step {
         Step::CreateNetwork { name, body } => noted(created, name, swarm.create_network(body).await.map(|id| id.0)),
-        Step::CreateSecret { name, labels, digest_label } => {
-            let token = tokens.token();
-            let mut labels = labels.clone();
-            labels.insert(digest_label.clone(), Digest::of_bytes(token.as_bytes()).to_string());
-            noted(created, name, swarm.create_secret(name, &labels, token.as_bytes()).await.map(|id| id.0))
+        Step::CreateSecret { name, labels, content } => {
+            let NewSecret { data, labels } = secrets.make(name, labels, content);
+            noted(created, name, swarm.create_secret(name, &labels, &data).await.map(|id| id.0))
         }
         Step::CreateConfig { name, labels, data, .. } => noted(created, name, swarm.create_config(name, labels, data).await.map(|id| id.0)),
         Step::CreateService { spec, name } => {

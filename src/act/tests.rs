@@ -12,9 +12,11 @@ use serde_json::{Value, json};
 
 use super::Applied::{Created as Made, Removed, Updated};
 use super::*;
+use crate::channel::contract::LABEL_TOKEN_DIGEST;
+use crate::pki::ChannelRole;
 use crate::plan::{TaskEffect, UpdateReason};
 use crate::swarm::{Hint, RawSnapshot};
-use crate::types::{ConfigId, NetworkId, SecretId, ServiceId};
+use crate::types::{ClusterName, ConfigId, Digest, NetworkId, SecretId, ServiceId};
 
 /// Writes down every write and fails those that it was told to.
 #[derive(Default)]
@@ -53,6 +55,9 @@ impl Swarm for Recorder {
     async fn stopping_tasks(&self) -> Result<Vec<Value>, SwarmError> {
         panic!("carrying out a plan reads nothing")
     }
+    async fn tasks_of(&self, _: &ServiceId) -> Result<Vec<Value>, SwarmError> {
+        panic!("carrying out a plan reads nothing")
+    }
     fn hints(&self) -> BoxStream<'static, Result<Hint, SwarmError>> {
         futures::stream::empty().boxed()
     }
@@ -89,6 +94,17 @@ impl Swarm for Recorder {
     }
 }
 
+/// Makes every secret of this text.
+pub(super) struct Text(pub(super) String);
+
+impl SecretSource for Text {
+    fn make(&mut self, _name: &str, labels: &BTreeMap<String, String>, _content: &SecretContent) -> NewSecret {
+        let digest = Digest::of_bytes(self.0.as_bytes()).to_string();
+        let label = |key: &str| (key.to_owned(), digest.clone());
+        NewSecret { data: self.0.clone().into_bytes(), labels: labels.clone().into_iter().chain([label("digest"), label(LABEL_TOKEN_DIGEST)]).collect() }
+    }
+}
+
 fn plan(steps: Vec<Step>) -> Plan {
     let (instance, cluster) = ("swarmgate".to_owned(), "dev".to_owned());
     Plan { instance, cluster, steps, waiting: vec![], findings: vec![], rollouts: vec![] }
@@ -96,9 +112,10 @@ fn plan(steps: Vec<Step>) -> Plan {
 
 fn whole_plan() -> Plan {
     let labels = BTreeMap::new();
+    let content = SecretContent::Token { role: ChannelRole::Proxy, cluster: ClusterName::parse("dev").unwrap() };
     plan(vec![
         Step::CreateNetwork { name: "net".to_owned(), body: json!({"Name": "net"}) },
-        Step::CreateSecret { name: "token".to_owned(), labels: labels.clone(), digest_label: "digest".to_owned() },
+        Step::CreateSecret { name: "token".to_owned(), labels: labels.clone(), content },
         Step::CreateConfig { name: "boot".to_owned(), labels, data: vec![], bytes: 0 },
         Step::CreateService { name: "a".to_owned(), spec: json!({"Name": "a", "S": [{"ID": "created:token"}], "N": "created:net"}) },
         Step::UpdateService {
@@ -115,7 +132,7 @@ fn whole_plan() -> Plan {
 }
 
 async fn run(swarm: &Recorder) -> Vec<Result<Applied, &'static str>> {
-    let outcomes = carry_out(swarm, &whole_plan(), &mut || "a token".to_owned()).await;
+    let outcomes = carry_out(swarm, &whole_plan(), &mut Text("a token".to_owned())).await;
     outcomes.into_iter().map(|outcome| outcome.result.map_err(|error| error.category())).collect()
 }
 
@@ -151,7 +168,7 @@ async fn an_unreachable_swarm_ends_the_plan() {
 
 async fn check(write: &'static str, kind: SwarmErrorKind, expected: Result<Applied, (&'static str, Class)>) {
     let swarm = Recorder::failing(write, kind);
-    let outcomes = carry_out(&swarm, &whole_plan(), &mut || "a token".to_owned()).await;
+    let outcomes = carry_out(&swarm, &whole_plan(), &mut Text("a token".to_owned())).await;
     let found = outcomes.into_iter().find(|outcome| outcome.kind == write).unwrap().result;
     assert_eq!(found.map_err(|error| (error.category(), error.class())), expected, "{write} {kind:?}");
 }
@@ -175,7 +192,7 @@ async fn other_errors_say_whether_trying_again_helps() {
 #[tokio::test]
 async fn an_error_says_once_what_was_being_done() {
     let swarm = Recorder::failing("remove_config", SwarmErrorKind::Other);
-    let outcomes = carry_out(&swarm, &whole_plan(), &mut || "a token".to_owned()).await;
+    let outcomes = carry_out(&swarm, &whole_plan(), &mut Text("a token".to_owned())).await;
     assert_eq!(outcomes[5].result.as_ref().unwrap_err().to_string(), "remove_config old: words");
     assert_eq!(applied(&outcomes)[5], None);
 }

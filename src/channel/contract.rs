@@ -59,6 +59,8 @@ pub const LABEL_CLUSTER: &str = "swarmgate.cluster";
 pub const LABEL_ROLE: &str = "swarmgate.role";
 /// Label on a token secret: the SHA-256 of the token, by which the operator recognises its extension after a restart.
 pub const LABEL_TOKEN_DIGEST: &str = "swarmgate.token-sha256";
+/// Label on a token secret: the fingerprint of the authority whose operator created it.
+pub const LABEL_AUTHORITY: &str = "swarmgate.authority";
 /// Label: the operator's mark on an object that it created, which nobody else can make.
 pub const LABEL_SEAL: &str = "swarmgate.seal";
 /// Label on a config with a configuration: the digest of its bundle.

@@ -5,6 +5,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use http::StatusCode;
 use jiff::Timestamp;
 use rustls_pki_types::CertificateDer;
 
@@ -102,9 +103,13 @@ impl Enrolment {
         let Bootstrap { role, cluster, token, .. } = &self.bootstrap;
         let message = CertificateRequest { version: WIRE_VERSION, role: *role, task: self.task.clone(), request };
         let path = format!("/v1/clusters/{cluster}/certificate");
+        let with_token = || self.first.exchange(&path, &message, Some(token));
         let issued: IssuedCertificate = match self.credentials.valid(now) {
-            Some(_) => self.renewing.exchange(&path, &message, None).await?,
-            None => self.first.exchange(&path, &message, Some(token)).await?,
+            None => with_token().await?,
+            Some(_) => match self.renewing.exchange(&path, &message, None).await {
+                Err(error) if error.status() == Some(StatusCode::UNAUTHORIZED) => with_token().await?,
+                renewed => renewed?,
+            },
         };
         let certificate = issued.certificate_der().map(CertificateDer::from).ok_or(EnrolmentError::Strange)?;
         KeyInHand::new(&key, certificate).ok_or(EnrolmentError::Strange)

@@ -8,13 +8,20 @@
 //! - proxy → extension: `GET /v1/bundle?after=DIGEST&wait_ms=N` (long poll, a [`wire::ProxyConfig`]) and
 //!   `POST /v1/proxies/{task}` (a [`wire::ProxyReport`]).
 //!
-//! Every request carries `Authorization: Bearer TOKEN`. A long poll answers 200 with something newer than `after`, 304
-//! when the time is over and there is nothing newer, 401 to a wrong token, 503 while there is nothing at all.
-//! Imports `route`, `report`, `types`, `retry`.
+//! - extension and proxy → operator: `POST /v1/clusters/{cluster}/certificate` (a [`wire::CertificateRequest`], answered by a
+//!   [`wire::IssuedCertificate`]).
+//!
+//! All of it is TLS 1.3, and both sides show certificates of the operator's authority for their role and cluster; only the
+//! first request for a certificate comes without one and carries `Authorization: Bearer TOKEN` instead. A long poll answers
+//! 200 with something newer than `after`, 304 when the time is over and there is nothing newer, 401 to whoever is another
+//! role or of another cluster, 503 while there is nothing at all.
+//! Imports `http_server`, `pki`, `route`, `report`, `types`, `retry`.
 
 pub mod boot;
+pub mod bootstrap;
 mod client;
 pub mod contract;
+mod enrolment;
 mod hub;
 mod mode;
 mod peers;
@@ -23,10 +30,12 @@ mod server;
 mod token;
 pub mod wire;
 
+pub use bootstrap::{Bootstrap, BootstrapError};
 pub use client::{Answer, ChannelClient, ClientError, Follower};
-pub use hub::{Hub, Received};
+pub use enrolment::Enrolment;
+pub use hub::{AdmittedToken, Hub, Received};
 pub use mode::ChannelMode;
 pub use peers::follow_peers;
 pub use schema::schema;
-pub use server::{LongPoll, NotNow, Waited, newer, read_message, serve};
-pub use token::{Token, TokenError, bearer_matches};
+pub use server::{LongPoll, NotNow, Waited, is, newer, read_message, serve};
+pub use token::{Token, TokenError};

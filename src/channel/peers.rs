@@ -3,14 +3,17 @@
 
 use std::convert::Infallible;
 
-use super::client::{Answer, ChannelClient, Follower};
+use super::client::{Answer, ChannelClient, ClientError, Follower};
+use super::enrolment::Enrolment;
 use super::wire::{Peers, WIRE_VERSION};
 use crate::types::{ClusterName, Digest};
 
-/// Follows the operator's answers for ever: `operators` (which asks) moves along with the managers, `extension` (if this
-/// is a proxy) with the extension. `tell` hears of every answer. Nothing that is known is forgotten for an empty answer.
+/// Follows the operator's answers for ever: `operators` (which asks) and the enrolment move along with the managers,
+/// `extension` (if this is a proxy) with the extension. `tell` hears of every answer. Nothing that is known is forgotten for an
+/// empty answer.
 pub async fn follow_peers(
     operators: &ChannelClient,
+    enrolment: &Enrolment,
     extension: Option<&ChannelClient>,
     cluster: &ClusterName,
     tell: impl Fn(&Peers),
@@ -25,19 +28,19 @@ pub async fn follow_peers(
             continue;
         }
         tracing::info!(operators = ?peers.operators, extensions = ?peers.extensions, "the addresses of the channel");
-        move_to(operators, &peers.operators);
+        move_to(&peers.operators, |urls| operators.set_servers(urls).and_then(|()| enrolment.set_servers(urls)));
         if let Some(extension) = extension {
-            move_to(extension, &peers.extensions);
+            move_to(&peers.extensions, |urls| extension.set_servers(urls));
         }
         tell(&peers);
     }
 }
 
-fn move_to(client: &ChannelClient, urls: &[String]) {
+fn move_to(urls: &[String], set: impl FnOnce(&str) -> Result<(), ClientError>) {
     if urls.is_empty() {
         return;
     }
-    if let Err(error) = client.set_servers(&urls.join(",")) {
+    if let Err(error) = set(&urls.join(",")) {
         tracing::error!(%error, "the operator names an address that cannot be used; going on with those known");
     }
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-use super::wire::{Desired, ExtensionReport, Peers, ProxyConfig, ProxyReport};
+use super::wire::{CertificateRequest, Desired, ExtensionReport, IssuedCertificate, Peers, ProxyConfig, ProxyReport};
 
 /// One schema document (2020-12) with every message below `properties`, and their parts below `$defs`.
 pub fn schema() -> Value {
@@ -16,6 +16,10 @@ pub fn schema() -> Value {
 #[serde(rename_all = "camelCase")]
 #[expect(dead_code, reason = "only described, never built")]
 struct WireMessages {
+    /// Extension and proxy to operator: the body of `POST /v1/clusters/{cluster}/certificate`.
+    certificate_request: CertificateRequest,
+    /// Operator to extension and proxy: the answer to it.
+    issued_certificate: IssuedCertificate,
     /// Operator to extension: the answer of `GET /v1/clusters/{cluster}/desired`.
     desired: Desired,
     /// Extension to operator: the body of `POST /v1/clusters/{cluster}/report`.

@@ -1,6 +1,5 @@
-//! What both servers of the channel share: long polls and an orderly end. Knows no message.
+//! What both servers of the channel share: TLS, who asks, and long polls. Knows no message.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,12 +7,16 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use jiff::Timestamp;
+use rustls::ServerConfig;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::http_server::{self, Limits, Peer};
+use crate::pki::TrustRoot;
 use crate::types::Digest;
 
 /// No request is held longer than this, whatever it asks for.
@@ -21,9 +24,6 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// While there is nothing at all to hand out, a request is answered soon, so that its sender tries the other addresses.
 const WAIT_EMPTY: Duration = Duration::from_millis(500);
-
-/// How long open requests may take to end when the server is told to.
-const END_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The query of a long poll.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -84,7 +84,7 @@ pub enum NotNow {
 impl IntoResponse for NotNow {
     fn into_response(self) -> Response {
         match self {
-            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "the channel's token is missing or wrong\n"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "this is for a task of this cluster, which proves it by its certificate\n"),
             Self::Nothing => (StatusCode::SERVICE_UNAVAILABLE, "there is nothing to hand out yet\n"),
             Self::Malformed => (StatusCode::BAD_REQUEST, "the message has another form or version, or is for another cluster or task\n"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the message is too large or was cut off\n"),
@@ -93,19 +93,23 @@ impl IntoResponse for NotNow {
     }
 }
 
-/// Serves until told to stop; then open requests get half a second to end.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) -> Result<(), std::io::Error> {
-    let told = shutdown.clone();
-    let graceful = axum::serve(listener, router).with_graceful_shutdown(async move { told.cancelled().await });
-    let too_late = async {
-        shutdown.cancelled().await;
-        tokio::time::sleep(END_TIMEOUT).await;
-        Ok::<(), Infallible>(())
-    };
-    tokio::select! {
-        ended = graceful => ended,
-        _ = too_late => Ok(()),
-    }
+/// Many proxies follow one extension, and each has two connections.
+const CONNECTIONS_MAX: usize = 16_384;
+
+/// Serves the channel over TLS until told to stop; then open requests get half a second to end.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    router: Router,
+    shutdown: CancellationToken,
+) -> Result<(), std::io::Error> {
+    let limits = Limits { connections: CONNECTIONS_MAX, ..Limits::default() };
+    http_server::serve(listener.into(), Some(tls), router, limits, shutdown).await
+}
+
+/// Whether whoever asks has shown a certificate for this name, and it is still valid.
+pub fn is(peer: &Peer, root: &TrustRoot, name: &str) -> bool {
+    peer.certificates.first().is_some_and(|certificate| root.verify(certificate, name, Timestamp::now()).is_ok())
 }
 
 #[cfg(test)]

@@ -2,14 +2,54 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::pki::{ChannelRole, NotTrusted, Signature, Signer, TrustRoot, role_name};
 use crate::route::{Part, RouteTable};
 use crate::types::{ClusterName, Digest};
 
 /// The version of every message; a receiver refuses others with 400.
-pub const WIRE_VERSION: u32 = 1;
+pub const WIRE_VERSION: u32 = 2;
+
+/// A task → operator: asks for its certificate, the first time with its token, later with the certificate at hand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateRequest {
+    /// [`WIRE_VERSION`].
+    pub version: u32,
+    /// For which role.
+    pub role: ChannelRole,
+    /// The task's id (`{{.Task.ID}}`).
+    pub task: String,
+    /// A PKCS#10 request as PEM. Only its public key counts.
+    pub request: String,
+}
+
+/// Operator → a task: its certificate, for a day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuedCertificate {
+    /// [`WIRE_VERSION`].
+    pub version: u32,
+    /// The certificate (DER, base64).
+    pub certificate: String,
+}
+
+impl IssuedCertificate {
+    /// A message with this certificate.
+    pub fn new(der: &[u8]) -> Self {
+        Self { version: WIRE_VERSION, certificate: STANDARD.encode(der) }
+    }
+
+    /// The certificate; none if it is not base64.
+    pub fn certificate_der(&self) -> Option<Vec<u8>> {
+        STANDARD.decode(&self.certificate).ok()
+    }
+}
 
 /// How the proxies of the cluster get configurations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -88,6 +128,27 @@ pub struct Bundle {
     /// snapshot that is newer than what its volume knows from one that is older.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted_at: Option<jiff::Timestamp>,
+    /// Goes up with every configuration of a cluster, whoever signs it, so that an old one cannot be passed off as the
+    /// newest: microseconds since 1970 by the extension's clock, or one more than the highest that it has heard of.
+    #[serde(default)]
+    pub generation: u64,
+    /// The extension's signature on everything above. Without it no proxy runs the configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Signature>,
+}
+
+/// What a signature on a bundle covers. The digest stands for the files, whose names and contents it covers.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Signed<'a> {
+    version: u32,
+    cluster: &'a ClusterName,
+    engine: &'a str,
+    digest: &'a Digest,
+    routes_digest: &'a Digest,
+    material: &'a BTreeMap<String, Material>,
+    accepted_at: Option<jiff::Timestamp>,
+    generation: u64,
 }
 
 /// A secret file that a configuration names: where a start finds it when nobody hands it out, and what goes without it.
@@ -108,7 +169,31 @@ impl Bundle {
     pub fn new(cluster: ClusterName, routes_digest: Digest, files: BTreeMap<String, String>) -> Self {
         let digest = Digest::of_json(&files);
         let (version, engine, material) = (WIRE_VERSION, ENGINE_NGINX.to_owned(), BTreeMap::new());
-        Self { version, cluster, engine, digest, routes_digest, files, material, accepted_at: None }
+        Self { version, cluster, engine, digest, routes_digest, files, material, accepted_at: None, generation: 0, signature: None }
+    }
+
+    /// The same bundle as the extension hands it out. Its signature is missing if the key cannot sign: then nobody runs it.
+    #[must_use]
+    pub fn signed(self, generation: u64, signer: &Signer, now: Timestamp) -> Self {
+        let bundle = Self { generation, ..self };
+        let signature = signer.sign(&bundle.signed_content(), now);
+        Self { signature, ..bundle }
+    }
+
+    /// Whether the extension of `cluster` made this bundle and it is whole.
+    pub fn check_signed(&self, cluster: &ClusterName, root: &TrustRoot) -> Result<(), BundleFault> {
+        self.check(cluster)?;
+        let signature = self.signature.as_ref().ok_or(BundleFault::Signature(NotTrusted::Unsigned))?;
+        let signer = role_name(ChannelRole::Extension, cluster);
+        root.verify_signature(&self.signed_content(), signature, &signer).map_err(BundleFault::Signature)
+    }
+
+    fn signed_content(&self) -> Vec<u8> {
+        let Self { version, cluster, engine, digest, routes_digest, material, accepted_at, generation, .. } = self;
+        let (version, accepted_at, generation) = (*version, *accepted_at, *generation);
+        let signed = Signed { version, cluster, engine, digest, routes_digest, material, accepted_at, generation };
+        // Strings, numbers and maps of strings: nothing in it fails to serialise.
+        serde_json::to_vec(&signed).unwrap_or_default()
     }
 
     /// The same bundle, with the secret files that it names. Their names hold digests of their contents, so that the
@@ -165,6 +250,17 @@ pub enum BundleFault {
     /// Damaged on the way or on the disk.
     #[error("the configuration does not match its digest")]
     Digest,
+    /// Not made by the cluster's extension.
+    #[error("the configuration is not signed by the cluster's extension: {0}")]
+    Signature(NotTrusted),
+    /// Older than one that was there before.
+    #[error("the configuration is older than the one that this proxy has run (generation {found}, and it has had {had})")]
+    Older {
+        /// Its generation.
+        found: u64,
+        /// The highest that was there before.
+        had: u64,
+    },
 }
 
 /// Extension → proxy: the answer of `GET /v1/bundle`.
@@ -173,7 +269,9 @@ pub enum BundleFault {
 pub struct ProxyConfig {
     /// [`WIRE_VERSION`].
     pub version: u32,
-    /// What to run; `after` names its digest.
+    /// The digest of this offer: what `after` names. Another generation of the same configuration is another offer.
+    pub digest: Digest,
+    /// What to run.
     pub live: Bundle,
     /// The same routes with names instead of addresses, for the next start of a proxy on this node should nobody answer then.
     pub boot: Bundle,
@@ -185,6 +283,14 @@ pub struct ProxyConfig {
     /// (`endpoints of app.example.org`). For people; not part of any digest.
     #[serde(default)]
     pub parts: BTreeMap<String, String>,
+}
+
+impl ProxyConfig {
+    /// An offer with its digest.
+    pub fn new(live: Bundle, boot: Bundle, contents: Contents, parts: BTreeMap<String, String>) -> Self {
+        let digest = Digest::of_json(&(&live.digest, &live.material, live.generation, &boot.digest, boot.generation));
+        Self { version: WIRE_VERSION, digest, live, boot, contents, parts }
+    }
 }
 
 /// Contents of secret files, by file name. Never shown by `Debug`.
@@ -320,6 +426,9 @@ pub struct ProxyReport {
     pub source: Option<String>,
     /// What it refused last, if nothing newer was accepted since.
     pub rejected: Option<Refusal>,
+    /// The highest [`Bundle::generation`] that it has run: it refuses lower ones.
+    #[serde(default)]
+    pub generation: u64,
     /// Reloads since the agent started.
     pub reloads: u64,
     /// When this was said, by the extension's clock; set by the extension when it receives the report.
@@ -330,6 +439,7 @@ pub struct ProxyReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pki::{Authority, KeyInHand};
 
     fn bundle(file: &str) -> Bundle {
         let files = BTreeMap::from([(file.to_owned(), "text".to_owned())]);
@@ -344,11 +454,31 @@ mod tests {
     fn only_a_whole_bundle_of_ones_own_is_used() {
         let good = bundle("nginx.conf");
         check(&good, &Ok(()));
-        check(&Bundle { version: 2, ..good.clone() }, &Err(BundleFault::Version(2)));
+        check(&Bundle { version: 1, ..good.clone() }, &Err(BundleFault::Version(1)));
         let other = ClusterName::parse("other").unwrap();
         check(&Bundle { cluster: other.clone(), ..good.clone() }, &Err(BundleFault::Cluster(other)));
         check(&Bundle { engine: "haproxy".to_owned(), ..good.clone() }, &Err(BundleFault::Engine("haproxy".to_owned())));
         check(&Bundle { files: BTreeMap::new(), ..good }, &Err(BundleFault::Digest));
+    }
+
+    #[test]
+    fn every_part_of_a_bundle_is_under_its_signature() {
+        let now = Timestamp::now();
+        let (authority, dev) = (Authority::create(now).unwrap(), ClusterName::parse("dev").unwrap());
+        let signer = KeyInHand::issued_by(&authority, ChannelRole::Extension, &dev, "t1", now).unwrap().signer();
+        let good = bundle("nginx.conf").signed(7, &signer, now);
+        assert_eq!(good.check_signed(&dev, authority.root()), Ok(()));
+        let material = Material { secret: "s1".to_owned(), needed_by: Vec::new() };
+        for changed in [
+            Bundle { generation: 8, ..good.clone() },
+            Bundle { accepted_at: Some(now), ..good.clone() },
+            Bundle { routes_digest: Digest::of_bytes(b"other"), ..good.clone() },
+            Bundle { material: BTreeMap::from([("tls-1.pem".to_owned(), material)]), ..good.clone() },
+        ] {
+            assert_eq!(changed.check_signed(&dev, authority.root()), Err(BundleFault::Signature(NotTrusted::Signature)));
+        }
+        let unsigned = Bundle { signature: None, ..good };
+        assert_eq!(unsigned.check_signed(&dev, authority.root()), Err(BundleFault::Signature(NotTrusted::Unsigned)));
     }
 
     #[test]

@@ -9,8 +9,9 @@ use tokio_util::sync::CancellationToken;
 use super::edge::fail;
 use super::operator::Way;
 use super::service::{LogArgs, on_runtime, stop_requested};
-use crate::channel::{Token, contract};
+use crate::channel::{Bootstrap, contract};
 use crate::extension::{self, ExtensionOptions};
+use crate::pki::ChannelRole;
 use crate::render::Layout;
 use crate::types::ClusterName;
 
@@ -29,7 +30,7 @@ pub struct Args {
     /// How the operator is reached: over the control network, or on whichever manager it is
     #[arg(long, env = contract::ENV_CHANNEL, value_enum, default_value_t = Way::Overlay)]
     channel: Way,
-    /// The file with the channel's token
+    /// The file with the operator's certificate authority and the token for the first certificate
     #[arg(long, env = contract::ENV_TOKEN_FILE, default_value = contract::TOKEN_FILE, value_name = "FILE")]
     token_file: PathBuf,
     /// The engine's program
@@ -53,8 +54,8 @@ pub fn run(args: Args) -> ExitCode {
     if let Err(error) = args.logs.init() {
         return fail(&error);
     }
-    let token = match Token::read(&args.token_file) {
-        Ok(token) => token,
+    let bootstrap = match Bootstrap::read(&args.token_file, ChannelRole::Extension, &args.cluster) {
+        Ok(bootstrap) => bootstrap,
         Err(error) => return fail(&error),
     };
     let options = ExtensionOptions {
@@ -62,7 +63,7 @@ pub fn run(args: Args) -> ExitCode {
         task: args.task,
         operator_url: args.operator_url,
         ask_for_peers: args.channel == Way::Host,
-        token,
+        bootstrap,
         engine: args.nginx,
         run_dir: args.run_dir,
         listen: args.listen,

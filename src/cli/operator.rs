@@ -7,18 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::edge;
 use super::service::LogArgs;
 use crate::channel::ChannelMode;
-use crate::channel::contract::{self, CONTROL_NETWORK, OPERATOR_CHANNEL_PORT};
+use crate::channel::contract::{self, AUTHORITY_FILE, CONTROL_NETWORK, OPERATOR_CHANNEL_PORT};
+use crate::controller::authority::{AuthoritySource, Established, establish, tidy};
 use crate::controller::files;
 use crate::controller::settings::Settings;
 use crate::docker::DockerSwarm;
 use crate::intent::documents::read_documents;
+use crate::pki::Seals;
 use crate::telemetry::metrics;
-use crate::types::Port;
+use crate::types::{Digest, Port, ServiceId};
 
 /// Arguments of `swarmgate operator`.
 #[derive(Debug, clap::Args)]
@@ -39,9 +42,31 @@ pub struct Args {
     #[arg(long, env = "SWARMGATE_CHANNEL_LISTEN", default_value = "0.0.0.0:8081")]
     channel_listen: SocketAddr,
     #[command(flatten)]
+    authority: AuthorityArgs,
+    #[command(flatten)]
     periods: PeriodArgs,
     #[command(flatten)]
     logs: LogArgs,
+}
+
+/// Where the operator's certificate authority is kept.
+#[derive(Debug, clap::Args)]
+pub struct AuthorityArgs {
+    /// The operator's certificate authority: the Swarm secret that its own service mounts. Outside of a Swarm service a file,
+    /// which is created when it is not there
+    #[arg(long, env = "SWARMGATE_CA_FILE", default_value = AUTHORITY_FILE, value_name = "FILE")]
+    pub ca_file: PathBuf,
+    /// The id of the operator's own service, by Swarm's template `{{.Service.ID}}`: the operator creates the secret with its
+    /// certificate authority and has this service mount it
+    #[arg(long, env = "SWARMGATE_SERVICE", value_name = "ID")]
+    service: Option<String>,
+}
+
+impl AuthorityArgs {
+    fn source(&self) -> AuthoritySource {
+        let service = self.service.clone().filter(|id| !id.is_empty());
+        AuthoritySource { file: self.ca_file.clone(), service: service.map(ServiceId) }
+    }
 }
 
 /// Which Swarm, and under which names.
@@ -61,7 +86,7 @@ pub struct SwarmArgs {
     #[arg(long, env = "SWARMGATE_CONTROL_NETWORK", default_value = CONTROL_NETWORK)]
     control_network: String,
     /// The operator's channel as extensions reach it, on the control network
-    #[arg(long, env = "SWARMGATE_OPERATOR_URL", default_value = "http://swarmgate-operator:8081")]
+    #[arg(long, env = "SWARMGATE_OPERATOR_URL", default_value = "https://swarmgate-operator:8081")]
     operator_url: String,
     /// How operator, extensions and proxies reach each other: over the control network, or without any overlay network at
     /// their nodes' addresses
@@ -146,9 +171,30 @@ async fn operate(args: Args) -> ExitCode {
     };
     let stop = CancellationToken::new();
     let signals = tokio::spawn(crate::controller::stop_on_signals(stop.clone()));
-    let ended = crate::controller::run(swarm, args.settings(), Some(recorder), stop).await;
+    let ended = run_with_authority(swarm, args, recorder, stop).await;
     signals.abort();
-    ended.map_or_else(|error| edge::fail(&error), |()| ExitCode::SUCCESS)
+    ended
+}
+
+/// Finds the authority, then runs; ends well when Swarm replaces this task by one that has it.
+async fn run_with_authority(swarm: Arc<DockerSwarm>, args: Args, recorder: PrometheusHandle, stop: CancellationToken) -> ExitCode {
+    let source = args.authority.source();
+    let established = tokio::select! {
+        established = establish(swarm.as_ref(), &source, &args.swarm.instance) => established,
+        () = stop.cancelled() => return ExitCode::SUCCESS,
+    };
+    match established {
+        Ok(Established::Ready(authority)) => {
+            tidy(swarm.as_ref(), &authority, &args.swarm.instance).await;
+            let ended = crate::controller::run(swarm, authority, args.settings(), Some(recorder), stop).await;
+            ended.map_or_else(|error| edge::fail(&error), |()| ExitCode::SUCCESS)
+        }
+        Ok(Established::Remounted) => {
+            stop.cancelled().await;
+            ExitCode::SUCCESS
+        }
+        Err(error) => edge::fail(&error),
+    }
 }
 
 impl Args {
@@ -192,7 +238,8 @@ impl SwarmArgs {
             line: Arc::new(crate::channel::Hub::new()),
             instance: self.instance.clone(),
             channel: self.channel(),
-            tokens: Arc::new(String::new),
+            seals: Seals::believing(Digest::of_bytes(b"")),
+            secrets: Arc::new(crate::controller::surroundings::no_secrets),
             writes: Arc::default(),
         }
     }

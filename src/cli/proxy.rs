@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 use super::edge::{block_on, fail};
 use super::operator::Way;
 use super::service::{LogArgs, on_runtime};
-use crate::channel::{Token, contract};
+use crate::channel::{Bootstrap, BootstrapError, contract};
+use crate::pki::ChannelRole;
 use crate::proxy::{self, Follow, ProxyOptions, ProxySignal};
 use crate::types::ClusterName;
 
@@ -37,10 +38,10 @@ pub struct Args {
     /// With `--channel overlay`: where the extension is
     #[arg(long, env = contract::ENV_EXTENSION_URL, value_name = "URL")]
     extension_url: Option<String>,
-    /// With `--channel host`: where the operator's channel may be, comma-separated
-    #[arg(long, env = contract::ENV_OPERATOR_URL, value_name = "URLS")]
+    /// Where the operator's channel is; several places are comma-separated
+    #[arg(long, env = contract::ENV_OPERATOR_URL, value_name = "URLS", required_unless_present = "check")]
     operator_url: Option<String>,
-    /// The file with the channel's token
+    /// The file with the operator's certificate authority and the token for the first certificate
     #[arg(long, env = contract::ENV_TOKEN_FILE, default_value = contract::TOKEN_FILE, value_name = "FILE")]
     token_file: PathBuf,
     /// The engine's program
@@ -87,15 +88,17 @@ pub fn run(args: Args) -> ExitCode {
 }
 
 fn options(args: Args) -> Result<ProxyOptions, Wrong> {
+    let cluster = args.cluster.ok_or(Wrong::Missing("--cluster"))?;
     Ok(ProxyOptions {
-        cluster: args.cluster.ok_or(Wrong::Missing("--cluster"))?,
+        bootstrap: Bootstrap::read(&args.token_file, ChannelRole::Proxy, &cluster)?,
+        cluster,
         task: args.task,
         node: args.node,
         follow: match args.channel {
             Way::Overlay => Follow::Extension(args.extension_url.ok_or(Wrong::Missing("--extension-url"))?),
-            Way::Host => Follow::Operator(args.operator_url.ok_or(Wrong::Missing("--operator-url"))?),
+            Way::Host => Follow::Operator,
         },
-        token: Token::read(&args.token_file)?,
+        operator_url: args.operator_url.ok_or(Wrong::Missing("--operator-url"))?,
         engine: args.nginx,
         run_dir: args.run_dir,
         state_dir: args.state_dir,
@@ -112,7 +115,7 @@ enum Wrong {
     #[error("{0} is missing")]
     Missing(&'static str),
     #[error(transparent)]
-    Token(#[from] crate::channel::TokenError),
+    Bootstrap(#[from] BootstrapError),
 }
 
 async fn check(address: SocketAddr) -> ExitCode {

@@ -11,13 +11,12 @@ use super::perform::{Performed, perform};
 use super::status::{self, Seen};
 use super::surroundings::Surroundings;
 use super::{tell, thought};
-use crate::channel::contract::LABEL_TOKEN_DIGEST;
-use crate::fleet::{owned_by, peers};
+use crate::fleet::{admitted_tokens, peers};
 use crate::intent::cluster::Cluster;
 use crate::plan::{self, Plan, plan_removal};
 use crate::report::ClusterStatus;
 use crate::swarm::Snapshot;
-use crate::types::{ClusterName, Digest};
+use crate::types::ClusterName;
 
 /// After a write the world is still moving: look again, even if no event says so.
 const AFTER_WRITE: Duration = Duration::from_millis(500);
@@ -95,7 +94,7 @@ async fn keep(
     memory: &mut Memory,
 ) -> Verdict {
     let routes = thought::routes(cluster, snapshot);
-    around.line.publish(&job.name, routes.desired.clone(), token_digests(&around.instance, &job.name, snapshot));
+    around.line.publish(&job.name, routes.desired.clone(), admitted_tokens(&around.instance, cluster, &around.seals, snapshot));
     if let Some(peers) = peers(&around.channel, &around.instance, cluster, snapshot) {
         around.line.introduce(&job.name, peers);
     }
@@ -163,11 +162,4 @@ fn verdict(plan: &Plan, performed: &Performed) -> Verdict {
         Performed::Through { .. } if !plan.steps.is_empty() => Verdict::LookAgain(AFTER_WRITE),
         Performed::Through { .. } => Verdict::Still,
     }
-}
-
-/// The digests of the tokens that the cluster's extension may use: those on the labels of its token secrets.
-fn token_digests(instance: &str, cluster: &ClusterName, snapshot: &Snapshot) -> Vec<Digest> {
-    let own = snapshot.secrets.values().filter(|secret| owned_by(&secret.labels, instance, cluster.as_str()));
-    let digests = own.filter_map(|secret| secret.labels.get(LABEL_TOKEN_DIGEST));
-    digests.filter_map(|digest| Digest::parse(digest).ok()).collect()
 }

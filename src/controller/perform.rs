@@ -31,8 +31,8 @@ impl Performed {
 
 /// Carries out a plan.
 pub async fn perform(around: &Surroundings, plan: &Plan) -> Performed {
-    let mut tokens = || (around.tokens)();
-    let outcomes = carry_out(around.swarm.as_ref(), plan, &mut tokens).await;
+    let mut secrets = (around.secrets)();
+    let outcomes = carry_out(around.swarm.as_ref(), plan, secrets.as_mut()).await;
     let tried = outcomes.iter().filter(|outcome| !matches!(outcome.result, Err(ActError::Skipped { .. }))).count();
     around.writes.fetch_add(tried as u64, Ordering::Relaxed);
     for outcome in &outcomes {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use metrics_exporter_prometheus::PrometheusHandle;
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{self, JoinSet};
@@ -23,9 +24,10 @@ use super::queue::{Acting, Ended, Queue, Ticket};
 use super::settings::Settings;
 use super::signals::{Signals, Woken};
 use super::spec;
-use super::surroundings::{Surroundings, random_token};
+use super::surroundings::{Surroundings, Tokens};
 use crate::channel::{self, Hub};
 use crate::http_server::{self, Limits};
+use crate::pki::{Authority, AuthorityError, ClientAuthentication, Credentials, TlsError, server_config};
 use crate::swarm::Swarm;
 use crate::telemetry::endpoints;
 use crate::telemetry::metrics::{PASS_DURATION_SECONDS, PASS_TOTAL};
@@ -33,19 +35,30 @@ use crate::types::ClusterName;
 
 /// How many wake-ups may wait for the loop; whoever has more waits.
 const WAKES_MAX: usize = 256;
+/// Far within a certificate's lifetime of a day.
+const RENEW_EVERY: Duration = Duration::from_secs(3600);
 /// How long passes that run may take to finish when the process stops: Swarm's stop grace period is 10 s.
 const STOP_DEADLINE: Duration = Duration::from_secs(8);
 
 /// The operator cannot start.
 #[derive(Debug, thiserror::Error)]
-#[error("listening on {address} for {purpose}")]
-pub struct RunError {
-    /// Where.
-    pub address: std::net::SocketAddr,
-    /// For what.
-    pub purpose: &'static str,
-    /// Why not.
-    pub source: std::io::Error,
+pub enum RunError {
+    /// A port cannot be had.
+    #[error("listening on {address} for {purpose}")]
+    Listen {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// For what.
+        purpose: &'static str,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The operator has no certificate of its own.
+    #[error("making the operator's own certificate")]
+    Certificate(#[from] AuthorityError),
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// What wants passes: the instance as a whole, and each cluster.
@@ -67,18 +80,22 @@ impl Key {
 /// Runs the operator on a Swarm until `stop` is cancelled.
 pub async fn run(
     swarm: Arc<dyn Swarm>,
+    authority: Arc<Authority>,
     settings: Settings,
     metrics: Option<PrometheusHandle>,
     stop: CancellationToken,
 ) -> Result<(), RunError> {
     let status_socket = listen(settings.listen, "status").await?;
     let channel_socket = listen(settings.channel_listen, "the channel").await?;
+    let credentials = Credentials::new(authority.root().clone());
+    credentials.replace(authority.own(Timestamp::now())?);
+    let tls = server_config(&credentials, ClientAuthentication::Optional)?;
     let hub = Hub::new();
     let (wakes, woken) = mpsc::channel(WAKES_MAX);
     let (declared_sender, declared) = watch::channel(Arc::new(Declared { incomplete: true, ..Declared::default() }));
     let signals = Arc::new(Signals::new(wakes, settings.pace()));
     let lookout = Arc::new(Lookout::new(swarm.clone()));
-    let around = surroundings(swarm.clone(), hub.clone(), &settings);
+    let around = surroundings(swarm.clone(), hub.clone(), &authority, &settings);
     let board = Arc::new(Board::new(around.clone(), lookout.clone(), signals.clone(), declared.clone()));
 
     let mut background = JoinSet::new();
@@ -88,7 +105,8 @@ pub async fn run(
     background.spawn(observer::follow_reports(hub.changes(), signals.clone(), settings.poll_interval));
     background.spawn(spec::follow(settings.spec.clone(), settings.spec_interval, declared_sender, signals.clone()));
     background.spawn(serve_status(status_socket, endpoints::router(board.clone(), metrics), stop.clone()));
-    background.spawn(serve_channel(channel_socket, hub.router(), stop.clone()));
+    background.spawn(renew(authority.clone(), credentials));
+    background.spawn(serve_channel(channel_socket, tls, hub.router(authority.clone()), stop.clone()));
 
     tracing::info!(instance = settings.instance, listen = %settings.listen, channel = %settings.channel_listen, "operator started");
     let queue = Queue::new(settings.queue());
@@ -100,19 +118,32 @@ pub async fn run(
     Ok(())
 }
 
-fn surroundings(swarm: Arc<dyn Swarm>, hub: Hub, settings: &Settings) -> Surroundings {
+/// Keeps the operator's own certificate from expiring.
+async fn renew(authority: Arc<Authority>, credentials: Credentials) {
+    loop {
+        tokio::time::sleep(RENEW_EVERY).await;
+        match authority.own(Timestamp::now()) {
+            Ok(key) => credentials.replace(key),
+            Err(error) => tracing::error!(%error, "the operator's own certificate could not be renewed; trying again"),
+        }
+    }
+}
+
+fn surroundings(swarm: Arc<dyn Swarm>, hub: Hub, authority: &Arc<Authority>, settings: &Settings) -> Surroundings {
+    let (maker, instance) = (Arc::clone(authority), settings.instance.clone());
     Surroundings {
         swarm,
         line: Arc::new(hub),
         instance: settings.instance.clone(),
         channel: settings.channel.clone(),
-        tokens: Arc::new(random_token),
+        seals: authority.seals(),
+        secrets: Arc::new(move || Box::new(Tokens::new(Arc::clone(&maker), instance.clone()))),
         writes: Arc::default(),
     }
 }
 
 async fn listen(address: std::net::SocketAddr, purpose: &'static str) -> Result<TcpListener, RunError> {
-    TcpListener::bind(address).await.map_err(|source| RunError { address, purpose, source })
+    TcpListener::bind(address).await.map_err(|source| RunError::Listen { address, purpose, source })
 }
 
 /// Serves until told to stop. A server that ends before is told and not started again: the other parts go on without it.
@@ -120,8 +151,8 @@ async fn serve_status(socket: TcpListener, router: axum::Router, stop: Cancellat
     tell_ended("status", http_server::serve(socket.into(), None, router, Limits::default(), stop).await);
 }
 
-async fn serve_channel(socket: TcpListener, router: axum::Router, stop: CancellationToken) {
-    tell_ended("the channel", channel::serve(socket, router, stop).await);
+async fn serve_channel(socket: TcpListener, tls: Arc<ServerConfig>, router: axum::Router, stop: CancellationToken) {
+    tell_ended("the channel", channel::serve(socket, tls, router, stop).await);
 }
 
 fn tell_ended(purpose: &'static str, ended: std::io::Result<()>) {

@@ -1,10 +1,16 @@
 //! What every pass works with, whatever its cluster: the Swarm, the channel to the extensions, the operator's own names.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use crate::act::{NewSecret, SecretSource};
+use crate::channel::contract::{LABEL_ROLE, LABEL_TOKEN_DIGEST};
 use crate::channel::wire::{Desired, Peers};
-use crate::channel::{ChannelMode, Hub, Received};
+use crate::channel::{AdmittedToken, ChannelMode, Hub, Received, bootstrap};
+use crate::fleet::{Described, Kind};
+use crate::pki::{Authority, Seals};
+use crate::plan::SecretContent;
 use crate::swarm::Swarm;
 use crate::types::{ClusterName, Digest};
 
@@ -19,21 +25,59 @@ pub struct Surroundings {
     pub instance: String,
     /// How extensions and proxies reach the operator and each other.
     pub channel: ChannelMode,
-    /// Makes the contents of token secrets: each call another one that nobody can guess.
-    pub tokens: Arc<dyn Fn() -> String + Send + Sync>,
+    /// By which the operator knows what it created.
+    pub seals: Seals,
+    /// Makes the contents of secrets.
+    pub secrets: Arc<dyn Fn() -> Box<dyn SecretSource> + Send + Sync>,
     /// Writes to the Swarm since the start, tried ones included.
     pub writes: Arc<AtomicU64>,
 }
 
-/// A token of 256 random bits as hexadecimal digits.
-pub fn random_token() -> String {
-    hex::encode(rand::random::<[u8; 32]>())
+/// Makes the secrets by which tasks get their first certificate: a random token, and whom to believe.
+pub struct Tokens {
+    authority: Arc<Authority>,
+    instance: String,
+}
+
+impl Tokens {
+    /// For this operator.
+    pub fn new(authority: Arc<Authority>, instance: String) -> Self {
+        Self { authority, instance }
+    }
+}
+
+impl SecretSource for Tokens {
+    fn make(&mut self, name: &str, labels: &BTreeMap<String, String>, content: &SecretContent) -> NewSecret {
+        let SecretContent::Token { role, cluster } = content;
+        let token = hex::encode(rand::random::<[u8; 32]>());
+        let mut labels = labels.clone();
+        labels.insert(LABEL_TOKEN_DIGEST.to_owned(), Digest::of_bytes(token.as_bytes()).to_string());
+        let object_role = labels.get(LABEL_ROLE).cloned().unwrap_or_default();
+        let described =
+            Described { kind: Kind::Secret, instance: &self.instance, cluster: cluster.as_str(), role: &object_role, name };
+        let labels = described.seal(&self.authority.seals(), labels);
+        NewSecret { data: bootstrap::encode(*role, cluster, &token, &self.authority.root_pem()), labels }
+    }
+}
+
+/// For a look that never acts.
+struct NoSecrets;
+
+impl SecretSource for NoSecrets {
+    fn make(&mut self, _name: &str, labels: &BTreeMap<String, String>, _content: &SecretContent) -> NewSecret {
+        NewSecret { data: Vec::new(), labels: labels.clone() }
+    }
+}
+
+/// For a look that never acts.
+pub fn no_secrets() -> Box<dyn SecretSource> {
+    Box::new(NoSecrets)
 }
 
 /// The way to the extensions. The hub is the real one; tests have their own.
 pub trait Line: Send + Sync {
-    /// Says what a cluster's proxies must say from now on, and the digest of every token that its extension may use.
-    fn publish(&self, cluster: &ClusterName, desired: Desired, tokens: Vec<Digest>);
+    /// Says what a cluster's proxies must say from now on, and which tokens its tasks get their first certificate for.
+    fn publish(&self, cluster: &ClusterName, desired: Desired, tokens: Vec<AdmittedToken>);
     /// Says where a cluster's peers are from now on, to those who share no network.
     fn introduce(&self, cluster: &ClusterName, peers: Peers);
     /// What the cluster's extension last said.
@@ -43,7 +87,7 @@ pub trait Line: Send + Sync {
 }
 
 impl Line for Hub {
-    fn publish(&self, cluster: &ClusterName, desired: Desired, tokens: Vec<Digest>) {
+    fn publish(&self, cluster: &ClusterName, desired: Desired, tokens: Vec<AdmittedToken>) {
         Hub::publish(self, cluster, desired, tokens);
     }
     fn introduce(&self, cluster: &ClusterName, peers: Peers) {

@@ -60,6 +60,7 @@ pub fn fleet_plan(
         boot: report.and_then(|received| received.report.boot.as_ref()),
         live: report.and_then(|received| received.report.live.as_ref()),
         channel: &around.channel,
+        seals: &around.seals,
         now,
     });
     let awaited = delivery_of(cluster) == Delivery::Live && report.is_some_and(|received| is_at_work(received, &routes.desired, now));

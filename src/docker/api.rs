@@ -142,6 +142,12 @@ impl Swarm for DockerSwarm {
         Ok(told.into_iter().filter(is_stopping).collect())
     }
 
+    async fn tasks_of(&self, service: &ServiceId) -> Result<Vec<Value>, SwarmError> {
+        // An id is letters and digits.
+        let path = format!("/tasks?filters=%7B%22service%22%3A%5B%22{service}%22%5D%7D");
+        self.list("list the tasks of a service", path).await
+    }
+
     fn hints(&self) -> BoxStream<'static, Result<Hint, SwarmError>> {
         events::hints(self.clone().open_events())
     }

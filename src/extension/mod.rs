@@ -5,6 +5,7 @@
 mod bench;
 mod certificates;
 mod culprits;
+mod generation;
 mod material;
 mod proxies;
 mod quarantine;
@@ -27,11 +28,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::channel::wire::{Desired, WIRE_VERSION};
-use crate::channel::{Answer, ChannelClient, ClientError, Follower, Token, follow_peers, serve};
+use crate::channel::{Answer, Bootstrap, ChannelClient, ClientError, Enrolment, Follower, follow_peers, serve};
 use crate::engine::{Engine, EngineError};
+use crate::pki::{ClientAuthentication, OPERATOR_NAME, TlsError, server_config};
 use crate::render::Layout;
 use crate::types::{ClusterName, Digest};
 use bench::Bench;
+use generation::Stamper;
 use material::Keeper;
 use proxies::Proxies;
 use reporter::Reporter;
@@ -44,12 +47,12 @@ pub struct ExtensionOptions {
     pub cluster: ClusterName,
     /// Its Swarm task id, by which the operator tells apart two that run for a moment.
     pub task: String,
-    /// Where the operator's channel is: `http://HOST:PORT`, several of them comma-separated.
+    /// Where the operator's channel is: `https://HOST:PORT`, several of them comma-separated.
     pub operator_url: String,
     /// Whether the operator must be asked where the managers are: there is no control network that knows.
     pub ask_for_peers: bool,
-    /// The channel's token: sent to the operator, demanded from proxies.
-    pub token: Token,
+    /// Who the operator is, and what the first certificate is asked for with.
+    pub bootstrap: Bootstrap,
     /// The engine's program.
     pub engine: PathBuf,
     /// Where configurations are written to be tested.
@@ -71,6 +74,9 @@ pub enum ExtensionError {
     /// The engine is missing or its directory cannot be written.
     #[error("trying out the engine")]
     Engine(#[from] EngineError),
+    /// The proxies cannot be served over TLS.
+    #[error("preparing to serve the proxies")]
+    Tls(#[from] TlsError),
     /// The port is taken, or the server broke.
     #[error("serving the proxies on {listen}")]
     Serve {
@@ -88,8 +94,11 @@ pub async fn run(options: ExtensionOptions, shutdown: CancellationToken) -> Resu
     let engine_version = engine.version().await?;
     let serve_error = |source| ExtensionError::Serve { listen: options.listen, source };
     let listener = TcpListener::bind(options.listen).await.map_err(serve_error)?;
-    let client = ChannelClient::new(&options.operator_url, options.token.clone())?;
-    tracing::info!(cluster = %options.cluster, engine = engine_version, listen = %options.listen, "the extension serves");
+    let enrolment = Enrolment::new(options.bootstrap.clone(), options.task.clone(), &options.operator_url)?;
+    let credentials = enrolment.credentials();
+    let tls = server_config(credentials, ClientAuthentication::Required)?;
+    let client = ChannelClient::new(&options.operator_url, credentials, OPERATOR_NAME)?;
+    tracing::info!(cluster = %options.cluster, engine = engine_version, listen = %options.listen, "the extension starts");
 
     let desired = watch::Sender::new(None);
     let outcome = watch::Sender::new(Arc::new(Outcome::default()));
@@ -103,16 +112,30 @@ pub async fn run(options: ExtensionOptions, shutdown: CancellationToken) -> Resu
         outcome: outcome.subscribe(),
         proxies: proxies.clone(),
     };
-    let router = server::router(options.token.digest(), config.subscribe(), proxies.clone(), shutdown.clone());
+    let root = credentials.root().clone();
+    let router = server::router(root, options.cluster.clone(), config.subscribe(), proxies.clone(), shutdown.clone());
     let keeper = Keeper::new(&options.material_dir, Path::new(options.layout.system_roots));
     let bench = Bench::new(engine, options.run_dir.clone(), options.layout.clone());
-    let workshop = Workshop::new(bench, keeper, desired.subscribe(), outcome, config);
+    let stamper = Stamper::new(credentials.clone(), proxies.highest_generation());
+    let workshop = Workshop::new(bench, keeper, stamper, desired.subscribe(), outcome, config);
+    let work = async {
+        tokio::select! {
+            // Nobody believes an extension before it has its certificate.
+            _ = credentials.ready() => {}
+            () = shutdown.cancelled() => return Ok(()),
+        }
+        tracing::info!("the extension serves");
+        tokio::select! {
+            served = serve(listener, tls, router, shutdown.clone()) => served.map_err(serve_error),
+            never = follow(&client, &options.cluster, &desired) => match never {},
+            never = workshop.run() => match never {},
+            never = reporter.run() => match never {},
+            never = follow_peers(&client, &enrolment, None, &options.cluster, |_| {}), if options.ask_for_peers => match never {},
+        }
+    };
     tokio::select! {
-        served = serve(listener, router, shutdown) => served.map_err(serve_error),
-        never = follow(&client, &options.cluster, &desired) => match never {},
-        never = workshop.run() => match never {},
-        never = reporter.run() => match never {},
-        never = follow_peers(&client, None, &options.cluster, |_| {}), if options.ask_for_peers => match never {},
+        ended = work => ended,
+        never = enrolment.run() => match never {},
     }
 }
 

@@ -21,12 +21,19 @@ pub(super) struct Proxies {
 struct Shared {
     reports: Mutex<BTreeMap<String, ProxyReport>>,
     news: watch::Sender<()>,
+    /// The highest generation that any of them has run.
+    highest: watch::Sender<u64>,
 }
 
 impl Proxies {
     /// Keeps a report, stamped with the time at which it came.
     pub(super) fn take(&self, mut report: ProxyReport, now: Timestamp) {
         report.seen_at = None;
+        self.shared.highest.send_if_modified(|highest| {
+            let higher = report.generation > *highest;
+            *highest = report.generation.max(*highest);
+            higher
+        });
         let mut reports = self.lock();
         let known = reports.get(&report.task).map(|known| ProxyReport { seen_at: None, ..known.clone() });
         let is_news = known.as_ref() != Some(&report);
@@ -50,6 +57,11 @@ impl Proxies {
         self.shared.news.subscribe()
     }
 
+    /// The highest generation that a proxy has run, of whichever extension.
+    pub(super) fn highest_generation(&self) -> watch::Receiver<u64> {
+        self.shared.highest.subscribe()
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, ProxyReport>> {
         // Nothing in here panics half-way through a change, so a poisoned lock still guards whole values.
         self.shared.reports.lock().unwrap_or_else(PoisonError::into_inner)
@@ -63,7 +75,7 @@ mod tests {
 
     fn report(task: &str, reloads: u64) -> ProxyReport {
         let (task, node) = (task.to_owned(), "n1".to_owned());
-        ProxyReport { version: WIRE_VERSION, task, node, running: None, source: None, rejected: None, reloads, seen_at: None }
+        ProxyReport { version: WIRE_VERSION, task, node, running: None, source: None, rejected: None, generation: 0, reloads, seen_at: None }
     }
 
     fn at(second: i64) -> Timestamp {

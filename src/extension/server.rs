@@ -3,33 +3,48 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Extension, Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::proxies::Proxies;
 use crate::channel::wire::{ProxyConfig, ProxyReport, WIRE_VERSION};
-use crate::channel::{LongPoll, NotNow, Waited, bearer_matches, newer, read_message};
-use crate::types::Digest;
+use crate::channel::{LongPoll, NotNow, Waited, is, newer, read_message};
+use crate::http_server::Peer;
+use crate::pki::{ChannelRole, TrustRoot, is_task_name, role_name, task_name};
+use crate::types::ClusterName;
 
 /// A proxy's report holds at most 4 KiB of words.
 const REPORT_MAX: usize = 64 << 10;
 
 #[derive(Clone)]
 struct Shop {
-    token: Digest,
+    root: TrustRoot,
+    cluster: ClusterName,
     config: watch::Receiver<Option<Arc<ProxyConfig>>>,
     proxies: Proxies,
     shutdown: CancellationToken,
 }
 
+impl Shop {
+    /// Whether a proxy of this cluster asks.
+    fn is_proxy(&self, peer: &Peer) -> bool {
+        is(peer, &self.root, &role_name(ChannelRole::Proxy, &self.cluster))
+    }
+
+    fn is_task(&self, peer: &Peer, task: &str) -> bool {
+        is_task_name(task) && is(peer, &self.root, &task_name(ChannelRole::Proxy, &self.cluster, task))
+    }
+}
+
 /// The extension's routes. Long polls end when `shutdown` is cancelled.
 pub(super) fn router(
-    token: Digest,
+    root: TrustRoot,
+    cluster: ClusterName,
     config: watch::Receiver<Option<Arc<ProxyConfig>>>,
     proxies: Proxies,
     shutdown: CancellationToken,
@@ -37,16 +52,15 @@ pub(super) fn router(
     Router::new()
         .route("/v1/bundle", get(bundle))
         .route("/v1/proxies/{task}", post(report))
-        .route("/healthz", get(async || "ok\n"))
-        .with_state(Shop { token, config, proxies, shutdown })
+        .with_state(Shop { root, cluster, config, proxies, shutdown })
 }
 
-async fn bundle(State(shop): State<Shop>, Query(poll): Query<LongPoll>, headers: HeaderMap) -> Response {
-    if !bearer_matches(&headers, std::slice::from_ref(&shop.token)) {
+async fn bundle(State(shop): State<Shop>, Query(poll): Query<LongPoll>, Extension(peer): Extension<Peer>) -> Response {
+    if !shop.is_proxy(&peer) {
         return NotNow::Unauthorized.into_response();
     }
     let waited = tokio::select! {
-        waited = newer(shop.config, |config| &config.live.digest, &poll) => waited,
+        waited = newer(shop.config, |config| &config.digest, &poll) => waited,
         () = shop.shutdown.cancelled() => Waited::Nothing,
     };
     match waited {
@@ -56,8 +70,8 @@ async fn bundle(State(shop): State<Shop>, Query(poll): Query<LongPoll>, headers:
     }
 }
 
-async fn report(State(shop): State<Shop>, Path(task): Path<String>, headers: HeaderMap, body: Body) -> Response {
-    if !bearer_matches(&headers, std::slice::from_ref(&shop.token)) {
+async fn report(State(shop): State<Shop>, Path(task): Path<String>, Extension(peer): Extension<Peer>, body: Body) -> Response {
+    if !shop.is_task(&peer, &task) {
         return NotNow::Unauthorized.into_response();
     }
     match read_message::<ProxyReport>(body, REPORT_MAX).await {

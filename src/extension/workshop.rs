@@ -11,10 +11,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::bench::{Bench, Rendered};
+use super::generation::Stamper;
 use super::material::{Keeper, Look};
 use super::quarantine::Quarantine;
 use super::trial::{self, Suspect};
-use crate::channel::wire::{Accepted, Bundle, Desired, MaterialReport, ProxyConfig, Quarantined, Refusal, WIRE_VERSION};
+use crate::channel::wire::{Accepted, Bundle, Desired, MaterialReport, ProxyConfig, Quarantined, Refusal};
 use crate::engine::{EngineError, last_words};
 use crate::render::{Materials, parts};
 use crate::retry::{Retry, RetryLimits};
@@ -61,12 +62,22 @@ pub(super) struct Workshop {
     bench: Bench,
     keeper: Keeper,
     quarantine: Quarantine,
+    stamper: Stamper,
     desired: watch::Receiver<Option<Arc<Desired>>>,
     outcome: watch::Sender<Arc<Outcome>>,
     config: watch::Sender<Option<Arc<ProxyConfig>>>,
     done: Option<Done>,
     /// When the first table came.
     began: Option<Instant>,
+}
+
+/// What there is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    /// Look whether anything is different.
+    Look,
+    /// Proxies have run a newer generation than the one that is offered.
+    Overtaken,
 }
 
 /// When to look again although no new table came; none: not before.
@@ -76,11 +87,12 @@ impl Workshop {
     pub(super) fn new(
         bench: Bench,
         keeper: Keeper,
+        stamper: Stamper,
         desired: watch::Receiver<Option<Arc<Desired>>>,
         outcome: watch::Sender<Arc<Outcome>>,
         config: watch::Sender<Option<Arc<ProxyConfig>>>,
     ) -> Self {
-        Self { bench, keeper, quarantine: Quarantine::default(), desired, outcome, config, done: None, began: None }
+        Self { bench, keeper, quarantine: Quarantine::default(), stamper, desired, outcome, config, done: None, began: None }
     }
 
     /// Works for ever. Tables that came and went while another was tested are never looked at.
@@ -103,12 +115,14 @@ impl Workshop {
                     Some(retry.next())
                 }
             };
-            self.wait_for_work(pause).await;
+            if self.wait_for_work(pause).await == Work::Overtaken {
+                self.offer_again();
+            }
         }
     }
 
-    /// Until there is a newer table, or the pause before the next look is over.
-    async fn wait_for_work(&mut self, pause: Pause) {
+    /// Until there is a newer table, the pause before the next look is over, or proxies have run something newer.
+    async fn wait_for_work(&mut self, pause: Pause) -> Work {
         let next_look = async {
             match pause {
                 Some(pause) => tokio::time::sleep(pause).await,
@@ -117,9 +131,19 @@ impl Workshop {
         };
         tokio::select! {
             // The sender lives as long as the extension: an error here cannot occur.
-            _ = self.desired.changed() => {}
-            () = next_look => {}
+            _ = self.desired.changed() => Work::Look,
+            () = next_look => Work::Look,
+            () = self.stamper.overtaken() => Work::Overtaken,
         }
+    }
+
+    /// Another extension's clock was ahead, and proxies that followed it refuse what looks older: offers the same as newer.
+    fn offer_again(&mut self) {
+        let stamp = self.stamper.next(Timestamp::now());
+        let Some(offer) = self.config.borrow().clone() else { return };
+        let ProxyConfig { live, boot, contents, parts, .. } = offer.as_ref().clone();
+        tracing::info!(config = live.digest.short(), "proxies have run a newer generation; offering this one again");
+        self.config.send_replace(Some(Arc::new(ProxyConfig::new(stamp.on(live), boot, contents, parts))));
     }
 
     /// An error is only what says nothing about the table: the engine could not be asked. Else it says when to look again.
@@ -213,13 +237,15 @@ impl Workshop {
     fn accept(&mut self, desired: &Desired, look: &Look, rendered: Rendered) {
         self.keeper.settle(look);
         let Rendered { live, boot, stock } = rendered;
-        let boot = Bundle { accepted_at: Some(self.accepted_since(&boot)), ..boot };
+        let stamp = self.stamper.next(Timestamp::now());
+        let (live, stock) = (stamp.on(live), stock.map(|stock| stamp.on(stock)));
+        let boot = self.same_boot(&boot).unwrap_or_else(|| stamp.on(Bundle { accepted_at: Some(Timestamp::now()), ..boot }));
         self.bench.remember_good([&live, &boot]);
         let config_digest = stock.as_ref().unwrap_or(&live).digest.clone();
         tracing::info!(table = desired.digest.short(), config = config_digest.short(), "the engine accepts the configuration");
         let accepted = Accepted { desired_digest: desired.digest.clone(), config_digest };
         let parts = parts(&look.table, &look.materials);
-        let config = ProxyConfig { version: WIRE_VERSION, live, boot: boot.clone(), contents: look.contents.clone(), parts };
+        let config = ProxyConfig::new(live, boot.clone(), look.contents.clone(), parts);
         self.config.send_replace(Some(Arc::new(config)));
         let material = look.reports.clone();
         let quarantined = self.quarantine.told();
@@ -227,11 +253,13 @@ impl Workshop {
         self.outcome.send_replace(Arc::new(outcome));
     }
 
-    /// Since when the engine accepts this boot snapshot: it does not change with endpoints.
-    fn accepted_since(&self, boot: &Bundle) -> jiff::Timestamp {
-        let outcome = self.outcome.borrow();
-        let same = outcome.boot.as_ref().filter(|previous| previous.digest == boot.digest);
-        same.and_then(|previous| previous.accepted_at).unwrap_or_else(jiff::Timestamp::now)
+    /// The boot snapshot from before, if it is the same: it does not change with endpoints, and what is signed anew is another
+    /// one to the operator.
+    fn same_boot(&self, boot: &Bundle) -> Option<Bundle> {
+        let is_same = |before: &&Bundle| {
+            (&before.digest, &before.routes_digest, &before.material) == (&boot.digest, &boot.routes_digest, &boot.material)
+        };
+        self.outcome.borrow().boot.as_ref().filter(is_same).cloned()
     }
 
     fn refuse(&self, desired: &Desired, look: &Look, error: &EngineError) {

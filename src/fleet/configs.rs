@@ -9,11 +9,13 @@ use serde_json::{Value, json};
 use super::ShapeInput;
 use super::field::{Field, Role};
 use super::parts::{self, OBJECT_BYTES_MAX, PARTS_MAX, Part};
-use super::{material, names, shared};
+use super::sealing::{Described, Kind};
+use super::{material, names, shared, tokens};
 use crate::channel::boot;
 use crate::channel::contract::{BOOT_FILE, ENGINE_MAIN_FILE, LABEL_CONTENT, LABEL_MATERIAL};
 use crate::channel::wire::Bundle;
 use crate::intent::cluster_spec::Rollout;
+use crate::pki::ChannelRole;
 use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::swarm::{Config, Service};
 use crate::types::{ClusterName, Digest};
@@ -95,6 +97,10 @@ pub(super) fn choose(input: &ShapeInput<'_>, service: Option<&Service>) -> Mount
 fn fitting(input: &ShapeInput<'_>, object: Option<ConfigObject>) -> (Vec<ConfigObject>, Option<Finding>) {
     let Some(object) = object else { return (Vec::new(), None) };
     let (cluster, snapshot) = (&input.cluster.name, input.snapshot);
+    let sealed = |object: ConfigObject| {
+        let labels = described(input, object.role, &object.name).seal(input.seals, object.labels);
+        ConfigObject { labels, ..object }
+    };
     let known = snapshot.configs.values().find(|config| config.name == object.name);
     let known = known.filter(|config| parts::is_whole(config, object.role, cluster, snapshot));
     let unpacked: usize = object.bundle.files.values().map(String::len).sum();
@@ -106,7 +112,7 @@ fn fitting(input: &ShapeInput<'_>, object: Option<ConfigObject>) -> (Vec<ConfigO
     if count > most {
         return (Vec::new(), Some(too_large(input, object.role, bytes, most)));
     }
-    (Part::all(count).map(|part| object.part(part, cluster, written.as_deref())).collect(), None)
+    (Part::all(count).map(|part| sealed(object.part(part, cluster, written.as_deref()))).collect(), None)
 }
 
 impl ConfigObject {
@@ -157,10 +163,17 @@ fn newest_existing<'a>(input: &ShapeInput<'a>, role: Role) -> Option<&'a Config>
     whole_configs(input, role).max_by_key(|config| (config.created_at, config.id.clone()))
 }
 
+fn described<'a>(input: &ShapeInput<'a>, role: Role, name: &'a str) -> Described<'a> {
+    let cluster = input.cluster.name.as_str();
+    Described { kind: Kind::Config, instance: input.instance, cluster, role: role.as_str(), name }
+}
+
 fn whole_configs<'a>(input: &ShapeInput<'a>, role: Role) -> impl Iterator<Item = &'a Config> {
     let wanted = names::owner_labels(input.instance, Some(&input.cluster.name), role);
     let (snapshot, cluster) = (input.snapshot, &input.cluster.name);
     let ours = snapshot.configs.values().filter(move |config| wanted.iter().all(|(key, value)| config.labels.get(key) == Some(value)));
+    // Somebody else may create a config with our labels and an old configuration in it.
+    let ours = ours.filter(move |config| described(input, role, &config.name).is_sealed(input.seals, &config.labels));
     ours.filter(move |config| parts::is_whole(config, role, cluster, snapshot))
 }
 
@@ -171,7 +184,7 @@ fn object(input: &ShapeInput<'_>, role: Role, bundle: &Bundle) -> Option<ConfigO
     // The time belongs to the name: an object that was mounted earlier would tell proxies a time that is too early. And so
     // does the material: the same files may name a certificate that another secret holds now.
     let material = material_of(bundle);
-    let content = Digest::of_json(&(bundle.version, &bundle.digest, bundle.accepted_at, &material));
+    let content = Digest::of_json(&(bundle.version, &bundle.digest, bundle.accepted_at, bundle.generation, &material));
     let name = names::config_object(role, &input.cluster.name, &content);
     let mut labels = names::owner_labels(input.instance, Some(&input.cluster.name), role);
     labels.insert(LABEL_CONTENT.to_owned(), bundle.digest.to_string());
@@ -211,7 +224,7 @@ fn fields(place: &Place<'_>, name: &str, id: Option<&str>, labels: &BTreeMap<Str
     let configs = Part::all(parts::count(labels)).map(config);
     let material = labels.get(LABEL_MATERIAL).into_iter().flat_map(|ids| ids.split(','));
     let mounts = material::mounts(input.snapshot, *service, material, material::reader(input, Role::Proxy));
-    let token = (input.cluster.proxy.rollout == Rollout::Live).then(|| shared::token_mount(input));
+    let token = (input.cluster.proxy.rollout == Rollout::Live).then(|| tokens::mount(input, ChannelRole::Proxy));
     let secrets = token.into_iter().chain(mounts.secrets).collect();
     vec![shared::secrets(secrets), shared::configs(configs.chain(mounts.configs).collect())]
 }

@@ -9,8 +9,10 @@ use super::field::{Alike, Field, Role, ServiceShape};
 use super::material;
 use super::peers;
 use super::shared::{self, Reach, want, whole};
+use super::tokens;
 use crate::channel::contract::{EXTENSION_PORT, RUN_DIR, USER};
 use crate::intent::cluster_spec::Mode;
+use crate::pki::ChannelRole;
 use crate::report::WaitingOn;
 
 /// The extension service of the cluster.
@@ -30,7 +32,7 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> ServiceShape {
         whole("endpointMode", &["EndpointSpec", "Mode"], want(Some("dnsrr")), Value::Null).absent_means(json!("vip")),
         whole("ports", &["EndpointSpec", "Ports"], want(Some(ports(input))), Value::Null).compared(Alike::Ports).absent_means(json!([])),
     ]);
-    fields.extend(material::of_the_routes(input, vec![shared::token_mount(input)]));
+    fields.extend(material::of_the_routes(input, vec![tokens::mount(input, ChannelRole::Extension)]));
     fields.extend(update());
     ServiceShape {
         name: workload.service_name.to_string(),

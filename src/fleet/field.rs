@@ -20,8 +20,10 @@ pub enum Role {
     Boot,
     /// A mounted configuration (`rollout: replace`).
     Live,
-    /// The channel's token secret.
-    Token,
+    /// The secret by which the extension's tasks get their certificates.
+    ExtensionToken,
+    /// The secret by which the proxies' tasks get theirs.
+    ProxyToken,
     /// The control network.
     Network,
 }
@@ -34,7 +36,8 @@ impl Role {
             Self::Proxy => "proxy",
             Self::Boot => "boot",
             Self::Live => "live",
-            Self::Token => "token",
+            Self::ExtensionToken => "extension-token",
+            Self::ProxyToken => "proxy-token",
             Self::Network => "network",
         }
     }

@@ -1,11 +1,13 @@
 //! Clusters, bundles and objects for the tests of `fleet`, `plan` and `act`.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use crate::channel::ChannelMode;
 use crate::channel::wire::Bundle;
 use crate::intent::cluster::{Cluster, Proxy, UpdatePolicy, Workload};
 use crate::intent::cluster_spec::{Engine, Mode, PortMapping, Publish, PublishMode, Rollout};
+use crate::pki::{Authority, Seals};
 use crate::route::EngineSettings;
 use crate::types::{ClusterName, Digest, Port, ServiceName};
 
@@ -14,11 +16,17 @@ pub const INSTANCE: &str = "swarmgate";
 /// The control network of the tests.
 pub const CONTROL: &str = "swarmgate-control";
 /// The operator's URL of the tests.
-pub const URL: &str = "http://swarmgate-operator:8081";
+pub const URL: &str = "https://swarmgate-operator:8081";
 
 /// The channel of the tests, over the control network.
 pub fn overlay() -> ChannelMode {
     ChannelMode::Overlay { network: CONTROL.to_owned(), operator_url: URL.to_owned() }
+}
+
+/// The seals of the tests: one authority for all tests of a process.
+pub fn seals() -> Seals {
+    static AUTHORITY: OnceLock<Authority> = OnceLock::new();
+    AUTHORITY.get_or_init(|| Authority::create(jiff::Timestamp::now()).unwrap()).seals()
 }
 
 /// A cluster `dev` that states nothing that it may leave out.

@@ -13,7 +13,9 @@ pub mod names;
 mod parts;
 mod peers;
 mod proxy;
+mod sealing;
 mod shared;
+mod tokens;
 
 use jiff::Timestamp;
 
@@ -22,6 +24,7 @@ use crate::channel::contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
 use crate::channel::wire::Bundle;
 use crate::intent::cluster::Cluster;
 use crate::report::WaitingOn;
+use crate::pki::Seals;
 use crate::route::MaterialRef;
 use crate::swarm::Snapshot;
 use crate::types::{ClusterName, NetworkId, NetworkName};
@@ -32,6 +35,8 @@ pub use field::{Alike, Args, Entries, Field, FieldValue, KeyedBy, Role, ServiceS
 pub use names::{owned_by, pending_name};
 pub use parts::{OBJECT_BYTES_MAX, whole_of};
 pub use peers::peers;
+pub use sealing::{Described, Kind};
+pub use tokens::{TokenSecret, admitted_tokens};
 
 pub use crate::intent::cluster_spec::Mode;
 
@@ -54,6 +59,8 @@ pub struct ShapeInput<'a> {
     pub live: Option<&'a Bundle>,
     /// How extension and proxies reach the operator and each other.
     pub channel: &'a ChannelMode,
+    /// By which the operator knows what it created.
+    pub seals: &'a Seals,
     /// The time of this pass.
     pub now: Timestamp,
 }
@@ -67,8 +74,10 @@ pub struct Fleet {
     pub cluster: ClusterName,
     /// The name of the control network, shared by all clusters of the instance; none where there is none.
     pub control_network: Option<String>,
-    /// The name of the secret with the channel's token.
-    pub token_secret: String,
+    /// The secrets by which the tasks of the services get their certificates.
+    pub tokens: Vec<TokenSecret>,
+    /// By which the operator knows what it created.
+    pub seals: Seals,
     /// The extension service.
     pub extension: ServiceShape,
     /// The proxy service.
@@ -91,7 +100,8 @@ pub fn shape(input: &ShapeInput<'_>) -> Fleet {
         instance: input.instance.to_owned(),
         cluster: input.cluster.name.clone(),
         control_network: input.channel.network().map(str::to_owned),
-        token_secret: names::token_secret(&input.cluster.name),
+        tokens: tokens::needed(input),
+        seals: input.seals.clone(),
         extension: extension::shape(input),
         proxy,
         waiting: missing_networks(input),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::field::Role;
 use crate::channel::contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
+use crate::pki::ChannelRole;
 use crate::types::{ClusterName, Digest};
 
 /// Swarm's limit for names of configs and secrets, in bytes.
@@ -21,9 +22,17 @@ pub fn pending_name(id: &str) -> Option<&str> {
     id.strip_prefix(PENDING_PREFIX)
 }
 
-/// The secret with the token of the cluster's channel.
-pub fn token_secret(cluster: &ClusterName) -> String {
-    format!("swarmgate-token-{cluster}")
+/// The secret by which tasks of a role in the cluster get their certificates. Another authority has another one.
+pub fn token_secret(role: ChannelRole, cluster: &ClusterName, authority: &Digest) -> String {
+    config_object(token_role(role), cluster, authority)
+}
+
+/// The role of the secret for the tasks of a role.
+pub fn token_role(role: ChannelRole) -> Role {
+    match role {
+        ChannelRole::Extension => Role::ExtensionToken,
+        ChannelRole::Proxy => Role::ProxyToken,
+    }
 }
 
 /// The node-local volume with the proxies' last good state.
@@ -31,7 +40,7 @@ pub fn state_volume(cluster: &ClusterName) -> String {
     format!("swarmgate-state-{cluster}")
 }
 
-/// The config object for a content with this digest: equal contents have equal names. The cluster's part is cut where the whole would
+/// The config object (or secret) for a content with this digest: equal contents have equal names. The cluster's part is cut where the whole would
 /// exceed Swarm's limit; the digest covers the full cluster name, so that names stay unique.
 pub fn config_object(role: Role, cluster: &ClusterName, content: &Digest) -> String {
     let digest = Digest::of_bytes(format!("{cluster} {content}").as_bytes());

@@ -49,7 +49,7 @@ fn operators(snapshot: &Snapshot, port: Port) -> Vec<String> {
 }
 
 fn url(address: SocketAddr) -> String {
-    format!("http://{address}")
+    format!("https://{address}")
 }
 
 /// What a container of ours is told about the operator.

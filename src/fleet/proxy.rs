@@ -104,8 +104,9 @@ fn env(input: &ShapeInput<'_>) -> (Vec<(&'static str, String)>, peers::Told) {
     match (input.cluster.proxy.rollout, input.channel) {
         (Rollout::Replace, _) => (Vec::new(), told(Vec::new())),
         (Rollout::Live, ChannelMode::Overlay { .. }) => {
-            let url = format!("http://tasks.{}:{EXTENSION_PORT}", input.cluster.extension.service_name);
-            (shared::channel_env(input), told(vec![(ENV_EXTENSION_URL, url)]))
+            let url = format!("https://tasks.{}:{EXTENSION_PORT}", input.cluster.extension.service_name);
+            let operator = peers::told(input, &input.cluster.proxy.workload).now;
+            (shared::channel_env(input), told(operator.into_iter().chain([(ENV_EXTENSION_URL, url)]).collect()))
         }
         (Rollout::Live, ChannelMode::Host { .. }) => (shared::channel_env(input), peers::told(input, &input.cluster.proxy.workload)),
     }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::ShapeInput;
 use super::field::{Alike, Args, Entries, Field, FieldValue, KeyedBy, Role, Want, Whole};
 use super::names;
+use super::sealing::{Described, Kind};
 use crate::channel::contract::{ENV_CLUSTER, ENV_NODE, ENV_TASK, ENV_TOKEN_FILE, TOKEN_FILE, USER};
 use crate::intent::cluster::{Resources, Workload};
 
@@ -125,16 +126,6 @@ pub(super) fn configs(entries: Vec<(String, Value)>) -> Field {
     keyed("configs", &["TaskTemplate", "ContainerSpec", "Configs"], KeyedBy::FileName, entries)
 }
 
-/// The token secret's mount.
-pub(super) fn token_mount(input: &ShapeInput<'_>) -> (String, Value) {
-    let name = names::token_secret(&input.cluster.name);
-    let known = input.snapshot.secrets.values().find(|secret| secret.name == name);
-    let id = known.map_or_else(|| names::pending(&name), |secret| secret.id.0.clone());
-    let (uid, gid) = user_parts();
-    let file = json!({"Name": TOKEN_FILE, "UID": uid, "GID": gid, "Mode": SECRET_FILE_MODE});
-    (TOKEN_FILE.to_owned(), json!({"File": file, "SecretID": id, "SecretName": name}))
-}
-
 /// The attached networks, the control network first. In what is remembered it stands under its name, since its id may
 /// not exist yet.
 pub(super) fn networks(input: &ShapeInput<'_>, reach: Reach, others: &[String]) -> Field {
@@ -175,7 +166,9 @@ fn image(workload: &Workload) -> Field {
 
 fn labels(input: &ShapeInput<'_>, workload: &Workload, role: Role) -> Field {
     let mut all = workload.labels.clone().unwrap_or_default();
-    all.extend(names::owner_labels(input.instance, Some(&input.cluster.name), role));
+    let (cluster, name) = (&input.cluster.name, workload.service_name.as_str());
+    let described = Described { kind: Kind::Service, instance: input.instance, cluster: cluster.as_str(), role: role.as_str(), name };
+    all.extend(described.seal(input.seals, names::owner_labels(input.instance, Some(cluster), role)));
     keyed("labels", &["Labels"], KeyedBy::Name, string_entries(all))
 }
 

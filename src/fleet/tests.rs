@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
-use super::fixtures::{INSTANCE, URL, bundle, cluster, cluster_named, overlay};
+use super::fixtures::{INSTANCE, URL, bundle, cluster, cluster_named, overlay, seals};
 use super::*;
 use crate::intent::cluster_spec::Rollout;
+use crate::pki::ChannelRole;
 use crate::swarm::RawSnapshot;
 use crate::types::Digest;
 
@@ -25,6 +26,7 @@ fn fleet(cluster: &Cluster, boot: Option<&Bundle>) -> Fleet {
         boot,
         live: boot,
         channel: &overlay(),
+        seals: &seals(),
         now: snapshot.taken_at,
     })
 }
@@ -47,7 +49,9 @@ fn names_of_objects_fit_swarms_limits_for_every_cluster_name() {
         let name = names::config_object(role, &long.name, &Digest::of_bytes(b"x"));
         assert!(name.len() <= 64, "{name}");
     }
-    assert!(names::token_secret(&long.name).len() <= 64);
+    for role in [ChannelRole::Extension, ChannelRole::Proxy] {
+        assert!(names::token_secret(role, &long.name, &Digest::of_bytes(b"x")).len() <= 64);
+    }
     assert!(names::state_volume(&long.name).len() <= 64);
 }
 
@@ -63,13 +67,13 @@ fn extension_and_proxy_find_the_token_the_operator_and_each_other() {
     let fleet = fleet(&cluster(), Some(&bundle("x")));
     let env =
         |shape: &ServiceShape| entries(shape, "env").into_iter().map(|(_, entry)| entry.as_str().unwrap().to_owned()).collect::<Vec<_>>();
-    assert!(env(&fleet.extension).contains(&format!("SWARMGATE_OPERATOR_URL={URL}")));
-    assert!(env(&fleet.proxy).contains(&"SWARMGATE_EXTENSION_URL=http://tasks.swarmgate-extension-dev:8082".to_owned()));
-    for shape in [&fleet.extension, &fleet.proxy] {
+    assert!(env(&fleet.proxy).contains(&"SWARMGATE_EXTENSION_URL=https://tasks.swarmgate-extension-dev:8082".to_owned()));
+    for (shape, role) in [(&fleet.extension, ChannelRole::Extension), (&fleet.proxy, ChannelRole::Proxy)] {
         assert!(env(shape).contains(&"SWARMGATE_TASK={{.Task.ID}}".to_owned()));
+        assert!(env(shape).contains(&format!("SWARMGATE_OPERATOR_URL={URL}")));
         let (target, secret) = entries(shape, "secrets").remove(0);
         assert_eq!((target.as_str(), secret["File"]["Mode"].as_u64()), ("/run/secrets/swarmgate-token", Some(0o400)));
-        assert_eq!(pending_name(secret["SecretID"].as_str().unwrap()), Some("swarmgate-token-dev"));
+        assert_eq!(pending_name(secret["SecretID"].as_str().unwrap()), Some(names::token_secret(role, &cluster().name, seals().authority()).as_str()));
     }
 }
 

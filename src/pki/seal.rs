@@ -13,7 +13,6 @@ use crate::types::Digest;
 pub struct Seals {
     authority: Digest,
     key: Option<hmac::Key>,
-    adopting: bool,
 }
 
 /// What a label says about an object.
@@ -27,30 +26,24 @@ pub enum Sealed {
 
 impl fmt::Debug for Seals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Seals").field("authority", &self.authority).field("adopting", &self.adopting).finish_non_exhaustive()
+        f.debug_struct("Seals").field("authority", &self.authority).finish_non_exhaustive()
     }
 }
 
 impl PartialEq for Seals {
     fn eq(&self, other: &Self) -> bool {
-        self.authority == other.authority && self.key.is_some() == other.key.is_some() && self.adopting == other.adopting
+        self.authority == other.authority && self.key.is_some() == other.key.is_some()
     }
 }
 
 impl Seals {
     pub(super) fn new(authority: Digest, key: hmac::Key) -> Self {
-        Self { authority, key: Some(key), adopting: false }
+        Self { authority, key: Some(key) }
     }
 
     /// For a look without the authority's key, which changes nothing: believes the labels, writes no seal.
     pub fn believing(authority: Digest) -> Self {
-        Self { authority, key: None, adopting: false }
-    }
-
-    /// The same, taking over objects that have our labels and no seal at all: those of a version that wrote none.
-    #[must_use]
-    pub fn adopting(self) -> Self {
-        Self { adopting: true, ..self }
+        Self { authority, key: None }
     }
 
     /// The fingerprint of the authority.
@@ -70,7 +63,7 @@ impl Seals {
             (Some(key), Some(label)) => {
                 hex::decode(label).is_ok_and(|tag| tag.len() == 32 && hmac::verify(key, &message(parts), &tag).is_ok())
             }
-            (Some(_), None) => self.adopting,
+            (Some(_), None) => false,
         };
         if holds { Sealed::Ours } else { Sealed::Foreign }
     }
@@ -102,12 +95,5 @@ mod tests {
             assert_eq!(seals.check(parts, label), Sealed::Foreign, "{parts:?} {label:?}");
         }
         assert_eq!(others.check(&["secret", "dev"], Some(&seal)), Sealed::Foreign);
-    }
-
-    #[test]
-    fn adopting_takes_what_has_no_seal_and_never_what_has_a_wrong_one() {
-        let seals = Authority::create(jiff::Timestamp::now()).unwrap().seals().adopting();
-        assert_eq!(seals.check(&["a"], None), Sealed::Ours);
-        assert_eq!(seals.check(&["a"], Some("00")), Sealed::Foreign);
     }
 }

@@ -25,7 +25,7 @@ pub use lint::{Violation, lint};
 pub use memory::{Attempt, Memory};
 pub use removal::{leftover_clusters, plan_removal};
 pub use rollout::{ROLLOUT_HOLD_MAX, ROLLOUT_STUCK_AFTER, wanted_tasks};
-pub use step::{Applied, Change, ChangeKind, Plan, RolloutNote, RolloutOutcome, Step, UpdateReason};
+pub use step::{Applied, Change, ChangeKind, Plan, RolloutNote, RolloutOutcome, SecretContent, Step, UpdateReason};
 
 pub use crate::fleet::pending_name;
 
@@ -41,7 +41,7 @@ use crate::swarm::Snapshot;
 pub fn plan(fleet: &Fleet, snapshot: &Snapshot, memory: &Memory) -> Plan {
     let mut draft = objects::Draft::new(fleet, snapshot, memory);
     draft.network();
-    draft.token();
+    draft.tokens();
     draft.services();
     draft.sweep();
     draft.finish()

@@ -6,9 +6,9 @@ use serde_json::json;
 
 use super::belonging::cluster_of;
 use super::memory::Memory;
-use super::step::{Plan, RolloutNote, Step};
-use crate::channel::contract::{LABEL_OWNER, LABEL_TOKEN_DIGEST};
-use crate::fleet::{ConfigObject, Fleet, Role};
+use super::step::{Plan, RolloutNote, SecretContent, Step};
+use crate::channel::contract::{LABEL_OWNER, LABEL_ROLE, LABEL_TOKEN_DIGEST};
+use crate::fleet::{ConfigObject, Described, Fleet, Kind, Role, TokenSecret};
 use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
 use crate::swarm::{Service, Snapshot};
 
@@ -61,18 +61,35 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The secret with the channel's token: ours, with the digest by which the operator knows the token again.
-    pub(super) fn token(&mut self) {
-        let name = &self.fleet.token_secret;
+    /// The secrets by which tasks get their certificates: created by this operator, or not used.
+    pub(super) fn tokens(&mut self) {
+        let fleet = self.fleet;
+        for token in &fleet.tokens {
+            self.token(token);
+        }
+    }
+
+    fn token(&mut self, token: &TokenSecret) {
+        let name = &token.name;
+        let described = |role| Described {
+            kind: Kind::Secret,
+            instance: &self.fleet.instance,
+            cluster: self.fleet.cluster.as_str(),
+            role,
+            name,
+        };
+        let role = token.labels.get(LABEL_ROLE).map_or("", String::as_str);
         let found = self.snapshot.secrets.values().find(|secret| &secret.name == name);
         match found {
             None if self.is_taken("secret", name) => {}
             None => self.steps.push(Step::CreateSecret {
                 name: name.clone(),
-                labels: self.fleet.labels(Role::Token),
-                digest_label: LABEL_TOKEN_DIGEST.to_owned(),
+                labels: token.labels.clone(),
+                content: SecretContent::Token { role: token.role, cluster: self.fleet.cluster.clone() },
             }),
-            Some(secret) if !self.fleet.owns(&secret.labels, Role::Token) => self.block("secret", name, "it is not ours"),
+            Some(secret) if !described(role).is_sealed(&self.fleet.seals, &secret.labels) => {
+                self.block("secret", name, "this operator did not create it: its label swarmgate.seal is missing or wrong");
+            }
             Some(secret) if !secret.labels.contains_key(LABEL_TOKEN_DIGEST) => {
                 self.block("secret", name, "its label swarmgate.token-sha256 is gone, so its token is not known");
             }
@@ -117,6 +134,13 @@ impl<'a> Draft<'a> {
             format!("The {kind} {name} exists and cannot be used: {why}; what needs it is held back."),
             format!("Remove or rename the other {kind}, or choose another name in the document."),
         ));
+    }
+
+    /// Whether this operator created the service: only then are those of its settings believed that the document leaves out.
+    pub(super) fn created_here(&self, service: &Service, role: Role) -> bool {
+        let (instance, cluster) = (self.fleet.instance.as_str(), self.fleet.cluster.as_str());
+        let described = Described { kind: Kind::Service, instance, cluster, role: role.as_str(), name: &service.name };
+        described.is_sealed(&self.fleet.seals, &service.labels)
     }
 
     /// Whether a service is this instance's and of this cluster. Its other labels may be anybody's handiwork: they are put back.

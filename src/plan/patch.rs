@@ -57,6 +57,21 @@ pub(super) fn update(spec: &Value, shape: &ServiceShape, replacing: &[Field], sn
     patched
 }
 
+/// What of a container's spec decides nothing about what runs in it.
+const HARMLESS: &[&str] = &["Image", "Labels", "StopGracePeriod", "StopSignal"];
+
+/// The spec without anything by which somebody else could run a program in our containers, or read along in them.
+pub(super) fn without_foreign_container(spec: &Value) -> Value {
+    let mut spec = spec.clone();
+    if let Some(container) = spec.pointer_mut("/TaskTemplate/ContainerSpec").and_then(Value::as_object_mut) {
+        container.retain(|key, _| HARMLESS.contains(&key.as_str()));
+    }
+    if let Some(template) = spec.get_mut("TaskTemplate").and_then(Value::as_object_mut) {
+        template.remove("LogDriver");
+    }
+    spec
+}
+
 /// A service without any placement, whose tasks have one, ends the engine of the manager that leads (seen with 20.10), and of
 /// the next one: an empty placement says the same and harms nobody. So no spec of ours is without, nor any that Swarm could
 /// roll back to.

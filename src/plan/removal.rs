@@ -13,7 +13,7 @@ use crate::swarm::Snapshot;
 use crate::types::ClusterName;
 
 /// Roles that belong to a cluster's fleet. Other objects with our labels (stored documents) are none of this room's business.
-const FLEET_ROLES: [Role; 5] = [Role::Extension, Role::Proxy, Role::Boot, Role::Live, Role::Token];
+const FLEET_ROLES: [Role; 6] = [Role::Extension, Role::Proxy, Role::Boot, Role::Live, Role::ExtensionToken, Role::ProxyToken];
 
 /// The clusters that have objects of this instance and are not declared.
 pub fn leftover_clusters(instance: &str, declared: &BTreeSet<ClusterName>, snapshot: &Snapshot) -> BTreeSet<ClusterName> {

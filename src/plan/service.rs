@@ -77,13 +77,30 @@ impl<'a> Draft<'a> {
     }
 
     /// The spec as it must be. What is not worth new tasks is taken along when they are replaced anyway.
-    fn patched(&self, service: &Service, shape: &ServiceShape) -> Patched {
+    fn patched(&mut self, service: &Service, shape: &ServiceShape) -> Patched {
+        if !self.created_here(service, shape.role) {
+            return self.taken_over(service, shape);
+        }
         let patched = patch::update(&service.spec, shape, &[], self.snapshot);
         let replaces = task_effect(&service.spec, &patched.spec) == TaskEffect::Replaces;
         if !replaces || shape.when_replaced.is_empty() {
             return patched;
         }
         patch::update(&service.spec, shape, &shape.when_replaced, self.snapshot)
+    }
+
+    /// A service with our labels that this operator did not create, or created before it lost its authority: it may run
+    /// somebody else's program in front of ours, so nothing is believed of what its containers do beside what is declared.
+    fn taken_over(&mut self, service: &Service, shape: &ServiceShape) -> Patched {
+        self.findings.push(Finding::new(
+            Severity::Warning,
+            FindingCode::ServiceTakenOver,
+            Subject::Service(service.name.clone()),
+            "The service has Swarmgate's labels, but this operator did not create it. It is taken over: everything that its containers \
+             run, mount or read and the document does not state is removed.",
+            "Nothing needs to be done after an operator was installed anew. Else find out who created the service.",
+        ));
+        patch::update(&patch::without_foreign_container(&service.spec), shape, &shape.when_replaced, self.snapshot)
     }
 
     fn write_if_due(&mut self, service: &Service, shape: &ServiceShape, patched: Patched, note: &RolloutNote) {
@@ -129,7 +146,8 @@ impl<'a> Draft<'a> {
         let pending: BTreeSet<&str> = texts.into_iter().filter_map(pending_name).collect();
         let configs: Vec<_> = shape.configs.iter().filter(|config| pending.contains(config.name.as_str())).collect();
         let provided = configs.into_iter().map(|config| self.config(config)).collect::<Vec<_>>();
-        let foreign_secret = self.blocked.contains(&self.fleet.token_secret) && mounts_secret(spec, &self.fleet.token_secret);
+        let mut tokens = self.fleet.tokens.iter().map(|token| &token.name);
+        let foreign_secret = tokens.any(|name| self.blocked.contains(name) && mounts_secret(spec, name));
         provided.into_iter().all(|ok| ok) && !foreign_secret && pending.iter().all(|name| !self.blocked.contains(*name))
     }
 

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::effect::TaskEffect;
 use crate::report::{Finding, WaitingOn};
-use crate::types::{ConfigId, Digest, NetworkId, SecretId, ServiceId};
+use crate::pki::ChannelRole;
+use crate::types::{ClusterName, ConfigId, Digest, NetworkId, SecretId, ServiceId};
 
 /// What to do for one cluster, and what is held back.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -47,14 +48,14 @@ pub enum Step {
         /// The API-shaped body.
         body: Value,
     },
-    /// Create a secret with a fresh token as its content.
+    /// Create a secret.
     CreateSecret {
         /// Its name.
         name: String,
-        /// Its labels, without the one for the token's digest.
+        /// Its labels, without those that depend on its content.
         labels: BTreeMap<String, String>,
-        /// The key of the label that gets the SHA-256 of the token.
-        digest_label: String,
+        /// What goes into it.
+        content: SecretContent,
     },
     /// Create a config object.
     CreateConfig {
@@ -121,6 +122,19 @@ pub enum Step {
         id: NetworkId,
         /// Its name.
         name: String,
+    },
+}
+
+/// What a new secret holds. The content itself is made when the step is carried out, and goes nowhere but to the Swarm.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "kind")]
+pub enum SecretContent {
+    /// By what the tasks of a role in a cluster get their first certificate.
+    Token {
+        /// The role.
+        role: ChannelRole,
+        /// The cluster.
+        cluster: ClusterName,
     },
 }
 

@@ -9,7 +9,7 @@ use super::step::Step;
 use super::usage::{self, Usage};
 use crate::fleet::{Role, ServiceShape, whole_of};
 use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
-use crate::swarm::{Config, Service};
+use crate::swarm::{Config, Secret, Service};
 
 /// Unused configs that are kept beside those in use, per role: for a rollback by hand, and for a reader in between.
 const SPARE_CONFIGS: usize = 2;
@@ -69,6 +69,17 @@ impl<'a> Draft<'a> {
             let old = unused.into_iter().filter(|config| !spare.contains(&whole_of(config)));
             self.steps.extend(old.map(|config| Step::RemoveConfig { id: config.id.clone(), name: config.name.clone() }));
         }
+        self.sweep_tokens(&used, &planned);
+    }
+
+    /// Removes tokens of an authority that is no more, or that no service needs any more.
+    fn sweep_tokens(&mut self, used: &Usage, planned: &BTreeSet<String>) {
+        let needed = |secret: &Secret| self.fleet.tokens.iter().any(|token| token.name == secret.name);
+        let ours = |secret: &Secret| [Role::ExtensionToken, Role::ProxyToken].iter().any(|role| self.owns(&secret.labels, *role));
+        let secrets = self.snapshot.secrets.values().filter(|secret| ours(secret) && !needed(secret));
+        let unused = secrets.filter(|secret| !used.has(&secret.id.0) && !planned.contains(&secret.id.0));
+        let steps: Vec<Step> = unused.map(|secret| Step::RemoveSecret { id: secret.id.clone(), name: secret.name.clone() }).collect();
+        self.steps.extend(steps);
     }
 
     fn a_rollout_is_under_way(&self) -> bool {

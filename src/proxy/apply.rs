@@ -194,6 +194,7 @@ impl Agent {
         self.state.send_modify(|state| {
             state.running = Some(candidate.bundle.digest.clone());
             state.source = Some(candidate.source);
+            state.generation = state.generation.max(candidate.bundle.generation);
             state.rejected = None;
         });
         if let Some(offer) = &candidate.offer {

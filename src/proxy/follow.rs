@@ -4,19 +4,20 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use super::Agent;
-use crate::channel::wire::{ProxyConfig, Refusal};
+use crate::channel::wire::{BundleFault, ProxyConfig, Refusal};
 use crate::channel::{Answer, ChannelClient, Follower};
-use crate::types::Digest;
+use crate::pki::TrustRoot;
+use crate::types::{ClusterName, Digest};
 
 /// Follows for ever. What is damaged or meant for others is refused here and never reaches the engine.
 pub(super) async fn follow(client: &ChannelClient, agent: &Agent) -> Infallible {
     let mut follower = Follower::new(client, "/v1/bundle");
-    let mut after: Option<Digest> = None;
+    let mut after: Option<(Digest, Digest)> = None;
     loop {
-        match follower.next::<ProxyConfig>(after.as_ref()).await {
-            Answer::Same => confirm(agent, after.as_ref()),
+        match follower.next::<ProxyConfig>(after.as_ref().map(|(offer, _)| offer)).await {
+            Answer::Same => confirm(agent, after.as_ref().map(|(_, live)| live)),
             Answer::New(config) => {
-                after = Some(config.live.digest.clone());
+                after = Some((config.digest.clone(), config.live.digest.clone()));
                 offer(agent, config);
             }
         }
@@ -30,8 +31,8 @@ fn confirm(agent: &Agent, digest: Option<&Digest>) {
 }
 
 fn offer(agent: &Agent, config: ProxyConfig) {
-    let cluster = &agent.options.cluster;
-    match config.live.check(cluster).and_then(|()| config.boot.check(cluster)) {
+    let had = agent.state.borrow().generation;
+    match usable(&config, agent.root(), &agent.options.cluster, had) {
         Ok(()) => {
             agent.offers.send_replace(Some(Arc::new(config)));
         }
@@ -41,4 +42,11 @@ fn offer(agent: &Agent, config: ProxyConfig) {
             agent.state.send_modify(|state| state.rejected = Some(refusal));
         }
     }
+}
+
+/// Made by this cluster's extension, whole, and not older than what ran here before.
+fn usable(config: &ProxyConfig, root: &TrustRoot, cluster: &ClusterName, had: u64) -> Result<(), BundleFault> {
+    [&config.live, &config.boot].into_iter().try_for_each(|bundle| bundle.check_signed(cluster, root))?;
+    let found = config.live.generation;
+    if found < had { Err(BundleFault::Older { found, had }) } else { Ok(()) }
 }

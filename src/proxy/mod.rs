@@ -29,9 +29,10 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::channel::wire::{ProxyConfig, Refusal};
-use crate::channel::{ClientError, Token};
+use crate::channel::{Bootstrap, ClientError};
 use crate::engine::{Engine, EngineError};
 use crate::http_server::{Limits, serve};
+use crate::pki::TrustRoot;
 use crate::types::{ClusterName, Digest};
 use generations::Generations;
 use store::Store;
@@ -47,10 +48,13 @@ pub struct ProxyOptions {
     pub task: String,
     /// Its node's host name.
     pub node: String,
+    /// Where the operator's channel is: `https://HOST:PORT`, several of them comma-separated. It issues this proxy's
+    /// certificates.
+    pub operator_url: String,
     /// Where the extension is, or who knows.
     pub follow: Follow,
-    /// The channel's token.
-    pub token: Token,
+    /// Who the operator is, and what the first certificate is asked for with.
+    pub bootstrap: Bootstrap,
     /// The engine's program.
     pub engine: PathBuf,
     /// Memory-backed directory for configurations and what the engine writes.
@@ -70,10 +74,10 @@ pub struct ProxyOptions {
 /// How an agent finds the extension that it follows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Follow {
-    /// At `http://tasks.NAME:PORT`, a name of the control network.
+    /// At `https://tasks.NAME:PORT`, a name of the control network.
     Extension(String),
-    /// Where the operator says, which is at one of these comma-separated URLs: there is no control network.
-    Operator(String),
+    /// Where the operator says: there is no control network.
+    Operator,
 }
 
 /// What the outside tells a running agent.
@@ -147,6 +151,8 @@ struct State {
     running: Option<Digest>,
     source: Option<Source>,
     rejected: Option<Refusal>,
+    /// The highest generation that ran here, or on this node before: nothing older is run.
+    generation: u64,
     reloads: u64,
     /// The engine runs a tested configuration.
     serving: bool,
@@ -165,10 +171,17 @@ struct Agent {
     offers: Offers,
 }
 
+impl Agent {
+    /// Who vouches for configurations.
+    fn root(&self) -> &TrustRoot {
+        &self.options.bootstrap.root
+    }
+}
+
 /// Runs until the engine ended: well when it was told to (`Ok`), or not. Dropping the future leaves the engine alone, so
 /// send [`ProxySignal::Drain`] instead.
 pub async fn run(options: ProxyOptions, signals: mpsc::Receiver<ProxySignal>) -> Result<(), ProxyError> {
-    let (client, peers) = peers::clients(&options)?;
+    let channel = peers::Channel::new(&options)?;
     let health_error = |source| ProxyError::Health { listen: options.health, source };
     let listener = TcpListener::bind(options.health).await.map_err(health_error)?;
     let engine = Engine::new(&options.engine, &options.run_dir);
@@ -177,18 +190,17 @@ pub async fn run(options: ProxyOptions, signals: mpsc::Receiver<ProxySignal>) ->
     let agent = Agent {
         engine,
         generations: Generations::fresh(options.run_dir.join("config"))?,
-        store: Store::new(&options.state_dir),
+        store: Store::new(&options.state_dir, options.bootstrap.root.clone()),
         state: watch::Sender::new(State::default()),
         offers: watch::Sender::new(None),
         options: options.clone(),
     };
     let forever = CancellationToken::new();
+    let health = health::router(agent.state.subscribe());
     tokio::select! {
         ended = supervise::supervise(&agent, signals) => ended,
-        served = serve(listener.into(), None, health::router(agent.state.subscribe()), Limits::default(), forever) => served.map_err(health_error),
-        never = follow::follow(&client, &agent) => match never {},
-        never = report::report(&client, &agent) => match never {},
-        never = peers::follow(peers.as_ref(), &client, &agent) => match never {},
+        served = serve(listener.into(), None, health, Limits::default(), forever) => served.map_err(health_error),
+        never = channel.run(&agent) => match never {},
         never = reap::reap_orphans() => match never {},
     }
 }

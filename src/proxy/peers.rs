@@ -1,39 +1,72 @@
-//! Finds the extension where no name tells: the operator says where it is, and where the managers are. The managers'
-//! addresses are kept on the volume, because the environment of a task that runs for months may name none that is left.
+//! The ways to the others: a certificate from the operator, then the extension. Where no name tells where that is, the
+//! operator says it, and where the managers are. The managers' addresses are kept on the volume, because the environment of a task that runs for months may name none that is left.
 //! The extension's never are: its port may be a stranger's by the next start.
 
 use std::convert::Infallible;
 use std::future::pending;
 use std::path::Path;
 
-use super::{Agent, Follow, ProxyOptions};
+use super::{Agent, Follow, ProxyOptions, follow, report};
 use crate::channel::wire::Peers;
-use crate::channel::{ChannelClient, ClientError, follow_peers};
+use crate::channel::{ChannelClient, ClientError, Enrolment, follow_peers};
+use crate::pki::{ChannelRole, OPERATOR_NAME, role_name};
 
 const FILE: &str = "operators";
 /// No honest list is longer, in bytes.
 const BYTES_MAX: u64 = 64 << 10;
 
-/// The client for the extension, and the one for the operator if that must be asked.
-pub(super) fn clients(options: &ProxyOptions) -> Result<(ChannelClient, Option<ChannelClient>), ClientError> {
-    match &options.follow {
-        Follow::Extension(url) => Ok((ChannelClient::new(url, options.token.clone())?, None)),
-        Follow::Operator(told) => {
-            let operators = ChannelClient::new(told, options.token.clone())?;
-            if let Some(kept) = kept(&options.state_dir) {
-                // What cannot be read as addresses is as good as nothing.
-                let _ = operators.set_servers(&format!("{kept},{told}"));
-            }
-            Ok((ChannelClient::new("", options.token.clone())?, Some(operators)))
-        }
-    }
+/// The ways to extension and operator.
+pub(super) struct Channel {
+    enrolment: Enrolment,
+    extension: ChannelClient,
+    /// Asked where the extension is, if no name tells.
+    operators: Option<ChannelClient>,
 }
 
-/// Follows the operator for ever, if it must be asked.
-pub(super) async fn follow(operators: Option<&ChannelClient>, extension: &ChannelClient, agent: &Agent) -> Infallible {
-    let Some(operators) = operators else { return pending().await };
-    let keep = |peers: &Peers| keep(&agent.options.state_dir, &peers.operators);
-    follow_peers(operators, Some(extension), &agent.options.cluster, keep).await
+impl Channel {
+    pub(super) fn new(options: &ProxyOptions) -> Result<Self, ClientError> {
+        let enrolment = Enrolment::new(options.bootstrap.clone(), options.task.clone(), &options.operator_url)?;
+        let credentials = enrolment.credentials();
+        let name = role_name(ChannelRole::Extension, &options.cluster);
+        let (url, operators) = match &options.follow {
+            Follow::Extension(url) => (url.as_str(), None),
+            Follow::Operator => ("", Some(ChannelClient::new(&options.operator_url, credentials, OPERATOR_NAME)?)),
+        };
+        let extension = ChannelClient::new(url, credentials, &name)?;
+        let channel = Self { enrolment, extension, operators };
+        channel.remember(options);
+        Ok(channel)
+    }
+
+    /// The managers that are known from before come first.
+    fn remember(&self, options: &ProxyOptions) {
+        let Some((operators, kept)) = self.operators.as_ref().zip(kept(&options.state_dir)) else { return };
+        let all = format!("{kept},{}", options.operator_url);
+        // What cannot be read as addresses is as good as nothing.
+        let _ = operators.set_servers(&all).and_then(|()| self.enrolment.set_servers(&all));
+    }
+
+    /// Follows and reports for ever, once there is a certificate.
+    pub(super) async fn run(&self, agent: &Agent) -> Infallible {
+        let follow_all = async {
+            self.enrolment.credentials().ready().await;
+            tokio::select! {
+                never = follow::follow(&self.extension, agent) => never,
+                never = report::report(&self.extension, agent) => never,
+                never = self.follow_operator(agent) => never,
+            }
+        };
+        tokio::select! {
+            never = self.enrolment.run() => never,
+            never = follow_all => never,
+        }
+    }
+
+    async fn follow_operator(&self, agent: &Agent) -> Infallible {
+        let Some(operators) = &self.operators else { return pending().await };
+        let keep = |peers: &Peers| keep(&agent.options.state_dir, &peers.operators);
+        follow_peers(operators, &self.enrolment, Some(&self.extension), &agent.options.cluster, keep).await
+    }
 }
 
 fn kept(directory: &Path) -> Option<String> {

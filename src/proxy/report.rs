@@ -42,6 +42,7 @@ fn message(agent: &Agent, state: State) -> ProxyReport {
         running: state.running,
         source: state.source.map(|source| source.as_str().to_owned()),
         rejected: state.rejected,
+        generation: state.generation,
         reloads: state.reloads,
         seen_at: None,
     }

@@ -2,14 +2,15 @@
 //!
 //! 1. what the extension offers now, if it answers soon;
 //! 2. what the volume holds, while it is so young that its addresses cannot have become another service's;
-//! 3. the names variant from the volume: the same routes, resolved anew, for as long as routes are likely to still hold;
-//! 4. the mounted boot snapshot (names as well, of the time when the proxy service was last updated); it comes before what
-//!    the volume holds when it is the newer of the two, as on a node that had no proxy for a while;
+//! 3. the names variant from the volume: the same routes, resolved anew;
+//! 4. the mounted boot snapshot (names as well, of the time when the proxy service was last updated), in the place of what the
+//!    volume holds when it is the newer of the two, as on a node that had no proxy for a while;
 //! 5. whatever the extension offers, whenever it comes.
 //!
-//! Each is tested by the engine before it is used; one that is refused is passed over.
+//! Whatever it is, the cluster's extension has signed it, and it is no older than what ran on this node before: somebody may
+//! have put another volume or another snapshot there. Each is tested by the engine before it is used; one that is refused is
+//! passed over.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,17 +20,14 @@ use super::apply::{Candidate, Offered, Tested};
 use super::store::Saved;
 use super::{Agent, Source};
 use crate::channel::boot;
-use crate::channel::wire::{Bundle, ProxyConfig};
+use crate::channel::wire::{Bundle, BundleFault, ProxyConfig};
 use crate::engine::EngineError;
-use crate::types::ClusterName;
 
 /// How long a start waits for the extension when there is something else to start with.
 const LIVE_PATIENCE: Duration = Duration::from_millis(1500);
 /// Swarm gives out the addresses of a network in turn, so one is reused after some two hundred task starts in a /24. In
 /// this time that does not happen even to a busy network.
 const ADDRESSES_MAX: SignedDuration = SignedDuration::from_mins(5);
-/// For how long the routes of a volume are better than a snapshot of unknown age.
-const NAMES_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 impl Agent {
     /// The first configuration that the engine accepts; it is the current generation then, and nothing runs yet. Waits for
@@ -55,16 +53,32 @@ impl Agent {
 
     /// What this node has at hand, the best first.
     fn kept_candidates(&self) -> Vec<Candidate> {
-        let now = Timestamp::now();
-        let snapshot = boot_snapshot(&self.options.boot_file, &self.options.cluster);
-        let Some(saved) = self.store.load(&self.options.cluster, now) else {
-            return snapshot.map(Candidate::boot).into_iter().collect();
+        let Saved { config, age } = match self.store.load(&self.options.cluster, Timestamp::now()) {
+            Some(saved) => saved,
+            None => return self.boot_snapshot(0).map(Candidate::boot).into_iter().collect(),
         };
-        let accepted_at = snapshot.as_ref().and_then(|snapshot| snapshot.accepted_at);
-        let snapshot_is_newer = accepted_at.is_some_and(|accepted| now.duration_since(accepted) < saved.age);
-        let snapshot = snapshot.map(Candidate::boot);
-        let volume = volume_candidates(saved);
-        if snapshot_is_newer { snapshot.into_iter().chain(volume).collect() } else { volume.into_iter().chain(snapshot).collect() }
+        let had = config.live.generation.max(config.boot.generation);
+        self.state.send_modify(|state| state.generation = had);
+        match self.boot_snapshot(config.boot.generation) {
+            // Signed later than everything that the volume knows.
+            Some(snapshot) if snapshot.generation > had => vec![Candidate::boot(snapshot)],
+            snapshot => volume_candidates(config, age).into_iter().chain(snapshot.map(Candidate::boot)).collect(),
+        }
+    }
+
+    /// The mounted boot snapshot, if it is no older than that generation.
+    fn boot_snapshot(&self, had: u64) -> Option<Bundle> {
+        let path = &self.options.boot_file;
+        let text = boot::read(path).inspect_err(|error| tracing::info!(path = %path.display(), %error, "there is no boot snapshot")).ok()?;
+        let read = boot::decode(&text).map_err(|error| error.to_string());
+        let checked = read.and_then(|bundle| self.checked(bundle, had).map_err(|fault| fault.to_string()));
+        checked.inspect_err(|error| tracing::error!(path = %path.display(), error, "the boot snapshot cannot be used")).ok()
+    }
+
+    fn checked(&self, bundle: Bundle, had: u64) -> Result<Bundle, BundleFault> {
+        bundle.check_signed(&self.options.cluster, self.root())?;
+        let found = bundle.generation;
+        if found < had { Err(BundleFault::Older { found, had }) } else { Ok(bundle) }
     }
 
     async fn accepts(&self, candidate: &mut Candidate) -> Result<bool, EngineError> {
@@ -98,25 +112,11 @@ async fn next_offer(offers: &mut Offered) -> Arc<ProxyConfig> {
     }
 }
 
-/// What a volume holds, as far as it is young enough.
-fn volume_candidates(saved: Saved) -> Vec<Candidate> {
-    let is_younger_than = |limit: SignedDuration| saved.age >= -limit && saved.age <= limit;
-    let live = is_younger_than(ADDRESSES_MAX).then_some(saved.config.live);
-    let names = is_younger_than(NAMES_MAX).then_some(saved.config.boot);
-    live.into_iter().chain(names).map(Candidate::volume).collect()
-}
-
-fn boot_snapshot(path: &Path, cluster: &ClusterName) -> Option<Bundle> {
-    let text = match boot::read(path) {
-        Ok(text) => text,
-        Err(error) => {
-            tracing::info!(path = %path.display(), %error, "there is no boot snapshot");
-            return None;
-        }
-    };
-    let read = boot::decode(&text).map_err(|error| error.to_string());
-    let checked = read.and_then(|bundle| bundle.check(cluster).map(|()| bundle).map_err(|fault| fault.to_string()));
-    checked.inspect_err(|error| tracing::error!(path = %path.display(), error, "the boot snapshot cannot be used")).ok()
+/// What a volume holds: with addresses as long as they cannot have become another service's, else with names.
+fn volume_candidates(config: ProxyConfig, age: SignedDuration) -> Vec<Candidate> {
+    let is_young = age >= -ADDRESSES_MAX && age <= ADDRESSES_MAX;
+    let live = is_young.then_some(config.live);
+    live.into_iter().chain([config.boot]).map(Candidate::volume).collect()
 }
 
 impl Candidate {

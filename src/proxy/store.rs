@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::channel::wire::{Contents, ProxyConfig, WIRE_VERSION};
+use crate::channel::wire::{Bundle, Contents, ProxyConfig, WIRE_VERSION};
+use crate::pki::TrustRoot;
 use crate::types::{ClusterName, Digest};
 
 const FILE: &str = "last-good.json";
@@ -20,12 +21,14 @@ const CONFIRM_DISTANCE: SignedDuration = SignedDuration::from_secs(15);
 /// The volume.
 pub(super) struct Store {
     directory: PathBuf,
+    /// Whom what lies there must be signed for: others may write to a volume.
+    root: TrustRoot,
     progress: Arc<Mutex<Progress>>,
 }
 
 #[derive(Debug, Default)]
 struct Progress {
-    /// What the volume holds, since this agent wrote it.
+    /// The offer that the volume holds, since this agent wrote it.
     saved: Option<Digest>,
     confirmed: Option<Timestamp>,
     /// Writing failed, and that was said.
@@ -47,13 +50,13 @@ struct Content {
 }
 
 impl Store {
-    pub(super) fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned(), progress: Arc::default() }
+    pub(super) fn new(directory: &Path, root: TrustRoot) -> Self {
+        Self { directory: directory.to_owned(), root, progress: Arc::default() }
     }
 
     /// Keeps a configuration that is running. Several proxies may share a volume: the file is replaced as a whole.
     pub(super) async fn save(&self, config: Arc<ProxyConfig>, now: Timestamp) {
-        let (directory, digest) = (self.directory.clone(), config.live.digest.clone());
+        let (directory, digest) = (self.directory.clone(), config.digest.clone());
         if self.progress().broken || self.progress().saved.as_ref() == Some(&digest) {
             return;
         }
@@ -86,7 +89,7 @@ impl Store {
 
     /// What an earlier agent left for this cluster, if it is whole.
     pub(super) fn load(&self, cluster: &ClusterName, now: Timestamp) -> Option<Saved> {
-        match read(&self.directory.join(FILE), cluster, now) {
+        match self.read(cluster, now) {
             Ok(saved) => Some(saved),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
@@ -94,6 +97,22 @@ impl Store {
                 None
             }
         }
+    }
+
+    fn read(&self, cluster: &ClusterName, now: Timestamp) -> io::Result<Saved> {
+        let path = self.directory.join(FILE);
+        let invalid = |words: String| io::Error::new(io::ErrorKind::InvalidData, words);
+        let text = fs::read(&path)?;
+        // An error of the reader's would quote what it read.
+        let content: Content = serde_json::from_slice(&text).map_err(|_| invalid("it is no state of a proxy of this version".to_owned()))?;
+        if content.version != WIRE_VERSION {
+            return Err(invalid(format!("version {} is not {WIRE_VERSION}", content.version)));
+        }
+        let bundles = [&content.config.live, &content.config.boot];
+        let check = |bundle: &&Bundle| bundle.check_signed(cluster, &self.root);
+        bundles.iter().try_for_each(check).map_err(|fault| invalid(fault.to_string()))?;
+        let confirmed = Timestamp::try_from(fs::metadata(&path)?.modified()?).map_err(|error| invalid(error.to_string()))?;
+        Ok(Saved { config: content.config, age: now.duration_since(confirmed) })
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
@@ -114,40 +133,41 @@ fn write(directory: &Path, content: &Content) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-fn read(path: &Path, cluster: &ClusterName, now: Timestamp) -> io::Result<Saved> {
-    let content: Content = serde_json::from_slice(&fs::read(path)?)?;
-    let invalid = |words: String| io::Error::new(io::ErrorKind::InvalidData, words);
-    if content.version != WIRE_VERSION {
-        return Err(invalid(format!("version {} is not {WIRE_VERSION}", content.version)));
-    }
-    let bundles = [&content.config.live, &content.config.boot];
-    bundles.iter().try_for_each(|bundle| bundle.check(cluster)).map_err(|fault| invalid(fault.to_string()))?;
-    let confirmed = Timestamp::try_from(fs::metadata(path)?.modified()?).map_err(|error| invalid(error.to_string()))?;
-    Ok(Saved { config: content.config, age: now.duration_since(confirmed) })
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
     use super::*;
-    use crate::channel::wire::{Bundle, Contents};
+    use crate::pki::{Authority, ChannelRole, KeyInHand};
 
     fn cluster(name: &str) -> ClusterName {
         ClusterName::parse(name).unwrap()
     }
 
-    fn config(text: &str) -> Arc<ProxyConfig> {
-        let files = BTreeMap::from([("nginx.conf".to_owned(), text.to_owned())]);
-        let bundle = Bundle::new(cluster("dev"), Digest::of_bytes(b""), files);
-        Arc::new(ProxyConfig {
-            version: WIRE_VERSION,
-            live: bundle.clone(),
-            boot: bundle,
-            contents: Contents::default(),
-            parts: BTreeMap::new(),
-        })
+    /// An operator's authority and what its extension of cluster `dev` signs.
+    struct Signing {
+        root: TrustRoot,
+        signer: crate::pki::Signer,
+    }
+
+    impl Signing {
+        fn new() -> Self {
+            let now = Timestamp::now();
+            let authority = Authority::create(now).unwrap();
+            let key = KeyInHand::issued_by(&authority, ChannelRole::Extension, &cluster("dev"), "t1", now).unwrap();
+            Self { root: authority.root().clone(), signer: key.signer() }
+        }
+
+        fn config(&self, text: &str) -> Arc<ProxyConfig> {
+            let files = BTreeMap::from([("nginx.conf".to_owned(), text.to_owned())]);
+            let bundle = Bundle::new(cluster("dev"), Digest::of_bytes(b""), files).signed(1, &self.signer, Timestamp::now());
+            Arc::new(ProxyConfig::new(bundle.clone(), bundle, Contents::default(), BTreeMap::new()))
+        }
+
+        fn store(&self, directory: &Path) -> Store {
+            Store::new(directory, self.root.clone())
+        }
     }
 
     fn in_seconds(now: Timestamp, seconds: u64) -> Timestamp {
@@ -156,44 +176,47 @@ mod tests {
 
     #[tokio::test]
     async fn age_counts_from_the_last_confirmation() {
-        let directory = tempfile::tempdir().unwrap();
+        let (directory, signing) = (tempfile::tempdir().unwrap(), Signing::new());
         let now = Timestamp::now();
-        let store = Store::new(directory.path());
-        store.save(config("a"), now).await;
+        let store = signing.store(directory.path());
+        let config = signing.config("a");
+        store.save(config.clone(), now).await;
         store.confirm(in_seconds(now, 100));
-        let saved = Store::new(directory.path()).load(&cluster("dev"), in_seconds(now, 130)).unwrap();
-        assert_eq!(saved.config, *config("a"));
+        let saved = signing.store(directory.path()).load(&cluster("dev"), in_seconds(now, 130)).unwrap();
+        assert_eq!(saved.config, *config);
         assert_eq!(saved.age.as_secs(), 30);
     }
 
     #[tokio::test]
     async fn keys_never_reach_the_volume() {
-        let directory = tempfile::tempdir().unwrap();
+        let (directory, signing) = (tempfile::tempdir().unwrap(), Signing::new());
         let contents = Contents([("tls.pem".to_owned(), "the key itself".to_owned())].into());
-        let secret = Arc::new(ProxyConfig { contents, ..config("a").as_ref().clone() });
-        Store::new(directory.path()).save(secret, Timestamp::now()).await;
+        let secret = Arc::new(ProxyConfig { contents, ..signing.config("a").as_ref().clone() });
+        signing.store(directory.path()).save(secret, Timestamp::now()).await;
         let written = fs::read_to_string(directory.path().join(FILE)).unwrap();
         assert!(written.contains("nginx.conf") && !written.contains("the key itself"), "{written}");
     }
 
     #[tokio::test]
     async fn a_confirmation_never_renews_what_another_agent_left() {
-        let directory = tempfile::tempdir().unwrap();
+        let (directory, signing) = (tempfile::tempdir().unwrap(), Signing::new());
         let now = Timestamp::now();
-        Store::new(directory.path()).save(config("a"), now).await;
-        let second = Store::new(directory.path());
+        signing.store(directory.path()).save(signing.config("a"), now).await;
+        let second = signing.store(directory.path());
         second.confirm(in_seconds(now, 100));
         assert!(second.load(&cluster("dev"), in_seconds(now, 100)).unwrap().age.as_secs() >= 99);
     }
 
     #[tokio::test]
     async fn what_is_foreign_or_damaged_is_not_used() {
-        let directory = tempfile::tempdir().unwrap();
+        let (directory, signing) = (tempfile::tempdir().unwrap(), Signing::new());
         let now = Timestamp::now();
-        let store = Store::new(directory.path());
+        let store = signing.store(directory.path());
         assert!(store.load(&cluster("dev"), now).is_none());
-        store.save(config("a"), now).await;
+        store.save(signing.config("a"), now).await;
         assert!(store.load(&cluster("other"), now).is_none());
+        assert!(Signing::new().store(directory.path()).load(&cluster("dev"), now).is_none(), "another operator's");
+        assert!(store.load(&cluster("dev"), now).is_some());
         let path = directory.path().join(FILE);
         let damaged = fs::read_to_string(&path).unwrap().replace("\"a\"", "\"b\"");
         fs::write(&path, damaged).unwrap();
@@ -202,8 +225,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_missing_volume_is_no_error() {
-        let store = Store::new(Path::new("/nonexistent/volume"));
-        store.save(config("a"), Timestamp::now()).await;
+        let signing = Signing::new();
+        let store = signing.store(Path::new("/nonexistent/volume"));
+        store.save(signing.config("a"), Timestamp::now()).await;
         assert!(store.progress().broken);
     }
 }

@@ -126,6 +126,8 @@ pub enum FindingCode {
     RolloutFailed,
     /// Somebody changed one of our objects by hand; it is put back.
     Drift,
+    /// A service with our labels was not created by this operator; what its containers do beside the document is reset.
+    ServiceTakenOver,
     /// A single replica updated stop-first: requests fail while it is replaced.
     UpdateGap,
     /// The event stream is silent or broken; polling carries on.

@@ -163,6 +163,14 @@ impl Swarm for SimSwarm {
         }
     }
 
+    async fn tasks_of(&self, service: &ServiceId) -> Result<Vec<Value>, SwarmError> {
+        let world = &mut *self.world();
+        match world.verdict(Call::RunningTasks) {
+            Some(_) => Err(Refusal::unavailable().while_doing("list the tasks of a service")),
+            None => Ok(world.all_tasks_of(&service.0)),
+        }
+    }
+
     fn hints(&self) -> BoxStream<'static, Result<Hint, SwarmError>> {
         let world = &mut *self.world();
         if world.faults.cut_off() {

@@ -39,6 +39,11 @@ impl World {
         self.tasks.values().filter(|t| !t.desired.wanted() && !t.state.ended()).map(|t| self.task(t)).collect()
     }
 
+    /// Every task of a service that is still known, ended ones included.
+    pub fn all_tasks_of(&self, service: &str) -> Vec<Value> {
+        self.tasks.values().filter(|t| t.service == service).map(|t| self.task(t)).collect()
+    }
+
     /// One task, whatever is wanted of it.
     pub fn task(&self, one: &Task) -> Value {
         task(one, &self.networks)

@@ -69,6 +69,9 @@ pub trait Swarm: Send + Sync {
     /// questions only; the answer holds the history of ended tasks, too, until it is sorted out here.
     async fn stopping_tasks(&self) -> Result<Vec<Value>, SwarmError>;
 
+    /// Reads every task that the Swarm still knows of one service, ended ones included: the history of its own specs.
+    async fn tasks_of(&self, service: &ServiceId) -> Result<Vec<Value>, SwarmError>;
+
     /// Hints that something changed, until the stream breaks (ends or gives an error).
     fn hints(&self) -> BoxStream<'static, Result<Hint, SwarmError>>;
 

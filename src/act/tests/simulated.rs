@@ -8,9 +8,10 @@ use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::json;
 
+use super::Text;
 use crate::act::{applied, carry_out};
 use crate::channel::wire::Bundle;
-use crate::fleet::fixtures::{CONTROL, INSTANCE, bundle, cluster, list, map, overlay, publish};
+use crate::fleet::fixtures::{CONTROL, INSTANCE, bundle, cluster, list, map, overlay, publish, seals};
 use crate::fleet::{Mode, ShapeInput, shape};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::{PublishMode, Rollout};
@@ -55,11 +56,8 @@ impl Operator {
         let plan = self.plan(&snapshot);
         assert_eq!(lint(&plan, &snapshot), [], "seed {}: {plan}", self.seed);
         let tokens = &mut self.tokens;
-        let outcomes = carry_out(&self.swarm, &plan, &mut || {
-            *tokens += 1;
-            format!("token {tokens}")
-        })
-        .await;
+        *tokens += 1;
+        let outcomes = carry_out(&self.swarm, &plan, &mut Text(format!("token {tokens}"))).await;
         self.memory = self.memory.after(&plan, &applied(&outcomes), snapshot.taken_at);
         Some(plan)
     }
@@ -76,6 +74,7 @@ impl Operator {
             boot: Some(&self.bundle),
             live: Some(&self.bundle),
             channel: &overlay(),
+            seals: &seals(),
             now: snapshot.taken_at,
         };
         plan(&shape(&input), snapshot, &self.memory)
@@ -204,7 +203,7 @@ async fn a_removed_cluster_leaves_nothing_but_what_was_there_before() {
         let snapshot = Snapshot::from_raw(&raw).unwrap();
         let plan = plan_removal(INSTANCE, &operator.cluster.name, &snapshot);
         assert_eq!(lint(&plan, &snapshot), []);
-        carry_out(&operator.swarm, &plan, &mut String::new).await;
+        carry_out(&operator.swarm, &plan, &mut Text(String::new())).await;
         operator.check_writes();
         operator.swarm.advance(Duration::from_secs(2));
         if leftover_clusters(INSTANCE, &[].into(), &Snapshot::from_raw(&operator.swarm.truth()).unwrap()).is_empty()

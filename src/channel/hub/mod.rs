@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::wire::{Desired, ExtensionReport, Peers};
+use crate::pki::{Authority, ChannelRole};
 use crate::types::{ClusterName, Digest};
 
 /// The hub. Clones share their content.
@@ -29,9 +30,18 @@ struct Cluster {
     desired: watch::Sender<Option<Arc<Desired>>>,
     /// Where everybody is; nothing where the control network's names tell.
     peers: watch::Sender<Option<Arc<Peers>>>,
-    tokens: Vec<Digest>,
+    tokens: Vec<AdmittedToken>,
     /// The last report of each of the extension's tasks: two for a moment while it is replaced.
     reports: BTreeMap<String, Received>,
+}
+
+/// A token for which a first certificate is issued.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdmittedToken {
+    /// For certificates of this role.
+    pub role: ChannelRole,
+    /// The SHA-256 of the token.
+    pub sha256: Digest,
 }
 
 /// A report and when it came, by the operator's clock.
@@ -57,12 +67,12 @@ impl Hub {
         Self::default()
     }
 
-    /// Says what a cluster's proxies must say from now on, and the SHA-256 of every token that its extension may use.
+    /// Says what a cluster's proxies must say from now on, and which tokens its tasks get their first certificate for.
     /// Repeating it unchanged wakes nobody.
-    pub fn publish(&self, cluster: &ClusterName, desired: Desired, token_sha256: Vec<Digest>) {
+    pub fn publish(&self, cluster: &ClusterName, desired: Desired, tokens: Vec<AdmittedToken>) {
         let mut clusters = self.lock();
         let entry = clusters.entry(cluster.clone()).or_insert_with(Cluster::empty);
-        entry.tokens = token_sha256;
+        entry.tokens = tokens;
         entry.desired.send_if_modified(|current| {
             let changed = current.as_ref().is_none_or(|current| current.digest != desired.digest);
             if changed {
@@ -104,29 +114,23 @@ impl Hub {
         self.shared.changes.subscribe()
     }
 
-    /// The HTTP side; serve it with [`super::serve`].
-    pub fn router(&self) -> axum::Router {
-        router::router(self.clone())
+    /// The HTTP side, which issues certificates of this authority and answers to those who have one; serve it with
+    /// [`super::serve`].
+    pub fn router(&self, authority: Arc<Authority>) -> axum::Router {
+        router::router(self.clone(), authority)
     }
 
-    /// What `choose` takes of a cluster, for those who have its token.
-    fn access<T>(&self, cluster: &ClusterName, authorised: impl FnOnce(&[Digest]) -> bool, choose: fn(&Cluster) -> T) -> Access<T> {
-        match self.lock().get(cluster) {
-            None => Access::Unknown,
-            Some(entry) if !authorised(&entry.tokens) => Access::Refused,
-            Some(entry) => Access::Granted(choose(entry)),
-        }
+    /// What `choose` takes of a cluster; nothing while the operator has not published it.
+    fn of_cluster<T>(&self, cluster: &ClusterName, choose: impl FnOnce(&Cluster) -> T) -> Option<T> {
+        self.lock().get(cluster).map(choose)
     }
 
-    fn take(&self, report: ExtensionReport, at: jiff::Timestamp, authorised: impl FnOnce(&[Digest]) -> bool) -> Access<Taken> {
+    /// Takes a report of an extension that has proved to be one. Nothing: the cluster is not published.
+    fn take(&self, report: ExtensionReport, at: jiff::Timestamp) -> Option<Taken> {
         let mut clusters = self.lock();
-        let entry = match clusters.get_mut(&report.cluster) {
-            None => return Access::Unknown,
-            Some(entry) if !authorised(&entry.tokens) => return Access::Refused,
-            Some(entry) => entry,
-        };
+        let entry = clusters.get_mut(&report.cluster)?;
         let previous = entry.reports.get(&report.task).map(|received| &received.report);
-        let Some(complete) = merge::completed(report, previous) else { return Access::Granted(Taken::NeedsBundles) };
+        let Some(complete) = merge::completed(report, previous) else { return Some(Taken::NeedsBundles) };
         let news = previous.is_none_or(|previous| merge::says_more(&complete, previous));
         entry.reports.retain(|_, received| merge::is_recent(received, at));
         entry.reports.insert(complete.task.clone(), Received { report: complete, at });
@@ -134,7 +138,7 @@ impl Hub {
         if news {
             self.shared.changes.send_modify(|count| *count += 1);
         }
-        Access::Granted(Taken::Kept)
+        Some(Taken::Kept)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ClusterName, Cluster>> {
@@ -147,14 +151,6 @@ impl Cluster {
     fn empty() -> Self {
         Self { desired: watch::Sender::new(None), peers: watch::Sender::new(None), tokens: Vec::new(), reports: BTreeMap::new() }
     }
-}
-
-/// Whether a request may go on.
-enum Access<T> {
-    Granted(T),
-    Refused,
-    /// The operator has not published this cluster (yet).
-    Unknown,
 }
 
 #[cfg(test)]

@@ -3,49 +3,81 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Extension, Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::{HeaderMap, StatusCode};
+use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::{Access, Cluster, Hub, Taken};
-use crate::channel::server::{LongPoll, NotNow, Waited, newer, read_message};
+use super::{Cluster, Hub, Taken};
+use crate::channel::server::{LongPoll, NotNow, Waited, is, newer, read_message};
 use crate::channel::token::bearer_matches;
-use crate::channel::wire::{ExtensionReport, WIRE_VERSION};
+use crate::channel::wire::{CertificateRequest, ExtensionReport, IssuedCertificate, WIRE_VERSION};
+use crate::http_server::Peer;
+use crate::pki::{Authority, ChannelRole, is_task_name, role_name, task_name};
 use crate::types::{ClusterName, Digest};
 
 /// A report holds up to two rendered configurations; those of 10,000 routes have some 10 MB.
 const REPORT_MAX: usize = 64 << 20;
+/// A request for a certificate holds one public key.
+const REQUEST_MAX: usize = 16 << 10;
 
-pub(super) fn router(hub: Hub) -> Router {
+#[derive(Clone)]
+struct Server {
+    hub: Hub,
+    authority: Arc<Authority>,
+}
+
+pub(super) fn router(hub: Hub, authority: Arc<Authority>) -> Router {
     Router::new()
+        .route("/v1/clusters/{cluster}/certificate", post(certificate))
         .route("/v1/clusters/{cluster}/desired", get(desired))
         .route("/v1/clusters/{cluster}/peers", get(peers))
         .route("/v1/clusters/{cluster}/report", post(report))
-        .with_state(hub)
+        .with_state(Server { hub, authority })
 }
 
-async fn desired(State(hub): State<Hub>, Path(cluster): Path<String>, Query(poll): Query<LongPoll>, headers: HeaderMap) -> Response {
-    let content = granted(&hub, &cluster, &headers, |entry| entry.desired.subscribe());
+impl Server {
+    fn is_role(&self, peer: &Peer, role: ChannelRole, cluster: &ClusterName) -> bool {
+        is(peer, self.authority.root(), &role_name(role, cluster))
+    }
+
+    fn is_task(&self, peer: &Peer, role: ChannelRole, cluster: &ClusterName, task: &str) -> bool {
+        is_task_name(task) && is(peer, self.authority.root(), &task_name(role, cluster, task))
+    }
+
+    /// Something of a cluster, for those who have proved to be one of these roles in it.
+    fn granted<T>(&self, cluster: &str, peer: &Peer, roles: &[ChannelRole], choose: fn(&Cluster) -> T) -> Result<T, NotNow> {
+        let cluster = ClusterName::parse(cluster).map_err(|_| NotNow::Unauthorized)?;
+        if !roles.iter().any(|role| self.is_role(peer, *role, &cluster)) {
+            return Err(NotNow::Unauthorized);
+        }
+        self.hub.of_cluster(&cluster, choose).ok_or(NotNow::Nothing)
+    }
+}
+
+async fn desired(
+    State(server): State<Server>,
+    Path(cluster): Path<String>,
+    Query(poll): Query<LongPoll>,
+    Extension(peer): Extension<Peer>,
+) -> Response {
+    let content = server.granted(&cluster, &peer, &[ChannelRole::Extension], |entry| entry.desired.subscribe());
     hand_out(content, |desired| &desired.digest, &poll).await
 }
 
-async fn peers(State(hub): State<Hub>, Path(cluster): Path<String>, Query(poll): Query<LongPoll>, headers: HeaderMap) -> Response {
-    let content = granted(&hub, &cluster, &headers, |entry| entry.peers.subscribe());
+async fn peers(
+    State(server): State<Server>,
+    Path(cluster): Path<String>,
+    Query(poll): Query<LongPoll>,
+    Extension(peer): Extension<Peer>,
+) -> Response {
+    let roles = [ChannelRole::Extension, ChannelRole::Proxy];
+    let content = server.granted(&cluster, &peer, &roles, |entry| entry.peers.subscribe());
     hand_out(content, |peers| &peers.digest, &poll).await
-}
-
-/// Something of a cluster, if the sender may have it.
-fn granted<T>(hub: &Hub, cluster: &str, headers: &HeaderMap, choose: fn(&Cluster) -> T) -> Result<T, NotNow> {
-    let cluster = ClusterName::parse(cluster).map_err(|_| NotNow::Nothing)?;
-    match hub.access(&cluster, |tokens| bearer_matches(headers, tokens), choose) {
-        Access::Granted(content) => Ok(content),
-        Access::Refused => Err(NotNow::Unauthorized),
-        Access::Unknown => Err(NotNow::Nothing),
-    }
 }
 
 /// Answers a long poll for something with a digest.
@@ -65,22 +97,92 @@ async fn hand_out<T: Serialize>(
     }
 }
 
-async fn report(State(hub): State<Hub>, Path(cluster): Path<String>, headers: HeaderMap, body: Body) -> Response {
-    if let Err(refused) = granted(&hub, &cluster, &headers, |_| ()) {
+async fn report(State(server): State<Server>, Path(cluster): Path<String>, Extension(peer): Extension<Peer>, body: Body) -> Response {
+    if let Err(refused) = server.granted(&cluster, &peer, &[ChannelRole::Extension], |_| ()) {
         return refused.into_response();
     }
     match read_message::<ExtensionReport>(body, REPORT_MAX).await {
-        Ok(report) if report.version == WIRE_VERSION && report.cluster.as_str() == cluster => take(&hub, report, &headers),
+        Ok(report) if report.version == WIRE_VERSION && report.cluster.as_str() == cluster => server.take(report, &peer),
         Ok(_) => NotNow::Malformed.into_response(),
         Err(refused) => refused.into_response(),
     }
 }
 
-fn take(hub: &Hub, report: ExtensionReport, headers: &HeaderMap) -> Response {
-    match hub.take(report, jiff::Timestamp::now(), |tokens| bearer_matches(headers, tokens)) {
-        Access::Granted(Taken::Kept) => StatusCode::NO_CONTENT.into_response(),
-        Access::Granted(Taken::NeedsBundles) => (StatusCode::CONFLICT, "send the report with its bundles\n").into_response(),
-        Access::Refused => NotNow::Unauthorized.into_response(),
-        Access::Unknown => NotNow::Nothing.into_response(),
+impl Server {
+    /// Takes a report of the task that sends it, with configurations that it or another extension of the cluster has signed.
+    fn take(&self, report: ExtensionReport, peer: &Peer) -> Response {
+        if !self.is_task(peer, ChannelRole::Extension, &report.cluster, &report.task) {
+            return NotNow::Unauthorized.into_response();
+        }
+        let mut bundles = report.boot.iter().chain(&report.live);
+        if let Some(fault) = bundles.find_map(|bundle| bundle.check_signed(&report.cluster, self.authority.root()).err()) {
+            tracing::warn!(cluster = %report.cluster, task = report.task, %fault, "a report with a configuration that cannot be used");
+            return NotNow::Malformed.into_response();
+        }
+        match self.hub.take(report, Timestamp::now()) {
+            Some(Taken::Kept) => StatusCode::NO_CONTENT.into_response(),
+            Some(Taken::NeedsBundles) => (StatusCode::CONFLICT, "send the report with its bundles\n").into_response(),
+            None => NotNow::Nothing.into_response(),
+        }
+    }
+}
+
+async fn certificate(
+    State(server): State<Server>,
+    Path(cluster): Path<String>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let Ok(cluster) = ClusterName::parse(&cluster) else { return NotNow::Unauthorized.into_response() };
+    // Nothing is read of strangers.
+    let roles = [ChannelRole::Extension, ChannelRole::Proxy].map(|role| (role, server.may_enrol(&cluster, role, &headers)));
+    let has_certificate = roles.iter().any(|(role, _)| server.is_role(&peer, *role, &cluster));
+    if !has_certificate && !roles.iter().any(|(_, has_token)| *has_token) {
+        return server.stranger(&cluster);
+    }
+    let request = match read_message::<CertificateRequest>(body, REQUEST_MAX).await {
+        Ok(request) if request.version == WIRE_VERSION => request,
+        Ok(_) => return NotNow::Malformed.into_response(),
+        Err(refused) => return refused.into_response(),
+    };
+    let has_token = roles.iter().any(|(role, has_token)| *has_token && *role == request.role);
+    if has_token || server.is_task(&peer, request.role, &cluster, &request.task) {
+        server.issue(&cluster, &request)
+    } else {
+        NotNow::Unauthorized.into_response()
+    }
+}
+
+impl Server {
+    /// Whether a request carries a token that is good for this role.
+    fn may_enrol(&self, cluster: &ClusterName, role: ChannelRole, headers: &HeaderMap) -> bool {
+        let accepted = |entry: &Cluster| -> Vec<Digest> {
+            entry.tokens.iter().filter(|token| token.role == role).map(|token| token.sha256.clone()).collect()
+        };
+        let accepted = self.hub.of_cluster(cluster, accepted).unwrap_or_default();
+        bearer_matches(headers, &accepted)
+    }
+
+    /// A token that is not known yet may be known after the next look at the Swarm.
+    fn stranger(&self, cluster: &ClusterName) -> Response {
+        match self.hub.of_cluster(cluster, |_| ()) {
+            Some(()) => NotNow::Unauthorized.into_response(),
+            None => NotNow::Nothing.into_response(),
+        }
+    }
+
+    fn issue(&self, cluster: &ClusterName, request: &CertificateRequest) -> Response {
+        let CertificateRequest { role, task, request, .. } = request;
+        match self.authority.sign_request(*role, cluster, task, request, Timestamp::now()) {
+            Ok(certificate) => {
+                tracing::info!(%cluster, %role, task, "a certificate for the channel");
+                Json(IssuedCertificate::new(&certificate)).into_response()
+            }
+            Err(error) => {
+                tracing::warn!(%cluster, %role, %error, "a request for a certificate is refused");
+                NotNow::Malformed.into_response()
+            }
+        }
     }
 }

@@ -24,7 +24,7 @@ fn bundle(text: &str) -> Bundle {
 fn proxy(task: &str, seen: i64) -> ProxyReport {
     let (task, node) = (task.to_owned(), "n1".to_owned());
     let seen_at = Some(at(seen));
-    ProxyReport { version: WIRE_VERSION, task, node, running: None, source: None, rejected: None, reloads: 0, seen_at }
+    ProxyReport { version: WIRE_VERSION, task, node, running: None, source: None, rejected: None, generation: 0, reloads: 0, seen_at }
 }
 
 /// A complete report of an extension task that accepted what was wanted at this port.
@@ -56,10 +56,7 @@ fn hub_with(port: u16) -> Hub {
 }
 
 fn take(hub: &Hub, report: ExtensionReport, second: i64) -> Taken {
-    match hub.take(report, at(second), |_| true) {
-        Access::Granted(taken) => taken,
-        Access::Refused | Access::Unknown => panic!("the hub knows the cluster and everyone is authorised"),
-    }
+    hub.take(report, at(second)).expect("the hub knows the cluster")
 }
 
 #[test]
@@ -136,32 +133,27 @@ fn of_two_that_accepted_the_same_the_one_with_all_certificates_counts() {
 #[test]
 fn publishing_the_same_again_wakes_nobody_and_a_change_does() {
     let hub = hub_with(80);
-    let Access::Granted(mut following) = hub.access(&cluster(), |_| true, |entry| entry.desired.subscribe()) else {
-        panic!("the cluster is published")
-    };
+    let mut following = hub.of_cluster(&cluster(), |entry| entry.desired.subscribe()).expect("the cluster is published");
     following.mark_unchanged();
     hub.publish(&cluster(), desired(80), Vec::new());
     assert!(!following.has_changed().unwrap());
     hub.publish(&cluster(), desired(81), Vec::new());
     assert!(following.has_changed().unwrap());
     hub.retire(&cluster());
-    assert!(matches!(hub.access(&cluster(), |_| true, |entry| entry.desired.subscribe()), Access::Unknown));
+    assert!(hub.of_cluster(&cluster(), |_| ()).is_none());
 }
 
 #[test]
-fn peers_are_told_only_to_those_who_have_the_clusters_token_and_wake_for_changes_only() {
+fn peers_wake_for_changes_only() {
     let hub = hub_with(80);
-    let peers = |extension: &str| Peers::new(vec!["http://192.0.2.1:8081".to_owned()], vec![extension.to_owned()]);
-    assert!(matches!(hub.access(&cluster(), |_| false, |entry| entry.peers.subscribe()), Access::Refused));
-    let Access::Granted(mut following) = hub.access(&cluster(), |_| true, |entry| entry.peers.subscribe()) else {
-        panic!("the cluster is published")
-    };
+    let peers = |extension: &str| Peers::new(vec!["https://192.0.2.1:8081".to_owned()], vec![extension.to_owned()]);
+    let mut following = hub.of_cluster(&cluster(), |entry| entry.peers.subscribe()).expect("the cluster is published");
     assert!(following.borrow_and_update().is_none(), "with a control network names tell");
-    hub.introduce(&cluster(), peers("http://192.0.2.2:32768"));
+    hub.introduce(&cluster(), peers("https://192.0.2.2:32768"));
     assert!(following.has_changed().unwrap());
     following.mark_unchanged();
-    hub.introduce(&cluster(), peers("http://192.0.2.2:32768"));
+    hub.introduce(&cluster(), peers("https://192.0.2.2:32768"));
     assert!(!following.has_changed().unwrap());
-    hub.introduce(&cluster(), peers("http://192.0.2.3:32768"));
+    hub.introduce(&cluster(), peers("https://192.0.2.3:32768"));
     assert!(following.has_changed().unwrap());
 }

@@ -47,6 +47,9 @@ impl Swarm for Scripted {
     async fn stopping_tasks(&self) -> Result<Vec<Value>, SwarmError> {
         Err(unavailable())
     }
+    async fn tasks_of(&self, _: &ServiceId) -> Result<Vec<Value>, SwarmError> {
+        unreachable!("only the start asks for the tasks of a service")
+    }
     fn hints(&self) -> BoxStream<'static, Result<Hint, SwarmError>> {
         *self.streams_opened.lock().unwrap() += 1;
         if self.streams_break { futures::stream::once(async { Err(unavailable()) }).boxed() } else { futures::stream::pending().boxed() }

@@ -51,6 +51,7 @@ fn report(desired: &Digest) -> ExtensionReport {
         running: Some(config.clone()),
         source: None,
         rejected: None,
+        generation: 0,
         reloads: 0,
         seen_at: None,
     };

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use crate::channel::ChannelMode;
 use crate::channel::wire::Bundle;
-use crate::fleet::fixtures::{INSTANCE, bundle, overlay};
-use crate::fleet::{Fleet, ShapeInput, shape};
+use crate::channel::contract::{LABEL_ROLE, LABEL_TOKEN_DIGEST};
+use crate::fleet::fixtures::{INSTANCE, bundle, overlay, seals};
+use crate::fleet::{Described, Fleet, Kind, ShapeInput, shape};
 use crate::intent::cluster::Cluster;
 use crate::plan::{Applied, Memory, Plan, Step, lint, pending_name, plan, would_replace_tasks};
 use crate::route::MaterialRef;
@@ -61,6 +62,7 @@ impl World {
             boot: self.boot.as_ref(),
             live: self.live.as_ref(),
             channel: &self.channel,
+            seals: &seals(),
             now: self.raw.taken_at,
         })
     }
@@ -149,9 +151,13 @@ impl World {
                 network["Id"] = json!(self.id("net"));
                 self.raw.networks.push(network);
             }
-            Step::CreateSecret { name, labels, digest_label } => {
-                let mut secret = json!({"ID": self.id("sec"), "CreatedAt": created, "Spec": {"Name": name, "Labels": labels}});
-                secret["Spec"]["Labels"][digest_label] = json!("0".repeat(64));
+            Step::CreateSecret { name, labels, .. } => {
+                let mut labels = labels.clone();
+                labels.insert(LABEL_TOKEN_DIGEST.to_owned(), "0".repeat(64));
+                let role = labels[LABEL_ROLE].clone();
+                let described = Described { kind: Kind::Secret, instance: INSTANCE, cluster: "dev", role: &role, name };
+                let labels = described.seal(&seals(), labels);
+                let secret = json!({"ID": self.id("sec"), "CreatedAt": created, "Spec": {"Name": name, "Labels": labels}});
                 self.raw.secrets.push(secret);
             }
             Step::CreateConfig { name, labels, data, .. } => {

@@ -1,0 +1,256 @@
+//! How the operator comes by its certificate authority, and keeps it: the key lies in a Swarm secret that the operator's own
+//! service mounts and nobody else. Swarm never gives a secret's content back, so the first start creates the secret, adds it to
+//! the operator's own service, and lets Swarm replace the task. Which secret that is, only the operator's own service says:
+//! its spec, its spec before, and its tasks. A label on a secret says nothing: anybody may write it.
+
+use std::io;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::channel::contract::{AUTHORITY_FILE, LABEL_AUTHORITY, LABEL_OWNER, LABEL_ROLE, LABEL_SEAL};
+use crate::pki::{Authority, AuthorityError};
+use crate::retry::{Retry, RetryLimits};
+use crate::swarm::{Secret, Service, Snapshot, Swarm, SwarmError, SwarmErrorKind};
+use crate::types::{SecretId, ServiceId};
+
+/// The role label of the secret with the authority.
+const ROLE_AUTHORITY: &str = "ca";
+/// The role label of the secret with the token for the status.
+const ROLE_STATUS_TOKEN: &str = "status-token";
+/// For what the token for the status is derived.
+const STATUS_TOKEN: &str = "status-token";
+/// No honest file is larger, in bytes.
+const BYTES_MAX: u64 = 64 << 10;
+const RETRY: RetryLimits = RetryLimits { initial: std::time::Duration::from_millis(500), max: std::time::Duration::from_secs(15) };
+
+/// Where the authority comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthoritySource {
+    /// The mounted secret; outside of a Swarm service a file that is created when it is not there.
+    pub file: PathBuf,
+    /// The operator's own service, if it is one.
+    pub service: Option<ServiceId>,
+}
+
+/// What became of the search.
+#[derive(Debug)]
+pub enum Established {
+    /// The operator may start.
+    Ready(Arc<Authority>),
+    /// Swarm is replacing this task by one that has the authority.
+    Remounted,
+}
+
+/// Why there is no authority. Holds nothing of what was read.
+#[derive(Debug, thiserror::Error)]
+pub enum EstablishError {
+    /// The file cannot be read or created.
+    #[error(
+        "{path} cannot be used for the operator's certificate authority; in a Swarm service set SWARMGATE_SERVICE={{{{.Service.ID}}}} \
+         and the operator mounts it by itself, elsewhere name a file in a folder that lasts with --ca-file"
+    )]
+    File {
+        /// Which file.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It holds something else.
+    #[error("{path} is not the operator's certificate authority")]
+    Content {
+        /// Which file.
+        path: String,
+        /// What is wrong.
+        source: AuthorityError,
+    },
+    /// There is none yet, and none could be made.
+    #[error("making a certificate authority")]
+    Create(#[from] AuthorityError),
+}
+
+/// The token with which people and programs ask for the status.
+pub fn status_token(authority: &Authority) -> String {
+    authority.derive(STATUS_TOKEN)
+}
+
+/// Reads the authority where it is mounted.
+pub fn mounted(file: &Path) -> Result<Option<Authority>, EstablishError> {
+    let path = file.display().to_string();
+    let read = || -> io::Result<String> {
+        if std::fs::metadata(file)?.len() > BYTES_MAX {
+            return Err(io::Error::from(io::ErrorKind::FileTooLarge));
+        }
+        std::fs::read_to_string(file)
+    };
+    match read() {
+        Ok(text) => Authority::from_pem(&text).map(Some).map_err(|source| EstablishError::Content { path, source }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(EstablishError::File { path, source }),
+    }
+}
+
+/// Finds the authority, or makes it. Waits for as long as the Swarm does not answer; safe to cancel.
+pub async fn establish(swarm: &dyn Swarm, source: &AuthoritySource, instance: &str) -> Result<Established, EstablishError> {
+    if let Some(authority) = mounted(&source.file)? {
+        return Ok(Established::Ready(Arc::new(authority)));
+    }
+    let Some(service) = &source.service else {
+        return create_file(&source.file).map(|authority| Established::Ready(Arc::new(authority)));
+    };
+    let mut mounting = Mounting { swarm, service, instance, made: None };
+    let mut retry = Retry::new(RETRY);
+    loop {
+        match mounting.step().await {
+            Ok(()) => return Ok(Established::Remounted),
+            Err(MountError::Create(error)) => return Err(error.into()),
+            Err(error) => tracing::warn!(%error, "the operator's service does not mount its certificate authority yet; trying again"),
+        }
+        tokio::time::sleep(retry.next()).await;
+    }
+}
+
+fn create_file(file: &Path) -> Result<Authority, EstablishError> {
+    let authority = Authority::create(Timestamp::now())?;
+    let written = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).and_then(|mut opened| {
+        opened.write_all(authority.to_pem().as_bytes())?;
+        opened.sync_all()
+    });
+    written.map_err(|source| EstablishError::File { path: file.display().to_string(), source })?;
+    tracing::info!(file = %file.display(), "a new certificate authority");
+    Ok(authority)
+}
+
+/// Brings the secret into the operator's own service.
+struct Mounting<'a> {
+    swarm: &'a dyn Swarm,
+    service: &'a ServiceId,
+    instance: &'a str,
+    /// What an earlier step of this process has created.
+    made: Option<(SecretId, String)>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum MountError {
+    #[error(transparent)]
+    Swarm(#[from] SwarmError),
+    #[error("the Swarm could not be read: {0}")]
+    Read(String),
+    #[error("the Swarm has no service {0}, which SWARMGATE_SERVICE names as the operator's own")]
+    NoService(ServiceId),
+    #[error(transparent)]
+    Create(#[from] AuthorityError),
+}
+
+impl Mounting<'_> {
+    async fn step(&mut self) -> Result<(), MountError> {
+        let snapshot = Snapshot::from_raw(&self.swarm.observe().await?).map_err(|error| MountError::Read(error.to_string()))?;
+        let service = snapshot.services.get(self.service).ok_or_else(|| MountError::NoService(self.service.clone()))?;
+        if authority_of(&service.spec).is_some() {
+            // Another task of this service was quicker, or the update is under way.
+            return Ok(());
+        }
+        let (id, name) = match self.former(service, &snapshot).await? {
+            Some(former) => former,
+            None => self.made().await?,
+        };
+        let spec = with_mount(&service.spec, &id, &name);
+        self.swarm.update_service(self.service, service.version, &spec).await?;
+        tracing::info!(secret = name, "the operator's service mounts its certificate authority; Swarm replaces this task");
+        Ok(())
+    }
+
+    /// The secret that this service mounted before: `docker stack deploy` writes the service anew, without it.
+    async fn former(&self, service: &Service, snapshot: &Snapshot) -> Result<Option<(SecretId, String)>, SwarmError> {
+        let mut tasks = self.swarm.tasks_of(self.service).await?;
+        let created_at = |task: &Value| task.get("CreatedAt").and_then(Value::as_str).map(str::to_owned);
+        tasks.sort_by_key(|task| std::cmp::Reverse(created_at(task)));
+        let of_tasks = tasks.iter().filter_map(|task| authority_in(task.get("Spec")?));
+        let before = service.previous_spec.as_ref().and_then(authority_of);
+        let mut ids = before.into_iter().chain(of_tasks).map(|id| SecretId(id.to_owned()));
+        Ok(ids.find_map(|id| snapshot.secrets.get(&id)).map(|secret| (secret.id.clone(), secret.name.clone())))
+    }
+
+    async fn made(&mut self) -> Result<(SecretId, String), MountError> {
+        if let Some(made) = &self.made {
+            return Ok(made.clone());
+        }
+        let authority = Authority::create(Timestamp::now())?;
+        let name = format!("swarmgate-ca-{}", authority.root().fingerprint().short());
+        let labels = labels(&authority, self.instance, ROLE_AUTHORITY, &name);
+        let id = self.swarm.create_secret(&name, &labels, authority.to_pem().as_bytes()).await?;
+        tracing::info!(secret = name, "a new certificate authority");
+        Ok(self.made.insert((id, name)).clone())
+    }
+}
+
+fn labels(authority: &Authority, instance: &str, role: &str, name: &str) -> std::collections::BTreeMap<String, String> {
+    let seal = authority.seals().seal(&["secret", instance, "", role, name, ""]);
+    let always = [
+        (LABEL_OWNER, instance.to_owned()),
+        (LABEL_ROLE, role.to_owned()),
+        (LABEL_AUTHORITY, authority.root().fingerprint().to_string()),
+    ];
+    always.into_iter().chain(seal.map(|seal| (LABEL_SEAL, seal))).map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+/// The id of the secret that a service spec mounts as the authority.
+fn authority_of(spec: &Value) -> Option<&str> {
+    authority_in(spec.get("TaskTemplate")?)
+}
+
+fn authority_in(template: &Value) -> Option<&str> {
+    let secrets = template.pointer("/ContainerSpec/Secrets")?.as_array()?;
+    let mount = secrets.iter().find(|mount| mount.pointer("/File/Name").and_then(Value::as_str) == Some(AUTHORITY_FILE))?;
+    mount.get("SecretID")?.as_str()
+}
+
+fn with_mount(spec: &Value, id: &SecretId, name: &str) -> Value {
+    // Only the operator's own processes run in its container; its user differs from host to host.
+    let file = json!({"Name": AUTHORITY_FILE, "UID": "0", "GID": "0", "Mode": 0o444});
+    let mount = json!({"File": file, "SecretID": id.0, "SecretName": name});
+    let mut spec = spec.clone();
+    if let Some(container) = spec.pointer_mut("/TaskTemplate/ContainerSpec").and_then(Value::as_object_mut) {
+        match container.get_mut("Secrets").and_then(Value::as_array_mut) {
+            Some(secrets) => secrets.push(mount),
+            None => drop(container.insert("Secrets".to_owned(), json!([mount]))),
+        }
+    }
+    spec
+}
+
+/// Has the secret with the token for the status, and no secret of an authority that nobody mounts. What cannot be written is
+/// told; the operator works without.
+pub async fn tidy(swarm: &dyn Swarm, authority: &Authority, instance: &str) {
+    if let Err(error) = try_tidy(swarm, authority, instance).await {
+        tracing::warn!(%error, "the secret with the token for the status could not be brought up to date");
+    }
+}
+
+async fn try_tidy(swarm: &dyn Swarm, authority: &Authority, instance: &str) -> Result<(), MountError> {
+    let snapshot = Snapshot::from_raw(&swarm.observe().await?).map_err(|error| MountError::Read(error.to_string()))?;
+    let name = format!("swarmgate-status-token-{}", authority.root().fingerprint().short());
+    if !snapshot.secrets.values().any(|secret| secret.name == name) {
+        let labels = labels(authority, instance, ROLE_STATUS_TOKEN, &name);
+        swarm.create_secret(&name, &labels, status_token(authority).as_bytes()).await?;
+    }
+    let fingerprint = authority.root().fingerprint().to_string();
+    let is = |secret: &Secret, key: &str, value: &str| secret.labels.get(key).is_some_and(|found| found == value);
+    let has_role = |secret: &Secret| [ROLE_AUTHORITY, ROLE_STATUS_TOKEN].iter().any(|role| is(secret, LABEL_ROLE, role));
+    let of_others = |secret: &&Secret| {
+        is(secret, LABEL_OWNER, instance) && has_role(secret) && !is(secret, LABEL_AUTHORITY, &fingerprint)
+    };
+    for secret in snapshot.secrets.values().filter(of_others) {
+        match swarm.remove_secret(&secret.id).await {
+            Ok(()) => tracing::info!(secret = secret.name, "removed: it belongs to an authority that this operator does not use"),
+            // Its user, or somebody's rollback, still needs it.
+            Err(error) if matches!(error.kind, SwarmErrorKind::Invalid | SwarmErrorKind::InUse | SwarmErrorKind::NotFound) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! Numbers and signatures for configurations. A number is higher than every one before it, also than those of another
+//! extension of the cluster, of which the proxies tell: they refuse what is lower than what they have run.
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::watch;
+
+use crate::channel::wire::Bundle;
+use crate::pki::{Credentials, Signer};
+
+/// How far ahead of this clock another extension's may have been. Numbers beyond are nobody's honest ones.
+const AHEAD_MAX: SignedDuration = SignedDuration::from_hours(24);
+
+/// Signs configurations.
+pub(super) struct Stamper {
+    credentials: Credentials,
+    /// The highest number that a proxy has run.
+    heard: watch::Receiver<u64>,
+    last: u64,
+}
+
+/// A number, and the key to sign with.
+pub(super) struct Stamp {
+    generation: u64,
+    signer: Option<Signer>,
+    now: Timestamp,
+}
+
+impl Stamper {
+    pub(super) fn new(credentials: Credentials, heard: watch::Receiver<u64>) -> Self {
+        Self { credentials, heard, last: 0 }
+    }
+
+    /// For the next configuration.
+    pub(super) fn next(&mut self, now: Timestamp) -> Stamp {
+        let heard = believable(*self.heard.borrow_and_update(), now);
+        self.last = self.last.max(heard).max(microseconds(now)) + 1;
+        Stamp { generation: self.last, signer: self.credentials.current().map(|key| key.signer()), now }
+    }
+
+    /// Until a proxy has run something newer than what was stamped last. Safe to cancel.
+    pub(super) async fn overtaken(&mut self) {
+        let last = self.last;
+        let newer = self.heard.wait_for(|heard| believable(*heard, Timestamp::now()) > last).await.map(drop);
+        if newer.is_err() {
+            // The proxies' reports live as long as the extension: an error cannot occur.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Stamp {
+    /// The bundle with its number and signature.
+    pub(super) fn on(&self, bundle: Bundle) -> Bundle {
+        match &self.signer {
+            Some(signer) => bundle.signed(self.generation, signer, self.now),
+            // Nothing is offered before there is a certificate; without a signature no proxy would take it.
+            None => Bundle { generation: self.generation, ..bundle },
+        }
+    }
+}
+
+fn believable(generation: u64, now: Timestamp) -> u64 {
+    let most = microseconds(now.saturating_add(AHEAD_MAX).unwrap_or(now));
+    if generation <= most { generation } else { 0 }
+}
+
+fn microseconds(at: Timestamp) -> u64 {
+    u64::try_from(at.as_microsecond()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::Authority;
+
+    fn generation(stamper: &mut Stamper, now: Timestamp) -> u64 {
+        stamper.next(now).generation
+    }
+
+    #[tokio::test]
+    async fn numbers_only_go_up_whatever_the_clock_and_the_others_say() {
+        let now = Timestamp::now();
+        let heard = watch::Sender::new(0);
+        let credentials = Credentials::new(Authority::create(now).unwrap().root().clone());
+        let mut stamper = Stamper::new(credentials, heard.subscribe());
+        let first = generation(&mut stamper, now);
+        assert!(first > microseconds(now));
+        let earlier = now.checked_sub(SignedDuration::from_hours(1)).unwrap();
+        assert_eq!(generation(&mut stamper, earlier), first + 1, "the clock was set back");
+        heard.send_replace(first + 1000);
+        stamper.overtaken().await;
+        assert_eq!(generation(&mut stamper, now), first + 1001, "another extension was further");
+        heard.send_replace(u64::MAX);
+        assert_eq!(generation(&mut stamper, now), first + 1002, "nobody is that far");
+    }
+}
