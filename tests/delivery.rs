@@ -21,6 +21,8 @@ pub(crate) use stage_or_skip;
 
 #[path = "delivery/apps.rs"]
 mod apps;
+#[path = "delivery/attackers.rs"]
+mod attackers;
 #[path = "delivery/programs.rs"]
 mod programs;
 #[path = "delivery/stage.rs"]
@@ -36,7 +38,6 @@ use std::time::Duration;
 
 use apps::App;
 use stage::{NOBODY, Stage, eventually};
-use swarmgate::channel::Token;
 use swarmgate::channel::wire::{Delivery, Desired, ExtensionReport};
 use swarmgate::proxy::{ProxyError, ProxySignal, check};
 use swarmgate::route::{LineList, Part};
@@ -312,32 +313,6 @@ async fn a_restarted_extension_disturbs_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_wrong_token_gets_401_and_nothing_else() {
-    let mut stage = stage_or_skip!();
-    let app = App::start("one").await;
-    let extension = stage.extension();
-    stage.publish(routes(&stage, &[("app.example.org", &[&app])]));
-    eventually("the first report", || stage.report()?.accepted).await;
-
-    let operator = format!("{}/v1/clusters/dev/desired", stage.operator_url());
-    let bundle = format!("{}/v1/bundle", stage.extension_url());
-    for url in [&operator, &bundle] {
-        for token in [None, Some("wrong"), Some("")] {
-            let (status, body) = traffic::get_with_token(url, token).await;
-            assert_eq!(status, 401, "{url} with {token:?}");
-            assert!(!body.contains("example.org"), "{url} with {token:?} told {body}");
-        }
-        assert_eq!(traffic::get_with_token(url, Some(stage::TOKEN)).await.0, 200);
-    }
-    stage.token_for_agents(Token::new("wrong").unwrap());
-    let proxy = stage.proxy();
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    assert!(check(stage.health()).await.is_err(), "an agent with a wrong token has nothing to serve");
-    proxy.drained().await.unwrap();
-    extension.stopped().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proxy_starts_alone_from_its_boot_snapshot_and_follows_later() {
     let stage = stage_or_skip!();
     let app = App::start("one").await;
@@ -401,7 +376,8 @@ async fn a_proxy_that_starts_alone_prefers_whichever_of_volume_and_snapshot_is_n
     let proxy = stage.proxy();
     eventually_healthy(&stage, "volume").await;
     proxy.drained().await.unwrap();
-    stage.age_saved_state(Duration::from_secs(120));
+    let later = boot.generation + 1_000_000_000;
+    stage.write_boot_file(&stage.signed(boot, later));
     let proxy = stage.proxy();
     eventually_healthy(&stage, "boot").await;
     proxy.drained().await.unwrap();

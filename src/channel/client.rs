@@ -8,11 +8,19 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use http::StatusCode;
-use reqwest::{RequestBuilder, Response, Url};
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
+use url::Url;
 
 use super::Token;
 use crate::pki::{Credentials, TlsError, client_config};
@@ -35,7 +43,7 @@ const FOLLOW_RETRY: RetryLimits = RetryLimits { initial: Duration::from_millis(1
 /// A client for one server of the channel, which may be at several places.
 #[derive(Debug)]
 pub struct ChannelClient {
-    http: reqwest::Client,
+    http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     servers: watch::Sender<Vec<Url>>,
     /// The address that answered last is tried first, so that reports go where configurations come from.
     preferred: Mutex<Option<SocketAddr>>,
@@ -53,9 +61,6 @@ pub enum ClientError {
     /// TLS could not be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The HTTP client could not be made.
-    #[error("preparing the HTTP client")]
-    Client(#[source] reqwest::Error),
     /// Nobody has said yet where the server is.
     #[error("no address of the server is known yet")]
     Nowhere,
@@ -73,8 +78,30 @@ pub enum ClientError {
         /// Who was asked.
         address: SocketAddr,
         /// What went wrong.
-        source: reqwest::Error,
+        source: hyper_util::client::legacy::Error,
     },
+    /// An answer that broke off.
+    #[error("the answer of {address} broke off")]
+    Broken {
+        /// Who was asked.
+        address: SocketAddr,
+        /// What went wrong.
+        source: hyper::Error,
+    },
+    /// No whole answer in time.
+    #[error("{address} did not answer within {} s", limit.as_secs())]
+    Late {
+        /// Who was asked.
+        address: SocketAddr,
+        /// How long was waited.
+        limit: Duration,
+    },
+    /// The request could not be written.
+    #[error("writing the request")]
+    Write(#[from] http::Error),
+    /// The message could not be written.
+    #[error("writing the message")]
+    Encode(#[from] serde_json::Error),
     /// An answer that is neither content nor "nothing newer".
     #[error("{address} answered {status}: {words}")]
     Status {
@@ -130,15 +157,13 @@ impl ChannelClient {
     }
 
     fn with_tls(urls: &str, tls: rustls::ClientConfig) -> Result<Self, ClientError> {
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .https_only(true)
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_idle_timeout(POOL_IDLE)
-            .build()
-            .map_err(ClientError::Client)?;
+        let mut tcp = HttpConnector::new();
+        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        tcp.set_nodelay(true);
+        tcp.enforce_http(false);
+        let tls = HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_http1().wrap_connector(tcp);
+        let mut client = Client::builder(TokioExecutor::new());
+        let http = client.pool_timer(TokioTimer::new()).pool_idle_timeout(POOL_IDLE).build(tls);
         Ok(Self { http, servers: watch::Sender::new(parse_servers(urls)?), preferred: Mutex::new(None) })
     }
 
@@ -155,21 +180,16 @@ impl ChannelClient {
 
     /// Asks once for something newer than `after`, and waits at the server for it.
     pub async fn poll<T: DeserializeOwned>(&self, path: &str, after: Option<&Digest>) -> Result<Answer<T>, ClientError> {
-        let wait_ms = POLL_WAIT.as_millis().to_string();
-        let mut query = vec![("wait_ms", wait_ms.as_str())];
-        query.extend(after.map(|digest| ("after", digest.as_str())));
-        let ask = |url| self.http.get(url).query(&query).timeout(POLL_WAIT + POLL_GRACE);
-        let (address, response) = self.at_any_address(path, ask).await?;
-        if response.status() == StatusCode::NOT_MODIFIED {
-            return Ok(Answer::Same);
-        }
-        decode(address, response).await.map(Answer::New)
+        let after = after.map(|digest| format!("&after={digest}")).unwrap_or_default();
+        let query = format!("wait_ms={}{after}", POLL_WAIT.as_millis());
+        let question = Question { method: Method::GET, path, query: Some(&query), token: None, body: Bytes::new(), limit: POLL_WAIT + POLL_GRACE };
+        let answered = self.at_any_address(&question).await?;
+        if answered.status == StatusCode::NOT_MODIFIED { Ok(Answer::Same) } else { answered.decode().map(Answer::New) }
     }
 
     /// Sends a message.
     pub async fn send<T: Serialize + Sync>(&self, path: &str, message: &T) -> Result<(), ClientError> {
-        let tell = |url| self.http.post(url).json(message).timeout(SEND_TIMEOUT);
-        self.at_any_address(path, tell).await.map(drop)
+        self.tell(path, message, None).await.map(drop)
     }
 
     /// Sends a message and gives the answer to it. Only the first message of a task, which has no certificate yet, carries a
@@ -180,26 +200,23 @@ impl ChannelClient {
         message: &T,
         token: Option<&Token>,
     ) -> Result<A, ClientError> {
-        let tell = |url| {
-            let request = self.http.post(url).json(message).timeout(SEND_TIMEOUT);
-            match token {
-                Some(token) => request.bearer_auth(token.reveal()),
-                None => request,
-            }
-        };
-        let (address, response) = self.at_any_address(path, tell).await?;
-        decode(address, response).await
+        self.tell(path, message, token).await?.decode()
+    }
+
+    async fn tell<T: Serialize + Sync>(&self, path: &str, message: &T, token: Option<&Token>) -> Result<Answered, ClientError> {
+        let body = Bytes::from(serde_json::to_vec(message)?);
+        self.at_any_address(&Question { method: Method::POST, path, query: None, token, body, limit: SEND_TIMEOUT }).await
     }
 
     /// Tries the addresses one after the other until one answers with success or 304; the first error counts otherwise.
-    async fn at_any_address(&self, path: &str, request: impl Fn(Url) -> RequestBuilder) -> Result<(SocketAddr, Response), ClientError> {
-        let (places, mut first_error) = self.places(path).await;
+    async fn at_any_address(&self, question: &Question<'_>) -> Result<Answered, ClientError> {
+        let (places, mut first_error) = self.places(question.path).await;
         for (address, url) in places {
-            let outcome = self.at_address(address, request(url)).await;
-            match outcome {
-                Ok(response) => {
+            let asking = tokio::time::timeout(question.limit, self.at_address(address, &url, question));
+            match asking.await.unwrap_or(Err(ClientError::Late { address, limit: question.limit })) {
+                Ok(answered) => {
                     *self.preferred.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
-                    return Ok((address, response));
+                    return Ok(answered);
                 }
                 Err(error) => first_error = first_error.or(Some(error)),
             }
@@ -207,15 +224,16 @@ impl ChannelClient {
         Err(first_error.unwrap_or(ClientError::Nowhere))
     }
 
-    async fn at_address(&self, address: SocketAddr, request: RequestBuilder) -> Result<Response, ClientError> {
-        let sent = request.send().await;
-        let response = sent.map_err(|source| ClientError::Request { address, source })?;
+    async fn at_address(&self, address: SocketAddr, url: &Url, question: &Question<'_>) -> Result<Answered, ClientError> {
+        let request = question.at(url)?;
+        let response = self.http.request(request).await.map_err(|source| ClientError::Request { address, source })?;
         let status = response.status();
-        if status.is_success() || status == StatusCode::NOT_MODIFIED {
-            return Ok(response);
+        let wanted = status.is_success() || status == StatusCode::NOT_MODIFIED;
+        let body = bounded_body(address, response.into_body()).await;
+        if wanted {
+            return body.map(|body| Answered { address, status, body });
         }
-        let body = bounded_body(address, response).await.unwrap_or_default();
-        let words = String::from_utf8_lossy(&body).chars().filter(|c| !c.is_control()).take(200).collect();
+        let words = String::from_utf8_lossy(&body.unwrap_or_default()).chars().filter(|c| !c.is_control()).take(200).collect();
         Err(ClientError::Status { address, status, words })
     }
 
@@ -269,18 +287,56 @@ fn url_at(server: &Url, address: SocketAddr, path: &str) -> Url {
     url
 }
 
-async fn decode<T: DeserializeOwned>(address: SocketAddr, response: Response) -> Result<T, ClientError> {
-    let body = bounded_body(address, response).await?;
-    serde_json::from_slice(&body).map_err(|source| ClientError::Decode { address, source })
+/// A request, wherever it is sent.
+struct Question<'a> {
+    method: Method,
+    path: &'a str,
+    query: Option<&'a str>,
+    token: Option<&'a Token>,
+    body: Bytes,
+    /// How long the whole answer may take.
+    limit: Duration,
 }
 
-async fn bounded_body(address: SocketAddr, mut response: Response) -> Result<Vec<u8>, ClientError> {
+impl Question<'_> {
+    fn at(&self, url: &Url) -> Result<Request<Full<Bytes>>, http::Error> {
+        let mut url = url.clone();
+        url.set_query(self.query);
+        let mut request = Request::builder().method(self.method.clone()).uri(url.as_str().parse::<Uri>()?);
+        if !self.body.is_empty() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        if let Some(token) = self.token {
+            let mut value = HeaderValue::from_str(&format!("Bearer {}", token.reveal()))?;
+            value.set_sensitive(true);
+            request = request.header(AUTHORIZATION, value);
+        }
+        request.body(Full::new(self.body.clone()))
+    }
+}
+
+/// A whole answer.
+struct Answered {
+    address: SocketAddr,
+    status: StatusCode,
+    body: Vec<u8>,
+}
+
+impl Answered {
+    fn decode<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
+        serde_json::from_slice(&self.body).map_err(|source| ClientError::Decode { address: self.address, source })
+    }
+}
+
+async fn bounded_body(address: SocketAddr, mut incoming: Incoming) -> Result<Vec<u8>, ClientError> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|source| ClientError::Request { address, source })? {
-        if body.len() + chunk.len() > BODY_MAX {
+    while let Some(frame) = incoming.frame().await {
+        let frame = frame.map_err(|source| ClientError::Broken { address, source })?;
+        let Ok(data) = frame.into_data() else { continue };
+        if body.len() + data.len() > BODY_MAX {
             return Err(ClientError::TooLarge { address });
         }
-        body.extend_from_slice(&chunk);
+        body.extend_from_slice(&data);
     }
     Ok(body)
 }

@@ -1,13 +1,13 @@
 //! Clusters, bundles and objects for the tests of `fleet`, `plan` and `act`.
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use crate::channel::ChannelMode;
 use crate::channel::wire::Bundle;
 use crate::intent::cluster::{Cluster, Proxy, UpdatePolicy, Workload};
 use crate::intent::cluster_spec::{Engine, Mode, PortMapping, Publish, PublishMode, Rollout};
-use crate::pki::{Authority, Seals};
+use crate::pki::{Authority, ChannelRole, Seals};
 use crate::route::EngineSettings;
 use crate::types::{ClusterName, Digest, Port, ServiceName};
 
@@ -23,10 +23,20 @@ pub fn overlay() -> ChannelMode {
     ChannelMode::Overlay { network: CONTROL.to_owned(), operator_url: URL.to_owned() }
 }
 
-/// The seals of the tests: one authority for all tests of a process.
+/// The authority of the tests: one for all tests of a process.
+pub fn authority() -> Arc<Authority> {
+    static AUTHORITY: OnceLock<Arc<Authority>> = OnceLock::new();
+    Arc::clone(AUTHORITY.get_or_init(|| Arc::new(Authority::create(jiff::Timestamp::now()).unwrap())))
+}
+
+/// Its seals.
 pub fn seals() -> Seals {
-    static AUTHORITY: OnceLock<Authority> = OnceLock::new();
-    AUTHORITY.get_or_init(|| Authority::create(jiff::Timestamp::now()).unwrap()).seals()
+    authority().seals()
+}
+
+/// The name of the secret with the token of cluster `dev`, for a role.
+pub fn token_name(role: ChannelRole) -> String {
+    super::names::token_secret(role, &cluster().name, seals().authority())
 }
 
 /// A cluster `dev` that states nothing that it may leave out.

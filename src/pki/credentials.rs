@@ -126,22 +126,14 @@ impl Credentials {
     /// Waits for the first key. Safe to cancel.
     pub async fn ready(&self) -> KeyInHand {
         let mut current = self.current.subscribe();
-        match current.wait_for(Option::is_some).await {
-            Ok(found) => match found.clone() {
-                Some(key) => key,
-                // `wait_for` ends with what it waits for.
-                None => std::future::pending().await,
-            },
-            // This value holds the sender.
-            Err(_) => std::future::pending().await,
-        }
-    }
-
-    /// Changes when there is a newer key.
-    pub fn changes(&self) -> impl Future<Output = ()> + Send + 'static {
-        let mut current = self.current.subscribe();
-        async move {
-            let _ = current.changed().await;
+        loop {
+            if let Some(key) = current.borrow_and_update().clone() {
+                return key;
+            }
+            if current.changed().await.is_err() {
+                // This value holds the sender.
+                std::future::pending::<()>().await;
+            }
         }
     }
 

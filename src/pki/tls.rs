@@ -36,7 +36,6 @@ pub fn server_config(credentials: &Credentials, clients: ClientAuthentication) -
     let verifier = verifier.build().map_err(|error| TlsError(error.to_string()))?;
     let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&version::TLS13]).map_err(failed)?;
     let mut config = builder.with_client_cert_verifier(verifier).with_cert_resolver(credentials.resolver());
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     // A resumed session would carry an old certificate along.
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
@@ -56,7 +55,6 @@ pub fn client_config(credentials: &Credentials, server: &str, authenticated: boo
     config.resumption = rustls::client::Resumption::disabled();
     config.enable_sni = false;
     config.enable_early_data = false;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
 

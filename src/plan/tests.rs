@@ -9,6 +9,7 @@ mod material;
 mod ownership;
 mod removal;
 mod rollouts;
+mod trust;
 pub(crate) mod world;
 
 use serde_json::Value;

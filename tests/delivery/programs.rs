@@ -8,11 +8,12 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use swarmgate::channel::contract;
 use swarmgate::channel::wire::Bundle;
+use swarmgate::pki::ChannelRole;
 use swarmgate::route::RouteTable;
 use swarmgate::types::Digest;
 use tokio::process::{Child, Command};
 
-use crate::stage::{Stage, TOKEN, cluster, nginx, say_skipped};
+use crate::stage::{Stage, cluster, nginx, say_skipped};
 use crate::{apps::App, eventually_healthy, tables::routes, traffic};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_swarmgate");
@@ -21,18 +22,18 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_swarmgate");
 fn snapshot(stage: &Stage, table: &RouteTable) -> Bundle {
     let layout = stage.layout();
     let bundle = swarmgate::render::render_in(table, swarmgate::render::Purpose::Live, &layout, &swarmgate::render::Materials::default());
-    Bundle::new(cluster(), Digest::of_bytes(b""), bundle.files)
+    stage.signed(Bundle::new(cluster(), Digest::of_bytes(b""), bundle.files), 1)
 }
 
 /// `swarmgate proxy` as the operator would start it, except for its ports and directories.
 fn proxy_command(stage: &Stage) -> Command {
-    let token = stage.path("token");
-    fs::write(&token, TOKEN).unwrap();
+    let token = stage.bootstrap_file(ChannelRole::Proxy);
     let mut command = Command::new(PROGRAM);
     command
         .arg("proxy")
         .env(contract::ENV_CLUSTER, "dev")
         .env(contract::ENV_EXTENSION_URL, stage.extension_url())
+        .env(contract::ENV_OPERATOR_URL, stage.operator_url())
         .env(contract::ENV_TOKEN_FILE, token)
         .env("HTTP_PROXY", "http://127.0.0.1:9")
         .env("http_proxy", "http://127.0.0.1:9")

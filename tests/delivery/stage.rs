@@ -3,12 +3,15 @@
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
 use swarmgate::channel::wire::{Bundle, Delivery, Desired, ExtensionReport, Peers};
-use swarmgate::channel::{Hub, Token, serve};
+use swarmgate::channel::{AdmittedToken, Bootstrap, Hub, Token, bootstrap, serve};
 use swarmgate::extension::{self, ExtensionOptions};
+use swarmgate::pki::{Authority, ChannelRole, ClientAuthentication, Credentials, KeyInHand, server_config};
 use swarmgate::proxy::{self, Follow, ProxyError, ProxyOptions, ProxySignal};
 use swarmgate::render::Layout;
 use swarmgate::route::RouteTable;
@@ -21,10 +24,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::traffic;
 
-/// The channel's token on every stage.
-pub const TOKEN: &str = "a-token-of-this-stage";
 /// A manager on which there is no operator.
-pub const NOBODY: &str = "http://127.0.0.1:9";
+pub const NOBODY: &str = "https://127.0.0.1:9";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The engine, if this machine has a recent one.
@@ -67,7 +68,12 @@ pub struct Stage {
     nginx: PathBuf,
     operator: Operator,
     ports: Ports,
-    agent_token: Token,
+    authority: Arc<Authority>,
+}
+
+/// The token of a role on every stage.
+fn token(role: ChannelRole) -> Token {
+    Token::new(&format!("a-token-for-each-{role}")).unwrap()
 }
 
 struct Operator {
@@ -109,8 +115,9 @@ impl Stage {
         for name in ["volume", "extension-mounts", "proxy-mounts"] {
             std::fs::create_dir(directory.path().join(name)).unwrap();
         }
-        let operator = Operator::start(ports.operator).await;
-        Self { directory, nginx, operator, ports, agent_token: Token::new(TOKEN).unwrap() }
+        let authority = Arc::new(Authority::create(Timestamp::now()).unwrap());
+        let operator = Operator::start(ports.operator, &authority).await;
+        Self { directory, nginx, operator, ports, authority }
     }
 
     pub fn http(&self) -> SocketAddr {
@@ -130,15 +137,35 @@ impl Stage {
     }
 
     pub fn operator_url(&self) -> String {
-        format!("http://{}", self.ports.operator)
+        format!("https://{}", self.ports.operator)
     }
 
     pub fn extension_url(&self) -> String {
-        format!("http://{}", self.ports.extension)
+        format!("https://{}", self.ports.extension)
     }
 
-    pub fn token_for_agents(&mut self, token: Token) {
-        self.agent_token = token;
+    pub fn authority(&self) -> &Arc<Authority> {
+        &self.authority
+    }
+
+    /// What a task of this role starts with.
+    pub fn bootstrap(&self, role: ChannelRole) -> Bootstrap {
+        Bootstrap { role, cluster: cluster(), token: token(role), root: self.authority.root().clone() }
+    }
+
+    /// The same as the file that its service mounts.
+    pub fn bootstrap_file(&self, role: ChannelRole) -> PathBuf {
+        let path = self.path("token");
+        let text = bootstrap::encode(role, &cluster(), &format!("a-token-for-each-{role}"), &self.authority.root_pem());
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// What an extension of the cluster signs, with this number.
+    pub fn signed(&self, bundle: Bundle, generation: u64) -> Bundle {
+        let now = Timestamp::now();
+        let key = KeyInHand::issued_by(&self.authority, ChannelRole::Extension, &cluster(), "other", now).unwrap();
+        bundle.signed(generation, &key.signer(), now)
     }
 
     pub fn publish(&self, table: RouteTable) -> Digest {
@@ -147,12 +174,31 @@ impl Stage {
 
     pub fn publish_desired(&self, desired: Desired) -> Digest {
         let digest = desired.digest.clone();
-        self.operator.hub.publish(&cluster(), desired, vec![Token::new(TOKEN).unwrap().digest()]);
+        let roles = [ChannelRole::Extension, ChannelRole::Proxy];
+        let tokens = roles.map(|role| AdmittedToken { role, sha256: token(role).digest() });
+        self.operator.hub.publish(&cluster(), desired, tokens.to_vec());
         digest
     }
 
     pub fn report(&self) -> Option<ExtensionReport> {
         self.operator.hub.report(&cluster()).map(|received| received.report)
+    }
+
+    /// When the operator last took a report.
+    pub fn reports_taken(&self) -> Timestamp {
+        self.operator.hub.report(&cluster()).map_or(Timestamp::MIN, |received| received.at)
+    }
+
+    /// The last report that counts, if it is this task's and later than that.
+    pub fn task_reported_since(&self, task: &str, before: Timestamp) -> Option<()> {
+        let received = self.operator.hub.report(&cluster())?;
+        (received.report.task == task && received.at > before).then_some(())
+    }
+
+    /// The digest that the agent says it runs, as it shows it.
+    pub async fn running_config(&self) -> String {
+        let words = proxy::check(self.health()).await.unwrap();
+        words.split_whitespace().nth(1).unwrap_or_default().to_owned()
     }
 
     pub fn reloads(&self) -> u64 {
@@ -191,7 +237,7 @@ impl Stage {
     }
 
     pub async fn start_operator(&mut self) {
-        self.operator = Operator::start(self.ports.operator).await;
+        self.operator = Operator::start(self.ports.operator, &self.authority).await;
     }
 
     pub fn extension(&self) -> Extension {
@@ -260,7 +306,7 @@ impl Stage {
             task: "extension".to_owned(),
             operator_url: self.operator_url(),
             ask_for_peers: false,
-            token: Token::new(TOKEN).unwrap(),
+            bootstrap: self.bootstrap(ChannelRole::Extension),
             engine,
             run_dir: self.run_dir(),
             listen,
@@ -274,26 +320,32 @@ impl Stage {
     /// Says that the extension is at its usual place, or elsewhere.
     pub fn introduce(&self, usual: bool) {
         let extension = if usual { self.ports.extension } else { self.ports.elsewhere };
-        let peers = Peers::new(vec![NOBODY.to_owned(), self.operator_url()], vec![format!("http://{extension}")]);
+        let peers = Peers::new(vec![NOBODY.to_owned(), self.operator_url()], vec![format!("https://{extension}")]);
         self.operator.hub.introduce(&cluster(), peers);
     }
 
     pub fn proxy(&self) -> Proxy {
-        self.proxy_that_follows(Follow::Extension(self.extension_url()))
+        self.proxy_that_follows(Follow::Extension(self.extension_url()), &self.operator_url())
     }
 
     /// A proxy that was told of these managers only.
     pub fn proxy_that_asks(&self, operators: &str) -> Proxy {
-        self.proxy_that_follows(Follow::Operator(operators.to_owned()))
+        self.proxy_that_follows(Follow::Operator, operators)
     }
 
-    fn proxy_that_follows(&self, follow: Follow) -> Proxy {
+    /// A proxy that was told of these operators and of whoever answers at this place as its extension.
+    pub fn proxy_told_of(&self, extension: &str, operators: &str) -> Proxy {
+        self.proxy_that_follows(Follow::Extension(extension.to_owned()), operators)
+    }
+
+    fn proxy_that_follows(&self, follow: Follow, operators: &str) -> Proxy {
         let options = ProxyOptions {
             cluster: cluster(),
             task: "proxy-task".to_owned(),
             node: "node-1".to_owned(),
+            operator_url: operators.to_owned(),
             follow,
-            token: self.agent_token.clone(),
+            bootstrap: self.bootstrap(ChannelRole::Proxy),
             engine: self.nginx.clone(),
             run_dir: self.run_dir(),
             state_dir: self.volume(),
@@ -363,11 +415,14 @@ impl Drop for Stage {
 }
 
 impl Operator {
-    async fn start(address: SocketAddr) -> Self {
+    async fn start(address: SocketAddr, authority: &Arc<Authority>) -> Self {
         let hub = Hub::new();
         let stop = CancellationToken::new();
         let listener = tokio::net::TcpListener::bind(address).await.unwrap();
-        let serving = serve(listener, hub.router(), stop.clone());
+        let credentials = Credentials::new(authority.root().clone());
+        credentials.replace(authority.own(Timestamp::now()).unwrap());
+        let tls = server_config(&credentials, ClientAuthentication::Optional).unwrap();
+        let serving = serve(listener, tls, hub.router(Arc::clone(authority)), stop.clone());
         let server = tokio::spawn(async move { serving.await.unwrap() });
         Self { hub, stop, server }
     }

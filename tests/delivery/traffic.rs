@@ -15,16 +15,6 @@ pub async fn get(proxy: SocketAddr, host: &str, path: &str) -> Result<String, St
     request(&client(), proxy, host, path).await
 }
 
-/// A request with a bearer token: status and body.
-pub async fn get_with_token(url: &str, token: Option<&str>) -> (u16, String) {
-    let mut request = client().get(url);
-    if let Some(token) = token {
-        request = request.bearer_auth(token);
-    }
-    let response = request.send().await.unwrap();
-    (response.status().as_u16(), response.text().await.unwrap())
-}
-
 fn client() -> Client {
     Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap()
 }

@@ -11,7 +11,8 @@ use serde_json::json;
 use super::Text;
 use crate::act::{applied, carry_out};
 use crate::channel::wire::Bundle;
-use crate::fleet::fixtures::{CONTROL, INSTANCE, bundle, cluster, list, map, overlay, publish, seals};
+use crate::fleet::fixtures::{CONTROL, INSTANCE, authority, bundle, cluster, list, map, overlay, publish, seals};
+use crate::controller::surroundings::Tokens;
 use crate::fleet::{Mode, ShapeInput, shape};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::{PublishMode, Rollout};
@@ -35,7 +36,6 @@ struct Operator {
     memory: Memory,
     bundle: Bundle,
     networks: Vec<&'static str>,
-    tokens: u64,
     seed: u64,
 }
 
@@ -47,7 +47,7 @@ impl Operator {
         }
         let app = json!({"Name": "app", "TaskTemplate": {"ContainerSpec": {"Image": "app:1"}, "Networks": [{"Target": "app"}]}});
         swarm.user_creates_service(&app).unwrap();
-        Self { swarm, cluster: cluster(), memory: Memory::default(), bundle: bundle("0"), networks: vec!["app"], tokens: 0, seed }
+        Self { swarm, cluster: cluster(), memory: Memory::default(), bundle: bundle("0"), networks: vec!["app"], seed }
     }
 
     /// One look, one plan, carried out; `None`: the look failed.
@@ -55,9 +55,7 @@ impl Operator {
         let snapshot = Snapshot::from_raw(&self.swarm.observe().await.ok()?).unwrap();
         let plan = self.plan(&snapshot);
         assert_eq!(lint(&plan, &snapshot), [], "seed {}: {plan}", self.seed);
-        let tokens = &mut self.tokens;
-        *tokens += 1;
-        let outcomes = carry_out(&self.swarm, &plan, &mut Text(format!("token {tokens}"))).await;
+        let outcomes = carry_out(&self.swarm, &plan, &mut Tokens::new(authority(), INSTANCE.to_owned())).await;
         self.memory = self.memory.after(&plan, &applied(&outcomes), snapshot.taken_at);
         Some(plan)
     }

@@ -43,7 +43,7 @@ fn there_is_no_control_network_and_everybody_is_told_of_the_managers() {
     let world = fleet_on(&[1, 2]);
     assert!(world.raw.networks.iter().all(|network| network["Name"] != "swarmgate-control"));
     for service in [EXTENSION, PROXY] {
-        assert_eq!(told(&world, service), json!("http://192.0.2.1:8081,http://192.0.2.2:8081"), "{service}");
+        assert_eq!(told(&world, service), json!("https://192.0.2.1:8081,https://192.0.2.2:8081"), "{service}");
         assert_eq!(at(&world.service(service).spec, "TaskTemplate.Networks"), Value::Null, "{service}");
     }
     let ports = at(&world.service(EXTENSION).spec, "EndpointSpec.Ports");
@@ -68,8 +68,8 @@ fn tasks_that_are_replaced_anyway_are_told_of_the_managers_of_then() {
     let mut changed = cluster();
     changed.proxy.workload.image = "swarmgate-nginx:next".to_owned();
     world.converge(&changed);
-    assert_eq!(told(&world, PROXY), json!("http://192.0.2.3:8081,http://192.0.2.2:8081"));
-    assert_eq!(told(&world, EXTENSION), json!("http://192.0.2.1:8081,http://192.0.2.2:8081"));
+    assert_eq!(told(&world, PROXY), json!("https://192.0.2.3:8081,https://192.0.2.2:8081"));
+    assert_eq!(told(&world, EXTENSION), json!("https://192.0.2.1:8081,https://192.0.2.2:8081"));
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn when_none_is_left_everybody_is_told_anew() {
     let mut world = fleet_on(&[1, 2]);
     world.raw.nodes = vec![manager(3, "ready")];
     world.converge(&cluster());
-    assert_eq!(told(&world, PROXY), json!("http://192.0.2.3:8081"));
+    assert_eq!(told(&world, PROXY), json!("https://192.0.2.3:8081"));
 }
 
 #[test]
@@ -101,11 +101,11 @@ fn a_fleet_moves_from_the_control_network_and_back() {
     world.channel = crate::fleet::fixtures::overlay();
     world.converge(&cluster());
     let env = at(&world.service(PROXY).spec, "TaskTemplate.ContainerSpec.Env").to_string();
-    assert!(env.contains("SWARMGATE_EXTENSION_URL=http://tasks.") && !env.contains("SWARMGATE_CHANNEL"), "{env}");
+    assert!(env.contains("SWARMGATE_EXTENSION_URL=https://tasks.") && !env.contains("SWARMGATE_CHANNEL"), "{env}");
     assert_eq!(at(&world.service(EXTENSION).spec, "EndpointSpec.Ports"), json!([]));
     world.channel = host();
     world.converge(&cluster());
-    assert_eq!(told(&world, PROXY), json!("http://192.0.2.1:8081"));
+    assert_eq!(told(&world, PROXY), json!("https://192.0.2.1:8081"));
 }
 
 #[test]
@@ -130,8 +130,8 @@ fn peers_are_told_where_the_running_extension_is() {
     task["NodeID"] = json!("m2");
     task["Status"]["PortStatus"] = json!({"Ports": [port(8082, 32_768), port(8082, 32_768)]});
     let told = |world: &World| peers(&host(), INSTANCE, &cluster(), &world.snapshot()).unwrap();
-    assert_eq!(told(&world).extensions, ["http://198.51.100.2:32768"]);
-    assert_eq!(told(&world).operators, ["http://192.0.2.1:8081", "http://198.51.100.2:8081"]);
+    assert_eq!(told(&world).extensions, ["https://198.51.100.2:32768"]);
+    assert_eq!(told(&world).operators, ["https://192.0.2.1:8081", "https://198.51.100.2:8081"]);
     world.raw.tasks.clear();
     assert_eq!(told(&world).extensions, [""; 0]);
     assert!(peers(&crate::fleet::fixtures::overlay(), INSTANCE, &cluster(), &world.snapshot()).is_none());

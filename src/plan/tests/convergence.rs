@@ -56,9 +56,9 @@ fn from_nothing_one_pass_creates_everything_in_order() {
     let world = World::new();
     let plan = world.plan(&cluster());
     let kinds: Vec<&str> = plan.steps.iter().map(crate::plan::Step::kind).collect();
-    assert_eq!(kinds, ["create_network", "create_secret", "create_service", "create_config", "create_service"], "{plan}");
-    assert_eq!(plan.steps[2].name(), EXTENSION);
-    assert_eq!(plan.steps[4].name(), PROXY);
+    assert_eq!(kinds, ["create_network", "create_secret", "create_secret", "create_service", "create_config", "create_service"], "{plan}");
+    assert_eq!(plan.steps[3].name(), EXTENSION);
+    assert_eq!(plan.steps[5].name(), PROXY);
 }
 
 #[test]

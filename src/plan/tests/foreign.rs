@@ -5,7 +5,8 @@ use serde_json::json;
 use super::world::World;
 use super::{EXTENSION, PROXY, codes, titles};
 use crate::channel::contract::{LABEL_OWNER, LABEL_TOKEN_DIGEST};
-use crate::fleet::fixtures::cluster;
+use crate::fleet::fixtures::{cluster, token_name};
+use crate::pki::ChannelRole;
 use crate::plan::{Applied, Step, lint};
 use crate::report::WaitingOn;
 use crate::types::ServiceId;
@@ -28,8 +29,10 @@ fn foreign_objects_hold_back_what_needs_them_and_nothing_else() {
     let (extension, proxy) = (format!("create service {EXTENSION}"), format!("create service {PROXY}"));
     check_foreign(&format!("service {PROXY}"), |w| w.raw.services.push(service(PROXY, json!({}))), &[&extension]);
     check_foreign(&format!("service {EXTENSION}"), |w| w.raw.services.push(service(EXTENSION, json!({LABEL_OWNER: "other"}))), &[&proxy]);
-    let secret = json!({"ID": "s", "Spec": {"Name": "swarmgate-token-dev", "Labels": {}}});
-    check_foreign("secret swarmgate-token-dev", |w| w.raw.secrets.push(secret), &[]);
+    let secret = |role| json!({"ID": "s", "Spec": {"Name": token_name(role), "Labels": {}}});
+    for (role, still) in [(ChannelRole::Extension, &proxy), (ChannelRole::Proxy, &extension)] {
+        check_foreign(&format!("secret {}", token_name(role)), |w| w.raw.secrets.push(secret(role)), &[still]);
+    }
     let network = json!({"Id": "n", "Name": "swarmgate-control", "Driver": "macvlan"});
     check_foreign("network swarmgate-control", |w| w.raw.networks.push(network), &[]);
 }

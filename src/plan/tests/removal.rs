@@ -36,7 +36,7 @@ fn a_cluster_that_left_goes_services_first_then_everything_they_used() {
     assert_eq!(passes.len(), 2);
     assert_eq!(passes[0].len(), 2);
     let kinds: Vec<&str> = passes[1].iter().map(|title| title.rsplit_once(' ').unwrap().0).collect();
-    assert_eq!(kinds, ["remove config", "remove secret", "remove network"]);
+    assert_eq!(kinds, ["remove config", "remove secret", "remove secret", "remove network"]);
     assert_eq!((world.raw.services.len(), world.raw.configs.len(), world.raw.secrets.len(), world.raw.networks.len()), (0, 0, 0, 2));
 }
 
@@ -75,7 +75,7 @@ fn a_control_network_that_the_operator_uses_stays() {
 fn leftover_clusters_are_those_of_this_instance_that_nobody_declares() {
     let mut world = World::converged(&cluster());
     world.raw.secrets.push(json!({"ID": "s2", "Spec": {"Name": "x", "Labels":
-        {"swarmgate.owner": "another", "swarmgate.cluster": "theirs", "swarmgate.role": "token"}}}));
+        {"swarmgate.owner": "another", "swarmgate.cluster": "theirs", "swarmgate.role": "proxy-token"}}}));
     let leftover = |declared: &[&str]| {
         let declared: BTreeSet<_> = declared.iter().map(|text| name(text)).collect();
         leftover_clusters(INSTANCE, &declared, &world.snapshot()).into_iter().map(|name| name.to_string()).collect::<Vec<_>>()

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::channel::ChannelMode;
 use crate::channel::wire::Bundle;
-use crate::channel::contract::{LABEL_ROLE, LABEL_TOKEN_DIGEST};
+use crate::channel::contract::{LABEL_CLUSTER, LABEL_ROLE, LABEL_TOKEN_DIGEST};
 use crate::fleet::fixtures::{INSTANCE, bundle, overlay, seals};
 use crate::fleet::{Described, Fleet, Kind, ShapeInput, shape};
 use crate::intent::cluster::Cluster;
@@ -155,7 +155,8 @@ impl World {
                 let mut labels = labels.clone();
                 labels.insert(LABEL_TOKEN_DIGEST.to_owned(), "0".repeat(64));
                 let role = labels[LABEL_ROLE].clone();
-                let described = Described { kind: Kind::Secret, instance: INSTANCE, cluster: "dev", role: &role, name };
+                let cluster = labels[LABEL_CLUSTER].clone();
+                let described = Described { kind: Kind::Secret, instance: INSTANCE, cluster: &cluster, role: &role, name };
                 let labels = described.seal(&seals(), labels);
                 let secret = json!({"ID": self.id("sec"), "CreatedAt": created, "Spec": {"Name": name, "Labels": labels}});
                 self.raw.secrets.push(secret);

@@ -1,0 +1,114 @@
+//! What somebody gains who may create objects with our labels: nothing.
+
+use serde_json::{Value, json};
+
+use super::world::World;
+use super::{EXTENSION, PROXY, at, codes};
+use crate::channel::AdmittedToken;
+use crate::channel::contract::{LABEL_AUTHORITY, LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE, LABEL_SEAL, LABEL_TOKEN_DIGEST, TOKEN_FILE};
+use crate::fleet::admitted_tokens;
+use crate::fleet::fixtures::{INSTANCE, cluster, seals, token_name};
+use crate::pki::{Authority, ChannelRole, Seals};
+use crate::types::Digest;
+
+/// Labels that a token secret of ours has, with an attacker's token and a seal.
+fn forged_labels(seal: &str) -> Value {
+    json!({
+        LABEL_OWNER: INSTANCE, LABEL_CLUSTER: "dev", LABEL_ROLE: "proxy-token", LABEL_SEAL: seal,
+        LABEL_AUTHORITY: seals().authority().to_string(), LABEL_TOKEN_DIGEST: Digest::of_bytes(b"attacker").to_string(),
+    })
+}
+
+fn admitted(world: &World, seals: &Seals) -> Vec<AdmittedToken> {
+    admitted_tokens(INSTANCE, &cluster(), seals, &world.snapshot())
+}
+
+/// A seal that this operator made for another object.
+fn stolen_seal(world: &World) -> String {
+    let role = |secret: &&Value| secret["Spec"]["Labels"][LABEL_ROLE] == "proxy-token";
+    world.raw.secrets.iter().find(role).unwrap()["Spec"]["Labels"][LABEL_SEAL].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn both_roles_have_a_token_of_their_own_and_nothing_else_is_admitted() {
+    let world = World::converged(&cluster());
+    let roles: Vec<ChannelRole> = admitted(&world, &seals()).into_iter().map(|token| token.role).collect();
+    assert_eq!(roles, [ChannelRole::Extension, ChannelRole::Proxy]);
+    let another = Authority::create(world.raw.taken_at).unwrap().seals();
+    assert_eq!(admitted(&world, &another), [], "another operator's secrets");
+}
+
+#[test]
+fn a_forged_token_secret_admits_nobody_whatever_its_labels_say() {
+    let before = World::converged(&cluster());
+    for seal in ["", "00", &"0".repeat(64), &stolen_seal(&before)] {
+        let mut world = before.clone();
+        world.raw.secrets.push(json!({"ID": "evil", "Spec": {"Name": "evil", "Labels": forged_labels(seal)}}));
+        assert_eq!(admitted(&world, &seals()), admitted(&before, &seals()), "it is mounted by nobody");
+        // Even if it came to be mounted by our own service.
+        let proxy = world.raw.services.iter_mut().find(|service| service["Spec"]["Name"] == PROXY).unwrap();
+        proxy["Spec"]["TaskTemplate"]["ContainerSpec"]["Secrets"] = json!([{"SecretID": "evil", "SecretName": "evil", "File": {"Name": TOKEN_FILE}}]);
+        let attackers = Digest::of_bytes(b"attacker");
+        assert!(admitted(&world, &seals()).iter().all(|token| token.sha256 != attackers), "{seal}");
+    }
+}
+
+#[test]
+fn a_secret_that_was_there_before_under_the_tokens_name_is_not_mounted() {
+    let seal = stolen_seal(&World::converged(&cluster()));
+    for (role, name) in [(ChannelRole::Extension, EXTENSION), (ChannelRole::Proxy, PROXY)] {
+        let mut world = World::new();
+        let mut labels = forged_labels(&seal);
+        labels[LABEL_ROLE] = json!(format!("{role}-token"));
+        world.raw.secrets.push(json!({"ID": "evil", "Spec": {"Name": token_name(role), "Labels": labels}}));
+        let plan = world.pass(&cluster());
+        assert!(codes(&plan).contains(&"NameTaken".to_owned()), "{plan}");
+        assert!(world.raw.services.iter().all(|service| service["Spec"]["Name"] != name), "{plan}");
+    }
+}
+
+#[test]
+fn a_service_with_our_labels_that_we_did_not_create_runs_nothing_of_its_makers() {
+    let mut world = World::new();
+    let env = json!(["SWARMGATE_CLUSTER=dev", "LD_PRELOAD=/evil.so"]);
+    let container = json!({
+        "Image": "swarmgate-nginx:dev", "Command": ["/evil"], "Env": env, "Hosts": ["192.0.2.66 swarmgate-operator"],
+        "Configs": [{"ConfigID": "evil", "ConfigName": "evil", "File": {"Name": "/usr/local/bin/swarmgate", "Mode": 0o755}}],
+        "Mounts": [{"Type": "volume", "Source": "evil", "Target": "/usr/local/bin"}],
+    });
+    let labels = json!({LABEL_OWNER: INSTANCE, LABEL_CLUSTER: "dev", LABEL_ROLE: "extension"});
+    let template = json!({"ContainerSpec": container, "LogDriver": {"Name": "gelf"}, "Placement": {}});
+    let spec = json!({"Name": EXTENSION, "Labels": labels, "Mode": {"Replicated": {"Replicas": 1}}, "TaskTemplate": template});
+    world.raw.services.push(json!({"ID": "evil", "Version": {"Index": 1}, "Spec": spec}));
+    let plan = world.pass(&cluster());
+    assert!(codes(&plan).contains(&"ServiceTakenOver".to_owned()), "{plan}");
+    world.converge(&cluster());
+    let spec = world.service(EXTENSION).spec;
+    for path in ["Command", "Hosts"] {
+        assert_eq!(at(&spec, &format!("TaskTemplate.ContainerSpec.{path}")), Value::Null, "{path}");
+    }
+    assert_eq!(at(&spec, "TaskTemplate.LogDriver"), Value::Null);
+    let text = spec.to_string();
+    assert!(!text.contains("evil"), "{text}");
+    assert!(!codes(&world.plan(&cluster())).contains(&"ServiceTakenOver".to_owned()));
+}
+
+#[test]
+fn a_new_authority_takes_the_fleet_over_and_the_old_ones_tokens_go() {
+    let mut world = World::converged(&cluster());
+    let old = world.raw.secrets.clone();
+    for object in world.raw.services.iter_mut().chain(&mut world.raw.secrets).chain(&mut world.raw.configs) {
+        object["Spec"]["Labels"][LABEL_SEAL] = json!("0".repeat(64));
+    }
+    for (number, secret) in world.raw.secrets.iter_mut().enumerate() {
+        secret["Spec"]["Name"] = json!(format!("swarmgate-token-of-old-{number}"));
+    }
+    world.converge(&cluster());
+    assert_eq!(admitted(&world, &seals()).len(), 2);
+    let left = |id: &Value| world.raw.secrets.iter().any(|secret| &secret["ID"] == id);
+    let previous: Vec<String> = world.raw.services.iter().map(|service| service["PreviousSpec"].to_string()).collect();
+    for secret in &old {
+        let id = secret["ID"].as_str().unwrap();
+        assert!(!left(&secret["ID"]) || previous.iter().any(|spec| spec.contains(id)), "{id} is needed by nothing and still there");
+    }
+}

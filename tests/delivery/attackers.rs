@@ -1,0 +1,359 @@
+//! Each attacker on the channel: a container on the control network, or somebody on the nodes' network, who answers to our
+//! names, asks for what is not theirs, forges, records, or brings something old. None gets anything, and none stops what is
+//! right.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use swarmgate::channel::wire::{Bundle, CertificateRequest, ExtensionReport, WIRE_VERSION};
+use swarmgate::pki::{
+    Authority, ChannelRole, ClientAuthentication, Credentials, KeyInHand, OPERATOR_NAME, client_config, request, role_name, server_config,
+};
+use swarmgate::types::{ClusterName, Digest};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::apps::App;
+use crate::stage::{Stage, cluster, eventually};
+use crate::tables::routes;
+use crate::eventually_healthy;
+
+const HOST: &str = "app.example.org";
+
+/// Somebody who has a certificate for this role, cluster and task, or none, and believes whoever answers as `server`.
+fn somebody(stage: &Stage, server: &str, certificate: Option<(ChannelRole, &ClusterName, &str)>) -> Client {
+    let credentials = Credentials::new(stage.authority().root().clone());
+    if let Some((role, cluster, task)) = certificate {
+        credentials.replace(KeyInHand::issued_by(stage.authority(), role, cluster, task, Timestamp::now()).unwrap());
+    }
+    let tls = client_config(&credentials, server, certificate.is_some()).unwrap();
+    let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_http1().build();
+    hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector)
+}
+
+type Client = hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// What was answered, or that nobody spoke to us.
+async fn send(client: &Client, request: Request<Full<Bytes>>) -> Result<(StatusCode, String), String> {
+    let answer = client.request(request).await.map_err(|error| error.to_string())?;
+    let status = answer.status();
+    let body = answer.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
+    Ok((status, String::from_utf8_lossy(&body).into_owned()))
+}
+
+async fn get(client: &Client, url: &str) -> Result<(StatusCode, String), String> {
+    send(client, Request::get(url).body(Full::default()).unwrap()).await
+}
+
+async fn asked(client: &Client, url: String) -> (StatusCode, String) {
+    get(client, &url).await.unwrap()
+}
+
+fn message(url: &str) -> http::request::Builder {
+    Request::post(url).header("content-type", "application/json")
+}
+
+async fn told(client: &Client, url: String, body: &Value) -> StatusCode {
+    send(client, message(&url).body(Full::from(body.to_string())).unwrap()).await.unwrap().0
+}
+
+fn other_cluster() -> ClusterName {
+    ClusterName::parse("prod").unwrap()
+}
+
+/// A stage with a running extension that has accepted a table.
+async fn running(stage: &Stage, app: &App) -> crate::stage::Extension {
+    let extension = stage.extension();
+    stage.publish(routes(stage, &[(HOST, &[app])]));
+    eventually("the first report", || stage.report()?.accepted).await;
+    extension
+}
+
+/// Somebody who answers with a certificate of an authority of their own, and notes what they are told after the handshake.
+struct Impostor {
+    address: SocketAddr,
+    heard: Arc<Mutex<Vec<String>>>,
+    knocks: Arc<Mutex<usize>>,
+}
+
+impl Impostor {
+    async fn start() -> Self {
+        let now = Timestamp::now();
+        let authority = Authority::create(now).unwrap();
+        let credentials = Credentials::new(authority.root().clone());
+        credentials.replace(authority.own(now).unwrap());
+        let tls = tokio_rustls::TlsAcceptor::from(server_config(&credentials, ClientAuthentication::Optional).unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (heard, knocks) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)));
+        let (notes, counter) = (heard.clone(), knocks.clone());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                *counter.lock().unwrap() += 1;
+                let (tls, notes) = (tls.clone(), notes.clone());
+                tokio::spawn(async move {
+                    let Ok(mut stream) = tls.accept(stream).await else { return };
+                    let mut text = vec![0; 4096];
+                    if let Ok(length) = stream.read(&mut text).await
+                        && length > 0
+                    {
+                        notes.lock().unwrap().push(String::from_utf8_lossy(&text[..length]).into_owned());
+                    }
+                });
+            }
+        });
+        Self { address, heard, knocks }
+    }
+
+    fn url(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
+    fn check_that_it_was_tried_and_told_nothing(&self) {
+        assert!(*self.knocks.lock().unwrap() > 0, "nobody tried this address: the test shows nothing");
+        assert_eq!(*self.heard.lock().unwrap(), [""; 0]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_answers_to_our_names_is_told_nothing_and_is_passed_over() {
+    let stage = crate::stage_or_skip!();
+    let (app, impostor) = (App::start("one").await, Impostor::start().await);
+    // A service with the operator's alias, or one on its port on another manager, that answers first.
+    let everywhere = format!("{},{}", impostor.url(), stage.operator_url());
+    let extension = running(&stage, &app).await;
+    let proxy = stage.proxy_told_of(&format!("{},{}", impostor.url(), stage.extension_url()), &everywhere);
+    stage.until_answer(HOST, "one").await;
+    impostor.check_that_it_was_tried_and_told_nothing();
+    proxy.drained().await.unwrap();
+    extension.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_certificate_there_is_nothing_to_be_had() {
+    let stage = crate::stage_or_skip!();
+    let app = App::start("one").await;
+    let extension = running(&stage, &app).await;
+    let nobody = somebody(&stage, OPERATOR_NAME, None);
+    for path in ["desired", "peers"] {
+        let (status, body) = asked(&nobody, format!("{}/v1/clusters/dev/{path}", stage.operator_url())).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}");
+        assert!(!body.contains("example"), "{body}");
+    }
+    let report = serde_json::to_value(stage.report().unwrap()).unwrap();
+    assert_eq!(told(&nobody, format!("{}/v1/clusters/dev/report", stage.operator_url()), &report).await, StatusCode::UNAUTHORIZED);
+    let extension_name = role_name(ChannelRole::Extension, &cluster());
+    let refused = get(&somebody(&stage, &extension_name, None), &format!("{}/v1/bundle", stage.extension_url())).await;
+    assert!(refused.is_err(), "the extension speaks to nobody without a certificate: {refused:?}");
+    let plain = crate::traffic::get(stage.operator_url().trim_start_matches("https://").parse().unwrap(), "x", "/v1/clusters/dev/desired").await;
+    assert!(plain.is_err(), "there is no plain HTTP: {plain:?}");
+    extension.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_is_good_for_its_own_role_cluster_and_task_only() {
+    let stage = crate::stage_or_skip!();
+    let app = App::start("one").await;
+    let extension = running(&stage, &app).await;
+    let (dev, prod) = (cluster(), other_cluster());
+    let desired = format!("{}/v1/clusters/dev/desired", stage.operator_url());
+    for (role, of, expected) in [
+        (ChannelRole::Extension, &dev, StatusCode::OK),
+        (ChannelRole::Extension, &prod, StatusCode::UNAUTHORIZED),
+        (ChannelRole::Proxy, &dev, StatusCode::UNAUTHORIZED),
+    ] {
+        let (status, body) = asked(&somebody(&stage, OPERATOR_NAME, Some((role, of, "t1"))), desired.clone()).await;
+        assert_eq!(status, expected, "{role} of {of}");
+        assert_eq!(body.contains(HOST), expected == StatusCode::OK, "{role} of {of}");
+    }
+    let bundle = format!("{}/v1/bundle", stage.extension_url());
+    let name = role_name(ChannelRole::Extension, &dev);
+    for (role, of, expected) in [
+        (ChannelRole::Proxy, &dev, StatusCode::OK),
+        (ChannelRole::Proxy, &prod, StatusCode::UNAUTHORIZED),
+        (ChannelRole::Extension, &dev, StatusCode::UNAUTHORIZED),
+    ] {
+        assert_eq!(asked(&somebody(&stage, &name, Some((role, of, "t1"))), bundle.clone()).await.0, expected, "{role} of {of}");
+    }
+    let elsewhere = somebody(&stage, &role_name(ChannelRole::Extension, &prod), Some((ChannelRole::Proxy, &prod, "t1")));
+    assert!(get(&elsewhere, &bundle).await.is_err(), "a proxy of prod does not follow the extension of dev");
+    extension.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_is_good_for_certificates_of_its_own_role_and_nothing_else() {
+    let stage = crate::stage_or_skip!();
+    let app = App::start("one").await;
+    let extension = running(&stage, &app).await;
+    let nobody = somebody(&stage, OPERATOR_NAME, None);
+    let ask = |token: &'static str, role: ChannelRole, task: &'static str| {
+        let (nobody, url) = (nobody.clone(), format!("{}/v1/clusters/dev/certificate", stage.operator_url()));
+        let (_, pem) = request().unwrap();
+        let body = json!(CertificateRequest { version: WIRE_VERSION, role, task: task.to_owned(), request: pem }).to_string();
+        let question = message(&url).header(AUTHORIZATION, format!("Bearer {token}")).body(Full::from(body)).unwrap();
+        async move { send(&nobody, question).await.unwrap().0 }
+    };
+    let own = "a-token-for-each-proxy";
+    assert_eq!(ask(own, ChannelRole::Proxy, "t1").await, StatusCode::OK);
+    assert_eq!(ask(own, ChannelRole::Extension, "t1").await, StatusCode::UNAUTHORIZED, "the proxies' token makes no extension");
+    assert_eq!(ask("forged", ChannelRole::Proxy, "t1").await, StatusCode::UNAUTHORIZED);
+    assert_eq!(ask(own, ChannelRole::Proxy, "t1.extension.dev").await, StatusCode::BAD_REQUEST);
+    let (status, _) = asked(&nobody, format!("{}/v1/clusters/dev/desired", stage.operator_url())).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED, "a token reads nothing");
+    extension.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forged_report_is_not_taken() {
+    let stage = crate::stage_or_skip!();
+    let app = App::start("one").await;
+    let extension = running(&stage, &app).await;
+    let genuine = stage.report().unwrap();
+    let url = format!("{}/v1/clusters/dev/report", stage.operator_url());
+    let (dev, prod) = (cluster(), other_cluster());
+    let evil = |report: &ExtensionReport| json!(ExtensionReport { engine_version: "evil".to_owned(), ..report.clone() });
+    for (role, of, task, expected) in [
+        (ChannelRole::Proxy, &dev, genuine.task.as_str(), StatusCode::UNAUTHORIZED),
+        (ChannelRole::Extension, &prod, genuine.task.as_str(), StatusCode::UNAUTHORIZED),
+        (ChannelRole::Extension, &dev, "another-task", StatusCode::UNAUTHORIZED),
+    ] {
+        let client = somebody(&stage, OPERATOR_NAME, Some((role, of, task)));
+        assert_eq!(told(&client, url.clone(), &evil(&genuine)).await, expected, "{role} of {of}, {task}");
+    }
+    let own = somebody(&stage, OPERATOR_NAME, Some((ChannelRole::Extension, &dev, genuine.task.as_str())));
+    let boot = genuine.boot.clone().unwrap();
+    let spoilt = Bundle { generation: boot.generation + 1, ..boot };
+    assert_eq!(told(&own, url.clone(), &evil(&ExtensionReport { boot: Some(spoilt), ..genuine.clone() })).await, StatusCode::BAD_REQUEST);
+    assert_ne!(stage.report().unwrap().engine_version, "evil");
+    assert_eq!(told(&own, url, &evil(&genuine)).await, StatusCode::NO_CONTENT, "the right sender would have been heard");
+    extension.stopped().await;
+}
+
+/// Passes connections on and keeps what the client said.
+async fn recorder(to: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<Vec<u8>>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, tape) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Vec::<Vec<u8>>::new())));
+    let tapes = tape.clone();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = TcpStream::connect(to).await.unwrap();
+            let number = {
+                let mut tapes = tapes.lock().unwrap();
+                tapes.push(Vec::new());
+                tapes.len() - 1
+            };
+            let (mut from_client, mut to_client) = client.into_split();
+            let (mut from_server, mut to_server) = server.into_split();
+            tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+            let tapes = tapes.clone();
+            tokio::spawn(async move {
+                let mut chunk = vec![0; 16 * 1024];
+                while let Ok(length @ 1..) = from_client.read(&mut chunk).await {
+                    tapes.lock().unwrap()[number].extend_from_slice(&chunk[..length]);
+                    if to_server.write_all(&chunk[..length]).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    (address, tape)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recorded_message_says_nothing_and_does_nothing_when_it_is_played_back() {
+    let stage = crate::stage_or_skip!();
+    let app = App::start("one").await;
+    let extension = running(&stage, &app).await;
+    let report = stage.report().unwrap();
+    let operator: SocketAddr = stage.operator_url().trim_start_matches("https://").parse().unwrap();
+    let (relay, tape) = recorder(operator).await;
+    let own = somebody(&stage, OPERATOR_NAME, Some((ChannelRole::Extension, &cluster(), "replayed")));
+    let message = json!(ExtensionReport { task: "replayed".to_owned(), engine_version: "recorded".to_owned(), ..report.clone() });
+    assert_eq!(told(&own, format!("https://{relay}/v1/clusters/dev/report"), &message).await, StatusCode::NO_CONTENT);
+    let tapes = tape.lock().unwrap().clone();
+    let heard = tapes.iter().any(|tape| tape.len() > 1000);
+    assert!(heard, "the recorder heard the message");
+    let contains = |tape: &Vec<u8>, text: &str| tape.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(!tapes.iter().any(|tape| contains(tape, "recorded") || contains(tape, HOST)), "nothing can be read on the way");
+
+    let before = stage.reports_taken();
+    for tape in &tapes {
+        let mut stream = TcpStream::connect(operator).await.unwrap();
+        let _ = stream.write_all(tape).await;
+        let mut answer = Vec::new();
+        // The operator ends what it cannot decrypt.
+        let ended = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
+        assert!(ended.is_ok(), "the connection is ended");
+        assert!(!contains(&answer, "204"), "and not answered");
+    }
+    assert!(stage.task_reported_since("replayed", before).is_none(), "the replay was not taken for a report");
+    extension.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_proxy_runs_an_old_bundle_or_one_that_its_extension_has_not_signed() {
+    let stage = crate::stage_or_skip!();
+    let app = App::start("one").await;
+    let extension = running(&stage, &app).await;
+    let old = eventually("the boot snapshot", || stage.report()?.boot).await;
+    let proxy = stage.proxy();
+    stage.until_answer(HOST, "one").await;
+    let desired = stage.publish(routes(&stage, &[(HOST, &[&app]), ("new.example.org", &[&app])]));
+    stage.until_running(&desired).await;
+    eventually("the volume is written", || stage.saved_state()).await;
+    extension.stopped().await;
+    proxy.drained().await.unwrap();
+
+    // A snapshot from before what this node has run, genuine as it is, and forged ones that claim to be newer.
+    let other = Authority::create(Timestamp::now()).unwrap();
+    let by = |authority: &Authority, role, of: &ClusterName| {
+        let key = KeyInHand::issued_by(authority, role, of, "t1", Timestamp::now()).unwrap();
+        old.clone().signed(u64::MAX, &key.signer(), Timestamp::now())
+    };
+    let forged = [
+        old.clone(),
+        Bundle { generation: u64::MAX, ..old.clone() },
+        Bundle { signature: None, generation: u64::MAX, ..old.clone() },
+        by(&other, ChannelRole::Extension, &cluster()),
+        by(stage.authority(), ChannelRole::Proxy, &cluster()),
+        by(stage.authority(), ChannelRole::Extension, &other_cluster()),
+    ];
+    for bundle in forged {
+        stage.write_boot_file(&bundle);
+        let proxy = stage.proxy();
+        eventually_healthy(&stage, "volume").await;
+        assert_ne!(stage.running_config().await, old.digest.short(), "{:?}", bundle.signature);
+        proxy.drained().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_extension_whose_numbers_are_behind_catches_up_and_is_followed() {
+    let stage = crate::stage_or_skip!();
+    let app = App::start("one").await;
+    let extension = running(&stage, &app).await;
+    let ahead = eventually("the boot snapshot", || stage.report()?.boot).await;
+    // An extension on a node whose clock was an hour ahead had signed this.
+    let generation = ahead.generation + 3_600_000_000;
+    let files = ahead.files.clone().into_iter().chain([("note.conf".to_owned(), "# ahead".to_owned())]).collect();
+    stage.write_boot_file(&stage.signed(Bundle::new(cluster(), Digest::of_bytes(b""), files), generation));
+    extension.stopped().await;
+    let proxy = stage.proxy();
+    eventually_healthy(&stage, "boot").await;
+    let extension = stage.extension();
+    stage.until_answer(HOST, "one").await;
+    eventually_healthy(&stage, "live").await;
+    proxy.drained().await.unwrap();
+    extension.stopped().await;
+}
