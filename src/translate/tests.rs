@@ -55,6 +55,7 @@ fn cluster() -> Cluster {
             config_path: "/etc/nginx/nginx.conf".to_owned(),
         },
         hosts: crate::intent::hosts::HostRules::default(),
+        material: crate::intent::material::MaterialRules::default(),
         settings: EngineSettings::default(),
     }
 }

@@ -26,7 +26,7 @@ pub fn read(name: &str, text: &str) -> Value {
     let used: BTreeSet<&str> =
         services.iter().flat_map(|service| service["networks"].as_array().unwrap()).filter_map(Value::as_str).collect();
     let network = |name: &&str| json!({"name": name, "driver": if *name == "bridge" { "bridge" } else { "overlay" }});
-    let secrets: Vec<String> = entries(&file["secrets"]).iter().map(|(own, given)| object_name(name, own, given)).collect();
+    let secrets: Vec<Value> = entries(&file["secrets"]).iter().map(|(own, given)| secret(name, own, given)).collect();
     json!({"nodes": [{"name": "n1", "address": "192.0.2.1"}], "networks": used.iter().map(network).collect::<Vec<_>>(), "secrets": secrets, "services": services})
 }
 
@@ -59,6 +59,17 @@ fn networks(stack: &str, file: &Value, given: &Value) -> Vec<String> {
         names.push("default".to_owned());
     }
     names.iter().map(|name| object_name(stack, name, &file["networks"][name])).collect()
+}
+
+/// A secret of the stack, or one that its author made by hand and let the stack use, as a secret of no stack must be.
+fn secret(stack: &str, own: &str, declared: &Value) -> Value {
+    let external = declared["external"] == true || declared["external"].is_object();
+    let name = object_name(stack, own, declared);
+    if external {
+        json!({"name": name, "labels": {"swarmgate.use-by": format!("stack:{stack}")}})
+    } else {
+        json!({"name": name, "stack": stack})
+    }
 }
 
 /// The real name of a network or secret: as stated, as it is elsewhere, or with the stack in front.
