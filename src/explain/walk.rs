@@ -163,8 +163,7 @@ impl Walk<'_> {
             }
             Refusal::BadMaterial(pattern, binding) => {
                 self.note_host(pattern);
-                let missing: Vec<_> =
-                    binding.objects().filter(|object| object.id.is_none()).map(|object| object.name.as_str()).collect();
+                let missing: Vec<_> = binding.objects().filter(|object| object.id.is_none()).map(|object| object.name.as_str()).collect();
                 let names = missing.join(" and ");
                 let reason = format!("{refused}: {pattern} has no certificate, because there is no secret {names} that it may use");
                 let hint = "Create it with `docker secret create`, or write its full name.";

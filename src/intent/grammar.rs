@@ -36,7 +36,7 @@ pub(super) const FORMATS: &[Format] = &[
     format("service-glob", |text| types::ServiceGlob::parse(text).map(drop), "Write for example shop_web or shop_*."),
     format("object-glob", |text| types::ObjectGlob::parse(text).map(drop), "Write for example wildcard-2026 or wildcard-*."),
     format("stack-glob", stack_pattern, "Write for example shop or shop-*."),
-    format("material-openness", openness, "Write anyone, or a list of rules: docs/settings.md has examples."),
+    format("material-openness", openness, "See `Who may use which certificates` in docs/settings.md."),
     format("log-target", |text| types::LogTarget::parse(text).map(drop), "Write for example /dev/stdout."),
     format("log-format", |text| types::LogFormat::parse(text).map(drop), "Write for example $remote_addr \"$request\" $status."),
     format("tls-ciphers", |text| types::TlsCiphers::parse(text).map(drop), "Write for example HIGH:!aNULL:!MD5."),
@@ -127,7 +127,7 @@ fn stack_pattern(text: &str) -> Result<(), Refused> {
 
 /// The one word in place of a list of rules.
 fn openness(text: &str) -> Result<(), Refused> {
-    if text == ANYONE { Ok(()) } else { Err(Refused("this is the word anyone, or a list of rules".to_owned())) }
+    if text == ANYONE { Ok(()) } else { Err(Refused("this must be the word anyone, or a list of rules".to_owned())) }
 }
 
 fn image(text: &str) -> Result<(), Refused> {
@@ -222,7 +222,7 @@ words! {
         "type": ["string", "array"],
         "format": "material-openness",
         "items": {
-            "type": ["string", "object", "number", "boolean"],
+            "type": ["string", "object"],
             "format": "object-glob",
             "properties": {
                 "name": {

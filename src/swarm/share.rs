@@ -44,7 +44,8 @@ const NETWORK: &[&str] = &["Id", "ID", "Name", "Driver", "Scope", "Ingress", "La
 const OBJECT: &[&str] = &["ID", "CreatedAt", "Spec.Name", "Spec.Labels"];
 
 /// Labels that routes are made from begin so (in any case: a slip is told, too).
-const LABELS_KEPT: &[&str] = &["com.docker.lb.", "com.docker.network", "com.docker.stack.namespace", "com.docker.ucp.access.label", "swarmgate."];
+const LABELS_KEPT: &[&str] =
+    &["com.docker.lb.", "com.docker.network", "com.docker.stack.namespace", "com.docker.ucp.access.label", "swarmgate."];
 
 impl RawSnapshot {
     /// The same with nothing in it that routes are not made from.

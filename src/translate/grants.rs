@@ -253,7 +253,11 @@ impl<'a> Objects<'a> {
                 Err(why) => drop(refused.get_or_insert(Refused { object, why })),
             }
         }
-        granted.into_iter().min_by_key(|(grant, is_short, object)| order(*grant, *is_short, object)).map(|(_, _, object)| object).ok_or(refused)
+        granted
+            .into_iter()
+            .min_by_key(|(grant, is_short, object)| order(*grant, *is_short, object))
+            .map(|(_, _, object)| object)
+            .ok_or(refused)
     }
 }
 

@@ -38,7 +38,13 @@ fn verification(world: &World<'_>, published: &Published<'_>, findings: &mut Vec
     }
 }
 
-fn secret(world: &World<'_>, published: &Published<'_>, label: &'static str, name: &ObjectName, findings: &mut Vec<Finding>) -> MaterialRef {
+fn secret(
+    world: &World<'_>,
+    published: &Published<'_>,
+    label: &'static str,
+    name: &ObjectName,
+    findings: &mut Vec<Finding>,
+) -> MaterialRef {
     let naming = Naming { published, label, name, follows: "its hosts are not published by TLS" };
     reference(world, &naming, &[MaterialKind::Secret], findings)
 }
@@ -61,7 +67,9 @@ struct Naming<'n> {
 fn reference(world: &World<'_>, naming: &Naming<'_>, kinds: &[MaterialKind], findings: &mut Vec<Finding>) -> MaterialRef {
     let user = User::of(naming.published.service);
     let found = world.objects.named(&world.cluster.material, &user, naming.name.as_str(), kinds);
-    findings.extend(found.as_ref().map_or_else(|refused| refused.as_ref().map(|refused| refused.object), |object| Some(*object)).and_then(unreadable));
+    findings.extend(
+        found.as_ref().map_or_else(|refused| refused.as_ref().map(|refused| refused.object), |object| Some(*object)).and_then(unreadable),
+    );
     let missing = match found {
         Ok(object) => match ObjectName::parse(object.name) {
             Ok(name) => return MaterialRef { kind: object.kind, name, id: Some(object.id.to_owned()) },

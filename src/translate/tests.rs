@@ -5,6 +5,7 @@ mod admission;
 mod compact;
 #[path = "../../tests/any_input/grammar.rs"]
 mod grammar;
+mod grants;
 mod isolation;
 mod network_exchange;
 mod node_ports;
