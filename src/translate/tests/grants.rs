@@ -65,12 +65,14 @@ fn authority(translation: &Translation) -> Option<String> {
     }
 }
 
-/// Stack, access label of the service and of the secret `cert`, what the secret says, and the outcome: none is granted.
+/// Stack and access label of the service, the same of the secret `cert`, what the secret says, and the finding if it is refused.
+type Row<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str, Option<FindingCode>);
+
 #[test]
 fn the_table_of_grants() {
     use FindingCode::{RefNotPermitted, SecretNotFound};
     #[rustfmt::skip]
-    let rows: &[(&str, &str, &str, &str, &str, Option<FindingCode>)] = &[
+    let rows: &[Row<'_>] = &[
         // service's        secret's          the secret says                      outcome
         ("", "",            "", "",           "",                                  None),
         ("shop", "",        "shop", "",       "",                                  None),
@@ -152,8 +154,12 @@ fn the_nearest_object_wins() {
     let check = |secrets: &[(&str, &Labels)], configs: &[(&str, &Labels)], expected: (Option<&str>, Option<&str>)| {
         let mut world = snapshot("{networks: [net]}");
         service(&mut world, shop.clone());
-        secrets.iter().for_each(|(name, labels)| secret(&mut world, name, (*labels).clone()));
-        configs.iter().for_each(|(name, labels)| config(&mut world, name, (*labels).clone()));
+        for (name, labels) in secrets {
+            secret(&mut world, name, (*labels).clone());
+        }
+        for (name, labels) in configs {
+            config(&mut world, name, (*labels).clone());
+        }
         let translation = translate(&cluster(), &world);
         assert_eq!((certificate(&translation).as_deref(), authority(&translation).as_deref()), expected, "{secrets:?} {configs:?}");
     };
