@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Sources, known};
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::{LabelReading, PREFIX, read_labels, service_cluster_of};
-use crate::report::{Finding, Severity, Subject};
+use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::swarm::Service;
 use crate::translate::{Translation, admitted, is_application, is_claimed_by, unclaimed};
 use crate::types::HostPattern;
@@ -29,6 +29,15 @@ pub fn of_no_cluster(sources: &Sources<'_>, service: &str) -> Vec<Finding> {
     let mut findings = told.unwrap_or_else(|| unclaimed(sources.clusters, &[], false, sources.snapshot));
     findings.retain(|finding| finding.subject == Subject::Service(service.to_owned()));
     findings
+}
+
+/// How one of these services is granted material that it names and may not use.
+pub fn remedy_for_material(translation: &Translation, services: &BTreeSet<String>, names: &[&str]) -> Option<String> {
+    let theirs = |finding: &&Finding| matches!(&finding.subject, Subject::Service(service) if services.contains(service));
+    let refused = |finding: &&Finding| {
+        finding.code == FindingCode::RefNotPermitted && finding.value.as_deref().is_some_and(|value| names.contains(&value))
+    };
+    translation.findings.iter().filter(theirs).find(refused).map(|finding| finding.remedy.clone())
 }
 
 /// A service whose label names a host that nobody published here, and why it does not count.

@@ -125,7 +125,7 @@ fn tls(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
         Tls::Passed(_) if matches!(pool.behind, Behind::Passthrough(_)) => "TLS is passed on to the application".to_owned(),
         Tls::Passed(backend) => format!("overruled: TLS is passed on to {}", names(backend)),
         Tls::Shown(_) => format!("TLS is terminated here{}", trouble(effects, pool)),
-        Tls::Refused(binding) => format!("TLS is refused, because there is no secret {}", missing(binding)),
+        Tls::Refused(binding) => format!("TLS is refused, because there is no secret {} that it may use", missing(binding)),
         Tls::None if effects.standing.table.https_port.is_none() => "there is no TLS: the cluster publishes no port for it".to_owned(),
         Tls::None => "there is no TLS".to_owned(),
     }

@@ -163,12 +163,20 @@ impl Walk<'_> {
             }
             Refusal::BadMaterial(pattern, binding) => {
                 self.note_host(pattern);
-                let missing = binding.objects().filter(|object| object.id.is_none()).map(|object| object.name.as_str());
-                let missing = missing.collect::<Vec<_>>().join(" and ");
-                let reason = format!("{refused}: {pattern} has no certificate, because there is no secret {missing}");
-                Outcome::nobody(None, reason, "Create it with `docker secret create`, or write its full name.")
+                let missing: Vec<_> = binding.objects().filter(|object| object.id.is_none()).map(|object| object.name.as_str()).collect();
+                let names = missing.join(" and ");
+                let reason = format!("{refused}: {pattern} has no certificate, because there is no secret {names} that it may use");
+                let hint = "Create it with `docker secret create`, or write its full name.";
+                Outcome::nobody(None, reason, self.remedy_for_material(&missing, hint))
             }
         }
+    }
+
+    /// What helps where material is missing: an object that is there and not granted needs no other one.
+    fn remedy_for_material(&self, names: &[&str], hint: &str) -> String {
+        let behind = self.route.iter().flat_map(|route| &route.services).map(|service| service.service.clone());
+        let behind: BTreeSet<String> = behind.chain(self.pattern.iter().flat_map(|host| self.services_with("hosts", host))).collect();
+        findings::remedy_for_material(self.translation, &behind, names).unwrap_or_else(|| hint.to_owned())
     }
 
     fn unknown_host(&mut self, told: &mut Vec<Finding>) -> Outcome {
@@ -236,8 +244,10 @@ impl Walk<'_> {
         if let Some(verification) = pool.protocol.tls.as_ref().filter(|verification| !self.materials.can_verify(verification)) {
             let name =
                 if let crate::route::Verification::Authority(authority) = verification { authority.name.as_str() } else { "the system" };
-            let reason = format!("the application's certificate cannot be checked, because there is no secret or config {name}");
-            return Err(Outcome::nobody(status, reason, "Create it, or correct com.docker.lb.ssl_backend_tls_verify."));
+            let reason =
+                format!("the application's certificate cannot be checked, because there is no secret or config {name} that it may use");
+            let hint = "Create it, or correct com.docker.lb.ssl_backend_tls_verify.";
+            return Err(Outcome::nobody(status, reason, self.remedy_for_material(&[name], hint)));
         }
         if pool.services.iter().any(|service| !service.endpoints.is_empty()) {
             return Ok(());

@@ -64,6 +64,7 @@ pub fn cluster_named(name: &str) -> Cluster {
             config_path: "/etc/nginx/nginx.conf".to_owned(),
         },
         hosts: crate::intent::hosts::HostRules::default(),
+        material: crate::intent::material::MaterialRules::default(),
         settings: EngineSettings::default(),
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::cluster_spec::{Engine, FailureAction, Mode, Publish, Rollout, UpdateOrder};
 use super::hosts::HostRules;
+use super::material::MaterialRules;
 use crate::route::EngineSettings;
 use crate::types::{ClusterName, NetworkName, ServiceName};
 
@@ -22,6 +23,8 @@ pub struct Cluster {
     pub networks: Option<Vec<NetworkName>>,
     /// Which hosts may be published, and by whom.
     pub hosts: HostRules,
+    /// Who may use which secrets and configs, beyond what is theirs.
+    pub material: MaterialRules,
     /// The extension service.
     pub extension: Workload,
     /// The proxy service.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::grammar;
 use super::hosts_spec::HostsSpec;
+use super::material_spec::MaterialSpec;
 pub use super::settings_spec::Settings;
 use crate::types::{ClusterName, NetworkName, Port, ServiceName};
 
@@ -74,6 +75,9 @@ pub struct ClusterSpec {
     /// Which hosts may be published, and by whom.
     #[serde(default, skip_serializing_if = "HostsSpec::is_open")]
     pub hosts: HostsSpec,
+    /// Which services may use which secrets and configs as TLS material, beyond their own.
+    #[serde(default, skip_serializing_if = "MaterialSpec::is_default")]
+    pub material: MaterialSpec,
     /// The service that renders and tests configurations.
     pub extension: ExtensionSpec,
     /// The service that carries the traffic.

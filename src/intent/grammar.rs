@@ -7,6 +7,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::constraint::{Constraint, parse_preference};
+use super::material_spec::ANYONE;
 use super::quantity::{parse_cpus, parse_duration, parse_memory, parse_size};
 use crate::route::{BackendHttpVersion, SizeBytes};
 use crate::types::{self, Refused};
@@ -33,6 +34,9 @@ pub(super) const FORMATS: &[Format] = &[
     format("header-buffers", |text| header_buffers(text).map(drop), "Write number and size, for example 4 8k."),
     format("host-glob", |text| types::HostGlob::parse(text).map(drop), "Write for example app.example.org or *.dev.example.org."),
     format("service-glob", |text| types::ServiceGlob::parse(text).map(drop), "Write for example shop_web or shop_*."),
+    format("object-glob", |text| types::ObjectGlob::parse(text).map(drop), "Write for example wildcard-2026 or wildcard-*."),
+    format("stack-glob", stack_pattern, "Write for example shop or shop-*."),
+    format("material-openness", openness, "See `Who may use which certificates` in docs/settings.md."),
     format("log-target", |text| types::LogTarget::parse(text).map(drop), "Write for example /dev/stdout."),
     format("log-format", |text| types::LogFormat::parse(text).map(drop), "Write for example $remote_addr \"$request\" $status."),
     format("tls-ciphers", |text| types::TlsCiphers::parse(text).map(drop), "Write for example HIGH:!aNULL:!MD5."),
@@ -113,6 +117,17 @@ pub(super) fn stop_signal(text: &str) -> Result<String, Refused> {
     }
     let number = name.parse::<u8>().ok().filter(|number| (1..=64).contains(number) && name == upper && !name.starts_with('+'));
     number.map(|number| number.to_string()).ok_or_else(|| Refused("a stop signal is the name or number of a Linux signal".to_owned()))
+}
+
+/// A pattern of stacks. Stacks have the characters of the services whose names they begin.
+fn stack_pattern(text: &str) -> Result<(), Refused> {
+    let rule = |_| Refused("a pattern of stacks consists of letters, digits, '-', '_' and '*'".to_owned());
+    types::ServiceGlob::parse(text).map(drop).map_err(rule)
+}
+
+/// The one word in place of a list of rules.
+fn openness(text: &str) -> Result<(), Refused> {
+    if text == ANYONE { Ok(()) } else { Err(Refused("this must be the word anyone, or a list of rules".to_owned())) }
 }
 
 fn image(text: &str) -> Result<(), Refused> {
@@ -202,6 +217,38 @@ words! {
         },
         "required": ["host"],
         "additionalProperties": false
+    },
+    MaterialAllow => {
+        "type": ["string", "array"],
+        "format": "material-openness",
+        "items": {
+            "type": ["string", "object"],
+            "format": "object-glob",
+            "properties": {
+                "name": {
+                    "description": "The pattern of the full names of secrets and configs.",
+                    "type": ["string", "number", "boolean"],
+                    "format": "object-glob"
+                },
+                "services": {
+                    "description": "Patterns of the services that may use them. Absent: any.",
+                    "type": "array",
+                    "items": {"type": ["string", "number", "boolean"], "format": "service-glob"}
+                },
+                "stacks": {
+                    "description": "Patterns of stacks; the service must be of one of them. Absent: any.",
+                    "type": "array",
+                    "items": {"type": ["string", "number", "boolean"], "format": "stack-glob"}
+                },
+                "accessLabels": {
+                    "description": "Values of com.docker.ucp.access.label; the service must have exactly one of them. Absent: any.",
+                    "type": "array",
+                    "items": {"type": ["string", "number", "boolean"]}
+                }
+            },
+            "required": ["name"],
+            "additionalProperties": false
+        }
     },
     LogTarget => {"type": "string", "format": "log-target"},
     LogFormat => {"type": "string", "format": "log-format"},

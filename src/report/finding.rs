@@ -84,8 +84,10 @@ pub enum FindingCode {
     HostNotAllowed,
     /// `backend_mode=vip` on a service without a virtual IP; its tasks are used.
     NoVirtualIp,
-    /// A label names a secret (or config) that does not exist.
+    /// A label names a secret (or config) that does not exist, or that whoever wrote the label cannot know of.
     SecretNotFound,
+    /// A label names a secret (or config) that the service may not use: nobody granted it.
+    RefNotPermitted,
     /// A host asks for TLS, and its cluster publishes no TLS port.
     TlsNotPublished,
     /// A redirect, or `ssl_only`, leads to HTTPS on a host that has none here.

@@ -44,7 +44,8 @@ const NETWORK: &[&str] = &["Id", "ID", "Name", "Driver", "Scope", "Ingress", "La
 const OBJECT: &[&str] = &["ID", "CreatedAt", "Spec.Name", "Spec.Labels"];
 
 /// Labels that routes are made from begin so (in any case: a slip is told, too).
-const LABELS_KEPT: &[&str] = &["com.docker.lb.", "com.docker.network", "com.docker.stack.namespace", "swarmgate."];
+const LABELS_KEPT: &[&str] =
+    &["com.docker.lb.", "com.docker.network", "com.docker.stack.namespace", "com.docker.ucp.access.label", "swarmgate."];
 
 impl RawSnapshot {
     /// The same with nothing in it that routes are not made from.
@@ -126,7 +127,9 @@ mod tests {
             nodes: vec![json!({"ID": "m1", "Description": {"Hostname": "m1", "TLSInfo": secret}})],
             networks: vec![json!({"Id": "n1", "Name": "web", "Driver": "overlay", "Labels": {"x": secret}})],
             configs: vec![json!({"ID": "c1", "Spec": {"Name": "c", "Data": secret, "Labels": {"swarmgate.owner": "o"}}})],
-            secrets: vec![json!({"ID": "k1", "Spec": {"Name": "k", "Data": secret}})],
+            secrets: vec![json!({"ID": "k1", "Spec": {"Name": "k", "Data": secret, "Labels": {
+                "x": secret, "com.docker.stack.namespace": "shop", "com.docker.ucp.access.label": "/Shared/shop", "swarmgate.use-by": "stack:shop",
+            }}})],
         };
         let shared = snapshot.shareable();
         let text = serde_json::to_string(&shared).unwrap();
@@ -135,6 +138,10 @@ mod tests {
         assert_eq!(shared.services[0]["Spec"]["Labels"], labels);
         assert_eq!(shared.services[0]["Spec"]["TaskTemplate"]["Networks"], json!([{"Target": "n1"}]));
         assert_eq!(shared.tasks[0]["NetworksAttachments"], snapshot.tasks[0]["NetworksAttachments"]);
+        let grants = json!({
+            "com.docker.stack.namespace": "shop", "com.docker.ucp.access.label": "/Shared/shop", "swarmgate.use-by": "stack:shop",
+        });
+        assert_eq!(shared.secrets[0]["Spec"]["Labels"], grants, "who may use a secret is decided from them");
         assert_eq!(shared.shareable(), shared, "nothing more to leave out");
     }
 }

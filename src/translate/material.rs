@@ -1,12 +1,17 @@
-//! Names of secrets and configs in labels, as objects of the Swarm: by full name, else by the name that a stack file uses.
-//! Contents are never seen here. A name without an object stays a name: the host that needs it alone goes without.
+//! Names of secrets and configs in labels, as objects of the Swarm that the service may use (`grants`). Contents are never
+//! seen here. A name without such an object stays a name without an id, so that nobody ever mounts what it may stand for:
+//! the host that needs it alone goes without.
 
 use super::World;
-use super::published::{Published, label_key, stack_of};
+use super::grants::{LABEL_USE_BY, Object, Refusal, Refused, User, kind_word};
+use super::published::{Published, label_key};
 use crate::intent::labels::{BackendProtocol as Asked, Verification as AskedVerification};
-use crate::report::{Finding, FindingCode, Severity};
+use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::route::{BackendProtocol, MaterialKind, MaterialRef, TlsBinding, Verification};
-use crate::types::ObjectName;
+use crate::types::{ObjectName, ServiceName};
+
+/// So many entries of a label are quoted at most.
+const QUOTED_MAX: usize = 10;
 
 /// What a service wants its hosts' clients to be shown by TLS, if anything.
 pub fn binding(world: &World<'_>, published: &Published<'_>, findings: &mut Vec<Finding>) -> Option<TlsBinding> {
@@ -33,47 +38,117 @@ fn verification(world: &World<'_>, published: &Published<'_>, findings: &mut Vec
     }
 }
 
-fn secret(world: &World<'_>, published: &Published<'_>, label: &str, name: &ObjectName, findings: &mut Vec<Finding>) -> MaterialRef {
-    find_secret(world, published, name).unwrap_or_else(|| {
-        findings.push(not_found(published, label, name, "its hosts are not published by TLS"));
-        MaterialRef { kind: MaterialKind::Secret, name: name.clone(), id: None }
-    })
+fn secret(
+    world: &World<'_>,
+    published: &Published<'_>,
+    label: &'static str,
+    name: &ObjectName,
+    findings: &mut Vec<Finding>,
+) -> MaterialRef {
+    let naming = Naming { published, label, name, follows: "its hosts are not published by TLS" };
+    reference(world, &naming, &[MaterialKind::Secret], findings)
 }
 
 /// A CA is no secret: a config will do as well.
 fn authority(world: &World<'_>, published: &Published<'_>, name: &ObjectName, findings: &mut Vec<Finding>) -> MaterialRef {
-    find_secret(world, published, name).or_else(|| find_config(world, published, name)).unwrap_or_else(|| {
-        let follows = "its certificate cannot be checked, so its routes answer 503";
-        findings.push(not_found(published, "ssl_backend_tls_verify", name, follows));
-        MaterialRef { kind: MaterialKind::Secret, name: name.clone(), id: None }
-    })
+    let follows = "its certificate cannot be checked, so its routes answer 503";
+    let naming = Naming { published, label: "ssl_backend_tls_verify", name, follows };
+    reference(world, &naming, &[MaterialKind::Secret, MaterialKind::Config], findings)
 }
 
-fn find_secret(world: &World<'_>, published: &Published<'_>, name: &ObjectName) -> Option<MaterialRef> {
-    let secrets = &world.snapshot.secrets;
-    let find = |wanted: &str| secrets.values().find(|secret| secret.name == wanted).map(|secret| (&secret.name, &secret.id.0));
-    reference(MaterialKind::Secret, find, published, name)
+/// A name in a label, and what follows when there is nothing behind it.
+struct Naming<'n> {
+    published: &'n Published<'n>,
+    label: &'static str,
+    name: &'n ObjectName,
+    follows: &'static str,
 }
 
-fn find_config(world: &World<'_>, published: &Published<'_>, name: &ObjectName) -> Option<MaterialRef> {
-    let configs = &world.snapshot.configs;
-    let find = |wanted: &str| configs.values().find(|config| config.name == wanted).map(|config| (&config.name, &config.id.0));
-    reference(MaterialKind::Config, find, published, name)
+fn reference(world: &World<'_>, naming: &Naming<'_>, kinds: &[MaterialKind], findings: &mut Vec<Finding>) -> MaterialRef {
+    let user = User::of(naming.published.service);
+    let found = world.objects.named(&world.cluster.material, &user, naming.name.as_str(), kinds);
+    findings.extend(
+        found.as_ref().map_or_else(|refused| refused.as_ref().map(|refused| refused.object), |object| Some(*object)).and_then(unreadable),
+    );
+    let missing = match found {
+        Ok(object) => match ObjectName::parse(object.name) {
+            Ok(name) => return MaterialRef { kind: object.kind, name, id: Some(object.id.to_owned()) },
+            // Swarm itself gives no such names.
+            Err(_) => not_found(world, naming, &user),
+        },
+        Err(Some(refused)) => not_permitted(world, naming, &user, &refused),
+        Err(None) => not_found(world, naming, &user),
+    };
+    findings.push(missing);
+    MaterialRef { kind: MaterialKind::Secret, name: naming.name.clone(), id: None }
 }
 
-fn reference<'a>(
-    kind: MaterialKind,
-    find: impl Fn(&str) -> Option<(&'a String, &'a String)>,
-    published: &Published<'_>,
-    name: &ObjectName,
-) -> Option<MaterialRef> {
-    let in_stack = || stack_of(published.service).and_then(|stack| find(&format!("{stack}_{name}")));
-    let (name, id) = find(name.as_str()).or_else(in_stack)?;
-    Some(MaterialRef { kind, name: ObjectName::parse(name).ok()?, id: Some(id.clone()) })
+impl Naming<'_> {
+    fn finding(&self, code: FindingCode, message: String, remedy: String) -> Finding {
+        let finding = Finding::new(Severity::Error, code, self.published.subject(), message, remedy);
+        finding.at(label_key(self.label), self.name.as_str())
+    }
 }
 
-fn not_found(published: &Published<'_>, label: &str, name: &ObjectName, follows: &str) -> Finding {
-    let message = format!("there is no secret of this name in the Swarm; {follows}");
-    let remedy = "Create it with `docker secret create`, or write its full name as `docker secret ls` shows it.";
-    Finding::new(Severity::Error, FindingCode::SecretNotFound, published.subject(), message, remedy).at(label_key(label), name.as_str())
+/// The same words whether there is no such object or one that an access control keeps from whoever wrote the label: nobody
+/// learns from them what others have.
+fn not_found(world: &World<'_>, naming: &Naming<'_>, user: &User<'_>) -> Finding {
+    let message = format!("there is no secret of this name that the service may use; {}", naming.follows);
+    let create = "Create it with `docker secret create`, or write its full name as `docker secret ls` shows it";
+    let remedy = match user.access() {
+        Some(access) if is_plain_path(access) => {
+            format!("{create}; one with another access label must say {LABEL_USE_BY}=access:{access}.")
+        }
+        None if !world.objects.are_kept_apart => format!("{create}."),
+        _ => format!("{create}; one with another access label must say in {LABEL_USE_BY} who may use it, see docs/labels.md."),
+    };
+    naming.finding(FindingCode::SecretNotFound, message, remedy)
+}
+
+fn not_permitted(world: &World<'_>, naming: &Naming<'_>, user: &User<'_>, refused: &Refused<'_, '_>) -> Finding {
+    let (object, kind) = (refused.object, kind_word(refused.object.kind));
+    let others = if object.says_for_whom() { format!(", and its label {LABEL_USE_BY} names others") } else { String::new() };
+    let message = format!("the service may not use the {kind} {}: {refused}{others}; {}", object.name, naming.follows);
+    let remedy = if refused.why == Refusal::Ours {
+        format!("Name a {kind} of your own.")
+    } else {
+        let (entry, rule) = grants_for(naming.published, user);
+        // Docker's command line cannot change labels of what exists.
+        format!(
+            "Create it anew with `docker {kind} create --label {LABEL_USE_BY}={entry} NEW-NAME FILE` and name that one, or have an \
+             administrator add `- {{name: {}, {rule}}}` to spec.material.allow of the cluster {}.",
+            object.name, world.cluster.name
+        )
+    };
+    naming.finding(FindingCode::RefNotPermitted, message, remedy)
+}
+
+/// The entry of a `use-by` label and the rule of a document that let this service use an object, in words that are safe to
+/// paste: what a stack is called is anybody's choice.
+fn grants_for(published: &Published<'_>, user: &User<'_>) -> (String, String) {
+    match user.stack().filter(|stack| is_plain(stack)) {
+        Some(stack) => (format!("stack:{stack}"), format!("stacks: [{stack}]")),
+        None => (format!("service:{}", published.name), format!("services: [{}]", published.name)),
+    }
+}
+
+/// Whether a stack's name is one that Swarm could give services, so that a shell and YAML read it as it is.
+pub fn is_plain(stack: &str) -> bool {
+    ServiceName::parse(stack).is_ok()
+}
+
+fn is_plain_path(label: &str) -> bool {
+    label.len() <= 200 && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_.-".contains(&b))
+}
+
+/// What an object says about its use and nobody understands.
+fn unreadable(object: &Object<'_>) -> Option<Finding> {
+    if object.unreadable.is_empty() {
+        return None;
+    }
+    let quoted = object.unreadable.iter().take(QUOTED_MAX).copied().collect::<Vec<_>>().join(", ");
+    let message = "an entry is one of stack:NAME, service:NAME, access:LABEL and anyone; this opens nothing";
+    let remedy = format!("Create the {} anew with a right label.", kind_word(object.kind));
+    let subject = Subject::Object(object.name.to_owned());
+    Some(Finding::new(Severity::Warning, FindingCode::InvalidLabelValue, subject, message, remedy).at(LABEL_USE_BY, &quoted))
 }

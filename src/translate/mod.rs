@@ -3,6 +3,7 @@
 
 mod admission;
 mod endpoints;
+mod grants;
 mod hosts;
 mod material;
 mod networks;
@@ -17,6 +18,7 @@ mod unclaimed;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use admission::{Refusal, admitted, admitted_as_default};
+pub use grants::{LABEL_ACCESS, LABEL_USE_BY};
 pub use node_ports::node_addresses;
 pub use published::{is_application, is_claimed_by, label_key};
 pub use reports::DEFAULT_HOST;
@@ -64,6 +66,7 @@ struct World<'a> {
     cluster: &'a Cluster,
     snapshot: &'a Snapshot,
     proxies: proxies::Proxies,
+    objects: grants::Objects<'a>,
     closed_list: Option<BTreeSet<NetworkId>>,
     tasks: BTreeMap<&'a ServiceId, Vec<&'a Task>>,
 }
@@ -75,7 +78,8 @@ impl<'a> World<'a> {
             tasks.entry(&task.service).or_default().push(task);
         }
         let proxies = proxies::Proxies::of(cluster, snapshot);
-        Self { cluster, snapshot, proxies, closed_list: networks::closed_list(cluster, snapshot), tasks }
+        let (objects, closed_list) = (grants::Objects::of(snapshot), networks::closed_list(cluster, snapshot));
+        Self { cluster, snapshot, proxies, objects, closed_list, tasks }
     }
 
     /// The tasks of a service whose desired state is running.

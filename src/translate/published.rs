@@ -1,5 +1,7 @@
 //! Which services a cluster publishes, and in which order: by creation, then id.
 
+use std::collections::BTreeMap;
+
 use super::{World, admission};
 use crate::channel::contract::LABEL_OWNER;
 use crate::intent::cluster::Cluster;
@@ -93,7 +95,12 @@ const STACK_LABEL: &str = "com.docker.stack.namespace";
 
 /// The stack that the service was deployed with, if any.
 pub fn stack_of(service: &Service) -> Option<&str> {
-    service.labels.get(STACK_LABEL).map(String::as_str)
+    stack_in(&service.labels)
+}
+
+/// The stack that the labels of an object name, if any.
+pub fn stack_in(labels: &BTreeMap<String, String>) -> Option<&str> {
+    labels.get(STACK_LABEL).map(String::as_str).filter(|stack| !stack.is_empty())
 }
 
 /// The whole key of one of our labels.

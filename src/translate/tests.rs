@@ -5,6 +5,7 @@ mod admission;
 mod compact;
 #[path = "../../tests/any_input/grammar.rs"]
 mod grammar;
+mod grants;
 mod isolation;
 mod network_exchange;
 mod node_ports;
@@ -55,6 +56,7 @@ fn cluster() -> Cluster {
             config_path: "/etc/nginx/nginx.conf".to_owned(),
         },
         hosts: crate::intent::hosts::HostRules::default(),
+        material: crate::intent::material::MaterialRules::default(),
         settings: EngineSettings::default(),
     }
 }

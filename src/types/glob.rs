@@ -73,6 +73,30 @@ impl ServiceGlob {
     }
 }
 
+/// A pattern of names of secrets and configs: `*` stands for any characters (`wildcard-*`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct ObjectGlob(String);
+checked_string!(ObjectGlob);
+
+impl ObjectGlob {
+    /// Accepts the characters of such names, and `*`.
+    pub fn parse(value: &str) -> Result<Self, Refused> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_-.*".contains(&b);
+        if (1..=128).contains(&value.len()) && value.bytes().all(allowed) {
+            Ok(Self(value.to_owned()))
+        } else {
+            Err(Refused("a pattern of secrets and configs consists of letters, digits, '-', '_', '.' and '*'".to_owned()))
+        }
+    }
+
+    /// Whether the pattern fits the whole name.
+    pub fn fits(&self, name: &str) -> bool {
+        fits(self.0.as_bytes(), name.as_bytes())
+    }
+}
+
 /// `*` takes as little as possible and more when the rest does not fit; the last one decides, so time is bounded by the
 /// product of the lengths.
 fn fits(pattern: &[u8], text: &[u8]) -> bool {
@@ -131,6 +155,20 @@ mod tests {
             assert!(HostGlob::parse(bad).is_err(), "{bad}");
         }
         assert!(ServiceGlob::parse("").is_err() && ServiceGlob::parse("a.b").is_err());
+        assert!(ObjectGlob::parse("").is_err() && ObjectGlob::parse("a/b").is_err() && ObjectGlob::parse("a b").is_err());
+    }
+
+    #[test]
+    fn object_patterns_fit_whole_names() {
+        for (pattern, name, fit) in [
+            ("star.example.org", "star.example.org", true),
+            ("star.example.org", "star-example.org", false),
+            ("star.*", "star.example.org", true),
+            ("*", "db-password", true),
+            ("wild*", "a-wild", false),
+        ] {
+            assert_eq!(ObjectGlob::parse(pattern).unwrap().fits(name), fit, "{pattern} {name}");
+        }
     }
 
     #[test]

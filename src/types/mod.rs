@@ -17,7 +17,7 @@ pub(crate) use config_template::{TEMPLATE_FAULT, fault};
 pub use digest::Digest;
 pub use engine_line::EngineLine;
 pub use engine_text::{LogFormat, LogTarget, TlsCiphers};
-pub use glob::{HostGlob, ServiceGlob};
+pub use glob::{HostGlob, ObjectGlob, ServiceGlob};
 pub use host::HostPattern;
 pub use names::{ClusterName, ConfigId, CookieName, NetworkId, NetworkName, NodeId, ObjectName, SecretId, ServiceId, ServiceName, TaskId};
 pub use path::ContextPath;

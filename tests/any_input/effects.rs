@@ -35,8 +35,12 @@ fn agrees(fate: &LabelFate, finding: &Finding) -> bool {
         (FindingCode::SecondDefaultBackend, _) => says(&["overruled by"]),
         (FindingCode::NoVirtualIp, _) => !says(&["to the virtual IP"]),
         (FindingCode::NetworkNotFound, _) => !says(&[&format!("over {},", fate.value), &format!("over the network {}", fate.value)]),
-        (FindingCode::SecretNotFound, "ssl_backend_tls_verify") => nothing || says(&["503", "overruled", "passed on", "are closed"]),
-        (FindingCode::SecretNotFound, _) => nothing || says(&["TLS is refused", "overruled", "there is no TLS"]),
+        (FindingCode::SecretNotFound | FindingCode::RefNotPermitted, "ssl_backend_tls_verify") => {
+            nothing || says(&["503", "overruled", "passed on", "are closed"])
+        }
+        (FindingCode::SecretNotFound | FindingCode::RefNotPermitted, _) => {
+            nothing || says(&["TLS is refused", "overruled", "there is no TLS"])
+        }
         (FindingCode::TlsNotPublished, _) => nothing || says(&["no port for"]),
         (FindingCode::RedirectWithoutTls, "ssl_only") => {
             nothing || says(&["nobody answers", "plain HTTP is served", "plain HTTP is not served"])

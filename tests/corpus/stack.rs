@@ -7,6 +7,9 @@ use serde_json::{Map, Value, json};
 
 use crate::compact::yaml;
 
+/// The label by which an access control keeps teams apart.
+const ACCESS: &str = "com.docker.ucp.access.label";
+
 /// The name under which the author deploys: the one that labels put in front of the file's own networks and secrets.
 pub fn name_of(file: &str, text: &str) -> String {
     let file_name = file.trim_end_matches(".yml");
@@ -26,7 +29,8 @@ pub fn read(name: &str, text: &str) -> Value {
     let used: BTreeSet<&str> =
         services.iter().flat_map(|service| service["networks"].as_array().unwrap()).filter_map(Value::as_str).collect();
     let network = |name: &&str| json!({"name": name, "driver": if *name == "bridge" { "bridge" } else { "overlay" }});
-    let secrets: Vec<String> = entries(&file["secrets"]).iter().map(|(own, given)| object_name(name, own, given)).collect();
+    let collection = services.iter().find_map(|service| service["labels"][ACCESS].as_str());
+    let secrets: Vec<Value> = entries(&file["secrets"]).iter().map(|(own, given)| secret(name, own, given, collection)).collect();
     json!({"nodes": [{"name": "n1", "address": "192.0.2.1"}], "networks": used.iter().map(network).collect::<Vec<_>>(), "secrets": secrets, "services": services})
 }
 
@@ -59,6 +63,18 @@ fn networks(stack: &str, file: &Value, given: &Value) -> Vec<String> {
         names.push("default".to_owned());
     }
     names.iter().map(|name| object_name(stack, name, &file["networks"][name])).collect()
+}
+
+/// A secret of the stack, or one that somebody made for it by hand: in the stack's collection where it has one, else
+/// saying for which stack it is.
+fn secret(stack: &str, own: &str, declared: &Value, collection: Option<&str>) -> Value {
+    let external = declared["external"] == true || declared["external"].is_object();
+    let name = object_name(stack, own, declared);
+    match collection {
+        Some(label) => json!({"name": name, "labels": {ACCESS: label}}),
+        None if external => json!({"name": name, "labels": {"swarmgate.use-by": format!("stack:{stack}")}}),
+        None => json!({"name": name, "stack": stack}),
+    }
 }
 
 /// The real name of a network or secret: as stated, as it is elsewhere, or with the stack in front.

@@ -15,7 +15,7 @@
 //!     stack: shop               # the stack that it was deployed with
 //!     containerLabels: {...}    # labels on the container, where they do not belong
 //!   - {proxyOf: default, name: swarmgate-proxy-default, networks: [...], tasks: 1}
-//! secrets: [shop_cert]          # ids are `id-NAME`; configs likewise
+//! secrets: [cert, {name: shop_cert, stack: shop, labels: {swarmgate.use-by: anyone}}]    # ids are `id-NAME`; configs likewise
 //! nodes: [n1, {name: n2, address: 192.0.2.2, manager: true, labels: {swarmgate.address: 198.51.100.2}, availability: drain}]
 //! ```
 
@@ -86,8 +86,11 @@ fn node(node: &Value) -> Value {
 }
 
 /// A secret or config.
-fn object(name: &Value) -> Value {
-    json!({"ID": id(name), "CreatedAt": "2026-01-01T10:00:00Z", "Spec": {"Name": name, "Labels": {}}})
+fn object(object: &Value) -> Value {
+    let object = named(object);
+    let mut labels = object["labels"].as_object().cloned().unwrap_or_default();
+    labels.extend(object["stack"].as_str().map(|stack| ("com.docker.stack.namespace".to_owned(), stack.into())));
+    json!({"ID": id(&object["name"]), "CreatedAt": "2026-01-01T10:00:00Z", "Spec": {"Name": object["name"], "Labels": labels}})
 }
 
 fn network(network: &Value) -> Value {

@@ -8,6 +8,7 @@ mod failures;
 mod findings;
 mod fleet;
 mod follows;
+mod grants;
 mod ground;
 mod hosts;
 mod lab;
@@ -64,6 +65,7 @@ pub fn all() -> Vec<Case> {
         networks::cases(),
         replace::cases(),
         tls::cases(),
+        grants::cases(),
         fleet::cases(),
         failures::cases(),
         spec::cases(),

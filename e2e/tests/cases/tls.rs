@@ -17,7 +17,7 @@ use super::SLOW;
 use super::ground::{DEFAULT, GATE, STOCK};
 
 /// Where the cluster `default` answers TLS.
-const TLS: u16 = 8444;
+pub(super) const TLS: u16 = 8444;
 /// Where `stock` does.
 const STOCK_TLS: u16 = 8447;
 /// Fewer requests tell nothing.
@@ -38,12 +38,12 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// A certificate and its key.
-struct Pair {
+pub(super) struct Pair {
     certificate: String,
     key: String,
 }
 
-fn pair(host: &str, year: i32) -> Result<Pair> {
+pub(super) fn pair(host: &str, year: i32) -> Result<Pair> {
     let mut params = CertificateParams::new(vec![host.to_owned()])?;
     params.not_after = date_time_ymd(year, 1, 1);
     let key = KeyPair::generate()?;
@@ -61,17 +61,17 @@ fn store(world: &World, name: &str, content: &str) -> Result<()> {
     stored
 }
 
-fn store_pair(world: &World, name: &str, pair: &Pair) -> Result<()> {
+pub(super) fn store_pair(world: &World, name: &str, pair: &Pair) -> Result<()> {
     store(world, &format!("{name}-cert"), &pair.certificate)?;
     store(world, &format!("{name}-key"), &pair.key)
 }
 
 /// An application whose host is published by TLS with the pair of this name.
-fn secured(name: &str, pair: &str) -> App {
+pub(super) fn secured(name: &str, pair: &str) -> App {
     App::new(name).label("ssl_cert", &format!("{pair}-cert")).label("ssl_key", &format!("{pair}-key"))
 }
 
-fn await_tls(world: &World, k: usize, host: &str, version: &str) -> Result<serde_json::Value> {
+pub(super) fn await_tls(world: &World, k: usize, host: &str, version: &str) -> Result<serde_json::Value> {
     await_tls_at(&world.at(k, TLS), host, version)
 }
 
@@ -86,7 +86,7 @@ fn await_tls_at(address: &str, host: &str, version: &str) -> Result<serde_json::
 }
 
 /// What a client that names this host (or none) is shown: the certificate, or none when the handshake is refused.
-fn shown(address: &str, host: Option<&str>) -> Result<Option<String>> {
+pub(super) fn shown(address: &str, host: Option<&str>) -> Result<Option<String>> {
     let mut command = Command::new("openssl");
     command.args(["s_client", "-connect", address]);
     match host {

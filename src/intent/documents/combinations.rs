@@ -7,13 +7,25 @@ use super::super::constraint::Constraint;
 use super::super::grammar::stop_signal;
 use super::super::quantity::{parse_cpus, parse_duration, parse_memory};
 use super::mistake::Mistakes;
-use super::{hosts, settings};
+use super::{hosts, material, settings};
 use crate::report::{FindingCode, Severity};
 use crate::types::Refused;
 
 /// Checks the document's fields against each other.
 pub(super) fn check(value: &Value, mistakes: &mut Mistakes) {
-    let checks = [tasks, ports, update, configuration_path, stopping, networks, constraints, resources, hosts::check, settings::check];
+    let checks = [
+        tasks,
+        ports,
+        update,
+        configuration_path,
+        stopping,
+        networks,
+        constraints,
+        resources,
+        hosts::check,
+        material::check,
+        settings::check,
+    ];
     for check in checks {
         check(&Look(value), mistakes);
     }

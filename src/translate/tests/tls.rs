@@ -4,13 +4,15 @@ use super::*;
 use crate::route::{Affinity, MaterialKind, Verification};
 use crate::types::Scheme;
 
-/// A Swarm with two secrets (and those of a stack), and these services with one task each.
+/// A Swarm with secrets of nobody and of a stack, and these services with one task each.
 fn swarm(services: &[(&str, &str)]) -> Translation {
     let service = |(name, labels): &(&str, &str)| format!("\n  - {{name: {name}, labels: {{{labels}}}, networks: [web], tasks: 1}}");
     let services: String = services.iter().map(service).collect();
     let mut raw = compact::expand(&compact::yaml(&format!("nodes: [n1]\nnetworks: [web]\nservices:{services}\n")));
-    let secret = |name: &str| serde_json::json!({"ID": format!("id{name}"), "CreatedAt": "2026-01-01T00:00:00Z", "Spec": {"Name": name}});
-    raw["secrets"] = ["crt", "key", "crt2", "shop_crt"].map(secret).into_iter().collect();
+    let secret = |(name, labels): (&str, serde_json::Value)| serde_json::json!({"ID": format!("id{name}"), "CreatedAt": "2026-01-01T00:00:00Z", "Spec": {"Name": name, "Labels": labels}});
+    let (none, shop) = (serde_json::json!({}), serde_json::json!({"com.docker.stack.namespace": "shop"}));
+    let secrets = [("crt", none.clone()), ("key", none.clone()), ("crt2", none), ("shop_crt", shop.clone()), ("shop.pem", shop)];
+    raw["secrets"] = secrets.map(secret).into_iter().collect();
     translate(&cluster(), &Snapshot::from_raw(&serde_json::from_value(raw).unwrap()).unwrap())
 }
 
@@ -33,10 +35,13 @@ fn secrets_are_found_by_their_full_name_or_within_the_stack() {
     check(&[("a", "hosts: a.test, port: 80, ssl_cert: crt, ssl_key: key")], &["a.test crt=idcrt key=idkey"], &[]);
     check(&[("a", "hosts: a.test, port: 80, ssl_cert: crt, ssl_key: crt")], &["a.test crt=idcrt crt=idcrt"], &[]);
     let stack = "hosts: a.test, port: 80, ssl_cert: crt, com.docker.stack.namespace: shop";
-    check(&[("a", stack)], &["a.test crt=idcrt crt=idcrt"], &[]);
+    check(&[("a", stack)], &["a.test shop_crt=idshop_crt shop_crt=idshop_crt"], &[]);
+    let stack = "hosts: a.test, port: 80, ssl_cert: shop.pem, com.docker.stack.namespace: shop";
+    check(&[("a", stack)], &["a.test shop.pem=idshop.pem shop.pem=idshop.pem"], &[]);
     let stack = "hosts: a.test, port: 80, ssl_cert: shop_crt, com.docker.stack.namespace: shop";
     check(&[("a", stack)], &["a.test shop_crt=idshop_crt shop_crt=idshop_crt"], &[]);
     check(&[("a", "hosts: a.test, port: 80, ssl_cert: gone")], &["a.test gone=? gone=?"], &[FindingCode::SecretNotFound]);
+    check(&[("a", "hosts: a.test, port: 80, ssl_cert: shop_crt")], &["a.test shop_crt=? shop_crt=?"], &[FindingCode::RefNotPermitted]);
 }
 
 #[test]

@@ -1,0 +1,54 @@
+//! `spec.material`: from what was typed to rules, and lists that open nothing.
+
+use super::combinations::Look;
+use super::mistake::Mistakes;
+use crate::intent::material::{MaterialRule, MaterialRules};
+use crate::intent::material_spec::{AllowSpec, MaterialRuleSpec, MaterialSpec};
+use crate::types::{ObjectGlob, Refused, ServiceGlob};
+
+/// The rules as they are meant.
+pub(super) fn checked(spec: MaterialSpec) -> Result<MaterialRules, Refused> {
+    match spec.allow {
+        None => Ok(MaterialRules::default()),
+        // The schema admits no other word.
+        Some(AllowSpec::Word(_)) => Ok(MaterialRules::Anyone),
+        Some(AllowSpec::Rules(entries)) => entries.into_iter().map(rule).collect::<Result<_, _>>().map(MaterialRules::Rules),
+    }
+}
+
+fn rule(spec: MaterialRuleSpec) -> Result<MaterialRule, Refused> {
+    match spec {
+        MaterialRuleSpec::Pattern(name) => {
+            Ok(MaterialRule { name: ObjectGlob::parse(&name)?, services: None, stacks: None, access_labels: None })
+        }
+        MaterialRuleSpec::Limited(spec) => Ok(MaterialRule {
+            name: ObjectGlob::parse(&spec.name)?,
+            services: patterns(spec.services)?,
+            stacks: patterns(spec.stacks)?,
+            access_labels: spec.access_labels.map(|labels| labels.iter().map(|label| label.trim().to_owned()).collect()),
+        }),
+    }
+}
+
+fn patterns(texts: Option<Vec<String>>) -> Result<Option<Vec<ServiceGlob>>, Refused> {
+    texts.map(|texts| texts.iter().map(|text| ServiceGlob::parse(text)).collect()).transpose()
+}
+
+/// An empty list is a list: it opens nothing, which is seldom meant. So does an access label that nobody can have.
+pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
+    let allow = "/spec/material/allow";
+    for at in 0..look.list(allow).len() {
+        for pointer in ["services", "stacks", "accessLabels"].map(|name| format!("{allow}/{at}/{name}")) {
+            if look.any(&pointer).and_then(serde_json::Value::as_array).is_some_and(Vec::is_empty) {
+                mistakes.doubtful(&pointer, "an empty list: this entry opens nothing", "Name some, or leave the field out.");
+            }
+        }
+        let labels = format!("{allow}/{at}/accessLabels");
+        for (item, label) in look.list(&labels).iter().enumerate() {
+            if label.as_str().is_some_and(|label| label.trim().is_empty()) {
+                let remedy = "Write the value of com.docker.ucp.access.label, for example /Shared/shop.";
+                mistakes.doubtful(&format!("{labels}/{item}"), "no service has an empty access label", remedy);
+            }
+        }
+    }
+}

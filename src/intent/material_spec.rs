@@ -1,0 +1,67 @@
+//! Who may use which secrets and configs, as a document writes it (`spec.material`). Without it a service may use its own
+//! and what says so itself; see `translate::grants`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::grammar;
+
+/// In place of a list of rules: every service may use everything, as with Interlock.
+pub const ANYONE: &str = "anyone";
+
+/// Who may use which secrets and configs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MaterialSpec {
+    /// What services may use beyond the objects of their own stack or access label, and those whose label
+    /// `swarmgate.use-by` names them. Each entry is a pattern of names (`wildcard-*`: every service may), or a mapping of
+    /// `name`, `services`, `stacks` and `accessLabels`: then only services that fit all that is stated. `anyone`: every
+    /// service may use every secret and config, as with Interlock. Swarmgate's own objects are never opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::MaterialAllow>")]
+    pub allow: Option<AllowSpec>,
+}
+
+impl MaterialSpec {
+    /// Whether nothing is stated.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// `allow`. Its schema is [`grammar::MaterialAllow`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum AllowSpec {
+    /// The word [`ANYONE`].
+    Word(String),
+    /// Rules.
+    Rules(Vec<MaterialRuleSpec>),
+}
+
+/// One entry of `allow`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum MaterialRuleSpec {
+    /// For every service.
+    Pattern(String),
+    /// For some.
+    Limited(LimitedMaterial),
+}
+
+/// Objects that only some services may use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LimitedMaterial {
+    /// The pattern of the objects' full names.
+    pub name: String,
+    /// Patterns of the services' names; absent: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub services: Option<Vec<String>>,
+    /// Patterns of the services' stacks; absent: any, and none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stacks: Option<Vec<String>>,
+    /// Access labels of which the service has one; absent: any, and none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_labels: Option<Vec<String>>,
+}
