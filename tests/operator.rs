@@ -12,6 +12,7 @@ use swarmgate::channel::ChannelMode;
 use swarmgate::controller::settings::Settings;
 use swarmgate::controller::{RunError, run};
 use swarmgate::explain::Explanation;
+use swarmgate::pki::Authority;
 use swarmgate::report::{FindingCode, StatusReport, Subject};
 use swarmgate::simulator::{SimOptions, SimSwarm};
 use swarmgate::swarm::{RawSnapshot, Snapshot};
@@ -28,6 +29,10 @@ spec:
 ";
 /// No condition that is waited for takes longer on any machine.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+fn authority() -> Arc<Authority> {
+    Arc::new(Authority::create(jiff::Timestamp::now()).unwrap())
+}
 
 /// A running operator and its world.
 struct Scene {
@@ -49,7 +54,7 @@ impl Scene {
         let swarm = SimSwarm::new(SimOptions::default());
         let (status, stop) = (free_address().await, CancellationToken::new());
         let settings = settings(folder.path(), status, free_address().await);
-        let operator = tokio::spawn(run(Arc::new(swarm.clone()), settings, None, stop.clone()));
+        let operator = tokio::spawn(run(Arc::new(swarm.clone()), authority(), settings, None, stop.clone()));
         Self { swarm, folder, status, stop, operator }
     }
 

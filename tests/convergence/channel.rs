@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
 use jiff::Timestamp;
-use swarmgate::channel::Received;
+use swarmgate::channel::{AdmittedToken, Received};
 use swarmgate::channel::contract::{LABEL_CLUSTER, LABEL_ROLE, LABEL_TOKEN_DIGEST};
 use swarmgate::channel::wire::{Accepted, Delivery, Desired, ExtensionReport, Peers, ProxyReport, WIRE_VERSION};
 use swarmgate::controller::surroundings::Line;
+use swarmgate::pki::ChannelRole;
 use swarmgate::render::{Purpose, render};
 use swarmgate::swarm::{Snapshot, Task};
-use swarmgate::types::{ClusterName, Digest, SecretId};
+use swarmgate::types::{ClusterName, SecretId};
 
 /// The operator's end of the channel. Dies with the operator.
 #[derive(Default)]
@@ -22,12 +23,12 @@ pub struct TestLine {
 #[derive(Default)]
 struct Entry {
     desired: Option<Desired>,
-    tokens: Vec<Digest>,
+    tokens: Vec<AdmittedToken>,
     report: Option<Received>,
 }
 
 impl Line for TestLine {
-    fn publish(&self, cluster: &ClusterName, desired: Desired, tokens: Vec<Digest>) {
+    fn publish(&self, cluster: &ClusterName, desired: Desired, tokens: Vec<AdmittedToken>) {
         let mut inner = self.lock();
         let entry = inner.entry(cluster.clone()).or_default();
         entry.desired = Some(desired);
@@ -74,6 +75,7 @@ fn report(truth: &Snapshot, name: &ClusterName, task: &str, desired: &Desired, n
         running: running_digest.clone(),
         source: Some("live".to_owned()),
         rejected: None,
+        generation: 1,
         reloads: 1,
         seen_at: Some(now),
     };
@@ -102,9 +104,9 @@ fn running<'a>(truth: &'a Snapshot, cluster: &ClusterName, role: &str) -> impl I
 }
 
 /// Whether the task mounts a secret whose token the operator accepts.
-fn has_token(truth: &Snapshot, task: &Task, accepted: &[Digest]) -> bool {
+fn has_token(truth: &Snapshot, task: &Task, accepted: &[AdmittedToken]) -> bool {
     let mounted = task.spec.pointer("/ContainerSpec/Secrets").and_then(|secrets| secrets.as_array()).into_iter().flatten();
     let ids = mounted.filter_map(|secret| secret.get("SecretID")?.as_str());
     let digests = ids.filter_map(|id| truth.secrets.get(&SecretId(id.to_owned()))?.labels.get(LABEL_TOKEN_DIGEST));
-    digests.into_iter().any(|digest| accepted.iter().any(|known| known.as_str() == digest))
+    digests.into_iter().any(|digest| accepted.iter().any(|known| known.role == ChannelRole::Extension && known.sha256.as_str() == digest))
 }

@@ -1,7 +1,7 @@
 //! One history: trouble first, then peace. Everything that happens comes from the seed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -12,8 +12,9 @@ use swarmgate::channel::wire::Desired;
 use swarmgate::controller::census;
 use swarmgate::controller::declared::Declared;
 use swarmgate::controller::pass::{Job, Memory, Verdict, pass};
-use swarmgate::controller::surroundings::Surroundings;
+use swarmgate::controller::surroundings::{Surroundings, Tokens};
 use swarmgate::intent::documents::read_documents;
+use swarmgate::pki::Authority;
 use swarmgate::simulator::{Faults, SimOptions, SimSwarm};
 use swarmgate::swarm::{Snapshot, Swarm as _};
 use swarmgate::types::{ClusterName, Port};
@@ -29,6 +30,13 @@ const TROUBLE_STEPS_MAX: usize = 16;
 const ROUNDS_TO_CONVERGE_MAX: usize = 150;
 /// The pauses between passes without a write that show that the world stays still.
 const STILL_PAUSES_SECONDS: [u64; 4] = [1, 5, 60, 700];
+
+/// The operator's authority outlives it. Its key is the one thing that does not come from the seed: nothing depends on it but
+/// names and seals.
+fn authority() -> Arc<Authority> {
+    static AUTHORITY: OnceLock<Arc<Authority>> = OnceLock::new();
+    Arc::clone(AUTHORITY.get_or_init(|| Arc::new(Authority::create(jiff::Timestamp::now()).unwrap())))
+}
 
 /// A history and everybody in it.
 pub struct Story {
@@ -59,15 +67,17 @@ struct Operator {
 }
 
 impl Operator {
-    fn start(swarm: &SimSwarm, documents: &[Document], channel: ChannelMode, token_seed: u64) -> Self {
+    fn start(swarm: &SimSwarm, documents: &[Document], channel: ChannelMode) -> Self {
         let line = Arc::new(TestLine::default());
-        let tokens = std::sync::Mutex::new(StdRng::seed_from_u64(token_seed));
+        let authority = authority();
+        let seals = authority.seals();
         let around = Surroundings {
             swarm: Arc::new(swarm.clone()),
             line: line.clone(),
             instance: "swarmgate".to_owned(),
             channel,
-            tokens: Arc::new(move || format!("{:032x}", tokens.lock().unwrap().random::<u128>())),
+            seals,
+            secrets: Arc::new(move || Box::new(Tokens::new(Arc::clone(&authority), "swarmgate".to_owned()))),
             writes: Arc::default(),
         };
         let declared = Declared::default().after(read_documents(&files(documents)));
@@ -105,7 +115,7 @@ impl Story {
         for document in &mut documents {
             document.replace = kind == Kind::Generations;
         }
-        let operator = Operator::start(&swarm, &documents, channel_of(seed), seed);
+        let operator = Operator::start(&swarm, &documents, channel_of(seed));
         Self { seed, loud, rng, swarm, documents, operator, kind }
     }
 
@@ -167,7 +177,7 @@ impl Story {
         self.round(0.9);
         if dies {
             self.swarm.reconnect();
-            self.operator = Operator::start(&self.swarm, &self.documents, channel_of(self.seed), self.rng.random());
+            self.operator = Operator::start(&self.swarm, &self.documents, channel_of(self.seed));
             self.say(|| "the operator died and is back".to_owned());
         }
     }

@@ -3,13 +3,15 @@
 
 use serde_json::{Value, json};
 use swarmgate::channel::ChannelMode;
-use swarmgate::channel::contract::LABEL_OWNER;
+use swarmgate::channel::contract::{LABEL_OWNER, LABEL_TOKEN_DIGEST};
 use swarmgate::fleet::{ShapeInput, shape};
 use swarmgate::intent::cluster::Cluster;
+use swarmgate::pki::Seals;
 use swarmgate::plan::{Memory, Plan, Step, lint, pending_name, plan};
 use swarmgate::render::{Purpose, render};
 use swarmgate::swarm::Snapshot;
 use swarmgate::translate::translate;
+use swarmgate::types::Digest;
 
 use crate::golden_cases::read_snapshot;
 
@@ -24,7 +26,7 @@ pub fn plan_for(cluster: &Cluster, snapshot: &Snapshot) -> Plan {
     let material: Vec<_> = translation.table.material().into_iter().cloned().collect();
     let ours = without_stand_ins(snapshot);
     let (boot, live) = (render(&translation.table, Purpose::Boot), render(&translation.table, Purpose::Stock));
-    let (network, operator_url) = ("swarmgate-control".to_owned(), "http://swarmgate-operator:8081".to_owned());
+    let (network, operator_url) = ("swarmgate-control".to_owned(), "https://swarmgate-operator:8081".to_owned());
     let channel = ChannelMode::Overlay { network, operator_url };
     let fleet = shape(&ShapeInput {
         instance: INSTANCE,
@@ -35,6 +37,7 @@ pub fn plan_for(cluster: &Cluster, snapshot: &Snapshot) -> Plan {
         boot: Some(&boot),
         live: Some(&live),
         channel: &channel,
+        seals: &Seals::believing(Digest::of_bytes(b"the authority of all cases")),
         now: snapshot.taken_at,
     });
     let plan = plan(&fleet, &ours, &Memory::default());
@@ -106,9 +109,9 @@ fn take(world: &mut Value, step: &Step) {
             network["Name"] = name.as_str().into();
             ("networks", network)
         }
-        Step::CreateSecret { name, labels, digest_label } => {
+        Step::CreateSecret { name, labels, .. } => {
             let mut labels = labels.clone();
-            labels.insert(digest_label.clone(), "0".repeat(64));
+            labels.insert(LABEL_TOKEN_DIGEST.to_owned(), "0".repeat(64));
             ("secrets", stamped(json!({"Name": name, "Labels": labels})))
         }
         Step::CreateConfig { name, labels, .. } => ("configs", stamped(json!({"Name": name, "Labels": labels}))),
