@@ -12,6 +12,7 @@ pub mod schema;
 mod service;
 mod status;
 mod tables;
+mod token;
 pub mod validate;
 mod web;
 
@@ -41,6 +42,8 @@ enum Command {
     Schema(schema::Args),
     /// Show what is true, what is not yet true, and why
     Status(status::Args),
+    /// Print the token with which the operator's status is asked for (in the operator's own container)
+    Token(token::Args),
     /// Print what the next pass would do; change nothing
     Plan(plan::Args),
     /// Follow one request, or one service's labels: who answers, or exactly why nobody does
@@ -58,6 +61,7 @@ pub fn main() -> ExitCode {
         Command::Validate(args) => validate::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Status(args) => status::run(args),
+        Command::Token(args) => token::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Render(args) => render::run(args),

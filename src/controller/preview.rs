@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::census;
 use super::declared::Declared;
@@ -12,11 +13,13 @@ use super::lookout::observe;
 use super::spec;
 use super::surroundings::Surroundings;
 use super::thought;
+use crate::channel::contract::{LABEL_AUTHORITY, LABEL_OWNER};
+use crate::pki::Seals;
 use crate::plan::{Memory, Plan, plan_removal};
 use crate::report::{Finding, StatusReport};
 use crate::swarm::Snapshot;
 use crate::telemetry::endpoints::Answer;
-use crate::types::ClusterName;
+use crate::types::{ClusterName, Digest, SecretId};
 
 /// The answer for programs.
 #[derive(Serialize)]
@@ -67,7 +70,20 @@ pub async fn preview_offline(around: &Surroundings, spec: &[PathBuf]) -> Result<
     let declared = spec::read_now(spec, &Declared::default());
     let snapshot = observe(around.swarm.as_ref()).await?;
     let known = Known { memories: BTreeMap::new(), status: None };
-    Ok(preview(around, &declared, &snapshot, &known, Timestamp::now()))
+    let around = Surroundings { seals: Seals::believing(authority_of(&around.instance, &snapshot)), ..around.clone() };
+    Ok(preview(&around, &declared, &snapshot, &known, Timestamp::now()))
+}
+
+/// The authority of the operator whose tokens our services mount; without one a name that stands for the one to come.
+fn authority_of(instance: &str, snapshot: &Snapshot) -> Digest {
+    let ours = |labels: &BTreeMap<String, String>| labels.get(LABEL_OWNER).is_some_and(|owner| owner == instance);
+    let services = snapshot.services.values().filter(|service| ours(&service.labels));
+    let mounts = services.flat_map(|service| service.spec.pointer("/TaskTemplate/ContainerSpec/Secrets").and_then(Value::as_array));
+    let ids = mounts.flatten().filter_map(|mount| mount.get("SecretID")?.as_str());
+    let secrets = ids.filter_map(|id| snapshot.secrets.get(&SecretId(id.to_owned()))).filter(|secret| ours(&secret.labels));
+    let newest = secrets.max_by_key(|secret| (secret.created_at, secret.id.clone()));
+    let named = newest.and_then(|secret| Digest::parse(secret.labels.get(LABEL_AUTHORITY)?).ok());
+    named.unwrap_or_else(|| Digest::of_bytes(b"an authority to come"))
 }
 
 fn answer(clusters: Vec<Plan>, findings: Vec<Finding>) -> Answer {

@@ -223,7 +223,9 @@ fn fields(place: &Place<'_>, name: &str, id: Option<&str>, labels: &BTreeMap<Str
     };
     let configs = Part::all(parts::count(labels)).map(config);
     let material = labels.get(LABEL_MATERIAL).into_iter().flat_map(|ids| ids.split(','));
-    let mounts = material::mounts(input.snapshot, *service, material, material::reader(input, Role::Proxy));
+    // What a configuration asks for is its extension's word; what may be mounted is what services were granted.
+    let granted = material.filter(|id| material::is_granted(input, *service, id));
+    let mounts = material::mounts(input.snapshot, *service, granted, material::reader(input, Role::Proxy));
     let token = (input.cluster.proxy.rollout == Rollout::Live).then(|| tokens::mount(input, ChannelRole::Proxy));
     let secrets = token.into_iter().chain(mounts.secrets).collect();
     vec![shared::secrets(secrets), shared::configs(configs.chain(mounts.configs).collect())]

@@ -58,6 +58,12 @@ pub(super) fn mounts<'a>(snapshot: &Snapshot, service: Option<&Service>, ids: im
     mounts
 }
 
+/// Whether a configuration may have this object mounted: the routes of now name it, or the service had it from routes of before.
+pub(super) fn is_granted(input: &ShapeInput<'_>, service: Option<&Service>, id: &str) -> bool {
+    let named = input.material.iter().any(|object| object.id.as_deref() == Some(id));
+    named || ["Secrets", "Configs"].into_iter().any(|list| mounted(service, list, id).is_some())
+}
+
 /// The entry by which the service mounts the object already, if it does.
 fn mounted(service: Option<&Service>, list: &str, id: &str) -> Option<(String, Value)> {
     let file = material_file(id);

@@ -87,6 +87,7 @@ fn an_extension_is_replaced_start_first() {
 #[test]
 fn proxies_mount_what_their_boot_snapshot_names_and_keep_it_with_the_snapshot() {
     let mut world = world();
+    world.material = secrets(&["cert", "key", "renewed"]);
     world.boot = Some(needing("first", &["cert", "key"]));
     world.converge(&cluster());
     assert_eq!(mounted(&world, PROXY, "65532"), ["cert", "key"]);
@@ -112,12 +113,26 @@ fn proxies_mount_what_their_boot_snapshot_names_and_keep_it_with_the_snapshot() 
 #[test]
 fn the_same_configuration_from_other_secrets_is_another_snapshot() {
     let mut world = world();
+    world.material = secrets(&["cert", "renewed"]);
     world.boot = Some(needing("same", &["cert"]));
     world.converge(&cluster());
     world.boot = Some(needing("same", &["renewed"]));
     world.pass_time(BOOT_SNAPSHOT_AGE_MAX.as_secs() + 1);
     world.converge(&cluster());
     assert_eq!(mounted(&world, PROXY, "65532"), ["renewed"]);
+}
+
+#[test]
+fn a_configuration_has_nothing_mounted_that_no_route_names() {
+    let mut world = world();
+    world.material = secrets(&["cert"]);
+    world.boot = Some(needing("first", &["cert", "key"]));
+    world.live = Some(needing("first", &["cert", "key"]));
+    for cluster in [cluster(), stock()] {
+        world.converge(&cluster);
+        let reader = if cluster.proxy.rollout == Rollout::Replace { "0" } else { "65532" };
+        assert_eq!(mounted(&world, PROXY, reader), ["cert"], "an extension's word is no grant");
+    }
 }
 
 #[test]
@@ -177,6 +192,8 @@ fn stock() -> Cluster {
 #[test]
 fn a_stock_image_mounts_what_its_configuration_names_readable_by_its_root() {
     let mut world = world();
+    world.material = secrets(&["cert", "renewed"]);
+    world.material.push(object(MaterialKind::Config, "ca"));
     world.live = Some(needing("0", &["cert", "ca"]));
     world.converge(&stock());
     assert_eq!(mounted(&world, PROXY, "0"), ["cert", "ca"]);
