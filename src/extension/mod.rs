@@ -105,7 +105,7 @@ pub async fn run(options: ExtensionOptions, shutdown: CancellationToken) -> Resu
     };
     let router = server::router(options.token.digest(), config.subscribe(), proxies.clone(), shutdown.clone());
     let keeper = Keeper::new(&options.material_dir, Path::new(options.layout.system_roots));
-    let bench = Bench::new(engine, options.run_dir.clone(), options.layout.clone());
+    let bench = Bench::new(engine, options.run_dir.clone(), options.layout.clone(), options.material_dir.clone());
     let workshop = Workshop::new(bench, keeper, desired.subscribe(), outcome, config);
     tokio::select! {
         served = serve(listener, router, shutdown) => served.map_err(serve_error),

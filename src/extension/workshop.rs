@@ -267,7 +267,7 @@ fn next_look(look: &Look, now: Timestamp) -> Pause {
     if look.awaits {
         return Some(AWAIT_AGAIN);
     }
-    let until = look.next_expiry?.duration_since(now).max(jiff::SignedDuration::ZERO);
+    let until = look.next_change?.duration_since(now).max(jiff::SignedDuration::ZERO);
     // A little later, so that the clock is past it for certain.
     Some(until.unsigned_abs().saturating_add(Duration::from_millis(10)).min(NAP_MAX))
 }
