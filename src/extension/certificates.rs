@@ -9,6 +9,7 @@ mod blocks;
 mod facts;
 mod keys;
 mod kinds;
+mod mistakes;
 
 use jiff::Timestamp;
 use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509Certificate};
@@ -18,9 +19,8 @@ use crate::types::{CERTIFICATE_LABEL, HostPattern, pem};
 use blocks::{Block, Label};
 pub(super) use facts::{Facts, Standing, Window, shown};
 use keys::{Algorithm, Key};
+use mistakes::{check_text, why_no_block};
 
-/// The most that an object holds: Swarm's own limit for a secret is 500 KB, for a config 1 MB.
-pub(super) const BYTES_MAX: usize = 1 << 20;
 /// No chain is longer: clients would have to read all of it in every handshake.
 const CHAIN_MAX: usize = 100;
 /// A CA's certificates travel with every configuration, and lie in the memory of every manager.
@@ -111,7 +111,7 @@ fn no_certificate(words: impl Into<String>) -> Fault {
 /// The certificates as DER. One damaged block, even a key's, makes the engine refuse all.
 fn certificates(content: &[u8], purpose: Purpose) -> Result<Vec<Vec<u8>>, Fault> {
     check_text(content, MaterialState::NotACertificate, "openssl x509 -inform der")?;
-    let (mut found, mut keys) = (Vec::new(), 0);
+    let (mut found, mut keys, mut others) = (Vec::new(), 0, 0);
     for Block { label, content } in blocks::blocks(content) {
         // With a TRUSTED CERTIFICATE a chain may begin; behind the first the engine passes over them.
         let is_meant = match label {
@@ -120,6 +120,7 @@ fn certificates(content: &[u8], purpose: Purpose) -> Result<Vec<Vec<u8>>, Fault>
             _ => false,
         };
         keys += usize::from(label.is_key());
+        others += 1;
         match content {
             Ok(der) if is_meant => {
                 let may_be_trusted = found.is_empty() || purpose == Purpose::Authority;
@@ -129,10 +130,11 @@ fn certificates(content: &[u8], purpose: Purpose) -> Result<Vec<Vec<u8>>, Fault>
             Ok(_) | Err(_) => {}
         }
     }
-    match (found.is_empty(), keys) {
-        (false, _) => Ok(found),
-        (true, 0) => Err(no_certificate(why_no_block(content, "it holds no certificate"))),
-        (true, _) => Err(no_certificate("it holds a key and no certificate")),
+    match (found.is_empty(), keys, others) {
+        (false, ..) => Ok(found),
+        (true, 0, 0) => Err(no_certificate(why_no_block(content).unwrap_or("it holds no certificate"))),
+        (true, 0, _) => Err(no_certificate("it holds no certificate")),
+        (true, ..) => Err(no_certificate("it holds a key and no certificate")),
     }
 }
 
@@ -151,43 +153,6 @@ fn without_trust(der: Vec<u8>, may_be_trusted: bool) -> Result<Vec<u8>, Fault> {
     let mut der = der;
     der.truncate(length);
     Ok(der)
-}
-
-/// PEM is text. Files in the binary form (DER) and empty ones are common mistakes that deserve their own words.
-fn check_text(content: &[u8], state: MaterialState, remedy: &str) -> Result<(), Fault> {
-    if content.iter().all(u8::is_ascii_whitespace) {
-        return Err(Fault::new(state, "it is empty"));
-    }
-    if content.len() > BYTES_MAX {
-        return Err(Fault::new(state, "it is larger than any certificate"));
-    }
-    // A DER file is a SEQUENCE with a long length.
-    if matches!(content, [0x30, 0x81..=0x84, ..]) {
-        return Err(Fault::new(state, format!("it is in the binary form DER, and PEM text is needed ({remedy})")));
-    }
-    if matches!(content, [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, b'-', ..] | [b'-', 0, ..]) {
-        return Err(Fault::new(state, "it is text in UTF-16: store it as plain text (ASCII or UTF-8)"));
-    }
-    Ok(())
-}
-
-/// Common ways to spoil PEM text so that no block is left.
-fn why_no_block(content: &[u8], otherwise: &str) -> String {
-    let has = |wanted: &[u8]| blocks::contains(content, wanted);
-    let words = if has(b"\\n") && has(b"-----BEGIN") {
-        "it is one line in which \\n stands for line breaks: store it with real line breaks (printf '%b' \"$TEXT\")"
-    } else if has(b"-----BEGIN") && !has(b"\n") && has(b"\r") {
-        "its lines end with CR alone: store it with line breaks of Unix or Windows"
-    } else if has(b"-----BEGIN") {
-        "no line in it is -----BEGIN ...----- alone: that line must begin at its left edge and end where it ends"
-    } else if has(b"LS0tLS1CRUdJTi") {
-        "it is PEM text that was encoded in base64 once more: decode it (base64 -d)"
-    } else if std::str::from_utf8(content).is_err() || content.contains(&0) {
-        "it is not PEM text"
-    } else {
-        otherwise
-    };
-    words.to_owned()
 }
 
 fn parse(der: &[u8]) -> Result<(X509Certificate<'_>, &[u8]), Fault> {

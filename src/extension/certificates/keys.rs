@@ -9,6 +9,7 @@ use x509_parser::prelude::{FromDer as _, SubjectPublicKeyInfo};
 
 use super::Fault;
 use super::blocks::{Block, Damage, Label, blocks, contains};
+use super::mistakes::why_no_block;
 use crate::channel::wire::MaterialState;
 use crate::types::pem;
 
@@ -44,8 +45,8 @@ impl Algorithm {
 
 /// The first key in the text that is one; the engine skips what it cannot read.
 pub(super) fn private_key(content: &[u8]) -> Result<Key, Fault> {
-    let (mut stranger, mut fault) = (None, None);
-    let mut all = blocks(content).filter(|block| block.label.is_key());
+    let (mut stranger, mut fault, mut seen) = (None, None, 0);
+    let mut all = blocks(content).inspect(|_| seen += 1).filter(|block| block.label.is_key());
     while let Some(Block { label, content }) = all.next() {
         match (label, content) {
             (Label::EncryptedKey, _) | (Label::Key(_), Err(Damage::Encrypted)) => return Err(no_key(ENCRYPTED)),
@@ -58,7 +59,9 @@ pub(super) fn private_key(content: &[u8]) -> Result<Key, Fault> {
             (_, Ok(_)) => fault = fault.or_else(|| Some(no_key(FOREIGN))),
         }
     }
-    stranger.ok_or_else(|| fault.unwrap_or_else(|| no_key("it holds no private key")))
+    drop(all);
+    let spoilt = if seen == 0 { why_no_block(content) } else { None };
+    stranger.ok_or_else(|| fault.unwrap_or_else(|| no_key(spoilt.unwrap_or("it holds no private key"))))
 }
 
 const ENCRYPTED: &str = "the key is encrypted, and nobody is there to type its passphrase: store it without (openssl pkey -in KEY)";
