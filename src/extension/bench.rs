@@ -1,9 +1,11 @@
 //! Renders tables and has the engine test them, with their secret files beside them in a memory-backed directory that goes
 //! as soon as the engine has answered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::path::PathBuf;
 
+use super::culprits;
 use super::material::Look;
 use super::trial::{self, Suspect};
 use crate::channel::wire::{Bundle, Contents, Delivery, Desired};
@@ -80,9 +82,34 @@ impl Bench {
         }
     }
 
+    /// Those of the suspects that the engine refuses by themselves, with its words. A few among thousands are found with few
+    /// questions; of many each is asked about alone.
+    pub(super) async fn culprits(&self, look: &Look, suspects: BTreeSet<Suspect>) -> Vec<(Suspect, String)> {
+        let refusal = |left_out: BTreeSet<Suspect>| {
+            let others: Vec<Suspect> = suspects.difference(&left_out).cloned().collect();
+            async move { Ok::<_, Infallible>(self.words_about(look, &others).await) }
+        };
+        // Most often it is none of them, which one test tells.
+        if self.words_about(look, &suspects.iter().cloned().collect::<Vec<_>>()).await.is_none() {
+            return Vec::new();
+        }
+        let Ok(found) = culprits::find(suspects.clone(), refusal).await;
+        if let Some(found) = found {
+            return found;
+        }
+        let mut each = Vec::new();
+        for suspect in suspects {
+            each.extend(self.words_about(look, std::slice::from_ref(&suspect)).await.map(|words| (suspect, words)));
+        }
+        each
+    }
+
     /// What the engine has against these and nothing else, as proxies are handed them or as they are mounted.
-    pub(super) async fn words_about(&self, look: &Look, suspects: &[Suspect]) -> Option<String> {
+    async fn words_about(&self, look: &Look, suspects: &[Suspect]) -> Option<String> {
         let table = trial::table(&look.table, suspects);
+        if suspects.is_empty() {
+            return None;
+        }
         for (purpose, secrets) in [(Purpose::Live, Secrets::Handed(&look.contents)), (Purpose::Boot, Secrets::Mounted)] {
             let bundle = render_in(&table, purpose, &self.layout, &look.materials);
             if let Err(EngineError::Refused(words)) = self.test_one(&bundle, secrets).await {

@@ -6,6 +6,8 @@ mod bench;
 mod certificates;
 mod culprits;
 mod material;
+#[doc(hidden)]
+pub mod probe;
 mod proxies;
 mod quarantine;
 mod reporter;

@@ -163,8 +163,11 @@ fn plain(content: &[u8]) -> Vec<u8> {
 /// A first or last line of a key's block, whole or damaged: not a sentence that speaks of keys.
 fn names_a_key(line: &[u8]) -> bool {
     let letters: Vec<u8> = line.iter().filter(|byte| byte.is_ascii_alphabetic()).map(u8::to_ascii_uppercase).collect();
-    // Word processors turn two hyphens into one long one.
-    let is_border = contains(line, b"--") || contains(line, b"\xe2\x80") || letters.starts_with(b"BEGIN") || letters.starts_with(b"END");
+    // Word processors turn two hyphens into one long one, which is three bytes.
+    let marks: Vec<u8> = line.iter().filter(|byte| !byte.is_ascii_whitespace()).map(|byte| if *byte < 0x80 { byte.to_ascii_uppercase() } else { b'-' }).collect();
+    let is_border = [b"BEGIN".as_slice(), b"END", b"-"].iter().any(|start| marks.starts_with(start))
+        || contains(&marks, b"-BEGIN")
+        || contains(&marks, b"-END");
     (is_border && contains(&letters, b"PRIVATEKEY")) || letters.starts_with(b"PRIVATELINES")
 }
 
