@@ -153,7 +153,8 @@ fn the_search_finds_what_is_planted_in_every_form_and_nothing_else() {
     assert_eq!(found(format!("{run:?}").as_bytes()), Some("numbers"));
     assert_eq!(found(format!("{run:#?}").as_bytes()), Some("numbers"));
     let short = &bytes[20..20 + RUN - 1];
-    for harmless in [short.to_vec(), STANDARD.encode(short).into_bytes(), format!("{short:?}").into_bytes(), public.clone(), vec![b'A'; 64]] {
+    for harmless in [short.to_vec(), STANDARD.encode(short).into_bytes(), format!("{short:?}").into_bytes(), public.clone(), vec![b'A'; 64]]
+    {
         assert_eq!(found(&harmless), None);
     }
 }

@@ -162,10 +162,9 @@ fn parse(der: &[u8]) -> Result<(X509Certificate<'_>, &[u8]), Fault> {
 
 /// The engine itself only sees that a key is another's if both are of one kind.
 fn check_match(chain: &[X509Certificate<'_>], key: &Key) -> Result<(), Fault> {
-    let fits = |certificate: &X509Certificate<'_>| match (&key.public, key.algorithm) {
-        (Some(public), _) => certificate.public_key().subject_public_key.data.as_ref() == public,
-        (None, Some(algorithm)) => Algorithm::of(certificate.public_key().algorithm.algorithm.as_bytes()) == algorithm,
-        (None, None) => true,
+    let fits = |certificate: &X509Certificate<'_>| match &key.public {
+        Some(public) => certificate.public_key().subject_public_key.data.as_ref() == public,
+        None => Algorithm::of(certificate.public_key().algorithm.algorithm.as_bytes()) == key.algorithm,
     };
     let mismatch = |words: &str| Err(Fault::new(MaterialState::Mismatch, words));
     match chain.iter().position(fits) {

@@ -43,8 +43,9 @@ impl World {
         let rsa = [&[0x30, 0x82, 2, 7, 2, 1, 0, 2, 0x82, 1, 1][..], &noise(2, 508)].concat();
         let ssh = [&b"openssh-key-v1\0"[..], &noise(3, 300)].concat();
         let sort = |label: &str, der: &[u8]| Sort { text: swarmgate::types::pem(label, der), der: der.to_vec() };
-        // SEC 1 is the last but the algorithm of PKCS#8.
-        let sec1 = own[own.len() - 109..].to_vec();
+        // SEC 1 is what PKCS#8 has last, with the curve between the key and its public half.
+        let inner = &own[own.len() - 107..];
+        let sec1 = [&[0x30, 0x77], &inner[..37], &[0xa0, 10, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7], &inner[37..]].concat();
         let encrypted = sort("RSA PRIVATE KEY", &noise(4, 400));
         let old = encrypted.text.replacen('\n', "\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00112233\n\n", 1);
         let parameters = swarmgate::types::pem("EC PARAMETERS", &[6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7]);
@@ -119,8 +120,15 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// First and last lines of blocks are no secret: words about blocks name them.
 fn borders() -> Vec<String> {
     let labels = [
-        "CERTIFICATE", "TRUSTED CERTIFICATE", "X509 CERTIFICATE", "PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY",
-        "OPENSSH PRIVATE KEY", "EC PARAMETERS",
+        "CERTIFICATE",
+        "TRUSTED CERTIFICATE",
+        "X509 CERTIFICATE",
+        "PRIVATE KEY",
+        "RSA PRIVATE KEY",
+        "EC PRIVATE KEY",
+        "ENCRYPTED PRIVATE KEY",
+        "OPENSSH PRIVATE KEY",
+        "EC PARAMETERS",
     ];
     labels.iter().flat_map(|label| ["BEGIN", "END"].map(|end| format!("-----{end} {label}-----"))).collect()
 }

@@ -75,7 +75,7 @@ impl Site {
         mount("idsgoodkey".to_owned(), world.key.as_bytes());
         let (cluster, snapshot) = (self.cluster(), snapshot(&ids));
         let translation = translate(&cluster, &snapshot);
-        assert_eq!(translation.table.hosts.len(), 5 * ids.len(), "{:?}", translation.findings);
+        assert_eq!(translation.table.hosts.len(), 5 * ids.len() + 1, "{:?}", translation.findings);
         let desired = Desired::new(Delivery::Replace, translation.table.clone());
         self.stage.publish_desired(desired.clone());
         let report = eventually("the report", || {
@@ -135,7 +135,7 @@ impl Site {
     }
 }
 
-/// Five services for each object, one for each label that may name it.
+/// Five services for each object, one for each label that may name it; and a good one.
 fn snapshot(ids: &[String]) -> Snapshot {
     let service = |name: String, labels: Value| {
         let mut labels = labels;
@@ -154,6 +154,7 @@ fn snapshot(ids: &[String]) -> Snapshot {
                 service(format!("config{id}"), json!({"ssl_backend": "true", "ssl_backend_tls_verify": format!("c{id}")})),
             ]
         })
+        .chain([service("good".to_owned(), json!({"ssl_cert": "sgoodcert", "ssl_key": "sgoodkey"}))])
         .collect();
     let mut raw = expand(&json!({"nodes": ["n1"], "networks": ["net"], "services": services}));
     let object = |name: String| json!({"ID": format!("id{name}"), "Version": {"Index": 1}, "Spec": {"Name": name, "Labels": {}}});
@@ -260,7 +261,8 @@ impl Logs {
     pub fn start() -> Self {
         let logs = Self::default();
         let writer = logs.clone();
-        let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false).with_writer(move || writer.clone());
+        let subscriber =
+            tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false).with_writer(move || writer.clone());
         subscriber.init();
         logs
     }

@@ -47,7 +47,12 @@ impl Secret {
 
     /// The first form in which a run stands in an output.
     pub fn find_in(&self, output: &[u8]) -> Option<Leak> {
-        let forms = [("raw", vec![output.to_vec()]), ("base64", base64(output)), ("hexadecimal", hexadecimal(output)), ("numbers", numbers(output))];
+        let forms = [
+            ("raw", vec![output.to_vec()]),
+            ("base64", base64(output)),
+            ("hexadecimal", hexadecimal(output)),
+            ("numbers", numbers(output)),
+        ];
         let found = |texts: &[Vec<u8>]| texts.iter().find_map(|text| runs(text).find(|run| self.holds(run)));
         forms.into_iter().find_map(|(form, texts)| Some(Leak { form, run: found(&texts)?.escape_ascii().to_string() }))
     }

@@ -206,7 +206,8 @@ fn doubted(report: &MaterialReport, object: &str, concerned: &str) -> Vec<Said> 
         Said { severity: Severity::Warning, code, message, remedy }
     };
     let kind = of(&[DoubtKind::Key, DoubtKind::Signature]).map(|words| {
-        let remedy = "Have a certificate made with a key that all clients take (ECDSA P-256, or RSA with 2048 bits) and a signature with SHA-256.";
+        let remedy =
+            "Have a certificate made with a key that all clients take (ECDSA P-256, or RSA with 2048 bits) and a signature with SHA-256.";
         said(FindingCode::CertificateUnsupported, words, remedy)
     });
     let chain = of(&[DoubtKind::Chain]).map(|words| {

@@ -41,6 +41,7 @@ impl Label {
             b"ENCRYPTED PRIVATE KEY" => Self::EncryptedKey,
             _ => match KEYS.iter().find(|key| key.as_bytes() == text) {
                 Some(key) => Self::Key(key),
+                None if contains(text, b"-----") => Self::Other,
                 None if text.ends_with(b"PRIVATE KEY") => Self::ForeignKey,
                 None => Self::Other,
             },
@@ -67,6 +68,8 @@ impl Label {
 /// What is wrong with a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Damage {
+    /// It is one line.
+    Joined,
     /// It does not end.
     Cut,
     /// Another block's last line, or a damaged one, ends it.
@@ -89,6 +92,7 @@ impl Damage {
     pub(super) fn words(self, label: Label) -> String {
         let block = label.shown();
         match self {
+            Self::Joined => "it is one line: store it with its line breaks".to_owned(),
             Self::Cut => format!("its block {block} has no last line -----END ...-----: it was cut off, or that line is damaged"),
             Self::WrongEnd => format!("the last line of its block {block} is damaged, or another block's"),
             Self::Lines => format!("its block {block} has empty lines, or lines of unequal length, in the middle"),
@@ -122,7 +126,10 @@ impl Iterator for Blocks<'_> {
         loop {
             let line = self.line()?;
             if let Some(label) = line.strip_prefix(b"-----BEGIN ").and_then(|rest| rest.strip_suffix(b"-----")) {
-                return Some(Block { label: Label::of(label), content: self.content(label) });
+                let content = self.content(label);
+                // Its first and last line are one, and what is between them is no label.
+                let joined = contains(label, b"-----");
+                return Some(Block { label: Label::of(label), content: if joined { Err(Damage::Joined) } else { content } });
             }
         }
     }

@@ -19,7 +19,7 @@ pub(super) struct Key {
     pub(super) text: String,
     /// The public half; none for a kind that is not known here: the engine may know it.
     pub(super) public: Option<Vec<u8>>,
-    pub(super) algorithm: Option<Algorithm>,
+    pub(super) algorithm: Algorithm,
     /// Other keys follow it.
     pub(super) has_others: bool,
 }
@@ -45,23 +45,30 @@ impl Algorithm {
 
 /// The first key in the text that is one; the engine skips what it cannot read.
 pub(super) fn private_key(content: &[u8]) -> Result<Key, Fault> {
-    let (mut stranger, mut fault, mut seen) = (None, None, 0);
-    let mut all = blocks(content).inspect(|_| seen += 1).filter(|block| block.label.is_key());
+    let (mut fault, mut seen) = (None, 0);
+    let mut all =
+        blocks(content).inspect(|_| seen += 1).filter(|block| block.label.is_key() || matches!(block.content, Err(Damage::Joined)));
     while let Some(Block { label, content }) = all.next() {
-        match (label, content) {
-            (Label::EncryptedKey, _) | (Label::Key(_), Err(Damage::Encrypted)) => return Err(no_key(ENCRYPTED)),
+        let here = match (label, content) {
+            (Label::Key(_), Err(Damage::Encrypted)) => return Err(no_key(ENCRYPTED)),
             (Label::Key(_), Err(Damage::Header)) => return Err(no_key(Damage::Header.words(label))),
-            (Label::Key(label), Ok(der)) => match known(label, &der) {
-                Some(algorithm) => return Ok(Key { has_others: all.next().is_some(), ..Key::of(label, &der, Some(algorithm)) }),
-                None => stranger = stranger.or_else(|| Some(Key::of(label, &der, None))),
+            (Label::Key(text), Ok(der)) => match known(text, &der) {
+                Some(algorithm) => return Ok(Key { has_others: all.next().is_some(), ..Key::of(text, &der, algorithm) }),
+                None => format!("what its block {text} holds is no key of that kind"),
             },
-            (label, Err(damage)) => fault = fault.or_else(|| Some(no_key(damage.words(label)))),
-            (_, Ok(_)) => fault = fault.or_else(|| Some(no_key(FOREIGN))),
-        }
+            // The engine reads a key under that label that is not encrypted at all.
+            (Label::EncryptedKey, Ok(der)) => match known(PKCS8, &der) {
+                Some(algorithm) => return Ok(Key { has_others: all.next().is_some(), ..Key::of(PKCS8, &der, algorithm) }),
+                None => return Err(no_key(ENCRYPTED)),
+            },
+            (label, Err(damage)) => damage.words(label),
+            (_, Ok(_)) => FOREIGN.to_owned(),
+        };
+        fault = fault.or_else(|| Some(no_key(here)));
     }
     drop(all);
     let spoilt = if seen == 0 { why_no_block(content) } else { None };
-    stranger.ok_or_else(|| fault.unwrap_or_else(|| no_key(spoilt.unwrap_or("it holds no private key"))))
+    Err(fault.unwrap_or_else(|| no_key(spoilt.unwrap_or("it holds no private key"))))
 }
 
 const ENCRYPTED: &str = "the key is encrypted, and nobody is there to type its passphrase: store it without (openssl pkey -in KEY)";
@@ -72,7 +79,7 @@ fn no_key(words: impl Into<String>) -> Fault {
 }
 
 impl Key {
-    fn of(label: &str, der: &[u8], algorithm: Option<Algorithm>) -> Self {
+    fn of(label: &str, der: &[u8], algorithm: Algorithm) -> Self {
         Self { text: pem(label, der), public: public_key(label, der), algorithm, has_others: false }
     }
 }
@@ -81,7 +88,7 @@ impl Key {
 fn known(label: &str, der: &[u8]) -> Option<Algorithm> {
     let (SEQUENCE, key, _) = tlv(der)? else { return None };
     let (INTEGER, version, key) = tlv(key)? else { return None };
-    let (tag, first, _) = tlv(key)?;
+    let (tag, first, rest) = tlv(key)?;
     match (version, tag) {
         ([0 | 1], SEQUENCE) if label != "DSA PRIVATE KEY" => {
             let (_, oid, _) = tlv(first)?;
@@ -95,14 +102,17 @@ fn known(label: &str, der: &[u8]) -> Option<Algorithm> {
         }
         ([0], INTEGER) if label == "RSA PRIVATE KEY" => Some(Algorithm::Rsa),
         ([0], INTEGER) if label == "DSA PRIVATE KEY" => Some(Algorithm::Other),
-        ([1], OCTET_STRING) if label == "EC PRIVATE KEY" => Some(Algorithm::Ec),
+        // It must say on which curve it is.
+        ([1], OCTET_STRING) if label == "EC PRIVATE KEY" => tlv(rest).is_some_and(|(tag, ..)| tag == CURVE).then_some(Algorithm::Ec),
         _ => None,
     }
 }
 
+const PKCS8: &str = "PRIVATE KEY";
 const INTEGER: u8 = 0x02;
 const OCTET_STRING: u8 = 0x04;
 const SEQUENCE: u8 = 0x30;
+const CURVE: u8 = 0xa0;
 
 /// Tag, value, and what follows.
 fn tlv(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
@@ -164,7 +174,11 @@ fn plain(content: &[u8]) -> Vec<u8> {
 fn names_a_key(line: &[u8]) -> bool {
     let letters: Vec<u8> = line.iter().filter(|byte| byte.is_ascii_alphabetic()).map(u8::to_ascii_uppercase).collect();
     // Word processors turn two hyphens into one long one, which is three bytes.
-    let marks: Vec<u8> = line.iter().filter(|byte| !byte.is_ascii_whitespace()).map(|byte| if *byte < 0x80 { byte.to_ascii_uppercase() } else { b'-' }).collect();
+    let marks: Vec<u8> = line
+        .iter()
+        .filter(|byte| !byte.is_ascii_whitespace())
+        .map(|byte| if *byte < 0x80 { byte.to_ascii_uppercase() } else { b'-' })
+        .collect();
     let is_border = [b"BEGIN".as_slice(), b"END", b"-"].iter().any(|start| marks.starts_with(start))
         || contains(&marks, b"-BEGIN")
         || contains(&marks, b"-END");

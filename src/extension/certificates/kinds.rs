@@ -14,7 +14,9 @@ pub(super) fn of_key(certificate: &X509Certificate<'_>) -> Option<Doubt> {
     let info = certificate.public_key();
     let words = match info.algorithm.algorithm.to_id_string().as_str() {
         "1.2.840.113549.1.1.1" => return short_rsa(info.parsed()),
-        "1.2.840.10045.2.1" => curve(info.algorithm.parameters.as_ref().and_then(|curve| curve.as_oid().ok()).map(|oid| oid.to_id_string())),
+        "1.2.840.10045.2.1" => {
+            curve(info.algorithm.parameters.as_ref().and_then(|curve| curve.as_oid().ok()).map(|oid| oid.to_id_string()))
+        }
         "1.3.101.112" => Some("its key is of the kind Ed25519, which no browser takes"),
         "1.3.101.113" => Some("its key is of the kind Ed448, which no browser takes"),
         "1.2.840.10040.4.1" => Some("its key is of the kind DSA, which no client takes any more"),
@@ -42,7 +44,9 @@ fn curve(oid: Option<String>) -> Option<&'static str> {
 /// About the signature of a certificate that clients check. `which` names it: `it`, or a place in the chain.
 pub(super) fn of_signature(certificate: &X509Certificate<'_>, which: &str) -> Option<Doubt> {
     let kind = match certificate.signature_algorithm.algorithm.to_id_string().as_str() {
-        "1.2.840.113549.1.1.2" | "1.2.840.113549.1.1.3" | "1.2.840.113549.1.1.4" | "1.3.14.3.2.3" => "with MD5 or older, which every client refuses",
+        "1.2.840.113549.1.1.2" | "1.2.840.113549.1.1.3" | "1.2.840.113549.1.1.4" | "1.3.14.3.2.3" => {
+            "with MD5 or older, which every client refuses"
+        }
         "1.2.840.113549.1.1.5" | "1.2.840.10045.4.1" | "1.2.840.10040.4.3" | "1.3.14.3.2.29" | "1.3.14.3.2.27" => {
             "with SHA-1, which browsers refuse"
         }

@@ -69,21 +69,37 @@ fn what_is_no_key_says_what_it_is_instead() {
     check_bad(&certificate, "", NotAKey, "empty");
     check_bad(&certificate, &certificate, NotAKey, "no private key");
     check_bad(&certificate, der.secret_der(), NotAKey, "");
-    check_bad(&certificate, key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"), NotAKey, "encrypted");
+    check_bad(&certificate, pem("ENCRYPTED PRIVATE KEY", b"\x30\x03AAA"), NotAKey, "encrypted");
+    check_bad(&certificate, pem("OPENSSH PRIVATE KEY", b"openssh-key-v1\0"), NotAKey, "another program");
+    check_bad(&certificate, pem("PRIVATE KEY", b"AAA"), NotAKey, "no key of that kind");
+    check_bad(&certificate, key.replace('\n', "\\n"), NotAKey, "real line breaks");
+    check_bad(&certificate, key.replace('\n', " "), NotAKey, "one line");
+    check_bad(&certificate, key.replace("END PRIVATE", "END RSA PRIVATE"), NotAKey, "last line");
+    check_bad(&certificate, key.replacen("MI", "!!", 1), NotAKey, "no base64");
+    check_bad(&certificate, &key[..key.len() / 2], NotAKey, "cut off");
+    let both = format!("{certificate}{}", key.replacen("MI", "!!", 1));
+    check_bad(&both, &both, NotAKey, "no base64");
     let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
     check_bad(&certificate, old, NotAKey, "encrypted");
 }
 
 #[test]
 fn another_certificates_key_is_a_mismatch() {
-    let (certificate, _) = pair(&["app.example.org"]);
-    check_bad(&certificate, pair(&["app.example.org"]).1, Mismatch, "another certificate's");
+    let (certificate, key) = pair(&["app.example.org"]);
+    let other = pair(&["app.example.org"]).1;
+    check_bad(&certificate, &other, Mismatch, "another certificate's");
+    check_bad(&certificate, format!("{other}{key}"), Mismatch, "the first counts");
+    check_good(&certificate, &format!("{key}{other}"), &["app.example.org"]);
 }
 
 #[test]
-fn a_key_of_an_unknown_kind_is_left_to_the_engine() {
+fn a_key_on_an_unknown_curve_is_left_to_the_engine() {
     let (certificate, _) = pair(&["app.example.org"]);
-    check_good(&certificate, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", &["app.example.org"]);
+    check_good(
+        &certificate,
+        "-----BEGIN PRIVATE KEY-----\nMBUCAQAwDQYHKoZIzj0CAQYCKgMEAQA=\n-----END PRIVATE KEY-----\n",
+        &["app.example.org"],
+    );
 }
 
 #[test]

@@ -50,9 +50,11 @@ mod tests {
 
     #[test]
     fn the_engines_words_are_told_by_kind_and_never_quoted() {
-        let mismatch = "nginx: [emerg] SSL_CTX_use_PrivateKey(\"k.pem\") failed (SSL: error:05800074:x509 certificate routines::key values mismatch)";
+        let mismatch =
+            "nginx: [emerg] SSL_CTX_use_PrivateKey(\"k.pem\") failed (SSL: error:05800074:x509 certificate routines::key values mismatch)";
         check(mismatch, MaterialState::Mismatch, "the key is another certificate's (OpenSSL error 05800074)");
-        let unread = "nginx: [emerg] cannot load certificate key \"k.pem\": failed (SSL: error:1E08010C:DECODER routines::unsupported:MIIEvQIBADAN)";
+        let unread =
+            "nginx: [emerg] cannot load certificate key \"k.pem\": failed (SSL: error:1E08010C:DECODER routines::unsupported:MIIEvQIBADAN)";
         check(unread, MaterialState::NotAKey, "the engine cannot read the key (OpenSSL error 1E08010C)");
         check("[emerg] MIIEvQIBADAN (SSL: error:MIIEvQIBADAN)", MaterialState::NotACertificate, "the engine cannot use it");
         check("MIIEvQIBADAN\n[warn] x\n", MaterialState::NotACertificate, "the engine cannot use it");

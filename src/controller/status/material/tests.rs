@@ -122,7 +122,8 @@ fn a_certificate_is_warned_of_thirty_days_ahead() {
 #[test]
 fn what_clients_refuse_is_warned_of_once_for_each_kind() {
     let doubt = |kind, words: &str| Doubt { kind, words: words.to_owned() };
-    let doubts = vec![doubt(DoubtKind::Key, "a"), doubt(DoubtKind::Signature, "b"), doubt(DoubtKind::Chain, "c"), doubt(DoubtKind::Chain, "d")];
+    let doubts =
+        vec![doubt(DoubtKind::Key, "a"), doubt(DoubtKind::Signature, "b"), doubt(DoubtKind::Chain, "c"), doubt(DoubtKind::Chain, "d")];
     let good = report("cert", Some("key"), MaterialState::Good, "2030-01-01T00:00:00Z", &["app.example.org"]);
     let doubted = MaterialReport { doubts, ..good };
     let expected = ["CertificateUnsupported service app (ssl_cert = cert)", "CertificateChainInvalid service app (ssl_cert = cert)"];
