@@ -130,7 +130,7 @@ fn borders() -> Vec<String> {
         "OPENSSH PRIVATE KEY",
         "EC PARAMETERS",
     ];
-    labels.iter().flat_map(|label| ["BEGIN", "END"].map(|end| format!("-----{end} {label}-----"))).collect()
+    labels.iter().flat_map(|label| [format!("-----BEGIN {label}-----"), format!("-----END {label}-----"), format!(" {label} ")]).collect()
 }
 
 /// One way to spoil a text.
