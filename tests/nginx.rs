@@ -31,6 +31,8 @@ mod failures;
 mod headers;
 #[path = "nginx/matching.rs"]
 mod matching;
+#[path = "nginx/material.rs"]
+mod material;
 #[path = "nginx/names.rs"]
 mod names;
 #[path = "nginx/options.rs"]

@@ -294,9 +294,17 @@ impl ProxyConfig {
 }
 
 /// Contents of secret files, by file name. Never shown by `Debug`.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Contents(pub BTreeMap<String, String>);
+
+/// An error of the JSON library quotes what it found: here that would be a key.
+impl<'de> Deserialize<'de> for Contents {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let silent = |_| serde::de::Error::custom("the contents of secret files are not laid out as they should be");
+        BTreeMap::deserialize(deserializer).map(Self).map_err(silent)
+    }
+}
 
 impl std::fmt::Debug for Contents {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -359,12 +367,48 @@ pub struct MaterialReport {
     /// What is wrong, in words; empty when nothing is.
     #[serde(default)]
     pub words: String,
-    /// When the (first expiring) certificate expires, if it could be read.
+    /// When it becomes valid, if it is not yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<jiff::Timestamp>,
+    /// When the server's certificate expires (of several CAs the last), if it could be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_after: Option<jiff::Timestamp>,
-    /// The host names that the certificate is for.
+    /// The host names that the certificate is for, 1,000 at most.
     #[serde(default)]
     pub names: Vec<String>,
+    /// How many more there are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more_names: usize,
+    /// What clients have against it although it is used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub doubts: Vec<Doubt>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+/// What clients have against a certificate that the engine takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Doubt {
+    /// What it is about.
+    pub kind: DoubtKind,
+    /// In words of this project; nothing of the content.
+    pub words: String,
+}
+
+/// What a doubt is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum DoubtKind {
+    /// The kind of its key.
+    Key,
+    /// The kind of its signature, or of one in its chain.
+    Signature,
+    /// The validity of a certificate in its chain.
+    Chain,
 }
 
 /// Whether TLS material can be used.
@@ -385,6 +429,10 @@ pub enum MaterialState {
     Mismatch,
     /// The certificate has expired.
     Expired,
+    /// The certificate is not valid yet; what was used before stays in use.
+    NotYetValid,
+    /// The object of a CA holds a private key, too: it is not used, lest the key gets where certificates go.
+    HoldsKey,
 }
 
 /// An accepted configuration.
@@ -479,6 +527,16 @@ mod tests {
         }
         let unsigned = Bundle { signature: None, ..good };
         assert_eq!(unsigned.check_signed(&dev, authority.root()), Err(BundleFault::Signature(NotTrusted::Unsigned)));
+    }
+
+    #[test]
+    fn contents_that_cannot_be_read_are_not_quoted() {
+        for damaged in ["\"the key itself\"", "[\"the key itself\"]", "{\"a\": [\"the key itself\"]}"] {
+            let error = serde_json::from_str::<Contents>(damaged).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("the key itself"), "{error}");
+        }
+        let good = serde_json::from_str::<Contents>("{\"a\": \"b\"}").unwrap();
+        assert_eq!(good.0["a"], "b");
     }
 
     #[test]

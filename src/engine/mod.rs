@@ -5,6 +5,7 @@ mod words;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
+use words::without_secrets;
 pub use words::{last_words, scrubbed};
 
 /// How long a small configuration may take; one that takes longer hangs, or the machine has no time for it.
@@ -72,7 +74,8 @@ impl Engine {
         }
         let words = String::from_utf8_lossy(&output.stderr);
         let hidden = [main_file.parent().unwrap_or(Path::new("/")), self.prefix.as_path()];
-        Err(EngineError::Refused(last_words(&scrubbed(&words, &hidden))))
+        let secrets = secret_files(main_file.parent().unwrap_or(Path::new("/")));
+        Err(EngineError::Refused(last_words(&scrubbed(&without_secrets(&words, &secrets), &hidden))))
     }
 
     /// The engine's own version line, such as `nginx/1.31.3`.
@@ -136,6 +139,14 @@ pub async fn write_secret_files(directory: &Path, files: &BTreeMap<String, Strin
         written.await.map_err(|source| write_error(&path, source))?;
     }
     Ok(())
+}
+
+/// The files in a directory that nobody else may read.
+fn secret_files(directory: &Path) -> Vec<Vec<u8>> {
+    let files = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let is_secret =
+        |file: &std::fs::DirEntry| file.metadata().is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o077 == 0);
+    files.filter(is_secret).filter_map(|file| std::fs::read(file.path()).ok()).collect()
 }
 
 fn write_error(path: &Path, source: io::Error) -> EngineError {

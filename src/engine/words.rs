@@ -1,5 +1,6 @@
-//! Makes what an engine said fit to be shown elsewhere: no paths of this machine, never too long.
+//! Makes what an engine said fit to be shown elsewhere: no paths of this machine, nothing of secret files, never too long.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 /// The most that is kept of an engine's words, in bytes.
@@ -12,6 +13,21 @@ pub fn scrubbed(words: &str, directories: &[&Path]) -> String {
         let directory = directory.trim_end_matches('/');
         if directory.is_empty() { text } else { text.replace(&format!("{directory}/"), "").replace(directory, "") }
     })
+}
+
+/// So many bytes that words share with a secret are no accident.
+const SHARED_MAX: usize = 16;
+const WITHHELD: &str = "the engine refuses it, and its words are not shown: they quote a secret file";
+
+/// Words that quote a secret file are withheld as a whole. An engine quotes what it cannot read as a directive, and a line
+/// of an administrator can make it read anything. What cannot be printed is no words.
+pub fn without_secrets(words: &str, secrets: &[Vec<u8>]) -> String {
+    let said: HashSet<&[u8]> = words.as_bytes().windows(SHARED_MAX).collect();
+    let lines = secrets.iter().flat_map(|secret| secret.split(|byte| *byte == b'\n')).filter(|line| !line.starts_with(b"-----"));
+    if lines.flat_map(|line| line.windows(SHARED_MAX)).any(|shared| said.contains(shared)) {
+        return WITHHELD.to_owned();
+    }
+    words.chars().map(|c| if (c.is_control() && c != '\n') || c == char::REPLACEMENT_CHARACTER { '?' } else { c }).collect()
 }
 
 /// The end of a text: the error stands last. At most 4 KiB, never cut within a character.
@@ -33,6 +49,16 @@ mod tests {
         let said = "nginx: [emerg] unknown directive \"x\" in /run/swarmgate/check-1/nginx.conf:12";
         let shown = scrubbed(said, &[Path::new("/run/swarmgate/check-1"), Path::new("/run/swarmgate/")]);
         assert_eq!(shown, "nginx: [emerg] unknown directive \"x\" in nginx.conf:12");
+    }
+
+    #[test]
+    fn words_that_quote_a_secret_are_withheld() {
+        let secret = b"-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEG\n-----END PRIVATE KEY-----\n".to_vec();
+        let shown = |words: &str| without_secrets(words, std::slice::from_ref(&secret));
+        assert_eq!(shown("unknown directive \"GHAgEAMBMGByqGSM\" in x:1"), WITHHELD);
+        let harmless = "no -----BEGIN PRIVATE KEY----- in x.pem\nfailed";
+        assert_eq!(shown(harmless), harmless);
+        assert_eq!(shown("unknown directive \"\u{fffd}\0a\""), "unknown directive \"??a\"");
     }
 
     #[test]

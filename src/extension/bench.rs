@@ -1,8 +1,11 @@
 //! Renders tables and has the engine test them, with their secret files beside them in a memory-backed directory that goes
 //! as soon as the engine has answered.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::path::PathBuf;
 
+use super::culprits;
 use super::material::Look;
 use super::trial::{self, Suspect};
 use crate::channel::wire::{Bundle, Contents, Delivery, Desired};
@@ -25,18 +28,29 @@ impl Rendered {
     }
 }
 
+/// Which form of secret files a configuration is tested with: both are in use somewhere.
+#[derive(Clone, Copy)]
+enum Secrets<'a> {
+    /// What running proxies are handed: written anew from what was understood.
+    Handed(&'a Contents),
+    /// What a proxy finds that starts alone, and a stock image always: as it was stored.
+    Mounted,
+}
+
 /// What configurations are written and tested with.
 pub(super) struct Bench {
     engine: Engine,
     run_dir: PathBuf,
     layout: Layout,
+    /// Where secrets are mounted, each under its id.
+    mounts: PathBuf,
     /// What the engine accepted last: a boot snapshot rarely changes and is not tested again for every endpoint.
     known_good: Vec<Digest>,
 }
 
 impl Bench {
-    pub(super) fn new(engine: Engine, run_dir: PathBuf, layout: Layout) -> Self {
-        Self { engine, run_dir, layout, known_good: Vec::new() }
+    pub(super) fn new(engine: Engine, run_dir: PathBuf, layout: Layout, mounts: PathBuf) -> Self {
+        Self { engine, run_dir, layout, mounts, known_good: Vec::new() }
     }
 
     /// A table in every form that is needed, with the material of a look.
@@ -55,7 +69,8 @@ impl Bench {
         if let Some(fault) = rendered.template_fault() {
             return Err(EngineError::Refused(fault));
         }
-        tokio::try_join!(self.test_one(&rendered.live, contents), self.test_one(&rendered.boot, contents)).map(|_| ())
+        let (live, boot) = (self.test_one(&rendered.live, Secrets::Handed(contents)), self.test_one(&rendered.boot, Secrets::Mounted));
+        tokio::try_join!(live, boot).map(|_| ())
     }
 
     /// What the engine has against a table; none: nothing.
@@ -67,14 +82,50 @@ impl Bench {
         }
     }
 
-    /// What the engine has against these and nothing else.
-    pub(super) async fn words_about(&self, look: &Look, suspects: &[Suspect]) -> Option<String> {
-        let table = trial::table(&look.table, suspects);
-        let bundle = render_in(&table, Purpose::Live, &self.layout, &look.materials);
-        match self.test_one(&bundle, &look.contents).await {
-            Err(EngineError::Refused(words)) => Some(words),
-            _ => None,
+    /// Those of the suspects that the engine refuses by themselves, with its words. A few among thousands are found with few
+    /// questions; of many each is asked about alone.
+    pub(super) async fn culprits(&self, look: &Look, suspects: BTreeSet<Suspect>) -> Vec<(Suspect, String)> {
+        let refusal = |left_out: BTreeSet<Suspect>| {
+            let others: Vec<Suspect> = suspects.difference(&left_out).cloned().collect();
+            async move { Ok::<_, Infallible>(self.words_about(look, &others).await) }
+        };
+        // Most often it is none of them, which one test tells.
+        if self.words_about(look, &suspects.iter().cloned().collect::<Vec<_>>()).await.is_none() {
+            return Vec::new();
         }
+        let Ok(found) = culprits::find(suspects.clone(), refusal).await;
+        if let Some(found) = found {
+            return found;
+        }
+        let mut each = Vec::new();
+        for suspect in suspects {
+            each.extend(self.words_about(look, std::slice::from_ref(&suspect)).await.map(|words| (suspect, words)));
+        }
+        each
+    }
+
+    /// What the engine has against these and nothing else, as proxies are handed them or as they are mounted.
+    async fn words_about(&self, look: &Look, suspects: &[Suspect]) -> Option<String> {
+        let table = trial::table(&look.table, suspects);
+        if suspects.is_empty() {
+            return None;
+        }
+        for (purpose, secrets) in [(Purpose::Live, Secrets::Handed(&look.contents)), (Purpose::Boot, Secrets::Mounted)] {
+            let bundle = render_in(&table, purpose, &self.layout, &look.materials);
+            if let Err(EngineError::Refused(words)) = self.test_one(&bundle, secrets).await {
+                return Some(words);
+            }
+        }
+        None
+    }
+
+    /// The secret files that a bundle needs.
+    fn secret_files(&self, bundle: &Bundle, secrets: Secrets<'_>) -> BTreeMap<String, String> {
+        let content = |name: &str, id: &str| match secrets {
+            Secrets::Handed(contents) => contents.0.get(name).cloned(),
+            Secrets::Mounted => Some(String::from_utf8_lossy(&std::fs::read(self.mounts.join(id)).ok()?).into_owned()),
+        };
+        bundle.material.iter().filter_map(|(name, material)| Some((name.clone(), content(name, &material.secret)?))).collect()
     }
 
     /// Notes what the engine accepted.
@@ -82,16 +133,14 @@ impl Bench {
         self.known_good = bundles.map(|bundle| bundle.digest.clone()).into();
     }
 
-    async fn test_one(&self, bundle: &Bundle, contents: &Contents) -> Result<(), EngineError> {
+    async fn test_one(&self, bundle: &Bundle, secrets: Secrets<'_>) -> Result<(), EngineError> {
         if self.known_good.contains(&bundle.digest) {
             return Ok(());
         }
         let in_run_dir = |source| EngineError::Write { path: self.run_dir.display().to_string(), source };
         let directory = tempfile::Builder::new().prefix("check-").tempdir_in(&self.run_dir).map_err(in_run_dir)?;
         write_files(directory.path(), &bundle.files).await?;
-        let needed = contents.0.iter().filter(|(name, _)| bundle.material.contains_key(*name));
-        let needed = needed.map(|(name, content)| (name.clone(), content.clone())).collect();
-        write_secret_files(directory.path(), &needed).await?;
+        write_secret_files(directory.path(), &self.secret_files(bundle, secrets)).await?;
         self.engine.test(&directory.path().join(crate::channel::contract::ENGINE_MAIN_FILE)).await
     }
 }

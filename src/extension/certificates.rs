@@ -1,142 +1,233 @@
 //! Reads certificates and keys as people store them, and says in words what is wrong with them. Pure: no files, no clock.
-//! Says nothing about an engine: what is good here and the engine refuses all the same is found out by asking it.
+//! The words are this project's own and never hold anything of what was read: libraries' errors quote their input.
+//!
+//! What is good is written anew from what was understood: the certificates alone, the key alone. So the engine reads what
+//! was judged, and a key beside a certificate goes nowhere. What is good here and the engine refuses all the same is found
+//! out by asking it.
+
+mod blocks;
+mod facts;
+mod keys;
+mod kinds;
+mod mistakes;
 
 use jiff::Timestamp;
-use rustls::crypto::ring;
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, SubjectPublicKeyInfo, X509Certificate};
+use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509Certificate};
 
-use crate::channel::wire::MaterialState;
-use crate::types::HostPattern;
+use crate::channel::wire::{Doubt, MaterialState};
+use crate::types::{CERTIFICATE_LABEL, HostPattern, pem};
+use blocks::{Block, Label};
+pub(super) use facts::{Facts, Standing, Window, shown};
+use keys::{Algorithm, Key};
+use mistakes::{check_text, why_no_block};
 
-/// The most that an object holds: Swarm's own limit for a secret is 500 KB, for a config 1 MB.
-pub(super) const BYTES_MAX: usize = 1 << 20;
-
-/// What is known of good material.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Facts {
-    /// When the server's certificate expires; of several CAs the last.
-    pub(super) not_after: Timestamp,
-    /// The host names that it is for, in lower case.
-    pub(super) names: Vec<String>,
-}
+/// No chain is longer: clients would have to read all of it in every handshake.
+const CHAIN_MAX: usize = 100;
+/// A CA's certificates travel with every configuration, and lie in the memory of every manager.
+const AUTHORITIES_MAX: usize = 200;
+const AUTHORITY_BYTES_MAX: usize = 256 << 10;
+/// So many names are reported. Public CAs stop at 100.
+const NAMES_MAX: usize = 1000;
 
 /// What is wrong with material, for the one who stored it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
     pub(super) state: MaterialState,
     pub(super) words: String,
-    /// When it expired, if that is what is wrong.
+    /// When it becomes valid, if it is too early.
+    pub(super) not_before: Option<Timestamp>,
+    /// When it expires or expired, if the time is what is wrong.
     pub(super) not_after: Option<Timestamp>,
 }
 
 impl Fault {
     pub(super) fn new(state: MaterialState, words: impl Into<String>) -> Self {
-        Self { state, words: words.into(), not_after: None }
+        Self { state, words: words.into(), not_before: None, not_after: None }
     }
+}
+
+/// A certificate that fits its key. No `Debug`: it holds the key.
+pub(super) struct PairText {
+    pub(super) facts: Facts,
+    /// The certificate and its chain, and nothing else.
+    pub(super) certificate: String,
+    /// The key, and nothing else.
+    pub(super) key: String,
 }
 
 /// A certificate with its chain and its key, each as the content of its object; both may be the same object.
-pub(super) fn read_pair(certificate: &[u8], key: &[u8]) -> Result<Facts, Fault> {
-    let chain = certificates(certificate)?;
-    let parsed = chain.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
-    let key = private_key(key)?;
-    if let Some(public) = public_key(key) {
-        check_match(&parsed, &public)?;
+pub(super) fn read_pair(certificate: &[u8], key: &[u8]) -> Result<PairText, Fault> {
+    // Of one object a damaged key is said to be a damaged key, although the certificate cannot be read either.
+    let in_one = certificate == key;
+    let chain = certificates(certificate, Purpose::Server).map_err(|fault| match keys::private_key(key) {
+        Err(of_key) if in_one && holds_certificate(certificate) => of_key,
+        _ => fault,
+    })?;
+    check_count(chain.len(), CHAIN_MAX)?;
+    let parsed = chain.iter().map(|der| parse(der).map(|(certificate, _)| certificate)).collect::<Result<Vec<_>, _>>()?;
+    check_text(key, MaterialState::NotAKey, "openssl pkey -inform der")?;
+    let key = keys::private_key(key)?;
+    check_match(&parsed, &key)?;
+    let certificate = chain.iter().map(|der| pem(CERTIFICATE_LABEL, der)).collect();
+    Ok(PairText { facts: facts(&parsed)?, certificate, key: key.text })
+}
+
+/// The certificates of one or several CAs, each as DER and once.
+pub(super) fn read_authority(content: &[u8]) -> Result<(Facts, Vec<Vec<u8>>), Fault> {
+    if keys::looks_like_a_key(content) {
+        return Err(Fault::new(MaterialState::HoldsKey, "there is a private key in it"));
     }
-    // A chain is never empty.
-    parsed.first().ok_or_else(no_certificate).and_then(|leaf| Ok(Facts { not_after: not_after(leaf)?, names: names(leaf) }))
+    let mut all = Vec::new();
+    for der in certificates(content, Purpose::Authority)? {
+        if !all.contains(&der) {
+            all.push(der);
+        }
+        check_count(all.len(), AUTHORITIES_MAX)?;
+    }
+    if all.iter().map(Vec::len).sum::<usize>() > AUTHORITY_BYTES_MAX {
+        let words = format!("its certificates have more than {} KiB, which no proxy is given for one CA", AUTHORITY_BYTES_MAX >> 10);
+        return Err(Fault::new(MaterialState::NotACertificate, words));
+    }
+    let windows = all.iter().map(|der| parse(der).map(|(certificate, _)| window(&certificate))).collect::<Result<_, _>>()?;
+    Ok((Facts { windows, ..Facts::default() }, all))
 }
 
-/// The certificates of one or several CAs.
-pub(super) fn read_authority(content: &[u8]) -> Result<Facts, Fault> {
-    let chain = certificates(content)?;
-    let times = chain.iter().map(|der| not_after(&parse(der)?)).collect::<Result<Vec<_>, _>>()?;
-    times.into_iter().max().map(|not_after| Facts { not_after, names: Vec::new() }).ok_or_else(no_certificate)
+fn check_count(found: usize, max: usize) -> Result<(), Fault> {
+    let words = || format!("it holds more than {max} certificates");
+    if found > max { Err(Fault::new(MaterialState::NotACertificate, words())) } else { Ok(()) }
 }
 
-fn no_certificate() -> Fault {
-    Fault::new(MaterialState::NotACertificate, "it holds no certificate")
+/// What certificates are for: the engine reads those of a server and those of a CA by two ways.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Server,
+    Authority,
 }
 
-fn certificates(content: &[u8]) -> Result<Vec<CertificateDer<'static>>, Fault> {
+fn no_certificate(words: impl Into<String>) -> Fault {
+    Fault::new(MaterialState::NotACertificate, words)
+}
+
+/// The certificates as DER. One damaged block, even a key's, makes the engine refuse all.
+fn certificates(content: &[u8], purpose: Purpose) -> Result<Vec<Vec<u8>>, Fault> {
     check_text(content, MaterialState::NotACertificate, "openssl x509 -inform der")?;
-    let found = CertificateDer::pem_slice_iter(content).collect::<Result<Vec<_>, _>>();
-    let damaged = |error| Fault::new(MaterialState::NotACertificate, format!("its PEM text is damaged: {error}"));
-    let found = found.map_err(damaged)?;
-    if found.is_empty() {
-        let holds_key = PrivateKeyDer::from_pem_slice(content).is_ok();
-        return Err(if holds_key {
-            Fault::new(MaterialState::NotACertificate, "it holds a key and no certificate")
-        } else {
-            no_certificate()
-        });
+    let (mut found, mut keys, mut others) = (Vec::new(), 0, 0);
+    for Block { label, content } in blocks::blocks(content) {
+        // With a TRUSTED CERTIFICATE a chain may begin; behind the first the engine passes over them.
+        let is_meant = match label {
+            Label::Certificate => true,
+            Label::Trusted => found.is_empty() || purpose == Purpose::Authority,
+            _ => false,
+        };
+        keys += usize::from(label.is_key());
+        others += 1;
+        match content {
+            Ok(der) if is_meant => {
+                let may_be_trusted = found.is_empty() || purpose == Purpose::Authority;
+                found.push(without_trust(der, may_be_trusted)?);
+            }
+            Err(damage) if is_meant || !damage.is_harmless_elsewhere() => return Err(no_certificate(damage.words(label))),
+            Ok(_) | Err(_) => {}
+        }
     }
-    Ok(found)
+    match (found.is_empty(), keys, others) {
+        (false, ..) => Ok(found),
+        (true, 0, 0) => Err(no_certificate(why_no_block(content).unwrap_or("it holds no certificate"))),
+        (true, 0, _) => Err(no_certificate("it holds no certificate")),
+        (true, ..) => Err(no_certificate("it holds a key and no certificate")),
+    }
 }
 
-fn private_key(content: &[u8]) -> Result<PrivateKeyDer<'static>, Fault> {
-    let fault = |words: &str| Fault::new(MaterialState::NotAKey, words);
-    check_text(content, MaterialState::NotAKey, "openssl pkey -inform der")?;
-    let text = String::from_utf8_lossy(content);
-    // Two forms: a kind of PEM section of its own, and a header in an old one.
-    if text.contains("BEGIN ENCRYPTED PRIVATE KEY") || text.contains("Proc-Type: 4,ENCRYPTED") {
-        return Err(fault("the key is encrypted, and nobody is there to type its passphrase: store it without (openssl pkey -in KEY)"));
-    }
-    PrivateKeyDer::from_pem_slice(content).map_err(|error| match error {
-        rustls_pki_types::pem::Error::NoItemsFound => fault("it holds no private key"),
-        error => fault(&format!("its PEM text is damaged: {error}")),
-    })
+fn holds_certificate(content: &[u8]) -> bool {
+    blocks::blocks(content).any(|block| matches!(block.label, Label::Certificate | Label::Trusted) && block.content.is_ok())
 }
 
-/// PEM is text. Files in the binary form (DER) and empty ones are common mistakes that deserve their own words.
-fn check_text(content: &[u8], state: MaterialState, remedy: &str) -> Result<(), Fault> {
-    if content.iter().all(u8::is_ascii_whitespace) {
-        return Err(Fault::new(state, "it is empty"));
+/// The certificate itself: without what OpenSSL writes behind it about its use.
+fn without_trust(der: Vec<u8>, may_be_trusted: bool) -> Result<Vec<u8>, Fault> {
+    let (_, rest) = parse(&der)?;
+    // What stands there is a SEQUENCE of its own.
+    if may_be_trusted && rest.first().is_some_and(|tag| *tag != 0x30) {
+        return Err(no_certificate("there is something else behind a certificate in its block"));
     }
-    if content.len() > BYTES_MAX {
-        return Err(Fault::new(state, "it is larger than any certificate"));
-    }
-    // A DER file is a SEQUENCE with a long length.
-    if matches!(content, [0x30, 0x81..=0x84, ..]) {
-        return Err(Fault::new(state, format!("it is in the binary form DER, and PEM text is needed ({remedy})")));
-    }
-    if std::str::from_utf8(content).is_err() || content.contains(&0) {
-        return Err(Fault::new(state, "it is not PEM text"));
-    }
-    Ok(())
+    let length = der.len() - rest.len();
+    let mut der = der;
+    der.truncate(length);
+    Ok(der)
 }
 
-fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, Fault> {
-    let damaged = |error| Fault::new(MaterialState::NotACertificate, format!("a certificate in it cannot be read: {error}"));
-    X509Certificate::from_der(der).map(|(_, certificate)| certificate).map_err(damaged)
+fn parse(der: &[u8]) -> Result<(X509Certificate<'_>, &[u8]), Fault> {
+    let unreadable = |_| no_certificate("a certificate in it cannot be read: what its block holds is no X.509 certificate");
+    X509Certificate::from_der(der).map(|(rest, certificate)| (certificate, rest)).map_err(unreadable)
 }
 
-/// The public half of a key. None for a kind of key that is not known here: the engine may know it.
-fn public_key(key: PrivateKeyDer<'static>) -> Option<Vec<u8>> {
-    let signing = ring::default_provider().key_provider.load_private_key(key).ok()?;
-    let info = signing.public_key()?;
-    let (_, info) = SubjectPublicKeyInfo::from_der(&info).ok()?;
-    Some(info.subject_public_key.data.to_vec())
-}
-
-fn check_match(chain: &[X509Certificate<'_>], public: &[u8]) -> Result<(), Fault> {
-    let place = chain.iter().position(|certificate| certificate.public_key().subject_public_key.data.as_ref() == public);
-    match place {
+/// The engine itself only sees that a key is another's if both are of one kind.
+fn check_match(chain: &[X509Certificate<'_>], key: &Key) -> Result<(), Fault> {
+    let fits = |certificate: &X509Certificate<'_>| match &key.public {
+        Some(public) => certificate.public_key().subject_public_key.data.as_ref() == public,
+        None => Algorithm::of(certificate.public_key().algorithm.algorithm.as_bytes()) == key.algorithm,
+    };
+    let mismatch = |words: &str| Err(Fault::new(MaterialState::Mismatch, words));
+    match chain.iter().position(fits) {
         Some(0) => Ok(()),
         Some(place) => {
-            let words = format!("the key belongs to certificate {} of {}: the server's own must stand first", place + 1, chain.len());
-            Err(Fault::new(MaterialState::Mismatch, words))
+            mismatch(&format!("the key belongs to certificate {} of {}: the server's own must stand first", place + 1, chain.len()))
         }
-        None => Err(Fault::new(MaterialState::Mismatch, "the key is another certificate's")),
+        None if key.has_others => mismatch("of the keys in it the first counts, and that one is another certificate's"),
+        None => mismatch("the key is another certificate's"),
     }
 }
 
-fn not_after(certificate: &X509Certificate<'_>) -> Result<Timestamp, Fault> {
-    let seconds = certificate.validity().not_after.timestamp();
-    let fault = |_| Fault::new(MaterialState::NotACertificate, "the time at which it expires cannot be read");
-    Timestamp::from_second(seconds).map_err(fault)
+fn facts(chain: &[X509Certificate<'_>]) -> Result<Facts, Fault> {
+    // A chain is never empty.
+    let leaf = chain.first().ok_or_else(|| no_certificate("it holds no certificate"))?;
+    let path = path(chain);
+    let mut names = names(leaf);
+    let more_names = names.len().saturating_sub(NAMES_MAX);
+    names.truncate(NAMES_MAX);
+    let doubts = kinds::of_key(leaf).into_iter().chain(signatures(leaf, &path)).collect();
+    let chain = path.iter().map(|(place, certificate)| (*place, window(certificate))).collect();
+    Ok(Facts { windows: vec![window(leaf)], chain, names, more_names, doubts })
+}
+
+/// The certificates between the server's own and its CA's, each with its place from 1: what clients need and check. A CA's
+/// own certificate is none of them, and neither is what somebody added for no reason.
+fn path<'a, 'b>(chain: &'a [X509Certificate<'b>]) -> Vec<(usize, &'a X509Certificate<'b>)> {
+    let mut path: Vec<(usize, &X509Certificate<'_>)> = Vec::new();
+    let Some(mut below) = chain.first() else { return path };
+    while !is_self_issued(below) {
+        let is_new = |place: usize| path.iter().all(|(known, _)| *known != place);
+        let issuer = chain.iter().enumerate().skip(1).map(|(at, certificate)| (at + 1, certificate));
+        let issuer = issuer.filter(|(place, certificate)| is_new(*place) && certificate.subject() == below.issuer()).next();
+        match issuer {
+            Some((place, certificate)) if !is_self_issued(certificate) => {
+                path.push((place, certificate));
+                below = certificate;
+            }
+            _ => break,
+        }
+    }
+    path
+}
+
+fn is_self_issued(certificate: &X509Certificate<'_>) -> bool {
+    certificate.subject() == certificate.issuer()
+}
+
+fn signatures(leaf: &X509Certificate<'_>, path: &[(usize, &X509Certificate<'_>)]) -> Vec<Doubt> {
+    // Whoever trusts a certificate that signs itself does not look at how.
+    let own = (!is_self_issued(leaf)).then(|| kinds::of_signature(leaf, "it")).flatten();
+    let chain = path.iter().filter_map(|(place, certificate)| kinds::of_signature(certificate, &format!("certificate {place} in it")));
+    own.into_iter().chain(chain).collect()
+}
+
+fn window(certificate: &X509Certificate<'_>) -> Window {
+    // The last second of the year 9999 is how a certificate says that it never expires.
+    let time = |seconds: i64| {
+        let last = if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX };
+        Timestamp::from_second(seconds).unwrap_or(last)
+    };
+    let validity = certificate.validity();
+    Window { not_before: time(validity.not_before.timestamp()), not_after: time(validity.not_after.timestamp()) }
 }
 
 /// Browsers look at the alternative names only, and so does everything here. What is no host name serves no host.

@@ -5,6 +5,7 @@
 //! Contents leave this process towards the proxies only, and are never logged.
 
 mod found;
+mod refusal;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +14,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::certificates::{Facts, Fault};
+use super::certificates::{Fault, Standing};
 use crate::channel::wire::{Contents, MaterialReport};
 use crate::render::Materials;
 use crate::route::{BackendProtocol, MaterialRef, RouteTable, TlsBinding, Verification};
@@ -56,8 +57,8 @@ pub(super) struct Look {
     pub(super) reports: Vec<MaterialReport>,
     /// Something is not mounted yet.
     pub(super) awaits: bool,
-    /// When something that is used now expires.
-    pub(super) next_expiry: Option<Timestamp>,
+    /// When the time changes next what may be used, or what is told of it.
+    pub(super) next_change: Option<Timestamp>,
     used: InUse,
 }
 
@@ -94,12 +95,12 @@ impl Keeper {
 
     /// Notes that the engine refuses a pair although it looks good.
     pub(super) fn blame_pair(&mut self, binding: &TlsBinding, words: &str) {
-        self.pairs.insert(binding.clone(), Err(found::refused_by_engine(words)));
+        self.pairs.insert(binding.clone(), Err(refusal::by_engine(words)));
     }
 
     /// Notes that the engine refuses a CA although it looks good.
     pub(super) fn blame_authority(&mut self, authority: &MaterialRef, words: &str) {
-        self.authorities.insert(authority.clone(), Err(found::refused_by_engine(words)));
+        self.authorities.insert(authority.clone(), Err(refusal::by_engine(words)));
     }
 
     fn forget_all_but(&mut self, table: &RouteTable) {
@@ -112,22 +113,28 @@ impl Keeper {
     fn look_at_pairs(&mut self, table: &RouteTable, now: Timestamp, look: &mut Look) {
         let distinct: BTreeSet<&TlsBinding> = table.bindings().map(|(_, binding)| binding).collect();
         let found: BTreeMap<&TlsBinding, Found<Pair>> = distinct.into_iter().map(|binding| (binding, self.pair(binding, now))).collect();
-        look.reports.extend(found.iter().map(|(binding, found)| report::of_pair(binding, found)));
+        look.reports.extend(found.iter().map(|(binding, found)| report::of_pair(binding, found, now)));
         for (host, binding) in table.bindings() {
             match found.get(binding) {
-                Some(Found::Good(pair)) => look.use_pair(host.cloned(), binding, pair),
-                Some(Found::Awaited) => self.use_former_pair(host.cloned(), now, look),
+                Some(Found::Good(pair)) => look.use_pair(host.cloned(), binding, pair, now),
+                Some(Found::Awaited) => {
+                    look.awaits = true;
+                    self.use_former_pair(host.cloned(), now, look);
+                }
+                Some(Found::Early(fault)) => {
+                    look.changes_at(fault.not_before);
+                    self.use_former_pair(host.cloned(), now, look);
+                }
                 Some(Found::Bad(_)) | None => {}
             }
         }
     }
 
     fn use_former_pair(&self, place: Place, now: Timestamp, look: &mut Look) {
-        look.awaits = true;
-        let former = self.in_use.pairs.get(&place).filter(|(_, pair)| pair.facts.not_after > now);
+        let former = self.in_use.pairs.get(&place).filter(|(_, pair)| pair.facts.standing(now) == Standing::Valid);
         if let Some((binding, pair)) = former {
             look.bind(&place, binding);
-            look.use_pair(place, binding, pair);
+            look.use_pair(place, binding, pair, now);
         }
     }
 
@@ -142,18 +149,25 @@ impl Keeper {
                 None => return Found::Awaited,
             },
         };
-        Found::unless_expired(judged, now, |pair| &pair.facts)
+        Found::at(now, judged, |pair| &pair.facts)
     }
 
     fn look_at_authorities(&mut self, table: &RouteTable, now: Timestamp, look: &mut Look) {
         let distinct: BTreeSet<&MaterialRef> = crate::render::authorities(table).collect();
         let found: BTreeMap<&MaterialRef, Found<Authority>> = distinct.into_iter().map(|one| (one, self.authority(one, now))).collect();
-        look.reports.extend(found.iter().map(|(authority, found)| report::of_authority(authority, found)));
+        look.reports.extend(found.iter().map(|(authority, found)| report::of_authority(authority, found, now)));
         for (place, protocol) in protocols(table) {
             match &protocol.tls {
                 Some(Verification::Authority(authority)) => match found.get(authority) {
-                    Some(Found::Good(file)) => look.use_authority(place, authority, file),
-                    Some(Found::Awaited) => self.verify_as_before(place, now, look),
+                    Some(Found::Good(file)) => look.use_authority(place, authority, file, now),
+                    Some(Found::Awaited) => {
+                        look.awaits = true;
+                        self.verify_as_before(place, now, look);
+                    }
+                    Some(Found::Early(fault)) => {
+                        look.changes_at(fault.not_before);
+                        self.verify_as_before(place, now, look);
+                    }
                     Some(Found::Bad(_)) | None => {}
                 },
                 Some(other) => drop(look.used.verifications.insert(place, other.clone())),
@@ -163,11 +177,10 @@ impl Keeper {
     }
 
     fn verify_as_before(&self, place: (Place, ContextPath), now: Timestamp, look: &mut Look) {
-        look.awaits = true;
-        let former = self.in_use.authorities.get(&place).filter(|(_, file)| file.facts.not_after > now);
+        let former = self.in_use.authorities.get(&place).filter(|(_, file)| file.facts.standing(now) == Standing::Valid);
         if let Some((authority, file)) = former {
             look.verify(&place, Verification::Authority(authority.clone()));
-            look.use_authority(place, authority, file);
+            look.use_authority(place, authority, file, now);
         } else if let Some(other) = self.in_use.verifications.get(&place) {
             look.verify(&place, other.clone());
             look.used.verifications.insert(place, other.clone());
@@ -183,7 +196,7 @@ impl Keeper {
                 None => return Found::Awaited,
             },
         };
-        Found::unless_expired(judged, now, |authority| &authority.facts)
+        Found::at(now, judged, |authority| &authority.facts)
     }
 }
 
@@ -195,26 +208,26 @@ impl Look {
             contents: Contents::default(),
             reports: Vec::new(),
             awaits: false,
-            next_expiry: None,
+            next_change: None,
             used: InUse::default(),
         }
     }
 
-    fn use_pair(&mut self, place: Place, binding: &TlsBinding, pair: &Arc<Pair>) {
+    fn use_pair(&mut self, place: Place, binding: &TlsBinding, pair: &Arc<Pair>, now: Timestamp) {
         self.contents.0.extend(pair.contents.0.clone());
         self.materials.add_pair(binding.clone(), pair.files.clone());
-        self.expires(&pair.facts);
+        self.changes_at(pair.facts.next_change(now));
         self.used.pairs.insert(place, (binding.clone(), Arc::clone(pair)));
     }
 
-    fn use_authority(&mut self, place: (Place, ContextPath), authority: &MaterialRef, file: &Arc<Authority>) {
+    fn use_authority(&mut self, place: (Place, ContextPath), authority: &MaterialRef, file: &Arc<Authority>, now: Timestamp) {
         self.materials.add_authority(authority.clone(), file.file.clone());
-        self.expires(&file.facts);
+        self.changes_at(file.facts.next_change(now));
         self.used.authorities.insert(place, (authority.clone(), Arc::clone(file)));
     }
 
-    fn expires(&mut self, facts: &Facts) {
-        self.next_expiry = Some(self.next_expiry.map_or(facts.not_after, |next| next.min(facts.not_after)));
+    fn changes_at(&mut self, time: Option<Timestamp>) {
+        self.next_change = self.next_change.into_iter().chain(time).min();
     }
 
     fn bind(&mut self, place: &Place, binding: &TlsBinding) {

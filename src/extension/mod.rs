@@ -7,6 +7,8 @@ mod certificates;
 mod culprits;
 mod generation;
 mod material;
+#[doc(hidden)]
+pub mod probe;
 mod proxies;
 mod quarantine;
 mod reporter;
@@ -115,7 +117,7 @@ pub async fn run(options: ExtensionOptions, shutdown: CancellationToken) -> Resu
     let root = credentials.root().clone();
     let router = server::router(root, options.cluster.clone(), config.subscribe(), proxies.clone(), shutdown.clone());
     let keeper = Keeper::new(&options.material_dir, Path::new(options.layout.system_roots));
-    let bench = Bench::new(engine, options.run_dir.clone(), options.layout.clone());
+    let bench = Bench::new(engine, options.run_dir.clone(), options.layout.clone(), options.material_dir.clone());
     let stamper = Stamper::new(credentials.clone(), proxies.highest_generation());
     let workshop = Workshop::new(bench, keeper, stamper, desired.subscribe(), outcome, config);
     let work = async {

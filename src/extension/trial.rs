@@ -53,6 +53,6 @@ fn nobody(cluster: &ClusterName, port: Port) -> Option<BackendService> {
 }
 
 /// The suspects of two sets.
-pub(super) fn suspects((pairs, authorities): (BTreeSet<TlsBinding>, BTreeSet<MaterialRef>)) -> Vec<Suspect> {
+pub(super) fn suspects((pairs, authorities): (BTreeSet<TlsBinding>, BTreeSet<MaterialRef>)) -> BTreeSet<Suspect> {
     pairs.into_iter().map(Suspect::Pair).chain(authorities.into_iter().map(Suspect::Authority)).collect()
 }

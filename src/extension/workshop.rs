@@ -217,21 +217,14 @@ impl Workshop {
 
     /// Finds the certificates that the engine refuses by themselves. `true`: there are some.
     async fn blame(&mut self, look: &Look) -> bool {
-        let suspects = trial::suspects(self.keeper.unproven(look));
-        // Most often it is none of them, which one test tells.
-        if suspects.is_empty() || self.bench.words_about(look, &suspects).await.is_none() {
-            return false;
-        }
-        let mut found = false;
-        for suspect in suspects {
-            let Some(words) = self.bench.words_about(look, std::slice::from_ref(&suspect)).await else { continue };
-            found = true;
-            match &suspect {
-                Suspect::Pair(binding) => self.keeper.blame_pair(binding, &words),
-                Suspect::Authority(authority) => self.keeper.blame_authority(authority, &words),
+        let found = self.bench.culprits(look, trial::suspects(self.keeper.unproven(look))).await;
+        for (suspect, words) in &found {
+            match suspect {
+                Suspect::Pair(binding) => self.keeper.blame_pair(binding, words),
+                Suspect::Authority(authority) => self.keeper.blame_authority(authority, words),
             }
         }
-        found
+        !found.is_empty()
     }
 
     fn accept(&mut self, desired: &Desired, look: &Look, rendered: Rendered) {
@@ -295,7 +288,7 @@ fn next_look(look: &Look, now: Timestamp) -> Pause {
     if look.awaits {
         return Some(AWAIT_AGAIN);
     }
-    let until = look.next_expiry?.duration_since(now).max(jiff::SignedDuration::ZERO);
+    let until = look.next_change?.duration_since(now).max(jiff::SignedDuration::ZERO);
     // A little later, so that the clock is past it for certain.
     Some(until.unsigned_abs().saturating_add(Duration::from_millis(10)).min(NAP_MAX))
 }

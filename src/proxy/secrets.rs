@@ -34,7 +34,9 @@ pub(super) fn fit(bundle: &Bundle, offered: &Contents, mounts: &Path) -> Fitted 
 /// Ids are letters and digits: anything else leads out of the directory.
 fn mounted(directory: &Path, secret: &str) -> Option<String> {
     let is_id = !secret.is_empty() && secret.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    std::fs::read_to_string(is_id.then(|| directory.join(secret))?).ok()
+    let content = std::fs::read(is_id.then(|| directory.join(secret))?).ok()?;
+    // Around its blocks there may be words in any encoding, which the engine passes over.
+    Some(String::from_utf8_lossy(&content).into_owned())
 }
 
 #[cfg(test)]
@@ -86,5 +88,7 @@ mod tests {
         }
         std::fs::write(within.join("inside"), "inside").unwrap();
         assert_eq!(mounted(&within, "inside").as_deref(), Some("inside"));
+        std::fs::write(within.join("latin"), b"caf\xe9\nkey").unwrap();
+        assert_eq!(mounted(&within, "latin").as_deref(), Some("caf\u{fffd}\nkey"));
     }
 }

@@ -4,8 +4,10 @@
 
 use std::collections::BTreeMap;
 
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
 use crate::route::{MaterialRef, RouteTable, TlsBinding, Verification};
-use crate::types::Digest;
+use crate::types::{CERTIFICATE_LABEL, Digest, pem};
 
 /// The material at hand.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,7 +51,8 @@ impl SecretFile {
     }
 }
 
-/// A file with a CA's certificates.
+/// A file with a CA's certificates. Its content travels with the configuration into config objects and onto volumes, so
+/// it can hold nothing else: it is written here, from certificates that parse as such.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthorityFile {
     name: String,
@@ -57,9 +60,21 @@ pub struct AuthorityFile {
 }
 
 impl AuthorityFile {
-    /// The file for this content.
-    pub fn new(content: &str) -> Self {
-        Self { name: format!("ca-{}.pem", Digest::of_bytes(content.as_bytes()).short()), content: content.to_owned() }
+    /// The file with these certificates (DER). None: there are none, or one is no X.509 certificate and nothing else.
+    pub fn new<'a>(certificates: impl IntoIterator<Item = &'a [u8]>) -> Option<Self> {
+        let is_one = |der: &[u8]| X509Certificate::from_der(der).is_ok_and(|(rest, _)| rest.is_empty());
+        let blocks = certificates.into_iter().map(|der| is_one(der).then(|| pem(CERTIFICATE_LABEL, der)));
+        let content = blocks.collect::<Option<String>>()?;
+        (!content.is_empty()).then(|| Self::with(content))
+    }
+
+    /// Stands for the file of an object that nobody can read here.
+    fn assumed(object: &MaterialRef) -> Self {
+        Self::with(format!("# the certificates in {}\n", object.name))
+    }
+
+    fn with(content: String) -> Self {
+        Self { name: format!("ca-{}.pem", Digest::of_bytes(content.as_bytes()).short()), content }
     }
 
     /// The file's name, in the directory of the configuration.
@@ -92,7 +107,7 @@ impl Materials {
             }
         }
         for authority in authorities(table).filter(|authority| authority.id.is_some()) {
-            materials.add_authority(authority.clone(), AuthorityFile::new(&format!("# the certificates in {}\n", authority.name)));
+            materials.add_authority(authority.clone(), AuthorityFile::assumed(authority));
         }
         materials
     }
@@ -138,4 +153,24 @@ pub fn authorities(table: &RouteTable) -> impl Iterator<Item = &MaterialRef> {
         Some(Verification::Authority(authority)) => Some(authority),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+
+    #[test]
+    fn nothing_but_certificates_gets_into_the_file_of_an_authority() {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(vec!["ca.example".to_owned()]).unwrap().self_signed(&key).unwrap();
+        let (good, private) = (certificate.der().as_ref(), key.serialized_der());
+        let file = AuthorityFile::new([good, good]).unwrap();
+        assert_eq!(file.content(), pem(CERTIFICATE_LABEL, good).repeat(2));
+        let with_more = [good, private].concat();
+        for bad in [&[private][..], &[good, private], &[&with_more], &[b""], &[]] {
+            assert_eq!(AuthorityFile::new(bad.iter().copied()), None);
+        }
+    }
 }

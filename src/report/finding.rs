@@ -103,8 +103,16 @@ pub enum FindingCode {
     KeyMismatch,
     /// A certificate has expired.
     CertificateExpired,
+    /// A certificate is not valid yet.
+    CertificateNotYetValid,
     /// A certificate expires within 30 days.
     CertificateExpires,
+    /// The kind of a certificate's key or signature is one that clients refuse.
+    CertificateUnsupported,
+    /// A certificate between a server's and its CA's has expired, or is not valid yet.
+    CertificateChainInvalid,
+    /// The object of a CA holds a private key; nothing of it is used.
+    AuthorityHoldsKey,
     /// A certificate is not for the host that it is published for.
     CertificateNameMismatch,
     /// A service that must be reached on its nodes publishes the port of its label `port` nowhere in host mode.

@@ -4,4 +4,4 @@
 pub mod endpoints;
 pub mod logs;
 pub mod metrics;
-mod page;
+pub mod page;

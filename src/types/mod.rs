@@ -9,6 +9,7 @@ mod glob;
 mod host;
 mod names;
 mod path;
+mod pem;
 mod port;
 mod url;
 
@@ -21,6 +22,7 @@ pub use glob::{HostGlob, ObjectGlob, ServiceGlob};
 pub use host::HostPattern;
 pub use names::{ClusterName, ConfigId, CookieName, NetworkId, NetworkName, NodeId, ObjectName, SecretId, ServiceId, ServiceName, TaskId};
 pub use path::ContextPath;
+pub use pem::{CERTIFICATE_LABEL, pem};
 pub use port::Port;
 pub use url::{Scheme, SiteUrl};
 

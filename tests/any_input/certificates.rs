@@ -20,28 +20,29 @@ pub struct Made {
     pub contents: BTreeMap<String, String>,
 }
 
-/// Certificate and key in one text.
-static BOTH: LazyLock<String> = LazyLock::new(|| {
+/// Certificate and key in one text, and the certificate alone.
+static CERTIFICATE: LazyLock<(String, Vec<u8>)> = LazyLock::new(|| {
     let key = KeyPair::generate().unwrap();
-    CertificateParams::new(vec!["any.test".to_owned()]).unwrap().self_signed(&key).unwrap().pem() + &key.serialize_pem()
+    let certificate = CertificateParams::new(vec!["any.test".to_owned()]).unwrap().self_signed(&key).unwrap();
+    (certificate.pem() + &key.serialize_pem(), certificate.der().to_vec())
 });
 
 /// Makes everything that the table names.
 pub fn make(table: &RouteTable, directory: &Path, layout: &Layout) -> Made {
     let mut made = Made::default();
     for (_, binding) in table.bindings().filter(|(_, binding)| is_good(binding)) {
-        let file = |id: &Option<String>| SecretFile::new(&BOTH, id.as_deref().unwrap());
+        let file = |id: &Option<String>| SecretFile::new(&CERTIFICATE.0, id.as_deref().unwrap());
         let files = PairFiles { certificate: file(&binding.certificate.id), key: file(&binding.key_object().id) };
         // Beside the configuration, and where a stock image's mounts would be.
         let names = [&files.certificate, &files.key].into_iter().flat_map(|file| [file.name(), file.secret()]);
-        made.contents.extend(names.map(|name| (name.to_owned(), BOTH.clone())));
+        made.contents.extend(names.map(|name| (name.to_owned(), CERTIFICATE.0.clone())));
         made.materials.add_pair(binding.clone(), files);
     }
     for authority in authorities(table).filter(|authority| authority.id.is_some()) {
-        made.materials.add_authority(authority.clone(), AuthorityFile::new(&BOTH));
-        made.contents.insert(authority.id.clone().unwrap(), BOTH.clone());
+        made.materials.add_authority(authority.clone(), AuthorityFile::new([CERTIFICATE.1.as_slice()]).unwrap());
+        made.contents.insert(authority.id.clone().unwrap(), CERTIFICATE.0.clone());
     }
     made.materials.set_system_roots(true);
-    fs::write(directory.join(Path::new(layout.system_roots).file_name().unwrap()), BOTH.as_bytes()).unwrap();
+    fs::write(directory.join(Path::new(layout.system_roots).file_name().unwrap()), CERTIFICATE.0.as_bytes()).unwrap();
     made
 }

@@ -120,7 +120,10 @@ async fn a_bad_object_costs_one_host_tls() {
     mount(&stage, "good", &good);
     std::fs::write(stage.path("extension-mounts").join("nonsense"), "nonsense").unwrap();
     // Nothing that looks wrong to anybody but the engine.
-    let unknown_key = format!("{}-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", certificate("b.example.org").chain);
+    let unknown_key = format!(
+        "{}-----BEGIN PRIVATE KEY-----\nMBUCAQAwDQYHKoZIzj0CAQYCKgMEAQA=\n-----END PRIVATE KEY-----\n",
+        certificate("b.example.org").chain
+    );
     std::fs::write(stage.path("extension-mounts").join("strange"), unknown_key).unwrap();
     let hosts = [(APP, "good"), ("a.example.org", "nonsense"), ("b.example.org", "strange")];
     let apps: &[&App] = &[&app];

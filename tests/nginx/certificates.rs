@@ -62,7 +62,7 @@ pub fn make(table: &RouteTable, directory: &Path, layout: &Layout) -> Made {
         made.materials.add_pair(binding.clone(), files);
     }
     for authority in authorities(table).filter(|authority| authority.id.is_some()) {
-        made.materials.add_authority(authority.clone(), AuthorityFile::new(&ca()));
+        made.materials.add_authority(authority.clone(), AuthorityFile::new([CA.der().as_ref()]).unwrap());
         made.contents.insert(authority.id.clone().unwrap_or_default(), ca());
     }
     made.materials.set_system_roots(true);

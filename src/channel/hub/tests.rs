@@ -121,8 +121,11 @@ fn of_two_that_accepted_the_same_the_one_with_all_certificates_counts() {
         key: Some("key".to_owned()),
         state,
         words: String::new(),
+        not_before: None,
         not_after: None,
         names: Vec::new(),
+        more_names: 0,
+        doubts: Vec::new(),
     };
     let says = |task: &str, state| ExtensionReport { material: vec![material(state)], ..report(task, 80) };
     take(&hub, says("new", MaterialState::Good), 1);

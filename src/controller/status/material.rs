@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Seen;
-use crate::channel::wire::{MaterialReport, MaterialState};
+use crate::channel::wire::{Doubt, DoubtKind, MaterialReport, MaterialState};
 use crate::report::{Finding, FindingCode, RouteReport, Severity, Subject};
 use crate::route::{Backend, MaterialRef, RouteTable, TlsBinding, Verification};
 use crate::swarm::Service;
@@ -64,6 +64,8 @@ fn word(state: MaterialState) -> &'static str {
         MaterialState::NotAKey => "not a private key",
         MaterialState::Mismatch => "the key does not match",
         MaterialState::Expired => "expired",
+        MaterialState::NotYetValid => "not valid yet",
+        MaterialState::HoldsKey => "holds a private key",
     }
 }
 
@@ -73,11 +75,12 @@ fn about_pair(seen: &Seen<'_>, pairs: &Pairs<'_>, binding: &TlsBinding, hosts: &
     let of_key = matches!(report.state, MaterialState::NotAKey | MaterialState::Mismatch) && binding.key.is_some();
     let (label, object) = if of_key { (KEY, key) } else { (CERTIFICATE, certificate) };
     let said = |hosts: &[Option<&HostPattern>]| -> Vec<Said> {
-        let said = match report.state {
-            MaterialState::Good => [expires_soon(seen.now, report, object, &shown(hosts)), other_names(report, object, hosts)],
-            _ => [broken(report, object, &format!("not published by TLS: {}", shown(hosts))), None],
-        };
-        said.into_iter().flatten().collect()
+        let hosts_shown = shown(hosts);
+        if report.state != MaterialState::Good {
+            return broken(report, object, &format!("not published by TLS: {hosts_shown}")).into_iter().collect();
+        }
+        let said = [expires_soon(seen.now, report, object, &hosts_shown), other_names(report, object, hosts)];
+        said.into_iter().flatten().chain(doubted(report, object, &hosts_shown)).collect()
     };
     // Most often there is nothing to say, and then nobody has to be looked for.
     if said(hosts).is_empty() {
@@ -137,6 +140,7 @@ impl Said {
 }
 
 fn broken(report: &MaterialReport, object: &str, follows: &str) -> Option<Said> {
+    let mut follows = follows.to_owned();
     let (code, what, remedy) = match report.state {
         MaterialState::Good | MaterialState::Awaited | MaterialState::Missing => return None,
         MaterialState::NotACertificate => (
@@ -159,6 +163,20 @@ fn broken(report: &MaterialReport, object: &str, follows: &str) -> Option<Said> 
             "holds a certificate that has expired",
             "Store the renewed certificate in a new secret and name that one: proxies take it over without a restart.",
         ),
+        MaterialState::NotYetValid => {
+            follows = format!("until then what was used before stays in use; without that: {follows}");
+            (
+                FindingCode::CertificateNotYetValid,
+                "holds a certificate that is not valid yet",
+                "Wait, or name a certificate that is valid now; if it should be, set the clock of the node or of the CA.",
+            )
+        }
+        MaterialState::HoldsKey => (
+            FindingCode::AuthorityHoldsKey,
+            "should hold the certificates of a CA and nothing of it is used",
+            "Store the certificates alone (openssl x509 -in FILE) in a new config or secret, and name that one. A key that lay in a \
+             config is known to others: replace it.",
+        ),
     };
     let message = format!("{object} {what}: {}; {follows}", report.words);
     Some(Said { severity: Severity::Error, code, message, remedy })
@@ -177,10 +195,33 @@ fn expires_soon(now: Timestamp, report: &MaterialReport, object: &str, concerned
     Some(Said { severity: Severity::Warning, code: FindingCode::CertificateExpires, message, remedy })
 }
 
+/// What is used and clients refuse all the same.
+fn doubted(report: &MaterialReport, object: &str, concerned: &str) -> Vec<Said> {
+    let of = |kinds: &[DoubtKind]| {
+        let doubts: Vec<&Doubt> = report.doubts.iter().filter(|doubt| kinds.contains(&doubt.kind)).collect();
+        (!doubts.is_empty()).then(|| few(doubts.into_iter().map(|doubt| doubt.words.clone())))
+    };
+    let said = |code, words: String, remedy| {
+        let message = format!("the certificate in {object} is used, and clients refuse it: {words}; concerned: {concerned}");
+        Said { severity: Severity::Warning, code, message, remedy }
+    };
+    let kind = of(&[DoubtKind::Key, DoubtKind::Signature]).map(|words| {
+        let remedy =
+            "Have a certificate made with a key that all clients take (ECDSA P-256, or RSA with 2048 bits) and a signature with SHA-256.";
+        said(FindingCode::CertificateUnsupported, words, remedy)
+    });
+    let chain = of(&[DoubtKind::Chain]).map(|words| {
+        let remedy = "Store the certificate with the CA's current chain in a new secret, and name that one.";
+        said(FindingCode::CertificateChainInvalid, words, remedy)
+    });
+    kind.into_iter().chain(chain).collect()
+}
+
 fn other_names(report: &MaterialReport, object: &str, hosts: &[Option<&HostPattern>]) -> Option<Said> {
     let strangers: Vec<Option<&HostPattern>> =
         hosts.iter().copied().filter(|host| host.is_some_and(|host| !covers(&report.names, host))).collect();
-    if strangers.is_empty() {
+    // Of the names that were left out nobody knows whether they cover a host.
+    if strangers.is_empty() || report.more_names > 0 {
         return None;
     }
     let names = if report.names.is_empty() { "no host".to_owned() } else { few(report.names.iter().cloned()) };

@@ -8,13 +8,18 @@ use crate::channel::wire::MaterialState::{Mismatch, NotACertificate, NotAKey};
 use crate::extension::made::{chain, pair, pair_until};
 
 fn check_good(certificate: &str, key: &str, names: &[&str]) {
-    let facts = read_pair(certificate.as_bytes(), key.as_bytes()).unwrap();
+    let facts = read(certificate, key).unwrap();
     assert_eq!(facts.names, names);
-    assert_eq!(facts.not_after.to_string(), "2099-01-01T00:00:00Z");
+    assert_eq!(facts.not_after().unwrap().to_string(), "2099-01-01T00:00:00Z");
+}
+
+/// What is known of a pair; nothing that could be printed holds the key.
+fn read(certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<Facts, Fault> {
+    read_pair(certificate.as_ref(), key.as_ref()).map(|pair| pair.facts)
 }
 
 fn check_bad(certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>, state: MaterialState, words: &str) {
-    let fault = read_pair(certificate.as_ref(), key.as_ref()).unwrap_err();
+    let fault = read(certificate, key).unwrap_err();
     assert_eq!(fault.state, state, "{fault:?}");
     assert!(fault.words.contains(words), "{fault:?}");
 }
@@ -46,7 +51,8 @@ fn what_is_no_certificate_says_what_it_is_instead() {
     check_bad(" \n", &key, NotACertificate, "empty");
     check_bad("hello", &key, NotACertificate, "no certificate");
     check_bad(&der, &key, NotACertificate, "openssl x509 -inform der");
-    check_bad([0xff, 0xfe, 0x00], &key, NotACertificate, "not PEM text");
+    check_bad([0xfd, 0x00], &key, NotACertificate, "not PEM text");
+    check_bad([0xff, 0xfe, b'-', 0], &key, NotACertificate, "UTF-16");
     check_bad(&key, &key, NotACertificate, "a key and no certificate");
     check_bad(certificate.replace("MII", "!!!"), &key, NotACertificate, "damaged");
     check_bad(&certificate[..certificate.len() / 2], &key, NotACertificate, "damaged");
@@ -63,36 +69,52 @@ fn what_is_no_key_says_what_it_is_instead() {
     check_bad(&certificate, "", NotAKey, "empty");
     check_bad(&certificate, &certificate, NotAKey, "no private key");
     check_bad(&certificate, der.secret_der(), NotAKey, "");
-    check_bad(&certificate, key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"), NotAKey, "encrypted");
+    check_bad(&certificate, pem("ENCRYPTED PRIVATE KEY", b"\x30\x03AAA"), NotAKey, "encrypted");
+    check_bad(&certificate, pem("OPENSSH PRIVATE KEY", b"openssh-key-v1\0"), NotAKey, "another program");
+    check_bad(&certificate, pem("PRIVATE KEY", b"AAA"), NotAKey, "no key of that kind");
+    check_bad(&certificate, key.replace('\n', "\\n"), NotAKey, "real line breaks");
+    check_bad(&certificate, key.replace('\n', " "), NotAKey, "one line");
+    check_bad(&certificate, key.replace("END PRIVATE", "END RSA PRIVATE"), NotAKey, "last line");
+    check_bad(&certificate, key.replacen("MI", "!!", 1), NotAKey, "no base64");
+    check_bad(&certificate, &key[..key.len() / 2], NotAKey, "cut off");
+    let both = format!("{certificate}{}", key.replacen("MI", "!!", 1));
+    check_bad(&both, &both, NotAKey, "no base64");
     let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
     check_bad(&certificate, old, NotAKey, "encrypted");
 }
 
 #[test]
 fn another_certificates_key_is_a_mismatch() {
-    let (certificate, _) = pair(&["app.example.org"]);
-    check_bad(&certificate, pair(&["app.example.org"]).1, Mismatch, "another certificate's");
+    let (certificate, key) = pair(&["app.example.org"]);
+    let other = pair(&["app.example.org"]).1;
+    check_bad(&certificate, &other, Mismatch, "another certificate's");
+    check_bad(&certificate, format!("{other}{key}"), Mismatch, "the first counts");
+    check_good(&certificate, &format!("{key}{other}"), &["app.example.org"]);
 }
 
 #[test]
-fn a_key_of_an_unknown_kind_is_left_to_the_engine() {
+fn a_key_on_an_unknown_curve_is_left_to_the_engine() {
     let (certificate, _) = pair(&["app.example.org"]);
-    check_good(&certificate, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", &["app.example.org"]);
+    check_good(
+        &certificate,
+        "-----BEGIN PRIVATE KEY-----\nMBUCAQAwDQYHKoZIzj0CAQYCKgMEAQA=\n-----END PRIVATE KEY-----\n",
+        &["app.example.org"],
+    );
 }
 
 #[test]
 fn expiry_is_a_fact_and_no_fault_here() {
     let (certificate, key) = pair_until(&["app.example.org"], 2001);
-    assert_eq!(read_pair(certificate.as_bytes(), key.as_bytes()).unwrap().not_after.to_string(), "2001-01-01T00:00:00Z");
+    assert_eq!(read(certificate, key).unwrap().not_after().unwrap().to_string(), "2001-01-01T00:00:00Z");
 }
 
 #[test]
 fn of_several_authorities_the_last_to_expire_counts() {
     let (early, late) = (pair_until(&["a.example"], 2001).0, pair_until(&["b.example"], 2050).0);
-    let read = |content: &str| read_authority(content.as_bytes());
-    assert_eq!(read(&format!("{early}{late}")).unwrap().not_after.to_string(), "2050-01-01T00:00:00Z");
+    let read = |content: &str| read_authority(content.as_bytes()).map(|(facts, _)| facts);
+    assert_eq!(read(&format!("{early}{late}")).unwrap().not_after().unwrap().to_string(), "2050-01-01T00:00:00Z");
     assert_eq!(read("").unwrap_err().state, NotACertificate);
-    assert_eq!(read(&pair(&["a.example"]).1).unwrap_err().state, NotACertificate);
+    assert_eq!(read(&pair(&["a.example"]).1).unwrap_err().state, MaterialState::HoldsKey);
 }
 
 #[test]

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::refusal;
 use crate::channel::wire::{Contents, MaterialState};
-use crate::engine::last_words;
-use crate::extension::certificates::{self, Facts, Fault};
+use crate::extension::certificates::{self, Facts, Fault, PairText, Standing, shown};
 use crate::render::{AuthorityFile, PairFiles, SecretFile};
 use crate::route::{MaterialRef, TlsBinding};
 
@@ -33,6 +33,8 @@ pub(in crate::extension) enum Found<T> {
     Good(Arc<T>),
     /// It exists and is not mounted in this task.
     Awaited,
+    /// It will be good later.
+    Early(Fault),
     Bad(Fault),
 }
 
@@ -41,14 +43,20 @@ impl<T> Found<T> {
         Self::Bad(Fault::new(MaterialState::Missing, format!("the Swarm has no {}", object.name)))
     }
 
-    pub(super) fn unless_expired(judged: Result<Arc<T>, Fault>, now: Timestamp, facts: impl Fn(&T) -> &Facts) -> Self {
-        match judged {
-            Ok(good) if facts(&good).not_after <= now => {
-                let words = format!("it expired on {}", facts(&good).not_after.strftime("%Y-%m-%d at %H:%M UTC"));
-                Self::Bad(Fault { not_after: Some(facts(&good).not_after), ..Fault::new(MaterialState::Expired, words) })
+    /// What the time of day makes of it.
+    pub(super) fn at(now: Timestamp, judged: Result<Arc<T>, Fault>, facts: impl Fn(&T) -> &Facts) -> Self {
+        let good = match judged {
+            Ok(good) => good,
+            Err(fault) => return Self::Bad(fault),
+        };
+        let fault = |state, words: String| Fault { not_after: facts(&good).not_after(), ..Fault::new(state, words) };
+        match facts(&good).standing(now) {
+            Standing::Valid => Self::Good(good),
+            Standing::Expired(on) => Self::Bad(fault(MaterialState::Expired, format!("it expired on {}", shown(on)))),
+            Standing::Early(from) => {
+                let words = format!("it is valid from {} on", shown(from));
+                Self::Early(Fault { not_before: Some(from), ..fault(MaterialState::NotYetValid, words) })
             }
-            Ok(good) => Self::Good(good),
-            Err(fault) => Self::Bad(fault),
         }
     }
 }
@@ -61,23 +69,20 @@ pub(super) fn read_pair(directory: &Path, binding: &TlsBinding) -> Option<Result
 }
 
 fn pair(binding: &TlsBinding, certificate: &[u8], key: &[u8]) -> Result<Pair, Fault> {
-    let facts = certificates::read_pair(certificate, key)?;
-    let file = |content: &[u8], object: &MaterialRef| {
-        let text = String::from_utf8_lossy(content).into_owned();
-        (SecretFile::new(&text, object.id.as_deref().unwrap_or_default()), text)
-    };
-    let (certificate, certificate_text) = file(certificate, &binding.certificate);
-    let (key, key_text) = file(key, binding.key_object());
-    let contents = [(certificate.name().to_owned(), certificate_text), (key.name().to_owned(), key_text)];
-    Ok(Pair { files: PairFiles { certificate, key }, contents: Contents(contents.into()), facts })
+    let PairText { facts, certificate, key } = certificates::read_pair(certificate, key)?;
+    let file = |text: &str, object: &MaterialRef| SecretFile::new(text, object.id.as_deref().unwrap_or_default());
+    let files = PairFiles { certificate: file(&certificate, &binding.certificate), key: file(&key, binding.key_object()) };
+    let contents = [(files.certificate.name().to_owned(), certificate), (files.key.name().to_owned(), key)];
+    Ok(Pair { files, contents: Contents(contents.into()), facts })
 }
 
 /// The certificates of a CA; none: the object is not mounted.
 pub(super) fn read_authority(directory: &Path, id: &str) -> Option<Result<Authority, Fault>> {
     let content = read_file(&directory.join(id), MaterialState::NotACertificate)?;
     Some(content.and_then(|content| {
-        let facts = certificates::read_authority(&content)?;
-        Ok(Authority { file: AuthorityFile::new(&String::from_utf8_lossy(&content)), facts })
+        let (facts, certificates) = certificates::read_authority(&content)?;
+        let file = AuthorityFile::new(certificates.iter().map(Vec::as_slice)).ok_or_else(refusal::unwritable)?;
+        Ok(Authority { file, facts })
     }))
 }
 
@@ -89,19 +94,6 @@ fn read_file(path: &Path, state: MaterialState) -> Option<Result<Vec<u8>, Fault>
     match std::fs::read(path) {
         Ok(content) => Some(Ok(content)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => Some(Err(Fault::new(state, format!("it cannot be read: {error}")))),
+        Err(error) => Some(Err(Fault::new(state, format!("its mount cannot be read: {}", error.kind())))),
     }
-}
-
-/// The engine's view of material that looks good: a kind of key that is not known here, or one that it finds too weak.
-pub(super) fn refused_by_engine(words: &str) -> Fault {
-    let state = if words.contains("key values mismatch") {
-        MaterialState::Mismatch
-    } else if words.contains("certificate key") {
-        MaterialState::NotAKey
-    } else {
-        MaterialState::NotACertificate
-    };
-    let line = words.lines().find(|line| line.contains("[emerg]")).unwrap_or(words);
-    Fault::new(state, format!("the engine refuses it: {}", last_words(line)))
 }

@@ -2,20 +2,22 @@
 
 use std::path::Path;
 
+use jiff::Timestamp;
+
 use super::{Authority, Found, Pair};
 use crate::channel::wire::{MaterialReport, MaterialState};
 use crate::extension::certificates::{Facts, Fault};
 use crate::route::{MaterialRef, RouteTable, TlsBinding, Verification};
 
 /// About a certificate and its key.
-pub(super) fn of_pair(binding: &TlsBinding, found: &Found<Pair>) -> MaterialReport {
-    let report = of(&binding.certificate, found, |pair| &pair.facts);
+pub(super) fn of_pair(binding: &TlsBinding, found: &Found<Pair>, now: Timestamp) -> MaterialReport {
+    let report = of(&binding.certificate, found, now, |pair| &pair.facts);
     MaterialReport { key: Some(binding.key_object().name.to_string()), ..report }
 }
 
 /// About a CA.
-pub(super) fn of_authority(authority: &MaterialRef, found: &Found<Authority>) -> MaterialReport {
-    of(authority, found, |authority| &authority.facts)
+pub(super) fn of_authority(authority: &MaterialRef, found: &Found<Authority>, now: Timestamp) -> MaterialReport {
+    of(authority, found, now, |authority| &authority.facts)
 }
 
 /// About the system's root certificates: only when a route asks for them and they are not there.
@@ -26,21 +28,38 @@ pub(super) fn of_system_roots(table: &RouteTable, file: &Path) -> Option<Materia
         key: None,
         state: MaterialState::Missing,
         words: "the image of extension and proxies has no root certificates".to_owned(),
+        not_before: None,
         not_after: None,
         names: Vec::new(),
+        more_names: 0,
+        doubts: Vec::new(),
     })
 }
 
-fn of<T>(object: &MaterialRef, found: &Found<T>, facts: impl Fn(&T) -> &Facts) -> MaterialReport {
-    let (state, words) = match found {
-        Found::Good(_) => (MaterialState::Good, String::new()),
-        Found::Awaited => (MaterialState::Awaited, "it is not mounted yet; what was used before stays in use".to_owned()),
-        Found::Bad(Fault { state, words, .. }) => (*state, words.clone()),
+fn of<T>(object: &MaterialRef, found: &Found<T>, now: Timestamp, facts: impl Fn(&T) -> &Facts) -> MaterialReport {
+    let blank = MaterialReport {
+        certificate: object.name.to_string(),
+        key: None,
+        state: MaterialState::Good,
+        words: String::new(),
+        not_before: None,
+        not_after: None,
+        names: Vec::new(),
+        more_names: 0,
+        doubts: Vec::new(),
     };
-    let (not_after, names) = match found {
-        Found::Good(good) => (Some(facts(good).not_after), facts(good).names.clone()),
-        Found::Bad(fault) => (fault.not_after, Vec::new()),
-        Found::Awaited => (None, Vec::new()),
-    };
-    MaterialReport { certificate: object.name.to_string(), key: None, state, words, not_after, names }
+    match found {
+        Found::Good(good) => {
+            let (facts, names) = (facts(good), facts(good).names.clone());
+            MaterialReport { not_after: facts.not_after(), names, more_names: facts.more_names, doubts: facts.doubts(now), ..blank }
+        }
+        Found::Awaited => {
+            let words = "it is not mounted yet; what was used before stays in use".to_owned();
+            MaterialReport { state: MaterialState::Awaited, words, ..blank }
+        }
+        Found::Early(fault) | Found::Bad(fault) => {
+            let Fault { state, words, not_before, not_after } = fault.clone();
+            MaterialReport { state, words, not_before, not_after, ..blank }
+        }
+    }
 }

@@ -35,8 +35,11 @@ fn report(certificate: &str, key: Option<&str>, state: MaterialState, not_after:
         key: key.map(str::to_owned),
         state,
         words: if state == MaterialState::Good { String::new() } else { "its words".to_owned() },
+        not_before: None,
         not_after: not_after.parse().ok(),
         names: names.iter().map(|name| (*name).to_owned()).collect(),
+        more_names: 0,
+        doubts: Vec::new(),
     }
 }
 
@@ -97,12 +100,13 @@ fn check(report: MaterialReport, expected: &[&str]) {
 
 #[test]
 fn every_state_of_a_pair_is_told_to_the_service_that_named_it() {
-    use MaterialState::{Awaited, Expired, Good, Mismatch, Missing, NotACertificate, NotAKey};
+    use MaterialState::{Awaited, Expired, Good, Mismatch, Missing, NotACertificate, NotAKey, NotYetValid};
     let of = |state| report("cert", Some("key"), state, "2030-01-01T00:00:00Z", &["app.example.org"]);
     check(of(NotACertificate), &["NotACertificate service app (ssl_cert = cert)"]);
     check(of(NotAKey), &["NotAPrivateKey service app (ssl_key = key)"]);
     check(of(Mismatch), &["KeyMismatch service app (ssl_key = key)"]);
     check(of(Expired), &["CertificateExpired service app (ssl_cert = cert)"]);
+    check(of(NotYetValid), &["CertificateNotYetValid service app (ssl_cert = cert)"]);
     for silent in [Good, Awaited, Missing] {
         check(of(silent), &[]);
     }
@@ -113,6 +117,26 @@ fn a_certificate_is_warned_of_thirty_days_ahead() {
     let until = |time: &str| report("cert", Some("key"), MaterialState::Good, time, &["app.example.org"]);
     check(until("2026-07-01T00:00:01Z"), &[]);
     check(until("2026-07-01T00:00:00Z"), &["CertificateExpires service app (ssl_cert = cert)"]);
+}
+
+#[test]
+fn what_clients_refuse_is_warned_of_once_for_each_kind() {
+    let doubt = |kind, words: &str| Doubt { kind, words: words.to_owned() };
+    let doubts =
+        vec![doubt(DoubtKind::Key, "a"), doubt(DoubtKind::Signature, "b"), doubt(DoubtKind::Chain, "c"), doubt(DoubtKind::Chain, "d")];
+    let good = report("cert", Some("key"), MaterialState::Good, "2030-01-01T00:00:00Z", &["app.example.org"]);
+    let doubted = MaterialReport { doubts, ..good };
+    let expected = ["CertificateUnsupported service app (ssl_cert = cert)", "CertificateChainInvalid service app (ssl_cert = cert)"];
+    check(doubted.clone(), &expected);
+    let services = vec![service("app", "app.example.org", &[("ssl_cert", "cert"), ("ssl_key", "key")])];
+    let told = with_seen(services, vec![doubted], findings);
+    assert!(told[0].message.contains("a, b; concerned: app.example.org") && told[1].message.contains("c, d;"), "{told:?}");
+}
+
+#[test]
+fn names_that_were_left_out_are_held_against_nobody() {
+    let of = |names: &[&str]| report("cert", Some("key"), MaterialState::Good, "2030-01-01T00:00:00Z", names);
+    check(MaterialReport { more_names: 1, ..of(&["other.example.org"]) }, &[]);
 }
 
 #[test]
@@ -154,6 +178,9 @@ fn an_authority_that_is_none_is_told_to_the_service_that_named_it() {
     let services = vec![service("app", "app.example.org", &[("ssl_backend", "true"), ("ssl_backend_tls_verify", "ca")])];
     let bad = vec![report("ca", None, MaterialState::NotACertificate, "", &[])];
     assert_eq!(told(services, bad), ["NotACertificate service app (ssl_backend_tls_verify = ca)"]);
+    let services = vec![service("app", "app.example.org", &[("ssl_backend", "true"), ("ssl_backend_tls_verify", "ca")])];
+    let with_key = vec![report("ca", None, MaterialState::HoldsKey, "", &[])];
+    assert_eq!(told(services, with_key), ["AuthorityHoldsKey service app (ssl_backend_tls_verify = ca)"]);
     let services = vec![service("app", "app.example.org", &[("ssl_backend", "true"), ("ssl_backend_tls_verify", "required")])];
     let missing = vec![report("/etc/roots.crt", None, MaterialState::Missing, "", &[])];
     assert_eq!(told(services, missing).len(), 1);

@@ -1,0 +1,59 @@
+//! Any bytes as certificate, key and CA: the reader never panics, and neither its words nor what it would publish holds any of
+//! a key. The input is an object; `@KEY@` and `@CERT@` in it stand for a real key and its certificate, so that fuzzing can
+//! put them where it likes and spoil what is around.
+
+#![no_main]
+
+#[path = "../../tests/secrets/search.rs"]
+mod search;
+
+use std::sync::LazyLock;
+
+use libfuzzer_sys::fuzz_target;
+use search::Secret;
+use swarmgate::extension::probe;
+use swarmgate::types::pem;
+
+/// Laid out as PKCS#8 for P-256, with a key that is nobody's.
+fn key() -> Vec<u8> {
+    let head = [0x30, 0x41, 2, 1, 0, 0x30, 0x13, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7, 4, 0x27];
+    let inner = [0x30, 0x25, 2, 1, 1, 4, 0x20];
+    let secret = (0..32_u8).map(|n| n.wrapping_mul(37).wrapping_add(200));
+    head.into_iter().chain(inner).chain(secret).collect()
+}
+
+const CERTIFICATE: &str = include_str!("../certificate.pem");
+
+/// The key as text.
+static KEY: LazyLock<String> = LazyLock::new(|| pem("PRIVATE KEY", &key()));
+
+/// What must be found nowhere. The head of a key of this kind is in every certificate, too.
+static SECRET: LazyLock<Secret> = LazyLock::new(|| {
+    let line = KEY.lines().nth(1).unwrap_or_default();
+    Secret::new(&[&key()[28..], line.as_bytes()], &[CERTIFICATE.as_bytes()])
+});
+
+fuzz_target!(|bytes: &[u8]| {
+    let certificate = CERTIFICATE.as_bytes();
+    let object = replaced(&replaced(bytes, b"@KEY@", KEY.as_bytes()), b"@CERT@", certificate);
+    let pair = |certificate: &[u8], key: &[u8]| match probe::pair(certificate, key) {
+        Ok(pair) => pair.certificate,
+        Err(refused) => format!("{refused:?}"),
+    };
+    let authority = probe::authority(&object).unwrap_or_else(|refused| format!("{refused:?}"));
+    for said in [pair(&object, &object), pair(certificate, &object), pair(&object, KEY.as_bytes()), authority] {
+        assert_eq!(SECRET.find_in(said.as_bytes()), None, "{said}");
+    }
+});
+
+fn replaced(bytes: &[u8], mark: &[u8], with: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut rest = bytes;
+    while let Some(at) = rest.windows(mark.len()).position(|window| window == mark) {
+        out.extend(&rest[..at]);
+        out.extend(with);
+        rest = &rest[at + mark.len()..];
+    }
+    out.extend(rest);
+    out
+}

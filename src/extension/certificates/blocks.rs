@@ -1,0 +1,223 @@
+//! Finds PEM blocks in what people stored, by the rules of the library that the engine reads with (OpenSSL): a byte order
+//! mark before a block, any line ends, any text around blocks, three labels for a certificate. Reading by other rules would
+//! tell people about another certificate than the one that clients are shown.
+//!
+//! No parser of a PEM crate is used: they follow other rules, and their errors quote the input. Nothing here ever says what
+//! it read: damage has a kind and no content, and a block has no `Debug`.
+
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// The longest line behind an empty one within a block; a shorter one must be the last.
+const LINE_AFTER_HEADER: usize = 64;
+/// The unused bits of a last character may have any value, as for the engine.
+const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
+
+/// What a block says it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Label {
+    /// `CERTIFICATE` or `X509 CERTIFICATE`.
+    Certificate,
+    /// `TRUSTED CERTIFICATE`: a certificate with words about its use behind it.
+    Trusted,
+    /// A private key, by the label that the engine takes.
+    Key(&'static str),
+    /// `ENCRYPTED PRIVATE KEY`.
+    EncryptedKey,
+    /// A private key in a form that the engine does not read, such as that of OpenSSH.
+    ForeignKey,
+    Other,
+}
+
+const KEYS: [&str; 4] = ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "DSA PRIVATE KEY"];
+
+impl Label {
+    fn of(text: &[u8]) -> Self {
+        match text {
+            b"CERTIFICATE" | b"X509 CERTIFICATE" => Self::Certificate,
+            b"TRUSTED CERTIFICATE" => Self::Trusted,
+            b"ENCRYPTED PRIVATE KEY" => Self::EncryptedKey,
+            _ => match KEYS.iter().find(|key| key.as_bytes() == text) {
+                Some(key) => Self::Key(key),
+                None if contains(text, b"-----") => Self::Other,
+                None if text.ends_with(b"PRIVATE KEY") => Self::ForeignKey,
+                None => Self::Other,
+            },
+        }
+    }
+
+    pub(super) fn is_key(self) -> bool {
+        matches!(self, Self::Key(_) | Self::EncryptedKey | Self::ForeignKey)
+    }
+
+    /// For people. The text itself may be anything.
+    pub(super) fn shown(self) -> &'static str {
+        match self {
+            Self::Certificate => "CERTIFICATE",
+            Self::Trusted => "TRUSTED CERTIFICATE",
+            Self::Key(label) => label,
+            Self::EncryptedKey => "ENCRYPTED PRIVATE KEY",
+            Self::ForeignKey => "PRIVATE KEY (of another program)",
+            Self::Other => "(neither certificate nor key)",
+        }
+    }
+}
+
+/// What is wrong with a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Damage {
+    /// It is one line.
+    Joined,
+    /// It does not end.
+    Cut,
+    /// Another block's last line, or a damaged one, ends it.
+    WrongEnd,
+    /// Empty or short lines in the middle.
+    Lines,
+    Base64,
+    /// Lines before an empty one, as old programs wrote.
+    Header,
+    /// Such lines, which say that it is encrypted.
+    Encrypted,
+}
+
+impl Damage {
+    /// The engine skips such blocks when they are not what it looks for.
+    pub(super) fn is_harmless_elsewhere(self) -> bool {
+        matches!(self, Self::Header | Self::Encrypted)
+    }
+
+    pub(super) fn words(self, label: Label) -> String {
+        let block = label.shown();
+        match self {
+            Self::Joined => "it is one line: store it with its line breaks".to_owned(),
+            Self::Cut => format!("its block {block} has no last line -----END ...-----: it was cut off, or that line is damaged"),
+            Self::WrongEnd => format!("the last line of its block {block} is damaged, or another block's"),
+            Self::Lines => format!("its block {block} has empty lines, or lines of unequal length, in the middle"),
+            Self::Base64 => format!("the text of its block {block} is damaged (it is no base64)"),
+            Self::Header => format!("its block {block} begins with lines that the engine does not read: store it without them"),
+            Self::Encrypted => format!("its block {block} is encrypted, and nobody is there to type its passphrase"),
+        }
+    }
+}
+
+/// A block with the bytes that it holds. No `Debug`: they may be a key.
+pub(super) struct Block {
+    pub(super) label: Label,
+    pub(super) content: Result<Vec<u8>, Damage>,
+}
+
+/// The blocks of a text, in their order. Behind a damaged one reading goes on: whoever must not, stops there.
+pub(super) fn blocks(content: &[u8]) -> Blocks<'_> {
+    Blocks { rest: content }
+}
+
+pub(super) struct Blocks<'a> {
+    rest: &'a [u8],
+}
+
+impl Iterator for Blocks<'_> {
+    type Item = Block;
+
+    fn next(&mut self) -> Option<Block> {
+        self.rest = self.rest.strip_prefix(BYTE_ORDER_MARK).unwrap_or(self.rest);
+        loop {
+            let line = self.line()?;
+            if let Some(label) = line.strip_prefix(b"-----BEGIN ").and_then(|rest| rest.strip_suffix(b"-----")) {
+                let content = self.content(label);
+                // Its first and last line are one, and what is between them is no label.
+                let joined = contains(label, b"-----");
+                return Some(Block { label: Label::of(label), content: if joined { Err(Damage::Joined) } else { content } });
+            }
+        }
+    }
+}
+
+impl<'a> Blocks<'a> {
+    /// The next line without what is white at its end. A NUL ends a line early, as in C.
+    fn line(&mut self) -> Option<&'a [u8]> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let end = self.rest.iter().position(|byte| *byte == b'\n').unwrap_or(self.rest.len());
+        let (line, rest) = self.rest.split_at(end);
+        self.rest = rest.get(1..).unwrap_or_default();
+        let line = line.split(|byte| *byte == 0).next().unwrap_or_default();
+        let text = line.iter().rposition(|byte| (b'!'..0x80).contains(byte)).map_or(0, |last| last + 1);
+        Some(&line[..text])
+    }
+
+    fn content(&mut self, label: &[u8]) -> Result<Vec<u8>, Damage> {
+        let mut body = Body::default();
+        loop {
+            let line = self.line().ok_or(Damage::Cut)?;
+            match line.strip_prefix(b"-----END ") {
+                Some(end) if end.strip_suffix(b"-----") == Some(label) => return body.decoded(),
+                Some(_) => return Err(Damage::WrongEnd),
+                None => body.take(line)?,
+            }
+        }
+    }
+}
+
+/// Where in a block a line is.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// In what is a header if an empty line follows, and else the text itself.
+    #[default]
+    Start,
+    Header,
+    Text,
+}
+
+#[derive(Default)]
+struct Body {
+    place: Place,
+    header: Vec<u8>,
+    text: Vec<u8>,
+    /// A short line came, so no other may.
+    is_full: bool,
+}
+
+impl Body {
+    fn take(&mut self, line: &[u8]) -> Result<(), Damage> {
+        if self.place == Place::Start && line.contains(&b':') {
+            self.place = Place::Header;
+            self.header = std::mem::take(&mut self.text);
+        }
+        match (line, self.place) {
+            ([], Place::Text) => return Err(Damage::Lines),
+            ([], Place::Start) => {
+                self.header = std::mem::take(&mut self.text);
+                self.place = Place::Text;
+            }
+            ([], Place::Header) => self.place = Place::Text,
+            (line, Place::Header) => self.header.extend(line),
+            (line, Place::Start) => self.text.extend(line),
+            (line, Place::Text) => {
+                if self.is_full || line.len() > LINE_AFTER_HEADER {
+                    return Err(Damage::Lines);
+                }
+                self.is_full = line.len() < LINE_AFTER_HEADER;
+                self.text.extend(line);
+            }
+        }
+        Ok(())
+    }
+
+    fn decoded(mut self) -> Result<Vec<u8>, Damage> {
+        self.text.retain(|byte| !byte.is_ascii_whitespace());
+        let bytes = BASE64.decode(&self.text).map_err(|_| Damage::Base64)?;
+        match self.header.as_slice() {
+            [] => Ok(bytes),
+            header if header.starts_with(b"Proc-Type:") && contains(header, b"ENCRYPTED") => Err(Damage::Encrypted),
+            _ => Err(Damage::Header),
+        }
+    }
+}
+
+pub(super) fn contains(text: &[u8], wanted: &[u8]) -> bool {
+    text.windows(wanted.len()).any(|window| window == wanted)
+}

@@ -1,0 +1,136 @@
+//! What clients have against a certificate that the engine takes: kinds of keys and signatures that browsers refuse. The
+//! engine alone decides what is used; this only tells.
+
+use x509_parser::prelude::X509Certificate;
+use x509_parser::public_key::PublicKey;
+
+use crate::channel::wire::{Doubt, DoubtKind};
+
+/// Every browser asks for as much.
+const RSA_BITS_MIN: usize = 2048;
+
+/// About the key of the server's own certificate.
+pub(super) fn of_key(certificate: &X509Certificate<'_>) -> Option<Doubt> {
+    let info = certificate.public_key();
+    let words = match info.algorithm.algorithm.to_id_string().as_str() {
+        "1.2.840.113549.1.1.1" => return short_rsa(info.parsed()),
+        "1.2.840.10045.2.1" => {
+            curve(info.algorithm.parameters.as_ref().and_then(|curve| curve.as_oid().ok()).map(|oid| oid.to_id_string()))
+        }
+        "1.3.101.112" => Some("its key is of the kind Ed25519, which no browser takes"),
+        "1.3.101.113" => Some("its key is of the kind Ed448, which no browser takes"),
+        "1.2.840.10040.4.1" => Some("its key is of the kind DSA, which no client takes any more"),
+        "1.2.840.113549.1.1.10" => Some("its key is for RSASSA-PSS only, which most browsers refuse"),
+        _ => Some("its key is of a kind that browsers do not know"),
+    };
+    words.map(|words| doubt(DoubtKind::Key, words))
+}
+
+fn short_rsa(key: Result<PublicKey<'_>, impl Sized>) -> Option<Doubt> {
+    let Ok(PublicKey::RSA(key)) = key else { return None };
+    let bits = 8 * key.modulus.iter().skip_while(|byte| **byte == 0).count();
+    (bits < RSA_BITS_MIN).then(|| doubt(DoubtKind::Key, format!("its RSA key has {bits} bits, and clients want {RSA_BITS_MIN} at least")))
+}
+
+fn curve(oid: Option<String>) -> Option<&'static str> {
+    match oid.as_deref() {
+        // P-256 and P-384.
+        Some("1.2.840.10045.3.1.7" | "1.3.132.0.34") => None,
+        Some("1.3.132.0.35") => Some("its key is on the curve P-521, which some browsers (Chrome among them) refuse"),
+        _ => Some("its key is on a curve that browsers refuse: they take P-256 and P-384"),
+    }
+}
+
+/// About the signature of a certificate that clients check. `which` names it: `it`, or a place in the chain.
+pub(super) fn of_signature(certificate: &X509Certificate<'_>, which: &str) -> Option<Doubt> {
+    let kind = match certificate.signature_algorithm.algorithm.to_id_string().as_str() {
+        "1.2.840.113549.1.1.2" | "1.2.840.113549.1.1.3" | "1.2.840.113549.1.1.4" | "1.3.14.3.2.3" => {
+            "with MD5 or older, which every client refuses"
+        }
+        "1.2.840.113549.1.1.5" | "1.2.840.10045.4.1" | "1.2.840.10040.4.3" | "1.3.14.3.2.29" | "1.3.14.3.2.27" => {
+            "with SHA-1, which browsers refuse"
+        }
+        "1.2.840.113549.1.1.14" | "1.2.840.10045.4.3.1" => "with SHA-224, which browsers refuse",
+        "1.3.101.112" => "with Ed25519, which no browser takes",
+        "1.3.101.113" => "with Ed448, which no browser takes",
+        "2.16.840.1.101.3.4.3.1" | "2.16.840.1.101.3.4.3.2" => "with DSA, which no client takes any more",
+        _ => return None,
+    };
+    Some(doubt(DoubtKind::Signature, format!("{which} is signed {kind}")))
+}
+
+fn doubt(kind: DoubtKind, words: impl Into<String>) -> Doubt {
+    Doubt { kind, words: words.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DnType, Issuer, KeyPair};
+    use rustls_pki_types::CertificateDer;
+    use rustls_pki_types::pem::PemObject as _;
+    use x509_parser::prelude::FromDer as _;
+
+    use super::*;
+
+    /// RSA with 1024 bits, signed with SHA-1: no library here makes such a thing. Its key is nowhere.
+    const OLD: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBijCB9AIBATANBgkqhkiG9w0BAQUFADANMQswCQYDVQQDDAJjYTAeFw0yNjEx
+MjgyMjU2NDVaFw0zNTAyMTQyMjU2NDVaMA8xDTALBgNVBAMMBGxlYWYwgZ8wDQYJ
+KoZIhvcNAQEBBQADgY0AMIGJAoGBAK6AvkMqdu8TJSQy1ihAIhw6i7UCJ4yoSuJk
+jMQY6vyDYkcHzUnqUX/v3li6pdrlHjHI+9dGVhJ/NIcyFEDX0UHCu0g3fskS1d9l
+i6pNIz8AaVaMEJv+3DuNj6cw8d3ch7iv6mnpCj5rxud2nuE7RtuI/dVPwwGtGFF1
+kEk92O19AgMBAAEwDQYJKoZIhvcNAQEFBQADgYEAWA58Wc4Kpx+mRJWo4mU06yR1
+p2/YngZD/6ZlVG86pzF26ZIIjU8yK0yyKp6RdsrbiPoMOIoJe7vyGNxRxqkU+lp+
+yMfanB8oKvN/CAjSYJTrOkHtXJ3cYRFEdHDUNlZ7MrwQVwfB5nSlBBlX5nfG0ZQY
+EXg2dzao5kLn/y2sbsI=
+-----END CERTIFICATE-----";
+
+    /// A certificate with a key of this kind, signed by another's.
+    fn made(algorithm: &'static rcgen::SignatureAlgorithm) -> Vec<u8> {
+        let mut ca = CertificateParams::new(Vec::new()).unwrap();
+        ca.distinguished_name.push(DnType::CommonName, "ca");
+        let (ca, key) = (Issuer::new(ca, KeyPair::generate().unwrap()), KeyPair::generate_for(algorithm).unwrap());
+        CertificateParams::new(vec!["a.example".to_owned()]).unwrap().signed_by(&key, &ca).unwrap().der().to_vec()
+    }
+
+    /// The same with other bytes for these, wherever they stand: nobody checks the signature.
+    fn patched(der: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+        let mut der = der.to_vec();
+        let places: Vec<usize> = (0..der.len()).filter(|at| der[*at..].starts_with(from)).collect();
+        assert!(!places.is_empty() && from.len() == to.len());
+        places.into_iter().for_each(|at| der[at..at + to.len()].copy_from_slice(to));
+        der
+    }
+
+    fn check(der: &[u8], key: Option<&str>, signature: Option<&str>) {
+        let (_, certificate) = X509Certificate::from_der(der).unwrap();
+        for (doubt, expected) in [(of_key(&certificate), key), (of_signature(&certificate, "it"), signature)] {
+            let words = doubt.map(|doubt| doubt.words);
+            assert!(words.as_deref().unwrap_or_default().contains(expected.unwrap_or_default()), "{words:?}, not {expected:?}");
+            assert_eq!(words.is_some(), expected.is_some(), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn kinds_that_every_client_takes_are_not_doubted() {
+        check(&made(&rcgen::PKCS_ECDSA_P256_SHA256), None, None);
+        check(&made(&rcgen::PKCS_ECDSA_P384_SHA384), None, None);
+    }
+
+    #[test]
+    fn kinds_that_clients_refuse_are_told() {
+        let (plain, edwards) = (made(&rcgen::PKCS_ECDSA_P256_SHA256), made(&rcgen::PKCS_ED25519));
+        check(&edwards, Some("Ed25519"), None);
+        check(&patched(&edwards, &[0x2b, 0x65, 0x70], &[0x2b, 0x65, 0x71]), Some("Ed448"), None);
+        let curve = [0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
+        check(&patched(&plain, &curve, &[0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 1]), Some("curve that browsers refuse"), None);
+        let sha256 = [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
+        check(&patched(&plain, &sha256, &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 1]), None, Some("SHA-224"));
+        let old = CertificateDer::from_pem_slice(OLD.as_bytes()).unwrap();
+        check(&old, Some("1024 bits"), Some("SHA-1"));
+        let (rsa_with, rsa) = ([0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 5], [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1]);
+        check(&patched(&old, &rsa_with, &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 4]), Some("1024 bits"), Some("MD5"));
+        check(&patched(&old, &rsa, &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 10]), Some("RSASSA-PSS"), Some("SHA-1"));
+    }
+}

@@ -1,0 +1,42 @@
+//! Writes PEM text (RFC 7468): one block and nothing beside it. Never reads any: what people store is read where it is judged.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// The label of an X.509 certificate.
+pub const CERTIFICATE_LABEL: &str = "CERTIFICATE";
+
+const LINE_CHARS: usize = 64;
+
+/// A block with this label around these bytes.
+pub fn pem(label: &str, der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let mut out = format!("-----BEGIN {label}-----\n");
+    let mut rest = text.as_str();
+    while !rest.is_empty() {
+        let (line, others) = rest.split_at(rest.len().min(LINE_CHARS));
+        out.push_str(line);
+        out.push('\n');
+        rest = others;
+    }
+    out.push_str(&format!("-----END {label}-----\n"));
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls_pki_types::CertificateDer;
+    use rustls_pki_types::pem::PemObject as _;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back_the_same() {
+        for length in [0, 1, 47, 48, 49, 1000] {
+            let der: Vec<u8> = (0..length).map(|n: u32| n.to_le_bytes()[0]).collect();
+            let text = pem(CERTIFICATE_LABEL, &der);
+            assert!(text.lines().all(|line| line.len() <= LINE_CHARS) && text.ends_with("-----\n"));
+            assert_eq!(CertificateDer::from_pem_slice(text.as_bytes()).unwrap().as_ref(), der);
+        }
+    }
+}

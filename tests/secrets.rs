@@ -1,0 +1,181 @@
+//! Nothing that leaves the extension for anywhere but the memory of proxies holds any of a private key: not words, reports,
+//! bundles, config objects, volume, status, page, explanations, logs. Keys of every sort, spoilt in every way, go in where
+//! labels name material; everything that comes out is searched. The search itself is proven by planting what it must find.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot set its stage has failed")]
+
+#[path = "secrets/damage.rs"]
+mod damage;
+#[path = "golden/compact.rs"]
+#[allow(dead_code, reason = "shared with the tests that read cases from files")]
+mod golden_compact;
+#[path = "secrets/outputs.rs"]
+mod outputs;
+#[path = "secrets/search.rs"]
+mod search;
+#[path = "delivery/stage.rs"]
+#[allow(dead_code, reason = "shared with the tests of delivery")]
+mod stage;
+#[path = "delivery/traffic.rs"]
+#[allow(dead_code, reason = "shared with the tests of delivery")]
+mod traffic;
+
+use std::sync::LazyLock;
+
+use damage::World;
+use outputs::{Logs, Output, Site, without_certificates};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
+use search::{RUN, Secret};
+use swarmgate::channel::wire::MaterialState;
+use swarmgate::extension::probe;
+
+/// What all hosts of a test are called below.
+static WORLD: LazyLock<World> = LazyLock::new(|| World::new("*.example.org"));
+static KEYS: LazyLock<Secret> = LazyLock::new(|| WORLD.keys());
+
+/// Whatever comes out must hold nothing of these objects but certificates, and of keys nothing at all.
+fn check(objects: &[Vec<u8>], outputs: &[Output]) {
+    let stored = WORLD.stored(objects);
+    assert!(KEYS.len() > 1000, "there is something to find");
+    for Output { name, content } in outputs {
+        let shown = || String::from_utf8_lossy(content).chars().take(3000).collect::<String>();
+        assert_eq!(KEYS.find_in(content), None, "of a key, in {name}: {}", shown());
+        assert_eq!(stored.find_in(&without_certificates(content)), None, "of what was stored, in {name}: {}", shown());
+    }
+}
+
+/// What the reader says of an object in the place of each label, and what of it would be published.
+fn said_of(object: &[u8]) -> Vec<Output> {
+    let (certificate, key) = (WORLD.certificate.as_bytes(), WORLD.key.as_bytes());
+    let refused = |fault: probe::Refused| format!("{fault:?}");
+    let pair = |certificate: &[u8], key: &[u8]| probe::pair(certificate, key).map_or_else(refused, |pair| pair.certificate);
+    let texts = [
+        ("the certificate, key in one", pair(object, object)),
+        ("the certificate, key elsewhere", pair(object, key)),
+        ("the key", pair(certificate, object)),
+        ("the authority", probe::authority(object).unwrap_or_else(refused)),
+    ];
+    texts.map(|(name, text)| Output::new(name, text)).into()
+}
+
+#[test]
+fn nothing_that_the_reader_says_or_publishes_of_common_mistakes_holds_any_of_a_key() {
+    let objects = WORLD.common();
+    assert!(objects.len() > 500);
+    let said: Vec<Output> = objects.iter().flat_map(|object| said_of(object)).collect();
+    let words: std::collections::BTreeSet<&[u8]> = said.iter().map(|output| output.content.as_slice()).collect();
+    assert!(words.len() > 20, "different mistakes have different words: {}", words.len());
+    check(&objects, &said);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_that_the_reader_says_or_publishes_of_anything_holds_any_of_a_key(object in WORLD.any()) {
+        check(std::slice::from_ref(&object), &said_of(&object));
+    }
+}
+
+#[test]
+fn a_key_in_the_object_of_an_authority_is_told_however_it_is_stored() {
+    let whole = WORLD.sorts().flat_map(|key| [format!("{}{key}", WORLD.certificate), format!("{key}{}", WORLD.certificate)]);
+    for object in whole {
+        let refused = probe::authority(object.as_bytes()).unwrap_err();
+        assert_eq!(refused.state, MaterialState::HoldsKey, "{object}: {refused:?}");
+    }
+    let damaged = [
+        WORLD.key.replace("-----BEGIN PRIVATE KEY-----\n", ""),
+        WORLD.key.replace("PRIVATE KEY", "X"),
+        WORLD.key.replace('\n', "\\n"),
+        WORLD.key.replace('\n', " "),
+        WORLD.key.replace("-----", "\u{2013}\u{2013}"),
+        WORLD.key.to_lowercase(),
+        WORLD.key.replace("PRIVATE KEY", "CERTIFICATE REQUEST"),
+    ];
+    for key in damaged {
+        let refused = probe::authority(format!("{}{key}", WORLD.certificate).as_bytes()).unwrap_err();
+        assert_eq!(refused.state, MaterialState::HoldsKey, "{key}: {refused:?}");
+    }
+    let innocent = format!("The private key of this CA is in the vault -- ask Ann.\n{}", WORLD.certificate);
+    assert_eq!(probe::authority(innocent.as_bytes()).unwrap(), WORLD.certificate);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_that_leaves_the_extension_holds_any_of_a_key() {
+    let logs = Logs::start();
+    let Some(site) = Site::start().await else { return };
+    let mut runner = TestRunner::deterministic();
+    let mut any = || WORLD.any().new_tree(&mut runner).unwrap().current();
+    let chosen = WORLD.common().into_iter().step_by(29);
+    let objects: Vec<Vec<u8>> = chosen.chain(std::iter::repeat_with(&mut any).take(36)).collect();
+    for batch in objects.chunks(objects.len().div_ceil(3)) {
+        let outputs = site.run(&WORLD, batch).await;
+        let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
+        for expected in ["report", "boot", "stock", "config object", "volume", "status", "page", "explain"] {
+            assert!(names.contains(&expected), "{expected} is missing: {names:?}");
+        }
+        check(batch, &outputs);
+        let said = logs.take();
+        assert!(said.content.len() > 1000, "the logs were heard");
+        check(batch, &[said]);
+    }
+    assert!(KEYS.find_in(&site.memory_of_proxies()).is_some(), "keys did travel, and only there");
+    site.end().await;
+}
+
+/// What the search must find, planted among words as each form.
+#[test]
+fn the_search_finds_what_is_planted_in_every_form_and_nothing_else() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+    let bytes: Vec<u8> = (0..64_u8).map(|n| n.wrapping_mul(37).wrapping_add(200)).collect();
+    let public: Vec<u8> = (0..64_u8).map(|n| n.wrapping_mul(91).wrapping_add(7)).collect();
+    let secret = Secret::new(&[&bytes, &public], &[&public]);
+    let found = |text: &[u8]| secret.find_in(&[b"{\"words\":\"some 12 words: ", text, b" and 3 more\"}"].concat()).map(|leak| leak.form);
+    let run = &bytes[20..20 + RUN];
+    assert_eq!(found(run), Some("raw"));
+    for start in 18..21 {
+        let encoded = STANDARD.encode(&bytes[start..start + RUN + 4]);
+        assert_eq!(found(encoded.as_bytes()), Some("base64"), "alignment {start}");
+        let broken = format!("{}\n{}\\n{}", &encoded[..7], &encoded[7..13], &encoded[13..]);
+        assert_eq!(found(broken.as_bytes()), Some("base64"), "over line breaks");
+        assert_eq!(found(URL_SAFE_NO_PAD.encode(&bytes[start..start + RUN + 4]).as_bytes()), Some("base64"));
+    }
+    let each = |form: &dyn Fn(&u8) -> String, between: &str| run.iter().map(form).collect::<Vec<_>>().join(between);
+    for (form, between) in [("{}", ""), ("{}", ":"), ("0x{}", ", "), ("\\x{}", ""), ("\\u00{}", "")] {
+        let lower = each(&|byte| form.replace("{}", &format!("{byte:02x}")), between);
+        assert_eq!(found(lower.as_bytes()), Some("hexadecimal"), "{lower}");
+        assert_eq!(found(lower.to_uppercase().replace("0X", "0x").replace("\\U", "\\u").as_bytes()), Some("hexadecimal"), "{lower}");
+    }
+    assert_eq!(found(format!("{run:?}").as_bytes()), Some("numbers"));
+    assert_eq!(found(format!("{run:#?}").as_bytes()), Some("numbers"));
+    let short = &bytes[20..20 + RUN - 1];
+    for harmless in [short.to_vec(), STANDARD.encode(short).into_bytes(), format!("{short:?}").into_bytes(), public.clone(), vec![b'A'; 64]]
+    {
+        assert_eq!(found(&harmless), None);
+    }
+}
+
+/// The check of this file must fail when anything leaks: a word of an error, a file of a bundle.
+#[test]
+fn a_planted_leak_fails_the_check() {
+    let object = WORLD.key.replace('\n', "\\n").into_bytes();
+    let quoting = rustls_pki_types_error(&object);
+    let raw_copy = format!("{}{}", WORLD.certificate, WORLD.key);
+    for leak in [quoting, raw_copy] {
+        let outputs = [Output::new("planted", leak.clone())];
+        let caught = std::panic::catch_unwind(|| check(std::slice::from_ref(&object), &outputs));
+        assert!(caught.is_err(), "not found: {leak}");
+    }
+    let harmless = Output::new("planted", format!("{{\"ca\": \"{}\"}}", WORLD.certificate.replace('\n', "\\n")));
+    check(&[object], &[harmless]);
+}
+
+/// What used to be shown.
+fn rustls_pki_types_error(content: &[u8]) -> String {
+    use rustls_pki_types::pem::PemObject as _;
+    rustls_pki_types::PrivateKeyDer::from_pem_slice(content).unwrap_err().to_string()
+}
