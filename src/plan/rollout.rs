@@ -135,11 +135,11 @@ pub(super) fn is_under_way(status: &UpdateStatus) -> bool {
 }
 
 /// Whether Swarm calls a rollout under way in which nothing is left to happen: all tasks run, for longer than it watches
-/// them. Its updater then waits for a task that was told to stop before it had a node, and it waits for ever.
+/// them. Its updater then waits for a task whose place another one has, and it waits for ever.
 pub(super) fn is_idle(service: &Service, status: &UpdateStatus, snapshot: &Snapshot) -> bool {
     let (running, of) = running_of(service, snapshot);
-    let moves = running != of || tasks_of(service, snapshot).any(|task| task.state != "running");
-    if moves || !is_under_way(status) {
+    let moves = |task: &Task| task.state != "running" && !is_surplus(task, service, snapshot);
+    if running != of || tasks_of(service, snapshot).any(moves) || !is_under_way(status) {
         return false;
     }
     let changed = tasks_of(service, snapshot).map(|task| changed_at(task, snapshot.taken_at));
@@ -151,6 +151,12 @@ pub(super) fn is_idle(service: &Service, status: &UpdateStatus, snapshot: &Snaps
 /// Whether a place whose task is being replaced is missed: of a task that waits for its turn a snapshot shows nothing.
 fn knows_places(service: &Service, snapshot: &Snapshot) -> bool {
     service.replicas.is_some() || fitting_nodes(&service.spec, snapshot).is_some()
+}
+
+/// Whether a task waits in vain for what an equal one on its node has. An outdated one there would have to give way.
+fn is_surplus(task: &Task, service: &Service, snapshot: &Snapshot) -> bool {
+    let is_equal = |other: &Task| other.state == "running" && other.node == task.node && other.spec == task.spec;
+    task.state == "pending" && task.node.is_some() && tasks_of(service, snapshot).any(is_equal)
 }
 
 /// When a task last changed. The node's clock says since when it runs, and is not believed when it is ahead.

@@ -247,6 +247,26 @@ fn a_rollout_goes_on_while_swarm_delays_or_watches_or_a_task_does_not_run() {
 }
 
 #[test]
+fn a_task_that_waits_in_vain_for_the_port_of_an_equal_one_does_not_keep_a_rollout_going() {
+    let mut global = cluster();
+    global.proxy.mode = crate::fleet::Mode::Global;
+    let mut world = World::converged(&global);
+    let task = world.first_task(PROXY);
+    task["NodeID"] = json!("node1");
+    let mut waits = task.clone();
+    waits["ID"] = json!("one-more");
+    waits["Status"] = json!({"State": "pending", "Err": "host-mode port already in use on 1 node"});
+    world.raw.tasks.push(waits);
+    world.rollout(PROXY, "rollback_started");
+    assert_eq!(titles(&world.plan(&global)), nothing());
+    world.pass_time(idle() + 1);
+    assert_eq!(titles(&world.plan(&global)), update());
+    // Would it be written here, Swarm would stop the one that runs for one that cannot.
+    world.first_task(PROXY)["Spec"]["ForceUpdate"] = json!(7);
+    assert_eq!(titles(&world.plan(&global)), nothing());
+}
+
+#[test]
 fn a_clock_that_is_ahead_does_not_keep_a_rollout_going() {
     let mut world = World::converged(&cluster());
     world.rollout(PROXY, "rollback_started");
