@@ -90,8 +90,11 @@ impl fmt::Display for Step {
                 lines(f, &changes(&Value::Null, spec))
             }
             Self::UpdateService { name, changes, tasks, reason, .. } => {
-                let why =
-                    if *reason == UpdateReason::Resume { "resumes its paused rollout" } else { return update(f, name, *tasks, changes) };
+                let why = match reason {
+                    UpdateReason::Differs => return update(f, name, *tasks, changes),
+                    UpdateReason::Resume => "resumes its paused rollout",
+                    UpdateReason::Settle => "ends a rollout that Swarm does not end itself",
+                };
                 write!(f, "~ service {name} ({why})")
             }
             Self::RemoveService { name, reason, .. } => write!(f, "- service {name} ({reason})"),

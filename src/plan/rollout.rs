@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::json::get;
 use super::memory::Memory;
 use super::placement::fitting_nodes;
 use super::step::{RolloutNote, RolloutOutcome, UpdateReason};
@@ -18,6 +19,10 @@ use crate::types::{Digest, NodeId};
 pub const ROLLOUT_HOLD_MAX: SignedDuration = SignedDuration::from_mins(5);
 /// A rollout whose new task found no node for this long will not end by itself: what the declaration says now may.
 pub const ROLLOUT_STUCK_AFTER: SignedDuration = SignedDuration::from_secs(15);
+/// How much longer than Swarm delays and watches tasks all of them must have run for a rollout to be over in all but name.
+pub const ROLLOUT_IDLE_AFTER: SignedDuration = SignedDuration::from_secs(30);
+/// How long Swarm watches a new task where the spec does not say.
+const MONITOR_OF_SWARM: SignedDuration = SignedDuration::from_secs(5);
 
 /// Whether a service may be written.
 pub(super) enum Gate {
@@ -34,6 +39,8 @@ pub(super) enum Gate {
 /// What Swarm says about the service's last rollout.
 pub(super) fn note(service: &Service, identity: Digest, snapshot: &Snapshot) -> RolloutNote {
     let outcome = match &service.update_status {
+        Some(status) if is_idle(service, status, snapshot) && status.state == "updating" => RolloutOutcome::Settled,
+        Some(status) if is_idle(service, status, snapshot) => RolloutOutcome::Failed(failed_at(status, snapshot)),
         Some(status) if is_under_way(status) => RolloutOutcome::UnderWay,
         Some(status) if is_failed(status) => RolloutOutcome::Failed(failed_at(status, snapshot)),
         _ => RolloutOutcome::Settled,
@@ -125,6 +132,47 @@ fn tasks_of<'a>(service: &'a Service, snapshot: &'a Snapshot) -> impl Iterator<I
 
 pub(super) fn is_under_way(status: &UpdateStatus) -> bool {
     matches!(status.state.as_str(), "updating" | "rollback_started")
+}
+
+/// Whether Swarm calls a rollout under way in which nothing is left to happen: all tasks run, for longer than it watches
+/// them. Its updater then waits for a task whose place another one has, and it waits for ever.
+pub(super) fn is_idle(service: &Service, status: &UpdateStatus, snapshot: &Snapshot) -> bool {
+    let (running, of) = running_of(service, snapshot);
+    let moves = |task: &Task| task.state != "running" && !is_surplus(task, service, snapshot);
+    if running != of || tasks_of(service, snapshot).any(moves) || !is_under_way(status) {
+        return false;
+    }
+    let changed = tasks_of(service, snapshot).map(|task| changed_at(task, snapshot.taken_at));
+    let newest = changed.chain(status.started_at).max();
+    let margin = if knows_places(service, snapshot) { ROLLOUT_IDLE_AFTER } else { ROLLOUT_HOLD_MAX };
+    newest.is_some_and(|since| snapshot.taken_at.duration_since(since) > watch_of_swarm(service).saturating_add(margin))
+}
+
+/// Whether a place whose task is being replaced is missed: of a task that waits for its turn a snapshot shows nothing.
+fn knows_places(service: &Service, snapshot: &Snapshot) -> bool {
+    service.replicas.is_some() || fitting_nodes(&service.spec, snapshot).is_some()
+}
+
+/// Whether a task waits in vain for what an equal one on its node has. An outdated one there would have to give way.
+fn is_surplus(task: &Task, service: &Service, snapshot: &Snapshot) -> bool {
+    let is_equal = |other: &Task| other.state == "running" && other.node == task.node && other.spec == task.spec;
+    task.state == "pending" && task.node.is_some() && tasks_of(service, snapshot).any(is_equal)
+}
+
+/// When a task last changed. The node's clock says since when it runs, and is not believed when it is ahead.
+fn changed_at(task: &Task, now: Timestamp) -> Timestamp {
+    task.state_since.filter(|since| *since <= now).map_or(task.created_at, |since| since.max(task.created_at))
+}
+
+/// How long after the start of the last task Swarm ends a rollout: its delay, then its watch, which outlasts the delay.
+fn watch_of_swarm(service: &Service) -> SignedDuration {
+    let one = |config: &str| {
+        let of_spec = |field: &str| get(&service.spec, &[config, field]).and_then(Value::as_i64).map(SignedDuration::from_nanos);
+        let delay = of_spec("Delay").unwrap_or_default();
+        let monitor = of_spec("Monitor").unwrap_or(MONITOR_OF_SWARM);
+        delay.saturating_add(monitor.max(delay.saturating_add(SignedDuration::from_secs(1))))
+    };
+    one("UpdateConfig").max(one("RollbackConfig"))
 }
 
 fn is_failed(status: &UpdateStatus) -> bool {

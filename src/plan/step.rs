@@ -146,6 +146,9 @@ pub enum UpdateReason {
     Differs,
     /// Its spec is as declared and its rollout is paused: writing the same spec again lets Swarm go on.
     Resume,
+    /// Its spec is as declared and all its tasks run, but Swarm waits in its rollout for a task that is gone: writing the
+    /// same spec again ends the waiting.
+    Settle,
 }
 
 /// A difference between two specs at one place.

@@ -47,7 +47,7 @@ impl World {
     fn step(&mut self, id: &str) {
         let Some(task) = self.tasks.get_mut(id) else { return };
         task.due = None;
-        if !task.desired.wanted() {
+        if !task.desired.wanted() && task.state > State::Pending {
             return self.end(id, State::Shutdown, "");
         }
         match task.state {
@@ -89,6 +89,9 @@ impl World {
         let Some(choice) = self.tasks.get(id).map(|t| self.choose_node(t)) else { return };
         let (delay, version) = (self.rng.random_range(50..150), self.bump());
         let chosen = choice.is_ok();
+        if chosen && self.tasks.get(id).is_some_and(|t| !t.desired.wanted()) {
+            return self.end(id, State::Shutdown, "");
+        }
         if let Some(task) = self.tasks.get_mut(id) {
             match choice {
                 Ok(node) => (task.node, task.error) = (Some(node), String::new()),
@@ -168,7 +171,8 @@ impl World {
         self.tasks.insert(id.to_owned(), task);
     }
 
-    /// Tells a task to stop. Before it has a node it is gone at once; on a lost node nobody hears.
+    /// Tells a task to stop. Before it has a node it is gone at once; that of a global service has one from the beginning,
+    /// and ends only once it would have had its turn there. On a lost node nobody hears.
     pub fn stop(&mut self, id: &str, desired: Desired) {
         let (now, version) = (self.now, self.bump());
         let Some(task) = self.tasks.get_mut(id) else { return };
@@ -182,7 +186,7 @@ impl World {
             self.end(id, State::Shutdown, "");
         } else if lost {
             task.due = None;
-        } else {
+        } else if task.state > State::Pending {
             let leaving = if task.addresses.is_empty() { 0 } else { LEAVES_NETWORKS };
             task.due = Some(now + leaving + STOPS);
         }

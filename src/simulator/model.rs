@@ -83,6 +83,8 @@ pub struct Rollout {
 pub struct Replacement {
     pub old: Vec<String>,
     pub new: String,
+    /// Until when the new one waits for the old ones to end.
+    pub patient_until: Millis,
 }
 
 /// The life of a task, in order.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{Availability, Node, Place, Task};
+use super::model::{Availability, Node, Place, State, Task};
 use super::spec::{self, Constraint, Target};
 use super::world::World;
 
@@ -46,8 +46,9 @@ impl World {
             return Some("scheduling constraints not satisfied");
         }
         let here = || self.tasks.values().filter(|t| t.id != task.id && t.node.as_ref() == Some(&node.id) && !t.state.ended());
+        // Who waits for a port holds none.
         let bound = |wanted: &(String, u64, u64)| {
-            wanted.2 != 0 && here().any(|t| t.host_ports.iter().any(|p| (&p.0, p.2) == (&wanted.0, wanted.2)))
+            wanted.2 != 0 && here().filter(|t| t.state > State::Pending).any(|t| t.host_ports.iter().any(|p| (&p.0, p.2) == (&wanted.0, wanted.2)))
         };
         if task.host_ports.iter().any(bound) {
             return Some("host-mode port already in use");

@@ -155,6 +155,57 @@ fn tasks_that_crash_come_back_after_the_restart_delay() {
     assert_eq!(running(&swarm), 2);
 }
 
+/// A service on a port of each node that was given an image which no node has, and goes back.
+fn rolling_back(seed: u64, faults: Faults) -> SimSwarm {
+    let swarm = SimSwarm::new(SimOptions { seed, nodes: 1, managers: 1, faults });
+    swarm.set_image("none", ImageBehaviour::Missing);
+    let mut on_port = spec("web", 1);
+    on_port["Mode"] = json!({"Global": {}});
+    on_port["UpdateConfig"] = json!({"Parallelism": 1, "FailureAction": "rollback"});
+    on_port["EndpointSpec"] = json!({"Mode": "dnsrr", "Ports": [{"TargetPort": 80, "PublishedPort": 80, "PublishMode": "host"}]});
+    swarm.user_creates_service(&on_port).unwrap();
+    swarm.settle(SOON);
+    swarm.user_edits_service("web", |spec| spec["TaskTemplate"]["ContainerSpec"]["Image"] = json!("none")).unwrap();
+    swarm.advance(SOON);
+    swarm
+}
+
+fn rollout(swarm: &SimSwarm) -> String {
+    swarm.truth().services[0]["UpdateStatus"]["State"].as_str().unwrap_or("none").to_owned()
+}
+
+#[test]
+fn a_rollback_on_a_port_is_quick_or_takes_a_minute() {
+    let early: Vec<(String, usize)> = (0..20).map(|seed| rolling_back(seed, Faults::NONE)).map(|s| (rollout(&s), running(&s))).collect();
+    let times = |state: &str, count| early.iter().filter(|seen| **seen == (state.to_owned(), count)).count();
+    assert!(times("rollback_completed", 1) > 0 && times("rollback_started", 0) > 0, "{early:?}");
+    assert_eq!(times("rollback_completed", 1) + times("rollback_started", 0), early.len(), "{early:?}");
+    for seed in 0..20 {
+        let swarm = rolling_back(seed, Faults::NONE);
+        swarm.advance(Duration::from_secs(60));
+        assert_eq!((rollout(&swarm), running(&swarm)), ("rollback_completed".to_owned(), 1), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_rollback_whose_task_is_doubled_may_never_end_until_somebody_writes() {
+    let doubled = Faults { rollback_doubled: 1.0, ..Faults::NONE };
+    let mut endless = 0;
+    for seed in 0..20 {
+        let swarm = rolling_back(seed, doubled);
+        swarm.advance(Duration::from_secs(3600));
+        assert_eq!(running(&swarm), 1, "seed {seed}");
+        if rollout(&swarm) == "rollback_started" {
+            endless += 1;
+            swarm.user_edits_service("web", |_| ()).unwrap();
+            swarm.settle(SOON);
+            assert!(["none", "completed"].contains(&rollout(&swarm).as_str()), "seed {seed}: {}", rollout(&swarm));
+            assert_eq!(running(&swarm), 1, "seed {seed}");
+        }
+    }
+    assert!((1..20).contains(&endless), "{endless} of 20 never end");
+}
+
 #[test]
 fn a_world_that_crashes_for_ever_never_settles() {
     let swarm = swarm(5);

@@ -4,15 +4,26 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use rand::Rng as _;
+
 use super::model::{Desired, Millis, Place, Replacement, Rollout, Service, State, Task, UpdateStatus};
 use super::spec::{self, Action, UpdateConfig};
 use super::world::World;
+
+/// How long a new task waits for the old one of its place to end.
+const PATIENCE: Millis = 60_000;
 
 impl Rollout {
     /// When it will go on by itself.
     pub fn next_moment(&self, now: Millis) -> Option<Millis> {
         let next = Some(self.next_at).filter(|at| *at > now && !self.waiting.is_empty());
-        [next, self.ends_at].into_iter().flatten().min()
+        let impatient = self.active.iter().map(|replacement| replacement.patient_until).filter(|at| *at > now).min();
+        [next, impatient, self.ends_at].into_iter().flatten().min()
+    }
+
+    fn is_due(&self, now: Millis) -> bool {
+        let goes_on = self.next_at == now && !self.waiting.is_empty();
+        goes_on || self.ends_at.is_some_and(|at| at <= now) || self.active.iter().any(|replacement| replacement.patient_until == now)
     }
 }
 
@@ -20,8 +31,7 @@ impl World {
     /// Flags services whose update goes on now.
     pub fn wake_rollouts(&mut self) {
         let now = self.now;
-        let due = |r: &Rollout| r.ends_at.is_some_and(|at| at <= now) || (r.next_at == now && !r.waiting.is_empty());
-        let awake = self.services.values().filter(|s| s.rollout.as_ref().is_some_and(due)).map(|s| s.id.clone());
+        let awake = self.services.values().filter(|s| s.rollout.as_ref().is_some_and(|r| r.is_due(now))).map(|s| s.id.clone());
         self.dirty.extend(awake);
     }
 
@@ -54,7 +64,8 @@ impl World {
             return None;
         }
         let outdated = self.tasks.values().filter(|t| t.service == id && t.desired.wanted() && self.outdated(service, t));
-        let places: BTreeSet<Place> = outdated.map(|t| t.place.clone()).collect();
+        let mut places: BTreeSet<Place> = outdated.map(|t| t.place.clone()).collect();
+        places.extend(self.places(id).into_iter().filter(|place| self.wanted_in(id, place).len() > 1));
         if places.is_empty() {
             if matches!(state, Some("updating" | "rollback_started")) {
                 self.complete(id);
@@ -100,12 +111,41 @@ impl World {
                 continue;
             }
             let desired = if config.start_first { Desired::Running } else { Desired::Ready };
-            let new = self.new_task(id, place, desired, None);
+            if let Some(kept) = self.up_to_date(id, &old) {
+                self.promote(&kept);
+                self.stop_all(&old.into_iter().filter(|task| *task != kept).collect::<Vec<_>>());
+                rollout.next_at = self.now + config.delay;
+                continue;
+            }
+            let new = self.new_task(id, place.clone(), desired, None);
             rollout.watched.push((new.clone(), None));
             if !config.start_first {
                 self.stop_all(&old);
+                self.double_by_chance(id, place, &new);
             }
-            rollout.active.push(Replacement { old, new });
+            rollout.active.push(Replacement { old, new, patient_until: self.now + PATIENCE });
+        }
+    }
+
+    /// The task of a place that may stay: it need not run, and those beside it go all the same.
+    fn up_to_date(&self, id: &str, tasks: &[String]) -> Option<String> {
+        let service = self.services.get(id)?;
+        let mut current = tasks.iter().filter_map(|task| self.tasks.get(task)).filter(|task| !self.outdated(service, task));
+        let first = current.clone().next();
+        current.find(|task| task.desired == Desired::Running).or(first).map(|task| task.id.clone())
+    }
+
+    /// A node changes (its networks do, whenever tasks come and go) while a task of a global service failed on it and is
+    /// being rolled back: Swarm makes one more, and may tell the updater's to stop.
+    fn double_by_chance(&mut self, id: &str, place: Place, new: &str) {
+        let rate = self.faults.rates.rollback_doubled;
+        let on_port = self.tasks.get(new).is_some_and(|t| matches!(t.place, Place::Node(_)) && t.host_ports.iter().any(|p| p.2 != 0));
+        let is_rollback = self.services.get(id).is_some_and(|s| s.status.as_ref().is_some_and(|u| u.state == "rollback_started"));
+        if on_port && is_rollback && rate > 0.0 && self.rng.random_bool(rate.min(1.0)) {
+            self.new_task(id, place, Desired::Running, None);
+            if self.rng.random_bool(0.5) {
+                self.stop(new, Desired::Shutdown);
+            }
         }
     }
 
@@ -133,7 +173,7 @@ impl World {
 
     fn finished(&mut self, replacement: &Replacement, config: UpdateConfig) -> bool {
         let Some((state, desired)) = self.tasks.get(&replacement.new).map(|t| (t.state, t.desired)) else { return true };
-        if state.ended() || !desired.wanted() {
+        if state.ended() {
             // The real updater lets go of the old ones whenever the new one has got as far as running, and past it: the
             // place is filled again with what is wanted now. Otherwise an outdated task would stay for ever.
             if config.start_first {
@@ -145,7 +185,8 @@ impl World {
             self.stop_all(&replacement.old);
             return true;
         }
-        if !config.start_first && desired == Desired::Ready && replacement.old.iter().all(|t| !self.tasks.contains_key(t)) {
+        let gone = || replacement.old.iter().all(|t| !self.tasks.contains_key(t));
+        if !config.start_first && desired == Desired::Ready && (gone() || self.now >= replacement.patient_until) {
             self.promote(&replacement.new);
         }
         false

@@ -7,6 +7,8 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use swarmgate::intent::documents::SourceFile;
 
+use super::people::BAD_IMAGE;
+
 /// A document and how it may differ from time to time.
 #[derive(Debug, Clone)]
 pub struct Document {
@@ -14,6 +16,7 @@ pub struct Document {
     /// Host ports differ between clusters, or two documents contradict each other.
     port: u16,
     replicas: Option<u32>,
+    global: bool,
     host_mode: bool,
     image: &'static str,
     env: Option<u32>,
@@ -35,6 +38,7 @@ impl Document {
             name: NAMES[at],
             port: 8080 + u16::try_from(at).unwrap(),
             replicas: None,
+            global: false,
             host_mode: false,
             image: "proxy:1",
             env: None,
@@ -47,15 +51,16 @@ impl Document {
 
     /// Its author changes something.
     pub fn change(&mut self, rng: &mut StdRng) {
-        match rng.random_range(0..9) {
+        match rng.random_range(0..10) {
             0 => self.replicas = [None, Some(1), Some(2)].choose(rng).copied().flatten(),
             1 => self.host_mode = !self.host_mode,
-            2 => self.image = ["proxy:1", "proxy:2"].choose(rng).unwrap(),
+            2 => self.image = ["proxy:1", "proxy:2", BAD_IMAGE].choose(rng).unwrap(),
             3 => self.env = [None, Some(rng.random_range(0..3))].choose(rng).copied().flatten(),
             4 => self.constraint = [None, Some("node.role==worker"), Some("node.labels.none!=x")].choose(rng).copied().flatten(),
             5 => self.networks = [None, Some("[app1]"), Some("[app1, app2]")].choose(rng).copied().flatten(),
             6 => self.port = (self.port + 10) % 100 + 8080,
             7 => self.replace = !self.replace,
+            8 => self.global = !self.global,
             _ => self.broken = !self.broken,
         }
     }
@@ -73,7 +78,9 @@ impl Document {
             writeln!(text, "  networks: {networks}").unwrap();
         }
         write!(text, "  extension:\n    image: proxy:1\n  proxy:\n    image: {}\n", self.image).unwrap();
-        if let Some(replicas) = self.replicas {
+        if self.global {
+            writeln!(text, "    mode: global").unwrap();
+        } else if let Some(replicas) = self.replicas {
             writeln!(text, "    replicas: {replicas}").unwrap();
         }
         if let Some(value) = self.env {

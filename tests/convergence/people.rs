@@ -19,7 +19,7 @@ const APPLICATIONS: [&str; 6] = ["web", "api", "admin", "blog", "cart", "mail"];
 const NETWORKS: [&str; 2] = ["app1", "app2"];
 const NODES: [&str; 3] = ["node1", "node2", "node3"];
 /// The image that some people try although it never starts.
-const BAD_IMAGE: &str = "app:bad";
+pub const BAD_IMAGE: &str = "app:bad";
 /// Secrets with certificates, and configs with CAs, that labels name.
 const CERTIFICATES: [&str; 3] = ["cert-1", "cert-2", "cert-3"];
 const AUTHORITIES: [&str; 2] = ["ca-1", "ca-2"];

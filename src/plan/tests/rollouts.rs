@@ -6,7 +6,7 @@ use super::world::World;
 use super::{PROXY, codes, titles};
 use crate::fleet::fixtures::{bundle, cluster};
 use crate::intent::cluster::Cluster;
-use crate::plan::{Plan, ROLLOUT_HOLD_MAX, ROLLOUT_STUCK_AFTER};
+use crate::plan::{Plan, ROLLOUT_HOLD_MAX, ROLLOUT_IDLE_AFTER, ROLLOUT_STUCK_AFTER};
 use crate::report::WaitingOn;
 
 fn with_image(image: &str) -> Cluster {
@@ -47,6 +47,7 @@ fn while_a_rollout_is_under_way_nothing_else_is_written() {
 fn a_rollout_is_not_waited_for_longer_than_the_limit() {
     let mut world = World::converged(&cluster());
     world.rollout(PROXY, "updating");
+    world.first_task(PROXY)["Status"] = json!({"State": "starting"});
     world.pass_time(ROLLOUT_HOLD_MAX.as_secs() + 1);
     assert_eq!(titles(&world.plan(&with_image("swarmgate-nginx:next"))), update());
     assert_eq!(titles(&world.plan(&cluster())), nothing(), "without a change there is no reason to write");
@@ -56,9 +57,7 @@ fn a_rollout_is_not_waited_for_longer_than_the_limit() {
 fn a_rollout_whose_task_finds_no_node_may_be_superseded() {
     let mut world = World::converged(&cluster());
     world.rollout(PROXY, "updating");
-    let id = world.service(PROXY).id.0;
-    let task = world.raw.tasks.iter_mut().find(|task| task["ServiceID"] == id).unwrap();
-    task["Status"] = json!({"State": "pending", "Err": "no suitable node"});
+    world.first_task(PROXY)["Status"] = json!({"State": "pending", "Err": "no suitable node"});
     assert_eq!(titles(&world.plan(&with_image("swarmgate-nginx:next"))), nothing());
     world.pass_time(ROLLOUT_STUCK_AFTER.as_secs() + 1);
     assert_eq!(titles(&world.plan(&with_image("swarmgate-nginx:next"))), update());
@@ -171,8 +170,7 @@ fn memory_survives_serialisation() {
 fn a_paused_rollout_is_not_resumed_while_a_task_of_it_does_not_run() {
     let mut world = World::converged(&cluster());
     world.rollout(PROXY, "paused");
-    let id = world.service(PROXY).id.0;
-    let task = world.raw.tasks.iter_mut().find(|task| task["ServiceID"] == id).unwrap();
+    let task = world.first_task(PROXY);
     let good = task.clone();
     task["Status"] = json!({"State": "starting"});
     world.pass_time(3600);
@@ -194,12 +192,127 @@ fn a_rollback_is_not_cut_short_for_what_led_to_it() {
     world.pass(&bad);
     world.roll_back(PROXY);
     world.rollout(PROXY, "rollback_started");
-    let id = world.service(PROXY).id.0;
-    let task = world.raw.tasks.iter_mut().find(|task| task["ServiceID"] == id).unwrap();
-    task["Status"] = json!({"State": "pending", "Err": "no suitable node"});
+    world.first_task(PROXY)["Status"] = json!({"State": "pending", "Err": "no suitable node"});
     world.pass_time(3600);
     assert_eq!(titles(&world.pass(&bad)), nothing());
     assert_eq!(titles(&world.pass(&with_image("swarmgate-nginx:good"))), update());
+}
+
+/// How long all tasks have run when a rollout is over in all but name: Swarm watches the last one for 5 s.
+fn idle() -> i64 {
+    ROLLOUT_IDLE_AFTER.as_secs() + 5
+}
+
+#[test]
+fn a_rollout_that_swarm_never_ends_is_ended_by_writing_the_same_spec() {
+    for state in ["updating", "rollback_started"] {
+        let mut world = World::converged(&cluster());
+        world.rollout(PROXY, state);
+        let before = world.service(PROXY).spec;
+        world.pass_time(idle());
+        assert_eq!(titles(&world.pass(&cluster())), nothing(), "{state}: Swarm may still watch the last task");
+        let plan = world.pass(&cluster());
+        assert_eq!((titles(&plan), codes(&plan)), (update(), Vec::new()), "{state}");
+        assert!(plan.to_string().contains("ends a rollout"), "{plan}");
+        assert_eq!(world.service(PROXY).spec, before, "{state}");
+        assert!(world.plan(&cluster()).is_converged(), "{state}: {}", world.plan(&cluster()));
+    }
+}
+
+#[test]
+fn a_rollout_goes_on_while_swarm_delays_or_watches_or_a_task_does_not_run() {
+    let mut world = World::converged(&cluster());
+    world.rollout(PROXY, "rollback_started");
+    world.pass_time(3600);
+    let is_left_alone = |world: &World| {
+        assert_eq!(titles(&world.plan(&cluster())), nothing());
+        assert!(matches!(&world.plan(&cluster()).waiting[..], [WaitingOn::Rollout { .. }]), "{}", world.plan(&cluster()));
+    };
+    let mut starting = world.clone();
+    starting.first_task(PROXY)["Status"]["State"] = json!("starting");
+    is_left_alone(&starting);
+    // Of a task that waits for an old one to stop a snapshot shows nothing.
+    let mut replaced = world.clone();
+    let id = replaced.first_task(PROXY)["ID"].clone();
+    replaced.raw.tasks.retain(|task| task["ID"] != id);
+    is_left_alone(&replaced);
+    let mut fresh = world.clone();
+    fresh.first_task(PROXY)["Status"]["Timestamp"] = json!(world.now().to_string());
+    is_left_alone(&fresh);
+    for (config, field) in [("UpdateConfig", "Delay"), ("RollbackConfig", "Monitor")] {
+        let mut patient = world.clone();
+        patient.raw_service(PROXY)["Spec"][config][field] = json!(3600 * 1_000_000_000_i64);
+        assert_eq!(titles(&patient.plan(&cluster())), nothing(), "{config} {field}");
+    }
+}
+
+#[test]
+fn a_task_that_waits_in_vain_for_the_port_of_an_equal_one_does_not_keep_a_rollout_going() {
+    let mut global = cluster();
+    global.proxy.mode = crate::fleet::Mode::Global;
+    let mut world = World::converged(&global);
+    let task = world.first_task(PROXY);
+    task["NodeID"] = json!("node1");
+    let mut waits = task.clone();
+    waits["ID"] = json!("one-more");
+    waits["Status"] = json!({"State": "pending", "Err": "host-mode port already in use on 1 node"});
+    world.raw.tasks.push(waits);
+    world.rollout(PROXY, "rollback_started");
+    assert_eq!(titles(&world.plan(&global)), nothing());
+    world.pass_time(idle() + 1);
+    assert_eq!(titles(&world.plan(&global)), update());
+    // Would it be written here, Swarm would stop the one that runs for one that cannot.
+    world.first_task(PROXY)["Spec"]["ForceUpdate"] = json!(7);
+    assert_eq!(titles(&world.plan(&global)), nothing());
+}
+
+#[test]
+fn a_clock_that_is_ahead_does_not_keep_a_rollout_going() {
+    let mut world = World::converged(&cluster());
+    world.rollout(PROXY, "rollback_started");
+    world.first_task(PROXY)["Status"]["Timestamp"] = json!("2027-01-01T00:00:00Z");
+    world.pass_time(idle() + 1);
+    assert_eq!(titles(&world.plan(&cluster())), update());
+}
+
+#[test]
+fn where_places_are_not_known_a_rollout_is_given_more_time() {
+    let mut global = cluster();
+    global.proxy.mode = crate::fleet::Mode::Global;
+    global.proxy.workload.constraints = Some(vec!["engine.labels.disk==ssd".to_owned()]);
+    let mut world = World::converged(&global);
+    world.first_task(PROXY)["NodeID"] = json!("node1");
+    world.rollout(PROXY, "rollback_started");
+    world.pass_time(ROLLOUT_HOLD_MAX.as_secs());
+    assert_eq!(titles(&world.plan(&global)), nothing());
+    world.pass_time(10);
+    assert_eq!(titles(&world.plan(&global)), update());
+}
+
+#[test]
+fn a_rollback_that_swarm_never_ends_is_followed_by_another_try() {
+    let bad = with_image("swarmgate-nginx:bad");
+    let mut world = World::converged(&cluster());
+    world.pass(&bad);
+    world.roll_back(PROXY);
+    world.rollout(PROXY, "rollback_started");
+    assert_eq!(titles(&world.pass(&bad)), nothing());
+    world.pass_time(idle());
+    let plan = world.pass(&bad);
+    assert_eq!((titles(&plan), codes(&plan)), (nothing(), vec!["RolloutFailed".to_owned()]));
+    assert_eq!(retry_in(&world, &plan), 29);
+    assert_eq!(titles(&world.plan(&with_image("swarmgate-nginx:good"))), update(), "another document is tried at once");
+    world.pass_time(30);
+    assert_eq!(titles(&world.pass(&bad)), update());
+}
+
+#[test]
+fn a_newer_document_follows_an_update_that_swarm_never_ends() {
+    let mut world = World::converged(&cluster());
+    world.rollout(PROXY, "updating");
+    world.pass_time(idle() + 1);
+    let plan = world.plan(&with_image("swarmgate-nginx:next"));
+    assert_eq!((titles(&plan), codes(&plan)), (update(), Vec::new()));
 }
 
 #[test]

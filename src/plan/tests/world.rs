@@ -116,6 +116,12 @@ impl World {
         self.snapshot().services.into_values().find(|service| service.name == name).expect("a service of that name")
     }
 
+    /// The raw object of one of a service's tasks.
+    pub fn first_task(&mut self, service: &str) -> &mut Value {
+        let id = self.service(service).id.0;
+        self.raw.tasks.iter_mut().find(|task| task["ServiceID"] == id).expect("a task of the service")
+    }
+
     /// Somebody changes a service's spec by hand.
     pub fn by_hand(&mut self, name: &str, change: impl FnOnce(&mut Value)) {
         let mut spec = self.raw_service(name)["Spec"].clone();
