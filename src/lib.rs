@@ -15,6 +15,7 @@ pub mod engine;
 pub mod explain;
 pub mod extension;
 pub mod fleet;
+pub mod http_server;
 pub mod intent;
 pub mod plan;
 pub mod proxy;

@@ -24,7 +24,8 @@ use super::settings::Settings;
 use super::signals::{Signals, Woken};
 use super::spec;
 use super::surroundings::{Surroundings, random_token};
-use crate::channel::{Hub, serve};
+use crate::channel::{self, Hub};
+use crate::http_server::{self, Limits};
 use crate::swarm::Swarm;
 use crate::telemetry::endpoints;
 use crate::telemetry::metrics::{PASS_DURATION_SECONDS, PASS_TOTAL};
@@ -86,8 +87,8 @@ pub async fn run(
     background.spawn(observer::resync(lookout.clone(), signals.clone(), settings.poll_interval));
     background.spawn(observer::follow_reports(hub.changes(), signals.clone(), settings.poll_interval));
     background.spawn(spec::follow(settings.spec.clone(), settings.spec_interval, declared_sender, signals.clone()));
-    background.spawn(serve_until(status_socket, endpoints::router(board.clone(), metrics), stop.clone()));
-    background.spawn(serve_until(channel_socket, hub.router(), stop.clone()));
+    background.spawn(serve_status(status_socket, endpoints::router(board.clone(), metrics), stop.clone()));
+    background.spawn(serve_channel(channel_socket, hub.router(), stop.clone()));
 
     tracing::info!(instance = settings.instance, listen = %settings.listen, channel = %settings.channel_listen, "operator started");
     let queue = Queue::new(settings.queue());
@@ -115,9 +116,17 @@ async fn listen(address: std::net::SocketAddr, purpose: &'static str) -> Result<
 }
 
 /// Serves until told to stop. A server that ends before is told and not started again: the other parts go on without it.
-async fn serve_until(socket: TcpListener, router: axum::Router, stop: CancellationToken) {
-    if let Err(error) = serve(socket, router, stop).await {
-        tracing::error!(%error, "a server ended");
+async fn serve_status(socket: TcpListener, router: axum::Router, stop: CancellationToken) {
+    tell_ended("status", http_server::serve(socket.into(), None, router, Limits::default(), stop).await);
+}
+
+async fn serve_channel(socket: TcpListener, router: axum::Router, stop: CancellationToken) {
+    tell_ended("the channel", channel::serve(socket, router, stop).await);
+}
+
+fn tell_ended(purpose: &'static str, ended: std::io::Result<()>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, purpose, "a server ended");
     }
 }
 

@@ -29,8 +29,9 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::channel::wire::{ProxyConfig, Refusal};
-use crate::channel::{ClientError, Token, serve};
+use crate::channel::{ClientError, Token};
 use crate::engine::{Engine, EngineError};
+use crate::http_server::{Limits, serve};
 use crate::types::{ClusterName, Digest};
 use generations::Generations;
 use store::Store;
@@ -184,7 +185,7 @@ pub async fn run(options: ProxyOptions, signals: mpsc::Receiver<ProxySignal>) ->
     let forever = CancellationToken::new();
     tokio::select! {
         ended = supervise::supervise(&agent, signals) => ended,
-        served = serve(listener, health::router(agent.state.subscribe()), forever) => served.map_err(health_error),
+        served = serve(listener.into(), None, health::router(agent.state.subscribe()), Limits::default(), forever) => served.map_err(health_error),
         never = follow::follow(&client, &agent) => match never {},
         never = report::report(&client, &agent) => match never {},
         never = peers::follow(peers.as_ref(), &client, &agent) => match never {},

@@ -1,0 +1,161 @@
+//! Who gets a connection: so many in all, so many from one address, and a share of their own for clients on this machine.
+//! Never waits, and never asks what a client wants.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Peer;
+
+/// Refusals are told once per this time, with their number: a flood must not flood the log, too.
+const TELL_EVERY: Duration = Duration::from_secs(60);
+
+/// Whose connections are counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Origin {
+    /// Loopback or a Unix socket.
+    Here,
+    V4(Ipv4Addr),
+    /// Whoever has one address of a /64 has all of them.
+    V6([u16; 4]),
+}
+
+impl Origin {
+    fn of(peer: &Peer) -> Self {
+        match peer.address.map(|address| address.ip()) {
+            None => Self::Here,
+            Some(ip) if ip.is_loopback() => Self::Here,
+            Some(IpAddr::V4(ip)) => Self::V4(ip),
+            Some(IpAddr::V6(ip)) => {
+                let [a, b, c, d, ..] = ip.segments();
+                Self::V6([a, b, c, d])
+            }
+        }
+    }
+}
+
+/// Counts open connections.
+#[derive(Debug)]
+pub(super) struct Admission {
+    all: usize,
+    per_peer: usize,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// From elsewhere.
+    remote: usize,
+    /// By origin; what has none is not in it.
+    open: HashMap<Origin, usize>,
+    refused: u64,
+    told: Option<Instant>,
+}
+
+/// The right to one connection, given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Seat {
+    admission: Arc<Admission>,
+    origin: Origin,
+}
+
+impl Admission {
+    pub(super) fn new(all: usize, per_peer: usize) -> Self {
+        Self { all, per_peer, inner: Mutex::default() }
+    }
+
+    /// A seat, if there is one.
+    pub(super) fn enter(admission: &Arc<Self>, peer: &Peer) -> Option<Seat> {
+        let origin = Origin::of(peer);
+        let mut inner = admission.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_peer = inner.open.get(&origin).copied().unwrap_or_default();
+        let free = match origin {
+            Origin::Here => of_peer < admission.all,
+            Origin::V4(_) | Origin::V6(_) => inner.remote < admission.all && of_peer < admission.per_peer,
+        };
+        if !free {
+            inner.refuse(peer);
+            return None;
+        }
+        inner.open.insert(origin, of_peer + 1);
+        inner.remote += usize::from(origin != Origin::Here);
+        Some(Seat { admission: admission.clone(), origin })
+    }
+}
+
+impl Inner {
+    fn refuse(&mut self, peer: &Peer) {
+        self.refused += 1;
+        if self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+            let from = peer.address.map_or_else(|| "a Unix socket".to_owned(), |address| address.ip().to_string());
+            tracing::warn!(refused = self.refused, open = self.remote, last = from, "too many connections; new ones are closed");
+            self.refused = 0;
+            self.told = Some(Instant::now());
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut inner = self.admission.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.remote -= usize::from(self.origin != Origin::Here);
+        if let Some(left) = inner.open.get_mut(&self.origin) {
+            *left -= 1;
+            if *left == 0 {
+                inner.open.remove(&self.origin);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::super::Transport;
+    use super::*;
+
+    fn peer(address: &str) -> Peer {
+        let address: Option<SocketAddr> = address.parse().ok();
+        let transport = if address.is_some() { Transport::Tcp } else { Transport::Unix };
+        Peer { address, transport, certificates: Arc::new([]) }
+    }
+
+    #[test]
+    fn one_address_gets_its_share_and_no_more() {
+        let admission = Arc::new(Admission::new(4, 2));
+        let enter = |address: &str| Admission::enter(&admission, &peer(address));
+        let first = enter("192.0.2.1:1").unwrap();
+        let _second = enter("192.0.2.1:2").unwrap();
+        assert!(enter("192.0.2.1:3").is_none());
+        let _v6 = enter("[2001:db8::1]:1").unwrap();
+        let _same_net = enter("[2001:db8::ffff:1]:1").unwrap();
+        assert!(enter("192.0.2.9:1").is_none(), "four are open");
+        drop(first);
+        assert!(enter("[2001:db8::2]:1").is_none(), "its /64 has two");
+        let third = enter("192.0.2.1:3").unwrap();
+        drop(third);
+        assert!(enter("192.0.2.9:1").is_some());
+    }
+
+    #[test]
+    fn this_machine_is_served_while_others_flood() {
+        let admission = Arc::new(Admission::new(2, 2));
+        let enter = |address: &str| Admission::enter(&admission, &peer(address));
+        let _flood = [enter("192.0.2.1:1").unwrap(), enter("192.0.2.1:2").unwrap()];
+        let _here = [enter("127.0.0.1:1").unwrap(), enter("unix").unwrap()];
+        assert!(enter("[::1]:1").is_none(), "but not without end");
+    }
+
+    #[test]
+    fn nothing_is_remembered_of_those_who_left() {
+        let admission = Arc::new(Admission::new(2, 2));
+        for last in 0..100 {
+            drop(Admission::enter(&admission, &peer(&format!("192.0.2.{last}:1"))).unwrap());
+        }
+        assert!(admission.inner.lock().unwrap().open.is_empty());
+    }
+}
