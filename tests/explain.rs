@@ -90,7 +90,7 @@ fn what_a_shown_snapshot_leaves_out_changes_no_answer() {
         let (clusters, _) = case.clusters();
         let compact = golden_compact::yaml(&fs::read_to_string(case.folder.join("swarm.yaml")).unwrap());
         let raw: RawSnapshot = serde_json::from_value(golden_compact::expand(&compact)).unwrap();
-        let shown = Snapshot::from_raw(&raw.shareable()).unwrap();
+        let shown = Snapshot::from_raw(&raw.shareable(&clusters.iter().flat_map(|cluster| cluster.named_objects()).collect())).unwrap();
         for cluster in &clusters {
             assert_eq!(translate(cluster, &shown), translate(cluster, &case.snapshot()), "{}", case.name);
         }

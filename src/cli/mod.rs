@@ -11,7 +11,9 @@ mod render;
 pub mod schema;
 mod service;
 mod status;
+mod status_port;
 mod tables;
+mod token_file;
 pub mod validate;
 mod web;
 

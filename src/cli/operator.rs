@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::edge;
 use super::service::LogArgs;
+use super::status_port::{StatusArgs, StatusArgsError};
 use crate::channel::ChannelMode;
 use crate::channel::contract::{self, CONTROL_NETWORK, OPERATOR_CHANNEL_PORT};
 use crate::controller::files;
@@ -38,6 +39,8 @@ pub struct Args {
     /// Where extensions reach the operator
     #[arg(long, env = "SWARMGATE_CHANNEL_LISTEN", default_value = "0.0.0.0:8081")]
     channel_listen: SocketAddr,
+    #[command(flatten)]
+    status: StatusArgs,
     #[command(flatten)]
     periods: PeriodArgs,
     #[command(flatten)]
@@ -99,6 +102,9 @@ struct PeriodArgs {
     /// The time from one reading of the spec files to the next, at most
     #[arg(long, env = "SWARMGATE_SPEC_INTERVAL", default_value = "5s", value_parser = duration)]
     spec_interval: Duration,
+    /// The least time from one look at the Swarm for questions (plan, explain, render, snapshot) to the next
+    #[arg(long, env = "SWARMGATE_QUESTION_INTERVAL", default_value = "1s", value_parser = duration)]
+    question_interval: Duration,
     /// For how long reasons for a pass are held together
     #[arg(long, env = "SWARMGATE_DEBOUNCE", default_value = "50ms", value_parser = duration)]
     debounce: Duration,
@@ -136,7 +142,15 @@ async fn operate(args: Args) -> ExitCode {
         eprintln!("swarmgate operator: not started, because --require-valid-spec is set and the spec has mistakes");
         return ExitCode::FAILURE;
     }
-    let swarm = match args.swarm.connect() {
+    let docker = args.swarm.connect();
+    let settings = match args.settings() {
+        Ok(settings) => settings,
+        Err(error) => {
+            edge::fail(&error);
+            return ExitCode::from(edge::WRONG_USAGE);
+        }
+    };
+    let swarm = match docker {
         Ok(swarm) => Arc::new(swarm),
         Err(error) => return edge::fail(&error),
     };
@@ -146,15 +160,17 @@ async fn operate(args: Args) -> ExitCode {
     };
     let stop = CancellationToken::new();
     let signals = tokio::spawn(crate::controller::stop_on_signals(stop.clone()));
-    let ended = crate::controller::run(swarm, args.settings(), Some(recorder), stop).await;
+    let ended = crate::controller::run(swarm, settings, Some(recorder), stop).await;
     signals.abort();
     ended.map_or_else(|error| edge::fail(&error), |()| ExitCode::SUCCESS)
 }
 
 impl Args {
-    fn settings(self) -> Settings {
-        Settings {
-            channel: self.swarm.channel(),
+    fn settings(self) -> Result<Settings, StatusArgsError> {
+        let channel = self.swarm.channel();
+        Ok(Settings {
+            status: self.status.settings(&channel)?,
+            channel,
             instance: self.swarm.instance,
             spec: self.spec,
             listen: self.listen,
@@ -164,9 +180,10 @@ impl Args {
             task_poll_interval_fast: self.periods.task_poll_interval_fast,
             task_poll_interval_idle: self.periods.task_poll_interval_idle,
             spec_interval: self.periods.spec_interval,
+            question_interval: self.periods.question_interval,
             debounce: self.periods.debounce,
             debounce_max: self.periods.debounce_max,
-        }
+        })
     }
 }
 
