@@ -6,6 +6,7 @@ use std::process::Output;
 use futures::future::join_all;
 use rcgen::{CertificateParams, KeyPair};
 use swarmgate::controller::settings::TlsFiles;
+use swarmgate::report::Finding;
 use swarmgate::simulator::Call;
 use swarmgate::types::Digest;
 use tokio::process::Command;
@@ -141,21 +142,18 @@ async fn forty_clients_cost_the_swarm_a_look_per_interval() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_nobodys_business_is_named_nowhere() {
-    let document = DOCUMENT
-        .replace("  proxy: {image: proxy}", "  proxy: {image: proxy, publish: {mode: ingress, http: {published: 8081, target: 80}}}");
-    let scene = Scene::start_with(&document).await;
+    let scene = Scene::start().await;
     application(&scene.swarm);
     let (swarm, none) = (&scene.swarm, std::collections::BTreeMap::new());
     let network = swarm.user_creates_network(&json!({"Name": "foreign-network", "Driver": "overlay"})).unwrap();
     swarm.user_creates_secret("foreign-secret", &none, b"s3cret").unwrap();
     swarm.user_creates_secret("web.cert", &none, b"s3cret").unwrap();
     swarm.user_creates_config("foreign-config", &none, b"s3cret").unwrap();
-    // It holds a port that the proxies want, so that Swarm's refusal names it; and its name is like one that is asked for.
+    // Its name is like one that is asked for.
     let foreign = json!({
         "Name": "foreign-service",
         "Labels": {"traefik.enable": "foreign-label"},
         "TaskTemplate": {"ContainerSpec": {"Image": "foreign-image"}, "Networks": [{"Target": network.0}]},
-        "EndpointSpec": {"Ports": [{"Protocol": "tcp", "TargetPort": 80, "PublishedPort": 8081, "PublishMode": "ingress"}]},
     });
     swarm.user_creates_service(&foreign).unwrap();
     let spec = json!({
@@ -168,7 +166,11 @@ async fn what_is_nobodys_business_is_named_nowhere() {
         "TaskTemplate": {"ContainerSpec": {"Image": "app"}},
     });
     swarm.user_creates_service(&spec).unwrap();
-    scene.until("the refusal", |status| has_route(status) && status.clusters["default"].error.is_some()).await;
+    let wrong = |status: &StatusReport| {
+        let about = |finding: &&Finding| finding.subject == Subject::Service("secured".to_owned());
+        status.clusters["default"].findings.iter().filter(about).count() >= 2
+    };
+    scene.until("the findings", |status| has_route(status) && wrong(status)).await;
     for path in [
         "/",
         "/status",
