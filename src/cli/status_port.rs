@@ -18,28 +18,28 @@ const TOKEN_MIN: usize = 16;
 #[derive(Debug, clap::Args)]
 pub struct StatusArgs {
     /// Paths of the status port that need no token; an empty value: none
-    #[arg(long, env = "SWARMGATE_STATUS_OPEN", value_delimiter = ',', default_values_t = OPEN_BY_DEFAULT.map(str::to_owned), value_parser = open_path)]
-    status_open: Vec<String>,
+    #[arg(long = "status-open", env = "SWARMGATE_STATUS_OPEN", value_delimiter = ',', default_values_t = OPEN_BY_DEFAULT.map(str::to_owned), value_parser = open_path)]
+    open: Vec<String>,
     /// A file with the token that opens the other paths (a Swarm secret of at least 16 characters)
-    #[arg(long, env = ENV_TOKEN_FILE)]
-    status_token_file: Option<PathBuf>,
+    #[arg(long = "status-token-file", env = ENV_TOKEN_FILE)]
+    token_file: Option<PathBuf>,
     /// Ask for the token on loopback, too: for an operator that runs in the network of its node, where a reverse proxy or
     /// another user would be taken for somebody who may
-    #[arg(long, env = "SWARMGATE_STATUS_TOKEN_ALWAYS")]
-    status_token_always: bool,
+    #[arg(long = "status-token-always", env = "SWARMGATE_STATUS_TOKEN_ALWAYS")]
+    token_always: bool,
     /// A name by which the status port may be asked, beside `localhost`, all addresses and the operator's own name on the
     /// control network; may be given several times
     #[arg(long = "status-host", env = "SWARMGATE_STATUS_HOST", value_delimiter = ',', value_parser = host_name)]
-    status_hosts: Vec<String>,
+    hosts: Vec<String>,
     /// Serve the same on a Unix socket that only the operator's own user can open; no token is asked for there
-    #[arg(long, env = "SWARMGATE_STATUS_SOCKET")]
-    status_socket: Option<PathBuf>,
+    #[arg(long = "status-socket", env = "SWARMGATE_STATUS_SOCKET")]
+    socket: Option<PathBuf>,
     /// Serve the port by TLS with this certificate (PEM, with those that signed it)
-    #[arg(long, env = "SWARMGATE_STATUS_TLS_CERT", requires = "status_tls_key")]
-    status_tls_cert: Option<PathBuf>,
+    #[arg(long = "status-tls-cert", env = "SWARMGATE_STATUS_TLS_CERT", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
     /// Its key (PEM)
-    #[arg(long, env = "SWARMGATE_STATUS_TLS_KEY", requires = "status_tls_cert")]
-    status_tls_key: Option<PathBuf>,
+    #[arg(long = "status-tls-key", env = "SWARMGATE_STATUS_TLS_KEY", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
 }
 
 /// What was told cannot be done.
@@ -59,16 +59,16 @@ pub enum StatusArgsError {
 impl StatusArgs {
     /// The port as it is set.
     pub fn settings(self, channel: &ChannelMode) -> Result<StatusPort, StatusArgsError> {
-        let token = self.status_token_file.map(long_token).transpose()?;
-        let names = self.status_hosts.into_iter().filter(|name| !name.is_empty());
+        let token = self.token_file.map(long_token).transpose()?;
+        let names = self.hosts.into_iter().filter(|name| !name.is_empty());
         let access = Access {
             token,
-            open: self.status_open.into_iter().filter(|path| !path.is_empty()).collect(),
+            open: self.open.into_iter().filter(|path| !path.is_empty()).collect(),
             hosts: names.chain(own_names(channel)).collect(),
-            trust_loopback: !self.status_token_always,
+            trust_loopback: !self.token_always,
         };
-        let tls = self.status_tls_cert.zip(self.status_tls_key).map(|(certificate, key)| TlsFiles { certificate, key });
-        Ok(StatusPort { access, socket: self.status_socket, tls })
+        let tls = self.tls_cert.zip(self.tls_key).map(|(certificate, key)| TlsFiles { certificate, key });
+        Ok(StatusPort { access, socket: self.socket, tls })
     }
 }
 
@@ -91,8 +91,9 @@ fn open_path(text: &str) -> Result<String, String> {
 /// A host name as a request has it, without a port.
 fn host_name(text: &str) -> Result<String, String> {
     let name = text.trim().trim_end_matches('.').to_ascii_lowercase();
-    let fine = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'));
-    if fine { Ok(name) } else { Err("write a host name alone, such as status.example.org".to_owned()) }
+    // What a node is called is not ours to judge; what is obviously no name at all is.
+    let wrong = name.contains(|c: char| c.is_whitespace() || matches!(c, '/' | ':' | '*' | '@'));
+    if wrong { Err("write a host name alone, such as status.example.org".to_owned()) } else { Ok(name) }
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ const ANSWER_MAX: usize = 1 << 30;
 /// Which operator is asked, and with what.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ServerArgs {
-    /// Where the operator answers: http://HOST:PORT, https://HOST:PORT, or unix:///PATH of its socket
+    /// Where the operator answers: `http://HOST:PORT`, `https://HOST:PORT`, or `unix:///PATH` of its socket
     #[arg(long, env = "SWARMGATE_SERVER", default_value = DEFAULT_SERVER)]
     pub server: String,
     /// A file with the operator's token, which `swarmgate token` in its container prints [default:
@@ -261,20 +261,17 @@ impl Place {
 /// Whose certificates are believed.
 fn trusted(args: &ServerArgs) -> Result<Arc<ClientConfig>, WebError> {
     let mut roots = RootCertStore::empty();
-    match &args.ca_file {
-        Some(path) => {
-            let named = |what: &str| WebError::Trust(format!("--ca-file {}: {what}", path.display()));
-            let text = std::fs::read(path).map_err(|error| named(&error.to_string()))?;
-            let found: Vec<_> = CertificateDer::pem_slice_iter(&text).flatten().collect();
-            if roots.add_parsable_certificates(found).0 == 0 {
-                return Err(named("it holds no certificate (PEM)"));
-            }
+    if let Some(path) = &args.ca_file {
+        let named = |what: &str| WebError::Trust(format!("--ca-file {}: {what}", path.display()));
+        let text = std::fs::read(path).map_err(|error| named(&error.to_string()))?;
+        let found: Vec<_> = CertificateDer::pem_slice_iter(&text).flatten().collect();
+        if roots.add_parsable_certificates(found).0 == 0 {
+            return Err(named("it holds no certificate (PEM)"));
         }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            if roots.is_empty() {
-                return Err(WebError::Trust("this system trusts no certificate: say which with --ca-file".to_owned()));
-            }
+    } else {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if roots.is_empty() {
+            return Err(WebError::Trust("this system trusts no certificate: say which with --ca-file".to_owned()));
         }
     }
     let builder = ClientConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions();

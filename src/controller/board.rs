@@ -122,23 +122,23 @@ impl Board {
 
     /// Works something out for one who asks, beside the loop: a table of thousands of routes takes a while. At most
     /// [`WORKERS`] do so at once, also when those who asked have gone.
-    async fn work<T: Send + 'static>(&self, make: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+    async fn work<T: Send + 'static>(&self, think: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
         let permit = self.workers.clone().acquire_owned().await.map_err(|error| error.to_string())?;
         let made = task::spawn_blocking(move || {
             let _permit = permit;
-            make()
+            think()
         });
         made.await.map_err(|error| format!("working out the answer broke off: {error}"))
     }
 
     /// Works out an answer from a look, what is declared, and the status.
-    async fn answer(&self, make: impl FnOnce(&Sources<'_>) -> Result<Answer, Trouble> + Send + 'static) -> Result<Answer, Trouble> {
+    async fn answer(&self, think: impl FnOnce(&Sources<'_>) -> Result<Answer, Trouble> + Send + 'static) -> Result<Answer, Trouble> {
         let look = self.looks.look().await.map_err(Trouble::Unavailable)?;
         let declared = self.declared.borrow().clone();
         let status = self.status();
         let made = self.work(move || {
             let clusters: Vec<Cluster> = declared.in_force().map(|cluster| cluster.as_ref().clone()).collect();
-            make(&Sources { clusters: &clusters, snapshot: &look.snapshot, status: Some(&status) })
+            think(&Sources { clusters: &clusters, snapshot: &look.snapshot, status: Some(&status) })
         });
         made.await.map_err(Trouble::Unavailable)?
     }

@@ -305,3 +305,6 @@ fn text(status: StatusCode, body: String) -> Response {
 fn content_type(value: &'static str) -> (HeaderName, &'static str) {
     (header::CONTENT_TYPE, value)
 }
+
+#[cfg(test)]
+mod tests;

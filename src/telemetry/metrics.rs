@@ -188,4 +188,23 @@ mod tests {
         assert_eq!((count(FindingCode::HostNotAllowed), count(FindingCode::UnknownLabel)), (Some(2.0), Some(1.0)));
         assert_eq!(count(FindingCode::Drift), None);
     }
+
+    #[test]
+    fn labels_name_nothing_but_clusters() {
+        let status = include_str!("../../tests/explain/running/status.json");
+        let status: StatusReport = serde_json::from_str(status).unwrap();
+        let told = series_of(&status);
+        assert!(told.iter().any(|((name, _), _)| *name == CERTIFICATE_NOT_AFTER), "the status has certificates");
+        for ((name, labels), _) in told {
+            for (key, value) in labels {
+                let fine = match key {
+                    "cluster" => status.clusters.contains_key(&value),
+                    // Words of ours.
+                    "code" | "severity" | "state" | "up_to_date" | "type" => true,
+                    _ => false,
+                };
+                assert!(fine, "{name} has the label {key} = {value}");
+            }
+        }
+    }
 }

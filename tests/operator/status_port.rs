@@ -282,3 +282,23 @@ async fn a_key_that_is_damaged_ends_the_start_and_is_not_quoted() {
         matches!(error, RunError::Tls { .. }) && !pasted.as_bytes().windows(16).any(|run| told.contains(std::str::from_utf8(run).unwrap()))
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_token_follows_no_redirect() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    let thief = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let elsewhere = format!("http://{}/status", thief.local_addr().unwrap());
+    let count = move || async move { counted.fetch_add(1, Ordering::Relaxed).to_string() };
+    tokio::spawn(async move { axum::serve(thief, axum::Router::new().fallback(count)).await });
+    let moved = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = format!("http://{}", moved.local_addr().unwrap());
+    let answer = move || async move { axum::response::Redirect::temporary(&elsewhere) };
+    tokio::spawn(async move { axum::serve(moved, axum::Router::new().fallback(answer)).await });
+    let token = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(token.path(), TOKEN).unwrap();
+    let told = swarmgate(&["status", "--server", &server, "--token-file", token.path().to_str().unwrap()]).await;
+    assert!(!told.status.success() && errors(&told).contains("answered 307"), "{}", errors(&told));
+    assert_eq!(asked.load(Ordering::Relaxed), 0);
+}
