@@ -99,6 +99,26 @@ fn what_a_shown_snapshot_leaves_out_changes_no_answer() {
     }
 }
 
+/// The one thing of a service without labels that a route depends on: it publishes the same port on its nodes.
+#[test]
+fn a_port_that_somebody_else_publishes_too_is_told_without_his_name() {
+    let swarm = |port: u16| {
+        let text = format!(
+            "nodes: [{{name: n1, address: 192.0.2.1}}]\nservices:\n  - {{name: web, labels: {{hosts: web.example.org, port: 80}}, hostPorts: [{{target: 80, published: 8000}}], tasks: [{{node: n1, hostPorts: [8000]}}]}}\n  \
+             - {{name: foreign, hostPorts: [{{target: 80, published: {port}}}], tasks: 1}}\n"
+        );
+        serde_json::from_value::<RawSnapshot>(golden_compact::expand(&golden_compact::yaml(&text))).unwrap()
+    };
+    let cluster = Case::named("no-services").clusters().0.remove(0);
+    let routes = |raw: &RawSnapshot| translate(&cluster, &Snapshot::from_raw(raw).unwrap()).table;
+    for port in [8000, 9000] {
+        let shown = swarm(port).shareable(&std::collections::BTreeSet::new());
+        assert!(!serde_json::to_string(&shown).unwrap().contains("foreign"));
+        assert_eq!(routes(&shown), routes(&swarm(port)));
+    }
+    assert_ne!(routes(&swarm(8000)), routes(&swarm(9000)), "the port matters");
+}
+
 /// The configuration as a running operator tells it: certificates that are no good and refused routes are not in it.
 #[test]
 fn the_configuration_of_a_running_operator_is_what_its_proxies_are_given() {

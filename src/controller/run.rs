@@ -85,6 +85,8 @@ pub async fn run(
     Loop { around, lookout, signals, board, declared, queue, leftover, passes: JoinSet::new(), running: HashMap::new() }
         .run(woken, &stop)
         .await;
+    // Ports and sockets are free when this returns.
+    background.shutdown().await;
     tracing::info!("operator stopped");
     Ok(())
 }
