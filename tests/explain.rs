@@ -14,6 +14,7 @@ use std::process::Command;
 
 use golden_cases::Case;
 use swarmgate::explain::{Request, Sources, configuration, explain, explain_service};
+use swarmgate::intent::cluster::Cluster;
 use swarmgate::report::StatusReport;
 use swarmgate::swarm::{RawSnapshot, Snapshot};
 use swarmgate::translate::translate;
@@ -86,15 +87,36 @@ fn every_question_gets_exactly_its_answer() {
 
 #[test]
 fn what_a_shown_snapshot_leaves_out_changes_no_answer() {
-    for case in cases() {
+    // Every kind of object that a route can depend on is in one of them.
+    for case in cases().into_iter().chain(golden_cases::all_cases()) {
         let (clusters, _) = case.clusters();
         let compact = golden_compact::yaml(&fs::read_to_string(case.folder.join("swarm.yaml")).unwrap());
         let raw: RawSnapshot = serde_json::from_value(golden_compact::expand(&compact)).unwrap();
-        let shown = Snapshot::from_raw(&raw.shareable()).unwrap();
+        let shown = Snapshot::from_raw(&raw.shareable(&clusters.iter().flat_map(Cluster::named_objects).collect())).unwrap();
         for cluster in &clusters {
             assert_eq!(translate(cluster, &shown), translate(cluster, &case.snapshot()), "{}", case.name);
         }
     }
+}
+
+/// The one thing of a service without labels that a route depends on: it publishes the same port on its nodes.
+#[test]
+fn a_port_that_somebody_else_publishes_too_is_told_without_his_name() {
+    let swarm = |port: u16| {
+        let text = format!(
+            "nodes: [{{name: n1, address: 192.0.2.1}}]\nservices:\n  - {{name: web, labels: {{hosts: web.example.org, port: 80}}, hostPorts: [{{target: 80, published: 8000}}], tasks: [{{node: n1, hostPorts: [8000]}}]}}\n  \
+             - {{name: foreign, hostPorts: [{{target: 80, published: {port}}}], tasks: 1}}\n"
+        );
+        serde_json::from_value::<RawSnapshot>(golden_compact::expand(&golden_compact::yaml(&text))).unwrap()
+    };
+    let cluster = Case::named("no-services").clusters().0.remove(0);
+    let routes = |raw: &RawSnapshot| translate(&cluster, &Snapshot::from_raw(raw).unwrap()).table;
+    for port in [8000, 9000] {
+        let shown = swarm(port).shareable(&std::collections::BTreeSet::new());
+        assert!(!serde_json::to_string(&shown).unwrap().contains("foreign"));
+        assert_eq!(routes(&shown), routes(&swarm(port)));
+    }
+    assert_ne!(routes(&swarm(8000)), routes(&swarm(9000)), "the port matters");
 }
 
 /// The configuration as a running operator tells it: certificates that are no good and refused routes are not in it.

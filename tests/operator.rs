@@ -2,6 +2,9 @@
 //! passes do is the business of `convergence`; here it is that they happen, and that everything is told.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot start its subject has failed")]
 
+#[path = "operator/status_port.rs"]
+mod status_port;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use swarmgate::channel::ChannelMode;
-use swarmgate::controller::settings::Settings;
+use swarmgate::controller::settings::{Settings, StatusPort};
 use swarmgate::controller::{RunError, run};
 use swarmgate::explain::Explanation;
 use swarmgate::pki::Authority;
@@ -49,11 +52,16 @@ impl Scene {
     }
 
     async fn start_with(document: &str) -> Self {
+        Self::start_as(document, |_| {}).await
+    }
+
+    async fn start_as(document: &str, set: impl FnOnce(&mut Settings)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("default.yaml"), document).unwrap();
         let swarm = SimSwarm::new(SimOptions::default());
         let (status, stop) = (free_address().await, CancellationToken::new());
-        let settings = settings(folder.path(), status, free_address().await);
+        let mut settings = settings(folder.path(), status, free_address().await);
+        set(&mut settings);
         let operator = tokio::spawn(run(Arc::new(swarm.clone()), authority(), settings, None, stop.clone()));
         Self { swarm, folder, status, stop, operator }
     }
@@ -102,12 +110,14 @@ fn settings(folder: &Path, listen: SocketAddr, channel_listen: SocketAddr) -> Se
             operator_url: "http://swarmgate-operator:8081".to_owned(),
         },
         listen,
+        status: StatusPort::default(),
         channel_listen,
         poll_interval: Duration::from_millis(200),
         task_poll_interval: Duration::from_millis(100),
         task_poll_interval_fast: Duration::from_millis(20),
         task_poll_interval_idle: Duration::from_millis(500),
         spec_interval: Duration::from_millis(500),
+        question_interval: Duration::from_millis(20),
         debounce: Duration::from_millis(20),
         debounce_max: Duration::from_millis(100),
     }

@@ -60,7 +60,7 @@ impl Token {
     }
 
     /// The text, for the `Authorization` header only.
-    pub(super) fn reveal(&self) -> &str {
+    pub(crate) fn reveal(&self) -> &str {
         &self.0
     }
 }

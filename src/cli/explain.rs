@@ -60,10 +60,10 @@ async fn make(args: &Args) -> Result<(String, bool), Failed> {
     let json = args.look.ask("/explain", &fields, |sources| questions::explained(sources, &query)).await?;
     // Read and written again, so that text and exit code are those of this version whoever answered.
     if args.service.is_some() {
-        let told: ServiceExplanation = web::understood(&args.look.server, &json)?;
+        let told: ServiceExplanation = web::understood(&args.look.server.server, &json)?;
         return Ok((args.output.written(&told, &json), told.served));
     }
-    let told: Explanation = web::understood(&args.look.server, &json)?;
+    let told: Explanation = web::understood(&args.look.server.server, &json)?;
     Ok((args.output.written(&told, &json), told.reached))
 }
 

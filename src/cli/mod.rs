@@ -11,8 +11,10 @@ mod render;
 pub mod schema;
 mod service;
 mod status;
+mod status_port;
 mod tables;
 mod token;
+mod token_file;
 pub mod validate;
 mod web;
 

@@ -12,9 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::edge;
 use super::service::LogArgs;
-use crate::channel::ChannelMode;
+use super::status_port::{StatusArgs, StatusArgsError};
+use crate::channel::{ChannelMode, Token};
 use crate::channel::contract::{self, AUTHORITY_FILE, CONTROL_NETWORK, OPERATOR_CHANNEL_PORT};
-use crate::controller::authority::{AuthoritySource, Established, establish, tidy};
+use crate::controller::authority::{AuthoritySource, Established, establish, status_token, tidy};
 use crate::controller::files;
 use crate::controller::settings::Settings;
 use crate::docker::DockerSwarm;
@@ -44,13 +45,15 @@ pub struct Args {
     #[command(flatten)]
     authority: AuthorityArgs,
     #[command(flatten)]
+    status: StatusArgs,
+    #[command(flatten)]
     periods: PeriodArgs,
     #[command(flatten)]
     logs: LogArgs,
 }
 
 /// Where the operator's certificate authority is kept.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct AuthorityArgs {
     /// The operator's certificate authority: the Swarm secret that its own service mounts. Outside of a Swarm service a file,
     /// which is created when it is not there
@@ -124,6 +127,9 @@ struct PeriodArgs {
     /// The time from one reading of the spec files to the next, at most
     #[arg(long, env = "SWARMGATE_SPEC_INTERVAL", default_value = "5s", value_parser = duration)]
     spec_interval: Duration,
+    /// The least time from one look at the Swarm for questions (plan, explain, render, snapshot) to the next
+    #[arg(long, env = "SWARMGATE_QUESTION_INTERVAL", default_value = "1s", value_parser = duration)]
+    question_interval: Duration,
     /// For how long reasons for a pass are held together
     #[arg(long, env = "SWARMGATE_DEBOUNCE", default_value = "50ms", value_parser = duration)]
     debounce: Duration,
@@ -161,7 +167,16 @@ async fn operate(args: Args) -> ExitCode {
         eprintln!("swarmgate operator: not started, because --require-valid-spec is set and the spec has mistakes");
         return ExitCode::FAILURE;
     }
-    let swarm = match args.swarm.connect() {
+    let docker = args.swarm.connect();
+    let authority = args.authority.clone();
+    let settings = match args.settings() {
+        Ok(settings) => settings,
+        Err(error) => {
+            edge::fail(&error);
+            return ExitCode::from(edge::WRONG_USAGE);
+        }
+    };
+    let swarm = match docker {
         Ok(swarm) => Arc::new(swarm),
         Err(error) => return edge::fail(&error),
     };
@@ -171,22 +186,30 @@ async fn operate(args: Args) -> ExitCode {
     };
     let stop = CancellationToken::new();
     let signals = tokio::spawn(crate::controller::stop_on_signals(stop.clone()));
-    let ended = run_with_authority(swarm, args, recorder, stop).await;
+    let ended = run_with_authority(swarm, authority, settings, recorder, stop).await;
     signals.abort();
     ended
 }
 
 /// Finds the authority, then runs; ends well when Swarm replaces this task by one that has it.
-async fn run_with_authority(swarm: Arc<DockerSwarm>, args: Args, recorder: PrometheusHandle, stop: CancellationToken) -> ExitCode {
-    let source = args.authority.source();
+async fn run_with_authority(
+    swarm: Arc<DockerSwarm>,
+    authority: AuthorityArgs,
+    mut settings: Settings,
+    recorder: PrometheusHandle,
+    stop: CancellationToken,
+) -> ExitCode {
+    let source = authority.source();
     let established = tokio::select! {
-        established = establish(swarm.as_ref(), &source, &args.swarm.instance) => established,
+        established = establish(swarm.as_ref(), &source, &settings.instance) => established,
         () = stop.cancelled() => return ExitCode::SUCCESS,
     };
     match established {
         Ok(Established::Ready(authority)) => {
-            tidy(swarm.as_ref(), &authority, &args.swarm.instance).await;
-            let ended = crate::controller::run(swarm, authority, args.settings(), Some(recorder), stop).await;
+            tidy(swarm.as_ref(), &authority, &settings.instance).await;
+            let access = &mut settings.status.access;
+            access.token = access.token.take().or_else(|| Token::new(&status_token(&authority)).map(|token| token.digest()));
+            let ended = crate::controller::run(swarm, authority, settings, Some(recorder), stop).await;
             ended.map_or_else(|error| edge::fail(&error), |()| ExitCode::SUCCESS)
         }
         Ok(Established::Remounted) => {
@@ -198,9 +221,11 @@ async fn run_with_authority(swarm: Arc<DockerSwarm>, args: Args, recorder: Prome
 }
 
 impl Args {
-    fn settings(self) -> Settings {
-        Settings {
-            channel: self.swarm.channel(),
+    fn settings(self) -> Result<Settings, StatusArgsError> {
+        let channel = self.swarm.channel();
+        Ok(Settings {
+            status: self.status.settings(&channel)?,
+            channel,
             instance: self.swarm.instance,
             spec: self.spec,
             listen: self.listen,
@@ -210,9 +235,10 @@ impl Args {
             task_poll_interval_fast: self.periods.task_poll_interval_fast,
             task_poll_interval_idle: self.periods.task_poll_interval_idle,
             spec_interval: self.periods.spec_interval,
+            question_interval: self.periods.question_interval,
             debounce: self.periods.debounce,
             debounce_max: self.periods.debounce_max,
-        }
+        })
     }
 }
 

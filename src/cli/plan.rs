@@ -5,17 +5,17 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 
+use super::edge;
 use super::operator::SwarmArgs;
-use super::{edge, web};
+use super::web::{Client, ServerArgs};
 use crate::controller::preview::preview_offline;
 use crate::telemetry::endpoints::Answer;
 
 /// Arguments of `swarmgate plan`. Changes nothing. The exit code is 0 when the plan could be made, whatever it says.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where the operator answers
-    #[arg(long, env = "SWARMGATE_SERVER", default_value = web::DEFAULT_SERVER)]
-    server: String,
+    #[command(flatten)]
+    server: ServerArgs,
     /// Work the plan out without an operator, from these files or folders and the Docker API
     #[arg(long, value_delimiter = ',')]
     spec: Vec<PathBuf>,
@@ -56,7 +56,8 @@ async fn make(args: &Args) -> Result<String, String> {
             Output::Text => "/plan",
             Output::Json => "/plan?output=json",
         };
-        return web::get(&args.server, path).await.map_err(|error| edge::with_causes(&error));
+        let client = Client::new(&args.server).map_err(|error| edge::with_causes(&error))?;
+        return client.get(path).await.map_err(|error| edge::with_causes(&error));
     }
     let swarm = args.swarm.connect().map_err(|error| edge::with_causes(&error))?;
     let answer = preview_offline(&args.swarm.surroundings(swarm), &args.spec).await?;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 use super::operator::SwarmArgs;
-use super::web::WebError;
+use super::web::{Client, ServerArgs, WebError};
 use super::{edge, web};
 use crate::controller::files;
 use crate::controller::lookout::observe;
@@ -19,9 +19,8 @@ use crate::telemetry::endpoints::{Answer, Trouble};
 /// Who is asked.
 #[derive(Debug, clap::Args)]
 pub struct LookArgs {
-    /// Where the operator answers
-    #[arg(long, env = "SWARMGATE_SERVER", default_value = web::DEFAULT_SERVER)]
-    pub server: String,
+    #[command(flatten)]
+    pub server: ServerArgs,
     /// Answer without an operator, from these files or folders
     #[arg(long, value_delimiter = ',', num_args = 1..)]
     spec: Vec<PathBuf>,
@@ -66,8 +65,8 @@ impl LookArgs {
         if self.spec.is_empty() {
             let stated: Vec<(&str, &str)> = fields.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
             let query: Vec<(&str, &str)> = stated.into_iter().chain([("output", "json")]).collect();
-            let body = web::ask(&self.server, path, &query).await?;
-            return Ok(web::parse(&self.server, &body)?);
+            let body = Client::new(&self.server)?.ask(path, &query).await?;
+            return Ok(web::parse(&self.server.server, &body)?);
         }
         let (clusters, snapshot) = (self.clusters()?, self.snapshot().await?);
         Ok(make(&Sources { clusters: &clusters, snapshot: &snapshot, status: None })?.json)

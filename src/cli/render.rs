@@ -51,6 +51,6 @@ async fn make(args: &Args) -> Result<String, Failed> {
     let query = RenderQuery::new(args.cluster.clone(), purpose);
     let fields = [("cluster", &query.cluster), ("purpose", &query.purpose)];
     let json = args.look.ask("/render", &fields, |sources| questions::rendered(sources, &query)).await?;
-    let told: Configuration = web::understood(&args.look.server, &json)?;
+    let told: Configuration = web::understood(&args.look.server.server, &json)?;
     Ok(told.to_string())
 }

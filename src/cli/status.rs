@@ -7,15 +7,14 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use super::tables;
-use super::web::{self, WebError};
+use super::web::{self, Client, ServerArgs, WebError};
 use crate::report::{Phase, StatusReport};
 
 /// Arguments of `swarmgate status`. The exit code is 0 when every cluster is Ready, 1 otherwise.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where the operator answers
-    #[arg(long, env = "SWARMGATE_SERVER", default_value = web::DEFAULT_SERVER)]
-    server: String,
+    #[command(flatten)]
+    server: ServerArgs,
     /// How to write the answer
     #[arg(long, short, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -41,9 +40,13 @@ const WATCH_PERIOD: Duration = Duration::from_secs(2);
 
 /// Runs it.
 pub fn run(args: Args) -> ExitCode {
+    let client = match Client::new(&args.server) {
+        Ok(client) => client,
+        Err(error) => return super::edge::fail(&error),
+    };
     super::edge::block_on(async move {
         loop {
-            let code = show(&args).await;
+            let code = show(&args, &client).await;
             if !args.watch {
                 return code;
             }
@@ -52,8 +55,8 @@ pub fn run(args: Args) -> ExitCode {
     })
 }
 
-async fn show(args: &Args) -> ExitCode {
-    match ask(args).await {
+async fn show(args: &Args, client: &Client) -> ExitCode {
+    match ask(args, client).await {
         Ok((text, ready)) => {
             print(&text, args.watch);
             if ready { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -62,14 +65,14 @@ async fn show(args: &Args) -> ExitCode {
     }
 }
 
-async fn ask(args: &Args) -> Result<(String, bool), WebError> {
+async fn ask(args: &Args, client: &Client) -> Result<(String, bool), WebError> {
     if args.snapshot {
-        let body = web::get(&args.server, "/snapshot").await?;
-        let snapshot: serde_json::Value = web::parse(&args.server, &body)?;
+        let body = client.get("/snapshot").await?;
+        let snapshot: serde_json::Value = web::parse(&args.server.server, &body)?;
         return Ok((format!("{snapshot:#}"), true));
     }
-    let body = web::get(&args.server, "/status").await?;
-    let status: StatusReport = web::parse(&args.server, &body)?;
+    let body = client.get("/status").await?;
+    let status: StatusReport = web::parse(&args.server.server, &body)?;
     let ready = status.operator.snapshot_error.is_none() && status.clusters.values().all(|cluster| cluster.phase == Phase::Ready);
     let text = match args.output {
         Output::Json => body,

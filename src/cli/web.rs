@@ -1,24 +1,87 @@
-//! Asking a running operator over HTTP.
+//! Asking a running operator: over HTTP, TLS or its Unix socket. The token goes to the server that was named and nowhere
+//! else: no redirect is followed, no proxy of the environment is asked.
 
+use std::error::Error;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, HOST, USER_AGENT};
+use http::{HeaderValue, Request, StatusCode};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::client::conn::http1::handshake;
+use hyper_util::rt::TokioIo;
+use rustls::crypto::ring::default_provider;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, ServerName};
 use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use url::{Host, Url};
+
+use super::token_file::{self, DEFAULT_TOKEN_FILE, ENV_TOKEN_FILE, TokenFileError};
 
 /// Where an operator answers on its own machine.
 pub const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
-/// A plan needs a complete look at the Swarm, whose own deadline is 20 s.
-const DEADLINE: Duration = Duration::from_secs(30);
+/// A plan needs a complete look at the Swarm, whose own deadline is 20 s, and may have to wait for its turn.
+const DEADLINE: Duration = Duration::from_secs(40);
+/// No answer is larger: a snapshot of many thousand services has some dozen megabytes.
+const ANSWER_MAX: usize = 1 << 30;
+
+/// Which operator is asked, and with what.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ServerArgs {
+    /// Where the operator answers: `http://HOST:PORT`, `https://HOST:PORT`, or `unix:///PATH` of its socket
+    #[arg(long, env = "SWARMGATE_SERVER", default_value = DEFAULT_SERVER)]
+    pub server: String,
+    /// A file with the operator's token, which `swarmgate token` in its container prints [default:
+    /// /run/secrets/swarmgate-status-token if it is there]
+    #[arg(long, env = ENV_TOKEN_FILE)]
+    token_file: Option<PathBuf>,
+    /// With https: the certificates (PEM) that the operator's must come from [default: those that the system trusts]
+    #[arg(long, env = "SWARMGATE_CA_FILE")]
+    ca_file: Option<PathBuf>,
+}
+
+/// What stood in the way of an answer.
+type Cause = Box<dyn Error + Send + Sync>;
 
 /// Asking failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WebError {
+    /// The address makes no sense.
+    #[error("--server {0} is no address of an operator: write http://HOST:PORT, https://HOST:PORT or unix:///PATH")]
+    Address(String),
+    /// The token cannot be read.
+    #[error(transparent)]
+    Token(#[from] TokenFileError),
+    /// The certificates to trust cannot be had.
+    #[error("{0}")]
+    Trust(String),
     /// Nobody answered.
     #[error("asking the operator at {url} (is it running, and is --server right?)")]
     Unreachable {
         /// What was asked.
         url: String,
         /// Why not.
-        source: reqwest::Error,
+        source: Cause,
+    },
+    /// It wants a token, or another one.
+    #[error(
+        "the operator at {url} {}. `docker exec CONTAINER swarmgate token` on its node prints its token: put that into a \
+         file and give it with --token-file ({ENV_TOKEN_FILE})",
+        if *.sent { "refuses this token" } else { "wants a token" }
+    )]
+    Token401 {
+        /// What was asked.
+        url: String,
+        /// Whether one was sent.
+        sent: bool,
     },
     /// It answered, and cannot say.
     #[error("the operator at {url} answered {status}: {body}")]
@@ -40,20 +103,180 @@ pub enum WebError {
     },
 }
 
-/// The body of a successful answer.
-pub async fn get(server: &str, path: &str) -> Result<String, WebError> {
-    ask(server, path, &[]).await
+/// One who asks an operator.
+pub struct Client {
+    server: String,
+    place: Place,
+    authorization: Option<HeaderValue>,
+    roots: Option<Arc<ClientConfig>>,
 }
 
-/// The same with a query.
-pub async fn ask(server: &str, path: &str, query: &[(&str, &str)]) -> Result<String, WebError> {
-    let url = format!("{}{path}", server.trim_end_matches('/'));
-    let unreachable = |source| WebError::Unreachable { url: url.clone(), source };
-    let client = reqwest::Client::builder().timeout(DEADLINE).no_proxy().build().map_err(unreachable)?;
-    let answer = client.get(&url).query(query).send().await.map_err(unreachable)?;
-    let status = answer.status();
-    let body = answer.text().await.map_err(unreachable)?;
-    if status.is_success() { Ok(body) } else { Err(WebError::Refused { url, status: status.as_u16(), body: body.trim().to_owned() }) }
+/// Where an operator listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    /// What stands before each path.
+    base: Url,
+    /// The socket, if it is no port.
+    socket: Option<PathBuf>,
+}
+
+impl Client {
+    /// Reads the token and what to trust, if there is need for it.
+    pub fn new(args: &ServerArgs) -> Result<Self, WebError> {
+        let place = Place::parse(&args.server).ok_or_else(|| WebError::Address(args.server.clone()))?;
+        let token = match &args.token_file {
+            Some(path) => Some(token_file::read_named(path)?),
+            None => token_file::read(DEFAULT_TOKEN_FILE.as_ref())?,
+        };
+        let authorization = token.and_then(|token| {
+            let mut value = HeaderValue::from_str(&format!("Bearer {}", token.reveal())).ok()?;
+            value.set_sensitive(true);
+            Some(value)
+        });
+        if authorization.is_some() && place.is_overheard() {
+            eprintln!(
+                "swarmgate: warning: the token goes to {} unencrypted; give the operator TLS (--status-tls-cert) and ask by https, \
+                 or ask on its node",
+                args.server
+            );
+        }
+        let roots = if place.is_tls() { Some(trusted(args)?) } else { None };
+        Ok(Self { server: args.server.clone(), place, authorization, roots })
+    }
+
+    /// The body of a successful answer.
+    pub async fn get(&self, path: &str) -> Result<String, WebError> {
+        self.ask(path, &[]).await
+    }
+
+    /// The same with a query.
+    pub async fn ask(&self, path: &str, query: &[(&str, &str)]) -> Result<String, WebError> {
+        let url = self.place.url(path, query);
+        let shown = format!("{}{path}", self.server.trim_end_matches('/'));
+        let unreachable = |source: Cause| WebError::Unreachable { url: shown.clone(), source };
+        let answer = timeout(DEADLINE, self.exchange(&url)).await.map_err(|elapsed| unreachable(elapsed.into()))?;
+        let (status, body) = answer.map_err(unreachable)?;
+        match status {
+            _ if status.is_success() => Ok(body),
+            StatusCode::UNAUTHORIZED => Err(WebError::Token401 { url: shown, sent: self.authorization.is_some() }),
+            _ => Err(WebError::Refused { url: shown, status: status.as_u16(), body: body.trim().to_owned() }),
+        }
+    }
+
+    async fn exchange(&self, url: &Url) -> Result<(StatusCode, String), Cause> {
+        if let Some(path) = &self.place.socket {
+            return self.speak(UnixStream::connect(path).await?, url).await;
+        }
+        let name = match url.host().ok_or("there is no host in the address")? {
+            Host::Domain(name) => name.to_owned(),
+            Host::Ipv4(ip) => ip.to_string(),
+            Host::Ipv6(ip) => ip.to_string(),
+        };
+        let port = url.port_or_known_default().ok_or("there is no port in the address")?;
+        let stream = TcpStream::connect((name.as_str(), port)).await?;
+        match &self.roots {
+            None => self.speak(stream, url).await,
+            Some(roots) => {
+                let stream = TlsConnector::from(roots.clone()).connect(ServerName::try_from(name)?, stream).await?;
+                self.speak(stream, url).await
+            }
+        }
+    }
+
+    async fn speak(&self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, url: &Url) -> Result<(StatusCode, String), Cause> {
+        let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
+        let exchange = async {
+            let answer = sender.send_request(self.request(url)?).await?;
+            let status = answer.status();
+            let body = Limited::new(answer.into_body(), ANSWER_MAX).collect().await?.to_bytes();
+            Ok((status, String::from_utf8(body.into())?))
+        };
+        with_connection(exchange, connection).await
+    }
+
+    fn request(&self, url: &Url) -> Result<Request<Empty<Bytes>>, Cause> {
+        let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
+        let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
+        let agent = concat!("swarmgate/", env!("CARGO_PKG_VERSION"));
+        let mut request = Request::get(path).header(HOST, host).header(USER_AGENT, agent).body(Empty::new())?;
+        if let Some(authorization) = &self.authorization {
+            request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// Drives a connection for as long as an exchange over it takes.
+async fn with_connection<T>(
+    exchange: impl Future<Output = Result<T, Cause>>,
+    connection: impl Future<Output = Result<(), hyper::Error>>,
+) -> Result<T, Cause> {
+    let (mut exchange, mut connection) = (std::pin::pin!(exchange), std::pin::pin!(connection));
+    tokio::select! {
+        done = &mut exchange => return done,
+        _ = &mut connection => {}
+    }
+    // The server has closed; what it said before is still to be read.
+    exchange.await
+}
+
+impl Place {
+    fn parse(server: &str) -> Option<Self> {
+        if let Some(path) = server.strip_prefix("unix://") {
+            let base = Url::parse("http://localhost").ok()?;
+            return path.starts_with('/').then(|| Self { base, socket: Some(PathBuf::from(path)) });
+        }
+        let base = Url::parse(server).ok()?;
+        let fine = matches!(base.scheme(), "http" | "https") && base.has_host() && base.username().is_empty() && base.password().is_none();
+        fine.then_some(Self { base, socket: None })
+    }
+
+    fn is_tls(&self) -> bool {
+        self.base.scheme() == "https"
+    }
+
+    /// Whether somebody on the way could read along.
+    fn is_overheard(&self) -> bool {
+        let here = match self.base.host() {
+            Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+            Some(Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(Host::Ipv6(ip)) => ip.is_loopback(),
+            None => false,
+        };
+        !self.is_tls() && !here
+    }
+
+    fn url(&self, path: &str, query: &[(&str, &str)]) -> Url {
+        let mut url = self.base.clone();
+        let below = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{below}{path}"));
+        url.set_query(None);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        url
+    }
+}
+
+/// Whose certificates are believed.
+fn trusted(args: &ServerArgs) -> Result<Arc<ClientConfig>, WebError> {
+    let mut roots = RootCertStore::empty();
+    if let Some(path) = &args.ca_file {
+        let named = |what: &str| WebError::Trust(format!("--ca-file {}: {what}", path.display()));
+        let text = std::fs::read(path).map_err(|error| named(&error.to_string()))?;
+        let found: Vec<_> = CertificateDer::pem_slice_iter(&text).flatten().collect();
+        if roots.add_parsable_certificates(found).0 == 0 {
+            return Err(named("it holds no certificate (PEM)"));
+        }
+    } else {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if roots.is_empty() {
+            return Err(WebError::Trust("this system trusts no certificate: say which with --ca-file".to_owned()));
+        }
+    }
+    let builder = ClientConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|error| WebError::Trust(error.to_string()))?;
+    Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
 }
 
 /// Reads an answer's JSON.
@@ -64,4 +287,37 @@ pub fn parse<T: DeserializeOwned>(server: &str, body: &str) -> Result<T, WebErro
 /// Reads JSON that was parsed already.
 pub fn understood<T: DeserializeOwned>(server: &str, json: &serde_json::Value) -> Result<T, WebError> {
     T::deserialize(json).map_err(|source| WebError::Strange { url: server.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_port_or_a_socket() {
+        assert_eq!(Place::parse("unix:///run/x.sock").unwrap().socket, Some("/run/x.sock".into()));
+        for bad in ["unix://run/x.sock", "ftp://x", "x", "http://", "http://user:word@x", ""] {
+            assert_eq!(Place::parse(bad), None, "{bad}");
+        }
+        let url = |server: &str| Place::parse(server).unwrap().url("/explain", &[("url", "http://a/?b=c&d")]).to_string();
+        assert_eq!(url("http://x:8080"), "http://x:8080/explain?url=http%3A%2F%2Fa%2F%3Fb%3Dc%26d");
+        assert_eq!(url("https://x/status/"), "https://x/status/explain?url=http%3A%2F%2Fa%2F%3Fb%3Dc%26d");
+        assert!(url("unix:///s").starts_with("http://localhost/explain?"));
+    }
+
+    #[test]
+    fn what_can_be_overheard_is_known() {
+        for (server, heard) in [
+            ("http://192.0.2.1:8080", true),
+            ("http://manager:8080", true),
+            ("http://localhost.example.org", true),
+            ("http://127.0.0.1:8080", false),
+            ("http://[::1]:8080", false),
+            ("http://localhost", false),
+            ("https://192.0.2.1", false),
+            ("unix:///s", false),
+        ] {
+            assert_eq!(Place::parse(server).unwrap().is_overheard(), heard, "{server}");
+        }
+    }
 }

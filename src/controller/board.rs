@@ -4,14 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use jiff::Timestamp;
-use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::sync::{Semaphore, watch};
+use tokio::task;
 
 use super::declared::Declared;
 use super::lookout::Lookout;
+use super::looks::{Look, Looks};
 use super::pass::Memory;
 use super::preview;
 use super::questions;
@@ -22,7 +25,6 @@ use super::tell;
 use crate::explain::Sources;
 use crate::intent::cluster::Cluster;
 use crate::report::{ClusterStatus, Finding, FindingCode, OperatorStatus, Severity, StatusReport, Subject};
-use crate::swarm::Snapshot;
 use crate::telemetry::endpoints::{Answer, ExplainQuery, RenderQuery, Source, Trouble};
 use crate::types::ClusterName;
 
@@ -32,8 +34,13 @@ pub struct Board {
     lookout: Arc<Lookout>,
     signals: Arc<Signals>,
     declared: watch::Receiver<Arc<Declared>>,
+    looks: Looks,
+    workers: Arc<Semaphore>,
     inner: Mutex<Inner>,
 }
+
+/// So many answers are worked out at once.
+const WORKERS: usize = 2;
 
 #[derive(Default)]
 struct Inner {
@@ -44,9 +51,16 @@ struct Inner {
 }
 
 impl Board {
-    /// An empty board.
-    pub fn new(around: Surroundings, lookout: Arc<Lookout>, signals: Arc<Signals>, declared: watch::Receiver<Arc<Declared>>) -> Self {
-        Self { around, lookout, signals, declared, inner: Mutex::default() }
+    /// An empty board. Questions look at the Swarm once per `question_interval` at most.
+    pub fn new(
+        around: Surroundings,
+        lookout: Arc<Lookout>,
+        signals: Arc<Signals>,
+        declared: watch::Receiver<Arc<Declared>>,
+        question_interval: Duration,
+    ) -> Self {
+        let looks = Looks::new(around.swarm.clone(), question_interval);
+        Self { around, lookout, signals, declared, looks, workers: Arc::new(Semaphore::new(WORKERS)), inner: Mutex::default() }
     }
 
     /// What is remembered of a cluster; the pass that takes it puts it back.
@@ -106,17 +120,34 @@ impl Board {
         lost.then(|| Finding::new(Severity::Info, FindingCode::EventsLost, subject, message, remedy))
     }
 
-    /// What questions are answered from.
-    async fn look(&self) -> Result<(Vec<Cluster>, Arc<Snapshot>), Trouble> {
-        let snapshot = self.lookout.snapshot(Instant::now()).await.map_err(Trouble::Unavailable)?;
-        let declared = self.declared.borrow().clone();
-        Ok((declared.in_force().map(|cluster| cluster.as_ref().clone()).collect(), snapshot))
+    /// Works something out for one who asks, beside the loop: a table of thousands of routes takes a while. At most
+    /// [`WORKERS`] do so at once, also when those who asked have gone.
+    async fn work<T: Send + 'static>(&self, think: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+        let permit = self.workers.clone().acquire_owned().await.map_err(|error| error.to_string())?;
+        let made = task::spawn_blocking(move || {
+            let _permit = permit;
+            think()
+        });
+        made.await.map_err(|error| format!("working out the answer broke off: {error}"))
     }
 
-    /// The same look with the tasks that are on their way out: nobody but people asks for them.
-    async fn with_stopping(&self, snapshot: &Snapshot) -> Result<Snapshot, String> {
-        let raw = self.around.swarm.stopping_tasks().await.map_err(|error| error.to_string())?;
-        snapshot.clone().with_stopping(&raw).map_err(|error| error.to_string())
+    /// Works out an answer from a look, what is declared, and the status.
+    async fn answer(&self, think: impl FnOnce(&Sources<'_>) -> Result<Answer, Trouble> + Send + 'static) -> Result<Answer, Trouble> {
+        let look = self.looks.look().await.map_err(Trouble::Unavailable)?;
+        let declared = self.declared.borrow().clone();
+        let status = self.status();
+        let made = self.work(move || {
+            let clusters: Vec<Cluster> = declared.in_force().map(|cluster| cluster.as_ref().clone()).collect();
+            think(&Sources { clusters: &clusters, snapshot: &look.snapshot, status: Some(&status) })
+        });
+        made.await.map_err(Trouble::Unavailable)?
+    }
+
+    async fn shareable(&self, look: &Arc<Look>) -> Result<Bytes, String> {
+        let documents = self.declared.borrow().in_force().flat_map(|cluster| cluster.named_objects()).collect();
+        let look = look.clone();
+        let made = self.work(move || serde_json::to_vec(&look.raw.shareable(&documents)));
+        made.await?.map(Bytes::from).map_err(|error| error.to_string())
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -156,29 +187,24 @@ impl Source for Board {
     }
 
     async fn plan(&self) -> Result<Answer, String> {
-        let snapshot = self.lookout.snapshot(Instant::now()).await?;
-        let declared = self.declared.borrow().clone();
+        let look = self.looks.look().await?;
+        let (around, declared) = (self.around.clone(), self.declared.borrow().clone());
         let memories = declared.clusters.keys().map(|name| (name.clone(), self.memory(name).plan)).collect();
         let known = preview::Known { memories, status: Some(self.status()) };
-        Ok(preview::preview(&self.around, &declared, &snapshot, &known, Timestamp::now()))
+        self.work(move || preview::preview(&around, &declared, &look.snapshot, &known, Timestamp::now())).await
     }
 
     async fn explain(&self, query: ExplainQuery) -> Result<Answer, Trouble> {
-        let (clusters, snapshot) = self.look().await?;
-        let snapshot = self.with_stopping(&snapshot).await.map_err(Trouble::Unavailable)?;
-        let status = self.status();
-        questions::explained(&Sources { clusters: &clusters, snapshot: &snapshot, status: Some(&status) }, &query)
+        questions::sensible(&query)?;
+        self.answer(move |sources| questions::explained(sources, &query)).await
     }
 
     async fn render(&self, query: RenderQuery) -> Result<Answer, Trouble> {
-        let (clusters, snapshot) = self.look().await?;
-        let status = self.status();
-        questions::rendered(&Sources { clusters: &clusters, snapshot: &snapshot, status: Some(&status) }, &query)
+        self.answer(move |sources| questions::rendered(sources, &query)).await
     }
 
-    async fn snapshot(&self) -> Result<serde_json::Value, String> {
-        let mut raw = self.around.swarm.observe().await.map_err(|error| error.to_string())?;
-        raw.tasks.extend(self.around.swarm.stopping_tasks().await.map_err(|error| error.to_string())?);
-        serde_json::to_value(raw.shareable()).map_err(|error| error.to_string())
+    async fn snapshot(&self) -> Result<Bytes, String> {
+        let look = self.looks.look().await?;
+        look.shareable.get_or_try_init(|| self.shareable(&look)).await.cloned()
     }
 }

@@ -39,8 +39,18 @@ pub async fn perform(around: &Surroundings, plan: &Plan) -> Performed {
         tell(plan, outcome);
     }
     let failed = outcomes.iter().filter_map(|outcome| outcome.result.as_ref().err());
-    let error = failed.map(ToString::to_string).next();
+    let error = failed.map(|error| without_users(&error.to_string())).next();
     Performed::Through { applied: applied(&outcomes), error }
+}
+
+/// Swarm's words without the names that it gives for those who hold a port, a config or a network: they are other people's
+/// services, and the status names only what labels and documents do. The log has the whole.
+fn without_users(words: &str) -> String {
+    const HELD: &str = " in use by ";
+    match words.find(HELD) {
+        Some(at) => format!("{}{HELD}something else, which the operator's log names", &words[..at]),
+        None => words.to_owned(),
+    }
 }
 
 fn tell(plan: &Plan, outcome: &Outcome) {
@@ -49,5 +59,23 @@ fn tell(plan: &Plan, outcome: &Outcome) {
         Ok(applied) => tracing::info!(cluster, step, outcome = applied.as_str(), "act"),
         Err(ActError::Skipped { needs, .. }) => tracing::debug!(cluster, step, needs, "act: skipped"),
         Err(error) => tracing::warn!(cluster, step, %error, "act: failed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_users;
+
+    #[test]
+    fn those_who_hold_something_are_not_named() {
+        for words in [
+            "create service p: port '80' is already in use by service 'payroll' (abc) as an ingress port",
+            "remove config c: config 'c' is in use by the following service: payroll",
+            "remove network n: network n is in use by service payroll",
+        ] {
+            let told = without_users(words);
+            assert!(!told.contains("payroll") && told.starts_with(&words[..20]), "{told}");
+        }
+        assert_eq!(without_users("create service p: no leader"), "create service p: no leader");
     }
 }

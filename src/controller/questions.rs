@@ -7,6 +7,15 @@ use crate::explain::{NoConfiguration, Request, Sources, Unknown, configuration, 
 use crate::render::Purpose;
 use crate::telemetry::endpoints::{Answer, ExplainQuery, RenderQuery, Trouble};
 
+/// Whether a question can be meant at all: nobody needs to look at the Swarm to say so.
+pub fn sensible(query: &ExplainQuery) -> Result<(), Trouble> {
+    match (&query.url, &query.service) {
+        (Some(url), None) => Request::parse(url).map(drop).map_err(|bad| Trouble::Wrong(bad.to_string())),
+        (None, Some(_)) => Ok(()),
+        _ => Err(Trouble::Wrong("explain wants either url=http://host/path (and perhaps cluster=NAME) or service=NAME".to_owned())),
+    }
+}
+
 /// What becomes of a request, or of a service's labels.
 pub fn explained(sources: &Sources<'_>, query: &ExplainQuery) -> Result<Answer, Trouble> {
     match (&query.url, &query.service) {

@@ -24,10 +24,10 @@ use super::queue::{Acting, Ended, Queue, Ticket};
 use super::settings::Settings;
 use super::signals::{Signals, Woken};
 use super::spec;
+use super::status_port::{RunError, StatusPorts, listen};
 use super::surroundings::{Surroundings, Tokens};
 use crate::channel::{self, Hub};
-use crate::http_server::{self, Limits};
-use crate::pki::{Authority, AuthorityError, ClientAuthentication, Credentials, TlsError, server_config};
+use crate::pki::{Authority, ClientAuthentication, Credentials, server_config};
 use crate::swarm::Swarm;
 use crate::telemetry::endpoints;
 use crate::telemetry::metrics::{PASS_DURATION_SECONDS, PASS_TOTAL};
@@ -39,27 +39,6 @@ const WAKES_MAX: usize = 256;
 const RENEW_EVERY: Duration = Duration::from_secs(3600);
 /// How long passes that run may take to finish when the process stops: Swarm's stop grace period is 10 s.
 const STOP_DEADLINE: Duration = Duration::from_secs(8);
-
-/// The operator cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// A port cannot be had.
-    #[error("listening on {address} for {purpose}")]
-    Listen {
-        /// Where.
-        address: std::net::SocketAddr,
-        /// For what.
-        purpose: &'static str,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// The operator has no certificate of its own.
-    #[error("making the operator's own certificate")]
-    Certificate(#[from] AuthorityError),
-    /// TLS cannot be set up.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-}
 
 /// What wants passes: the instance as a whole, and each cluster.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,7 +64,7 @@ pub async fn run(
     metrics: Option<PrometheusHandle>,
     stop: CancellationToken,
 ) -> Result<(), RunError> {
-    let status_socket = listen(settings.listen, "status").await?;
+    let ports = StatusPorts::open(settings.listen, &settings.status).await?;
     let channel_socket = listen(settings.channel_listen, "the channel").await?;
     let credentials = Credentials::new(authority.root().clone());
     credentials.replace(authority.own(Timestamp::now())?);
@@ -96,7 +75,8 @@ pub async fn run(
     let signals = Arc::new(Signals::new(wakes, settings.pace()));
     let lookout = Arc::new(Lookout::new(swarm.clone()));
     let around = surroundings(swarm.clone(), hub.clone(), &authority, &settings);
-    let board = Arc::new(Board::new(around.clone(), lookout.clone(), signals.clone(), declared.clone()));
+    let board = Board::new(around.clone(), lookout.clone(), signals.clone(), declared.clone(), settings.question_interval);
+    let board = Arc::new(board);
 
     let mut background = JoinSet::new();
     background.spawn(observer::follow_hints(swarm.clone(), signals.clone()));
@@ -104,7 +84,7 @@ pub async fn run(
     background.spawn(observer::resync(lookout.clone(), signals.clone(), settings.poll_interval));
     background.spawn(observer::follow_reports(hub.changes(), signals.clone(), settings.poll_interval));
     background.spawn(spec::follow(settings.spec.clone(), settings.spec_interval, declared_sender, signals.clone()));
-    background.spawn(serve_status(status_socket, endpoints::router(board.clone(), metrics), stop.clone()));
+    ports.serve(&endpoints::router(board.clone(), metrics, settings.status.access.clone()), &stop, &mut background);
     background.spawn(renew(authority.clone(), credentials));
     background.spawn(serve_channel(channel_socket, tls, hub.router(authority.clone()), stop.clone()));
 
@@ -114,6 +94,8 @@ pub async fn run(
     Loop { around, lookout, signals, board, declared, queue, leftover, passes: JoinSet::new(), running: HashMap::new() }
         .run(woken, &stop)
         .await;
+    // Ports and sockets are free when this returns.
+    background.shutdown().await;
     tracing::info!("operator stopped");
     Ok(())
 }
@@ -142,22 +124,9 @@ fn surroundings(swarm: Arc<dyn Swarm>, hub: Hub, authority: &Arc<Authority>, set
     }
 }
 
-async fn listen(address: std::net::SocketAddr, purpose: &'static str) -> Result<TcpListener, RunError> {
-    TcpListener::bind(address).await.map_err(|source| RunError::Listen { address, purpose, source })
-}
-
-/// Serves until told to stop. A server that ends before is told and not started again: the other parts go on without it.
-async fn serve_status(socket: TcpListener, router: axum::Router, stop: CancellationToken) {
-    tell_ended("status", http_server::serve(socket.into(), None, router, Limits::default(), stop).await);
-}
-
 async fn serve_channel(socket: TcpListener, tls: Arc<ServerConfig>, router: axum::Router, stop: CancellationToken) {
-    tell_ended("the channel", channel::serve(socket, tls, router, stop).await);
-}
-
-fn tell_ended(purpose: &'static str, ended: std::io::Result<()>) {
-    if let Err(error) = ended {
-        tracing::error!(%error, purpose, "a server ended");
+    if let Err(error) = channel::serve(socket, tls, router, stop).await {
+        tracing::error!(%error, "the channel's server ended");
     }
 }
 

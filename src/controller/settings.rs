@@ -8,6 +8,7 @@ use super::pace::PaceLimits;
 use super::queue::QueueLimits;
 use crate::channel::ChannelMode;
 use crate::retry::RetryLimits;
+use crate::telemetry::access::Access;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct Settings {
     pub channel: ChannelMode,
     /// Where status, page and metrics are served.
     pub listen: SocketAddr,
+    /// To whom, and how else.
+    pub status: StatusPort,
     /// Where the channel is served.
     pub channel_listen: SocketAddr,
     /// The time from one complete look at the Swarm to the next, if nothing asks for one earlier.
@@ -32,10 +35,32 @@ pub struct Settings {
     pub task_poll_interval_idle: Duration,
     /// The time from one reading of the spec files to the next, if nothing notifies earlier.
     pub spec_interval: Duration,
+    /// The least time from one look at the Swarm for people's questions to the next.
+    pub question_interval: Duration,
     /// For how long asks for a pass are held together.
     pub debounce: Duration,
     /// The longest time that an ask is held.
     pub debounce_max: Duration,
+}
+
+/// Who gets in at the status port. The default: monitoring is open to all, the rest only to this machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StatusPort {
+    /// What is open, and to whom the rest is. `access.token` is the one that was given, or that the operator derives.
+    pub access: Access,
+    /// A Unix socket with the same, for whoever may open its file.
+    pub socket: Option<PathBuf>,
+    /// With these files the port speaks TLS.
+    pub tls: Option<TlsFiles>,
+}
+
+/// Mounted files, PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, and those that signed it.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
 }
 
 impl Settings {

@@ -13,18 +13,20 @@ use super::Peer;
 /// Refusals are told once per this time, with their number: a flood must not flood the log, too.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
-/// Whose connections are counted together.
+/// Who counts as one: connections, and whatever else must not be done without end by one client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Origin {
+pub enum Origin {
     /// Loopback or a Unix socket.
     Here,
+    /// One address.
     V4(Ipv4Addr),
-    /// Whoever has one address of a /64 has all of them.
+    /// The /64 of an address: whoever has one has all of them.
     V6([u16; 4]),
 }
 
 impl Origin {
-    fn of(peer: &Peer) -> Self {
+    /// That of a peer.
+    pub fn of(peer: &Peer) -> Self {
         match peer.address.map(|address| address.ip()) {
             None => Self::Here,
             Some(ip) if ip.is_loopback() => Self::Here,

@@ -7,6 +7,8 @@
 
 mod admission;
 mod connection;
+pub mod tls;
+mod unix;
 
 #[cfg(test)]
 mod tests;
@@ -25,6 +27,9 @@ use tokio_util::sync::CancellationToken;
 
 use admission::Admission;
 use connection::{Connection, Setup};
+
+pub use admission::Origin;
+pub use unix::{SocketError, bind_private};
 
 /// Too few file descriptors are not mended by trying again at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);

@@ -1,7 +1,7 @@
 //! A service cluster as it is meant: the checked form of the document, with defaults that need no Swarm knowledge
 //! resolved. `Option` still means "not managed". Only the document reader makes it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::cluster_spec::{Engine, FailureAction, Mode, Publish, Rollout, UpdateOrder};
@@ -31,6 +31,14 @@ pub struct Cluster {
     pub proxy: Proxy,
     /// Engine options, defaults filled in.
     pub settings: EngineSettings,
+}
+
+impl Cluster {
+    /// The names of all objects of the Swarm that the document names.
+    pub fn named_objects(&self) -> BTreeSet<String> {
+        let rules = self.hosts.allow.iter().flatten().filter_map(|rule| rule.networks.as_ref());
+        self.networks.iter().chain(rules).flatten().map(ToString::to_string).collect()
+    }
 }
 
 /// What extension and proxy services have in common.

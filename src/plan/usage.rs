@@ -6,7 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::alike::network_id;
-use crate::swarm::Snapshot;
+use crate::swarm::{Service, Snapshot};
+
+/// Who is told instead of a service that no label or document names: the status shows no other's name.
+const SOMEBODY: &str = "that has no labels for Swarmgate";
 
 /// Ids that are in use, each with the name of a service that uses it.
 pub(super) struct Usage(BTreeMap<String, String>);
@@ -18,11 +21,11 @@ impl Usage {
         for service in snapshot.services.values() {
             let templates = [Some(&service.spec), service.previous_spec.as_ref()];
             for template in templates.into_iter().flatten().filter_map(|spec| spec.get("TaskTemplate")) {
-                note(&mut used, template, &service.name, snapshot);
+                note(&mut used, template, name_of(service), snapshot);
             }
         }
         for task in snapshot.tasks.values() {
-            let service = snapshot.services.get(&task.service).map_or("a task", |service| service.name.as_str());
+            let service = snapshot.services.get(&task.service).map_or("that is gone", name_of);
             note(&mut used, &task.spec, service, snapshot);
         }
         Self(used)
@@ -37,6 +40,10 @@ impl Usage {
     pub(super) fn user(&self, id: &str) -> Option<&str> {
         self.0.get(id).map(String::as_str)
     }
+}
+
+fn name_of(service: &Service) -> &str {
+    if crate::swarm::is_told_of(&service.labels) { &service.name } else { SOMEBODY }
 }
 
 fn note(used: &mut BTreeMap<String, String>, template: &Value, by: &str, snapshot: &Snapshot) {

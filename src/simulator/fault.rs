@@ -1,5 +1,7 @@
 //! When a call goes wrong: by chance, by plan, or because nobody is reachable.
 
+use std::collections::BTreeMap;
+
 use rand::Rng as _;
 use rand::rngs::StdRng;
 
@@ -46,6 +48,8 @@ pub enum FaultPoint {
 /// What goes wrong from now on.
 pub struct FaultState {
     pub rates: Faults,
+    /// How often each call was made, failed ones included.
+    pub calls: BTreeMap<Call, usize>,
     planned: Vec<(Call, FaultPoint)>,
     /// How many calls still get through; none = all.
     calls_left: Option<u64>,
@@ -53,7 +57,7 @@ pub struct FaultState {
 
 impl FaultState {
     pub fn new(rates: Faults) -> Self {
-        Self { rates, planned: Vec::new(), calls_left: None }
+        Self { rates, calls: BTreeMap::new(), planned: Vec::new(), calls_left: None }
     }
 
     /// Makes the next call of that kind fail.
@@ -72,6 +76,7 @@ impl FaultState {
 
     /// Whether and where this call fails.
     pub fn verdict(&mut self, call: Call, rng: &mut StdRng) -> Option<FaultPoint> {
+        *self.calls.entry(call).or_default() += 1;
         match &mut self.calls_left {
             Some(0) => return Some(FaultPoint::Before),
             Some(left) => *left -= 1,

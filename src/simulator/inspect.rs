@@ -86,6 +86,11 @@ impl SimSwarm {
         }
     }
 
+    /// How often a call of the port was made.
+    pub fn calls(&self, call: Call) -> usize {
+        self.world().faults.calls.get(&call).copied().unwrap_or_default()
+    }
+
     /// All writes that came through the port since the log was emptied.
     pub fn writes(&self) -> Vec<Write> {
         self.world().writes.clone()

@@ -15,3 +15,4 @@ pub use model::{
 pub use named::{is_named, named_configs};
 pub use parse::is_stopping;
 pub use port::{Hint, Swarm, SwarmError, SwarmErrorKind};
+pub use share::is_told_of;

@@ -1,7 +1,10 @@
 //! A snapshot that may be shown to others: only what routes are made from. Keeps named fields and drops all others, so
-//! that what is not known here (environments, commands, contents, other programs' labels) never gets out.
+//! that what is not known here (environments, commands, contents, other programs' labels) never gets out, and names no object
+//! that is nobody's business: only what labels or documents name.
 
-use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
 
 use super::RawSnapshot;
 
@@ -44,28 +47,139 @@ const NETWORK: &[&str] = &["Id", "ID", "Name", "Driver", "Scope", "Ingress", "La
 const OBJECT: &[&str] = &["ID", "CreatedAt", "Spec.Name", "Spec.Labels"];
 
 /// Labels that routes are made from begin so (in any case: a slip is told, too).
-const LABELS_KEPT: &[&str] =
-    &["com.docker.lb.", "com.docker.network", "com.docker.stack.namespace", "com.docker.ucp.access.label", "swarmgate."];
+const LABELS_KEPT: &[&str] = &[LB, OURS, "com.docker.network", "com.docker.stack.namespace", "com.docker.ucp.access.label"];
+/// Whoever has a label that begins so wants to be known by Swarmgate, or is made by it.
+const LB: &str = "com.docker.lb.";
+const OURS: &str = "swarmgate.";
+/// The label with the name of a stack, which stands before the names of its objects.
+const STACK: &str = "com.docker.stack.namespace";
+
+/// Whether a service may be named to others: it has a label for Swarmgate (however misspelt), or is one of its own.
+pub fn is_told_of(labels: &BTreeMap<String, String>) -> bool {
+    labels.keys().any(|key| is_for_us(key))
+}
+
+fn is_for_us(key: &str) -> bool {
+    begins(key, &[LB, OURS])
+}
+
+fn begins(key: &str, with: &[&str]) -> bool {
+    let key = key.trim().to_ascii_lowercase();
+    with.iter().any(|kept| key.starts_with(kept))
+}
 
 impl RawSnapshot {
-    /// The same with nothing in it that routes are not made from.
+    /// The same with nothing in it that routes are not made from: services that have labels for Swarmgate or are its own,
+    /// with their tasks and networks, and the secrets, configs and networks that labels name. `documents`: the names of
+    /// objects that documents name.
     #[must_use]
-    pub fn shareable(&self) -> Self {
-        let all = |objects: &[Value], fields: &[&str]| -> Vec<Value> { objects.iter().map(|object| kept(object, fields)).collect() };
+    pub fn shareable(&self, documents: &BTreeSet<String>) -> Self {
+        let services: Vec<Value> = self.services.iter().filter(|service| is_shown(service)).map(|one| kept(one, SERVICE)).collect();
+        let ids: BTreeSet<&str> = services.iter().filter_map(|service| text(service, "/ID")).collect();
+        let named = Named::by(&services, documents);
+        let told = |objects: &[Value], fields: &[&str], wanted: &dyn Fn(&Value) -> bool| -> Vec<Value> {
+            objects.iter().filter(|object| wanted(object)).map(|object| kept(object, fields)).collect()
+        };
+        let object = |object: &Value| is_ours(object, "/Spec/Labels") || text(object, "/Spec/Name").is_some_and(|name| named.has(name));
         let mut shared = Self {
             taken_at: self.taken_at,
-            services: all(&self.services, SERVICE),
-            tasks: all(&self.tasks, TASK),
-            nodes: all(&self.nodes, NODE),
-            networks: all(&self.networks, NETWORK),
-            configs: all(&self.configs, OBJECT),
-            secrets: all(&self.secrets, OBJECT),
+            tasks: told(&self.tasks, TASK, &|task| text(task, "/ServiceID").is_some_and(|id| ids.contains(id))),
+            nodes: told(&self.nodes, NODE, &|_| true),
+            networks: told(&self.networks, NETWORK, &|network| named.has_network(network)),
+            configs: told(&self.configs, OBJECT, &object),
+            secrets: told(&self.secrets, OBJECT, &object),
+            services: Vec::new(),
         };
+        let others = others(&self.services, &services);
+        shared.services = services.into_iter().chain(others).collect();
         let labelled = shared.services.iter_mut().chain(&mut shared.configs).chain(&mut shared.secrets);
-        labelled.filter_map(|object| object.pointer_mut("/Spec/Labels")).for_each(keep_ours);
-        shared.networks.iter_mut().filter_map(|network| network.get_mut("Labels")).for_each(keep_ours);
+        labelled.filter_map(|object| object.pointer_mut("/Spec/Labels")).for_each(|labels| keep_labels(labels, LABELS_KEPT));
+        shared.nodes.iter_mut().filter_map(|node| node.pointer_mut("/Spec/Labels")).for_each(|labels| keep_labels(labels, &[OURS]));
+        shared.networks.iter_mut().filter_map(|network| network.get_mut("Labels")).for_each(|labels| keep_labels(labels, LABELS_KEPT));
         shared
     }
+}
+
+fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
+    value.pointer(pointer).and_then(Value::as_str)
+}
+
+fn labels_of(service: &Value) -> Option<&Map<String, Value>> {
+    service.pointer("/Spec/Labels").and_then(Value::as_object)
+}
+
+fn keys<'a>(object: &'a Value, pointer: &str) -> impl Iterator<Item = &'a str> {
+    object.pointer(pointer).and_then(Value::as_object).into_iter().flat_map(|labels| labels.keys().map(String::as_str))
+}
+
+fn is_shown(service: &Value) -> bool {
+    keys(service, "/Spec/Labels").any(is_for_us)
+}
+
+fn is_ours(object: &Value, labels: &str) -> bool {
+    keys(object, labels).any(|key| begins(key, &["swarmgate.owner"]))
+}
+
+/// What labels and documents name, and the networks that services which are shown are on (ids, or names on old services).
+struct Named {
+    names: BTreeSet<String>,
+    networks: BTreeSet<String>,
+}
+
+impl Named {
+    fn by(services: &[Value], documents: &BTreeSet<String>) -> Self {
+        let list = |service: &Value, pointer: &str| service.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
+        let attached = services.iter().flat_map(|service| {
+            let templates = ["/Spec/TaskTemplate/Networks", "/Spec/Networks"].map(|pointer| list(service, pointer)).concat();
+            let targets = templates.into_iter().filter_map(|network| Some(network.get("Target")?.as_str()?.to_owned()));
+            let addresses = list(service, "/Endpoint/VirtualIPs").into_iter();
+            targets.chain(addresses.filter_map(|address| Some(address.get("NetworkID")?.as_str()?.to_owned()))).collect::<Vec<_>>()
+        });
+        let names = services.iter().flat_map(named_in_labels).chain(documents.iter().cloned());
+        Self { networks: attached.collect(), names: names.collect() }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.names.contains(name)
+    }
+
+    /// The routing mesh is every Swarm's own.
+    fn has_network(&self, network: &Value) -> bool {
+        let id = text(network, "/Id").or_else(|| text(network, "/ID")).unwrap_or_default();
+        let name = text(network, "/Name").unwrap_or_default();
+        let mesh = network.get("Ingress").and_then(Value::as_bool).unwrap_or_default();
+        let attached = self.networks.contains(id) || self.networks.contains(name);
+        mesh || attached || self.has(id) || self.has(name) || is_ours(network, "/Labels")
+    }
+}
+
+/// Every word of a service's labels that could be the name of an object, as it is and as that of the service's stack.
+fn named_in_labels(service: &Value) -> Vec<String> {
+    let values = labels_of(service).into_iter().flatten().filter(|(key, _)| is_for_us(key)).filter_map(|(_, value)| value.as_str());
+    let no_name = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
+    let words: BTreeSet<&str> = values.flat_map(|value| value.split(no_name)).filter(|word| !word.is_empty()).collect();
+    let stack = labels_of(service).and_then(|labels| labels.get(STACK)).and_then(Value::as_str);
+    words.iter().flat_map(|word| [Some((*word).to_owned()), stack.map(|stack| format!("{stack}_{word}"))]).flatten().collect()
+}
+
+/// All services that are not shown, as one without a name, for the one thing of theirs that routes depend on: a port that
+/// one service publishes on its nodes and another one publishes, too, may be either's.
+fn others(all: &[Value], shown: &[Value]) -> Option<Value> {
+    let ports = |service: &Value| {
+        // As a service is read: what Swarm made of the wanted ports, else those.
+        let given = ["/Endpoint/Ports", "/Spec/EndpointSpec/Ports"];
+        let ports = given.iter().filter_map(|pointer| service.pointer(pointer)?.as_array()).find(|ports| !ports.is_empty());
+        let published = ports.into_iter().flatten().filter_map(|port| port.get("PublishedPort")?.as_u64());
+        published.filter(|port| *port != 0).collect::<BTreeSet<u64>>()
+    };
+    let stated: BTreeSet<u64> = shown.iter().flat_map(ports).collect();
+    let taken = all.iter().filter(|service| !is_shown(service)).flat_map(ports).filter(|port| stated.contains(port));
+    let taken: BTreeSet<u64> = taken.collect();
+    let list: Vec<Value> = taken
+        .into_iter()
+        .map(|port| json!({"Protocol": "tcp", "TargetPort": port, "PublishedPort": port, "PublishMode": "host"}))
+        .collect();
+    (!list.is_empty()).then(|| json!({"ID": "others", "Spec": {"Name": ""}, "Endpoint": {"Ports": list}}))
 }
 
 /// What the paths name, of an object or of each object of a list.
@@ -87,10 +201,9 @@ fn kept_field(name: &str, field: &Value, paths: &[&str]) -> Option<Value> {
     (!below.is_empty()).then(|| kept(field, &below))
 }
 
-fn keep_ours(labels: &mut Value) {
+fn keep_labels(labels: &mut Value, with: &[&str]) {
     if let Value::Object(labels) = labels {
-        let ours = |key: &str| LABELS_KEPT.iter().any(|kept| key.trim().to_ascii_lowercase().starts_with(kept));
-        labels.retain(|key, _| ours(key));
+        labels.retain(|key, _| begins(key, with));
     }
 }
 
@@ -99,7 +212,7 @@ mod tests {
     use jiff::Timestamp;
     use serde_json::json;
 
-    use super::RawSnapshot;
+    use super::*;
 
     #[test]
     fn what_routes_are_not_made_from_is_left_out() {
@@ -131,7 +244,7 @@ mod tests {
                 "x": secret, "com.docker.stack.namespace": "shop", "com.docker.ucp.access.label": "/Shared/shop", "swarmgate.use-by": "stack:shop",
             }}})],
         };
-        let shared = snapshot.shareable();
+        let shared = snapshot.shareable(&BTreeSet::new());
         let text = serde_json::to_string(&shared).unwrap();
         assert!(!text.contains(secret), "{text}");
         let labels = json!({"com.docker.lb.port": "80", " Com.Docker.LB.hosts": "x"});
@@ -142,6 +255,69 @@ mod tests {
             "com.docker.stack.namespace": "shop", "com.docker.ucp.access.label": "/Shared/shop", "swarmgate.use-by": "stack:shop",
         });
         assert_eq!(shared.secrets[0]["Spec"]["Labels"], grants, "who may use a secret is decided from them");
-        assert_eq!(shared.shareable(), shared, "nothing more to leave out");
+        assert_eq!(shared.shareable(&BTreeSet::new()), shared, "nothing more to leave out");
+    }
+
+    /// Objects of other people, each with a name that must not get out, beside a service with labels.
+    fn neighbours() -> RawSnapshot {
+        let service = |id: &str, name: &str, network: &str, labels: Value, port: u16| {
+            json!({
+                "ID": id, "Spec": {"Name": name, "Labels": labels, "TaskTemplate": {"Networks": [{"Target": network}]}},
+                "Endpoint": {"Ports": [{"Protocol": "tcp", "TargetPort": 80, "PublishedPort": port, "PublishMode": "host"}]},
+            })
+        };
+        let task = |id: &str, service: &str| json!({"ID": id, "ServiceID": service, "Status": {"Err": format!("words about {id}")}});
+        let object = |id: &str, name: &str, labels: Value| json!({"ID": id, "Spec": {"Name": name, "Labels": labels}});
+        let network = |id: &str, name: &str, labels: Value| json!({"Id": id, "Name": name, "Labels": labels, "Driver": "overlay"});
+        let labels = json!({"com.docker.lb.hosts": "a.example.org", "com.docker.lb.ssl_cert": "cert", STACK: "shop"});
+        RawSnapshot {
+            taken_at: jiff::Timestamp::UNIX_EPOCH,
+            services: vec![
+                service("s1", "app", "n1", labels, 8000),
+                service("foreign-s", "foreign-service", "foreign-n", json!({"traefik.enable": "true"}), 8000),
+                service("foreign-t", "foreign-other", "n1", json!({}), 9000),
+                service("p1", "proxy", "n2", json!({"swarmgate.owner": "swarmgate"}), 80),
+            ],
+            tasks: vec![task("t1", "s1"), task("foreign-task", "foreign-s")],
+            nodes: vec![
+                json!({"ID": "m", "Description": {"Hostname": "m"}, "Spec": {"Labels": {"foreign-label": "1", "swarmgate.address": "192.0.2.1"}}}),
+            ],
+            networks: vec![
+                network("n1", "apps", json!({})),
+                network("n2", "control", json!({"swarmgate.owner": "swarmgate"})),
+                network("n3", "declared", json!({})),
+                network("foreign-n", "foreign-network", json!({})),
+                json!({"Id": "mesh", "Name": "ingress", "Ingress": true}),
+            ],
+            configs: vec![object("c1", "ours", json!({"swarmgate.owner": "swarmgate"})), object("foreign-c", "foreign-config", json!({}))],
+            secrets: vec![
+                object("k1", "shop_cert", json!({})),
+                object("k2", "cert", json!({})),
+                object("foreign-k", "foreign_cert", json!({})),
+                object("foreign-l", "foreign-db-password", json!({"com.docker.stack.namespace": "foreign-stack"})),
+            ],
+        }
+    }
+
+    #[test]
+    fn only_what_labels_or_documents_name_is_told_of() {
+        let shared = neighbours().shareable(&["declared".to_owned()].into());
+        let text = serde_json::to_string(&shared).unwrap();
+        assert!(!text.contains("foreign"), "{text}");
+        let ids = |objects: &[Value]| -> Vec<String> {
+            let id = |object: &Value| object.get("Id").or_else(|| object.get("ID")).and_then(Value::as_str).map(str::to_owned);
+            objects.iter().filter_map(id).collect()
+        };
+        assert_eq!(ids(&shared.services), ["s1", "p1", "others"]);
+        assert_eq!(ids(&shared.tasks), ["t1"]);
+        assert_eq!(ids(&shared.networks), ["n1", "n2", "n3", "mesh"]);
+        assert_eq!(ids(&shared.configs), ["c1"]);
+        assert_eq!(ids(&shared.secrets), ["k1", "k2"]);
+        assert_eq!(shared.nodes[0]["Spec"]["Labels"], json!({"swarmgate.address": "192.0.2.1"}));
+        // Port 8000 is somebody else's, too; port 9000 is nobody's business.
+        let ports = json!([{"Protocol": "tcp", "TargetPort": 8000, "PublishedPort": 8000, "PublishMode": "host"}]);
+        assert_eq!(shared.services[2]["Endpoint"]["Ports"], ports);
+        assert_eq!(shared.shareable(&["declared".to_owned()].into()), shared, "nothing more to leave out");
+        assert!(crate::swarm::Snapshot::from_raw(&shared).is_ok());
     }
 }

@@ -1,18 +1,26 @@
 //! The operator's HTTP endpoints for people and monitoring. Read-only: nothing that arrives here changes anything.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
-use axum::extract::{Query, State};
-use axum::http::{HeaderName, StatusCode, header};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use bytes::Bytes;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 
+use super::access::{Access, Guard};
 use super::metrics::StatusGauges;
 use super::page;
+use super::recent::Recent;
+use crate::http_server::Peer;
 use crate::report::StatusReport;
 
 /// Where the endpoints get their answers from.
@@ -33,9 +41,9 @@ pub trait Source: Send + Sync + 'static {
     /// The configuration of a cluster.
     async fn render(&self, query: RenderQuery) -> Result<Answer, Trouble>;
 
-    /// What of the Swarm routes are made from; the error says why it cannot be told. Must hold nothing else: everybody who
-    /// reaches the endpoints may read it.
-    async fn snapshot(&self) -> Result<serde_json::Value, String>;
+    /// What of the Swarm routes are made from, as JSON; the error says why it cannot be told. Must hold nothing else: it is
+    /// made to be handed on.
+    async fn snapshot(&self) -> Result<Bytes, String>;
 }
 
 /// What is asked about a request (`url`, perhaps `cluster`) or about a service (`service`).
@@ -116,21 +124,51 @@ enum Output {
     Json,
 }
 
+/// A query, or why it is none.
+type Asked<T> = Result<Query<T>, QueryRejection>;
+
 #[derive(Debug, Deserialize)]
 struct PlanQuery {
     #[serde(default)]
     output: Output,
 }
 
+/// As many questions that need a look at the Swarm may be open at once; who comes then is told to come again.
+const QUESTIONS_MAX: usize = 64;
+/// A status is made once per this time, however many ask: it is made of everything, and anybody may ask for metrics.
+const STATUS_EVERY: Duration = Duration::from_millis(200);
+
+/// Who may ask what, and when that is over. Nothing of a label's value may ever run in a browser, whatever slips through.
+const POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
+
 struct Shared {
     source: Arc<dyn Source>,
     gauges: StatusGauges,
     metrics: Option<PrometheusHandle>,
+    status: Recent<Arc<Shown>>,
+    questions: Semaphore,
 }
 
-/// All endpoints. Without a handle `/metrics` answers 404.
-pub fn router(source: Arc<dyn Source>, metrics: Option<PrometheusHandle>) -> Router {
-    let shared = Arc::new(Shared { source, gauges: StatusGauges::default(), metrics });
+/// A status, and what it looks like once somebody wants to see it.
+struct Shown {
+    status: StatusReport,
+    json: OnceLock<Bytes>,
+    page: OnceLock<Bytes>,
+    metrics: OnceLock<Bytes>,
+}
+
+impl Shared {
+    fn status(&self) -> Arc<Shown> {
+        let shown = || Shown { status: self.source.status(), json: OnceLock::new(), page: OnceLock::new(), metrics: OnceLock::new() };
+        self.status.get(|| Arc::new(shown()))
+    }
+}
+
+/// All endpoints, for those whom `access` lets in. Without a handle `/metrics` answers 404.
+pub fn router(source: Arc<dyn Source>, metrics: Option<PrometheusHandle>, access: Access) -> Router {
+    let (status, questions) = (Recent::new(STATUS_EVERY), Semaphore::new(QUESTIONS_MAX));
+    let shared = Arc::new(Shared { source, gauges: StatusGauges::default(), metrics, status, questions });
     Router::new()
         .route("/", get(show_page))
         .route("/status", get(show_status))
@@ -138,45 +176,90 @@ pub fn router(source: Arc<dyn Source>, metrics: Option<PrometheusHandle>) -> Rou
         .route("/explain", get(show_explanation))
         .route("/render", get(show_configuration))
         .route("/snapshot", get(show_snapshot))
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/healthz", get(|| async { text(StatusCode::OK, "ok\n".to_owned()) }))
         .route("/readyz", get(show_ready))
         .route("/metrics", get(show_metrics))
+        .fallback(|| async { nothing_here() })
         .with_state(shared)
+        .layer(from_fn_with_state(Arc::new(Guard::new(access)), guarded))
+}
+
+/// Lets a request through if it may, and gives every answer what browsers must know.
+async fn guarded(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+    let (head, body) = request.into_parts();
+    let judged = guard.judge(&head, head.extensions.get::<Peer>());
+    let mut response = match judged {
+        Ok(()) => next.run(Request::from_parts(head, body)).await,
+        Err(refusal) => refusal.into_response(),
+    };
+    let headers = response.headers_mut();
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin"));
+    response
 }
 
 async fn show_page(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
-    let headers = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        // The page is made of other people's label values: even if one slipped through, nothing may run.
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
-    (headers, page::render(&shared.source.status()))
+    let shown = shared.status();
+    let page = shown.page.get_or_init(|| page::render(&shown.status).into());
+    ([content_type("text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, PAGE_POLICY)], page.clone())
 }
 
-async fn show_status(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
-    axum::Json(shared.source.status())
+async fn show_status(State(shared): State<Arc<Shared>>) -> Response {
+    let shown = shared.status();
+    match shown.json.get() {
+        Some(json) => json_of(json.clone()),
+        None => match serde_json::to_vec(&shown.status) {
+            Ok(made) => json_of(shown.json.get_or_init(|| made.into()).clone()),
+            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("the status cannot be written: {error}\n")),
+        },
+    }
 }
 
-async fn show_plan(State(shared): State<Arc<Shared>>, Query(query): Query<PlanQuery>) -> Response {
+async fn show_plan(State(shared): State<Arc<Shared>>, query: Asked<PlanQuery>) -> Response {
+    let Ok(Query(query)) = query else { return unreadable() };
+    let Ok(_one) = shared.questions.try_acquire() else { return busy() };
     show(shared.source.plan().await.map_err(Trouble::Unavailable), query.output)
 }
 
-async fn show_explanation(State(shared): State<Arc<Shared>>, Query(query): Query<ExplainQuery>) -> Response {
+async fn show_explanation(State(shared): State<Arc<Shared>>, query: Asked<ExplainQuery>) -> Response {
+    let Ok(Query(query)) = query else { return unreadable() };
+    let Ok(_one) = shared.questions.try_acquire() else { return busy() };
     let output = query.output;
     show(shared.source.explain(query).await, output)
 }
 
-async fn show_configuration(State(shared): State<Arc<Shared>>, Query(query): Query<RenderQuery>) -> Response {
+async fn show_configuration(State(shared): State<Arc<Shared>>, query: Asked<RenderQuery>) -> Response {
+    let Ok(Query(query)) = query else { return unreadable() };
+    let Ok(_one) = shared.questions.try_acquire() else { return busy() };
     let output = query.output;
     show(shared.source.render(query).await, output)
 }
 
 async fn show_snapshot(State(shared): State<Arc<Shared>>) -> Response {
+    let Ok(_one) = shared.questions.try_acquire() else { return busy() };
     match shared.source.snapshot().await {
-        Ok(snapshot) => axum::Json(snapshot).into_response(),
+        Ok(snapshot) => json_of(snapshot),
         Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
     }
+}
+
+/// What the query holds is not repeated.
+fn unreadable() -> Response {
+    let words = "the query has a field twice, or a value that it does not know (output is text or json)\n";
+    text(StatusCode::BAD_REQUEST, words.to_owned())
+}
+
+fn busy() -> Response {
+    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "too many questions are asked at once; ask again\n".to_owned());
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+fn nothing_here() -> Response {
+    text(StatusCode::NOT_FOUND, "there is nothing here\n".to_owned())
 }
 
 fn show(answer: Result<Answer, Trouble>, output: Output) -> Response {
@@ -201,12 +284,18 @@ async fn show_ready(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn show_metrics(State(shared): State<Arc<Shared>>) -> Response {
-    let Some(handle) = &shared.metrics else {
-        return StatusCode::NOT_FOUND.into_response();
+    let Some(handle) = &shared.metrics else { return nothing_here() };
+    let shown = shared.status();
+    let made = || {
+        shared.gauges.show(&shown.status);
+        handle.run_upkeep();
+        handle.render().into()
     };
-    shared.gauges.show(&shared.source.status());
-    handle.run_upkeep();
-    (StatusCode::OK, [content_type("text/plain; version=0.0.4; charset=utf-8")], handle.render()).into_response()
+    (StatusCode::OK, [content_type("text/plain; version=0.0.4; charset=utf-8")], shown.metrics.get_or_init(made).clone()).into_response()
+}
+
+fn json_of(json: Bytes) -> Response {
+    ([content_type("application/json")], json).into_response()
 }
 
 fn text(status: StatusCode, body: String) -> Response {
@@ -216,3 +305,6 @@ fn text(status: StatusCode, body: String) -> Response {
 fn content_type(value: &'static str) -> (HeaderName, &'static str) {
     (header::CONTENT_TYPE, value)
 }
+
+#[cfg(test)]
+mod tests;

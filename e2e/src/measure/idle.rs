@@ -100,7 +100,8 @@ fn counters(world: &World, ingress: &Ingress) -> BTreeMap<String, f64> {
         return sums;
     }
     for k in 1..=world.lab.nodes() {
-        let Ok(answer) = http_get(&format!("{}:8080", world.lab.node_ip(k)), "swarmgate", "/metrics") else { continue };
+        let address = format!("{}:8080", world.lab.node_ip(k));
+        let Ok(answer) = http_get(&address, &address, "/metrics") else { continue };
         for line in answer.body.lines().filter(|line| line.starts_with("swarmgate_docker_") || line.starts_with("swarmgate_writes_total")) {
             let Some((name, value)) = line.rsplit_once(' ') else { continue };
             let name = name.split('{').next().unwrap_or(name);

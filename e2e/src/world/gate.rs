@@ -25,7 +25,9 @@ impl World {
     pub fn ask_operator(&self, path: &str) -> Result<String> {
         let mut last = anyhow::anyhow!("there is no node");
         for k in (1..=self.lab.nodes()).filter(|k| self.lab.is_on(*k)) {
-            match Call::get(&self.at(k, 8080), "swarmgate", path).patience(Duration::from_secs(2)).send() {
+            let address = self.at(k, 8080);
+            let call = Call::get(&address, &address, path).header("authorization", &format!("Bearer {}", self.status_token()?));
+            match call.patience(Duration::from_secs(2)).send() {
                 Ok(answer) if answer.status == 200 => return Ok(answer.body),
                 Ok(answer) => last = anyhow::anyhow!("node{k} answered {} about {path}: {}", answer.status, answer.body),
                 Err(reason) => last = reason,

@@ -12,6 +12,7 @@ mod suite;
 
 use std::env;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -34,6 +35,9 @@ use crate::wait::eventually;
 
 /// Long enough for a service to run on a busy machine: images are there, so an idle one takes two seconds.
 const RUNNING: Duration = Duration::from_secs(60);
+
+/// Opens the status port of every lab, none of which anybody outside can reach.
+const STATUS_TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 /// A service with this label outlives the case that made it.
 pub const STAYS: &str = "e2e.stays";
@@ -113,6 +117,17 @@ impl World {
         Ok(name)
     }
 
+    /// The same, for one that may be there already.
+    fn lasting_secret(&self, name: &str, content: &str) -> Result<String> {
+        let known = format!("{name}-{}", Self::spec_version(content));
+        if self.docker(&["secret", "inspect", &known]).is_ok() { Ok(known) } else { self.secret(name, content) }
+    }
+
+    /// What opens the operator's status port.
+    pub fn status_token(&self) -> Result<String> {
+        Ok(STATUS_TOKEN.to_owned())
+    }
+
     /// Creates a service from the words that follow `docker service create`, the image last, without waiting for it.
     pub fn create(&self, name: &str, words: &[&str]) -> Result<()> {
         let head = ["service", "create", "--detach", "--quiet", "--no-resolve-image", "--name", name];
@@ -167,11 +182,14 @@ impl World {
     }
 
     fn deploy_chart(&self, chart: &str, environment: &[(&str, &str)]) -> Result<()> {
-        let chart = repository().join("charts/swarmgate").join(chart);
+        let charts = repository().join("charts/swarmgate");
+        let chart = charts.join(chart);
         ensure!(chart.is_file(), "there is no {}", chart.display());
+        let secret = self.lasting_secret("status-token", STATUS_TOKEN)?;
         let mut command = Command::new("docker");
         command.arg("-H").arg(format!("unix://{}", self.lab.socket(self.manager()?).display()));
-        command.args(["stack", "deploy", "--resolve-image", "never", "-c"]).arg(chart).arg("swarmgate");
+        command.args(["stack", "deploy", "--resolve-image", "never", "-c"]).arg(chart);
+        command.arg("-c").arg(charts.join("status-token.yml")).arg("swarmgate").env("SWARMGATE_STATUS_TOKEN_SECRET", secret);
         finish(command.envs(environment.iter().copied())).map(drop)
     }
 
@@ -201,10 +219,13 @@ impl World {
         Sha256::digest(spec).iter().take(6).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
     }
 
-    /// Runs the `swarmgate` program against a manager's socket, as a person would.
+    /// Runs the `swarmgate` program against a manager's socket, as a person would who has the operator's token.
     pub fn swarmgate(&self, args: &[&str]) -> Result<String> {
         let socket = format!("unix://{}", self.lab.socket(self.manager()?).display());
-        finish(Command::new(program("swarmgate")?).args(args).env("DOCKER_HOST", socket))
+        let mut token = tempfile::NamedTempFile::new().context("make a file for the token")?;
+        token.write_all(self.status_token()?.as_bytes()).context("write the token")?;
+        let mut command = Command::new(program("swarmgate")?);
+        finish(command.args(args).env("DOCKER_HOST", socket).env("SWARMGATE_STATUS_TOKEN_FILE", token.path()))
     }
 }
 

@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use swarmgate_e2e::command::finish;
-use swarmgate_e2e::world::{App, Case, World};
+use swarmgate_e2e::world::{App, Call, Case, World, http_get};
 
 use super::ground::{CLUSTERS, DEFAULT, GATE, SPEC};
 
@@ -15,6 +15,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("people::status_shows_clusters_routes_and_findings", status),
         case("people::plan_on_a_still_world_is_empty_and_writes_nothing", plan),
         case("people::the_endpoints_answer", endpoints),
+        case("people::without_the_token_only_monitoring_answers", strangers),
         case("people::the_page_shows_in_a_browser_that_runs_nothing_of_what_others_wrote", page),
         case("people::explain_says_what_the_proxies_do", explain),
     ]
@@ -69,6 +70,26 @@ fn endpoints(world: &World) -> Result<()> {
     Ok(())
 }
 
+fn strangers(world: &World) -> Result<()> {
+    let address = server(world)?.trim_start_matches("http://").to_owned();
+    let token = format!("Bearer {}", world.status_token()?);
+    for (path, expected) in [("/healthz", 200), ("/metrics", 200), ("/", 401), ("/status", 401), ("/snapshot", 401), ("/explain", 401)] {
+        let answer = http_get(&address, &address, path)?;
+        ensure!(answer.status == expected, "{path} is answered {} to everybody: {:.200}", answer.status, answer.body);
+    }
+    let guessed = Call::get(&address, &address, "/status").header("authorization", &format!("{token}0")).send()?;
+    ensure!(guessed.status == 401, "a wrong token is answered {}", guessed.status);
+    let rebound = Call::get(&address, "rebound.test", "/status").header("authorization", &token).send()?;
+    ensure!(rebound.status == 421, "by a foreign host name it is answered {}", rebound.status);
+    let by_name = Call::get(&address, "node1", "/status").header("authorization", &token).send()?;
+    ensure!(by_name.status == 200, "by the node's name it is answered {}: {:.200}", by_name.status, by_name.body);
+    // Who is in the container is let in.
+    let operator = world.await_running("swarmgate_operator", 1)?.remove(0);
+    let table = world.exec(&operator, &["swarmgate", "plan"])?;
+    ensure!(table.contains("cluster default"), "{table}");
+    Ok(())
+}
+
 fn page(world: &World) -> Result<()> {
     let script = "<script>document.title='theirs'</script><img src=x onerror=\"document.title='theirs'\">";
     App::new("paged").label("hots", script).create(world)?;
@@ -80,7 +101,8 @@ fn page(world: &World) -> Result<()> {
     // No sandbox: it refuses to run as root. And nothing that speaks to anybody but the page.
     browser.args(["--kill-after=5", "60", "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]);
     browser.args(["--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-breakpad"]);
-    browser.args([&profile, "--dump-dom", &server(world)?]);
+    let page = server(world)?.replace("http://", &format!("http://anybody:{}@", world.status_token()?));
+    browser.args([&profile, "--dump-dom", &page]);
     let shown = finish(&mut browser).context("show the page in Chromium, which `make setup` installs")?;
     ensure!(shown.contains("<title>Swarmgate</title>"), "the title is another one:\n{shown}");
     ensure!(!shown.contains("<script") && !shown.contains("<img"), "the value became a part of the page:\n{shown}");

@@ -1,0 +1,68 @@
+//! A file with the status port's token, as a Swarm secret is mounted. What it holds stands in no error.
+
+use std::path::{Path, PathBuf};
+
+use crate::channel::Token;
+
+/// The environment variable that names it, for the operator and for those who ask.
+pub const ENV_TOKEN_FILE: &str = "SWARMGATE_STATUS_TOKEN_FILE";
+/// Where it is looked for otherwise.
+pub const DEFAULT_TOKEN_FILE: &str = "/run/secrets/swarmgate-status-token";
+
+/// There is no token in a file.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenFileError {
+    /// It cannot be read.
+    #[error("reading the status token from {path}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// It holds something else.
+    #[error("the status token in {path} is empty, or not one word of printable ASCII")]
+    NoToken {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// Reads one. `None`: there is no such file.
+pub fn read(path: &Path) -> Result<Option<Token>, TokenFileError> {
+    match std::fs::read(path) {
+        Ok(bytes) => {
+            let token = std::str::from_utf8(&bytes).ok().and_then(Token::new);
+            token.map(Some).ok_or_else(|| TokenFileError::NoToken { path: path.to_owned() })
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(TokenFileError::Unreadable { path: path.to_owned(), source }),
+    }
+}
+
+/// Reads one that was named, and so must be there.
+pub fn read_named(path: &Path) -> Result<Token, TokenFileError> {
+    let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
+    read(path)?.ok_or_else(|| TokenFileError::Unreadable { path: path.to_owned(), source: missing() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_trimmed_and_never_quoted() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let read_as = |content: &[u8]| {
+            std::fs::write(file.path(), content).unwrap();
+            read(file.path())
+        };
+        assert_eq!(read_as(b"s3cret-s3cret\n").unwrap().unwrap().digest(), Token::new("s3cret-s3cret").unwrap().digest());
+        for bad in [&b""[..], b"s3cret s3cret", b"\xffs3cret"] {
+            let error = read_as(bad).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
+        }
+        assert!(read(Path::new("/nowhere/at/all")).unwrap().is_none());
+        assert!(read_named(Path::new("/nowhere/at/all")).is_err());
+    }
+}

@@ -1,0 +1,166 @@
+//! Looks at the Swarm for people's questions: whoever asks at about the same time shares one, and the next begins no
+//! sooner than a while later, however many ask. A look never begins before the question: nobody is told of an older world
+//! than he has seen himself. Never writes, and knows nothing of passes, whose looks are in `lookout`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{Mutex, OnceCell};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::swarm::{RawSnapshot, Snapshot, Swarm};
+
+/// Looks for questions keep the manager busy for one part in so many at most.
+const SHARE: u32 = 4;
+/// But nobody waits longer than this for the next one.
+const EVERY_MAX: Duration = Duration::from_secs(10);
+
+/// One look, with the tasks that are on their way out: nobody but people asks for them.
+pub struct Look {
+    /// As it came.
+    pub raw: RawSnapshot,
+    /// As it is read.
+    pub snapshot: Snapshot,
+    /// What may be handed on, once somebody wanted it.
+    pub shareable: OnceCell<Bytes>,
+}
+
+/// The place where questions share looks.
+pub struct Looks {
+    swarm: Arc<dyn Swarm>,
+    every: Duration,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    /// When the newest look began, and what came of it.
+    newest: Option<(Instant, Result<Arc<Look>, String>)>,
+    /// The next one begins no sooner.
+    next: Option<Instant>,
+}
+
+impl Looks {
+    /// Nobody asked yet. A look begins at most once per `every`.
+    pub fn new(swarm: Arc<dyn Swarm>, every: Duration) -> Self {
+        Self { swarm, every, state: Arc::default() }
+    }
+
+    /// A look that begins now or later. The error says why the Swarm could not be read.
+    pub async fn look(&self) -> Result<Arc<Look>, String> {
+        let asked = Instant::now();
+        // Whoever waits here is served by the one before, whose look began while he waited.
+        let mut state = self.state.lock().await;
+        if let Some((_, result)) = state.newest.as_ref().filter(|(began, _)| *began >= asked) {
+            return result.clone();
+        }
+        if let Some(next) = state.next {
+            sleep_until(next).await;
+        }
+        let began = Instant::now();
+        // Said before the read: whoever asks and goes away at once must not make the next one begin sooner.
+        state.next = Some(began + self.every);
+        let result = self.read().await.map(Arc::new);
+        let pause = (began.elapsed() * SHARE).min(EVERY_MAX).max(self.every);
+        state.next = Some(began + pause);
+        state.newest = Some((began, result.clone()));
+        self.forget_later(began);
+        result
+    }
+
+    async fn read(&self) -> Result<Look, String> {
+        let mut raw = self.swarm.observe().await.map_err(|error| error.to_string())?;
+        raw.tasks.extend(self.swarm.stopping_tasks().await.map_err(|error| error.to_string())?);
+        let snapshot = Snapshot::from_raw(&raw).map_err(|error| error.to_string())?;
+        Ok(Look { raw, snapshot, shareable: OnceCell::new() })
+    }
+
+    /// A look holds everything that the API says of thousands of services; nobody needs it when the askers have it.
+    fn forget_later(&self, began: Instant) {
+        let (state, every) = (self.state.clone(), self.every);
+        tokio::spawn(async move {
+            sleep(every).await;
+            let mut state = state.lock().await;
+            state.newest.take_if(|(newest, _)| *newest == began);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::future::join_all;
+
+    use super::*;
+    use crate::simulator::{Call, SimOptions, SimSwarm};
+
+    const EVERY: Duration = Duration::from_secs(1);
+
+    fn looks() -> (SimSwarm, Looks) {
+        let swarm = SimSwarm::new(SimOptions::default());
+        (swarm.clone(), Looks::new(Arc::new(swarm), EVERY))
+    }
+
+    async fn ask(looks: &Looks, count: usize) {
+        let answers = join_all((0..count).map(|_| looks.look())).await;
+        assert!(answers.iter().all(Result::is_ok));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_askers_share_looks_and_none_is_told_of_an_older_world() {
+        let (swarm, looks) = looks();
+        ask(&looks, 40).await;
+        assert_eq!(swarm.calls(Call::Observe), 1);
+        let began = Instant::now();
+        for round in 2..=4 {
+            tokio::time::advance(Duration::from_millis(10)).await;
+            swarm.advance(Duration::from_secs(1));
+            let now = swarm.now();
+            let told = join_all((0..40).map(|_| looks.look())).await;
+            assert!(told.iter().all(|look| look.as_ref().is_ok_and(|look| look.raw.taken_at >= now)));
+            assert_eq!(swarm.calls(Call::Observe), round);
+        }
+        assert!(began.elapsed() >= 3 * EVERY, "one per second");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_single_question_waits_for_nothing() {
+        let (_, looks) = looks();
+        for _ in 0..3 {
+            let asked = Instant::now();
+            ask(&looks, 1).await;
+            assert_eq!(asked.elapsed(), Duration::ZERO);
+            tokio::time::advance(EVERY).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_goes_away_makes_no_look_begin_sooner() {
+        let (swarm, looks) = looks();
+        ask(&looks, 1).await;
+        for _ in 0..1000 {
+            tokio::time::advance(Duration::from_millis(1)).await;
+            // Asked, begun, and gone.
+            let _ = futures::poll!(std::pin::pin!(looks.look()));
+        }
+        assert!(swarm.calls(Call::Observe) <= 2, "{}", swarm.calls(Call::Observe));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_error_is_shared_and_not_repeated_at_once() {
+        let (swarm, looks) = looks();
+        swarm.cut_off_after(0);
+        let answers = join_all((0..40).map(|_| looks.look())).await;
+        assert!(answers.iter().all(Result::is_err));
+        assert_eq!(swarm.calls(Call::Observe), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_kept_when_everybody_has_gone() {
+        let (_, looks) = looks();
+        let kept = Arc::downgrade(&looks.look().await.unwrap());
+        assert!(kept.upgrade().is_some());
+        tokio::time::sleep(EVERY * 2).await;
+        assert!(kept.upgrade().is_none());
+    }
+}

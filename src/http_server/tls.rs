@@ -1,0 +1,66 @@
+//! A server's certificate and key, as mounted files hold them, made into a configuration. Its errors say what is wrong in
+//! words of their own and never hold anything of the content: a library's may quote a key.
+
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::crypto::ring::default_provider;
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+/// Material that is no use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum MaterialError {
+    /// No certificate.
+    #[error("the certificate file holds no readable PEM block CERTIFICATE")]
+    NoCertificate,
+    /// No key.
+    #[error("the key file holds no readable PEM block with an unencrypted PRIVATE KEY")]
+    NoKey,
+    /// They do not belong together, or one is of a kind that TLS here does not know.
+    #[error("the key is not that of the first certificate, or one of them is of a kind that cannot be used")]
+    NoPair,
+}
+
+/// A configuration for TLS 1.2 and 1.3 that asks clients for no certificate.
+pub fn server_config(certificates: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, MaterialError> {
+    let chain: Result<Vec<CertificateDer<'static>>, _> = CertificateDer::pem_slice_iter(certificates).collect();
+    let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or(MaterialError::NoCertificate)?;
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| MaterialError::NoKey)?;
+    let builder = ServerConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|_| MaterialError::NoPair)?.with_no_client_auth();
+    let mut config = builder.with_single_cert(chain, key).map_err(|_| MaterialError::NoPair)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+
+    fn pair() -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(vec!["x.example.org".to_owned()]).unwrap().self_signed(&key).unwrap();
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_in_own_words() {
+        let (certificate, key) = pair();
+        let other = pair().1;
+        let made = |certificate: &str, key: &str| server_config(certificate.as_bytes(), key.as_bytes()).map(drop);
+        assert_eq!(made(&certificate, &key), Ok(()));
+        assert_eq!(made(&format!("{certificate}{key}"), &format!("{certificate}{key}")), Ok(()), "both in one file will do");
+        assert_eq!(made(&certificate, &other), Err(MaterialError::NoPair));
+        assert_eq!(made(&key, &key), Err(MaterialError::NoCertificate));
+        assert_eq!(made(&certificate, &certificate), Err(MaterialError::NoKey));
+        for damaged in
+            [String::new(), key.replace('\n', "\\n"), key[..key.len() / 2].to_owned(), key.replace("PRIVATE", "ENCRYPTED PRIVATE")]
+        {
+            assert_eq!(made(&certificate, &damaged), Err(MaterialError::NoKey), "{damaged}");
+        }
+        assert_eq!(made(&certificate.replace('\n', "\\n"), &key), Err(MaterialError::NoCertificate));
+    }
+}

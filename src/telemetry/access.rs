@@ -1,0 +1,267 @@
+//! Who may ask the status port what: judged from the head of a request and from where it came. Decides; answers nothing
+//! itself but refusals, whose words hold nothing of the request. `docs/decisions/status-access.md` says why it is so.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::str::FromStr as _;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{ALLOW, AUTHORIZATION, HOST, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::request::Parts;
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use subtle::ConstantTimeEq as _;
+use tokio::time::Instant;
+
+use crate::http_server::{Origin, Peer, Transport};
+use crate::types::Digest;
+
+/// Every path that there is.
+pub const PATHS: [&str; 9] = ["/", "/status", "/plan", "/explain", "/render", "/snapshot", "/healthz", "/readyz", "/metrics"];
+/// Those that monitoring asks for, and that name nothing but clusters.
+pub const OPEN_BY_DEFAULT: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+/// Path and query of a question fit in this: a URL to explain has 2 KB at most in practice.
+const URI_MAX: usize = 8 * 1024;
+/// After as many wrong tokens at once ...
+const FAILURES_AT_ONCE: u32 = 10;
+/// ... an origin is listened to once per this time.
+const FAILURE_COSTS: Duration = Duration::from_secs(6);
+/// As many origins are told apart; all others are one.
+const ORIGINS_MAX: usize = 1024;
+/// What a proxy adds when it speaks for somebody else: then the peer's address is not the asker's.
+const FORWARDED: [&str; 6] = ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
+/// From which page a browser asks.
+const FETCH_SITE: &str = "sec-fetch-site";
+
+/// The rules of a status port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// The SHA-256 of the token that opens what is not open; none: only this machine may ask for that.
+    pub token: Option<Digest>,
+    /// Paths that need no token, of [`PATHS`].
+    pub open: BTreeSet<String>,
+    /// Names by which the port may be asked, beside `localhost` and all addresses; in lower case.
+    pub hosts: BTreeSet<String>,
+    /// Whether whoever asks over loopback needs no token.
+    pub trust_loopback: bool,
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        let open = OPEN_BY_DEFAULT.map(str::to_owned).into();
+        Self { token: None, open, hosts: BTreeSet::new(), trust_loopback: true }
+    }
+}
+
+/// Why a request is not answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Refusal {
+    Method,
+    TooLong,
+    NoHost,
+    WrongHost,
+    NoTokenSet,
+    NoToken,
+    WrongToken,
+    TooOften(Duration),
+}
+
+/// Applies the rules, and remembers who guessed.
+#[derive(Debug)]
+pub(super) struct Guard {
+    access: Access,
+    guesses: Mutex<Guesses>,
+}
+
+impl Guard {
+    pub(super) fn new(access: Access) -> Self {
+        Self { access, guesses: Mutex::default() }
+    }
+
+    /// Whether a request is answered. Without a peer nothing but open paths is.
+    pub(super) fn judge(&self, head: &Parts, peer: Option<&Peer>) -> Result<(), Refusal> {
+        if head.method != Method::GET && head.method != Method::HEAD {
+            return Err(Refusal::Method);
+        }
+        if head.uri.path_and_query().is_some_and(|path| path.as_str().len() > URI_MAX) {
+            return Err(Refusal::TooLong);
+        }
+        // Whoever may open the socket's file has been let in by its permissions, and no browser can.
+        if peer.is_some_and(|peer| peer.transport == Transport::Unix) {
+            return Ok(());
+        }
+        let host = asked_host(&head.uri, &head.headers)?;
+        if !self.access.knows(&host) {
+            return Err(Refusal::WrongHost);
+        }
+        if self.access.open.contains(head.uri.path()) || peer.is_some_and(|peer| self.access.is_local(peer, &host, &head.headers)) {
+            return Ok(());
+        }
+        self.check_token(&head.headers, peer)
+    }
+
+    fn check_token(&self, headers: &HeaderMap, peer: Option<&Peer>) -> Result<(), Refusal> {
+        let Some(token) = &self.access.token else { return Err(Refusal::NoTokenSet) };
+        if !headers.contains_key(AUTHORIZATION) {
+            return Err(Refusal::NoToken);
+        }
+        let (origin, now) = (peer.map(Origin::of), Instant::now());
+        let mut guesses = self.guesses.lock().unwrap_or_else(PoisonError::into_inner);
+        // Not even compared: else the flood would still learn which guess is right.
+        if let Some(wait) = guesses.wait(origin, now) {
+            return Err(Refusal::TooOften(wait));
+        }
+        if sent_token(headers).is_some_and(|sent| is_token(&sent, token)) {
+            return Ok(());
+        }
+        guesses.wrong(origin, now);
+        tracing::warn!(peer = ?peer.and_then(|peer| peer.address), "a wrong token on the status port");
+        Err(Refusal::WrongToken)
+    }
+}
+
+impl Access {
+    fn knows(&self, host: &Host) -> bool {
+        match host {
+            Host::Address(_) => true,
+            Host::Name(name) => name == "localhost" || self.hosts.contains(name),
+        }
+    }
+
+    /// Whether the asker is on this machine. The peer alone does not say so: a page in this machine's browser asks from
+    /// loopback by whatever name its owner makes resolve to it, and a reverse proxy asks from loopback for the world.
+    fn is_local(&self, peer: &Peer, host: &Host, headers: &HeaderMap) -> bool {
+        let from_here = peer.address.is_some_and(|address| address.ip().is_loopback());
+        let of_here = match host {
+            Host::Address(ip) => ip.is_loopback(),
+            Host::Name(name) => name == "localhost",
+        };
+        let forwarded = FORWARDED.iter().any(|name| headers.contains_key(*name));
+        let by_foreign_page = headers.get(FETCH_SITE).is_some_and(|site| site != "none" && site != "same-origin");
+        self.trust_loopback && from_here && of_here && !forwarded && !by_foreign_page
+    }
+}
+
+/// By which name the port was asked.
+#[derive(Debug, PartialEq, Eq)]
+enum Host {
+    Address(IpAddr),
+    Name(String),
+}
+
+impl Host {
+    fn parse(text: &str) -> Option<Self> {
+        let authority = Authority::from_str(text).ok().filter(|_| !text.contains('@'))?;
+        let name = authority.host();
+        let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+        if let Ok(ip) = bare.parse::<IpAddr>() {
+            return Some(Self::Address(ip.to_canonical()));
+        }
+        let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+        (!name.is_empty()).then_some(Self::Name(name))
+    }
+}
+
+/// The one host that a request names; of several that differ none is believed.
+fn asked_host(uri: &Uri, headers: &HeaderMap) -> Result<Host, Refusal> {
+    let mut all = headers.get_all(HOST).iter();
+    let (Some(value), None) = (all.next(), all.next()) else { return Err(Refusal::NoHost) };
+    let host = value.to_str().ok().and_then(Host::parse).ok_or(Refusal::WrongHost)?;
+    match uri.authority() {
+        Some(authority) if Host::parse(authority.as_str()).as_ref() != Some(&host) => Err(Refusal::WrongHost),
+        _ => Ok(host),
+    }
+}
+
+/// The token of a bearer, or the password of basic authentication, whoever the user claims to be: browsers know no other.
+fn sent_token(headers: &HeaderMap) -> Option<Vec<u8>> {
+    let mut all = headers.get_all(AUTHORIZATION).iter();
+    let (Some(value), None) = (all.next(), all.next()) else { return None };
+    let (scheme, rest) = value.to_str().ok()?.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(rest.trim().as_bytes().to_vec());
+    }
+    let decoded = STANDARD.decode(rest.trim()).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
+    let colon = decoded.iter().position(|byte| *byte == b':')?;
+    Some(decoded[colon + 1..].to_vec())
+}
+
+/// Takes the same time for every wrong one.
+fn is_token(sent: &[u8], token: &Digest) -> bool {
+    Digest::of_bytes(sent).as_str().as_bytes().ct_eq(token.as_str().as_bytes()).into()
+}
+
+/// Wrong tokens, by origin: the moment at which all of an origin's guesses are forgiven.
+#[derive(Debug, Default)]
+struct Guesses(HashMap<Option<Origin>, Instant>);
+
+impl Guesses {
+    /// How long nothing is heard from there.
+    fn wait(&self, origin: Option<Origin>, now: Instant) -> Option<Duration> {
+        let debt = self.0.get(&self.key(origin))?.saturating_duration_since(now);
+        debt.checked_sub(FAILURE_COSTS * (FAILURES_AT_ONCE - 1)).filter(|wait| !wait.is_zero())
+    }
+
+    fn wrong(&mut self, origin: Option<Origin>, now: Instant) {
+        if self.0.len() >= ORIGINS_MAX {
+            self.0.retain(|_, forgiven| *forgiven > now);
+        }
+        let key = self.key(origin);
+        let forgiven = self.0.entry(key).or_insert(now);
+        *forgiven = (*forgiven).max(now) + FAILURE_COSTS;
+    }
+
+    /// When too many are known, those that are new are one.
+    fn key(&self, origin: Option<Origin>) -> Option<Origin> {
+        if self.0.len() < ORIGINS_MAX || self.0.contains_key(&origin) { origin } else { None }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (status, words) = match self {
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "the status port is only read: GET and HEAD\n"),
+            Self::TooLong => (StatusCode::URI_TOO_LONG, "the path and the query are longer than 8 KiB\n"),
+            Self::NoHost => (StatusCode::BAD_REQUEST, "a request has exactly one Host header\n"),
+            Self::WrongHost => (
+                StatusCode::MISDIRECTED_REQUEST,
+                "the operator is not asked by this host name: use its address, or allow the name with --status-host \
+                 (SWARMGATE_STATUS_HOST) of `swarmgate operator`\n",
+            ),
+            Self::NoTokenSet => (
+                StatusCode::UNAUTHORIZED,
+                "this needs a token, and the operator has none: give it one with --status-token-file \
+                 (SWARMGATE_STATUS_TOKEN_FILE), or ask inside its container: docker exec CONTAINER swarmgate status\n",
+            ),
+            Self::NoToken => (
+                StatusCode::UNAUTHORIZED,
+                "this needs the operator's token, as a bearer or as the password of any user: \
+                 docker exec CONTAINER swarmgate token\n",
+            ),
+            Self::WrongToken => (StatusCode::UNAUTHORIZED, "this is not the operator's token: docker exec CONTAINER swarmgate token\n"),
+            Self::TooOften(_) => (StatusCode::TOO_MANY_REQUESTS, "too many wrong tokens came from your address; wait\n"),
+        };
+        let mut response = (status, [(http::header::CONTENT_TYPE, "text/plain; charset=utf-8")], words).into_response();
+        let headers = response.headers_mut();
+        match self {
+            Self::Method => drop(headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"))),
+            Self::TooOften(wait) => drop(headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1))),
+            Self::NoToken | Self::WrongToken => {
+                // Two headers: some browsers read the first scheme of a list only.
+                headers.append(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"swarmgate\", charset=\"UTF-8\""));
+                headers.append(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"swarmgate\""));
+            }
+            // A browser would ask its user for what nobody has; but an answer 401 has a challenge.
+            Self::NoTokenSet => drop(headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"swarmgate\""))),
+            Self::TooLong | Self::NoHost | Self::WrongHost => {}
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests;

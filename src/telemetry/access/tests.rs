@@ -1,0 +1,192 @@
+//! Who gets in, asked as attackers and as people would.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::Request;
+
+use super::*;
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+const BASIC_RIGHT: &str = "Basic YW55Ym9keTowMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZg==";
+const FAR: &str = "192.0.2.7:5000";
+const NEAR: &str = "127.0.0.1:5000";
+
+fn guard() -> Guard {
+    let hosts = ["status.example.org".to_owned()].into();
+    Guard::new(Access { token: Some(Digest::of_bytes(TOKEN.as_bytes())), hosts, ..Access::default() })
+}
+
+fn peer(address: &str) -> Peer {
+    Peer { address: Some(address.parse().unwrap()), transport: Transport::Tcp, certificates: Arc::new([]) }
+}
+
+fn head(method: Method, uri: &str, headers: &[(&str, &str)]) -> Parts {
+    let builder = headers.iter().fold(Request::builder().method(method).uri(uri), |builder, (name, value)| builder.header(*name, *value));
+    builder.body(Body::empty()).unwrap().into_parts().0
+}
+
+/// What comes of a GET from an address, by a host, with more headers.
+fn ask(guard: &Guard, from: &str, host: &str, path: &str, more: &[(&str, &str)]) -> Result<(), Refusal> {
+    let head = head(Method::GET, path, &[&[("host", host)], more].concat());
+    guard.judge(&head, Some(&peer(from)))
+}
+
+fn bearer() -> String {
+    format!("Bearer {TOKEN}")
+}
+
+#[test]
+fn monitoring_is_open_and_everything_else_needs_the_token() {
+    let guard = guard();
+    for path in PATHS.into_iter().chain(["/nothing", "/status/", "//healthz", "/healthz/", "/%73tatus"]) {
+        let open = OPEN_BY_DEFAULT.contains(&path);
+        assert_eq!(ask(&guard, FAR, "192.0.2.1:8080", path, &[]).is_ok(), open, "{path}");
+        assert_eq!(ask(&guard, FAR, "192.0.2.1:8080", path, &[("authorization", &bearer())]), Ok(()), "{path}");
+        assert_eq!(ask(&guard, FAR, "192.0.2.1:8080", path, &[("authorization", BASIC_RIGHT)]), Ok(()), "{path}");
+    }
+    assert_eq!(guard.judge(&head(Method::GET, "/status", &[("host", "127.0.0.1")]), None), Err(Refusal::NoToken), "nobody knows who asks");
+}
+
+#[test]
+fn what_is_open_can_be_set() {
+    let token = Some(Digest::of_bytes(TOKEN.as_bytes()));
+    let guard = Guard::new(Access { token, open: ["/status".to_owned()].into(), ..Access::default() });
+    assert_eq!(ask(&guard, FAR, "192.0.2.1", "/status", &[]), Ok(()));
+    assert_eq!(ask(&guard, FAR, "192.0.2.1", "/metrics", &[]), Err(Refusal::NoToken));
+}
+
+#[test]
+fn a_wrong_token_is_wrong_in_every_form() {
+    for wrong in [
+        "Bearer",
+        "Bearer ",
+        "Bearer 0",
+        "Bearer 0123456789abcdef0123456789abcdeF",
+        "Token 0123456789abcdef0123456789abcdef",
+        "0123456789abcdef0123456789abcdef",
+        "Basic 0123456789abcdef0123456789abcdef",
+        "Basic MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+        "Basic !",
+    ] {
+        assert_eq!(ask(&guard(), FAR, "192.0.2.1", "/status", &[("authorization", wrong)]), Err(Refusal::WrongToken), "{wrong}");
+    }
+    let twice = [("authorization", "Bearer x"), ("authorization", &bearer())];
+    assert_eq!(ask(&guard(), FAR, "192.0.2.1", "/status", &twice), Err(Refusal::WrongToken));
+}
+
+#[test]
+fn without_a_token_only_this_machine_may_ask() {
+    let guard = Guard::new(Access::default());
+    assert_eq!(ask(&guard, FAR, "192.0.2.1", "/status", &[]), Err(Refusal::NoTokenSet));
+    assert_eq!(ask(&guard, FAR, "192.0.2.1", "/status", &[("authorization", "Bearer ")]), Err(Refusal::NoTokenSet));
+    assert_eq!(ask(&guard, NEAR, "127.0.0.1:8080", "/status", &[]), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn guessing_ends_soon_and_the_right_guess_is_no_exception() {
+    let guard = guard();
+    let guess = |from: &str, token: &str| ask(&guard, from, "192.0.2.1", "/status", &[("authorization", token)]);
+    for _ in 0..FAILURES_AT_ONCE {
+        assert_eq!(guess(FAR, "Bearer wrong"), Err(Refusal::WrongToken));
+    }
+    assert!(matches!(guess(FAR, "Bearer wrong"), Err(Refusal::TooOften(_))));
+    assert!(matches!(guess(FAR, &bearer()), Err(Refusal::TooOften(_))), "or a flood would find out");
+    assert_eq!(guess("198.51.100.1:1", &bearer()), Ok(()), "others are heard");
+    assert_eq!(ask(&guard, FAR, "192.0.2.1", "/healthz", &[]), Ok(()), "monitoring, too");
+    tokio::time::advance(FAILURE_COSTS).await;
+    assert_eq!(guess(FAR, &bearer()), Ok(()));
+    assert_eq!(guess(FAR, "Bearer wrong"), Err(Refusal::WrongToken));
+    assert!(matches!(guess(FAR, "Bearer wrong"), Err(Refusal::TooOften(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn guesses_from_everywhere_cost_no_memory_without_end() {
+    let guard = guard();
+    for number in 0..5_000_u32 {
+        let from = format!("{}:1", std::net::Ipv4Addr::from(0x0a00_0000 + number));
+        let _ = ask(&guard, &from, "192.0.2.1", "/status", &[("authorization", "Bearer wrong")]);
+    }
+    assert!(guard.guesses.lock().unwrap().0.len() <= ORIGINS_MAX + 1);
+    assert!(matches!(ask(&guard, FAR, "192.0.2.1", "/status", &[("authorization", "Bearer wrong")]), Err(Refusal::TooOften(_))));
+    tokio::time::advance(Duration::from_secs(3600 * 24)).await;
+    assert_eq!(ask(&guard, FAR, "192.0.2.1", "/status", &[("authorization", "Bearer wrong")]), Err(Refusal::WrongToken));
+}
+
+#[test]
+fn only_known_hosts_are_served() {
+    let guard = guard();
+    for host in ["192.0.2.1", "192.0.2.1:8080", "[2001:db8::1]:8080", "localhost:8080", "STATUS.example.org.", "status.example.org:1"] {
+        assert_eq!(ask(&guard, FAR, host, "/healthz", &[]), Ok(()), "{host}");
+    }
+    for host in [
+        "evil.example.com",
+        "localhost.evil.example.com",
+        "status.example.org.evil.com",
+        "a@192.0.2.1",
+        "",
+        "192.0.2.1.nip.io",
+        "0x7f000001",
+    ] {
+        assert_eq!(ask(&guard, FAR, host, "/healthz", &[]), Err(Refusal::WrongHost), "{host}");
+        assert_eq!(ask(&guard, NEAR, host, "/status", &[("authorization", &bearer())]), Err(Refusal::WrongHost), "{host}");
+    }
+    assert_eq!(ask(&guard, FAR, "192.0.2.1", "/healthz", &[("host", "192.0.2.1")]), Err(Refusal::NoHost));
+    assert_eq!(guard.judge(&head(Method::GET, "/healthz", &[]), Some(&peer(FAR))), Err(Refusal::NoHost));
+    assert_eq!(ask(&guard, FAR, "192.0.2.1", "http://evil.example.com/healthz", &[]), Err(Refusal::WrongHost));
+    assert_eq!(ask(&guard, FAR, "192.0.2.1", "http://192.0.2.1/healthz", &[]), Ok(()));
+}
+
+#[test]
+fn loopback_is_trusted_when_nobody_hides_behind_it() {
+    let guard = guard();
+    for host in ["127.0.0.1:8080", "localhost:8080", "[::1]:8080", "127.9.9.9"] {
+        assert_eq!(ask(&guard, NEAR, host, "/status", &[]), Ok(()), "{host}");
+    }
+    assert_eq!(ask(&guard, "[::1]:5", "localhost", "/status", &[]), Ok(()));
+    assert_eq!(ask(&guard, FAR, "localhost", "/status", &[]), Err(Refusal::NoToken), "a name proves nothing");
+    for host in ["192.0.2.1", "status.example.org"] {
+        assert_eq!(ask(&guard, NEAR, host, "/status", &[]), Err(Refusal::NoToken), "a proxy passes {host} on");
+    }
+    for name in FORWARDED {
+        assert_eq!(ask(&guard, NEAR, "127.0.0.1", "/status", &[(name, "1.2.3.4")]), Err(Refusal::NoToken), "{name}");
+    }
+    for (site, fine) in [("cross-site", false), ("same-site", false), ("same-origin", true), ("none", true)] {
+        assert_eq!(ask(&guard, NEAR, "127.0.0.1", "/status", &[(FETCH_SITE, site)]).is_ok(), fine, "{site}");
+    }
+    let token = Some(Digest::of_bytes(TOKEN.as_bytes()));
+    let strict = Guard::new(Access { token, trust_loopback: false, ..Access::default() });
+    assert_eq!(ask(&strict, NEAR, "127.0.0.1", "/status", &[]), Err(Refusal::NoToken));
+}
+
+#[test]
+fn a_unix_socket_needs_neither_host_nor_token_and_is_still_only_read() {
+    let guard = Guard::new(Access::default());
+    let peer = Peer { address: None, transport: Transport::Unix, certificates: Arc::new([]) };
+    assert_eq!(guard.judge(&head(Method::GET, "/snapshot", &[]), Some(&peer)), Ok(()));
+    assert_eq!(guard.judge(&head(Method::POST, "/snapshot", &[]), Some(&peer)), Err(Refusal::Method));
+}
+
+#[test]
+fn nothing_but_short_reads_gets_through() {
+    let guard = guard();
+    for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS, Method::TRACE, Method::CONNECT, Method::PATCH] {
+        let head = head(method.clone(), "/healthz", &[("host", "192.0.2.1"), ("authorization", &bearer())]);
+        assert_eq!(guard.judge(&head, Some(&peer(FAR))), Err(Refusal::Method), "{method}");
+    }
+    let head = head(Method::HEAD, "/healthz", &[("host", "192.0.2.1")]);
+    assert_eq!(guard.judge(&head, Some(&peer(FAR))), Ok(()));
+    let long = format!("/explain?url={}", "a".repeat(URI_MAX));
+    assert_eq!(ask(&guard, NEAR, "localhost", &long, &[]), Err(Refusal::TooLong));
+}
+
+#[test]
+fn refusals_challenge_and_quote_nothing() {
+    let response = |refusal: Refusal| refusal.into_response();
+    let challenges: Vec<_> =
+        response(Refusal::NoToken).headers().get_all(WWW_AUTHENTICATE).iter().map(|value| value.to_str().unwrap().to_owned()).collect();
+    assert!(challenges.len() == 2 && challenges[0].starts_with("Basic") && challenges[1].starts_with("Bearer"), "{challenges:?}");
+    assert_eq!(response(Refusal::Method).headers()[ALLOW], "GET, HEAD");
+    assert_eq!(response(Refusal::TooOften(Duration::from_millis(5_500))).headers()[RETRY_AFTER], "6");
+    assert_eq!(response(Refusal::WrongHost).status(), 421);
+}

@@ -1,0 +1,53 @@
+//! A value that is made at most once per so long, however many want it. What is shown is a little old at most.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The newest value, and when it was made.
+#[derive(Debug)]
+pub(super) struct Recent<T> {
+    every: Duration,
+    newest: Mutex<Option<(Instant, T)>>,
+}
+
+impl<T: Clone> Recent<T> {
+    /// Nothing was made yet.
+    pub(super) fn new(every: Duration) -> Self {
+        Self { every, newest: Mutex::new(None) }
+    }
+
+    /// The newest one, made now if it is old. Whoever asks meanwhile waits for the same one.
+    pub(super) fn get(&self, make: impl FnOnce() -> T) -> T {
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, value)) = newest.as_ref().filter(|(made, _)| made.elapsed() < self.every) {
+            return value.clone();
+        }
+        let value = make();
+        *newest = Some((Instant::now(), value.clone()));
+        value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_made_anew_when_it_is_old_and_not_before() {
+        let recent = Recent::new(Duration::from_millis(200));
+        let mut made = 0;
+        let mut get = || {
+            recent.get(|| {
+                made += 1;
+                made
+            })
+        };
+        assert_eq!((get(), get()), (1, 1));
+        tokio::time::advance(Duration::from_millis(199)).await;
+        assert_eq!(get(), 1);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!((get(), get()), (2, 2));
+    }
+}

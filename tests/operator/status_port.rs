@@ -1,0 +1,304 @@
+//! The status port of a running operator: who gets in, what is shown, and what it costs the Swarm.
+
+use std::path::Path;
+use std::process::Output;
+
+use futures::future::join_all;
+use rcgen::{CertificateParams, KeyPair};
+use swarmgate::controller::settings::TlsFiles;
+use swarmgate::report::Finding;
+use swarmgate::simulator::Call;
+use swarmgate::types::Digest;
+use tokio::process::Command;
+
+use super::*;
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+/// Tests ask over loopback, so they are strangers only where loopback is none.
+fn for_strangers(settings: &mut Settings) {
+    settings.status.access.token = Some(Digest::of_bytes(TOKEN.as_bytes()));
+    settings.status.access.trust_loopback = false;
+}
+
+impl Scene {
+    async fn ask(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        set: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
+    ) -> reqwest::Response {
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        set(client.request(method, format!("http://{}{path}", self.status))).send().await.unwrap()
+    }
+
+    async fn code(&self, path: &str, set: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder) -> u16 {
+        self.ask(reqwest::Method::GET, path, set).await.status().as_u16()
+    }
+
+    async fn until_ready(&self) {
+        let ready = async {
+            while self.get("/readyz").await.is_none_or(|(code, _)| code != 200) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, ready).await.unwrap();
+    }
+}
+
+/// Runs the program as a person would, who has nothing of it in the environment.
+async fn swarmgate(words: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_swarmgate"));
+    command.args(words).env_remove("SWARMGATE_STATUS_TOKEN_FILE").env_remove("SWARMGATE_SERVER");
+    command.output().await.unwrap()
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_need_the_token_and_monitoring_does_not() {
+    let scene = Scene::start_as(DOCUMENT, for_strangers).await;
+    scene.until_ready().await;
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(scene.code(path, |request| request).await, 200, "{path}");
+    }
+    for path in ["/", "/status", "/plan", "/explain?service=x", "/render", "/snapshot", "/nothing"] {
+        let refused = scene.ask(reqwest::Method::GET, path, |request| request).await;
+        assert_eq!(refused.status(), 401, "{path}");
+        assert_eq!(refused.headers().get_all("www-authenticate").iter().count(), 2);
+        assert!(refused.text().await.unwrap().contains("swarmgate token"));
+        assert_eq!(scene.code(path, |request| request.bearer_auth("wrong-wrong-wrong")).await, 401, "{path}");
+    }
+    for path in ["/", "/status", "/plan", "/snapshot"] {
+        assert_eq!(scene.code(path, |request| request.bearer_auth(TOKEN)).await, 200, "{path}");
+        assert_eq!(scene.code(path, |request| request.basic_auth("anybody", Some(TOKEN))).await, 200, "{path}");
+    }
+    assert_eq!(scene.code("/nothing", |request| request.bearer_auth(TOKEN)).await, 404);
+    assert_eq!(scene.code("/metrics", |request| request).await, 404, "this operator has no recorder");
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_say_what_browsers_must_know_and_repeat_nothing() {
+    let scene = Scene::start().await;
+    scene.until_ready().await;
+    let mark = "m4rk";
+    for (method, path, host, expected) in [
+        ("GET", "/", "localhost", 200),
+        ("HEAD", "/status", "localhost", 200),
+        ("GET", "/nothing/m4rk", "localhost", 404),
+        ("GET", "/plan?output=m4rk", "localhost", 400),
+        ("POST", "/status", "localhost", 405),
+        ("GET", "/healthz", "m4rk.example.org", 421),
+        ("GET", "/status", "127.0.0.1.m4rk.example.org", 421),
+    ] {
+        let method = method.parse().unwrap();
+        let answer =
+            scene.ask(method, path, |request| request.header("host", host).header("authorization", mark).header("x-any", mark)).await;
+        assert_eq!(answer.status(), expected, "{path} at {host}");
+        let headers = answer.headers().clone();
+        assert_eq!(headers["x-content-type-options"], "nosniff");
+        assert_eq!(headers["cache-control"], "no-store");
+        assert!(headers["content-security-policy"].to_str().unwrap().contains("default-src 'none'"));
+        assert!(!format!("{headers:?} {}", answer.text().await.unwrap()).contains(mark));
+    }
+    let page = scene.ask(reqwest::Method::GET, "/", |request| request).await;
+    assert!(page.headers()["content-security-policy"].to_str().unwrap().contains("style-src"), "the page has a style");
+    let long = format!("/explain?service={}", "a".repeat(9_000));
+    assert_eq!(scene.code(&long, |request| request).await, 414);
+    assert_eq!(
+        scene.code("/status", |request| request.header("x-forwarded-for", "192.0.2.1")).await,
+        401,
+        "a reverse proxy asks for others"
+    );
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn forty_clients_cost_the_swarm_a_look_per_interval() {
+    let interval = Duration::from_millis(400);
+    let scene = Scene::start_as(DOCUMENT, |settings| settings.question_interval = interval).await;
+    application(&scene.swarm);
+    scene.until("a route", has_route).await;
+    let began = tokio::time::Instant::now();
+    let paths = ["/snapshot", "/plan", "/explain?service=web", "/render"];
+    let client = |number: usize| {
+        let scene = &scene;
+        async move {
+            for round in 0..3 {
+                let (code, text) = scene.get(paths[(number + round) % paths.len()]).await.unwrap();
+                assert_eq!(code, 200, "{text}");
+            }
+        }
+    };
+    join_all((0..40).map(client)).await;
+    let allowed = began.elapsed().as_millis().div_ceil(interval.as_millis()) + 1;
+    let looks = scene.swarm.calls(Call::StoppingTasks);
+    assert!(looks >= 3 && looks as u128 <= allowed, "{looks} looks, {allowed} are allowed");
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_nobodys_business_is_named_nowhere() {
+    let scene = Scene::start().await;
+    application(&scene.swarm);
+    let (swarm, none) = (&scene.swarm, std::collections::BTreeMap::new());
+    let network = swarm.user_creates_network(&json!({"Name": "foreign-network", "Driver": "overlay"})).unwrap();
+    swarm.user_creates_secret("foreign-secret", &none, b"s3cret").unwrap();
+    swarm.user_creates_secret("web.cert", &none, b"s3cret").unwrap();
+    swarm.user_creates_config("foreign-config", &none, b"s3cret").unwrap();
+    // Its name is like one that is asked for.
+    let foreign = json!({
+        "Name": "foreign-service",
+        "Labels": {"traefik.enable": "foreign-label"},
+        "TaskTemplate": {"ContainerSpec": {"Image": "foreign-image"}, "Networks": [{"Target": network.0}]},
+    });
+    swarm.user_creates_service(&foreign).unwrap();
+    let spec = json!({
+        "Name": "secured",
+        "Labels": {
+            "com.docker.lb.hosts": "secured.example.org", "com.docker.lb.port": "80", "com.docker.lb.network": "foreign-netwerk",
+            "com.docker.lb.ssl_cert": "foreign_secret", "com.docker.lb.ssl_key": "foreign_secret",
+            "com.docker.lb.ssl_backend": "true", "com.docker.lb.ssl_backend_tls_verify": "foreign_config",
+        },
+        "TaskTemplate": {"ContainerSpec": {"Image": "app"}},
+    });
+    swarm.user_creates_service(&spec).unwrap();
+    let wrong = |status: &StatusReport| {
+        let about = |finding: &&Finding| finding.subject == Subject::Service("secured".to_owned());
+        status.clusters["default"].findings.iter().filter(about).count() >= 2
+    };
+    scene.until("the findings", |status| has_route(status) && wrong(status)).await;
+    for path in [
+        "/",
+        "/status",
+        "/snapshot",
+        "/plan",
+        "/plan?output=json",
+        "/render",
+        "/explain?service=foreign-servic",
+        "/explain?service=secured",
+    ] {
+        let (_, text) = scene.get(path).await.unwrap();
+        for name in ["foreign-network", "foreign-secret", "foreign-config", "foreign-service", "foreign-label", "foreign-image", "web.cert"]
+        {
+            assert!(!text.contains(name), "{path} names {name}:\n{text}");
+        }
+    }
+    let (_, snapshot) = scene.get("/snapshot").await.unwrap();
+    assert!(snapshot.contains("secured") && snapshot.contains("\"web\"") && snapshot.contains("\"apps\""), "{snapshot}");
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_line_brings_the_token() {
+    let scene = Scene::start_as(DOCUMENT, for_strangers).await;
+    scene.until_ready().await;
+    let server = format!("http://{}", scene.status);
+    let refused = swarmgate(&["status", "--server", &server]).await;
+    assert!(!refused.status.success() && errors(&refused).contains("docker exec CONTAINER swarmgate token"), "{}", errors(&refused));
+    let file = scene.folder.path().join("token");
+    let give = |content: &str| std::fs::write(&file, content).unwrap();
+    let file = file.to_str().unwrap();
+    give("another-another-another");
+    let refused = swarmgate(&["plan", "--server", &server, "--token-file", file]).await;
+    assert!(errors(&refused).contains("refuses this token") && !errors(&refused).contains("another"), "{}", errors(&refused));
+    give(&format!("{TOKEN}\n"));
+    for words in [&["plan"][..], &["status", "--snapshot"], &["render"], &["explain", "http://x.example.org/"]] {
+        let told = swarmgate(&[words, &["--server", &server, "--token-file", file]].concat()).await;
+        assert!(!told.stdout.is_empty(), "{words:?}: {}", errors(&told));
+        assert!(!errors(&told).contains("warning"), "loopback is not overheard");
+    }
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_socket_needs_no_token_and_survives_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("status.sock");
+    for _ in 0..2 {
+        let scene = Scene::start_as(DOCUMENT, |settings| {
+            for_strangers(settings);
+            settings.status.socket = Some(path.clone());
+        });
+        let scene = scene.await;
+        scene.until_ready().await;
+        let told = swarmgate(&["plan", "--server", &format!("unix://{}", path.display())]).await;
+        assert!(told.status.success() && String::from_utf8_lossy(&told.stdout).contains("cluster default"), "{}", errors(&told));
+        scene.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_port_speaks_tls_with_the_files_that_are_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let write = |name: &str, content: &str| {
+        std::fs::write(folder.path().join(name), content).unwrap();
+        folder.path().join(name)
+    };
+    let files = TlsFiles { certificate: write("cert.pem", &certificate.pem()), key: write("key.pem", &key.serialize_pem()) };
+    let (ca, token) = (files.certificate.clone(), write("token", TOKEN));
+    let scene = Scene::start_as(DOCUMENT, |settings| {
+        for_strangers(settings);
+        settings.status.tls = Some(files);
+    });
+    let scene = scene.await;
+    let server = format!("https://{}", scene.status);
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    let asked = ["plan", "--server", &server, "--token-file", &text(&token), "--ca-file", &text(&ca)];
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let told = swarmgate(&asked).await;
+        if told.status.success() {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{}", errors(&told));
+    }
+    assert!(scene.get("/healthz").await.is_none(), "no plain HTTP");
+    let other = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().self_signed(&KeyPair::generate().unwrap()).unwrap();
+    let other = text(&write("other.pem", &other.pem()));
+    let refused = swarmgate(&["plan", "--server", &server, "--token-file", &text(&token), "--ca-file", &other]).await;
+    assert!(!refused.status.success() && errors(&refused).contains("certificate"), "{}", errors(&refused));
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_is_damaged_ends_the_start_and_is_not_quoted() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec!["x".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let files = TlsFiles { certificate: folder.path().join("cert.pem"), key: folder.path().join("key.pem") };
+    std::fs::write(&files.certificate, certificate.pem()).unwrap();
+    let pasted = key.serialize_pem().replace('\n', "\\n");
+    std::fs::write(&files.key, &pasted).unwrap();
+    let scene = Scene::start_as(DOCUMENT, |settings| settings.status.tls = Some(files)).await;
+    let error = tokio::time::timeout(PATIENCE, scene.operator).await.unwrap().unwrap().unwrap_err();
+    let told = format!("{error:?}");
+    assert!(
+        matches!(error, RunError::Tls { .. }) && !pasted.as_bytes().windows(16).any(|run| told.contains(std::str::from_utf8(run).unwrap()))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_token_follows_no_redirect() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    let thief = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let elsewhere = format!("http://{}/status", thief.local_addr().unwrap());
+    let count = move || async move { counted.fetch_add(1, Ordering::Relaxed).to_string() };
+    tokio::spawn(async move { axum::serve(thief, axum::Router::new().fallback(count)).await });
+    let moved = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = format!("http://{}", moved.local_addr().unwrap());
+    let answer = move || async move { axum::response::Redirect::temporary(&elsewhere) };
+    tokio::spawn(async move { axum::serve(moved, axum::Router::new().fallback(answer)).await });
+    let token = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(token.path(), TOKEN).unwrap();
+    let told = swarmgate(&["status", "--server", &server, "--token-file", token.path().to_str().unwrap()]).await;
+    assert!(!told.status.success() && errors(&told).contains("answered 307"), "{}", errors(&told));
+    assert_eq!(asked.load(Ordering::Relaxed), 0);
+}
