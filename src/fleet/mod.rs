@@ -8,6 +8,7 @@
 mod configs;
 mod extension;
 mod field;
+mod limits;
 mod material;
 pub mod names;
 mod parts;

@@ -13,7 +13,7 @@ use crate::types::Refused;
 
 /// Checks the document's fields against each other.
 pub(super) fn check(value: &Value, mistakes: &mut Mistakes) {
-    let checks = [tasks, ports, update, configuration_path, stopping, networks, constraints, resources, hosts::check, settings::check];
+    let checks = [tasks, ports, update, configuration_path, stopping, networks, constraints, resources, logging, hosts::check, settings::check];
     for check in checks {
         check(&Look(value), mistakes);
     }
@@ -133,6 +133,17 @@ fn constraints(look: &Look<'_>, mistakes: &mut Mistakes) {
                 let (severity, code) = (Severity::Warning, FindingCode::SingleEqualsConstraint);
                 mistakes.add(severity, code, &format!("{pointer}/{at}"), "a single = is understood as ==", remedy);
             }
+        }
+    }
+}
+
+/// Options belong to a driver; without one nobody knows whether they are understood, and tasks that have one too many never start.
+fn logging(look: &Look<'_>, mistakes: &mut Mistakes) {
+    for workload in ["extension", "proxy"] {
+        let options = format!("/spec/{workload}/logging/options");
+        let has_options = look.any(&options).and_then(Value::as_object).is_some_and(|options| !options.is_empty());
+        if look.text(&format!("/spec/{workload}/logging/driver")) == Some("default") && has_options {
+            mistakes.impossible(&options, "options without a driver of their own", "Name the driver that has these options, or remove them.");
         }
     }
 }
