@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long, env = "SWARMGATE_REQUIRE_VALID_SPEC")]
     require_valid_spec: bool,
     #[command(flatten)]
-    swarm: SwarmArgs,
+    pub(super) swarm: SwarmArgs,
     /// Where status, page and metrics are served
     #[arg(long, env = "SWARMGATE_LISTEN", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
@@ -173,8 +173,12 @@ impl Args {
 impl SwarmArgs {
     /// Prepares access to the Swarm.
     pub fn connect(&self) -> Result<DockerSwarm, crate::docker::ConnectError> {
-        let url = self.docker_url.as_ref().or(self.docker_host.as_ref()).map_or(DOCKER_URL, String::as_str);
-        DockerSwarm::connect(url)
+        DockerSwarm::connect(self.url())
+    }
+
+    /// Where the Docker API is.
+    pub fn url(&self) -> &str {
+        self.docker_url.as_ref().or(self.docker_host.as_ref()).map_or(DOCKER_URL, String::as_str)
     }
 
     fn channel(&self) -> ChannelMode {
