@@ -60,6 +60,10 @@ pub struct SwarmArgs {
     /// The overlay network between operator, extensions and proxies; created when it does not exist
     #[arg(long, env = "SWARMGATE_CONTROL_NETWORK", default_value = CONTROL_NETWORK)]
     control_network: String,
+    /// Create that network encrypted (IPsec). Every node's kernel must be able to (ESP, the modules xt_policy, xt_bpf or xt_u32):
+    /// where one is not, nothing gets through between it and the others
+    #[arg(long, env = "SWARMGATE_CONTROL_NETWORK_ENCRYPTED", value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_value = "false", default_missing_value = "true")]
+    control_network_encrypted: bool,
     /// The operator's channel as extensions reach it, on the control network
     #[arg(long, env = "SWARMGATE_OPERATOR_URL", default_value = "http://swarmgate-operator:8081")]
     operator_url: String,
@@ -185,7 +189,11 @@ impl SwarmArgs {
         match (self.channel, Port::new(self.channel_port)) {
             (Way::Host, Ok(operator_port)) => ChannelMode::Host { operator_port },
             // Port 0 has been refused already.
-            _ => ChannelMode::Overlay { network: self.control_network.clone(), operator_url: self.operator_url.clone() },
+            _ => ChannelMode::Overlay {
+                network: self.control_network.clone(),
+                encrypted: self.control_network_encrypted,
+                operator_url: self.operator_url.clone(),
+            },
         }
     }
 

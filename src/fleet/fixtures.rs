@@ -18,7 +18,7 @@ pub const URL: &str = "http://swarmgate-operator:8081";
 
 /// The channel of the tests, over the control network.
 pub fn overlay() -> ChannelMode {
-    ChannelMode::Overlay { network: CONTROL.to_owned(), operator_url: URL.to_owned() }
+    ChannelMode::Overlay { network: CONTROL.to_owned(), encrypted: false, operator_url: URL.to_owned() }
 }
 
 /// A cluster `dev` that states nothing that it may leave out.

@@ -68,6 +68,8 @@ pub struct Fleet {
     pub cluster: ClusterName,
     /// The name of the control network, shared by all clusters of the instance; none where there is none.
     pub control_network: Option<String>,
+    /// Whether it is created encrypted.
+    pub control_network_encrypted: bool,
     /// The name of the secret with the channel's token.
     pub token_secret: String,
     /// The extension service.
@@ -92,6 +94,7 @@ pub fn shape(input: &ShapeInput<'_>) -> Fleet {
         instance: input.instance.to_owned(),
         cluster: input.cluster.name.clone(),
         control_network: input.channel.network().map(str::to_owned),
+        control_network_encrypted: input.channel.is_encrypted(),
         token_secret: names::token_secret(&input.cluster.name),
         extension: extension::shape(input),
         proxy,

@@ -207,6 +207,8 @@ pub struct Network {
     pub name: String,
     /// `overlay`, ...
     pub driver: String,
+    /// Whether what nodes send each other on it is encrypted.
+    pub encrypted: bool,
     /// Whether it is Swarm's routing-mesh network.
     pub routing_mesh: bool,
     /// Its labels.

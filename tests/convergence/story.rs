@@ -90,7 +90,8 @@ fn channel_of(seed: u64) -> ChannelMode {
     if seed % 5 == 4 {
         return ChannelMode::Host { operator_port: Port::new(8081).unwrap() };
     }
-    ChannelMode::Overlay { network: "swarmgate-control".to_owned(), operator_url: "http://swarmgate-operator:8081".to_owned() }
+    let (network, operator_url) = ("swarmgate-control".to_owned(), "http://swarmgate-operator:8081".to_owned());
+    ChannelMode::Overlay { network, encrypted: false, operator_url }
 }
 
 impl Story {

@@ -9,6 +9,7 @@ mod findings;
 mod fleet;
 mod follows;
 mod ground;
+mod hardening;
 mod hosts;
 mod lab;
 mod managers;
@@ -58,7 +59,7 @@ pub fn all() -> Vec<Case> {
         retries::cases(),
         authorities::cases(),
     ];
-    let gentle = [serves::cases(), routes::cases(), follows::cases(), vip::cases(), findings::cases(), people::cases(), still::cases()];
+    let gentle = [serves::cases(), routes::cases(), follows::cases(), vip::cases(), findings::cases(), people::cases(), still::cases(), hardening::cases()];
     let rough = [
         clusters::cases(),
         networks::cases(),

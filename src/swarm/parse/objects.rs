@@ -51,6 +51,8 @@ pub fn network(value: &Value) -> Option<Network> {
         id: NetworkId(id(value)?),
         name: text(value, &["Name"]).to_owned(),
         driver: text(value, &["Driver"]).to_owned(),
+        // Engines look for the option only: its value, `false` included, says nothing.
+        encrypted: at(value, &["Options"]).is_some_and(|options| options.get("encrypted").is_some()),
         routing_mesh: at(value, &["Ingress"]).and_then(Value::as_bool).unwrap_or(false),
         labels: labels(value, &["Labels"]),
     })
