@@ -40,7 +40,9 @@ impl FromStr for Identity {
 #[derive(Debug, thiserror::Error)]
 pub enum Kept {
     /// The kernel refused a step.
-    #[error("cannot {step}: {source}; the container needs the capabilities SETUID and SETGID to give root up (SWARMGATE_RUN_AS=0:0 keeps it)")]
+    #[error(
+        "cannot {step}: {source}; the container needs the capabilities SETUID and SETGID to give root up (SWARMGATE_RUN_AS=0:0 keeps it)"
+    )]
     Refused {
         /// Which step.
         step: &'static str,

@@ -31,7 +31,9 @@ pub(super) fn fields(workload: &Workload, role: Role) -> Vec<Field> {
     };
     let mut fields = resources(workload, memory);
     let stated_pids = workload.resources.as_ref().and_then(|resources| resources.pids_limit);
-    fields.push(whole("limits.pids", &["TaskTemplate", "Resources", "Limits", "Pids"], want(stated_pids), json!(pids)).absent_means(json!(0)));
+    fields.push(
+        whole("limits.pids", &["TaskTemplate", "Resources", "Limits", "Pids"], want(stated_pids), json!(pids)).absent_means(json!(0)),
+    );
     fields.push(logging(workload.logging.as_ref()));
     fields
 }

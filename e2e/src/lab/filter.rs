@@ -60,7 +60,9 @@ fn one(line: &str) -> Result<(Method, Vec<String>)> {
 /// The segments of a path; none if one of them is not plain, so that nothing passes that others may read otherwise.
 fn segments(path: &str) -> Option<Vec<&str>> {
     let plain = |segment: &&str| {
-        !segment.is_empty() && !segment.starts_with('.') && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        !segment.is_empty()
+            && !segment.starts_with('.')
+            && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
     };
     let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
     segments.iter().all(plain).then_some(segments)
@@ -119,7 +121,11 @@ async fn serve(options: Arc<FilterOptions>, calls: Arc<Calls>) -> Result<()> {
 }
 
 /// An engine that is not there ends the client's connection, as it does without a filter.
-async fn pass(request: Request<Incoming>, options: Arc<FilterOptions>, calls: Arc<Calls>) -> Result<Response<BoxBody<Bytes, hyper::Error>>> {
+async fn pass(
+    request: Request<Incoming>,
+    options: Arc<FilterOptions>,
+    calls: Arc<Calls>,
+) -> Result<Response<BoxBody<Bytes, hyper::Error>>> {
     if !calls.allow(request.method(), request.uri().path()) || request.headers().contains_key("upgrade") {
         return refuse(&request, &options.refused);
     }

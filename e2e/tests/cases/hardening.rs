@@ -66,9 +66,11 @@ fn beside_the_operator(world: &World) -> Result<()> {
 }
 
 fn bounds(world: &World) -> Result<()> {
-    for (service, memory, pids) in
-        [("swarmgate-extension-default", 2_u64 << 30, 1024), ("swarmgate-proxy-default", 4 << 30, 4096), ("swarmgate-proxy-mesh", 4 << 30, 4096)]
-    {
+    for (service, memory, pids) in [
+        ("swarmgate-extension-default", 2_u64 << 30, 1024),
+        ("swarmgate-proxy-default", 4 << 30, 4096),
+        ("swarmgate-proxy-mesh", 4 << 30, 4096),
+    ] {
         let (task, status) = first_process(world, service)?;
         is_nobody(&status).with_context(|| service.to_owned())?;
         ensure!(line(&status, "CapBnd") == NOTHING, "{service} could get {:?}", line(&status, "CapBnd"));

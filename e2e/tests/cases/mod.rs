@@ -59,7 +59,16 @@ pub fn all() -> Vec<Case> {
         retries::cases(),
         authorities::cases(),
     ];
-    let gentle = [serves::cases(), routes::cases(), follows::cases(), vip::cases(), findings::cases(), people::cases(), still::cases(), hardening::cases()];
+    let gentle = [
+        serves::cases(),
+        routes::cases(),
+        follows::cases(),
+        vip::cases(),
+        findings::cases(),
+        people::cases(),
+        still::cases(),
+        hardening::cases(),
+    ];
     let rough = [
         clusters::cases(),
         networks::cases(),

@@ -13,7 +13,8 @@ use crate::types::Refused;
 
 /// Checks the document's fields against each other.
 pub(super) fn check(value: &Value, mistakes: &mut Mistakes) {
-    let checks = [tasks, ports, update, configuration_path, stopping, networks, constraints, resources, logging, hosts::check, settings::check];
+    let checks =
+        [tasks, ports, update, configuration_path, stopping, networks, constraints, resources, logging, hosts::check, settings::check];
     for check in checks {
         check(&Look(value), mistakes);
     }
@@ -143,7 +144,11 @@ fn logging(look: &Look<'_>, mistakes: &mut Mistakes) {
         let options = format!("/spec/{workload}/logging/options");
         let has_options = look.any(&options).and_then(Value::as_object).is_some_and(|options| !options.is_empty());
         if look.text(&format!("/spec/{workload}/logging/driver")) == Some("default") && has_options {
-            mistakes.impossible(&options, "options without a driver of their own", "Name the driver that has these options, or remove them.");
+            mistakes.impossible(
+                &options,
+                "options without a driver of their own",
+                "Name the driver that has these options, or remove them.",
+            );
         }
     }
 }
