@@ -1,13 +1,15 @@
 //! Root is given up before anything else, completely, and the group of the Docker socket is all that stays. As root these
 //! are real changes of real processes; without root only what a process may ask of itself can be seen, and is.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot start its subject has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot start its subject has failed")]
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
 
 const DOCUMENT: &str = "apiVersion: swarmgate/v1
 kind: ServiceCluster
@@ -69,7 +71,7 @@ impl Drop for Running {
 
 impl Running {
     /// What `/proc` says of it once its other threads are there, which come after everything was given up.
-    fn status(&mut self) -> String {
+    async fn status(&mut self) -> String {
         let deadline = Instant::now() + Duration::from_secs(20);
         let file = format!("/proc/{}/status", self.0.id());
         loop {
@@ -79,7 +81,7 @@ impl Running {
             }
             let ended = self.0.try_wait().unwrap();
             assert!(ended.is_none() && Instant::now() < deadline, "{ended:?}\n{text}");
-            std::thread::yield_now();
+            sleep(Duration::from_millis(5)).await;
         }
     }
 }
@@ -96,10 +98,10 @@ fn words(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-#[test]
-fn an_operator_that_starts_as_root_is_nobody_before_its_first_thread() {
+#[tokio::test]
+async fn an_operator_that_starts_as_root_is_nobody_before_its_first_thread() {
     let place = Place::with_socket_mode(0o660);
-    let status = start(&mut place.operator("65532:65532")).status();
+    let status = start(&mut place.operator("65532:65532")).status().await;
     assert_eq!(line(&status, "NoNewPrivs"), "1", "{status}");
     if is_root() {
         assert_eq!(line(&status, "Uid"), "65532\t65532\t65532\t65532", "{status}");
@@ -113,8 +115,8 @@ fn an_operator_that_starts_as_root_is_nobody_before_its_first_thread() {
     }
 }
 
-#[test]
-fn a_socket_that_only_root_may_use_ends_it_with_the_remedy() {
+#[tokio::test]
+async fn a_socket_that_only_root_may_use_ends_it_with_the_remedy() {
     let place = Place::with_socket_mode(0o600);
     if is_root() {
         let output = place.operator("65532:65532").output().unwrap();
@@ -122,14 +124,14 @@ fn a_socket_that_only_root_may_use_ends_it_with_the_remedy() {
         assert!(words(&output).contains("SWARMGATE_RUN_AS=0:0"), "{}", words(&output));
     } else {
         // It is nobody else's to give up, so nothing is refused.
-        assert_eq!(line(&start(&mut place.operator("65532:65532")).status(), "NoNewPrivs"), "1");
+        assert_eq!(line(&start(&mut place.operator("65532:65532")).status().await, "NoNewPrivs"), "1");
     }
 }
 
-#[test]
-fn root_that_is_asked_for_stays_and_gets_no_more() {
+#[tokio::test]
+async fn root_that_is_asked_for_stays_and_gets_no_more() {
     let place = Place::with_socket_mode(0o600);
-    let status = start(&mut place.operator("0:0")).status();
+    let status = start(&mut place.operator("0:0")).status().await;
     assert_eq!(line(&status, "NoNewPrivs"), "1", "{status}");
     assert_eq!(line(&status, "Uid").split('\t').next(), Some(nix::unistd::Uid::current().to_string().as_str()), "{status}");
 }
@@ -153,8 +155,8 @@ fn a_command_beside_the_operator_reads_what_the_operator_may_read() {
     assert!(output.status.success(), "{output:?}");
 }
 
-#[test]
-fn extension_and_proxy_forbid_new_privileges_by_themselves() {
+#[tokio::test]
+async fn extension_and_proxy_forbid_new_privileges_by_themselves() {
     // Where the engine does not (before Docker 25 Swarm has no word for it), the program does: seen in the child that it starts.
     let folder = tempfile::tempdir().unwrap();
     let (engine, seen, token) = (folder.path().join("nginx"), folder.path().join("seen"), folder.path().join("token"));
@@ -168,8 +170,8 @@ fn extension_and_proxy_forbid_new_privileges_by_themselves() {
     let seen = loop {
         match fs::read_to_string(&seen) {
             Ok(text) if !text.is_empty() => break text,
-            _ if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(10)),
-            _ => panic!("the engine was not asked: {:?}", extension.0.try_wait()),
+            _ if Instant::now() > deadline => unreachable!("the engine was not asked: {:?}", extension.0.try_wait()),
+            _ => sleep(Duration::from_millis(10)).await,
         }
     };
     assert_eq!(seen.trim(), "NoNewPrivs:\t1");

