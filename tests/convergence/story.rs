@@ -98,7 +98,8 @@ impl Story {
     /// Sets the scene.
     pub fn new(seed: u64, loud: bool) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        let swarm = SimSwarm::new(SimOptions { seed, docker_release: if seed % 2 == 0 { 20 } else { 28 }, ..SimOptions::default() });
+        let swarm =
+            SimSwarm::new(SimOptions { seed, docker_release: if seed.is_multiple_of(2) { 20 } else { 28 }, ..SimOptions::default() });
         people::found(&swarm);
         let kind = if rng.random_bool(0.2) { Kind::Generations } else { Kind::Mixed };
         let count = if kind == Kind::Generations { 1 } else { [1, 1, 1, 2, 2, 3][rng.random_range(0..6)] };
