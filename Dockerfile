@@ -2,16 +2,18 @@
 #
 #   docker build --target operator -t swarmgate:dev .
 #   docker build --target nginx -t swarmgate-nginx:dev .
+#
+# Every base image has its digest, so that what was looked at is what is built from; `scripts/pin-images` looks them up anew.
 
-FROM rust:1.90-slim-bookworm AS build
+FROM rust:1.90-slim-bookworm@sha256:64232e656c058f4468e8d024e990acff04f0fd5a5c0a88a574dc37773d7325c9 AS build
 WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
     cargo build --locked --release --package swarmgate --bin swarmgate \
     && install -D target/release/swarmgate /out/swarmgate
 
-# Starts as root, since only root may open the Docker socket.
-FROM debian:bookworm-slim AS operator
+# Starts as root to see which group may use the Docker socket; told SWARMGATE_RUN_AS (as the charts do) it gives root up at once.
+FROM debian:bookworm-slim@sha256:88200866dfff7ea7f5cbcb6ec7c8a701889efe6fe859fe64d6990e4b07ea4171 AS operator
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
@@ -21,7 +23,7 @@ COPY --from=build /out/swarmgate /usr/local/bin/swarmgate
 ENTRYPOINT ["swarmgate"]
 
 # Extension and proxy. nginx must be 1.27.4 or newer: before, a reload loses requests on kept-alive connections.
-FROM nginx:1.29-bookworm AS nginx
+FROM nginx:1.31.3@sha256:5a88c9c45479443d7be2eadc894b4ed0a9801bae03d97a5760ae13b5c2005942 AS nginx
 # Applications' certificates are checked against the authorities of this image when a label asks for it.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates \

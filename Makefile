@@ -15,10 +15,10 @@ NGINX = $$(scripts/nginx-path)
 
 help:
 	@echo 'make setup      install what the laboratory needs (Debian packages, a recent nginx); quick when it is there'
-	@echo 'make images     build swarmgate and bake all images into $(IMAGES)'
+	@echo 'make images     build swarmgate and bake all images into $(IMAGES), with a CycloneDX document about each of our own'
 	@echo 'make demo       a real three-node Swarm with Swarmgate and demo applications; make demo-down removes it'
 	@echo 'make test       unit tests, then end-to-end tests on real Swarms'
-	@echo 'make lint       formatting and lints'
+	@echo 'make lint       formatting, lints, licences and advisories of dependencies'
 	@echo 'make bench      measurements'
 
 setup:
@@ -32,8 +32,8 @@ images: setup tools
 	cargo build --locked --package swarmgate --bin swarmgate --profile $(PROFILE)
 	mkdir -p $(STRIPPED)
 	install --strip $(BUILT)/swarmgate $(TOOLS)/demo-app $(STRIPPED)
-	$(TOOLS)/bake swarmgate --binary $(STRIPPED)/swarmgate --out $(IMAGES)/swarmgate.tar
-	$(TOOLS)/bake swarmgate-nginx --binary $(STRIPPED)/swarmgate --nginx $(NGINX) --out $(IMAGES)/swarmgate-nginx.tar
+	$(TOOLS)/bake swarmgate --binary $(STRIPPED)/swarmgate --out $(IMAGES)/swarmgate.tar --sbom $(IMAGES)/swarmgate.cdx.json
+	$(TOOLS)/bake swarmgate-nginx --binary $(STRIPPED)/swarmgate --nginx $(NGINX) --out $(IMAGES)/swarmgate-nginx.tar --sbom $(IMAGES)/swarmgate-nginx.cdx.json
 	$(TOOLS)/bake stock-nginx --nginx $(NGINX) --out $(IMAGES)/stock-nginx.tar
 	$(TOOLS)/bake demo-app --binary $(STRIPPED)/demo-app --app-version v1 --out $(IMAGES)/demo-app-v1.tar
 	$(TOOLS)/bake demo-app --binary $(STRIPPED)/demo-app --app-version v2 --out $(IMAGES)/demo-app-v2.tar
@@ -50,6 +50,7 @@ test: images
 lint:
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	scripts/deny
 
 bench:
 	cargo bench --locked --package swarmgate

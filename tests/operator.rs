@@ -106,6 +106,7 @@ fn settings(folder: &Path, listen: SocketAddr, channel_listen: SocketAddr) -> Se
         instance: "swarmgate".to_owned(),
         spec: vec![folder.to_owned()],
         channel: ChannelMode::Overlay {
+            encrypted: false,
             network: "swarmgate-control".to_owned(),
             operator_url: "http://swarmgate-operator:8081".to_owned(),
         },

@@ -13,7 +13,7 @@ use swarmgate::intent::documents::{SourceFile, read_documents};
 use swarmgate::render::{CONFIG_FILE, Purpose, render};
 use swarmgate::report::FindingCode;
 use swarmgate::route::BackendService;
-use swarmgate::simulator::{Availability, Faults, SimOptions, SimSwarm};
+use swarmgate::simulator::{Availability, SimOptions, SimSwarm};
 use swarmgate::swarm::{Snapshot, Swarm as _};
 use swarmgate::translate::{Translation, translate};
 
@@ -28,7 +28,7 @@ fn cluster() -> Cluster {
 
 /// A Swarm with one service in VIP mode, all of whose tasks run.
 fn swarm() -> SimSwarm {
-    let swarm = SimSwarm::new(SimOptions { seed: 7, nodes: 3, managers: 1, faults: Faults::NONE });
+    let swarm = SimSwarm::new(SimOptions { seed: 7, ..SimOptions::default() });
     let networks = ["apps", "more"].map(|name| swarm.user_creates_network(&json!({"Name": name, "Driver": "overlay"})).unwrap());
     let spec = json!({
         "Name": APP,

@@ -10,6 +10,8 @@ pub enum ChannelMode {
     Overlay {
         /// The name of the control network.
         network: String,
+        /// Whether it shall be encrypted; a network that exists is taken as it is.
+        encrypted: bool,
         /// The base URL of the operator's channel on it.
         operator_url: String,
     },
@@ -22,6 +24,11 @@ pub enum ChannelMode {
 }
 
 impl ChannelMode {
+    /// Whether the control network shall be encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        matches!(self, Self::Overlay { encrypted: true, .. })
+    }
+
     /// The control network, if there is one.
     pub fn network(&self) -> Option<&str> {
         if let Self::Overlay { network, .. } = self { Some(network) } else { None }

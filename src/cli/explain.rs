@@ -24,7 +24,7 @@ pub struct Args {
     #[arg(long)]
     service: Option<String>,
     #[command(flatten)]
-    look: LookArgs,
+    pub(super) look: LookArgs,
     /// How to write the answer
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     output: Output,

@@ -5,6 +5,7 @@ mod explain;
 mod extension;
 mod operator;
 mod plan;
+mod privileges;
 mod proxy;
 mod questions;
 mod render;
@@ -26,6 +27,10 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "swarmgate", version, max_term_width = 100)]
 struct Cli {
+    /// Give up root for this user and group before doing anything, and keep the group that may use the Docker socket. The
+    /// charts set it to 65532:65532
+    #[arg(long, global = true, env = "SWARMGATE_RUN_AS", value_name = "USER[:GROUP]")]
+    run_as: Option<privileges::Identity>,
     #[command(subcommand)]
     command: Command,
 }
@@ -56,7 +61,11 @@ enum Command {
 
 /// Runs the program and gives its exit code: 0 done, 1 failed, 2 wrong usage.
 pub fn main() -> ExitCode {
-    match Cli::parse().command {
+    let cli = Cli::parse();
+    if let Err(kept) = settle_privileges(&cli) {
+        return edge::fail(&kept);
+    }
+    match cli.command {
         Command::Operator(args) => operator::run(args),
         Command::Extension(args) => extension::run(args),
         Command::Proxy(args) => proxy::run(args),
@@ -68,4 +77,25 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(args),
         Command::Render(args) => render::run(args),
     }
+}
+
+/// Before the first thread: who this process is, and that nothing below it becomes more.
+fn settle_privileges(cli: &Cli) -> Result<(), privileges::Kept> {
+    match (cli.run_as, &cli.command) {
+        (Some(identity), command) => privileges::become_other(identity, docker_url(command).as_deref()),
+        (None, Command::Extension(_) | Command::Proxy(_)) => privileges::forbid_new(),
+        (None, _) => Ok(()),
+    }
+}
+
+/// The Docker API that a subcommand may ask.
+fn docker_url(command: &Command) -> Option<String> {
+    let swarm = match command {
+        Command::Operator(args) => &args.swarm,
+        Command::Plan(args) => &args.swarm,
+        Command::Explain(args) => &args.look.swarm,
+        Command::Render(args) => &args.look.swarm,
+        _ => return None,
+    };
+    Some(swarm.url().to_owned())
 }

@@ -35,7 +35,7 @@ pub struct Args {
     #[arg(long, env = "SWARMGATE_REQUIRE_VALID_SPEC")]
     require_valid_spec: bool,
     #[command(flatten)]
-    swarm: SwarmArgs,
+    pub(super) swarm: SwarmArgs,
     /// Where status, page and metrics are served
     #[arg(long, env = "SWARMGATE_LISTEN", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
@@ -88,6 +88,10 @@ pub struct SwarmArgs {
     /// The overlay network between operator, extensions and proxies; created when it does not exist
     #[arg(long, env = "SWARMGATE_CONTROL_NETWORK", default_value = CONTROL_NETWORK)]
     control_network: String,
+    /// Create that network encrypted, by ESP between the nodes. Every node's kernel must be able to: where one is not, nothing
+    /// gets through between it and the others
+    #[arg(long, env = "SWARMGATE_CONTROL_NETWORK_ENCRYPTED", value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_value = "false", default_missing_value = "true")]
+    control_network_encrypted: bool,
     /// The operator's channel as extensions reach it, on the control network
     #[arg(long, env = "SWARMGATE_OPERATOR_URL", default_value = "https://swarmgate-operator:8081")]
     operator_url: String,
@@ -245,15 +249,23 @@ impl Args {
 impl SwarmArgs {
     /// Prepares access to the Swarm.
     pub fn connect(&self) -> Result<DockerSwarm, crate::docker::ConnectError> {
-        let url = self.docker_url.as_ref().or(self.docker_host.as_ref()).map_or(DOCKER_URL, String::as_str);
-        DockerSwarm::connect(url)
+        DockerSwarm::connect(self.url())
+    }
+
+    /// Where the Docker API is.
+    pub fn url(&self) -> &str {
+        self.docker_url.as_ref().or(self.docker_host.as_ref()).map_or(DOCKER_URL, String::as_str)
     }
 
     fn channel(&self) -> ChannelMode {
         match (self.channel, Port::new(self.channel_port)) {
             (Way::Host, Ok(operator_port)) => ChannelMode::Host { operator_port },
             // Port 0 has been refused already.
-            _ => ChannelMode::Overlay { network: self.control_network.clone(), operator_url: self.operator_url.clone() },
+            _ => ChannelMode::Overlay {
+                network: self.control_network.clone(),
+                encrypted: self.control_network_encrypted,
+                operator_url: self.operator_url.clone(),
+            },
         }
     }
 

@@ -20,7 +20,7 @@ pub struct Args {
     #[arg(long, value_delimiter = ',')]
     spec: Vec<PathBuf>,
     #[command(flatten)]
-    swarm: SwarmArgs,
+    pub(super) swarm: SwarmArgs,
     /// How to write the plan
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     output: Output,

@@ -28,7 +28,7 @@ pub struct LookArgs {
     #[arg(long, requires = "spec")]
     snapshot: Option<PathBuf>,
     #[command(flatten)]
-    swarm: SwarmArgs,
+    pub(super) swarm: SwarmArgs,
 }
 
 /// Why there is no answer.

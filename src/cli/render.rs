@@ -20,7 +20,7 @@ pub struct Args {
     #[arg(long, value_enum)]
     purpose: Option<Purpose>,
     #[command(flatten)]
-    look: LookArgs,
+    pub(super) look: LookArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -110,7 +110,8 @@ mod tests {
 
     fn parsed(words: &[&str]) -> Option<StatusPort> {
         let line = Line::try_parse_from(["x"].iter().chain(words)).ok()?;
-        let channel = ChannelMode::Overlay { network: "n".to_owned(), operator_url: "http://Swarmgate-operator:8081".to_owned() };
+        let (network, operator_url) = ("n".to_owned(), "https://Swarmgate-operator:8081".to_owned());
+        let channel = ChannelMode::Overlay { network, encrypted: false, operator_url };
         line.status.settings(&channel).ok()
     }
 

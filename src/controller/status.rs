@@ -2,6 +2,7 @@
 //! only to keep the time of each condition's last change, and to keep showing what was known when the Swarm cannot be read.
 
 mod conditions;
+mod engine;
 mod material;
 mod proxies;
 mod quarantine;
@@ -170,6 +171,7 @@ fn waiting(seen: &Seen<'_>) -> Vec<WaitingOn> {
 fn findings(seen: &Seen<'_>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = [&seen.translation.findings[..], &seen.plan.findings].concat();
     findings.extend(engine_refused(seen));
+    findings.extend(engine::vulnerable(seen));
     findings.extend(material::findings(seen));
     findings.extend(quarantine::findings(seen));
     findings.sort();

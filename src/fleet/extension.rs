@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::ShapeInput;
 use super::field::{Alike, Field, Role, ServiceShape};
+use super::limits::{self, Program};
 use super::material;
 use super::peers;
 use super::shared::{self, Reach, want, whole};
@@ -32,6 +33,7 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> ServiceShape {
         whole("endpointMode", &["EndpointSpec", "Mode"], want(Some("dnsrr")), Value::Null).absent_means(json!("vip")),
         whole("ports", &["EndpointSpec", "Ports"], want(Some(ports(input))), Value::Null).compared(Alike::Ports).absent_means(json!([])),
     ]);
+    fields.extend(limits::privileges(input, workload, Program::Ours));
     fields.extend(material::of_the_routes(input, vec![tokens::mount(input, ChannelRole::Extension)]));
     fields.extend(update());
     ServiceShape {

@@ -129,6 +129,8 @@ pub enum Want {
 pub enum Alike {
     /// Everything that is wanted is there; what Swarm added beside it does not count.
     Contains,
+    /// Both say the same, nothing more; what is empty says nothing.
+    Exactly,
     /// Image references; a digest that a client pinned onto the declared tag does not count.
     Image,
     /// Placement constraints, without regard to order and blanks.

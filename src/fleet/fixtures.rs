@@ -20,7 +20,7 @@ pub const URL: &str = "https://swarmgate-operator:8081";
 
 /// The channel of the tests, over the control network.
 pub fn overlay() -> ChannelMode {
-    ChannelMode::Overlay { network: CONTROL.to_owned(), operator_url: URL.to_owned() }
+    ChannelMode::Overlay { network: CONTROL.to_owned(), encrypted: false, operator_url: URL.to_owned() }
 }
 
 /// The authority of the tests: one for all tests of a process.
@@ -80,6 +80,7 @@ fn workload(name: &str) -> Workload {
         labels: None,
         container_labels: None,
         resources: None,
+        logging: None,
     }
 }
 

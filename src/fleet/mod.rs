@@ -8,6 +8,7 @@
 mod configs;
 mod extension;
 mod field;
+mod limits;
 mod material;
 pub mod names;
 mod parts;
@@ -74,6 +75,8 @@ pub struct Fleet {
     pub cluster: ClusterName,
     /// The name of the control network, shared by all clusters of the instance; none where there is none.
     pub control_network: Option<String>,
+    /// Whether it is created encrypted.
+    pub control_network_encrypted: bool,
     /// The secrets by which the tasks of the services get their certificates.
     pub tokens: Vec<TokenSecret>,
     /// By which the operator knows what it created.
@@ -100,6 +103,7 @@ pub fn shape(input: &ShapeInput<'_>) -> Fleet {
         instance: input.instance.to_owned(),
         cluster: input.cluster.name.clone(),
         control_network: input.channel.network().map(str::to_owned),
+        control_network_encrypted: input.channel.is_encrypted(),
         tokens: tokens::needed(input),
         seals: input.seals.clone(),
         extension: extension::shape(input),

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::ShapeInput;
 use super::configs::{self, Mounted};
 use super::field::{Alike, Field, Role, ServiceShape, Want};
+use super::limits::{self, Program};
 use super::names;
 use super::peers;
 use super::shared::{self, Reach, nanos, want, whole};
@@ -35,6 +36,7 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> (ServiceShape, Vec<Finding>) {
     let env: Vec<_> = own.iter().chain(&told.now).cloned().collect();
     let mut fields = shared::fields(input, &proxy.workload, Role::Proxy, &env);
     fields.extend(program(input));
+    fields.extend(limits::privileges(input, &proxy.workload, if proxy.rollout == Rollout::Live { Program::Ours } else { Program::Stock }));
     fields.extend([networks(input), stop_signal(proxy), grace(proxy)]);
     fields.extend(endpoint(proxy));
     fields.extend(replicas(proxy));

@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 
 use super::ShapeInput;
 use super::field::{Alike, Args, Entries, Field, FieldValue, KeyedBy, Role, Want, Whole};
+use super::limits;
 use super::names;
 use super::sealing::{Described, Kind};
 use crate::channel::contract::{ENV_CLUSTER, ENV_NODE, ENV_TASK, ENV_TOKEN_FILE, TOKEN_FILE, USER};
-use crate::intent::cluster::{Resources, Workload};
+use crate::intent::cluster::Workload;
 
 /// How soon Swarm starts a task again that ended: its own default of 5 s is a long time for a proxy.
 const RESTART_DELAY: Duration = Duration::from_secs(1);
@@ -71,7 +72,7 @@ pub(super) fn fields(input: &ShapeInput<'_>, workload: &Workload, role: Role, ow
         preferences(workload),
         restart(),
     ];
-    fields.extend(resources(workload));
+    fields.extend(limits::fields(workload, role));
     fields
 }
 
@@ -200,23 +201,4 @@ fn preferences(workload: &Workload) -> Field {
     let spread = |label: &String| json!({"Spread": {"SpreadDescriptor": label}});
     let stated = workload.placement_preferences.as_ref().map(|labels| labels.iter().map(spread).collect::<Vec<_>>());
     whole("placementPreferences", &["TaskTemplate", "Placement", "Preferences"], want(stated), Value::Null).absent_means(json!([]))
-}
-
-/// Four amounts, each on its own path, so that what else stands there (generic resources) stays.
-fn resources(workload: &Workload) -> Vec<Field> {
-    let stated = |amount: fn(&Resources) -> Option<i64>| match workload.resources.as_ref() {
-        Some(resources) => Want::Stated(amount(resources).map_or(Value::Null, |number| json!(number))),
-        None => Want::Free,
-    };
-    let field = |name, path, want| whole(name, path, want, Value::Null).absent_means(json!(0));
-    vec![
-        field("limits.cpus", &["TaskTemplate", "Resources", "Limits", "NanoCPUs"], stated(|r| r.limits.nano_cpus)),
-        field("limits.memory", &["TaskTemplate", "Resources", "Limits", "MemoryBytes"], stated(|r| r.limits.memory_bytes)),
-        field("reservations.cpus", &["TaskTemplate", "Resources", "Reservations", "NanoCPUs"], stated(|r| r.reservations.nano_cpus)),
-        field(
-            "reservations.memory",
-            &["TaskTemplate", "Resources", "Reservations", "MemoryBytes"],
-            stated(|r| r.reservations.memory_bytes),
-        ),
-    ]
 }

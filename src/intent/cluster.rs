@@ -62,6 +62,8 @@ pub struct Workload {
     pub container_labels: Option<BTreeMap<String, String>>,
     /// Limits and reservations.
     pub resources: Option<Resources>,
+    /// Where the output goes.
+    pub logging: Option<Logging>,
 }
 
 /// The proxy service.
@@ -107,6 +109,8 @@ pub struct UpdatePolicy {
 pub struct Resources {
     /// Limits.
     pub limits: Amounts,
+    /// The most processes and threads, if stated; 0 = no limit.
+    pub pids_limit: Option<i64>,
     /// Reservations.
     pub reservations: Amounts,
 }
@@ -118,4 +122,18 @@ pub struct Amounts {
     pub nano_cpus: Option<i64>,
     /// Bytes.
     pub memory_bytes: Option<i64>,
+}
+
+/// Where the output of containers goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Logging {
+    /// Wherever each node's engine sends it.
+    EngineDefault,
+    /// To a driver, with its options.
+    Driver {
+        /// Its name.
+        name: String,
+        /// Its options.
+        options: BTreeMap<String, String>,
+    },
 }

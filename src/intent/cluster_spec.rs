@@ -130,9 +130,14 @@ pub struct WorkloadSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<grammar::Labels>")]
     pub container_labels: Option<BTreeMap<String, String>>,
-    /// Limits and reservations. A change replaces the tasks.
+    /// Limits and reservations. A change replaces the tasks. Left out: the service is created with a memory limit (2 GiB for
+    /// the extension, 4 GiB for each proxy), which `resources: {}` takes away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
+    /// Where the containers' output goes. A change replaces the tasks. Left out: the service is created with `json-file` and
+    /// at most five files of 10 MB for each task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logging: Option<Logging>,
 }
 
 /// The service that renders and tests configurations. One replica; it carries no traffic.
@@ -289,7 +294,7 @@ pub enum FailureAction {
 pub struct Resources {
     /// The most it may use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limits: Option<ResourceAmounts>,
+    pub limits: Option<ResourceLimits>,
     /// What the scheduler keeps free for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reservations: Option<ResourceAmounts>,
@@ -307,4 +312,37 @@ pub struct ResourceAmounts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<grammar::Memory>")]
     pub memory: Option<String>,
+}
+
+/// The most that a task may use.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ResourceLimits {
+    /// Processors: `"0.5"`, `"2"`. Left out: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::Cpus>")]
+    pub cpus: Option<String>,
+    /// Memory: `64M`, `1G`, or bytes. What exceeds it is killed, so leave room for reloads (`docs/limits.md`). Left out: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::Memory>")]
+    pub memory: Option<String>,
+    /// Processes and threads; 0: no limit. Left out: 1,024 for the extension and 4,096 for each proxy at creation, then as
+    /// somebody sets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 4_194_304))]
+    pub pids: Option<u32>,
+}
+
+/// Where the output of containers goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Logging {
+    /// Docker's logging driver: `json-file`, `local`, `journald`, ... `default`: whatever each node's engine is set to.
+    #[schemars(with = "grammar::LogDriver")]
+    pub driver: String,
+    /// The driver's own options, such as `max-size: 10m`. Engines refuse to start a task with an option that their driver does
+    /// not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::LogOptions>")]
+    pub options: Option<BTreeMap<String, String>>,
 }

@@ -50,6 +50,7 @@ pub(super) const FORMATS: &[Format] = &[
     format("image", image, "Write for example nginx:1.29 or registry.example.org/team/proxy:2."),
     format("stop-signal", |text| stop_signal(text).map(drop), "Write for example SIGTERM or SIGQUIT."),
     format("absolute-path", absolute_path, "Write for example /etc/nginx/nginx.conf."),
+    format("log-driver", log_driver, "Write for example json-file, local or journald; default is each engine's own."),
     format("env-name", env_name, "Write a name such as LOG_LEVEL."),
     format("label-key", label_key, "Choose another key, for example org.example.team."),
 ];
@@ -148,6 +149,13 @@ fn absolute_path(text: &str) -> Result<(), Refused> {
     } else {
         Err(Refused("this is the absolute path of a file, without blanks, quotes and '..'".to_owned()))
     }
+}
+
+/// The name of a logging driver: a built-in one, or a plugin's (`grafana/loki-docker-driver:3`).
+fn log_driver(text: &str) -> Result<(), Refused> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:@".contains(&byte);
+    let fits = text.len() <= 255 && text.bytes().all(plain) && text.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric());
+    if fits { Ok(()) } else { Err(Refused("this is no name of a logging driver".to_owned())) }
 }
 
 fn env_name(text: &str) -> Result<(), Refused> {
@@ -262,6 +270,8 @@ words! {
     Preference => {"type": "string", "format": "placement-preference"},
     StopSignal => {"type": ["string", "integer"], "format": "stop-signal"},
     AbsolutePath => {"type": "string", "format": "absolute-path"},
+    LogDriver => {"type": "string", "format": "log-driver"},
+    LogOptions => {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}},
     Environment => {"type": "object", "propertyNames": {"format": "env-name"}, "additionalProperties": {"type": ["string", "number", "boolean"]}},
     Labels => {"type": "object", "propertyNames": {"format": "label-key"}, "additionalProperties": {"type": ["string", "number", "boolean"]}},
     Annotations => {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}},
@@ -286,6 +296,7 @@ mod tests {
         check("image", &["nginx:alpine", "r.example:5000/a/b@sha256:00"], &["", " nginx", "${IMAGE}", "-x", "a b", "nginx\n"]);
         check("absolute-path", &["/etc/nginx/nginx.conf"], &["", "nginx.conf", "/a b", "/a/../b", "/a/", "/a;b", "/é"]);
         check("env-name", &["LOG_LEVEL", "a.b"], &["", "A=B", "A B", "SWARMGATE_TASK", "A\0"]);
+        check("log-driver", &["json-file", "default", "grafana/loki-docker-driver:3.3"], &["", " local", "-x", "a b", "a\n"]);
         check("label-key", &["org.example.x"], &["", " ", "swarmgate.owner"]);
     }
 

@@ -11,6 +11,7 @@ use crate::swarm::Snapshot;
 pub(super) fn alike(how: Alike, have: &Value, want: &Value, snapshot: &Snapshot) -> bool {
     match how {
         Alike::Contains => contains(have, want),
+        Alike::Exactly => without_empty(have) == without_empty(want),
         Alike::Image => image_fits(have.as_str().unwrap_or(""), want.as_str().unwrap_or("")),
         Alike::Constraints => constraints(have) == constraints(want),
         Alike::Networks => network_ids(have, snapshot) == network_ids(want, snapshot),
@@ -26,6 +27,14 @@ pub(super) fn contains(have: &Value, want: &Value) -> bool {
         }
         _ => have == want,
     }
+}
+
+/// The value without members that say nothing.
+fn without_empty(value: &Value) -> Value {
+    let Value::Object(map) = value else { return value.clone() };
+    let members = map.iter().map(|(key, member)| (key.clone(), without_empty(member)));
+    let says_something = |member: &Value| !member.is_null() && member.as_object().is_none_or(|map| !map.is_empty());
+    Value::Object(members.filter(|(_, member)| says_something(member)).collect())
 }
 
 /// `docker service update` pins the digest that a tag has at that moment. Taking the pin off again would replace all tasks

@@ -51,13 +51,25 @@ impl<'a> Draft<'a> {
     /// The control network is shared by all clusters and, as a rule, declared by the operator's own stack: any overlay of
     /// that name will do, and it is never changed.
     pub(super) fn network(&mut self) {
-        let Some(name) = &self.fleet.control_network else { return };
-        let mut found = self.snapshot.networks.values().filter(|network| &network.name == name).peekable();
-        if found.peek().is_none() && !self.is_taken("network", name) {
-            let body = json!({"Name": name, "Driver": "overlay", "CheckDuplicate": true, "Labels": self.fleet.network_labels()});
+        let (fleet, snapshot) = (self.fleet, self.snapshot);
+        let Some(name) = &fleet.control_network else { return };
+        let found: Vec<_> = snapshot.networks.values().filter(|network| &network.name == name).collect();
+        if found.is_empty() && !self.is_taken("network", name) {
+            let mut body = json!({"Name": name, "Driver": "overlay", "CheckDuplicate": true, "Labels": fleet.network_labels()});
+            if fleet.control_network_encrypted {
+                body["Options"] = json!({"encrypted": ""});
+            }
             self.steps.push(Step::CreateNetwork { name: name.clone(), body });
-        } else if found.peek().is_some() && !found.any(|network| network.driver == "overlay") {
+        } else if !found.is_empty() && !found.iter().any(|network| network.driver == "overlay") {
             self.block("network", name, "it is not an overlay network");
+        } else if fleet.control_network_encrypted && found.iter().any(|network| !network.encrypted) {
+            self.findings.push(Finding::new(
+                Severity::Warning,
+                FindingCode::NetworkNotEncrypted,
+                Subject::Object(name.clone()),
+                "The control network shall be encrypted, and the one that exists is not; it is used as it is.",
+                "Name another control network, or remove this one while nothing uses it; Swarm cannot change a network.",
+            ));
         }
     }
 

@@ -5,6 +5,7 @@ mod channel;
 mod convergence;
 mod effects;
 mod foreign;
+mod limits;
 mod material;
 mod ownership;
 mod removal;

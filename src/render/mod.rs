@@ -2,6 +2,7 @@
 //! configuration, equal tables give equal bytes, and no value of a table can leave the place it is written to
 //! ([`writer`] takes checked types only). Must never read files, clocks or the environment.
 
+pub mod advisories;
 mod engine;
 mod layout;
 mod material;

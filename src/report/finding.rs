@@ -126,12 +126,16 @@ pub enum FindingCode {
     EngineRefused,
     /// The engine did not answer in time or could not be asked; it is asked again, and the last good configuration stays.
     EngineUnavailable,
+    /// The engine's version has faults that are published.
+    EngineVulnerable,
     /// The engine refuses this route (or raw line, or template) alone; it is left out, and everything else is served.
     RouteQuarantined,
     /// The rendered configuration does not fit into a Swarm config object; the last one that did stays mounted.
     ConfigTooLarge,
     /// A service, config, secret or network of the needed name exists and is not ours.
     NameTaken,
+    /// The control network shall be encrypted, and the one that exists is not.
+    NetworkNotEncrypted,
     /// Swarm paused or rolled back a rollout.
     RolloutFailed,
     /// Somebody changed one of our objects by hand; it is put back.

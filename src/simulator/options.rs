@@ -9,13 +9,15 @@ pub struct SimOptions {
     pub nodes: usize,
     /// How many of them are managers (the first ones).
     pub managers: usize,
+    /// The release of the nodes' engines: 20 is the oldest that is supported, 25 the first that keeps `NoNewPrivileges`.
+    pub docker_release: u32,
     /// How unreliable the API is, to begin with.
     pub faults: Faults,
 }
 
 impl Default for SimOptions {
     fn default() -> Self {
-        Self { seed: 0, nodes: 3, managers: 1, faults: Faults::NONE }
+        Self { seed: 0, nodes: 3, managers: 1, docker_release: 20, faults: Faults::NONE }
     }
 }
 

@@ -16,13 +16,14 @@ const OWNER: &str = "swarmgate.owner";
 impl World {
     /// One complete look, as the API gives it.
     pub fn look(&mut self) -> RawSnapshot {
+        let release = self.docker_release;
         let services: Vec<Value> = self.services.values_mut().map(|s| shown(s, |s| (&mut s.shown, s.version), service)).collect();
         let named = named_configs(&services);
         let configs = self.configs.values_mut().filter(|c| c.labels.contains_key(OWNER) || named.contains(&c.name));
         RawSnapshot {
             taken_at: Self::timestamp(self.now),
             services,
-            nodes: self.nodes.values_mut().map(|n| shown(n, |n| (&mut n.shown, n.version), node)).collect(),
+            nodes: self.nodes.values_mut().map(|n| shown(n, |n| (&mut n.shown, n.version), |n| node(n, release))).collect(),
             networks: self.networks.values_mut().map(|n| shown(n, |n| (&mut n.shown, 0), network)).collect(),
             configs: configs.map(|c| shown(c, |c| (&mut c.shown, c.version), |c| file(c, true))).collect(),
             secrets: self.secrets.values_mut().map(|s| shown(s, |s| (&mut s.shown, s.version), |s| file(s, false))).collect(),
@@ -142,13 +143,17 @@ fn status(task: &Task) -> Value {
     shown
 }
 
-fn node(node: &Node) -> Value {
+fn node(node: &Node, release: u32) -> Value {
     let role = if node.manager { "manager" } else { "worker" };
     let mut shown = json!({
         "ID": node.id,
         "Version": {"Index": node.version},
         "Spec": {"Labels": node.labels, "Role": role, "Availability": node.availability.word()},
-        "Description": {"Hostname": node.hostname, "Platform": {"Architecture": "x86_64", "OS": "linux"}},
+        "Description": {
+            "Hostname": node.hostname,
+            "Platform": {"Architecture": "x86_64", "OS": "linux"},
+            "Engine": {"EngineVersion": format!("{release}.0.1")},
+        },
         "Status": {"State": if node.up { "ready" } else { "down" }, "Addr": if node.manager { "0.0.0.0".to_owned() } else { node.address.to_string() }},
     });
     if node.manager {

@@ -189,7 +189,7 @@ impl World {
         spec::check(body)?;
         let mut body = body.clone();
         self.resolve_networks(&mut body)?;
-        let spec = spec::normal(&body);
+        let spec = spec::normal(&body, self.docker_release);
         let template = &spec["TaskTemplate"];
         for kind in [FileKind::Config, FileKind::Secret] {
             for (id, name, _) in spec::references(template, kind) {

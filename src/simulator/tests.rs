@@ -157,7 +157,7 @@ fn tasks_that_crash_come_back_after_the_restart_delay() {
 
 /// A service on a port of each node that was given an image which no node has, and goes back.
 fn rolling_back(seed: u64, faults: Faults) -> SimSwarm {
-    let swarm = SimSwarm::new(SimOptions { seed, nodes: 1, managers: 1, faults });
+    let swarm = SimSwarm::new(SimOptions { seed, nodes: 1, managers: 1, faults, ..SimOptions::default() });
     swarm.set_image("none", ImageBehaviour::Missing);
     let mut on_port = spec("web", 1);
     on_port["Mode"] = json!({"Global": {}});

@@ -27,6 +27,8 @@ pub struct World {
     pub now: Millis,
     pub index: u64,
     pub rng: StdRng,
+    /// The release of the nodes' engines.
+    pub docker_release: u32,
     pub services: BTreeMap<String, Service>,
     pub tasks: BTreeMap<String, Task>,
     pub nodes: BTreeMap<String, Node>,
@@ -49,6 +51,7 @@ impl World {
             now: 0,
             index: 10,
             rng: StdRng::seed_from_u64(options.seed),
+            docker_release: options.docker_release,
             services: BTreeMap::new(),
             tasks: BTreeMap::new(),
             nodes: BTreeMap::new(),

@@ -40,6 +40,7 @@ mod tests {
 
     fn check(label: Option<&str>, known: Option<&str>, expected: Option<&str>, unusable: bool) {
         let node = Node {
+            docker_release: None,
             id: NodeId("n".to_owned()),
             hostname: "n1".to_owned(),
             os: "linux".to_owned(),

@@ -175,6 +175,8 @@ pub struct Node {
     pub os: String,
     /// Its architecture: `x86_64`.
     pub architecture: String,
+    /// The release of its Docker engine (the 25 of `25.0.3`), if it can be told.
+    pub docker_release: Option<u32>,
     /// `ready`, `down`, ...
     pub state: String,
     /// `active`, `pause`, `drain`.
@@ -187,6 +189,15 @@ pub struct Node {
     pub address: Option<IpAddr>,
 }
 
+impl Snapshot {
+    /// Whether the Docker engine of every manager is of that release or newer. What an older manager does not know it drops
+    /// from specs without a word, also from those that came through a newer one.
+    pub fn every_manager_is_at_least(&self, release: u32) -> bool {
+        let mut managers = self.nodes.values().filter(|node| node.manager).peekable();
+        managers.peek().is_some() && managers.all(|node| node.docker_release.is_some_and(|its| its >= release))
+    }
+}
+
 /// A network of Swarm scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
@@ -196,6 +207,8 @@ pub struct Network {
     pub name: String,
     /// `overlay`, ...
     pub driver: String,
+    /// Whether what nodes send each other on it is encrypted.
+    pub encrypted: bool,
     /// Whether it is Swarm's routing-mesh network.
     pub routing_mesh: bool,
     /// Its labels.

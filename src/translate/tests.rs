@@ -32,6 +32,7 @@ fn workload(name: &str) -> Workload {
         labels: None,
         container_labels: None,
         resources: None,
+        logging: None,
     }
 }
 

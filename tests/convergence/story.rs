@@ -100,14 +100,16 @@ fn channel_of(seed: u64) -> ChannelMode {
     if seed % 5 == 4 {
         return ChannelMode::Host { operator_port: Port::new(8081).unwrap() };
     }
-    ChannelMode::Overlay { network: "swarmgate-control".to_owned(), operator_url: "http://swarmgate-operator:8081".to_owned() }
+    let (network, operator_url) = ("swarmgate-control".to_owned(), "http://swarmgate-operator:8081".to_owned());
+    ChannelMode::Overlay { network, encrypted: false, operator_url }
 }
 
 impl Story {
     /// Sets the scene.
     pub fn new(seed: u64, loud: bool) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        let swarm = SimSwarm::new(SimOptions { seed, nodes: 3, managers: 1, faults: Faults::NONE });
+        let swarm =
+            SimSwarm::new(SimOptions { seed, docker_release: if seed.is_multiple_of(2) { 20 } else { 28 }, ..SimOptions::default() });
         people::found(&swarm);
         let kind = if rng.random_bool(0.2) { Kind::Generations } else { Kind::Mixed };
         let count = if kind == Kind::Generations { 1 } else { [1, 1, 1, 2, 2, 3][rng.random_range(0..6)] };

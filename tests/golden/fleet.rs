@@ -27,7 +27,7 @@ pub fn plan_for(cluster: &Cluster, snapshot: &Snapshot) -> Plan {
     let ours = without_stand_ins(snapshot);
     let (boot, live) = (render(&translation.table, Purpose::Boot), render(&translation.table, Purpose::Stock));
     let (network, operator_url) = ("swarmgate-control".to_owned(), "https://swarmgate-operator:8081".to_owned());
-    let channel = ChannelMode::Overlay { network, operator_url };
+    let channel = ChannelMode::Overlay { network, encrypted: false, operator_url };
     let fleet = shape(&ShapeInput {
         instance: INSTANCE,
         cluster,

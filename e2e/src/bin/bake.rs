@@ -4,9 +4,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use swarmgate_e2e::image::recipes;
+use swarmgate_e2e::image::sbom::{self, Parts};
+use swarmgate_e2e::world::repository;
 
 #[derive(Parser)]
 #[command(about = "Container images from programs on this machine, as archives for `docker load`")]
@@ -19,6 +21,9 @@ struct Arguments {
     /// A static busybox, for the images that have a shell.
     #[arg(long, global = true, default_value = "/bin/busybox")]
     busybox: PathBuf,
+    /// Where a `CycloneDX` document goes that says what one of our own images is made of.
+    #[arg(long, global = true)]
+    sbom: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -65,14 +70,31 @@ fn main() -> ExitCode {
     }
 }
 
-fn bake(Arguments { what, out, busybox }: &Arguments) -> Result<()> {
+fn bake(Arguments { what, out, busybox, sbom }: &Arguments) -> Result<()> {
     let image = match what {
         What::Swarmgate { binary } => recipes::swarmgate(binary),
         What::SwarmgateNginx { binary, nginx } => recipes::swarmgate_nginx(binary, nginx),
         What::StockNginx { nginx } => recipes::stock_nginx(nginx, busybox),
         What::DemoApp { binary, version } => recipes::demo_app(binary, busybox, version),
     }?;
+    if let Some(path) = sbom {
+        let (name, version) = image.tag.split_once(':').unwrap_or((&image.tag, "dev"));
+        sbom::save(&parts(what)?.document(name, version), path)?;
+    }
     let id = image.save(out)?;
     println!("{} {id} {}", image.tag, out.display());
     Ok(())
+}
+
+/// What one of our own images is made of. The machine's list of public authorities is copied into both.
+fn parts(what: &What) -> Result<Parts> {
+    let mut parts = Parts::default();
+    let (What::Swarmgate { binary } | What::SwarmgateNginx { binary, .. }) = what else {
+        bail!("test images have no document about what they are made of");
+    };
+    parts.crates(&repository().join("Cargo.toml"), "swarmgate")?.libraries_of(binary)?.debian("ca-certificates")?;
+    if let What::SwarmgateNginx { nginx, .. } = what {
+        parts.libraries_of(nginx)?.nginx(nginx)?;
+    }
+    Ok(parts)
 }

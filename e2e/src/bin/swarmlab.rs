@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
-use swarmgate_e2e::lab::{Lab, LabOptions, Subnet, enter_lab_namespace_by_reexec, refuse_names};
+use swarmgate_e2e::lab::{FilterOptions, Lab, LabOptions, Subnet, enter_lab_namespace_by_reexec, filter_docker, refuse_names};
 
 #[derive(Parser)]
 #[command(about = "A real multi-node Docker Swarm on one machine, with no way out to any network")]
@@ -108,6 +108,9 @@ enum Verb {
     },
     /// Make service VIPs and routing-mesh ports work without `ip_vs`, until killed.
     VipShim,
+    /// Let only the calls of a list through to a Docker API, until killed. The lab starts it itself.
+    #[command(hide = true)]
+    FilterDocker(FilterOptions),
     /// Answer every name look-up with "no such name", until killed. The lab starts it itself.
     #[command(hide = true)]
     RefuseNames {
@@ -168,6 +171,7 @@ fn carry_out(Arguments { name, verb }: Arguments) -> Result<()> {
         Verb::Heal => Lab::open(&name)?.heal(),
         Verb::Load { archives } => timed("load", || Lab::open(&name)?.load(&archives)),
         Verb::VipShim => follow_vips(&name),
+        Verb::FilterDocker(options) => filter_docker(options),
         Verb::RefuseNames { address } => refuse_names(&address),
     }
 }

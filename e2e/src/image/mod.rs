@@ -5,6 +5,7 @@
 mod layer;
 mod libraries;
 pub mod recipes;
+pub mod sbom;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -4,6 +4,7 @@
 mod cgroup;
 mod engine;
 mod enter;
+mod filter;
 mod names;
 mod network;
 mod node;
@@ -22,6 +23,7 @@ use serde_json::Value;
 
 pub use engine::Engine;
 pub use enter::{enter_lab_namespace, enter_lab_namespace_by_reexec};
+pub use filter::{FilterOptions, SOCKET_GROUP, filter_docker};
 pub use names::refuse_names;
 pub use network::Subnet;
 pub use shim::VipShim;
@@ -49,6 +51,8 @@ pub struct LabOptions {
     pub heartbeat_seconds: u64,
     /// Further arguments for every `dockerd`.
     pub daemon_args: Vec<String>,
+    /// A list of calls of the Docker API: every node gets a second socket (`Lab::filtered_socket`) that lets only those through.
+    pub allowed_calls: Option<PathBuf>,
     /// The `swarmlab` program, which also is the lab's name server; searched beside the running program when `None`.
     pub helper: Option<PathBuf>,
 }
@@ -64,6 +68,7 @@ impl LabOptions {
             subnet: None,
             heartbeat_seconds: 5,
             daemon_args: Vec::new(),
+            allowed_calls: None,
             helper: None,
         }
     }
@@ -103,6 +108,14 @@ pub struct Lab {
     managers: usize,
     subnet: Subnet,
     daemon_args: Vec<String>,
+    filter: Option<Filter>,
+}
+
+/// The filter of a lab's nodes: the program that is one, and what it lets through.
+#[derive(Debug, Serialize, Deserialize)]
+struct Filter {
+    helper: PathBuf,
+    list: PathBuf,
 }
 
 impl Lab {
@@ -113,14 +126,16 @@ impl Lab {
         let helper = options.helper()?;
         Self::down(&options.name)?;
         let subnet = options.subnet.unwrap_or_else(|| Subnet::of_name(&options.name));
-        let lab = Self { name: options.name, nodes: options.nodes, managers: options.managers, subnet, daemon_args: options.daemon_args };
+        let filter = options.allowed_calls.map(|list| Filter { helper: helper.clone(), list });
+        let (nodes, managers, daemon_args) = (options.nodes, options.managers, options.daemon_args);
+        let lab = Self { name: options.name, nodes, managers, subnet, daemon_args, filter };
         fs::create_dir_all(lab.directory()).with_context(|| format!("make {}", lab.directory().display()))?;
         fs::write(lab.directory().join(RECORD), serde_json::to_string_pretty(&lab)?).context("write down what the lab is")?;
         network::make_parent(&lab.name, subnet)?;
         names::start(&network::parent(&lab.name), &helper, &subnet.gateway())?;
         lab.on_all_nodes(|node| {
             node.write_files(lab.nodes)?;
-            node.start(&lab.daemon_args)
+            node.start(&lab.daemon_args, lab.filter.as_ref())
         })?;
         let loaded = thread::scope(|scope| {
             let loading = scope.spawn(|| lab.load(&options.load));
@@ -205,6 +220,37 @@ impl Lab {
         Engine::at(&self.socket(k))
     }
 
+    /// The socket behind the filter as every node's containers can mount it, if the lab has one.
+    pub fn filtered_socket(&self) -> Option<&'static str> {
+        self.filter.as_ref().map(|_| node::FILTERED_SOCKET)
+    }
+
+    /// The Docker API of node `k` behind the filter.
+    pub fn filtered_engine(&self, k: usize) -> Result<Engine> {
+        Engine::at(&self.node(k).inner_path(node::FILTERED_SOCKET)?)
+    }
+
+    /// What a file of node `k` holds, by its path there: of `/proc`, for one.
+    pub fn node_file(&self, k: usize, path: &str) -> Result<String> {
+        let path = self.node(k).inner_path(path)?;
+        fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))
+    }
+
+    /// The calls that filters have refused since this was asked last.
+    pub fn take_refused_calls(&self) -> Result<Vec<String>> {
+        let mut refused = Vec::new();
+        for k in 1..=self.nodes {
+            let log = self.node(k).refused();
+            match fs::read_to_string(&log) {
+                Ok(text) => refused.extend(text.lines().map(|call| format!("node{k}: {call}"))),
+                Err(reason) if reason.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(reason) => return Err(reason).with_context(|| format!("read {}", log.display())),
+            }
+            fs::remove_file(&log).with_context(|| format!("remove {}", log.display()))?;
+        }
+        Ok(refused)
+    }
+
     /// Runs the Docker command line against node `k` and returns what it printed.
     pub fn docker(&self, k: usize, args: &[&str]) -> Result<String> {
         let host = format!("unix://{}", self.socket(k).display());
@@ -240,7 +286,7 @@ impl Lab {
 
     /// Starts node `k`, or only its engine, again and returns when the engine answers. Does nothing to a running node.
     pub fn start(&self, k: usize) -> Result<()> {
-        self.node(k).start(&self.daemon_args)
+        self.node(k).start(&self.daemon_args, self.filter.as_ref())
     }
 
     /// Whether node `k` has power.

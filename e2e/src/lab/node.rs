@@ -15,7 +15,7 @@ use crate::wait::eventually;
 
 use super::engine::Engine;
 use super::network::Subnet;
-use super::{cgroup, network, process};
+use super::{Filter, cgroup, network, process};
 
 /// What the first process of a node does: gets rid of its copies of other namespaces' names (they would keep dead ones
 /// alive), mounts what must be its own, and becomes a reaper. `$1` is the node's directory, `$2` its host name.
@@ -43,6 +43,11 @@ exec "$@"
 "#;
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The Docker API behind the filter, as the node sees it.
+pub(crate) const FILTERED_SOCKET: &str = "/run/docker-filtered.sock";
+/// The Docker API, as the node sees it.
+const SOCKET: &str = "/run/docker.sock";
 
 /// How long an engine may take to answer on a machine that has other work too.
 const START: Duration = Duration::from_secs(90);
@@ -88,10 +93,13 @@ impl Node<'_> {
     }
 
     /// Brings the node to where its engine answers, from whatever state it is in.
-    pub fn start(&self, daemon_args: &[String]) -> Result<()> {
+    pub fn start(&self, daemon_args: &[String], filter: Option<&Filter>) -> Result<()> {
         network::make_node(self.lab, self.subnet, self.number)?;
         if self.first_process().is_none() {
             self.start_first_process()?;
+        }
+        if let Some(filter) = filter {
+            self.start_filter(filter)?;
         }
         if self.daemon().is_none() {
             self.start_daemon(daemon_args)?;
@@ -116,6 +124,37 @@ impl Node<'_> {
         Ok(())
     }
 
+    /// A path of the node's own file system, as this process reaches it.
+    pub fn inner_path(&self, path: &str) -> Result<PathBuf> {
+        let first = self.first_process().with_context(|| format!("node{} is off", self.number))?;
+        Ok(PathBuf::from(format!("/proc/{first}/root{path}")))
+    }
+
+    /// The calls that the filter refused.
+    pub fn refused(&self) -> PathBuf {
+        self.directory.join("refused.log")
+    }
+
+    /// The filter is a process of the node, so it ends with it. It outlives engines, as a filter on a real host does.
+    fn start_filter(&self, filter: &Filter) -> Result<()> {
+        let socket = self.inner_path(FILTERED_SOCKET)?;
+        if socket.exists() {
+            return Ok(());
+        }
+        let first = self.first_process().with_context(|| format!("node{} is off", self.number))?;
+        let log = File::create(self.directory.join("filter.log")).context("make the log of a filter")?;
+        let mut command = Command::new("setsid");
+        command.args(["--fork", "nsenter", "-t", &first.to_string(), "-m", "-u", "-i", "-n", "-p", "--"]).arg(&filter.helper);
+        command.args(["filter-docker", "--listen", FILTERED_SOCKET, "--to", SOCKET, "--list"]).arg(&filter.list);
+        command.arg("--refused").arg(self.refused());
+        let status = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).status().context("start a filter")?;
+        ensure!(status.success(), "the filter of node{} did not start: {status}", self.number);
+        eventually(Duration::from_secs(10), "the filter listens", || {
+            ensure!(socket.exists(), "{}", fs::read_to_string(self.directory.join("filter.log")).unwrap_or_default());
+            Ok(())
+        })
+    }
+
     fn start_daemon(&self, daemon_args: &[String]) -> Result<()> {
         let first = self.first_process().with_context(|| format!("node{} is off", self.number))?;
         self.clear_leftovers_of_daemon(first)?;
@@ -127,7 +166,7 @@ impl Node<'_> {
         command.args(["env", "-i", "HOME=/root"]).arg(format!("PATH={PATH}")).arg("dockerd");
         command.arg("--data-root").arg(self.directory.join("data"));
         command.args(["--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", &cgroup::for_containers(self.lab, self.number)]);
-        command.args(["--dns", &self.subnet.gateway(), "-H", "unix:///run/docker.sock"]);
+        command.args(["--dns", &self.subnet.gateway(), "-H", &format!("unix://{SOCKET}")]);
         command.arg("-H").arg(format!("unix://{}", self.socket().display())).args(daemon_args);
         let status = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).status().context("start an engine")?;
         ensure!(status.success(), "the engine of node{} did not start: {status}", self.number);

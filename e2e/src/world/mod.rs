@@ -54,6 +54,7 @@ impl World {
     pub fn up(setting: &Setting) -> Result<Self> {
         let mut options = LabOptions::new(&setting.lab_name(), setting.nodes, setting.managers);
         options.load = images()?;
+        options.allowed_calls = Some(repository().join("charts/swarmgate/docker-api.txt"));
         let lab = Lab::up(options)?;
         let shim = lab.vip_shim()?;
         let world = Self { lab, shim };
@@ -190,6 +191,8 @@ impl World {
         command.arg("-H").arg(format!("unix://{}", self.lab.socket(self.manager()?).display()));
         command.args(["stack", "deploy", "--resolve-image", "never", "-c"]).arg(chart);
         command.arg("-c").arg(charts.join("status-token.yml")).arg("swarmgate").env("SWARMGATE_STATUS_TOKEN_SECRET", secret);
+        // Whatever the operator asks beyond the published list is refused, and fails the case.
+        command.envs(self.lab.filtered_socket().map(|socket| ("SWARMGATE_DOCKER_SOCKET", socket)));
         finish(command.envs(environment.iter().copied())).map(drop)
     }
 

@@ -204,7 +204,7 @@ impl Stage {
             self.world.as_ref().filter(|_| self.broken.is_none()).with_context(|| format!("the world did not come up: {broken}"))?;
         let ready = guarded(world, case, case.setting.before).context("before the case began");
         let begun = ready.is_ok();
-        let outcome = ready.and_then(|()| guarded(world, case, case.check));
+        let outcome = ready.and_then(|()| guarded(world, case, case.check)).and(nothing_refused(world));
         let tidied = world.tidy().inspect_err(|reason| eprintln!("e2e: could not tidy up after {}: {reason:#}", case.name));
         // A world that is not right for any case is not made again for each; otherwise the next case gets a fresh one.
         if let (false, false, Err(reason)) = (begun, self.used, &outcome) {
@@ -237,6 +237,13 @@ impl Stage {
             None => Ok(()),
         }
     }
+}
+
+/// A call of the operator that is not on the published list fails the case in which it was tried.
+fn nothing_refused(world: &World) -> Result<()> {
+    let refused = world.lab.take_refused_calls()?;
+    ensure!(refused.is_empty(), "calls that charts/swarmgate/docker-api.txt does not name:\n{}", refused.join("\n"));
+    Ok(())
 }
 
 /// Runs part of a case where it can reach the lab and nothing else, and shows the world if it fails.

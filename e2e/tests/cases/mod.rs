@@ -10,6 +10,7 @@ mod fleet;
 mod follows;
 mod grants;
 mod ground;
+mod hardening;
 mod hosts;
 mod lab;
 mod managers;
@@ -59,7 +60,16 @@ pub fn all() -> Vec<Case> {
         retries::cases(),
         authorities::cases(),
     ];
-    let gentle = [serves::cases(), routes::cases(), follows::cases(), vip::cases(), findings::cases(), people::cases(), still::cases()];
+    let gentle = [
+        serves::cases(),
+        routes::cases(),
+        follows::cases(),
+        vip::cases(),
+        findings::cases(),
+        people::cases(),
+        still::cases(),
+        hardening::cases(),
+    ];
     let rough = [
         clusters::cases(),
         networks::cases(),

@@ -165,3 +165,19 @@ fn what_the_engine_refuses_is_told_to_those_who_wrote_it() {
     check(&gone, (reasons::AS_DECLARED, Some(true), RouteState::Served, 0));
     assert!(gone.findings.iter().all(|finding| finding.code != FindingCode::RouteQuarantined));
 }
+
+#[test]
+fn an_engine_with_published_faults_is_told_with_the_first_good_versions() {
+    let found = |version: &str| {
+        let status = status(1, |desired| Some(ExtensionReport { engine_version: version.to_owned(), ..report(desired) }));
+        status.findings.into_iter().filter(|finding| finding.code == FindingCode::EngineVulnerable).collect::<Vec<_>>()
+    };
+    let findings = found("nginx/1.29.3");
+    assert_eq!(findings.len(), 1);
+    assert!(findings[0].message.contains("CVE-2026-42533") && findings[0].message.contains("older ones"), "{}", findings[0].message);
+    assert!(findings[0].remedy.contains("1.31.3 or 1.30.4"), "{}", findings[0].remedy);
+    assert_eq!(findings[0].value.as_deref(), Some("nginx/1.29.3"));
+    for good in ["nginx/1.31.3", "nginx/1.30.4", "nginx/1.99.0", "something else", ""] {
+        assert_eq!(found(good), [], "{good}");
+    }
+}

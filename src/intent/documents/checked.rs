@@ -1,7 +1,7 @@
 //! From the document as it was typed to the cluster as it is meant: names completed, quantities in units, defaults that
 //! need no Swarm knowledge filled in. What is not managed stays absent.
 
-use crate::intent::cluster::{Amounts, Cluster, Proxy, Resources, UpdatePolicy, Workload};
+use crate::intent::cluster::{Amounts, Cluster, Logging, Proxy, Resources, UpdatePolicy, Workload};
 use crate::intent::cluster_spec::{self as spec, Mode, PortMapping, Publish, PublishMode, Rollout, ServiceCluster};
 use crate::intent::constraint::{Constraint, parse_preference};
 use crate::intent::documents::{hosts, material, settings};
@@ -49,6 +49,7 @@ fn workload(spec: spec::WorkloadSpec, role: &str, cluster: &ClusterName) -> Resu
         labels: spec.labels,
         container_labels: spec.container_labels,
         resources: spec.resources.map(resources).transpose()?,
+        logging: spec.logging.map(logging),
     })
 }
 
@@ -84,11 +85,22 @@ fn update(spec: spec::UpdatePolicy) -> Result<UpdatePolicy, Refused> {
 }
 
 fn resources(spec: spec::Resources) -> Result<Resources, Refused> {
-    let amounts = |spec: Option<spec::ResourceAmounts>| {
-        let spec = spec.unwrap_or_default();
-        let nano_cpus = spec.cpus.map(|text| parse_cpus(&text)).transpose()?;
-        let memory_bytes = spec.memory.map(|text| parse_memory(&text)).transpose()?;
+    let amounts = |cpus: Option<String>, memory: Option<String>| {
+        let nano_cpus = cpus.map(|text| parse_cpus(&text)).transpose()?;
+        let memory_bytes = memory.map(|text| parse_memory(&text)).transpose()?;
         Ok::<_, Refused>(Amounts { nano_cpus, memory_bytes })
     };
-    Ok(Resources { limits: amounts(spec.limits)?, reservations: amounts(spec.reservations)? })
+    let (limits, reservations) = (spec.limits.unwrap_or_default(), spec.reservations.unwrap_or_default());
+    Ok(Resources {
+        limits: amounts(limits.cpus, limits.memory)?,
+        pids_limit: limits.pids.map(i64::from),
+        reservations: amounts(reservations.cpus, reservations.memory)?,
+    })
+}
+
+fn logging(spec: spec::Logging) -> Logging {
+    match spec.driver.as_str() {
+        "default" => Logging::EngineDefault,
+        _ => Logging::Driver { name: spec.driver, options: spec.options.unwrap_or_default() },
+    }
 }

@@ -22,6 +22,7 @@ pub(super) fn check(value: &Value, mistakes: &mut Mistakes) {
         networks,
         constraints,
         resources,
+        logging,
         hosts::check,
         material::check,
         settings::check,
@@ -145,6 +146,21 @@ fn constraints(look: &Look<'_>, mistakes: &mut Mistakes) {
                 let (severity, code) = (Severity::Warning, FindingCode::SingleEqualsConstraint);
                 mistakes.add(severity, code, &format!("{pointer}/{at}"), "a single = is understood as ==", remedy);
             }
+        }
+    }
+}
+
+/// Options belong to a driver; without one nobody knows whether they are understood, and tasks that have one too many never start.
+fn logging(look: &Look<'_>, mistakes: &mut Mistakes) {
+    for workload in ["extension", "proxy"] {
+        let options = format!("/spec/{workload}/logging/options");
+        let has_options = look.any(&options).and_then(Value::as_object).is_some_and(|options| !options.is_empty());
+        if look.text(&format!("/spec/{workload}/logging/driver")) == Some("default") && has_options {
+            mistakes.impossible(
+                &options,
+                "options without a driver of their own",
+                "Name the driver that has these options, or remove them.",
+            );
         }
     }
 }

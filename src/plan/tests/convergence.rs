@@ -6,7 +6,7 @@ use super::world::World;
 use super::{EXTENSION, PROXY, at, codes, lines, titles};
 use crate::channel::contract::{LABEL_CLUSTER, LABEL_MANAGED, LABEL_OWNER, LABEL_ROLE};
 use crate::fleet::fixtures::{bundle, cluster, list, map, publish};
-use crate::intent::cluster::{Amounts, Cluster, Resources, UpdatePolicy};
+use crate::intent::cluster::{Amounts, Cluster, Logging, Resources, UpdatePolicy};
 use crate::intent::cluster_spec::{Mode, PublishMode, Rollout, UpdateOrder};
 use crate::report::WaitingOn;
 use crate::types::NetworkId;
@@ -22,7 +22,9 @@ fn full() -> Cluster {
         workload.labels = Some(map(&[("team", "edge")]));
         workload.container_labels = Some(map(&[("log", "json")]));
         let limits = Amounts { nano_cpus: Some(500_000_000), memory_bytes: Some(64 << 20) };
-        workload.resources = Some(Resources { limits, reservations: Amounts::default() });
+        workload.resources = Some(Resources { limits, pids_limit: Some(512), ..Resources::default() });
+        let options = map(&[("max-size", "1m")]);
+        workload.logging = Some(Logging::Driver { name: "local".to_owned(), options });
     }
     full.proxy.replicas = Some(3);
     full.proxy.stop_signal = Some("SIGTERM".to_owned());
@@ -42,6 +44,7 @@ fn variants() -> Vec<(&'static str, Cluster)> {
         ("full", full()),
         with("host", |c| c.proxy.publish = publish(PublishMode::Host)),
         with("global", |c| c.proxy.mode = Mode::Global),
+        with("engine's logging", |c| c.proxy.workload.logging = Some(Logging::EngineDefault)),
         with("replace", |c| c.proxy.rollout = Rollout::Replace),
         with("empty lists", |c| {
             c.proxy.workload.constraints = Some(vec![]);
@@ -106,6 +109,10 @@ fn whatever_somebody_changes_or_deletes_is_put_back() {
         ("containerLabels.log", "TaskTemplate.ContainerSpec.Labels", json!({})),
         ("constraints", "TaskTemplate.Placement.Constraints", json!(["node.role==manager"])),
         ("placementPreferences", "TaskTemplate.Placement.Preferences", json!([])),
+        ("capabilityDrop", "TaskTemplate.ContainerSpec.CapabilityDrop", json!([])),
+        ("capabilityAdd", "TaskTemplate.ContainerSpec.CapabilityAdd", json!(["CAP_NET_ADMIN"])),
+        ("logging", "TaskTemplate.LogDriver", json!({"Name": "local", "Options": {"max-size": "1m", "mode": "non-blocking"}})),
+        ("limits.pids", "TaskTemplate.Resources.Limits.Pids", json!(1)),
         ("limits.memory", "TaskTemplate.Resources.Limits.MemoryBytes", json!(1)),
         ("networks", "TaskTemplate.Networks", json!([{"Target": "net-other"}])),
         ("replicas", "Mode.Replicated.Replicas", json!(7)),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::world::World;
 use super::{PROXY, at};
 use crate::fleet::fixtures::{cluster, list, map, publish};
-use crate::intent::cluster::{Cluster, Resources};
+use crate::intent::cluster::{Amounts, Cluster, Resources};
 use crate::intent::cluster_spec::PublishMode;
 use crate::plan::{Step, TaskEffect, lint, task_effect, would_replace_tasks};
 
@@ -134,6 +134,7 @@ fn stating_what_is_there_already_only_remembers_it() {
     check_document(|c| c.proxy.replicas = Some(2), TaskEffect::Keeps);
     check_document(|c| c.proxy.stop_signal = Some("SIGQUIT".to_owned()), TaskEffect::Keeps);
     check_document(|c| c.proxy.workload.constraints = Some(vec!["node.platform.os==linux".to_owned()]), TaskEffect::Keeps);
-    check_document(|c| c.proxy.workload.resources = Some(Resources::default()), TaskEffect::Keeps);
+    let limits = || Amounts { nano_cpus: None, memory_bytes: Some(4 << 30) };
+    check_document(|c| c.proxy.workload.resources = Some(Resources { limits: limits(), ..Resources::default() }), TaskEffect::Keeps);
     check_document(|c| c.proxy.workload.args = Some(vec![]), TaskEffect::Keeps);
 }

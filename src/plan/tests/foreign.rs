@@ -59,6 +59,27 @@ fn any_overlay_of_the_control_networks_name_is_adopted() {
 }
 
 #[test]
+fn an_encrypted_control_network_is_asked_for_and_one_that_is_not_is_told() {
+    let mut world = World::new();
+    let crate::channel::ChannelMode::Overlay { encrypted, .. } = &mut world.channel else { unreachable!() };
+    *encrypted = true;
+    let plan = world.plan(&cluster());
+    let bodies = plan.steps.iter().filter_map(|step| if let Step::CreateNetwork { body, .. } = step { Some(body) } else { None });
+    assert_eq!(bodies.map(|body| body["Options"].clone()).collect::<Vec<_>>(), [json!({"encrypted": ""})]);
+    world.converge(&cluster());
+    assert_eq!(codes(&world.plan(&cluster())), [""; 0]);
+    // Swarm shows its own options beside the one that was asked for, and takes any value of it for yes.
+    let network = world.raw.networks.iter_mut().find(|network| network["Name"] == "swarmgate-control").unwrap();
+    network["Options"] = json!({"com.docker.network.driver.overlay.vxlanid_list": "4098", "encrypted": "false"});
+    assert_eq!(codes(&world.plan(&cluster())), [""; 0]);
+    let network = world.raw.networks.iter_mut().find(|network| network["Name"] == "swarmgate-control").unwrap();
+    network["Options"] = json!({"com.docker.network.driver.overlay.vxlanid_list": "4098"});
+    let plan = world.plan(&cluster());
+    assert_eq!(codes(&plan), ["NetworkNotEncrypted"]);
+    assert!(plan.is_converged(), "it is used as it is: {plan}");
+}
+
+#[test]
 fn a_name_that_swarm_says_is_taken_is_left_alone_for_a_while() {
     let mut world = World::new();
     let plan = world.plan(&cluster());

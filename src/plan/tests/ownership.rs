@@ -66,9 +66,9 @@ fn a_field_that_leaves_the_document_is_given_back_once() {
         "TaskTemplate.Resources",
         |c| {
             let limits = Amounts { nano_cpus: Some(1), memory_bytes: Some(2) };
-            c.proxy.workload.resources = Some(Resources { limits, reservations: Amounts::default() });
+            c.proxy.workload.resources = Some(Resources { limits, ..Resources::default() });
         },
-        &Value::Null,
+        &json!({"Limits": {"MemoryBytes": 4_i64 << 30, "Pids": 4096}}),
     );
 }
 

@@ -42,12 +42,15 @@ const CONTAINER: [&str; 30] = [
 /// Numbers that the engine leaves out where they are 0.
 const ZERO_IS_NONE: [&str; 6] = ["MaxReplicas", "MemoryBytes", "NanoCPUs", "Pids", "Delay", "Monitor"];
 
-/// The form in which Swarm keeps a service spec. Networks are already ids.
-pub fn normal(spec: &Value) -> Value {
+/// The first release of the engine that keeps `NoNewPrivileges`.
+const KEEPS_NO_NEW_PRIVILEGES: u32 = 25;
+
+/// The form in which engines of that release keep a service spec. Networks are already ids.
+pub fn normal(spec: &Value, release: u32) -> Value {
     let mut spec = known(spec, &SERVICE);
     spec.entry("Labels").or_insert_with(|| json!({}));
     spec.insert("Mode".to_owned(), mode(spec.get("Mode")));
-    spec.insert("TaskTemplate".to_owned(), template(spec.get("TaskTemplate").unwrap_or(&Value::Null)));
+    spec.insert("TaskTemplate".to_owned(), template(spec.get("TaskTemplate").unwrap_or(&Value::Null), release));
     for key in ["UpdateConfig", "RollbackConfig"] {
         if let Some(config) = spec.get_mut(key).and_then(Value::as_object_mut) {
             default(
@@ -85,7 +88,7 @@ fn mode(given: Option<&Value>) -> Value {
     }
 }
 
-fn template(given: &Value) -> Value {
+fn template(given: &Value, release: u32) -> Value {
     let mut template = known(given, &TEMPLATE);
     default(&mut template, &[("ForceUpdate", json!(0)), ("Runtime", json!("container"))]);
     let mut container = known(template.get("ContainerSpec").unwrap_or(&Value::Null), &CONTAINER);
@@ -95,9 +98,26 @@ fn template(given: &Value) -> Value {
     if let Some(policy) = template.get_mut("RestartPolicy").and_then(Value::as_object_mut) {
         default(policy, &[("Condition", json!("any")), ("MaxAttempts", json!(0))]);
     }
+    let privileges = template["ContainerSpec"].get("Privileges").filter(|given| given.is_object()).map(|given| privileges(given, release));
+    if let Some(driver) = template.get_mut("LogDriver").and_then(Value::as_object_mut) {
+        driver.retain(|_, value| value != "" && value.as_object().is_none_or(|options| !options.is_empty()));
+    }
     let mut template = Value::Object(template);
     prune(&mut template);
+    if let Some(privileges) = privileges {
+        template["ContainerSpec"]["Privileges"] = privileges;
+    }
     template
+}
+
+/// Security options, where any were sent: all that the engine knows, said or not.
+fn privileges(given: &Value, release: u32) -> Value {
+    let said = |key: &str| given.get(key).cloned().unwrap_or(Value::Null);
+    let mut kept = json!({"CredentialSpec": said("CredentialSpec"), "SELinuxContext": said("SELinuxContext")});
+    if release >= KEEPS_NO_NEW_PRIVILEGES {
+        kept["NoNewPrivileges"] = json!(said("NoNewPrivileges") == true);
+    }
+    kept
 }
 
 /// Fields of a container that the engine leaves out where they say nothing.

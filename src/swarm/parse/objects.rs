@@ -17,12 +17,18 @@ pub fn node(value: &Value) -> Option<Node> {
         hostname: text(value, &["Description", "Hostname"]).to_owned(),
         os: text(value, &["Description", "Platform", "OS"]).to_owned(),
         architecture: text(value, &["Description", "Platform", "Architecture"]).to_owned(),
+        docker_release: release(text(value, &["Description", "Engine", "EngineVersion"])),
         state: text(value, &["Status", "State"]).to_owned(),
         availability: text(value, &["Spec", "Availability"]).to_owned(),
         manager: text(value, &["Spec", "Role"]) == "manager",
         labels: labels(value, &["Spec", "Labels"]),
         address: node_address(value),
     })
+}
+
+/// `20` of `20.10.24+dfsg1`.
+fn release(version: &str) -> Option<u32> {
+    version.split('.').next()?.parse().ok()
 }
 
 /// A manager says its address itself. What the leader saw of the others is second best, and of itself is useless.
@@ -45,6 +51,8 @@ pub fn network(value: &Value) -> Option<Network> {
         id: NetworkId(id(value)?),
         name: text(value, &["Name"]).to_owned(),
         driver: text(value, &["Driver"]).to_owned(),
+        // Engines look for the option only: its value, `false` included, says nothing.
+        encrypted: at(value, &["Options"]).is_some_and(|options| options.get("encrypted").is_some()),
         routing_mesh: at(value, &["Ingress"]).and_then(Value::as_bool).unwrap_or(false),
         labels: labels(value, &["Labels"]),
     })

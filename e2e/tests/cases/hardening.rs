@@ -1,0 +1,117 @@
+//! What our containers cannot do: seen from the kernel's side, in `/proc` of the nodes that they run on.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+use swarmgate_e2e::lab::SOCKET_GROUP;
+use swarmgate_e2e::wait::eventually;
+use swarmgate_e2e::world::{Case, World};
+
+use super::ground::{DEFAULT, GATE};
+
+const NOTHING: &str = "0000000000000000";
+
+pub(super) fn cases() -> Vec<Case> {
+    let case = |name, check| Case { name, setting: GATE, check };
+    vec![
+        case("hardening::the_operator_is_nobody_with_the_sockets_group", operator),
+        case("hardening::a_command_in_the_operators_container_is_nobody_too", beside_the_operator),
+        case("hardening::extensions_and_proxies_have_no_privileges_and_bounds", bounds),
+        case("hardening::a_stock_image_serves_with_what_it_starts_with", stock),
+        case("hardening::calls_that_are_not_published_are_refused", refused),
+    ]
+}
+
+/// The only running task of a service, and what the kernel says of its first process.
+fn first_process(world: &World, service: &str) -> Result<(Value, String)> {
+    let task = world.running_tasks(service)?.pop().with_context(|| format!("no task of {service} runs"))?;
+    let status = process(world, &task)?;
+    Ok((task, status))
+}
+
+fn process(world: &World, task: &Value) -> Result<String> {
+    let pid = task["Status"]["ContainerStatus"]["PID"].as_u64().context("the task has no process")?;
+    world.lab.node_file(world.node_of(task)?, &format!("/proc/{pid}/status"))
+}
+
+fn line<'a>(status: &'a str, name: &str) -> &'a str {
+    status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map_or("", str::trim)
+}
+
+fn is_nobody(status: &str) -> Result<()> {
+    for (name, expected) in [("Uid", "65532\t65532\t65532\t65532"), ("Gid", "65532\t65532\t65532\t65532"), ("NoNewPrivs", "1")] {
+        ensure!(line(status, name) == expected, "{name} is {:?}", line(status, name));
+    }
+    ["CapEff", "CapPrm", "CapAmb", "CapInh"].iter().try_for_each(|set| {
+        ensure!(line(status, set) == NOTHING, "{set} is {:?}", line(status, set));
+        Ok(())
+    })
+}
+
+fn operator(world: &World) -> Result<()> {
+    let (_, status) = first_process(world, "swarmgate_operator")?;
+    is_nobody(&status)?;
+    ensure!(line(&status, "Groups") == SOCKET_GROUP.to_string(), "the groups are {:?}", line(&status, "Groups"));
+    Ok(())
+}
+
+/// `docker exec` starts as root, without the capability to read what others may not: only by becoming the operator's user
+/// can a command read what the operator reads.
+fn beside_the_operator(world: &World) -> Result<()> {
+    let (task, _) = first_process(world, "swarmgate_operator")?;
+    let answer = world.exec(&task, &["swarmgate", "plan", "--spec", "/etc/swarmgate/spec.yaml"])?;
+    ensure!(answer.contains("cluster default"), "{answer}");
+    Ok(())
+}
+
+fn bounds(world: &World) -> Result<()> {
+    for (service, memory, pids) in [
+        ("swarmgate-extension-default", 2_u64 << 30, 1024),
+        ("swarmgate-proxy-default", 4 << 30, 4096),
+        ("swarmgate-proxy-mesh", 4 << 30, 4096),
+    ] {
+        let (task, status) = first_process(world, service)?;
+        is_nobody(&status).with_context(|| service.to_owned())?;
+        ensure!(line(&status, "CapBnd") == NOTHING, "{service} could get {:?}", line(&status, "CapBnd"));
+        let host = host_config(world, &task)?;
+        ensure!(host["Memory"] == memory && host["PidsLimit"] == pids, "{service}: {} and {}", host["Memory"], host["PidsLimit"]);
+        let log = &host["LogConfig"];
+        ensure!(log["Type"] == "json-file" && log["Config"]["max-size"] == "10m" && log["Config"]["max-file"] == "5", "{service}: {log}");
+    }
+    // Without any capability it still listens below 1024 and serves.
+    world.await_answer(&world.at(1, DEFAULT), "anchor.test", "/", "anchor").map(drop)
+}
+
+fn host_config(world: &World, task: &Value) -> Result<Value> {
+    let container = task["Status"]["ContainerStatus"]["ContainerID"].as_str().context("the task has no container")?;
+    let mut found = world.lab.docker_json(world.node_of(task)?, &["container", "inspect", container])?;
+    Ok(found[0]["HostConfig"].take())
+}
+
+/// It starts as root and gives that up itself, for which it needs capabilities: they are the image's own affair.
+fn stock(world: &World) -> Result<()> {
+    let (task, status) = first_process(world, "swarmgate-proxy-stock")?;
+    ensure!(line(&status, "Uid").starts_with("0\t"), "the stock image runs as {:?}", line(&status, "Uid"));
+    let host = host_config(world, &task)?;
+    ensure!(host["CapDrop"].is_null() && host["PidsLimit"] == 4096, "{} and {}", host["CapDrop"], host["PidsLimit"]);
+    Ok(())
+}
+
+fn refused(world: &World) -> Result<()> {
+    let engine = world.lab.filtered_engine(world.manager()?)?;
+    ensure!(engine.get("/services")?.is_array(), "what is published passes");
+    let forbidden = ["/containers/json", "/v1.41/images/json", "/volumes", "/swarm", "/services/x/logs"];
+    for path in forbidden {
+        let reason = engine.get(path).err().with_context(|| format!("{path} passed"))?;
+        ensure!(format!("{reason:#}").contains("403"), "{path}: {reason:#}");
+    }
+    ensure!(engine.post("/containers/create", &serde_json::json!({"Image": "x"})).is_err(), "a container can be made");
+    let seen = eventually(Duration::from_secs(5), "refused calls are written down", || {
+        let refused = world.lab.take_refused_calls()?;
+        ensure!(!refused.is_empty(), "there is none");
+        Ok(refused)
+    })?;
+    ensure!(seen.iter().any(|call| call.contains("POST") && call.contains("/containers/create")), "{seen:?}");
+    Ok(())
+}

@@ -1,0 +1,197 @@
+//! Gives up root, before any thread, file or connection exists. The operator's container starts as root for one reason only: to
+//! read which group may use the Docker socket, which differs from host to host. It must never go on with more than it was told
+//! to keep: what cannot be given up ends the program.
+
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use nix::errno::Errno;
+use nix::sys::prctl;
+use nix::unistd::{Gid, Uid, getgroups, getresgid, getresuid, setgroups, setresgid, setresuid, setuid};
+
+/// Reading and writing, which connecting needs.
+const READ_AND_WRITE: u32 = 0o6;
+
+/// Whom to become: `65532` or `65532:65532`. `0` stays root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    uid: u32,
+    gid: u32,
+}
+
+impl FromStr for Identity {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (user, group) = text.split_once(':').unwrap_or((text, text));
+        // The highest number means "leave it as it is" to the kernel.
+        let number = |part: &str| part.parse().ok().filter(|number| *number < u32::MAX);
+        match (number(user), number(group)) {
+            (Some(uid), Some(gid)) => Ok(Self { uid, gid }),
+            _ => Err("write numbers, USER or USER:GROUP, such as 65532:65532".to_owned()),
+        }
+    }
+}
+
+/// Why privileges cannot be given up.
+#[derive(Debug, thiserror::Error)]
+pub enum Kept {
+    /// The kernel refused a step.
+    #[error(
+        "cannot {step}: {source}; the container needs the capabilities SETUID and SETGID to give root up (SWARMGATE_RUN_AS=0:0 keeps it)"
+    )]
+    Refused {
+        /// Which step.
+        step: &'static str,
+        /// The kernel's word.
+        source: Errno,
+    },
+    /// What `/proc` says cannot be read.
+    #[error("cannot read {path} to see what is left: {source}")]
+    Unreadable {
+        /// Which file.
+        path: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// Everything was given up, and something is still there.
+    #[error("root was given up and something of it is left ({0}); not going on")]
+    Left(&'static str),
+    /// Other threads would keep what this one gives up.
+    #[error("{0} threads run already; root can be given up by the first one only")]
+    Threads(usize),
+    /// Nobody but root can use the socket.
+    #[error(
+        "only its owner may use {} (owner {owner}, group {group}, mode {mode:o}): let its group use it (chmod g+rw, or dockerd --group), or set SWARMGATE_RUN_AS=0:0 to stay root",
+        path.display()
+    )]
+    SocketClosed {
+        /// The socket.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+        /// Its group.
+        group: u32,
+        /// Its mode.
+        mode: u32,
+    },
+}
+
+/// Becomes somebody else if this process is root, with the group of that Docker API's socket beside its own; whoever it is
+/// then, nothing that it starts can get more.
+pub fn become_other(wanted: Identity, docker_url: Option<&str>) -> Result<(), Kept> {
+    if Uid::effective().is_root() && wanted.uid != 0 {
+        let groups = match docker_url.and_then(socket_of) {
+            Some((path, about)) => group_of_socket(wanted, path, &about)?,
+            None => Vec::new(),
+        };
+        give_up(wanted, &groups)?;
+    }
+    forbid_new()
+}
+
+/// Nothing that this process starts gets more privileges than it has, whatever file it runs.
+pub fn forbid_new() -> Result<(), Kept> {
+    prctl::set_no_new_privs().map_err(|source| Kept::Refused { step: "forbid new privileges", source })
+}
+
+/// The socket of an API that has one. One that is not there yet needs no group yet.
+fn socket_of(docker_url: &str) -> Option<(&Path, Metadata)> {
+    let path = Path::new(docker_url.strip_prefix("unix://")?);
+    fs::metadata(path).ok().map(|about| (path, about))
+}
+
+/// The groups that may use the socket: none beside our own where everybody, or our user, may.
+fn group_of_socket(wanted: Identity, path: &Path, about: &Metadata) -> Result<Vec<Gid>, Kept> {
+    let (owner, group, mode) = (about.uid(), about.gid(), about.mode() & 0o7777);
+    let may = |shift: u32| (mode >> shift) & READ_AND_WRITE == READ_AND_WRITE;
+    if owner == wanted.uid && may(6) || may(0) {
+        Ok(Vec::new())
+    } else if may(3) {
+        Ok(vec![Gid::from_raw(group)])
+    } else {
+        Err(Kept::SocketClosed { path: path.to_owned(), owner, group, mode })
+    }
+}
+
+fn give_up(wanted: Identity, groups: &[Gid]) -> Result<(), Kept> {
+    let threads = fs::read_dir("/proc/self/task").map_err(|source| Kept::Unreadable { path: "/proc/self/task", source })?.count();
+    if threads != 1 {
+        return Err(Kept::Threads(threads));
+    }
+    let refused = |step| move |source| Kept::Refused { step, source };
+    let (uid, gid) = (Uid::from_raw(wanted.uid), Gid::from_raw(wanted.gid));
+    // Groups first: afterwards nobody may.
+    setgroups(groups).map_err(refused("set the supplementary groups"))?;
+    setresgid(gid, gid, gid).map_err(refused("change the group"))?;
+    setresuid(uid, uid, uid).map_err(refused("change the user"))?;
+    nothing_is_left(uid, gid, groups)
+}
+
+/// Believes nothing of it before it is seen.
+fn nothing_is_left(uid: Uid, gid: Gid, groups: &[Gid]) -> Result<(), Kept> {
+    let refused = |source| Kept::Refused { step: "ask who this process is", source };
+    let (users, own) = (getresuid().map_err(refused)?, getresgid().map_err(refused)?);
+    let status = fs::read_to_string("/proc/self/status").map_err(|source| Kept::Unreadable { path: "/proc/self/status", source })?;
+    let capabilities = |set: &str| status.lines().find_map(|line| line.strip_prefix(set)).map_or("unknown", str::trim);
+    if [users.real, users.effective, users.saved] != [uid; 3] {
+        Err(Kept::Left("a user"))
+    } else if [own.real, own.effective, own.saved] != [gid; 3] {
+        Err(Kept::Left("a group"))
+    } else if getgroups().map_err(refused)? != groups {
+        Err(Kept::Left("a supplementary group"))
+    } else if ["CapPrm:", "CapEff:", "CapAmb:"].iter().any(|set| !capabilities(set).trim_matches('0').is_empty()) {
+        Err(Kept::Left("capabilities"))
+    } else if setuid(Uid::from_raw(0)).is_ok() {
+        Err(Kept::Left("the way back"))
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_is_two_numbers_or_one_for_both() {
+        for (text, expected) in [
+            ("65532", Some((65532, 65532))),
+            ("65532:999", Some((65532, 999))),
+            ("0:0", Some((0, 0))),
+            ("root", None),
+            ("", None),
+            ("1:", None),
+            ("-1", None),
+            ("4294967295", None),
+            ("1:2:3", None),
+        ] {
+            assert_eq!(text.parse::<Identity>().ok().map(|who| (who.uid, who.gid)), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_socket_gives_its_group_only_where_that_is_what_opens_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("docker.sock");
+        fs::write(&path, "").unwrap();
+        let (owner, group) = fs::metadata(&path).map(|about| (about.uid(), about.gid())).unwrap();
+        let stranger = Identity { uid: owner + 1, gid: group + 1 };
+        let groups = |mode: u32, who: Identity| {
+            fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+            let url = format!("unix://{}", path.display());
+            let (path, about) = socket_of(&url).unwrap();
+            group_of_socket(who, path, &about).map_err(|kept| kept.to_string())
+        };
+        assert_eq!(groups(0o660, stranger), Ok(vec![Gid::from_raw(group)]));
+        assert_eq!(groups(0o666, stranger), Ok(vec![]));
+        assert_eq!(groups(0o600, Identity { uid: owner, gid: 1 }), Ok(vec![]));
+        assert!(groups(0o600, stranger).unwrap_err().contains("SWARMGATE_RUN_AS=0:0"));
+        assert!(groups(0o640, stranger).is_err(), "connecting needs both");
+        assert!(socket_of("tcp://manager:2375").is_none());
+        assert!(socket_of("unix:///there/is/none").is_none());
+    }
+}

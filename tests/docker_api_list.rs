@@ -1,0 +1,132 @@
+//! The published list of Docker API calls is what the adapter calls, neither less nor more: each method of the port is called
+//! once against a manager that writes down who asked for what.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test that uses them")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::Request;
+use futures::StreamExt as _;
+use serde_json::{Value, json};
+use swarmgate::docker::DockerSwarm;
+use swarmgate::swarm::Swarm;
+use swarmgate::types::{ConfigId, NetworkId, SecretId, ServiceId};
+use tokio::net::UnixListener;
+
+/// Published before it is called: the operator reads its own service to know what it mounts.
+const CALLED_SOON: [&str; 1] = ["GET /services/{id}"];
+/// The methods of the port that this test calls: all of them.
+const METHODS: [&str; 13] = [
+    "create_config",
+    "create_network",
+    "create_secret",
+    "create_service",
+    "hints",
+    "observe",
+    "remove_config",
+    "remove_network",
+    "remove_secret",
+    "remove_service",
+    "running_tasks",
+    "stopping_tasks",
+    "update_service",
+];
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// `METHOD PATH` of each line of the list.
+fn published() -> BTreeSet<String> {
+    let text = read("charts/swarmgate/docker-api.txt");
+    let lines = text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
+    lines
+        .map(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            assert!(words.len() > 3, "a line says method, path and why, not {line:?}");
+            format!("{} {}", words[0], words[1])
+        })
+        .collect()
+}
+
+/// The call as the list writes it: without version and query, ids as `{id}`.
+fn call(request: &Request) -> String {
+    let path = request.uri().path();
+    let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && !part.starts_with("v1.")).collect();
+    let named = segments.iter().enumerate().map(|(at, part)| if at == 1 && *part != "create" { "{id}" } else { part });
+    named.fold(format!("{} ", request.method()), |call, part| call + "/" + part)
+}
+
+/// What a manager says that has nothing and agrees to everything.
+fn answer(call: &str) -> Value {
+    match call {
+        "GET /version" => json!({"ApiVersion": "1.41", "MinAPIVersion": "1.12"}),
+        call if call.starts_with("GET") => json!([]),
+        _ => json!({"ID": "new"}),
+    }
+}
+
+/// Everything that the adapter asks when each method of the port is called once.
+async fn called() -> BTreeSet<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("docker.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let seen = Arc::new(Mutex::new(BTreeSet::new()));
+    let log = seen.clone();
+    let app = Router::new().fallback(async move |request: Request| {
+        let call = call(&request);
+        let answer = answer(&call).to_string();
+        log.lock().unwrap().insert(call);
+        answer
+    });
+    let server = tokio::spawn(async move { axum::serve(listener, app).await });
+    let swarm = DockerSwarm::connect(&format!("unix://{}", socket.display())).unwrap();
+    let (none, id) = (BTreeMap::new(), "x".to_owned());
+    swarm.observe().await.unwrap();
+    swarm.running_tasks().await.unwrap();
+    swarm.stopping_tasks().await.unwrap();
+    let _ = swarm.hints().next().await;
+    swarm.create_network(&json!({"Name": "n"})).await.unwrap();
+    swarm.create_config("c", &none, b"x").await.unwrap();
+    swarm.create_secret("s", &none, b"x").await.unwrap();
+    swarm.create_service(&json!({"Name": "s"})).await.unwrap();
+    swarm.update_service(&ServiceId(id.clone()), 1, &json!({"Name": "s"})).await.unwrap();
+    swarm.remove_service(&ServiceId(id.clone())).await.unwrap();
+    swarm.remove_config(&ConfigId(id.clone())).await.unwrap();
+    swarm.remove_secret(&SecretId(id.clone())).await.unwrap();
+    swarm.remove_network(&NetworkId(id)).await.unwrap();
+    server.abort();
+    let seen = seen.lock().unwrap();
+    seen.clone()
+}
+
+#[tokio::test]
+async fn the_published_calls_are_those_that_the_operator_makes() {
+    let called = called().await;
+    let mut expected = called.clone();
+    expected.extend(CALLED_SOON.map(str::to_owned));
+    assert_eq!(published(), expected, "left: charts/swarmgate/docker-api.txt, right: what the adapter asks");
+    assert!(CALLED_SOON.iter().all(|soon| !called.contains(*soon)), "it is called by now: take it out of CALLED_SOON");
+}
+
+#[test]
+fn every_method_of_the_port_is_called_here() {
+    let port = read("src/swarm/port.rs");
+    let methods: BTreeSet<&str> = port
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("async fn ").or_else(|| line.trim().strip_prefix("fn ")))
+        .filter_map(|rest| rest.split('(').next())
+        .collect();
+    assert_eq!(methods, BTreeSet::from(METHODS));
+}
+
+#[test]
+fn no_call_reaches_containers_images_or_volumes() {
+    for call in published() {
+        let kind = call.split('/').nth(1).unwrap_or_default();
+        assert!(["version", "events", "services", "tasks", "nodes", "networks", "configs", "secrets"].contains(&kind), "{call}");
+    }
+}

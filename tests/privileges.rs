@@ -1,0 +1,183 @@
+//! Root is given up before anything else, completely, and the group of the Docker socket is all that stays. As root these
+//! are real changes of real processes; without root only what a process may ask of itself can be seen, and is.
+#![expect(clippy::unwrap_used, reason = "a test that cannot start its subject has failed")]
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+const DOCUMENT: &str = "apiVersion: swarmgate/v1
+kind: ServiceCluster
+metadata: {name: default}
+spec:
+  engine: nginx
+  extension: {image: proxy}
+  proxy: {image: proxy}
+";
+/// The group that may use the socket: no group of this machine's.
+const SOCKET_GROUP: u32 = 64_242;
+
+/// A folder with a spec and a Docker socket at which nobody answers.
+struct Place {
+    folder: tempfile::TempDir,
+    _listener: UnixListener,
+}
+
+impl Place {
+    fn with_socket_mode(mode: u32) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(folder.path().join("spec.yaml"), DOCUMENT).unwrap();
+        let socket = folder.path().join("docker.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        if is_root() {
+            chown(&socket, Some(0), Some(SOCKET_GROUP)).unwrap();
+        }
+        fs::set_permissions(&socket, fs::Permissions::from_mode(mode)).unwrap();
+        Self { folder, _listener: listener }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("docker.sock")
+    }
+
+    fn operator(&self, run_as: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_swarmgate"));
+        command.arg("operator").args(["--listen", "127.0.0.1:0", "--channel-listen", "127.0.0.1:0"]).arg("--spec");
+        command.arg(self.folder.path().join("spec.yaml")).env("SWARMGATE_RUN_AS", run_as);
+        command.env("DOCKER_HOST", format!("unix://{}", self.socket().display())).stdin(Stdio::null());
+        command
+    }
+}
+
+fn is_root() -> bool {
+    nix::unistd::Uid::effective().is_root()
+}
+
+/// A process that ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Running {
+    /// What `/proc` says of it once its other threads are there, which come after everything was given up.
+    async fn status(&mut self) -> String {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let file = format!("/proc/{}/status", self.0.id());
+        loop {
+            let text = fs::read_to_string(&file).unwrap();
+            if line(&text, "Threads").parse::<u32>().unwrap() > 1 {
+                return text;
+            }
+            let ended = self.0.try_wait().unwrap();
+            assert!(ended.is_none() && Instant::now() < deadline, "{ended:?}\n{text}");
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+fn line<'a>(status: &'a str, name: &str) -> &'a str {
+    status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map_or("", str::trim)
+}
+
+fn start(command: &mut Command) -> Running {
+    Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+}
+
+fn words(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[tokio::test]
+async fn an_operator_that_starts_as_root_is_nobody_before_its_first_thread() {
+    let place = Place::with_socket_mode(0o660);
+    let status = start(&mut place.operator("65532:65532")).status().await;
+    assert_eq!(line(&status, "NoNewPrivs"), "1", "{status}");
+    if is_root() {
+        assert_eq!(line(&status, "Uid"), "65532\t65532\t65532\t65532", "{status}");
+        assert_eq!(line(&status, "Gid"), "65532\t65532\t65532\t65532", "{status}");
+        assert_eq!(line(&status, "Groups"), SOCKET_GROUP.to_string(), "{status}");
+        for set in ["CapPrm", "CapEff", "CapAmb"] {
+            assert_eq!(line(&status, set), "0000000000000000", "{status}");
+        }
+    } else {
+        assert_eq!(line(&status, "Uid").split('\t').next(), Some(nix::unistd::Uid::current().to_string().as_str()), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_socket_that_only_root_may_use_ends_it_with_the_remedy() {
+    let place = Place::with_socket_mode(0o600);
+    if is_root() {
+        let output = place.operator("65532:65532").output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(words(&output).contains("SWARMGATE_RUN_AS=0:0"), "{}", words(&output));
+    } else {
+        // It is nobody else's to give up, so nothing is refused.
+        assert_eq!(line(&start(&mut place.operator("65532:65532")).status().await, "NoNewPrivs"), "1");
+    }
+}
+
+#[tokio::test]
+async fn root_that_is_asked_for_stays_and_gets_no_more() {
+    let place = Place::with_socket_mode(0o600);
+    let status = start(&mut place.operator("0:0")).status().await;
+    assert_eq!(line(&status, "NoNewPrivs"), "1", "{status}");
+    assert_eq!(line(&status, "Uid").split('\t').next(), Some(nix::unistd::Uid::current().to_string().as_str()), "{status}");
+}
+
+#[test]
+fn a_command_beside_the_operator_reads_what_the_operator_may_read() {
+    // As `docker exec` runs it: as root, and a root without the capability to read everything is refused what is another's.
+    let place = Place::with_socket_mode(0o660);
+    let spec = place.folder.path().join("spec.yaml");
+    fs::set_permissions(&spec, fs::Permissions::from_mode(0o400)).unwrap();
+    let validate = |run_as: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_swarmgate"));
+        command.arg("validate").arg(&spec).env("SWARMGATE_RUN_AS", run_as).output().unwrap()
+    };
+    if is_root() {
+        chown(&spec, Some(65_532), Some(65_532)).unwrap();
+        let other = validate("65533");
+        assert!(!other.status.success(), "somebody else reads it: {other:?}");
+    }
+    let output = validate("65532");
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[tokio::test]
+async fn extension_and_proxy_forbid_new_privileges_by_themselves() {
+    // Where the engine does not (before Docker 25 Swarm has no word for it), the program does: seen in the child that it starts.
+    let folder = tempfile::tempdir().unwrap();
+    let (engine, seen, token) = (folder.path().join("nginx"), folder.path().join("seen"), folder.path().join("token"));
+    fs::write(&token, "0123456789abcdef0123456789abcdef0123456789abcdef").unwrap();
+    write_program(&engine, &format!("#!/bin/sh\ngrep NoNewPrivs /proc/self/status >{}\nexit 1\n", seen.display()));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_swarmgate"));
+    command.args(["extension", "--cluster", "default", "--listen", "127.0.0.1:0", "--operator-url", "http://127.0.0.1:9"]);
+    command.arg("--token-file").arg(&token).arg("--nginx").arg(&engine).arg("--run-dir").arg(folder.path());
+    let mut extension = start(command.stdin(Stdio::null()));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let seen = loop {
+        match fs::read_to_string(&seen) {
+            Ok(text) if !text.is_empty() => break text,
+            _ if Instant::now() > deadline => unreachable!("the engine was not asked: {:?}", extension.0.try_wait()),
+            _ => sleep(Duration::from_millis(10)).await,
+        }
+    };
+    assert_eq!(seen.trim(), "NoNewPrivs:\t1");
+}
+
+fn write_program(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
