@@ -101,7 +101,10 @@ impl SecretSource for Text {
     fn make(&mut self, _name: &str, labels: &BTreeMap<String, String>, _content: &SecretContent) -> NewSecret {
         let digest = Digest::of_bytes(self.0.as_bytes()).to_string();
         let label = |key: &str| (key.to_owned(), digest.clone());
-        NewSecret { data: self.0.clone().into_bytes(), labels: labels.clone().into_iter().chain([label("digest"), label(LABEL_TOKEN_DIGEST)]).collect() }
+        NewSecret {
+            data: self.0.clone().into_bytes(),
+            labels: labels.clone().into_iter().chain([label("digest"), label(LABEL_TOKEN_DIGEST)]).collect(),
+        }
     }
 }
 

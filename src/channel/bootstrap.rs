@@ -101,13 +101,7 @@ impl Bootstrap {
         if found.role == role && &found.cluster == cluster {
             return Ok(found);
         }
-        Err(BootstrapError::Foreign {
-            path: shown,
-            found_role: found.role,
-            found_cluster: found.cluster,
-            role,
-            cluster: cluster.clone(),
-        })
+        Err(BootstrapError::Foreign { path: shown, found_role: found.role, found_cluster: found.cluster, role, cluster: cluster.clone() })
     }
 
     fn parse(text: &[u8]) -> Option<Self> {

@@ -182,7 +182,8 @@ impl ChannelClient {
     pub async fn poll<T: DeserializeOwned>(&self, path: &str, after: Option<&Digest>) -> Result<Answer<T>, ClientError> {
         let after = after.map(|digest| format!("&after={digest}")).unwrap_or_default();
         let query = format!("wait_ms={}{after}", POLL_WAIT.as_millis());
-        let question = Question { method: Method::GET, path, query: Some(&query), token: None, body: Bytes::new(), limit: POLL_WAIT + POLL_GRACE };
+        let question =
+            Question { method: Method::GET, path, query: Some(&query), token: None, body: Bytes::new(), limit: POLL_WAIT + POLL_GRACE };
         let answered = self.at_any_address(&question).await?;
         if answered.status == StatusCode::NOT_MODIFIED { Ok(Answer::Same) } else { answered.decode().map(Answer::New) }
     }

@@ -9,9 +9,9 @@ use http::StatusCode;
 use jiff::Timestamp;
 use rustls_pki_types::CertificateDer;
 
+use super::Bootstrap;
 use super::client::{ChannelClient, ClientError, with_sources};
 use super::wire::{CertificateRequest, IssuedCertificate, WIRE_VERSION};
-use super::Bootstrap;
 use crate::pki::{Credentials, KeyInHand, OPERATOR_NAME, request};
 use crate::retry::{Retry, RetryLimits};
 

@@ -190,11 +190,8 @@ impl Mounting<'_> {
 
 fn labels(authority: &Authority, instance: &str, role: &str, name: &str) -> std::collections::BTreeMap<String, String> {
     let seal = authority.seals().seal(&["secret", instance, "", role, name, ""]);
-    let always = [
-        (LABEL_OWNER, instance.to_owned()),
-        (LABEL_ROLE, role.to_owned()),
-        (LABEL_AUTHORITY, authority.root().fingerprint().to_string()),
-    ];
+    let always =
+        [(LABEL_OWNER, instance.to_owned()), (LABEL_ROLE, role.to_owned()), (LABEL_AUTHORITY, authority.root().fingerprint().to_string())];
     always.into_iter().chain(seal.map(|seal| (LABEL_SEAL, seal))).map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
@@ -241,9 +238,7 @@ async fn try_tidy(swarm: &dyn Swarm, authority: &Authority, instance: &str) -> R
     let fingerprint = authority.root().fingerprint().to_string();
     let is = |secret: &Secret, key: &str, value: &str| secret.labels.get(key).is_some_and(|found| found == value);
     let has_role = |secret: &Secret| [ROLE_AUTHORITY, ROLE_STATUS_TOKEN].iter().any(|role| is(secret, LABEL_ROLE, role));
-    let of_others = |secret: &&Secret| {
-        is(secret, LABEL_OWNER, instance) && has_role(secret) && !is(secret, LABEL_AUTHORITY, &fingerprint)
-    };
+    let of_others = |secret: &&Secret| is(secret, LABEL_OWNER, instance) && has_role(secret) && !is(secret, LABEL_AUTHORITY, &fingerprint);
     for secret in snapshot.secrets.values().filter(of_others) {
         match swarm.remove_secret(&secret.id).await {
             Ok(()) => tracing::info!(secret = secret.name, "removed: it belongs to an authority that this operator does not use"),

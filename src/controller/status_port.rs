@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::settings::{StatusPort, TlsFiles};
 use crate::http_server::tls::{MaterialError, server_config};
-use crate::pki::{AuthorityError, TlsError};
 use crate::http_server::{Limits, Listener, SocketError, bind_private, serve};
+use crate::pki::{AuthorityError, TlsError};
 
 /// The operator cannot start.
 #[derive(Debug, thiserror::Error)]

@@ -53,8 +53,7 @@ impl SecretSource for Tokens {
         let mut labels = labels.clone();
         labels.insert(LABEL_TOKEN_DIGEST.to_owned(), Digest::of_bytes(token.as_bytes()).to_string());
         let object_role = labels.get(LABEL_ROLE).cloned().unwrap_or_default();
-        let described =
-            Described { kind: Kind::Secret, instance: &self.instance, cluster: cluster.as_str(), role: &object_role, name };
+        let described = Described { kind: Kind::Secret, instance: &self.instance, cluster: cluster.as_str(), role: &object_role, name };
         let labels = described.seal(&self.authority.seals(), labels);
         NewSecret { data: bootstrap::encode(*role, cluster, &token, &self.authority.root_pem()), labels }
     }

@@ -75,7 +75,17 @@ mod tests {
 
     fn report(task: &str, reloads: u64) -> ProxyReport {
         let (task, node) = (task.to_owned(), "n1".to_owned());
-        ProxyReport { version: WIRE_VERSION, task, node, running: None, source: None, rejected: None, generation: 0, reloads, seen_at: None }
+        ProxyReport {
+            version: WIRE_VERSION,
+            task,
+            node,
+            running: None,
+            source: None,
+            rejected: None,
+            generation: 0,
+            reloads,
+            seen_at: None,
+        }
     }
 
     fn at(second: i64) -> Timestamp {

@@ -49,10 +49,13 @@ pub(super) fn router(
     proxies: Proxies,
     shutdown: CancellationToken,
 ) -> Router {
-    Router::new()
-        .route("/v1/bundle", get(bundle))
-        .route("/v1/proxies/{task}", post(report))
-        .with_state(Shop { root, cluster, config, proxies, shutdown })
+    Router::new().route("/v1/bundle", get(bundle)).route("/v1/proxies/{task}", post(report)).with_state(Shop {
+        root,
+        cluster,
+        config,
+        proxies,
+        shutdown,
+    })
 }
 
 async fn bundle(State(shop): State<Shop>, Query(poll): Query<LongPoll>, Extension(peer): Extension<Peer>) -> Response {

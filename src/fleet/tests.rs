@@ -73,7 +73,10 @@ fn extension_and_proxy_find_the_token_the_operator_and_each_other() {
         assert!(env(shape).contains(&format!("SWARMGATE_OPERATOR_URL={URL}")));
         let (target, secret) = entries(shape, "secrets").remove(0);
         assert_eq!((target.as_str(), secret["File"]["Mode"].as_u64()), ("/run/secrets/swarmgate-token", Some(0o400)));
-        assert_eq!(pending_name(secret["SecretID"].as_str().unwrap()), Some(names::token_secret(role, &cluster().name, seals().authority()).as_str()));
+        assert_eq!(
+            pending_name(secret["SecretID"].as_str().unwrap()),
+            Some(names::token_secret(role, &cluster().name, seals().authority()).as_str())
+        );
     }
 }
 

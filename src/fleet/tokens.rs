@@ -65,9 +65,7 @@ fn admitted(instance: &str, cluster: &Cluster, role: ChannelRole, seals: &Seals,
         ChannelRole::Proxy => (&cluster.proxy.workload.service_name, Role::Proxy),
     };
     let found = snapshot.services.values().find(|service| service.name == service_name.as_str());
-    let described = |kind, role: Role, name| {
-        Described { kind, instance, cluster: cluster.name.as_str(), role: role.as_str(), name }
-    };
+    let described = |kind, role: Role, name| Described { kind, instance, cluster: cluster.name.as_str(), role: role.as_str(), name };
     let service = found.filter(|service| described(Kind::Service, service_role, &service.name).is_sealed(seals, &service.labels));
     let Some(service) = service else { return Vec::new() };
     let tasks = snapshot.tasks.values().filter(|task| task.service == service.id).map(|task| Some(&task.spec));

@@ -216,7 +216,8 @@ mod tests {
         let check = |name: &str| authority.root().verify(&certificate, name, now());
         assert_eq!(check("proxy.dev.swarmgate.internal"), Ok(()));
         assert_eq!(check("t1.proxy.dev.swarmgate.internal"), Ok(()));
-        for other in [OPERATOR_NAME, "extension.dev.swarmgate.internal", "proxy.prod.swarmgate.internal", "t2.proxy.dev.swarmgate.internal"] {
+        for other in [OPERATOR_NAME, "extension.dev.swarmgate.internal", "proxy.prod.swarmgate.internal", "t2.proxy.dev.swarmgate.internal"]
+        {
             assert_eq!(check(other), Err(NotTrusted::Name { wanted: other.to_owned() }));
         }
     }

@@ -50,8 +50,7 @@ pub fn client_config(credentials: &Credentials, server: &str, authenticated: boo
     let name = ServerName::try_from(server.to_owned()).map_err(|error| TlsError(error.to_string()))?;
     let builder = ClientConfig::builder_with_provider(provider()).with_protocol_versions(&[&version::TLS13]).map_err(failed)?;
     let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(RoleVerifier { inner, name }));
-    let mut config =
-        if authenticated { builder.with_client_cert_resolver(credentials.resolver()) } else { builder.with_no_client_auth() };
+    let mut config = if authenticated { builder.with_client_cert_resolver(credentials.resolver()) } else { builder.with_no_client_auth() };
     config.resumption = rustls::client::Resumption::disabled();
     config.enable_sni = false;
     config.enable_early_data = false;

@@ -84,9 +84,7 @@ impl TrustRoot {
         let anchors: Vec<TrustAnchor<'_>> = self.anchor().into_iter().collect();
         let time = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(at.as_second()).unwrap_or(0)));
         let schemes = webpki::ALL_VERIFICATION_ALGS;
-        parsed
-            .verify_for_usage(schemes, &anchors, &[], time, KeyUsage::client_auth(), None, None)
-            .map_err(|_| NotTrusted::Chain)?;
+        parsed.verify_for_usage(schemes, &anchors, &[], time, KeyUsage::client_auth(), None, None).map_err(|_| NotTrusted::Chain)?;
         let other_name = || NotTrusted::Name { wanted: name.to_owned() };
         let wanted = ServerName::try_from(name).map_err(|_| other_name())?;
         parsed.verify_is_valid_for_subject_name(&wanted).map_err(|_| other_name())?;

@@ -83,13 +83,8 @@ impl<'a> Draft<'a> {
 
     fn token(&mut self, token: &TokenSecret) {
         let name = &token.name;
-        let described = |role| Described {
-            kind: Kind::Secret,
-            instance: &self.fleet.instance,
-            cluster: self.fleet.cluster.as_str(),
-            role,
-            name,
-        };
+        let described =
+            |role| Described { kind: Kind::Secret, instance: &self.fleet.instance, cluster: self.fleet.cluster.as_str(), role, name };
         let role = token.labels.get(LABEL_ROLE).map_or("", String::as_str);
         let found = self.snapshot.secrets.values().find(|secret| &secret.name == name);
         match found {

@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::effect::TaskEffect;
-use crate::report::{Finding, WaitingOn};
 use crate::pki::ChannelRole;
+use crate::report::{Finding, WaitingOn};
 use crate::types::{ClusterName, ConfigId, Digest, NetworkId, SecretId, ServiceId};
 
 /// What to do for one cluster, and what is held back.

@@ -69,7 +69,8 @@ impl Agent {
     /// The mounted boot snapshot, if it is no older than that generation.
     fn boot_snapshot(&self, had: u64) -> Option<Bundle> {
         let path = &self.options.boot_file;
-        let text = boot::read(path).inspect_err(|error| tracing::info!(path = %path.display(), %error, "there is no boot snapshot")).ok()?;
+        let text =
+            boot::read(path).inspect_err(|error| tracing::info!(path = %path.display(), %error, "there is no boot snapshot")).ok()?;
         let read = boot::decode(&text).map_err(|error| error.to_string());
         let checked = read.and_then(|bundle| self.checked(bundle, had).map_err(|fault| fault.to_string()));
         checked.inspect_err(|error| tracing::error!(path = %path.display(), error, "the boot snapshot cannot be used")).ok()

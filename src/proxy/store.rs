@@ -104,7 +104,8 @@ impl Store {
         let invalid = |words: String| io::Error::new(io::ErrorKind::InvalidData, words);
         let text = fs::read(&path)?;
         // An error of the reader's would quote what it read.
-        let content: Content = serde_json::from_slice(&text).map_err(|_| invalid("it is no state of a proxy of this version".to_owned()))?;
+        let content: Content =
+            serde_json::from_slice(&text).map_err(|_| invalid("it is no state of a proxy of this version".to_owned()))?;
         if content.version != WIRE_VERSION {
             return Err(invalid(format!("version {} is not {WIRE_VERSION}", content.version)));
         }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
 use jiff::Timestamp;
-use swarmgate::channel::{AdmittedToken, Received};
 use swarmgate::channel::contract::{LABEL_CLUSTER, LABEL_ROLE, LABEL_TOKEN_DIGEST};
 use swarmgate::channel::wire::{Accepted, Delivery, Desired, ExtensionReport, Peers, ProxyReport, WIRE_VERSION};
+use swarmgate::channel::{AdmittedToken, Received};
 use swarmgate::controller::surroundings::Line;
 use swarmgate::pki::ChannelRole;
 use swarmgate::render::{Purpose, render};

@@ -24,9 +24,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::apps::App;
+use crate::eventually_healthy;
 use crate::stage::{Stage, cluster, eventually};
 use crate::tables::routes;
-use crate::eventually_healthy;
 
 const HOST: &str = "app.example.org";
 
@@ -155,7 +155,8 @@ async fn without_a_certificate_there_is_nothing_to_be_had() {
     let extension_name = role_name(ChannelRole::Extension, &cluster());
     let refused = get(&somebody(&stage, &extension_name, None), &format!("{}/v1/bundle", stage.extension_url())).await;
     assert!(refused.is_err(), "the extension speaks to nobody without a certificate: {refused:?}");
-    let plain = crate::traffic::get(stage.operator_url().trim_start_matches("https://").parse().unwrap(), "x", "/v1/clusters/dev/desired").await;
+    let plain =
+        crate::traffic::get(stage.operator_url().trim_start_matches("https://").parse().unwrap(), "x", "/v1/clusters/dev/desired").await;
     assert!(plain.is_err(), "there is no plain HTTP: {plain:?}");
     extension.stopped().await;
 }

@@ -47,7 +47,8 @@ fn a_forged_token_secret_admits_nobody_whatever_its_labels_say() {
         assert_eq!(admitted(&world, &seals()), admitted(&before, &seals()), "it is mounted by nobody");
         // Even if it came to be mounted by our own service.
         let proxy = world.raw.services.iter_mut().find(|service| service["Spec"]["Name"] == PROXY).unwrap();
-        proxy["Spec"]["TaskTemplate"]["ContainerSpec"]["Secrets"] = json!([{"SecretID": "evil", "SecretName": "evil", "File": {"Name": TOKEN_FILE}}]);
+        proxy["Spec"]["TaskTemplate"]["ContainerSpec"]["Secrets"] =
+            json!([{"SecretID": "evil", "SecretName": "evil", "File": {"Name": TOKEN_FILE}}]);
         let attackers = Digest::of_bytes(b"attacker");
         assert!(admitted(&world, &seals()).iter().all(|token| token.sha256 != attackers), "{seal}");
     }

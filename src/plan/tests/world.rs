@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::channel::ChannelMode;
-use crate::channel::wire::Bundle;
 use crate::channel::contract::{LABEL_CLUSTER, LABEL_ROLE, LABEL_TOKEN_DIGEST};
+use crate::channel::wire::Bundle;
 use crate::fleet::fixtures::{INSTANCE, bundle, overlay, seals};
 use crate::fleet::{Described, Fleet, Kind, ShapeInput, shape};
 use crate::intent::cluster::Cluster;
