@@ -141,11 +141,14 @@ pub async fn write_secret_files(directory: &Path, files: &BTreeMap<String, Strin
     Ok(())
 }
 
+/// What group and all others may do with a file.
+const OTHERS: u32 = 0o077;
+
 /// The files in a directory that nobody else may read.
 fn secret_files(directory: &Path) -> Vec<Vec<u8>> {
     let files = std::fs::read_dir(directory).into_iter().flatten().flatten();
     let is_secret =
-        |file: &std::fs::DirEntry| file.metadata().is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o077 == 0);
+        |file: &std::fs::DirEntry| file.metadata().is_ok_and(|about| about.is_file() && about.permissions().mode() & OTHERS == 0);
     files.filter(is_secret).filter_map(|file| std::fs::read(file.path()).ok()).collect()
 }
 

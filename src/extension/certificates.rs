@@ -196,8 +196,8 @@ fn path<'a, 'b>(chain: &'a [X509Certificate<'b>]) -> Vec<(usize, &'a X509Certifi
     let Some(mut below) = chain.first() else { return path };
     while !is_self_issued(below) {
         let is_new = |place: usize| path.iter().all(|(known, _)| *known != place);
-        let issuer = chain.iter().enumerate().skip(1).map(|(at, certificate)| (at + 1, certificate));
-        let issuer = issuer.filter(|(place, certificate)| is_new(*place) && certificate.subject() == below.issuer()).next();
+        let mut others = chain.iter().enumerate().skip(1).map(|(at, certificate)| (at + 1, certificate));
+        let issuer = others.find(|(place, certificate)| is_new(*place) && certificate.subject() == below.issuer());
         match issuer {
             Some((place, certificate)) if !is_self_issued(certificate) => {
                 path.push((place, certificate));

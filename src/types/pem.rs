@@ -11,16 +11,15 @@ const LINE_CHARS: usize = 64;
 /// A block with this label around these bytes.
 pub fn pem(label: &str, der: &[u8]) -> String {
     let text = STANDARD.encode(der);
-    let mut out = format!("-----BEGIN {label}-----\n");
+    let mut body = String::with_capacity(text.len() + text.len() / LINE_CHARS + 1);
     let mut rest = text.as_str();
     while !rest.is_empty() {
         let (line, others) = rest.split_at(rest.len().min(LINE_CHARS));
-        out.push_str(line);
-        out.push('\n');
+        body.push_str(line);
+        body.push('\n');
         rest = others;
     }
-    out.push_str(&format!("-----END {label}-----\n"));
-    out
+    format!("-----BEGIN {label}-----\n{body}-----END {label}-----\n")
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::apps::App;
 use crate::eventually_healthy;
 use crate::stage::{Stage, eventually};
 use crate::tables::routes;
-use client::{Certificate, TlsLoad, certificate, certificate_for, shown};
+use client::{Certificate, TlsLoad, certificate, certificate_after, certificate_for, shown};
 
 const APP: &str = "app.example.org";
 
@@ -158,6 +158,26 @@ async fn a_certificate_that_expires_is_noticed_although_nothing_else_changes() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(stage.answer(APP).await.unwrap(), "one");
+    proxy.drained().await.unwrap();
+    extension.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_that_is_not_valid_yet_is_used_as_soon_as_it_is() {
+    let stage = crate::stage_or_skip!();
+    let app = App::start("one").await;
+    let (extension, proxy) = (stage.extension(), stage.proxy());
+    let (old, new) = (certificate(APP), certificate_after(APP, Duration::from_secs(8)));
+    mount(&stage, "old", &old);
+    mount(&stage, "new", &new);
+    stage.publish(one_host(&stage, &app, "old"));
+    until_shown(&stage, APP, &old).await;
+    let renewed = stage.publish(one_host(&stage, &app, "new"));
+    eventually("it is too early", || (state(&stage, "new")? == MaterialState::NotYetValid).then_some(())).await;
+    stage.until_running(&renewed).await;
+    until_shown(&stage, APP, &old).await;
+    until_shown(&stage, APP, &new).await;
+    eventually("it is good", || (state(&stage, "new")? == MaterialState::Good).then_some(())).await;
     proxy.drained().await.unwrap();
     extension.stopped().await;
 }

@@ -34,13 +34,22 @@ pub fn certificate(host: &str) -> Certificate {
 
 /// One that is good for so long.
 pub fn certificate_for(host: &str, time: Duration) -> Certificate {
+    made(host, |params, now| params.not_after = date_time_ymd(1970, 1, 1) + now + time)
+}
+
+fn made(host: &str, set: impl FnOnce(&mut CertificateParams, Duration)) -> Certificate {
     let now = Duration::from_secs(u64::try_from(jiff::Timestamp::now().as_second()).unwrap());
     let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
-    params.not_after = date_time_ymd(1970, 1, 1) + now + time;
+    set(&mut params, now);
     let key = KeyPair::generate().unwrap();
     let certificate = params.self_signed(&key).unwrap();
     let chain = certificate.pem();
     Certificate { pem: format!("{chain}{}", key.serialize_pem()), chain, der: certificate.der().to_vec() }
+}
+
+/// One that is good only after so long.
+pub fn certificate_after(host: &str, time: Duration) -> Certificate {
+    made(host, |params, now| params.not_before = date_time_ymd(1970, 1, 1) + now + time)
 }
 
 /// The certificate that a client who names this host is shown.

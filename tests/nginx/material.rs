@@ -41,9 +41,9 @@ fn texts() -> Texts {
 
 /// The bytes of the only block.
 fn der(text: &str) -> Vec<u8> {
-    CertificateDer::from_pem_slice(text.as_bytes())
-        .map(|der| der.to_vec())
-        .unwrap_or_else(|_| PrivateKeyDer::from_pem_slice(text.as_bytes()).unwrap().secret_der().to_vec())
+    let certificate = CertificateDer::from_pem_slice(text.as_bytes());
+    let key = |_| PrivateKeyDer::from_pem_slice(text.as_bytes()).unwrap().secret_der().to_vec();
+    certificate.map_or_else(key, |der| der.to_vec())
 }
 
 /// The text with its lines between the first and the last made anew.
@@ -79,7 +79,7 @@ fn spoilt(text: &str) -> Vec<(&'static str, Vec<u8>)> {
         ("with spaces for line breaks", text.replace('\n', " ")),
         ("without the last line break", text.trim_end().to_owned()),
         ("white space behind lines", text.replace('\n', " \t\n")),
-        ("white space before lines", text.lines().map(|line| format!("  {line}\n")).collect()),
+        ("white space before lines", format!("  {}", text.trim_end().replace('\n', "\n  "))),
         ("white space before inner lines", with_body(text, |lines| lines.iter().map(|line| format!("  {line}")).collect())),
         ("an empty line first", with_body(text, |lines| [vec![String::new()], owned(&lines)].concat())),
         ("an empty line in the middle", with_body(text, |lines| [owned(&lines[..2]), vec![String::new()], owned(&lines[2..])].concat())),
@@ -297,15 +297,15 @@ struct Served {
 impl Served {
     async fn start(bench: &Bench, texts: &[(Vec<u8>, Vec<u8>)]) -> Self {
         let port = free_port();
-        let mut lines = String::new();
+        let mut lines = Vec::new();
         for (at, (certificate, key)) in texts.iter().enumerate() {
             bench.write(&format!("c{at}.pem"), certificate);
             bench.write(&format!("k{at}.pem"), key);
-            lines += &format!(
+            lines.push(format!(
                 "server {{ listen 127.0.0.1:{port} ssl; server_name v{at}.test; ssl_certificate c{at}.pem; ssl_certificate_key k{at}.pem; }}\n"
-            );
+            ));
         }
-        assert!(bench.takes(&lines));
+        assert!(bench.takes(&lines.concat()));
         let master = bench.command().args(["-g", "daemon off; master_process off;"]).stderr(Stdio::null()).spawn().unwrap();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let deadline = tokio::time::Instant::now() + Duration::from_secs(10);

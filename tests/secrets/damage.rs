@@ -64,7 +64,7 @@ impl World {
             sort("X509 CERTIFICATE", &pbes2),
             sort("FOO", &own),
         ];
-        let public_der = [&key, &other].map(|key| key.subject_public_key_info()).into();
+        let public_der = [&key, &other].map(KeyPair::subject_public_key_info).into();
         Self { certificate: certificate.pem(), certificate_der: certificate.der().to_vec(), key: key.serialize_pem(), keys, public_der }
     }
 

@@ -215,10 +215,10 @@ fn of_status(seen: &Seen<'_>, cluster: &Cluster, snapshot: &Snapshot) -> Vec<Out
         explained += &explain(&sources, &url, None).unwrap().to_string();
         explained += &explain_service(&sources, &service.name).unwrap().to_string();
     }
-    let lines: String = findings.iter().map(|finding| format!("{finding}\n{finding:#}\n")).collect();
+    let lines: Vec<String> = findings.iter().map(|finding| format!("{finding}\n{finding:#}\n")).collect();
     vec![
         Output::new("status", serde_json::to_vec_pretty(&status).unwrap()),
-        Output::new("findings in logs and terminals", lines),
+        Output::new("findings in logs and terminals", lines.concat()),
         Output::new("page", page::render(&status)),
         Output::new("explain", explained),
     ]
@@ -235,12 +235,11 @@ pub fn without_certificates(content: &[u8]) -> Vec<u8> {
         let body = &rest[start + FIRST.len()..];
         let end = body.find(LAST).filter(|end| is_certificate(&body[..*end]));
         kept += &rest[..start];
-        rest = match end {
-            Some(end) => &body[end + LAST.len()..],
-            None => {
-                kept += FIRST;
-                body
-            }
+        rest = if let Some(end) = end {
+            &body[end + LAST.len()..]
+        } else {
+            kept += FIRST;
+            body
         };
     }
     (kept + rest).into_bytes()

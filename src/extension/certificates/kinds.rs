@@ -1,7 +1,7 @@
 //! What clients have against a certificate that the engine takes: kinds of keys and signatures that browsers refuse. The
 //! engine alone decides what is used; this only tells.
 
-use x509_parser::prelude::X509Certificate;
+use x509_parser::prelude::{SubjectPublicKeyInfo, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
 use crate::channel::wire::{Doubt, DoubtKind};
@@ -14,9 +14,7 @@ pub(super) fn of_key(certificate: &X509Certificate<'_>) -> Option<Doubt> {
     let info = certificate.public_key();
     let words = match info.algorithm.algorithm.to_id_string().as_str() {
         "1.2.840.113549.1.1.1" => return short_rsa(info.parsed()),
-        "1.2.840.10045.2.1" => {
-            curve(info.algorithm.parameters.as_ref().and_then(|curve| curve.as_oid().ok()).map(|oid| oid.to_id_string()))
-        }
+        "1.2.840.10045.2.1" => curve(info),
         "1.3.101.112" => Some("its key is of the kind Ed25519, which no browser takes"),
         "1.3.101.113" => Some("its key is of the kind Ed448, which no browser takes"),
         "1.2.840.10040.4.1" => Some("its key is of the kind DSA, which no client takes any more"),
@@ -32,8 +30,9 @@ fn short_rsa(key: Result<PublicKey<'_>, impl Sized>) -> Option<Doubt> {
     (bits < RSA_BITS_MIN).then(|| doubt(DoubtKind::Key, format!("its RSA key has {bits} bits, and clients want {RSA_BITS_MIN} at least")))
 }
 
-fn curve(oid: Option<String>) -> Option<&'static str> {
-    match oid.as_deref() {
+fn curve(key: &SubjectPublicKeyInfo<'_>) -> Option<&'static str> {
+    let curve = key.algorithm.parameters.as_ref().and_then(|curve| curve.as_oid().ok());
+    match curve.map(|oid| oid.to_id_string()).as_deref() {
         // P-256 and P-384.
         Some("1.2.840.10045.3.1.7" | "1.3.132.0.34") => None,
         Some("1.3.132.0.35") => Some("its key is on the curve P-521, which some browsers (Chrome among them) refuse"),
@@ -99,7 +98,9 @@ EXg2dzao5kLn/y2sbsI=
         let mut der = der.to_vec();
         let places: Vec<usize> = (0..der.len()).filter(|at| der[*at..].starts_with(from)).collect();
         assert!(!places.is_empty() && from.len() == to.len());
-        places.into_iter().for_each(|at| der[at..at + to.len()].copy_from_slice(to));
+        for at in places {
+            der[at..at + to.len()].copy_from_slice(to);
+        }
         der
     }
 
