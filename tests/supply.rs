@@ -74,7 +74,7 @@ fn every_file_from_pypi_has_its_digest() {
             assert!(words.next().is_some_and(|requirement| requirement.contains("==")), "{name}: {line}");
             let digests: Vec<&str> = words.collect();
             let hashed = |word: &&str| word.strip_prefix("--hash=sha256:").is_some_and(is_digest);
-            assert!(!digests.is_empty() && digests.iter().all(|word| hashed(word)), "{name}: {line}");
+            assert!(!digests.is_empty() && digests.iter().all(hashed), "{name}: {line}");
         }
     }
     let setup = read("scripts/setup");

@@ -38,6 +38,7 @@ on_both! {
     calls::a_wrong_spec_is_refused,
     calls::a_published_port_is_one_services_alone,
     calls::a_spec_reads_back_in_swarms_form,
+    calls::bounds_read_back_as_they_were_sent,
     calls::a_virtual_ip_comes_after_the_creation,
     calls::changes_are_hinted_at,
     rollout::a_write_of_the_same_spec_forgets_the_one_before,

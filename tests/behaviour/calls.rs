@@ -192,6 +192,31 @@ pub async fn a_spec_reads_back_in_swarms_form(bench: &Bench) {
     assert_eq!(bench.service(&id).await.spec, expected);
 }
 
+/// Capabilities and logging exactly as sent; of security options all that the engine knows, said or not.
+pub async fn bounds_read_back_as_they_were_sent(bench: &Bench) {
+    let mut spec = bench.spec("bounds", 0);
+    let (drop, driver) = (json!(["ALL"]), json!({"Name": "json-file", "Options": {"max-file": "3", "max-size": "1m"}}));
+    spec["TaskTemplate"]["ContainerSpec"]["CapabilityDrop"] = drop.clone();
+    spec["TaskTemplate"]["ContainerSpec"]["CapabilityAdd"] = json!([]);
+    spec["TaskTemplate"]["ContainerSpec"]["Privileges"] = json!({"NoNewPrivileges": true});
+    spec["TaskTemplate"]["LogDriver"] = driver.clone();
+    spec["TaskTemplate"]["Resources"] = json!({"Limits": {"MemoryBytes": 8 << 20, "Pids": 64, "NanoCPUs": 0}});
+    let id = bench.create(&spec).await;
+    let template = bench.service(&id).await.spec["TaskTemplate"].clone();
+    let container = &template["ContainerSpec"];
+    assert_eq!((&container["CapabilityDrop"], &template["LogDriver"]), (&drop, &driver));
+    assert!(container.get("CapabilityAdd").is_none(), "{container}");
+    assert_eq!(template["Resources"]["Limits"], json!({"MemoryBytes": 8 << 20, "Pids": 64}));
+    let known: Vec<&str> = container["Privileges"].as_object().unwrap().keys().map(String::as_str).collect();
+    // Engines from 25 on keep the last one.
+    assert!(
+        [&["CredentialSpec", "SELinuxContext"][..], &["CredentialSpec", "NoNewPrivileges", "SELinuxContext"]].contains(&&known[..]),
+        "{known:?}"
+    );
+    bench.edit(&id, |s| s["TaskTemplate"]["LogDriver"] = json!({"Name": "local", "Options": {}})).await;
+    assert_eq!(bench.service(&id).await.spec["TaskTemplate"]["LogDriver"], json!({"Name": "local"}));
+}
+
 pub async fn a_virtual_ip_comes_after_the_creation(bench: &Bench) {
     let network = bench.network("n").await;
     let attached = |name: &str, mode: &str| {

@@ -115,7 +115,7 @@ fn what_older_managers_dropped_is_not_written_for_ever() {
     world.raw.nodes.push(manager("20.10.24"));
     // Some other update went through the older one, which keeps what it knows.
     world.by_hand(PROXY, |spec| {
-        spec["TaskTemplate"]["ContainerSpec"]["Privileges"] = json!({"CredentialSpec": null, "SELinuxContext": null})
+        spec["TaskTemplate"]["ContainerSpec"]["Privileges"] = json!({"CredentialSpec": null, "SELinuxContext": null});
     });
     assert!(world.converge(&cluster()) <= 1, "only the memory of it is corrected");
     assert_eq!(at(&world.service(PROXY).spec, NO_NEW), Value::Null);
