@@ -48,7 +48,8 @@ impl World {
         let here = || self.tasks.values().filter(|t| t.id != task.id && t.node.as_ref() == Some(&node.id) && !t.state.ended());
         // Who waits for a port holds none.
         let bound = |wanted: &(String, u64, u64)| {
-            wanted.2 != 0 && here().filter(|t| t.state > State::Pending).any(|t| t.host_ports.iter().any(|p| (&p.0, p.2) == (&wanted.0, wanted.2)))
+            wanted.2 != 0
+                && here().filter(|t| t.state > State::Pending).any(|t| t.host_ports.iter().any(|p| (&p.0, p.2) == (&wanted.0, wanted.2)))
         };
         if task.host_ports.iter().any(bound) {
             return Some("host-mode port already in use");
