@@ -11,13 +11,14 @@ use super::people::BAD_IMAGE;
 
 /// A document and how it may differ from time to time.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is something that its author changes by itself")]
 pub struct Document {
     pub name: &'static str,
     /// Host ports differ between clusters, or two documents contradict each other.
     port: u16,
     replicas: Option<u32>,
-    global: bool,
-    host_mode: bool,
+    pub global: bool,
+    pub host_mode: bool,
     image: &'static str,
     env: Option<u32>,
     constraint: Option<&'static str>,

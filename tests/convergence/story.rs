@@ -116,6 +116,9 @@ impl Story {
         let mut documents: Vec<Document> = (0..count).map(Document::new).collect();
         for document in &mut documents {
             document.replace = kind == Kind::Generations;
+            // One proxy on a port of each node, as the README begins.
+            document.global = rng.random_bool(0.3);
+            document.host_mode = document.global;
         }
         let operator = Operator::start(&swarm, &documents, channel_of(seed));
         Self { seed, loud, rng, swarm, documents, operator, kind }
