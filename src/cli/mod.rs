@@ -36,6 +36,7 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each run of the program")]
 enum Command {
     /// Run the operator: observe, plan and act on a Swarm until told to stop
     Operator(operator::Args),
@@ -72,7 +73,7 @@ pub fn main() -> ExitCode {
         Command::Validate(args) => validate::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Status(args) => status::run(args),
-        Command::Token(args) => token::run(args),
+        Command::Token(args) => token::run(&args),
         Command::Plan(args) => plan::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Render(args) => render::run(args),

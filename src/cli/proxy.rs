@@ -81,7 +81,7 @@ pub fn run(args: Args) -> ExitCode {
         Ok(options) => on_runtime(async {
             let (sender, signals) = mpsc::channel(8);
             tokio::spawn(pass_signals(sender));
-            proxy::run(options, signals).await
+            Box::pin(proxy::run(options, signals)).await
         }),
         Err(error) => fail(&error),
     }

@@ -26,7 +26,7 @@ pub struct Args {
 struct NoAuthority(String);
 
 /// Prints it.
-pub fn run(args: Args) -> ExitCode {
+pub fn run(args: &Args) -> ExitCode {
     match mounted(&args.ca_file) {
         Ok(Some(authority)) => {
             // Nobody reads any more: that is no failure of ours.

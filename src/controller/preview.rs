@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::census;
 use super::declared::Declared;
@@ -78,7 +77,7 @@ pub async fn preview_offline(around: &Surroundings, spec: &[PathBuf]) -> Result<
 fn authority_of(instance: &str, snapshot: &Snapshot) -> Digest {
     let ours = |labels: &BTreeMap<String, String>| labels.get(LABEL_OWNER).is_some_and(|owner| owner == instance);
     let services = snapshot.services.values().filter(|service| ours(&service.labels));
-    let mounts = services.flat_map(|service| service.spec.pointer("/TaskTemplate/ContainerSpec/Secrets").and_then(Value::as_array));
+    let mounts = services.filter_map(|service| service.spec.pointer("/TaskTemplate/ContainerSpec/Secrets")?.as_array());
     let ids = mounts.flatten().filter_map(|mount| mount.get("SecretID")?.as_str());
     let secrets = ids.filter_map(|id| snapshot.secrets.get(&SecretId(id.to_owned()))).filter(|secret| ours(&secret.labels));
     let newest = secrets.max_by_key(|secret| (secret.created_at, secret.id.clone()));

@@ -10,7 +10,7 @@ use super::field::{Alike, Args, Entries, Field, FieldValue, KeyedBy, Role, Want,
 use super::limits;
 use super::names;
 use super::sealing::{Described, Kind};
-use crate::channel::contract::{ENV_CLUSTER, ENV_NODE, ENV_TASK, ENV_TOKEN_FILE, TOKEN_FILE, USER};
+use crate::channel::contract::{ENV_CLUSTER, ENV_NODE, ENV_TASK, ENV_TOKEN_FILE, LABEL_SEAL, TOKEN_FILE, USER};
 use crate::intent::cluster::Workload;
 
 /// How soon Swarm starts a task again that ended: its own default of 5 s is a long time for a proxy.
@@ -169,6 +169,9 @@ fn labels(input: &ShapeInput<'_>, workload: &Workload, role: Role) -> Field {
     let mut all = workload.labels.clone().unwrap_or_default();
     let (cluster, name) = (&input.cluster.name, workload.service_name.as_str());
     let described = Described { kind: Kind::Service, instance: input.instance, cluster: cluster.as_str(), role: role.as_str(), name };
+    let existing = input.snapshot.services.values().find(|service| service.name == name);
+    // Who looks without the authority's key changes nothing about a seal that is there.
+    all.extend(existing.and_then(|service| service.labels.get_key_value(LABEL_SEAL)).map(|(key, seal)| (key.clone(), seal.clone())));
     all.extend(described.seal(input.seals, names::owner_labels(input.instance, Some(cluster), role)));
     keyed("labels", &["Labels"], KeyedBy::Name, string_entries(all))
 }

@@ -33,7 +33,7 @@ pub fn server_config(credentials: &Credentials, clients: ClientAuthentication) -
         ClientAuthentication::Optional => verifier.allow_unauthenticated(),
         ClientAuthentication::Required => verifier,
     };
-    let verifier = verifier.build().map_err(|error| TlsError(error.to_string()))?;
+    let verifier = verifier.build().map_err(failed)?;
     let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&version::TLS13]).map_err(failed)?;
     let mut config = builder.with_client_cert_verifier(verifier).with_cert_resolver(credentials.resolver());
     // A resumed session would carry an old certificate along.
@@ -46,8 +46,8 @@ pub fn server_config(credentials: &Credentials, clients: ClientAuthentication) -
 /// own certificate.
 pub fn client_config(credentials: &Credentials, server: &str, authenticated: bool) -> Result<ClientConfig, TlsError> {
     let inner = WebPkiServerVerifier::builder_with_provider(credentials.root().store(), provider()).build();
-    let inner = inner.map_err(|error| TlsError(error.to_string()))?;
-    let name = ServerName::try_from(server.to_owned()).map_err(|error| TlsError(error.to_string()))?;
+    let inner = inner.map_err(failed)?;
+    let name = ServerName::try_from(server.to_owned()).map_err(failed)?;
     let builder = ClientConfig::builder_with_provider(provider()).with_protocol_versions(&[&version::TLS13]).map_err(failed)?;
     let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(RoleVerifier { inner, name }));
     let mut config = if authenticated { builder.with_client_cert_resolver(credentials.resolver()) } else { builder.with_no_client_auth() };
@@ -61,11 +61,11 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-fn failed(error: Error) -> TlsError {
+fn failed(error: impl std::fmt::Display) -> TlsError {
     TlsError(error.to_string())
 }
 
-/// Checks everything that WebPKI checks, with the role's name in the place of the address that was dialled: addresses come
+/// Checks everything that `WebPKI` checks, with the role's name in the place of the address that was dialled: addresses come
 /// from names and answers that anybody on the network may give.
 #[derive(Debug)]
 struct RoleVerifier {

@@ -53,9 +53,8 @@ impl Agent {
 
     /// What this node has at hand, the best first.
     fn kept_candidates(&self) -> Vec<Candidate> {
-        let Saved { config, age } = match self.store.load(&self.options.cluster, Timestamp::now()) {
-            Some(saved) => saved,
-            None => return self.boot_snapshot(0).map(Candidate::boot).into_iter().collect(),
+        let Some(Saved { config, age }) = self.store.load(&self.options.cluster, Timestamp::now()) else {
+            return self.boot_snapshot(0).map(Candidate::boot).into_iter().collect();
         };
         let had = config.live.generation.max(config.boot.generation);
         self.state.send_modify(|state| state.generation = had);
