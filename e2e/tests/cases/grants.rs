@@ -38,6 +38,17 @@ fn mounts(world: &World, name: &str) -> Result<bool> {
     Ok(all.concat().iter().any(|mounted| mounted == name))
 }
 
+/// The name of the secret with this role that Swarmgate made for the cluster `default`.
+fn own_secret(world: &World, role: &str) -> Result<String> {
+    let secrets = world.api()?.get("/secrets")?;
+    let is_it = |secret: &&serde_json::Value| {
+        let labels = &secret["Spec"]["Labels"];
+        labels["swarmgate.role"] == role && labels["swarmgate.cluster"] == "default"
+    };
+    let found = secrets.as_array().into_iter().flatten().find(is_it).with_context(|| format!("there is no {role}"))?;
+    found["Spec"]["Name"].as_str().map(str::to_owned).context("a name")
+}
+
 /// A service of a stack names what was made by hand: refused, granted, taken back.
 fn granted_and_withdrawn(world: &World) -> Result<()> {
     store_pair(world, "lent", &pair("lent.test", 2099)?)?;
@@ -68,7 +79,8 @@ fn granted_and_withdrawn(world: &World) -> Result<()> {
 }
 
 fn own_secrets(world: &World) -> Result<()> {
-    let token = "swarmgate-token-default";
+    let token = own_secret(world, "extension-token")?;
+    let token = token.as_str();
     App::new("thief").label("ssl_cert", token).create(world)?;
     world.await_answer(&world.at(1, DEFAULT), "thief.test", "/", "thief")?;
     let finding = world.await_finding("default", "RefNotPermitted", "thief")?;

@@ -27,6 +27,7 @@ mod spec;
 mod stays;
 mod still;
 mod tls;
+mod trust;
 mod vip;
 mod websockets;
 
@@ -76,6 +77,7 @@ pub fn all() -> Vec<Case> {
         replace::cases(),
         tls::cases(),
         grants::cases(),
+        trust::cases(),
         fleet::cases(),
         failures::cases(),
         spec::cases(),
