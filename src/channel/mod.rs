@@ -19,6 +19,7 @@
 
 pub mod boot;
 pub mod bootstrap;
+mod bundle;
 mod client;
 pub mod contract;
 mod enrolment;

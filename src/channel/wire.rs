@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::pki::{ChannelRole, NotTrusted, Signature, Signer, TrustRoot, role_name};
+pub use super::bundle::{Bundle, BundleFault, ENGINE_NGINX, Material};
+use crate::pki::ChannelRole;
 use crate::route::{Part, RouteTable};
 use crate::types::{ClusterName, Digest};
 
@@ -103,164 +103,6 @@ impl Peers {
         let digest = Digest::of_json(&(&operators, &extensions));
         Self { version: WIRE_VERSION, digest, operators, extensions }
     }
-}
-
-/// A complete engine configuration: extension → proxy, and the content of a boot snapshot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Bundle {
-    /// [`WIRE_VERSION`].
-    pub version: u32,
-    /// The cluster it is for; an agent refuses another cluster's.
-    pub cluster: ClusterName,
-    /// The engine it is for: `nginx`.
-    pub engine: String,
-    /// The digest of `files`: what proxies report as running.
-    pub digest: Digest,
-    /// The route table it was rendered from.
-    pub routes_digest: Digest,
-    /// File name (no directories) to content. For nginx: `nginx.conf`, and `tls-*.conf` for each host with TLS.
-    pub files: BTreeMap<String, String>,
-    /// The secret files that `files` name, by file name. Their content is never part of a bundle.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub material: BTreeMap<String, Material>,
-    /// When the engine accepted it in the extension; not part of the digest. By it a proxy that starts alone tells a mounted
-    /// snapshot that is newer than what its volume knows from one that is older.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub accepted_at: Option<jiff::Timestamp>,
-    /// Goes up with every configuration of a cluster, whoever signs it, so that an old one cannot be passed off as the
-    /// newest: microseconds since 1970 by the extension's clock, or one more than the highest that it has heard of.
-    #[serde(default)]
-    pub generation: u64,
-    /// The extension's signature on everything above. Without it no proxy runs the configuration.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub signature: Option<Signature>,
-}
-
-/// What a signature on a bundle covers. The digest stands for the files, whose names and contents it covers.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Signed<'a> {
-    version: u32,
-    cluster: &'a ClusterName,
-    engine: &'a str,
-    digest: &'a Digest,
-    routes_digest: &'a Digest,
-    material: &'a BTreeMap<String, Material>,
-    accepted_at: Option<jiff::Timestamp>,
-    generation: u64,
-}
-
-/// A secret file that a configuration names: where a start finds it when nobody hands it out, and what goes without it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Material {
-    /// The id of the Swarm secret (or config, for a CA) that holds it, mounted at [`super::contract::material_file`].
-    pub secret: String,
-    /// The files of the bundle that are left out without it, so that the others serve.
-    pub needed_by: Vec<String>,
-}
-
-/// The engine whose configurations this version writes and runs.
-pub const ENGINE_NGINX: &str = "nginx";
-
-impl Bundle {
-    /// A bundle for nginx with its digest.
-    pub fn new(cluster: ClusterName, routes_digest: Digest, files: BTreeMap<String, String>) -> Self {
-        let digest = Digest::of_json(&files);
-        let (version, engine, material) = (WIRE_VERSION, ENGINE_NGINX.to_owned(), BTreeMap::new());
-        Self { version, cluster, engine, digest, routes_digest, files, material, accepted_at: None, generation: 0, signature: None }
-    }
-
-    /// The same bundle as the extension hands it out. Its signature is missing if the key cannot sign: then nobody runs it.
-    #[must_use]
-    pub fn signed(self, generation: u64, signer: &Signer, now: Timestamp) -> Self {
-        let bundle = Self { generation, ..self };
-        let signature = signer.sign(&bundle.signed_content(), now);
-        Self { signature, ..bundle }
-    }
-
-    /// Whether the extension of `cluster` made this bundle and it is whole.
-    pub fn check_signed(&self, cluster: &ClusterName, root: &TrustRoot) -> Result<(), BundleFault> {
-        self.check(cluster)?;
-        let signature = self.signature.as_ref().ok_or(BundleFault::Signature(NotTrusted::Unsigned))?;
-        let signer = role_name(ChannelRole::Extension, cluster);
-        root.verify_signature(&self.signed_content(), signature, &signer).map_err(BundleFault::Signature)
-    }
-
-    fn signed_content(&self) -> Vec<u8> {
-        let Self { version, cluster, engine, digest, routes_digest, material, accepted_at, generation, .. } = self;
-        let (version, accepted_at, generation) = (*version, *accepted_at, *generation);
-        let signed = Signed { version, cluster, engine, digest, routes_digest, material, accepted_at, generation };
-        // Strings, numbers and maps of strings: nothing in it fails to serialise.
-        serde_json::to_vec(&signed).unwrap_or_default()
-    }
-
-    /// The same bundle, with the secret files that it names. Their names hold digests of their contents, so that the
-    /// digest of the bundle covers those, too.
-    #[must_use]
-    pub fn with_material(mut self, material: BTreeMap<String, Material>) -> Self {
-        self.material = material;
-        self
-    }
-
-    /// Whether this bundle is whole and meant for the proxies of `cluster`: version, cluster, engine, file names without
-    /// directories, and a digest that fits the files.
-    pub fn check(&self, cluster: &ClusterName) -> Result<(), BundleFault> {
-        if self.version != WIRE_VERSION {
-            return Err(BundleFault::Version(self.version));
-        }
-        if &self.cluster != cluster {
-            return Err(BundleFault::Cluster(self.cluster.clone()));
-        }
-        if self.engine != ENGINE_NGINX {
-            return Err(BundleFault::Engine(self.engine.clone()));
-        }
-        if let Some(name) = self.files.keys().chain(self.material.keys()).find(|name| !is_plain_file_name(name)) {
-            return Err(BundleFault::FileName(name.clone()));
-        }
-        if Digest::of_json(&self.files) != self.digest {
-            return Err(BundleFault::Digest);
-        }
-        Ok(())
-    }
-}
-
-/// Letters, digits, `.`, `-` and `_`, not beginning with a dot: nothing that leads out of a directory.
-fn is_plain_file_name(name: &str) -> bool {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-    !name.is_empty() && !name.starts_with('.') && name.bytes().all(allowed)
-}
-
-/// Why a bundle is not used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BundleFault {
-    /// Another protocol version.
-    #[error("message version {0} is not {WIRE_VERSION}")]
-    Version(u32),
-    /// Meant for other proxies.
-    #[error("the configuration is for cluster {0}")]
-    Cluster(ClusterName),
-    /// Written for another engine.
-    #[error("the configuration is for the engine {0:?}")]
-    Engine(String),
-    /// A file name that could lead out of its directory.
-    #[error("{0:?} is not a plain file name")]
-    FileName(String),
-    /// Damaged on the way or on the disk.
-    #[error("the configuration does not match its digest")]
-    Digest,
-    /// Not made by the cluster's extension.
-    #[error("the configuration is not signed by the cluster's extension: {0}")]
-    Signature(NotTrusted),
-    /// Older than one that was there before.
-    #[error("the configuration is older than the one that this proxy has run (generation {found}, and it has had {had})")]
-    Older {
-        /// Its generation.
-        found: u64,
-        /// The highest that was there before.
-        had: u64,
-    },
 }
 
 /// Extension → proxy: the answer of `GET /v1/bundle`.
@@ -487,47 +329,6 @@ pub struct ProxyReport {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pki::{Authority, KeyInHand};
-
-    fn bundle(file: &str) -> Bundle {
-        let files = BTreeMap::from([(file.to_owned(), "text".to_owned())]);
-        Bundle::new(ClusterName::parse("dev").unwrap(), Digest::of_bytes(b""), files)
-    }
-
-    fn check(bundle: &Bundle, expected: &Result<(), BundleFault>) {
-        assert_eq!(bundle.check(&ClusterName::parse("dev").unwrap()), *expected);
-    }
-
-    #[test]
-    fn only_a_whole_bundle_of_ones_own_is_used() {
-        let good = bundle("nginx.conf");
-        check(&good, &Ok(()));
-        check(&Bundle { version: 1, ..good.clone() }, &Err(BundleFault::Version(1)));
-        let other = ClusterName::parse("other").unwrap();
-        check(&Bundle { cluster: other.clone(), ..good.clone() }, &Err(BundleFault::Cluster(other)));
-        check(&Bundle { engine: "haproxy".to_owned(), ..good.clone() }, &Err(BundleFault::Engine("haproxy".to_owned())));
-        check(&Bundle { files: BTreeMap::new(), ..good }, &Err(BundleFault::Digest));
-    }
-
-    #[test]
-    fn every_part_of_a_bundle_is_under_its_signature() {
-        let now = Timestamp::now();
-        let (authority, dev) = (Authority::create(now).unwrap(), ClusterName::parse("dev").unwrap());
-        let signer = KeyInHand::issued_by(&authority, ChannelRole::Extension, &dev, "t1", now).unwrap().signer();
-        let good = bundle("nginx.conf").signed(7, &signer, now);
-        assert_eq!(good.check_signed(&dev, authority.root()), Ok(()));
-        let material = Material { secret: "s1".to_owned(), needed_by: Vec::new() };
-        for changed in [
-            Bundle { generation: 8, ..good.clone() },
-            Bundle { accepted_at: Some(now), ..good.clone() },
-            Bundle { routes_digest: Digest::of_bytes(b"other"), ..good.clone() },
-            Bundle { material: BTreeMap::from([("tls-1.pem".to_owned(), material)]), ..good.clone() },
-        ] {
-            assert_eq!(changed.check_signed(&dev, authority.root()), Err(BundleFault::Signature(NotTrusted::Signature)));
-        }
-        let unsigned = Bundle { signature: None, ..good };
-        assert_eq!(unsigned.check_signed(&dev, authority.root()), Err(BundleFault::Signature(NotTrusted::Unsigned)));
-    }
 
     #[test]
     fn contents_that_cannot_be_read_are_not_quoted() {
@@ -537,12 +338,5 @@ mod tests {
         }
         let good = serde_json::from_str::<Contents>("{\"a\": \"b\"}").unwrap();
         assert_eq!(good.0["a"], "b");
-    }
-
-    #[test]
-    fn no_file_name_leads_out_of_its_directory() {
-        for name in ["../x", "/etc/x", "a/b", "", ".", "..", ".hidden", "a b"] {
-            check(&bundle(name), &Err(BundleFault::FileName(name.to_owned())));
-        }
     }
 }

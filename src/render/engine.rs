@@ -5,6 +5,7 @@ use super::writer::{Word, Writer};
 use super::{Purpose, Rendering, options, proxying, upstreams};
 use crate::channel::contract;
 use crate::route::{EngineSettings, SizeBytes};
+use crate::types::HostPattern;
 
 /// The main context and `events`.
 pub fn write_main(writer: &mut Writer, rendering: &Rendering<'_>) {
@@ -105,8 +106,9 @@ const VARIABLES_USUAL: usize = 1024;
 /// Hash sizes for the names at hand. A name that does not fit its bucket would keep nginx from starting; the sizes grow
 /// in steps, so that a new host rarely changes them.
 fn write_names(http: &mut Writer, rendering: &Rendering<'_>) {
-    let hosts = &rendering.table.hosts;
-    let longest = hosts.keys().map(|host| host.as_str().len()).max().unwrap_or(0);
+    // Hosts that are passed through have a server for plain HTTP, too.
+    let hosts: Vec<&HostPattern> = rendering.table.hosts.keys().chain(rendering.table.passthrough.keys()).collect();
+    let longest = hosts.iter().map(|host| host.as_str().len()).max().unwrap_or(0);
     // An entry is a pointer, a length and the name, rounded up to pointers; a bucket ends with one more pointer.
     let bucket = (longest + 32).next_multiple_of(64).max(128);
     let table = (hosts.len() * 2).next_power_of_two().max(1024);

@@ -222,7 +222,7 @@ mod tests {
             services: vec![json!({
                 "ID": "s1", "Version": {"Index": 7}, "CreatedAt": "2026-01-01T00:00:00Z",
                 "Spec": {
-                    "Name": "app", "Labels": {"com.docker.lb.port": "80", " Com.Docker.LB.hosts": "x", "traefik.auth": secret},
+                    "Name": "app", "Labels": {"com.docker.lb.ssl_cert": "k", " Com.Docker.LB.hosts": "x", "traefik.auth": secret},
                     "TaskTemplate": {
                         "ContainerSpec": {"Image": "app", "Env": [secret], "Args": [secret], "Labels": {"a": secret}},
                         "Networks": [{"Target": "n1", "Aliases": [secret]}],
@@ -247,7 +247,7 @@ mod tests {
         let shared = snapshot.shareable(&BTreeSet::new());
         let text = serde_json::to_string(&shared).unwrap();
         assert!(!text.contains(secret), "{text}");
-        let labels = json!({"com.docker.lb.port": "80", " Com.Docker.LB.hosts": "x"});
+        let labels = json!({"com.docker.lb.ssl_cert": "k", " Com.Docker.LB.hosts": "x"});
         assert_eq!(shared.services[0]["Spec"]["Labels"], labels);
         assert_eq!(shared.services[0]["Spec"]["TaskTemplate"]["Networks"], json!([{"Target": "n1"}]));
         assert_eq!(shared.tasks[0]["NetworksAttachments"], snapshot.tasks[0]["NetworksAttachments"]);

@@ -49,10 +49,8 @@ fn aliases(world: &World) -> Result<()> {
 fn strangers(world: &World) -> Result<()> {
     world.create("stranger", &["--network", CONTROL, "demo-app:v1"])?;
     let task = &world.await_running("stranger", 1)?[0];
-    for url in [
-        "http://swarmgate-operator:8081/v1/clusters/default/desired".to_owned(),
-        format!("http://tasks.{EXTENSION}:8082/v1/bundle"),
-    ] {
+    for url in ["http://swarmgate-operator:8081/v1/clusters/default/desired".to_owned(), format!("http://tasks.{EXTENSION}:8082/v1/bundle")]
+    {
         let answer = world.get_from(task, &url);
         ensure!(answer.as_ref().map_or(true, |text| !text.contains("anchor")), "{url} told {answer:?}");
         ensure!(answer.is_err(), "{url} answered a stranger: {answer:?}");
