@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use swarmgate::channel::bootstrap;
+use swarmgate::pki::{Authority, ChannelRole};
+use swarmgate::types::ClusterName;
 use tokio::time::{Instant, sleep};
 
 const DOCUMENT: &str = "apiVersion: swarmgate/v1
@@ -47,8 +50,15 @@ impl Place {
     }
 
     fn operator(&self, run_as: &str) -> Command {
+        let authority = self.folder.path().join("ca.pem");
+        fs::write(&authority, Authority::create(jiff::Timestamp::now()).unwrap().to_pem()).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_swarmgate"));
-        command.arg("operator").args(["--listen", "127.0.0.1:0", "--channel-listen", "127.0.0.1:0"]).arg("--spec");
+        command
+            .arg("operator")
+            .arg("--ca-file")
+            .arg(authority)
+            .args(["--listen", "127.0.0.1:0", "--channel-listen", "127.0.0.1:0"])
+            .arg("--spec");
         command.arg(self.folder.path().join("spec.yaml")).env("SWARMGATE_RUN_AS", run_as);
         command.env("DOCKER_HOST", format!("unix://{}", self.socket().display())).stdin(Stdio::null());
         command
@@ -160,10 +170,12 @@ async fn extension_and_proxy_forbid_new_privileges_by_themselves() {
     // Where the engine does not (before Docker 25 Swarm has no word for it), the program does: seen in the child that it starts.
     let folder = tempfile::tempdir().unwrap();
     let (engine, seen, token) = (folder.path().join("nginx"), folder.path().join("seen"), folder.path().join("token"));
-    fs::write(&token, "0123456789abcdef0123456789abcdef0123456789abcdef").unwrap();
+    let authority = Authority::create(jiff::Timestamp::now()).unwrap().root_pem();
+    let cluster = ClusterName::parse("default").unwrap();
+    fs::write(&token, bootstrap::encode(ChannelRole::Extension, &cluster, "0123456789abcdef0123456789abcdef", &authority)).unwrap();
     write_program(&engine, &format!("#!/bin/sh\ngrep NoNewPrivs /proc/self/status >{}\nexit 1\n", seen.display()));
     let mut command = Command::new(env!("CARGO_BIN_EXE_swarmgate"));
-    command.args(["extension", "--cluster", "default", "--listen", "127.0.0.1:0", "--operator-url", "http://127.0.0.1:9"]);
+    command.args(["extension", "--cluster", "default", "--listen", "127.0.0.1:0", "--operator-url", "https://127.0.0.1:9"]);
     command.arg("--token-file").arg(&token).arg("--nginx").arg(&engine).arg("--run-dir").arg(folder.path());
     let mut extension = start(command.stdin(Stdio::null()));
     let deadline = Instant::now() + Duration::from_secs(20);
