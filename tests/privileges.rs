@@ -55,7 +55,7 @@ impl Place {
         let mut command = Command::new(env!("CARGO_BIN_EXE_swarmgate"));
         command
             .arg("operator")
-            .arg("--ca-file")
+            .arg("--authority-file")
             .arg(authority)
             .args(["--listen", "127.0.0.1:0", "--channel-listen", "127.0.0.1:0"])
             .arg("--spec");

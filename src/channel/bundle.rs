@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,9 @@ pub struct Bundle {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<Signature>,
 }
+
+/// How far ahead of a proxy's clock a generation may be: an extension takes over numbers that are a day ahead of its own.
+const AHEAD_MAX: SignedDuration = SignedDuration::from_hours(48);
 
 /// What a signature on a bundle covers. The digest stands for the files, whose names and contents it covers.
 #[derive(Serialize)]
@@ -91,6 +94,20 @@ impl Bundle {
         let signature = self.signature.as_ref().ok_or(BundleFault::Signature(NotTrusted::Unsigned))?;
         let signer = role_name(ChannelRole::Extension, cluster);
         root.verify_signature(&self.signed_content(), signature, &signer).map_err(BundleFault::Signature)
+    }
+
+    /// The same, and whether it may follow what ran before (`had`): no older, and not so far ahead that nothing could follow.
+    pub fn check_usable(&self, cluster: &ClusterName, root: &TrustRoot, had: u64, now: Timestamp) -> Result<(), BundleFault> {
+        self.check_signed(cluster, root)?;
+        let found = self.generation;
+        let most = now.saturating_add(AHEAD_MAX).map_or(i64::MAX, Timestamp::as_microsecond);
+        if found > u64::try_from(most).unwrap_or(0) {
+            Err(BundleFault::Ahead(found))
+        } else if found < had {
+            Err(BundleFault::Older { found, had })
+        } else {
+            Ok(())
+        }
     }
 
     fn signed_content(&self) -> Vec<u8> {
@@ -158,6 +175,9 @@ pub enum BundleFault {
     /// Not made by the cluster's extension.
     #[error("the configuration is not signed by the cluster's extension: {0}")]
     Signature(NotTrusted),
+    /// Numbered so far ahead that no later one could follow it.
+    #[error("the configuration's generation {0} is more than two days ahead of this node's clock")]
+    Ahead(u64),
     /// Older than one that was there before.
     #[error("the configuration is older than the one that this proxy has run (generation {found}, and it has had {had})")]
     Older {
@@ -191,6 +211,18 @@ mod tests {
         check(&Bundle { cluster: other.clone(), ..good.clone() }, &Err(BundleFault::Cluster(other)));
         check(&Bundle { engine: "haproxy".to_owned(), ..good.clone() }, &Err(BundleFault::Engine("haproxy".to_owned())));
         check(&Bundle { files: BTreeMap::new(), ..good }, &Err(BundleFault::Digest));
+    }
+
+    #[test]
+    fn a_generation_goes_up_and_never_so_far_that_nothing_could_follow() {
+        let now = Timestamp::now();
+        let (authority, dev) = (Authority::create(now).unwrap(), ClusterName::parse("dev").unwrap());
+        let signer = KeyInHand::issued_by(&authority, ChannelRole::Extension, &dev, "t1", now).unwrap().signer();
+        let today = u64::try_from(now.as_microsecond()).unwrap();
+        let usable = |generation, had| bundle("nginx.conf").signed(generation, &signer, now).check_usable(&dev, authority.root(), had, now);
+        assert_eq!(usable(today, today), Ok(()));
+        assert_eq!(usable(today, today + 1), Err(BundleFault::Older { found: today, had: today + 1 }));
+        assert_eq!(usable(u64::MAX, today), Err(BundleFault::Ahead(u64::MAX)));
     }
 
     #[test]

@@ -19,8 +19,6 @@ pub const ENV_TOKEN_FILE: &str = "SWARMGATE_TOKEN_FILE";
 pub const TOKEN_FILE: &str = "/run/secrets/swarmgate-token";
 /// Where the operator's own service mounts the secret with its certificate authority.
 pub const AUTHORITY_FILE: &str = "/run/secrets/swarmgate-ca";
-/// Where a service that asks the operator for its status mounts the secret with the token for that.
-pub const STATUS_TOKEN_FILE: &str = "/run/secrets/swarmgate-status-token";
 /// Where secrets and configs with certificates, keys and CAs are mounted, each under its id: in the extension those that the
 /// routes name, in the proxy those that the boot snapshot names (or, with `rollout: replace`, the configuration).
 pub const MATERIAL_DIR: &str = "/run/secrets/swarmgate";
@@ -57,7 +55,7 @@ pub const LABEL_OWNER: &str = "swarmgate.owner";
 pub const LABEL_CLUSTER: &str = "swarmgate.cluster";
 /// Label: `extension`, `proxy`, `boot`, `live`, `extension-token`, `proxy-token`, `ca`, `status-token` or `network`.
 pub const LABEL_ROLE: &str = "swarmgate.role";
-/// Label on a token secret: the SHA-256 of the token, by which the operator recognises its extension after a restart.
+/// Label on a token secret: the SHA-256 of the token, by which the operator knows it again.
 pub const LABEL_TOKEN_DIGEST: &str = "swarmgate.token-sha256";
 /// Label on a token secret: the fingerprint of the authority whose operator created it.
 pub const LABEL_AUTHORITY: &str = "swarmgate.authority";

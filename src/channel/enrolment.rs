@@ -115,3 +115,64 @@ impl Enrolment {
         KeyInHand::new(&key, certificate).ok_or(EnrolmentError::Strange)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::net::TcpListener;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::channel::wire::{Delivery, Desired};
+    use crate::channel::{AdmittedToken, Hub, Token, serve};
+    use crate::pki::{Authority, ChannelRole, ClientAuthentication, role_name, server_config};
+    use crate::route::RouteTable;
+    use crate::types::{ClusterName, Port};
+
+    fn cluster() -> ClusterName {
+        ClusterName::parse("dev").unwrap()
+    }
+
+    /// An operator on the loopback, and what a proxy of its starts with.
+    async fn operator() -> (Hub, Arc<Authority>, String, Bootstrap) {
+        let now = Timestamp::now();
+        let authority = Arc::new(Authority::create(now).unwrap());
+        let credentials = Credentials::new(authority.root().clone());
+        credentials.replace(authority.own(now).unwrap());
+        let tls = server_config(&credentials, ClientAuthentication::Optional).unwrap();
+        let (hub, listener) = (Hub::new(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        tokio::spawn(serve(listener, tls, hub.router(Arc::clone(&authority)), CancellationToken::new()));
+        let token = Token::new("0123456789abcdef").unwrap();
+        admit(&hub, vec![AdmittedToken { role: ChannelRole::Proxy, sha256: token.digest() }]);
+        let bootstrap = Bootstrap { role: ChannelRole::Proxy, cluster: cluster(), token, root: authority.root().clone() };
+        (hub, authority, url, bootstrap)
+    }
+
+    fn admit(hub: &Hub, tokens: Vec<AdmittedToken>) {
+        let table = RouteTable::empty(cluster(), Port::new(80).unwrap());
+        hub.publish(&cluster(), Desired::new(Delivery::Live, table), tokens);
+    }
+
+    #[tokio::test]
+    async fn a_certificate_is_renewed_by_the_one_at_hand_and_without_a_token() {
+        let (hub, authority, url, bootstrap) = operator().await;
+        let enrolment = Enrolment::new(bootstrap, "t1".to_owned(), &url).unwrap();
+        let first = enrolment.renew(Timestamp::now()).await.unwrap();
+        enrolment.credentials().replace(first.clone());
+        admit(&hub, Vec::new());
+        let second = enrolment.renew(Timestamp::now()).await.unwrap();
+        let name = role_name(ChannelRole::Proxy, &cluster());
+        for key in [&first, &second] {
+            assert_eq!(authority.root().verify(key.certificate(), &name, Timestamp::now()), Ok(()));
+        }
+        assert_ne!(first.certificate(), second.certificate());
+        assert!(second.renew_at() < second.not_after());
+        // Without the certificate there is nothing to renew with.
+        let (_, _, _, bootstrap) = operator().await;
+        let stranger = Bootstrap { root: authority.root().clone(), ..bootstrap };
+        let error = Enrolment::new(stranger, "t1".to_owned(), &url).unwrap().renew(Timestamp::now()).await.unwrap_err();
+        assert!(matches!(&error, EnrolmentError::Client(error) if error.status() == Some(StatusCode::UNAUTHORIZED)), "{error:?}");
+    }
+}

@@ -57,8 +57,8 @@ pub struct Args {
 pub struct AuthorityArgs {
     /// The operator's certificate authority: the Swarm secret that its own service mounts. Outside of a Swarm service a file,
     /// which is created when it is not there
-    #[arg(long, env = "SWARMGATE_CA_FILE", default_value = AUTHORITY_FILE, value_name = "FILE")]
-    pub ca_file: PathBuf,
+    #[arg(long, env = "SWARMGATE_AUTHORITY_FILE", default_value = AUTHORITY_FILE, value_name = "FILE")]
+    authority_file: PathBuf,
     /// The id of the operator's own service, by Swarm's template `{{.Service.ID}}`: the operator creates the secret with its
     /// certificate authority and has this service mount it
     #[arg(long, env = "SWARMGATE_SERVICE", value_name = "ID")]
@@ -68,7 +68,7 @@ pub struct AuthorityArgs {
 impl AuthorityArgs {
     fn source(&self) -> AuthoritySource {
         let service = self.service.clone().filter(|id| !id.is_empty());
-        AuthoritySource { file: self.ca_file.clone(), service: service.map(ServiceId) }
+        AuthoritySource { file: self.authority_file.clone(), service: service.map(ServiceId) }
     }
 }
 
@@ -210,7 +210,8 @@ async fn run_with_authority(
     };
     match established {
         Ok(Established::Ready(authority)) => {
-            tidy(swarm.as_ref(), &authority, &settings.instance).await;
+            let derives = settings.status.access.token.is_none();
+            tidy(swarm.as_ref(), &authority, &settings.instance, derives).await;
             let access = &mut settings.status.access;
             access.token = access.token.take().or_else(|| Token::new(&status_token(&authority)).map(|token| token.digest()));
             let ended = crate::controller::run(swarm, authority, settings, Some(recorder), stop).await;

@@ -1,11 +1,13 @@
-//! `swarmgate token`: the token for the status, for whoever may run a program in the operator's container. Derived from the
-//! operator's certificate authority, so that it is the same after every restart and nobody has to keep it.
+//! `swarmgate token`: the token for the status, for whoever may run a program in the operator's container: the one that the
+//! operator was given, else the one that it derives from its certificate authority, which is the same after every restart and
+//! which nobody has to keep.
 
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::edge::fail;
+use super::token_file::{ENV_TOKEN_FILE, read_named};
 use crate::channel::contract::AUTHORITY_FILE;
 use crate::controller::authority::{mounted, status_token};
 
@@ -13,8 +15,11 @@ use crate::controller::authority::{mounted, status_token};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The operator's certificate authority
-    #[arg(long, env = "SWARMGATE_CA_FILE", default_value = AUTHORITY_FILE, value_name = "FILE")]
-    ca_file: PathBuf,
+    #[arg(long, env = "SWARMGATE_AUTHORITY_FILE", default_value = AUTHORITY_FILE, value_name = "FILE")]
+    authority_file: PathBuf,
+    /// The token that the operator was given, if it was given one
+    #[arg(long, env = ENV_TOKEN_FILE, value_name = "FILE")]
+    status_token_file: Option<PathBuf>,
 }
 
 /// There is no authority here.
@@ -27,13 +32,25 @@ struct NoAuthority(String);
 
 /// Prints it.
 pub fn run(args: &Args) -> ExitCode {
-    match mounted(&args.ca_file) {
-        Ok(Some(authority)) => {
-            // Nobody reads any more: that is no failure of ours.
-            let _ = writeln!(std::io::stdout(), "{}", status_token(&authority));
-            ExitCode::SUCCESS
-        }
-        Ok(None) => fail(&NoAuthority(args.ca_file.display().to_string())),
+    match &args.status_token_file {
+        Some(file) => match read_named(file) {
+            Ok(token) => print(token.reveal()),
+            Err(error) => fail(&error),
+        },
+        None => derived(args),
+    }
+}
+
+fn print(token: &str) -> ExitCode {
+    // Nobody reads any more: that is no failure of ours.
+    let _ = writeln!(std::io::stdout(), "{token}");
+    ExitCode::SUCCESS
+}
+
+fn derived(args: &Args) -> ExitCode {
+    match mounted(&args.authority_file) {
+        Ok(Some(authority)) => print(&status_token(&authority)),
+        Ok(None) => fail(&NoAuthority(args.authority_file.display().to_string())),
         Err(error) => fail(&error),
     }
 }

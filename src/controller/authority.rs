@@ -52,7 +52,7 @@ pub enum EstablishError {
     /// The file cannot be read or created.
     #[error(
         "{path} cannot be used for the operator's certificate authority; in a Swarm service set SWARMGATE_SERVICE={{{{.Service.ID}}}} \
-         and the operator mounts it by itself, elsewhere name a file in a folder that lasts with --ca-file"
+         and the operator mounts it by itself, elsewhere name a file in a folder that lasts with --authority-file"
     )]
     File {
         /// Which file.
@@ -220,18 +220,18 @@ fn with_mount(spec: &Value, id: &SecretId, name: &str) -> Value {
     spec
 }
 
-/// Has the secret with the token for the status, and no secret of an authority that nobody mounts. What cannot be written is
-/// told; the operator works without.
-pub async fn tidy(swarm: &dyn Swarm, authority: &Authority, instance: &str) {
-    if let Err(error) = try_tidy(swarm, authority, instance).await {
+/// Has the secret with the token for the status, if that is the operator's own, and no secret of an authority that nobody
+/// mounts. What cannot be written is told; the operator works without.
+pub async fn tidy(swarm: &dyn Swarm, authority: &Authority, instance: &str, own_token: bool) {
+    if let Err(error) = try_tidy(swarm, authority, instance, own_token).await {
         tracing::warn!(%error, "the secret with the token for the status could not be brought up to date");
     }
 }
 
-async fn try_tidy(swarm: &dyn Swarm, authority: &Authority, instance: &str) -> Result<(), MountError> {
+async fn try_tidy(swarm: &dyn Swarm, authority: &Authority, instance: &str, own_token: bool) -> Result<(), MountError> {
     let snapshot = Snapshot::from_raw(&swarm.observe().await?).map_err(|error| MountError::Read(error.to_string()))?;
     let name = format!("swarmgate-status-token-{}", authority.root().fingerprint().short());
-    if !snapshot.secrets.values().any(|secret| secret.name == name) {
+    if own_token && !snapshot.secrets.values().any(|secret| secret.name == name) {
         let labels = labels(authority, instance, ROLE_STATUS_TOKEN, &name);
         swarm.create_secret(&name, &labels, status_token(authority).as_bytes()).await?;
     }
@@ -249,3 +249,6 @@ async fn try_tidy(swarm: &dyn Swarm, authority: &Authority, instance: &str) -> R
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

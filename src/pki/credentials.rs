@@ -24,6 +24,7 @@ use crate::types::ClusterName;
 #[derive(Clone)]
 pub struct KeyInHand {
     certified: Arc<CertifiedKey>,
+    certificate: CertificateDer<'static>,
     not_before: Timestamp,
     not_after: Timestamp,
 }
@@ -47,9 +48,9 @@ impl KeyInHand {
         let (not_before, not_after) = (time(parsed.validity().not_before)?, time(parsed.validity().not_after)?);
         let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let signing = ring::default_provider().key_provider.load_private_key(private).ok()?;
-        let certified = CertifiedKey::new(vec![certificate], signing);
+        let certified = CertifiedKey::new(vec![certificate.clone()], signing);
         certified.keys_match().ok()?;
-        Some(Self { certified: Arc::new(certified), not_before, not_after })
+        Some(Self { certified: Arc::new(certified), certificate, not_before, not_after })
     }
 
     /// A key with a certificate straight from the authority, for tests and for those who have both.
@@ -64,6 +65,11 @@ impl KeyInHand {
         self.not_before.checked_add(half).unwrap_or(self.not_after)
     }
 
+    /// The certificate.
+    pub fn certificate(&self) -> &CertificateDer<'static> {
+        &self.certificate
+    }
+
     /// When the certificate expires.
     pub fn not_after(&self) -> Timestamp {
         self.not_after
@@ -71,8 +77,7 @@ impl KeyInHand {
 
     /// Signs in the name of this certificate.
     pub fn signer(&self) -> Signer {
-        // A certified key has a chain of at least one.
-        Signer::new(Arc::clone(&self.certified.key), self.certified.cert.first().cloned().unwrap_or_else(|| Vec::new().into()))
+        Signer::new(Arc::clone(&self.certified.key), self.certificate().clone())
     }
 }
 

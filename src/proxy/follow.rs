@@ -44,9 +44,10 @@ fn offer(agent: &Agent, config: ProxyConfig) {
     }
 }
 
-/// Made by this cluster's extension, whole, and not older than what ran here before.
+/// Made by this cluster's extension, whole, and not older than what ran here before. The snapshot that comes along may be: it
+/// changes seldom.
 fn usable(config: &ProxyConfig, root: &TrustRoot, cluster: &ClusterName, had: u64) -> Result<(), BundleFault> {
-    [&config.live, &config.boot].into_iter().try_for_each(|bundle| bundle.check_signed(cluster, root))?;
-    let found = config.live.generation;
-    if found < had { Err(BundleFault::Older { found, had }) } else { Ok(()) }
+    let now = jiff::Timestamp::now();
+    config.live.check_usable(cluster, root, had, now)?;
+    config.boot.check_usable(cluster, root, 0, now)
 }

@@ -76,9 +76,7 @@ impl Agent {
     }
 
     fn checked(&self, bundle: Bundle, had: u64) -> Result<Bundle, BundleFault> {
-        bundle.check_signed(&self.options.cluster, self.root())?;
-        let found = bundle.generation;
-        if found < had { Err(BundleFault::Older { found, had }) } else { Ok(bundle) }
+        bundle.check_usable(&self.options.cluster, self.root(), had, Timestamp::now()).map(|()| bundle)
     }
 
     async fn accepts(&self, candidate: &mut Candidate) -> Result<bool, EngineError> {

@@ -110,7 +110,7 @@ impl Store {
             return Err(invalid(format!("version {} is not {WIRE_VERSION}", content.version)));
         }
         let bundles = [&content.config.live, &content.config.boot];
-        let check = |bundle: &&Bundle| bundle.check_signed(cluster, &self.root);
+        let check = |bundle: &&Bundle| bundle.check_usable(cluster, &self.root, 0, now);
         bundles.iter().try_for_each(check).map_err(|fault| invalid(fault.to_string()))?;
         let confirmed = Timestamp::try_from(fs::metadata(&path)?.modified()?).map_err(|error| invalid(error.to_string()))?;
         Ok(Saved { config: content.config, age: now.duration_since(confirmed) })

@@ -113,3 +113,18 @@ fn a_new_authority_takes_the_fleet_over_and_the_old_ones_tokens_go() {
         assert!(!left(&secret["ID"]) || previous.iter().any(|spec| spec.contains(id)), "{id} is needed by nothing and still there");
     }
 }
+
+#[test]
+fn a_config_with_our_labels_is_mounted_only_if_this_operator_created_it() {
+    let mut world = World::new();
+    let forged = json!({"ID": "evil", "CreatedAt": "2026-01-02T03:04:04Z", "Spec": {"Name": "swarmgate-boot-dev-0000000000000000", "Data": "", "Labels": {
+        LABEL_OWNER: INSTANCE, LABEL_CLUSTER: "dev", LABEL_ROLE: "boot", LABEL_SEAL: "0".repeat(64), "swarmgate.content": "0".repeat(64),
+    }}});
+    world.raw.configs.push(forged);
+    world.boot = None;
+    world.pass(&cluster());
+    assert!(world.raw.services.iter().all(|service| service["Spec"]["Name"] != PROXY), "nothing genuine is there to mount: it waits");
+    world.boot = Some(crate::fleet::fixtures::bundle("genuine"));
+    world.converge(&cluster());
+    assert!(!world.service(PROXY).spec.to_string().contains("evil"));
+}

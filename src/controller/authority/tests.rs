@@ -1,0 +1,126 @@
+//! Where the authority comes from: the operator's own service and nothing else, whatever lies about in the Swarm.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::simulator::{SimOptions, SimSwarm};
+
+const OPERATOR: &str = "swarmgate_operator";
+
+/// A Swarm with an operator's service, and where that looks for its authority.
+struct Scene {
+    swarm: SimSwarm,
+    source: AuthoritySource,
+    _folder: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let swarm = SimSwarm::new(SimOptions::default());
+        let spec = json!({"Name": OPERATOR, "TaskTemplate": {"ContainerSpec": {"Image": "swarmgate:1"}, "Placement": {}}});
+        let service = swarm.user_creates_service(&spec).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let source = AuthoritySource { file: folder.path().join("ca"), service: Some(service) };
+        Self { swarm, source, _folder: folder }
+    }
+
+    /// A start of the operator; the name of the secret that its service mounts then.
+    async fn started(&self) -> String {
+        let established = establish(&self.swarm, &self.source, "swarmgate").await.unwrap();
+        assert!(matches!(established, Established::Remounted), "{established:?}");
+        self.swarm.advance(std::time::Duration::from_secs(30));
+        self.mounted().expect("the service mounts an authority")
+    }
+
+    fn mounted(&self) -> Option<String> {
+        let truth = Snapshot::from_raw(&self.swarm.truth()).unwrap();
+        let service = truth.services.values().find(|service| service.name == OPERATOR)?;
+        let id = SecretId(authority_of(&service.spec)?.to_owned());
+        truth.secrets.get(&id).map(|secret| secret.name.clone())
+    }
+
+    /// As `docker stack deploy` does: the service as its file has it.
+    fn deployed(&self) {
+        self.swarm.user_edits_service(OPERATOR, |spec| drop(spec["TaskTemplate"]["ContainerSpec"]["Secrets"].take())).unwrap();
+        self.swarm.advance(std::time::Duration::from_secs(5));
+        assert_eq!(self.mounted(), None);
+    }
+
+    /// Secrets as somebody may create them who wants to be taken for the operator.
+    fn forge(&self, name: &str) {
+        let forged = Authority::create(Timestamp::now()).unwrap();
+        let labels = labels(&forged, "swarmgate", ROLE_AUTHORITY, name);
+        self.swarm.user_creates_secret(name, &labels, forged.to_pem().as_bytes()).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_first_start_makes_an_authority_and_mounts_it_whatever_lies_about() {
+    let scene = Scene::new();
+    scene.forge("swarmgate-ca-0000000000000000");
+    let mounted = scene.started().await;
+    assert_ne!(mounted, "swarmgate-ca-0000000000000000", "a label says nothing");
+    assert_eq!(scene.started().await, mounted, "a second start writes nothing");
+}
+
+#[tokio::test]
+async fn a_deployment_takes_it_away_and_the_same_one_comes_back() {
+    let scene = Scene::new();
+    let first = scene.started().await;
+    scene.forge("swarmgate-ca-ffffffffffffffff");
+    for deployments in 1..=3 {
+        for _ in 0..deployments {
+            scene.deployed();
+        }
+        assert_eq!(scene.started().await, first, "after {deployments} in a row");
+    }
+}
+
+#[tokio::test]
+async fn an_authority_that_is_gone_is_replaced() {
+    let scene = Scene::new();
+    let first = scene.started().await;
+    scene.deployed();
+    scene.swarm.user_removes_secret(&first).unwrap();
+    assert_ne!(scene.started().await, first);
+}
+
+#[tokio::test]
+async fn tidying_keeps_the_own_authority_and_what_others_use_and_nobody_elses_objects() {
+    let scene = Scene::new();
+    let mounted = scene.started().await;
+    let authority = Authority::create(Timestamp::now()).unwrap();
+    scene.swarm.user_creates_secret("db-password", &BTreeMap::new(), b"x").unwrap();
+    scene.forge("swarmgate-ca-0000000000000000");
+    tidy(&scene.swarm, &authority, "swarmgate", true).await;
+    let names = |scene: &Scene| -> Vec<String> {
+        let truth = Snapshot::from_raw(&scene.swarm.truth()).unwrap();
+        truth.secrets.values().map(|secret| secret.name.clone()).collect()
+    };
+    let left = names(&scene);
+    assert!(left.contains(&mounted) && left.contains(&"db-password".to_owned()), "{left:?}");
+    assert!(!left.contains(&"swarmgate-ca-0000000000000000".to_owned()), "{left:?}");
+    assert!(left.iter().any(|name| name.starts_with("swarmgate-status-token-")), "{left:?}");
+    let writes = scene.swarm.take_writes().len();
+    tidy(&scene.swarm, &authority, "swarmgate", true).await;
+    // Removing what the operator's service still mounts is refused again; nothing else is tried.
+    assert!(scene.swarm.take_writes().len() <= 1 && writes > 0);
+}
+
+#[tokio::test]
+async fn outside_of_a_service_it_is_a_file_that_only_its_owner_reads() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let scene = Scene::new();
+    let source = AuthoritySource { service: None, ..scene.source.clone() };
+    let authority = |established| if let Established::Ready(authority) = established { authority } else { panic!("there is no service") };
+    let first = authority(establish(&scene.swarm, &source, "swarmgate").await.unwrap());
+    assert_eq!(std::fs::metadata(&source.file).unwrap().permissions().mode() & 0o777, 0o600);
+    let second = authority(establish(&scene.swarm, &source, "swarmgate").await.unwrap());
+    assert_eq!(first.root(), second.root());
+    std::fs::write(&source.file, "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n").unwrap();
+    let error = establish(&scene.swarm, &source, "swarmgate").await.unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("c2VjcmV0"));
+    let nowhere = AuthoritySource { file: "/nonexistent/ca".into(), service: None };
+    let error = establish(&scene.swarm, &nowhere, "swarmgate").await.unwrap_err().to_string();
+    assert!(error.contains("SWARMGATE_SERVICE={{.Service.ID}}") && error.contains("--authority-file"), "{error}");
+}
