@@ -42,8 +42,9 @@ pub struct Bundle {
     pub signature: Option<Signature>,
 }
 
-/// How far ahead of a proxy's clock a generation may be: an extension takes over numbers that are a day ahead of its own.
-const AHEAD_MAX: SignedDuration = SignedDuration::from_hours(48);
+/// How far ahead of its signing time a generation may be: an extension takes over numbers that are a day ahead of its clock. So
+/// a key that was stolen once, whose signatures count for the day of its certificate only, makes no number that lasts.
+const AHEAD_MAX: SignedDuration = SignedDuration::from_hours(25);
 
 /// What a signature on a bundle covers. The digest stands for the files, whose names and contents it covers.
 #[derive(Serialize)]
@@ -97,10 +98,11 @@ impl Bundle {
     }
 
     /// The same, and whether it may follow what ran before (`had`): no older, and not so far ahead that nothing could follow.
-    pub fn check_usable(&self, cluster: &ClusterName, root: &TrustRoot, had: u64, now: Timestamp) -> Result<(), BundleFault> {
+    pub fn check_usable(&self, cluster: &ClusterName, root: &TrustRoot, had: u64) -> Result<(), BundleFault> {
         self.check_signed(cluster, root)?;
         let found = self.generation;
-        let most = now.saturating_add(AHEAD_MAX).map_or(i64::MAX, Timestamp::as_microsecond);
+        let signed_at = self.signature.as_ref().map_or(Timestamp::MIN, |signature| signature.signed_at);
+        let most = signed_at.saturating_add(AHEAD_MAX).map_or(i64::MAX, Timestamp::as_microsecond);
         if found > u64::try_from(most).unwrap_or(0) {
             Err(BundleFault::Ahead(found))
         } else if found < had {
@@ -176,7 +178,7 @@ pub enum BundleFault {
     #[error("the configuration is not signed by the cluster's extension: {0}")]
     Signature(NotTrusted),
     /// Numbered so far ahead that no later one could follow it.
-    #[error("the configuration's generation {0} is more than two days ahead of this node's clock")]
+    #[error("the configuration's generation {0} is more than a day ahead of the time at which it was signed")]
     Ahead(u64),
     /// Older than one that was there before.
     #[error("the configuration is older than the one that this proxy has run (generation {found}, and it has had {had})")]
@@ -219,7 +221,7 @@ mod tests {
         let (authority, dev) = (Authority::create(now).unwrap(), ClusterName::parse("dev").unwrap());
         let signer = KeyInHand::issued_by(&authority, ChannelRole::Extension, &dev, "t1", now).unwrap().signer();
         let today = u64::try_from(now.as_microsecond()).unwrap();
-        let usable = |generation, had| bundle("nginx.conf").signed(generation, &signer, now).check_usable(&dev, authority.root(), had, now);
+        let usable = |generation, had| bundle("nginx.conf").signed(generation, &signer, now).check_usable(&dev, authority.root(), had);
         assert_eq!(usable(today, today), Ok(()));
         assert_eq!(usable(today, today + 1), Err(BundleFault::Older { found: today, had: today + 1 }));
         assert_eq!(usable(u64::MAX, today), Err(BundleFault::Ahead(u64::MAX)));

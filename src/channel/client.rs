@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::stream::{FuturesUnordered, StreamExt as _};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full};
@@ -20,6 +21,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
+use tower_service::Service as _;
 use url::Url;
 
 use super::Token;
@@ -28,6 +30,8 @@ use crate::retry::{Retry, RetryLimits};
 use crate::types::Digest;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long connection and handshake may take together where it is not known who is there.
+const PROVE_TIMEOUT: Duration = Duration::from_secs(3);
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(3);
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a long poll waits at the server. Short enough that a peer that vanished without a word is noticed soon.
@@ -44,6 +48,7 @@ const FOLLOW_RETRY: RetryLimits = RetryLimits { initial: Duration::from_millis(1
 #[derive(Debug)]
 pub struct ChannelClient {
     http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    connector: HttpsConnector<HttpConnector>,
     servers: watch::Sender<Vec<Url>>,
     /// The address that answered last is tried first, so that reports go where configurations come from.
     preferred: Mutex<Option<SocketAddr>>,
@@ -79,6 +84,14 @@ pub enum ClientError {
         address: SocketAddr,
         /// What went wrong.
         source: hyper_util::client::legacy::Error,
+    },
+    /// Somebody else is there, or nobody.
+    #[error("nobody at {address} proves to be the server")]
+    Unproven {
+        /// Who was asked.
+        address: SocketAddr,
+        /// What went wrong.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// An answer that broke off.
     #[error("the answer of {address} broke off")]
@@ -163,8 +176,8 @@ impl ChannelClient {
         tcp.enforce_http(false);
         let tls = HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_http1().wrap_connector(tcp);
         let mut client = Client::builder(TokioExecutor::new());
-        let http = client.pool_timer(TokioTimer::new()).pool_idle_timeout(POOL_IDLE).build(tls);
-        Ok(Self { http, servers: watch::Sender::new(parse_servers(urls)?), preferred: Mutex::new(None) })
+        let http = client.pool_timer(TokioTimer::new()).pool_idle_timeout(POOL_IDLE).build(tls.clone());
+        Ok(Self { http, connector: tls, servers: watch::Sender::new(parse_servers(urls)?), preferred: Mutex::new(None) })
     }
 
     /// Looks for the server there from now on, and nowhere else.
@@ -209,20 +222,46 @@ impl ChannelClient {
         self.at_any_address(&Question { method: Method::POST, path, query: None, token, body, limit: SEND_TIMEOUT }).await
     }
 
-    /// Tries the addresses one after the other until one answers with success or 304; the first error counts otherwise.
+    /// Asks where the last answer came from, else the first address at which the right server shows its certificate; until one
+    /// answers with success or 304. The first error counts otherwise.
     async fn at_any_address(&self, question: &Question<'_>) -> Result<Answered, ClientError> {
-        let (places, mut first_error) = self.places(question.path).await;
-        for (address, url) in places {
-            let asking = tokio::time::timeout(question.limit, self.at_address(address, &url, question));
-            match asking.await.unwrap_or(Err(ClientError::Late { address, limit: question.limit })) {
-                Ok(answered) => {
-                    *self.preferred.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
-                    return Ok(answered);
-                }
+        let (mut places, mut first_error) = self.places(question.path).await;
+        let preferred = *self.preferred.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = places.iter().position(|(address, _)| Some(*address) == preferred || places.len() == 1);
+        if let Some((address, url)) = known.map(|place| places.remove(place)) {
+            match self.ask(address, &url, question).await {
+                Ok(answered) => return Ok(answered),
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
+        }
+        // Whoever took our name may accept connections and say nothing: nobody waits for one such after the other.
+        let mut proven: FuturesUnordered<_> = places.into_iter().map(|(address, url)| self.prove(address, url)).collect();
+        while let Some(proof) = proven.next().await {
+            let asked = match proof {
+                Ok((address, url)) => self.ask(address, &url, question).await,
+                Err(error) => Err(error),
+            };
+            match asked {
+                Ok(answered) => return Ok(answered),
                 Err(error) => first_error = first_error.or(Some(error)),
             }
         }
         Err(first_error.unwrap_or(ClientError::Nowhere))
+    }
+
+    /// Whether the right server answers at this address.
+    async fn prove(&self, address: SocketAddr, url: Url) -> Result<(SocketAddr, Url), ClientError> {
+        let uri = url.as_str().parse::<Uri>().map_err(http::Error::from)?;
+        let late = |_| ClientError::Late { address, limit: PROVE_TIMEOUT };
+        let shaken = tokio::time::timeout(PROVE_TIMEOUT, self.connector.clone().call(uri)).await.map_err(late)?;
+        shaken.map(|_| (address, url)).map_err(|source| ClientError::Unproven { address, source })
+    }
+
+    async fn ask(&self, address: SocketAddr, url: &Url, question: &Question<'_>) -> Result<Answered, ClientError> {
+        let asking = tokio::time::timeout(question.limit, self.at_address(address, url, question));
+        let answered = asking.await.unwrap_or(Err(ClientError::Late { address, limit: question.limit }))?;
+        *self.preferred.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
+        Ok(answered)
     }
 
     async fn at_address(&self, address: SocketAddr, url: &Url, question: &Question<'_>) -> Result<Answered, ClientError> {

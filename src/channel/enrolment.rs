@@ -125,7 +125,7 @@ mod tests {
 
     use super::*;
     use crate::channel::wire::{Delivery, Desired};
-    use crate::channel::{AdmittedToken, Hub, Token, serve};
+    use crate::channel::{Admission, AdmittedToken, Hub, Token, serve};
     use crate::pki::{Authority, ChannelRole, ClientAuthentication, role_name, server_config};
     use crate::route::RouteTable;
     use crate::types::{ClusterName, Port};
@@ -145,14 +145,15 @@ mod tests {
         let url = format!("https://{}", listener.local_addr().unwrap());
         tokio::spawn(serve(listener, tls, hub.router(Arc::clone(&authority)), CancellationToken::new()));
         let token = Token::new("0123456789abcdef").unwrap();
-        admit(&hub, vec![AdmittedToken { role: ChannelRole::Proxy, sha256: token.digest() }]);
+        admit(&hub, vec![AdmittedToken { role: ChannelRole::Proxy, sha256: token.digest() }], &["t1"]);
         let bootstrap = Bootstrap { role: ChannelRole::Proxy, cluster: cluster(), token, root: authority.root().clone() };
         (hub, authority, url, bootstrap)
     }
 
-    fn admit(hub: &Hub, tokens: Vec<AdmittedToken>) {
+    fn admit(hub: &Hub, tokens: Vec<AdmittedToken>, tasks: &[&str]) {
         let table = RouteTable::empty(cluster(), Port::new(80).unwrap());
-        hub.publish(&cluster(), Desired::new(Delivery::Live, table), tokens);
+        let tasks = tasks.iter().map(|task| (ChannelRole::Proxy, (*task).to_owned())).collect();
+        hub.publish(&cluster(), Desired::new(Delivery::Live, table), Admission { tokens, tasks });
     }
 
     #[tokio::test]
@@ -161,7 +162,7 @@ mod tests {
         let enrolment = Enrolment::new(bootstrap, "t1".to_owned(), &url).unwrap();
         let first = enrolment.renew(Timestamp::now()).await.unwrap();
         enrolment.credentials().replace(first.clone());
-        admit(&hub, Vec::new());
+        admit(&hub, Vec::new(), &["t1"]);
         let second = enrolment.renew(Timestamp::now()).await.unwrap();
         let name = role_name(ChannelRole::Proxy, &cluster());
         for key in [&first, &second] {
@@ -169,6 +170,13 @@ mod tests {
         }
         assert_ne!(first.certificate(), second.certificate());
         assert!(second.renew_at() < second.not_after());
+        // Whoever has the key of a task that is gone gets no further certificate, by whatever way.
+        let refused = |error: EnrolmentError| if let EnrolmentError::Client(error) = error { error.status() } else { None };
+        admit(&hub, Vec::new(), &[]);
+        assert_eq!(enrolment.renew(Timestamp::now()).await.map_err(refused).unwrap_err(), Some(StatusCode::SERVICE_UNAVAILABLE));
+        hub.retire(&cluster());
+        assert_eq!(enrolment.renew(Timestamp::now()).await.map_err(refused).unwrap_err(), Some(StatusCode::SERVICE_UNAVAILABLE));
+        admit(&hub, Vec::new(), &["t1"]);
         // Without the certificate there is nothing to renew with.
         let (_, _, _, bootstrap) = operator().await;
         let stranger = Bootstrap { root: authority.root().clone(), ..bootstrap };

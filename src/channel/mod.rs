@@ -34,7 +34,7 @@ pub mod wire;
 pub use bootstrap::{Bootstrap, BootstrapError};
 pub use client::{Answer, ChannelClient, ClientError, Follower};
 pub use enrolment::Enrolment;
-pub use hub::{AdmittedToken, Hub, Received};
+pub use hub::{Admission, AdmittedToken, Hub, Received};
 pub use mode::ChannelMode;
 pub use peers::follow_peers;
 pub use schema::schema;

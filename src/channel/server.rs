@@ -96,6 +96,9 @@ impl IntoResponse for NotNow {
 /// Many proxies follow one extension, and each has two connections.
 const CONNECTIONS_MAX: usize = 16_384;
 
+/// Without a control network all containers of a node come from its one address.
+const CONNECTIONS_PER_NODE_MAX: usize = 2048;
+
 /// Serves the channel over TLS until told to stop; then open requests get half a second to end.
 pub async fn serve(
     listener: TcpListener,
@@ -103,7 +106,7 @@ pub async fn serve(
     router: Router,
     shutdown: CancellationToken,
 ) -> Result<(), std::io::Error> {
-    let limits = Limits { connections: CONNECTIONS_MAX, ..Limits::default() };
+    let limits = Limits { connections: CONNECTIONS_MAX, connections_per_peer: CONNECTIONS_PER_NODE_MAX, ..Limits::default() };
     http_server::serve(listener.into(), Some(tls), router, limits, shutdown).await
 }
 

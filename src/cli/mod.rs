@@ -22,6 +22,7 @@ mod web;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Swarmgate: an ingress operator for Docker Swarm.
 #[derive(Debug, Parser)]
@@ -66,6 +67,7 @@ pub fn main() -> ExitCode {
     if let Err(kept) = settle_privileges(&cli) {
         return edge::fail(&kept);
     }
+    allow_open_files();
     match cli.command {
         Command::Operator(args) => operator::run(args),
         Command::Extension(args) => extension::run(args),
@@ -77,6 +79,16 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Render(args) => render::run(args),
+    }
+}
+
+/// As many open files as the engine allows at all: the usual limit of 1,024 is used up by a few hundred proxies, or by
+/// somebody who opens connections and says nothing. Where it cannot be raised, what there is must do.
+fn allow_open_files() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+    {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
 }
 

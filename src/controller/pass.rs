@@ -11,7 +11,7 @@ use super::perform::{Performed, perform};
 use super::status::{self, Seen};
 use super::surroundings::Surroundings;
 use super::{tell, thought};
-use crate::fleet::{admitted_tokens, peers};
+use crate::fleet::{admission, peers};
 use crate::intent::cluster::Cluster;
 use crate::plan::{self, Plan, plan_removal};
 use crate::report::ClusterStatus;
@@ -94,7 +94,7 @@ async fn keep(
     memory: &mut Memory,
 ) -> Verdict {
     let routes = thought::routes(cluster, snapshot);
-    around.line.publish(&job.name, routes.desired.clone(), admitted_tokens(&around.instance, cluster, &around.seals, snapshot));
+    around.line.publish(&job.name, routes.desired.clone(), admission(&around.instance, cluster, &around.seals, snapshot));
     if let Some(peers) = peers(&around.channel, &around.instance, cluster, snapshot) {
         around.line.introduce(&job.name, peers);
     }

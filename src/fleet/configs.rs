@@ -102,7 +102,8 @@ fn fitting(input: &ShapeInput<'_>, object: Option<ConfigObject>) -> (Vec<ConfigO
         ConfigObject { labels, ..object }
     };
     let known = snapshot.configs.values().find(|config| config.name == object.name);
-    let known = known.filter(|config| parts::is_whole(config, object.role, cluster, snapshot));
+    let ours = |config: &&Config| described(input, object.role, &config.name).is_sealed(input.seals, &config.labels);
+    let known = known.filter(ours).filter(|config| parts::is_whole(config, object.role, cluster, snapshot));
     let unpacked: usize = object.bundle.files.values().map(String::len).sum();
     // What Swarm has taken fits; and packing is spared whatever fits as it is.
     let written = (known.is_none() && unpacked >= OBJECT_BYTES_MAX / 2).then(|| content(object.role, &object.bundle));
@@ -198,8 +199,10 @@ fn material_of(bundle: &Bundle) -> String {
     ids.into_iter().collect::<Vec<_>>().join(",")
 }
 
-fn id_of(input: &ShapeInput<'_>, name: &str) -> String {
-    let known = input.snapshot.configs.values().find(|config| config.name == name);
+fn id_of(input: &ShapeInput<'_>, role: Role, name: &str) -> String {
+    // One that this operator did not create is as good as none: its name is taken then, and that is told.
+    let sealed = |config: &&Config| described(input, role, &config.name).is_sealed(input.seals, &config.labels);
+    let known = input.snapshot.configs.values().find(|config| config.name == name).filter(sealed);
     known.map_or_else(|| names::pending(name), |config| config.id.0.clone())
 }
 
@@ -217,7 +220,7 @@ fn fields(place: &Place<'_>, name: &str, id: Option<&str>, labels: &BTreeMap<Str
     let Place { input, service, role, target } = place;
     let config = |part: Part| {
         let (target, name) = (part.target(target), part.name(name, *role, &input.cluster.name));
-        let id = id.filter(|_| part.index == 0).map_or_else(|| id_of(input, &name), str::to_owned);
+        let id = id.filter(|_| part.index == 0).map_or_else(|| id_of(input, *role, &name), str::to_owned);
         let file = json!({"Name": target, "UID": "0", "GID": "0", "Mode": 0o444});
         (target, json!({"File": file, "ConfigID": id, "ConfigName": name}))
     };

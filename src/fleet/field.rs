@@ -43,6 +43,15 @@ impl Role {
     }
 }
 
+impl ServiceShape {
+    /// Whether the document states this label with this value.
+    pub fn states_label(&self, key: &str, value: &str) -> bool {
+        let labels = self.fields.iter().find(|field| field.name == "labels").map(|field| &field.value);
+        let Some(FieldValue::Keyed(labels)) = labels else { return false };
+        labels.entries.iter().any(|(name, stated)| name == key && stated.as_str() == Some(value))
+    }
+}
+
 /// One service that must exist.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServiceShape {

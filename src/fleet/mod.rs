@@ -37,7 +37,7 @@ pub use names::{owned_by, pending_name};
 pub use parts::{OBJECT_BYTES_MAX, whole_of};
 pub use peers::peers;
 pub use sealing::{Described, Kind};
-pub use tokens::{TokenSecret, admitted_tokens};
+pub use tokens::{TokenSecret, admission};
 
 pub use crate::intent::cluster_spec::Mode;
 

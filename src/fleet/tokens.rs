@@ -10,12 +10,12 @@ use super::field::Role;
 use super::names;
 use super::sealing::{Described, Kind};
 use super::shared::{SECRET_FILE_MODE, user_parts};
-use crate::channel::AdmittedToken;
 use crate::channel::contract::{LABEL_AUTHORITY, LABEL_TOKEN_DIGEST, TOKEN_FILE};
+use crate::channel::{Admission, AdmittedToken};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::Rollout;
 use crate::pki::{ChannelRole, Seals};
-use crate::swarm::{Secret, Snapshot};
+use crate::swarm::{Secret, Service, Snapshot};
 use crate::types::{Digest, SecretId};
 
 /// A secret that must exist.
@@ -53,29 +53,40 @@ pub(super) fn mount(input: &ShapeInput<'_>, role: ChannelRole) -> (String, Value
     (TOKEN_FILE.to_owned(), json!({"File": file, "SecretID": id, "SecretName": name}))
 }
 
-/// The tokens for which certificates are issued: of secrets that this operator created for the role, and that the role's own
-/// service, or a task of it that still runs, mounts. A secret with the right labels is nothing by itself.
-pub fn admitted_tokens(instance: &str, cluster: &Cluster, seals: &Seals, snapshot: &Snapshot) -> Vec<AdmittedToken> {
-    [ChannelRole::Extension, ChannelRole::Proxy].into_iter().flat_map(|role| admitted(instance, cluster, role, seals, snapshot)).collect()
+/// Who gets certificates for a cluster: the tasks of our own services, by tokens of secrets that this operator created for the role
+/// and that the role's own service, or a task of it that still runs, mounts. A secret or a service with the right labels is
+/// nothing by itself.
+pub fn admission(instance: &str, cluster: &Cluster, seals: &Seals, snapshot: &Snapshot) -> Admission {
+    let mut admission = Admission::default();
+    for role in [ChannelRole::Extension, ChannelRole::Proxy] {
+        let is_ours = |kind, role: Role, name: &str, labels: &BTreeMap<String, String>| {
+            Described { kind, instance, cluster: cluster.name.as_str(), role: role.as_str(), name }.is_sealed(seals, labels)
+        };
+        let (service_name, service_role) = match role {
+            ChannelRole::Extension => (&cluster.extension.service_name, Role::Extension),
+            ChannelRole::Proxy => (&cluster.proxy.workload.service_name, Role::Proxy),
+        };
+        let found = snapshot.services.values().find(|service| service.name == service_name.as_str());
+        let service = found.filter(|service| is_ours(Kind::Service, service_role, &service.name, &service.labels));
+        let Some(service) = service else { continue };
+        let sealed = |secret: &&Secret| is_ours(Kind::Secret, names::token_role(role), &secret.name, &secret.labels);
+        let secrets = mounted_tokens(service, snapshot);
+        let digests = secrets.into_iter().filter(sealed).filter_map(digest_of);
+        admission.tokens.extend(digests.map(|sha256| AdmittedToken { role, sha256 }));
+        let tasks = snapshot.tasks.values().filter(|task| task.service == service.id);
+        admission.tasks.extend(tasks.map(|task| (role, task.id.0.clone())));
+    }
+    admission
 }
 
-fn admitted(instance: &str, cluster: &Cluster, role: ChannelRole, seals: &Seals, snapshot: &Snapshot) -> Vec<AdmittedToken> {
-    let (service_name, service_role) = match role {
-        ChannelRole::Extension => (&cluster.extension.service_name, Role::Extension),
-        ChannelRole::Proxy => (&cluster.proxy.workload.service_name, Role::Proxy),
-    };
-    let found = snapshot.services.values().find(|service| service.name == service_name.as_str());
-    let described = |kind, role: Role, name| Described { kind, instance, cluster: cluster.name.as_str(), role: role.as_str(), name };
-    let service = found.filter(|service| described(Kind::Service, service_role, &service.name).is_sealed(seals, &service.labels));
-    let Some(service) = service else { return Vec::new() };
+/// The secrets that a service, or a task of it, mounts as its token.
+fn mounted_tokens<'a>(service: &Service, snapshot: &'a Snapshot) -> Vec<&'a Secret> {
     let tasks = snapshot.tasks.values().filter(|task| task.service == service.id).map(|task| Some(&task.spec));
     let templates = [service.spec.get("TaskTemplate")].into_iter().chain(tasks).flatten();
     let mut ids: Vec<&str> = templates.filter_map(mounted_token).collect();
     ids.sort_unstable();
     ids.dedup();
-    let secrets = ids.into_iter().filter_map(|id| snapshot.secrets.get(&SecretId(id.to_owned())));
-    let ours = secrets.filter(|secret| described(Kind::Secret, names::token_role(role), &secret.name).is_sealed(seals, &secret.labels));
-    ours.filter_map(|secret| Some(AdmittedToken { role, sha256: digest_of(secret)? })).collect()
+    ids.into_iter().filter_map(|id| snapshot.secrets.get(&SecretId(id.to_owned()))).collect()
 }
 
 fn digest_of(secret: &Secret) -> Option<Digest> {

@@ -8,9 +8,12 @@ use super::belonging::cluster_of;
 use super::memory::Memory;
 use super::step::{Plan, RolloutNote, SecretContent, Step};
 use crate::channel::contract::{LABEL_OWNER, LABEL_ROLE, LABEL_TOKEN_DIGEST};
-use crate::fleet::{ConfigObject, Described, Fleet, Kind, Role, TokenSecret};
+use crate::fleet::{ConfigObject, Described, Fleet, Kind, Role, ServiceShape, TokenSecret};
 use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
 use crate::swarm::{Service, Snapshot};
+
+/// By this label an access control in front of the Docker API says whose an object is.
+const LABEL_ACCESS: &str = "com.docker.ucp.access.label";
 
 /// A plan under work.
 pub(super) struct Draft<'a> {
@@ -148,6 +151,14 @@ impl<'a> Draft<'a> {
         let (instance, cluster) = (self.fleet.instance.as_str(), self.fleet.cluster.as_str());
         let described = Described { kind: Kind::Service, instance, cluster, role: role.as_str(), name: &service.name };
         described.is_sealed(&self.fleet.seals, &service.labels)
+    }
+
+    /// Whether an access control gives the service to somebody: what the operator did not create is not taken over then, because
+    /// its owner could change it again once keys are mounted. Unless the document itself states that label.
+    pub(super) fn belongs_to_others(&self, service: &Service, shape: &ServiceShape) -> bool {
+        let label = service.labels.get(LABEL_ACCESS);
+        let stated = |label: &String| shape.states_label(LABEL_ACCESS, label);
+        !self.created_here(service, shape.role) && label.is_some_and(|label| !stated(label))
     }
 
     /// Whether a service is this instance's and of this cluster. Its other labels may be anybody's handiwork: they are put back.

@@ -34,6 +34,9 @@ impl<'a> Draft<'a> {
             Some(service) if !self.owns_service(service) => {
                 self.block("service", &shape.name, "it does not carry the owner labels of this cluster");
             }
+            Some(service) if self.belongs_to_others(service, shape) => {
+                self.block("service", &shape.name, "this operator did not create it, and its access label gives it to somebody else");
+            }
             Some(service) if mode_of(service) != shape.mode => self.remake(service),
             Some(service) => self.keep(service, shape),
         }

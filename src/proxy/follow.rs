@@ -47,7 +47,6 @@ fn offer(agent: &Agent, config: ProxyConfig) {
 /// Made by this cluster's extension, whole, and not older than what ran here before. The snapshot that comes along may be: it
 /// changes seldom.
 fn usable(config: &ProxyConfig, root: &TrustRoot, cluster: &ClusterName, had: u64) -> Result<(), BundleFault> {
-    let now = jiff::Timestamp::now();
-    config.live.check_usable(cluster, root, had, now)?;
-    config.boot.check_usable(cluster, root, 0, now)
+    config.live.check_usable(cluster, root, had)?;
+    config.boot.check_usable(cluster, root, 0)
 }

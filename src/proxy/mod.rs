@@ -195,6 +195,7 @@ pub async fn run(options: ProxyOptions, signals: mpsc::Receiver<ProxySignal>) ->
         offers: watch::Sender::new(None),
         options: options.clone(),
     };
+    agent.remember_generation();
     let forever = CancellationToken::new();
     let health = health::router(agent.state.subscribe());
     tokio::select! {

@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::path::Path;
 
+use super::store::small_file;
 use super::{Agent, Follow, ProxyOptions, follow, report};
 use crate::channel::wire::Peers;
 use crate::channel::{ChannelClient, ClientError, Enrolment, follow_peers};
@@ -70,9 +71,8 @@ impl Channel {
 }
 
 fn kept(directory: &Path) -> Option<String> {
-    let path = directory.join(FILE);
-    let is_small = std::fs::metadata(&path).is_ok_and(|about| about.len() <= BYTES_MAX);
-    std::fs::read_to_string(&path).ok().filter(|text| is_small && !text.is_empty())
+    let text = small_file(&directory.join(FILE), BYTES_MAX).ok()?;
+    String::from_utf8(text).ok().filter(|text| !text.is_empty())
 }
 
 /// A volume that cannot be written has been complained about already, and is not needed as long as this agent lives.

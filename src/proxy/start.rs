@@ -30,6 +30,14 @@ const LIVE_PATIENCE: Duration = Duration::from_millis(1500);
 const ADDRESSES_MAX: SignedDuration = SignedDuration::from_mins(5);
 
 impl Agent {
+    /// Knows from the volume what ran on this node before, so that nothing older is taken, not even at the very start.
+    pub(super) fn remember_generation(&self) {
+        if let Some(Saved { config, .. }) = self.store.load(&self.options.cluster, Timestamp::now()) {
+            let had = config.live.generation.max(config.boot.generation);
+            self.state.send_modify(|state| state.generation = state.generation.max(had));
+        }
+    }
+
     /// The first configuration that the engine accepts; it is the current generation then, and nothing runs yet. Waits for
     /// one as long as it takes.
     pub(super) async fn first_accepted(&self) -> Result<Candidate, EngineError> {
@@ -57,7 +65,6 @@ impl Agent {
             return self.boot_snapshot(0).map(Candidate::boot).into_iter().collect();
         };
         let had = config.live.generation.max(config.boot.generation);
-        self.state.send_modify(|state| state.generation = had);
         match self.boot_snapshot(config.boot.generation) {
             // Signed later than everything that the volume knows.
             Some(snapshot) if snapshot.generation > had => vec![Candidate::boot(snapshot)],
@@ -76,7 +83,7 @@ impl Agent {
     }
 
     fn checked(&self, bundle: Bundle, had: u64) -> Result<Bundle, BundleFault> {
-        bundle.check_usable(&self.options.cluster, self.root(), had, Timestamp::now()).map(|()| bundle)
+        bundle.check_usable(&self.options.cluster, self.root(), had).map(|()| bundle)
     }
 
     async fn accepts(&self, candidate: &mut Candidate) -> Result<bool, EngineError> {

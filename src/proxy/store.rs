@@ -3,7 +3,8 @@
 //! this: it is said once and never tried in vain again. Keys are never written here: the volume is a disk.
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,6 +16,8 @@ use crate::pki::TrustRoot;
 use crate::types::{ClusterName, Digest};
 
 const FILE: &str = "last-good.json";
+/// No honest state is larger, in bytes.
+const BYTES_MAX: u64 = 512 << 20;
 /// A confirmation is written at most this often.
 const CONFIRM_DISTANCE: SignedDuration = SignedDuration::from_secs(15);
 
@@ -102,7 +105,7 @@ impl Store {
     fn read(&self, cluster: &ClusterName, now: Timestamp) -> io::Result<Saved> {
         let path = self.directory.join(FILE);
         let invalid = |words: String| io::Error::new(io::ErrorKind::InvalidData, words);
-        let text = fs::read(&path)?;
+        let text = small_file(&path, BYTES_MAX)?;
         // An error of the reader's would quote what it read.
         let content: Content =
             serde_json::from_slice(&text).map_err(|_| invalid("it is no state of a proxy of this version".to_owned()))?;
@@ -110,7 +113,7 @@ impl Store {
             return Err(invalid(format!("version {} is not {WIRE_VERSION}", content.version)));
         }
         let bundles = [&content.config.live, &content.config.boot];
-        let check = |bundle: &&Bundle| bundle.check_usable(cluster, &self.root, 0, now);
+        let check = |bundle: &&Bundle| bundle.check_usable(cluster, &self.root, 0);
         bundles.iter().try_for_each(check).map_err(|fault| invalid(fault.to_string()))?;
         let confirmed = Timestamp::try_from(fs::metadata(&path)?.modified()?).map_err(|error| invalid(error.to_string()))?;
         Ok(Saved { config: content.config, age: now.duration_since(confirmed) })
@@ -119,6 +122,18 @@ impl Store {
     fn progress(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Reads a file of a volume, where others may have put anything: a pipe that never ends, a file that fills the memory.
+pub(super) fn small_file(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let file = File::options().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path)?;
+    let about = file.metadata()?;
+    if !about.is_file() || about.len() > limit {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no file of a proxy's"));
+    }
+    let mut content = Vec::new();
+    file.take(limit).read_to_end(&mut content)?;
+    Ok(content)
 }
 
 fn give_up(progress: &mut Progress, error: &io::Error) {

@@ -63,6 +63,9 @@ fn is_for_us(key: &str) -> bool {
     begins(key, &[LB, OURS])
 }
 
+/// By these the operator knows its own objects again: nobody else has any use for them that is good.
+const WITHHELD: &[&str] = &["swarmgate.seal", "swarmgate.token-sha256"];
+
 fn begins(key: &str, with: &[&str]) -> bool {
     let key = key.trim().to_ascii_lowercase();
     with.iter().any(|kept| key.starts_with(kept))
@@ -203,7 +206,7 @@ fn kept_field(name: &str, field: &Value, paths: &[&str]) -> Option<Value> {
 
 fn keep_labels(labels: &mut Value, with: &[&str]) {
     if let Value::Object(labels) = labels {
-        labels.retain(|key, _| begins(key, with));
+        labels.retain(|key, _| begins(key, with) && !WITHHELD.contains(&key.trim()));
     }
 }
 
@@ -239,7 +242,9 @@ mod tests {
             })],
             nodes: vec![json!({"ID": "m1", "Description": {"Hostname": "m1", "TLSInfo": secret}})],
             networks: vec![json!({"Id": "n1", "Name": "web", "Driver": "overlay", "Labels": {"x": secret}})],
-            configs: vec![json!({"ID": "c1", "Spec": {"Name": "c", "Data": secret, "Labels": {"swarmgate.owner": "o"}}})],
+            configs: vec![
+                json!({"ID": "c1", "Spec": {"Name": "c", "Data": secret, "Labels": {"swarmgate.owner": "o", "swarmgate.seal": secret}}}),
+            ],
             secrets: vec![json!({"ID": "k1", "Spec": {"Name": "k", "Data": secret, "Labels": {
                 "x": secret, "com.docker.stack.namespace": "shop", "com.docker.ucp.access.label": "/Shared/shop", "swarmgate.use-by": "stack:shop",
             }}})],

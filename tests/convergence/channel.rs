@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard};
 use jiff::Timestamp;
 use swarmgate::channel::contract::{LABEL_CLUSTER, LABEL_ROLE, LABEL_TOKEN_DIGEST};
 use swarmgate::channel::wire::{Accepted, Delivery, Desired, ExtensionReport, Peers, ProxyReport, WIRE_VERSION};
-use swarmgate::channel::{AdmittedToken, Received};
+use swarmgate::channel::{Admission, Received};
 use swarmgate::controller::surroundings::Line;
 use swarmgate::pki::ChannelRole;
 use swarmgate::render::{Purpose, render};
@@ -23,16 +23,16 @@ pub struct TestLine {
 #[derive(Default)]
 struct Entry {
     desired: Option<Desired>,
-    tokens: Vec<AdmittedToken>,
+    admission: Admission,
     report: Option<Received>,
 }
 
 impl Line for TestLine {
-    fn publish(&self, cluster: &ClusterName, desired: Desired, tokens: Vec<AdmittedToken>) {
+    fn publish(&self, cluster: &ClusterName, desired: Desired, admission: Admission) {
         let mut inner = self.lock();
         let entry = inner.entry(cluster.clone()).or_default();
         entry.desired = Some(desired);
-        entry.tokens = tokens;
+        entry.admission = admission;
     }
     fn introduce(&self, _: &ClusterName, _: Peers) {}
     fn report(&self, cluster: &ClusterName) -> Option<Received> {
@@ -53,7 +53,7 @@ impl TestLine {
     pub fn extensions_report(&self, truth: &Snapshot, now: Timestamp) {
         for (name, entry) in self.lock().iter_mut() {
             let Some(desired) = &entry.desired else { continue };
-            let extension = running(truth, name, "extension").find(|task| has_token(truth, task, &entry.tokens));
+            let extension = running(truth, name, "extension").find(|task| has_token(truth, task, &entry.admission));
             if let Some(task) = extension {
                 entry.report = Some(Received { report: report(truth, name, &task.id.0, desired, now), at: now });
             }
@@ -104,9 +104,11 @@ fn running<'a>(truth: &'a Snapshot, cluster: &ClusterName, role: &str) -> impl I
 }
 
 /// Whether the task mounts a secret whose token the operator accepts.
-fn has_token(truth: &Snapshot, task: &Task, accepted: &[AdmittedToken]) -> bool {
+fn has_token(truth: &Snapshot, task: &Task, accepted: &Admission) -> bool {
     let mounted = task.spec.pointer("/ContainerSpec/Secrets").and_then(|secrets| secrets.as_array()).into_iter().flatten();
     let ids = mounted.filter_map(|secret| secret.get("SecretID")?.as_str());
     let digests = ids.filter_map(|id| truth.secrets.get(&SecretId(id.to_owned()))?.labels.get(LABEL_TOKEN_DIGEST));
-    digests.into_iter().any(|digest| accepted.iter().any(|known| known.role == ChannelRole::Extension && known.sha256.as_str() == digest))
+    digests
+        .into_iter()
+        .any(|digest| accepted.tokens.iter().any(|known| known.role == ChannelRole::Extension && known.sha256.as_str() == digest))
 }

@@ -125,6 +125,51 @@ impl Impostor {
     }
 }
 
+/// Somebody who takes connections and says nothing.
+async fn silent() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            held.push(stream);
+        }
+    });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_who_take_our_name_and_stay_silent_keep_nobody_waiting() {
+    let stage = crate::stage_or_skip!();
+    let app = App::start("one").await;
+    let extension = running(&stage, &app).await;
+    let mut places = Vec::new();
+    for _ in 0..20 {
+        places.push(silent().await);
+    }
+    let all = places.join(",");
+    let proxy = stage.proxy_told_of(&format!("{all},{}", stage.extension_url()), &format!("{all},{}", stage.operator_url()));
+    // One after the other they would take minutes; the stage gives up after twenty seconds.
+    stage.until_answer(HOST, "one").await;
+    proxy.drained().await.unwrap();
+    extension.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_speaks_for_itself_only() {
+    let stage = crate::stage_or_skip!();
+    let app = App::start("one").await;
+    let extension = running(&stage, &app).await;
+    let name = role_name(ChannelRole::Extension, &cluster());
+    let proxy = somebody(&stage, &name, Some((ChannelRole::Proxy, &cluster(), "t1")));
+    let report = |task: &str| json!({"version": WIRE_VERSION, "task": task, "node": "n", "reloads": 0});
+    for (task, expected) in [("proxy-task", StatusCode::UNAUTHORIZED), ("t1", StatusCode::NO_CONTENT)] {
+        let url = format!("{}/v1/proxies/{task}", stage.extension_url());
+        assert_eq!(told(&proxy, url, &report(task)).await, expected, "{task}");
+    }
+    extension.stopped().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_answers_to_our_names_is_told_nothing_and_is_passed_over() {
     let stage = crate::stage_or_skip!();

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use swarmgate::channel::wire::{Bundle, Delivery, Desired, ExtensionReport, Peers};
-use swarmgate::channel::{AdmittedToken, Bootstrap, Hub, Token, bootstrap, serve};
+use swarmgate::channel::{Admission, AdmittedToken, Bootstrap, Hub, Token, bootstrap, serve};
 use swarmgate::extension::{self, ExtensionOptions};
 use swarmgate::pki::{Authority, ChannelRole, ClientAuthentication, Credentials, KeyInHand, server_config};
 use swarmgate::proxy::{self, Follow, ProxyError, ProxyOptions, ProxySignal};
@@ -176,7 +176,10 @@ impl Stage {
         let digest = desired.digest.clone();
         let roles = [ChannelRole::Extension, ChannelRole::Proxy];
         let tokens = roles.map(|role| AdmittedToken { role, sha256: token(role).digest() });
-        self.operator.hub.publish(&cluster(), desired, tokens.to_vec());
+        let extensions = ["extension", "replayed", "t1"].map(|task| (ChannelRole::Extension, task.to_owned()));
+        let proxies = ["proxy-task", "local", "t1"].map(|task| (ChannelRole::Proxy, task.to_owned()));
+        let tasks = extensions.into_iter().chain(proxies).collect();
+        self.operator.hub.publish(&cluster(), desired, Admission { tokens: tokens.to_vec(), tasks });
         digest
     }
 

@@ -4,7 +4,7 @@
 mod merge;
 mod router;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -30,7 +30,7 @@ struct Cluster {
     desired: watch::Sender<Option<Arc<Desired>>>,
     /// Where everybody is; nothing where the control network's names tell.
     peers: watch::Sender<Option<Arc<Peers>>>,
-    tokens: Vec<AdmittedToken>,
+    admission: Admission,
     /// The last report of each of the extension's tasks: two for a moment while it is replaced.
     reports: BTreeMap<String, Received>,
 }
@@ -42,6 +42,21 @@ pub struct AdmittedToken {
     pub role: ChannelRole,
     /// The SHA-256 of the token.
     pub sha256: Digest,
+}
+
+/// Who gets certificates, and whose word counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Admission {
+    /// For which tokens a first certificate is issued.
+    pub tokens: Vec<AdmittedToken>,
+    /// The tasks that our own services have: nobody else gets a certificate, first or renewed, nor is heard.
+    pub tasks: BTreeSet<(ChannelRole, String)>,
+}
+
+impl Admission {
+    fn has(&self, role: ChannelRole, task: &str) -> bool {
+        self.tasks.contains(&(role, task.to_owned()))
+    }
 }
 
 /// A report and when it came, by the operator's clock.
@@ -67,12 +82,12 @@ impl Hub {
         Self::default()
     }
 
-    /// Says what a cluster's proxies must say from now on, and which tokens its tasks get their first certificate for.
-    /// Repeating it unchanged wakes nobody.
-    pub fn publish(&self, cluster: &ClusterName, desired: Desired, tokens: Vec<AdmittedToken>) {
+    /// Says what a cluster's proxies must say from now on, and who gets certificates for it. Repeating it unchanged wakes
+    /// nobody.
+    pub fn publish(&self, cluster: &ClusterName, desired: Desired, admission: Admission) {
         let mut clusters = self.lock();
         let entry = clusters.entry(cluster.clone()).or_insert_with(Cluster::empty);
-        entry.tokens = tokens;
+        entry.admission = admission;
         entry.desired.send_if_modified(|current| {
             let changed = current.as_ref().is_none_or(|current| current.digest != desired.digest);
             if changed {
@@ -125,10 +140,12 @@ impl Hub {
         self.lock().get(cluster).map(choose)
     }
 
-    /// Takes a report of an extension that has proved to be one. Nothing: the cluster is not published.
-    fn take(&self, report: ExtensionReport, at: jiff::Timestamp) -> Option<Taken> {
+    /// Takes a report of an extension that has proved to be one. Nothing: the cluster is not published, or the Swarm has no
+    /// such task (yet).
+    fn take(&self, mut report: ExtensionReport, at: jiff::Timestamp) -> Option<Taken> {
         let mut clusters = self.lock();
-        let entry = clusters.get_mut(&report.cluster)?;
+        let entry = clusters.get_mut(&report.cluster).filter(|entry| entry.admission.has(ChannelRole::Extension, &report.task))?;
+        report.proxies.retain(|proxy| entry.admission.has(ChannelRole::Proxy, &proxy.task));
         let previous = entry.reports.get(&report.task).map(|received| &received.report);
         let Some(complete) = merge::completed(report, previous) else { return Some(Taken::NeedsBundles) };
         let news = previous.is_none_or(|previous| merge::says_more(&complete, previous));
@@ -149,7 +166,12 @@ impl Hub {
 
 impl Cluster {
     fn empty() -> Self {
-        Self { desired: watch::Sender::new(None), peers: watch::Sender::new(None), tokens: Vec::new(), reports: BTreeMap::new() }
+        Self {
+            desired: watch::Sender::new(None),
+            peers: watch::Sender::new(None),
+            admission: Admission::default(),
+            reports: BTreeMap::new(),
+        }
     }
 }
 

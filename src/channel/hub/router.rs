@@ -147,10 +147,13 @@ async fn certificate(
         Err(refused) => return refused.into_response(),
     };
     let has_token = roles.iter().any(|(role, has_token)| *has_token && *role == request.role);
-    if has_token || server.is_task(&peer, request.role, &cluster, &request.task) {
-        server.issue(&cluster, &request)
-    } else {
-        NotNow::Unauthorized.into_response()
+    if !has_token && !server.is_task(&peer, request.role, &cluster, &request.task) {
+        return NotNow::Unauthorized.into_response();
+    }
+    // A task that has just started may not have been seen yet; one that is gone gets nothing, whoever has its key.
+    match server.hub.of_cluster(&cluster, |entry| entry.admission.has(request.role, &request.task)) {
+        Some(true) => server.issue(&cluster, &request),
+        Some(false) | None => NotNow::Nothing.into_response(),
     }
 }
 
@@ -158,7 +161,7 @@ impl Server {
     /// Whether a request carries a token that is good for this role.
     fn may_enrol(&self, cluster: &ClusterName, role: ChannelRole, headers: &HeaderMap) -> bool {
         let accepted = |entry: &Cluster| -> Vec<Digest> {
-            entry.tokens.iter().filter(|token| token.role == role).map(|token| token.sha256.clone()).collect()
+            entry.admission.tokens.iter().filter(|token| token.role == role).map(|token| token.sha256.clone()).collect()
         };
         let accepted = self.hub.of_cluster(cluster, accepted).unwrap_or_default();
         bearer_matches(headers, &accepted)

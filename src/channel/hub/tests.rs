@@ -49,9 +49,25 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
+/// The tasks of these tests.
+fn admission() -> Admission {
+    let extensions = ["a", "b", "old", "new"].map(|task| (ChannelRole::Extension, task.to_owned()));
+    let proxies = ["p", "p1", "p2"].map(|task| (ChannelRole::Proxy, task.to_owned()));
+    Admission { tokens: Vec::new(), tasks: extensions.into_iter().chain(proxies).collect() }
+}
+
+#[test]
+fn a_task_that_the_swarm_has_not_is_not_heard_nor_heard_of() {
+    let hub = hub_with(80);
+    assert_eq!(hub.take(report("invented", 80), at(1)), None);
+    assert!(hub.report(&cluster()).is_none());
+    take(&hub, ExtensionReport { proxies: vec![proxy("p1", 1), proxy("invented", 1)], ..report("a", 80) }, 1);
+    assert_eq!(hub.report(&cluster()).unwrap().report.proxies, [proxy("p1", 1)]);
+}
+
 fn hub_with(port: u16) -> Hub {
     let hub = Hub::new();
-    hub.publish(&cluster(), desired(port), Vec::new());
+    hub.publish(&cluster(), desired(port), admission());
     hub
 }
 
@@ -138,9 +154,9 @@ fn publishing_the_same_again_wakes_nobody_and_a_change_does() {
     let hub = hub_with(80);
     let mut following = hub.of_cluster(&cluster(), |entry| entry.desired.subscribe()).expect("the cluster is published");
     following.mark_unchanged();
-    hub.publish(&cluster(), desired(80), Vec::new());
+    hub.publish(&cluster(), desired(80), admission());
     assert!(!following.has_changed().unwrap());
-    hub.publish(&cluster(), desired(81), Vec::new());
+    hub.publish(&cluster(), desired(81), admission());
     assert!(following.has_changed().unwrap());
     hub.retire(&cluster());
     assert!(hub.of_cluster(&cluster(), |_| ()).is_none());

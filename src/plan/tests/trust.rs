@@ -6,7 +6,7 @@ use super::world::World;
 use super::{EXTENSION, PROXY, at, codes};
 use crate::channel::AdmittedToken;
 use crate::channel::contract::{LABEL_AUTHORITY, LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE, LABEL_SEAL, LABEL_TOKEN_DIGEST, TOKEN_FILE};
-use crate::fleet::admitted_tokens;
+use crate::fleet::admission;
 use crate::fleet::fixtures::{INSTANCE, cluster, seals, token_name};
 use crate::pki::{Authority, ChannelRole, Seals};
 use crate::types::Digest;
@@ -20,7 +20,7 @@ fn forged_labels(seal: &str) -> Value {
 }
 
 fn admitted(world: &World, seals: &Seals) -> Vec<AdmittedToken> {
-    admitted_tokens(INSTANCE, &cluster(), seals, &world.snapshot())
+    admission(INSTANCE, &cluster(), seals, &world.snapshot()).tokens
 }
 
 /// A seal that this operator made for another object.
@@ -34,6 +34,9 @@ fn both_roles_have_a_token_of_their_own_and_nothing_else_is_admitted() {
     let world = World::converged(&cluster());
     let roles: Vec<ChannelRole> = admitted(&world, &seals()).into_iter().map(|token| token.role).collect();
     assert_eq!(roles, [ChannelRole::Extension, ChannelRole::Proxy]);
+    let tasks = admission(INSTANCE, &cluster(), &seals(), &world.snapshot()).tasks;
+    let ours = world.raw.tasks.iter().filter_map(|task| task["ID"].as_str()).all(|id| tasks.iter().any(|(_, task)| task == id));
+    assert!(ours && tasks.len() == world.raw.tasks.len() && !tasks.is_empty(), "{tasks:?}");
     let another = Authority::create(world.raw.taken_at).unwrap().seals();
     assert_eq!(admitted(&world, &another), [], "another operator's secrets");
 }
@@ -95,6 +98,20 @@ fn a_service_with_our_labels_that_we_did_not_create_runs_nothing_of_its_makers()
 }
 
 #[test]
+fn a_service_that_an_access_control_gives_to_somebody_is_not_taken_over() {
+    let mut world = World::converged(&cluster());
+    let extension = world.raw.services.iter_mut().find(|service| service["Spec"]["Name"] == EXTENSION).unwrap();
+    extension["Spec"]["Labels"][LABEL_SEAL] = json!("0".repeat(64));
+    extension["Spec"]["Labels"]["com.docker.ucp.access.label"] = json!("/Shared/evil");
+    let plan = world.plan(&cluster());
+    assert!(codes(&plan).contains(&"NameTaken".to_owned()), "{plan}");
+    assert!(plan.steps.iter().all(|step| step.name() != EXTENSION), "{plan}");
+    let mut stated = cluster();
+    stated.extension.labels = Some([("com.docker.ucp.access.label".to_owned(), "/Shared/evil".to_owned())].into());
+    assert!(codes(&world.plan(&stated)).contains(&"ServiceTakenOver".to_owned()), "the document says whose it is");
+}
+
+#[test]
 fn a_new_authority_takes_the_fleet_over_and_the_old_ones_tokens_go() {
     let mut world = World::converged(&cluster());
     let old = world.raw.secrets.clone();
@@ -104,6 +121,8 @@ fn a_new_authority_takes_the_fleet_over_and_the_old_ones_tokens_go() {
     for (number, secret) in world.raw.secrets.iter_mut().enumerate() {
         secret["Spec"]["Name"] = json!(format!("swarmgate-token-of-old-{number}"));
     }
+    // The extension that follows the new operator signs anew.
+    world.boot.as_mut().unwrap().generation += 1;
     world.converge(&cluster());
     assert_eq!(admitted(&world, &seals()).len(), 2);
     let left = |id: &Value| world.raw.secrets.iter().any(|secret| &secret["ID"] == id);
