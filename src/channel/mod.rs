@@ -39,4 +39,4 @@ pub use mode::ChannelMode;
 pub use peers::follow_peers;
 pub use schema::schema;
 pub use server::{LongPoll, NotNow, Waited, is, newer, read_message, serve};
-pub use token::{Token, TokenError};
+pub use token::Token;

@@ -1,8 +1,6 @@
-//! The shared secret of one cluster's channel. Its text never reaches a log, a message body or `Debug`.
+//! A shared secret, as it is sent for a first certificate or to ask for the status. Its text never reaches a log, a message body or `Debug`.
 
 use std::fmt;
-use std::io;
-use std::path::Path;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -10,7 +8,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::types::Digest;
 
-/// A token as its file holds it.
+/// A token.
 #[derive(Clone)]
 pub struct Token(String);
 
@@ -20,38 +18,12 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Why there is no token.
-#[derive(Debug, thiserror::Error)]
-pub enum TokenError {
-    /// The file cannot be read.
-    #[error("reading the channel's token from {path}")]
-    Read {
-        /// The file.
-        path: String,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The file holds nothing that could be sent in a header.
-    #[error("the channel's token in {path} is empty or not printable ASCII")]
-    Unusable {
-        /// The file.
-        path: String,
-    },
-}
-
 impl Token {
     /// A token from its text; none if it is empty or could not be sent in a header.
     pub fn new(text: &str) -> Option<Self> {
         let text = text.trim();
         let usable = !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
         usable.then(|| Self(text.to_owned()))
-    }
-
-    /// Reads a mounted secret.
-    pub fn read(path: &Path) -> Result<Self, TokenError> {
-        let shown = || path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| TokenError::Read { path: shown(), source })?;
-        Self::new(&text).ok_or_else(|| TokenError::Unusable { path: shown() })
     }
 
     /// What may be told about it: its SHA-256.
