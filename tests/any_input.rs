@@ -24,6 +24,8 @@ mod meaning;
 mod parser;
 #[path = "any_input/places.rs"]
 mod places;
+#[path = "support/ports.rs"]
+mod ports;
 #[path = "any_input/routing.rs"]
 mod routing;
 #[path = "any_input/worlds.rs"]

@@ -23,6 +23,8 @@ pub(crate) use stage_or_skip;
 mod apps;
 #[path = "delivery/attackers.rs"]
 mod attackers;
+#[path = "support/ports.rs"]
+mod ports;
 #[path = "delivery/programs.rs"]
 mod programs;
 #[path = "delivery/stage.rs"]

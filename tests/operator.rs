@@ -2,14 +2,17 @@
 //! passes do is the business of `convergence`; here it is that they happen, and that everything is told.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot start its subject has failed")]
 
+#[path = "support/ports.rs"]
+mod ports;
 #[path = "operator/status_port.rs"]
 mod status_port;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ports::free_port;
 use serde_json::{Value, json};
 use swarmgate::channel::ChannelMode;
 use swarmgate::controller::settings::{Settings, StatusPort};
@@ -59,8 +62,8 @@ impl Scene {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("default.yaml"), document).unwrap();
         let swarm = SimSwarm::new(SimOptions::default());
-        let (status, stop) = (free_address().await, CancellationToken::new());
-        let mut settings = settings(folder.path(), status, free_address().await);
+        let (status, stop) = (free_address(), CancellationToken::new());
+        let mut settings = settings(folder.path(), status, free_address());
         set(&mut settings);
         let operator = tokio::spawn(run(Arc::new(swarm.clone()), authority(), settings, None, stop.clone()));
         Self { swarm, folder, status, stop, operator }
@@ -97,8 +100,8 @@ impl Scene {
     }
 }
 
-async fn free_address() -> SocketAddr {
-    tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+fn free_address() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()))
 }
 
 fn settings(folder: &Path, listen: SocketAddr, channel_listen: SocketAddr) -> Settings {

@@ -11,6 +11,8 @@ mod damage;
 mod golden_compact;
 #[path = "secrets/outputs.rs"]
 mod outputs;
+#[path = "support/ports.rs"]
+mod ports;
 #[path = "secrets/search.rs"]
 mod search;
 #[path = "delivery/stage.rs"]

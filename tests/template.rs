@@ -7,15 +7,17 @@
 mod golden_cases;
 #[path = "golden/compact.rs"]
 mod golden_compact;
+#[path = "support/ports.rs"]
+mod ports;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use golden_cases::all_cases;
+use ports::free_port;
 use swarmgate::render::{CONFIG_FILE, Layout, Materials, Purpose, render, render_in, template_fault};
 use swarmgate::route::RouteTable;
 use swarmgate::translate::translate;
@@ -137,10 +139,6 @@ fn filters_write_arguments() {
          {{ {'address': 'fd00::1', 'port': 80} | address }} {{ purpose }} {% if table.defaultBackend %}x{% endif %}";
     let expected = "\"a \\\"b\\\\\" 1500ms 32m \"~^[^.]+[.]a[.]org$\" up-a.org~x [fd00::1]:80 live\n";
     assert_eq!(filled(text)[CONFIG_FILE], expected);
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// The nginx of `make setup`, or of `SWARMGATE_NGINX`.

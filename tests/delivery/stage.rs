@@ -4,7 +4,6 @@ use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
@@ -22,6 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::ports::free_port;
 use crate::traffic;
 
 /// A manager on which there is no operator.
@@ -93,14 +93,8 @@ struct Ports {
     status: SocketAddr,
 }
 
-/// Ports that are free, each given once. They lie below those that the kernel gives to outgoing connections, and where
-/// they begin depends on the process, so that two test runs rarely meet.
 fn free_ports() -> Ports {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let offset = u16::try_from(std::process::id() % 100 * 100).unwrap();
-    let free = |port: &u16| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok();
-    let mut numbers = std::iter::repeat_with(|| 12_000 + offset + NEXT.fetch_add(1, Ordering::Relaxed)).filter(free);
-    let mut next = || SocketAddr::from((Ipv4Addr::LOCALHOST, numbers.next().unwrap()));
+    let next = || SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
     let (operator, extension, elsewhere) = (next(), next(), next());
     Ports { operator, extension, elsewhere, health: next(), http: next(), https: next(), status: next() }
 }

@@ -9,6 +9,8 @@ use axum::response::{IntoResponse as _, Response};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
+use super::ports::free_port;
+
 /// Starts an application that answers every request with its own name, the method, the target and all headers.
 /// `/_status/CODE` answers with that status, `/_large` with a large header.
 pub async fn start(name: &'static str) -> SocketAddr {
@@ -68,6 +70,6 @@ pub async fn start_upgrading() -> SocketAddr {
 }
 
 /// An address at which nobody listens.
-pub async fn nobody() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap().local_addr().unwrap()
+pub fn nobody() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()))
 }

@@ -36,7 +36,10 @@ pub async fn raw(to: SocketAddr, request: &str) -> Answer {
         let mut stream = TcpStream::connect(to).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut bytes = Vec::new();
-        stream.read_to_end(&mut bytes).await.unwrap();
+        stream
+            .read_to_end(&mut bytes)
+            .await
+            .unwrap_or_else(|error| panic!("{request:?}: {error} after {:?}", String::from_utf8_lossy(&bytes)));
         parse(&String::from_utf8_lossy(&bytes))
     };
     tokio::time::timeout(ANSWER_MAX, exchange).await.unwrap_or_else(|_| panic!("no answer to {request:?}"))

@@ -1,13 +1,12 @@
 //! Finds and runs the real engine.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, Once};
+use std::sync::Once;
 use std::time::Duration;
 
 use swarmgate::render::{CONFIG_FILE, Layout, Purpose, render_in};
@@ -16,6 +15,7 @@ use swarmgate::types::Port;
 use tempfile::TempDir;
 
 use super::certificates;
+use super::ports::free_port;
 
 /// For how long an engine may take to start.
 const START_MAX: Duration = Duration::from_secs(10);
@@ -112,13 +112,6 @@ fn on_loopback(text: &str, port: Port) -> String {
     text.replace(&format!("{open} "), &format!("{bound} ")).replace(&format!("{open};"), &format!("{bound};"))
 }
 
-/// A port that nobody uses, and that this process has not been given before: two listeners of one engine must differ.
-pub fn free_port() -> u16 {
-    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
-    let any = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-    std::iter::repeat_with(any).find(|port| GIVEN.lock().unwrap().insert(*port)).unwrap()
-}
-
 /// A running engine; ends with the value.
 pub struct Engine {
     master: Child,
@@ -140,9 +133,10 @@ impl Engine {
         engine
     }
 
+    /// Until it has its listeners, which it says by writing its pid file: whoever answers at a port may be somebody else.
     async fn wait_until_it_serves(&mut self) {
         let deadline = tokio::time::Instant::now() + START_MAX;
-        while tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, self.place.http)).await.is_err() {
+        while !self.place.directory.path().join("nginx.pid").exists() {
             let ended = self.master.try_wait().unwrap();
             let late = tokio::time::Instant::now() > deadline;
             assert!(ended.is_none() && !late, "nginx does not serve ({ended:?}): {}", self.words());

@@ -17,7 +17,8 @@ use swarmgate::swarm::Snapshot;
 use swarmgate::translate::translate;
 
 use super::client::request;
-use super::engine::{Engine, Place, free_port, nginx};
+use super::engine::{Engine, Place, nginx};
+use super::ports::free_port;
 use super::{application, certificates, curl, golden_compact, peer};
 
 const HOSTS: &[&str] = &["a.test", "b.a.test", "*.a.test", "*.b.a.test", "c.test", "_x.test", "d.test"];

@@ -30,7 +30,7 @@ async fn an_endpoint_that_is_gone_costs_no_request_whatever_the_method() {
     let Some(nginx) = nginx() else { return };
     let place = Place::new();
     let mut table = empty(place.http);
-    let pool = [application::nobody().await, application::start("alive").await, application::nobody().await];
+    let pool = [application::nobody(), application::start("alive").await, application::nobody()];
     route(&mut table, "h", "/", Path::Kept, &pool);
     let engine = Engine::start(&nginx, place, &table, Purpose::Live).await;
     for round in 0..30 {
@@ -46,7 +46,7 @@ async fn a_pool_that_failed_as_a_whole_serves_again_at_once() {
     let Some(nginx) = nginx() else { return };
     let place = Place::new();
     let mut table = empty(place.http);
-    let (first, second) = (application::nobody().await, application::nobody().await);
+    let (first, second) = (application::nobody(), application::nobody());
     route(&mut table, "h", "/", Path::Kept, &[first, second]);
     let engine = Engine::start(&nginx, place, &table, Purpose::Live).await;
     for _ in 0..20 {

@@ -19,7 +19,8 @@ use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 
-use super::engine::{free_port, nginx};
+use super::engine::nginx;
+use super::ports::free_port;
 
 /// A certificate, that of the CA which signed it, its key, and another key.
 struct Texts {

@@ -47,7 +47,7 @@ async fn https_only_redirects_and_only_asking_methods_become_a_get() {
     route(&mut table, "*.secure.test", "/", Path::Kept, &[app]);
     route(&mut table, "mixed.test", "/open", Path::Kept, &[app]);
     route(&mut table, "mixed.test", "/closed", Path::Kept, &[app]);
-    (table.https_port, table.https_published) = (Port::new(super::engine::free_port()).ok(), Port::new(8443).ok());
+    (table.https_port, table.https_published) = (Port::new(super::ports::free_port()).ok(), Port::new(8443).ok());
     for (host, path) in [("*.secure.test", "/"), ("mixed.test", "/closed")] {
         let host = table.hosts.get_mut(&HostPattern::parse(host).unwrap()).unwrap();
         host.paths.get_mut(&ContextPath::parse(path).unwrap()).unwrap().https_only = true;

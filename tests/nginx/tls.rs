@@ -4,7 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::curl::{Seen, ask};
-use super::engine::{Engine, Place, free_port, nginx};
+use super::engine::{Engine, Place, nginx};
+use super::ports::free_port;
 use super::tables::{Path, backend, empty, route};
 use super::{application, certificates, peer};
 use swarmgate::render::Purpose;

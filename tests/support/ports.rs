@@ -1,0 +1,41 @@
+//! Ports for engines and programs that are started by a test: free, and given to nobody else. It must never give a port
+//! from the kernel's own range, where a listener or an outgoing connection of another test may take it before its engine does.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
+use std::sync::Mutex;
+
+/// Below the kernel's own range (`net.ipv4.ip_local_port_range` begins at 32768), above what machines run services on.
+const BLOCKS: Range<u16> = 120..320;
+const PER_BLOCK: u16 = 100;
+
+/// Blocks belong to one process: the listener at a block's first port keeps other test programs away while this one lives.
+struct Block {
+    _claim: TcpListener,
+    left: Range<u16>,
+}
+
+/// A port that nothing listens at, given once in all test programs that run now.
+pub fn free_port() -> u16 {
+    static BLOCK: Mutex<Option<Block>> = Mutex::new(None);
+    let mut block = BLOCK.lock().unwrap();
+    loop {
+        let left = block.as_mut().and_then(|block| block.left.next());
+        match left {
+            Some(port) if listen(port).is_some() => return port,
+            Some(_) => {}
+            None => *block = Some(claim()),
+        }
+    }
+}
+
+fn claim() -> Block {
+    let mut claims = BLOCKS.map(|block| block * PER_BLOCK).filter_map(|first| Some((first, listen(first)?)));
+    let (first, claim) = claims.next().expect("a block of ports that nobody uses");
+    Block { _claim: claim, left: first + 1..first + PER_BLOCK }
+}
+
+/// At all addresses: an engine may listen at any of them.
+fn listen(port: u16) -> Option<TcpListener> {
+    TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).ok()
+}
