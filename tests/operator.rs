@@ -50,15 +50,15 @@ struct Scene {
 }
 
 impl Scene {
-    async fn start() -> Self {
-        Self::start_with(DOCUMENT).await
+    fn start() -> Self {
+        Self::start_with(DOCUMENT)
     }
 
-    async fn start_with(document: &str) -> Self {
-        Self::start_as(document, |_| {}).await
+    fn start_with(document: &str) -> Self {
+        Self::start_as(document, |_| {})
     }
 
-    async fn start_as(document: &str, set: impl FnOnce(&mut Settings)) -> Self {
+    fn start_as(document: &str, set: impl FnOnce(&mut Settings)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("default.yaml"), document).unwrap();
         let swarm = SimSwarm::new(SimOptions::default());
@@ -144,7 +144,7 @@ fn has_route(status: &StatusReport) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_declared_cluster_gets_its_extension_and_a_labelled_service_its_route() {
-    let scene = Scene::start().await;
+    let scene = Scene::start();
     application(&scene.swarm);
     let status = scene.until("a route and an extension", |status| has_route(status) && status.operator.writes_total >= 3).await;
     assert!(status.operator.snapshot_error.is_none());
@@ -159,7 +159,7 @@ async fn a_declared_cluster_gets_its_extension_and_a_labelled_service_its_route(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn questions_are_answered_and_what_is_shown_holds_no_secret() {
-    let scene = Scene::start().await;
+    let scene = Scene::start();
     application(&scene.swarm);
     scene.until("a route", has_route).await;
     let told = scene.get("/explain?url=http://web.example.org/x&output=json").await.unwrap().1;
@@ -191,7 +191,7 @@ async fn questions_are_answered_and_what_is_shown_holds_no_secret() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_still_world_is_looked_at_and_not_written() {
-    let scene = Scene::start().await;
+    let scene = Scene::start();
     scene.until("the first writes", |status| status.operator.writes_total >= 3).await;
     scene.swarm.settle(Duration::from_secs(60));
     let before =
@@ -206,7 +206,7 @@ async fn a_still_world_is_looked_at_and_not_written() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_swarm_that_cannot_be_read_costs_no_route_and_is_told() {
-    let scene = Scene::start().await;
+    let scene = Scene::start();
     application(&scene.swarm);
     scene.until("a route", has_route).await;
     scene.swarm.cut_off_after(0);
@@ -219,7 +219,7 @@ async fn a_swarm_that_cannot_be_read_costs_no_route_and_is_told() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_document_that_became_wrong_keeps_its_last_good_version_and_a_new_one_is_noticed() {
-    let scene = Scene::start().await;
+    let scene = Scene::start();
     scene.until("the first pass", |status| status.clusters.get("default").is_some_and(|cluster| cluster.observed_generation == 1)).await;
     let file = scene.folder.path().join("default.yaml");
     std::fs::write(&file, DOCUMENT.replace("nginx", "apache")).unwrap();
@@ -240,7 +240,7 @@ async fn a_document_that_became_wrong_keeps_its_last_good_version_and_a_new_one_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_document_that_is_wrong_from_the_start_is_told_with_the_services_that_wait_for_it() {
-    let scene = Scene::start_with(&DOCUMENT.replace("nginx", "apache")).await;
+    let scene = Scene::start_with(&DOCUMENT.replace("nginx", "apache"));
     application(&scene.swarm);
     let about = |status: &StatusReport| {
         let about_web = status.findings.iter().filter(|finding| finding.subject == Subject::Service("web".to_owned()));

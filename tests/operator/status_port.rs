@@ -59,7 +59,7 @@ fn errors(output: &Output) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn people_need_the_token_and_monitoring_does_not() {
-    let scene = Scene::start_as(DOCUMENT, for_strangers).await;
+    let scene = Scene::start_as(DOCUMENT, for_strangers);
     scene.until_ready().await;
     for path in ["/healthz", "/readyz"] {
         assert_eq!(scene.code(path, |request| request).await, 200, "{path}");
@@ -82,7 +82,7 @@ async fn people_need_the_token_and_monitoring_does_not() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_say_what_browsers_must_know_and_repeat_nothing() {
-    let scene = Scene::start().await;
+    let scene = Scene::start();
     scene.until_ready().await;
     let mark = "m4rk";
     for (method, path, host, expected) in [
@@ -119,7 +119,7 @@ async fn answers_say_what_browsers_must_know_and_repeat_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn forty_clients_cost_the_swarm_a_look_per_interval() {
     let interval = Duration::from_millis(400);
-    let scene = Scene::start_as(DOCUMENT, |settings| settings.question_interval = interval).await;
+    let scene = Scene::start_as(DOCUMENT, |settings| settings.question_interval = interval);
     application(&scene.swarm);
     scene.until("a route", has_route).await;
     let began = tokio::time::Instant::now();
@@ -142,7 +142,7 @@ async fn forty_clients_cost_the_swarm_a_look_per_interval() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_nobodys_business_is_named_nowhere() {
-    let scene = Scene::start().await;
+    let scene = Scene::start();
     application(&scene.swarm);
     let (swarm, none) = (&scene.swarm, std::collections::BTreeMap::new());
     let network = swarm.user_creates_network(&json!({"Name": "foreign-network", "Driver": "overlay"})).unwrap();
@@ -194,7 +194,7 @@ async fn what_is_nobodys_business_is_named_nowhere() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_command_line_brings_the_token() {
-    let scene = Scene::start_as(DOCUMENT, for_strangers).await;
+    let scene = Scene::start_as(DOCUMENT, for_strangers);
     scene.until_ready().await;
     let server = format!("http://{}", scene.status);
     let refused = swarmgate(&["status", "--server", &server]).await;
@@ -223,7 +223,6 @@ async fn the_socket_needs_no_token_and_survives_a_restart() {
             for_strangers(settings);
             settings.status.socket = Some(path.clone());
         });
-        let scene = scene.await;
         scene.until_ready().await;
         let told = swarmgate(&["plan", "--server", &format!("unix://{}", path.display())]).await;
         assert!(told.status.success() && String::from_utf8_lossy(&told.stdout).contains("cluster default"), "{}", errors(&told));
@@ -246,7 +245,6 @@ async fn the_port_speaks_tls_with_the_files_that_are_given() {
         for_strangers(settings);
         settings.status.tls = Some(files);
     });
-    let scene = scene.await;
     let server = format!("https://{}", scene.status);
     let text = |path: &Path| path.to_str().unwrap().to_owned();
     let asked = ["plan", "--server", &server, "--token-file", &text(&token), "--ca-file", &text(&ca)];
@@ -275,7 +273,7 @@ async fn a_key_that_is_damaged_ends_the_start_and_is_not_quoted() {
     std::fs::write(&files.certificate, certificate.pem()).unwrap();
     let pasted = key.serialize_pem().replace('\n', "\\n");
     std::fs::write(&files.key, &pasted).unwrap();
-    let scene = Scene::start_as(DOCUMENT, |settings| settings.status.tls = Some(files)).await;
+    let scene = Scene::start_as(DOCUMENT, |settings| settings.status.tls = Some(files));
     let error = tokio::time::timeout(PATIENCE, scene.operator).await.unwrap().unwrap().unwrap_err();
     let told = format!("{error:?}");
     assert!(

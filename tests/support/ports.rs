@@ -31,7 +31,7 @@ pub fn free_port() -> u16 {
 
 fn claim() -> Block {
     let mut claims = BLOCKS.map(|block| block * PER_BLOCK).filter_map(|first| Some((first, listen(first)?)));
-    let (first, claim) = claims.next().expect("a block of ports that nobody uses");
+    let (first, claim) = claims.next().unwrap();
     Block { _claim: claim, left: first + 1..first + PER_BLOCK }
 }
 
