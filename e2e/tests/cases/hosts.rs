@@ -9,7 +9,7 @@ use serde_json::Value;
 use swarmgate_e2e::wait::{eventually, throughout};
 use swarmgate_e2e::world::{App, Case, STAYS, Setting, Steady, World, http_get};
 
-use super::SLOW;
+use super::{SLOW, trust};
 
 /// Five nodes: three managers, and two workers that are load balancers.
 const HOSTS: Setting = Setting { name: "hosts", nodes: 5, managers: 3, prepare, before: settle };
@@ -31,6 +31,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("hosts::the_label_bridge_leads_past_the_overlay", hybrid),
         case("hosts::the_operator_moves_to_another_manager_and_everybody_finds_it", operator_moves),
         case("hosts::the_extension_moves_to_another_node_and_the_proxies_find_it", extension_moves),
+        case("hosts::a_service_on_our_port_of_another_manager_is_told_nothing_and_stops_nothing", impostor),
         case("hosts::with_operator_and_extension_down_traffic_goes_on_and_new_proxies_serve", alone),
         case("hosts::the_operators_manager_lost_another_one_is_found", manager_lost),
     ]
@@ -220,6 +221,24 @@ fn extension_moves(world: &World) -> Result<()> {
     traffic.stop_without_loss()?;
     ensure!(proxies(world)? == before, "{before:?} became {:?}", proxies(world));
     world.update(EXTENSION, &["--constraint-rm", &there])
+}
+
+/// New tasks look for the operator on every manager, and on one of them somebody else has the port.
+fn impostor(world: &World) -> Result<()> {
+    const EXTENSION: &str = "swarmgate-extension-default";
+    let from = operator_on(world)?;
+    let elsewhere = (1..=3).find(|k| *k != from).context("another manager")?;
+    let place = format!("node.hostname==node{elsewhere}");
+    trust::impostor(world, "impostor", &["--publish", "mode=host,published=8081,target=8080", "--constraint", &place])?;
+    let before = world.task_ids(EXTENSION)?;
+    world.update(EXTENSION, &["--force"])?;
+    eventually(SLOW, "the extension is another task", || {
+        ensure!(world.task_ids(EXTENSION)? != before, "not yet");
+        Ok(())
+    })?;
+    news_arrive(world, "past-the-impostor")?;
+    world.await_converged("default")?;
+    trust::told_nothing(world, "impostor")
 }
 
 fn alone(world: &World) -> Result<()> {

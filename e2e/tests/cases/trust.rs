@@ -4,15 +4,16 @@
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use swarmgate_e2e::wait::eventually;
-use swarmgate_e2e::world::{App, Case, World};
+use swarmgate_e2e::world::{App, Case, Steady, World};
 
 use super::SLOW;
-use super::ground::{CLUSTERS, DEFAULT, GATE, SPEC};
+use super::ground::{CLUSTERS, DEFAULT, DEV, GATE, MESH, SPEC};
 
 const CONTROL: &str = "swarmgate-control";
 const EXTENSION: &str = "swarmgate-extension-default";
 const PROXY: &str = "swarmgate-proxy-default";
 const AUTHORITY_FILE: &str = "/run/secrets/swarmgate-ca";
+const TOKEN_FILE: &str = "/run/secrets/swarmgate-token";
 
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case { name, setting: GATE, check };
@@ -20,29 +21,43 @@ pub(super) fn cases() -> Vec<Case> {
         case("trust::services_with_our_aliases_get_nothing_and_stop_nothing", aliases),
         case("trust::the_channel_speaks_to_nobody_without_a_certificate", strangers),
         case("trust::a_forged_token_secret_is_mounted_by_nobody", forged_token),
+        case("trust::a_token_in_a_strangers_hand_gets_no_certificate", stolen_token),
+        case("trust::the_recipe_replaces_the_authority_and_costs_no_request", replaced),
         case("trust::the_authority_is_the_operators_own_and_outlives_deployments", authority),
     ]
 }
 
-/// A demo-app on the control network that answers to a name of ours, on the port where we are looked for.
-fn impostor(world: &World, name: &str, alias: &str, port: &str) -> Result<()> {
-    let network = format!("name={CONTROL},alias={alias}");
-    let port = format!("PORT={port}");
-    world.create(name, &["--network", &network, "--env", &port, "--replicas", "2", "demo-app:v1"])?;
-    world.await_running(name, 2).map(drop)
+/// A demo-app that tells whatever it is told, by TLS with a certificate of its own.
+pub(super) fn impostor(world: &World, name: &str, place: &[&str]) -> Result<()> {
+    world.create(name, &[&["--env", "TLS=self-signed", "--env", "TELL=yes"], place, &["demo-app:v1"]].concat())?;
+    world.await_running(name, 1).map(drop)
+}
+
+/// One on the control network that answers to a name of ours, on the port where we are looked for.
+fn with_alias(world: &World, name: &str, alias: &str, port: &str) -> Result<()> {
+    impostor(world, name, &["--network", &format!("name={CONTROL},alias={alias}"), "--env", &format!("PORT={port}")])
+}
+
+/// Somebody came to the impostor, and told it nothing.
+pub(super) fn told_nothing(world: &World, name: &str) -> Result<()> {
+    let logs = eventually(SLOW, &format!("somebody comes to {name}"), || {
+        let logs = world.log(name, 1000)?;
+        ensure!(logs.contains("ended a handshake") || logs.contains("asked"), "it says {logs}");
+        Ok(logs)
+    })?;
+    ensure!(!logs.contains("asked"), "{name} was told something: {logs}");
+    Ok(())
 }
 
 fn aliases(world: &World) -> Result<()> {
-    impostor(world, "false-operator", "swarmgate-operator", "8081")?;
-    impostor(world, "false-extension", &format!("tasks.{EXTENSION}"), "8082")?;
+    with_alias(world, "false-operator", "swarmgate-operator", "8081")?;
+    with_alias(world, "false-extension", &format!("tasks.{EXTENSION}"), "8082")?;
     // New tasks look for the operator while somebody else answers to its name.
     world.update(EXTENSION, &["--force"])?;
     App::new("believed").create(world)?;
     world.await_answer(&world.at(1, DEFAULT), "believed.test", "/", "believed")?;
     world.await_converged("default")?;
-    let logs = world.docker(&["service", "logs", "--raw", "false-operator"])?;
-    ensure!(!logs.contains("Bearer") && !logs.contains("/v1/clusters"), "somebody told the impostor something: {logs}");
-    Ok(())
+    ["false-operator", "false-extension"].iter().try_for_each(|name| told_nothing(world, name))
 }
 
 /// What an application's container on the control network gets from the channel.
@@ -82,6 +97,70 @@ fn forged_token(world: &World) -> Result<()> {
     world.await_converged("default")?;
     ensure!([mounted(world, EXTENSION)?, mounted(world, PROXY)?] == before, "the services mount other secrets");
     Ok(())
+}
+
+/// Whoever may mount the secret of cluster dev's extension runs an extension of their own with it: for dev, and for another.
+fn stolen_token(world: &World) -> Result<()> {
+    let spec = world.service("swarmgate-extension-dev")?["Spec"]["TaskTemplate"]["ContainerSpec"]["Secrets"].take();
+    let mounts = spec.as_array().cloned().unwrap_or_default();
+    let token = mounts.iter().find(|mount| mount["File"]["Name"] == TOKEN_FILE).context("no token is mounted")?;
+    let secret = format!("source={},target={TOKEN_FILE},mode=0444", token["SecretName"].as_str().context("a name")?);
+    let thief = |name: &str, cluster: &str| {
+        let words = ["extension", "--cluster", cluster, "--operator-url", "https://swarmgate-operator:8081"];
+        let service = ["--network", CONTROL, "--secret", &secret, "--restart-condition", "none", "--user", "65532:65532"];
+        let run_dir = ["--mount", "type=tmpfs,destination=/run/swarmgate"];
+        world.create(name, &[&service[..], &run_dir, &["--env", "SWARMGATE_TASK={{.Task.ID}}", "swarmgate-nginx:dev"], &words].concat())
+    };
+    thief("thief-of-dev", "dev")?;
+    thief("thief-of-default", "default")?;
+    let says = |name: &str, what: &str| {
+        eventually(SLOW, &format!("{name} says {what:?}"), || {
+            let logs = world.log(name, 1000)?;
+            ensure!(logs.contains(what), "it says {logs}");
+            Ok(())
+        })
+    };
+    says("thief-of-dev", "no certificate for the channel")?;
+    says("thief-of-default", "is for the extension of cluster dev")?;
+    App::new("unimpressed").network("apps-dev").cluster("dev").create(world)?;
+    world.await_answer(&world.at(3, DEV), "unimpressed.test", "/", "unimpressed")?;
+    world.await_converged("dev")?;
+    let logs = world.log("thief-of-dev", 1000)?;
+    ensure!(!logs.contains("the extension serves"), "it has a certificate: {logs}");
+    Ok(())
+}
+
+/// SECURITY.md, "The authority's key is not rotated by itself", word by word.
+fn replaced(world: &World) -> Result<()> {
+    let addresses = [world.at(1, MESH), world.at(2, MESH)];
+    App::new("lasting").cluster("mesh").create(world)?;
+    addresses.iter().try_for_each(|address| world.await_answer(address, "lasting.test", "/", "lasting").map(drop))?;
+    world.await_converged("mesh")?;
+    let traffic = Steady::start([&addresses[0], &addresses[1]], "lasting.test")?;
+    let before = authority_secret(world)?;
+    let old_tasks = task_ids(world)?;
+    let name = world.docker(&["secret", "ls", "--filter", "label=swarmgate.role=ca", "--format", "{{.Name}}"])?;
+    world.docker(&["service", "scale", "--detach", "swarmgate_operator=0"])?;
+    world.await_alive("swarmgate_operator", 0)?;
+    world.update("swarmgate_operator", &["--secret-rm", name.trim()])?;
+    world.docker(&["secret", "rm", name.trim()])?;
+    world.docker(&["service", "scale", "--detach", "swarmgate_operator=1"])?;
+    eventually(SLOW, "the operator mounts an authority of its own", || {
+        ensure!(authority_secret(world)? != before, "it is the one from before");
+        world.ask_operator("/readyz").map(drop)
+    })?;
+    eventually(SLOW, "every task starts with the new authority", || {
+        let tasks = task_ids(world)?;
+        ensure!(
+            tasks.len() == old_tasks.len() && tasks.iter().all(|task| !old_tasks.contains(task)),
+            "there are {tasks:?} after {old_tasks:?}"
+        );
+        Ok(())
+    })?;
+    CLUSTERS.iter().try_for_each(|cluster| world.await_converged(cluster).map(drop))?;
+    App::new("under-the-new-one").cluster("mesh").create(world)?;
+    world.await_answer(&addresses[0], "under-the-new-one.test", "/", "under-the-new-one")?;
+    traffic.stop_without_loss()
 }
 
 /// The secret that the operator's service mounts as its authority.

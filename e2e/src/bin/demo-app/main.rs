@@ -7,7 +7,8 @@
 //!
 //! Environment: `PORT`, `VERSION`, `START_DELAY_MS`, `EXIT_AFTER_MS`; `START_ON_USR1` (to anything: listen on nothing until
 //! that signal comes); `HANG_UP` (to anything: read every request and close the connection without an answer); `TLS`
-//! (`self-signed`, or a PEM file with certificates and key).
+//! (`self-signed`, or a PEM file with certificates and key); `TELL` (to anything: print every request with its headers, and
+//! every client that ends a TLS handshake).
 
 mod secure;
 
@@ -102,6 +103,7 @@ where
     Caller: for<'a> Connected<IncomingStream<'a, L>>,
 {
     let routes = if env::var_os("HANG_UP").is_some() { routes().layer(from_fn(hang_up)) } else { routes() };
+    let routes = if env::var_os("TELL").is_some() { routes.layer(from_fn(tell)) } else { routes };
     let service = routes.into_make_service_with_connect_info::<Caller>();
     axum::serve(listener, service).with_graceful_shutdown(told_to_stop()).await.context("serve")
 }
@@ -117,6 +119,11 @@ fn routes() -> Router {
         .route("/talk", any(|upgrade: WebSocketUpgrade| async { upgrade.on_upgrade(echo) }))
         .fallback(describe)
         .with_state(identity())
+}
+
+async fn tell(request: Request, next: Next) -> Response {
+    println!("demo-app: asked {} {} {}", request.method(), request.uri(), json!(readable(request.headers())));
+    next.run(request).await
 }
 
 /// Reads the whole request; then the connection ends.

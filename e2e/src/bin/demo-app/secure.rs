@@ -65,11 +65,20 @@ async fn accept(mut listener: TcpListener, acceptor: TlsAcceptor, sender: mpsc::
         let (stream, address) = Listener::accept(&mut listener).await;
         let (acceptor, sender) = (acceptor.clone(), sender.clone());
         tokio::spawn(async move {
-            let Ok(stream) = acceptor.accept(stream).await else { return };
+            let stream = match acceptor.accept(stream).await {
+                Ok(stream) => stream,
+                Err(error) => return tell(address, &error),
+            };
             let server_name = stream.get_ref().1.server_name().map(str::to_owned);
             // Nobody listens any more when the application ends.
             let _ = sender.send((stream, Caller { address, server_name })).await;
         });
+    }
+}
+
+fn tell(address: SocketAddr, error: &io::Error) {
+    if std::env::var_os("TELL").is_some() {
+        println!("demo-app: {address} ended a handshake: {error}");
     }
 }
 
