@@ -107,6 +107,7 @@ fn free_address() -> SocketAddr {
 fn settings(folder: &Path, listen: SocketAddr, channel_listen: SocketAddr) -> Settings {
     Settings {
         instance: "swarmgate".to_owned(),
+        own_service: None,
         spec: vec![folder.to_owned()],
         channel: ChannelMode::Overlay {
             encrypted: false,

@@ -201,9 +201,16 @@ pub struct Quarantined {
 pub struct MaterialReport {
     /// The name of the object with the certificates.
     pub certificate: String,
+    /// Its id; absent: whoever named it has no such object that it may use. Of objects with the same name only the id tells
+    /// which one this is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_id: Option<String>,
     /// The name of the object with the key; absent for a CA.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// The key's id, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<String>,
     /// What it is good for.
     pub state: MaterialState,
     /// What is wrong, in words; empty when nothing is.

@@ -11,6 +11,7 @@ pub mod files;
 pub mod lookout;
 mod looks;
 mod observer;
+mod own_service;
 pub mod pace;
 pub mod pass;
 mod perform;

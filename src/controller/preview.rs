@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::census;
 use super::declared::Declared;
 use super::lookout::observe;
+use super::own_service;
 use super::spec;
 use super::surroundings::Surroundings;
 use super::thought;
@@ -56,7 +57,8 @@ pub fn preview(around: &Surroundings, declared: &Declared, snapshot: &Snapshot, 
         plan
     });
     let left = census.leftover.iter().map(|name| plan_removal(&around.instance, name, snapshot));
-    let findings = [&declared.findings[..], &census.findings].concat();
+    let own = own_service::findings(around.own_service.as_ref(), &around.channel, snapshot);
+    let findings = [&declared.findings[..], &census.findings, &own].concat();
     answer(kept.chain(left).collect(), findings)
 }
 

@@ -19,6 +19,7 @@ use super::census;
 use super::declared::Declared;
 use super::lookout::Lookout;
 use super::observer;
+use super::own_service;
 use super::pass::{Job, Memory, Verdict, pass};
 use super::queue::{Acting, Ended, Queue, Ticket};
 use super::settings::Settings;
@@ -117,6 +118,7 @@ fn surroundings(swarm: Arc<dyn Swarm>, hub: Hub, authority: &Arc<Authority>, set
         swarm,
         line: Arc::new(hub),
         instance: settings.instance.clone(),
+        own_service: settings.own_service.clone(),
         channel: settings.channel.clone(),
         seals: authority.seals(),
         secrets: Arc::new(move || Box::new(Tokens::new(Arc::clone(&maker), instance.clone()))),
@@ -295,7 +297,8 @@ async fn count(
     let census = census::take(&around.instance, declared, &snapshot);
     signals.set_interest(census.interest);
     signals.settle(census.unsettled, census.routed);
-    board.keep_findings(census.findings);
+    let own = own_service::findings(around.own_service.as_ref(), &around.channel, &snapshot);
+    board.keep_findings([census.findings, own].concat());
     finished(Ended::Done, Some(census.leftover))
 }
 

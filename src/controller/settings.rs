@@ -9,12 +9,15 @@ use super::queue::QueueLimits;
 use crate::channel::ChannelMode;
 use crate::retry::RetryLimits;
 use crate::telemetry::access::Access;
+use crate::types::ServiceId;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// The operator's name on its owner labels; two operators of one Swarm need two.
     pub instance: String,
+    /// The operator's own service, if it is one.
+    pub own_service: Option<ServiceId>,
     /// Spec files and folders.
     pub spec: Vec<PathBuf>,
     /// How extensions and proxies reach the operator and each other.

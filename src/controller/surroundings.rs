@@ -12,7 +12,7 @@ use crate::fleet::{Described, Kind};
 use crate::pki::{Authority, Seals};
 use crate::plan::SecretContent;
 use crate::swarm::Swarm;
-use crate::types::{ClusterName, Digest};
+use crate::types::{ClusterName, Digest, ServiceId};
 
 /// What every pass works with.
 #[derive(Clone)]
@@ -23,6 +23,8 @@ pub struct Surroundings {
     pub line: Arc<dyn Line>,
     /// The operator's instance name: the value of the owner label.
     pub instance: String,
+    /// The operator's own service, if it is one.
+    pub own_service: Option<ServiceId>,
     /// How extensions and proxies reach the operator and each other.
     pub channel: ChannelMode,
     /// By which the operator knows what it created.

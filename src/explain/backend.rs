@@ -129,6 +129,9 @@ pub fn write_route(f: &mut fmt::Formatter<'_>, route: &RouteReport) -> fmt::Resu
         (RouteState::Quarantined, reason) => {
             format!("left out alone, answers 503: {}", reason.as_deref().unwrap_or("the engine refuses it"))
         }
+        (RouteState::Unverifiable, reason) => {
+            format!("answers 503: {}", reason.as_deref().unwrap_or("the application's certificate cannot be checked"))
+        }
         (RouteState::NoEndpoints, reason) => format!("answers 503: {}", reason.as_deref().unwrap_or("no endpoint")),
     };
     writeln!(f, "  {:<10} {}", "route", printable_line(&format!("{}{}{kind}: {state}", route.host, route.path)))?;

@@ -40,6 +40,14 @@ pub fn remedy_for_material(translation: &Translation, services: &BTreeSet<String
     translation.findings.iter().filter(theirs).find(refused).map(|finding| finding.remedy.clone())
 }
 
+/// What a running operator says that helps where the CA of one of these services cannot be used.
+pub fn remedy_for_authority(sources: &Sources<'_>, cluster: &Cluster, services: &BTreeSet<String>) -> Option<String> {
+    let theirs = |finding: &&Finding| matches!(&finding.subject, Subject::Service(service) if services.contains(service));
+    let label = crate::translate::label_key("ssl_backend_tls_verify");
+    let about = |finding: &&Finding| finding.severity == Severity::Error && finding.field.as_deref() == Some(label.as_str());
+    known::findings(sources, cluster).iter().filter(theirs).find(about).map(|finding| finding.remedy.clone())
+}
+
 /// A service whose label names a host that nobody published here, and why it does not count.
 pub struct Claimant {
     /// The service.

@@ -7,8 +7,8 @@ use super::{Sources, is_usable};
 use crate::intent::cluster::Cluster;
 use crate::render::Materials;
 use crate::report::{ClusterStatus, Finding, FindingCode, RouteKind, RouteReport, RouteState, Subject};
-use crate::route::{Part, RouteTable, TlsBinding};
-use crate::translate::DEFAULT_HOST;
+use crate::route::{Part, RouteTable};
+use crate::translate::{DEFAULT_HOST, backend_of};
 use crate::types::{ContextPath, HostPattern};
 
 /// All findings that the operator tells of the cluster, those of its last translation among them.
@@ -31,12 +31,8 @@ pub(super) fn routes_in_force(sources: &Sources<'_>, cluster: &Cluster, table: R
 /// The same without the settings that are left out, and the material that is good: what proxies are given.
 pub(super) fn in_force(sources: &Sources<'_>, cluster: &Cluster, table: RouteTable) -> (RouteTable, Materials) {
     let mut table = routes_in_force(sources, cluster, table);
-    let mut materials = Materials::assumed(&table);
+    let materials = materials(sources, cluster, &table);
     if let Some(status) = sources.status_of(&cluster.name) {
-        let bad: Vec<TlsBinding> = table.bindings().map(|(_, binding)| binding).filter(|b| !is_good(status, b)).cloned().collect();
-        for binding in &bad {
-            materials.leave_out(binding);
-        }
         let left_out: Vec<_> = settings_left_out(status, cluster).collect();
         let parts = table.parts().into_iter().filter(|part| left_out.iter().any(|(field, value)| is_setting(part, field, *value)));
         table = table.muted(&parts.collect());
@@ -44,14 +40,24 @@ pub(super) fn in_force(sources: &Sources<'_>, cluster: &Cluster, table: RouteTab
     (table, materials)
 }
 
-fn is_good(status: &ClusterStatus, binding: &TlsBinding) -> bool {
-    let is_it = |route: &&RouteReport| {
-        let names = |tls: &crate::report::TlsReport| {
-            tls.certificate == binding.certificate.name.as_str() && tls.key == binding.key_object().name.as_str()
-        };
-        route.tls.as_ref().is_some_and(names)
-    };
-    let told = status.routes.iter().find(is_it).and_then(|route| route.tls.as_ref());
+/// The material of a table that can be used, as far as is known.
+pub(super) fn materials(sources: &Sources<'_>, cluster: &Cluster, table: &RouteTable) -> Materials {
+    let mut materials = Materials::assumed(table);
+    let Some(status) = sources.status_of(&cluster.name) else { return materials };
+    for (_, binding) in table.bindings().filter(|(host, _)| !is_good(status, *host)) {
+        materials.leave_out(binding);
+    }
+    let unverifiable = status.routes.iter().filter(|route| route.state == RouteState::Unverifiable);
+    for verification in unverifiable.filter_map(|route| backend_of(table, route)?.protocol.tls.as_ref()) {
+        materials.leave_out_verification(verification);
+    }
+    materials
+}
+
+/// Objects of one name are not one object, so a host is asked for, not a name.
+fn is_good(status: &ClusterStatus, host: Option<&HostPattern>) -> bool {
+    let host = host.map_or(DEFAULT_HOST, HostPattern::as_str);
+    let told = status.routes.iter().filter(|route| route.host == host).find_map(|route| route.tls.as_ref());
     told.is_none_or(|tls| is_usable(&tls.state))
 }
 

@@ -8,6 +8,7 @@ use super::words::ServiceExplanation;
 use super::{Sources, Unknown, known, labels, printable, template};
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::{LabelReading, read_labels, service_cluster_of};
+use crate::render::Materials;
 use crate::report::{EndpointState, Finding, RouteReport, RouteState, Subject};
 use crate::swarm::{Service, is_told_of};
 use crate::translate::{Translation, is_application, is_claimed_by, translate};
@@ -51,7 +52,7 @@ fn standpoint<'a>(
         (LabelReading::NotPublished, _) => Standpoint::NotPublished,
         (LabelReading::Published(_), None) => Standpoint::Unclaimed,
         (LabelReading::Published(asked), Some((cluster, translation))) if translation.reached_over.contains_key(&service.id) => {
-            let standing = Standing::of(service, &translation.table);
+            let standing = Standing::of(service, &translation.table, known::materials(sources, cluster, &translation.table));
             Standpoint::Published(Effects { sources, cluster, translation, asked, standing, routes })
         }
         (LabelReading::Refused, _) | (LabelReading::Published(_), Some(_)) => Standpoint::Refused,
@@ -86,7 +87,7 @@ fn routes(
     };
     let newest = |route: &RouteReport| cluster.map_or_else(|| route.clone(), |cluster| sources.newest(&cluster.name, route));
     let Some(translation) = translation else { return Vec::new() };
-    let standing = Standing::of(service, &translation.table);
+    let standing = Standing::of(service, &translation.table, Materials::assumed(&translation.table));
     let own = translation.routes.iter().filter(|route| its_own(route)).map(newest);
     own.map(|route| unless_unchecked(&standing, route)).collect()
 }
@@ -98,7 +99,7 @@ fn unless_unchecked(standing: &Standing<'_>, route: RouteReport) -> RouteReport 
     if unchecked.is_none() || route.state != RouteState::Served {
         return route;
     }
-    RouteReport { state: RouteState::NoEndpoints, reason: Some("the application's certificate cannot be checked".to_owned()), ..route }
+    RouteReport { state: RouteState::Unverifiable, reason: Some("the application's certificate cannot be checked".to_owned()), ..route }
 }
 
 fn cluster_words(sources: &Sources<'_>, service: &Service, cluster: Option<&Cluster>, reading: &LabelReading) -> String {

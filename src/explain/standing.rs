@@ -54,8 +54,8 @@ pub enum Tls<'a> {
 }
 
 impl<'a> Standing<'a> {
-    /// Finds the service's pools.
-    pub fn of(service: &'a Service, table: &'a RouteTable) -> Self {
+    /// Finds the service's pools. `materials`: what of the material in the table can be used.
+    pub fn of(service: &'a Service, table: &'a RouteTable, materials: Materials) -> Self {
         let of_paths = |(host, virtual_host): (&'a HostPattern, &'a crate::route::VirtualHost)| {
             virtual_host.paths.iter().map(move |(path, route)| Pool {
                 name: format!("{host}{path}"),
@@ -72,7 +72,7 @@ impl<'a> Standing<'a> {
         });
         let all = table.hosts.iter().flat_map(of_paths).chain(passed).chain(default);
         let pools = all.filter(|pool| pool.part_of(service).is_some()).collect();
-        Self { service, table, materials: Materials::assumed(table), pools }
+        Self { service, table, materials, pools }
     }
 
     /// What is to be said at each of its pools; once, if it is the same everywhere.

@@ -132,7 +132,11 @@ impl Walk<'_> {
         let reports = status.into_iter().flat_map(|status| &status.routes);
         let report = reports.filter(|route| route.host == host).find_map(|route| route.tls.clone());
         let state = report.as_ref().map_or("unknown", |report| report.state.as_str());
-        let until = report.as_ref().and_then(|report| report.not_after).map_or_else(String::new, |at| format!(", expires {at:.0}"));
+        let time = |at: Option<jiff::Timestamp>, says: &str| at.map_or_else(String::new, |at| format!(", {says} {at:.0}"));
+        let until = report.as_ref().map_or_else(String::new, |tls| match tls.not_before {
+            Some(from) => time(Some(from), "valid from"),
+            None => time(tls.not_after, if state == "expired" { "on" } else { "expires" }),
+        });
         let state_words = if state == "unknown" { "whether it is good is known to a running operator only" } else { state };
         let key = if binding.key.is_some() { format!(", key in {}", binding.key_object().name) } else { String::new() };
         self.steps.push(step(About::Tls, format!("certificate in the secret {}{key}: {state_words}{until}", binding.certificate.name)));
@@ -241,6 +245,13 @@ impl Walk<'_> {
     pub fn pool(&mut self, pool: &Backend, answer: &str) -> Result<(), Outcome> {
         backend::services(pool, self.route.as_ref(), &mut self.steps);
         let status = (answer == "503").then_some(503);
+        if let Some(route) = self.route.as_ref().filter(|route| route.state == RouteState::Unverifiable) {
+            let reason = route.reason.clone().unwrap_or_else(|| "the application's certificate cannot be checked".to_owned());
+            let hint = "Put good certificates of the CA into a new config, and name that one in com.docker.lb.ssl_backend_tls_verify.";
+            let services = pool.services.iter().map(|service| service.name.to_string()).collect();
+            let remedy = findings::remedy_for_authority(self.sources, self.cluster, &services).unwrap_or_else(|| hint.to_owned());
+            return Err(Outcome::nobody(status, reason, remedy));
+        }
         if let Some(verification) = pool.protocol.tls.as_ref().filter(|verification| !self.materials.can_verify(verification)) {
             let name =
                 if let crate::route::Verification::Authority(authority) = verification { authority.name.as_str() } else { "the system" };

@@ -42,6 +42,8 @@ pub(super) struct InUse {
     authorities: BTreeMap<(Place, ContextPath), (MaterialRef, Arc<Authority>)>,
     /// How applications were verified, where that needs no object.
     verifications: BTreeMap<(Place, ContextPath), Verification>,
+    /// Where plain HTTP was answered and not sent to HTTPS.
+    plain: BTreeSet<(Place, ContextPath)>,
 }
 
 /// A table with the material at hand.
@@ -76,6 +78,7 @@ impl Keeper {
         look.reports.extend(report::of_system_roots(table, &self.system_roots));
         self.look_at_pairs(table, now, &mut look);
         self.look_at_authorities(table, now, &mut look);
+        look.note_plain();
         look
     }
 
@@ -119,7 +122,9 @@ impl Keeper {
                 Some(Found::Good(pair)) => look.use_pair(host.cloned(), binding, pair, now),
                 Some(Found::Awaited) => {
                     look.awaits = true;
-                    self.use_former_pair(host.cloned(), now, look);
+                    if !self.use_former_pair(host.cloned(), now, look) {
+                        look.stay_plain(host, &self.in_use.plain);
+                    }
                 }
                 Some(Found::Early(fault)) => {
                     look.changes_at(fault.not_before);
@@ -130,12 +135,14 @@ impl Keeper {
         }
     }
 
-    fn use_former_pair(&self, place: Place, now: Timestamp, look: &mut Look) {
+    /// Whether there is one.
+    fn use_former_pair(&self, place: Place, now: Timestamp, look: &mut Look) -> bool {
         let former = self.in_use.pairs.get(&place).filter(|(_, pair)| pair.facts.standing(now) == Standing::Valid);
         if let Some((binding, pair)) = former {
             look.bind(&place, binding);
             look.use_pair(place, binding, pair, now);
         }
+        former.is_some()
     }
 
     fn pair(&mut self, binding: &TlsBinding, now: Timestamp) -> Found<Pair> {
@@ -238,6 +245,30 @@ impl Look {
         if let Some(slot) = slot {
             *slot = Some(binding.clone());
         }
+    }
+
+    /// Where plain HTTP was answered before, it is until the host has TLS: nobody is sent to where nobody answers yet.
+    fn stay_plain(&mut self, place: Option<&HostPattern>, before: &BTreeSet<(Place, ContextPath)>) {
+        let was_plain = |path: &ContextPath| before.contains(&(place.cloned(), path.clone()));
+        match place {
+            Some(host) => {
+                let routes = self.table.hosts.get_mut(host).into_iter().flat_map(|host| &mut host.paths);
+                routes.filter(|(path, _)| was_plain(path)).for_each(|(_, route)| route.https_only = false);
+            }
+            None => {
+                let default = self.table.default_backend.as_mut().filter(|_| was_plain(&ContextPath::root()));
+                default.into_iter().for_each(|default| default.https_only = false);
+            }
+        }
+    }
+
+    fn note_plain(&mut self) {
+        let of_hosts = self.table.hosts.iter().flat_map(|(host, virtual_host)| {
+            let plain = virtual_host.paths.iter().filter(|(_, route)| !route.https_only);
+            plain.map(|(path, _)| (Some(host.clone()), path.clone()))
+        });
+        let default = self.table.default_backend.iter().filter(|default| !default.https_only).map(|_| (None, ContextPath::root()));
+        self.used.plain = of_hosts.chain(default).collect();
     }
 
     fn verify(&mut self, (host, path): &(Place, ContextPath), verification: Verification) {

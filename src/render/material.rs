@@ -94,6 +94,15 @@ impl Materials {
         self.pairs.remove(binding);
     }
 
+    /// Without what certificates of applications are checked against: its routes answer 503.
+    pub fn leave_out_verification(&mut self, verification: &Verification) {
+        match verification {
+            Verification::Off => {}
+            Verification::System => self.system_roots = false,
+            Verification::Authority(authority) => drop(self.authorities.remove(authority)),
+        }
+    }
+
     /// Everything that the table names and the Swarm has, as if each object held what its name promises: for a look at a
     /// configuration where nobody can read secrets.
     pub fn assumed(table: &RouteTable) -> Self {

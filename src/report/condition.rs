@@ -73,6 +73,8 @@ pub mod reasons {
     pub const NO_PROXIES: &str = "NoProxies";
     /// At least one route has no endpoint.
     pub const NO_ENDPOINTS: &str = "NoEndpoints";
+    /// At least one route's application cannot be checked, because the CA cannot be used.
+    pub const NO_VALID_CA: &str = "NoValidCACertificate";
     /// Nothing is published.
     pub const NO_ROUTES: &str = "NoRoutes";
     /// The Swarm could not be read completely; everything is kept as it is.

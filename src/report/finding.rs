@@ -144,6 +144,8 @@ pub enum FindingCode {
     ServiceTakenOver,
     /// A single replica updated stop-first: requests fail while it is replaced.
     UpdateGap,
+    /// The operator's own service is not on the control network.
+    ControlNetworkNotAttached,
     /// The event stream is silent or broken; polling carries on.
     EventsLost,
 }

@@ -102,6 +102,8 @@ pub enum RouteState {
     NoEndpoints,
     /// The engine refuses it, so it is left out until it changes: 503.
     Quarantined,
+    /// The certificate of its application cannot be checked as asked, because the CA cannot be used: 503.
+    Unverifiable,
 }
 
 /// One route: a host and a path.
@@ -151,6 +153,9 @@ pub struct TlsReport {
     pub key: String,
     /// `good`, `awaited`, or what is wrong; `unknown` while the extension has not said.
     pub state: String,
+    /// When the certificate becomes valid, if it is not yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<jiff::Timestamp>,
     /// When the certificate expires, when known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_after: Option<jiff::Timestamp>,

@@ -46,10 +46,15 @@ impl ServiceReport {
 }
 
 impl TlsReport {
-    /// The certificate, what it is good for, and until when.
+    /// The certificate, what it is good for, and from or until when.
     pub fn words(&self) -> String {
-        let until = self.not_after.map_or_else(String::new, |at| format!(", until {at:.0}"));
-        format!("{}: {}{until}", self.certificate, self.state)
+        let when = match (self.not_before, self.not_after) {
+            (Some(from), _) => format!(", from {from:.0}"),
+            (None, Some(on)) if self.state == "expired" => format!(" on {on:.0}"),
+            (None, Some(until)) => format!(", until {until:.0}"),
+            (None, None) => String::new(),
+        };
+        format!("{}: {}{when}", self.certificate, self.state)
     }
 }
 

@@ -21,7 +21,7 @@ pub use admission::{Refusal, admitted, admitted_as_default};
 pub use grants::{LABEL_ACCESS, LABEL_USE_BY};
 pub use node_ports::node_addresses;
 pub use published::{is_application, is_claimed_by, label_key};
-pub use reports::DEFAULT_HOST;
+pub use reports::{DEFAULT_HOST, backend_of};
 pub use unclaimed::{NotInForce, unclaimed};
 
 use crate::intent::cluster::Cluster;

@@ -10,7 +10,7 @@ use super::pools::Pool;
 use crate::report::{
     EndpointReport, EndpointState, Finding, FindingCode, RouteKind, RouteReport, RouteState, ServiceReport, Severity, TlsReport,
 };
-use crate::route::{BackendService, Redirect, TlsBinding};
+use crate::route::{Backend, BackendService, Redirect, RouteTable, TlsBinding};
 use crate::types::{ContextPath, HostPattern, Scheme};
 
 /// What a report calls the host of the default backend.
@@ -53,12 +53,25 @@ pub fn redirect(host: &HostPattern, redirect: &Redirect) -> RouteReport {
     }
 }
 
+/// The applications that a route to them leads to.
+pub fn backend_of<'a>(table: &'a RouteTable, route: &RouteReport) -> Option<&'a Backend> {
+    match route.kind {
+        RouteKind::Redirect | RouteKind::Passthrough => None,
+        RouteKind::Http if route.host == DEFAULT_HOST => table.default_backend.as_ref().map(|default| &default.backend),
+        RouteKind::Http => {
+            let (host, path) = (HostPattern::parse(&route.host).ok()?, ContextPath::parse(&route.path).ok()?);
+            table.hosts.get(&host)?.paths.get(&path).map(|route| &route.backend)
+        }
+    }
+}
+
 /// What is known here about a host's TLS: the extension alone can read certificates.
 pub fn tls(binding: &TlsBinding) -> TlsReport {
     TlsReport {
         certificate: binding.certificate.name.to_string(),
         key: binding.key_object().name.to_string(),
         state: "unknown".to_owned(),
+        not_before: None,
         not_after: None,
     }
 }

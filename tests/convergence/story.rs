@@ -75,6 +75,7 @@ impl Operator {
             swarm: Arc::new(swarm.clone()),
             line: line.clone(),
             instance: "swarmgate".to_owned(),
+            own_service: None,
             channel,
             seals,
             secrets: Arc::new(move || Box::new(Tokens::new(Arc::clone(&authority), "swarmgate".to_owned()))),

@@ -134,7 +134,9 @@ fn of_two_that_accepted_the_same_the_one_with_all_certificates_counts() {
     let hub = hub_with(80);
     let material = |state| MaterialReport {
         certificate: "cert".to_owned(),
+        certificate_id: Some("id of cert".to_owned()),
         key: Some("key".to_owned()),
+        key_id: Some("id of key".to_owned()),
         state,
         words: String::new(),
         not_before: None,

@@ -160,6 +160,15 @@ fn routes_served(routes: &[RouteReport]) -> Answer {
             format!("{} of {} routes have no endpoint: {}.", without.len(), routes.len(), names(without.into_iter())),
         );
     }
+    let unverifiable: Vec<_> = routes.iter().filter(|route| route.state == RouteState::Unverifiable).map(RouteReport::place).collect();
+    if !unverifiable.is_empty() {
+        let (count, all) = (unverifiable.len(), routes.len());
+        let message = format!(
+            "{count} of {all} routes answer 503, because the CA of their applications cannot be used: {}.",
+            names(unverifiable.into_iter())
+        );
+        return fails(reasons::NO_VALID_CA, message);
+    }
     holds(format!("All {} routes have endpoints.", routes.len()))
 }
 

@@ -7,10 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Seen;
 use crate::channel::wire::{Doubt, DoubtKind, MaterialReport, MaterialState};
-use crate::report::{Finding, FindingCode, RouteReport, Severity, Subject};
+use crate::report::{Finding, FindingCode, RouteReport, RouteState, Severity, Subject};
 use crate::route::{Backend, MaterialRef, RouteTable, TlsBinding, Verification};
 use crate::swarm::Service;
-use crate::translate::DEFAULT_HOST;
+use crate::translate::{DEFAULT_HOST, backend_of};
 use crate::types::HostPattern;
 
 /// How long before it expires a certificate is warned of.
@@ -24,10 +24,15 @@ const VERIFY: &str = "com.docker.lb.ssl_backend_tls_verify";
 /// Completes what routes tell about their TLS.
 pub fn annotate(seen: &Seen<'_>, routes: &mut [RouteReport]) {
     let pairs = pairs(seen);
-    for tls in routes.iter_mut().filter_map(|route| route.tls.as_mut()) {
-        if let Some(report) = pairs.get(&(tls.certificate.as_str(), tls.key.as_str())) {
+    let bindings: BTreeMap<&str, &TlsBinding> = seen.desired.table.bindings().map(|(host, binding)| (place(host), binding)).collect();
+    for route in routes {
+        let report = bindings.get(route.host.as_str()).and_then(|binding| pairs.get(&objects(binding)));
+        if let (Some(tls), Some(report)) = (&mut route.tls, report) {
             word(report.state).clone_into(&mut tls.state);
-            tls.not_after = report.not_after;
+            (tls.not_before, tls.not_after) = (report.not_before, report.not_after);
+        }
+        if let Some(reason) = backend_of(&seen.desired.table, route).and_then(|backend| unverifiable(seen, backend)) {
+            (route.state, route.reason) = (RouteState::Unverifiable, Some(reason));
         }
     }
 }
@@ -44,15 +49,62 @@ pub fn findings(seen: &Seen<'_>) -> Vec<Finding> {
     about.chain(about_authorities(seen, table)).collect()
 }
 
+/// Why nobody can tell whether the applications are who they should be, if that is so.
+fn unverifiable(seen: &Seen<'_>, backend: &Backend) -> Option<String> {
+    let verification = backend.protocol.tls.as_ref()?;
+    let name = match verification {
+        Verification::Off => return None,
+        Verification::System => "the system's root certificates",
+        Verification::Authority(authority) => authority.name.as_str(),
+    };
+    let what = match report_on(seen, verification)?.state {
+        MaterialState::Good | MaterialState::Awaited => return None,
+        state => word(state),
+    };
+    Some(format!("the application's certificate cannot be checked: {name} {}", if what == "missing" { "is missing" } else { what }))
+}
+
+/// What the extension said about what applications are checked against.
+fn report_on<'a>(seen: &Seen<'a>, verification: &Verification) -> Option<&'a MaterialReport> {
+    let is_meant = |report: &&MaterialReport| match verification {
+        Verification::Off => false,
+        Verification::Authority(authority) => certificate(report) == object(authority),
+        // What is told of the system's roots is where they should be.
+        Verification::System => report.certificate.starts_with('/'),
+    };
+    reports(seen).iter().filter(|report| report.key.is_none()).find(is_meant)
+}
+
 fn reports<'a>(seen: &Seen<'a>) -> &'a [MaterialReport] {
     seen.report.map_or(&[], |received| &received.report.material)
 }
 
-/// What the extension said about certificates, by the names of certificate and key.
-type Pairs<'a> = BTreeMap<(&'a str, &'a str), &'a MaterialReport>;
+/// An object by its name, and by its id unless it may not be used: who may not use an object learns nothing that is told of it
+/// to those who may.
+type Object<'a> = (&'a str, Option<&'a str>);
+/// What the extension said about certificates, by certificate and key.
+type Pairs<'a> = BTreeMap<[Object<'a>; 2], &'a MaterialReport>;
 
 fn pairs<'a>(seen: &Seen<'a>) -> Pairs<'a> {
-    reports(seen).iter().filter_map(|report| Some(((report.certificate.as_str(), report.key.as_deref()?), report))).collect()
+    let key = |report: &'a MaterialReport| Some((report.key.as_deref()?, report.key_id.as_deref()));
+    reports(seen).iter().filter_map(|report| Some(([certificate(report), key(report)?], report))).collect()
+}
+
+fn certificate(report: &MaterialReport) -> Object<'_> {
+    (&report.certificate, report.certificate_id.as_deref())
+}
+
+fn object(named: &MaterialRef) -> Object<'_> {
+    (named.name.as_str(), named.id.as_deref())
+}
+
+fn objects(binding: &TlsBinding) -> [Object<'_>; 2] {
+    [object(&binding.certificate), object(binding.key_object())]
+}
+
+/// A host as routes are listed by.
+fn place(host: Option<&HostPattern>) -> &str {
+    host.map_or(DEFAULT_HOST, HostPattern::as_str)
 }
 
 fn word(state: MaterialState) -> &'static str {
@@ -71,7 +123,7 @@ fn word(state: MaterialState) -> &'static str {
 
 fn about_pair(seen: &Seen<'_>, pairs: &Pairs<'_>, binding: &TlsBinding, hosts: &[Option<&HostPattern>]) -> Vec<Finding> {
     let (certificate, key) = (binding.certificate.name.as_str(), binding.key_object().name.as_str());
-    let Some(report) = pairs.get(&(certificate, key)) else { return Vec::new() };
+    let Some(report) = pairs.get(&objects(binding)) else { return Vec::new() };
     let of_key = matches!(report.state, MaterialState::NotAKey | MaterialState::Mismatch) && binding.key.is_some();
     let (label, object) = if of_key { (KEY, key) } else { (CERTIFICATE, certificate) };
     let said = |hosts: &[Option<&HostPattern>]| -> Vec<Said> {
@@ -96,28 +148,20 @@ fn about_authorities(seen: &Seen<'_>, table: &RouteTable) -> Vec<Finding> {
 }
 
 fn about_authority(seen: &Seen<'_>, backend: &Backend) -> Vec<Finding> {
-    let name = match &backend.protocol.tls {
-        Some(Verification::Authority(MaterialRef { name, .. })) => Some(name.as_str()),
-        Some(Verification::System) => None,
-        Some(Verification::Off) | None => return Vec::new(),
-    };
-    let is_meant = |report: &&MaterialReport| match name {
-        Some(name) => report.certificate == name,
-        // What is told of the system's roots is where they should be.
-        None => report.certificate.starts_with('/'),
-    };
-    let Some(report) = reports(seen).iter().filter(|report| report.key.is_none()).find(is_meant) else { return Vec::new() };
-    let object = name.unwrap_or("the system's root certificates");
+    let Some(verification) = &backend.protocol.tls else { return Vec::new() };
+    let Some(report) = report_on(seen, verification) else { return Vec::new() };
+    let name = if let Verification::Authority(authority) = verification { Some(authority.name.as_str()) } else { None };
+    let shown_name = name.unwrap_or("the system's root certificates");
     let follows = "the certificate of the application cannot be checked, so its routes answer 503";
     let said = match report.state {
-        MaterialState::Good => expires_soon(seen.now, report, object, "its routes"),
+        MaterialState::Good => expires_soon(seen.now, report, shown_name, "its routes"),
         MaterialState::Missing if name.is_none() => Some(no_roots(follows)),
-        _ => broken(report, object, follows),
+        _ => broken(report, shown_name, follows),
     };
     let Some(said) = said else { return Vec::new() };
     let services = backend.services.iter().map(|service| service.name.as_str()).collect();
     let authors = authors(seen, &services, |service| name.is_none_or(|name| says(service, VERIFY, name)));
-    said.told_to(seen, &authors, VERIFY, object)
+    said.told_to(seen, &authors, VERIFY, shown_name)
 }
 
 /// A finding that lacks only those whom it is for.
@@ -140,7 +184,6 @@ impl Said {
 }
 
 fn broken(report: &MaterialReport, object: &str, follows: &str) -> Option<Said> {
-    let mut follows = follows.to_owned();
     let (code, what, remedy) = match report.state {
         MaterialState::Good | MaterialState::Awaited | MaterialState::Missing => return None,
         MaterialState::NotACertificate => (
@@ -163,14 +206,12 @@ fn broken(report: &MaterialReport, object: &str, follows: &str) -> Option<Said> 
             "holds a certificate that has expired",
             "Store the renewed certificate in a new secret and name that one: proxies take it over without a restart.",
         ),
-        MaterialState::NotYetValid => {
-            follows = format!("until then what was used before stays in use; without that: {follows}");
-            (
-                FindingCode::CertificateNotYetValid,
-                "holds a certificate that is not valid yet",
-                "Wait, or name a certificate that is valid now; if it should be, set the clock of the node or of the CA.",
-            )
-        }
+        MaterialState::NotYetValid => (
+            FindingCode::CertificateNotYetValid,
+            "holds a certificate that is not valid yet",
+            "Name a certificate that is valid now, such as the one before; this one is used when its time comes. If it should be valid \
+             now, set the clock of the node or of the CA.",
+        ),
         MaterialState::HoldsKey => (
             FindingCode::AuthorityHoldsKey,
             "should hold the certificates of a CA and nothing of it is used",
@@ -253,7 +294,7 @@ fn hosts_by_author<'a>(
     let authors = authors(seen, &all, |service| says(service, label, object));
     let mut by_author = BTreeMap::<_, Vec<_>>::new();
     for host in hosts {
-        let services = behind.get(host.map_or(DEFAULT_HOST, HostPattern::as_str));
+        let services = behind.get(place(*host));
         let own = authors.iter().filter(|author| services.is_some_and(|services| services.contains(author.as_str())));
         let mut own: Vec<_> = own.cloned().map(Some).collect();
         if own.is_empty() {

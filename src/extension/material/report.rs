@@ -12,7 +12,8 @@ use crate::route::{MaterialRef, RouteTable, TlsBinding, Verification};
 /// About a certificate and its key.
 pub(super) fn of_pair(binding: &TlsBinding, found: &Found<Pair>, now: Timestamp) -> MaterialReport {
     let report = of(&binding.certificate, found, now, |pair| &pair.facts);
-    MaterialReport { key: Some(binding.key_object().name.to_string()), ..report }
+    let key = binding.key_object();
+    MaterialReport { key: Some(key.name.to_string()), key_id: key.id.clone(), ..report }
 }
 
 /// About a CA.
@@ -25,7 +26,9 @@ pub(super) fn of_system_roots(table: &RouteTable, file: &Path) -> Option<Materia
     let is_wanted = table.backends().any(|backend| backend.protocol.tls == Some(Verification::System));
     (is_wanted && !file.exists()).then(|| MaterialReport {
         certificate: file.display().to_string(),
+        certificate_id: None,
         key: None,
+        key_id: None,
         state: MaterialState::Missing,
         words: "the image of extension and proxies has no root certificates".to_owned(),
         not_before: None,
@@ -39,7 +42,9 @@ pub(super) fn of_system_roots(table: &RouteTable, file: &Path) -> Option<Materia
 fn of<T>(object: &MaterialRef, found: &Found<T>, now: Timestamp, facts: impl Fn(&T) -> &Facts) -> MaterialReport {
     let blank = MaterialReport {
         certificate: object.name.to_string(),
+        certificate_id: object.id.clone(),
         key: None,
+        key_id: None,
         state: MaterialState::Good,
         words: String::new(),
         not_before: None,

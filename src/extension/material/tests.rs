@@ -126,6 +126,30 @@ fn what_a_host_used_before_stays_until_the_new_object_is_mounted() {
     assert_eq!(look.table, awaiting);
 }
 
+/// The first certificate of a host and the redirect to it come in one change of labels; the certificate is mounted seconds later.
+#[test]
+fn plain_requests_are_not_sent_to_a_host_that_has_no_tls_yet() {
+    let mut bench = Bench::new();
+    let mut before = verifying(None);
+    before.hosts.get_mut(&host("a.example")).unwrap().tls = None;
+    bench.look(&before);
+    let mut after = before.clone();
+    let redirected = after.hosts.get_mut(&host("a.example")).unwrap();
+    redirected.tls = Some(binding("new"));
+    redirected.paths.values_mut().for_each(|route| route.https_only = true);
+    after.hosts.insert(host("b.example"), after.hosts[&host("a.example")].clone());
+    let redirects = |look: &Look, name: &str| look.table.hosts[&host(name)].paths.values().all(|route| route.https_only);
+    for _ in 0..2 {
+        let look = bench.look(&after);
+        assert!(!redirects(&look, "a.example"), "it answers as before");
+        assert!(redirects(&look, "b.example"), "nobody was answered there before");
+    }
+    bench.mount_pair("new", "a.example", 2099);
+    assert_eq!(bench.look(&after).table, after);
+    before.hosts = after.hosts;
+    assert_eq!(bench.look(&before).table, before);
+}
+
 #[test]
 fn the_certificate_of_before_is_not_kept_beyond_its_time_nor_for_an_object_that_is_bad() {
     let mut bench = Bench::new();

@@ -22,17 +22,24 @@ fn service(name: &str, host: &str, labels: &[(&str, &str)]) -> Value {
 }
 
 fn snapshot(services: Vec<Value>) -> Snapshot {
-    let secret = |name: &str| json!({"ID": format!("id{name}"), "Spec": {"Name": name}});
-    let secrets = ["cert", "key", "shop_cert", "ca"].map(secret).into();
+    let secret = |name: &str| json!({"ID": id(name), "Spec": {"Name": name}});
+    let of_shop = json!({"ID": id("shop_cert"), "Spec": {"Name": "shop_cert", "Labels": {"com.docker.stack.namespace": "shop"}}});
+    let secrets = ["cert", "key", "ca"].map(secret).into_iter().chain([of_shop]).collect();
     let taken_at = NOW.parse().unwrap();
     let raw = RawSnapshot { taken_at, services, tasks: vec![], nodes: vec![], networks: vec![], configs: vec![], secrets };
     Snapshot::from_raw(&raw).unwrap()
 }
 
+fn id(name: &str) -> String {
+    format!("id{name}")
+}
+
 fn report(certificate: &str, key: Option<&str>, state: MaterialState, not_after: &str, names: &[&str]) -> MaterialReport {
     MaterialReport {
         certificate: certificate.to_owned(),
+        certificate_id: (!certificate.starts_with('/')).then(|| id(certificate)),
         key: key.map(str::to_owned),
+        key_id: key.map(id),
         state,
         words: if state == MaterialState::Good { String::new() } else { "its words".to_owned() },
         not_before: None,
@@ -163,9 +170,7 @@ fn all_hosts_of_a_certificate_are_in_one_finding_for_each_service() {
     let labels = [("ssl_cert", "cert"), ("com.docker.stack.namespace", "shop")];
     let services = vec![service("a", "a.example.org,b.example.org", &labels), service("c", "c.example.org", &labels)];
     let material = vec![report("shop_cert", Some("shop_cert"), MaterialState::Expired, "2026-05-01T00:00:00Z", &[])];
-    let exact = vec![report("cert", Some("cert"), MaterialState::Expired, "2026-05-01T00:00:00Z", &[])];
-    assert_eq!(told(services.clone(), material), [""; 0], "the full name comes first");
-    let findings = with_seen(services, exact, findings);
+    let findings = with_seen(services, material, findings);
     let subjects: Vec<String> = findings.iter().map(|finding| finding.subject.to_string()).collect();
     assert_eq!(subjects, ["service a", "service c"]);
     for (finding, own) in findings.iter().zip(["a.example.org, b.example.org", "c.example.org"]) {
@@ -184,6 +189,42 @@ fn an_authority_that_is_none_is_told_to_the_service_that_named_it() {
     let services = vec![service("app", "app.example.org", &[("ssl_backend", "true"), ("ssl_backend_tls_verify", "required")])];
     let missing = vec![report("/etc/roots.crt", None, MaterialState::Missing, "", &[])];
     assert_eq!(told(services, missing).len(), 1);
+}
+
+/// A name is everybody's; what lies behind it is known to those who may use it only.
+#[test]
+fn who_may_not_use_an_object_learns_nothing_of_it() {
+    let mine = [("ssl_cert", "cert"), ("ssl_key", "key"), ("ssl_backend", "true"), ("ssl_backend_tls_verify", "ca")];
+    let theirs: Vec<_> = mine.into_iter().chain([("com.docker.stack.namespace", "thief")]).collect();
+    let services = vec![service("thief", "a.example.org", &theirs), service("owner", "b.example.org", &mine)];
+    let soon = "2026-06-02T00:00:00Z";
+    let refused = |certificate: &str, key: Option<&str>| MaterialReport {
+        certificate_id: None,
+        key_id: None,
+        ..report(certificate, key, MaterialState::Missing, "", &[])
+    };
+    let material = vec![
+        refused("ca", None),
+        refused("cert", Some("key")),
+        report("ca", None, MaterialState::Good, soon, &[]),
+        report("cert", Some("key"), MaterialState::Good, soon, &["bank.example.org"]),
+    ];
+    let expected = ["CertificateExpires service owner (ssl_cert = cert)", "CertificateNameMismatch service owner (ssl_cert = cert)"];
+    let of_authority = "CertificateExpires service owner (ssl_backend_tls_verify = ca)";
+    assert_eq!(told(services.clone(), material.clone()), [&expected[..], &[of_authority]].concat());
+    let states: Vec<_> = with_seen(services, material, |seen| {
+        let mut routes = seen.translation.routes.clone();
+        annotate(seen, &mut routes);
+        routes
+            .into_iter()
+            .map(|route| (route.host, route.tls.unwrap()))
+            .map(|(host, tls)| (host, tls.state, tls.not_after.is_some()))
+            .collect()
+    });
+    let expected: Vec<_> = [("a.example.org", "missing", false), ("b.example.org", "good", true)]
+        .map(|(host, state, known)| (host.to_owned(), state.to_owned(), known))
+        .into();
+    assert_eq!(states, expected);
 }
 
 #[test]
