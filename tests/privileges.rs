@@ -5,6 +5,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -136,6 +137,19 @@ async fn a_socket_that_only_root_may_use_ends_it_with_the_remedy() {
         // It is nobody else's to give up, so nothing is refused.
         assert_eq!(line(&start(&mut place.operator("65532:65532")).status().await, "NoNewPrivs"), "1");
     }
+}
+
+/// `SWARMGATE_USER=65532:65532` where the socket has another group: Swarm sees the task fail and rolls the update back.
+#[test]
+fn somebody_who_may_not_use_the_socket_ends_with_the_remedy() {
+    let place = Place::with_socket_mode(0o060);
+    let mut command = place.operator("65532:65532");
+    if is_root() {
+        command.uid(65_532).gid(65_532);
+    }
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", words(&output));
+    assert!(words(&output).contains("start it as root"), "{}", words(&output));
 }
 
 #[tokio::test]

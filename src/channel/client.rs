@@ -27,7 +27,7 @@ use url::Url;
 use super::Token;
 use crate::pki::{Credentials, TlsError, client_config};
 use crate::retry::{Retry, RetryLimits};
-use crate::types::Digest;
+use crate::types::{Digest, is_hidden};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long connection and handshake may take together where it is not known who is there.
@@ -273,7 +273,7 @@ impl ChannelClient {
         if wanted {
             return body.map(|body| Answered { address, status, body });
         }
-        let words = String::from_utf8_lossy(&body.unwrap_or_default()).chars().filter(|c| !c.is_control()).take(200).collect();
+        let words = String::from_utf8_lossy(&body.unwrap_or_default()).chars().filter(|c| !is_hidden(*c)).take(200).collect();
         Err(ClientError::Status { address, status, words })
     }
 

@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use nix::errno::Errno;
 use nix::sys::prctl;
-use nix::unistd::{Gid, Uid, getgroups, getresgid, getresuid, setgroups, setresgid, setresuid, setuid};
+use nix::unistd::{AccessFlags, Gid, Uid, eaccess, getgroups, getresgid, getresuid, setgroups, setresgid, setresuid, setuid};
 
 /// Reading and writing, which connecting needs.
 const READ_AND_WRITE: u32 = 0o6;
@@ -63,6 +63,24 @@ pub enum Kept {
     /// Other threads would keep what this one gives up.
     #[error("{0} threads run already; root can be given up by the first one only")]
     Threads(usize),
+    /// This process cannot use the socket, and has no right to become somebody who can.
+    #[error(
+        "{user} may not use {} (owner {owner}, group {group}, mode {mode:o}): start it as root, which it gives up, or with the socket's \
+         group (SWARMGATE_USER={user}:{group})",
+        path.display()
+    )]
+    SocketRefused {
+        /// The socket.
+        path: PathBuf,
+        /// Who asks.
+        user: Uid,
+        /// Its owner.
+        owner: u32,
+        /// Its group.
+        group: u32,
+        /// Its mode.
+        mode: u32,
+    },
     /// Nobody but root can use the socket.
     #[error(
         "only its owner may use {} (owner {owner}, group {group}, mode {mode:o}): let its group use it (chmod g+rw, or dockerd --group), or set SWARMGATE_RUN_AS=0:0 to stay root",
@@ -83,14 +101,31 @@ pub enum Kept {
 /// Becomes somebody else if this process is root, with the group of that Docker API's socket beside its own; whoever it is
 /// then, nothing that it starts can get more.
 pub fn become_other(wanted: Identity, docker_url: Option<&str>) -> Result<(), Kept> {
+    let socket = docker_url.and_then(socket_of);
     if Uid::effective().is_root() && wanted.uid != 0 {
-        let groups = match docker_url.and_then(socket_of) {
-            Some((path, about)) => group_of_socket(wanted, path, &about)?,
+        let groups = match &socket {
+            Some((path, about)) => group_of_socket(wanted, path, about)?,
             None => Vec::new(),
         };
         give_up(wanted, &groups)?;
+    } else if let Some((path, about)) = &socket {
+        may_use(path, about)?;
     }
     forbid_new()
+}
+
+/// An operator that waited for leave would wait for ever, and Swarm would take its update for a success.
+fn may_use(path: &Path, about: &Metadata) -> Result<(), Kept> {
+    match eaccess(path, AccessFlags::R_OK | AccessFlags::W_OK) {
+        Err(Errno::EACCES) => Err(Kept::SocketRefused {
+            path: path.to_owned(),
+            user: Uid::effective(),
+            owner: about.uid(),
+            group: about.gid(),
+            mode: about.mode() & 0o7777,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Nothing that this process starts gets more privileges than it has, whatever file it runs.

@@ -5,6 +5,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 
 use crate::report::{ClusterStatus, ConditionStatus, EndpointReport, EndpointState, Finding, ProxyTaskReport, StatusReport};
+use crate::types::is_hidden;
 
 /// The whole report.
 pub fn status(status: &StatusReport) -> String {
@@ -152,5 +153,5 @@ fn table(title: &str, head: &[&str], rows: impl Iterator<Item = Vec<String>>) ->
 
 /// Without control characters, except the line breaks that we made.
 fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if is_hidden(c) && c != '\n' { '\u{fffd}' } else { c }).collect()
 }

@@ -20,6 +20,8 @@ use crate::types::{SecretId, ServiceId};
 
 /// The role label of the secret with the authority.
 const ROLE_AUTHORITY: &str = "ca";
+/// How the secret's name begins.
+const NAME_PREFIX: &str = "swarmgate-ca-";
 /// The role label of the secret with the token for the status.
 const ROLE_STATUS_TOKEN: &str = "status-token";
 /// For what the token for the status is derived.
@@ -171,8 +173,9 @@ impl Mounting<'_> {
         tasks.sort_by_key(|task| std::cmp::Reverse(created_at(task)));
         let of_tasks = tasks.iter().filter_map(|task| authority_in(task.get("Spec")?));
         let before = service.previous_spec.as_ref().and_then(authority_of);
-        let mut ids = before.into_iter().chain(of_tasks).map(|id| SecretId(id.to_owned()));
-        Ok(ids.find_map(|id| snapshot.secrets.get(&id)).map(|secret| (secret.id.clone(), secret.name.clone())))
+        let ids = before.into_iter().chain(of_tasks).map(|id| SecretId(id.to_owned()));
+        let mut secrets = ids.filter_map(|id| snapshot.secrets.get(&id)).filter(|secret| looks_like_an_authority(secret));
+        Ok(secrets.next().map(|secret| (secret.id.clone(), secret.name.clone())))
     }
 
     async fn made(&mut self) -> Result<(SecretId, String), MountError> {
@@ -180,12 +183,17 @@ impl Mounting<'_> {
             return Ok(made.clone());
         }
         let authority = Authority::create(Timestamp::now())?;
-        let name = format!("swarmgate-ca-{}", authority.root().fingerprint().short());
+        let name = format!("{NAME_PREFIX}{}", authority.root().fingerprint().short());
         let labels = labels(&authority, self.instance, ROLE_AUTHORITY, &name);
         let id = self.swarm.create_secret(&name, &labels, authority.to_pem().as_bytes()).await?;
         tracing::info!(secret = name, "a new certificate authority");
         Ok(self.made.insert((id, name)).clone())
     }
+}
+
+/// What stands in the history may be there by mistake: somebody mounted another secret, which would be mounted again for ever.
+fn looks_like_an_authority(secret: &Secret) -> bool {
+    secret.name.starts_with(NAME_PREFIX) || secret.labels.get(LABEL_ROLE).is_some_and(|role| role == ROLE_AUTHORITY)
 }
 
 fn labels(authority: &Authority, instance: &str, role: &str, name: &str) -> std::collections::BTreeMap<String, String> {

@@ -135,12 +135,12 @@ async fn remove(around: &Surroundings, job: &Job, snapshot: &Snapshot, memory: &
 
 /// Carries the plan out, unless a second pair of eyes finds something wrong with it or the time has not come.
 async fn act(around: &Surroundings, job: &Job, plan: &Plan, snapshot: &Snapshot, memory: &mut Memory) -> Performed {
-    let performed = match plan::lint(plan, snapshot).first() {
+    let mut performed = match plan::lint(plan, snapshot).first() {
         Some(violation) => Performed::Refused(violation.to_string()),
         None if job.may_write || plan.steps.is_empty() => perform(around, plan).await,
         None => Performed::Held,
     };
-    match &performed {
+    match &mut performed {
         Performed::Held => {}
         Performed::Refused(why) => {
             tracing::error!(cluster = %job.name, why, "a plan of ours is wrong and is not carried out");
@@ -148,10 +148,17 @@ async fn act(around: &Surroundings, job: &Job, plan: &Plan, snapshot: &Snapshot,
         }
         Performed::Through { applied, error } => {
             memory.plan = memory.plan.after(plan, applied, job.now);
+            if error.is_none() {
+                *error = memory.plan.without_effect().map(in_vain);
+            }
             memory.failure.clone_from(error);
         }
     }
     performed
+}
+
+fn in_vain(service: &str) -> String {
+    format!("the service {service} is updated again and again and does not stay so; trying ever more slowly. Something else may undo it.")
 }
 
 fn verdict(plan: &Plan, performed: &Performed) -> Verdict {

@@ -1,5 +1,6 @@
 //! Makes what an engine said fit to be shown elsewhere: no paths of this machine, nothing of secret files, never too long.
 
+use crate::types::is_hidden;
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -27,7 +28,7 @@ pub fn without_secrets(words: &str, secrets: &[Vec<u8>]) -> String {
     if lines.flat_map(|line| line.windows(SHARED_MAX)).any(|shared| said.contains(shared)) {
         return WITHHELD.to_owned();
     }
-    words.chars().map(|c| if (c.is_control() && c != '\n') || c == char::REPLACEMENT_CHARACTER { '?' } else { c }).collect()
+    words.chars().map(|c| if (is_hidden(c) && c != '\n') || c == char::REPLACEMENT_CHARACTER { '?' } else { c }).collect()
 }
 
 /// The end of a text: the error stands last. At most 4 KiB, never cut within a character.

@@ -92,11 +92,10 @@ const NAMES_MAX: usize = 5;
 
 /// What others wrote, without control characters and not longer than a line.
 fn printable(text: &str) -> String {
-    let shown = text.chars().take(300).map(|c| if c.is_control() { '\u{fffd}' } else { c });
-    shown.collect()
+    crate::types::excerpt(text, 300)
 }
 
 /// A whole line without control characters.
 fn printable_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    crate::types::visible(text)
 }

@@ -33,7 +33,7 @@ pub struct Described<'a> {
 }
 
 impl Described<'_> {
-    /// The labels with the object's seal. A token's digest is part of it: nobody else's token can stand in its place.
+    /// The labels with the object's seal. Of a secret the token's digest is part of it: nobody else's token can stand in its place.
     pub fn seal(&self, seals: &Seals, mut labels: BTreeMap<String, String>) -> BTreeMap<String, String> {
         let seal = seals.seal(&self.parts(&labels));
         labels.extend(seal.map(|seal| (LABEL_SEAL.to_owned(), seal)));
@@ -51,7 +51,8 @@ impl Described<'_> {
             Kind::Config => "config",
             Kind::Secret => "secret",
         };
-        let token = labels.get(LABEL_TOKEN_DIGEST).map_or("", String::as_str);
+        // On other objects the label says nothing: whoever may write it must not break their seal.
+        let token = labels.get(LABEL_TOKEN_DIGEST).filter(|_| self.kind == Kind::Secret).map_or("", String::as_str);
         [kind, self.instance, self.cluster, self.role, self.name, token]
     }
 }

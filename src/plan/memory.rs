@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::json::set;
 use super::step::{Applied, Plan, RolloutNote, RolloutOutcome, Step};
 use crate::types::Digest;
 
@@ -16,6 +18,9 @@ const RETRY_DELAY_MAX: SignedDuration = SignedDuration::from_mins(10);
 /// How long a name that is taken by an unseen object is left alone.
 const TAKEN_RETRY_DELAY: SignedDuration = SignedDuration::from_secs(30);
 
+/// A snapshot may show a service as it was before an update, but hardly so often in a row.
+const WRITES_IN_VAIN_MAX: u32 = 3;
+
 /// The memory of one cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -24,6 +29,18 @@ pub struct Memory {
     pub rollouts: BTreeMap<String, Attempt>,
     /// Names that were refused as taken, and when.
     pub taken: BTreeMap<String, Timestamp>,
+    /// By service, the update that the last pass made.
+    pub written: BTreeMap<String, Written>,
+}
+
+/// An update that one pass after the other has made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Written {
+    /// What was written.
+    pub spec: Digest,
+    /// How often in a row, from 1.
+    pub times: u32,
 }
 
 /// A rollout that was tried.
@@ -49,10 +66,28 @@ impl Memory {
         for note in &plan.rollouts {
             next.remember(note, updated.contains(&note.service.as_str()));
         }
+        next.written = carried(plan, applied, Applied::Updated).filter_map(|step| self.written(step)).collect();
         let taken = carried(plan, applied, Applied::NameTaken).map(|step| (step.name().to_owned(), now));
         next.taken.retain(|_, since| is_recent(*since, now));
         next.taken.extend(taken);
         next
+    }
+
+    fn written(&self, step: &Step) -> Option<(String, Written)> {
+        let Step::UpdateService { name, spec, .. } = step else { return None };
+        let mut spec = spec.clone();
+        // A counter that is raised by every update.
+        set(&mut spec, &["TaskTemplate", "ForceUpdate"], Value::Null);
+        let spec = Digest::of_json(&spec);
+        let before = self.written.get(name).filter(|before| before.spec == spec);
+        let times = before.map_or(1, |before| before.times.saturating_add(1));
+        Some((name.clone(), Written { spec, times }))
+    }
+
+    /// The service that was updated in the same way again and again although it did not become so: by a mistake of ours, or because
+    /// something else undoes it each time. Whoever goes on at once keeps the managers busy and every other change waiting.
+    pub fn without_effect(&self) -> Option<&str> {
+        self.written.iter().find(|(_, written)| written.times > WRITES_IN_VAIN_MAX).map(|(name, _)| name.as_str())
     }
 
     fn remember(&mut self, note: &RolloutNote, updated: bool) {

@@ -7,6 +7,7 @@ use super::alike::{alike, contains, network_id};
 use super::effect::endpoint_differs;
 use super::json::{get, set};
 use super::managed::Managed;
+use super::placement::fitting_nodes;
 use crate::channel::contract::LABEL_MANAGED;
 use crate::fleet::{Alike, Args, Entries, Field, FieldValue, KeyedBy, Mode, ServiceShape, Want, Whole, without_ids};
 use crate::swarm::Snapshot;
@@ -15,6 +16,8 @@ use crate::swarm::Snapshot;
 const SUBCOMMAND: &str = "subcommand";
 
 const PLACEMENT: &[&str] = &["TaskTemplate", "Placement"];
+const CONSTRAINTS: &[&str] = &["TaskTemplate", "Placement", "Constraints"];
+const FORCE_UPDATE: &[&str] = &["TaskTemplate", "ForceUpdate"];
 
 /// A spec as it must be.
 pub(super) struct Patched {
@@ -57,19 +60,40 @@ pub(super) fn update(spec: &Value, shape: &ServiceShape, replacing: &[Field], sn
     patched
 }
 
-/// What of a container's spec decides nothing about what runs in it.
-const HARMLESS: &[&str] = &["Image", "Labels", "StopGracePeriod", "StopSignal"];
+/// More replicas than this for each node are nobody's honest wish.
+const REPLICAS_PER_NODE_MAX: u64 = 4;
 
-/// The spec without anything by which somebody else could run a program in our containers, or read along in them.
-pub(super) fn without_foreign_container(spec: &Value) -> Value {
-    let mut spec = spec.clone();
-    if let Some(container) = spec.pointer_mut("/TaskTemplate/ContainerSpec").and_then(Value::as_object_mut) {
-        container.retain(|key, _| HARMLESS.contains(&key.as_str()));
+/// The spec of an existing service that somebody else may have created: as at creation, so that nothing of theirs runs, reads
+/// along, or keeps our tasks from running. Kept are what an administrator chooses by hand and what can do no such thing: the
+/// number of replicas, and constraints that some node meets.
+pub(super) fn take_over(spec: &Value, shape: &ServiceShape, snapshot: &Snapshot) -> Value {
+    let mut patch = Patch::new(json!({"Name": shape.name, "Mode": spec.get("Mode")}), snapshot);
+    if !has_plausible_replicas(spec, snapshot) {
+        set(&mut patch.spec, &["Mode", "Replicated"], json!({}));
     }
-    if let Some(template) = spec.get_mut("TaskTemplate").and_then(Value::as_object_mut) {
-        template.remove("LogDriver");
+    set(&mut patch.spec, PLACEMENT, json!({}));
+    let constraints = get(spec, CONSTRAINTS).filter(|_| fitting_nodes(spec, snapshot).is_none_or(|nodes| !nodes.is_empty()));
+    constraints.into_iter().for_each(|constraints| set(&mut patch.spec, CONSTRAINTS, constraints.clone()));
+    for field in &shape.fields {
+        if get(&patch.spec, field.path).is_none() {
+            patch.preset(field);
+        }
+        patch.field(shape.when_replaced.iter().find(|other| other.name == field.name).unwrap_or(field));
     }
-    spec
+    let mut new = patch.finish().spec;
+    match get(spec, FORCE_UPDATE) {
+        _ if endpoint_differs(spec, &new) => force(spec, &mut new),
+        Some(counter) => set(&mut new, FORCE_UPDATE, counter.clone()),
+        None => {}
+    }
+    new
+}
+
+/// Whether the number of replicas is one that an administrator may have set; always, where a service has no such number.
+fn has_plausible_replicas(spec: &Value, snapshot: &Snapshot) -> bool {
+    let Some(mode) = get(spec, &["Mode", "Replicated"]) else { return true };
+    let most = REPLICAS_PER_NODE_MAX.saturating_mul(u64::try_from(snapshot.nodes.len()).unwrap_or(u64::MAX));
+    mode.get("Replicas").and_then(Value::as_u64).is_some_and(|count| (1..=most).contains(&count))
 }
 
 /// A service without any placement, whose tasks have one, ends the engine of the manager that leads (seen with 20.10), and of
@@ -84,8 +108,8 @@ fn state_placement(spec: &mut Value) {
 /// Published ports reach tasks only with their replacement, which Swarm forgets when a placement changed too, now or in
 /// an earlier update that replaced no task. Raising the counter makes it certain.
 fn force(old: &Value, new: &mut Value) {
-    let counter = get(old, &["TaskTemplate", "ForceUpdate"]).and_then(Value::as_u64).unwrap_or(0);
-    set(new, &["TaskTemplate", "ForceUpdate"], json!(counter.wrapping_add(1)));
+    let counter = get(old, FORCE_UPDATE).and_then(Value::as_u64).unwrap_or(0);
+    set(new, FORCE_UPDATE, json!(counter.wrapping_add(1)));
 }
 
 /// A spec under work.

@@ -93,17 +93,18 @@ impl<'a> Draft<'a> {
     }
 
     /// A service with our labels that this operator did not create, or created before it lost its authority: it may run
-    /// somebody else's program in front of ours, so nothing is believed of what its containers do beside what is declared.
+    /// somebody else's program in front of ours, or be made so that ours never runs.
     fn taken_over(&mut self, service: &Service, shape: &ServiceShape) -> Patched {
         self.findings.push(Finding::new(
             Severity::Warning,
             FindingCode::ServiceTakenOver,
             Subject::Service(service.name.clone()),
-            "The service has Swarmgate's labels, but this operator did not create it. It is taken over: everything that its containers \
-             run, mount or read and the document does not state is removed.",
+            "The service has Swarmgate's labels, but this operator did not create it. It is taken over: what the document does not \
+             state becomes as at creation, except for replicas and for constraints that some node meets.",
             "Nothing needs to be done after an operator was installed anew. Else find out who created the service.",
         ));
-        patch::update(&patch::without_foreign_container(&service.spec), shape, &shape.when_replaced, self.snapshot)
+        // Nobody has changed by hand what was never ours.
+        Patched { spec: patch::take_over(&service.spec, shape, self.snapshot), drift: Vec::new() }
     }
 
     fn write_if_due(&mut self, service: &Service, shape: &ServiceShape, patched: Patched, note: &RolloutNote) {
@@ -116,6 +117,8 @@ impl<'a> Draft<'a> {
             match rollout::gate(service, note, reason, self.memory, self.snapshot) {
                 // The tasks of that rollout wait for ports that it cannot free.
                 Gate::UnderWay(_) if stops_first_now(&service.spec, &patched.spec) => {}
+                // A rollout of somebody else's may be made so that it never ends.
+                Gate::UnderWay(_) if self.is_anothers_rollout(service, shape) => {}
                 Gate::UnderWay(waiting) | Gate::Failed(waiting) => return self.waiting.push(waiting),
                 Gate::Open | Gate::Retry => {}
             }
@@ -132,6 +135,11 @@ impl<'a> Draft<'a> {
         } else {
             self.waiting.extend(rollout::tasks(service, self.snapshot));
         }
+    }
+
+    /// Whether the rollout under way is of a service that this operator neither created nor tried to take over.
+    fn is_anothers_rollout(&self, service: &Service, shape: &ServiceShape) -> bool {
+        !self.created_here(service, shape.role) && !self.memory.rollouts.contains_key(&service.name)
     }
 
     fn write(&mut self, service: &Service, shape: &ServiceShape, spec: Value, reason: UpdateReason) {

@@ -7,7 +7,7 @@ use super::objects::Draft;
 use super::rollout;
 use super::step::Step;
 use super::usage::{self, Usage};
-use crate::fleet::{Role, ServiceShape, whole_of};
+use crate::fleet::{Described, Kind, Role, ServiceShape, whole_of};
 use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
 use crate::swarm::{Config, Secret, Service};
 
@@ -62,7 +62,9 @@ impl<'a> Draft<'a> {
             let mut unused: Vec<&Config> = self.snapshot.configs.values().filter(|config| self.owns(&config.labels, role)).collect();
             unused.retain(|config| !used.has(&config.id.0) && !planned.contains(&config.id.0));
             unused.sort_by_key(|config| std::cmp::Reverse((config.created_at, config.id.clone())));
-            let mut spare: Vec<&str> = unused.iter().map(|config| whole_of(config)).collect();
+            // What this operator did not create is of no use to anybody who goes back.
+            let genuine = unused.iter().filter(|config| self.sealed_here(config, role));
+            let mut spare: Vec<&str> = genuine.map(|config| whole_of(config)).collect();
             let mut seen = BTreeSet::new();
             spare.retain(|whole| seen.insert(*whole));
             spare.truncate(SPARE_CONFIGS);
@@ -70,6 +72,12 @@ impl<'a> Draft<'a> {
             self.steps.extend(old.map(|config| Step::RemoveConfig { id: config.id.clone(), name: config.name.clone() }));
         }
         self.sweep_tokens(&used, &planned);
+    }
+
+    fn sealed_here(&self, config: &Config, role: Role) -> bool {
+        let (instance, cluster) = (self.fleet.instance.as_str(), self.fleet.cluster.as_str());
+        let described = Described { kind: Kind::Config, instance, cluster, role: role.as_str(), name: &config.name };
+        described.is_sealed(&self.fleet.seals, &config.labels)
     }
 
     /// Removes tokens of an authority that is no more, or that no service needs any more.

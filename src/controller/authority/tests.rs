@@ -88,6 +88,25 @@ async fn a_deployment_takes_it_away_and_the_same_one_comes_back() {
     assert_eq!(scene.started().await, first, "a task tells");
 }
 
+/// Somebody mounts another secret in its place and takes it away again: the history holds both.
+#[tokio::test]
+async fn a_secret_that_was_mounted_by_mistake_does_not_come_back() {
+    let scene = Scene::new();
+    let first = scene.started().await;
+    let wrong = scene.swarm.user_creates_secret("wrongca", &BTreeMap::new(), b"garbage").unwrap();
+    let edit = |spec: &mut Value| {
+        *spec = with_mount(
+            &json!({"Name": OPERATOR, "TaskTemplate": {"ContainerSpec": {"Image": "swarmgate:1"}, "Placement": {}}}),
+            &wrong,
+            "wrongca",
+        );
+    };
+    scene.swarm.user_edits_service(OPERATOR, edit).unwrap();
+    scene.deployed_twice();
+    assert_ne!(scene.started().await, "wrongca");
+    assert_ne!(first, "wrongca");
+}
+
 #[tokio::test]
 async fn an_authority_that_is_gone_is_replaced() {
     let scene = Scene::new();

@@ -8,7 +8,7 @@ use super::table::LABELS;
 use super::values::{self, Redirect};
 use super::{Affinity, BackendMode, BackendProtocol, PREFIX, ServiceLabels, TlsLabels, Verification};
 use crate::report::{Finding, FindingCode, Severity, Subject};
-use crate::types::{ContextPath, CookieName, HostPattern, NetworkName, ObjectName, Port, Refused};
+use crate::types::{ContextPath, CookieName, HostPattern, NetworkName, ObjectName, Port, Refused, excerpt};
 
 /// Every host is a pool that the engine tests and keeps: a label with tens of thousands would hold up everybody's changes.
 const HOSTS_MAX: usize = 1_000;
@@ -351,8 +351,7 @@ fn remedy_for_name(name: &str) -> String {
 
 /// A key can hold megabytes and control characters, like a value; what is shown is short and printable.
 fn shown_key(key: &str) -> String {
-    let printable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    key.chars().take(120).map(printable).collect()
+    excerpt(key, 120)
 }
 
 /// The items of a list: good ones without duplicates in the order written, bad ones with the rule that they break.

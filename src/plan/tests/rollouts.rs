@@ -6,7 +6,7 @@ use super::world::World;
 use super::{PROXY, codes, titles};
 use crate::fleet::fixtures::{bundle, cluster};
 use crate::intent::cluster::Cluster;
-use crate::plan::{Plan, ROLLOUT_HOLD_MAX, ROLLOUT_IDLE_AFTER, ROLLOUT_STUCK_AFTER};
+use crate::plan::{Applied, Plan, ROLLOUT_HOLD_MAX, ROLLOUT_IDLE_AFTER, ROLLOUT_STUCK_AFTER, Step};
 use crate::report::WaitingOn;
 
 fn with_image(image: &str) -> Cluster {
@@ -324,4 +324,22 @@ fn a_global_service_without_any_task_is_not_complete() {
     world.raw.tasks.retain(|task| task["ServiceID"] != id);
     let plan = world.plan(&global);
     assert!(matches!(&plan.waiting[..], [WaitingOn::Tasks { .. }]), "{plan}");
+}
+
+/// Something undoes every update, or the update was never one: nobody may keep the managers busy with that.
+#[test]
+fn an_update_that_does_not_last_is_noticed_and_one_that_does_is_forgotten() {
+    let mut world = World::converged(&cluster());
+    world.raw.services.iter_mut().for_each(|service| service["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"] = json!("other:1"));
+    let plan = world.plan(&cluster());
+    let updates = plan.steps.iter().filter(|step| matches!(step, Step::UpdateService { .. })).count();
+    assert!(updates == 2 && plan.steps.len() == 2, "{plan}");
+    let mut memory = world.memory.clone();
+    for times in 1..=4 {
+        memory = memory.after(&plan, &[Some(Applied::Updated); 2], world.raw.taken_at);
+        assert_eq!(memory.without_effect().is_some(), times > 3, "{times}");
+    }
+    world.converge(&cluster());
+    let still = world.plan(&cluster());
+    assert_eq!(memory.after(&still, &[], world.raw.taken_at).without_effect(), None);
 }

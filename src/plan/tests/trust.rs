@@ -81,17 +81,37 @@ fn a_service_with_our_labels_that_we_did_not_create_runs_nothing_of_its_makers()
         "Mounts": [{"Type": "volume", "Source": "evil", "Target": "/usr/local/bin"}],
     });
     let labels = json!({LABEL_OWNER: INSTANCE, LABEL_CLUSTER: "dev", LABEL_ROLE: "extension"});
-    let template = json!({"ContainerSpec": container, "LogDriver": {"Name": "gelf"}, "Placement": {}});
-    let spec = json!({"Name": EXTENSION, "Labels": labels, "Mode": {"Replicated": {"Replicas": 1}}, "TaskTemplate": template});
-    world.raw.services.push(json!({"ID": "evil", "Version": {"Index": 1}, "Spec": spec}));
+    // So that our tasks end soon, are never started again, run nowhere, and every change waits for ever.
+    let template = json!({
+        "ContainerSpec": container, "LogDriver": {"Name": "gelf"}, "RestartPolicy": {"Condition": "none"},
+        "Placement": {"Constraints": ["node.labels.evil==1"], "MaxReplicas": 1}, "Resources": {"Limits": {"MemoryBytes": 6_000_000, "Pids": 2}},
+    });
+    let slow = json!({"Parallelism": 0, "Delay": 3_600_000_000_000_u64, "Monitor": 3_600_000_000_000_u64, "FailureAction": "rollback"});
+    let spec = json!({
+        "Name": EXTENSION, "Labels": labels, "Mode": {"Replicated": {"Replicas": 0}}, "TaskTemplate": template, "UpdateConfig": slow,
+        "RollbackConfig": slow,
+    });
+    let updating = json!({"State": "updating", "StartedAt": "2026-01-02T03:04:04Z"});
+    world.raw.services.push(json!({"ID": "evil", "Version": {"Index": 1}, "Spec": spec, "UpdateStatus": updating}));
     let plan = world.pass(&cluster());
-    assert!(codes(&plan).contains(&"ServiceTakenOver".to_owned()), "{plan}");
+    assert_eq!(codes(&plan).iter().filter(|code| *code == "ServiceTakenOver" || *code == "Drift").count(), 1, "{plan}");
     world.converge(&cluster());
     let spec = world.service(EXTENSION).spec;
     for path in ["Command", "Hosts"] {
         assert_eq!(at(&spec, &format!("TaskTemplate.ContainerSpec.{path}")), Value::Null, "{path}");
     }
-    assert_eq!(at(&spec, "TaskTemplate.LogDriver"), Value::Null);
+    let fresh = World::converged(&cluster()).service(EXTENSION).spec;
+    for path in [
+        "TaskTemplate.LogDriver",
+        "TaskTemplate.Resources",
+        "TaskTemplate.RestartPolicy",
+        "TaskTemplate.Placement",
+        "UpdateConfig",
+        "RollbackConfig",
+        "Mode",
+    ] {
+        assert_eq!(at(&spec, path), at(&fresh, path), "{path} is as at creation");
+    }
     let text = spec.to_string();
     assert!(!text.contains("evil"), "{text}");
     assert!(!codes(&world.plan(&cluster())).contains(&"ServiceTakenOver".to_owned()));
@@ -109,6 +129,37 @@ fn a_service_that_an_access_control_gives_to_somebody_is_not_taken_over() {
     let mut stated = cluster();
     stated.extension.labels = Some([("com.docker.ucp.access.label".to_owned(), "/Shared/evil".to_owned())].into());
     assert!(codes(&world.plan(&stated)).contains(&"ServiceTakenOver".to_owned()), "the document says whose it is");
+}
+
+/// The label says something on secrets only: whoever writes it on a service breaks nothing.
+#[test]
+fn a_label_of_tokens_on_a_service_changes_nothing() {
+    let mut world = World::converged(&cluster());
+    for service in &mut world.raw.services {
+        service["Spec"]["Labels"][LABEL_TOKEN_DIGEST] = json!("abc");
+    }
+    let plan = world.plan(&cluster());
+    assert!(plan.is_converged(), "{plan}");
+    assert_eq!(admitted(&world, &seals()).len(), 2);
+}
+
+#[test]
+fn a_fleet_that_is_taken_over_keeps_its_replicas_and_the_constraints_that_nodes_meet() {
+    let here = json!(["node.hostname!=elsewhere"]);
+    for (replicas, constraints, kept) in [(3, here.clone(), true), (0, json!(["node.labels.nowhere==1"]), false), (4_000_000, here, false)]
+    {
+        let cluster = cluster();
+        let mut world = World::converged(&cluster);
+        let proxy = world.raw.services.iter_mut().find(|service| service["Spec"]["Name"] == PROXY).unwrap();
+        proxy["Spec"]["Labels"][LABEL_SEAL] = json!("0".repeat(64));
+        proxy["Spec"]["Mode"] = json!({"Replicated": {"Replicas": replicas}});
+        proxy["Spec"]["TaskTemplate"]["Placement"]["Constraints"] = constraints.clone();
+        world.pass(&cluster);
+        let spec = world.service(PROXY).spec;
+        assert_eq!(at(&spec, "Mode.Replicated.Replicas") == json!(replicas), kept, "{spec}");
+        let met = constraints == json!(["node.hostname!=elsewhere"]);
+        assert_eq!(at(&spec, "TaskTemplate.Placement.Constraints") == constraints, met, "{spec}");
+    }
 }
 
 #[test]
@@ -146,4 +197,5 @@ fn a_config_with_our_labels_is_mounted_only_if_this_operator_created_it() {
     world.boot = Some(crate::fleet::fixtures::bundle("genuine"));
     world.converge(&cluster());
     assert!(!world.service(PROXY).spec.to_string().contains("evil"));
+    assert!(world.raw.configs.iter().all(|config| config["ID"] != "evil"), "nor is it kept for a rollback");
 }
