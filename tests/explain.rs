@@ -173,7 +173,7 @@ fn the_command_answers_from_files_and_its_exit_code_tells_served_from_not_served
 fn the_command_prints_the_configuration_of_a_cluster() {
     check("routes", &["render"], 0, "server_name shop.example.org;");
     check("routes", &["render", "--purpose", "boot"], 0, "server tasks.shop:8080");
-    check("clusters", &["render"], 1, "there is no cluster chosen (--cluster)");
+    check("clusters", &["render"], 1, "choose one with --cluster");
     check("clusters", &["render", "--cluster", "dev"], 0, "server_name dev.example.org;");
     check("tls", &["render"], 0, "# --- host-");
     check("template", &["render"], 0, "http { return 503; }");

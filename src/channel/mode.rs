@@ -10,7 +10,7 @@ pub enum ChannelMode {
     Overlay {
         /// The name of the control network.
         network: String,
-        /// Whether it shall be encrypted; a network that exists is taken as it is.
+        /// Whether it should be encrypted; a network that exists is taken as it is.
         encrypted: bool,
         /// The base URL of the operator's channel on it.
         operator_url: String,
@@ -24,7 +24,7 @@ pub enum ChannelMode {
 }
 
 impl ChannelMode {
-    /// Whether the control network shall be encrypted.
+    /// Whether the control network should be encrypted.
     pub fn is_encrypted(&self) -> bool {
         matches!(self, Self::Overlay { encrypted: true, .. })
     }

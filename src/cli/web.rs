@@ -39,6 +39,9 @@ pub struct ServerArgs {
     /// Where the operator answers: `http://HOST:PORT`, `https://HOST:PORT`, or `unix:///PATH` of its socket
     #[arg(long, env = "SWARMGATE_SERVER", default_value = DEFAULT_SERVER)]
     pub server: String,
+    /// The operator's socket, as its own container's environment has it
+    #[arg(long, env = "SWARMGATE_STATUS_SOCKET", hide = true)]
+    status_socket: Option<PathBuf>,
     /// A file with the operator's token, which `swarmgate token` in its container prints [default:
     /// /run/secrets/swarmgate-status-token if it is there]
     #[arg(long, env = ENV_TOKEN_FILE)]
@@ -46,6 +49,14 @@ pub struct ServerArgs {
     /// With https: the certificates (PEM) that the operator's must come from [default: those that the system trusts]
     #[arg(long, env = "SWARMGATE_CA_FILE")]
     ca_file: Option<PathBuf>,
+}
+
+impl ServerArgs {
+    /// Where to ask: in the operator's own container its socket, unless a place is given.
+    fn server(&self) -> String {
+        let socket = self.status_socket.as_ref().filter(|socket| self.server == DEFAULT_SERVER && socket.exists());
+        socket.map_or_else(|| self.server.clone(), |socket| format!("unix://{}", socket.display()))
+    }
 }
 
 /// What stood in the way of an answer.
@@ -63,6 +74,23 @@ pub enum WebError {
     /// The certificates to trust cannot be had.
     #[error("{0}")]
     Trust(String),
+    /// Its certificate is one of a CA.
+    #[error(
+        "the operator at {url} shows a certificate of a CA (`openssl req -x509` makes such): give it one with basicConstraints CA:FALSE, made \
+         with `openssl req -x509 -addext basicConstraints=critical,CA:FALSE ...` or signed by your CA"
+    )]
+    CaCertificate {
+        /// What was asked.
+        url: String,
+    },
+    /// It speaks something else.
+    #[error("{url} does not answer in HTTP: if the operator's status port has TLS, ask with --server https://NAME:PORT and --ca-file FILE")]
+    NotHttp {
+        /// What was asked.
+        url: String,
+        /// What was wrong.
+        source: Cause,
+    },
     /// Nobody answered.
     #[error("asking the operator at {url} (is it running, and is --server right?)")]
     Unreachable {
@@ -123,7 +151,8 @@ struct Place {
 impl Client {
     /// Reads the token and what to trust, if there is need for it.
     pub fn new(args: &ServerArgs) -> Result<Self, WebError> {
-        let place = Place::parse(&args.server).ok_or_else(|| WebError::Address(args.server.clone()))?;
+        let server = args.server();
+        let place = Place::parse(&server).ok_or_else(|| WebError::Address(server.clone()))?;
         let token = match &args.token_file {
             Some(path) => Some(token_file::read_named(path)?),
             None => token_file::read(DEFAULT_TOKEN_FILE.as_ref())?,
@@ -135,13 +164,12 @@ impl Client {
         });
         if authorization.is_some() && place.is_overheard() {
             eprintln!(
-                "swarmgate: warning: the token goes to {} unencrypted; give the operator TLS (--status-tls-cert) and ask by https, \
-                 or ask on its node",
-                args.server
+                "swarmgate: warning: the token goes to {server} unencrypted; give the operator TLS (--status-tls-cert) and ask by https, \
+                 or ask on its node"
             );
         }
         let roots = if place.is_tls() { Some(trusted(args)?) } else { None };
-        Ok(Self { server: args.server.clone(), place, authorization, roots })
+        Ok(Self { server, place, authorization, roots })
     }
 
     /// The body of a successful answer.
@@ -153,7 +181,7 @@ impl Client {
     pub async fn ask(&self, path: &str, query: &[(&str, &str)]) -> Result<String, WebError> {
         let url = self.place.url(path, query);
         let shown = format!("{}{path}", self.server.trim_end_matches('/'));
-        let unreachable = |source: Cause| WebError::Unreachable { url: shown.clone(), source };
+        let unreachable = |source: Cause| unreachable(shown.clone(), source);
         let answer = timeout(DEADLINE, self.exchange(&url)).await.map_err(|elapsed| unreachable(elapsed.into()))?;
         let (status, body) = answer.map_err(unreachable)?;
         match status {
@@ -204,6 +232,21 @@ impl Client {
         }
         Ok(request)
     }
+}
+
+/// What kept an answer away, in words that help.
+fn unreachable(url: String, source: Cause) -> WebError {
+    let mut error: Option<&(dyn Error + 'static)> = Some(source.as_ref());
+    while let Some(cause) = error {
+        if cause.to_string().contains("CaUsedAsEndEntity") {
+            return WebError::CaCertificate { url };
+        }
+        if cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
+            return WebError::NotHttp { url, source };
+        }
+        error = cause.source();
+    }
+    WebError::Unreachable { url, source }
 }
 
 /// Drives a connection for as long as an exchange over it takes.

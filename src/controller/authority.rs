@@ -26,6 +26,8 @@ const NAME_PREFIX: &str = "swarmgate-ca-";
 const ROLE_STATUS_TOKEN: &str = "status-token";
 /// For what the token for the status is derived.
 const STATUS_TOKEN: &str = "status-token";
+/// Processes and threads of the operator: its own threads, those that wait for files and names among them.
+const PROCESSES_MAX: i64 = 1024;
 /// No honest file is larger, in bytes.
 const BYTES_MAX: u64 = 64 << 10;
 const RETRY: RetryLimits = RetryLimits { initial: std::time::Duration::from_millis(500), max: std::time::Duration::from_secs(15) };
@@ -225,7 +227,18 @@ fn with_mount(spec: &Value, id: &SecretId, name: &str) -> Value {
             None => drop(container.insert("Secrets".to_owned(), json!([mount]))),
         }
     }
+    bound_processes(&mut spec);
     spec
+}
+
+/// Stack files of version 3.8 have no word for the number of processes, so the limit comes with the mount. One that is there stays.
+fn bound_processes(spec: &mut Value) {
+    let limits = spec.get("TaskTemplate").and_then(|template| template.pointer("/Resources/Limits"));
+    let mut limits = limits.and_then(Value::as_object).cloned().unwrap_or_default();
+    if limits.get("Pids").and_then(Value::as_i64).unwrap_or(0) == 0 {
+        limits.insert("Pids".to_owned(), json!(PROCESSES_MAX));
+        spec["TaskTemplate"]["Resources"]["Limits"] = Value::Object(limits);
+    }
 }
 
 /// Has the secret with the token for the status, if that is the operator's own, and no secret of an authority that nobody

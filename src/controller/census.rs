@@ -9,10 +9,13 @@ use crate::channel::contract::LABEL_OWNER;
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::PREFIX;
 use crate::plan::leftover_clusters;
-use crate::report::Finding;
+use crate::report::{Finding, FindingCode, Severity};
 use crate::swarm::{Service, Snapshot};
 use crate::translate::{node_addresses, unclaimed};
-use crate::types::ClusterName;
+use crate::types::{ClusterName, excerpt};
+
+/// Longer names of operators are cut.
+const NAME_CHARS_MAX: usize = 60;
 
 /// What the look shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,13 +44,30 @@ pub fn take(instance: &str, declared: &Declared, snapshot: &Snapshot) -> Census 
     let starting = snapshot.tasks.values().any(|task| task.state != "running" && concerned.contains_key(&task.service));
     let rolling = concerned.values().any(|service| is_rolling(service));
     let not_in_force = declared.not_in_force().collect::<Vec<_>>();
+    let strays = unclaimed(&clusters, &not_in_force, declared.incomplete, snapshot);
     Census {
         leftover,
-        findings: [unclaimed(&clusters, &not_in_force, declared.incomplete, snapshot), node_addresses(snapshot)].concat(),
+        findings: [beside_others(instance, strays, snapshot), node_addresses(snapshot)].concat(),
         routed: concerned.values().any(|service| is_routed(service)),
         unsettled: starting || rolling,
         interest: Interest { known: snapshot.services.keys().cloned().collect(), concerned: concerned.into_keys().collect() },
     }
+}
+
+/// What is of no cluster here may be of one of another operator's, whose documents nobody reads here.
+fn beside_others(instance: &str, findings: Vec<Finding>, snapshot: &Snapshot) -> Vec<Finding> {
+    let owners = snapshot.services.values().filter_map(|service| service.labels.get(LABEL_OWNER));
+    let Some(other) = owners.filter(|owner| *owner != instance).min() else { return findings };
+    let told = |finding: Finding| match finding.code {
+        FindingCode::UnknownServiceCluster => Finding {
+            severity: Severity::Info,
+            message: "No cluster of this operator publishes the service; another operator in this Swarm may.".to_owned(),
+            remedy: format!("Nothing, if the operator {} publishes it. Else: {}", excerpt(other, NAME_CHARS_MAX), finding.remedy),
+            ..finding
+        },
+        _ => finding,
+    };
+    findings.into_iter().map(told).collect()
 }
 
 fn is_routed(service: &Service) -> bool {
@@ -60,4 +80,35 @@ fn is_ours(instance: &str, service: &Service) -> bool {
 
 fn is_rolling(service: &Service) -> bool {
     service.update_status.as_ref().is_some_and(|update| matches!(update.state.as_str(), "updating" | "rollback_started"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::swarm::RawSnapshot;
+
+    fn told(owner: &str) -> (Severity, String) {
+        let service = |id: &str, labels: serde_json::Value| json!({"ID": id, "CreatedAt": "2026-01-01T00:00:00Z", "Spec": {"Name": id, "Labels": labels}});
+        let services = vec![
+            service("fleet", json!({LABEL_OWNER: owner})),
+            service(
+                "app",
+                json!({"com.docker.lb.hosts": "a.example", "com.docker.lb.port": "80", "com.docker.lb.service_cluster": "theirs"}),
+            ),
+        ];
+        let taken_at = "2026-01-01T00:00:00Z".parse().unwrap();
+        let raw = RawSnapshot { taken_at, services, networks: vec![], tasks: vec![], nodes: vec![], configs: vec![], secrets: vec![] };
+        let findings = take("swarmgate", &Declared::default(), &Snapshot::from_raw(&raw).unwrap()).findings;
+        (findings[0].severity, findings[0].remedy.clone())
+    }
+
+    #[test]
+    fn what_another_operator_may_publish_is_no_error_here() {
+        assert_eq!(told("swarmgate").0, Severity::Error);
+        let (severity, remedy) = told("edge\u{202e}");
+        assert_eq!(severity, Severity::Info);
+        assert!(remedy.contains("edge\u{fffd} publishes it"), "{remedy}");
+    }
 }

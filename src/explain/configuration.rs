@@ -64,7 +64,10 @@ fn the_one<'a>(sources: &Sources<'a>, name: Option<&str>) -> Result<&'a Cluster,
         (Some(name), clusters) => clusters.iter().find(|cluster| cluster.name.as_str() == name),
     };
     let names = sources.clusters.iter().map(|cluster| cluster.name.as_str());
-    chosen.ok_or_else(|| Unknown::new("cluster", name.unwrap_or("chosen (--cluster)"), names))
+    chosen.ok_or_else(|| match name {
+        Some(name) => Unknown::new("cluster", name, names),
+        None => Unknown::choose_a_cluster(names),
+    })
 }
 
 /// One file is printed as it is; several are parted by comments, so that the whole can be read as one.

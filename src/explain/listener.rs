@@ -50,13 +50,16 @@ pub fn listener(cluster: &Cluster, request: &Request, steps: &mut Vec<Step>) -> 
         PublishMode::Ingress => "on every node (routing mesh)",
         PublishMode::Host => "on the nodes of the proxies (host mode)",
     };
-    let says = format!("{words} on port {} {place}, in the proxies port {}", mapping.published, mapping.target);
+    let says = format!("{words} on port {} {place}, port {} in the proxies", mapping.published, mapping.target);
     match fit(cluster, request) {
         Fit::Exact => steps.push(step(About::Listener, says)),
         Fit::Implied => {
             steps.push(step(About::Listener, says));
             let port = request.port();
-            steps.push(step(About::Listener, format!("port {port} is not this cluster's: something in front must translate it")));
+            steps.push(step(
+                About::Listener,
+                format!("port {port} is not this cluster's: a request gets here only if something in front forwards it"),
+            ));
         }
         Fit::None => return Err(wrong_port(cluster, request, mapping)),
     }

@@ -56,14 +56,10 @@ impl Sources<'_> {
     }
 }
 
-/// There is nothing of that name.
+/// There is nothing of that name, or no name and several to choose from.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no {kind} {name}{hint}")]
-pub struct Unknown {
-    kind: &'static str,
-    name: String,
-    hint: String,
-}
+#[error("{0}")]
+pub struct Unknown(String);
 
 impl Unknown {
     fn new<'a>(kind: &'static str, name: &str, known: impl Iterator<Item = &'a str> + Clone) -> Self {
@@ -74,7 +70,13 @@ impl Unknown {
             None if all.is_empty() => format!("; there is no {kind} at all"),
             None => format!("; there are, for example, {}", all.join(", ")),
         };
-        Self { kind, name: printable(name), hint }
+        Self(format!("there is no {kind} {}{hint}", printable(name)))
+    }
+
+    fn choose_a_cluster<'a>(known: impl Iterator<Item = &'a str>) -> Self {
+        let all: Vec<&str> = known.take(NAMES_MAX).collect();
+        let choose = "several clusters are declared; choose one with --cluster NAME (in a URL: cluster=NAME), for example";
+        Self(if all.is_empty() { "no cluster is declared".to_owned() } else { format!("{choose} {}", all.join(", ")) })
     }
 }
 

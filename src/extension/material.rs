@@ -250,15 +250,12 @@ impl Look {
     /// Where plain HTTP was answered before, it is until the host has TLS: nobody is sent to where nobody answers yet.
     fn stay_plain(&mut self, place: Option<&HostPattern>, before: &BTreeSet<(Place, ContextPath)>) {
         let was_plain = |path: &ContextPath| before.contains(&(place.cloned(), path.clone()));
-        match place {
-            Some(host) => {
-                let routes = self.table.hosts.get_mut(host).into_iter().flat_map(|host| &mut host.paths);
-                routes.filter(|(path, _)| was_plain(path)).for_each(|(_, route)| route.https_only = false);
+        if let Some(host) = place {
+            for (path, route) in self.table.hosts.get_mut(host).into_iter().flat_map(|host| &mut host.paths) {
+                route.https_only &= !was_plain(path);
             }
-            None => {
-                let default = self.table.default_backend.as_mut().filter(|_| was_plain(&ContextPath::root()));
-                default.into_iter().for_each(|default| default.https_only = false);
-            }
+        } else if let Some(default) = &mut self.table.default_backend {
+            default.https_only &= !was_plain(&ContextPath::root());
         }
     }
 

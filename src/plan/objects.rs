@@ -70,7 +70,7 @@ impl<'a> Draft<'a> {
                 Severity::Warning,
                 FindingCode::NetworkNotEncrypted,
                 Subject::Object(name.clone()),
-                "The control network shall be encrypted, and the one that exists is not; it is used as it is.",
+                "The control network should be encrypted, but the one that exists is not; it is used as it is.",
                 "Name another control network, or remove this one while nothing uses it; Swarm cannot change a network.",
             ));
         }

@@ -135,7 +135,7 @@ pub enum FindingCode {
     ConfigTooLarge,
     /// A service, config, secret or network of the needed name exists and is not ours.
     NameTaken,
-    /// The control network shall be encrypted, and the one that exists is not.
+    /// The control network should be encrypted, but the one that exists is not.
     NetworkNotEncrypted,
     /// Swarm paused or rolled back a rollout.
     RolloutFailed,

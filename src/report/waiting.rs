@@ -80,7 +80,9 @@ impl std::fmt::Display for WaitingOn {
             }
             Self::FailedRollout { service, detail, retry_at: None } => write!(f, "the failed rollout of {service}: {detail}"),
             Self::Tasks { service, detail } => write!(f, "tasks of {service}: {detail}"),
-            Self::ForeignObject { object } => write!(f, "{object}, which exists and is not ours, to leave its name"),
+            Self::ForeignObject { object } => {
+                write!(f, "{object} to be removed or renamed: it is not ours and has the name that is needed")
+            }
             Self::InUse { object, by } => write!(f, "{object} to be released by {by}"),
             Self::MissingNetwork { network } => write!(f, "network {network} to exist"),
             Self::ManagerAddress => write!(f, "a manager whose address is known"),

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use super::published::stack_in;
 use crate::channel::contract::{LABEL_OWNER, LABEL_ROLE};
 use crate::intent::material::{MaterialRule, MaterialRules};
+use crate::intent::suggest::nearest;
 use crate::route::MaterialKind;
 use crate::swarm::{Service, Snapshot};
 use crate::types::ServiceGlob;
@@ -101,6 +102,8 @@ pub struct Object<'a> {
     pub id: &'a str,
     /// What its label [`LABEL_USE_BY`] says and nobody can understand; it opens nothing.
     pub unreadable: Vec<&'a str>,
+    /// A label that is probably a slip of [`LABEL_USE_BY`], where that is absent; it opens nothing.
+    pub misspelt: Option<&'a str>,
     belonging: Belonging<'a>,
     ours: bool,
     use_by: BTreeSet<UseBy<'a>>,
@@ -118,7 +121,10 @@ impl<'a> Object<'a> {
             }
         }
         let ours = labels.contains_key(LABEL_OWNER) || labels.contains_key(LABEL_ROLE);
-        Self { kind, name, id, unreadable, belonging: Belonging::of(labels), ours, use_by, created_at }
+        let unsaid = !labels.contains_key(LABEL_USE_BY);
+        let slip = |key: &&str| nearest(key, std::iter::once(LABEL_USE_BY)).is_some();
+        let misspelt = labels.keys().map(String::as_str).find(slip).filter(|_| unsaid);
+        Self { kind, name, id, unreadable, misspelt, belonging: Belonging::of(labels), ours, use_by, created_at }
     }
 
     /// Whether it says for whom it is, in words that can be understood.

@@ -8,7 +8,7 @@ use super::published::{Published, label_key};
 use crate::intent::labels::{BackendProtocol as Asked, Verification as AskedVerification};
 use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::route::{BackendProtocol, MaterialKind, MaterialRef, TlsBinding, Verification};
-use crate::types::{ObjectName, ServiceName};
+use crate::types::{ObjectName, ServiceName, excerpt};
 
 /// So many entries of a label are quoted at most.
 const QUOTED_MAX: usize = 10;
@@ -67,9 +67,8 @@ struct Naming<'n> {
 fn reference(world: &World<'_>, naming: &Naming<'_>, kinds: &[MaterialKind], findings: &mut Vec<Finding>) -> MaterialRef {
     let user = User::of(naming.published.service);
     let found = world.objects.named(&world.cluster.material, &user, naming.name.as_str(), kinds);
-    findings.extend(
-        found.as_ref().map_or_else(|refused| refused.as_ref().map(|refused| refused.object), |object| Some(*object)).and_then(unreadable),
-    );
+    let about = found.as_ref().map_or_else(|refused| refused.as_ref().map(|refused| refused.object), |object| Some(*object));
+    findings.extend(about.and_then(unreadable).into_iter().chain(about.and_then(misspelt)));
     let missing = match found {
         Ok(object) => match ObjectName::parse(object.name) {
             Ok(name) => return MaterialRef { kind: object.kind, name, id: Some(object.id.to_owned()) },
@@ -139,6 +138,18 @@ pub fn is_plain(stack: &str) -> bool {
 
 fn is_plain_path(label: &str) -> bool {
     label.len() <= 200 && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_.-".contains(&b))
+}
+
+/// A label that was probably meant to say who may use an object.
+fn misspelt(object: &Object<'_>) -> Option<Finding> {
+    let label = object.misspelt?;
+    let remedy = format!("Create the {} anew with the label {LABEL_USE_BY}.", kind_word(object.kind));
+    let message = format!("there is no such label, so it opens nothing; did you mean {LABEL_USE_BY}?");
+    let subject = Subject::Object(object.name.to_owned());
+    Some(Finding {
+        field: Some(excerpt(label, QUOTED_MAX * 10)),
+        ..Finding::new(Severity::Warning, FindingCode::UnknownLabel, subject, message, remedy)
+    })
 }
 
 /// What an object says about its use and nobody understands.

@@ -257,10 +257,37 @@ async fn the_port_speaks_tls_with_the_files_that_are_given() {
         assert!(tokio::time::Instant::now() < deadline, "{}", errors(&told));
     }
     assert!(scene.get("/healthz").await.is_none(), "no plain HTTP");
+    let plain = swarmgate(&["plan", "--server", &format!("http://{}", scene.status)]).await;
+    assert!(!plain.status.success() && errors(&plain).contains("--server https://"), "{}", errors(&plain));
     let other = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().self_signed(&KeyPair::generate().unwrap()).unwrap();
     let other = text(&write("other.pem", &other.pem()));
     let refused = swarmgate(&["plan", "--server", &server, "--token-file", &text(&token), "--ca-file", &other]).await;
     assert!(!refused.status.success() && errors(&refused).contains("certificate"), "{}", errors(&refused));
+    scene.end().await;
+}
+
+/// What `openssl req -x509` makes by default is a CA's certificate, which TLS refuses as a server's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_of_a_ca_is_told_in_words_that_help() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let files = TlsFiles { certificate: folder.path().join("cert.pem"), key: folder.path().join("key.pem") };
+    std::fs::write(&files.certificate, params.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(&files.key, key.serialize_pem()).unwrap();
+    let ca = files.certificate.to_str().unwrap().to_owned();
+    let scene = Scene::start_as(DOCUMENT, |settings| settings.status.tls = Some(files));
+    let server = format!("https://{}", scene.status);
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let told = swarmgate(&["plan", "--server", &server, "--ca-file", &ca]).await;
+        assert!(!told.status.success());
+        if errors(&told).contains("CA:FALSE") {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{}", errors(&told));
+    }
     scene.end().await;
 }
 

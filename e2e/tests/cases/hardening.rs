@@ -50,9 +50,11 @@ fn is_nobody(status: &str) -> Result<()> {
 }
 
 fn operator(world: &World) -> Result<()> {
-    let (_, status) = first_process(world, "swarmgate_operator")?;
+    let (task, status) = first_process(world, "swarmgate_operator")?;
     is_nobody(&status)?;
     ensure!(line(&status, "Groups") == SOCKET_GROUP.to_string(), "the groups are {:?}", line(&status, "Groups"));
+    let host = host_config(world, &task)?;
+    ensure!(host["Memory"] == 2_u64 << 30 && host["PidsLimit"] == 1024, "the limits are {} and {}", host["Memory"], host["PidsLimit"]);
     Ok(())
 }
 

@@ -155,3 +155,14 @@ async fn outside_of_a_service_it_is_a_file_that_only_its_owner_reads() {
     let error = establish(&scene.swarm, &nowhere, "swarmgate").await.unwrap_err().to_string();
     assert!(error.contains("SWARMGATE_SERVICE={{.Service.ID}}") && error.contains("--authority-file"), "{error}");
 }
+
+#[test]
+fn the_limit_of_processes_comes_with_the_mount_and_one_that_is_there_stays() {
+    let limits = |limits: Value| {
+        let spec = json!({"TaskTemplate": {"ContainerSpec": {}, "Resources": {"Limits": limits}}});
+        with_mount(&spec, &SecretId("id".to_owned()), "name")["TaskTemplate"]["Resources"]["Limits"].clone()
+    };
+    assert_eq!(limits(json!({"MemoryBytes": 5})), json!({"MemoryBytes": 5, "Pids": PROCESSES_MAX}));
+    assert_eq!(limits(Value::Null), json!({"Pids": PROCESSES_MAX}));
+    assert_eq!(limits(json!({"Pids": 7})), json!({"Pids": 7}));
+}

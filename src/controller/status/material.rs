@@ -188,12 +188,12 @@ fn broken(report: &MaterialReport, object: &str, follows: &str) -> Option<Said> 
         MaterialState::Good | MaterialState::Awaited | MaterialState::Missing => return None,
         MaterialState::NotACertificate => (
             FindingCode::NotACertificate,
-            "holds no certificate that can be used",
-            "Store the certificate with its chain as PEM text in a new secret, and name that one.",
+            "cannot be used as a certificate",
+            "Store a certificate that the engine can use, with its chain, as PEM text in a new secret, and name that one.",
         ),
         MaterialState::NotAKey => (
             FindingCode::NotAPrivateKey,
-            "holds no private key that can be used",
+            "cannot be used as a private key",
             "Store the private key as PEM text without a passphrase in a new secret, and name that one.",
         ),
         MaterialState::Mismatch => (
@@ -243,7 +243,7 @@ fn doubted(report: &MaterialReport, object: &str, concerned: &str) -> Vec<Said> 
         (!doubts.is_empty()).then(|| few(doubts.into_iter().map(|doubt| doubt.words.clone())))
     };
     let said = |code, words: String, remedy| {
-        let message = format!("the certificate in {object} is used, and clients refuse it: {words}; concerned: {concerned}");
+        let message = format!("the certificate in {object} is used, but browsers refuse it: {words}; concerned: {concerned}");
         Said { severity: Severity::Warning, code, message, remedy }
     };
     let kind = of(&[DoubtKind::Key, DoubtKind::Signature]).map(|words| {

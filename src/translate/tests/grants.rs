@@ -220,6 +220,16 @@ fn what_an_access_control_hides_is_told_like_what_does_not_exist() {
     assert_eq!(told(Some("/t/b/c")), told(None));
 }
 
+#[test]
+fn a_slip_of_the_label_that_grants_is_told() {
+    for (label, told) in [("swarmgate.useby", true), ("swarmgate.use_by", true), ("swarmgate.role-of-mine", false), (LABEL_USE_BY, false)] {
+        let mut world = snapshot("{networks: [net]}");
+        service(&mut world, labels(&[(STACK, "shop")]));
+        secret(&mut world, "cert", labels(&[(label, "stack:shop")]));
+        assert_eq!(codes(&translate(&cluster(), &world)).contains(&FindingCode::UnknownLabel), told, "{label}");
+    }
+}
+
 /// A stack's name is anybody's choice, and remedies are pasted into shells and documents.
 #[test]
 fn remedies_hold_nothing_that_a_shell_reads() {
