@@ -73,7 +73,9 @@ pub(super) fn take_over(spec: &Value, shape: &ServiceShape, snapshot: &Snapshot)
     }
     set(&mut patch.spec, PLACEMENT, json!({}));
     let constraints = get(spec, CONSTRAINTS).filter(|_| fitting_nodes(spec, snapshot).is_none_or(|nodes| !nodes.is_empty()));
-    constraints.into_iter().for_each(|constraints| set(&mut patch.spec, CONSTRAINTS, constraints.clone()));
+    if let Some(constraints) = constraints {
+        set(&mut patch.spec, CONSTRAINTS, constraints.clone());
+    }
     for field in &shape.fields {
         if get(&patch.spec, field.path).is_none() {
             patch.preset(field);

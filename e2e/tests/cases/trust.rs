@@ -1,9 +1,11 @@
 //! Whom operator, extensions and proxies believe on a real Swarm: a certificate of the operator's own authority, and neither a
 //! name on the control network nor a label on a secret.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
-use swarmgate_e2e::wait::eventually;
+use swarmgate_e2e::wait::{eventually, throughout};
 use swarmgate_e2e::world::{App, Case, Steady, World};
 
 use super::SLOW;
@@ -22,6 +24,8 @@ pub(super) fn cases() -> Vec<Case> {
         case("trust::the_channel_speaks_to_nobody_without_a_certificate", strangers),
         case("trust::a_forged_token_secret_is_mounted_by_nobody", forged_token),
         case("trust::a_token_in_a_strangers_hand_gets_no_certificate", stolen_token),
+        case("trust::a_service_that_somebody_made_in_our_name_is_taken_over_and_does_our_work", intruder),
+        case("trust::a_label_on_our_service_starts_no_endless_writing", label),
         case("trust::the_recipe_replaces_the_authority_and_costs_no_request", replaced),
         case("trust::the_authority_is_the_operators_own_and_outlives_deployments", authority),
     ]
@@ -128,6 +132,44 @@ fn stolen_token(world: &World) -> Result<()> {
     let logs = world.log("thief-of-dev", 1000)?;
     ensure!(!logs.contains("the extension serves"), "it has a certificate: {logs}");
     Ok(())
+}
+
+/// Made before the operator starts, so that its tasks have too little memory, are never started again and run nowhere, and so that
+/// no change of it ever ends.
+fn intruder(world: &World) -> Result<()> {
+    const EXTENSION: &str = "swarmgate-extension-dev";
+    world.docker(&["service", "scale", "--detach", "swarmgate_operator=0"])?;
+    world.await_alive("swarmgate_operator", 0)?;
+    world.docker(&["service", "rm", EXTENSION])?;
+    let words = "--label swarmgate.owner=swarmgate --label swarmgate.cluster=dev --label swarmgate.role=extension \
+                 --label swarmgate.token-sha256=abc --limit-memory 6M --restart-condition none --update-delay 1h --update-parallelism 0 \
+                 --update-monitor 1h --update-failure-action rollback --constraint node.labels.nowhere==1 --log-driver none --network apps-dev \
+                 --host swarmgate-operator:192.0.2.66 demo-app:v1";
+    let words: Vec<&str> = words.split_whitespace().collect();
+    world.create(EXTENSION, &words)?;
+    world.docker(&["service", "scale", "--detach", "swarmgate_operator=1"])?;
+    App::new("taken-over").network("apps-dev").cluster("dev").create(world)?;
+    world.await_answer(&world.at(3, DEV), "taken-over.test", "/", "taken-over")?;
+    world.await_converged("dev")?;
+    let template = world.service(EXTENSION)?["Spec"]["TaskTemplate"].take();
+    ensure!(template["Resources"]["Limits"]["MemoryBytes"] == 2_u64 << 30, "{}", template["Resources"]);
+    ensure!(template["RestartPolicy"]["Condition"] == "any" && template["LogDriver"]["Options"]["max-size"] == "10m", "{template}");
+    ensure!(template["ContainerSpec"]["Hosts"].is_null(), "{}", template["ContainerSpec"]["Hosts"]);
+    Ok(())
+}
+
+fn label(world: &World) -> Result<()> {
+    let writes = world.counter("swarmgate_writes_total")?;
+    world.update("swarmgate-extension-dev", &["--label-add", "swarmgate.token-sha256=abc"])?;
+    App::new("unmoved").network("apps-dev").cluster("dev").create(world)?;
+    world.await_answer(&world.at(3, DEV), "unmoved.test", "/", "unmoved")?;
+    throughout(Duration::from_secs(5), "nobody writes for it", || {
+        let written = world.counter("swarmgate_writes_total")? - writes;
+        ensure!(written <= 3, "{written} writes");
+        Ok(())
+    })?;
+    world.await_converged("dev")?;
+    world.update("swarmgate-extension-dev", &["--label-rm", "swarmgate.token-sha256"])
 }
 
 /// SECURITY.md, "The authority's key is not rotated by itself", word by word.
