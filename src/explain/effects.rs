@@ -223,7 +223,12 @@ fn verification(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
     let closed = if passed { "connections are closed" } else { "requests are answered 503" };
     let words = match tls {
         Some(Verification::Authority(object)) if !effects.standing.is_checkable(pool.backend) => {
-            format!("there is no secret or config {} that it may use, so nothing can be checked and {closed}", object.name)
+            let why = if object.id.is_some() {
+                format!("the CA in {} cannot be used", object.name)
+            } else {
+                format!("there is no secret or config {} that it may use", object.name)
+            };
+            format!("{why}, so nothing can be checked and {closed}")
         }
         _ if passed => "TLS is passed on to the application: nothing is checked here".to_owned(),
         None => "the application is spoken to in plain text, so nothing is checked".to_owned(),

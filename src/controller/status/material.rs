@@ -23,7 +23,7 @@ const VERIFY: &str = "com.docker.lb.ssl_backend_tls_verify";
 
 /// Completes what routes tell about their TLS.
 pub fn annotate(seen: &Seen<'_>, routes: &mut [RouteReport]) {
-    let pairs = pairs(seen);
+    let (pairs, authorities) = (pairs(seen), Authorities::of(seen));
     let bindings: BTreeMap<&str, &TlsBinding> = seen.desired.table.bindings().map(|(host, binding)| (place(host), binding)).collect();
     for route in routes {
         let report = bindings.get(route.host.as_str()).and_then(|binding| pairs.get(&objects(binding)));
@@ -31,7 +31,7 @@ pub fn annotate(seen: &Seen<'_>, routes: &mut [RouteReport]) {
             word(report.state).clone_into(&mut tls.state);
             (tls.not_before, tls.not_after) = (report.not_before, report.not_after);
         }
-        if let Some(reason) = backend_of(&seen.desired.table, route).and_then(|backend| unverifiable(seen, backend)) {
+        if let Some(reason) = backend_of(&seen.desired.table, route).and_then(|backend| unverifiable(&authorities, backend)) {
             (route.state, route.reason) = (RouteState::Unverifiable, Some(reason));
         }
     }
@@ -50,29 +50,42 @@ pub fn findings(seen: &Seen<'_>) -> Vec<Finding> {
 }
 
 /// Why nobody can tell whether the applications are who they should be, if that is so.
-fn unverifiable(seen: &Seen<'_>, backend: &Backend) -> Option<String> {
+fn unverifiable(authorities: &Authorities<'_>, backend: &Backend) -> Option<String> {
     let verification = backend.protocol.tls.as_ref()?;
     let name = match verification {
         Verification::Off => return None,
         Verification::System => "the system's root certificates",
         Verification::Authority(authority) => authority.name.as_str(),
     };
-    let what = match report_on(seen, verification)?.state {
+    let what = match authorities.report_on(verification)?.state {
         MaterialState::Good | MaterialState::Awaited => return None,
-        state => word(state),
+        MaterialState::HoldsKey => word(MaterialState::HoldsKey).to_owned(),
+        state => format!("is {}", word(state)),
     };
-    Some(format!("the application's certificate cannot be checked: {name} {}", if what == "missing" { "is missing" } else { what }))
+    Some(format!("the application's certificate cannot be checked: {name} {what}"))
 }
 
 /// What the extension said about what applications are checked against.
-fn report_on<'a>(seen: &Seen<'a>, verification: &Verification) -> Option<&'a MaterialReport> {
-    let is_meant = |report: &&MaterialReport| match verification {
-        Verification::Off => false,
-        Verification::Authority(authority) => certificate(report) == object(authority),
+struct Authorities<'a> {
+    named: BTreeMap<Object<'a>, &'a MaterialReport>,
+    roots: Option<&'a MaterialReport>,
+}
+
+impl<'a> Authorities<'a> {
+    fn of(seen: &Seen<'a>) -> Self {
         // What is told of the system's roots is where they should be.
-        Verification::System => report.certificate.starts_with('/'),
-    };
-    reports(seen).iter().filter(|report| report.key.is_none()).find(is_meant)
+        let is_of_roots = |report: &&MaterialReport| report.certificate.starts_with('/');
+        let all = || reports(seen).iter().filter(|report| report.key.is_none());
+        Self { named: all().map(|report| (certificate(report), report)).collect(), roots: all().find(is_of_roots) }
+    }
+
+    fn report_on(&self, verification: &'a Verification) -> Option<&'a MaterialReport> {
+        match verification {
+            Verification::Off => None,
+            Verification::System => self.roots,
+            Verification::Authority(authority) => self.named.get(&object(authority)).copied(),
+        }
+    }
 }
 
 fn reports<'a>(seen: &Seen<'a>) -> &'a [MaterialReport] {
@@ -144,12 +157,13 @@ fn about_pair(seen: &Seen<'_>, pairs: &Pairs<'_>, binding: &TlsBinding, hosts: &
 }
 
 fn about_authorities(seen: &Seen<'_>, table: &RouteTable) -> Vec<Finding> {
-    table.backends().flat_map(|backend| about_authority(seen, backend)).collect()
+    let authorities = Authorities::of(seen);
+    table.backends().flat_map(|backend| about_authority(seen, &authorities, backend)).collect()
 }
 
-fn about_authority(seen: &Seen<'_>, backend: &Backend) -> Vec<Finding> {
+fn about_authority<'a>(seen: &Seen<'_>, authorities: &Authorities<'a>, backend: &'a Backend) -> Vec<Finding> {
     let Some(verification) = &backend.protocol.tls else { return Vec::new() };
-    let Some(report) = report_on(seen, verification) else { return Vec::new() };
+    let Some(report) = authorities.report_on(verification) else { return Vec::new() };
     let name = if let Verification::Authority(authority) = verification { Some(authority.name.as_str()) } else { None };
     let shown_name = name.unwrap_or("the system's root certificates");
     let follows = "the certificate of the application cannot be checked, so its routes answer 503";

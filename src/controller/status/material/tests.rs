@@ -228,6 +228,35 @@ fn who_may_not_use_an_object_learns_nothing_of_it() {
 }
 
 #[test]
+fn a_route_whose_application_cannot_be_checked_is_not_served() {
+    let outcome = |label: &str, material: Vec<MaterialReport>| {
+        let services = vec![service("app", "app.example.org", &[("ssl_backend", "true"), ("ssl_backend_tls_verify", label)])];
+        with_seen(services, material, |seen| {
+            let mut routes = seen.translation.routes.clone();
+            annotate(seen, &mut routes);
+            let told = after_pass_conditions(seen, &routes);
+            (routes[0].state == RouteState::Unverifiable, routes[0].reason.clone().unwrap_or_default(), told)
+        })
+    };
+    let of = |state| report("ca", None, state, "", &[]);
+    for (state, ends) in [(MaterialState::HoldsKey, ": ca holds a private key"), (MaterialState::Expired, ": ca is expired")] {
+        let (unverifiable, reason, told) = outcome("ca", vec![of(state)]);
+        assert!(unverifiable && reason.ends_with(ends) && told == "NoValidCACertificate", "{reason}, {told}");
+    }
+    for fine in [MaterialState::Good, MaterialState::Awaited] {
+        assert!(!outcome("ca", vec![of(fine)]).0);
+    }
+    assert!(!outcome("ca", vec![]).0, "nobody knows yet");
+    assert!(outcome("required", vec![report("/etc/roots.crt", None, MaterialState::Missing, "", &[])]).0);
+}
+
+/// The reason of the condition `RoutesServed`.
+fn after_pass_conditions(seen: &Seen<'_>, routes: &[RouteReport]) -> String {
+    let conditions = crate::controller::status::conditions::list(seen, routes, &[]);
+    conditions.into_iter().find(|condition| condition.kind == "RoutesServed").unwrap().reason
+}
+
+#[test]
 fn routes_tell_state_and_expiry() {
     let services = || vec![service("app", "app.example.org", &[("ssl_cert", "cert"), ("ssl_key", "key")])];
     let tls = |material: Vec<MaterialReport>| {
