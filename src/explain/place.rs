@@ -107,7 +107,9 @@ fn applied(
 
 /// A host that has TLS and is asked without it.
 fn note_plain(walk: &mut Walk<'_>, host: &VirtualHost) {
-    if walk.request.scheme == Scheme::Http && host.tls.is_some() {
+    let told = walk.route.as_ref().and_then(|route| route.tls.as_ref());
+    let shown = host.tls.as_ref().is_some_and(|binding| walk.materials.pair(binding).is_some());
+    if walk.request.scheme == Scheme::Http && shown && told.is_none_or(|tls| super::is_usable(&tls.state)) {
         walk.steps.push(step(About::Tls, "the host is published by TLS as well; com.docker.lb.ssl_only=true would redirect there"));
     }
 }

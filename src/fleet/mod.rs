@@ -30,6 +30,9 @@ use crate::route::MaterialRef;
 use crate::swarm::Snapshot;
 use crate::types::{ClusterName, NetworkId, NetworkName};
 
+/// The role of tokens before there was a certificate authority.
+pub const ROLE_FORMER_TOKEN: &str = "token";
+
 pub use configs::{BOOT_SNAPSHOT_AGE_MAX, ConfigObject};
 pub(crate) use field::without_ids;
 pub use field::{Alike, Args, Entries, Field, FieldValue, KeyedBy, Role, ServiceShape, Want, Whole};
@@ -141,8 +144,17 @@ impl Fleet {
 
     /// Whether labels say that the object is ours, of this cluster and of this role.
     pub fn owns(&self, labels: &std::collections::BTreeMap<String, String>, role: Role) -> bool {
+        self.owns_as(labels, role.as_str())
+    }
+
+    /// The same for a token of an earlier version, which was for both roles and says nothing any more.
+    pub fn owns_former_token(&self, labels: &std::collections::BTreeMap<String, String>) -> bool {
+        self.owns_as(labels, ROLE_FORMER_TOKEN)
+    }
+
+    fn owns_as(&self, labels: &std::collections::BTreeMap<String, String>, role: &str) -> bool {
         let is = |key: &str, value: &str| labels.get(key).is_some_and(|found| found == value);
-        is(LABEL_OWNER, &self.instance) && is(LABEL_CLUSTER, self.cluster.as_str()) && is(LABEL_ROLE, role.as_str())
+        is(LABEL_OWNER, &self.instance) && is(LABEL_CLUSTER, self.cluster.as_str()) && is(LABEL_ROLE, role)
     }
 }
 

@@ -41,7 +41,7 @@ impl Seals {
         Self { authority, key: Some(key) }
     }
 
-    /// For a look without the authority's key, which changes nothing: believes the labels, writes no seal.
+    /// For a look without the authority's key, which changes nothing: believes the seals that are there, and writes none.
     pub fn believing(authority: Digest) -> Self {
         Self { authority, key: None }
     }
@@ -59,7 +59,7 @@ impl Seals {
     /// What this label says about the object with these parts.
     pub fn check(&self, parts: &[&str], label: Option<&str>) -> Sealed {
         let holds = match (&self.key, label) {
-            (None, _) => true,
+            (None, label) => label.is_some(),
             (Some(key), Some(label)) => {
                 hex::decode(label).is_ok_and(|tag| tag.len() == 32 && hmac::verify(key, &message(parts), &tag).is_ok())
             }

@@ -65,14 +65,14 @@ const REPLICAS_PER_NODE_MAX: u64 = 4;
 
 /// The spec of an existing service that somebody else may have created: as at creation, so that nothing of theirs runs, reads
 /// along, or keeps our tasks from running. Kept are what an administrator chooses by hand and what can do no such thing: the
-/// number of replicas, and constraints that some node meets.
+/// number of replicas, and constraints that some node is known to meet.
 pub(super) fn take_over(spec: &Value, shape: &ServiceShape, snapshot: &Snapshot) -> Value {
     let mut patch = Patch::new(json!({"Name": shape.name, "Mode": spec.get("Mode")}), snapshot);
     if !has_plausible_replicas(spec, snapshot) {
         set(&mut patch.spec, &["Mode", "Replicated"], json!({}));
     }
     set(&mut patch.spec, PLACEMENT, json!({}));
-    let constraints = get(spec, CONSTRAINTS).filter(|_| fitting_nodes(spec, snapshot).is_none_or(|nodes| !nodes.is_empty()));
+    let constraints = get(spec, CONSTRAINTS).filter(|_| fitting_nodes(spec, snapshot).is_some_and(|nodes| !nodes.is_empty()));
     if let Some(constraints) = constraints {
         set(&mut patch.spec, CONSTRAINTS, constraints.clone());
     }

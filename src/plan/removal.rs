@@ -7,7 +7,7 @@ use super::belonging::cluster_of;
 use super::step::{Plan, Step};
 use super::usage::Usage;
 use crate::channel::contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
-use crate::fleet::{Role, owned_by};
+use crate::fleet::{ROLE_FORMER_TOKEN, Role, owned_by};
 use crate::report::WaitingOn;
 use crate::swarm::Snapshot;
 use crate::types::ClusterName;
@@ -72,7 +72,7 @@ fn network(instance: &str, cluster: &ClusterName, snapshot: &Snapshot, used: &Us
 }
 
 fn has_fleet_role(labels: &BTreeMap<String, String>) -> bool {
-    labels.get(LABEL_ROLE).is_some_and(|found| FLEET_ROLES.iter().any(|role| role.as_str() == found))
+    labels.get(LABEL_ROLE).is_some_and(|found| found == ROLE_FORMER_TOKEN || FLEET_ROLES.iter().any(|role| role.as_str() == found))
 }
 
 fn is(labels: &BTreeMap<String, String>, key: &str, value: &str) -> bool {

@@ -10,10 +10,14 @@ use super::json::{get, strings};
 use super::objects::Draft;
 use super::patch::{self, Patched};
 use super::rollout::{self, Gate};
-use super::step::{RolloutNote, RolloutOutcome, Step, UpdateReason};
+use super::step::{Change, ChangeKind, RolloutNote, RolloutOutcome, Step, UpdateReason};
 use crate::fleet::{Mode, Role, ServiceShape, pending_name};
 use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::swarm::Service;
+use crate::types::excerpt;
+
+/// Paths hold keys of labels, which can be long.
+const PATH_CHARS_MAX: usize = 100;
 
 impl<'a> Draft<'a> {
     /// Both services, the extension first: the proxies need what it renders.
@@ -37,7 +41,7 @@ impl<'a> Draft<'a> {
             Some(service) if self.belongs_to_others(service, shape) => {
                 self.block("service", &shape.name, "this operator did not create it, and its access label gives it to somebody else");
             }
-            Some(service) if mode_of(service) != shape.mode => self.remake(service),
+            Some(service) if mode_of(service) != Some(shape.mode) => self.remake(service),
             Some(service) => self.keep(service, shape),
         }
     }
@@ -60,10 +64,10 @@ impl<'a> Draft<'a> {
             Severity::Warning,
             FindingCode::UpdateGap,
             Subject::Service(service.name.clone()),
-            "Swarm cannot change a service between replicated and global, so it is removed and created again; requests fail meanwhile.",
+            "Swarm cannot change the mode of a service (replicated, global, a job), so it is removed and created again; requests fail meanwhile.",
             "Change the mode while traffic goes elsewhere, or declare a second cluster and move over to it.",
         ));
-        let reason = "its mode changes between replicated and global".to_owned();
+        let reason = "its mode changes".to_owned();
         self.steps.push(Step::RemoveService { id: service.id.clone(), name: service.name.clone(), reason });
     }
 
@@ -95,16 +99,21 @@ impl<'a> Draft<'a> {
     /// A service with our labels that this operator did not create, or created before it lost its authority: it may run
     /// somebody else's program in front of ours, or be made so that ours never runs.
     fn taken_over(&mut self, service: &Service, shape: &ServiceShape) -> Patched {
+        let spec = patch::take_over(&service.spec, shape, self.snapshot);
+        let lost = lost(&service.spec, &spec);
+        let lost = if lost.is_empty() { String::new() } else { format!(" Of what is there now, this is lost: {lost}.") };
         self.findings.push(Finding::new(
             Severity::Warning,
             FindingCode::ServiceTakenOver,
             Subject::Service(service.name.clone()),
-            "The service has Swarmgate's labels, but this operator did not create it. It is taken over: what the document does not \
-             state becomes as at creation, except for replicas and for constraints that some node meets.",
-            "Nothing needs to be done after an operator was installed anew. Else find out who created the service.",
+            format!(
+                "The service has Swarmgate's labels, but this operator did not create it. It is taken over: what the document does not \
+                 state becomes as at creation, except for replicas and for constraints that some node meets.{lost}"
+            ),
+            "After an upgrade or a new installation, state in the document what should stay. Else find out who created the service.",
         ));
         // Nobody has changed by hand what was never ours.
-        Patched { spec: patch::take_over(&service.spec, shape, self.snapshot), drift: Vec::new() }
+        Patched { spec, drift: Vec::new() }
     }
 
     fn write_if_due(&mut self, service: &Service, shape: &ServiceShape, patched: Patched, note: &RolloutNote) {
@@ -211,6 +220,19 @@ impl<'a> Draft<'a> {
     }
 }
 
+/// So many lost fields are named at most.
+const LOST_MAX: usize = 12;
+
+/// The fields that are no more as they were, by path: their values may be passwords.
+fn lost(old: &Value, new: &Value) -> String {
+    let gone = |change: &Change| !matches!(change.kind, ChangeKind::Added { .. });
+    let changed = changes(old, new);
+    let paths: BTreeSet<&str> = changed.iter().filter(|change| gone(change)).map(|change| change.path.as_str()).collect();
+    let named: Vec<String> = paths.iter().take(LOST_MAX).map(|path| excerpt(path, PATH_CHARS_MAX)).collect();
+    let more = paths.len().saturating_sub(LOST_MAX);
+    if more == 0 { named.join(", ") } else { format!("{} and {more} more", named.join(", ")) }
+}
+
 fn shown(value: &Value) -> String {
     match value {
         Value::Null => "(nothing)".to_owned(),
@@ -224,8 +246,13 @@ fn mounts_secret(spec: &Value, name: &str) -> bool {
     secrets.into_iter().flatten().any(|secret| secret.get("SecretName").and_then(Value::as_str) == Some(name))
 }
 
-fn mode_of(service: &Service) -> Mode {
-    if get(&service.spec, &["Mode", "Global"]).is_some() { Mode::Global } else { Mode::Replicated }
+/// None of ours is a job.
+fn mode_of(service: &Service) -> Option<Mode> {
+    match service.spec.get("Mode").and_then(Value::as_object)?.keys().next()?.as_str() {
+        "Global" => Some(Mode::Global),
+        "Replicated" => Some(Mode::Replicated),
+        _ => None,
+    }
 }
 
 /// Whether a write turns updates round, so that old tasks stop before new ones start.

@@ -23,8 +23,10 @@ fn renamed_with_a_gap(shape: &ServiceShape, old: &Service) -> Finding {
 impl<'a> Draft<'a> {
     /// Services of ours in the same role under another name: the document gave the service a new one.
     pub(super) fn stale(&self, shape: &ServiceShape) -> Vec<&'a Service> {
+        // A label says which role it has, and may be wrong: what has the name of the other role's service is that service.
+        let declared = [&self.fleet.extension.name, &self.fleet.proxy.name];
         let services = self.snapshot.services.values();
-        let other = services.filter(|service| service.name != shape.name && self.owns(&service.labels, shape.role));
+        let other = services.filter(|service| !declared.contains(&&service.name) && self.owns(&service.labels, shape.role));
         other.filter(|service| cluster_of(service) == Some(self.fleet.cluster.as_str())).collect()
     }
 
@@ -83,7 +85,10 @@ impl<'a> Draft<'a> {
     /// Removes tokens of an authority that is no more, or that no service needs any more.
     fn sweep_tokens(&mut self, used: &Usage, planned: &BTreeSet<String>) {
         let needed = |secret: &Secret| self.fleet.tokens.iter().any(|token| token.name == secret.name);
-        let ours = |secret: &Secret| [Role::ExtensionToken, Role::ProxyToken].iter().any(|role| self.owns(&secret.labels, *role));
+        let ours = |secret: &Secret| {
+            let labels = &secret.labels;
+            [Role::ExtensionToken, Role::ProxyToken].iter().any(|role| self.owns(labels, *role)) || self.fleet.owns_former_token(labels)
+        };
         let secrets = self.snapshot.secrets.values().filter(|secret| ours(secret) && !needed(secret));
         let unused = secrets.filter(|secret| !used.has(&secret.id.0) && !planned.contains(&secret.id.0));
         let steps: Vec<Step> = unused.map(|secret| Step::RemoveSecret { id: secret.id.clone(), name: secret.name.clone() }).collect();

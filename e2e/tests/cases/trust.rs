@@ -181,7 +181,7 @@ fn replaced(world: &World) -> Result<()> {
     let traffic = Steady::start([&addresses[0], &addresses[1]], "lasting.test")?;
     let before = authority_secret(world)?;
     let old_tasks = task_ids(world)?;
-    let name = world.docker(&["secret", "ls", "--filter", "label=swarmgate.role=ca", "--format", "{{.Name}}"])?;
+    let name = world.docker(&["secret", "inspect", "--format", "{{.Spec.Name}}", &before])?;
     world.docker(&["service", "scale", "--detach", "swarmgate_operator=0"])?;
     world.await_alive("swarmgate_operator", 0)?;
     world.update("swarmgate_operator", &["--secret-rm", name.trim()])?;

@@ -6,8 +6,8 @@ use super::world::World;
 use super::{EXTENSION, PROXY, at, codes};
 use crate::channel::AdmittedToken;
 use crate::channel::contract::{LABEL_AUTHORITY, LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE, LABEL_SEAL, LABEL_TOKEN_DIGEST, TOKEN_FILE};
-use crate::fleet::admission;
 use crate::fleet::fixtures::{INSTANCE, cluster, seals, token_name};
+use crate::fleet::{Fleet, admission};
 use crate::pki::{Authority, ChannelRole, Seals};
 use crate::types::Digest;
 
@@ -143,11 +143,71 @@ fn a_label_of_tokens_on_a_service_changes_nothing() {
     assert_eq!(admitted(&world, &seals()).len(), 2);
 }
 
+/// Whoever swaps the role labels makes the one service pass for a leftover of the other's.
+#[test]
+fn a_wrong_role_label_is_put_back_and_stops_nothing() {
+    for (name, role) in [(PROXY, "extension"), (EXTENSION, "proxy")] {
+        let mut world = World::converged(&cluster());
+        let service = world.raw.services.iter_mut().find(|service| service["Spec"]["Name"] == name).unwrap();
+        service["Spec"]["Labels"][LABEL_ROLE] = json!(role);
+        world.converge(&cluster());
+        assert_ne!(world.service(name).labels[LABEL_ROLE], role, "{name}");
+        assert_eq!(admitted(&world, &seals()).len(), 2);
+    }
+}
+
+#[test]
+fn a_job_in_our_name_is_removed_and_our_service_comes_in_its_place() {
+    for mode in [json!({"ReplicatedJob": {"MaxConcurrent": 1}}), json!({"GlobalJob": {}})] {
+        let mut world = World::converged(&cluster());
+        let service = world.raw.services.iter_mut().find(|service| service["Spec"]["Name"] == EXTENSION).unwrap();
+        service["Spec"]["Labels"][LABEL_SEAL] = json!("0".repeat(64));
+        service["Spec"]["Mode"] = mode;
+        world.converge(&cluster());
+        assert_eq!(at(&world.service(EXTENSION).spec, "Mode.Replicated.Replicas"), json!(1));
+    }
+}
+
+/// What is lost by a take-over is named, by path and without its value, also to a look without an operator.
+#[test]
+fn a_take_over_names_what_is_lost() {
+    let mut world = World::converged(&cluster());
+    let proxy = world.raw.services.iter_mut().find(|service| service["Spec"]["Name"] == PROXY).unwrap();
+    proxy["Spec"]["Labels"].as_object_mut().unwrap().remove(LABEL_SEAL);
+    proxy["Spec"]["Labels"]["team"] = json!("hunter2");
+    proxy["Spec"]["TaskTemplate"]["Resources"]["Limits"]["MemoryBytes"] = json!(1 << 30);
+    let told = |plan: &crate::plan::Plan| {
+        let finding = plan.findings.iter().find(|finding| finding.code == crate::report::FindingCode::ServiceTakenOver);
+        finding.map(|finding| finding.message.clone()).unwrap_or_default()
+    };
+    let (snapshot, believing) = (world.snapshot(), Seals::believing(seals().authority().clone()));
+    let fleet = Fleet { seals: believing, ..world.fleet(&cluster()) };
+    for message in [told(&world.plan(&cluster())), told(&crate::plan::plan(&fleet, &snapshot, &world.memory))] {
+        assert!(message.contains("Labels.team") && message.contains("Limits.MemoryBytes") && !message.contains("hunter2"), "{message}");
+    }
+}
+
+/// Before there was an authority one token was for both roles.
+#[test]
+fn tokens_of_earlier_versions_go() {
+    let mut world = World::converged(&cluster());
+    let labels = json!({LABEL_OWNER: INSTANCE, LABEL_CLUSTER: "dev", LABEL_ROLE: "token"});
+    world.raw.secrets.push(json!({"ID": "former", "Spec": {"Name": "swarmgate-token-dev", "Labels": labels}}));
+    world.converge(&cluster());
+    assert!(world.raw.secrets.iter().all(|secret| secret["ID"] != "former"));
+}
+
 #[test]
 fn a_fleet_that_is_taken_over_keeps_its_replicas_and_the_constraints_that_nodes_meet() {
     let here = json!(["node.hostname!=elsewhere"]);
-    for (replicas, constraints, kept) in [(3, here.clone(), true), (0, json!(["node.labels.nowhere==1"]), false), (4_000_000, here, false)]
-    {
+    let rows = [
+        (3, here.clone(), true),
+        (0, json!(["node.labels.nowhere==1"]), false),
+        // What no snapshot can decide is what nobody can be sure of.
+        (0, json!(["engine.labels.x==1"]), false),
+        (4_000_000, here, false),
+    ];
+    for (replicas, constraints, kept) in rows {
         let cluster = cluster();
         let mut world = World::converged(&cluster);
         let proxy = world.raw.services.iter_mut().find(|service| service["Spec"]["Name"] == PROXY).unwrap();
