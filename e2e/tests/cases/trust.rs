@@ -168,8 +168,15 @@ fn label(world: &World) -> Result<()> {
         ensure!(written <= 3, "{written} writes");
         Ok(())
     })?;
-    world.await_converged("dev")?;
-    world.update("swarmgate-extension-dev", &["--label-rm", "swarmgate.token-sha256"])
+    world.update("swarmgate-extension-dev", &["--label-rm", "swarmgate.token-sha256"])?;
+    // The other role's: it would pass for a leftover of the proxies.
+    world.update("swarmgate-extension-dev", &["--label-add", "swarmgate.role=proxy"])?;
+    eventually(SLOW, "the role is put back", || {
+        let labels = world.service("swarmgate-extension-dev")?["Spec"]["Labels"].take();
+        ensure!(labels["swarmgate.role"] == "extension", "{labels}");
+        Ok(())
+    })?;
+    world.await_converged("dev").map(drop)
 }
 
 /// SECURITY.md, "The authority's key is not rotated by itself", word by word.
