@@ -278,7 +278,7 @@ pub enum MaterialState {
     Mismatch,
     /// The certificate has expired.
     Expired,
-    /// The certificate is not valid yet; what was used before stays in use.
+    /// The certificate is not valid yet.
     NotYetValid,
     /// The object of a CA holds a private key, too: it is not used, lest the key gets where certificates go.
     HoldsKey,

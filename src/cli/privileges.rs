@@ -65,7 +65,7 @@ pub enum Kept {
     Threads(usize),
     /// This process cannot use the socket, and has no right to become somebody who can.
     #[error(
-        "{user} may not use {} (owner {owner}, group {group}, mode {mode:o}): start it as root, which it gives up, or with the socket's \
+        "user {user} may not use {} (owner {owner}, group {group}, mode {mode:o}): start it as root, which it gives up, or with the socket's \
          group (SWARMGATE_USER={user}:{group})",
         path.display()
     )]

@@ -1,5 +1,5 @@
-//! What the operator finds wrong with its own Swarm service. Pure. It must never change that service: whoever deploys the operator
-//! does that.
+//! What the operator finds wrong with its own Swarm service. Pure; only tells. What the operator changes of that service
+//! (its authority's mount) is in `authority`, and nothing else may be.
 
 use crate::channel::ChannelMode;
 use crate::report::{Finding, FindingCode, Severity, Subject};

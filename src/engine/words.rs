@@ -1,8 +1,9 @@
 //! Makes what an engine said fit to be shown elsewhere: no paths of this machine, nothing of secret files, never too long.
 
-use crate::types::is_hidden;
 use std::collections::HashSet;
 use std::path::Path;
+
+use crate::types::is_hidden;
 
 /// The most that is kept of an engine's words, in bytes.
 const WORDS_MAX: usize = 4096;

@@ -126,10 +126,7 @@ impl Keeper {
                         look.stay_plain(host, &self.in_use.plain);
                     }
                 }
-                Some(Found::Early(fault)) => {
-                    look.changes_at(fault.not_before);
-                    self.use_former_pair(host.cloned(), now, look);
-                }
+                Some(Found::Early(fault)) => look.changes_at(fault.not_before),
                 Some(Found::Bad(_)) | None => {}
             }
         }
@@ -171,10 +168,7 @@ impl Keeper {
                         look.awaits = true;
                         self.verify_as_before(place, now, look);
                     }
-                    Some(Found::Early(fault)) => {
-                        look.changes_at(fault.not_before);
-                        self.verify_as_before(place, now, look);
-                    }
+                    Some(Found::Early(fault)) => look.changes_at(fault.not_before),
                     Some(Found::Bad(_)) | None => {}
                 },
                 Some(other) => drop(look.used.verifications.insert(place, other.clone())),

@@ -16,9 +16,6 @@ use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::swarm::Service;
 use crate::types::excerpt;
 
-/// Paths hold keys of labels, which can be long.
-const PATH_CHARS_MAX: usize = 100;
-
 impl<'a> Draft<'a> {
     /// Both services, the extension first: the proxies need what it renders.
     pub(super) fn services(&mut self) {
@@ -222,6 +219,8 @@ impl<'a> Draft<'a> {
 
 /// So many lost fields are named at most.
 const LOST_MAX: usize = 12;
+/// Paths hold keys of labels, which can be long.
+const PATH_CHARS_MAX: usize = 100;
 
 /// The fields that are no more as they were, by path: their values may be passwords.
 fn lost(old: &Value, new: &Value) -> String {

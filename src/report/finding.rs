@@ -1,6 +1,6 @@
 //! Findings: what somebody wrote that has another effect than they may think, where, and what to do about it.
 
-use crate::types::{excerpt, holds_private_key, is_hidden};
+use crate::types::{is_hidden, without_private_key};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -213,8 +213,10 @@ impl std::fmt::Display for Finding {
 const VALUE_CHARS_MAX: usize = 120;
 
 fn shorten(value: &str) -> String {
-    let value = if holds_private_key(value) { excerpt(value, VALUE_CHARS_MAX) } else { value.to_owned() };
-    let escaped: String = value.chars().flat_map(|c| if is_hidden(c) { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect();
+    let escaped: String = without_private_key(value)
+        .chars()
+        .flat_map(|c| if is_hidden(c) { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
+        .collect();
     if escaped.chars().count() <= VALUE_CHARS_MAX {
         return escaped;
     }

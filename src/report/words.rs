@@ -84,6 +84,21 @@ mod tests {
         assert_eq!((plain.place().as_str(), plain.outcome().as_str(), plain.tls_words().as_str()), ("a.example/app", "Served", "-"));
         assert_eq!(plain.service_titles(), ["v1 (87.5 %)", "v2 (12.5 %)"]);
         assert_eq!(route(RouteKind::Http, &[("v1", 1000)]).service_titles(), ["v1"]);
+        let tls = |state: &str, from: Option<&str>, until: Option<&str>| {
+            let time = |text: Option<&str>| text.map(|text| text.parse().unwrap());
+            TlsReport {
+                certificate: "c".to_owned(),
+                key: "k".to_owned(),
+                state: state.to_owned(),
+                not_before: time(from),
+                not_after: time(until),
+            }
+        };
+        let (early, late) = ("2030-01-01T00:00:00Z", "2031-01-01T00:00:00Z");
+        assert_eq!(tls("good", None, Some(late)).words(), format!("c: good, until {late}"));
+        assert_eq!(tls("not valid yet", Some(early), Some(late)).words(), format!("c: not valid yet, from {early}"));
+        assert_eq!(tls("expired", None, Some(early)).words(), format!("c: expired on {early}"));
+        assert_eq!(tls("missing", None, None).words(), "c: missing");
         let passed = route(RouteKind::Passthrough, &[]);
         assert_eq!((passed.place().as_str(), passed.tls_words().as_str()), ("a.example (TLS passed through)", "the application's own"));
         let redirect = RouteReport { target: Some("https://b.example".to_owned()), ..route(RouteKind::Redirect, &[]) };

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::RawSnapshot;
-use crate::types::{excerpt, holds_private_key};
+use crate::types::without_private_key;
 
 /// Fields of services, by path.
 const SERVICE: &[&str] = &[
@@ -208,9 +208,11 @@ fn kept_field(name: &str, field: &Value, paths: &[&str]) -> Option<Value> {
 fn keep_labels(labels: &mut Value, with: &[&str]) {
     if let Value::Object(labels) = labels {
         labels.retain(|key, _| begins(key, with) && !WITHHELD.contains(&key.trim()));
-        // Somebody took a key for the name of one.
-        let keys = labels.values_mut().filter(|value| value.as_str().is_some_and(holds_private_key));
-        keys.for_each(|value| *value = Value::from(excerpt(value.as_str().unwrap_or_default(), 0)));
+        for value in labels.values_mut() {
+            if let Value::String(text) = value {
+                *value = without_private_key(text).into();
+            }
+        }
     }
 }
 

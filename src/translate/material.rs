@@ -12,6 +12,8 @@ use crate::types::{ObjectName, ServiceName, excerpt};
 
 /// So many entries of a label are quoted at most.
 const QUOTED_MAX: usize = 10;
+/// Longer names of labels are cut.
+const LABEL_CHARS_MAX: usize = 100;
 
 /// What a service wants its hosts' clients to be shown by TLS, if anything.
 pub fn binding(world: &World<'_>, published: &Published<'_>, findings: &mut Vec<Finding>) -> Option<TlsBinding> {
@@ -147,7 +149,7 @@ fn misspelt(object: &Object<'_>) -> Option<Finding> {
     let message = format!("there is no such label, so it opens nothing; did you mean {LABEL_USE_BY}?");
     let subject = Subject::Object(object.name.to_owned());
     Some(Finding {
-        field: Some(excerpt(label, QUOTED_MAX * 10)),
+        field: Some(excerpt(label, LABEL_CHARS_MAX)),
         ..Finding::new(Severity::Warning, FindingCode::UnknownLabel, subject, message, remedy)
     })
 }

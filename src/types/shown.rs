@@ -19,18 +19,14 @@ pub fn visible(text: &str) -> String {
     text.chars().map(|c| if is_hidden(c) { REPLACEMENT } else { c }).collect()
 }
 
-/// The same, at most so many characters long, and nothing of a private key that somebody took for the name of one.
+/// The same, at most so many characters long, and nothing of a private key.
 pub fn excerpt(text: &str, chars_max: usize) -> String {
-    if holds_private_key(text) {
-        WITHHELD.to_owned()
-    } else {
-        text.chars().take(chars_max).map(|c| if is_hidden(c) { REPLACEMENT } else { c }).collect()
-    }
+    without_private_key(text).chars().take(chars_max).map(|c| if is_hidden(c) { REPLACEMENT } else { c }).collect()
 }
 
-/// Whether a private key in PEM stands in the text, line breaks or not.
-pub fn holds_private_key(text: &str) -> bool {
-    text.contains("PRIVATE KEY-----")
+/// The text, unless a private key in PEM stands in it, line breaks or not: somebody took a key for the name of one.
+pub fn without_private_key(text: &str) -> &str {
+    if text.contains("PRIVATE KEY-----") { WITHHELD } else { text }
 }
 
 #[cfg(test)]
