@@ -34,6 +34,8 @@ const TOLD_TO_STOP: &str = "/tasks?filters=%7B%22desired-state%22%3A%5B%22shutdo
 const NODES: &str = "/nodes";
 /// `{"scope":["swarm"]}`
 const NETWORKS: &str = "/networks?filters=%7B%22scope%22%3A%5B%22swarm%22%5D%7D";
+/// `{"name":["docker_gwbridge"]}`: a network of the answering node, which Docker finds by any part of its name.
+const GATEWAY_BRIDGE: &str = "/networks?filters=%7B%22name%22%3A%5B%22docker_gwbridge%22%5D%7D";
 /// `{"label":["swarmgate.owner"]}`: a config list carries all data, so others' configs are not asked for.
 const CONFIGS: &str = "/configs?filters=%7B%22label%22%3A%5B%22swarmgate.owner%22%5D%7D";
 const SECRETS: &str = "/secrets";
@@ -121,13 +123,15 @@ impl Swarm for DockerSwarm {
             let (tasks, named) = tokio::try_join!(self.running_tasks(), self.named_configs(&services))?;
             Ok((services, tasks, named))
         };
-        let ((services, tasks, named), nodes, swarm_networks, mut configs, secrets) = tokio::try_join!(
+        let ((services, tasks, named), nodes, mut swarm_networks, bridge, mut configs, secrets) = tokio::try_join!(
             services_then_others,
             self.list("list nodes", NODES),
             async { networks::of_the_swarm(self.list("list networks", NETWORKS).await?) },
+            self.list("list the node's gateway bridge", GATEWAY_BRIDGE),
             self.list("list configs", CONFIGS),
             self.list("list secrets", SECRETS),
         )?;
+        swarm_networks.extend(networks::gateway_bridge(bridge));
         let ours: Vec<Option<Value>> = configs.iter().map(|config| config.get("ID").cloned()).collect();
         configs.extend(named.into_iter().filter(|config| !ours.contains(&config.get("ID").cloned())));
         Ok(RawSnapshot { taken_at: Timestamp::now(), services, tasks, nodes, networks: swarm_networks, configs, secrets })

@@ -4,7 +4,10 @@
 use serde_json::Value;
 
 use super::error::unavailable;
-use crate::swarm::SwarmError;
+use crate::swarm::{GATEWAY_BRIDGE, SwarmError};
+
+/// What a snapshot needs of a network of one node. Everything else about it changes with every container.
+const KEPT_OF_THE_BRIDGE: [&str; 5] = ["Id", "Name", "Driver", "Scope", "IPAM"];
 
 /// The networks of the Swarm. Those that only this node still lists were removed; if the routing mesh's is among them,
 /// the managers were not asked at all.
@@ -14,6 +17,13 @@ pub fn of_the_swarm(list: Vec<Value>) -> Result<Vec<Value>, SwarmError> {
         return Err(unavailable("list networks", "the answer holds only this node's networks, as it does while the Swarm has no leader"));
     }
     Ok(list.into_iter().filter(|n| !from_this_node(n)).collect())
+}
+
+/// The answering node's `docker_gwbridge`, of the networks whose names hold that word, without what changes with each container.
+pub fn gateway_bridge(list: Vec<Value>) -> impl Iterator<Item = Value> {
+    let is_it = |n: &Value| n["Name"] == GATEWAY_BRIDGE && n["Scope"] == "local";
+    let kept = |n: Value| KEPT_OF_THE_BRIDGE.iter().map(|key| ((*key).to_owned(), n[*key].clone())).collect();
+    list.into_iter().filter(is_it).map(kept)
 }
 
 /// Only the node itself speaks of containers and peers; the managers' answer has neither.
@@ -45,6 +55,17 @@ mod tests {
     fn a_list_of_this_nodes_networks_only_is_no_answer() {
         let mesh = json!({"Id": "mesh", "Ingress": true, "Containers": {}, "Peers": [{"Name": "x", "IP": "198.18.0.11"}]});
         assert!(ids(json!([mesh])).unwrap_err().contains("no leader"));
+    }
+
+    #[test]
+    fn of_the_bridge_only_what_stays_is_kept() {
+        let ipam = json!({"Config": [{"Subnet": "172.18.0.0/16"}]});
+        let bridge =
+            json!({"Id": "b", "Name": "docker_gwbridge", "Driver": "bridge", "Scope": "local", "IPAM": ipam, "Containers": {"c": {}}});
+        let others =
+            [json!({"Name": "my_docker_gwbridge", "Scope": "local"}), json!({"Name": "docker_gwbridge", "Scope": "swarm"}), json!(7)];
+        let kept: Vec<Value> = gateway_bridge([vec![bridge], others.to_vec()].concat()).collect();
+        assert_eq!(kept, [json!({"Id": "b", "Name": "docker_gwbridge", "Driver": "bridge", "Scope": "local", "IPAM": ipam})]);
     }
 
     #[test]

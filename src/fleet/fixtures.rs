@@ -50,7 +50,7 @@ pub fn cluster_named(name: &str) -> Cluster {
         name: ClusterName::parse(name).unwrap(),
         service_cluster: None,
         engine: Engine::Nginx,
-        networks: None,
+        networks: crate::intent::networks::NetworkRules::default(),
         extension: workload(&format!("swarmgate-extension-{name}")),
         proxy: Proxy {
             workload: workload(&format!("swarmgate-proxy-{name}")),

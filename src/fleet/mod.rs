@@ -119,7 +119,7 @@ pub fn shape(input: &ShapeInput<'_>) -> Fleet {
 /// A closed list of networks may name some that do not exist (yet): the proxies start without them.
 fn missing_networks(input: &ShapeInput<'_>) -> Vec<WaitingOn> {
     let exists = |name: &NetworkName| input.snapshot.networks.values().any(|n| n.name == name.as_str() || n.id.0 == name.as_str());
-    let declared = input.cluster.networks.iter().flatten();
+    let declared = input.cluster.networks.only.iter().flatten();
     declared.filter(|name| !exists(name)).map(|name| WaitingOn::MissingNetwork { network: name.to_string() }).collect()
 }
 

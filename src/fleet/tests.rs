@@ -105,7 +105,7 @@ fn a_stock_image_has_nothing_of_the_agent_and_no_way_to_the_control_network() {
 #[test]
 fn a_declared_network_that_does_not_exist_is_waited_for() {
     let mut closed = cluster();
-    closed.networks = Some(vec![NetworkName::parse("shop_front").unwrap()]);
+    closed.networks.only = Some(vec![NetworkName::parse("shop_front").unwrap()]);
     assert_eq!(fleet(&closed, None).waiting, [WaitingOn::MissingNetwork { network: "shop_front".to_owned() }]);
 }
 

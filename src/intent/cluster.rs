@@ -7,8 +7,9 @@ use std::time::Duration;
 use super::cluster_spec::{Engine, FailureAction, Mode, Publish, Rollout, UpdateOrder};
 use super::hosts::HostRules;
 use super::material::MaterialRules;
+use super::networks::NetworkRules;
 use crate::route::EngineSettings;
-use crate::types::{ClusterName, NetworkName, ServiceName};
+use crate::types::{ClusterName, ServiceName};
 
 /// One service cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,8 +20,8 @@ pub struct Cluster {
     pub service_cluster: Option<String>,
     /// The proxy engine.
     pub engine: Engine,
-    /// The closed list of networks, if there is one; sorted, without duplicates.
-    pub networks: Option<Vec<NetworkName>>,
+    /// Which networks the proxies may be attached to.
+    pub networks: NetworkRules,
     /// Which hosts may be published, and by whom.
     pub hosts: HostRules,
     /// Who may use which secrets and configs, beyond what is theirs.
@@ -37,7 +38,7 @@ impl Cluster {
     /// The names of all objects of the Swarm that the document names.
     pub fn named_objects(&self) -> BTreeSet<String> {
         let rules = self.hosts.allow.iter().flatten().filter_map(|rule| rule.networks.as_ref());
-        self.networks.iter().chain(rules).flatten().map(ToString::to_string).collect()
+        self.networks.names().chain(rules.flatten()).map(ToString::to_string).collect()
     }
 }
 

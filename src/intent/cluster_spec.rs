@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::grammar;
 use super::hosts_spec::HostsSpec;
 use super::material_spec::MaterialSpec;
+use super::networks_spec::NetworksSpec;
 pub use super::settings_spec::Settings;
-use crate::types::{ClusterName, NetworkName, Port, ServiceName};
+use crate::types::{ClusterName, Port, ServiceName};
 
 /// The only version of the document there is.
 pub const API_VERSION: &str = "swarmgate/v1";
@@ -69,9 +70,11 @@ pub struct ClusterSpec {
     pub service_cluster: Option<String>,
     /// The proxy engine.
     pub engine: Engine,
-    /// The only networks that the proxies are attached to, all from the start. Absent: the networks of the routes.
+    /// Which networks the proxies are attached to. A list: the only ones, all from the start. A mapping of `only` (the same),
+    /// `preferred` (those to use first for services that are on several) and `reserved` (ranges of clients that no attached
+    /// network may overlap with). Absent: the networks of the routes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub networks: Option<Vec<NetworkName>>,
+    pub networks: Option<NetworksSpec>,
     /// Which hosts may be published, and by whom.
     #[serde(default, skip_serializing_if = "HostsSpec::is_open")]
     pub hosts: HostsSpec,

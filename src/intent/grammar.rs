@@ -8,6 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::constraint::{Constraint, parse_preference};
 use super::material_spec::ANYONE;
+use super::networks::parse_range;
 use super::quantity::{parse_cpus, parse_duration, parse_memory, parse_size};
 use crate::route::{BackendHttpVersion, SizeBytes};
 use crate::types::{self, Refused};
@@ -51,6 +52,7 @@ pub(super) const FORMATS: &[Format] = &[
     format("stop-signal", |text| stop_signal(text).map(drop), "Write for example SIGTERM or SIGQUIT."),
     format("absolute-path", absolute_path, "Write for example /etc/nginx/nginx.conf."),
     format("log-driver", log_driver, "Write for example json-file, local or journald; default is each engine's own."),
+    format("address-range", |text| parse_range(text).map(drop), "Write for example 10.8.0.0/16 or 2001:db8::/32."),
     format("env-name", env_name, "Write a name such as LOG_LEVEL."),
     format("label-key", label_key, "Choose another key, for example org.example.team."),
 ];
@@ -257,6 +259,31 @@ words! {
             "required": ["name"],
             "additionalProperties": false
         }
+    },
+    Networks => {
+        "type": ["array", "object"],
+        "items": {"type": "string", "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]*$"},
+        "properties": {
+            "only": {
+                "description": "The only networks that the proxies are attached to, all from the start. Absent: the networks of the routes.",
+                "type": "array",
+                "items": {"type": "string", "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]*$"},
+                "maxItems": 1000
+            },
+            "preferred": {
+                "description": "The networks to use first, the best first, for services that are on several and whose label com.docker.lb.network chooses none. They need not exist.",
+                "type": "array",
+                "items": {"type": "string", "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]*$"},
+                "maxItems": 100
+            },
+            "reserved": {
+                "description": "Ranges of clients, offices and VPNs, such as 10.8.0.0/16: no network that overlaps with one of them is attached, because the proxies' answers to these clients would go into it.",
+                "type": "array",
+                "items": {"type": "string", "format": "address-range"},
+                "maxItems": 256
+            }
+        },
+        "additionalProperties": false
     },
     LogTarget => {"type": "string", "format": "log-target"},
     LogFormat => {"type": "string", "format": "log-format"},

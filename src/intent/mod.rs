@@ -11,6 +11,8 @@ pub mod hosts_spec;
 pub mod labels;
 pub mod material;
 pub mod material_spec;
+pub mod networks;
+pub mod networks_spec;
 pub mod quantity;
 pub mod schema;
 pub mod settings_spec;

@@ -12,7 +12,6 @@ mod managed;
 mod memory;
 mod objects;
 mod patch;
-mod placement;
 mod removal;
 mod rollout;
 mod service;

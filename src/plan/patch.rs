@@ -7,10 +7,9 @@ use super::alike::{alike, contains, network_id};
 use super::effect::endpoint_differs;
 use super::json::{get, set};
 use super::managed::Managed;
-use super::placement::fitting_nodes;
 use crate::channel::contract::LABEL_MANAGED;
 use crate::fleet::{Alike, Args, Entries, Field, FieldValue, KeyedBy, Mode, ServiceShape, Want, Whole, without_ids};
-use crate::swarm::Snapshot;
+use crate::swarm::{Snapshot, fitting_nodes};
 
 /// The key under which our own first argument is remembered, apart from the user's.
 const SUBCOMMAND: &str = "subcommand";

@@ -8,10 +8,9 @@ use serde_json::{Value, json};
 
 use super::json::get;
 use super::memory::Memory;
-use super::placement::fitting_nodes;
 use super::step::{RolloutNote, RolloutOutcome, UpdateReason};
 use crate::report::WaitingOn;
-use crate::swarm::{Service, Snapshot, Task, UpdateStatus};
+use crate::swarm::{Service, Snapshot, Task, UpdateStatus, fitting_nodes};
 use crate::types::{Digest, NodeId};
 
 /// A write during a rollout makes Swarm forget the last good spec, so it waits for the end, but not for ever: after this

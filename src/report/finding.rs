@@ -77,6 +77,10 @@ pub enum FindingCode {
     AmbiguousNetwork,
     /// The service shares no network with the proxies (`networks` is a closed list), or has none at all.
     UnreachableNetwork,
+    /// A network of the service could take the proxies away from their clients: no overlay, or addresses that are others'.
+    UnsuitableNetwork,
+    /// A network of the service has too few free addresses for the proxies.
+    NetworkFull,
     /// Services that share a route disagree about a setting; the oldest one's counts.
     ConflictingSetting,
     /// More than one service wants to be the default backend; the oldest one is.

@@ -5,14 +5,17 @@ mod address;
 mod model;
 mod named;
 mod parse;
+mod placement;
 mod port;
 mod share;
 
 pub use address::NODE_ADDRESS_LABEL;
 pub use model::{
-    Config, Mount, Network, Node, PublishedPort, RawSnapshot, Secret, Service, Snapshot, SnapshotError, Task, UpdateStatus, VirtualIp,
+    Config, GATEWAY_BRIDGE, Mount, Network, Node, PublishedPort, RawSnapshot, Secret, Service, Snapshot, SnapshotError, Subnet, Task,
+    UpdateStatus, VirtualIp,
 };
 pub use named::{is_named, named_configs};
 pub use parse::is_stopping;
+pub use placement::{fitting_nodes, nodes_that_meet};
 pub use port::{Hint, Swarm, SwarmError, SwarmErrorKind};
 pub use share::is_told_of;

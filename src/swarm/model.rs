@@ -1,7 +1,7 @@
 //! The snapshot: one complete look at the Swarm, as typed values over API-shaped JSON.
 //! Reading is tolerant: an odd foreign object never spoils the others; only a missing id is an error.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -23,7 +23,7 @@ pub struct RawSnapshot {
     pub tasks: Vec<Value>,
     /// `GET /nodes`.
     pub nodes: Vec<Value>,
-    /// `GET /networks`, Swarm scope.
+    /// `GET /networks`: those of Swarm scope, and of those of one node (`Scope: local`) the answering manager's `docker_gwbridge`.
     pub networks: Vec<Value>,
     /// `GET /configs`: those with an owner label, and those that labels name as a CA.
     pub configs: Vec<Value>,
@@ -46,6 +46,9 @@ pub struct Snapshot {
     pub nodes: BTreeMap<NodeId, Node>,
     /// All networks of Swarm scope.
     pub networks: BTreeMap<NetworkId, Network>,
+    /// The subnets of `docker_gwbridge`, over which containers on overlays reach everything else, on the manager that answered.
+    /// Every node chooses its own, most often the same; what the other nodes have, no API of a manager tells.
+    pub gateway_bridge: Vec<IpNet>,
     /// Config objects with an owner label, and those that labels name as a CA.
     pub configs: BTreeMap<ConfigId, Config>,
     /// Metadata of all secrets.
@@ -207,12 +210,49 @@ pub struct Network {
     pub name: String,
     /// `overlay`, ...
     pub driver: String,
+    /// `swarm`; whatever says nothing is of the Swarm, too.
+    pub scope: String,
+    /// When it was created.
+    pub created_at: Timestamp,
     /// Whether what nodes send each other on it is encrypted.
     pub encrypted: bool,
+    /// Whether it leads to nothing outside: containers on such networks alone have no way out, and no published ports.
+    pub internal: bool,
     /// Whether it is Swarm's routing-mesh network.
     pub routing_mesh: bool,
+    /// What its addresses are taken from. None before Swarm has given it addresses, and for ever if Swarm has none for it.
+    pub subnets: Vec<Subnet>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// Addresses on it that are in use, beside those that the snapshot shows: a shared snapshot leaves their users out.
+    pub held_by_others: HeldByOthers,
+}
+
+/// One range of addresses of a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subnet {
+    /// All of it, without bits of a host.
+    pub net: IpNet,
+    /// The part that addresses are given from, if it is not the whole.
+    pub range: Option<IpNet>,
+    /// The gateway's address, which nobody else gets.
+    pub gateway: Option<IpAddr>,
+    /// Addresses that are in nobody's hands and given to nobody.
+    pub auxiliary: Vec<IpAddr>,
+}
+
+/// The field of a network in a shared snapshot that holds [`HeldByOthers`]; Docker has none of this name.
+pub(super) const HELD_BY_OTHERS: &str = "SwarmgateHeldByOthers";
+/// The network of one node over which containers on overlays reach everything else.
+pub const GATEWAY_BRIDGE: &str = "docker_gwbridge";
+
+/// Addresses of a network that are used by what a shared snapshot leaves out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HeldByOthers {
+    /// How many addresses of tasks and services there are, taken or waited for.
+    pub addresses: u64,
+    /// The nodes with tasks on it, each of which has one address more.
+    pub nodes: BTreeSet<NodeId>,
 }
 
 /// One of our config objects, or one that labels name.

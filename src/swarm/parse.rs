@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::model::GATEWAY_BRIDGE;
 use super::{RawSnapshot, Snapshot, SnapshotError, Task};
 use crate::types::TaskId;
 use field::text;
@@ -27,7 +28,8 @@ impl Snapshot {
             tasks: Self::tasks_from_api(&raw.tasks)?,
             stopping: BTreeMap::new(),
             nodes: by_id("nodes", &raw.nodes, objects::node, |o| o.id.clone())?,
-            networks: by_id("networks", &raw.networks, objects::network, |o| o.id.clone())?,
+            networks: by_id("networks", raw.networks.iter().filter(|n| !is_of_one_node(n)), objects::network, |o| o.id.clone())?,
+            gateway_bridge: raw.networks.iter().filter(|n| is_gateway_bridge(n)).flat_map(objects::subnets).map(|s| s.net).collect(),
             configs: by_id("configs", &raw.configs, objects::config, |o| o.id.clone())?,
             secrets: by_id("secrets", &raw.secrets, objects::secret, |o| o.id.clone())?,
         };
@@ -47,6 +49,14 @@ impl Snapshot {
         self.tasks.retain(|id, _| !self.stopping.contains_key(id));
         Ok(self)
     }
+}
+
+fn is_of_one_node(network: &Value) -> bool {
+    text(network, &["Scope"]) == "local"
+}
+
+fn is_gateway_bridge(network: &Value) -> bool {
+    is_of_one_node(network) && text(network, &["Name"]) == GATEWAY_BRIDGE
 }
 
 /// Whether a task of `GET /tasks` is told to stop and has not ended.

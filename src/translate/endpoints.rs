@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::World;
-use super::networks::{Way, choose, is_usable};
+use super::attachable::runs_on;
+use super::networks::{self, Way, choose, is_usable};
 use super::node_ports;
 use super::published::{Published, label_key};
 use crate::intent::labels::{Affinity, BackendMode};
@@ -32,6 +33,8 @@ pub struct Reach<'a> {
     pub excluded: Vec<EndpointReport>,
     /// The networks that this needs.
     pub networks: BTreeSet<NetworkId>,
+    /// Why no request reaches the service, if its networks are the reason.
+    pub hindrance: Option<String>,
 }
 
 /// An address that could get requests.
@@ -51,8 +54,17 @@ pub struct Candidate {
 pub fn reach<'a>(world: &World<'_>, published: &'a Published<'a>, findings: &mut Vec<Finding>) -> Reach<'a> {
     let way = choose(world, published, findings);
     let on_nodes = way == Way::Nodes;
-    let mut reach = Reach { published, vip: false, on_nodes, candidates: Vec::new(), excluded: Vec::new(), networks: BTreeSet::new() };
-    if published.labels.backend_mode == BackendMode::Vip && published.wants_tasks() && way != Way::Nowhere {
+    let awaited = awaited(world, published, &way);
+    let mut reach = Reach {
+        published,
+        vip: false,
+        on_nodes,
+        candidates: Vec::new(),
+        excluded: Vec::new(),
+        networks: BTreeSet::new(),
+        hindrance: hindrance(world, published, &way, awaited),
+    };
+    if published.labels.backend_mode == BackendMode::Vip && published.wants_tasks() && way != Way::Nowhere && awaited.is_none() {
         reach.candidates.extend(virtual_ip(world, published, &way));
         reach.vip = !reach.candidates.is_empty();
         if reach.vip {
@@ -64,11 +76,32 @@ pub fn reach<'a>(world: &World<'_>, published: &'a Published<'a>, findings: &mut
     if !reach.vip {
         add_tasks(world, &mut reach, &way, findings);
     }
-    reach.networks.extend(way.network().cloned());
+    reach.networks.extend(way.network().filter(|_| awaited.is_none()).cloned());
     reach.networks.extend(reach.candidates.iter().filter_map(|candidate| candidate.network.clone()));
     reach.candidates.sort_by(|a, b| a.endpoint.cmp(&b.endpoint));
     reach.excluded.sort_by(|a, b| a.task.cmp(&b.task));
     reach
+}
+
+/// The network that the proxies are attached to once a task of the service runs there with an address: before that a
+/// replacement of theirs would serve nobody, and a network on which nothing starts would have its way.
+fn awaited<'a>(world: &World<'_>, published: &Published<'_>, way: &'a Way) -> Option<&'a NetworkId> {
+    let network = way.network()?;
+    let attached = world.closed_list.is_some() || world.proxies.declare(network);
+    (!attached && !runs_on(world, published, network)).then_some(network)
+}
+
+fn hindrance(world: &World<'_>, published: &Published<'_>, way: &Way, awaited: Option<&NetworkId>) -> Option<String> {
+    match awaited {
+        _ if *way == Way::Nowhere => networks::hindrance(world, published.service),
+        Some(id) => {
+            let name = world.network_name(id);
+            Some(format!(
+                "no task of the service runs with an address on the network {name}, to which the proxies are attached once one does"
+            ))
+        }
+        None => None,
+    }
 }
 
 fn virtual_ip(world: &World<'_>, published: &Published<'_>, way: &Way) -> Option<Candidate> {

@@ -2,6 +2,8 @@
 //! service's labels can change the routes of another one that does not share a route with it. Must never know an engine.
 
 mod admission;
+mod attachable;
+mod capacity;
 mod endpoints;
 mod grants;
 mod hosts;
@@ -13,6 +15,7 @@ mod proxies;
 mod published;
 mod redirects;
 mod reports;
+mod suitability;
 mod unclaimed;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,10 +28,9 @@ pub use reports::{DEFAULT_HOST, backend_of};
 pub use unclaimed::{NotInForce, unclaimed};
 
 use crate::intent::cluster::Cluster;
-use crate::intent::labels::PREFIX;
 use crate::report::{Finding, RouteReport};
 use crate::route::RouteTable;
-use crate::swarm::{Snapshot, Task};
+use crate::swarm::{Network, Snapshot, Task};
 use crate::types::{NetworkId, ServiceId};
 
 /// What the services of one cluster come to.
@@ -39,8 +41,11 @@ pub struct Translation {
     /// What the authors of labels should know; sorted, without duplicates.
     pub findings: Vec<Finding>,
     /// The networks that the proxies must be attached to, sorted: exactly those of the closed list that exist if the
-    /// cluster has one, else one per service, and those over which requests still flow while a network is exchanged.
+    /// cluster has one, else one per service on which a task of it runs or which the proxies have already, and those over
+    /// which requests still flow while a network is exchanged. Never one of `left_out`.
     pub networks: Vec<NetworkId>,
+    /// The networks that somebody wants and the proxies must not be attached to, with the reason in words that follow its name.
+    pub left_out: BTreeMap<NetworkId, String>,
     /// Every route by host then path, with every endpoint and the reason why it gets no requests. `state` is `Served` or
     /// `NoEndpoints`: whether all proxies have the route is not known here.
     pub routes: Vec<RouteReport>,
@@ -51,21 +56,27 @@ pub struct Translation {
 /// Translates the services that `cluster` publishes.
 pub fn translate(cluster: &Cluster, snapshot: &Snapshot) -> Translation {
     let mut findings = Vec::new();
-    let world = World::new(cluster, snapshot);
+    let mut world = World::new(cluster, snapshot);
     let services = published::published_services(&world, &mut findings);
+    world.attachable = attachable::Attachable::of(&world, &services);
+    findings.extend(attachable::findings_of_cluster(&world));
     let reaches: Vec<_> = services.iter().map(|service| endpoints::reach(&world, service, &mut findings)).collect();
     let (table, routes) = pools::assemble(&world, &reaches, &mut findings);
     findings.sort();
     findings.dedup();
     let reached_over = reaches.iter().map(|reach| (reach.published.service.id.clone(), reach.networks.clone())).collect();
-    Translation { table, findings, networks: needed_networks(&world, &reaches), routes, reached_over }
+    let networks = needed_networks(&world, &services, &reaches);
+    Translation { table, findings, networks, left_out: world.attachable.words(), routes, reached_over }
 }
 
 /// What every part of a translation looks at.
 struct World<'a> {
     cluster: &'a Cluster,
     snapshot: &'a Snapshot,
-    proxies: proxies::Proxies,
+    proxies: proxies::Proxies<'a>,
+    attachable: attachable::Attachable,
+    usage: BTreeMap<&'a NetworkId, capacity::Usage<'a>>,
+    control: BTreeSet<&'a NetworkId>,
     objects: grants::Objects<'a>,
     closed_list: Option<BTreeSet<NetworkId>>,
     tasks: BTreeMap<&'a ServiceId, Vec<&'a Task>>,
@@ -79,12 +90,27 @@ impl<'a> World<'a> {
         }
         let proxies = proxies::Proxies::of(cluster, snapshot);
         let (objects, closed_list) = (grants::Objects::of(snapshot), networks::closed_list(cluster, snapshot));
-        Self { cluster, snapshot, proxies, objects, closed_list, tasks }
+        let (usage, control) = (capacity::usage(snapshot), networks::control_networks(snapshot));
+        Self { cluster, snapshot, proxies, attachable: attachable::Attachable::default(), usage, control, objects, closed_list, tasks }
     }
 
     /// The tasks of a service whose desired state is running.
     fn tasks_of(&self, service: &ServiceId) -> &[&'a Task] {
         self.tasks.get(service).map_or(&[], Vec::as_slice)
+    }
+
+    fn network(&self, id: &NetworkId) -> Option<&'a Network> {
+        self.snapshot.networks.get(id)
+    }
+
+    /// Whether it carries our own control traffic.
+    fn is_control(&self, network: &Network) -> bool {
+        self.control.contains(&network.id)
+    }
+
+    /// Whether it is one of those that are for applications at all. What it is otherwise is told by its fault.
+    fn is_application_network(&self, network: &Network) -> bool {
+        !network.routing_mesh && !networks::is_predefined(network) && !self.is_control(network)
     }
 
     /// The name of a network, or its id if the snapshot does not know it.
@@ -93,23 +119,20 @@ impl<'a> World<'a> {
     }
 }
 
-fn needed_networks(world: &World<'_>, reaches: &[endpoints::Reach<'_>]) -> Vec<NetworkId> {
+fn needed_networks(world: &World<'_>, services: &[published::Published<'_>], reaches: &[endpoints::Reach<'_>]) -> Vec<NetworkId> {
     let needed: BTreeSet<_> = world.closed_list.clone().unwrap_or_else(|| {
         let used = reaches.iter().flat_map(|reach| reach.networks.iter().cloned());
-        used.chain(networks_of_refused(world, reaches)).collect()
+        used.chain(networks_of_refused(world, services)).collect()
     });
-    needed.into_iter().collect()
+    needed.into_iter().filter(|id| networks::is_usable(world, id)).collect()
 }
 
 /// A label that became wrong costs its own service its routes, but no other route a proxy: a network that the proxies have
-/// already is kept as long as a service with labels of this cluster is on it. Putting the label right needs no new proxies either.
-fn networks_of_refused<'a>(world: &'a World<'a>, reaches: &'a [endpoints::Reach<'a>]) -> impl Iterator<Item = NetworkId> + 'a {
-    let published: BTreeSet<_> = reaches.iter().map(|reach| &reach.published.service.id).collect();
-    let claimed = world.snapshot.services.values().filter(|service| published::is_claimed_by(world.cluster, service));
-    let labelled = claimed.filter(|service| service.labels.keys().any(|key| key.starts_with(PREFIX)));
-    let refused = labelled.filter(move |service| !published.contains(&service.id));
-    let networks = refused.flat_map(|service| service.networks.iter());
-    networks.filter(|id| world.proxies.declare(id) && networks::is_usable(world, id)).cloned()
+/// already is kept as long as a service with labels of this cluster is on it, unless it is one that they must not have. Putting
+/// the label right needs no new proxies either.
+fn networks_of_refused(world: &World<'_>, services: &[published::Published<'_>]) -> Vec<NetworkId> {
+    let networks = attachable::refused(world, services).flat_map(|service| service.networks.iter());
+    networks.filter(|id| world.proxies.declare(id)).cloned().collect()
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! The way on which the proxies reach a service: a network, or ports of its tasks' nodes. Never Swarm's routing mesh, never our control network, never one
-//! outside the cluster's closed list; never "the first one".
+//! outside the cluster's closed list or one that could harm the proxies; never "the first one".
 
 use std::collections::BTreeSet;
 
 use super::World;
+use super::attachable::finding_of_service;
 use super::node_ports::{self, BRIDGE};
 use super::published::{Published, label_key, stack_of};
-use crate::channel::contract::{CONTROL_NETWORK, LABEL_OWNER};
+use crate::channel::contract::{CONTROL_NETWORK, LABEL_OWNER, LABEL_ROLE};
 use crate::intent::cluster::Cluster;
 use crate::report::{Finding, FindingCode, Severity};
 use crate::swarm::{Network, Service, Snapshot};
@@ -14,14 +15,32 @@ use crate::types::NetworkId;
 
 /// The networks of the closed list that exist, if the cluster has such a list.
 pub fn closed_list(cluster: &Cluster, snapshot: &Snapshot) -> Option<BTreeSet<NetworkId>> {
-    let names = cluster.networks.as_ref()?;
+    let names = cluster.networks.only.as_ref()?;
     let listed = |network: &&Network| names.iter().any(|name| name.as_str() == network.name);
     Some(snapshot.networks.values().filter(listed).map(|network| network.id.clone()).collect())
 }
 
 /// Whether traffic to applications may use the network at all.
 pub fn is_usable(world: &World<'_>, id: &NetworkId) -> bool {
-    world.snapshot.networks.get(id).is_some_and(is_application_network) && world.closed_list.as_ref().is_none_or(|list| list.contains(id))
+    let fits = |network| world.is_application_network(network) && world.attachable.fault(id).is_none();
+    world.network(id).is_some_and(fits) && world.closed_list.as_ref().is_none_or(|list| list.contains(id))
+}
+
+/// Our own networks, whatever they are called: by label, by name, and by what the extensions are on.
+pub fn control_networks(snapshot: &Snapshot) -> BTreeSet<&NetworkId> {
+    let ours = |network: &&Network| network.name == CONTROL_NETWORK || network.labels.contains_key(LABEL_OWNER);
+    let named = snapshot.networks.values().filter(ours).map(|network| &network.id);
+    let label = |service: &Service, key: &str| service.labels.get(key).cloned();
+    let extensions = snapshot
+        .services
+        .values()
+        .filter(move |service| label(service, LABEL_OWNER).is_some() && label(service, LABEL_ROLE).as_deref() == Some("extension"));
+    named.chain(extensions.flat_map(|service| &service.networks)).collect()
+}
+
+/// Networks that every node has without the Swarm: nothing that somebody could have made otherwise.
+pub fn is_predefined(network: &Network) -> bool {
+    matches!((network.name.as_str(), network.driver.as_str()), ("host", "host") | ("bridge", "bridge") | ("none", "null"))
 }
 
 /// How a service is reached.
@@ -48,59 +67,101 @@ pub fn choose(world: &World<'_>, published: &Published<'_>, findings: &mut Vec<F
     let attached = attached_networks(world, published.service);
     let usable: Vec<_> = attached.iter().copied().filter(|network| is_usable(world, &network.id)).collect();
     let label = published.labels.network.as_deref();
+    let named = label.and_then(|label| labelled(published.service, label, &usable));
     let on_nodes = node_ports::are_published(published);
-    match (label, preferred(world, &usable)) {
-        (Some(BRIDGE), _) | (None, None) if on_nodes => Way::Nodes,
-        (Some(label), None) if on_nodes => {
-            findings.push(not_found(published, label, &attached, "its ports on the nodes are used"));
-            Way::Nodes
+    let network = named.or_else(|| first_choice(world, &usable)).filter(|_| label != Some(BRIDGE) || !on_nodes);
+    let way = match network {
+        Some(network) => Way::Network(network.id.clone()),
+        None if on_nodes => Way::Nodes,
+        None => Way::Nowhere,
+    };
+    Choice { world, published, attached: &attached, usable: &usable, named, network }.tell(&way, findings);
+    way
+}
+
+/// What was chosen from what, for those who are told about it.
+struct Choice<'a> {
+    world: &'a World<'a>,
+    published: &'a Published<'a>,
+    attached: &'a [&'a Network],
+    usable: &'a [&'a Network],
+    /// The usable network that the label names.
+    named: Option<&'a Network>,
+    /// The network that is used.
+    network: Option<&'a Network>,
+}
+
+impl Choice<'_> {
+    fn tell(&self, way: &Way, findings: &mut Vec<Finding>) {
+        let label = self.published.labels.network.as_deref();
+        let left_out = self.left_out(way);
+        let told = !left_out.is_empty();
+        findings.extend(left_out);
+        match (way, label) {
+            (Way::Nowhere, _) if !told || self.has_unlisted() => findings.push(unreachable(self.world, self.published, self.attached)),
+            (Way::Network(_), Some(BRIDGE)) => {
+                findings.push(node_ports::none_published(self.published, Severity::Warning, &self.instead(way)));
+            }
+            (Way::Network(_) | Way::Nodes, Some(label)) if label != BRIDGE && self.named.is_none() && !told => {
+                findings.push(not_found(self.published, label, self.attached, &self.instead(way)));
+            }
+            (Way::Network(_), None) => findings.extend(self.ambiguous()),
+            _ => {}
         }
-        (_, None) => {
-            findings.push(unreachable(world, published, &attached));
-            Way::Nowhere
+    }
+
+    /// The networks that would have been possible but for their faults: the one that the label names, else all of them.
+    fn left_out(&self, way: &Way) -> Vec<Finding> {
+        let (world, published) = (self.world, self.published);
+        let label = published.labels.network.as_deref();
+        if self.named.is_some() || (label == Some(BRIDGE) && *way != Way::Nowhere) {
+            return Vec::new();
         }
-        (Some(BRIDGE), Some(network)) => {
-            findings.push(node_ports::none_published(published, Severity::Warning, &format!("the network {} is used", network.name)));
-            Way::Network(network.id.clone())
+        let severity = if *way == Way::Nowhere { Severity::Error } else { Severity::Warning };
+        let meant = label.and_then(|label| labelled(published.service, label, self.attached));
+        let is_meant = |network: &Network| meant.is_some_and(|meant| meant.id == network.id);
+        let concerned = self.attached.iter().filter(|network| label.is_none() || *way == Way::Nowhere || is_meant(network));
+        let faulty = concerned.filter_map(|network| Some((*network, world.attachable.fault(&network.id)?)));
+        faulty.map(|(network, fault)| finding_of_service(published, network, fault, severity, &self.instead(way))).collect()
+    }
+
+    /// What happens instead of what was asked for.
+    fn instead(&self, way: &Way) -> String {
+        match (way, self.network) {
+            (Way::Nodes, _) => "its ports on the nodes are used".to_owned(),
+            (_, Some(network)) => format!("the network {} is used", network.name),
+            (_, None) => "its hosts answer 503".to_owned(),
         }
-        (Some(label), Some(network)) => Way::Network(named(published, label, &attached, &usable, network, findings)),
-        (None, Some(network)) => {
-            findings.extend((usable.len() > 1).then(|| ambiguous(published, &usable, network)));
-            Way::Network(network.id.clone())
-        }
+    }
+
+    fn has_unlisted(&self) -> bool {
+        self.attached.iter().any(|network| self.world.attachable.fault(&network.id).is_none() && !is_usable(self.world, &network.id))
+    }
+
+    /// Several networks fit, and neither a label nor the administrator has chosen.
+    fn ambiguous(&self) -> Option<Finding> {
+        let used = self.network?;
+        let preferred = self.world.cluster.networks.preference(&used.name).is_some();
+        (self.usable.len() > 1 && !preferred).then(|| ambiguous(self.published, self.usable, used))
     }
 }
 
-/// The network that the label names, else the preferred one with a finding.
-fn named(
-    published: &Published<'_>,
-    label: &str,
-    attached: &[&Network],
-    usable: &[&Network],
-    preferred: &Network,
-    findings: &mut Vec<Finding>,
-) -> NetworkId {
-    if let Some(network) = labelled(published.service, label, usable) {
-        return network.id.clone();
-    }
-    findings.push(not_found(published, label, attached, &format!("{} is used", preferred.name)));
-    preferred.id.clone()
+/// Why the networks of a service are left out, for one that no way leads to: the first of them.
+pub fn hindrance(world: &World<'_>, service: &Service) -> Option<String> {
+    let attached = attached_networks(world, service);
+    attached
+        .iter()
+        .find_map(|network| Some(format!("its network {} is not used: {}", network.name, world.attachable.fault(&network.id)?.words())))
 }
 
 /// The networks of a service that applications use; very old services name them instead of giving ids.
 fn attached_networks<'a>(world: &World<'a>, service: &Service) -> Vec<&'a Network> {
     let networks = &world.snapshot.networks;
     let find = |id: &NetworkId| networks.get(id).or_else(|| networks.values().find(|network| network.name == id.0));
-    let mut found: Vec<_> = service.networks.iter().filter_map(find).filter(|network| is_application_network(network)).collect();
+    let mut found: Vec<_> = service.networks.iter().filter_map(find).filter(|network| world.is_application_network(network)).collect();
     found.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
     found.dedup_by(|a, b| a.id == b.id);
     found
-}
-
-fn is_application_network(network: &Network) -> bool {
-    let of_one_node = matches!(network.driver.as_str(), "host" | "bridge" | "null");
-    let control = network.name == CONTROL_NETWORK || network.labels.contains_key(LABEL_OWNER);
-    !network.routing_mesh && !of_one_node && !control
 }
 
 /// By id, by name, or by the name that the stack file uses.
@@ -110,9 +171,11 @@ fn labelled<'a>(service: &Service, label: &str, usable: &[&'a Network]) -> Optio
     usable.iter().copied().find(|network| network.id.0 == label).or_else(|| find(label)).or_else(in_stack)
 }
 
-/// One that the proxies have already, else the first by name: the same at every pass, and no needless replacement.
-fn preferred<'a>(world: &World<'_>, usable: &[&'a Network]) -> Option<&'a Network> {
-    usable.iter().copied().find(|network| world.proxies.declare(&network.id)).or_else(|| usable.first().copied())
+/// The one that the administrator prefers most, else one that the proxies have already, else the first by name: the same at
+/// every pass, and no needless replacement.
+fn first_choice<'a>(world: &World<'_>, usable: &[&'a Network]) -> Option<&'a Network> {
+    let place = |network: &Network| world.cluster.networks.preference(&network.name).unwrap_or(usize::MAX);
+    usable.iter().copied().min_by_key(|network| (place(network), !world.proxies.declare(&network.id)))
 }
 
 fn names(networks: &[&Network]) -> String {
@@ -120,12 +183,12 @@ fn names(networks: &[&Network]) -> String {
 }
 
 fn unreachable(world: &World<'_>, published: &Published<'_>, attached: &[&Network]) -> Finding {
-    if world.cluster.networks.is_some() && !attached.is_empty() {
+    if world.closed_list.is_some() && !attached.is_empty() {
         let message = format!(
             "the service has only the networks {}, and none of them is in the cluster's closed list; its hosts answer 503",
             names(attached)
         );
-        let remedy = "Attach the service to one of the cluster's networks, or add its network to spec.networks.";
+        let remedy = "Attach the service to one of the cluster's networks, or add its network to the closed list (spec.networks).";
         return Finding::new(Severity::Error, FindingCode::UnreachableNetwork, published.subject(), message, remedy);
     }
     if published.labels.network.as_deref() == Some(BRIDGE) || published.service.ports.iter().any(|port| port.host_mode) {
@@ -144,7 +207,10 @@ fn not_found(published: &Published<'_>, label: &str, attached: &[&Network], inst
 }
 
 fn ambiguous(published: &Published<'_>, usable: &[&Network], used: &Network) -> Finding {
-    let message = format!("the service has several networks ({}) and no label chooses one; {} is used", names(usable), used.name);
-    let remedy = format!("Set {} to the network that the proxies share with the service.", label_key("network"));
+    let message = format!("the service has several networks ({}) and nothing chooses one; {} is used", names(usable), used.name);
+    let remedy = format!(
+        "Set {} to the network that the proxies share with the service, or name that network in the cluster's spec.networks.preferred.",
+        label_key("network")
+    );
     Finding::new(Severity::Warning, FindingCode::AmbiguousNetwork, published.subject(), message, remedy)
 }

@@ -9,23 +9,30 @@ use crate::types::NetworkId;
 
 /// The networks of a cluster's proxies.
 #[derive(Debug, Default)]
-pub struct Proxies {
+pub struct Proxies<'a> {
+    /// Their service.
+    service: Option<&'a Service>,
     /// Those that the proxy service declares.
     declared: BTreeSet<NetworkId>,
     /// Those that every running proxy task has; `None` while none runs.
     everywhere: Option<BTreeSet<NetworkId>>,
 }
 
-impl Proxies {
+impl<'a> Proxies<'a> {
     /// Looks for the cluster's proxy service; without one nothing is attached and nothing is known.
-    pub fn of(cluster: &Cluster, snapshot: &Snapshot) -> Self {
+    pub fn of(cluster: &Cluster, snapshot: &'a Snapshot) -> Self {
         let named = |service: &&Service| service.name == cluster.proxy.workload.service_name.as_str();
         let ours = || snapshot.services.values().filter(|service| is_proxy_of(cluster, service));
         // Two exist for a moment when the document gives the service another name.
         let Some(service) = ours().find(named).or_else(|| ours().next()) else { return Self::default() };
         let running = snapshot.tasks.values().filter(|task| task.service == service.id && task.state == "running");
         let everywhere = running.map(task_networks).reduce(|all, one| all.intersection(&one).cloned().collect());
-        Self { declared: service.networks.iter().cloned().collect(), everywhere }
+        Self { service: Some(service), declared: service.networks.iter().cloned().collect(), everywhere }
+    }
+
+    /// Their service, once there is one.
+    pub fn service(&self) -> Option<&'a Service> {
+        self.service
     }
 
     /// Whether the proxy service declares the network.

@@ -28,7 +28,7 @@ pub fn route(world: &World<'_>, host: &str, path: &ContextPath, members: &Member
         kind: RouteKind::Http,
         target: None,
         tls: None,
-        reason: members.first().filter(|_| !served).map(|oldest| why_not(oldest).0.to_owned()),
+        reason: members.first().filter(|_| !served).map(|oldest| why_not(oldest).0),
         services: parts.map(|((member, service), share)| service_report(world, member, service, share, pool.only_reachable)).collect(),
     }
 }
@@ -114,7 +114,12 @@ fn endpoint_report(candidate: &Candidate, why_not: Option<String>) -> EndpointRe
 }
 
 /// Why nobody of a service answers, and what to do about it.
-fn why_not(member: &Reach<'_>) -> (&'static str, &'static str) {
+fn why_not(member: &Reach<'_>) -> (String, &'static str) {
+    let (why, remedy) = reason(member);
+    (why.to_owned(), remedy)
+}
+
+fn reason<'a>(member: &'a Reach<'_>) -> (&'a str, &'static str) {
     if !member.published.wants_tasks() {
         ("the service is scaled to zero", "Scale the service up.")
     } else if !member.candidates.is_empty() {
@@ -124,6 +129,8 @@ fn why_not(member: &Reach<'_>) -> (&'static str, &'static str) {
             "no task of the service runs with its port published on a node whose address is known",
             "See `docker service ps` for what keeps its tasks from running, and docs/labels.md for addresses of nodes.",
         )
+    } else if let Some(why) = &member.hindrance {
+        (why, "See the findings about the service's networks, and `docker service ps` for what keeps its tasks from running.")
     } else if member.networks.is_empty() {
         ("the service shares no network with the proxies", "Attach the service to an overlay network that the proxies may use.")
     } else {

@@ -10,6 +10,7 @@ mod isolation;
 mod network_exchange;
 mod node_ports;
 mod routes;
+mod suitability;
 mod tls;
 
 use std::collections::BTreeMap;
@@ -43,7 +44,7 @@ fn cluster() -> Cluster {
         name: ClusterName::parse("default").unwrap(),
         service_cluster: None,
         engine: Engine::Nginx,
-        networks: None,
+        networks: crate::intent::networks::NetworkRules::default(),
         extension: workload("swarmgate-extension-default"),
         proxy: Proxy {
             workload: workload("swarmgate-proxy-default"),
@@ -73,7 +74,8 @@ fn translated(compact: &str) -> Translation {
 
 fn closed(networks: &[&str]) -> Cluster {
     let networks = networks.iter().map(|name| NetworkName::parse(name).unwrap()).collect();
-    Cluster { networks: Some(networks), ..cluster() }
+    let rules = crate::intent::networks::NetworkRules { only: Some(networks), ..Default::default() };
+    Cluster { networks: rules, ..cluster() }
 }
 
 /// The endpoints of each route as `host/path: address, address`.

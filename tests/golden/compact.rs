@@ -2,7 +2,8 @@
 //! golden cases and the tests of `translate`; knows no type of the project, so that only the real reader makes snapshots.
 //!
 //! ```yaml
-//! networks: [shop_web, {name: mesh, routingMesh: true}, {name: bridge, driver: bridge}]
+//! networks: [shop_web, {name: mesh, routingMesh: true}, {name: bridge, driver: bridge}]    # the Nth has the subnet 10.N.0.0/16, unless
+//!                                                  # it says `subnet: ...` (or a list); also `range`, `gateway`, `created: MINUTE`, `internal`
 //! services:
 //!   - name: shop_app            # created one minute after the service before it, unless `created: MINUTE` says otherwise
 //!     labels: {hosts: app.example.org, port: 80}    # a key without a dot gets the prefix com.docker.lb.
@@ -43,6 +44,7 @@ fn plain(node: &saphyr::Yaml<'_>) -> Value {
 /// Expands the short form to the answers of the API.
 pub fn expand(compact: &Value) -> Value {
     let networks: Vec<_> = list(compact, "networks").iter().map(named).collect();
+    let bridge = compact["gatewayBridge"].as_str().map(gateway_bridge);
     let nodes: Vec<_> = list(compact, "nodes").iter().map(named).collect();
     let services: Vec<_> =
         list(compact, "services").iter().enumerate().map(|(at, service)| Service { at, given: service, networks: &networks }).collect();
@@ -51,7 +53,7 @@ pub fn expand(compact: &Value) -> Value {
         "services": services.iter().map(Service::body).collect::<Vec<_>>(),
         "tasks": services.iter().flat_map(Service::tasks).collect::<Vec<_>>(),
         "nodes": nodes.iter().map(node).collect::<Vec<_>>(),
-        "networks": networks.iter().map(network).collect::<Vec<_>>(),
+        "networks": networks.iter().enumerate().map(network).chain(bridge).collect::<Vec<_>>(),
         "configs": list(compact, "configs").iter().map(object).collect::<Vec<_>>(),
         "secrets": list(compact, "secrets").iter().map(object).collect::<Vec<_>>(),
     })
@@ -73,7 +75,7 @@ fn id(name: &Value) -> String {
 fn node(node: &Value) -> Value {
     let manager = node["manager"] == true;
     let mut whole = json!({
-        "ID": id(&node["name"]), "Description": {"Hostname": node["name"]}, "Status": {"State": "ready", "Addr": node["address"]},
+        "ID": id(&node["name"]), "Description": {"Hostname": node["name"], "Platform": {"OS": "linux", "Architecture": "x86_64"}}, "Status": {"State": "ready", "Addr": node["address"]},
         "Spec": {
             "Role": if manager { "manager" } else { "worker" }, "Labels": node["labels"],
             "Availability": node["availability"].as_str().unwrap_or("active"),
@@ -93,11 +95,23 @@ fn object(object: &Value) -> Value {
     json!({"ID": id(&object["name"]), "CreatedAt": "2026-01-01T10:00:00Z", "Spec": {"Name": object["name"], "Labels": labels}})
 }
 
-fn network(network: &Value) -> Value {
+fn network((at, network): (usize, &Value)) -> Value {
+    let own = format!("10.{}.0.0/16", at + 1);
+    let minute = network["created"].as_u64().unwrap_or(at as u64);
+    let stated = network["subnet"].as_array().map_or_else(|| vec![network["subnet"].clone()], Clone::clone);
+    let subnets = stated.iter().map(|subnet| subnet.as_str().unwrap_or(&own)).filter(|subnet| !subnet.is_empty());
+    let config = |subnet: &str| json!({"Subnet": subnet, "IPRange": network["range"], "Gateway": network["gateway"]});
     json!({
-        "Id": id(&network["name"]), "Name": network["name"], "Driver": network["driver"].as_str().unwrap_or("overlay"), "Scope": "swarm",
-        "Ingress": network["routingMesh"] == true, "Labels": {},
+        "Id": id(&network["name"]), "Name": network["name"], "Driver": network["driver"].as_str().unwrap_or("overlay"),
+        "Scope": network["scope"].as_str().unwrap_or("swarm"), "Created": format!("2025-12-31T{:02}:{:02}:00Z", minute / 60, minute % 60),
+        "Ingress": network["routingMesh"] == true, "Internal": network["internal"] == true, "Labels": {},
+        "IPAM": {"Driver": "default", "Config": subnets.map(config).collect::<Vec<_>>()},
     })
+}
+
+/// The bridge of the manager that answers: `gatewayBridge: SUBNET`.
+fn gateway_bridge(subnet: &str) -> Value {
+    json!({"Id": "id-gwbridge", "Name": "docker_gwbridge", "Driver": "bridge", "Scope": "local", "IPAM": {"Config": [{"Subnet": subnet}]}})
 }
 
 struct Service<'a> {

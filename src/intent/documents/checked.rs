@@ -4,7 +4,7 @@
 use crate::intent::cluster::{Amounts, Cluster, Logging, Proxy, Resources, UpdatePolicy, Workload};
 use crate::intent::cluster_spec::{self as spec, Mode, PortMapping, Publish, PublishMode, Rollout, ServiceCluster};
 use crate::intent::constraint::{Constraint, parse_preference};
-use crate::intent::documents::{hosts, material, settings};
+use crate::intent::documents::{hosts, material, networks, settings};
 use crate::intent::grammar::stop_signal;
 use crate::intent::quantity::{parse_cpus, parse_duration, parse_memory};
 use crate::types::{ClusterName, Port, Refused, ServiceName};
@@ -15,15 +15,10 @@ const CONFIG_PATH: &str = "/etc/nginx/nginx.conf";
 /// The checked form of a document.
 pub(super) fn cluster(document: ServiceCluster) -> Result<Cluster, Refused> {
     let (name, spec) = (document.metadata.name, document.spec);
-    let networks = spec.networks.map(|mut networks| {
-        networks.sort();
-        networks.dedup();
-        networks
-    });
     Ok(Cluster {
         service_cluster: spec.service_cluster.map(|label| label.trim().to_owned()).filter(|label| !label.is_empty()),
         engine: spec.engine,
-        networks,
+        networks: networks::checked(spec.networks)?,
         hosts: hosts::checked(spec.hosts)?,
         material: material::checked(spec.material)?,
         extension: workload(spec.extension.workload, "extension", &name)?,

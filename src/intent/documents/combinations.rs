@@ -7,7 +7,7 @@ use super::super::constraint::Constraint;
 use super::super::grammar::stop_signal;
 use super::super::quantity::{parse_cpus, parse_duration, parse_memory};
 use super::mistake::Mistakes;
-use super::{hosts, material, settings};
+use super::{hosts, material, networks, settings};
 use crate::report::{FindingCode, Severity};
 use crate::types::Refused;
 
@@ -19,7 +19,7 @@ pub(super) fn check(value: &Value, mistakes: &mut Mistakes) {
         update,
         configuration_path,
         stopping,
-        networks,
+        networks::check,
         constraints,
         resources,
         logging,
@@ -116,23 +116,6 @@ fn stopping(look: &Look<'_>, mistakes: &mut Mistakes) {
     }
     if look.text(period).and_then(|text| parse_duration(text).ok()).is_some_and(|period| period.is_zero()) {
         mistakes.doubtful(period, "a proxy is killed at once, with its open requests", "Write for example 10s.");
-    }
-}
-
-fn networks(look: &Look<'_>, mistakes: &mut Mistakes) {
-    let pointer = "/spec/networks";
-    let names = look.list(pointer);
-    if look.any(pointer).is_some_and(Value::is_array) && names.is_empty() {
-        mistakes.doubtful(
-            pointer,
-            "a closed list without networks: the proxies reach no service by overlay",
-            "Name networks, or leave the field out.",
-        );
-    }
-    for (at, name) in names.iter().enumerate() {
-        if names[..at].contains(name) {
-            mistakes.doubtful(&format!("{pointer}/{at}"), "the network is named twice", "Remove one.");
-        }
     }
 }
 

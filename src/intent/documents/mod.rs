@@ -10,6 +10,7 @@ mod combinations;
 mod hosts;
 mod material;
 mod mistake;
+mod networks;
 mod settings;
 mod shape;
 

@@ -106,6 +106,7 @@ fn note(error: &ValidationError<'_>, mistakes: &mut Mistakes) {
             invalid(rule, remedy);
         }
         Kind::Pattern { pattern } => invalid(pattern_rule(pattern, found.as_str().unwrap_or_default()), "Choose another name.".to_owned()),
+        Kind::MaxItems { limit } => invalid(format!("the list has at most {limit} entries"), "Shorten it.".to_owned()),
         Kind::Minimum { .. } | Kind::Maximum { .. } => invalid(range_rule(schema), "Write a number in this range.".to_owned()),
         _ => invalid(error.to_string(), "Compare the document with `swarmgate schema`.".to_owned()),
     }

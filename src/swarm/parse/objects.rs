@@ -4,10 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ipnet::IpNet;
+use jiff::Timestamp;
 use serde_json::Value;
 
-use super::field::{at, created_at, id, labels, text};
-use crate::swarm::{Config, Network, Node, Secret};
+use super::field::{at, created_at, id, items, labels, some_text, text, time};
+use crate::swarm::model::{HELD_BY_OTHERS, HeldByOthers};
+use crate::swarm::{Config, Network, Node, Secret, Subnet};
 use crate::types::{ConfigId, NetworkId, NodeId, SecretId};
 
 /// Reads one node; none without an id.
@@ -51,11 +54,42 @@ pub fn network(value: &Value) -> Option<Network> {
         id: NetworkId(id(value)?),
         name: text(value, &["Name"]).to_owned(),
         driver: text(value, &["Driver"]).to_owned(),
+        scope: some_text(value, &["Scope"]).unwrap_or("swarm").to_owned(),
+        created_at: time(value, &["Created"]).unwrap_or(Timestamp::UNIX_EPOCH),
         // Engines look for the option only: its value, `false` included, says nothing.
         encrypted: at(value, &["Options"]).is_some_and(|options| options.get("encrypted").is_some()),
+        internal: at(value, &["Internal"]).and_then(Value::as_bool).unwrap_or(false),
         routing_mesh: at(value, &["Ingress"]).and_then(Value::as_bool).unwrap_or(false),
+        subnets: subnets(value),
         labels: labels(value, &["Labels"]),
+        held_by_others: held_by_others(value),
     })
+}
+
+/// The ranges of addresses of a network; one that cannot be read is left out.
+pub fn subnets(network: &Value) -> Vec<Subnet> {
+    items(network, &["IPAM", "Config"]).iter().filter_map(subnet).collect()
+}
+
+fn subnet(config: &Value) -> Option<Subnet> {
+    let net = |key: &str| text(config, &[key]).trim().parse::<IpNet>().ok().map(|net| net.trunc());
+    let auxiliary = labels(config, &["AuxiliaryAddresses"]);
+    Some(Subnet {
+        net: net("Subnet")?,
+        range: net("IPRange"),
+        // Some engines write it with the length of the subnet.
+        gateway: text(config, &["Gateway"]).split('/').next().and_then(|address| address.trim().parse().ok()),
+        auxiliary: auxiliary.values().filter_map(|address| address.trim().parse().ok()).collect(),
+    })
+}
+
+/// What `RawSnapshot::shareable` writes in place of the users that it leaves out.
+fn held_by_others(network: &Value) -> HeldByOthers {
+    let nodes = items(network, &[HELD_BY_OTHERS, "Nodes"]).iter().filter_map(Value::as_str);
+    HeldByOthers {
+        addresses: at(network, &[HELD_BY_OTHERS, "Addresses"]).and_then(Value::as_u64).unwrap_or(0),
+        nodes: nodes.map(|id| NodeId(id.to_owned())).collect(),
+    }
 }
 
 /// Reads one config object; none without an id. Content that is not base64 reads as empty.

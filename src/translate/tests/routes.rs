@@ -87,7 +87,7 @@ fn a_service_scaled_to_zero_keeps_its_host() {
     assert_eq!(endpoints(&translation), ["h/: "]);
     assert_eq!(codes(&translation), [FindingCode::NoEndpoints]);
     assert_eq!(translation.routes[0].reason.as_deref(), Some("the service is scaled to zero"));
-    assert_eq!(network_ids(&translation), ["id-web"]);
+    assert_eq!(network_ids(&translation), [""; 0], "nobody is there yet");
 }
 
 #[test]
@@ -98,6 +98,7 @@ fn a_virtual_ip_does_not_change_with_tasks() {
         networks: [web]
         services:
           - {{name: app, labels: {{hosts: h, port: 80, backend_mode: vip}}, networks: [web], replicas: 2, tasks: {tasks}}}
+          - {{proxyOf: default, name: swarmgate-proxy-default, networks: [web], tasks: 1}}
         "
         )
     };

@@ -1,17 +1,21 @@
-//! On which nodes a global service must have a task: Swarm does not say how many that are, so a service without any task
-//! would look complete.
+//! On which nodes a service may have tasks: Swarm does not say which those are, so a global service without any task would
+//! look complete. Must never guess: what a snapshot cannot decide has no answer.
 
 use serde_json::Value;
 
-use super::json::get;
-use crate::swarm::{Node, Snapshot};
+use super::{Node, Snapshot};
 use crate::types::NodeId;
 
 /// The nodes that take a task of a service with this spec; `None` when a constraint asks for something that a snapshot
 /// does not hold.
-pub(super) fn fitting_nodes<'a>(spec: &Value, snapshot: &'a Snapshot) -> Option<Vec<&'a NodeId>> {
-    let constraints = get(spec, &["TaskTemplate", "Placement", "Constraints"]).and_then(Value::as_array);
+pub fn fitting_nodes<'a>(spec: &Value, snapshot: &'a Snapshot) -> Option<Vec<&'a NodeId>> {
+    let constraints = spec.pointer("/TaskTemplate/Placement/Constraints").and_then(Value::as_array);
     let constraints: Vec<&str> = constraints.into_iter().flatten().filter_map(Value::as_str).collect();
+    nodes_that_meet(&constraints, snapshot)
+}
+
+/// The same for placement constraints in Swarm's form.
+pub fn nodes_that_meet<'a>(constraints: &[&str], snapshot: &'a Snapshot) -> Option<Vec<&'a NodeId>> {
     let nodes = snapshot.nodes.values().filter(|node| node.state == "ready" && node.availability == "active");
     let mut fitting = Vec::new();
     for node in nodes {

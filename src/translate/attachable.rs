@@ -1,0 +1,179 @@
+//! Which networks the proxies may be attached to: those that do no harm, have room, and have no addresses in common. Decided
+//! once for all services, so that no service's choice changes what another one may use.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::World;
+use super::capacity::{self, Needs};
+use super::published::{self, Published, label_key};
+use super::suitability::{self, Surroundings};
+use crate::intent::labels::PREFIX;
+use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::swarm::{Network, Service};
+use crate::types::NetworkId;
+
+/// Why a network is left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// It could take the proxies away from their clients.
+    Unsuitable(String),
+    /// It has too few free addresses.
+    Full(String),
+}
+
+impl Fault {
+    /// The kind of finding that tells it.
+    pub fn code(&self) -> FindingCode {
+        match self {
+            Self::Unsuitable(_) => FindingCode::UnsuitableNetwork,
+            Self::Full(_) => FindingCode::NetworkFull,
+        }
+    }
+
+    /// Why, in words that follow the network's name.
+    pub fn words(&self) -> &str {
+        let (Self::Unsuitable(words) | Self::Full(words)) = self;
+        words
+    }
+
+    /// What to do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Unsuitable(_) => {
+                "Attach the service to an overlay network with a subnet of its own in private address space; docs/labels.md (network) has the rules."
+            }
+            Self::Full(_) => "Attach the service to a network with a larger subnet, or move services off this one.",
+        }
+    }
+}
+
+/// The networks that services want and the proxies must not have.
+#[derive(Debug, Default)]
+pub struct Attachable {
+    faults: BTreeMap<NetworkId, Fault>,
+}
+
+impl Attachable {
+    /// Looks at every network that a service of the cluster is on, and at those of the closed list.
+    pub fn of(world: &World<'_>, services: &[Published<'_>]) -> Self {
+        let surroundings = Surroundings::of(world);
+        let needs = Needs::of(world.cluster, world.proxies.service(), world.snapshot);
+        let mut wanted = wanted(world, services);
+        wanted.sort_by_key(|network| suitability::seniority(world, network));
+        let mut faults = BTreeMap::new();
+        let mut kept: Vec<&Network> = Vec::new();
+        for network in wanted {
+            let own = suitability::fault(world, &surroundings, network).map(Fault::Unsuitable);
+            let fault = own.or_else(|| full(world, network, &needs)).or_else(|| beside(world, &kept, network));
+            match fault {
+                Some(fault) => {
+                    faults.insert(network.id.clone(), fault);
+                }
+                // One without a task keeps nothing from anybody: it is not attached yet, and may never be.
+                None if is_taken_into_use(world, services, network) => kept.push(network),
+                None => {}
+            }
+        }
+        Self { faults }
+    }
+
+    /// Why the network is left out; none if it is not.
+    pub fn fault(&self, network: &NetworkId) -> Option<&Fault> {
+        self.faults.get(network)
+    }
+
+    /// All that are left out, each with the reason in words.
+    pub fn words(&self) -> BTreeMap<NetworkId, String> {
+        self.faults.iter().map(|(id, fault)| (id.clone(), fault.words().to_owned())).collect()
+    }
+}
+
+/// Every network that could be attached for somebody, each once.
+fn wanted<'a>(world: &World<'a>, services: &[Published<'_>]) -> Vec<&'a Network> {
+    let published = services.iter().flat_map(|published| &published.service.networks);
+    let refused = refused(world, services).flat_map(|service| &service.networks).filter(|id| world.proxies.declare(id));
+    let listed = world.closed_list.iter().flatten();
+    let ids: BTreeSet<&NetworkId> = published.chain(refused).chain(listed).collect();
+    let networks = ids.into_iter().filter_map(|id| world.network(id));
+    networks.filter(|network| world.is_application_network(network)).collect()
+}
+
+/// The services with labels for this cluster that cannot be published as they are.
+pub fn refused<'a>(world: &World<'a>, services: &[Published<'_>]) -> impl Iterator<Item = &'a Service> {
+    let published: BTreeSet<_> = services.iter().map(|published| published.service.id.clone()).collect();
+    let cluster = world.cluster;
+    let claimed = world.snapshot.services.values().filter(move |service| published::is_claimed_by(cluster, service));
+    let labelled = claimed.filter(|service| service.labels.keys().any(|key| key.starts_with(PREFIX)));
+    labelled.filter(move |service| !published.contains(&service.id))
+}
+
+/// A network that the proxies have is not taken away for being full: their addresses are among those that are taken.
+fn full(world: &World<'_>, network: &Network, needs: &Needs<'_>) -> Option<Fault> {
+    if world.proxies.declare(&network.id) {
+        return None;
+    }
+    let usage = world.usage.get(&network.id)?;
+    capacity::shortage(network, usage, needs, world.snapshot).map(Fault::Full)
+}
+
+/// Two networks with addresses in common would take each other's packets. First come, first served.
+fn beside(world: &World<'_>, kept: &[&Network], network: &Network) -> Option<Fault> {
+    let subnets = suitability::subnets(world, network);
+    let common = |other: &&&Network| {
+        let others = suitability::subnets(world, other);
+        subnets.iter().any(|net| others.iter().any(|other| suitability::overlap(net, other)))
+    };
+    let other = kept.iter().find(common)?;
+    let why = if world.proxies.declare(&other.id) { "which the proxies are attached to" } else { "which is older" };
+    Some(Fault::Unsuitable(format!("its addresses overlap with those of the network {}, {why}", other.name)))
+}
+
+fn is_taken_into_use(world: &World<'_>, services: &[Published<'_>], network: &Network) -> bool {
+    let listed = world.closed_list.as_ref().is_some_and(|list| list.contains(&network.id));
+    let on_it = || services.iter().filter(|published| published.service.networks.contains(&network.id));
+    listed || world.proxies.declare(&network.id) || on_it().any(|published| runs_on(world, published, &network.id))
+}
+
+/// Whether a task of the service runs with an address on the network.
+pub fn runs_on(world: &World<'_>, published: &Published<'_>, network: &NetworkId) -> bool {
+    let has = |task: &&crate::swarm::Task| task.state == "running" && task.addresses.iter().any(|(id, _)| id == network);
+    world.tasks_of(&published.service.id).iter().any(has)
+}
+
+/// What the administrator should know: networks of the closed list that are left out, and attached ones on which a rollout of
+/// the proxies would stand still.
+pub fn findings_of_cluster(world: &World<'_>) -> Vec<Finding> {
+    let needs = Needs::of(world.cluster, world.proxies.service(), world.snapshot);
+    let listed = world.closed_list.iter().flatten().filter_map(|id| world.network(id));
+    let left_out = listed.filter_map(|network| Some(not_attached(world, network, world.attachable.fault(&network.id)?)));
+    let attached = world.snapshot.networks.values().filter(|n| world.proxies.declare(&n.id) && world.is_application_network(n));
+    let tight = attached.filter_map(|network| {
+        let why = capacity::shortage_of_rollout(network, world.usage.get(&network.id)?, &needs, world.snapshot)?;
+        Some(stands_still(network, &why))
+    });
+    left_out.chain(tight).collect()
+}
+
+fn not_attached(world: &World<'_>, network: &Network, fault: &Fault) -> Finding {
+    let message = format!("the network {} of the closed list is not attached: {}", network.name, fault.words());
+    let remedy = "Make it anew with a subnet of its own in private address space, or take it off the list.";
+    let subject = Subject::Cluster(world.cluster.name.to_string());
+    Finding::new(Severity::Error, fault.code(), subject, message, remedy).at("spec.networks", &network.name)
+}
+
+fn stands_still(network: &Network, why: &str) -> Finding {
+    let message = format!("the proxies are attached to the network and stay so, but cannot be replaced while {why}");
+    let remedy = "Move services off the network, or make it anew with a larger subnet.";
+    let subject = Subject::Object(format!("network {}", network.name));
+    Finding::new(Severity::Warning, FindingCode::NetworkFull, subject, message, remedy)
+}
+
+/// What the author of labels should know about a network that is left out. The label stands with it if it names the network.
+pub fn finding_of_service(published: &Published<'_>, network: &Network, fault: &Fault, severity: Severity, instead: &str) -> Finding {
+    let message = format!("the network {} of the service is not used: {}; {instead}", network.name, fault.words());
+    let finding = Finding::new(severity, fault.code(), published.subject(), message, fault.remedy());
+    match published.labels.network.as_deref() {
+        Some(label) => finding.at(label_key("network"), label),
+        None => finding,
+    }
+}

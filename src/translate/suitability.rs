@@ -1,0 +1,128 @@
+//! Whether a network could take the proxies away from their clients, by what it is and by the addresses that it has. A proxy
+//! that is attached to a network sends everything for that network's subnets into it: addresses of nodes, of clients and of
+//! other networks must never be among them. Looks at one network and its surroundings; never at who wants it.
+
+use std::net::IpAddr;
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use jiff::SignedDuration;
+
+use super::World;
+use crate::intent::networks::NetworkRules;
+use crate::swarm::{GATEWAY_BRIDGE, Network, Snapshot};
+use crate::types::NetworkId;
+
+/// Swarm gives a new network its addresses within milliseconds. One that has none after this time gets none.
+const ALLOCATED_WITHIN: SignedDuration = SignedDuration::from_secs(10);
+
+/// Address space in which no client from the internet can be: RFC 1918, RFC 6598 and RFC 4193. Not link-local addresses
+/// (health checks of clouds come from there), and not those for benchmarks, which laboratories give to nodes and clients.
+const PRIVATE_V4: [Ipv4Net; 4] = [
+    Ipv4Net::new_assert(std::net::Ipv4Addr::new(10, 0, 0, 0), 8),
+    Ipv4Net::new_assert(std::net::Ipv4Addr::new(172, 16, 0, 0), 12),
+    Ipv4Net::new_assert(std::net::Ipv4Addr::new(192, 168, 0, 0), 16),
+    Ipv4Net::new_assert(std::net::Ipv4Addr::new(100, 64, 0, 0), 10),
+];
+const PRIVATE_V6: Ipv6Net = Ipv6Net::new_assert(std::net::Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7);
+
+/// What no attached network may overlap with, each with what it is in words.
+#[derive(Debug, Default)]
+pub struct Surroundings {
+    taken: Vec<(IpNet, String)>,
+}
+
+impl Surroundings {
+    /// Nodes, the gateway bridge, the networks that are never for applications, and what the administrator reserves.
+    pub fn of(world: &World<'_>) -> Self {
+        let (snapshot, rules) = (world.snapshot, &world.cluster.networks);
+        let ours = snapshot.networks.values().filter(|network| network.routing_mesh || world.is_control(network));
+        let ours = ours.flat_map(|network| network.subnets.iter().map(|subnet| (subnet.net, format!("the network {}", network.name))));
+        let bridge = snapshot.gateway_bridge.iter().map(|net| (*net, format!("{GATEWAY_BRIDGE} of a node")));
+        let reserved = rules.reserved.iter().map(|net| (*net, "a range in spec.networks.reserved".to_owned()));
+        Self { taken: node_addresses(snapshot).chain(bridge).chain(ours).chain(reserved).collect() }
+    }
+
+    fn overlapped_by(&self, subnets: &[IpNet]) -> Option<String> {
+        let of =
+            |(taken, what): &(IpNet, String)| subnets.iter().find(|net| overlap(net, taken)).map(|net| overlapping(*net, *taken, what));
+        self.taken.iter().find_map(of)
+    }
+}
+
+/// Both the address that Swarm knows and the one that a label says.
+fn node_addresses(snapshot: &Snapshot) -> impl Iterator<Item = (IpNet, String)> {
+    snapshot.nodes.values().flat_map(|node| {
+        let known = [node.address, node.reached_at()].into_iter().flatten();
+        known.map(|address| (IpNet::from(canonical(address)), format!("the node {}", node.hostname)))
+    })
+}
+
+fn canonical(address: IpAddr) -> IpAddr {
+    address.to_canonical()
+}
+
+fn overlapping(net: IpNet, taken: IpNet, what: &str) -> String {
+    let taken = if taken.prefix_len() == taken.max_prefix_len() { taken.addr().to_string() } else { taken.to_string() };
+    format!("its subnet {net} overlaps with {taken}, {what}")
+}
+
+/// Whether the two have an address in common.
+pub fn overlap(a: &IpNet, b: &IpNet) -> bool {
+    a.contains(b) || b.contains(a)
+}
+
+/// Why the proxies must not be attached to the network, whatever else there is; none if they may be.
+pub fn fault(world: &World<'_>, surroundings: &Surroundings, network: &Network) -> Option<String> {
+    if network.driver != "overlay" {
+        return Some(no_overlay(network));
+    }
+    if network.scope != "swarm" {
+        return Some(format!("it is not a network of the Swarm (scope {})", network.scope));
+    }
+    let subnets = subnets(world, network);
+    if subnets.is_empty() {
+        return without_addresses(world.snapshot, network);
+    }
+    surroundings.overlapped_by(&subnets).or_else(|| public(&world.cluster.networks, network, &subnets))
+}
+
+/// Their driver gives containers a gateway of its own, and with it goes the way on which published ports are reached.
+fn no_overlay(network: &Network) -> String {
+    let driver = if network.driver.is_empty() { "unknown" } else { &network.driver };
+    format!("it is no overlay network (driver {driver}), and proxies on it could lose their published ports")
+}
+
+/// What is too young to tell is only waited for.
+fn without_addresses(snapshot: &Snapshot, network: &Network) -> Option<String> {
+    let age = snapshot.taken_at.duration_since(network.created_at);
+    let known = network.created_at.as_second() > 0;
+    let words =
+        "Swarm has given it no addresses (most often because its subnet overlaps with another network's), so that no task on it starts";
+    (known && age > ALLOCATED_WITHIN).then(|| words.to_owned())
+}
+
+/// Answers to clients in such a subnet would never leave. Only the administrator can know that there are none.
+fn public(rules: &NetworkRules, network: &Network, subnets: &[IpNet]) -> Option<String> {
+    let public = subnets.iter().find(|net| !is_private(net)).filter(|_| !rules.name(&network.name))?;
+    Some(format!("its subnet {public} is not private address space, and answers to clients with these addresses would go into it"))
+}
+
+fn is_private(net: &IpNet) -> bool {
+    match net {
+        IpNet::V4(four) => PRIVATE_V4.iter().any(|private| private.contains(four)),
+        IpNet::V6(six) => PRIVATE_V6.contains(six),
+    }
+}
+
+/// The subnets of a network. Where the look does not hold them, those of the addresses that tasks and services have on it.
+pub fn subnets(world: &World<'_>, network: &Network) -> Vec<IpNet> {
+    if !network.subnets.is_empty() {
+        return network.subnets.iter().map(|subnet| subnet.net).collect();
+    }
+    world.usage.get(&network.id).map(|usage| usage.subnets.iter().copied().collect()).unwrap_or_default()
+}
+
+/// Which of two networks keeps what both would have: an attached one, else the older one.
+pub fn seniority<'a>(world: &World<'_>, network: &'a Network) -> (bool, jiff::Timestamp, &'a NetworkId) {
+    (!world.proxies.declare(&network.id), network.created_at, &network.id)
+}

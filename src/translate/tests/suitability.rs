@@ -1,0 +1,457 @@
+//! Which networks the proxies are attached to at all, and when.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::intent::networks::{NetworkRules, parse_range};
+use crate::report::Severity;
+use crate::swarm::{Network, Subnet};
+
+const NODES: &str = "nodes: [{name: n1, address: 198.18.0.11, manager: true}, {name: n2, address: 192.168.7.12}, {name: n3, address: 198.18.0.13, labels: {swarmgate.address: 10.66.0.3}}]\n";
+
+fn with_rules(rules: NetworkRules, compact: &str) -> Translation {
+    translate(&Cluster { networks: rules, ..cluster() }, &snapshot(compact))
+}
+
+fn rules(preferred: &[&str], reserved: &[&str]) -> NetworkRules {
+    NetworkRules {
+        only: None,
+        preferred: preferred.iter().map(|name| NetworkName::parse(name).unwrap()).collect(),
+        reserved: reserved.iter().map(|range| parse_range(range).unwrap()).collect(),
+    }
+}
+
+/// One service on one network that is written so, beside a routing mesh and a control network; the finding about it, if there is one.
+fn on(network: &str, rules: NetworkRules) -> Option<String> {
+    let translation = with_rules(
+        rules,
+        &format!(
+            "{NODES}gatewayBridge: 172.18.0.0/16
+networks: [{{name: ingress, routingMesh: true, subnet: 10.0.0.0/24}}, {{name: swarmgate-control, subnet: 10.0.1.0/24}}, {network}]
+services:
+  - {{name: app, labels: {{hosts: h, port: 80}}, networks: [net], tasks: 1}}
+"
+        ),
+    );
+    let finding = translation.findings.iter().find(|finding| finding.code == FindingCode::UnsuitableNetwork);
+    let attached = network_ids(&translation);
+    match finding {
+        None => assert_eq!((attached, endpoints(&translation)), (vec!["id-net"], vec!["h/: 10.3.1.2:80".to_owned()]), "{network}"),
+        Some(finding) => {
+            assert_eq!((attached, endpoints(&translation)), (vec![], vec!["h/: ".to_owned()]), "{network}");
+            assert_eq!((finding.severity, &finding.subject), (Severity::Error, &crate::report::Subject::Service("app".to_owned())));
+            assert!(finding.message.starts_with("the network net of the service is not used: "), "{finding}");
+            assert!(finding.message.ends_with("; its hosts answer 503"), "{finding}");
+            let reason = translation.routes[0].reason.clone().unwrap();
+            assert!(reason.starts_with("its network net is not used: "), "{reason}");
+            assert_eq!(translation.left_out.keys().map(|id| id.0.as_str()).collect::<Vec<_>>(), ["id-net"]);
+        }
+    }
+    finding.map(|finding| finding.message.clone())
+}
+
+fn check(network: &str, expected: Option<&str>) {
+    check_with(network, NetworkRules::default(), expected);
+}
+
+fn check_with(network: &str, rules: NetworkRules, expected: Option<&str>) {
+    let message = on(network, rules);
+    match expected {
+        None => assert_eq!(message, None, "{network}"),
+        Some(words) => assert!(message.as_ref().is_some_and(|message| message.contains(words)), "{network}: {message:?}"),
+    }
+}
+
+#[test]
+fn only_overlays_of_the_swarm_are_attached() {
+    check("{name: net}", None);
+    check("{name: net, internal: true}", None);
+    for driver in ["macvlan", "ipvlan", "bridge", "host", "null", "weaveworks/net-plugin:latest", "Overlay"] {
+        check(&format!("{{name: net, driver: {driver:?}}}"), Some(&format!("it is no overlay network (driver {driver})")));
+    }
+    check("{name: net, scope: global}", Some("not a network of the Swarm (scope global)"));
+}
+
+#[test]
+fn a_subnet_never_holds_what_the_proxies_must_reach_otherwise() {
+    for (subnet, expected) in [
+        ("192.168.7.0/24", Some("overlaps with 192.168.7.12, the node n2")),
+        ("192.168.7.12/32", Some("the node n2")),
+        ("192.168.8.0/24", None),
+        ("10.66.0.0/30", Some("overlaps with 10.66.0.3, the node n3")),
+        ("172.18.0.0/16", Some("overlaps with 172.18.0.0/16, docker_gwbridge of a node")),
+        ("172.18.5.0/29", Some("docker_gwbridge")),
+        ("172.16.0.0/12", Some("docker_gwbridge")),
+        ("10.0.0.128/25", Some("the network ingress")),
+        ("10.0.0.0/16", Some("the network ingress")),
+        ("10.0.1.0/28", Some("the network swarmgate-control")),
+        ("10.0.2.0/24", None),
+        ("0.0.0.0/1", Some("its subnet 0.0.0.0/1 overlaps")),
+        ("0.0.0.0/0", Some("its subnet 0.0.0.0/0 overlaps")),
+        ("128.0.0.0/1", Some("its subnet 128.0.0.0/1 overlaps")),
+        // Host bits are not the network's.
+        ("192.168.7.200/24", Some("its subnet 192.168.7.0/24 overlaps")),
+    ] {
+        check(&format!("{{name: net, subnet: {subnet}}}"), expected);
+    }
+    check("{name: net, subnet: [10.50.0.0/24, 192.168.7.0/28]}", Some("its subnet 192.168.7.0/28 overlaps"));
+}
+
+#[test]
+fn what_is_not_private_is_refused_unless_the_administrator_names_it() {
+    for (subnet, private) in [
+        ("10.200.0.0/16", true),
+        ("172.31.0.0/16", true),
+        ("192.168.0.0/24", true),
+        ("100.64.0.0/10", true),
+        ("\"fd00:1::/64\"", true),
+        ("100.0.0.0/8", false),
+        ("172.32.0.0/16", false),
+        ("203.0.113.0/24", false),
+        ("198.18.7.0/24", false),
+        ("169.254.3.0/24", false),
+        ("224.0.0.0/8", false),
+        ("\"2001:db8::/64\"", false),
+        ("\"fe80::/64\"", false),
+        ("\"::/0\"", false),
+        ("64.0.0.0/2", false),
+    ] {
+        let network = format!("{{name: net, subnet: {subnet}}}");
+        check(&network, (!private).then_some("not private address space"));
+        check_with(&network, rules(&["net"], &[]), None);
+        check_with(&network, rules(&["other"], &[]), (!private).then_some("not private address space"));
+    }
+    // What is named must not have the nodes' addresses either.
+    check_with("{name: net, subnet: 198.18.0.0/24}", rules(&["net"], &[]), Some("the node n1"));
+}
+
+#[test]
+fn reserved_ranges_are_nobodys_subnet() {
+    let reserved = || rules(&["net"], &["10.8.0.0/16", "192.0.2.7/32", "fd00:7::/48"]);
+    for (subnet, expected) in [
+        ("10.8.3.0/24", Some("overlaps with 10.8.0.0/16, a range in spec.networks.reserved")),
+        ("10.0.0.0/8", Some("overlaps")),
+        ("192.0.2.0/29", Some("overlaps with 192.0.2.7, a range in spec.networks.reserved")),
+        ("\"fd00:7:0:1::/64\"", Some("a range in spec.networks.reserved")),
+        ("10.9.0.0/16", None),
+    ] {
+        check_with(&format!("{{name: net, subnet: {subnet}}}"), reserved(), expected);
+    }
+}
+
+#[test]
+fn a_network_without_addresses_is_waited_for_and_then_refused() {
+    check("{name: net, subnet: []}", None);
+    let without = |created: &str| {
+        let mut world = snapshot(
+            "networks: [{name: net, subnet: []}]\nservices: [{name: app, labels: {hosts: h, port: 80}, networks: [net], tasks: [{state: new, networks: []}]}]",
+        );
+        world.networks.values_mut().for_each(|network| network.created_at = created.parse().unwrap());
+        translate(&cluster(), &world)
+    };
+    let young = without("2026-01-01T11:59:55Z");
+    assert_eq!(codes(&young), [FindingCode::NoEndpoints]);
+    let old = without("2026-01-01T11:59:45Z");
+    assert_eq!(codes(&old), [FindingCode::UnsuitableNetwork, FindingCode::NoEndpoints]);
+    assert!(old.findings[0].message.contains("Swarm has given it no addresses"), "{}", old.findings[0]);
+    assert_eq!(codes(&without("1970-01-01T00:00:00Z")), [FindingCode::NoEndpoints], "a file without the time tells nothing");
+}
+
+/// Two services on networks with the same subnet; gives the networks that are attached.
+fn overlapping(first: &str, second: &str, services: &str) -> Vec<String> {
+    let translation = translated(&format!(
+        "networks: [{{name: a, subnet: 10.9.0.0/16, created: {first}}}, {{name: b, subnet: 10.9.1.0/24, created: {second}}}]\nservices:\n{services}"
+    ));
+    translation.networks.into_iter().map(|id| id.0).collect()
+}
+
+#[test]
+fn of_two_networks_with_common_addresses_the_attached_or_older_one_is_kept() {
+    let app = |name: &str, tasks: &str| {
+        format!("  - {{name: app-{name}, labels: {{hosts: {name}, port: 80}}, networks: [{name}], tasks: {tasks}}}\n")
+    };
+    let proxy = |networks: &str| format!("  - {{proxyOf: default, name: swarmgate-proxy-default, networks: {networks}, tasks: 1}}\n");
+    let both = || app("a", "1") + &app("b", "1");
+    assert_eq!(overlapping("1", "2", &both()), ["id-a"]);
+    assert_eq!(overlapping("2", "1", &both()), ["id-b"]);
+    assert_eq!(overlapping("1", "1", &both()), ["id-a"]);
+    assert_eq!(overlapping("1", "2", &(both() + &proxy("[b]"))), ["id-b"]);
+    // Nobody is on the older one, so it keeps nothing from anybody.
+    assert_eq!(overlapping("1", "2", &(app("a", "0") + &app("b", "1"))), ["id-b"]);
+    assert_eq!(overlapping("1", "2", &app("b", "1")), ["id-b"]);
+}
+
+/// Two proxies that start first on three nodes, and an application with `tasks` on a network with this subnet.
+fn sized(subnet: &str, app: &str, proxies: &str) -> Translation {
+    translated(&format!(
+        "
+        nodes: [n1, n2, n3]
+        networks: [control, {{name: net, {subnet}}}]
+        services:
+          - {{name: app, labels: {{hosts: h, port: 80}}, networks: [net], {app}}}
+          - {{proxyOf: default, name: swarmgate-proxy-default, networks: [{proxies}], tasks: 2}}
+        "
+    ))
+}
+
+fn check_full(subnet: &str, app: &str, free: Option<&str>) {
+    let translation = sized(subnet, app, "control");
+    let full = translation.findings.iter().find(|finding| finding.code == FindingCode::NetworkFull);
+    let Some(words) = free else {
+        assert_eq!(full, None, "{subnet} {app}");
+        return assert_eq!(network_ids(&translation), ["id-net"], "{subnet} {app}");
+    };
+    let message = &full.unwrap_or_else(|| panic!("{subnet} {app}")).message;
+    assert!(message.starts_with(&format!("the network net of the service is not used: {words}")), "{message}");
+    assert_eq!((network_ids(&translation), endpoints(&translation)), (vec![], vec!["h/: ".to_owned()]));
+}
+
+#[test]
+fn a_network_is_attached_only_if_the_proxies_have_room_on_it() {
+    // Twice two proxies, their virtual IP, and load balancers on the nodes without a task: two, as one has its task's already.
+    // The application: virtual IP, tasks, and one load balancer.
+    check_full("subnet: 10.2.0.0/28, gateway: 10.2.0.1", "tasks: 1", None);
+    check_full("subnet: 10.2.0.0/28, gateway: 10.2.0.1", "tasks: 4", None);
+    check_full("subnet: 10.2.0.0/28, gateway: 10.2.0.1", "tasks: 5", Some("it has 6 of 13 addresses free"));
+    check_full("subnet: 10.2.0.0/28, gateway: 10.2.0.1", "tasks: 5, dnsrr: true", None);
+    check_full(
+        "subnet: 10.2.0.0/29, gateway: 10.2.0.1",
+        "tasks: 1",
+        Some("it has 2 of 5 addresses free, and 2 proxies, each of which starts before another one has stopped, need 7"),
+    );
+    check_full("subnet: 10.2.0.0/30", "tasks: 1", Some("it has 0 of 1 addresses free"));
+    check_full("subnet: 10.2.0.0/31", "tasks: 1", Some("it has 0 of 0 addresses free"));
+    check_full("subnet: 10.2.0.0/32", "tasks: 1", Some("it has 0 of 0 addresses free"));
+    check_full("subnet: 10.2.0.0/16, range: 10.2.4.0/29, gateway: 10.2.0.1", "tasks: 1", Some("it has 5 of 8 addresses free"));
+    check_full("subnet: \"fd00::/64\"", "tasks: 1", None);
+    check_full("subnet: \"fd00::/125\"", "tasks: 1", Some("it has 3 of 6 addresses free"));
+    // IPv4 is what Swarm gives where there is any.
+    check_full("subnet: [10.2.0.0/29, \"fd00::/64\"]", "tasks: 1", Some("it has 2 of 5"));
+    check_full("subnet: [10.2.0.0/29, 10.3.0.0/24]", "tasks: 1", None);
+}
+
+#[test]
+fn what_is_waited_for_is_taken() {
+    // Five wanted, one is there; the four others and their nodes' load balancers will come.
+    check_full("subnet: 10.2.0.0/28, gateway: 10.2.0.1", "replicas: 5, tasks: 1", Some("it has 4 of 13"));
+    check_full("subnet: 10.2.0.0/28, gateway: 10.2.0.1", "replicas: 2, tasks: [{}, {state: new, networks: []}]", None);
+    check_full("subnet: 10.2.0.0/28, gateway: 10.2.0.1", "vips: false, tasks: 5", Some("it has 6 of 13"));
+}
+
+#[test]
+fn an_attached_network_stays_when_it_becomes_full() {
+    let translation = sized("subnet: 10.2.0.0/29, gateway: 10.2.0.1", "tasks: 2", "net");
+    assert_eq!((network_ids(&translation), endpoints(&translation)), (vec!["id-net"], vec!["h/: 10.2.1.2:80, 10.2.1.3:80".to_owned()]));
+    assert_eq!(codes(&translation), [FindingCode::NetworkFull]);
+    assert_eq!(translation.findings[0].severity, Severity::Warning);
+    assert!(
+        translation.findings[0].message.contains("cannot be replaced while it has 0 of 5 addresses free"),
+        "{}",
+        translation.findings[0]
+    );
+    let roomy = sized("subnet: 10.2.0.0/28, gateway: 10.2.0.1", "tasks: 2", "net");
+    assert_eq!(codes(&roomy), []);
+}
+
+#[test]
+fn an_attached_network_that_becomes_unsuitable_is_left() {
+    let world = "
+        networks: [net, other]
+        services:
+          - {name: app, labels: {hosts: h, port: 80}, networks: [net], tasks: 1}
+          - {name: both, labels: {hosts: i, port: 80}, networks: [net, other], tasks: 1}
+          - {name: wrong, labels: {hosts: j, port: none}, networks: [net], tasks: 1}
+          - {proxyOf: default, name: swarmgate-proxy-default, networks: [net], tasks: 1}
+        ";
+    assert_eq!(network_ids(&with_rules(rules(&[], &["10.9.0.0/16"]), world)), ["id-net"]);
+    let left = with_rules(rules(&[], &["10.1.0.0/16"]), world);
+    assert_eq!(network_ids(&left), ["id-other"]);
+    assert_eq!(endpoints(&left), ["h/: ", "i/: 10.2.2.2:80"]);
+    let unsuitable = left.findings.iter().filter(|finding| finding.code == FindingCode::UnsuitableNetwork);
+    assert_eq!(unsuitable.map(|finding| finding.severity).collect::<Vec<_>>(), [Severity::Error, Severity::Warning]);
+}
+
+#[test]
+fn a_network_is_attached_once_a_task_runs_there_with_an_address() {
+    let with = |labels: &str, tasks: &str, proxies: &str| {
+        translated(&format!(
+            "
+            networks: [net, other]
+            services:
+              - {{name: app, labels: {{port: 80{labels}}}, networks: [net], tasks: {tasks}}}
+              - {{proxyOf: default, name: swarmgate-proxy-default, networks: {proxies}, tasks: 1}}
+            "
+        ))
+    };
+    for labels in [", hosts: h", ", hosts: h, ssl_passthrough: true", ", hosts: h, backend_mode: vip", ", default_backend: true"] {
+        for tasks in ["[{state: new, networks: []}]", "[{state: starting}]", "[{networks: []}]", "[{state: rejected}]"] {
+            let translation = with(labels, tasks, "[other]");
+            assert_eq!(network_ids(&translation), [""; 0], "{labels} {tasks}");
+            let reason = translation.routes[0].reason.clone().unwrap();
+            assert!(
+                reason.contains("runs with an address on the network net, to which the proxies are attached once one does"),
+                "{reason}"
+            );
+            assert_eq!(network_ids(&with(labels, tasks, "[net]")), ["id-net"], "what they have is not taken from them: {labels} {tasks}");
+        }
+        assert_eq!(network_ids(&with(labels, "[{state: new, networks: []}, {}]", "[other]")), ["id-net"], "{labels}");
+    }
+}
+
+#[test]
+fn a_closed_list_is_attached_from_the_start_as_far_as_it_does_no_harm() {
+    let world = snapshot(
+        "
+        nodes: [{name: n1, address: 10.2.0.9}]
+        networks: [good, bad, {name: lan, driver: macvlan}, {name: public, subnet: 203.0.113.0/24}, {name: tiny, subnet: 10.77.0.0/30}]
+        services: []
+        ",
+    );
+    let translation = translate(&closed(&["good", "bad", "lan", "public", "tiny"]), &world);
+    assert_eq!(network_ids(&translation), ["id-good", "id-public", "id-tiny"]);
+    let told: Vec<_> = translation.findings.iter().map(|finding| (finding.code, finding.value.clone().unwrap())).collect();
+    let unsuitable = |name: &str| (FindingCode::UnsuitableNetwork, name.to_owned());
+    assert_eq!(told, [unsuitable("bad"), unsuitable("lan")]);
+    assert!(translation.findings.iter().all(|finding| finding.subject == crate::report::Subject::Cluster("default".to_owned())));
+}
+
+#[test]
+fn what_is_preferred_comes_before_what_is_attached_and_before_names() {
+    let world = |proxies: &str, label: &str| {
+        format!(
+            "
+            networks: [db, edge, front]
+            services:
+              - {{name: app, labels: {{hosts: h, port: 80{label}}}, networks: [db, edge, front], tasks: 1}}
+              - {{proxyOf: default, name: swarmgate-proxy-default, networks: {proxies}, tasks: []}}
+            "
+        )
+    };
+    let check = |preferred: &[&str], proxies: &str, label: &str, network: &str, told: &[FindingCode]| {
+        let translation = with_rules(rules(preferred, &[]), &world(proxies, label));
+        assert_eq!((network_ids(&translation), codes(&translation)), (vec![network], told.to_vec()), "{preferred:?} {proxies} {label}");
+    };
+    let ambiguous = &[FindingCode::AmbiguousNetwork];
+    check(&[], "[]", "", "id-db", ambiguous);
+    check(&["missing"], "[]", "", "id-db", ambiguous);
+    check(&["missing", "front", "edge"], "[]", "", "id-front", &[]);
+    check(&["edge", "front"], "[db]", "", "id-edge", &[]);
+    check(&[], "[front]", "", "id-front", ambiguous);
+    check(&["edge"], "[]", ", network: front", "id-front", &[]);
+    check(&["edge"], "[]", ", network: wrong", "id-edge", &[FindingCode::NetworkNotFound]);
+    let told = with_rules(rules(&[], &[]), &world("[]", "")).findings.remove(0);
+    assert!(told.remedy.contains("com.docker.lb.network") && told.remedy.contains("spec.networks.preferred"), "{told}");
+}
+
+#[test]
+fn a_bad_network_beside_a_good_one_costs_nothing_but_a_warning() {
+    let with = |label: &str| {
+        translated(&format!(
+            "
+            networks: [apps, {{name: lan, driver: macvlan}}]
+            services:
+              - {{name: app, labels: {{hosts: h, port: 80{label}}}, networks: [apps, lan], tasks: 1}}
+            "
+        ))
+    };
+    for (label, told) in [("", true), (", network: lan", true), (", network: apps", false)] {
+        let translation = with(label);
+        assert_eq!((network_ids(&translation), endpoints(&translation)), (vec!["id-apps"], vec!["h/: 10.1.1.2:80".to_owned()]), "{label}");
+        let expected: &[FindingCode] = if told { &[FindingCode::UnsuitableNetwork] } else { &[] };
+        assert_eq!(codes(&translation), expected, "{label}");
+        assert!(translation.findings.iter().all(|f| f.severity == Severity::Warning && f.message.contains("the network apps is used")));
+    }
+}
+
+#[test]
+fn ports_on_nodes_are_the_way_past_a_bad_network() {
+    let translation = translated(
+        "
+        nodes: [{name: n1, address: 192.0.2.1}]
+        networks: [{name: lan, driver: macvlan}]
+        services:
+          - {name: app, labels: {hosts: h, port: 80}, networks: [lan], hostPorts: [80], tasks: 1}
+        ",
+    );
+    assert_eq!(endpoints(&translation), ["h/: 192.0.2.1:32768"]);
+    assert_eq!(codes(&translation), [FindingCode::UnsuitableNetwork]);
+    assert!(translation.findings[0].message.ends_with("its ports on the nodes are used"), "{}", translation.findings[0]);
+}
+
+#[test]
+fn the_control_network_is_known_by_its_users_whatever_its_name() {
+    let mut world = snapshot(
+        "
+        networks: [channel]
+        services:
+          - {name: app, labels: {hosts: h, port: 80}, networks: [channel], tasks: 1}
+          - {proxyOf: default, name: ext, networks: [channel], tasks: 1}
+        ",
+    );
+    assert_eq!(network_ids(&translate(&cluster(), &world)), ["id-channel"]);
+    let extension = world.services.values_mut().find(|service| service.name == "ext").unwrap();
+    extension.labels.insert("swarmgate.role".to_owned(), "extension".to_owned());
+    assert_eq!(network_ids(&translate(&cluster(), &world)), [""; 0]);
+}
+
+/// Any network, most of them bad.
+fn any_network() -> impl Strategy<Value = (String, String, Vec<ipnet::IpNet>)> {
+    let driver = prop_oneof![4 => Just("overlay"), 1 => Just("macvlan"), 1 => Just(""), 1 => Just("ipvlan")];
+    let scope = prop_oneof![6 => Just("swarm"), 1 => Just("local"), 1 => Just("")];
+    let four = (any::<u32>(), 0_u8..=32).prop_map(|(bits, len)| ipnet::Ipv4Net::new(bits.into(), len).unwrap().trunc().into());
+    let near =
+        (0_u32..4, 8_u8..=32).prop_map(|(n, len)| ipnet::Ipv4Net::new(((10 << 24) + (n << 16) + 9).into(), len).unwrap().trunc().into());
+    let six = (any::<u128>(), 0_u8..=128).prop_map(|(bits, len)| ipnet::Ipv6Net::new(bits.into(), len).unwrap().trunc().into());
+    let subnets = prop::collection::vec(prop_oneof![four, near, six], 0..3);
+    (driver.prop_map(str::to_owned), scope.prop_map(str::to_owned), subnets)
+}
+
+proptest! {
+    /// Services on good networks have the same routes whatever others are attached to, and no bad network ever is.
+    #[test]
+    fn bad_networks_change_no_route_of_services_on_good_ones(bad in prop::collection::vec(any_network(), 0..6), attached in any::<u8>()) {
+        let good = snapshot(
+            "
+            nodes: [{name: n1, address: 10.0.0.9}]
+            networks: [{name: web, subnet: 10.1.0.0/24, created: 0}, {name: shop, subnet: 10.3.0.0/24, created: 0}]
+            services:
+              - {name: a, labels: {hosts: a, port: 80}, networks: [web], tasks: 2}
+              - {name: b, labels: {hosts: b, port: 80, backend_mode: vip}, networks: [shop], tasks: 1}
+              - {name: c, labels: {hosts: c, port: 80}, networks: [shop, web], tasks: 1}
+              - {proxyOf: default, name: swarmgate-proxy-default, networks: [web, shop], tasks: 1}
+            ",
+        );
+        let mut all = good.clone();
+        let (web, app) = (all.networks[&NetworkId("id-web".to_owned())].clone(), all.services.values().find(|s| s.name == "a").unwrap().clone());
+        for (at, (driver, scope, subnets)) in bad.into_iter().enumerate() {
+            let id = NetworkId(format!("bad-{at}"));
+            let subnets = subnets.into_iter().map(|net| Subnet { net, range: None, gateway: None, auxiliary: Vec::new() }).collect();
+            let network = Network { id: id.clone(), name: format!("bad{at}"), driver, scope, subnets, created_at: all.taken_at, ..web.clone() };
+            all.networks.insert(id.clone(), network);
+            let mut service = app.clone();
+            service.id = crate::types::ServiceId(format!("bad-{at}"));
+            service.name = format!("bad-{at}");
+            service.labels.insert("com.docker.lb.hosts".to_owned(), format!("bad{at}"));
+            service.networks = vec![id.clone()];
+            if attached & (1 << at) != 0 {
+                let mut task = all.tasks.values().next().unwrap().clone();
+                task.id = crate::types::TaskId(format!("bad-{at}"));
+                task.service = service.id.clone();
+                task.addresses = vec![(id, "10.200.0.7/24".parse().unwrap())];
+                all.tasks.insert(task.id.clone(), task);
+            }
+            all.services.insert(service.id.clone(), service);
+        }
+        let (with, without) = (translate(&cluster(), &all), translate(&cluster(), &good));
+        let mut table = with.table.clone();
+        table.hosts.retain(|host, _| !host.as_str().starts_with("bad"));
+        prop_assert_eq!(table, without.table);
+        for id in &with.networks {
+            let network = &all.networks[id];
+            let known = id.0.starts_with("id-");
+            let clean = network.subnets.iter().all(|subnet| good.networks.values().all(|g| !subnet.net.contains(&g.subnets[0].net)) && !subnet.net.contains(&ipnet::IpNet::from(std::net::IpAddr::from([10, 0, 0, 9]))));
+            prop_assert!(known || (network.driver == "overlay" && network.scope == "swarm" && clean), "{:?}", network);
+        }
+        prop_assert!(without.networks.iter().all(|id| with.networks.contains(id)));
+    }
+}
