@@ -7,7 +7,7 @@
 mod behaviour;
 
 use behaviour::bench::Bench;
-use behaviour::{calls, rollout, scheduling};
+use behaviour::{calls, networks, rollout, scheduling};
 
 /// Each case twice: simulated and real.
 macro_rules! on_both {
@@ -62,6 +62,9 @@ on_both! {
     scheduling::a_global_service_runs_once_per_matching_node,
     scheduling::tasks_of_a_removed_service_leave_the_list,
     scheduling::a_task_that_is_told_to_stop_is_on_its_way_out_until_it_ends,
+    networks::a_network_shows_what_its_addresses_are_taken_from,
+    networks::a_network_whose_subnet_is_anothers_has_no_addresses,
+    networks::a_full_network_keeps_tasks_new_without_a_word,
     scheduling::a_network_stays_while_a_task_is_wanted_on_it,
     scheduling::a_network_whose_tasks_are_on_their_way_out_can_be_removed,
 }

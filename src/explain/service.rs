@@ -131,7 +131,8 @@ fn declared(sources: &Sources<'_>) -> String {
 fn network_words(sources: &Sources<'_>, service: &Service, translation: Option<&Translation>) -> String {
     let name =
         |id: &crate::types::NetworkId| sources.snapshot.networks.get(id).map_or_else(|| id.0.clone(), |network| network.name.clone());
-    let attached: Vec<String> = service.networks.iter().map(name).collect();
+    let left_out = |id| translation.and_then(|translation| translation.left_out.get(id)).map(|why| format!(" (not used: {why})"));
+    let attached: Vec<String> = service.networks.iter().map(|id| name(id) + &left_out(id).unwrap_or_default()).collect();
     let attached = if attached.is_empty() { "none".to_owned() } else { attached.join(", ") };
     let used = translation.and_then(|translation| translation.reached_over.get(&service.id));
     let used: Vec<String> = used.into_iter().flatten().map(name).collect();

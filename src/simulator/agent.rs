@@ -100,6 +100,7 @@ impl World {
             task.version = version;
         }
         if chosen {
+            self.balance(id);
             self.enter(id, State::Assigned, Some(delay));
         }
     }
@@ -195,7 +196,9 @@ impl World {
     /// A task ends. One that was to stop is forgotten; one that was to run is the orchestrator's to replace.
     pub fn end(&mut self, id: &str, state: State, error: &str) {
         let Some(mut task) = self.tasks.remove(id) else { return };
-        self.release_addresses(&std::mem::take(&mut task.addresses));
+        let left = std::mem::take(&mut task.addresses);
+        self.release_addresses(&left);
+        self.unbalance(task.node.as_deref().unwrap_or_default(), &left);
         self.dirty.insert(task.service.clone());
         if task.desired.wanted() {
             self.note_failure(&task);

@@ -15,14 +15,36 @@ const FIRST_PORT: u64 = 30_000;
 impl Network {
     /// The next free address; the network's own, the gateway's and the broadcast address are never given.
     pub fn take(&mut self) -> Option<(Ipv4Addr, u8)> {
-        let size = 1u32 << (32 - u32::from(self.prefix));
-        for _ in 0..size {
+        let size = self.size();
+        for _ in 0..size.min(if self.allocated { u32::MAX } else { 0 }) {
             self.cursor = (self.cursor + 1) % size;
             if (2..size - 1).contains(&self.cursor) && self.used.insert(self.cursor) {
                 return Some((Ipv4Addr::from(self.base + self.cursor), self.prefix));
             }
         }
         None
+    }
+
+    /// How many addresses its subnet has.
+    fn size(&self) -> u32 {
+        1u32.checked_shl(32 - u32::from(self.prefix)).unwrap_or(u32::MAX)
+    }
+
+    /// Its subnet, as people write it.
+    pub fn subnet(&self) -> String {
+        format!("{}/{}", Ipv4Addr::from(self.base), self.prefix)
+    }
+
+    /// The first address behind the network's own.
+    pub fn gateway(&self) -> Ipv4Addr {
+        Ipv4Addr::from(self.base.saturating_add(1))
+    }
+
+    /// Whether the two have an address in common.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let shorter = u32::from(self.prefix.min(other.prefix));
+        let mask = u32::MAX.checked_shl(32 - shorter).unwrap_or(0);
+        self.allocated && other.allocated && self.base & mask == other.base & mask
     }
 
     /// Takes an address back.
@@ -105,6 +127,31 @@ impl World {
         for (network, address, _) in addresses {
             if let Some(network) = self.networks.get_mut(network) {
                 network.give_back(*address);
+            }
+        }
+    }
+
+    /// The load balancer of a task's node gets an address on each of its networks; where none is free it does without.
+    pub fn balance(&mut self, task: &str) {
+        let Some((node, addresses)) = self.tasks.get(task).and_then(|t| Some((t.node.clone()?, t.addresses.clone()))) else { return };
+        for (id, _, _) in addresses {
+            let Some(network) = self.networks.get_mut(&id).filter(|n| !n.mesh && !n.balancers.contains_key(&node)) else { continue };
+            if let Some((address, _)) = network.take() {
+                network.balancers.insert(node.clone(), address);
+            }
+        }
+    }
+
+    /// The load balancer of a node goes with the last task on a network.
+    pub fn unbalance(&mut self, node: &str, left: &[(String, Ipv4Addr, u8)]) {
+        for (id, _, _) in left {
+            let on_it = |t: &super::model::Task| t.node.as_deref() == Some(node) && t.addresses.iter().any(|(n, _, _)| n == id);
+            if self.tasks.values().any(on_it) {
+                continue;
+            }
+            let Some(network) = self.networks.get_mut(id) else { continue };
+            if let Some(address) = network.balancers.remove(node) {
+                network.give_back(address);
             }
         }
     }

@@ -221,12 +221,16 @@ pub struct Network {
     pub mesh: bool,
     pub labels: Value,
     pub created: Millis,
+    /// Whether it has a subnet at all: Swarm gives none that overlaps with another network's, and says so nowhere.
+    pub allocated: bool,
     /// The first address of its subnet.
     pub base: u32,
     pub prefix: u8,
     pub used: BTreeSet<u32>,
     /// Addresses are given out serially, so that one is not used again soon.
     pub cursor: u32,
+    /// The addresses of its load balancers, one on each node with a task on it.
+    pub balancers: BTreeMap<String, Ipv4Addr>,
 }
 
 /// A config or a secret.

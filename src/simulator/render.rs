@@ -171,7 +171,7 @@ fn network(network: &Network) -> Value {
         "Driver": network.driver,
         "Ingress": network.mesh,
         "Labels": network.labels,
-        "IPAM": {"Config": [{"Subnet": format!("{}/{}", std::net::Ipv4Addr::from(network.base), network.prefix)}]},
+        "IPAM": {"Driver": "default", "Config": network.allocated.then(|| json!([{"Subnet": network.subnet(), "Gateway": network.gateway()}]))},
     })
 }
 

@@ -143,10 +143,9 @@ impl World {
         if PREDEFINED.contains(&name.as_str()) || self.networks.values().any(|n| n.name == name) {
             return Err(Refusal::new(SwarmErrorKind::NameTaken, format!("network with name {name} already exists")));
         }
-        let subnet = body.pointer("/IPAM/Config/0/Subnet").and_then(Value::as_str);
-        let prefix = subnet.and_then(|s| s.split_once('/')).and_then(|(_, p)| p.parse().ok());
+        let subnet = body.pointer("/IPAM/Config/0/Subnet").and_then(Value::as_str).and_then(|s| s.parse().ok());
         let labels = body.get("Labels").filter(|l| l.is_object()).cloned().unwrap_or(json!(null));
-        let id = self.add_network(&name, if driver.is_empty() { "overlay" } else { &driver }, labels, false, prefix);
+        let id = self.add_network(&name, if driver.is_empty() { "overlay" } else { &driver }, labels, false, subnet);
         self.hint("network", &format!("create {name}"));
         Ok(id)
     }

@@ -46,7 +46,7 @@ impl SimSwarm {
         })
     }
 
-    /// A user creates a network from an API-shaped body; `IPAM.Config[0].Subnet` decides its size.
+    /// A user creates a network from an API-shaped body; `IPAM.Config[0].Subnet` is its subnet.
     pub fn user_creates_network(&self, body: &Value) -> Result<NetworkId, SwarmError> {
         self.by_hand(|w| w.create_network(body)).map(NetworkId)
     }

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use futures::channel::mpsc::UnboundedSender;
+use ipnet::Ipv4Net;
 use jiff::{SignedDuration, Timestamp};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -88,14 +89,15 @@ impl World {
         }
     }
 
-    /// Adds a network; each gets a /24 of its own unless told otherwise.
-    pub fn add_network(&mut self, name: &str, driver: &str, labels: Value, mesh: bool, prefix: Option<u8>) -> String {
+    /// Adds a network; each gets a /24 of its own unless told otherwise. One whose subnet overlaps with another's has none.
+    pub fn add_network(&mut self, name: &str, driver: &str, labels: Value, mesh: bool, subnet: Option<Ipv4Net>) -> String {
         let id = self.new_id();
         let number = u32::try_from(self.index).unwrap_or(0) & 0xffff;
-        let base = (10 << 24) | (number << 8);
+        let own = Ipv4Net::new_assert(Ipv4Addr::from((10 << 24) | (number << 8)), 24);
+        let subnet = subnet.unwrap_or(own).trunc();
         let (name, driver) = (name.to_owned(), driver.to_owned());
-        let (prefix, created) = (prefix.unwrap_or(24).clamp(8, 30), self.now);
-        let network = Network {
+        let created = self.now;
+        let mut network = Network {
             shown: Shown::default(),
             id: id.clone(),
             name,
@@ -103,11 +105,14 @@ impl World {
             mesh,
             labels,
             created,
-            base,
-            prefix,
+            allocated: true,
+            base: u32::from(subnet.network()),
+            prefix: subnet.prefix_len(),
             used: BTreeSet::new(),
             cursor: 1,
+            balancers: BTreeMap::new(),
         };
+        network.allocated = !self.networks.values().any(|other| other.overlaps(&network));
         self.networks.insert(id.clone(), network);
         self.bump();
         id

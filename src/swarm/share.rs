@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::RawSnapshot;
+use super::model::{GATEWAY_BRIDGE, HELD_BY_OTHERS};
 use crate::types::without_private_key;
 
 /// Fields of services, by path.
@@ -41,9 +42,33 @@ const TASK: &[&str] = &[
     "NetworksAttachments.Network.Spec.Name",
     "NetworksAttachments.Network.Spec.Ingress",
 ];
-const NODE: &[&str] =
-    &["ID", "Description.Hostname", "Status.State", "Status.Addr", "Spec.Role", "Spec.Availability", "Spec.Labels", "ManagerStatus.Addr"];
-const NETWORK: &[&str] = &["Id", "ID", "Name", "Driver", "Scope", "Ingress", "Labels"];
+const NODE: &[&str] = &[
+    "ID",
+    "Description.Hostname",
+    "Description.Platform",
+    "Status.State",
+    "Status.Addr",
+    "Spec.Role",
+    "Spec.Availability",
+    "Spec.Labels",
+    "ManagerStatus.Addr",
+];
+const NETWORK: &[&str] = &[
+    "Id",
+    "ID",
+    "Name",
+    "Driver",
+    "Scope",
+    "Created",
+    "Internal",
+    "Ingress",
+    "Labels",
+    "IPAM.Config.Subnet",
+    "IPAM.Config.IPRange",
+    "IPAM.Config.Gateway",
+    "IPAM.Config.AuxiliaryAddresses",
+    HELD_BY_OTHERS,
+];
 /// Of configs and secrets: never the content.
 const OBJECT: &[&str] = &["ID", "CreatedAt", "Spec.Name", "Spec.Labels"];
 
@@ -94,6 +119,8 @@ impl RawSnapshot {
             secrets: told(&self.secrets, OBJECT, &object),
             services: Vec::new(),
         };
+        let held = held_by_others(self, &ids);
+        shared.networks.iter_mut().for_each(|network| write_held(network, &held));
         let others = others(&self.services, &services);
         shared.services = services.into_iter().chain(others).collect();
         let labelled = shared.services.iter_mut().chain(&mut shared.configs).chain(&mut shared.secrets);
@@ -153,7 +180,8 @@ impl Named {
         let name = text(network, "/Name").unwrap_or_default();
         let mesh = network.get("Ingress").and_then(Value::as_bool).unwrap_or_default();
         let attached = self.networks.contains(id) || self.networks.contains(name);
-        mesh || attached || self.has(id) || self.has(name) || is_ours(network, "/Labels")
+        let bridge = name == GATEWAY_BRIDGE && text(network, "/Scope") == Some("local");
+        mesh || bridge || attached || self.has(id) || self.has(name) || is_ours(network, "/Labels")
     }
 }
 
@@ -184,6 +212,37 @@ fn others(all: &[Value], shown: &[Value]) -> Option<Value> {
         .map(|port| json!({"Protocol": "tcp", "TargetPort": port, "PublishedPort": port, "PublishMode": "host"}))
         .collect();
     (!list.is_empty()).then(|| json!({"ID": "others", "Spec": {"Name": ""}, "Endpoint": {"Ports": list}}))
+}
+
+/// How many addresses on each network those have who are not told of, and on which nodes: whether there is room for the
+/// proxies depends on it. Of services that are left out nothing else is told.
+fn held_by_others(snapshot: &RawSnapshot, told: &BTreeSet<&str>) -> BTreeMap<String, (u64, BTreeSet<String>)> {
+    let mut held = BTreeMap::<String, (u64, BTreeSet<String>)>::new();
+    let list = |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
+    let is_told = |object: &Value, pointer: &str| text(object, pointer).is_some_and(|id| told.contains(id));
+    for task in snapshot.tasks.iter().filter(|task| !is_told(task, "/ServiceID")) {
+        for attachment in list(task, "/NetworksAttachments") {
+            let Some(network) = text(&attachment, "/Network/ID") else { continue };
+            let (addresses, nodes) = held.entry(network.to_owned()).or_default();
+            *addresses += list(&attachment, "/Addresses").len() as u64;
+            nodes.extend(text(task, "/NodeID").map(str::to_owned));
+        }
+    }
+    for service in snapshot.services.iter().filter(|service| !is_told(service, "/ID")) {
+        for address in list(service, "/Endpoint/VirtualIPs") {
+            let Some(network) = text(&address, "/NetworkID") else { continue };
+            held.entry(network.to_owned()).or_default().0 += 1;
+        }
+    }
+    held
+}
+
+/// What is there already comes from a snapshot that was shared before.
+fn write_held(network: &mut Value, held: &BTreeMap<String, (u64, BTreeSet<String>)>) {
+    let id = text(network, "/Id").or_else(|| text(network, "/ID")).unwrap_or_default();
+    let Some((addresses, nodes)) = held.get(id) else { return };
+    let nodes: Vec<&String> = nodes.iter().collect();
+    network[HELD_BY_OTHERS] = json!({"Addresses": addresses, "Nodes": nodes});
 }
 
 /// What the paths name, of an object or of each object of a list.

@@ -33,8 +33,8 @@ pub struct Reach<'a> {
     pub excluded: Vec<EndpointReport>,
     /// The networks that this needs.
     pub networks: BTreeSet<NetworkId>,
-    /// Why no request reaches the service, if its networks are the reason.
-    pub hindrance: Option<String>,
+    /// Why no request reaches the service and what to do about it, if its networks are the reason.
+    pub hindrance: Option<(String, &'static str)>,
 }
 
 /// An address that could get requests.
@@ -91,17 +91,13 @@ fn awaited<'a>(world: &World<'_>, published: &Published<'_>, way: &'a Way) -> Op
     (!attached && !runs_on(world, published, network)).then_some(network)
 }
 
-fn hindrance(world: &World<'_>, published: &Published<'_>, way: &Way, awaited: Option<&NetworkId>) -> Option<String> {
-    match awaited {
-        _ if *way == Way::Nowhere => networks::hindrance(world, published.service),
-        Some(id) => {
-            let name = world.network_name(id);
-            Some(format!(
-                "no task of the service runs with an address on the network {name}, to which the proxies are attached once one does"
-            ))
-        }
-        None => None,
+fn hindrance(world: &World<'_>, published: &Published<'_>, way: &Way, awaited: Option<&NetworkId>) -> Option<(String, &'static str)> {
+    if *way == Way::Nowhere {
+        return networks::hindrance(world, published.service).map(|why| (why, "See the other findings about the service."));
     }
+    let name = world.network_name(awaited?);
+    let why = format!("no task of the service runs with an address on the network {name}, to which the proxies are attached once one does");
+    Some((why, "See `docker service ps` for what keeps its tasks from running."))
 }
 
 fn virtual_ip(world: &World<'_>, published: &Published<'_>, way: &Way) -> Option<Candidate> {

@@ -129,8 +129,8 @@ fn reason<'a>(member: &'a Reach<'_>) -> (&'a str, &'static str) {
             "no task of the service runs with its port published on a node whose address is known",
             "See `docker service ps` for what keeps its tasks from running, and docs/labels.md for addresses of nodes.",
         )
-    } else if let Some(why) = &member.hindrance {
-        (why, "See the findings about the service's networks, and `docker service ps` for what keeps its tasks from running.")
+    } else if let Some((why, remedy)) = &member.hindrance {
+        (why, remedy)
     } else if member.networks.is_empty() {
         ("the service shares no network with the proxies", "Attach the service to an overlay network that the proxies may use.")
     } else {

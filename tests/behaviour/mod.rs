@@ -2,5 +2,6 @@
 
 pub mod bench;
 pub mod calls;
+pub mod networks;
 pub mod rollout;
 pub mod scheduling;
