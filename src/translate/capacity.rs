@@ -104,12 +104,12 @@ impl<'a> Needs<'a> {
         }
     }
 
-    /// Addresses that a network without any proxy must have for them. A task that stops keeps its address until it has ended,
-    /// so where new ones start first there can be twice as many for a while.
-    fn at_first(&self, usage: &Usage<'_>) -> u64 {
+    /// Addresses that a network without any proxy must have for tasks, load balancers of nodes, and the virtual IP. A task that
+    /// stops keeps its address until it has ended, so where new ones start first there can be twice as many for a while.
+    fn at_first(&self, usage: &Usage<'_>) -> [u64; 3] {
         let tasks = if self.starts_first.is_some() { self.tasks.saturating_mul(2) } else { self.tasks };
         let new_nodes = self.nodes.difference(&usage.nodes).count() as u64;
-        tasks.saturating_add(new_nodes.min(tasks)).saturating_add(u64::from(self.virtual_ip))
+        [tasks, new_nodes.min(tasks), u64::from(self.virtual_ip)]
     }
 }
 
@@ -136,10 +136,14 @@ fn starts_first(proxy: &Proxy, service: Option<&Service>) -> bool {
 /// knows the network's addresses.
 pub fn shortage(network: &Network, usage: &Usage<'_>, needs: &Needs<'_>, snapshot: &Snapshot) -> Option<String> {
     let (size, taken) = (usable_addresses(network)?, taken(network, usage, snapshot));
-    let (free, needed) = (size.saturating_sub(taken), needs.at_first(usage));
+    let (free, [tasks, balancers, vip]) = (size.saturating_sub(taken), needs.at_first(usage));
+    let needed = tasks.saturating_add(balancers).saturating_add(vip);
     (needed > free).then(|| {
-        let order = if needs.starts_first.is_some() { ", each of which starts before another one has stopped," } else { "" };
-        format!("it has {free} of {size} addresses free, and {} proxies{order} need {needed} on their nodes", needs.tasks)
+        let order = if needs.starts_first.is_some() { ", as new ones start before old ones have stopped" } else { "" };
+        format!(
+            "it has {free} of {size} addresses free, and the proxies need {needed} ({tasks} for tasks{order}; {balancers} for load \
+             balancers of nodes; {vip} for a virtual IP)"
+        )
     })
 }
 

@@ -8,6 +8,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use jiff::SignedDuration;
 
 use super::World;
+use crate::intent::cluster_spec::PublishMode;
 use crate::intent::networks::NetworkRules;
 use crate::swarm::{GATEWAY_BRIDGE, Network, Snapshot};
 use crate::types::NetworkId;
@@ -83,7 +84,19 @@ pub fn fault(world: &World<'_>, surroundings: &Surroundings, network: &Network) 
     if subnets.is_empty() {
         return without_addresses(world.snapshot, network);
     }
-    surroundings.overlapped_by(&subnets).or_else(|| public(&world.cluster.networks, network, &subnets))
+    let public = || public(&world.cluster.networks, network, &subnets);
+    surroundings.overlapped_by(&subnets).or_else(public).or_else(|| without_way_out(world, network))
+}
+
+/// Ports on a node are bound where a container has a way out, which it has by any network that is not internal. Our own is
+/// beside all others; without it only the networks of a closed list are there for certain.
+fn without_way_out(world: &World<'_>, network: &Network) -> Option<String> {
+    let leads_out = |id: &NetworkId| world.network(id).is_some_and(|network| !network.internal && network.driver == "overlay");
+    let ours = || world.control.iter().any(|id| world.proxies.declare(id) && leads_out(id));
+    let listed = || world.closed_list.iter().flatten().any(leads_out);
+    let concerned = network.internal && world.cluster.proxy.publish.mode == PublishMode::Host;
+    let words = "it is internal, and proxies on internal networks alone have no published ports on their nodes";
+    (concerned && !ours() && !listed()).then(|| words.to_owned())
 }
 
 /// Their driver gives containers a gateway of its own, and with it goes the way on which published ports are reached.

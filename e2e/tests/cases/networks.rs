@@ -1,11 +1,12 @@
 //! Networks: proxies go where their routes are, and leave.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 use swarmgate_e2e::wait::eventually;
 use swarmgate_e2e::world::{App, Case, Steady, World};
 
 use super::SLOW;
-use super::ground::{DEV, GATE, MESH};
+use super::ground::{DEFAULT, DEV, GATE, MESH};
 
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case { name, setting: GATE, check };
@@ -14,7 +15,92 @@ pub(super) fn cases() -> Vec<Case> {
         case("networks::behind_the_routing_mesh_attaching_loses_no_request", attach_without_loss),
         case("networks::the_network_label_chooses_among_several", label_chooses),
         case("networks::a_closed_list_is_never_left", closed_list),
+        case("networks::no_bad_network_costs_another_route_a_request_in_host_mode", bad_in_host_mode),
+        case("networks::no_bad_network_costs_another_route_a_request_behind_the_routing_mesh", bad_behind_the_mesh),
     ]
+}
+
+/// A network that would take the proxies away from somebody.
+struct Bad {
+    /// Its name, and that of the service on it with `on-` in front.
+    name: &'static str,
+    /// The words behind `docker network create`.
+    words: &'static [&'static str],
+    /// The finding about the service.
+    code: &'static str,
+    /// What the finding says.
+    why: &'static str,
+}
+
+const fn overlay(name: &'static str, words: &'static [&'static str], why: &'static str) -> Bad {
+    Bad { name, words, code: "UnsuitableNetwork", why }
+}
+
+/// The nodes of the lab are in 198.18.0.0/24, and so are the clients.
+const BAD: [Bad; 8] = [
+    overlay("bad-macvlan", &["-d", "macvlan", "--scope", "swarm", "--config-from", "bad-lan"], "no overlay network (driver macvlan)"),
+    overlay("bad-ipvlan", &["-d", "ipvlan", "--scope", "swarm", "--config-from", "bad-lan"], "no overlay network (driver ipvlan)"),
+    overlay("bad-nodes", &["-d", "overlay", "--subnet", "198.18.0.0/24"], "overlaps with 198.18.0."),
+    overlay("bad-clients", &["-d", "overlay", "--subnet", "198.18.0.0/29"], "not private address space"),
+    overlay("bad-half", &["-d", "overlay", "--subnet", "128.0.0.0/1"], "its subnet 128.0.0.0/1 overlaps"),
+    overlay("bad-other-half", &["-d", "overlay", "--subnet", "0.0.0.0/1"], ""),
+    overlay("bad-reserved", &["-d", "overlay", "--subnet", "10.250.7.0/24"], "spec.networks.reserved"),
+    Bad { name: "bad-full", words: &["-d", "overlay", "--subnet", "10.251.7.0/29"], code: "NetworkFull", why: "addresses free" },
+];
+
+fn bad_in_host_mode(world: &World) -> Result<()> {
+    bad_networks(world, "default", DEFAULT)
+}
+
+fn bad_behind_the_mesh(world: &World) -> Result<()> {
+    bad_networks(world, "mesh", MESH)
+}
+
+/// One bad network after the other, under the load of another service, and none of them costs a request or a proxy.
+fn bad_networks(world: &World, cluster: &str, port: u16) -> Result<()> {
+    for k in 1..=world.lab.nodes() {
+        let subnet = format!("10.252.{k}.0/24");
+        // Left by the other of the two cases.
+        let _ = world.lab.docker(k, &["network", "create", "--config-only", "--subnet", &subnet, "-o", "parent=eth0", "bad-lan"]);
+    }
+    let app = |name: &str| if cluster == "default" { App::new(name) } else { App::new(name).cluster(cluster) };
+    app("good").create(world)?;
+    let (kept, fresh) = (world.at(1, port), world.at(2, port));
+    world.await_answer(&kept, "good.test", "/", "good")?;
+    world.await_answer(&fresh, "good.test", "/", "good")?;
+    world.await_converged(cluster)?;
+    let proxy = format!("swarmgate-proxy-{cluster}");
+    let (tasks, version) = (world.task_ids(&proxy)?, world.service(&proxy)?["Version"].clone());
+    let traffic = Steady::start([&kept, &fresh], "good.test")?;
+    for bad in &BAD {
+        one_bad_network(world, cluster, bad, &app).with_context(|| format!("network {}", bad.name))?;
+        ensure!(world.task_ids(&proxy)? == tasks, "{}: proxies were replaced", bad.name);
+        ensure!(world.service(&proxy)?["Version"] == version, "{}: the proxy service was written", bad.name);
+    }
+    world.await_answer(&kept, "good.test", "/", "good")?;
+    traffic.stop_without_loss()
+}
+
+fn one_bad_network(world: &World, cluster: &str, bad: &Bad, app: &impl Fn(&str) -> App) -> Result<()> {
+    world.docker(&[&["network", "create"], bad.words, &[bad.name]].concat())?;
+    let service = bad.name.replace("bad-", "on-");
+    app(&service).network(bad.name).create(world)?;
+    let finding = world.await_finding(cluster, bad.code, &service)?;
+    let says = |words: &str| finding["message"].as_str().is_some_and(|message| message.contains(words));
+    ensure!(says(bad.name) && says(bad.why) && says("its hosts answer 503"), "it says {finding}");
+    ensure!(finding["severity"] == "error", "{finding}");
+    let route = |status: &Value| {
+        let routes = status["routes"].as_array().into_iter().flatten();
+        routes.into_iter().find(|route| route["host"] == format!("{service}.test")).cloned().context("there is no such route")
+    };
+    let reason = route(&world.cluster(cluster)?)?["reason"].clone();
+    ensure!(reason.as_str().is_some_and(|reason| reason.contains(bad.name)), "the route says {reason}");
+    world.docker(&["service", "rm", &service])?;
+    world.await_cluster(cluster, "the finding is gone", |status| {
+        ensure!(route(status).is_err() && !status["findings"].to_string().contains(bad.name), "{}", status["findings"]);
+        Ok(())
+    })?;
+    eventually(SLOW, "the network can be removed", || world.docker(&["network", "rm", bad.name]).map(drop))
 }
 
 fn attach_and_release(world: &World) -> Result<()> {

@@ -55,7 +55,8 @@ fn outside_the_list(look: &Look<'_>, only: &str, preferred: &str, mistakes: &mut
         return;
     }
     for (at, name) in look.list(preferred).iter().enumerate() {
-        if !look.list(only).contains(name) {
+        let is_name = name.as_str().is_some_and(|name| NetworkName::parse(name).is_ok());
+        if is_name && !look.list(only).contains(name) {
             let message = "the closed list does not have this network, so no service is ever reached over it";
             mistakes.impossible(&format!("{preferred}/{at}"), message, "Add it to only, or remove it here.");
         }

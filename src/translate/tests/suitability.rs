@@ -217,7 +217,9 @@ fn a_network_is_attached_only_if_the_proxies_have_room_on_it() {
     check_full(
         "subnet: 10.2.0.0/29, gateway: 10.2.0.1",
         "tasks: 1",
-        Some("it has 2 of 5 addresses free, and 2 proxies, each of which starts before another one has stopped, need 7"),
+        Some(
+            "it has 2 of 5 addresses free, and the proxies need 7 (4 for tasks, as new ones start before old ones have stopped; 2 for load balancers of nodes; 1 for a virtual IP)",
+        ),
     );
     check_full("subnet: 10.2.0.0/30", "tasks: 1", Some("it has 0 of 1 addresses free"));
     check_full("subnet: 10.2.0.0/31", "tasks: 1", Some("it has 0 of 0 addresses free"));
@@ -392,6 +394,28 @@ fn the_control_network_is_known_by_its_users_whatever_its_name() {
     let extension = world.services.values_mut().find(|service| service.name == "ext").unwrap();
     extension.labels.insert("swarmgate.role".to_owned(), "extension".to_owned());
     assert_eq!(network_ids(&translate(&cluster(), &world)), [""; 0]);
+}
+
+#[test]
+fn an_internal_network_takes_no_published_port_of_a_node_away() {
+    let with = |mode: PublishMode, proxies: &str| {
+        let world = format!(
+            "
+            networks: [{{name: net, internal: true}}, swarmgate-control, other]
+            services:
+              - {{name: app, labels: {{hosts: h, port: 80}}, networks: [net], tasks: 1}}
+              - {{proxyOf: default, name: swarmgate-proxy-default, networks: {proxies}, dnsrr: true, tasks: 1}}
+            "
+        );
+        let mut cluster = cluster();
+        cluster.proxy.publish.mode = mode;
+        codes(&translate(&cluster, &snapshot(&world)))
+    };
+    let refused = [FindingCode::UnsuitableNetwork, FindingCode::NoEndpoints];
+    assert_eq!(with(PublishMode::Host, "[]"), refused);
+    assert_eq!(with(PublishMode::Host, "[other]"), refused, "it goes when its services go");
+    assert_eq!(with(PublishMode::Host, "[swarmgate-control]"), []);
+    assert_eq!(with(PublishMode::Ingress, "[]"), [], "the routing mesh is not internal");
 }
 
 /// Any network, most of them bad.
