@@ -15,7 +15,7 @@ use std::process::Command;
 use golden_cases::Case;
 use swarmgate::explain::{Request, Sources, configuration, explain, explain_service};
 use swarmgate::intent::cluster::Cluster;
-use swarmgate::report::StatusReport;
+use swarmgate::report::{Finding, FindingCode, StatusReport};
 use swarmgate::swarm::{RawSnapshot, Snapshot};
 use swarmgate::translate::translate;
 
@@ -94,9 +94,24 @@ fn what_a_shown_snapshot_leaves_out_changes_no_answer() {
         let raw: RawSnapshot = serde_json::from_value(golden_compact::expand(&compact)).unwrap();
         let shown = Snapshot::from_raw(&raw.shareable(&clusters.iter().flat_map(Cluster::named_objects).collect())).unwrap();
         for cluster in &clusters {
-            assert_eq!(translate(cluster, &shown), translate(cluster, &case.snapshot()), "{}", case.name);
+            let answers = |snapshot: &Snapshot| {
+                let mut translation = translate(cluster, snapshot);
+                translation.findings = translation.findings.into_iter().filter_map(without_hints).collect();
+                translation
+            };
+            assert_eq!(answers(&shown), answers(&case.snapshot()), "{}", case.name);
         }
     }
+}
+
+/// Hints about what no label names: services that ask somebody else, and an object that was probably meant. Nothing follows from them.
+fn without_hints(mut finding: Finding) -> Option<Finding> {
+    if let Some(("Did you mean", rest)) = finding.remedy.split_at_checked("Did you mean".len())
+        && finding.code == FindingCode::SecretNotFound
+    {
+        finding.remedy = rest.split_once("Else: ").map(|(_, rest)| rest.replacen("create", "Create", 1))?;
+    }
+    (!matches!(finding.code, FindingCode::OtherProxyLabels | FindingCode::LabelOnContainer)).then_some(finding)
 }
 
 /// The one thing of a service without labels that a route depends on: it publishes the same port on its nodes.

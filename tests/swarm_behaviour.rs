@@ -66,5 +66,7 @@ on_both! {
     networks::a_network_whose_subnet_is_anothers_has_no_addresses,
     networks::a_full_network_keeps_tasks_new_without_a_word,
     scheduling::a_network_stays_while_a_task_is_wanted_on_it,
+    scheduling::tasks_of_a_job_are_seen_while_they_run,
+    scheduling::a_task_on_its_nodes_own_network_says_so,
     scheduling::a_network_whose_tasks_are_on_their_way_out_can_be_removed,
 }

@@ -27,8 +27,8 @@ use crate::types::{ConfigId, NetworkId, SecretId, ServiceId};
 const DEADLINE: Duration = Duration::from_secs(25);
 
 const SERVICES: &str = "/services";
-/// `{"desired-state":["running"]}`: without the history of ended tasks.
-const TASKS: &str = "/tasks?filters=%7B%22desired-state%22%3A%5B%22running%22%5D%7D";
+/// `{"desired-state":["running","complete"]}`: without the history of ended tasks, but with those of jobs.
+const TASKS: &str = "/tasks?filters=%7B%22desired-state%22%3A%5B%22running%22%2C%22complete%22%5D%7D";
 /// `{"desired-state":["shutdown","remove"]}`: told to stop, most of them long ago.
 const TOLD_TO_STOP: &str = "/tasks?filters=%7B%22desired-state%22%3A%5B%22shutdown%22%2C%22remove%22%5D%7D";
 const NODES: &str = "/nodes";

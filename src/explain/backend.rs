@@ -19,6 +19,11 @@ pub fn services(backend: &Backend, route: Option<&RouteReport>, steps: &mut Vec<
             steps.push(endpoint_step(endpoint));
         }
     }
+    let in_pool = |report: &&ServiceReport| backend.services.iter().any(|service| service.name.as_str() == report.service);
+    for closed in route.into_iter().flat_map(|route| &route.services).filter(|report| !in_pool(report)) {
+        steps.push(step(About::Service, format!("{}: closed, gets no requests", closed.service)));
+        steps.extend(closed.endpoints.iter().map(endpoint_step));
+    }
 }
 
 fn service_words(service: &BackendService, share: u16) -> String {

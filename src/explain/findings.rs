@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::{Sources, known};
 use crate::intent::cluster::Cluster;
-use crate::intent::labels::{LabelReading, PREFIX, read_labels, service_cluster_of};
+use crate::intent::labels::{PREFIX, read_labels, service_cluster_of};
 use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::swarm::Service;
-use crate::translate::{Translation, admitted, is_application, is_claimed_by, unclaimed};
+use crate::translate::{Translation, is_application, is_claimed_by, unclaimed};
 use crate::types::HostPattern;
 
 /// The findings about these services, the worst first.
@@ -58,6 +58,17 @@ pub struct Claimant {
     pub findings: Vec<Finding>,
 }
 
+/// Services that ask for the host and are not admitted, though others publish it: their names, and why. Not all of very many.
+pub fn left_out(sources: &Sources<'_>, translation: &Translation, host: &str) -> Vec<(String, String)> {
+    const SHOWN_MAX: usize = 10;
+    let fitting: Vec<HostPattern> = HostPattern::fitting(host).collect();
+    let refused = translation.not_admitted.iter().filter_map(|(id, refused)| {
+        let (_, why) = refused.iter().find(|(host, _)| fitting.contains(host))?;
+        Some((sources.snapshot.services.get(id)?.name.clone(), why.to_string()))
+    });
+    refused.take(SHOWN_MAX).collect()
+}
+
 /// The services that name the host in their labels, whether they are published or not.
 pub fn claimants(sources: &Sources<'_>, cluster: &Cluster, translation: &Translation, host: &str) -> Vec<Claimant> {
     let fitting: Vec<HostPattern> = HostPattern::fitting(host).collect();
@@ -69,8 +80,7 @@ fn claimant(sources: &Sources<'_>, cluster: &Cluster, translation: &Translation,
     let name = service.name.clone();
     if is_claimed_by(cluster, service) {
         let findings = about(sources, cluster, translation, &BTreeSet::from([name.clone()]));
-        let mut refusal = fitting.iter().filter(|pattern| lists(service, pattern));
-        let refusal = refusal.find_map(|pattern| admitted(cluster, sources.snapshot, pattern, service).err());
+        let refusal = fitting.iter().find_map(|pattern| translation.refusal(&service.id, pattern));
         let why = refusal.map(|refusal| format!("the cluster {} does not admit it, because {refusal}", cluster.name));
         let why = why.unwrap_or_else(|| "it is not published with this host, see the findings".to_owned());
         return Claimant { service: name, why, findings };
@@ -89,12 +99,6 @@ fn names(service: &Service, host: &str, fitting: &[HostPattern]) -> bool {
     let keys = service.labels.iter().filter(|(key, _)| is_hosts_label(key));
     let items = keys.flat_map(|(_, value)| value.split([',', ';', ' ', '\n']));
     items.map(bare_host).any(|item| item.eq_ignore_ascii_case(host) || HostPattern::parse(item).is_ok_and(|item| fitting.contains(&item)))
-}
-
-/// Whether the service's hosts are written so that they are understood, and this is one of them.
-fn lists(service: &Service, host: &HostPattern) -> bool {
-    let reading = read_labels(&service.name, &service.labels).reading;
-    matches!(reading, LabelReading::Published(labels) if labels.hosts.contains(host))
 }
 
 /// `hosts`, or a slip of it.

@@ -4,7 +4,7 @@ use super::effects::{Effects, decided, is_meant};
 use super::standing::{Behind, Pool, Tls, list};
 use crate::intent::labels::Redirect;
 use crate::route::{Backend, TlsBinding};
-use crate::translate::admitted;
+use crate::translate::Refusal;
 use crate::types::{HostPattern, Scheme};
 
 /// What a label of a host does.
@@ -23,14 +23,19 @@ pub fn of(effects: &Effects<'_>, name: &str) -> String {
 
 fn hosts(effects: &Effects<'_>) -> String {
     let (may, not): (Vec<_>, Vec<_>) = effects.asked.hosts.iter().partition(|host| is_admitted(effects, host));
+    if effects.asked.closed && !may.is_empty() {
+        return format!("nobody answers at {}: the service is closed, because a label sounds like access control", list(&may));
+    }
     let (here, elsewhere): (Vec<_>, Vec<_>) = may.into_iter().partition(|host| effects.standing.is_at(host));
     let mut said = Vec::new();
     if !here.is_empty() {
         said.push(format!("publishes {}", list(&here)));
     }
+    let (taken, not): (Vec<_>, Vec<_>) = not.into_iter().partition(|host| first_by(effects, host).is_some());
     if !not.is_empty() {
         said.push(format!("the cluster does not admit {}", list(&not)));
     }
+    said.extend(stays_with_others(effects, &taken));
     if !elsewhere.is_empty() {
         said.push(not_passed(effects, &elsewhere));
     }
@@ -46,7 +51,21 @@ fn not_passed(effects: &Effects<'_>, hosts: &[&HostPattern]) -> String {
 }
 
 fn is_admitted(effects: &Effects<'_>, host: &HostPattern) -> bool {
-    admitted(effects.cluster, effects.sources.snapshot, host, effects.standing.service).is_ok()
+    effects.translation.refusal(&effects.standing.service.id, host).is_none()
+}
+
+/// The service of another stack that published the host first, where that is why it is not admitted.
+fn first_by<'a>(effects: &'a Effects<'_>, host: &HostPattern) -> Option<&'a str> {
+    match effects.translation.refusal(&effects.standing.service.id, host)? {
+        Refusal::PublishedFirst { by, .. } => Some(by),
+        Refusal::NotListed | Refusal::ForOthers(_) | Refusal::NotDefault => None,
+    }
+}
+
+fn stays_with_others(effects: &Effects<'_>, hosts: &[&HostPattern]) -> Option<String> {
+    let first = hosts.first().and_then(|host| first_by(effects, host))?;
+    let more = if hosts.iter().all(|host| first_by(effects, host) == Some(first)) { "" } else { " and others" };
+    Some(format!("not admitted to {}, which the service {first}{more} of another stack published first", list(hosts)))
 }
 
 /// Where another service terminates TLS of a host, one that wants it passed through has nothing there.

@@ -3,7 +3,7 @@
 use super::effects::{self, Effects};
 use super::printable;
 use super::words::LabelFate;
-use crate::intent::labels::{LABELS, PREFIX};
+use crate::intent::labels::{LABELS, PREFIX, asks_for_access_control};
 use crate::report::{Finding, FindingCode, Severity};
 use crate::swarm::Service;
 
@@ -31,14 +31,17 @@ pub fn is_about_a_label(service: &Service, finding: &Finding) -> bool {
 }
 
 fn is_meant(key: &str) -> bool {
-    let key = key.trim();
+    let plain = crate::types::without_unseen(key);
+    let key = plain.trim();
     key == "com.docker.network" || key.get(..PREFIX.len()).is_some_and(|prefix| prefix.eq_ignore_ascii_case(PREFIX))
 }
 
 fn fate((key, value): (&str, &str), standpoint: &Standpoint<'_>, findings: &[Finding]) -> LabelFate {
     let findings: Vec<Finding> = findings.iter().filter(|finding| finding.field.as_deref() == Some(&printable(key))).cloned().collect();
     let name = key.strip_prefix(PREFIX).filter(|name| LABELS.iter().any(|info| info.name == *name));
+    let closes = findings.iter().any(|finding| finding.code == FindingCode::UnknownAccessLabel);
     let effect = match (name, standpoint) {
+        (None, _) if closes => "not a label of Swarmgate, and sounds like access control: the service's routes are closed (503)".to_owned(),
         (None, _) => "not a label of Swarmgate: no effect".to_owned(),
         (Some(_), _) if value.trim().is_empty() => "empty: counts as absent".to_owned(),
         (Some("service_cluster"), _) => format!("asks for the cluster that publishes {}", printable(value.trim())),
@@ -47,7 +50,8 @@ fn fate((key, value): (&str, &str), standpoint: &Standpoint<'_>, findings: &[Fin
         (Some(_), Standpoint::Refused) => "no effect: the service is not published".to_owned(),
         (Some(name), Standpoint::Published(published)) => qualified(name, &effects::of(published, name), &findings),
     };
-    LabelFate { key: printable(key), value: printable(value), effect, findings }
+    let value = if asks_for_access_control(key, value) { "(not shown)".to_owned() } else { printable(value) };
+    LabelFate { key: printable(key), value, effect, findings }
 }
 
 /// Labels that do something also with a bad value: lists, of which the rest counts, and the wish for a check.

@@ -117,6 +117,9 @@ impl Walk<'_> {
             format!("{pattern}, published by its own name")
         };
         self.steps.push(step(About::Host, says));
+        for (service, why) in findings::left_out(self.sources, self.translation, &self.request.host) {
+            self.steps.push(step(About::Host, format!("{service} asks for it, too, and is not admitted: {why}")));
+        }
     }
 
     /// The newest report about a route: the operator's, which knows the proxies, else the translation's.
@@ -266,6 +269,12 @@ impl Walk<'_> {
         Err(self.nobody_behind(pool, status))
     }
 
+    /// What the finding about a route without endpoints says: it knows what kind of service it is.
+    fn told_remedy(&self, route: &RouteReport, why: &str) -> Option<String> {
+        let message = format!("{}{} answers 503: {why}", route.host, route.path);
+        self.translation.findings.iter().find(|finding| finding.message == message).map(|finding| finding.remedy.clone())
+    }
+
     fn nobody_behind(&self, pool: &Backend, status: Option<u16>) -> Outcome {
         if let Some(left_out) = self.route.as_ref().filter(|route| route.state == RouteState::Quarantined) {
             let reason = left_out.reason.clone().unwrap_or_else(|| "the engine refuses it".to_owned());
@@ -273,9 +282,19 @@ impl Walk<'_> {
             return Outcome::nobody(status, format!("the route is left out alone: {reason}"), remedy);
         }
         let why = self.route.as_ref().and_then(|route| route.reason.clone()).unwrap_or_else(|| "no endpoint can be used".to_owned());
-        let names = pool.services.iter().map(|service| service.name.as_str()).collect::<Vec<_>>().join(" and ");
+        // Services that must stay closed are in the report only.
+        let reported = || self.route.iter().flat_map(|route| &route.services).map(|service| service.service.as_str());
+        let names: Vec<&str> = if pool.services.is_empty() {
+            reported().collect()
+        } else {
+            pool.services.iter().map(|service| service.name.as_str()).collect()
+        };
+        let names = names.join(" and ");
+        let told = self.route.as_ref().and_then(|route| self.told_remedy(route, &why));
         let excluded = self.route.iter().flat_map(|route| &route.services).any(|service| !service.endpoints.is_empty());
-        let remedy = if excluded {
+        let remedy = if let Some(told) = told {
+            told
+        } else if excluded {
             "See the excluded endpoints and the findings.".to_owned()
         } else {
             format!("Scale it up, or see `docker service ps {}` for what keeps its tasks from running.", names.replace(" and ", " "))

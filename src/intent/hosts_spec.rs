@@ -1,5 +1,5 @@
 //! Which hosts a cluster publishes, and for whom, as a document writes it (`spec.hosts`). Without it everybody may publish
-//! every host, as with Interlock.
+//! every host that nobody else has.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,37 @@ pub struct HostsSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<grammar::ServicePattern>>")]
     pub default_backend: Option<Vec<String>>,
+    /// Whether a host that services of one stack published first may be joined by services of another one, in any way: another
+    /// path, a share of the requests, a redirect, its TLS, an exact name below a wildcard. `sameStack`: no; of the stacks that
+    /// ask for it the one whose service was created first has it, services that an entry of `allow` names before all others.
+    /// `allowed`: by those that an entry of `allow` with `services` or `networks` names for the host. `anyone`: by everybody,
+    /// as with Interlock. Both sides are told in any case. Absent: sameStack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sharing: Option<Sharing>,
+}
+
+/// Who may join a host of another stack.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Sharing {
+    /// Nobody.
+    #[default]
+    SameStack,
+    /// Whom an entry of `allow` names for the host.
+    Allowed,
+    /// Everybody.
+    Anyone,
+}
+
+impl Sharing {
+    /// As documents write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SameStack => "sameStack",
+            Self::Allowed => "allowed",
+            Self::Anyone => "anyone",
+        }
+    }
 }
 
 impl HostsSpec {

@@ -12,6 +12,13 @@ pub enum MaterialRules {
     Rules(Vec<MaterialRule>),
 }
 
+impl MaterialRules {
+    /// Whether anything is opened at all.
+    pub fn open_anything(&self) -> bool {
+        !matches!(self, Self::Rules(rules) if rules.is_empty())
+    }
+}
+
 impl Default for MaterialRules {
     fn default() -> Self {
         Self::Rules(Vec::new())

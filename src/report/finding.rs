@@ -1,6 +1,6 @@
 //! Findings: what somebody wrote that has another effect than they may think, where, and what to do about it.
 
-use crate::types::{is_hidden, without_private_key};
+use crate::types::{is_unseen, without_private_key};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +87,16 @@ pub enum FindingCode {
     SecondDefaultBackend,
     /// The administrator does not let the service publish this host, or be the default backend (`spec.hosts`).
     HostNotAllowed,
+    /// A service of another stack published the host first, or the wildcard that stands for it (on the later service).
+    HostTaken,
+    /// Services of another stack ask for a host of this service, or to be the default backend in its place (on the first).
+    HostContested,
+    /// A label sounds like access control and is not known here; the service's routes are closed.
+    UnknownAccessLabel,
+    /// Labels for Swarmgate stand on the container instead of the service.
+    LabelOnContainer,
+    /// The service has labels of another proxy and none of Swarmgate's.
+    OtherProxyLabels,
     /// `backend_mode=vip` on a service without a virtual IP; its tasks are used.
     NoVirtualIp,
     /// A label names a secret (or config) that does not exist, or that whoever wrote the label cannot know of.
@@ -219,7 +229,7 @@ const VALUE_CHARS_MAX: usize = 120;
 fn shorten(value: &str) -> String {
     let escaped: String = without_private_key(value)
         .chars()
-        .flat_map(|c| if is_hidden(c) { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
+        .flat_map(|c| if is_unseen(c) { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
         .collect();
     if escaped.chars().count() <= VALUE_CHARS_MAX {
         return escaped;

@@ -57,9 +57,15 @@ impl World {
             State::Preparing => self.prepared(id),
             State::Ready => self.start(id),
             State::Starting => self.started(id),
-            State::Running => self.end(id, State::Failed, "task: non-zero exit (1)"),
-            State::Shutdown | State::Failed | State::Rejected => {}
+            State::Running => self.exit(id),
+            State::Complete | State::Shutdown | State::Failed | State::Rejected => {}
         }
+    }
+
+    /// The container ends by itself.
+    fn exit(&mut self, id: &str) {
+        let done = self.tasks.get(id).is_some_and(|task| matches!(self.behaviour(task), ImageBehaviour::EndsAfter(_)));
+        if done { self.end(id, State::Complete, "") } else { self.end(id, State::Failed, "task: non-zero exit (1)") }
     }
 
     fn enter(&mut self, id: &str, state: State, next: Option<Millis>) {
@@ -118,7 +124,7 @@ impl World {
         if let Some(error) = self.missing(task) {
             return self.end(id, State::Rejected, &error);
         }
-        let next = (task.desired == Desired::Running).then_some(10);
+        let next = (task.desired != Desired::Ready).then_some(10);
         self.enter(id, State::Ready, next);
     }
 
@@ -151,7 +157,7 @@ impl World {
         let Some(task) = self.tasks.get(id) else { return };
         let next = match self.behaviour(task) {
             ImageBehaviour::NeverStarts => return self.end(id, State::Failed, "task: non-zero exit (1)"),
-            ImageBehaviour::CrashesAfter(time) => Some(time),
+            ImageBehaviour::CrashesAfter(time) | ImageBehaviour::EndsAfter(time) => Some(time),
             _ => None,
         };
         self.bind_host_ports(id);

@@ -97,6 +97,7 @@ pub enum State {
     Ready,
     Starting,
     Running,
+    Complete,
     Shutdown,
     Failed,
     Rejected,
@@ -112,6 +113,7 @@ impl State {
             Self::Ready => "ready",
             Self::Starting => "starting",
             Self::Running => "running",
+            Self::Complete => "complete",
             Self::Shutdown => "shutdown",
             Self::Failed => "failed",
             Self::Rejected => "rejected",
@@ -128,6 +130,8 @@ impl State {
 pub enum Desired {
     Ready,
     Running,
+    /// That it runs until its work is done: a job's.
+    Complete,
     Shutdown,
     Remove,
 }
@@ -137,13 +141,14 @@ impl Desired {
         match self {
             Self::Ready => "ready",
             Self::Running => "running",
+            Self::Complete => "complete",
             Self::Shutdown => "shutdown",
             Self::Remove => "remove",
         }
     }
 
     pub fn wanted(self) -> bool {
-        self <= Self::Running
+        self <= Self::Complete
     }
 }
 
@@ -256,6 +261,8 @@ pub enum ImageBehaviour {
     NeverStarts,
     /// They run this many milliseconds, then fail.
     CrashesAfter(u64),
+    /// They run this many milliseconds, then end without an error.
+    EndsAfter(u64),
     /// They need this many milliseconds to start.
     StartsSlowly(u64),
 }

@@ -13,8 +13,12 @@ impl World {
     /// Looks once at a service and does what is missing.
     pub fn orchestrate(&mut self, id: &str) {
         let Some(service) = self.services.get(id) else { return };
-        let (global, replicas) = (spec::is_global(&service.spec), spec::replicas(&service.spec));
+        let (kind, replicas) = (spec::kind(&service.spec), spec::replicas(&service.spec));
+        let global = kind == spec::Kind::Global;
         self.leave_lost_nodes(id);
+        if matches!(kind, spec::Kind::ReplicatedJob | spec::Kind::GlobalJob) {
+            return self.run_job(id, kind);
+        }
         self.replace_ended(id);
         if global {
             self.cover_nodes(id);
@@ -97,6 +101,29 @@ impl World {
         let mut order: Vec<(bool, &Place)> = places.iter().rev().map(|p| (running(p), p)).collect();
         order.sort_by_key(|(running, _)| *running);
         order.into_iter().map(|(_, p)| p.clone()).collect()
+    }
+
+    /// Tasks of a job are wanted until they have ended well. One that fails is followed by another; a changed spec of a job
+    /// that is under way is out of what is simulated here.
+    fn run_job(&mut self, id: &str, kind: spec::Kind) {
+        let failed = |t: &&Task| t.service == id && t.state.ended() && t.state != State::Complete;
+        for task in self.tasks.values().filter(failed).map(|t| t.id.clone()).collect::<Vec<_>>() {
+            self.tasks.remove(&task);
+        }
+        let Some((at_once, total)) = self.services.get(id).map(|service| spec::job(&service.spec)) else { return };
+        let taken: BTreeSet<Place> =
+            self.tasks.values().filter(|t| t.service == id && t.desired.wanted()).map(|t| t.place.clone()).collect();
+        let running = self.tasks.values().filter(|t| t.service == id && t.desired.wanted() && !t.state.ended()).count();
+        let places: Vec<Place> = if kind == spec::Kind::GlobalJob {
+            self.nodes.values().filter(|n| self.wants_task_on(id, n)).map(|n| Place::Node(n.id.clone())).collect()
+        } else {
+            (1..=total).map(Place::Slot).collect()
+        };
+        let room = if kind == spec::Kind::GlobalJob { places.len() } else { usize::try_from(at_once).unwrap_or(usize::MAX) };
+        let free = places.into_iter().filter(|place| !taken.contains(place)).take(room.saturating_sub(running));
+        for place in free.collect::<Vec<_>>() {
+            self.new_task(id, place, Desired::Complete, None);
+        }
     }
 
     fn cover_nodes(&mut self, service: &str) {

@@ -7,6 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::model::{Desired, File, Millis, Network, Node, Place, Service, Shown, State, Task};
+use super::spec;
+use super::store::predefined_name;
 use super::world::World;
 use crate::swarm::{RawSnapshot, named_configs};
 
@@ -32,7 +34,7 @@ impl World {
     }
 
     pub fn running_tasks(&mut self) -> Vec<Value> {
-        let wanted = self.tasks.values_mut().filter(|t| t.desired == Desired::Running && !t.state.ended());
+        let wanted = self.tasks.values_mut().filter(|t| matches!(t.desired, Desired::Running | Desired::Complete) && !t.state.ended());
         wanted.map(|t| shown(t, |t| (&mut t.shown, t.version), |t| task(t, &self.networks))).collect()
     }
 
@@ -86,8 +88,12 @@ fn task(task: &Task, networks: &BTreeMap<String, Network>) -> Value {
         }
         Some(json!({"Network": {"ID": id, "Spec": spec}, "Addresses": [format!("{address}/{prefix}")]}))
     });
-    if !task.addresses.is_empty() {
-        shown["NetworksAttachments"] = attached.collect();
+    // What every node has itself has a name and a driver here, an id that no list holds, and no address.
+    let predefined = spec::attached(&task.spec).filter_map(|id| Some((id, predefined_name(id)?))).filter(|_| task.state > State::New);
+    let predefined = predefined.map(|(id, name)| json!({"Network": {"ID": id, "Spec": {"Name": name}, "DriverState": {"Name": name}}}));
+    let attached: Vec<Value> = attached.chain(predefined).collect();
+    if !attached.is_empty() {
+        shown["NetworksAttachments"] = attached.into();
     }
     shown
 }

@@ -16,6 +16,13 @@ const ALLOCATOR_DELAY: u64 = 5;
 
 /// Names that Docker knows on every node without a Swarm network behind them.
 const PREDEFINED: [&str; 3] = ["host", "bridge", "none"];
+/// Specs hold the id that the Swarm has for one of them, which begins so here; no list of networks has it.
+const PREDEFINED_ID: &str = "predefined-";
+
+/// The name of a network that every node has itself, by the id that specs hold.
+pub fn predefined_name(id: &str) -> Option<&str> {
+    id.strip_prefix(PREDEFINED_ID)
+}
 
 impl World {
     /// Creates a service; its id.
@@ -56,7 +63,7 @@ impl World {
         let spec = self.accepted(body, Some(id))?;
         let unsupported =
             |message: &str| Err(Refusal::new(SwarmErrorKind::Invalid, format!("rpc error: code = Unimplemented desc = {message}")));
-        if spec::is_global(&spec) != spec::is_global(&service.spec) {
+        if spec::kind(&spec) != spec::kind(&service.spec) {
             return unsupported("service mode change is not allowed");
         }
         if spec::name(&spec) != spec::name(&service.spec) {
@@ -207,6 +214,10 @@ impl World {
         for attachment in attached.into_iter().flatten() {
             let target = attachment.get("Target").and_then(Value::as_str).unwrap_or("").to_owned();
             if PREDEFINED.contains(&target.as_str()) {
+                attachment["Target"] = json!(format!("{PREDEFINED_ID}{target}"));
+                continue;
+            }
+            if predefined_name(&target).is_some() {
                 continue;
             }
             let found = self.networks.values().find(|n| n.id == target || n.name == target);

@@ -19,7 +19,7 @@ pub struct RawSnapshot {
     pub taken_at: Timestamp,
     /// `GET /services`.
     pub services: Vec<Value>,
-    /// `GET /tasks`, desired state running; for people's questions also those that are told to stop and have not ended.
+    /// `GET /tasks`, desired state running, or complete for those of jobs; for people's questions also those that are told to stop and have not ended.
     pub tasks: Vec<Value>,
     /// `GET /nodes`.
     pub nodes: Vec<Value>,
@@ -38,7 +38,7 @@ pub struct Snapshot {
     pub taken_at: Timestamp,
     /// All services, ours and others'.
     pub services: BTreeMap<ServiceId, Service>,
-    /// All tasks whose desired state is running.
+    /// All tasks that are wanted: desired state running, or complete for those of jobs that have not ended.
     pub tasks: BTreeMap<TaskId, Task>,
     /// Tasks that are told to stop and have not ended, where somebody asked for them: no pass does.
     pub stopping: BTreeMap<TaskId, Task>,
@@ -94,6 +94,19 @@ pub struct Service {
     pub replicas: Option<u64>,
     /// The state of the last update, if any.
     pub update_status: Option<UpdateStatus>,
+}
+
+impl Service {
+    /// Whether its tasks end when their work is done (`replicated-job`, `global-job`).
+    pub fn is_job(&self) -> bool {
+        ["/Mode/ReplicatedJob", "/Mode/GlobalJob"].iter().any(|mode| self.spec.pointer(mode).is_some())
+    }
+
+    /// Labels of its containers, which are for the containers' own node and nobody else.
+    pub fn container_labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        let labels = self.spec.pointer("/TaskTemplate/ContainerSpec/Labels").and_then(Value::as_object);
+        labels.into_iter().flatten().filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
+    }
 }
 
 /// A virtual IP of a service on one network.
@@ -163,6 +176,8 @@ pub struct Task {
     pub addresses: Vec<(NetworkId, IpNet)>,
     /// Ports bound on its node (`Status.PortStatus`), IPv4/IPv6 duplicates folded.
     pub host_ports: Vec<PublishedPort>,
+    /// Whether it shares its node's own network (`--network host`), so that its ports are the node's.
+    pub on_host_network: bool,
     /// The task's spec, API-shaped (which images, configs and networks it runs with).
     pub spec: Value,
 }

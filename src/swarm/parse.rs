@@ -19,7 +19,7 @@ use crate::types::TaskId;
 use field::text;
 
 impl Snapshot {
-    /// Reads the answers of one complete look. Tasks that say another desired state than `running` are left out, or stand
+    /// Reads the answers of one complete look. Tasks that are not wanted are left out, or stand
     /// apart while they are on their way to their end.
     pub fn from_raw(raw: &RawSnapshot) -> Result<Self, SnapshotError> {
         let wanted = Self {
@@ -36,9 +36,9 @@ impl Snapshot {
         wanted.with_stopping(&raw.tasks)
     }
 
-    /// Reads a task list (`Swarm::running_tasks`), leaving out tasks that say another desired state than `running`.
+    /// Reads a task list (`Swarm::running_tasks`), leaving out tasks that are not wanted, or have done what a job wanted of them.
     pub fn tasks_from_api(tasks: &[Value]) -> Result<BTreeMap<TaskId, Task>, SnapshotError> {
-        let wanted = tasks.iter().filter(|t| matches!(text(t, &["DesiredState"]), "" | "running"));
+        let wanted = tasks.iter().filter(|task| is_wanted(task));
         by_id("tasks", wanted, task::read, |o| o.id.clone())
     }
 
@@ -57,6 +57,15 @@ fn is_of_one_node(network: &Value) -> bool {
 
 fn is_gateway_bridge(network: &Value) -> bool {
     is_of_one_node(network) && text(network, &["Name"]) == GATEWAY_BRIDGE
+}
+
+/// Whether a task of `GET /tasks` is to run. Those of jobs are wanted `complete` from the beginning, and stay in the list.
+fn is_wanted(task: &Value) -> bool {
+    match text(task, &["DesiredState"]) {
+        "" | "running" => true,
+        "complete" => !matches!(text(task, &["Status", "State"]), "complete" | "shutdown" | "failed" | "rejected" | "remove" | "orphaned"),
+        _ => false,
+    }
 }
 
 /// Whether a task of `GET /tasks` is told to stop and has not ended.

@@ -62,7 +62,7 @@ pub trait Swarm: Send + Sync {
     /// part fails the whole.
     async fn observe(&self) -> Result<RawSnapshot, SwarmError>;
 
-    /// Reads only the tasks whose desired state is running, for the quick look between two snapshots.
+    /// Reads only the tasks whose desired state is running (of jobs: complete), for the quick look between two snapshots.
     async fn running_tasks(&self) -> Result<Vec<Value>, SwarmError>;
 
     /// Reads the tasks that Swarm has told to stop and that have not ended: they finish what they have begun. For people's

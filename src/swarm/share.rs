@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::RawSnapshot;
 use super::model::{GATEWAY_BRIDGE, HELD_BY_OTHERS};
-use crate::types::without_private_key;
+use crate::types::{without_private_key, without_unseen};
 
 /// Fields of services, by path.
 const SERVICE: &[&str] = &[
@@ -19,6 +19,7 @@ const SERVICE: &[&str] = &[
     "Spec.Labels",
     "Spec.Mode",
     "Spec.TaskTemplate.Networks.Target",
+    "Spec.TaskTemplate.ContainerSpec.Labels",
     "Spec.Networks.Target",
     "Spec.EndpointSpec",
     "Spec.UpdateConfig.Order",
@@ -41,6 +42,8 @@ const TASK: &[&str] = &[
     "NetworksAttachments.Network.ID",
     "NetworksAttachments.Network.Spec.Name",
     "NetworksAttachments.Network.Spec.Ingress",
+    "NetworksAttachments.Network.Spec.DriverConfiguration.Name",
+    "NetworksAttachments.Network.DriverState.Name",
 ];
 const NODE: &[&str] = &[
     "ID",
@@ -93,7 +96,7 @@ fn is_for_us(key: &str) -> bool {
 const WITHHELD: &[&str] = &["swarmgate.seal", "swarmgate.token-sha256"];
 
 fn begins(key: &str, with: &[&str]) -> bool {
-    let key = key.trim().to_ascii_lowercase();
+    let key = without_unseen(key).trim().to_ascii_lowercase();
     with.iter().any(|kept| key.starts_with(kept))
 }
 
@@ -121,8 +124,12 @@ impl RawSnapshot {
         };
         let held = held_by_others(self, &ids);
         shared.networks.iter_mut().for_each(|network| write_held(network, &held));
-        let others = others(&self.services, &services);
+        let stated = stated_ports(&services);
+        let others = others(&self.services, &stated);
+        shared.tasks.extend(others_tasks(&self.tasks, &ids, &stated));
         shared.services = services.into_iter().chain(others).collect();
+        let of_containers = shared.services.iter_mut().filter_map(|service| service.pointer_mut("/Spec/TaskTemplate/ContainerSpec/Labels"));
+        of_containers.for_each(|labels| keep_labels(labels, &[LB]));
         let labelled = shared.services.iter_mut().chain(&mut shared.configs).chain(&mut shared.secrets);
         labelled.filter_map(|object| object.pointer_mut("/Spec/Labels")).for_each(|labels| keep_labels(labels, LABELS_KEPT));
         shared.nodes.iter_mut().filter_map(|node| node.pointer_mut("/Spec/Labels")).for_each(|labels| keep_labels(labels, &[OURS]));
@@ -194,24 +201,57 @@ fn named_in_labels(service: &Value) -> Vec<String> {
     words.iter().flat_map(|word| [Some((*word).to_owned()), stack.map(|stack| format!("{stack}_{word}"))]).flatten().collect()
 }
 
-/// All services that are not shown, as one without a name, for the one thing of theirs that routes depend on: a port that
-/// one service publishes on its nodes and another one publishes, too, may be either's.
-fn others(all: &[Value], shown: &[Value]) -> Option<Value> {
-    let ports = |service: &Value| {
-        // As a service is read: what Swarm made of the wanted ports, else those.
-        let given = ["/Endpoint/Ports", "/Spec/EndpointSpec/Ports"];
-        let ports = given.iter().filter_map(|pointer| service.pointer(pointer)?.as_array()).find(|ports| !ports.is_empty());
-        let published = ports.into_iter().flatten().filter_map(|port| port.get("PublishedPort")?.as_u64());
-        published.filter(|port| *port != 0).collect::<BTreeSet<u64>>()
+/// The ports outside that shown services publish; and those of their labels, because a service on its nodes' own network publishes
+/// nothing and listens there.
+fn stated_ports(shown: &[Value]) -> BTreeSet<u64> {
+    let labelled = |service: &Value| {
+        let port = labels_of(service)?.iter().find(|(key, _)| begins(key, &["com.docker.lb.port"]))?.1;
+        port.as_str()?.trim().parse::<u64>().ok()
     };
-    let stated: BTreeSet<u64> = shown.iter().flat_map(ports).collect();
-    let taken = all.iter().filter(|service| !is_shown(service)).flat_map(ports).filter(|port| stated.contains(port));
-    let taken: BTreeSet<u64> = taken.collect();
-    let list: Vec<Value> = taken
-        .into_iter()
-        .map(|port| json!({"Protocol": "tcp", "TargetPort": port, "PublishedPort": port, "PublishMode": "host"}))
-        .collect();
-    (!list.is_empty()).then(|| json!({"ID": "others", "Spec": {"Name": ""}, "Endpoint": {"Ports": list}}))
+    shown.iter().flat_map(|service| published_ports(service, &["host", "ingress"])).chain(shown.iter().filter_map(labelled)).collect()
+}
+
+/// As a service is read: what Swarm made of the wanted ports, else those. Of these modes only.
+fn published_ports(service: &Value, modes: &[&str]) -> BTreeSet<u64> {
+    let given = ["/Endpoint/Ports", "/Spec/EndpointSpec/Ports"];
+    let ports = given.iter().filter_map(|pointer| service.pointer(pointer)?.as_array()).find(|ports| !ports.is_empty());
+    let of_mode = |port: &&Value| modes.contains(&port.get("PublishMode").and_then(Value::as_str).unwrap_or("ingress"));
+    let published = ports.into_iter().flatten().filter(of_mode).filter_map(|port| port.get("PublishedPort")?.as_u64());
+    published.filter(|port| *port != 0).collect()
+}
+
+/// All services that are not shown, as one without a name, for the one thing of theirs that routes depend on: a port that
+/// one service publishes on its nodes (or listens at there) and another one publishes, too, may be either's.
+fn others(all: &[Value], stated: &BTreeSet<u64>) -> Option<Value> {
+    let taken = |mode: &'static str| {
+        let ports = all.iter().filter(|service| !is_shown(service)).flat_map(move |service| published_ports(service, &[mode]));
+        let taken: BTreeSet<u64> = ports.filter(|port| stated.contains(port)).collect();
+        taken.into_iter().map(move |port| published(port, mode))
+    };
+    let list: Vec<Value> = taken("host").chain(taken("ingress")).collect();
+    (!list.is_empty()).then(|| json!({"ID": OTHERS, "Spec": {"Name": ""}, "Endpoint": {"Ports": list}}))
+}
+
+/// Where tasks of services that are not shown have such ports.
+fn others_tasks(all: &[Value], shown: &BTreeSet<&str>, stated: &BTreeSet<u64>) -> Vec<Value> {
+    let mut taken = BTreeSet::new();
+    for task in all.iter().filter(|task| text(task, "/ServiceID").is_none_or(|id| !shown.contains(id))) {
+        let ports = task.pointer("/Status/PortStatus/Ports").and_then(Value::as_array).into_iter().flatten();
+        let ports = ports.filter_map(|port| port.get("PublishedPort")?.as_u64()).filter(|port| stated.contains(port));
+        taken.extend(ports.filter_map(|port| Some((text(task, "/NodeID")?, port))));
+    }
+    let task = |(at, (node, port)): (usize, (&str, u64))| {
+        let ports = json!({"Ports": [published(port, "host")]});
+        json!({"ID": format!("{OTHERS}-{at}"), "ServiceID": OTHERS, "NodeID": node, "Status": {"PortStatus": ports}})
+    };
+    taken.into_iter().enumerate().map(task).collect()
+}
+
+/// The id of all services that are not shown.
+const OTHERS: &str = "others";
+
+fn published(port: u64, mode: &str) -> Value {
+    json!({"Protocol": "tcp", "TargetPort": port, "PublishedPort": port, "PublishMode": mode})
 }
 
 /// How many addresses on each network those have who are not told of, and on which nodes: whether there is room for the

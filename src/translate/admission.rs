@@ -1,16 +1,18 @@
 //! Whether the administrator lets a service publish a host (`spec.hosts`). A host that is not admitted costs its service that
-//! host, and nobody else anything. Never looks at what else is published: admission does not depend on who came first.
+//! host, and nobody else anything. Never looks at what else is published: what depends on who came first is decided after it (`ownership`).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::World;
+use super::ownership::FirstBy;
 use super::published::label_key;
 use crate::intent::cluster::Cluster;
 use crate::intent::hosts::{HostRule, listed};
 use crate::intent::labels::ServiceLabels;
 use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::swarm::{Service, Snapshot};
-use crate::types::HostPattern;
+use crate::types::{HostPattern, ServiceId};
 
 /// Why a service may not publish a host. Displays as what `spec.hosts` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,20 +23,31 @@ pub enum Refusal {
     ForOthers(Vec<HostRule>),
     /// The service is not one of those that may be the default backend.
     NotDefault,
+    /// A service of another stack published it first, or the wildcard that stands for it, and it is not shared.
+    PublishedFirst {
+        /// That service.
+        by: String,
+        /// The wildcard.
+        wildcard: Option<HostPattern>,
+    },
 }
+
+/// The hosts that services ask for and may not publish, with the reasons.
+pub type NotAdmitted = BTreeMap<ServiceId, Vec<(HostPattern, Refusal)>>;
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotListed => f.write_str("no entry of spec.hosts.allow fits"),
             Self::ForOthers(rules) => write!(f, "spec.hosts.allow has only {}", listed(rules)),
+            Self::PublishedFirst { by, wildcard } => write!(f, "{}", FirstBy { by, wildcard: wildcard.as_ref() }),
             Self::NotDefault => f.write_str("neither spec.hosts.defaultBackend nor an entry of spec.hosts.allow for * admits the service"),
         }
     }
 }
 
 /// Whether `cluster` lets `service` publish `host`; a wildcard is admitted if all its names are.
-pub fn admitted(cluster: &Cluster, snapshot: &Snapshot, host: &HostPattern, service: &Service) -> Result<(), Refusal> {
+fn admitted(cluster: &Cluster, snapshot: &Snapshot, host: &HostPattern, service: &Service) -> Result<(), Refusal> {
     let Some(allow) = &cluster.hosts.allow else { return Ok(()) };
     let fitting: Vec<_> = allow.iter().filter(|rule| rule.host.admits(host)).collect();
     if fitting.iter().any(|rule| is_for(rule, snapshot, service)) {
@@ -58,7 +71,8 @@ pub fn admitted_as_default(cluster: &Cluster, snapshot: &Snapshot, service: &Ser
     if admitted { Ok(()) } else { Err(Refusal::NotDefault) }
 }
 
-fn is_for(rule: &HostRule, snapshot: &Snapshot, service: &Service) -> bool {
+/// Whether an entry is for the service, whatever its host.
+pub fn is_for(rule: &HostRule, snapshot: &Snapshot, service: &Service) -> bool {
     let named = |id| snapshot.networks.get(id).map_or(id.0.as_str(), |network| network.name.as_str());
     let attached = |name: &str| service.networks.iter().any(|id| named(id) == name);
     let by_name = rule.services.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| pattern.fits(&service.name)));
@@ -66,7 +80,13 @@ fn is_for(rule: &HostRule, snapshot: &Snapshot, service: &Service) -> bool {
 }
 
 /// Takes from what a service asks for what it may not have, and says so. Gives whether anything is left to publish.
-pub fn keep_admitted(world: &World<'_>, service: &Service, labels: &mut ServiceLabels, findings: &mut Vec<Finding>) -> bool {
+pub fn keep_admitted(
+    world: &World<'_>,
+    service: &Service,
+    labels: &mut ServiceLabels,
+    not_admitted: &mut NotAdmitted,
+    findings: &mut Vec<Finding>,
+) -> bool {
     let (cluster, snapshot) = (world.cluster, world.snapshot);
     let mut refused: Vec<(Refusal, Vec<HostPattern>)> = Vec::new();
     labels.hosts.retain(|host| {
@@ -78,8 +98,16 @@ pub fn keep_admitted(world: &World<'_>, service: &Service, labels: &mut ServiceL
         false
     });
     findings.extend(refused.iter().map(|(refusal, hosts)| hosts_refused(cluster, service, hosts, refusal)));
+    let each = refused.into_iter().flat_map(|(refusal, hosts)| hosts.into_iter().map(move |host| (host, refusal.clone())));
+    let each: Vec<_> = each.collect();
+    if !each.is_empty() {
+        not_admitted.insert(service.id.clone(), each);
+    }
     // A redirect is an answer for its source, too.
-    labels.redirects.retain(|redirect| admitted(cluster, snapshot, &redirect.source.host, service).is_ok());
+    if let Some(refused) = not_admitted.get(&service.id) {
+        let refused: BTreeSet<&HostPattern> = refused.iter().map(|(host, _)| host).collect();
+        labels.redirects.retain(|redirect| !refused.contains(&redirect.source.host));
+    }
     if labels.default_backend
         && let Err(refusal) = admitted_as_default(cluster, snapshot, service)
     {

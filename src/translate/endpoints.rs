@@ -5,7 +5,7 @@
 //! none, they are reached at ports of their nodes, should they publish any.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::World;
 use super::attachable::runs_on;
@@ -70,7 +70,7 @@ pub fn reach<'a>(world: &World<'_>, published: &'a Published<'a>, findings: &mut
         if reach.vip {
             findings.extend(affinity_without_effect(published));
         } else {
-            findings.push(no_virtual_ip(published));
+            findings.push(no_virtual_ip(published, &way));
         }
     }
     if !reach.vip {
@@ -78,6 +78,9 @@ pub fn reach<'a>(world: &World<'_>, published: &'a Published<'a>, findings: &mut
     }
     reach.networks.extend(way.network().filter(|_| awaited.is_none()).cloned());
     reach.networks.extend(reach.candidates.iter().filter_map(|candidate| candidate.network.clone()));
+    if published.labels.closed {
+        close(&mut reach);
+    }
     reach.candidates.sort_by(|a, b| a.endpoint.cmp(&b.endpoint));
     reach.excluded.sort_by(|a, b| a.task.cmp(&b.task));
     reach
@@ -98,6 +101,18 @@ fn hindrance(world: &World<'_>, published: &Published<'_>, way: &Way, awaited: O
     let name = world.network_name(awaited?);
     let why = format!("no task of the service runs with an address on the network {name}, to which the proxies are attached once one does");
     Some((why, "See `docker service ps` for what keeps its tasks from running."))
+}
+
+/// Nobody gets into a service that asks for an access control which does not exist here.
+fn close(reach: &mut Reach<'_>) {
+    let closed = reach.candidates.drain(..).map(|candidate| EndpointReport {
+        address: SocketAddr::new(candidate.endpoint.address, candidate.endpoint.port.get()).to_string(),
+        task: candidate.endpoint.task.map_or_else(|| "vip".to_owned(), |task| task.0),
+        node: candidate.node,
+        state: EndpointState::Excluded,
+        reason: Some("a label of the service sounds like access control and is not known here".to_owned()),
+    });
+    reach.excluded.extend(closed);
 }
 
 fn virtual_ip(world: &World<'_>, published: &Published<'_>, way: &Way) -> Option<Candidate> {
@@ -213,8 +228,14 @@ fn affinity_without_effect(published: &Published<'_>) -> Option<Finding> {
     Some(finding.at(label_key(label), value))
 }
 
-fn no_virtual_ip(published: &Published<'_>) -> Finding {
+fn no_virtual_ip(published: &Published<'_>, way: &Way) -> Finding {
     let message = "the service has no virtual IP on the network that is used; the addresses of its tasks are used instead";
-    let remedy = "Set endpoint_mode: vip on the service, or backend_mode=task.";
+    let remedy = if *way == Way::Nodes {
+        "Set backend_mode=task: ports of nodes have no virtual IP."
+    } else if published.service.vip_mode {
+        "Nothing, if the service was just created; else see whether its network has free addresses, or set backend_mode=task."
+    } else {
+        "Set endpoint_mode: vip on the service (docker service update --endpoint-mode vip), or backend_mode=task."
+    };
     Finding::new(Severity::Warning, FindingCode::NoVirtualIp, published.subject(), message, remedy).at(label_key("backend_mode"), "vip")
 }

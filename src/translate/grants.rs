@@ -23,7 +23,14 @@ pub const LABEL_USE_BY: &str = "swarmgate.use-by";
 /// The label by which an access control in front of the Docker API keeps teams apart: the path of a collection.
 pub const LABEL_ACCESS: &str = "com.docker.ucp.access.label";
 
+/// Names that differ by more bytes are no slips of each other.
+const NEAR_BYTES: usize = 3;
+/// So many objects are looked at for a slip.
+const CANDIDATES_MAX: usize = 1_000;
+
 type Labels = BTreeMap<String, String>;
+/// An access label, or a stack, or neither.
+type Group<'a> = (Option<&'a str>, Option<&'a str>);
 
 /// Who somebody or something belongs to, as far as labels tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,9 +43,15 @@ impl<'a> Belonging<'a> {
     fn of(labels: &'a Labels) -> Self {
         Self { access: text(labels, LABEL_ACCESS), stack: stack_in(labels) }
     }
+
+    /// Under which names of its own are looked for: those of its access label, else of its stack.
+    fn group(&self) -> Group<'a> {
+        (self.access, self.stack.filter(|_| self.access.is_none()))
+    }
 }
 
-fn text<'a>(labels: &'a Labels, key: &str) -> Option<&'a str> {
+/// The value of a label without surrounding blanks; an empty one counts as absent.
+pub fn text<'a>(labels: &'a Labels, key: &str) -> Option<&'a str> {
     labels.get(key).map(|value| value.trim()).filter(|value| !value.is_empty())
 }
 
@@ -221,6 +234,9 @@ pub struct Refused<'w, 'a> {
 #[derive(Debug)]
 pub struct Objects<'a> {
     by_name: BTreeMap<&'a str, Vec<Object<'a>>>,
+    /// The names of objects by whom they belong to, and of those that say who else may use them: where a slip is looked for.
+    by_group: BTreeMap<Group<'a>, BTreeSet<&'a str>>,
+    opened: BTreeSet<&'a str>,
     /// Whether any of them has an access label.
     pub are_kept_apart: bool,
 }
@@ -230,12 +246,33 @@ impl<'a> Objects<'a> {
     pub fn of(snapshot: &'a Snapshot) -> Self {
         let secrets = snapshot.secrets.values().map(|s| Object::new(MaterialKind::Secret, &s.name, &s.id.0, &s.labels, s.created_at));
         let configs = snapshot.configs.values().map(|c| Object::new(MaterialKind::Config, &c.name, &c.id.0, &c.labels, c.created_at));
-        let (mut by_name, mut are_kept_apart) = (BTreeMap::<_, Vec<_>>::new(), false);
+        let mut objects = Self { by_name: BTreeMap::new(), by_group: BTreeMap::new(), opened: BTreeSet::new(), are_kept_apart: false };
         for object in secrets.chain(configs) {
-            are_kept_apart |= object.belonging.access.is_some();
-            by_name.entry(object.name).or_default().push(object);
+            objects.are_kept_apart |= object.belonging.access.is_some();
+            objects.by_group.entry(object.belonging.group()).or_default().insert(object.name);
+            if object.says_for_whom() {
+                objects.opened.insert(object.name);
+            }
+            objects.by_name.entry(object.name).or_default().push(object);
         }
-        Self { by_name, are_kept_apart }
+        objects
+    }
+
+    /// The name of an object that a service may use and that its label was probably to name: one that ends in what the label
+    /// says (the name in another stack's file), or nearly that. Nobody is told of an object that is not granted to him.
+    pub fn meant(&self, rules: &MaterialRules, user: &User<'a>, name: &str, kinds: &[MaterialKind]) -> Option<&'a str> {
+        let usable = |candidate: &&str| {
+            let objects = self.by_name.get(*candidate).into_iter().flatten();
+            objects.filter(|object| kinds.contains(&object.kind)).any(|object| grant(rules, user, object).is_ok())
+        };
+        let is_longer = |candidate: &&str| candidate.strip_suffix(name).is_some_and(|before| before.ends_with(['_', '-', '.']));
+        let is_near = |candidate: &&str| candidate.len().abs_diff(name.len()) <= NEAR_BYTES;
+        let own = self.by_group.get(&user.belonging.group()).into_iter().flatten();
+        let opened = self.opened.iter().chain(rules.open_anything().then(|| self.by_name.keys()).into_iter().flatten());
+        // What is the service's own is likelier meant, and the rest can be very many.
+        let candidates: Vec<&'a str> = own.chain(opened).copied().take(CANDIDATES_MAX).collect();
+        let longer = candidates.iter().copied().filter(is_longer).find(usable);
+        longer.or_else(|| nearest(name, candidates.iter().copied().filter(is_near).filter(usable)))
     }
 
     /// The object that a service means by a name, if it may use one: of its own stack by the name in the stack file or in

@@ -66,7 +66,7 @@ struct Naming<'n> {
     follows: &'static str,
 }
 
-fn reference(world: &World<'_>, naming: &Naming<'_>, kinds: &[MaterialKind], findings: &mut Vec<Finding>) -> MaterialRef {
+fn reference<'a>(world: &World<'a>, naming: &Naming<'a>, kinds: &[MaterialKind], findings: &mut Vec<Finding>) -> MaterialRef {
     let user = User::of(naming.published.service);
     let found = world.objects.named(&world.cluster.material, &user, naming.name.as_str(), kinds);
     let about = found.as_ref().map_or_else(|refused| refused.as_ref().map(|refused| refused.object), |object| Some(*object));
@@ -75,10 +75,10 @@ fn reference(world: &World<'_>, naming: &Naming<'_>, kinds: &[MaterialKind], fin
         Ok(object) => match ObjectName::parse(object.name) {
             Ok(name) => return MaterialRef { kind: object.kind, name, id: Some(object.id.to_owned()) },
             // Swarm itself gives no such names.
-            Err(_) => not_found(world, naming, &user),
+            Err(_) => not_found(world, naming, &user, kinds),
         },
         Err(Some(refused)) => not_permitted(world, naming, &user, &refused),
-        Err(None) => not_found(world, naming, &user),
+        Err(None) => not_found(world, naming, &user, kinds),
     };
     findings.push(missing);
     MaterialRef { kind: MaterialKind::Secret, name: naming.name.clone(), id: None }
@@ -93,7 +93,7 @@ impl Naming<'_> {
 
 /// The same words whether there is no such object or one that an access control keeps from whoever wrote the label: nobody
 /// learns from them what others have.
-fn not_found(world: &World<'_>, naming: &Naming<'_>, user: &User<'_>) -> Finding {
+fn not_found<'a>(world: &World<'a>, naming: &Naming<'_>, user: &User<'a>, kinds: &[MaterialKind]) -> Finding {
     let message = format!("there is no secret of this name that the service may use; {}", naming.follows);
     let create = "Create it with `docker secret create`, or write its full name as `docker secret ls` shows it";
     let remedy = match user.access() {
@@ -102,6 +102,10 @@ fn not_found(world: &World<'_>, naming: &Naming<'_>, user: &User<'_>) -> Finding
         }
         None if !world.objects.are_kept_apart => format!("{create}."),
         _ => format!("{create}; one with another access label must say in {LABEL_USE_BY} who may use it, see docs/labels.md."),
+    };
+    let remedy = match world.objects.meant(&world.cluster.material, user, naming.name.as_str(), kinds) {
+        Some(meant) => format!("Did you mean {meant}? Else: {}", remedy.replacen("Create", "create", 1)),
+        None => remedy,
     };
     naming.finding(FindingCode::SecretNotFound, message, remedy)
 }

@@ -10,17 +10,20 @@ mod hosts;
 mod material;
 mod networks;
 mod node_ports;
+mod ownership;
 mod pools;
 mod proxies;
 mod published;
 mod redirects;
 mod reports;
+mod slips;
 mod suitability;
+mod teams;
 mod unclaimed;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use admission::{Refusal, admitted, admitted_as_default};
+pub use admission::{NotAdmitted, Refusal, admitted_as_default};
 pub use grants::{LABEL_ACCESS, LABEL_USE_BY};
 pub use node_ports::node_addresses;
 pub use published::{is_application, is_claimed_by, label_key};
@@ -31,7 +34,7 @@ use crate::intent::cluster::Cluster;
 use crate::report::{Finding, RouteReport};
 use crate::route::RouteTable;
 use crate::swarm::{Network, Snapshot, Task};
-use crate::types::{NetworkId, ServiceId};
+use crate::types::{HostPattern, NetworkId, ServiceId};
 
 /// What the services of one cluster come to.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,13 +54,23 @@ pub struct Translation {
     pub routes: Vec<RouteReport>,
     /// Over which networks each published service is reached.
     pub reached_over: BTreeMap<ServiceId, BTreeSet<NetworkId>>,
+    /// The hosts that services ask for and may not publish here, and why.
+    pub not_admitted: NotAdmitted,
+}
+
+impl Translation {
+    /// Why a service may not publish a host that it asks for.
+    pub fn refusal(&self, service: &ServiceId, host: &HostPattern) -> Option<&Refusal> {
+        self.not_admitted.get(service)?.iter().find(|(refused, _)| refused == host).map(|(_, refusal)| refusal)
+    }
 }
 
 /// Translates the services that `cluster` publishes.
 pub fn translate(cluster: &Cluster, snapshot: &Snapshot) -> Translation {
     let mut findings = Vec::new();
     let mut world = World::new(cluster, snapshot);
-    let services = published::published_services(&world, &mut findings);
+    let (services, not_admitted) = published::published_services(&world, &mut findings);
+    world.taken = node_ports::Taken::of(snapshot, &services);
     world.attachable = attachable::Attachable::of(&world, &services);
     findings.extend(attachable::findings_of_cluster(&world));
     let reaches: Vec<_> = services.iter().map(|service| endpoints::reach(&world, service, &mut findings)).collect();
@@ -66,7 +79,7 @@ pub fn translate(cluster: &Cluster, snapshot: &Snapshot) -> Translation {
     findings.dedup();
     let reached_over = reaches.iter().map(|reach| (reach.published.service.id.clone(), reach.networks.clone())).collect();
     let networks = needed_networks(&world, &services, &reaches);
-    Translation { table, findings, networks, left_out: world.attachable.words(), routes, reached_over }
+    Translation { table, findings, networks, left_out: world.attachable.words(), routes, reached_over, not_admitted }
 }
 
 /// What every part of a translation looks at.
@@ -80,6 +93,7 @@ struct World<'a> {
     objects: grants::Objects<'a>,
     closed_list: Option<BTreeSet<NetworkId>>,
     tasks: BTreeMap<&'a ServiceId, Vec<&'a Task>>,
+    taken: node_ports::Taken<'a>,
 }
 
 impl<'a> World<'a> {
@@ -91,7 +105,7 @@ impl<'a> World<'a> {
         let proxies = proxies::Proxies::of(cluster, snapshot);
         let (objects, closed_list) = (grants::Objects::of(snapshot), networks::closed_list(cluster, snapshot));
         let (usage, control) = (capacity::usage(snapshot), networks::control_networks(snapshot));
-        Self { cluster, snapshot, proxies, attachable: attachable::Attachable::default(), usage, control, objects, closed_list, tasks }
+        Self { cluster, snapshot, proxies, attachable: attachable::Attachable::default(), usage, control, objects, closed_list, tasks, taken: node_ports::Taken::default() }
     }
 
     /// The tasks of a service whose desired state is running.
@@ -111,6 +125,12 @@ impl<'a> World<'a> {
     /// Whether it is one of those that are for applications at all. What it is otherwise is told by its fault.
     fn is_application_network(&self, network: &Network) -> bool {
         !network.routing_mesh && !networks::is_predefined(network) && !self.is_control(network)
+    }
+
+    /// A network by its id; very old services name theirs instead.
+    fn network_named(&self, id: &NetworkId) -> Option<&'a Network> {
+        let networks = &self.snapshot.networks;
+        networks.get(id).or_else(|| networks.values().find(|network| network.name == id.0))
     }
 
     /// The name of a network, or its id if the snapshot does not know it.

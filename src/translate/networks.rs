@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 
 use super::World;
 use super::attachable::finding_of_service;
-use super::node_ports::{self, BRIDGE};
+use super::node_ports::{self, BRIDGE, HOST};
 use super::published::{Published, label_key, stack_of};
 use crate::channel::contract::{CONTROL_NETWORK, LABEL_OWNER, LABEL_ROLE};
 use crate::intent::cluster::Cluster;
+use crate::intent::suggest::nearest;
 use crate::report::{Finding, FindingCode, Severity};
 use crate::swarm::{Network, Service, Snapshot};
 use crate::types::NetworkId;
@@ -68,14 +69,15 @@ pub fn choose(world: &World<'_>, published: &Published<'_>, findings: &mut Vec<F
     let usable: Vec<_> = attached.iter().copied().filter(|network| is_usable(world, &network.id)).collect();
     let label = published.labels.network.as_deref();
     let named = label.and_then(|label| labelled(published.service, label, &usable));
-    let on_nodes = node_ports::are_published(published);
+    let on_host = label.is_none_or(|label| label == HOST) && node_ports::are_on_host_network(world, published);
+    let on_nodes = on_host || node_ports::are_published(published);
     let network = named.or_else(|| first_choice(world, &usable)).filter(|_| label != Some(BRIDGE) || !on_nodes);
     let way = match network {
         Some(network) => Way::Network(network.id.clone()),
         None if on_nodes => Way::Nodes,
         None => Way::Nowhere,
     };
-    Choice { world, published, attached: &attached, usable: &usable, named, network }.tell(&way, findings);
+    Choice { world, published, attached: &attached, usable: &usable, named, network, on_host }.tell(&way, findings);
     way
 }
 
@@ -89,6 +91,8 @@ struct Choice<'a> {
     named: Option<&'a Network>,
     /// The network that is used.
     network: Option<&'a Network>,
+    /// Whether it is on its nodes' own network, and nothing else is asked for.
+    on_host: bool,
 }
 
 impl Choice<'_> {
@@ -99,6 +103,7 @@ impl Choice<'_> {
         findings.extend(left_out);
         match (way, label) {
             (Way::Nowhere, _) if !told || self.has_unlisted() => findings.push(unreachable(self.world, self.published, self.attached)),
+            (Way::Nodes, Some(HOST)) if self.on_host => {}
             (Way::Network(_), Some(BRIDGE)) => {
                 findings.push(node_ports::none_published(self.published, Severity::Warning, &self.instead(way)));
             }
@@ -156,9 +161,8 @@ pub fn hindrance(world: &World<'_>, service: &Service) -> Option<String> {
 
 /// The networks of a service that applications use; very old services name them instead of giving ids.
 fn attached_networks<'a>(world: &World<'a>, service: &Service) -> Vec<&'a Network> {
-    let networks = &world.snapshot.networks;
-    let find = |id: &NetworkId| networks.get(id).or_else(|| networks.values().find(|network| network.name == id.0));
-    let mut found: Vec<_> = service.networks.iter().filter_map(find).filter(|network| world.is_application_network(network)).collect();
+    let mut found: Vec<_> =
+        service.networks.iter().filter_map(|id| world.network_named(id)).filter(|network| world.is_application_network(network)).collect();
     found.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
     found.dedup_by(|a, b| a.id == b.id);
     found
@@ -195,15 +199,31 @@ fn unreachable(world: &World<'_>, published: &Published<'_>, attached: &[&Networ
         return node_ports::none_published(published, Severity::Error, "its hosts answer 503");
     }
     let message = "the service has no overlay network, and publishes no port on its nodes; its hosts answer 503";
-    let remedy = "Attach the service to an overlay network, or publish its port in host mode.";
+    let target = published.labels.port;
+    let remedy = format!(
+        "Attach the service to an overlay network (docker service update --network-add; `networks` in a stack file), or publish its port in host \
+         mode (docker service update --publish-add mode=host,target={target})."
+    );
     Finding::new(Severity::Error, FindingCode::UnreachableNetwork, published.subject(), message, remedy)
 }
 
 fn not_found(published: &Published<'_>, label: &str, attached: &[&Network], instead: &str) -> Finding {
     let has = if attached.is_empty() { "none".to_owned() } else { names(attached) };
     let message = format!("no usable network of the service has this name (it has {has}); {instead}");
-    let remedy = "Write the network's full name as `docker network ls` shows it.";
+    let remedy = match meant(label, attached) {
+        Some(name) => format!("Did you mean {name}? Else attach the service to the network that is meant."),
+        None => {
+            "Write the full name of one of its networks as `docker network ls` shows it, or attach the service to the one that is meant."
+                .to_owned()
+        }
+    };
     Finding::new(Severity::Warning, FindingCode::NetworkNotFound, published.subject(), message, remedy).at(label_key("network"), label)
+}
+
+/// The network of the service that a label was probably to name: by the end of its name (what the stack file calls it), or nearly so.
+fn meant<'a>(label: &str, attached: &[&'a Network]) -> Option<&'a str> {
+    let names = || attached.iter().map(|network| network.name.as_str());
+    names().find(|name| name.strip_suffix(label).is_some_and(|stack| stack.ends_with('_'))).or_else(|| nearest(label, names()))
 }
 
 fn ambiguous(published: &Published<'_>, usable: &[&Network], used: &Network) -> Finding {

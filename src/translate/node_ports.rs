@@ -1,17 +1,76 @@
 //! Applications that are reached on their tasks' nodes: at the node's address and the port that the task really has there
 //! (host mode). Matched by the port in the container, which is what the label `port` says; never by the port outside.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::World;
 use super::published::{Published, label_key};
 use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::route::Endpoint;
 use crate::swarm::{NODE_ADDRESS_LABEL, PublishedPort, Snapshot, Task};
-use crate::types::Port;
+use crate::types::{NodeId, Port, ServiceId};
 
 /// The value of the label `network` that asks for it.
 pub const BRIDGE: &str = "bridge";
+
+/// The value of the label `network` that asks for the node's own network.
+pub const HOST: &str = "host";
+
+/// Whether the service's tasks share their nodes' own network. Only tasks tell, so without any a service on a network that
+/// is in no list may be.
+pub fn are_on_host_network(world: &World<'_>, published: &Published<'_>) -> bool {
+    let (service, tasks) = (published.service, world.tasks_of(&published.service.id));
+    let unlisted = || service.networks.iter().any(|id| world.network_named(id).is_none());
+    tasks.iter().any(|task| task.on_host_network) || (tasks.is_empty() && unlisted())
+}
+
+/// Ports of nodes, and whose they are: what a task on its node's own network cannot have although its service says so.
+#[derive(Debug, Default)]
+pub struct Taken<'a> {
+    /// Published through the routing mesh: on every node.
+    everywhere: BTreeMap<u16, BTreeSet<&'a ServiceId>>,
+    /// Bound by tasks in host mode.
+    on_node: BTreeMap<(&'a NodeId, u16), BTreeSet<&'a ServiceId>>,
+    /// The service that came first of those whose tasks are on the node's own network and say the same port.
+    by_label: BTreeMap<(&'a NodeId, u16), &'a ServiceId>,
+}
+
+impl<'a> Taken<'a> {
+    /// Looks through the Swarm, if any task is on its node's own network at all. `services` is ordered by age.
+    pub fn of(snapshot: &'a Snapshot, services: &[Published<'a>]) -> Self {
+        let mut taken = Self::default();
+        if !snapshot.tasks.values().any(|task| task.on_host_network) {
+            return taken;
+        }
+        for service in snapshot.services.values() {
+            for port in service.ports.iter().filter(|port| !port.host_mode && port.protocol == "tcp") {
+                taken.everywhere.entry(port.published).or_default().insert(&service.id);
+            }
+        }
+        let asked: BTreeMap<&ServiceId, (usize, u16)> =
+            services.iter().enumerate().map(|(age, one)| (&one.service.id, (age, one.labels.port.get()))).collect();
+        let mut claims = Vec::new();
+        for (task, node) in snapshot.tasks.values().filter_map(|task| Some((task, task.node.as_ref()?))) {
+            for port in task.host_ports.iter().filter(|port| port.protocol == "tcp") {
+                taken.on_node.entry((node, port.published)).or_default().insert(&task.service);
+            }
+            claims.extend(asked.get(&task.service).filter(|_| task.on_host_network).map(|(age, port)| (*age, node, *port, &task.service)));
+        }
+        claims.sort();
+        for (_, node, port, service) in claims {
+            taken.by_label.entry((node, port)).or_insert(service);
+        }
+        taken
+    }
+
+    /// Whether Swarm or an older service says that the port of this node is another service's.
+    fn is_others(&self, service: &ServiceId, node: &'a NodeId, port: u16) -> bool {
+        let others = |of: Option<&BTreeSet<&ServiceId>>| of.is_some_and(|of| of.iter().any(|other| *other != service));
+        others(self.everywhere.get(&port))
+            || others(self.on_node.get(&(node, port)))
+            || self.by_label.get(&(node, port)).is_some_and(|first| *first != service)
+    }
+}
 
 /// Whether the service publishes the port of its label in host mode.
 pub fn are_published(published: &Published<'_>) -> bool {
@@ -47,12 +106,26 @@ impl<'a> NodePorts<'a> {
     /// port that lasts, else the lowest.
     pub fn endpoint(&self, task: &Task) -> Result<Endpoint, String> {
         let target = self.published.labels.port;
+        if task.on_host_network {
+            return self.on_host_network(task, target);
+        }
         let bound = task.host_ports.iter().filter(|port| fits(port, target)).filter_map(|port| Port::new(port.published).ok());
         let best = bound.min_by_key(|port| (!self.own.contains(&port.get()), port.get()));
         let port = best.ok_or_else(|| format!("the task has not published its port {target} on its node"))?;
         let node = task.node.as_ref().and_then(|id| self.world.snapshot.nodes.get(id)).ok_or("the task's node is not known")?;
         let address = node.reached_at().ok_or_else(|| format!("no address of the node {} is known", node.hostname))?;
         Ok(Endpoint { address, port, task: Some(task.id.clone()), lasting: self.own.contains(&port.get()) })
+    }
+
+    /// Nobody publishes such a port, so nothing says that it stays the service's: it never lasts.
+    fn on_host_network(&self, task: &Task, port: Port) -> Result<Endpoint, String> {
+        let nodes = &self.world.snapshot.nodes;
+        let (id, node) = task.node.as_ref().and_then(|id| nodes.get_key_value(id)).ok_or("the task's node is not known")?;
+        if self.world.taken.is_others(&self.published.service.id, id, port.get()) {
+            return Err(format!("port {port} of the node {} is another service's", node.hostname));
+        }
+        let address = node.reached_at().ok_or_else(|| format!("no address of the node {} is known", node.hostname))?;
+        Ok(Endpoint { address, port, task: Some(task.id.clone()), lasting: false })
     }
 
     /// A finding about nodes on which the service runs and whose addresses are not known.
@@ -78,7 +151,10 @@ pub fn none_published(published: &Published<'_>, severity: Severity, instead: &s
     let others = others.iter().map(named).collect::<Vec<_>>().join(", ");
     let has = if others.is_empty() { others } else { format!(" (only {others})") };
     let message = format!("the service does not publish its port {target} (tcp) in host mode{has}; {instead}");
-    let remedy = format!("Publish it (--publish mode=host,target={target}), or attach the service to an overlay network.");
+    let remedy = format!(
+        "Publish it (docker service update --publish-add mode=host,target={target}; in a stack file `mode: host` in the long form of ports), or \
+         attach the service to an overlay network."
+    );
     let asked = published.labels.network.as_deref().filter(|label| *label == BRIDGE);
     let finding = Finding::new(severity, FindingCode::NoHostPort, published.subject(), message, remedy);
     if let Some(label) = asked { finding.at(label_key("network"), label) } else { finding }

@@ -7,13 +7,15 @@ use super::World;
 use super::endpoints::{Candidate, Reach};
 use super::hosts::{self, HostWide, Members};
 use super::material;
+use super::ownership;
 use super::published::label_key;
 use super::redirects;
 use super::reports::{self, DEFAULT_HOST};
+use super::teams::Team;
 use crate::intent::labels::Affinity as AskedAffinity;
 use crate::report::{Finding, FindingCode, RouteReport, Severity};
 use crate::route::{Affinity, Backend, BackendProtocol, BackendService, DefaultBackend, PathRoute, RouteTable, VirtualHost};
-use crate::types::{ContextPath, HostPattern};
+use crate::types::{ContextPath, HostPattern, ServiceId};
 
 /// Everything that has been put together so far.
 #[derive(Default)]
@@ -67,7 +69,7 @@ impl Assembly {
             let pool = pool(world, host.as_str(), path, &members, findings);
             let report = reports::route(world, host.as_str(), path, &members, &pool);
             told.push(RouteReport { tls: wide.tls.as_ref().map(reports::tls), ..report });
-            paths.insert(path.clone(), path_route(world, host, path, &members, pool.backend, findings));
+            paths.insert(path.clone(), path_route(world, host, path, &members, pool.open(&members), findings));
         }
         told.extend(self.add_passthrough(world, host, &wide, findings));
         self.reports.insert(host.clone(), told);
@@ -99,7 +101,7 @@ impl Assembly {
         }
         let pool = pool(world, host.as_str(), &ContextPath::root(), &wide.passthrough, findings);
         let report = reports::passthrough(world, host, &wide.passthrough, &pool);
-        self.passthrough.insert(host.clone(), pool.backend);
+        self.passthrough.insert(host.clone(), pool.open(&wide.passthrough));
         Some(report)
     }
 }
@@ -170,13 +172,18 @@ fn written<'a>(member: &'a Reach<'_>, labels: &[&'static str]) -> Option<(&'stat
 fn default_member<'a>(reaches: &'a [Reach<'a>], findings: &mut Vec<Finding>) -> Option<&'a Reach<'a>> {
     let mut wanting = reaches.iter().filter(|reach| reach.published.labels.default_backend);
     let oldest = wanting.next()?;
+    let mut of_others = Vec::new();
     for later in wanting {
+        if !Team::of(later.published.service).is_that_of(&Team::of(oldest.published.service)) {
+            of_others.push(later.published.service.name.as_str());
+        }
         let message = format!("{} is the default backend already, because it was created first", oldest.published.service.name);
         let remedy = "Leave com.docker.lb.default_backend on one service of a cluster.";
         let subject = later.published.subject();
         let finding = Finding::new(Severity::Warning, FindingCode::SecondDefaultBackend, subject, message, remedy);
         findings.push(finding.at(label_key("default_backend"), "true"));
     }
+    findings.extend((!of_others.is_empty()).then(|| ownership::default_contested(oldest.published, &of_others)));
     Some(oldest)
 }
 
@@ -187,7 +194,7 @@ fn default_backend(world: &World<'_>, member: &Reach<'_>, reports: &mut Vec<Rout
     let pool = pool(world, DEFAULT_HOST, &ContextPath::root(), &members, findings);
     let report = reports::route(world, DEFAULT_HOST, &ContextPath::root(), &members, &pool);
     reports.push(RouteReport { tls: tls.as_ref().map(reports::tls), ..report });
-    DefaultBackend { backend: pool.backend, tls, https_only: member.published.labels.tls.only && published }
+    DefaultBackend { backend: pool.open(&members), tls, https_only: member.published.labels.tls.only && published }
 }
 
 /// A pool, and which of its members' endpoints wait.
@@ -196,6 +203,17 @@ pub struct Pool {
     pub backend: Backend,
     /// Whether only endpoints that all proxies reach get requests.
     pub only_reachable: bool,
+}
+
+impl Pool {
+    /// What proxies are told of it. Services that must stay closed are not in it at all, not even by name: a proxy that starts
+    /// alone would ask for their tasks.
+    fn open(self, members: &Members<'_>) -> Backend {
+        let mut backend = self.backend;
+        let closed = |id: &ServiceId| members.iter().any(|member| member.published.labels.closed && member.published.service.id == *id);
+        backend.services.retain(|service| !closed(&service.id));
+        backend
+    }
 }
 
 /// The pool of a route. An endpoint on a network that not all proxies have yet would make some of them wait for nothing,

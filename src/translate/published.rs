@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{World, admission};
+use super::admission::NotAdmitted;
+use super::{World, admission, ownership, slips};
 use crate::channel::contract::LABEL_OWNER;
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::{LabelReading, PREFIX, ServiceLabels, read_labels, service_cluster_of};
@@ -33,12 +34,15 @@ impl Published<'_> {
     }
 }
 
-/// The services of the cluster, oldest first. Those whose labels cannot be used are left out, with findings.
-pub fn published_services<'a>(world: &World<'a>, findings: &mut Vec<Finding>) -> Vec<Published<'a>> {
+/// The services of the cluster, oldest first. Those whose labels cannot be used are left out, with findings; and what those
+/// that are left may not have of what they ask for.
+pub fn published_services<'a>(world: &World<'a>, findings: &mut Vec<Finding>) -> (Vec<Published<'a>>, NotAdmitted) {
+    let mut not_admitted = NotAdmitted::new();
     let ours = world.snapshot.services.values().filter(|service| is_claimed_by(world.cluster, service));
-    let mut services: Vec<_> = ours.filter_map(|service| read(world, service, findings)).collect();
+    let mut services: Vec<_> = ours.filter_map(|service| read(world, service, &mut not_admitted, findings)).collect();
     services.sort_by(|a, b| (a.service.created_at, &a.service.id).cmp(&(b.service.created_at, &b.service.id)));
-    services
+    let services = ownership::keep_owned(world, services, &mut not_admitted, findings);
+    (services, not_admitted)
 }
 
 /// Whether the service is an application (none of ours) and its label names this cluster.
@@ -52,16 +56,16 @@ pub fn is_application(service: &Service) -> bool {
     !service.labels.contains_key(LABEL_OWNER)
 }
 
-fn read<'a>(world: &World<'a>, service: &'a Service, findings: &mut Vec<Finding>) -> Option<Published<'a>> {
+fn read<'a>(world: &World<'a>, service: &'a Service, not_admitted: &mut NotAdmitted, findings: &mut Vec<Finding>) -> Option<Published<'a>> {
     let read = read_labels(&service.name, &service.labels);
-    findings.extend(read.findings);
+    findings.extend(read.findings.into_iter().chain(slips::slips(service)));
     let LabelReading::Published(mut labels) = read.reading else { return None };
-    if !admission::keep_admitted(world, service, &mut labels, findings) {
+    if !admission::keep_admitted(world, service, &mut labels, not_admitted, findings) {
         return None;
     }
     match ServiceName::parse(&service.name) {
         Ok(name) => {
-            findings.extend(update_gap(service));
+            findings.extend(update_gap(world, service));
             Some(Published { service, name, labels: *labels })
         }
         Err(rule) => {
@@ -79,15 +83,27 @@ fn unusable_name(service: &Service, rule: &str) -> Finding {
         .at("name", &service.name)
 }
 
-fn update_gap(service: &Service) -> Option<Finding> {
+fn update_gap(world: &World<'_>, service: &Service) -> Option<Finding> {
     let order = service.spec.pointer("/UpdateConfig/Order").and_then(serde_json::Value::as_str).unwrap_or_default();
     if service.replicas != Some(1) || order == "start-first" {
         return None;
     }
     let message = "the only task is stopped before its successor starts, so requests fail during every update";
-    let remedy = "Set deploy.update_config.order to start-first, or run two replicas.";
     let subject = Subject::Service(service.name.clone());
-    Some(Finding::new(Severity::Info, FindingCode::UpdateGap, subject, message, remedy))
+    Some(Finding::new(Severity::Info, FindingCode::UpdateGap, subject, message, gap_remedy(world, service)))
+}
+
+/// What really helps: a port of a node cannot be bound twice, and who has no stack file has another place for the order.
+fn gap_remedy(world: &World<'_>, service: &Service) -> String {
+    let on_host_network = world.tasks_of(&service.id).iter().any(|task| task.on_host_network);
+    let fixed = on_host_network || service.ports.iter().any(|port| port.host_mode && port.published != 0);
+    match stack_of(service) {
+        _ if fixed => {
+            "Run two replicas, on two nodes: a port of a node is one task's alone, so the successor cannot start first.".to_owned()
+        }
+        Some(_) => "Set deploy.update_config.order to start-first, or run two replicas.".to_owned(),
+        None => format!("Run `docker service update --update-order start-first {}`, or two replicas.", service.name),
+    }
 }
 
 /// Compose's label with the name of the stack, which prefixes the names of the stack's networks, secrets and configs.

@@ -7,9 +7,12 @@ mod compact;
 mod grammar;
 mod grants;
 mod isolation;
+mod kinds;
 mod network_exchange;
 mod node_ports;
+mod ownership;
 mod routes;
+mod slips;
 mod suitability;
 mod tls;
 

@@ -1,11 +1,12 @@
 //! Services that ask for publication and that no declared cluster publishes.
 
 use super::published::{is_application, is_claimed_by, label_key};
+use super::slips::slips;
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::{LabelReading, read_labels, service_cluster_of};
 use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::swarm::{Service, Snapshot};
-use crate::types::ClusterName;
+use crate::types::{ClusterName, unseen};
 
 /// A declared cluster of which no good version was ever seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +30,8 @@ pub fn unclaimed(clusters: &[Cluster], not_in_force: &[NotInForce<'_>], incomple
             None => unknown(clusters, service),
         }
     };
-    let mut findings: Vec<_> = strays.filter(|service| asks(service)).map(judged).collect();
+    let judge = |service: &Service| asks(service).then(|| judged(service)).into_iter().chain(slips(service)).collect::<Vec<_>>();
+    let mut findings: Vec<_> = strays.flat_map(judge).collect();
     findings.sort();
     findings
 }
@@ -50,6 +52,8 @@ fn unknown(clusters: &[Cluster], service: &Service) -> Finding {
     } else {
         format!("Write one of {}, or declare a ServiceCluster for it.", known.join(", "))
     };
+    let hidden = value.and_then(unseen).map_or_else(String::new, |unseen| format!("; it has {unseen}"));
+    let message = format!("{message}{hidden}");
     let subject = Subject::Service(service.name.clone());
     Finding::new(Severity::Error, FindingCode::UnknownServiceCluster, subject, message, remedy)
         .at(label_key("service_cluster"), value.unwrap_or_default())

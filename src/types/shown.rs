@@ -14,6 +14,48 @@ pub fn is_hidden(c: char) -> bool {
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// Whether nobody sees the character for what it is: a hidden one, one that fills a place with nothing, or a blank that is not the
+/// one of the keyboard. In names and values they look like nothing, or like a blank, and are neither.
+pub fn is_unseen(c: char) -> bool {
+    let fills = matches!(c, '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}')
+        || matches!(c, '\u{180b}'..='\u{180f}' | '\u{fe00}'..='\u{fe0f}' | '\u{fff9}'..='\u{fffb}' | '\u{e0100}'..='\u{e01ef}');
+    is_hidden(c) || fills || (c.is_whitespace() && c != ' ')
+}
+
+/// Says of the first character of a text that nobody sees which one it is and where; none if there is none.
+pub fn unseen(text: &str) -> Option<String> {
+    let (at, c) = text.chars().enumerate().find(|(_, c)| is_unseen(*c))?;
+    let more = text.chars().filter(|c| is_unseen(*c)).count() - 1;
+    let name = name_of(c).map_or_else(String::new, |name| format!(" ({name})"));
+    let others = if more > 0 { format!(", and {more} more") } else { String::new() };
+    Some(format!("an invisible character in the place {}: U+{:04X}{name}{others}", at + 1, u32::from(c)))
+}
+
+/// The text without such characters, but for the blanks among them, which become ordinary ones.
+pub fn without_unseen(text: &str) -> String {
+    let shown = |c: char| if !is_unseen(c) { Some(c) } else { c.is_whitespace().then_some(' ') };
+    text.chars().filter_map(shown).collect()
+}
+
+fn name_of(c: char) -> Option<&'static str> {
+    Some(match c {
+        '\t' => "a tab",
+        '\n' | '\r' | '\u{2028}' | '\u{2029}' => "a line break",
+        '\u{a0}' | '\u{202f}' => "a no-break space",
+        '\u{ad}' => "a soft hyphen",
+        '\u{200b}' => "a zero-width space",
+        '\u{200c}' | '\u{200d}' => "a zero-width joiner or non-joiner",
+        '\u{2060}' => "a word joiner",
+        '\u{feff}' => "a byte order mark",
+        '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+            "a mark that turns the direction of text"
+        }
+        c if c.is_control() => "a control character",
+        c if c.is_whitespace() => "a blank that is not the ordinary one",
+        _ => return None,
+    })
+}
+
 /// The text with a mark for each hidden character.
 pub fn visible(text: &str) -> String {
     text.chars().map(|c| if is_hidden(c) { REPLACEMENT } else { c }).collect()
@@ -39,6 +81,23 @@ mod tests {
             assert_eq!(visible(&format!("a{hidden}b")), "a\u{fffd}b", "{hidden:?}");
         }
         assert_eq!(visible("grüße 世界 -_."), "grüße 世界 -_.");
+    }
+
+    #[test]
+    fn what_nobody_sees_is_named_with_its_place() {
+        let cases = [
+            ("app\u{200b}.example.org", "in the place 4: U+200B (a zero-width space)"),
+            ("\u{feff}app", "in the place 1: U+FEFF (a byte order mark)"),
+            ("a\u{a0}b", "in the place 2: U+00A0 (a no-break space)"),
+            ("a\u{ad}b\u{ad}", "in the place 2: U+00AD (a soft hyphen), and 1 more"),
+            ("a\u{202e}b", "in the place 2: U+202E (a mark that turns the direction of text)"),
+            ("a\u{fe0f}", "in the place 2: U+FE0F"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(unseen(text), Some(format!("an invisible character {expected}")), "{text:?}");
+        }
+        assert_eq!(unseen("app.example.org, grüße 世界"), None);
+        assert_eq!(without_unseen("\u{feff}a\u{200b}b\u{a0}c d"), "ab c d");
     }
 
     #[test]

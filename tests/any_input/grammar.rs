@@ -151,12 +151,14 @@ pub fn labels(names: &[&'static str]) -> impl Strategy<Value = BTreeMap<String, 
     let drawn = prop::collection::vec(prop::sample::select(others).prop_flat_map(|name| (Just(name), value(name))), 0..7);
     let cluster = prop::option::weighted(0.05, value("service_cluster"));
     let strange = prop::option::weighted(0.1, (hostile(), hostile()));
-    (prop::option::weighted(0.95, value("hosts")), prop::option::weighted(0.95, value("port")), drawn, cluster, strange).prop_map(
-        |(hosts, port, drawn, cluster, strange)| {
+    let stack = prop::option::weighted(0.3, one_of(&["qz1zq-shop", "qz1zq-promo"]));
+    (prop::option::weighted(0.95, value("hosts")), prop::option::weighted(0.95, value("port")), drawn, cluster, strange, stack).prop_map(
+        |(hosts, port, drawn, cluster, strange, stack)| {
             let given = [("hosts", hosts), ("port", port), ("service_cluster", cluster)];
             let given = given.into_iter().filter_map(|(name, value)| Some((name, value?))).chain(drawn);
             let labels = given.map(|(name, value)| (format!("com.docker.lb.{name}"), value));
-            labels.chain(strange.map(|(key, value)| (format!("com.docker.lb.{key}"), value))).collect()
+            let labels = labels.chain(strange.map(|(key, value)| (format!("com.docker.lb.{key}"), value)));
+            labels.chain(stack.map(|stack| ("com.docker.stack.namespace".to_owned(), stack))).collect()
         },
     )
 }

@@ -123,3 +123,29 @@ pub async fn a_task_that_is_told_to_stop_is_on_its_way_out_until_it_ends(bench: 
     assert_eq!(stopping, ids.into_iter().filter(|id| *id != kept).collect());
     bench.until_none_is_stopping(&id).await;
 }
+
+pub async fn tasks_of_a_job_are_seen_while_they_run(bench: &Bench) {
+    let mut spec = bench.spec("a", 0);
+    spec["Mode"] = json!({"ReplicatedJob": {"MaxConcurrent": 2, "TotalCompletions": 3}});
+    for key in ["UpdateConfig", "RollbackConfig"] {
+        spec.as_object_mut().unwrap().remove(key);
+    }
+    let (id, _) = bench.running(&spec, 2).await;
+    let service = bench.service(&id).await;
+    assert!(service.is_job() && service.replicas.is_none(), "{:?}", service.spec["Mode"]);
+}
+
+pub async fn a_task_on_its_nodes_own_network_says_so(bench: &Bench) {
+    let mut spec = bench.spec("a", 1);
+    spec["TaskTemplate"]["Networks"] = json!([{"Target": "host"}]);
+    let (id, _) = bench.running(&spec, 1).await;
+    let seen = bench.look().await;
+    let tasks = running(&seen, &id);
+    assert!(tasks[0].on_host_network && tasks[0].addresses.is_empty(), "{tasks:?}");
+    // Its network is in no list, and has an id of its own in the Swarm.
+    let networks = &seen.services[&id].networks;
+    assert!(networks.len() == 1 && networks[0].0 != "host" && !seen.networks.contains_key(&networks[0]), "{networks:?}");
+    let (other, _) = bench.running(&bench.spec("b", 1), 1).await;
+    let seen = bench.look().await;
+    assert!(!running(&seen, &other)[0].on_host_network);
+}

@@ -13,6 +13,8 @@
 //!     replicas: 2               # the number of tasks unless stated; `global: true`; `dnsrr: true`; `vips: false`
 //!     hostPorts: [8080]         # target ports published in host mode; or {target: 8080, published: 80, protocol: udp}
 //!     updateOrder: start-first
+//!     job: true                 # a replicated job: its tasks are wanted `complete`
+//!     hostNetwork: true         # on its nodes' own network
 //!     stack: shop               # the stack that it was deployed with
 //!     containerLabels: {...}    # labels on the container, where they do not belong
 //!   - {proxyOf: default, name: swarmgate-proxy-default, networks: [...], tasks: 1}
@@ -125,14 +127,21 @@ impl Service<'_> {
         let service = self.given;
         let minute = service["created"].as_u64().unwrap_or(self.at as u64);
         let (vip, wanted) = (service["dnsrr"] != true, service["replicas"].as_u64().unwrap_or(self.tasks().len() as u64));
-        let mode = if service["global"] == true { json!({"Global": {}}) } else { json!({"Replicated": {"Replicas": wanted}}) };
+        let mode = if service["global"] == true {
+            json!({"Global": {}})
+        } else if service["job"] == true {
+            json!({"ReplicatedJob": {"MaxConcurrent": wanted, "TotalCompletions": wanted}})
+        } else {
+            json!({"Replicated": {"Replicas": wanted}})
+        };
+        let host = (service["hostNetwork"] == true).then(|| json!({"Target": "id-of-host"}));
         json!({
             "ID": id(&service["name"]),
             "Version": {"Index": 10 + self.at},
             "CreatedAt": format!("2026-01-01T{:02}:{:02}:00Z", minute / 60, minute % 60),
             "Spec": {
                 "Name": service["name"], "Labels": self.labels(), "Mode": mode,
-                "TaskTemplate": {"ContainerSpec": {"Labels": service["containerLabels"]}, "Networks": self.own_networks().map(|name| json!({"Target": id(name)})).collect::<Vec<_>>()},
+                "TaskTemplate": {"ContainerSpec": {"Labels": service["containerLabels"]}, "Networks": self.own_networks().map(|name| json!({"Target": id(name)})).chain(host).collect::<Vec<_>>()},
                 "EndpointSpec": {"Mode": if vip { "vip" } else { "dnsrr" }, "Ports": self.ports()},
                 "UpdateConfig": {"Order": service["updateOrder"].as_str().unwrap_or("start-first")},
             },
@@ -208,17 +217,19 @@ impl Service<'_> {
             let address = format!("{}/16", self.address(name, at + 2));
             json!({"Network": {"ID": id(name), "Spec": {"Name": name, "Ingress": mesh}}, "Addresses": [address]})
         };
+        let host = json!({"Network": {"ID": "id-of-host", "Spec": {"Name": "host"}, "DriverState": {"Name": "host"}}});
+        let host = (self.given["hostNetwork"] == true).then_some(host);
         json!({
             "ID": format!("task-{}-{}", self.given["name"].as_str().expect("a name"), at + 1),
             "ServiceID": id(&self.given["name"]),
             "NodeID": task["node"].as_str().map_or_else(|| "id-n1".to_owned(), |node| format!("id-{node}")),
             "CreatedAt": "2026-01-01T11:00:00Z",
-            "DesiredState": task["desired"].as_str().unwrap_or("running"),
+            "DesiredState": task["desired"].as_str().unwrap_or(if self.given["job"] == true { "complete" } else { "running" }),
             "Status": {
                 "State": task["state"].as_str().unwrap_or("running"), "Message": task["message"].as_str().unwrap_or_default(),
                 "Err": task["error"].as_str().unwrap_or_default(), "PortStatus": {"Ports": self.bound(at, task)},
             },
-            "NetworksAttachments": own.iter().map(attachment).collect::<Vec<_>>(),
+            "NetworksAttachments": own.iter().map(attachment).chain(host).collect::<Vec<_>>(),
         })
     }
 }

@@ -17,6 +17,8 @@ pub(super) fn cases() -> Vec<Case> {
         case("routes::an_unknown_host_is_503_until_there_is_a_default_backend", default_backend),
         case("routes::two_services_with_the_same_host_share_its_requests", shared_host),
         case("routes::a_service_scaled_to_zero_keeps_its_host", scaled_to_zero),
+        case("routes::services_on_their_nodes_own_network_and_jobs_are_reached", other_kinds),
+        case("routes::a_label_that_sounds_like_access_control_closes_its_service", closed),
     ]
 }
 
@@ -116,4 +118,36 @@ fn scaled_to_zero(world: &World) -> Result<()> {
     world.await_finding("default", "NoEndpoints", "asleep")?;
     world.update("asleep", &["--replicas", "1"])?;
     world.await_answer(&address, "asleep.test", "/", "asleep").map(drop)
+}
+
+fn other_kinds(world: &World) -> Result<()> {
+    let address = world.at(1, DEFAULT);
+    // Where nobody listens but the application.
+    App::new("edge")
+        .without_network()
+        .on_node(3)
+        .label("port", "8377")
+        .words(&["--network", "host", "--env", "PORT=8377"])
+        .create(world)?;
+    App::new("work").words(&["--mode", "replicated-job"]).create(world)?;
+    world.await_answer(&address, "edge.test", "/", "edge")?;
+    world.await_answer(&address, "work.test", "/", "work")?;
+    let report = world.await_converged("default")?;
+    let routes = report["routes"].as_array().cloned().unwrap_or_default();
+    let edge = routes.iter().find(|route| route["host"] == "edge.test").map(|route| &route["services"][0]["endpoints"][0]["address"]);
+    let expected = world.at(3, 8377);
+    ensure!(edge.is_some_and(|at| *at == expected.as_str()), "it is reached at {edge:?} and not at {expected}");
+    Ok(())
+}
+
+fn closed(world: &World) -> Result<()> {
+    let address = world.at(1, DEFAULT);
+    App::new("wide").label("hosts", "*.closed.test").create(world)?;
+    world.await_answer(&address, "vault.closed.test", "/", "wide")?;
+    App::new("vault").label("hosts", "vault.closed.test").label("basic_auth", "admin:secret").create(world)?;
+    world.await_finding("default", "UnknownAccessLabel", "vault")?;
+    // Neither the application nor the wildcard answers in its place.
+    world.await_code(&address, "vault.closed.test", "/", 503)?;
+    world.update("vault", &["--label-rm", "com.docker.lb.basic_auth"])?;
+    world.await_answer(&address, "vault.closed.test", "/", "vault").map(drop)
 }

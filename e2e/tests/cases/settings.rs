@@ -13,6 +13,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("settings::a_raw_line_reaches_running_proxies_and_a_bad_one_changes_nothing", raw_lines),
         case("settings::a_template_that_fails_is_told_with_its_line", failing_template),
         case("settings::a_host_that_is_not_admitted_is_served_by_nobody_else", admission),
+        case("settings::a_host_stays_with_its_stack_until_it_is_shared", sharing),
     ]
 }
 
@@ -86,4 +87,35 @@ fn admission(world: &World) -> Result<()> {
     world.await_answer(&proxy, "thief.open.test", "/", "thief")?;
     App::new("owner").label("hosts", "taken.test").create(world)?;
     world.await_answer(&proxy, "taken.test", "/", "owner").map(drop)
+}
+
+/// An application of a stack.
+fn of_stack(name: &str, stack: &str, host: &str) -> App {
+    App::new(name).label("hosts", host).words(&["--label", &format!("com.docker.stack.namespace={stack}")])
+}
+
+fn sharing(world: &World) -> Result<()> {
+    let proxy = world.at(1, DEFAULT);
+    of_stack("shop-web", "shop", "shop.test").create(world)?;
+    world.await_answer(&proxy, "shop.test", "/", "shop-web")?;
+    of_stack("promo-web", "promo", "shop.test,promo.test").label("weight", "100").create(world)?;
+    of_stack("promo-login", "promo", "shop.test").label("context_root", "/login").create(world)?;
+    world.await_answer(&proxy, "promo.test", "/", "promo-web")?;
+    for service in ["promo-web", "promo-login"] {
+        let finding = world.await_finding("default", "HostTaken", service)?;
+        ensure!(finding["severity"] == "error" && finding["message"].as_str().is_some_and(|words| words.contains("shop-web")), "{finding}");
+    }
+    let finding = world.await_finding("default", "HostContested", "shop-web")?;
+    ensure!(finding["message"].as_str().is_some_and(|words| words.contains("promo-login, promo-web")), "{finding}");
+    throughout(std::time::Duration::from_secs(3), "the first stack alone answers for its host", || {
+        for path in ["/", "/login"] {
+            let answer = http_get(&proxy, "shop.test", path)?;
+            ensure!(answer.status == 200 && answer.json()?["version"] == "shop-web", "{path}: {answer:?}");
+        }
+        Ok(())
+    })?;
+    let rules = "  hosts:\n    sharing: allowed\n    allow:\n      - '*'\n      - {host: shop.test, services: [promo-login]}\n";
+    declare(world, &with(rules)?)?;
+    world.await_answer(&proxy, "shop.test", "/login", "promo-login")?;
+    world.await_answer(&proxy, "shop.test", "/", "shop-web").map(drop)
 }

@@ -9,7 +9,7 @@ use crate::types::{HostGlob, Refused, ServiceGlob};
 /// The rules as they are meant.
 pub(super) fn checked(spec: HostsSpec) -> Result<HostRules, Refused> {
     let allow = spec.allow.map(|entries| entries.into_iter().map(rule).collect()).transpose()?;
-    Ok(HostRules { allow, default_backend: services(spec.default_backend)? })
+    Ok(HostRules { allow, default_backend: services(spec.default_backend)?, sharing: spec.sharing.unwrap_or_default() })
 }
 
 fn rule(spec: HostRuleSpec) -> Result<HostRule, Refused> {
@@ -32,11 +32,24 @@ pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
     if is_empty(allow) {
         mistakes.doubtful(allow, "an empty list: no service of this cluster may publish any host", "Name hosts, or leave the field out.");
     }
+    note_sharing_without_names(look, mistakes);
     for at in 0..look.list(allow).len() {
         for pointer in ["services", "networks"].map(|name| format!("{allow}/{at}/{name}")) {
             if is_empty(&pointer) {
                 mistakes.doubtful(&pointer, "an empty list: no service is admitted by this entry", "Name some, or leave the field out.");
             }
         }
+    }
+}
+
+/// `sharing: allowed` admits whom entries name: without any it is `sameStack` by another name.
+fn note_sharing_without_names(look: &Look<'_>, mistakes: &mut Mistakes) {
+    let sharing = "/spec/hosts/sharing";
+    let is_allowed = look.any(sharing).and_then(serde_json::Value::as_str) == Some("allowed");
+    let names = |entry: &serde_json::Value| entry.get("services").is_some() || entry.get("networks").is_some();
+    let entries = look.any("/spec/hosts/allow").and_then(serde_json::Value::as_array);
+    if is_allowed && !entries.is_some_and(|entries| entries.iter().any(names)) {
+        let message = "no entry of spec.hosts.allow names services or networks, so no host is shared";
+        mistakes.doubtful(sharing, message, "Add an entry with host and services, or leave the field out.");
     }
 }

@@ -1,7 +1,9 @@
 //! What one service asks for by its `com.docker.lb.*` labels, as checked values. Nothing of a label's text goes further
 //! than this room unless its type says that it is safe to write into an engine's configuration.
 
+mod access_words;
 mod reading;
+mod strangers;
 mod table;
 mod values;
 
@@ -9,6 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use reading::{LabelReading, ReadLabels, read_labels};
+pub use strangers::asks_for_access_control;
 pub use table::{LABELS, LabelInfo};
 pub use values::Redirect;
 
@@ -32,6 +35,8 @@ pub struct ServiceLabels {
     pub context_root_rewrite: bool,
     /// `default_backend`.
     pub default_backend: bool,
+    /// Whether a label asks for an access control that there is none of here: nobody must reach the application.
+    pub closed: bool,
     /// `backend_mode`.
     pub backend_mode: BackendMode,
     /// `ssl_cert`, `ssl_key`, `ssl_only`.

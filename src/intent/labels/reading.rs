@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use super::super::suggest::nearest;
+use super::strangers::{closes, strangers};
 use super::table::LABELS;
 use super::values::{self, Redirect};
 use super::{Affinity, BackendMode, BackendProtocol, PREFIX, ServiceLabels, TlsLabels, Verification};
 use crate::report::{Finding, FindingCode, Severity, Subject};
-use crate::types::{ContextPath, CookieName, HostPattern, NetworkName, ObjectName, Port, Refused, excerpt};
+use crate::types::{ContextPath, CookieName, HostPattern, NetworkName, ObjectName, Port, Refused, unseen};
 
 /// Every host is a pool that the engine tests and keeps: a label with tens of thousands would hold up everybody's changes.
 const HOSTS_MAX: usize = 1_000;
@@ -38,8 +38,8 @@ pub struct ReadLabels {
 /// Reads the labels of the service `service`. Labels of other programs are passed over.
 pub fn read_labels(service: &str, labels: &BTreeMap<String, String>) -> ReadLabels {
     let mut reader = Reader { service, labels, findings: Vec::new() };
-    reader.note_strangers();
     let reading = reader.read();
+    reader.note_strangers(matches!(reading, LabelReading::Published(_)));
     let mut findings = reader.findings;
     findings.sort_by(|a, b| (&a.field, a).cmp(&(&b.field, b)));
     ReadLabels { reading, findings }
@@ -286,8 +286,10 @@ impl Reader<'_> {
     }
 
     fn bad(&mut self, name: &str, value: &str, rule: &Refused, follows: &str) {
-        let message = format!("{rule}; {follows}");
-        let remedy = remedy(name, value);
+        let (message, remedy) = match unseen(value) {
+            Some(unseen) => (format!("{rule}, and this has {unseen}; {follows}"), "Write the value anew instead of copying it.".to_owned()),
+            None => (format!("{rule}; {follows}"), remedy(name, value)),
+        };
         self.add(Severity::Error, FindingCode::InvalidLabelValue, name, Some(value), &message, &remedy);
     }
 
@@ -311,47 +313,16 @@ impl Reader<'_> {
     }
 
     /// Labels that look as if they were meant for us and are not.
-    fn note_strangers(&mut self) {
-        let labels = self.labels;
-        for (key, value) in labels {
-            if key == "com.docker.network" {
-                let message = "this label is not read: the proxies' network is chosen by com.docker.lb.network";
-                let remedy = "Write com.docker.lb.network if the label was meant for Swarmgate.";
-                self.add(Severity::Info, FindingCode::UnknownLabel, key, Some(value), message, remedy);
-            } else if let Some(name) = unknown_name(key) {
-                let remedy = remedy_for_name(name);
-                let message = "there is no such label; it has no effect";
-                self.add(Severity::Warning, FindingCode::UnknownLabel, &shown_key(key), Some(value), message, &remedy);
-            }
+    fn note_strangers(&mut self, is_published: bool) {
+        for stranger in strangers(self.labels, is_published) {
+            let subject = Subject::Service(self.service.to_owned());
+            let finding = Finding::new(stranger.severity, stranger.code, subject, stranger.message, stranger.remedy);
+            self.findings.push(match stranger.value {
+                Some(value) => finding.at(stranger.key, value),
+                None => Finding { field: Some(stranger.key), ..finding },
+            });
         }
     }
-}
-
-/// What follows our prefix (in any case, with blanks around) in a key that is no label's key.
-fn unknown_name(key: &str) -> Option<&str> {
-    let trimmed = key.trim();
-    let (prefix, name) = (trimmed.get(..PREFIX.len())?, trimmed.get(PREFIX.len()..)?);
-    let known = trimmed == key && prefix == PREFIX && LABELS.iter().any(|info| info.name == name);
-    (prefix.eq_ignore_ascii_case(PREFIX) && !known).then_some(name)
-}
-
-/// What to do about a name that is none.
-fn remedy_for_name(name: &str) -> String {
-    let names = || LABELS.iter().map(|info| info.name);
-    let before = name.split([':', '=', ' ']).next().filter(|before| before.len() < name.len());
-    if let Some(known) = before.and_then(|before| names().find(|known| before.eq_ignore_ascii_case(known))) {
-        let joined = "name and value became one name: a list of labels takes NAME=VALUE, a mapping NAME: VALUE";
-        return format!("Did you mean {PREFIX}{known}? Its {joined}.");
-    }
-    match nearest(name, names()) {
-        Some(known) => format!("Did you mean {PREFIX}{known}?"),
-        None => "Remove it, or look up the label's name.".to_owned(),
-    }
-}
-
-/// A key can hold megabytes and control characters, like a value; what is shown is short and printable.
-fn shown_key(key: &str) -> String {
-    excerpt(key, 120)
 }
 
 /// The items of a list: good ones without duplicates in the order written, bad ones with the rule that they break.
@@ -403,6 +374,7 @@ struct Rest {
     max_fails: Option<u32>,
     fail_timeout: Option<std::time::Duration>,
     weight: Option<u8>,
+    closed: bool,
 }
 
 impl Rest {
@@ -421,6 +393,7 @@ impl Rest {
             max_fails: reader.parsed("max_fails", values::max_fails),
             fail_timeout: reader.parsed("fail_timeout", values::fail_timeout),
             weight: reader.parsed("weight", values::weight),
+            closed: closes(reader.labels),
         }
     }
 
@@ -432,6 +405,7 @@ impl Rest {
             context_root,
             context_root_rewrite: self.rewrite,
             default_backend,
+            closed: self.closed,
             backend_mode: self.backend_mode,
             tls: self.tls,
             backend_protocol: self.backend_protocol,

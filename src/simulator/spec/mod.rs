@@ -9,8 +9,8 @@ mod valid;
 pub use constraint::{Constraint, Target};
 pub use normal::{normal, task_spec};
 pub use read::{
-    Action, UpdateConfig, attached, constraints, dnsrr, host_ports, is_global, labels, max_replicas, mesh_ports, name, replicas, restarts,
-    update_config,
+    Action, Kind, UpdateConfig, attached, constraints, dnsrr, host_ports, job, kind, labels, max_replicas, mesh_ports, name, replicas,
+    restarts, update_config,
 };
 pub use refer::{FileKind, references};
 pub use valid::{check, check_file_name, check_service_name};

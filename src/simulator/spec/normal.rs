@@ -81,6 +81,13 @@ pub fn task_spec(spec: &Value) -> Value {
 fn mode(given: Option<&Value>) -> Value {
     match given {
         Some(mode) if mode.get("Global").is_some() => json!({"Global": {}}),
+        Some(mode) if mode.get("GlobalJob").is_some() => json!({"GlobalJob": {}}),
+        Some(mode) if mode.get("ReplicatedJob").is_some() => {
+            let number = |key: &str| mode["ReplicatedJob"].get(key).and_then(Value::as_u64);
+            let at_once = number("MaxConcurrent").unwrap_or(1);
+            let total = number("TotalCompletions").unwrap_or(at_once);
+            json!({"ReplicatedJob": {"MaxConcurrent": at_once, "TotalCompletions": total}})
+        }
         other => {
             let replicas = other.and_then(|m| m.get("Replicated")).and_then(|r| r.get("Replicas")).and_then(Value::as_u64);
             json!({"Replicated": {"Replicas": replicas.unwrap_or(1)}})

@@ -28,8 +28,30 @@ pub fn labels(spec: &Value) -> BTreeMap<String, String> {
     pairs.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect()
 }
 
-pub fn is_global(spec: &Value) -> bool {
-    at(spec, &["Mode", "Global"]).is_some()
+/// What a service is: its tasks run for ever or until their work is done, so many or one on each node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Replicated,
+    Global,
+    ReplicatedJob,
+    GlobalJob,
+}
+
+pub fn kind(spec: &Value) -> Kind {
+    let is = |mode: &str| at(spec, &["Mode", mode]).is_some();
+    match () {
+        () if is("Global") => Kind::Global,
+        () if is("ReplicatedJob") => Kind::ReplicatedJob,
+        () if is("GlobalJob") => Kind::GlobalJob,
+        () => Kind::Replicated,
+    }
+}
+
+/// How many tasks of a job may run at once, and how many must end well.
+pub fn job(spec: &Value) -> (u64, u64) {
+    let number = |key: &str| at(spec, &["Mode", "ReplicatedJob", key]).and_then(Value::as_u64);
+    let at_once = number("MaxConcurrent").unwrap_or(1);
+    (at_once, number("TotalCompletions").unwrap_or(at_once))
 }
 
 pub fn replicas(spec: &Value) -> u64 {

@@ -21,8 +21,17 @@ pub fn read(value: &Value) -> Option<Task> {
         state_since: time(value, &["Status", "Timestamp"]),
         addresses: items(value, &["NetworksAttachments"]).iter().flat_map(addresses).collect(),
         host_ports: endpoint::ports(items(value, &["Status", "PortStatus", "Ports"])),
+        on_host_network: items(value, &["NetworksAttachments"]).iter().any(is_host),
         spec: value.get("Spec").cloned().unwrap_or(Value::Null),
     })
+}
+
+/// Whether an attachment is the one to the node's own network. It is in no list of networks, and has no address; nobody can
+/// create another network with that driver in a Swarm.
+fn is_host(attachment: &Value) -> bool {
+    [&["Network", "DriverState", "Name"][..], &["Network", "Spec", "DriverConfiguration", "Name"]]
+        .iter()
+        .any(|path| text(attachment, path) == "host")
 }
 
 /// The addresses of one attachment, each with its prefix; an address without one counts as a single host.

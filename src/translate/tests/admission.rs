@@ -23,7 +23,7 @@ fn rule(host: &str, services: &[&str], networks: &[&str]) -> HostRule {
 
 fn with(allow: Vec<HostRule>, default_backend: Option<&str>) -> Cluster {
     let default_backend = default_backend.map(|pattern| vec![ServiceGlob::parse(pattern).unwrap()]);
-    Cluster { hosts: HostRules { allow: Some(allow), default_backend }, ..cluster() }
+    Cluster { hosts: HostRules { allow: Some(allow), default_backend, ..HostRules::default() }, ..cluster() }
 }
 
 /// The services of each host, and those that the findings are about.
@@ -106,6 +106,6 @@ fn a_redirect_is_an_answer_for_its_source() {
         ";
     let (allowed, snapshot) = (with(vec![rule("a.example.org", &[], &[])], None), snapshot(swarm));
     let world = World::new(&allowed, &snapshot);
-    let published = published::published_services(&world, &mut Vec::new());
+    let published = published::published_services(&world, &mut Vec::new()).0;
     assert_eq!((published[0].labels.hosts.len(), published[0].labels.redirects.len()), (1, 0));
 }

@@ -9,7 +9,7 @@ use crate::render::{Purpose, render};
 use crate::swarm::{Secret, Service, VirtualIp};
 use crate::types::{SecretId, ServiceId};
 
-fn world(labels: Vec<BTreeMap<String, String>>) -> Snapshot {
+pub fn world(labels: Vec<BTreeMap<String, String>>) -> Snapshot {
     let mut world = snapshot("{networks: [net]}");
     let secret =
         Secret { id: SecretId("id".to_owned()), name: "qz1zq.pem".to_owned(), labels: BTreeMap::new(), created_at: world.taken_at };

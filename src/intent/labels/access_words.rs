@@ -1,0 +1,281 @@
+//! Names that sound like access control. Whoever writes `basic_auth` expects that nobody gets in without a password; a service
+//! must not be open to everybody because there is no such label. Decides by the name alone, and by rules that can be told in one
+//! paragraph (`docs/labels.md`); a slip of a label that exists never sounds so.
+
+use super::table::LABELS;
+
+/// A name with one of these anywhere in it, whatever separates its words.
+const STEMS: [&str; 19] = [
+    "auth",
+    "allow",
+    "deny",
+    "denied",
+    "whitelist",
+    "blacklist",
+    "blocklist",
+    "restrict",
+    "forbid",
+    "permit",
+    "passw",
+    "passwd",
+    "credential",
+    "firewall",
+    "mtls",
+    "keycloak",
+    "sourcerange",
+    "apikey",
+    "geoip",
+];
+/// A name of which one of these is a word of its own.
+const WORDS: [&str; 23] = [
+    "acl",
+    "access",
+    "ban",
+    "block",
+    "guard",
+    "ipfilter",
+    "jwt",
+    "ldap",
+    "login",
+    "logins",
+    "oidc",
+    "protect",
+    "protected",
+    "realm",
+    "saml",
+    "satisfy",
+    "sso",
+    "token",
+    "userlist",
+    "users",
+    "user",
+    "waf",
+    "whitelisted",
+];
+/// With `client` beside it each of these is about certificates of clients.
+const OF_CLIENTS: [&str; 10] = ["ca", "cas", "cert", "certs", "certificate", "certificates", "ssl", "tls", "verify", "crl"];
+/// With `ip` or `ips` beside it each of these says whose requests are taken.
+const OF_ADDRESSES: [&str; 8] = ["filter", "filters", "list", "range", "ranges", "source", "trusted", "rule"];
+/// Words that are long enough to be told apart when one letter is wrong.
+const MISSPELT: [&str; 12] = [
+    "basicauth",
+    "allowfrom",
+    "allow",
+    "denyfrom",
+    "whitelist",
+    "ipwhitelist",
+    "allowlist",
+    "forwardauth",
+    "htpasswd",
+    "oauth",
+    "clientcert",
+    "authorization",
+];
+/// Words with such a stem that mean something else.
+const HARMLESS: [&str; 4] = ["author", "authors", "authority", "authored"];
+
+/// Whether a label's name (behind the prefix) sounds like access control.
+pub fn sounds_like_access_control(name: &str) -> bool {
+    let words = words(name);
+    let letters = words.concat();
+    if is_slip_of_a_label(&letters) || words.iter().any(|word| word == "log" || word == "logs") {
+        return false;
+    }
+    let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
+    let stemmed = words.iter().filter(|word| !HARMLESS.contains(&word.as_str())).any(|word| STEMS.iter().any(|stem| word.contains(stem)));
+    let joined = STEMS.iter().filter(|stem| stem.len() > 4).any(|stem| letters.contains(stem));
+    let clients = has(&["client", "clients"]) && has(&OF_CLIENTS) || letters.contains("clientcert") || letters.contains("sslclient");
+    let addresses = has(&["ip", "ips"]) && has(&OF_ADDRESSES);
+    stemmed || joined || has(&WORDS) || clients || addresses || is_misspelt(&words, &letters)
+}
+
+/// One letter of a label that exists is wrong, missing, too many, or has changed places with the next one.
+fn is_slip_of_a_label(letters: &str) -> bool {
+    let known = |info: &super::LabelInfo| info.name.replace('_', "");
+    letters.len() <= NAME_BYTES_MAX && LABELS.iter().any(|info| strsim::damerau_levenshtein(letters, &known(info)) <= 1)
+}
+
+fn is_misspelt(words: &[String], letters: &str) -> bool {
+    let near = |text: &str| text.len() <= NAME_BYTES_MAX && MISSPELT.iter().any(|word| strsim::damerau_levenshtein(text, word) <= 1);
+    words.len() <= WORDS_MAX && (words.iter().any(|word| near(word)) || near(letters))
+}
+
+/// Nobody slips in a name of more words than these.
+const WORDS_MAX: usize = 16;
+
+/// A longer name is no slip of a short one, and comparing it would take long.
+const NAME_BYTES_MAX: usize = 64;
+
+/// The words of a name in lower case: separators part them, and capitals in the middle (`basicAuth`).
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut before = ' ';
+    for c in name.chars() {
+        let begins = !c.is_alphanumeric() || (c.is_uppercase() && before.is_lowercase());
+        if begins && words.last().is_some_and(|word| !word.is_empty()) {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut().filter(|_| c.is_alphanumeric()) {
+            word.extend(c.to_lowercase());
+        }
+        before = c;
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_access_control_are_recognised_however_they_are_written() {
+        for name in [
+            "basic_auth",
+            "basicauth",
+            "basic-auth",
+            "basicAuth",
+            "BASIC_AUTH",
+            "basic.auth.users",
+            "bassic_auth",
+            "basic_auht",
+            "forward_auth",
+            "forwardauth",
+            "auth",
+            "auth_basic",
+            "auth_request",
+            "oauth",
+            "oauth2_proxy",
+            "oaut",
+            "authentication",
+            "authorisation",
+            "allow_from",
+            "allowfrom",
+            "alow_from",
+            "allow",
+            "allowed_ips",
+            "ip_allow",
+            "allowlist",
+            "allow-list",
+            "deny",
+            "deny_from",
+            "denyfrom",
+            "denny_from",
+            "ip_whitelist",
+            "ipwhitelist",
+            "IPWhiteList",
+            "white_list",
+            "whitelst",
+            "whitelist.sourcerange",
+            "blacklist",
+            "ip_filter",
+            "ip_range",
+            "source_range",
+            "htpasswd",
+            "htpaswd",
+            "users",
+            "basic_users",
+            "password",
+            "client_cert",
+            "clientcert",
+            "ssl_client_certificate",
+            "ssl_client_verify",
+            "ssl_verify_client",
+            "client_ca",
+            "mtls",
+            "tls_client_auth",
+            "mtls_required",
+            "jwt",
+            "oidc_issuer",
+            "api_key",
+            "acl",
+            "access",
+            "access_control",
+            "require_login",
+            "satisfy",
+            "sso",
+            "waf",
+            "restrict",
+            "ssl_clients",
+        ] {
+            assert!(sounds_like_access_control(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn other_names_are_not() {
+        for name in [
+            "",
+            "host",
+            "author",
+            "authority",
+            "rate_limit",
+            "access_log",
+            "cors",
+            "compress",
+            "gzip",
+            "health_check",
+            "timeout",
+            "client_timeout",
+            "client_max_body_size",
+            "server_tokens",
+            "path",
+            "redirect",
+            "ssl",
+            "ssl_ca",
+            "ip",
+            "ip_has",
+            "hots",
+            "prot",
+            "priority",
+            "ssl_verify",
+        ] {
+            assert!(!sounds_like_access_control(name), "{name}");
+        }
+    }
+
+    /// Every name that one slip makes of a label that exists.
+    fn slips(name: &str) -> Vec<String> {
+        let letters: Vec<char> = name.chars().collect();
+        let text = |letters: &[char]| letters.iter().collect::<String>();
+        let mut slips = Vec::new();
+        for at in 0..=letters.len() {
+            for c in ('a'..='z').chain(['_', '-']) {
+                let mut longer = letters.clone();
+                longer.insert(at, c);
+                slips.push(text(&longer));
+                if at < letters.len() {
+                    let mut other = letters.clone();
+                    other[at] = c;
+                    slips.push(text(&other));
+                }
+            }
+            if at < letters.len() {
+                let mut shorter = letters.clone();
+                shorter.remove(at);
+                slips.push(text(&shorter));
+            }
+            if at + 1 < letters.len() {
+                let mut swapped = letters.clone();
+                swapped.swap(at, at + 1);
+                slips.push(text(&swapped));
+            }
+        }
+        slips
+    }
+
+    #[test]
+    fn no_slip_of_a_label_that_exists_sounds_like_access_control() {
+        for info in LABELS {
+            for slip in slips(info.name) {
+                assert!(!sounds_like_access_control(&slip), "{slip}, a slip of {}", info.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_of_megabytes_is_judged_at_once() {
+        assert!(!sounds_like_access_control(&"x_".repeat(1 << 20)));
+        assert!(sounds_like_access_control(&("x_".repeat(1 << 20) + "basic_auth")));
+    }
+}

@@ -1,0 +1,168 @@
+//! Slips that nobody but their author can put right, and what is said of them.
+
+use super::*;
+use crate::report::Severity;
+
+fn findings(compact: &str) -> Vec<Finding> {
+    let swarm = format!("{{networks: [net, shop_web], secrets: [shop_cert, {{name: bank_cert, stack: bank}}], services: [{compact}]}}");
+    let mut snapshot = snapshot(&swarm);
+    // The short form takes a key without a dot for one of ours.
+    for service in snapshot.services.values_mut() {
+        let bare = |key: String| key.strip_prefix("com.docker.lb.caddy").map_or(key.clone(), |rest| format!("caddy{rest}"));
+        service.labels = std::mem::take(&mut service.labels).into_iter().map(|(key, value)| (bare(key), value)).collect();
+    }
+    translate(&cluster(), &snapshot).findings
+}
+
+fn only(compact: &str, code: FindingCode) -> Finding {
+    let found: Vec<_> = findings(compact).into_iter().filter(|finding| finding.code == code).collect();
+    assert_eq!(found.len(), 1, "{compact}: {found:#?}");
+    found.into_iter().next().unwrap()
+}
+
+#[test]
+fn labels_on_the_container_are_named_with_where_they_belong() {
+    let finding = only(
+        "{name: app, containerLabels: {com.docker.lb.hosts: h, com.docker.lb.port: '80'}, networks: [net], tasks: 1}",
+        FindingCode::LabelOnContainer,
+    );
+    assert_eq!(finding.severity, Severity::Error);
+    assert!(finding.message.contains("com.docker.lb.hosts, com.docker.lb.port") && finding.remedy.contains("deploy.labels"), "{finding}");
+    let partly = "{name: app, labels: {hosts: h, port: 80}, containerLabels: {com.docker.lb.ssl_only: 'true', com.docker.lb.port: '80'}, networks: [net], tasks: 1}";
+    let finding = only(partly, FindingCode::LabelOnContainer);
+    assert!(finding.severity == Severity::Warning && !finding.message.contains("lb.port"), "{finding}");
+    let both =
+        "{name: app, labels: {hosts: h, port: 80}, containerLabels: {com.docker.lb.port: '80', maintainer: me}, networks: [net], tasks: 1}";
+    assert!(findings(both).iter().all(|finding| finding.code != FindingCode::LabelOnContainer));
+}
+
+#[test]
+fn labels_of_other_proxies_are_answered_with_ours() {
+    let cases = [
+        (
+            "traefik.http.routers.x.rule: 'Host(`a.example.org`) && PathPrefix(`/`)', traefik.http.services.x.loadbalancer.server.port: '8080', traefik.enable: 'true'",
+            "hosts=a.example.org",
+            "port=8080",
+        ),
+        ("traefik.enable: 'true'", "hosts=HOST", "port=PORT"),
+        ("traefik.frontend.rule: 'Host:a.example.org', traefik.port: '80'", "hosts=a.example.org", "port=80"),
+        ("caddy: a.example.org, caddy.reverse_proxy: '{{upstreams 8080}}'", "hosts=a.example.org", "port=8080"),
+        ("caddy_0: a.example.org", "hosts=a.example.org", "port=PORT"),
+        ("com.df.notify: 'true', com.df.serviceDomain: 'a.example.org,b.example.org', com.df.port: '80'", "hosts=a.example.org", "port=80"),
+        ("traefik.http.routers.x.rule: 'Host(`$(reboot)`)'", "hosts=HOST", "port=PORT"),
+    ];
+    for (labels, host, port) in cases {
+        let finding = only(&format!("{{name: app, labels: {{{labels}}}, networks: [net], tasks: 1}}"), FindingCode::OtherProxyLabels);
+        assert!(
+            finding.severity == Severity::Info && finding.remedy.contains(host) && finding.remedy.contains(port),
+            "{labels}: {finding}"
+        );
+    }
+    for labels in [
+        "traefik.enable: 'false'",
+        "traefik.docker.network: web",
+        "caddyshack: x",
+        "com.df.notify: 'false'",
+        "traefik.enable: 'true', hosts: h, port: 80",
+    ] {
+        let found = findings(&format!("{{name: app, labels: {{{labels}}}, networks: [net], tasks: 1}}"));
+        assert!(found.iter().all(|finding| finding.code != FindingCode::OtherProxyLabels), "{labels}");
+    }
+}
+
+#[test]
+fn a_secret_by_half_its_name_is_recognised_and_never_anothers() {
+    let with = |name: &str, stack: &str| {
+        only(
+            &format!("{{name: app, {stack}labels: {{hosts: h, port: 80, ssl_cert: {name}}}, networks: [net], tasks: 1}}"),
+            FindingCode::SecretNotFound,
+        )
+        .remedy
+    };
+    assert!(with("cert", "").starts_with("Did you mean shop_cert?"), "{}", with("cert", ""));
+    assert!(with("shop_crt", "").starts_with("Did you mean shop_cert?"));
+    for (name, stack) in [("bank_crt", ""), ("ank_cert", ""), ("nothing-like-it", "")] {
+        assert!(!with(name, stack).contains("bank_cert") && (stack.is_empty() || !with(name, stack).contains("Did you mean")), "{name}");
+    }
+}
+
+#[test]
+fn a_network_by_half_its_name_is_recognised() {
+    let with = |name: &str| {
+        only(
+            &format!("{{name: app, labels: {{hosts: h, port: 80, network: {name}}}, networks: [shop_web], tasks: 1}}"),
+            FindingCode::NetworkNotFound,
+        )
+        .remedy
+    };
+    assert!(with("web").starts_with("Did you mean shop_web?"));
+    assert!(with("shop-wb").starts_with("Did you mean shop_web?"));
+    assert!(!with("other").contains("Did you mean"));
+}
+
+#[test]
+fn a_character_that_nobody_sees_is_named() {
+    for (hidden, name) in
+        [("\\u200b", "U+200B"), ("\\ufeff", "U+FEFF"), ("\\u00ad", "U+00AD"), ("\\u202e", "U+202E"), ("\\u00a0", "U+00A0")]
+    {
+        let finding = only(
+            &format!("{{name: app, labels: {{hosts: \"a{hidden}b.example.org\", port: 80}}, networks: [net], tasks: 1}}"),
+            FindingCode::InvalidLabelValue,
+        );
+        assert!(finding.message.contains(&format!("an invisible character in the place 2: {name}")), "{finding}");
+        assert!(finding.value.as_deref().is_some_and(|value| value.starts_with("a\\u{")), "{finding}");
+        let key = format!("{{name: app, labels: {{\"com.docker{hidden}.lb.hosts\": h, port: 80}}, networks: [net], tasks: 1}}");
+        if name != "U+00A0" {
+            let finding = only(&key, FindingCode::UnknownLabel);
+            assert!(finding.message.contains(name) && finding.remedy.contains("com.docker.lb.hosts"), "{finding}");
+        }
+    }
+}
+
+fn closed(label: &str) -> Translation {
+    translated(&format!(
+        "{{networks: [net], services: [{{name: app, labels: {{hosts: h, port: 80, {label}}}, networks: [net], tasks: 2}}]}}"
+    ))
+}
+
+#[test]
+fn a_label_that_sounds_like_access_control_closes_its_service() {
+    for label in [
+        "basic_auth: 'x:y'",
+        "basicauth: x",
+        "allow_from: 10.0.0.0/8",
+        "\"com.docker.lb.\\u200bipwhitelist\": x",
+        "Com.Docker.LB.Auth: x",
+        "swarmgate.basic_auth: x",
+    ] {
+        let translation = closed(label);
+        assert_eq!(endpoints(&translation), ["h/: "], "{label}");
+        assert!(
+            translation.table.backends().all(|backend| backend.services.is_empty()),
+            "a proxy that starts alone must not ask for names"
+        );
+        let finding = translation.findings.iter().find(|finding| finding.code == FindingCode::UnknownAccessLabel).unwrap();
+        assert_eq!(finding.severity, Severity::Error);
+        assert_eq!(translation.routes[0].services[0].endpoints.len(), 2, "they are shown with the reason");
+    }
+    for label in ["basic_auth: ''", "basic_auth: 'false'", "hots: x", "rate_limit: 5"] {
+        assert_eq!(endpoints(&closed(label)), ["h/: 10.1.1.2:80, 10.1.1.3:80"], "{label}");
+    }
+    let passed = closed("ssl_passthrough: 'true', deny: all");
+    assert!(passed.table.passthrough[&host("h")].services.is_empty());
+}
+
+#[test]
+fn a_closed_service_closes_nobody_elses_part_and_nobody_answers_in_its_place() {
+    let open = "{name: web, labels: {hosts: h, port: 80}, networks: [net], tasks: 1}";
+    let closed = "{name: web-v2, labels: {hosts: h, port: 80, basic_auth: x}, networks: [net], tasks: 1}";
+    check_endpoints(&format!("{{networks: [net], services: [{open}, {closed}]}}"), &["h/: 10.1.1.2:80"]);
+    let wide = "{name: wide, labels: {hosts: '*.example.org', port: 80, default_backend: true}, networks: [net], tasks: 1}";
+    let below = "{name: app, labels: {hosts: app.example.org, port: 80, basic_auth: x}, networks: [net], tasks: 1}";
+    check_endpoints(&format!("{{networks: [net], services: [{wide}, {below}]}}"), &["*.example.org/: 10.1.1.2:80", "app.example.org/: "]);
+    let default = translated(
+        "{networks: [net], services: [{name: app, labels: {default_backend: true, port: 80, users: x}, networks: [net], tasks: 1}]}",
+    );
+    assert_eq!(default_services(&default), Vec::<&str>::new());
+    assert!(default.table.default_backend.is_some());
+}
