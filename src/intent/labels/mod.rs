@@ -1,6 +1,7 @@
 //! What one service asks for by its `com.docker.lb.*` labels, as checked values. Nothing of a label's text goes further
 //! than this room unless its type says that it is safe to write into an engine's configuration.
 
+mod caps;
 mod reading;
 mod table;
 mod values;
