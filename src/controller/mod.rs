@@ -6,7 +6,8 @@
 pub mod authority;
 mod board;
 pub mod census;
-pub mod declared;
+pub mod damping;
+mod declared;
 pub mod files;
 pub mod lookout;
 mod looks;

@@ -16,8 +16,8 @@ use crate::channel::{ChannelClient, ClientError};
 use crate::retry::{Retry, RetryLimits};
 use crate::types::ClusterName;
 
-/// The operator takes an extension for silent after several of these.
-const HEARTBEAT: Duration = Duration::from_secs(5);
+/// The operator takes an extension for silent when two of these and a bit are over.
+const HEARTBEAT: Duration = Duration::from_secs(2);
 /// Many proxies that change at the same time make one report.
 const GATHER: Duration = Duration::from_millis(50);
 const RETRY: RetryLimits = RetryLimits { initial: Duration::from_millis(100), max: HEARTBEAT };
@@ -57,7 +57,8 @@ impl Reporter<'_> {
                     retry.next()
                 }
             };
-            let until = Instant::now() + pause;
+            let next_silence = self.proxies.next_silence(jiff::Timestamp::now()).unwrap_or(pause);
+            let until = Instant::now() + pause.min(next_silence);
             tokio::select! {
                 _ = self.outcome.changed() => {}
                 _ = news.changed() => {}

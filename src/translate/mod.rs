@@ -1,7 +1,9 @@
 //! Intent and snapshot to route table and findings. Total and pure: bad input gives findings, never failures, and no
-//! service's labels can change the routes of another one that does not share a route with it. Must never know an engine.
+//! service's labels can change the routes of another one that does not share a route with it, unless the cluster's limits are reached
+//! (then older ones count first). Must never know an engine.
 
 mod admission;
+mod budget;
 mod endpoints;
 mod grants;
 mod hosts;
@@ -53,6 +55,7 @@ pub fn translate(cluster: &Cluster, snapshot: &Snapshot) -> Translation {
     let mut findings = Vec::new();
     let world = World::new(cluster, snapshot);
     let services = published::published_services(&world, &mut findings);
+    let services = budget::keep_within_limits(&world, services, &mut findings);
     let reaches: Vec<_> = services.iter().map(|service| endpoints::reach(&world, service, &mut findings)).collect();
     let (table, routes) = pools::assemble(&world, &reaches, &mut findings);
     findings.sort();

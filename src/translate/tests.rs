@@ -7,6 +7,7 @@ mod compact;
 mod grammar;
 mod grants;
 mod isolation;
+mod limits;
 mod network_exchange;
 mod node_ports;
 mod routes;
@@ -59,6 +60,7 @@ fn cluster() -> Cluster {
         hosts: crate::intent::hosts::HostRules::default(),
         material: crate::intent::material::MaterialRules::default(),
         settings: EngineSettings::default(),
+        limits: crate::intent::limits::Limits::default(),
     }
 }
 
