@@ -7,7 +7,7 @@ pub mod authority;
 mod board;
 pub mod census;
 pub mod damping;
-mod declared;
+pub mod declared;
 pub mod files;
 pub mod lookout;
 mod looks;

@@ -137,12 +137,12 @@ fn a_service_that_flaps_keeps_what_was_settled_and_disturbs_nobody() {
 fn it_counts_again_once_it_is_calm_and_waits_longer_each_time() {
     let mut world = World::new(&["a"]);
     world.after_secs(60);
-    for expected in [10, 20, 40, 80, 160, 300, 300] {
+    for (round, expected) in [10, 20, 40, 80, 160, 300, 300].into_iter().enumerate() {
         world.flap("a", 400);
-        world.label("a", "hosts", Some("new.test"));
-        let held = world.after(FLAP);
-        assert_ne!(held, ["new.test"]);
-        let waited = (1..).find(|_| world.after_secs(1) == ["new.test"]).unwrap();
+        let new = format!("new{round}.test");
+        world.label("a", "hosts", Some(&new));
+        assert_ne!(world.after(FLAP), [new.as_str()]);
+        let waited = (1..).find(|_| world.after_secs(1) == [new.as_str()]).unwrap();
         assert!((expected - 1..=expected + 1).contains(&waited), "{waited} s instead of {expected}");
         assert_eq!(world.told(), []);
     }
@@ -218,7 +218,8 @@ fn services_that_are_made_and_removed_again_and_again_are_held_as_well() {
         published.push(world.after(FLAP));
     }
     published.dedup();
-    assert!(published.len() <= 2 * 21 + 2, "{}", published.len());
+    // The allowance grows by five while this lasts.
+    assert!(published.len() <= 2 * 26 + 1, "{}", published.len());
 }
 
 #[test]

@@ -101,8 +101,8 @@ fn why(proxy: &ProxyTaskReport) -> String {
         (Some(rejected), _, _) => format!("it refuses the newest: {rejected}"),
         (None, Some(activity), _) => activity.clone(),
         (None, None, Some(at)) if proxy.up_to_date.is_none() => format!("not heard of since {at:.0}"),
-        (None, None, None) => "never heard of".to_owned(),
-        (None, None, Some(_)) => "it does not say why".to_owned(),
+        (None, None, None) if proxy.up_to_date.is_none() => "never heard of".to_owned(),
+        (None, None, _) => "it does not say why".to_owned(),
     }
 }
 
