@@ -105,8 +105,8 @@ mod tests {
         let (authority, dev) = (Authority::create(now).unwrap(), ClusterName::parse("dev").unwrap());
         let signer = KeyInHand::issued_by(&authority, ChannelRole::Extension, &dev, "t1", now).unwrap().signer();
         let plain = bundle(10);
-        let signed = plain.clone().signed(7, &signer, now);
-        let offer = ProxyConfig::new(signed.clone(), signed, Contents::default(), BTreeMap::new());
+        let stamped = plain.clone().signed(7, &signer, now);
+        let offer = ProxyConfig::new(stamped.clone(), stamped, Contents::default(), BTreeMap::new());
         assert!(json_size(&offer) < 2 * json_size(&plain) + OFFER_FRAME_BYTES);
     }
 }

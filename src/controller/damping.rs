@@ -106,7 +106,8 @@ impl Damping {
     pub fn findings(&self, cluster: &Cluster, snapshot: &Snapshot, damped: &Snapshot) -> Vec<Finding> {
         let held = snapshot.services.values().filter_map(|service| {
             let hold = self.hold_of(service)?;
-            let concerned = is_claimed_by(cluster, service) || damped.services.get(&service.id).is_some_and(|as_held| is_claimed_by(cluster, as_held));
+            let concerned =
+                is_claimed_by(cluster, service) || damped.services.get(&service.id).is_some_and(|as_held| is_claimed_by(cluster, as_held));
             concerned.then(|| told(cluster.limits.label_updates, service, hold))
         });
         held.collect()
@@ -134,11 +135,9 @@ impl Record {
     }
 
     fn observe(&mut self, limits: LabelUpdates, service: Option<&Service>, now: Timestamp) {
+        self.rest(now);
         let same = service.map_or(self.newest.is_empty(), |service| has_labels(service, &self.newest));
-        if same {
-            self.rest(now);
-        } else {
-            self.rest(now);
+        if !same {
             // The end of a service is no change that waits: only coming back is.
             if service.is_some() && !self.may_change(limits, now) && self.hold.is_none() {
                 self.hold(now);
@@ -146,6 +145,7 @@ impl Record {
             self.newest = labels_of(service);
             self.since = now;
         }
+        // What is taken off stays off until it is calm.
         if let Some(hold) = self.hold.as_mut().filter(|_| !publishes(&self.newest)) {
             hold.labels = Labels::default();
         }

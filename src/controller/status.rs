@@ -20,7 +20,8 @@ use crate::channel::wire::{Delivery, Desired};
 use crate::intent::cluster::Cluster;
 use crate::plan::Plan;
 use crate::report::{
-    ClusterStatus, Condition, ConditionStatus, Finding, FindingCode, Phase, ProxyTaskReport, Severity, Subject, WaitingOn, condition_types, reasons,
+    ClusterStatus, Condition, ConditionStatus, Finding, FindingCode, Phase, ProxyTaskReport, Severity, Subject, WaitingOn, condition_types,
+    reasons,
 };
 use crate::swarm::{Service, Snapshot};
 use crate::translate::Translation;

@@ -61,8 +61,8 @@ impl Proxies {
 
     /// How long until the next one counts as silent unless it is heard of; none: there is none that could.
     pub(super) fn next_silence(&self, now: Timestamp) -> Option<Duration> {
-        let left = |report: &ProxyReport| Some(SILENT_AFTER - age(report, now)?).filter(|left| left.is_positive());
-        let least = self.lock().values().filter_map(left).min()?;
+        let left = |report: &ProxyReport| Some(SILENT_AFTER - age(report, now)?);
+        let least = self.lock().values().filter_map(left).filter(|left| *left > SignedDuration::ZERO).min()?;
         // A little later, so that the clock is past it for certain.
         Some(least.unsigned_abs() + Duration::from_millis(10))
     }

@@ -61,7 +61,10 @@ impl Quarantine {
 
     /// What is left out, for those who look.
     pub(super) fn told(&self) -> Vec<Quarantined> {
-        self.held.iter().map(|(part, held)| Quarantined { part: part.clone(), words: held.words.clone(), too_large: held.too_large }).collect()
+        self.held
+            .iter()
+            .map(|(part, held)| Quarantined { part: part.clone(), words: held.words.clone(), too_large: held.too_large })
+            .collect()
     }
 
     /// After a refusal: finds the parts to blame and holds them. The configuration without them, if that is accepted.
@@ -149,12 +152,12 @@ impl Quarantine {
     }
 }
 
-/// The least number up to `most` for which something holds that holds for all greater ones. None: not even for `most`.
+/// The least number from 1 to `most` for which something holds that holds for all greater ones. None: not even for `most`.
 fn least(most: usize, holds: impl Fn(usize) -> bool) -> Option<usize> {
-    if !holds(most) {
+    if most == 0 || !holds(most) {
         return None;
     }
-    let (mut low, mut high) = (0, most);
+    let (mut low, mut high) = (1, most);
     while low < high {
         let middle = usize::midpoint(low, high);
         if holds(middle) {
@@ -172,10 +175,10 @@ mod tests {
 
     #[test]
     fn the_least_number_is_found() {
-        for wanted in 0..=10 {
+        for wanted in 1..=10 {
             assert_eq!(least(10, |number| number >= wanted), Some(wanted));
         }
         assert_eq!(least(10, |_| false), None);
-        assert_eq!(least(0, |_| true), Some(0));
+        assert_eq!(least(0, |_| true), None);
     }
 }

@@ -268,7 +268,13 @@ impl Workshop {
             EngineError::Oversized(words) => (words.clone(), false, true),
             other => (last_words(&other.to_string()), true, false),
         };
-        tracing::warn!(table = desired.digest.short(), words, undecided, too_large, "the configuration is not accepted; the last good one stays");
+        tracing::warn!(
+            table = desired.digest.short(),
+            words,
+            undecided,
+            too_large,
+            "the configuration is not accepted; the last good one stays"
+        );
         let refused = Some(Refusal { undecided, too_large, ..Refusal::new(desired.digest.clone(), words) });
         let outcome = Outcome { refused, material: look.reports.clone(), ..self.outcome.borrow().as_ref().clone() };
         self.outcome.send_replace(Arc::new(outcome));

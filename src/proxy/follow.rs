@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::Agent;
 use crate::channel::wire::{BundleFault, ProxyConfig, Refusal};
-use crate::engine::last_words;
 use crate::channel::{Answer, ChannelClient, Follower};
+use crate::engine::last_words;
 use crate::pki::TrustRoot;
 use crate::types::{ClusterName, Digest};
 

@@ -74,12 +74,12 @@ impl<'a> Ledger<'_, 'a> {
             self.book(&price.plain, &mut own, &mut wanted, &mut beyond);
         }
         let default_backend = beyond.is_some();
-        let mut lost = Vec::new();
+        let mut left_out = Vec::new();
         for host in std::mem::take(&mut service.labels.hosts) {
             let price = self.price(&service, &host);
-            self.book(&price.due, &mut own, &mut wanted, &mut beyond);
+            self.book(&price.total, &mut own, &mut wanted, &mut beyond);
             if beyond.is_some() {
-                lost.push(host);
+                left_out.push(host);
             } else {
                 self.settle_in(&host, &price);
                 service.labels.hosts.push(host);
@@ -88,7 +88,7 @@ impl<'a> Ledger<'_, 'a> {
         service.labels.default_backend &= !default_backend;
         if let Some(beyond) = beyond {
             self.losers += 1;
-            let loss = Loss { beyond, wanted, before, hosts: lost, default_backend };
+            let loss = Loss { beyond, wanted, before, hosts: left_out, default_backend };
             findings.push(told::service(self.world, &service, &loss));
         }
         (service.labels.default_backend || !service.labels.hosts.is_empty()).then_some(service)
@@ -111,7 +111,7 @@ impl<'a> Ledger<'_, 'a> {
         let Price { plain, by_tls, brings_tls } = self.costs.of_host(service, host, has_tls);
         // Where TLS comes to a host that others have in plain HTTP, all their places are written once more.
         let copies = tenancy.filter(|_| brings_tls && !has_tls).map(|tenancy| Footprint { routes: 0, ..tenancy.plain });
-        Due { due: plain.plus(by_tls).plus(copies.unwrap_or_default()), plain, brings_tls }
+        Due { total: plain.plus(by_tls).plus(copies.unwrap_or_default()), plain, brings_tls }
     }
 
     fn settle_in(&mut self, host: &HostPattern, price: &Due) {
@@ -124,7 +124,7 @@ impl<'a> Ledger<'_, 'a> {
 /// What a service pays for a host.
 struct Due {
     /// All of it.
-    due: Footprint,
+    total: Footprint,
     /// The part without TLS.
     plain: Footprint,
     brings_tls: bool,

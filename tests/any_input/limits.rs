@@ -191,8 +191,7 @@ fn limits_a_cluster_takes_as_many_routes_as_it_is_said_to_and_the_youngest_lose(
 fn limits_a_hundred_thousand_websocket_endpoints_in_one_label_cost_nobody_anything() {
     let Some(bench) = Bench::new() else { return };
     let endpoints = (0..95_000).map(|number| format!("/socket/{number}")).collect::<Vec<_>>().join(",");
-    let heavy =
-        service(&[("hosts", &hosts(1000)), ("port", "80"), ("network", "net"), ("websocket_endpoints", &endpoints)], 2);
+    let heavy = service(&[("hosts", &hosts(1000)), ("port", "80"), ("network", "net"), ("websocket_endpoints", &endpoints)], 2);
     let calm = service(&[("hosts", "calm.example.org"), ("port", "80"), ("network", "net")], 2);
     let swarm = worlds::swarm(&[heavy, calm]);
     let translation = bench.measure("95,000 websocket endpoints on 1,000 hosts", &bench.cluster(true), &swarm);

@@ -99,7 +99,8 @@ async fn operate(around: Surroundings, swarm: SimSwarm, declared: Declared, stop
     let (name, mut memory) = (cluster(), Memory::default());
     while !stop.is_cancelled() {
         let snapshot = Snapshot::from_raw(&swarm.observe().await.unwrap()).map(Arc::new).map_err(|error| error.to_string());
-        let job = Job { declared: declared.clusters.get(&name).cloned(), name: name.clone(), may_write: false, now: jiff::Timestamp::now() };
+        let job =
+            Job { declared: declared.clusters.get(&name).cloned(), name: name.clone(), may_write: false, now: jiff::Timestamp::now() };
         pass(&around, &job, snapshot, &mut memory).await;
         tokio::time::sleep(PASSES).await;
     }

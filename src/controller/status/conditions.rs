@@ -114,7 +114,10 @@ fn by_report(seen: &Seen<'_>, received: &Received, proxies: &[ProxyTaskReport]) 
     let wanted = &seen.desired.digest;
     let report = &received.report;
     if let Some(fault) = seen.too_large {
-        return fails(reasons::MESSAGE_TOO_LARGE, format!("The newest routes are not handed to the extension: {fault}. The last ones stay."));
+        return fails(
+            reasons::MESSAGE_TOO_LARGE,
+            format!("The newest routes are not handed to the extension: {fault}. The last ones stay."),
+        );
     }
     match report.refused.as_ref().filter(|refusal| refusal.digest == *wanted) {
         Some(refusal) if refusal.undecided => {

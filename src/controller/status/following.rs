@@ -27,29 +27,46 @@ pub fn judge(seen: &Seen<'_>, previous: Option<&ClusterStatus>, proxies: &mut [P
     }
     for proxy in proxies.iter_mut().filter(|proxy| is_running(proxy)) {
         let said = seen.report.and_then(|received| received.report.proxies.iter().find(|said| said.task == proxy.task));
-        let activity = said.and_then(|said| said.activity.as_ref());
-        proxy.activity = activity.and_then(words);
-        let refuses = said.is_some_and(|said| refuses_newest(seen, said));
-        let cut = activity.is_some_and(|activity| activity.kind == ActivityKind::Cut);
-        let is_mute = is_silent(proxy) || said.is_some_and(|said| said.silent);
-        if !(is_mute || cut || refuses || proxy.up_to_date == Some(false)) {
+        let before = previous.into_iter().flat_map(|status| &status.proxies).find(|before| before.task == proxy.task);
+        if said.is_none() {
+            // The extension forgets who is silent for long; what it last said is still the best that is known.
+            proxy.running_digest = before.and_then(|before| before.running_digest.clone());
+            proxy.seen_at = before.and_then(|before| before.seen_at);
+        }
+        proxy.activity = said.and_then(|said| words(said.activity.as_ref()?));
+        if !lags(seen, proxy, said) {
             continue;
         }
-        let before = previous.into_iter().flat_map(|status| &status.proxies).find(|before| before.task == proxy.task);
         // Who has taken another configuration since then follows, if slowly.
         let stood_still = before.filter(|before| before.running_digest == proxy.running_digest);
         let since = stood_still.and_then(|before| before.lagging_since).unwrap_or(seen.now);
         proxy.lagging_since = Some(since);
-        let lasts = seen.now.duration_since(since);
-        proxy.stuck = match activity.map(|activity| activity.kind) {
-            _ if refuses || said.is_some_and(|said| said.silent) => true,
-            _ if is_mute => lasts > IDLE_MAX && runs_for(seen, &proxy.task) > IDLE_MAX,
-            Some(ActivityKind::Testing) => false,
-            Some(ActivityKind::Cut) => lasts > CUT_MAX,
-            Some(ActivityKind::Following) => lasts > IDLE_MAX,
-            None => lasts > UNTOLD_MAX,
-        };
+        proxy.stuck = is_stuck(seen, proxy, said, seen.now.duration_since(since));
     }
+}
+
+/// Whether a proxy does not run the newest configuration, would not get a newer one, or nobody knows.
+fn lags(seen: &Seen<'_>, proxy: &ProxyTaskReport, said: Option<&ProxyReport>) -> bool {
+    let refuses_or_cut = |said: &ProxyReport| refuses_newest(seen, said) || activity_of(said) == Some(ActivityKind::Cut);
+    is_silent(proxy) || proxy.up_to_date == Some(false) || said.is_some_and(refuses_or_cut)
+}
+
+/// Whether that does not end by itself, after it has lasted for some time.
+fn is_stuck(seen: &Seen<'_>, proxy: &ProxyTaskReport, said: Option<&ProxyReport>, lasts: SignedDuration) -> bool {
+    let Some(said) = said else { return lasts > IDLE_MAX && runs_for(seen, &proxy.task) > IDLE_MAX };
+    if said.silent || refuses_newest(seen, said) {
+        return true;
+    }
+    match activity_of(said) {
+        Some(ActivityKind::Testing) => false,
+        Some(ActivityKind::Cut) => lasts > CUT_MAX,
+        Some(ActivityKind::Following) => lasts > IDLE_MAX,
+        None => lasts > UNTOLD_MAX,
+    }
+}
+
+fn activity_of(said: &ProxyReport) -> Option<ActivityKind> {
+    said.activity.as_ref().map(|activity| activity.kind)
 }
 
 /// Whether a proxy refuses exactly what it should run.
@@ -114,7 +131,8 @@ pub fn extension_silent(seen: &Seen<'_>, previous: Option<&ClusterStatus>) -> Op
         _ => return None,
     };
     let message = format!("nothing was heard of the extension {last}: proxies get nothing new and go on with what they have");
-    let remedy = "See `docker service ps` and `docker service logs` of the extension service; it must reach the operator on its channel port.";
+    let remedy =
+        "See `docker service ps` and `docker service logs` of the extension service; it must reach the operator on its channel port.";
     Some(Finding::new(Severity::Error, FindingCode::ExtensionSilent, Subject::Cluster(seen.cluster.name.to_string()), message, remedy))
 }
 
@@ -122,7 +140,11 @@ pub fn extension_silent(seen: &Seen<'_>, previous: Option<&ClusterStatus>) -> Op
 fn should_have_spoken(seen: &Seen<'_>, previous: Option<&ClusterStatus>) -> bool {
     let Some(service) = seen.own_service(seen.cluster.extension.service_name.as_str()) else { return false };
     let waits_since = previous.and_then(|status| {
-        status.conditions.iter().find(|condition| condition.kind == crate::report::condition_types::PROGRAMMED).map(|it| it.last_transition_time)
+        status
+            .conditions
+            .iter()
+            .find(|condition| condition.kind == crate::report::condition_types::PROGRAMMED)
+            .map(|it| it.last_transition_time)
     });
     let runs = |task: &&Task| task.service == service.id && task.state == "running";
     let longest = seen.snapshot.tasks.values().filter(runs).map(|task| runs_for(seen, &task.id.0)).max();

@@ -36,7 +36,9 @@ fn about(seen: &Seen<'_>, quarantined: &Quarantined) -> Vec<Finding> {
     let (what, setting) = described(&quarantined.part);
     let words = quarantined.words.trim();
     let (message, remedy) = if quarantined.too_large {
-        let message = format!("{what} is left out as one of the largest, because proxies could not read the configuration with it; everything else is served: {words}");
+        let message = format!(
+            "{what} is left out as one of the largest, because proxies could not read the configuration with it; everything else is served: {words}"
+        );
         (message, "Publish fewer hosts, paths or replicas, or have an administrator lower spec.limits or open another cluster.")
     } else {
         let message = format!("the engine refuses {what}, which is left out; everything else is served: {words}");

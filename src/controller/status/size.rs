@@ -6,7 +6,8 @@ use crate::route::Part;
 
 /// How many of the largest parts are named.
 const NAMED_MAX: usize = 3;
-const REMEDY: &str = "Publish fewer hosts or replicas of what is named, lower spec.limits of the cluster, or spread its services over several clusters.";
+const REMEDY: &str =
+    "Publish fewer hosts or replicas of what is named, lower spec.limits of the cluster, or spread its services over several clusters.";
 
 /// That the extension was not told of the newest routes, because it could not read them.
 pub fn finding(seen: &Seen<'_>) -> Option<Finding> {

@@ -54,7 +54,9 @@ pub(super) fn too_many(found: usize, cap: &Cap) -> String {
 /// What there is to say when a list is longer than it is read.
 pub(super) fn value_too_long(found: usize, cap: &Cap) -> String {
     let Cap { what, kept, .. } = cap;
-    format!("the value has {found} bytes, and {LIST_BYTES_MAX} at most are read: the {what} up to there are {kept}, and the others are left out")
+    format!(
+        "the value has {found} bytes, and {LIST_BYTES_MAX} at most are read: the {what} up to there are {kept}, and the others are left out"
+    )
 }
 
 /// The beginning of a list that is read, which ends with a whole item, and how many bytes are not.

@@ -350,7 +350,8 @@ impl Reader<'_> {
             }
         }
         if unknown > LIST_FINDINGS_MAX {
-            let message = format!("{} further labels of the service have names that do not exist, and no effect", unknown - LIST_FINDINGS_MAX);
+            let message =
+                format!("{} further labels of the service have names that do not exist, and no effect", unknown - LIST_FINDINGS_MAX);
             self.add(Severity::Warning, FindingCode::UnknownLabel, PREFIX, None, &message, "Remove them.");
         }
     }
@@ -385,11 +386,7 @@ fn shown_key(key: &str) -> String {
 
 /// The items of a list: good ones without duplicates in the order written, bad ones with the rule that they break.
 /// Empty items (a separator at the end) are passed over.
-fn list<T: Ord + Clone>(
-    text: &str,
-    separator: char,
-    parse: impl Fn(&str) -> Result<T, Refused>,
-) -> (Vec<T>, Vec<(String, Refused)>) {
+fn list<T: Ord + Clone>(text: &str, separator: char, parse: impl Fn(&str) -> Result<T, Refused>) -> (Vec<T>, Vec<(String, Refused)>) {
     let (mut good, mut bad, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
     for item in text.split(separator).map(str::trim).filter(|item| !item.is_empty()) {
         match parse(item) {

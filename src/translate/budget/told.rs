@@ -18,7 +18,7 @@ const NAMED_MAX: usize = 5;
 pub(super) fn service(world: &World<'_>, service: &Published<'_>, loss: &Loss) -> Finding {
     let limits = &world.cluster.limits;
     let (cluster, kept) = (&world.cluster.name, service.labels.hosts.len());
-    let lost = lost(service, loss);
+    let missing = missing(service, loss);
     let (why, remedy) = match loss.beyond {
         Beyond::Service(dimension) => {
             let (wanted, limit) = (dimension.of(&loss.wanted), dimension.of(&limits.service));
@@ -38,12 +38,12 @@ pub(super) fn service(world: &World<'_>, service: &Published<'_>, loss: &Loss) -
         }
     };
     let follows = if kept == 0 { "none of its hosts is published".to_owned() } else { format!("its first {kept} hosts are published") };
-    let message = format!("{why}; {follows}, and this is not: {lost}");
+    let message = format!("{why}; {follows}, and this is not: {missing}");
     let finding = Finding::new(Severity::Error, FindingCode::LimitExceeded, service.subject(), message, remedy);
     Finding { field: Some(label_key(if loss.hosts.is_empty() { "default_backend" } else { "hosts" })), ..finding }
 }
 
-fn lost(service: &Published<'_>, loss: &Loss) -> String {
+fn missing(service: &Published<'_>, loss: &Loss) -> String {
     let root = &service.labels.context_root;
     let path = if root.is_root() { "" } else { root.as_str() };
     let default = loss.default_backend.then(|| "the default backend".to_owned());

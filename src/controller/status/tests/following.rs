@@ -97,6 +97,26 @@ fn a_proxy_that_fell_silent_is_an_error() {
 }
 
 #[test]
+fn a_proxy_that_is_silent_for_long_stays_an_error_with_what_it_last_ran() {
+    let snapshot = world();
+    let mut status: Option<ClusterStatus> = None;
+    for second in 0..90 {
+        let next = after_a_pass(&snapshot, SignedDuration::from_secs(second), status.as_ref(), |desired, now| {
+            let mut report = report(desired);
+            report.proxies[0].seen_at = Some(snapshot.taken_at);
+            report.proxies[0].silent = second > 6;
+            report.proxies.retain(|_| second <= 60);
+            Some((report, now))
+        });
+        let proxy = &next.proxies[0];
+        assert_eq!((proxy.stuck, proxy.seen_at), (second > 6, Some(snapshot.taken_at)), "{second}");
+        assert_eq!(proxy.running_digest, Some(Digest::of_bytes(b"config")), "{second}");
+        assert_eq!(proxy.lagging_since.is_some(), second > 6, "{second}");
+        status = Some(next);
+    }
+}
+
+#[test]
 fn a_task_that_runs_and_never_reports_is_an_error() {
     check(|proxy| proxy.task = "another".to_owned(), 6, &["never heard of", "nothing that is known"]);
 }
