@@ -23,6 +23,8 @@ pub(crate) use stage_or_skip;
 mod apps;
 #[path = "delivery/attackers.rs"]
 mod attackers;
+#[path = "delivery/flapping.rs"]
+mod flapping;
 #[path = "support/ports.rs"]
 mod ports;
 #[path = "delivery/programs.rs"]
@@ -37,6 +39,8 @@ mod tables;
 mod tls;
 #[path = "delivery/traffic.rs"]
 mod traffic;
+#[path = "delivery/weight.rs"]
+mod weight;
 
 use std::time::Duration;
 

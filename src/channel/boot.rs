@@ -9,12 +9,11 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
+use super::limits::BUNDLE_BYTES_MAX;
 use super::wire::Bundle;
 
 /// Smaller bundles stay readable for people (`docker config inspect --pretty`).
 const PLAIN_BYTES_MAX: usize = 256 * 1024;
-/// No honest bundle is larger when unpacked; a damaged one must not fill the memory.
-const UNPACKED_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// The first bytes of gzip; JSON never begins so.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
@@ -67,7 +66,7 @@ pub fn decode(content: &[u8]) -> Result<Bundle, BootError> {
         return Ok(serde_json::from_slice(content)?);
     }
     let mut json = Vec::new();
-    GzDecoder::new(content).take(UNPACKED_BYTES_MAX).read_to_end(&mut json)?;
+    GzDecoder::new(content).take(BUNDLE_BYTES_MAX).read_to_end(&mut json)?;
     Ok(serde_json::from_slice(&json)?)
 }
 

@@ -25,6 +25,7 @@ use tower_service::Service as _;
 use url::Url;
 
 use super::Token;
+use super::limits::{MESSAGE_BYTES_MAX, TooLarge, check_message};
 use crate::pki::{Credentials, TlsError, client_config};
 use crate::retry::{Retry, RetryLimits};
 use crate::types::{Digest, is_hidden};
@@ -40,8 +41,6 @@ const POLL_WAIT: Duration = Duration::from_secs(10);
 const POLL_GRACE: Duration = Duration::from_secs(5);
 /// An idle connection is dropped soon: its address may become a stranger's.
 const POOL_IDLE: Duration = Duration::from_secs(15);
-/// No answer is larger than this, in bytes: ten times what 10,000 routes need.
-const BODY_MAX: usize = 64 << 20;
 const FOLLOW_RETRY: RetryLimits = RetryLimits { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
 
 /// A client for one server of the channel, which may be at several places.
@@ -125,8 +124,11 @@ pub enum ClientError {
         /// The first words of the body.
         words: String,
     },
+    /// A message that nobody would read: it is not sent.
+    #[error("the message is too large: {0}")]
+    Oversized(#[from] TooLarge),
     /// An answer without end.
-    #[error("{address} answered more than {BODY_MAX} bytes")]
+    #[error("{address} answered more than {MESSAGE_BYTES_MAX} bytes, which is more than this side reads")]
     TooLarge {
         /// Who answered.
         address: SocketAddr,
@@ -218,6 +220,7 @@ impl ChannelClient {
     }
 
     async fn tell<T: Serialize + Sync>(&self, path: &str, message: &T, token: Option<&Token>) -> Result<Answered, ClientError> {
+        check_message(message)?;
         let body = Bytes::from(serde_json::to_vec(message)?);
         self.at_any_address(&Question { method: Method::POST, path, query: None, token, body, limit: SEND_TIMEOUT }).await
     }
@@ -373,7 +376,7 @@ async fn bounded_body(address: SocketAddr, mut incoming: Incoming) -> Result<Vec
     while let Some(frame) = incoming.frame().await {
         let frame = frame.map_err(|source| ClientError::Broken { address, source })?;
         let Ok(data) = frame.into_data() else { continue };
-        if body.len() + data.len() > BODY_MAX {
+        if body.len() + data.len() > MESSAGE_BYTES_MAX {
             return Err(ClientError::TooLarge { address });
         }
         body.extend_from_slice(&data);
@@ -381,19 +384,28 @@ async fn bounded_body(address: SocketAddr, mut incoming: Incoming) -> Result<Vec
     Ok(body)
 }
 
+/// Hears why nothing can be followed, or that it can be again.
+type Tell<'a> = Box<dyn Fn(Option<&str>) + Send + Sync + 'a>;
+
 /// Follows one long poll for ever: failures are logged (once per kind), waited out with growing pauses, and tried again.
-#[derive(Debug)]
 pub struct Follower<'a> {
     client: &'a ChannelClient,
     path: String,
     retry: Retry,
     trouble: Option<String>,
+    tell: Tell<'a>,
 }
 
 impl<'a> Follower<'a> {
     /// Follows the given path of a server.
     pub fn new(client: &'a ChannelClient, path: impl Into<String>) -> Self {
-        Self { client, path: path.into(), retry: Retry::new(FOLLOW_RETRY), trouble: None }
+        Self { client, path: path.into(), retry: Retry::new(FOLLOW_RETRY), trouble: None, tell: Box::new(|_| {}) }
+    }
+
+    /// The same, and `tell` hears what stands in the way whenever that changes, and nothing once nothing does.
+    #[must_use]
+    pub fn telling(self, tell: impl Fn(Option<&str>) + Send + Sync + 'a) -> Self {
+        Self { tell: Box::new(tell), ..self }
     }
 
     /// The next answer of the server, however long it takes until there is one. Asks anew when the server is said to be
@@ -423,6 +435,7 @@ impl<'a> Follower<'a> {
     fn recovered(&mut self) {
         self.retry.reset();
         if self.trouble.take().is_some() {
+            (self.tell)(None);
             tracing::info!(path = self.path, "the channel answers again");
         }
     }
@@ -431,6 +444,7 @@ impl<'a> Follower<'a> {
         let words = with_sources(error);
         if self.trouble.as_ref() != Some(&words) {
             tracing::warn!(path = self.path, error = words, "the channel does not answer; going on with what is there");
+            (self.tell)(Some(&words));
             self.trouble = Some(words);
         }
         tokio::time::sleep(self.retry.next()).await;

@@ -24,6 +24,7 @@ mod client;
 pub mod contract;
 mod enrolment;
 mod hub;
+pub mod limits;
 mod mode;
 mod peers;
 mod schema;

@@ -193,6 +193,9 @@ pub struct Quarantined {
     pub part: Part,
     /// The engine's own words about it.
     pub words: String,
+    /// It is left out because proxies could not read the configuration with it; the engine was not asked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub too_large: bool,
 }
 
 /// What the extension found in a pair of objects (certificate and key), or in an object with a CA.
@@ -305,6 +308,44 @@ pub struct Refusal {
     /// The engine did not say no: it could not be asked or did not answer in time (`words` say so), and is asked again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub undecided: bool,
+    /// Nobody was asked: as a message it is larger than its receivers read (`words` say how large).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub too_large: bool,
+}
+
+impl Refusal {
+    /// What was refused, in whose words.
+    pub fn new(digest: Digest, words: String) -> Self {
+        Self { digest, words, undecided: false, too_large: false }
+    }
+}
+
+/// What a proxy's agent is about, so that one that is slow is told from one that is stuck.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Activity {
+    /// What it does.
+    pub kind: ActivityKind,
+    /// Since when, by the proxy's clock.
+    pub since: jiff::Timestamp,
+    /// The [`Bundle::digest`] that it is about, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// What stands in its way, in its own words, at most 4 KiB.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub words: String,
+}
+
+/// What an agent does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ActivityKind {
+    /// It waits for something newer at the extension, which answers.
+    Following,
+    /// The engine tests a newer configuration, or loads it.
+    Testing,
+    /// It cannot get anything newer: `words` say why.
+    Cut,
 }
 
 /// Proxy → extension (and on to the operator): what a proxy task runs.
@@ -328,9 +369,15 @@ pub struct ProxyReport {
     pub generation: u64,
     /// Reloads since the agent started.
     pub reloads: u64,
+    /// What it is about; absent: an agent of an earlier version, which does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activity: Option<Activity>,
     /// When this was said, by the extension's clock; set by the extension when it receives the report.
     #[serde(default)]
     pub seen_at: Option<jiff::Timestamp>,
+    /// Whether the extension has heard nothing of it for longer than two reports take; set by the extension.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub silent: bool,
 }
 
 #[cfg(test)]

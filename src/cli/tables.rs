@@ -97,10 +97,10 @@ fn proxies(name: &str, cluster: &ClusterStatus) -> String {
             proxy.running_digest.as_ref().map_or("-", |digest| digest.short()).to_owned(),
             newest(proxy),
             proxy.reloads.map_or_else(|| "-".to_owned(), |reloads| reloads.to_string()),
-            proxy.rejected.clone().unwrap_or_else(|| "-".to_owned()),
+            proxy.obstacle().unwrap_or("-").to_owned(),
         ]
     });
-    table(&format!("{name}: PROXIES"), &["TASK", "NODE", "STATE", "RUNS", "NEWEST", "RELOADS", "REFUSED"], rows)
+    table(&format!("{name}: PROXIES"), &["TASK", "NODE", "STATE", "RUNS", "NEWEST", "RELOADS", "OBSTACLE"], rows)
 }
 
 fn newest(proxy: &ProxyTaskReport) -> String {

@@ -24,14 +24,14 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
+use crate::telemetry::endpoints::ANSWER_BYTES_MAX;
+
 use super::token_file::{self, DEFAULT_TOKEN_FILE, ENV_TOKEN_FILE, TokenFileError};
 
 /// Where an operator answers on its own machine.
 pub const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
 /// A plan needs a complete look at the Swarm, whose own deadline is 20 s, and may have to wait for its turn.
 const DEADLINE: Duration = Duration::from_secs(40);
-/// No answer is larger: a snapshot of many thousand services has some dozen megabytes.
-const ANSWER_MAX: usize = 1 << 30;
 
 /// Which operator is asked, and with what.
 #[derive(Debug, Clone, clap::Args)]
@@ -216,7 +216,7 @@ impl Client {
         let exchange = async {
             let answer = sender.send_request(self.request(url)?).await?;
             let status = answer.status();
-            let body = Limited::new(answer.into_body(), ANSWER_MAX).collect().await?.to_bytes();
+            let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await?.to_bytes();
             Ok((status, String::from_utf8(body.into())?))
         };
         with_connection(exchange, connection).await

@@ -6,6 +6,7 @@
 pub mod authority;
 mod board;
 pub mod census;
+pub mod damping;
 pub mod declared;
 pub mod files;
 pub mod lookout;

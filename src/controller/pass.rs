@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::damping::Damping;
 use super::declared::DeclaredCluster;
 use super::perform::{Performed, perform};
 use super::status::{self, Seen};
@@ -36,11 +37,14 @@ pub struct Job {
     pub now: Timestamp,
 }
 
-/// What is remembered of a cluster from one pass to the next. Losing it costs an early retry and the times of conditions.
+/// What is remembered of a cluster from one pass to the next. Losing it costs an early retry, the times of conditions, and some
+/// changes of a service that flaps.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Memory {
     /// What planning remembers.
     pub plan: plan::Memory,
+    /// Which services change their labels again and again.
+    pub damping: Damping,
     /// What the last pass had to say.
     pub status: Option<ClusterStatus>,
     /// Why the last write failed, until one succeeds.
@@ -93,8 +97,16 @@ async fn keep(
     snapshot: &Snapshot,
     memory: &mut Memory,
 ) -> Verdict {
-    let routes = thought::routes(cluster, snapshot);
-    around.line.publish(&job.name, routes.desired.clone(), admission(&around.instance, cluster, &around.seals, snapshot));
+    memory.damping.observe(cluster.limits.label_updates, snapshot, job.now);
+    let damped = memory.damping.applied_to(snapshot);
+    let mut routes = thought::routes(cluster, &damped);
+    routes.translation.findings.extend(memory.damping.findings(cluster, snapshot, &damped));
+    let admission = admission(&around.instance, cluster, &around.seals, snapshot);
+    match routes.too_large {
+        None => around.line.publish(&job.name, routes.desired.clone(), admission),
+        // What nobody can read would only take the last good routes from those who ask.
+        Some(_) => around.line.admit(&job.name, admission),
+    }
     if let Some(peers) = peers(&around.channel, &around.instance, cluster, snapshot) {
         around.line.introduce(&job.name, peers);
     }
@@ -107,6 +119,7 @@ async fn keep(
         cluster,
         snapshot,
         desired: &routes.desired,
+        too_large: routes.too_large,
         translation: &routes.translation,
         report: report.as_ref(),
         plan: &plan,

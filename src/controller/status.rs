@@ -3,27 +3,31 @@
 
 mod conditions;
 mod engine;
+mod following;
 mod material;
 mod proxies;
 mod quarantine;
 mod routes;
+mod size;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::declared::DeclaredCluster;
 use super::thought;
 use crate::channel::Received;
+use crate::channel::limits::TooLarge;
 use crate::channel::wire::{Delivery, Desired};
 use crate::intent::cluster::Cluster;
 use crate::plan::Plan;
 use crate::report::{
-    ClusterStatus, Condition, ConditionStatus, Finding, FindingCode, Phase, Severity, Subject, WaitingOn, condition_types, reasons,
+    ClusterStatus, Condition, ConditionStatus, Finding, FindingCode, Phase, ProxyTaskReport, Severity, Subject, WaitingOn, condition_types,
+    reasons,
 };
 use crate::swarm::{Service, Snapshot};
 use crate::translate::Translation;
 
-/// An extension reports every few seconds; after this time without a word nobody can tell what its proxies run.
-const SILENT_AFTER: SignedDuration = SignedDuration::from_secs(30);
+/// An extension reports every two seconds; after this time without a word nobody can tell what its proxies run.
+const SILENT_AFTER: SignedDuration = SignedDuration::from_millis(6_500);
 
 /// Everything that a pass knows at its end.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +46,8 @@ pub struct Seen<'a> {
     pub report: Option<&'a Received>,
     /// What was to be done and what was held back.
     pub plan: &'a Plan,
+    /// Why the extension was not told of `desired`, if it could not read it.
+    pub too_large: Option<TooLarge>,
     /// What services ask for.
     pub translation: &'a Translation,
     /// What went wrong while acting.
@@ -52,7 +58,8 @@ pub struct Seen<'a> {
 
 /// The status after a complete pass. When it is tried again is for the loop to say.
 pub fn after_pass(seen: &Seen<'_>, previous: Option<&ClusterStatus>) -> ClusterStatus {
-    let proxies = proxies::list(seen);
+    let mut proxies = proxies::list(seen);
+    following::judge(seen, previous, &mut proxies);
     let mut routes = routes::list(seen, &proxies);
     material::annotate(seen, &mut routes);
     quarantine::annotate(seen, &mut routes);
@@ -61,17 +68,17 @@ pub fn after_pass(seen: &Seen<'_>, previous: Option<&ClusterStatus>) -> ClusterS
     ClusterStatus {
         generation: seen.declared.generation,
         observed_generation: seen.declared.in_force.as_ref().map_or(0, |(generation, _)| *generation),
-        phase: phase(seen, &conditions, &routes),
+        phase: phase(seen, &conditions, &routes, following::extension_silent(seen, previous).is_some()),
         conditions: conditions::dated(conditions, previous, seen.now),
         routes_digest: Some(seen.desired.table.digest()),
         config_digest: accepted.map(|accepted| accepted.config_digest.clone()),
+        findings: findings(seen, previous, &proxies),
         routes,
         proxies,
         rollouts: proxies::rollouts(seen),
         waiting: waiting(seen),
         error: seen.failure.map(str::to_owned),
         next_retry_at: None,
-        findings: findings(seen),
     }
 }
 
@@ -168,9 +175,12 @@ fn waiting(seen: &Seen<'_>) -> Vec<WaitingOn> {
     seen.plan.waiting.iter().cloned().chain(thought::acceptance(seen.report, seen.desired)).collect()
 }
 
-fn findings(seen: &Seen<'_>) -> Vec<Finding> {
+fn findings(seen: &Seen<'_>, previous: Option<&ClusterStatus>, proxies: &[ProxyTaskReport]) -> Vec<Finding> {
     let mut findings: Vec<Finding> = [&seen.translation.findings[..], &seen.plan.findings].concat();
     findings.extend(engine_refused(seen));
+    findings.extend(size::finding(seen));
+    findings.extend(following::finding(seen, proxies));
+    findings.extend(following::extension_silent(seen, previous));
     findings.extend(engine::vulnerable(seen));
     findings.extend(material::findings(seen));
     findings.extend(quarantine::findings(seen));
@@ -183,6 +193,9 @@ fn findings(seen: &Seen<'_>) -> Vec<Finding> {
 fn engine_refused(seen: &Seen<'_>) -> Option<Finding> {
     let refusal = seen.report?.report.refused.as_ref().filter(|refusal| refusal.digest == seen.desired.digest)?;
     let subject = Subject::Cluster(seen.cluster.name.to_string());
+    if refusal.too_large {
+        return Some(size::refused(seen, &refusal.words));
+    }
     if refusal.undecided {
         return Some(Finding::new(
             Severity::Error,
@@ -204,16 +217,24 @@ fn engine_refused(seen: &Seen<'_>) -> Option<Finding> {
     ))
 }
 
-fn phase(seen: &Seen<'_>, conditions: &[Condition], routes: &[crate::report::RouteReport]) -> Phase {
+fn phase(seen: &Seen<'_>, conditions: &[Condition], routes: &[crate::report::RouteReport], extension_is_silent: bool) -> Phase {
     let is = |kind: &str, wanted: ConditionStatus| conditions.iter().any(|condition| condition.kind == kind && condition.status == wanted);
-    let stuck = [reasons::ENGINE_REFUSED, reasons::ENGINE_UNAVAILABLE, reasons::ROLLOUT_FAILED, reasons::INVALID_DOCUMENT, reasons::FAILED];
+    let stuck = [
+        reasons::ENGINE_REFUSED,
+        reasons::ENGINE_UNAVAILABLE,
+        reasons::MESSAGE_TOO_LARGE,
+        reasons::PROXIES_NOT_FOLLOWING,
+        reasons::ROLLOUT_FAILED,
+        reasons::INVALID_DOCUMENT,
+        reasons::FAILED,
+    ];
     let needs_somebody =
         conditions.iter().any(|condition| condition.status != ConditionStatus::True && stuck.contains(&condition.reason.as_str()));
     let foreign =
         seen.plan.waiting.iter().any(|waiting| matches!(waiting, WaitingOn::ForeignObject { .. } | WaitingOn::MissingNetwork { .. }));
     if is(condition_types::READY, ConditionStatus::True) {
         Phase::Ready
-    } else if needs_somebody || foreign || routes::any_is_dead(routes) {
+    } else if needs_somebody || foreign || extension_is_silent || routes::any_is_dead(routes) {
         Phase::Degraded
     } else {
         Phase::Progressing

@@ -79,6 +79,8 @@ pub fn no_secrets() -> Box<dyn SecretSource> {
 pub trait Line: Send + Sync {
     /// Says what a cluster's proxies must say from now on, and who gets certificates for it.
     fn publish(&self, cluster: &ClusterName, desired: Desired, admission: Admission);
+    /// Says who gets certificates for a cluster, and leaves what its proxies must say as it is.
+    fn admit(&self, cluster: &ClusterName, admission: Admission);
     /// Says where a cluster's peers are from now on, to those who share no network.
     fn introduce(&self, cluster: &ClusterName, peers: Peers);
     /// What the cluster's extension last said.
@@ -90,6 +92,9 @@ pub trait Line: Send + Sync {
 impl Line for Hub {
     fn publish(&self, cluster: &ClusterName, desired: Desired, admission: Admission) {
         Hub::publish(self, cluster, desired, admission);
+    }
+    fn admit(&self, cluster: &ClusterName, admission: Admission) {
+        Hub::admit(self, cluster, admission);
     }
     fn introduce(&self, cluster: &ClusterName, peers: Peers) {
         Hub::introduce(self, cluster, peers);

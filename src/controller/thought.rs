@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::surroundings::Surroundings;
 use crate::channel::Received;
+use crate::channel::limits::{self, TooLarge};
 use crate::channel::wire::{Delivery, Desired};
 use crate::fleet::{ShapeInput, shape};
 use crate::intent::cluster::Cluster;
@@ -24,13 +25,16 @@ pub struct Routes {
     pub translation: Translation,
     /// The same as a message to the extension.
     pub desired: Desired,
+    /// Why the extension could not read that message, if it could not.
+    pub too_large: Option<TooLarge>,
 }
 
 /// What services ask for.
 pub fn routes(cluster: &Cluster, snapshot: &Snapshot) -> Routes {
     let translation = translate(cluster, snapshot);
     let desired = Desired::new(delivery_of(cluster), translation.table.clone());
-    Routes { translation, desired }
+    let too_large = limits::check_desired(&desired).err();
+    Routes { translation, desired, too_large }
 }
 
 fn delivery_of(cluster: &Cluster) -> Delivery {
@@ -77,6 +81,7 @@ pub fn acceptance(report: Option<&Received>, desired: &Desired) -> Option<Waitin
     }
     match report.refused.as_ref().filter(|refusal| refusal.digest == desired.digest) {
         Some(refusal) if refusal.undecided => waits(&refusal.words),
+        Some(refusal) if refusal.too_large => waits("the configuration is too large for proxies to read"),
         Some(_) => waits("the engine refused them"),
         None => waits("it renders and tests them"),
     }

@@ -43,6 +43,9 @@ pub enum EngineError {
         /// Why not.
         source: io::Error,
     },
+    /// It was not asked, because nobody could read the configuration afterwards; these words say how large it is.
+    #[error("the configuration is too large to be handed out: {0}")]
+    Oversized(String),
     /// It did not finish in time.
     #[error("the engine did not answer within {} s", .0.as_secs())]
     Timeout(Duration),

@@ -8,9 +8,10 @@ use std::path::PathBuf;
 use super::culprits;
 use super::material::Look;
 use super::trial::{self, Suspect};
+use crate::channel::limits::{self, TooLarge};
 use crate::channel::wire::{Bundle, Contents, Delivery, Desired};
 use crate::engine::{Engine, EngineError, write_files, write_secret_files};
-use crate::render::{Layout, Purpose, render_in, template_fault};
+use crate::render::{Layout, Purpose, parts, render_in, template_fault};
 use crate::route::RouteTable;
 use crate::types::Digest;
 
@@ -19,9 +20,19 @@ pub(super) struct Rendered {
     pub(super) live: Bundle,
     pub(super) boot: Bundle,
     pub(super) stock: Option<Bundle>,
+    /// What `live` says, part by part, so that a reload can name its reason.
+    pub(super) parts: BTreeMap<String, String>,
 }
 
 impl Rendered {
+    /// Whether everybody who gets these can read them. It is no use asking the engine about what nobody takes.
+    fn check_size(&self, contents: &Contents) -> Result<(), EngineError> {
+        let to_proxies = limits::check_offer(&self.live, &self.boot, contents, &self.parts);
+        let to_operator = limits::check_report(&self.boot, self.stock.as_ref());
+        let told = |receiver: &'static str| move |fault: TooLarge| EngineError::Oversized(format!("for {receiver}, {fault}"));
+        to_proxies.map_err(told("proxies")).and(to_operator.map_err(told("the operator")))
+    }
+
     /// Why an administrator's own template gave no configuration.
     fn template_fault(&self) -> Option<String> {
         [Some(&self.live), Some(&self.boot), self.stock.as_ref()].into_iter().flatten().find_map(template_fault).map(str::to_owned)
@@ -61,6 +72,7 @@ impl Bench {
             boot: write(Purpose::Boot),
             // A stock image has its own user and paths, which cannot be tested here; all else in it is as in `live`.
             stock: (desired.delivery == Delivery::Replace).then(|| write(Purpose::Stock)),
+            parts: parts(table, &look.materials),
         }
     }
 
@@ -69,6 +81,7 @@ impl Bench {
         if let Some(fault) = rendered.template_fault() {
             return Err(EngineError::Refused(fault));
         }
+        rendered.check_size(contents)?;
         let (live, boot) = (self.test_one(&rendered.live, Secrets::Handed(contents)), self.test_one(&rendered.boot, Secrets::Mounted));
         tokio::try_join!(live, boot).map(|_| ())
     }
@@ -77,9 +90,14 @@ impl Bench {
     pub(super) async fn refusal(&self, desired: &Desired, look: &Look, table: &RouteTable) -> Result<Option<String>, EngineError> {
         match self.test(&self.render_table(desired, look, table), &look.contents).await {
             Ok(()) => Ok(None),
-            Err(EngineError::Refused(words)) => Ok(Some(words)),
+            Err(EngineError::Refused(words) | EngineError::Oversized(words)) => Ok(Some(words)),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether a table is small enough for everybody who gets it; the engine is not asked.
+    pub(super) fn fits(&self, desired: &Desired, look: &Look, table: &RouteTable) -> bool {
+        self.render_table(desired, look, table).check_size(&look.contents).is_ok()
     }
 
     /// Those of the suspects that the engine refuses by themselves, with its words. A few among thousands are found with few

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
@@ -9,7 +10,9 @@ use tokio::sync::watch;
 use crate::channel::wire::ProxyReport;
 
 /// A proxy that was not heard of for this long follows another extension or is gone.
-const SILENT_MAX: SignedDuration = SignedDuration::from_secs(60);
+const GONE_AFTER: SignedDuration = SignedDuration::from_secs(60);
+/// A proxy that reports every few seconds and was not heard of for this long is silent: something is wrong with it.
+const SILENT_AFTER: SignedDuration = SignedDuration::from_millis(6_500);
 
 /// The proxies' reports by task. Clones share their content.
 #[derive(Debug, Clone, Default)]
@@ -35,8 +38,11 @@ impl Proxies {
             higher
         });
         let mut reports = self.lock();
-        let known = reports.get(&report.task).map(|known| ProxyReport { seen_at: None, ..known.clone() });
-        let is_news = known.as_ref() != Some(&report);
+        report.silent = false;
+        let before = reports.get(&report.task);
+        let was_silent = before.and_then(|before| age(before, now)).is_some_and(|age| age > SILENT_AFTER);
+        let known = before.map(|known| ProxyReport { seen_at: None, ..known.clone() });
+        let is_news = was_silent || known.as_ref() != Some(&report);
         report.seen_at = Some(now);
         reports.insert(report.task.clone(), report);
         drop(reports);
@@ -45,11 +51,20 @@ impl Proxies {
         }
     }
 
-    /// Everything heard of lately, by task.
+    /// Everything heard of lately, by task; of each whether it has fallen silent.
     pub(super) fn recent(&self, now: Timestamp) -> Vec<ProxyReport> {
         let mut reports = self.lock();
-        reports.retain(|_, report| report.seen_at.is_some_and(|seen| now.duration_since(seen) <= SILENT_MAX));
-        reports.values().cloned().collect()
+        reports.retain(|_, report| age(report, now).is_some_and(|age| age <= GONE_AFTER));
+        let told = |report: &ProxyReport| ProxyReport { silent: age(report, now).is_some_and(|age| age > SILENT_AFTER), ..report.clone() };
+        reports.values().map(told).collect()
+    }
+
+    /// How long until the next one counts as silent unless it is heard of; none: there is none that could.
+    pub(super) fn next_silence(&self, now: Timestamp) -> Option<Duration> {
+        let left = |report: &ProxyReport| Some(SILENT_AFTER - age(report, now)?);
+        let least = self.lock().values().filter_map(left).filter(|left| *left > SignedDuration::ZERO).min()?;
+        // A little later, so that the clock is past it for certain.
+        Some(least.unsigned_abs() + Duration::from_millis(10))
     }
 
     /// Changes when a proxy says something that it has not said before.
@@ -68,6 +83,10 @@ impl Proxies {
     }
 }
 
+fn age(report: &ProxyReport, now: Timestamp) -> Option<SignedDuration> {
+    report.seen_at.map(|seen| now.duration_since(seen))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,7 +103,9 @@ mod tests {
             rejected: None,
             generation: 0,
             reloads,
+            activity: None,
             seen_at: None,
+            silent: false,
         }
     }
 
@@ -103,6 +124,22 @@ mod tests {
         assert!(!news.has_changed().unwrap());
         proxies.take(report("a", 2), at(6));
         assert!(news.has_changed().unwrap());
+    }
+
+    #[test]
+    fn a_proxy_that_misses_two_reports_is_silent_until_it_is_heard_of_again() {
+        let proxies = Proxies::default();
+        proxies.take(report("a", 1), at(0));
+        proxies.take(report("b", 1), at(4));
+        let silent = |now| proxies.recent(at(now)).into_iter().map(|report| report.silent).collect::<Vec<_>>();
+        assert_eq!((silent(6), silent(7), silent(20)), (vec![false, false], vec![true, false], vec![true, true]));
+        let seconds = |now| proxies.next_silence(at(now)).map(|left| left.as_secs());
+        assert_eq!((seconds(0), seconds(7), seconds(20)), (Some(6), Some(3), None));
+        let mut news = proxies.news();
+        news.mark_unchanged();
+        proxies.take(report("a", 1), at(21));
+        assert!(news.has_changed().unwrap(), "it is back, which is news");
+        assert_eq!(silent(21), [false, true]);
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub(super) struct Quarantine {
 struct Held {
     identity: Option<Digest>,
     words: String,
+    /// It is left out for its size, and the engine was not asked.
+    too_large: bool,
     since: Instant,
     manner: Manner,
 }
@@ -59,7 +61,10 @@ impl Quarantine {
 
     /// What is left out, for those who look.
     pub(super) fn told(&self) -> Vec<Quarantined> {
-        self.held.iter().map(|(part, held)| Quarantined { part: part.clone(), words: held.words.clone() }).collect()
+        self.held
+            .iter()
+            .map(|(part, held)| Quarantined { part: part.clone(), words: held.words.clone(), too_large: held.too_large })
+            .collect()
     }
 
     /// After a refusal: finds the parts to blame and holds them. The configuration without them, if that is accepted.
@@ -81,7 +86,33 @@ impl Quarantine {
         for manner in [Manner::Muted, Manner::Gone] {
             let table = self.reduced(&look.table, &parts, manner);
             if bench.refusal(desired, look, &table).await?.is_none() {
-                self.hold(&look.table, found, manner);
+                self.hold(&look.table, found, manner, false);
+                let rendered = bench.render_table(desired, look, &table);
+                return Ok(Some((table, rendered)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// For a table that is larger than proxies can read: leaves out its largest parts, as few as there must be. Nothing: that does
+    /// not help, or the engine refuses the rest.
+    pub(super) async fn shed(
+        &mut self,
+        bench: &Bench,
+        desired: &Desired,
+        look: &Look,
+        words: &str,
+    ) -> Result<Option<(RouteTable, Rendered)>, EngineError> {
+        let parts = look.table.parts();
+        let mut by_size: Vec<(usize, Part)> = parts.into_iter().map(|part| (look.table.size_of(&part), part)).collect();
+        by_size.sort_by(|a, b| b.cmp(a));
+        let without = |count: usize| -> BTreeSet<Part> { by_size[..count].iter().map(|(_, part)| part.clone()).collect() };
+        for manner in [Manner::Muted, Manner::Gone] {
+            let fits = |count: usize| bench.fits(desired, look, &self.reduced(&look.table, &without(count), manner));
+            let Some(count) = least(by_size.len(), fits) else { continue };
+            let table = self.reduced(&look.table, &without(count), manner);
+            if bench.refusal(desired, look, &table).await?.is_none() {
+                self.hold(&look.table, without(count).into_iter().map(|part| (part, words.to_owned())).collect(), manner, true);
                 let rendered = bench.render_table(desired, look, &table);
                 return Ok(Some((table, rendered)));
             }
@@ -95,12 +126,12 @@ impl Quarantine {
         all.iter().filter(|part| good.identity_of(part) != table.identity_of(part)).cloned().collect()
     }
 
-    fn hold(&mut self, table: &RouteTable, found: Vec<(Part, String)>, manner: Manner) {
+    fn hold(&mut self, table: &RouteTable, found: Vec<(Part, String)>, manner: Manner, too_large: bool) {
         self.held.clear();
         for (part, words) in found {
-            tracing::warn!(part = ?part, words, "the engine refuses this; it is left out, and everything else is served");
+            tracing::warn!(part = ?part, words, too_large, "this is refused; it is left out, and everything else is served");
             let identity = table.identity_of(&part);
-            self.held.insert(part, Held { identity, words, since: Instant::now(), manner });
+            self.held.insert(part, Held { identity, words, too_large, since: Instant::now(), manner });
         }
     }
 
@@ -118,5 +149,36 @@ impl Quarantine {
     /// A line that went wrong may have been one that keeps somebody out: what was there before is better than nothing.
     fn former_settings(&self, parts: &BTreeSet<Part>) -> Option<&EngineSettings> {
         self.good.as_ref().filter(|_| parts.iter().any(Part::is_setting)).map(|good| &good.settings)
+    }
+}
+
+/// The least number from 1 to `most` for which something holds that holds for all greater ones. None: not even for `most`.
+fn least(most: usize, holds: impl Fn(usize) -> bool) -> Option<usize> {
+    if most == 0 || !holds(most) {
+        return None;
+    }
+    let (mut low, mut high) = (1, most);
+    while low < high {
+        let middle = usize::midpoint(low, high);
+        if holds(middle) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    Some(high)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::least;
+
+    #[test]
+    fn the_least_number_is_found() {
+        for wanted in 1..=10 {
+            assert_eq!(least(10, |number| number >= wanted), Some(wanted));
+        }
+        assert_eq!(least(10, |_| false), None);
+        assert_eq!(least(0, |_| true), None);
     }
 }

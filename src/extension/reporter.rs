@@ -16,10 +16,12 @@ use crate::channel::{ChannelClient, ClientError};
 use crate::retry::{Retry, RetryLimits};
 use crate::types::ClusterName;
 
-/// The operator takes an extension for silent after several of these.
-const HEARTBEAT: Duration = Duration::from_secs(5);
+/// The operator takes an extension for silent when two of these and a bit are over.
+const HEARTBEAT: Duration = Duration::from_secs(2);
 /// Many proxies that change at the same time make one report.
 const GATHER: Duration = Duration::from_millis(50);
+/// What is left of words when a report must be smaller, in characters.
+const WORDS_LEAST: usize = 120;
 const RETRY: RetryLimits = RetryLimits { initial: Duration::from_millis(100), max: HEARTBEAT };
 
 /// Reports of one extension.
@@ -57,7 +59,8 @@ impl Reporter<'_> {
                     retry.next()
                 }
             };
-            let until = Instant::now() + pause;
+            let next_silence = self.proxies.next_silence(jiff::Timestamp::now()).unwrap_or(pause);
+            let until = Instant::now() + pause.min(next_silence);
             tokio::select! {
                 _ = self.outcome.changed() => {}
                 _ = news.changed() => {}
@@ -84,6 +87,28 @@ impl Reporter<'_> {
             material: outcome.material.clone(),
             quarantined: outcome.quarantined.clone(),
         };
-        self.client.send(&format!("/v1/clusters/{}/report", self.cluster), &report).await
+        let path = format!("/v1/clusters/{}/report", self.cluster);
+        match self.client.send(&path, &report).await {
+            Err(ClientError::Oversized(fault)) => {
+                tracing::warn!(%fault, "the report is too large; it is told in fewer words");
+                self.client.send(&path, &in_fewer_words(report)).await
+            }
+            sent => sent,
+        }
     }
+}
+
+/// The same report, with the beginning of what proxies say, and without the names of certificates: what is decided by stays.
+fn in_fewer_words(mut report: ExtensionReport) -> ExtensionReport {
+    let shorten = |words: &mut String| *words = words.chars().take(WORDS_LEAST).collect();
+    for proxy in &mut report.proxies {
+        proxy.rejected.iter_mut().for_each(|refusal| shorten(&mut refusal.words));
+        proxy.activity.iter_mut().for_each(|activity| shorten(&mut activity.words));
+    }
+    for material in &mut report.material {
+        material.more_names += std::mem::take(&mut material.names).len();
+        shorten(&mut material.words);
+    }
+    report.quarantined.iter_mut().for_each(|held| shorten(&mut held.words));
+    report
 }

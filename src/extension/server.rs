@@ -12,14 +12,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::proxies::Proxies;
+use crate::channel::limits::PROXY_REPORT_BYTES_MAX;
 use crate::channel::wire::{ProxyConfig, ProxyReport, WIRE_VERSION};
 use crate::channel::{LongPoll, NotNow, Waited, is, newer, read_message};
 use crate::http_server::Peer;
 use crate::pki::{ChannelRole, TrustRoot, is_task_name, role_name, task_name};
 use crate::types::ClusterName;
-
-/// A proxy's report holds at most 4 KiB of words.
-const REPORT_MAX: usize = 64 << 10;
 
 #[derive(Clone)]
 struct Shop {
@@ -77,7 +75,7 @@ async fn report(State(shop): State<Shop>, Path(task): Path<String>, Extension(pe
     if !shop.is_task(&peer, &task) {
         return NotNow::Unauthorized.into_response();
     }
-    match read_message::<ProxyReport>(body, REPORT_MAX).await {
+    match read_message::<ProxyReport>(body, PROXY_REPORT_BYTES_MAX).await {
         Ok(report) if report.version == WIRE_VERSION && report.task == task => {
             shop.proxies.take(report, jiff::Timestamp::now());
             StatusCode::NO_CONTENT.into_response()

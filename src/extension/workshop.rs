@@ -17,7 +17,7 @@ use super::quarantine::Quarantine;
 use super::trial::{self, Suspect};
 use crate::channel::wire::{Accepted, Bundle, Desired, MaterialReport, ProxyConfig, Quarantined, Refusal};
 use crate::engine::{EngineError, last_words};
-use crate::render::{Materials, parts};
+use crate::render::Materials;
 use crate::retry::{Retry, RetryLimits};
 use crate::route::RouteTable;
 use crate::types::Digest;
@@ -167,7 +167,7 @@ impl Workshop {
             Err((look, error)) => {
                 self.done = Some(Done::of(desired, &look));
                 self.refuse(desired, &look, &error);
-                if !matches!(error, EngineError::Refused(_)) {
+                if !matches!(error, EngineError::Refused(_) | EngineError::Oversized(_)) {
                     return Err(error);
                 }
             }
@@ -184,6 +184,14 @@ impl Workshop {
                     Ok((look, rendered))
                 }
                 Ok(None) => Err((look, EngineError::Refused(words))),
+                Err(error) => Err((look, error)),
+            },
+            Err((look, EngineError::Oversized(words))) => match self.quarantine.shed(&self.bench, desired, &look, &words).await {
+                Ok(Some((table, rendered))) => {
+                    self.quarantine.settle(&table);
+                    Ok((look, rendered))
+                }
+                Ok(None) => Err((look, EngineError::Oversized(words))),
                 Err(error) => Err((look, error)),
             },
             tried => tried,
@@ -229,7 +237,7 @@ impl Workshop {
 
     fn accept(&mut self, desired: &Desired, look: &Look, rendered: Rendered) {
         self.keeper.settle(look);
-        let Rendered { live, boot, stock } = rendered;
+        let Rendered { live, boot, stock, parts } = rendered;
         let stamp = self.stamper.next(Timestamp::now());
         let (live, stock) = (stamp.on(live), stock.map(|stock| stamp.on(stock)));
         let boot = self.same_boot(&boot).unwrap_or_else(|| stamp.on(Bundle { accepted_at: Some(Timestamp::now()), ..boot }));
@@ -237,7 +245,6 @@ impl Workshop {
         let config_digest = stock.as_ref().unwrap_or(&live).digest.clone();
         tracing::info!(table = desired.digest.short(), config = config_digest.short(), "the engine accepts the configuration");
         let accepted = Accepted { desired_digest: desired.digest.clone(), config_digest };
-        let parts = parts(&look.table, &look.materials);
         let config = ProxyConfig::new(live, boot.clone(), look.contents.clone(), parts);
         self.config.send_replace(Some(Arc::new(config)));
         let material = look.reports.clone();
@@ -256,12 +263,19 @@ impl Workshop {
     }
 
     fn refuse(&self, desired: &Desired, look: &Look, error: &EngineError) {
-        let (words, undecided) = match error {
-            EngineError::Refused(words) => (words.clone(), false),
-            other => (last_words(&other.to_string()), true),
+        let (words, undecided, too_large) = match error {
+            EngineError::Refused(words) => (words.clone(), false, false),
+            EngineError::Oversized(words) => (words.clone(), false, true),
+            other => (last_words(&other.to_string()), true, false),
         };
-        tracing::warn!(table = desired.digest.short(), words, undecided, "the configuration is not accepted; the last good one stays");
-        let refused = Some(Refusal { digest: desired.digest.clone(), words, undecided });
+        tracing::warn!(
+            table = desired.digest.short(),
+            words,
+            undecided,
+            too_large,
+            "the configuration is not accepted; the last good one stays"
+        );
+        let refused = Some(Refusal { undecided, too_large, ..Refusal::new(desired.digest.clone(), words) });
         let outcome = Outcome { refused, material: look.reports.clone(), ..self.outcome.borrow().as_ref().clone() };
         self.outcome.send_replace(Arc::new(outcome));
     }

@@ -65,6 +65,7 @@ pub fn cluster_named(name: &str) -> Cluster {
         },
         hosts: crate::intent::hosts::HostRules::default(),
         material: crate::intent::material::MaterialRules::default(),
+        limits: crate::intent::limits::Limits::default(),
         settings: EngineSettings::default(),
     }
 }

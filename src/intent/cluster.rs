@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::cluster_spec::{Engine, FailureAction, Mode, Publish, Rollout, UpdateOrder};
 use super::hosts::HostRules;
+use super::limits::Limits;
 use super::material::MaterialRules;
 use super::networks::NetworkRules;
 use crate::route::EngineSettings;
@@ -26,6 +27,8 @@ pub struct Cluster {
     pub hosts: HostRules,
     /// Who may use which secrets and configs, beyond what is theirs.
     pub material: MaterialRules,
+    /// How much of the proxies' configuration services may take.
+    pub limits: Limits,
     /// The extension service.
     pub extension: Workload,
     /// The proxy service.

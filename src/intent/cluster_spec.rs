@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::grammar;
 use super::hosts_spec::HostsSpec;
+use super::limits_spec::LimitsSpec;
 use super::material_spec::MaterialSpec;
 use super::networks_spec::NetworksSpec;
 pub use super::settings_spec::Settings;
@@ -81,6 +82,9 @@ pub struct ClusterSpec {
     /// Which services may use which secrets and configs as TLS material, beyond their own.
     #[serde(default, skip_serializing_if = "MaterialSpec::is_default")]
     pub material: MaterialSpec,
+    /// How much of the proxies' configuration services may take.
+    #[serde(default, skip_serializing_if = "LimitsSpec::is_default")]
+    pub limits: LimitsSpec,
     /// The service that renders and tests configurations.
     pub extension: ExtensionSpec,
     /// The service that carries the traffic.

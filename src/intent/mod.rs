@@ -9,6 +9,8 @@ mod grammar;
 pub mod hosts;
 pub mod hosts_spec;
 pub mod labels;
+pub mod limits;
+pub mod limits_spec;
 pub mod material;
 pub mod material_spec;
 pub mod networks;

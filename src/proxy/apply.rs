@@ -130,7 +130,9 @@ impl<'a> Applier<'a> {
             self.agent.now_running(&self.running).await;
             return Ok(());
         }
+        self.agent.tests(Some(&offer.live.digest));
         let outcome = self.bring_into_force(&offer).await;
+        self.agent.tests(None);
         if let Err(error) = &outcome {
             self.agent.reject(&offer.live.digest, error, !matches!(error, ApplyError::Engine(EngineError::Refused(_))));
         }
@@ -189,6 +191,12 @@ impl Agent {
         Ok(Tested { generation, whole: fitted.left_out.is_empty() })
     }
 
+    /// Tells that this configuration is being tested and loaded, or that none is.
+    pub(super) fn tests(&self, digest: Option<&Digest>) {
+        let testing = digest.map(|digest| (digest.clone(), jiff::Timestamp::now()));
+        self.state.send_modify(|state| state.testing = testing);
+    }
+
     /// Tells that this configuration is in force, and keeps it for the next start.
     pub(super) async fn now_running(&self, candidate: &Candidate) {
         self.state.send_modify(|state| {
@@ -206,7 +214,7 @@ impl Agent {
     pub(super) fn reject(&self, digest: &Digest, error: &impl std::error::Error, undecided: bool) {
         let words = last_words(&error.to_string());
         tracing::error!(config = digest.short(), error = words, "a configuration is not used");
-        let refusal = Refusal { digest: digest.clone(), words, undecided };
+        let refusal = Refusal { undecided, ..Refusal::new(digest.clone(), words) };
         self.state.send_modify(|state| state.rejected = Some(refusal));
     }
 }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use super::Agent;
 use crate::channel::wire::{BundleFault, ProxyConfig, Refusal};
 use crate::channel::{Answer, ChannelClient, Follower};
+use crate::engine::last_words;
 use crate::pki::TrustRoot;
 use crate::types::{ClusterName, Digest};
 
 /// Follows for ever. What is damaged or meant for others is refused here and never reaches the engine.
 pub(super) async fn follow(client: &ChannelClient, agent: &Agent) -> Infallible {
-    let mut follower = Follower::new(client, "/v1/bundle");
+    let mut follower = Follower::new(client, "/v1/bundle").telling(|trouble| cut(agent, trouble));
     let mut after: Option<(Digest, Digest)> = None;
     loop {
         match follower.next::<ProxyConfig>(after.as_ref().map(|(offer, _)| offer)).await {
@@ -22,6 +23,14 @@ pub(super) async fn follow(client: &ChannelClient, agent: &Agent) -> Infallible 
             }
         }
     }
+}
+
+/// Notes why nothing newer can be had: reports may still get through.
+fn cut(agent: &Agent, trouble: Option<&str>) {
+    agent.state.send_modify(|state| {
+        let since = state.cut.as_ref().map_or_else(jiff::Timestamp::now, |(_, since)| *since);
+        state.cut = trouble.map(|words| (last_words(words), since));
+    });
 }
 
 fn confirm(agent: &Agent, digest: Option<&Digest>) {
@@ -38,7 +47,7 @@ fn offer(agent: &Agent, config: ProxyConfig) {
         }
         Err(fault) => {
             tracing::error!(%fault, "the extension offers a configuration that cannot be used");
-            let refusal = Refusal { digest: config.live.digest, words: fault.to_string(), undecided: false };
+            let refusal = Refusal::new(config.live.digest, fault.to_string());
             agent.state.send_modify(|state| state.rejected = Some(refusal));
         }
     }

@@ -24,6 +24,7 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -154,6 +155,10 @@ struct State {
     /// The highest generation that ran here, or on this node before: nothing older is run.
     generation: u64,
     reloads: u64,
+    /// What is being tested or loaded, and since when.
+    testing: Option<(Digest, Timestamp)>,
+    /// Why nothing newer can be had, and since when.
+    cut: Option<(String, Timestamp)>,
     /// The engine runs a tested configuration.
     serving: bool,
 }
@@ -169,6 +174,7 @@ struct Agent {
     store: Store,
     state: watch::Sender<State>,
     offers: Offers,
+    started: Timestamp,
 }
 
 impl Agent {
@@ -193,6 +199,7 @@ pub async fn run(options: ProxyOptions, signals: mpsc::Receiver<ProxySignal>) ->
         store: Store::new(&options.state_dir, options.bootstrap.root.clone()),
         state: watch::Sender::new(State::default()),
         offers: watch::Sender::new(None),
+        started: Timestamp::now(),
         options: options.clone(),
     };
     agent.remember_generation();

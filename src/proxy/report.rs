@@ -3,13 +3,15 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::{Agent, State};
 use crate::channel::ChannelClient;
-use crate::channel::wire::{ProxyReport, WIRE_VERSION};
+use crate::channel::wire::{Activity, ActivityKind, ProxyReport, WIRE_VERSION};
 use crate::retry::{Retry, RetryLimits};
 
-/// The extension forgets a proxy after a dozen of these.
-const HEARTBEAT: Duration = Duration::from_secs(5);
+/// Whoever misses two of these is said to be silent; the extension forgets a proxy after two dozen.
+const HEARTBEAT: Duration = Duration::from_millis(2500);
 const RETRY: RetryLimits = RetryLimits { initial: Duration::from_millis(100), max: HEARTBEAT };
 
 /// Reports for ever. What cannot be delivered is not kept: the next report says what is true then.
@@ -35,6 +37,7 @@ pub(super) async fn report(client: &ChannelClient, agent: &Agent) -> Infallible 
 }
 
 fn message(agent: &Agent, state: State) -> ProxyReport {
+    let activity = Some(activity(&state, agent.started));
     ProxyReport {
         version: WIRE_VERSION,
         task: agent.options.task.clone(),
@@ -44,6 +47,39 @@ fn message(agent: &Agent, state: State) -> ProxyReport {
         rejected: state.rejected,
         generation: state.generation,
         reloads: state.reloads,
+        activity,
         seen_at: None,
+        silent: false,
+    }
+}
+
+/// What is under way is told before what is wrong: it may be about to mend it.
+fn activity(state: &State, started: Timestamp) -> Activity {
+    if let Some((digest, since)) = &state.testing {
+        return Activity { kind: ActivityKind::Testing, since: *since, digest: Some(digest.clone()), words: String::new() };
+    }
+    match &state.cut {
+        Some((words, since)) => Activity { kind: ActivityKind::Cut, since: *since, digest: None, words: words.clone() },
+        None => Activity { kind: ActivityKind::Following, since: started, digest: None, words: String::new() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Digest;
+
+    #[test]
+    fn what_is_under_way_is_told_before_what_is_wrong() {
+        let [started, later] = [0, 10].map(|second| Timestamp::from_second(second).unwrap());
+        let idle = State::default();
+        assert_eq!(activity(&idle, started).kind, ActivityKind::Following);
+        let cut = State { cut: Some(("refused".to_owned(), later)), ..idle };
+        let told = activity(&cut, started);
+        assert_eq!((told.kind, told.words.as_str(), told.since), (ActivityKind::Cut, "refused", later));
+        let digest = Digest::of_bytes(b"new");
+        let testing = State { testing: Some((digest.clone(), later)), ..cut };
+        let told = activity(&testing, started);
+        assert_eq!((told.kind, told.digest), (ActivityKind::Testing, Some(digest)));
     }
 }

@@ -88,7 +88,10 @@ impl Agent {
 
     async fn accepts(&self, candidate: &mut Candidate) -> Result<bool, EngineError> {
         let offered = candidate.offer.as_ref().map(|offer| offer.contents.clone()).unwrap_or_default();
-        match self.tested(&candidate.bundle, &offered).await {
+        self.tests(Some(&candidate.bundle.digest));
+        let tested = self.tested(&candidate.bundle, &offered).await;
+        self.tests(None);
+        match tested {
             Ok(Tested { generation, whole }) => {
                 candidate.whole = whole;
                 self.generations.promote(&generation)?;

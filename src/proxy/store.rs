@@ -11,13 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::channel::limits::SAVED_BYTES_MAX;
 use crate::channel::wire::{Bundle, Contents, ProxyConfig, WIRE_VERSION};
 use crate::pki::TrustRoot;
 use crate::types::{ClusterName, Digest};
 
 const FILE: &str = "last-good.json";
-/// No honest state is larger, in bytes.
-const BYTES_MAX: u64 = 512 << 20;
 /// A confirmation is written at most this often.
 const CONFIRM_DISTANCE: SignedDuration = SignedDuration::from_secs(15);
 
@@ -105,7 +104,7 @@ impl Store {
     fn read(&self, cluster: &ClusterName, now: Timestamp) -> io::Result<Saved> {
         let path = self.directory.join(FILE);
         let invalid = |words: String| io::Error::new(io::ErrorKind::InvalidData, words);
-        let text = small_file(&path, BYTES_MAX)?;
+        let text = small_file(&path, SAVED_BYTES_MAX)?;
         // An error of the reader's would quote what it read.
         let content: Content =
             serde_json::from_slice(&text).map_err(|_| invalid("it is no state of a proxy of this version".to_owned()))?;

@@ -4,6 +4,7 @@
 
 pub mod advisories;
 mod engine;
+mod footprint;
 mod layout;
 mod material;
 mod options;
@@ -18,6 +19,7 @@ mod writer;
 use std::collections::BTreeMap;
 
 pub use engine::{TRIES_MAX, retry_time_ms};
+pub use footprint::{Measure, footprint};
 pub use layout::Layout;
 pub use material::{AuthorityFile, Materials, PairFiles, SecretFile, authorities};
 

@@ -33,6 +33,13 @@ pub fn write_stream(writer: &mut Writer, rendering: &Rendering<'_>) {
     });
 }
 
+/// What grows with the hosts that are passed through.
+pub fn write_routes(writer: &mut Writer, rendering: &Rendering<'_>) {
+    if let Some(port) = rendering.table.https_port.filter(|_| !rendering.table.passthrough.is_empty()) {
+        write_passthrough(writer, rendering, port);
+    }
+}
+
 fn write_passthrough(stream: &mut Writer, rendering: &Rendering<'_>, port: Port) {
     for (host, backend) in &rendering.table.passthrough {
         if is_served(backend, rendering) {

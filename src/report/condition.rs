@@ -69,6 +69,10 @@ pub mod reasons {
     pub const PROXIES_BEHIND: &str = "ProxiesBehind";
     /// A proxy runs and was not heard of.
     pub const PROXIES_SILENT: &str = "ProxiesSilent";
+    /// A proxy does not follow and does nothing that would end that by itself.
+    pub const PROXIES_NOT_FOLLOWING: &str = "ProxiesNotFollowing";
+    /// What proxies must say is larger than they can read.
+    pub const MESSAGE_TOO_LARGE: &str = "MessageTooLarge";
     /// There is no running proxy task.
     pub const NO_PROXIES: &str = "NoProxies";
     /// At least one route has no endpoint.

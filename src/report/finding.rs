@@ -85,6 +85,11 @@ pub enum FindingCode {
     ConflictingSetting,
     /// More than one service wants to be the default backend; the oldest one is.
     SecondDefaultBackend,
+    /// A service asks for more of the proxies' configuration than it may have, or than is left (`spec.limits`); the rest of it is
+    /// not published.
+    LimitExceeded,
+    /// The services of a cluster use most of what they may have together (`spec.limits.cluster`).
+    LimitNear,
     /// The administrator does not let the service publish this host, or be the default backend (`spec.hosts`).
     HostNotAllowed,
     /// A service of another stack published the host first, or the wildcard that stands for it (on the later service).
@@ -145,6 +150,14 @@ pub enum FindingCode {
     EngineVulnerable,
     /// The engine refuses this route (or raw line, or template) alone; it is left out, and everything else is served.
     RouteQuarantined,
+    /// What proxies must say is larger than they can read as a message; the last that was not stays in force.
+    MessageTooLarge,
+    /// Proxies do not follow: they cannot get, test or load newer configurations, or say nothing any more.
+    ProxiesNotFollowing,
+    /// The extension says nothing any more, so that proxies get nothing new.
+    ExtensionSilent,
+    /// The labels of a service change again and again; the last settled ones count until they are calm.
+    LabelsFlapping,
     /// The rendered configuration does not fit into a Swarm config object; the last one that did stays mounted.
     ConfigTooLarge,
     /// A service, config, secret or network of the needed name exists and is not ours.

@@ -220,6 +220,17 @@ pub struct ProxyTaskReport {
     pub rejected: Option<String>,
     /// When it was last heard of.
     pub seen_at: Option<jiff::Timestamp>,
+    /// What it is about, if that is anything but following the extension: that the engine tests a newer configuration, or why
+    /// none is to be had, each with the time since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activity: Option<String>,
+    /// Since when this operator has known it not to follow: it runs another configuration than the newest, cannot get one, or was
+    /// not heard of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lagging_since: Option<jiff::Timestamp>,
+    /// Whether it does not follow and does nothing that would end that by itself: somebody must look.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stuck: bool,
 }
 
 /// A rollout of one of our services.

@@ -1,7 +1,7 @@
 //! The words in which a route is shown, the same on every surface: tables, page, explanations. Plain text; whoever shows it
 //! escapes it.
 
-use super::{RouteKind, RouteReport, ServiceReport, TlsReport};
+use super::{ProxyTaskReport, RouteKind, RouteReport, ServiceReport, TlsReport};
 
 impl RouteReport {
     /// Which requests it is about: `app.example.org/path`, and whether TLS passes through.
@@ -34,6 +34,13 @@ impl RouteReport {
             (None, RouteKind::Passthrough) => "the application's own".to_owned(),
             (None, _) => "-".to_owned(),
         }
+    }
+}
+
+impl ProxyTaskReport {
+    /// What keeps it from running the newest configuration: what it refused, or what it is about.
+    pub fn obstacle(&self) -> Option<&str> {
+        self.rejected.as_deref().or(self.activity.as_deref())
     }
 }
 

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Backend, PathRoute, RouteTable};
-use crate::types::{ContextPath, Digest, EngineLine, HostPattern};
+use crate::types::{ContextPath, Digest, EngineLine, HostPattern, json_size};
 
 /// A piece of a table.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -130,6 +130,18 @@ impl RouteTable {
                 let route = self.hosts.get(host)?.paths.get(path)?;
                 Some(Digest::of_json(&(named(&route.backend), route.rewrite, route.https_only, &route.websockets)))
             }
+        }
+    }
+
+    /// How many bytes a part has as it is handed on, with its endpoints.
+    pub fn size_of(&self, part: &Part) -> usize {
+        match part {
+            Part::Line { line, .. } => json_size(line),
+            Part::Template => json_size(&self.settings.template),
+            Part::DefaultBackend => json_size(&self.default_backend),
+            Part::Passthrough { host } => json_size(&self.passthrough.get(host)),
+            Part::Redirects { host } => json_size(&self.hosts.get(host).map(|host| &host.redirects)),
+            Part::Route { host, path } => json_size(&self.hosts.get(host).and_then(|host| host.paths.get(path))),
         }
     }
 

@@ -135,6 +135,9 @@ struct PlanQuery {
 
 /// As many questions that need a look at the Swarm may be open at once; who comes then is told to come again.
 const QUESTIONS_MAX: usize = 64;
+/// No answer is larger, and whoever asks reads no more: a snapshot of many thousand services has some dozen megabytes.
+pub const ANSWER_BYTES_MAX: usize = 1 << 30;
+
 /// A status is made once per this time, however many ask: it is made of everything, and anybody may ask for metrics.
 const STATUS_EVERY: Duration = Duration::from_millis(200);
 
@@ -295,6 +298,10 @@ async fn show_metrics(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 fn json_of(json: Bytes) -> Response {
+    if json.len() > ANSWER_BYTES_MAX {
+        let words = format!("the answer has {} bytes, and {ANSWER_BYTES_MAX} at most are read\n", json.len());
+        return text(StatusCode::INSUFFICIENT_STORAGE, words);
+    }
     ([content_type("application/json")], json).into_response()
 }
 

@@ -148,10 +148,10 @@ fn proxies(cluster: &ClusterStatus) -> String {
             format!("<code>{digest}</code>"),
             newest(proxy),
             proxy.reloads.map_or_else(|| "-".to_owned(), |reloads| reloads.to_string()),
-            escape(proxy.rejected.as_deref().unwrap_or("")),
+            escape(proxy.obstacle().unwrap_or("")),
         ]
     });
-    table("Proxies", &["task", "node", "state", "runs", "newest", "reloads", "refused"], rows)
+    table("Proxies", &["task", "node", "state", "runs", "newest", "reloads", "obstacle"], rows)
 }
 
 fn newest(proxy: &ProxyTaskReport) -> String {

@@ -1,8 +1,10 @@
 //! Intent and snapshot to route table and findings. Total and pure: bad input gives findings, never failures, and no
-//! service's labels can change the routes of another one that does not share a route with it. Must never know an engine.
+//! service's labels can change the routes of another one that does not share a route with it, unless the cluster's limits are reached
+//! (then older ones count first). Must never know an engine.
 
 mod admission;
 mod attachable;
+mod budget;
 mod capacity;
 mod endpoints;
 mod grants;
@@ -70,6 +72,7 @@ pub fn translate(cluster: &Cluster, snapshot: &Snapshot) -> Translation {
     let mut findings = Vec::new();
     let mut world = World::new(cluster, snapshot);
     let (services, not_admitted) = published::published_services(&world, &mut findings);
+    let services = budget::keep_within_limits(&world, services, &mut findings);
     world.taken = node_ports::Taken::of(snapshot, &services);
     world.attachable = attachable::Attachable::of(&world, &services);
     findings.extend(attachable::findings_of_cluster(&world));

@@ -8,6 +8,7 @@ mod grammar;
 mod grants;
 mod isolation;
 mod kinds;
+mod limits;
 mod network_exchange;
 mod node_ports;
 mod ownership;
@@ -63,6 +64,7 @@ fn cluster() -> Cluster {
         hosts: crate::intent::hosts::HostRules::default(),
         material: crate::intent::material::MaterialRules::default(),
         settings: EngineSettings::default(),
+        limits: crate::intent::limits::Limits::default(),
     }
 }
 

@@ -172,3 +172,31 @@ fn limits_a_hundred_networks_work() {
     let translation = bench.measure("100 services on a network each", &bench.cluster(true), &snapshot);
     assert_eq!((translation.networks.len(), translation.table.hosts.len()), (100, 100));
 }
+
+#[test]
+fn limits_a_cluster_takes_as_many_routes_as_it_is_said_to_and_the_youngest_lose() {
+    let Some(bench) = Bench::new() else { return };
+    let app = |service: usize| {
+        let hosts = (0..1000).map(|number| format!("h{number}.s{service:02}.example.org")).collect::<Vec<_>>().join(",");
+        self::service(&[("hosts", &hosts), ("port", "80"), ("network", "net")], 1)
+    };
+    let services: Vec<Service> = (0..20).map(app).collect();
+    let translation = bench.measure("20 services of 1,000 hosts, of which 10 fit", &bench.cluster(false), &worlds::swarm(&services));
+    assert_eq!(translation.table.hosts.len(), 10_000);
+    assert!(translation.table.hosts.keys().all(|host| host.as_str().contains(".s0")), "the oldest ten");
+    assert_eq!(codes(&translation), BTreeMap::from([(FindingCode::LimitExceeded, 10), (FindingCode::LimitNear, 1)]));
+}
+
+#[test]
+fn limits_a_hundred_thousand_websocket_endpoints_in_one_label_cost_nobody_anything() {
+    let Some(bench) = Bench::new() else { return };
+    let endpoints = (0..95_000).map(|number| format!("/socket/{number}")).collect::<Vec<_>>().join(",");
+    let heavy = service(&[("hosts", &hosts(1000)), ("port", "80"), ("network", "net"), ("websocket_endpoints", &endpoints)], 2);
+    let calm = service(&[("hosts", "calm.example.org"), ("port", "80"), ("network", "net")], 2);
+    let swarm = worlds::swarm(&[heavy, calm]);
+    let translation = bench.measure("95,000 websocket endpoints on 1,000 hosts", &bench.cluster(true), &swarm);
+    // A hundred of them on each of the first hosts, as many as a service may have locations.
+    assert!((20..=25).contains(&translation.table.hosts.len()), "{}", translation.table.hosts.len());
+    assert!(translation.table.hosts.keys().any(|host| host.as_str() == "calm.example.org"));
+    assert_eq!(codes(&translation), BTreeMap::from([(FindingCode::InvalidLabelValue, 2), (FindingCode::LimitExceeded, 1)]));
+}

@@ -22,7 +22,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("swarm", &["report"]),
     ("pki", &[]),
     ("channel", &["pki", "report", "route", "http_server"]),
-    ("translate", &["intent", "swarm", "route", "report", "channel"]),
+    ("translate", &["intent", "swarm", "route", "report", "channel", "render"]),
     ("render", &["route", "report", "channel"]),
     ("explain", &["intent", "swarm", "route", "report", "channel", "translate", "render"]),
     ("fleet", &["intent", "route", "channel", "swarm", "report", "pki"]),

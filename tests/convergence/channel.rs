@@ -34,6 +34,9 @@ impl Line for TestLine {
         entry.desired = Some(desired);
         entry.admission = admission;
     }
+    fn admit(&self, cluster: &ClusterName, admission: Admission) {
+        self.lock().entry(cluster.clone()).or_default().admission = admission;
+    }
     fn introduce(&self, _: &ClusterName, _: Peers) {}
     fn report(&self, cluster: &ClusterName) -> Option<Received> {
         self.lock().get(cluster).and_then(|entry| entry.report.clone())
@@ -77,7 +80,9 @@ fn report(truth: &Snapshot, name: &ClusterName, task: &str, desired: &Desired, n
         rejected: None,
         generation: 1,
         reloads: 1,
+        activity: None,
         seen_at: Some(now),
+        silent: false,
     };
     ExtensionReport {
         version: WIRE_VERSION,

@@ -168,13 +168,22 @@ impl Stage {
 
     pub fn publish_desired(&self, desired: Desired) -> Digest {
         let digest = desired.digest.clone();
+        self.operator.hub.publish(&cluster(), desired, Self::admission());
+        digest
+    }
+
+    /// Who gets certificates on every stage.
+    pub fn admission() -> Admission {
         let roles = [ChannelRole::Extension, ChannelRole::Proxy];
         let tokens = roles.map(|role| AdmittedToken { role, sha256: token(role).digest() });
         let extensions = ["extension", "replayed", "t1"].map(|task| (ChannelRole::Extension, task.to_owned()));
         let proxies = ["proxy-task", "local", "t1"].map(|task| (ChannelRole::Proxy, task.to_owned()));
-        let tasks = extensions.into_iter().chain(proxies).collect();
-        self.operator.hub.publish(&cluster(), desired, Admission { tokens: tokens.to_vec(), tasks });
-        digest
+        Admission { tokens: tokens.to_vec(), tasks: extensions.into_iter().chain(proxies).collect() }
+    }
+
+    /// The operator's end of the channel.
+    pub fn hub(&self) -> Hub {
+        self.operator.hub.clone()
     }
 
     pub fn report(&self) -> Option<ExtensionReport> {
@@ -457,6 +466,11 @@ pub struct Proxy {
 impl Proxy {
     pub async fn signal(&self, signal: ProxySignal) {
         self.signals.send(signal).await.unwrap();
+    }
+
+    /// The agent is gone without a word, and its engine goes on.
+    pub fn lost(self) {
+        self.task.abort();
     }
 
     pub async fn drained(self) -> Result<(), ProxyError> {

@@ -91,6 +91,7 @@ impl Site {
         let mut outputs = of_report(&report);
         outputs.push(Output::new("volume", volume));
         let seen = Seen {
+            too_large: None,
             instance: "swarmgate",
             declared: &DeclaredCluster { generation: 1, in_force: None, label: None, accepted: true },
             cluster: &cluster,

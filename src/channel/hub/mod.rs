@@ -97,6 +97,11 @@ impl Hub {
         });
     }
 
+    /// Says who gets certificates for a cluster from now on, and leaves what its proxies must say as it is.
+    pub fn admit(&self, cluster: &ClusterName, admission: Admission) {
+        self.lock().entry(cluster.clone()).or_insert_with(Cluster::empty).admission = admission;
+    }
+
     /// Says where a cluster's peers are from now on. Repeating it unchanged wakes nobody.
     pub fn introduce(&self, cluster: &ClusterName, peers: Peers) {
         let mut clusters = self.lock();

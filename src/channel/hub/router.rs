@@ -13,17 +13,13 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::{Cluster, Hub, Taken};
+use crate::channel::limits::{CERTIFICATE_REQUEST_BYTES_MAX, MESSAGE_BYTES_MAX};
 use crate::channel::server::{LongPoll, NotNow, Waited, is, newer, read_message};
 use crate::channel::token::bearer_matches;
 use crate::channel::wire::{CertificateRequest, ExtensionReport, IssuedCertificate, WIRE_VERSION};
 use crate::http_server::Peer;
 use crate::pki::{Authority, ChannelRole, is_task_name, role_name, task_name};
 use crate::types::{ClusterName, Digest};
-
-/// A report holds up to two rendered configurations; those of 10,000 routes have some 10 MB.
-const REPORT_MAX: usize = 64 << 20;
-/// A request for a certificate holds one public key.
-const REQUEST_MAX: usize = 16 << 10;
 
 #[derive(Clone)]
 struct Server {
@@ -101,7 +97,7 @@ async fn report(State(server): State<Server>, Path(cluster): Path<String>, Exten
     if let Err(refused) = server.granted(&cluster, &peer, &[ChannelRole::Extension], |_| ()) {
         return refused.into_response();
     }
-    match read_message::<ExtensionReport>(body, REPORT_MAX).await {
+    match read_message::<ExtensionReport>(body, MESSAGE_BYTES_MAX).await {
         Ok(report) if report.version == WIRE_VERSION && report.cluster.as_str() == cluster => server.take(report, &peer),
         Ok(_) => NotNow::Malformed.into_response(),
         Err(refused) => refused.into_response(),
@@ -141,7 +137,7 @@ async fn certificate(
     if !has_certificate && !roles.iter().any(|(_, has_token)| *has_token) {
         return server.stranger(&cluster);
     }
-    let request = match read_message::<CertificateRequest>(body, REQUEST_MAX).await {
+    let request = match read_message::<CertificateRequest>(body, CERTIFICATE_REQUEST_BYTES_MAX).await {
         Ok(request) if request.version == WIRE_VERSION => request,
         Ok(_) => return NotNow::Malformed.into_response(),
         Err(refused) => return refused.into_response(),

@@ -24,7 +24,19 @@ fn bundle(text: &str) -> Bundle {
 fn proxy(task: &str, seen: i64) -> ProxyReport {
     let (task, node) = (task.to_owned(), "n1".to_owned());
     let seen_at = Some(at(seen));
-    ProxyReport { version: WIRE_VERSION, task, node, running: None, source: None, rejected: None, generation: 0, reloads: 0, seen_at }
+    ProxyReport {
+        version: WIRE_VERSION,
+        task,
+        node,
+        running: None,
+        source: None,
+        rejected: None,
+        generation: 0,
+        reloads: 0,
+        activity: None,
+        seen_at,
+        silent: false,
+    }
 }
 
 /// A complete report of an extension task that accepted what was wanted at this port.
@@ -123,7 +135,7 @@ fn of_two_extensions_the_one_that_is_further_counts_with_the_proxies_of_both() {
 #[test]
 fn a_refusal_of_the_newest_table_counts_more_than_an_older_acceptance() {
     let hub = hub_with(82);
-    let refused = Refusal { digest: desired(82).digest, words: "no".to_owned(), undecided: false };
+    let refused = Refusal::new(desired(82).digest, "no".to_owned());
     take(&hub, ExtensionReport { refused: Some(refused.clone()), ..report("a", 80) }, 1);
     take(&hub, report("b", 81), 2);
     assert_eq!(hub.report(&cluster()).unwrap().report.refused, Some(refused));

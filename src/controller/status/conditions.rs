@@ -113,6 +113,12 @@ fn programmed(seen: &Seen<'_>, proxies: &[ProxyTaskReport]) -> Answer {
 fn by_report(seen: &Seen<'_>, received: &Received, proxies: &[ProxyTaskReport]) -> Answer {
     let wanted = &seen.desired.digest;
     let report = &received.report;
+    if let Some(fault) = seen.too_large {
+        return fails(
+            reasons::MESSAGE_TOO_LARGE,
+            format!("The newest routes are not handed to the extension: {fault}. The last ones stay."),
+        );
+    }
     match report.refused.as_ref().filter(|refusal| refusal.digest == *wanted) {
         Some(refusal) if refusal.undecided => {
             let message = format!(
@@ -121,15 +127,25 @@ fn by_report(seen: &Seen<'_>, received: &Received, proxies: &[ProxyTaskReport]) 
             );
             return fails(reasons::ENGINE_UNAVAILABLE, message);
         }
+        Some(refusal) if refusal.too_large => {
+            let message = format!("The newest configuration is not handed out: {}. The last good one stays in force.", refusal.words);
+            return fails(reasons::MESSAGE_TOO_LARGE, message);
+        }
         Some(_) => return fails(reasons::ENGINE_REFUSED, "The engine refused the newest configuration; the last good one stays in force."),
         None => {}
+    }
+    let stuck = proxies.iter().filter(|proxy| proxy.stuck).map(|proxy| format!("{} on {}", proxy.task, proxy.node));
+    if proxies.iter().any(|proxy| proxy.stuck) {
+        return fails(reasons::PROXIES_NOT_FOLLOWING, format!("Proxies do not follow: {}.", names(stuck)));
     }
     if report.accepted.as_ref().is_none_or(|accepted| accepted.desired_digest != *wanted) {
         return fails(reasons::PROGRESSING, "The extension renders and tests the newest routes.");
     }
     let running: Vec<&ProxyTaskReport> = proxies.iter().filter(|proxy| super::proxies::is_running(proxy)).collect();
-    let named =
-        |proxies: Vec<&&ProxyTaskReport>| proxies.iter().map(|proxy| format!("{} on {}", proxy.task, proxy.node)).collect::<Vec<_>>();
+    let named = |proxies: Vec<&&ProxyTaskReport>| {
+        let title = |proxy: &&&ProxyTaskReport| format!("{} on {}{}", proxy.task, proxy.node, doing(proxy));
+        proxies.iter().map(title).collect::<Vec<_>>()
+    };
     let behind = named(running.iter().filter(|proxy| proxy.up_to_date == Some(false)).collect());
     let silent = named(running.iter().filter(|proxy| super::proxies::is_silent(proxy)).collect());
     if running.is_empty() {
@@ -146,6 +162,10 @@ fn by_report(seen: &Seen<'_>, received: &Received, proxies: &[ProxyTaskReport]) 
         return fails(reasons::PROXIES_SILENT, message);
     }
     holds(format!("All {} proxies run the newest configuration.", running.len()))
+}
+
+fn doing(proxy: &ProxyTaskReport) -> String {
+    proxy.activity.as_ref().map_or_else(String::new, |activity| format!(" ({activity})"))
 }
 
 fn routes_served(routes: &[RouteReport]) -> Answer {
@@ -195,6 +215,8 @@ const KNOWN_REASONS: &[&str] = &[
     reasons::EXTENSION_SILENT,
     reasons::PROXIES_SILENT,
     reasons::PROXIES_BEHIND,
+    reasons::PROXIES_NOT_FOLLOWING,
+    reasons::MESSAGE_TOO_LARGE,
     reasons::NO_PROXIES,
     reasons::NO_ENDPOINTS,
     reasons::SWARM_UNREADABLE,

@@ -46,7 +46,7 @@ fn proxy(seen: &Seen<'_>, service: &Service, task: &Task) -> ProxyTaskReport {
             let running = said.and_then(|proxy| proxy.running.clone());
             let current = running.is_some() && running == accepted;
             // What was said before the extension fell silent may long be different.
-            (running, said.filter(|_| !seen.extension_is_silent()).map(|_| current))
+            (running, said.filter(|said| !said.silent && !seen.extension_is_silent()).map(|_| current))
         }
         // A stock proxy says nothing; it runs what is mounted.
         Delivery::Replace => {
@@ -63,6 +63,9 @@ fn proxy(seen: &Seen<'_>, service: &Service, task: &Task) -> ProxyTaskReport {
         reloads: said.map(|proxy| proxy.reloads),
         rejected: said.and_then(rejected),
         seen_at: said.and_then(|proxy| proxy.seen_at),
+        activity: None,
+        lagging_since: None,
+        stuck: false,
     }
 }
 

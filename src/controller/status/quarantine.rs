@@ -14,7 +14,8 @@ pub fn annotate(seen: &Seen<'_>, routes: &mut [RouteReport]) {
     for quarantined in held(seen) {
         for route in routes.iter_mut().filter(|route| is_of(route, &quarantined.part)) {
             route.state = RouteState::Quarantined;
-            route.reason = Some(format!("the engine refuses it: {}", quarantined.words.trim()));
+            let why = if quarantined.too_large { "the configuration is too large with it" } else { "the engine refuses it" };
+            route.reason = Some(format!("{why}: {}", quarantined.words.trim()));
         }
     }
 }
@@ -33,8 +34,16 @@ fn held<'a>(seen: &Seen<'a>) -> impl Iterator<Item = &'a Quarantined> {
 
 fn about(seen: &Seen<'_>, quarantined: &Quarantined) -> Vec<Finding> {
     let (what, setting) = described(&quarantined.part);
-    let message = format!("the engine refuses {what}, which is left out; everything else is served: {}", quarantined.words.trim());
-    let remedy = "Change what the engine's words name; it is tried again when it changes.";
+    let words = quarantined.words.trim();
+    let (message, remedy) = if quarantined.too_large {
+        let message = format!(
+            "{what} is left out as one of the largest, because proxies could not read the configuration with it; everything else is served: {words}"
+        );
+        (message, "Publish fewer hosts, paths or replicas, or have an administrator lower spec.limits or open another cluster.")
+    } else {
+        let message = format!("the engine refuses {what}, which is left out; everything else is served: {words}");
+        (message, "Change what the engine's words name; it is tried again when it changes.")
+    };
     let finding = |subject| Finding::new(Severity::Error, FindingCode::RouteQuarantined, subject, message.clone(), remedy);
     let services = services_of(seen, &quarantined.part);
     if services.is_empty() {
@@ -49,7 +58,7 @@ fn about(seen: &Seen<'_>, quarantined: &Quarantined) -> Vec<Finding> {
 }
 
 /// What a part is in words, and for a setting its field, with the value where that is short.
-fn described(part: &Part) -> (String, Option<(&'static str, Option<String>)>) {
+pub fn described(part: &Part) -> (String, Option<(&'static str, Option<String>)>) {
     match part {
         Part::Line { list, line } => ("this line".to_owned(), Some((list.field(), Some(line.to_string())))),
         Part::Template => ("the template".to_owned(), Some(("template", None))),

@@ -1,5 +1,7 @@
 //! What a status says of the proxies, by what the extension last said and when.
 
+mod following;
+
 use std::sync::Arc;
 
 use jiff::SignedDuration;
@@ -53,7 +55,9 @@ fn report(desired: &Digest) -> ExtensionReport {
         rejected: None,
         generation: 0,
         reloads: 0,
+        activity: None,
         seen_at: None,
+        silent: false,
     };
     ExtensionReport {
         version: WIRE_VERSION,
@@ -72,9 +76,35 @@ fn report(desired: &Digest) -> ExtensionReport {
 
 /// The status after a pass that heard `said` of the extension `age` seconds ago.
 fn status(age: i64, said: impl FnOnce(&Digest) -> Option<ExtensionReport>) -> ClusterStatus {
-    let (cluster, snapshot) = (Arc::new(cluster()), world());
-    let routes = thought::routes(&cluster, &snapshot);
-    let received = said(&routes.desired.digest).map(|report| Received { report, at: snapshot.taken_at - SignedDuration::from_secs(age) });
+    let snapshot = world();
+    after_a_pass(&snapshot, SignedDuration::ZERO, None, |desired, now| Some((said(desired)?, now - SignedDuration::from_secs(age))))
+}
+
+/// The status after a pass at some time after the snapshot, and what was known before; what was heard, and when.
+fn after_a_pass(
+    snapshot: &Snapshot,
+    later: SignedDuration,
+    previous: Option<&ClusterStatus>,
+    said: impl FnOnce(&Digest, Timestamp) -> Option<(ExtensionReport, Timestamp)>,
+) -> ClusterStatus {
+    pass_that_sees(snapshot, later, previous, said, None)
+}
+
+/// The same when routes are what a message cannot hold.
+fn after_a_pass_with(snapshot: &Snapshot, too_large: Option<TooLarge>) -> ClusterStatus {
+    pass_that_sees(snapshot, SignedDuration::ZERO, None, |desired, now| Some((report(desired), now)), too_large)
+}
+
+fn pass_that_sees(
+    snapshot: &Snapshot,
+    later: SignedDuration,
+    previous: Option<&ClusterStatus>,
+    said: impl FnOnce(&Digest, Timestamp) -> Option<(ExtensionReport, Timestamp)>,
+    too_large: Option<TooLarge>,
+) -> ClusterStatus {
+    let (cluster, now) = (Arc::new(cluster()), snapshot.taken_at + later);
+    let routes = thought::routes(&cluster, snapshot);
+    let received = said(&routes.desired.digest, now).map(|(report, at)| Received { report, at });
     let plan = Plan {
         instance: INSTANCE.to_owned(),
         cluster: cluster.name.to_string(),
@@ -88,15 +118,16 @@ fn status(age: i64, said: impl FnOnce(&Digest) -> Option<ExtensionReport>) -> Cl
         instance: INSTANCE,
         declared: &declared,
         cluster: &cluster,
-        snapshot: &snapshot,
+        snapshot,
         desired: &routes.desired,
+        too_large,
         report: received.as_ref(),
         plan: &plan,
         translation: &routes.translation,
         failure: None,
-        now: snapshot.taken_at,
+        now,
     };
-    after_pass(&seen, None)
+    after_pass(&seen, previous)
 }
 
 /// The reason of `Programmed`, whether the proxy is known to be up to date, the state of the route, how much is waited for.
@@ -126,7 +157,7 @@ fn a_proxy_that_was_never_heard_of_is_not_said_to_run_another_configuration() {
 fn newest_routes_that_are_not_accepted_are_waited_for() {
     let refused = |undecided| {
         move |desired: &Digest| {
-            let refused = Some(Refusal { digest: desired.clone(), words: "no answer".to_owned(), undecided });
+            let refused = Some(Refusal { undecided, ..Refusal::new(desired.clone(), "no answer".to_owned()) });
             Some(ExtensionReport { refused, ..report(&Digest::of_bytes(b"before")) })
         }
     };
@@ -152,7 +183,7 @@ fn a_global_service_wants_a_task_on_every_node_that_fits() {
 fn what_the_engine_refuses_is_told_to_those_who_wrote_it() {
     let route = |host: &str| {
         let (host, path) = (crate::types::HostPattern::parse(host).unwrap(), crate::types::ContextPath::root());
-        Quarantined { part: Part::Route { host, path }, words: "no such thing\n".to_owned() }
+        Quarantined { part: Part::Route { host, path }, words: "no such thing\n".to_owned(), too_large: false }
     };
     let reported = |part: Quarantined| move |desired: &Digest| Some(ExtensionReport { quarantined: vec![part], ..report(desired) });
     let left_out = status(1, reported(route("a.test")));

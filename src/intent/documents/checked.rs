@@ -4,7 +4,7 @@
 use crate::intent::cluster::{Amounts, Cluster, Logging, Proxy, Resources, UpdatePolicy, Workload};
 use crate::intent::cluster_spec::{self as spec, Mode, PortMapping, Publish, PublishMode, Rollout, ServiceCluster};
 use crate::intent::constraint::{Constraint, parse_preference};
-use crate::intent::documents::{hosts, material, networks, settings};
+use crate::intent::documents::{hosts, limits, material, networks, settings};
 use crate::intent::grammar::stop_signal;
 use crate::intent::quantity::{parse_cpus, parse_duration, parse_memory};
 use crate::types::{ClusterName, Port, Refused, ServiceName};
@@ -21,6 +21,7 @@ pub(super) fn cluster(document: ServiceCluster) -> Result<Cluster, Refused> {
         networks: networks::checked(spec.networks)?,
         hosts: hosts::checked(spec.hosts)?,
         material: material::checked(spec.material)?,
+        limits: limits::checked(&spec.limits)?,
         extension: workload(spec.extension.workload, "extension", &name)?,
         proxy: proxy(spec.proxy, &name)?,
         settings: settings::checked(&spec.settings)?,

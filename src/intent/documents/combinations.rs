@@ -7,7 +7,7 @@ use super::super::constraint::Constraint;
 use super::super::grammar::stop_signal;
 use super::super::quantity::{parse_cpus, parse_duration, parse_memory};
 use super::mistake::Mistakes;
-use super::{hosts, material, networks, settings};
+use super::{hosts, limits, material, networks, settings};
 use crate::report::{FindingCode, Severity};
 use crate::types::Refused;
 
@@ -25,6 +25,7 @@ pub(super) fn check(value: &Value, mistakes: &mut Mistakes) {
         logging,
         hosts::check,
         material::check,
+        limits::check,
         settings::check,
     ];
     for check in checks {

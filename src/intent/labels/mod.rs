@@ -2,6 +2,7 @@
 //! than this room unless its type says that it is safe to write into an engine's configuration.
 
 mod access_words;
+mod caps;
 mod reading;
 mod strangers;
 mod table;

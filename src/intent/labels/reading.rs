@@ -1,8 +1,9 @@
 //! The label reader: any label map becomes what is asked for, and findings. Total and deterministic; looks at one service
 //! only, so that no service's labels can change what another's mean.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::caps::{self, Cap};
 use super::strangers::{closes, strangers};
 use super::table::LABELS;
 use super::values::{self, Redirect};
@@ -10,9 +11,7 @@ use super::{Affinity, BackendMode, BackendProtocol, PREFIX, ServiceLabels, TlsLa
 use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::types::{ContextPath, CookieName, HostPattern, NetworkName, ObjectName, Port, Refused, unseen};
 
-/// Every host is a pool that the engine tests and keeps: a label with tens of thousands would hold up everybody's changes.
-const HOSTS_MAX: usize = 1_000;
-/// At most so many bad items of one list are told one by one: a label can hold megabytes.
+/// At most so many bad items of one list, or unknown labels, are told one by one: a label can hold megabytes.
 const LIST_FINDINGS_MAX: usize = 8;
 
 /// What the labels of a service come to.
@@ -90,12 +89,7 @@ impl Reader<'_> {
             }
             return Vec::new();
         };
-        let (mut hosts, bad) = list(&text, ',', HostPattern::parse);
-        if hosts.len() > HOSTS_MAX {
-            let message = format!("{} hosts are more than one service may publish; the first {HOSTS_MAX} are published", hosts.len());
-            self.add(Severity::Error, FindingCode::InvalidLabelValue, "hosts", None, &message, "Use a wildcard, or several services.");
-            hosts.truncate(HOSTS_MAX);
-        }
+        let (hosts, bad) = self.list("hosts", &text, &caps::HOSTS, HostPattern::parse);
         if hosts.is_empty() && bad.is_empty() && !default_backend {
             self.missing("hosts", "Add the host names that the service answers for, or set com.docker.lb.default_backend=true.");
         }
@@ -108,7 +102,8 @@ impl Reader<'_> {
             self.missing("port", "Add the port on which the container listens.");
             return None;
         };
-        match Port::parse(text) {
+        let parsed = caps::check_length(text).and_then(|()| Port::parse(text));
+        match parsed {
             Ok(port) => Some(port),
             Err(rule) => {
                 let text = text.to_owned();
@@ -123,7 +118,7 @@ impl Reader<'_> {
         let Some(text) = self.value("context_root").map(str::to_owned) else {
             return Some(ContextPath::root());
         };
-        match ContextPath::parse(&text) {
+        match caps::check_length(&text).and_then(|()| ContextPath::parse(&text)) {
             Ok(path) => {
                 self.note_several_roots(&text);
                 Some(path)
@@ -151,7 +146,7 @@ impl Reader<'_> {
     /// The checked value of a label that only tunes: a bad one gives a finding and counts as absent.
     fn parsed<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, Refused>) -> Option<T> {
         let text = self.value(name)?.to_owned();
-        match parse(&text) {
+        match caps::check_length(&text).and_then(|()| parse(&text)) {
             Ok(value) => Some(value),
             Err(rule) => {
                 self.bad(name, &text, &rule, "the label counts as absent");
@@ -164,9 +159,10 @@ impl Reader<'_> {
         let Some(text) = self.value("redirects").map(str::to_owned) else {
             return Vec::new();
         };
-        let (redirects, bad) = list(&text, ';', |pair| {
+        let own: BTreeSet<&HostPattern> = hosts.iter().collect();
+        let (redirects, bad) = self.list("redirects", &text, &caps::REDIRECTS, |pair| {
             let redirect = values::redirect(pair)?;
-            if hosts.contains(&redirect.source.host) {
+            if own.contains(&redirect.source.host) {
                 Ok(redirect)
             } else {
                 Err(Refused(format!("a redirect's source is one of the service's hosts, and {} is not", redirect.source.host)))
@@ -181,7 +177,7 @@ impl Reader<'_> {
         let Some(text) = self.value("websocket_endpoints").map(str::to_owned) else {
             return Vec::new();
         };
-        let (paths, bad) = list(&text, ',', |item| {
+        let (paths, bad) = self.list("websocket_endpoints", &text, &caps::WEBSOCKET_ENDPOINTS, |item| {
             let path = ContextPath::parse(item)?;
             match root.filter(|root| !root.covers(&path)) {
                 Some(root) => Err(Refused(format!("this path is not below the service's context root {root}"))),
@@ -233,7 +229,7 @@ impl Reader<'_> {
     /// Whoever asks for a check in words that nobody understands must not go without one.
     fn asked_verification(&mut self, label: &str) -> Verification {
         let Some(text) = self.value(label).map(str::to_owned) else { return Verification::default() };
-        values::verification(&text).unwrap_or_else(|rule| {
+        caps::check_length(&text).and_then(|()| values::verification(&text)).unwrap_or_else(|rule| {
             self.bad(label, &text, &rule, "the application's certificate is checked against the system's roots");
             Verification::System
         })
@@ -275,6 +271,30 @@ impl Reader<'_> {
         }
     }
 
+    /// The items of a list within its caps. What is beyond them is told and left out; what stands before counts.
+    fn list<T: Ord + Clone>(
+        &mut self,
+        name: &str,
+        text: &str,
+        cap: &Cap,
+        parse: impl Fn(&str) -> Result<T, Refused>,
+    ) -> (Vec<T>, Vec<(String, Refused)>) {
+        let (readable, cut_off) = caps::readable(text, cap.separator);
+        if cut_off > 0 {
+            self.beyond(name, &caps::value_too_long(text.len(), cap), cap);
+        }
+        let (mut good, bad) = list(readable, cap.separator, parse);
+        if good.len() > cap.items {
+            self.beyond(name, &caps::too_many(good.len(), cap), cap);
+            good.truncate(cap.items);
+        }
+        (good, bad)
+    }
+
+    fn beyond(&mut self, name: &str, message: &str, cap: &Cap) {
+        self.add(Severity::Error, FindingCode::InvalidLabelValue, name, None, message, cap.remedy);
+    }
+
     fn note_list(&mut self, name: &str, bad: &[(String, Refused)], follows: &str) {
         for (item, rule) in bad.iter().take(LIST_FINDINGS_MAX) {
             self.bad(name, item, rule, follows);
@@ -314,7 +334,13 @@ impl Reader<'_> {
 
     /// Labels that look as if they were meant for us and are not.
     fn note_strangers(&mut self, is_published: bool) {
+        let mut unknown = 0;
         for stranger in strangers(self.labels, is_published) {
+            unknown += usize::from(stranger.severity == Severity::Warning);
+            // What closes a service is always told.
+            if stranger.severity == Severity::Warning && unknown > LIST_FINDINGS_MAX {
+                continue;
+            }
             let subject = Subject::Service(self.service.to_owned());
             let finding = Finding::new(stranger.severity, stranger.code, subject, stranger.message, stranger.remedy);
             self.findings.push(match stranger.value {
@@ -322,17 +348,18 @@ impl Reader<'_> {
                 None => Finding { field: Some(stranger.key), ..finding },
             });
         }
+        if unknown > LIST_FINDINGS_MAX {
+            let message =
+                format!("{} further labels of the service have names that do not exist, and no effect", unknown - LIST_FINDINGS_MAX);
+            self.add(Severity::Warning, FindingCode::UnknownLabel, PREFIX, None, &message, "Remove them.");
+        }
     }
 }
 
 /// The items of a list: good ones without duplicates in the order written, bad ones with the rule that they break.
 /// Empty items (a separator at the end) are passed over.
-fn list<T: PartialEq + Ord + Clone>(
-    text: &str,
-    separator: char,
-    parse: impl Fn(&str) -> Result<T, Refused>,
-) -> (Vec<T>, Vec<(String, Refused)>) {
-    let (mut good, mut bad, mut seen) = (Vec::new(), Vec::new(), std::collections::BTreeSet::new());
+fn list<T: Ord + Clone>(text: &str, separator: char, parse: impl Fn(&str) -> Result<T, Refused>) -> (Vec<T>, Vec<(String, Refused)>) {
+    let (mut good, mut bad, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
     for item in text.split(separator).map(str::trim).filter(|item| !item.is_empty()) {
         match parse(item) {
             Ok(value) if seen.insert(value.clone()) => good.push(value),

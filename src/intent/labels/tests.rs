@@ -67,7 +67,8 @@ fn a_long_list_of_bad_hosts_gives_few_findings() {
     let hosts = vec!["b@d"; 5000].join(",") + &"x".repeat(1 << 20);
     let ReadLabels { reading, findings } = read(&[("hosts", &hosts), ("port", "80")]);
     assert_eq!(reading, LabelReading::Refused);
-    assert!(findings.len() <= 9, "{}", findings.len());
+    // Eight of them, how many more there are, and that the list is too long.
+    assert!(findings.len() <= 10, "{}", findings.len());
     assert!(findings.iter().all(|finding| finding.value.as_ref().is_none_or(|value| value.chars().count() <= 121)));
 }
 

@@ -78,6 +78,7 @@ fn with_seen<T>(services: Vec<Value>, material: Vec<MaterialReport>, use_it: imp
         rollouts: vec![],
     };
     use_it(&Seen {
+        too_large: None,
         instance: "swarmgate",
         declared: &DeclaredCluster { generation: 1, in_force: None, label: None, accepted: true },
         cluster: &cluster,

@@ -1,0 +1,112 @@
+//! How large what crosses process borders may be, in bytes: one number for each kind, by which its sender checks before it
+//! commits to it, and its receiver before it reads. No I/O.
+
+use serde::Serialize;
+
+use super::wire::{Bundle, Contents, Desired};
+use crate::types::json_size;
+
+/// A table (operator → extension), an offer (extension → proxy), a report (extension → operator). An offer holds two
+/// configurations; those of 10,000 routes have some 10 MB.
+pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
+/// What a report says beside its configurations: proxies, material, words. A proxy's word is bounded, and so are a pair's names.
+pub const REPORT_REST_BYTES_MAX: usize = 16 << 20;
+/// A proxy's report (proxy → extension): its words are 4 KiB at most, each character up to six bytes.
+pub const PROXY_REPORT_BYTES_MAX: usize = 128 << 10;
+/// A request for a certificate: it holds one public key.
+pub const CERTIFICATE_REQUEST_BYTES_MAX: usize = 16 << 10;
+/// What an offer is wrapped in: digests, names, a signature with its certificate.
+const OFFER_FRAME_BYTES: usize = 64 << 10;
+/// What a proxy keeps of an offer on its volume: the same, wrapped once more.
+pub const SAVED_BYTES_MAX: u64 = MESSAGE_BYTES_MAX as u64 + 4096;
+/// One configuration, unpacked: it came out of an offer.
+pub const BUNDLE_BYTES_MAX: u64 = MESSAGE_BYTES_MAX as u64;
+
+/// Something is larger than its receiver reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it has {bytes} bytes as a message, and {max} at most are read")]
+pub struct TooLarge {
+    /// How large it is.
+    pub bytes: usize,
+    /// How large it may be.
+    pub max: usize,
+}
+
+fn check(bytes: usize, max: usize) -> Result<(), TooLarge> {
+    if bytes <= max { Ok(()) } else { Err(TooLarge { bytes, max }) }
+}
+
+/// Whether a message can be read by whoever gets it.
+///
+/// # Errors
+/// It cannot.
+pub fn check_message<T: Serialize>(message: &T) -> Result<(), TooLarge> {
+    check(json_size(message), MESSAGE_BYTES_MAX)
+}
+
+/// Whether an extension can read what it shall render.
+///
+/// # Errors
+/// It cannot.
+pub fn check_desired(desired: &Desired) -> Result<(), TooLarge> {
+    check_message(desired)
+}
+
+/// Whether proxies can read an offer of these, before it is signed.
+///
+/// # Errors
+/// They cannot.
+pub fn check_offer<T: Serialize>(live: &Bundle, boot: &Bundle, contents: &Contents, parts: &T) -> Result<(), TooLarge> {
+    let bytes = [json_size(live), json_size(boot), json_size(contents), json_size(parts), OFFER_FRAME_BYTES];
+    check(bytes.into_iter().fold(0, usize::saturating_add), MESSAGE_BYTES_MAX)
+}
+
+/// Whether the operator can read a report with these configurations, whatever else stands in it.
+///
+/// # Errors
+/// It cannot.
+pub fn check_report(boot: &Bundle, mounted: Option<&Bundle>) -> Result<(), TooLarge> {
+    let bytes = [json_size(boot), mounted.map_or(0, json_size), OFFER_FRAME_BYTES, REPORT_REST_BYTES_MAX];
+    check(bytes.into_iter().fold(0, usize::saturating_add), MESSAGE_BYTES_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::channel::wire::ProxyConfig;
+    use crate::pki::{Authority, ChannelRole, KeyInHand};
+    use crate::types::{ClusterName, Digest};
+
+    fn bundle(bytes: usize) -> Bundle {
+        let files = BTreeMap::from([("nginx.conf".to_owned(), "x".repeat(bytes))]);
+        Bundle::new(ClusterName::parse("dev").unwrap(), Digest::of_bytes(b""), files)
+    }
+
+    #[test]
+    fn what_is_let_through_is_read_and_what_is_not_says_its_size() {
+        let none = BTreeMap::<String, String>::new();
+        let half = MESSAGE_BYTES_MAX / 2;
+        let fits = |live: usize, boot: usize| check_offer(&bundle(live), &bundle(boot), &Contents::default(), &none);
+        assert_eq!(fits(half, half / 2), Ok(()));
+        let error = fits(half, half).unwrap_err();
+        assert!(error.bytes > MESSAGE_BYTES_MAX && error.to_string().contains(&error.bytes.to_string()), "{error}");
+        assert_eq!(check_report(&bundle(half), None), Ok(()));
+        assert!(check_report(&bundle(half), Some(&bundle(half))).is_err());
+        assert!(check_report(&bundle(MESSAGE_BYTES_MAX - REPORT_REST_BYTES_MAX), None).is_err());
+    }
+
+    #[test]
+    fn the_frame_of_an_offer_is_within_what_is_counted_for_it() {
+        let now = Timestamp::now();
+        let (authority, dev) = (Authority::create(now).unwrap(), ClusterName::parse("dev").unwrap());
+        let signer = KeyInHand::issued_by(&authority, ChannelRole::Extension, &dev, "t1", now).unwrap().signer();
+        let plain = bundle(10);
+        let stamped = plain.clone().signed(7, &signer, now);
+        let offer = ProxyConfig::new(stamped.clone(), stamped, Contents::default(), BTreeMap::new());
+        assert!(json_size(&offer) < 2 * json_size(&plain) + OFFER_FRAME_BYTES);
+    }
+}

@@ -1,0 +1,259 @@
+//! Claims about services that flap, and about those beside them.
+
+use super::*;
+use crate::controller::thought;
+use crate::fleet::fixtures::cluster_named;
+use crate::intent::limits::Limits;
+use crate::swarm::Task;
+use crate::types::{HostPattern, NetworkId, ServiceId, TaskId};
+
+/// 222 updates a minute.
+const FLAP: SignedDuration = SignedDuration::from_millis(270);
+
+struct World {
+    snapshot: Snapshot,
+    damping: Damping,
+    limits: LabelUpdates,
+    now: Timestamp,
+}
+
+impl World {
+    fn new(services: &[&str]) -> Self {
+        let raw = serde_json::from_value(serde_json::json!({
+            "takenAt": "2026-01-01T12:00:00Z", "services": [], "tasks": [], "nodes": [], "configs": [], "secrets": [],
+            "networks": [{"Id": "net", "Name": "net", "Driver": "overlay", "Scope": "swarm"}],
+        }));
+        let snapshot = Snapshot::from_raw(&raw.unwrap()).unwrap();
+        let now = snapshot.taken_at;
+        let mut world = Self { snapshot, damping: Damping::default(), limits: Limits::default().label_updates, now };
+        for name in services {
+            world.create(name, 1);
+        }
+        world.pass();
+        world
+    }
+
+    fn create(&mut self, name: &str, incarnation: u8) {
+        let service = Service {
+            id: ServiceId(format!("{name}-{incarnation}")),
+            name: name.to_owned(),
+            version: 1,
+            created_at: self.now,
+            labels: BTreeMap::new(),
+            spec: serde_json::Value::Null,
+            previous_spec: None,
+            networks: vec![NetworkId("net".to_owned())],
+            vip_mode: true,
+            virtual_ips: Vec::new(),
+            ports: Vec::new(),
+            replicas: Some(1),
+            update_status: None,
+        };
+        self.snapshot.services.retain(|_, known| known.name != name);
+        self.snapshot.services.insert(service.id.clone(), service);
+        self.label(name, "hosts", Some(&format!("{name}.test")));
+        self.label(name, "port", Some("80"));
+    }
+
+    fn service(&mut self, name: &str) -> &mut Service {
+        self.snapshot.services.values_mut().find(|service| service.name == name).unwrap()
+    }
+
+    fn label(&mut self, name: &str, label: &str, value: Option<&str>) {
+        let labels = &mut self.service(name).labels;
+        match value {
+            Some(value) => drop(labels.insert(label_key(label), value.to_owned())),
+            None => drop(labels.remove(&label_key(label))),
+        }
+    }
+
+    /// A pass now; the hosts that it publishes.
+    fn pass(&mut self) -> Vec<String> {
+        self.damping.observe(self.limits, &self.snapshot, self.now);
+        let damped = self.damping.applied_to(&self.snapshot);
+        let routes = thought::routes(&cluster_named("dev"), &damped);
+        routes.desired.table.hosts.keys().map(ToString::to_string).collect()
+    }
+
+    fn after(&mut self, time: SignedDuration) -> Vec<String> {
+        self.now += time;
+        self.pass()
+    }
+
+    fn after_secs(&mut self, seconds: i64) -> Vec<String> {
+        self.after(SignedDuration::from_secs(seconds))
+    }
+
+    /// Toggles a service's host so many times; everything that was published meanwhile, one after the other.
+    fn flap(&mut self, name: &str, times: usize) -> Vec<Vec<String>> {
+        let mut published = vec![self.pass()];
+        for time in 0..times {
+            let host = if time % 2 == 0 { format!("{name}2.test") } else { format!("{name}.test") };
+            self.label(name, "hosts", Some(&host));
+            published.push(self.after(FLAP));
+        }
+        published.dedup();
+        published
+    }
+
+    fn told(&self) -> Vec<Finding> {
+        self.damping.findings(&cluster_named("dev"), &self.snapshot, &self.damping.applied_to(&self.snapshot))
+    }
+}
+
+#[test]
+fn who_changes_labels_now_and_then_never_waits() {
+    let mut world = World::new(&["a"]);
+    // Twenty at once, and six a minute for an hour.
+    assert_eq!(world.flap("a", 20).len(), 21);
+    world.after_secs(240);
+    for number in 0..360 {
+        world.label("a", "hosts", Some(&format!("h{number}.test")));
+        assert_eq!(world.after_secs(10), [format!("h{number}.test")]);
+    }
+    assert_eq!(world.told(), []);
+}
+
+#[test]
+fn a_service_that_flaps_keeps_what_was_settled_and_disturbs_nobody() {
+    let mut world = World::new(&["a", "b"]);
+    world.after_secs(60);
+    let published = world.flap("a", 222);
+    assert!(published.len() <= 22, "{} changes of the table", published.len());
+    assert_eq!(published.last().unwrap(), &["a.test", "b.test"], "the labels from before");
+    let told = world.told();
+    assert_eq!(
+        told.iter().map(|finding| (&finding.subject, finding.code)).collect::<Vec<_>>(),
+        [(&Subject::Service("a".to_owned()), FindingCode::LabelsFlapping)]
+    );
+    // The other one's change counts in the very next pass, whatever the first does.
+    world.label("a", "hosts", Some("a3.test"));
+    world.label("b", "hosts", Some("b2.test"));
+    assert_eq!(world.after(FLAP), ["a.test", "b2.test"]);
+    assert_eq!(world.told(), told, "the same words all the time");
+}
+
+#[test]
+fn it_counts_again_once_it_is_calm_and_waits_longer_each_time() {
+    let mut world = World::new(&["a"]);
+    world.after_secs(60);
+    for (round, expected) in [10, 20, 40, 80, 160, 300, 300].into_iter().enumerate() {
+        world.flap("a", 400);
+        let new = format!("new{round}.test");
+        world.label("a", "hosts", Some(&new));
+        assert_ne!(world.after(FLAP), [new.as_str()]);
+        let waited = (1..1000).find(|_| world.after_secs(1) == [new.as_str()]).unwrap();
+        assert!((expected - 1..=expected + 1).contains(&waited), "{waited} s instead of {expected}");
+        assert_eq!(world.told(), []);
+    }
+    world.after_secs(1000);
+    world.flap("a", 400);
+    assert!(world.told()[0].message.contains("for 10 s"), "forgiven: {:?}", world.told());
+}
+
+#[test]
+fn endpoints_are_never_held() {
+    let mut world = World::new(&["a"]);
+    world.after_secs(60);
+    world.flap("a", 100);
+    assert!(!world.told().is_empty());
+    for number in 1..4_u8 {
+        let task = Task {
+            id: TaskId(format!("t{number}")),
+            service: ServiceId("a-1".to_owned()),
+            node: None,
+            state: "running".to_owned(),
+            message: String::new(),
+            error: String::new(),
+            created_at: world.now,
+            state_since: None,
+            addresses: vec![(NetworkId("net".to_owned()), format!("10.0.0.{number}/24").parse().unwrap())],
+            host_ports: Vec::new(),
+            spec: serde_json::Value::Null,
+        };
+        world.snapshot.tasks.insert(task.id.clone(), task);
+        world.after(FLAP);
+        let routes = thought::routes(&cluster_named("dev"), &world.damping.applied_to(&world.snapshot));
+        let host = &routes.desired.table.hosts[&HostPattern::parse("a.test").unwrap()];
+        let endpoints: usize = host.paths.values().flat_map(|route| &route.backend.services).map(|service| service.endpoints.len()).sum();
+        assert_eq!(endpoints, usize::from(number));
+    }
+}
+
+#[test]
+fn who_takes_the_labels_off_is_closed_at_once_and_stays_so_until_it_is_calm() {
+    for gone in [false, true] {
+        let mut world = World::new(&["a", "b"]);
+        world.after_secs(60);
+        world.flap("a", 100);
+        if gone {
+            world.snapshot.services.retain(|_, service| service.name != "a");
+        } else {
+            world.label("a", "hosts", None);
+        }
+        assert_eq!(world.after(FLAP), ["b.test"], "at once");
+        let mut published = Vec::new();
+        for incarnation in 2..50 {
+            world.create("a", incarnation);
+            published.push(world.after(FLAP));
+            world.snapshot.services.retain(|_, service| service.name != "a");
+            published.push(world.after(FLAP));
+        }
+        published.dedup();
+        assert_eq!(published, [["b.test"]], "coming back is the same flapping");
+        world.create("a", 99);
+        world.after(FLAP);
+        assert_eq!(world.after_secs(11), ["a.test", "b.test"]);
+    }
+}
+
+#[test]
+fn services_that_are_made_and_removed_again_and_again_are_held_as_well() {
+    let mut world = World::new(&["b"]);
+    let mut published = Vec::new();
+    for incarnation in 0..100 {
+        world.create("a", incarnation);
+        published.push(world.after(FLAP));
+        world.snapshot.services.retain(|_, service| service.name != "a");
+        published.push(world.after(FLAP));
+    }
+    published.dedup();
+    // The allowance grows by five while this lasts.
+    assert!(published.len() <= 2 * 26 + 1, "{}", published.len());
+}
+
+#[test]
+fn labels_of_other_programs_are_no_changes() {
+    let mut world = World::new(&["a"]);
+    for number in 0..200 {
+        world.service("a").labels.insert("org.example.build".to_owned(), number.to_string());
+        world.after(FLAP);
+    }
+    assert_eq!(world.told(), []);
+    world.label("a", "hosts", Some("new.test"));
+    assert_eq!(world.after(FLAP), ["new.test"]);
+}
+
+#[test]
+fn after_a_restart_what_is_found_counts_and_flapping_is_found_again() {
+    let mut world = World::new(&["a"]);
+    world.after_secs(60);
+    world.flap("a", 101);
+    world.damping = Damping::default();
+    assert_eq!(world.pass(), ["a2.test"]);
+    let published = world.flap("a", 222);
+    assert!(published.len() <= 22 && !world.told().is_empty(), "{}", published.len());
+}
+
+#[test]
+fn what_is_gone_is_forgotten() {
+    let mut world = World::new(&[]);
+    for number in 0..100 {
+        world.create(&format!("s{number}"), 0);
+        world.after(FLAP);
+    }
+    world.snapshot.services.clear();
+    world.after(FLAP);
+    world.after(FORGIVEN_AFTER);
+    assert_eq!(world.damping, Damping::default());
+}

@@ -1,0 +1,153 @@
+//! Whether proxies follow: which lag behind, since when, and whether that ends by itself. A proxy that tests a large
+//! configuration is slow, which is no error; one that gets nothing, refuses what it gets, or says nothing any more is. Pure.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Seen;
+use super::proxies::{is_running, is_silent};
+use crate::channel::wire::{Activity, ActivityKind, Delivery, ProxyReport};
+use crate::report::{ClusterStatus, Finding, FindingCode, ProxyTaskReport, Severity, Subject};
+use crate::swarm::Task;
+
+/// How long a proxy may lag without doing anything about it. Its agent takes a second to hear of something new and tells at once
+/// what it does.
+const IDLE_MAX: SignedDuration = SignedDuration::from_secs(5);
+/// How long it may be cut off: an extension that is replaced is away for a moment.
+const CUT_MAX: SignedDuration = SignedDuration::from_secs(3);
+/// An agent of an earlier version does not say what it does, and may be testing.
+const UNTOLD_MAX: SignedDuration = SignedDuration::from_secs(90);
+/// How many proxies a finding names.
+const NAMED_MAX: usize = 5;
+
+/// Adds to what is known of each proxy whether it follows. `previous` says since when it does not.
+pub fn judge(seen: &Seen<'_>, previous: Option<&ClusterStatus>, proxies: &mut [ProxyTaskReport]) {
+    if seen.delivery() != Delivery::Live || seen.extension_is_silent() {
+        // A stock proxy follows nobody; of those of a silent extension nobody can tell.
+        return;
+    }
+    for proxy in proxies.iter_mut().filter(|proxy| is_running(proxy)) {
+        let said = seen.report.and_then(|received| received.report.proxies.iter().find(|said| said.task == proxy.task));
+        let before = previous.into_iter().flat_map(|status| &status.proxies).find(|before| before.task == proxy.task);
+        if said.is_none() {
+            // The extension forgets who is silent for long; what it last said is still the best that is known.
+            proxy.running_digest = before.and_then(|before| before.running_digest.clone());
+            proxy.seen_at = before.and_then(|before| before.seen_at);
+        }
+        proxy.activity = said.and_then(|said| words(said.activity.as_ref()?));
+        if !lags(seen, proxy, said) {
+            continue;
+        }
+        // Who has taken another configuration since then follows, if slowly.
+        let stood_still = before.filter(|before| before.running_digest == proxy.running_digest);
+        let since = stood_still.and_then(|before| before.lagging_since).unwrap_or(seen.now);
+        proxy.lagging_since = Some(since);
+        proxy.stuck = is_stuck(seen, proxy, said, seen.now.duration_since(since));
+    }
+}
+
+/// Whether a proxy does not run the newest configuration, would not get a newer one, or nobody knows.
+fn lags(seen: &Seen<'_>, proxy: &ProxyTaskReport, said: Option<&ProxyReport>) -> bool {
+    let refuses_or_cut = |said: &ProxyReport| refuses_newest(seen, said) || activity_of(said) == Some(ActivityKind::Cut);
+    is_silent(proxy) || proxy.up_to_date == Some(false) || said.is_some_and(refuses_or_cut)
+}
+
+/// Whether that does not end by itself, after it has lasted for some time.
+fn is_stuck(seen: &Seen<'_>, proxy: &ProxyTaskReport, said: Option<&ProxyReport>, lasts: SignedDuration) -> bool {
+    let Some(said) = said else { return lasts > IDLE_MAX && runs_for(seen, &proxy.task) > IDLE_MAX };
+    if said.silent || refuses_newest(seen, said) {
+        return true;
+    }
+    match activity_of(said) {
+        Some(ActivityKind::Testing) => false,
+        Some(ActivityKind::Cut) => lasts > CUT_MAX,
+        Some(ActivityKind::Following) => lasts > IDLE_MAX,
+        None => lasts > UNTOLD_MAX,
+    }
+}
+
+fn activity_of(said: &ProxyReport) -> Option<ActivityKind> {
+    said.activity.as_ref().map(|activity| activity.kind)
+}
+
+/// Whether a proxy refuses exactly what it should run.
+fn refuses_newest(seen: &Seen<'_>, said: &ProxyReport) -> bool {
+    let accepted = seen.report.and_then(|received| received.report.accepted.as_ref());
+    said.rejected.as_ref().is_some_and(|refusal| accepted.is_some_and(|accepted| accepted.config_digest == refusal.digest))
+}
+
+/// For how long Swarm has said that a task runs; a long time if it does not say since when.
+fn runs_for(seen: &Seen<'_>, task: &str) -> SignedDuration {
+    let is_it = |known: &&Task| known.id.0 == task;
+    let since = seen.snapshot.tasks.values().find(is_it).and_then(|task| task.state_since);
+    since.map_or(SignedDuration::MAX, |since| seen.now.duration_since(since))
+}
+
+fn words(activity: &Activity) -> Option<String> {
+    match activity.kind {
+        ActivityKind::Following => None,
+        ActivityKind::Testing => Some(format!("testing a newer configuration since {:.0}", activity.since)),
+        ActivityKind::Cut => Some(format!("gets nothing newer since {:.0}: {}", activity.since, activity.words.trim())),
+    }
+}
+
+/// That proxies do not follow, with what each runs, since when, and its last words.
+pub fn finding(seen: &Seen<'_>, proxies: &[ProxyTaskReport]) -> Option<Finding> {
+    let stuck: Vec<&ProxyTaskReport> = proxies.iter().filter(|proxy| proxy.stuck).collect();
+    let running = proxies.iter().filter(|proxy| is_running(proxy)).count();
+    if stuck.is_empty() {
+        return None;
+    }
+    let shown = stuck.iter().take(NAMED_MAX).map(|proxy| described(seen, proxy)).collect::<Vec<_>>().join("; ");
+    let more = stuck.len().saturating_sub(NAMED_MAX);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    let message = format!("{} of {running} proxies do not follow and go on with what they have: {shown}{more}", stuck.len());
+    let remedy = "See the words of each, and `docker service logs` of the proxy service. One that says nothing cannot reach the \
+                  extension, or hangs: `docker service update --force` replaces it.";
+    Some(Finding::new(Severity::Error, FindingCode::ProxiesNotFollowing, Subject::Cluster(seen.cluster.name.to_string()), message, remedy))
+}
+
+fn described(seen: &Seen<'_>, proxy: &ProxyTaskReport) -> String {
+    let runs = proxy.running_digest.as_ref().map_or_else(|| "nothing that is known".to_owned(), |digest| digest.short().to_owned());
+    let since = proxy.lagging_since.unwrap_or(seen.now);
+    format!("{} on {} runs {runs}, since {since:.0} ({})", proxy.task, proxy.node, why(proxy))
+}
+
+/// The last words of its agent.
+fn why(proxy: &ProxyTaskReport) -> String {
+    match (&proxy.rejected, &proxy.activity, proxy.seen_at) {
+        (Some(rejected), _, _) => format!("it refuses the newest: {rejected}"),
+        (None, Some(activity), _) => activity.clone(),
+        (None, None, Some(at)) if proxy.up_to_date.is_none() => format!("not heard of since {at:.0}"),
+        (None, None, None) if proxy.up_to_date.is_none() => "never heard of".to_owned(),
+        (None, None, _) => "it does not say why".to_owned(),
+    }
+}
+
+/// That the extension says nothing, if it should.
+pub fn extension_silent(seen: &Seen<'_>, previous: Option<&ClusterStatus>) -> Option<Finding> {
+    let last = match seen.report {
+        Some(received) if seen.extension_is_silent() => format!("since {:.0}", received.at),
+        None if should_have_spoken(seen, previous) => "yet, although its task runs".to_owned(),
+        _ => return None,
+    };
+    let message = format!("nothing was heard of the extension {last}: proxies get nothing new and go on with what they have");
+    let remedy =
+        "See `docker service ps` and `docker service logs` of the extension service; it must reach the operator on its channel port.";
+    Some(Finding::new(Severity::Error, FindingCode::ExtensionSilent, Subject::Cluster(seen.cluster.name.to_string()), message, remedy))
+}
+
+/// Whether this operator has waited long enough for an extension whose task runs.
+fn should_have_spoken(seen: &Seen<'_>, previous: Option<&ClusterStatus>) -> bool {
+    let Some(service) = seen.own_service(seen.cluster.extension.service_name.as_str()) else { return false };
+    let waits_since = previous.and_then(|status| {
+        status
+            .conditions
+            .iter()
+            .find(|condition| condition.kind == crate::report::condition_types::PROGRAMMED)
+            .map(|it| it.last_transition_time)
+    });
+    let runs = |task: &&Task| task.service == service.id && task.state == "running";
+    let longest = seen.snapshot.tasks.values().filter(runs).map(|task| runs_for(seen, &task.id.0)).max();
+    let waited = |since: Timestamp| seen.now.duration_since(since) > super::SILENT_AFTER;
+    longest.is_some_and(|longest| longest > super::SILENT_AFTER) && waits_since.is_some_and(waited)
+}

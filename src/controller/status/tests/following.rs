@@ -1,0 +1,182 @@
+//! When the status says that proxies do not follow, and when it does not although they are slow.
+
+use super::*;
+use crate::channel::wire::{Activity, ActivityKind};
+use crate::report::ProxyTaskReport;
+
+/// Passes every second; in which the status first says that the proxy is stuck, and that status.
+fn stuck_after(seconds: i64, said: impl Fn(&mut ProxyReport)) -> Option<(i64, ClusterStatus)> {
+    let snapshot = world();
+    let mut status: Option<ClusterStatus> = None;
+    for second in 0..seconds {
+        let next = after_a_pass(&snapshot, SignedDuration::from_secs(second), status.as_ref(), |desired, now| {
+            let mut report = report(desired);
+            report.proxies.iter_mut().for_each(&said);
+            Some((report, now))
+        });
+        if next.proxies[0].stuck {
+            return Some((second, next));
+        }
+        status = Some(next);
+    }
+    None
+}
+
+fn doing(proxy: &mut ProxyReport, kind: ActivityKind, words: &str) {
+    let since = "2026-01-02T03:05:00Z".parse().unwrap();
+    proxy.activity = Some(Activity { kind, since, digest: None, words: words.to_owned() });
+}
+
+fn is_behind(proxy: &mut ProxyReport) {
+    proxy.running = Some(Digest::of_bytes(b"older"));
+}
+
+/// At most so many seconds until it is an error, which says this.
+fn check(said: impl Fn(&mut ProxyReport), at_most: i64, words: &[&str]) {
+    let (seconds, status) = stuck_after(30, said).unwrap_or_else(|| panic!("never: {words:?}"));
+    assert!(seconds <= at_most, "{seconds} s: {words:?}");
+    let programmed = status.conditions.iter().find(|condition| condition.kind == condition_types::PROGRAMMED).unwrap();
+    assert_eq!((programmed.status, programmed.reason.as_str()), (ConditionStatus::False, reasons::PROXIES_NOT_FOLLOWING));
+    assert_eq!(status.phase, Phase::Degraded);
+    let told: Vec<&Finding> = status.findings.iter().filter(|finding| finding.code == FindingCode::ProxiesNotFollowing).collect();
+    let [finding] = told[..] else { panic!("{:#?}", status.findings) };
+    assert_eq!((finding.severity, &finding.subject), (Severity::Error, &Subject::Cluster("dev".to_owned())));
+    for word in ["1 of 1 proxies", "proxy-task on node", "since 2026-01-02T03:05"].iter().chain(words) {
+        assert!(finding.message.contains(word), "{word:?} is not in {}", finding.message);
+    }
+}
+
+#[test]
+fn a_proxy_that_cannot_get_anything_newer_is_an_error_with_its_last_words() {
+    let cut = |proxy: &mut ProxyReport| {
+        is_behind(proxy);
+        doing(proxy, ActivityKind::Cut, "10.0.0.1:8082 answered more than 67108864 bytes");
+    };
+    let older = Digest::of_bytes(b"older");
+    check(cut, 5, &["answered more than 67108864 bytes", &format!("runs {}", older.short())]);
+    // Also while there is nothing newer than what it runs: it would not hear of it.
+    check(|proxy| doing(proxy, ActivityKind::Cut, "certificate expired"), 5, &["certificate expired"]);
+}
+
+#[test]
+fn a_proxy_that_refuses_the_newest_is_an_error_at_once() {
+    let refuses = |undecided: bool| {
+        move |proxy: &mut ProxyReport| {
+            is_behind(proxy);
+            doing(proxy, ActivityKind::Following, "");
+            proxy.rejected = Some(Refusal { undecided, ..Refusal::new(Digest::of_bytes(b"config"), "no memory".to_owned()) });
+        }
+    };
+    check(refuses(false), 0, &["it refuses the newest", "no memory"]);
+    check(refuses(true), 0, &["no memory"]);
+    // What it refused before the newest is no news.
+    let earlier = |proxy: &mut ProxyReport| proxy.rejected = Some(Refusal::new(Digest::of_bytes(b"earlier"), "no".to_owned()));
+    assert!(stuck_after(30, earlier).is_none());
+}
+
+#[test]
+fn a_proxy_that_is_behind_and_does_nothing_about_it_is_an_error() {
+    let idle = |proxy: &mut ProxyReport| {
+        is_behind(proxy);
+        doing(proxy, ActivityKind::Following, "");
+    };
+    check(idle, 6, &["it does not say why"]);
+}
+
+#[test]
+fn a_proxy_that_fell_silent_is_an_error() {
+    check(|proxy| proxy.silent = true, 0, &["(never heard of)"]);
+    check(
+        |proxy| {
+            proxy.silent = true;
+            proxy.seen_at = Some("2026-01-02T03:04:58Z".parse().unwrap());
+        },
+        0,
+        &["not heard of since 2026-01-02T03:04:58Z"],
+    );
+}
+
+#[test]
+fn a_proxy_that_is_silent_for_long_stays_an_error_with_what_it_last_ran() {
+    let snapshot = world();
+    let mut status: Option<ClusterStatus> = None;
+    for second in 0..90 {
+        let next = after_a_pass(&snapshot, SignedDuration::from_secs(second), status.as_ref(), |desired, now| {
+            let mut report = report(desired);
+            report.proxies[0].seen_at = Some(snapshot.taken_at);
+            report.proxies[0].silent = second > 6;
+            report.proxies.retain(|_| second <= 60);
+            Some((report, now))
+        });
+        let proxy = &next.proxies[0];
+        assert_eq!((proxy.stuck, proxy.seen_at), (second > 6, Some(snapshot.taken_at)), "{second}");
+        assert_eq!(proxy.running_digest, Some(Digest::of_bytes(b"config")), "{second}");
+        assert_eq!(proxy.lagging_since.is_some(), second > 6, "{second}");
+        status = Some(next);
+    }
+}
+
+#[test]
+fn a_task_that_runs_and_never_reports_is_an_error() {
+    check(|proxy| proxy.task = "another".to_owned(), 6, &["never heard of", "nothing that is known"]);
+}
+
+#[test]
+fn a_proxy_that_tests_a_large_configuration_is_slow_and_no_error() {
+    let testing = |proxy: &mut ProxyReport| {
+        is_behind(proxy);
+        doing(proxy, ActivityKind::Testing, "");
+    };
+    assert!(stuck_after(120, testing).is_none());
+    let status = status(1, |desired| {
+        let mut report = report(desired);
+        report.proxies.iter_mut().for_each(testing);
+        Some(report)
+    });
+    let programmed = status.conditions.iter().find(|condition| condition.kind == condition_types::PROGRAMMED).unwrap();
+    assert_eq!((programmed.reason.as_str(), status.phase), (reasons::PROXIES_BEHIND, Phase::Progressing));
+    assert!(programmed.message.contains("testing a newer configuration since 2026-01-02T03:05:00Z"), "{}", programmed.message);
+    assert_eq!(status.proxies[0].activity.as_deref(), Some("testing a newer configuration since 2026-01-02T03:05:00Z"));
+}
+
+#[test]
+fn an_agent_that_does_not_say_what_it_does_may_be_testing() {
+    assert!(stuck_after(60, is_behind).is_none());
+    assert!(stuck_after(120, is_behind).is_some());
+}
+
+#[test]
+fn a_proxy_that_takes_one_configuration_after_the_other_follows() {
+    let snapshot = world();
+    let mut status: Option<ClusterStatus> = None;
+    for second in 0..60_u8 {
+        let next = after_a_pass(&snapshot, SignedDuration::from_secs(second.into()), status.as_ref(), |desired, now| {
+            let mut report = report(desired);
+            report.proxies[0].running = Some(Digest::of_bytes(&[second]));
+            doing(&mut report.proxies[0], ActivityKind::Following, "");
+            Some((report, now))
+        });
+        let proxy: &ProxyTaskReport = &next.proxies[0];
+        assert_eq!((proxy.up_to_date, proxy.stuck), (Some(false), false));
+        status = Some(next);
+    }
+}
+
+#[test]
+fn an_extension_that_falls_silent_is_an_error_within_ten_seconds() {
+    let code = |status: &ClusterStatus| status.findings.iter().any(|finding| finding.code == FindingCode::ExtensionSilent);
+    let heard = |age| status(age, |desired| Some(report(desired)));
+    assert!(!code(&heard(6)) && code(&heard(7)));
+    assert_eq!((heard(6).phase == Phase::Degraded, heard(7).phase), (false, Phase::Degraded));
+}
+
+#[test]
+fn routes_that_no_message_can_hold_are_told_with_their_largest_parts() {
+    let snapshot = world();
+    let fault = crate::channel::limits::TooLarge { bytes: 70_000_000, max: 67_108_864 };
+    let status = after_a_pass_with(&snapshot, Some(fault));
+    let programmed = status.conditions.iter().find(|condition| condition.kind == condition_types::PROGRAMMED).unwrap();
+    assert_eq!((programmed.reason.as_str(), status.phase), (reasons::MESSAGE_TOO_LARGE, Phase::Degraded));
+    let told = status.findings.iter().find(|finding| finding.code == FindingCode::MessageTooLarge).unwrap();
+    assert!(told.message.contains("70000000 bytes") && told.message.contains("the route a.test/"), "{told}");
+}

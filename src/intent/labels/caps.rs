@@ -1,0 +1,188 @@
+//! How much one label may say. Docker bounds none of it, and every item is read, rendered, tested and kept by everybody: one
+//! label with tens of thousands would cost all others their changes. A cap never loses what stands before it. Pure numbers and
+//! their words; knows no grammar.
+
+use crate::types::Refused;
+
+/// Bytes of a label that holds a list: a thousand hosts of the longest names fit.
+const LIST_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of every other label: far more than any of their grammars allows.
+const VALUE_BYTES_MAX: usize = 4 * 1024;
+
+/// What a list may hold.
+pub(super) struct Cap {
+    /// What it is a list of, in the plural.
+    pub(super) what: &'static str,
+    /// How many of them count.
+    pub(super) items: usize,
+    /// What stands between two.
+    pub(super) separator: char,
+    /// What becomes of those that count.
+    pub(super) kept: &'static str,
+    /// What to do about the others.
+    pub(super) remedy: &'static str,
+}
+
+/// Every host is a pool that the engine tests and keeps.
+pub(super) const HOSTS: Cap =
+    Cap { what: "hosts", items: 1_000, separator: ',', kept: "published", remedy: "Use a wildcard, or several services." };
+
+/// Every redirect is a location or two.
+pub(super) const REDIRECTS: Cap = Cap {
+    what: "redirects",
+    items: 1_000,
+    separator: ';',
+    kept: "in force",
+    remedy: "Redirect whole hosts or a path above (everything below it is redirected, too), or let the application redirect.",
+};
+
+/// Every endpoint is two locations on each host of the service, on each port.
+pub(super) const WEBSOCKET_ENDPOINTS: Cap = Cap {
+    what: "websocket endpoints",
+    items: 100,
+    separator: ',',
+    kept: "in force",
+    remedy: "Name a path above them: everything below it counts, too. Upgrades work on every path of the service anyway.",
+};
+
+/// What there is to say when a list has more good items than count.
+pub(super) fn too_many(found: usize, cap: &Cap) -> String {
+    let Cap { what, items, kept, .. } = cap;
+    format!("{found} {what} are more than the {items} that one service may have; the first {items} are {kept}, and the others are left out")
+}
+
+/// What there is to say when a list is longer than it is read.
+pub(super) fn value_too_long(found: usize, cap: &Cap) -> String {
+    let Cap { what, kept, .. } = cap;
+    format!(
+        "the value has {found} bytes, and {LIST_BYTES_MAX} at most are read: the {what} up to there are {kept}, and the others are left out"
+    )
+}
+
+/// The beginning of a list that is read, which ends with a whole item, and how many bytes are not.
+pub(super) fn readable(text: &str, separator: char) -> (&str, usize) {
+    if text.len() <= LIST_BYTES_MAX {
+        return (text, 0);
+    }
+    let separator = u8::try_from(separator).unwrap_or(b',');
+    // A byte more, so that an item that ends exactly here counts. A separator is one byte, so that the cut is between characters.
+    let end = text.as_bytes()[..=LIST_BYTES_MAX].iter().rposition(|byte| *byte == separator).unwrap_or(0);
+    (&text[..end], text.len() - end)
+}
+
+/// Whether a value that is no list is short enough to be read at all.
+pub(super) fn check_length(text: &str) -> Result<(), Refused> {
+    if text.len() <= VALUE_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Refused(format!("the value has {} bytes, and {VALUE_BYTES_MAX} at most are read", text.len())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::intent::labels::{LabelReading, ReadLabels, ServiceLabels, read_labels};
+    use crate::report::{FindingCode, Severity};
+
+    fn read(labels: &[(&str, &str)]) -> ReadLabels {
+        let base = [("hosts", "h"), ("port", "80")].into_iter().chain(labels.iter().copied());
+        let labels: BTreeMap<String, String> = base.map(|(name, value)| (format!("com.docker.lb.{name}"), value.to_owned())).collect();
+        read_labels("app", &labels)
+    }
+
+    fn published(read: &ReadLabels) -> &ServiceLabels {
+        let LabelReading::Published(labels) = &read.reading else { panic!("{read:?}") };
+        labels
+    }
+
+    fn items(count: usize, separator: &str, item: impl Fn(usize) -> String) -> String {
+        (0..count).map(item).collect::<Vec<_>>().join(separator)
+    }
+
+    /// How many items of a list count, and what its one finding says.
+    fn check(label: &str, value: &str, counted: fn(&ServiceLabels) -> usize, expected: usize, words: &[&str]) {
+        let read = read(&[(label, value)]);
+        assert_eq!(counted(published(&read)), expected, "{label}");
+        let messages: Vec<_> = read.findings.iter().map(|finding| finding.message.as_str()).collect();
+        assert_eq!(messages.is_empty(), words.is_empty(), "{label}: {messages:?}");
+        for finding in &read.findings {
+            assert_eq!((finding.severity, finding.code), (Severity::Error, FindingCode::InvalidLabelValue));
+            assert_eq!(finding.field.as_deref(), Some(format!("com.docker.lb.{label}").as_str()));
+        }
+        for word in words {
+            assert!(messages.iter().any(|message| message.contains(word)), "{label}: {word:?} is not in {messages:?}");
+        }
+    }
+
+    #[test]
+    fn every_list_keeps_its_first_items_and_tells_how_many_there_are() {
+        let host = |n: usize| format!("h{n}");
+        check("hosts", &items(1000, ",", host), |labels| labels.hosts.len(), 1000, &[]);
+        check("hosts", &items(1001, ",", host), |labels| labels.hosts.len(), 1000, &["1001 hosts", "the first 1000 are published"]);
+        let path = |n: usize| format!("/ws{n}");
+        let endpoints = |labels: &ServiceLabels| labels.websocket_endpoints.len();
+        check("websocket_endpoints", &items(100, ",", path), endpoints, 100, &[]);
+        check("websocket_endpoints", &items(101, ",", path), endpoints, 100, &["101 websocket endpoints", "the first 100 are in force"]);
+        let redirect = |n: usize| format!("http://h/p{n},http://t/q{n}");
+        let redirects = |labels: &ServiceLabels| labels.redirects.len();
+        check("redirects", &items(1000, ";", redirect), redirects, 1000, &[]);
+        check("redirects", &items(1001, ";", redirect), redirects, 1000, &["1001 redirects", "the first 1000 are in force"]);
+    }
+
+    #[test]
+    fn items_that_are_written_twice_count_once() {
+        let twice = items(2000, ",", |n| format!("h{}", n / 2));
+        check("hosts", &twice, |labels| labels.hosts.len(), 1000, &[]);
+    }
+
+    #[test]
+    fn a_list_of_a_megabyte_is_read_up_to_a_whole_item() {
+        let value = items(95_000, ",", |n| format!("/socket-{n}"));
+        let words = [&*format!("the value has {} bytes, and 262144 at most are read", value.len()), "the first 100 are in force"];
+        check("websocket_endpoints", &value, |labels| labels.websocket_endpoints.len(), 100, &words);
+        let long = format!("h,{}", "x".repeat(1 << 20));
+        check("hosts", &long, |labels| labels.hosts.len(), 1, &["the value has 1048578 bytes"]);
+        // The last item within the cap is whole, whatever it is made of.
+        let odd = format!("h,{},ä", "ä".repeat(LIST_BYTES_MAX));
+        check("hosts", &odd, |labels| labels.hosts.len(), 1, &["at most are read"]);
+    }
+
+    #[test]
+    fn a_list_ends_with_the_last_item_that_fits() {
+        for beyond in [0, 1, 2] {
+            let text = format!("{},b", "a".repeat(LIST_BYTES_MAX - 2 + beyond));
+            let (read, left) = readable(&text, ',');
+            assert_eq!(read.len(), [LIST_BYTES_MAX, LIST_BYTES_MAX - 1, LIST_BYTES_MAX][beyond], "{beyond}");
+            assert_eq!(left, text.len() - read.len());
+        }
+        assert_eq!(readable(&"a".repeat(LIST_BYTES_MAX + 1), ','), ("", LIST_BYTES_MAX + 1));
+    }
+
+    #[test]
+    fn every_other_value_of_megabytes_is_bad_and_says_so() {
+        let long = "a".repeat(2 << 20);
+        for info in crate::intent::labels::LABELS {
+            let is_list = matches!(info.name, "hosts" | "redirects" | "websocket_endpoints");
+            if is_list || info.name == "service_cluster" {
+                continue;
+            }
+            let labels = [("ssl_backend", "true"), (info.name, long.as_str())];
+            let read = read(&labels);
+            let told = read.findings.iter().any(|finding| finding.message.contains("2097152 bytes"));
+            assert!(told, "{}: {:?}", info.name, read.findings);
+            assert!(read.findings.iter().all(|finding| finding.message.len() < 500));
+        }
+    }
+
+    #[test]
+    fn thousands_of_unknown_labels_are_a_few_findings() {
+        let names: Vec<String> = (0..5000).map(|n| format!("odd-{n:04}")).collect();
+        let labels: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
+        let read = read(&labels);
+        assert_eq!(read.findings.len(), 9);
+        assert!(read.findings.iter().any(|finding| finding.message.contains("4992 further labels")), "{:?}", read.findings);
+        published(&read);
+    }
+}

@@ -1,0 +1,102 @@
+//! How much of a configuration something takes: plain sums, so that services can be held to a budget. What a configuration
+//! really holds is counted where it is written.
+
+use std::fmt;
+
+/// What something takes in an engine's configuration.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Footprint {
+    /// Routes: a host and a path each, with a pool of endpoints. An engine looks for each pool among all others.
+    pub routes: u64,
+    /// Places that answer: two for each path on each port, a few more for redirects and websockets.
+    pub locations: u64,
+    /// Bytes of text.
+    pub bytes: u64,
+}
+
+/// One of the three things that are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dimension {
+    /// [`Footprint::routes`].
+    Routes,
+    /// [`Footprint::locations`].
+    Locations,
+    /// [`Footprint::bytes`].
+    Bytes,
+}
+
+impl fmt::Display for Dimension {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Routes => "routes",
+            Self::Locations => "locations",
+            Self::Bytes => "bytes",
+        })
+    }
+}
+
+impl Dimension {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Routes, Self::Locations, Self::Bytes];
+
+    /// How much of it there is.
+    pub fn of(self, footprint: &Footprint) -> u64 {
+        match self {
+            Self::Routes => footprint.routes,
+            Self::Locations => footprint.locations,
+            Self::Bytes => footprint.bytes,
+        }
+    }
+}
+
+impl Footprint {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        self.by(other, u64::saturating_add)
+    }
+
+    /// What this has more than the other.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        self.by(other, u64::saturating_sub)
+    }
+
+    /// The first dimension in which this is more than a limit allows.
+    pub fn exceeds(&self, limit: &Self) -> Option<Dimension> {
+        Dimension::ALL.into_iter().find(|dimension| dimension.of(self) > dimension.of(limit))
+    }
+
+    fn by(self, other: Self, sum: fn(u64, u64) -> u64) -> Self {
+        Self {
+            routes: sum(self.routes, other.routes),
+            locations: sum(self.locations, other.locations),
+            bytes: sum(self.bytes, other.bytes),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn footprint(routes: u64, locations: u64, bytes: u64) -> Footprint {
+        Footprint { routes, locations, bytes }
+    }
+
+    #[test]
+    fn sums_never_overflow_and_a_limit_counts_in_each_dimension() {
+        let most = footprint(u64::MAX, 1, 2);
+        assert_eq!(most.plus(footprint(1, 1, 1)), footprint(u64::MAX, 2, 3));
+        assert_eq!(footprint(1, 1, 1).minus(most), footprint(0, 0, 0));
+        let limit = footprint(2, 4, 8);
+        for (found, expected) in [
+            (footprint(2, 4, 8), None),
+            (footprint(3, 4, 8), Some(Dimension::Routes)),
+            (footprint(2, 5, 9), Some(Dimension::Locations)),
+            (footprint(0, 0, 9), Some(Dimension::Bytes)),
+        ] {
+            assert_eq!(found.exceeds(&limit), expected, "{found:?}");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What a service takes on one host, at the size that it declares: a table with nothing else in it is written and counted.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use crate::intent::labels::{Affinity as AskedAffinity, BackendMode};
+use crate::render::Measure;
+use crate::route::{
+    Affinity, Backend, BackendProtocol, BackendService, DefaultBackend, Endpoint, Footprint, MaterialKind, MaterialRef, PathRoute,
+    Redirect, RouteTable, TlsBinding, Verification, VirtualHost,
+};
+use crate::translate::World;
+use crate::translate::material;
+use crate::translate::published::Published;
+use crate::types::{HostPattern, ObjectName, TaskId};
+
+/// A pool of two is written with more than a pool of one (shared memory, backups), and an update that starts first makes one of
+/// two: nobody's share changes by that.
+const ENDPOINTS_LEAST: u64 = 2;
+/// What is written of a host where others are published as well: its name in lists of others' servers, a longer address.
+const AMONG_OTHERS_BYTES: u64 = 128;
+
+/// What something takes.
+pub struct Price {
+    /// Without TLS.
+    pub plain: Footprint,
+    /// The same places once more, by TLS.
+    pub by_tls: Footprint,
+    /// Whether the service gives the host TLS that is terminated here.
+    pub brings_tls: bool,
+}
+
+/// Measures one service after the other.
+pub struct Costs<'w> {
+    world: &'w World<'w>,
+    nodes: u64,
+    measure: Measure,
+    like: RouteTable,
+}
+
+impl<'w> Costs<'w> {
+    /// For the services of a cluster.
+    pub fn new(world: &'w World<'w>) -> Self {
+        let publish = &world.cluster.proxy.publish;
+        let mut like = RouteTable::empty(world.cluster.name.clone(), publish.http.target);
+        (like.https_port, like.https_published) = (publish.https.map(|https| https.target), publish.https.map(|https| https.published));
+        like.settings = world.cluster.settings.clone();
+        // Somebody else's, and nothing that a route takes.
+        like.settings.template = None;
+        let nodes = u64::try_from(world.snapshot.nodes.len()).unwrap_or(u64::MAX);
+        Self { world, nodes, measure: Measure::of(&like), like }
+    }
+
+    /// What a service takes on one of its hosts.
+    pub fn of_host(&mut self, service: &Published<'_>, host: &HostPattern, has_tls: bool) -> Price {
+        let labels = &service.labels;
+        let published_by_tls = self.like.https_port.is_some();
+        let brings_tls = published_by_tls && labels.tls.certificate.is_some() && !labels.tls.passthrough;
+        let mut plain = self.at_declared_size(service, |backend| self.site(service, host, backend, false));
+        plain.bytes = plain.bytes.saturating_add(AMONG_OTHERS_BYTES).saturating_add(2 * u64::try_from(host.as_str().len()).unwrap_or(0));
+        let by_tls = if has_tls || brings_tls {
+            let backend = self.backend(service, ENDPOINTS_LEAST);
+            let [without, with] = [false, true].map(|tls| self.measure.footprint(&self.site(service, host, backend.clone(), tls)));
+            with.minus(without)
+        } else {
+            Footprint::default()
+        };
+        Price { plain, by_tls, brings_tls }
+    }
+
+    /// What the default backend takes.
+    pub fn of_default(&mut self, service: &Published<'_>) -> Price {
+        let plain = self.at_declared_size(service, |backend| {
+            let tls = self.binding(service);
+            RouteTable { default_backend: Some(DefaultBackend { backend, tls, https_only: false }), ..self.like.clone() }
+        });
+        Price { plain, by_tls: Footprint::default(), brings_tls: false }
+    }
+
+    /// Every endpoint of a pool is written alike, so that three tell what thousands take.
+    fn at_declared_size(&self, service: &Published<'_>, table: impl Fn(Backend) -> RouteTable) -> Footprint {
+        let endpoints = self.endpoints(service);
+        let measured = |endpoints| self.measure.footprint(&table(self.backend(service, endpoints)));
+        let least = measured(ENDPOINTS_LEAST);
+        if endpoints == ENDPOINTS_LEAST {
+            return least;
+        }
+        let each = measured(ENDPOINTS_LEAST + 1).minus(least).bytes;
+        Footprint { bytes: least.bytes.saturating_add(each.saturating_mul(endpoints - ENDPOINTS_LEAST)), ..least }
+    }
+
+    /// As many as the service declares tasks.
+    fn endpoints(&self, service: &Published<'_>) -> u64 {
+        if service.labels.backend_mode == BackendMode::Vip {
+            return ENDPOINTS_LEAST;
+        }
+        service.service.replicas.unwrap_or(self.nodes).max(ENDPOINTS_LEAST)
+    }
+
+    fn site(&self, service: &Published<'_>, host: &HostPattern, backend: Backend, tls: bool) -> RouteTable {
+        let labels = &service.labels;
+        let mut table = self.like.clone();
+        let has_port = table.https_port.is_some();
+        let https_only = labels.tls.only && has_port;
+        let mut site = VirtualHost { redirects: redirects(service, host), ..VirtualHost::default() };
+        if labels.tls.passthrough && has_port {
+            table.passthrough.insert(host.clone(), backend);
+            site.https_only = https_only;
+        } else {
+            let websockets = labels.websocket_endpoints.clone();
+            let route = PathRoute { rewrite: labels.context_root_rewrite, https_only, websockets, backend };
+            site.paths.insert(labels.context_root.clone(), route);
+        }
+        site.tls = tls.then(|| self.binding(service).or_else(somebodys_binding)).flatten();
+        if !site.paths.is_empty() || !site.redirects.is_empty() || site.https_only {
+            table.hosts.insert(host.clone(), site);
+        }
+        table
+    }
+
+    fn binding(&self, service: &Published<'_>) -> Option<TlsBinding> {
+        let binding = material::binding(self.world, service, &mut Vec::new())?;
+        Some(TlsBinding { certificate: there(binding.certificate), key: binding.key.map(there) })
+    }
+
+    fn backend(&self, service: &Published<'_>, endpoints: u64) -> Backend {
+        let labels = &service.labels;
+        let BackendProtocol { http2, tls } = material::protocol(self.world, service, &mut Vec::new());
+        let tls = tls.map(|verification| match verification {
+            Verification::Authority(authority) => Verification::Authority(there(authority)),
+            other => other,
+        });
+        let affinity = match &labels.affinity {
+            AskedAffinity::Cookie(name) => Affinity::Cookie(name.clone()),
+            AskedAffinity::ClientAddress => Affinity::ClientAddress,
+            AskedAffinity::None if self.world.cluster.settings.ip_hash => Affinity::ClientAddress,
+            AskedAffinity::None => Affinity::None,
+        };
+        let addresses = (0..u8::try_from(endpoints).unwrap_or(u8::MAX)).map(|last| Endpoint {
+            // As long as an address can be.
+            address: IpAddr::V4(Ipv4Addr::new(255, 255, 255, 255 - last)),
+            port: labels.port,
+            task: None::<TaskId>,
+            lasting: false,
+        });
+        let service = BackendService {
+            max_fails: labels.max_fails,
+            fail_timeout_ms: labels.fail_timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
+            ..BackendService::new(service.service.id.clone(), service.name.clone(), labels.port, addresses.collect())
+        };
+        Backend { services: vec![service], affinity, protocol: BackendProtocol { http2, tls } }
+    }
+}
+
+fn redirects(service: &Published<'_>, host: &HostPattern) -> Vec<Redirect> {
+    let own = service.labels.redirects.iter().filter(|asked| asked.source.host == *host);
+    own.map(|asked| Redirect { scheme: asked.source.scheme, path: asked.source.path.clone(), target: asked.target.clone() }).collect()
+}
+
+/// An object that is missing now may be there at any moment: what is published must not depend on that.
+fn there(object: MaterialRef) -> MaterialRef {
+    MaterialRef { id: Some(object.id.unwrap_or_else(|| "i".repeat(25))), ..object }
+}
+
+/// A certificate that another service of the host brings.
+fn somebodys_binding() -> Option<TlsBinding> {
+    let name = ObjectName::parse("certificate").ok()?;
+    Some(TlsBinding { certificate: there(MaterialRef { kind: MaterialKind::Secret, name, id: None }), key: None })
+}

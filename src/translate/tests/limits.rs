@@ -1,0 +1,197 @@
+//! Services are held to the limits of their cluster, oldest first, and what they are told to take is what is written.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::intent::labels::LABELS;
+use crate::intent::limits::Limits;
+use crate::render::{Measure, footprint};
+use crate::report::{Severity, Subject};
+use crate::route::Footprint;
+
+const UNLIMITED: Footprint = Footprint { routes: u64::MAX, locations: u64::MAX, bytes: u64::MAX };
+
+fn limited(service: Footprint, of_cluster: Footprint) -> Cluster {
+    Cluster { limits: Limits { service, cluster: of_cluster, ..Limits::default() }, ..cluster() }
+}
+
+/// A service with so many hosts, `a0.test` and so on.
+fn app(name: &str, hosts: usize) -> String {
+    let hosts = (0..hosts).map(|number| format!("{name}{number}.test")).collect::<Vec<_>>().join(",");
+    format!("      - {{name: {name}, labels: {{hosts: '{hosts}', port: 80}}, networks: [net], tasks: 1}}\n")
+}
+
+fn swarm(services: &[String]) -> Snapshot {
+    snapshot(&format!("    networks: [net]\n    services:\n{}", services.concat()))
+}
+
+/// How many hosts each service has, in the order of their age.
+fn hosts_of(translation: &Translation, names: &[&str]) -> Vec<usize> {
+    let of = |name: &&str| translation.table.hosts.keys().filter(|host| host.as_str().starts_with(*name)).count();
+    names.iter().map(of).collect()
+}
+
+fn told(translation: &Translation, code: FindingCode) -> Vec<&Finding> {
+    translation.findings.iter().filter(|finding| finding.code == code).collect()
+}
+
+#[test]
+fn a_service_beyond_its_own_limit_keeps_its_first_hosts() {
+    let cluster = limited(Footprint { routes: 3, ..UNLIMITED }, UNLIMITED);
+    let translation = translate(&cluster, &swarm(&[app("a", 5), app("b", 3)]));
+    assert_eq!(hosts_of(&translation, &["a", "b"]), [3, 3]);
+    let [finding] = told(&translation, FindingCode::LimitExceeded)[..] else { panic!("{:#?}", translation.findings) };
+    assert_eq!((&finding.subject, finding.severity), (&Subject::Service("a".to_owned()), Severity::Error));
+    assert_eq!(finding.field.as_deref(), Some("com.docker.lb.hosts"));
+    for words in ["asks for 5 routes", "2 more than", "(3)", "its first 3 hosts are published", "a3.test, a4.test"] {
+        assert!(finding.message.contains(words), "{words:?}: {finding}");
+    }
+    assert!(finding.remedy.contains("spec.limits.service.routes"), "{finding}");
+}
+
+#[test]
+fn beyond_the_limit_of_the_cluster_the_youngest_lose_and_older_ones_never() {
+    let cluster = limited(UNLIMITED, Footprint { routes: 10, ..UNLIMITED });
+    let services = [app("a", 4), app("b", 4), app("c", 4), app("d", 4), app("e", 1)];
+    for (count, expected) in [(2, vec![4, 4]), (3, vec![4, 4, 2]), (4, vec![4, 4, 2, 0]), (5, vec![4, 4, 2, 0, 0])] {
+        let translation = translate(&cluster, &swarm(&services[..count]));
+        assert_eq!(hosts_of(&translation, &["a", "b", "c", "d", "e"][..count]), expected);
+    }
+    let translation = translate(&cluster, &swarm(&services[..4]));
+    let messages: Vec<String> = told(&translation, FindingCode::LimitExceeded).iter().map(ToString::to_string).collect();
+    assert_eq!(messages.len(), 2, "{messages:#?}");
+    assert!(messages[0].contains("service c") && messages[0].contains("older services have 8 of the 10"), "{messages:#?}");
+    assert!(messages[0].contains("so 2 are too many") && messages[0].contains("its first 2 hosts are published"), "{messages:#?}");
+    assert!(messages[1].contains("service d") && messages[1].contains("none of its hosts is published"), "{messages:#?}");
+    let [near] = told(&translation, FindingCode::LimitNear)[..] else { panic!("{:#?}", translation.findings) };
+    assert!(near.message.contains("100 % of the 10 routes") && near.message.contains("2 services lose routes"), "{near}");
+}
+
+#[test]
+fn a_service_that_does_not_fit_leaves_the_rest_to_smaller_ones() {
+    let cluster = limited(Footprint { routes: 2, ..UNLIMITED }, Footprint { routes: 5, ..UNLIMITED });
+    let translation = translate(&cluster, &swarm(&[app("a", 9), app("b", 2), app("c", 1)]));
+    assert_eq!(hosts_of(&translation, &["a", "b", "c"]), [2, 2, 1]);
+}
+
+#[test]
+fn an_administrator_hears_of_a_cluster_that_is_nearly_full() {
+    for (routes, expected) in [(11, None), (10, Some("80 % of the 10 routes")), (8, Some("100 % of the 8 routes"))] {
+        let cluster = limited(UNLIMITED, Footprint { routes, ..UNLIMITED });
+        let translation = translate(&cluster, &swarm(&[app("a", 8)]));
+        let near = told(&translation, FindingCode::LimitNear);
+        assert_eq!(near.len(), usize::from(expected.is_some()), "{routes}");
+        assert!(near.iter().all(|finding| finding.severity == Severity::Warning && finding.message.contains(expected.unwrap_or_default())));
+    }
+}
+
+#[test]
+fn tasks_that_come_and_go_change_nobody_s_share() {
+    let sized = |replicas: usize, tasks: usize| {
+        let service = |name: &str| {
+            format!(
+                "      - {{name: {name}, labels: {{hosts: {name}.test, port: 80}}, networks: [net], replicas: {replicas}, tasks: {tasks}}}\n"
+            )
+        };
+        swarm(&["a", "b", "c"].map(service))
+    };
+    let published = |bytes: u64, snapshot: &Snapshot| {
+        let translation = translate(&limited(UNLIMITED, Footprint { bytes, ..UNLIMITED }), snapshot);
+        hosts_of(&translation, &["a", "b", "c"]).iter().sum::<usize>()
+    };
+    let least = (1..1000).map(|step| step * 64).find(|bytes| published(*bytes, &sized(5, 5)) == 3).unwrap();
+    for tasks in 0..=5 {
+        assert_eq!((published(least, &sized(5, tasks)), published(least - 64, &sized(5, tasks))), (3, 2), "{tasks}");
+    }
+    assert_eq!(published(least, &sized(1, 1)), published(least, &sized(2, 2)), "an update that starts first makes two of one");
+    assert!(published(least, &sized(50, 1)) < 3, "what is declared counts");
+}
+
+#[test]
+fn who_brings_tls_to_a_host_pays_for_the_others_second_copy() {
+    let on_host = |number: usize, more: &str| {
+        format!(
+            "      - {{name: app{number}, labels: {{hosts: shared.test, port: 80, context_root: /p{number}{more}}}, networks: [net], tasks: 1}}\n"
+        )
+    };
+    let mut services: Vec<String> = (0..10).map(|number| on_host(number, "")).collect();
+    services.push(on_host(10, ", ssl_cert: cert"));
+    services.push(on_host(11, ""));
+    let text = format!("    networks: [net]\n    secrets: [cert]\n    services:\n{}", services.concat());
+    let all = translate(&cluster(), &snapshot(&text));
+    let locations = footprint(&all.table).locations;
+    assert_eq!(locations, 2 * (12 * 2 + 1), "two for each path and one for all others, on each port");
+    let limit = |locations: u64| limited(UNLIMITED, Footprint { locations, ..UNLIMITED });
+    let paths = |cluster: &Cluster| translate(cluster, &snapshot(&text)).table.hosts[&host("shared.test")].paths.len();
+    // The one with the certificate does not fit, and the younger one without does.
+    assert_eq!(paths(&limit(12 * 3)), 11);
+    assert!(!translate(&limit(12 * 3), &snapshot(&text)).table.hosts.values().any(|host| host.tls.is_some()));
+}
+
+#[test]
+fn the_default_backend_counts_as_well() {
+    let text = "
+    networks: [net]
+    services:
+      - {name: a, labels: {hosts: a.test, port: 80}, networks: [net], tasks: 1}
+      - {name: b, labels: {default_backend: true, port: 80}, networks: [net], tasks: 1}";
+    let with = |routes| translate(&limited(UNLIMITED, Footprint { routes, ..UNLIMITED }), &snapshot(text));
+    assert_eq!(default_services(&with(2)), ["b"]);
+    assert_eq!(default_services(&with(1)), [] as [&str; 0]);
+    let translation = with(1);
+    let [finding] = told(&translation, FindingCode::LimitExceeded)[..] else { panic!("{:#?}", translation.findings) };
+    assert!(finding.message.contains("the default backend"), "{finding}");
+    assert_eq!(finding.field.as_deref(), Some("com.docker.lb.default_backend"));
+}
+
+#[test]
+fn services_that_share_nothing_are_charged_what_is_written() {
+    let text = "
+    networks: [net]
+    secrets: [cert]
+    services:
+      - {name: a, labels: {hosts: 'a.test, b.test', port: 80, ssl_cert: cert}, networks: [net], tasks: 2}
+      - {name: b, labels: {hosts: c.test, port: 80, context_root: /app, websocket_endpoints: '/app/ws,/app/live'}, networks: [net], tasks: 3}
+      - {name: c, labels: {hosts: d.test, port: 80, redirects: 'http://d.test/old,https://a.test/new'}, networks: [net], tasks: 2}";
+    let snapshot = snapshot(text);
+    let all = translate(&limited(UNLIMITED, UNLIMITED), &snapshot).table;
+    let (charged, written) = (budget::charged(&cluster(), &snapshot), footprint(&all));
+    assert_eq!((charged.routes, charged.locations), (written.routes, written.locations));
+    assert!((written.bytes..written.bytes * 3 / 2).contains(&charged.bytes), "{charged:?} {written:?}");
+}
+
+/// The services with as many running tasks as they declare, and all the material that labels may name.
+fn running(services: &[(BTreeMap<String, String>, u8, bool)]) -> Snapshot {
+    let service = |(at, (labels, tasks, _)): (usize, &(BTreeMap<String, String>, u8, bool))| serde_json::json!({"name": format!("app-{at}"), "labels": labels, "networks": ["net"], "tasks": tasks});
+    let services: Vec<_> = services.iter().enumerate().map(service).collect();
+    let secrets = ["qz1zq.pem", "qz1zq.both", "qz1zq.ca"];
+    let raw = compact::expand(&serde_json::json!({"networks": ["net"], "secrets": secrets, "services": services}));
+    Snapshot::from_raw(&serde_json::from_value(raw).unwrap()).unwrap()
+}
+
+#[test]
+fn nobody_is_charged_less_than_what_is_written_of_all() {
+    let names: Vec<&'static str> = LABELS.iter().map(|label| label.name).collect();
+    let config = ProptestConfig { cases: 300, max_shrink_iters: 400, failure_persistence: None, ..ProptestConfig::default() };
+    proptest!(config, |(services in grammar::services(&names))| {
+        let snapshot = running(&services);
+        let all = translate(&limited(UNLIMITED, UNLIMITED), &snapshot).table;
+        let (charged, written) = (budget::charged(&cluster(), &snapshot), Measure::of(&all).footprint(&all));
+        // Two servers with one location each stand for all hosts together that nobody answers for on one of the ports.
+        let charged = charged.plus(Footprint { routes: 0, locations: 2, bytes: 1024 });
+        prop_assert_eq!(written.exceeds(&charged), None, "charged {:?}, written {:?}", charged, written);
+    });
+}
+
+#[test]
+fn five_thousand_ordinary_services_fit_easily() {
+    let service = |number: usize| {
+        format!(
+            "      - {{name: s{number}, labels: {{hosts: 's{number}.apps.example.org', port: 8080, ssl_cert: cert, ssl_only: true}}, networks: [net], tasks: 2}}\n"
+        )
+    };
+    let services: String = (0..5000).map(service).collect();
+    let translation = translate(&cluster(), &snapshot(&format!("    networks: [net]\n    secrets: [cert]\n    services:\n{services}")));
+    assert_eq!(translation.table.hosts.len(), 5000);
+    assert!(told(&translation, FindingCode::LimitNear).is_empty(), "{:?}", told(&translation, FindingCode::LimitNear));
+}
