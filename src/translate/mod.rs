@@ -108,7 +108,18 @@ impl<'a> World<'a> {
         let proxies = proxies::Proxies::of(cluster, snapshot);
         let (objects, closed_list) = (grants::Objects::of(snapshot), networks::closed_list(cluster, snapshot));
         let (usage, control) = (capacity::usage(snapshot), networks::control_networks(snapshot));
-        Self { cluster, snapshot, proxies, attachable: attachable::Attachable::default(), usage, control, objects, closed_list, tasks, taken: node_ports::Taken::default() }
+        Self {
+            cluster,
+            snapshot,
+            proxies,
+            attachable: attachable::Attachable::default(),
+            usage,
+            control,
+            objects,
+            closed_list,
+            tasks,
+            taken: node_ports::Taken::default(),
+        }
     }
 
     /// The tasks of a service whose desired state is running.
