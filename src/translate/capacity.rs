@@ -32,7 +32,7 @@ pub struct Usage<'a> {
 }
 
 /// Who is on each network, the routing mesh's left out where tasks are concerned.
-pub fn usage<'a>(snapshot: &'a Snapshot) -> BTreeMap<&'a NetworkId, Usage<'a>> {
+pub fn usage(snapshot: &Snapshot) -> BTreeMap<&NetworkId, Usage<'_>> {
     let mut all = BTreeMap::<&NetworkId, Usage<'_>>::new();
     let mut addressed = BTreeMap::<_, u64>::new();
     let mut tasks = BTreeMap::<_, u64>::new();

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use swarmgate_e2e::wait::eventually;
-use swarmgate_e2e::world::{App, Case, Steady, World};
+use swarmgate_e2e::world::{App, Case, Steady, World, http_get};
 
 use super::SLOW;
 use super::ground::{DEFAULT, DEV, GATE, MESH};
@@ -24,7 +24,7 @@ pub(super) fn cases() -> Vec<Case> {
 struct Bad {
     /// Its name, and that of the service on it with `on-` in front.
     name: &'static str,
-    /// The words behind `docker network create`.
+    /// The words behind `docker network create`; `LAB` stands for the first three numbers of the nodes' and clients' addresses.
     words: &'static [&'static str],
     /// The finding about the service.
     code: &'static str,
@@ -36,12 +36,11 @@ const fn overlay(name: &'static str, words: &'static [&'static str], why: &'stat
     Bad { name, words, code: "UnsuitableNetwork", why }
 }
 
-/// The nodes of the lab are in 198.18.0.0/24, and so are the clients.
 const BAD: [Bad; 8] = [
     overlay("bad-macvlan", &["-d", "macvlan", "--scope", "swarm", "--config-from", "bad-lan"], "no overlay network (driver macvlan)"),
     overlay("bad-ipvlan", &["-d", "ipvlan", "--scope", "swarm", "--config-from", "bad-lan"], "no overlay network (driver ipvlan)"),
-    overlay("bad-nodes", &["-d", "overlay", "--subnet", "198.18.0.0/24"], "overlaps with 198.18.0."),
-    overlay("bad-clients", &["-d", "overlay", "--subnet", "198.18.0.0/29"], "not private address space"),
+    overlay("bad-nodes", &["-d", "overlay", "--subnet", "LAB.0/24"], ", the node node"),
+    overlay("bad-clients", &["-d", "overlay", "--subnet", "LAB.0/29"], "not private address space"),
     overlay("bad-half", &["-d", "overlay", "--subnet", "128.0.0.0/1"], "its subnet 128.0.0.0/1 overlaps"),
     overlay("bad-other-half", &["-d", "overlay", "--subnet", "0.0.0.0/1"], ""),
     overlay("bad-reserved", &["-d", "overlay", "--subnet", "10.250.7.0/24"], "spec.networks.reserved"),
@@ -61,7 +60,7 @@ fn bad_networks(world: &World, cluster: &str, port: u16) -> Result<()> {
     for k in 1..=world.lab.nodes() {
         let subnet = format!("10.252.{k}.0/24");
         // Left by the other of the two cases.
-        let _ = world.lab.docker(k, &["network", "create", "--config-only", "--subnet", &subnet, "-o", "parent=eth0", "bad-lan"]);
+        let _ = world.lab.docker(k, &["network", "create", "--config-only", "--subnet", &subnet, "bad-lan"]);
     }
     let app = |name: &str| if cluster == "default" { App::new(name) } else { App::new(name).cluster(cluster) };
     app("good").create(world)?;
@@ -76,13 +75,20 @@ fn bad_networks(world: &World, cluster: &str, port: u16) -> Result<()> {
         one_bad_network(world, cluster, bad, &app).with_context(|| format!("network {}", bad.name))?;
         ensure!(world.task_ids(&proxy)? == tasks, "{}: proxies were replaced", bad.name);
         ensure!(world.service(&proxy)?["Version"] == version, "{}: the proxy service was written", bad.name);
+        for address in [&kept, &fresh] {
+            let answer = http_get(address, "good.test", "/").with_context(|| format!("after the network {}", bad.name))?;
+            ensure!(answer.status == 200, "after the network {}: status {}", bad.name, answer.status);
+        }
     }
-    world.await_answer(&kept, "good.test", "/", "good")?;
     traffic.stop_without_loss()
 }
 
 fn one_bad_network(world: &World, cluster: &str, bad: &Bad, app: &impl Fn(&str) -> App) -> Result<()> {
-    world.docker(&[&["network", "create"], bad.words, &[bad.name]].concat())?;
+    let node = world.lab.node_ip(1);
+    let lab = node.rsplit_once('.').context("an IPv4 address")?.0;
+    let words: Vec<String> = bad.words.iter().map(|word| word.replace("LAB", lab)).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    world.docker(&[&["network", "create"], words.as_slice(), &[bad.name]].concat())?;
     let service = bad.name.replace("bad-", "on-");
     app(&service).network(bad.name).create(world)?;
     let finding = world.await_finding(cluster, bad.code, &service)?;
