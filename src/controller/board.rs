@@ -189,10 +189,8 @@ impl Source for Board {
     async fn plan(&self) -> Result<Answer, String> {
         let look = self.looks.look().await?;
         let (around, declared) = (self.around.clone(), self.declared.borrow().clone());
-        let kept: Vec<_> = declared.clusters.keys().map(|name| (name.clone(), self.memory(name))).collect();
-        let damping = kept.iter().map(|(name, memory)| (name.clone(), memory.damping.clone())).collect();
-        let memories = kept.into_iter().map(|(name, memory)| (name, memory.plan)).collect();
-        let known = preview::Known { memories, damping, status: Some(self.status()) };
+        let memories = declared.clusters.keys().map(|name| (name.clone(), self.memory(name))).collect();
+        let known = preview::Known { memories, status: Some(self.status()) };
         self.work(move || preview::preview(&around, &declared, &look.snapshot, &known, Timestamp::now())).await
     }
 

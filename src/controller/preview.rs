@@ -7,16 +7,16 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::census;
-use super::damping::Damping;
 use super::declared::Declared;
 use super::lookout::observe;
 use super::own_service;
+use super::pass::Memory;
 use super::spec;
 use super::surroundings::Surroundings;
-use super::thought;
+use super::thought::{self, Recollection};
 use crate::channel::contract::{LABEL_AUTHORITY, LABEL_OWNER};
 use crate::pki::Seals;
-use crate::plan::{Memory, Plan, plan_removal};
+use crate::plan::{Plan, plan_removal};
 use crate::report::{Finding, StatusReport};
 use crate::swarm::Snapshot;
 use crate::telemetry::endpoints::Answer;
@@ -36,8 +36,6 @@ struct Preview {
 pub struct Known {
     /// Of each cluster, what earlier passes left.
     pub memories: BTreeMap<ClusterName, Memory>,
-    /// Of each cluster, which services flap.
-    pub damping: BTreeMap<ClusterName, Damping>,
     /// What extensions were heard to say, so that silence means something; none without an operator.
     pub status: Option<StatusReport>,
 }
@@ -46,11 +44,11 @@ pub struct Known {
 pub fn preview(around: &Surroundings, declared: &Declared, snapshot: &Snapshot, known: &Known, now: Timestamp) -> Answer {
     let census = census::take(&around.instance, declared, snapshot);
     let kept = declared.in_force().map(|cluster| {
-        let damping = known.damping.get(&cluster.name).cloned().unwrap_or_default();
-        let routes = thought::routes(cluster, &damping.applied_to(snapshot));
-        let report = around.line.report(&cluster.name);
         let memory = known.memories.get(&cluster.name).cloned().unwrap_or_default();
-        let mut plan = thought::fleet_plan(around, cluster, snapshot, &routes, report.as_ref(), &memory, now);
+        let routes = thought::routes(cluster, &memory.damping.applied_to(snapshot));
+        let report = around.line.report(&cluster.name);
+        let known_here = Recollection { report: report.as_ref(), plan: &memory.plan, networks: &memory.networks, now };
+        let (_, mut plan) = thought::fleet_plan(around, cluster, snapshot, &routes, known_here);
         plan.findings.extend(routes.translation.findings);
         // What the extension found is told by no look at the world.
         let status = known.status.as_ref().and_then(|status| status.clusters.get(cluster.name.as_str()));
@@ -74,7 +72,7 @@ pub fn preview(around: &Surroundings, declared: &Declared, snapshot: &Snapshot, 
 pub async fn preview_offline(around: &Surroundings, spec: &[PathBuf]) -> Result<Answer, String> {
     let declared = spec::read_now(spec, &Declared::default());
     let snapshot = observe(around.swarm.as_ref()).await?;
-    let known = Known { memories: BTreeMap::new(), damping: BTreeMap::new(), status: None };
+    let known = Known { memories: BTreeMap::new(), status: None };
     let around = Surroundings { seals: Seals::believing(authority_of(&around.instance, &snapshot)), ..around.clone() };
     Ok(preview(&around, &declared, &snapshot, &known, Timestamp::now()))
 }

@@ -5,6 +5,7 @@ mod conditions;
 mod engine;
 mod following;
 mod material;
+mod networks;
 mod proxies;
 mod quarantine;
 mod routes;
@@ -18,6 +19,7 @@ use crate::channel::Received;
 use crate::channel::limits::TooLarge;
 use crate::channel::wire::{Delivery, Desired};
 use crate::intent::cluster::Cluster;
+use crate::networks::Decision;
 use crate::plan::Plan;
 use crate::report::{
     ClusterStatus, Condition, ConditionStatus, Finding, FindingCode, Phase, ProxyTaskReport, Severity, Subject, WaitingOn, condition_types,
@@ -50,6 +52,8 @@ pub struct Seen<'a> {
     pub too_large: Option<TooLarge>,
     /// What services ask for.
     pub translation: &'a Translation,
+    /// Which networks the proxies have, and which they wait for.
+    pub networks: &'a Decision,
     /// What went wrong while acting.
     pub failure: Option<&'a str>,
     /// The time of the pass.
@@ -63,6 +67,7 @@ pub fn after_pass(seen: &Seen<'_>, previous: Option<&ClusterStatus>) -> ClusterS
     let mut routes = routes::list(seen, &proxies);
     material::annotate(seen, &mut routes);
     quarantine::annotate(seen, &mut routes);
+    networks::annotate(seen, &mut routes);
     let conditions = conditions::list(seen, &routes, &proxies);
     let accepted = seen.report.and_then(|received| received.report.accepted.as_ref());
     ClusterStatus {

@@ -22,6 +22,7 @@ fn fleet(cluster: &Cluster, boot: Option<&Bundle>) -> Fleet {
         cluster,
         snapshot: &snapshot,
         networks: &[],
+        network_update: &crate::fleet::NetworkUpdate::default(),
         material: &[],
         boot,
         live: boot,

@@ -137,7 +137,7 @@ pub fn charged(cluster: &super::Cluster, snapshot: &super::Snapshot) -> Footprin
     let limits = crate::intent::limits::Limits { service: most, cluster: most, ..cluster.limits };
     let cluster = super::Cluster { limits, ..cluster.clone() };
     let world = World::new(&cluster, snapshot);
-    let services = super::published::published_services(&world, &mut Vec::new());
+    let (services, _) = super::published::published_services(&world, &mut Vec::new());
     let mut ledger = Ledger { world: &world, costs: Costs::new(&world), spent: Footprint::default(), hosts: BTreeMap::new(), losers: 0 };
     for service in services {
         ledger.admit(service, &mut Vec::new());

@@ -33,6 +33,7 @@ pub fn plan_for(cluster: &Cluster, snapshot: &Snapshot) -> Plan {
         cluster,
         snapshot: &ours,
         networks: &translation.networks,
+        network_update: &swarmgate::fleet::NetworkUpdate::default(),
         material: &material,
         boot: Some(&boot),
         live: Some(&live),

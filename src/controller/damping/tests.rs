@@ -169,6 +169,7 @@ fn endpoints_are_never_held() {
             state_since: None,
             addresses: vec![(NetworkId("net".to_owned()), format!("10.0.0.{number}/24").parse().unwrap())],
             host_ports: Vec::new(),
+            on_host_network: false,
             spec: serde_json::Value::Null,
         };
         world.snapshot.tasks.insert(task.id.clone(), task);

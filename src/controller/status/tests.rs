@@ -124,6 +124,7 @@ fn pass_that_sees(
         report: received.as_ref(),
         plan: &plan,
         translation: &routes.translation,
+        networks: &crate::networks::Decision::default(),
         failure: None,
         now,
     };
