@@ -23,12 +23,16 @@ pub(crate) use stage_or_skip;
 mod apps;
 #[path = "delivery/attackers.rs"]
 mod attackers;
+#[path = "support/name_server.rs"]
+mod name_server;
 #[path = "support/ports.rs"]
 mod ports;
 #[path = "delivery/programs.rs"]
 mod programs;
 #[path = "delivery/refusals.rs"]
 mod refusals;
+#[path = "delivery/silence.rs"]
+mod silence;
 #[path = "delivery/stage.rs"]
 mod stage;
 #[path = "delivery/tables.rs"]

@@ -39,6 +39,8 @@ mod names;
 mod options;
 #[path = "nginx/peer.rs"]
 mod peer;
+#[path = "support/name_server.rs"]
+mod name_server;
 #[path = "support/ports.rs"]
 mod ports;
 #[path = "nginx/protocols.rs"]

@@ -153,7 +153,7 @@ mod tests {
     fn admit(hub: &Hub, tokens: Vec<AdmittedToken>, tasks: &[&str]) {
         let table = RouteTable::empty(cluster(), Port::new(80).unwrap());
         let tasks = tasks.iter().map(|task| (ChannelRole::Proxy, (*task).to_owned())).collect();
-        hub.publish(&cluster(), Desired::new(Delivery::Live, table), Admission { tokens, tasks });
+        hub.publish(&cluster(), Desired::new(Delivery::Live, table), Admission { tokens, tasks }, Moment::now());
     }
 
     #[tokio::test]

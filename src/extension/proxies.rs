@@ -84,6 +84,7 @@ mod tests {
             rejected: None,
             generation: 0,
             reloads,
+            fallbacks: 0,
             seen_at: None,
         }
     }

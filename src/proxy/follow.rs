@@ -2,32 +2,38 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Agent;
 use crate::channel::wire::{BundleFault, ProxyConfig, Refusal};
-use crate::channel::{Answer, ChannelClient, Follower};
+use crate::channel::{Answer, ChannelClient, Follower, Heard, Moment};
 use crate::pki::TrustRoot;
 use crate::types::{ClusterName, Digest};
 
+/// How often the extension is asked how fresh the offer is. With what its own knowledge and the operator's take to be renewed, an
+/// offer is some ten seconds old at most while everybody works.
+const CONFIRM_EVERY: Duration = Duration::from_secs(3);
+
 /// Follows for ever. What is damaged or meant for others is refused here and never reaches the engine.
 pub(super) async fn follow(client: &ChannelClient, agent: &Agent) -> Infallible {
-    let mut follower = Follower::new(client, "/v1/bundle");
-    let mut after: Option<(Digest, Digest)> = None;
+    let mut follower = Follower::new(client, "/v1/bundle").every(CONFIRM_EVERY);
+    let mut after: Option<Digest> = None;
     loop {
-        match follower.next::<ProxyConfig>(after.as_ref().map(|(offer, _)| offer)).await {
-            Answer::Same => confirm(agent, after.as_ref().map(|(_, live)| live)),
+        let Heard { answer, confirmed } = follower.next::<ProxyConfig>(after.as_ref()).await;
+        match answer {
+            Answer::Same => after.iter().for_each(|offer| confirm(agent, offer, confirmed)),
             Answer::New(config) => {
-                after = Some((config.digest.clone(), config.live.digest.clone()));
+                after = Some(config.digest.clone());
+                agent.confirmations.note(&config.digest, confirmed);
                 offer(agent, config);
             }
         }
     }
 }
 
-fn confirm(agent: &Agent, digest: Option<&Digest>) {
-    if agent.state.borrow().running.as_ref() == digest {
-        agent.store.confirm(jiff::Timestamp::now());
-    }
+fn confirm(agent: &Agent, offer: &Digest, confirmed: Moment) {
+    agent.confirmations.note(offer, confirmed);
+    agent.store.confirm(offer, agent.date_of(confirmed));
 }
 
 fn offer(agent: &Agent, config: ProxyConfig) {

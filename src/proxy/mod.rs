@@ -1,6 +1,7 @@
 //! The agent in the proxy container (PID 1): fetch, test, swap, reload, verify, report. It fails static: whatever happens
 //! to extension, operator and volume, the engine goes on with the last good configuration. Never touches the Docker API.
 
+mod age;
 mod apply;
 mod bodies;
 mod follow;
@@ -13,6 +14,7 @@ mod reap;
 mod reason;
 mod report;
 mod secrets;
+mod standby;
 mod start;
 mod store;
 mod supervise;
@@ -28,13 +30,14 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::channel::wire::{ProxyConfig, Refusal};
-use crate::channel::{Bootstrap, ClientError};
+use crate::channel::wire::{ProxyConfig, Refusal, SOURCE_NAMES};
+use crate::channel::{Bootstrap, ClientError, Confirmations, Moment};
 use crate::engine::{Engine, EngineError};
 use crate::http_server::{Limits, serve};
 use crate::pki::TrustRoot;
 use crate::types::{ClusterName, Digest};
 use generations::Generations;
+use standby::Standby;
 use store::Store;
 
 pub use health::{HealthError, check};
@@ -130,7 +133,10 @@ pub enum ProxyError {
 /// Where a configuration came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
+    /// The extension, with addresses.
     Live,
+    /// The extension, with names: its addresses were not confirmed for too long.
+    Names,
     Volume,
     Boot,
 }
@@ -139,6 +145,7 @@ impl Source {
     fn as_str(self) -> &'static str {
         match self {
             Self::Live => "live",
+            Self::Names => SOURCE_NAMES,
             Self::Volume => "volume",
             Self::Boot => "boot",
         }
@@ -154,6 +161,8 @@ struct State {
     /// The highest generation that ran here, or on this node before: nothing older is run.
     generation: u64,
     reloads: u64,
+    /// How often it went over to names.
+    fallbacks: u64,
     /// The engine runs a tested configuration.
     serving: bool,
 }
@@ -166,7 +175,10 @@ struct Agent {
     options: ProxyOptions,
     engine: Engine,
     generations: Generations,
+    standby: Standby,
     store: Store,
+    /// How fresh offers are, by their digests.
+    confirmations: Confirmations,
     state: watch::Sender<State>,
     offers: Offers,
 }
@@ -175,6 +187,12 @@ impl Agent {
     /// Who vouches for configurations.
     fn root(&self) -> &TrustRoot {
         &self.options.bootstrap.root
+    }
+
+    /// A moment as a date of this machine's, which outlives the agent and its machine.
+    fn date_of(&self, moment: Moment) -> jiff::Timestamp {
+        let now = jiff::Timestamp::now();
+        now.checked_sub(moment.age()).unwrap_or(now)
     }
 }
 
@@ -190,6 +208,8 @@ pub async fn run(options: ProxyOptions, signals: mpsc::Receiver<ProxySignal>) ->
     let agent = Agent {
         engine,
         generations: Generations::fresh(options.run_dir.join("config"))?,
+        standby: Standby::new(options.run_dir.join("standby"))?,
+        confirmations: Confirmations::default(),
         store: Store::new(&options.state_dir, options.bootstrap.root.clone()),
         state: watch::Sender::new(State::default()),
         offers: watch::Sender::new(None),

@@ -67,7 +67,9 @@ pub fn render_in(table: &RouteTable, purpose: Purpose, layout: &Layout, material
         files.extend(rendering.host_files(&mut material));
         files.extend(rendering.authority_files());
     }
-    Bundle::new(table.cluster.clone(), table.digest(), files).with_material(material)
+    Bundle::new(table.cluster.clone(), table.digest(), files)
+        .with_material(material)
+        .with_control_plane_timeout_ms(table.settings.control_plane_timeout_ms)
 }
 
 /// The names of the headers that applications are told about a request by.

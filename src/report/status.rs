@@ -214,6 +214,13 @@ pub struct ProxyTaskReport {
     /// Whether that is the newest accepted one; absent when it was not heard of lately, so that nobody can tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub up_to_date: Option<bool>,
+    /// Where that came from: `live`; `names` while addresses are too old, because the control plane was silent; `volume` or `boot` since a
+    /// start alone. Absent when it was not heard of, and with `rollout: replace`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// How often it has gone over to names since its agent started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallbacks: Option<u64>,
     /// Reloads since the agent started.
     pub reloads: Option<u64>,
     /// What it refused last and why.

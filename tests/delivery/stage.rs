@@ -3,12 +3,12 @@
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use swarmgate::channel::wire::{Bundle, Delivery, Desired, ExtensionReport, Peers};
-use swarmgate::channel::{Admission, AdmittedToken, Bootstrap, Hub, Token, bootstrap, serve};
+use swarmgate::channel::{Admission, AdmittedToken, Bootstrap, Hub, Moment, Token, bootstrap, serve};
 use swarmgate::extension::{self, ExtensionOptions};
 use swarmgate::pki::{Authority, ChannelRole, ClientAuthentication, Credentials, KeyInHand, server_config};
 use swarmgate::proxy::{self, Follow, ProxyError, ProxyOptions, ProxySignal};
@@ -27,6 +27,8 @@ use crate::traffic;
 /// A manager on which there is no operator.
 pub const NOBODY: &str = "https://127.0.0.1:9";
 const PATIENCE: Duration = Duration::from_secs(20);
+/// The time from one look of the operator's at the Swarm to the next.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// The engine, if this machine has a recent one.
 pub fn nginx() -> Option<PathBuf> {
@@ -69,6 +71,7 @@ pub struct Stage {
     operator: Operator,
     ports: Ports,
     authority: Arc<Authority>,
+    resolver: Option<SocketAddr>,
 }
 
 /// The token of a role on every stage.
@@ -76,8 +79,11 @@ fn token(role: ChannelRole) -> Token {
     Token::new(&format!("a-token-for-each-{role}")).unwrap()
 }
 
+/// Looks at its Swarm again and again and always sees the same.
 struct Operator {
     hub: Hub,
+    seen: Arc<Mutex<Option<(Desired, Admission)>>>,
+    looks: JoinHandle<()>,
     stop: CancellationToken,
     server: JoinHandle<()>,
 }
@@ -111,7 +117,13 @@ impl Stage {
         }
         let authority = Arc::new(Authority::create(Timestamp::now()).unwrap());
         let operator = Operator::start(ports.operator, &authority).await;
-        Self { directory, nginx, operator, ports, authority }
+        Self { directory, nginx, operator, ports, authority, resolver: None }
+    }
+
+    /// The same with a name server.
+    pub fn with_resolver(mut self, resolver: SocketAddr) -> Self {
+        self.resolver = Some(resolver);
+        self
     }
 
     pub fn http(&self) -> SocketAddr {
@@ -173,7 +185,9 @@ impl Stage {
         let extensions = ["extension", "replayed", "t1"].map(|task| (ChannelRole::Extension, task.to_owned()));
         let proxies = ["proxy-task", "local", "t1"].map(|task| (ChannelRole::Proxy, task.to_owned()));
         let tasks = extensions.into_iter().chain(proxies).collect();
-        self.operator.hub.publish(&cluster(), desired, Admission { tokens: tokens.to_vec(), tasks });
+        let admission = Admission { tokens: tokens.to_vec(), tasks };
+        self.operator.hub.publish(&cluster(), desired.clone(), admission.clone(), Moment::now());
+        *self.operator.seen.lock().unwrap() = Some((desired, admission));
         digest
     }
 
@@ -228,7 +242,13 @@ impl Stage {
         }
     }
 
+    /// From here on the operator's looks at the Swarm fail; it answers as before.
+    pub fn blind_operator(&self) {
+        self.operator.looks.abort();
+    }
+
     pub async fn stop_operator(&mut self) {
+        self.blind_operator();
         self.operator.stop.cancel();
         (&mut self.operator.server).await.unwrap();
     }
@@ -267,7 +287,9 @@ impl Stage {
 
     /// How this stage's proxy is laid out.
     pub fn layout(&self) -> Layout {
-        Layout { run_dir: leaked(&self.run_dir()), status_port: self.ports.status.port(), ..Layout::default() }
+        let usual = Layout::default();
+        let resolver = self.resolver.unwrap_or(usual.resolver);
+        Layout { run_dir: leaked(&self.run_dir()), status_port: self.ports.status.port(), resolver, ..usual }
     }
 
     /// A file of this stage.
@@ -421,7 +443,19 @@ impl Operator {
         let tls = server_config(&credentials, ClientAuthentication::Optional).unwrap();
         let serving = serve(listener, tls, hub.router(Arc::clone(authority)), stop.clone());
         let server = tokio::spawn(async move { serving.await.unwrap() });
-        Self { hub, stop, server }
+        let seen = Arc::new(Mutex::new(None));
+        let looks = tokio::spawn(look(hub.clone(), Arc::clone(&seen)));
+        Self { hub, seen, looks, stop, server }
+    }
+}
+
+async fn look(hub: Hub, seen: Arc<Mutex<Option<(Desired, Admission)>>>) {
+    loop {
+        let sight = seen.lock().unwrap().clone();
+        if let Some((desired, admission)) = sight {
+            hub.publish(&cluster(), desired, admission, Moment::now());
+        }
+        tokio::time::sleep(LOOK).await;
     }
 }
 

@@ -52,6 +52,7 @@ fn report(desired: &Digest) -> ExtensionReport {
         source: None,
         rejected: None,
         generation: 0,
+        fallbacks: 0,
         reloads: 0,
         seen_at: None,
     };
