@@ -51,9 +51,6 @@ impl IssuedCertificate {
     }
 }
 
-/// [`ProxyReport::source`] of a proxy that went over to names.
-pub const SOURCE_NAMES: &str = "names";
-
 /// How the proxies of the cluster get configurations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

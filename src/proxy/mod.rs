@@ -30,11 +30,12 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::channel::wire::{ProxyConfig, Refusal, SOURCE_NAMES};
+use crate::channel::wire::{ProxyConfig, Refusal};
 use crate::channel::{Bootstrap, ClientError, Confirmations, Moment};
 use crate::engine::{Engine, EngineError};
 use crate::http_server::{Limits, serve};
 use crate::pki::TrustRoot;
+use crate::report::SOURCE_NAMES;
 use crate::types::{ClusterName, Digest};
 use generations::Generations;
 use standby::Standby;

@@ -229,6 +229,16 @@ pub struct ProxyTaskReport {
     pub seen_at: Option<jiff::Timestamp>,
 }
 
+/// [`ProxyTaskReport::source`] of a proxy that finds endpoints by name, because nobody confirmed their addresses for too long.
+pub const SOURCE_NAMES: &str = "names";
+
+impl ProxyTaskReport {
+    /// Whether it finds endpoints by name, because nobody confirmed their addresses for too long.
+    pub fn is_on_names(&self) -> bool {
+        self.source.as_deref() == Some(SOURCE_NAMES)
+    }
+}
+
 /// A rollout of one of our services.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

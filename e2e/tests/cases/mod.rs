@@ -23,6 +23,7 @@ mod retries;
 mod routes;
 mod serves;
 mod settings;
+mod silence;
 mod spec;
 mod stays;
 mod still;
@@ -80,6 +81,7 @@ pub fn all() -> Vec<Case> {
         trust::cases(),
         fleet::cases(),
         failures::cases(),
+        silence::cases(),
         spec::cases(),
         settings::cases(),
         failover::cases(),

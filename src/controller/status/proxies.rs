@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Seen;
-use crate::channel::wire::{Delivery, ProxyReport, SOURCE_NAMES};
+use crate::channel::wire::{Delivery, ProxyReport};
 use crate::plan::wanted_tasks;
 use crate::report::{ProxyTaskReport, RolloutReport};
 use crate::swarm::{Service, Task};
@@ -29,7 +29,7 @@ pub fn is_running(proxy: &ProxyTaskReport) -> bool {
 
 /// Whether a proxy finds endpoints by name, because nobody confirmed their addresses for too long.
 pub fn is_on_names(proxy: &ProxyTaskReport) -> bool {
-    is_running(proxy) && proxy.source.as_deref() == Some(SOURCE_NAMES)
+    is_running(proxy) && proxy.is_on_names()
 }
 
 /// Whether a proxy runs, and what it runs is not known.
