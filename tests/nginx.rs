@@ -33,14 +33,14 @@ mod headers;
 mod matching;
 #[path = "nginx/material.rs"]
 mod material;
+#[path = "support/name_server.rs"]
+mod name_server;
 #[path = "nginx/names.rs"]
 mod names;
 #[path = "nginx/options.rs"]
 mod options;
 #[path = "nginx/peer.rs"]
 mod peer;
-#[path = "support/name_server.rs"]
-mod name_server;
 #[path = "support/ports.rs"]
 mod ports;
 #[path = "nginx/protocols.rs"]

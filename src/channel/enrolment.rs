@@ -125,7 +125,7 @@ mod tests {
 
     use super::*;
     use crate::channel::wire::{Delivery, Desired};
-    use crate::channel::{Admission, AdmittedToken, Moment, Hub, Token, serve};
+    use crate::channel::{Admission, AdmittedToken, Hub, Moment, Token, serve};
     use crate::pki::{Authority, ChannelRole, ClientAuthentication, role_name, server_config};
     use crate::route::RouteTable;
     use crate::types::{ClusterName, Port};

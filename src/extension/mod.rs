@@ -159,7 +159,9 @@ async fn follow(
     loop {
         let Heard { answer, confirmed } = follower.next::<Desired>(after.as_ref()).await;
         let Answer::New(message) = answer else {
-            after.iter().for_each(|same| confirmations.note(same, confirmed));
+            if let Some(same) = &after {
+                confirmations.note(same, confirmed);
+            }
             continue;
         };
         after = Some(message.digest.clone());

@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::master::{Master, ReloadError};
 use super::age::{Watcher, steady_after};
 use super::generations::{Generation, Generations};
+use super::master::{Master, ReloadError};
 use super::reason::reason;
 use super::{Agent, Source, secrets};
 use crate::channel::Moment;
@@ -322,7 +322,7 @@ impl Agent {
         });
         self.standby.want(candidate.config.clone().filter(|config| candidate.addressed && config.live.control_plane_timeout().is_some()));
         if let Some(offer) = candidate.offer() {
-            self.store.save(Arc::clone(offer), self.date_of(self.confirmations.of(&offer.digest))).await;
+            self.store.save(Arc::clone(offer), self.confirmed_at(&offer.digest)).await;
         }
     }
 

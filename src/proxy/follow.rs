@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Agent;
+use super::{Agent, date_of};
 use crate::channel::wire::{BundleFault, ProxyConfig, Refusal};
 use crate::channel::{Answer, ChannelClient, Follower, Heard, Moment};
 use crate::pki::TrustRoot;
@@ -21,7 +21,11 @@ pub(super) async fn follow(client: &ChannelClient, agent: &Agent) -> Infallible 
     loop {
         let Heard { answer, confirmed } = follower.next::<ProxyConfig>(after.as_ref()).await;
         match answer {
-            Answer::Same => after.iter().for_each(|offer| confirm(agent, offer, confirmed)),
+            Answer::Same => {
+                if let Some(same) = &after {
+                    confirm(agent, same, confirmed);
+                }
+            }
             Answer::New(config) => {
                 after = Some(config.digest.clone());
                 agent.confirmations.note(&config.digest, confirmed);
@@ -33,7 +37,7 @@ pub(super) async fn follow(client: &ChannelClient, agent: &Agent) -> Infallible 
 
 fn confirm(agent: &Agent, offer: &Digest, confirmed: Moment) {
     agent.confirmations.note(offer, confirmed);
-    agent.store.confirm(offer, agent.date_of(confirmed));
+    agent.store.confirm(offer, date_of(confirmed));
 }
 
 fn offer(agent: &Agent, config: ProxyConfig) {

@@ -8,6 +8,7 @@ mod follow;
 mod generations;
 mod health;
 mod master;
+mod names;
 mod peers;
 mod processes;
 mod reap;
@@ -42,6 +43,7 @@ use standby::Standby;
 use store::Store;
 
 pub use health::{HealthError, check};
+pub use names::NameServer;
 
 /// What an agent must know to start.
 #[derive(Debug, Clone)]
@@ -71,6 +73,8 @@ pub struct ProxyOptions {
     pub material_dir: PathBuf,
     /// Where `/healthz` answers.
     pub health: SocketAddr,
+    /// Where the engine asks for names; none: it asks somebody else.
+    pub names: Option<NameServer>,
     /// The least time between two reloads; what comes meanwhile is applied together.
     pub reload_distance: Duration,
 }
@@ -190,11 +194,16 @@ impl Agent {
         &self.options.bootstrap.root
     }
 
-    /// A moment as a date of this machine's, which outlives the agent and its machine.
-    fn date_of(&self, moment: Moment) -> jiff::Timestamp {
-        let now = jiff::Timestamp::now();
-        now.checked_sub(moment.age()).unwrap_or(now)
+    /// When an offer was last confirmed.
+    fn confirmed_at(&self, offer: &Digest) -> jiff::Timestamp {
+        date_of(self.confirmations.of(offer))
     }
+}
+
+/// A moment as a date of this machine's, which outlives the agent and its machine.
+fn date_of(moment: Moment) -> jiff::Timestamp {
+    let now = jiff::Timestamp::now();
+    now.checked_sub(moment.age()).unwrap_or(now)
 }
 
 /// Runs until the engine ended: well when it was told to (`Ok`), or not. Dropping the future leaves the engine alone, so
@@ -223,6 +232,7 @@ pub async fn run(options: ProxyOptions, signals: mpsc::Receiver<ProxySignal>) ->
         ended = supervise::supervise(&agent, signals) => ended,
         served = serve(listener.into(), None, health, Limits::default(), forever) => served.map_err(health_error),
         never = channel.run(&agent) => match never {},
+        never = names::serve(options.names.as_ref()) => match never {},
         never = reap::reap_orphans() => match never {},
     }
 }

@@ -19,15 +19,15 @@ use jiff::{SignedDuration, Timestamp};
 use super::apply::{Candidate, Form, Offered, Tested};
 use super::store::Saved;
 use super::{Agent, Source};
-use crate::channel::{Moment, boot};
 use crate::channel::wire::{Bundle, BundleFault, ProxyConfig};
+use crate::channel::{Moment, boot};
 use crate::engine::EngineError;
 
 /// How long a start waits for the extension when there is something else to start with.
 const LIVE_PATIENCE: Duration = Duration::from_millis(1500);
 /// How old the addresses of a volume may be where the document sets no limit. Swarm gives out the addresses of a network in turn, so
 /// one is reused after some two hundred task starts in a /24. In this time that does not happen even to a busy network.
-const ADDRESSES_MAX: Duration = Duration::from_mins(5);
+const ADDRESSES_MAX: Duration = Duration::from_secs(300);
 
 impl Agent {
     /// Knows from the volume what ran on this node before, so that nothing older is taken, not even at the very start.

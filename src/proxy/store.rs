@@ -66,7 +66,8 @@ impl Store {
         }
         let config = ProxyConfig { contents: Contents::default(), ..config.as_ref().clone() };
         let content = Content { version: WIRE_VERSION, config };
-        let outcome = tokio::task::spawn_blocking(move || write(&directory, &content, confirmed)).await.unwrap_or_else(|error| Err(error.into()));
+        let outcome =
+            tokio::task::spawn_blocking(move || write(&directory, &content, confirmed)).await.unwrap_or_else(|error| Err(error.into()));
         let mut progress = self.progress();
         match outcome {
             Ok(()) => {

@@ -78,7 +78,11 @@ fn describe() {
     describe_gauge!(FINDINGS, Unit::Count, "Present findings, by code and severity");
     describe_gauge!(ROUTES, Unit::Count, "Routes, by cluster and state");
     describe_gauge!(PROXIES, Unit::Count, "Proxy tasks, by cluster and whether they run the newest configuration");
-    describe_gauge!(PROXIES_ON_NAMES, Unit::Count, "Proxy tasks that find endpoints by name because the control plane was silent, by cluster");
+    describe_gauge!(
+        PROXIES_ON_NAMES,
+        Unit::Count,
+        "Proxy tasks that find endpoints by name because the control plane was silent, by cluster"
+    );
     describe_gauge!(PROXY_FALLBACKS, Unit::Count, "How often the running proxy tasks have gone over to names, by cluster");
     describe_gauge!(CONDITION, "Conditions, by cluster and type: 1 true, 0 false, -1 unknown");
     describe_gauge!(CERTIFICATE_NOT_AFTER, Unit::Seconds, "When the first certificate of a cluster expires, in seconds since 1970");

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use swarmgate::proxy::check;
@@ -16,9 +16,9 @@ use tokio::time::Instant;
 
 use crate::apps::App;
 use crate::name_server::{Names, name_server};
+use crate::ports;
 use crate::stage::{Stage, cluster};
 use crate::traffic::{SteadyLoad, Told};
-use crate::ports;
 
 const HOST: &str = "app.example.org";
 /// How long the control plane may be silent on these stages: more than it is between two confirmations.
@@ -42,8 +42,8 @@ impl Scene {
         let (resolver, names) = name_server().await;
         let port = ports::free_port();
         let first = App::start_at("own", SocketAddr::from((FIRST, port))).await;
-        names.lock().unwrap().insert("tasks.app".to_owned(), FIRST);
-        Self { stage: stage.with_resolver(resolver), names, port, first }
+        names.lock().unwrap().extend(["tasks.app", "own-name"].map(|name| (name.to_owned(), FIRST)));
+        Self { stage: stage.with_names(resolver, "own-name"), names, port, first }
     }
 
     fn table(&self, limit: Duration) -> RouteTable {

@@ -11,7 +11,7 @@ use swarmgate::channel::wire::{Bundle, Delivery, Desired, ExtensionReport, Peers
 use swarmgate::channel::{Admission, AdmittedToken, Bootstrap, Hub, Moment, Token, bootstrap, serve};
 use swarmgate::extension::{self, ExtensionOptions};
 use swarmgate::pki::{Authority, ChannelRole, ClientAuthentication, Credentials, KeyInHand, server_config};
-use swarmgate::proxy::{self, Follow, ProxyError, ProxyOptions, ProxySignal};
+use swarmgate::proxy::{self, Follow, NameServer, ProxyError, ProxyOptions, ProxySignal};
 use swarmgate::render::Layout;
 use swarmgate::route::RouteTable;
 use swarmgate::types::{ClusterName, Digest};
@@ -71,7 +71,7 @@ pub struct Stage {
     operator: Operator,
     ports: Ports,
     authority: Arc<Authority>,
-    resolver: Option<SocketAddr>,
+    names: Option<NameServer>,
 }
 
 /// The token of a role on every stage.
@@ -117,12 +117,13 @@ impl Stage {
         }
         let authority = Arc::new(Authority::create(Timestamp::now()).unwrap());
         let operator = Operator::start(ports.operator, &authority).await;
-        Self { directory, nginx, operator, ports, authority, resolver: None }
+        Self { directory, nginx, operator, ports, authority, names: None }
     }
 
-    /// The same with a name server.
-    pub fn with_resolver(mut self, resolver: SocketAddr) -> Self {
-        self.resolver = Some(resolver);
+    /// The same with a name server in Docker's place, which knows this name.
+    pub fn with_names(mut self, docker: SocketAddr, known: &str) -> Self {
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        self.names = Some(NameServer { listen, docker, known: known.to_owned() });
         self
     }
 
@@ -288,7 +289,7 @@ impl Stage {
     /// How this stage's proxy is laid out.
     pub fn layout(&self) -> Layout {
         let usual = Layout::default();
-        let resolver = self.resolver.unwrap_or(usual.resolver);
+        let resolver = self.names.as_ref().map_or(usual.resolver, |names| names.listen);
         Layout { run_dir: leaked(&self.run_dir()), status_port: self.ports.status.port(), resolver, ..usual }
     }
 
@@ -371,6 +372,7 @@ impl Stage {
             boot_file: self.boot_file(),
             material_dir: self.path("proxy-mounts"),
             health: self.ports.health,
+            names: self.names.clone(),
             reload_distance: Duration::from_millis(300),
         };
         let (signals, receiver) = mpsc::channel(4);

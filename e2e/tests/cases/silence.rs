@@ -46,7 +46,10 @@ fn stranger(world: &World) -> Result<()> {
     let old = world.await_running("owned", 1)?.remove(0);
     let address = address_of(&old).context("the task has an address")?;
     world.kill(&old)?;
-    world.create("squatter", &["--network", NARROW.0, "--endpoint-mode", "dnsrr", "--replicas", STRANGERS, "--env", "VERSION=stranger", "demo-app:v1"])?;
+    world.create(
+        "squatter",
+        &["--network", NARROW.0, "--endpoint-mode", "dnsrr", "--replicas", STRANGERS, "--env", "VERSION=stranger", "demo-app:v1"],
+    )?;
     eventually(SLOW, "a stranger has the old address", || {
         let addresses: BTreeSet<String> = world.running_tasks("squatter")?.iter().filter_map(address_of).collect();
         ensure!(addresses.contains(&address), "{address} is not among {addresses:?}");

@@ -24,7 +24,18 @@ fn bundle(text: &str) -> Bundle {
 fn proxy(task: &str, seen: i64) -> ProxyReport {
     let (task, node) = (task.to_owned(), "n1".to_owned());
     let seen_at = Some(at(seen));
-    ProxyReport { version: WIRE_VERSION, task, node, running: None, source: None, rejected: None, generation: 0, reloads: 0, fallbacks: 0, seen_at }
+    ProxyReport {
+        version: WIRE_VERSION,
+        task,
+        node,
+        running: None,
+        source: None,
+        rejected: None,
+        generation: 0,
+        reloads: 0,
+        fallbacks: 0,
+        seen_at,
+    }
 }
 
 /// A complete report of an extension task that accepted what was wanted at this port.
