@@ -6,6 +6,8 @@
 
 #[path = "any_input/certificates.rs"]
 mod certificates;
+#[path = "any_input/crowds.rs"]
+mod crowds;
 #[path = "any_input/effects.rs"]
 mod effects;
 #[path = "nginx/engine.rs"]
@@ -16,6 +18,8 @@ mod engine;
 mod golden_compact;
 #[path = "any_input/grammar.rs"]
 mod grammar;
+#[path = "any_input/hashes.rs"]
+mod hashes;
 #[path = "any_input/limits.rs"]
 mod limits;
 #[path = "any_input/meaning.rs"]
@@ -65,6 +69,7 @@ impl Bench {
             assert_eq!(said, Ok(String::new()), "{purpose:?}");
             let config = self.parser.borrow_mut().parse(&self.place.write(table, purpose));
             places::check(&config);
+            hashes::check(&config);
             meaning::check(&config, table, purpose);
         }
     }
@@ -88,6 +93,16 @@ fn any_labels_give_exactly_their_routes_and_stay_in_their_places() {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100);
     let config = ProptestConfig { cases, max_shrink_iters: 120, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(services in grammar::services(&names), tls in prop::bool::weighted(0.8))| {
+        bench.check(&translate(&bench.cluster(tls), &worlds::swarm(&services)).table);
+    });
+}
+
+/// As many names as are in use somewhere, of lengths at which tables are just enough.
+#[test]
+fn any_number_of_names_of_any_length_fits_the_tables() {
+    let Some(bench) = Bench::new() else { return };
+    let config = ProptestConfig { cases: 12, max_shrink_iters: 30, failure_persistence: None, ..ProptestConfig::default() };
+    proptest!(config, |(services in crowds::crowds(), tls in prop::bool::weighted(0.8))| {
         bench.check(&translate(&bench.cluster(tls), &worlds::swarm(&services)).table);
     });
 }

@@ -25,12 +25,16 @@ mod apps;
 mod attackers;
 #[path = "delivery/flapping.rs"]
 mod flapping;
+#[path = "support/name_server.rs"]
+mod name_server;
 #[path = "support/ports.rs"]
 mod ports;
 #[path = "delivery/programs.rs"]
 mod programs;
 #[path = "delivery/refusals.rs"]
 mod refusals;
+#[path = "delivery/silence.rs"]
+mod silence;
 #[path = "delivery/stage.rs"]
 mod stage;
 #[path = "delivery/tables.rs"]

@@ -33,6 +33,8 @@ mod headers;
 mod matching;
 #[path = "nginx/material.rs"]
 mod material;
+#[path = "support/name_server.rs"]
+mod name_server;
 #[path = "nginx/names.rs"]
 mod names;
 #[path = "nginx/options.rs"]

@@ -9,6 +9,8 @@
 #[path = "../../tests/golden/compact.rs"]
 #[allow(dead_code, reason = "shared with tests that read files")]
 mod golden_compact;
+#[path = "../../tests/any_input/hashes.rs"]
+mod hashes;
 #[path = "../../tests/any_input/meaning.rs"]
 mod meaning;
 #[path = "parser.rs"]
@@ -46,6 +48,7 @@ fuzz_target!(|text: &str| {
         let bundle = render(&table, purpose);
         let config = parser::parse(&bundle.files);
         places::check(&config);
+        hashes::check(&config);
         meaning::check(&config, &table, purpose);
     }
 });

@@ -1,6 +1,7 @@
 //! Complete configurations of an engine: what makes one whole, whose it is, and how old. No I/O.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::wire::WIRE_VERSION;
 use crate::pki::{ChannelRole, NotTrusted, Signature, Signer, TrustRoot, role_name};
+use crate::route::CONTROL_PLANE_TIMEOUT_MS;
 use crate::types::{ClusterName, Digest};
 
 /// A complete engine configuration: extension → proxy, and the content of a boot snapshot.
@@ -37,6 +39,10 @@ pub struct Bundle {
     /// newest: microseconds since 1970 by the extension's clock, or one more than the highest that it has heard of.
     #[serde(default)]
     pub generation: u64,
+    /// How long its addresses may go unconfirmed by a complete look at the Swarm before a proxy goes over to names, in
+    /// milliseconds: absent 30,000, 0 never. Not part of the digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control_plane_timeout_ms: Option<u64>,
     /// The extension's signature on everything above. Without it no proxy runs the configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<Signature>,
@@ -58,6 +64,9 @@ struct Signed<'a> {
     material: &'a BTreeMap<String, Material>,
     accepted_at: Option<jiff::Timestamp>,
     generation: u64,
+    /// Left out when it is absent: an agent that does not know it verifies the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    control_plane_timeout_ms: Option<u64>,
 }
 
 /// A secret file that a configuration names: where a start finds it when nobody hands it out, and what goes without it.
@@ -78,7 +87,32 @@ impl Bundle {
     pub fn new(cluster: ClusterName, routes_digest: Digest, files: BTreeMap<String, String>) -> Self {
         let digest = Digest::of_json(&files);
         let (version, engine, material) = (WIRE_VERSION, ENGINE_NGINX.to_owned(), BTreeMap::new());
-        Self { version, cluster, engine, digest, routes_digest, files, material, accepted_at: None, generation: 0, signature: None }
+        Self {
+            version,
+            cluster,
+            engine,
+            digest,
+            routes_digest,
+            files,
+            material,
+            accepted_at: None,
+            generation: 0,
+            control_plane_timeout_ms: None,
+            signature: None,
+        }
+    }
+
+    /// The same bundle, whose addresses may go unconfirmed for that long; 0: for ever.
+    #[must_use]
+    pub fn with_control_plane_timeout_ms(self, ms: u64) -> Self {
+        // Absent where it is the usual one, so that agents that do not know it go on taking configurations.
+        Self { control_plane_timeout_ms: (ms != CONTROL_PLANE_TIMEOUT_MS).then_some(ms), ..self }
+    }
+
+    /// How long its addresses may go unconfirmed; none: for ever.
+    pub fn control_plane_timeout(&self) -> Option<Duration> {
+        let ms = self.control_plane_timeout_ms.unwrap_or(CONTROL_PLANE_TIMEOUT_MS);
+        (ms > 0).then(|| Duration::from_millis(ms))
     }
 
     /// The same bundle as the extension hands it out. Its signature is missing if the key cannot sign: then nobody runs it.
@@ -115,7 +149,9 @@ impl Bundle {
     fn signed_content(&self) -> Vec<u8> {
         let Self { version, cluster, engine, digest, routes_digest, material, accepted_at, generation, .. } = self;
         let (version, accepted_at, generation) = (*version, *accepted_at, *generation);
-        let signed = Signed { version, cluster, engine, digest, routes_digest, material, accepted_at, generation };
+        let control_plane_timeout_ms = self.control_plane_timeout_ms;
+        let signed =
+            Signed { version, cluster, engine, digest, routes_digest, material, accepted_at, generation, control_plane_timeout_ms };
         // Strings, numbers and maps of strings: nothing in it fails to serialise.
         serde_json::to_vec(&signed).unwrap_or_default()
     }
@@ -238,6 +274,7 @@ mod tests {
         for changed in [
             Bundle { generation: 8, ..good.clone() },
             Bundle { accepted_at: Some(now), ..good.clone() },
+            Bundle { control_plane_timeout_ms: Some(0), ..good.clone() },
             Bundle { routes_digest: Digest::of_bytes(b"other"), ..good.clone() },
             Bundle { material: BTreeMap::from([("tls-1.pem".to_owned(), material)]), ..good.clone() },
         ] {

@@ -25,6 +25,7 @@ use tower_service::Service as _;
 use url::Url;
 
 use super::Token;
+use super::freshness::{self, Moment};
 use super::limits::{MESSAGE_BYTES_MAX, TooLarge, check_message};
 use crate::pki::{Credentials, TlsError, client_config};
 use crate::retry::{Retry, RetryLimits};
@@ -35,7 +36,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const PROVE_TIMEOUT: Duration = Duration::from_secs(3);
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(3);
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a long poll waits at the server. Short enough that a peer that vanished without a word is noticed soon.
+/// How long a long poll waits at the server, unless it is asked for more often. Short enough that a peer that vanished without a
+/// word is noticed soon.
 const POLL_WAIT: Duration = Duration::from_secs(10);
 /// How much later than promised an answer may be.
 const POLL_GRACE: Duration = Duration::from_secs(5);
@@ -159,6 +161,15 @@ pub enum Answer<T> {
     Same,
 }
 
+/// An answer, and when its content was last known to hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard<T> {
+    /// The answer.
+    pub answer: Answer<T>,
+    /// When the newest look at the Swarm that confirmed it began.
+    pub confirmed: Moment,
+}
+
 impl ChannelClient {
     /// A client for the server at one of the comma-separated `urls`, such as `https://tasks.NAME:8082`; at none as long as
     /// they are empty. The server must have a certificate for `server`, and is shown that of these credentials.
@@ -194,13 +205,14 @@ impl ChannelClient {
     }
 
     /// Asks once for something newer than `after`, and waits at the server for it.
-    pub async fn poll<T: DeserializeOwned>(&self, path: &str, after: Option<&Digest>) -> Result<Answer<T>, ClientError> {
+    async fn poll<T: DeserializeOwned>(&self, path: &str, after: Option<&Digest>, wait: Duration) -> Result<Heard<T>, ClientError> {
         let after = after.map(|digest| format!("&after={digest}")).unwrap_or_default();
-        let query = format!("wait_ms={}{after}", POLL_WAIT.as_millis());
+        let query = format!("wait_ms={}{after}", wait.as_millis());
         let question =
-            Question { method: Method::GET, path, query: Some(&query), token: None, body: Bytes::new(), limit: POLL_WAIT + POLL_GRACE };
+            Question { method: Method::GET, path, query: Some(&query), token: None, body: Bytes::new(), limit: wait + POLL_GRACE };
         let answered = self.at_any_address(&question).await?;
-        if answered.status == StatusCode::NOT_MODIFIED { Ok(Answer::Same) } else { answered.decode().map(Answer::New) }
+        let answer = if answered.status == StatusCode::NOT_MODIFIED { Answer::Same } else { answered.decode().map(Answer::New)? };
+        Ok(Heard { answer, confirmed: answered.confirmed })
     }
 
     /// Sends a message.
@@ -269,12 +281,15 @@ impl ChannelClient {
 
     async fn at_address(&self, address: SocketAddr, url: &Url, question: &Question<'_>) -> Result<Answered, ClientError> {
         let request = question.at(url)?;
+        let asked = Moment::now();
         let response = self.http.request(request).await.map_err(|source| ClientError::Request { address, source })?;
         let status = response.status();
         let wanted = status.is_success() || status == StatusCode::NOT_MODIFIED;
+        let headers = response.headers().clone();
         let body = bounded_body(address, response.into_body()).await;
         if wanted {
-            return body.map(|body| Answered { address, status, body });
+            let confirmed = freshness::heard(&headers, asked, Moment::now());
+            return body.map(|body| Answered { address, status, body, confirmed });
         }
         let words = String::from_utf8_lossy(&body.unwrap_or_default()).chars().filter(|c| !is_hidden(*c)).take(200).collect();
         Err(ClientError::Status { address, status, words })
@@ -363,6 +378,8 @@ struct Answered {
     address: SocketAddr,
     status: StatusCode,
     body: Vec<u8>,
+    /// When its content was last known to hold.
+    confirmed: Moment,
 }
 
 impl Answered {
@@ -391,6 +408,7 @@ type Tell<'a> = Box<dyn Fn(Option<&str>) + Send + Sync + 'a>;
 pub struct Follower<'a> {
     client: &'a ChannelClient,
     path: String,
+    wait: Duration,
     retry: Retry,
     trouble: Option<String>,
     tell: Tell<'a>,
@@ -399,7 +417,7 @@ pub struct Follower<'a> {
 impl<'a> Follower<'a> {
     /// Follows the given path of a server.
     pub fn new(client: &'a ChannelClient, path: impl Into<String>) -> Self {
-        Self { client, path: path.into(), retry: Retry::new(FOLLOW_RETRY), trouble: None, tell: Box::new(|_| {}) }
+        Self { client, path: path.into(), wait: POLL_WAIT, retry: Retry::new(FOLLOW_RETRY), trouble: None, tell: Box::new(|_| {}) }
     }
 
     /// The same, and `tell` hears what stands in the way whenever that changes, and nothing once nothing does.
@@ -408,14 +426,20 @@ impl<'a> Follower<'a> {
         Self { tell: Box::new(tell), ..self }
     }
 
+    /// The same, which hears at least this often that there is nothing newer, and how old that is.
+    #[must_use]
+    pub fn every(self, wait: Duration) -> Self {
+        Self { wait, ..self }
+    }
+
     /// The next answer of the server, however long it takes until there is one. Asks anew when the server is said to be
     /// elsewhere: the one that is being asked may never answer. Safe to cancel.
-    pub async fn next<T: DeserializeOwned>(&mut self, after: Option<&Digest>) -> Answer<T> {
+    pub async fn next<T: DeserializeOwned>(&mut self, after: Option<&Digest>) -> Heard<T> {
         let mut servers = self.client.servers.subscribe();
         loop {
             servers.mark_unchanged();
             let asked = tokio::select! {
-                answer = self.client.poll(&self.path, after) => answer,
+                answer = self.client.poll(&self.path, after, self.wait) => answer,
                 // The client holds the sender: an error cannot occur.
                 _ = servers.changed() => continue,
             };

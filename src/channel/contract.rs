@@ -1,6 +1,8 @@
 //! What the operator promises to the containers it starts: environment variables, files and ports. `fleet` writes them
 //! into service specs, `extension` and `proxy` read them; a change here replaces tasks.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
 /// The cluster's name (extension and proxy).
 pub const ENV_CLUSTER: &str = "SWARMGATE_CLUSTER";
 /// The task's id, by Swarm's template `{{.Task.ID}}`.
@@ -46,6 +48,10 @@ pub const OPERATOR_STATUS_PORT: u16 = 8080;
 pub const EXTENSION_PORT: u16 = 8082;
 /// The agent's port on the loopback of its container: `/healthz` answers 200 while the engine serves.
 pub const AGENT_PORT: u16 = 8083;
+/// The agent's port on the loopback of its container at which the engine asks for names.
+pub const AGENT_NAMES_PORT: u16 = 8085;
+/// The name server of Docker in every container on a network of its own.
+pub const DOCKER_NAME_SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11)), 53);
 /// The engine's own port on the loopback of its container, live and boot configurations only.
 pub const ENGINE_STATUS_PORT: u16 = 8084;
 /// What the engine answers 200 on at [`ENGINE_STATUS_PORT`] while it serves; any other path there is 404.

@@ -125,7 +125,7 @@ mod tests {
 
     use super::*;
     use crate::channel::wire::{Delivery, Desired};
-    use crate::channel::{Admission, AdmittedToken, Hub, Token, serve};
+    use crate::channel::{Admission, AdmittedToken, Hub, Moment, Token, serve};
     use crate::pki::{Authority, ChannelRole, ClientAuthentication, role_name, server_config};
     use crate::route::RouteTable;
     use crate::types::{ClusterName, Port};
@@ -153,7 +153,7 @@ mod tests {
     fn admit(hub: &Hub, tokens: Vec<AdmittedToken>, tasks: &[&str]) {
         let table = RouteTable::empty(cluster(), Port::new(80).unwrap());
         let tasks = tasks.iter().map(|task| (ChannelRole::Proxy, (*task).to_owned())).collect();
-        hub.publish(&cluster(), Desired::new(Delivery::Live, table), Admission { tokens, tasks });
+        hub.publish(&cluster(), Desired::new(Delivery::Live, table), Admission { tokens, tasks }, Moment::now());
     }
 
     #[tokio::test]

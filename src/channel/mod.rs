@@ -14,15 +14,18 @@
 //! All of it is TLS 1.3, and both sides show certificates of the operator's authority for their role and cluster; only the
 //! first request for a certificate comes without one and carries `Authorization: Bearer TOKEN` instead. A long poll answers
 //! 200 with something newer than `after`, 304 when the time is over and there is nothing newer, 401 to whoever is another
-//! role or of another cluster, 503 while there is nothing at all.
+//! role or of another cluster, 503 while there is nothing at all. Answers with content and those without carry its age
+//! (`swarmgate-confirmed-ms-ago`): how long ago a complete look at the Swarm last confirmed it.
 //! Imports `http_server`, `pki`, `route`, `report`, `types`, `retry`.
 
 pub mod boot;
 pub mod bootstrap;
 mod bundle;
 mod client;
+mod confirmations;
 pub mod contract;
 mod enrolment;
+mod freshness;
 mod hub;
 pub mod limits;
 mod mode;
@@ -34,8 +37,10 @@ mod token;
 pub mod wire;
 
 pub use bootstrap::{Bootstrap, BootstrapError};
-pub use client::{Answer, ChannelClient, ClientError, Follower};
+pub use client::{Answer, ChannelClient, ClientError, Follower, Heard};
+pub use confirmations::Confirmations;
 pub use enrolment::Enrolment;
+pub use freshness::{Moment, told as told_freshness};
 pub use hub::{Admission, AdmittedToken, Hub, Received};
 pub use mode::ChannelMode;
 pub use new_networks::{NewNetworks, NotNewNetworks};

@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 
-use super::client::{Answer, ChannelClient, ClientError, Follower};
+use super::client::{Answer, ChannelClient, ClientError, Follower, Heard};
 use super::enrolment::Enrolment;
 use super::wire::{Peers, WIRE_VERSION};
 use crate::types::{ClusterName, Digest};
@@ -21,7 +21,7 @@ pub async fn follow_peers(
     let mut follower = Follower::new(operators, format!("/v1/clusters/{cluster}/peers"));
     let mut after: Option<Digest> = None;
     loop {
-        let Answer::New(peers) = follower.next::<Peers>(after.as_ref()).await else { continue };
+        let Heard { answer: Answer::New(peers), .. } = follower.next::<Peers>(after.as_ref()).await else { continue };
         after = Some(peers.digest.clone());
         if peers.version != WIRE_VERSION {
             tracing::error!(version = peers.version, "the operator's answer about addresses is of another version; ignored");

@@ -40,8 +40,8 @@ pub struct LongPoll {
 pub enum Waited<T> {
     /// There is something else than the sender has.
     New(Arc<T>),
-    /// There is nothing newer: 304.
-    Same,
+    /// There is nothing newer than this, which the sender has: 304.
+    Same(Arc<T>),
     /// There is nothing at all yet, or no more: 503.
     Nothing,
 }
@@ -52,10 +52,16 @@ pub async fn newer<T>(mut current: watch::Receiver<Option<Arc<T>>>, digest: fn(&
     let allowed = Duration::from_millis(poll.wait_ms).min(WAIT_MAX);
     let empty = current.borrow().is_none();
     let wait = if empty { allowed.min(WAIT_EMPTY) } else { allowed };
-    match tokio::time::timeout(wait, current.wait_for(is_newer)).await {
-        Ok(Ok(value)) => value.clone().map_or(Waited::Nothing, Waited::New),
-        Err(_elapsed) if !empty => Waited::Same,
-        Ok(Err(_)) | Err(_) => Waited::Nothing,
+    let ended = tokio::time::timeout(wait, current.wait_for(is_newer)).await.map(|waited| waited.map(|value| value.clone()));
+    match ended {
+        Ok(Ok(value)) => value.map_or(Waited::Nothing, Waited::New),
+        Err(_elapsed) => match current.borrow().clone() {
+            Some(value) if poll.after.as_deref() == Some(digest(&value).as_str()) => Waited::Same(value),
+            // It came in this moment.
+            Some(value) => Waited::New(value),
+            None => Waited::Nothing,
+        },
+        Ok(Err(_)) => Waited::Nothing,
     }
 }
 
@@ -155,9 +161,9 @@ mod tests {
         check(Some("a"), Some("b"), poll(None, LONG), Waited::New(value("a")), 0).await;
         check(Some("a"), Some("b"), poll(Some("old"), LONG), Waited::New(value("a")), 0).await;
         check(Some("a"), Some("b"), poll(Some("a"), LONG), Waited::New(value("b")), 10).await;
-        check(Some("a"), Some("a"), poll(Some("a"), LONG), Waited::Same, 20).await;
-        check(Some("a"), Some("b"), poll(Some("a"), 5_000), Waited::Same, 5).await;
-        check(Some("a"), Some("a"), poll(Some("a"), u64::MAX), Waited::Same, WAIT_MAX.as_secs()).await;
+        check(Some("a"), Some("a"), poll(Some("a"), LONG), Waited::Same(value("a")), 20).await;
+        check(Some("a"), Some("b"), poll(Some("a"), 5_000), Waited::Same(value("a")), 5).await;
+        check(Some("a"), Some("a"), poll(Some("a"), u64::MAX), Waited::Same(value("a")), WAIT_MAX.as_secs()).await;
         check(None, Some("b"), poll(None, LONG), Waited::Nothing, 0).await;
     }
 }

@@ -115,7 +115,8 @@ pub struct ProxyConfig {
     pub digest: Digest,
     /// What to run.
     pub live: Bundle,
-    /// The same routes with names instead of addresses, for the next start of a proxy on this node should nobody answer then.
+    /// The same routes with names instead of addresses: for when nobody has confirmed the addresses for a while, and for the next
+    /// start of a proxy on this node should nobody answer then.
     pub boot: Bundle,
     /// The contents of the secret files that `live` and `boot` name. Kept in memory only: never on a volume, never in a
     /// config object.
@@ -360,7 +361,8 @@ pub struct ProxyReport {
     pub node: String,
     /// The [`Bundle::digest`] in force; absent before the engine runs.
     pub running: Option<Digest>,
-    /// Where the running configuration came from: `live`, `boot` or `volume`.
+    /// Where the running configuration came from: `live`; `names` (the same with names instead of addresses, because nothing has
+    /// confirmed these for the time that [`Bundle::control_plane_timeout_ms`] states); `volume` or `boot` since a start alone.
     pub source: Option<String>,
     /// What it refused last, if nothing newer was accepted since.
     pub rejected: Option<Refusal>,
@@ -372,6 +374,9 @@ pub struct ProxyReport {
     /// What it is about; absent: an agent of an earlier version, which does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activity: Option<Activity>,
+    /// How often it has gone over to names since it started.
+    #[serde(default)]
+    pub fallbacks: u64,
     /// When this was said, by the extension's clock; set by the extension when it receives the report.
     #[serde(default)]
     pub seen_at: Option<jiff::Timestamp>,

@@ -14,7 +14,7 @@ use super::operator::Way;
 use super::service::{LogArgs, on_runtime};
 use crate::channel::{Bootstrap, BootstrapError, contract};
 use crate::pki::ChannelRole;
-use crate::proxy::{self, Follow, ProxyOptions, ProxySignal};
+use crate::proxy::{self, Follow, NameServer, ProxyOptions, ProxySignal};
 use crate::types::ClusterName;
 
 /// Arguments of `swarmgate proxy`.
@@ -110,8 +110,16 @@ fn options(args: Args) -> Result<ProxyOptions, Wrong> {
         health: args.health,
         // What cannot be read comes from another version; nobody is kept from serving for it.
         new_networks: args.new_networks.and_then(|text| text.parse().ok()),
+        names: Some(name_server()),
         reload_distance: Duration::from_millis(args.reload_distance_ms),
     })
+}
+
+/// Docker's, which knows the container by its host name.
+fn name_server() -> NameServer {
+    let known = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, contract::AGENT_NAMES_PORT));
+    NameServer { listen, docker: contract::DOCKER_NAME_SERVER, known }
 }
 
 /// Why the agent cannot be started.

@@ -104,6 +104,9 @@ fn proxies(name: &str, cluster: &ClusterStatus) -> String {
 }
 
 fn newest(proxy: &ProxyTaskReport) -> String {
+    if proxy.up_to_date.is_some() && proxy.is_on_names() {
+        return "by name".to_owned();
+    }
     match (proxy.up_to_date, proxy.seen_at) {
         (Some(true), _) => "yes".to_owned(),
         (Some(false), _) => "no".to_owned(),

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
+use crate::channel::Moment;
 use crate::swarm::{Snapshot, Swarm};
 use crate::telemetry::metrics::{OBSERVE_DURATION_SECONDS, OBSERVE_FAILURES_TOTAL};
 
@@ -23,7 +24,16 @@ pub struct SightReport {
 #[derive(Clone)]
 struct Look {
     began: Instant,
-    result: Result<Arc<Snapshot>, String>,
+    result: Result<Sighted, String>,
+}
+
+/// A complete snapshot, and when its reading began.
+#[derive(Debug, Clone)]
+pub struct Sighted {
+    /// What was read.
+    pub snapshot: Arc<Snapshot>,
+    /// It shows the Swarm of this moment or later.
+    pub looked: Moment,
 }
 
 /// The place where reads are shared.
@@ -43,7 +53,7 @@ impl Lookout {
 
     /// A complete snapshot whose reading began at `not_before` or later: the newest one if it will do, else a new read.
     /// The error says why the Swarm could not be read.
-    pub async fn snapshot(&self, not_before: Instant) -> Result<Arc<Snapshot>, String> {
+    pub async fn snapshot(&self, not_before: Instant) -> Result<Sighted, String> {
         let mut newest = self.newest.lock().await;
         let not_before = self.outdated.borrow().map_or(not_before, |outdated| outdated.max(not_before));
         if let Some(look) = newest.as_ref().filter(|look| look.began >= not_before) {
@@ -65,11 +75,11 @@ impl Lookout {
     }
 
     async fn look(&self) -> Look {
-        let began = Instant::now();
+        let (began, looked) = (Instant::now(), Moment::now());
         let result = observe(self.swarm.as_ref()).await;
         metrics::histogram!(OBSERVE_DURATION_SECONDS).record(began.elapsed().as_secs_f64());
         self.tell(&result);
-        Look { began, result }
+        Look { began, result: result.map(|snapshot| Sighted { snapshot, looked }) }
     }
 
     fn tell(&self, result: &Result<Arc<Snapshot>, String>) {

@@ -142,8 +142,8 @@ pub async fn resync(lookout: Arc<Lookout>, signals: Arc<Signals>, period: Durati
         let hints = signals.hints();
         sleep(period).await;
         let began = Instant::now();
-        if let Ok(snapshot) = lookout.snapshot(began).await
-            && silence.is_suspicious(&snapshot, signals.hints() > hints)
+        if let Ok(sighted) = lookout.snapshot(began).await
+            && silence.is_suspicious(&sighted.snapshot, signals.hints() > hints)
             && signals.events_alive()
         {
             signals.reopen_events();

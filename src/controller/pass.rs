@@ -1,13 +1,13 @@
 //! One pass for one cluster, readable from top to bottom. Starts from one complete snapshot or changes nothing at all.
 //! Routes are published before anything is written, so that endpoints reach the proxies whatever becomes of the fleet.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::damping::Damping;
 use super::declared::DeclaredCluster;
+use super::lookout::Sighted;
 use super::perform::{Performed, perform};
 use super::status::{self, Seen};
 use super::surroundings::Surroundings;
@@ -76,10 +76,10 @@ pub enum Verdict {
     Gone,
 }
 
-/// One pass. `snapshot` is a complete look that began after the reason for this pass, or why there is none.
-pub async fn pass(around: &Surroundings, job: &Job, snapshot: Result<Arc<Snapshot>, String>, memory: &mut Memory) -> Verdict {
-    let snapshot = match (snapshot, &job.declared) {
-        (Ok(snapshot), _) => snapshot,
+/// One pass. `sighted` is a complete look that began after the reason for this pass, or why there is none.
+pub async fn pass(around: &Surroundings, job: &Job, sighted: Result<Sighted, String>, memory: &mut Memory) -> Verdict {
+    let sighted = match (sighted, &job.declared) {
+        (Ok(sighted), _) => sighted,
         (Err(why), Some(declared)) => {
             memory.status = Some(status::after_blindness(declared, &why, memory.status.as_ref(), job.now));
             return Verdict::Blind;
@@ -87,13 +87,13 @@ pub async fn pass(around: &Surroundings, job: &Job, snapshot: Result<Arc<Snapsho
         (Err(_), None) => return Verdict::Blind,
     };
     let Some(declared) = &job.declared else {
-        return remove(around, job, &snapshot, memory).await;
+        return remove(around, job, &sighted.snapshot, memory).await;
     };
     let Some((_, cluster)) = &declared.in_force else {
         memory.status = Some(status::pending(declared, job.now));
         return Verdict::Still;
     };
-    keep(around, job, declared, cluster, &snapshot, memory).await
+    keep(around, job, declared, cluster, &sighted, memory).await
 }
 
 /// A declared cluster: its routes to the extension, its fleet as declared, its status told.
@@ -102,16 +102,17 @@ async fn keep(
     job: &Job,
     declared: &DeclaredCluster,
     cluster: &Cluster,
-    snapshot: &Snapshot,
+    sighted: &Sighted,
     memory: &mut Memory,
 ) -> Verdict {
+    let snapshot = sighted.snapshot.as_ref();
     memory.damping.observe(cluster.limits.label_updates, snapshot, job.now);
     let damped = memory.damping.applied_to(snapshot);
     let mut routes = thought::routes(cluster, &damped);
     routes.translation.findings.extend(memory.damping.findings(cluster, snapshot, &damped));
     let admission = admission(&around.instance, cluster, &around.seals, snapshot);
     match routes.too_large {
-        None => around.line.publish(&job.name, routes.desired.clone(), admission),
+        None => around.line.publish(&job.name, routes.desired.clone(), admission, sighted.looked),
         // What nobody can read would only take the last good routes from those who ask.
         Some(_) => around.line.admit(&job.name, admission),
     }

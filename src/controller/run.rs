@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::board::Board;
 use super::census;
 use super::declared::Declared;
-use super::lookout::Lookout;
+use super::lookout::{Lookout, Sighted};
 use super::observer;
 use super::own_service;
 use super::pass::{Job, Memory, Verdict, pass};
@@ -261,9 +261,9 @@ impl Loop {
 
 /// One pass for one cluster, measured.
 async fn one_pass(around: Surroundings, lookout: Arc<Lookout>, since: Instant, job: Job, mut memory: Memory) -> Finished {
-    let snapshot = lookout.snapshot(since).await;
+    let sighted = lookout.snapshot(since).await;
     let began = Instant::now();
-    let verdict = pass(&around, &job, snapshot, &mut memory).await;
+    let verdict = pass(&around, &job, sighted, &mut memory).await;
     metrics::histogram!(PASS_DURATION_SECONDS, "cluster" => job.name.to_string()).record(began.elapsed().as_secs_f64());
     let (ended, result) = match verdict {
         Verdict::Still | Verdict::Gone => (Ended::Done, "still"),
@@ -292,7 +292,7 @@ async fn count(
     signals: &Signals,
 ) -> Finished {
     let finished = |ended, leftover| Finished { key: Key::Instance, ended, memory: None, leftover };
-    let Ok(snapshot) = lookout.snapshot(since).await else {
+    let Ok(Sighted { snapshot, .. }) = lookout.snapshot(since).await else {
         return finished(Ended::Held, None);
     };
     let census = census::take(&around.instance, declared, &snapshot);

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use crate::act::{NewSecret, SecretSource};
 use crate::channel::contract::{LABEL_ROLE, LABEL_TOKEN_DIGEST};
 use crate::channel::wire::{Desired, Peers};
-use crate::channel::{Admission, ChannelMode, Hub, Received, bootstrap};
+use crate::channel::{Admission, ChannelMode, Hub, Moment, Received, bootstrap};
 use crate::fleet::{Described, Kind};
 use crate::pki::{Authority, Seals};
 use crate::plan::SecretContent;
@@ -77,10 +77,11 @@ pub fn no_secrets() -> Box<dyn SecretSource> {
 
 /// The way to the extensions. The hub is the real one; tests have their own.
 pub trait Line: Send + Sync {
-    /// Says what a cluster's proxies must say from now on, and who gets certificates for it.
-    fn publish(&self, cluster: &ClusterName, desired: Desired, admission: Admission);
     /// Says who gets certificates for a cluster, and leaves what its proxies must say as it is.
     fn admit(&self, cluster: &ClusterName, admission: Admission);
+    /// Says what a cluster's proxies must say from now on, and who gets certificates for it; `looked` is when the look at the Swarm
+    /// began that says so.
+    fn publish(&self, cluster: &ClusterName, desired: Desired, admission: Admission, looked: Moment);
     /// Says where a cluster's peers are from now on, to those who share no network.
     fn introduce(&self, cluster: &ClusterName, peers: Peers);
     /// What the cluster's extension last said.
@@ -90,8 +91,8 @@ pub trait Line: Send + Sync {
 }
 
 impl Line for Hub {
-    fn publish(&self, cluster: &ClusterName, desired: Desired, admission: Admission) {
-        Hub::publish(self, cluster, desired, admission);
+    fn publish(&self, cluster: &ClusterName, desired: Desired, admission: Admission, looked: Moment) {
+        Hub::publish(self, cluster, desired, admission, looked);
     }
     fn admit(&self, cluster: &ClusterName, admission: Admission) {
         Hub::admit(self, cluster, admission);

@@ -24,13 +24,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::channel::wire::{Desired, WIRE_VERSION};
-use crate::channel::{Answer, Bootstrap, ChannelClient, ClientError, Enrolment, Follower, follow_peers, serve};
+use crate::channel::{Answer, Bootstrap, ChannelClient, ClientError, Confirmations, Enrolment, Follower, Heard, follow_peers, serve};
 use crate::engine::{Engine, EngineError};
 use crate::pki::{ClientAuthentication, OPERATOR_NAME, TlsError, server_config};
 use crate::render::Layout;
@@ -104,7 +105,7 @@ pub async fn run(options: ExtensionOptions, shutdown: CancellationToken) -> Resu
 
     let desired = watch::Sender::new(None);
     let outcome = watch::Sender::new(Arc::new(Outcome::default()));
-    let config = watch::Sender::new(None);
+    let offers = watch::Sender::new(None);
     let proxies = Proxies::default();
     let reporter = Reporter {
         client: &client,
@@ -115,11 +116,13 @@ pub async fn run(options: ExtensionOptions, shutdown: CancellationToken) -> Resu
         proxies: proxies.clone(),
     };
     let root = credentials.root().clone();
-    let router = server::router(root, options.cluster.clone(), config.subscribe(), proxies.clone(), shutdown.clone());
+    let confirmations = Confirmations::default();
+    let shelf = server::Shelf { offers: offers.subscribe(), confirmations: confirmations.clone(), proxies: proxies.clone() };
+    let router = server::router(root, options.cluster.clone(), shelf, shutdown.clone());
     let keeper = Keeper::new(&options.material_dir, Path::new(options.layout.system_roots));
     let bench = Bench::new(engine, options.run_dir.clone(), options.layout.clone(), options.material_dir.clone());
     let stamper = Stamper::new(credentials.clone(), proxies.highest_generation());
-    let workshop = Workshop::new(bench, keeper, stamper, desired.subscribe(), outcome, config);
+    let workshop = Workshop::new(bench, keeper, stamper, desired.subscribe(), outcome, offers);
     let work = async {
         tokio::select! {
             // Nobody believes an extension before it has its certificate.
@@ -129,7 +132,7 @@ pub async fn run(options: ExtensionOptions, shutdown: CancellationToken) -> Resu
         tracing::info!("the extension serves");
         tokio::select! {
             served = serve(listener, tls, router, shutdown.clone()) => served.map_err(serve_error),
-            never = follow(&client, &options.cluster, &desired) => match never {},
+            never = follow(&client, &options.cluster, &desired, &confirmations) => match never {},
             never = workshop.run() => match never {},
             never = reporter.run() => match never {},
             never = follow_peers(&client, &enrolment, None, &options.cluster, |_| {}), if options.ask_for_peers => match never {},
@@ -141,18 +144,33 @@ pub async fn run(options: ExtensionOptions, shutdown: CancellationToken) -> Resu
     }
 }
 
-/// Keeps `desired` at the newest table that the operator published for this cluster.
-async fn follow(client: &ChannelClient, cluster: &ClusterName, desired: &watch::Sender<Option<Arc<Desired>>>) -> Infallible {
-    let mut follower = Follower::new(client, format!("/v1/clusters/{cluster}/desired"));
+/// How often the operator is asked how fresh the table is.
+const CONFIRM_EVERY: Duration = Duration::from_secs(2);
+
+/// Keeps `desired` at the newest table that the operator published for this cluster, and notes how fresh it is.
+async fn follow(
+    client: &ChannelClient,
+    cluster: &ClusterName,
+    desired: &watch::Sender<Option<Arc<Desired>>>,
+    confirmations: &Confirmations,
+) -> Infallible {
+    let mut follower = Follower::new(client, format!("/v1/clusters/{cluster}/desired")).every(CONFIRM_EVERY);
     let mut after: Option<Digest> = None;
     loop {
-        let Answer::New(message) = follower.next::<Desired>(after.as_ref()).await else { continue };
+        let Heard { answer, confirmed } = follower.next::<Desired>(after.as_ref()).await;
+        let Answer::New(message) = answer else {
+            if let Some(same) = &after {
+                confirmations.note(same, confirmed);
+            }
+            continue;
+        };
         after = Some(message.digest.clone());
         if message.version != WIRE_VERSION || &message.table.cluster != cluster {
             tracing::error!(version = message.version, cluster = %message.table.cluster, "the operator sent a table that is not for this extension; ignored");
             continue;
         }
         tracing::debug!(digest = message.digest.short(), "a new table");
+        confirmations.note(&message.digest, confirmed);
         desired.send_replace(Some(Arc::new(message)));
     }
 }

@@ -104,6 +104,7 @@ mod tests {
             generation: 0,
             reloads,
             activity: None,
+            fallbacks: 0,
             seen_at: None,
             silent: false,
         }

@@ -12,19 +12,27 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::proxies::Proxies;
+use super::workshop::Offer;
 use crate::channel::limits::PROXY_REPORT_BYTES_MAX;
-use crate::channel::wire::{ProxyConfig, ProxyReport, WIRE_VERSION};
-use crate::channel::{LongPoll, NotNow, Waited, is, newer, read_message};
+use crate::channel::wire::{ProxyReport, WIRE_VERSION};
+use crate::channel::{Confirmations, LongPoll, Moment, NotNow, Waited, is, newer, read_message, told_freshness};
 use crate::http_server::Peer;
 use crate::pki::{ChannelRole, TrustRoot, is_task_name, role_name, task_name};
 use crate::types::ClusterName;
+
+/// What is handed out, and what comes back.
+#[derive(Clone)]
+pub(super) struct Shelf {
+    pub(super) offers: watch::Receiver<Option<Arc<Offer>>>,
+    pub(super) confirmations: Confirmations,
+    pub(super) proxies: Proxies,
+}
 
 #[derive(Clone)]
 struct Shop {
     root: TrustRoot,
     cluster: ClusterName,
-    config: watch::Receiver<Option<Arc<ProxyConfig>>>,
-    proxies: Proxies,
+    shelf: Shelf,
     shutdown: CancellationToken,
 }
 
@@ -40,33 +48,24 @@ impl Shop {
 }
 
 /// The extension's routes. Long polls end when `shutdown` is cancelled.
-pub(super) fn router(
-    root: TrustRoot,
-    cluster: ClusterName,
-    config: watch::Receiver<Option<Arc<ProxyConfig>>>,
-    proxies: Proxies,
-    shutdown: CancellationToken,
-) -> Router {
-    Router::new().route("/v1/bundle", get(bundle)).route("/v1/proxies/{task}", post(report)).with_state(Shop {
-        root,
-        cluster,
-        config,
-        proxies,
-        shutdown,
-    })
+pub(super) fn router(root: TrustRoot, cluster: ClusterName, shelf: Shelf, shutdown: CancellationToken) -> Router {
+    let shop = Shop { root, cluster, shelf, shutdown };
+    Router::new().route("/v1/bundle", get(bundle)).route("/v1/proxies/{task}", post(report)).with_state(shop)
 }
 
 async fn bundle(State(shop): State<Shop>, Query(poll): Query<LongPoll>, Extension(peer): Extension<Peer>) -> Response {
     if !shop.is_proxy(&peer) {
         return NotNow::Unauthorized.into_response();
     }
+    let asked = Moment::now();
     let waited = tokio::select! {
-        waited = newer(shop.config, |config| &config.digest, &poll) => waited,
+        waited = newer(shop.shelf.offers, |offer| &offer.config.digest, &poll) => waited,
         () = shop.shutdown.cancelled() => Waited::Nothing,
     };
+    let freshness = |offer: &Offer| told_freshness(asked, shop.shelf.confirmations.of(&offer.table));
     match waited {
-        Waited::New(config) => Json(config.as_ref()).into_response(),
-        Waited::Same => StatusCode::NOT_MODIFIED.into_response(),
+        Waited::New(offer) => (freshness(&offer), Json(&offer.config)).into_response(),
+        Waited::Same(offer) => (freshness(&offer), StatusCode::NOT_MODIFIED).into_response(),
         Waited::Nothing => NotNow::Nothing.into_response(),
     }
 }
@@ -77,7 +76,7 @@ async fn report(State(shop): State<Shop>, Path(task): Path<String>, Extension(pe
     }
     match read_message::<ProxyReport>(body, PROXY_REPORT_BYTES_MAX).await {
         Ok(report) if report.version == WIRE_VERSION && report.task == task => {
-            shop.proxies.take(report, jiff::Timestamp::now());
+            shop.shelf.proxies.take(report, jiff::Timestamp::now());
             StatusCode::NO_CONTENT.into_response()
         }
         Ok(_) => NotNow::Malformed.into_response(),

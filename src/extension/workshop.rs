@@ -48,6 +48,13 @@ pub(super) struct Outcome {
     pub(super) quarantined: Vec<Quarantined>,
 }
 
+/// What proxies are handed, and the operator's table that it was rendered from.
+#[derive(Debug)]
+pub(super) struct Offer {
+    pub(super) config: ProxyConfig,
+    pub(super) table: Digest,
+}
+
 /// What was worked on last: the same again gives the same.
 #[derive(Debug, PartialEq, Eq)]
 struct Done {
@@ -65,7 +72,7 @@ pub(super) struct Workshop {
     stamper: Stamper,
     desired: watch::Receiver<Option<Arc<Desired>>>,
     outcome: watch::Sender<Arc<Outcome>>,
-    config: watch::Sender<Option<Arc<ProxyConfig>>>,
+    offers: watch::Sender<Option<Arc<Offer>>>,
     done: Option<Done>,
     /// When the first table came.
     began: Option<Instant>,
@@ -90,9 +97,9 @@ impl Workshop {
         stamper: Stamper,
         desired: watch::Receiver<Option<Arc<Desired>>>,
         outcome: watch::Sender<Arc<Outcome>>,
-        config: watch::Sender<Option<Arc<ProxyConfig>>>,
+        offers: watch::Sender<Option<Arc<Offer>>>,
     ) -> Self {
-        Self { bench, keeper, quarantine: Quarantine::default(), stamper, desired, outcome, config, done: None, began: None }
+        Self { bench, keeper, quarantine: Quarantine::default(), stamper, desired, outcome, offers, done: None, began: None }
     }
 
     /// Works for ever. Tables that came and went while another was tested are never looked at.
@@ -140,10 +147,11 @@ impl Workshop {
     /// Another extension's clock was ahead, and proxies that followed it refuse what looks older: offers the same as newer.
     fn offer_again(&mut self) {
         let stamp = self.stamper.next(Timestamp::now());
-        let Some(offer) = self.config.borrow().clone() else { return };
-        let ProxyConfig { live, boot, contents, parts, .. } = offer.as_ref().clone();
+        let Some(offer) = self.offers.borrow().clone() else { return };
+        let ProxyConfig { live, boot, contents, parts, .. } = offer.config.clone();
         tracing::info!(config = live.digest.short(), "proxies have run a newer generation; offering this one again");
-        self.config.send_replace(Some(Arc::new(ProxyConfig::new(stamp.on(live), boot, contents, parts))));
+        let config = ProxyConfig::new(stamp.on(live), boot, contents, parts);
+        self.offers.send_replace(Some(Arc::new(Offer { config, table: offer.table.clone() })));
     }
 
     /// An error is only what says nothing about the table: the engine could not be asked. Else it says when to look again.
@@ -246,7 +254,7 @@ impl Workshop {
         tracing::info!(table = desired.digest.short(), config = config_digest.short(), "the engine accepts the configuration");
         let accepted = Accepted { desired_digest: desired.digest.clone(), config_digest };
         let config = ProxyConfig::new(live, boot.clone(), look.contents.clone(), parts);
-        self.config.send_replace(Some(Arc::new(config)));
+        self.offers.send_replace(Some(Arc::new(Offer { config, table: desired.digest.clone() })));
         let material = look.reports.clone();
         let quarantined = self.quarantine.told();
         let outcome = Outcome { accepted: Some(accepted), refused: None, boot: Some(boot), mounted: stock, material, quarantined };

@@ -29,6 +29,7 @@ pub(super) const FORMATS: &[Format] = &[
     format("go-duration", |text| parse_duration(text).map(drop), "Write for example 10s, 1m30s or 500ms."),
     format("timeout", |text| timeout(text).map(drop), "Write for example 5s or 10m."),
     format("engine-duration", |text| engine_duration(text).map(drop), "Write for example 75s, or 0s."),
+    format("control-plane-timeout", |text| control_plane_timeout(text).map(drop), "Write for example 30s, or 0s for never."),
     format("size", |text| parse_size(text).map(drop), "Write for example 32m, 1g, or bytes."),
     format("buffer-size", |text| buffer_size(text).map(drop), "Write for example 8k."),
     format("zone-size", |text| zone_size(text).map(drop), "Write for example 64k."),
@@ -70,6 +71,14 @@ pub(super) fn engine_duration(text: &str) -> Result<u64, Refused> {
     let duration = parse_duration(text)?;
     let millis = u64::try_from(duration.as_millis()).map_err(|_| Refused("this duration is too long".to_owned()))?;
     if Duration::from_millis(millis) == duration { Ok(millis) } else { Err(Refused("an engine counts whole milliseconds".to_owned())) }
+}
+
+/// How long the control plane may be silent, in milliseconds. Less than it takes to hear of it twice would take proxies to and fro.
+pub(super) fn control_plane_timeout(text: &str) -> Result<u64, Refused> {
+    match engine_duration(text)? {
+        1..10_000 => Err(Refused("the control plane may be silent for 10s at least, or for ever (0s)".to_owned())),
+        millis => Ok(millis),
+    }
 }
 
 /// A buffer of the engine: 1 KiB to 1 GiB.
@@ -204,6 +213,7 @@ words! {
     GoDuration => {"type": "string", "format": "go-duration"},
     Timeout => {"type": "string", "format": "timeout"},
     EngineDuration => {"type": "string", "format": "engine-duration"},
+    ControlPlaneTimeout => {"type": "string", "format": "control-plane-timeout"},
     Size => {"type": ["string", "integer"], "format": "size"},
     BufferSize => {"type": ["string", "integer"], "format": "buffer-size"},
     ZoneSize => {"type": ["string", "integer"], "format": "zone-size"},
@@ -331,6 +341,7 @@ mod tests {
     fn engine_values_that_would_stop_the_engine_are_refused() {
         check("timeout", &["5s", "1ms"], &["0s", "0", "1us", "5", "99999h"]);
         check("engine-duration", &["0s", "75s"], &["1500us", "-1s"]);
+        check("control-plane-timeout", &["0s", "10s", "5m"], &["9999ms", "1ms", "30", "-1s", ""]);
         check("buffer-size", &["1k", "8K", "4096"], &["0", "1", "2g"]);
         check("zone-size", &["64k"], &["16k"]);
         check("header-buffers", &["4 8k", "4  8k"], &["8k", "0 8k", "4 0", "4 8k 1"]);

@@ -112,6 +112,11 @@ pub struct Settings {
     /// the label `ip_hash`. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ip_hash: Option<bool>,
+    /// How long the control plane (operator, extension, Docker API) may be silent before proxies find endpoints by the names of
+    /// services instead of addresses, which may be given to somebody else meanwhile: `10s` or more; `0s` = never. Default: `30s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::ControlPlaneTimeout>")]
+    pub control_plane_timeout: Option<String>,
     /// The TLS versions that clients may speak. Default: `TLSv1.2` and `TLSv1.3`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_protocols: Option<Vec<TlsProtocol>>,

@@ -7,10 +7,12 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::generations::Generation;
+use super::age::{Watcher, steady_after};
+use super::generations::{Generation, Generations};
 use super::master::{Master, ReloadError};
 use super::reason::reason;
 use super::{Agent, Source, secrets};
+use crate::channel::Moment;
 use crate::channel::contract::ENGINE_MAIN_FILE;
 use crate::channel::wire::{Bundle, Contents, ProxyConfig, Refusal};
 use crate::engine::{EngineError, last_words};
@@ -27,14 +29,54 @@ const DISTANCE_MAX: Duration = Duration::from_millis(1500);
 /// Where offers come from.
 pub(super) type Offered = watch::Receiver<Option<Arc<ProxyConfig>>>;
 
+/// Which form of an offer is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// With addresses.
+    Live,
+    /// With names, because nobody has confirmed the addresses for too long.
+    Names,
+}
+
+impl Form {
+    pub(super) fn of(self, config: &ProxyConfig) -> &Bundle {
+        match self {
+            Self::Live => &config.live,
+            Self::Names => &config.boot,
+        }
+    }
+
+    pub(super) fn source(self) -> Source {
+        match self {
+            Self::Live => Source::Live,
+            Self::Names => Source::Names,
+        }
+    }
+}
+
 /// A configuration that might be run.
 pub(super) struct Candidate {
     pub(super) bundle: Bundle,
     pub(super) source: Source,
-    /// The offer that it came with, when it came from the extension.
-    pub(super) offer: Option<Arc<ProxyConfig>>,
+    /// Where it belongs to; nothing for a mounted snapshot.
+    pub(super) config: Option<Arc<ProxyConfig>>,
+    /// Whether there are addresses in it that become a stranger's in time.
+    pub(super) addressed: bool,
     /// Nothing of it is left out for want of a secret file.
     pub(super) whole: bool,
+}
+
+impl Candidate {
+    /// What the extension offers.
+    pub(super) fn offered(config: Arc<ProxyConfig>, form: Form, whole: bool) -> Self {
+        let bundle = form.of(&config).clone();
+        Self { bundle, source: form.source(), config: Some(config), addressed: form == Form::Live, whole }
+    }
+
+    /// The offer that it came with, when it came from the extension.
+    fn offer(&self) -> Option<&Arc<ProxyConfig>> {
+        self.config.as_ref().filter(|_| matches!(self.source, Source::Live | Source::Names))
+    }
 }
 
 /// A configuration on disk that the engine accepts.
@@ -59,6 +101,12 @@ pub(super) struct Applier<'a> {
     master: &'a Master,
     offers: Offered,
     running: Candidate,
+    /// The names that the engine refused: it is not asked about them again.
+    refused_names: Option<Digest>,
+    /// Names could not be brought into force, and not because the engine refused them: they are tried again with everything else.
+    names_failed: bool,
+    /// Since when the newest offer has been fresh, while names are in force.
+    fresh_since: Option<Moment>,
     last_reload: Option<Instant>,
     retry: Retry,
 }
@@ -68,6 +116,8 @@ pub(super) struct Applier<'a> {
 enum Wake {
     Offer,
     Told,
+    /// Addresses have become too old, or fresh again.
+    Age,
 }
 
 impl<'a> Applier<'a> {
@@ -75,7 +125,8 @@ impl<'a> Applier<'a> {
         let mut offers = agent.offers.subscribe();
         // What was offered while the engine started is looked at as well.
         offers.mark_changed();
-        Self { agent, master, offers, running, last_reload: None, retry: Retry::new(RETRY) }
+        let retry = Retry::new(RETRY);
+        Self { agent, master, offers, running, refused_names: None, names_failed: false, fresh_since: None, last_reload: None, retry }
     }
 
     /// Applies for ever. `told` asks for a reload whether anything changed or not.
@@ -101,10 +152,12 @@ impl<'a> Applier<'a> {
                 None => std::future::pending().await,
             }
         };
+        let age = Watcher { agent: self.agent, running: &self.running, refused_names: self.refused_names.as_ref() };
         let wake = tokio::select! {
             // The agent holds the sender: an error cannot occur while this runs.
             _ = self.offers.changed() => Wake::Offer,
             () = told.notified() => Wake::Told,
+            () = age.until_due(&mut self.fresh_since), if !self.names_failed => Wake::Age,
             () = again => Wake::Offer,
         };
         if let Some(last) = self.last_reload {
@@ -122,27 +175,72 @@ impl<'a> Applier<'a> {
 
     async fn step(&mut self, wake: Wake) -> Result<(), ApplyError> {
         let offer = self.offers.borrow_and_update().clone();
-        let Some(offer) = offer else {
-            return if wake == Wake::Told { self.reload_again().await } else { Ok(()) };
+        let outcome = match offer {
+            None if wake == Wake::Told => self.reload_again().await,
+            None => Ok(()),
+            Some(offer) => self.follow(offer, wake).await,
         };
-        if offer.live.digest == self.running.bundle.digest && self.running.whole && wake == Wake::Offer {
-            self.running = Candidate { bundle: offer.live.clone(), source: Source::Live, offer: Some(offer), whole: true };
+        // Whatever became of the offer: what runs may be an older one, which nobody confirms any more.
+        self.leave_old_addresses().await?;
+        outcome
+    }
+
+    /// Runs what is offered, in the form that its age permits.
+    async fn follow(&mut self, offer: Arc<ProxyConfig>, wake: Wake) -> Result<(), ApplyError> {
+        let form = self.form(&offer);
+        if wake == Wake::Age && form.source() == self.running.source {
+            return Ok(());
+        }
+        let bundle = form.of(&offer);
+        if bundle.digest == self.running.bundle.digest && self.running.whole && wake != Wake::Told {
+            self.running = Candidate::offered(offer, form, true);
             self.agent.now_running(&self.running).await;
             return Ok(());
         }
-        self.agent.tests(Some(&offer.live.digest));
-        let outcome = self.bring_into_force(&offer).await;
+        let digest = bundle.digest.clone();
+        self.agent.tests(Some(&digest));
+        let outcome = self.bring_into_force(&offer, form).await;
         self.agent.tests(None);
         if let Err(error) = &outcome {
-            self.agent.reject(&offer.live.digest, error, !matches!(error, ApplyError::Engine(EngineError::Refused(_))));
+            self.agent.reject(&digest, error, !matches!(error, ApplyError::Engine(EngineError::Refused(_))));
         }
         outcome
     }
 
-    async fn bring_into_force(&mut self, offer: &Arc<ProxyConfig>) -> Result<(), ApplyError> {
-        let why = reason(self.running.offer.as_ref().map(|running| &running.parts), &offer.parts);
+    /// Names stay in force until addresses have been fresh for a while, so that a control plane that comes and goes does not
+    /// take proxies to and fro.
+    fn form(&self, offer: &ProxyConfig) -> Form {
+        let fresh = !self.agent.is_stale(offer) || self.refused_names.as_ref() == Some(&offer.boot.digest);
+        let steady = self.running.source != Source::Names || self.fresh_since.is_some_and(|since| since.age() >= steady_after(offer));
+        if fresh && steady { Form::Live } else { Form::Names }
+    }
+
+    /// Goes over to names when nobody has confirmed the addresses in force for too long.
+    async fn leave_old_addresses(&mut self) -> Result<(), ApplyError> {
+        let Some(config) = self.running.config.clone().filter(|config| self.running.addressed && self.agent.is_stale(config)) else {
+            return Ok(());
+        };
+        if self.refused_names.as_ref() == Some(&config.boot.digest) {
+            return Ok(());
+        }
+        let outcome = self.bring_into_force(&config, Form::Names).await;
+        self.names_failed = false;
+        if let Err(error) = &outcome {
+            let refused = matches!(error, ApplyError::Engine(EngineError::Refused(_)));
+            self.names_failed = !refused;
+            self.refused_names = refused.then(|| config.boot.digest.clone());
+            self.agent.reject(&config.boot.digest, error, !refused);
+        }
+        outcome
+    }
+
+    async fn bring_into_force(&mut self, config: &Arc<ProxyConfig>, form: Form) -> Result<(), ApplyError> {
+        let why = self.reason(config, form);
         let previous = self.agent.generations.current_generation();
-        let Tested { generation, whole } = self.agent.tested(&offer.live, &offer.contents).await?;
+        let Tested { generation, whole } = match form {
+            Form::Live => self.agent.tested(&config.live, &config.contents).await?,
+            Form::Names => self.agent.standby.take(self.agent, config).await?,
+        };
         self.agent.generations.promote(&generation)?;
         let began = Instant::now();
         let outcome = self.reload().await;
@@ -154,10 +252,30 @@ impl<'a> Applier<'a> {
         self.agent.generations.keep_only(&generation);
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let retiring = self.master.retiring_workers();
-        tracing::info!(config = offer.live.digest.short(), reason = why, took_ms, retiring, "reloaded");
-        self.running = Candidate { bundle: offer.live.clone(), source: Source::Live, offer: Some(Arc::clone(offer)), whole };
+        self.count_fallback(form);
+        self.running = Candidate::offered(Arc::clone(config), form, whole);
+        let source = form.source().as_str();
+        tracing::info!(config = self.running.bundle.digest.short(), source, reason = why, took_ms, retiring, "reloaded");
         self.agent.now_running(&self.running).await;
         Ok(())
+    }
+
+    fn reason(&self, config: &ProxyConfig, form: Form) -> String {
+        match (form, self.running.source) {
+            (Form::Names, source) if source != Source::Names => {
+                tracing::warn!("the control plane is silent: endpoints are found by name until it confirms their addresses again");
+                "the addresses are too old".to_owned()
+            }
+            (Form::Live, Source::Names) => "the addresses are confirmed again".to_owned(),
+            _ => reason(self.running.offer().map(|running| &running.parts), &config.parts),
+        }
+    }
+
+    fn count_fallback(&mut self, form: Form) {
+        self.fresh_since = None;
+        if form == Form::Names && self.running.source != Source::Names {
+            self.agent.state.send_modify(|state| state.fallbacks += 1);
+        }
     }
 
     async fn reload_again(&mut self) -> Result<(), ApplyError> {
@@ -178,6 +296,11 @@ impl Agent {
     /// Writes a configuration with its secret files beside the running one and has the engine test it. What needs a secret
     /// file that is not to be had is left out.
     pub(super) async fn tested(&self, bundle: &Bundle, offered: &Contents) -> Result<Tested, EngineError> {
+        self.tested_in(&self.generations, bundle, offered).await
+    }
+
+    /// The same in another directory.
+    pub(super) async fn tested_in(&self, generations: &Generations, bundle: &Bundle, offered: &Contents) -> Result<Tested, EngineError> {
         let fitted = secrets::fit(bundle, offered, &self.options.material_dir);
         if !fitted.left_out.is_empty() {
             let left_out = fitted.left_out.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -186,7 +309,7 @@ impl Agent {
         if fitted.left_out.contains(ENGINE_MAIN_FILE) {
             return Err(EngineError::Refused("the certificate of the default backend is not to be had".to_owned()));
         }
-        let generation = self.generations.stage(&bundle.digest, &fitted).await?;
+        let generation = generations.stage(&bundle.digest, &fitted).await?;
         self.engine.test(&generation.main_file()).await?;
         Ok(Tested { generation, whole: fitted.left_out.is_empty() })
     }
@@ -205,8 +328,9 @@ impl Agent {
             state.generation = state.generation.max(candidate.bundle.generation);
             state.rejected = None;
         });
-        if let Some(offer) = &candidate.offer {
-            self.store.save(Arc::clone(offer), jiff::Timestamp::now()).await;
+        self.standby.want(candidate.config.clone().filter(|config| candidate.addressed && config.live.control_plane_timeout().is_some()));
+        if let Some(offer) = candidate.offer() {
+            self.store.save(Arc::clone(offer), self.confirmed_at(&offer.digest)).await;
         }
     }
 

@@ -2,23 +2,34 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::Agent;
+use super::{Agent, date_of};
 use crate::channel::wire::{BundleFault, ProxyConfig, Refusal};
-use crate::channel::{Answer, ChannelClient, Follower};
+use crate::channel::{Answer, ChannelClient, Follower, Heard, Moment};
 use crate::engine::last_words;
 use crate::pki::TrustRoot;
 use crate::types::{ClusterName, Digest};
 
+/// How often the extension is asked how fresh the offer is. With what its own knowledge and the operator's take to be renewed, an
+/// offer is some ten seconds old at most while everybody works.
+const CONFIRM_EVERY: Duration = Duration::from_secs(3);
+
 /// Follows for ever. What is damaged or meant for others is refused here and never reaches the engine.
 pub(super) async fn follow(client: &ChannelClient, agent: &Agent) -> Infallible {
-    let mut follower = Follower::new(client, "/v1/bundle").telling(|trouble| cut(agent, trouble));
-    let mut after: Option<(Digest, Digest)> = None;
+    let mut follower = Follower::new(client, "/v1/bundle").every(CONFIRM_EVERY).telling(|trouble| cut(agent, trouble));
+    let mut after: Option<Digest> = None;
     loop {
-        match follower.next::<ProxyConfig>(after.as_ref().map(|(offer, _)| offer)).await {
-            Answer::Same => confirm(agent, after.as_ref().map(|(_, live)| live)),
+        let Heard { answer, confirmed } = follower.next::<ProxyConfig>(after.as_ref()).await;
+        match answer {
+            Answer::Same => {
+                if let Some(same) = &after {
+                    confirm(agent, same, confirmed);
+                }
+            }
             Answer::New(config) => {
-                after = Some((config.digest.clone(), config.live.digest.clone()));
+                after = Some(config.digest.clone());
+                agent.confirmations.note(&config.digest, confirmed);
                 offer(agent, config);
             }
         }
@@ -33,10 +44,9 @@ fn cut(agent: &Agent, trouble: Option<&str>) {
     });
 }
 
-fn confirm(agent: &Agent, digest: Option<&Digest>) {
-    if agent.state.borrow().running.as_ref() == digest {
-        agent.store.confirm(jiff::Timestamp::now());
-    }
+fn confirm(agent: &Agent, offer: &Digest, confirmed: Moment) {
+    agent.confirmations.note(offer, confirmed);
+    agent.store.confirm(offer, date_of(confirmed));
 }
 
 fn offer(agent: &Agent, config: ProxyConfig) {

@@ -52,6 +52,15 @@ impl Generations {
         Ok(Generation(directory))
     }
 
+    /// Takes a configuration over that was written elsewhere.
+    pub(super) fn adopt(&self, generation: &Generation) -> Result<Generation, EngineError> {
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        let directory = self.root.join(format!("{number}-adopted"));
+        let moved = fs::rename(&generation.0, &directory);
+        moved.map_err(|source| EngineError::Write { path: directory.display().to_string(), source })?;
+        Ok(Generation(directory))
+    }
+
     /// Makes it the one that the engine reads next.
     pub(super) fn promote(&self, generation: &Generation) -> Result<(), EngineError> {
         let next = self.root.join("next");

@@ -1,6 +1,7 @@
 //! The agent in the proxy container (PID 1): fetch, test, swap, reload, verify, report. It fails static: whatever happens
 //! to extension, operator and volume, the engine goes on with the last good configuration. Never touches the Docker API.
 
+mod age;
 mod apply;
 mod arrival;
 mod bodies;
@@ -8,12 +9,14 @@ mod follow;
 mod generations;
 mod health;
 mod master;
+mod names;
 mod peers;
 mod processes;
 mod reap;
 mod reason;
 mod report;
 mod secrets;
+mod standby;
 mod start;
 mod store;
 mod supervise;
@@ -31,15 +34,18 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::channel::wire::{ProxyConfig, Refusal};
-use crate::channel::{Bootstrap, ClientError, NewNetworks};
+use crate::channel::{Bootstrap, ClientError, Confirmations, Moment, NewNetworks};
 use crate::engine::{Engine, EngineError};
 use crate::http_server::{Limits, serve};
 use crate::pki::TrustRoot;
+use crate::report::SOURCE_NAMES;
 use crate::types::{ClusterName, Digest};
 use generations::Generations;
+use standby::Standby;
 use store::Store;
 
 pub use health::{HealthError, check};
+pub use names::NameServer;
 
 /// What an agent must know to start.
 #[derive(Debug, Clone)]
@@ -71,6 +77,8 @@ pub struct ProxyOptions {
     pub health: SocketAddr,
     /// Networks that are new to it, if it starts in the rollout that gives them to it.
     pub new_networks: Option<NewNetworks>,
+    /// Where the engine asks for names; none: it asks somebody else.
+    pub names: Option<NameServer>,
     /// The least time between two reloads; what comes meanwhile is applied together.
     pub reload_distance: Duration,
 }
@@ -134,7 +142,10 @@ pub enum ProxyError {
 /// Where a configuration came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
+    /// The extension, with addresses.
     Live,
+    /// The extension, with names: its addresses were not confirmed for too long.
+    Names,
     Volume,
     Boot,
 }
@@ -143,6 +154,7 @@ impl Source {
     fn as_str(self) -> &'static str {
         match self {
             Self::Live => "live",
+            Self::Names => SOURCE_NAMES,
             Self::Volume => "volume",
             Self::Boot => "boot",
         }
@@ -162,6 +174,8 @@ struct State {
     testing: Option<(Digest, Timestamp)>,
     /// Why nothing newer can be had, and since when.
     cut: Option<(String, Timestamp)>,
+    /// How often it went over to names.
+    fallbacks: u64,
     /// The engine runs a tested configuration.
     serving: bool,
     /// It is reached and reaches its networks, as far as it had to show that.
@@ -176,7 +190,10 @@ struct Agent {
     options: ProxyOptions,
     engine: Engine,
     generations: Generations,
+    standby: Standby,
     store: Store,
+    /// How fresh offers are, by their digests.
+    confirmations: Confirmations,
     state: watch::Sender<State>,
     offers: Offers,
     started: Timestamp,
@@ -187,6 +204,17 @@ impl Agent {
     fn root(&self) -> &TrustRoot {
         &self.options.bootstrap.root
     }
+
+    /// When an offer was last confirmed.
+    fn confirmed_at(&self, offer: &Digest) -> jiff::Timestamp {
+        date_of(self.confirmations.of(offer))
+    }
+}
+
+/// A moment as a date of this machine's, which outlives the agent and its machine.
+fn date_of(moment: Moment) -> jiff::Timestamp {
+    let now = jiff::Timestamp::now();
+    now.checked_sub(moment.age()).unwrap_or(now)
 }
 
 /// Runs until the engine ended: well when it was told to (`Ok`), or not. Dropping the future leaves the engine alone, so
@@ -202,6 +230,8 @@ pub async fn run(options: ProxyOptions, signals: mpsc::Receiver<ProxySignal>) ->
     let agent = Agent {
         engine,
         generations: Generations::fresh(options.run_dir.join("config"))?,
+        standby: Standby::new(options.run_dir.join("standby"))?,
+        confirmations: Confirmations::default(),
         store: Store::new(&options.state_dir, options.bootstrap.root.clone()),
         state: watch::Sender::new(State { arrived: !must_show, ..State::default() }),
         offers: watch::Sender::new(None),
@@ -216,6 +246,7 @@ pub async fn run(options: ProxyOptions, signals: mpsc::Receiver<ProxySignal>) ->
         served = serve(listener.into(), None, health, Limits::default(), forever) => served.map_err(health_error),
         never = channel.run(&agent) => match never {},
         never = arrival::arrive(&agent) => match never {},
+        never = names::serve(options.names.as_ref()) => match never {},
         never = reap::reap_orphans() => match never {},
     }
 }

@@ -48,6 +48,7 @@ fn message(agent: &Agent, state: State) -> ProxyReport {
         generation: state.generation,
         reloads: state.reloads,
         activity,
+        fallbacks: state.fallbacks,
         seen_at: None,
         silent: false,
     }

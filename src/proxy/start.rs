@@ -1,7 +1,7 @@
 //! The first configuration of a proxy. In this order, because a wrong answer is worse than a late one:
 //!
-//! 1. what the extension offers now, if it answers soon;
-//! 2. what the volume holds, while it is so young that its addresses cannot have become another service's;
+//! 1. what the extension offers now, if it answers soon: with names if nobody has confirmed its addresses lately;
+//! 2. what the volume holds, while its addresses were confirmed so lately that a running proxy would use them as well;
 //! 3. the names variant from the volume: the same routes, resolved anew;
 //! 4. the mounted boot snapshot (names as well, of the time when the proxy service was last updated), in the place of what the
 //!    volume holds when it is the newer of the two, as on a node that had no proxy for a while;
@@ -16,18 +16,18 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::apply::{Candidate, Offered, Tested};
+use super::apply::{Candidate, Form, Offered, Tested};
 use super::store::Saved;
 use super::{Agent, Source};
-use crate::channel::boot;
 use crate::channel::wire::{Bundle, BundleFault, ProxyConfig};
+use crate::channel::{Moment, boot};
 use crate::engine::EngineError;
 
 /// How long a start waits for the extension when there is something else to start with.
 const LIVE_PATIENCE: Duration = Duration::from_millis(1500);
-/// Swarm gives out the addresses of a network in turn, so one is reused after some two hundred task starts in a /24. In
-/// this time that does not happen even to a busy network.
-const ADDRESSES_MAX: SignedDuration = SignedDuration::from_mins(5);
+/// How old the addresses of a volume may be where the document sets no limit. Swarm gives out the addresses of a network in turn, so
+/// one is reused after some two hundred task starts in a /24. In this time that does not happen even to a busy network.
+const ADDRESSES_MAX: Duration = Duration::from_secs(300);
 
 impl Agent {
     /// Knows from the volume what ran on this node before, so that nothing older is taken, not even at the very start.
@@ -43,20 +43,25 @@ impl Agent {
     pub(super) async fn first_accepted(&self) -> Result<Candidate, EngineError> {
         let mut offers = self.offers.subscribe();
         let live = tokio::time::timeout(LIVE_PATIENCE, next_offer(&mut offers)).await.ok();
-        for mut candidate in live.map(Candidate::live).into_iter().chain(self.kept_candidates()) {
+        for mut candidate in live.map(|offer| self.offered(offer)).into_iter().chain(self.kept_candidates()) {
             if self.accepts(&mut candidate).await? {
                 return Ok(candidate);
             }
         }
         tracing::warn!("there is no configuration to start with; waiting for the extension");
         loop {
-            let mut candidate = Candidate::live(next_offer(&mut offers).await);
+            let mut candidate = self.offered(next_offer(&mut offers).await);
             if self.accepts(&mut candidate).await? {
                 return Ok(candidate);
             }
             // The same offer would be refused again.
             let _ = offers.changed().await;
         }
+    }
+
+    fn offered(&self, offer: Arc<ProxyConfig>) -> Candidate {
+        let form = if self.is_stale(&offer) { Form::Names } else { Form::Live };
+        Candidate::offered(offer, form, true)
     }
 
     /// What this node has at hand, the best first.
@@ -68,8 +73,19 @@ impl Agent {
         match self.boot_snapshot(config.boot.generation) {
             // Signed later than everything that the volume knows.
             Some(snapshot) if snapshot.generation > had => vec![Candidate::boot(snapshot)],
-            snapshot => volume_candidates(config, age).into_iter().chain(snapshot.map(Candidate::boot)).collect(),
+            snapshot => self.volume_candidates(config, age).into_iter().chain(snapshot.map(Candidate::boot)).collect(),
         }
+    }
+
+    /// What a volume holds: with addresses as long as a running proxy would use them, then with names.
+    fn volume_candidates(&self, config: ProxyConfig, age: SignedDuration) -> Vec<Candidate> {
+        let limit = config.live.control_plane_timeout().unwrap_or(ADDRESSES_MAX);
+        // A date in the future is as doubtful as one that is as far in the past.
+        let is_young = age.unsigned_abs() <= limit;
+        self.confirmations.note(&config.digest, Moment::now().earlier(age.unsigned_abs()));
+        let config = Arc::new(config);
+        let live = is_young.then(|| Candidate::volume(Arc::clone(&config), Form::Live));
+        live.into_iter().chain([Candidate::volume(config, Form::Names)]).collect()
     }
 
     /// The mounted boot snapshot, if it is no older than that generation.
@@ -87,7 +103,7 @@ impl Agent {
     }
 
     async fn accepts(&self, candidate: &mut Candidate) -> Result<bool, EngineError> {
-        let offered = candidate.offer.as_ref().map(|offer| offer.contents.clone()).unwrap_or_default();
+        let offered = candidate.config.as_ref().map(|config| config.contents.clone()).unwrap_or_default();
         self.tests(Some(&candidate.bundle.digest));
         let tested = self.tested(&candidate.bundle, &offered).await;
         self.tests(None);
@@ -120,23 +136,12 @@ async fn next_offer(offers: &mut Offered) -> Arc<ProxyConfig> {
     }
 }
 
-/// What a volume holds: with addresses as long as they cannot have become another service's, else with names.
-fn volume_candidates(config: ProxyConfig, age: SignedDuration) -> Vec<Candidate> {
-    let is_young = age >= -ADDRESSES_MAX && age <= ADDRESSES_MAX;
-    let live = is_young.then_some(config.live);
-    live.into_iter().chain([config.boot]).map(Candidate::volume).collect()
-}
-
 impl Candidate {
-    fn live(config: Arc<ProxyConfig>) -> Self {
-        Self { bundle: config.live.clone(), source: Source::Live, offer: Some(config), whole: true }
-    }
-
-    fn volume(bundle: Bundle) -> Self {
-        Self { bundle, source: Source::Volume, offer: None, whole: true }
+    fn volume(config: Arc<ProxyConfig>, form: Form) -> Self {
+        Self { source: Source::Volume, ..Self::offered(config, form, true) }
     }
 
     fn boot(bundle: Bundle) -> Self {
-        Self { bundle, source: Source::Boot, offer: None, whole: true }
+        Self { bundle, source: Source::Boot, config: None, addressed: false, whole: true }
     }
 }

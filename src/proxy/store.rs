@@ -1,4 +1,4 @@
-//! The last good state on the volume, for the next start on this node. The file's time says when the extension last
+//! The last good state on the volume, for the next start on this node. The file's time says when a look at the Swarm last
 //! confirmed it: that is how old the knowledge is, not the file. A volume that is missing or read-only costs nothing but
 //! this: it is said once and never tried in vain again. Keys are never written here: the volume is a disk.
 
@@ -18,7 +18,7 @@ use crate::types::{ClusterName, Digest};
 
 const FILE: &str = "last-good.json";
 /// A confirmation is written at most this often.
-const CONFIRM_DISTANCE: SignedDuration = SignedDuration::from_secs(15);
+const CONFIRM_DISTANCE: SignedDuration = SignedDuration::from_secs(5);
 
 /// The volume.
 pub(super) struct Store {
@@ -41,7 +41,7 @@ struct Progress {
 #[derive(Debug)]
 pub(super) struct Saved {
     pub(super) config: ProxyConfig,
-    /// How long ago the extension last confirmed it.
+    /// How long ago a look at the Swarm last confirmed it.
     pub(super) age: SignedDuration,
 }
 
@@ -56,35 +56,37 @@ impl Store {
         Self { directory: directory.to_owned(), root, progress: Arc::default() }
     }
 
-    /// Keeps a configuration that is running. Several proxies may share a volume: the file is replaced as a whole.
-    pub(super) async fn save(&self, config: Arc<ProxyConfig>, now: Timestamp) {
+    /// Keeps a configuration that is running, and that was last confirmed then. Several proxies may share a volume: the file is
+    /// replaced as a whole.
+    pub(super) async fn save(&self, config: Arc<ProxyConfig>, confirmed: Timestamp) {
         let (directory, digest) = (self.directory.clone(), config.digest.clone());
         if self.progress().broken || self.progress().saved.as_ref() == Some(&digest) {
             return;
         }
         let config = ProxyConfig { contents: Contents::default(), ..config.as_ref().clone() };
         let content = Content { version: WIRE_VERSION, config };
-        let outcome = tokio::task::spawn_blocking(move || write(&directory, &content)).await.unwrap_or_else(|error| Err(error.into()));
+        let outcome =
+            tokio::task::spawn_blocking(move || write(&directory, &content, confirmed)).await.unwrap_or_else(|error| Err(error.into()));
         let mut progress = self.progress();
         match outcome {
             Ok(()) => {
                 progress.saved = Some(digest);
-                progress.confirmed = Some(now);
+                progress.confirmed = Some(confirmed);
             }
             Err(error) => give_up(&mut progress, &error),
         }
     }
 
-    /// Notes that what was saved is still right.
-    pub(super) fn confirm(&self, now: Timestamp) {
+    /// Notes that this offer was confirmed again, if it is the one that was saved.
+    pub(super) fn confirm(&self, offer: &Digest, confirmed: Timestamp) {
         let mut progress = self.progress();
-        let is_due = progress.confirmed.is_none_or(|last| now.duration_since(last) >= CONFIRM_DISTANCE);
-        if progress.broken || progress.saved.is_none() || !is_due {
+        let is_due = progress.confirmed.is_none_or(|last| confirmed.duration_since(last).abs() >= CONFIRM_DISTANCE);
+        if progress.broken || progress.saved.as_ref() != Some(offer) || !is_due {
             return;
         }
-        let touched = File::options().write(true).open(self.directory.join(FILE)).and_then(|file| file.set_modified(now.into()));
+        let touched = File::options().write(true).open(self.directory.join(FILE)).and_then(|file| file.set_modified(confirmed.into()));
         match touched {
-            Ok(()) => progress.confirmed = Some(now),
+            Ok(()) => progress.confirmed = Some(confirmed),
             Err(error) => give_up(&mut progress, &error),
         }
     }
@@ -140,9 +142,10 @@ fn give_up(progress: &mut Progress, error: &io::Error) {
     tracing::warn!(%error, "the volume cannot be written; the next start on this node will not find the last good state");
 }
 
-fn write(directory: &Path, content: &Content) -> io::Result<()> {
+fn write(directory: &Path, content: &Content, confirmed: Timestamp) -> io::Result<()> {
     let mut file = tempfile::Builder::new().prefix(".last-good-").tempfile_in(directory)?;
     file.write_all(&serde_json::to_vec(content)?)?;
+    file.as_file().set_modified(confirmed.into())?;
     file.as_file().sync_all()?;
     file.persist(directory.join(FILE))?;
     File::open(directory)?.sync_all()
@@ -196,7 +199,8 @@ mod tests {
         let store = signing.store(directory.path());
         let config = signing.config("a");
         store.save(config.clone(), now).await;
-        store.confirm(in_seconds(now, 100));
+        store.confirm(&config.digest, in_seconds(now, 100));
+        store.confirm(&Digest::of_bytes(b"another offer"), in_seconds(now, 120));
         let saved = signing.store(directory.path()).load(&cluster("dev"), in_seconds(now, 130)).unwrap();
         assert_eq!(saved.config, *config);
         assert_eq!(saved.age.as_secs(), 30);
@@ -218,7 +222,7 @@ mod tests {
         let now = Timestamp::now();
         signing.store(directory.path()).save(signing.config("a"), now).await;
         let second = signing.store(directory.path());
-        second.confirm(in_seconds(now, 100));
+        second.confirm(&signing.config("a").digest, in_seconds(now, 100));
         assert!(second.load(&cluster("dev"), in_seconds(now, 100)).unwrap().age.as_secs() >= 99);
     }
 

@@ -45,7 +45,10 @@ async fn serve(agent: &Agent, master: &Master, first: Candidate, told: &Notify) 
     agent.state.send_modify(|state| state.serving = true);
     agent.now_running(&first).await;
     tracing::info!(config = first.bundle.digest.short(), source = first.source.as_str(), "the engine serves");
-    Ok(Applier::new(agent, master, first).run(told).await)
+    tokio::select! {
+        never = Applier::new(agent, master, first).run(told) => match never {},
+        never = agent.standby.run(agent) => match never {},
+    }
 }
 
 /// Lets the engine finish its requests; told again, it ends at once. Swarm kills the container after its grace period anyway.

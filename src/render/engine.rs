@@ -2,10 +2,9 @@
 //! the directives are chosen.
 
 use super::writer::{Word, Writer};
-use super::{Purpose, Rendering, options, proxying, upstreams};
+use super::{Purpose, Rendering, options, proxying};
 use crate::channel::contract;
 use crate::route::{EngineSettings, SizeBytes};
-use crate::types::HostPattern;
 
 /// The main context and `events`.
 pub fn write_main(writer: &mut Writer, rendering: &Rendering<'_>) {
@@ -29,16 +28,15 @@ pub fn write_main(writer: &mut Writer, rendering: &Rendering<'_>) {
     });
 }
 
-/// Everything in `http` before the routes.
+/// Everything in `http` before the routes, which are written by now.
 pub fn write_http(http: &mut Writer, rendering: &Rendering<'_>) {
     let settings = &rendering.table.settings;
-    http.leave_out(options::replaced_by(settings.http_options.iter().chain(&settings.tls_options)));
     options::write_access_log(http, settings);
     // For clients of plain HTTP, too: that is how gRPC without TLS begins.
     http.directive("http2", &["on".into()]);
     write_files(http, rendering);
     write_client_limits(http, rendering);
-    write_names(http, rendering);
+    let place = http.place();
     write_maps(http);
     write_https_address(http, rendering);
     write_proxying(http, rendering);
@@ -49,13 +47,35 @@ pub fn write_http(http: &mut Writer, rendering: &Rendering<'_>) {
     if !settings.hide_info_headers {
         write_info_headers(http);
     }
-    if rendering.purpose == Purpose::Boot {
-        // Docker says that its answers hold for ten minutes; tasks are replaced sooner than that. A name that is not
-        // known yet is asked for again after the timeout.
-        http.directive("resolver", &[rendering.layout.resolver.into(), "valid=5s".into()]);
-        http.directive("resolver_timeout", &["2s".into()]);
-    }
+    write_resolver(http, rendering);
     options::write_lines(http, &settings.http_options);
+    http.at(place, |http| write_hash_sizes(http, true));
+}
+
+/// How many names are asked for in a second at most: each is two questions, and Docker's name server is a part of its engine.
+const NAMES_PER_SECOND: usize = 500;
+/// No answer holds longer than this, in seconds, however many names there are.
+const ANSWERS_HOLD_MAX: usize = 10;
+
+/// Docker says that its answers hold for ten minutes; but a task that ended leaves its address to somebody else within seconds. A
+/// name that is not known yet is asked for again after the timeout.
+pub fn write_resolver(out: &mut Writer, rendering: &Rendering<'_>) {
+    if rendering.purpose != Purpose::Boot {
+        return;
+    }
+    let names: usize = rendering.table.backends().map(|backend| backend.services.len()).sum();
+    let seconds = names.div_ceil(NAMES_PER_SECOND).clamp(1, ANSWERS_HOLD_MAX);
+    let hold = Word::join(["valid=".into(), seconds.into(), "s".into()]);
+    out.directive("resolver", &[rendering.layout.resolver.into(), hold]);
+    out.directive("resolver_timeout", &["2s".into()]);
+}
+
+/// The sizes of hash tables for everything that was written before, in this block and elsewhere for it. It must stand before the
+/// first map, whose table nginx makes at once.
+pub fn write_hash_sizes(out: &mut Writer, headers: bool) {
+    for (name, size) in out.hashed().sizes(headers) {
+        out.directive(name, &[size.into()]);
+    }
 }
 
 fn below(rendering: &Rendering<'_>, path: &'static str) -> Word {
@@ -98,27 +118,6 @@ fn write_client_limits(http: &mut Writer, rendering: &Rendering<'_>) {
 
 fn on_off(value: bool) -> Word {
     if value { "on".into() } else { "off".into() }
-}
-
-/// For how many variables nginx has room unless told otherwise: twice its own and a few hundred cookies.
-const VARIABLES_USUAL: usize = 1024;
-
-/// Hash sizes for the names at hand. A name that does not fit its bucket would keep nginx from starting; the sizes grow
-/// in steps, so that a new host rarely changes them.
-fn write_names(http: &mut Writer, rendering: &Rendering<'_>) {
-    // Hosts that are passed through have a server for plain HTTP, too.
-    let hosts: Vec<&HostPattern> = rendering.table.hosts.keys().chain(rendering.table.passthrough.keys()).collect();
-    let longest = hosts.iter().map(|host| host.as_str().len()).max().unwrap_or(0);
-    // An entry is a pointer, a length and the name, rounded up to pointers; a bucket ends with one more pointer.
-    let bucket = (longest + 32).next_multiple_of(64).max(128);
-    let table = (hosts.len() * 2).next_power_of_two().max(1024);
-    http.directive("server_names_hash_bucket_size", &[bucket.into()]);
-    http.directive("server_names_hash_max_size", &[table.into()]);
-    let variables = (upstreams::cookies(rendering.table).len() + 256) * 2;
-    if variables > VARIABLES_USUAL {
-        http.directive("variables_hash_max_size", &[variables.next_power_of_two().into()]);
-        http.directive("variables_hash_bucket_size", &["256".into()]);
-    }
 }
 
 fn write_maps(http: &mut Writer) {

@@ -11,7 +11,7 @@ pub struct Layout {
     pub run_dir: &'static str,
     /// The port on the loopback that tells whether the engine serves.
     pub status_port: u16,
-    /// Who resolves service names: Docker's own name server.
+    /// Who resolves service names: the agent, which asks Docker's own name server.
     pub resolver: SocketAddr,
     /// The root certificates of the system, against which applications' certificates are checked when asked.
     pub system_roots: &'static str,
@@ -24,7 +24,7 @@ impl Default for Layout {
         Self {
             run_dir: contract::RUN_DIR,
             status_port: contract::ENGINE_STATUS_PORT,
-            resolver: SocketAddr::from((Ipv4Addr::new(127, 0, 0, 11), 53)),
+            resolver: SocketAddr::from((Ipv4Addr::LOCALHOST, contract::AGENT_NAMES_PORT)),
             system_roots: contract::SYSTEM_ROOTS,
             material_dir: contract::MATERIAL_DIR,
         }

@@ -5,6 +5,7 @@
 pub mod advisories;
 mod engine;
 mod footprint;
+mod hashes;
 mod layout;
 mod material;
 mod options;
@@ -27,6 +28,7 @@ use crate::channel::contract;
 use crate::channel::wire::{Bundle, Material};
 use crate::route::{BackendService, Endpoint, MaterialRef, RouteTable, TlsBinding};
 use crate::types::{Digest, HostPattern, TEMPLATE_FAULT};
+use hashes::Hashed;
 use writer::{Word, Writer};
 
 /// The main file of every bundle.
@@ -61,15 +63,17 @@ pub fn render_in(table: &RouteTable, purpose: Purpose, layout: &Layout, material
         table
     };
     let rendering = Rendering { table, purpose, layout, materials };
-    let mut files = BTreeMap::from([(CONFIG_FILE.to_owned(), write_config(&rendering))]);
-    let mut material = BTreeMap::new();
+    let (mut files, mut material, mut elsewhere) = (BTreeMap::new(), BTreeMap::new(), Hashed::default());
     if purpose == Purpose::Stock {
         rendering.note_mounts(&mut material);
     } else {
-        files.extend(rendering.host_files(&mut material));
+        files.extend(rendering.host_files(&mut material, &mut elsewhere));
         files.extend(rendering.authority_files());
     }
-    Bundle::new(table.cluster.clone(), table.digest(), files).with_material(material)
+    files.insert(CONFIG_FILE.to_owned(), write_config(&rendering, elsewhere));
+    Bundle::new(table.cluster.clone(), table.digest(), files)
+        .with_material(material)
+        .with_control_plane_timeout_ms(table.settings.control_plane_timeout_ms)
 }
 
 /// The names of the headers that applications are told about a request by.
@@ -113,12 +117,13 @@ impl Rendering<'_> {
     }
 
     /// One file for each host that is published by TLS, and which secret files each needs.
-    fn host_files(&self, material: &mut BTreeMap<String, Material>) -> BTreeMap<String, String> {
+    fn host_files(&self, material: &mut BTreeMap<String, Material>, hashed: &mut Hashed) -> BTreeMap<String, String> {
         let mut files = BTreeMap::new();
         for (host, virtual_host, binding) in tls::terminated(self) {
             let name = host_file(host);
             let mut writer = Writer::default();
             tls::write_host(&mut writer, self, host, virtual_host, binding);
+            *hashed = hashed.join(writer.hashed());
             files.insert(name.clone(), writer.finish());
             self.note_material(material, binding, &name);
         }
@@ -164,8 +169,8 @@ fn host_file(host: &HostPattern) -> String {
 }
 
 /// No digest and no time stands in the text: it changes if and only if its meaning does.
-fn write_config(rendering: &Rendering<'_>) -> String {
-    let builtin = write_pieces(rendering);
+fn write_config(rendering: &Rendering<'_>, elsewhere: Hashed) -> String {
+    let builtin = write_pieces(rendering, elsewhere);
     match &rendering.table.settings.template {
         None => builtin.whole(),
         // No engine takes a configuration of nothing but a comment, so that no failed template is ever in force.
@@ -209,20 +214,27 @@ impl Pieces {
     }
 }
 
-fn write_pieces(rendering: &Rendering<'_>) -> Pieces {
+/// `elsewhere` is what stands in files that the `http` block includes.
+fn write_pieces(rendering: &Rendering<'_>, elsewhere: Hashed) -> Pieces {
     let mut writer = Writer::default();
     engine::write_main(&mut writer, rendering);
     let main = writer.take();
-    stream::write_stream(&mut writer, rendering);
-    let mut pieces = Pieces { main, stream: writer.take(), http: String::new(), upstreams: String::new(), servers: String::new() };
+    let mut stream = Writer::default();
+    stream::write_stream(&mut stream, rendering);
+    let stream = stream.finish();
+    let mut pieces = Pieces { main, stream, http: String::new(), upstreams: String::new(), servers: String::new() };
     writer.block("http", &[], |http| {
         http.take();
-        engine::write_http(http, rendering);
-        pieces.http = http.take();
-        upstreams::write_upstreams(http, rendering);
-        pieces.upstreams = http.take();
+        let settings = &rendering.table.settings;
+        http.leave_out(options::replaced_by(settings.http_options.iter().chain(&settings.tls_options)));
+        // What stands first says how large tables are for all that follows.
         routes::write_servers(http, rendering);
         pieces.servers = http.take();
+        upstreams::write_upstreams(http, rendering);
+        pieces.upstreams = http.take();
+        http.also_hashed(elsewhere);
+        engine::write_http(http, rendering);
+        pieces.http = http.take();
     });
     pieces
 }

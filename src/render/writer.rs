@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
+use super::hashes::Hashed;
 use crate::route::SizeBytes;
 use crate::types::{
     ContextPath, CookieName, Digest, EngineLine, HostPattern, LogFormat, LogTarget, Port, ServiceName, SiteUrl, TlsCiphers,
@@ -144,12 +145,40 @@ pub struct Writer {
     depth: usize,
     /// Directives that somebody else writes, and the depth at which.
     left_out: (usize, BTreeSet<String>),
+    /// What was written that needs room in the engine's hash tables.
+    hashed: Hashed,
 }
+
+/// A place in the text, for what can only be written when the rest is.
+#[derive(Debug, Clone, Copy)]
+pub struct Place(usize);
 
 impl Writer {
     /// From here on directives of these names are not written at this depth, up to the end of the block.
     pub fn leave_out(&mut self, names: BTreeSet<String>) {
         self.left_out = (self.depth, names);
+    }
+
+    /// What was written so far that needs room in the engine's hash tables, also in pieces that were taken.
+    pub fn hashed(&self) -> Hashed {
+        self.hashed
+    }
+
+    /// Something of the same configuration was written elsewhere.
+    pub fn also_hashed(&mut self, hashed: Hashed) {
+        self.hashed = self.hashed.join(hashed);
+    }
+
+    /// Here. It holds until the text is taken.
+    pub fn place(&self) -> Place {
+        Place(self.text.len())
+    }
+
+    /// Writes something at an earlier place of this block.
+    pub fn at(&mut self, place: Place, write: impl FnOnce(&mut Self)) {
+        let rest = self.text.split_off(place.0);
+        write(self);
+        self.text.push_str(&rest);
     }
 
     /// An administrator's line, as it is.
@@ -201,6 +230,7 @@ impl Writer {
 
     /// A line of a `map` that is made of checked values.
     pub fn entry_words(&mut self, key: &Word, value: &Word) {
+        self.hashed.note_key(key.as_str());
         self.indent();
         self.text.push_str(&key.quoted());
         self.text.push(' ');
@@ -227,6 +257,7 @@ impl Writer {
     }
 
     fn words(&mut self, name: &str, words: &[Word]) {
+        self.hashed.note(name, &words.iter().map(Word::as_str).collect::<Vec<_>>());
         self.indent();
         self.text.push_str(name);
         for word in words {
@@ -286,6 +317,18 @@ mod tests {
         writer.block("server", &[], |server| server.directive("listen", &["2".into()]));
         writer.line(&EngineLine::parse(" listen '3' ; ").unwrap());
         assert_eq!(writer.finish(), "http {\n}\nlisten 0;\nserver {\n    listen 2;\n}\nlisten '3' ;\n");
+    }
+
+    #[test]
+    fn what_is_known_only_at_the_end_stands_at_its_place() {
+        let mut writer = Writer::default();
+        writer.block("http", &[], |http| {
+            let place = http.place();
+            http.directive("server_name", &["a".into()]);
+            let sizes = http.hashed().sizes(false);
+            http.at(place, |http| http.directive(sizes[0].0, &[sizes[0].1.into()]));
+        });
+        assert_eq!(writer.finish(), "http {\n    server_names_hash_bucket_size 128;\n    server_name a;\n}\n");
     }
 
     #[test]

@@ -67,6 +67,8 @@ pub mod reasons {
     pub const EXTENSION_SILENT: &str = "ExtensionSilent";
     /// A proxy runs another configuration.
     pub const PROXIES_BEHIND: &str = "ProxiesBehind";
+    /// A proxy finds endpoints by name, because the control plane was silent for longer than it may.
+    pub const PROXIES_ON_NAMES: &str = "ProxiesOnNames";
     /// A proxy runs and was not heard of.
     pub const PROXIES_SILENT: &str = "ProxiesSilent";
     /// A proxy does not follow and does nothing that would end that by itself.

@@ -214,6 +214,13 @@ pub struct ProxyTaskReport {
     /// Whether that is the newest accepted one; absent when it was not heard of lately, so that nobody can tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub up_to_date: Option<bool>,
+    /// Where that came from: `live`; `names` while addresses are too old, because the control plane was silent; `volume` or `boot` since a
+    /// start alone. Absent when it was not heard of, and with `rollout: replace`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// How often it has gone over to names since its agent started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallbacks: Option<u64>,
     /// Reloads since the agent started.
     pub reloads: Option<u64>,
     /// What it refused last and why.
@@ -231,6 +238,16 @@ pub struct ProxyTaskReport {
     /// Whether it does not follow and does nothing that would end that by itself: somebody must look.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stuck: bool,
+}
+
+/// [`ProxyTaskReport::source`] of a proxy that finds endpoints by name, because nobody confirmed their addresses for too long.
+pub const SOURCE_NAMES: &str = "names";
+
+impl ProxyTaskReport {
+    /// Whether it finds endpoints by name, because nobody confirmed their addresses for too long.
+    pub fn is_on_names(&self) -> bool {
+        self.source.as_deref() == Some(SOURCE_NAMES)
+    }
 }
 
 /// A rollout of one of our services.

@@ -12,7 +12,7 @@ mod tls;
 pub use footprint::{Dimension, Footprint};
 pub use part::{LineList, Part};
 pub use places::{Answer, Application, Place};
-pub use settings::{AccessLogFormat, BackendHttpVersion, EngineSettings, LogLevel, SizeBytes, TlsProtocol};
+pub use settings::{AccessLogFormat, BackendHttpVersion, CONTROL_PLANE_TIMEOUT_MS, EngineSettings, LogLevel, SizeBytes, TlsProtocol};
 pub use table::{
     Affinity, Backend, BackendProtocol, BackendService, DefaultBackend, Endpoint, PathRoute, Redirect, RouteTable, VirtualHost,
 };

@@ -76,6 +76,8 @@ pub struct EngineSettings {
     pub backend_http_version: BackendHttpVersion,
     /// Whether clients stick to an endpoint by their address where no cookie decides; translation has applied it.
     pub ip_hash: bool,
+    /// For how long proxies send requests to addresses that nobody confirms, in milliseconds; 0: for ever.
+    pub control_plane_timeout_ms: u64,
     /// The TLS versions that clients may speak; never empty, in ascending order.
     pub tls_protocols: Vec<TlsProtocol>,
     /// The ciphers of TLS up to 1.2; absent: the renderer's own.
@@ -159,6 +161,10 @@ pub enum BackendHttpVersion {
     Http11,
 }
 
+/// For how long proxies send requests to addresses that nobody confirms, unless told otherwise: longer than an upgrade or a crash
+/// of the operator or an extension takes, and far shorter than a network of the usual size needs to give an address out again.
+pub const CONTROL_PLANE_TIMEOUT_MS: u64 = 30_000;
+
 impl EngineSettings {
     /// Milliseconds as a duration.
     pub fn millis(ms: u64) -> Duration {
@@ -200,6 +206,7 @@ impl Default for EngineSettings {
             upstream_zone_size: SizeBytes(64 << 10),
             backend_http_version: BackendHttpVersion::Http11,
             ip_hash: false,
+            control_plane_timeout_ms: CONTROL_PLANE_TIMEOUT_MS,
             template: None,
             tls_protocols: vec![TlsProtocol::V1_2, TlsProtocol::V1_3],
             tls_ciphers: None,

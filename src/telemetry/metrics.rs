@@ -31,6 +31,10 @@ pub const FINDINGS: &str = "swarmgate_findings";
 pub const ROUTES: &str = "swarmgate_routes";
 /// Proxy tasks, by cluster and whether they run the newest configuration.
 pub const PROXIES: &str = "swarmgate_proxies";
+/// Proxy tasks that find endpoints by name, because the control plane was silent for longer than it may, by cluster.
+pub const PROXIES_ON_NAMES: &str = "swarmgate_proxies_on_names";
+/// How often the proxy tasks of a cluster have gone over to names since they started, by cluster.
+pub const PROXY_FALLBACKS: &str = "swarmgate_proxy_fallbacks";
 /// Conditions, by cluster and type: 1 true, 0 false, -1 unknown.
 pub const CONDITION: &str = "swarmgate_condition";
 /// When the first certificate of a cluster expires, in seconds since 1970. Which one it is stands in the status: metrics
@@ -74,6 +78,12 @@ fn describe() {
     describe_gauge!(FINDINGS, Unit::Count, "Present findings, by code and severity");
     describe_gauge!(ROUTES, Unit::Count, "Routes, by cluster and state");
     describe_gauge!(PROXIES, Unit::Count, "Proxy tasks, by cluster and whether they run the newest configuration");
+    describe_gauge!(
+        PROXIES_ON_NAMES,
+        Unit::Count,
+        "Proxy tasks that find endpoints by name because the control plane was silent, by cluster"
+    );
+    describe_gauge!(PROXY_FALLBACKS, Unit::Count, "How often the running proxy tasks have gone over to names, by cluster");
     describe_gauge!(CONDITION, "Conditions, by cluster and type: 1 true, 0 false, -1 unknown");
     describe_gauge!(CERTIFICATE_NOT_AFTER, Unit::Seconds, "When the first certificate of a cluster expires, in seconds since 1970");
     describe_gauge!(EVENTS_ALIVE, "1 while the event stream is believed alive");
@@ -147,8 +157,18 @@ fn plain_series(status: &StatusReport) -> Vec<(Series, f64)> {
             values.push(((CONDITION, vec![("cluster", name.clone()), ("type", condition.kind.clone())]), value));
         }
         values.extend(first_expiry(name, cluster));
+        values.extend(fallbacks(name, cluster));
     }
     values
+}
+
+fn fallbacks(name: &str, cluster: &ClusterStatus) -> [(Series, f64); 2] {
+    let on_names = cluster.proxies.iter().filter(|proxy| proxy.is_on_names()).map(|_| 1.0).sum();
+    let times = cluster.proxies.iter().filter_map(|proxy| proxy.fallbacks).sum::<u64>();
+    let labels = || vec![("cluster", name.to_owned())];
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; nobody counts that far")]
+    let times = times as f64;
+    [((PROXIES_ON_NAMES, labels()), on_names), ((PROXY_FALLBACKS, labels()), times)]
 }
 
 fn first_expiry(name: &str, cluster: &ClusterStatus) -> Option<(Series, f64)> {

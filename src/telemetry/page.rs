@@ -155,6 +155,9 @@ fn proxies(cluster: &ClusterStatus) -> String {
 }
 
 fn newest(proxy: &ProxyTaskReport) -> String {
+    if proxy.up_to_date.is_some() && proxy.is_on_names() {
+        return "<span class=\"meh\">by name</span>".to_owned();
+    }
     match (proxy.up_to_date, proxy.seen_at) {
         (Some(true), _) => "<span class=\"good\">yes</span>".to_owned(),
         (Some(false), _) => "<span class=\"bad\">no</span>".to_owned(),

@@ -80,14 +80,31 @@ fn one_of(values: &[&'static str]) -> BoxedStrategy<String> {
     prop::sample::select(values.to_vec()).prop_map(str::to_owned).boxed()
 }
 
-/// Few names, so that services meet on them; some as long as a name can be.
+/// Lengths of hosts at which tables, buckets and buffers are just enough, or just not; and those of DNS.
+pub const HOST_LENGTHS: &[usize] =
+    &[9, 30, 31, 46, 47, 62, 63, 64, 65, 94, 95, 102, 103, 110, 111, 112, 127, 128, 129, 187, 222, 223, 238, 239, 252, 253];
+
+/// A host of exactly this length, in labels of 63 bytes at most. Different numbers make different hosts of it.
+pub fn host_of_length(length: usize, number: u8) -> String {
+    let mut host = format!("{}{MARK}", char::from(b'a' + number % 26));
+    while host.len() < length {
+        let room = length - host.len();
+        // A label has two bytes with its dot, and nothing of one byte may be left over.
+        let label = if room > 64 { (room - 3).min(62) } else { room - 1 };
+        host = if room == 1 { host + "l" } else { format!("{host}.{}", "l".repeat(label)) };
+    }
+    host
+}
+
+/// Few names, so that services meet on them; some of lengths that matter, some any.
 fn host() -> BoxedStrategy<String> {
-    let long =
+    let any_length =
         (1_usize..5, "[a-z0-9]{1,40}").prop_map(|(parts, end)| format!("{MARK}{}.{end}", format!(".{}", "l".repeat(60)).repeat(parts - 1)));
+    let long = prop_oneof![3 => (prop::sample::select(HOST_LENGTHS), 0_u8..4).prop_map(|(length, number)| host_of_length(length, number)), 1 => any_length];
     prop_oneof![
         12 => one_of(&["a.qz1zq.test", "b.qz1zq.test", "*.qz1zq.test", "x_y.qz1zq.test", "QZ1ZQ.example.", "*.qz1zq"]),
         1 => "[a-zA-Z0-9_]{1,20}[.]qz1zq",
-        1 => long,
+        3 => long,
     ]
     .boxed()
 }
@@ -145,6 +162,20 @@ fn value(label: &'static str) -> impl Strategy<Value = String> {
     prop_oneof![6 => good(label), 1 => spoilt(label), 1 => hostile(), 1 => Just(String::new())]
 }
 
+/// The labels that decide which servers and tables a host stands in: drawn together with each other, which by chance they hardly
+/// ever are.
+fn kind() -> impl Strategy<Value = Vec<(&'static str, String)>> {
+    let given = |labels: &[(&'static str, &str)]| Just(labels.iter().map(|(name, value)| (*name, (*value).to_owned())).collect::<Vec<_>>());
+    prop_oneof![
+        6 => given(&[]),
+        2 => given(&[("ssl_passthrough", "true")]),
+        2 => given(&[("default_backend", "true")]),
+        1 => given(&[("ssl_cert", "qz1zq.both"), ("default_backend", "true")]),
+        1 => given(&[("ssl_cert", "qz1zq.both")]),
+        1 => given(&[("ssl_cert", "qz1zq.both"), ("ssl_only", "true")]),
+    ]
+}
+
 /// Labels of one service, by whole key: hosts and port nearly always, some of the others, at times a key of nobody's.
 pub fn labels(names: &[&'static str]) -> impl Strategy<Value = BTreeMap<String, String>> + use<> {
     let others: Vec<&'static str> = names.iter().copied().filter(|name| !["hosts", "port", "service_cluster"].contains(name)).collect();
@@ -152,18 +183,25 @@ pub fn labels(names: &[&'static str]) -> impl Strategy<Value = BTreeMap<String, 
     let cluster = prop::option::weighted(0.05, value("service_cluster"));
     let strange = prop::option::weighted(0.1, (hostile(), hostile()));
     let stack = prop::option::weighted(0.3, one_of(&["qz1zq-shop", "qz1zq-promo"]));
-    (prop::option::weighted(0.95, value("hosts")), prop::option::weighted(0.95, value("port")), drawn, cluster, strange, stack).prop_map(
-        |(hosts, port, drawn, cluster, strange, stack)| {
-            let given = [("hosts", hosts), ("port", port), ("service_cluster", cluster)];
-            let given = given.into_iter().filter_map(|(name, value)| Some((name, value?))).chain(drawn);
-            let labels = given.map(|(name, value)| (format!("com.docker.lb.{name}"), value));
-            let labels = labels.chain(strange.map(|(key, value)| (format!("com.docker.lb.{key}"), value)));
-            labels.chain(stack.map(|stack| ("com.docker.stack.namespace".to_owned(), stack))).collect()
-        },
-    )
+    let usual = (prop::option::weighted(0.95, value("hosts")), prop::option::weighted(0.95, value("port")), kind());
+    (usual, drawn, cluster, strange, stack).prop_map(|((hosts, port, kind), drawn, cluster, strange, stack)| {
+        let given = [("hosts", hosts), ("port", port), ("service_cluster", cluster)];
+        let given = given.into_iter().filter_map(|(name, value)| Some((name, value?))).chain(kind).chain(drawn);
+        let labels = given.map(|(name, value)| (format!("com.docker.lb.{name}"), value));
+        let labels = labels.chain(strange.map(|(key, value)| (format!("com.docker.lb.{key}"), value)));
+        labels.chain(stack.map(|stack| ("com.docker.stack.namespace".to_owned(), stack))).collect()
+    })
 }
 
 /// Up to eight services: their labels, how many tasks run, and whether each is as old as the one before it.
 pub fn services(names: &[&'static str]) -> impl Strategy<Value = Vec<(BTreeMap<String, String>, u8, bool)>> + use<> {
     prop::collection::vec((labels(names), 0_u8..4, any::<bool>()), 0..8)
+}
+
+#[test]
+fn hosts_have_exactly_the_length_that_is_asked_for() {
+    for length in 9..=253 {
+        let host = host_of_length(length, 3);
+        assert!(host.len() == length && host.split('.').all(|label| (1..=63).contains(&label.len())), "{length}: {host}");
+    }
 }

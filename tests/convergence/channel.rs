@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard};
 use jiff::Timestamp;
 use swarmgate::channel::contract::{LABEL_CLUSTER, LABEL_ROLE, LABEL_TOKEN_DIGEST};
 use swarmgate::channel::wire::{Accepted, Delivery, Desired, ExtensionReport, Peers, ProxyReport, WIRE_VERSION};
-use swarmgate::channel::{Admission, Received};
+use swarmgate::channel::{Admission, Moment, Received};
 use swarmgate::controller::surroundings::Line;
 use swarmgate::pki::ChannelRole;
 use swarmgate::render::{Purpose, render};
@@ -28,7 +28,7 @@ struct Entry {
 }
 
 impl Line for TestLine {
-    fn publish(&self, cluster: &ClusterName, desired: Desired, admission: Admission) {
+    fn publish(&self, cluster: &ClusterName, desired: Desired, admission: Admission, _: Moment) {
         let mut inner = self.lock();
         let entry = inner.entry(cluster.clone()).or_default();
         entry.desired = Some(desired);
@@ -81,6 +81,7 @@ fn report(truth: &Snapshot, name: &ClusterName, task: &str, desired: &Desired, n
         generation: 1,
         reloads: 1,
         activity: None,
+        fallbacks: 0,
         seen_at: Some(now),
         silent: false,
     };

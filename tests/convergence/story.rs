@@ -7,10 +7,11 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use swarmgate::channel::ChannelMode;
 use swarmgate::channel::wire::Desired;
+use swarmgate::channel::{ChannelMode, Moment};
 use swarmgate::controller::census;
 use swarmgate::controller::declared::Declared;
+use swarmgate::controller::lookout::Sighted;
 use swarmgate::controller::pass::{Job, Memory, Verdict, pass};
 use swarmgate::controller::surroundings::{Surroundings, Tokens};
 use swarmgate::intent::documents::read_documents;
@@ -88,6 +89,7 @@ impl Operator {
     fn one_pass(&mut self, name: &ClusterName, may_write: bool, seen: Result<Arc<Snapshot>, String>, swarm: &SimSwarm) -> Verdict {
         let job = Job { name: name.clone(), declared: self.declared.clusters.get(name).cloned(), may_write, now: swarm.now() };
         let memory = self.memories.entry(name.clone()).or_default();
+        let seen = seen.map(|snapshot| Sighted { snapshot, looked: Moment::now() });
         let verdict = pass(&self.around, &job, seen, memory).now_or_never().unwrap();
         if verdict == Verdict::Gone {
             self.memories.remove(name);

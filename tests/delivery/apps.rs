@@ -1,6 +1,6 @@
 //! Applications behind the proxy: each answers with its name.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use axum::Router;
@@ -21,7 +21,12 @@ pub struct App {
 impl App {
     /// Starts one that answers its name everywhere, and `slow NAME` after a second and a half on `/slow`.
     pub async fn start(name: &'static str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at(name, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await
+    }
+
+    /// The same at an address of its own.
+    pub async fn start_at(name: &'static str, address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, slow_requests) = watch::channel(0);
         let slow = get(async move || {

@@ -3,15 +3,15 @@
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use swarmgate::channel::wire::{Bundle, Delivery, Desired, ExtensionReport, Peers};
-use swarmgate::channel::{Admission, AdmittedToken, Bootstrap, Hub, Token, bootstrap, serve};
+use swarmgate::channel::{Admission, AdmittedToken, Bootstrap, Hub, Moment, Token, bootstrap, serve};
 use swarmgate::extension::{self, ExtensionOptions};
 use swarmgate::pki::{Authority, ChannelRole, ClientAuthentication, Credentials, KeyInHand, server_config};
-use swarmgate::proxy::{self, Follow, ProxyError, ProxyOptions, ProxySignal};
+use swarmgate::proxy::{self, Follow, NameServer, ProxyError, ProxyOptions, ProxySignal};
 use swarmgate::render::Layout;
 use swarmgate::route::RouteTable;
 use swarmgate::types::{ClusterName, Digest};
@@ -27,6 +27,8 @@ use crate::traffic;
 /// A manager on which there is no operator.
 pub const NOBODY: &str = "https://127.0.0.1:9";
 const PATIENCE: Duration = Duration::from_secs(20);
+/// The time from one look of the operator's at the Swarm to the next.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// The engine, if this machine has a recent one.
 pub fn nginx() -> Option<PathBuf> {
@@ -69,6 +71,7 @@ pub struct Stage {
     operator: Operator,
     ports: Ports,
     authority: Arc<Authority>,
+    names: Option<NameServer>,
 }
 
 /// The token of a role on every stage.
@@ -76,8 +79,11 @@ fn token(role: ChannelRole) -> Token {
     Token::new(&format!("a-token-for-each-{role}")).unwrap()
 }
 
+/// Looks at its Swarm again and again and always sees the same.
 struct Operator {
     hub: Hub,
+    seen: Arc<Mutex<Option<(Desired, Admission)>>>,
+    looks: JoinHandle<()>,
     stop: CancellationToken,
     server: JoinHandle<()>,
 }
@@ -111,7 +117,14 @@ impl Stage {
         }
         let authority = Arc::new(Authority::create(Timestamp::now()).unwrap());
         let operator = Operator::start(ports.operator, &authority).await;
-        Self { directory, nginx, operator, ports, authority }
+        Self { directory, nginx, operator, ports, authority, names: None }
+    }
+
+    /// The same with a name server in Docker's place, which knows this name.
+    pub fn with_names(mut self, docker: SocketAddr, known: &str) -> Self {
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        self.names = Some(NameServer { listen, docker, known: known.to_owned() });
+        self
     }
 
     pub fn http(&self) -> SocketAddr {
@@ -168,7 +181,9 @@ impl Stage {
 
     pub fn publish_desired(&self, desired: Desired) -> Digest {
         let digest = desired.digest.clone();
-        self.operator.hub.publish(&cluster(), desired, Self::admission());
+        let admission = Self::admission();
+        self.operator.hub.publish(&cluster(), desired.clone(), admission.clone(), Moment::now());
+        *self.operator.seen.lock().unwrap() = Some((desired, admission));
         digest
     }
 
@@ -237,7 +252,13 @@ impl Stage {
         }
     }
 
+    /// From here on the operator's looks at the Swarm fail; it answers as before.
+    pub fn blind_operator(&self) {
+        self.operator.looks.abort();
+    }
+
     pub async fn stop_operator(&mut self) {
+        self.blind_operator();
         self.operator.stop.cancel();
         (&mut self.operator.server).await.unwrap();
     }
@@ -276,7 +297,9 @@ impl Stage {
 
     /// How this stage's proxy is laid out.
     pub fn layout(&self) -> Layout {
-        Layout { run_dir: leaked(&self.run_dir()), status_port: self.ports.status.port(), ..Layout::default() }
+        let usual = Layout::default();
+        let resolver = self.names.as_ref().map_or(usual.resolver, |names| names.listen);
+        Layout { run_dir: leaked(&self.run_dir()), status_port: self.ports.status.port(), resolver, ..usual }
     }
 
     /// A file of this stage.
@@ -359,6 +382,7 @@ impl Stage {
             material_dir: self.path("proxy-mounts"),
             health: self.ports.health,
             new_networks: None,
+            names: self.names.clone(),
             reload_distance: Duration::from_millis(300),
         };
         let (signals, receiver) = mpsc::channel(4);
@@ -431,7 +455,19 @@ impl Operator {
         let tls = server_config(&credentials, ClientAuthentication::Optional).unwrap();
         let serving = serve(listener, tls, hub.router(Arc::clone(authority)), stop.clone());
         let server = tokio::spawn(async move { serving.await.unwrap() });
-        Self { hub, stop, server }
+        let seen = Arc::new(Mutex::new(None));
+        let looks = tokio::spawn(look(hub.clone(), Arc::clone(&seen)));
+        Self { hub, seen, looks, stop, server }
+    }
+}
+
+async fn look(hub: Hub, seen: Arc<Mutex<Option<(Desired, Admission)>>>) {
+    loop {
+        let sight = seen.lock().unwrap().clone();
+        if let Some((desired, admission)) = sight {
+            hub.publish(&cluster(), desired, admission, Moment::now());
+        }
+        tokio::time::sleep(LOOK).await;
     }
 }
 

@@ -24,6 +24,7 @@ mod retries;
 mod routes;
 mod serves;
 mod settings;
+mod silence;
 mod spec;
 mod stays;
 mod still;
@@ -82,6 +83,7 @@ pub fn all() -> Vec<Case> {
         trust::cases(),
         fleet::cases(),
         failures::cases(),
+        silence::cases(),
         spec::cases(),
         settings::cases(),
         failover::cases(),

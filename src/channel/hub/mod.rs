@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use super::freshness::Moment;
 use super::wire::{Desired, ExtensionReport, Peers};
 use crate::pki::{Authority, ChannelRole};
 use crate::types::{ClusterName, Digest};
@@ -27,12 +28,20 @@ struct Shared {
 
 #[derive(Debug)]
 struct Cluster {
-    desired: watch::Sender<Option<Arc<Desired>>>,
+    published: watch::Sender<Option<Arc<Published>>>,
     /// Where everybody is; nothing where the control network's names tell.
     peers: watch::Sender<Option<Arc<Peers>>>,
     admission: Admission,
     /// The last report of each of the extension's tasks: two for a moment while it is replaced.
     reports: BTreeMap<String, Received>,
+}
+
+/// What an extension must render, and how fresh that is.
+#[derive(Debug)]
+struct Published {
+    desired: Arc<Desired>,
+    /// When the newest look at the Swarm began that gave it.
+    confirmed: Moment,
 }
 
 /// A token for which a first certificate is issued.
@@ -82,17 +91,16 @@ impl Hub {
         Self::default()
     }
 
-    /// Says what a cluster's proxies must say from now on, and who gets certificates for it. Repeating it unchanged wakes
-    /// nobody.
-    pub fn publish(&self, cluster: &ClusterName, desired: Desired, admission: Admission) {
+    /// Says what a cluster's proxies must say from now on, and who gets certificates for it; `looked` is when the look at the Swarm
+    /// began that says so. Repeating it unchanged confirms it and wakes nobody.
+    pub fn publish(&self, cluster: &ClusterName, desired: Desired, admission: Admission, looked: Moment) {
         let mut clusters = self.lock();
         let entry = clusters.entry(cluster.clone()).or_insert_with(Cluster::empty);
         entry.admission = admission;
-        entry.desired.send_if_modified(|current| {
-            let changed = current.as_ref().is_none_or(|current| current.digest != desired.digest);
-            if changed {
-                *current = Some(Arc::new(desired));
-            }
+        entry.published.send_if_modified(|current| {
+            let same = current.as_ref().filter(|current| current.desired.digest == desired.digest).map(|current| current.desired.clone());
+            let changed = same.is_none();
+            *current = Some(Arc::new(Published { desired: same.unwrap_or_else(|| Arc::new(desired)), confirmed: looked }));
             changed
         });
     }
@@ -125,7 +133,7 @@ impl Hub {
     pub fn report(&self, cluster: &ClusterName) -> Option<Received> {
         let clusters = self.lock();
         let entry = clusters.get(cluster)?;
-        let wanted = entry.desired.borrow().as_ref().map(|desired| desired.digest.clone());
+        let wanted = entry.published.borrow().as_ref().map(|published| published.desired.digest.clone());
         merge::newest(&entry.reports, wanted.as_ref())
     }
 
@@ -172,7 +180,7 @@ impl Hub {
 impl Cluster {
     fn empty() -> Self {
         Self {
-            desired: watch::Sender::new(None),
+            published: watch::Sender::new(None),
             peers: watch::Sender::new(None),
             admission: Admission::default(),
             reports: BTreeMap::new(),

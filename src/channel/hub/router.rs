@@ -9,10 +9,9 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
-use serde::Serialize;
-use tokio::sync::watch;
 
 use super::{Cluster, Hub, Taken};
+use crate::channel::freshness::{Moment, told};
 use crate::channel::limits::{CERTIFICATE_REQUEST_BYTES_MAX, MESSAGE_BYTES_MAX};
 use crate::channel::server::{LongPoll, NotNow, Waited, is, newer, read_message};
 use crate::channel::token::bearer_matches;
@@ -61,8 +60,16 @@ async fn desired(
     Query(poll): Query<LongPoll>,
     Extension(peer): Extension<Peer>,
 ) -> Response {
-    let content = server.granted(&cluster, &peer, &[ChannelRole::Extension], |entry| entry.desired.subscribe());
-    hand_out(content, |desired| &desired.digest, &poll).await
+    let asked = Moment::now();
+    let published = match server.granted(&cluster, &peer, &[ChannelRole::Extension], |entry| entry.published.subscribe()) {
+        Ok(published) => published,
+        Err(refused) => return refused.into_response(),
+    };
+    match newer(published, |published| &published.desired.digest, &poll).await {
+        Waited::New(news) => (told(asked, news.confirmed), Json(news.desired.as_ref())).into_response(),
+        Waited::Same(same) => (told(asked, same.confirmed), StatusCode::NOT_MODIFIED).into_response(),
+        Waited::Nothing => NotNow::Nothing.into_response(),
+    }
 }
 
 async fn peers(
@@ -72,23 +79,13 @@ async fn peers(
     Extension(peer): Extension<Peer>,
 ) -> Response {
     let roles = [ChannelRole::Extension, ChannelRole::Proxy];
-    let content = server.granted(&cluster, &peer, &roles, |entry| entry.peers.subscribe());
-    hand_out(content, |peers| &peers.digest, &poll).await
-}
-
-/// Answers a long poll for something with a digest.
-async fn hand_out<T: Serialize>(
-    content: Result<watch::Receiver<Option<Arc<T>>>, NotNow>,
-    digest: fn(&T) -> &Digest,
-    poll: &LongPoll,
-) -> Response {
-    let current = match content {
+    let current = match server.granted(&cluster, &peer, &roles, |entry| entry.peers.subscribe()) {
         Ok(current) => current,
         Err(refused) => return refused.into_response(),
     };
-    match newer(current, digest, poll).await {
-        Waited::New(message) => Json(message.as_ref()).into_response(),
-        Waited::Same => StatusCode::NOT_MODIFIED.into_response(),
+    match newer(current, |peers| &peers.digest, &poll).await {
+        Waited::New(peers) => Json(peers.as_ref()).into_response(),
+        Waited::Same(_) => StatusCode::NOT_MODIFIED.into_response(),
         Waited::Nothing => NotNow::Nothing.into_response(),
     }
 }

@@ -34,6 +34,7 @@ fn proxy(task: &str, seen: i64) -> ProxyReport {
         generation: 0,
         reloads: 0,
         activity: None,
+        fallbacks: 0,
         seen_at,
         silent: false,
     }
@@ -79,7 +80,7 @@ fn a_task_that_the_swarm_has_not_is_not_heard_nor_heard_of() {
 
 fn hub_with(port: u16) -> Hub {
     let hub = Hub::new();
-    hub.publish(&cluster(), desired(port), admission());
+    hub.publish(&cluster(), desired(port), admission(), Moment::now());
     hub
 }
 
@@ -166,11 +167,11 @@ fn of_two_that_accepted_the_same_the_one_with_all_certificates_counts() {
 #[test]
 fn publishing_the_same_again_wakes_nobody_and_a_change_does() {
     let hub = hub_with(80);
-    let mut following = hub.of_cluster(&cluster(), |entry| entry.desired.subscribe()).expect("the cluster is published");
+    let mut following = hub.of_cluster(&cluster(), |entry| entry.published.subscribe()).expect("the cluster is published");
     following.mark_unchanged();
-    hub.publish(&cluster(), desired(80), admission());
+    hub.publish(&cluster(), desired(80), admission(), Moment::now());
     assert!(!following.has_changed().unwrap());
-    hub.publish(&cluster(), desired(81), admission());
+    hub.publish(&cluster(), desired(81), admission(), Moment::now());
     assert!(following.has_changed().unwrap());
     hub.retire(&cluster());
     assert!(hub.of_cluster(&cluster(), |_| ()).is_none());

@@ -146,7 +146,9 @@ fn by_report(seen: &Seen<'_>, received: &Received, proxies: &[ProxyTaskReport]) 
         let title = |proxy: &&&ProxyTaskReport| format!("{} on {}{}", proxy.task, proxy.node, doing(proxy));
         proxies.iter().map(title).collect::<Vec<_>>()
     };
-    let behind = named(running.iter().filter(|proxy| proxy.up_to_date == Some(false)).collect());
+    let on_names = named(running.iter().filter(|proxy| super::proxies::is_on_names(proxy)).collect());
+    let is_behind = |proxy: &&&ProxyTaskReport| proxy.up_to_date == Some(false) && !super::proxies::is_on_names(proxy);
+    let behind = named(running.iter().filter(is_behind).collect());
     let silent = named(running.iter().filter(|proxy| super::proxies::is_silent(proxy)).collect());
     if running.is_empty() {
         return fails(reasons::NO_PROXIES, "No proxy task is running.");
@@ -156,6 +158,16 @@ fn by_report(seen: &Seen<'_>, received: &Received, proxies: &[ProxyTaskReport]) 
             reasons::PROXIES_BEHIND,
             format!("{} of {} proxies run another configuration: {}.", behind.len(), running.len(), names(behind.into_iter())),
         );
+    }
+    if !on_names.is_empty() {
+        let message = format!(
+            "{} of {} proxies find endpoints by name, because nobody confirmed their addresses for longer than settings.controlPlaneTimeout: {}. They return \
+             to addresses once these have been confirmed for some seconds.",
+            on_names.len(),
+            running.len(),
+            names(on_names.into_iter())
+        );
+        return fails(reasons::PROXIES_ON_NAMES, message);
     }
     if !silent.is_empty() {
         let message = format!("{} of {} proxies were not heard of: {}.", silent.len(), running.len(), names(silent.into_iter()));
@@ -217,6 +229,7 @@ const KNOWN_REASONS: &[&str] = &[
     reasons::PROXIES_BEHIND,
     reasons::PROXIES_NOT_FOLLOWING,
     reasons::MESSAGE_TOO_LARGE,
+    reasons::PROXIES_ON_NAMES,
     reasons::NO_PROXIES,
     reasons::NO_ENDPOINTS,
     reasons::SWARM_UNREADABLE,

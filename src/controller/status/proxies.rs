@@ -27,6 +27,11 @@ pub fn is_running(proxy: &ProxyTaskReport) -> bool {
     proxy.state == RUNNING || proxy.state.starts_with("running:")
 }
 
+/// Whether a proxy finds endpoints by name, because nobody confirmed their addresses for too long.
+pub fn is_on_names(proxy: &ProxyTaskReport) -> bool {
+    is_running(proxy) && proxy.is_on_names()
+}
+
 /// Whether a proxy runs, and what it runs is not known.
 pub fn is_silent(proxy: &ProxyTaskReport) -> bool {
     is_running(proxy) && proxy.up_to_date.is_none()
@@ -60,6 +65,8 @@ fn proxy(seen: &Seen<'_>, service: &Service, task: &Task) -> ProxyTaskReport {
         state: state(task),
         running_digest,
         up_to_date: up_to_date.map(|current| current && task.state == RUNNING),
+        source: said.and_then(|proxy| proxy.source.clone()),
+        fallbacks: said.map(|proxy| proxy.fallbacks),
         reloads: said.map(|proxy| proxy.reloads),
         rejected: said.and_then(rejected),
         seen_at: said.and_then(|proxy| proxy.seen_at),

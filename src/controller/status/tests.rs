@@ -54,6 +54,7 @@ fn report(desired: &Digest) -> ExtensionReport {
         source: None,
         rejected: None,
         generation: 0,
+        fallbacks: 0,
         reloads: 0,
         activity: None,
         seen_at: None,
@@ -172,6 +173,23 @@ fn newest_routes_that_are_not_accepted_are_waited_for() {
         [FindingCode::EngineUnavailable, FindingCode::UpdateGap]
     );
     check(&status(1, |_| Some(report(&Digest::of_bytes(b"before")))), (reasons::PROGRESSING, Some(true), RouteState::Pending, 1));
+}
+
+#[test]
+fn proxies_that_find_endpoints_by_name_are_told_apart_from_those_that_are_behind() {
+    let on_names = |desired: &Digest| {
+        let mut report = report(desired);
+        report.proxies[0] = ProxyReport {
+            running: Some(Digest::of_bytes(b"names")),
+            source: Some(crate::report::SOURCE_NAMES.to_owned()),
+            fallbacks: 2,
+            ..report.proxies[0].clone()
+        };
+        Some(report)
+    };
+    let status = status(1, on_names);
+    check(&status, (reasons::PROXIES_ON_NAMES, Some(false), RouteState::Pending, 0));
+    assert_eq!((status.proxies[0].source.as_deref(), status.proxies[0].fallbacks), (Some("names"), Some(2)));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::combinations::Look;
 use super::mistake::Mistakes;
-use crate::intent::grammar::{buffer_size, engine_duration, header_buffers, http_version, timeout, zone_size};
+use crate::intent::grammar::{buffer_size, control_plane_timeout, engine_duration, header_buffers, http_version, timeout, zone_size};
 use crate::intent::quantity::parse_size;
 use crate::intent::settings_spec::Settings;
 use crate::route::{EngineSettings, SizeBytes};
@@ -39,6 +39,7 @@ pub(super) fn checked(spec: &Settings) -> Result<EngineSettings, Refused> {
         upstream_zone_size: or(spec.upstream_zone_size.as_deref(), zone_size, default.upstream_zone_size)?,
         backend_http_version: or(spec.backend_http_version.as_deref(), http_version, default.backend_http_version)?,
         ip_hash: spec.ip_hash.unwrap_or(default.ip_hash),
+        control_plane_timeout_ms: or(spec.control_plane_timeout.as_deref(), control_plane_timeout, default.control_plane_timeout_ms)?,
         ..raw(spec, tls(spec, logs(spec, default)?)?)?
     })
 }

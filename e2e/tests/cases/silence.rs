@@ -1,0 +1,122 @@
+//! The control plane is silent for longer than it may be: proxies find endpoints by name, and nobody who got an old address answers
+//! for a published host.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+use swarmgate_e2e::wait::eventually;
+use swarmgate_e2e::world::{App, Call, Case, Steady, World};
+
+use super::SLOW;
+use super::ground::{DEV, GATE};
+
+const PROXY: &str = "swarmgate-proxy-dev";
+/// So small that an address is given out again at once.
+const NARROW: (&str, &str) = ("narrow", "10.231.7.0/28");
+/// Enough tasks that none of its addresses stays free.
+const STRANGERS: &str = "12";
+
+pub(super) fn cases() -> Vec<Case> {
+    let case = |name, check| Case { name, setting: GATE, check };
+    vec![
+        case("silence::nobody_who_got_an_old_address_answers_for_a_host", stranger),
+        case("silence::a_restart_of_operator_or_extension_takes_no_proxy_to_names", restarts),
+    ]
+}
+
+fn stranger(world: &World) -> Result<()> {
+    world.docker(&["network", "create", "--driver", "overlay", "--attachable", "--subnet", NARROW.1, NARROW.0])?;
+    App::new("owned").cluster("dev").network(NARROW.0).words(&["--restart-delay", "1s"]).create(world)?;
+    App::new("beside").cluster("dev").network("apps-dev").create(world)?;
+    let at = world.at(3, DEV);
+    world.await_answer(&at, "owned.test", "/", "owned")?;
+    world.await_answer(&at, "beside.test", "/", "beside")?;
+    world.await_converged("dev")?;
+    let traffic = Steady::start([&at, &at], "beside.test")?;
+    world.docker(&["service", "scale", "--detach", "swarmgate_operator=0"])?;
+    world.await_alive("swarmgate_operator", 0)?;
+    let silent = Instant::now();
+    await_source(world, "names")?;
+    let took = silent.elapsed();
+    ensure!(took > Duration::from_secs(15), "it went over after {took:?}");
+    world.await_answer(&at, "owned.test", "/", "owned")?;
+
+    let old = world.await_running("owned", 1)?.remove(0);
+    let address = address_of(&old).context("the task has an address")?;
+    world.kill(&old)?;
+    world.create(
+        "squatter",
+        &["--network", NARROW.0, "--endpoint-mode", "dnsrr", "--replicas", STRANGERS, "--env", "VERSION=stranger", "demo-app:v1"],
+    )?;
+    eventually(SLOW, "a stranger has the old address", || {
+        let addresses: BTreeSet<String> = world.running_tasks("squatter")?.iter().filter_map(address_of).collect();
+        ensure!(addresses.contains(&address), "{address} is not among {addresses:?}");
+        only_its_own(&at)
+    })?;
+    eventually(SLOW, "the new task answers", || {
+        let answer = only_its_own(&at);
+        answer?;
+        ensure!(Call::get(&at, "owned.test", "/").send()?.status == 200, "nobody answers");
+        Ok(())
+    })?;
+    for _ in 0..200 {
+        only_its_own(&at)?;
+    }
+    world.docker(&["service", "scale", "--detach", "swarmgate_operator=1"])?;
+    await_source(world, "live")?;
+    world.await_converged("dev")?;
+    world.await_answer(&at, "owned.test", "/", "owned")?;
+    traffic.stop_without_loss()?;
+    let cluster = world.cluster("dev")?;
+    ensure!(cluster["proxies"][0]["fallbacks"] == 1, "{}", cluster["proxies"]);
+    Ok(())
+}
+
+/// Fails for good if somebody else answers.
+fn only_its_own(at: &str) -> Result<()> {
+    let answer = Call::get(at, "owned.test", "/").send()?;
+    assert!(answer.status != 200 || answer.json()?["version"] == "owned", "a stranger answers for the host: {:.300}", answer.body);
+    Ok(())
+}
+
+fn address_of(task: &Value) -> Option<String> {
+    let attachments = task["NetworksAttachments"].as_array()?;
+    let narrow = attachments.iter().find(|attachment| attachment["Network"]["Spec"]["Name"] == NARROW.0)?;
+    Some(narrow["Addresses"][0].as_str()?.split('/').next()?.to_owned())
+}
+
+/// Waits until the proxy itself says where its configuration comes from.
+fn await_source(world: &World, source: &str) -> Result<()> {
+    eventually(SLOW, &format!("the proxy's configuration is from {source:?}"), || {
+        let task = world.running_tasks(PROXY)?.pop().context("no proxy runs")?;
+        let said = world.exec(&task, &["swarmgate", "proxy", "--check"])?;
+        ensure!(said.contains(&format!("({source})")), "it says {said}");
+        Ok(())
+    })
+}
+
+fn restarts(world: &World) -> Result<()> {
+    App::new("calm").cluster("dev").network("apps-dev").create(world)?;
+    let at = world.at(3, DEV);
+    world.await_answer(&at, "calm.test", "/", "calm")?;
+    world.await_converged("dev")?;
+    let before = world.cluster("dev")?["proxies"].take();
+    let traffic = Steady::start([&at, &at], "calm.test")?;
+    for service in ["swarmgate_operator", "swarmgate-extension-dev"] {
+        let task = world.await_running(service, 1)?.remove(0);
+        world.kill(&task)?;
+        eventually(SLOW, &format!("another task of {service} runs"), || {
+            let now = world.running_tasks(service)?;
+            ensure!(now.first().is_some_and(|now| now["ID"] != task["ID"]), "there is none yet");
+            Ok(())
+        })?;
+        world.await_converged("dev")?;
+    }
+    traffic.stop_without_loss()?;
+    let after = world.cluster("dev")?["proxies"].take();
+    let told = |proxies: &Value| [proxies[0]["task"].clone(), proxies[0]["fallbacks"].clone(), proxies[0]["reloads"].clone()];
+    ensure!(after[0]["fallbacks"] == 0 && told(&before) == told(&after), "{before} became {after}");
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! How fresh what came over the channel is: when the newest look at the Swarm began that confirmed it. What was replaced by
+//! something newer is not confirmed any more, and grows old. Decides nothing.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::freshness::Moment;
+use crate::types::Digest;
+
+/// Only a few are of interest at any time: the one in use and those that came after it.
+const KEPT_MAX: usize = 64;
+
+/// When each of the last few messages was last confirmed, by its digest. Clones share their content.
+#[derive(Debug, Clone, Default)]
+pub struct Confirmations {
+    known: Arc<Mutex<BTreeMap<Digest, Moment>>>,
+}
+
+impl Confirmations {
+    /// Notes that this held at that moment.
+    pub fn note(&self, digest: &Digest, at: Moment) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = known.entry(digest.clone()).or_insert(at);
+        *last = at.max(*last);
+        if known.len() > KEPT_MAX {
+            let oldest = known.iter().min_by_key(|(_, at)| **at).map(|(digest, _)| digest.clone());
+            known.retain(|digest, _| Some(digest) != oldest.as_ref());
+        }
+    }
+
+    /// When this last held; long ago if nobody knows.
+    pub fn of(&self, digest: &Digest) -> Moment {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(digest).copied().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn digest(number: usize) -> Digest {
+        Digest::of_bytes(&number.to_le_bytes())
+    }
+
+    fn at(second: u64) -> Moment {
+        Moment::default().later(Duration::from_secs(second))
+    }
+
+    #[test]
+    fn everything_is_as_fresh_as_its_newest_confirmation() {
+        let confirmations = Confirmations::default();
+        assert_eq!(confirmations.of(&digest(1)), Moment::default());
+        for (number, second) in [(1, 10), (1, 20), (2, 30), (1, 15)] {
+            confirmations.note(&digest(number), at(second));
+        }
+        assert_eq!((confirmations.of(&digest(1)), confirmations.of(&digest(2))), (at(20), at(30)), "the first grows old");
+    }
+
+    #[test]
+    fn what_is_confirmed_now_and_then_is_remembered_among_many() {
+        let confirmations = Confirmations::default();
+        for number in 0..1000 {
+            confirmations.note(&digest(0), at(number as u64));
+            confirmations.note(&digest(number), at(number as u64));
+        }
+        assert_eq!(confirmations.of(&digest(0)), at(999));
+        assert_eq!(confirmations.of(&digest(1)), Moment::default());
+        assert!(confirmations.known.lock().unwrap().len() <= KEPT_MAX);
+    }
+}

@@ -1,0 +1,91 @@
+//! The configuration with names, prepared while nothing is wrong: written and tested by the engine, so that going over to it
+//! takes a reload and no decision. It changes only when routes do, and testing it may take several times as long as testing
+//! addresses; so it is tested beside everything else, once routes have settled, and takes a small part of the time.
+
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, watch};
+use tokio::time::Instant;
+
+use super::apply::Tested;
+use super::generations::Generations;
+use super::{Agent, ProxyError};
+use crate::channel::wire::ProxyConfig;
+use crate::engine::EngineError;
+use crate::types::Digest;
+
+/// Routes that change again within this time are tested together.
+const SETTLE: Duration = Duration::from_secs(2);
+/// Tests take one part of the time in so many at most, however often routes change.
+const SHARE: u32 = 10;
+
+/// What is prepared, and what should be.
+pub(super) struct Standby {
+    generations: Generations,
+    prepared: Mutex<Option<Prepared>>,
+    wanted: watch::Sender<Option<Arc<ProxyConfig>>>,
+}
+
+struct Prepared {
+    boot: Digest,
+    tested: Tested,
+}
+
+impl Standby {
+    /// Nothing is prepared yet.
+    pub(super) fn new(directory: PathBuf) -> Result<Self, ProxyError> {
+        let generations = Generations::fresh(directory)?;
+        Ok(Self { generations, prepared: Mutex::new(None), wanted: watch::Sender::new(None) })
+    }
+
+    /// This is in force with addresses: its names are to be prepared. Nothing: no addresses are in force, or for ever.
+    pub(super) fn want(&self, config: Option<Arc<ProxyConfig>>) {
+        self.wanted.send_replace(config);
+    }
+
+    /// Prepares what is wanted, for ever. What the engine refuses is not tried again until it is another one: the extension
+    /// has tested it as well, and tells of it.
+    pub(super) async fn run(&self, agent: &Agent) -> Infallible {
+        let mut wanted = self.wanted.subscribe();
+        wanted.mark_changed();
+        let mut refused: Option<Digest> = None;
+        let mut rest = Duration::ZERO;
+        loop {
+            // The sender is a part of the agent: an error cannot occur.
+            let _ = wanted.changed().await;
+            tokio::time::sleep(SETTLE.max(rest)).await;
+            let Some(config) = wanted.borrow_and_update().clone().filter(|config| refused.as_ref() != Some(&config.boot.digest)) else {
+                continue;
+            };
+            let began = Instant::now();
+            if let Err(error) = self.prepare(agent, &config).await {
+                tracing::error!(config = config.boot.digest.short(), %error, "the configuration with names cannot be prepared");
+                refused = matches!(error, EngineError::Refused(_)).then(|| config.boot.digest.clone());
+            }
+            rest = began.elapsed() * SHARE;
+        }
+    }
+
+    async fn prepare(&self, agent: &Agent, config: &ProxyConfig) -> Result<(), EngineError> {
+        let mut prepared = self.prepared.lock().await;
+        if prepared.as_ref().is_some_and(|prepared| prepared.boot == config.boot.digest) {
+            return Ok(());
+        }
+        let tested = agent.tested_in(&self.generations, &config.boot, &config.contents).await?;
+        self.generations.keep_only(&tested.generation);
+        *prepared = Some(Prepared { boot: config.boot.digest.clone(), tested });
+        Ok(())
+    }
+
+    /// The names of this configuration, tested: at once if they are prepared, else now. A test that is under way is waited for.
+    pub(super) async fn take(&self, agent: &Agent, config: &ProxyConfig) -> Result<Tested, EngineError> {
+        let prepared = self.prepared.lock().await.take_if(|prepared| prepared.boot == config.boot.digest);
+        match prepared {
+            Some(Prepared { tested, .. }) => Ok(Tested { generation: agent.generations.adopt(&tested.generation)?, ..tested }),
+            None => agent.tested(&config.boot, &config.contents).await,
+        }
+    }
+}

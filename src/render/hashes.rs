@@ -1,0 +1,184 @@
+//! The sizes of the engine's hash tables, from the names that were written into a configuration: whoever adds a server, a map or a
+//! header has nothing to think of. A name that does not fit its table keeps nginx from starting; names that crowd it make nginx
+//! warn and search for long.
+
+/// How many names nginx has room for, and of which length, where it is told nothing: well within its own defaults.
+const USUAL_COUNT: usize = 256;
+const USUAL_LENGTH: usize = 40;
+/// Server names are told always: a host more or less changes nothing up to here.
+const SERVERS_MAX_SIZE: usize = 1024;
+const SERVERS_BUCKET_SIZE: usize = 128;
+/// The engine's own variables are among those that are written.
+const OWN_VARIABLES: usize = 256;
+/// nginx takes no larger buckets.
+const BUCKET_SIZE_MAX: usize = 65_536 - 64;
+
+/// What was written that the engine keeps in hash tables.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Hashed {
+    servers: Names,
+    map_keys: Names,
+    variables: Names,
+    headers: Names,
+}
+
+/// Names of one table. Counting one twice that stands twice makes a table larger, and no name too long for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Names {
+    count: usize,
+    longest: usize,
+}
+
+impl Names {
+    fn add(&mut self, name: &str) {
+        self.count += 1;
+        self.longest = self.longest.max(name.len());
+    }
+
+    fn join(self, other: Self) -> Self {
+        Self { count: self.count + other.count, longest: self.longest.max(other.longest) }
+    }
+
+    fn is_usual(self) -> bool {
+        self.count <= USUAL_COUNT && self.longest <= USUAL_LENGTH
+    }
+
+    /// Slots for four times as many names, so that few meet in one.
+    fn max_size(self) -> usize {
+        (self.count * 4).next_power_of_two()
+    }
+
+    /// A name takes a pointer, its length and itself, rounded up to pointers; a bucket ends with one more pointer. The more
+    /// names, the more of them meet in some bucket whatever their number: by chance, so often in that many slots.
+    fn bucket_size(self) -> usize {
+        let meeting = match self.count {
+            0..=64 => 1,
+            65..=400 => 2,
+            401..=5_000 => 3,
+            5_001..=100_000 => 4,
+            _ => 6,
+        };
+        let name = 8 + (self.longest + 2).next_multiple_of(8);
+        (meeting * name + 8).next_multiple_of(64).min(BUCKET_SIZE_MAX)
+    }
+}
+
+impl Hashed {
+    /// Notes a directive, or the head of a block.
+    pub fn note(&mut self, directive: &str, words: &[&str]) {
+        match (directive, words) {
+            ("server_name", names) => names.iter().filter(|name| !is_pattern(name)).for_each(|name| self.servers.add(name)),
+            ("map" | "geo" | "split_clients", [.., variable]) | ("set", [variable, ..]) => self.variables.add(variable),
+            ("proxy_set_header" | "proxy_hide_header" | "grpc_set_header" | "grpc_hide_header", [header, ..]) => self.headers.add(header),
+            _ => {}
+        }
+    }
+
+    /// Notes what an entry of a map looks for.
+    pub fn note_key(&mut self, key: &str) {
+        if is_pattern(key) {
+            key.match_indices("(?<").for_each(|(at, _)| self.variables.add(key[at + 3..].split('>').next().unwrap_or_default()));
+        } else {
+            self.map_keys.add(key);
+        }
+    }
+
+    /// All of both.
+    #[must_use]
+    pub fn join(self, other: Self) -> Self {
+        Self {
+            servers: self.servers.join(other.servers),
+            map_keys: self.map_keys.join(other.map_keys),
+            variables: self.variables.join(other.variables),
+            headers: self.headers.join(other.headers),
+        }
+    }
+
+    /// The directives for `http` (`headers`: there are headers) or `stream`, by name, with their numbers.
+    pub fn sizes(self, headers: bool) -> Vec<(&'static str, usize)> {
+        let mut sizes = vec![
+            ("server_names_hash_bucket_size", self.servers.bucket_size().max(SERVERS_BUCKET_SIZE)),
+            ("server_names_hash_max_size", self.servers.max_size().max(SERVERS_MAX_SIZE)),
+        ];
+        let mut add = |names: Names, bucket: &'static str, max: &'static str| {
+            if !names.is_usual() {
+                sizes.extend([(bucket, names.bucket_size().max(64)), (max, names.max_size().max(2048))]);
+            }
+        };
+        add(self.map_keys, "map_hash_bucket_size", "map_hash_max_size");
+        if headers {
+            add(self.headers, "proxy_headers_hash_bucket_size", "proxy_headers_hash_max_size");
+        }
+        let variables = Names { count: self.variables.count + OWN_VARIABLES, ..self.variables };
+        if !self.variables.is_usual() {
+            sizes.extend([("variables_hash_max_size", variables.max_size()), ("variables_hash_bucket_size", variables.bucket_size())]);
+        }
+        sizes
+    }
+}
+
+/// The engine tries patterns one after the other; they are in no table.
+fn is_pattern(name: &str) -> bool {
+    name.starts_with('~')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(hashed: Hashed) -> Vec<(&'static str, usize)> {
+        hashed.sizes(true)
+    }
+
+    fn names(count: usize, length: usize) -> Hashed {
+        let mut hashed = Hashed::default();
+        let name = "n".repeat(length);
+        (0..count).for_each(|_| hashed.note("server_name", &[&name]));
+        hashed
+    }
+
+    #[test]
+    fn a_few_names_of_usual_lengths_have_usual_tables() {
+        let usual = [("server_names_hash_bucket_size", 128), ("server_names_hash_max_size", 1024)];
+        assert_eq!(told(Hashed::default()), usual);
+        assert_eq!(told(names(60, 100)), usual);
+        let mut hashed = names(1, 20);
+        hashed.note("map", &["$http_host", "$forwarded_port"]);
+        hashed.note_key("default");
+        hashed.note("proxy_set_header", &["X-Forwarded-For", "$remote_addr"]);
+        assert_eq!(told(hashed), usual);
+    }
+
+    #[test]
+    fn long_names_and_many_names_have_larger_tables() {
+        assert_eq!(names(1, 187).servers.bucket_size(), 256);
+        assert_eq!(names(1, 253).servers.bucket_size(), 320);
+        assert_eq!(told(names(1000, 20)), [("server_names_hash_bucket_size", 128), ("server_names_hash_max_size", 4096)]);
+        assert_eq!(names(10_000_000, 253).servers.bucket_size(), 1664);
+    }
+
+    #[test]
+    fn patterns_are_in_no_table_and_what_they_name_is() {
+        let mut hashed = Hashed::default();
+        hashed.note("server_name", &["~^[^.]+[.]example[.]org$"]);
+        hashed.note_key("~(?<one>.)(?<a_second_one>.)");
+        assert_eq!(hashed, Hashed { variables: Names { count: 2, longest: 12 }, ..Hashed::default() });
+    }
+
+    #[test]
+    fn every_kind_of_name_counts() {
+        let long = "x".repeat(100);
+        let told_by = |note: &dyn Fn(&mut Hashed)| {
+            let mut hashed = Hashed::default();
+            note(&mut hashed);
+            told(hashed).into_iter().skip(2).map(|(name, _)| name).collect::<Vec<_>>()
+        };
+        assert_eq!(told_by(&|hashed| hashed.note("map", &["$a", &long])), ["variables_hash_max_size", "variables_hash_bucket_size"]);
+        assert_eq!(told_by(&|hashed| hashed.note("set", &[&long, "1"])), ["variables_hash_max_size", "variables_hash_bucket_size"]);
+        assert_eq!(told_by(&|hashed| hashed.note_key(&long)), ["map_hash_bucket_size", "map_hash_max_size"]);
+        assert_eq!(
+            told_by(&|hashed| hashed.note("proxy_set_header", &[&long, "1"])),
+            ["proxy_headers_hash_bucket_size", "proxy_headers_hash_max_size"]
+        );
+    }
+}
