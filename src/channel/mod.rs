@@ -19,6 +19,7 @@
 
 pub mod boot;
 pub mod bootstrap;
+pub mod bounds;
 mod bundle;
 mod client;
 pub mod contract;

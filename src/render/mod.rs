@@ -5,6 +5,7 @@
 pub mod advisories;
 mod engine;
 mod layout;
+mod limits;
 mod material;
 mod options;
 mod proxying;
@@ -21,6 +22,7 @@ pub use engine::{TRIES_MAX, retry_time_ms};
 pub use layout::Layout;
 pub use material::{AuthorityFile, Materials, PairFiles, SecretFile, authorities};
 
+use crate::channel::bounds::BOUNDS_FILE;
 use crate::channel::contract;
 use crate::channel::wire::{Bundle, Material};
 use crate::route::{BackendService, Endpoint, MaterialRef, RouteTable, TlsBinding};
@@ -66,6 +68,7 @@ pub fn render_in(table: &RouteTable, purpose: Purpose, layout: &Layout, material
     } else {
         files.extend(rendering.host_files(&mut material));
         files.extend(rendering.authority_files());
+        files.extend(limits::agent_bounds(&table.settings).to_file().map(|bounds| (BOUNDS_FILE.to_owned(), bounds)));
     }
     Bundle::new(table.cluster.clone(), table.digest(), files).with_material(material)
 }

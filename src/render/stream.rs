@@ -4,7 +4,7 @@
 use super::routes::server_name;
 use super::upstreams::{is_served, passthrough_pool, write_servers};
 use super::writer::{Word, Writer};
-use super::{Purpose, Rendering, options, tls};
+use super::{Purpose, Rendering, limits, options, tls};
 use crate::route::{AccessLogFormat, Affinity};
 use crate::types::{HostPattern, Port};
 
@@ -92,9 +92,7 @@ fn write_settings(stream: &mut Writer, rendering: &Rendering<'_>) {
     let longest = names.iter().map(|host| host.as_str().len()).max().unwrap_or(0);
     stream.directive("server_names_hash_bucket_size", &[(longest + 32).next_multiple_of(64).max(128).into()]);
     stream.directive("server_names_hash_max_size", &[(names.len() * 2).next_power_of_two().max(1024).into()]);
-    stream.directive("preread_timeout", &["10s".into()]);
-    stream.directive("proxy_connect_timeout", &[Word::millis(settings.connect_timeout_ms)]);
-    stream.directive("proxy_timeout", &[Word::millis(settings.read_timeout_ms)]);
+    limits::write_passed_clients(stream, rendering);
     if rendering.purpose == Purpose::Boot {
         stream.directive("resolver", &[rendering.layout.resolver.into(), "valid=5s".into()]);
         stream.directive("resolver_timeout", &["2s".into()]);

@@ -8,6 +8,7 @@ mod across;
 mod checked;
 mod combinations;
 mod hosts;
+mod limits;
 mod material;
 mod mistake;
 mod networks;
