@@ -29,6 +29,8 @@ mod ports;
 mod programs;
 #[path = "delivery/refusals.rs"]
 mod refusals;
+#[path = "delivery/retiring.rs"]
+mod retiring;
 #[path = "delivery/stage.rs"]
 mod stage;
 #[path = "delivery/tables.rs"]

@@ -71,7 +71,7 @@ impl Proxies {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::wire::WIRE_VERSION;
+    use crate::channel::wire::{EngineLoad, WIRE_VERSION};
 
     fn report(task: &str, reloads: u64) -> ProxyReport {
         let (task, node) = (task.to_owned(), "n1".to_owned());
@@ -84,6 +84,7 @@ mod tests {
             rejected: None,
             generation: 0,
             reloads,
+            load: EngineLoad::default(),
             seen_at: None,
         }
     }

@@ -11,6 +11,7 @@ use super::generations::Generation;
 use super::master::{Master, ReloadError};
 use super::reason::reason;
 use super::{Agent, Source, secrets};
+use crate::channel::bounds::AgentBounds;
 use crate::channel::contract::ENGINE_MAIN_FILE;
 use crate::channel::wire::{Bundle, Contents, ProxyConfig, Refusal};
 use crate::engine::{EngineError, last_words};
@@ -196,6 +197,7 @@ impl Agent {
             state.source = Some(candidate.source);
             state.generation = state.generation.max(candidate.bundle.generation);
             state.rejected = None;
+            state.bounds = AgentBounds::of(&candidate.bundle);
         });
         if let Some(offer) = &candidate.offer {
             self.store.save(Arc::clone(offer), jiff::Timestamp::now()).await;

@@ -44,6 +44,7 @@ fn message(agent: &Agent, state: State) -> ProxyReport {
         rejected: state.rejected,
         generation: state.generation,
         reloads: state.reloads,
+        load: state.load,
         seen_at: None,
     }
 }

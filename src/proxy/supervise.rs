@@ -7,6 +7,7 @@ use nix::sys::signal::Signal;
 use tokio::sync::{Notify, mpsc};
 
 use super::apply::{Applier, Candidate};
+use super::lookout::keep_bounds;
 use super::master::Master;
 use super::{Agent, ProxyError, ProxySignal};
 
@@ -39,13 +40,16 @@ pub(super) async fn supervise(agent: &Agent, mut signals: mpsc::Receiver<ProxySi
     drain(&master, &mut signals).await
 }
 
-/// From the first worker on: tells that the engine serves, then applies what is offered.
+/// From the first worker on: tells that the engine serves, then applies what is offered, and watches what the engine holds.
 async fn serve(agent: &Agent, master: &Master, first: Candidate, told: &Notify) -> Result<Infallible, ProxyError> {
     master.serving().await?;
     agent.state.send_modify(|state| state.serving = true);
     agent.now_running(&first).await;
     tracing::info!(config = first.bundle.digest.short(), source = first.source.as_str(), "the engine serves");
-    Ok(Applier::new(agent, master, first).run(told).await)
+    tokio::select! {
+        never = Applier::new(agent, master, first).run(told) => Ok(never),
+        never = keep_bounds(agent, master, told) => Ok(never),
+    }
 }
 
 /// Lets the engine finish its requests; told again, it ends at once. Swarm kills the container after its grace period anyway.

@@ -63,13 +63,18 @@ pub fn write_passed_clients(stream: &mut Writer, rendering: &Rendering<'_>) {
 }
 
 fn write_counting(out: &mut Writer, settings: &EngineSettings, zone: &'static str) {
-    out.comment("Who a client is: its address, of IPv6 the network (/64) that one client has whole. An IPv4 address may come as one of IPv6.");
+    out.comment(
+        "Who a client is: its address, of IPv6 the network (/64) that one client has whole. An IPv4 address may come as one of IPv6.",
+    );
     out.block("map", &["$binary_remote_addr".into(), "$client_network".into()], |map| {
         map.entry("default", "$binary_remote_addr");
         map.entry("~^\\x00{10}\\xff\\xff", "$binary_remote_addr");
         map.entry("~(?s)^(?<client_prefix>.{8}).{8}$", "$client_prefix");
     });
-    out.directive("limit_conn_zone", &["$client_network".into(), Word::join(["zone=".into(), zone.into(), ":".into(), zone_size(settings)])]);
+    out.directive(
+        "limit_conn_zone",
+        &["$client_network".into(), Word::join(["zone=".into(), zone.into(), ":".into(), zone_size(settings)])],
+    );
     out.directive("limit_conn", &[zone.into(), settings.limits.client_connections_max.into()]);
     // The access log has each refused request; as errors they would be a second flood.
     out.directive("limit_conn_log_level", &["info".into()]);

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use jiff::Timestamp;
 use swarmgate::channel::contract::{LABEL_CLUSTER, LABEL_ROLE, LABEL_TOKEN_DIGEST};
-use swarmgate::channel::wire::{Accepted, Delivery, Desired, ExtensionReport, Peers, ProxyReport, WIRE_VERSION};
+use swarmgate::channel::wire::{Accepted, Delivery, Desired, EngineLoad, ExtensionReport, Peers, ProxyReport, WIRE_VERSION};
 use swarmgate::channel::{Admission, Received};
 use swarmgate::controller::surroundings::Line;
 use swarmgate::pki::ChannelRole;
@@ -77,6 +77,7 @@ fn report(truth: &Snapshot, name: &ClusterName, task: &str, desired: &Desired, n
         rejected: None,
         generation: 1,
         reloads: 1,
+        load: EngineLoad::default(),
         seen_at: Some(now),
     };
     ExtensionReport {

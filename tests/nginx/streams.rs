@@ -265,7 +265,8 @@ async fn an_upload_to_a_path_of_long_lived_connections_flows_and_may_pause_and_b
 #[tokio::test]
 async fn a_form_is_still_bounded_in_size_and_in_time() {
     let Some(engine) = engine_with_long_lived(application::start("app").await).await else { return };
-    let large = raw(engine.http(), "POST /form HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 2000\r\n\r\n").await;
+    let head = "POST /form HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 2000\r\n\r\n";
+    let large = raw(engine.http(), &format!("{head}{}", "x".repeat(2000))).await;
     assert_eq!(large.status, 413, "{large:?}");
     let mut stalled = TcpStream::connect(engine.http()).await.unwrap();
     stalled.write_all(b"POST /form HTTP/1.1\r\nHost: h\r\nContent-Length: 500\r\n\r\nfield=").await.unwrap();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::*;
-use crate::channel::wire::{Accepted, Bundle, Delivery, MaterialReport, MaterialState, ProxyReport, Refusal, WIRE_VERSION};
+use crate::channel::wire::{Accepted, Bundle, Delivery, EngineLoad, MaterialReport, MaterialState, ProxyReport, Refusal, WIRE_VERSION};
 use crate::route::RouteTable;
 use crate::types::Port;
 
@@ -24,7 +24,18 @@ fn bundle(text: &str) -> Bundle {
 fn proxy(task: &str, seen: i64) -> ProxyReport {
     let (task, node) = (task.to_owned(), "n1".to_owned());
     let seen_at = Some(at(seen));
-    ProxyReport { version: WIRE_VERSION, task, node, running: None, source: None, rejected: None, generation: 0, reloads: 0, seen_at }
+    ProxyReport {
+        version: WIRE_VERSION,
+        task,
+        node,
+        running: None,
+        source: None,
+        rejected: None,
+        generation: 0,
+        reloads: 0,
+        load: EngineLoad::default(),
+        seen_at,
+    }
 }
 
 /// A complete report of an extension task that accepted what was wanted at this port.

@@ -61,6 +61,9 @@ fn proxy(seen: &Seen<'_>, service: &Service, task: &Task) -> ProxyTaskReport {
         running_digest,
         up_to_date: up_to_date.map(|current| current && task.state == RUNNING),
         reloads: said.map(|proxy| proxy.reloads),
+        retiring_workers: said.map(|proxy| proxy.load.retiring_workers),
+        ended_workers: said.map(|proxy| proxy.load.ended_workers),
+        body_spool_bytes: said.map(|proxy| proxy.load.body_spool),
         rejected: said.and_then(rejected),
         seen_at: said.and_then(|proxy| proxy.seen_at),
     }

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use super::*;
-use crate::channel::wire::{Accepted, ExtensionReport, ProxyReport, Quarantined, Refusal, WIRE_VERSION};
+use crate::channel::wire::{Accepted, EngineLoad, ExtensionReport, ProxyReport, Quarantined, Refusal, WIRE_VERSION};
 use crate::controller::thought;
 use crate::fleet::fixtures::{INSTANCE, cluster};
 use crate::report::{RouteState, Subject};
@@ -53,6 +53,7 @@ fn report(desired: &Digest) -> ExtensionReport {
         rejected: None,
         generation: 0,
         reloads: 0,
+        load: EngineLoad::default(),
         seen_at: None,
     };
     ExtensionReport {
