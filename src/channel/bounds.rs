@@ -28,7 +28,7 @@ impl AgentBounds {
     /// The file's content; none where nothing is stated.
     pub fn to_file(self) -> Option<String> {
         // Three numbers: nothing of it fails to serialise.
-        (self != Self::default()).then(|| serde_json::to_string(&self).unwrap_or_default())
+        (self != Self::default()).then(|| serde_json::to_string(&self).unwrap_or_default() + "\n")
     }
 
     /// What a bundle says. What cannot be read is as good as absent: the agent's own bounds are safe.

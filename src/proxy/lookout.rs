@@ -59,21 +59,21 @@ pub(super) async fn keep_bounds(agent: &Agent, master: &Master, told: &Notify) -
     loop {
         tokio::time::sleep(LOOK).await;
         let bounds = agent.state.borrow().bounds;
-        let looked = tokio::task::spawn_blocking(move || {
-            let looked = looker.look(bounds);
-            (looker, looked)
+        let look = tokio::task::spawn_blocking(move || {
+            let outcome = looker.look(bounds);
+            (looker, outcome)
         });
-        let Ok((same, looked)) = looked.await else {
+        let Ok((same, outcome)) = look.await else {
             // A look that failed as a whole would fail again; the engine goes on without.
             tracing::error!("the engine's workers cannot be watched any more");
             return std::future::pending().await;
         };
         looker = same;
-        if looked.wants_reload && reloaded.is_none_or(|at| at.elapsed() > RELOAD_AGAIN) {
+        if outcome.wants_reload && reloaded.is_none_or(|at| at.elapsed() > RELOAD_AGAIN) {
             reloaded = Some(Instant::now());
             told.notify_one();
         }
-        agent.tell(&looked);
+        agent.tell(&outcome);
     }
 }
 

@@ -113,7 +113,7 @@ mod tests {
         assert!(memory_of(Pid::this()) > 1 << 20 && own_pages(Pid::this()).is_some_and(|bytes| bytes > 0));
         let directory = tempfile::tempdir().unwrap();
         let nameless = tempfile::tempfile_in(directory.path()).unwrap();
-        std::io::Write::write_all(&mut &nameless, &[b'x'; 100_000]).unwrap();
+        std::io::Write::write_all(&mut &nameless, &vec![b'x'; 100_000]).unwrap();
         nameless.sync_all().unwrap();
         assert!(space_below(Pid::this(), &directory.path().canonicalize().unwrap()) >= 100_000);
         assert_eq!(space_below(Pid::this(), Path::new("/nonexistent")), 0);

@@ -91,7 +91,7 @@ mod tests {
     fn what_a_worker_holds_is_its_own() {
         let directory = tempfile::tempdir().unwrap();
         let body = tempfile::tempfile_in(directory.path()).unwrap();
-        std::io::Write::write_all(&mut &body, &[b'x'; 50_000]).unwrap();
+        std::io::Write::write_all(&mut &body, &vec![b'x'; 50_000]).unwrap();
         body.sync_all().unwrap();
         let me = Worker { pid: nix::unistd::Pid::this(), started: 0, retiring: false };
         let seen = look(&[me], directory.path(), Some(40_000));

@@ -4,11 +4,12 @@
 use super::writer::{Word, Writer};
 use super::{Purpose, Rendering};
 use crate::channel::bounds::AgentBounds;
+use crate::channel::contract;
 use crate::route::{EngineSettings, SizeBytes};
 
 /// The counters of requests and of passed-through connections, by client.
-const HTTP_ZONE: &str = "swarmgate_clients";
-const STREAM_ZONE: &str = "swarmgate_passed_clients";
+const HTTP_ZONE: &str = "clients";
+const STREAM_ZONE: &str = "passed-clients";
 /// A counter takes 64 or 128 bytes and lives as long as its client has a request; where counters have no room nginx refuses
 /// everybody, so there is room for twice as many as there can be.
 const COUNTER_BYTES: u64 = 256;
@@ -71,11 +72,10 @@ fn write_counting(out: &mut Writer, settings: &EngineSettings, zone: &'static st
         map.entry("~^\\x00{10}\\xff\\xff", "$binary_remote_addr");
         map.entry("~(?s)^(?<client_prefix>.{8}).{8}$", "$client_prefix");
     });
-    out.directive(
-        "limit_conn_zone",
-        &["$client_network".into(), Word::join(["zone=".into(), zone.into(), ":".into(), zone_size(settings)])],
-    );
-    out.directive("limit_conn", &[zone.into(), settings.limits.client_connections_max.into()]);
+    let zone = Word::join([contract::ENGINE_COUNTERS.into(), zone.into()]);
+    let memory = Word::join(["zone=".into(), zone.clone(), ":".into(), zone_size(settings)]);
+    out.directive("limit_conn_zone", &["$client_network".into(), memory]);
+    out.directive("limit_conn", &[zone, settings.limits.client_connections_max.into()]);
     // The access log has each refused request; as errors they would be a second flood.
     out.directive("limit_conn_log_level", &["info".into()]);
 }

@@ -10,7 +10,7 @@ use axum::body::Bytes;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use swarmgate::render::Purpose;
 use swarmgate::route::RouteTable;
-use swarmgate::types::{HostPattern, Port};
+use swarmgate::types::{EngineLine, HostPattern, Port};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout};
@@ -227,6 +227,32 @@ async fn one_address_gets_no_more_than_its_part_of_what_is_passed_through() {
     let mut elsewhere = TcpStream::connect(to).await.unwrap();
     elsewhere.write_all(b"\x16\x03\x01").await.unwrap();
     assert!(is_held(elsewhere).await, "another address");
+}
+
+/// Of IPv6 a client has a whole network; an IPv4 address may come as one of IPv6 and is one client all the same. The
+/// addresses are what a line of the administrator makes of a header.
+#[tokio::test]
+async fn a_client_is_an_address_or_a_network_of_ipv6() {
+    let change = |table: &mut RouteTable, _| {
+        table.settings.limits.client_connections_max = 1;
+        let lines = ["set_real_ip_from 127.0.0.0/8;", "real_ip_header X-Real-IP;"];
+        table.settings.http_options = lines.iter().map(|line| EngineLine::parse(line).unwrap()).collect();
+    };
+    let Some(engine) = site(free_port(), change).await else { return };
+    for (holder, same, other) in [
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", "2001:db8:1:3::1"),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.1", "::ffff:192.0.2.2"),
+        ("192.0.2.33", "192.0.2.33", "192.0.2.34"),
+    ] {
+        let held = format!("POST / HTTP/1.1\r\nHost: h\r\nX-Real-IP: {holder}\r\nContent-Length: 500000\r\n\r\nx");
+        let _held = slow(engine.http(), held.as_bytes()).await.unwrap();
+        let status = async |client: &str| request(engine.http(), "GET", "h", "/", &[&format!("X-Real-IP: {client}")]).await.status;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while status(same).await != 429 {
+            assert!(Instant::now() < deadline, "{same} is not {holder}");
+        }
+        assert_eq!(status(other).await, 200, "{other} is not {holder}");
+    }
 }
 
 #[tokio::test]

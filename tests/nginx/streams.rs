@@ -207,11 +207,9 @@ async fn start_raw(answer: &'static [u8], holds: Duration) -> (SocketAddr, mpsc:
             let sender = sender.clone();
             tokio::spawn(async move {
                 let mut buffer = vec![0; 64 << 10];
-                let mut answered = answer.is_empty();
                 while let Ok(count @ 1..) = stream.read(&mut buffer).await {
                     let _ = sender.send(buffer[..count].to_vec());
-                    if !answered {
-                        answered = true;
+                    if !answer.is_empty() {
                         stream.write_all(answer).await.unwrap();
                         tokio::time::sleep(holds).await;
                         return;
