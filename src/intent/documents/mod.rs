@@ -7,8 +7,8 @@
 mod across;
 mod checked;
 mod combinations;
+mod edge_limits;
 mod hosts;
-mod limits;
 mod material;
 mod mistake;
 mod networks;

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::combinations::Look;
-use super::limits;
+use super::edge_limits;
 use super::mistake::Mistakes;
 use crate::intent::cluster_spec::PublishMode;
 use crate::intent::grammar::{buffer_size, engine_duration, header_buffers, http_version, timeout, zone_size};
@@ -22,8 +22,8 @@ pub(super) fn checked(spec: &Settings, mode: PublishMode) -> Result<EngineSettin
     let body_size = |text: &str| parse_size(text).map(SizeBytes);
     Ok(EngineSettings {
         worker_processes: spec.worker_processes.unwrap_or(default.worker_processes),
-        max_connections: limits::connections(spec),
-        limits: limits::checked(spec, mode)?,
+        max_connections: edge_limits::connections(spec),
+        limits: edge_limits::checked(spec, mode)?,
         open_files_max: spec.open_files.unwrap_or(default.open_files_max),
         connect_timeout_ms: or(spec.connect_timeout.as_deref(), timeout, default.connect_timeout_ms)?,
         send_timeout_ms: or(spec.send_timeout.as_deref(), timeout, default.send_timeout_ms)?,
@@ -91,7 +91,7 @@ pub(super) fn or<T>(text: Option<&str>, parse: impl FnOnce(&str) -> Result<T, Re
 /// Settings that exclude each other, and values that cannot be meant.
 pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
     timing(look, mistakes);
-    limits::check(look, mistakes);
+    edge_limits::check(look, mistakes);
     unused_logs(look, mistakes);
     protocols(look, mistakes);
 }
