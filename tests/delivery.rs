@@ -35,6 +35,8 @@ mod programs;
 mod refusals;
 #[path = "delivery/silence.rs"]
 mod silence;
+#[path = "delivery/retiring.rs"]
+mod retiring;
 #[path = "delivery/stage.rs"]
 mod stage;
 #[path = "delivery/tables.rs"]

@@ -49,6 +49,10 @@ mod protocols;
 mod redirects;
 #[path = "nginx/reloads.rs"]
 mod reloads;
+#[path = "nginx/slow.rs"]
+mod slow;
+#[path = "nginx/streams.rs"]
+mod streams;
 #[path = "nginx/tables.rs"]
 mod tables;
 #[path = "nginx/tls.rs"]

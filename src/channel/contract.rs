@@ -36,6 +36,9 @@ pub const STATE_DIR: &str = "/var/lib/swarmgate";
 /// The memory-backed directory of extension and proxy for everything else. Where an image has it, its mode must be 1777:
 /// runc 1.1 gives a mounted tmpfs the mode of the directory beneath, whatever the service asks for, and root as its owner.
 pub const RUN_DIR: &str = "/run/swarmgate";
+/// How the names of shared memory begin that counts clients. The agent gives each configuration that it loads memory of its own by a number
+/// behind this: a worker that is ended takes its requests along, but not what it counted. No label's value can hold the bar.
+pub const ENGINE_COUNTERS: &str = "swarmgate|";
 /// The user and group that extension and proxy run as.
 pub const USER: &str = "65532:65532";
 /// The alias of the operator on the control network.

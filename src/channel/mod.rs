@@ -20,6 +20,7 @@
 
 pub mod boot;
 pub mod bootstrap;
+pub mod bounds;
 mod bundle;
 mod client;
 mod confirmations;

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
+use super::bounds::AgentBounds;
 use super::wire::{CertificateRequest, Desired, ExtensionReport, IssuedCertificate, Peers, ProxyConfig, ProxyReport};
 
 /// One schema document (2020-12) with every message below `properties`, and their parts below `$defs`.
@@ -28,6 +29,8 @@ struct WireMessages {
     peers: Peers,
     /// Extension to proxy: the answer of `GET /v1/bundle`.
     proxy_config: ProxyConfig,
+    /// The file `agent.json` of a bundle: what the agent keeps, because no directive of the engine does.
+    agent_bounds: AgentBounds,
     /// Proxy to extension: the body of `POST /v1/proxies/{task}`.
     proxy_report: ProxyReport,
 }

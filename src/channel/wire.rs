@@ -377,12 +377,29 @@ pub struct ProxyReport {
     /// How often it has gone over to names since it started.
     #[serde(default)]
     pub fallbacks: u64,
+    /// What the engine holds beside its current workers.
+    #[serde(default)]
+    pub load: EngineLoad,
     /// When this was said, by the extension's clock; set by the extension when it receives the report.
     #[serde(default)]
     pub seen_at: Option<jiff::Timestamp>,
     /// Whether the extension has heard nothing of it for longer than two reports take; set by the extension.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub silent: bool,
+}
+
+/// What an engine holds of earlier configurations, and on its volume.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EngineLoad {
+    /// Workers that finish connections of earlier configurations.
+    pub retiring_workers: u32,
+    /// Their memory together, in bytes.
+    pub retiring_memory: u64,
+    /// Such workers that were ended with their connections since the agent started, because they were too many or held too much.
+    pub ended_workers: u64,
+    /// What request bodies take on the volume, in bytes.
+    pub body_spool: u64,
 }
 
 #[cfg(test)]

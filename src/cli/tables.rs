@@ -96,7 +96,7 @@ fn proxies(name: &str, cluster: &ClusterStatus) -> String {
             proxy.state.clone(),
             proxy.running_digest.as_ref().map_or("-", |digest| digest.short()).to_owned(),
             newest(proxy),
-            proxy.reloads.map_or_else(|| "-".to_owned(), |reloads| reloads.to_string()),
+            proxy.reloads_in_words(),
             proxy.obstacle().unwrap_or("-").to_owned(),
         ]
     });

@@ -68,17 +68,22 @@ pub fn manner(backend: &Backend, settings: &EngineSettings, steps: &mut Vec<Step
     }
 }
 
-/// What becomes of upgrades.
-pub fn websockets(application: &Application<'_>, steps: &mut Vec<Step>) {
-    if application.route.backend.protocol.http2 {
-        return;
+/// What becomes of upgrades, and of what flows for long.
+pub fn streams(application: &Application<'_>, settings: &EngineSettings, steps: &mut Vec<Step>) {
+    let http2 = application.route.backend.protocol.http2;
+    if !http2 {
+        steps.push(step(About::Websockets, "upgraded on request"));
     }
-    let says = if application.long_lived {
-        "upgraded on request; connections may be silent for an hour here (websocket_endpoints)"
-    } else {
-        "upgraded on request"
+    let why = match (http2, application.long_lived) {
+        (true, _) => "the application is spoken to in HTTP/2",
+        (false, true) => "websocket_endpoints",
+        (false, false) => return,
     };
-    steps.push(step(About::Websockets, says));
+    let silence = match settings.limits.stream_idle_timeout_ms {
+        0 => "without limit".to_owned(),
+        ms => format!("for {}", humantime::format_duration(EngineSettings::millis(ms))),
+    };
+    steps.push(step(About::Streams, format!("both directions flow as they come, of any size, and may be silent {silence} ({why})")));
 }
 
 fn protocol(backend: &Backend) -> String {

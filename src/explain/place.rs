@@ -100,7 +100,7 @@ fn applied(
         walk.request.target.clone()
     };
     backend::manner(&route.backend, &walk.translation.table.settings, &mut walk.steps);
-    backend::websockets(application, &mut walk.steps);
+    backend::streams(application, &walk.translation.table.settings, &mut walk.steps);
     note_plain(walk, host);
     Ok(Outcome::Application { services: names_of(&route.backend), target: Some(target) })
 }

@@ -85,6 +85,8 @@ pub enum About {
     Retries,
     /// Upgrades.
     Websockets,
+    /// What flows for long.
+    Streams,
     /// Headers that are added.
     Headers,
 }
@@ -107,6 +109,7 @@ impl About {
             Self::Affinity => "affinity",
             Self::Retries => "retries",
             Self::Websockets => "websockets",
+            Self::Streams => "streams",
             Self::Headers => "headers",
         }
     }

@@ -90,7 +90,7 @@ fn age(report: &ProxyReport, now: Timestamp) -> Option<SignedDuration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::wire::WIRE_VERSION;
+    use crate::channel::wire::{EngineLoad, WIRE_VERSION};
 
     fn report(task: &str, reloads: u64) -> ProxyReport {
         let (task, node) = (task.to_owned(), "n1".to_owned());
@@ -105,6 +105,7 @@ mod tests {
             reloads,
             activity: None,
             fallbacks: 0,
+            load: EngineLoad::default(),
             seen_at: None,
             silent: false,
         }

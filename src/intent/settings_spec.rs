@@ -15,7 +15,7 @@ pub struct Settings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 1024))]
     pub worker_processes: Option<u16>,
-    /// Connections that one worker holds at most. Default: 4096.
+    /// Connections that one worker holds at most; a request that is passed on takes two. Default: 16384.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections: Option<u32>,
@@ -27,7 +27,8 @@ pub struct Settings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<grammar::Timeout>")]
     pub connect_timeout: Option<String>,
-    /// How long sending to either side may stall. Default: `600s`.
+    /// How long sending to an application may stall; to clients as well, unless `clientSendTimeout` says otherwise. Default: `600s`
+    /// to applications, `60s` to clients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<grammar::Timeout>")]
     pub send_timeout: Option<String>,
@@ -68,6 +69,43 @@ pub struct Settings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<grammar::Timeout>")]
     pub client_body_timeout: Option<String>,
+    /// Requests, and connections that are passed through, that one client address may have at a time (of IPv6 a /64 network); `0` = no
+    /// limit. Default: a quarter of `maxConnections` in host mode; none behind the routing mesh, where clients have no address of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 1_000_000))]
+    pub max_connections_per_client: Option<u32>,
+    /// How long a client may take for a TLS handshake, and for the head of a request; `0s` = without limit. Default: `30s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::EngineDuration>")]
+    pub client_header_timeout: Option<String>,
+    /// How long a client may stall while it takes an answer; `0s` = without limit. Default: `sendTimeout` if stated, else `60s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::EngineDuration>")]
+    pub client_send_timeout: Option<String>,
+    /// Requests at a time on one HTTP/2 connection of a client. Default: 128.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65_535))]
+    pub max_concurrent_streams: Option<u32>,
+    /// How long a stream may be silent in both directions: gRPC and HTTP/2 to applications, paths in `websocket_endpoints`,
+    /// connections that are passed through; `0s` = without limit. Default: `1h`, or `readTimeout` if that is longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::EngineDuration>")]
+    pub stream_idle_timeout: Option<String>,
+    /// Workers that may still finish long connections after reloads; beyond it the oldest end, and their connections with
+    /// them. `0` = no limit. Default: 64, or eight for each worker process if that is more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 4096))]
+    pub retiring_workers_max: Option<u32>,
+    /// The memory of these workers together, with the same consequence. `0` = no limit. Default: a quarter of the container's
+    /// memory, at most `1g`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::Size>")]
+    pub retiring_memory_max: Option<String>,
+    /// What request bodies may take on a proxy's volume, all together; beyond it the proxy frees the space and fails its
+    /// health check until it is free. `0` = no limit but the disk. Default: `8g`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::Size>")]
+    pub request_body_spool_max: Option<String>,
     /// Whether header names with underscores are passed on. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub underscores_in_headers: Option<bool>,

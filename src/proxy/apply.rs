@@ -13,6 +13,7 @@ use super::master::{Master, ReloadError};
 use super::reason::reason;
 use super::{Agent, Source, secrets};
 use crate::channel::Moment;
+use crate::channel::bounds::AgentBounds;
 use crate::channel::contract::ENGINE_MAIN_FILE;
 use crate::channel::wire::{Bundle, Contents, ProxyConfig, Refusal};
 use crate::engine::{EngineError, last_words};
@@ -327,6 +328,7 @@ impl Agent {
             state.source = Some(candidate.source);
             state.generation = state.generation.max(candidate.bundle.generation);
             state.rejected = None;
+            state.bounds = AgentBounds::of(&candidate.bundle);
         });
         self.standby.want(candidate.config.clone().filter(|config| candidate.addressed && config.live.control_plane_timeout().is_some()));
         if let Some(offer) = candidate.offer() {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::ProxyError;
 use super::secrets::Fitted;
-use crate::channel::contract::ENGINE_MAIN_FILE;
+use crate::channel::contract::{ENGINE_COUNTERS, ENGINE_MAIN_FILE};
 use crate::engine::{EngineError, write_files, write_secret_files};
 use crate::types::Digest;
 
@@ -47,7 +47,9 @@ impl Generations {
     pub(super) async fn stage(&self, digest: &Digest, fitted: &Fitted) -> Result<Generation, EngineError> {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         let directory = self.root.join(format!("{number}-{}", digest.short()));
-        write_files(&directory, &fitted.files).await?;
+        let mut files = fitted.files.clone();
+        files.entry(ENGINE_MAIN_FILE.to_owned()).and_modify(|text| *text = with_counters_of_its_own(text, number));
+        write_files(&directory, &files).await?;
         write_secret_files(&directory, &fitted.secrets.0).await?;
         Ok(Generation(directory))
     }
@@ -98,6 +100,12 @@ impl Generations {
     }
 }
 
+/// The engine keeps shared memory of the same name over a reload. Counters of clients must not outlive their workers: one that was
+/// ended never counted its requests down, and after some of that the client would be refused for ever.
+fn with_counters_of_its_own(text: &str, number: u64) -> String {
+    text.replace(ENGINE_COUNTERS, &format!("{ENGINE_COUNTERS}{number}|"))
+}
+
 fn remove_link(link: &Path) -> io::Result<()> {
     match fs::remove_file(link) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -135,6 +143,20 @@ mod tests {
         assert_eq!(current(), "one", "going back works");
         generations.keep_only(&one);
         assert!(!two.main_file().exists() && current() == "one");
+    }
+
+    #[tokio::test]
+    async fn each_configuration_counts_clients_by_itself() {
+        let directory = tempfile::tempdir().unwrap();
+        let generations = Generations::fresh(directory.path().join("config")).unwrap();
+        let text = "limit_conn_zone $x zone=swarmgate|clients:1m; limit_conn swarmgate|clients 5;";
+        let mut seen = Vec::new();
+        for _ in 0..2 {
+            let written = fs::read_to_string(stage(&generations, text).await.main_file()).unwrap();
+            assert_eq!(written.replace("swarmgate|0|", "swarmgate|").replace("swarmgate|1|", "swarmgate|"), text);
+            seen.push(written);
+        }
+        assert_ne!(seen[0], seen[1]);
     }
 
     #[tokio::test]

@@ -120,6 +120,11 @@ impl Master {
         ProxyError::EngineEnded { status, words: self.last_words() }
     }
 
+    /// The master's process id.
+    pub(super) fn pid(&self) -> Pid {
+        self.pid
+    }
+
     /// How many workers finish requests of earlier configurations.
     pub(super) fn retiring_workers(&self) -> usize {
         workers_of(self.pid).iter().filter(|worker| worker.retiring).count()
@@ -207,7 +212,7 @@ mod tests {
     use super::*;
 
     fn worker(pid: i32, retiring: bool) -> Worker {
-        Worker { pid: Pid::from_raw(pid), retiring }
+        Worker { pid: Pid::from_raw(pid), started: 0, retiring }
     }
 
     #[test]

@@ -5,9 +5,11 @@ mod age;
 mod apply;
 mod arrival;
 mod bodies;
+mod files;
 mod follow;
 mod generations;
 mod health;
+mod lookout;
 mod master;
 mod names;
 mod peers;
@@ -15,7 +17,9 @@ mod processes;
 mod reap;
 mod reason;
 mod report;
+mod retire;
 mod secrets;
+mod spool;
 mod standby;
 mod start;
 mod store;
@@ -33,7 +37,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::channel::wire::{ProxyConfig, Refusal};
+use crate::channel::bounds::AgentBounds;
+use crate::channel::wire::{EngineLoad, ProxyConfig, Refusal};
 use crate::channel::{Bootstrap, ClientError, Confirmations, Moment, NewNetworks};
 use crate::engine::{Engine, EngineError};
 use crate::http_server::{Limits, serve};
@@ -180,6 +185,12 @@ struct State {
     serving: bool,
     /// It is reached and reaches its networks, as far as it had to show that.
     arrived: bool,
+    /// What the running configuration says about bounds that the agent keeps.
+    bounds: AgentBounds,
+    /// What the engine holds beside its current workers.
+    load: EngineLoad,
+    /// Request bodies take more space than they may: why this container may have to be replaced.
+    spool_fault: Option<String>,
 }
 
 /// The newest configuration that the extension offers.
@@ -223,6 +234,7 @@ pub async fn run(options: ProxyOptions, signals: mpsc::Receiver<ProxySignal>) ->
     let channel = peers::Channel::new(&options)?;
     let health_error = |source| ProxyError::Health { listen: options.health, source };
     let listener = TcpListener::bind(options.health).await.map_err(health_error)?;
+    files::take_all_granted();
     let engine = Engine::new(&options.engine, &options.run_dir);
     engine.prepare().await?;
     bodies::place_on_volume(&options.run_dir, &options.state_dir);

@@ -49,6 +49,7 @@ fn message(agent: &Agent, state: State) -> ProxyReport {
         reloads: state.reloads,
         activity,
         fallbacks: state.fallbacks,
+        load: state.load,
         seen_at: None,
         silent: false,
     }

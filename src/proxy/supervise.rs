@@ -7,6 +7,7 @@ use nix::sys::signal::Signal;
 use tokio::sync::{Notify, mpsc};
 
 use super::apply::{Applier, Candidate};
+use super::lookout::keep_bounds;
 use super::master::Master;
 use super::{Agent, ProxyError, ProxySignal};
 
@@ -39,7 +40,7 @@ pub(super) async fn supervise(agent: &Agent, mut signals: mpsc::Receiver<ProxySi
     drain(&master, &mut signals).await
 }
 
-/// From the first worker on: tells that the engine serves, then applies what is offered.
+/// From the first worker on: tells that the engine serves, then applies what is offered, and watches what the engine holds.
 async fn serve(agent: &Agent, master: &Master, first: Candidate, told: &Notify) -> Result<Infallible, ProxyError> {
     master.serving().await?;
     agent.state.send_modify(|state| state.serving = true);
@@ -48,6 +49,7 @@ async fn serve(agent: &Agent, master: &Master, first: Candidate, told: &Notify) 
     tokio::select! {
         never = Applier::new(agent, master, first).run(told) => match never {},
         never = agent.standby.run(agent) => match never {},
+        never = keep_bounds(agent, master, told) => match never {},
     }
 }
 

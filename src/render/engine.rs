@@ -2,9 +2,9 @@
 //! the directives are chosen.
 
 use super::writer::{Word, Writer};
-use super::{Purpose, Rendering, options, proxying};
+use super::{Purpose, Rendering, limits, options, proxying};
 use crate::channel::contract;
-use crate::route::{EngineSettings, SizeBytes};
+use crate::route::EngineSettings;
 
 /// The main context and `events`.
 pub fn write_main(writer: &mut Writer, rendering: &Rendering<'_>) {
@@ -35,8 +35,10 @@ pub fn write_http(http: &mut Writer, rendering: &Rendering<'_>) {
     // For clients of plain HTTP, too: that is how gRPC without TLS begins.
     http.directive("http2", &["on".into()]);
     write_files(http, rendering);
-    write_client_limits(http, rendering);
     let place = http.place();
+    limits::write_clients(http, rendering);
+    http.directive("underscores_in_headers", &[on_off(settings.underscores_in_headers)]);
+    http.directive("server_tokens", &["off".into()]);
     write_maps(http);
     write_https_address(http, rendering);
     write_proxying(http, rendering);
@@ -95,27 +97,6 @@ fn write_files(http: &mut Writer, rendering: &Rendering<'_>) {
     http.directive("proxy_max_temp_file_size", &["0".into()]);
 }
 
-fn write_client_limits(http: &mut Writer, rendering: &Rendering<'_>) {
-    let settings = &rendering.table.settings;
-    // nginx refuses no buffers at all, and header buffers below its own pool size.
-    let at_least = |size: SizeBytes| Word::size(SizeBytes(size.0.max(1024)));
-    http.directive("keepalive_timeout", &[Word::millis(settings.keepalive_timeout_ms)]);
-    if rendering.purpose != Purpose::Stock {
-        // Without it a reload cuts off clients that are about to send their next request.
-        http.directive("keepalive_min_timeout", &[Word::millis(settings.keepalive_min_timeout_ms)]);
-    }
-    http.directive("send_timeout", &[Word::millis(settings.send_timeout_ms)]);
-    http.directive("reset_timedout_connection", &["on".into()]);
-    http.directive("client_max_body_size", &[Word::size(settings.client_max_body_size)]);
-    http.directive("client_body_buffer_size", &[at_least(settings.client_body_buffer_size)]);
-    http.directive("client_body_timeout", &[Word::millis(settings.client_body_timeout_ms)]);
-    http.directive("client_header_buffer_size", &[at_least(settings.client_header_buffer_size)]);
-    let buffers = settings.large_client_header_buffers_count.max(1).into();
-    http.directive("large_client_header_buffers", &[buffers, at_least(settings.large_client_header_buffer_size)]);
-    http.directive("underscores_in_headers", &[on_off(settings.underscores_in_headers)]);
-    http.directive("server_tokens", &["off".into()]);
-}
-
 fn on_off(value: bool) -> Word {
     if value { "on".into() } else { "off".into() }
 }
@@ -158,8 +139,12 @@ fn write_proxying(http: &mut Writer, rendering: &Rendering<'_>) {
     http.directive("proxy_connect_timeout", &[Word::millis(settings.connect_timeout_ms)]);
     http.directive("proxy_send_timeout", &[Word::millis(settings.send_timeout_ms)]);
     http.directive("proxy_read_timeout", &[Word::millis(settings.read_timeout_ms)]);
+    // An answer goes on as it comes: with buffers nginx holds what is no longer than one of them until the application closes,
+    // and who can tell an event stream from a page before it has begun? One buffer and the kernel's own take a usual
+    // answer off the application's hands for a slow client.
+    http.directive("proxy_buffering", &["off".into()]);
     // Large cookies are common, and the default of one memory page answers them with 502.
-    http.directive("proxy_buffer_size", &["16k".into()]);
+    http.directive("proxy_buffer_size", &["32k".into()]);
     http.directive("proxy_buffers", &["8".into(), "16k".into()]);
     http.directive("proxy_busy_buffers_size", &["32k".into()]);
     // A connection that could not be made is tried elsewhere whatever the method; a request that was sent only if it is

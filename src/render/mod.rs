@@ -7,6 +7,7 @@ mod engine;
 mod footprint;
 mod hashes;
 mod layout;
+mod limits;
 mod material;
 mod options;
 mod proxying;
@@ -24,6 +25,7 @@ pub use footprint::{Measure, footprint};
 pub use layout::Layout;
 pub use material::{AuthorityFile, Materials, PairFiles, SecretFile, authorities};
 
+use crate::channel::bounds::BOUNDS_FILE;
 use crate::channel::contract;
 use crate::channel::wire::{Bundle, Material};
 use crate::route::{BackendService, Endpoint, MaterialRef, RouteTable, TlsBinding};
@@ -69,6 +71,7 @@ pub fn render_in(table: &RouteTable, purpose: Purpose, layout: &Layout, material
     } else {
         files.extend(rendering.host_files(&mut material, &mut elsewhere));
         files.extend(rendering.authority_files());
+        files.extend(limits::agent_bounds(&table.settings).to_file().map(|bounds| (BOUNDS_FILE.to_owned(), bounds)));
     }
     files.insert(CONFIG_FILE.to_owned(), write_config(&rendering, elsewhere));
     Bundle::new(table.cluster.clone(), table.digest(), files)

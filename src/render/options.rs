@@ -28,7 +28,8 @@ const JSON_FORMAT: &str = "{\"time\":\"$time_iso8601\",\"remote_addr\":\"$remote
 const TLS_CIPHERS: &str = "ECDHE+AESGCM:ECDHE+CHACHA20";
 
 /// Directives that may stand several times in one place: a raw line adds to ours.
-const ADDING: &[&str] = &["access_log", "add_header", "error_log", "log_format", "proxy_hide_header", "proxy_set_header"];
+const ADDING: &[&str] =
+    &["access_log", "add_header", "error_log", "limit_conn", "limit_conn_zone", "log_format", "proxy_hide_header", "proxy_set_header"];
 
 /// The names of ours that these lines stand for.
 pub fn replaced_by<'a>(lines: impl IntoIterator<Item = &'a EngineLine>) -> BTreeSet<String> {

@@ -1,12 +1,9 @@
 //! How a location passes its requests on: over which protocol, with which checks, for how long. One place for all pools.
 
-use super::Rendering;
 use super::writer::{Word, Writer};
+use super::{Rendering, limits};
 use crate::route::{Backend, Verification};
 use crate::types::ContextPath;
-
-/// Long-lived connections may be silent for this long, unless the cluster's own timeout is longer.
-const LONG_LIVED_TIMEOUT_MS: u64 = 3_600_000;
 
 /// What a location passes its requests to.
 pub struct Target<'a> {
@@ -16,7 +13,7 @@ pub struct Target<'a> {
     pub pool: Word,
     /// The path that is cut off, and what stands in its place.
     pub cut: Option<(&'a ContextPath, Word)>,
-    /// Whether connections live long (`websocket_endpoints`): answers are passed on as they come.
+    /// Whether connections live long (`websocket_endpoints`): requests and answers are passed on as they come, however long.
     pub long_lived: bool,
 }
 
@@ -38,10 +35,7 @@ fn write_http1(location: &mut Writer, rendering: &Rendering<'_>, target: &Target
         write_checks(location, rendering, verification, &HTTP1_CHECKS);
     }
     if target.long_lived {
-        let silent = Word::millis(rendering.table.settings.read_timeout_ms.max(LONG_LIVED_TIMEOUT_MS));
-        location.directive("proxy_read_timeout", std::slice::from_ref(&silent));
-        location.directive("proxy_send_timeout", &[silent]);
-        location.directive("proxy_buffering", &["off".into()]);
+        limits::write_http1_stream(location, &rendering.table.settings);
     }
     let scheme: Word = if verification.is_some() { "https://".into() } else { "http://".into() };
     // Without a URI behind the pool's name a request goes on exactly as it was received; with one, that replaces the path
@@ -59,11 +53,7 @@ fn write_http2(location: &mut Writer, rendering: &Rendering<'_>, target: &Target
     if let Some((path, _)) = &target.cut {
         location.directive("rewrite", &[Word::below_pattern(path), "/$1".into(), "break".into()]);
     }
-    let silent = Word::millis(rendering.table.settings.read_timeout_ms.max(LONG_LIVED_TIMEOUT_MS));
-    if target.long_lived {
-        location.directive("grpc_read_timeout", std::slice::from_ref(&silent));
-        location.directive("grpc_send_timeout", &[silent]);
-    }
+    limits::write_stream(location, &rendering.table.settings);
     let scheme: Word = if verification.is_some() { "grpcs://".into() } else { "grpc://".into() };
     location.directive("grpc_pass", &[Word::join([scheme, target.pool.clone()])]);
 }
@@ -111,8 +101,8 @@ fn write_checks(location: &mut Writer, rendering: &Rendering<'_>, verification: 
 pub fn write_http2_defaults(http: &mut Writer, rendering: &Rendering<'_>) {
     let settings = &rendering.table.settings;
     http.directive("grpc_connect_timeout", &[Word::millis(settings.connect_timeout_ms)]);
-    http.directive("grpc_send_timeout", &[Word::millis(settings.send_timeout_ms)]);
-    http.directive("grpc_read_timeout", &[Word::millis(settings.read_timeout_ms)]);
+    http.directive("grpc_send_timeout", &[limits::http2_silence(settings)]);
+    http.directive("grpc_read_timeout", &[limits::http2_silence(settings)]);
     http.directive("grpc_buffer_size", &["16k".into()]);
     http.directive("grpc_next_upstream", &["error".into(), "timeout".into()]);
     http.directive("grpc_next_upstream_tries", &[super::engine::TRIES_MAX.into()]);

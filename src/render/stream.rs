@@ -4,7 +4,7 @@
 use super::routes::server_name;
 use super::upstreams::{is_served, passthrough_pool, write_servers};
 use super::writer::{Word, Writer};
-use super::{Rendering, engine, options, tls};
+use super::{Rendering, engine, limits, options, tls};
 use crate::route::{AccessLogFormat, Affinity};
 use crate::types::{HostPattern, Port};
 
@@ -97,8 +97,6 @@ fn write_settings(stream: &mut Writer, rendering: &Rendering<'_>) {
     } else {
         stream.directive("access_log", &["off".into()]);
     }
-    stream.directive("preread_timeout", &["10s".into()]);
-    stream.directive("proxy_connect_timeout", &[Word::millis(settings.connect_timeout_ms)]);
-    stream.directive("proxy_timeout", &[Word::millis(settings.read_timeout_ms)]);
+    limits::write_passed_clients(stream, rendering);
     engine::write_resolver(stream, rendering);
 }

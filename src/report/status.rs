@@ -223,6 +223,15 @@ pub struct ProxyTaskReport {
     pub fallbacks: Option<u64>,
     /// Reloads since the agent started.
     pub reloads: Option<u64>,
+    /// Workers that finish connections of earlier configurations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retiring_workers: Option<u32>,
+    /// Such workers that were ended with their connections since the agent started, because they were too many or held too much.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_workers: Option<u64>,
+    /// What request bodies take on its volume, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_spool_bytes: Option<u64>,
     /// What it refused last and why.
     pub rejected: Option<String>,
     /// When it was last heard of.
@@ -247,6 +256,20 @@ impl ProxyTaskReport {
     /// Whether it finds endpoints by name, because nobody confirmed their addresses for too long.
     pub fn is_on_names(&self) -> bool {
         self.source.as_deref() == Some(SOURCE_NAMES)
+    }
+}
+
+impl ProxyTaskReport {
+    /// Its reloads, and what they left behind, for people.
+    pub fn reloads_in_words(&self) -> String {
+        let left = [(self.retiring_workers.map(u64::from), "retiring"), (self.ended_workers, "cut")];
+        let left: Vec<String> =
+            left.iter().filter_map(|(count, word)| Some(format!("{} {word}", count.filter(|count| *count > 0)?))).collect();
+        match (self.reloads, left.is_empty()) {
+            (None, _) => "-".to_owned(),
+            (Some(reloads), true) => reloads.to_string(),
+            (Some(reloads), false) => format!("{reloads} ({})", left.join(", ")),
+        }
     }
 }
 

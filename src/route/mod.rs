@@ -2,6 +2,7 @@
 //! beyond that but what follows from it for one request (shares, places). Knows no Docker and no engine syntax, and imports only `types` and `report`.
 
 mod footprint;
+mod limits;
 mod part;
 mod places;
 mod settings;
@@ -10,6 +11,7 @@ mod table;
 mod tls;
 
 pub use footprint::{Dimension, Footprint};
+pub use limits::EdgeLimits;
 pub use part::{LineList, Part};
 pub use places::{Answer, Application, Place};
 pub use settings::{AccessLogFormat, BackendHttpVersion, CONTROL_PLANE_TIMEOUT_MS, EngineSettings, LogLevel, SizeBytes, TlsProtocol};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::EdgeLimits;
 use crate::types::{ConfigTemplate, EngineLine, LogFormat, LogTarget, TlsCiphers};
 
 /// A size in bytes.
@@ -26,7 +27,7 @@ pub struct EngineSettings {
     pub open_files_max: u32,
     /// How long connecting to an endpoint may take, in milliseconds.
     pub connect_timeout_ms: u64,
-    /// How long sending to either side may stall, in milliseconds.
+    /// How long sending to an application may stall, in milliseconds.
     pub send_timeout_ms: u64,
     /// How long an endpoint may stay silent, in milliseconds.
     pub read_timeout_ms: u64,
@@ -48,6 +49,8 @@ pub struct EngineSettings {
     pub large_client_header_buffer_size: SizeBytes,
     /// How long a client may stall while it sends its body, in milliseconds.
     pub client_body_timeout_ms: u64,
+    /// What bounds clients, streams, and workers of earlier configurations.
+    pub limits: EdgeLimits,
     /// Whether header names with underscores are passed on.
     pub underscores_in_headers: bool,
     /// Whether the `x-…` information headers are left out of answers.
@@ -176,7 +179,8 @@ impl Default for EngineSettings {
     fn default() -> Self {
         Self {
             worker_processes: 1,
-            max_connections: 4096,
+            // A request that is passed on takes two; 7 MB of memory in each worker.
+            max_connections: 16_384,
             open_files_max: 65_535,
             // Interlock's 600 s hid dead endpoints; 5 s is what its later releases wrote.
             connect_timeout_ms: 5_000,
@@ -194,6 +198,7 @@ impl Default for EngineSettings {
             large_client_header_buffers_count: 4,
             large_client_header_buffer_size: SizeBytes(8 << 10),
             client_body_timeout_ms: 60_000,
+            limits: EdgeLimits::default(),
             underscores_in_headers: false,
             hide_info_headers: false,
             access_log: true,

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::report::{ClusterStatus, ConditionStatus, StatusReport};
+use crate::report::{ClusterStatus, ConditionStatus, ProxyTaskReport, StatusReport};
 
 /// Writes to the Swarm that were carried out, by kind of step and outcome. A still world adds none.
 pub const WRITES_TOTAL: &str = "swarmgate_writes_total";
@@ -35,6 +35,12 @@ pub const PROXIES: &str = "swarmgate_proxies";
 pub const PROXIES_ON_NAMES: &str = "swarmgate_proxies_on_names";
 /// How often the proxy tasks of a cluster have gone over to names since they started, by cluster.
 pub const PROXY_FALLBACKS: &str = "swarmgate_proxy_fallbacks";
+/// Workers of a cluster's proxies that finish connections of earlier configurations.
+pub const RETIRING_WORKERS: &str = "swarmgate_retiring_workers";
+/// Such workers that were ended with their connections, since the proxies that run now started.
+pub const ENDED_WORKERS: &str = "swarmgate_ended_workers";
+/// What request bodies take on the volumes of a cluster's proxies.
+pub const BODY_SPOOL_BYTES: &str = "swarmgate_body_spool_bytes";
 /// Conditions, by cluster and type: 1 true, 0 false, -1 unknown.
 pub const CONDITION: &str = "swarmgate_condition";
 /// When the first certificate of a cluster expires, in seconds since 1970. Which one it is stands in the status: metrics
@@ -84,6 +90,9 @@ fn describe() {
         "Proxy tasks that find endpoints by name because the control plane was silent, by cluster"
     );
     describe_gauge!(PROXY_FALLBACKS, Unit::Count, "How often the running proxy tasks have gone over to names, by cluster");
+    describe_gauge!(RETIRING_WORKERS, Unit::Count, "Workers that finish connections of earlier configurations, by cluster");
+    describe_gauge!(ENDED_WORKERS, Unit::Count, "Such workers that were ended with their connections, by cluster");
+    describe_gauge!(BODY_SPOOL_BYTES, Unit::Bytes, "What request bodies take on the proxies' volumes, by cluster");
     describe_gauge!(CONDITION, "Conditions, by cluster and type: 1 true, 0 false, -1 unknown");
     describe_gauge!(CERTIFICATE_NOT_AFTER, Unit::Seconds, "When the first certificate of a cluster expires, in seconds since 1970");
     describe_gauge!(EVENTS_ALIVE, "1 while the event stream is believed alive");
@@ -158,6 +167,7 @@ fn plain_series(status: &StatusReport) -> Vec<(Series, f64)> {
         }
         values.extend(first_expiry(name, cluster));
         values.extend(fallbacks(name, cluster));
+        values.extend(loads(name, cluster));
     }
     values
 }
@@ -169,6 +179,18 @@ fn fallbacks(name: &str, cluster: &ClusterStatus) -> [(Series, f64); 2] {
     #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; nobody counts that far")]
     let times = times as f64;
     [((PROXIES_ON_NAMES, labels()), on_names), ((PROXY_FALLBACKS, labels()), times)]
+}
+
+/// The sums over a cluster's proxies, as far as these were heard of.
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float; below 2^53 nothing is lost")]
+fn loads(name: &str, cluster: &ClusterStatus) -> [(Series, f64); 3] {
+    let sum = |of: fn(&ProxyTaskReport) -> Option<u64>| cluster.proxies.iter().filter_map(of).sum::<u64>() as f64;
+    let series = |metric: &'static str| (metric, vec![("cluster", name.to_owned())]);
+    [
+        (series(RETIRING_WORKERS), sum(|proxy| proxy.retiring_workers.map(u64::from))),
+        (series(ENDED_WORKERS), sum(|proxy| proxy.ended_workers)),
+        (series(BODY_SPOOL_BYTES), sum(|proxy| proxy.body_spool_bytes)),
+    ]
 }
 
 fn first_expiry(name: &str, cluster: &ClusterStatus) -> Option<(Series, f64)> {

@@ -147,7 +147,7 @@ fn proxies(cluster: &ClusterStatus) -> String {
             escape(&proxy.state),
             format!("<code>{digest}</code>"),
             newest(proxy),
-            proxy.reloads.map_or_else(|| "-".to_owned(), |reloads| reloads.to_string()),
+            proxy.reloads_in_words(),
             escape(proxy.obstacle().unwrap_or("")),
         ]
     });

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use jiff::Timestamp;
 use swarmgate::channel::contract::{LABEL_CLUSTER, LABEL_ROLE, LABEL_TOKEN_DIGEST};
-use swarmgate::channel::wire::{Accepted, Delivery, Desired, ExtensionReport, Peers, ProxyReport, WIRE_VERSION};
+use swarmgate::channel::wire::{Accepted, Delivery, Desired, EngineLoad, ExtensionReport, Peers, ProxyReport, WIRE_VERSION};
 use swarmgate::channel::{Admission, Moment, Received};
 use swarmgate::controller::surroundings::Line;
 use swarmgate::pki::ChannelRole;
@@ -82,6 +82,7 @@ fn report(truth: &Snapshot, name: &ClusterName, task: &str, desired: &Desired, n
         reloads: 1,
         activity: None,
         fallbacks: 0,
+        load: EngineLoad::default(),
         seen_at: Some(now),
         silent: false,
     };

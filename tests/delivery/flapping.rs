@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use swarmgate::channel::wire::{Desired, Peers};
-use swarmgate::channel::{Admission, ChannelMode, Hub, Received};
+use swarmgate::channel::{Admission, ChannelMode, Hub, Moment, Received};
 use swarmgate::controller::declared::Declared;
 use swarmgate::controller::pass::{Job, Memory, pass};
 use swarmgate::controller::surroundings::{Line, Surroundings};
@@ -35,8 +35,8 @@ struct StageLine {
 }
 
 impl Line for StageLine {
-    fn publish(&self, cluster: &ClusterName, desired: Desired, _: Admission) {
-        self.hub.publish(cluster, desired, self.admission.clone());
+    fn publish(&self, cluster: &ClusterName, desired: Desired, _: Admission, looked: Moment) {
+        self.hub.publish(cluster, desired, self.admission.clone(), looked);
     }
     fn admit(&self, cluster: &ClusterName, _: Admission) {
         self.hub.admit(cluster, self.admission.clone());

@@ -154,6 +154,15 @@ impl Engine {
         nix::unistd::Pid::from_raw(i32::try_from(self.master.id()).unwrap())
     }
 
+    /// The memory of its workers together.
+    pub fn memory_kib(&self) -> u64 {
+        let master = self.pid();
+        let workers = fs::read_to_string(format!("/proc/{master}/task/{master}/children")).unwrap();
+        let share = |pid: &str| fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok();
+        let kib = |text: String| text.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        workers.split_whitespace().filter_map(share).filter_map(kib).sum()
+    }
+
     pub fn http(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.place.http))
     }

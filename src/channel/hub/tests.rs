@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::*;
-use crate::channel::wire::{Accepted, Bundle, Delivery, MaterialReport, MaterialState, ProxyReport, Refusal, WIRE_VERSION};
+use crate::channel::wire::{Accepted, Bundle, Delivery, EngineLoad, MaterialReport, MaterialState, ProxyReport, Refusal, WIRE_VERSION};
 use crate::route::RouteTable;
 use crate::types::Port;
 
@@ -35,6 +35,7 @@ fn proxy(task: &str, seen: i64) -> ProxyReport {
         reloads: 0,
         activity: None,
         fallbacks: 0,
+        load: EngineLoad::default(),
         seen_at,
         silent: false,
     }

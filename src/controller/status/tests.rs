@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use super::*;
-use crate::channel::wire::{Accepted, ExtensionReport, ProxyReport, Quarantined, Refusal, WIRE_VERSION};
+use crate::channel::wire::{Accepted, EngineLoad, ExtensionReport, ProxyReport, Quarantined, Refusal, WIRE_VERSION};
 use crate::controller::thought;
 use crate::fleet::fixtures::{INSTANCE, cluster};
 use crate::report::{RouteState, Subject};
@@ -57,6 +57,7 @@ fn report(desired: &Digest) -> ExtensionReport {
         fallbacks: 0,
         reloads: 0,
         activity: None,
+        load: EngineLoad::default(),
         seen_at: None,
         silent: false,
     };

@@ -23,8 +23,8 @@ pub(super) fn cluster(document: ServiceCluster) -> Result<Cluster, Refused> {
         material: material::checked(spec.material)?,
         limits: limits::checked(&spec.limits)?,
         extension: workload(spec.extension.workload, "extension", &name)?,
+        settings: settings::checked(&spec.settings, publish_mode(&spec.proxy))?,
         proxy: proxy(spec.proxy, &name)?,
-        settings: settings::checked(&spec.settings)?,
         name,
     })
 }
@@ -62,6 +62,11 @@ fn proxy(spec: spec::ProxySpec, cluster: &ClusterName) -> Result<Proxy, Refused>
         rollout: spec.rollout.unwrap_or(Rollout::Live),
         config_path: spec.config_path.unwrap_or_else(|| CONFIG_PATH.to_owned()),
     })
+}
+
+/// How ports are published, default resolved.
+fn publish_mode(spec: &spec::ProxySpec) -> PublishMode {
+    spec.publish.as_ref().map_or(PublishMode::Ingress, |publish| publish.mode)
 }
 
 /// The routing mesh with the ports that people expect.

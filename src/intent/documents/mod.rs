@@ -7,6 +7,7 @@
 mod across;
 mod checked;
 mod combinations;
+mod edge_limits;
 mod hosts;
 mod limits;
 mod material;

@@ -4,15 +4,17 @@
 use serde_json::Value;
 
 use super::combinations::Look;
+use super::edge_limits;
 use super::mistake::Mistakes;
+use crate::intent::cluster_spec::PublishMode;
 use crate::intent::grammar::{buffer_size, control_plane_timeout, engine_duration, header_buffers, http_version, timeout, zone_size};
 use crate::intent::quantity::parse_size;
 use crate::intent::settings_spec::Settings;
 use crate::route::{EngineSettings, SizeBytes};
 use crate::types::{ConfigTemplate, EngineLine, LogFormat, LogTarget, Refused, TlsCiphers};
 
-/// The engine's settings.
-pub(super) fn checked(spec: &Settings) -> Result<EngineSettings, Refused> {
+/// The engine's settings. `mode`: how the proxies' ports are published.
+pub(super) fn checked(spec: &Settings, mode: PublishMode) -> Result<EngineSettings, Refused> {
     let default = EngineSettings::default();
     let (count, size) = or(spec.large_client_header_buffers.as_deref(), header_buffers, {
         (default.large_client_header_buffers_count, default.large_client_header_buffer_size)
@@ -20,7 +22,8 @@ pub(super) fn checked(spec: &Settings) -> Result<EngineSettings, Refused> {
     let body_size = |text: &str| parse_size(text).map(SizeBytes);
     Ok(EngineSettings {
         worker_processes: spec.worker_processes.unwrap_or(default.worker_processes),
-        max_connections: spec.max_connections.unwrap_or(default.max_connections),
+        max_connections: edge_limits::connections(spec),
+        limits: edge_limits::checked(spec, mode)?,
         open_files_max: spec.open_files.unwrap_or(default.open_files_max),
         connect_timeout_ms: or(spec.connect_timeout.as_deref(), timeout, default.connect_timeout_ms)?,
         send_timeout_ms: or(spec.send_timeout.as_deref(), timeout, default.send_timeout_ms)?,
@@ -82,18 +85,19 @@ fn some<T>(text: Option<&str>, parse: impl FnOnce(&str) -> Result<T, Refused>) -
 }
 
 /// The value of a text that may be absent.
-fn or<T>(text: Option<&str>, parse: impl FnOnce(&str) -> Result<T, Refused>, default: T) -> Result<T, Refused> {
+pub(super) fn or<T>(text: Option<&str>, parse: impl FnOnce(&str) -> Result<T, Refused>, default: T) -> Result<T, Refused> {
     text.map_or(Ok(default), parse)
 }
 
 /// Settings that exclude each other, and values that cannot be meant.
 pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
-    limits(look, mistakes);
+    timing(look, mistakes);
+    edge_limits::check(look, mistakes);
     unused_logs(look, mistakes);
     protocols(look, mistakes);
 }
 
-fn limits(look: &Look<'_>, mistakes: &mut Mistakes) {
+fn timing(look: &Look<'_>, mistakes: &mut Mistakes) {
     let millis = |name: &str| look.text(&format!("/spec/settings/{name}")).and_then(|text| engine_duration(text).ok());
     let minimum = "/spec/settings/keepaliveMinTimeout";
     if millis("keepaliveMinTimeout") == Some(0) {
@@ -107,12 +111,12 @@ fn limits(look: &Look<'_>, mistakes: &mut Mistakes) {
             "Make it at most keepaliveTimeout.",
         );
     }
-    let (connections, files) = (look.number("/spec/settings/maxConnections"), look.number("/spec/settings/openFiles"));
-    if connections.zip(files).is_some_and(|(connections, files)| connections > files) {
+    let files = look.number("/spec/settings/openFiles").unwrap_or_else(|| u64::from(EngineSettings::default().open_files_max));
+    if look.number("/spec/settings/maxConnections").is_some_and(|connections| connections > files) {
         mistakes.doubtful(
-            "/spec/settings/openFiles",
-            "every connection needs a file, and maxConnections is larger",
-            "Make it at least twice maxConnections.",
+            "/spec/settings/maxConnections",
+            "every connection needs a file, and it is larger than openFiles (default 65535)",
+            "Make openFiles at least as large.",
         );
     }
     let body = "/spec/settings/clientMaxBodySize";

@@ -1,0 +1,106 @@
+//! The limits of `spec.settings`: what bounds clients, streams, and workers of earlier configurations. Their defaults depend on
+//! one another and on how the proxies are published.
+
+use super::combinations::Look;
+use super::mistake::Mistakes;
+use super::settings::or;
+use crate::intent::cluster_spec::PublishMode;
+use crate::intent::grammar::{engine_duration, timeout};
+use crate::intent::quantity::parse_size;
+use crate::intent::settings_spec::Settings;
+use crate::route::{EdgeLimits, EngineSettings, SizeBytes};
+use crate::types::Refused;
+
+/// One client address gets at most this part of a worker's connections, unless a document says otherwise: with two for each request,
+/// half of them stay for others.
+const CLIENT_PART: u32 = 4;
+
+/// The limits, defaults resolved.
+pub(super) fn checked(spec: &Settings, mode: PublishMode) -> Result<EdgeLimits, Refused> {
+    let default = EdgeLimits::default();
+    let size = |text: &Option<String>| text.as_deref().map(|text| parse_size(text).map(SizeBytes)).transpose();
+    let sending = or(spec.send_timeout.as_deref(), timeout, default.client_send_timeout_ms)?;
+    Ok(EdgeLimits {
+        client_connections_max: spec.max_connections_per_client.unwrap_or_else(|| per_client(spec, mode)),
+        client_header_timeout_ms: or(spec.client_header_timeout.as_deref(), engine_duration, default.client_header_timeout_ms)?,
+        client_send_timeout_ms: or(spec.client_send_timeout.as_deref(), engine_duration, sending)?,
+        concurrent_streams_max: spec.max_concurrent_streams.unwrap_or(default.concurrent_streams_max),
+        stream_idle_timeout_ms: or(spec.stream_idle_timeout.as_deref(), engine_duration, usual_silence(spec, &default)?)?,
+        retiring_workers_max: spec.retiring_workers_max,
+        retiring_memory_max: size(&spec.retiring_memory_max)?,
+        body_spool_max: size(&spec.request_body_spool_max)?,
+    })
+}
+
+/// The connections of a worker: no more than it may have files, where only those are stated.
+pub(super) fn connections(spec: &Settings) -> u32 {
+    let default = EngineSettings::default().max_connections;
+    spec.max_connections.unwrap_or_else(|| spec.open_files.map_or(default, |files| files.min(default)))
+}
+
+/// Behind the routing mesh all clients of a node have the mesh's address there: a limit would stop all of them for one.
+fn per_client(spec: &Settings, mode: PublishMode) -> u32 {
+    match mode {
+        PublishMode::Host => (connections(spec) / CLIENT_PART).max(1),
+        PublishMode::Ingress => 0,
+    }
+}
+
+/// A stream may be silent for no shorter time than an answer that is no stream.
+fn usual_silence(spec: &Settings, default: &EdgeLimits) -> Result<u64, Refused> {
+    Ok(or(spec.read_timeout.as_deref(), timeout, 0)?.max(default.stream_idle_timeout_ms))
+}
+
+/// Values that cannot be meant.
+pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
+    let at = "/spec/settings/maxConnectionsPerClient";
+    let mode = look.text("/spec/proxy/publish/mode").unwrap_or("ingress");
+    if mode == "ingress" && look.number(at).is_some_and(|most| most > 0) {
+        mistakes.doubtful(
+            at,
+            "behind the routing mesh all clients of a node have one address, so this is a limit for all of them together",
+            "Leave it out, or publish the proxies in host mode.",
+        );
+    }
+    let spool = "/spec/settings/requestBodySpoolMax";
+    let bytes = |pointer: &str| look.text(pointer).and_then(|text| parse_size(text).ok());
+    let body = bytes("/spec/settings/clientMaxBodySize").unwrap_or(EngineSettings::default().client_max_body_size.0);
+    if bytes(spool).is_some_and(|most| most > 0 && most < body) {
+        mistakes.doubtful(spool, "a single request body may be larger than that (clientMaxBodySize)", "Make it several times as large.");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(spec: &Settings, mode: PublishMode) -> EdgeLimits {
+        checked(spec, mode).unwrap()
+    }
+
+    #[test]
+    fn one_client_gets_a_quarter_where_its_address_is_its_own() {
+        let spec = Settings { max_connections: Some(1000), ..Settings::default() };
+        assert_eq!(limits(&spec, PublishMode::Host).client_connections_max, 250);
+        assert_eq!(limits(&spec, PublishMode::Ingress).client_connections_max, 0);
+        let stated = Settings { max_connections_per_client: Some(7), ..spec };
+        assert_eq!(limits(&stated, PublishMode::Ingress).client_connections_max, 7);
+        assert_eq!(limits(&Settings { max_connections_per_client: Some(0), ..stated }, PublishMode::Host).client_connections_max, 0);
+    }
+
+    #[test]
+    fn what_was_stated_for_both_sides_holds_for_clients_unless_there_is_more() {
+        let both = Settings { send_timeout: Some("5m".to_owned()), read_timeout: Some("2h".to_owned()), ..Settings::default() };
+        let seen = limits(&both, PublishMode::Host);
+        assert_eq!((seen.client_send_timeout_ms, seen.stream_idle_timeout_ms), (300_000, 7_200_000));
+        let apart = Settings { client_send_timeout: Some("0s".to_owned()), stream_idle_timeout: Some("20s".to_owned()), ..both };
+        let seen = limits(&apart, PublishMode::Host);
+        assert_eq!((seen.client_send_timeout_ms, seen.stream_idle_timeout_ms), (0, 20_000));
+    }
+
+    #[test]
+    fn few_files_mean_few_connections() {
+        assert_eq!(connections(&Settings { open_files: Some(2048), ..Settings::default() }), 2048);
+        assert_eq!(connections(&Settings::default()), 16_384);
+    }
+}

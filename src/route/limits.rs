@@ -1,0 +1,49 @@
+//! What bounds clients and what the engine holds for them, checked and in units. Defaults are generous: they stop who takes
+//! everything, not who has many users.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::SizeBytes;
+
+/// Limits at the edge of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EdgeLimits {
+    /// Requests (and passed-through connections) that one client address may have at a time; 0 = no limit, as where
+    /// addresses are not those of clients.
+    pub client_connections_max: u32,
+    /// How long a client may take for a handshake, or for the head of a request, in milliseconds; 0 = without limit.
+    pub client_header_timeout_ms: u64,
+    /// How long a client may stall while it takes an answer, in milliseconds; 0 = without limit.
+    pub client_send_timeout_ms: u64,
+    /// Requests at a time on one HTTP/2 connection.
+    pub concurrent_streams_max: u32,
+    /// How long a stream may be silent, in milliseconds; 0 = without limit.
+    pub stream_idle_timeout_ms: u64,
+    /// Workers that may still finish long connections of earlier configurations; 0 = no limit; absent: the agent's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retiring_workers_max: Option<u32>,
+    /// The memory of these workers together; 0 = no limit; absent: the agent's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retiring_memory_max: Option<SizeBytes>,
+    /// What request bodies may take on a proxy's volume; 0 = no limit; absent: the agent's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_spool_max: Option<SizeBytes>,
+}
+
+impl Default for EdgeLimits {
+    fn default() -> Self {
+        Self {
+            client_connections_max: 0,
+            // Nobody needs more for a head, and it bounds for how long an unfinished one holds a connection.
+            client_header_timeout_ms: 30_000,
+            client_send_timeout_ms: 60_000,
+            concurrent_streams_max: 128,
+            stream_idle_timeout_ms: 3_600_000,
+            retiring_workers_max: None,
+            retiring_memory_max: None,
+            body_spool_max: None,
+        }
+    }
+}
