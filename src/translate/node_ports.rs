@@ -94,10 +94,12 @@ impl<'a> NodePorts<'a> {
     pub fn of(world: &'a World<'a>, published: &'a Published<'a>) -> Self {
         let stated = published.service.ports.iter().filter(|port| fits(port, published.labels.port) && port.published != 0);
         let mut own: BTreeSet<u16> = stated.map(|port| port.published).collect();
-        let others = world.snapshot.services.values().filter(|service| service.id != published.service.id);
         // Most services state none, and there can be thousands of others.
-        for port in others.filter(|_| !own.is_empty()).flat_map(|service| &service.ports).collect::<Vec<_>>() {
-            own.remove(&port.published);
+        if !own.is_empty() {
+            let others = world.snapshot.services.values().filter(|service| service.id != published.service.id);
+            for port in others.flat_map(|service| &service.ports) {
+                own.remove(&port.published);
+            }
         }
         Self { world, published, own }
     }

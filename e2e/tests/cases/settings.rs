@@ -106,7 +106,7 @@ fn sharing(world: &World) -> Result<()> {
         ensure!(finding["severity"] == "error" && finding["message"].as_str().is_some_and(|words| words.contains("shop-web")), "{finding}");
     }
     let finding = world.await_finding("default", "HostContested", "shop-web")?;
-    ensure!(finding["message"].as_str().is_some_and(|words| words.contains("promo-login, promo-web")), "{finding}");
+    ensure!(finding["message"].as_str().is_some_and(|words| words.contains("promo-web, promo-login")), "{finding}");
     throughout(std::time::Duration::from_secs(3), "the first stack alone answers for its host", || {
         for path in ["/", "/login"] {
             let answer = http_get(&proxy, "shop.test", path)?;
