@@ -4,7 +4,7 @@
 use super::routes::server_name;
 use super::upstreams::{is_served, passthrough_pool, write_servers};
 use super::writer::{Word, Writer};
-use super::{Purpose, Rendering, options, tls};
+use super::{Purpose, Rendering, client_address, listeners, options, tls};
 use crate::route::{AccessLogFormat, Affinity};
 use crate::types::{HostPattern, Port};
 
@@ -45,7 +45,7 @@ fn write_passthrough(stream: &mut Writer, rendering: &Rendering<'_>, port: Port)
         }
     }
     stream.block("server", &[], |server| {
-        server.directive("listen", &[port.into(), "default_server".into()]);
+        listeners::write(server, rendering, port, &["default_server".into()]);
         let names: Vec<Word> = std::iter::once("".into()).chain(published_below_wildcards(rendering).map(server_name)).collect();
         server.directive("server_name", &names);
         server.directive("ssl_preread", &["on".into()]);
@@ -53,7 +53,7 @@ fn write_passthrough(stream: &mut Writer, rendering: &Rendering<'_>, port: Port)
     });
     for (host, backend) in &rendering.table.passthrough {
         stream.block("server", &[], |server| {
-            server.directive("listen", &[port.into()]);
+            listeners::write(server, rendering, port, &[]);
             server.directive("server_name", &[server_name(host)]);
             server.directive("ssl_preread", &["on".into()]);
             if is_served(backend, rendering) {
@@ -92,6 +92,7 @@ fn write_settings(stream: &mut Writer, rendering: &Rendering<'_>) {
     let longest = names.iter().map(|host| host.as_str().len()).max().unwrap_or(0);
     stream.directive("server_names_hash_bucket_size", &[(longest + 32).next_multiple_of(64).max(128).into()]);
     stream.directive("server_names_hash_max_size", &[(names.len() * 2).next_power_of_two().max(1024).into()]);
+    client_address::write_stream(stream, settings);
     stream.directive("preread_timeout", &["10s".into()]);
     stream.directive("proxy_connect_timeout", &[Word::millis(settings.connect_timeout_ms)]);
     stream.directive("proxy_timeout", &[Word::millis(settings.read_timeout_ms)]);

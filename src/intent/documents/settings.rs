@@ -7,6 +7,7 @@ use super::combinations::Look;
 use super::mistake::Mistakes;
 use crate::intent::grammar::{buffer_size, engine_duration, header_buffers, http_version, timeout, zone_size};
 use crate::intent::quantity::parse_size;
+use super::client_address;
 use crate::intent::settings_spec::Settings;
 use crate::route::{EngineSettings, SizeBytes};
 use crate::types::{ConfigTemplate, EngineLine, LogFormat, LogTarget, Refused, TlsCiphers};
@@ -36,6 +37,9 @@ pub(super) fn checked(spec: &Settings) -> Result<EngineSettings, Refused> {
         client_body_timeout_ms: or(spec.client_body_timeout.as_deref(), timeout, default.client_body_timeout_ms)?,
         underscores_in_headers: spec.underscores_in_headers.unwrap_or(default.underscores_in_headers),
         hide_info_headers: spec.hide_info_headers.unwrap_or(default.hide_info_headers),
+        upstream_address_header: spec.upstream_address_header.unwrap_or(default.upstream_address_header),
+        client_address: spec.client_address.as_ref().map(client_address::checked).transpose()?,
+        ipv6: spec.ipv6,
         upstream_zone_size: or(spec.upstream_zone_size.as_deref(), zone_size, default.upstream_zone_size)?,
         backend_http_version: or(spec.backend_http_version.as_deref(), http_version, default.backend_http_version)?,
         ip_hash: spec.ip_hash.unwrap_or(default.ip_hash),
@@ -88,6 +92,7 @@ fn or<T>(text: Option<&str>, parse: impl FnOnce(&str) -> Result<T, Refused>, def
 /// Settings that exclude each other, and values that cannot be meant.
 pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
     limits(look, mistakes);
+    client_address::check(look, mistakes);
     unused_logs(look, mistakes);
     protocols(look, mistakes);
 }
