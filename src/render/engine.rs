@@ -43,7 +43,7 @@ pub fn write_http(http: &mut Writer, rendering: &Rendering<'_>) {
     client_address::write(http, settings);
     request_headers::write_variables(http, rendering);
     by_scheme::write_map(http, rendering);
-    leaving::write_map(http, rendering.table);
+    leaving::write_map(http);
     write_https_address(http, rendering);
     write_proxying(http, rendering);
     write_request_headers(http, rendering);
@@ -200,6 +200,7 @@ fn write_https_address(http: &mut Writer, rendering: &Rendering<'_>) {
 const UPGRADE_HEADERS: &[(&str, &str)] = &[("Upgrade", "$forwarded_upgrade"), ("Connection", "$forwarded_connection")];
 
 fn write_request_headers(http: &mut Writer, rendering: &Rendering<'_>) {
+    request_headers::write_sizes(http, rendering);
     request_headers::write(http, rendering, "proxy_set_header");
     for (name, value) in UPGRADE_HEADERS {
         http.directive("proxy_set_header", &[(*name).into(), (*value).into()]);

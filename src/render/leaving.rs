@@ -3,7 +3,7 @@
 //! by path. `explain::uri` knows the same rule.
 
 use super::writer::Writer;
-use crate::route::{RouteTable, VirtualHost};
+use crate::route::VirtualHost;
 
 /// A dot, plain or escaped, also more than once or in an overlong form.
 macro_rules! dot {
@@ -73,11 +73,8 @@ const PATTERNS: &[&str] = &[
     ),
 ];
 
-/// The variable that is `1` for such a path; nothing when no host needs it.
-pub fn write_map(http: &mut Writer, table: &RouteTable) {
-    if !table.hosts.values().any(VirtualHost::is_shared_by_path) {
-        return;
-    }
+/// The variable that is `1` for such a path. It costs nothing where no host asks for it.
+pub fn write_map(http: &mut Writer) {
     http.comment("Paths that an application may read as leading elsewhere than the engine does.");
     http.block("map", &["$request_uri".into(), "$leaves_its_path".into()], |map| {
         map.entry("default", "");

@@ -108,9 +108,8 @@ fn name(format: AccessLogFormat) -> &'static str {
 }
 
 fn write_format(http: &mut Writer, settings: &EngineSettings, format: AccessLogFormat) {
-    let text = |stated: &Option<_>, own: &'static str| {
-        client_address::in_log(settings, &stated.as_ref().map_or_else(|| own.into(), Word::from))
-    };
+    let text =
+        |stated: &Option<_>, own: &'static str| client_address::in_log(settings, &stated.as_ref().map_or_else(|| own.into(), Word::from));
     let mut write = |words: &[Word]| http.directive("log_format", &[&[name(format).into()], words].concat());
     match format {
         AccessLogFormat::Main => write(&[text(&settings.main_log_format, MAIN_FORMAT)]),

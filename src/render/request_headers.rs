@@ -71,14 +71,33 @@ fn passes_on(settings: &EngineSettings) -> bool {
     settings.client_address.as_ref().is_some_and(|client| client.from != ClientAddressSource::ProxyProtocol)
 }
 
-/// One line for each header, under the directive of a protocol.
-pub fn write(http: &mut Writer, rendering: &Rendering<'_>, directive: &'static str) {
-    for (name, value) in headers(&rendering.table.settings) {
-        http.directive(directive, &[name, value]);
+/// With every spelling there are several times as many headers as nginx expects.
+pub fn write_sizes(http: &mut Writer, rendering: &Rendering<'_>) {
+    if passes_underscores(&rendering.table.settings) {
+        http.directive("proxy_headers_hash_max_size", &["2048".into()]);
+        http.directive("proxy_headers_hash_bucket_size", &["256".into()]);
     }
 }
 
-fn headers(settings: &EngineSettings) -> Vec<(Word, Word)> {
+/// One line for each header, under the directive of a protocol.
+pub fn write(http: &mut Writer, rendering: &Rendering<'_>, directive: &'static str) {
+    let named = headers(&rendering.table.settings);
+    for (name, value) in &named {
+        http.directive(directive, &[Word::identifier(name), (*value).into()]);
+    }
+    if passes_underscores(&rendering.table.settings) {
+        for name in named.iter().filter(|(name, _)| is_spelt_otherwise(directive, name)).flat_map(|(name, _)| spellings(name)) {
+            http.directive(directive, &[Word::identifier(&name), "".into()]);
+        }
+    }
+}
+
+/// Towards HTTP/2 nginx has room for few headers, and applications that take underscores for hyphens speak it rarely.
+fn is_spelt_otherwise(directive: &str, name: &str) -> bool {
+    directive != "grpc_set_header" || TOLD.contains(&name)
+}
+
+fn headers(settings: &EngineSettings) -> Vec<(&'static str, &'static str)> {
     let told = [
         ("Host", "$forwarded_host"),
         ("X-Real-IP", client_address::variable(settings)),
@@ -90,9 +109,8 @@ fn headers(settings: &EngineSettings) -> Vec<(Word, Word)> {
         ("X-Request-ID", "$reqid"),
     ];
     let from_front = FROM_FRONT.iter().map(|(name, _, value)| (*name, if passes_on(settings) { *value } else { "" }));
-    let named: Vec<(&str, &str)> = told.into_iter().chain(from_front).chain(DROPPED.iter().map(|name| (*name, dropped(name, settings)))).collect();
-    let odd = if passes_underscores(settings) { spelt_otherwise(&named) } else { Vec::new() };
-    named.into_iter().map(|(name, value)| (Word::identifier(name), value.into())).chain(odd).collect()
+    let dropped = DROPPED.iter().map(|name| (*name, dropped(name, settings)));
+    told.into_iter().chain(from_front).chain(dropped).collect()
 }
 
 fn forwarded_for(settings: &EngineSettings) -> &'static str {
@@ -110,16 +128,13 @@ fn dropped(name: &str, settings: &EngineSettings) -> &'static str {
 
 /// Whether names with underscores reach applications, many of which take them for the same as hyphens.
 fn passes_underscores(settings: &EngineSettings) -> bool {
-    let line = |words: Vec<String>| words.first().is_some_and(|name| name == "underscores_in_headers") && words.get(1).is_some_and(|on| on == "on");
+    let line = |words: Vec<String>| {
+        words.first().is_some_and(|name| name == "underscores_in_headers") && words.get(1).is_some_and(|on| on == "on")
+    };
     settings.underscores_in_headers || settings.http_options.iter().any(|lines| lines.words().into_iter().any(line))
 }
 
-/// Every way to write these names with underscores, each dropped.
-fn spelt_otherwise(named: &[(&str, &str)]) -> Vec<(Word, Word)> {
-    let dropped = |name: String| (Word::identifier(&name), "".into());
-    named.iter().flat_map(|(name, _)| spellings(name)).map(dropped).collect()
-}
-
+/// Every way to write a name with underscores.
 fn spellings(name: &str) -> Vec<String> {
     let parts: Vec<&str> = name.split('-').collect();
     let hyphens = parts.len().saturating_sub(1);

@@ -113,7 +113,8 @@ impl Word {
     }
 
     fn quoted(&self) -> String {
-        let bare = |b: u8| b.is_ascii_alphanumeric() || b"._-:/$=".contains(&b);
+        let address = self.0.starts_with('[');
+        let bare = |b: u8| b.is_ascii_alphanumeric() || b"._-:/$=".contains(&b) || (address && b"[]".contains(&b));
         if !self.0.is_empty() && self.0.bytes().all(bare) {
             return self.0.clone();
         }
@@ -151,7 +152,22 @@ macro_rules! word_from {
         }
     )+};
 }
-word_from!(&HostPattern, &ContextPath, &ServiceName, &SiteUrl, &LogTarget, &TlsCiphers, &AddressRange, Port, IpAddr, SocketAddr, u16, u32, u64, usize);
+word_from!(
+    &HostPattern,
+    &ContextPath,
+    &ServiceName,
+    &SiteUrl,
+    &LogTarget,
+    &TlsCiphers,
+    &AddressRange,
+    Port,
+    IpAddr,
+    SocketAddr,
+    u16,
+    u32,
+    u64,
+    usize
+);
 
 /// The one text whose variables are meant; quotes and backslashes in it are escaped like everywhere.
 impl From<&LogFormat> for Word {

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use super::places::{Answer, Place};
 use super::VirtualHost;
+use super::places::{Answer, Place};
 use crate::types::{ContextPath, Scheme};
 
 /// A path of a host, and what is answered there to requests of each scheme.

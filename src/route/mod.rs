@@ -12,7 +12,9 @@ mod tls;
 pub use by_scheme::PlaceByScheme;
 pub use part::{LineList, Part};
 pub use places::{Answer, Application, Place};
-pub use settings::{AccessLogFormat, BackendHttpVersion, ClientAddress, ClientAddressSource, EngineSettings, LogLevel, SizeBytes, TlsProtocol};
+pub use settings::{
+    AccessLogFormat, BackendHttpVersion, ClientAddress, ClientAddressSource, EngineSettings, LogLevel, SizeBytes, TlsProtocol,
+};
 pub use table::{
     Affinity, Backend, BackendProtocol, BackendService, DefaultBackend, Endpoint, PathRoute, Redirect, RouteTable, VirtualHost,
 };

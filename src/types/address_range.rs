@@ -25,6 +25,8 @@ impl AddressRange {
         let rule = || Refused("a range is an IP address with an optional prefix length, such as 10.0.0.0/8 or 2001:db8::/32".to_owned());
         let range = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| rule())?;
         match range {
+            // Engines take it for a mistake, and nobody connects from there.
+            IpNet::V4(four) if four.prefix_len() == 32 && four.addr().is_broadcast() => Err(rule()),
             IpNet::V6(six) if is_mapped(six) => Err(Refused(format!("IPv4 addresses are written as such: {}", four(six)))),
             range => Ok(Self(range.trunc())),
         }
@@ -94,7 +96,18 @@ mod tests {
 
     #[test]
     fn what_is_no_range_is_refused() {
-        for text in ["", " 10.0.0.0/8", "10.0.0.0/33", "10.0.0/8", "10.0.0.0/255.0.0.0", "example.org", "::/129", "fe80::1%eth0", "10.0.0.0/8;"] {
+        for text in [
+            "",
+            " 10.0.0.0/8",
+            "10.0.0.0/33",
+            "10.0.0/8",
+            "10.0.0.0/255.0.0.0",
+            "example.org",
+            "::/129",
+            "fe80::1%eth0",
+            "10.0.0.0/8;",
+            "255.255.255.255",
+        ] {
             check(text, None);
         }
         assert_eq!(AddressRange::parse("::ffff:10.0.0.0/104"), Err(Refused("IPv4 addresses are written as such: 10.0.0.0/8".to_owned())));

@@ -53,9 +53,9 @@ fn too_wide(range: AddressRange) -> Option<&'static str> {
     }
 }
 
-/// The routing mesh gives every connection an address of its own.
+/// The routing mesh, which is what there is where nothing is stated, gives every connection an address of its own.
 fn behind_the_mesh(look: &Look<'_>, mistakes: &mut Mistakes) {
-    if look.text("/spec/proxy/publish/mode") == Some("ingress") {
+    if look.text("/spec/proxy/publish/mode") != Some("host") {
         let message = "behind the routing mesh proxies see addresses of the mesh, never those of load balancers: either nobody is \
                        believed, or everybody";
         mistakes.doubtful(POINTER, message, "Write publish.mode: host, or remove clientAddress.");

@@ -3,11 +3,11 @@
 
 use serde_json::Value;
 
+use super::client_address;
 use super::combinations::Look;
 use super::mistake::Mistakes;
 use crate::intent::grammar::{buffer_size, engine_duration, header_buffers, http_version, timeout, zone_size};
 use crate::intent::quantity::parse_size;
-use super::client_address;
 use crate::intent::settings_spec::Settings;
 use crate::route::{EngineSettings, SizeBytes};
 use crate::types::{ConfigTemplate, EngineLine, LogFormat, LogTarget, Refused, TlsCiphers};

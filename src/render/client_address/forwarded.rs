@@ -26,15 +26,16 @@ macro_rules! parameters {
     };
 }
 
-/// The address of the n-th element from the end: alone, with a port, in quotes, IPv6 in brackets.
+/// The address of the n-th element from the end: alone, with a port, in quotes, IPv6 in brackets. The quote that follows it
+/// is the one before it: one alone would be that of a text which only looks like an element.
 macro_rules! address {
     ($name:literal, $behind:literal) => {
         concat!(
             r"~*^1 (?:.*,)?[ \t]*",
             parameters!(),
-            r#"for="?\[?(?<"#,
+            r#"for=("?)\[?(?<"#,
             $name,
-            r#">(?<=\[)[0-9a-f:.]++|[0-9.]++)\]?(?::[0-9]+)?"?[ \t]*(?:;"#,
+            r#">(?<=\[)[0-9a-f:.]++|[0-9.]++)\]?(?::[0-9]+)?\1[ \t]*(?:;"#,
             element!(),
             ")?(?:,",
             element!(),
@@ -177,12 +178,12 @@ fn choose(
 fn write_said(http: &mut Writer) {
     http.block("map", &["$client_element".into(), "$client_scheme".into()], |map| {
         map.entry("default", "$scheme");
-        map.entry(concat!("~*^", parameters!(), r#"proto="?(?:https|wss)"?[ \t]*(?:;|$)"#), "https");
-        map.entry(concat!("~*^", parameters!(), r#"proto="?(?:http|ws)"?[ \t]*(?:;|$)"#), "http");
+        map.entry(concat!("~*^", parameters!(), r#"proto=("?)(?:https|wss)\1[ \t]*(?:;|$)"#), "https");
+        map.entry(concat!("~*^", parameters!(), r#"proto=("?)(?:http|ws)\1[ \t]*(?:;|$)"#), "http");
     });
     http.block("map", &["$client_element".into(), "$believed_site".into()], |map| {
         map.entry("default", "");
-        map.entry(concat!("~*^", parameters!(), r#"host="?(?<believed_host>"#, site_pattern!(), r#")"?[ \t]*(?:;|$)"#), "$believed_host");
+        map.entry(concat!("~*^", parameters!(), r#"host=("?)(?<believed_host>"#, site_pattern!(), r#")\1[ \t]*(?:;|$)"#), "$believed_host");
     });
 }
 
