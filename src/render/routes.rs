@@ -51,7 +51,7 @@ fn write_default_server(http: &mut Writer, rendering: &Rendering<'_>) {
         server.directive("server_name", &["".into()]);
         match default {
             Some(default) if default.https_only && by_scheme::is_told(rendering) => {
-                by_scheme::write_default(server, rendering, &default.backend)
+                by_scheme::write_default(server, rendering, &default.backend);
             }
             Some(default) if default.https_only => {
                 server.block("location", &["/".into()], |location| write_https_redirect(location, rendering));

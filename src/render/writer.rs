@@ -98,16 +98,9 @@ impl Word {
             rest = &rest[at..];
             let after = [format!("${{{name}}}"), format!("${name}")].iter().find_map(|form| rest.strip_prefix(form.as_str()));
             let ends = |after: &&str| rest.starts_with("${") || !after.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
-            match after.filter(ends) {
-                Some(after) => {
-                    text.extend(["${", other, "}"]);
-                    rest = after;
-                }
-                None => {
-                    text.push('$');
-                    rest = &rest[1..];
-                }
-            }
+            let (written, left) = after.filter(ends).map_or(("$".to_owned(), &rest[1..]), |after| (format!("${{{other}}}"), after));
+            text.push_str(&written);
+            rest = left;
         }
         Self(text + rest)
     }

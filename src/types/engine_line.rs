@@ -54,8 +54,12 @@ impl EngineLine {
         // A value of this type was read before, so there is no error to tell.
         for part in parts(&self.0).unwrap_or_default() {
             match part {
-                Part::Word { text, .. } if depth == 0 && first => (first, _) = (false, directives.push(vec![text])),
-                Part::Word { text, .. } if depth == 0 => directives.last_mut().into_iter().for_each(|words| words.push(text.clone())),
+                Part::Word { text, .. } if depth == 0 => {
+                    if std::mem::take(&mut first) {
+                        directives.push(Vec::new());
+                    }
+                    directives.last_mut().into_iter().for_each(|words| words.push(text.clone()));
+                }
                 Part::Word { .. } => {}
                 Part::End => first = true,
                 Part::Open => (first, depth) = (true, depth + 1),

@@ -186,8 +186,8 @@ async fn nginx_that_ends_tls_is_believed() {
         let text = text.replace("10.0.0.11:80", &format!("127.0.0.1:{http}")).replace("    server 10.0.0.12:80;\n", "");
         let text = text.replace("proxy_http_version", &format!("proxy_bind {FRONT};\n        proxy_http_version"));
         let place = directory.display();
-        let temp: String =
-            ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].iter().map(|kind| format!("{kind}_temp_path {place}/{kind};\n")).collect();
+        let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+        let temp = kinds.map(|kind| format!("{kind}_temp_path {place}/{kind};\n")).concat();
         format!("daemon off;\nerror_log stderr;\npid {place}/pid;\nevents {{}}\nhttp {{\naccess_log off;\n{temp}{text}}}\n")
     };
     let balancer = Balancer::start(&nginx().unwrap(), &documented("nginx", 0), around, &["-e", "stderr", "-c"]).await;

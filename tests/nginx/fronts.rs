@@ -22,8 +22,8 @@ fn ranges(texts: &[&str]) -> Vec<AddressRange> {
     texts.iter().map(|text| AddressRange::parse(text).unwrap()).collect()
 }
 
-fn believed(from: ClientAddressSource) -> Option<ClientAddress> {
-    Some(ClientAddress { trusted: ranges(&["127.0.0.7", "127.0.0.8", "198.51.100.0/24", "2001:db8:7::/48"]), from })
+fn believed(from: ClientAddressSource) -> ClientAddress {
+    ClientAddress { trusted: ranges(&["127.0.0.7", "127.0.0.8", "198.51.100.0/24", "2001:db8:7::/48"]), from }
 }
 
 /// One application for the host `h`, and balancers in front of it.
@@ -32,7 +32,7 @@ async fn engine(from: Option<ClientAddressSource>, change: impl FnOnce(&mut Rout
     let place = Place::new();
     let mut table = empty(place.http);
     route(&mut table, "h", "/", Path::Kept, &[application::start("app").await]);
-    table.settings.client_address = from.and_then(believed);
+    table.settings.client_address = from.map(believed);
     table.settings.upstream_address_header = true;
     change(&mut table);
     Some(Engine::start(&nginx, place, &table, Purpose::Live).await)
@@ -180,98 +180,102 @@ async fn x_forwarded_headers_of_a_believed_peer_tell_who_asks_for_what() {
     check("not what is not believed", &answer, &[("forwarded", ""), ("x-forwarded-ssl", "")]);
 }
 
+/// What was sent, and the client, scheme and host that are believed, and what is passed on before our own element.
+type Said<'a> = (&'a str, &'a [&'a str], &'a str, &'a str, &'a str, &'a str);
+const FORWARDED: &[Said<'static>] = &[
+    ("nothing", &[], "127.0.0.7", "http", "h", ""),
+    (
+        "one",
+        &["Forwarded: for=203.0.113.9;proto=https;host=www.test"],
+        CLIENT,
+        "https",
+        "www.test",
+        "for=203.0.113.9;proto=https;host=www.test",
+    ),
+    (
+        "any order and case",
+        &["Forwarded: Proto=HTTPS; By=_x ;FOR=\"203.0.113.9:47\""],
+        CLIENT,
+        "https",
+        "h",
+        "Proto=HTTPS; By=_x ;FOR=\"203.0.113.9:47\"",
+    ),
+    (
+        "six",
+        &["Forwarded: for=\"[2001:db8::9]:47\";host=\"www.test:8\""],
+        "2001:db8::9",
+        "http",
+        "www.test:8",
+        "for=\"[2001:db8::9]:47\";host=\"www.test:8\"",
+    ),
+    ("a stranger before", &["Forwarded: for=6.6.6.6;proto=https, for=203.0.113.9"], CLIENT, "http", "h", "for=203.0.113.9"),
+    (
+        "hops",
+        &["Forwarded: for=6.6.6.6, for=203.0.113.9;proto=https", "Forwarded: for=198.51.100.3;proto=http,for=127.0.0.8"],
+        CLIENT,
+        "https",
+        "h",
+        "for=203.0.113.9;proto=https, for=198.51.100.3;proto=http,for=127.0.0.8",
+    ),
+    ("an open quote before", &["Forwarded: for=6.6.6.6;x=\"", "Forwarded: for=203.0.113.9"], CLIENT, "http", "h", "for=203.0.113.9"),
+    (
+        "an open quote before quotes",
+        &["Forwarded: for=6.6.6.6;x=\", for=203.0.113.9;host=\"www.test\""],
+        CLIENT,
+        "http",
+        "www.test",
+        "for=203.0.113.9;host=\"www.test\"",
+    ),
+    (
+        "a backslash before",
+        &["Forwarded: for=6.6.6.6;x=\"\\, for=203.0.113.9;host=\"www.test\""],
+        CLIENT,
+        "http",
+        "www.test",
+        "for=203.0.113.9;host=\"www.test\"",
+    ),
+    (
+        "a comma in quotes",
+        &["Forwarded: for=203.0.113.9;host=\"a,for=6.6.6.6\""],
+        CLIENT,
+        "http",
+        "h",
+        "for=203.0.113.9;host=\"a,for=6.6.6.6\"",
+    ),
+    (
+        "elements in quotes",
+        &["Forwarded: for=203.0.113.9;host=\"a,x=1;for=6.6.6.6;x=\""],
+        CLIENT,
+        "http",
+        "h",
+        "for=203.0.113.9;host=\"a,x=1;for=6.6.6.6;x=\"",
+    ),
+    (
+        "a semicolon in quotes",
+        &["Forwarded: host=\"a;for=6.6.6.6;proto=https\";for=203.0.113.9"],
+        CLIENT,
+        "http",
+        "h",
+        "host=\"a;for=6.6.6.6;proto=https\";for=203.0.113.9",
+    ),
+    ("hidden", &["Forwarded: for=6.6.6.6, for=_hidden;proto=https"], "127.0.0.7", "http", "h", ""),
+    (
+        "hidden behind a hop",
+        &["Forwarded: for=6.6.6.6, for=unknown, for=198.51.100.3;proto=https"],
+        "198.51.100.3",
+        "https",
+        "h",
+        "for=198.51.100.3;proto=https",
+    ),
+    ("no address", &["Forwarded: for=6.6.6.6, for=999.1.1.1"], "127.0.0.7", "http", "h", ""),
+    ("nothing about the client", &["Forwarded: for=6.6.6.6, proto=https"], "127.0.0.7", "http", "h", ""),
+];
+
 #[tokio::test]
 async fn forwarded_of_a_believed_peer_is_read_from_its_end() {
     let Some(engine) = engine(Some(ClientAddressSource::Forwarded), |_| ()).await else { return };
     let here = "for=127.0.0.7;proto=http;host=\"h\"";
-    for (about, headers, real, proto, host, passed) in [
-        ("nothing", &[][..], "127.0.0.7", "http", "h", ""),
-        (
-            "one",
-            &["Forwarded: for=203.0.113.9;proto=https;host=www.test"],
-            CLIENT,
-            "https",
-            "www.test",
-            "for=203.0.113.9;proto=https;host=www.test",
-        ),
-        (
-            "any order and case",
-            &["Forwarded: Proto=HTTPS; By=_x ;FOR=\"203.0.113.9:47\""],
-            CLIENT,
-            "https",
-            "h",
-            "Proto=HTTPS; By=_x ;FOR=\"203.0.113.9:47\"",
-        ),
-        (
-            "six",
-            &["Forwarded: for=\"[2001:db8::9]:47\";host=\"www.test:8\""],
-            "2001:db8::9",
-            "http",
-            "www.test:8",
-            "for=\"[2001:db8::9]:47\";host=\"www.test:8\"",
-        ),
-        ("a stranger before", &["Forwarded: for=6.6.6.6;proto=https, for=203.0.113.9"], CLIENT, "http", "h", "for=203.0.113.9"),
-        (
-            "hops",
-            &["Forwarded: for=6.6.6.6, for=203.0.113.9;proto=https", "Forwarded: for=198.51.100.3;proto=http,for=127.0.0.8"],
-            CLIENT,
-            "https",
-            "h",
-            "for=203.0.113.9;proto=https, for=198.51.100.3;proto=http,for=127.0.0.8",
-        ),
-        ("an open quote before", &["Forwarded: for=6.6.6.6;x=\"", "Forwarded: for=203.0.113.9"], CLIENT, "http", "h", "for=203.0.113.9"),
-        (
-            "an open quote before quotes",
-            &["Forwarded: for=6.6.6.6;x=\", for=203.0.113.9;host=\"www.test\""],
-            CLIENT,
-            "http",
-            "www.test",
-            "for=203.0.113.9;host=\"www.test\"",
-        ),
-        (
-            "a backslash before",
-            &["Forwarded: for=6.6.6.6;x=\"\\, for=203.0.113.9;host=\"www.test\""],
-            CLIENT,
-            "http",
-            "www.test",
-            "for=203.0.113.9;host=\"www.test\"",
-        ),
-        (
-            "a comma in quotes",
-            &["Forwarded: for=203.0.113.9;host=\"a,for=6.6.6.6\""],
-            CLIENT,
-            "http",
-            "h",
-            "for=203.0.113.9;host=\"a,for=6.6.6.6\"",
-        ),
-        (
-            "elements in quotes",
-            &["Forwarded: for=203.0.113.9;host=\"a,x=1;for=6.6.6.6;x=\""],
-            CLIENT,
-            "http",
-            "h",
-            "for=203.0.113.9;host=\"a,x=1;for=6.6.6.6;x=\"",
-        ),
-        (
-            "a semicolon in quotes",
-            &["Forwarded: host=\"a;for=6.6.6.6;proto=https\";for=203.0.113.9"],
-            CLIENT,
-            "http",
-            "h",
-            "host=\"a;for=6.6.6.6;proto=https\";for=203.0.113.9",
-        ),
-        ("hidden", &["Forwarded: for=6.6.6.6, for=_hidden;proto=https"], "127.0.0.7", "http", "h", ""),
-        (
-            "hidden behind a hop",
-            &["Forwarded: for=6.6.6.6, for=unknown, for=198.51.100.3;proto=https"],
-            "198.51.100.3",
-            "https",
-            "h",
-            "for=198.51.100.3;proto=https",
-        ),
-        ("no address", &["Forwarded: for=6.6.6.6, for=999.1.1.1"], "127.0.0.7", "http", "h", ""),
-        ("nothing about the client", &["Forwarded: for=6.6.6.6, proto=https"], "127.0.0.7", "http", "h", ""),
-    ] {
+    for &(about, headers, real, proto, host, passed) in FORWARDED {
         let answer = ask(&engine, FRONT, "/", headers).await;
         check(about, &answer, &[("x-real-ip", real), ("x-forwarded-proto", proto), ("x-forwarded-host", host)]);
         let whole = if passed.is_empty() { here.to_owned() } else { format!("{passed}, {here}") };
@@ -312,7 +316,7 @@ async fn the_proxy_protocol_is_believed_from_those_in_front_only() {
 
 /// A host with TLS only, one with redirects, and a default backend with TLS only.
 fn secured(table: &mut RouteTable) {
-    table.settings.client_address = believed(ClientAddressSource::XForwardedFor);
+    table.settings.client_address = Some(believed(ClientAddressSource::XForwardedFor));
     (table.https_port, table.https_published) = (Port::new(free_port()).ok(), Port::new(8443).ok());
     let app = table.hosts[&HostPattern::parse("h").unwrap()].paths[&ContextPath::root()].clone();
     let host = |table: &mut RouteTable, name: &str, path: &str, https_only: bool| {
@@ -382,7 +386,7 @@ async fn ip_hash_and_logs_go_by_the_client() {
         }
         route(&mut table, "h", "/", Path::Kept, &applications);
         table.backends_mut().for_each(|backend| backend.affinity = Affinity::ClientAddress);
-        table.settings.client_address = believed(from);
+        table.settings.client_address = Some(believed(from));
         table.settings.main_log_format = LogFormat::parse(format).ok();
         let engine = Engine::start(&nginx, place, &table, Purpose::Live).await;
         let mut by_client = std::collections::BTreeMap::new();
