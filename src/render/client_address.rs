@@ -10,6 +10,7 @@ mod forwarded;
 
 use super::writer::{Word, Writer};
 use crate::route::{ClientAddress, ClientAddressSource, EngineSettings};
+use crate::types::AddressRange;
 
 /// A host as clients may name it, with or without a port.
 macro_rules! site_pattern {
@@ -102,10 +103,20 @@ fn write_trust(http: &mut Writer, client: &ClientAddress) {
     http.comment("Whether the connection comes from somebody in front who is believed.");
     http.block("geo", &["$realip_remote_addr".into(), "$from_front".into()], |geo| {
         geo.entry("default", "0");
-        for range in &client.trusted {
+        write_trusted(geo, &client.trusted);
+    });
+}
+
+/// A line of a `geo` for each range. All of IPv6 is written as its halves, because nginx takes the whole for its default.
+fn write_trusted(geo: &mut Writer, trusted: &[AddressRange]) {
+    for range in trusted {
+        if range.is_everybody() && !range.is_v4() {
+            geo.entry("::/1", "1");
+            geo.entry("8000::/1", "1");
+        } else {
             geo.entry_words(&range.into(), &"1".into());
         }
-    });
+    }
 }
 
 /// The same in `stream`, where connections are passed through or handed on. Their addresses are the clients' from then on.

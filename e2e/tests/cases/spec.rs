@@ -62,7 +62,7 @@ fn unconstrained(world: &World) -> Result<()> {
 
 fn no_new_tasks(world: &World) -> Result<()> {
     let spec = spec_with("    update: {monitor: 1s}\n", "    update: {monitor: 2s, delay: 1s}\n    labels: {team: edge}\n", SPEC)?;
-    let spec = spec_with("spec:\n  engine: nginx\n", "spec:\n  engine: nginx\n  settings: {clientMaxBodySize: 7m}\n", &spec)?;
+    let spec = spec_with("{upstreamAddressHeader: true}", "{upstreamAddressHeader: true, clientMaxBodySize: 7m}", &spec)?;
     let services = ["swarmgate-proxy-default", "swarmgate-proxy-mesh", "swarmgate-extension-default"];
     let tasks = || services.iter().map(|service| world.task_ids(service)).collect::<Result<Vec<_>>>();
     App::new("through").create(world)?;

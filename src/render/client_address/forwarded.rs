@@ -5,7 +5,7 @@
 //! begins to read further left either stands outside of quotes at the comma before the element, or is left with an open
 //! quote at the end.
 
-use super::site_pattern;
+use super::{site_pattern, write_trusted};
 use crate::render::writer::{Word, Writer};
 use crate::types::AddressRange;
 
@@ -147,9 +147,7 @@ fn write_hop(http: &mut Writer, hop: &Hop, next: Option<&Hop>, trusted: &[Addres
         geo.entry("default", "0");
         // What is no address counts as this one.
         geo.entry("255.255.255.255", "");
-        for range in trusted {
-            geo.entry_words(&range.into(), &"1".into());
-        }
+        write_trusted(geo, trusted);
     });
     http.block("map", &[hop.trusted.into(), hop.choice.into()], |map| {
         map.entry("default", hop.before);
