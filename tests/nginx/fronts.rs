@@ -448,3 +448,17 @@ fn stock_images_listen_by_ipv6_only_when_told_to() {
         assert_eq!(text.contains("listen [::]:80"), listens, "{ipv6:?} {purpose:?}");
     }
 }
+
+#[tokio::test]
+async fn applications_are_reached_at_ipv6_addresses() {
+    let Some(nginx) = nginx() else { return };
+    let six = SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 0));
+    if std::net::TcpListener::bind(six).is_err() {
+        return;
+    }
+    let place = Place::new();
+    let mut table = empty(place.http);
+    route(&mut table, "h", "/", Path::Kept, &[application::start_at(six, "six").await]);
+    let engine = Engine::start(&nginx, place, &table, Purpose::Live).await;
+    assert_eq!(ask(&engine, STRANGER, "/", &[]).await.said("app"), "six");
+}

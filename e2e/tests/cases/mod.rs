@@ -8,6 +8,7 @@ mod failures;
 mod findings;
 mod fleet;
 mod follows;
+mod fronts;
 mod grants;
 mod ground;
 mod hardening;
@@ -82,6 +83,7 @@ pub fn all() -> Vec<Case> {
         failures::cases(),
         spec::cases(),
         settings::cases(),
+        fronts::cases(),
         failover::cases(),
         hosts::cases(),
     ];

@@ -17,7 +17,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// The shared declaration with more in the cluster `default`, which is the only one that begins so.
-fn with(more: &str) -> Result<String> {
+pub(super) fn with(more: &str) -> Result<String> {
     let old = "  engine: nginx\n  settings: {upstreamAddressHeader: true}\n";
     ensure!(SPEC.contains(old), "the shared declaration has no {old:?}");
     Ok(SPEC.replacen(old, &format!("  engine: nginx\n{more}"), 1))
