@@ -15,6 +15,8 @@ mod accepts;
 mod affinity;
 #[path = "nginx/application.rs"]
 mod application;
+#[path = "nginx/balancers.rs"]
+mod balancers;
 #[path = "nginx/certificates.rs"]
 mod certificates;
 #[path = "nginx/client.rs"]
@@ -27,6 +29,8 @@ mod engine;
 mod explained;
 #[path = "nginx/failures.rs"]
 mod failures;
+#[path = "nginx/fronts.rs"]
+mod fronts;
 #[path = "nginx/headers.rs"]
 mod headers;
 #[path = "nginx/matching.rs"]
@@ -45,6 +49,8 @@ mod peer;
 mod ports;
 #[path = "nginx/protocols.rs"]
 mod protocols;
+#[path = "nginx/proxy_protocol.rs"]
+mod proxy_protocol;
 #[path = "nginx/redirects.rs"]
 mod redirects;
 #[path = "nginx/reloads.rs"]

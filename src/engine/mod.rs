@@ -3,6 +3,7 @@
 
 mod words;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -118,14 +119,33 @@ pub fn patience(least: Duration, main_file: &Path) -> Duration {
     least.saturating_add(TIMEOUT_PER_MIB.saturating_mul(mib))
 }
 
-/// Writes a configuration's files into a directory of their own, which must not exist yet. Names are plain file names.
+/// Writes a configuration's files into a directory of their own, which must not exist yet. Names are plain file names. Where
+/// the machine has no IPv6, the lines that listen there are left out: an engine does not start with them.
 pub async fn write_files(directory: &Path, files: &BTreeMap<String, String>) -> Result<(), EngineError> {
     tokio::fs::create_dir_all(directory).await.map_err(|source| write_error(directory, source))?;
+    let six = has_ipv6();
     for (name, content) in files {
         let path = directory.join(name);
-        tokio::fs::write(&path, content).await.map_err(|source| write_error(&path, source))?;
+        let content = if six { Cow::Borrowed(content.as_str()) } else { Cow::Owned(without_ipv6(content)) };
+        tokio::fs::write(&path, content.as_bytes()).await.map_err(|source| write_error(&path, source))?;
     }
     Ok(())
+}
+
+/// Whether a socket can listen at IPv6 addresses here: some kernels do not know them at all.
+fn has_ipv6() -> bool {
+    std::net::TcpListener::bind((std::net::Ipv6Addr::UNSPECIFIED, 0)).is_ok()
+}
+
+/// How a line begins that listens at all IPv6 addresses of a port, and does nothing else.
+const LISTENS_BY_IPV6: &str = "listen [::]:";
+
+fn without_ipv6(content: &str) -> String {
+    let listens = |line: &str| {
+        let line = line.trim();
+        line.starts_with(LISTENS_BY_IPV6) && line.find(';') == Some(line.len() - 1)
+    };
+    content.split_inclusive('\n').filter(|line| !listens(line)).collect()
 }
 
 /// Writes files that nobody else may read into a directory that exists. Names are plain file names.
@@ -162,6 +182,14 @@ fn write_error(path: &Path, source: io::Error) -> EngineError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_that_listen_by_ipv6_alone_are_left_out_and_nothing_else() {
+        let text = "server {\n    listen 80 default_server;\n    listen [::]:80 default_server;\n    return 200 \"listen [::]:80;\";\n    \
+                    listen [::]:81; return 503;\n}";
+        let left = "server {\n    listen 80 default_server;\n    return 200 \"listen [::]:80;\";\n    listen [::]:81; return 503;\n}";
+        assert_eq!(without_ipv6(text), left);
+    }
 
     #[test]
     fn the_patience_with_the_engine_grows_with_its_configuration() {

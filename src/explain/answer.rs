@@ -2,9 +2,13 @@
 //! materials only, as the renderer does.
 
 use super::request::Request;
+use super::uri;
 use crate::render::Materials;
 use crate::route::{Answer, Backend, DefaultBackend, Place, RouteTable, TlsBinding, VirtualHost};
 use crate::types::{ContextPath, HostPattern, Scheme};
+
+/// Why a path is refused that engines themselves would take.
+const MISLEADING: &str = "an application may read the path as leading out of the one below which it is published";
 
 /// What becomes of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +44,8 @@ pub enum Refusal<'a> {
 pub fn decide<'a>(table: &'a RouteTable, materials: &Materials, request: &Request) -> Decision<'a> {
     match request.scheme {
         Scheme::Http => decide_plain(table, request),
+        // TLS can only end in front, where somebody says that it did.
+        Scheme::Https if table.https_port.is_none() && table.settings.client_address.is_some() => decide_plain(table, request),
         Scheme::Https => decide_tls(table, materials, request),
     }
 }
@@ -97,6 +103,7 @@ fn at_default<'a>(default: Option<&'a DefaultBackend>, request: &Request) -> Dec
 fn at_host<'a>(pattern: HostPattern, host: &'a VirtualHost, request: &Request) -> Decision<'a> {
     match &request.path {
         Err(bad) => Decision::BadPath(bad.to_string()),
+        Ok(_) if host.is_shared_by_path() && uri::may_lead_elsewhere(request.asked_path()) => Decision::BadPath(MISLEADING.to_owned()),
         Ok(path) => {
             let unknown = || Place { path: ContextPath::root(), answer: Answer::NoRoute };
             Decision::Place(pattern, host, host.place_of(request.scheme, path).unwrap_or_else(unknown))

@@ -64,7 +64,7 @@ pub fn manner(backend: &Backend, settings: &EngineSettings, steps: &mut Vec<Step
     if settings.hide_info_headers {
         steps.push(step(About::Headers, "to the client: none (settings.hideInfoHeaders)"));
     } else {
-        steps.push(step(About::Headers, format!("to the client: {}", info_headers().collect::<Vec<_>>().join(", "))));
+        steps.push(step(About::Headers, format!("to the client: {}", info_headers(settings).collect::<Vec<_>>().join(", "))));
     }
 }
 

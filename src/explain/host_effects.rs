@@ -169,9 +169,12 @@ fn https_only(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
     let answered = matches!(effects.standing.tls(pool), Tls::Passed(_) | Tls::Shown(_));
     let words = match (redirected, answered) {
         (true, true) => "plain HTTP is redirected to HTTPS",
+        (true, false) if effects.cluster.has_front() => "plain HTTP is redirected to HTTPS, whose TLS ends at a load balancer in front",
         (true, false) => "plain HTTP is redirected to HTTPS, where nobody answers",
         (false, _) if matches!(pool.behind, Behind::Passthrough(_)) => "plain HTTP is not served",
-        (false, _) if table.https_port.is_none() => return "plain HTTP is served: the cluster publishes no TLS port".to_owned(),
+        (false, _) if table.https_port.is_none() && !effects.cluster.has_front() => {
+            return "plain HTTP is served: the cluster publishes no TLS port".to_owned();
+        }
         (false, _) => "plain HTTP is served",
     };
     decided(effects, pool, redirected == asked, words.to_owned())

@@ -24,6 +24,7 @@ pub enum Fit {
 /// How the cluster's ports fit the request.
 pub fn fit(cluster: &Cluster, request: &Request) -> Fit {
     match (mapping(cluster, request.scheme), request.stated_port) {
+        (Some(_), _) if ends_in_front(cluster, request.scheme) => Fit::Implied,
         (Some(mapping), _) if mapping.published.get() == request.port() => Fit::Exact,
         (Some(_), None) => Fit::Implied,
         _ => Fit::None,
@@ -32,7 +33,15 @@ pub fn fit(cluster: &Cluster, request: &Request) -> Fit {
 
 fn mapping(cluster: &Cluster, scheme: Scheme) -> Option<PortMapping> {
     let publish = &cluster.proxy.publish;
-    if scheme == Scheme::Https { publish.https } else { Some(publish.http) }
+    match scheme {
+        Scheme::Http => Some(publish.http),
+        Scheme::Https => publish.https.or(ends_in_front(cluster, scheme).then_some(publish.http)),
+    }
+}
+
+/// Whether requests by HTTPS come by plain HTTP, from somebody in front who is believed.
+fn ends_in_front(cluster: &Cluster, scheme: Scheme) -> bool {
+    scheme == Scheme::Https && cluster.proxy.publish.https.is_none() && cluster.has_front()
 }
 
 fn spoken(scheme: Scheme) -> &'static str {
@@ -50,6 +59,12 @@ pub fn listener(cluster: &Cluster, request: &Request, steps: &mut Vec<Step>) -> 
         PublishMode::Ingress => "on every node (routing mesh)",
         PublishMode::Host => "on the nodes of the proxies (host mode)",
     };
+    let in_front = ends_in_front(cluster, request.scheme);
+    let words = if in_front { spoken(Scheme::Http) } else { words };
+    if in_front {
+        let says = "TLS ends at a load balancer in front, which asks by plain HTTP and says so (settings.clientAddress)";
+        steps.push(step(About::Listener, says));
+    }
     let says = format!("{words} on port {} {place}, port {} in the proxies", mapping.published, mapping.target);
     match fit(cluster, request) {
         Fit::Exact => steps.push(step(About::Listener, says)),

@@ -4,6 +4,7 @@ use super::uri::{self, Writing};
 use super::walk::{Walk, names_of};
 use super::words::{About, Outcome};
 use super::{backend, step};
+use crate::render::PREFIX_HEADER;
 use crate::route::{Answer, Application, Place, Redirect, VirtualHost};
 use crate::types::{ContextPath, HostPattern, Scheme};
 
@@ -94,6 +95,7 @@ fn applied(
         let writing = if route.backend.protocol.http2 { Writing::Escaped } else { Writing::AsAsked };
         let target = format!("{}{}", uri::below(&path, walk.request.asked_path(), root.as_str(), writing), walk.request.query());
         walk.steps.push(step(About::Sees, format!("{target}: {root} is cut off (com.docker.lb.context_root_rewrite of {by})")));
+        walk.steps.push(step(About::Headers, format!("to the application: {PREFIX_HEADER}, which is {root}")));
         target
     } else {
         walk.steps.push(step(About::Sees, format!("{}, exactly as it was asked", walk.request.target)));

@@ -55,6 +55,99 @@ fn decoded(path: &[u8]) -> Result<Vec<u8>, BadPath> {
     Ok(bytes)
 }
 
+/// Whether an application may read this path (as it was asked) as leading elsewhere than engines do: dots with parameters,
+/// backslashes, what is escaped more than once. Hosts that are shared by path refuse it; `render` has the same rule in
+/// patterns.
+pub fn may_lead_elsewhere(asked: &str) -> bool {
+    let path = asked.split(['?', '#']).next().unwrap_or_default();
+    let marks = marks(&path.to_ascii_lowercase());
+    let segments: Vec<&[Mark]> = marks.split(|mark| matches!(mark, Mark::Separator { .. })).collect();
+    let separators: Vec<bool> =
+        marks.iter().filter_map(|mark| if let Mark::Separator { odd } = mark { Some(*odd) } else { None }).collect();
+    // What stands before the first separator is no segment.
+    let mut between = segments.iter().skip(1).zip(&separators).enumerate();
+    let odd_dots = |(at, (segment, odd_before)): (usize, (&&[Mark], &bool))| {
+        let odd_behind = separators.get(at + 1) == Some(&true);
+        is_dotted(segment)
+            && (*odd_before || odd_behind || segment.contains(&Mark::Parameters) || segment.contains(&Mark::Dot { odd: true }))
+    };
+    between.any(odd_dots) || (goes_up(&segments) && is_counted_differently(&segments, &separators))
+}
+
+/// What of a path has a meaning to somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    /// Between segments; `odd`: only some know it.
+    Separator { odd: bool },
+    /// A dot; `odd`: only some know it.
+    Dot { odd: bool },
+    /// What begins the parameters of a segment.
+    Parameters,
+    /// Anything else.
+    Other,
+}
+
+fn marks(path: &str) -> Vec<Mark> {
+    let mut marks = Vec::new();
+    let mut rest = path;
+    while let Some(first) = rest.chars().next() {
+        let (mark, length) = mark(rest, first);
+        marks.push(mark);
+        rest = &rest[length..];
+    }
+    marks
+}
+
+fn mark(rest: &str, first: char) -> (Mark, usize) {
+    const OVERLONG: [(&str, Mark); 3] =
+        [("%c0%ae", Mark::Dot { odd: true }), ("%c0%af", Mark::Separator { odd: true }), ("%c1%9c", Mark::Separator { odd: true })];
+    if let Some((text, mark)) = OVERLONG.iter().find(|(text, _)| rest.starts_with(text)) {
+        return (*mark, text.len());
+    }
+    match first {
+        '/' => (Mark::Separator { odd: false }, 1),
+        '\\' => (Mark::Separator { odd: true }, 1),
+        '.' => (Mark::Dot { odd: false }, 1),
+        ';' => (Mark::Parameters, 1),
+        '%' => escaped_mark(rest),
+        other => (Mark::Other, other.len_utf8()),
+    }
+}
+
+/// `%2e`, `%252e`, and so on.
+fn escaped_mark(rest: &str) -> (Mark, usize) {
+    let mut end = 1;
+    while rest[end..].starts_with("25") {
+        end += 2;
+    }
+    let again = end > 1;
+    let mark = match rest.get(end..end + 2) {
+        Some("2e") => Mark::Dot { odd: again },
+        Some("2f") => Mark::Separator { odd: again },
+        Some("5c") => Mark::Separator { odd: true },
+        Some("3b") => Mark::Parameters,
+        _ => return (Mark::Other, 1),
+    };
+    (mark, end + 2)
+}
+
+/// One or two dots, whatever parameters follow.
+fn is_dotted(segment: &[Mark]) -> bool {
+    let name: Vec<&Mark> = segment.iter().take_while(|mark| **mark != Mark::Parameters).collect();
+    (1..=2).contains(&name.len()) && name.iter().all(|mark| matches!(mark, Mark::Dot { .. }))
+}
+
+fn goes_up(segments: &[&[Mark]]) -> bool {
+    segments.iter().skip(1).any(|segment| matches!(segment, [Mark::Dot { .. }, Mark::Dot { .. }]))
+}
+
+/// Whether there are segments that count for some and not for others, so that `..` leads to different places.
+fn is_counted_differently(segments: &[&[Mark]], separators: &[bool]) -> bool {
+    let inner = segments.get(1..segments.len().saturating_sub(1)).unwrap_or_default();
+    let nameless = |segment: &&[Mark]| segment.first() == Some(&Mark::Parameters);
+    separators.contains(&true) || inner.iter().any(|segment| segment.is_empty()) || segments.iter().skip(1).any(nameless)
+}
+
 /// What an engine escapes in a path that it writes anew.
 const ESCAPED: &AsciiSet = &CONTROLS
     .add(b' ')
@@ -91,7 +184,7 @@ pub fn below(path: &str, asked: &str, root: &str, writing: Writing) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{BadPath, Writing, as_routes_see_it, below};
+    use super::{BadPath, Writing, as_routes_see_it, below, may_lead_elsewhere};
 
     fn check(path: &str, expected: Result<&str, BadPath>) {
         assert_eq!(as_routes_see_it(path), expected.map(str::to_owned), "{path}");
@@ -109,6 +202,59 @@ mod tests {
         check("/a%2Fb%3Fc", Ok("/a/b?c"));
         check("/a/%2e%2e/b", Ok("/b"));
         check("/..a/.b", Ok("/..a/.b"));
+    }
+
+    #[test]
+    fn paths_that_somebody_may_read_otherwise_are_told_apart() {
+        for odd in [
+            "/app/..;/admin",
+            "/app/..;x=1",
+            "/app/.;/x",
+            "/app/%2e%2e;/admin",
+            "/app/..%3b/admin",
+            "/app/..%5cadmin",
+            "/app\\..\\admin",
+            "/app/..\\admin",
+            "/app/x%5c..",
+            "/app/%252e%252e/admin",
+            "/app/%252e./x",
+            "/app/%25252e%25252e%25252fadmin",
+            "/app/..%252fadmin",
+            "/app/%c0%ae%c0%ae/admin",
+            "/app/..%c0%afadmin",
+            "/app//../admin",
+            "/b/a//../../app/x",
+            "/app/;x/../admin",
+            "/app/a%5cb/../../x",
+            "/app/x/../y//z",
+            "/%2E%2E;/a",
+        ] {
+            assert!(may_lead_elsewhere(odd), "{odd}");
+        }
+        for plain in [
+            "/",
+            "/app/",
+            "/app/../x",
+            "/app/%2e%2e/x",
+            "/app/./x",
+            "/app//x",
+            "/app/a;b/c",
+            "/app/..a/.b",
+            "/app/a..;b",
+            "/app/group%2Fproject",
+            "/app/a%5cb",
+            "/app/50%25",
+            "/app/a%252eb",
+            "/app/...",
+            "/app/...;x",
+            "/x?..;/",
+            "/app/;x/y",
+            "/app/%",
+            "/app/ä..;",
+            "/app/..%2fx",
+        ] {
+            assert!(!may_lead_elsewhere(plain), "{plain}");
+        }
     }
 
     #[test]

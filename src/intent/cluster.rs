@@ -38,6 +38,11 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// Whether somebody in front is believed about clients, also that they came by TLS.
+    pub fn has_front(&self) -> bool {
+        self.settings.client_address.is_some()
+    }
+
     /// The names of all objects of the Swarm that the document names.
     pub fn named_objects(&self) -> BTreeSet<String> {
         let rules = self.hosts.allow.iter().flatten().filter_map(|rule| rule.networks.as_ref());

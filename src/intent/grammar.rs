@@ -26,6 +26,7 @@ const fn format(name: &'static str, check: fn(&str) -> Result<(), Refused>, reme
 
 /// All of them.
 pub(super) const FORMATS: &[Format] = &[
+    format("address-range", |text| types::AddressRange::parse(text).map(drop), "Write for example 10.0.0.0/8, 192.0.2.7 or 2001:db8::/32."),
     format("go-duration", |text| parse_duration(text).map(drop), "Write for example 10s, 1m30s or 500ms."),
     format("timeout", |text| timeout(text).map(drop), "Write for example 5s or 10m."),
     format("engine-duration", |text| engine_duration(text).map(drop), "Write for example 75s, or 0s."),
@@ -295,6 +296,7 @@ words! {
         },
         "additionalProperties": false
     },
+    AddressRange => {"type": "string", "format": "address-range"},
     LogTarget => {"type": "string", "format": "log-target"},
     LogFormat => {"type": "string", "format": "log-format"},
     Ciphers => {"type": "string", "format": "tls-ciphers"},

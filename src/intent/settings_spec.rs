@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::grammar;
-use crate::route::{AccessLogFormat, LogLevel, TlsProtocol};
+use crate::route::{AccessLogFormat, ClientAddressSource, LogLevel, TlsProtocol};
 
 /// Options of the engine, in the units of the field's name or with a unit in the value (`32m`, `75s`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -112,6 +112,18 @@ pub struct Settings {
     /// Whether the `x-…` information headers are left out of answers. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hide_info_headers: Option<bool>,
+    /// Whether answers say at which address an application answered (`x-upstream-addr`), which tells internal addresses to
+    /// every client. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream_address_header: Option<bool>,
+    /// Who stands in front of the proxies, and how he says who asks. Absent: nobody does, and what clients say about
+    /// themselves is believed to nobody. See docs/behind-a-load-balancer.md.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_address: Option<ClientAddress>,
+    /// Whether the proxies listen at IPv6 addresses as well. Default: true where their container has IPv6; false with
+    /// `rollout: replace`, because a stock image does not start where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipv6: Option<bool>,
     /// Whether requests are logged. Default: true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_log: Option<bool>,
@@ -184,6 +196,18 @@ pub struct Settings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<grammar::Template>")]
     pub template: Option<String>,
+}
+
+/// The load balancers in front, and how they say who asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClientAddress {
+    /// The addresses of the load balancers: `10.0.0.7`, `192.0.2.0/24`, `2001:db8::/64`. What they say about a client is believed:
+    /// its address, scheme, host and port. Never a range that clients are in.
+    #[schemars(with = "Vec<grammar::AddressRange>", length(max = 1024))]
+    pub trusted: Vec<String>,
+    /// How they say it.
+    pub from: ClientAddressSource,
 }
 
 impl Settings {

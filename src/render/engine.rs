@@ -2,7 +2,7 @@
 //! the directives are chosen.
 
 use super::writer::{Word, Writer};
-use super::{Purpose, Rendering, limits, options, proxying};
+use super::{Purpose, Rendering, by_scheme, client_address, leaving, limits, options, proxying, request_headers};
 use crate::channel::contract;
 use crate::route::EngineSettings;
 
@@ -40,14 +40,18 @@ pub fn write_http(http: &mut Writer, rendering: &Rendering<'_>) {
     http.directive("underscores_in_headers", &[on_off(settings.underscores_in_headers)]);
     http.directive("server_tokens", &["off".into()]);
     write_maps(http);
+    client_address::write(http, settings);
+    request_headers::write_variables(http, rendering);
+    by_scheme::write_map(http, rendering);
+    leaving::write_map(http);
     write_https_address(http, rendering);
     write_proxying(http, rendering);
-    write_request_headers(http);
+    write_request_headers(http, rendering);
     if rendering.table.backends().any(|backend| backend.protocol.http2) {
         proxying::write_http2_defaults(http, rendering);
     }
     if !settings.hide_info_headers {
-        write_info_headers(http);
+        write_info_headers(http, settings);
     }
     write_resolver(http, rendering);
     options::write_lines(http, &settings.http_options);
@@ -112,15 +116,6 @@ fn write_maps(http: &mut Writer) {
         map.entry("default", "$host");
         map.entry("~*^([^ ]+) \\1[.]?(:[0-9]+)?$", "$http_host");
     });
-    http.comment("The port that the client used, which publishing may have translated on the way here.");
-    http.block("map", &["$scheme".into(), "$scheme_port".into()], |map| {
-        map.entry("default", "80");
-        map.entry("https", "443");
-    });
-    http.block("map", &["$http_host".into(), "$forwarded_port".into()], |map| {
-        map.entry("default", "$scheme_port");
-        map.entry("~:(?<host_port>[0-9]{1,5})$", "$host_port");
-    });
     http.comment("Upgrades are passed on everywhere, except to HTTP/2 in plain text: that would tunnel past the routes.");
     http.block("map", &["$http_upgrade".into(), "$forwarded_upgrade".into()], |map| {
         map.entry("default", "$http_upgrade");
@@ -172,52 +167,56 @@ pub fn retry_time_ms(settings: &EngineSettings) -> u64 {
 /// Redirects to HTTPS name the published port only to clients that named a port themselves: for all others something in
 /// front translates the usual ports.
 fn write_https_address(http: &mut Writer, rendering: &Rendering<'_>) {
-    let Some(port) = rendering.table.https_published else { return };
-    http.block("map", &["$http_host".into(), "$https_port_suffix".into()], |map| {
+    let settings = &rendering.table.settings;
+    let published = rendering.table.https_published;
+    if published.is_none() && settings.client_address.is_none() {
+        return;
+    }
+    http.block("map", &[client_address::port_named_in(settings).into(), "$https_port_suffix".into()], |map| {
         map.entry("default", "");
-        if port.get() != 443 {
+        if let Some(port) = published.filter(|port| port.get() != 443) {
             map.entry_words(&"~:[0-9]+$".into(), &Word::join([":".into(), port.into()]));
         }
     });
 }
 
-/// What applications are told about a request, whatever the protocol.
-pub const REQUEST_HEADERS: &[(&str, &str)] = &[
-    ("Host", "$forwarded_host"),
-    ("X-Real-IP", "$remote_addr"),
-    ("X-Forwarded-For", "$proxy_add_x_forwarded_for"),
-    ("X-Forwarded-Proto", "$scheme"),
-    ("X-Forwarded-Host", "$forwarded_host"),
-    ("X-Forwarded-Port", "$forwarded_port"),
-    ("X-Request-ID", "$reqid"),
-];
-
 /// Headers of HTTP/1.1 connections, which HTTP/2 does not have.
 const UPGRADE_HEADERS: &[(&str, &str)] = &[("Upgrade", "$forwarded_upgrade"), ("Connection", "$forwarded_connection")];
 
-fn write_request_headers(http: &mut Writer) {
-    for (name, value) in REQUEST_HEADERS.iter().chain(UPGRADE_HEADERS) {
+fn write_request_headers(http: &mut Writer, rendering: &Rendering<'_>) {
+    request_headers::write_sizes(http, rendering);
+    request_headers::write(http, rendering, "proxy_set_header");
+    for (name, value) in UPGRADE_HEADERS {
         http.directive("proxy_set_header", &[(*name).into(), (*value).into()]);
     }
 }
 
+/// Where the application is that answered.
+const UPSTREAM_ADDRESS: &str = "x-upstream-addr";
+
 /// What the answers tell about their way.
-pub const INFO_HEADERS: &[(&str, &str)] = &[
+const INFO_HEADERS: &[(&str, &str)] = &[
     ("x-request-id", "$reqid"),
     ("x-proxy-id", "$hostname"),
     ("x-server-info", concat!("swarmgate/", env!("CARGO_PKG_VERSION"), " (nginx)")),
-    ("x-upstream-addr", "$upstream_addr"),
+    (UPSTREAM_ADDRESS, "$upstream_addr"),
     // When the headers are written the answer is not complete, so the time to its first byte is the one there is.
     ("x-upstream-response-time", "$upstream_header_time"),
 ];
 
 /// `always`: an error is when one wants to know most.
-fn write_info_headers(http: &mut Writer) {
+fn write_info_headers(http: &mut Writer, settings: &EngineSettings) {
     // An application that echoes the id must not make it appear twice.
     http.directive("proxy_hide_header", &["x-request-id".into()]);
-    for (name, value) in INFO_HEADERS {
-        http.directive("add_header", &[(*name).into(), (*value).into(), "always".into()]);
+    for (name, value) in info_headers(settings) {
+        http.directive("add_header", &[name.into(), value.into(), "always".into()]);
     }
+}
+
+/// Those that are shown: addresses of applications only if an administrator wants clients to see them.
+pub fn info_headers(settings: &EngineSettings) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let shown = settings.upstream_address_header;
+    INFO_HEADERS.iter().copied().filter(move |(name, _)| shown || *name != UPSTREAM_ADDRESS)
 }
 
 /// Answers on the loopback of the container only: whether this engine serves, never on an application's host.

@@ -3,14 +3,19 @@
 //! ([`writer`] takes checked types only). Must never read files, clocks or the environment.
 
 pub mod advisories;
+mod by_scheme;
+mod client_address;
 mod engine;
 mod footprint;
 mod hashes;
 mod layout;
+mod leaving;
 mod limits;
+mod listeners;
 mod material;
 mod options;
 mod proxying;
+mod request_headers;
 mod routes;
 mod stream;
 mod template;
@@ -28,7 +33,7 @@ pub use material::{AuthorityFile, Materials, PairFiles, SecretFile, authorities}
 use crate::channel::bounds::BOUNDS_FILE;
 use crate::channel::contract;
 use crate::channel::wire::{Bundle, Material};
-use crate::route::{BackendService, Endpoint, MaterialRef, RouteTable, TlsBinding};
+use crate::route::{BackendService, Endpoint, EngineSettings, MaterialRef, RouteTable, TlsBinding};
 use crate::types::{Digest, HostPattern, TEMPLATE_FAULT};
 use hashes::Hashed;
 use writer::{Word, Writer};
@@ -81,12 +86,15 @@ pub fn render_in(table: &RouteTable, purpose: Purpose, layout: &Layout, material
 
 /// The names of the headers that applications are told about a request by.
 pub fn request_headers() -> impl Iterator<Item = &'static str> {
-    engine::REQUEST_HEADERS.iter().map(|(name, _)| *name)
+    request_headers::TOLD.iter().copied()
 }
 
+/// The name of the header that tells applications which path was cut off.
+pub const PREFIX_HEADER: &str = request_headers::PREFIX;
+
 /// The names of the headers that answers tell about their way by.
-pub fn info_headers() -> impl Iterator<Item = &'static str> {
-    engine::INFO_HEADERS.iter().map(|(name, _)| *name)
+pub fn info_headers(settings: &EngineSettings) -> impl Iterator<Item = &'static str> {
+    engine::info_headers(settings).map(|(name, _)| name)
 }
 
 /// What every part of the configuration is written from.

@@ -1,10 +1,8 @@
 //! What an administrator chose of the engine: logs, TLS for all hosts, raw lines. A raw line is tested by the engine before
 //! any proxy sees it; where it names a directive that stands once only, ours of that name is left out.
 
-use std::collections::BTreeSet;
-
-use super::writer::{Word, Writer};
-use super::{Purpose, Rendering};
+use super::writer::{LeftOut, Word, Writer};
+use super::{Purpose, Rendering, client_address};
 use crate::route::{AccessLogFormat, BackendHttpVersion, EngineSettings, LogLevel, TlsProtocol};
 use crate::types::{EngineLine, LogTarget};
 
@@ -28,12 +26,26 @@ const JSON_FORMAT: &str = "{\"time\":\"$time_iso8601\",\"remote_addr\":\"$remote
 const TLS_CIPHERS: &str = "ECDHE+AESGCM:ECDHE+CHACHA20";
 
 /// Directives that may stand several times in one place: a raw line adds to ours.
-const ADDING: &[&str] =
-    &["access_log", "add_header", "error_log", "limit_conn", "limit_conn_zone", "log_format", "proxy_hide_header", "proxy_set_header"];
+const ADDING: &[&str] = &["access_log", "error_log", "limit_conn", "limit_conn_zone"];
+/// Those that may stand several times, each for something that its first argument names: a raw line takes the place of ours
+/// for the same thing, because two of them would both count.
+const NAMED: &[&str] = &["add_header", "grpc_set_header", "log_format", "proxy_hide_header", "proxy_set_header"];
 
-/// The names of ours that these lines stand for.
-pub fn replaced_by<'a>(lines: impl IntoIterator<Item = &'a EngineLine>) -> BTreeSet<String> {
-    lines.into_iter().flat_map(EngineLine::directives).filter(|name| !ADDING.contains(&name.as_str())).collect()
+/// What of ours these lines stand for.
+pub fn replaced_by<'a>(lines: impl IntoIterator<Item = &'a EngineLine>) -> LeftOut {
+    let mut left_out = LeftOut::default();
+    for words in lines.into_iter().flat_map(EngineLine::words) {
+        match words.as_slice() {
+            [name, first, ..] if NAMED.contains(&name.as_str()) => {
+                left_out.named.insert((name.clone(), first.to_ascii_lowercase()));
+            }
+            [name, ..] if !ADDING.contains(&name.as_str()) && !NAMED.contains(&name.as_str()) => {
+                left_out.directives.insert(name.clone());
+            }
+            _ => {}
+        }
+    }
+    left_out
 }
 
 /// An administrator's lines, as they are.
@@ -96,13 +108,14 @@ fn name(format: AccessLogFormat) -> &'static str {
 }
 
 fn write_format(http: &mut Writer, settings: &EngineSettings, format: AccessLogFormat) {
-    let text = |stated: &Option<_>, own: &'static str| stated.as_ref().map_or_else(|| own.into(), Word::from);
+    let text =
+        |stated: &Option<_>, own: &'static str| client_address::in_log(settings, &stated.as_ref().map_or_else(|| own.into(), Word::from));
     let mut write = |words: &[Word]| http.directive("log_format", &[&[name(format).into()], words].concat());
     match format {
         AccessLogFormat::Main => write(&[text(&settings.main_log_format, MAIN_FORMAT)]),
         AccessLogFormat::Trace => write(&[text(&settings.trace_log_format, TRACE_FORMAT)]),
         AccessLogFormat::Json => {
-            write(&["escape=json".into(), JSON_FORMAT.into()]);
+            write(&["escape=json".into(), client_address::in_log(settings, &JSON_FORMAT.into())]);
             http.comment("A status that JSON has no number for: the request ended before there was one.");
             http.block("map", &["$status".into(), "$status_number".into()], |map| {
                 map.entry("default", "$status");

@@ -107,7 +107,5 @@ pub fn write_http2_defaults(http: &mut Writer, rendering: &Rendering<'_>) {
     http.directive("grpc_next_upstream", &["error".into(), "timeout".into()]);
     http.directive("grpc_next_upstream_tries", &[super::engine::TRIES_MAX.into()]);
     http.directive("grpc_next_upstream_timeout", &[super::engine::retry_time(settings)]);
-    for (name, value) in super::engine::REQUEST_HEADERS {
-        http.directive("grpc_set_header", &[(*name).into(), (*value).into()]);
-    }
+    super::request_headers::write(http, rendering, "grpc_set_header");
 }

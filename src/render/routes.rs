@@ -4,7 +4,7 @@
 use super::proxying::{self, Target};
 use super::upstreams::{default_pool, is_served, pool_name};
 use super::writer::{Word, Writer};
-use super::{Purpose, Rendering, engine, tls};
+use super::{Purpose, Rendering, by_scheme, client_address, engine, leaving, listeners, tls};
 use crate::route::{Answer, Application, Backend, Redirect, VirtualHost};
 use crate::types::{ContextPath, HostPattern, Scheme};
 
@@ -13,7 +13,7 @@ pub fn write_servers(http: &mut Writer, rendering: &Rendering<'_>) {
     write_default_server(http, rendering);
     for (host, virtual_host) in &rendering.table.hosts {
         http.block("server", &[], |server| {
-            server.directive("listen", &[rendering.table.http_port.into()]);
+            listeners::write(server, rendering, rendering.table.http_port, &[]);
             server.directive("server_name", &[server_name(host)]);
             write_locations(server, rendering, host, virtual_host, Scheme::Http);
         });
@@ -36,7 +36,7 @@ fn write_hosts_by_tls_only(http: &mut Writer, rendering: &Rendering<'_>) {
         return;
     }
     http.block("server", &[], |server| {
-        server.directive("listen", &[rendering.table.http_port.into()]);
+        listeners::write(server, rendering, rendering.table.http_port, &[]);
         server.directive("server_name", &names);
         server.block("location", &["/".into()], |location| location.directive("return", &["503".into()]));
     });
@@ -46,11 +46,16 @@ fn write_hosts_by_tls_only(http: &mut Writer, rendering: &Rendering<'_>) {
 fn write_default_server(http: &mut Writer, rendering: &Rendering<'_>) {
     let default = rendering.table.default_backend.as_ref();
     http.block("server", &[], |server| {
-        server.directive("listen", &[rendering.table.http_port.into(), "default_server".into()]);
+        listeners::write(server, rendering, rendering.table.http_port, &["default_server".into()]);
         // The empty name is the one that no host can have.
         server.directive("server_name", &["".into()]);
         match default {
-            Some(default) if default.https_only => server.block("location", &["/".into()], write_https_redirect),
+            Some(default) if default.https_only && by_scheme::is_told(rendering) => {
+                by_scheme::write_default(server, rendering, &default.backend);
+            }
+            Some(default) if default.https_only => {
+                server.block("location", &["/".into()], |location| write_https_redirect(location, rendering));
+            }
             default => write_default_location(server, rendering, default.map(|default| &default.backend)),
         }
     });
@@ -58,10 +63,15 @@ fn write_default_server(http: &mut Writer, rendering: &Rendering<'_>) {
 
 /// The default backend's one location, or 503.
 pub fn write_default_location(server: &mut Writer, rendering: &Rendering<'_>, backend: Option<&Backend>) {
-    server.block("location", &["/".into()], |location| match backend.filter(|backend| is_served(backend, rendering)) {
+    server.block("location", &["/".into()], |location| write_default_backend(location, rendering, backend));
+}
+
+/// What stands in that location.
+pub fn write_default_backend(location: &mut Writer, rendering: &Rendering<'_>, backend: Option<&Backend>) {
+    match backend.filter(|backend| is_served(backend, rendering)) {
         Some(backend) => proxying::write(location, rendering, &Target::whole(backend, default_pool())),
         None => location.directive("return", &["503".into()]),
-    });
+    }
 }
 
 /// nginx's own `*.example.org` would also answer for `a.b.example.org`; ours is exactly one label, so it is a pattern.
@@ -72,14 +82,30 @@ pub fn server_name(host: &HostPattern) -> Word {
 
 /// The routes of a host, as requests of one scheme see them. The order is for readers: nginx takes the longest prefix.
 pub fn write_locations(server: &mut Writer, rendering: &Rendering<'_>, host: &HostPattern, virtual_host: &VirtualHost, scheme: Scheme) {
+    leaving::write_refusal(server, virtual_host);
+    if by_scheme::is_told(rendering) {
+        return by_scheme::write_locations(server, rendering, host, virtual_host);
+    }
     for place in virtual_host.places(scheme) {
-        write_both(server, &place.path, |location, part| match &place.answer {
-            Answer::Redirect(redirect) => write_redirect(location, redirect),
-            Answer::Https => write_https_redirect(location),
-            Answer::Application(application) => write_application(location, rendering, host, &place.path, application, part),
-            Answer::NoPath => location.directive("return", &["404".into()]),
-            Answer::NoRoute => location.directive("return", &["503".into()]),
-        });
+        write_both(server, &place.path, |location, part| write_answer(location, rendering, host, &place.path, &place.answer, part));
+    }
+}
+
+/// What stands in the location of a place.
+pub fn write_answer(
+    location: &mut Writer,
+    rendering: &Rendering<'_>,
+    host: &HostPattern,
+    path: &ContextPath,
+    answer: &Answer<'_>,
+    part: Part,
+) {
+    match answer {
+        Answer::Redirect(redirect) => write_redirect(location, redirect),
+        Answer::Https => write_https_redirect(location, rendering),
+        Answer::Application(application) => write_application(location, rendering, host, path, application, part),
+        Answer::NoPath => location.directive("return", &["404".into()]),
+        Answer::NoRoute => location.directive("return", &["503".into()]),
     }
 }
 
@@ -88,22 +114,30 @@ fn write_redirect(location: &mut Writer, redirect: &Redirect) {
     location.directive("return", &["302".into(), Word::join([(&redirect.target).into(), "$request_uri".into()])]);
 }
 
+/// The same address by HTTPS.
+pub fn https_address(rendering: &Rendering<'_>) -> Word {
+    let host = client_address::host(&rendering.table.settings);
+    Word::join(["https://".into(), host.into(), "$https_port_suffix$request_uri".into()])
+}
+
 /// The same address by HTTPS. Only a method that asks may become a GET.
-fn write_https_redirect(location: &mut Writer) {
-    let target: Word = "https://$host$https_port_suffix$request_uri".into();
+fn write_https_redirect(location: &mut Writer, rendering: &Rendering<'_>) {
+    let target = https_address(rendering);
     location.condition("$request_method !~ ^(GET|HEAD)$", |other| other.directive("return", &["308".into(), target.clone()]));
     location.directive("return", &["301".into(), target]);
 }
 
 /// A path on its segment borders: the path itself, and what is below it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
+pub enum Part {
+    /// The path alone.
     Itself,
+    /// What is below.
     Below,
 }
 
 /// A path answers for itself and for everything below it on a segment border: `/app` never catches `/apple`.
-fn write_both(server: &mut Writer, path: &ContextPath, mut body: impl FnMut(&mut Writer, Part)) {
+pub fn write_both(server: &mut Writer, path: &ContextPath, mut body: impl FnMut(&mut Writer, Part)) {
     if path.is_root() {
         return server.block("location", &["/".into()], |location| body(location, Part::Below));
     }
@@ -130,6 +164,7 @@ fn write_application(
     let mut target = Target { long_lived: application.long_lived, ..Target::whole(&route.backend, pool_name(host, root)) };
     // Requests below a path that is cut off; the whole site has nothing to cut.
     if route.rewrite && !root.is_root() {
+        location.directive("set", &["$cut_path".into(), root.into()]);
         let rest = at.as_str().strip_prefix(root.as_str()).unwrap_or_default();
         target.cut = Some((root, Word::join([Word::path(rest), if part == Part::Below { "/".into() } else { "".into() }])));
     }

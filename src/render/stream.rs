@@ -4,7 +4,7 @@
 use super::routes::server_name;
 use super::upstreams::{is_served, passthrough_pool, write_servers};
 use super::writer::{Word, Writer};
-use super::{Rendering, engine, limits, options, tls};
+use super::{Rendering, client_address, engine, limits, listeners, options, tls};
 use crate::route::{AccessLogFormat, Affinity};
 use crate::types::{HostPattern, Port};
 
@@ -54,7 +54,7 @@ fn write_passthrough(stream: &mut Writer, rendering: &Rendering<'_>, port: Port)
         }
     }
     stream.block("server", &[], |server| {
-        server.directive("listen", &[port.into(), "default_server".into()]);
+        listeners::write(server, rendering, port, &["default_server".into()]);
         let names: Vec<Word> = std::iter::once("".into()).chain(published_below_wildcards(rendering).map(server_name)).collect();
         server.directive("server_name", &names);
         server.directive("ssl_preread", &["on".into()]);
@@ -62,7 +62,7 @@ fn write_passthrough(stream: &mut Writer, rendering: &Rendering<'_>, port: Port)
     });
     for (host, backend) in &rendering.table.passthrough {
         stream.block("server", &[], |server| {
-            server.directive("listen", &[port.into()]);
+            listeners::write(server, rendering, port, &[]);
             server.directive("server_name", &[server_name(host)]);
             server.directive("ssl_preread", &["on".into()]);
             if is_served(backend, rendering) {
@@ -97,6 +97,7 @@ fn write_settings(stream: &mut Writer, rendering: &Rendering<'_>) {
     } else {
         stream.directive("access_log", &["off".into()]);
     }
+    client_address::write_stream(stream, settings);
     limits::write_passed_clients(stream, rendering);
     engine::write_resolver(stream, rendering);
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::routes::{server_name, write_default_location, write_locations};
 use super::writer::{Word, Writer};
-use super::{Purpose, Rendering, options};
+use super::{Purpose, Rendering, listeners, options};
 use crate::route::{TlsBinding, VirtualHost};
 use crate::types::{HostPattern, Scheme};
 
@@ -39,7 +39,7 @@ pub fn terminated<'a>(rendering: &Rendering<'a>) -> impl Iterator<Item = (&'a Ho
 /// The server of one host.
 pub fn write_host(out: &mut Writer, rendering: &Rendering<'_>, host: &HostPattern, virtual_host: &VirtualHost, binding: &TlsBinding) {
     out.block("server", &[], |server| {
-        server.directive("listen", &[listen(rendering), "ssl".into()]);
+        write_listen(server, rendering, &["ssl".into()]);
         server.directive("server_name", &[server_name(host)]);
         write_certificate(server, rendering, binding);
         write_locations(server, rendering, host, virtual_host, Scheme::Https);
@@ -48,10 +48,10 @@ pub fn write_host(out: &mut Writer, rendering: &Rendering<'_>, host: &HostPatter
 
 /// Where TLS is terminated: the port itself, or behind the look at the server name when some hosts are passed through.
 /// The connection is handed over within the engine, so that clients' addresses stay.
-pub fn listen(rendering: &Rendering<'_>) -> Word {
+fn write_listen(server: &mut Writer, rendering: &Rendering<'_>, options: &[Word]) {
     match rendering.table.https_port {
-        Some(port) if rendering.table.passthrough.is_empty() => port.into(),
-        _ => terminator(rendering),
+        Some(port) if rendering.table.passthrough.is_empty() => listeners::write(server, rendering, port, options),
+        _ => server.directive("listen", &[&[terminator(rendering)], options].concat()),
     }
 }
 
@@ -83,7 +83,7 @@ fn write_default_server(http: &mut Writer, rendering: &Rendering<'_>) {
     // A start without the secret could not leave the default server out.
     let binding = binding.filter(|binding| rendering.purpose != Purpose::Boot && rendering.materials.pair(binding).is_some());
     http.block("server", &[], |server| {
-        server.directive("listen", &[listen(rendering), "ssl".into(), "default_server".into()]);
+        write_listen(server, rendering, &["ssl".into(), "default_server".into()]);
         server.directive("server_name", &["".into()]);
         match binding {
             Some(binding) => {
@@ -113,7 +113,7 @@ fn write_hosts_without_tls(http: &mut Writer, rendering: &Rendering<'_>, default
         return;
     }
     http.block("server", &[], |server| {
-        server.directive("listen", &[listen(rendering), "ssl".into()]);
+        write_listen(server, rendering, &["ssl".into()]);
         server.directive("server_name", &names);
         write_refusal(server);
     });

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use super::writer::{Word, Writer};
-use super::{Purpose, Rendering};
+use super::{Purpose, Rendering, client_address};
 use crate::route::{Affinity, Backend, BackendService, RouteTable, SizeBytes};
 use crate::types::{ContextPath, CookieName, HostPattern};
 
@@ -79,7 +79,10 @@ fn write_pool(http: &mut Writer, rendering: &Rendering<'_>, name: &Word, backend
         Affinity::None => {}
         Affinity::Cookie(cookie) => upstream.directive("hash", &[Word::cookie_variable(cookie), "consistent".into()]),
         // nginx's own `ip_hash` looks at three quarters of an IPv4 address only, and moves most clients when one endpoint goes.
-        Affinity::ClientAddress => upstream.directive("hash", &["$remote_addr".into(), "consistent".into()]),
+        Affinity::ClientAddress => {
+            let address = client_address::variable(&rendering.table.settings);
+            upstream.directive("hash", &[address.into(), "consistent".into()]);
+        }
     });
 }
 

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::hashes::Hashed;
 use crate::route::SizeBytes;
 use crate::types::{
-    ContextPath, CookieName, Digest, EngineLine, HostPattern, LogFormat, LogTarget, Port, ServiceName, SiteUrl, TlsCiphers,
+    AddressRange, ContextPath, CookieName, Digest, EngineLine, HostPattern, LogFormat, LogTarget, Port, ServiceName, SiteUrl, TlsCiphers,
 };
 
 /// One argument of a directive, before quoting.
@@ -90,8 +90,25 @@ impl Word {
         Self(fitting.map_or_else(|| bytes.to_string(), |(unit, letter)| format!("{}{letter}", bytes / unit)))
     }
 
+    /// The same text with another variable in the place of one: `$name` and `${name}`, never a part of a longer name.
+    pub fn with_variable(&self, name: &'static str, other: &'static str) -> Self {
+        let mut text = String::with_capacity(self.0.len());
+        let mut rest = self.0.as_str();
+        while let Some(at) = rest.find('$') {
+            text.push_str(&rest[..at]);
+            rest = &rest[at..];
+            let after = [format!("${{{name}}}"), format!("${name}")].iter().find_map(|form| rest.strip_prefix(form.as_str()));
+            let ends = |after: &&str| rest.starts_with("${") || !after.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+            let (written, left) = after.filter(ends).map_or(("$".to_owned(), &rest[1..]), |after| (format!("${{{other}}}"), after));
+            text.push_str(&written);
+            rest = left;
+        }
+        Self(text + rest)
+    }
+
     fn quoted(&self) -> String {
-        let bare = |b: u8| b.is_ascii_alphanumeric() || b"._-:/$=".contains(&b);
+        let address = self.0.starts_with('[');
+        let bare = |b: u8| b.is_ascii_alphanumeric() || b"._-:/$=".contains(&b) || (address && b"[]".contains(&b));
         if !self.0.is_empty() && self.0.bytes().all(bare) {
             return self.0.clone();
         }
@@ -129,7 +146,22 @@ macro_rules! word_from {
         }
     )+};
 }
-word_from!(&HostPattern, &ContextPath, &ServiceName, &SiteUrl, &LogTarget, &TlsCiphers, Port, IpAddr, SocketAddr, u16, u32, u64, usize);
+word_from!(
+    &HostPattern,
+    &ContextPath,
+    &ServiceName,
+    &SiteUrl,
+    &LogTarget,
+    &TlsCiphers,
+    &AddressRange,
+    Port,
+    IpAddr,
+    SocketAddr,
+    u16,
+    u32,
+    u64,
+    usize
+);
 
 /// The one text whose variables are meant; quotes and backslashes in it are escaped like everywhere.
 impl From<&LogFormat> for Word {
@@ -144,9 +176,25 @@ pub struct Writer {
     text: String,
     depth: usize,
     /// Directives that somebody else writes, and the depth at which.
-    left_out: (usize, BTreeSet<String>),
+    left_out: (usize, LeftOut),
     /// What was written that needs room in the engine's hash tables.
     hashed: Hashed,
+}
+
+/// Directives that somebody else writes.
+#[derive(Debug, Clone, Default)]
+pub struct LeftOut {
+    /// By name alone.
+    pub directives: BTreeSet<String>,
+    /// By name and first argument, in lower case.
+    pub named: BTreeSet<(String, String)>,
+}
+
+impl LeftOut {
+    fn has(&self, name: &str, words: &[Word]) -> bool {
+        let named = || words.first().is_some_and(|first| self.named.contains(&(name.to_owned(), first.0.to_ascii_lowercase())));
+        self.directives.contains(name) || (!self.named.is_empty() && named())
+    }
 }
 
 /// A place in the text, for what can only be written when the rest is.
@@ -154,9 +202,9 @@ pub struct Writer {
 pub struct Place(usize);
 
 impl Writer {
-    /// From here on directives of these names are not written at this depth, up to the end of the block.
-    pub fn leave_out(&mut self, names: BTreeSet<String>) {
-        self.left_out = (self.depth, names);
+    /// From here on these directives are not written at this depth, up to the end of the block.
+    pub fn leave_out(&mut self, others: LeftOut) {
+        self.left_out = (self.depth, others);
     }
 
     /// What was written so far that needs room in the engine's hash tables, also in pieces that were taken.
@@ -190,7 +238,7 @@ impl Writer {
 
     /// `name word word;`
     pub fn directive(&mut self, name: &'static str, words: &[Word]) {
-        if self.left_out.0 == self.depth && self.left_out.1.contains(name) {
+        if self.left_out.0 == self.depth && self.left_out.1.has(name, words) {
             return;
         }
         self.words(name, words);
@@ -288,6 +336,12 @@ mod tests {
     }
 
     #[test]
+    fn another_variable_takes_the_place_of_whole_names_only() {
+        let word: Word = "$remote_addr ${remote_addr}x $remote_addr_x $$remote_addr- $".into();
+        quoted(&word.with_variable("remote_addr", "client"), "\"${client} ${client}x $remote_addr_x $${client}- $\"");
+    }
+
+    #[test]
     fn identifiers_of_different_texts_differ() {
         quoted(&Word::identifier("a/b_c"), "\"a~b_c\"");
         quoted(&Word::identifier("a~b!2f"), "\"a!7eb!212f\"");
@@ -310,13 +364,19 @@ mod tests {
     #[test]
     fn what_somebody_else_writes_is_left_out_at_its_depth_only() {
         let mut writer = Writer::default();
-        writer.block("http", &[], |http| http.leave_out(BTreeSet::from(["listen".to_owned()])));
+        let listen = || LeftOut {
+            directives: BTreeSet::from(["listen".to_owned()]),
+            named: BTreeSet::from([("add_header".to_owned(), "x-a".to_owned())]),
+        };
+        writer.block("http", &[], |http| http.leave_out(listen()));
         writer.directive("listen", &["0".into()]);
-        writer.leave_out(BTreeSet::from(["listen".to_owned()]));
+        writer.leave_out(listen());
+        writer.directive("add_header", &["X-A".into(), "1".into()]);
+        writer.directive("add_header", &["x-b".into(), "x-a".into()]);
         writer.directive("listen", &["1".into()]);
         writer.block("server", &[], |server| server.directive("listen", &["2".into()]));
         writer.line(&EngineLine::parse(" listen '3' ; ").unwrap());
-        assert_eq!(writer.finish(), "http {\n}\nlisten 0;\nserver {\n    listen 2;\n}\nlisten '3' ;\n");
+        assert_eq!(writer.finish(), "http {\n}\nlisten 0;\nadd_header x-b x-a;\nserver {\n    listen 2;\n}\nlisten '3' ;\n");
     }
 
     #[test]

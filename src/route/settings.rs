@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::EdgeLimits;
-use crate::types::{ConfigTemplate, EngineLine, LogFormat, LogTarget, TlsCiphers};
+use crate::types::{AddressRange, ConfigTemplate, EngineLine, LogFormat, LogTarget, TlsCiphers};
 
 /// A size in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -55,6 +55,14 @@ pub struct EngineSettings {
     pub underscores_in_headers: bool,
     /// Whether the `x-…` information headers are left out of answers.
     pub hide_info_headers: bool,
+    /// Whether answers say at which address an application answered.
+    pub upstream_address_header: bool,
+    /// Whose words about clients are believed; absent: nobody's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_address: Option<ClientAddress>,
+    /// Whether IPv6 is listened at; absent: where it can be told that it is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ipv6: Option<bool>,
     /// Whether requests are logged.
     pub access_log: bool,
     /// Where they are logged; absent: standard output.
@@ -101,6 +109,28 @@ pub struct EngineSettings {
     /// Raw directives about passed-through connections.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tcp_options: Vec<EngineLine>,
+}
+
+/// Whose words about clients are believed, and which.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClientAddress {
+    /// The load balancers in front; sorted, each once.
+    pub trusted: Vec<AddressRange>,
+    /// What they say it by.
+    pub from: ClientAddressSource,
+}
+
+/// By what a load balancer says who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientAddressSource {
+    /// The headers `X-Forwarded-For`, `-Proto`, `-Host` and `-Port`.
+    XForwardedFor,
+    /// The header `Forwarded` of RFC 7239.
+    Forwarded,
+    /// The PROXY protocol, version 1 or 2, before each connection.
+    ProxyProtocol,
 }
 
 /// Which of the engine's formats the access log has.
@@ -201,6 +231,9 @@ impl Default for EngineSettings {
             limits: EdgeLimits::default(),
             underscores_in_headers: false,
             hide_info_headers: false,
+            upstream_address_header: false,
+            client_address: None,
+            ipv6: None,
             access_log: true,
             access_log_target: None,
             access_log_format: AccessLogFormat::Main,

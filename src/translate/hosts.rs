@@ -27,7 +27,7 @@ pub struct HostWide<'a> {
 pub fn settle<'a>(world: &World<'_>, host: &HostPattern, members: &Members<'a>, findings: &mut Vec<Finding>) -> HostWide<'a> {
     let mut wide = HostWide::default();
     settle_tls(world, host, members, &mut wide, findings);
-    let has_tls = wide.tls.is_some() || !wide.passthrough.is_empty();
+    let has_tls = wide.tls.is_some() || !wide.passthrough.is_empty() || world.cluster.has_front();
     wide.https_only = wide.passthrough.iter().any(|member| member.published.labels.tls.only);
     for member in members {
         findings.extend(redirects_without_tls(world, host, member, has_tls).filter(|_| decides_at_its_path(members, member)));

@@ -129,8 +129,8 @@ fn path_route(
     let websockets: BTreeSet<_> = members.iter().flat_map(|member| &member.published.labels.websocket_endpoints).cloned().collect();
     PathRoute {
         rewrite,
-        // Without a TLS port nobody could follow.
-        https_only: https_only && world.cluster.proxy.publish.https.is_some(),
+        // Without TLS here or in front nobody could follow.
+        https_only: https_only && (world.cluster.proxy.publish.https.is_some() || world.cluster.has_front()),
         websockets: websockets.into_iter().collect(),
         backend,
     }
@@ -194,7 +194,8 @@ fn default_backend(world: &World<'_>, member: &Reach<'_>, reports: &mut Vec<Rout
     let pool = pool(world, DEFAULT_HOST, &ContextPath::root(), &members, findings);
     let report = reports::route(world, DEFAULT_HOST, &ContextPath::root(), &members, &pool);
     reports.push(RouteReport { tls: tls.as_ref().map(reports::tls), ..report });
-    DefaultBackend { backend: pool.open(&members), tls, https_only: member.published.labels.tls.only && published }
+    let https_only = member.published.labels.tls.only && (published || world.cluster.has_front());
+    DefaultBackend { backend: pool.open(&members), tls, https_only }
 }
 
 /// A pool, and which of its members' endpoints wait.

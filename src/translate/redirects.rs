@@ -29,7 +29,7 @@ pub fn settle(world: &World<'_>, reaches: &[Reach<'_>], sites: &mut Sites<'_>, f
         let labels = &member.published.labels;
         for asked in labels.redirects.iter().filter(|asked| labels.hosts.contains(&asked.source.host)) {
             let source = &asked.source;
-            if source.scheme == Scheme::Https && !sites.terminates(&source.host) {
+            if source.scheme == Scheme::Https && !sites.terminates(&source.host) && !world.cluster.has_front() {
                 findings.push(never_asked(member, asked));
                 continue;
             }
@@ -46,7 +46,7 @@ pub fn settle(world: &World<'_>, reaches: &[Reach<'_>], sites: &mut Sites<'_>, f
                 findings.push(circle(member, asked, &way));
                 continue;
             }
-            findings.extend(sites.lacks_tls(&asked.target).then(|| target_without_tls(member, asked)));
+            findings.extend((sites.lacks_tls(&asked.target) && !world.cluster.has_front()).then(|| target_without_tls(member, asked)));
             counting.insert(key, member);
         }
     }
@@ -97,7 +97,7 @@ impl Sites<'_> {
                 at = self.next(world, &at)?;
             }
             way.push(at.to_string());
-            if matches!(self.place(&at), Some(Answer::Redirect(redirect)) if *redirect == own) {
+            if matches!(self.place(world, &at), Some(Answer::Redirect(redirect)) if *redirect == own) {
                 break;
             }
         }
@@ -106,17 +106,18 @@ impl Sites<'_> {
 
     /// Where a client that is here is sent; none: it is answered, or leaves these hosts.
     fn next(&self, world: &World<'_>, at: &Stop) -> Option<Stop> {
-        match self.place(at)? {
+        match self.place(world, at)? {
             Answer::Redirect(redirect) => sent(world, &redirect.target, &at.path),
             Answer::Https => Some(Stop { scheme: Scheme::Https, ..at.clone() }),
             Answer::Application(_) | Answer::NoPath | Answer::NoRoute => None,
         }
     }
 
-    fn place(&self, at: &Stop) -> Option<Answer<'_>> {
+    fn place(&self, world: &World<'_>, at: &Stop) -> Option<Answer<'_>> {
         let known = |pattern: &HostPattern| self.hosts.contains_key(pattern) || self.passthrough.contains_key(pattern);
         let pattern = HostPattern::fitting(&at.host).find(known)?;
-        let host = self.hosts.get(&pattern).filter(|host| at.scheme == Scheme::Http || host.tls.is_some())?;
+        let asked = |host: &&VirtualHost| at.scheme == Scheme::Http || host.tls.is_some() || world.cluster.has_front();
+        let host = self.hosts.get(&pattern).filter(asked)?;
         host.place_of(at.scheme, &at.path).map(|place| place.answer)
     }
 }

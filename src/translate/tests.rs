@@ -1,5 +1,6 @@
 //! Claims about translations of small Swarms in the short form of the golden cases.
 
+mod addresses;
 mod admission;
 #[path = "../../tests/golden/compact.rs"]
 mod compact;

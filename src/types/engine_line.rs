@@ -45,20 +45,28 @@ impl EngineLine {
 
     /// The names of the directives in it, without those inside of blocks.
     pub fn directives(&self) -> Vec<String> {
-        let (mut names, mut depth, mut first) = (Vec::new(), 0_usize, true);
+        self.words().into_iter().filter_map(|words| words.into_iter().next()).collect()
+    }
+
+    /// The directives in it, each with its arguments, without those inside of blocks. None is empty.
+    pub fn words(&self) -> Vec<Vec<String>> {
+        let (mut directives, mut depth, mut first) = (Vec::<Vec<String>>::new(), 0_usize, true);
         // A value of this type was read before, so there is no error to tell.
         for part in parts(&self.0).unwrap_or_default() {
             match part {
-                Part::Word { text, .. } => {
-                    names.extend((first && depth == 0).then_some(text));
-                    first = false;
+                Part::Word { text, .. } if depth == 0 => {
+                    if std::mem::take(&mut first) {
+                        directives.push(Vec::new());
+                    }
+                    directives.last_mut().into_iter().for_each(|words| words.push(text.clone()));
                 }
+                Part::Word { .. } => {}
                 Part::End => first = true,
                 Part::Open => (first, depth) = (true, depth + 1),
                 Part::Close => (first, depth) = (true, depth.saturating_sub(1)),
             }
         }
-        names
+        directives
     }
 }
 
@@ -174,6 +182,13 @@ mod tests {
         check("gzip on; # really; {", Ok(&["gzip"]));
         check("rewrite ^/\\;x$ /\\{ ;", Ok(&["rewrite"]));
         check("\"gzip\" on;", Ok(&["gzip"]));
+    }
+
+    #[test]
+    fn directives_have_their_words() {
+        let line = EngineLine::parse("proxy_set_header 'X-A' \"b c\"; map $a $b { default 1; } gzip on;").unwrap();
+        let expected: [&[&str]; 3] = [&["proxy_set_header", "X-A", "b c"], &["map", "$a", "$b"], &["gzip", "on"]];
+        assert_eq!(line.words(), expected);
     }
 
     #[test]

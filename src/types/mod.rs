@@ -1,6 +1,7 @@
 //! Checked values: strings and numbers that can only be built valid, so that nobody re-checks them later.
 //! A leaf: imports no other room, does no I/O.
 
+mod address_range;
 mod config_template;
 mod digest;
 mod engine_line;
@@ -15,6 +16,7 @@ mod port;
 mod shown;
 mod url;
 
+pub use address_range::AddressRange;
 pub use config_template::ConfigTemplate;
 pub(crate) use config_template::{TEMPLATE_FAULT, fault};
 pub use digest::Digest;

@@ -4,9 +4,12 @@ use std::net::SocketAddr;
 
 use proptest::prelude::*;
 use swarmgate::render::Purpose;
-use swarmgate::route::{AccessLogFormat, BackendHttpVersion, DefaultBackend, EngineSettings, LogLevel, RouteTable, SizeBytes, TlsProtocol};
+use swarmgate::route::{
+    AccessLogFormat, BackendHttpVersion, ClientAddress, ClientAddressSource, DefaultBackend, EngineSettings, LogLevel, RouteTable,
+    SizeBytes, TlsProtocol,
+};
 use swarmgate::translate::translate;
-use swarmgate::types::{ContextPath, EngineLine, HostPattern, LogFormat, LogTarget, Port, TlsCiphers};
+use swarmgate::types::{AddressRange, ContextPath, EngineLine, HostPattern, LogFormat, LogTarget, Port, TlsCiphers};
 
 use super::engine::{Place, nginx};
 use super::golden_cases::all_cases;
@@ -94,6 +97,19 @@ fn settings() -> impl Strategy<Value = EngineSettings> {
     )
 }
 
+/// Who may stand in front, from one address to everybody.
+fn front() -> impl Strategy<Value = Option<ClientAddress>> {
+    let ranges = ["10.0.0.0/8", "192.0.2.7", "0.0.0.0/0", "::/0", "2001:db8::/32", "255.255.255.254", "::1"];
+    let trusted = prop::sample::subsequence(ranges.to_vec(), 1..=ranges.len());
+    let from = [ClientAddressSource::XForwardedFor, ClientAddressSource::Forwarded, ClientAddressSource::ProxyProtocol];
+    let front = (trusted, prop::sample::select(from.to_vec())).prop_map(|(trusted, from)| {
+        let mut trusted: Vec<_> = trusted.into_iter().map(|range| AddressRange::parse(range).unwrap()).collect();
+        trusted.sort_unstable();
+        ClientAddress { trusted, from }
+    });
+    prop::option::of(front)
+}
+
 /// What an administrator can choose besides numbers, each option with what likes to break it.
 fn choices() -> impl Strategy<Value = EngineSettings> {
     use prop::sample::select;
@@ -107,8 +123,12 @@ fn choices() -> impl Strategy<Value = EngineSettings> {
     let versions = select(vec![BackendHttpVersion::Http10, BackendHttpVersion::Http11]);
     let protocols = prop::sample::subsequence(vec![TlsProtocol::V1_0, TlsProtocol::V1_1, TlsProtocol::V1_2, TlsProtocol::V1_3], 1..=4);
     let lines = prop::sample::subsequence(HTTP_LINES.to_vec(), 0..=HTTP_LINES.len());
-    (logs, target, level, versions, protocols, lines).prop_map(|((format, formats), target, level, version, protocols, lines)| {
+    let others = (protocols, lines, front(), prop::option::of(any::<bool>()));
+    (logs, target, level, versions, others).prop_map(|((format, formats), target, level, version, (protocols, lines, front, ipv6))| {
         EngineSettings {
+            client_address: front,
+            ipv6,
+            underscores_in_headers: ipv6 == Some(true),
             access_log_format: format,
             access_log_target: LogTarget::parse(target).ok(),
             main_log_format: formats.first().cloned(),
@@ -165,8 +185,15 @@ proptest! {
     #[test]
     fn any_choices_of_an_administrator_are_accepted(settings in choices()) {
         let mut table = RouteTable { settings, ..empty(80) };
-        table.https_port = Some(port(443));
+        (table.https_port, table.https_published) = (Some(port(443)), Some(port(443)));
         route(&mut table, "h", "/", Path::Kept, &[address("10.0.0.2:80")]);
+        route(&mut table, "h", "/cut", Path::Cut, &[address("10.0.0.2:80"), address("[fd00::2]:80")]);
+        route(&mut table, "h", "/grpc", Path::Cut, &[address("10.0.0.2:80")]);
+        let host = table.hosts.get_mut(&HostPattern::parse("h").unwrap()).unwrap();
+        host.paths.values_mut().for_each(|route| route.https_only = true);
+        host.paths.get_mut(&ContextPath::parse("/grpc").unwrap()).unwrap().backend.protocol.http2 = true;
+        table.passthrough.insert(HostPattern::parse("p").unwrap(), backend(&[address("10.0.0.2:443")]));
+        table.default_backend = Some(DefaultBackend { https_only: true, ..DefaultBackend::plain(backend(&[address("10.0.0.2:80")])) });
         check("any choices", &table);
     }
 }

@@ -1,11 +1,11 @@
 //! A client that sends exactly what a test writes: no library between the test and the wire.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// No answer takes longer.
 const ANSWER_MAX: Duration = Duration::from_secs(20);
@@ -43,6 +43,21 @@ pub async fn raw(to: SocketAddr, request: &str) -> Answer {
         parse(&String::from_utf8_lossy(&bytes))
     };
     tokio::time::timeout(ANSWER_MAX, exchange).await.unwrap_or_else(|_| panic!("no answer to {request:?}"))
+}
+
+/// Sends raw bytes from an address of this machine. A connection that is closed without an answer has the status 0.
+pub async fn raw_bytes_from(from: IpAddr, to: SocketAddr, request: &[u8]) -> Answer {
+    let exchange = async {
+        let socket = if from.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.unwrap();
+        socket.bind(SocketAddr::new(from, 0)).unwrap();
+        let mut stream = socket.connect(to).await.unwrap();
+        stream.write_all(request).await.unwrap();
+        let mut bytes = Vec::new();
+        // A reset ends the answer as well.
+        let _ = stream.read_to_end(&mut bytes).await;
+        parse(&String::from_utf8_lossy(&bytes))
+    };
+    tokio::time::timeout(ANSWER_MAX, exchange).await.unwrap_or_else(|_| panic!("no answer to {:?}", String::from_utf8_lossy(request)))
 }
 
 /// One request with a host, a target and further header lines (`name: value`).

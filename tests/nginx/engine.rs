@@ -108,8 +108,11 @@ impl Place {
 
 /// The same configuration, with this port bound to the loopback only.
 fn on_loopback(text: &str, port: Port) -> String {
-    let (open, bound) = (format!("listen {port}"), format!("listen 127.0.0.1:{port}"));
-    text.replace(&format!("{open} "), &format!("{bound} ")).replace(&format!("{open};"), &format!("{bound};"))
+    let families = [(format!("{port}"), format!("127.0.0.1:{port}")), (format!("[::]:{port}"), format!("[::1]:{port}"))];
+    families.iter().fold(text.to_owned(), |text, (open, bound)| {
+        let ends = |text: String, end: &str| text.replace(&format!("listen {open}{end}"), &format!("listen {bound}{end}"));
+        ends(ends(text, " "), ";")
+    })
 }
 
 /// A running engine; ends with the value.

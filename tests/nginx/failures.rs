@@ -65,6 +65,7 @@ async fn an_error_of_the_application_is_its_answer_and_takes_nobody_out() {
     let place = Place::new();
     let mut table = empty(place.http);
     route(&mut table, "h", "/", Path::Kept, &[application::start("one").await, application::start("two").await]);
+    table.settings.upstream_address_header = true;
     let engine = Engine::start(&nginx, place, &table, Purpose::Live).await;
     for status in [500, 502, 503, 504] {
         for _ in 0..10 {

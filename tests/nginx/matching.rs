@@ -140,3 +140,65 @@ async fn rewriting_cuts_the_path_off_and_adds_the_slash_to_the_context_root_only
     check(&engine, "h", "/apple", "404").await;
     assert_eq!(get(engine.http(), "r", "/any").await.said("target"), "/any");
 }
+
+/// What nginx itself takes for a step up it has counted before it chose; what only applications may take for one is refused.
+#[tokio::test]
+async fn no_path_leads_an_application_out_of_its_own() {
+    let routes = [
+        ("shop", "h", "/app", Path::Kept),
+        ("cut", "h", "/cut", Path::Cut),
+        ("rest", "h", "/", Path::Kept),
+        ("alone", "alone", "/", Path::Kept),
+    ];
+    let Some(engine) = engine(&routes, None).await else { return };
+    for target in [
+        "/app/..;/admin",
+        "/app/..;x=1/admin",
+        "/app/.;/../admin",
+        "/app/%2e%2e;/admin",
+        "/app/..%3badmin",
+        "/app/..%5cadmin",
+        "/app/..\\admin",
+        "/app\\..\\admin",
+        "/app/%5c../admin",
+        "/app/%252e%252e/admin",
+        "/app/%25252e%25252e/admin",
+        "/app/..%252fadmin",
+        "/app/%C0%AE%c0%ae/admin",
+        "/app/..%c0%afadmin",
+        "/app/..%C1%9Cadmin",
+        "/b/a//../../app/x",
+        "/app/;x/../admin",
+        "/cut/..;/admin",
+        "/rest/..;/app",
+    ] {
+        check(&engine, "h", target, "400").await;
+        check(&engine, "alone", target, "alone").await;
+    }
+    for (target, app, seen) in [
+        ("/app/../app/x", "shop", "/app/../app/x"),
+        ("/app/%2e%2e/x", "rest", "/app/%2e%2e/x"),
+        ("/app/..%2fx", "rest", "/app/..%2fx"),
+        ("/app/a%2Fb;c=1?x=/..;/", "shop", "/app/a%2Fb;c=1?x=/..;/"),
+        ("/app/a%5cb", "shop", "/app/a%5cb"),
+        ("/app/...", "shop", "/app/..."),
+        ("/app//x", "shop", "/app//x"),
+        ("/app/50%25", "shop", "/app/50%25"),
+    ] {
+        check(&engine, "h", target, app).await;
+        assert_eq!(get(engine.http(), "h", target).await.said("target"), seen);
+    }
+    let absolute = raw(engine.http(), "GET http://h/app/..;/admin HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").await;
+    assert_eq!(absolute.status, 400);
+}
+
+#[tokio::test]
+async fn an_application_is_told_which_path_was_cut_off() {
+    let routes = [("kept", "h", "/kept", Path::Kept), ("cut", "h", "/cut/deep", Path::Cut), ("root", "h", "/", Path::Cut)];
+    let Some(engine) = engine(&routes, None).await else { return };
+    for (target, prefix) in [("/cut/deep/x", "/cut/deep"), ("/kept/x", ""), ("/x", "")] {
+        let answer = super::client::request(engine.http(), "GET", "h", target, &["X-Forwarded-Prefix: /evil"]).await;
+        assert_eq!((answer.status, answer.said("x-forwarded-prefix")), (200, prefix), "{target}: {answer:?}");
+    }
+    assert!(!engine.words().contains("uninitialized"), "{}", engine.words());
+}

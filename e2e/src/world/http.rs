@@ -133,6 +133,11 @@ pub fn https_get(address: &str, host: &str, path: &str, extra: &[&str]) -> Resul
     curl(address, &format!("https://{host}{path}"), &[&["--http1.1"], extra].concat())
 }
 
+/// The same over a connection that begins with the PROXY protocol, which names the client that it is.
+pub fn http_get_by_proxy_protocol(address: &str, host: &str, path: &str) -> Result<Response> {
+    curl(address, &format!("http://{host}{path}"), &["--http1.1", "--haproxy-protocol"])
+}
+
 /// The same over HTTP/2 in plain text, as gRPC clients begin. Trailers stand behind the body, as curl prints them.
 pub fn h2c_get(address: &str, host: &str, path: &str, extra: &[&str]) -> Result<Response> {
     curl(address, &format!("http://{host}{path}"), &[&["--http2-prior-knowledge"], extra].concat())

@@ -23,7 +23,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use app::{App, Steady};
 pub use browsers::Browsers;
-pub use http::{Call, Response, h2c_get, http_get, https_get};
+pub use http::{Call, Response, h2c_get, http_get, http_get_by_proxy_protocol, https_get};
 pub use load::{Load, LoadReport};
 pub use report::report;
 pub use socket::{Socket, conversation};

@@ -8,6 +8,7 @@ mod failures;
 mod findings;
 mod fleet;
 mod follows;
+mod fronts;
 mod grants;
 mod ground;
 mod hardening;
@@ -86,6 +87,7 @@ pub fn all() -> Vec<Case> {
         silence::cases(),
         spec::cases(),
         settings::cases(),
+        fronts::cases(),
         failover::cases(),
         hosts::cases(),
     ];

@@ -18,10 +18,10 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// The shared declaration with more in the cluster `default`, which is the only one that begins so.
-fn with(more: &str) -> Result<String> {
-    let old = "spec:\n  engine: nginx\n";
+pub(super) fn with(more: &str) -> Result<String> {
+    let old = "  engine: nginx\n  settings: {upstreamAddressHeader: true}\n";
     ensure!(SPEC.contains(old), "the shared declaration has no {old:?}");
-    Ok(SPEC.replacen(old, &format!("{old}{more}"), 1))
+    Ok(SPEC.replacen(old, &format!("  engine: nginx\n{more}"), 1))
 }
 
 fn raw_lines(world: &World) -> Result<()> {

@@ -64,7 +64,7 @@ fn no_new_tasks(world: &World) -> Result<()> {
     const NETWORKS: &str = "networkInterval: 5s, networkTimeout: 30s";
     let new = format!("    update: {{monitor: 2s, delay: 1s, {NETWORKS}}}\n    labels: {{team: edge}}\n");
     let spec = spec_with(&format!("    update: {{monitor: 1s, {NETWORKS}}}\n"), &new, SPEC)?;
-    let spec = spec_with("spec:\n  engine: nginx\n", "spec:\n  engine: nginx\n  settings: {clientMaxBodySize: 7m}\n", &spec)?;
+    let spec = spec_with("{upstreamAddressHeader: true}", "{upstreamAddressHeader: true, clientMaxBodySize: 7m}", &spec)?;
     let services = ["swarmgate-proxy-default", "swarmgate-proxy-mesh", "swarmgate-extension-default"];
     let tasks = || services.iter().map(|service| world.task_ids(service)).collect::<Result<Vec<_>>>();
     App::new("through").create(world)?;

@@ -6,6 +6,7 @@
 
 mod across;
 mod checked;
+mod client_address;
 mod combinations;
 mod edge_limits;
 mod hosts;

@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::client_address;
 use super::combinations::Look;
 use super::edge_limits;
 use super::mistake::Mistakes;
@@ -39,6 +40,9 @@ pub(super) fn checked(spec: &Settings, mode: PublishMode) -> Result<EngineSettin
         client_body_timeout_ms: or(spec.client_body_timeout.as_deref(), timeout, default.client_body_timeout_ms)?,
         underscores_in_headers: spec.underscores_in_headers.unwrap_or(default.underscores_in_headers),
         hide_info_headers: spec.hide_info_headers.unwrap_or(default.hide_info_headers),
+        upstream_address_header: spec.upstream_address_header.unwrap_or(default.upstream_address_header),
+        client_address: spec.client_address.as_ref().map(client_address::checked).transpose()?,
+        ipv6: spec.ipv6,
         upstream_zone_size: or(spec.upstream_zone_size.as_deref(), zone_size, default.upstream_zone_size)?,
         backend_http_version: or(spec.backend_http_version.as_deref(), http_version, default.backend_http_version)?,
         ip_hash: spec.ip_hash.unwrap_or(default.ip_hash),
@@ -93,6 +97,7 @@ pub(super) fn or<T>(text: Option<&str>, parse: impl FnOnce(&str) -> Result<T, Re
 pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
     timing(look, mistakes);
     edge_limits::check(look, mistakes);
+    client_address::check(look, mistakes);
     unused_logs(look, mistakes);
     protocols(look, mistakes);
 }

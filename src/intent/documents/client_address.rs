@@ -1,0 +1,74 @@
+//! `spec.settings.clientAddress`: from what was typed to ranges, and statements that believe nobody or everybody.
+
+use super::combinations::Look;
+use super::mistake::Mistakes;
+use crate::intent::settings_spec::ClientAddress as Spec;
+use crate::route::ClientAddress;
+use crate::types::{AddressRange, EngineLine, Refused};
+
+const POINTER: &str = "/spec/settings/clientAddress";
+
+/// Ranges with fewer shared bits than this are no load balancers any more (IPv4, IPv6).
+const NARROW_ENOUGH: (u8, u8) = (8, 16);
+
+/// Raw lines that say the same.
+const SAME: [&str; 3] = ["set_real_ip_from", "real_ip_header", "real_ip_recursive"];
+
+/// The balancers as the engine knows them.
+pub(super) fn checked(spec: &Spec) -> Result<ClientAddress, Refused> {
+    let mut trusted = spec.trusted.iter().map(|range| AddressRange::parse(range)).collect::<Result<Vec<_>, _>>()?;
+    trusted.sort_unstable();
+    trusted.dedup();
+    Ok(ClientAddress { trusted, from: spec.from })
+}
+
+/// Lists that believe nobody, or strangers.
+pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
+    let pointer = format!("{POINTER}/trusted");
+    if look.any(&pointer).is_some_and(serde_json::Value::is_array) && look.list(&pointer).is_empty() {
+        let message = "an empty list: there is nobody who could be believed";
+        mistakes.impossible(&pointer, message, "Name the addresses of the load balancers, or remove clientAddress.");
+    }
+    for (at, range) in look.list(&pointer).iter().enumerate() {
+        let range = range.as_str().and_then(|text| AddressRange::parse(text).ok());
+        if let Some(message) = range.and_then(too_wide) {
+            let remedy = "Name the addresses of the load balancers only.";
+            mistakes.doubtful(&format!("{pointer}/{at}"), message, remedy);
+        }
+    }
+    if look.any(POINTER).is_some() {
+        behind_the_mesh(look, mistakes);
+        said_twice(look, mistakes);
+    }
+}
+
+fn too_wide(range: AddressRange) -> Option<&'static str> {
+    let least = if range.is_v4() { NARROW_ENOUGH.0 } else { NARROW_ENOUGH.1 };
+    if range.is_everybody() {
+        Some("everybody is believed: any client can say that it is another one, and that it came by TLS")
+    } else if range.prefix_len() < least {
+        Some("so wide a range holds clients, too: each of them can say that it is another one, and that it came by TLS")
+    } else {
+        None
+    }
+}
+
+/// The routing mesh, which is what there is where nothing is stated, gives every connection an address of its own.
+fn behind_the_mesh(look: &Look<'_>, mistakes: &mut Mistakes) {
+    if look.text("/spec/proxy/publish/mode") != Some("host") {
+        let message = "behind the routing mesh proxies see addresses of the mesh, never those of load balancers: either nobody is \
+                       believed, or everybody";
+        mistakes.doubtful(POINTER, message, "Write publish.mode: host, or remove clientAddress.");
+    }
+}
+
+fn said_twice(look: &Look<'_>, mistakes: &mut Mistakes) {
+    let pointer = "/spec/settings/httpOptions";
+    for (at, line) in look.list(pointer).iter().enumerate() {
+        let names = line.as_str().and_then(|text| EngineLine::parse(text).ok()).map(|line| line.directives()).unwrap_or_default();
+        if let Some(name) = names.iter().find(|name| SAME.contains(&name.as_str())) {
+            let message = format!("{name} and clientAddress both say whom to believe, and the line takes the place of Swarmgate's");
+            mistakes.doubtful(&format!("{pointer}/{at}"), &message, "Remove the line.");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Who asks, by which scheme, for which host and port: what the connection says, or what somebody in front says who is
+//! believed (`settings.clientAddress`). Every other part of the configuration takes these from here, so that redirects,
+//! logs, hashes, limits and applications never disagree. Must never let a stranger's word into any of it.
+//!
+//! - `$from_front`: `1` when the connection comes from somebody who is believed.
+//! - `$client_scheme`, `$client_site` (host, perhaps with a port), `$client_host`, `$forwarded_port`: how the client asked.
+//! - the client's address: [`variable`].
+
+mod forwarded;
+
+use super::writer::{Word, Writer};
+use crate::route::{ClientAddress, ClientAddressSource, EngineSettings};
+use crate::types::AddressRange;
+
+/// A host as clients may name it, with or without a port.
+macro_rules! site_pattern {
+    () => {
+        r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+    };
+}
+use site_pattern;
+
+/// The last item of a list that every hop adds to. What is left of it may be a stranger's.
+macro_rules! last {
+    ($item:expr) => {
+        concat!(r"~*^1 (?:.*,)?[ \t]*", $item, r"[ \t]*$")
+    };
+}
+
+/// The variable that holds the client's address as text.
+pub fn variable(settings: &EngineSettings) -> &'static str {
+    if from(settings) == Some(ClientAddressSource::Forwarded) { "$client_address" } else { "$remote_addr" }
+}
+
+/// The variable that holds the scheme by which the client asked.
+pub fn scheme(settings: &EngineSettings) -> &'static str {
+    if from(settings).is_some() { "$client_scheme" } else { "$scheme" }
+}
+
+/// The variable that holds the host for which the client asked, with its port if it named one.
+pub fn site(settings: &EngineSettings) -> &'static str {
+    if from(settings).is_some() { "$client_site" } else { "$forwarded_host" }
+}
+
+/// The variable that holds that host without a port.
+pub fn host(settings: &EngineSettings) -> &'static str {
+    if from(settings).is_some() { "$client_host" } else { "$host" }
+}
+
+/// The host for which the client asked, as it decides whether the client names ports.
+pub fn port_named_in(settings: &EngineSettings) -> &'static str {
+    if from(settings).is_some() { "$client_site" } else { "$http_host" }
+}
+
+/// Whether each connection begins with the PROXY protocol.
+pub fn by_proxy_protocol(settings: &EngineSettings) -> bool {
+    from(settings) == Some(ClientAddressSource::ProxyProtocol)
+}
+
+fn from(settings: &EngineSettings) -> Option<ClientAddressSource> {
+    settings.client_address.as_ref().map(|client| client.from)
+}
+
+/// A log format that tells the client's address, whoever wrote it.
+pub fn in_log(settings: &EngineSettings, format: &Word) -> Word {
+    match from(settings) {
+        None => format.clone(),
+        Some(ClientAddressSource::Forwarded) => {
+            format.with_variable("remote_addr", "client_address").with_variable("scheme", "client_scheme")
+        }
+        Some(_) => format.with_variable("scheme", "client_scheme"),
+    }
+}
+
+/// The variables of this module, and `$forwarded_port`. `$forwarded_host` is there already.
+pub fn write(http: &mut Writer, settings: &EngineSettings) {
+    let Some(client) = &settings.client_address else { return write_ports(http, settings, "$forwarded_port") };
+    write_trust(http, client);
+    match client.from {
+        ClientAddressSource::XForwardedFor => write_x_forwarded(http),
+        ClientAddressSource::Forwarded => forwarded::write(http, &client.trusted),
+        ClientAddressSource::ProxyProtocol => write_proxy_protocol(http),
+    }
+    write_site(http);
+    write_ports(http, settings, if client.from == ClientAddressSource::Forwarded { "$forwarded_port" } else { "$site_port" });
+}
+
+/// Whom to believe. nginx replaces the address of the connection where it understands what is said; its own address stays
+/// known, and by that it is believed or not.
+fn write_trust(http: &mut Writer, client: &ClientAddress) {
+    let header = match client.from {
+        ClientAddressSource::XForwardedFor => Some("X-Forwarded-For"),
+        ClientAddressSource::ProxyProtocol => Some("proxy_protocol"),
+        ClientAddressSource::Forwarded => None,
+    };
+    if let Some(header) = header {
+        for range in &client.trusted {
+            http.directive("set_real_ip_from", &[range.into()]);
+        }
+        http.directive("real_ip_header", &[header.into()]);
+        http.directive("real_ip_recursive", &["on".into()]);
+    }
+    http.comment("Whether the connection comes from somebody in front who is believed.");
+    http.block("geo", &["$realip_remote_addr".into(), "$from_front".into()], |geo| {
+        geo.entry("default", "0");
+        write_trusted(geo, &client.trusted);
+    });
+}
+
+/// A line of a `geo` for each range. All of IPv6 is written as its halves, because nginx takes the whole for its default.
+fn write_trusted(geo: &mut Writer, trusted: &[AddressRange]) {
+    for range in trusted {
+        if range.is_everybody() && !range.is_v4() {
+            geo.entry("::/1", "1");
+            geo.entry("8000::/1", "1");
+        } else {
+            geo.entry_words(&range.into(), &"1".into());
+        }
+    }
+}
+
+/// The same in `stream`, where connections are passed through or handed on. Their addresses are the clients' from then on.
+pub fn write_stream(stream: &mut Writer, settings: &EngineSettings) {
+    let Some(client) = settings.client_address.as_ref().filter(|_| by_proxy_protocol(settings)) else { return };
+    for range in &client.trusted {
+        stream.directive("set_real_ip_from", &[range.into()]);
+    }
+}
+
+/// Each header is a list that the last hop adds to, so its last item is the word of who is believed.
+fn write_x_forwarded(http: &mut Writer) {
+    http.comment("From the client on: what stands before it in the list is the word of a stranger.");
+    let addresses = "$from_front $remote_addr $realip_remote_addr $http_x_forwarded_for";
+    http.block("map", &[addresses.into(), "$forwarded_for".into()], |map| {
+        map.entry("default", "$remote_addr");
+        map.entry(r"~^1 ([^ ]+) [^ ]+ (?:.*[, ])?(?<chain>\1(?:[ ]*,.*)?)$", "$chain, $realip_remote_addr");
+        map.entry(r"~^1 ([^ ]+) \1 ", "$remote_addr");
+        map.entry("~^1 ", "$remote_addr, $realip_remote_addr");
+    });
+    http.block("map", &["$from_front $http_x_forwarded_proto".into(), "$client_scheme".into()], |map| {
+        map.entry("default", "$scheme");
+        map.entry(last!("(?:https|wss)"), "https");
+        map.entry(last!("(?:http|ws)"), "http");
+    });
+    http.block("map", &["$from_front $http_x_forwarded_host".into(), "$believed_site".into()], |map| {
+        map.entry("default", "");
+        map.entry(concat!(r"~*^1 (?:.*,)?[ \t]*(?<believed_host>", site_pattern!(), r")[ \t]*$"), "$believed_host");
+    });
+    http.block("map", &["$from_front $http_x_forwarded_port".into(), "$forwarded_port".into()], |map| {
+        map.entry("default", "$site_port");
+        map.entry(last!("(?<believed_port>[1-9][0-9]{0,4})"), "$believed_port");
+    });
+}
+
+/// A connection says where it came from and which port it was made to. Version 2 may say that it was made by TLS; version 1
+/// cannot, and there the port of HTTPS says it.
+fn write_proxy_protocol(http: &mut Writer) {
+    let said = "$from_front $proxy_protocol_tlv_ssl_version $proxy_protocol_server_port";
+    http.block("map", &[said.into(), "$client_scheme".into()], |map| {
+        map.entry("default", "$scheme");
+        map.entry("~^1 [^ ]+ ", "https");
+        map.entry("~^1  443$", "https");
+    });
+    http.block("map", &["$from_front $proxy_protocol_server_port".into(), "$forwarded_port".into()], |map| {
+        map.entry("default", "$site_port");
+        map.entry("~^1 (?<believed_port>[1-9][0-9]{0,4})$", "$believed_port");
+    });
+    http.block("map", &["$from_front".into(), "$believed_site".into()], |map| map.entry("default", ""));
+}
+
+fn write_site(http: &mut Writer) {
+    http.block("map", &["$believed_site".into(), "$client_site".into()], |map| {
+        map.entry("default", "$believed_site");
+        map.entry("", "$forwarded_host");
+    });
+    http.block("map", &["$believed_site".into(), "$client_host".into()], |map| {
+        map.entry("default", "$host");
+        map.entry(r"~^(?<site_host>\[[^\]]+\]|[^:]+)(?::[0-9]+)?$", "$site_host");
+    });
+}
+
+/// The port that the client used, as far as scheme and host tell.
+fn write_ports(http: &mut Writer, settings: &EngineSettings, port: &'static str) {
+    http.comment("The port that the client used, which publishing may have translated on the way here.");
+    http.block("map", &[scheme(settings).into(), "$scheme_port".into()], |map| {
+        map.entry("default", "80");
+        map.entry("https", "443");
+    });
+    http.block("map", &[port_named_in(settings).into(), port.into()], |map| {
+        map.entry("default", "$scheme_port");
+        map.entry("~:(?<host_port>[0-9]{1,5})$", "$host_port");
+    });
+}

@@ -1,0 +1,201 @@
+//! `Forwarded` (RFC 7239), which nginx does not read itself: `for=192.0.2.1;proto=https;host=a.example, for="[2001:db8::1]"`.
+//!
+//! It is read from its end, because only what those in front added there is believed. An element that they added has no
+//! backslash and closes its quotes. Then nothing that a stranger wrote before it can make it part of anything else: whoever
+//! begins to read further left either stands outside of quotes at the comma before the element, or is left with an open
+//! quote at the end.
+
+use super::{site_pattern, write_trusted};
+use crate::render::writer::{Word, Writer};
+use crate::types::AddressRange;
+
+/// For how many hops in front, one behind the other, an address is looked for.
+const HOPS: usize = 4;
+
+/// One element, whatever stands in it.
+macro_rules! element {
+    () => {
+        r#"(?:[^",\\]++|"[^"\\]*+")*+"#
+    };
+}
+
+/// The parameters before one that is looked for.
+macro_rules! parameters {
+    () => {
+        r#"(?:[^=",;\\]++=(?:[^",;\\]*+|"[^"\\]*+")[ \t]*;[ \t]*)*?"#
+    };
+}
+
+/// The address of the n-th element from the end: alone, with a port, in quotes, IPv6 in brackets. The quote that follows it
+/// is the one before it: one alone would be that of a text which only looks like an element.
+macro_rules! address {
+    ($name:literal, $behind:literal) => {
+        concat!(
+            r"~*^1 (?:.*,)?[ \t]*",
+            parameters!(),
+            r#"for=("?)\[?(?<"#,
+            $name,
+            r#">(?<=\[)[0-9a-f:.]++|[0-9.]++)\]?(?::[0-9]+)?\1[ \t]*(?:;"#,
+            element!(),
+            ")?(?:,",
+            element!(),
+            "){",
+            $behind,
+            "}$"
+        )
+    };
+}
+
+/// From the n-th element on, and that element alone.
+macro_rules! chain {
+    ($hop:literal, $name:literal, $behind:literal) => {
+        concat!("~^", $hop, r" (?:.*,)?[ \t]*(?<", $name, ">", element!(), "(?:,", element!(), "){", $behind, "})$")
+    };
+}
+macro_rules! alone {
+    ($hop:literal, $name:literal, $behind:literal) => {
+        concat!("~^", $hop, r" (?:.*,)?[ \t]*(?<", $name, ">", element!(), ")(?:,", element!(), "){", $behind, "}$")
+    };
+}
+
+/// What is written for each hop: variables and patterns.
+struct Hop {
+    address: &'static str,
+    address_pattern: &'static str,
+    address_capture: &'static str,
+    trusted: &'static str,
+    /// The hop that describes the client, if all before this one are believed.
+    choice: &'static str,
+    number: &'static str,
+    before: &'static str,
+    alone: (&'static str, &'static str),
+    chain: (&'static str, &'static str),
+    addresses: &'static str,
+}
+
+const HOP: [Hop; HOPS] = [
+    Hop {
+        address: "$hop_1",
+        address_pattern: address!("hop_1_for", "0"),
+        address_capture: "$hop_1_for",
+        trusted: "$hop_1_trusted",
+        choice: "$client_hop",
+        number: "1",
+        before: "0",
+        alone: (alone!("1", "hop_1_alone", "0"), "$hop_1_alone"),
+        chain: (chain!("1", "hop_1_chain", "0"), "$hop_1_chain, $forwarded_here"),
+        addresses: "$hop_1, $remote_addr",
+    },
+    Hop {
+        address: "$hop_2",
+        address_pattern: address!("hop_2_for", "1"),
+        address_capture: "$hop_2_for",
+        trusted: "$hop_2_trusted",
+        choice: "$client_hop_2",
+        number: "2",
+        before: "1",
+        alone: (alone!("2", "hop_2_alone", "1"), "$hop_2_alone"),
+        chain: (chain!("2", "hop_2_chain", "1"), "$hop_2_chain, $forwarded_here"),
+        addresses: "$hop_2, $hop_1, $remote_addr",
+    },
+    Hop {
+        address: "$hop_3",
+        address_pattern: address!("hop_3_for", "2"),
+        address_capture: "$hop_3_for",
+        trusted: "$hop_3_trusted",
+        choice: "$client_hop_3",
+        number: "3",
+        before: "2",
+        alone: (alone!("3", "hop_3_alone", "2"), "$hop_3_alone"),
+        chain: (chain!("3", "hop_3_chain", "2"), "$hop_3_chain, $forwarded_here"),
+        addresses: "$hop_3, $hop_2, $hop_1, $remote_addr",
+    },
+    Hop {
+        address: "$hop_4",
+        address_pattern: address!("hop_4_for", "3"),
+        address_capture: "$hop_4_for",
+        trusted: "$hop_4_trusted",
+        choice: "$client_hop_4",
+        number: "4",
+        before: "3",
+        alone: (alone!("4", "hop_4_alone", "3"), "$hop_4_alone"),
+        chain: (chain!("4", "hop_4_chain", "3"), "$hop_4_chain, $forwarded_here"),
+        addresses: "$hop_4, $hop_3, $hop_2, $hop_1, $remote_addr",
+    },
+];
+
+/// Everything that is read from the header, and what is sent on in its place.
+pub fn write(http: &mut Writer, trusted: &[AddressRange]) {
+    http.comment("Forwarded, from its end: the last hop, the one before it, up to the first that is not believed: the client.");
+    for (at, hop) in HOP.iter().enumerate() {
+        write_hop(http, hop, HOP.get(at + 1), trusted);
+    }
+    choose(http, "$client_hop", "$client_address", "$remote_addr", |hop| (hop.number, hop.address));
+    choose(http, "$client_hop", "$forwarded_for", "$remote_addr", |hop| (hop.number, hop.addresses));
+    choose(http, "$client_hop $http_forwarded", "$client_element", "", |hop| hop.alone);
+    write_said(http);
+    write_here(http);
+    choose(http, "$client_hop $http_forwarded", "$forwarded", "$forwarded_here", |hop| hop.chain);
+}
+
+fn write_hop(http: &mut Writer, hop: &Hop, next: Option<&Hop>, trusted: &[AddressRange]) {
+    http.block("map", &["$from_front $http_forwarded".into(), hop.address.into()], |map| {
+        map.entry("default", "");
+        map.entry(hop.address_pattern, hop.address_capture);
+    });
+    http.block("geo", &[hop.address.into(), hop.trusted.into()], |geo| {
+        geo.entry("default", "0");
+        // What is no address counts as this one.
+        geo.entry("255.255.255.255", "");
+        write_trusted(geo, trusted);
+    });
+    http.block("map", &[hop.trusted.into(), hop.choice.into()], |map| {
+        map.entry("default", hop.before);
+        map.entry("0", hop.number);
+        map.entry("1", next.map_or(hop.number, |next| next.choice));
+    });
+}
+
+fn choose(
+    http: &mut Writer,
+    by: &'static str,
+    variable: &'static str,
+    default: &'static str,
+    entry: impl Fn(&Hop) -> (&'static str, &'static str),
+) {
+    http.block("map", &[by.into(), variable.into()], |map| {
+        map.entry("default", default);
+        for hop in &HOP {
+            let (key, value) = entry(hop);
+            map.entry(key, value);
+        }
+    });
+}
+
+/// What the hop that met the client says about it.
+fn write_said(http: &mut Writer) {
+    http.block("map", &["$client_element".into(), "$client_scheme".into()], |map| {
+        map.entry("default", "$scheme");
+        map.entry(concat!("~*^", parameters!(), r#"proto=("?)(?:https|wss)\1[ \t]*(?:;|$)"#), "https");
+        map.entry(concat!("~*^", parameters!(), r#"proto=("?)(?:http|ws)\1[ \t]*(?:;|$)"#), "http");
+    });
+    http.block("map", &["$client_element".into(), "$believed_site".into()], |map| {
+        map.entry("default", "");
+        map.entry(concat!("~*^", parameters!(), r#"host=("?)(?<believed_host>"#, site_pattern!(), r#")\1[ \t]*(?:;|$)"#), "$believed_host");
+    });
+}
+
+/// Our own element: who connected to us, and how.
+fn write_here(http: &mut Writer) {
+    http.block("map", &["$remote_addr".into(), "$forwarded_node".into()], |map| {
+        map.entry("default", "$remote_addr");
+        map.entry("~:", "\"[$remote_addr]\"");
+    });
+    // A host that holds anything else could end its quotes.
+    http.block("map", &["$forwarded_host".into(), "$forwarded_host_here".into()], |map| {
+        map.entry("default", "");
+        map.entry(concat!("~^", site_pattern!(), "$"), ";host=\"$forwarded_host\"");
+    });
+    let here: Word = "for=$forwarded_node;proto=$scheme$forwarded_host_here".into();
+    http.block("map", &["".into(), "$forwarded_here".into()], |map| map.entry_words(&"default".into(), &here));
+}

@@ -1,0 +1,115 @@
+//! Ranges of addresses as administrators write them: `10.0.0.0/8`, `2001:db8::/32`, or one address. Kept in their usual form,
+//! without bits behind the prefix, so that equal ranges are equal.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use ipnet::{IpNet, Ipv6Net};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Refused;
+
+/// IPv4 addresses in the form of IPv6 ones (`::ffff:0:0/96`), which no connection ever comes from.
+const MAPPED_PREFIX: u8 = 96;
+
+/// A range of addresses. Displays as `ADDRESS/PREFIX`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct AddressRange(IpNet);
+
+impl AddressRange {
+    /// Reads a range, or an address as the range of it alone.
+    pub fn parse(text: &str) -> Result<Self, Refused> {
+        let rule = || Refused("a range is an IP address with an optional prefix length, such as 10.0.0.0/8 or 2001:db8::/32".to_owned());
+        let range = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| rule())?;
+        match range {
+            // Engines take it for a mistake, and nobody connects from there.
+            IpNet::V4(four) if four.prefix_len() == 32 && four.addr().is_broadcast() => Err(rule()),
+            IpNet::V6(six) if is_mapped(six) => Err(Refused(format!("IPv4 addresses are written as such: {}", four(six)))),
+            range => Ok(Self(range.trunc())),
+        }
+    }
+
+    /// Whether every address of the family is in it.
+    pub fn is_everybody(&self) -> bool {
+        self.0.prefix_len() == 0
+    }
+
+    /// How many leading bits its addresses share.
+    pub fn prefix_len(&self) -> u8 {
+        self.0.prefix_len()
+    }
+
+    /// Whether its addresses are IPv4.
+    pub fn is_v4(&self) -> bool {
+        matches!(self.0, IpNet::V4(_))
+    }
+}
+
+fn is_mapped(range: Ipv6Net) -> bool {
+    range.prefix_len() >= MAPPED_PREFIX && range.addr().to_ipv4_mapped().is_some()
+}
+
+fn four(range: Ipv6Net) -> String {
+    let address = range.addr().to_ipv4_mapped().map(|address| address.to_string()).unwrap_or_default();
+    format!("{address}/{}", range.prefix_len() - MAPPED_PREFIX)
+}
+
+impl fmt::Display for AddressRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl TryFrom<String> for AddressRange {
+    type Error = Refused;
+    fn try_from(value: String) -> Result<Self, Self::Error> {
+        Self::parse(&value)
+    }
+}
+
+impl From<AddressRange> for String {
+    fn from(value: AddressRange) -> Self {
+        value.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Option<&str>) {
+        assert_eq!(AddressRange::parse(text).ok().map(|range| range.to_string()).as_deref(), expected, "{text:?}");
+    }
+
+    #[test]
+    fn ranges_and_addresses_are_read_in_their_usual_form() {
+        check("10.0.0.0/8", Some("10.0.0.0/8"));
+        check("10.1.2.3/8", Some("10.0.0.0/8"));
+        check("192.0.2.7", Some("192.0.2.7/32"));
+        check("2001:DB8:0::1/32", Some("2001:db8::/32"));
+        check("::1", Some("::1/128"));
+        check("0.0.0.0/0", Some("0.0.0.0/0"));
+    }
+
+    #[test]
+    fn what_is_no_range_is_refused() {
+        for text in [
+            "",
+            " 10.0.0.0/8",
+            "10.0.0.0/33",
+            "10.0.0/8",
+            "10.0.0.0/255.0.0.0",
+            "example.org",
+            "::/129",
+            "fe80::1%eth0",
+            "10.0.0.0/8;",
+            "255.255.255.255",
+        ] {
+            check(text, None);
+        }
+        assert_eq!(AddressRange::parse("::ffff:10.0.0.0/104"), Err(Refused("IPv4 addresses are written as such: 10.0.0.0/8".to_owned())));
+    }
+}
