@@ -9,6 +9,7 @@ use serde_json::json;
 use swarmgate::channel::wire::{Desired, Peers};
 use swarmgate::channel::{Admission, ChannelMode, Hub, Moment, Received};
 use swarmgate::controller::declared::Declared;
+use swarmgate::controller::lookout::Sighted;
 use swarmgate::controller::pass::{Job, Memory, pass};
 use swarmgate::controller::surroundings::{Line, Surroundings};
 use swarmgate::intent::documents::{SourceFile, read_documents};
@@ -98,10 +99,12 @@ fn publish(swarm: &SimSwarm, name: &str, target: &str) {
 async fn operate(around: Surroundings, swarm: SimSwarm, declared: Declared, stop: CancellationToken) {
     let (name, mut memory) = (cluster(), Memory::default());
     while !stop.is_cancelled() {
+        let looked = Moment::now();
         let snapshot = Snapshot::from_raw(&swarm.observe().await.unwrap()).map(Arc::new).map_err(|error| error.to_string());
+        let sighted = snapshot.map(|snapshot| Sighted { snapshot, looked });
         let job =
             Job { declared: declared.clusters.get(&name).cloned(), name: name.clone(), may_write: false, now: jiff::Timestamp::now() };
-        pass(&around, &job, snapshot, &mut memory).await;
+        pass(&around, &job, sighted, &mut memory).await;
         tokio::time::sleep(PASSES).await;
     }
 }
