@@ -107,14 +107,13 @@ fn write_trust(http: &mut Writer, client: &ClientAddress) {
     });
 }
 
-/// A line of a `geo` for each range. All of IPv6 is written as its halves, because nginx takes the whole for its default.
+/// A line of a `geo` for each range. A whole family is written as its halves, because nginx takes the whole for the default.
 fn write_trusted(geo: &mut Writer, trusted: &[AddressRange]) {
     for range in trusted {
-        if range.is_everybody() && !range.is_v4() {
-            geo.entry("::/1", "1");
-            geo.entry("8000::/1", "1");
-        } else {
-            geo.entry_words(&range.into(), &"1".into());
+        match (range.is_everybody(), range.is_v4()) {
+            (true, true) => ["0.0.0.0/1", "128.0.0.0/1"].into_iter().for_each(|half| geo.entry(half, "1")),
+            (true, false) => ["::/1", "8000::/1"].into_iter().for_each(|half| geo.entry(half, "1")),
+            (false, _) => geo.entry_words(&range.into(), &"1".into()),
         }
     }
 }

@@ -24,7 +24,7 @@ fn balancer(world: &World) -> Result<()> {
     let before = world.task_ids("swarmgate-proxy-default")?;
     declare(world, &with(&format!("  settings: {{clientAddress: {{trusted: [{front}], from: x-forwarded-for}}}}\n"))?)?;
     let ended = |call: Call| call.header("x-forwarded-for", CLIENT).header("x-forwarded-proto", "https").send();
-    let told = eventually(SLOW, "the balancer is believed", || served(ended(Call::get(&address, "front.test", "/"))?))?;
+    let told = eventually(SLOW, "the balancer is believed", || served(&ended(Call::get(&address, "front.test", "/"))?))?;
     for (name, value) in [("x-real-ip", CLIENT), ("x-forwarded-proto", "https"), ("x-forwarded-port", "443")] {
         ensure!(told["headers"][name] == value, "{name}: {told}");
     }
@@ -43,7 +43,7 @@ fn balancer(world: &World) -> Result<()> {
     Ok(())
 }
 
-fn served(answer: Response) -> Result<serde_json::Value> {
+fn served(answer: &Response) -> Result<serde_json::Value> {
     ensure!(answer.status == 200, "{answer:?}");
     answer.json()
 }
