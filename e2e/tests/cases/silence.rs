@@ -56,8 +56,7 @@ fn stranger(world: &World) -> Result<()> {
         only_its_own(&at)
     })?;
     eventually(SLOW, "the new task answers", || {
-        let answer = only_its_own(&at);
-        answer?;
+        only_its_own(&at)?;
         ensure!(Call::get(&at, "owned.test", "/").send()?.status == 200, "nobody answers");
         Ok(())
     })?;
@@ -74,9 +73,9 @@ fn stranger(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// Fails for good if somebody else answers.
+/// Fails for good if somebody else answers; that nobody does is no matter here.
 fn only_its_own(at: &str) -> Result<()> {
-    let answer = Call::get(at, "owned.test", "/").send()?;
+    let Ok(answer) = Call::get(at, "owned.test", "/").patience(Duration::from_secs(20)).send() else { return Ok(()) };
     assert!(answer.status != 200 || answer.json()?["version"] == "owned", "a stranger answers for the host: {:.300}", answer.body);
     Ok(())
 }
