@@ -231,8 +231,8 @@ pub fn default_contested(first: &Published<'_>, others: &[&str]) -> Finding {
 
 fn shown(names: &[&str]) -> String {
     let more = names.len().saturating_sub(NAMED_MAX);
-    let named = names.iter().take(NAMED_MAX).copied().collect::<Vec<_>>().join(", ");
-    if more > 0 { format!("{named} and {more} more") } else { named }
+    let first_ones = names.iter().take(NAMED_MAX).copied().collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{first_ones} and {more} more") } else { first_ones }
 }
 
 /// Who was first, as whoever comes later may hear it.

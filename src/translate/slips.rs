@@ -51,7 +51,7 @@ const PROXIES: [Proxy; 3] = [
             rule || (key == "traefik.enable" && value.eq_ignore_ascii_case("true"))
         },
         host: |key, value| {
-            let rule = (key.starts_with("traefik.") && key.ends_with(".rule")).then_some(value)?;
+            let rule = (key.starts_with("traefik.") && key.rsplit('.').next() == Some("rule")).then_some(value)?;
             let quoted = rule.split_once("Host(").and_then(|(_, rest)| rest.split(['`', '"', '\'']).nth(1));
             quoted.or_else(|| rule.strip_prefix("Host:")).map(str::to_owned)
         },

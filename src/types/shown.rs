@@ -33,7 +33,7 @@ pub fn unseen(text: &str) -> Option<String> {
 
 /// The text without such characters, but for the blanks among them, which become ordinary ones.
 pub fn without_unseen(text: &str) -> String {
-    let shown = |c: char| if !is_unseen(c) { Some(c) } else { c.is_whitespace().then_some(' ') };
+    let shown = |c: char| if is_unseen(c) { c.is_whitespace().then_some(' ') } else { Some(c) };
     text.chars().filter_map(shown).collect()
 }
 

@@ -25,7 +25,7 @@ const FIRST: &str = "{name: shop_web, stack: shop, labels: {hosts: shop.example.
 
 /// The Swarm of the shop, with these services after it.
 fn world(later: &[&str]) -> Snapshot {
-    let services: String = later.iter().map(|service| format!("\n  - {service}")).collect();
+    let services = later.iter().map(|service| format!("\n  - {service}")).collect::<Vec<_>>().concat();
     let secrets = "[{name: shop_cert, stack: shop}, {name: evil_cert, stack: evil}]";
     snapshot(&format!("networks: [net]\nsecrets: {secrets}\nservices:\n  - {FIRST}{services}"))
 }
@@ -239,9 +239,9 @@ fn nothing_but_the_name_of_the_other_service_is_told() {
 
 #[test]
 fn a_thousand_others_are_one_finding() {
-    let others: String = (0..1_000)
-        .map(|n| format!("\n  - {{name: evil{n}, stack: evil, labels: {{hosts: shop.example.org, port: 80}}, networks: [net], tasks: 0}}"))
-        .collect();
+    let other =
+        |n| format!("\n  - {{name: evil{n}, stack: evil, labels: {{hosts: shop.example.org, port: 80}}, networks: [net], tasks: 0}}");
+    let others = (0..1_000).map(other).collect::<Vec<String>>().concat();
     let translation = translated(&format!("networks: [net]\nservices:\n  - {FIRST}{others}"));
     let contested: Vec<_> = translation.findings.iter().filter(|finding| finding.code == FindingCode::HostContested).collect();
     assert_eq!(contested.len(), 1);
