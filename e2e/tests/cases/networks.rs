@@ -71,7 +71,7 @@ fn bad_networks(world: &World, cluster: &str, port: u16) -> Result<()> {
     let proxy = format!("swarmgate-proxy-{cluster}");
     let (tasks, version) = (world.task_ids(&proxy)?, world.service(&proxy)?["Version"].clone());
     let traffic = Steady::start([&kept, &fresh], "good.test")?;
-    for bad in &BAD {
+    let outcome = BAD.iter().try_for_each(|bad| {
         one_bad_network(world, cluster, bad, &app).with_context(|| format!("network {}", bad.name))?;
         ensure!(world.task_ids(&proxy)? == tasks, "{}: proxies were replaced", bad.name);
         ensure!(world.service(&proxy)?["Version"] == version, "{}: the proxy service was written", bad.name);
@@ -79,8 +79,10 @@ fn bad_networks(world: &World, cluster: &str, port: u16) -> Result<()> {
             let answer = http_get(address, "good.test", "/").with_context(|| format!("after the network {}", bad.name))?;
             ensure!(answer.status == 200, "after the network {}: status {}", bad.name, answer.status);
         }
-    }
-    traffic.stop_without_loss()
+        Ok(())
+    });
+    // Lost requests say more than whatever failed beside them.
+    traffic.stop_without_loss().and(outcome)
 }
 
 fn one_bad_network(world: &World, cluster: &str, bad: &Bad, app: &impl Fn(&str) -> App) -> Result<()> {
