@@ -2,7 +2,7 @@
 //! made for forms do not hold, because a stream flows. The reasons stand here, where the directives are chosen.
 
 use super::writer::{Word, Writer};
-use super::{Purpose, Rendering};
+use super::{Purpose, Rendering, client_address};
 use crate::channel::bounds::AgentBounds;
 use crate::channel::contract;
 use crate::route::{EngineSettings, SizeBytes};
@@ -67,17 +67,30 @@ fn write_counting(out: &mut Writer, settings: &EngineSettings, zone: &'static st
     out.comment(
         "Who a client is: its address, of IPv6 the network (/64) that one client has whole. An IPv4 address may come as one of IPv6.",
     );
-    out.block("map", &["$binary_remote_addr".into(), "$client_network".into()], |map| {
-        map.entry("default", "$binary_remote_addr");
-        map.entry("~^\\x00{10}\\xff\\xff", "$binary_remote_addr");
-        map.entry("~(?s)^(?<client_prefix>.{8}).{8}$", "$client_prefix");
-    });
+    if zone != STREAM_ZONE && client_address::variable(settings) == "$client_address" {
+        write_network_of_text(out);
+    } else {
+        out.block("map", &["$binary_remote_addr".into(), "$client_network".into()], |map| {
+            map.entry("default", "$binary_remote_addr");
+            map.entry("~^\\x00{10}\\xff\\xff", "$binary_remote_addr");
+            map.entry("~(?s)^(?<client_prefix>.{8}).{8}$", "$client_prefix");
+        });
+    }
     let zone = Word::join([contract::ENGINE_COUNTERS.into(), zone.into()]);
     let memory = Word::join(["zone=".into(), zone.clone(), ":".into(), zone_size(settings)]);
     out.directive("limit_conn_zone", &["$client_network".into(), memory]);
     out.directive("limit_conn", &[zone, settings.limits.client_connections_max.into()]);
     // The access log has each refused request; as errors they would be a second flood.
     out.directive("limit_conn_log_level", &["info".into()]);
+}
+
+/// The same of an address that is text, because somebody in front says it in a header that nginx does not read itself.
+fn write_network_of_text(http: &mut Writer) {
+    http.block("map", &["$client_address".into(), "$client_network".into()], |map| {
+        map.entry("default", "$client_address");
+        map.entry("~*^(?<client_prefix>(?:[0-9a-f]{1,4}:){3}[0-9a-f]{1,4}):", "$client_prefix");
+        map.entry("~*^(?<client_short_prefix>[0-9a-f:]+?)::", "$client_short_prefix");
+    });
 }
 
 fn zone_size(settings: &EngineSettings) -> Word {
