@@ -33,10 +33,10 @@ mod ports;
 mod programs;
 #[path = "delivery/refusals.rs"]
 mod refusals;
-#[path = "delivery/silence.rs"]
-mod silence;
 #[path = "delivery/retiring.rs"]
 mod retiring;
+#[path = "delivery/silence.rs"]
+mod silence;
 #[path = "delivery/stage.rs"]
 mod stage;
 #[path = "delivery/tables.rs"]

@@ -8,7 +8,6 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::constraint::{Constraint, parse_preference};
 use super::material_spec::ANYONE;
-use super::networks::parse_range;
 use super::quantity::{parse_cpus, parse_duration, parse_memory, parse_size};
 use crate::route::{BackendHttpVersion, SizeBytes};
 use crate::types::{self, Refused};
@@ -54,7 +53,6 @@ pub(super) const FORMATS: &[Format] = &[
     format("stop-signal", |text| stop_signal(text).map(drop), "Write for example SIGTERM or SIGQUIT."),
     format("absolute-path", absolute_path, "Write for example /etc/nginx/nginx.conf."),
     format("log-driver", log_driver, "Write for example json-file, local or journald; default is each engine's own."),
-    format("address-range", |text| parse_range(text).map(drop), "Write for example 10.8.0.0/16 or 2001:db8::/32."),
     format("env-name", env_name, "Write a name such as LOG_LEVEL."),
     format("label-key", label_key, "Choose another key, for example org.example.team."),
 ];

@@ -17,7 +17,8 @@ pub use limits::EdgeLimits;
 pub use part::{LineList, Part};
 pub use places::{Answer, Application, Place};
 pub use settings::{
-    AccessLogFormat, BackendHttpVersion, CONTROL_PLANE_TIMEOUT_MS, ClientAddress, ClientAddressSource, EngineSettings, LogLevel, SizeBytes, TlsProtocol,
+    AccessLogFormat, BackendHttpVersion, CONTROL_PLANE_TIMEOUT_MS, ClientAddress, ClientAddressSource, EngineSettings, LogLevel, SizeBytes,
+    TlsProtocol,
 };
 pub use table::{
     Affinity, Backend, BackendProtocol, BackendService, DefaultBackend, Endpoint, PathRoute, Redirect, RouteTable, VirtualHost,

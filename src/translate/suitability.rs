@@ -39,7 +39,7 @@ impl Surroundings {
         let ours = snapshot.networks.values().filter(|network| network.routing_mesh || world.is_control(network));
         let ours = ours.flat_map(|network| network.subnets.iter().map(|subnet| (subnet.net, format!("the network {}", network.name))));
         let bridge = snapshot.gateway_bridge.iter().map(|net| (*net, format!("{GATEWAY_BRIDGE} of a node")));
-        let reserved = rules.reserved.iter().map(|net| (*net, "a range in spec.networks.reserved".to_owned()));
+        let reserved = rules.reserved.iter().map(|range| (range.net(), "a range in spec.networks.reserved".to_owned()));
         Self { taken: node_addresses(snapshot).chain(bridge).chain(ours).chain(reserved).collect() }
     }
 

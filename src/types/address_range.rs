@@ -1,5 +1,5 @@
-//! Ranges of addresses as administrators write them: `10.0.0.0/8`, `2001:db8::/32`, or one address. Kept in their usual form,
-//! without bits behind the prefix, so that equal ranges are equal.
+//! Ranges of addresses as administrators write them: `10.0.0.0/8`, `2001:db8::/32`, or one address. Bits behind
+//! the prefix are refused, so that equal ranges are equal and none is another than meant.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -28,8 +28,15 @@ impl AddressRange {
             // Engines take it for a mistake, and nobody connects from there.
             IpNet::V4(four) if four.prefix_len() == 32 && four.addr().is_broadcast() => Err(rule()),
             IpNet::V6(six) if is_mapped(six) => Err(Refused(format!("IPv4 addresses are written as such: {}", four(six)))),
-            range => Ok(Self(range.trunc())),
+            // A slip, which makes the range another than meant.
+            range if range != range.trunc() => Err(Refused(format!("the range of this length begins at {}", range.trunc()))),
+            range => Ok(Self(range)),
         }
+    }
+
+    /// The range itself.
+    pub fn net(&self) -> IpNet {
+        self.0
     }
 
     /// Whether every address of the family is in it.
@@ -87,9 +94,8 @@ mod tests {
     #[test]
     fn ranges_and_addresses_are_read_in_their_usual_form() {
         check("10.0.0.0/8", Some("10.0.0.0/8"));
-        check("10.1.2.3/8", Some("10.0.0.0/8"));
         check("192.0.2.7", Some("192.0.2.7/32"));
-        check("2001:DB8:0::1/32", Some("2001:db8::/32"));
+        check("2001:DB8:0::/32", Some("2001:db8::/32"));
         check("::1", Some("::1/128"));
         check("0.0.0.0/0", Some("0.0.0.0/0"));
     }
@@ -99,6 +105,9 @@ mod tests {
         for text in [
             "",
             " 10.0.0.0/8",
+            "10.1.2.3/8",
+            "2001:db8::1/32",
+            "10.8.0.0-10.8.0.9",
             "10.0.0.0/33",
             "10.0.0/8",
             "10.0.0.0/255.0.0.0",

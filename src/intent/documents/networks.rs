@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use super::combinations::Look;
 use super::mistake::Mistakes;
-use crate::intent::networks::{NetworkRules, parse_range};
+use crate::intent::networks::NetworkRules;
 use crate::intent::networks_spec::{NetworkRulesSpec, NetworksSpec};
-use crate::types::{NetworkName, Refused};
+use crate::types::{AddressRange, NetworkName, Refused};
 
 /// The rules as they are meant.
 pub(super) fn checked(spec: Option<NetworksSpec>) -> Result<NetworkRules, Refused> {
@@ -15,7 +15,7 @@ pub(super) fn checked(spec: Option<NetworksSpec>) -> Result<NetworkRules, Refuse
         Some(NetworksSpec::Only(names)) => NetworkRulesSpec { only: Some(names), ..NetworkRulesSpec::default() },
         Some(NetworksSpec::Rules(rules)) => rules,
     };
-    let reserved = spec.reserved.iter().map(|text| parse_range(text)).collect::<Result<_, _>>()?;
+    let reserved = spec.reserved.iter().map(|text| AddressRange::parse(text)).collect::<Result<_, _>>()?;
     Ok(NetworkRules { only: spec.only.map(sorted), preferred: spec.preferred, reserved })
 }
 
@@ -66,7 +66,7 @@ fn outside_the_list(look: &Look<'_>, only: &str, preferred: &str, mistakes: &mut
 /// A range that holds every address that applications can have leaves no network.
 fn everything_reserved(look: &Look<'_>, reserved: &str, mistakes: &mut Mistakes) {
     for (at, text) in look.list(reserved).iter().enumerate() {
-        let whole = text.as_str().and_then(|text| parse_range(text).ok()).is_some_and(|net| net.prefix_len() == 0);
+        let whole = text.as_str().and_then(|text| AddressRange::parse(text).ok()).is_some_and(|range| range.is_everybody());
         if whole {
             let message = "every address is reserved: the proxies are attached to no network of this family";
             mistakes.doubtful(&format!("{reserved}/{at}"), message, "Name the ranges of clients, offices and VPNs.");

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::intent::networks::{NetworkRules, parse_range};
+use crate::intent::networks::NetworkRules;
 use crate::report::Severity;
 use crate::swarm::{Network, Subnet};
 
@@ -17,7 +17,7 @@ fn rules(preferred: &[&str], reserved: &[&str]) -> NetworkRules {
     NetworkRules {
         only: None,
         preferred: preferred.iter().map(|name| NetworkName::parse(name).unwrap()).collect(),
-        reserved: reserved.iter().map(|range| parse_range(range).unwrap()).collect(),
+        reserved: reserved.iter().map(|range| crate::types::AddressRange::parse(range).unwrap()).collect(),
     }
 }
 
