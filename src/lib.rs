@@ -17,6 +17,7 @@ pub mod extension;
 pub mod fleet;
 pub mod http_server;
 pub mod intent;
+pub mod networks;
 pub mod pki;
 pub mod plan;
 pub mod proxy;

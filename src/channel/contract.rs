@@ -13,6 +13,9 @@ pub const ENV_CHANNEL: &str = "SWARMGATE_CHANNEL";
 pub const ENV_OPERATOR_URL: &str = "SWARMGATE_OPERATOR_URL";
 /// Base URL of the extension (proxy): `https://tasks.NAME:8082`. Absent without a control network.
 pub const ENV_EXTENSION_URL: &str = "SWARMGATE_EXTENSION_URL";
+/// Networks that are new to the proxies, and when their first tasks start with them: a task that starts then shows that it
+/// is reached and reaches them before it counts as running. Written by [`super::NewNetworks`].
+pub const ENV_NEW_NETWORKS: &str = "SWARMGATE_NEW_NETWORKS";
 /// The file by which a task gets its first certificate (a [`super::Bootstrap`]): a mounted Swarm secret.
 pub const ENV_TOKEN_FILE: &str = "SWARMGATE_TOKEN_FILE";
 /// Where that secret is mounted.
@@ -72,6 +75,11 @@ pub const LABEL_PARTS: &str = "swarmgate.parts";
 pub const LABEL_PART_OF: &str = "swarmgate.part-of";
 /// Label on a service: the fields that the last applied declaration managed, as JSON.
 pub const LABEL_MANAGED: &str = "swarmgate.managed";
+/// Label on a proxy service: the networks with which no proxy came up, as JSON.
+pub const LABEL_FAILED_NETWORKS: &str = "swarmgate.failed-networks";
+/// Label on a proxy service that gets a new network: how Swarm replaced its tasks before, as JSON. The first proxy with the
+/// network is tried alone.
+pub const LABEL_UPDATE_BEFORE: &str = "swarmgate.update-before";
 /// Where below its prefix the engine keeps request bodies that are larger than its buffer.
 pub const ENGINE_BODY_DIR: &str = "client-body";
 /// The file of a bundle that the engine is started with: `nginx -p PREFIX -c DIR/nginx.conf -e stderr -g "daemon off;"`.

@@ -189,7 +189,7 @@ impl Source for Board {
     async fn plan(&self) -> Result<Answer, String> {
         let look = self.looks.look().await?;
         let (around, declared) = (self.around.clone(), self.declared.borrow().clone());
-        let memories = declared.clusters.keys().map(|name| (name.clone(), self.memory(name).plan)).collect();
+        let memories = declared.clusters.keys().map(|name| (name.clone(), self.memory(name))).collect();
         let known = preview::Known { memories, status: Some(self.status()) };
         self.work(move || preview::preview(&around, &declared, &look.snapshot, &known, Timestamp::now())).await
     }

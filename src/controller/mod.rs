@@ -3,6 +3,7 @@
 //! there is one and keeps what must be remembered between two. Imports all rooms but `docker`, `simulator`, `proxy` and
 //! `extension`; decides nothing about routes or fleets itself.
 
+mod attachment;
 pub mod authority;
 mod board;
 pub mod census;

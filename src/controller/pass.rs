@@ -10,9 +10,11 @@ use super::declared::DeclaredCluster;
 use super::perform::{Performed, perform};
 use super::status::{self, Seen};
 use super::surroundings::Surroundings;
+use super::thought::Recollection;
 use super::{tell, thought};
 use crate::fleet::{admission, peers};
 use crate::intent::cluster::Cluster;
+use crate::networks;
 use crate::plan::{self, Plan, plan_removal};
 use crate::report::ClusterStatus;
 use crate::swarm::Snapshot;
@@ -20,6 +22,8 @@ use crate::types::ClusterName;
 
 /// After a write the world is still moving: look again, even if no event says so.
 const AFTER_WRITE: Duration = Duration::from_millis(500);
+/// What waits for a moment is looked at when that moment has surely come.
+const AFTER_WAITING: Duration = Duration::from_millis(20);
 /// The world had moved before the write: the next look is due at once, short of a busy loop.
 const AFTER_SUPERSEDED: Duration = Duration::from_millis(100);
 
@@ -41,6 +45,8 @@ pub struct Job {
 pub struct Memory {
     /// What planning remembers.
     pub plan: plan::Memory,
+    /// What is remembered of the networks of the proxies.
+    pub networks: networks::Memory,
     /// What the last pass had to say.
     pub status: Option<ClusterStatus>,
     /// Why the last write failed, until one succeeds.
@@ -52,6 +58,8 @@ pub struct Memory {
 pub enum Verdict {
     /// Nothing to do.
     Still,
+    /// Nothing to do now: look again after this time.
+    StillFor(Duration),
     /// It wrote, or the world had moved: look again after this time.
     LookAgain(Duration),
     /// A write failed: try again after a while.
@@ -99,7 +107,9 @@ async fn keep(
         around.line.introduce(&job.name, peers);
     }
     let report = around.line.report(&job.name);
-    let plan = thought::fleet_plan(around, cluster, snapshot, &routes, report.as_ref(), &memory.plan, job.now);
+    let known = Recollection { report: report.as_ref(), plan: &memory.plan, networks: &memory.networks, now: job.now };
+    let (networks, plan) = thought::fleet_plan(around, cluster, snapshot, &routes, known);
+    memory.networks.clone_from(&networks.memory);
     let performed = act(around, job, &plan, snapshot, memory).await;
     let seen = Seen {
         instance: &around.instance,
@@ -108,6 +118,7 @@ async fn keep(
         snapshot,
         desired: &routes.desired,
         translation: &routes.translation,
+        networks: &networks,
         report: report.as_ref(),
         plan: &plan,
         failure: memory.failure.as_deref(),
@@ -117,7 +128,15 @@ async fn keep(
     let before = memory.status.as_ref().map_or(&[][..], |status| &status.findings);
     tell::appeared(job.name.as_str(), before, &told.findings);
     memory.status = Some(told);
-    verdict(&plan, &performed)
+    match (verdict(&plan, &performed), networks.due) {
+        (Verdict::Still, Some(due)) => Verdict::StillFor(until(due, job.now)),
+        (verdict, _) => verdict,
+    }
+}
+
+/// From now to then, and a little more: a look before its time would be for nothing.
+fn until(then: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(then.duration_since(now)).unwrap_or_default().saturating_add(AFTER_WAITING)
 }
 
 /// A cluster that left the declaration: everything that is ours and its own goes, nobody else's.

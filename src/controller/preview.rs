@@ -10,12 +10,13 @@ use super::census;
 use super::declared::Declared;
 use super::lookout::observe;
 use super::own_service;
+use super::pass::Memory;
 use super::spec;
 use super::surroundings::Surroundings;
-use super::thought;
+use super::thought::{self, Recollection};
 use crate::channel::contract::{LABEL_AUTHORITY, LABEL_OWNER};
 use crate::pki::Seals;
-use crate::plan::{Memory, Plan, plan_removal};
+use crate::plan::{Plan, plan_removal};
 use crate::report::{Finding, StatusReport};
 use crate::swarm::Snapshot;
 use crate::telemetry::endpoints::Answer;
@@ -46,7 +47,8 @@ pub fn preview(around: &Surroundings, declared: &Declared, snapshot: &Snapshot, 
         let routes = thought::routes(cluster, snapshot);
         let report = around.line.report(&cluster.name);
         let memory = known.memories.get(&cluster.name).cloned().unwrap_or_default();
-        let mut plan = thought::fleet_plan(around, cluster, snapshot, &routes, report.as_ref(), &memory, now);
+        let known_here = Recollection { report: report.as_ref(), plan: &memory.plan, networks: &memory.networks, now };
+        let (_, mut plan) = thought::fleet_plan(around, cluster, snapshot, &routes, known_here);
         plan.findings.extend(routes.translation.findings);
         // What the extension found is told by no look at the world.
         let status = known.status.as_ref().and_then(|status| status.clusters.get(cluster.name.as_str()));

@@ -267,6 +267,7 @@ async fn one_pass(around: Surroundings, lookout: Arc<Lookout>, since: Instant, j
     metrics::histogram!(PASS_DURATION_SECONDS, "cluster" => job.name.to_string()).record(began.elapsed().as_secs_f64());
     let (ended, result) = match verdict {
         Verdict::Still | Verdict::Gone => (Ended::Done, "still"),
+        Verdict::StillFor(time) => (Ended::Again(time), "still"),
         Verdict::LookAgain(after) => (Ended::Again(after), "wrote"),
         Verdict::Failed => (Ended::Failed, "failed"),
         Verdict::Held => (Ended::Held, "held"),

@@ -4,6 +4,7 @@
 mod conditions;
 mod engine;
 mod material;
+mod networks;
 mod proxies;
 mod quarantine;
 mod routes;
@@ -15,6 +16,7 @@ use super::thought;
 use crate::channel::Received;
 use crate::channel::wire::{Delivery, Desired};
 use crate::intent::cluster::Cluster;
+use crate::networks::Decision;
 use crate::plan::Plan;
 use crate::report::{
     ClusterStatus, Condition, ConditionStatus, Finding, FindingCode, Phase, Severity, Subject, WaitingOn, condition_types, reasons,
@@ -44,6 +46,8 @@ pub struct Seen<'a> {
     pub plan: &'a Plan,
     /// What services ask for.
     pub translation: &'a Translation,
+    /// Which networks the proxies have, and which they wait for.
+    pub networks: &'a Decision,
     /// What went wrong while acting.
     pub failure: Option<&'a str>,
     /// The time of the pass.
@@ -56,6 +60,7 @@ pub fn after_pass(seen: &Seen<'_>, previous: Option<&ClusterStatus>) -> ClusterS
     let mut routes = routes::list(seen, &proxies);
     material::annotate(seen, &mut routes);
     quarantine::annotate(seen, &mut routes);
+    networks::annotate(seen, &mut routes);
     let conditions = conditions::list(seen, &routes, &proxies);
     let accepted = seen.report.and_then(|received| received.report.accepted.as_ref());
     ClusterStatus {

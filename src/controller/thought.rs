@@ -2,12 +2,14 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::attachment;
 use super::surroundings::Surroundings;
 use crate::channel::Received;
 use crate::channel::wire::{Delivery, Desired};
 use crate::fleet::{ShapeInput, shape};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::Rollout;
+use crate::networks;
 use crate::plan::{Memory, Plan, plan};
 use crate::report::WaitingOn;
 use crate::route::MaterialRef;
@@ -40,22 +42,37 @@ fn delivery_of(cluster: &Cluster) -> Delivery {
     }
 }
 
-/// What must be done so that the fleet is as declared.
+/// What was remembered, and is thought upon in a pass beside the world.
+#[derive(Debug, Clone, Copy)]
+pub struct Recollection<'a> {
+    /// What the extension last said.
+    pub report: Option<&'a Received>,
+    /// What planning remembers.
+    pub plan: &'a Memory,
+    /// What is remembered of networks.
+    pub networks: &'a networks::Memory,
+    /// The time of the pass.
+    pub now: Timestamp,
+}
+
+/// Which networks the proxies declare, and what must be done so that the fleet is as declared.
 pub fn fleet_plan(
     around: &Surroundings,
     cluster: &Cluster,
     snapshot: &Snapshot,
     routes: &Routes,
-    report: Option<&Received>,
-    memory: &Memory,
-    now: Timestamp,
-) -> Plan {
+    known: Recollection<'_>,
+) -> (networks::Decision, Plan) {
+    let Recollection { report, plan: memory, now, .. } = known;
+    let decision = attachment::decide(around, cluster, snapshot, &routes.translation, known.networks, now);
+    let before = attachment::snapshot_before(cluster, snapshot, &decision);
     let material: Vec<MaterialRef> = routes.desired.table.material().into_iter().cloned().collect();
-    let fleet = shape(&ShapeInput {
+    let mut fleet = shape(&ShapeInput {
         instance: &around.instance,
         cluster,
-        snapshot,
-        networks: &routes.translation.networks,
+        snapshot: before.as_ref().unwrap_or(snapshot),
+        networks: &decision.networks,
+        network_update: &attachment::update(&decision),
         material: &material,
         boot: report.and_then(|received| received.report.boot.as_ref()),
         live: report.and_then(|received| received.report.live.as_ref()),
@@ -63,9 +80,12 @@ pub fn fleet_plan(
         seals: &around.seals,
         now,
     });
+    fleet.waiting.extend(decision.waiting.iter().cloned());
+    fleet.findings.extend(decision.findings.iter().cloned());
     let awaited = delivery_of(cluster) == Delivery::Live && report.is_some_and(|received| is_at_work(received, &routes.desired, now));
     let fleet = if awaited { fleet.awaiting_newest_snapshot() } else { fleet };
-    plan(&fleet, snapshot, memory)
+    let plan = plan(&fleet, snapshot, memory);
+    (decision, plan)
 }
 
 /// What keeps the newest routes from the proxies, if the extension does.

@@ -46,6 +46,8 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> ServiceShape {
         hold_creation: peers::nobody_finds_the_operator(input).map(|_| WaitingOn::ManagerAddress),
         hold_update: None,
         hold_replacement: peers::nobody_finds_the_operator(input).map(|_| WaitingOn::ManagerAddress),
+        first_alone: false,
+        goes_back: false,
     }
 }
 

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::configs::ConfigObject;
-use crate::channel::contract::{BOOT_FILE, MATERIAL_DIR};
+use crate::channel::contract::{BOOT_FILE, ENV_NEW_NETWORKS, LABEL_FAILED_NETWORKS, MATERIAL_DIR};
 use crate::intent::cluster_spec::Mode;
 use crate::report::WaitingOn;
 use crate::types::Digest;
@@ -73,6 +73,11 @@ pub struct ServiceShape {
     pub hold_update: Option<WaitingOn>,
     /// Why its tasks must not be replaced for a moment. Other updates go on.
     pub hold_replacement: Option<WaitingOn>,
+    /// Whether it gets something with which its first task must run before any other is replaced.
+    pub first_alone: bool,
+    /// Whether it goes back to its spec before the last update, in the middle of that, so that Swarm keeps the tasks that are still
+    /// of that spec.
+    pub goes_back: bool,
 }
 
 impl ServiceShape {
@@ -211,7 +216,8 @@ impl Field {
 impl Entries {
     fn declared(&self, boots: bool) -> Value {
         let of_snapshot = |key: &str| key.starts_with(BOOT_FILE) || key.starts_with(MATERIAL_DIR);
-        let kept = self.entries.iter().filter(|(key, _)| !boots || !of_snapshot(key));
+        let is_note = |key: &str| key == ENV_NEW_NETWORKS || key == LABEL_FAILED_NETWORKS;
+        let kept = self.entries.iter().filter(|(key, _)| !is_note(key) && (!boots || !of_snapshot(key)));
         kept.map(|(key, value)| serde_json::json!([key, without_ids(value)])).collect()
     }
 }

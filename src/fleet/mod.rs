@@ -11,6 +11,7 @@ mod field;
 mod limits;
 mod material;
 pub mod names;
+mod new_networks;
 mod parts;
 mod peers;
 mod proxy;
@@ -55,6 +56,8 @@ pub struct ShapeInput<'a> {
     pub snapshot: &'a Snapshot,
     /// The networks that the proxies must be attached to, besides the control network.
     pub networks: &'a [NetworkId],
+    /// What the update of the proxy service is about, as far as networks are concerned.
+    pub network_update: &'a NetworkUpdate,
     /// The secrets and configs with TLS material that the newest routes name and the Swarm has: the extension mounts them.
     pub material: &'a [MaterialRef],
     /// The newest boot snapshot from the extension.
@@ -67,6 +70,17 @@ pub struct ShapeInput<'a> {
     pub seals: &'a Seals,
     /// The time of this pass.
     pub now: Timestamp,
+}
+
+/// What an update of the proxy service is about, as far as networks are concerned.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NetworkUpdate {
+    /// Networks that no proxy is known to run with.
+    pub attaching: std::collections::BTreeSet<NetworkId>,
+    /// Whether the service goes back to what it was before networks that failed.
+    pub withdraws: bool,
+    /// What the service remembers about networks that failed.
+    pub remembered: Option<String>,
 }
 
 /// What must exist for one cluster.

@@ -60,6 +60,13 @@ pub(super) struct Told {
     pub when_replaced: Vec<(&'static str, String)>,
 }
 
+impl Told {
+    /// The newest of it.
+    pub fn newest(&self) -> &[(&'static str, String)] {
+        if self.when_replaced.is_empty() { &self.now } else { &self.when_replaced }
+    }
+}
+
 /// The environment by which a service's containers find the operator.
 pub(super) fn told(input: &ShapeInput<'_>, workload: &Workload) -> Told {
     match input.channel {

@@ -9,6 +9,7 @@ use super::configs::{self, Mounted};
 use super::field::{Alike, Field, Role, ServiceShape, Want};
 use super::limits::{self, Program};
 use super::names;
+use super::new_networks;
 use super::peers;
 use super::shared::{self, Reach, nanos, want, whole};
 use crate::channel::ChannelMode;
@@ -33,7 +34,9 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> (ServiceShape, Vec<Finding>) {
     let existing = input.snapshot.services.values().find(|service| service.name == proxy.workload.service_name.as_str());
     let mounted = configs::choose(input, existing);
     let (own, told) = env(input);
-    let env: Vec<_> = own.iter().chain(&told.now).cloned().collect();
+    let env: Vec<_> = own.iter().chain(&told.now).cloned().chain(new_networks::told_before(existing)).collect();
+    let newest: Vec<_> = own.iter().chain(told.newest()).cloned().chain(new_networks::told_now(input)).collect();
+    let newer_env = (newest != env).then(|| shared::env(&proxy.workload, &newest));
     let mut fields = shared::fields(input, &proxy.workload, Role::Proxy, &env);
     fields.extend(program(input));
     fields.extend(limits::privileges(input, &proxy.workload, if proxy.rollout == Rollout::Live { Program::Ours } else { Program::Stock }));
@@ -50,11 +53,13 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> (ServiceShape, Vec<Finding>) {
         role: Role::Proxy,
         mode: proxy.mode,
         fields,
-        when_replaced: when_replaced.into_iter().chain(peers::newer_env(&proxy.workload, &own, &told)).collect(),
+        when_replaced: when_replaced.into_iter().chain(newer_env).collect(),
         configs: objects,
         hold_creation: waits("create"),
         hold_update: waits("update"),
         hold_replacement: peers::nobody_finds_the_operator(input).map(|_| WaitingOn::ManagerAddress),
+        first_alone: !input.network_update.attaching.is_empty(),
+        goes_back: input.network_update.withdraws,
         name,
     };
     (shape, finding.into_iter().collect())

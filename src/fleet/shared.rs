@@ -10,7 +10,7 @@ use super::field::{Alike, Args, Entries, Field, FieldValue, KeyedBy, Role, Want,
 use super::limits;
 use super::names;
 use super::sealing::{Described, Kind};
-use crate::channel::contract::{ENV_CLUSTER, ENV_NODE, ENV_TASK, ENV_TOKEN_FILE, LABEL_SEAL, TOKEN_FILE, USER};
+use crate::channel::contract::{ENV_CLUSTER, ENV_NODE, ENV_TASK, ENV_TOKEN_FILE, LABEL_FAILED_NETWORKS, LABEL_SEAL, TOKEN_FILE, USER};
 use crate::intent::cluster::Workload;
 
 /// How soon Swarm starts a task again that ended: its own default of 5 s is a long time for a proxy.
@@ -173,6 +173,8 @@ fn labels(input: &ShapeInput<'_>, workload: &Workload, role: Role) -> Field {
     // Who looks without the authority's key changes nothing about a seal that is there.
     all.extend(existing.and_then(|service| service.labels.get_key_value(LABEL_SEAL)).map(|(key, seal)| (key.clone(), seal.clone())));
     all.extend(described.seal(input.seals, names::owner_labels(input.instance, Some(cluster), role)));
+    let failed = input.network_update.remembered.clone().filter(|_| role == Role::Proxy);
+    all.extend(failed.map(|failed| (LABEL_FAILED_NETWORKS.to_owned(), failed)));
     keyed("labels", &["Labels"], KeyedBy::Name, string_entries(all))
 }
 

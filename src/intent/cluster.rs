@@ -103,7 +103,16 @@ pub struct UpdatePolicy {
     pub failure_action: Option<FailureAction>,
     /// For how long a new task is watched.
     pub monitor: Option<Duration>,
+    /// The least time from one replacement for networks to the next.
+    pub network_interval: Option<Duration>,
+    /// How long a proxy may take to run with a new network.
+    pub network_timeout: Option<Duration>,
 }
+
+/// The default of [`UpdatePolicy::network_interval`].
+pub const NETWORK_INTERVAL: Duration = Duration::from_mins(1);
+/// The default of [`UpdatePolicy::network_timeout`].
+pub const NETWORK_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Limits and reservations in Swarm's units.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

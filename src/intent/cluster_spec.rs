@@ -267,6 +267,19 @@ pub struct UpdatePolicy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<grammar::GoDuration>")]
     pub monitor: Option<String>,
+    /// The least time from one replacement of the proxies for networks to the next: networks that come meanwhile are attached
+    /// together. The first one waits for nothing while no route is served. A network that comes and goes is attached ever
+    /// later, from half of this time up to ten times, and one that no route needs any more, but another service does, is
+    /// detached after ten times this time. `0s`: nothing of this waits. Default: `1m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::GoDuration>")]
+    pub network_interval: Option<String>,
+    /// How long a proxy may take to run with a network that is new to it. Then the network is taken away again, and tried later
+    /// (`docs/findings.md`, `NetworkQuarantined`). Where tasks stop before new ones start, the time that the old one has
+    /// to stop comes on top. Default: `1m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::GoDuration>")]
+    pub network_timeout: Option<String>,
 }
 
 /// Which comes first when a task is replaced.

@@ -6,6 +6,7 @@ mod alike;
 mod belonging;
 mod display;
 mod effect;
+mod first_alone;
 mod json;
 mod lint;
 mod managed;

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::display::changes;
 use super::effect::{TaskEffect, task_effect};
+use super::first_alone;
 use super::json::{get, strings};
 use super::objects::Draft;
 use super::patch::{self, Patched};
@@ -85,12 +86,27 @@ impl<'a> Draft<'a> {
         if !self.created_here(service, shape.role) {
             return self.taken_over(service, shape);
         }
-        let patched = patch::update(&service.spec, shape, &[], self.snapshot);
-        let replaces = task_effect(&service.spec, &patched.spec) == TaskEffect::Replaces;
-        if !replaces || shape.when_replaced.is_empty() {
+        if let Some(patched) = self.gone_back(service, shape) {
             return patched;
         }
-        patch::update(&service.spec, shape, &shape.when_replaced, self.snapshot)
+        let base = first_alone::without(&service.spec);
+        let patched = patch::update(&base, shape, &[], self.snapshot);
+        let replaces = task_effect(&service.spec, &patched.spec) == TaskEffect::Replaces;
+        let patched = match &shape.when_replaced[..] {
+            newer if replaces && !newer.is_empty() => patch::update(&base, shape, newer, self.snapshot),
+            _ => patched,
+        };
+        let is_under_way = service.update_status.as_ref().is_some_and(rollout::is_under_way);
+        let first_alone = shape.first_alone || (first_alone::is_so(&service.spec) && is_under_way);
+        if first_alone { Patched { spec: first_alone::with(patched.spec), ..patched } } else { patched }
+    }
+
+    /// The spec before the last update, if that is what is declared: Swarm keeps the tasks that are still of it only if they
+    /// are equal to the last detail, a boot snapshot that has become old included.
+    fn gone_back(&self, service: &Service, shape: &ServiceShape) -> Option<Patched> {
+        let before = service.previous_spec.as_ref().filter(|_| shape.goes_back)?;
+        let spec = patch::update(&first_alone::without(before), shape, &[], self.snapshot).spec;
+        (task_effect(before, &spec) == TaskEffect::Keeps).then(|| Patched { spec, drift: Vec::new() })
     }
 
     /// A service with our labels that this operator did not create, or created before it lost its authority: it may run
@@ -121,6 +137,8 @@ impl<'a> Draft<'a> {
             let reason = if differs { UpdateReason::Differs } else { UpdateReason::Resume };
             self.tell_failure(service, note);
             match rollout::gate(service, note, reason, self.memory, self.snapshot) {
+                // Its tasks do not come up, and that is why this is written.
+                Gate::UnderWay(_) if shape.goes_back && status.is_some_and(|status| status.state == "updating") => {}
                 // The tasks of that rollout wait for ports that it cannot free.
                 Gate::UnderWay(_) if stops_first_now(&service.spec, &patched.spec) => {}
                 // A rollout of somebody else's may be made so that it never ends.
@@ -129,7 +147,7 @@ impl<'a> Draft<'a> {
                 Gate::Open | Gate::Retry => {}
             }
             let replaces = task_effect(&service.spec, &patched.spec) == TaskEffect::Replaces;
-            if let Some(hold) = shape.hold_replacement.as_ref().filter(|_| replaces) {
+            if let Some(hold) = shape.hold_replacement.as_ref().filter(|_| replaces && !shape.goes_back) {
                 return self.waiting.push(hold.clone());
             }
             self.tell_drift(service, &patched);

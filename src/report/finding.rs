@@ -73,6 +73,10 @@ pub enum FindingCode {
     ClusterNotInForce,
     /// The label `network` names no network of the service.
     NetworkNotFound,
+    /// No proxy came up with this network; it is left out until it changes, and everything else is served.
+    NetworkQuarantined,
+    /// The proxies stay for a while on a network that no route needs any more.
+    NetworkLingers,
     /// Several networks fit and no label chooses one.
     AmbiguousNetwork,
     /// The service shares no network with the proxies (`networks` is a closed list), or has none at all.

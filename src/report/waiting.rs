@@ -57,6 +57,15 @@ pub enum WaitingOn {
         /// The network's name.
         network: String,
     },
+    /// Networks that the proxies shall have are not attached yet, or are only just being attached.
+    Networks {
+        /// The networks' names.
+        networks: Vec<String>,
+        /// Why.
+        detail: String,
+        /// Until when at the latest, when that is known.
+        until: Option<jiff::Timestamp>,
+    },
     /// No address of any manager is known, at which containers without a control network could find the operator.
     ManagerAddress,
     /// The extension has not accepted the newest routes.
@@ -85,6 +94,10 @@ impl std::fmt::Display for WaitingOn {
             }
             Self::InUse { object, by } => write!(f, "{object} to be released by {by}"),
             Self::MissingNetwork { network } => write!(f, "network {network} to exist"),
+            Self::Networks { networks, detail, until } => {
+                let until = until.map_or_else(String::new, |at| format!(", until {at:.0}"));
+                write!(f, "the networks {}: {detail}{until}", networks.join(", "))
+            }
             Self::ManagerAddress => write!(f, "a manager whose address is known"),
             Self::Acceptance { detail } => write!(f, "the extension to accept the newest routes: {detail}"),
         }

@@ -25,6 +25,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("translate", &["intent", "swarm", "route", "report", "channel"]),
     ("render", &["route", "report", "channel"]),
     ("explain", &["intent", "swarm", "route", "report", "channel", "translate", "render"]),
+    ("networks", &["swarm", "report", "channel"]),
     ("fleet", &["intent", "route", "channel", "swarm", "report", "pki"]),
     ("plan", &["fleet", "swarm", "report", "channel", "pki"]),
     ("act", &["plan", "swarm", "report"]),
@@ -43,6 +44,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "explain",
             "fleet",
             "intent",
+            "networks",
             "plan",
             "render",
             "report",
@@ -61,7 +63,7 @@ const LEAVES: &[&str] = &["types", "retry"];
 const UNBOUND: &[&str] = &["lib.rs", "main.rs", "cli"];
 
 /// Rooms that are synchronous, total, and know neither clock nor world.
-const PURE: &[&str] = &["types", "report", "route", "intent", "translate", "render", "explain", "fleet", "plan"];
+const PURE: &[&str] = &["types", "report", "route", "intent", "translate", "render", "explain", "networks", "fleet", "plan"];
 /// What they must not name.
 const WORLDLY: &[&str] = &[
     "tokio::",

@@ -68,6 +68,7 @@ impl Operator {
             cluster: &self.cluster,
             snapshot,
             networks: &networks,
+            network_update: &crate::fleet::NetworkUpdate::default(),
             material: &[],
             boot: Some(&self.bundle),
             live: Some(&self.bundle),

@@ -93,6 +93,7 @@ fn status(age: i64, said: impl FnOnce(&Digest) -> Option<ExtensionReport>) -> Cl
         report: received.as_ref(),
         plan: &plan,
         translation: &routes.translation,
+        networks: &crate::networks::Decision::default(),
         failure: None,
         now: snapshot.taken_at,
     };

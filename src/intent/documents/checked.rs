@@ -76,6 +76,8 @@ fn update(spec: spec::UpdatePolicy) -> Result<UpdatePolicy, Refused> {
         order: spec.order,
         failure_action: spec.failure_action,
         monitor: spec.monitor.map(|text| parse_duration(&text)).transpose()?,
+        network_interval: spec.network_interval.map(|text| parse_duration(&text)).transpose()?,
+        network_timeout: spec.network_timeout.map(|text| parse_duration(&text)).transpose()?,
     })
 }
 

@@ -1,6 +1,8 @@
 //! What the schema cannot say about one document: fields that exclude or need each other, and values that Swarm accepts
 //! and that cannot be meant. Looks at plain values, so that it tells its mistakes beside those of the shape.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::super::constraint::Constraint;
@@ -10,6 +12,9 @@ use super::mistake::Mistakes;
 use super::{hosts, material, networks, settings};
 use crate::report::{FindingCode, Severity};
 use crate::types::Refused;
+
+/// Starting a container and its first health check take several seconds.
+const NETWORK_TIMEOUT_MIN: Duration = Duration::from_secs(10);
 
 /// Checks the document's fields against each other.
 pub(super) fn check(value: &Value, mistakes: &mut Mistakes) {
@@ -94,6 +99,10 @@ fn update(look: &Look<'_>, mistakes: &mut Mistakes) {
     let parallelism = "/spec/proxy/update/parallelism";
     if look.number(parallelism) == Some(0) {
         mistakes.doubtful(parallelism, "0 means all proxies at once: requests fail while they are replaced", "Write 1.");
+    }
+    let timeout = "/spec/proxy/update/networkTimeout";
+    if look.text(timeout).and_then(|text| parse_duration(text).ok()).is_some_and(|timeout| timeout < NETWORK_TIMEOUT_MIN) {
+        mistakes.doubtful(timeout, "a proxy takes longer to start, so that no network would ever be attached", "Write 30s or more.");
     }
 }
 

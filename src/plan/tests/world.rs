@@ -9,7 +9,7 @@ use crate::channel::ChannelMode;
 use crate::channel::contract::{LABEL_CLUSTER, LABEL_ROLE, LABEL_TOKEN_DIGEST};
 use crate::channel::wire::Bundle;
 use crate::fleet::fixtures::{INSTANCE, bundle, overlay, seals};
-use crate::fleet::{Described, Fleet, Kind, ShapeInput, shape};
+use crate::fleet::{Described, Fleet, Kind, NetworkUpdate, ShapeInput, shape};
 use crate::intent::cluster::Cluster;
 use crate::plan::{Applied, Memory, Plan, Step, lint, pending_name, plan, would_replace_tasks};
 use crate::route::MaterialRef;
@@ -22,6 +22,7 @@ pub struct World {
     pub raw: RawSnapshot,
     pub memory: Memory,
     pub networks: Vec<NetworkId>,
+    pub network_update: NetworkUpdate,
     pub material: Vec<MaterialRef>,
     pub boot: Option<Bundle>,
     pub live: Option<Bundle>,
@@ -38,7 +39,7 @@ impl World {
         let networks = vec![network("app"), network("other")];
         let raw = RawSnapshot { taken_at, services: vec![], tasks: vec![], nodes: vec![node], networks, configs: vec![], secrets: vec![] };
         let (memory, channel) = (Memory::default(), overlay());
-        Self { raw, memory, networks: vec![], material: vec![], boot: Some(bundle("first")), live: None, channel, count: 0 }
+        Self { raw, memory, networks: vec![], network_update: NetworkUpdate::default(), material: vec![], boot: Some(bundle("first")), live: None, channel, count: 0 }
     }
 
     /// A world in which the cluster has converged.
@@ -58,6 +59,7 @@ impl World {
             cluster,
             snapshot: &self.snapshot(),
             networks: &self.networks,
+            network_update: &self.network_update,
             material: &self.material,
             boot: self.boot.as_ref(),
             live: self.live.as_ref(),

@@ -86,6 +86,7 @@ fn with_seen<T>(services: Vec<Value>, material: Vec<MaterialReport>, use_it: imp
         report: Some(&Received { report, at: now }),
         plan: &plan,
         translation: &translation,
+        networks: &crate::networks::Decision::default(),
         failure: None,
         now,
     })

@@ -1,0 +1,48 @@
+//! What proxies are told about networks that are new to them. No task is replaced for that: what the service says of an
+//! earlier rollout stays until its tasks are replaced anyway.
+
+use jiff::SignedDuration;
+use serde_json::Value;
+
+use super::ShapeInput;
+use crate::channel::NewNetworks;
+use crate::channel::contract::ENV_NEW_NETWORKS;
+use crate::intent::cluster::NETWORK_TIMEOUT;
+use crate::intent::cluster_spec::{PublishMode, Rollout};
+use crate::swarm::{Network, Service};
+
+/// Beside the time that a proxy may take: until the old one has ended, and Swarm has begun.
+const MARGIN: SignedDuration = SignedDuration::from_mins(2);
+
+/// What the service's tasks were told at the last update.
+pub(super) fn told_before(service: Option<&Service>) -> Option<(&'static str, String)> {
+    let env = service?.spec.pointer("/TaskTemplate/ContainerSpec/Env")?.as_array()?;
+    let told = env.iter().filter_map(Value::as_str).find_map(|entry| entry.strip_prefix(ENV_NEW_NETWORKS)?.strip_prefix('='))?;
+    Some((ENV_NEW_NETWORKS, told.to_owned()))
+}
+
+/// What tasks are told that get new networks now; nothing if there are none, or no agent of ours to tell it to.
+pub(super) fn told_now(input: &ShapeInput<'_>) -> Option<(&'static str, String)> {
+    let proxy = &input.cluster.proxy;
+    if input.network_update.attaching.is_empty() || proxy.rollout == Rollout::Replace {
+        return None;
+    }
+    let timeout = SignedDuration::try_from(proxy.update.network_timeout.unwrap_or(NETWORK_TIMEOUT)).unwrap_or(SignedDuration::MAX);
+    let on_node = proxy.publish.mode == PublishMode::Host;
+    let networks = || input.networks.iter().filter_map(|id| input.snapshot.networks.get(id));
+    let is_new = |network: &&Network| input.network_update.attaching.contains(&network.id);
+    let mesh = input.snapshot.networks.values().filter(|network| network.routing_mesh && !on_node);
+    let new = NewNetworks {
+        from: input.now,
+        until: input.now.checked_add(timeout.saturating_add(MARGIN)).unwrap_or(input.now),
+        known: networks().filter(|network| !is_new(network)).chain(mesh).map(subnets).collect(),
+        new: networks().filter(is_new).map(subnets).collect(),
+        node_port: on_node.then(|| proxy.publish.http.published.get()),
+        port: proxy.publish.http.target.get(),
+    };
+    Some((ENV_NEW_NETWORKS, new.to_string()))
+}
+
+fn subnets(network: &Network) -> Vec<ipnet::IpNet> {
+    network.subnets.iter().map(|subnet| subnet.net).collect()
+}

@@ -1,0 +1,155 @@
+//! Which networks the proxy service declares now. Attaching or detaching a network replaces every proxy, and a network can be
+//! such that no proxy starts on it; so networks are attached together and seldom, tried by one proxy first, and taken away
+//! again when they fail. Pure: time comes in, and what must be known later goes out as the next memory. Never decides
+//! whether a network may be used at all: that is the business of `translate`.
+
+mod damping;
+mod judge;
+mod memory;
+mod observed;
+mod quarantine;
+mod told;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+pub use memory::{Memory, Quarantined, Trial, Visits};
+
+use crate::report::{Finding, WaitingOn};
+use crate::swarm::Snapshot;
+use crate::types::NetworkId;
+use observed::Observed;
+
+/// Everything that decides about the networks of one cluster's proxies.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    /// The operator's instance name: the value of the owner label.
+    pub instance: &'a str,
+    /// The cluster's name.
+    pub cluster: &'a str,
+    /// The name of the proxy service.
+    pub service: &'a str,
+    /// The name of the control network, which belongs to the channel and not to the routes; none where there is none.
+    pub control: Option<&'a str>,
+    /// The world as it was seen.
+    pub snapshot: &'a Snapshot,
+    /// The networks that the proxies shall have.
+    pub wanted: &'a [NetworkId],
+    /// Whether the document names them all, so that services change nothing about them.
+    pub closed: bool,
+    /// By network, the services whose routes need it, by name.
+    pub needed_by: &'a BTreeMap<NetworkId, BTreeSet<String>>,
+    /// Whether a route is served over what the proxies have now: then replacing them disturbs somebody.
+    pub serves: bool,
+    /// The least time from one replacement for networks to the next.
+    pub interval: SignedDuration,
+    /// How long a proxy may take to run with a new network.
+    pub timeout: SignedDuration,
+    /// The time of this pass.
+    pub now: Timestamp,
+}
+
+/// What the proxy service declares now, and why not more.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Decision {
+    /// The networks, sorted.
+    pub networks: Vec<NetworkId>,
+    /// Those of them that no proxy is known to run with: the first proxy must show that it does.
+    pub attaching: BTreeSet<NetworkId>,
+    /// Whether networks that failed are taken away, by going back to what the service was before them.
+    pub withdraws: bool,
+    /// What the proxy service remembers about networks that failed, for an operator that knows nothing any more.
+    pub remembered: Option<String>,
+    /// Networks that are wanted and not attached, with the reason.
+    pub missing: BTreeMap<NetworkId, String>,
+    /// What is held back.
+    pub waiting: Vec<WaitingOn>,
+    /// What somebody should know.
+    pub findings: Vec<Finding>,
+    /// When the decision becomes another by the passing of time alone.
+    pub due: Option<Timestamp>,
+    /// What must be known at the next pass.
+    pub memory: Memory,
+}
+
+/// Decides.
+///
+/// # Guarantees
+/// Total and deterministic. A network is declared only if it is wanted, or was declared already. What is kept of the memory
+/// is bounded by the networks that there are, or were a short while ago.
+pub fn decide(input: &Input<'_>, memory: &Memory) -> Decision {
+    let seen = Observed::of(input);
+    let mut next = memory.clone();
+    damping::note_wishes(input, &seen, &mut next);
+    judge::step(input, &seen, &mut next);
+    quarantine::prune(input, &seen, &mut next);
+    let choice = choose(input, &seen, &next);
+    let wanted: BTreeSet<&NetworkId> = input.wanted.iter().collect();
+    next.settled.retain(|id| choice.networks.contains(id) || (wanted.contains(id) && !seen.declared.contains(id)));
+    let attaching = choice.networks.iter().filter(|id| !next.settled.contains(*id)).cloned().collect();
+    let told = told::of(input, &seen, &next, &choice);
+    Decision {
+        attaching,
+        withdraws: !next.withdrawn.is_disjoint(&seen.declared),
+        remembered: quarantine::remembered(&next),
+        missing: told.missing,
+        waiting: told.waiting,
+        findings: told.findings,
+        due: damping::due(input, &seen, &next),
+        networks: choice.networks.into_iter().collect(),
+        memory: next,
+    }
+}
+
+/// The networks to declare, and those among the wanted ones that wait for something with a time.
+struct Choice {
+    networks: BTreeSet<NetworkId>,
+    held: Held,
+}
+
+/// What keeps wanted networks from being attached now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Held {
+    /// Nothing, or each network its own reason.
+    No,
+    /// Proxies start with other networks.
+    ByTrial,
+    /// Networks that failed are taken away first.
+    ByWithdrawal,
+    /// The proxies are being replaced for another reason.
+    ByRollout,
+}
+
+fn choose(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory) -> Choice {
+    let held = |held, networks| Choice { networks, held };
+    if seen.service.is_none() {
+        let wanted = input.wanted.iter().filter(|id| !quarantine::holds(input, memory, id)).cloned();
+        return held(Held::No, wanted.collect());
+    }
+    if !memory.withdrawn.is_empty() {
+        return held(Held::ByWithdrawal, seen.declared.difference(&memory.withdrawn).cloned().collect());
+    }
+    if memory.trial.is_some() {
+        return held(Held::ByTrial, seen.declared.clone());
+    }
+    if seen.is_under_way() && seen.running() > 0 {
+        return held(Held::ByRollout, seen.declared.clone());
+    }
+    held(Held::No, when_free(input, seen, memory))
+}
+
+/// Nothing else is under way: what came is attached, and what is not needed detached, when its time has come.
+fn when_free(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory) -> BTreeSet<NetworkId> {
+    let wanted: BTreeSet<NetworkId> = input.wanted.iter().cloned().collect();
+    let gone = damping::to_detach(input, seen, memory, false);
+    let attach = damping::to_attach(input, seen, memory, !gone.is_empty());
+    let gone = if attach.is_empty() { gone } else { damping::to_detach(input, seen, memory, true) };
+    // What somebody took away by hand is put back at once: the proxies are known to run with it.
+    let restored = memory.settled.intersection(&wanted);
+    let kept = seen.declared.union(&attach).chain(restored).cloned().collect::<BTreeSet<_>>();
+    kept.difference(&gone).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests;

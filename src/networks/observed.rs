@@ -1,0 +1,149 @@
+//! What a snapshot shows of a cluster's proxies, as far as networks are concerned.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::Input;
+use crate::channel::contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
+use crate::swarm::{Service, Snapshot, Task};
+use crate::types::NetworkId;
+
+/// Swarm's own time for a task to end, where a service does not say.
+const GRACE_OF_SWARM: SignedDuration = SignedDuration::from_secs(10);
+
+/// The clocks of managers may differ from the operator's by this.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(5);
+
+/// The proxies of a cluster.
+pub(super) struct Observed<'a> {
+    /// Their service, if it exists and is ours.
+    pub service: Option<&'a Service>,
+    /// The networks that it declares, without the control network.
+    pub declared: BTreeSet<NetworkId>,
+    /// Those that it declared before the last update, if Swarm keeps that.
+    pub before: Option<BTreeSet<NetworkId>>,
+    tasks: Vec<&'a Task>,
+    snapshot: &'a Snapshot,
+}
+
+impl<'a> Observed<'a> {
+    /// Looks.
+    pub fn of(input: &Input<'a>) -> Self {
+        let snapshot = input.snapshot;
+        let is = |service: &Service, key: &str, value: &str| service.labels.get(key).is_some_and(|found| found == value);
+        let ours = |s: &&Service| is(s, LABEL_OWNER, input.instance) && is(s, LABEL_CLUSTER, input.cluster);
+        let service = snapshot.services.values().filter(|service| service.name == input.service).find(ours);
+        let known = |id: &NetworkId| resolved(id, snapshot).filter(|id| !is_control(id, input));
+        let declared = service.iter().flat_map(|service| &service.networks).filter_map(known).collect();
+        let before = service.and_then(|service| service.previous_spec.as_ref());
+        let before = before.map(|spec| targets(spec.get("TaskTemplate")).filter_map(|id| known(&id)).collect());
+        let tasks = snapshot.tasks.values().filter(|task| service.is_some_and(|service| service.id == task.service)).collect();
+        Self { service, declared, before, tasks, snapshot }
+    }
+
+    /// Swarm's word for the state of the last update; empty without one.
+    pub fn state(&self) -> &str {
+        self.service.and_then(|service| service.update_status.as_ref()).map_or("", |status| status.state.as_str())
+    }
+
+    /// When that update began.
+    pub fn update_began(&self) -> Option<Timestamp> {
+        self.service?.update_status.as_ref()?.started_at
+    }
+
+    /// Swarm's words about it.
+    pub fn update_words(&self) -> &str {
+        self.service.and_then(|service| service.update_status.as_ref()).map_or("", |status| status.message.as_str())
+    }
+
+    /// Whether Swarm replaces proxies.
+    pub fn is_under_way(&self) -> bool {
+        matches!(self.state(), "updating" | "rollback_started")
+    }
+
+    /// Whether Swarm gave up the last update, or one that began at `since` or later.
+    pub fn was_given_up(&self, since: Timestamp) -> bool {
+        let is_it = self.update_began().is_none_or(|began| began >= since - CLOCKS_DIFFER);
+        is_it && matches!(self.state(), "paused" | "rollback_started" | "rollback_paused" | "rollback_completed")
+    }
+
+    /// How many proxies run.
+    pub fn running(&self) -> usize {
+        self.tasks.iter().filter(|task| task.state == "running").count()
+    }
+
+    /// How many proxies run with all of these networks.
+    pub fn running_with(&self, networks: &BTreeSet<NetworkId>) -> usize {
+        self.tasks.iter().filter(|task| task.state == "running" && networks.is_subset(&networks_of(task))).count()
+    }
+
+    /// The proxies that do not run and would have one of these networks.
+    pub fn starting_with(&self, networks: &BTreeSet<NetworkId>) -> Vec<&'a Task> {
+        let with = |task: &&&Task| task.state != "running" && !networks.is_disjoint(&networks_of(task));
+        self.tasks.iter().filter(with).copied().collect()
+    }
+
+    /// Whether all proxies run, each with all of these networks.
+    pub fn all_run_with(&self, networks: &BTreeSet<NetworkId>) -> bool {
+        self.running_with(networks) == self.tasks.len()
+    }
+
+    /// Whether neither the service nor any proxy has one of these networks.
+    pub fn is_rid_of(&self, networks: &BTreeSet<NetworkId>) -> bool {
+        let without = |task: &&Task| networks.is_disjoint(&networks_of(task));
+        networks.is_disjoint(&self.declared) && self.tasks.iter().all(without)
+    }
+
+    /// Whether no proxy is to be seen.
+    pub fn has_no_task(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    /// When the oldest proxy that runs was made.
+    pub fn oldest(&self) -> Option<Timestamp> {
+        self.tasks.iter().filter(|task| task.state == "running").map(|task| task.created_at).min()
+    }
+
+    /// How long Swarm may be busy between two proxies: the pause between them, and the time that an old one has to end.
+    pub fn time_between(&self) -> SignedDuration {
+        let nanos = |pointer: &str| self.service?.spec.pointer(pointer).and_then(Value::as_i64).map(SignedDuration::from_nanos);
+        let stops_first = self.service.and_then(|service| service.spec.pointer("/UpdateConfig/Order")).and_then(Value::as_str);
+        let grace = nanos("/TaskTemplate/ContainerSpec/StopGracePeriod").unwrap_or(GRACE_OF_SWARM);
+        let grace = if stops_first == Some("start-first") { SignedDuration::ZERO } else { grace };
+        nanos("/UpdateConfig/Delay").unwrap_or_default().saturating_add(grace)
+    }
+
+    /// The networks that somebody else is on: then nobody waits for our proxies to leave. Proxies of other clusters leave as
+    /// these do.
+    pub fn used_by_others(&self) -> BTreeSet<NetworkId> {
+        let is_proxy = |service: &Service| {
+            service.labels.contains_key(LABEL_OWNER) && service.labels.get(LABEL_ROLE).is_some_and(|role| role == "proxy")
+        };
+        let others = self.snapshot.services.values().filter(|service| !is_proxy(service));
+        others.flat_map(|service| &service.networks).filter_map(|id| resolved(id, self.snapshot)).collect()
+    }
+}
+
+/// The networks that a task has, or would have.
+fn networks_of(task: &Task) -> BTreeSet<NetworkId> {
+    targets(Some(&task.spec)).collect()
+}
+
+fn targets(template: Option<&Value>) -> impl Iterator<Item = NetworkId> {
+    let attached = template.and_then(|template| template.get("Networks")).and_then(Value::as_array);
+    let targets = attached.into_iter().flatten().filter_map(|to| to.get("Target")?.as_str());
+    targets.map(|id| NetworkId(id.to_owned())).collect::<Vec<_>>().into_iter()
+}
+
+/// The network by id, or as very old specs have it, by name.
+fn resolved(id: &NetworkId, snapshot: &Snapshot) -> Option<NetworkId> {
+    let by_name = || snapshot.networks.values().find(|network| network.name == id.0).map(|network| network.id.clone());
+    if snapshot.networks.contains_key(id) { Some(id.clone()) } else { by_name() }
+}
+
+fn is_control(id: &NetworkId, input: &Input<'_>) -> bool {
+    let network = input.snapshot.networks.get(id);
+    network.is_some_and(|network| Some(network.name.as_str()) == input.control || network.labels.contains_key(LABEL_OWNER))
+}

@@ -1,0 +1,99 @@
+//! Networks with which proxies did not come up: left alone until something about them changes, or for ever longer. They are
+//! also remembered on the proxy service, because a try costs a proxy.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::damping::{doubled, later};
+use super::observed::Observed;
+use super::{Input, Memory, Quarantined};
+use crate::channel::contract::LABEL_FAILED_NETWORKS;
+use crate::types::{Digest, NetworkId};
+
+/// The wait after the first failure, and the longest one, in intervals: five minutes and six hours, unless the document says
+/// otherwise.
+const DELAY_INTERVALS: i32 = 5;
+const DELAY_INTERVALS_MAX: i32 = 360;
+/// After a change the wait is so many times shorter; not none, because everybody may change his own labels all the time.
+const SHORTER_AFTER_CHANGE: i32 = 6;
+/// Labels of services with many networks would grow for ever.
+const REMEMBERED_MAX: usize = 20;
+
+/// A network as it is remembered on the proxy service.
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    id: NetworkId,
+    #[serde(flatten)]
+    state: Quarantined,
+}
+
+/// Notes that a network failed alone in a rollout that began at `began`.
+pub(super) fn add(input: &Input<'_>, memory: &mut Memory, id: &NetworkId, began: Timestamp, words: String) {
+    let before = memory.quarantine.get(id);
+    // A snapshot may be older than the one before it: the same failure is not told twice.
+    if before.is_some_and(|before| before.failed_at >= began) {
+        return;
+    }
+    let tries = before.map_or(1, |before| before.tries.saturating_add(1));
+    let state = state_of(input, id);
+    memory.quarantine.insert(id.clone(), Quarantined { failed_at: input.now, tries, state, words });
+}
+
+/// Forgets networks that are gone.
+pub(super) fn prune(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory) {
+    let networks = &input.snapshot.networks;
+    memory.quarantine.retain(|id, _| networks.contains_key(id));
+    memory.settled.retain(|id| networks.contains_key(id));
+    memory.withdrawn.retain(|id| networks.contains_key(id) || seen.declared.contains(id));
+    let wanted: BTreeSet<&NetworkId> = input.wanted.iter().collect();
+    for part in &mut memory.parts {
+        part.retain(|id| wanted.contains(id));
+    }
+    memory.parts.retain(|part| !part.is_empty());
+}
+
+/// When a network in quarantine is tried again.
+pub(super) fn retry_at(input: &Input<'_>, memory: &Memory, id: &NetworkId) -> Option<Timestamp> {
+    let held = memory.quarantine.get(id)?;
+    let delay = input.interval.saturating_mul(DELAY_INTERVALS.saturating_mul(doubled(held.tries.saturating_sub(1))).min(DELAY_INTERVALS_MAX));
+    let unchanged = held.state == state_of(input, id);
+    let delay = if unchanged { delay } else { delay.checked_div(SHORTER_AFTER_CHANGE).unwrap_or(SignedDuration::ZERO) };
+    Some(later(held.failed_at, delay))
+}
+
+/// Whether a network is in quarantine and its time has not come.
+pub(super) fn holds(input: &Input<'_>, memory: &Memory, id: &NetworkId) -> bool {
+    retry_at(input, memory, id).is_some_and(|at| at > input.now)
+}
+
+/// What decides whether proxies come up on a network, as far as the Swarm shows it: the network, those who are on it for our
+/// routes, and the nodes.
+fn state_of(input: &Input<'_>, id: &NetworkId) -> Digest {
+    let network = input.snapshot.networks.get(id).map(|network| json!([network.name, network.driver, network.labels]));
+    let nodes: Vec<_> = input.snapshot.nodes.values().map(|node| json!([node.id, node.state, node.availability, node.labels])).collect();
+    let needed_by = input.needed_by.get(id).cloned().unwrap_or_default();
+    let services = input.snapshot.services.values().filter(|service| needed_by.contains(&service.name));
+    let services: Vec<_> = services.map(|service| json!([service.id, service.labels, service.networks, service.replicas])).collect();
+    Digest::of_json(&json!([network, nodes, services]))
+}
+
+/// The value of the label on the proxy service; none without anything to remember.
+pub(super) fn remembered(memory: &Memory) -> Option<String> {
+    let mut entries: Vec<Entry> =
+        memory.quarantine.iter().map(|(id, state)| Entry { id: id.clone(), state: state.clone() }).collect();
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.state.failed_at));
+    entries.truncate(REMEMBERED_MAX);
+    entries.sort_by(|a, b| a.id.cmp(&b.id));
+    (!entries.is_empty()).then(|| serde_json::to_string(&entries).unwrap_or_default())
+}
+
+/// Reads that label. Nonsense in it counts as nothing: the worst that follows is an early try.
+pub(super) fn recall(seen: &Observed<'_>, memory: &mut Memory) {
+    let label = seen.service.and_then(|service| service.labels.get(LABEL_FAILED_NETWORKS));
+    let entries: Vec<Entry> = label.and_then(|label| serde_json::from_str(label).ok()).unwrap_or_default();
+    let absent = entries.into_iter().filter(|entry| !seen.declared.contains(&entry.id));
+    memory.quarantine = absent.map(|entry| (entry.id, entry.state)).collect();
+}

@@ -1,0 +1,472 @@
+//! Decisions about networks over a little world: one proxy service with a proxy on each node, moved by hand.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::{Decision, Input, Memory, decide};
+use crate::channel::contract::{LABEL_CLUSTER, LABEL_FAILED_NETWORKS, LABEL_OWNER, LABEL_ROLE};
+use crate::report::{FindingCode, WaitingOn};
+use crate::swarm::{RawSnapshot, Snapshot};
+use crate::types::NetworkId;
+
+const INTERVAL: i64 = 60;
+const TIMEOUT: i64 = 60;
+
+/// The world and what the operator knows of it.
+#[derive(Clone)]
+struct World {
+    now: Timestamp,
+    declared: Vec<&'static str>,
+    before: Option<Vec<&'static str>>,
+    /// Of each proxy, its networks and its state.
+    proxies: Vec<(Vec<&'static str>, &'static str)>,
+    update: Option<(&'static str, Timestamp)>,
+    wanted: Vec<&'static str>,
+    /// Networks on which an application is, whether anybody wants it or not.
+    used: Vec<&'static str>,
+    label: Option<String>,
+    serves: bool,
+    closed: bool,
+    exists: bool,
+    memory: Memory,
+}
+
+const NETWORKS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+
+impl World {
+    /// Two proxies on `a`, for an hour.
+    fn new() -> Self {
+        let now = "2026-01-02T03:04:05Z".parse().unwrap();
+        let mut world = Self {
+            now,
+            declared: vec!["a"],
+            before: None,
+            proxies: vec![(vec!["a"], "running"), (vec!["a"], "running")],
+            update: None,
+            wanted: vec!["a"],
+            used: NETWORKS.to_vec(),
+            label: None,
+            serves: true,
+            closed: false,
+            exists: true,
+            memory: Memory::default(),
+        };
+        world.look();
+        world
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let networks = NETWORKS.map(|name| json!({"Id": name, "Name": format!("net-{name}"), "Driver": "overlay"})).to_vec();
+        let targets = |names: &[&str]| names.iter().map(|name| json!({"Target": name})).collect::<Vec<Value>>();
+        let created = (self.now - SignedDuration::from_hours(1)).to_string();
+        let mut labels = json!({LABEL_OWNER: "gate", LABEL_CLUSTER: "dev", LABEL_ROLE: "proxy"});
+        if let Some(label) = &self.label {
+            labels[LABEL_FAILED_NETWORKS] = json!(label);
+        }
+        let spec = |names: &[&str]| json!({"Name": "proxy", "Labels": labels, "TaskTemplate": {"Networks": targets(names)}, "UpdateConfig": {"Order": "start-first"}});
+        let mut proxy = json!({"ID": "proxy", "CreatedAt": created, "Spec": spec(&self.declared)});
+        if let Some(before) = &self.before {
+            proxy["PreviousSpec"] = spec(before);
+        }
+        if let Some((state, since)) = self.update {
+            proxy["UpdateStatus"] = json!({"State": state, "StartedAt": since.to_string(), "Message": "Swarm's words"});
+        }
+        let app = json!({"ID": "app", "CreatedAt": created, "Spec": {"Name": "app", "TaskTemplate": {"Networks": targets(&self.used)}}});
+        let task = |(at, (names, state)): (usize, &(Vec<&str>, &str))| {
+            json!({"ID": format!("task{at}"), "ServiceID": "proxy", "DesiredState": "running", "CreatedAt": created,
+                "Status": {"State": state, "Message": state}, "Spec": {"Networks": targets(names)}})
+        };
+        let services = if self.exists { vec![proxy, app] } else { vec![app] };
+        let tasks = self.proxies.iter().enumerate().map(task).collect();
+        let raw = RawSnapshot { taken_at: self.now, services, tasks, nodes: vec![], networks, configs: vec![], secrets: vec![] };
+        Snapshot::from_raw(&raw).unwrap()
+    }
+
+    fn decide(&self) -> Decision {
+        let wanted: Vec<NetworkId> = self.wanted.iter().map(|id| NetworkId((*id).to_owned())).collect();
+        let needed_by: BTreeMap<_, _> = wanted.iter().map(|id| (id.clone(), BTreeSet::from([format!("service-{}", id.0)]))).collect();
+        let snapshot = self.snapshot();
+        let input = Input {
+            instance: "gate",
+            cluster: "dev",
+            service: "proxy",
+            control: None,
+            snapshot: &snapshot,
+            wanted: &wanted,
+            closed: self.closed,
+            needed_by: &needed_by,
+            serves: self.serves,
+            interval: SignedDuration::from_secs(INTERVAL),
+            timeout: SignedDuration::from_secs(TIMEOUT),
+            now: self.now,
+        };
+        decide(&input, &self.memory)
+    }
+
+    /// One pass; the memory is kept.
+    fn look(&mut self) -> Decision {
+        let decision = self.decide();
+        self.memory = decision.memory.clone();
+        decision
+    }
+
+    fn after(&mut self, seconds: i64) -> &mut Self {
+        self.now += SignedDuration::from_secs(seconds);
+        self
+    }
+
+    /// The networks that are declared after a pass that many seconds later.
+    fn at(&mut self, seconds: i64) -> Vec<String> {
+        names(&self.after(seconds).look())
+    }
+
+    /// The decision is written: Swarm begins to replace the proxies, which start with the new networks.
+    fn write(&mut self, networks: &[&'static str]) {
+        self.before = Some(std::mem::replace(&mut self.declared, networks.to_vec()));
+        self.update = Some(("updating", self.now));
+        self.proxies[0] = (networks.to_vec(), "starting");
+        self.look();
+    }
+
+    /// All proxies run with what is declared.
+    fn come_up(&mut self, seconds: i64) {
+        self.after(seconds);
+        let networks = self.declared.clone();
+        self.proxies.iter_mut().for_each(|proxy| *proxy = (networks.clone(), "running"));
+        self.update = Some(("completed", self.update.map_or(self.now, |(_, since)| since)));
+        self.look();
+    }
+
+    /// Networks that are wanted now are attached, and do well.
+    fn attach(&mut self, networks: &[&'static str]) {
+        self.write(networks);
+        self.come_up(5);
+    }
+
+    /// The withdrawal is written and carried out.
+    fn withdraw(&mut self, to: &[&'static str]) {
+        self.declared = to.to_vec();
+        self.proxies.iter_mut().for_each(|proxy| *proxy = (to.to_vec(), "running"));
+        self.update = Some(("completed", self.now));
+    }
+}
+
+fn names(decision: &Decision) -> Vec<String> {
+    decision.networks.iter().map(|id| id.0.clone()).collect()
+}
+
+fn quarantined(decision: &Decision) -> Vec<String> {
+    let found = decision.findings.iter().filter(|finding| finding.code == FindingCode::NetworkQuarantined);
+    found.filter_map(|finding| finding.value.clone()).collect()
+}
+
+fn waiting(decision: &Decision) -> String {
+    let about = |waiting: &WaitingOn| matches!(waiting, WaitingOn::Networks { .. }).then(|| waiting.to_string());
+    decision.waiting.iter().filter_map(about).collect::<Vec<_>>().join("; ")
+}
+
+#[test]
+fn what_runs_is_left_as_it_is() {
+    let mut world = World::new();
+    let decision = world.look();
+    assert_eq!((names(&decision), decision.due, waiting(&decision)), (vec!["a".to_owned()], None, String::new()));
+    assert!(decision.attaching.is_empty() && !decision.withdraws && decision.remembered.is_none());
+}
+
+#[test]
+fn networks_that_come_one_after_the_other_are_attached_together_and_the_next_ones_after_the_interval() {
+    let mut world = World::new();
+    world.wanted = vec!["a", "b"];
+    assert_eq!(world.at(1), ["a"], "others may follow");
+    world.wanted = vec!["a", "b", "c"];
+    assert_eq!(world.at(2), ["a"]);
+    assert_eq!(world.at(3), ["a", "b", "c"]);
+    world.attach(&["a", "b", "c"]);
+    world.wanted.push("d");
+    let decision = world.after(20).look();
+    assert_eq!(names(&decision), ["a", "b", "c"]);
+    assert!(waiting(&decision).starts_with("the networks net-d: the proxies were replaced for networks at "), "{}", waiting(&decision));
+    let due = decision.due.unwrap().duration_since(world.now).as_secs();
+    world.wanted.push("e");
+    assert_eq!(world.at(due - 1), ["a", "b", "c"]);
+    assert_eq!(world.at(1), ["a", "b", "c", "d", "e"]);
+}
+
+#[test]
+fn where_nobody_is_disturbed_nothing_is_waited_for() {
+    for no_proxies in [false, true] {
+        let mut world = World::new();
+        world.attach(&["a"]);
+        world.wanted = vec!["a", "b"];
+        if no_proxies { world.proxies.clear() } else { world.serves = false }
+        assert_eq!(world.at(1), ["a", "b"], "no proxies: {no_proxies}");
+    }
+}
+
+#[test]
+fn a_restarted_operator_keeps_the_pace() {
+    let mut world = World::new();
+    world.wanted = vec!["a", "b"];
+    world.attach(&["a", "b"]);
+    world.wanted.push("c");
+    world.memory = Memory::default();
+    assert_eq!(world.at(10), ["a", "b"]);
+    assert_eq!(world.at(40), ["a", "b"]);
+    assert_eq!(world.at(10), ["a", "b", "c"]);
+}
+
+#[test]
+fn a_network_that_nobody_else_is_on_is_left_at_once_and_another_one_later() {
+    let mut world = World::new();
+    world.wanted = vec!["a", "b"];
+    world.attach(&["a", "b"]);
+    world.wanted = vec!["a"];
+    let decision = world.after(30).look();
+    assert_eq!(names(&decision), ["a", "b"]);
+    assert_eq!((decision.findings[0].code, waiting(&decision)), (FindingCode::NetworkLingers, String::new()));
+    assert_eq!(world.at(10 * INTERVAL - 1), ["a", "b"]);
+    let mut alone = world.clone();
+    alone.used = vec!["a"];
+    assert_eq!(alone.at(0), ["a"]);
+    assert_eq!(world.at(1), ["a"]);
+    let mut closed = World::new();
+    (closed.closed, closed.wanted) = (true, vec![]);
+    assert_eq!(closed.at(1), Vec::<String>::new(), "the document says so");
+}
+
+#[test]
+fn what_comes_and_what_goes_are_one_update() {
+    let mut world = World::new();
+    world.wanted = vec!["a", "b"];
+    world.attach(&["a", "b"]);
+    world.wanted = vec!["a", "c"];
+    assert_eq!(world.at(1), ["a", "b"], "b stays for a while and c waits");
+    assert_eq!(world.at(INTERVAL), ["a", "c"]);
+    let mut world = World::new();
+    world.attach(&["a"]);
+    world.wanted = vec!["c"];
+    world.used = vec!["c"];
+    assert_eq!(world.at(1), ["c"], "who waits for a to be left does not wait for c");
+}
+
+#[test]
+fn labels_that_flap_replace_no_proxy() {
+    let mut world = World::new();
+    world.wanted = vec!["a", "b"];
+    world.attach(&["a", "b"]);
+    for _ in 0..50 {
+        world.wanted = vec!["a"];
+        assert_eq!(world.at(20), ["a", "b"]);
+        world.wanted = vec!["a", "b"];
+        assert_eq!(world.at(20), ["a", "b"]);
+    }
+}
+
+#[test]
+fn a_service_that_comes_and_goes_is_attached_ever_later_and_forgotten_after_a_calm() {
+    let mut world = World::new();
+    let mut replaced = 0;
+    let cycle = |world: &mut World, replaced: &mut i32| {
+        for (wanted, used) in [(vec!["a", "b"], vec!["a", "b"]), (vec!["a"], vec!["a"])] {
+            (world.wanted, world.used) = (wanted, used);
+            for _ in 0..20 {
+                let decision = world.after(1).look();
+                let networks: Vec<&'static str> = NETWORKS.into_iter().filter(|id| names(&decision).iter().any(|n| n == id)).collect();
+                if networks != world.declared {
+                    *replaced += 1;
+                    world.attach(&networks);
+                }
+            }
+        }
+    };
+    for _ in 0..60 {
+        cycle(&mut world, &mut replaced);
+    }
+    assert!(replaced <= 4, "{replaced} replacements in 40 minutes");
+    world.after(30 * INTERVAL).look();
+    assert!(world.memory.visits.is_empty());
+    world.wanted = vec!["a", "b"];
+    world.look();
+    assert_eq!(world.at(3), ["a", "b"]);
+}
+
+#[test]
+fn a_network_on_which_no_proxy_comes_up_is_taken_away_and_named() {
+    for state in ["new", "pending", "assigned", "preparing", "rejected", "starting"] {
+        let mut world = World::new();
+        world.wanted = vec!["a", "b"];
+        world.write(&["a", "b"]);
+        world.proxies[0].1 = state;
+        let decision = world.after(TIMEOUT - 1).look();
+        assert_eq!((names(&decision).len(), decision.withdraws, decision.attaching.len()), (2, false, 1), "{state}");
+        assert!(waiting(&decision).contains("net-b: proxies start with it"), "{}", waiting(&decision));
+        let decision = world.after(1).look();
+        assert_eq!((names(&decision), decision.withdraws), (vec!["a".to_owned()], true), "{state}");
+        assert_eq!(quarantined(&decision), ["net-b"], "{state}");
+        let told = &decision.findings[0];
+        assert!(told.subject.to_string() == "service service-b" && told.message.contains(state), "{told}");
+        assert!(decision.missing.contains_key(&NetworkId("b".to_owned())));
+        world.withdraw(&["a"]);
+        let decision = world.after(10).look();
+        assert_eq!((names(&decision), decision.withdraws), (vec!["a".to_owned()], false), "{state}");
+        assert!(world.memory.withdrawn.is_empty());
+    }
+}
+
+#[test]
+fn what_swarm_gave_up_by_itself_is_in_quarantine_too() {
+    for (state, spec) in [("rollback_completed", vec!["a"]), ("rollback_started", vec!["a"]), ("paused", vec!["a", "b"])] {
+        let mut world = World::new();
+        world.wanted = vec!["a", "b"];
+        world.write(&["a", "b"]);
+        world.declared = spec;
+        world.update = Some((state, world.now));
+        let decision = world.after(3).look();
+        assert_eq!((names(&decision), quarantined(&decision)), (vec!["a".to_owned()], vec!["net-b".to_owned()]), "{state}");
+        assert!(decision.findings[0].message.contains("Swarm's words"), "{state}");
+    }
+}
+
+#[test]
+fn a_proxy_that_does_not_come_up_after_others_did_counts_too() {
+    let mut world = World::new();
+    world.wanted = vec!["a", "b"];
+    world.write(&["a", "b"]);
+    world.proxies[0].1 = "running";
+    world.after(30).look();
+    world.proxies[1] = (vec!["a", "b"], "preparing");
+    world.after(40).look();
+    assert_eq!(quarantined(&world.after(TIMEOUT - 1).look()), Vec::<String>::new(), "each has its time");
+    assert_eq!(quarantined(&world.after(1).look()), ["net-b"]);
+}
+
+#[test]
+fn of_several_the_one_that_fails_is_found_and_the_others_are_attached_without_waiting() {
+    let mut world = World::new();
+    world.wanted = vec!["a", "b", "c", "d", "e"];
+    let mut tries = 0;
+    for _ in 0..200 {
+        let decision = world.after(1).look();
+        let networks: Vec<&'static str> = NETWORKS.into_iter().filter(|id| names(&decision).iter().any(|n| n == id)).collect();
+        if decision.withdraws {
+            world.withdraw(&networks);
+        } else if networks != world.declared {
+            tries += 1;
+            world.write(&networks);
+            if networks.contains(&"d") {
+                world.update = Some(("rollback_completed", world.now));
+                world.declared = world.before.take().unwrap();
+                let declared = world.declared.clone();
+                world.proxies.iter_mut().for_each(|proxy| *proxy = (declared.clone(), "running"));
+            } else {
+                world.come_up(5);
+            }
+        }
+    }
+    let decision = world.look();
+    assert_eq!((names(&decision).join(""), quarantined(&decision)), ("abce".to_owned(), vec!["net-d".to_owned()]));
+    assert!(tries <= 6, "{tries} tries");
+}
+
+#[test]
+fn a_network_in_quarantine_is_tried_again_ever_later_and_sooner_when_something_changes() {
+    let mut world = World::new();
+    world.wanted = vec!["a", "b"];
+    for wait in [5 * INTERVAL, 10 * INTERVAL, 20 * INTERVAL] {
+        world.write(&["a", "b"]);
+        world.update = Some(("rollback_completed", world.now));
+        world.declared = vec!["a"];
+        world.proxies[0] = (vec!["a"], "running");
+        assert_eq!(quarantined(&world.look()), ["net-b"]);
+        let mut changed = world.clone();
+        changed.memory.quarantine.values_mut().for_each(|held| held.state = crate::types::Digest::of_bytes(b"other"));
+        assert_eq!(changed.at(wait / 6), ["a", "b"]);
+        assert_eq!(world.at(wait - 1), ["a"]);
+        assert_eq!(world.at(1), ["a", "b"]);
+    }
+    world.attach(&["a", "b"]);
+    let decision = world.look();
+    assert_eq!((quarantined(&decision), decision.remembered), (vec![], None));
+}
+
+#[test]
+fn a_restarted_operator_knows_from_the_service_what_failed() {
+    let mut world = World::new();
+    world.wanted = vec!["a", "b"];
+    world.write(&["a", "b"]);
+    let decision = world.after(TIMEOUT).look();
+    world.label = decision.remembered.clone();
+    world.withdraw(&["a"]);
+    world.memory = Memory::default();
+    let decision = world.after(10).look();
+    assert_eq!((names(&decision), quarantined(&decision)), (vec!["a".to_owned()], vec!["net-b".to_owned()]));
+    assert_eq!(decision.remembered, world.label, "nothing is written for it");
+    world.label = Some("nonsense".to_owned());
+    world.memory = Memory::default();
+    assert_eq!(world.look().memory.quarantine.len(), 0);
+}
+
+#[test]
+fn an_operator_that_starts_in_the_middle_of_a_rollout_that_hangs_ends_it() {
+    let mut world = World::new();
+    world.wanted = vec!["a", "b"];
+    world.write(&["a", "b"]);
+    world.memory = Memory::default();
+    world.look();
+    let decision = world.after(TIMEOUT).look();
+    assert_eq!((names(&decision), decision.withdraws), (vec!["a".to_owned()], true));
+}
+
+/// A power cut: all proxies start at once, long after any rollout. Nothing is taken from them, whatever time they need.
+#[test]
+fn proxies_that_start_outside_of_a_rollout_keep_their_networks() {
+    for restarted in [false, true] {
+        let mut world = World::new();
+        world.proxies.iter_mut().for_each(|proxy| proxy.1 = "starting");
+        if restarted {
+            world.memory = Memory::default();
+        }
+        for _ in 0..10 {
+            assert_eq!(world.at(TIMEOUT), ["a"], "restarted: {restarted}");
+        }
+    }
+}
+
+#[test]
+fn what_somebody_takes_away_by_hand_is_put_back_at_once() {
+    let mut world = World::new();
+    world.attach(&["a"]);
+    world.declared = vec![];
+    world.update = None;
+    assert_eq!(world.at(1), ["a"]);
+    assert!(world.decide().attaching.is_empty());
+}
+
+#[test]
+fn networks_that_nobody_wants_any_more_are_not_to_blame_for_a_rollout_that_hangs() {
+    let mut world = World::new();
+    world.wanted = vec!["a", "b"];
+    world.write(&["a", "b"]);
+    world.wanted = vec!["a"];
+    let decision = world.after(20).look();
+    assert_eq!((names(&decision), decision.withdraws, world.memory.quarantine.len()), (vec!["a".to_owned()], true, 0));
+}
+
+#[test]
+fn a_new_service_whose_proxies_never_ran_gives_up_networks_as_well() {
+    let mut world = World::new();
+    (world.exists, world.memory) = (false, Memory::default());
+    world.proxies.clear();
+    world.wanted = vec!["a", "b"];
+    assert_eq!(world.at(1), ["a", "b"]);
+    world.exists = true;
+    world.declared = vec!["a", "b"];
+    world.proxies = vec![(vec!["a", "b"], "new")];
+    world.at(1);
+    let decision = world.after(TIMEOUT).look();
+    assert_eq!((names(&decision), decision.withdraws), (vec![], true));
+    world.withdraw(&[]);
+    assert_eq!(world.at(1), ["a"], "each half alone");
+}
