@@ -20,6 +20,11 @@ pub const ROLLOUT_HOLD_MAX: SignedDuration = SignedDuration::from_mins(5);
 pub const ROLLOUT_STUCK_AFTER: SignedDuration = SignedDuration::from_secs(15);
 /// How much longer than Swarm delays and watches tasks all of them must have run for a rollout to be over in all but name.
 pub const ROLLOUT_IDLE_AFTER: SignedDuration = SignedDuration::from_secs(30);
+/// A task that does not get any further for this long is not waited for when something else is declared.
+pub const ROLLOUT_SLOW_AFTER: SignedDuration = SignedDuration::from_secs(60);
+/// Swarm's updater waits a minute at most for a task that it replaces. A rollback in which nothing has happened for longer
+/// than that, and than Swarm delays and watches tasks, hangs.
+pub const ROLLBACK_HANGS_AFTER: SignedDuration = SignedDuration::from_secs(90);
 /// How long Swarm watches a new task where the spec does not say.
 const MONITOR_OF_SWARM: SignedDuration = SignedDuration::from_secs(5);
 
@@ -38,8 +43,8 @@ pub(super) enum Gate {
 /// What Swarm says about the service's last rollout.
 pub(super) fn note(service: &Service, identity: Digest, snapshot: &Snapshot) -> RolloutNote {
     let outcome = match &service.update_status {
-        Some(status) if is_idle(service, status, snapshot) && status.state == "updating" => RolloutOutcome::Settled,
-        Some(status) if is_idle(service, status, snapshot) => RolloutOutcome::Failed(failed_at(status, snapshot)),
+        Some(status) if is_over(service, status, snapshot) && status.state == "updating" => RolloutOutcome::Settled,
+        Some(status) if is_over(service, status, snapshot) => RolloutOutcome::Failed(failed_at(status, snapshot)),
         Some(status) if is_under_way(status) => RolloutOutcome::UnderWay,
         Some(status) if is_failed(status) => RolloutOutcome::Failed(failed_at(status, snapshot)),
         _ => RolloutOutcome::Settled,
@@ -147,6 +152,21 @@ pub(super) fn is_idle(service: &Service, status: &UpdateStatus, snapshot: &Snaps
     newest.is_some_and(|since| snapshot.taken_at.duration_since(since) > watch_of_swarm(service).saturating_add(margin))
 }
 
+/// Whether Swarm calls a rollout under way that will not end by itself, so that writing the same spec once more does no harm.
+pub(super) fn is_over(service: &Service, status: &UpdateStatus, snapshot: &Snapshot) -> bool {
+    is_idle(service, status, snapshot) || hangs(service, status, snapshot)
+}
+
+/// Whether a rollback waits for what never comes. Only of a rollback: an update may wait for room, and writing its spec again
+/// would stop the tasks that still run.
+fn hangs(service: &Service, status: &UpdateStatus, snapshot: &Snapshot) -> bool {
+    let changed = tasks_of(service, snapshot).map(|task| changed_at(task, snapshot.taken_at));
+    let newest = changed.chain(status.started_at).max();
+    let limit = watch_of_swarm(service).saturating_add(ROLLBACK_HANGS_AFTER);
+    let is_short = tasks(service, snapshot).is_some() || tasks_of(service, snapshot).any(|task| task.state != "running");
+    status.state == "rollback_started" && is_short && newest.is_some_and(|since| snapshot.taken_at.duration_since(since) > limit)
+}
+
 /// Whether a place whose task is being replaced is missed: of a task that waits for its turn a snapshot shows nothing.
 fn knows_places(service: &Service, snapshot: &Snapshot) -> bool {
     service.replicas.is_some() || fitting_nodes(&service.spec, snapshot).is_some()
@@ -197,7 +217,9 @@ pub(super) fn words(status: &UpdateStatus) -> String {
 /// cut short for something other than what led to it.
 fn may_supersede(service: &Service, status: &UpdateStatus, note: &RolloutNote, memory: &Memory, snapshot: &Snapshot) -> bool {
     let age = |since: Timestamp| snapshot.taken_at.duration_since(since);
-    let is_stuck = |task: &Task| task.state == "pending" && !task.error.is_empty() && age(task.created_at) > ROLLOUT_STUCK_AFTER;
+    let finds_no_node = |task: &Task| task.state == "pending" && !task.error.is_empty() && age(task.created_at) > ROLLOUT_STUCK_AFTER;
+    let is_slow = |task: &Task| task.state != "running" && age(changed_at(task, snapshot.taken_at)) > ROLLOUT_SLOW_AFTER;
+    let is_stuck = |task: &Task| finds_no_node(task) || is_slow(task);
     let is_late = status.started_at.is_some_and(|since| age(since) > ROLLOUT_HOLD_MAX);
     let may = is_late || tasks_of(service, snapshot).any(is_stuck);
     match (status.state.as_str(), memory.tried(note)) {

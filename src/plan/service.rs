@@ -152,7 +152,7 @@ impl<'a> Draft<'a> {
             }
             self.tell_drift(service, &patched);
             self.write(service, shape, patched.spec, reason);
-        } else if status.is_some_and(|status| rollout::is_idle(service, status, self.snapshot)) {
+        } else if status.is_some_and(|status| rollout::is_over(service, status, self.snapshot)) {
             self.write(service, shape, patched.spec, UpdateReason::Settle);
         } else if let Some(status) = status.filter(|status| rollout::is_under_way(status)) {
             self.waiting.push(rollout::under_way(service, status, self.snapshot));

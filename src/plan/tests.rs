@@ -7,6 +7,7 @@ mod effects;
 mod foreign;
 mod limits;
 mod material;
+mod networks;
 mod ownership;
 mod removal;
 mod rollouts;

@@ -3,7 +3,7 @@
 use rand::Rng as _;
 use serde_json::Value;
 
-use super::model::{Desired, ImageBehaviour, Millis, State, Task};
+use super::model::{Desired, ImageBehaviour, Millis, NetworkBehaviour, State, Task};
 use super::spec::{self, FileKind};
 use super::world::World;
 
@@ -11,6 +11,8 @@ use super::world::World;
 const LEAVES_NETWORKS: Millis = 2_000;
 /// Milliseconds from the signal to the end.
 const STOPS: Millis = 1_300;
+/// Milliseconds from one health check to the next.
+const UNHEALTHY: Millis = 3_000;
 /// Milliseconds until the allocator tries again on a full network.
 const FULL_NETWORK: Millis = 1_000;
 
@@ -127,11 +129,19 @@ impl World {
         if self.behaviour(task) == ImageBehaviour::Missing {
             return Some(format!("No such image: {}", image(task)));
         }
+        if self.is_on(task, NetworkBehaviour::Rejected) {
+            return Some("network sandbox join failed: error creating vxlan interface: file exists".to_owned());
+        }
         [FileKind::Config, FileKind::Secret].into_iter().find_map(|kind| {
             let word = kind.word();
             let lost = spec::references(&task.spec, kind).find(|(id, _, _)| !self.files(kind).contains_key(*id))?;
             Some(format!("unable to get {word} from {word} store: {word} {} not found", lost.0))
         })
+    }
+
+    /// Whether one of the task's networks behaves so.
+    fn is_on(&self, task: &Task, behaviour: NetworkBehaviour) -> bool {
+        spec::attached(&task.spec).any(|id| self.networks.get(id).is_some_and(|network| network.behaviour == behaviour))
     }
 
     fn behaviour(&self, task: &Task) -> ImageBehaviour {
@@ -149,6 +159,14 @@ impl World {
 
     fn started(&mut self, id: &str) {
         let Some(task) = self.tasks.get(id) else { return };
+        if self.is_on(task, NetworkBehaviour::NeverReached) {
+            // Its health is asked for again and again.
+            let again = self.now + UNHEALTHY;
+            if let Some(task) = self.tasks.get_mut(id) {
+                task.due = Some(again);
+            }
+            return;
+        }
         let next = match self.behaviour(task) {
             ImageBehaviour::NeverStarts => return self.end(id, State::Failed, "task: non-zero exit (1)"),
             ImageBehaviour::CrashesAfter(time) => Some(time),

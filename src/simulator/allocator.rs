@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use serde_json::{Value, json};
 
-use super::model::{Network, Service};
+use super::model::{Network, NetworkBehaviour, Service};
 use super::spec;
 use super::world::World;
 
@@ -114,7 +114,8 @@ impl World {
         let mut taken = Vec::new();
         for id in networks {
             let Some(network) = self.networks.get_mut(&id) else { continue };
-            let Some((address, prefix)) = network.take() else {
+            let is_full = network.behaviour == NetworkBehaviour::NoAddresses;
+            let Some((address, prefix)) = (if is_full { None } else { network.take() }) else {
                 self.release_addresses(&taken);
                 return None;
             };

@@ -25,7 +25,7 @@ mod writes;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use fault::{Call, FaultPoint};
-pub use model::{Availability, ImageBehaviour};
+pub use model::{Availability, ImageBehaviour, NetworkBehaviour};
 pub use options::{Faults, SimOptions};
 pub use writes::{Effect, Write};
 

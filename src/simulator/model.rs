@@ -85,6 +85,8 @@ pub struct Replacement {
     pub new: String,
     /// Until when the new one waits for the old ones to end.
     pub patient_until: Millis,
+    /// Whether it waits for ever.
+    pub hangs: bool,
 }
 
 /// The life of a task, in order.
@@ -227,10 +229,26 @@ pub struct Network {
     pub base: u32,
     pub prefix: u8,
     pub used: BTreeSet<u32>,
+    /// What becomes of tasks on it.
+    pub behaviour: NetworkBehaviour,
     /// Addresses are given out serially, so that one is not used again soon.
     pub cursor: u32,
     /// The addresses of its load balancers, one on each node with a task on it.
     pub balancers: BTreeMap<String, Ipv4Addr>,
+}
+
+/// What becomes of tasks on a network.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum NetworkBehaviour {
+    /// They run.
+    #[default]
+    Healthy,
+    /// Addresses are never given to new ones, as on a full network: they stay `new`.
+    NoAddresses,
+    /// No node can set it up: they are rejected.
+    Rejected,
+    /// They get as far as starting, and no further: their health check never succeeds.
+    NeverReached,
 }
 
 /// A config or a secret.

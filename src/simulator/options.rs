@@ -39,13 +39,15 @@ pub struct Faults {
     /// While a rollback replaces a task on a port of its node, Swarm makes another one in its place and tells the first to
     /// stop: who gets the port first decides whether the rollback ever ends.
     pub rollback_doubled: f64,
+    /// While a rollback replaces a task stop-first, it never lets the new one begin.
+    pub rollback_hangs: f64,
 }
 
 impl Faults {
     /// A reliable API.
     pub const NONE: Self =
-        Self { fails_before: 0.0, fails_after: 0.0, stale: 0.0, torn: 0.0, hint_lost: 0.0, hint_doubled: 0.0, rollback_doubled: 0.0 };
+        Self { fails_before: 0.0, fails_after: 0.0, stale: 0.0, torn: 0.0, hint_lost: 0.0, hint_doubled: 0.0, rollback_doubled: 0.0, rollback_hangs: 0.0 };
     /// An API on a very bad day.
     pub const ROUGH: Self =
-        Self { fails_before: 0.1, fails_after: 0.1, stale: 0.1, torn: 0.1, hint_lost: 0.3, hint_doubled: 0.1, rollback_doubled: 0.5 };
+        Self { fails_before: 0.1, fails_after: 0.1, stale: 0.1, torn: 0.1, hint_lost: 0.3, hint_doubled: 0.1, rollback_doubled: 0.5, rollback_hangs: 0.1 };
 }

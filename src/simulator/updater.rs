@@ -123,7 +123,8 @@ impl World {
                 self.stop_all(&old);
                 self.double_by_chance(id, place, &new);
             }
-            rollout.active.push(Replacement { old, new, patient_until: self.now + PATIENCE });
+            let hangs = !config.start_first && self.hangs_by_chance(id);
+            rollout.active.push(Replacement { old, new, patient_until: self.now + PATIENCE, hangs });
         }
     }
 
@@ -147,6 +148,13 @@ impl World {
                 self.stop(new, Desired::Shutdown);
             }
         }
+    }
+
+    /// A rollback waits for the end of a task that never comes to it, and its place stays empty. A write makes it go on.
+    fn hangs_by_chance(&mut self, id: &str) -> bool {
+        let rate = self.faults.rates.rollback_hangs;
+        let is_rollback = self.services.get(id).is_some_and(|s| s.status.as_ref().is_some_and(|u| u.state == "rollback_started"));
+        is_rollback && rate > 0.0 && self.rng.random_bool(rate.min(1.0))
     }
 
     /// Moves on the places that are being replaced, and lets go of those that are done.
@@ -184,6 +192,9 @@ impl World {
         if state == State::Running {
             self.stop_all(&replacement.old);
             return true;
+        }
+        if replacement.hangs {
+            return false;
         }
         let gone = || replacement.old.iter().all(|t| !self.tasks.contains_key(t));
         if !config.start_first && desired == Desired::Ready && (gone() || self.now >= replacement.patient_until) {

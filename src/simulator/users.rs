@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::SimSwarm;
-use super::model::{Availability, ImageBehaviour, State};
+use super::model::{Availability, ImageBehaviour, NetworkBehaviour, State};
 use super::refusal::Refusal;
 use super::spec::{self, FileKind};
 use super::world::World;
@@ -92,6 +92,12 @@ impl SimSwarm {
     /// Decides what containers of an image do from now on.
     pub fn set_image(&self, image: &str, behaviour: ImageBehaviour) {
         self.world().images.insert(image.to_owned(), behaviour);
+    }
+
+    /// Decides what becomes of tasks on a network from now on.
+    pub fn set_network(&self, name: &str, behaviour: NetworkBehaviour) {
+        let mut world = self.world();
+        world.networks.values_mut().filter(|network| network.name == name).for_each(|network| network.behaviour = behaviour);
     }
 
     /// A node (`node1`, ...) is lost: its tasks run on, but nobody sees or reaches them.

@@ -12,7 +12,7 @@ use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
 
 use super::fault::FaultState;
-use super::model::{Availability, File, ImageBehaviour, Millis, Network, Node, Service, Shown, Task};
+use super::model::{Availability, File, ImageBehaviour, Millis, Network, NetworkBehaviour, Node, Service, Shown, Task};
 use super::options::SimOptions;
 use super::writes::Write;
 use crate::swarm::{Hint, RawSnapshot, SwarmError};
@@ -109,6 +109,7 @@ impl World {
             base: u32::from(subnet.network()),
             prefix: subnet.prefix_len(),
             used: BTreeSet::new(),
+            behaviour: NetworkBehaviour::Healthy,
             cursor: 1,
             balancers: BTreeMap::new(),
         };

@@ -7,7 +7,7 @@ use rand::Rng as _;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use serde_json::{Value, json};
-use swarmgate::simulator::{Availability, ImageBehaviour, SimSwarm};
+use swarmgate::simulator::{Availability, ImageBehaviour, NetworkBehaviour, SimSwarm};
 use swarmgate::swarm::Snapshot;
 
 use crate::documents::NAMES;
@@ -16,7 +16,7 @@ use crate::oracle;
 /// The applications that may exist.
 const APPLICATIONS: [&str; 6] = ["web", "api", "admin", "blog", "cart", "mail"];
 /// The networks of the applications.
-const NETWORKS: [&str; 2] = ["app1", "app2"];
+const NETWORKS: [&str; 4] = ["app1", "app2", "app3", "app4"];
 const NODES: [&str; 3] = ["node1", "node2", "node3"];
 /// The image that some people try although it never starts.
 pub const BAD_IMAGE: &str = "app:bad";
@@ -38,7 +38,7 @@ pub fn act(swarm: &SimSwarm, rng: &mut StdRng) -> String {
     let truth = Snapshot::from_raw(&swarm.truth()).unwrap();
     let services: Vec<&str> = truth.services.values().map(|service| service.name.as_str()).collect();
     let ours: Vec<&str> = services.iter().copied().filter(|name| name.starts_with("swarmgate-")).collect();
-    match rng.random_range(0..20) {
+    match rng.random_range(0..22) {
         0..=5 => deploy(swarm, rng, application),
         6 | 7 => label(swarm, rng, application),
         8 => told("scale", application, swarm.user_scales(application, rng.random_range(0..4))),
@@ -54,6 +54,7 @@ pub fn act(swarm: &SimSwarm, rng: &mut StdRng) -> String {
         15 => ours.choose(rng).map_or_else(String::new, |name| format!("kill a task of {name}: {}", swarm.kill_task(name))),
         16 => remove_object(swarm, rng, &truth),
         17 => squat(swarm, rng),
+        18 | 19 => trouble_on_a_network(swarm, rng),
         _ => node(swarm, rng),
     }
 }
@@ -81,6 +82,7 @@ pub fn rest(swarm: &SimSwarm) {
         swarm.set_availability(node, Availability::Active);
     }
     swarm.set_image(BAD_IMAGE, ImageBehaviour::Healthy);
+    NETWORKS.iter().for_each(|name| swarm.set_network(name, NetworkBehaviour::Healthy));
     let truth = Snapshot::from_raw(&swarm.truth()).unwrap();
     for service in truth.services.values().filter(|service| oracle::is_squatter(service)) {
         swarm.user_removes_service(&service.name).unwrap();
@@ -210,6 +212,14 @@ fn node(swarm: &SimSwarm, rng: &mut StdRng) -> String {
         _ => swarm.node_comes_up(node),
     }
     format!("something happens to {node}")
+}
+
+/// A network has no addresses left, cannot be set up or leads nowhere; or all is well with it again.
+fn trouble_on_a_network(swarm: &SimSwarm, rng: &mut StdRng) -> String {
+    use NetworkBehaviour::{Healthy, NeverReached, NoAddresses, Rejected};
+    let (name, behaviour) = (*NETWORKS.choose(rng).unwrap(), *[Healthy, NeverReached, NoAddresses, Rejected].choose(rng).unwrap());
+    swarm.set_network(name, behaviour);
+    format!("the network {name} is {behaviour:?} from now on")
 }
 
 fn set_image(spec: &mut Value, image: &str) {

@@ -291,8 +291,14 @@ impl Story {
 
     /// One round of peace; whether everything is as declared at its end.
     fn is_quiet_round(&mut self, at: usize) -> bool {
-        self.swarm.settle(Duration::from_secs(if at < 60 { 10 } else { 60 }));
-        self.swarm.advance(Duration::from_secs(1));
+        // What failed is tried again after hours at the latest.
+        let seconds = match at {
+            0..60 => 10,
+            60..100 => 60,
+            _ => 600,
+        };
+        self.swarm.settle(Duration::from_secs(seconds));
+        self.swarm.advance(Duration::from_secs(if at < 60 { 1 } else { seconds }));
         self.extensions_report();
         let verdicts = self.round(1.0);
         verdicts.iter().all(|(_, verdict)| *verdict == Verdict::Still) && self.obstacles().is_empty()

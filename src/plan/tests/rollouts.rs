@@ -6,7 +6,9 @@ use super::world::World;
 use super::{PROXY, codes, titles};
 use crate::fleet::fixtures::{bundle, cluster};
 use crate::intent::cluster::Cluster;
-use crate::plan::{Applied, Plan, ROLLOUT_HOLD_MAX, ROLLOUT_IDLE_AFTER, ROLLOUT_STUCK_AFTER, Step};
+use crate::plan::{
+    Applied, Plan, ROLLBACK_HANGS_AFTER, ROLLOUT_HOLD_MAX, ROLLOUT_IDLE_AFTER, ROLLOUT_SLOW_AFTER, ROLLOUT_STUCK_AFTER, Step,
+};
 use crate::report::WaitingOn;
 
 fn with_image(image: &str) -> Cluster {
@@ -198,6 +200,40 @@ fn a_rollback_is_not_cut_short_for_what_led_to_it() {
     assert_eq!(titles(&world.pass(&with_image("swarmgate-nginx:good"))), update());
 }
 
+/// Seen with 20.10: the updater waits for a task, and neither it nor any other runs.
+#[test]
+fn a_rollback_in_which_nothing_happens_any_more_is_ended_whatever_its_tasks_do() {
+    let mut world = World::converged(&cluster());
+    world.rollout(PROXY, "rollback_started");
+    let mut gone = world.clone();
+    gone.raw.tasks.clear();
+    world.first_task(PROXY)["Status"] = json!({"State": "pending", "Err": "host-mode port already in use on 1 node"});
+    for mut world in [world, gone] {
+        world.pass_time(ROLLBACK_HANGS_AFTER.as_secs() + 5);
+        assert_eq!(titles(&world.plan(&cluster())), nothing(), "Swarm may still wait for a task to end");
+        world.pass_time(1);
+        let plan = world.pass(&cluster());
+        assert_eq!((titles(&plan), codes(&plan)), (update(), Vec::new()));
+        let after = world.plan(&cluster());
+        let waits = |waiting: &WaitingOn| matches!(waiting, WaitingOn::Tasks { service, .. } if service == PROXY);
+        assert!(titles(&after).is_empty() && after.waiting.iter().any(waits), "once and no more: {after}");
+    }
+}
+
+#[test]
+fn a_changed_declaration_replaces_a_rollout_whose_task_gets_no_further() {
+    for state in ["new", "assigned", "preparing", "starting", "rejected"] {
+        let mut world = World::converged(&cluster());
+        world.rollout(PROXY, "updating");
+        world.first_task(PROXY)["Status"] = json!({"State": state});
+        world.pass_time(ROLLOUT_SLOW_AFTER.as_secs() - 1);
+        assert_eq!(titles(&world.plan(&with_image("swarmgate-nginx:next"))), nothing(), "{state}");
+        world.pass_time(2);
+        assert_eq!(titles(&world.plan(&with_image("swarmgate-nginx:next"))), update(), "{state}");
+        assert_eq!(titles(&world.plan(&cluster())), nothing(), "{state}: without a change there is no reason to write");
+    }
+}
+
 /// How long all tasks have run when a rollout is over in all but name: Swarm watches the last one for 5 s.
 fn idle() -> i64 {
     ROLLOUT_IDLE_AFTER.as_secs() + 5
@@ -223,7 +259,8 @@ fn a_rollout_that_swarm_never_ends_is_ended_by_writing_the_same_spec() {
 fn a_rollout_goes_on_while_swarm_delays_or_watches_or_a_task_does_not_run() {
     let mut world = World::converged(&cluster());
     world.rollout(PROXY, "rollback_started");
-    world.pass_time(3600);
+    world.pass_time(idle() + 1);
+    assert_eq!(titles(&world.plan(&cluster())), update());
     let is_left_alone = |world: &World| {
         assert_eq!(titles(&world.plan(&cluster())), nothing());
         assert!(matches!(&world.plan(&cluster()).waiting[..], [WaitingOn::Rollout { .. }]), "{}", world.plan(&cluster()));

@@ -83,6 +83,17 @@ impl World {
         plan
     }
 
+    /// The same, with what the proxies mount and say taken from what their service was before its last update.
+    pub fn pass_before(&mut self, cluster: &Cluster) -> Plan {
+        let mut before = self.clone();
+        for service in before.raw.services.iter_mut().filter(|service| service.get("PreviousSpec").is_some()) {
+            service["Spec"] = service["PreviousSpec"].clone();
+        }
+        let plan = plan(&before.fleet(cluster), &self.snapshot(), &self.memory);
+        self.carry_out(&plan);
+        plan
+    }
+
     pub fn carry_out(&mut self, plan: &Plan) {
         assert_eq!(lint(plan, &self.snapshot()), [], "{plan}");
         let applied: Vec<Option<Applied>> = plan.steps.iter().map(|step| Some(self.take(step))).collect();

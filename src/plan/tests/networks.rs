@@ -1,0 +1,117 @@
+//! What an update for networks says to Swarm, and how it is taken back.
+
+use serde_json::{Value, json};
+
+use super::world::World;
+use super::{PROXY, titles};
+use crate::channel::contract::{ENV_NEW_NETWORKS, LABEL_FAILED_NETWORKS, LABEL_UPDATE_BEFORE};
+use crate::fleet::NetworkUpdate;
+use crate::fleet::fixtures::{bundle, cluster};
+use crate::intent::cluster::Cluster;
+use crate::plan::{Step, would_replace_tasks};
+use crate::types::NetworkId;
+
+fn app() -> NetworkId {
+    NetworkId("net-app".to_owned())
+}
+
+fn attaching(world: &mut World) {
+    world.networks = vec![app()];
+    world.network_update = NetworkUpdate { attaching: [app()].into(), ..NetworkUpdate::default() };
+}
+
+fn parallel() -> Cluster {
+    let mut cluster = cluster();
+    cluster.proxy.update.parallelism = Some(3);
+    cluster.proxy.update.failure_action = Some(crate::intent::cluster_spec::FailureAction::Continue);
+    cluster
+}
+
+fn env(spec: &Value) -> Vec<String> {
+    let env = spec["TaskTemplate"]["ContainerSpec"]["Env"].as_array().unwrap();
+    env.iter().map(|entry| entry.as_str().unwrap().to_owned()).filter(|entry| entry.starts_with(ENV_NEW_NETWORKS)).collect()
+}
+
+#[test]
+fn the_first_proxy_with_a_new_network_is_tried_alone_whatever_the_document_says_of_updates() {
+    let mut world = World::converged(&parallel());
+    let before = world.service(PROXY).spec;
+    assert_eq!(before["UpdateConfig"]["Parallelism"], 3);
+    attaching(&mut world);
+    world.pass(&parallel());
+    let spec = world.service(PROXY).spec;
+    assert_eq!((&spec["UpdateConfig"]["Parallelism"], &spec["UpdateConfig"]["FailureAction"]), (&json!(1), &json!("rollback")));
+    assert!(env(&spec)[0].contains(" 80 - "), "{:?}", env(&spec));
+    world.rollout(PROXY, "updating");
+    assert_eq!(titles(&world.plan(&parallel())), Vec::<String>::new(), "nothing is given back in the middle of it");
+    world.network_update = NetworkUpdate::default();
+    assert_eq!(titles(&world.plan(&parallel())), Vec::<String>::new(), "nor by an operator that knows nothing");
+    world.rollout(PROXY, "completed");
+    let plan = world.pass(&parallel());
+    assert_eq!(titles(&plan), [format!("update service {PROXY}")]);
+    let after = world.service(PROXY).spec;
+    assert_eq!((&after["UpdateConfig"], after["Labels"].get(LABEL_UPDATE_BEFORE)), (&before["UpdateConfig"], None));
+    assert!(!would_replace_tasks(&spec, &after) && world.plan(&parallel()).is_converged());
+}
+
+/// What a document leaves out, people may have set by hand.
+#[test]
+fn what_was_set_by_hand_about_updates_comes_back_too() {
+    let mut world = World::converged(&cluster());
+    world.by_hand(PROXY, |spec| {
+        spec["UpdateConfig"]["Parallelism"] = json!(0);
+        spec["UpdateConfig"]["MaxFailureRatio"] = json!(0.5);
+    });
+    let before = world.service(PROXY).spec["UpdateConfig"].clone();
+    attaching(&mut world);
+    world.pass(&cluster());
+    let alone = world.service(PROXY).spec["UpdateConfig"].clone();
+    assert_eq!((&alone["Parallelism"], &alone["MaxFailureRatio"]), (&json!(1), &json!(0)));
+    world.network_update = NetworkUpdate::default();
+    world.pass(&cluster());
+    assert_eq!(world.service(PROXY).spec["UpdateConfig"], before);
+    assert!(world.plan(&cluster()).is_converged());
+}
+
+#[test]
+fn a_withdrawal_brings_back_the_very_spec_that_the_old_tasks_have() {
+    let mut world = World::converged(&parallel());
+    let before = world.service(PROXY).spec;
+    // With the new network came the newest boot snapshot.
+    world.boot = Some(bundle("second"));
+    attaching(&mut world);
+    world.pass(&parallel());
+    let tried = world.service(PROXY).spec;
+    assert_ne!(tried["TaskTemplate"]["ContainerSpec"]["Configs"], before["TaskTemplate"]["ContainerSpec"]["Configs"]);
+    world.rollout(PROXY, "updating");
+    world.networks = vec![];
+    let remembered = Some("[]".to_owned());
+    world.network_update = NetworkUpdate { withdraws: true, remembered, ..NetworkUpdate::default() };
+    let plan = world.pass_before(&parallel());
+    let spec = plan.steps.iter().find_map(|step| match step {
+        Step::UpdateService { name, spec, .. } if name == PROXY => Some(spec.clone()),
+        _ => None,
+    });
+    let spec = spec.unwrap_or_else(|| panic!("{plan}"));
+    assert_eq!(spec["TaskTemplate"], before["TaskTemplate"]);
+    assert_eq!((&spec["UpdateConfig"], &spec["Labels"][LABEL_FAILED_NETWORKS]), (&before["UpdateConfig"], &json!("[]")));
+    world.network_update.withdraws = false;
+    let after = world.plan(&parallel());
+    assert!(!after.steps.iter().any(|step| step.name() == PROXY), "{after}");
+}
+
+#[test]
+fn the_words_about_new_networks_stay_until_the_tasks_are_replaced_anyway() {
+    let mut world = World::converged(&cluster());
+    attaching(&mut world);
+    world.pass(&cluster());
+    let told = env(&world.service(PROXY).spec);
+    world.network_update = NetworkUpdate::default();
+    world.pass_time(100_000);
+    assert!(world.plan(&cluster()).is_converged(), "{}", world.plan(&cluster()));
+    assert_eq!(env(&world.service(PROXY).spec), told);
+    let mut next = cluster();
+    next.proxy.workload.image = "swarmgate-nginx:next".to_owned();
+    world.pass(&next);
+    assert_eq!(env(&world.service(PROXY).spec), Vec::<String>::new());
+}
