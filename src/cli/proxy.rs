@@ -62,6 +62,9 @@ pub struct Args {
     /// Where the agent answers health checks
     #[arg(long, default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, contract::AGENT_PORT)), value_name = "ADDRESS")]
     health: SocketAddr,
+    /// Networks that are new to this proxy, as the operator writes them
+    #[arg(long, env = contract::ENV_NEW_NETWORKS, value_name = "NETWORKS", hide = true)]
+    new_networks: Option<String>,
     /// The least time between two reloads, in milliseconds
     #[arg(long, default_value_t = 300, value_name = "MS")]
     reload_distance_ms: u64,
@@ -105,6 +108,8 @@ fn options(args: Args) -> Result<ProxyOptions, Wrong> {
         boot_file: args.boot_file,
         material_dir: args.material_dir,
         health: args.health,
+        // What cannot be read comes from another version; nobody is kept from serving for it.
+        new_networks: args.new_networks.and_then(|text| text.parse().ok()),
         reload_distance: Duration::from_millis(args.reload_distance_ms),
     })
 }

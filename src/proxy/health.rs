@@ -15,7 +15,8 @@ use super::State;
 
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// `/healthz`: 200 while the engine runs a tested configuration, also while it finishes its requests.
+/// `/healthz`: 200 while the engine runs a tested configuration, also while it finishes its requests. A proxy with networks that
+/// are new to it shows first that it reaches them.
 pub(super) fn router(state: watch::Receiver<State>) -> Router {
     Router::new().route("/healthz", get(healthz)).with_state(state)
 }
@@ -24,6 +25,8 @@ async fn healthz(Shared(state): Shared<watch::Receiver<State>>) -> (StatusCode, 
     let state = state.borrow().clone();
     let source = state.source.map_or("nothing", |source| source.as_str());
     match state.running.filter(|_| state.serving) {
+        // Only at a start: see `arrival`.
+        Some(_) if !state.arrived => (StatusCode::SERVICE_UNAVAILABLE, "it cannot show yet that it reaches its new networks\n".to_owned()),
         Some(digest) => (StatusCode::OK, format!("serving {} ({source})\n", digest.short())),
         None => (StatusCode::SERVICE_UNAVAILABLE, "the engine does not run\n".to_owned()),
     }

@@ -2,6 +2,7 @@
 //! to extension, operator and volume, the engine goes on with the last good configuration. Never touches the Docker API.
 
 mod apply;
+mod arrival;
 mod bodies;
 mod follow;
 mod generations;
@@ -29,7 +30,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::channel::wire::{ProxyConfig, Refusal};
-use crate::channel::{Bootstrap, ClientError};
+use crate::channel::{Bootstrap, ClientError, NewNetworks};
 use crate::engine::{Engine, EngineError};
 use crate::http_server::{Limits, serve};
 use crate::pki::TrustRoot;
@@ -67,6 +68,8 @@ pub struct ProxyOptions {
     pub material_dir: PathBuf,
     /// Where `/healthz` answers.
     pub health: SocketAddr,
+    /// Networks that are new to it, if it starts in the rollout that gives them to it.
+    pub new_networks: Option<NewNetworks>,
     /// The least time between two reloads; what comes meanwhile is applied together.
     pub reload_distance: Duration,
 }
@@ -156,6 +159,8 @@ struct State {
     reloads: u64,
     /// The engine runs a tested configuration.
     serving: bool,
+    /// It is reached and reaches its networks, as far as it had to show that.
+    arrived: bool,
 }
 
 /// The newest configuration that the extension offers.
@@ -187,11 +192,12 @@ pub async fn run(options: ProxyOptions, signals: mpsc::Receiver<ProxySignal>) ->
     let engine = Engine::new(&options.engine, &options.run_dir);
     engine.prepare().await?;
     bodies::place_on_volume(&options.run_dir, &options.state_dir);
+    let must_show = options.new_networks.as_ref().is_some_and(|new| arrival::is_now(new, jiff::Timestamp::now()));
     let agent = Agent {
         engine,
         generations: Generations::fresh(options.run_dir.join("config"))?,
         store: Store::new(&options.state_dir, options.bootstrap.root.clone()),
-        state: watch::Sender::new(State::default()),
+        state: watch::Sender::new(State { arrived: !must_show, ..State::default() }),
         offers: watch::Sender::new(None),
         options: options.clone(),
     };
@@ -202,6 +208,7 @@ pub async fn run(options: ProxyOptions, signals: mpsc::Receiver<ProxySignal>) ->
         ended = supervise::supervise(&agent, signals) => ended,
         served = serve(listener.into(), None, health, Limits::default(), forever) => served.map_err(health_error),
         never = channel.run(&agent) => match never {},
+        never = arrival::arrive(&agent) => match never {},
         never = reap::reap_orphans() => match never {},
     }
 }

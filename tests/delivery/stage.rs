@@ -349,6 +349,7 @@ impl Stage {
             boot_file: self.boot_file(),
             material_dir: self.path("proxy-mounts"),
             health: self.ports.health,
+            new_networks: None,
             reload_distance: Duration::from_millis(300),
         };
         let (signals, receiver) = mpsc::channel(4);
