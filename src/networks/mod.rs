@@ -36,6 +36,8 @@ pub struct Input<'a> {
     pub snapshot: &'a Snapshot,
     /// The networks that the proxies shall have.
     pub wanted: &'a [NetworkId],
+    /// Networks that the proxies must not have any more.
+    pub unfit: &'a BTreeSet<NetworkId>,
     /// Whether the document names them all, so that services change nothing about them.
     pub closed: bool,
     /// By network, the services whose routes need it, by name.

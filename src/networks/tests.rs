@@ -28,6 +28,7 @@ struct World {
     used: Vec<&'static str>,
     label: Option<String>,
     serves: bool,
+    unfit: Vec<&'static str>,
     closed: bool,
     exists: bool,
     memory: Memory,
@@ -49,6 +50,7 @@ impl World {
             used: NETWORKS.to_vec(),
             label: None,
             serves: true,
+            unfit: vec![],
             closed: false,
             exists: true,
             memory: Memory::default(),
@@ -95,6 +97,7 @@ impl World {
             control: None,
             snapshot: &snapshot,
             wanted: &wanted,
+            unfit: &self.unfit.iter().map(|id| NetworkId((*id).to_owned())).collect(),
             closed: self.closed,
             needed_by: &needed_by,
             serves: self.serves,
@@ -230,6 +233,9 @@ fn a_network_that_nobody_else_is_on_is_left_at_once_and_another_one_later() {
     let mut alone = world.clone();
     alone.used = vec!["a"];
     assert_eq!(alone.at(0), ["a"]);
+    let mut unfit = world.clone();
+    unfit.unfit = vec!["b"];
+    assert_eq!(unfit.at(0), ["a"], "what must not be attached does not stay for a while");
     assert_eq!(world.at(1), ["a"]);
     let mut closed = World::new();
     (closed.closed, closed.wanted) = (true, vec![]);

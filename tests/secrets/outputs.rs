@@ -99,6 +99,7 @@ impl Site {
             report: Some(&Received { report, at: jiff::Timestamp::now() }),
             plan: &nothing_to_do(),
             translation: &translation,
+            networks: &swarmgate::networks::Decision::default(),
             failure: None,
             now: jiff::Timestamp::now(),
         };

@@ -312,6 +312,16 @@ impl Lab {
         (1..=self.nodes).filter(|k| self.is_on(*k)).try_for_each(|k| network::drop_nothing(&self.name, k))
     }
 
+    /// Takes the number of a VXLAN on node `k`: tasks on the overlay that has it are rejected there.
+    pub fn occupy_vxlan(&self, k: usize, number: u32) -> Result<()> {
+        network::occupy_vxlan(&self.name, k, number)
+    }
+
+    /// Takes back [`Lab::occupy_vxlan`].
+    pub fn release_vxlan(&self, k: usize, number: u32) -> Result<()> {
+        network::release_vxlan(&self.name, k, number)
+    }
+
     /// Loads image archives on every node that is on.
     pub fn load(&self, archives: &[PathBuf]) -> Result<()> {
         self.on_all_nodes(|node| {

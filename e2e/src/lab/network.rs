@@ -139,6 +139,16 @@ pub(crate) fn drop_nothing(lab: &str, node: usize) -> Result<()> {
     Ok(())
 }
 
+/// Takes the number of a VXLAN on a node, so that no overlay with it can be set up there.
+pub(crate) fn occupy_vxlan(lab: &str, node: usize, number: u32) -> Result<()> {
+    run_words(&format!("ip -n {lab}-n{node} link add taken{number} type vxlan id {number} dstport 4789")).map(drop)
+}
+
+/// Gives it back.
+pub(crate) fn release_vxlan(lab: &str, node: usize, number: u32) -> Result<()> {
+    run_words(&format!("ip -n {lab}-n{node} link del taken{number}")).map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use super::Subnet;

@@ -14,6 +14,7 @@ mod hardening;
 mod hosts;
 mod lab;
 mod managers;
+mod network_rollouts;
 mod networks;
 mod people;
 mod protocols;
@@ -74,6 +75,7 @@ pub fn all() -> Vec<Case> {
     let rough = [
         clusters::cases(),
         networks::cases(),
+        network_rollouts::cases(),
         replace::cases(),
         tls::cases(),
         grants::cases(),

@@ -61,7 +61,9 @@ fn unconstrained(world: &World) -> Result<()> {
 }
 
 fn no_new_tasks(world: &World) -> Result<()> {
-    let spec = spec_with("    update: {monitor: 1s}\n", "    update: {monitor: 2s, delay: 1s}\n    labels: {team: edge}\n", SPEC)?;
+    const NETWORKS: &str = "networkInterval: 5s, networkTimeout: 30s";
+    let new = format!("    update: {{monitor: 2s, delay: 1s, {NETWORKS}}}\n    labels: {{team: edge}}\n");
+    let spec = spec_with(&format!("    update: {{monitor: 1s, {NETWORKS}}}\n"), &new, SPEC)?;
     let spec = spec_with("spec:\n  engine: nginx\n", "spec:\n  engine: nginx\n  settings: {clientMaxBodySize: 7m}\n", &spec)?;
     let services = ["swarmgate-proxy-default", "swarmgate-proxy-mesh", "swarmgate-extension-default"];
     let tasks = || services.iter().map(|service| world.task_ids(service)).collect::<Result<Vec<_>>>();

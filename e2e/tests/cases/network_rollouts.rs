@@ -1,0 +1,177 @@
+//! Networks that come and go, or on which no proxy comes up: others notice nothing, and everything returns.
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+use swarmgate_e2e::wait::eventually;
+use swarmgate_e2e::world::{App, Case, Steady, World};
+
+use super::SLOW;
+use super::ground::{DEFAULT, GATE, MESH};
+
+pub(super) fn cases() -> Vec<Case> {
+    let case = |name, check| Case { name, setting: GATE, check };
+    vec![
+        case("network_rollouts::labels_that_flap_replace_no_proxy_in_host_mode", flapping_in_host_mode),
+        case("network_rollouts::labels_and_services_that_flap_lose_no_request_behind_the_routing_mesh", flapping_behind_the_mesh),
+        case("network_rollouts::a_network_on_which_no_proxy_comes_up_costs_only_its_own_routes", one_bad_of_two),
+        case("network_rollouts::in_host_mode_it_costs_one_proxy_for_a_moment_and_everything_returns", bad_in_host_mode),
+    ]
+}
+
+fn app(cluster: &str, name: &str) -> App {
+    if cluster == "default" { App::new(name) } else { App::new(name).cluster(cluster) }
+}
+
+fn has_route(status: &Value, host: &str) -> bool {
+    status["routes"].as_array().into_iter().flatten().any(|route| route["host"] == host)
+}
+
+fn await_route(world: &World, cluster: &str, host: &str, there: bool) -> Result<()> {
+    let what = if there { "has the route" } else { "has lost the route" };
+    world.await_cluster(cluster, what, |status| {
+        ensure!(has_route(status, host) == there, "{host}: {}", status["routes"]);
+        Ok(())
+    })?;
+    Ok(())
+}
+
+fn proxy(cluster: &str) -> String {
+    format!("swarmgate-proxy-{cluster}")
+}
+
+fn flapping_in_host_mode(world: &World) -> Result<()> {
+    flapping_labels(world, "default", DEFAULT)?.stop_without_loss()
+}
+
+fn flapping_behind_the_mesh(world: &World) -> Result<()> {
+    let traffic = flapping_labels(world, "mesh", MESH)?;
+    let mut versions = vec![world.task_ids(&proxy("mesh"))?];
+    for _ in 0..5 {
+        app("mesh", "visitor").network("visited").create(world)?;
+        await_route(world, "mesh", "visitor.test", true)?;
+        world.await_running("visitor", 1)?;
+        versions.push(world.task_ids(&proxy("mesh"))?);
+        world.docker(&["service", "rm", "visitor"])?;
+        await_route(world, "mesh", "visitor.test", false)?;
+        versions.push(world.task_ids(&proxy("mesh"))?);
+    }
+    eventually(SLOW, "the network can be removed", || world.docker(&["network", "rm", "visited"]).map(drop))?;
+    traffic.stop_without_loss()?;
+    versions.dedup();
+    // Attached once or twice, and left: the third visit has to last longer than any of these.
+    ensure!(versions.len() <= 8, "the proxies were replaced again and again: {versions:?}");
+    Ok(())
+}
+
+/// A service that is published and not published in turn, on a network of its own, beside one under load.
+fn flapping_labels(world: &World, cluster: &str, port: u16) -> Result<Steady> {
+    app(cluster, "calm").create(world)?;
+    app(cluster, "flaps").network("flapping").create(world)?;
+    let (kept, fresh) = (world.at(1, port), world.at(2, port));
+    for (at, name) in [(&kept, "calm"), (&fresh, "calm"), (&kept, "flaps"), (&fresh, "flaps")] {
+        world.await_answer(at, &format!("{name}.test"), "/", name)?;
+    }
+    world.await_converged(cluster)?;
+    let before = world.task_ids(&proxy(cluster))?;
+    let traffic = Steady::start([&kept, &fresh], "calm.test")?;
+    for _ in 0..6 {
+        world.update("flaps", &["--label-rm", "com.docker.lb.hosts"])?;
+        await_route(world, cluster, "flaps.test", false)?;
+        world.update("flaps", &["--label-add", "com.docker.lb.hosts=flaps.test"])?;
+        await_route(world, cluster, "flaps.test", true)?;
+    }
+    world.await_answer(&kept, "flaps.test", "/", "flaps")?;
+    let after = world.task_ids(&proxy(cluster))?;
+    ensure!(after == before, "labels replaced proxies: {before:?} became {after:?}");
+    Ok(traffic)
+}
+
+/// The number by which nodes know an overlay.
+fn vxlan(world: &World, network: &str) -> Result<u32> {
+    let format = "{{index .Options \"com.docker.network.driver.overlay.vxlanid_list\"}}";
+    let number = world.docker(&["network", "inspect", "--format", format, network])?;
+    number.trim().parse().with_context(|| format!("the number of {network} is {number:?}"))
+}
+
+/// A service that runs on node 2, on a network that no other node can set up. Gives the network's number.
+fn clashing(world: &World, cluster: &str) -> Result<u32> {
+    app(cluster, "clash").network("clashing").on_node(2).without("hosts").create(world)?;
+    world.await_running("clash", 1)?;
+    let number = vxlan(world, "clashing")?;
+    for k in [1, 3] {
+        world.lab.occupy_vxlan(k, number)?;
+    }
+    Ok(number)
+}
+
+fn publish(world: &World) -> Result<()> {
+    world.update("clash", &["--label-add", "com.docker.lb.hosts=clash.test"])
+}
+
+fn heal(world: &World, number: u32) -> Result<()> {
+    [1, 3].into_iter().try_for_each(|k| world.lab.release_vxlan(k, number))
+}
+
+fn await_quarantine(world: &World, cluster: &str) -> Result<()> {
+    let finding = world.await_finding(cluster, "NetworkQuarantined", "clash")?;
+    let says = |words: &str| finding["message"].as_str().is_some_and(|message| message.contains(words));
+    ensure!(says("clashing") && says("tried again at") && finding["severity"] == "error", "it says {finding}");
+    Ok(())
+}
+
+/// Everything returns: a service that changes has its network tried sooner.
+fn await_return(world: &World, cluster: &str, at: &str) -> Result<()> {
+    world.update("clash", &["--label-add", "note=mended"])?;
+    world.await_answer(at, "clash.test", "/", "clash")?;
+    world.await_cluster(cluster, "has no network in quarantine", |status| {
+        ensure!(!status["findings"].to_string().contains("NetworkQuarantined"), "{}", status["findings"]);
+        Ok(())
+    })?;
+    Ok(())
+}
+
+fn one_bad_of_two(world: &World) -> Result<()> {
+    app("mesh", "bystander").create(world)?;
+    let (kept, fresh) = (world.at(1, MESH), world.at(2, MESH));
+    world.await_answer(&kept, "bystander.test", "/", "bystander")?;
+    world.await_answer(&fresh, "bystander.test", "/", "bystander")?;
+    world.await_converged("mesh")?;
+    let number = clashing(world, "mesh")?;
+    app("mesh", "fine").network("fine-net").without("hosts").create(world)?;
+    world.await_running("fine", 1)?;
+    let traffic = Steady::start([&kept, &fresh], "bystander.test")?;
+    let result = publish(world).and_then(|()| {
+        world.update("fine", &["--label-add", "com.docker.lb.hosts=fine.test"])?;
+        await_quarantine(world, "mesh")?;
+        world.await_answer(&kept, "fine.test", "/", "fine")?;
+        world.await_answer(&fresh, "fine.test", "/", "fine").map(drop)
+    });
+    heal(world, number)?;
+    result?;
+    await_return(world, "mesh", &kept)?;
+    traffic.stop_without_loss()
+}
+
+/// A node's port is free only after the old proxy has stopped, so the proxy that is tried first refuses connections for a
+/// moment. No other one is touched.
+fn bad_in_host_mode(world: &World) -> Result<()> {
+    world.await_converged("default")?;
+    let number = clashing(world, "default")?;
+    let before = world.task_ids(&proxy("default"))?;
+    let result = publish(world).and_then(|()| await_quarantine(world, "default")).and_then(|()| {
+        world.await_cluster("default", "has put its proxies back", |status| {
+            let waiting = status["waiting"].as_array().map_or(0, Vec::len);
+            ensure!(waiting == 0, "it waits for {}", status["waiting"]);
+            Ok(())
+        })?;
+        world.await_running(&proxy("default"), 3)?;
+        let after = world.task_ids(&proxy("default"))?;
+        let kept = before.iter().filter(|task| after.contains(task)).count();
+        // Node 2 can set the network up: if its turn came first, a second one had to be tried.
+        ensure!(kept >= 1, "all proxies were replaced: {before:?} became {after:?}");
+        (1..=3).try_for_each(|k| world.await_answer(&world.at(k, DEFAULT), "anchor.test", "/", "anchor").map(drop))
+    });
+    heal(world, number)?;
+    result?;
+    await_return(world, "default", &world.at(1, DEFAULT))
+}
