@@ -71,10 +71,11 @@ fn serves(cluster: &Cluster, snapshot: &Snapshot, translation: &Translation) -> 
     let reached: BTreeSet<&str> =
         snapshot.services.values().filter(|service| is_reached(&service.id)).map(|service| service.name.as_str()).collect();
     let is_served = |route: &RouteReport| {
-        route.target.is_some() || route.services.iter().any(|service| {
-            let active = service.endpoints.iter().any(|endpoint| endpoint.state == EndpointState::Active);
-            active && reached.contains(service.service.as_str())
-        })
+        route.target.is_some()
+            || route.services.iter().any(|service| {
+                let active = service.endpoints.iter().any(|endpoint| endpoint.state == EndpointState::Active);
+                active && reached.contains(service.service.as_str())
+            })
     };
     translation.routes.iter().any(is_served)
 }
@@ -85,11 +86,7 @@ fn proxy_service<'a>(cluster: &Cluster, snapshot: &'a Snapshot) -> Option<&'a Se
 
 /// What the proxy service is updated for.
 pub fn update(decision: &Decision) -> NetworkUpdate {
-    NetworkUpdate {
-        attaching: decision.attaching.clone(),
-        withdraws: decision.withdraws,
-        remembered: decision.remembered.clone(),
-    }
+    NetworkUpdate { attaching: decision.attaching.clone(), withdraws: decision.withdraws, remembered: decision.remembered.clone() }
 }
 
 /// The Swarm with the proxy service as it was before networks that failed: what it mounts and says belongs to that.

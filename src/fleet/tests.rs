@@ -23,7 +23,7 @@ fn fleet(cluster: &Cluster, boot: Option<&Bundle>) -> Fleet {
         snapshot: &snapshot,
         networks: &[],
         network_update: &crate::fleet::NetworkUpdate::default(),
-            material: &[],
+        material: &[],
         boot,
         live: boot,
         channel: &overlay(),

@@ -82,7 +82,8 @@ pub(super) fn to_detach(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory,
     let linger = input.interval.saturating_mul(if replaced { 1 } else { INTERVALS_MAX });
     let at_once = input.closed || seen.running() == 0;
     let others = if at_once || memory.unwanted_since.is_empty() { BTreeSet::new() } else { seen.used_by_others() };
-    let is_due = |id: &NetworkId, since: Timestamp| !others.contains(id) || input.unfit.contains(id) || input.now.duration_since(since) >= linger;
+    let is_due =
+        |id: &NetworkId, since: Timestamp| !others.contains(id) || input.unfit.contains(id) || input.now.duration_since(since) >= linger;
     memory.unwanted_since.iter().filter(|(id, since)| is_due(id, **since)).map(|(id, _)| id.clone()).collect()
 }
 

@@ -58,7 +58,8 @@ pub(super) fn prune(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory)
 /// When a network in quarantine is tried again.
 pub(super) fn retry_at(input: &Input<'_>, memory: &Memory, id: &NetworkId) -> Option<Timestamp> {
     let held = memory.quarantine.get(id)?;
-    let delay = input.interval.saturating_mul(DELAY_INTERVALS.saturating_mul(doubled(held.tries.saturating_sub(1))).min(DELAY_INTERVALS_MAX));
+    let delay =
+        input.interval.saturating_mul(DELAY_INTERVALS.saturating_mul(doubled(held.tries.saturating_sub(1))).min(DELAY_INTERVALS_MAX));
     let unchanged = held.state == state_of(input, id);
     let delay = if unchanged { delay } else { delay.checked_div(SHORTER_AFTER_CHANGE).unwrap_or(SignedDuration::ZERO) };
     Some(later(held.failed_at, delay))
@@ -82,8 +83,7 @@ fn state_of(input: &Input<'_>, id: &NetworkId) -> Digest {
 
 /// The value of the label on the proxy service; none without anything to remember.
 pub(super) fn remembered(memory: &Memory) -> Option<String> {
-    let mut entries: Vec<Entry> =
-        memory.quarantine.iter().map(|(id, state)| Entry { id: id.clone(), state: state.clone() }).collect();
+    let mut entries: Vec<Entry> = memory.quarantine.iter().map(|(id, state)| Entry { id: id.clone(), state: state.clone() }).collect();
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.state.failed_at));
     entries.truncate(REMEMBERED_MAX);
     entries.sort_by(|a, b| a.id.cmp(&b.id));

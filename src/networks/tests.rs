@@ -203,7 +203,11 @@ fn where_nobody_is_disturbed_nothing_is_waited_for() {
         let mut world = World::new();
         world.attach(&["a"]);
         world.wanted = vec!["a", "b"];
-        if no_proxies { world.proxies.clear() } else { world.serves = false }
+        if no_proxies {
+            world.proxies.clear()
+        } else {
+            world.serves = false
+        }
         assert_eq!(world.at(1), ["a", "b"], "no proxies: {no_proxies}");
     }
 }

@@ -31,8 +31,7 @@ pub(super) fn of(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, choice
         groups.entry((detail, until)).or_default().push(name(input, id).to_owned());
     }
     told.waiting.extend(groups.into_iter().map(|((detail, until), networks)| WaitingOn::Networks { networks, detail, until }));
-    let held = input.wanted.iter().filter(|id| !choice.networks.contains(*id) && memory.quarantine.contains_key(*id));
-    for id in held {
+    for id in input.wanted.iter().filter(|id| memory.quarantine.contains_key(*id)) {
         told.missing.insert(id.clone(), format!("no proxy came up with the network {}", name(input, id)));
         told.findings.extend(failed(input, memory, id));
     }
@@ -42,13 +41,7 @@ pub(super) fn of(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, choice
 }
 
 /// Why a network is not attached yet, and until when.
-fn reason(
-    input: &Input<'_>,
-    seen: &Observed<'_>,
-    memory: &Memory,
-    choice: &Choice,
-    id: &NetworkId,
-) -> (String, Option<Timestamp>) {
+fn reason(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, choice: &Choice, id: &NetworkId) -> (String, Option<Timestamp>) {
     if let Some(trial) = memory.trial.as_ref().filter(|trial| trial.networks.contains(id)) {
         let deadline = Some(judge::deadline(input, seen, trial)).filter(|at| *at < Timestamp::MAX);
         return ("proxies start with it, one after the other".to_owned(), deadline);
@@ -78,15 +71,21 @@ fn failed(input: &Input<'_>, memory: &Memory, id: &NetworkId) -> Vec<Finding> {
     let Some(held) = memory.quarantine.get(id) else { return Vec::new() };
     let name = name(input, id);
     let services: Vec<&str> = input.needed_by.get(id).into_iter().flatten().map(String::as_str).collect();
-    let again = quarantine::retry_at(input, memory, id).map_or_else(String::new, |at| format!("; it is tried again at {at:.0}"));
+    let again = match quarantine::retry_at(input, memory, id) {
+        Some(at) if at > input.now => {
+            format!("; it is tried again at {at:.0}, or soon after the network, a service on it or a node has changed")
+        }
+        _ => "; it is tried again now, or as soon as the proxies may be replaced".to_owned(),
+    };
     let words = if held.words.is_empty() { "Swarm gave no reason" } else { held.words.as_str() };
     let message = format!(
         "No proxy came up with the network {name} ({words}), so the proxies stay off it: routes over it answer with an error, all others \
-         are served{again}, or soon after the network, a service on it or a node has changed."
+         are served{again}."
     );
     let remedy = format!(
-        "See whether {name} has free addresses, overlaps no network of any node and lets nodes reach each other (UDP 4789); \
-         or move the service to a network that the proxies have."
+        "See what the tasks of {} say (docker service ps --no-trunc), whether {name} has free addresses, overlaps with no network of any \
+         node and lets nodes reach each other (UDP 4789); or move the service to a network that the proxies have.",
+        input.service
     );
     let finding = |subject| {
         let found = Finding::new(Severity::Error, FindingCode::NetworkQuarantined, subject, message.clone(), remedy.clone());
@@ -105,7 +104,9 @@ fn lingers(input: &Input<'_>, id: &NetworkId, since: Timestamp) -> Finding {
         Severity::Info,
         FindingCode::NetworkLingers,
         Subject::Object(name.to_owned()),
-        format!("No route needs the network {name} any more. The proxies leave it at {until:.0}, when they are replaced anyway, or at once when no other service is on it."),
+        format!(
+            "No route needs the network {name} any more. The proxies leave it at {until:.0}, when they are replaced anyway, or at once when no other service is on it."
+        ),
         "Nothing needs to be done.",
     )
 }

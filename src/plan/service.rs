@@ -143,6 +143,8 @@ impl<'a> Draft<'a> {
                 Gate::UnderWay(_) if stops_first_now(&service.spec, &patched.spec) => {}
                 // A rollout of somebody else's may be made so that it never ends.
                 Gate::UnderWay(_) if self.is_anothers_rollout(service, shape) => {}
+                // No task is touched, so nothing is tried again.
+                Gate::Failed(_) if !is_paused && task_effect(&service.spec, &patched.spec) == TaskEffect::Keeps => {}
                 Gate::UnderWay(waiting) | Gate::Failed(waiting) => return self.waiting.push(waiting),
                 Gate::Open | Gate::Retry => {}
             }

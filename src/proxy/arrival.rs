@@ -190,7 +190,8 @@ fn texts(agent: &Agent) -> Vec<String> {
 /// The endpoints on a network that a configuration names.
 fn endpoints(texts: &[String], network: &[IpNet]) -> Vec<SocketAddr> {
     let words = texts.iter().flat_map(|text| text.split(|c: char| c.is_whitespace() || c == ';'));
-    let found: BTreeSet<SocketAddr> = words.filter_map(|word| word.parse().ok()).filter(|at: &SocketAddr| is_on(network, at.ip())).collect();
+    let found: BTreeSet<SocketAddr> =
+        words.filter_map(|word| word.parse().ok()).filter(|at: &SocketAddr| is_on(network, at.ip())).collect();
     // Not the first ones only: those may be of one application that hangs.
     let step = found.len().div_ceil(ENDPOINTS_MAX).max(1);
     found.into_iter().step_by(step).collect()

@@ -45,9 +45,25 @@ pub struct Faults {
 
 impl Faults {
     /// A reliable API.
-    pub const NONE: Self =
-        Self { fails_before: 0.0, fails_after: 0.0, stale: 0.0, torn: 0.0, hint_lost: 0.0, hint_doubled: 0.0, rollback_doubled: 0.0, rollback_hangs: 0.0 };
+    pub const NONE: Self = Self {
+        fails_before: 0.0,
+        fails_after: 0.0,
+        stale: 0.0,
+        torn: 0.0,
+        hint_lost: 0.0,
+        hint_doubled: 0.0,
+        rollback_doubled: 0.0,
+        rollback_hangs: 0.0,
+    };
     /// An API on a very bad day.
-    pub const ROUGH: Self =
-        Self { fails_before: 0.1, fails_after: 0.1, stale: 0.1, torn: 0.1, hint_lost: 0.3, hint_doubled: 0.1, rollback_doubled: 0.5, rollback_hangs: 0.1 };
+    pub const ROUGH: Self = Self {
+        fails_before: 0.1,
+        fails_after: 0.1,
+        stale: 0.1,
+        torn: 0.1,
+        hint_lost: 0.3,
+        hint_doubled: 0.1,
+        rollback_doubled: 0.5,
+        rollback_hangs: 0.1,
+    };
 }

@@ -34,7 +34,7 @@ pub fn plan_for(cluster: &Cluster, snapshot: &Snapshot) -> Plan {
         snapshot: &ours,
         networks: &translation.networks,
         network_update: &swarmgate::fleet::NetworkUpdate::default(),
-            material: &material,
+        material: &material,
         boot: Some(&boot),
         live: Some(&live),
         channel: &channel,

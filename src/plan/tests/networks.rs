@@ -100,6 +100,22 @@ fn a_withdrawal_brings_back_the_very_spec_that_the_old_tasks_have() {
     assert!(!after.steps.iter().any(|step| step.name() == PROXY), "{after}");
 }
 
+/// A label replaces no task, so it is no new try of anything.
+#[test]
+fn what_failed_is_remembered_at_once_after_a_rollback() {
+    let mut world = World::converged(&cluster());
+    attaching(&mut world);
+    world.pass(&cluster());
+    world.roll_back(PROXY);
+    world.networks = vec![];
+    world.network_update = NetworkUpdate { remembered: Some("[]".to_owned()), ..NetworkUpdate::default() };
+    world.pass(&cluster());
+    assert_eq!(world.service(PROXY).spec["Labels"][LABEL_FAILED_NETWORKS], "[]");
+    world.roll_back(PROXY);
+    world.pass(&cluster());
+    assert_eq!(world.service(PROXY).spec["Labels"][LABEL_FAILED_NETWORKS], "[]", "also when the same was written before");
+}
+
 #[test]
 fn the_words_about_new_networks_stay_until_the_tasks_are_replaced_anyway() {
     let mut world = World::converged(&cluster());

@@ -39,7 +39,17 @@ impl World {
         let networks = vec![network("app"), network("other")];
         let raw = RawSnapshot { taken_at, services: vec![], tasks: vec![], nodes: vec![node], networks, configs: vec![], secrets: vec![] };
         let (memory, channel) = (Memory::default(), overlay());
-        Self { raw, memory, networks: vec![], network_update: NetworkUpdate::default(), material: vec![], boot: Some(bundle("first")), live: None, channel, count: 0 }
+        Self {
+            raw,
+            memory,
+            networks: vec![],
+            network_update: NetworkUpdate::default(),
+            material: vec![],
+            boot: Some(bundle("first")),
+            live: None,
+            channel,
+            count: 0,
+        }
     }
 
     /// A world in which the cluster has converged.
