@@ -118,9 +118,9 @@ pub struct UpdatePolicy {
 }
 
 /// The default of [`UpdatePolicy::network_interval`].
-pub const NETWORK_INTERVAL: Duration = Duration::from_mins(1);
+pub const NETWORK_INTERVAL: Duration = Duration::from_secs(60);
 /// The default of [`UpdatePolicy::network_timeout`].
-pub const NETWORK_TIMEOUT: Duration = Duration::from_mins(1);
+pub const NETWORK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Limits and reservations in Swarm's units.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

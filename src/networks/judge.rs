@@ -36,8 +36,7 @@ pub(super) fn step(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory) 
     match memory.trial.take() {
         Some(trial) if trial.networks.is_disjoint(&seen.declared) => taken_back(input, seen, memory, &trial),
         None if fresh.is_empty() && !withdraws => note_detached(input, seen, memory),
-        None if fresh.is_empty() => {}
-        Some(_) if fresh.is_empty() => {}
+        _ if fresh.is_empty() => {}
         Some(trial) => judge(input, seen, memory, Trial { networks: fresh, ..trial }),
         None => {
             let trial = new_trial(input, seen, memory, fresh);

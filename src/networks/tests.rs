@@ -204,9 +204,9 @@ fn where_nobody_is_disturbed_nothing_is_waited_for() {
         world.attach(&["a"]);
         world.wanted = vec!["a", "b"];
         if no_proxies {
-            world.proxies.clear()
+            world.proxies.clear();
         } else {
-            world.serves = false
+            world.serves = false;
         }
         assert_eq!(world.at(1), ["a", "b"], "no proxies: {no_proxies}");
     }

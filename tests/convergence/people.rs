@@ -82,7 +82,9 @@ pub fn rest(swarm: &SimSwarm) {
         swarm.set_availability(node, Availability::Active);
     }
     swarm.set_image(BAD_IMAGE, ImageBehaviour::Healthy);
-    NETWORKS.iter().for_each(|name| swarm.set_network(name, NetworkBehaviour::Healthy));
+    for name in NETWORKS {
+        swarm.set_network(name, NetworkBehaviour::Healthy);
+    }
     let truth = Snapshot::from_raw(&swarm.truth()).unwrap();
     for service in truth.services.values().filter(|service| oracle::is_squatter(service)) {
         swarm.user_removes_service(&service.name).unwrap();
