@@ -126,6 +126,21 @@ pub fn write_stream(stream: &mut Writer, settings: &EngineSettings) {
     }
 }
 
+/// The variable by which connections are counted in `stream`, where no header tells whose they are: those of somebody in front
+/// are many clients', and are not counted.
+pub fn write_counted(stream: &mut Writer, settings: &EngineSettings, client: &'static str) -> &'static str {
+    let Some(front) = settings.client_address.as_ref().filter(|_| !by_proxy_protocol(settings)) else { return client };
+    stream.block("geo", &["$remote_addr".into(), "$from_front".into()], |geo| {
+        geo.entry("default", "0");
+        write_trusted(geo, &front.trusted);
+    });
+    stream.block("map", &["$from_front".into(), "$counted_client".into()], |map| {
+        map.entry("default", client);
+        map.entry("1", "");
+    });
+    "$counted_client"
+}
+
 /// Each header is a list that the last hop adds to, so its last item is the word of who is believed.
 fn write_x_forwarded(http: &mut Writer) {
     http.comment("From the client on: what stands before it in the list is the word of a stranger.");

@@ -76,9 +76,10 @@ fn write_counting(out: &mut Writer, settings: &EngineSettings, zone: &'static st
             map.entry("~(?s)^(?<client_prefix>.{8}).{8}$", "$client_prefix");
         });
     }
+    let counted = if zone == STREAM_ZONE { client_address::write_counted(out, settings, "$client_network") } else { "$client_network" };
     let zone = Word::join([contract::ENGINE_COUNTERS.into(), zone.into()]);
     let memory = Word::join(["zone=".into(), zone.clone(), ":".into(), zone_size(settings)]);
-    out.directive("limit_conn_zone", &["$client_network".into(), memory]);
+    out.directive("limit_conn_zone", &[counted.into(), memory]);
     out.directive("limit_conn", &[zone, settings.limits.client_connections_max.into()]);
     // The access log has each refused request; as errors they would be a second flood.
     out.directive("limit_conn_log_level", &["info".into()]);

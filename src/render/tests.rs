@@ -91,7 +91,7 @@ fn a_stock_configuration_has_its_own_user_and_paths() {
 fn a_pool_of_one_is_never_taken_out_and_a_larger_one_never_as_a_whole() {
     let text = config(&table(&[("one", "/", &["10.0.1.2"]), ("two", "/", &["10.0.2.2", "fd00::2"])]), Purpose::Live);
     assert!(text.contains("server 10.0.1.2:8080 max_fails=0;"), "{text}");
-    assert!(text.contains("server \"[fd00::2]:8080\" max_fails=0 backup;"), "{text}");
+    assert!(text.contains("server [fd00::2]:8080 max_fails=0 backup;"), "{text}");
 }
 
 #[test]

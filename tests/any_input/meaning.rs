@@ -55,7 +55,7 @@ fn servers_of<'a>(http: &'a Directive, scheme: Scheme, table: &RouteTable) -> Se
     let mut found = Servers::new();
     for server in http.all("server") {
         let listens: Vec<_> = server.all("listen").collect();
-        assert_eq!(listens.len(), 1, "{server:?}");
+        assert!(is_one_listener(&listens), "{server:?}");
         let by_tls = listens[0].args.iter().any(|word| word == "ssl");
         let (address, port) = (&listens[0].args[0], table.http_port.to_string());
         let plain = *address == port || address.ends_with(&format!(":{port}"));
@@ -69,6 +69,16 @@ fn servers_of<'a>(http: &'a Directive, scheme: Scheme, table: &RouteTable) -> Se
         }
     }
     found
+}
+
+/// One port, perhaps at IPv6 addresses as well: with the same words behind it.
+fn is_one_listener(listens: &[&Directive]) -> bool {
+    let port = |listen: &Directive| listen.args[0].rsplit(':').next().unwrap_or_default().to_owned();
+    match listens {
+        [_] => true,
+        [four, six] => six.args[0].starts_with('[') && port(four) == port(six) && four.args[1..] == six.args[1..],
+        _ => false,
+    }
 }
 
 /// A wildcard is written as a pattern for exactly one label.

@@ -10,8 +10,8 @@ use axum::body::Bytes;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{setsockopt, sockopt};
 use swarmgate::render::Purpose;
-use swarmgate::route::RouteTable;
-use swarmgate::types::{EngineLine, HostPattern, Port};
+use swarmgate::route::{ClientAddress, ClientAddressSource, RouteTable};
+use swarmgate::types::{AddressRange, EngineLine, HostPattern, Port};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Mutex;
@@ -233,6 +233,24 @@ async fn one_address_gets_no_more_than_its_part_of_what_is_passed_through() {
     let mut elsewhere = TcpStream::connect(to).await.unwrap();
     elsewhere.write_all(b"\x16\x03\x01").await.unwrap();
     assert!(is_held(elsewhere).await, "another address");
+}
+
+/// A load balancer in front brings many clients' connections; which of them are whose is seen only inside.
+#[tokio::test]
+async fn who_is_believed_about_clients_is_not_counted_as_one() {
+    let https = free_port();
+    let fill = |table: &mut RouteTable, application: SocketAddr| {
+        let trusted = vec![AddressRange::parse(&ATTACKER.to_string()).unwrap()];
+        table.settings.client_address = Some(ClientAddress { trusted, from: ClientAddressSource::XForwardedFor });
+        table.settings.limits.client_connections_max = 5;
+        table.passthrough.insert(HostPattern::parse("passed.test").unwrap(), backend(&[application]));
+    };
+    let Some(engine) = site(https, fill).await else { return };
+    let to = SocketAddr::from((Ipv4Addr::LOCALHOST, https));
+    for mut connection in many_slow(20, to, b"\x16\x03\x01").await {
+        let closed = timeout(Duration::from_millis(50), connection.read(&mut [0])).await;
+        assert!(closed.is_err(), "the front has more than five: {}", engine.words());
+    }
 }
 
 /// Of IPv6 a client has a whole network; an IPv4 address may come as one of IPv6 and is one client all the same. The
