@@ -44,6 +44,9 @@ fn is_excluded(finding: &Value) -> bool {
     EXCLUDED.iter().any(|(case, check, reason, _)| holds("path", case) && holds("plugin", check) && holds("reason", reason))
 }
 
+/// Its reader of patterns ends with an error at possessive quantifiers (`++`), which keep a stranger's header from costing time.
+const UNREADABLE: &[&str] = &["front-forwarded"];
+
 /// Fewer configurations than this were not found where they should be.
 const CONFIGS_MIN: usize = 40;
 
@@ -71,7 +74,7 @@ fn findings(place: &Path, files: &[PathBuf]) -> Vec<Value> {
 /// the files that they include.
 fn write_golden_configs(directory: &Path) -> Vec<PathBuf> {
     let mut configs = Vec::new();
-    for case in all_cases() {
+    for case in all_cases().into_iter().filter(|case| !UNREADABLE.contains(&case.name.as_str())) {
         let snapshot = case.snapshot();
         for cluster in &case.clusters().0 {
             let table = translate(cluster, &snapshot).table;

@@ -39,12 +39,17 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("stream/upstream", &["zone", "hash", "server"]),
     ("stream/server", &["listen", "server_name", "ssl_preread", "pass", "proxy_pass", "return"]),
     ("http/upstream", &["zone", "hash", "server", "keepalive", "keepalive_timeout"]),
-    ("http/server", &["listen", "server_name", "location", "access_log", "ssl_certificate", "ssl_certificate_key", "ssl_reject_handshake"]),
+    (
+        "http/server",
+        &["listen", "server_name", "if", "location", "access_log", "ssl_certificate", "ssl_certificate_key", "ssl_reject_handshake"],
+    ),
+    ("http/server/if", &["return"]),
     (
         "http/server/location",
         &[
             "return",
             "if",
+            "set",
             "rewrite",
             "proxy_pass",
             "proxy_read_timeout",
@@ -116,6 +121,7 @@ const VALUES: &[(&str, &str, isize)] = &[
     ("http/server", "location", -1),
     ("http/server/location", "return", 1),
     ("http/server/location", "rewrite", 0),
+    ("http/server/location", "set", 1),
     ("http/server/location", "proxy_pass", 0),
     ("http/server/location", "grpc_pass", 0),
     ("http/server/location", "proxy_ssl_trusted_certificate", 0),

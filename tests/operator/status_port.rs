@@ -144,15 +144,16 @@ async fn forty_clients_cost_the_swarm_a_look_per_interval() {
 async fn what_is_nobodys_business_is_named_nowhere() {
     let scene = Scene::start();
     application(&scene.swarm);
-    let (swarm, none) = (&scene.swarm, std::collections::BTreeMap::new());
+    let swarm = &scene.swarm;
+    let others = std::collections::BTreeMap::from([("com.docker.stack.namespace".to_owned(), "others".to_owned())]);
     let network = swarm.user_creates_network(&json!({"Name": "foreign-network", "Driver": "overlay"})).unwrap();
-    swarm.user_creates_secret("foreign-secret", &none, b"s3cret").unwrap();
-    swarm.user_creates_secret("web.cert", &none, b"s3cret").unwrap();
-    swarm.user_creates_config("foreign-config", &none, b"s3cret").unwrap();
+    swarm.user_creates_secret("foreign-secret", &others, b"s3cret").unwrap();
+    swarm.user_creates_secret("web.cert", &others, b"s3cret").unwrap();
+    swarm.user_creates_config("foreign-config", &others, b"s3cret").unwrap();
     // Its name is like one that is asked for.
     let foreign = json!({
         "Name": "foreign-service",
-        "Labels": {"traefik.enable": "foreign-label"},
+        "Labels": {"org.example.owner": "foreign-label"},
         "TaskTemplate": {"ContainerSpec": {"Image": "foreign-image"}, "Networks": [{"Target": network.0}]},
     });
     swarm.user_creates_service(&foreign).unwrap();
