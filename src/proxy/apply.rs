@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::age::{Watcher, steady_after};
 use super::generations::{Generation, Generations};
+use super::handover;
 use super::master::{Master, ReloadError};
 use super::reason::reason;
 use super::{Agent, Source, secrets};
@@ -26,6 +27,11 @@ const RETRY: RetryLimits = RetryLimits { initial: Duration::from_secs(1), max: D
 const WORKERS_PER_DISTANCE: usize = 8;
 /// A reload waits no longer than this for others to join: tasks that are told to stop have two seconds.
 const DISTANCE_MAX: Duration = Duration::from_millis(1500);
+
+/// How long the engine may take to learn all names before it has nothing else: it repeats a question that was lost after 5 s.
+const LEARN_MAX: Duration = Duration::from_secs(12);
+/// How long an answer takes from the agent into the engine's tables, on a busy machine.
+const LEARNT: Duration = Duration::from_millis(200);
 
 /// Where offers come from.
 pub(super) type Offered = watch::Receiver<Option<Arc<ProxyConfig>>>;
@@ -238,6 +244,9 @@ impl<'a> Applier<'a> {
     async fn bring_into_force(&mut self, config: &Arc<ProxyConfig>, form: Form) -> Result<(), ApplyError> {
         let why = self.reason(config, form);
         let previous = self.agent.generations.current_generation();
+        if form == Form::Names && self.running.source == Source::Live {
+            self.learn_names(config).await;
+        }
         let Tested { generation, whole } = match form {
             Form::Live => self.agent.tested(&config.live, &config.contents).await?,
             Form::Names => self.agent.standby.take(self.agent, config).await?,
@@ -259,6 +268,28 @@ impl<'a> Applier<'a> {
         tracing::info!(config = self.running.bundle.digest.short(), source, reason = why, took_ms, retiring, "reloaded");
         self.agent.now_running(&self.running).await;
         Ok(())
+    }
+
+    /// Has the engine ask for all names while requests still go to addresses. Should that fail, it asks when it has nothing else,
+    /// which costs some requests and is no reason to stay.
+    async fn learn_names(&mut self, config: &ProxyConfig) {
+        let Some((bundle, names)) = self.agent.options.names.as_ref().and_then(|_| handover::between(config)) else { return };
+        self.agent.answered.forget();
+        if let Err(error) = self.load_for_now(&bundle, &config.contents).await {
+            tracing::warn!(%error, "names could not be asked for beforehand");
+            return;
+        }
+        if tokio::time::timeout(LEARN_MAX, self.agent.answered.until(names)).await.is_err() {
+            tracing::warn!(names, "not all names were asked for in time");
+        }
+        // The last answers are on their way within this machine.
+        tokio::time::sleep(LEARNT).await;
+    }
+
+    async fn load_for_now(&mut self, bundle: &Bundle, contents: &Contents) -> Result<(), ApplyError> {
+        let Tested { generation, .. } = self.agent.tested(bundle, contents).await?;
+        self.agent.generations.promote(&generation)?;
+        self.reload().await
     }
 
     fn reason(&self, config: &ProxyConfig, form: Form) -> String {

@@ -8,6 +8,7 @@ mod bodies;
 mod files;
 mod follow;
 mod generations;
+mod handover;
 mod health;
 mod lookout;
 mod master;
@@ -203,6 +204,8 @@ struct Agent {
     generations: Generations,
     standby: Standby,
     store: Store,
+    /// Which names the engine has learnt.
+    answered: names::Answered,
     /// How fresh offers are, by their digests.
     confirmations: Confirmations,
     state: watch::Sender<State>,
@@ -243,6 +246,7 @@ pub async fn run(options: ProxyOptions, signals: mpsc::Receiver<ProxySignal>) ->
         engine,
         generations: Generations::fresh(options.run_dir.join("config"))?,
         standby: Standby::new(options.run_dir.join("standby"))?,
+        answered: names::Answered::new(),
         confirmations: Confirmations::default(),
         store: Store::new(&options.state_dir, options.bootstrap.root.clone()),
         state: watch::Sender::new(State { arrived: !must_show, ..State::default() }),
@@ -258,7 +262,7 @@ pub async fn run(options: ProxyOptions, signals: mpsc::Receiver<ProxySignal>) ->
         served = serve(listener.into(), None, health, Limits::default(), forever) => served.map_err(health_error),
         never = channel.run(&agent) => match never {},
         never = arrival::arrive(&agent) => match never {},
-        never = names::serve(options.names.as_ref()) => match never {},
+        never = names::serve(options.names.as_ref(), &agent.answered) => match never {},
         never = reap::reap_orphans() => match never {},
     }
 }

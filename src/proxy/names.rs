@@ -4,13 +4,14 @@
 //! a name of which Docker says nothing, while it does answer for a name that it knows, is a name that does not exist. Knows of
 //! the protocol only where a message holds its id and its code (RFC 1035, section 4.1.1).
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 /// What Docker knows it answers within milliseconds; a busy engine has more time.
@@ -34,12 +35,43 @@ pub struct NameServer {
     pub known: String,
 }
 
+/// Which names the engine has been answered about, as the questions have them.
+#[derive(Debug, Clone)]
+pub(super) struct Answered {
+    questions: Arc<watch::Sender<BTreeSet<Vec<u8>>>>,
+}
+
+impl Answered {
+    pub(super) fn new() -> Self {
+        Self { questions: Arc::new(watch::Sender::new(BTreeSet::new())) }
+    }
+
+    /// Forgets all of them.
+    pub(super) fn forget(&self) {
+        self.questions.send_replace(BTreeSet::new());
+    }
+
+    /// Until so many names have been asked for and answered. Safe to cancel.
+    pub(super) async fn until(&self, count: usize) {
+        let mut questions = self.questions.subscribe();
+        // The sender is here: an error cannot occur.
+        let _ = questions.wait_for(|questions| questions.len() >= count).await;
+    }
+
+    fn note(&self, question: &[u8]) {
+        // A question about an IPv4 address: the engine asks for the other kind as well.
+        if let Some(name) = question.get(12..).and_then(|name| name.strip_suffix(&[0, 1, 0, 1])) {
+            self.questions.send_if_modified(|questions| questions.insert(name.to_vec()));
+        }
+    }
+}
+
 /// Answers for ever. Where it cannot, names are not found, and it says so once.
-pub(super) async fn serve(names: Option<&NameServer>) -> Infallible {
+pub(super) async fn serve(names: Option<&NameServer>, answered: &Answered) -> Infallible {
     if let Some(names) = names {
         match listen(names).await {
             Ok((socket, listener)) => tokio::select! {
-                never = answer(names, Arc::new(socket)) => match never {},
+                never = answer(names, Arc::new(socket), answered) => match never {},
                 never = relay(names.docker, listener) => match never {},
             },
             Err(error) => tracing::error!(listen = %names.listen, %error, "the engine will find no names"),
@@ -52,18 +84,19 @@ async fn listen(names: &NameServer) -> std::io::Result<(UdpSocket, TcpListener)>
     Ok((UdpSocket::bind(names.listen).await?, TcpListener::bind(names.listen).await?))
 }
 
-async fn answer(names: &NameServer, socket: Arc<UdpSocket>) -> Infallible {
+async fn answer(names: &NameServer, socket: Arc<UdpSocket>, answered: &Answered) -> Infallible {
     let room = Arc::new(Semaphore::new(QUESTIONS_MAX));
     let mut message = vec![0; MESSAGE_MAX];
     loop {
         let Ok((length, from)) = socket.recv_from(&mut message).await else { continue };
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { continue };
-        let (names, socket, question) = (names.clone(), Arc::clone(&socket), message[..length].to_vec());
+        let (names, socket, answered, question) = (names.clone(), Arc::clone(&socket), answered.clone(), message[..length].to_vec());
         tokio::spawn(async move {
             let _permit = permit;
             if let Some(answer) = names.answer_to(&question).await {
                 // Whoever asked and has gone needs no answer.
                 let _ = socket.send_to(&answer, from).await;
+                answered.note(&question);
             }
         });
     }
@@ -186,7 +219,9 @@ mod tests {
         let mut names = docker(true).await;
         let free = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         names.listen = free;
-        tokio::spawn(async move { serve(Some(&names)).await });
+        let answered = Answered::new();
+        let told = answered.clone();
+        tokio::spawn(async move { serve(Some(&names), &told).await });
         let engine = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         engine.connect(free).await.unwrap();
         let (question, mut answer) = (question_about("known-y.test"), [0; 512]);
@@ -200,6 +235,9 @@ mod tests {
             }
         };
         assert_eq!(timeout(Duration::from_secs(5), asked).await.unwrap(), 0);
+        timeout(Duration::from_secs(5), answered.until(1)).await.expect("it is noted");
+        answered.forget();
+        assert!(timeout(Duration::from_millis(10), answered.until(1)).await.is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
-use swarmgate_e2e::wait::eventually;
+use swarmgate_e2e::wait::{eventually, throughout};
 use swarmgate_e2e::world::{App, Call, Case, Steady, World};
 
 use super::SLOW;
@@ -16,7 +16,7 @@ const PROXY: &str = "swarmgate-proxy-dev";
 /// So small that an address is given out again at once.
 const NARROW: (&str, &str) = ("narrow", "10.231.7.0/28");
 /// Enough tasks that none of its addresses stays free.
-const STRANGERS: &str = "12";
+const STRANGERS: usize = 12;
 
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case { name, setting: GATE, check };
@@ -28,7 +28,7 @@ pub(super) fn cases() -> Vec<Case> {
 
 fn stranger(world: &World) -> Result<()> {
     world.docker(&["network", "create", "--driver", "overlay", "--attachable", "--subnet", NARROW.1, NARROW.0])?;
-    App::new("owned").cluster("dev").network(NARROW.0).words(&["--restart-delay", "1s"]).create(world)?;
+    App::new("owned").cluster("dev").network(NARROW.0).create(world)?;
     App::new("beside").cluster("dev").network("apps-dev").create(world)?;
     let at = world.at(3, DEV);
     world.await_answer(&at, "owned.test", "/", "owned")?;
@@ -43,18 +43,42 @@ fn stranger(world: &World) -> Result<()> {
     ensure!(took > Duration::from_secs(15), "it went over after {took:?}");
     world.await_answer(&at, "owned.test", "/", "owned")?;
 
+    // The network is full, so that whoever comes next gets the address that becomes free.
+    let replicas = STRANGERS.to_string();
+    let squatter = ["--network", NARROW.0, "--endpoint-mode", "dnsrr", "--replicas", &replicas, "--env", "VERSION=stranger", "demo-app:v1"];
+    world.create("squatter", &squatter)?;
+    let count = eventually(SLOW, "as many strangers run as there are addresses for", || {
+        let before = addresses_of(world, "squatter")?;
+        ensure!(!before.is_empty(), "none runs yet");
+        throughout(Duration::from_secs(6), "no other one starts", || {
+            let now = addresses_of(world, "squatter")?;
+            ensure!(now == before, "{before:?} became {now:?}");
+            Ok(())
+        })?;
+        Ok(before.len())
+    })?;
+    scale(world, "squatter", count)?;
+    world.await_alive("squatter", count)?;
     let old = world.await_running("owned", 1)?.remove(0);
     let address = address_of(&old).context("the task has an address")?;
-    world.kill(&old)?;
-    world.create(
-        "squatter",
-        &["--network", NARROW.0, "--endpoint-mode", "dnsrr", "--replicas", STRANGERS, "--env", "VERSION=stranger", "demo-app:v1"],
-    )?;
+    // A task that is replaced at once would give its address to its own successor, for want of another.
+    scale(world, "owned", 0)?;
+    world.await_alive("owned", 0)?;
+    // As long as Docker's name server and the engine take to drop an address.
+    throughout(Duration::from_secs(4), "no stranger answers", || only_its_own(&at))?;
+    // More than there are addresses for: all that are free are taken, also the old one.
+    scale(world, "squatter", STRANGERS)?;
     eventually(SLOW, "a stranger has the old address", || {
-        let addresses: BTreeSet<String> = world.running_tasks("squatter")?.iter().filter_map(address_of).collect();
+        let addresses = addresses_of(world, "squatter")?;
+        only_its_own(&at)?;
         ensure!(addresses.contains(&address), "{address} is not among {addresses:?}");
-        only_its_own(&at)
+        Ok(())
     })?;
+    for _ in 0..200 {
+        only_its_own(&at)?;
+    }
+    scale(world, "squatter", 2)?;
+    scale(world, "owned", 1)?;
     eventually(SLOW, "the new task answers", || {
         only_its_own(&at)?;
         ensure!(Call::get(&at, "owned.test", "/").send()?.status == 200, "nobody answers");
@@ -73,11 +97,19 @@ fn stranger(world: &World) -> Result<()> {
     Ok(())
 }
 
+fn scale(world: &World, service: &str, count: usize) -> Result<()> {
+    world.docker(&["service", "scale", "--detach", &format!("{service}={count}")]).map(drop)
+}
+
 /// Fails for good if somebody else answers; that nobody does is no matter here.
 fn only_its_own(at: &str) -> Result<()> {
     let Ok(answer) = Call::get(at, "owned.test", "/").patience(Duration::from_secs(20)).send() else { return Ok(()) };
     assert!(answer.status != 200 || answer.json()?["version"] == "owned", "a stranger answers for the host: {:.300}", answer.body);
     Ok(())
+}
+
+fn addresses_of(world: &World, service: &str) -> Result<BTreeSet<String>> {
+    Ok(world.running_tasks(service)?.iter().filter_map(address_of).collect())
 }
 
 fn address_of(task: &Value) -> Option<String> {
