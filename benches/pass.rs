@@ -1,11 +1,14 @@
-//! What the pure part of a pass costs at scale: reading a snapshot, translating, rendering. `cargo bench`.
+//! What the pure part of a pass costs at scale: reading a snapshot, what counts of it while labels change again and again,
+//! translating, rendering. `cargo bench`.
 //! Measures only; no claim about time stands in a test.
 #![expect(missing_docs, reason = "criterion's macro makes a public function without docs")]
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use serde_json::{Value, json};
+use swarmgate::controller::damping::{Damping, Held};
 use swarmgate::intent::cluster::Cluster;
 use swarmgate::intent::documents::{DeclaredCluster, SourceFile, read_documents};
+use swarmgate::intent::limits::Limits;
 use swarmgate::render::{Purpose, render};
 use swarmgate::swarm::{RawSnapshot, Snapshot};
 use swarmgate::translate::translate;
@@ -19,6 +22,8 @@ spec:
   proxy: {image: swarmgate-nginx:dev}
 ";
 const TASKS_PER_SERVICE: usize = 3;
+const FLAPPING_AMONG: usize = 5_000;
+const NETWORKS: usize = 1_000;
 
 fn passes(criterion: &mut Criterion) {
     let cluster = cluster();
@@ -36,6 +41,44 @@ fn passes(criterion: &mut Criterion) {
         group.bench_with_input(BenchmarkId::new("digest", services), &table, |bench, table| bench.iter(|| table.digest()));
         group.bench_with_input(BenchmarkId::new("render", services), &table, |bench, table| bench.iter(|| render(table, Purpose::Live)));
     }
+    group.finish();
+}
+
+/// What each look costs while one service of thousands changes its labels again and again.
+fn flapping(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("flapping");
+    group.sample_size(20);
+    let Ok(mut snapshot) = Snapshot::from_raw(&raw(FLAPPING_AMONG)) else { return };
+    let (mut damping, limits) = (Damping::default(), Limits::default().label_updates);
+    let Some(id) = snapshot.services.keys().next().cloned() else { return };
+    for number in 0..2 * limits.burst {
+        if let Some(service) = snapshot.services.get_mut(&id) {
+            service.labels.insert("com.docker.lb.hosts".to_owned(), format!("h{number}.example.org"));
+        }
+        damping.observe(|_| Some(limits), &snapshot, jiff::Timestamp::UNIX_EPOCH);
+    }
+    let held = damping.held();
+    assert_ne!(held, Held::default(), "one is held");
+    group.bench_function("observe", |bench| bench.iter(|| damping.observe(|_| Some(limits), &snapshot, jiff::Timestamp::UNIX_EPOCH)));
+    group.bench_function("held", |bench| bench.iter(|| damping.held()));
+    group.bench_function("apply", |bench| bench.iter(|| held.applied_to(&snapshot)));
+    group.finish();
+}
+
+/// What it costs to find the networks of services when the snapshot does not know them: each could be a name.
+fn unknown_networks(criterion: &mut Criterion) {
+    let cluster = cluster();
+    let mut world = raw(FLAPPING_AMONG);
+    world
+        .networks
+        .extend((0..NETWORKS).map(|n| json!({"Id": format!("n{n}"), "Name": format!("net{n}"), "Driver": "overlay", "Scope": "swarm"})));
+    for service in &mut world.services {
+        service["Spec"]["TaskTemplate"]["Networks"] = json!([{"Target": "net1"}, {"Target": "gone1"}, {"Target": "gone2"}]);
+    }
+    let Ok(snapshot) = Snapshot::from_raw(&world) else { return };
+    let mut group = criterion.benchmark_group("unknown networks");
+    group.sample_size(10);
+    group.bench_function("translate", |bench| bench.iter(|| translate(&cluster, &snapshot)));
     group.finish();
 }
 
@@ -84,5 +127,5 @@ fn task(n: usize, k: usize) -> Value {
     })
 }
 
-criterion_group!(benches, passes);
+criterion_group!(benches, passes, flapping, unknown_networks);
 criterion_main!(benches);

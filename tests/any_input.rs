@@ -22,6 +22,8 @@ mod grammar;
 mod hashes;
 #[path = "any_input/limits.rs"]
 mod limits;
+#[path = "any_input/lookalikes.rs"]
+mod lookalikes;
 #[path = "any_input/meaning.rs"]
 mod meaning;
 #[path = "any_input/parser.rs"]

@@ -9,10 +9,14 @@
 mod channel;
 #[path = "convergence/documents.rs"]
 mod documents;
+#[path = "convergence/hosts.rs"]
+mod hosts;
 #[path = "convergence/oracle.rs"]
 mod oracle;
 #[path = "convergence/people.rs"]
 mod people;
+#[path = "convergence/ports.rs"]
+mod ports;
 #[path = "convergence/story.rs"]
 mod story;
 

@@ -27,6 +27,8 @@ mod attackers;
 mod flapping;
 #[path = "support/name_server.rs"]
 mod name_server;
+#[path = "delivery/operator_end.rs"]
+mod operator_end;
 #[path = "support/ports.rs"]
 mod ports;
 #[path = "delivery/programs.rs"]

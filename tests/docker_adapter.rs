@@ -187,6 +187,25 @@ async fn one_failed_list_fails_the_whole_look() {
 }
 
 #[tokio::test]
+async fn the_nodes_bridge_is_in_every_look_and_asked_for_seldom() {
+    let bridge = json!({"Id": "b", "Name": "docker_gwbridge", "Driver": "bridge", "Scope": "local", "IPAM": {"Config": [{"Subnet": "172.18.0.0/16"}]}});
+    let by_name = "GET /v1.41/networks?filters=%7B%22name%22";
+    let manager = Manager::quiet(&[(by_name, Answer::Json(200, json!([bridge])))]);
+    let swarm = manager.swarm();
+    for _ in 0..5 {
+        let seen = Snapshot::from_raw(&swarm.observe().await.unwrap()).unwrap();
+        assert_eq!(seen.gateway_bridge, ["172.18.0.0/16".parse().unwrap()], "also the first time");
+    }
+    assert_eq!(manager.requests().iter().filter(|line| line.starts_with(by_name)).count(), 1);
+    let failing = Manager::quiet(&[(by_name, refusal(500, "rpc error: code = DeadlineExceeded desc = context deadline exceeded"))]);
+    assert_eq!(
+        failing.swarm().observe().await.unwrap_err().doing,
+        "list the node's gateway bridge",
+        "nobody is told that it has no subnet"
+    );
+}
+
+#[tokio::test]
 async fn a_list_that_is_cut_off_is_no_shorter_list() {
     let manager = Manager::quiet(&[("GET /v1.41/services", Answer::Cut(r#"[{"ID":"a"},"#))]);
     let error = manager.swarm().observe().await.unwrap_err();

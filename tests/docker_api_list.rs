@@ -17,7 +17,7 @@ use swarmgate::types::{ConfigId, NetworkId, SecretId, ServiceId};
 use tokio::net::UnixListener;
 
 /// The methods of the port that this test calls: all of them.
-const METHODS: [&str; 14] = [
+const METHODS: [&str; 15] = [
     "create_config",
     "create_network",
     "create_secret",
@@ -31,6 +31,7 @@ const METHODS: [&str; 14] = [
     "running_tasks",
     "stopping_tasks",
     "tasks_of",
+    "tasks_of_briefly",
     "update_service",
 ];
 
@@ -59,10 +60,12 @@ fn call(request: &Request) -> String {
     named.fold(format!("{} ", request.method()), |call, part| call + "/" + part)
 }
 
-/// What a manager says that has nothing and agrees to everything.
+/// What a manager says that has nothing but a service that names a CA, and agrees to everything.
 fn answer(call: &str) -> Value {
     match call {
         "GET /version" => json!({"ApiVersion": "1.41", "MinAPIVersion": "1.12"}),
+        "GET /services" => json!([{"ID": "s", "Spec": {"Labels": {"com.docker.lb.ssl_backend_tls_verify": "ca"}}}]),
+        "GET /configs/{id}" => json!({"ID": "c", "Spec": {"Name": "ca"}}),
         call if call.starts_with("GET") => json!([]),
         _ => json!({"ID": "new"}),
     }
@@ -88,6 +91,7 @@ async fn called() -> BTreeSet<String> {
     swarm.running_tasks().await.unwrap();
     swarm.stopping_tasks().await.unwrap();
     swarm.tasks_of(&ServiceId(id.clone())).await.unwrap();
+    swarm.tasks_of_briefly(&ServiceId(id.clone())).await.unwrap();
     let _ = swarm.hints().next().await;
     swarm.create_network(&json!({"Name": "n"})).await.unwrap();
     swarm.create_config("c", &none, b"x").await.unwrap();

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use golden_cases::Case;
-use swarmgate::explain::{Request, Sources, configuration, explain, explain_service};
+use swarmgate::explain::{Request, Sent, Sources, configuration, explain, explain_service};
 use swarmgate::intent::cluster::Cluster;
 use swarmgate::report::{Finding, FindingCode, StatusReport};
 use swarmgate::swarm::{RawSnapshot, Snapshot};
@@ -33,30 +33,34 @@ fn cases() -> Vec<Case> {
     folders.into_iter().map(|folder| Case { name: folder.file_name().unwrap().to_string_lossy().into_owned(), folder }).collect()
 }
 
-/// Every question with its answer and exit code. A question is a URL, a URL and `in CLUSTER`, or `service NAME`.
+/// Every question with its answer and exit code. A question is a URL with options, or `--service NAME`.
 fn answers(case: &Case) -> String {
     let (clusters, findings) = case.clusters();
     assert!(!clusters.is_empty(), "{}: {findings:?}", case.name);
     let snapshot = case.snapshot();
     let status: Option<StatusReport> =
         fs::read_to_string(case.folder.join("status.json")).ok().map(|text| serde_json::from_str(&text).expect("a status report"));
-    let sources = Sources { clusters: &clusters, snapshot: &snapshot, status: status.as_ref() };
+    let sources = Sources { clusters: &clusters, snapshot: &snapshot, held: &[], status: status.as_ref() };
     let questions = fs::read_to_string(case.folder.join("questions.txt")).expect("a case has questions");
     let asked = questions.lines().filter(|line| !line.is_empty());
     asked.map(|line| format!("$ swarmgate explain {line}\n{}\n", answer(&sources, line))).collect::<Vec<_>>().concat()
 }
 
 fn answer(sources: &Sources<'_>, question: &str) -> String {
-    let words: Vec<&str> = question.split_whitespace().collect();
+    let words = shell_words::split(question).expect("a question is written for a shell");
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let (told, reached) = match words[..] {
         ["--service", name] => match explain_service(sources, name) {
             Ok(told) => (told.to_string(), told.served),
             Err(unknown) => (unknown.to_string(), false),
         },
         [url, ref rest @ ..] => {
-            let cluster = if let ["--cluster", cluster] = rest { Some(*cluster) } else { None };
-            let request = Request::parse(url).expect("a question is a URL");
-            match explain(sources, &request, cluster) {
+            let options: Vec<(&str, &str)> = rest.chunks(2).map(|option| (option[0], option[1])).collect();
+            let all = |name: &str| options.iter().filter(|(known, _)| *known == name).map(|(_, value)| *value).collect::<Vec<_>>();
+            let one = |name: &str| all(name).first().copied();
+            let sent = Sent::parse(one("--from"), Some(&all("--header").join("\n")), one("--proxy-protocol")).expect("a connection");
+            let request = Request::parse(url).expect("a question is a URL").sent(sent);
+            match explain(sources, &request, one("--cluster")) {
                 Ok(told) => (told.to_string(), told.reached),
                 Err(unknown) => (unknown.to_string(), false),
             }
@@ -141,7 +145,7 @@ fn the_configuration_of_a_running_operator_is_what_its_proxies_are_given() {
     let (clusters, snapshot) = (case.clusters().0, case.snapshot());
     let status: StatusReport = serde_json::from_str(&fs::read_to_string(case.folder.join("status.json")).unwrap()).unwrap();
     let files = |status| {
-        let files = configuration(&Sources { clusters: &clusters, snapshot: &snapshot, status }, None, None).unwrap().files;
+        let files = configuration(&Sources { clusters: &clusters, snapshot: &snapshot, held: &[], status }, None, None).unwrap().files;
         let by_tls = |host: &str| files.iter().any(|(name, text)| name.starts_with("host-") && text.contains(host));
         (by_tls("bad.example.org"), by_tls("good.example.org"), files["nginx.conf"].contains("upstream up-refused.example.org"))
     };
@@ -187,7 +191,7 @@ fn the_command_answers_from_files_and_its_exit_code_tells_served_from_not_served
 #[test]
 fn the_command_prints_the_configuration_of_a_cluster() {
     check("routes", &["render"], 0, "server_name shop.example.org;");
-    check("routes", &["render", "--purpose", "boot"], 0, "server tasks.shop:8080");
+    check("routes", &["render", "--purpose", "boot"], 0, "server tasks.shop.");
     check("clusters", &["render"], 1, "choose one with --cluster");
     check("clusters", &["render", "--cluster", "dev"], 0, "server_name dev.example.org;");
     check("tls", &["render"], 0, "# --- host-");

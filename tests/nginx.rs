@@ -31,13 +31,18 @@ mod explained;
 mod failures;
 #[path = "nginx/fronts.rs"]
 mod fronts;
+#[path = "nginx/fronts_explained.rs"]
+mod fronts_explained;
 #[path = "nginx/headers.rs"]
 mod headers;
+#[path = "any_input/lookalikes.rs"]
+mod lookalikes;
 #[path = "nginx/matching.rs"]
 mod matching;
 #[path = "nginx/material.rs"]
 mod material;
 #[path = "support/name_server.rs"]
+#[expect(dead_code, reason = "shared with the delivery tests, which need more of it")]
 mod name_server;
 #[path = "nginx/names.rs"]
 mod names;

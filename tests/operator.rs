@@ -190,6 +190,44 @@ async fn questions_are_answered_and_what_is_shown_holds_no_secret() {
     scene.end().await;
 }
 
+/// What proxies are given is what people are told, while a service flaps: by all three questions, and why.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_service_that_flaps_questions_are_answered_by_what_counts() {
+    let scene = Scene::start();
+    application(&scene.swarm);
+    scene.until("a route", has_route).await;
+    let flaps =
+        |status: &StatusReport| status.clusters["default"].findings.iter().any(|finding| finding.code == FindingCode::LabelsFlapping);
+    let number = std::cell::Cell::new(0);
+    let status = scene.until("the service is held", |status| {
+        number.set(number.get() + 1);
+        let host = format!("web{}.example.org", number.get());
+        scene.swarm.user_edits_service("web", |spec| spec["Labels"]["com.docker.lb.hosts"] = json!(host)).unwrap();
+        flaps(status)
+    });
+    let published = status.await.clusters["default"].routes[0].host.clone();
+    let now = format!("web{}.example.org", number.get());
+    assert_ne!(published, now);
+    let (_, text) = scene.get("/explain?service=web").await.unwrap();
+    for words in [
+        "  held       the labels change again and again: what they say now counts from ",
+        &format!("com.docker.lb.hosts = {published}\n      publishes {published}"),
+        &format!("com.docker.lb.hosts = {now}\n      held back: the value above counts"),
+        "warning LabelsFlapping",
+    ] {
+        assert!(text.contains(words), "{words:?} is not in {text}");
+    }
+    let (_, text) = scene.get(&format!("/explain?url=http://{published}/")).await.unwrap();
+    assert!(text.contains("  held       web: the labels change again and again") && text.contains("LabelsFlapping"), "{text}");
+    let (_, text) = scene.get(&format!("/explain?url=http://{now}/")).await.unwrap();
+    assert!(text.contains(&format!("the service web names {now}: the labels change again and again")), "{text}");
+    let (_, text) = scene.get("/render").await.unwrap();
+    assert!(text.contains(&format!("server_name {published};")) && !text.contains(&now), "{text}");
+    let (_, text) = scene.get("/plan").await.unwrap();
+    assert!(text.contains("LabelsFlapping"), "{text}");
+    scene.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_still_world_is_looked_at_and_not_written() {
     let scene = Scene::start();

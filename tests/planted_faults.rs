@@ -13,6 +13,8 @@ mod golden_compact;
 mod grammar;
 #[path = "any_input/hashes.rs"]
 mod hashes;
+#[path = "any_input/lookalikes.rs"]
+mod lookalikes;
 #[path = "any_input/meaning.rs"]
 mod meaning;
 #[path = "../fuzz/targets/parser.rs"]
@@ -187,4 +189,20 @@ fn as_many_names_as_there_may_be_fit_their_tables() {
     for table in drawn(&crowds::crowds(), 40) {
         hashes::check(&parser::parse(&render(&table, Purpose::Live).files));
     }
+}
+
+#[test]
+fn names_that_are_the_same_to_the_engine_fit_their_tables_and_would_not_in_usual_buckets() {
+    let tables = drawn(&crowds::lookalikes(), 20);
+    let parsed = |table| parser::parse(&render(table, Purpose::Live).files);
+    for table in &tables {
+        assert!(table.hosts.len() >= 16, "each team has some");
+        hashes::check(&parsed(table));
+    }
+    let usual = |table| {
+        let mut config = parsed(table);
+        set_bucket(block(&mut config, "http"), 100);
+        catch_unwind(|| hashes::check(&config)).is_err()
+    };
+    assert!(tables.iter().all(usual), "they would be refused");
 }

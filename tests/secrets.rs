@@ -9,6 +9,9 @@ mod damage;
 #[path = "golden/compact.rs"]
 #[allow(dead_code, reason = "shared with the tests that read cases from files")]
 mod golden_compact;
+#[path = "delivery/operator_end.rs"]
+#[allow(dead_code, reason = "shared with the tests of delivery")]
+mod operator_end;
 #[path = "secrets/outputs.rs"]
 mod outputs;
 #[path = "support/ports.rs"]

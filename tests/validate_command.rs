@@ -55,11 +55,20 @@ fn a_folder_stands_for_its_documents_and_each_file_counts_once() {
 }
 
 #[test]
+fn what_nobody_sees_is_printed_as_what_it_is() {
+    let document = std::fs::read_to_string(specs("examples/default.yaml")).expect("a document");
+    let document = document.replacen("spec:\n", "spec:\n  \"net\u{202e}\\e[31mworks\": 1\n", 1);
+    check(&["-"], &document, 1, "net\\u{202e}\\u001b[31mworks");
+}
+
+#[test]
 fn json_output_holds_the_findings_as_the_status_report_does() {
-    let output = swarmgate(&["validate", "--output", "json", specs("illegal/single-equals.yaml").to_str().expect("UTF-8")], "");
-    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!((report["sound"].as_bool(), report["valid"][0].as_str()), (Some(true), Some("a")));
-    assert_eq!(report["findings"][0]["code"], "SingleEqualsConstraint");
+    for option in ["--output", "-o"] {
+        let output = swarmgate(&["validate", option, "json", specs("illegal/single-equals.yaml").to_str().expect("UTF-8")], "");
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!((report["sound"].as_bool(), report["valid"][0].as_str()), (Some(true), Some("a")), "{option}");
+        assert_eq!(report["findings"][0]["code"], "SingleEqualsConstraint", "{option}");
+    }
 }
 
 #[test]

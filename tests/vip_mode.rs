@@ -132,7 +132,7 @@ fn tasks_that_are_moved_or_die_change_nothing() {
 #[test]
 fn a_further_network_changes_nothing_while_the_label_names_the_first() {
     check_unchanged("a network added", |swarm| {
-        let more = Snapshot::from_raw(&swarm.truth()).unwrap().networks.into_values().find(|network| network.name == "more").unwrap();
+        let more = Snapshot::from_raw(&swarm.truth()).unwrap().networks.values().find(|network| network.name == "more").cloned().unwrap();
         edit(swarm, |spec| spec["TaskTemplate"]["Networks"].as_array_mut().unwrap().push(json!({"Target": more.id.0})));
     });
 }

@@ -205,14 +205,32 @@ impl ChannelClient {
     }
 
     /// Asks once for something newer than `after`, and waits at the server for it.
-    async fn poll<T: DeserializeOwned>(&self, path: &str, after: Option<&Digest>, wait: Duration) -> Result<Heard<T>, ClientError> {
+    async fn poll<T: DeserializeOwned + Send + 'static>(
+        &self,
+        path: &str,
+        after: Option<&Digest>,
+        wait: Duration,
+    ) -> Result<Heard<T>, ClientError> {
         let after = after.map(|digest| format!("&after={digest}")).unwrap_or_default();
         let query = format!("wait_ms={}{after}", wait.as_millis());
         let question =
             Question { method: Method::GET, path, query: Some(&query), token: None, body: Bytes::new(), limit: wait + POLL_GRACE };
         let answered = self.at_any_address(&question).await?;
-        let answer = if answered.status == StatusCode::NOT_MODIFIED { Answer::Same } else { answered.decode().map(Answer::New)? };
-        Ok(Heard { answer, confirmed: answered.confirmed })
+        let confirmed = answered.confirmed;
+        if answered.status == StatusCode::NOT_MODIFIED {
+            return Ok(Heard { answer: Answer::Same, confirmed });
+        }
+        // Thousands of hosts take their time to be read, and others ask meanwhile.
+        let read = tokio::task::spawn_blocking(move || answered.decode());
+        let answer = read.await.unwrap_or(Err(ClientError::Nowhere))?;
+        Ok(Heard { answer: Answer::New(answer), confirmed })
+    }
+
+    /// Asks for something that does not wait, and gives it with the moment at which it was last known to hold.
+    pub async fn look<T: DeserializeOwned>(&self, path: &str, query: &str) -> Result<(T, Moment), ClientError> {
+        let question = Question { method: Method::GET, path, query: Some(query), token: None, body: Bytes::new(), limit: SEND_TIMEOUT };
+        let answered = self.at_any_address(&question).await?;
+        Ok((answered.decode()?, answered.confirmed))
     }
 
     /// Sends a message.
@@ -434,7 +452,7 @@ impl<'a> Follower<'a> {
 
     /// The next answer of the server, however long it takes until there is one. Asks anew when the server is said to be
     /// elsewhere: the one that is being asked may never answer. Safe to cancel.
-    pub async fn next<T: DeserializeOwned>(&mut self, after: Option<&Digest>) -> Heard<T> {
+    pub async fn next<T: DeserializeOwned + Send + 'static>(&mut self, after: Option<&Digest>) -> Heard<T> {
         let mut servers = self.client.servers.subscribe();
         loop {
             servers.mark_unchanged();

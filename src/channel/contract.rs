@@ -86,6 +86,8 @@ pub const LABEL_PART_OF: &str = "swarmgate.part-of";
 pub const LABEL_MANAGED: &str = "swarmgate.managed";
 /// Label on a proxy service: the networks with which no proxy came up, as JSON.
 pub const LABEL_FAILED_NETWORKS: &str = "swarmgate.failed-networks";
+/// Label on an extension service: whose hosts are that older services of others ask for, as JSON.
+pub const LABEL_HOST_HOLDERS: &str = "swarmgate.host-holders";
 /// Label on a proxy service that gets a new network: how Swarm replaced its tasks before, as JSON. The first proxy with the
 /// network is tried alone.
 pub const LABEL_UPDATE_BEFORE: &str = "swarmgate.update-before";
@@ -95,6 +97,8 @@ pub const ENGINE_BODY_DIR: &str = "client-body";
 /// So a rendered `nginx.conf` has no `daemon` directive. Paths that the engine writes to (`pid`, `*_temp_path`) are
 /// relative, hence below the prefix that extension and proxy choose in [`RUN_DIR`] (absolute only for a stock image).
 pub const ENGINE_MAIN_FILE: &str = "nginx.conf";
+/// The file of a bundle with the places of `RouteTable::awaited`, one a line. The engine does not read it.
+pub const AWAITED_FILE: &str = "awaited.txt";
 
 /// Where the secret or config with this id is mounted, if its routes need it.
 pub fn material_file(id: &str) -> String {

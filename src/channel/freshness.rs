@@ -13,6 +13,9 @@ const CONFIRMED_AGO: HeaderName = HeaderName::from_static("swarmgate-confirmed-m
 /// With it: for how many milliseconds the question waited before it was answered, which is not the network's time.
 const HELD: HeaderName = HeaderName::from_static("swarmgate-held-ms");
 
+/// For how long addresses must have been confirmed without a break before a proxy that found endpoints by name uses them again.
+pub const RETURN_AFTER: Duration = Duration::from_secs(10);
+
 /// A moment of this machine since it started. Later ones are greater, whatever becomes of its date.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(Duration);

@@ -6,7 +6,8 @@
 //! - extension and proxy → operator, where they share no network: `GET /v1/clusters/{cluster}/peers?after=DIGEST&wait_ms=N`
 //!   (long poll, a [`wire::Peers`]).
 //! - proxy → extension: `GET /v1/bundle?after=DIGEST&wait_ms=N` (long poll, a [`wire::ProxyConfig`]) and
-//!   `POST /v1/proxies/{task}` (a [`wire::ProxyReport`]).
+//!   `POST /v1/proxies/{task}` (a [`wire::ProxyReport`]); while something newer than what a proxy runs is being tested anywhere,
+//!   `GET /v1/addresses?of=DIGEST` (a [`wire::Addresses`], or 404 for an offer that is not known any more).
 //!
 //! - extension and proxy → operator: `POST /v1/clusters/{cluster}/certificate` (a [`wire::CertificateRequest`], answered by a
 //!   [`wire::IssuedCertificate`]).
@@ -41,7 +42,7 @@ pub use bootstrap::{Bootstrap, BootstrapError};
 pub use client::{Answer, ChannelClient, ClientError, Follower, Heard};
 pub use confirmations::Confirmations;
 pub use enrolment::Enrolment;
-pub use freshness::{Moment, told as told_freshness};
+pub use freshness::{Moment, RETURN_AFTER, told as told_freshness};
 pub use hub::{Admission, AdmittedToken, Hub, Received};
 pub use mode::ChannelMode;
 pub use new_networks::{NewNetworks, NotNewNetworks};

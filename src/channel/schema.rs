@@ -5,7 +5,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use super::bounds::AgentBounds;
-use super::wire::{CertificateRequest, Desired, ExtensionReport, IssuedCertificate, Peers, ProxyConfig, ProxyReport};
+use super::wire::{Addresses, CertificateRequest, Desired, ExtensionReport, IssuedCertificate, Peers, ProxyConfig, ProxyReport};
 
 /// One schema document (2020-12) with every message below `properties`, and their parts below `$defs`.
 pub fn schema() -> Value {
@@ -29,6 +29,8 @@ struct WireMessages {
     peers: Peers,
     /// Extension to proxy: the answer of `GET /v1/bundle`.
     proxy_config: ProxyConfig,
+    /// Extension to proxy: the answer of `GET /v1/addresses`.
+    addresses: Addresses,
     /// The file `agent.json` of a bundle: what the agent keeps, because no directive of the engine does.
     agent_bounds: AgentBounds,
     /// Proxy to extension: the body of `POST /v1/proxies/{task}`.

@@ -1,6 +1,7 @@
 //! The messages themselves, and what makes one whole: digests and checks that sender and receiver share. No I/O.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -134,6 +135,20 @@ impl ProxyConfig {
         let digest = Digest::of_json(&(&live.digest, &live.material, live.generation, &boot.digest, boot.generation));
         Self { version: WIRE_VERSION, digest, live, boot, contents, parts }
     }
+}
+
+/// Extension → proxy: the answer of `GET /v1/addresses?of=DIGEST`: what the newest look at the Swarm says of the addresses of an
+/// earlier offer, however long the table of that look is being tested.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Addresses {
+    /// [`WIRE_VERSION`].
+    pub version: u32,
+    /// The offer that was asked about.
+    pub of: Digest,
+    /// Those of its addresses that the service has no more which had them then. All others are still its own.
+    #[schemars(with = "Vec<String>")]
+    pub gone: BTreeSet<SocketAddr>,
 }
 
 /// Contents of secret files, by file name. Never shown by `Debug`.

@@ -5,6 +5,8 @@ use std::error::Error;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use crate::types::visible_lines;
+
 /// The exit code for arguments that cannot be meant.
 pub const WRONG_USAGE: u8 = 2;
 
@@ -16,14 +18,25 @@ pub fn block_on(work: impl Future<Output = ExitCode>) -> ExitCode {
     }
 }
 
-/// Prints an answer. Nobody reads any more (`explain | head`): that is no failure of ours.
+/// Prints an answer for people: what others wrote in it steers no terminal. Nobody reads any more (`explain | head`): that is
+/// no failure of ours.
 pub fn print(text: &str) {
+    print_as_it_is(&visible_lines(text.trim_end()));
+}
+
+/// Prints an answer for programs.
+pub fn print_as_it_is(text: &str) {
     let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
+}
+
+/// Says something to people on standard error.
+pub fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "swarmgate: {}", visible_lines(text));
 }
 
 /// Prints what failed and why on standard error; the code for "failed".
 pub fn fail(error: &dyn Error) -> ExitCode {
-    eprintln!("swarmgate: {}", with_causes(error));
+    say(&with_causes(error));
     ExitCode::FAILURE
 }
 

@@ -20,6 +20,17 @@ pub struct Args {
     /// In this cluster only [default: all that listen for it]
     #[arg(long, conflicts_with = "service")]
     cluster: Option<String>,
+    /// The address from which the connection to a proxy comes. With it the URL's scheme and port are that connection's, and
+    /// settings.clientAddress decides what is believed of the rest [default: a load balancer in front, if the cluster has one, says
+    /// what the URL says]
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "service")]
+    from: Option<String>,
+    /// With --from: a header of the request, such as 'X-Forwarded-Proto: https' or 'Forwarded: for=192.0.2.1;proto=https'
+    #[arg(long, short = 'H', value_name = "NAME: VALUE", requires = "from")]
+    header: Vec<String>,
+    /// With --from: the PROXY header with which the connection begins, such as 'PROXY TCP4 203.0.113.9 10.0.0.5 51000 443'
+    #[arg(long, value_name = "LINE", requires = "from")]
+    proxy_protocol: Option<String>,
     /// Say what became of the labels of this service instead
     #[arg(long)]
     service: Option<String>,
@@ -43,7 +54,7 @@ pub fn run(args: Args) -> ExitCode {
     edge::block_on(async move {
         match make(&args).await {
             Ok((text, reached)) => {
-                edge::print(&text);
+                args.output.print(&text);
                 if reached { ExitCode::SUCCESS } else { ExitCode::FAILURE }
             }
             Err(failed) => failed.tell(),
@@ -51,12 +62,27 @@ pub fn run(args: Args) -> ExitCode {
     })
 }
 
+fn question(args: &Args) -> ExplainQuery {
+    if let Some(service) = &args.service {
+        return ExplainQuery::service(service.clone());
+    }
+    let mut query = ExplainQuery::request(args.url.clone().unwrap_or_default(), args.cluster.clone());
+    query.from.clone_from(&args.from);
+    query.headers = (!args.header.is_empty()).then(|| args.header.join("\n"));
+    query.proxy.clone_from(&args.proxy_protocol);
+    query
+}
+
 async fn make(args: &Args) -> Result<(String, bool), Failed> {
-    let query = match (&args.url, &args.service) {
-        (_, Some(service)) => ExplainQuery::service(service.clone()),
-        (url, None) => ExplainQuery::request(url.clone().unwrap_or_default(), args.cluster.clone()),
-    };
-    let fields = [("url", &query.url), ("cluster", &query.cluster), ("service", &query.service)];
+    let query = question(args);
+    let fields = [
+        ("url", &query.url),
+        ("cluster", &query.cluster),
+        ("service", &query.service),
+        ("from", &query.from),
+        ("headers", &query.headers),
+        ("proxy", &query.proxy),
+    ];
     let json = args.look.ask("/explain", &fields, |sources| questions::explained(sources, &query)).await?;
     // Read and written again, so that text and exit code are those of this version whoever answered.
     if args.service.is_some() {
@@ -68,6 +94,13 @@ async fn make(args: &Args) -> Result<(String, bool), Failed> {
 }
 
 impl Output {
+    fn print(self, text: &str) {
+        match self {
+            Self::Text => edge::print(text),
+            Self::Json => edge::print_as_it_is(text),
+        }
+    }
+
     fn written(self, told: &impl ToString, json: &serde_json::Value) -> String {
         match self {
             Self::Text => told.to_string(),

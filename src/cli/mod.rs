@@ -37,7 +37,6 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one for each run of the program")]
 enum Command {
     /// Run the operator: observe, plan and act on a Swarm until told to stop
     Operator(operator::Args),

@@ -22,7 +22,7 @@ use crate::docker::DockerSwarm;
 use crate::intent::documents::read_documents;
 use crate::pki::Seals;
 use crate::telemetry::metrics;
-use crate::types::{Digest, Port, ServiceId};
+use crate::types::{Digest, Port, ServiceId, visible_lines};
 
 /// Arguments of `swarmgate operator`.
 #[derive(Debug, clap::Args)]
@@ -82,6 +82,10 @@ pub struct SwarmArgs {
     /// As the docker command reads it
     #[arg(long, env = "DOCKER_HOST", hide = true)]
     docker_host: Option<String>,
+    /// The memory that the lists of one look at the Swarm may take: services, tasks, networks, nodes and secrets together. Where
+    /// they take more, the look does not count and everything stays as it is. The operator needs about two and a half times as much
+    #[arg(long, env = "SWARMGATE_LOOK_MEMORY_MAX", default_value = "768m", value_parser = size)]
+    look_memory_max: u64,
     /// The operator's name on everything that it creates; two operators of one Swarm need two
     #[arg(long, env = "SWARMGATE_INSTANCE", default_value = "swarmgate")]
     instance: String,
@@ -147,6 +151,10 @@ const PERIOD_MIN: Duration = Duration::from_millis(10);
 /// As the docker command has it.
 const DOCKER_URL: &str = "unix:///var/run/docker.sock";
 
+fn size(text: &str) -> Result<u64, String> {
+    crate::intent::quantity::parse_size(text).map_err(|error| error.to_string())
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     let parsed = humantime::parse_duration(text).map_err(|error| format!("{error}; write it like 3s or 250ms"))?;
     if parsed < PERIOD_MIN { Err(format!("it is shorter than {PERIOD_MIN:?}")) } else { Ok(parsed) }
@@ -167,7 +175,7 @@ pub fn run(args: Args) -> ExitCode {
 async fn operate(args: Args) -> ExitCode {
     let declaration = read_documents(&files::read(&args.spec));
     if args.require_valid_spec && !declaration.is_sound() {
-        eprint!("{}", super::validate::describe(&declaration));
+        eprint!("{}", visible_lines(&super::validate::describe(&declaration)));
         eprintln!("swarmgate operator: not started, because --require-valid-spec is set and the spec has mistakes");
         return ExitCode::FAILURE;
     }
@@ -251,7 +259,7 @@ impl Args {
 impl SwarmArgs {
     /// Prepares access to the Swarm.
     pub fn connect(&self) -> Result<DockerSwarm, crate::docker::ConnectError> {
-        DockerSwarm::connect(self.url())
+        Ok(DockerSwarm::connect(self.url())?.with_look_memory_max(self.look_memory_max))
     }
 
     /// Where the Docker API is.

@@ -39,11 +39,14 @@ pub fn run(args: Args) -> ExitCode {
     edge::block_on(async move {
         match make(&args).await {
             Ok(text) => {
-                edge::print(&text);
+                match args.output {
+                    Output::Text => edge::print(&text),
+                    Output::Json => edge::print_as_it_is(&text),
+                }
                 ExitCode::SUCCESS
             }
             Err(error) => {
-                eprintln!("swarmgate: {error}");
+                edge::say(&error);
                 ExitCode::FAILURE
             }
         }

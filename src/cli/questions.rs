@@ -69,14 +69,14 @@ impl LookArgs {
             return Ok(web::parse(&self.server.server, &body)?);
         }
         let (clusters, snapshot) = (self.clusters()?, self.snapshot().await?);
-        Ok(make(&Sources { clusters: &clusters, snapshot: &snapshot, status: None })?.json)
+        Ok(make(&Sources { clusters: &clusters, snapshot: &snapshot, held: &[], status: None })?.json)
     }
 
     /// The valid documents; mistakes in others are told and cost nothing.
     fn clusters(&self) -> Result<Vec<Cluster>, Failed> {
         let declaration = read_documents(&files::read(&self.spec));
         for finding in &declaration.findings {
-            eprintln!("swarmgate: {finding}");
+            edge::say(&finding.to_string());
         }
         let clusters: Vec<Cluster> = declaration.valid().cloned().collect();
         if clusters.is_empty() { Err(Failed::Unreadable("the spec declares no valid cluster".to_owned())) } else { Ok(clusters) }

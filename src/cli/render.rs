@@ -38,7 +38,8 @@ pub fn run(args: Args) -> ExitCode {
     edge::block_on(async move {
         match make(&args).await {
             Ok(text) => {
-                edge::print(&text);
+                // The engine's own file, byte for byte.
+                edge::print_as_it_is(&text);
                 ExitCode::SUCCESS
             }
             Err(failed) => failed.tell(),

@@ -1,11 +1,11 @@
 //! The status as tables for a terminal. Shows the report's own words and adds none. What others wrote (hosts, Swarm's
-//! messages) is stripped of control characters, so that a label cannot steer the terminal.
+//! messages) has its invisible characters escaped, so that a label cannot steer the terminal.
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 
 use crate::report::{ClusterStatus, ConditionStatus, EndpointReport, EndpointState, Finding, ProxyTaskReport, StatusReport};
-use crate::types::is_hidden;
+use crate::types::visible_lines;
 
 /// The whole report.
 pub fn status(status: &StatusReport) -> String {
@@ -154,7 +154,19 @@ fn table(title: &str, head: &[&str], rows: impl Iterator<Item = Vec<String>>) ->
     format!("{}\n{}", clean(title), lines.join("\n"))
 }
 
-/// Without control characters, except the line breaks that we made.
+/// With each character that nobody sees as what it is, except the line breaks that we made.
 fn clean(text: &str) -> String {
-    text.chars().map(|c| if is_hidden(c) && c != '\n' { '\u{fffd}' } else { c }).collect()
+    visible_lines(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_sees_is_shown_as_what_it_is() {
+        let text = table("T\u{202e}", &["HEAD"], std::iter::once(vec!["app\u{200b}\u{3164}\u{1b}[31m\nnext\u{9b}2J".to_owned()]));
+        assert!(text.contains("T\\u{202e}") && text.contains("app\\u{200b}\\u{3164}\\u{1b}[31m"), "{text}");
+        assert!(text.lines().any(|line| line.trim() == "next\\u{9b}2J"), "{text}");
+    }
 }

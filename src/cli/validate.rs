@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::controller::files;
 use crate::intent::documents::{Declaration, DeclaredCluster, SourceFile, read_documents};
 use crate::report::{Finding, Severity, Subject};
+use crate::types::visible_lines;
 
 /// Arguments of `swarmgate validate`.
 #[derive(Debug, clap::Args)]
@@ -19,7 +20,7 @@ pub struct Args {
     #[arg(required = true)]
     paths: Vec<PathBuf>,
     /// How to print
-    #[arg(long, value_enum, default_value_t = Output::Text)]
+    #[arg(long, short, value_enum, default_value_t = Output::Text)]
     output: Output,
 }
 
@@ -41,7 +42,7 @@ pub fn run(args: Args) -> ExitCode {
     files.retain(|file| seen.insert(file.name.clone()));
     let declaration = read_documents(&files);
     let text = match output {
-        Output::Text => describe(&declaration),
+        Output::Text => visible_lines(&describe(&declaration)),
         Output::Json => describe_as_json(&declaration),
     };
     let _ = std::io::stdout().write_all(text.as_bytes());

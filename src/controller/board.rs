@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Semaphore, watch};
 use tokio::task;
 
 use super::declared::Declared;
-use super::lookout::Lookout;
+use super::lookout::{Lookout, SightReport};
 use super::looks::{Look, Looks};
 use super::pass::Memory;
 use super::preview;
@@ -41,6 +41,9 @@ pub struct Board {
 
 /// So many answers are worked out at once.
 const WORKERS: usize = 2;
+/// A complete read of thousands of services takes a second or two. A status that is older than this and the pause between two passes
+/// would hide for too long that proxies do not follow.
+const ANSWERED_WITHIN: SignedDuration = SignedDuration::from_secs(7);
 
 #[derive(Default)]
 struct Inner {
@@ -100,7 +103,11 @@ impl Board {
         let told = inner.memories.iter().filter_map(|(name, memory)| Some((name, memory.status.clone()?)));
         clusters
             .extend(told.map(|(name, told)| (name.to_string(), ClusterStatus { next_retry_at: inner.retries.get(name).copied(), ..told })));
-        clusters
+        drop(inner);
+        match unanswered(&self.lookout.sight(), now) {
+            Some((since, why)) => blind(&declared, clusters, &why, since),
+            None => clusters,
+        }
     }
 
     fn findings(&self) -> Vec<Finding> {
@@ -135,10 +142,12 @@ impl Board {
     async fn answer(&self, think: impl FnOnce(&Sources<'_>) -> Result<Answer, Trouble> + Send + 'static) -> Result<Answer, Trouble> {
         let look = self.looks.look().await.map_err(Trouble::Unavailable)?;
         let declared = self.declared.borrow().clone();
-        let status = self.status();
+        let (status, held) = (self.status(), self.lookout.held());
         let made = self.work(move || {
             let clusters: Vec<Cluster> = declared.in_force().map(|cluster| cluster.as_ref().clone()).collect();
-            think(&Sources { clusters: &clusters, snapshot: &look.snapshot, status: Some(&status) })
+            // Proxies are given what counts, so answers are about that.
+            let (counts, held) = (held.applied_to(&look.snapshot), held.held_back(&look.snapshot));
+            think(&Sources { clusters: &clusters, snapshot: &counts, held: &held, status: Some(&status) })
         });
         made.await.map_err(Trouble::Unavailable)?
     }
@@ -155,6 +164,23 @@ impl Board {
     }
 }
 
+/// That nothing has come of the read under way for so long that what was last seen tells nobody any more what is so now, and since when
+/// that is so.
+fn unanswered(sight: &SightReport, now: Timestamp) -> Option<(Timestamp, String)> {
+    let asked = sight.reading_since?;
+    let since = asked.checked_add(ANSWERED_WITHIN).unwrap_or(Timestamp::MAX);
+    (since <= now).then(|| (since, format!("the Docker API has been asked since {asked:.0} and has not answered")))
+}
+
+/// What is known of clusters of which nobody can tell how they are now.
+fn blind(declared: &Declared, clusters: BTreeMap<String, ClusterStatus>, why: &str, since: Timestamp) -> BTreeMap<String, ClusterStatus> {
+    let as_known = |name: String, told: ClusterStatus| match declared.clusters.iter().find(|(known, _)| known.as_str() == name) {
+        Some((_, cluster)) => (name, status::after_blindness(cluster, why, Some(&told), since)),
+        None => (name, told),
+    };
+    clusters.into_iter().map(|(name, told)| as_known(name, told)).collect()
+}
+
 #[async_trait]
 impl Source for Board {
     fn status(&self) -> StatusReport {
@@ -167,7 +193,7 @@ impl Source for Board {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 instance: self.around.instance.clone(),
                 last_snapshot_at: sight.last_snapshot_at,
-                snapshot_error: sight.error,
+                snapshot_error: unanswered(&sight, now).map(|(_, why)| why).or(sight.error),
                 events_alive: self.signals.events_alive(),
                 writes_total: self.around.writes.load(Ordering::Relaxed),
             },
@@ -190,7 +216,7 @@ impl Source for Board {
         let look = self.looks.look().await?;
         let (around, declared) = (self.around.clone(), self.declared.borrow().clone());
         let memories = declared.clusters.keys().map(|name| (name.clone(), self.memory(name))).collect();
-        let known = preview::Known { memories, status: Some(self.status()) };
+        let known = preview::Known { memories, held: self.lookout.held(), status: Some(self.status()) };
         self.work(move || preview::preview(&around, &declared, &look.snapshot, &known, Timestamp::now())).await
     }
 
@@ -206,5 +232,31 @@ impl Source for Board {
     async fn snapshot(&self) -> Result<Bytes, String> {
         let look = self.looks.look().await?;
         look.shareable.get_or_try_init(|| self.shareable(&look)).await.cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::declared::DeclaredCluster;
+    use crate::report::{ConditionStatus, Phase, condition_types, reasons};
+
+    #[test]
+    fn a_read_without_an_answer_makes_everything_unknown_since_it_should_have_come() {
+        let asked: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+        let sight = SightReport { reading_since: Some(asked), ..SightReport::default() };
+        let after = |seconds| unanswered(&sight, asked + SignedDuration::from_secs(seconds));
+        assert_eq!((after(6), unanswered(&SightReport::default(), asked)), (None, None));
+        let (since, why) = after(60).unwrap();
+        assert_eq!((since, after(7).unwrap().0), (asked + ANSWERED_WITHIN, since), "however long it lasts");
+        assert!(why.contains("12:00:00Z and has not answered"), "{why}");
+        let name = ClusterName::parse("dev").unwrap();
+        let never_good = DeclaredCluster { generation: 1, in_force: None, accepted: true, label: None };
+        let told = ClusterStatus { phase: Phase::Ready, ..status::pending(&never_good, asked) };
+        let declared = Declared { clusters: BTreeMap::from([(name, never_good)]), ..Declared::default() };
+        let blind = blind(&declared, BTreeMap::from([("dev".to_owned(), told)]), &why, since);
+        assert_eq!(blind["dev"].phase, Phase::Degraded);
+        let ready = blind["dev"].conditions.iter().find(|condition| condition.kind == condition_types::READY).unwrap();
+        assert_eq!((ready.status, ready.reason.as_str()), (ConditionStatus::Unknown, reasons::SWARM_UNREADABLE));
     }
 }

@@ -109,6 +109,6 @@ mod tests {
         assert_eq!(told("swarmgate").0, Severity::Error);
         let (severity, remedy) = told("edge\u{202e}");
         assert_eq!(severity, Severity::Info);
-        assert!(remedy.contains("edge\u{fffd} publishes it"), "{remedy}");
+        assert!(remedy.contains("edge\\u{202e} publishes it"), "{remedy}");
     }
 }

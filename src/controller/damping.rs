@@ -3,23 +3,26 @@
 //!
 //! Each service may change its labels a number of times in quick succession and fewer for ever (a token bucket). Who does so more
 //! often is held until its labels have not changed for a while, which grows each time. Never held are endpoints (tasks that come
-//! and go) and the end of a service: whoever takes its labels off, or removes it, closes its routes at once. They stay closed
-//! until it is calm, because coming back is the same flapping.
+//! and go), the end of a service (whoever takes its labels off, or removes it, closes its routes at once), and a label by which nobody
+//! may get in. What is closed stays so until it is calm, because opening it again is the same flapping.
 //!
-//! Kept in memory only. After a restart of the operator the labels that it finds count, and counting begins anew.
+//! One register for all clusters, because a service may go from one to another with each change; observed once with each complete
+//! look. Kept in memory only: after a restart of the operator the labels that it finds count, and counting begins anew.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::explain::HeldBack;
 use crate::intent::cluster::Cluster;
-use crate::intent::labels::PREFIX;
-use crate::intent::limits::LabelUpdates;
+use crate::intent::labels::{LabelReading, PREFIX, closing, read_labels};
+use crate::intent::limits::{LabelUpdates, Limits};
 use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::swarm::{Service, Snapshot};
 use crate::translate::{is_application, is_claimed_by, label_key};
+use crate::types::ServiceId;
 
 /// Labels that lasted this long are settled.
 const SETTLED_AFTER: SignedDuration = SignedDuration::from_secs(10);
@@ -38,11 +41,15 @@ type Labels = Arc<BTreeMap<String, String>>;
 /// What is known of the services' changes.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Damping {
-    services: BTreeMap<String, Record>,
+    services: HashMap<String, Record>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 struct Record {
+    /// Whether the look that is being taken into account shows it.
+    there: bool,
+    /// Its id, as long as it is there: one that is made anew has another.
+    id: Option<ServiceId>,
     newest: Labels,
     /// Since when it has them.
     since: Timestamp,
@@ -50,6 +57,8 @@ struct Record {
     /// How many changes it may still make, in parts of [`WHOLE`], at the time of the last one.
     allowance: i64,
     counted_at: Timestamp,
+    /// What the last change was counted by.
+    limits: LabelUpdates,
     hold: Option<Hold>,
     /// How often it has been held, and until when.
     held: u32,
@@ -63,91 +72,141 @@ struct Hold {
     calm: SignedDuration,
     /// What counts meanwhile.
     labels: Labels,
+    /// Whether it asks for more than nothing, and nothing of it counts: once said, this stays.
+    nothing_counts: bool,
+    /// What it did not keep to.
+    limits: LabelUpdates,
+}
+
+/// The services that are held after a look.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Held {
+    /// Those that the look shows; and when each is free if its labels do not change again.
+    services: BTreeMap<ServiceId, (Hold, Timestamp)>,
 }
 
 impl Damping {
-    /// Takes a look at all services into account.
-    pub fn observe(&mut self, limits: LabelUpdates, snapshot: &Snapshot, now: Timestamp) {
-        let mut there = std::collections::BTreeSet::new();
+    /// Takes a look at all services into account. `limits` are those of the cluster that would publish a service with these labels.
+    pub fn observe(&mut self, limits: impl Fn(&Service) -> Option<LabelUpdates>, snapshot: &Snapshot, now: Timestamp) {
         for service in snapshot.services.values().filter(|service| is_application(service)) {
-            there.insert(service.name.as_str());
             match self.services.get_mut(&service.name) {
-                Some(record) => record.observe(limits, Some(service), now),
-                None => drop(self.services.insert(service.name.clone(), Record::new(limits, service, now))),
+                Some(record) => record.observe(&limits, Some(service), now),
+                None => drop(self.services.insert(service.name.clone(), Record::new(&limits, service, now))),
             }
         }
-        for (_, record) in self.services.iter_mut().filter(|(name, _)| !there.contains(name.as_str())) {
-            record.observe(limits, None, now);
-        }
-        self.services.retain(|name, record| there.contains(name.as_str()) || now.duration_since(record.since) < FORGIVEN_AFTER);
+        self.services.retain(|_, record| {
+            let there = std::mem::take(&mut record.there);
+            if !there {
+                record.observe(&limits, None, now);
+            }
+            there || now.duration_since(record.since) < FORGIVEN_AFTER
+        });
     }
 
-    /// The Swarm as it counts: with the settled labels of services that flap.
-    pub fn applied_to<'s>(&self, snapshot: &'s Snapshot) -> Cow<'s, Snapshot> {
-        let held = snapshot.services.values().filter_map(|service| {
-            let hold = self.hold_of(service)?;
-            (!has_labels(service, &hold.labels)).then(|| (service.id.clone(), Arc::clone(&hold.labels)))
+    /// What is held now.
+    pub fn held(&self) -> Held {
+        let held = self.services.values().filter_map(|record| {
+            let hold = record.hold.as_ref()?;
+            let until = record.since.checked_add(hold.calm).unwrap_or(Timestamp::MAX);
+            Some((record.id.clone()?, (hold.clone(), until)))
         });
-        let held: Vec<_> = held.collect();
-        if held.is_empty() {
-            return Cow::Borrowed(snapshot);
+        Held { services: held.collect() }
+    }
+}
+
+impl Held {
+    /// The Swarm as it counts: with the settled labels of services that flap. Costs what is held.
+    pub fn applied_to(&self, snapshot: &Snapshot) -> Snapshot {
+        let mut counts = snapshot.clone();
+        for (service, hold, _) in self.of(snapshot).filter(|(service, hold, _)| !has_labels(service, &hold.labels)) {
+            let mut as_held = service.clone();
+            as_held.labels.retain(|key, _| !key.starts_with(PREFIX));
+            as_held.labels.extend(hold.labels.iter().map(|(key, value)| (key.clone(), value.clone())));
+            counts.services.replace(as_held);
         }
-        let mut damped = snapshot.clone();
-        for (id, labels) in held {
-            if let Some(service) = damped.services.get_mut(&id) {
-                service.labels.retain(|key, _| !key.starts_with(PREFIX));
-                service.labels.extend(labels.iter().map(|(key, value)| (key.clone(), value.clone())));
-            }
-        }
-        Cow::Owned(damped)
+        counts
     }
 
     /// What the authors of a cluster's flapping services should know: the same words for as long as one is held.
-    pub fn findings(&self, cluster: &Cluster, snapshot: &Snapshot, damped: &Snapshot) -> Vec<Finding> {
-        let held = snapshot.services.values().filter_map(|service| {
-            let hold = self.hold_of(service)?;
-            let concerned =
-                is_claimed_by(cluster, service) || damped.services.get(&service.id).is_some_and(|as_held| is_claimed_by(cluster, as_held));
-            concerned.then(|| told(cluster.limits.label_updates, service, hold))
-        });
-        held.collect()
+    pub fn findings(&self, cluster: &Cluster, snapshot: &Snapshot, counts: &Snapshot) -> Vec<Finding> {
+        let concerned = |service: &Service| {
+            is_claimed_by(cluster, service) || counts.services.get(&service.id).is_some_and(|as_held| is_claimed_by(cluster, as_held))
+        };
+        self.of(snapshot).filter(|(service, _, _)| concerned(service)).map(|(service, hold, _)| told(service, hold)).collect()
     }
 
-    fn hold_of(&self, service: &Service) -> Option<&Hold> {
-        self.services.get(&service.name).filter(|_| is_application(service))?.hold.as_ref()
+    /// The same for those who ask about a service or a host.
+    pub fn held_back(&self, snapshot: &Snapshot) -> Vec<HeldBack> {
+        let back = |(service, hold, until): (&Service, &Hold, Timestamp)| HeldBack {
+            service: service.name.clone(),
+            labels: ours(service).map(|(key, value)| (key.clone(), value.clone())).collect(),
+            until,
+            finding: told(service, hold),
+        };
+        self.of(snapshot).map(back).collect()
+    }
+
+    /// The services of a look that are held.
+    fn of<'a>(&'a self, snapshot: &'a Snapshot) -> impl Iterator<Item = (&'a Service, &'a Hold, Timestamp)> {
+        let held = self.services.iter().filter_map(|(id, (hold, until))| Some((snapshot.services.get(id)?, hold, *until)));
+        held.filter(|(service, _, _)| is_application(service))
     }
 }
 
 impl Record {
     /// A service that is seen for the first time counts as it is.
-    fn new(limits: LabelUpdates, service: &Service, now: Timestamp) -> Self {
+    fn new(limits: impl Fn(&Service) -> Option<LabelUpdates>, service: &Service, now: Timestamp) -> Self {
         let labels = labels_of(Some(service));
+        let limits = limits(service).unwrap_or(Limits::default().label_updates);
         Self {
+            there: true,
+            id: Some(service.id.clone()),
             newest: Arc::clone(&labels),
             since: now,
             settled: labels,
             allowance: i64::from(limits.burst) * WHOLE,
             counted_at: now,
+            limits,
             hold: None,
             held: 0,
             free_since: now,
         }
     }
 
-    fn observe(&mut self, limits: LabelUpdates, service: Option<&Service>, now: Timestamp) {
+    fn observe(&mut self, limits: impl Fn(&Service) -> Option<LabelUpdates>, service: Option<&Service>, now: Timestamp) {
+        self.there = service.is_some();
+        if self.id.as_ref() != service.map(|service| &service.id) {
+            self.id = service.map(|service| service.id.clone());
+        }
         self.rest(now);
         let same = service.map_or(self.newest.is_empty(), |service| has_labels(service, &self.newest));
         if !same {
             // The end of a service is no change that waits: only coming back is.
-            if service.is_some() && !self.may_change(limits, now) && self.hold.is_none() {
-                self.hold(now);
+            if let Some(service) = service {
+                self.count(limits(service), now);
             }
             self.newest = labels_of(service);
             self.since = now;
         }
         // What is taken off stays off until it is calm.
-        if let Some(hold) = self.hold.as_mut().filter(|_| !publishes(&self.newest)) {
-            hold.labels = Labels::default();
+        let asks = publishes(&self.newest);
+        if let Some(hold) = &mut self.hold {
+            if asks {
+                hold.close_by(&self.newest);
+            } else {
+                hold.labels = Labels::default();
+            }
+            hold.nothing_counts |= asks && !is_usable(&hold.labels);
+        }
+    }
+
+    /// Counts a change. It concerns the cluster that the service leaves as much as the one that it comes to.
+    fn count(&mut self, limits: Option<LabelUpdates>, now: Timestamp) {
+        let new = limits.unwrap_or(self.limits);
+        let strictest = self.limits.strictest(new);
+        self.limits = new;
+        if !self.may_change(strictest, now) && self.hold.is_none() {
+            self.hold(strictest, now);
         }
     }
 
@@ -178,18 +237,31 @@ impl Record {
         may
     }
 
-    fn hold(&mut self, now: Timestamp) {
+    fn hold(&mut self, limits: LabelUpdates, now: Timestamp) {
         if now.duration_since(self.free_since) >= FORGIVEN_AFTER {
             self.held = 0;
         }
         let calm = CALM_FIRST.saturating_mul(1 << self.held.min(16)).min(CALM_MAX);
         self.held = self.held.saturating_add(1);
-        self.hold = Some(Hold { since: now, calm, labels: Arc::clone(&self.settled) });
+        self.hold = Some(Hold { since: now, calm, labels: Arc::clone(&self.settled), nothing_counts: false, limits });
+    }
+}
+
+impl Hold {
+    /// Who must not get in any more does not get in until it is calm; what closes a service once goes on closing it.
+    fn close_by(&mut self, newest: &Labels) {
+        if !self.labels.is_empty() && closing(&self.labels).next().is_none() {
+            let added: Vec<_> = closing(newest).map(|(key, value)| (key.clone(), value.clone())).collect();
+            if !added.is_empty() {
+                Arc::make_mut(&mut self.labels).extend(added);
+            }
+        }
     }
 }
 
 fn ours(service: &Service) -> impl Iterator<Item = (&String, &String)> {
-    service.labels.range(PREFIX.to_owned()..).take_while(|(key, _)| key.starts_with(PREFIX))
+    let from = (Bound::Included(PREFIX), Bound::Unbounded);
+    service.labels.range::<str, _>(from).take_while(|(key, _)| key.starts_with(PREFIX))
 }
 
 fn labels_of(service: Option<&Service>) -> Labels {
@@ -206,18 +278,29 @@ fn publishes(labels: &Labels) -> bool {
     asks("hosts") || asks("default_backend")
 }
 
-fn told(limits: LabelUpdates, service: &Service, hold: &Hold) -> Finding {
-    let counts = if hold.labels.is_empty() { "it is not published" } else { "the last settled ones count" };
+/// Whether labels publish anything.
+fn is_usable(labels: &Labels) -> bool {
+    matches!(read_labels("", labels).reading, LabelReading::Published(_))
+}
+
+fn told(service: &Service, hold: &Hold) -> Finding {
+    let closed = closing(&hold.labels).next().is_some();
+    let (severity, counts) = match (hold.nothing_counts, hold.labels.is_empty()) {
+        (true, _) => (Severity::Error, "nothing of it is published"),
+        (false, true) => (Severity::Warning, "it is not published"),
+        (false, false) if closed => (Severity::Warning, "the last settled ones count, and those that close its routes"),
+        (false, false) => (Severity::Warning, "the last settled ones count"),
+    };
     let message = format!(
         "the labels change more often than {} times in quick succession and {} times a minute after that: since {:.0} {counts}, until they have \
          not changed for {} s; tasks are followed as ever",
-        limits.burst,
-        limits.per_minute,
+        hold.limits.burst,
+        hold.limits.per_minute,
         hold.since,
         hold.calm.as_secs()
     );
     let remedy = "Find out what updates the service again and again, or have an administrator raise spec.limits.service.labelUpdates.";
-    Finding::new(Severity::Warning, FindingCode::LabelsFlapping, Subject::Service(service.name.clone()), message, remedy)
+    Finding::new(severity, FindingCode::LabelsFlapping, Subject::Service(service.name.clone()), message, remedy)
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 //! (its authority's mount) is in `authority`, and nothing else may be.
 
 use crate::channel::ChannelMode;
+use crate::fleet::contested;
+use crate::pki::Seals;
 use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::swarm::{Service, Snapshot};
 use crate::types::ServiceId;
@@ -10,6 +12,12 @@ use crate::types::ServiceId;
 pub fn findings(own: Option<&ServiceId>, channel: &ChannelMode, snapshot: &Snapshot) -> Vec<Finding> {
     let service = own.and_then(|id| snapshot.services.get(id));
     service.and_then(|service| off_the_control_network(service, channel, snapshot)).into_iter().collect()
+}
+
+/// Who would get the ports that the operator publishes on its node: there is nothing that an operator could hold back.
+pub fn contested_ports(own: Option<&ServiceId>, instance: &str, seals: &Seals, snapshot: &Snapshot) -> Vec<Finding> {
+    let contests = own.map(|own| contested::of_operator(own, instance, seals, snapshot));
+    contests.iter().flatten().map(contested::Contest::finding).collect()
 }
 
 fn off_the_control_network(service: &Service, channel: &ChannelMode, snapshot: &Snapshot) -> Option<Finding> {
@@ -54,6 +62,27 @@ mod tests {
 
     fn told(own: Option<&str>, channel: &ChannelMode, on: &str) -> usize {
         findings(own.map(|id| ServiceId(id.to_owned())).as_ref(), channel, &world(on)).len()
+    }
+
+    #[test]
+    fn whoever_would_get_the_operators_port_is_named() {
+        let mut raw_ports = json!([{"Protocol": "tcp", "TargetPort": 8080, "PublishedPort": 8080, "PublishMode": "host"}]);
+        let service = |id: &str, ports: &Value| json!({"ID": id, "Spec": {"Name": format!("{id}_it"), "Mode": {"Replicated": {"Replicas": 1}}, "EndpointSpec": {"Ports": ports}}});
+        let mut told = |port: u16| {
+            let own = service("own", &raw_ports);
+            raw_ports[0]["PublishedPort"] = json!(port);
+            let services = vec![own, service("stray", &raw_ports)];
+            raw_ports[0]["PublishedPort"] = json!(8080);
+            let nodes = vec![json!({"ID": "n", "Spec": {"Availability": "active"}, "Status": {"State": "ready"}, "Description": {}})];
+            let taken_at = "2026-01-01T00:00:00Z".parse().unwrap();
+            let raw = RawSnapshot { taken_at, services, networks: vec![], tasks: vec![], nodes, configs: vec![], secrets: vec![] };
+            let seals = Seals::believing(crate::types::Digest::of_bytes(b"authority"));
+            contested_ports(Some(&ServiceId("own".to_owned())), "swarmgate", &seals, &Snapshot::from_raw(&raw).unwrap())
+        };
+        assert!(told(8081).is_empty());
+        let found = told(8080);
+        assert_eq!((found.len(), found[0].severity, &found[0].subject), (1, Severity::Error, &Subject::Service("stray_it".to_owned())));
+        assert!(found[0].message.contains("token") && !found[0].message.contains("Meanwhile"), "{}", found[0].message);
     }
 
     #[test]

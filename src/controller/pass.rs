@@ -1,24 +1,25 @@
 //! One pass for one cluster, readable from top to bottom. Starts from one complete snapshot or changes nothing at all.
 //! Routes are published before anything is written, so that endpoints reach the proxies whatever becomes of the fleet.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::damping::Damping;
 use super::declared::DeclaredCluster;
 use super::lookout::Sighted;
 use super::perform::{Performed, perform};
 use super::status::{self, Seen};
 use super::surroundings::Surroundings;
-use super::thought::Recollection;
-use super::{tell, thought};
+use super::thought::{Recollection, Routes};
+use super::{attachment, tell, thought};
 use crate::fleet::{admission, peers};
 use crate::intent::cluster::Cluster;
 use crate::networks;
 use crate::plan::{self, Plan, plan_removal};
 use crate::report::ClusterStatus;
 use crate::swarm::Snapshot;
+use crate::translate::Register;
 use crate::types::ClusterName;
 
 /// After a write the world is still moving: look again, even if no event says so.
@@ -41,16 +42,15 @@ pub struct Job {
     pub now: Timestamp,
 }
 
-/// What is remembered of a cluster from one pass to the next. Losing it costs an early retry, the times of conditions, and some
-/// changes of a service that flaps.
+/// What is remembered of a cluster from one pass to the next. Losing it costs an early retry and the times of conditions.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Memory {
     /// What planning remembers.
     pub plan: plan::Memory,
-    /// Which services change their labels again and again.
-    pub damping: Damping,
     /// What is remembered of the networks of the proxies.
     pub networks: networks::Memory,
+    /// Whose hosts were at the last pass; none before the first one.
+    pub register: Option<Arc<Register>>,
     /// What the last pass had to say.
     pub status: Option<ClusterStatus>,
     /// Why the last write failed, until one succeeds.
@@ -106,22 +106,18 @@ async fn keep(
     memory: &mut Memory,
 ) -> Verdict {
     let snapshot = sighted.snapshot.as_ref();
-    memory.damping.observe(cluster.limits.label_updates, snapshot, job.now);
-    let damped = memory.damping.applied_to(snapshot);
-    let mut routes = thought::routes(cluster, &damped);
-    routes.translation.findings.extend(memory.damping.findings(cluster, snapshot, &damped));
-    let admission = admission(&around.instance, cluster, &around.seals, snapshot);
-    match routes.too_large {
-        None => around.line.publish(&job.name, routes.desired.clone(), admission, sighted.looked),
-        // What nobody can read would only take the last good routes from those who ask.
-        Some(_) => around.line.admit(&job.name, admission),
-    }
-    if let Some(peers) = peers(&around.channel, &around.instance, cluster, snapshot) {
-        around.line.introduce(&job.name, peers);
-    }
+    let register = thought::register(around, cluster, snapshot, memory.register.as_ref());
+    let mut routes = thought::routes(cluster, &sighted.counts, &register);
+    memory.register = Some(Arc::new(std::mem::take(&mut routes.translation.register)));
+    routes.translation.findings.extend(sighted.held.findings(cluster, snapshot, &sighted.counts));
     let report = around.line.report(&job.name);
-    let known = Recollection { report: report.as_ref(), plan: &memory.plan, networks: &memory.networks, now: job.now };
-    let (networks, plan) = thought::fleet_plan(around, cluster, snapshot, &routes, known);
+    let ended = attachment::ended(around, cluster, snapshot, &memory.networks).await;
+    let known =
+        Recollection { report: report.as_ref(), plan: &memory.plan, networks: &memory.networks, ended: ended.as_deref(), now: job.now };
+    let networks = attachment::decide(around, cluster, snapshot, &routes.translation, known);
+    thought::leave(cluster, &sighted.counts, &register, &mut routes, &networks);
+    publish(around, job, cluster, sighted, &routes);
+    let plan = thought::fleet_plan(around, cluster, snapshot, &routes, &networks, known);
     memory.networks.clone_from(&networks.memory);
     let performed = act(around, job, &plan, snapshot, memory).await;
     let seen = Seen {
@@ -145,6 +141,20 @@ async fn keep(
     match (verdict(&plan, &performed), networks.due) {
         (Verdict::Still, Some(due)) => Verdict::StillFor(until(due, job.now)),
         (verdict, _) => verdict,
+    }
+}
+
+/// Hands out what proxies must say, who may ask, and where everybody is.
+fn publish(around: &Surroundings, job: &Job, cluster: &Cluster, sighted: &Sighted, routes: &Routes) {
+    let snapshot = sighted.snapshot.as_ref();
+    let admission = admission(&around.instance, cluster, &around.seals, snapshot);
+    match routes.too_large {
+        None => around.line.publish(&job.name, routes.desired.clone(), admission, sighted.looked),
+        // What nobody can read would only take the last good routes from those who ask.
+        Some(_) => around.line.admit(&job.name, admission),
+    }
+    if let Some(peers) = peers(&around.channel, &around.instance, cluster, snapshot) {
+        around.line.introduce(&job.name, peers);
     }
 }
 

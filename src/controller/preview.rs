@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::attachment;
 use super::census;
+use super::damping::Held;
 use super::declared::Declared;
 use super::lookout::observe;
 use super::own_service;
@@ -17,7 +20,7 @@ use super::thought::{self, Recollection};
 use crate::channel::contract::{LABEL_AUTHORITY, LABEL_OWNER};
 use crate::pki::Seals;
 use crate::plan::{Plan, plan_removal};
-use crate::report::{Finding, StatusReport};
+use crate::report::{Finding, StatusReport, WaitingOn};
 use crate::swarm::Snapshot;
 use crate::telemetry::endpoints::Answer;
 use crate::types::{ClusterName, Digest, SecretId};
@@ -36,6 +39,8 @@ struct Preview {
 pub struct Known {
     /// Of each cluster, what earlier passes left.
     pub memories: BTreeMap<ClusterName, Memory>,
+    /// Whose labels it holds back.
+    pub held: Arc<Held>,
     /// What extensions were heard to say, so that silence means something; none without an operator.
     pub status: Option<StatusReport>,
 }
@@ -43,25 +48,44 @@ pub struct Known {
 /// The plans of all clusters, declared and left over.
 pub fn preview(around: &Surroundings, declared: &Declared, snapshot: &Snapshot, known: &Known, now: Timestamp) -> Answer {
     let census = census::take(&around.instance, declared, snapshot);
+    let counts = known.held.applied_to(snapshot);
     let kept = declared.in_force().map(|cluster| {
         let memory = known.memories.get(&cluster.name).cloned().unwrap_or_default();
-        let routes = thought::routes(cluster, &memory.damping.applied_to(snapshot));
+        let register = thought::register(around, cluster, snapshot, memory.register.as_ref());
+        let mut routes = thought::routes(cluster, &counts, &register);
         let report = around.line.report(&cluster.name);
-        let known_here = Recollection { report: report.as_ref(), plan: &memory.plan, networks: &memory.networks, now };
-        let (_, mut plan) = thought::fleet_plan(around, cluster, snapshot, &routes, known_here);
+        let known_here = Recollection { report: report.as_ref(), plan: &memory.plan, networks: &memory.networks, ended: None, now };
+        let decision = attachment::decide(around, cluster, snapshot, &routes.translation, known_here);
+        thought::leave(cluster, &counts, &register, &mut routes, &decision);
+        let mut plan = thought::fleet_plan(around, cluster, snapshot, &routes, &decision, known_here);
         plan.findings.extend(routes.translation.findings);
+        plan.findings.extend(known.held.findings(cluster, snapshot, &counts));
         // What the extension found is told by no look at the world.
         let status = known.status.as_ref().and_then(|status| status.clusters.get(cluster.name.as_str()));
         plan.findings.extend(status.iter().flat_map(|status| status.findings.iter().cloned()));
         plan.waiting.extend(thought::acceptance(report.as_ref(), &routes.desired).filter(|_| known.status.is_some()));
+        as_told(&mut plan.waiting, status.map_or(&[], |status| &status.waiting));
         plan.findings.sort();
         plan.findings.dedup();
         plan
     });
     let left = census.leftover.iter().map(|name| plan_removal(&around.instance, name, snapshot));
     let own = own_service::findings(around.own_service.as_ref(), &around.channel, snapshot);
-    let findings = [&declared.findings[..], &census.findings, &own].concat();
+    let ports = own_service::contested_ports(around.own_service.as_ref(), &around.instance, &around.seals, snapshot);
+    let findings = [&declared.findings[..], &census.findings, &own, &ports].concat();
     answer(kept.chain(left).collect(), findings)
+}
+
+/// What is waited for in the words of the status, where that says it of the same networks: a look of now counts the seconds from now
+/// on, and who asks for both must hear one time.
+fn as_told(waiting: &mut [WaitingOn], told: &[WaitingOn]) {
+    for waiting in waiting {
+        let WaitingOn::Networks { networks, .. } = &*waiting else { continue };
+        let same = told.iter().find(|told| matches!(told, WaitingOn::Networks { networks: of, .. } if of == networks));
+        if let Some(same) = same.cloned() {
+            *waiting = same;
+        }
+    }
 }
 
 /// The same without an operator: reads the files and the Swarm once. Without the extension's report some configs are
@@ -72,7 +96,7 @@ pub fn preview(around: &Surroundings, declared: &Declared, snapshot: &Snapshot, 
 pub async fn preview_offline(around: &Surroundings, spec: &[PathBuf]) -> Result<Answer, String> {
     let declared = spec::read_now(spec, &Declared::default());
     let snapshot = observe(around.swarm.as_ref()).await?;
-    let known = Known { memories: BTreeMap::new(), status: None };
+    let known = Known { memories: BTreeMap::new(), held: Arc::default(), status: None };
     let around = Surroundings { seals: Seals::believing(authority_of(&around.instance, &snapshot)), ..around.clone() };
     Ok(preview(&around, &declared, &snapshot, &known, Timestamp::now()))
 }
@@ -99,4 +123,21 @@ fn answer(clusters: Vec<Plan>, findings: Vec<Finding>) -> Answer {
     let preview = Preview { converged, clusters, findings };
     let json = serde_json::to_value(&preview).unwrap_or_else(|error| serde_json::Value::String(error.to_string()));
     Answer { text: text.join("\n") + "\n", json }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_the_same_networks_plan_and_status_tell_one_time() {
+        let waits = |names: &[&str], seconds: i64| WaitingOn::Networks {
+            networks: names.iter().map(ToString::to_string).collect(),
+            detail: format!("until {seconds}"),
+            until: Timestamp::from_second(seconds).ok(),
+        };
+        let mut plan = vec![waits(&["a"], 61), WaitingOn::ManagerAddress, waits(&["b", "c"], 62)];
+        as_told(&mut plan, &[waits(&["a"], 60), waits(&["b"], 70)]);
+        assert_eq!(plan, [waits(&["a"], 60), WaitingOn::ManagerAddress, waits(&["b", "c"], 62)]);
+    }
 }

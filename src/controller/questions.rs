@@ -3,14 +3,14 @@
 
 use serde::Serialize;
 
-use crate::explain::{NoConfiguration, Request, Sources, Unknown, configuration, explain, explain_service};
+use crate::explain::{NoConfiguration, Request, Sent, Sources, Unknown, configuration, explain, explain_service};
 use crate::render::Purpose;
 use crate::telemetry::endpoints::{Answer, ExplainQuery, RenderQuery, Trouble};
 
 /// Whether a question can be meant at all: nobody needs to look at the Swarm to say so.
 pub fn sensible(query: &ExplainQuery) -> Result<(), Trouble> {
     match (&query.url, &query.service) {
-        (Some(url), None) => Request::parse(url).map(drop).map_err(|bad| Trouble::Wrong(bad.to_string())),
+        (Some(url), None) => asked(url, query).map(drop),
         (None, Some(_)) => Ok(()),
         _ => Err(Trouble::Wrong("explain wants either url=http://host/path (and perhaps cluster=NAME) or service=NAME".to_owned())),
     }
@@ -20,12 +20,19 @@ pub fn sensible(query: &ExplainQuery) -> Result<(), Trouble> {
 pub fn explained(sources: &Sources<'_>, query: &ExplainQuery) -> Result<Answer, Trouble> {
     match (&query.url, &query.service) {
         (Some(url), None) => {
-            let request = Request::parse(url).map_err(|bad| Trouble::Wrong(bad.to_string()))?;
+            let request = asked(url, query)?;
             Ok(answer(&explain(sources, &request, query.cluster.as_deref()).map_err(|none| unknown(&none))?))
         }
         (None, Some(service)) => Ok(answer(&explain_service(sources, service).map_err(|none| unknown(&none))?)),
         _ => Err(Trouble::Wrong("explain wants either url=http://host/path (and perhaps cluster=NAME) or service=NAME".to_owned())),
     }
+}
+
+/// The request, as it reaches a proxy if that is described.
+fn asked(url: &str, query: &ExplainQuery) -> Result<Request, Trouble> {
+    let request = Request::parse(url).map_err(|bad| Trouble::Wrong(bad.to_string()))?;
+    let sent = Sent::parse(query.from.as_deref(), query.headers.as_deref(), query.proxy.as_deref());
+    Ok(request.sent(sent.map_err(|bad| Trouble::Wrong(bad.to_string()))?))
 }
 
 /// The configuration of a cluster.

@@ -74,7 +74,7 @@ pub async fn run(
     let (wakes, woken) = mpsc::channel(WAKES_MAX);
     let (declared_sender, declared) = watch::channel(Arc::new(Declared { incomplete: true, ..Declared::default() }));
     let signals = Arc::new(Signals::new(wakes, settings.pace()));
-    let lookout = Arc::new(Lookout::new(swarm.clone()));
+    let lookout = Arc::new(Lookout::new(swarm.clone(), declared.clone()));
     let around = surroundings(swarm.clone(), hub.clone(), &authority, &settings);
     let board = Board::new(around.clone(), lookout.clone(), signals.clone(), declared.clone(), settings.question_interval);
     let board = Arc::new(board);
@@ -299,7 +299,8 @@ async fn count(
     signals.set_interest(census.interest);
     signals.settle(census.unsettled, census.routed);
     let own = own_service::findings(around.own_service.as_ref(), &around.channel, &snapshot);
-    board.keep_findings([census.findings, own].concat());
+    let ports = own_service::contested_ports(around.own_service.as_ref(), &around.instance, &around.seals, &snapshot);
+    board.keep_findings([census.findings, own, ports].concat());
     finished(Ended::Done, Some(census.leftover))
 }
 

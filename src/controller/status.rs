@@ -237,9 +237,13 @@ fn phase(seen: &Seen<'_>, conditions: &[Condition], routes: &[crate::report::Rou
         conditions.iter().any(|condition| condition.status != ConditionStatus::True && stuck.contains(&condition.reason.as_str()));
     let foreign =
         seen.plan.waiting.iter().any(|waiting| matches!(waiting, WaitingOn::ForeignObject { .. } | WaitingOn::MissingNetwork { .. }));
+    let contested =
+        seen.plan.findings.iter().any(|finding| finding.code == FindingCode::HostPortContested && finding.severity == Severity::Error);
+    // Those that wait for their turn are on the way.
+    let left = seen.networks.memory.quarantine.keys().any(|id| seen.networks.missing.contains_key(id));
     if is(condition_types::READY, ConditionStatus::True) {
         Phase::Ready
-    } else if needs_somebody || foreign || extension_is_silent || routes::any_is_dead(routes) {
+    } else if needs_somebody || foreign || contested || extension_is_silent || left || routes::any_is_dead(routes) {
         Phase::Degraded
     } else {
         Phase::Progressing

@@ -1,5 +1,7 @@
 //! The pure middle of a pass: translate → shape → plan. Shared by the pass that acts and by the preview that only tells.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::attachment;
@@ -7,15 +9,15 @@ use super::surroundings::Surroundings;
 use crate::channel::Received;
 use crate::channel::limits::{self, TooLarge};
 use crate::channel::wire::{Delivery, Desired};
-use crate::fleet::{ShapeInput, shape};
+use crate::fleet::{Described, Kind, Role, ShapeInput, shape};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::Rollout;
 use crate::networks;
 use crate::plan::{Memory, Plan, plan};
 use crate::report::WaitingOn;
 use crate::route::MaterialRef;
-use crate::swarm::Snapshot;
-use crate::translate::{Translation, translate};
+use crate::swarm::{Snapshot, Task};
+use crate::translate::{Register, Translation, translate_after};
 
 /// An extension that said nothing for longer is not at work on anything. It reports every few seconds.
 const ANSWERS_WITHIN: SignedDuration = SignedDuration::from_secs(15);
@@ -31,12 +33,32 @@ pub struct Routes {
     pub too_large: Option<TooLarge>,
 }
 
-/// What services ask for.
-pub fn routes(cluster: &Cluster, snapshot: &Snapshot) -> Routes {
-    let translation = translate(cluster, snapshot);
+/// What services ask for. `register`: whose hosts were before.
+pub fn routes(cluster: &Cluster, snapshot: &Snapshot, register: &Register) -> Routes {
+    let translation = translate_after(cluster, snapshot, register);
     let desired = Desired::new(delivery_of(cluster), translation.table.clone());
     let too_large = limits::check_desired(&desired).err();
     Routes { translation, desired, too_large }
+}
+
+/// The same while proxies leave networks that are needed: the endpoints there go first, because the next proxies have no interface for
+/// them any more. What shall be attached is what it was.
+pub fn leave(cluster: &Cluster, snapshot: &Snapshot, register: &Register, routes: &mut Routes, decision: &networks::Decision) {
+    let Some(snapshot) = attachment::left_by(cluster, snapshot, &routes.translation, decision) else { return };
+    let left = self::routes(cluster, &snapshot, register);
+    (routes.desired, routes.too_large) = (left.desired, left.too_large);
+    (routes.translation.table, routes.translation.routes) = (left.translation.table, left.translation.routes);
+}
+
+/// Whose hosts were before: at the last pass, or as the extension service says, if it is this operator's own. Anybody who may create
+/// services could have made one of its name before.
+pub fn register(around: &Surroundings, cluster: &Cluster, snapshot: &Snapshot, last: Option<&Arc<Register>>) -> Arc<Register> {
+    let (instance, name) = (around.instance.as_str(), cluster.extension.service_name.as_str());
+    let role = Role::Extension.as_str();
+    let described = Described { kind: Kind::Service, instance, cluster: cluster.name.as_str(), role, name };
+    let is_ours = || snapshot.services.values().any(|service| service.name == name && described.is_sealed(&around.seals, &service.labels));
+    let recalled = || if is_ours() { Register::recalled(cluster, snapshot) } else { Register::default() };
+    last.map_or_else(|| Arc::new(recalled()), Arc::clone)
 }
 
 fn delivery_of(cluster: &Cluster) -> Delivery {
@@ -55,28 +77,31 @@ pub struct Recollection<'a> {
     pub plan: &'a Memory,
     /// What is remembered of networks.
     pub networks: &'a networks::Memory,
+    /// The proxies that Swarm says have ended, where that matters.
+    pub ended: Option<&'a [Task]>,
     /// The time of the pass.
     pub now: Timestamp,
 }
 
-/// Which networks the proxies declare, and what must be done so that the fleet is as declared.
+/// What must be done so that the fleet is as declared, with the networks that were decided on.
 pub fn fleet_plan(
     around: &Surroundings,
     cluster: &Cluster,
     snapshot: &Snapshot,
     routes: &Routes,
+    decision: &networks::Decision,
     known: Recollection<'_>,
-) -> (networks::Decision, Plan) {
+) -> Plan {
     let Recollection { report, plan: memory, now, .. } = known;
-    let decision = attachment::decide(around, cluster, snapshot, &routes.translation, known.networks, now);
-    let before = attachment::snapshot_before(cluster, snapshot, &decision);
+    let before = attachment::snapshot_before(cluster, snapshot, decision);
     let material: Vec<MaterialRef> = routes.desired.table.material().into_iter().cloned().collect();
     let mut fleet = shape(&ShapeInput {
         instance: &around.instance,
         cluster,
         snapshot: before.as_ref().unwrap_or(snapshot),
         networks: &decision.networks,
-        network_update: &attachment::update(&decision),
+        network_update: &attachment::update(decision),
+        remembered_hosts: routes.translation.remembered_hosts.as_deref(),
         material: &material,
         boot: report.and_then(|received| received.report.boot.as_ref()),
         live: report.and_then(|received| received.report.live.as_ref()),
@@ -88,8 +113,7 @@ pub fn fleet_plan(
     fleet.findings.extend(decision.findings.iter().cloned());
     let awaited = delivery_of(cluster) == Delivery::Live && report.is_some_and(|received| is_at_work(received, &routes.desired, now));
     let fleet = if awaited { fleet.awaiting_newest_snapshot() } else { fleet };
-    let plan = plan(&fleet, snapshot, memory);
-    (decision, plan)
+    plan(&fleet, snapshot, memory)
 }
 
 /// What keeps the newest routes from the proxies, if the extension does.

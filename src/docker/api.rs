@@ -1,6 +1,6 @@
-//! The port, call by call. Reads and bodies that must survive a round trip are raw JSON; the rest is bollard.
+//! The port, call by call: all raw JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,23 +8,30 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bollard::errors::Error;
-use futures::stream::BoxStream;
+use futures::stream::{self, BoxStream, StreamExt as _};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
-use super::error::{ConnectError, swarm_error, unavailable};
+use super::configs::{self, Key, KnownConfigs};
+use super::error::{CallError, ConnectError, swarm_error, unavailable};
 use super::events;
 use super::link::Link;
-use super::networks;
+use super::networks::{self, KnownBridge};
+use super::news::News;
+use super::room::Room;
 use super::session::Session;
-use crate::swarm::{Hint, RawSnapshot, Swarm, SwarmError, is_named, is_stopping, named_configs};
+use crate::swarm::{Hint, RawSnapshot, Swarm, SwarmError, SwarmErrorKind, is_stopping, services_with_our_label, spare_service, spare_task};
 use crate::types::{ConfigId, NetworkId, SecretId, ServiceId};
 
 /// The server gives up after 20 s; a little longer, so that its own words arrive.
 const DEADLINE: Duration = Duration::from_secs(25);
+/// For an answer that nobody needs: endpoints that end must not wait for it.
+const BRIEF: Duration = Duration::from_millis(500);
+/// The memory that the lists of one look may take together, in bytes: three times what 5,000 services with 15,000 tasks need.
+pub const LOOK_MEMORY_MAX: u64 = 768 << 20;
 
 const SERVICES: &str = "/services";
 /// `{"desired-state":["running","complete"]}`: without the history of ended tasks, but with those of jobs.
@@ -36,8 +43,6 @@ const NODES: &str = "/nodes";
 const NETWORKS: &str = "/networks?filters=%7B%22scope%22%3A%5B%22swarm%22%5D%7D";
 /// `{"name":["docker_gwbridge"]}`: a network of the answering node, which Docker finds by any part of its name.
 const GATEWAY_BRIDGE: &str = "/networks?filters=%7B%22name%22%3A%5B%22docker_gwbridge%22%5D%7D";
-/// `{"label":["swarmgate.owner"]}`: a config list carries all data, so others' configs are not asked for.
-const CONFIGS: &str = "/configs?filters=%7B%22label%22%3A%5B%22swarmgate.owner%22%5D%7D";
 const SECRETS: &str = "/secrets";
 
 /// A real Swarm, through the Docker API of one of its managers. Cheap to clone; all clones share one session.
@@ -45,7 +50,11 @@ const SECRETS: &str = "/secrets";
 pub struct DockerSwarm {
     link: Arc<Link>,
     session: Arc<Mutex<Option<Session>>>,
+    bridge: Arc<Mutex<Option<KnownBridge>>>,
+    configs: Arc<Mutex<KnownConfigs>>,
+    news: News,
     deadline: Duration,
+    look_memory_max: u64,
 }
 
 impl DockerSwarm {
@@ -57,13 +66,27 @@ impl DockerSwarm {
 
     /// As `connect`, with another deadline for each call.
     pub fn connect_with_deadline(url: &str, deadline: Duration) -> Result<Self, ConnectError> {
-        Ok(Self { link: Arc::new(Link::new(url)?), session: Arc::default(), deadline })
+        Ok(Self {
+            link: Arc::new(Link::new(url)?),
+            session: Arc::default(),
+            bridge: Arc::default(),
+            configs: Arc::default(),
+            news: News::default(),
+            deadline,
+            look_memory_max: LOOK_MEMORY_MAX,
+        })
+    }
+
+    /// The same with another bound on the memory that the lists of one look take together, in bytes.
+    #[must_use]
+    pub fn with_look_memory_max(self, look_memory_max: u64) -> Self {
+        Self { look_memory_max, ..self }
     }
 
     /// One call: a session, the call's own work, and the deadline over both.
     async fn call<T, F>(&self, doing: &str, work: impl FnOnce(Session) -> F + Send) -> Result<T, SwarmError>
     where
-        F: Future<Output = Result<T, Error>> + Send,
+        F: Future<Output = Result<T, CallError>> + Send,
     {
         let all = async { work(self.session().await?).await.map_err(|e| swarm_error(doing, &e)) };
         let result = match tokio::time::timeout(self.deadline, all).await {
@@ -82,24 +105,83 @@ impl DockerSwarm {
         if let Some(session) = held.as_ref() {
             return Ok(session.clone());
         }
-        let session = Session::negotiate(&self.link, self.deadline.as_secs().max(1)).await?;
+        let session = Session::negotiate(&self.link).await?;
         Ok(held.insert(session).clone())
     }
 
-    async fn list(&self, doing: &str, path: impl Into<String> + Send) -> Result<Vec<Value>, SwarmError> {
-        let path = path.into();
-        self.call(doing, move |s| async move { s.list(&path).await }).await
+    fn room(&self) -> Room {
+        Room::new(self.look_memory_max)
     }
 
-    /// The configs that labels name. Swarm takes each name for the beginning of one.
-    async fn named_configs(&self, services: &[Value]) -> Result<Vec<Value>, SwarmError> {
-        let names = named_configs(services);
-        if names.is_empty() {
-            return Ok(Vec::new());
+    async fn list(&self, doing: &str, path: &str, room: &Room) -> Result<Vec<Value>, SwarmError> {
+        self.spared_list(doing, path, room, |object| object).await
+    }
+
+    /// A list of which no more is held than somebody reads.
+    async fn spared_list(
+        &self,
+        doing: &str,
+        path: &str,
+        room: &Room,
+        spare: impl Fn(Value) -> Value + Send,
+    ) -> Result<Vec<Value>, SwarmError> {
+        self.call(doing, |s| async move { s.list(doing, path, room, spare).await }).await
+    }
+
+    /// The tasks that are to run; those of these services with their specs.
+    async fn tasks(&self, ours: &BTreeSet<String>, room: &Room) -> Result<Vec<Value>, SwarmError> {
+        self.spared_list("list tasks", TASKS, room, |task| spare_task(&task, ours)).await
+    }
+
+    /// The networks of the Swarm, and the answering node's bridge.
+    async fn networks(&self, room: &Room) -> Result<Vec<Value>, SwarmError> {
+        let mut networks = networks::of_the_swarm(self.list("list networks", NETWORKS, room).await?)?;
+        let bridge = self.bridge(&networks, room).await?;
+        networks.extend(bridge);
+        Ok(networks)
+    }
+
+    /// The answering node's bridge, asked for once in a while and with every other list of networks.
+    async fn bridge(&self, networks: &[Value], room: &Room) -> Result<Vec<Value>, SwarmError> {
+        let mut known = self.bridge.lock().await;
+        if let Some(known) = known.as_ref().filter(|known| known.will_do(networks)) {
+            return Ok(known.said.clone());
         }
-        let quoted = names.iter().map(|name| format!("%22{name}%22")).collect::<Vec<_>>().join("%2C");
-        let found = self.list("list configs that labels name", format!("/configs?filters=%7B%22name%22%3A%5B{quoted}%5D%7D")).await?;
-        Ok(found.into_iter().filter(|config| is_named(config, &names)).collect())
+        let asked_at = Instant::now();
+        let found = self.list("list the node's gateway bridge", GATEWAY_BRIDGE, room).await?;
+        let said: Vec<Value> = networks::gateway_bridge(found).collect();
+        *known = KnownBridge::new(asked_at, networks, said.clone());
+        Ok(said)
+    }
+
+    /// The configs that a look at these services must show. Looks take turns, and each profits from what the one before found.
+    async fn configs(&self, services: &[Value]) -> Result<Vec<Value>, SwarmError> {
+        let mut known = self.configs.lock().await;
+        known.hear(self.news.take());
+        if known.must_list(Instant::now()) {
+            let listed =
+                self.call("list configs", |s| async move { s.configs(configs::LIST, configs::LIST_BOUNDS, configs::slim).await }).await;
+            match listed {
+                Ok((list, all)) => known.listed(list, all, Instant::now()),
+                Err(error) => known.not_listed(error, Instant::now())?,
+            }
+        }
+        let keys = known.missing(services, Instant::now());
+        let mut answers = stream::iter(keys).map(|key| self.ask_for_config(key)).buffer_unordered(configs::AT_ONCE);
+        while let Some(answer) = answers.next().await {
+            let (key, config) = answer?;
+            known.answered(key, config, Instant::now());
+        }
+        Ok(known.all())
+    }
+
+    async fn ask_for_config(&self, key: Key) -> Result<(Key, Option<Value>), SwarmError> {
+        let (doing, path) = (format!("look at config {key}"), format!("/configs/{key}"));
+        match self.call(&doing, |s| async move { s.config(&path, configs::ONE_BYTES_MAX).await }).await {
+            Ok(config) => Ok((key, config.map(configs::slim))),
+            Err(error) if configs::is_absence(&error) => Ok((key, None)),
+            Err(error) => Err(error),
+        }
     }
 
     /// Posts a body to a `create` path; the new object's id.
@@ -107,6 +189,18 @@ impl DockerSwarm {
         let answer = self.call(&doing, |s| async move { s.post(path, body).await }).await?;
         let id = answer.get("ID").or_else(|| answer.get("Id")).and_then(Value::as_str);
         id.map(str::to_owned).ok_or_else(|| unavailable(&doing, "the answer holds no id"))
+    }
+
+    /// Swarm refuses a spec that names a config which is not there any more.
+    fn doubt_configs<T>(&self, written: &Result<T, SwarmError>) {
+        if written.as_ref().is_err_and(|error| matches!(error.kind, SwarmErrorKind::Invalid | SwarmErrorKind::NotFound)) {
+            self.news.doubt();
+        }
+    }
+
+    async fn remove(&self, kind: &str, id: &str) -> Result<(), SwarmError> {
+        let path = format!("/{kind}s/{id}");
+        self.call(&format!("remove {kind} {id}"), |s| async move { s.delete(&path).await }).await
     }
 
     async fn open_events(self) -> Result<Incoming, SwarmError> {
@@ -117,43 +211,45 @@ impl DockerSwarm {
 #[async_trait]
 impl Swarm for DockerSwarm {
     async fn observe(&self) -> Result<RawSnapshot, SwarmError> {
+        let room = &self.room();
         let services_then_others = async {
             // A task whose service is missing could not be told from one whose service was removed.
-            let services = self.list("list services", SERVICES).await?;
-            let (tasks, named) = tokio::try_join!(self.running_tasks(), self.named_configs(&services))?;
-            Ok((services, tasks, named))
+            let services = self.spared_list("list services", SERVICES, room, spare_service).await?;
+            let ours = services_with_our_label(&services);
+            let (tasks, configs) = tokio::try_join!(self.tasks(&ours, room), self.configs(&services))?;
+            Ok((services, tasks, configs))
         };
-        let ((services, tasks, named), nodes, mut swarm_networks, bridge, mut configs, secrets) = tokio::try_join!(
+        let ((services, tasks, configs), nodes, networks, secrets) = tokio::try_join!(
             services_then_others,
-            self.list("list nodes", NODES),
-            async { networks::of_the_swarm(self.list("list networks", NETWORKS).await?) },
-            self.list("list the node's gateway bridge", GATEWAY_BRIDGE),
-            self.list("list configs", CONFIGS),
-            self.list("list secrets", SECRETS),
+            self.list("list nodes", NODES, room),
+            self.networks(room),
+            self.list("list secrets", SECRETS, room),
         )?;
-        swarm_networks.extend(networks::gateway_bridge(bridge));
-        let ours: Vec<Option<Value>> = configs.iter().map(|config| config.get("ID").cloned()).collect();
-        configs.extend(named.into_iter().filter(|config| !ours.contains(&config.get("ID").cloned())));
-        Ok(RawSnapshot { taken_at: Timestamp::now(), services, tasks, nodes, networks: swarm_networks, configs, secrets })
+        Ok(RawSnapshot { taken_at: Timestamp::now(), services, tasks, nodes, networks, configs, secrets })
     }
 
     async fn running_tasks(&self) -> Result<Vec<Value>, SwarmError> {
-        self.list("list tasks", TASKS).await
+        self.tasks(&BTreeSet::new(), &self.room()).await
     }
 
     async fn stopping_tasks(&self) -> Result<Vec<Value>, SwarmError> {
-        let told = self.list("list tasks that are told to stop", TOLD_TO_STOP).await?;
+        let spare = |task: Value| if is_stopping(&task) { spare_task(&task, &BTreeSet::new()) } else { Value::Null };
+        let told = self.spared_list("list tasks that are told to stop", TOLD_TO_STOP, &self.room(), spare).await?;
         Ok(told.into_iter().filter(is_stopping).collect())
     }
 
     async fn tasks_of(&self, service: &ServiceId) -> Result<Vec<Value>, SwarmError> {
         // An id is letters and digits.
         let path = format!("/tasks?filters=%7B%22service%22%3A%5B%22{service}%22%5D%7D");
-        self.list("list the tasks of a service", path).await
+        self.list("list the tasks of a service", &path, &self.room()).await
+    }
+
+    async fn tasks_of_briefly(&self, service: &ServiceId) -> Result<Vec<Value>, SwarmError> {
+        Self { deadline: self.deadline.min(BRIEF), ..self.clone() }.tasks_of(service).await
     }
 
     fn hints(&self) -> BoxStream<'static, Result<Hint, SwarmError>> {
-        events::hints(self.clone().open_events())
+        events::hints(self.clone().open_events(), self.news.clone())
     }
 
     async fn create_network(&self, body: &Value) -> Result<NetworkId, SwarmError> {
@@ -161,7 +257,10 @@ impl Swarm for DockerSwarm {
     }
 
     async fn create_config(&self, name: &str, labels: &BTreeMap<String, String>, data: &[u8]) -> Result<ConfigId, SwarmError> {
-        self.create(format!("create config {name}"), "/configs/create", &file(name, labels, data)).await.map(ConfigId)
+        let created = self.create(format!("create config {name}"), "/configs/create", &file(name, labels, data)).await;
+        // What failed may have been done, or been there before.
+        self.news.changed(created.as_deref().unwrap_or_default(), name);
+        created.map(ConfigId)
     }
 
     async fn create_secret(&self, name: &str, labels: &BTreeMap<String, String>, data: &[u8]) -> Result<SecretId, SwarmError> {
@@ -169,30 +268,36 @@ impl Swarm for DockerSwarm {
     }
 
     async fn create_service(&self, spec: &Value) -> Result<ServiceId, SwarmError> {
-        self.create(format!("create service {}", name(spec)), "/services/create", spec).await.map(ServiceId)
+        let created = self.create(format!("create service {}", name(spec)), "/services/create", spec).await;
+        self.doubt_configs(&created);
+        created.map(ServiceId)
     }
 
     async fn update_service(&self, id: &ServiceId, version: u64, spec: &Value) -> Result<(), SwarmError> {
         // The registry credentials that the service was created with stay with it.
         let path = format!("/services/{id}/update?version={version}&registryAuthFrom=spec");
         let doing = format!("update service {}", name(spec));
-        self.call(&doing, |s| async move { s.post(&path, spec).await }).await.map(|_| ())
+        let updated = self.call(&doing, |s| async move { s.post(&path, spec).await }).await;
+        self.doubt_configs(&updated);
+        updated.map(|_| ())
     }
 
     async fn remove_service(&self, id: &ServiceId) -> Result<(), SwarmError> {
-        self.call(&format!("remove service {id}"), |s| async move { s.docker.delete_service(&id.0).await }).await
+        self.remove("service", &id.0).await
     }
 
     async fn remove_config(&self, id: &ConfigId) -> Result<(), SwarmError> {
-        self.call(&format!("remove config {id}"), |s| async move { s.docker.delete_config(&id.0).await }).await
+        let removed = self.remove("config", &id.0).await;
+        self.news.changed(&id.0, "");
+        removed
     }
 
     async fn remove_secret(&self, id: &SecretId) -> Result<(), SwarmError> {
-        self.call(&format!("remove secret {id}"), |s| async move { s.docker.delete_secret(&id.0).await }).await
+        self.remove("secret", &id.0).await
     }
 
     async fn remove_network(&self, id: &NetworkId) -> Result<(), SwarmError> {
-        self.call(&format!("remove network {id}"), |s| async move { s.docker.remove_network(&id.0).await }).await
+        self.remove("network", &id.0).await
     }
 }
 

@@ -3,6 +3,7 @@
 
 use bollard::errors::Error;
 
+use super::room::TooLarge;
 use crate::swarm::{SwarmError, SwarmErrorKind};
 
 /// An address of the Docker API that cannot be used.
@@ -13,10 +14,51 @@ pub struct ConnectError {
     pub url: String,
 }
 
-/// Says what an error of bollard or of the connection means.
-pub fn swarm_error(doing: &str, error: &Error) -> SwarmError {
+/// A call that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// Docker, or the connection to it.
+    #[error(transparent)]
+    Api(Error),
+    /// The answer.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
+}
+
+impl From<Error> for CallError {
+    fn from(error: Error) -> Self {
+        Self::Api(error)
+    }
+}
+
+impl From<serde_json::Error> for CallError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Api(error.into())
+    }
+}
+
+impl From<std::io::Error> for CallError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Api(error.into())
+    }
+}
+
+impl From<hyper::Error> for CallError {
+    fn from(error: hyper::Error) -> Self {
+        Self::Api(error.into())
+    }
+}
+
+impl From<http::Error> for CallError {
+    fn from(error: http::Error) -> Self {
+        Self::Api(error.into())
+    }
+}
+
+/// Says what a failed call means.
+pub fn swarm_error(doing: &str, error: &CallError) -> SwarmError {
     match error {
-        Error::DockerResponseServerError { status_code, message } => {
+        CallError::Api(Error::DockerResponseServerError { status_code, message }) => {
             let shown = if message.is_empty() { format!("HTTP status {status_code}") } else { message.clone() };
             SwarmError { kind: kind(*status_code, message), doing: doing.to_owned(), message: shown }
         }

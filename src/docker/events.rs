@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::error::{swarm_error, unavailable};
 use super::link::count_bytes;
+use super::news::{Following, News};
 use crate::swarm::{Hint, SwarmError};
 
 /// `{"scope":["swarm"],"type":["service","node","network","config","secret"]}`
@@ -25,6 +26,8 @@ const LONGEST_LINE: usize = 1 << 20;
 /// An open stream and what of it has not been given out yet.
 struct Reader {
     body: Incoming,
+    news: News,
+    _following: Following,
     unread: Vec<u8>,
     ready: VecDeque<Result<Hint, SwarmError>>,
 }
@@ -35,22 +38,25 @@ enum State<F> {
     Broken,
 }
 
-/// The hints of a stream that `opening` opens.
-pub fn hints<F>(opening: F) -> BoxStream<'static, Result<Hint, SwarmError>>
+/// The hints of a stream that `opening` opens. What they say of configs is news.
+pub fn hints<F>(opening: F, news: News) -> BoxStream<'static, Result<Hint, SwarmError>>
 where
     F: Future<Output = Result<Incoming, SwarmError>> + Send + 'static,
 {
     let first = State::Opening(Box::pin(opening));
-    stream::unfold(first, |state| async move {
-        let reader = match state {
-            State::Opening(opening) => match opening.await {
-                Ok(body) => Reader { body, unread: Vec::new(), ready: VecDeque::new() },
-                Err(error) => return Some((Err(error), State::Broken)),
-            },
-            State::Open(reader) => reader,
-            State::Broken => return None,
-        };
-        Some(next(reader).await)
+    stream::unfold(first, move |state| {
+        let news = news.clone();
+        async move {
+            let reader = match state {
+                State::Opening(opening) => match opening.await {
+                    Ok(body) => Reader { body, _following: news.follow(), news, unread: Vec::new(), ready: VecDeque::new() },
+                    Err(error) => return Some((Err(error), State::Broken)),
+                },
+                State::Open(reader) => reader,
+                State::Broken => return None,
+            };
+            Some(next(reader).await)
+        }
     })
     .boxed()
 }
@@ -87,7 +93,7 @@ impl Reader {
             self.unread.extend_from_slice(piece);
             if piece.ends_with(b"\n") {
                 let line = std::mem::take(&mut self.unread);
-                self.ready.extend(hint(&line));
+                self.ready.extend(hint(&line, &self.news));
             }
         }
         if self.unread.len() > LONGEST_LINE {
@@ -97,7 +103,7 @@ impl Reader {
 }
 
 /// The hint of one line; none for an empty line.
-fn hint(line: &[u8]) -> Option<Result<Hint, SwarmError>> {
+fn hint(line: &[u8], news: &News) -> Option<Result<Hint, SwarmError>> {
     let line = line.trim_ascii();
     if line.is_empty() {
         return None;
@@ -105,8 +111,11 @@ fn hint(line: &[u8]) -> Option<Result<Hint, SwarmError>> {
     let text = |event: &Value, path: &str| event.pointer(path).and_then(Value::as_str).unwrap_or("").to_owned();
     Some(match serde_json::from_slice::<Value>(line) {
         Ok(event) if event.is_object() => {
-            let detail = format!("{} {}", text(&event, "/Action"), text(&event, "/Actor/Attributes/name"));
-            Ok(Hint { kind: text(&event, "/Type"), detail })
+            let (kind, name) = (text(&event, "/Type"), text(&event, "/Actor/Attributes/name"));
+            if kind == "config" {
+                news.changed(&text(&event, "/Actor/ID"), &name);
+            }
+            Ok(Hint { detail: format!("{} {name}", text(&event, "/Action")), kind })
         }
         _ => Err(unavailable(DOING, format!("not an event: {}", String::from_utf8_lossy(line).chars().take(80).collect::<String>()))),
     })

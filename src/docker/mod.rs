@@ -1,15 +1,20 @@
-//! The real Swarm: the port over the Docker API of one manager, by bollard. The only room that names bollard.
+//! The real Swarm: the port over the Docker API of one manager. The only room that names bollard, whose types and errors it uses.
 //! Bodies travel as raw JSON (`docs/decisions/docker-raw-json.md`), so that no field of a spec is lost and no odd
-//! foreign object makes a list unreadable. Must never retry, and never return part of an answer.
+//! foreign object makes a list unreadable. Must never retry, never return part of an answer, and never hold more of answers
+//! than it has room for.
 
 mod api;
 mod call;
+mod configs;
 mod error;
 mod events;
+mod items;
 mod link;
 mod networks;
+mod news;
+mod room;
 mod session;
 mod template;
 
-pub use api::DockerSwarm;
+pub use api::{DockerSwarm, LOOK_MEMORY_MAX};
 pub use error::ConnectError;

@@ -1,13 +1,46 @@
 //! Tells the Swarm's networks from what one node still knows of them. `GET /networks` answers 200 in two cases in which
-//! it should not be believed (`docs/decisions/docker-networks-of-one-node.md`); neither must reach a snapshot.
+//! it should not be believed (`docs/decisions/docker-networks-of-one-node.md`); neither must reach a snapshot. What a node alone
+//! knows and a snapshot needs is asked seldom.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::error::unavailable;
 use crate::swarm::{GATEWAY_BRIDGE, SwarmError};
 
 /// What a snapshot needs of a network of one node. Everything else about it changes with every container.
 const KEPT_OF_THE_BRIDGE: [&str; 5] = ["Id", "Name", "Driver", "Scope", "IPAM"];
+
+/// For so long a node's bridge is believed to be as it was: it changes only while no container is on it.
+const BRIDGE_KEPT_FOR: Duration = Duration::from_secs(60);
+
+/// What the answering node last said of its bridge.
+pub struct KnownBridge {
+    asked_at: Instant,
+    /// The ids of the Swarm's networks at that time: with each new one everything is looked at anew.
+    beside: BTreeSet<String>,
+    /// The bridge.
+    pub said: Vec<Value>,
+}
+
+impl KnownBridge {
+    /// Asked at `asked_at` beside these networks of the Swarm. Nothing is known of a bridge that is not there yet.
+    pub fn new(asked_at: Instant, beside: &[Value], said: Vec<Value>) -> Option<Self> {
+        (!said.is_empty()).then(|| Self { asked_at, beside: ids_of(beside), said })
+    }
+
+    /// Whether it need not be asked for again.
+    pub fn will_do(&self, beside: &[Value]) -> bool {
+        self.asked_at.elapsed() < BRIDGE_KEPT_FOR && self.beside == ids_of(beside)
+    }
+}
+
+fn ids_of(networks: &[Value]) -> BTreeSet<String> {
+    networks.iter().filter_map(|network| network["Id"].as_str()).map(str::to_owned).collect()
+}
 
 /// The networks of the Swarm. Those that only this node still lists were removed; if the routing mesh's is among them,
 /// the managers were not asked at all.
@@ -66,6 +99,17 @@ mod tests {
             [json!({"Name": "my_docker_gwbridge", "Scope": "local"}), json!({"Name": "docker_gwbridge", "Scope": "swarm"}), json!(7)];
         let kept: Vec<Value> = gateway_bridge([vec![bridge], others.to_vec()].concat()).collect();
         assert_eq!(kept, [json!({"Id": "b", "Name": "docker_gwbridge", "Driver": "bridge", "Scope": "local", "IPAM": ipam})]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bridge_is_asked_for_again_after_a_while_and_beside_other_networks() {
+        let networks = |ids: &[&str]| ids.iter().map(|id| json!({"Id": id})).collect::<Vec<_>>();
+        assert!(KnownBridge::new(Instant::now(), &networks(&["a"]), vec![]).is_none(), "it may come yet");
+        let known = KnownBridge::new(Instant::now(), &networks(&["a", "b"]), vec![json!({"Id": "bridge"})]).unwrap();
+        assert!(known.will_do(&networks(&["b", "a"])));
+        assert!(!known.will_do(&networks(&["a", "b", "new"])) && !known.will_do(&networks(&["a"])));
+        tokio::time::advance(BRIDGE_KEPT_FOR).await;
+        assert!(!known.will_do(&networks(&["a", "b"])));
     }
 
     #[test]

@@ -1,13 +1,12 @@
-//! A session with the API: bollard over our connection, with the API version that both sides speak. bollard negotiates
-//! but then sends its requests without a version, so the connection puts it in front of each path.
+//! A session with the API: our connection, with the API version that both sides speak in front of each path.
 
 use std::sync::Arc;
 
 use bollard::errors::Error;
-use bollard::{API_DEFAULT_VERSION, BollardRequest, ClientVersion, Docker};
-use http::Uri;
+use bollard::{API_DEFAULT_VERSION, ClientVersion};
+use serde_json::Value;
 
-use super::error::{swarm_error, unavailable};
+use super::error::{CallError, swarm_error, unavailable};
 use super::link::Link;
 use crate::swarm::SwarmError;
 
@@ -17,9 +16,7 @@ const OLDEST: ClientVersion = ClientVersion { major_version: 1, minor_version: 4
 /// A negotiated session. Cheap to clone.
 #[derive(Clone)]
 pub struct Session {
-    /// bollard, for calls whose answers hold nothing that a typed model could lose.
-    pub docker: Docker,
-    /// The connection, for raw calls.
+    /// The connection.
     pub link: Arc<Link>,
     /// `/v1.41`.
     pub prefix: Arc<str>,
@@ -27,41 +24,21 @@ pub struct Session {
 
 impl Session {
     /// Asks the server for its API version and settles on one.
-    pub async fn negotiate(link: &Arc<Link>, deadline_seconds: u64) -> Result<Self, SwarmError> {
+    pub async fn negotiate(link: &Arc<Link>) -> Result<Self, SwarmError> {
         let doing = "negotiate the API version";
-        let asking = client(link, deadline_seconds, None).map_err(|e| swarm_error(doing, &e))?;
-        let version = asking.negotiate_version().await.map_err(|e| swarm_error(doing, &e))?.client_version();
-        if version < OLDEST {
-            return Err(unavailable(doing, format!("the server speaks API {version}; {OLDEST} is needed (Docker 20.10 or newer)")));
+        let unversioned = Self { link: link.clone(), prefix: "".into() };
+        let theirs = unversioned.get("/version").await.and_then(|answer| version(&answer)).map_err(|e| swarm_error(doing, &e))?;
+        if theirs < OLDEST {
+            return Err(unavailable(doing, format!("the server speaks API {theirs}; {OLDEST} is needed (Docker 20.10 or newer)")));
         }
-        let prefix: Arc<str> = format!("/v{version}").into();
-        let docker = client(link, deadline_seconds, Some(prefix.clone())).map_err(|e| swarm_error(doing, &e))?;
-        Ok(Self { docker, link: link.clone(), prefix })
+        let spoken = if &theirs < API_DEFAULT_VERSION { &theirs } else { API_DEFAULT_VERSION };
+        Ok(Self { link: link.clone(), prefix: format!("/v{spoken}").into() })
     }
 }
 
-/// bollard over our connection.
-fn client(link: &Arc<Link>, deadline_seconds: u64, prefix: Option<Arc<str>>) -> Result<Docker, Error> {
-    let (link, base) = (link.clone(), link.base.clone());
-    let send = move |request: BollardRequest| {
-        let (link, prefix) = (link.clone(), prefix.clone());
-        async move {
-            let request = match &prefix {
-                Some(prefix) => versioned(request, prefix)?,
-                None => request,
-            };
-            link.send(request).await
-        }
-    };
-    Docker::connect_with_custom_transport(send, Some(base), deadline_seconds, API_DEFAULT_VERSION)
-}
-
-/// Puts the version in front of the path.
-fn versioned(mut request: BollardRequest, prefix: &str) -> Result<BollardRequest, Error> {
-    let mut parts = std::mem::take(request.uri_mut()).into_parts();
-    let path = parts.path_and_query.as_ref().map_or("/", |p| p.as_str());
-    let path = if path.starts_with(prefix) { path.to_owned() } else { format!("{prefix}{path}") };
-    parts.path_and_query = Some(path.parse()?);
-    *request.uri_mut() = Uri::from_parts(parts).map_err(Error::from)?;
-    Ok(request)
+fn version(answer: &Value) -> Result<ClientVersion, CallError> {
+    let said = answer.get("ApiVersion").and_then(Value::as_str).and_then(|said| said.split_once('.'));
+    let parsed = said.and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+    let (major_version, minor_version) = parsed.ok_or(Error::APIVersionParseError {})?;
+    Ok(ClientVersion { major_version, minor_version })
 }

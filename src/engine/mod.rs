@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
@@ -119,14 +120,16 @@ pub fn patience(least: Duration, main_file: &Path) -> Duration {
     least.saturating_add(TIMEOUT_PER_MIB.saturating_mul(mib))
 }
 
-/// Writes a configuration's files into a directory of their own, which must not exist yet. Names are plain file names. Where
-/// the machine has no IPv6, the lines that listen there are left out: an engine does not start with them.
+/// Writes a configuration's files into a directory of their own, which must not exist yet. Names are plain file names. Lines that
+/// ask for what there is not are left out: an engine does not start where it shall listen by IPv6 and the machine has none, and
+/// complains with each new worker that it may not have more open files than its container grants.
 pub async fn write_files(directory: &Path, files: &BTreeMap<String, String>) -> Result<(), EngineError> {
     tokio::fs::create_dir_all(directory).await.map_err(|source| write_error(directory, source))?;
-    let six = has_ipv6();
+    let (six, granted) = (has_ipv6(), open_files_granted());
     for (name, content) in files {
         let path = directory.join(name);
         let content = if six { Cow::Borrowed(content.as_str()) } else { Cow::Owned(without_ipv6(content)) };
+        let content = within_open_files(&content, granted);
         tokio::fs::write(&path, content.as_bytes()).await.map_err(|source| write_error(&path, source))?;
     }
     Ok(())
@@ -146,6 +149,26 @@ fn without_ipv6(content: &str) -> String {
         line.starts_with(LISTENS_BY_IPV6) && line.find(';') == Some(line.len() - 1)
     };
     content.split_inclusive('\n').filter(|line| !listens(line)).collect()
+}
+
+/// How many open files a process may have here. The engine's workers inherit that, and without a capability they can only lower it.
+fn open_files_granted() -> u64 {
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(_, hard)| hard)
+}
+
+/// How a line begins that says how many open files a worker may have. In the main context, so nothing stands before it.
+const OPEN_FILES: &str = "worker_rlimit_nofile ";
+
+fn within_open_files(content: &str, granted: u64) -> Cow<'_, str> {
+    let asks_for_more = |line: &str| {
+        let number = line.strip_prefix(OPEN_FILES).and_then(|rest| rest.trim_end().strip_suffix(';'));
+        number.and_then(|number| number.trim().parse::<u64>().ok()).is_some_and(|number| number > granted)
+    };
+    if content.lines().any(asks_for_more) {
+        content.split_inclusive('\n').filter(|line| !asks_for_more(line)).collect::<String>().into()
+    } else {
+        content.into()
+    }
 }
 
 /// Writes files that nobody else may read into a directory that exists. Names are plain file names.
@@ -189,6 +212,15 @@ mod tests {
                     listen [::]:81; return 503;\n}";
         let left = "server {\n    listen 80 default_server;\n    return 200 \"listen [::]:80;\";\n    listen [::]:81; return 503;\n}";
         assert_eq!(without_ipv6(text), left);
+    }
+
+    #[test]
+    fn more_open_files_than_are_granted_are_not_asked_for() {
+        let text = "worker_processes 1;\nworker_rlimit_nofile 65535;\nevents {\n    worker_connections 16384;\n}\n";
+        let left = "worker_processes 1;\nevents {\n    worker_connections 16384;\n}\n";
+        for (granted, expected) in [(65_535, text), (524_288, text), (65_534, left), (1024, left)] {
+            assert_eq!(within_open_files(text, granted), expected, "{granted}");
+        }
     }
 
     #[test]

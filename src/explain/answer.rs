@@ -40,30 +40,30 @@ pub enum Refusal<'a> {
     BadMaterial(HostPattern, &'a TlsBinding),
 }
 
-/// Decides.
-pub fn decide<'a>(table: &'a RouteTable, materials: &Materials, request: &Request) -> Decision<'a> {
+/// Decides. `scheme`: the one by which the client asked, whatever the connection.
+pub fn decide<'a>(table: &'a RouteTable, materials: &Materials, request: &Request, scheme: Scheme) -> Decision<'a> {
+    // TLS can only end in front, where somebody says that it did.
+    let ends_in_front = table.https_port.is_none() && table.settings.client_address.is_some() && request.sent.is_none();
     match request.scheme {
-        Scheme::Http => decide_plain(table, request),
-        // TLS can only end in front, where somebody says that it did.
-        Scheme::Https if table.https_port.is_none() && table.settings.client_address.is_some() => decide_plain(table, request),
-        Scheme::Https => decide_tls(table, materials, request),
+        Scheme::Https if !ends_in_front => decide_tls(table, materials, request, scheme),
+        Scheme::Http | Scheme::Https => decide_plain(table, request, scheme),
     }
 }
 
-fn decide_plain<'a>(table: &'a RouteTable, request: &Request) -> Decision<'a> {
+fn decide_plain<'a>(table: &'a RouteTable, request: &Request, scheme: Scheme) -> Decision<'a> {
     // An exact name beats a wildcard, also where it is passed through and answers nothing here.
     for pattern in HostPattern::fitting(&request.host) {
         if let Some(host) = table.hosts.get(&pattern) {
-            return at_host(pattern, host, request);
+            return at_host(pattern, host, request, scheme);
         }
-        if table.passthrough.contains_key(&pattern) {
+        if table.passthrough.contains_key(&pattern) || table.closed.contains(&pattern) {
             return at_default(None, request);
         }
     }
     at_default(table.default_backend.as_ref(), request)
 }
 
-fn decide_tls<'a>(table: &'a RouteTable, materials: &Materials, request: &Request) -> Decision<'a> {
+fn decide_tls<'a>(table: &'a RouteTable, materials: &Materials, request: &Request, scheme: Scheme) -> Decision<'a> {
     let default = table.default_backend.as_ref().filter(|default| is_good(default.tls.as_ref(), materials));
     if !request.is_name {
         return default.map_or(Decision::Refused(Refusal::NoName), |default| at_default(Some(default), request));
@@ -73,16 +73,24 @@ fn decide_tls<'a>(table: &'a RouteTable, materials: &Materials, request: &Reques
             return Decision::Passthrough(pattern, backend);
         }
         if let Some(host) = table.hosts.get(&pattern) {
-            return terminated(pattern, host, materials, request);
+            return terminated(pattern, host, materials, (request, scheme));
+        }
+        if table.closed.contains(&pattern) {
+            return Decision::Refused(Refusal::UnknownHost);
         }
     }
     default.map_or(Decision::Refused(Refusal::UnknownHost), |default| at_default(Some(default), request))
 }
 
 /// A published host is answered by itself or not at all, never by a wildcard or the default backend.
-fn terminated<'a>(pattern: HostPattern, host: &'a VirtualHost, materials: &Materials, request: &Request) -> Decision<'a> {
+fn terminated<'a>(
+    pattern: HostPattern,
+    host: &'a VirtualHost,
+    materials: &Materials,
+    (request, scheme): (&Request, Scheme),
+) -> Decision<'a> {
     match &host.tls {
-        Some(binding) if is_good(Some(binding), materials) => at_host(pattern, host, request),
+        Some(binding) if is_good(Some(binding), materials) => at_host(pattern, host, request, scheme),
         Some(binding) => Decision::Refused(Refusal::BadMaterial(pattern, binding)),
         None => Decision::Refused(Refusal::PlainOnly(pattern)),
     }
@@ -100,13 +108,13 @@ fn at_default<'a>(default: Option<&'a DefaultBackend>, request: &Request) -> Dec
     }
 }
 
-fn at_host<'a>(pattern: HostPattern, host: &'a VirtualHost, request: &Request) -> Decision<'a> {
+fn at_host<'a>(pattern: HostPattern, host: &'a VirtualHost, request: &Request, scheme: Scheme) -> Decision<'a> {
     match &request.path {
         Err(bad) => Decision::BadPath(bad.to_string()),
         Ok(_) if host.is_shared_by_path() && uri::may_lead_elsewhere(request.asked_path()) => Decision::BadPath(MISLEADING.to_owned()),
         Ok(path) => {
             let unknown = || Place { path: ContextPath::root(), answer: Answer::NoRoute };
-            Decision::Place(pattern, host, host.place_of(request.scheme, path).unwrap_or_else(unknown))
+            Decision::Place(pattern, host, host.place_of(scheme, path).unwrap_or_else(unknown))
         }
     }
 }

@@ -59,7 +59,7 @@ pub fn manner(backend: &Backend, settings: &EngineSettings, steps: &mut Vec<Step
     steps.push(step(About::Affinity, affinity(backend)));
     steps.push(step(About::Retries, retries(backend, settings)));
     let http2 = backend.protocol.http2;
-    let added: Vec<&str> = request_headers().chain((!http2).then_some("Upgrade")).chain((!http2).then_some("Connection")).collect();
+    let added: Vec<&str> = request_headers(settings).chain((!http2).then_some("Upgrade")).chain((!http2).then_some("Connection")).collect();
     steps.push(step(About::Headers, format!("to the application: {}", added.join(", "))));
     if settings.hide_info_headers {
         steps.push(step(About::Headers, "to the client: none (settings.hideInfoHeaders)"));
@@ -134,6 +134,9 @@ pub fn write_route(f: &mut fmt::Formatter<'_>, route: &RouteReport) -> fmt::Resu
     };
     let state = match (route.state, &route.reason) {
         (RouteState::Served, _) => "served".to_owned(),
+        (RouteState::Pending, reason) if lacks_endpoints(route) => {
+            format!("answers 503 until every proxy has the network: {}", reason.as_deref().unwrap_or("no reason known"))
+        }
         (RouteState::Pending, reason) => format!("not served everywhere yet: {}", reason.as_deref().unwrap_or("no reason known")),
         (RouteState::Unknown, reason) => format!("nobody can tell: {}", reason.as_deref().unwrap_or("no reason known")),
         (RouteState::Quarantined, reason) => {
@@ -142,10 +145,16 @@ pub fn write_route(f: &mut fmt::Formatter<'_>, route: &RouteReport) -> fmt::Resu
         (RouteState::Unverifiable, reason) => {
             format!("answers 503: {}", reason.as_deref().unwrap_or("the application's certificate cannot be checked"))
         }
+        (RouteState::OverLimit, reason) => format!("answers 503: {}", reason.as_deref().unwrap_or("beyond a limit")),
         (RouteState::NoEndpoints, reason) => format!("answers 503: {}", reason.as_deref().unwrap_or("no endpoint")),
     };
     writeln!(f, "  {:<10} {}", "route", printable_line(&format!("{}{}{kind}: {state}", route.host, route.path)))?;
     route.services.iter().try_for_each(|service| write_service(f, service))
+}
+
+fn lacks_endpoints(route: &RouteReport) -> bool {
+    let mut endpoints = route.services.iter().flat_map(|service| &service.endpoints);
+    route.target.is_none() && !endpoints.any(|endpoint| endpoint.state == EndpointState::Active)
 }
 
 fn write_service(f: &mut fmt::Formatter<'_>, service: &ServiceReport) -> fmt::Result {

@@ -5,9 +5,9 @@ use super::standing::{Behind, Pool, Standing, list};
 use super::{Sources, host_effects};
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::{Affinity as Asked, BackendMode, BackendProtocol, ServiceLabels, Verification as AskedVerification};
-use crate::report::RouteReport;
+use crate::report::{RouteReport, RouteState};
 use crate::route::{Affinity, MaterialRef, Verification};
-use crate::translate::{Translation, admitted_as_default};
+use crate::translate::{DEFAULT_HOST, Translation, admitted_as_default};
 use crate::types::ObjectName;
 
 /// A published service and everything that its labels are held against.
@@ -103,15 +103,20 @@ fn rewrite(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
 
 fn default_backend(effects: &Effects<'_>) -> String {
     let own = "answers for its own hosts only";
-    let oldest = effects.translation.table.default_backend.as_ref().and_then(|default| default.backend.services.first());
     let service = effects.standing.service;
-    match oldest {
-        Some(oldest) if oldest.id == service.id => "answers for hosts that nobody published".to_owned(),
+    match oldest_default(effects) {
+        Some(oldest) if oldest == service.name => "answers for hosts that nobody published".to_owned(),
         _ if !effects.asked.default_backend => own.to_owned(),
         _ if admitted_as_default(effects.cluster, effects.sources.snapshot, service).is_err() => format!("not admitted: {own}"),
-        Some(oldest) => format!("overruled by {}: {own}", oldest.name),
+        Some(oldest) => format!("overruled by {oldest}: {own}"),
         None => own.to_owned(),
     }
+}
+
+/// The service that is the default backend. One that must stay closed is in the report only.
+fn oldest_default<'a>(effects: &'a Effects<'_>) -> Option<&'a str> {
+    let route = effects.translation.routes.iter().find(|route| route.host == DEFAULT_HOST && route.state != RouteState::OverLimit)?;
+    route.services.first().map(|oldest| oldest.service.as_str())
 }
 
 fn backend_mode(effects: &Effects<'_>) -> String {

@@ -1,8 +1,8 @@
 //! Which findings belong into an explanation: those about the services that share the request's host.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Sources, known};
+use super::{HeldBack, Sources, held, known};
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::{PREFIX, read_labels, service_cluster_of};
 use crate::report::{Finding, FindingCode, Severity, Subject};
@@ -13,7 +13,8 @@ use crate::types::HostPattern;
 /// The findings about these services, the worst first.
 pub fn about(sources: &Sources<'_>, cluster: &Cluster, translation: &Translation, services: &BTreeSet<String>) -> Vec<Finding> {
     let concerned = |finding: &Finding| matches!(&finding.subject, Subject::Service(name) if services.contains(name));
-    let all = translation.findings.iter().cloned().chain(known::findings(sources, cluster));
+    let held = services.iter().filter_map(|service| Some(held::of(sources, service)?.finding.clone()));
+    let all = translation.findings.iter().cloned().chain(known::findings(sources, cluster)).chain(held);
     let mut findings: Vec<Finding> = all.filter(concerned).collect();
     findings.sort_by_key(|finding| match finding.severity {
         Severity::Error => 0,
@@ -72,8 +73,12 @@ pub fn left_out(sources: &Sources<'_>, translation: &Translation, host: &str) ->
 /// The services that name the host in their labels, whether they are published or not.
 pub fn claimants(sources: &Sources<'_>, cluster: &Cluster, translation: &Translation, host: &str) -> Vec<Claimant> {
     let fitting: Vec<HostPattern> = HostPattern::fitting(host).collect();
-    let naming = sources.snapshot.services.values().filter(|service| is_application(service) && names(service, host, &fitting));
-    naming.map(|service| claimant(sources, cluster, translation, service, &fitting)).collect()
+    let naming = sources.snapshot.services.values().filter(|service| is_application(service) && names(&service.labels, host, &fitting));
+    let counting: Vec<Claimant> = naming.map(|service| claimant(sources, cluster, translation, service, &fitting)).collect();
+    let new = sources.held.iter().filter(|held| names(&held.labels, host, &fitting));
+    let new = new.filter(|held| counting.iter().all(|counts| counts.service != held.service));
+    let new: Vec<Claimant> = new.map(not_yet).collect();
+    counting.into_iter().chain(new).collect()
 }
 
 fn claimant(sources: &Sources<'_>, cluster: &Cluster, translation: &Translation, service: &Service, fitting: &[HostPattern]) -> Claimant {
@@ -94,9 +99,14 @@ fn claimant(sources: &Sources<'_>, cluster: &Cluster, translation: &Translation,
     Claimant { service: name, why: format!("its service_cluster is {value}, which no declared cluster publishes"), findings }
 }
 
+/// Who names the host by now, and did not when labels last counted.
+fn not_yet(held: &HeldBack) -> Claimant {
+    Claimant { service: held.service.clone(), why: held.words(), findings: vec![held.finding.clone()] }
+}
+
 /// Whether a label value that is meant to be `hosts` names the host, however it is written.
-fn names(service: &Service, host: &str, fitting: &[HostPattern]) -> bool {
-    let keys = service.labels.iter().filter(|(key, _)| is_hosts_label(key));
+fn names(labels: &BTreeMap<String, String>, host: &str, fitting: &[HostPattern]) -> bool {
+    let keys = labels.iter().filter(|(key, _)| is_hosts_label(key));
     let items = keys.flat_map(|(_, value)| value.split([',', ';', ' ', '\n']));
     items.map(bare_host).any(|item| item.eq_ignore_ascii_case(host) || HostPattern::parse(item).is_ok_and(|item| fitting.contains(&item)))
 }

@@ -1,10 +1,13 @@
 //! What the labels come to that hold for a host as a whole: which hosts are published, their TLS, their redirects.
 
+use std::collections::BTreeMap;
+
 use super::effects::{Effects, decided, is_meant};
 use super::standing::{Behind, Pool, Tls, list};
 use crate::intent::labels::Redirect;
+use crate::report::RouteState;
 use crate::route::{Backend, TlsBinding};
-use crate::translate::Refusal;
+use crate::translate::{Holder, Refusal};
 use crate::types::{HostPattern, Scheme};
 
 /// What a label of a host does.
@@ -27,15 +30,19 @@ fn hosts(effects: &Effects<'_>) -> String {
         return format!("nobody answers at {}: the service is closed, because a label sounds like access control", list(&may));
     }
     let (here, elsewhere): (Vec<_>, Vec<_>) = may.into_iter().partition(|host| effects.standing.is_at(host));
+    let (over, elsewhere): (Vec<_>, Vec<_>) = elsewhere.into_iter().partition(|host| is_over_limit(effects, host));
     let mut said = Vec::new();
     if !here.is_empty() {
         said.push(format!("publishes {}", list(&here)));
     }
-    let (taken, not): (Vec<_>, Vec<_>) = not.into_iter().partition(|host| first_by(effects, host).is_some());
+    let (taken, not): (Vec<_>, Vec<_>) = not.into_iter().partition(|host| taken_by(effects, host).is_some());
     if !not.is_empty() {
         said.push(format!("the cluster does not admit {}", list(&not)));
     }
     said.extend(stays_with_others(effects, &taken));
+    if !over.is_empty() {
+        said.push(format!("asks for more than spec.limits allows with {}", list(&over)));
+    }
     if !elsewhere.is_empty() {
         said.push(not_passed(effects, &elsewhere));
     }
@@ -50,28 +57,44 @@ fn not_passed(effects: &Effects<'_>, hosts: &[&HostPattern]) -> String {
     format!("overruled at {}: others handle its TLS otherwise", list(hosts))
 }
 
+/// Whether the service loses the host to a limit.
+fn is_over_limit(effects: &Effects<'_>, host: &HostPattern) -> bool {
+    let own = &effects.standing.service.name;
+    let mut lost = effects.translation.routes.iter().filter(|route| route.state == RouteState::OverLimit && route.host == host.as_str());
+    lost.any(|route| route.services.iter().any(|service| service.service == *own))
+}
+
 fn is_admitted(effects: &Effects<'_>, host: &HostPattern) -> bool {
     effects.translation.refusal(&effects.standing.service.id, host).is_none()
 }
 
-/// The service of another stack that published the host first, where that is why it is not admitted.
-fn first_by<'a>(effects: &'a Effects<'_>, host: &HostPattern) -> Option<&'a str> {
+/// Why a service of another team has the host, where that is why it is not admitted.
+fn taken_by<'a>(effects: &'a Effects<'_>, host: &HostPattern) -> Option<&'a Holder> {
     match effects.translation.refusal(&effects.standing.service.id, host)? {
-        Refusal::PublishedFirst { by, .. } => Some(by),
+        Refusal::Taken(holder) => Some(holder),
         Refusal::NotListed | Refusal::ForOthers(_) | Refusal::NotDefault => None,
     }
 }
 
-fn stays_with_others(effects: &Effects<'_>, hosts: &[&HostPattern]) -> Option<String> {
-    let first = hosts.first().and_then(|host| first_by(effects, host))?;
-    let more = if hosts.iter().all(|host| first_by(effects, host) == Some(first)) { "" } else { " and others" };
-    Some(format!("not admitted to {}, which the service {first}{more} of another stack published first", list(hosts)))
+/// A thousand hosts can be those of a thousand others.
+const HOLDERS_MAX: usize = 10;
+
+/// Hosts that stay with others, those of one reason together.
+fn stays_with_others(effects: &Effects<'_>, hosts: &[&HostPattern]) -> Vec<String> {
+    let mut taken = BTreeMap::<&Holder, Vec<&HostPattern>>::new();
+    for host in hosts {
+        if let Some(holder) = taken_by(effects, host) {
+            taken.entry(holder).or_default().push(host);
+        }
+    }
+    taken.into_iter().take(HOLDERS_MAX).map(|(holder, hosts)| format!("not admitted to {}: {holder}", list(&hosts))).collect()
 }
 
 /// Where another service terminates TLS of a host, one that wants it passed through has nothing there.
 fn passthrough(effects: &Effects<'_>) -> String {
     let standing = &effects.standing;
-    let nowhere: Vec<_> = effects.asked.hosts.iter().filter(|host| is_admitted(effects, host) && !standing.is_at(host)).collect();
+    let is_nowhere = |host: &&HostPattern| is_admitted(effects, host) && !standing.is_at(host) && !is_over_limit(effects, host);
+    let nowhere: Vec<_> = effects.asked.hosts.iter().filter(is_nowhere).collect();
     let words = (!standing.pools.is_empty()).then(|| standing.everywhere(|pool| tls(effects, pool)));
     let left_out = (!nowhere.is_empty()).then(|| not_passed(effects, &nowhere));
     words.into_iter().chain(left_out).collect::<Vec<_>>().join("; ")
@@ -91,14 +114,15 @@ fn redirects(effects: &Effects<'_>) -> String {
     }
 }
 
-/// Whether requests get this very redirect. Without TLS that ends here nobody sees a request by HTTPS.
+/// Whether requests get this very redirect. Without TLS that ends here, or in front, nobody sees a request by HTTPS.
 fn is_made(effects: &Effects<'_>, asked: &Redirect) -> bool {
     let source = &asked.source;
     let counting = effects.standing.table.hosts.get(&source.host).map_or(&[][..], |host| &host.redirects);
     let same = |redirect: &crate::route::Redirect| {
         (redirect.scheme, &redirect.path, &redirect.target) == (source.scheme, &source.path, &asked.target)
     };
-    let is_seen = source.scheme == Scheme::Http || matches!(effects.standing.tls_of(&source.host), Tls::Shown(_));
+    let shown = || matches!(effects.standing.tls_of(&source.host), Tls::Shown(_));
+    let is_seen = source.scheme == Scheme::Http || effects.cluster.has_front() || shown();
     is_admitted(effects, &source.host) && is_seen && counting.iter().any(same)
 }
 
@@ -145,7 +169,10 @@ fn tls(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
         Tls::Passed(backend) => format!("overruled: TLS is passed on to {}", names(backend)),
         Tls::Shown(_) => format!("TLS is terminated here{}", trouble(effects, pool)),
         Tls::Refused(binding) => format!("TLS is refused, because there is no secret {} that it may use", missing(binding)),
-        Tls::None if effects.standing.table.https_port.is_none() => "there is no TLS: the cluster publishes no port for it".to_owned(),
+        Tls::None if effects.standing.table.https_port.is_none() => {
+            let front = if effects.cluster.has_front() { ", and clients see the certificate of the load balancer in front" } else { "" };
+            format!("there is no TLS: the cluster publishes no port for it{front}")
+        }
         Tls::None => "there is no TLS".to_owned(),
     }
 }

@@ -50,8 +50,14 @@ fn fate((key, value): (&str, &str), standpoint: &Standpoint<'_>, findings: &[Fin
         (Some(_), Standpoint::Refused) => "no effect: the service is not published".to_owned(),
         (Some(name), Standpoint::Published(published)) => qualified(name, &effects::of(published, name), &findings),
     };
+    let (key, value) = shown(key, value);
+    LabelFate { key, value, effect, findings }
+}
+
+/// A label as it may be shown.
+pub fn shown(key: &str, value: &str) -> (String, String) {
     let value = if asks_for_access_control(key, value) { "(not shown)".to_owned() } else { printable(value) };
-    LabelFate { key: printable(key), value, effect, findings }
+    (printable(key), value)
 }
 
 /// Labels that do something also with a bad value: lists, of which the rest counts, and the wish for a check.

@@ -2,7 +2,7 @@
 
 use super::request::Request;
 use super::words::{About, Outcome, Step};
-use super::{Sources, step};
+use super::{Sources, front, silence, step};
 use crate::channel::contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::{PortMapping, PublishMode};
@@ -23,25 +23,25 @@ pub enum Fit {
 
 /// How the cluster's ports fit the request.
 pub fn fit(cluster: &Cluster, request: &Request) -> Fit {
-    match (mapping(cluster, request.scheme), request.stated_port) {
-        (Some(_), _) if ends_in_front(cluster, request.scheme) => Fit::Implied,
+    match (mapping(cluster, request), request.stated_port) {
+        (Some(_), _) if ends_in_front(cluster, request) => Fit::Implied,
         (Some(mapping), _) if mapping.published.get() == request.port() => Fit::Exact,
         (Some(_), None) => Fit::Implied,
         _ => Fit::None,
     }
 }
 
-fn mapping(cluster: &Cluster, scheme: Scheme) -> Option<PortMapping> {
+fn mapping(cluster: &Cluster, request: &Request) -> Option<PortMapping> {
     let publish = &cluster.proxy.publish;
-    match scheme {
+    match request.scheme {
         Scheme::Http => Some(publish.http),
-        Scheme::Https => publish.https.or(ends_in_front(cluster, scheme).then_some(publish.http)),
+        Scheme::Https => publish.https.or(ends_in_front(cluster, request).then_some(publish.http)),
     }
 }
 
-/// Whether requests by HTTPS come by plain HTTP, from somebody in front who is believed.
-fn ends_in_front(cluster: &Cluster, scheme: Scheme) -> bool {
-    scheme == Scheme::Https && cluster.proxy.publish.https.is_none() && cluster.has_front()
+/// Whether a request by HTTPS comes by plain HTTP, from somebody in front who is believed.
+fn ends_in_front(cluster: &Cluster, request: &Request) -> bool {
+    request.scheme == Scheme::Https && request.sent.is_none() && cluster.proxy.publish.https.is_none() && cluster.has_front()
 }
 
 fn spoken(scheme: Scheme) -> &'static str {
@@ -51,7 +51,7 @@ fn spoken(scheme: Scheme) -> &'static str {
 /// The published port; the error is how the walk ends without one.
 pub fn listener(cluster: &Cluster, request: &Request, steps: &mut Vec<Step>) -> Result<(), Outcome> {
     let words = spoken(request.scheme);
-    let Some(mapping) = mapping(cluster, request.scheme) else {
+    let Some(mapping) = mapping(cluster, request) else {
         let reason = format!("the cluster {} publishes no port for TLS", cluster.name);
         return Err(Outcome::nobody(None, reason, "Add spec.proxy.publish.https to the cluster's document, or ask by http."));
     };
@@ -59,10 +59,11 @@ pub fn listener(cluster: &Cluster, request: &Request, steps: &mut Vec<Step>) -> 
         PublishMode::Ingress => "on every node (routing mesh)",
         PublishMode::Host => "on the nodes of the proxies (host mode)",
     };
-    let in_front = ends_in_front(cluster, request.scheme);
+    let in_front = ends_in_front(cluster, request);
     let words = if in_front { spoken(Scheme::Http) } else { words };
     if in_front {
-        let says = "TLS ends at a load balancer in front, which asks by plain HTTP and says so (settings.clientAddress)";
+        let by = front::says_tls_by(&cluster.settings);
+        let says = format!("TLS ends at a load balancer in front, which asks by plain HTTP and says so by {by} (settings.clientAddress)");
         steps.push(step(About::Listener, says));
     }
     let says = format!("{words} on port {} {place}, port {} in the proxies", mapping.published, mapping.target);
@@ -78,7 +79,11 @@ pub fn listener(cluster: &Cluster, request: &Request, steps: &mut Vec<Step>) -> 
         }
         Fit::None => return Err(wrong_port(cluster, request, mapping)),
     }
-    Ok(())
+    if request.scheme == Scheme::Https && cluster.has_front() && !in_front && request.sent.is_none() {
+        let says = "where TLS ends at the load balancer in front instead, ask for what that asks: by http://, with --from and its headers";
+        steps.push(step(About::Listener, says));
+    }
+    front::admit(&cluster.settings, request, steps)
 }
 
 fn wrong_port(cluster: &Cluster, request: &Request, mapping: PortMapping) -> Outcome {
@@ -97,7 +102,7 @@ fn wrong_port(cluster: &Cluster, request: &Request, mapping: PortMapping) -> Out
 
 /// Whether proxies are there and what they run; the error is how the walk ends without any.
 pub fn proxies(sources: &Sources<'_>, cluster: &Cluster, steps: &mut Vec<Step>) -> Result<(), Outcome> {
-    let told = sources.status_of(&cluster.name).map(|status| from_status(status, steps));
+    let told = sources.status_of(&cluster.name).map(|status| from_status(cluster, status, steps));
     let running = match told {
         Some(running) => Some(running),
         None => from_snapshot(sources, cluster, steps),
@@ -109,14 +114,21 @@ pub fn proxies(sources: &Sources<'_>, cluster: &Cluster, steps: &mut Vec<Step>) 
     Ok(())
 }
 
-fn from_status(status: &ClusterStatus, steps: &mut Vec<Step>) -> usize {
-    let running = |proxy: &&ProxyTaskReport| proxy.state == "running" || proxy.state.starts_with("running:");
-    let proxies: Vec<_> = status.proxies.iter().filter(running).collect();
+/// Whether a proxy runs, as Swarm says.
+pub(super) fn is_running(proxy: &ProxyTaskReport) -> bool {
+    proxy.state == "running" || proxy.state.starts_with("running:")
+}
+
+fn from_status(cluster: &Cluster, status: &ClusterStatus, steps: &mut Vec<Step>) -> usize {
+    let proxies: Vec<_> = status.proxies.iter().filter(|proxy| is_running(proxy)).collect();
     let current = proxies.iter().filter(|proxy| proxy.up_to_date == Some(true)).count();
     steps.push(step(About::Proxies, format!("{current} of {} run the newest configuration", proxies.len())));
     for proxy in proxies.iter().filter(|proxy| proxy.up_to_date != Some(true)) {
         let what = match (proxy.up_to_date, &proxy.rejected) {
-            (None, _) => "was not heard of lately, so that nobody can tell what it runs".to_owned(),
+            (None, _) => format!("was not heard of lately, so that nobody can tell what it runs{}", silence::of_unheard(cluster)),
+            (_, _) if proxy.is_on_names() => {
+                "finds endpoints by name, because nobody confirmed their addresses for longer than settings.controlPlaneTimeout".to_owned()
+            }
             (_, Some(rejected)) => format!("runs an older one: it refused {rejected}"),
             (_, None) => "runs an older one: not yet".to_owned(),
         };

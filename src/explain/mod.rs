@@ -7,13 +7,18 @@ mod backend;
 mod configuration;
 mod effects;
 mod findings;
+mod forwarded;
+mod front;
+mod held;
 mod host_effects;
 mod known;
 mod labels;
 mod listener;
 mod place;
 mod request;
+mod sent;
 mod service;
+mod silence;
 mod standing;
 mod template;
 mod uri;
@@ -22,13 +27,16 @@ mod words;
 
 pub use answer::{Decision, Refusal, decide};
 pub use configuration::{Configuration, NoConfiguration, configuration};
+pub use front::{Asked, admitted};
+pub use held::HeldBack;
 pub use request::{BadUrl, Request};
+pub use sent::{BadConnection, ProxyHeader, Sent};
 pub use service::explain_service;
 pub use walk::explain;
 pub use words::{About, ClusterWalk, Explanation, LabelFate, Outcome, ServiceExplanation, Step};
 
 use crate::intent::cluster::Cluster;
-use crate::report::{ClusterStatus, RouteReport, StatusReport};
+use crate::report::{ClusterStatus, RouteReport, RouteState, StatusReport};
 use crate::swarm::Snapshot;
 use crate::types::ClusterName;
 
@@ -37,8 +45,10 @@ use crate::types::ClusterName;
 pub struct Sources<'a> {
     /// The declared clusters.
     pub clusters: &'a [Cluster],
-    /// A complete look at the Swarm.
+    /// A complete look at the Swarm, with the labels that count.
     pub snapshot: &'a Snapshot,
+    /// The services whose labels say something else by now.
+    pub held: &'a [HeldBack],
     /// What a running operator reports: proxies, certificates. Without it nothing is known of either.
     pub status: Option<&'a StatusReport>,
 }
@@ -48,11 +58,14 @@ impl Sources<'_> {
         self.status.and_then(|status| status.clusters.get(cluster.as_str()))
     }
 
-    /// A route as a running operator reports it, which knows proxies and certificates, with the endpoints of this look.
+    /// A route as a running operator reports it, which knows proxies and certificates, with the endpoints of this look. What has none
+    /// of these is served by nobody, whatever the operator knew.
     fn newest(&self, cluster: &ClusterName, known: &RouteReport) -> RouteReport {
         let name = |route: &RouteReport| (route.host.clone(), route.path.clone(), route.kind, route.target.clone());
         let told = self.status_of(cluster).and_then(|status| status.routes.iter().find(|told| name(told) == name(known)));
-        RouteReport { services: known.services.clone(), ..told.unwrap_or(known).clone() }
+        let told = told.unwrap_or(known);
+        let newer = if told.state == RouteState::Served { known } else { told };
+        RouteReport { services: known.services.clone(), state: newer.state, reason: newer.reason.clone(), ..told.clone() }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The end of a walk at a published host: a redirect, an application, or exactly why there is none at this path.
 
 use super::uri::{self, Writing};
-use super::walk::{Walk, names_of};
+use super::walk::Walk;
 use super::words::{About, Outcome};
 use super::{backend, step};
 use crate::render::PREFIX_HEADER;
@@ -32,12 +32,11 @@ fn redirected(walk: &mut Walk<'_>, pattern: &HostPattern, redirect: &Redirect) -
 
 /// The same address by HTTPS. The port stands in it only for clients that name one themselves.
 pub(super) fn to_https(walk: &mut Walk<'_>) -> Outcome {
-    let request = walk.request;
+    let (request, asked) = (walk.request, walk.asked.clone());
     let published = walk.translation.table.https_published.map_or(443, crate::types::Port::get);
-    let names_port = request.stated_port.is_some_and(|port| port.get() != 80);
-    let port = if names_port && published != 443 { format!(":{published}") } else { String::new() };
+    let port = if asked.names_port && published != 443 { format!(":{published}") } else { String::new() };
     walk.steps.push(step(About::Redirect, "301, or 308 for methods other than GET and HEAD"));
-    Outcome::Redirect { status: 301, location: format!("https://{}{port}{}", request.host, request.target) }
+    Outcome::Redirect { status: 301, location: format!("https://{}{port}{}", asked.host, request.target) }
 }
 
 fn no_path(walk: &Walk<'_>, pattern: &HostPattern, host: &VirtualHost) -> Outcome {
@@ -104,14 +103,14 @@ fn applied(
     backend::manner(&route.backend, &walk.translation.table.settings, &mut walk.steps);
     backend::streams(application, &walk.translation.table.settings, &mut walk.steps);
     note_plain(walk, host);
-    Ok(Outcome::Application { services: names_of(&route.backend), target: Some(target) })
+    Ok(Outcome::Application { services: walk.names_of(&route.backend), target: Some(target) })
 }
 
 /// A host that has TLS and is asked without it.
 fn note_plain(walk: &mut Walk<'_>, host: &VirtualHost) {
     let told = walk.route.as_ref().and_then(|route| route.tls.as_ref());
     let shown = host.tls.as_ref().is_some_and(|binding| walk.materials.pair(binding).is_some());
-    if walk.request.scheme == Scheme::Http && shown && told.is_none_or(|tls| super::is_usable(&tls.state)) {
+    if walk.asked.scheme == Scheme::Http && shown && told.is_none_or(|tls| super::is_usable(&tls.state)) {
         walk.steps.push(step(About::Tls, "the host is published by TLS as well; com.docker.lb.ssl_only=true would redirect there"));
     }
 }

@@ -2,6 +2,7 @@
 
 use url::{Host, Url};
 
+use super::sent::Sent;
 use super::uri::{self, BadPath};
 use crate::types::{Port, Scheme};
 
@@ -28,6 +29,8 @@ pub struct Request {
     pub target: String,
     /// The path as routes see it.
     pub path: Result<String, BadPath>,
+    /// How it reaches a proxy, if that is described; then the scheme is the one of that connection.
+    pub sent: Option<Sent>,
 }
 
 impl Request {
@@ -51,7 +54,14 @@ impl Request {
             stated_port: stated_port(&whole, &url),
             target: format!("{}{query}", url.path()),
             path: uri::as_routes_see_it(url.path()),
+            sent: None,
         })
+    }
+
+    /// The same request as it reaches a proxy.
+    #[must_use]
+    pub fn sent(self, sent: Option<Sent>) -> Self {
+        Self { sent, ..self }
     }
 
     /// The port that clients connect to.

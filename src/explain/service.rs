@@ -5,13 +5,14 @@ use super::findings::of_no_cluster;
 use super::labels::Standpoint;
 use super::standing::Standing;
 use super::words::ServiceExplanation;
-use super::{Sources, Unknown, known, labels, printable, template};
+use super::{Sources, Unknown, held, known, labels, printable, template};
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::{LabelReading, read_labels, service_cluster_of};
 use crate::render::Materials;
 use crate::report::{EndpointState, Finding, RouteReport, RouteState, Subject};
 use crate::swarm::{Service, is_told_of};
 use crate::translate::{Translation, is_application, is_claimed_by, translate};
+use crate::types::NetworkId;
 
 /// Explains a service, found by name or id.
 pub fn explain_service(sources: &Sources<'_>, name: &str) -> Result<ServiceExplanation, Unknown> {
@@ -28,13 +29,18 @@ pub fn explain_service(sources: &Sources<'_>, name: &str) -> Result<ServiceExpla
     let routes = routes(sources, service, cluster, translation.as_ref(), &read.reading);
     let standpoint = standpoint(sources, service, world, &read.reading, &routes);
     let fates = labels::fates(service, &standpoint, &findings);
+    let held = held::of(sources, &service.name);
     Ok(ServiceExplanation {
         service: service.name.clone(),
         served: routes.iter().any(|route| route.state == RouteState::Served),
         caveat: world.filter(|_| !routes.is_empty()).and_then(|(cluster, translation)| template::caveat(sources, cluster, translation)),
         cluster: cluster_words(sources, service, cluster, &read.reading),
         network: network_words(sources, service, translation.as_ref()),
-        labels: fates,
+        held_until: held.map(|held| held.until),
+        labels: match held {
+            Some(held) => held::beside(fates, service, held),
+            None => fates,
+        },
         findings: findings.into_iter().filter(|finding| !labels::is_about_a_label(service, finding)).collect(),
         routes,
     })
@@ -65,6 +71,7 @@ fn findings(sources: &Sources<'_>, service: &Service, world: Option<(&Cluster, &
         Some((cluster, translation)) => [translation.findings.clone(), known::findings(sources, cluster)].concat(),
         None => [read, of_no_cluster(sources, &service.name)].concat(),
     };
+    findings.extend(held::of(sources, &service.name).map(|held| held.finding.clone()));
     findings.retain(|finding| finding.subject == subject);
     findings.sort();
     findings.dedup();
@@ -129,8 +136,7 @@ fn declared(sources: &Sources<'_>) -> String {
 }
 
 fn network_words(sources: &Sources<'_>, service: &Service, translation: Option<&Translation>) -> String {
-    let name =
-        |id: &crate::types::NetworkId| sources.snapshot.networks.get(id).map_or_else(|| id.0.clone(), |network| network.name.clone());
+    let name = |id: &NetworkId| network_name(sources, service, id);
     let left_out = |id| translation.and_then(|translation| translation.left_out.get(id)).map(|why| format!(" (not used: {why})"));
     let attached: Vec<String> = service.networks.iter().map(|id| name(id) + &left_out(id).unwrap_or_default()).collect();
     let attached = if attached.is_empty() { "none".to_owned() } else { attached.join(", ") };
@@ -148,3 +154,17 @@ fn network_words(sources: &Sources<'_>, service: &Service, translation: Option<&
         format!("none is used; the service has {attached}")
     }
 }
+
+/// The network as people call it. The nodes' own stands in no list of Swarm, and only tasks tell that it is that one.
+fn network_name(sources: &Sources<'_>, service: &Service, id: &NetworkId) -> String {
+    let mut tasks = sources.snapshot.tasks.values().filter(|task| task.service == service.id).peekable();
+    match sources.snapshot.networks.get(id) {
+        Some(network) => network.name.clone(),
+        None if tasks.peek().is_none() => format!("{} (in no list of networks; {HOST_NETWORK}, the nodes' own, is such a one)", id.0),
+        None if tasks.any(|task| task.on_host_network) => HOST_NETWORK.to_owned(),
+        None => id.0.clone(),
+    }
+}
+
+/// What Docker calls the network of a node itself.
+const HOST_NETWORK: &str = "host";

@@ -181,6 +181,11 @@ const ITEMS_MAX: usize = 10;
 
 /// Items as a person reads them; not all of very many.
 pub fn list<T: ToString>(items: &[T]) -> String {
-    let shown = items.iter().take(ITEMS_MAX).map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    if items.len() > ITEMS_MAX { format!("{shown} and {} more", items.len() - ITEMS_MAX) } else { shown }
+    list_of(items, ITEMS_MAX)
+}
+
+/// The same with so many at most.
+pub fn list_of<T: ToString>(items: &[T], most: usize) -> String {
+    let shown = items.iter().take(most).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if items.len() > most { format!("{shown} and {} more", items.len() - most) } else { shown }
 }

@@ -56,11 +56,14 @@ fn decoded(path: &[u8]) -> Result<Vec<u8>, BadPath> {
 }
 
 /// Whether an application may read this path (as it was asked) as leading elsewhere than engines do: dots with parameters,
-/// backslashes, what is escaped more than once. Hosts that are shared by path refuse it; `render` has the same rule in
+/// backslashes, white space, what is escaped more than once. Hosts that are shared by path refuse it; `render` has the same rule in
 /// patterns.
 pub fn may_lead_elsewhere(asked: &str) -> bool {
-    let path = asked.split(['?', '#']).next().unwrap_or_default();
-    let marks = marks(&path.to_ascii_lowercase());
+    let path = asked.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase();
+    if has_escaped_digits(&path) {
+        return true;
+    }
+    let marks = marks(&path);
     let segments: Vec<&[Mark]> = marks.split(|mark| matches!(mark, Mark::Separator { .. })).collect();
     let separators: Vec<bool> =
         marks.iter().filter_map(|mark| if let Mark::Separator { odd } = mark { Some(*odd) } else { None }).collect();
@@ -69,7 +72,9 @@ pub fn may_lead_elsewhere(asked: &str) -> bool {
     let odd_dots = |(at, (segment, odd_before)): (usize, (&&[Mark], &bool))| {
         let odd_behind = separators.get(at + 1) == Some(&true);
         is_dotted(segment)
-            && (*odd_before || odd_behind || segment.contains(&Mark::Parameters) || segment.contains(&Mark::Dot { odd: true }))
+            && (*odd_before
+                || odd_behind
+                || segment.iter().any(|mark| matches!(mark, Mark::Parameters | Mark::Dot { odd: true } | Mark::Blank)))
     };
     between.any(odd_dots) || (goes_up(&segments) && is_counted_differently(&segments, &separators))
 }
@@ -83,6 +88,8 @@ enum Mark {
     Dot { odd: bool },
     /// What begins the parameters of a segment.
     Parameters,
+    /// White space.
+    Blank,
     /// Anything else.
     Other,
 }
@@ -99,41 +106,113 @@ fn marks(path: &str) -> Vec<Mark> {
 }
 
 fn mark(rest: &str, first: char) -> (Mark, usize) {
-    const OVERLONG: [(&str, Mark); 3] =
-        [("%c0%ae", Mark::Dot { odd: true }), ("%c0%af", Mark::Separator { odd: true }), ("%c1%9c", Mark::Separator { odd: true })];
-    if let Some((text, mark)) = OVERLONG.iter().find(|(text, _)| rest.starts_with(text)) {
-        return (*mark, text.len());
-    }
     match first {
         '/' => (Mark::Separator { odd: false }, 1),
         '\\' => (Mark::Separator { odd: true }, 1),
         '.' => (Mark::Dot { odd: false }, 1),
         ';' => (Mark::Parameters, 1),
-        '%' => escaped_mark(rest),
-        other => (Mark::Other, other.len_utf8()),
+        '%' => overlong_mark(rest).or_else(|| alike_mark(rest)).unwrap_or_else(|| escaped_mark(rest)),
+        odd => (alike(odd).unwrap_or(Mark::Other), odd.len_utf8()),
     }
+}
+
+/// The two digits of an escaped byte at the beginning, however often it is escaped, and what it takes.
+fn escaped_byte(rest: &str) -> Option<(&str, usize)> {
+    let mut end = 1;
+    rest.starts_with('%').then_some(())?;
+    while rest[end..].starts_with("25") {
+        end += 2;
+    }
+    Some((rest.get(end..end + 2)?, end + 2))
+}
+
+/// What decoders that do not insist on the shortest form take for a dot, a slash or a backslash.
+fn overlong_mark(rest: &str) -> Option<(Mark, usize)> {
+    let mut end = 0;
+    let mut bytes = std::iter::from_fn(|| {
+        let (digits, length) = escaped_byte(&rest[end..])?;
+        end += length;
+        Some((digits, end))
+    });
+    let (dot, separator) = (Mark::Dot { odd: true }, Mark::Separator { odd: true });
+    match (bytes.next()?.0, bytes.next()?) {
+        ("c0", ("2e" | "6e" | "ae" | "ee", end)) => Some((dot, end)),
+        ("c0", ("2f" | "6f" | "af" | "ef" | "5c", end)) | ("c1", ("1c" | "5c" | "9c" | "dc", end)) => Some((separator, end)),
+        ("e0" | "f0" | "f8" | "fc", second) => {
+            let mut zeros = 0;
+            let mut last = Some(second);
+            while let Some(("80", _)) = last.filter(|_| zeros < 4) {
+                zeros += 1;
+                last = bytes.next();
+            }
+            match last? {
+                ("ae", end) if zeros > 0 => Some((dot, end)),
+                ("af", end) if zeros > 0 => Some((separator, end)),
+                ("81", _) if zeros < 4 => bytes.next().filter(|(digits, _)| *digits == "9c").map(|(_, end)| (separator, end)),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// What a character counts as once it has its compatible form.
+fn alike(character: char) -> Option<Mark> {
+    match character {
+        '\u{2024}' | '\u{3002}' | '\u{ff61}' | '\u{ff0e}' => Some(Mark::Dot { odd: true }),
+        '\u{2044}' | '\u{2215}' | '\u{ff0f}' | '\u{ff3c}' | '\u{fe68}' => Some(Mark::Separator { odd: true }),
+        _ => None,
+    }
+}
+
+/// The same of one that is escaped.
+fn alike_mark(rest: &str) -> Option<(Mark, usize)> {
+    let mut end = 0;
+    let mut bytes = [0; 3];
+    for byte in &mut bytes {
+        let (digits, length) = escaped_byte(&rest[end..])?;
+        *byte = u8::from_str_radix(digits, 16).ok()?;
+        end += length;
+    }
+    let mark = alike(std::str::from_utf8(&bytes).ok()?.chars().next()?)?;
+    Some((mark, end))
 }
 
 /// `%2e`, `%252e`, and so on.
 fn escaped_mark(rest: &str) -> (Mark, usize) {
-    let mut end = 1;
-    while rest[end..].starts_with("25") {
-        end += 2;
-    }
-    let again = end > 1;
-    let mark = match rest.get(end..end + 2) {
-        Some("2e") => Mark::Dot { odd: again },
-        Some("2f") => Mark::Separator { odd: again },
-        Some("5c") => Mark::Separator { odd: true },
-        Some("3b") => Mark::Parameters,
+    let Some((digits, end)) = escaped_byte(rest) else { return (Mark::Other, 1) };
+    let again = end > "%2e".len();
+    let mark = match digits {
+        "2e" => Mark::Dot { odd: again },
+        "2f" => Mark::Separator { odd: again },
+        "5c" => Mark::Separator { odd: true },
+        "3b" => Mark::Parameters,
+        "20" | "09" | "0a" | "0b" | "0c" | "0d" => Mark::Blank,
         _ => return (Mark::Other, 1),
     };
-    (mark, end + 2)
+    (mark, end)
+}
+
+/// Whether the digits of an escape that is escaped itself are escaped, too (`%25%32%65`). No encoder writes that.
+fn has_escaped_digits(path: &str) -> bool {
+    let is_digit = |byte: &str| matches!(byte.as_bytes(), [b'3', b'0'..=b'9'] | [b'4' | b'6', b'1'..=b'6']);
+    let begins = |rest: &str| escaped_byte(rest).is_some_and(|(digits, _)| is_digit(digits));
+    path.match_indices("%25").any(|(at, percent)| {
+        let mut rest = &path[at + percent.len()..];
+        loop {
+            let digit = rest.starts_with(|c: char| c.is_ascii_hexdigit());
+            if begins(rest) || (digit && begins(&rest[1..])) {
+                return true;
+            }
+            let Some(after) = rest.strip_prefix("25") else { return false };
+            rest = after;
+        }
+    })
 }
 
 /// One or two dots, whatever parameters follow.
 fn is_dotted(segment: &[Mark]) -> bool {
-    let name: Vec<&Mark> = segment.iter().take_while(|mark| **mark != Mark::Parameters).collect();
+    let name: Vec<&Mark> = segment.iter().take_while(|mark| **mark != Mark::Parameters).filter(|mark| **mark != Mark::Blank).collect();
     (1..=2).contains(&name.len()) && name.iter().all(|mark| matches!(mark, Mark::Dot { .. }))
 }
 
@@ -228,9 +307,41 @@ mod tests {
             "/app/a%5cb/../../x",
             "/app/x/../y//z",
             "/%2E%2E;/a",
+            "/app/%25%32%65%25%32%65/adm",
+            "/app/..%25%32%66adm",
+            "/app/%252%65%252%65/adm",
+            "/app/%25%32e./adm",
+            "/app/%2525%32%65/adm",
+            "/app/%e0%80%ae%e0%80%ae/adm",
+            "/app/%f0%80%80%ae./adm",
+            "/app/%fc%80%80%80%80%ae./adm",
+            "/app/..%e0%80%afadm",
+            "/app/..%f0%80%81%9cadm",
+            "/app/%c0%2e%c0%2e/adm",
+            "/app/%c0%6e./adm",
+            "/app/..%c0%5cadm",
+            "/app/..%c1%1cadm",
+            "/app/%25c0%25ae./adm",
+            "/app/..%20/adm",
+            "/app/..%2520/adm",
+            "/app/.%09./adm",
+            "/app/%0a../adm",
+            "/app/..%0d%0a/adm",
+            "/app/..%20;x/adm",
+            "/app/.%20",
+            "/app/..%ef%bc%8fadm",
+            "/app/..%e2%81%84adm",
+            "/app/..\u{ff3c}adm",
+            "/app/%e3%80%82./adm",
+            "/app/\u{3002}\u{3002}/adm",
+            "/app/%25ef%25bc%258e./adm",
         ] {
             assert!(may_lead_elsewhere(odd), "{odd}");
         }
+    }
+
+    #[test]
+    fn paths_that_everybody_reads_alike_are_plain() {
         for plain in [
             "/",
             "/app/",
@@ -252,6 +363,18 @@ mod tests {
             "/app/%",
             "/app/ä..;",
             "/app/..%2fx",
+            "/app/%c3%80/x",
+            "/app/%e0%a0%80/x",
+            "/app/100%25/3",
+            "/app/%25%20%25",
+            "/app/x%253Dy",
+            "/app/%25%3dx",
+            "/app/%c0/x",
+            "/app/%20/x",
+            "/app/.%20x",
+            "/app/a%20b..%20",
+            "/app/..%20.a/x",
+            "/app/%ef%bc%8f..a",
         ] {
             assert!(!may_lead_elsewhere(plain), "{plain}");
         }

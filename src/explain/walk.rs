@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use super::answer::{Decision, Refusal, decide};
+use super::front::{self, Asked};
 use super::request::Request;
 use super::words::{About, ClusterWalk, Explanation, Outcome, Step};
-use super::{Sources, Unknown, backend, findings, known, listener, place, printable, step};
+use super::{Sources, Unknown, backend, findings, held, known, listener, place, printable, silence, step};
 use crate::intent::cluster::Cluster;
 use crate::intent::suggest::nearest;
 use crate::render::Materials;
-use crate::report::{Finding, RouteKind, RouteReport, RouteState, Severity};
+use crate::report::{Finding, FindingCode, RouteKind, RouteReport, RouteState, Severity, Subject};
 use crate::route::{Backend, DefaultBackend, TlsBinding};
 use crate::translate::{DEFAULT_HOST, Translation, translate};
 use crate::types::{HostPattern, Scheme};
@@ -43,11 +44,22 @@ fn walk(sources: &Sources<'_>, cluster: &Cluster, request: &Request) -> (Fit, Cl
     let mut translation = translate(cluster, sources.snapshot);
     translation.table = known::routes_in_force(sources, cluster, translation.table);
     let materials = Materials::assumed(&translation.table);
-    let mut walk =
-        Walk { sources, cluster, request, translation: &translation, materials: &materials, steps: Vec::new(), pattern: None, route: None };
+    let mut walk = Walk {
+        sources,
+        cluster,
+        request,
+        asked: Asked::of(&cluster.settings, request),
+        translation: &translation,
+        materials: &materials,
+        steps: Vec::new(),
+        pattern: None,
+        route: None,
+    };
     let mut told = Vec::new();
     let outcome = walk.through(&mut told).unwrap_or_else(|end| end);
-    told.extend(findings::about(sources, cluster, &translation, &walk.concerned(&outcome)));
+    let concerned = walk.concerned(&outcome);
+    walk.steps.extend(held::steps(sources, concerned.iter()));
+    told.extend(findings::about(sources, cluster, &translation, &concerned));
     told.retain(|finding| !outcome.is_reached() || finding.severity != Severity::Info);
     dedup(&mut told);
     let Walk { steps, route, .. } = walk;
@@ -67,6 +79,7 @@ pub(super) struct Walk<'a> {
     sources: &'a Sources<'a>,
     cluster: &'a Cluster,
     pub request: &'a Request,
+    pub asked: Asked,
     pub translation: &'a Translation,
     pub materials: &'a Materials,
     pub steps: Vec<Step>,
@@ -78,6 +91,7 @@ impl Walk<'_> {
     /// The error is where it ends before an answer.
     fn through(&mut self, told: &mut Vec<Finding>) -> Result<Outcome, Outcome> {
         listener::listener(self.cluster, self.request, &mut self.steps)?;
+        front::tell(&self.cluster.settings, self.request, &self.asked, &mut self.steps);
         // What would follow is worth knowing, also while no proxy is there.
         let nobody = listener::proxies(self.sources, self.cluster, &mut self.steps);
         let answer = self.answer(told);
@@ -85,7 +99,7 @@ impl Walk<'_> {
     }
 
     fn answer(&mut self, told: &mut Vec<Finding>) -> Result<Outcome, Outcome> {
-        match decide(&self.translation.table, self.materials, self.request) {
+        match decide(&self.translation.table, self.materials, self.request, self.asked.scheme) {
             Decision::Refused(refusal) => Err(self.refused(&refusal, told)),
             Decision::Passthrough(pattern, backend) => self.passthrough(&pattern, backend),
             Decision::BadPath(why) => Err(Outcome::nobody(Some(400), why, "Correct the URL.")),
@@ -195,14 +209,37 @@ impl Walk<'_> {
     /// That nobody published the host, and who wanted to.
     fn unpublished(&mut self, told: &mut Vec<Finding>) -> String {
         let host = printable(&self.request.host);
-        if let Some(pattern) = self.passed_through() {
+        let closed = self.is_closed();
+        if let Some(pattern) = self.passed_through().filter(|_| !closed) {
             return format!("{pattern} is published by TLS only, which is passed through");
         }
         for claimant in findings::claimants(self.sources, self.cluster, self.translation, &self.request.host) {
             self.steps.push(step(About::Host, format!("the service {} names {host}: {}", claimant.service, claimant.why)));
             told.extend(claimant.findings);
         }
+        if !closed && self.is_over_limit() {
+            return format!(
+                "{host} is more than spec.limits of the cluster {} allows, so the service that asks for it is not published there",
+                self.cluster.name
+            );
+        }
+        if closed {
+            return format!("{host} is more than spec.limits of the cluster {} allows, so nobody answers there", self.cluster.name);
+        }
         format!("nobody published {host} in the cluster {}", self.cluster.name)
+    }
+
+    /// Whether nobody answers for the host because a service asked for too much.
+    fn is_closed(&self) -> bool {
+        let table = &self.translation.table;
+        let known = |pattern: &HostPattern| table.passthrough.contains_key(pattern) || table.closed.contains(pattern);
+        HostPattern::fitting(&self.request.host).find(known).is_some_and(|pattern| table.closed.contains(&pattern))
+    }
+
+    /// Whether a service asks for exactly this host and has no room for it. Where nobody else could answer it is not kept from anybody.
+    fn is_over_limit(&self) -> bool {
+        let is_so = |route: &RouteReport| route.state == RouteState::OverLimit && route.host.eq_ignore_ascii_case(&self.request.host);
+        self.translation.routes.iter().any(is_so)
     }
 
     fn passed_through(&self) -> Option<HostPattern> {
@@ -210,6 +247,9 @@ impl Walk<'_> {
     }
 
     fn remedy_for_host(&self) -> String {
+        if self.is_closed() || self.is_over_limit() {
+            return "See the finding LimitExceeded of the service that asks for it.".to_owned();
+        }
         if self.passed_through().is_some() {
             return "Ask by https, or add com.docker.lb.ssl_only=true to redirect there.".to_owned();
         }
@@ -226,7 +266,7 @@ impl Walk<'_> {
         self.route = self.report(pattern.as_str(), &crate::types::ContextPath::root(), RouteKind::Passthrough);
         self.pool(pool, "the connection is closed")?;
         self.steps.push(step(About::Protocol, "whatever the application speaks in TLS; no header is added, no path is looked at"));
-        Ok(Outcome::Application { services: names_of(pool), target: None })
+        Ok(Outcome::Application { services: self.names_of(pool), target: None })
     }
 
     fn default_backend(&mut self, default: &DefaultBackend, told: &mut Vec<Finding>) -> Result<Outcome, Outcome> {
@@ -234,14 +274,20 @@ impl Walk<'_> {
         self.steps.push(step(About::Host, format!("{reason}; the default backend answers")));
         if let Some(binding) = default.tls.as_ref().filter(|_| self.request.scheme == Scheme::Https) {
             self.certificate(DEFAULT_HOST, binding)?;
+            silence::judge_default_tls(self.sources, self.cluster, &mut self.steps)?;
         }
         self.route = self.report(DEFAULT_HOST, &crate::types::ContextPath::root(), RouteKind::Http);
-        if default.https_only && self.request.scheme == Scheme::Http {
+        if default.https_only && self.asked.scheme == Scheme::Http {
             return Ok(place::to_https(self));
         }
         self.pool(&default.backend, "503")?;
         backend::manner(&default.backend, &self.translation.table.settings, &mut self.steps);
-        Ok(Outcome::Application { services: names_of(&default.backend), target: Some(self.request.target.clone()) })
+        Ok(Outcome::Application { services: self.names_of(&default.backend), target: Some(self.request.target.clone()) })
+    }
+
+    /// The services of a pool that get requests.
+    pub fn names_of(&self, pool: &Backend) -> Vec<String> {
+        silence::answering(self.sources, self.cluster, pool)
     }
 
     /// The pool's services and endpoints; the error is how the walk ends when none can answer.
@@ -263,16 +309,20 @@ impl Walk<'_> {
             let hint = "Create it, or correct com.docker.lb.ssl_backend_tls_verify.";
             return Err(Outcome::nobody(status, reason, self.remedy_for_material(&[name], hint)));
         }
-        if pool.services.iter().any(|service| !service.endpoints.is_empty()) {
-            return Ok(());
+        let quarantined = self.route.as_ref().is_some_and(|route| route.state == RouteState::Quarantined);
+        if quarantined || pool.services.iter().all(|service| service.endpoints.is_empty()) {
+            return Err(self.nobody_behind(pool, status));
         }
-        Err(self.nobody_behind(pool, status))
+        let answer = if status.is_some() { "the answer is 503" } else { answer };
+        silence::judge((self.sources, self.cluster), pool, (status, answer), &mut self.steps)
     }
 
     /// What the finding about a route without endpoints says: it knows what kind of service it is.
     fn told_remedy(&self, route: &RouteReport, why: &str) -> Option<String> {
-        let message = format!("{}{} answers 503: {why}", route.host, route.path);
-        self.translation.findings.iter().find(|finding| finding.message == message).map(|finding| finding.remedy.clone())
+        let (oldest, end) = (Subject::Service(route.services.first()?.service.clone()), format!(": {why}"));
+        let about = |finding: &&Finding| finding.code == FindingCode::NoEndpoints && finding.subject == oldest;
+        let is_it = |finding: &&Finding| about(finding) && finding.message.ends_with(&end);
+        self.translation.findings.iter().find(is_it).map(|finding| finding.remedy.clone())
     }
 
     fn nobody_behind(&self, pool: &Backend, status: Option<u16>) -> Outcome {
@@ -294,6 +344,8 @@ impl Walk<'_> {
         let excluded = self.route.iter().flat_map(|route| &route.services).any(|service| !service.endpoints.is_empty());
         let remedy = if let Some(told) = told {
             told
+        } else if self.route.as_ref().is_some_and(|route| route.state == RouteState::Pending) {
+            "Wait until every proxy has the network; `swarmgate status` says what that waits for.".to_owned()
         } else if excluded {
             "See the excluded endpoints and the findings.".to_owned()
         } else {
@@ -314,10 +366,4 @@ impl Walk<'_> {
         };
         self.sources.snapshot.services.values().filter(has).map(|service| service.name.clone()).collect()
     }
-}
-
-/// The services of a pool that get requests.
-pub(super) fn names_of(pool: &Backend) -> Vec<String> {
-    let with_endpoints = pool.services.iter().filter(|service| !service.endpoints.is_empty());
-    with_endpoints.map(|service| service.name.to_string()).collect()
 }

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -59,10 +60,14 @@ pub struct Step {
 pub enum About {
     /// The published port.
     Listener,
+    /// Who asks, and who is believed about that.
+    Client,
     /// The proxies and the configuration that they run.
     Proxies,
     /// Which host answers.
     Host,
+    /// Labels whose changes are held back.
+    Held,
     /// What the client is shown by TLS.
     Tls,
     /// A redirect.
@@ -96,8 +101,10 @@ impl About {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Listener => "listener",
+            Self::Client => "client",
             Self::Proxies => "proxies",
             Self::Host => "host",
+            Self::Held => "held",
             Self::Tls => "tls",
             Self::Redirect => "redirect",
             Self::Path => "path",
@@ -172,6 +179,9 @@ pub struct ServiceExplanation {
     pub cluster: String,
     /// Over which networks its tasks are reached.
     pub network: String,
+    /// Its labels change again and again: what they say now counts from here on, unless they change again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_until: Option<Timestamp>,
     /// Each label that is meant for Swarmgate.
     pub labels: Vec<LabelFate>,
     /// Its routes, with each endpoint.
@@ -264,6 +274,7 @@ impl fmt::Display for ServiceExplanation {
         writeln!(f, "service {}", self.service)?;
         line(f, "cluster", &self.cluster)?;
         line(f, "network", &self.network)?;
+        self.held_until.iter().try_for_each(|until| line(f, "held", &super::held::words(*until)))?;
         for label in &self.labels {
             writeln!(f, "  {} = {}", super::printable_line(&label.key), super::printable_line(&label.value))?;
             writeln!(f, "      {}", super::printable_line(&label.effect))?;

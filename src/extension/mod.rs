@@ -2,6 +2,7 @@
 //! touches the Docker API. Whatever happens to the operator or to a table, its proxies can go on asking for the last good
 //! configuration.
 
+mod aside;
 mod bench;
 mod certificates;
 mod culprits;
@@ -13,6 +14,7 @@ mod proxies;
 mod quarantine;
 mod reporter;
 mod server;
+mod sightings;
 mod trial;
 mod workshop;
 
@@ -31,7 +33,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::channel::wire::{Desired, WIRE_VERSION};
-use crate::channel::{Answer, Bootstrap, ChannelClient, ClientError, Confirmations, Enrolment, Follower, Heard, follow_peers, serve};
+use crate::channel::{
+    Answer, Bootstrap, ChannelClient, ClientError, Confirmations, Enrolment, Follower, Heard, Moment, follow_peers, serve,
+};
 use crate::engine::{Engine, EngineError};
 use crate::pki::{ClientAuthentication, OPERATOR_NAME, TlsError, server_config};
 use crate::render::Layout;
@@ -41,7 +45,8 @@ use generation::Stamper;
 use material::Keeper;
 use proxies::Proxies;
 use reporter::Reporter;
-use workshop::{Outcome, Workshop};
+use sightings::Sightings;
+use workshop::{Offer, Outcome, Workshop};
 
 /// What an extension must know to start.
 #[derive(Debug, Clone)]
@@ -116,13 +121,13 @@ pub async fn run(options: ExtensionOptions, shutdown: CancellationToken) -> Resu
         proxies: proxies.clone(),
     };
     let root = credentials.root().clone();
-    let confirmations = Confirmations::default();
-    let shelf = server::Shelf { offers: offers.subscribe(), confirmations: confirmations.clone(), proxies: proxies.clone() };
+    let age = Age::default();
+    let shelf = server::Shelf { offers: offers.subscribe(), age: age.clone(), proxies: proxies.clone() };
     let router = server::router(root, options.cluster.clone(), shelf, shutdown.clone());
     let keeper = Keeper::new(&options.material_dir, Path::new(options.layout.system_roots));
     let bench = Bench::new(engine, options.run_dir.clone(), options.layout.clone(), options.material_dir.clone());
     let stamper = Stamper::new(credentials.clone(), proxies.highest_generation());
-    let workshop = Workshop::new(bench, keeper, stamper, desired.subscribe(), outcome, offers);
+    let workshop = Workshop::new(bench, keeper, stamper, age.sightings.clone(), desired.subscribe(), outcome, offers);
     let work = async {
         tokio::select! {
             // Nobody believes an extension before it has its certificate.
@@ -132,8 +137,9 @@ pub async fn run(options: ExtensionOptions, shutdown: CancellationToken) -> Resu
         tracing::info!("the extension serves");
         tokio::select! {
             served = serve(listener, tls, router, shutdown.clone()) => served.map_err(serve_error),
-            never = follow(&client, &options.cluster, &desired, &confirmations) => match never {},
-            never = workshop.run() => match never {},
+            never = follow(&client, &options.cluster, &desired, &age) => match never {},
+            // Rendering thousands of hosts takes its time; what is known of addresses is told meanwhile.
+            never = aside::aside(workshop.run()) => match never {},
             never = reporter.run() => match never {},
             never = follow_peers(&client, &enrolment, None, &options.cluster, |_| {}), if options.ask_for_peers => match never {},
         }
@@ -144,23 +150,35 @@ pub async fn run(options: ExtensionOptions, shutdown: CancellationToken) -> Resu
     }
 }
 
+/// What is known of the age of tables, and of the addresses that were handed out. Clones share their content.
+#[derive(Debug, Clone, Default)]
+struct Age {
+    confirmations: Confirmations,
+    sightings: Sightings,
+}
+
+impl Age {
+    /// When this offer was last known to hold: its table is still the newest, or the newest has all addresses of it.
+    fn of(&self, offer: &Offer) -> Moment {
+        let table = self.confirmations.of(&offer.table);
+        let addresses = self.sightings.of(&offer.config.digest).filter(|(gone, _)| gone.is_empty());
+        addresses.map_or(table, |(_, seen)| table.max(seen))
+    }
+}
+
 /// How often the operator is asked how fresh the table is.
 const CONFIRM_EVERY: Duration = Duration::from_secs(2);
 
 /// Keeps `desired` at the newest table that the operator published for this cluster, and notes how fresh it is.
-async fn follow(
-    client: &ChannelClient,
-    cluster: &ClusterName,
-    desired: &watch::Sender<Option<Arc<Desired>>>,
-    confirmations: &Confirmations,
-) -> Infallible {
+async fn follow(client: &ChannelClient, cluster: &ClusterName, desired: &watch::Sender<Option<Arc<Desired>>>, age: &Age) -> Infallible {
     let mut follower = Follower::new(client, format!("/v1/clusters/{cluster}/desired")).every(CONFIRM_EVERY);
     let mut after: Option<Digest> = None;
     loop {
         let Heard { answer, confirmed } = follower.next::<Desired>(after.as_ref()).await;
         let Answer::New(message) = answer else {
             if let Some(same) = &after {
-                confirmations.note(same, confirmed);
+                age.confirmations.note(same, confirmed);
+                age.sightings.confirm(confirmed);
             }
             continue;
         };
@@ -170,7 +188,8 @@ async fn follow(
             continue;
         }
         tracing::debug!(digest = message.digest.short(), "a new table");
-        confirmations.note(&message.digest, confirmed);
+        age.confirmations.note(&message.digest, confirmed);
+        age.sightings.saw(&message.table, confirmed);
         desired.send_replace(Some(Arc::new(message)));
     }
 }

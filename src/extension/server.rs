@@ -7,24 +7,30 @@ use axum::extract::{Extension, Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, StatusCode};
+use serde::Deserialize;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::Age;
 use super::proxies::Proxies;
 use super::workshop::Offer;
 use crate::channel::limits::PROXY_REPORT_BYTES_MAX;
-use crate::channel::wire::{ProxyReport, WIRE_VERSION};
-use crate::channel::{Confirmations, LongPoll, Moment, NotNow, Waited, is, newer, read_message, told_freshness};
+use crate::channel::wire::{Addresses, ProxyReport, WIRE_VERSION};
+use crate::channel::{LongPoll, Moment, NotNow, Waited, is, newer, read_message, told_freshness};
 use crate::http_server::Peer;
 use crate::pki::{ChannelRole, TrustRoot, is_task_name, role_name, task_name};
-use crate::types::ClusterName;
+use crate::types::{ClusterName, Digest};
+
+/// What a body is that was written beforehand.
+const JSON: [(HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
 
 /// What is handed out, and what comes back.
 #[derive(Clone)]
 pub(super) struct Shelf {
     pub(super) offers: watch::Receiver<Option<Arc<Offer>>>,
-    pub(super) confirmations: Confirmations,
+    pub(super) age: Age,
     pub(super) proxies: Proxies,
 }
 
@@ -50,7 +56,11 @@ impl Shop {
 /// The extension's routes. Long polls end when `shutdown` is cancelled.
 pub(super) fn router(root: TrustRoot, cluster: ClusterName, shelf: Shelf, shutdown: CancellationToken) -> Router {
     let shop = Shop { root, cluster, shelf, shutdown };
-    Router::new().route("/v1/bundle", get(bundle)).route("/v1/proxies/{task}", post(report)).with_state(shop)
+    Router::new()
+        .route("/v1/bundle", get(bundle))
+        .route("/v1/addresses", get(addresses))
+        .route("/v1/proxies/{task}", post(report))
+        .with_state(shop)
 }
 
 async fn bundle(State(shop): State<Shop>, Query(poll): Query<LongPoll>, Extension(peer): Extension<Peer>) -> Response {
@@ -62,11 +72,30 @@ async fn bundle(State(shop): State<Shop>, Query(poll): Query<LongPoll>, Extensio
         waited = newer(shop.shelf.offers, |offer| &offer.config.digest, &poll) => waited,
         () = shop.shutdown.cancelled() => Waited::Nothing,
     };
-    let freshness = |offer: &Offer| told_freshness(asked, shop.shelf.confirmations.of(&offer.table));
+    let freshness = |offer: &Offer| told_freshness(asked, shop.shelf.age.of(offer));
     match waited {
-        Waited::New(offer) => (freshness(&offer), Json(&offer.config)).into_response(),
+        Waited::New(offer) => (freshness(&offer), JSON, offer.written.clone()).into_response(),
         Waited::Same(offer) => (freshness(&offer), StatusCode::NOT_MODIFIED).into_response(),
         Waited::Nothing => NotNow::Nothing.into_response(),
+    }
+}
+
+/// Which offer is asked about.
+#[derive(Deserialize)]
+struct AskedOf {
+    of: Digest,
+}
+
+async fn addresses(State(shop): State<Shop>, Query(asked_of): Query<AskedOf>, Extension(peer): Extension<Peer>) -> Response {
+    if !shop.is_proxy(&peer) {
+        return NotNow::Unauthorized.into_response();
+    }
+    let asked = Moment::now();
+    match shop.shelf.age.sightings.of(&asked_of.of) {
+        Some((gone, seen)) => {
+            (told_freshness(asked, seen), Json(Addresses { version: WIRE_VERSION, of: asked_of.of, gone })).into_response()
+        }
+        None => StatusCode::NOT_FOUND.into_response(),
     }
 }
 

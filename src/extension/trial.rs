@@ -48,6 +48,7 @@ fn nobody(cluster: &ClusterName, port: Port) -> Option<BackendService> {
         weight: None,
         max_fails: None,
         fail_timeout_ms: None,
+        network: None,
         endpoints: vec![endpoint],
     })
 }

@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -14,6 +15,7 @@ use super::bench::{Bench, Rendered};
 use super::generation::Stamper;
 use super::material::{Keeper, Look};
 use super::quarantine::Quarantine;
+use super::sightings::Sightings;
 use super::trial::{self, Suspect};
 use crate::channel::wire::{Accepted, Bundle, Desired, MaterialReport, ProxyConfig, Quarantined, Refusal};
 use crate::engine::{EngineError, last_words};
@@ -53,6 +55,16 @@ pub(super) struct Outcome {
 pub(super) struct Offer {
     pub(super) config: ProxyConfig,
     pub(super) table: Digest,
+    /// The configuration as it is sent: written once, here, and not by whoever answers hundreds of proxies.
+    pub(super) written: Bytes,
+}
+
+impl Offer {
+    fn new(config: ProxyConfig, table: Digest) -> Self {
+        // These messages have no content that cannot be written.
+        let written = serde_json::to_vec(&config).unwrap_or_default().into();
+        Self { config, table, written }
+    }
 }
 
 /// What was worked on last: the same again gives the same.
@@ -70,6 +82,7 @@ pub(super) struct Workshop {
     keeper: Keeper,
     quarantine: Quarantine,
     stamper: Stamper,
+    sightings: Sightings,
     desired: watch::Receiver<Option<Arc<Desired>>>,
     outcome: watch::Sender<Arc<Outcome>>,
     offers: watch::Sender<Option<Arc<Offer>>>,
@@ -95,11 +108,12 @@ impl Workshop {
         bench: Bench,
         keeper: Keeper,
         stamper: Stamper,
+        sightings: Sightings,
         desired: watch::Receiver<Option<Arc<Desired>>>,
         outcome: watch::Sender<Arc<Outcome>>,
         offers: watch::Sender<Option<Arc<Offer>>>,
     ) -> Self {
-        Self { bench, keeper, quarantine: Quarantine::default(), stamper, desired, outcome, offers, done: None, began: None }
+        Self { bench, keeper, quarantine: Quarantine::default(), stamper, sightings, desired, outcome, offers, done: None, began: None }
     }
 
     /// Works for ever. Tables that came and went while another was tested are never looked at.
@@ -151,7 +165,8 @@ impl Workshop {
         let ProxyConfig { live, boot, contents, parts, .. } = offer.config.clone();
         tracing::info!(config = live.digest.short(), "proxies have run a newer generation; offering this one again");
         let config = ProxyConfig::new(stamp.on(live), boot, contents, parts);
-        self.offers.send_replace(Some(Arc::new(Offer { config, table: offer.table.clone() })));
+        self.sightings.offer_again(&offer.config.digest, &config.digest);
+        self.offers.send_replace(Some(Arc::new(Offer::new(config, offer.table.clone()))));
     }
 
     /// An error is only what says nothing about the table: the engine could not be asked. Else it says when to look again.
@@ -254,7 +269,8 @@ impl Workshop {
         tracing::info!(table = desired.digest.short(), config = config_digest.short(), "the engine accepts the configuration");
         let accepted = Accepted { desired_digest: desired.digest.clone(), config_digest };
         let config = ProxyConfig::new(live, boot.clone(), look.contents.clone(), parts);
-        self.offers.send_replace(Some(Arc::new(Offer { config, table: desired.digest.clone() })));
+        self.sightings.offer(&config.digest, &desired.table);
+        self.offers.send_replace(Some(Arc::new(Offer::new(config, desired.digest.clone()))));
         let material = look.reports.clone();
         let quarantined = self.quarantine.told();
         let outcome = Outcome { accepted: Some(accepted), refused: None, boot: Some(boot), mounted: stock, material, quarantined };

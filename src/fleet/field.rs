@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::configs::ConfigObject;
-use crate::channel::contract::{BOOT_FILE, ENV_NEW_NETWORKS, LABEL_FAILED_NETWORKS, MATERIAL_DIR};
+use crate::channel::contract::{BOOT_FILE, ENV_NEW_NETWORKS, LABEL_FAILED_NETWORKS, LABEL_HOST_HOLDERS, MATERIAL_DIR};
 use crate::intent::cluster_spec::Mode;
 use crate::report::WaitingOn;
 use crate::types::Digest;
@@ -59,8 +59,10 @@ pub struct ServiceShape {
     pub name: String,
     /// What it is for.
     pub role: Role,
-    /// Replicated or global: cannot be changed on an existing service.
+    /// Swarm's mode of it, which cannot be changed on an existing service. The document's `mode: global` is most often replicated here.
     pub mode: Mode,
+    /// The number of its tasks, where that follows the nodes.
+    pub follows_nodes: Option<u64>,
     /// The fields that Swarmgate knows, managed or not.
     pub fields: Vec<Field>,
     /// Newer values for some of `fields`, taken together when the tasks are replaced anyway: not worth replacing them for.
@@ -73,6 +75,8 @@ pub struct ServiceShape {
     pub hold_update: Option<WaitingOn>,
     /// Why its tasks must not be replaced for a moment. Other updates go on.
     pub hold_replacement: Option<WaitingOn>,
+    /// Whom its tasks that run could lose their nodes to, if they were stopped for a moment.
+    pub contested: Option<WaitingOn>,
     /// Whether it gets something with which its first task must run before any other is replaced.
     pub first_alone: bool,
     /// Whether it goes back to its spec before the last update, in the middle of that, so that Swarm keeps the tasks that are still
@@ -80,12 +84,18 @@ pub struct ServiceShape {
     pub goes_back: bool,
 }
 
+/// The short name of the field with the number of tasks.
+pub const REPLICAS: &str = "replicas";
+/// The short name of the field with the number of tasks that one node may have.
+pub const MAX_REPLICAS: &str = "maxReplicas";
+
 impl ServiceShape {
     /// The identity of what is declared. A boot snapshot and the secrets mounted with it are not part of it: they change
-    /// with every route, and a rollout that failed must not be tried again for that.
+    /// with every route, and a rollout that failed must not be tried again for that. Nor is a number that follows the nodes.
     pub fn identity(&self) -> Digest {
         let boots = self.fields.iter().any(|field| field.has_entry(BOOT_FILE));
-        let wanted: Vec<(&str, Value)> = self.fields.iter().map(|field| (field.name, field.declared(boots))).collect();
+        let is_declared = |field: &&Field| self.follows_nodes.is_none() || field.name != REPLICAS;
+        let wanted: Vec<(&str, Value)> = self.fields.iter().filter(is_declared).map(|field| (field.name, field.declared(boots))).collect();
         Digest::of_json(&wanted)
     }
 }
@@ -216,7 +226,7 @@ impl Field {
 impl Entries {
     fn declared(&self, boots: bool) -> Value {
         let of_snapshot = |key: &str| key.starts_with(BOOT_FILE) || key.starts_with(MATERIAL_DIR);
-        let is_note = |key: &str| key == ENV_NEW_NETWORKS || key == LABEL_FAILED_NETWORKS;
+        let is_note = |key: &str| matches!(key, ENV_NEW_NETWORKS | LABEL_FAILED_NETWORKS | LABEL_HOST_HOLDERS);
         let kept = self.entries.iter().filter(|(key, _)| !is_note(key) && (!boots || !of_snapshot(key)));
         kept.map(|(key, value)| serde_json::json!([key, without_ids(value)])).collect()
     }

@@ -6,6 +6,8 @@
 //! free afterwards (see [`Want`]). Comparing with what exists is the business of `plan`.
 
 mod configs;
+pub mod contested;
+mod each_node;
 mod extension;
 mod field;
 mod limits;
@@ -35,8 +37,9 @@ use crate::types::{ClusterName, NetworkId, NetworkName};
 pub const ROLE_FORMER_TOKEN: &str = "token";
 
 pub use configs::{BOOT_SNAPSHOT_AGE_MAX, ConfigObject};
+pub use contested::Contest;
 pub(crate) use field::without_ids;
-pub use field::{Alike, Args, Entries, Field, FieldValue, KeyedBy, Role, ServiceShape, Want, Whole};
+pub use field::{Alike, Args, Entries, Field, FieldValue, KeyedBy, MAX_REPLICAS, REPLICAS, Role, ServiceShape, Want, Whole};
 pub use names::{owned_by, pending_name};
 pub use parts::{OBJECT_BYTES_MAX, whole_of};
 pub use peers::peers;
@@ -58,6 +61,8 @@ pub struct ShapeInput<'a> {
     pub networks: &'a [NetworkId],
     /// What the update of the proxy service is about, as far as networks are concerned.
     pub network_update: &'a NetworkUpdate,
+    /// What the extension service remembers about whose hosts are.
+    pub remembered_hosts: Option<&'a str>,
     /// The secrets and configs with TLS material that the newest routes name and the Swarm has: the extension mounts them.
     pub material: &'a [MaterialRef],
     /// The newest boot snapshot from the extension.
@@ -114,7 +119,10 @@ pub struct Fleet {
 /// Total and deterministic. An id that does not exist yet is written as [`names::pending`], to be filled in by
 /// whoever creates the object.
 pub fn shape(input: &ShapeInput<'_>) -> Fleet {
-    let (proxy, mut findings) = proxy::shape(input);
+    let (mut proxy, mut findings) = proxy::shape(input);
+    let contests = contested::of_proxies(input.instance, input.cluster, input.seals, input.snapshot);
+    findings.extend(contests.iter().map(Contest::finding));
+    proxy.contested = contested::wait(&proxy.name, &contests);
     findings.extend(peers::nobody_finds_the_operator(input).or_else(|| peers::nobody_finds_the_extension(input)));
     Fleet {
         instance: input.instance.to_owned(),

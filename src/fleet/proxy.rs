@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::ShapeInput;
 use super::configs::{self, Mounted};
+use super::each_node::{self, Number};
 use super::field::{Alike, Field, Role, ServiceShape, Want};
 use super::limits::{self, Program};
 use super::names;
@@ -15,12 +16,10 @@ use super::shared::{self, Reach, nanos, want, whole};
 use crate::channel::ChannelMode;
 use crate::channel::contract::{ENV_EXTENSION_URL, EXTENSION_PORT, RUN_DIR, STATE_DIR, USER};
 use crate::intent::cluster::Proxy;
-use crate::intent::cluster_spec::{FailureAction, Mode, PublishMode, Rollout, UpdateOrder};
+use crate::intent::cluster_spec::{FailureAction, PublishMode, Rollout, UpdateOrder};
 use crate::report::{Finding, WaitingOn};
 use crate::swarm::Service;
 
-/// Proxies at creation: one may fail.
-const REPLICAS_AT_CREATION: u64 = 2;
 /// How long a proxy may finish open requests, at creation.
 const GRACE_AT_CREATION: Duration = Duration::from_secs(30);
 /// How long a new task is watched, at creation: Swarm's own default, made explicit.
@@ -42,7 +41,9 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> (ServiceShape, Vec<Finding>) {
     fields.extend(limits::privileges(input, &proxy.workload, if proxy.rollout == Rollout::Live { Program::Ours } else { Program::Stock }));
     fields.extend([networks(input), stop_signal(proxy), grace(proxy)]);
     fields.extend(endpoint(proxy));
-    fields.extend(replicas(proxy));
+    let Number { mode, fields: number, follows_nodes, finding: on_number } =
+        each_node::number(proxy, existing, input.snapshot, will_start_first(proxy, existing));
+    fields.extend(number);
     fields.extend(update(proxy, existing));
     let hold = mounted.now.is_empty();
     let Mounted { now, when_replaced, objects, finding } = mounted;
@@ -51,18 +52,20 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> (ServiceShape, Vec<Finding>) {
     let waits = |verb: &str| hold.then(|| WaitingOn::Extension { step: format!("{verb} service {name}") });
     let shape = ServiceShape {
         role: Role::Proxy,
-        mode: proxy.mode,
+        mode,
+        follows_nodes,
         fields,
         when_replaced: when_replaced.into_iter().chain(newer_env).collect(),
         configs: objects,
         hold_creation: waits("create"),
         hold_update: waits("update"),
         hold_replacement: peers::nobody_finds_the_operator(input).map(|_| WaitingOn::ManagerAddress),
+        contested: None,
         first_alone: !input.network_update.attaching.is_empty(),
         goes_back: input.network_update.withdraws,
         name,
     };
-    (shape, finding.into_iter().collect())
+    (shape, finding.into_iter().chain(on_number).collect())
 }
 
 /// What the container runs: our agent, or whatever a stock image has.
@@ -143,12 +146,6 @@ fn grace(proxy: &Proxy) -> Field {
         .absent_means(json!(10_000_000_000_u64))
 }
 
-fn replicas(proxy: &Proxy) -> Option<Field> {
-    let path = &["Mode", "Replicated", "Replicas"];
-    let field = || whole("replicas", path, want(proxy.replicas), json!(REPLICAS_AT_CREATION)).absent_means(json!(1));
-    (proxy.mode == Mode::Replicated).then(field)
-}
-
 /// Host mode needs no VIP, the routing mesh refuses dnsrr.
 fn endpoint(proxy: &Proxy) -> [Field; 2] {
     let publish_mode = publish_mode(proxy);
@@ -205,6 +202,15 @@ fn order(proxy: &Proxy, existing: Option<&Service>) -> Want {
     let moves = existing.is_some_and(|service| publishes_on_host(service).is_some_and(|host| host != wanted_host));
     let waits_for_ever = wanted_host && existing.is_some_and(starts_first);
     if moves || waits_for_ever { Want::Once(json!(default_order(proxy))) } else { Want::Free }
+}
+
+/// Whether updates or rollbacks will start new tasks before the old ones have stopped.
+fn will_start_first(proxy: &Proxy, existing: Option<&Service>) -> bool {
+    match (order(proxy, existing), existing) {
+        (Want::Stated(word) | Want::Once(word), _) => word == order_word(UpdateOrder::StartFirst),
+        (Want::Free, Some(service)) => starts_first(service),
+        (Want::Free, None) => default_order(proxy) == order_word(UpdateOrder::StartFirst),
+    }
 }
 
 /// Whether an update or a rollback would start new tasks before the old ones have stopped.

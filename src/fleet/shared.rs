@@ -10,13 +10,13 @@ use super::field::{Alike, Args, Entries, Field, FieldValue, KeyedBy, Role, Want,
 use super::limits;
 use super::names;
 use super::sealing::{Described, Kind};
-use crate::channel::contract::{ENV_CLUSTER, ENV_NODE, ENV_TASK, ENV_TOKEN_FILE, LABEL_FAILED_NETWORKS, LABEL_SEAL, TOKEN_FILE, USER};
-use crate::intent::cluster::Workload;
+use crate::channel::contract::{
+    ENV_CLUSTER, ENV_NODE, ENV_TASK, ENV_TOKEN_FILE, LABEL_FAILED_NETWORKS, LABEL_HOST_HOLDERS, LABEL_SEAL, TOKEN_FILE, USER,
+};
+use crate::intent::cluster::{CONSTRAINT_AT_CREATION, Workload};
 
 /// How soon Swarm starts a task again that ended: its own default of 5 s is a long time for a proxy.
 const RESTART_DELAY: Duration = Duration::from_secs(1);
-/// Our images are for Linux, and a Swarm can have Windows nodes, where their tasks would fail.
-const CONSTRAINT_AT_CREATION: &str = "node.platform.os==linux";
 /// Secrets are read by the user of the container only.
 pub(super) const SECRET_FILE_MODE: u32 = 0o400;
 /// Every user may write, nobody may remove another's files: tmpfs mounts belong to root, our user is not.
@@ -173,8 +173,11 @@ fn labels(input: &ShapeInput<'_>, workload: &Workload, role: Role) -> Field {
     // Who looks without the authority's key changes nothing about a seal that is there.
     all.extend(existing.and_then(|service| service.labels.get_key_value(LABEL_SEAL)).map(|(key, seal)| (key.clone(), seal.clone())));
     all.extend(described.seal(input.seals, names::owner_labels(input.instance, Some(cluster), role)));
-    let failed = input.network_update.remembered.clone().filter(|_| role == Role::Proxy);
-    all.extend(failed.map(|failed| (LABEL_FAILED_NETWORKS.to_owned(), failed)));
+    let (note, remembered) = match role {
+        Role::Proxy => (LABEL_FAILED_NETWORKS, input.network_update.remembered.as_deref()),
+        _ => (LABEL_HOST_HOLDERS, input.remembered_hosts),
+    };
+    all.extend(remembered.map(|remembered| (note.to_owned(), remembered.to_owned())));
     keyed("labels", &["Labels"], KeyedBy::Name, string_entries(all))
 }
 

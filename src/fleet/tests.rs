@@ -23,6 +23,7 @@ fn fleet(cluster: &Cluster, boot: Option<&Bundle>) -> Fleet {
         snapshot: &snapshot,
         networks: &[],
         network_update: &crate::fleet::NetworkUpdate::default(),
+        remembered_hosts: None,
         material: &[],
         boot,
         live: boot,

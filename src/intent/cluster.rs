@@ -117,6 +117,11 @@ pub struct UpdatePolicy {
     pub network_timeout: Option<Duration>,
 }
 
+/// Proxies of a service that is created without a stated number: one may fail.
+pub const PROXIES_AT_CREATION: u64 = 2;
+/// Where services run that are created without stated constraints: our images are for Linux, and a Swarm can have Windows nodes, where
+/// their tasks would fail.
+pub const CONSTRAINT_AT_CREATION: &str = "node.platform.os==linux";
 /// The default of [`UpdatePolicy::network_interval`].
 pub const NETWORK_INTERVAL: Duration = Duration::from_secs(60);
 /// The default of [`UpdatePolicy::network_timeout`].

@@ -165,7 +165,7 @@ pub struct ProxySpec {
     /// What both services have.
     #[serde(flatten)]
     pub workload: WorkloadSpec,
-    /// `replicated` (default) or `global`: one task on every node that fits the constraints. Excludes `replicas`.
+    /// `replicated` (default) or `global`: one task on every node that fits the constraints, kept up by the operator. Excludes `replicas`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
     /// How many tasks. Absent: 2 at creation, then as somebody scales it.

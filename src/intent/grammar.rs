@@ -25,7 +25,11 @@ const fn format(name: &'static str, check: fn(&str) -> Result<(), Refused>, reme
 
 /// All of them.
 pub(super) const FORMATS: &[Format] = &[
-    format("address-range", |text| types::AddressRange::parse(text).map(drop), "Write for example 10.0.0.0/8, 192.0.2.7 or 2001:db8::/32."),
+    format(
+        "address-range",
+        |text| types::AddressRange::parse(text).map(drop),
+        "Write a range such as 192.0.2.0/24 or 2001:db8::/32, or one address.",
+    ),
     format("go-duration", |text| parse_duration(text).map(drop), "Write for example 10s, 1m30s or 500ms."),
     format("timeout", |text| timeout(text).map(drop), "Write for example 5s or 10m."),
     format("engine-duration", |text| engine_duration(text).map(drop), "Write for example 75s, or 0s."),
@@ -268,31 +272,6 @@ words! {
             "required": ["name"],
             "additionalProperties": false
         }
-    },
-    Networks => {
-        "type": ["array", "object"],
-        "items": {"type": "string", "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]*$"},
-        "properties": {
-            "only": {
-                "description": "The only networks that the proxies are attached to, all from the start. Absent: the networks of the routes.",
-                "type": "array",
-                "items": {"type": "string", "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]*$"},
-                "maxItems": 1000
-            },
-            "preferred": {
-                "description": "The networks to use first, the best first, for services that are on several and whose label com.docker.lb.network chooses none. They need not exist.",
-                "type": "array",
-                "items": {"type": "string", "pattern": "^[a-zA-Z0-9][a-zA-Z0-9_.-]*$"},
-                "maxItems": 100
-            },
-            "reserved": {
-                "description": "Ranges of clients, offices and VPNs, such as 10.8.0.0/16: no network that overlaps with one of them is attached, because the proxies' answers to these clients would go into it.",
-                "type": "array",
-                "items": {"type": "string", "format": "address-range"},
-                "maxItems": 256
-            }
-        },
-        "additionalProperties": false
     },
     AddressRange => {"type": "string", "format": "address-range"},
     LogTarget => {"type": "string", "format": "log-target"},

@@ -23,8 +23,8 @@ pub struct HostsSpec {
     #[schemars(with = "Option<Vec<grammar::ServicePattern>>")]
     pub default_backend: Option<Vec<String>>,
     /// Whether a host that services of one stack published first may be joined by services of another one, in any way: another
-    /// path, a share of the requests, a redirect, its TLS, an exact name below a wildcard. `sameStack`: no; of the stacks that
-    /// ask for it the one whose service was created first has it, services that an entry of `allow` names before all others.
+    /// path, a share of the requests, a redirect, its TLS, an exact name below a wildcard. `sameStack`: no; the stack
+    /// that has it keeps it, else the one whose service was created first gets it, services that an entry of `allow` names before all others.
     /// `allowed`: by those that an entry of `allow` with `services` or `networks` names for the host. `anyone`: by everybody,
     /// as with Interlock. Both sides are told in any case. Absent: sameStack.
     #[serde(default, skip_serializing_if = "Option::is_none")]

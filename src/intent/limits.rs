@@ -7,6 +7,8 @@ use crate::route::Footprint;
 pub struct Limits {
     /// For each service.
     pub service: Footprint,
+    /// For all services of a team together.
+    pub team: Footprint,
     /// For all of them together.
     pub cluster: Footprint,
     /// How often the labels of one service may change.
@@ -22,13 +24,49 @@ pub struct LabelUpdates {
     pub per_minute: u32,
 }
 
+/// What a team may take of a cluster for which nothing else is stated: three quarters, rounded up, so that one route is one. No
+/// team fills a cluster alone, and a cluster of one team has most of its room.
+#[must_use]
+pub fn share_of_team(cluster: Footprint) -> Footprint {
+    Footprint { routes: three_quarters(cluster.routes), locations: three_quarters(cluster.locations), bytes: three_quarters(cluster.bytes) }
+}
+
+/// Of a whole, rounded up.
+#[must_use]
+pub fn three_quarters(whole: u64) -> u64 {
+    whole - whole / 4
+}
+
+impl LabelUpdates {
+    /// What keeps to both.
+    #[must_use]
+    pub fn strictest(self, other: Self) -> Self {
+        Self { burst: self.burst.min(other.burst), per_minute: self.per_minute.min(other.per_minute) }
+    }
+}
+
 /// Measured with the real engine: docs/limits.md.
 impl Default for Limits {
     fn default() -> Self {
+        let cluster = Footprint { routes: 10_000, locations: 50_000, bytes: 16 << 20 };
         Self {
             service: Footprint { routes: 1_000, locations: 5_000, bytes: 4 << 20 },
-            cluster: Footprint { routes: 10_000, locations: 50_000, bytes: 16 << 20 },
+            team: share_of_team(cluster),
+            cluster,
             label_updates: LabelUpdates { burst: 20, per_minute: 6 },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_team_has_three_quarters_and_never_nothing_of_what_there_is() {
+        for (cluster, expected) in [(0, 0), (1, 1), (2, 2), (3, 3), (4, 3), (10, 8), (10_000, 7_500), (u64::MAX, u64::MAX - u64::MAX / 4)] {
+            let all = |number| Footprint { routes: number, locations: number, bytes: number };
+            assert_eq!(share_of_team(all(cluster)), all(expected), "{cluster}");
         }
     }
 }

@@ -14,6 +14,11 @@ pub struct LimitsSpec {
     /// For each service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceLimitsSpec>,
+    /// For all services of a team together, so that no team fills the cluster. A team is whoever has the same
+    /// `com.docker.ucp.access.label`, else the same stack; services with neither are one team. Beyond it the youngest
+    /// services of the team lose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<TeamLimitsSpec>,
     /// For all services of the cluster together. Beyond it the youngest services lose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<ClusterLimitsSpec>,
@@ -52,6 +57,24 @@ pub struct LabelUpdatesSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100_000))]
     pub per_minute: Option<u32>,
+}
+
+/// What all services of a team may take together.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TeamLimitsSpec {
+    /// Routes: hosts and paths. Default: three quarters of the cluster's, so 7500 unless those are stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub routes: Option<u32>,
+    /// Locations. Default: three quarters of the cluster's, so 37500 unless those are stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub locations: Option<u32>,
+    /// Text of the configuration. Default: three quarters of the cluster's, so `12m` unless those are stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<grammar::Size>")]
+    pub bytes: Option<String>,
 }
 
 /// What all services of a cluster may take together.

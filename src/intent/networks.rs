@@ -24,6 +24,11 @@ impl NetworkRules {
         self.names().any(|name| name.as_str() == network)
     }
 
+    /// Whether the network is of the closed list.
+    pub fn list(&self, network: &str) -> bool {
+        self.only.iter().flatten().any(|name| name.as_str() == network)
+    }
+
     /// The place of a network among the preferred ones; none if it is not one of them.
     pub fn preference(&self, network: &str) -> Option<usize> {
         self.preferred.iter().position(|name| name.as_str() == network)

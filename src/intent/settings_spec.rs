@@ -113,7 +113,7 @@ pub struct Settings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hide_info_headers: Option<bool>,
     /// Whether answers say at which address an application answered (`x-upstream-addr`), which tells internal addresses to
-    /// every client. Default: false.
+    /// every client. `hideInfoHeaders: true` hides this one, too. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream_address_header: Option<bool>,
     /// Who stands in front of the proxies, and how he says who asks. Absent: nobody does, and what clients say about

@@ -5,11 +5,10 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::damping::later;
+use super::damping::{self, later};
 use super::observed::Observed;
-use super::{Input, Memory, Trial, quarantine};
-use crate::swarm::Task;
-use crate::types::{NetworkId, excerpt};
+use super::{Input, Memory, Trial, quarantine, shortage, words};
+use crate::types::NetworkId;
 
 /// A proxy service that is younger and of which no proxy runs has never had one.
 const NEVER_RAN: SignedDuration = SignedDuration::from_mins(10);
@@ -19,22 +18,26 @@ const FIRST_TASKS_WITHIN: SignedDuration = SignedDuration::from_mins(1);
 const UNWANTED_TIMEOUT: SignedDuration = SignedDuration::from_secs(15);
 /// Failures are counted for so long.
 const FAILURES_KEPT: SignedDuration = SignedDuration::from_hours(1);
-/// As much of Swarm's words as one needs.
-const WORDS_CHARS_MAX: usize = 200;
 
 /// Takes note of what became of networks that were attached.
 pub(super) fn step(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory) {
     if !memory.known {
         begin(input, seen, memory);
     }
-    memory.failures.retain(|at| input.now.duration_since(*at) < FAILURES_KEPT);
+    for failures in memory.failures.values_mut() {
+        failures.retain(|at| input.now.duration_since(*at) < FAILURES_KEPT);
+    }
+    memory.failures.retain(|_, failures| !failures.is_empty());
     let withdraws = !memory.withdrawn.is_empty();
     if !seen.is_under_way() && seen.is_rid_of(&memory.withdrawn) {
         memory.withdrawn.clear();
     }
-    let fresh: BTreeSet<NetworkId> = seen.declared.iter().filter(|id| is_fresh(id, memory)).cloned().collect();
+    let is_of_interest =
+        |id: &NetworkId| input.wanted.contains(id) || memory.trial.as_ref().is_some_and(|trial| trial.networks.contains(id));
+    let fresh = seen.declared.iter().filter(|id| is_fresh(id, memory) && is_of_interest(id));
+    let fresh: BTreeSet<NetworkId> = fresh.cloned().collect();
     match memory.trial.take() {
-        Some(trial) if trial.networks.is_disjoint(&seen.declared) => taken_back(input, seen, memory, &trial),
+        Some(trial) if trial.networks.is_disjoint(&seen.declared) => taken_back(input, seen, memory, trial),
         None if fresh.is_empty() && !withdraws => note_detached(input, seen, memory),
         _ if fresh.is_empty() => {}
         Some(trial) => judge(input, seen, memory, Trial { networks: fresh, ..trial }),
@@ -43,6 +46,7 @@ pub(super) fn step(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory) 
             judge(input, seen, memory, trial);
         }
     }
+    damping::note_teams(input, seen, memory);
     memory.declared.clone_from(&seen.declared);
 }
 
@@ -70,7 +74,16 @@ fn is_fresh(id: &NetworkId, memory: &Memory) -> bool {
 fn new_trial(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory, networks: BTreeSet<NetworkId>) -> Trial {
     let began = seen.update_began().filter(|_| seen.is_under_way()).unwrap_or(input.now);
     let update_before = memory.last_update.replace(began);
-    Trial { networks, began, running: 0, progress_at: input.now, starting_since: None, words: String::new(), update_before }
+    Trial {
+        networks,
+        began,
+        running: 0,
+        progress_at: input.now,
+        starting_since: None,
+        words: String::new(),
+        last_words: None,
+        update_before,
+    }
 }
 
 /// Networks left without our asking for new ones: the proxies are replaced for that, too.
@@ -81,16 +94,22 @@ fn note_detached(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory) {
 }
 
 /// The networks are gone from the service again: Swarm rolled back, or somebody changed it by hand.
-fn taken_back(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory, trial: &Trial) {
+fn taken_back(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory, mut trial: Trial) {
     if seen.service.is_some() && seen.was_given_up(trial.began) {
-        failed(input, seen, memory, trial);
+        words::note(input, &[], &mut trial);
+        failed(input, seen, memory, &trial);
     }
 }
 
 fn judge(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory, trial: Trial) {
     let trial = observed(input, seen, trial);
-    if has_succeeded(input, seen, &trial) {
+    let (short, succeeded_now) = (shortage::culprits(input, memory), has_succeeded(input, seen, &trial));
+    if succeeded_now {
         succeeded(memory, &trial);
+    } else if !short.is_empty() {
+        held_up(input, seen, memory, &trial, &short);
+    } else if is_held_off(input, seen, &trial) {
+        memory.trial = Some(Trial { progress_at: input.now, starting_since: None, ..trial });
     } else if seen.was_given_up(trial.began) || deadline(input, seen, &trial) <= input.now {
         failed(input, seen, memory, &trial);
     } else {
@@ -109,9 +128,7 @@ fn observed(input: &Input<'_>, seen: &Observed<'_>, mut trial: Trial) -> Trial {
     }
     let starting = seen.starting_with(&trial.networks);
     trial.starting_since = if starting.is_empty() { None } else { trial.starting_since.or(Some(input.now)) };
-    if let Some(words) = words_of(&starting) {
-        trial.words = words;
-    }
+    words::note(input, &starting, &mut trial);
     trial
 }
 
@@ -124,8 +141,17 @@ fn has_succeeded(input: &Input<'_>, seen: &Observed<'_>, trial: &Trial) -> bool 
     seen.all_run_with(&trial.networks) && !seen.is_under_way() && !seen.was_given_up(trial.began)
 }
 
+/// Whether a proxy with the networks finds no node, because somebody else has a port of it, or takes it: that says nothing about networks.
+pub(super) fn is_held_off(input: &Input<'_>, seen: &Observed<'_>, trial: &Trial) -> bool {
+    let finds_no_node = || seen.starting_with(&trial.networks).iter().any(|task| task.state == "pending");
+    input.contested.is_some() && !seen.was_given_up(trial.began) && finds_no_node()
+}
+
 /// When a proxy must run with the networks.
 pub(super) fn deadline(input: &Input<'_>, seen: &Observed<'_>, trial: &Trial) -> Timestamp {
+    if is_held_off(input, seen, trial) {
+        return Timestamp::MAX;
+    }
     let wanted = input.wanted.iter().any(|id| trial.networks.contains(id));
     let timeout = if wanted { input.timeout } else { input.timeout.min(UNWANTED_TIMEOUT) };
     if seen.all_run_with(&trial.networks) && !seen.has_no_task() {
@@ -134,6 +160,13 @@ pub(super) fn deadline(input: &Input<'_>, seen: &Observed<'_>, trial: &Trial) ->
     }
     let at_the_latest = later(trial.progress_at, timeout.saturating_add(seen.time_between()));
     trial.starting_since.map_or(at_the_latest, |since| later(since, timeout))
+}
+
+/// A proxy does not start for want of addresses on a network that proxies had before: what is new is not to blame, and comes again
+/// when there is room.
+fn held_up(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory, trial: &Trial, short: &BTreeSet<NetworkId>) {
+    memory.withdrawn.extend(trial.networks.iter().cloned());
+    shortage::withdraw(input, seen, memory, short);
 }
 
 fn succeeded(memory: &mut Memory, trial: &Trial) {
@@ -145,10 +178,8 @@ fn succeeded(memory: &mut Memory, trial: &Trial) {
     memory.parts.retain(|part| !part.is_empty());
 }
 
-/// One network alone goes into quarantine; several are tried again in halves. The proxies that were replaced are as before, so
-/// that the next try need not wait.
+/// One network alone goes into quarantine; several are tried again in halves, at once, as long as there are parts.
 fn failed(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory, trial: &Trial) {
-    memory.last_update = trial.update_before;
     memory.withdrawn.extend(trial.networks.iter().cloned());
     memory.parts.retain_mut(|part| {
         part.retain(|id| !trial.networks.contains(id));
@@ -158,34 +189,23 @@ fn failed(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory, trial: &T
     if trial.networks.iter().all(|id| !input.wanted.contains(id)) {
         return;
     }
-    memory.failures.push(input.now);
-    let words = words(seen, trial);
+    let words = words::of(seen, trial);
     let networks: Vec<_> = trial.networks.iter().cloned().collect();
     match &networks[..] {
         [] => {}
-        [one] => quarantine::add(input, memory, one, trial.began, words),
+        [one] => {
+            for team in damping::teams(input, one) {
+                memory.failures.entry(team).or_default().push(input.now);
+            }
+            quarantine::add(input, seen, memory, one, trial.began, words);
+        }
         several => {
             let (first, second) = several.split_at(several.len() / 2);
             let halves = [first, second].map(|half| half.iter().cloned().collect::<BTreeSet<_>>());
             memory.parts.splice(0..0, halves);
         }
     }
-}
-
-/// Swarm's words about tasks that do not run.
-fn words_of(tasks: &[&Task]) -> Option<String> {
-    let about = |task: &&Task| {
-        let words = if task.error.is_empty() { &task.message } else { &task.error };
-        if words.is_empty() || *words == task.state { task.state.clone() } else { format!("{}: {words}", task.state) }
-    };
-    let mut all: Vec<String> = tasks.iter().map(about).collect();
-    all.sort_unstable();
-    all.dedup();
-    (!all.is_empty()).then(|| excerpt(&all.join("; "), WORDS_CHARS_MAX))
-}
-
-fn words(seen: &Observed<'_>, trial: &Trial) -> String {
-    let given_up = if seen.was_given_up(trial.began) { seen.update_words() } else { "" };
-    let both: Vec<&str> = [trial.words.as_str(), given_up].into_iter().filter(|words| !words.is_empty()).collect();
-    excerpt(&both.join("; "), WORDS_CHARS_MAX)
+    if !memory.parts.is_empty() {
+        memory.last_update = trial.update_before;
+    }
 }

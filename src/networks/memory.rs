@@ -23,8 +23,8 @@ pub struct Memory {
     pub parts: Vec<BTreeSet<NetworkId>>,
     /// Networks that failed alone.
     pub quarantine: BTreeMap<NetworkId, Quarantined>,
-    /// When trials failed, of the last hour.
-    pub failures: Vec<Timestamp>,
+    /// By team, when networks of theirs failed, of the last hour.
+    pub failures: BTreeMap<String, Vec<Timestamp>>,
     /// What the proxy service declared at the last pass.
     pub declared: BTreeSet<NetworkId>,
     /// When the proxies were last replaced for networks, for good.
@@ -33,8 +33,18 @@ pub struct Memory {
     pub wanted_since: BTreeMap<String, Timestamp>,
     /// How often networks came and went, by name.
     pub visits: BTreeMap<String, Visits>,
+    /// How often networks left the proxies that a team had them attached to, by team.
+    pub team_visits: BTreeMap<String, Visits>,
+    /// The teams whose routes need the networks that are attached, or needed them last.
+    pub teams: BTreeMap<NetworkId, BTreeSet<String>>,
     /// Since when networks that are declared are not wanted any more.
     pub unwanted_since: BTreeMap<NetworkId, Timestamp>,
+    /// Since when networks that are declared have too few addresses.
+    pub short_since: BTreeMap<NetworkId, Timestamp>,
+    /// Since when proxies fail that start again, by the network that the engine names as the reason.
+    pub stuck_since: BTreeMap<NetworkId, Timestamp>,
+    /// Since when a proxy waits for addresses.
+    pub waits_since: Option<Timestamp>,
 }
 
 /// Networks with which proxies start for the first time.
@@ -52,8 +62,19 @@ pub struct Trial {
     pub starting_since: Option<Timestamp>,
     /// What Swarm last said about one that did not run.
     pub words: String,
+    /// What it said about one that failed.
+    pub last_words: Option<LastWords>,
     /// When the proxies had last been replaced for networks before.
     pub update_before: Option<Timestamp>,
+}
+
+/// Swarm's words about a proxy that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastWords {
+    /// When it failed.
+    pub at: Timestamp,
+    /// The words, shortened.
+    pub says: String,
 }
 
 /// A network with which proxies did not come up.
@@ -68,6 +89,9 @@ pub struct Quarantined {
     pub state: Digest,
     /// Swarm's words.
     pub words: String,
+    /// Whether it had too few addresses, so that the proxies left it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub full: bool,
 }
 
 /// How often a network came and went lately.

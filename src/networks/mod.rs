@@ -8,16 +8,20 @@ mod judge;
 mod memory;
 mod observed;
 mod quarantine;
+mod shortage;
+mod stuck;
 mod told;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use memory::{Memory, Quarantined, Trial, Visits};
+pub use memory::{LastWords, Memory, Quarantined, Trial, Visits};
+pub use shortage::Shortage;
 
 use crate::report::{Finding, WaitingOn};
-use crate::swarm::Snapshot;
+use crate::swarm::{Snapshot, Task};
 use crate::types::NetworkId;
 use observed::Observed;
 
@@ -34,6 +38,9 @@ pub struct Input<'a> {
     pub control: Option<&'a str>,
     /// The world as it was seen.
     pub snapshot: &'a Snapshot,
+    /// Proxies that have ended, as far as Swarm still knows them: what it says of one that failed is gone from a snapshot at once. None
+    /// if it did not say.
+    pub ended: Option<&'a [Task]>,
     /// The networks that the proxies shall have.
     pub wanted: &'a [NetworkId],
     /// Networks that the proxies must not have any more.
@@ -42,6 +49,14 @@ pub struct Input<'a> {
     pub closed: bool,
     /// By network, the services whose routes need it, by name.
     pub needed_by: &'a BTreeMap<NetworkId, BTreeSet<String>>,
+    /// By network, the teams of these services, each in a word; those of no team are empty.
+    pub teams: &'a BTreeMap<NetworkId, BTreeSet<String>>,
+    /// Networks that the administrator names: no service's shortage makes the proxies leave one.
+    pub named: &'a BTreeSet<NetworkId>,
+    /// The attached networks on which proxies that are replaced, or start again, would not get their addresses.
+    pub short: &'a BTreeMap<NetworkId, Shortage>,
+    /// Who would get a port of nodes from proxies that stop, in words that follow "waits for": none are replaced meanwhile.
+    pub contested: Option<&'a str>,
     /// Whether a route is served over what the proxies have now: then replacing them disturbs somebody.
     pub serves: bool,
     /// The least time from one replacement for networks to the next.
@@ -59,8 +74,10 @@ pub struct Decision {
     pub networks: Vec<NetworkId>,
     /// Those of them that no proxy is known to run with: the first proxy must show that it does.
     pub attaching: BTreeSet<NetworkId>,
-    /// Whether networks that failed are taken away, by going back to what the service was before them.
+    /// Whether networks that failed are taken away, which no rollout under way holds back.
     pub withdraws: bool,
+    /// Whether that is going back to what the service was before its last update.
+    pub goes_back: bool,
     /// What the proxy service remembers about networks that failed, for an operator that knows nothing any more.
     pub remembered: Option<String>,
     /// Networks that are wanted and not attached, with the reason.
@@ -84,16 +101,24 @@ pub fn decide(input: &Input<'_>, memory: &Memory) -> Decision {
     let seen = Observed::of(input);
     let mut next = memory.clone();
     damping::note_wishes(input, &seen, &mut next);
+    shortage::note(input, &seen, &mut next);
     judge::step(input, &seen, &mut next);
+    shortage::step(input, &seen, &mut next);
+    stuck::step(input, &seen, &mut next);
     quarantine::prune(input, &seen, &mut next);
     let choice = choose(input, &seen, &next);
     let wanted: BTreeSet<&NetworkId> = input.wanted.iter().collect();
+    let goes_back = choice.held == Held::ByWithdrawal && seen.before.as_ref() == Some(&choice.networks);
+    if goes_back {
+        next.settled.extend(choice.networks.iter().cloned());
+    }
     next.settled.retain(|id| choice.networks.contains(id) || (wanted.contains(id) && !seen.declared.contains(id)));
     let attaching = choice.networks.iter().filter(|id| !next.settled.contains(*id)).cloned().collect();
     let told = told::of(input, &seen, &next, &choice);
     Decision {
         attaching,
         withdraws: !next.withdrawn.is_disjoint(&seen.declared),
+        goes_back,
         remembered: quarantine::remembered(&next),
         missing: told.missing,
         waiting: told.waiting,
@@ -121,16 +146,20 @@ enum Held {
     ByWithdrawal,
     /// The proxies are being replaced for another reason.
     ByRollout,
+    /// A proxy that stops would lose its node to somebody else.
+    ByContest,
+    /// A network that the proxies have has too few addresses.
+    ByShortage,
 }
 
 fn choose(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory) -> Choice {
     let held = |held, networks| Choice { networks, held };
     if seen.service.is_none() {
-        let wanted = input.wanted.iter().filter(|id| !quarantine::holds(input, memory, id)).cloned();
+        let wanted = input.wanted.iter().filter(|id| !quarantine::holds(input, seen, memory, id)).cloned();
         return held(Held::No, wanted.collect());
     }
     if !memory.withdrawn.is_empty() {
-        return held(Held::ByWithdrawal, seen.declared.difference(&memory.withdrawn).cloned().collect());
+        return held(Held::ByWithdrawal, without_withdrawn(input, seen, memory));
     }
     if memory.trial.is_some() {
         return held(Held::ByTrial, seen.declared.clone());
@@ -138,7 +167,30 @@ fn choose(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory) -> Choice {
     if seen.is_under_way() && seen.running() > 0 {
         return held(Held::ByRollout, seen.declared.clone());
     }
+    if input.contested.is_some() && seen.running() > 0 {
+        return held(Held::ByContest, seen.declared.clone());
+    }
+    if shortage::holds_back(memory) && seen.running() > 0 {
+        return held(Held::ByShortage, without_short(seen, memory));
+    }
     held(Held::No, when_free(input, seen, memory))
+}
+
+/// What failed goes. Networks that went in the very update that brought it come back with the old spec, which the proxies have that
+/// were not touched yet: those are replaced for nothing otherwise.
+fn without_withdrawn(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory) -> BTreeSet<NetworkId> {
+    let left: BTreeSet<NetworkId> = seen.declared.difference(&memory.withdrawn).cloned().collect();
+    let failed = |id: &NetworkId| !memory.quarantine.get(id).is_some_and(|held| held.full);
+    let is_fine = |id: &NetworkId| input.snapshot.networks.contains_key(id) && !input.unfit.contains(id) && !memory.withdrawn.contains(id);
+    let before = seen.before.as_ref().filter(|before| left.is_subset(before) && before.iter().all(is_fine));
+    let is_of_trial = memory.withdrawn.iter().all(failed) && !memory.withdrawn.is_disjoint(&seen.declared);
+    before.filter(|_| is_of_trial).cloned().unwrap_or(left)
+}
+
+/// Nothing is attached, and of what is not needed only that is left on which addresses are missing.
+fn without_short(seen: &Observed<'_>, memory: &Memory) -> BTreeSet<NetworkId> {
+    let leaves = |id: &&NetworkId| memory.short_since.contains_key(*id) && memory.unwanted_since.contains_key(*id);
+    seen.declared.iter().filter(|id| !leaves(id)).cloned().collect()
 }
 
 /// Nothing else is under way: what came is attached, and what is not needed detached, when its time has come.

@@ -1,14 +1,15 @@
 //! What a snapshot shows of a cluster's proxies, as far as networks are concerned.
 
-use std::collections::BTreeSet;
+use std::cell::OnceCell;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::Input;
 use crate::channel::contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
-use crate::swarm::{Service, Snapshot, Task};
-use crate::types::NetworkId;
+use crate::swarm::{Network, NetworksByName, Service, Snapshot, Task, without_a_place};
+use crate::types::{NetworkId, NodeId};
 
 /// Swarm's own time for a task to end, where a service does not say.
 const GRACE_OF_SWARM: SignedDuration = SignedDuration::from_secs(10);
@@ -25,6 +26,8 @@ pub(super) struct Observed<'a> {
     /// Those that it declared before the last update, if Swarm keeps that.
     pub before: Option<BTreeSet<NetworkId>>,
     tasks: Vec<&'a Task>,
+    networks: NetworksByName<'a>,
+    by_name: OnceCell<HashMap<&'a str, &'a Service>>,
     snapshot: &'a Snapshot,
 }
 
@@ -35,12 +38,22 @@ impl<'a> Observed<'a> {
         let is = |service: &Service, key: &str, value: &str| service.labels.get(key).is_some_and(|found| found == value);
         let ours = |s: &&Service| is(s, LABEL_OWNER, input.instance) && is(s, LABEL_CLUSTER, input.cluster);
         let service = snapshot.services.values().filter(|service| service.name == input.service).find(ours);
-        let known = |id: &NetworkId| resolved(id, snapshot).filter(|id| !is_control(id, input));
+        let networks = NetworksByName::of(snapshot);
+        let known = |id: &NetworkId| networks.find(id).filter(|network| !is_control(network, input)).map(|network| network.id.clone());
         let declared = service.iter().flat_map(|service| &service.networks).filter_map(known).collect();
         let before = service.and_then(|service| service.previous_spec.as_ref());
         let before = before.map(|spec| targets(spec.get("TaskTemplate")).filter_map(|id| known(&id)).collect());
-        let tasks = snapshot.tasks.values().filter(|task| service.is_some_and(|service| service.id == task.service)).collect();
-        Self { service, declared, before, tasks, snapshot }
+        // A proxy for which there is no node says nothing about networks.
+        let homeless = service.map(|service| without_a_place(service, snapshot)).unwrap_or_default();
+        let is_ours = |task: &&Task| service.is_some_and(|service| service.id == task.service) && !homeless.contains(&task.id);
+        let tasks = snapshot.tasks.values().filter(is_ours).collect();
+        Self { service, declared, before, tasks, networks, by_name: OnceCell::new(), snapshot }
+    }
+
+    /// The service of this name.
+    pub fn service_named(&self, name: &str) -> Option<&'a Service> {
+        let all = || self.snapshot.services.values().map(|service| (service.name.as_str(), service)).collect();
+        self.by_name.get_or_init(all).get(name).copied()
     }
 
     /// Swarm's word for the state of the last update; empty without one.
@@ -85,6 +98,16 @@ impl<'a> Observed<'a> {
         self.tasks.iter().filter(with).copied().collect()
     }
 
+    /// Whether a proxy runs on a node.
+    pub fn runs_on(&self, node: &NodeId) -> bool {
+        self.tasks.iter().any(|task| task.state == "running" && task.node.as_ref() == Some(node))
+    }
+
+    /// Whether a proxy waits for addresses: Swarm gives those of all its networks, or none.
+    pub fn waits_for_addresses(&self) -> bool {
+        self.tasks.iter().any(|task| task.state == "new" && task.addresses.is_empty())
+    }
+
     /// Whether all proxies run, each with all of these networks.
     pub fn all_run_with(&self, networks: &BTreeSet<NetworkId>) -> bool {
         self.running_with(networks) == self.tasks.len()
@@ -122,12 +145,12 @@ impl<'a> Observed<'a> {
             service.labels.contains_key(LABEL_OWNER) && service.labels.get(LABEL_ROLE).is_some_and(|role| role == "proxy")
         };
         let others = self.snapshot.services.values().filter(|service| !is_proxy(service));
-        others.flat_map(|service| &service.networks).filter_map(|id| resolved(id, self.snapshot)).collect()
+        others.flat_map(|service| &service.networks).filter_map(|id| self.networks.find(id)).map(|network| network.id.clone()).collect()
     }
 }
 
 /// The networks that a task has, or would have.
-fn networks_of(task: &Task) -> BTreeSet<NetworkId> {
+pub(super) fn networks_of(task: &Task) -> BTreeSet<NetworkId> {
     targets(Some(&task.spec)).collect()
 }
 
@@ -137,13 +160,6 @@ fn targets(template: Option<&Value>) -> impl Iterator<Item = NetworkId> {
     targets.map(|id| NetworkId(id.to_owned())).collect::<Vec<_>>().into_iter()
 }
 
-/// The network by id, or as very old specs have it, by name.
-fn resolved(id: &NetworkId, snapshot: &Snapshot) -> Option<NetworkId> {
-    let by_name = || snapshot.networks.values().find(|network| network.name == id.0).map(|network| network.id.clone());
-    if snapshot.networks.contains_key(id) { Some(id.clone()) } else { by_name() }
-}
-
-fn is_control(id: &NetworkId, input: &Input<'_>) -> bool {
-    let network = input.snapshot.networks.get(id);
-    network.is_some_and(|network| Some(network.name.as_str()) == input.control || network.labels.contains_key(LABEL_OWNER))
+fn is_control(network: &Network, input: &Input<'_>) -> bool {
+    Some(network.name.as_str()) == input.control || network.labels.contains_key(LABEL_OWNER)
 }

@@ -11,6 +11,7 @@ use super::damping::{doubled, later};
 use super::observed::Observed;
 use super::{Input, Memory, Quarantined};
 use crate::channel::contract::LABEL_FAILED_NETWORKS;
+use crate::swarm::Service;
 use crate::types::{Digest, NetworkId};
 
 /// The wait after the first failure, and the longest one, in intervals: five minutes and six hours, unless the document says
@@ -31,15 +32,29 @@ struct Entry {
 }
 
 /// Notes that a network failed alone in a rollout that began at `began`.
-pub(super) fn add(input: &Input<'_>, memory: &mut Memory, id: &NetworkId, began: Timestamp, words: String) {
+pub(super) fn add(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory, id: &NetworkId, began: Timestamp, words: String) {
     let before = memory.quarantine.get(id);
     // A snapshot may be older than the one before it: the same failure is not told twice.
     if before.is_some_and(|before| before.failed_at >= began) {
         return;
     }
-    let tries = before.map_or(1, |before| before.tries.saturating_add(1));
-    let state = state_of(input, id);
-    memory.quarantine.insert(id.clone(), Quarantined { failed_at: input.now, tries, state, words });
+    insert(input, seen, memory, id, words, false);
+}
+
+/// Notes that the proxies leave a network for want of addresses.
+pub(super) fn add_full(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory, id: &NetworkId, words: String) {
+    insert(input, seen, memory, id, words, true);
+}
+
+/// Notes that a node cannot set up a network that proxies had before.
+pub(super) fn add_stuck(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory, id: &NetworkId, words: String) {
+    insert(input, seen, memory, id, words, false);
+}
+
+fn insert(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory, id: &NetworkId, words: String, full: bool) {
+    let tries = memory.quarantine.get(id).map_or(1, |before| before.tries.saturating_add(1));
+    let state = state_of(input, seen, id);
+    memory.quarantine.insert(id.clone(), Quarantined { failed_at: input.now, tries, state, words, full });
 }
 
 /// Forgets networks that are gone.
@@ -56,28 +71,28 @@ pub(super) fn prune(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory)
 }
 
 /// When a network in quarantine is tried again.
-pub(super) fn retry_at(input: &Input<'_>, memory: &Memory, id: &NetworkId) -> Option<Timestamp> {
+pub(super) fn retry_at(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, id: &NetworkId) -> Option<Timestamp> {
     let held = memory.quarantine.get(id)?;
     let delay =
         input.interval.saturating_mul(DELAY_INTERVALS.saturating_mul(doubled(held.tries.saturating_sub(1))).min(DELAY_INTERVALS_MAX));
-    let unchanged = held.state == state_of(input, id);
+    let unchanged = held.state == state_of(input, seen, id);
     let delay = if unchanged { delay } else { delay.checked_div(SHORTER_AFTER_CHANGE).unwrap_or(SignedDuration::ZERO) };
     Some(later(held.failed_at, delay))
 }
 
 /// Whether a network is in quarantine and its time has not come.
-pub(super) fn holds(input: &Input<'_>, memory: &Memory, id: &NetworkId) -> bool {
-    retry_at(input, memory, id).is_some_and(|at| at > input.now)
+pub(super) fn holds(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, id: &NetworkId) -> bool {
+    retry_at(input, seen, memory, id).is_some_and(|at| at > input.now)
 }
 
 /// What decides whether proxies come up on a network, as far as the Swarm shows it: the network, those who are on it for our
 /// routes, and the nodes.
-fn state_of(input: &Input<'_>, id: &NetworkId) -> Digest {
+fn state_of(input: &Input<'_>, seen: &Observed<'_>, id: &NetworkId) -> Digest {
     let network = input.snapshot.networks.get(id).map(|network| json!([network.name, network.driver, network.labels]));
     let nodes: Vec<_> = input.snapshot.nodes.values().map(|node| json!([node.id, node.state, node.availability, node.labels])).collect();
-    let needed_by = input.needed_by.get(id).cloned().unwrap_or_default();
-    let services = input.snapshot.services.values().filter(|service| needed_by.contains(&service.name));
-    let services: Vec<_> = services.map(|service| json!([service.id, service.labels, service.networks, service.replicas])).collect();
+    let mut services: Vec<&Service> = input.needed_by.get(id).into_iter().flatten().filter_map(|name| seen.service_named(name)).collect();
+    services.sort_by(|a, b| a.id.cmp(&b.id));
+    let services: Vec<_> = services.iter().map(|service| json!([service.id, service.labels, service.networks, service.replicas])).collect();
     Digest::of_json(&json!([network, nodes, services]))
 }
 

@@ -24,7 +24,9 @@ pub use effect::{TaskEffect, task_effect, would_replace_tasks};
 pub use lint::{Violation, lint};
 pub use memory::{Attempt, Memory};
 pub use removal::{leftover_clusters, plan_removal};
-pub use rollout::{ROLLBACK_HANGS_AFTER, ROLLOUT_HOLD_MAX, ROLLOUT_IDLE_AFTER, ROLLOUT_SLOW_AFTER, ROLLOUT_STUCK_AFTER, wanted_tasks};
+pub use rollout::{
+    ROLLBACK_HANGS_AFTER, ROLLOUT_HOLD_MAX, ROLLOUT_IDLE_AFTER, ROLLOUT_SLOW_AFTER, ROLLOUT_STUCK_AFTER, is_short_of_tasks, wanted_tasks,
+};
 pub use step::{Applied, Change, ChangeKind, Plan, RolloutNote, RolloutOutcome, SecretContent, Step, UpdateReason};
 
 pub use crate::fleet::pending_name;

@@ -59,6 +59,13 @@ pub(super) fn update(spec: &Value, shape: &ServiceShape, replacing: &[Field], sn
     patched
 }
 
+/// The spec with another number of tasks and nothing else.
+pub(super) fn number(spec: &Value, number: u64) -> Value {
+    let mut spec = spec.clone();
+    set(&mut spec, &["Mode", "Replicated", "Replicas"], json!(number));
+    spec
+}
+
 /// More replicas than this for each node are nobody's honest wish.
 const REPLICAS_PER_NODE_MAX: u64 = 4;
 

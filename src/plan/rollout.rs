@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::json::get;
+use super::json::{get, set};
 use super::memory::Memory;
 use super::step::{RolloutNote, RolloutOutcome, UpdateReason};
 use crate::report::WaitingOn;
-use crate::swarm::{Service, Snapshot, Task, UpdateStatus, fitting_nodes};
+use crate::swarm::{Service, Snapshot, Task, UpdateStatus, fitting_nodes, without_a_place};
 use crate::types::{Digest, NodeId};
 
 /// A write during a rollout makes Swarm forget the last good spec, so it waits for the end, but not for ever: after this
@@ -109,29 +109,54 @@ pub(super) fn tasks(service: &Service, snapshot: &Snapshot) -> Option<WaitingOn>
     (running < of).then(|| WaitingOn::Tasks { service: service.name.clone(), detail })
 }
 
+/// Whether tasks do not run that should.
+pub fn is_short_of_tasks(service: &Service, snapshot: &Snapshot) -> bool {
+    tasks(service, snapshot).is_some()
+}
+
 /// Tasks that run, and how many must.
 fn running_of(service: &Service, snapshot: &Snapshot) -> (u64, u64) {
     let running = count(tasks_of(service, snapshot).filter(|task| task.state == "running").count());
     (running, wanted_tasks(service, snapshot))
 }
 
-/// How many tasks a service must have: the declared number, or in global mode one on each node that fits or has one. Two
-/// tasks on one node are a replacement that is under way.
+/// How many tasks a service must have: the declared number, less those for which there is no node left, or in Swarm's own global
+/// mode one on each node that fits or has one. Two tasks on one node are a replacement that is under way.
 pub fn wanted_tasks(service: &Service, snapshot: &Snapshot) -> u64 {
     let on_nodes = || {
         let mut nodes: BTreeSet<&NodeId> = tasks_of(service, snapshot).filter_map(|task| task.node.as_ref()).collect();
         nodes.extend(fitting_nodes(&service.spec, snapshot).into_iter().flatten());
         count(nodes.len())
     };
-    service.replicas.unwrap_or_else(on_nodes)
+    let with_a_place = |replicas: u64| replicas.saturating_sub(count(without_a_place(service, snapshot).len()));
+    service.replicas.map_or_else(on_nodes, with_a_place)
+}
+
+/// Whether a task that runs would be replaced by this spec. Its node meets the placement, or it would not run there.
+pub(super) fn would_stop(service: &Service, spec: &Value, snapshot: &Snapshot) -> bool {
+    let without_placement = |template: &Value| {
+        let mut template = template.clone();
+        set(&mut template, &["Placement"], Value::Null);
+        template
+    };
+    let wanted = get(spec, &["TaskTemplate"]).map(without_placement);
+    tasks_of(service, snapshot).any(|task| task.state == "running" && Some(without_placement(&task.spec)) != wanted)
+}
+
+/// Whether an update still brings back tasks that are missing. What does not come up within this time holds back the rest no more.
+pub(super) fn brings_back(service: &Service, status: &UpdateStatus, snapshot: &Snapshot) -> bool {
+    let is_young = status.started_at.is_none_or(|since| snapshot.taken_at.duration_since(since) <= ROLLOUT_SLOW_AFTER);
+    is_young && tasks(service, snapshot).is_some()
 }
 
 fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
+/// A task for which no node is left, as after a node went down, keeps nothing waiting.
 fn tasks_of<'a>(service: &'a Service, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a Task> {
-    snapshot.tasks.values().filter(|task| task.service == service.id)
+    let homeless = without_a_place(service, snapshot);
+    snapshot.tasks.values().filter(move |task| task.service == service.id && !homeless.contains(&task.id))
 }
 
 pub(super) fn is_under_way(status: &UpdateStatus) -> bool {

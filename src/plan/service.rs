@@ -12,9 +12,9 @@ use super::objects::Draft;
 use super::patch::{self, Patched};
 use super::rollout::{self, Gate};
 use super::step::{Change, ChangeKind, RolloutNote, RolloutOutcome, Step, UpdateReason};
-use crate::fleet::{Mode, Role, ServiceShape, pending_name};
-use crate::report::{Finding, FindingCode, Severity, Subject};
-use crate::swarm::Service;
+use crate::fleet::{MAX_REPLICAS, Mode, REPLICAS, Role, ServiceShape, pending_name};
+use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
+use crate::swarm::{Service, without_a_place};
 use crate::types::excerpt;
 
 impl<'a> Draft<'a> {
@@ -39,7 +39,7 @@ impl<'a> Draft<'a> {
             Some(service) if self.belongs_to_others(service, shape) => {
                 self.block("service", &shape.name, "this operator did not create it, and its access label gives it to somebody else");
             }
-            Some(service) if mode_of(service) != Some(shape.mode) => self.remake(service),
+            Some(service) if mode_of(service) != Some(shape.mode) => self.remake(service, shape),
             Some(service) => self.keep(service, shape),
         }
     }
@@ -57,7 +57,10 @@ impl<'a> Draft<'a> {
     }
 
     /// Swarm cannot change the mode of a service: it goes in this pass and comes back in the next.
-    fn remake(&mut self, service: &Service) {
+    fn remake(&mut self, service: &Service, shape: &ServiceShape) {
+        if let Some(hold) = shape.contested.as_ref().filter(|_| self.runs(service)) {
+            return self.waiting.push(hold.clone());
+        }
         self.findings.push(Finding::new(
             Severity::Warning,
             FindingCode::UpdateGap,
@@ -76,7 +79,13 @@ impl<'a> Draft<'a> {
         } else {
             let patched = self.patched(service, shape);
             self.warn_of_gap(shape, &patched.spec);
-            self.write_if_due(service, shape, patched, &note);
+            match self.number_first(service, shape, &patched) {
+                Some(number) => {
+                    self.tell_drift(service, shape, &number);
+                    self.write(service, shape, number.spec, UpdateReason::Differs);
+                }
+                None => self.write_if_due(service, shape, patched, &note),
+            }
         }
         self.rollouts.push(note);
     }
@@ -87,7 +96,7 @@ impl<'a> Draft<'a> {
             return self.taken_over(service, shape);
         }
         if let Some(patched) = self.gone_back(service, shape) {
-            return patched;
+            return self.missing_first(service, patched);
         }
         let base = first_alone::without(&service.spec);
         let patched = patch::update(&base, shape, &[], self.snapshot);
@@ -96,17 +105,73 @@ impl<'a> Draft<'a> {
             newer if replaces && !newer.is_empty() => patch::update(&base, shape, newer, self.snapshot),
             _ => patched,
         };
+        if shape.goes_back {
+            return self.missing_first(service, patched);
+        }
         let is_under_way = service.update_status.as_ref().is_some_and(rollout::is_under_way);
-        let first_alone = shape.first_alone || (first_alone::is_so(&service.spec) && is_under_way);
-        if first_alone { Patched { spec: first_alone::with(patched.spec), ..patched } } else { patched }
+        let goes_on = is_under_way && task_effect(&service.spec, &patched.spec) == TaskEffect::Keeps;
+        if shape.first_alone && !goes_on {
+            // Another program may fail for itself: Swarm goes back to the one before.
+            let pauses = same_image(&service.spec, &patched.spec);
+            return Patched { spec: first_alone::with(patched.spec, pauses), ..patched };
+        }
+        self.continued(service, patched)
+    }
+
+    /// An update that goes another way than the service says goes on so, and what runs has its turn when nothing is missing.
+    fn continued(&self, service: &Service, patched: Patched) -> Patched {
+        let Some(status) = service.update_status.as_ref().filter(|status| rollout::is_under_way(status)) else { return patched };
+        if !first_alone::is_so(&service.spec) {
+            return patched;
+        }
+        if task_effect(&service.spec, &patched.spec) == TaskEffect::Replaces {
+            return Patched { spec: first_alone::with(patched.spec, false), ..patched };
+        }
+        let is_rest = first_alone::is_missing_first(&service.spec) && !rollout::brings_back(service, status, self.snapshot);
+        let spec = if is_rest { first_alone::one_by_one(patched.spec) } else { first_alone::kept(patched.spec, &service.spec) };
+        Patched { spec, ..patched }
+    }
+
+    /// Where tasks stop first and one is missing, those that run are not touched before it is back.
+    fn missing_first(&self, service: &Service, patched: Patched) -> Patched {
+        let is_missing = rollout::tasks(service, self.snapshot).is_some() && same_image(&service.spec, &patched.spec);
+        if is_missing && first_alone::spec_stops_first(&patched.spec) && rollout::would_stop(service, &patched.spec, self.snapshot) {
+            return Patched { spec: first_alone::missing_first(patched.spec), ..patched };
+        }
+        patched
+    }
+
+    /// A number that follows the nodes is written before what replaces tasks: a node that joins gets its proxy whatever becomes of
+    /// the rollout, and a rollback does not take the number back. Not where Swarm stopped halfway: whatever is written makes it go on.
+    fn number_first(&self, service: &Service, shape: &ServiceShape, patched: &Patched) -> Option<Patched> {
+        let number = shape.follows_nodes.filter(|number| service.replicas != Some(*number))?;
+        let status = service.update_status.as_ref();
+        let is_paused = status.is_some_and(rollout::is_paused);
+        let is_busy = status.is_some_and(|status| rollout::is_under_way(status) && !rollout::is_over(service, status, self.snapshot));
+        let goes_before = task_effect(&service.spec, &patched.spec) == TaskEffect::Replaces;
+        let may = if is_busy { self.waits_for_the_number(service, number) } else { goes_before };
+        if is_paused || !may || shape.goes_back || !self.created_here(service, shape.role) {
+            return None;
+        }
+        let drift = patched.drift.iter().filter(|(field, _)| field == REPLICAS).cloned().collect();
+        Some(Patched { spec: patch::number(&service.spec, number), drift })
+    }
+
+    /// Whether Swarm only takes tasks away from nodes that do not fit any more, and waits for a place for one of them: without a
+    /// lower number it would wait for ever, and there is no other spec that it could go back to.
+    fn waits_for_the_number(&self, service: &Service, number: u64) -> bool {
+        let before = service.previous_spec.as_ref();
+        let only_moves = before.is_some_and(|before| task_effect(before, &service.spec) != TaskEffect::Replaces);
+        only_moves && service.replicas.is_some_and(|now| number < now) && !without_a_place(service, self.snapshot).is_empty()
     }
 
     /// The spec before the last update, if that is what is declared: Swarm keeps the tasks that are still of it only if they
     /// are equal to the last detail, a boot snapshot that has become old included.
     fn gone_back(&self, service: &Service, shape: &ServiceShape) -> Option<Patched> {
         let before = service.previous_spec.as_ref().filter(|_| shape.goes_back)?;
-        let spec = patch::update(&first_alone::without(before), shape, &[], self.snapshot).spec;
-        (task_effect(before, &spec) == TaskEffect::Keeps).then(|| Patched { spec, drift: Vec::new() })
+        let before = first_alone::without(before);
+        let spec = patch::update(&before, shape, &[], self.snapshot).spec;
+        (task_effect(&before, &spec) == TaskEffect::Keeps).then(|| Patched { spec, drift: Vec::new() })
     }
 
     /// A service with our labels that this operator did not create, or created before it lost its authority: it may run
@@ -136,9 +201,13 @@ impl<'a> Draft<'a> {
         if differs || is_paused {
             let reason = if differs { UpdateReason::Differs } else { UpdateReason::Resume };
             self.tell_failure(service, note);
+            if has_successors_waiting(service, &patched) {
+                return self.waiting.extend(status.map(|status| rollout::under_way(service, status, self.snapshot)));
+            }
             match rollout::gate(service, note, reason, self.memory, self.snapshot) {
                 // Its tasks do not come up, and that is why this is written.
                 Gate::UnderWay(_) if shape.goes_back && status.is_some_and(|status| status.state == "updating") => {}
+                Gate::Failed(_) if shape.goes_back && status.is_some_and(|status| status.state == "paused") => {}
                 // The tasks of that rollout wait for ports that it cannot free.
                 Gate::UnderWay(_) if stops_first_now(&service.spec, &patched.spec) => {}
                 // A rollout of somebody else's may be made so that it never ends.
@@ -149,18 +218,36 @@ impl<'a> Draft<'a> {
                 Gate::Open | Gate::Retry => {}
             }
             let replaces = task_effect(&service.spec, &patched.spec) == TaskEffect::Replaces;
-            if let Some(hold) = shape.hold_replacement.as_ref().filter(|_| replaces && !shape.goes_back) {
+            let hold = shape.hold_replacement.as_ref().filter(|_| replaces && !shape.goes_back);
+            if let Some(hold) = hold.or_else(|| self.hold_for_a_port(service, shape, &patched.spec)) {
                 return self.waiting.push(hold.clone());
             }
-            self.tell_drift(service, &patched);
+            self.tell_drift(service, shape, &patched);
             self.write(service, shape, patched.spec, reason);
         } else if status.is_some_and(|status| rollout::is_over(service, status, self.snapshot)) {
+            if let Some(hold) = self.hold_for_a_port(service, shape, &patched.spec) {
+                return self.waiting.push(hold.clone());
+            }
             self.write(service, shape, patched.spec, UpdateReason::Settle);
         } else if let Some(status) = status.filter(|status| rollout::is_under_way(status)) {
             self.waiting.push(rollout::under_way(service, status, self.snapshot));
         } else {
             self.waiting.extend(rollout::tasks(service, self.snapshot));
         }
+    }
+
+    /// What is waited for before a task that runs is stopped, where somebody else would get its node. Not by what must go back, nor
+    /// where somebody else's program may run in ours' place; and a task that is missing comes back first in any case.
+    fn hold_for_a_port<'s>(&self, service: &Service, shape: &'s ServiceShape, spec: &Value) -> Option<&'s WaitingOn> {
+        let hold = shape.contested.as_ref().filter(|_| !shape.goes_back && self.created_here(service, shape.role))?;
+        let moves = service.update_status.as_ref().is_some_and(|status| rollout::is_under_way(status) || rollout::is_paused(status));
+        let replaces = task_effect(&service.spec, spec) == TaskEffect::Replaces;
+        let stops = (replaces && self.runs(service)) || (moves && rollout::would_stop(service, spec, self.snapshot));
+        Some(hold).filter(|_| stops && !first_alone::is_missing_first(spec))
+    }
+
+    fn runs(&self, service: &Service) -> bool {
+        self.snapshot.tasks.values().any(|task| task.service == service.id && task.state == "running")
     }
 
     /// Whether the rollout under way is of a service that this operator neither created nor tried to take over.
@@ -201,19 +288,25 @@ impl<'a> Draft<'a> {
         ));
     }
 
-    fn tell_drift(&mut self, service: &Service, patched: &Patched) {
+    fn tell_drift(&mut self, service: &Service, shape: &ServiceShape, patched: &Patched) {
         let note = rollout::note(service, crate::types::Digest::of_bytes(b""), self.snapshot);
         // After a rollback the old spec is back: that is Swarm's doing, and has its own finding.
         if matches!(note.outcome, RolloutOutcome::Failed(_)) {
             return;
         }
         for (field, found) in &patched.drift {
+            let remedy = match shape.follows_nodes {
+                Some(_) if field == REPLICAS || field == MAX_REPLICAS => {
+                    "With mode: global there is one proxy on each node that fits; write mode: replicated to choose their number."
+                }
+                _ => "Change the document instead, or leave the field out of it to manage it by hand.",
+            };
             let finding = Finding::new(
                 Severity::Warning,
                 FindingCode::Drift,
                 Subject::Service(service.name.clone()),
                 "Somebody changed this by hand although the document states it; it is put back.",
-                "Change the document instead, or leave the field out of it to manage it by hand.",
+                remedy,
             );
             // The environment may hold passwords, and findings are shown to everybody who may read the status.
             let value = if field.starts_with("env.") { "(not shown)".to_owned() } else { shown(found) };
@@ -231,7 +324,7 @@ impl<'a> Draft<'a> {
                 FindingCode::UpdateGap,
                 Subject::Service(shape.name.clone()),
                 "A single proxy that is stopped before its successor starts: requests fail whenever it is replaced.",
-                "Run two replicas or more, or publish through the routing mesh with order start-first.",
+                "Run two replicas or more (with mode: global, on two nodes or more), or publish through the routing mesh with order start-first.",
             ));
         }
     }
@@ -278,6 +371,19 @@ fn mode_of(service: &Service) -> Option<Mode> {
 fn stops_first_now(old: &Value, new: &Value) -> bool {
     let order = |spec: &Value| get(spec, &["UpdateConfig", "Order"]).and_then(Value::as_str).map(str::to_owned);
     order(old).as_deref() == Some("start-first") && order(new).as_deref() == Some("stop-first")
+}
+
+/// Whether successors wait for the ports of all that run. Whatever is written without new tasks makes Swarm give them those ports
+/// at once.
+fn has_successors_waiting(service: &Service, patched: &Patched) -> bool {
+    let is_waiting = |spec: &Value| first_alone::is_missing_first(spec);
+    let keeps = || task_effect(&service.spec, &patched.spec) == TaskEffect::Keeps;
+    service.update_status.as_ref().is_some_and(rollout::is_under_way) && is_waiting(&service.spec) && is_waiting(&patched.spec) && keeps()
+}
+
+fn same_image(a: &Value, b: &Value) -> bool {
+    let image = |spec: &Value| get(spec, &["TaskTemplate", "ContainerSpec", "Image"]).cloned();
+    image(a) == image(b)
 }
 
 /// Whether the new service cannot exist while the old one does: Swarm refuses a port that is published twice.

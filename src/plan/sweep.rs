@@ -36,7 +36,9 @@ impl<'a> Draft<'a> {
         let runs = new.is_some_and(|service| rollout::tasks(service, self.snapshot).is_none());
         for service in stale {
             let in_the_way = new.is_none() && !self.creates(&shape.name) && !self.blocked.contains(&shape.name);
-            if runs || (in_the_way && shape.hold_creation.is_none()) {
+            if let Some(hold) = shape.contested.as_ref().filter(|_| !runs && in_the_way) {
+                self.waiting.push(hold.clone());
+            } else if runs || (in_the_way && shape.hold_creation.is_none()) {
                 if !runs {
                     self.findings.push(renamed_with_a_gap(shape, service));
                 }

@@ -3,12 +3,15 @@
 mod boot;
 mod channel;
 mod convergence;
+mod each_node;
 mod effects;
 mod foreign;
+mod hosts;
 mod limits;
 mod material;
 mod networks;
 mod ownership;
+mod ports;
 mod removal;
 mod rollouts;
 mod trust;

@@ -5,18 +5,16 @@ use std::time::Duration;
 
 use super::apply::Candidate;
 use super::{Agent, Source};
-use crate::channel::Moment;
 use crate::channel::wire::ProxyConfig;
+use crate::channel::{Moment, RETURN_AFTER};
 use crate::types::Digest;
 
 /// How often ages are looked at: a timer alone does not count the time that the machine was suspended.
 const LOOK: Duration = Duration::from_millis(500);
-/// For how long addresses must have been confirmed without a break before they are used again.
-const STEADY_AFTER: Duration = Duration::from_secs(10);
 
 /// How long this offer must have been fresh before it is run with addresses again.
 pub(super) fn steady_after(config: &ProxyConfig) -> Duration {
-    config.live.control_plane_timeout().map_or(Duration::ZERO, |limit| limit.min(STEADY_AFTER))
+    config.live.control_plane_timeout().map_or(Duration::ZERO, |limit| limit.min(RETURN_AFTER))
 }
 
 impl Agent {

@@ -1,6 +1,9 @@
 //! Brings offers into force: test, swap, reload, verify, tell. An offer that fails anywhere leaves the engine as it was.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +13,8 @@ use tokio::time::Instant;
 use super::age::{Watcher, steady_after};
 use super::generations::{Generation, Generations};
 use super::handover;
+use super::learn::learn;
+use super::left;
 use super::master::{Master, ReloadError};
 use super::reason::reason;
 use super::{Agent, Source, secrets};
@@ -27,11 +32,6 @@ const RETRY: RetryLimits = RetryLimits { initial: Duration::from_secs(1), max: D
 const WORKERS_PER_DISTANCE: usize = 8;
 /// A reload waits no longer than this for others to join: tasks that are told to stop have two seconds.
 const DISTANCE_MAX: Duration = Duration::from_millis(1500);
-
-/// How long the engine may take to learn all names before it has nothing else: it repeats a question that was lost after 5 s.
-const LEARN_MAX: Duration = Duration::from_secs(12);
-/// How long an answer takes from the agent into the engine's tables, on a busy machine.
-const LEARNT: Duration = Duration::from_millis(200);
 
 /// Where offers come from.
 pub(super) type Offered = watch::Receiver<Option<Arc<ProxyConfig>>>;
@@ -71,13 +71,15 @@ pub(super) struct Candidate {
     pub(super) addressed: bool,
     /// Nothing of it is left out for want of a secret file.
     pub(super) whole: bool,
+    /// The addresses in it that get nothing, because their tasks have left them.
+    pub(super) left: BTreeSet<SocketAddr>,
 }
 
 impl Candidate {
     /// What the extension offers.
     pub(super) fn offered(config: Arc<ProxyConfig>, form: Form, whole: bool) -> Self {
         let bundle = form.of(&config).clone();
-        Self { bundle, source: form.source(), config: Some(config), addressed: form == Form::Live, whole }
+        Self { bundle, source: form.source(), config: Some(config), addressed: form == Form::Live, whole, left: BTreeSet::new() }
     }
 
     /// The offer that it came with, when it came from the extension.
@@ -125,6 +127,8 @@ enum Wake {
     Told,
     /// Addresses have become too old, or fresh again.
     Age,
+    /// Tasks have left addresses that are in use, or are back.
+    Left,
 }
 
 impl<'a> Applier<'a> {
@@ -141,6 +145,10 @@ impl<'a> Applier<'a> {
         let mut pause = None;
         loop {
             let wake = self.wait(told, pause).await;
+            if wake == Wake::Left {
+                self.leave_left_addresses().await;
+                continue;
+            }
             pause = match self.step(wake).await {
                 Ok(()) => {
                     self.retry.reset();
@@ -165,6 +173,7 @@ impl<'a> Applier<'a> {
             _ = self.offers.changed() => Wake::Offer,
             () = told.notified() => Wake::Told,
             () = age.until_due(&mut self.fresh_since), if !self.names_failed => Wake::Age,
+            () = left::until_due(self.agent, &self.running) => Wake::Left,
             () = again => Wake::Offer,
         };
         if let Some(last) = self.last_reload {
@@ -200,7 +209,8 @@ impl<'a> Applier<'a> {
         }
         let bundle = form.of(&offer);
         if bundle.digest == self.running.bundle.digest && self.running.whole && wake != Wake::Told {
-            self.running = Candidate::offered(offer, form, true);
+            let left = std::mem::take(&mut self.running.left);
+            self.running = Candidate { left, ..Candidate::offered(offer, form, true) };
             self.agent.now_running(&self.running).await;
             return Ok(());
         }
@@ -243,30 +253,77 @@ impl<'a> Applier<'a> {
 
     async fn bring_into_force(&mut self, config: &Arc<ProxyConfig>, form: Form) -> Result<(), ApplyError> {
         let why = self.reason(config, form);
-        let previous = self.agent.generations.current_generation();
-        if form == Form::Names && self.running.source == Source::Live {
-            self.learn_names(config).await;
+        let left = if form == Form::Live { self.agent.left.of(&config.digest) } else { BTreeSet::new() };
+        if form == Form::Names {
+            self.agent.learnt.begin(handover::former(config));
+            if self.running.addressed {
+                self.learn_names(config).await;
+            }
         }
         let Tested { generation, whole } = match form {
-            Form::Live => self.agent.tested(&config.live, &config.contents).await?,
+            Form::Live => self.tested(&left::without(&config.live, &left), &config.contents).await?,
             Form::Names => self.agent.standby.take(self.agent, config).await?,
         };
-        self.agent.generations.promote(&generation)?;
         let began = Instant::now();
-        let outcome = self.reload().await;
-        if let Err(error) = outcome {
-            // Should the engine be reloaded by anything else, it must find what it runs.
-            previous.map_or(Ok(()), |previous| self.agent.generations.promote(&previous))?;
-            return Err(error);
-        }
+        self.load(&generation).await?;
         self.agent.generations.keep_only(&generation);
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let retiring = self.master.retiring_workers();
         self.count_fallback(form);
-        self.running = Candidate::offered(Arc::clone(config), form, whole);
+        self.running = Candidate { left, ..Candidate::offered(Arc::clone(config), form, whole) };
         let source = form.source().as_str();
         tracing::info!(config = self.running.bundle.digest.short(), source, reason = why, took_ms, retiring, "reloaded");
         self.agent.now_running(&self.running).await;
+        Ok(())
+    }
+
+    /// Makes it the one that the engine reads, or leaves everything as it was: should the engine be reloaded by anything else, it must
+    /// find what it runs.
+    async fn load(&mut self, generation: &Generation) -> Result<(), ApplyError> {
+        let previous = self.agent.generations.current_generation();
+        self.agent.generations.promote(generation)?;
+        let outcome = self.reload().await;
+        if outcome.is_err() {
+            previous.map_or(Ok(()), |previous| self.agent.generations.promote(&previous))?;
+        }
+        outcome
+    }
+
+    /// Tests. What has to go meanwhile goes: a test may take longer than an address may be kept.
+    async fn tested(&mut self, bundle: &Bundle, contents: &Contents) -> Result<Tested, EngineError> {
+        let agent = self.agent;
+        let mut test = pin!(agent.tested(bundle, contents));
+        loop {
+            tokio::select! {
+                tested = &mut test => return tested,
+                () = left::until_due(agent, &self.running) => self.leave_left_addresses().await,
+            }
+        }
+    }
+
+    /// Takes addresses out of use that their tasks have left, and back into use those whose tasks have returned. What runs was
+    /// accepted and only loses servers, so that the engine is not asked beforehand: it refuses by itself what it cannot load.
+    async fn leave_left_addresses(&mut self) {
+        let Some(config) = self.running.config.clone().filter(|_| self.running.addressed) else { return };
+        self.agent.left.tried();
+        let left = self.agent.left.of(&config.digest);
+        let bundle = left::without(&config.live, &left);
+        if let Err(error) = self.load_untested(&bundle, &config.contents).await {
+            tracing::error!(config = bundle.digest.short(), %error, "addresses that tasks have left stay in use");
+            return;
+        }
+        tracing::info!(config = bundle.digest.short(), left = left.len(), reason = "tasks have left their addresses", "reloaded");
+        self.running.left = left;
+        self.agent.left.runs(&self.running);
+    }
+
+    async fn load_untested(&mut self, bundle: &Bundle, contents: &Contents) -> Result<(), ApplyError> {
+        let before = self.agent.generations.current_generation();
+        let (generation, _) = self.agent.staged_in(&self.agent.generations, bundle, contents).await?;
+        self.load(&generation).await?;
+        if let Some(before) = before {
+            before.remove();
+        }
         Ok(())
     }
 
@@ -274,16 +331,12 @@ impl<'a> Applier<'a> {
     /// which costs some requests and is no reason to stay.
     async fn learn_names(&mut self, config: &ProxyConfig) {
         let Some((bundle, names)) = self.agent.options.names.as_ref().and_then(|_| handover::between(config)) else { return };
-        self.agent.answered.forget();
+        let lesson = self.agent.learnt.lesson();
         if let Err(error) = self.load_for_now(&bundle, &config.contents).await {
             tracing::warn!(%error, "names could not be asked for beforehand");
             return;
         }
-        if tokio::time::timeout(LEARN_MAX, self.agent.answered.until(names)).await.is_err() {
-            tracing::warn!(names, "not all names were asked for in time");
-        }
-        // The last answers are on their way within this machine.
-        tokio::time::sleep(LEARNT).await;
+        learn(lesson, names).await;
     }
 
     async fn load_for_now(&mut self, bundle: &Bundle, contents: &Contents) -> Result<(), ApplyError> {
@@ -333,6 +386,13 @@ impl Agent {
 
     /// The same in another directory.
     pub(super) async fn tested_in(&self, generations: &Generations, bundle: &Bundle, offered: &Contents) -> Result<Tested, EngineError> {
+        let (generation, whole) = self.staged_in(generations, bundle, offered).await?;
+        self.engine.test(&generation.main_file()).await?;
+        Ok(Tested { generation, whole })
+    }
+
+    /// Writes it there, and tells whether nothing of it is left out.
+    async fn staged_in(&self, generations: &Generations, bundle: &Bundle, offered: &Contents) -> Result<(Generation, bool), EngineError> {
         let fitted = secrets::fit(bundle, offered, &self.options.material_dir);
         if !fitted.left_out.is_empty() {
             let left_out = fitted.left_out.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -342,8 +402,7 @@ impl Agent {
             return Err(EngineError::Refused("the certificate of the default backend is not to be had".to_owned()));
         }
         let generation = generations.stage(&bundle.digest, &fitted).await?;
-        self.engine.test(&generation.main_file()).await?;
-        Ok(Tested { generation, whole: fitted.left_out.is_empty() })
+        Ok((generation, fitted.left_out.is_empty()))
     }
 
     /// Tells that this configuration is being tested and loaded, or that none is.
@@ -357,10 +416,12 @@ impl Agent {
         self.state.send_modify(|state| {
             state.running = Some(candidate.bundle.digest.clone());
             state.source = Some(candidate.source);
+            state.by_name = !candidate.addressed;
             state.generation = state.generation.max(candidate.bundle.generation);
             state.rejected = None;
             state.bounds = AgentBounds::of(&candidate.bundle);
         });
+        self.left.runs(candidate);
         self.standby.want(candidate.config.clone().filter(|config| candidate.addressed && config.live.control_plane_timeout().is_some()));
         if let Some(offer) = candidate.offer() {
             self.store.save(Arc::clone(offer), self.confirmed_at(&offer.digest)).await;

@@ -11,6 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
+use futures::future::join_all;
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 use nix::ifaddrs::getifaddrs;
@@ -28,8 +29,10 @@ const LOOK: Duration = Duration::from_millis(500);
 const ANSWER: Duration = Duration::from_secs(2);
 /// How long endpoints are waited for that no node knows (yet), or that no configuration names.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// So many endpoints of each network are tried.
-const ENDPOINTS_MAX: usize = 8;
+/// So many endpoints of each network are tried at one look: some 1,500 in a trial of a minute in which none answers.
+const ENDPOINTS_MAX: usize = 64;
+/// A message names so many of them.
+const NAMED_MAX: usize = 4;
 /// The file of the volume that says at which port of the node a proxy was reached from inside: where a firewall stands between
 /// containers and their node none ever is.
 const PORT_FILE: &str = "reached-at-port";
@@ -44,18 +47,24 @@ pub(super) async fn arrive(agent: &Agent) -> Infallible {
     let mut state = agent.state.subscribe();
     // The sender is the agent itself.
     let _ = state.wait_for(|state| state.serving).await;
-    if let Some(new) = agent.options.new_networks.as_ref().filter(|_| !agent.state.borrow().arrived) {
-        show(agent, new).await;
+    if let Some(new) = agent.options.new_networks.as_ref() {
+        let has_to_show = !agent.state.borrow().arrived;
+        if has_to_show {
+            show(agent, new).await;
+        } else if let Some(route) = route() {
+            // For the next rollout: on this node, or with this volume, there may not have been any yet.
+            note_port(new, &route, &agent.options.state_dir).await;
+        }
     }
     agent.state.send_modify(|state| state.arrived = true);
     std::future::pending().await
 }
 
 async fn show(agent: &Agent, new: &NewNetworks) {
-    let since = Instant::now();
+    let mut trials = Trials { since: Instant::now(), networks: new.new.iter().map(|network| Trial::of(network)).collect() };
     let mut told = None;
     while is_now(new, Timestamp::now()) {
-        let Some(lack) = lack(agent, new, since.elapsed()).await else { return };
+        let Some(lack) = lack(agent, new, &mut trials).await else { return };
         if told.as_ref() != Some(&lack) {
             tracing::warn!(lack, "this proxy cannot show yet that it is reached and reaches its new networks");
             told = Some(lack);
@@ -65,12 +74,12 @@ async fn show(agent: &Agent, new: &NewNetworks) {
 }
 
 /// What is not shown yet; nothing: all is well.
-async fn lack(agent: &Agent, new: &NewNetworks, waited: Duration) -> Option<String> {
+async fn lack(agent: &Agent, new: &NewNetworks, trials: &mut Trials) -> Option<String> {
     let addresses = addresses();
     if let Some(lack) = lacking_address(new, &addresses) {
         return Some(lack);
     }
-    let Some(route) = default_route(&fs::read_to_string("/proc/net/route").unwrap_or_default()) else {
+    let Some(route) = route() else {
         return Some("there is no route to clients".to_owned());
     };
     if let Some(lack) = misled(new, &addresses, &route) {
@@ -79,14 +88,7 @@ async fn lack(agent: &Agent, new: &NewNetworks, waited: Duration) -> Option<Stri
     if let Some(lack) = unanswered_port(new, &route, &agent.options.state_dir).await {
         return Some(lack);
     }
-    let texts = texts(agent);
-    for network in &new.new {
-        let found = reach(&endpoints(&texts, network), waited).await;
-        if let Err(lack) = found {
-            return Some(lack);
-        }
-    }
-    None
+    trials.look(&texts(agent)).await
 }
 
 /// An interface and its address.
@@ -119,6 +121,10 @@ struct Route {
     gateway: Ipv4Addr,
 }
 
+fn route() -> Option<Route> {
+    default_route(&fs::read_to_string("/proc/net/route").unwrap_or_default())
+}
+
 /// Reads `/proc/net/route`: interface, destination and gateway stand first, numbers in the processor's order of bytes.
 fn default_route(table: &str) -> Option<Route> {
     let mut routes = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
@@ -142,14 +148,22 @@ async fn unanswered_port(new: &NewNetworks, route: &Route, volume: &Path) -> Opt
         return Some(format!("port {} does not answer", new.port));
     }
     let port = new.node_port?;
-    let file = volume.join(PORT_FILE);
-    if knock(SocketAddr::from((route.gateway, port))).await == Knock::Answered {
-        // Without the volume there is no such file, and nothing is concluded.
-        let _ = fs::write(&file, port.to_string());
+    if note_port(new, route, volume).await {
         return None;
     }
-    let answered_before = fs::read_to_string(&file).is_ok_and(|known| known == port.to_string());
+    let answered_before = fs::read_to_string(volume.join(PORT_FILE)).is_ok_and(|known| known == port.to_string());
     answered_before.then(|| format!("the published port {port} does not answer"))
+}
+
+/// Whether the port of the node is reached from inside, which is noted.
+async fn note_port(new: &NewNetworks, route: &Route, volume: &Path) -> bool {
+    let Some(port) = new.node_port else { return false };
+    let answers = knock(SocketAddr::from((route.gateway, port))).await == Knock::Answered;
+    if answers {
+        // Without the volume there is no such file, and nothing is concluded.
+        let _ = fs::write(volume.join(PORT_FILE), port.to_string());
+    }
+    answers
 }
 
 /// What becomes of a try to connect.
@@ -187,33 +201,88 @@ fn texts(agent: &Agent) -> Vec<String> {
     offer.map(|offer| offer.live.files.values().cloned().collect()).unwrap_or_default()
 }
 
-/// The endpoints on a network that a configuration names.
+/// The endpoints on a network that a configuration names: in the file for that as long as not every proxy has it.
 fn endpoints(texts: &[String], network: &[IpNet]) -> Vec<SocketAddr> {
     let words = texts.iter().flat_map(|text| text.split(|c: char| c.is_whitespace() || c == ';'));
     let found: BTreeSet<SocketAddr> =
         words.filter_map(|word| word.parse().ok()).filter(|at: &SocketAddr| is_on(network, at.ip())).collect();
-    // Not the first ones only: those may be of one application that hangs.
-    let step = found.len().div_ceil(ENDPOINTS_MAX).max(1);
-    found.into_iter().step_by(step).collect()
+    found.into_iter().collect()
 }
 
-/// Whether any endpoint of a network answers. That none is known, or that no node knows them, is no proof of anything; that
-/// packets vanish is.
-async fn reach(endpoints: &[SocketAddr], waited: Duration) -> Result<(), String> {
-    let knocks = futures::future::join_all(endpoints.iter().map(|endpoint| knock(*endpoint))).await;
-    verdict(endpoints, &knocks, waited)
+/// All new networks. Each is looked at until it is reached once.
+struct Trials {
+    since: Instant,
+    networks: Vec<Trial>,
 }
 
-fn verdict(endpoints: &[SocketAddr], knocks: &[Knock], waited: Duration) -> Result<(), String> {
-    let is = |wanted: Knock| knocks.contains(&wanted);
-    if is(Knock::Answered) || is(Knock::Refused) {
-        return Ok(());
+/// One network, and what the looks have shown so far.
+struct Trial {
+    network: Vec<IpNet>,
+    looks: usize,
+    /// At which look packets vanished last, and to whom.
+    silent: Option<(usize, String)>,
+    reached: bool,
+}
+
+impl Trials {
+    /// Tries endpoints of all networks that are not reached yet, at the same time, and says what the first of them lacks.
+    async fn look(&mut self, texts: &[String]) -> Option<String> {
+        let waited = self.since.elapsed();
+        let open = self.networks.iter_mut().filter(|trial| !trial.reached);
+        let lacks = join_all(open.map(|trial| trial.look(texts, waited))).await;
+        lacks.into_iter().flatten().next()
     }
-    let tried = endpoints.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    if is(Knock::Silent) {
-        return Err(format!("nothing comes back from {tried}"));
+}
+
+impl Trial {
+    fn of(network: &[IpNet]) -> Self {
+        Self { network: network.to_vec(), looks: 0, silent: None, reached: false }
     }
-    if waited < PATIENCE { Err(format!("no endpoint is known yet ({tried})")) } else { Ok(()) }
+
+    async fn look(&mut self, texts: &[String], waited: Duration) -> Option<String> {
+        let all = endpoints(texts, &self.network);
+        let tried = sample(&all, self.looks);
+        let knocks = join_all(tried.iter().map(|endpoint| knock(*endpoint))).await;
+        self.judge(all.len(), &tried, &knocks, waited).err()
+    }
+
+    /// Whether any endpoint answers. That none is known, or that no node knows them, is no proof of anything; that packets vanish
+    /// is, until all endpoints have been tried again.
+    fn judge(&mut self, all: usize, tried: &[SocketAddr], knocks: &[Knock], waited: Duration) -> Result<(), String> {
+        let look = self.looks;
+        self.looks += 1;
+        let is = |wanted: Knock| knocks.contains(&wanted);
+        if is(Knock::Silent) {
+            let to = tried.iter().zip(knocks).filter(|(_, knock)| **knock == Knock::Silent).map(|(endpoint, _)| *endpoint);
+            self.silent = Some((look, named(&to.collect::<Vec<_>>(), all)));
+        }
+        let vanished_lately = self.silent.as_ref().filter(|(last, _)| look - last < looks_for(all));
+        self.reached = is(Knock::Answered) || is(Knock::Refused);
+        if self.reached || (waited >= PATIENCE && vanished_lately.is_none()) {
+            return Ok(());
+        }
+        Err(match (vanished_lately, tried.is_empty()) {
+            (Some((_, to)), _) => format!("nothing comes back from {to}"),
+            (None, true) => "no endpoint is known yet".to_owned(),
+            (None, false) => format!("no node knows these endpoints yet: {}", named(tried, all)),
+        })
+    }
+}
+
+/// After so many looks every endpoint has been tried.
+fn looks_for(endpoints: usize) -> usize {
+    endpoints.div_ceil(ENDPOINTS_MAX).max(1)
+}
+
+/// Other ones at every look, until all have been tried: one application with many tasks that hang must not be all that is seen.
+fn sample(all: &[SocketAddr], look: usize) -> Vec<SocketAddr> {
+    let step = looks_for(all.len());
+    all.iter().skip(look % step).step_by(step).copied().collect()
+}
+
+fn named(tried: &[SocketAddr], all: usize) -> String {
+    let first = tried.iter().take(NAMED_MAX).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if all > NAMED_MAX { format!("{first} and others, {all} in all") } else { first }
 }
 
 #[cfg(test)]
@@ -263,28 +332,80 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_are_those_of_the_network_and_spread_over_all_applications() {
+    fn endpoints_are_those_of_the_network() {
         let network = new_networks().new[0].clone();
         let text = "server 10.0.2.9:8080 max_fails=1;\nserver 10.0.1.9:8080;\nlisten 80; server 10.0.2.10:9090;".to_owned();
-        let found = endpoints(&[text], &network);
-        assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.2.9:8080", "10.0.2.10:9090"]);
-        let many = (1..=200).map(|last| format!("server 10.0.2.{last}:80;")).collect::<Vec<_>>().join("\n");
-        let found = endpoints(&[many], &network);
-        assert!(found.len() <= ENDPOINTS_MAX && found.last().unwrap().ip() > IpAddr::from([10, 0, 2, 150]), "{found:?}");
+        let awaited = "10.0.2.11:80\n10.0.3.1:80\n".to_owned();
+        let found = endpoints(&[text, awaited], &network);
+        assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.2.9:8080", "10.0.2.10:9090", "10.0.2.11:80"]);
+    }
+
+    #[test]
+    fn over_the_looks_every_endpoint_is_tried_and_few_at_one_look() {
+        for number in [0, 1, 64, 65, 200, 1_500] {
+            let all: Vec<SocketAddr> = (0..number).map(|last| SocketAddr::from((Ipv4Addr::from(0x0a00_0000 + last), 80))).collect();
+            let looks: Vec<_> = (0..looks_for(all.len())).map(|look| sample(&all, look)).collect();
+            assert!(looks.len() <= 24 && looks.iter().all(|look| look.len() <= ENDPOINTS_MAX), "{number}");
+            assert_eq!(looks.concat().into_iter().collect::<BTreeSet<_>>(), all.into_iter().collect(), "{number}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_neighbour_with_many_tasks_that_hang_hides_no_endpoint_that_answers() {
+        // A queue of connections that nobody accepts, and is full: packets vanish.
+        let full = tokio::net::TcpSocket::new_v4().unwrap();
+        full.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let port = full.local_addr().unwrap().port();
+        let _full = full.listen(0).unwrap();
+        let _waiting = [knock_and_hold(port).await, knock_and_hold(port).await];
+        let answers = std::net::TcpListener::bind((Ipv4Addr::new(127, 0, 0, 2), 0)).unwrap();
+        let hanging = format!("127.0.0.1:{port}");
+        assert_eq!(knock(hanging.parse().unwrap()).await, Knock::Silent, "or this test shows nothing");
+        let trials = |networks: &[&str]| {
+            let networks = networks.iter().map(|network| Trial::of(&[network.parse().unwrap()])).collect();
+            Trials { since: Instant::now() - PATIENCE, networks }
+        };
+        let texts = [hanging, answers.local_addr().unwrap().to_string()];
+        let mut both = trials(&["127.0.0.1/32", "127.0.0.2/32"]);
+        assert!(both.look(&texts).await.unwrap().contains("nothing comes back from 127.0.0.1:"));
+        assert_eq!(both.networks.iter().map(|trial| trial.reached).collect::<Vec<_>>(), [false, true], "each for itself");
+        assert_eq!(trials(&["127.0.0.0/24"]).look(&texts).await, None);
+    }
+
+    /// What is left of a queue's room.
+    async fn knock_and_hold(port: u16) -> Option<TcpStream> {
+        timeout(Duration::from_millis(200), TcpStream::connect((Ipv4Addr::LOCALHOST, port))).await.ok()?.ok()
+    }
+
+    #[test]
+    fn packets_that_vanished_count_until_all_endpoints_were_tried_again() {
+        let mut trial = Trial::of(&new_networks().new[0]);
+        let at = [SocketAddr::from(([10, 0, 2, 9], 80))];
+        let mut look = |knock| trial.judge(3 * ENDPOINTS_MAX, &at, &[knock], PATIENCE);
+        assert!(look(Knock::Silent).unwrap_err().contains("10.0.2.9:80 and others, 192 in all"));
+        assert!(look(Knock::Unknown).is_err() && look(Knock::Unknown).is_err());
+        assert_eq!(look(Knock::Unknown), Ok(()), "nobody has vanished in the last three looks");
     }
 
     #[test]
     fn an_application_that_is_down_holds_nothing_up_and_packets_that_vanish_do() {
         let at = [SocketAddr::from(([10, 0, 2, 9], 80)); 2];
-        let now = |knocks: &[Knock]| verdict(&at[..knocks.len()], knocks, Duration::ZERO);
-        let later = |knocks: &[Knock]| verdict(&at[..knocks.len()], knocks, PATIENCE);
+        let after = |knocks: &[Knock], waited| Trial::of(&new_networks().new[0]).judge(knocks.len(), &at[..knocks.len()], knocks, waited);
+        let (now, later) = (|knocks: &[Knock]| after(knocks, Duration::ZERO), |knocks: &[Knock]| after(knocks, PATIENCE));
         for knocks in [[Knock::Answered, Knock::Silent], [Knock::Silent, Knock::Refused]] {
             assert_eq!(now(&knocks), Ok(()), "{knocks:?}");
         }
         assert!(later(&[Knock::Silent, Knock::Unknown]).unwrap_err().contains("10.0.2.9:80"));
+        let two = [at[0], SocketAddr::from(([10, 0, 2, 10], 80))];
+        let told = Trial::of(&new_networks().new[0]).judge(2, &two, &[Knock::Unknown, Knock::Silent], PATIENCE);
+        assert_eq!(told.unwrap_err(), "nothing comes back from 10.0.2.10:80");
         for knocks in [&[][..], &[Knock::Unknown]] {
             assert!(now(knocks).is_err() && later(knocks) == Ok(()), "{knocks:?}");
         }
+        let mut trial = Trial::of(&new_networks().new[0]);
+        assert_eq!((trial.judge(0, &[], &[], PATIENCE), trial.reached), (Ok(()), false), "endpoints that come later are tried");
+        assert_eq!(now(&[]).unwrap_err(), "no endpoint is known yet");
+        assert!(now(&[Knock::Unknown]).unwrap_err().contains("10.0.2.9:80"));
     }
 
     #[tokio::test]
@@ -298,7 +419,10 @@ mod tests {
         let route = Route { interface: "lo".to_owned(), gateway: Ipv4Addr::LOCALHOST };
         let volume = tempfile::tempdir().unwrap();
         let new = |node_port| NewNetworks { port: open, node_port: Some(node_port), ..new_networks() };
+        assert!(!note_port(&new(closed), &route, volume.path()).await);
         assert_eq!(unanswered_port(&new(closed), &route, volume.path()).await, None, "a firewall may stand there");
+        assert!(note_port(&new(open), &route, volume.path()).await, "outside of rollouts, too");
+        assert_eq!(fs::read_to_string(volume.path().join(PORT_FILE)).unwrap(), open.to_string());
         assert_eq!(unanswered_port(&new(open), &route, volume.path()).await, None);
         fs::write(volume.path().join(PORT_FILE), closed.to_string()).unwrap();
         assert!(unanswered_port(&new(closed), &route, volume.path()).await.unwrap().contains("published port"));

@@ -30,6 +30,13 @@ impl Generation {
     pub(super) fn main_file(&self) -> PathBuf {
         self.0.join(ENGINE_MAIN_FILE)
     }
+
+    /// Removes it. What cannot be removed stays: it is only memory.
+    pub(super) fn remove(&self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            tracing::debug!(path = %self.0.display(), %error, "an old configuration stays on disk");
+        }
+    }
 }
 
 impl Generations {

@@ -11,7 +11,7 @@ use axum::routing::get;
 use http::StatusCode;
 use tokio::sync::watch;
 
-use super::State;
+use super::{Source, State};
 
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -24,7 +24,7 @@ pub(super) fn router(state: watch::Receiver<State>) -> Router {
 
 async fn healthz(Shared(state): Shared<watch::Receiver<State>>) -> (StatusCode, String) {
     let state = state.borrow().clone();
-    let source = state.source.map_or("nothing", |source| source.as_str());
+    let source = origin(&state);
     match (state.running.filter(|_| state.serving), state.spool_fault) {
         // Only at a start: see `arrival`.
         (Some(_), _) if !state.arrived => {
@@ -33,6 +33,15 @@ async fn healthz(Shared(state): Shared<watch::Receiver<State>>) -> (StatusCode, 
         (Some(_), Some(fault)) => (StatusCode::SERVICE_UNAVAILABLE, format!("{fault}\n")),
         (Some(digest), None) => (StatusCode::OK, format!("serving {} ({source})\n", digest.short())),
         (None, _) => (StatusCode::SERVICE_UNAVAILABLE, "the engine does not run\n".to_owned()),
+    }
+}
+
+/// Where endpoints come from.
+fn origin(state: &State) -> &'static str {
+    match (state.source, state.by_name) {
+        (Some(Source::Volume), true) => "names of the volume",
+        (Some(Source::Boot), _) => "names of the boot snapshot",
+        (source, _) => source.map_or("nothing", Source::as_str),
     }
 }
 

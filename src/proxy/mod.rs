@@ -5,11 +5,14 @@ mod age;
 mod apply;
 mod arrival;
 mod bodies;
+mod docker_names;
 mod files;
 mod follow;
 mod generations;
 mod handover;
 mod health;
+mod learn;
+mod left;
 mod lookout;
 mod master;
 mod names;
@@ -20,11 +23,13 @@ mod reason;
 mod report;
 mod retire;
 mod secrets;
+mod silences;
 mod spool;
 mod standby;
 mod start;
 mod store;
 mod supervise;
+mod whose;
 
 use std::io;
 use std::net::SocketAddr;
@@ -44,9 +49,10 @@ use crate::channel::{Bootstrap, ClientError, Confirmations, Moment, NewNetworks}
 use crate::engine::{Engine, EngineError};
 use crate::http_server::{Limits, serve};
 use crate::pki::TrustRoot;
-use crate::report::SOURCE_NAMES;
+use crate::report::{SOURCE_BOOT, SOURCE_NAMES};
 use crate::types::{ClusterName, Digest};
 use generations::Generations;
+use left::Left;
 use standby::Standby;
 use store::Store;
 
@@ -162,7 +168,7 @@ impl Source {
             Self::Live => "live",
             Self::Names => SOURCE_NAMES,
             Self::Volume => "volume",
-            Self::Boot => "boot",
+            Self::Boot => SOURCE_BOOT,
         }
     }
 }
@@ -172,6 +178,8 @@ impl Source {
 struct State {
     running: Option<Digest>,
     source: Option<Source>,
+    /// Endpoints are found by name, whatever the source.
+    by_name: bool,
     rejected: Option<Refusal>,
     /// The highest generation that ran here, or on this node before: nothing older is run.
     generation: u64,
@@ -205,9 +213,11 @@ struct Agent {
     standby: Standby,
     store: Store,
     /// Which names the engine has learnt.
-    answered: names::Answered,
+    learnt: names::Learnt,
     /// How fresh offers are, by their digests.
     confirmations: Confirmations,
+    /// Which of their addresses are gone.
+    left: Left,
     state: watch::Sender<State>,
     offers: Offers,
     started: Timestamp,
@@ -246,8 +256,9 @@ pub async fn run(options: ProxyOptions, signals: mpsc::Receiver<ProxySignal>) ->
         engine,
         generations: Generations::fresh(options.run_dir.join("config"))?,
         standby: Standby::new(options.run_dir.join("standby"))?,
-        answered: names::Answered::new(),
+        learnt: names::Learnt::new(),
         confirmations: Confirmations::default(),
+        left: Left::default(),
         store: Store::new(&options.state_dir, options.bootstrap.root.clone()),
         state: watch::Sender::new(State { arrived: !must_show, ..State::default() }),
         offers: watch::Sender::new(None),
@@ -262,7 +273,7 @@ pub async fn run(options: ProxyOptions, signals: mpsc::Receiver<ProxySignal>) ->
         served = serve(listener.into(), None, health, Limits::default(), forever) => served.map_err(health_error),
         never = channel.run(&agent) => match never {},
         never = arrival::arrive(&agent) => match never {},
-        never = names::serve(options.names.as_ref(), &agent.answered) => match never {},
+        never = names::serve(options.names.as_ref(), &agent.learnt) => match never {},
         never = reap::reap_orphans() => match never {},
     }
 }

@@ -11,6 +11,8 @@
 //! have put another volume or another snapshot there. Each is tested by the engine before it is used; one that is refused is
 //! passed over.
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::apply::{Candidate, Form, Offered, Tested};
 use super::store::Saved;
-use super::{Agent, Source};
+use super::{Agent, Source, handover};
 use crate::channel::wire::{Bundle, BundleFault, ProxyConfig};
 use crate::channel::{Moment, boot};
 use crate::engine::EngineError;
@@ -94,8 +96,8 @@ impl Agent {
         let text =
             boot::read(path).inspect_err(|error| tracing::info!(path = %path.display(), %error, "there is no boot snapshot")).ok()?;
         let read = boot::decode(&text).map_err(|error| error.to_string());
-        let checked = read.and_then(|bundle| self.checked(bundle, had).map_err(|fault| fault.to_string()));
-        checked.inspect_err(|error| tracing::error!(path = %path.display(), error, "the boot snapshot cannot be used")).ok()
+        let bundle = read.inspect_err(|error| tracing::error!(path = %path.display(), error, "the boot snapshot cannot be read")).ok()?;
+        self.checked(bundle, had).inspect_err(|fault| tell_unused(path, fault)).ok()
     }
 
     fn checked(&self, bundle: Bundle, had: u64) -> Result<Bundle, BundleFault> {
@@ -104,6 +106,9 @@ impl Agent {
 
     async fn accepts(&self, candidate: &mut Candidate) -> Result<bool, EngineError> {
         let offered = candidate.config.as_ref().map(|config| config.contents.clone()).unwrap_or_default();
+        if let Some(config) = candidate.config.as_ref().filter(|_| !candidate.addressed) {
+            self.learnt.begin(handover::former(config));
+        }
         self.tests(Some(&candidate.bundle.digest));
         let tested = self.tested(&candidate.bundle, &offered).await;
         self.tests(None);
@@ -120,6 +125,15 @@ impl Agent {
             }
             Err(error) => Err(error),
         }
+    }
+}
+
+/// It changes when the proxies' service is updated only, so that the volume is newer as a rule.
+fn tell_unused(path: &Path, fault: &BundleFault) {
+    if let BundleFault::Older { .. } = fault {
+        tracing::info!(path = %path.display(), "the boot snapshot is older than what ran here before; it is not needed");
+    } else {
+        tracing::error!(path = %path.display(), %fault, "the boot snapshot cannot be used");
     }
 }
 
@@ -142,6 +156,6 @@ impl Candidate {
     }
 
     fn boot(bundle: Bundle) -> Self {
-        Self { bundle, source: Source::Boot, config: None, addressed: false, whole: true }
+        Self { bundle, source: Source::Boot, config: None, addressed: false, whole: true, left: BTreeSet::new() }
     }
 }

@@ -7,14 +7,21 @@ use nix::sys::signal::Signal;
 use tokio::sync::{Notify, mpsc};
 
 use super::apply::{Applier, Candidate};
+use super::learn::Later;
 use super::lookout::keep_bounds;
 use super::master::Master;
 use super::{Agent, ProxyError, ProxySignal};
+use crate::engine::EngineError;
 
 /// Runs the engine until it ends: as it was told to, or unexpectedly.
 pub(super) async fn supervise(agent: &Agent, mut signals: mpsc::Receiver<ProxySignal>) -> Result<(), ProxyError> {
-    let first = tokio::select! {
-        accepted = agent.first_accepted() => accepted?,
+    let accept = async {
+        let first = agent.first_accepted().await?;
+        let later = agent.learns_first(&first).await;
+        Ok::<_, EngineError>((first, later))
+    };
+    let (first, later) = tokio::select! {
+        accepted = accept => accepted?,
         // Nothing is served yet, so there is nothing to finish.
         () = drain_signal(&mut signals) => return Ok(()),
     };
@@ -22,7 +29,7 @@ pub(super) async fn supervise(agent: &Agent, mut signals: mpsc::Receiver<ProxySi
     // From here on requests may be under way: whatever ends the agent must end the engine in order.
     let master = Master::start(&agent.engine, &agent.generations.main_file(), hidden)?;
     let told = Notify::new();
-    let mut work = pin!(serve(agent, &master, first, &told));
+    let mut work = pin!(serve(agent, &master, (first, later), &told));
     loop {
         tokio::select! {
             biased;
@@ -40,12 +47,21 @@ pub(super) async fn supervise(agent: &Agent, mut signals: mpsc::Receiver<ProxySi
     drain(&master, &mut signals).await
 }
 
-/// From the first worker on: tells that the engine serves, then applies what is offered, and watches what the engine holds.
-async fn serve(agent: &Agent, master: &Master, first: Candidate, told: &Notify) -> Result<Infallible, ProxyError> {
+/// From the first worker on: has it learn names before it serves, tells that it serves, then applies what is offered, and watches
+/// what the engine holds.
+async fn serve(
+    agent: &Agent,
+    master: &Master,
+    (first, later): (Candidate, Option<Later>),
+    told: &Notify,
+) -> Result<Infallible, ProxyError> {
     master.serving().await?;
+    if let Some(later) = later {
+        agent.serves_then(master, later).await?;
+    }
     agent.state.send_modify(|state| state.serving = true);
     agent.now_running(&first).await;
-    tracing::info!(config = first.bundle.digest.short(), source = first.source.as_str(), "the engine serves");
+    tracing::info!(config = first.bundle.digest.short(), source = first.source.as_str(), by_name = !first.addressed, "the engine serves");
     tokio::select! {
         never = Applier::new(agent, master, first).run(told) => match never {},
         never = agent.standby.run(agent) => match never {},

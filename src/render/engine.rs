@@ -2,7 +2,7 @@
 //! the directives are chosen.
 
 use super::writer::{Word, Writer};
-use super::{Purpose, Rendering, by_scheme, client_address, leaving, limits, options, proxying, request_headers};
+use super::{Purpose, Rendering, by_scheme, client_address, leaving, limits, options, proxying, request_headers, upstreams};
 use crate::channel::contract;
 use crate::route::EngineSettings;
 
@@ -58,8 +58,9 @@ pub fn write_http(http: &mut Writer, rendering: &Rendering<'_>) {
     http.at(place, |http| write_hash_sizes(http, true));
 }
 
-/// How many names are asked for in a second at most: each is two questions, and Docker's name server is a part of its engine.
-const NAMES_PER_SECOND: usize = 500;
+/// How many names are asked for in a second at most: each is two questions and one more for each task, and Docker's name server is a
+/// part of its engine.
+const NAMES_PER_SECOND: usize = 250;
 /// No answer holds longer than this, in seconds, however many names there are.
 const ANSWERS_HOLD_MAX: usize = 10;
 
@@ -69,8 +70,7 @@ pub fn write_resolver(out: &mut Writer, rendering: &Rendering<'_>) {
     if rendering.purpose != Purpose::Boot {
         return;
     }
-    let names: usize = rendering.table.backends().map(|backend| backend.services.len()).sum();
-    let seconds = names.div_ceil(NAMES_PER_SECOND).clamp(1, ANSWERS_HOLD_MAX);
+    let seconds = upstreams::names_asked_for(rendering.table).div_ceil(NAMES_PER_SECOND).clamp(1, ANSWERS_HOLD_MAX);
     let hold = Word::join(["valid=".into(), seconds.into(), "s".into()]);
     out.directive("resolver", &[rendering.layout.resolver.into(), hold]);
     out.directive("resolver_timeout", &["2s".into()]);
@@ -142,6 +142,8 @@ fn write_proxying(http: &mut Writer, rendering: &Rendering<'_>) {
     http.directive("proxy_buffer_size", &["32k".into()]);
     http.directive("proxy_buffers", &["8".into(), "16k".into()]);
     http.directive("proxy_busy_buffers_size", &["32k".into()]);
+    // An application answers for its own requests: it must not have the engine ask another location of the host.
+    http.directive("proxy_ignore_headers", &IGNORED_HEADERS.map(Word::from));
     // A connection that could not be made is tried elsewhere whatever the method; a request that was sent only if it is
     // idempotent (nginx's rule without `non_idempotent`). An answer of the application is an answer, whatever its status.
     http.directive("proxy_next_upstream", &["error".into(), "timeout".into()]);
@@ -150,6 +152,9 @@ fn write_proxying(http: &mut Writer, rendering: &Rendering<'_>) {
     // Redirects name a path only, because scheme and port outside are not known here.
     http.directive("absolute_redirect", &["off".into()]);
 }
+
+/// By what an application could command the engine.
+pub const IGNORED_HEADERS: [&str; 3] = ["X-Accel-Redirect", "X-Accel-Limit-Rate", "X-Accel-Charset"];
 
 /// At how many endpoints a request is tried.
 pub const TRIES_MAX: u32 = 5;

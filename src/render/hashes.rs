@@ -2,6 +2,10 @@
 //! header has nothing to think of. A name that does not fit its table keeps nginx from starting; names that crowd it make nginx
 //! warn and search for long.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::types::HostPattern;
+
 /// How many names nginx has room for, and of which length, where it is told nothing: well within its own defaults.
 const USUAL_COUNT: usize = 256;
 const USUAL_LENGTH: usize = 40;
@@ -13,10 +17,22 @@ const OWN_VARIABLES: usize = 256;
 /// nginx takes no larger buckets.
 const BUCKET_SIZE_MAX: usize = 65_536 - 64;
 
+/// What nginx's tables know a host by: hosts of the same number stand in one bucket however large the table is, and one
+/// bucket has room for some 240 of the longest. Such hosts are easily made on purpose and do not come by chance.
+pub fn slot_of(host: &HostPattern) -> Option<u64> {
+    (!host.is_wildcard()).then(|| hash(host.as_str()))
+}
+
+/// nginx's own (`ngx_hash_key_lc`).
+fn hash(name: &str) -> u64 {
+    name.bytes().fold(0, |hash: u64, byte| hash.wrapping_mul(31).wrapping_add(byte.to_ascii_lowercase().into()))
+}
+
 /// What was written that the engine keeps in hash tables.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hashed {
     servers: Names,
+    slots: Slots,
     map_keys: Names,
     variables: Names,
     headers: Names,
@@ -48,8 +64,8 @@ impl Names {
         (self.count * 4).next_power_of_two()
     }
 
-    /// A name takes a pointer, its length and itself, rounded up to pointers; a bucket ends with one more pointer. The more
-    /// names, the more of them meet in some bucket whatever their number: by chance, so often in that many slots.
+    /// A bucket ends with one more pointer. The more names, the more of them meet in some bucket whatever their number: by
+    /// chance, so often in that many slots.
     fn bucket_size(self) -> usize {
         let meeting = match self.count {
             0..=64 => 1,
@@ -58,8 +74,42 @@ impl Names {
             5_001..=100_000 => 4,
             _ => 6,
         };
-        let name = 8 + (self.longest + 2).next_multiple_of(8);
-        (meeting * name + 8).next_multiple_of(64).min(BUCKET_SIZE_MAX)
+        bucket_for(meeting * room_for(self.longest))
+    }
+}
+
+/// A name takes a pointer, its length and itself, rounded up to pointers.
+fn room_for(length: usize) -> usize {
+    8 + (length + 2).next_multiple_of(8)
+}
+
+fn bucket_for(names: usize) -> usize {
+    (names + 8).next_multiple_of(64).min(BUCKET_SIZE_MAX)
+}
+
+/// The names of servers by their place in any table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Slots(BTreeMap<u64, BTreeSet<String>>);
+
+impl Slots {
+    fn add(&mut self, name: &str) {
+        let names = self.0.entry(hash(name)).or_default();
+        if !names.contains(name) {
+            names.insert(name.to_owned());
+        }
+    }
+
+    fn join(&mut self, other: Self) {
+        for (slot, names) in other.0 {
+            self.0.entry(slot).or_default().extend(names);
+        }
+    }
+
+    /// What holds the fullest one. With less nginx finds no size at which all names have room, and takes the last one that it
+    /// tried: for that, too, names can be made that do not fit.
+    fn bucket_size(&self) -> usize {
+        let room = |names: &BTreeSet<String>| names.iter().map(|name| room_for(name.len())).sum::<usize>();
+        bucket_for(self.0.values().filter(|names| names.len() > 1).map(room).max().unwrap_or_default())
     }
 }
 
@@ -67,7 +117,10 @@ impl Hashed {
     /// Notes a directive, or the head of a block.
     pub fn note(&mut self, directive: &str, words: &[&str]) {
         match (directive, words) {
-            ("server_name", names) => names.iter().filter(|name| !is_pattern(name)).for_each(|name| self.servers.add(name)),
+            ("server_name", names) => names.iter().filter(|name| !is_pattern(name)).for_each(|name| {
+                self.servers.add(name);
+                self.slots.add(name);
+            }),
             ("map" | "geo" | "split_clients", [.., variable]) | ("set", [variable, ..]) => self.variables.add(variable),
             ("proxy_set_header" | "proxy_hide_header" | "grpc_set_header" | "grpc_hide_header", [header, ..]) => self.headers.add(header),
             _ => {}
@@ -83,21 +136,19 @@ impl Hashed {
         }
     }
 
-    /// All of both.
-    #[must_use]
-    pub fn join(self, other: Self) -> Self {
-        Self {
-            servers: self.servers.join(other.servers),
-            map_keys: self.map_keys.join(other.map_keys),
-            variables: self.variables.join(other.variables),
-            headers: self.headers.join(other.headers),
-        }
+    /// Takes in what was written elsewhere.
+    pub fn join(&mut self, other: Self) {
+        self.servers = self.servers.join(other.servers);
+        self.slots.join(other.slots);
+        self.map_keys = self.map_keys.join(other.map_keys);
+        self.variables = self.variables.join(other.variables);
+        self.headers = self.headers.join(other.headers);
     }
 
     /// The directives for `http` (`headers`: there are headers) or `stream`, by name, with their numbers.
-    pub fn sizes(self, headers: bool) -> Vec<(&'static str, usize)> {
+    pub fn sizes(&self, headers: bool) -> Vec<(&'static str, usize)> {
         let mut sizes = vec![
-            ("server_names_hash_bucket_size", self.servers.bucket_size().max(SERVERS_BUCKET_SIZE)),
+            ("server_names_hash_bucket_size", self.servers.bucket_size().max(self.slots.bucket_size()).max(SERVERS_BUCKET_SIZE)),
             ("server_names_hash_max_size", self.servers.max_size().max(SERVERS_MAX_SIZE)),
         ];
         let mut add = |names: Names, bucket: &'static str, max: &'static str| {
@@ -126,7 +177,7 @@ fn is_pattern(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn told(hashed: Hashed) -> Vec<(&'static str, usize)> {
+    fn told(hashed: &Hashed) -> Vec<(&'static str, usize)> {
         hashed.sizes(true)
     }
 
@@ -140,21 +191,34 @@ mod tests {
     #[test]
     fn a_few_names_of_usual_lengths_have_usual_tables() {
         let usual = [("server_names_hash_bucket_size", 128), ("server_names_hash_max_size", 1024)];
-        assert_eq!(told(Hashed::default()), usual);
-        assert_eq!(told(names(60, 100)), usual);
+        assert_eq!(told(&Hashed::default()), usual);
+        assert_eq!(told(&names(60, 100)), usual);
         let mut hashed = names(1, 20);
         hashed.note("map", &["$http_host", "$forwarded_port"]);
         hashed.note_key("default");
         hashed.note("proxy_set_header", &["X-Forwarded-For", "$remote_addr"]);
-        assert_eq!(told(hashed), usual);
+        assert_eq!(told(&hashed), usual);
     }
 
     #[test]
     fn long_names_and_many_names_have_larger_tables() {
         assert_eq!(names(1, 187).servers.bucket_size(), 256);
         assert_eq!(names(1, 253).servers.bucket_size(), 320);
-        assert_eq!(told(names(1000, 20)), [("server_names_hash_bucket_size", 128), ("server_names_hash_max_size", 4096)]);
+        assert_eq!(told(&names(1000, 20)), [("server_names_hash_bucket_size", 128), ("server_names_hash_max_size", 4096)]);
         assert_eq!(names(10_000_000, 253).servers.bucket_size(), 1600);
+    }
+
+    #[test]
+    fn names_that_are_the_same_to_nginx_have_room_in_one_bucket() {
+        // "c0" and "an" are.
+        let name = |number: usize| (0..7).map(|bit| if number >> bit & 1 == 0 { "c0" } else { "an" }).collect::<String>();
+        assert_eq!((0..128).map(|number| hash(&name(number))).collect::<BTreeSet<_>>().len(), 1);
+        let mut hashed = Hashed::default();
+        for _ in 0..2 {
+            // Twice, as for plain HTTP and TLS: the same names take no more.
+            (0..100).for_each(|number| hashed.note("server_name", &[&name(number)]));
+        }
+        assert_eq!(told(&hashed)[0], ("server_names_hash_bucket_size", (100 * (8 + 16) + 8_usize).next_multiple_of(64)));
     }
 
     #[test]
@@ -171,7 +235,7 @@ mod tests {
         let told_by = |note: &dyn Fn(&mut Hashed)| {
             let mut hashed = Hashed::default();
             note(&mut hashed);
-            told(hashed).into_iter().skip(2).map(|(name, _)| name).collect::<Vec<_>>()
+            told(&hashed).into_iter().skip(2).map(|(name, _)| name).collect::<Vec<_>>()
         };
         assert_eq!(told_by(&|hashed| hashed.note("map", &["$a", &long])), ["variables_hash_max_size", "variables_hash_bucket_size"]);
         assert_eq!(told_by(&|hashed| hashed.note("set", &[&long, "1"])), ["variables_hash_max_size", "variables_hash_bucket_size"]);

@@ -5,27 +5,69 @@
 use super::writer::Writer;
 use crate::route::VirtualHost;
 
+/// What a decoder that does not insist on the shortest form takes for a dot: in two bytes, of which some look at six bits of the
+/// second only, or in three to six.
+macro_rules! overlong_dot {
+    () => {
+        r"(?:(?:%(?:25)*c0|\xc0)(?:%(?:25)*[26ae]e|\xae)|(?:%(?:25)*(?:e0|f0|f8|fc)|[\xe0\xf0\xf8\xfc])(?:%(?:25)*80|\x80){1,4}(?:%(?:25)*ae|\xae))"
+    };
+}
+/// The same for a slash and a backslash; and a backslash behind a byte that some leave out.
+macro_rules! overlong_separator {
+    () => {
+        concat!(
+            r"(?:(?:%(?:25)*c0|\xc0)(?:%(?:25)*(?:[26ae]f|5c)|\xaf)|(?:%(?:25)*c1|\xc1)(?:%(?:25)*[159d]c|\x9c)",
+            r"|(?:%(?:25)*(?:e0|f0|f8|fc)|[\xe0\xf0\xf8\xfc])(?:(?:%(?:25)*80|\x80){1,4}(?:%(?:25)*af|\xaf)",
+            r"|(?:%(?:25)*80|\x80){0,3}(?:%(?:25)*81|\x81)(?:%(?:25)*9c|\x9c)))"
+        )
+    };
+}
+/// Characters that become a dot where an application brings its text into a compatible form (NFKC), or takes it for a host's: one-dot
+/// leader, and the full stops of Chinese and Japanese, ideographic, half wide, full wide.
+macro_rules! dot_alike {
+    () => {
+        concat!(
+            r"(?:(?:%(?:25)*e2|\xe2)(?:%(?:25)*80|\x80)(?:%(?:25)*a4|\xa4)|(?:%(?:25)*e3|\xe3)(?:%(?:25)*80|\x80)(?:%(?:25)*82|\x82)",
+            r"|(?:%(?:25)*ef|\xef)(?:(?:%(?:25)*bd|\xbd)(?:%(?:25)*a1|\xa1)|(?:%(?:25)*bc|\xbc)(?:%(?:25)*8e|\x8e)))"
+        )
+    };
+}
+/// The same for a slash and a backslash: fraction and division slash, full wide slash and backslash, small backslash.
+macro_rules! separator_alike {
+    () => {
+        concat!(
+            r"(?:(?:%(?:25)*e2|\xe2)(?:(?:%(?:25)*81|\x81)(?:%(?:25)*84|\x84)|(?:%(?:25)*88|\x88)(?:%(?:25)*95|\x95))",
+            r"|(?:%(?:25)*ef|\xef)(?:(?:%(?:25)*bc|\xbc)(?:%(?:25)*(?:8f|bc)|[\x8f\xbc])|(?:%(?:25)*b9|\xb9)(?:%(?:25)*a8|\xa8)))"
+        )
+    };
+}
+/// White space, which some drop from a path or from a name's end.
+macro_rules! blank {
+    () => {
+        r"%(?:25)*(?:20|0[9a-d])"
+    };
+}
 /// A dot, plain or escaped, also more than once or in an overlong form.
 macro_rules! dot {
     () => {
-        r"(?:[.]|%(?:25)*2e|(?:%c0|\xc0)(?:%ae|\xae))"
+        concat!(r"(?:[.]|%(?:25)*2e|", overlong_dot!(), "|", dot_alike!(), ")")
     };
 }
 macro_rules! odd_dot {
     () => {
-        r"(?:%(?:25)+2e|(?:%c0|\xc0)(?:%ae|\xae))"
+        concat!("(?:%(?:25)+2e|", overlong_dot!(), "|", dot_alike!(), ")")
     };
 }
 /// What may separate segments.
 macro_rules! separator {
     () => {
-        r"(?:[/\\]|%(?:25)*(?:2f|5c)|(?:%c0|\xc0)(?:%af|\xaf)|(?:%c1|\xc1)(?:%9c|\x9c))"
+        concat!(r"(?:[/\\]|%(?:25)*(?:2f|5c)|", overlong_separator!(), "|", separator_alike!(), ")")
     };
 }
 /// What does so for some applications only.
 macro_rules! odd_separator {
     () => {
-        r"(?:\\|%(?:25)*5c|%(?:25)+2f|(?:%c0|\xc0)(?:%af|\xaf)|(?:%c1|\xc1)(?:%9c|\x9c))"
+        concat!(r"(?:\\|%(?:25)*5c|%(?:25)+2f|", overlong_separator!(), "|", separator_alike!(), ")")
     };
 }
 /// Where the name of a segment ends for those who know parameters.
@@ -54,6 +96,40 @@ const PATTERNS: &[&str] = &[
     // Dots beside a backslash or the like.
     concat!(path!(), odd_separator!(), dot!(), "{1,2}", segment_end!()),
     concat!(path!(), separator!(), dot!(), "{1,2}", odd_separator!()),
+    // Dots with white space before, between or behind them.
+    concat!(
+        path!(),
+        separator!(),
+        "(?:(?:",
+        blank!(),
+        ")+",
+        dot!(),
+        "(?:",
+        blank!(),
+        ")*(?:",
+        dot!(),
+        "(?:",
+        blank!(),
+        ")*)?|",
+        dot!(),
+        "(?:(?:",
+        blank!(),
+        ")+(?:",
+        dot!(),
+        "(?:",
+        blank!(),
+        ")*)?|",
+        dot!(),
+        "(?:",
+        blank!(),
+        ")+))(?:",
+        segment_end!(),
+        "|",
+        parameters!(),
+        ")"
+    ),
+    // An escape of an escape of which the digits are escaped as well (`%25%32%65`), which no encoder writes: it could be anything.
+    concat!(path!(), "%(?:25)+[0-9a-f]?%(?:25)*(?:3[0-9]|[46][1-6])"),
     // Steps up where segments are counted differently.
     concat!(
         "~*^(?=[^?#]*",

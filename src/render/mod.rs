@@ -27,13 +27,14 @@ use std::collections::BTreeMap;
 
 pub use engine::{TRIES_MAX, retry_time_ms};
 pub use footprint::{Measure, footprint};
+pub use hashes::slot_of;
 pub use layout::Layout;
 pub use material::{AuthorityFile, Materials, PairFiles, SecretFile, authorities};
 
 use crate::channel::bounds::BOUNDS_FILE;
 use crate::channel::contract;
 use crate::channel::wire::{Bundle, Material};
-use crate::route::{BackendService, Endpoint, EngineSettings, MaterialRef, RouteTable, TlsBinding};
+use crate::route::{Backend, BackendService, Endpoint, EngineSettings, MaterialRef, RouteTable, TlsBinding};
 use crate::types::{Digest, HostPattern, TEMPLATE_FAULT};
 use hashes::Hashed;
 use writer::{Word, Writer};
@@ -78,6 +79,10 @@ pub fn render_in(table: &RouteTable, purpose: Purpose, layout: &Layout, material
         files.extend(rendering.authority_files());
         files.extend(limits::agent_bounds(&table.settings).to_file().map(|bounds| (BOUNDS_FILE.to_owned(), bounds)));
     }
+    if purpose == Purpose::Live && !table.awaited.is_empty() {
+        let places: Vec<String> = table.awaited.iter().map(ToString::to_string).collect();
+        files.insert(contract::AWAITED_FILE.to_owned(), places.join("\n") + "\n");
+    }
     files.insert(CONFIG_FILE.to_owned(), write_config(&rendering, elsewhere));
     Bundle::new(table.cluster.clone(), table.digest(), files)
         .with_material(material)
@@ -85,8 +90,8 @@ pub fn render_in(table: &RouteTable, purpose: Purpose, layout: &Layout, material
 }
 
 /// The names of the headers that applications are told about a request by.
-pub fn request_headers() -> impl Iterator<Item = &'static str> {
-    request_headers::TOLD.iter().copied()
+pub fn request_headers(settings: &EngineSettings) -> impl Iterator<Item = &'static str> {
+    request_headers::TOLD.iter().copied().chain(request_headers::forwarded(settings))
 }
 
 /// The name of the header that tells applications which path was cut off.
@@ -95,6 +100,18 @@ pub const PREFIX_HEADER: &str = request_headers::PREFIX;
 /// The names of the headers that answers tell about their way by.
 pub fn info_headers(settings: &EngineSettings) -> impl Iterator<Item = &'static str> {
     engine::info_headers(settings).map(|(name, _)| name)
+}
+
+/// Whether requests are passed on to this backend where endpoints are found by name ([`Purpose::Boot`]).
+pub fn answers_by_name(backend: &Backend) -> bool {
+    let mut named = backend.clone();
+    named.services.iter_mut().for_each(|service| forget_endpoints(service, |endpoint| endpoint.lasting));
+    upstreams::has_named_servers(&named)
+}
+
+/// Whether a service has a name, or a port of a node that is its own.
+pub fn is_found_by_name(service: &BackendService) -> bool {
+    !service.on_nodes || service.endpoints.iter().any(|endpoint| endpoint.lasting)
 }
 
 /// What every part of the configuration is written from.
@@ -134,7 +151,7 @@ impl Rendering<'_> {
             let name = host_file(host);
             let mut writer = Writer::default();
             tls::write_host(&mut writer, self, host, virtual_host, binding);
-            *hashed = hashed.join(writer.hashed());
+            hashed.join(writer.hashed().clone());
             files.insert(name.clone(), writer.finish());
             self.note_material(material, binding, &name);
         }
@@ -253,6 +270,7 @@ fn write_pieces(rendering: &Rendering<'_>, elsewhere: Hashed) -> Pieces {
 /// The table with only those endpoints. The digest that a boot snapshot names must not change with the others either.
 fn without_endpoints(table: &RouteTable, kept: fn(&Endpoint) -> bool) -> RouteTable {
     let mut table = table.clone();
+    table.awaited.clear();
     table.backends_mut().flat_map(|backend| &mut backend.services).for_each(|service| forget_endpoints(service, kept));
     table
 }
@@ -270,6 +288,9 @@ pub fn parts(table: &RouteTable, materials: &Materials) -> BTreeMap<String, Stri
     let named = without_endpoints(table, |_| false);
     let settings = identity(&(&table.cluster, table.http_port, table.https_port, &table.settings));
     let mut parts = BTreeMap::from([("settings".to_owned(), settings)]);
+    if !table.awaited.is_empty() {
+        parts.insert("endpoints on networks to come".to_owned(), identity(&table.awaited));
+    }
     for (host, virtual_host) in &table.hosts {
         parts.insert(format!("endpoints of {host}"), identity(virtual_host));
         parts.insert(format!("routes of {host}"), identity(&named.hosts.get(host)));

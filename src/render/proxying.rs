@@ -104,6 +104,7 @@ pub fn write_http2_defaults(http: &mut Writer, rendering: &Rendering<'_>) {
     http.directive("grpc_send_timeout", &[limits::http2_silence(settings)]);
     http.directive("grpc_read_timeout", &[limits::http2_silence(settings)]);
     http.directive("grpc_buffer_size", &["16k".into()]);
+    http.directive("grpc_ignore_headers", &super::engine::IGNORED_HEADERS.map(Word::from));
     http.directive("grpc_next_upstream", &["error".into(), "timeout".into()]);
     http.directive("grpc_next_upstream_tries", &[super::engine::TRIES_MAX.into()]);
     http.directive("grpc_next_upstream_timeout", &[super::engine::retry_time(settings)]);

@@ -120,10 +120,15 @@ fn forwarded_for(settings: &EngineSettings) -> &'static str {
     }
 }
 
+/// The header of RFC 7239, where a cluster is told by it and tells it on.
+pub fn forwarded(settings: &EngineSettings) -> Option<&'static str> {
+    let by_it = settings.client_address.as_ref().is_some_and(|client| client.from == ClientAddressSource::Forwarded);
+    by_it.then_some("Forwarded")
+}
+
 /// Nothing, but for the one header that a cluster may be told by.
 fn dropped(name: &str, settings: &EngineSettings) -> &'static str {
-    let by_it = settings.client_address.as_ref().is_some_and(|client| client.from == ClientAddressSource::Forwarded);
-    if by_it && name == "Forwarded" { "$forwarded" } else { "" }
+    if forwarded(settings) == Some(name) { "$forwarded" } else { "" }
 }
 
 /// Whether names with underscores reach applications, many of which take them for the same as hyphens.

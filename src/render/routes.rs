@@ -18,20 +18,20 @@ pub fn write_servers(http: &mut Writer, rendering: &Rendering<'_>) {
             write_locations(server, rendering, host, virtual_host, Scheme::Http);
         });
     }
-    write_hosts_by_tls_only(http, rendering);
+    write_hosts_without_answer(http, rendering);
     tls::write_servers(http, rendering);
     if rendering.purpose != Purpose::Stock {
         engine::write_status_server(http, rendering);
     }
 }
 
-/// Hosts that are passed through and no more: plain HTTP must not reach somebody else's application there, be it the default
-/// backend or a wildcard's, which an exact host beats.
-fn write_hosts_by_tls_only(http: &mut Writer, rendering: &Rendering<'_>) {
+/// Hosts that are passed through and no more, and those that are closed: plain HTTP must not reach somebody else's application
+/// there, be it the default backend or a wildcard's, which an exact host beats. One server for all of them.
+fn write_hosts_without_answer(http: &mut Writer, rendering: &Rendering<'_>) {
     let (hosts, default) = (&rendering.table.hosts, &rendering.table.default_backend);
     let caught = |host: &HostPattern| default.is_some() || HostPattern::fitting(host.as_str()).any(|pattern| hosts.contains_key(&pattern));
-    let by_tls_only = rendering.table.passthrough.keys().filter(|host| !hosts.contains_key(*host) && caught(host));
-    let names: Vec<Word> = by_tls_only.map(server_name).collect();
+    let by_tls_only = rendering.table.passthrough.keys().filter(|host| !hosts.contains_key(*host));
+    let names: Vec<Word> = by_tls_only.chain(&rendering.table.closed).filter(|host| caught(host)).map(server_name).collect();
     if names.is_empty() {
         return;
     }

@@ -75,14 +75,14 @@ fn write_passthrough(stream: &mut Writer, rendering: &Rendering<'_>, port: Port)
     }
 }
 
-/// An exact host beats a wildcard, also where the wildcard alone is passed through.
+/// An exact host beats a wildcard, also where the wildcard alone is passed through, and where the host is closed.
 fn published_below_wildcards<'a>(rendering: &Rendering<'a>) -> impl Iterator<Item = &'a HostPattern> + 'a {
     let table = rendering.table;
     let caught = |host: &&HostPattern| {
         let own = table.passthrough.contains_key(*host);
         !own && HostPattern::fitting(host.as_str()).any(|pattern| table.passthrough.contains_key(&pattern))
     };
-    table.hosts.keys().filter(caught)
+    table.hosts.keys().chain(&table.closed).filter(caught)
 }
 
 fn write_settings(stream: &mut Writer, rendering: &Rendering<'_>) {

@@ -102,3 +102,15 @@ fn parts_name_what_changed() {
     let changed: Vec<_> = before.keys().filter(|key| before.get(*key) != after.get(*key)).collect();
     assert_eq!(changed, ["endpoints of a.example.org"]);
 }
+
+#[test]
+fn addresses_on_networks_to_come_are_in_no_pool_and_in_what_agents_get_now() {
+    let mut table = table(&[("a.test", "/", &["10.0.0.1"])]);
+    let before = render(&table, Purpose::Boot);
+    table.awaited = ["10.9.0.2:80".parse().unwrap(), "[fd00::2]:81".parse().unwrap()].into();
+    assert_eq!(render(&table, Purpose::Boot), before);
+    let live = render(&table, Purpose::Live);
+    assert_eq!(live.files[contract::AWAITED_FILE], "10.9.0.2:80\n[fd00::2]:81\n");
+    assert!(!live.files[CONFIG_FILE].contains("10.9.0.2"));
+    assert!(!render(&table, Purpose::Stock).files.contains_key(contract::AWAITED_FILE));
+}

@@ -101,14 +101,15 @@ fn write_refusal(server: &mut Writer) {
     server.block("location", &["/".into()], |location| location.directive("return", &["421".into()]));
 }
 
-/// Published hosts that have no TLS here must not be answered by somebody else either: not by the default backend, and not
+/// Published hosts that have no TLS here, and those that are closed, must not be answered by somebody else either: not by the default backend, and not
 /// by a wildcard, which an exact host beats.
 fn write_hosts_without_tls(http: &mut Writer, rendering: &Rendering<'_>, default_answers: bool) {
     let terminated: BTreeSet<&HostPattern> = terminated(rendering).map(|(host, _, _)| host).collect();
     let caught = |host: &HostPattern| default_answers || HostPattern::fitting(host.as_str()).any(|pattern| terminated.contains(&pattern));
-    let hosts = &rendering.table.hosts;
-    let published = hosts.keys().chain(rendering.table.passthrough.keys().filter(|host| !hosts.contains_key(*host)));
-    let names: Vec<Word> = published.filter(|host| !terminated.contains(host) && caught(host)).map(server_name).collect();
+    let table = rendering.table;
+    let passed_through = table.passthrough.keys().filter(|host| !table.hosts.contains_key(*host));
+    let refused = table.hosts.keys().chain(passed_through).chain(&table.closed);
+    let names: Vec<Word> = refused.filter(|host| !terminated.contains(host) && caught(host)).map(server_name).collect();
     if names.is_empty() {
         return;
     }

@@ -11,6 +11,9 @@ use crate::types::{ContextPath, CookieName, HostPattern};
 /// Pools of which a hash chooses take memory for each unit of weight, so the sum of their weights is kept small.
 const HASHED_WEIGHTS_MAX: u64 = 500;
 
+/// No part of a name in the DNS is longer.
+const LABEL_MAX: usize = 63;
+
 /// The pool of the default backend; no host's pool can have this name, because theirs begin with `up-`.
 pub fn default_pool() -> Word {
     "up~default".into()
@@ -31,10 +34,15 @@ pub fn passthrough_pool(host: &HostPattern) -> Word {
 /// Whether requests can be passed on to this backend at all: somebody is there, and can be checked as asked.
 pub fn is_served(backend: &Backend, rendering: &Rendering<'_>) -> bool {
     let somebody = match rendering.purpose {
-        Purpose::Boot => !named_servers(backend).is_empty(),
+        Purpose::Boot => has_named_servers(backend),
         Purpose::Live | Purpose::Stock => backend.endpoint_weights().into_iter().any(|weight| weight > 0),
     };
     somebody && backend.protocol.tls.as_ref().is_none_or(|verification| rendering.materials.can_verify(verification))
+}
+
+/// Whether anybody of the backend is found by name.
+pub fn has_named_servers(backend: &Backend) -> bool {
+    !named_servers(backend).is_empty()
 }
 
 /// All pools of HTTP routes that can serve.
@@ -143,9 +151,24 @@ fn named_servers(backend: &Backend) -> Vec<Server> {
 
 fn lasting_places(service: &BackendService) -> Vec<Word> {
     if has_name(service) {
-        return vec![Word::join(["tasks.".into(), (&service.name).into(), ":".into(), service.port.into()])];
+        return vec![Word::join([tasks_of(service), ":".into(), service.port.into()])];
     }
     service.endpoints.iter().map(|endpoint| SocketAddr::new(endpoint.address, endpoint.port.get()).into()).collect()
+}
+
+/// The name of a service's tasks on the network over which it is reached, as Docker's name server and the agent understand it. An
+/// alias that somebody else has on another network is not meant, and what it leads to the agent does not believe.
+fn tasks_of(service: &BackendService) -> Word {
+    // Swarm's networks have names without dots; an older one's would say where else to look.
+    let network = service.network.as_ref().filter(|network| network.as_str().len() <= LABEL_MAX && !network.as_str().contains('.'));
+    let tasks = Word::join(["tasks.".into(), (&service.name).into()]);
+    network.map_or_else(|| tasks.clone(), |network| Word::join([tasks.clone(), ".".into(), network.into()]))
+}
+
+/// How many different names the engine asks for.
+pub fn names_asked_for(table: &RouteTable) -> usize {
+    let services = table.backends().flat_map(|backend| &backend.services).filter(|service| has_name(service));
+    services.map(|service| (&service.name, &service.network)).collect::<BTreeSet<_>>().len()
 }
 
 fn rest_of_the_pool(backend: &Backend) -> u64 {

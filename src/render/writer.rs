@@ -7,7 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use super::hashes::Hashed;
 use crate::route::SizeBytes;
 use crate::types::{
-    AddressRange, ContextPath, CookieName, Digest, EngineLine, HostPattern, LogFormat, LogTarget, Port, ServiceName, SiteUrl, TlsCiphers,
+    AddressRange, ContextPath, CookieName, Digest, EngineLine, HostPattern, LogFormat, LogTarget, NetworkName, Port, ServiceName, SiteUrl,
+    TlsCiphers,
 };
 
 /// One argument of a directive, before quoting.
@@ -148,6 +149,7 @@ macro_rules! word_from {
 }
 word_from!(
     &HostPattern,
+    &NetworkName,
     &ContextPath,
     &ServiceName,
     &SiteUrl,
@@ -208,13 +210,13 @@ impl Writer {
     }
 
     /// What was written so far that needs room in the engine's hash tables, also in pieces that were taken.
-    pub fn hashed(&self) -> Hashed {
-        self.hashed
+    pub fn hashed(&self) -> &Hashed {
+        &self.hashed
     }
 
     /// Something of the same configuration was written elsewhere.
     pub fn also_hashed(&mut self, hashed: Hashed) {
-        self.hashed = self.hashed.join(hashed);
+        self.hashed.join(hashed);
     }
 
     /// Here. It holds until the text is taken.

@@ -79,8 +79,16 @@ pub mod reasons {
     pub const NO_PROXIES: &str = "NoProxies";
     /// At least one route has no endpoint.
     pub const NO_ENDPOINTS: &str = "NoEndpoints";
+    /// At least one route is closed, because a label of its service sounds like access control.
+    pub const CLOSED: &str = "Closed";
+    /// Services ask for more routes than they may have.
+    pub const LIMIT_EXCEEDED: &str = "LimitExceeded";
     /// At least one route's application cannot be checked, because the CA cannot be used.
     pub const NO_VALID_CA: &str = "NoValidCACertificate";
+    /// The engine refuses at least one route, which is left out.
+    pub const QUARANTINED: &str = "Quarantined";
+    /// The proxies do not have the networks of at least one route's tasks: not yet, or not any more.
+    pub const NETWORK_MISSING: &str = "NetworkMissing";
     /// Nothing is published.
     pub const NO_ROUTES: &str = "NoRoutes";
     /// The Swarm could not be read completely; everything is kept as it is.

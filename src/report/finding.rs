@@ -1,6 +1,6 @@
 //! Findings: what somebody wrote that has another effect than they may think, where, and what to do about it.
 
-use crate::types::{is_unseen, without_private_key};
+use crate::types::{visible, without_private_key};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +75,8 @@ pub enum FindingCode {
     NetworkNotFound,
     /// No proxy came up with this network; it is left out until it changes, and everything else is served.
     NetworkQuarantined,
+    /// A node cannot set up this network, which the proxies do not leave: it has no proxy.
+    NetworkFailing,
     /// The proxies stay for a while on a network that no route needs any more.
     NetworkLingers,
     /// Several networks fit and no label chooses one.
@@ -100,6 +102,8 @@ pub enum FindingCode {
     HostTaken,
     /// Services of another stack ask for a host of this service, or to be the default backend in its place (on the first).
     HostContested,
+    /// Older services ask for more hosts of others than can be written down for a restart of the operator (on the cluster).
+    HostRegisterFull,
     /// A label sounds like access control and is not known here; the service's routes are closed.
     UnknownAccessLabel,
     /// Labels for Swarmgate stand on the container instead of the service.
@@ -143,6 +147,8 @@ pub enum FindingCode {
     NoHostPort,
     /// Tasks on a node of which no address is known, or a node whose label `swarmgate.address` is no address.
     NodeAddress,
+    /// A service asks for a port of nodes that proxies or the operator have there; Swarm gives it to whoever waits when it becomes free.
+    HostPortContested,
     // --- runtime
     /// A route has no running endpoint and answers 503.
     NoEndpoints,
@@ -174,6 +180,10 @@ pub enum FindingCode {
     Drift,
     /// A service with our labels was not created by this operator; what its containers do beside the document is reset.
     ServiceTakenOver,
+    /// The proxy service has Swarm's own global mode, in which a change of nodes replaces proxies beside their rollout.
+    ProxiesReplacedTogether,
+    /// On which nodes proxies must run cannot be told, so their number does not follow the nodes.
+    ProxyNodesUnknown,
     /// A single replica updated stop-first: requests fail while it is replaced.
     UpdateGap,
     /// The operator's own service is not on the control network.
@@ -244,10 +254,7 @@ impl std::fmt::Display for Finding {
 const VALUE_CHARS_MAX: usize = 120;
 
 fn shorten(value: &str) -> String {
-    let escaped: String = without_private_key(value)
-        .chars()
-        .flat_map(|c| if is_unseen(c) { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
-        .collect();
+    let escaped = visible(without_private_key(value));
     if escaped.chars().count() <= VALUE_CHARS_MAX {
         return escaped;
     }

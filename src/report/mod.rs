@@ -11,6 +11,6 @@ pub use condition::{Condition, ConditionStatus, condition_types, reasons};
 pub use finding::{Finding, FindingCode, Severity, Subject};
 pub use status::{
     ClusterStatus, EndpointReport, EndpointState, FindingCount, OperatorStatus, Phase, ProxyTaskReport, RolloutReport, RouteKind,
-    RouteReport, RouteState, SOURCE_NAMES, ServiceReport, StatusReport, TlsReport,
+    RouteReport, RouteState, SOURCE_BOOT, SOURCE_NAMES, ServiceReport, StatusReport, TlsReport,
 };
 pub use waiting::WaitingOn;

@@ -100,6 +100,8 @@ pub enum RouteState {
     Unknown,
     /// It has no endpoint: 503.
     NoEndpoints,
+    /// Its service asks for more than `spec.limits` allows, so it is not published: 503.
+    OverLimit,
     /// The engine refuses it, so it is left out until it changes: 503.
     Quarantined,
     /// The certificate of its application cannot be checked as asked, because the CA cannot be used: 503.
@@ -249,6 +251,8 @@ pub struct ProxyTaskReport {
     pub stuck: bool,
 }
 
+/// [`ProxyTaskReport::source`] of a proxy that started alone with what is mounted: it finds endpoints by name as well.
+pub const SOURCE_BOOT: &str = "boot";
 /// [`ProxyTaskReport::source`] of a proxy that finds endpoints by name, because nobody confirmed their addresses for too long.
 pub const SOURCE_NAMES: &str = "names";
 

@@ -61,10 +61,19 @@ pub enum WaitingOn {
     Networks {
         /// The networks' names.
         networks: Vec<String>,
-        /// Why.
+        /// Why, and the time if one is known.
         detail: String,
-        /// Until when at the latest, when that is known.
+        /// That time: before it nothing is attached, or by then the next proxy must run.
         until: Option<jiff::Timestamp>,
+    },
+    /// A service of somebody else would get a port of nodes that tasks of ours have, as soon as one of them stops.
+    HostPort {
+        /// The service whose tasks are not replaced.
+        service: String,
+        /// The ports: `80/tcp`.
+        ports: String,
+        /// The services that ask for them, too.
+        by: String,
     },
     /// No address of any manager is known, at which containers without a control network could find the operator.
     ManagerAddress,
@@ -94,12 +103,39 @@ impl std::fmt::Display for WaitingOn {
             }
             Self::InUse { object, by } => write!(f, "{object} to be released by {by}"),
             Self::MissingNetwork { network } => write!(f, "network {network} to exist"),
-            Self::Networks { networks, detail, until } => {
-                let until = until.map_or_else(String::new, |at| format!(", until {at:.0}"));
-                write!(f, "the networks {}: {detail}{until}", networks.join(", "))
+            Self::Networks { networks, detail, .. } => write!(f, "the {}: {detail}", named(networks)),
+            Self::HostPort { service, ports, by } => {
+                write!(f, "{by} to give up {ports} of the nodes of {service} (HostPortContested), whose tasks are not replaced before")
             }
             Self::ManagerAddress => write!(f, "a manager whose address is known"),
             Self::Acceptance { detail } => write!(f, "the extension to accept the newest routes: {detail}"),
+        }
+    }
+}
+
+/// `network a`, `networks a, b and c`.
+fn named(networks: &[String]) -> String {
+    match networks {
+        [one] => format!("network {one}"),
+        [first @ .., last] => format!("networks {} and {last}", first.join(", ")),
+        [] => "networks".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_network_is_no_several() {
+        for (networks, expected) in [
+            (&["edge"][..], "the network edge: why"),
+            (&["edge", "shop"], "the networks edge and shop: why"),
+            (&["a", "b", "c"], "the networks a, b and c: why"),
+        ] {
+            let networks = networks.iter().map(ToString::to_string).collect();
+            let waiting = WaitingOn::Networks { networks, detail: "why".to_owned(), until: Some(jiff::Timestamp::UNIX_EPOCH) };
+            assert_eq!(waiting.to_string(), expected);
         }
     }
 }

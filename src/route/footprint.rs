@@ -62,6 +62,13 @@ impl Footprint {
         self.by(other, u64::saturating_sub)
     }
 
+    /// So many of it.
+    #[must_use]
+    pub fn times(self, count: usize) -> Self {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.by(Self { routes: count, locations: count, bytes: count }, u64::saturating_mul)
+    }
+
     /// The first dimension in which this is more than a limit allows.
     pub fn exceeds(&self, limit: &Self) -> Option<Dimension> {
         Dimension::ALL.into_iter().find(|dimension| dimension.of(self) > dimension.of(limit))
@@ -89,6 +96,7 @@ mod tests {
         let most = footprint(u64::MAX, 1, 2);
         assert_eq!(most.plus(footprint(1, 1, 1)), footprint(u64::MAX, 2, 3));
         assert_eq!(footprint(1, 1, 1).minus(most), footprint(0, 0, 0));
+        assert_eq!(footprint(u64::MAX, 1, 2).times(3), footprint(u64::MAX, 3, 6));
         let limit = footprint(2, 4, 8);
         for (found, expected) in [
             (footprint(2, 4, 8), None),

@@ -58,7 +58,7 @@ impl VirtualHost {
             if route.https_only && scheme == Scheme::Http {
                 places.push(Place { path: path.clone(), answer: Answer::Https });
             } else {
-                self.add_route(&mut places, path, route, &redirected);
+                self.add_route(&mut places, path, route, &redirects);
             }
         }
         if !self.paths.contains_key(&ContextPath::root()) {
@@ -73,15 +73,12 @@ impl VirtualHost {
         fitting.max_by_key(|place| place.path.as_str().len())
     }
 
-    fn add_route<'a>(
-        &'a self,
-        places: &mut Vec<Place<'a>>,
-        path: &'a ContextPath,
-        route: &'a PathRoute,
-        redirected: &dyn Fn(&ContextPath) -> bool,
-    ) {
+    fn add_route<'a>(&'a self, places: &mut Vec<Place<'a>>, path: &'a ContextPath, route: &'a PathRoute, redirects: &[&Redirect]) {
         let application = |long_lived| Answer::Application(Application { root: path, route, long_lived });
         places.push(Place { path: path.clone(), answer: application(route.websockets.contains(path)) });
+        // Paths of streams say how requests are passed on, and take none from a redirect that they lie below.
+        let longer = |redirect: &&&Redirect| redirect.path.as_str().len() > path.as_str().len();
+        let redirected = |at: &ContextPath| redirects.iter().filter(longer).any(|redirect| redirect.path.covers(at));
         let free = |at: &&ContextPath| *at != path && !self.paths.contains_key(*at) && !redirected(at) && self.owns(path, at);
         let websockets = route.websockets.iter().filter(free);
         places.extend(websockets.map(|at| Place { path: at.clone(), answer: application(true) }));

@@ -1,14 +1,16 @@
 //! The route table: hosts, paths, backends, endpoints. Ordered maps and sorted vectors only: equal meaning, equal bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::EngineSettings;
 use super::tls::{MaterialRef, TlsBinding, Verification};
-use crate::types::{ClusterName, ContextPath, CookieName, Digest, HostPattern, Port, Scheme, ServiceId, ServiceName, SiteUrl, TaskId};
+use crate::types::{
+    ClusterName, ContextPath, CookieName, Digest, HostPattern, NetworkName, Port, Scheme, ServiceId, ServiceName, SiteUrl, TaskId,
+};
 
 /// Everything that the proxies of one service cluster must say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -31,9 +33,17 @@ pub struct RouteTable {
     /// The hosts whose TLS is passed on to the application without being terminated, by server name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub passthrough: BTreeMap<HostPattern, Backend>,
+    /// Hosts that services ask for and do not get, because they ask for too much: 503 for every path, a refused handshake by TLS, so that
+    /// nobody else answers there, be it a wildcard or the default backend. None of `hosts` or `passthrough`.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub closed: BTreeSet<HostPattern>,
     /// Who answers for hosts that nobody published; absent = 503.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_backend: Option<DefaultBackend>,
+    /// Where tasks are that get requests once every proxy is attached to their networks: a proxy that is the first one there shows by them
+    /// that it reaches anybody. Nobody else is sent there.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub awaited: BTreeSet<SocketAddr>,
 }
 
 impl RouteTable {
@@ -47,7 +57,9 @@ impl RouteTable {
             settings: EngineSettings::default(),
             hosts: BTreeMap::new(),
             passthrough: BTreeMap::new(),
+            closed: BTreeSet::new(),
             default_backend: None,
+            awaited: BTreeSet::new(),
         }
     }
 
@@ -145,11 +157,11 @@ pub struct PathRoute {
     pub backend: Backend,
 }
 
-/// The pool of endpoints behind one route: those of all services that published the same key, oldest service first.
+/// The pool of endpoints behind one route: those of all services that published the same key.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Backend {
-    /// The services of the pool by creation time, then id. Never empty; a service may have no endpoints.
+    /// The services of the pool, those first whose the host is, and by creation time, then id. Never empty; a service may have no endpoints.
     pub services: Vec<BackendService>,
     /// What keeps a client on the same endpoint.
     #[serde(default, skip_serializing_if = "Affinity::is_none")]
@@ -223,6 +235,10 @@ pub struct BackendService {
     /// that the proxies' DNS knows.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub on_nodes: bool,
+    /// The network over which it is reached; proxies take no task on another one for the service's. Absent on nodes, and in tables of
+    /// operators that did not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkName>,
     /// The endpoints that may get requests now, sorted by address and port. Empty = this part answers 503.
     pub endpoints: Vec<Endpoint>,
 }
@@ -230,7 +246,7 @@ pub struct BackendService {
 impl BackendService {
     /// A service that says nothing about weights and failures, by its tasks' addresses.
     pub fn new(id: ServiceId, name: ServiceName, port: Port, endpoints: Vec<Endpoint>) -> Self {
-        Self { id, name, port, vip: false, on_nodes: false, weight: None, max_fails: None, fail_timeout_ms: None, endpoints }
+        Self { id, name, port, vip: false, on_nodes: false, weight: None, max_fails: None, fail_timeout_ms: None, network: None, endpoints }
     }
 }
 

@@ -264,7 +264,6 @@ pub struct File {
     pub name: String,
     pub version: u64,
     pub labels: BTreeMap<String, String>,
-    pub data: Vec<u8>,
     pub created: Millis,
 }
 

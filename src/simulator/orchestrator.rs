@@ -1,6 +1,6 @@
 //! Keeps as many tasks as a service wants, where it wants them, and replaces those that ended.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -95,12 +95,26 @@ impl World {
         }
     }
 
-    /// Places in the order in which they are given up: without a running task first, then the highest.
+    /// Places in the order in which they are given up: first those whose task has no node or that have several, then those beside
+    /// others of the service on their node, then those without a running task, and of equal ones the highest.
     fn least_useful(&self, service: &str, places: &BTreeSet<Place>) -> Vec<Place> {
-        let running = |p: &Place| self.tasks.values().any(|t| t.service == service && t.place == *p && t.state == State::Running);
-        let mut order: Vec<(bool, &Place)> = places.iter().rev().map(|p| (running(p), p)).collect();
-        order.sort_by_key(|(running, _)| *running);
-        order.into_iter().map(|(_, p)| p.clone()).collect()
+        let here =
+            |p: &Place| self.tasks.values().filter(|t| t.service == service && t.place == *p && t.desired.wanted()).collect::<Vec<_>>();
+        let mut order: Vec<(&Place, Vec<&Task>)> = places.iter().map(|place| (place, here(place))).collect();
+        order.sort_by_key(|(_, tasks)| !tasks.iter().any(|task| task.state == State::Running));
+        let mut copies = BTreeMap::<&str, usize>::new();
+        let mut indexed = Vec::new();
+        for (place, tasks) in &order {
+            let node = tasks.first().filter(|_| tasks.len() == 1).and_then(|task| task.node.as_deref());
+            let index = node.map_or(usize::MAX, |node| {
+                let count = copies.entry(node).or_default();
+                *count += 1;
+                *count
+            });
+            indexed.push((index, *place));
+        }
+        indexed.sort_by_key(|(index, _)| *index);
+        indexed.into_iter().rev().map(|(_, place)| place.clone()).collect()
     }
 
     /// Tasks of a job are wanted until they have ended well. One that fails is followed by another; a changed spec of a job

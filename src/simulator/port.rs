@@ -15,11 +15,9 @@ use super::refusal::Refusal;
 use super::spec::{self, FileKind};
 use super::world::World;
 use super::writes::{Effect, Write};
-use crate::swarm::{Hint, RawSnapshot, Swarm, SwarmError};
+use crate::swarm::{Hint, OWNER_LABEL, RawSnapshot, Swarm, SwarmError};
 use crate::types::{ConfigId, NetworkId, SecretId, ServiceId};
 
-/// The label that says whose an object is.
-const OWNER: &str = "swarmgate.owner";
 /// How many older looks are kept for stale answers.
 const PAST: usize = 4;
 
@@ -32,7 +30,7 @@ struct About {
 
 impl About {
     fn new_object(name: &str, labels: &BTreeMap<String, String>) -> Self {
-        Self { target: name.to_owned(), owned: labels.contains_key(OWNER), still_needed_by: Vec::new() }
+        Self { target: name.to_owned(), owned: labels.contains_key(OWNER_LABEL), still_needed_by: Vec::new() }
     }
 }
 
@@ -85,19 +83,19 @@ impl World {
     fn about_service(&self, id: &str) -> About {
         let found = self.services.get(id);
         let target = found.map_or(id, |s| spec::name(&s.spec)).to_owned();
-        let owned = found.is_some_and(|s| spec::labels(&s.spec).contains_key(OWNER));
+        let owned = found.is_some_and(|s| spec::labels(&s.spec).contains_key(OWNER_LABEL));
         About { target, owned, still_needed_by: Vec::new() }
     }
 
     fn about_network(&self, id: &str) -> About {
         let found = self.networks.get(id);
-        let owned = found.is_some_and(|n| n.labels.get(OWNER).is_some());
+        let owned = found.is_some_and(|n| n.labels.get(OWNER_LABEL).is_some());
         About { target: found.map_or(id, |n| &n.name).to_owned(), owned, still_needed_by: Vec::new() }
     }
 
     fn about_file(&self, kind: FileKind, id: &str) -> About {
         let found = self.files(kind).get(id);
-        let owned = found.is_some_and(|f| f.labels.contains_key(OWNER));
+        let owned = found.is_some_and(|f| f.labels.contains_key(OWNER_LABEL));
         About { target: found.map_or(id, |f| &f.name).to_owned(), owned, still_needed_by: self.needed_by(kind, id) }
     }
 

@@ -2,33 +2,29 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::model::{Desired, File, Millis, Network, Node, Place, Service, Shown, State, Task};
 use super::spec;
 use super::store::predefined_name;
 use super::world::World;
-use crate::swarm::{RawSnapshot, named_configs};
-
-/// The owner label by which the port asks for configs.
-const OWNER: &str = "swarmgate.owner";
+use crate::swarm::{NamedConfigs, OWN_CONFIG_PREFIX, OWNER_LABEL, RawSnapshot};
 
 impl World {
     /// One complete look, as the API gives it.
     pub fn look(&mut self) -> RawSnapshot {
         let release = self.docker_release;
         let services: Vec<Value> = self.services.values_mut().map(|s| shown(s, |s| (&mut s.shown, s.version), service)).collect();
-        let named = named_configs(&services);
-        let configs = self.configs.values_mut().filter(|c| c.labels.contains_key(OWNER) || named.contains(&c.name));
+        let named = NamedConfigs::in_list(&services);
+        let is_ours = |config: &File| config.labels.contains_key(OWNER_LABEL) && config.name.starts_with(OWN_CONFIG_PREFIX);
+        let configs = self.configs.values_mut().filter(|config| is_ours(config) || named.names().contains(&config.name));
         RawSnapshot {
             taken_at: Self::timestamp(self.now),
             services,
             nodes: self.nodes.values_mut().map(|n| shown(n, |n| (&mut n.shown, n.version), |n| node(n, release))).collect(),
             networks: self.networks.values_mut().map(|n| shown(n, |n| (&mut n.shown, 0), network)).collect(),
-            configs: configs.map(|c| shown(c, |c| (&mut c.shown, c.version), |c| file(c, true))).collect(),
-            secrets: self.secrets.values_mut().map(|s| shown(s, |s| (&mut s.shown, s.version), |s| file(s, false))).collect(),
+            configs: configs.map(|c| shown(c, |c| (&mut c.shown, c.version), file)).collect(),
+            secrets: self.secrets.values_mut().map(|s| shown(s, |s| (&mut s.shown, s.version), file)).collect(),
             tasks: self.running_tasks(),
         }
     }
@@ -174,23 +170,21 @@ fn network(network: &Network) -> Value {
         "Id": network.id,
         "Created": time(network.created),
         "Scope": "swarm",
-        "Driver": network.driver,
+        // Both are known once it is allocated.
+        "Driver": if network.allocated { network.driver.as_str() } else { "" },
         "Ingress": network.mesh,
         "Labels": network.labels,
         "IPAM": {"Driver": "default", "Config": network.allocated.then(|| json!([{"Subnet": network.subnet(), "Gateway": network.gateway()}]))},
     })
 }
 
-fn file(file: &File, with_data: bool) -> Value {
-    let mut shown = json!({
+/// A config or secret. What is in it the port gives to nobody.
+fn file(file: &File) -> Value {
+    json!({
         "ID": file.id,
         "Version": {"Index": file.version},
         "CreatedAt": time(file.created),
         "UpdatedAt": time(file.created),
         "Spec": {"Name": file.name, "Labels": file.labels},
-    });
-    if with_data {
-        shown["Spec"]["Data"] = json!(STANDARD.encode(&file.data));
-    }
-    shown
+    })
 }

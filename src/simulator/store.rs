@@ -109,19 +109,11 @@ impl World {
         if data.is_empty() || data.len() >= limit {
             return Err(Refusal::invalid(format!("{} data must be larger than 0 and less than {limit} bytes", kind.word())));
         }
-        if self.files(kind).values().any(|f| f.name == name) {
+        if self.files(kind).values().any(|f| f.name.eq_ignore_ascii_case(name)) {
             return Err(Refusal::name_taken(kind.word(), name));
         }
         let (id, version, created) = (self.new_id(), self.bump(), self.now);
-        let file = File {
-            shown: Shown::default(),
-            id: id.clone(),
-            name: name.to_owned(),
-            version,
-            labels: labels.clone(),
-            data: data.to_vec(),
-            created,
-        };
+        let file = File { shown: Shown::default(), id: id.clone(), name: name.to_owned(), version, labels: labels.clone(), created };
         self.files_mut(kind).insert(id.clone(), file);
         self.hint(kind.word(), &format!("create {name}"));
         Ok(id)

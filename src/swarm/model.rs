@@ -9,6 +9,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::share::STACK;
+use super::shared::{Services, Shared};
 use crate::types::{ConfigId, NetworkId, NodeId, SecretId, ServiceId, TaskId};
 
 /// The answers of the API as they came, in one complete look. Can be written to a file and read again.
@@ -25,34 +27,34 @@ pub struct RawSnapshot {
     pub nodes: Vec<Value>,
     /// `GET /networks`: those of Swarm scope, and of those of one node (`Scope: local`) the answering manager's `docker_gwbridge`.
     pub networks: Vec<Value>,
-    /// `GET /configs`: those with an owner label, and those that labels name as a CA.
+    /// `GET /configs`, without what is in them: those with an owner label and a name of ours, and those that labels name as a CA.
     pub configs: Vec<Value>,
     /// `GET /secrets`, metadata only.
     pub secrets: Vec<Value>,
 }
 
-/// One complete look at the Swarm.
+/// One complete look at the Swarm. Copies share what is the same in them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
     /// When the look was complete.
     pub taken_at: Timestamp,
     /// All services, ours and others'.
-    pub services: BTreeMap<ServiceId, Service>,
+    pub services: Services,
     /// All tasks that are wanted: desired state running, or complete for those of jobs that have not ended.
-    pub tasks: BTreeMap<TaskId, Task>,
+    pub tasks: Shared<BTreeMap<TaskId, Task>>,
     /// Tasks that are told to stop and have not ended, where somebody asked for them: no pass does.
-    pub stopping: BTreeMap<TaskId, Task>,
+    pub stopping: Shared<BTreeMap<TaskId, Task>>,
     /// All nodes.
-    pub nodes: BTreeMap<NodeId, Node>,
+    pub nodes: Shared<BTreeMap<NodeId, Node>>,
     /// All networks of Swarm scope.
-    pub networks: BTreeMap<NetworkId, Network>,
+    pub networks: Shared<BTreeMap<NetworkId, Network>>,
     /// The subnets of `docker_gwbridge`, over which containers on overlays reach everything else, on the manager that answered.
     /// Every node chooses its own, most often the same; what the other nodes have, no API of a manager tells.
     pub gateway_bridge: Vec<IpNet>,
-    /// Config objects with an owner label, and those that labels name as a CA.
-    pub configs: BTreeMap<ConfigId, Config>,
+    /// Metadata of config objects with an owner label and a name of ours, and of those that labels name as a CA.
+    pub configs: Shared<BTreeMap<ConfigId, Config>>,
     /// Metadata of all secrets.
-    pub secrets: BTreeMap<SecretId, Secret>,
+    pub secrets: Shared<BTreeMap<SecretId, Secret>>,
 }
 
 /// An answer that cannot be part of a snapshot.
@@ -97,6 +99,11 @@ pub struct Service {
 }
 
 impl Service {
+    /// The stack that it was deployed with, if any.
+    pub fn stack(&self) -> Option<&str> {
+        self.labels.get(STACK).map(String::as_str).filter(|stack| !stack.is_empty())
+    }
+
     /// Whether its tasks end when their work is done (`replicated-job`, `global-job`).
     pub fn is_job(&self) -> bool {
         ["/Mode/ReplicatedJob", "/Mode/GlobalJob"].iter().any(|mode| self.spec.pointer(mode).is_some())
@@ -180,6 +187,13 @@ pub struct Task {
     pub on_host_network: bool,
     /// The task's spec, API-shaped (which images, configs and networks it runs with).
     pub spec: Value,
+}
+
+impl Task {
+    /// Whether it has come to an end by itself.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.state.as_str(), "complete" | "failed" | "rejected" | "orphaned")
+    }
 }
 
 /// A node.
@@ -270,7 +284,8 @@ pub struct HeldByOthers {
     pub nodes: BTreeSet<NodeId>,
 }
 
-/// One of our config objects, or one that labels name.
+/// Metadata of one of our config objects, or of one that labels name. What is in it is nobody's business here: the extension
+/// reads it where it is mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Its id.
@@ -281,8 +296,6 @@ pub struct Config {
     pub labels: BTreeMap<String, String>,
     /// When it was created.
     pub created_at: Timestamp,
-    /// Its content.
-    pub data: Vec<u8>,
 }
 
 /// Metadata of a secret; its content is never readable.

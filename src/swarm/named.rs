@@ -1,36 +1,136 @@
-//! Which configs services name in labels. A list of configs carries all their data, so that others' configs are asked for
-//! by name and only when somebody means them.
+//! Which configs are looked at: those that services name in labels, and the operator's own. A config comes with its content
+//! and no other way, so a list of them is as large as anybody makes it: others' configs are asked for one by one, by full
+//! names, and only so many. Who names more goes without; it must never be somebody who did before.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use serde_json::Value;
 
+use super::parse::field::{created_at, id, items, labels, text};
+use super::{Service, Snapshot};
 use crate::types::ObjectName;
 
 /// The label that may name a config with a CA.
 const LABEL: &str = "com.docker.lb.ssl_backend_tls_verify";
 /// The label with the name of a stack, which stands before the names of its objects.
 const STACK: &str = "com.docker.stack.namespace";
+/// The label by which an access control in front of the Docker API keeps teams apart.
+const ACCESS: &str = "com.docker.ucp.access.label";
 /// Values of the label that name no object.
 const WORDS: &[&str] = &["none", "optional", "required", "require", "system", "true", "false"];
 
-/// The names of configs that services of a list (`GET /services`) may mean, as full names and as those of their stacks.
-/// Some may be secrets, and some may not exist.
-pub fn named_configs(services: &[Value]) -> BTreeSet<String> {
-    let labels = services.iter().filter_map(|service| service.pointer("/Spec/Labels"));
-    labels.flat_map(names).filter(|name| ObjectName::parse(name).is_ok()).collect()
+/// So many names that labels give configs are looked at.
+pub const NAMED_CONFIGS_MAX: usize = 512;
+/// So many of those that one team gives: of one access label, else of one stack, else of neither.
+pub const NAMED_CONFIGS_OF_A_TEAM_MAX: usize = 64;
+/// So many that look like the operator's own are looked at because services with its label mount them.
+const MOUNTED_CONFIGS_MAX: usize = 256;
+/// How the names of the operator's own configs begin.
+pub const OWN_CONFIG_PREFIX: &str = "swarmgate-";
+/// The label on everything that is an operator's own.
+pub const OWNER_LABEL: &str = "swarmgate.owner";
+
+type Labels = BTreeMap<String, String>;
+
+/// A service that may name a config.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Naming {
+    created_at: Timestamp,
+    service: String,
+    value: String,
+    access: Option<String>,
+    stack: Option<String>,
 }
 
-fn names(labels: &Value) -> Vec<String> {
-    let text = |key: &str| labels.get(key).and_then(Value::as_str);
-    let Some(value) = text(LABEL).filter(|value| !WORDS.contains(&value.to_ascii_lowercase().as_str())) else { return Vec::new() };
-    let in_stack = text(STACK).map(|stack| format!("{stack}_{value}"));
-    std::iter::once(value.to_owned()).chain(in_stack).collect()
+impl Naming {
+    fn of(created_at: Timestamp, service: &str, labels: &Labels) -> Option<Self> {
+        let text = |key: &str| labels.get(key).map(|value| value.trim()).filter(|value| !value.is_empty()).map(str::to_owned);
+        let value = text(LABEL).filter(|value| !WORDS.contains(&value.to_ascii_lowercase().as_str()))?;
+        ObjectName::parse(&value).ok()?;
+        // As the names of a stack's objects are made, blanks and all.
+        let stack = labels.get(STACK).filter(|stack| !stack.is_empty()).cloned();
+        Some(Self { created_at, service: service.to_owned(), value, access: text(ACCESS), stack })
+    }
+
+    /// Whose it is, as far as labels tell.
+    fn team(&self) -> (Option<&str>, Option<&str>) {
+        (self.access.as_deref(), self.stack.as_deref().filter(|_| self.access.is_none()))
+    }
 }
 
-/// Whether a config of a list (`GET /configs`) has one of these names.
-pub fn is_named(config: &Value, names: &BTreeSet<String>) -> bool {
-    config.pointer("/Spec/Name").and_then(Value::as_str).is_some_and(|name| names.contains(name))
+/// What a value of the label may mean: a full name, or one in the stack.
+fn names(value: &str, stack: Option<&str>) -> impl Iterator<Item = String> {
+    let in_stack = stack.map(|stack| format!("{stack}_{value}"));
+    std::iter::once(value.to_owned()).chain(in_stack).filter(|name| ObjectName::parse(name).is_ok())
+}
+
+/// The names of configs that services may mean, as full names and as those of their stacks. Some may be secrets, and some
+/// may not exist. Those of the oldest services come first, as far as there is room.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NamedConfigs(BTreeSet<String>);
+
+impl NamedConfigs {
+    /// Those of a list of services (`GET /services`).
+    pub fn in_list(services: &[Value]) -> Self {
+        let labelled = services.iter().filter(|service| service.pointer("/Spec/Labels").is_some_and(|labels| labels.get(LABEL).is_some()));
+        let naming = |service| Naming::of(created_at(service), &id(service)?, &labels(service, &["Spec", "Labels"]));
+        Self::first(labelled.filter_map(naming).collect())
+    }
+
+    /// Those of a snapshot.
+    pub fn of(snapshot: &Snapshot) -> Self {
+        let naming = |service: &Service| Naming::of(service.created_at, &service.id.0, &service.labels);
+        Self::first(snapshot.services.values().filter_map(naming).collect())
+    }
+
+    fn first(mut all: Vec<Naming>) -> Self {
+        all.sort();
+        let (mut admitted, mut of_teams) = (BTreeSet::new(), BTreeMap::<_, usize>::new());
+        for naming in &all {
+            let its = (naming.value.as_str(), naming.stack.as_deref());
+            let of_team = of_teams.entry(naming.team()).or_default();
+            let has_room = admitted.len() < NAMED_CONFIGS_MAX && *of_team < NAMED_CONFIGS_OF_A_TEAM_MAX;
+            if has_room && admitted.insert(its) {
+                *of_team += 1;
+            }
+        }
+        Self(admitted.into_iter().flat_map(|(value, stack)| names(value, stack)).collect())
+    }
+
+    /// The names.
+    pub fn names(&self) -> &BTreeSet<String> {
+        &self.0
+    }
+
+    /// Whether everything is looked at that a service of this stack may mean by this value of the label.
+    pub fn hold(&self, value: &str, stack: Option<&str>) -> bool {
+        names(value, stack).all(|name| self.0.contains(&name))
+    }
+}
+
+/// The ids of the configs with names of an operator's own that services with its label mount. Those of the oldest services
+/// come first, as far as there is room: anybody can give his service the label.
+pub fn mounted_configs(services: &[Value]) -> BTreeSet<String> {
+    let mut ours: Vec<&Value> =
+        services.iter().filter(|service| service.pointer("/Spec/Labels").is_some_and(|l| l.get(OWNER_LABEL).is_some())).collect();
+    ours.sort_by_key(|service| (created_at(service), id(service)));
+    let mounts = ours.into_iter().flat_map(|service| items(service, &["Spec", "TaskTemplate", "ContainerSpec", "Configs"]));
+    let own = mounts.filter(|mount| text(mount, &["ConfigName"]).starts_with(OWN_CONFIG_PREFIX));
+    let is_id = |id: &&str| !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric());
+    let mut ids = BTreeSet::new();
+    for id in own.map(|mount| text(mount, &["ConfigID"])).filter(is_id) {
+        if ids.len() < MOUNTED_CONFIGS_MAX {
+            ids.insert(id.to_owned());
+        }
+    }
+    ids
+}
+
+/// Whether a config (of `GET /configs`) has the label and the name of an operator's own. Anybody can give both to his.
+pub fn looks_like_our_config(config: &Value) -> bool {
+    let named = config.pointer("/Spec/Name").and_then(Value::as_str).is_some_and(|name| name.starts_with(OWN_CONFIG_PREFIX));
+    named && config.pointer("/Spec/Labels").is_some_and(|labels| labels.get(OWNER_LABEL).is_some())
 }
 
 #[cfg(test)]
@@ -40,17 +140,73 @@ mod tests {
     use super::*;
 
     fn check(labels: &Value, expected: &[&str]) {
-        let services = [json!({"Spec": {"Labels": labels}}), json!({"Spec": {}}), json!(null)];
-        assert_eq!(named_configs(&services).into_iter().collect::<Vec<_>>(), expected);
+        let services = [json!({"ID": "s", "Spec": {"Labels": labels}}), json!({"Spec": {}}), json!(null)];
+        assert_eq!(NamedConfigs::in_list(&services).names().iter().collect::<Vec<_>>(), expected);
     }
 
     #[test]
     fn only_what_may_be_an_object_is_asked_for() {
         check(&json!({LABEL: "my-ca"}), &["my-ca"]);
+        check(&json!({LABEL: " my-ca "}), &["my-ca"]);
         check(&json!({LABEL: "my-ca", STACK: "shop"}), &["my-ca", "shop_my-ca"]);
-        for value in ["none", "Required", "true", "", "no name", "%22]}", "a/b"] {
+        for value in ["none", "Required", "true", "", "no name", "%22]}", "a/b", "..", "?x"] {
             check(&json!({LABEL: value}), &[]);
         }
         check(&json!({"com.docker.lb.ssl_cert": "my-cert"}), &[]);
+    }
+
+    /// Services of one team, each with a name of its own, the first one the oldest.
+    fn services(team: &str, count: usize, day: usize) -> Vec<Value> {
+        let service = |n: usize| {
+            let labels = json!({LABEL: format!("{team}-ca{n}"), ACCESS: format!("/{team}")});
+            let created = format!("2026-01-{day:02}T00:{:02}:{:02}Z", n / 60, n % 60);
+            json!({"ID": format!("{team}{n:03}"), "CreatedAt": created, "Spec": {"Labels": labels}})
+        };
+        (0..count).map(service).collect()
+    }
+
+    fn count(names: &NamedConfigs, team: &str) -> usize {
+        names.names().iter().filter(|name| name.starts_with(team)).count()
+    }
+
+    #[test]
+    fn the_youngest_of_a_team_that_names_too_many_go_without() {
+        let many = [services("many", 100, 1), services("few", 3, 2)].concat();
+        let named = NamedConfigs::in_list(&many);
+        assert_eq!((count(&named, "many"), count(&named, "few")), (NAMED_CONFIGS_OF_A_TEAM_MAX, 3));
+        assert!(named.hold("many-ca63", None) && !named.hold("many-ca64", None));
+    }
+
+    #[test]
+    fn whoever_comes_later_takes_nothing_from_those_who_were_there() {
+        let crowd = |from: usize, to: usize, day| (from..to).flat_map(move |team| services(&format!("crowd{team:02}"), 64, day));
+        let before: Vec<Value> = services("old", 10, 1).into_iter().chain(crowd(0, 7, 2)).collect();
+        let after: Vec<Value> = crowd(7, 30, 3).chain(before.clone()).collect();
+        let (before, after) = (NamedConfigs::in_list(&before), NamedConfigs::in_list(&after));
+        assert!(before.names().is_subset(after.names()));
+        assert_eq!((count(&after, "old"), after.names().len()), (10, NAMED_CONFIGS_MAX));
+    }
+
+    #[test]
+    fn services_that_name_the_same_take_one_place() {
+        let same = |n: usize| json!({"ID": format!("s{n}"), "Spec": {"Labels": {LABEL: "ca", STACK: "shop"}}});
+        let named = NamedConfigs::in_list(&(0..1_000).map(same).collect::<Vec<_>>());
+        assert_eq!(named.names().iter().collect::<Vec<_>>(), ["ca", "shop_ca"]);
+        assert!(named.hold("ca", Some("shop")) && named.hold("ca", None) && !named.hold("ca", Some("bank")));
+    }
+
+    #[test]
+    fn a_snapshot_says_the_same_as_the_list() {
+        let services = [services("one", 80, 1), services("two", 2, 2)].concat();
+        let raw = crate::swarm::RawSnapshot {
+            taken_at: Timestamp::UNIX_EPOCH,
+            services: services.clone(),
+            tasks: vec![],
+            nodes: vec![],
+            networks: vec![],
+            configs: vec![],
+            secrets: vec![],
+        };
+        assert_eq!(NamedConfigs::of(&Snapshot::from_raw(&raw).unwrap()), NamedConfigs::in_list(&services));
     }
 }

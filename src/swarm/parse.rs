@@ -2,7 +2,7 @@
 //! strange foreign object never hides the others; only an object without an id is an error. Must never guess an address.
 
 mod endpoint;
-mod field;
+pub(super) mod field;
 mod objects;
 mod service;
 mod task;
@@ -24,14 +24,14 @@ impl Snapshot {
     pub fn from_raw(raw: &RawSnapshot) -> Result<Self, SnapshotError> {
         let wanted = Self {
             taken_at: raw.taken_at,
-            services: by_id("services", &raw.services, service::read, |o| o.id.clone())?,
-            tasks: Self::tasks_from_api(&raw.tasks)?,
-            stopping: BTreeMap::new(),
-            nodes: by_id("nodes", &raw.nodes, objects::node, |o| o.id.clone())?,
-            networks: by_id("networks", raw.networks.iter().filter(|n| !is_of_one_node(n)), objects::network, |o| o.id.clone())?,
+            services: by_id("services", &raw.services, service::read, |o| o.id.clone())?.into(),
+            tasks: Self::tasks_from_api(&raw.tasks)?.into(),
+            stopping: BTreeMap::new().into(),
+            nodes: by_id("nodes", &raw.nodes, objects::node, |o| o.id.clone())?.into(),
+            networks: by_id("networks", raw.networks.iter().filter(|n| !is_of_one_node(n)), objects::network, |o| o.id.clone())?.into(),
             gateway_bridge: raw.networks.iter().filter(|n| is_gateway_bridge(n)).flat_map(objects::subnets).map(|s| s.net).collect(),
-            configs: by_id("configs", &raw.configs, objects::config, |o| o.id.clone())?,
-            secrets: by_id("secrets", &raw.secrets, objects::secret, |o| o.id.clone())?,
+            configs: by_id("configs", &raw.configs, objects::config, |o| o.id.clone())?.into(),
+            secrets: by_id("secrets", &raw.secrets, objects::secret, |o| o.id.clone())?.into(),
         };
         wanted.with_stopping(&raw.tasks)
     }
@@ -45,8 +45,11 @@ impl Snapshot {
     /// The same look with the tasks on their way out (`Swarm::stopping_tasks`), which was asked for a moment later: what is
     /// told to stop by then is no running task any more.
     pub fn with_stopping(mut self, tasks: &[Value]) -> Result<Self, SnapshotError> {
-        self.stopping = by_id("tasks", tasks.iter().filter(|task| is_stopping(task)), task::read, |o| o.id.clone())?;
-        self.tasks.retain(|id, _| !self.stopping.contains_key(id));
+        let stopping = by_id("tasks", tasks.iter().filter(|task| is_stopping(task)), task::read, |o| o.id.clone())?;
+        if stopping.keys().any(|id| self.tasks.contains_key(id)) {
+            self.tasks.retain(|id, _| !stopping.contains_key(id));
+        }
+        self.stopping = stopping.into();
         Ok(self)
     }
 }

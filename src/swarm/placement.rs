@@ -1,22 +1,35 @@
 //! On which nodes a service may have tasks: Swarm does not say which those are, so a global service without any task would
 //! look complete. Must never guess: what a snapshot cannot decide has no answer.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::Value;
 
-use super::{Node, Snapshot};
-use crate::types::NodeId;
+use super::{Node, Service, Snapshot, Task};
+use crate::types::{NodeId, TaskId};
+
+/// Nobody writes so many placement constraints of a service by hand, and each is held against each node.
+const CONSTRAINTS_MAX: usize = 64;
+
+impl Node {
+    /// Whether it is meant to take tasks. After a change of the leading manager all nodes are `unknown` for a while, and keep what
+    /// they run.
+    pub fn is_in_use(&self) -> bool {
+        matches!(self.state.as_str(), "ready" | "unknown") && self.availability == "active"
+    }
+}
 
 /// The nodes that take a task of a service with this spec; `None` when a constraint asks for something that a snapshot
 /// does not hold.
 pub fn fitting_nodes<'a>(spec: &Value, snapshot: &'a Snapshot) -> Option<Vec<&'a NodeId>> {
     let constraints = spec.pointer("/TaskTemplate/Placement/Constraints").and_then(Value::as_array);
     let constraints: Vec<&str> = constraints.into_iter().flatten().filter_map(Value::as_str).collect();
-    nodes_that_meet(&constraints, snapshot)
+    if constraints.len() > CONSTRAINTS_MAX { None } else { nodes_that_meet(&constraints, snapshot) }
 }
 
 /// The same for placement constraints in Swarm's form.
 pub fn nodes_that_meet<'a>(constraints: &[&str], snapshot: &'a Snapshot) -> Option<Vec<&'a NodeId>> {
-    let nodes = snapshot.nodes.values().filter(|node| node.state == "ready" && node.availability == "active");
+    let nodes = snapshot.nodes.values().filter(|node| node.is_in_use());
     let mut fitting = Vec::new();
     for node in nodes {
         // Every constraint is asked, so that one that cannot be decided is never passed over.
@@ -25,6 +38,57 @@ pub fn nodes_that_meet<'a>(constraints: &[&str], snapshot: &'a Snapshot) -> Opti
         }
     }
     Some(fitting)
+}
+
+/// The nodes that must each have one task of a service with these constraints: those that take one, and those that have one and
+/// that Swarm leaves it to, such as a paused node. What it takes away it has taken away before the node is not among these any
+/// more, so whoever follows their number never stops a task that runs.
+pub fn one_on_each<'a>(constraints: &[&str], service: Option<&Service>, snapshot: &'a Snapshot) -> Option<BTreeSet<&'a NodeId>> {
+    let fitting = nodes_that_meet(constraints, snapshot)?;
+    let suits =
+        |id: &&NodeId| service.is_none_or(|service| snapshot.nodes.get(id).is_some_and(|node| runs_on_platform(&service.spec, node)));
+    let holding = service.into_iter().flat_map(|service| tasks_of(service, snapshot)).filter_map(|task| task.node.as_ref());
+    Some(fitting.into_iter().filter(suits).chain(holding).collect())
+}
+
+/// Tasks of a service for which there is no node, because every node that fits has as many as it may. Swarm makes them in the place
+/// of tasks on a node that went down, and they wait until it is back or fewer are wanted. Never the successors of tasks that run,
+/// which wait for these to make room. Where no node fits at all, that is for somebody to see.
+pub fn without_a_place<'a>(service: &Service, snapshot: &'a Snapshot) -> BTreeSet<&'a TaskId> {
+    let most = service.spec.pointer("/TaskTemplate/Placement/MaxReplicas").and_then(Value::as_u64).unwrap_or(0);
+    let Some(fitting) = fitting_nodes(&service.spec, snapshot).filter(|nodes| most > 0 && !nodes.is_empty()) else {
+        return BTreeSet::new();
+    };
+    let mut held = BTreeMap::<&NodeId, u64>::new();
+    tasks_of(service, snapshot).filter_map(|task| task.node.as_ref()).for_each(|node| *held.entry(node).or_default() += 1);
+    let room: u64 = fitting.into_iter().map(|node| most.saturating_sub(held.get(node).copied().unwrap_or(0))).sum();
+    let wanted = service.replicas.unwrap_or(0).saturating_sub(held.values().sum());
+    let waiting = tasks_of(service, snapshot).filter(|task| task.node.is_none() && task.state == "pending");
+    waiting.take(usize::try_from(wanted.saturating_sub(room)).unwrap_or(usize::MAX)).map(|task| &task.id).collect()
+}
+
+fn tasks_of<'a>(service: &Service, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a Task> {
+    let id = service.id.clone();
+    snapshot.tasks.values().filter(move |task| task.service == id)
+}
+
+/// Where a client found out for which platforms the image is, it wrote them down, in Docker's words or in the kernel's.
+fn runs_on_platform(spec: &Value, node: &Node) -> bool {
+    let platforms = spec.pointer("/TaskTemplate/Placement/Platforms").and_then(Value::as_array);
+    let said = |platform: &Value, key: &str| platform.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
+    let is = |wanted: &str, has: &str| wanted.is_empty() || has.is_empty() || architecture(wanted) == architecture(has);
+    platforms.is_none_or(|platforms| {
+        let suits = |platform: &Value| is(&said(platform, "OS"), &node.os) && is(&said(platform, "Architecture"), &node.architecture);
+        platforms.is_empty() || platforms.iter().any(suits)
+    })
+}
+
+fn architecture(word: &str) -> &str {
+    match word {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
 }
 
 fn meets(node: &Node, constraint: &str) -> Option<bool> {
@@ -88,5 +152,62 @@ mod tests {
     fn a_constraint_that_a_snapshot_cannot_decide_gives_no_number() {
         check(&["node.ip==10.0.0.0/8"], None);
         check(&["node.labels.lb==nowhere", "nonsense"], None);
+    }
+
+    /// Nodes `a` to `c`, the last one down, and tasks of a service: on a node, or waiting for one.
+    fn seen(tasks: &[Option<&str>], most: u64, constraints: &[&str]) -> (Service, Snapshot) {
+        let node = |id: &str, state: &str| json!({"ID": id, "Spec": {"Role": "worker", "Availability": "active"}, "Status": {"State": state}, "Description": {}});
+        let task = |(at, node): (usize, Option<&str>)| {
+            let state = if node.is_some() { "running" } else { "pending" };
+            json!({"ID": format!("task{at}"), "ServiceID": "s", "NodeID": node.unwrap_or(""), "DesiredState": "running", "Status": {"State": state}, "Spec": {}})
+        };
+        let placement = json!({"MaxReplicas": most, "Constraints": constraints});
+        let service =
+            json!({"ID": "s", "Spec": {"Name": "s", "TaskTemplate": {"Placement": placement}, "Mode": {"Replicated": {"Replicas": 3}}}});
+        let nodes = vec![node("a", "ready"), node("b", "unknown"), node("c", "down")];
+        let tasks = tasks.iter().copied().enumerate().map(task).collect();
+        let taken_at = "2026-01-02T03:04:05Z".parse().unwrap();
+        let raw = RawSnapshot { taken_at, services: vec![service], tasks, nodes, networks: vec![], configs: vec![], secrets: vec![] };
+        let snapshot = Snapshot::from_raw(&raw).unwrap();
+        let service = snapshot.services.values().next().unwrap().clone();
+        (service, snapshot)
+    }
+
+    fn check_homeless(tasks: &[Option<&str>], most: u64, constraints: &[&str], expected: usize) {
+        let (service, snapshot) = seen(tasks, most, constraints);
+        assert_eq!(without_a_place(&service, &snapshot).len(), expected, "{tasks:?} {most} {constraints:?}");
+    }
+
+    #[test]
+    fn tasks_are_without_a_place_where_every_node_has_as_many_as_it_may() {
+        check_homeless(&[Some("a"), Some("b"), None], 1, &[], 1);
+        check_homeless(&[Some("a"), Some("b"), None], 2, &[], 0);
+        check_homeless(&[Some("a"), Some("b"), None], 0, &[], 0);
+        // The one on `b` is being replaced.
+        check_homeless(&[Some("a"), None, None], 1, &[], 1);
+        check_homeless(&[Some("a"), Some("c"), None], 1, &[], 0);
+        check_homeless(&[Some("a"), None], 1, &["node.id==a"], 1);
+        check_homeless(&[None], 1, &["node.id==x"], 0);
+        check_homeless(&[Some("a"), Some("b"), None], 1, &["engine.labels.disk==ssd"], 0);
+        // Successors of all that run, and of the one on `c`.
+        check_homeless(&[Some("a"), Some("b"), None, None, None], 1, &[], 1);
+        check_homeless(&[Some("a"), None, None, None], 1, &[], 1);
+        check_homeless(&[Some("a"), Some("b"), Some("c"), None, None], 1, &[], 0);
+    }
+
+    fn check_one_on_each(tasks: &[Option<&str>], constraints: &[&str], expected: Option<&[&str]>) {
+        let (service, snapshot) = seen(tasks, 1, constraints);
+        let nodes = one_on_each(constraints, Some(&service), &snapshot);
+        let nodes = nodes.map(|nodes| nodes.into_iter().map(|node| node.0.as_str()).collect::<Vec<_>>());
+        assert_eq!(nodes.as_deref(), expected, "{tasks:?} {constraints:?}");
+    }
+
+    #[test]
+    fn nodes_that_fit_and_nodes_that_have_a_task_are_to_have_one() {
+        check_one_on_each(&[], &[], Some(&["a", "b"]));
+        check_one_on_each(&[None], &[], Some(&["a", "b"]));
+        check_one_on_each(&[Some("c"), Some("c")], &[], Some(&["a", "b", "c"]));
+        check_one_on_each(&[Some("b")], &["node.id==a"], Some(&["a", "b"]));
+        check_one_on_each(&[], &["node.ip==10.0.0.0/8"], None);
     }
 }

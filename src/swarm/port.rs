@@ -57,9 +57,11 @@ pub struct Hint {
 /// `observe` is complete or fails; no method retries; a write that fails may still have taken effect.
 #[async_trait]
 pub trait Swarm: Send + Sync {
-    /// Reads everything: services (then tasks with desired state running), nodes, networks, configs whose label
-    /// `swarmgate.owner` is set and those that services name ([`super::named_configs`]), metadata of all secrets. Any failed
-    /// part fails the whole.
+    /// Reads everything: services (then tasks with desired state running), nodes, networks, metadata of all secrets, and of the
+    /// configs that look like the operator's own ([`super::looks_like_our_config`]) and those that services name
+    /// ([`super::NamedConfigs`]). Any failed part fails the whole. What is known of a config may be some minutes old, unless a
+    /// write of this port or a hint told of a change; where strangers have made very many configs that look like the
+    /// operator's own, those that services of his mount are read, and not all others.
     async fn observe(&self) -> Result<RawSnapshot, SwarmError>;
 
     /// Reads only the tasks whose desired state is running (of jobs: complete), for the quick look between two snapshots.
@@ -71,6 +73,11 @@ pub trait Swarm: Send + Sync {
 
     /// Reads every task that the Swarm still knows of one service, ended ones included: the history of its own specs.
     async fn tasks_of(&self, service: &ServiceId) -> Result<Vec<Value>, SwarmError>;
+
+    /// The same for an answer that nobody needs and others would wait for: one that takes longer than a moment is an error.
+    async fn tasks_of_briefly(&self, service: &ServiceId) -> Result<Vec<Value>, SwarmError> {
+        self.tasks_of(service).await
+    }
 
     /// Hints that something changed, until the stream breaks (ends or gives an error).
     fn hints(&self) -> BoxStream<'static, Result<Hint, SwarmError>>;

@@ -81,7 +81,7 @@ const LABELS_KEPT: &[&str] = &[LB, OURS, "com.docker.network", "com.docker.stack
 const LB: &str = "com.docker.lb.";
 const OURS: &str = "swarmgate.";
 /// The label with the name of a stack, which stands before the names of its objects.
-const STACK: &str = "com.docker.stack.namespace";
+pub(super) const STACK: &str = "com.docker.stack.namespace";
 
 /// Whether a service may be named to others: it has a label for Swarmgate (however misspelt), or is one of its own.
 pub fn is_told_of(labels: &BTreeMap<String, String>) -> bool {
@@ -286,7 +286,7 @@ fn write_held(network: &mut Value, held: &BTreeMap<String, (u64, BTreeSet<String
 }
 
 /// What the paths name, of an object or of each object of a list.
-fn kept(value: &Value, paths: &[&str]) -> Value {
+pub(super) fn kept(value: &Value, paths: &[&str]) -> Value {
     match value {
         Value::Array(items) => items.iter().map(|item| kept(item, paths)).collect(),
         Value::Object(fields) => {

@@ -56,6 +56,12 @@ pub struct ExplainQuery {
     pub cluster: Option<String>,
     /// The service.
     pub service: Option<String>,
+    /// From which address the request's connection to a proxy comes.
+    pub from: Option<String>,
+    /// Header lines of that request.
+    pub headers: Option<String>,
+    /// The PROXY header of that connection.
+    pub proxy: Option<String>,
     output: Output,
 }
 

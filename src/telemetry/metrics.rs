@@ -172,12 +172,12 @@ fn plain_series(status: &StatusReport) -> Vec<(Series, f64)> {
     values
 }
 
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float; nobody counts that far")]
 fn fallbacks(name: &str, cluster: &ClusterStatus) -> [(Series, f64); 2] {
-    let on_names = cluster.proxies.iter().filter(|proxy| proxy.is_on_names()).map(|_| 1.0).sum();
-    let times = cluster.proxies.iter().filter_map(|proxy| proxy.fallbacks).sum::<u64>();
+    // The sum of no floats is -0.
+    let on_names = cluster.proxies.iter().filter(|proxy| proxy.is_on_names()).count() as f64;
+    let times = cluster.proxies.iter().filter_map(|proxy| proxy.fallbacks).sum::<u64>() as f64;
     let labels = || vec![("cluster", name.to_owned())];
-    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; nobody counts that far")]
-    let times = times as f64;
     [((PROXIES_ON_NAMES, labels()), on_names), ((PROXY_FALLBACKS, labels()), times)]
 }
 
@@ -237,6 +237,7 @@ mod tests {
         let status: StatusReport = serde_json::from_str(status).unwrap();
         let told = series_of(&status);
         assert!(told.iter().any(|((name, _), _)| *name == CERTIFICATE_NOT_AFTER), "the status has certificates");
+        assert!(told.iter().all(|(_, value)| *value != 0.0 || value.is_sign_positive()), "nothing is -0: {told:?}");
         for ((name, labels), _) in told {
             for (key, value) in labels {
                 let fine = match key {

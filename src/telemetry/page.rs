@@ -116,7 +116,7 @@ fn routes(cluster: &ClusterStatus) -> String {
         let services: Vec<String> = route.service_titles().iter().map(|title| escape(title)).collect();
         let class = match route.state {
             RouteState::Served => "good",
-            RouteState::NoEndpoints | RouteState::Quarantined | RouteState::Unverifiable => "bad",
+            RouteState::NoEndpoints | RouteState::OverLimit | RouteState::Quarantined | RouteState::Unverifiable => "bad",
             RouteState::Pending | RouteState::Unknown => "meh",
         };
         let outcome = format!("<span class=\"{class}\">{}</span>", escape(&route.outcome()));

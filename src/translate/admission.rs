@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::World;
-use super::ownership::FirstBy;
+use super::ownership::Holder;
 use super::published::label_key;
 use crate::intent::cluster::Cluster;
 use crate::intent::hosts::{HostRule, listed};
@@ -23,13 +23,8 @@ pub enum Refusal {
     ForOthers(Vec<HostRule>),
     /// The service is not one of those that may be the default backend.
     NotDefault,
-    /// A service of another stack published it first, or the wildcard that stands for it, and it is not shared.
-    PublishedFirst {
-        /// That service.
-        by: String,
-        /// The wildcard.
-        wildcard: Option<HostPattern>,
-    },
+    /// A service of another stack has it, or the wildcard that stands for it, and it is not shared.
+    Taken(Holder),
 }
 
 /// The hosts that services ask for and may not publish, with the reasons.
@@ -40,23 +35,25 @@ impl fmt::Display for Refusal {
         match self {
             Self::NotListed => f.write_str("no entry of spec.hosts.allow fits"),
             Self::ForOthers(rules) => write!(f, "spec.hosts.allow has only {}", listed(rules)),
-            Self::PublishedFirst { by, wildcard } => write!(f, "{}", FirstBy { by, wildcard: wildcard.as_ref() }),
+            Self::Taken(holder) => write!(f, "{holder}"),
             Self::NotDefault => f.write_str("neither spec.hosts.defaultBackend nor an entry of spec.hosts.allow for * admits the service"),
         }
     }
 }
 
 /// Whether `cluster` lets `service` publish `host`; a wildcard is admitted if all its names are.
+pub fn admits(cluster: &Cluster, snapshot: &Snapshot, host: &HostPattern, service: &Service) -> bool {
+    let fits = |rule: &HostRule| rule.host.admits(host) && is_for(rule, snapshot, service);
+    cluster.hosts.allow.as_ref().is_none_or(|allow| allow.iter().any(fits))
+}
+
+/// The same, with the reason if it does not.
 fn admitted(cluster: &Cluster, snapshot: &Snapshot, host: &HostPattern, service: &Service) -> Result<(), Refusal> {
-    let Some(allow) = &cluster.hosts.allow else { return Ok(()) };
-    let fitting: Vec<_> = allow.iter().filter(|rule| rule.host.admits(host)).collect();
-    if fitting.iter().any(|rule| is_for(rule, snapshot, service)) {
-        Ok(())
-    } else if fitting.is_empty() {
-        Err(Refusal::NotListed)
-    } else {
-        Err(Refusal::ForOthers(fitting.into_iter().cloned().collect()))
+    if admits(cluster, snapshot, host, service) {
+        return Ok(());
     }
+    let fitting: Vec<HostRule> = cluster.hosts.allow.iter().flatten().filter(|rule| rule.host.admits(host)).cloned().collect();
+    Err(if fitting.is_empty() { Refusal::NotListed } else { Refusal::ForOthers(fitting) })
 }
 
 /// Whether `cluster` lets `service` answer for hosts that nobody published.

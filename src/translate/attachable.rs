@@ -4,9 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::World;
-use super::capacity::{self, Needs};
+use super::capacity::{self, Needs, Shortage};
+use super::endpoints::Reach;
+use super::filling;
 use super::published::{self, Published, label_key};
-use super::suitability::{self, Surroundings};
+use super::suitability::{self, Surroundings, Unsuitable};
+use super::teams::Team;
 use crate::intent::labels::PREFIX;
 use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::swarm::{Network, Service};
@@ -16,7 +19,7 @@ use crate::types::NetworkId;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// It could take the proxies away from their clients.
-    Unsuitable(String),
+    Unsuitable(Unsuitable),
     /// It has too few free addresses.
     Full(String),
 }
@@ -32,16 +35,16 @@ impl Fault {
 
     /// Why, in words that follow the network's name.
     pub fn words(&self) -> &str {
-        let (Self::Unsuitable(words) | Self::Full(words)) = self;
-        words
+        match self {
+            Self::Unsuitable(unsuitable) => &unsuitable.words,
+            Self::Full(words) => words,
+        }
     }
 
     /// What to do about it.
     pub fn remedy(&self) -> &'static str {
         match self {
-            Self::Unsuitable(_) => {
-                "Attach the service to an overlay network with a subnet of its own in private address space; docs/labels.md (network) has the rules."
-            }
+            Self::Unsuitable(unsuitable) => unsuitable.remedy,
             Self::Full(_) => "Attach the service to a network with a larger subnet, or move services off this one.",
         }
     }
@@ -112,7 +115,8 @@ fn full(world: &World<'_>, network: &Network, needs: &Needs<'_>) -> Option<Fault
     if world.proxies.declare(&network.id) {
         return None;
     }
-    let usage = world.usage.get(&network.id)?;
+    let nobody = capacity::Usage::default();
+    let usage = world.usage.get(&network.id).unwrap_or(&nobody);
     capacity::shortage(network, usage, needs, world.snapshot).map(Fault::Full)
 }
 
@@ -125,7 +129,8 @@ fn beside(world: &World<'_>, kept: &[&Network], network: &Network) -> Option<Fau
     };
     let other = kept.iter().find(common)?;
     let why = if world.proxies.declare(&other.id) { "which the proxies are attached to" } else { "which is older" };
-    Some(Fault::Unsuitable(format!("its addresses overlap with those of the network {}, {why}", other.name)))
+    let words = format!("its addresses overlap with those of the network {}, {why}", other.name);
+    Some(Fault::Unsuitable(Unsuitable::in_the_way(words)))
 }
 
 fn is_taken_into_use(world: &World<'_>, services: &[Published<'_>], network: &Network) -> bool {
@@ -140,32 +145,36 @@ pub fn runs_on(world: &World<'_>, published: &Published<'_>, network: &NetworkId
     world.tasks_of(&published.service.id).iter().any(has)
 }
 
-/// What the administrator should know: networks of the closed list that are left out, and attached ones on which a rollout of
-/// the proxies would stand still.
+/// What the administrator should know: networks of the closed list that are left out.
 pub fn findings_of_cluster(world: &World<'_>) -> Vec<Finding> {
-    let needs = Needs::of(world.cluster, world.proxies.service(), world.snapshot);
     let listed = world.closed_list.iter().flatten().filter_map(|id| world.network(id));
-    let left_out = listed.filter_map(|network| Some(not_attached(world, network, world.attachable.fault(&network.id)?)));
+    listed.filter_map(|network| Some(not_attached(world, network, world.attachable.fault(&network.id)?))).collect()
+}
+
+/// The attached networks on which proxies that are replaced, or start again, would not get their addresses.
+pub fn shortages(world: &World<'_>, reaches: &[Reach<'_>]) -> BTreeMap<NetworkId, Shortage> {
+    let Some(service) = world.proxies.service() else { return BTreeMap::new() };
+    let needs = Needs::of(world.cluster, Some(service), world.snapshot);
     let attached = world.snapshot.networks.values().filter(|n| world.proxies.declare(&n.id) && world.is_application_network(n));
-    let tight = attached.filter_map(|network| {
-        let why = capacity::shortage_of_rollout(network, world.usage.get(&network.id)?, &needs, world.snapshot)?;
-        Some(stands_still(network, &why))
+    let short = attached.filter_map(|network| {
+        let usage = world.usage.get(&network.id)?;
+        let short = capacity::shortage_of_attached(network, usage, &needs, service, world.snapshot)?;
+        let over_it = reaches.iter().filter(|reach| reach.networks.contains(&network.id));
+        let teams: BTreeSet<Team<'_>> = over_it.map(|reach| Team::of(reach.published.service)).collect();
+        let by_others = filling::by_others(&network.id, &service.id, &teams, short.lacking, world.snapshot);
+        Some((network.id.clone(), Shortage { by_others, ..short }))
     });
-    left_out.chain(tight).collect()
+    short.collect()
 }
 
 fn not_attached(world: &World<'_>, network: &Network, fault: &Fault) -> Finding {
     let message = format!("the network {} of the closed list is not attached: {}", network.name, fault.words());
-    let remedy = "Make it anew with a subnet of its own in private address space, or take it off the list.";
+    let remedy = match fault {
+        Fault::Unsuitable(_) => "Make it anew with a subnet of its own in private address space, or take it off the list.",
+        Fault::Full(_) => "Make it anew with a larger subnet, or take it off the list.",
+    };
     let subject = Subject::Cluster(world.cluster.name.to_string());
     Finding::new(Severity::Error, fault.code(), subject, message, remedy).at("spec.networks", &network.name)
-}
-
-fn stands_still(network: &Network, why: &str) -> Finding {
-    let message = format!("the proxies are attached to the network and stay so, but cannot be replaced while {why}");
-    let remedy = "Move services off the network, or make it anew with a larger subnet.";
-    let subject = Subject::Object(format!("network {}", network.name));
-    Finding::new(Severity::Warning, FindingCode::NetworkFull, subject, message, remedy)
 }
 
 /// What the author of labels should know about a network that is left out. The label stands with it if it names the network.

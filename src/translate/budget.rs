@@ -1,20 +1,27 @@
-//! Holds services to the limits of their cluster (`spec.limits`), before anything else is made of them. Oldest first: who is
-//! within the limits never loses by a younger service. What a service takes depends on what it declares and on the services
+//! Holds services to the limits of their cluster (`spec.limits`), before anything else is made of them: each service, each team
+//! with all its services, and all of them together. Oldest first: who is within the limits never loses by a younger service, and
+//! what a team has too much of takes nothing from others, because only what fits counts. What a service takes depends on what it declares and on the services
 //! before it, never on which tasks run, so that nothing comes and goes from one pass to the next.
 //!
 //! Each service pays for each of its hosts as if it were alone there; whoever brings TLS to a host pays for the others' second
 //! copy as well. So the sum is never less than what is written, and nobody's share grows because somebody joins.
 
+mod account;
 mod cost;
 mod told;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::ops::Add;
 
 use super::World;
 use super::published::Published;
+use super::reports::DEFAULT_HOST;
+use super::teams::{ByTeam, Team};
 use crate::report::Finding;
 use crate::route::{Dimension, Footprint};
-use crate::types::HostPattern;
+use crate::types::{ContextPath, HostPattern};
+use account::Account;
 use cost::{Costs, Price};
 
 /// What a cluster's services take, and who loses.
@@ -23,8 +30,51 @@ struct Ledger<'w, 'a> {
     costs: Costs<'w>,
     /// What is admitted so far.
     spent: Footprint,
+    /// The same by team, and what each loses.
+    shares: ByTeam<'a, Share>,
+    teams: BTreeSet<Team<'a>>,
     hosts: BTreeMap<HostPattern, Tenancy>,
+    /// How many services lose something because the cluster is full.
     losers: usize,
+    lost: Vec<Lost>,
+}
+
+/// What services of one team have.
+#[derive(Debug, Clone, Copy, Default)]
+struct Share {
+    spent: Footprint,
+    /// How many of them lose something because their team has too much.
+    losers: usize,
+    /// How many lost routes are kept from others.
+    closed: usize,
+}
+
+impl Add for Share {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { spent: self.spent.plus(other.spent), losers: self.losers + other.losers, closed: self.closed + other.closed }
+    }
+}
+
+/// A route that a service loses: nobody else may answer for its host.
+#[derive(Debug)]
+pub struct Lost {
+    /// The host; none: it would have been the default backend.
+    pub host: Option<HostPattern>,
+    /// The path.
+    pub path: ContextPath,
+    /// The service, by name.
+    pub service: String,
+    /// What the service asks for more than.
+    pub left: String,
+}
+
+impl Lost {
+    /// The name of the host in reports.
+    pub fn host_name(&self) -> &str {
+        self.host.as_ref().map_or(DEFAULT_HOST, HostPattern::as_str)
+    }
 }
 
 /// What is known of a host that somebody has published.
@@ -40,7 +90,32 @@ struct Tenancy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Beyond {
     Service(Dimension),
+    Team {
+        dimension: Dimension,
+        /// Of what the cluster has too little as well, so that more for the team alone would not help.
+        cluster: Option<Dimension>,
+    },
     Cluster(Dimension),
+}
+
+impl fmt::Display for Beyond {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Service(dimension) => write!(f, "spec.limits.service.{dimension}"),
+            Self::Team { dimension, .. } => write!(f, "spec.limits.team.{dimension}"),
+            Self::Cluster(dimension) => write!(f, "spec.limits.cluster.{dimension}"),
+        }
+    }
+}
+
+impl Beyond {
+    /// What there is for a service, in words that follow "more than": of what it shares only what others leave.
+    fn left(self) -> String {
+        match self {
+            Self::Service(_) => format!("{self} allows"),
+            Self::Team { .. } | Self::Cluster(_) => format!("older services leave of {self}"),
+        }
+    }
 }
 
 /// What a service loses.
@@ -48,61 +123,92 @@ struct Loss {
     beyond: Beyond,
     /// What it asks for, all of it.
     wanted: Footprint,
-    /// What older services take.
+    /// Whether that is about so.
+    estimated: bool,
+    /// What older services take of the limit that it is beyond.
     before: Footprint,
     hosts: Vec<HostPattern>,
     default_backend: bool,
+    /// How many of the hosts are not even kept from others.
+    open: usize,
 }
 
-/// The services with what fits of them, in the order given: oldest first. Tells each that loses anything, and the administrator.
-pub fn keep_within_limits<'a>(world: &World<'a>, services: Vec<Published<'a>>, findings: &mut Vec<Finding>) -> Vec<Published<'a>> {
-    let mut ledger = Ledger { world, costs: Costs::new(world), spent: Footprint::default(), hosts: BTreeMap::new(), losers: 0 };
+/// The services with what fits of them, in the order given: oldest first; and what does not. Tells each that loses anything, and the
+/// administrator.
+pub fn keep_within_limits<'a>(
+    world: &World<'a>,
+    services: Vec<Published<'a>>,
+    findings: &mut Vec<Finding>,
+) -> (Vec<Published<'a>>, Vec<Lost>) {
+    let mut ledger = Ledger::new(world);
     let kept = services.into_iter().filter_map(|service| ledger.admit(service, findings)).collect();
     findings.extend(told::cluster(world.cluster, &ledger.spent, ledger.losers));
-    kept
+    findings.extend(told::teams(world.cluster, &ledger.teams, &ledger.shares));
+    (kept, ledger.lost)
 }
 
-impl<'a> Ledger<'_, 'a> {
+impl<'w, 'a> Ledger<'w, 'a> {
+    fn new(world: &'w World<'a>) -> Self {
+        let (costs, spent, shares) = (Costs::new(world), Footprint::default(), ByTeam::default());
+        Self { world, costs, spent, shares, teams: BTreeSet::new(), hosts: BTreeMap::new(), losers: 0, lost: Vec::new() }
+    }
+
     /// What fits of a service: its first hosts, in the order that it names them. None: nothing does.
     fn admit(&mut self, mut service: Published<'a>, findings: &mut Vec<Finding>) -> Option<Published<'a>> {
-        let before = self.spent;
-        let mut own = Footprint::default();
-        let mut wanted = Footprint::default();
-        let mut beyond = None;
+        let team = Team::of(service.service);
+        let mut account = Account::new(&self.world.cluster.limits, self.shares.of(&team).spent, self.spent);
         if service.labels.default_backend {
             let price = self.costs.of_default(&service);
-            self.book(&price.plain, &mut own, &mut wanted, &mut beyond);
+            service.labels.default_backend = account.book(&price.plain);
         }
-        let default_backend = beyond.is_some();
+        let no_default = account.beyond.is_some();
         let mut left_out = Vec::new();
-        for host in std::mem::take(&mut service.labels.hosts) {
+        let mut hosts = std::mem::take(&mut service.labels.hosts).into_iter();
+        while let Some(host) = hosts.next() {
             let price = self.price(&service, &host);
-            self.book(&price.total, &mut own, &mut wanted, &mut beyond);
-            if beyond.is_some() {
-                left_out.push(host);
-            } else {
+            if account.book(&price.total) {
                 self.settle_in(&host, &price);
                 service.labels.hosts.push(host);
+                continue;
             }
+            // To write what nobody gets, host by host, would cost more than everything that is admitted.
+            account.estimate(&price.total, hosts.len());
+            left_out.push(host);
+            left_out.extend(hosts.by_ref());
         }
-        service.labels.default_backend &= !default_backend;
-        if let Some(beyond) = beyond {
-            self.losers += 1;
-            let loss = Loss { beyond, wanted, before, hosts: left_out, default_backend };
+        self.settle(team, &account);
+        if let Some(beyond) = account.beyond {
+            let open = self.close(team, &service, beyond, no_default, &left_out);
+            let before = account.before(beyond);
+            let (wanted, estimated) = (account.wanted, account.estimated);
+            let loss = Loss { beyond, wanted, estimated, before, hosts: left_out, default_backend: no_default, open };
             findings.push(told::service(self.world, &service, &loss));
         }
         (service.labels.default_backend || !service.labels.hosts.is_empty()).then_some(service)
     }
 
-    /// Takes something into account: it is spent if it fits and nothing before it did not.
-    fn book(&mut self, due: &Footprint, own: &mut Footprint, wanted: &mut Footprint, beyond: &mut Option<Beyond>) {
-        *wanted = wanted.plus(*due);
+    /// Takes into account what a service has; what it loses is nobody's.
+    fn settle(&mut self, team: Team<'a>, account: &Account<'_>) {
+        let is_of_team = matches!(account.beyond, Some(Beyond::Team { .. }));
+        self.spent = self.spent.plus(account.own);
+        self.losers += usize::from(matches!(account.beyond, Some(Beyond::Cluster(_))));
+        self.teams.insert(team);
+        self.shares.add(team, Share { spent: account.own, losers: usize::from(is_of_team), closed: 0 });
+    }
+
+    /// Keeps others from what the service loses, as far as that is within reason: each host is a name that the engine keeps, and there
+    /// can be as many of them, of a team and of all, as there can be routes. How many are left.
+    fn close(&mut self, team: Team<'a>, service: &Published<'_>, beyond: Beyond, default_backend: bool, hosts: &[HostPattern]) -> usize {
         let limits = &self.world.cluster.limits;
-        *beyond = beyond.or_else(|| own.plus(*due).exceeds(&limits.service).map(Beyond::Service));
-        *beyond = beyond.or_else(|| self.spent.plus(*due).exceeds(&limits.cluster).map(Beyond::Cluster));
-        if beyond.is_none() {
-            (*own, self.spent) = (own.plus(*due), self.spent.plus(*due));
-        }
+        let room = |most: u64, closed: usize| usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(closed);
+        let room = room(limits.cluster.routes, self.lost.len()).min(room(limits.team.routes, self.shares.of(&team).closed));
+        let lost =
+            |host| Lost { host, path: service.labels.context_root.clone(), service: service.service.name.clone(), left: beyond.left() };
+        let before = self.lost.len();
+        self.lost.extend(default_backend.then(|| Lost { path: ContextPath::root(), ..lost(None) }));
+        self.lost.extend(hosts.iter().take(room).map(|host| lost(Some(host.clone()))));
+        self.shares.add(team, Share { closed: self.lost.len() - before, ..Share::default() });
+        hosts.len().saturating_sub(room)
     }
 
     fn price(&mut self, service: &Published<'_>, host: &HostPattern) -> Due {
@@ -134,11 +240,12 @@ struct Due {
 #[cfg(test)]
 pub fn charged(cluster: &super::Cluster, snapshot: &super::Snapshot) -> Footprint {
     let most = Footprint { routes: u64::MAX, locations: u64::MAX, bytes: u64::MAX };
-    let limits = crate::intent::limits::Limits { service: most, cluster: most, ..cluster.limits };
+    let limits = crate::intent::limits::Limits { service: most, team: most, cluster: most, ..cluster.limits };
     let cluster = super::Cluster { limits, ..cluster.clone() };
-    let world = World::new(&cluster, snapshot);
-    let (services, _) = super::published::published_services(&world, &mut Vec::new());
-    let mut ledger = Ledger { world: &world, costs: Costs::new(&world), spent: Footprint::default(), hosts: BTreeMap::new(), losers: 0 };
+    let register = super::Register::default();
+    let world = World::new(&cluster, snapshot, &register);
+    let (services, ..) = super::published::published_services(&world, &mut Vec::new());
+    let mut ledger = Ledger::new(&world);
     for service in services {
         ledger.admit(service, &mut Vec::new());
     }

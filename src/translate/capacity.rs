@@ -5,16 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use serde_json::Value;
 
-use crate::intent::cluster::{Cluster, Proxy};
+use crate::intent::cluster::{CONSTRAINT_AT_CREATION, Cluster, PROXIES_AT_CREATION, Proxy};
 use crate::intent::cluster_spec::{Mode, PublishMode, UpdateOrder};
-use crate::swarm::{Network, Service, Snapshot, Subnet, Task, nodes_that_meet};
-use crate::types::{NetworkId, NodeId};
-
-/// Replicas of a proxy service that is yet to be created without a stated number.
-const REPLICAS_AT_CREATION: u64 = 2;
-/// Where proxies run without stated constraints.
-const CONSTRAINT_AT_CREATION: &str = "node.platform.os==linux";
+use crate::swarm::{Network, Service, Snapshot, Subnet, Task, one_on_each};
+use crate::types::{NetworkId, NodeId, ServiceId};
 
 /// Who is on a network.
 #[derive(Debug, Default)]
@@ -27,6 +23,10 @@ pub struct Usage<'a> {
     nodes: BTreeSet<&'a NodeId>,
     /// Tasks that are wanted and have no address yet.
     waiting_tasks: u64,
+    /// Tasks that there are already, and that Swarm gives no address.
+    stuck_tasks: u64,
+    /// The same by service.
+    stuck: BTreeMap<&'a ServiceId, u64>,
     /// Services that wait for a virtual IP.
     waiting_services: u64,
 }
@@ -43,6 +43,11 @@ pub fn usage(snapshot: &Snapshot) -> BTreeMap<&NetworkId, Usage<'_>> {
         *tasks.entry(&task.service).or_default() += 1;
         for network in task.addresses.iter().map(|(network, _)| network).collect::<BTreeSet<_>>() {
             *addressed.entry((&task.service, network)).or_default() += 1;
+        }
+        for network in unallocated(task, snapshot) {
+            let usage = all.entry(network).or_default();
+            usage.stuck_tasks += 1;
+            *usage.stuck.entry(&task.service).or_default() += 1;
         }
     }
     for service in snapshot.services.values() {
@@ -68,7 +73,17 @@ fn hold<'a>(all: &mut BTreeMap<&'a NetworkId, Usage<'a>>, task: &'a Task) {
     }
 }
 
-fn waits_for_virtual_ip(service: &Service, network: &NetworkId) -> bool {
+/// The networks on which a task waits for an address. Swarm gives it those of all its networks, or it stays `new`.
+pub(super) fn unallocated<'a>(task: &Task, snapshot: &'a Snapshot) -> Vec<&'a NetworkId> {
+    if task.state != "new" || !task.addresses.is_empty() {
+        return Vec::new();
+    }
+    let attached = task.spec.get("Networks").and_then(Value::as_array).into_iter().flatten();
+    let targets = attached.filter_map(|to| Some(NetworkId(to.get("Target")?.as_str()?.to_owned())));
+    targets.filter_map(|id| snapshot.networks.get(&id).map(|network| &network.id)).collect()
+}
+
+pub(super) fn waits_for_virtual_ip(service: &Service, network: &NetworkId) -> bool {
     service.vip_mode && service.virtual_ips.iter().all(|vip| vip.network != *network)
 }
 
@@ -92,7 +107,7 @@ impl<'a> Needs<'a> {
         let nodes = fitting_nodes(proxy, service, snapshot);
         let tasks = match proxy.mode {
             Mode::Global => nodes.len() as u64,
-            Mode::Replicated => proxy.replicas.or(service.and_then(|service| service.replicas)).unwrap_or(REPLICAS_AT_CREATION),
+            Mode::Replicated => proxy.replicas.or(service.and_then(|service| service.replicas)).unwrap_or(PROXIES_AT_CREATION),
         };
         let at_once = proxy.update.parallelism.unwrap_or(1);
         let at_once = if at_once == 0 { tasks } else { at_once.min(tasks) };
@@ -113,14 +128,14 @@ impl<'a> Needs<'a> {
     }
 }
 
-/// Constraints that a snapshot cannot decide could admit every node.
+/// Where proxies run or may run. Constraints that a snapshot cannot decide could admit every node.
 fn fitting_nodes<'a>(proxy: &Proxy, service: Option<&Service>, snapshot: &'a Snapshot) -> BTreeSet<&'a NodeId> {
     let written = service.and_then(|service| service.spec.pointer("/TaskTemplate/Placement/Constraints")?.as_array());
     let written = written.map(|list| list.iter().filter_map(|constraint| constraint.as_str()).collect::<Vec<_>>());
     let stated = proxy.workload.constraints.as_ref().map(|list| list.iter().map(String::as_str).collect());
     let constraints = stated.or(written).unwrap_or_else(|| vec![CONSTRAINT_AT_CREATION]);
-    let able = || snapshot.nodes.values().filter(|node| node.state == "ready" && node.availability == "active").map(|node| &node.id);
-    nodes_that_meet(&constraints, snapshot).map_or_else(|| able().collect(), |nodes| nodes.into_iter().collect())
+    let able = || snapshot.nodes.values().filter(|node| node.is_in_use()).map(|node| &node.id);
+    one_on_each(&constraints, service, snapshot).unwrap_or_else(|| able().collect())
 }
 
 fn starts_first(proxy: &Proxy, service: Option<&Service>) -> bool {
@@ -140,28 +155,77 @@ pub fn shortage(network: &Network, usage: &Usage<'_>, needs: &Needs<'_>, snapsho
     let needed = tasks.saturating_add(balancers).saturating_add(vip);
     (needed > free).then(|| {
         let order = if needs.starts_first.is_some() { ", as new ones start before old ones have stopped" } else { "" };
-        format!(
-            "it has {free} of {size} addresses free, and the proxies need {needed} ({tasks} for tasks{order}; {balancers} for load \
-             balancers of nodes; {vip} for a virtual IP)"
-        )
+        let own = if balancers > 0 { format!(", {balancers} for Swarm itself on their nodes") } else { String::new() };
+        let vip = if vip > 0 { ", 1 for the virtual IP of their service" } else { "" };
+        format!("it has {free} of {size} addresses free, and {needed} are needed: {tasks} for the proxies{order}{own}{vip}")
     })
 }
 
-/// Why a rollout of the proxies would stand still on a network that they are attached to; none if it would not.
-pub fn shortage_of_rollout(network: &Network, usage: &Usage<'_>, needs: &Needs<'_>, snapshot: &Snapshot) -> Option<String> {
-    let (size, needed) = (usable_addresses(network)?, needs.starts_first?);
+/// What a network lacks to which the proxies are attached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shortage {
+    /// Whether tasks wait for more addresses than there are: then an address that a proxy gives back, because it is replaced or has
+    /// ended, goes to somebody else, and the next proxy of its node never starts.
+    pub contested: bool,
+    /// How many addresses are missing.
+    pub lacking: u64,
+    /// Where that is because of others than a team whose routes need the network: their service with most addresses.
+    pub by_others: Option<String>,
+    /// What there is and what is missing, in words that follow "it" or the network's name.
+    pub words: String,
+}
+
+/// Why proxies would not get their addresses again on a network that they are attached to; none if they would. `service` is theirs.
+pub fn shortage_of_attached(
+    network: &Network,
+    usage: &Usage<'_>,
+    needs: &Needs<'_>,
+    service: &Service,
+    snapshot: &Snapshot,
+) -> Option<Shortage> {
+    let (size, in_use) = (usable_addresses(network)?, in_use(network, usage));
+    let waiting = usage.stuck_tasks.saturating_add(usage.waiting_services);
+    let free = size.saturating_sub(in_use);
+    if waiting > free {
+        let words =
+            format!("has {free} of {size} addresses free, and {waiting} tasks or virtual IPs wait for one{}", who_waits(usage, snapshot));
+        return Some(Shortage { contested: true, lacking: waiting - free, by_others: None, words });
+    }
     let free = size.saturating_sub(taken(network, usage, snapshot));
-    (needed > free).then(|| format!("it has {free} of {size} addresses free, and a rollout of the proxies needs {needed} more for a while"))
+    let needed = needs.starts_first?.saturating_sub(surplus(network, needs, service, snapshot));
+    let words = || format!("has {free} of {size} addresses free, and a rollout of the proxies needs {needed} more for a while");
+    (needed > free).then(|| Shortage { contested: false, lacking: needed - free, by_others: None, words: words() })
+}
+
+/// The service with the most tasks that wait: who made the network too small has to know, and whoever looks for the reason.
+fn who_waits(usage: &Usage<'_>, snapshot: &Snapshot) -> String {
+    let most = usage.stuck.iter().max_by_key(|(id, count)| (**count, std::cmp::Reverse(*id)));
+    let named = most.and_then(|(id, count)| Some((&snapshot.services.get(id)?.name, *count)));
+    named.map_or_else(String::new, |(name, count)| format!(" ({count} of the service {name})"))
+}
+
+/// Addresses that proxies have because new ones started and old ones have not stopped yet.
+fn surplus(network: &Network, needs: &Needs<'_>, service: &Service, snapshot: &Snapshot) -> u64 {
+    let has = |task: &&Task| task.service == service.id && task.addresses.iter().any(|(id, _)| *id == network.id);
+    let held = snapshot.tasks.values().chain(snapshot.stopping.values()).filter(has).count() as u64;
+    held.saturating_sub(needs.tasks)
+}
+
+/// Addresses that tasks, virtual IPs and load balancers have.
+fn in_use(network: &Network, usage: &Usage<'_>) -> u64 {
+    [usage.held.len() as u64, nodes(network, usage), network.held_by_others.addresses].into_iter().fold(0, u64::saturating_add)
+}
+
+/// On how many nodes a network is: each has a load balancer there.
+fn nodes(network: &Network, usage: &Usage<'_>) -> u64 {
+    usage.nodes.iter().copied().chain(&network.held_by_others.nodes).collect::<BTreeSet<_>>().len() as u64
 }
 
 /// Addresses that tasks, virtual IPs and load balancers have or wait for.
 fn taken(network: &Network, usage: &Usage<'_>, snapshot: &Snapshot) -> u64 {
-    let others = &network.held_by_others;
-    let nodes = usage.nodes.iter().copied().chain(&others.nodes).collect::<BTreeSet<_>>().len() as u64;
     // Nobody knows where what waits will run.
-    let more_nodes = usage.waiting_tasks.min((snapshot.nodes.len() as u64).saturating_sub(nodes));
-    let waiting = usage.waiting_tasks.saturating_add(usage.waiting_services);
-    [usage.held.len() as u64, waiting, nodes, more_nodes, others.addresses].into_iter().fold(0, u64::saturating_add)
+    let more_nodes = usage.waiting_tasks.min((snapshot.nodes.len() as u64).saturating_sub(nodes(network, usage)));
+    [in_use(network, usage), usage.waiting_tasks, usage.waiting_services, more_nodes].into_iter().fold(0, u64::saturating_add)
 }
 
 /// How many addresses tasks can get at all; none where no subnet is known. Swarm gives one of any subnet: IPv4 where there is some.

@@ -1,8 +1,9 @@
 //! The endpoints of one service: which addresses could get requests, and why the others cannot.
 //!
-//! Networks are exchanged without losing requests: as long as not every running proxy has the network that a service
-//! asks for, its tasks are reached over another one that they already share, and that one stays needed meanwhile; over
-//! none, they are reached at ports of their nodes, should they publish any.
+//! Networks are exchanged without losing requests: as long as not every proxy has the network that a service asks for, its
+//! tasks are reached over another one that they already share, and that one stays needed meanwhile; over none, they are
+//! reached at ports of their nodes, should they publish any; else not at all. A proxy without an interface on a network sends
+//! what is for an address there to its gateway, and so to whoever has that address outside.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -16,7 +17,7 @@ use crate::intent::labels::{Affinity, BackendMode};
 use crate::report::{EndpointReport, EndpointState, Finding, FindingCode, Severity};
 use crate::route::Endpoint;
 use crate::swarm::Task;
-use crate::types::NetworkId;
+use crate::types::{NetworkId, NetworkName};
 
 /// How a service can be reached.
 #[derive(Debug)]
@@ -27,10 +28,16 @@ pub struct Reach<'a> {
     pub vip: bool,
     /// Whether it is reached at ports of its tasks' nodes.
     pub on_nodes: bool,
+    /// The network over which proxies find its tasks by name.
+    pub network: Option<NetworkName>,
     /// What could get requests.
     pub candidates: Vec<Candidate>,
     /// What cannot, with reasons.
     pub excluded: Vec<EndpointReport>,
+    /// What could if every proxy had its network.
+    pub awaited: BTreeSet<SocketAddr>,
+    /// Which proxies have to get a network first, in words; none where no endpoint waits for that.
+    pub waits: Option<String>,
     /// The networks that this needs.
     pub networks: BTreeSet<NetworkId>,
     /// Why no request reaches the service and what to do about it, if its networks are the reason.
@@ -44,10 +51,26 @@ pub struct Candidate {
     pub endpoint: Endpoint,
     /// The network of its address, or of the address that it shall have; none on a node.
     pub network: Option<NetworkId>,
-    /// Whether every running proxy has that network. Nodes are reached without one.
+    /// Whether its address is the one that it shall have. Else it is a port of its node, until every proxy has that network.
     pub reachable: bool,
     /// The host name of its node, when known.
     pub node: Option<String>,
+}
+
+/// What a task that runs is good for.
+enum Prospect {
+    /// It can get requests.
+    Now(Candidate),
+    /// It can once every proxy has its network.
+    Later(Candidate),
+}
+
+/// The address that somebody has on a network.
+struct Found {
+    network: NetworkId,
+    address: IpAddr,
+    /// Whether every proxy has the network.
+    reached: bool,
 }
 
 /// Finds the endpoints of a service.
@@ -59,15 +82,18 @@ pub fn reach<'a>(world: &World<'_>, published: &'a Published<'a>, findings: &mut
         published,
         vip: false,
         on_nodes,
+        network: None,
         candidates: Vec::new(),
         excluded: Vec::new(),
+        awaited: BTreeSet::new(),
+        waits: None,
         networks: BTreeSet::new(),
         hindrance: hindrance(world, published, &way, awaited),
     };
     if published.labels.backend_mode == BackendMode::Vip && published.wants_tasks() && way != Way::Nowhere && awaited.is_none() {
-        reach.candidates.extend(virtual_ip(world, published, &way));
-        reach.vip = !reach.candidates.is_empty();
-        if reach.vip {
+        if let Some(found) = virtual_ip(world, published, &way) {
+            reach.vip = true;
+            add_virtual_ip(world, &mut reach, found);
             findings.extend(affinity_without_effect(published));
         } else {
             findings.push(no_virtual_ip(published, &way));
@@ -78,12 +104,19 @@ pub fn reach<'a>(world: &World<'_>, published: &'a Published<'a>, findings: &mut
     }
     reach.networks.extend(way.network().filter(|_| awaited.is_none()).cloned());
     reach.networks.extend(reach.candidates.iter().filter_map(|candidate| candidate.network.clone()));
+    reach.network = network_of_names(world, &reach, &way);
     if published.labels.closed {
         close(&mut reach);
     }
     reach.candidates.sort_by(|a, b| a.endpoint.cmp(&b.endpoint));
     reach.excluded.sort_by(|a, b| a.task.cmp(&b.task));
     reach
+}
+
+/// The network over which it is reached now: while networks are exchanged it is not the one that it shall have.
+fn network_of_names(world: &World<'_>, reach: &Reach<'_>, way: &Way) -> Option<NetworkName> {
+    let now = reach.candidates.iter().filter(|candidate| candidate.reachable).find_map(|candidate| candidate.network.as_ref());
+    NetworkName::parse(&world.network_name(now.or_else(|| way.network())?)).ok()
 }
 
 /// The network that the proxies are attached to once a task of the service runs there with an address: before that a
@@ -105,31 +138,54 @@ fn hindrance(world: &World<'_>, published: &Published<'_>, way: &Way, awaited: O
 
 /// Nobody gets into a service that asks for an access control which does not exist here.
 fn close(reach: &mut Reach<'_>) {
-    let closed = reach.candidates.drain(..).map(|candidate| EndpointReport {
+    let why = "a label of the service sounds like access control and is not known here";
+    reach.excluded.extend(reach.candidates.drain(..).map(|candidate| not_used(candidate, why.to_owned())));
+    reach.awaited.clear();
+    reach.waits = None;
+}
+
+fn not_used(candidate: Candidate, why: String) -> EndpointReport {
+    EndpointReport {
         address: SocketAddr::new(candidate.endpoint.address, candidate.endpoint.port.get()).to_string(),
         task: candidate.endpoint.task.map_or_else(|| "vip".to_owned(), |task| task.0),
         node: candidate.node,
         state: EndpointState::Excluded,
-        reason: Some("a label of the service sounds like access control and is not known here".to_owned()),
-    });
-    reach.excluded.extend(closed);
+        reason: Some(why),
+    }
 }
 
-fn virtual_ip(world: &World<'_>, published: &Published<'_>, way: &Way) -> Option<Candidate> {
+fn virtual_ip(world: &World<'_>, published: &Published<'_>, way: &Way) -> Option<Found> {
     if !published.service.vip_mode || *way == Way::Nodes {
         return None;
     }
     let addresses: Vec<_> = published.service.virtual_ips.iter().map(|vip| (&vip.network, vip.address)).collect();
-    let (network, address) = pick(world, way.network(), &addresses)?;
-    let endpoint = Endpoint { address, port: published.labels.port, task: None, lasting: false };
-    Some(Candidate { endpoint, reachable: world.proxies.all_reach(&network), network: Some(network), node: None })
+    pick(world, way.network(), &addresses)
+}
+
+fn add_virtual_ip(world: &World<'_>, reach: &mut Reach<'_>, Found { network, address, reached }: Found) {
+    let endpoint = Endpoint { address, port: reach.published.labels.port, task: None, lasting: false };
+    let candidate = Candidate { endpoint, reachable: reached, network: Some(network), node: None };
+    if reached { reach.candidates.push(candidate) } else { reach.wait(world, candidate) }
+}
+
+impl Reach<'_> {
+    /// Not every proxy has the candidate's network, and there is no other way to it.
+    fn wait(&mut self, world: &World<'_>, candidate: Candidate) {
+        let Some(network) = &candidate.network else { return };
+        let why = world.proxies.lacking(network, &world.network_name(network), world.snapshot);
+        self.awaited.insert(SocketAddr::new(candidate.endpoint.address, candidate.endpoint.port.get()));
+        self.networks.insert(network.clone());
+        self.excluded.push(not_used(candidate, why.clone()));
+        self.waits.get_or_insert(why);
+    }
 }
 
 fn add_tasks(world: &World<'_>, reach: &mut Reach<'_>, way: &Way, findings: &mut Vec<Finding>) {
     let ports = node_ports::NodePorts::of(world, reach.published);
     for task in world.tasks_of(&reach.published.service.id) {
         match task_candidate(world, reach.published, &ports, task, way) {
-            Ok(candidate) => reach.candidates.push(candidate),
+            Ok(Prospect::Now(candidate)) => reach.candidates.push(candidate),
+            Ok(Prospect::Later(candidate)) => reach.wait(world, candidate),
             Err(reason) => reach.excluded.push(excluded(world, task, reason)),
         }
     }
@@ -157,39 +213,44 @@ fn task_candidate(
     ports: &node_ports::NodePorts<'_>,
     task: &Task,
     way: &Way,
-) -> Result<Candidate, String> {
+) -> Result<Prospect, String> {
     if task.state != "running" {
         return Err(not_running(task));
     }
     let node = node_name(world, task);
     if *way == Way::Nodes {
-        return ports.endpoint(task).map(|endpoint| Candidate { endpoint, network: None, reachable: true, node });
+        return ports.endpoint(task).map(|endpoint| Prospect::Now(Candidate { endpoint, network: None, reachable: true, node }));
     }
     let addresses: Vec<_> = task.addresses.iter().map(|(network, address)| (network, address.addr())).collect();
-    let Some((network, address)) = pick(world, way.network(), &addresses) else {
+    let Some(Found { network, address, reached }) = pick(world, way.network(), &addresses) else {
         return Err(way.network().map_or_else(
             || "the service shares no network with the proxies".to_owned(),
             |id| format!("the task has no address on the network {}", world.network_name(id)),
         ));
     };
-    let reachable = world.proxies.all_reach(&network);
-    let on_network = Endpoint { address, port: published.labels.port, task: Some(task.id.clone()), lasting: false };
-    // Better than an address that some proxies surely do not reach, but not as good as one that all of them do: nobody
-    // asked for it, and a firewall may stand before it.
-    let on_node = ports.endpoint(task).ok().filter(|_| !reachable).map(|endpoint| Endpoint { lasting: false, ..endpoint });
-    Ok(Candidate { endpoint: on_node.unwrap_or(on_network), reachable, network: Some(network), node })
+    let candidate = |endpoint| Candidate { endpoint, reachable: reached, network: Some(network), node };
+    // Better than an address that not all proxies reach, but not as good as one that they do: nobody asked for it, and a firewall
+    // may stand before it.
+    let on_node = ports.endpoint(task).ok().filter(|_| !reached).map(|endpoint| Endpoint { lasting: false, ..endpoint });
+    if let Some(endpoint) = on_node {
+        return Ok(Prospect::Now(candidate(endpoint)));
+    }
+    let on_network = candidate(Endpoint { address, port: published.labels.port, task: Some(task.id.clone()), lasting: false });
+    Ok(if reached { Prospect::Now(on_network) } else { Prospect::Later(on_network) })
 }
 
-/// The address to use: on the chosen network if every running proxy has it, else on another one that all of them surely
-/// have, else on the chosen one nevertheless.
-fn pick(world: &World<'_>, chosen: Option<&NetworkId>, addresses: &[(&NetworkId, IpAddr)]) -> Option<(NetworkId, IpAddr)> {
+/// The address to use: on the chosen network if every proxy has it, else on another one that all of them surely have, else the one
+/// on the chosen network, for later.
+fn pick(world: &World<'_>, chosen: Option<&NetworkId>, addresses: &[(&NetworkId, IpAddr)]) -> Option<Found> {
     let on_chosen = addresses.iter().filter(|(network, _)| Some(*network) == chosen).min_by_key(|(_, address)| *address);
     let reached = on_chosen.filter(|(network, _)| world.proxies.all_reach(network));
     let shared = || {
         let usable = addresses.iter().filter(|(network, _)| world.proxies.all_surely_reach(network) && is_usable(world, network));
         usable.min_by_key(|(network, address)| (world.network_name(network), *address))
     };
-    reached.or_else(shared).or(on_chosen).map(|(network, address)| ((*network).clone(), *address))
+    let found =
+        |reached| move |(network, address): &(&NetworkId, IpAddr)| Found { network: (*network).clone(), address: *address, reached };
+    reached.or_else(shared).map(found(true)).or_else(|| on_chosen.map(found(false)))
 }
 
 fn not_running(task: &Task) -> String {

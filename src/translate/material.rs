@@ -8,6 +8,7 @@ use super::published::{Published, label_key};
 use crate::intent::labels::{BackendProtocol as Asked, Verification as AskedVerification};
 use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::route::{BackendProtocol, MaterialKind, MaterialRef, TlsBinding, Verification};
+use crate::swarm::{NAMED_CONFIGS_MAX, NAMED_CONFIGS_OF_A_TEAM_MAX};
 use crate::types::{ObjectName, ServiceName, excerpt};
 
 /// So many entries of a label are quoted at most.
@@ -78,6 +79,7 @@ fn reference<'a>(world: &World<'a>, naming: &Naming<'a>, kinds: &[MaterialKind],
             Err(_) => not_found(world, naming, &user, kinds),
         },
         Err(Some(refused)) => not_permitted(world, naming, &user, &refused),
+        Err(None) if is_beyond(world, naming, &user, kinds) => beyond(naming),
         Err(None) => not_found(world, naming, &user, kinds),
     };
     findings.push(missing);
@@ -89,6 +91,20 @@ impl Naming<'_> {
         let finding = Finding::new(Severity::Error, code, self.published.subject(), message, remedy);
         finding.at(label_key(self.label), self.name.as_str())
     }
+}
+
+/// Whether nobody looked for a config of this name.
+fn is_beyond(world: &World<'_>, naming: &Naming<'_>, user: &User<'_>, kinds: &[MaterialKind]) -> bool {
+    kinds.contains(&MaterialKind::Config) && !world.named_configs.hold(naming.name.as_str(), user.stack())
+}
+
+fn beyond(naming: &Naming<'_>) -> Finding {
+    let message = format!(
+        "there is no secret of this name that the service may use, and configs are looked for under {NAMED_CONFIGS_OF_A_TEAM_MAX} names that services of one access label or stack          give, and under {NAMED_CONFIGS_MAX} of all: older services give as many others; {}",
+        naming.follows
+    );
+    let remedy = "Store the CA as a secret with `docker secret create`, of which any number is looked at, or let several services name the same config.";
+    naming.finding(FindingCode::LimitExceeded, message, remedy.to_owned())
 }
 
 /// The same words whether there is no such object or one that an access control keeps from whoever wrote the label: nobody

@@ -1,12 +1,15 @@
 //! Intent and snapshot to route table and findings. Total and pure: bad input gives findings, never failures, and no
-//! service's labels can change the routes of another one that does not share a route with it, unless the cluster's limits are reached
-//! (then older ones count first). Must never know an engine.
+//! service's labels can change the routes of another one that does not share a route with it, unless the limits of
+//! the cluster or of its team are reached (then older ones count first). Must never know an engine.
 
 mod admission;
+mod asking;
 mod attachable;
 mod budget;
 mod capacity;
+mod crowding;
 mod endpoints;
+mod filling;
 mod grants;
 mod hosts;
 mod material;
@@ -17,6 +20,7 @@ mod pools;
 mod proxies;
 mod published;
 mod redirects;
+mod register;
 mod reports;
 mod slips;
 mod suitability;
@@ -26,16 +30,20 @@ mod unclaimed;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use admission::{NotAdmitted, Refusal, admitted_as_default};
+pub use capacity::Shortage;
 pub use grants::{LABEL_ACCESS, LABEL_USE_BY};
 pub use node_ports::node_addresses;
+pub use ownership::Holder;
 pub use published::{is_application, is_claimed_by, label_key};
-pub use reports::{DEFAULT_HOST, backend_of};
+pub use register::Register;
+pub use reports::{DEFAULT_HOST, backend_of, is_closed};
+pub use teams::Team;
 pub use unclaimed::{NotInForce, unclaimed};
 
 use crate::intent::cluster::Cluster;
 use crate::report::{Finding, RouteReport};
 use crate::route::RouteTable;
-use crate::swarm::{Network, Snapshot, Task};
+use crate::swarm::{NamedConfigs, Network, NetworksByName, Snapshot, Task};
 use crate::types::{HostPattern, NetworkId, ServiceId};
 
 /// What the services of one cluster come to.
@@ -51,13 +59,19 @@ pub struct Translation {
     pub networks: Vec<NetworkId>,
     /// The networks that somebody wants and the proxies must not be attached to, with the reason in words that follow its name.
     pub left_out: BTreeMap<NetworkId, String>,
-    /// Every route by host then path, with every endpoint and the reason why it gets no requests. `state` is `Served` or
-    /// `NoEndpoints`: whether all proxies have the route is not known here.
+    /// Attached networks on which proxies that are replaced, or start again, would not get their addresses.
+    pub short: BTreeMap<NetworkId, Shortage>,
+    /// Every route by host then path, with every endpoint and the reason why it gets no requests. `state` is `Served`,
+    /// `NoEndpoints` or `OverLimit`: whether all proxies have the route is not known here.
     pub routes: Vec<RouteReport>,
     /// Over which networks each published service is reached.
     pub reached_over: BTreeMap<ServiceId, BTreeSet<NetworkId>>,
     /// The hosts that services ask for and may not publish here, and why.
     pub not_admitted: NotAdmitted,
+    /// Whose each host is, for the next pass.
+    pub register: Register,
+    /// What must be written down of that for a pass that knows nothing, as the value of a label; none where there is nothing.
+    pub remembered_hosts: Option<String>,
 }
 
 impl Translation {
@@ -67,55 +81,69 @@ impl Translation {
     }
 }
 
-/// Translates the services that `cluster` publishes.
+/// Translates the services that `cluster` publishes, as whoever knows of no pass before.
 pub fn translate(cluster: &Cluster, snapshot: &Snapshot) -> Translation {
+    translate_after(cluster, snapshot, &Register::recalled(cluster, snapshot))
+}
+
+/// Translates the services that `cluster` publishes. `register`: whose each host was at the last pass.
+pub fn translate_after(cluster: &Cluster, snapshot: &Snapshot, register: &Register) -> Translation {
     let mut findings = Vec::new();
-    let mut world = World::new(cluster, snapshot);
-    let (services, not_admitted) = published::published_services(&world, &mut findings);
-    let services = budget::keep_within_limits(&world, services, &mut findings);
+    let mut world = World::new(cluster, snapshot, register);
+    let (services, not_admitted, ownership::Ownership { register, label }) = published::published_services(&world, &mut findings);
+    let services = crowding::keep_apart(&world, services, &mut findings);
+    let (services, lost) = budget::keep_within_limits(&world, services, &mut findings);
     world.taken = node_ports::Taken::of(snapshot, &services);
     world.attachable = attachable::Attachable::of(&world, &services);
     findings.extend(attachable::findings_of_cluster(&world));
     let reaches: Vec<_> = services.iter().map(|service| endpoints::reach(&world, service, &mut findings)).collect();
-    let (table, routes) = pools::assemble(&world, &reaches, &mut findings);
+    let (table, routes) = pools::assemble(&world, &reaches, &lost, &mut findings);
+    findings.extend(reports::no_endpoints(&routes, &reaches));
     findings.sort();
     findings.dedup();
     let reached_over = reaches.iter().map(|reach| (reach.published.service.id.clone(), reach.networks.clone())).collect();
     let networks = needed_networks(&world, &services, &reaches);
-    Translation { table, findings, networks, left_out: world.attachable.words(), routes, reached_over, not_admitted }
+    let (left_out, short) = (world.attachable.words(), attachable::shortages(&world, &reaches));
+    Translation { table, findings, networks, left_out, short, routes, reached_over, not_admitted, register, remembered_hosts: label }
 }
 
 /// What every part of a translation looks at.
 struct World<'a> {
     cluster: &'a Cluster,
     snapshot: &'a Snapshot,
+    register: &'a Register,
     proxies: proxies::Proxies<'a>,
     attachable: attachable::Attachable,
     usage: BTreeMap<&'a NetworkId, capacity::Usage<'a>>,
     control: BTreeSet<&'a NetworkId>,
+    networks_by_name: NetworksByName<'a>,
     objects: grants::Objects<'a>,
+    named_configs: NamedConfigs,
     closed_list: Option<BTreeSet<NetworkId>>,
     tasks: BTreeMap<&'a ServiceId, Vec<&'a Task>>,
     taken: node_ports::Taken<'a>,
 }
 
 impl<'a> World<'a> {
-    fn new(cluster: &'a Cluster, snapshot: &'a Snapshot) -> Self {
+    fn new(cluster: &'a Cluster, snapshot: &'a Snapshot, register: &'a Register) -> Self {
         let mut tasks = BTreeMap::<_, Vec<_>>::new();
         for task in snapshot.tasks.values() {
             tasks.entry(&task.service).or_default().push(task);
         }
         let proxies = proxies::Proxies::of(cluster, snapshot);
         let (objects, closed_list) = (grants::Objects::of(snapshot), networks::closed_list(cluster, snapshot));
-        let (usage, control) = (capacity::usage(snapshot), networks::control_networks(snapshot));
+        let (usage, control) = (capacity::usage(snapshot), networks::control_networks(cluster, snapshot));
         Self {
             cluster,
             snapshot,
+            register,
             proxies,
             attachable: attachable::Attachable::default(),
             usage,
             control,
+            networks_by_name: NetworksByName::of(snapshot),
             objects,
+            named_configs: NamedConfigs::of(snapshot),
             closed_list,
             tasks,
             taken: node_ports::Taken::default(),
@@ -143,8 +171,7 @@ impl<'a> World<'a> {
 
     /// A network by its id; very old services name theirs instead.
     fn network_named(&self, id: &NetworkId) -> Option<&'a Network> {
-        let networks = &self.snapshot.networks;
-        networks.get(id).or_else(|| networks.values().find(|network| network.name == id.0))
+        self.networks_by_name.find(id)
     }
 
     /// The name of a network, or its id if the snapshot does not know it.

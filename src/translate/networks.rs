@@ -7,7 +7,7 @@ use super::World;
 use super::attachable::finding_of_service;
 use super::node_ports::{self, BRIDGE, HOST};
 use super::published::{Published, label_key, stack_of};
-use crate::channel::contract::{CONTROL_NETWORK, LABEL_OWNER, LABEL_ROLE};
+use crate::channel::contract::{CONTROL_NETWORK, LABEL_OWNER};
 use crate::intent::cluster::Cluster;
 use crate::intent::suggest::nearest;
 use crate::report::{Finding, FindingCode, Severity};
@@ -27,16 +27,14 @@ pub fn is_usable(world: &World<'_>, id: &NetworkId) -> bool {
     world.network(id).is_some_and(fits) && world.closed_list.as_ref().is_none_or(|list| list.contains(id))
 }
 
-/// Our own networks, whatever they are called: by label, by name, and by what the extensions are on.
-pub fn control_networks(snapshot: &Snapshot) -> BTreeSet<&NetworkId> {
+/// Our own networks, whatever they are called: by label, by name, and by what the cluster's extension is on. Not any service that says
+/// that it is one: with two labels anybody could take a network of others out of use.
+pub fn control_networks<'a>(cluster: &Cluster, snapshot: &'a Snapshot) -> BTreeSet<&'a NetworkId> {
     let ours = |network: &&Network| network.name == CONTROL_NETWORK || network.labels.contains_key(LABEL_OWNER);
     let named = snapshot.networks.values().filter(ours).map(|network| &network.id);
-    let label = |service: &Service, key: &str| service.labels.get(key).cloned();
-    let extensions = snapshot
-        .services
-        .values()
-        .filter(move |service| label(service, LABEL_OWNER).is_some() && label(service, LABEL_ROLE).as_deref() == Some("extension"));
-    named.chain(extensions.flat_map(|service| &service.networks)).collect()
+    let name = cluster.extension.service_name.as_str();
+    let extension = snapshot.services.values().find(|service| service.name == name && service.labels.contains_key(LABEL_OWNER));
+    named.chain(extension.into_iter().flat_map(|service| &service.networks)).collect()
 }
 
 /// Networks that every node has without the Swarm: nothing that somebody could have made otherwise.
@@ -192,13 +190,13 @@ fn unreachable(world: &World<'_>, published: &Published<'_>, attached: &[&Networ
             "the service has only the networks {}, and none of them is in the cluster's closed list; its hosts answer 503",
             names(attached)
         );
-        let remedy = "Attach the service to one of the cluster's networks, or add its network to the closed list (spec.networks).";
+        let remedy = "Attach the service to one of the cluster's networks, or have an administrator add its network to the closed list (spec.networks.only).";
         return Finding::new(Severity::Error, FindingCode::UnreachableNetwork, published.subject(), message, remedy);
     }
     if published.labels.network.as_deref() == Some(BRIDGE) || published.service.ports.iter().any(|port| port.host_mode) {
         return node_ports::none_published(published, Severity::Error, "its hosts answer 503");
     }
-    let message = "the service has no overlay network, and publishes no port on its nodes; its hosts answer 503";
+    let message = "the service has no overlay network for applications, and publishes no port on its nodes; its hosts answer 503";
     let target = published.labels.port;
     let remedy = format!(
         "Attach the service to an overlay network (docker service update --network-add; `networks` in a stack file), or publish its port in host \
@@ -209,6 +207,12 @@ fn unreachable(world: &World<'_>, published: &Published<'_>, attached: &[&Networ
 
 fn not_found(published: &Published<'_>, label: &str, attached: &[&Network], instead: &str) -> Finding {
     let has = if attached.is_empty() { "none".to_owned() } else { names(attached) };
+    if labelled(published.service, label, attached).is_some() {
+        let message = format!("the network is not in the cluster's closed list (spec.networks.only); {instead}");
+        let remedy = "Remove the label or name a network of the list, or have an administrator add this one to it.";
+        return Finding::new(Severity::Warning, FindingCode::NetworkNotFound, published.subject(), message, remedy)
+            .at(label_key("network"), label);
+    }
     let message = format!("no usable network of the service has this name (it has {has}); {instead}");
     let remedy = match meant(label, attached) {
         Some(name) => format!("Did you mean {name}? Else attach the service to the network that is meant."),

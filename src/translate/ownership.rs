@@ -3,22 +3,38 @@
 //! `docs/decisions/hosts-belong-to-stacks.md` says why.
 //!
 //! It must never tell one team more of another's service than its name and the host that both ask for, and what it decides for
-//! a host must depend on those only who ask for the host, or for the wildcard above it.
+//! a host must depend on those only who ask for the host, or for the wildcard above it, now or at the last pass. Two passes over
+//! one world decide the same.
 
+mod holder;
+mod told;
+mod written;
+
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::sync::Arc;
+
+use holder::Claim;
+pub use holder::Holder;
 
 use super::World;
 use super::admission::{NotAdmitted, Refusal, is_for};
-use super::published::{Published, label_key};
+use super::published::Published;
+use super::register::{self, Place, Register};
 use super::teams::Team;
-use crate::intent::hosts::{HostRule, listed};
+use crate::intent::hosts::HostRule;
 use crate::intent::hosts_spec::Sharing;
-use crate::report::{Finding, FindingCode, Severity};
-use crate::types::HostPattern;
+use crate::report::Finding;
+use crate::types::{HostPattern, ServiceId};
 
-/// So many services of others are named in one finding.
-const NAMED_MAX: usize = 10;
+/// Who has what from now on.
+#[derive(Debug)]
+pub struct Ownership {
+    /// Whose each host is, for the next pass.
+    pub register: Register,
+    /// What a restart must not lose of it.
+    pub label: Option<String>,
+}
 
 /// Leaves each service the hosts that it may have, and no service that has none. `services` is ordered by age and stays so.
 pub fn keep_owned<'a>(
@@ -26,24 +42,39 @@ pub fn keep_owned<'a>(
     mut services: Vec<Published<'a>>,
     refused: &mut NotAdmitted,
     findings: &mut Vec<Finding>,
-) -> Vec<Published<'a>> {
-    let meetings = Court::new(world, &services).meetings();
-    findings.extend(tell_later(world, &services, &meetings));
-    findings.extend(tell_first(world, &services, &meetings));
+) -> (Vec<Published<'a>>, Ownership) {
+    let judged = Court::new(world, &services).judge(world, findings);
+    findings.extend(told::later(world, &services, &judged.meetings));
+    findings.extend(told::first(world, &services, &judged.meetings));
     let mut lost = BTreeMap::<usize, BTreeSet<&HostPattern>>::new();
-    for meeting in meetings.iter().filter(|meeting| !meeting.admitted) {
-        let refusal = Refusal::PublishedFirst { by: services[meeting.first].service.name.clone(), wildcard: meeting.wildcard.clone() };
-        let of_service = refused.entry(services[meeting.later].service.id.clone()).or_default();
-        of_service.push((meeting.host.clone(), refusal));
-        lost.entry(meeting.later).or_default().insert(&meeting.host);
+    for meeting in &judged.meetings {
+        let Meeting { host, later, admitted, .. } = meeting;
+        if *admitted {
+            services[*later].guest_at.insert(host.clone());
+            continue;
+        }
+        let of_service = refused.entry(services[*later].service.id.clone()).or_default();
+        of_service.push((host.clone(), Refusal::Taken(Holder::of(meeting, &services))));
+        lost.entry(*later).or_default().insert(host);
     }
     for (later, hosts) in lost {
         let labels = &mut services[later].labels;
         labels.hosts.retain(|host| !hosts.contains(host));
         labels.redirects.retain(|redirect| !hosts.contains(&redirect.source.host));
     }
+    for (at, service) in services.iter_mut().enumerate() {
+        service.labels.default_backend &= judged.default_backend == Some(at);
+    }
     services.retain(|service| service.labels.default_backend || !service.labels.hosts.is_empty());
-    services
+    (services, judged.ownership)
+}
+
+/// What comes out.
+struct Judged {
+    meetings: Vec<Meeting>,
+    /// The default backend, as a place in the list of services.
+    default_backend: Option<usize>,
+    ownership: Ownership,
 }
 
 /// Two teams ask for one host.
@@ -54,6 +85,7 @@ struct Meeting {
     /// Who has it, and who asks for it later, as places in the list of services.
     first: usize,
     later: usize,
+    claim: Claim,
     admitted: bool,
 }
 
@@ -64,6 +96,50 @@ struct Court<'w, 'a> {
     teams: Vec<Team<'a>>,
     /// The entries of `allow` that name services, each with whether it names the service at each place.
     naming: Vec<(&'w HostRule, Vec<bool>)>,
+    register: &'w Register,
+    places: BTreeMap<&'a ServiceId, usize>,
+    late: Arc<BTreeSet<usize>>,
+}
+
+/// Who asks for a host. All are places in the list of services, in its order.
+struct Case<'c> {
+    place: Place<'c>,
+    asking: Vec<usize>,
+    /// The wildcard that stands for it, and whose that is.
+    above: Option<(&'c HostPattern, Arc<[usize]>)>,
+}
+
+/// Whose a host is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Verdict {
+    first: usize,
+    by_wildcard: bool,
+    /// Those of the first one's team who ask for the host itself.
+    team: Vec<usize>,
+}
+
+/// Whom earlier passes put before others.
+enum Before {
+    /// Nobody: ages decide.
+    Nobody,
+    /// These, in the order of the list.
+    These(Vec<usize>),
+    /// Those who have the wildcard.
+    Above,
+    /// Everybody but these.
+    AllBut(Arc<BTreeSet<usize>>),
+}
+
+impl Before {
+    /// Whether a service comes after those who are before others. `above`: whose the wildcard is.
+    fn puts_back(&self, at: usize, above: &[usize]) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::These(these) => these.binary_search(&at).is_err(),
+            Self::Above => above.binary_search(&at).is_err(),
+            Self::AllBut(late) => late.contains(&at),
+        }
+    }
 }
 
 impl<'w, 'a> Court<'w, 'a> {
@@ -75,179 +151,258 @@ impl<'w, 'a> Court<'w, 'a> {
             services,
             teams: services.iter().map(|one| Team::of(one.service)).collect(),
             naming: rules.map(|rule| (rule, named(rule))).collect(),
+            register: world.register,
+            places: services.iter().enumerate().map(|(at, one)| (&one.service.id, at)).collect(),
+            late: Arc::new((0..services.len()).filter(|at| world.register.is_late(&services[*at].service.id)).collect()),
         }
     }
 
-    /// Every time that services of another team ask for a host, ordered by host and age. Wildcards come first: who has one
-    /// has a say in the names below it.
-    fn meetings(&self) -> Vec<Meeting> {
-        let mut asking = BTreeMap::<&HostPattern, Vec<usize>>::new();
+    /// Everything that services of several teams ask for, ordered by host and age. Wildcards come first: whose one is has a say in
+    /// the names below it.
+    fn judge(&self, world: &World<'_>, findings: &mut Vec<Finding>) -> Judged {
+        let (mut register, mut meetings, mut open) = (Register::complete(), Vec::new(), Vec::new());
+        let mut decide = |case: Case<'w>, meetings: &mut Vec<Meeting>| {
+            let verdict = self.decide(&case);
+            register.note(case.place, verdict.team.iter().map(|at| self.services[*at].service.id.clone()).collect());
+            if let Some(host) = case.place {
+                register.note_guests(host, self.guests(&case, &verdict));
+            }
+            meetings.extend(self.meetings(&case, &verdict));
+            if case.asking.len() > 1 || case.above.is_some() {
+                open.push((case, verdict.clone()));
+            }
+            verdict
+        };
+        let (wildcards, exact): (Vec<_>, Vec<_>) = self.asking().into_iter().partition(|(host, _)| host.is_wildcard());
+        let mut above = BTreeMap::<&HostPattern, Arc<[usize]>>::new();
+        for (host, asking) in wildcards {
+            let verdict = decide(Case { place: Some(host), asking, above: None }, &mut meetings);
+            above.insert(host, verdict.team.into());
+        }
+        for (host, asking) in exact {
+            let wildcard = HostPattern::fitting(host.as_str()).find(HostPattern::is_wildcard);
+            let above = wildcard.and_then(|wildcard| above.get_key_value(&wildcard).map(|(wildcard, team)| (*wildcard, Arc::clone(team))));
+            decide(Case { place: Some(host), asking, above }, &mut meetings);
+        }
+        let default = self.wanting_default().map(|asking| decide(Case { place: None, asking, above: None }, &mut meetings).first);
+        findings.extend(default.map(|first| self.tell_default(first)).into_iter().flatten());
+        let label = written::label(self, world, &open, findings);
+        Judged { meetings, default_backend: default, ownership: Ownership { register, label } }
+    }
+
+    fn asking(&self) -> BTreeMap<&'w HostPattern, Vec<usize>> {
+        let mut asking = BTreeMap::<_, Vec<usize>>::new();
         for (at, service) in self.services.iter().enumerate() {
             for host in &service.labels.hosts {
                 asking.entry(host).or_default().push(at);
             }
         }
-        let (wildcards, exact): (Vec<_>, Vec<_>) = asking.into_iter().partition(|(host, _)| host.is_wildcard());
-        let mut meetings = Vec::new();
-        let mut above = BTreeMap::<&HostPattern, Vec<usize>>::new();
-        for (host, asking) in &wildcards {
-            let met = self.meet(host, asking, None);
-            let refused: BTreeSet<usize> = met.iter().filter(|meeting| !meeting.admitted).map(|meeting| meeting.later).collect();
-            above.insert(host, asking.iter().copied().filter(|at| !refused.contains(at)).collect());
-            meetings.extend(met);
-        }
-        for (host, asking) in &exact {
-            let wildcard = HostPattern::fitting(host.as_str()).find(HostPattern::is_wildcard);
-            let above = wildcard.and_then(|wildcard| above.get_key_value(&wildcard).map(|(wildcard, members)| (*wildcard, members)));
-            meetings.extend(self.meet(host, asking, above));
-        }
-        meetings
+        asking
     }
 
-    /// Who asks for one host and is not of the team that has it.
-    fn meet(&self, host: &HostPattern, asking: &[usize], above: Option<(&HostPattern, &Vec<usize>)>) -> Vec<Meeting> {
-        let fitting: Vec<_> = self.naming.iter().filter(|(rule, _)| rule.host.admits(host)).collect();
-        let first_of = |members: &[usize]| members.iter().copied().min_by_key(|at| (self.rank(&fitting, *at, host), *at));
-        let own = first_of(asking);
-        let by_wildcard = above.and_then(|(wildcard, members)| Some((first_of(members)?, wildcard)));
-        let rank = |at: usize| (self.rank(&fitting, at, host), at);
-        let (first, wildcard) = match (own, by_wildcard) {
-            (Some(own), Some((other, wildcard))) if rank(other) < rank(own) => (other, Some(wildcard)),
-            (Some(own), _) => (own, None),
-            (None, _) => return Vec::new(),
-        };
-        let others = asking.iter().copied().filter(|at| !self.teams[*at].is_that_of(&self.teams[first]));
+    fn wanting_default(&self) -> Option<Vec<usize>> {
+        let wanting = self.services.iter().enumerate().filter(|(_, service)| service.labels.default_backend);
+        Some(wanting.map(|(at, _)| at).collect::<Vec<_>>()).filter(|wanting| !wanting.is_empty())
+    }
+
+    fn tell_default(&self, first: usize) -> Vec<Finding> {
+        let others: Vec<usize> = self.wanting_default().into_iter().flatten().filter(|at| *at != first).collect();
+        told::default_backend(self.services, first, &others, |at| self.teams[at].is_that_of(&self.teams[first]))
+    }
+
+    /// Whose a host is, by what was before.
+    fn decide(&self, case: &Case<'_>) -> Verdict {
+        if let (&[only], None) = (&case.asking[..], &case.above) {
+            return Verdict { first: only, by_wildcard: false, team: case.asking.clone() };
+        }
+        self.settle(case, self.before(case), &self.ranks(case))
+    }
+
+    fn before(&self, case: &Case<'_>) -> Before {
+        let named = self.register.holders(case.place).map(|holders| self.places_of(holders));
+        // Who had the host and asks for it no more has no say in it, also if he has the wildcard now.
+        let still: Vec<usize> = named.iter().flatten().copied().filter(|at| case.asking.binary_search(at).is_ok()).collect();
+        if !still.is_empty() {
+            return Before::These(still);
+        }
+        if !self.register.is_complete() {
+            let by_age = || if self.late.is_empty() { Before::Nobody } else { Before::AllBut(Arc::clone(&self.late)) };
+            // What is written down of a name that nobody of the team asks for is whose the wildcard is.
+            return named.map_or_else(by_age, Before::These);
+        }
+        let above = case.above.as_ref().and_then(|(wildcard, team)| Some((self.register.holders(Some(wildcard))?, team)));
+        let was_above = above.is_some_and(|(holders, team)| self.places_of(holders).iter().any(|at| team.binary_search(at).is_ok()));
+        if was_above { Before::Above } else { Before::Nobody }
+    }
+
+    fn places_of(&self, holders: &[ServiceId]) -> Vec<usize> {
+        let mut places: Vec<usize> = holders.iter().filter_map(|id| self.places.get(id).copied()).collect();
+        places.sort_unstable();
+        places
+    }
+
+    /// Whose a host is. Of the first one's team all have it from now on, and the oldest of them may be of the team of still
+    /// others: so it is asked until nothing changes, or the next pass would decide otherwise. Each round has an older first one.
+    fn settle(&self, case: &Case<'_>, mut before: Before, ranks: &Ranks<'_>) -> Verdict {
+        loop {
+            let (first, by_wildcard) = first_of(case, ranks, &before);
+            let is_of_team = |at: &usize| self.teams[*at].is_that_of(&self.teams[first]);
+            let team: Vec<usize> = case.asking.iter().copied().filter(is_of_team).collect();
+            if team.is_empty() || matches!(&before, Before::These(these) if *these == team) {
+                return Verdict { first, by_wildcard, team };
+            }
+            before = Before::These(team);
+        }
+    }
+
+    /// Whom entries of `allow` name for a host. Where it can be shared that only lets them in, and puts out nobody.
+    fn ranks<'c>(&'c self, case: &Case<'_>) -> Ranks<'c> {
+        match self.sharing {
+            Sharing::SameStack => Ranks { guests: self.guests_before(case), ..self.named(case) },
+            Sharing::Allowed | Sharing::Anyone => Ranks::default(),
+        }
+    }
+
+    /// The same as if nothing were shared and nobody had been let in before.
+    fn named<'c>(&'c self, case: &Case<'_>) -> Ranks<'c> {
+        let Some(host) = case.place else { return Ranks::default() };
+        let fitting = self.naming.iter().filter(|(rule, _)| rule.host.admits(host));
+        let fitting = fitting.map(|(rule, named)| (u8::from(rule.host.as_str() != host.as_str()), named.as_slice())).collect();
+        Ranks { fitting, guests: Guests::default() }
+    }
+
+    /// Who was let in beside those who have the host, as long as these, or those who have the wildcard above, ask for it.
+    fn guests_before(&self, case: &Case<'_>) -> Guests {
+        let Some(guests) = case.place.and_then(|host| self.register.guests(host)) else { return Guests::default() };
+        let wildcard = case.above.as_ref().and_then(|(wildcard, _)| self.register.holders(Some(wildcard)));
+        let holders = self.places_of(self.register.holders(case.place).or(wildcard).unwrap_or_default());
+        let above = case.above.as_ref().map_or(&[][..], |(_, team)| team);
+        let is_there = |at: &usize| case.asking.binary_search(at).is_ok() || above.binary_search(at).is_ok();
+        if !holders.iter().any(is_there) {
+            return Guests::default();
+        }
+        let above = case.above.as_ref().filter(|_| guests.above).map(|(_, team)| Arc::clone(team));
+        Guests { asking: self.guests_asking(case, guests), above }
+    }
+
+    fn guests_asking(&self, case: &Case<'_>, guests: &register::Guests) -> Vec<usize> {
+        let mut asking = self.places_of(&guests.asking);
+        if let Some(rank) = guests.better_than {
+            let named = self.named(case);
+            asking.extend(case.asking.iter().copied().filter(|at| named.of(*at) < rank));
+            asking.sort_unstable();
+        }
+        asking
+    }
+
+    /// Who is named better than those whose the host is, and was only let in beside them: that stays so, whatever is shared.
+    fn guests(&self, case: &Case<'_>, verdict: &Verdict) -> register::Guests {
+        let named = self.named(case);
+        if named.are_alike() {
+            return register::Guests::default();
+        }
+        let first = named.of(verdict.first);
+        let is_guest = |at: &usize| named.of(*at) < first;
+        register::Guests {
+            asking: case.asking.iter().copied().filter(is_guest).map(|at| self.services[at].service.id.clone()).collect(),
+            better_than: None,
+            above: case.above.as_ref().is_some_and(|(_, team)| team.iter().any(is_guest)),
+        }
+    }
+
+    /// Who asks for a host and is not of the team whose it is.
+    fn meetings(&self, case: &Case<'_>, verdict: &Verdict) -> Vec<Meeting> {
+        let Some(host) = case.place else { return Vec::new() };
+        let others: Vec<usize> = case.asking.iter().copied().filter(|at| verdict.team.binary_search(at).is_err()).collect();
+        if others.is_empty() {
+            return Vec::new();
+        }
+        let (ranks, named) = (self.ranks(case), self.named(case));
         let meeting = |later| Meeting {
             host: host.clone(),
-            wildcard: wildcard.cloned(),
-            first,
+            wildcard: case.above.as_ref().filter(|_| verdict.by_wildcard).map(|(wildcard, _)| (*wildcard).clone()),
+            first: verdict.first,
             later,
+            claim: ranks.claim(verdict.first, later),
             admitted: match self.sharing {
                 Sharing::SameStack => false,
-                Sharing::Allowed => fitting.iter().any(|(_, named)| named[later]),
+                Sharing::Allowed => named.of(later) < UNNAMED,
                 Sharing::Anyone => true,
             },
         };
-        others.map(meeting).collect()
+        others.into_iter().map(meeting).collect()
     }
+}
 
-    /// Where nothing is shared, to name somebody for a host is to say whose it is, and the more exactly the better. Where
-    /// it can be shared, it only lets him in, and must not put out who was there before.
-    fn rank(&self, fitting: &[&(&HostRule, Vec<bool>)], at: usize, host: &HostPattern) -> u8 {
-        if self.sharing != Sharing::SameStack {
-            return 0;
+/// Who comes first, and whether only by the wildcard above.
+fn first_of(case: &Case<'_>, ranks: &Ranks<'_>, before: &Before) -> (usize, bool) {
+    let above = case.above.as_ref().map_or(&[][..], |(_, team)| team);
+    let rank = |at: usize| (ranks.of(at), before.puts_back(at, above), at);
+    let own = case.asking.iter().copied().min_by_key(|at| rank(*at));
+    let by_wildcard = match before {
+        // A wildcard may have thousands of services, and thousands of names below it.
+        Before::Nobody | Before::Above if ranks.are_alike() => above.first().copied(),
+        Before::These(these) if ranks.are_alike() => {
+            these.iter().copied().find(|at| above.binary_search(at).is_ok()).or(above.first().copied())
         }
-        let naming = fitting.iter().filter(|(_, named)| named[at]).map(|(rule, _)| u8::from(rule.host.as_str() != host.as_str()));
-        naming.min().unwrap_or(2)
+        _ => above.iter().copied().min_by_key(|at| rank(*at)),
+    };
+    match (own, by_wildcard) {
+        (Some(own), Some(other)) if rank(other) < rank(own) => (other, true),
+        (Some(own), _) => (own, false),
+        (None, other) => (other.unwrap_or_default(), true),
     }
 }
 
-/// One finding for each service that asks for others' hosts, first service and outcome: a service can have a thousand hosts.
-fn tell_later<'m>(world: &World<'_>, services: &[Published<'_>], meetings: &'m [Meeting]) -> Vec<Finding> {
-    let mut told = BTreeMap::<(usize, usize, Option<&'m HostPattern>, bool), Vec<&'m HostPattern>>::new();
-    for meeting in meetings {
-        told.entry((meeting.later, meeting.first, meeting.wildcard.as_ref(), meeting.admitted)).or_default().push(&meeting.host);
+/// Of whom no entry says anything.
+const UNNAMED: u8 = 2;
+
+/// What entries of `allow` that name services say of one host. Where nothing is shared, to name somebody for a host is to say whose
+/// it is, and the more exactly the better. It is no such word about whoever was let in as a guest.
+#[derive(Default)]
+struct Ranks<'c> {
+    /// Of each entry for the host, how exactly it is for it, and whom it names.
+    fitting: Vec<(u8, &'c [bool])>,
+    guests: Guests,
+}
+
+/// Who was let in where others have a host.
+#[derive(Default)]
+struct Guests {
+    /// Of those who ask for it, ordered.
+    asking: Vec<usize>,
+    /// Those who have the wildcard above, if they are named for its names and had them not.
+    above: Option<Arc<[usize]>>,
+}
+
+impl Guests {
+    fn include(&self, at: usize) -> bool {
+        self.asking.binary_search(&at).is_ok() || self.above.as_ref().is_some_and(|above| above.binary_search(&at).is_ok())
     }
-    let finding = |((later, first, wildcard, admitted), hosts): (_, Vec<&HostPattern>)| {
-        let (later, first): (&Published<'_>, &Published<'_>) = (&services[later], &services[first]);
-        let before = FirstBy { by: &first.service.name, wildcard };
-        let finding = if admitted { admitted_later(world, later, &before) } else { refused_later(world, later, &before, &hosts) };
-        finding.at(label_key("hosts"), &listed(&hosts))
-    };
-    told.into_iter().map(finding).collect()
 }
 
-fn refused_later(world: &World<'_>, later: &Published<'_>, before: &FirstBy<'_>, hosts: &[&HostPattern]) -> Finding {
-    let (cluster, sharing) = (&world.cluster.name, world.cluster.hosts.sharing);
-    let message =
-        format!("the cluster {cluster} does not publish this for the service: {before} (spec.hosts.sharing: {})", sharing.as_str());
-    let host = hosts.first().map(ToString::to_string).unwrap_or_default();
-    let entry = format!("- {{host: {host}, services: [{}]}}", later.name);
-    let list = if world.cluster.hosts.allow.is_none() {
-        "spec.hosts.allow of the cluster (which is a closed list: beside `- \"*\"` nothing else changes)"
-    } else {
-        "spec.hosts.allow of the cluster"
-    };
-    let remedy = match sharing {
-        Sharing::Allowed => format!("Publish another host, or have an administrator admit the service by `{entry}` in {list}."),
-        _ => format!(
-            "Publish another host. If the host is this service's by right, have an administrator write `{entry}` into {list}: who is \
-             named there comes first. If both are to have it, spec.hosts.sharing: allowed admits whom entries name."
-        ),
-    };
-    Finding::new(Severity::Error, FindingCode::HostTaken, later.subject(), message, remedy)
-}
-
-fn admitted_later(world: &World<'_>, later: &Published<'_>, before: &FirstBy<'_>) -> Finding {
-    let sharing = world.cluster.hosts.sharing;
-    let message = format!("{before}; the service is admitted beside it (spec.hosts.sharing: {})", sharing.as_str());
-    let remedy = "Nothing, if both are meant to have the host; else remove it from the label of one of them.";
-    Finding::new(severity_of_admission(sharing), FindingCode::HostTaken, later.subject(), message, remedy)
-}
-
-/// What an administrator said by name is meant.
-fn severity_of_admission(sharing: Sharing) -> Severity {
-    if sharing == Sharing::Allowed { Severity::Info } else { Severity::Warning }
-}
-
-/// One finding for each service whose hosts others ask for, and outcome.
-fn tell_first<'m>(world: &World<'_>, services: &[Published<'_>], meetings: &'m [Meeting]) -> Vec<Finding> {
-    let mut told = BTreeMap::<(usize, bool), (BTreeSet<&'m HostPattern>, BTreeSet<usize>)>::new();
-    for meeting in meetings {
-        let (hosts, others) = told.entry((meeting.first, meeting.admitted)).or_default();
-        hosts.insert(&meeting.host);
-        others.insert(meeting.later);
+impl Ranks<'_> {
+    fn are_alike(&self) -> bool {
+        self.fitting.is_empty()
     }
-    let finding = |((first, admitted), (hosts, others)): (_, (BTreeSet<&HostPattern>, BTreeSet<usize>))| {
-        let names: Vec<&str> = others.iter().map(|at| services[*at].service.name.as_str()).collect();
-        let hosts: Vec<_> = hosts.into_iter().collect();
-        contested(world, &services[first], &names, admitted).at(label_key("hosts"), &listed(&hosts))
-    };
-    told.into_iter().map(finding).collect()
-}
 
-fn contested(world: &World<'_>, first: &Published<'_>, others: &[&str], admitted: bool) -> Finding {
-    let sharing = world.cluster.hosts.sharing;
-    let asks = if others.len() == 1 { "asks" } else { "ask" };
-    let who = format!("{} of another stack {asks} for hosts of this service", shown(others));
-    if admitted {
-        let message = format!("{who} and can get requests for them (spec.hosts.sharing: {})", sharing.as_str());
-        let remedy =
-            "Nothing, if that is meant; else have an administrator set spec.hosts.sharing: sameStack, or take the host from the others.";
-        return Finding::new(severity_of_admission(sharing), FindingCode::HostContested, first.subject(), message, remedy);
+    fn of(&self, at: usize) -> u8 {
+        if self.guests.include(at) { UNNAMED } else { self.named(at) }
     }
-    let message = format!("{who}; they do not get them as long as this service is published with them");
-    let remedy = "Nothing now. Were this service removed, another stack would get them: to keep them for good, have an administrator name this service in spec.hosts.allow.";
-    Finding::new(Severity::Info, FindingCode::HostContested, first.subject(), message, remedy)
-}
 
-/// That services of another stack want to be the default backend, too.
-pub fn default_contested(first: &Published<'_>, others: &[&str]) -> Finding {
-    let message = format!("{} of another stack would be the default backend without this service", shown(others));
-    let remedy = "Nothing now; to keep it so, have an administrator name this service alone in spec.hosts.defaultBackend.";
-    let finding = Finding::new(Severity::Info, FindingCode::HostContested, first.subject(), message, remedy);
-    finding.at(label_key("default_backend"), "true")
-}
+    fn named(&self, at: usize) -> u8 {
+        self.fitting.iter().filter(|(_, named)| named[at]).map(|(rank, _)| *rank).min().unwrap_or(UNNAMED)
+    }
 
-fn shown(names: &[&str]) -> String {
-    let more = names.len().saturating_sub(NAMED_MAX);
-    let first_ones = names.iter().take(NAMED_MAX).copied().collect::<Vec<_>>().join(", ");
-    if more > 0 { format!("{first_ones} and {more} more") } else { first_ones }
-}
-
-/// Who was first, as whoever comes later may hear it.
-pub struct FirstBy<'a> {
-    /// The service.
-    pub by: &'a str,
-    /// The wildcard by which it has the host.
-    pub wildcard: Option<&'a HostPattern>,
-}
-
-impl fmt::Display for FirstBy<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.wildcard {
-            Some(wildcard) => write!(f, "the service {} of another stack published {wildcard} first, which stands for it", self.by),
-            None => write!(f, "the service {} of another stack published it first", self.by),
+    /// Why the first one has the host, and not the later one. Who is named better and comes later was let in as a guest.
+    fn claim(&self, first: usize, later: usize) -> Claim {
+        let named = self.named(first);
+        let exactly = named == 0;
+        match named.cmp(&self.named(later)) {
+            Ordering::Greater => Claim::BesideGuest,
+            Ordering::Less => Claim::Named { exactly },
+            Ordering::Equal if named < UNNAMED => Claim::FirstOfNamed { exactly },
+            Ordering::Equal => Claim::First,
         }
     }
 }

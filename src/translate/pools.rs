@@ -4,16 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::World;
+use super::budget::Lost;
 use super::endpoints::{Candidate, Reach};
 use super::hosts::{self, HostWide, Members};
 use super::material;
-use super::ownership;
 use super::published::label_key;
 use super::redirects;
 use super::reports::{self, DEFAULT_HOST};
-use super::teams::Team;
 use crate::intent::labels::Affinity as AskedAffinity;
-use crate::report::{Finding, FindingCode, RouteReport, Severity};
+use crate::report::{Finding, FindingCode, RouteKind, RouteReport, Severity};
 use crate::route::{Affinity, Backend, BackendProtocol, BackendService, DefaultBackend, PathRoute, RouteTable, VirtualHost};
 use crate::types::{ContextPath, HostPattern, ServiceId};
 
@@ -26,14 +25,18 @@ struct Assembly {
 }
 
 /// Builds the table and tells about each of its routes. `reaches` is ordered by age.
-pub fn assemble(world: &World<'_>, reaches: &[Reach<'_>], findings: &mut Vec<Finding>) -> (RouteTable, Vec<RouteReport>) {
+pub fn assemble(world: &World<'_>, reaches: &[Reach<'_>], lost: &[Lost], findings: &mut Vec<Finding>) -> (RouteTable, Vec<RouteReport>) {
     let mut assembly = Assembly::default();
     for (host, members) in by_host(reaches) {
         assembly.add_host(world, host, &members, findings);
     }
     assembly.add_redirects(world, reaches, findings);
+    assembly.tell_lost(lost);
     let mut reports = Vec::new();
-    let default_backend = default_member(reaches, findings).map(|member| default_backend(world, member, &mut reports, findings));
+    let default = reaches.iter().find(|reach| reach.published.labels.default_backend);
+    let default_backend = default.map(|member| default_backend(world, member, &mut reports, findings));
+    reports.extend(lost.iter().filter(|lost| lost.host.is_none()).map(reports::lost));
+    let closed = assembly.closed(lost, default_backend.is_some());
     let Assembly { hosts, passthrough, reports: of_hosts } = assembly;
     reports.extend(of_hosts.into_values().flatten());
     let publish = &world.cluster.proxy.publish;
@@ -45,16 +48,24 @@ pub fn assemble(world: &World<'_>, reaches: &[Reach<'_>], findings: &mut Vec<Fin
         settings: world.cluster.settings.clone(),
         hosts,
         passthrough,
+        closed,
         default_backend,
+        awaited: reaches.iter().flat_map(|reach| reach.awaited.iter().copied()).collect(),
     };
     (table, reports)
 }
 
+/// The services of each host: those whose it is, then those who are admitted to it, each by age.
 fn by_host<'a>(reaches: &'a [Reach<'a>]) -> BTreeMap<&'a HostPattern, Members<'a>> {
     let mut hosts = BTreeMap::<_, Members<'_>>::new();
     for reach in reaches {
         for host in &reach.published.labels.hosts {
             hosts.entry(host).or_default().push(reach);
+        }
+    }
+    if reaches.iter().any(|reach| !reach.published.guest_at.is_empty()) {
+        for (host, members) in &mut hosts {
+            members.sort_by_key(|member| member.published.guest_at.contains(*host));
         }
     }
     hosts
@@ -87,6 +98,25 @@ impl Assembly {
             let redirects = virtual_host.redirects.iter().map(|redirect| reports::redirect(host, redirect));
             self.reports.entry(host.clone()).or_default().splice(0..0, redirects);
         }
+    }
+
+    /// What services lose to a limit stands in the list as well, unless others publish the very same.
+    fn tell_lost(&mut self, lost: &[Lost]) {
+        for lost in lost {
+            let Some(host) = &lost.host else { continue };
+            let told = self.reports.entry(host.clone()).or_default();
+            if !told.iter().any(|route| route.kind != RouteKind::Redirect && route.path == lost.path.as_str()) {
+                told.push(reports::lost(lost));
+            }
+        }
+    }
+
+    /// The hosts that nobody may answer for: those that services lose and no other one publishes, where somebody would answer.
+    fn closed(&self, lost: &[Lost], has_default: bool) -> BTreeSet<HostPattern> {
+        let is_published = |host: &HostPattern| self.hosts.contains_key(host) || self.passthrough.contains_key(host);
+        let is_caught = |host: &HostPattern| has_default || HostPattern::fitting(host.as_str()).any(|pattern| is_published(&pattern));
+        let hosts = lost.iter().filter_map(|lost| lost.host.as_ref());
+        hosts.filter(|host| !is_published(host) && is_caught(host)).cloned().collect()
     }
 
     fn add_passthrough(
@@ -169,24 +199,6 @@ fn written<'a>(member: &'a Reach<'_>, labels: &[&'static str]) -> Option<(&'stat
     labels.iter().find_map(|label| Some((*label, of_service.get(&label_key(label)).filter(|value| !value.is_empty())?.as_str())))
 }
 
-fn default_member<'a>(reaches: &'a [Reach<'a>], findings: &mut Vec<Finding>) -> Option<&'a Reach<'a>> {
-    let mut wanting = reaches.iter().filter(|reach| reach.published.labels.default_backend);
-    let oldest = wanting.next()?;
-    let mut of_others = Vec::new();
-    for later in wanting {
-        if !Team::of(later.published.service).is_that_of(&Team::of(oldest.published.service)) {
-            of_others.push(later.published.service.name.as_str());
-        }
-        let message = format!("{} is the default backend already, because it was created first", oldest.published.service.name);
-        let remedy = "Leave com.docker.lb.default_backend on one service of a cluster.";
-        let subject = later.published.subject();
-        let finding = Finding::new(Severity::Warning, FindingCode::SecondDefaultBackend, subject, message, remedy);
-        findings.push(finding.at(label_key("default_backend"), "true"));
-    }
-    findings.extend((!of_others.is_empty()).then(|| ownership::default_contested(oldest.published, &of_others)));
-    Some(oldest)
-}
-
 fn default_backend(world: &World<'_>, member: &Reach<'_>, reports: &mut Vec<RouteReport>, findings: &mut Vec<Finding>) -> DefaultBackend {
     let members = vec![member];
     let published = world.cluster.proxy.publish.https.is_some();
@@ -202,7 +214,7 @@ fn default_backend(world: &World<'_>, member: &Reach<'_>, reports: &mut Vec<Rout
 pub struct Pool {
     /// The pool.
     pub backend: Backend,
-    /// Whether only endpoints that all proxies reach get requests.
+    /// Whether only endpoints that are where they shall be get requests.
     pub only_reachable: bool,
 }
 
@@ -217,8 +229,8 @@ impl Pool {
     }
 }
 
-/// The pool of a route. An endpoint on a network that not all proxies have yet would make some of them wait for nothing,
-/// so it waits itself as long as another endpoint of the pool is reached by all.
+/// The pool of a route. An endpoint at a port of its node, because not all proxies have its network yet, waits as long as another
+/// endpoint of the pool is where it shall be: nobody asked for it.
 fn pool(world: &World<'_>, host: &str, path: &ContextPath, members: &Members<'_>, findings: &mut Vec<Finding>) -> Pool {
     let only_reachable = members.iter().flat_map(|member| &member.candidates).any(|candidate| candidate.reachable);
     let services = members.iter().map(|member| backend_service(member, only_reachable)).collect();
@@ -228,9 +240,6 @@ fn pool(world: &World<'_>, host: &str, path: &ContextPath, members: &Members<'_>
     let mut backend = Backend { services, affinity, protocol };
     let weights = backend.endpoint_weights();
     backend.services.iter_mut().zip(weights).filter(|(_, weight)| *weight == 0).for_each(|(service, _)| service.endpoints.clear());
-    if backend.services.iter().all(|service| service.endpoints.is_empty()) {
-        findings.extend(members.first().map(|oldest| reports::no_endpoints(host, path, oldest)));
-    }
     Pool { backend, only_reachable }
 }
 
@@ -269,6 +278,7 @@ fn backend_service(member: &Reach<'_>, only_reachable: bool) -> BackendService {
         on_nodes: member.on_nodes,
         weight: labels.weight,
         max_fails: labels.max_fails,
+        network: member.network.clone(),
         fail_timeout_ms: labels.fail_timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
         endpoints: candidates.map(|candidate| candidate.endpoint.clone()).collect(),
     }

@@ -14,8 +14,15 @@ pub struct Proxies<'a> {
     service: Option<&'a Service>,
     /// Those that the proxy service declares.
     declared: BTreeSet<NetworkId>,
-    /// Those that every running proxy task has; `None` while none runs.
-    everywhere: Option<BTreeSet<NetworkId>>,
+    /// Each proxy that runs, or is starting on its node.
+    present: Vec<Present<'a>>,
+}
+
+/// One proxy.
+#[derive(Debug)]
+struct Present<'a> {
+    task: &'a Task,
+    networks: BTreeSet<&'a NetworkId>,
 }
 
 impl<'a> Proxies<'a> {
@@ -25,9 +32,8 @@ impl<'a> Proxies<'a> {
         let ours = || snapshot.services.values().filter(|service| is_proxy_of(cluster, service));
         // Two exist for a moment when the document gives the service another name.
         let Some(service) = ours().find(named).or_else(|| ours().next()) else { return Self::default() };
-        let running = snapshot.tasks.values().filter(|task| task.service == service.id && task.state == "running");
-        let everywhere = running.map(task_networks).reduce(|all, one| all.intersection(&one).cloned().collect());
-        Self { service: Some(service), declared: service.networks.iter().cloned().collect(), everywhere }
+        let present = snapshot.tasks.values().filter(|task| task.service == service.id && is_present(task));
+        Self { service: Some(service), declared: service.networks.iter().cloned().collect(), present: present.map(Present::of).collect() }
     }
 
     /// Their service, once there is one.
@@ -40,22 +46,49 @@ impl<'a> Proxies<'a> {
         self.declared.contains(network)
     }
 
-    /// Whether every running proxy can reach the network. While no proxy runs there is none that could not.
+    /// Whether no proxy could be asked for an address on the network without an interface there: the service declares it, so
+    /// that whoever comes next has it, and every proxy that is there has it. Before there is a service nobody is there, and the
+    /// first ones get what is wanted.
     pub fn all_reach(&self, network: &NetworkId) -> bool {
-        self.everywhere.as_ref().is_none_or(|networks| networks.contains(network))
+        self.service.is_none() || self.all_surely_reach(network)
     }
 
-    /// Whether every running proxy is known to reach the network.
+    /// Whether there are proxies, or could be at once, all of which have the network.
     pub fn all_surely_reach(&self, network: &NetworkId) -> bool {
-        self.everywhere.as_ref().is_some_and(|networks| networks.contains(network))
+        self.declare(network) && self.without(network).next().is_none()
     }
+
+    /// Who keeps endpoints on the network from being used, in words.
+    pub fn lacking(&self, network: &NetworkId, network_name: &str, snapshot: &Snapshot) -> String {
+        let lacking: Vec<&Task> = self.without(network).collect();
+        let node = |task: &Task| task.node.as_ref().and_then(|id| snapshot.nodes.get(id)).map(|node| node.hostname.clone());
+        match (lacking.len(), lacking.iter().find_map(|task| node(task))) {
+            (1, Some(node)) if self.present.len() > 1 => format!("the proxy on {node} is not attached to the network {network_name} yet"),
+            (more, Some(node)) if more > 1 && more < self.present.len() => {
+                format!("{more} proxies, one of them on {node}, are not attached to the network {network_name} yet")
+            }
+            _ => format!("the proxies are not attached to the network {network_name} yet"),
+        }
+    }
+
+    fn without(&self, network: &NetworkId) -> impl Iterator<Item = &'a Task> {
+        self.present.iter().filter(move |proxy| !proxy.networks.contains(network)).map(|proxy| proxy.task)
+    }
+}
+
+impl<'a> Present<'a> {
+    fn of(task: &'a Task) -> Self {
+        Self { task, networks: task.addresses.iter().map(|(network, _)| network).collect() }
+    }
+}
+
+/// Whether it gets requests, or may within a moment. One that is told to stop is not among those that are wanted; one without a
+/// node waits for nothing that comes at once, and one that has ended gets a successor by what the service declares.
+fn is_present(task: &Task) -> bool {
+    matches!(task.state.as_str(), "assigned" | "accepted" | "preparing" | "ready" | "starting" | "running")
 }
 
 fn is_proxy_of(cluster: &Cluster, service: &Service) -> bool {
     let label = |key: &str| service.labels.get(key).map(String::as_str);
     label(LABEL_OWNER).is_some() && label(LABEL_ROLE) == Some("proxy") && label(LABEL_CLUSTER) == Some(cluster.name.as_str())
-}
-
-fn task_networks(task: &Task) -> BTreeSet<NetworkId> {
-    task.addresses.iter().map(|(network, _)| network.clone()).collect()
 }

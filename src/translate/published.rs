@@ -1,15 +1,17 @@
 //! Which services a cluster publishes, and in which order: by creation, then id.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::admission::NotAdmitted;
+use super::asking::Asking;
+use super::ownership::Ownership;
 use super::{World, admission, ownership, slips};
 use crate::channel::contract::LABEL_OWNER;
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::{LabelReading, PREFIX, ServiceLabels, read_labels, service_cluster_of};
 use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::swarm::Service;
-use crate::types::ServiceName;
+use crate::types::{HostPattern, ServiceName};
 
 /// A service with usable labels.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub struct Published<'a> {
     pub name: ServiceName,
     /// What it asks for.
     pub labels: ServiceLabels,
+    /// The hosts that are another team's, which it is admitted to.
+    pub guest_at: BTreeSet<HostPattern>,
 }
 
 impl Published<'_> {
@@ -36,13 +40,16 @@ impl Published<'_> {
 
 /// The services of the cluster, oldest first. Those whose labels cannot be used are left out, with findings; and what those
 /// that are left may not have of what they ask for.
-pub fn published_services<'a>(world: &World<'a>, findings: &mut Vec<Finding>) -> (Vec<Published<'a>>, NotAdmitted) {
+pub fn published_services<'a>(world: &World<'a>, findings: &mut Vec<Finding>) -> (Vec<Published<'a>>, NotAdmitted, Ownership) {
     let mut not_admitted = NotAdmitted::new();
     let ours = world.snapshot.services.values().filter(|service| is_claimed_by(world.cluster, service));
-    let mut services: Vec<_> = ours.filter_map(|service| read(world, service, &mut not_admitted, findings)).collect();
-    services.sort_by(|a, b| (a.service.created_at, &a.service.id).cmp(&(b.service.created_at, &b.service.id)));
-    let services = ownership::keep_owned(world, services, &mut not_admitted, findings);
-    (services, not_admitted)
+    let mut ours: Vec<&Service> = ours.collect();
+    ours.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+    // What is asked for in vain is dropped as it is read: all of it together has no bound.
+    let mut asking = Asking::of(world);
+    let services = ours.into_iter().filter_map(|service| read(world, service, &mut asking, &mut not_admitted, findings)).collect();
+    let (services, ownership) = ownership::keep_owned(world, services, &mut not_admitted, findings);
+    (services, not_admitted, ownership)
 }
 
 /// Whether the service is an application (none of ours) and its label names this cluster.
@@ -56,17 +63,24 @@ pub fn is_application(service: &Service) -> bool {
     !service.labels.contains_key(LABEL_OWNER)
 }
 
-fn read<'a>(world: &World<'a>, service: &'a Service, not_admitted: &mut NotAdmitted, findings: &mut Vec<Finding>) -> Option<Published<'a>> {
+fn read<'a>(
+    world: &World<'a>,
+    service: &'a Service,
+    asking: &mut Asking<'_, 'a>,
+    not_admitted: &mut NotAdmitted,
+    findings: &mut Vec<Finding>,
+) -> Option<Published<'a>> {
     let read = read_labels(&service.name, &service.labels);
     findings.extend(read.findings.into_iter().chain(slips::slips(service)));
     let LabelReading::Published(mut labels) = read.reading else { return None };
+    findings.extend(asking.admit(service, &mut labels));
     if !admission::keep_admitted(world, service, &mut labels, not_admitted, findings) {
         return None;
     }
     match ServiceName::parse(&service.name) {
         Ok(name) => {
             findings.extend(update_gap(world, service));
-            Some(Published { service, name, labels: *labels })
+            Some(Published { service, name, labels: *labels, guest_at: BTreeSet::new() })
         }
         Err(rule) => {
             findings.push(unusable_name(service, &rule.0));

@@ -25,31 +25,40 @@ pub struct Sites<'a> {
 /// Adds the redirects that services ask for. `reaches` is ordered by age.
 pub fn settle(world: &World<'_>, reaches: &[Reach<'_>], sites: &mut Sites<'_>, findings: &mut Vec<Finding>) {
     let mut counting = BTreeMap::<(HostPattern, Scheme, ContextPath), &Reach<'_>>::new();
-    for member in reaches {
-        let labels = &member.published.labels;
-        for asked in labels.redirects.iter().filter(|asked| labels.hosts.contains(&asked.source.host)) {
-            let source = &asked.source;
-            if source.scheme == Scheme::Https && !sites.terminates(&source.host) && !world.cluster.has_front() {
-                findings.push(never_asked(member, asked));
-                continue;
-            }
-            let key = (source.host.clone(), source.scheme, source.path.clone());
-            if let Some(oldest) = counting.get(&key) {
-                if !sites.redirects(asked) {
-                    findings.push(conflict(oldest, member, asked));
-                }
-                continue;
-            }
-            sites.add(asked);
-            if let Some(way) = sites.circle(world, asked) {
-                sites.take_back(asked);
-                findings.push(circle(member, asked, &way));
-                continue;
-            }
-            findings.extend((sites.lacks_tls(&asked.target) && !world.cluster.has_front()).then(|| target_without_tls(member, asked)));
-            counting.insert(key, member);
+    for (member, asked) in all(reaches) {
+        let source = &asked.source;
+        if source.scheme == Scheme::Https && !sites.terminates(&source.host) && !world.cluster.has_front() {
+            findings.push(never_asked(member, asked));
+            continue;
         }
+        let key = (source.host.clone(), source.scheme, source.path.clone());
+        if let Some(oldest) = counting.get(&key) {
+            if !sites.redirects(asked) {
+                findings.push(conflict(oldest, member, asked));
+            }
+            continue;
+        }
+        sites.add(asked);
+        if let Some(way) = sites.circle(world, asked) {
+            sites.take_back(asked);
+            findings.push(circle(member, asked, &way));
+            continue;
+        }
+        findings.extend((sites.lacks_tls(&asked.target) && !world.cluster.has_front()).then(|| target_without_tls(member, asked)));
+        counting.insert(key, member);
     }
+}
+
+/// Every redirect that is asked for, by age; those of hosts that are another team's last.
+fn all<'r>(reaches: &'r [Reach<'r>]) -> impl Iterator<Item = (&'r Reach<'r>, &'r Asked)> {
+    let of = |guest: bool| move |(member, asked): &(&Reach<'_>, &Asked)| member.published.guest_at.contains(&asked.source.host) == guest;
+    let each = || {
+        reaches.iter().flat_map(|member| {
+            let labels = &member.published.labels;
+            labels.redirects.iter().filter(|asked| labels.hosts.contains(&asked.source.host)).map(move |asked| (member, asked))
+        })
+    };
+    each().filter(of(false)).chain(each().filter(of(true)))
 }
 
 impl Sites<'_> {

@@ -1,9 +1,11 @@
 //! What a translation tells about its routes: services, endpoints and shares, and why an endpoint gets no requests.
 //! Decides nothing: who gets requests has been decided when it is called.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::World;
+use super::budget::Lost;
 use super::endpoints::{Candidate, Reach};
 use super::hosts::Members;
 use super::pools::Pool;
@@ -16,19 +18,32 @@ use crate::types::{ContextPath, HostPattern, Scheme};
 /// What a report calls the host of the default backend.
 pub const DEFAULT_HOST: &str = "(default)";
 
+/// Why a route answers 503 whose service is closed.
+const CLOSED: &str = "a label of the service sounds like access control and is not known here, so the service is closed";
+
+/// Whether a route answers 503 because its service is closed: nothing changes that but its labels.
+pub fn is_closed(route: &RouteReport) -> bool {
+    route.state == RouteState::NoEndpoints && route.reason.as_deref() == Some(CLOSED)
+}
+
 /// One route to applications.
 pub fn route(world: &World<'_>, host: &str, path: &ContextPath, members: &Members<'_>, pool: &Pool) -> RouteReport {
     let served = pool.backend.services.iter().any(|service| !service.endpoints.is_empty());
+    let waits = waits(members).filter(|_| !served);
     let shares = pool.backend.shares_permille();
     let parts = members.iter().zip(&pool.backend.services).zip(shares);
     RouteReport {
         host: host.to_owned(),
         path: path.to_string(),
-        state: if served { RouteState::Served } else { RouteState::NoEndpoints },
+        state: match (served, waits) {
+            (true, _) => RouteState::Served,
+            (false, Some(_)) => RouteState::Pending,
+            (false, None) => RouteState::NoEndpoints,
+        },
         kind: RouteKind::Http,
         target: None,
         tls: None,
-        reason: members.first().filter(|_| !served).map(|oldest| why_not(oldest).0),
+        reason: waits.map(str::to_owned).or_else(|| members.first().filter(|_| !served).map(|oldest| why_not(oldest).0)),
         services: parts.map(|((member, service), share)| service_report(world, member, service, share, pool.only_reachable)).collect(),
     }
 }
@@ -53,6 +68,20 @@ pub fn redirect(host: &HostPattern, redirect: &Redirect) -> RouteReport {
     }
 }
 
+/// A route that a service loses to a limit.
+pub fn lost(lost: &Lost) -> RouteReport {
+    RouteReport {
+        host: lost.host_name().to_owned(),
+        path: lost.path.to_string(),
+        state: RouteState::OverLimit,
+        kind: RouteKind::Http,
+        target: None,
+        tls: None,
+        reason: Some(format!("the service {} asks for more than {}", lost.service, lost.left)),
+        services: vec![ServiceReport { service: lost.service.clone(), share_permille: 0, endpoints: Vec::new() }],
+    }
+}
+
 /// The applications that a route to them leads to.
 pub fn backend_of<'a>(table: &'a RouteTable, route: &RouteReport) -> Option<&'a Backend> {
     match route.kind {
@@ -74,6 +103,11 @@ pub fn tls(binding: &TlsBinding) -> TlsReport {
         not_before: None,
         not_after: None,
     }
+}
+
+/// Why a route has no endpoint yet, if that is because proxies have to get a network first.
+pub fn waits<'a>(members: &Members<'a>) -> Option<&'a str> {
+    members.iter().find_map(|member| member.waits.as_deref())
 }
 
 fn service_report(world: &World<'_>, member: &Reach<'_>, service: &BackendService, share: u16, only_reachable: bool) -> ServiceReport {
@@ -121,10 +155,7 @@ fn why_not(member: &Reach<'_>) -> (String, &'static str) {
 
 fn reason<'a>(member: &'a Reach<'_>) -> (&'a str, &'static str) {
     if member.published.labels.closed {
-        (
-            "a label of the service sounds like access control and is not known here, so the service is closed",
-            "Remove that label if everybody may get in; the finding UnknownAccessLabel names it.",
-        )
+        (CLOSED, "Remove that label if everybody may get in; the finding UnknownAccessLabel names it.")
     } else if !member.published.wants_tasks() {
         ("the service is scaled to zero", "Scale the service up.")
     } else if !member.candidates.is_empty() {
@@ -148,9 +179,31 @@ fn reason<'a>(member: &'a Reach<'_>) -> (&'a str, &'static str) {
     }
 }
 
-/// That a route answers 503.
-pub fn no_endpoints(host: &str, path: &ContextPath, member: &Reach<'_>) -> Finding {
-    let (why, remedy) = why_not(member);
-    let message = format!("{host}{path} answers 503: {why}");
-    Finding::new(Severity::Info, FindingCode::NoEndpoints, member.published.subject(), message, remedy)
+/// That routes answer 503: once for each service that is the oldest of such routes, because it can have a thousand of them.
+pub fn no_endpoints(routes: &[RouteReport], reaches: &[Reach<'_>]) -> Vec<Finding> {
+    let mut silent = BTreeMap::<&str, Vec<String>>::new();
+    for route in routes.iter().filter(|route| route.state == RouteState::NoEndpoints) {
+        let oldest = route.services.first().map_or("", |oldest| &oldest.service);
+        silent.entry(oldest).or_default().push(format!("{}{}", route.host, route.path));
+    }
+    let told = reaches.iter().filter_map(|reach| Some((reach, silent.get(reach.published.service.name.as_str())?)));
+    told.map(|(oldest, places)| no_endpoints_at(places, oldest)).collect()
+}
+
+fn no_endpoints_at(places: &[String], oldest: &Reach<'_>) -> Finding {
+    let (why, remedy) = why_not(oldest);
+    let message = match places {
+        [only] => format!("{only} answers 503: {why}"),
+        several => format!("{} routes answer 503 ({}): {why}", several.len(), some(several)),
+    };
+    Finding::new(Severity::Info, FindingCode::NoEndpoints, oldest.published.subject(), message, remedy)
+}
+
+/// So many routes are named where there may be a thousand.
+const NAMED_MAX: usize = 5;
+
+fn some(places: &[String]) -> String {
+    let named = places.iter().take(NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = places.len().saturating_sub(NAMED_MAX);
+    if more > 0 { format!("{named} and {more} more") } else { named }
 }

@@ -1,6 +1,8 @@
 //! Services that ask for publication in a way that nobody here reads: labels on the container instead of the service, and labels
 //! of other proxies. One finding each, and only for those that ask; nothing of it ever publishes anything.
 
+use std::collections::BTreeSet;
+
 use super::published::label_key;
 use crate::intent::labels::PREFIX;
 use crate::report::{Finding, FindingCode, Severity, Subject};
@@ -31,15 +33,20 @@ fn on_container(service: &Service) -> Option<Finding> {
     Some(Finding { field: Some(excerpt(first, 120)), ..finding })
 }
 
+/// So many hosts are written into a remedy.
+const HOSTS_MAX: usize = 10;
+
 /// A proxy whose labels people know, and what its labels would be here.
 struct Proxy {
     name: &'static str,
     /// Whether a label asks it to publish something.
     asks: fn(&str, &str) -> bool,
-    /// The host that a label names.
-    host: fn(&str, &str) -> Option<String>,
+    /// The hosts that a label names.
+    hosts: fn(&str, &str) -> Vec<String>,
     /// The port that a label names.
     port: fn(&str, &str) -> Option<String>,
+    /// Whether a label says more of what is published than host and port: a path, TLS, who gets in.
+    says_more: fn(&str, &str) -> bool,
 }
 
 const PROXIES: [Proxy; 3] = [
@@ -50,31 +57,50 @@ const PROXIES: [Proxy; 3] = [
                 key.starts_with("traefik.http.routers.") || key.starts_with("traefik.tcp.routers.") || key == "traefik.frontend.rule";
             rule || (key == "traefik.enable" && value.eq_ignore_ascii_case("true"))
         },
-        host: |key, value| {
-            let rule = (key.starts_with("traefik.") && key.rsplit('.').next() == Some("rule")).then_some(value)?;
-            let quoted = rule.split_once("Host(").and_then(|(_, rest)| rest.split(['`', '"', '\'']).nth(1));
-            quoted.or_else(|| rule.strip_prefix("Host:")).map(str::to_owned)
+        hosts: |key, value| {
+            let is_rule = key.starts_with("traefik.") && key.rsplit('.').next() == Some("rule");
+            let rule = if is_rule { value } else { "" };
+            // Version 2 and later: Host(`a`, `b`) || Host(`c`); before: Host:a,b;PathPrefix:/x.
+            let quoted = rule.split("Host(").skip(1).filter_map(|rest| rest.split_once(')')).flat_map(|(hosts, _)| hosts.split(','));
+            let former = rule.strip_prefix("Host:").and_then(|rest| rest.split(';').next()).into_iter().flat_map(|hosts| hosts.split(','));
+            quoted.chain(former).map(|host| host.trim().trim_matches(['`', '"', '\'']).to_owned()).collect()
         },
         port: |key, value| {
             let is_port = key == "traefik.port" || (key.starts_with("traefik.") && key.ends_with(".loadbalancer.server.port"));
             is_port.then(|| value.to_owned())
         },
+        says_more: |key, value| {
+            let is_rule = key.rsplit('.').next() == Some("rule");
+            (is_rule && ["Path", "Header", "Method", "Query", "ClientIP", "HostRegexp"].iter().any(|part| value.contains(part)))
+                || key.contains(".tls")
+                || key.ends_with(".middlewares")
+        },
     },
     Proxy {
         name: "caddy-docker-proxy",
         asks: |key, _| is_caddy_site(key),
-        host: |key, value| is_caddy_site(key).then(|| value.split([' ', ',']).next().unwrap_or_default().to_owned()),
+        hosts: |key, value| {
+            let sites = if is_caddy_site(key) { value } else { "" };
+            sites.split([' ', ',']).filter(|site| !site.is_empty()).map(str::to_owned).collect()
+        },
         port: |key, value| {
             let upstreams = (key.starts_with("caddy") && key.ends_with(".reverse_proxy")).then_some(value)?;
             let port = upstreams.split_once("upstreams ").and_then(|(_, rest)| rest.split([' ', '}']).next())?;
             Some(port.to_owned())
         },
+        says_more: |key, value| {
+            (is_caddy_site(key) && value.contains(['/', ' ', ',']))
+                || (key.starts_with("caddy") && key.contains('.') && !key.ends_with(".reverse_proxy"))
+        },
     },
     Proxy {
         name: "Docker Flow Proxy",
         asks: |key, value| key == "com.df.notify" && value.eq_ignore_ascii_case("true"),
-        host: |key, value| (key == "com.df.serviceDomain").then(|| value.split(',').next().unwrap_or_default().to_owned()),
+        hosts: |key, value| if key == "com.df.serviceDomain" { value.split(',').map(str::to_owned).collect() } else { Vec::new() },
         port: |key, value| (key == "com.df.port").then(|| value.to_owned()),
+        says_more: |key, value| {
+            (key == "com.df.servicePath" && value != "/") || ["com.df.users", "com.df.httpsOnly", "com.df.allowedMethods"].contains(&key)
+        },
     },
 ];
 
@@ -86,25 +112,33 @@ fn is_caddy_site(key: &str) -> bool {
 }
 
 fn of_other_proxy(service: &Service) -> Option<Finding> {
-    if service.labels.keys().any(|key| key.starts_with(PREFIX)) {
+    let is_disabled = service.labels.get("traefik.enable").is_some_and(|value| value.trim().eq_ignore_ascii_case("false"));
+    if is_disabled || service.labels.keys().any(|key| key.starts_with(PREFIX)) {
         return None;
     }
     let labels = || service.labels.iter().map(|(key, value)| (key.as_str(), value.trim()));
     let (proxy, key) =
         PROXIES.iter().find_map(|proxy| labels().find(|(key, value)| (proxy.asks)(key, value)).map(|(key, _)| (proxy, key)))?;
     // What cannot be read for certain is left to whoever knows the service: a label is to be written by hand.
-    let host = labels().filter_map(|(key, value)| (proxy.host)(key, value)).find_map(|host| HostPattern::parse(host.trim()).ok());
+    let hosts: BTreeSet<HostPattern> =
+        labels().flat_map(|(key, value)| (proxy.hosts)(key, value)).filter_map(|host| HostPattern::parse(host.trim()).ok()).collect();
+    let hosts = hosts.iter().take(HOSTS_MAX).map(HostPattern::as_str).collect::<Vec<_>>().join(",");
     let port = labels().filter_map(|(key, value)| (proxy.port)(key, value)).find_map(|port| Port::parse(port.trim()).ok());
     let ours = format!(
         "{}={} and {}={}",
         label_key("hosts"),
-        host.map_or_else(|| "HOST".to_owned(), |host| host.to_string()),
+        if hosts.is_empty() { "HOST" } else { &hosts },
         label_key("port"),
         port.map_or_else(|| "PORT".to_owned(), |port| port.to_string())
     );
     let message = format!("the service has labels for {}, which Swarmgate does not read: it is not published here", proxy.name);
+    let more = if labels().any(|(key, value)| (proxy.says_more)(key, value)) {
+        ", and labels for what the others say (a path: context_root; a certificate: ssl_cert), because these two alone publish the whole service to everybody"
+    } else {
+        ""
+    };
     let remedy =
-        format!("Nothing, if that proxy is to publish it. For Swarmgate: {ours} under deploy.labels; docs/labels.md has the others.");
+        format!("Nothing, if that proxy is to publish it. For Swarmgate: {ours} under deploy.labels{more}; docs/labels.md has all labels.");
     let finding = Finding::new(Severity::Info, FindingCode::OtherProxyLabels, subject(service), message, remedy);
     Some(Finding { field: Some(excerpt(key, 120)), ..finding })
 }

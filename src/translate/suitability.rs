@@ -26,10 +26,13 @@ const PRIVATE_V4: [Ipv4Net; 4] = [
 ];
 const PRIVATE_V6: Ipv6Net = Ipv6Net::new_assert(std::net::Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7);
 
-/// What no attached network may overlap with, each with what it is in words.
+/// What no attached network may have addresses of, each with what it is in words.
 #[derive(Debug, Default)]
 pub struct Surroundings {
+    /// No address of these may be in a network.
     taken: Vec<(IpNet, String)>,
+    /// These must not lie in a network as a whole, unless the administrator says that they do.
+    enclosed: Vec<(IpNet, String)>,
 }
 
 impl Surroundings {
@@ -40,7 +43,8 @@ impl Surroundings {
         let ours = ours.flat_map(|network| network.subnets.iter().map(|subnet| (subnet.net, format!("the network {}", network.name))));
         let bridge = snapshot.gateway_bridge.iter().map(|net| (*net, format!("{GATEWAY_BRIDGE} of a node")));
         let reserved = rules.reserved.iter().map(|range| (range.net(), "a range in spec.networks.reserved".to_owned()));
-        Self { taken: node_addresses(snapshot).chain(bridge).chain(ours).chain(reserved).collect() }
+        let taken = node_addresses(snapshot).chain(bridge).chain(ours).chain(reserved).collect();
+        Self { taken, enclosed: correspondents(world).collect() }
     }
 
     fn overlapped_by(&self, subnets: &[IpNet]) -> Option<String> {
@@ -48,6 +52,28 @@ impl Surroundings {
             |(taken, what): &(IpNet, String)| subnets.iter().find(|net| overlap(net, taken)).map(|net| overlapping(*net, *taken, what));
         self.taken.iter().find_map(of)
     }
+
+    fn enclosed_by(&self, subnets: &[IpNet]) -> Option<String> {
+        self.enclosed.iter().find_map(|(inside, what)| {
+            let net = subnets.iter().find(|net| net.contains(inside))?;
+            Some(format!("its subnet {net} contains {}, {what}, and what the proxies send there would go into it", shown(*inside)))
+        })
+    }
+}
+
+/// Those whom the proxies answer or send logs to, as far as the settings name them. A trusted range that is wider than a network says
+/// nothing about the network: `10.0.0.0/8` holds most overlays, and only the administrator knows where in it the balancers are
+/// (`reserved`).
+fn correspondents<'a>(world: &World<'a>) -> impl Iterator<Item = (IpNet, String)> + use<'a> {
+    let settings = &world.cluster.settings;
+    let trusted = settings.client_address.iter().flat_map(|client| &client.trusted);
+    let balancers = trusted.map(|range| (range.net(), "a load balancer in settings.clientAddress.trusted".to_owned()));
+    let targets = [("accessLogPath", &settings.access_log_target), ("errorLogPath", &settings.error_log_target)];
+    let logs = targets.into_iter().filter_map(|(field, target)| {
+        let server = target.as_ref()?.server()?;
+        Some((IpNet::from(canonical(server)), format!("the log server of settings.{field}")))
+    });
+    balancers.chain(logs)
 }
 
 /// Both the address that Swarm knows and the one that a label says.
@@ -63,8 +89,12 @@ fn canonical(address: IpAddr) -> IpAddr {
 }
 
 fn overlapping(net: IpNet, taken: IpNet, what: &str) -> String {
-    let taken = if taken.prefix_len() == taken.max_prefix_len() { taken.addr().to_string() } else { taken.to_string() };
-    format!("its subnet {net} overlaps with {taken}, {what}")
+    format!("its subnet {net} overlaps with {}, {what}", shown(taken))
+}
+
+/// One address without the length of a range.
+fn shown(net: IpNet) -> String {
+    if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() }
 }
 
 /// Whether the two have an address in common.
@@ -72,20 +102,58 @@ pub fn overlap(a: &IpNet, b: &IpNet) -> bool {
     a.contains(b) || b.contains(a)
 }
 
+/// Why the proxies must not be attached to a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsuitable {
+    /// What is wrong, in words that follow the network's name.
+    pub words: String,
+    /// What helps.
+    pub remedy: &'static str,
+}
+
+const ANOTHER_KIND: &str = "Attach the service to an overlay network of the Swarm (docker network create --driver overlay NAME).";
+const OTHER_ADDRESSES: &str = "Attach the service to an overlay network with a subnet of its own (docker network create --driver overlay --subnet RANGE NAME); \
+                               docs/labels.md (network) has the rules.";
+const OTHER_OR_LISTED: &str = "Attach the service to an overlay network with another subnet; or, if nobody who is meant is in this one but over the network itself, \
+                               have an administrator name it in the closed list spec.networks.only.";
+const PRIVATE: &str = "Attach the service to an overlay network with a subnet of its own in private address space; or, if no client has such an address, have an \
+                       administrator name this one in the closed list spec.networks.only.";
+const NOT_INTERNAL: &str = "Attach the service to an overlay network that is not internal as well, or have an administrator publish the proxies by the routing mesh \
+                            (spec.proxy.publish.mode: ingress).";
+
+impl Unsuitable {
+    /// Addresses that are somebody else's.
+    pub fn in_the_way(words: String) -> Self {
+        Self { words, remedy: OTHER_ADDRESSES }
+    }
+}
+
+/// Says what helps where something is wrong.
+fn with(remedy: &'static str) -> impl Fn(String) -> Unsuitable {
+    move |words| Unsuitable { words, remedy }
+}
+
 /// Why the proxies must not be attached to the network, whatever else there is; none if they may be.
-pub fn fault(world: &World<'_>, surroundings: &Surroundings, network: &Network) -> Option<String> {
+pub fn fault(world: &World<'_>, surroundings: &Surroundings, network: &Network) -> Option<Unsuitable> {
+    // The engine names no driver either until the network has its addresses.
+    if network.driver.is_empty() && subnets(world, network).is_empty() {
+        return without_addresses(world.snapshot, network).map(Unsuitable::in_the_way);
+    }
     if network.driver != "overlay" {
-        return Some(no_overlay(network));
+        return Some(with(ANOTHER_KIND)(no_overlay(network)));
     }
     if network.scope != "swarm" {
-        return Some(format!("it is not a network of the Swarm (scope {})", network.scope));
+        return Some(with(ANOTHER_KIND)(format!("it is not a network of the Swarm (scope {})", network.scope)));
     }
     let subnets = subnets(world, network);
     if subnets.is_empty() {
-        return without_addresses(world.snapshot, network);
+        return without_addresses(world.snapshot, network).map(Unsuitable::in_the_way);
     }
+    let unnamed = || (!world.cluster.networks.list(&network.name)).then(|| surroundings.enclosed_by(&subnets)).flatten();
     let public = || public(&world.cluster.networks, network, &subnets);
-    surroundings.overlapped_by(&subnets).or_else(public).or_else(|| without_way_out(world, network))
+    let overlaps = surroundings.overlapped_by(&subnets).map(Unsuitable::in_the_way);
+    let open = overlaps.or_else(|| unnamed().map(with(OTHER_OR_LISTED))).or_else(|| public().map(with(PRIVATE)));
+    open.or_else(|| without_way_out(world, network).map(with(NOT_INTERNAL)))
 }
 
 /// Ports on a node are bound where a container has a way out, which it has by any network that is not internal. Our own is
@@ -114,9 +182,10 @@ fn without_addresses(snapshot: &Snapshot, network: &Network) -> Option<String> {
     (known && age > ALLOCATED_WITHIN).then(|| words.to_owned())
 }
 
-/// Answers to clients in such a subnet would never leave. Only the administrator can know that there are none.
+/// Answers to clients in such a subnet would never leave. Only the administrator can know that there are none, and says so by a closed
+/// list: a preferred name may be that of a network which does not exist yet, and which anybody makes.
 fn public(rules: &NetworkRules, network: &Network, subnets: &[IpNet]) -> Option<String> {
-    let public = subnets.iter().find(|net| !is_private(net)).filter(|_| !rules.name(&network.name))?;
+    let public = subnets.iter().find(|net| !is_private(net)).filter(|_| !rules.list(&network.name))?;
     Some(format!("its subnet {public} is not private address space, and answers to clients with these addresses would go into it"))
 }
 

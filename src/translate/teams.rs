@@ -1,9 +1,17 @@
 //! Whose a service is, as far as hosts are concerned: services of one team may share what they publish. The same labels decide
 //! as for secrets (`grants`), an access label before a stack. Never looks at names: anybody can call a service anything.
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Add;
+
 use super::grants::{LABEL_ACCESS, text};
 use super::published::stack_of;
 use crate::swarm::Service;
+use crate::types::excerpt;
+
+/// So much of a label is shown.
+const SHOWN_CHARS: usize = 80;
 
 /// Whose a service is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +26,27 @@ impl<'a> Team<'a> {
         Self { access: text(&service.labels, LABEL_ACCESS), stack: stack_of(service) }
     }
 
+    /// A word for it, equal for equal teams, for whom a record is kept about them; empty for those without one.
+    pub fn key(&self) -> String {
+        match (self.access, self.stack) {
+            (Some(access), _) => format!("access {access}"),
+            (None, Some(stack)) => format!("stack {stack}"),
+            (None, None) => String::new(),
+        }
+    }
+
+    /// Who answers for what it does: those with one access label, whatever stacks they say their services are of; else the stack.
+    #[must_use]
+    pub fn who_answers(&self) -> Self {
+        Self { stack: self.stack.filter(|_| self.access.is_none()), ..*self }
+    }
+
+    /// In words that follow a name: how a service of another team differs from one of this. Those of one stack, or
+    /// of none, can only differ by their access labels.
+    pub fn apart(&self, other: &Self) -> Apart {
+        if self.stack == other.stack { Apart::ByAccess } else { Apart::ByStack }
+    }
+
     /// Whether the two may share hosts: an access control lets the same people change both, or they are of one stack and no
     /// access control keeps them apart, or neither is of anything. A stack of which some services have an access label and some
     /// have none is one stack: people write such files.
@@ -27,5 +56,118 @@ impl<'a> Team<'a> {
             (None, None) => self.stack == other.stack,
             _ => self.stack.is_some() && self.stack == other.stack,
         }
+    }
+}
+
+/// What makes two services those of two teams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Apart {
+    /// They are of different stacks.
+    ByStack,
+    /// They are of one stack and have different access labels.
+    ByAccess,
+}
+
+impl fmt::Display for Apart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ByStack => "of another stack",
+            Self::ByAccess => "with another access label",
+        })
+    }
+}
+
+impl fmt::Display for Team<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.access, self.stack) {
+            (Some(access), _) => write!(f, "the access label {}", excerpt(access, SHOWN_CHARS)),
+            (None, Some(stack)) => write!(f, "the stack {}", excerpt(stack, SHOWN_CHARS)),
+            (None, None) => f.write_str("no stack and no access label"),
+        }
+    }
+}
+
+/// Something that is counted for each service, by team. Services of one team do not all have equal labels
+/// ([`Team::is_that_of`]), and two of which a third one is need not be of one: so sums are kept by what services can have in
+/// common. One costs a look-up or two, however many teams there are.
+#[derive(Debug, Default)]
+pub struct ByTeam<'a, T> {
+    by_access: BTreeMap<&'a str, T>,
+    /// Those with an access label once more, by stack.
+    by_stack: BTreeMap<&'a str, T>,
+    without_access: BTreeMap<Option<&'a str>, T>,
+}
+
+impl<'a, T: Copy + Default + Add<Output = T>> ByTeam<'a, T> {
+    /// Counts something for a service.
+    pub fn add(&mut self, team: Team<'a>, amount: T) {
+        let Some(access) = team.access else { return add(&mut self.without_access, team.stack, amount) };
+        add(&mut self.by_access, access, amount);
+        if let Some(stack) = team.stack {
+            add(&mut self.by_stack, stack, amount);
+        }
+    }
+
+    /// What is counted for all services of one team with this one.
+    pub fn of(&self, team: &Team<'a>) -> T {
+        let without_access = || get(&self.without_access, &team.stack);
+        match (team.access, team.stack) {
+            (Some(access), None) => get(&self.by_access, &access),
+            (Some(access), Some(_)) => get(&self.by_access, &access) + without_access(),
+            (None, Some(stack)) => get(&self.by_stack, &stack) + without_access(),
+            (None, None) => without_access(),
+        }
+    }
+}
+
+fn add<K: Ord, T: Copy + Default + Add<Output = T>>(sums: &mut BTreeMap<K, T>, key: K, amount: T) {
+    let sum = sums.entry(key).or_default();
+    *sum = *sum + amount;
+}
+
+fn get<K: Ord, T: Copy + Default>(sums: &BTreeMap<K, T>, key: &K) -> T {
+    sums.get(key).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: [Option<&str>; 3] = [None, Some("a"), Some("b")];
+
+    fn teams() -> impl Iterator<Item = Team<'static>> {
+        NAMES.into_iter().flat_map(|access| NAMES.into_iter().map(move |stack| Team { access, stack }))
+    }
+
+    /// Each team with a number of its own, so that every sum tells whose it is.
+    #[test]
+    fn what_is_counted_for_a_team_is_that_of_all_who_are_of_one_with_it() {
+        let mut counted = ByTeam::default();
+        for (at, team) in teams().enumerate() {
+            counted.add(team, 1_u32 << at);
+        }
+        for team in teams() {
+            let expected: u32 = teams().enumerate().filter(|(_, other)| team.is_that_of(other)).map(|(at, _)| 1 << at).sum();
+            assert_eq!(counted.of(&team), expected, "{team:?}");
+        }
+    }
+
+    /// Under one access label anybody can name any stack.
+    #[test]
+    fn who_has_an_access_label_answers_by_it_and_others_by_their_stack() {
+        let answering = |access, stack| Team { access, stack }.who_answers();
+        assert_eq!(answering(Some("/prod"), Some("shop")), answering(Some("/prod"), Some("made-up")));
+        assert_ne!(answering(Some("/prod"), Some("shop")), answering(Some("/dev"), Some("shop")));
+        assert_ne!(answering(None, Some("shop")), answering(None, Some("other")));
+        assert_ne!(answering(None, Some("shop")), answering(Some("/prod"), Some("shop")));
+    }
+
+    #[test]
+    fn a_team_is_named_by_what_makes_it_one() {
+        let named = |access, stack| Team { access, stack }.to_string();
+        assert_eq!(named(Some("/prod"), Some("shop")), "the access label /prod");
+        assert_eq!(named(None, Some("shop")), "the stack shop");
+        assert_eq!(named(None, None), "no stack and no access label");
+        assert_eq!(named(None, Some(&"s".repeat(500))).len(), "the stack ".len() + SHOWN_CHARS);
     }
 }

@@ -2,18 +2,24 @@
 
 mod addresses;
 mod admission;
+mod capacity;
 #[path = "../../tests/golden/compact.rs"]
 mod compact;
+mod crowding;
 #[path = "../../tests/any_input/grammar.rs"]
 mod grammar;
 mod grants;
 mod isolation;
 mod kinds;
 mod limits;
+#[path = "../../tests/any_input/lookalikes.rs"]
+mod lookalikes;
 mod network_exchange;
 mod node_ports;
 mod ownership;
+mod register;
 mod routes;
+mod shares;
 mod slips;
 mod suitability;
 mod tls;

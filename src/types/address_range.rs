@@ -22,14 +22,21 @@ pub struct AddressRange(IpNet);
 impl AddressRange {
     /// Reads a range, or an address as the range of it alone.
     pub fn parse(text: &str) -> Result<Self, Refused> {
-        let rule = || Refused("a range is an IP address with an optional prefix length, such as 10.0.0.0/8 or 2001:db8::/32".to_owned());
+        let rule = || Refused("a range is an IP address with an optional prefix length, such as 192.0.2.0/24 or 2001:db8::/32".to_owned());
+        if let Some(address) = text.parse::<IpAddr>().ok().filter(is_a_network) {
+            // A slip that leaves out everybody who is meant.
+            let (usual, whole) = if address.is_ipv4() { (24, 32) } else { (64, 128) };
+            return Err(Refused(format!(
+                "{address} looks like a range without its length: write {address}/{usual} for example, or {address}/{whole} for it alone"
+            )));
+        }
         let range = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| rule())?;
         match range {
             // Engines take it for a mistake, and nobody connects from there.
             IpNet::V4(four) if four.prefix_len() == 32 && four.addr().is_broadcast() => Err(rule()),
             IpNet::V6(six) if is_mapped(six) => Err(Refused(format!("IPv4 addresses are written as such: {}", four(six)))),
             // A slip, which makes the range another than meant.
-            range if range != range.trunc() => Err(Refused(format!("the range of this length begins at {}", range.trunc()))),
+            range if range != range.trunc() => Err(Refused(format!("the range of this length is {}", range.trunc()))),
             range => Ok(Self(range)),
         }
     }
@@ -52,6 +59,14 @@ impl AddressRange {
     /// Whether its addresses are IPv4.
     pub fn is_v4(&self) -> bool {
         matches!(self.0, IpNet::V4(_))
+    }
+}
+
+/// Whether what an address says ends before it does, as in 10.8.0.0 or `2001:db8::`.
+fn is_a_network(address: &IpAddr) -> bool {
+    match address {
+        IpAddr::V4(four) => four.octets()[3] == 0,
+        IpAddr::V6(six) => six.segments()[4..] == [0; 4],
     }
 }
 
@@ -98,6 +113,7 @@ mod tests {
         check("2001:DB8:0::/32", Some("2001:db8::/32"));
         check("::1", Some("::1/128"));
         check("0.0.0.0/0", Some("0.0.0.0/0"));
+        check("10.8.0.0/32", Some("10.8.0.0/32"));
     }
 
     #[test]
@@ -116,6 +132,8 @@ mod tests {
             "fe80::1%eth0",
             "10.0.0.0/8;",
             "255.255.255.255",
+            "10.8.0.0",
+            "2001:db8::",
         ] {
             check(text, None);
         }

@@ -1,6 +1,8 @@
 //! Texts of an administrator that stand as one argument in an engine's configuration: where logs go, how they look, which
 //! ciphers are spoken.
 
+use std::net::{IpAddr, SocketAddr};
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +33,13 @@ impl LogTarget {
         } else {
             Err(Refused("a log goes to the absolute path of a file, or to syslog:server=ADDRESS".to_owned()))
         }
+    }
+
+    /// The address of the syslog server, where it is written as one.
+    pub fn server(&self) -> Option<IpAddr> {
+        let server = self.0.strip_prefix("syslog:server=")?.split(',').next()?;
+        let bare = server.strip_prefix('[').and_then(|server| server.strip_suffix(']')).unwrap_or(server);
+        bare.parse().ok().or_else(|| server.parse::<SocketAddr>().ok().map(|address| address.ip()))
     }
 }
 
@@ -134,6 +143,21 @@ mod tests {
         }
         for bad in ["", "off", "stdout", "logs/a.log", "/a/../b", "/a b", "/a;", "/$host.log", "syslog:x", "syslog:server=a b", "/"] {
             assert!(LogTarget::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_address_of_a_syslog_server_is_known_where_it_is_one() {
+        let server = |target: &str| LogTarget::parse(target).unwrap().server().map(|address| address.to_string());
+        for (target, expected) in [
+            ("syslog:server=10.0.0.1", Some("10.0.0.1")),
+            ("syslog:server=10.0.0.1:514,tag=web", Some("10.0.0.1")),
+            ("syslog:server=[fd00::1]", Some("fd00::1")),
+            ("syslog:server=[fd00::1]:514,nohostname", Some("fd00::1")),
+            ("syslog:server=logs.example.org", None),
+            ("/dev/stdout", None),
+        ] {
+            assert_eq!(server(target).as_deref(), expected, "{target}");
         }
     }
 

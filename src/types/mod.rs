@@ -29,7 +29,7 @@ pub use names::{ClusterName, ConfigId, CookieName, NetworkId, NetworkName, NodeI
 pub use path::ContextPath;
 pub use pem::{CERTIFICATE_LABEL, pem};
 pub use port::Port;
-pub use shown::{excerpt, is_hidden, is_unseen, unseen, visible, without_private_key, without_unseen};
+pub use shown::{excerpt, is_hidden, is_unseen, unseen, visible, visible_lines, without_private_key, without_unseen};
 pub use url::{Scheme, SiteUrl};
 
 /// Why a value was refused: what it must look like. The caller adds where it stood and what was found.

@@ -1,8 +1,6 @@
 //! How text of strangers (labels, names, an engine's words) is shown to people: nothing in it moves a cursor, turns a line round or
 //! hides, and what looks like a private key is withheld. It must never be used to decide what a text means.
 
-/// What stands in the place of a character that cannot be shown.
-const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
 /// What stands in the place of a private key.
 const WITHHELD: &str = "(not shown: a private key)";
 
@@ -56,14 +54,26 @@ fn name_of(c: char) -> Option<&'static str> {
     })
 }
 
-/// The text with a mark for each hidden character.
+/// The text on one line, with each character that nobody sees as what it is: `\u{200b}`, `\n`.
 pub fn visible(text: &str) -> String {
-    text.chars().map(|c| if is_hidden(c) { REPLACEMENT } else { c }).collect()
+    escaped(text.chars()).collect()
 }
 
-/// The same, at most so many characters long, and nothing of a private key.
+/// The same on as many lines as it has.
+pub fn visible_lines(text: &str) -> String {
+    text.split('\n').map(visible).collect::<Vec<_>>().join("\n")
+}
+
+/// The same on one line, at most so many characters long, and nothing of a private key.
 pub fn excerpt(text: &str, chars_max: usize) -> String {
-    without_private_key(text).chars().take(chars_max).map(|c| if is_hidden(c) { REPLACEMENT } else { c }).collect()
+    escaped(without_private_key(text).chars()).take(chars_max).collect()
+}
+
+fn escaped(text: impl Iterator<Item = char>) -> impl Iterator<Item = char> {
+    text.flat_map(|c| {
+        let (seen, unseen) = if is_unseen(c) { (None, Some(c.escape_default())) } else { (Some(c), None) };
+        seen.into_iter().chain(unseen.into_iter().flatten())
+    })
 }
 
 /// The text, unless a private key in PEM stands in it, line breaks or not: somebody took a key for the name of one.
@@ -77,9 +87,24 @@ mod tests {
 
     #[test]
     fn nothing_hidden_is_left() {
-        for hidden in ['\u{1b}', '\n', '\u{202e}', '\u{2066}', '\u{200b}', '\u{feff}', '\u{ad}', '\u{2028}', '\u{e0041}'] {
-            assert_eq!(visible(&format!("a{hidden}b")), "a\u{fffd}b", "{hidden:?}");
+        for hidden in [
+            '\u{1b}',
+            '\u{7f}',
+            '\u{9b}',
+            '\n',
+            '\u{202e}',
+            '\u{200b}',
+            '\u{feff}',
+            '\u{ad}',
+            '\u{2028}',
+            '\u{e0041}',
+            '\u{a0}',
+            '\u{2800}',
+        ] {
+            let shown = format!("a{}b", hidden.escape_default());
+            assert_eq!((visible(&format!("a{hidden}b")), excerpt(&format!("a{hidden}b"), 300)), (shown.clone(), shown), "{hidden:?}");
         }
+        assert_eq!(visible_lines("a\u{200b}\nb\r\n"), "a\\u{200b}\nb\\r\n");
         assert_eq!(visible("grüße 世界 -_."), "grüße 世界 -_.");
     }
 

@@ -7,7 +7,7 @@ use swarmgate::swarm::Snapshot;
 
 /// Checks every label of every service.
 pub fn check(cluster: &Cluster, snapshot: &Snapshot) {
-    let sources = Sources { clusters: std::slice::from_ref(cluster), snapshot, status: None };
+    let sources = Sources { clusters: std::slice::from_ref(cluster), snapshot, held: &[], status: None };
     for service in snapshot.services.values() {
         let told = explain_service(&sources, &service.name).expect("the service is there");
         assert_eq!(told, explain_service(&sources, &service.name).expect("the service is there"));
@@ -32,7 +32,7 @@ fn agrees(fate: &LabelFate, finding: &Finding) -> bool {
         (FindingCode::ConflictingSetting, _) => {
             nothing || says(&["overruled", "nothing to cut off", "TLS is passed on", "TLS is refused", "no TLS port"])
         }
-        (FindingCode::SecondDefaultBackend, _) => says(&["overruled by"]),
+        (FindingCode::SecondDefaultBackend, _) => nothing || says(&["overruled by"]),
         (FindingCode::NoVirtualIp, _) => !says(&["to the virtual IP"]),
         (FindingCode::NetworkNotFound, _) => !says(&[&format!("over {},", fate.value), &format!("over the network {}", fate.value)]),
         (FindingCode::SecretNotFound | FindingCode::RefNotPermitted, "ssl_backend_tls_verify") => {

@@ -176,9 +176,12 @@ fn limits_a_hundred_networks_work() {
 #[test]
 fn limits_a_cluster_takes_as_many_routes_as_it_is_said_to_and_the_youngest_lose() {
     let Some(bench) = Bench::new() else { return };
-    let app = |service: usize| {
-        let hosts = (0..1000).map(|number| format!("h{number}.s{service:02}.example.org")).collect::<Vec<_>>().join(",");
-        self::service(&[("hosts", &hosts), ("port", "80"), ("network", "net")], 1)
+    // Two teams, so that neither of them reaches its share.
+    let app = |number: usize| {
+        let hosts = (0..1000).map(|host| format!("h{host}.s{number:02}.example.org")).collect::<Vec<_>>().join(",");
+        let (mut labels, tasks, older) = service(&[("hosts", &hosts), ("port", "80"), ("network", "net")], 1);
+        labels.insert("com.docker.stack.namespace".to_owned(), format!("team-{}", number % 2));
+        (labels, tasks, older)
     };
     let services: Vec<Service> = (0..20).map(app).collect();
     let translation = bench.measure("20 services of 1,000 hosts, of which 10 fit", &bench.cluster(false), &worlds::swarm(&services));

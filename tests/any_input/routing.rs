@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use swarmgate::render::Purpose;
-use swarmgate::route::{Backend, MaterialRef, RouteTable, TlsBinding, Verification, VirtualHost};
+use swarmgate::route::{Backend, BackendService, MaterialRef, RouteTable, TlsBinding, Verification, VirtualHost};
 use swarmgate::types::{ContextPath, HostPattern, Scheme};
 
 /// What becomes of a request.
@@ -52,7 +52,8 @@ pub fn servers(backend: &Backend, purpose: Purpose) -> BTreeSet<String> {
     let some_stated = backend.services.iter().any(|service| service.weight.is_some());
     let counts = |weight: Option<u8>| weight.map_or(!some_stated || stated < 100, |weight| weight > 0);
     let names = backend.services.iter().filter(|service| counts(service.weight));
-    names.map(|service| format!("tasks.{}:{}", service.name, service.port)).collect()
+    let network = |service: &BackendService| service.network.as_ref().map_or_else(String::new, |network| format!(".{network}"));
+    names.map(|service| format!("tasks.{}{}:{}", service.name, network(service), service.port)).collect()
 }
 
 /// What a request for `path` of a published host gets.

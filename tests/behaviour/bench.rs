@@ -182,7 +182,7 @@ impl Bench {
     pub async fn stopping(&self, id: &ServiceId) -> BTreeSet<String> {
         let told = self.swarm.stopping_tasks().await.unwrap();
         let told = self.look().await.with_stopping(&told).unwrap().stopping;
-        told.into_values().filter(|t| t.service == *id).map(|t| t.id.0).collect()
+        told.values().filter(|t| t.service == *id).map(|t| t.id.0.clone()).collect()
     }
 
     /// Waits until all of them have ended.
@@ -223,7 +223,8 @@ pub fn owner() -> BTreeMap<String, String> {
 /// Short, for names have limits, and of this case alone.
 fn prefix(case: &str) -> String {
     let initials: String = case.split('_').filter_map(|word| word.chars().next()).collect();
-    format!("sgt{}-{initials}-", case.len())
+    // The port shows configs that are named as the operator's own.
+    format!("swarmgate-t{}-{initials}-", case.len())
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test has no command line of its own")]

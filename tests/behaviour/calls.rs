@@ -1,5 +1,7 @@
 //! What single calls do and refuse.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 use swarmgate::swarm::SwarmErrorKind;
@@ -98,6 +100,36 @@ async fn create_error(bench: &Bench, spoil: impl Fn(&mut Value)) -> SwarmErrorKi
     let mut spec = bench.spec("spoilt", 0);
     spoil(&mut spec);
     bench.port().create_service(&spec).await.unwrap_err().kind
+}
+
+pub async fn a_config_that_a_label_names_is_seen_and_none_that_begins_so(bench: &Bench) {
+    let stack = bench.name("").trim_end_matches('-').to_owned();
+    let none = BTreeMap::new();
+    let mut ids = Vec::new();
+    for name in ["ca", "cab", "own_ca"] {
+        let name = if name == "own_ca" { format!("{stack}_ca") } else { bench.name(name) };
+        ids.push(bench.port().create_config(&name, &none, b"x").await.unwrap());
+    }
+    let seen = async || bench.look().await.configs.keys().filter(|id| ids.contains(id)).cloned().collect::<BTreeSet<_>>();
+    let naming = |name: &str, value: String, stack: &str| {
+        let mut spec = bench.spec(name, 0);
+        spec["Labels"] = json!({"com.docker.lb.ssl_backend_tls_verify": value, "com.docker.stack.namespace": stack});
+        spec
+    };
+    assert_eq!(seen().await, BTreeSet::new());
+    // What only begins so, what is an id, and what is the beginning of one.
+    for (name, value) in [("a", bench.name("c")), ("b", ids[1].0.clone()), ("c", ids[1].0[..5].to_owned())] {
+        bench.create(&naming(name, value, "")).await;
+    }
+    assert_eq!(seen().await, BTreeSet::new());
+    bench.create(&naming("d", bench.name("ca"), "")).await;
+    assert_eq!(seen().await, BTreeSet::from([ids[0].clone()]));
+    bench.create(&naming("e", "ca".to_owned(), &stack)).await;
+    assert_eq!(seen().await, BTreeSet::from([ids[0].clone(), ids[2].clone()]));
+    for id in &ids {
+        bench.port().remove_config(id).await.unwrap();
+    }
+    assert_eq!(seen().await, BTreeSet::new());
 }
 
 pub async fn a_wrong_spec_is_refused(bench: &Bench) {

@@ -80,6 +80,26 @@ pub async fn a_global_service_runs_once_per_matching_node(bench: &Bench) {
     bench.until("no task is left", |s| tasks(s, &id).is_empty()).await;
 }
 
+/// What `mode: global` of proxies is made of.
+pub async fn no_node_has_more_tasks_than_it_may_and_those_without_a_node_go_first(bench: &Bench) {
+    let nodes = bench.look().await.nodes.len();
+    let (id, ids) = bench.running(&bench.spec("a", nodes as u64), nodes).await;
+    // How many a node may have replaces none that runs, nor does their number.
+    bench.edit(&id, |spec| spec["TaskTemplate"]["Placement"] = json!({"MaxReplicas": 1})).await;
+    bench.stays(&id, &ids).await;
+    bench.edit(&id, |spec| spec["Mode"]["Replicated"]["Replicas"] = json!(nodes + 1)).await;
+    bench.until("one has no place, and says why", |s| explains(s, &id, "max replicas per node limit exceed")).await;
+    bench.edit(&id, |spec| spec["Mode"]["Replicated"]["Replicas"] = json!(nodes)).await;
+    bench.until("nothing waits any more", |s| tasks(s, &id).len() == nodes).await;
+    bench.stays(&id, &ids).await;
+    // One is replaced where it was, although it may have only one there.
+    bench.edit(&id, |spec| spec["TaskTemplate"]["ForceUpdate"] = json!(1)).await;
+    bench.until_replaced(&id, &ids).await;
+    let seen = bench.look().await;
+    let places: BTreeSet<_> = running(&seen, &id).iter().filter_map(|task| task.node.clone()).collect();
+    assert_eq!(places.len(), nodes, "{places:?}");
+}
+
 pub async fn tasks_of_a_removed_service_leave_the_list(bench: &Bench) {
     let (id, _) = bench.running(&bench.spec("a", 2), 2).await;
     bench.port().remove_service(&id).await.unwrap();

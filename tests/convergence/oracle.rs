@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use swarmgate::channel::contract::LABEL_OWNER;
+use swarmgate::channel::contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
 use swarmgate::channel::wire::Desired;
 use swarmgate::route::Endpoint;
 use swarmgate::simulator::{Call, Write};
@@ -18,7 +18,7 @@ pub const BAD_HOSTS: &[&str] =
 pub const GOOD_PATHS: &[&str] = &["/", "/app", "/app/deep"];
 
 /// Checks that every route that valid labels ask for is in the published table of its cluster, with its service, and that
-/// every endpoint is a running task of the service that it stands for, where that task is.
+/// every endpoint is a running task of the service that it stands for, where that task is and all proxies have an interface.
 pub fn check_routes(cluster: &ClusterName, desired: &Desired, seen: &Snapshot) {
     for service in seen.services.values() {
         if let Some((host, path)) = asked(cluster, service) {
@@ -34,7 +34,7 @@ pub fn check_routes(cluster: &ClusterName, desired: &Desired, seen: &Snapshot) {
     for part in parts {
         for (endpoint, task) in part.endpoints.iter().filter_map(|endpoint| Some((endpoint, endpoint.task.as_ref()?))) {
             let found = seen.tasks.get(task).filter(|task| task.service == part.id && task.state == "running");
-            let fine = found.is_some_and(|task| is_at(task, endpoint, seen));
+            let fine = found.is_some_and(|task| is_at(task, endpoint, seen) && is_reached(cluster, task, endpoint, seen));
             assert!(fine, "cluster {cluster}: {endpoint:?} stands for {} and is no running task of it: {found:?}", part.name);
         }
     }
@@ -46,6 +46,18 @@ fn is_at(task: &Task, endpoint: &Endpoint, seen: &Snapshot) -> bool {
     let node = task.node.as_ref().and_then(|id| seen.nodes.get(id)).and_then(|node| node.address);
     let bound = task.host_ports.iter().any(|port| (port.target, port.published) == (8080, endpoint.port.get()));
     on_network || (node == Some(endpoint.address) && bound)
+}
+
+/// Whether every proxy that runs has the network of the address, if it is one on a network.
+fn is_reached(cluster: &ClusterName, task: &Task, endpoint: &Endpoint, seen: &Snapshot) -> bool {
+    let Some((network, _)) = task.addresses.iter().find(|(_, address)| address.addr() == endpoint.address) else { return true };
+    let is = |service: &Service, key: &str, value: &str| service.labels.get(key).is_some_and(|found| found == value);
+    let ours = |service: &Service| {
+        let labelled = is(service, LABEL_CLUSTER, cluster.as_str()) && is(service, LABEL_ROLE, "proxy");
+        labelled && service.labels.contains_key(LABEL_OWNER) && !is_squatter(service)
+    };
+    let is_proxy = |task: &&Task| task.state == "running" && seen.services.get(&task.service).is_some_and(ours);
+    seen.tasks.values().filter(is_proxy).all(|proxy| proxy.addresses.iter().any(|(own, _)| own == network))
 }
 
 /// The route that a service's labels ask for in this cluster, if they are all right.

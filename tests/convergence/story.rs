@@ -10,12 +10,14 @@ use rand::{Rng as _, SeedableRng as _};
 use swarmgate::channel::wire::Desired;
 use swarmgate::channel::{ChannelMode, Moment};
 use swarmgate::controller::census;
+use swarmgate::controller::damping::Damping;
 use swarmgate::controller::declared::Declared;
 use swarmgate::controller::lookout::Sighted;
 use swarmgate::controller::pass::{Job, Memory, Verdict, pass};
 use swarmgate::controller::surroundings::{Surroundings, Tokens};
 use swarmgate::intent::documents::read_documents;
 use swarmgate::pki::Authority;
+use swarmgate::report::Finding;
 use swarmgate::simulator::{Faults, SimOptions, SimSwarm};
 use swarmgate::swarm::{Snapshot, Swarm as _};
 use swarmgate::types::{ClusterName, Port};
@@ -65,6 +67,7 @@ struct Operator {
     line: Arc<TestLine>,
     declared: Declared,
     memories: BTreeMap<ClusterName, Memory>,
+    damping: Damping,
 }
 
 impl Operator {
@@ -83,13 +86,12 @@ impl Operator {
             writes: Arc::default(),
         };
         let declared = Declared::default().after(read_documents(&files(documents)));
-        Self { around, line, declared, memories: BTreeMap::new() }
+        Self { around, line, declared, memories: BTreeMap::new(), damping: Damping::default() }
     }
 
-    fn one_pass(&mut self, name: &ClusterName, may_write: bool, seen: Result<Arc<Snapshot>, String>, swarm: &SimSwarm) -> Verdict {
+    fn one_pass(&mut self, name: &ClusterName, may_write: bool, seen: Result<Sighted, String>, swarm: &SimSwarm) -> Verdict {
         let job = Job { name: name.clone(), declared: self.declared.clusters.get(name).cloned(), may_write, now: swarm.now() };
         let memory = self.memories.entry(name.clone()).or_default();
-        let seen = seen.map(|snapshot| Sighted { snapshot, looked: Moment::now() });
         let verdict = pass(&self.around, &job, seen, memory).now_or_never().unwrap();
         if verdict == Verdict::Gone {
             self.memories.remove(name);
@@ -125,6 +127,44 @@ impl Story {
         }
         let operator = Operator::start(&swarm, &documents, channel_of(seed));
         Self { seed, loud, rng, swarm, documents, operator, kind }
+    }
+
+    /// One cluster on a Swarm where nothing goes wrong, for a test that tells what happens.
+    pub fn plain() -> Self {
+        Self::of(Document::new(0))
+    }
+
+    /// The same with a proxy on each node, on the nodes' own ports.
+    pub fn on_nodes() -> Self {
+        let mut document = Document::new(0);
+        (document.global, document.host_mode) = (true, true);
+        Self::of(document)
+    }
+
+    fn of(document: Document) -> Self {
+        let swarm = SimSwarm::new(SimOptions::default());
+        people::found(&swarm);
+        let documents = vec![document];
+        let operator = Operator::start(&swarm, &documents, channel_of(0));
+        Self { seed: 0, loud: false, rng: StdRng::seed_from_u64(0), swarm, documents, operator, kind: Kind::Mixed }
+    }
+
+    /// The Swarm.
+    pub fn swarm(&self) -> &SimSwarm {
+        &self.swarm
+    }
+
+    /// What is published for the one cluster.
+    pub fn published(&self) -> Desired {
+        self.operator.line.published().into_values().next().unwrap()
+    }
+
+    /// The operator dies and is back, and knows what the Swarm shows. Nothing is left to do by that.
+    pub fn restart(&mut self) {
+        self.operator = Operator::start(&self.swarm, &self.documents, channel_of(self.seed));
+        self.converge();
+        self.swarm.take_writes();
+        self.still_round(Duration::from_secs(1));
     }
 
     /// Tells it to the end.
@@ -210,7 +250,8 @@ impl Story {
         self.operator.line.extensions_report(&self.truth(), self.swarm.now());
     }
 
-    fn truth(&self) -> Snapshot {
+    /// The Swarm as it is.
+    pub fn truth(&self) -> Snapshot {
         Snapshot::from_raw(&self.swarm.truth()).unwrap()
     }
 
@@ -218,7 +259,7 @@ impl Story {
     fn round(&mut self, writing: f64) -> Vec<(ClusterName, Verdict)> {
         let seen = self.look();
         let leftover = match &seen {
-            Ok(seen) => census::take("swarmgate", &self.operator.declared, seen).leftover,
+            Ok(seen) => census::take("swarmgate", &self.operator.declared, &seen.snapshot).leftover,
             Err(_) => BTreeSet::new(),
         };
         let names: BTreeSet<ClusterName> = self.operator.declared.clusters.keys().cloned().chain(leftover).collect();
@@ -232,12 +273,14 @@ impl Story {
         verdicts
     }
 
-    fn look(&self) -> Result<Arc<Snapshot>, String> {
+    fn look(&mut self) -> Result<Sighted, String> {
         let raw = self.swarm.observe().now_or_never().unwrap().map_err(|error| error.to_string())?;
-        Snapshot::from_raw(&raw).map(Arc::new).map_err(|error| error.to_string())
+        let snapshot = Snapshot::from_raw(&raw).map(Arc::new).map_err(|error| error.to_string())?;
+        let Operator { damping, declared, .. } = &mut self.operator;
+        Ok(Sighted::after(damping, declared, snapshot, self.swarm.now(), Moment::now()))
     }
 
-    fn checked_pass(&mut self, name: &ClusterName, may_write: bool, seen: &Result<Arc<Snapshot>, String>) -> Verdict {
+    fn checked_pass(&mut self, name: &ClusterName, may_write: bool, seen: &Result<Sighted, String>) -> Verdict {
         let before = self.operator.line.published();
         let verdict = self.operator.one_pass(name, may_write, seen.clone(), &self.swarm);
         let writes = self.swarm.take_writes();
@@ -249,7 +292,7 @@ impl Story {
         });
         oracle::check_writes(&writes);
         assert!(may_write || writes.is_empty(), "a pass that must not write wrote: {writes:?}");
-        self.check_published(name, &before, seen.as_ref().ok().map(AsRef::as_ref), !writes.is_empty());
+        self.check_published(name, &before, seen.as_ref().ok().map(|seen| seen.snapshot.as_ref()), !writes.is_empty());
         verdict
     }
 
@@ -286,7 +329,21 @@ impl Story {
         }
     }
 
-    fn converge(&mut self) {
+    /// Some time passes, in which not everything need become as declared.
+    pub fn go_on(&mut self, rounds: usize) {
+        for at in 0..rounds {
+            self.is_quiet_round(at);
+        }
+    }
+
+    /// What is found about the one cluster.
+    pub fn findings(&self) -> Vec<Finding> {
+        let statuses = self.operator.memories.values().filter_map(|memory| memory.status.as_ref());
+        statuses.flat_map(|status| status.findings.iter().cloned()).collect()
+    }
+
+    /// Everything becomes as declared.
+    pub fn converge(&mut self) {
         let rounds = (0..ROUNDS_TO_CONVERGE_MAX).position(|at| self.is_quiet_round(at));
         assert!(rounds.is_some(), "no convergence:\n{}", self.obstacles());
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 use swarmgate::channel::wire::{Desired, Peers};
 use swarmgate::channel::{Admission, ChannelMode, Hub, Moment, Received};
+use swarmgate::controller::damping::Damping;
 use swarmgate::controller::declared::Declared;
 use swarmgate::controller::lookout::Sighted;
 use swarmgate::controller::pass::{Job, Memory, pass};
@@ -21,6 +22,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::operator_end::admission;
 use crate::stage::{Stage, cluster};
 
 /// 222 updates a minute.
@@ -97,13 +99,13 @@ fn publish(swarm: &SimSwarm, name: &str, target: &str) {
 
 /// Passes again and again, as an operator has them whose Swarm sends events all the time.
 async fn operate(around: Surroundings, swarm: SimSwarm, declared: Declared, stop: CancellationToken) {
-    let (name, mut memory) = (cluster(), Memory::default());
+    let (name, mut memory, mut damping) = (cluster(), Memory::default(), Damping::default());
     while !stop.is_cancelled() {
         let looked = Moment::now();
         let snapshot = Snapshot::from_raw(&swarm.observe().await.unwrap()).map(Arc::new).map_err(|error| error.to_string());
-        let sighted = snapshot.map(|snapshot| Sighted { snapshot, looked });
-        let job =
-            Job { declared: declared.clusters.get(&name).cloned(), name: name.clone(), may_write: false, now: jiff::Timestamp::now() };
+        let now = jiff::Timestamp::now();
+        let sighted = snapshot.map(|snapshot| Sighted::after(&mut damping, &declared, snapshot, now, looked));
+        let job = Job { declared: declared.clusters.get(&name).cloned(), name: name.clone(), may_write: false, now };
         pass(&around, &job, sighted, &mut memory).await;
         tokio::time::sleep(PASSES).await;
     }
@@ -160,7 +162,7 @@ async fn beside_a_flapping_neighbour(burst: u32) -> Option<(Told, Told)> {
     publish(&swarm, "calm", "before.test");
     publish(&swarm, "flappy", "before.test");
     let (extension, proxy) = (stage.extension(), stage.proxy());
-    let (line, seals) = (StageLine { hub: stage.hub(), admission: Stage::admission() }, stage.authority().seals());
+    let (line, seals) = (StageLine { hub: stage.hub(), admission: admission() }, stage.authority().seals());
     let around = Surroundings {
         swarm: Arc::new(swarm.clone()),
         line: Arc::new(line),

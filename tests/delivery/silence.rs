@@ -9,16 +9,16 @@ use std::time::Duration;
 
 use swarmgate::proxy::check;
 use swarmgate::route::{Backend, BackendService, Endpoint, EngineSettings, PathRoute, RouteTable, VirtualHost};
-use swarmgate::types::{ContextPath, HostPattern, Port, ServiceId, ServiceName, TaskId};
+use swarmgate::types::{ContextPath, Digest, HostPattern, NetworkName, Port, ServiceId, ServiceName, TaskId};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 use crate::apps::App;
-use crate::name_server::{Names, name_server};
+use crate::name_server::{Names, name_server, task_id};
 use crate::ports;
-use crate::stage::{Stage, cluster};
-use crate::traffic::{SteadyLoad, Told};
+use crate::stage::{Stage, cluster, eventually};
+use crate::traffic::{SteadyLoad, Told, get};
 
 const HOST: &str = "app.example.org";
 /// How long the control plane may be silent on these stages: more than it is between two confirmations.
@@ -28,6 +28,15 @@ const SLACK: Duration = Duration::from_secs(8);
 /// The address of the task that the control plane knows, and that of the one that comes later.
 const FIRST: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const SECOND: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+/// Of somebody else.
+const THIRD: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
+/// The service's tasks, as the engine asks for them.
+const TASKS: &str = "tasks.app.net";
+/// Longer than a configuration may take to be tested before proxies would think that nobody confirms addresses.
+const SLOW: u64 = 20;
+const SLOW_HOST: &str = "slow.example.org";
+/// Longer than Docker may take for an answer while nobody waits for it.
+const SLOW_ANSWER: Duration = Duration::from_millis(800);
 
 /// A stage with a proxy that is served by the first task, and a name server that knows it.
 struct Scene {
@@ -39,17 +48,44 @@ struct Scene {
 
 impl Scene {
     async fn new(stage: Stage) -> Self {
-        let (resolver, names) = name_server().await;
+        Self::with_answers_after(stage, Duration::ZERO).await
+    }
+
+    /// The same with a name server that takes its time for each answer.
+    async fn with_answers_after(stage: Stage, time: Duration) -> Self {
+        let (resolver, names) = name_server(time).await;
         let port = ports::free_port();
         let first = App::start_at("own", SocketAddr::from((FIRST, port))).await;
-        names.lock().unwrap().extend(["tasks.app", "own-name"].map(|name| (name.to_owned(), FIRST)));
-        Self { stage: stage.with_names(resolver, "own-name"), names, port, first }
+        let scene = Self { stage: stage.with_names(resolver, "own-name"), names, port, first };
+        scene.set_name("own-name", &[Ipv4Addr::new(127, 0, 0, 250)]);
+        scene.set_name(TASKS, &[FIRST]);
+        scene.set_holder("app", FIRST);
+        scene
+    }
+
+    fn set_name(&self, name: &str, addresses: &[Ipv4Addr]) {
+        self.names.lock().unwrap().insert(name.to_owned(), addresses.to_vec());
+    }
+
+    /// A task of this service has the address, and nobody else.
+    fn set_holder(&self, service: &str, address: Ipv4Addr) {
+        let mut names = self.names.lock().unwrap();
+        names.retain(|name, addresses| name.starts_with("tasks.") || !addresses.contains(&address));
+        let number = usize::from(address.octets()[3]);
+        names.insert(format!("{service}.{number}.{}.net", task_id(number)), vec![address]);
     }
 
     fn table(&self, limit: Duration) -> RouteTable {
+        self.table_with(limit, &[FIRST])
+    }
+
+    fn table_with(&self, limit: Duration, addresses: &[Ipv4Addr]) -> RouteTable {
         let port = Port::new(self.port).unwrap();
-        let endpoint = Endpoint { address: FIRST.into(), port, task: Some(TaskId("task-1".to_owned())), lasting: false };
-        let service = BackendService::new(ServiceId("service".to_owned()), ServiceName::parse("app").unwrap(), port, vec![endpoint]);
+        let task = |address: Ipv4Addr| Some(TaskId(task_id(usize::from(address.octets()[3]))));
+        let endpoint = |address: &Ipv4Addr| Endpoint { address: (*address).into(), port, task: task(*address), lasting: false };
+        let endpoints = addresses.iter().map(endpoint).collect();
+        let mut service = BackendService::new(ServiceId("service".to_owned()), ServiceName::parse("app").unwrap(), port, endpoints);
+        service.network = Some(NetworkName::parse("net").unwrap());
         let route = PathRoute::to(Backend::of(vec![service]));
         let host = VirtualHost { paths: BTreeMap::from([(ContextPath::root(), route)]), ..VirtualHost::default() };
         let settings = EngineSettings {
@@ -59,6 +95,14 @@ impl Scene {
         };
         let hosts = BTreeMap::from([(HostPattern::parse(HOST).unwrap(), host)]);
         RouteTable { settings, hosts, ..RouteTable::empty(cluster(), Port::new(self.stage.http().port()).unwrap()) }
+    }
+
+    /// The same table with another host, which takes its time to be tested.
+    fn slow_table(&self, addresses: &[Ipv4Addr]) -> RouteTable {
+        let mut table = self.table_with(LIMIT, addresses);
+        let host = table.hosts.values().next().unwrap().clone();
+        table.hosts.insert(HostPattern::parse(SLOW_HOST).unwrap(), host);
+        table
     }
 
     async fn source(&self) -> String {
@@ -76,10 +120,29 @@ impl Scene {
         began.elapsed()
     }
 
+    /// A proxy has run, and nobody is there any more but the task and the name server.
+    async fn left_alone(mut self) -> Self {
+        let (extension, proxy) = (self.stage.extension(), self.stage.proxy());
+        self.stage.publish(self.table(LIMIT));
+        self.stage.until_answer(HOST, "own").await;
+        eventually("the volume is written", || self.stage.saved_state()).await;
+        proxy.drained().await.unwrap();
+        extension.stopped().await;
+        self.stage.stop_operator().await;
+        self
+    }
+
     /// The task ends, another one of the service comes elsewhere, and a stranger gets the old address.
     async fn replace_task_by_stranger(&self) -> (App, App) {
         let second = App::start_at("own", SocketAddr::from((SECOND, self.port))).await;
-        self.names.lock().unwrap().insert("tasks.app".to_owned(), SECOND);
+        self.set_name(TASKS, &[SECOND]);
+        self.set_holder("app", SECOND);
+        self.set_holder("evil", FIRST);
+        (second, self.take_first_address().await)
+    }
+
+    /// The first task ends, and a stranger listens where it was.
+    async fn take_first_address(&self) -> App {
         self.first.stop();
         let freed = async {
             loop {
@@ -91,7 +154,35 @@ impl Scene {
             }
         };
         tokio::time::timeout(Duration::from_secs(10), freed).await.expect("the old address becomes free");
-        (second, App::start_at("a stranger", SocketAddr::from((FIRST, self.port))).await)
+        App::start_at("a stranger", SocketAddr::from((FIRST, self.port))).await
+    }
+
+    /// For as long as a slow test takes and what comes after it, the proxy stays on addresses, and nobody but the tasks answers.
+    async fn check_slowness(&self, desired: &Digest) {
+        let load = SteadyLoad::start(self.stage.http(), HOST, 2);
+        let began = Instant::now();
+        let mut running = false;
+        while !running {
+            assert_eq!(self.source().await, "live", "after {:?}", began.elapsed());
+            assert!(began.elapsed() < Duration::from_secs(3 * SLOW), "the slow table is never in force");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            running = self.stage.runs(desired);
+        }
+        assert!(began.elapsed() > LIMIT, "it was tested at once");
+        check_answers(&load.finish().await);
+    }
+
+    /// The same while somebody else has the name as well.
+    async fn check_silence_with_stranger(&self) {
+        self.until_source("names", LIMIT + SLACK).await;
+        self.check_answers_for(Duration::from_secs(4)).await;
+    }
+
+    /// Nobody but its own tasks answers, and always.
+    async fn check_answers_for(&self, time: Duration) {
+        let load = SteadyLoad::start(self.stage.http(), HOST, 4);
+        tokio::time::sleep(time).await;
+        check_answers(&load.finish().await);
     }
 
     /// The proxy goes over to names in time and without a loss; the stranger that then gets the address never answers.
@@ -243,6 +334,140 @@ async fn a_proxy_that_starts_while_only_the_extension_answers_starts_with_names(
     scene.until_source("names", SLACK).await;
     scene.stage.until_answer(HOST, "own").await;
     scene.stage.stop_operator().await;
+    proxy.drained().await.unwrap();
+    extension.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_takes_the_name_of_a_service_for_an_alias_never_answers_for_it() {
+    let scene = Scene::new(stage_or_skip!()).await;
+    let (extension, proxy) = (scene.stage.extension(), scene.stage.proxy());
+    scene.stage.publish(scene.table(LIMIT));
+    scene.stage.until_answer(HOST, "own").await;
+    let _stranger = App::start_at("a stranger", SocketAddr::from((THIRD, scene.port))).await;
+    scene.set_holder("evil", THIRD);
+    scene.set_name(TASKS, &[FIRST, THIRD]);
+    scene.set_name("tasks.app", &[THIRD]);
+    scene.stage.blind_operator();
+    scene.check_silence_with_stranger().await;
+    // He hides the name on a network of his own: the task that was known is found nevertheless.
+    scene.set_name(TASKS, &[THIRD]);
+    scene.check_answers_for(Duration::from_secs(4)).await;
+    // The tasks are gone: nobody answers, and he least of all.
+    scene.set_name("somebody", &[FIRST]);
+    scene.names.lock().unwrap().retain(|name, _| !name.starts_with("app."));
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while let Ok(answer) = get(scene.stage.http(), HOST, "/").await {
+        assert_eq!(answer, "own");
+        assert!(Instant::now() < deadline, "its address is used for ever");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let load = SteadyLoad::start(scene.stage.http(), HOST, 2);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let told = load.finish().await;
+    assert_eq!((told.answered, told.failed.is_empty()), (0, false), "{told:?}");
+    // He goes and the control plane comes back at the same moment.
+    scene.set_holder("app", FIRST);
+    scene.set_name(TASKS, &[FIRST]);
+    scene.stage.until_answer(HOST, "own").await;
+    proxy.drained().await.unwrap();
+    extension.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_that_starts_by_name_takes_requests_once_it_knows_whom_to_ask() {
+    let scene = Scene::with_answers_after(stage_or_skip!(), SLOW_ANSWER).await.left_alone().await;
+    scene.stage.age_saved_state(LIMIT * 2);
+    let proxy = scene.stage.proxy();
+    let began = Instant::now();
+    let first = loop {
+        match get(scene.stage.http(), HOST, "/").await {
+            // An engine that only tests a configuration listens for a moment as well.
+            Err(words) if words.contains("ConnectionRefused") || words.contains("ConnectionReset") => {
+                assert!(began.elapsed() < Duration::from_secs(30), "it never takes requests");
+                assert!(check(scene.stage.health()).await.is_err(), "it is healthy and takes no requests");
+            }
+            answered => break answered,
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    assert_eq!(first.as_deref(), Ok("own"));
+    scene.check_answers_for(Duration::from_secs(2)).await;
+    assert_eq!(scene.source().await, "names of the volume");
+    proxy.drained().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_name_server_holds_a_start_up_for_a_while_only() {
+    let scene = Scene::new(stage_or_skip!()).await.left_alone().await;
+    scene.stage.age_saved_state(LIMIT * 2);
+    let known = std::mem::take(&mut *scene.names.lock().unwrap());
+    let proxy = scene.stage.proxy();
+    scene.until_source("names of the volume", Duration::from_secs(30)).await;
+    *scene.names.lock().unwrap() = known;
+    scene.stage.until_answer(HOST, "own").await;
+    proxy.drained().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_that_has_just_started_alone_goes_over_to_names_without_a_loss() {
+    let scene = Scene::with_answers_after(stage_or_skip!(), SLOW_ANSWER).await.left_alone().await;
+    let proxy = scene.stage.proxy();
+    scene.until_source("volume", LIMIT).await;
+    let load = SteadyLoad::start(scene.stage.http(), HOST, 4);
+    scene.until_source("names", LIMIT + SLACK).await;
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    check_answers(&load.finish().await);
+    proxy.drained().await.unwrap();
+}
+
+/// A table that takes longer to test than addresses may be unconfirmed, with either of the two that test it being the slow one.
+async fn check_that_slow_is_not_silent(extension_is_slow: bool) {
+    let scene = Scene::new(stage_or_skip!()).await;
+    let (extension, proxy) = if extension_is_slow {
+        (scene.stage.extension_that_is_slow(SLOW_HOST, SLOW), scene.stage.proxy())
+    } else {
+        (scene.stage.extension(), scene.stage.proxy_that_is_slow(SLOW_HOST, SLOW))
+    };
+    scene.stage.publish(scene.table(LIMIT));
+    scene.stage.until_answer(HOST, "own").await;
+    let desired = scene.stage.publish(scene.slow_table(&[FIRST]));
+    scene.check_slowness(&desired).await;
+    assert_eq!(scene.stage.report().unwrap().proxies[0].fallbacks, 0);
+    proxy.drained().await.unwrap();
+    extension.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_the_extension_tests_for_longer_than_the_limit_takes_no_proxy_to_names() {
+    check_that_slow_is_not_silent(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_a_proxy_tests_for_longer_than_the_limit_does_not_take_it_to_names() {
+    check_that_slow_is_not_silent(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_a_task_leaves_while_a_table_is_tested_is_not_kept_until_the_test_ends() {
+    let scene = Scene::new(stage_or_skip!()).await;
+    let extension = scene.stage.extension_that_is_slow(SLOW_HOST, 2);
+    let proxy = scene.stage.proxy_that_is_slow(SLOW_HOST, 2 * SLOW);
+    let _second = App::start_at("own", SocketAddr::from((SECOND, scene.port))).await;
+    scene.stage.publish(scene.table_with(LIMIT, &[FIRST, SECOND]));
+    scene.stage.until_answer(HOST, "own").await;
+    scene.stage.publish(scene.slow_table(&[FIRST, SECOND]));
+    // The proxy is at work on it.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let desired = scene.stage.publish(scene.slow_table(&[SECOND]));
+    // Swarm keeps no address for a task that has ended; here it is given to somebody else as late as it may be used at most.
+    tokio::time::sleep(LIMIT).await;
+    let _stranger = scene.take_first_address().await;
+    let load = SteadyLoad::start(scene.stage.http(), HOST, 2);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(!scene.stage.runs(&desired), "the test has not ended");
+    assert_eq!(scene.source().await, "live");
+    check_answers(&load.finish().await);
     proxy.drained().await.unwrap();
     extension.stopped().await;
 }

@@ -3,32 +3,32 @@
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use swarmgate::channel::wire::{Bundle, Delivery, Desired, ExtensionReport, Peers};
-use swarmgate::channel::{Admission, AdmittedToken, Bootstrap, Hub, Moment, Token, bootstrap, serve};
+use swarmgate::channel::{Bootstrap, Hub, bootstrap};
 use swarmgate::extension::{self, ExtensionOptions};
-use swarmgate::pki::{Authority, ChannelRole, ClientAuthentication, Credentials, KeyInHand, server_config};
+use swarmgate::pki::{Authority, ChannelRole, KeyInHand};
 use swarmgate::proxy::{self, Follow, NameServer, ProxyError, ProxyOptions, ProxySignal};
 use swarmgate::render::Layout;
 use swarmgate::route::RouteTable;
-use swarmgate::types::{ClusterName, Digest};
+use swarmgate::types::Digest;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use crate::operator_end::cluster;
+use crate::operator_end::{OperatorEnd, token, token_text};
 use crate::ports::free_port;
 use crate::traffic;
 
 /// A manager on which there is no operator.
 pub const NOBODY: &str = "https://127.0.0.1:9";
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The time from one look of the operator's at the Swarm to the next.
-const LOOK: Duration = Duration::from_millis(500);
 
 /// The engine, if this machine has a recent one.
 pub fn nginx() -> Option<PathBuf> {
@@ -60,32 +60,13 @@ pub async fn eventually<T>(what: &str, probe: impl Fn() -> Option<T>) -> T {
     }
 }
 
-/// The cluster of every stage.
-pub fn cluster() -> ClusterName {
-    ClusterName::parse("dev").unwrap()
-}
-
 pub struct Stage {
     directory: TempDir,
     nginx: PathBuf,
-    operator: Operator,
+    operator: OperatorEnd,
     ports: Ports,
     authority: Arc<Authority>,
     names: Option<NameServer>,
-}
-
-/// The token of a role on every stage.
-fn token(role: ChannelRole) -> Token {
-    Token::new(&format!("a-token-for-each-{role}")).unwrap()
-}
-
-/// Looks at its Swarm again and again and always sees the same.
-struct Operator {
-    hub: Hub,
-    seen: Arc<Mutex<Option<(Desired, Admission)>>>,
-    looks: JoinHandle<()>,
-    stop: CancellationToken,
-    server: JoinHandle<()>,
 }
 
 struct Ports {
@@ -116,7 +97,7 @@ impl Stage {
             std::fs::create_dir(directory.path().join(name)).unwrap();
         }
         let authority = Arc::new(Authority::create(Timestamp::now()).unwrap());
-        let operator = Operator::start(ports.operator, &authority).await;
+        let operator = OperatorEnd::start(ports.operator, &authority).await;
         Self { directory, nginx, operator, ports, authority, names: None }
     }
 
@@ -163,7 +144,7 @@ impl Stage {
     /// The same as the file that its service mounts.
     pub fn bootstrap_file(&self, role: ChannelRole) -> PathBuf {
         let path = self.path("token");
-        let text = bootstrap::encode(role, &cluster(), &format!("a-token-for-each-{role}"), &self.authority.root_pem());
+        let text = bootstrap::encode(role, &cluster(), &token_text(role), &self.authority.root_pem());
         std::fs::write(&path, text).unwrap();
         path
     }
@@ -180,40 +161,26 @@ impl Stage {
     }
 
     pub fn publish_desired(&self, desired: Desired) -> Digest {
-        let digest = desired.digest.clone();
-        let admission = Self::admission();
-        self.operator.hub.publish(&cluster(), desired.clone(), admission.clone(), Moment::now());
-        *self.operator.seen.lock().unwrap() = Some((desired, admission));
-        digest
-    }
-
-    /// Who gets certificates on every stage.
-    pub fn admission() -> Admission {
-        let roles = [ChannelRole::Extension, ChannelRole::Proxy];
-        let tokens = roles.map(|role| AdmittedToken { role, sha256: token(role).digest() });
-        let extensions = ["extension", "replayed", "t1"].map(|task| (ChannelRole::Extension, task.to_owned()));
-        let proxies = ["proxy-task", "local", "t1"].map(|task| (ChannelRole::Proxy, task.to_owned()));
-        Admission { tokens: tokens.to_vec(), tasks: extensions.into_iter().chain(proxies).collect() }
+        self.operator.publish(desired)
     }
 
     /// The operator's end of the channel.
     pub fn hub(&self) -> Hub {
-        self.operator.hub.clone()
+        self.operator.hub()
     }
 
     pub fn report(&self) -> Option<ExtensionReport> {
-        self.operator.hub.report(&cluster()).map(|received| received.report)
+        self.operator.report()
     }
 
     /// When the operator last took a report.
     pub fn reports_taken(&self) -> Timestamp {
-        self.operator.hub.report(&cluster()).map_or(Timestamp::MIN, |received| received.at)
+        self.operator.reports_taken()
     }
 
     /// The last report that counts, if it is this task's and later than that.
     pub fn task_reported_since(&self, task: &str, before: Timestamp) -> Option<()> {
-        let received = self.operator.hub.report(&cluster())?;
-        (received.report.task == task && received.at > before).then_some(())
+        self.operator.task_reported_since(task, before)
     }
 
     /// The digest that the agent says it runs, as it shows it.
@@ -228,12 +195,15 @@ impl Stage {
 
     /// Waits until the operator was told that the proxy runs what was rendered from this.
     pub async fn until_running(&self, desired: &Digest) {
-        eventually("the proxy runs the newest configuration", || {
-            let report = self.report()?;
-            let accepted = report.accepted.filter(|accepted| accepted.desired_digest == *desired)?;
-            (report.proxies.first()?.running.as_ref() == Some(&accepted.config_digest)).then_some(())
-        })
-        .await;
+        eventually("the proxy runs the newest configuration", || self.runs(desired).then_some(())).await;
+    }
+
+    /// Whether the proxy says that it runs what was made of this.
+    pub fn runs(&self, desired: &Digest) -> bool {
+        let Some(report) = self.report() else { return false };
+        let accepted = report.accepted.filter(|accepted| accepted.desired_digest == *desired);
+        let running = report.proxies.first().and_then(|proxy| proxy.running.as_ref());
+        accepted.is_some_and(|accepted| running == Some(&accepted.config_digest))
     }
 
     pub async fn answer(&self, host: &str) -> Result<String, String> {
@@ -254,17 +224,15 @@ impl Stage {
 
     /// From here on the operator's looks at the Swarm fail; it answers as before.
     pub fn blind_operator(&self) {
-        self.operator.looks.abort();
+        self.operator.blind();
     }
 
     pub async fn stop_operator(&mut self) {
-        self.blind_operator();
-        self.operator.stop.cancel();
-        (&mut self.operator.server).await.unwrap();
+        self.operator.stop().await;
     }
 
     pub async fn start_operator(&mut self) {
-        self.operator = Operator::start(self.ports.operator, &self.authority).await;
+        self.operator = OperatorEnd::start(self.ports.operator, &self.authority).await;
     }
 
     pub fn extension(&self) -> Extension {
@@ -279,6 +247,26 @@ impl Stage {
         std::fs::write(&script, format!("#!/bin/sh\n{spoil}\nexec {} \"$@\"\n", self.nginx.display())).unwrap();
         make_mode(&script, 0o755);
         self.extension_with(script)
+    }
+
+    /// An engine that takes so many seconds for a test of each configuration in which this pattern is found.
+    fn slow_engine(&self, name: &str, pattern: &str, seconds: u64) -> PathBuf {
+        let script = self.directory.path().join(name);
+        let slow = format!("case \" $* \" in *' -t '*) if grep -q '{pattern}' \"$4\" 2>/dev/null; then sleep {seconds}; fi;; esac");
+        std::fs::write(&script, format!("#!/bin/sh\n{slow}\nexec {} \"$@\"\n", self.nginx.display())).unwrap();
+        make_mode(&script, 0o755);
+        script
+    }
+
+    /// An extension whose engine takes so many seconds for each configuration in which this pattern is found.
+    pub fn extension_that_is_slow(&self, pattern: &str, seconds: u64) -> Extension {
+        self.extension_with(self.slow_engine("slow-nginx", pattern, seconds))
+    }
+
+    /// A proxy whose engine takes so many seconds to test each configuration in which this pattern is found.
+    pub fn proxy_that_is_slow(&self, pattern: &str, seconds: u64) -> Proxy {
+        let engine = self.slow_engine("slow-proxy-nginx", pattern, seconds);
+        self.proxy_with(engine, Follow::Extension(self.extension_url()), &self.operator_url())
     }
 
     /// An extension whose engine can be taken away ([`Stage::take_engine`]) and given back.
@@ -350,7 +338,7 @@ impl Stage {
     pub fn introduce(&self, usual: bool) {
         let extension = if usual { self.ports.extension } else { self.ports.elsewhere };
         let peers = Peers::new(vec![NOBODY.to_owned(), self.operator_url()], vec![format!("https://{extension}")]);
-        self.operator.hub.introduce(&cluster(), peers);
+        self.operator.hub().introduce(&cluster(), peers);
     }
 
     pub fn proxy(&self) -> Proxy {
@@ -368,6 +356,10 @@ impl Stage {
     }
 
     fn proxy_that_follows(&self, follow: Follow, operators: &str) -> Proxy {
+        self.proxy_with(self.nginx.clone(), follow, operators)
+    }
+
+    fn proxy_with(&self, engine: PathBuf, follow: Follow, operators: &str) -> Proxy {
         let options = ProxyOptions {
             cluster: cluster(),
             task: "proxy-task".to_owned(),
@@ -375,7 +367,7 @@ impl Stage {
             operator_url: operators.to_owned(),
             follow,
             bootstrap: self.bootstrap(ChannelRole::Proxy),
-            engine: self.nginx.clone(),
+            engine,
             run_dir: self.run_dir(),
             state_dir: self.volume(),
             boot_file: self.boot_file(),
@@ -442,32 +434,6 @@ impl Drop for Stage {
                 std::thread::yield_now();
             }
         }
-    }
-}
-
-impl Operator {
-    async fn start(address: SocketAddr, authority: &Arc<Authority>) -> Self {
-        let hub = Hub::new();
-        let stop = CancellationToken::new();
-        let listener = tokio::net::TcpListener::bind(address).await.unwrap();
-        let credentials = Credentials::new(authority.root().clone());
-        credentials.replace(authority.own(Timestamp::now()).unwrap());
-        let tls = server_config(&credentials, ClientAuthentication::Optional).unwrap();
-        let serving = serve(listener, tls, hub.router(Arc::clone(authority)), stop.clone());
-        let server = tokio::spawn(async move { serving.await.unwrap() });
-        let seen = Arc::new(Mutex::new(None));
-        let looks = tokio::spawn(look(hub.clone(), Arc::clone(&seen)));
-        Self { hub, seen, looks, stop, server }
-    }
-}
-
-async fn look(hub: Hub, seen: Arc<Mutex<Option<(Desired, Admission)>>>) {
-    loop {
-        let sight = seen.lock().unwrap().clone();
-        if let Some((desired, admission)) = sight {
-            hub.publish(&cluster(), desired, admission, Moment::now());
-        }
-        tokio::time::sleep(LOOK).await;
     }
 }
 

@@ -219,7 +219,9 @@ impl Service<'_> {
         };
         let host = json!({"Network": {"ID": "id-of-host", "Spec": {"Name": "host"}, "DriverState": {"Name": "host"}}});
         let host = (self.given["hostNetwork"] == true).then_some(host);
+        let wanted = self.own_networks().filter(|_| task["state"] == "new").map(|name| json!({"Target": id(name)}));
         json!({
+            "Spec": {"Networks": wanted.collect::<Vec<_>>()},
             "ID": format!("task-{}-{}", self.given["name"].as_str().expect("a name"), at + 1),
             "ServiceID": id(&self.given["name"]),
             "NodeID": task["node"].as_str().map_or_else(|| "id-n1".to_owned(), |node| format!("id-{node}")),

@@ -34,6 +34,7 @@ pub fn plan_for(cluster: &Cluster, snapshot: &Snapshot) -> Plan {
         snapshot: &ours,
         networks: &translation.networks,
         network_update: &swarmgate::fleet::NetworkUpdate::default(),
+        remembered_hosts: translation.remembered_hosts.as_deref(),
         material: &material,
         boot: Some(&boot),
         live: Some(&live),

@@ -13,6 +13,7 @@ use swarmgate::types::{AddressRange, ContextPath, EngineLine, HostPattern, LogFo
 
 use super::engine::{Place, nginx};
 use super::golden_cases::all_cases;
+use super::lookalikes::lookalike;
 use super::tables::{Path, backend, empty, route};
 
 /// Tests a table for every purpose.
@@ -52,6 +53,19 @@ fn thousands_of_long_names_are_accepted_without_a_warning() {
         route(&mut table, &format!("{label}.{label}.{label}.example.org"), "/some/path", Path::Kept, &[address("10.0.0.2:80")]);
     }
     check("2000 hosts", &table);
+}
+
+/// So many of the longest as may be published.
+#[test]
+fn hosts_that_are_the_same_to_its_tables_are_accepted_without_a_warning() {
+    let mut table = empty(80);
+    for number in 0..200 {
+        route(&mut table, &lookalike(number, 250), "/", Path::Kept, &[address("10.0.0.2:80")]);
+    }
+    for number in 0..3000 {
+        route(&mut table, &format!("h{number}.example.org"), "/", Path::Kept, &[address("10.0.0.2:80")]);
+    }
+    check("200 hosts in one bucket", &table);
 }
 
 #[test]

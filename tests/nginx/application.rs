@@ -12,7 +12,8 @@ use tokio::net::TcpListener;
 use super::ports::free_port;
 
 /// Starts an application that answers every request with its own name, the method, the target and all headers.
-/// `/_status/CODE` answers with that status, `/_large` with a large header.
+/// `/_status/CODE` answers with that status, `/_large` with a large header, `/_commands` with one that would have the engine ask
+/// for `/app/secret`.
 pub async fn start(name: &'static str) -> SocketAddr {
     start_at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), name).await
 }
@@ -36,6 +37,9 @@ fn answer(name: &'static str, request: &Request) -> Response {
     let mut response = (StatusCode::from_u16(status).unwrap(), said).into_response();
     if uri.path() == "/_large" {
         response.headers_mut().insert(HeaderName::from_static("x-large"), HeaderValue::from_str(&"x".repeat(12_000)).unwrap());
+    }
+    if uri.path().ends_with("/_commands") {
+        response.headers_mut().insert(HeaderName::from_static("x-accel-redirect"), HeaderValue::from_static("/app/secret"));
     }
     if uri.path() == "/_echo" {
         response.headers_mut().insert(HeaderName::from_static("x-request-id"), HeaderValue::from_static("of-the-application"));

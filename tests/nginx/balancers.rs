@@ -159,28 +159,28 @@ fn haproxy() -> PathBuf {
 }
 
 /// What holds behind every balancer that ends TLS.
-async fn check_that_ends_tls(balancer: &Balancer, behind: &Behind) {
+async fn check_that_ends_tls(balancer: &Balancer, behind: &Behind) -> Seen {
     let secure = balancer.ask("https://a.test/x", &behind.ca).await;
     assert_eq!((secure.exit, secure.status), (0, 200), "no redirect by HTTPS: {secure:?} {}", behind.engine.words());
-    for (name, value) in [("x-real-ip", CLIENT), ("x-forwarded-proto", "https"), ("forwarded", "")] {
+    for (name, value) in [("x-real-ip", CLIENT), ("x-forwarded-proto", "https")] {
         assert_eq!(said(&secure, name), value, "{name}: {secure:?}");
     }
     assert_eq!(said(&secure, "x-forwarded-for"), format!("{CLIENT}, {FRONT}"), "{secure:?}");
     assert_eq!(said(&secure, "x-forwarded-port"), balancer.tls.to_string(), "{secure:?}");
     assert_eq!(said(&secure, "host"), format!("a.test:{}", balancer.tls), "{secure:?}");
     assert_eq!(balancer.ask("http://a.test/x", &behind.ca).await.status, 301, "plain HTTP is redirected, whatever the client says");
+    secure
 }
 
 #[tokio::test]
 async fn haproxy_that_ends_tls_is_believed() {
     let Some(behind) = behind(ClientAddressSource::XForwardedFor, false).await else { return };
     let balancer = Balancer::start(&haproxy(), &documented("haproxy", 0), for_haproxy(&behind, ""), &["-db", "-f"]).await;
-    check_that_ends_tls(&balancer, &behind).await;
+    assert_eq!(said(&check_that_ends_tls(&balancer, &behind).await, "forwarded"), "");
 }
 
-#[tokio::test]
-async fn nginx_that_ends_tls_is_believed() {
-    let Some(behind) = behind(ClientAddressSource::XForwardedFor, false).await else { return };
+/// The n-th nginx of the page in front of the engine.
+async fn nginx_in_front(behind: &Behind, number: usize) -> Balancer {
     let http = behind.engine.http().port();
     let around = |text: String, directory: &FilePath| {
         let text = text.replace("10.0.0.11:80", &format!("127.0.0.1:{http}")).replace("    server 10.0.0.12:80;\n", "");
@@ -190,8 +190,23 @@ async fn nginx_that_ends_tls_is_believed() {
         let temp = kinds.map(|kind| format!("{kind}_temp_path {place}/{kind};\n")).concat();
         format!("daemon off;\nerror_log stderr;\npid {place}/pid;\nevents {{}}\nhttp {{\naccess_log off;\n{temp}{text}}}\n")
     };
-    let balancer = Balancer::start(&nginx().unwrap(), &documented("nginx", 0), around, &["-e", "stderr", "-c"]).await;
-    check_that_ends_tls(&balancer, &behind).await;
+    Balancer::start(&nginx().unwrap(), &documented("nginx", number), around, &["-e", "stderr", "-c"]).await
+}
+
+#[tokio::test]
+async fn nginx_that_ends_tls_is_believed() {
+    let Some(behind) = behind(ClientAddressSource::XForwardedFor, false).await else { return };
+    let balancer = nginx_in_front(&behind, 0).await;
+    assert_eq!(said(&check_that_ends_tls(&balancer, &behind).await, "forwarded"), "");
+}
+
+#[tokio::test]
+async fn nginx_that_says_forwarded_is_believed() {
+    let Some(behind) = behind(ClientAddressSource::Forwarded, false).await else { return };
+    let balancer = nginx_in_front(&behind, 1).await;
+    let forwarded = said(&check_that_ends_tls(&balancer, &behind).await, "forwarded");
+    let client = format!("for={CLIENT};proto=https;host=\"a.test:{}\", for={FRONT};proto=http;", balancer.tls);
+    assert!(forwarded.starts_with(&client), "{forwarded}");
 }
 
 #[tokio::test]

@@ -59,6 +59,18 @@ const SEGMENTS: &[&str] = &[
     "%2e%2e%3b",
     "..%252f",
     "%c0%ae.",
+    "%e0%80%ae.",
+    "%c0%2e%f0%80%80%ae",
+    "..%e0%80%81%9c",
+    "..%25c1%251c",
+    "..%20",
+    ".%0a.",
+    "%20",
+    "%ef%bc%8e.",
+    "..%e2%81%84",
+    "%25%32%65",
+    "%2525%33",
+    "%C0",
     ";",
     "a;",
     "...",
@@ -99,7 +111,7 @@ impl Scene {
     fn told(&self, url: &str) -> (Request, Outcome, String) {
         let request = Request::parse(url).unwrap();
         let clusters = std::slice::from_ref(&self.cluster);
-        let explanation = explain(&Sources { clusters, snapshot: &self.snapshot, status: None }, &request, None).unwrap();
+        let explanation = explain(&Sources { clusters, snapshot: &self.snapshot, held: &[], status: None }, &request, None).unwrap();
         (request, explanation.clusters[0].outcome.clone(), explanation.to_string())
     }
 

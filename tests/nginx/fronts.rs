@@ -14,20 +14,20 @@ use super::tables::{Path, empty, route};
 use super::{application, proxy_protocol};
 
 /// A peer that the tables of these tests believe, and one that they do not.
-const FRONT: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 7));
-const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 9));
-const CLIENT: &str = "203.0.113.9";
+pub const FRONT: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 7));
+pub const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 9));
+pub const CLIENT: &str = "203.0.113.9";
 
 fn ranges(texts: &[&str]) -> Vec<AddressRange> {
     texts.iter().map(|text| AddressRange::parse(text).unwrap()).collect()
 }
 
-fn believed(from: ClientAddressSource) -> ClientAddress {
+pub fn believed(from: ClientAddressSource) -> ClientAddress {
     ClientAddress { trusted: ranges(&["127.0.0.7", "127.0.0.8", "198.51.100.0/24", "2001:db8:7::/48"]), from }
 }
 
 /// One application for the host `h`, and balancers in front of it.
-async fn engine(from: Option<ClientAddressSource>, change: impl FnOnce(&mut RouteTable)) -> Option<Engine> {
+pub async fn engine(from: Option<ClientAddressSource>, change: impl FnOnce(&mut RouteTable)) -> Option<Engine> {
     let nginx = nginx()?;
     let place = Place::new();
     let mut table = empty(place.http);
@@ -39,11 +39,11 @@ async fn engine(from: Option<ClientAddressSource>, change: impl FnOnce(&mut Rout
 }
 
 /// A request of a peer, with further header lines.
-async fn ask(engine: &Engine, peer: IpAddr, target: &str, headers: &[&str]) -> Answer {
+pub async fn ask(engine: &Engine, peer: IpAddr, target: &str, headers: &[&str]) -> Answer {
     ask_with(engine, peer, b"", target, headers).await
 }
 
-async fn ask_with(engine: &Engine, peer: IpAddr, before: &[u8], target: &str, headers: &[&str]) -> Answer {
+pub async fn ask_with(engine: &Engine, peer: IpAddr, before: &[u8], target: &str, headers: &[&str]) -> Answer {
     let lines: String = headers.iter().flat_map(|line| [*line, "\r\n"]).collect();
     let host = if headers.iter().any(|line| line.starts_with("Host:")) { "" } else { "Host: h\r\n" };
     let request = format!("GET {target} HTTP/1.1\r\n{host}Connection: close\r\n{lines}\r\n");
@@ -181,8 +181,8 @@ async fn x_forwarded_headers_of_a_believed_peer_tell_who_asks_for_what() {
 }
 
 /// What was sent, and the client, scheme and host that are believed, and what is passed on before our own element.
-type Said<'a> = (&'a str, &'a [&'a str], &'a str, &'a str, &'a str, &'a str);
-const FORWARDED: &[Said<'static>] = &[
+pub type Said<'a> = (&'a str, &'a [&'a str], &'a str, &'a str, &'a str, &'a str);
+pub const FORWARDED: &[Said<'static>] = &[
     ("nothing", &[], "127.0.0.7", "http", "h", ""),
     (
         "one",
@@ -315,7 +315,7 @@ async fn the_proxy_protocol_is_believed_from_those_in_front_only() {
 }
 
 /// A host with TLS only, one with redirects, and a default backend with TLS only.
-fn secured(table: &mut RouteTable) {
+pub fn secured(table: &mut RouteTable) {
     table.settings.client_address = Some(believed(ClientAddressSource::XForwardedFor));
     (table.https_port, table.https_published) = (Port::new(free_port()).ok(), Port::new(8443).ok());
     let app = table.hosts[&HostPattern::parse("h").unwrap()].paths[&ContextPath::root()].clone();

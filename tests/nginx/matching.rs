@@ -167,6 +167,19 @@ async fn no_path_leads_an_application_out_of_its_own() {
         "/app/%C0%AE%c0%ae/admin",
         "/app/..%c0%afadmin",
         "/app/..%C1%9Cadmin",
+        "/app/%25%32%65%25%32%65/admin",
+        "/app/..%25%32%66admin",
+        "/app/%e0%80%ae%E0%80%AE/admin",
+        "/app/..%f0%80%80%afadmin",
+        "/app/%c0%2e%c0%2e/admin",
+        "/app/..%c0%5cadmin",
+        "/app/..%20/admin",
+        "/app/.%09./admin",
+        "/app/%0d%0a../admin",
+        "/app/..%2520;x/admin",
+        "/app/..%ef%bc%8fadmin",
+        "/app/..%E2%81%84admin",
+        "/app/%e3%80%82%EF%BC%8E/admin",
         "/b/a//../../app/x",
         "/app/;x/../admin",
         "/cut/..;/admin",
@@ -181,15 +194,26 @@ async fn no_path_leads_an_application_out_of_its_own() {
         ("/app/..%2fx", "rest", "/app/..%2fx"),
         ("/app/a%2Fb;c=1?x=/..;/", "shop", "/app/a%2Fb;c=1?x=/..;/"),
         ("/app/a%5cb", "shop", "/app/a%5cb"),
+        ("/app/.%20x/%20", "shop", "/app/.%20x/%20"),
+        ("/app/a%ef%bc%8fb", "shop", "/app/a%ef%bc%8fb"),
         ("/app/...", "shop", "/app/..."),
         ("/app//x", "shop", "/app//x"),
         ("/app/50%25", "shop", "/app/50%25"),
+        ("/app/%C0/%253Dx", "shop", "/app/%C0/%253Dx"),
     ] {
         check(&engine, "h", target, app).await;
         assert_eq!(get(engine.http(), "h", target).await.said("target"), seen);
     }
     let absolute = raw(engine.http(), "GET http://h/app/..;/admin HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").await;
     assert_eq!(absolute.status, 400);
+}
+
+#[tokio::test]
+async fn an_application_answers_for_its_own_requests_only() {
+    let routes = [("neighbour", "h", "/app", Path::Kept), ("own", "h", "/own", Path::Kept)];
+    let Some(engine) = engine(&routes, None).await else { return };
+    let answer = get(engine.http(), "h", "/own/_commands").await;
+    assert_eq!((answer.status, answer.said("app"), answer.said("target")), (200, "own", "/own/_commands"), "{answer:?}");
 }
 
 #[tokio::test]

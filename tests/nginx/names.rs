@@ -29,19 +29,19 @@ async fn wait_for(engine: &Engine, host: &str, expected: &str) {
 #[tokio::test]
 async fn a_boot_snapshot_serves_names_as_they_become_known() {
     let Some(nginx) = nginx() else { return };
-    let (resolver, names) = name_server().await;
+    let (resolver, names) = name_server(Duration::ZERO).await;
     let (place, port) = (Place::with_resolver(resolver), application::start("app").await.port());
     let mut table = empty(place.http);
     route_by_name(&mut table, "known", "/", &[("shop_known", port)]);
     route_by_name(&mut table, "pool", "/", &[("shop_never", port), ("shop_known", port)]);
     route_by_name(&mut table, "later", "/", &[("shop_later", port)]);
-    names.lock().unwrap().insert("tasks.shop_known".to_owned(), Ipv4Addr::LOCALHOST);
+    names.lock().unwrap().insert("tasks.shop_known".to_owned(), vec![Ipv4Addr::LOCALHOST]);
     let engine = Engine::start(&nginx, place, &table, Purpose::Boot).await;
     wait_for(&engine, "known", "app").await;
     for round in 0..10 {
         assert_eq!(get(engine.http(), "pool", "/").await.said("app"), "app", "{round}: {}", engine.words());
     }
     assert_eq!(get(engine.http(), "later", "/").await.status, 502);
-    names.lock().unwrap().insert("tasks.shop_later".to_owned(), Ipv4Addr::LOCALHOST);
+    names.lock().unwrap().insert("tasks.shop_later".to_owned(), vec![Ipv4Addr::LOCALHOST]);
     wait_for(&engine, "later", "app").await;
 }

@@ -210,7 +210,7 @@ fn of_status(seen: &Seen<'_>, cluster: &Cluster, snapshot: &Snapshot) -> Vec<Out
     let findings = &status.clusters["dev"].findings;
     assert!(findings.len() > 20, "what is wrong was told: {findings:?}");
     let clusters = [cluster.clone()];
-    let sources = Sources { clusters: &clusters, snapshot, status: Some(&status) };
+    let sources = Sources { clusters: &clusters, snapshot, held: &[], status: Some(&status) };
     let mut explained = String::new();
     for service in snapshot.services.values() {
         let url = Request::parse(&format!("https://{}.example.org/", service.name)).unwrap();

@@ -1,46 +1,72 @@
-//! A name server that stands in for Docker's own, with names that a test knows.
+//! A name server that stands in for Docker's own, with names and addresses that a test knows.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use hickory_proto::op::{Message, OpCode, Query, ResponseCode};
+use hickory_proto::rr::rdata::PTR;
+use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::net::UdpSocket;
 
-/// What it knows.
-pub type Names = Arc<Mutex<BTreeMap<String, Ipv4Addr>>>;
+/// What it knows: each name's addresses. Of which container an address is, it tells by a name without `tasks.`: that is a container's.
+pub type Names = Arc<Mutex<BTreeMap<String, Vec<Ipv4Addr>>>>;
 
-/// A name server that knows what is in the map, and says of everything else that it does not exist.
-pub async fn name_server() -> (SocketAddr, Names) {
-    let (socket, names) = (UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap(), Names::default());
+/// The id of a task, as Swarm gives them, by a number.
+pub fn task_id(number: usize) -> String {
+    format!("{number:025}")
+}
+
+/// A name server that knows what is in the map, and says of everything else that it does not exist. It takes its time for each answer.
+/// Without anything in the map it is silent.
+pub async fn name_server(time: Duration) -> (SocketAddr, Names) {
+    let (socket, names) = (Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap()), Names::default());
     let (address, known) = (socket.local_addr().unwrap(), names.clone());
     tokio::spawn(async move {
         let mut query = [0; 512];
         loop {
             let (length, from) = socket.recv_from(&mut query).await.unwrap();
+            if known.lock().unwrap().is_empty() {
+                continue;
+            }
             let answer = answer(&query[..length], &known.lock().unwrap());
-            socket.send_to(&answer, from).await.unwrap();
+            let socket = Arc::clone(&socket);
+            tokio::spawn(async move {
+                tokio::time::sleep(time).await;
+                // Whoever asked may have gone.
+                let _ = socket.send_to(&answer, from).await;
+            });
         }
     });
     (address, names)
 }
 
-/// One question, at most one address (RFC 1035, section 4): as Docker answers, with a time to live of ten minutes.
-fn answer(query: &[u8], known: &BTreeMap<String, Ipv4Addr>) -> Vec<u8> {
-    let (mut name, mut at) = (Vec::new(), 12);
-    while query[at] != 0 {
-        let length = usize::from(query[at]);
-        name.push(String::from_utf8_lossy(&query[at + 1..=at + length]).into_owned());
-        at += length + 1;
+/// As Docker answers, with a time to live of ten minutes.
+fn answer(query: &[u8], known: &BTreeMap<String, Vec<Ipv4Addr>>) -> Vec<u8> {
+    let question = Message::from_vec(query).unwrap();
+    let asked = question.queries[0].clone();
+    let records = records(&asked, known);
+    let mut answer = Message::response(question.metadata.id, OpCode::Query);
+    answer.add_query(asked.clone());
+    match records {
+        Some(records) => {
+            answer.add_answers(records.into_iter().map(|data| Record::from_rdata(asked.name().clone(), 600, data)));
+        }
+        None => answer.metadata.response_code = ResponseCode::NXDomain,
     }
-    let (question, wants_ipv4) = (&query[12..at + 5], query[at + 2] == 1);
-    let found = known.get(&name.join("."));
-    let address = found.filter(|_| wants_ipv4);
-    let flags: [u8; 2] = if found.is_some() { [0x81, 0x80] } else { [0x81, 0x83] };
-    let counts = [0, 1, 0, u8::from(address.is_some()), 0, 0, 0, 0];
-    let mut answer = [&query[..2], &flags, &counts, question].concat();
-    if let Some(address) = address {
-        answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 2, 0x58, 0, 4]);
-        answer.extend(address.octets());
+    answer.to_vec().unwrap()
+}
+
+fn records(asked: &Query, known: &BTreeMap<String, Vec<Ipv4Addr>>) -> Option<Vec<RData>> {
+    let name = asked.name().to_ascii();
+    match asked.query_type() {
+        RecordType::A => Some(known.get(name.trim_end_matches('.'))?.iter().map(|address| RData::from(IpAddr::V4(*address))).collect()),
+        RecordType::AAAA => known.get(name.trim_end_matches('.')).map(|_| Vec::new()),
+        _ => {
+            let has = |addresses: &Vec<Ipv4Addr>| addresses.iter().any(|address| Name::from(IpAddr::V4(*address)) == *asked.name());
+            let (container, _) = known.iter().find(|(name, addresses)| !name.starts_with("tasks.") && has(addresses))?;
+            Some(vec![RData::PTR(PTR(Name::from_ascii(format!("{container}.")).unwrap()))])
+        }
     }
-    answer
 }

@@ -134,8 +134,22 @@ impl World {
 
     /// Ends the container of a task at once, as a crash does.
     pub fn kill(&self, task: &Value) -> Result<()> {
+        self.to_container("kill", task)
+    }
+
+    /// Lets the processes of a task stand still; Swarm goes on to call it running.
+    pub fn freeze(&self, task: &Value) -> Result<()> {
+        self.to_container("pause", task)
+    }
+
+    /// Lets the processes of a task go on.
+    pub fn thaw(&self, task: &Value) -> Result<()> {
+        self.to_container("unpause", task)
+    }
+
+    fn to_container(&self, word: &str, task: &Value) -> Result<()> {
         let container = task["Status"]["ContainerStatus"]["ContainerID"].as_str().context("the task has no container")?;
-        self.lab.docker(self.node_of(task)?, &["kill", container]).map(drop)
+        self.lab.docker(self.node_of(task)?, &[word, container]).map(drop)
     }
 
     /// The ids of the running tasks of a service, sorted.

@@ -1,7 +1,7 @@
 //! A steady stream of requests, for the question whether any is lost while the world changes. Requests begin at fixed
 //! times whether or not earlier ones are finished, and nothing is ever tried twice: a lost request must show.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +21,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 /// What a client waits for one answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is told of a request whose connection was refused.
+const REFUSED: &str = "connect: connection refused";
 
 type Connection = SendRequest<Empty<Bytes>>;
 
@@ -54,11 +57,13 @@ pub struct LoadReport {
     pub max: Duration,
     /// When the first and the last failed request began, counted from the start.
     pub failed_between: Option<(Duration, Duration)>,
+    /// The seconds, counted from the start, in which nobody was there for most requests: the connection was refused.
+    pub down: BTreeSet<u64>,
 }
 
 impl fmt::Display for LoadReport {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { requests, failed, kinds, p50, p99, max, failed_between } = self;
+        let Self { requests, failed, kinds, p50, p99, max, failed_between, .. } = self;
         write!(out, "{failed} of {requests} requests failed {kinds:?}; p50 {p50:.1?}, p99 {p99:.1?}, max {max:.1?}")?;
         failed_between.map_or(Ok(()), |(first, last)| write!(out, "; failed between {first:.1?} and {last:.1?} after the start"))
     }
@@ -180,8 +185,10 @@ impl Target {
 fn summary(outcomes: Vec<Outcome>) -> LoadReport {
     let mut report = LoadReport { requests: outcomes.len() as u64, ..LoadReport::default() };
     let mut times = Vec::with_capacity(outcomes.len());
+    let mut seconds = BTreeMap::<u64, [u32; 2]>::new();
     for (begun, took, failure) in outcomes {
         times.push(took);
+        seconds.entry(begun.as_secs()).or_default()[usize::from(failure.as_deref() == Some(REFUSED))] += 1;
         if let Some(kind) = failure {
             report.failed += 1;
             *report.kinds.entry(kind).or_default() += 1;
@@ -189,6 +196,7 @@ fn summary(outcomes: Vec<Outcome>) -> LoadReport {
             report.failed_between = Some((first.min(begun), last.max(begun)));
         }
     }
+    report.down = seconds.into_iter().filter(|(_, [taken, refused])| refused > taken).map(|(second, _)| second).collect();
     times.sort_unstable();
     let share = |percent: usize| times.get(times.len().saturating_sub(1) * percent / 100).copied().unwrap_or_default();
     (report.p50, report.p99, report.max) = (share(50), share(99), share(100));
@@ -207,5 +215,8 @@ mod tests {
         assert_eq!((report.requests, report.failed, report.kinds["timeout"]), (100, 1, 1));
         assert_eq!((report.p50, report.p99, report.max), (ms(50), ms(99), ms(100)));
         assert_eq!(report.failed_between, Some((ms(7), ms(7))));
+        assert_eq!(report.down, BTreeSet::new());
+        let outcomes = (0..300).map(|n| (ms(10 * n), ms(1), (n > 120 && n < 190).then(|| REFUSED.to_owned()))).collect();
+        assert_eq!(summary(outcomes).down, BTreeSet::from([1]));
     }
 }

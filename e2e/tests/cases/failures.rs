@@ -1,8 +1,9 @@
 //! Parts that fail: traffic goes on with the last good state, and afterwards everything is as declared again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 use swarmgate_e2e::wait::{eventually, throughout};
 use swarmgate_e2e::world::{App, Call, Case, Steady, World};
 
@@ -17,6 +18,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("failures::the_extension_killed_traffic_goes_on", extension_killed),
         case("failures::a_killed_proxy_is_replaced_and_serves", proxy_killed),
         case("failures::a_new_proxy_serves_while_operator_and_extension_are_down", alone),
+        case("failures::who_does_not_follow_any_more_is_told_as_an_error_within_ten_seconds", not_following),
         case("failures::the_docker_api_hangs_traffic_goes_on_and_nothing_is_removed", api_hangs),
         case("failures::the_managers_engine_killed_traffic_goes_on_and_nothing_is_removed", daemon_killed),
     ]
@@ -68,8 +70,9 @@ fn killed_in_rollout(world: &World) -> Result<()> {
     (1..=3).try_for_each(|k| world.await_answer(&world.at(k, DEFAULT), "midway.test", "/", "midway").map(drop))?;
     world.await_converged("default")?;
     (1..=3).try_for_each(|k| world.await_answer(&world.at(k, DEFAULT), "anchor.test", "/", "anchor").map(drop))?;
+    // What the operator writes when it is over, without replacing anything, leaves no state at all.
     let state = world.service("swarmgate-proxy-default")?["UpdateStatus"]["State"].clone();
-    ensure!(state == "completed", "the rollout is {state}");
+    ensure!(state.is_null() || state == "completed", "the rollout is {state}");
     Ok(())
 }
 
@@ -116,7 +119,9 @@ fn alone(world: &World) -> Result<()> {
     stop(world, "swarmgate-extension-dev")?;
     let old = world.await_running("swarmgate-proxy-dev", 1)?.remove(0);
     world.kill(&old)?;
+    // The operator would do the second of these.
     world.label_node(2, "lb", Some("dev"))?;
+    world.docker(&["service", "scale", "--detach", "swarmgate-proxy-dev=2"])?;
     eventually(SLOW, "two new proxies run", || {
         let now = world.task_ids("swarmgate-proxy-dev")?;
         ensure!(now.len() == 2 && !now.iter().any(|id| old["ID"] == id.as_str()), "{now:?} run");
@@ -150,6 +155,61 @@ fn stop(world: &World, service: &str) -> Result<()> {
     world.docker(&["service", "scale", "--detach", &format!("{service}=0")])?;
     // One that was told to stop still works for a moment: an operator would put the extension back.
     world.await_alive(service, 0)
+}
+
+/// What is promised.
+const TOLD_WITHIN: Duration = Duration::from_secs(10);
+
+/// A proxy that stands still while others take something new, and an extension that hands nothing out any more: Swarm says that
+/// both run.
+fn not_following(world: &World) -> Result<()> {
+    let proxies = world.await_running("swarmgate-proxy-default", 3)?;
+    let (before, still) = (world.task_ids("swarmgate-proxy-default")?, &proxies[0]);
+    let (task, others) = (still["ID"].as_str().context("a task has an id")?, &proxies[1..]);
+    let kept = world.at(world.node_of(&others[0])?, DEFAULT);
+    told_while_frozen(world, still, "ProxiesNotFollowing", |finding, cluster| {
+        let message = finding["message"].as_str().unwrap_or_default();
+        ensure!(message.contains("1 of 3 proxies do not follow") && message.contains(task), "{message}");
+        let stuck = cluster["proxies"].as_array().into_iter().flatten().filter(|proxy| proxy["stuck"] == true);
+        let stuck: Vec<&str> = stuck.filter_map(|proxy| proxy["task"].as_str()).collect();
+        ensure!(stuck == [task], "{}", cluster["proxies"]);
+        // The others are not held up.
+        App::new("meanwhile").create(world)?;
+        world.await_answer(&kept, "meanwhile.test", "/", "meanwhile").map(drop)
+    })?;
+    world.await_answer(&world.at(world.node_of(still)?, DEFAULT), "meanwhile.test", "/", "meanwhile")?;
+    let extension = world.await_running("swarmgate-extension-default", 1)?.remove(0);
+    told_while_frozen(world, &extension, "ExtensionSilent", |finding, _| {
+        ensure!(finding["message"].as_str().is_some_and(|words| words.contains("nothing was heard of the extension since")), "{finding}");
+        world.await_answer(&kept, "meanwhile.test", "/", "meanwhile").map(drop)
+    })?;
+    ensure!(world.task_ids("swarmgate-proxy-default")? == before, "no proxy was replaced");
+    Ok(())
+}
+
+/// Lets a task stand still, waits until the status calls that an error, and lets it go on whatever `check` says.
+fn told_while_frozen(world: &World, task: &Value, code: &str, check: impl FnOnce(&Value, &Value) -> Result<()>) -> Result<()> {
+    world.freeze(task)?;
+    let since = Instant::now();
+    let told = eventually(TOLD_WITHIN, &format!("{code} is told"), || {
+        let cluster = world.cluster("default")?;
+        let finding = cluster["findings"].as_array().into_iter().flatten().find(|finding| finding["code"] == code).cloned();
+        let finding = finding.with_context(|| format!("the findings are {}", cluster["findings"]))?;
+        Ok((finding, cluster))
+    });
+    println!("{code} told after {:.1} s", since.elapsed().as_secs_f64());
+    let checked = told.and_then(|(finding, cluster)| {
+        ensure!(finding["severity"] == "error" && cluster["phase"] == "Degraded", "{finding}, phase {}", cluster["phase"]);
+        check(&finding, &cluster)
+    });
+    world.thaw(task)?;
+    checked?;
+    world.await_cluster("default", &format!("{code} is told no more"), |cluster| {
+        let told = cluster["findings"].as_array().into_iter().flatten().any(|finding| finding["code"] == code);
+        ensure!(!told && cluster["phase"] == "Ready", "phase {}, findings {}", cluster["phase"], cluster["findings"]);
+        Ok(())
+    })?;
+    world.await_converged("default").map(drop)
 }
 
 /// The application and the loaded proxies are on nodes whose engines go on; so are all decisions about them.

@@ -267,6 +267,8 @@ fn without_operator_and_extension(world: &World) -> Result<()> {
     traffic.stop_without_loss()?;
     // A node where no proxy ran before has the boot snapshot only, and that knows the fixed port.
     world.label_node(3, "nodetype", Some("loadbalancer"))?;
+    // The operator would do this.
+    world.docker(&["service", "scale", "--detach", &format!("swarmgate-proxy-pinned={}", BALANCERS.len() + 1)])?;
     world.await_answer(&world.at(3, PINNED), "anchor-pinned.test", "/", "anchor-pinned").map(drop)
 }
 

@@ -15,6 +15,7 @@ mod hardening;
 mod hosts;
 mod lab;
 mod managers;
+mod network_faults;
 mod network_rollouts;
 mod networks;
 mod people;
@@ -78,6 +79,7 @@ pub fn all() -> Vec<Case> {
         clusters::cases(),
         networks::cases(),
         network_rollouts::cases(),
+        network_faults::cases(),
         replace::cases(),
         tls::cases(),
         grants::cases(),

@@ -2,8 +2,8 @@
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
-use swarmgate_e2e::wait::eventually;
-use swarmgate_e2e::world::{App, Case, Steady, World};
+use swarmgate_e2e::wait::{eventually, throughout};
+use swarmgate_e2e::world::{App, Case, Load, LoadReport, Steady, World};
 
 use super::SLOW;
 use super::ground::{DEFAULT, GATE, MESH};
@@ -14,6 +14,8 @@ pub(super) fn cases() -> Vec<Case> {
         case("network_rollouts::labels_that_flap_replace_no_proxy_in_host_mode", flapping_in_host_mode),
         case("network_rollouts::labels_and_services_that_flap_lose_no_request_behind_the_routing_mesh", flapping_behind_the_mesh),
         case("network_rollouts::a_network_on_which_no_proxy_comes_up_costs_only_its_own_routes", one_bad_of_two),
+        case("network_rollouts::a_stranger_that_asks_for_the_proxies_port_gets_none_and_is_named", stranger_at_the_port),
+        case("network_rollouts::a_neighbours_networks_never_take_two_proxies_down_at_once", neighbours_in_host_mode),
         case("network_rollouts::in_host_mode_it_costs_one_proxy_for_a_moment_and_everything_returns", bad_in_host_mode),
     ]
 }
@@ -153,6 +155,37 @@ fn one_bad_of_two(world: &World) -> Result<()> {
     traffic.stop_without_loss()
 }
 
+/// Swarm gives a node's port to whoever waits when a proxy stops, so no proxy is stopped for a network before the stranger is gone.
+fn stranger_at_the_port(world: &World) -> Result<()> {
+    world.await_converged("default")?;
+    let (kept, fresh) = (world.at(1, DEFAULT), world.at(2, DEFAULT));
+    let traffic = Steady::start([&kept, &fresh], "anchor.test")?;
+    let service = proxy("default");
+    let before = world.task_ids(&service)?;
+    world.create("stranger", &["--publish", &format!("mode=host,target=80,published={DEFAULT}"), "demo-app:v1"])?;
+    let finding = world.await_finding("default", "HostPortContested", "stranger")?;
+    let says = |words: &str| finding["message"].as_str().is_some_and(|message| message.contains(words));
+    ensure!(says(&format!("{DEFAULT}/tcp")) && says(&service) && finding["severity"] == "error", "it says {finding}");
+    app("default", "patient").network("patience").create(world)?;
+    world.await_running("patient", 1)?;
+    world.await_cluster("default", "says for whom the network waits", |status| {
+        let waiting = status["waiting"].to_string();
+        ensure!(waiting.contains("patience") && waiting.contains("stranger"), "it waits for {waiting}");
+        Ok(())
+    })?;
+    // Longer than the interval of networks and the time that one is gathered with others.
+    throughout(std::time::Duration::from_secs(12), "no proxy is replaced", || {
+        let now = world.task_ids(&service)?;
+        ensure!(now == before, "{before:?} became {now:?}");
+        Ok(())
+    })?;
+    ensure!(world.running_tasks("stranger")?.is_empty(), "the stranger got a port of a proxy");
+    traffic.stop_without_loss()?;
+    world.docker(&["service", "rm", "stranger"])?;
+    world.await_answer(&kept, "patient.test", "/", "patient")?;
+    world.await_converged("default").map(drop)
+}
+
 /// A node's port is free only after the old proxy has stopped, so the proxy that is tried first refuses connections for a
 /// moment. No other one is touched.
 fn bad_in_host_mode(world: &World) -> Result<()> {
@@ -175,4 +208,46 @@ fn bad_in_host_mode(world: &World) -> Result<()> {
     heal(world, number)?;
     result?;
     await_return(world, "default", &world.at(1, DEFAULT))
+}
+
+/// A network that a neighbour's task brings to a node changes that node, and in Swarm's own global mode every change of a node
+/// replaces its outdated proxy at once, beside the rollout: all three were down together.
+fn neighbours_in_host_mode(world: &World) -> Result<()> {
+    world.await_converged("default")?;
+    let nodes: Vec<String> = (1..=3).map(|k| world.at(k, DEFAULT)).collect();
+    let loads = nodes.iter().map(|at| Load::start(at, "anchor.test", "/", 20, false)).collect::<Result<Vec<_>>>()?;
+    let rolled = rollout_among_neighbours(world, &nodes);
+    let reports = loads.into_iter().map(Load::stop).collect::<Result<Vec<LoadReport>>>()?;
+    rolled?;
+    let told = || reports.iter().map(|report| format!("{report}; down in the seconds {:?}", report.down)).collect::<Vec<_>>().join("\n");
+    let together = |one: &LoadReport, other: &LoadReport| one.down.intersection(&other.down).next().is_some();
+    let [a, b, c] = &reports[..] else { anyhow::bail!("{} loads", reports.len()) };
+    ensure!(!together(a, b) && !together(b, c) && !together(a, c), "two proxies were down at once\n{}", told());
+    ensure!(reports.iter().all(|report| report.requests >= 100), "too few requests to tell\n{}", told());
+    Ok(())
+}
+
+/// While the proxies are replaced for a network of a new application, a neighbour starts one global service after the other, each on
+/// a new network.
+fn rollout_among_neighbours(world: &World, nodes: &[String]) -> Result<()> {
+    let service = proxy("default");
+    let before = world.task_ids(&service)?;
+    app("default", "newcomer").network("newcomers").create(world)?;
+    world.await_rollout(&service, "updating")?;
+    let mut neighbours = 0;
+    while neighbours < 5 && world.service(&service)?["UpdateStatus"]["State"] == "updating" {
+        neighbours += 1;
+        let (name, network) = (format!("neighbour{neighbours}"), format!("neighbours{neighbours}"));
+        world.network(&network)?;
+        world.create(&name, &["--mode", "global", "--network", &network, "demo-app:v1"])?;
+        world.await_running(&name, nodes.len())?;
+    }
+    ensure!(neighbours >= 2, "the rollout was over after {neighbours} neighbours");
+    for at in nodes {
+        world.await_answer(at, "newcomer.test", "/", "newcomer")?;
+    }
+    world.await_converged("default")?;
+    let after = world.task_ids(&service)?;
+    ensure!(after.len() == nodes.len() && !before.iter().any(|task| after.contains(task)), "{before:?} became {after:?}");
+    Ok(())
 }

@@ -24,7 +24,8 @@ pub(super) fn cases() -> Vec<Case> {
 struct Bad {
     /// Its name, and that of the service on it with `on-` in front.
     name: &'static str,
-    /// The words behind `docker network create`; `LAB` stands for the first three numbers of the nodes' and clients' addresses.
+    /// The words behind `docker network create`; `LAB` stands for the first three numbers of the nodes' and clients' addresses,
+    /// `GWBRIDGE` for the subnet of the manager's gateway bridge, `APPS` for that of a network that the proxies have.
     words: &'static [&'static str],
     /// The finding about the service.
     code: &'static str,
@@ -36,11 +37,13 @@ const fn overlay(name: &'static str, words: &'static [&'static str], why: &'stat
     Bad { name, words, code: "UnsuitableNetwork", why }
 }
 
-const BAD: [Bad; 8] = [
+const BAD: [Bad; 10] = [
     overlay("bad-macvlan", &["-d", "macvlan", "--scope", "swarm", "--config-from", "bad-lan"], "no overlay network (driver macvlan)"),
     overlay("bad-ipvlan", &["-d", "ipvlan", "--scope", "swarm", "--config-from", "bad-lan"], "no overlay network (driver ipvlan)"),
     overlay("bad-nodes", &["-d", "overlay", "--subnet", "LAB.0/24"], ", the node node"),
     overlay("bad-clients", &["-d", "overlay", "--subnet", "LAB.0/29"], "not private address space"),
+    overlay("bad-bridge", &["-d", "overlay", "--subnet", "GWBRIDGE"], ", docker_gwbridge of a node"),
+    overlay("bad-twin", &["-d", "overlay", "--subnet", "APPS"], "Swarm has given it no addresses"),
     overlay("bad-half", &["-d", "overlay", "--subnet", "128.0.0.0/1"], "its subnet 128.0.0.0/1 overlaps"),
     overlay("bad-other-half", &["-d", "overlay", "--subnet", "0.0.0.0/1"], ""),
     overlay("bad-reserved", &["-d", "overlay", "--subnet", "10.250.7.0/24"], "spec.networks.reserved"),
@@ -88,7 +91,10 @@ fn bad_networks(world: &World, cluster: &str, port: u16) -> Result<()> {
 fn one_bad_network(world: &World, cluster: &str, bad: &Bad, app: &impl Fn(&str) -> App) -> Result<()> {
     let node = world.lab.node_ip(1);
     let lab = node.rsplit_once('.').context("an IPv4 address")?.0;
-    let words: Vec<String> = bad.words.iter().map(|word| word.replace("LAB", lab)).collect();
+    let subnet = |network: &str| world.docker(&["network", "inspect", "--format", "{{(index .IPAM.Config 0).Subnet}}", network]);
+    let (bridge, apps) = (subnet("docker_gwbridge")?, subnet("apps")?);
+    let known = |word: &&str| word.replace("LAB", lab).replace("GWBRIDGE", bridge.trim()).replace("APPS", apps.trim());
+    let words: Vec<String> = bad.words.iter().map(known).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     world.docker(&[&["network", "create"], words.as_slice(), &[bad.name]].concat())?;
     let service = bad.name.replace("bad-", "on-");

@@ -96,6 +96,7 @@ fn of_stack(name: &str, stack: &str, host: &str) -> App {
 
 fn sharing(world: &World) -> Result<()> {
     let proxy = world.at(1, DEFAULT);
+    of_stack("old-web", "old", "old.test").create(world)?;
     of_stack("shop-web", "shop", "shop.test").create(world)?;
     world.await_answer(&proxy, "shop.test", "/", "shop-web")?;
     of_stack("promo-web", "promo", "shop.test,promo.test").label("weight", "100").create(world)?;
@@ -114,8 +115,36 @@ fn sharing(world: &World) -> Result<()> {
         }
         Ok(())
     })?;
+    older_service(world, &proxy)?;
     let rules = "  hosts:\n    sharing: allowed\n    allow:\n      - '*'\n      - {host: shop.test, services: [promo-login]}\n";
     declare(world, &with(rules)?)?;
     world.await_answer(&proxy, "shop.test", "/login", "promo-login")?;
     world.await_answer(&proxy, "shop.test", "/", "shop-web").map(drop)
+}
+
+/// A service that is older than the one with the host asks for it, too, and gets it neither now nor by a restart of the operator.
+fn older_service(world: &World, proxy: &str) -> Result<()> {
+    let label = |service: serde_json::Value| service["Spec"]["Labels"]["swarmgate.host-holders"].clone();
+    let holders = || world.service("swarmgate-extension-default").map(label);
+    ensure!(holders()?.is_null(), "ages say the same until then: {}", holders()?);
+    let extension = world.await_running("swarmgate-extension-default", 1)?.remove(0);
+    world.update("old-web", &["--label-add", "com.docker.lb.hosts=old.test,shop.test"])?;
+    let finding = world.await_finding("default", "HostTaken", "old-web")?;
+    ensure!(finding["message"].as_str().is_some_and(|words| words.contains("shop-web")), "{finding}");
+    eventually(SLOW, "whose the host is is written down", || {
+        ensure!(holders()?.as_str().is_some_and(|label| label.contains("shop.test")), "{}", holders()?);
+        Ok(())
+    })?;
+    let kept = world.await_running("swarmgate-extension-default", 1)?.remove(0);
+    ensure!(kept["ID"] == extension["ID"], "no task is replaced for that");
+    world.docker(&["service", "scale", "--detach", "swarmgate_operator=0"])?;
+    world.await_running("swarmgate_operator", 0)?;
+    world.docker(&["service", "scale", "--detach", "swarmgate_operator=1"])?;
+    world.await_running("swarmgate_operator", 1)?;
+    world.await_finding("default", "HostTaken", "old-web")?;
+    throughout(std::time::Duration::from_secs(3), "the host stays with who had it first", || {
+        let answer = http_get(proxy, "shop.test", "/")?;
+        ensure!(answer.status == 200 && answer.json()?["version"] == "shop-web", "{answer:?}");
+        Ok(())
+    })
 }

@@ -15,6 +15,8 @@ use super::ground::{DEV, GATE};
 const PROXY: &str = "swarmgate-proxy-dev";
 /// So small that an address is given out again at once.
 const NARROW: (&str, &str) = ("narrow", "10.231.7.0/28");
+/// A network of somebody else's.
+const ELSEWHERE: &str = "elsewhere";
 /// Enough tasks that none of its addresses stays free.
 const STRANGERS: usize = 12;
 
@@ -30,9 +32,17 @@ fn stranger(world: &World) -> Result<()> {
     world.docker(&["network", "create", "--driver", "overlay", "--attachable", "--subnet", NARROW.1, NARROW.0])?;
     App::new("owned").cluster("dev").network(NARROW.0).create(world)?;
     App::new("beside").cluster("dev").network("apps-dev").create(world)?;
+    world.network(ELSEWHERE)?;
+    // A neighbour whose own network the proxies are attached to as well, and on which another service's name is his alias.
+    let alias = format!("name={ELSEWHERE},alias=beside,alias=beside.apps-dev");
+    App::new("neighbour").cluster("dev").without_network().words(&["--network", &alias]).create(world)?;
+    // Somebody stays on it when he goes: the proxies are not replaced for leaving it.
+    App::new("stays").cluster("dev").network(ELSEWHERE).create(world)?;
     let at = world.at(3, DEV);
     world.await_answer(&at, "owned.test", "/", "owned")?;
+    world.await_answer(&at, "stays.test", "/", "stays")?;
     world.await_answer(&at, "beside.test", "/", "beside")?;
+    world.await_answer(&at, "neighbour.test", "/", "neighbour")?;
     world.await_converged("dev")?;
     let traffic = Steady::start([&at, &at], "beside.test")?;
     world.docker(&["service", "scale", "--detach", "swarmgate_operator=0"])?;
@@ -42,7 +52,33 @@ fn stranger(world: &World) -> Result<()> {
     let took = silent.elapsed();
     ensure!(took > Duration::from_secs(15), "it went over after {took:?}");
     world.await_answer(&at, "owned.test", "/", "owned")?;
+    check_aliases(world, &at)?;
 
+    take_the_address(world, &at)?;
+    scale(world, "squatter", 2)?;
+    scale(world, "owned", 1)?;
+    eventually(SLOW, "the new task answers", || {
+        only_its_own(&at)?;
+        ensure!(Call::get(&at, "owned.test", "/").send()?.status == 200, "nobody answers");
+        Ok(())
+    })?;
+    for _ in 0..200 {
+        only_its_own(&at)?;
+    }
+    // Those who took the name go at the moment at which the control plane returns.
+    world.docker(&["service", "scale", "--detach", "swarmgate_operator=1"])?;
+    world.docker(&["service", "rm", "aliased", "neighbour"])?;
+    await_source(world, "live")?;
+    world.await_converged("dev")?;
+    world.await_answer(&at, "owned.test", "/", "owned")?;
+    traffic.stop_without_loss()?;
+    let cluster = world.cluster("dev")?;
+    ensure!(cluster["proxies"][0]["fallbacks"] == 1, "{}", cluster["proxies"]);
+    Ok(())
+}
+
+/// Somebody else's tasks get the address of a task of `owned` that is gone, and answer for none of its hosts.
+fn take_the_address(world: &World, at: &str) -> Result<()> {
     // The network is full, so that whoever comes next gets the address that becomes free.
     let replicas = STRANGERS.to_string();
     let squatter = ["--network", NARROW.0, "--endpoint-mode", "dnsrr", "--replicas", &replicas, "--env", "VERSION=stranger", "demo-app:v1"];
@@ -65,36 +101,35 @@ fn stranger(world: &World) -> Result<()> {
     scale(world, "owned", 0)?;
     world.await_alive("owned", 0)?;
     // As long as Docker's name server and the engine take to drop an address.
-    throughout(Duration::from_secs(4), "no stranger answers", || only_its_own(&at))?;
+    throughout(Duration::from_secs(4), "no stranger answers", || only_its_own(at))?;
     // More than there are addresses for: all that are free are taken, also the old one.
     scale(world, "squatter", STRANGERS)?;
     eventually(SLOW, "a stranger has the old address", || {
         let addresses = addresses_of(world, "squatter")?;
-        only_its_own(&at)?;
+        only_its_own(at)?;
         ensure!(addresses.contains(&address), "{address} is not among {addresses:?}");
         Ok(())
     })?;
     for _ in 0..200 {
-        only_its_own(&at)?;
+        only_its_own(at)?;
     }
-    scale(world, "squatter", 2)?;
-    scale(world, "owned", 1)?;
-    eventually(SLOW, "the new task answers", || {
-        only_its_own(&at)?;
-        ensure!(Call::get(&at, "owned.test", "/").send()?.status == 200, "nobody answers");
-        Ok(())
-    })?;
-    for _ in 0..200 {
-        only_its_own(&at)?;
-    }
-    world.docker(&["service", "scale", "--detach", "swarmgate_operator=1"])?;
-    await_source(world, "live")?;
-    world.await_converged("dev")?;
-    world.await_answer(&at, "owned.test", "/", "owned")?;
-    traffic.stop_without_loss()?;
-    let cluster = world.cluster("dev")?;
-    ensure!(cluster["proxies"][0]["fallbacks"] == 1, "{}", cluster["proxies"]);
     Ok(())
+}
+
+/// Docker gives the name of a service to whoever takes it for an alias; proxies do not.
+fn check_aliases(world: &World, at: &str) -> Result<()> {
+    let check = || {
+        for _ in 0..200 {
+            let answer = Call::get(at, "beside.test", "/").send()?;
+            ensure!(answer.status == 200 && answer.json()?["version"] == "beside", "{} {:.300}", answer.status, answer.body);
+        }
+        Ok(())
+    };
+    check().context("a neighbour has the name on his own network")?;
+    let words = ["--network", "name=apps-dev,alias=beside", "--hostname", "tasks.beside", "--env", "VERSION=alias", "demo-app:v1"];
+    world.create("aliased", &words)?;
+    world.await_running("aliased", 1)?;
+    throughout(Duration::from_secs(5), "only the service itself answers", check)
 }
 
 fn scale(world: &World, service: &str, count: usize) -> Result<()> {

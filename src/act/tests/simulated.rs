@@ -69,6 +69,7 @@ impl Operator {
             snapshot,
             networks: &networks,
             network_update: &crate::fleet::NetworkUpdate::default(),
+            remembered_hosts: None,
             material: &[],
             boot: Some(&self.bundle),
             live: Some(&self.bundle),

@@ -5,7 +5,8 @@ use crate::controller::thought;
 use crate::fleet::fixtures::cluster_named;
 use crate::intent::limits::Limits;
 use crate::swarm::Task;
-use crate::types::{HostPattern, NetworkId, ServiceId, TaskId};
+use crate::translate::Register;
+use crate::types::{HostPattern, NetworkId, TaskId};
 
 /// 222 updates a minute.
 const FLAP: SignedDuration = SignedDuration::from_millis(270);
@@ -69,10 +70,17 @@ impl World {
 
     /// A pass now; the hosts that it publishes.
     fn pass(&mut self) -> Vec<String> {
-        self.damping.observe(self.limits, &self.snapshot, self.now);
-        let damped = self.damping.applied_to(&self.snapshot);
-        let routes = thought::routes(&cluster_named("dev"), &damped);
+        self.damping.observe(|_| Some(self.limits), &self.snapshot, self.now);
+        let counts = self.damping.held().applied_to(&self.snapshot);
+        let routes = thought::routes(&cluster_named("dev"), &counts, &Register::default());
         routes.desired.table.hosts.keys().map(ToString::to_string).collect()
+    }
+
+    /// Whether a service's labels, as they count, let nobody in.
+    fn is_closed(&self, name: &str) -> bool {
+        let counts = self.damping.held().applied_to(&self.snapshot);
+        let service = counts.services.values().find(|service| service.name == name).unwrap();
+        matches!(read_labels(name, &service.labels).reading, LabelReading::Published(labels) if labels.closed)
     }
 
     fn after(&mut self, time: SignedDuration) -> Vec<String> {
@@ -97,7 +105,8 @@ impl World {
     }
 
     fn told(&self) -> Vec<Finding> {
-        self.damping.findings(&cluster_named("dev"), &self.snapshot, &self.damping.applied_to(&self.snapshot))
+        let held = self.damping.held();
+        held.findings(&cluster_named("dev"), &self.snapshot, &held.applied_to(&self.snapshot))
     }
 }
 
@@ -131,6 +140,45 @@ fn a_service_that_flaps_keeps_what_was_settled_and_disturbs_nobody() {
     world.label("b", "hosts", Some("b2.test"));
     assert_eq!(world.after(FLAP), ["a.test", "b2.test"]);
     assert_eq!(world.told(), told, "the same words all the time");
+}
+
+/// What is told of one service that flaps: how bad it is, and what counts.
+fn check_told(world: &World, severity: Severity, counts: &str) {
+    let told = world.told();
+    assert_eq!(told.iter().map(|finding| finding.severity).collect::<Vec<_>>(), [severity], "{told:?}");
+    assert!(told[0].message.contains(&format!("Z {counts}, until they have not changed for")), "{}", told[0].message);
+}
+
+#[test]
+fn that_nothing_of_a_service_is_published_is_an_error() {
+    // Without settled labels, or with such as publish nothing.
+    for labels in [[("hosts", None), ("port", None)], [("hosts", Some("a.test")), ("port", Some("none"))]] {
+        let mut world = World::new(&["a"]);
+        for (label, value) in labels {
+            world.label("a", label, value);
+        }
+        world.damping = Damping::default();
+        world.pass();
+        world.after_secs(60);
+        world.label("a", "port", Some("80"));
+        world.flap("a", 60);
+        assert_eq!(world.pass(), [""; 0]);
+        check_told(&world, Severity::Error, "nothing of it is published");
+    }
+    let mut world = World::new(&["a"]);
+    world.after_secs(60);
+    world.flap("a", 60);
+    check_told(&world, Severity::Warning, "the last settled ones count");
+    // Whoever takes his labels off misses nothing, until he comes back.
+    world.label("a", "hosts", None);
+    world.after(FLAP);
+    check_told(&world, Severity::Warning, "it is not published");
+    world.label("a", "hosts", Some("a.test"));
+    world.after(FLAP);
+    check_told(&world, Severity::Error, "nothing of it is published");
+    world.label("a", "hosts", None);
+    world.after(FLAP);
+    check_told(&world, Severity::Error, "nothing of it is published");
 }
 
 #[test]
@@ -174,7 +222,7 @@ fn endpoints_are_never_held() {
         };
         world.snapshot.tasks.insert(task.id.clone(), task);
         world.after(FLAP);
-        let routes = thought::routes(&cluster_named("dev"), &world.damping.applied_to(&world.snapshot));
+        let routes = thought::routes(&cluster_named("dev"), &world.damping.held().applied_to(&world.snapshot), &Register::default());
         let host = &routes.desired.table.hosts[&HostPattern::parse("a.test").unwrap()];
         let endpoints: usize = host.paths.values().flat_map(|route| &route.backend.services).map(|service| service.endpoints.len()).sum();
         assert_eq!(endpoints, usize::from(number));
@@ -206,6 +254,28 @@ fn who_takes_the_labels_off_is_closed_at_once_and_stays_so_until_it_is_calm() {
         world.after(FLAP);
         assert_eq!(world.after_secs(11), ["a.test", "b.test"]);
     }
+}
+
+#[test]
+fn a_label_that_closes_counts_at_once_and_until_it_is_calm() {
+    let mut world = World::new(&["a", "b"]);
+    world.after_secs(60);
+    world.flap("a", 100);
+    assert!(!world.is_closed("a"));
+    world.label("a", "basic_auth", Some("admin:secret"));
+    assert_eq!(world.after(FLAP), ["a.test", "b.test"]);
+    assert!(world.is_closed("a") && !world.is_closed("b"), "at once");
+    check_told(&world, Severity::Warning, "the last settled ones count, and those that close its routes");
+    assert!(!world.told()[0].message.contains("secret"));
+    for round in 0..20 {
+        world.label("a", "basic_auth", (round % 2 == 1).then_some("admin:secret"));
+        world.after(FLAP);
+        assert!(world.is_closed("a"), "opening it again is the same flapping");
+    }
+    world.label("a", "basic_auth", None);
+    world.after(FLAP);
+    world.after_secs(11);
+    assert!(!world.is_closed("a"), "calm");
 }
 
 #[test]
@@ -257,4 +327,44 @@ fn what_is_gone_is_forgotten() {
     world.after(FLAP);
     world.after(FORGIVEN_AFTER);
     assert_eq!(world.damping, Damping::default());
+}
+
+/// A service that goes from one cluster to another and back is held as one: it is never published by both, and the stricter
+/// cluster's limit is not worn off by changes in the other.
+#[test]
+fn a_service_that_flaps_between_clusters_counts_in_one_of_them() {
+    let mut world = World::new(&["a"]);
+    world.after_secs(60);
+    let generous = LabelUpdates { burst: 100_000, per_minute: 100_000 };
+    let mut changes = 0;
+    for time in 0..100 {
+        let here = world.service("a").labels.remove(&label_key("service_cluster")).is_some();
+        if !here {
+            world.label("a", "service_cluster", Some("other"));
+        }
+        world.now += FLAP;
+        let strict = world.limits;
+        let limits = |service: &Service| Some(if service.labels.contains_key(&label_key("service_cluster")) { generous } else { strict });
+        world.damping.observe(limits, &world.snapshot, world.now);
+        let counts = world.damping.held().applied_to(&world.snapshot);
+        changes += usize::from(world.damping.held() == Held::default());
+        if time > 50 {
+            assert!(is_claimed_by(&cluster_named("dev"), counts.services.values().next().unwrap()), "as it was settled");
+        }
+    }
+    assert!(changes <= 24, "{changes}");
+}
+
+#[test]
+fn whoever_asks_is_told_what_the_labels_say_now_and_when_that_counts() {
+    let mut world = World::new(&["a", "b"]);
+    world.after_secs(60);
+    world.flap("a", 101);
+    let held = world.damping.held().held_back(&world.snapshot);
+    let [back] = &held[..] else { panic!("{held:?}") };
+    assert_eq!((back.service.as_str(), back.labels[&label_key("hosts")].as_str()), ("a", "a2.test"));
+    assert_eq!(back.until, world.now + CALM_FIRST);
+    assert_eq!(vec![back.finding.clone()], world.told());
+    assert_eq!(world.after_secs(10), ["a2.test", "b.test"], "and then it does");
+    assert_eq!(world.damping.held(), Held::default());
 }

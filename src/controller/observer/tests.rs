@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::{follow_hints, probe_tasks, resync};
@@ -142,7 +142,8 @@ async fn an_open_but_silent_event_stream_is_noticed_when_services_change() {
     let swarm = Arc::new(Scripted::default());
     let (signals, mut wakes) = signals();
     let hints = tokio::spawn(follow_hints(swarm.clone(), signals.clone()));
-    let timer = tokio::spawn(resync(Arc::new(Lookout::new(swarm.clone())), signals.clone(), Duration::from_secs(3)));
+    let (_declares, declared) = watch::channel(Arc::default());
+    let timer = tokio::spawn(resync(Arc::new(Lookout::new(swarm.clone(), declared)), signals.clone(), Duration::from_secs(3)));
     for _ in 0..3 {
         assert_eq!(wakes.recv().await.map(|woken| woken.wake), Some(Wake::Resync));
     }

@@ -8,6 +8,7 @@ use crate::controller::declared::DeclaredCluster;
 use crate::report::{
     ClusterStatus, Condition, ConditionStatus, ProxyTaskReport, RouteReport, RouteState, WaitingOn, condition_types, reasons,
 };
+use crate::translate::is_closed;
 
 /// How many names a message lists before it says how many more there are.
 const NAMES_MAX: usize = 5;
@@ -28,13 +29,13 @@ pub fn list(seen: &Seen<'_>, routes: &[RouteReport], proxies: &[ProxyTaskReport]
         (condition_types::ROUTES_SERVED, routes_served(routes)),
     ];
     let mut conditions: Vec<Condition> = answers.into_iter().map(|(kind, answer)| condition(kind, answer)).collect();
-    conditions.push(condition(condition_types::READY, ready(&conditions)));
+    conditions.push(ready(&conditions));
     conditions
 }
 
 /// All conditions before anything is known.
 pub fn unknown(declared: &DeclaredCluster, now: Timestamp) -> Vec<Condition> {
-    use condition_types::{ACCEPTED, FLEET_CONVERGED, PROGRAMMED, READY, ROUTES_SERVED};
+    use condition_types::{ACCEPTED, FLEET_CONVERGED, PROGRAMMED, ROUTES_SERVED};
     let never_good = declared.in_force.is_none() && !declared.accepted;
     let (reason, message) = if never_good {
         (reasons::INVALID_DOCUMENT, NOTHING_IN_FORCE)
@@ -44,7 +45,7 @@ pub fn unknown(declared: &DeclaredCluster, now: Timestamp) -> Vec<Condition> {
     let untold = || (ConditionStatus::Unknown, reason, message.to_owned());
     let rest = [FLEET_CONVERGED, PROGRAMMED, ROUTES_SERVED].into_iter().map(|kind| condition(kind, untold()));
     let mut all: Vec<Condition> = std::iter::once(condition(ACCEPTED, accepted(declared))).chain(rest).collect();
-    all.push(condition(READY, ready(&all)));
+    all.push(ready(&all));
     dated(all, None, now)
 }
 
@@ -180,60 +181,45 @@ fn doing(proxy: &ProxyTaskReport) -> String {
     proxy.activity.as_ref().map_or_else(String::new, |activity| format!(" ({activity})"))
 }
 
+/// Whether something is so of a route.
+type Judge = fn(&RouteReport) -> bool;
+
 fn routes_served(routes: &[RouteReport]) -> Answer {
-    let without = routes.iter().filter(|route| route.state == RouteState::NoEndpoints);
-    let without: Vec<String> = without.map(|route| format!("{}{}", route.host, route.path)).collect();
     if routes.is_empty() {
         return (ConditionStatus::True, reasons::NO_ROUTES, "No service publishes a route here.".to_owned());
     }
-    if !without.is_empty() {
-        return fails(
-            reasons::NO_ENDPOINTS,
-            format!("{} of {} routes have no endpoint: {}.", without.len(), routes.len(), names(without.into_iter())),
-        );
-    }
-    let unverifiable: Vec<_> = routes.iter().filter(|route| route.state == RouteState::Unverifiable).map(RouteReport::place).collect();
-    if !unverifiable.is_empty() {
-        let (count, all) = (unverifiable.len(), routes.len());
-        let message = format!(
-            "{count} of {all} routes answer 503, because the CA of their applications cannot be used: {}.",
-            names(unverifiable.into_iter())
-        );
-        return fails(reasons::NO_VALID_CA, message);
+    let obstacles: [(Judge, &'static str, &str); 6] = [
+        (|route| route.state == RouteState::NoEndpoints && !is_closed(route), reasons::NO_ENDPOINTS, "have no endpoint"),
+        (is_closed, reasons::CLOSED, "are closed, because a label of their service sounds like access control"),
+        (|route| route.state == RouteState::OverLimit, reasons::LIMIT_EXCEEDED, "are more than spec.limits allows and answer 503"),
+        (
+            |route| route.state == RouteState::Unverifiable,
+            reasons::NO_VALID_CA,
+            "answer 503, because the CA of their applications cannot be used",
+        ),
+        (
+            |route| route.state == RouteState::Quarantined,
+            reasons::QUARANTINED,
+            "are left out, because the engine refuses them, and answer 503",
+        ),
+        (super::routes::waits_for_network, reasons::NETWORK_MISSING, "answer 503, because the proxies do not have their networks"),
+    ];
+    for (is_so, reason, words) in obstacles {
+        let places: Vec<String> = routes.iter().filter(|route| is_so(route)).map(RouteReport::place).collect();
+        if !places.is_empty() {
+            return fails(reason, format!("{} of {} routes {words}: {}.", places.len(), routes.len(), names(places.into_iter())));
+        }
     }
     holds(format!("All {} routes have endpoints.", routes.len()))
 }
 
 /// All of the others: the first that does not hold says why.
-fn ready(others: &[Condition]) -> Answer {
+fn ready(others: &[Condition]) -> Condition {
     let obstacle = others.iter().find(|condition| condition.status != ConditionStatus::True);
-    match obstacle {
-        None => holds("Everything is as declared."),
-        Some(condition) => {
-            let reason = KNOWN_REASONS.iter().find(|reason| **reason == condition.reason).copied().unwrap_or(reasons::PROGRESSING);
-            (condition.status, reason, format!("{}: {}", condition.kind, condition.message))
-        }
-    }
+    let Some(obstacle) = obstacle else { return condition(condition_types::READY, holds("Everything is as declared.")) };
+    let message = format!("{}: {}", obstacle.kind, obstacle.message);
+    Condition { kind: condition_types::READY.to_owned(), message, ..obstacle.clone() }
 }
-
-const KNOWN_REASONS: &[&str] = &[
-    reasons::INVALID_DOCUMENT,
-    reasons::PROGRESSING,
-    reasons::WAITING,
-    reasons::FAILED,
-    reasons::ROLLOUT_FAILED,
-    reasons::ENGINE_REFUSED,
-    reasons::ENGINE_UNAVAILABLE,
-    reasons::EXTENSION_SILENT,
-    reasons::PROXIES_SILENT,
-    reasons::PROXIES_BEHIND,
-    reasons::PROXIES_NOT_FOLLOWING,
-    reasons::MESSAGE_TOO_LARGE,
-    reasons::PROXIES_ON_NAMES,
-    reasons::NO_PROXIES,
-    reasons::NO_ENDPOINTS,
-    reasons::SWARM_UNREADABLE,
-];
 
 /// The first few names, and how many more there are.
 fn names(all: impl Iterator<Item = String>) -> String {

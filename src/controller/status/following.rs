@@ -4,10 +4,12 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::Seen;
-use super::proxies::{is_running, is_silent};
+use super::proxies::{is_on_names, is_running, is_silent};
+use crate::channel::RETURN_AFTER;
 use crate::channel::wire::{Activity, ActivityKind, Delivery, ProxyReport};
 use crate::report::{ClusterStatus, Finding, FindingCode, ProxyTaskReport, Severity, Subject};
 use crate::swarm::Task;
+use crate::types::TaskId;
 
 /// How long a proxy may lag without doing anything about it. Its agent takes a second to hear of something new and tells at once
 /// what it does.
@@ -60,9 +62,15 @@ fn is_stuck(seen: &Seen<'_>, proxy: &ProxyTaskReport, said: Option<&ProxyReport>
     match activity_of(said) {
         Some(ActivityKind::Testing) => false,
         Some(ActivityKind::Cut) => lasts > CUT_MAX,
+        Some(ActivityKind::Following) if is_on_names(proxy) => lasts > on_names_max(),
         Some(ActivityKind::Following) => lasts > IDLE_MAX,
         None => lasts > UNTOLD_MAX,
     }
+}
+
+/// How long a proxy may stay on names: when addresses are confirmed again, it first waits for a while.
+fn on_names_max() -> SignedDuration {
+    IDLE_MAX.saturating_add(SignedDuration::try_from(RETURN_AFTER).unwrap_or(SignedDuration::MAX))
 }
 
 fn activity_of(said: &ProxyReport) -> Option<ActivityKind> {
@@ -77,8 +85,7 @@ fn refuses_newest(seen: &Seen<'_>, said: &ProxyReport) -> bool {
 
 /// For how long Swarm has said that a task runs; a long time if it does not say since when.
 fn runs_for(seen: &Seen<'_>, task: &str) -> SignedDuration {
-    let is_it = |known: &&Task| known.id.0 == task;
-    let since = seen.snapshot.tasks.values().find(is_it).and_then(|task| task.state_since);
+    let since = seen.snapshot.tasks.get(&TaskId(task.to_owned())).and_then(|task| task.state_since);
     since.map_or(SignedDuration::MAX, |since| seen.now.duration_since(since))
 }
 

@@ -1,24 +1,19 @@
-//! Routes whose networks the proxies do not have yet, or do not get: they have endpoints, and no proxy reaches them. Pure.
+//! Routes whose networks the proxies do not have yet, or do not get: they have tasks, and not every proxy reaches them. Pure.
 
 use std::collections::BTreeMap;
 
 use super::Seen;
-use crate::report::{RouteReport, RouteState};
+use crate::report::RouteReport;
 
-/// Marks the routes of which no service is reached.
+/// Says of the routes without endpoints, because proxies lack networks, what these wait for.
 pub fn annotate(seen: &Seen<'_>, routes: &mut [RouteReport]) {
     if seen.networks.missing.is_empty() {
         return;
     }
     let unreached = unreached(seen);
-    let is_open = |route: &&mut RouteReport| route.state == RouteState::Served && !route.services.is_empty();
-    for route in routes.iter_mut().filter(is_open) {
-        let reasons = route.services.iter().map(|service| unreached.get(service.service.as_str()));
-        let reasons: Option<Vec<&&str>> = reasons.collect();
-        if let Some(reason) = reasons.and_then(|reasons| reasons.first().map(|reason| (**reason).to_owned())) {
-            route.state = RouteState::Pending;
-            route.reason = Some(reason);
-        }
+    for route in routes.iter_mut().filter(|route| super::routes::waits_for_network(route)) {
+        let reason = route.services.iter().find_map(|service| unreached.get(service.service.as_str()));
+        route.reason = reason.map(|reason| (*reason).to_owned()).or(route.reason.take());
     }
 }
 

@@ -2,7 +2,8 @@
 //! decides whether a route is served already.
 
 use super::{Seen, proxies};
-use crate::report::{ProxyTaskReport, RouteReport, RouteState};
+use crate::report::{EndpointState, ProxyTaskReport, RouteReport, RouteState};
+use crate::translate::is_closed;
 
 /// Every route, as far as it has got.
 pub fn list(seen: &Seen<'_>, proxies: &[ProxyTaskReport]) -> Vec<RouteReport> {
@@ -14,11 +15,20 @@ pub fn list(seen: &Seen<'_>, proxies: &[ProxyTaskReport]) -> Vec<RouteReport> {
     seen.translation.routes.iter().map(judged).collect()
 }
 
-/// Whether a route has no endpoint and no task on the way to become one.
+/// Whether a route answers 503 and nothing is under way that would end that.
 pub fn any_is_dead(routes: &[RouteReport]) -> bool {
-    // A redirect has no services, and no endpoint either: it is never without.
-    let hopeless = |route: &RouteReport| route.services.iter().all(|service| service.endpoints.is_empty());
-    routes.iter().any(|route| route.state == RouteState::NoEndpoints && hopeless(route))
+    routes.iter().any(|route| match route.state {
+        // A redirect has no services, and no endpoint either: it is never without. Tasks are perhaps on the way to become endpoints.
+        RouteState::NoEndpoints => is_closed(route) || route.services.iter().all(|service| service.endpoints.is_empty()),
+        RouteState::OverLimit | RouteState::Unverifiable | RouteState::Quarantined => true,
+        RouteState::Served | RouteState::Pending | RouteState::Unknown => false,
+    })
+}
+
+/// Whether a route has tasks and every one of them is on networks that the proxies do not have.
+pub fn waits_for_network(route: &RouteReport) -> bool {
+    let mut endpoints = route.services.iter().flat_map(|service| &service.endpoints);
+    route.state == RouteState::Pending && route.target.is_none() && !endpoints.any(|endpoint| endpoint.state == EndpointState::Active)
 }
 
 /// Why the newest routes are not served by every proxy yet.
@@ -32,7 +42,13 @@ fn obstacle(seen: &Seen<'_>, proxies: &[ProxyTaskReport]) -> Option<(RouteState,
         (0, _) => Some((RouteState::Pending, "no proxy task is running".to_owned())),
         _ if !rendered => Some((RouteState::Pending, "the extension has not accepted the newest routes yet".to_owned())),
         (all, _) if silent > 0 => Some((RouteState::Unknown, format!("{silent} of {all} proxies were not heard of lately"))),
-        (all, current) if current < all => Some((RouteState::Pending, format!("{current} of {all} proxies run the newest configuration"))),
+        (all, current) if current < all => {
+            let by_name = match running.iter().filter(|proxy| proxies::is_on_names(proxy)).count() {
+                0 => String::new(),
+                count => format!(", {count} find endpoints by name"),
+            };
+            Some((RouteState::Pending, format!("{current} of {all} proxies run the newest configuration{by_name}")))
+        }
         _ => None,
     }
 }

@@ -8,19 +8,22 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use super::*;
-use crate::channel::wire::{Accepted, EngineLoad, ExtensionReport, ProxyReport, Quarantined, Refusal, WIRE_VERSION};
+use crate::channel::wire::{
+    Accepted, EngineLoad, ExtensionReport, MaterialReport, MaterialState, ProxyReport, Quarantined, Refusal, WIRE_VERSION,
+};
 use crate::controller::thought;
 use crate::fleet::fixtures::{INSTANCE, cluster};
 use crate::report::{RouteState, Subject};
 use crate::route::Part;
 use crate::swarm::RawSnapshot;
-use crate::types::Digest;
+use crate::translate::Register;
+use crate::types::{Digest, NetworkId};
 
 /// One proxy on one node, and one application.
 fn world() -> Snapshot {
     let labels = json!({"swarmgate.owner": INSTANCE, "swarmgate.cluster": "dev", "swarmgate.role": "proxy"});
     let proxy = json!({"ID": "proxy", "Version": {"Index": 1}, "CreatedAt": "2026-01-02T03:04:05Z", "UpdatedAt": "2026-01-02T03:04:05Z",
-        "Spec": {"Name": "swarmgate-proxy-dev", "Labels": labels, "Mode": {"Global": {}}, "TaskTemplate": {}}});
+        "Spec": {"Name": "swarmgate-proxy-dev", "Labels": labels, "Mode": {"Global": {}}, "TaskTemplate": {"Networks": [{"Target": "net"}]}}});
     let app = json!({"ID": "app", "Version": {"Index": 1}, "CreatedAt": "2026-01-02T03:04:05Z", "UpdatedAt": "2026-01-02T03:04:05Z",
         "Spec": {"Name": "app", "Labels": {"com.docker.lb.hosts": "a.test", "com.docker.lb.port": "80"}, "Mode": {"Replicated": {"Replicas": 1}},
             "TaskTemplate": {"Networks": [{"Target": "net"}]}}});
@@ -104,8 +107,19 @@ fn pass_that_sees(
     said: impl FnOnce(&Digest, Timestamp) -> Option<(ExtensionReport, Timestamp)>,
     too_large: Option<TooLarge>,
 ) -> ClusterStatus {
+    pass_that_decided(snapshot, later, previous, said, too_large, &Decision::default())
+}
+
+fn pass_that_decided(
+    snapshot: &Snapshot,
+    later: SignedDuration,
+    previous: Option<&ClusterStatus>,
+    said: impl FnOnce(&Digest, Timestamp) -> Option<(ExtensionReport, Timestamp)>,
+    too_large: Option<TooLarge>,
+    decision: &Decision,
+) -> ClusterStatus {
     let (cluster, now) = (Arc::new(cluster()), snapshot.taken_at + later);
-    let routes = thought::routes(&cluster, snapshot);
+    let routes = thought::routes(&cluster, snapshot, &Register::default());
     let received = said(&routes.desired.digest, now).map(|(report, at)| Received { report, at });
     let plan = Plan {
         instance: INSTANCE.to_owned(),
@@ -126,7 +140,7 @@ fn pass_that_sees(
         report: received.as_ref(),
         plan: &plan,
         translation: &routes.translation,
-        networks: &crate::networks::Decision::default(),
+        networks: decision,
         failure: None,
         now,
     };
@@ -140,7 +154,7 @@ fn check(status: &ClusterStatus, expected: (&str, Option<bool>, RouteState, usiz
     assert_eq!(told, expected, "{status:#?}");
     let is_ready =
         status.conditions.iter().any(|condition| condition.kind == condition_types::READY && condition.status == ConditionStatus::True);
-    assert_eq!(is_ready, expected.0 == reasons::AS_DECLARED);
+    assert_eq!(is_ready, expected.0 == reasons::AS_DECLARED && expected.2 != RouteState::Quarantined);
 }
 
 #[test]
@@ -191,6 +205,47 @@ fn proxies_that_find_endpoints_by_name_are_told_apart_from_those_that_are_behind
     let status = status(1, on_names);
     check(&status, (reasons::PROXIES_ON_NAMES, Some(false), RouteState::Pending, 0));
     assert_eq!((status.proxies[0].source.as_deref(), status.proxies[0].fallbacks), (Some("names"), Some(2)));
+    let told = status.routes[0].reason.as_deref();
+    assert_eq!(told, Some("0 of 1 proxies run the newest configuration, 1 find endpoints by name"));
+}
+
+/// What the extension says of an object that does not exist.
+fn unseen_material() -> MaterialReport {
+    MaterialReport {
+        certificate: String::new(),
+        certificate_id: None,
+        key: None,
+        key_id: None,
+        state: MaterialState::Missing,
+        words: String::new(),
+        not_before: None,
+        not_after: None,
+        names: vec![],
+        more_names: 0,
+        doubts: vec![],
+    }
+}
+
+/// Nothing ends by itself what the labels say: the status of their cluster settles, and names the reason.
+#[test]
+fn routes_that_their_labels_keep_closed_do_not_progress() {
+    for (labels, state, reason) in [
+        (&[("basic_auth", "admin")][..], RouteState::NoEndpoints, reasons::CLOSED),
+        (&[("backend_protocol", "https"), ("ssl_backend_tls_verify", "no-ca")], RouteState::Unverifiable, reasons::NO_VALID_CA),
+    ] {
+        let mut snapshot = world();
+        let app = snapshot.services.values_mut().find(|service| service.name == "app").unwrap();
+        app.labels.extend(labels.iter().map(|(name, value)| (crate::translate::label_key(name), (*value).to_owned())));
+        let missing = MaterialReport { certificate: "no-ca".to_owned(), ..unseen_material() };
+        let said = |desired: &Digest| ExtensionReport { material: vec![missing], ..report(desired) };
+        let status = after_a_pass(&snapshot, SignedDuration::ZERO, None, |desired, now| Some((said(desired), now)));
+        assert_eq!((status.routes[0].state, status.phase), (state, Phase::Degraded), "{status:#?}");
+        for kind in [condition_types::ROUTES_SERVED, condition_types::READY] {
+            let condition = status.conditions.iter().find(|condition| condition.kind == kind).unwrap();
+            assert_eq!((condition.status, condition.reason.as_str()), (ConditionStatus::False, reason), "{condition:?}");
+        }
+        assert!(status.findings.iter().any(|finding| finding.severity == Severity::Error), "{:?}", status.findings);
+    }
 }
 
 #[test]
@@ -208,6 +263,8 @@ fn what_the_engine_refuses_is_told_to_those_who_wrote_it() {
     let reported = |part: Quarantined| move |desired: &Digest| Some(ExtensionReport { quarantined: vec![part], ..report(desired) });
     let left_out = status(1, reported(route("a.test")));
     check(&left_out, (reasons::AS_DECLARED, Some(true), RouteState::Quarantined, 0));
+    let ready = left_out.conditions.iter().find(|condition| condition.kind == condition_types::READY).unwrap();
+    assert_eq!((ready.reason.as_str(), left_out.phase), (reasons::QUARANTINED, Phase::Degraded));
     assert_eq!(left_out.routes[0].reason.as_deref(), Some("the engine refuses it: no such thing"));
     let told = left_out.findings.iter().find(|finding| finding.code == FindingCode::RouteQuarantined).unwrap();
     assert_eq!((&told.subject, told.message.contains("no such thing")), (&Subject::Service("app".to_owned()), true));
@@ -231,4 +288,54 @@ fn an_engine_with_published_faults_is_told_with_the_first_good_versions() {
     for good in ["nginx/1.31.3", "nginx/1.30.4", "nginx/1.99.0", "something else", ""] {
         assert_eq!(found(good), [], "{good}");
     }
+}
+
+#[test]
+fn endpoints_go_before_the_proxies_leave_their_network() {
+    let (cluster, snapshot) = (cluster(), world());
+    let routes = || thought::routes(&cluster, &snapshot, &Register::default());
+    let after = |networks: &[NetworkId]| {
+        let (mut left, decision) = (routes(), Decision { networks: networks.to_vec(), ..Decision::default() });
+        thought::leave(&cluster, &snapshot, &Register::default(), &mut left, &decision);
+        left
+    };
+    let net = NetworkId("net".to_owned());
+    assert_eq!(after(std::slice::from_ref(&net)), routes(), "nothing is left");
+    let left = after(&[]);
+    assert_eq!(left.translation.networks, [net], "it is wanted as before");
+    assert!(left.desired.table.backends().flat_map(|backend| &backend.services).all(|service| service.endpoints.is_empty()));
+    assert_eq!(left.desired.table, left.translation.table);
+    assert_eq!(left.translation.routes[0].state, RouteState::Pending);
+}
+
+#[test]
+fn a_route_says_what_its_network_waits_for() {
+    let mut snapshot = world();
+    snapshot.tasks.values_mut().filter(|task| task.service.0 == "proxy").for_each(|task| task.addresses.clear());
+    let status = after_a_pass(&snapshot, SignedDuration::ZERO, None, |desired, now| Some((report(desired), now)));
+    let told = |status: &ClusterStatus| (status.routes[0].state, status.routes[0].reason.clone().unwrap());
+    assert_eq!(told(&status), (RouteState::Pending, "the proxies are not attached to the network net yet".to_owned()));
+    let missing = [(NetworkId("net".to_owned()), "waits for the network net: it is tried again".to_owned())].into();
+    let decision = Decision { missing, ..Decision::default() };
+    let status = pass_that_decided(&snapshot, SignedDuration::ZERO, None, |desired, now| Some((report(desired), now)), None, &decision);
+    assert_eq!(told(&status), (RouteState::Pending, "waits for the network net: it is tried again".to_owned()));
+    let served = status.conditions.iter().find(|condition| condition.kind == condition_types::ROUTES_SERVED).unwrap();
+    assert_eq!(
+        (served.status, served.reason.as_str(), status.phase),
+        (ConditionStatus::False, reasons::NETWORK_MISSING, Phase::Progressing)
+    );
+    // One that failed, or was left, is tried again in hours perhaps: somebody must act.
+    let net = NetworkId("net".to_owned());
+    let missing = [(net.clone(), "the proxies left the network net".to_owned())].into();
+    let held = crate::networks::Quarantined {
+        failed_at: snapshot.taken_at,
+        tries: 1,
+        state: Digest::of_bytes(b""),
+        words: String::new(),
+        full: true,
+    };
+    let memory = crate::networks::Memory { quarantine: [(net, held)].into(), ..crate::networks::Memory::default() };
+    let decision = Decision { missing, memory, ..Decision::default() };
+    let status = pass_that_decided(&snapshot, SignedDuration::ZERO, None, |desired, now| Some((report(desired), now)), None, &decision);
+    assert_eq!(status.phase, Phase::Degraded);
 }

@@ -2,19 +2,22 @@
 
 use super::combinations::Look;
 use super::mistake::Mistakes;
-use crate::intent::limits::{LabelUpdates, Limits};
+use crate::intent::limits::{LabelUpdates, Limits, share_of_team, three_quarters};
 use crate::intent::limits_spec::{LabelUpdatesSpec, LimitsSpec};
 use crate::intent::quantity::parse_size;
-use crate::route::Footprint;
+use crate::route::{Dimension, Footprint};
 use crate::types::Refused;
 
 /// The limits as they are meant.
 pub(super) fn checked(spec: &LimitsSpec) -> Result<Limits, Refused> {
     let default = Limits::default();
-    let (service, cluster) = (spec.service.clone().unwrap_or_default(), spec.cluster.clone().unwrap_or_default());
+    let (service, team) = (spec.service.clone().unwrap_or_default(), spec.team.clone().unwrap_or_default());
+    let cluster = spec.cluster.clone().unwrap_or_default();
+    let cluster = footprint((cluster.routes, cluster.locations, cluster.bytes.as_deref()), default.cluster)?;
     Ok(Limits {
         service: footprint((service.routes, service.locations, service.bytes.as_deref()), default.service)?,
-        cluster: footprint((cluster.routes, cluster.locations, cluster.bytes.as_deref()), default.cluster)?,
+        team: footprint((team.routes, team.locations, team.bytes.as_deref()), share_of_team(cluster))?,
+        cluster,
         label_updates: label_updates(&service.label_updates.unwrap_or_default(), default.label_updates),
     })
 }
@@ -34,20 +37,39 @@ fn label_updates(spec: &LabelUpdatesSpec, default: LabelUpdates) -> LabelUpdates
 /// Below this no service with any name fits.
 const BYTES_LEAST: u64 = 4096;
 
-/// A service that may take more than the whole cluster, and limits within which nothing fits.
+/// What may take more than what it is part of, and limits within which nothing fits.
 pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
-    let bytes = |pointer: &str| look.text(pointer).and_then(|text| parse_size(text).ok()).or_else(|| look.number(pointer));
-    for scope in ["service", "cluster"] {
+    for scope in ["service", "team", "cluster"] {
         let pointer = format!("/spec/limits/{scope}/bytes");
-        if bytes(&pointer).is_some_and(|bytes| bytes < BYTES_LEAST) {
+        if stated(look, &pointer).is_some_and(|bytes| bytes < BYTES_LEAST) {
             mistakes.doubtful(&pointer, "hardly any route fits; a number without unit is bytes", "Write for example 4m.");
         }
     }
-    for name in ["routes", "locations", "bytes"] {
-        let [of_service, of_cluster] = ["service", "cluster"].map(|scope| format!("/spec/limits/{scope}/{name}"));
-        if bytes(&of_service).zip(bytes(&of_cluster)).is_some_and(|(service, cluster)| service > cluster) {
-            let message = "one service may take more than all services of the cluster together, so this limit has no effect";
-            mistakes.doubtful(&of_service, message, "Make it at most the cluster's.");
-        }
+    let default = Limits::default().cluster;
+    for dimension in Dimension::ALL {
+        narrower(look, dimension, dimension.of(&default), mistakes);
     }
+}
+
+/// A service may take less than a team, and a team less than the cluster; what is not stated is at its default.
+fn narrower(look: &Look<'_>, dimension: Dimension, default: u64, mistakes: &mut Mistakes) {
+    let [service, team, cluster] = ["service", "team", "cluster"].map(|scope| format!("/spec/limits/{scope}/{dimension}"));
+    let of_cluster = stated(look, &cluster).unwrap_or(default);
+    let of_team = stated(look, &team).unwrap_or(three_quarters(of_cluster));
+    let is_more = |pointer: &str, all: u64| stated(look, pointer).is_some_and(|one| one > all);
+    if is_more(&service, of_cluster) {
+        let message = "one service may take more than all services of the cluster together, so this limit has no effect";
+        mistakes.doubtful(&service, message, "Make it at most the cluster's.");
+    } else if is_more(&service, of_team) {
+        let message = "one service may take more than all services of a team together (three quarters of the cluster's, unless spec.limits.team says otherwise), so this limit has no effect";
+        mistakes.doubtful(&service, message, "Make it at most the team's, or state the team's.");
+    }
+    if is_more(&team, of_cluster) {
+        let message = "one team may take more than all services of the cluster together, so this limit has no effect";
+        mistakes.doubtful(&team, message, "Make it at most the cluster's, or raise that as well.");
+    }
+}
+
+fn stated(look: &Look<'_>, pointer: &str) -> Option<u64> {
+    look.text(pointer).and_then(|text| parse_size(text).ok()).or_else(|| look.number(pointer))
 }

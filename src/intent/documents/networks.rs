@@ -1,5 +1,8 @@
 //! `spec.networks`: from what was typed to rules, and what the schema cannot say about them.
 
+use std::net::Ipv4Addr;
+
+use ipnet::{IpNet, Ipv4Net};
 use serde_json::Value;
 
 use super::combinations::Look;
@@ -7,6 +10,12 @@ use super::mistake::Mistakes;
 use crate::intent::networks::NetworkRules;
 use crate::intent::networks_spec::{NetworkRulesSpec, NetworksSpec};
 use crate::types::{AddressRange, NetworkName, Refused};
+
+/// What Docker takes the addresses of overlay networks from (`docker swarm init --default-addr-pool`).
+const DEFAULT_POOL: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 8);
+
+/// Networks that every node has, and the routing mesh by the name that Docker gives it.
+const DOCKERS_OWN: [&str; 5] = ["ingress", "docker_gwbridge", "bridge", "host", "none"];
 
 /// The rules as they are meant.
 pub(super) fn checked(spec: Option<NetworksSpec>) -> Result<NetworkRules, Refused> {
@@ -38,6 +47,8 @@ pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
     named_twice(look, &preferred, "the network is named twice", mistakes);
     named_twice(look, &reserved, "the range is named twice", mistakes);
     outside_the_list(look, &only, &preferred, mistakes);
+    not_for_applications(look, &only, mistakes);
+    not_for_applications(look, &preferred, mistakes);
     everything_reserved(look, &reserved, mistakes);
 }
 
@@ -63,13 +74,36 @@ fn outside_the_list(look: &Look<'_>, only: &str, preferred: &str, mistakes: &mut
     }
 }
 
-/// A range that holds every address that applications can have leaves no network.
+/// Networks that Docker makes for itself carry nothing of applications.
+fn not_for_applications(look: &Look<'_>, pointer: &str, mistakes: &mut Mistakes) {
+    for (at, name) in look.list(pointer).iter().enumerate() {
+        if name.as_str().is_some_and(|name| DOCKERS_OWN.contains(&name)) {
+            let message = "this is a network of Docker's own and not one for applications: the proxies are never attached to it";
+            mistakes.doubtful(
+                &format!("{pointer}/{at}"),
+                message,
+                "Name an overlay network (docker network create --driver overlay NAME).",
+            );
+        }
+    }
+}
+
+/// A range that holds every address that applications have, or will have if nobody says otherwise, leaves no network.
 fn everything_reserved(look: &Look<'_>, reserved: &str, mistakes: &mut Mistakes) {
     for (at, text) in look.list(reserved).iter().enumerate() {
-        let whole = text.as_str().and_then(|text| AddressRange::parse(text).ok()).is_some_and(|range| range.is_everybody());
-        if whole {
+        let Some(range) = text.as_str().and_then(|text| AddressRange::parse(text).ok()) else { continue };
+        let field = format!("{reserved}/{at}");
+        if range.is_everybody() {
             let message = "every address is reserved: the proxies are attached to no network of this family";
-            mistakes.doubtful(&format!("{reserved}/{at}"), message, "Name the ranges of clients, offices and VPNs.");
+            mistakes.doubtful(&field, message, "Name the ranges of clients, offices and VPNs.");
+        } else if range.net().contains(&IpNet::V4(DEFAULT_POOL)) {
+            let message = "Docker takes the addresses of overlays from 10.0.0.0/8 unless it is told otherwise, and all of that is reserved: the \
+                           proxies are attached to none of these networks";
+            mistakes.doubtful(
+                &field,
+                message,
+                "Name the ranges of clients alone, or create the networks with a --subnet outside of this range.",
+            );
         }
     }
 }

@@ -99,6 +99,7 @@ pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
     edge_limits::check(look, mistakes);
     client_address::check(look, mistakes);
     unused_logs(look, mistakes);
+    unshown_address(look, mistakes);
     protocols(look, mistakes);
 }
 
@@ -137,6 +138,15 @@ fn unused_logs(look: &Look<'_>, mistakes: &mut Mistakes) {
         if off && look.any(&pointer).is_some() {
             mistakes.doubtful(&pointer, "it has no effect, because accessLog is false", "Remove one of the two.");
         }
+    }
+}
+
+/// One hides what the other shows.
+fn unshown_address(look: &Look<'_>, mistakes: &mut Mistakes) {
+    let is_on = |name: &str| look.any(&format!("/spec/settings/{name}")).and_then(Value::as_bool) == Some(true);
+    if is_on("upstreamAddressHeader") && is_on("hideInfoHeaders") {
+        let message = "it has no effect: hideInfoHeaders is used, so answers have none of these headers, x-upstream-addr among them";
+        mistakes.doubtful("/spec/settings/upstreamAddressHeader", message, "Remove one of the two.");
     }
 }
 

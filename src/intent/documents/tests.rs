@@ -62,6 +62,20 @@ fn numbers_are_texts_where_the_field_is_one() {
 }
 
 #[test]
+fn the_share_of_a_team_is_three_quarters_of_what_is_stated_for_the_cluster() {
+    let share = |limits: &str| {
+        let text = document("a", "").replace("  engine: nginx\n", &format!("  engine: nginx\n  limits: {limits}\n"));
+        let declaration = read(&[&text]);
+        assert_eq!(declaration.findings, [], "{text}");
+        let team = declaration.valid().next().expect("a cluster").limits.team;
+        (team.routes, team.locations, team.bytes)
+    };
+    assert_eq!(share("{}"), (7_500, 37_500, 12 << 20));
+    assert_eq!(share("{cluster: {routes: 20000, bytes: 32m}}"), (15_000, 37_500, 24 << 20));
+    assert_eq!(share("{cluster: {routes: 20000}, team: {routes: 100, bytes: 1m}}"), (100, 37_500, 1 << 20));
+}
+
+#[test]
 fn a_broken_document_keeps_its_name_and_costs_the_others_nothing() {
     let declaration = read(&[&format!("{}---\n{}", document("a", "    mode: everywhere\n"), document("b", "")), &document("c", "")]);
     assert_eq!(declared(&declaration), ["-a", "+b", "+c"]);

@@ -73,12 +73,16 @@ const MISSPELT: [&str; 12] = [
 ];
 /// Words with such a stem that mean something else.
 const HARMLESS: [&str; 4] = ["author", "authors", "authority", "authored"];
+/// Names with one of these words are about something else: what is written down, and which pages' scripts a browser lets read answers.
+const OTHER_MATTERS: [&str; 3] = ["log", "logs", "cors"];
+/// Words that mean something else together.
+const HARMLESS_PAIRS: [[&str; 2]; 2] = [["user", "agent"], ["per", "user"]];
 
 /// Whether a label's name (behind the prefix) sounds like access control.
 pub fn sounds_like_access_control(name: &str) -> bool {
-    let words = words(name);
+    let words = without_harmless_pairs(&words(name));
     let letters = words.concat();
-    if is_slip_of_a_label(&letters) || words.iter().any(|word| word == "log" || word == "logs") {
+    if is_slip_of_a_label(&letters) || words.iter().any(|word| OTHER_MATTERS.contains(&word.as_str())) {
         return false;
     }
     let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
@@ -87,6 +91,12 @@ pub fn sounds_like_access_control(name: &str) -> bool {
     let clients = has(&["client", "clients"]) && has(&OF_CLIENTS) || letters.contains("clientcert") || letters.contains("sslclient");
     let addresses = has(&["ip", "ips"]) && has(&OF_ADDRESSES);
     stemmed || joined || has(&WORDS) || clients || addresses || is_misspelt(&words, &letters)
+}
+
+fn without_harmless_pairs(words: &[String]) -> Vec<String> {
+    let begins_pair = |first: usize| words.get(first..first + 2).is_some_and(|two| HARMLESS_PAIRS.iter().any(|pair| two == pair));
+    let is_harmless = |at: usize| begins_pair(at) || at.checked_sub(1).is_some_and(begins_pair);
+    words.iter().enumerate().filter(|(at, _)| !is_harmless(*at)).map(|(_, word)| word.clone()).collect()
 }
 
 /// One letter of a label that exists is wrong, missing, too many, or has changed places with the next one.
@@ -203,6 +213,13 @@ mod tests {
     }
 
     #[test]
+    fn a_harmless_pair_of_words_excuses_no_other_word() {
+        for name in ["user_agent_allow", "allowed_per_user", "user", "agent_user"] {
+            assert!(sounds_like_access_control(name), "{name}");
+        }
+    }
+
+    #[test]
     fn other_names_are_not() {
         for name in [
             "",
@@ -212,6 +229,10 @@ mod tests {
             "rate_limit",
             "access_log",
             "cors",
+            "cors_allow_origin",
+            "cors_allow_credentials",
+            "backend_user_agent",
+            "maxconn_per_user",
             "compress",
             "gzip",
             "health_check",

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::caps::{self, Cap};
-use super::strangers::{closes, strangers};
+use super::strangers::{closing, strangers};
 use super::table::LABELS;
 use super::values::{self, Redirect};
 use super::{Affinity, BackendMode, BackendProtocol, PREFIX, ServiceLabels, TlsLabels, Verification};
@@ -420,7 +420,7 @@ impl Rest {
             max_fails: reader.parsed("max_fails", values::max_fails),
             fail_timeout: reader.parsed("fail_timeout", values::fail_timeout),
             weight: reader.parsed("weight", values::weight),
-            closed: closes(reader.labels),
+            closed: closing(reader.labels).next().is_some(),
         }
     }
 

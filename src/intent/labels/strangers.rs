@@ -34,9 +34,9 @@ pub fn strangers(labels: &BTreeMap<String, String>, is_published: bool) -> Vec<S
     labels.iter().filter_map(|(key, value)| stranger(key, value, is_published)).collect()
 }
 
-/// Whether a label asks for an access control that does not exist here, so that nobody must get in.
-pub fn closes(labels: &BTreeMap<String, String>) -> bool {
-    labels.iter().any(|(key, value)| asks_for_access_control(key, value))
+/// The labels that ask for an access control that does not exist here, so that nobody must get in.
+pub fn closing(labels: &BTreeMap<String, String>) -> impl Iterator<Item = (&String, &String)> {
+    labels.iter().filter(|(key, value)| asks_for_access_control(key, value))
 }
 
 fn stranger<'a>(key: &str, value: &'a str, is_published: bool) -> Option<Stranger<'a>> {

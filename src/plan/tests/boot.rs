@@ -1,5 +1,7 @@
 //! Which configuration the proxy service mounts, and when a newer one is worth a rollout.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use super::world::World;
@@ -16,6 +18,11 @@ fn mounted(world: &World) -> String {
     let configs = at(&world.service(PROXY).spec, "TaskTemplate.ContainerSpec.Configs");
     assert_eq!(configs.as_array().unwrap().len(), 1, "{configs}");
     configs[0]["ConfigName"].as_str().unwrap().to_owned()
+}
+
+/// What is in a config.
+fn content(config: &serde_json::Value) -> Vec<u8> {
+    STANDARD.decode(config["Spec"]["Data"].as_str().unwrap()).unwrap()
 }
 
 #[test]
@@ -102,7 +109,7 @@ fn with_rollout_replace_every_new_configuration_is_mounted_and_old_ones_go() {
     }
     // The mounted one, the one before (Swarm may roll back to it), and two spare.
     assert_eq!(world.raw.configs.len(), 4);
-    let data = world.snapshot().configs.into_values().map(|config| config.data).max_by_key(Clone::clone).unwrap();
+    let data = world.raw.configs.iter().map(content).max().unwrap();
     assert_eq!(data, b"5", "the engine's main file, not the bundle");
 }
 
@@ -156,12 +163,8 @@ fn a_boot_snapshot_that_exceeds_an_object_is_mounted_in_parts_and_swept_as_a_who
     let configs = at(&world.service(PROXY).spec, "TaskTemplate.ContainerSpec.Configs");
     let targets: Vec<_> = configs.as_array().unwrap().iter().map(|config| config["File"]["Name"].as_str().unwrap()).collect();
     assert_eq!(targets, ["/etc/swarmgate/boot.json", "/etc/swarmgate/boot.json.2"]);
-    let snapshot = world.snapshot();
-    let content = |config: &serde_json::Value| {
-        let id = crate::types::ConfigId(config["ConfigID"].as_str().unwrap().to_owned());
-        snapshot.configs[&id].data.clone()
-    };
-    let content: Vec<u8> = configs.as_array().unwrap().iter().flat_map(content).collect();
+    let of_mount = |mount: &serde_json::Value| world.raw.configs.iter().find(|config| config["ID"] == mount["ConfigID"]).map(content);
+    let content: Vec<u8> = configs.as_array().unwrap().iter().filter_map(of_mount).flatten().collect();
     assert_eq!(crate::channel::boot::decode(&content).unwrap(), dense(35_003));
     // The mounted one, the one before (Swarm may roll back to it), and two spare, in two parts each.
     assert_eq!(world.raw.configs.len(), 8);

@@ -8,7 +8,7 @@ use crate::channel::contract::{ENV_NEW_NETWORKS, LABEL_FAILED_NETWORKS, LABEL_UP
 use crate::fleet::NetworkUpdate;
 use crate::fleet::fixtures::{bundle, cluster};
 use crate::intent::cluster::Cluster;
-use crate::plan::{Step, would_replace_tasks};
+use crate::plan::{Step, TaskEffect, task_effect, would_replace_tasks};
 use crate::types::NetworkId;
 
 fn app() -> NetworkId {
@@ -52,6 +52,97 @@ fn the_first_proxy_with_a_new_network_is_tried_alone_whatever_the_document_says_
     let after = world.service(PROXY).spec;
     assert_eq!((&after["UpdateConfig"], after["Labels"].get(LABEL_UPDATE_BEFORE)), (&before["UpdateConfig"], None));
     assert!(!would_replace_tasks(&spec, &after) && world.plan(&parallel()).is_converged());
+}
+
+fn stopping_first() -> Cluster {
+    let mut cluster = parallel();
+    cluster.proxy.update.order = Some(crate::intent::cluster_spec::UpdateOrder::StopFirst);
+    cluster
+}
+
+/// Swarm goes back in any order, and would stop a proxy that runs while the one that failed is down.
+#[test]
+fn where_tasks_stop_first_swarm_does_not_go_back_by_itself_unless_the_program_is_another() {
+    for (image, action) in [(None, "pause"), (Some("swarmgate-nginx:next"), "rollback")] {
+        let mut world = World::converged(&stopping_first());
+        let mut next = stopping_first();
+        next.proxy.workload.image = image.map_or(next.proxy.workload.image, str::to_owned);
+        attaching(&mut world);
+        world.pass(&next);
+        let spec = world.service(PROXY).spec;
+        assert_eq!((&spec["UpdateConfig"]["Parallelism"], &spec["UpdateConfig"]["FailureAction"]), (&json!(1), &json!(action)));
+        world.rollout(PROXY, "updating");
+        assert_eq!(titles(&world.plan(&next)), Vec::<String>::new(), "and so it stays");
+    }
+}
+
+/// A world in the middle of an update for a network, and the specs before it and now.
+fn while_attaching(cluster: &Cluster) -> (World, Value, Value) {
+    let mut world = World::converged(cluster);
+    let old = world.service(PROXY).spec;
+    attaching(&mut world);
+    world.pass(cluster);
+    let new = world.service(PROXY).spec;
+    (world, old, new)
+}
+
+/// The service is as it was before the network.
+fn going_back(world: &mut World, cluster: &Cluster) -> Value {
+    world.networks = vec![];
+    world.network_update = NetworkUpdate { withdraws: true, ..NetworkUpdate::default() };
+    world.pass_before(cluster);
+    world.service(PROXY).spec
+}
+
+/// The proxies `p1`, which runs, and `p2`, which does not, unless `second_runs`.
+fn with_tasks(world: &mut World, running: &Value, failed: &Value, second_runs: bool) {
+    world.set_tasks(PROXY, &[(running.clone(), "running"), (failed.clone(), if second_runs { "running" } else { "rejected" })]);
+}
+
+#[test]
+fn what_does_not_run_is_brought_back_before_what_does_run_is_touched() {
+    let cluster = stopping_first();
+    let (mut world, old, new) = while_attaching(&cluster);
+    with_tasks(&mut world, &new["TaskTemplate"], &new["TaskTemplate"], false);
+    world.rollout(PROXY, "paused");
+    let back = going_back(&mut world, &cluster);
+    assert_eq!(back["TaskTemplate"], old["TaskTemplate"]);
+    let update = |spec: &Value| ["Parallelism", "Order", "FailureAction"].map(|key| spec["UpdateConfig"][key].clone());
+    assert_eq!(update(&back), [json!(0), json!("start-first"), json!("pause")]);
+
+    world.rollout(PROXY, "updating");
+    world.network_update = NetworkUpdate::default();
+    with_tasks(&mut world, &new["TaskTemplate"], &old["TaskTemplate"], false);
+    assert_eq!(titles(&world.plan(&cluster)), Vec::<String>::new());
+    // Written now, it would stop every proxy at once.
+    world.network_update.remembered = Some("[]".to_owned());
+    assert_eq!(titles(&world.plan(&cluster)), Vec::<String>::new());
+    with_tasks(&mut world, &new["TaskTemplate"], &old["TaskTemplate"], true);
+    world.pass(&cluster);
+    let rest = world.service(PROXY).spec;
+    assert_eq!(update(&rest), [json!(1), json!("stop-first"), json!("pause")]);
+    // Placement alone differs: Swarm keeps whatever has a node and is of the old spec, and replaces what waits for one.
+    assert_eq!(task_effect(&old, &rest), TaskEffect::MovesMisplaced);
+    world.rollout(PROXY, "updating");
+    assert_eq!(titles(&world.plan(&cluster)), Vec::<String>::new());
+    with_tasks(&mut world, &rest["TaskTemplate"], &old["TaskTemplate"], true);
+    world.rollout(PROXY, "completed");
+    world.pass(&cluster);
+    let after = world.service(PROXY).spec;
+    assert_eq!((task_effect(&rest, &after), &after["TaskTemplate"]), (TaskEffect::MovesMisplaced, &old["TaskTemplate"]));
+    assert_eq!((&after["UpdateConfig"], after["Labels"].get(LABEL_UPDATE_BEFORE)), (&old["UpdateConfig"], None));
+    assert!(world.plan(&cluster).is_converged());
+}
+
+/// The proxy that was tried is the only one with the new network: all others are of the old spec, and Swarm keeps them.
+#[test]
+fn a_withdrawal_from_one_proxy_is_an_update_as_any_other() {
+    let cluster = stopping_first();
+    let (mut world, old, new) = while_attaching(&cluster);
+    with_tasks(&mut world, &old["TaskTemplate"], &new["TaskTemplate"], false);
+    world.rollout(PROXY, "updating");
+    let back = going_back(&mut world, &cluster);
+    assert_eq!((&back["TaskTemplate"], &back["UpdateConfig"]), (&old["TaskTemplate"], &old["UpdateConfig"]));
 }
 
 /// What a document leaves out, people may have set by hand.

@@ -283,11 +283,20 @@ fn a_rollout_goes_on_while_swarm_delays_or_watches_or_a_task_does_not_run() {
     }
 }
 
+/// A service in Swarm's own global mode, as it was created while nobody could count its nodes.
+fn in_swarms_global_mode(cluster: &Cluster) -> World {
+    let mut odd = cluster.clone();
+    odd.proxy.workload.constraints = Some(vec!["engine.labels.disk==ssd".to_owned()]);
+    let mut world = World::converged(&odd);
+    world.converge(cluster);
+    world
+}
+
 #[test]
 fn a_task_that_waits_in_vain_for_the_port_of_an_equal_one_does_not_keep_a_rollout_going() {
     let mut global = cluster();
     global.proxy.mode = crate::fleet::Mode::Global;
-    let mut world = World::converged(&global);
+    let mut world = in_swarms_global_mode(&global);
     let task = world.first_task(PROXY);
     task["NodeID"] = json!("node1");
     let mut waits = task.clone();
@@ -356,7 +365,7 @@ fn a_newer_document_follows_an_update_that_swarm_never_ends() {
 fn a_global_service_without_any_task_is_not_complete() {
     let mut global = cluster();
     global.proxy.mode = crate::fleet::Mode::Global;
-    let mut world = World::converged(&global);
+    let mut world = in_swarms_global_mode(&global);
     let id = world.service(PROXY).id.0;
     world.raw.tasks.retain(|task| task["ServiceID"] != id);
     let plan = world.plan(&global);

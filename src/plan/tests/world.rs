@@ -23,6 +23,7 @@ pub struct World {
     pub memory: Memory,
     pub networks: Vec<NetworkId>,
     pub network_update: NetworkUpdate,
+    pub remembered_hosts: Option<String>,
     pub material: Vec<MaterialRef>,
     pub boot: Option<Bundle>,
     pub live: Option<Bundle>,
@@ -44,6 +45,7 @@ impl World {
             memory,
             networks: vec![],
             network_update: NetworkUpdate::default(),
+            remembered_hosts: None,
             material: vec![],
             boot: Some(bundle("first")),
             live: None,
@@ -70,6 +72,7 @@ impl World {
             snapshot: &self.snapshot(),
             networks: &self.networks,
             network_update: &self.network_update,
+            remembered_hosts: self.remembered_hosts.as_deref(),
             material: &self.material,
             boot: self.boot.as_ref(),
             live: self.live.as_ref(),
@@ -136,13 +139,24 @@ impl World {
     }
 
     pub fn service(&self, name: &str) -> Service {
-        self.snapshot().services.into_values().find(|service| service.name == name).expect("a service of that name")
+        self.snapshot().services.values().find(|service| service.name == name).cloned().expect("a service of that name")
     }
 
     /// The raw object of one of a service's tasks.
     pub fn first_task(&mut self, service: &str) -> &mut Value {
         let id = self.service(service).id.0;
         self.raw.tasks.iter_mut().find(|task| task["ServiceID"] == id).expect("a task of the service")
+    }
+
+    /// The tasks of a service are these: what each is of, and its state.
+    pub fn set_tasks(&mut self, service: &str, tasks: &[(Value, &str)]) {
+        let (id, created) = (self.service(service).id.0, self.raw.taken_at.to_string());
+        self.raw.tasks.retain(|task| task["ServiceID"] != id);
+        let task = |(at, (spec, state)): (usize, &(Value, &str))| {
+            json!({"ID": format!("{id}-{at}"), "ServiceID": id, "NodeID": "node1", "DesiredState": "running", "CreatedAt": created,
+                "Status": {"State": state, "Timestamp": created}, "Spec": spec})
+        };
+        self.raw.tasks.extend(tasks.iter().enumerate().map(task));
     }
 
     /// Somebody changes a service's spec by hand.

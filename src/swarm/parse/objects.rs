@@ -2,8 +2,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -92,14 +90,13 @@ fn held_by_others(network: &Value) -> HeldByOthers {
     }
 }
 
-/// Reads one config object; none without an id. Content that is not base64 reads as empty.
+/// Reads one config object's metadata; none without an id.
 pub fn config(value: &Value) -> Option<Config> {
     Some(Config {
         id: ConfigId(id(value)?),
         name: text(value, &["Spec", "Name"]).to_owned(),
         labels: labels(value, &["Spec", "Labels"]),
         created_at: created_at(value),
-        data: STANDARD.decode(text(value, &["Spec", "Data"])).unwrap_or_default(),
     })
 }
 

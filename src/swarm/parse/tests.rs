@@ -110,12 +110,6 @@ fn a_node_is_reached_at_the_address_it_advertises() {
 }
 
 #[test]
-fn config_data_is_decoded() {
-    let read = objects::config(&json!({"ID": "c", "Spec": {"Name": "n", "Data": "aGVsbG8="}})).unwrap();
-    assert_eq!(read.data, b"hello");
-}
-
-#[test]
 fn tasks_on_their_way_out_are_left_out() {
     let task = |id: &str, desired: &str| json!({"ID": id, "DesiredState": desired});
     let read =

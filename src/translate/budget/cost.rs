@@ -55,11 +55,11 @@ impl<'w> Costs<'w> {
         let labels = &service.labels;
         let published_by_tls = self.like.https_port.is_some();
         let brings_tls = published_by_tls && labels.tls.certificate.is_some() && !labels.tls.passthrough;
-        let mut plain = self.at_declared_size(service, |backend| self.site(service, host, backend, false));
+        let mut plain = self.at_declared_size(service, |backend| self.places(service, host, backend, false));
         plain.bytes = plain.bytes.saturating_add(AMONG_OTHERS_BYTES).saturating_add(2 * u64::try_from(host.as_str().len()).unwrap_or(0));
         let by_tls = if has_tls || brings_tls {
             let backend = self.backend(service, ENDPOINTS_LEAST);
-            let [without, with] = [false, true].map(|tls| self.measure.footprint(&self.site(service, host, backend.clone(), tls)));
+            let [without, with] = [false, true].map(|tls| self.places(service, host, backend.clone(), tls));
             with.minus(without)
         } else {
             Footprint::default()
@@ -71,15 +71,16 @@ impl<'w> Costs<'w> {
     pub fn of_default(&mut self, service: &Published<'_>) -> Price {
         let plain = self.at_declared_size(service, |backend| {
             let tls = self.binding(service);
-            RouteTable { default_backend: Some(DefaultBackend { backend, tls, https_only: false }), ..self.like.clone() }
+            let default_backend = Some(DefaultBackend { backend, tls, https_only: false });
+            self.measure.footprint(&RouteTable { default_backend, ..self.like.clone() })
         });
         Price { plain, by_tls: Footprint::default(), brings_tls: false }
     }
 
     /// Every endpoint of a pool is written alike, so that three tell what thousands take.
-    fn at_declared_size(&self, service: &Published<'_>, table: impl Fn(Backend) -> RouteTable) -> Footprint {
+    fn at_declared_size(&self, service: &Published<'_>, written: impl Fn(Backend) -> Footprint) -> Footprint {
         let endpoints = self.endpoints(service);
-        let measured = |endpoints| self.measure.footprint(&table(self.backend(service, endpoints)));
+        let measured = |endpoints| written(self.backend(service, endpoints));
         let least = measured(ENDPOINTS_LEAST);
         if endpoints == ENDPOINTS_LEAST {
             return least;
@@ -96,12 +97,26 @@ impl<'w> Costs<'w> {
         service.service.replicas.unwrap_or(self.nodes).max(ENDPOINTS_LEAST)
     }
 
+    /// All places of a host. Redirects are measured apart: one that hides the application may turn out to lead round and be left out.
+    fn places(&self, service: &Published<'_>, host: &HostPattern, backend: Backend, tls: bool) -> Footprint {
+        let application = self.measure.footprint(&self.site(service, host, backend, tls));
+        let redirects = redirects(service, host);
+        if redirects.is_empty() {
+            return application;
+        }
+        let tls = tls.then(|| self.binding(service).or_else(somebodys_binding)).flatten();
+        let mut table = self.like.clone();
+        table.hosts.insert(host.clone(), VirtualHost { tls, redirects, ..VirtualHost::default() });
+        application.plus(self.measure.footprint(&table))
+    }
+
+    /// What a service publishes at a host, but for redirects.
     fn site(&self, service: &Published<'_>, host: &HostPattern, backend: Backend, tls: bool) -> RouteTable {
         let labels = &service.labels;
         let mut table = self.like.clone();
         let has_port = table.https_port.is_some();
         let https_only = labels.tls.only && has_port;
-        let mut site = VirtualHost { redirects: redirects(service, host), ..VirtualHost::default() };
+        let mut site = VirtualHost::default();
         if labels.tls.passthrough && has_port {
             table.passthrough.insert(host.clone(), backend);
             site.https_only = https_only;
@@ -111,7 +126,7 @@ impl<'w> Costs<'w> {
             site.paths.insert(labels.context_root.clone(), route);
         }
         site.tls = tls.then(|| self.binding(service).or_else(somebodys_binding)).flatten();
-        if !site.paths.is_empty() || !site.redirects.is_empty() || site.https_only {
+        if !site.paths.is_empty() || site.https_only {
             table.hosts.insert(host.clone(), site);
         }
         table

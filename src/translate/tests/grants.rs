@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::intent::material::{MaterialRule, MaterialRules};
 use crate::route::{MaterialKind, MaterialRef, Verification};
-use crate::swarm::{Config, Secret, Service};
+use crate::swarm::{Config, NAMED_CONFIGS_OF_A_TEAM_MAX, Secret, Service};
 use crate::types::{ConfigId, ObjectGlob, SecretId, ServiceGlob};
 
 const STACK: &str = "com.docker.stack.namespace";
@@ -23,7 +23,7 @@ fn secret(world: &mut Snapshot, name: &str, labels: Labels) {
 
 fn config(world: &mut Snapshot, name: &str, labels: Labels) {
     let id = ConfigId(format!("id-config-{name}"));
-    let config = Config { id: id.clone(), name: name.to_owned(), labels, created_at: world.taken_at, data: Vec::new() };
+    let config = Config { id: id.clone(), name: name.to_owned(), labels, created_at: world.taken_at };
     world.configs.insert(id, config);
 }
 
@@ -277,6 +277,29 @@ fn any_object() -> impl Strategy<Value = (MaterialKind, &'static str, Labels)> {
     let kind = prop::sample::select(vec![MaterialKind::Secret, MaterialKind::Config]);
     let name = prop::sample::select(vec!["cert", "shop_cert", "bank_cert", "ca", "shop_ca", "bank_ca"]);
     (kind, name, any_labels(true))
+}
+
+#[test]
+fn a_ca_that_nobody_looked_for_is_told_as_one_too_many_unless_a_secret_has_the_name() {
+    let (mut world, stack) = (snapshot("{networks: [net]}"), labels(&[(STACK, "shop")]));
+    service(&mut world, stack.clone());
+    let first = world.services.remove(&ServiceId("s".to_owned())).unwrap();
+    for n in 0..NAMED_CONFIGS_OF_A_TEAM_MAX + 6 {
+        let (id, name) = (ServiceId(format!("s{n:03}")), format!("web{n:03}"));
+        let mut labels = first.labels.clone();
+        labels.insert("com.docker.lb.hosts".to_owned(), format!("a{n}.test"));
+        labels.insert("com.docker.lb.ssl_backend_tls_verify".to_owned(), format!("ca{n:03}"));
+        world.services.insert(id.clone(), Service { id, name, labels, ..first.clone() });
+    }
+    let last = NAMED_CONFIGS_OF_A_TEAM_MAX + 5;
+    secret(&mut world, &format!("shop_ca{last:03}"), stack);
+    let translation = translate(&cluster(), &world);
+    let told = |code| {
+        let of_cas = translation.findings.iter().filter(move |finding| finding.code == code);
+        of_cas.filter_map(|finding| finding.value.clone()).filter(|value| value.starts_with("ca")).collect::<Vec<_>>()
+    };
+    assert_eq!(told(FindingCode::SecretNotFound).len(), NAMED_CONFIGS_OF_A_TEAM_MAX, "these were looked for");
+    assert_eq!(told(FindingCode::LimitExceeded), ["ca064", "ca065", "ca066", "ca067", "ca068"], "the secret is found");
 }
 
 fn swarm(own: &Labels, objects: &[(MaterialKind, &'static str, Labels)]) -> Snapshot {

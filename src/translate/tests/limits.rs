@@ -12,7 +12,7 @@ use crate::route::Footprint;
 const UNLIMITED: Footprint = Footprint { routes: u64::MAX, locations: u64::MAX, bytes: u64::MAX };
 
 fn limited(service: Footprint, of_cluster: Footprint) -> Cluster {
-    Cluster { limits: Limits { service, cluster: of_cluster, ..Limits::default() }, ..cluster() }
+    Cluster { limits: Limits { service, team: of_cluster, cluster: of_cluster, ..Limits::default() }, ..cluster() }
 }
 
 /// A service with so many hosts, `a0.test` and so on.
@@ -65,6 +65,51 @@ fn beyond_the_limit_of_the_cluster_the_youngest_lose_and_older_ones_never() {
     assert!(messages[1].contains("service d") && messages[1].contains("none of its hosts is published"), "{messages:#?}");
     let [near] = told(&translation, FindingCode::LimitNear)[..] else { panic!("{:#?}", translation.findings) };
     assert!(near.message.contains("100 % of the 10 routes") && near.message.contains("2 services lose routes"), "{near}");
+}
+
+#[test]
+fn one_and_many_are_told_as_people_say_them() {
+    let message = |service: u64, of_cluster: u64, services: &[String]| {
+        let cluster = limited(Footprint { routes: service, ..UNLIMITED }, Footprint { routes: of_cluster, ..UNLIMITED });
+        let translation = translate(&cluster, &swarm(services));
+        told(&translation, FindingCode::LimitExceeded).last().unwrap().message.clone()
+    };
+    let asks = |amount: &str| format!("the service asks for {amount} of the proxies' configuration");
+    let (one, three) = (asks("1 route"), asks("3 routes"));
+    for (found, expected) in [
+        (
+            message(1, 9, &[app("a", 3)]),
+            format!(
+                "{three}, 2 more than a service of the cluster default may have (1); its first host is published, and these answer 503: a1.test, a2.test"
+            ),
+        ),
+        (
+            message(9, 1, &[app("a", 1), app("b", 1)]),
+            format!(
+                "{one}; older services have 1 of the 1 of the cluster default, so 1 is too many; its host is not published, and this answers 503: b0.test"
+            ),
+        ),
+        (
+            message(9, 2, &[app("a", 2), app("b", 3)]),
+            format!(
+                "{three}; older services have 2 of the 2 of the cluster default, so 3 are too many; none of its hosts is published, and these answer 503: b0.test, b1.test, b2.test. For 1 of them a wildcard or the default backend may answer: more hosts are lost than the cluster, or one team of it, may have routes"
+            ),
+        ),
+        (
+            message(9, 1, &[app("a", 3)]),
+            format!(
+                "{three}; older services have none of the 1 of the cluster default, so 2 are too many; its first host is published, and these answer 503: a1.test, a2.test. For 1 of them a wildcard or the default backend may answer: more hosts are lost than the cluster, or one team of it, may have routes"
+            ),
+        ),
+    ] {
+        assert_eq!(found, expected);
+    }
+    let near = translate(&limited(UNLIMITED, Footprint { routes: 1, ..UNLIMITED }), &swarm(&[app("a", 2)]));
+    assert!(
+        told(&near, FindingCode::LimitNear)[0]
+            .message
+            .contains("100 % of the 1 route that spec.limits.cluster allows; one service loses routes")
+    );
 }
 
 #[test]
@@ -156,7 +201,8 @@ fn services_that_share_nothing_are_charged_what_is_written() {
     let snapshot = snapshot(text);
     let all = translate(&limited(UNLIMITED, UNLIMITED), &snapshot).table;
     let (charged, written) = (budget::charged(&cluster(), &snapshot), footprint(&all));
-    assert_eq!((charged.routes, charged.locations), (written.routes, written.locations));
+    // Redirects are measured apart, with a place of their own for everything else of the host.
+    assert_eq!((charged.routes, charged.locations), (written.routes, written.locations + 1));
     assert!((written.bytes..written.bytes * 3 / 2).contains(&charged.bytes), "{charged:?} {written:?}");
 }
 
@@ -194,4 +240,81 @@ fn five_thousand_ordinary_services_fit_easily() {
     let translation = translate(&cluster(), &snapshot(&format!("    networks: [net]\n    secrets: [cert]\n    services:\n{services}")));
     assert_eq!(translation.table.hosts.len(), 5000);
     assert!(told(&translation, FindingCode::LimitNear).is_empty(), "{:?}", told(&translation, FindingCode::LimitNear));
+}
+
+/// What is lost is nobody else's: with the default backend, a wildcard, a wildcard that is passed through, or none of them above.
+#[test]
+fn hosts_that_are_lost_are_closed_and_told() {
+    let cluster = limited(Footprint { routes: 1, ..UNLIMITED }, UNLIMITED);
+    let closed = |more: &str| {
+        let text = format!(
+            "
+    networks: [net]
+    services:
+      - {{name: big, labels: {{hosts: 'kept.test,x.w.test,y.test,*.z.test', port: 80}}, networks: [net], tasks: 1}}\n{more}"
+        );
+        let translation = translate(&cluster, &snapshot(&text));
+        let over: Vec<_> = translation.routes.iter().filter(|route| route.state == crate::report::RouteState::OverLimit).collect();
+        assert_eq!(over.iter().map(|route| route.place()).collect::<Vec<_>>(), ["*.z.test/", "x.w.test/", "y.test/"], "{more}");
+        assert!(
+            over.iter()
+                .all(|route| route.reason.as_deref() == Some("the service big asks for more than spec.limits.service.routes allows"))
+        );
+        translation.table.closed.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let nobody: [&str; 0] = [];
+    assert_eq!(closed(""), nobody, "nobody would answer there");
+    let service = |labels: &str| format!("      - {{name: other, labels: {{{labels}}}, networks: [net], tasks: 1}}\n");
+    assert_eq!(closed(&service("default_backend: true, port: 80")), ["*.z.test", "x.w.test", "y.test"]);
+    assert_eq!(closed(&service("hosts: '*.w.test', port: 80")), ["x.w.test"]);
+    assert_eq!(closed(&service("hosts: '*.w.test', port: 443, ssl_passthrough: true")), ["x.w.test"]);
+    // A host that another one publishes is its own.
+    let text = "
+    networks: [net]
+    services:
+      - {name: big, labels: {hosts: 'kept.test,y.test', port: 80}, networks: [net], tasks: 1}
+      - {name: rest, labels: {default_backend: true, port: 80}, networks: [net], tasks: 1}
+      - {name: other, labels: {hosts: y.test, port: 80}, networks: [net], tasks: 1}";
+    let translation = translate(&cluster, &snapshot(text));
+    assert!(translation.table.closed.is_empty() && translation.table.hosts.contains_key(&host("y.test")));
+    assert!(translation.routes.iter().all(|route| route.state != crate::report::RouteState::OverLimit));
+}
+
+/// Twenty services of a thousand hosts: as many names are closed as there may be routes, and what that takes is little.
+#[test]
+fn closed_hosts_are_bounded_and_cheap() {
+    let services: Vec<String> = (0..25).map(|number| app(&format!("s{number}x"), 1_000)).collect();
+    let rest = "      - {name: rest, labels: {default_backend: true, port: 80}, networks: [net], tasks: 1}\n".to_owned();
+    let cluster = limited(Limits::default().service, Limits::default().cluster);
+    let open = translate(&cluster, &swarm(&services));
+    let translation = translate(&cluster, &swarm(&[&[rest][..], &services].concat()));
+    assert_eq!((translation.table.hosts.len(), translation.table.closed.len()), (9_999, 10_000));
+    let without = crate::route::RouteTable { closed: std::collections::BTreeSet::new(), ..translation.table.clone() };
+    let (with, without) = (footprint(&translation.table), footprint(&without));
+    assert_eq!((with.routes, with.locations), (without.routes, without.locations + 1));
+    assert!(with.bytes - without.bytes < 10_000 * 20, "{} bytes", with.bytes - without.bytes);
+    assert!(open.table.closed.is_empty());
+    let told = told(&translation, FindingCode::LimitExceeded);
+    let open: Vec<_> = told.iter().filter(|finding| finding.message.contains("a wildcard or the default backend may answer")).collect();
+    assert_eq!((told.len(), open.len()), (16, 6), "{:#?}", open.first());
+}
+
+proptest! {
+    /// Whatever is lost: a name that a service asks for is answered by it, by others who publish that very name, or by nobody,
+    /// unless it is told that there are too many.
+    #[test]
+    fn no_host_that_somebody_asks_for_falls_to_somebody_else(services in grammar::services(&LABELS.iter().map(|label| label.name).collect::<Vec<_>>()), routes in 0_u64..4) {
+        let snapshot = running(&services);
+        let all = translate(&limited(UNLIMITED, UNLIMITED), &snapshot).table;
+        let some = translate(&limited(UNLIMITED, Footprint { routes, ..UNLIMITED }), &snapshot);
+        let too_many = some.findings.iter().any(|finding| finding.message.contains("a wildcard or the default backend may answer"));
+        let some = some.table;
+        for host in all.hosts.keys().chain(all.passthrough.keys()) {
+            let known = some.hosts.contains_key(host) || some.passthrough.contains_key(host) || some.closed.contains(host);
+            let caught = some.default_backend.is_some()
+                || HostPattern::fitting(host.as_str()).any(|pattern| some.hosts.contains_key(&pattern) || some.passthrough.contains_key(&pattern));
+            prop_assert!(known || !caught || too_many, "{host}");
+        }
+        prop_assert!(some.closed.iter().all(|host| !some.hosts.contains_key(host) && !some.passthrough.contains_key(host)));
+    }
 }

@@ -1,6 +1,7 @@
 //! Which network is used, and that exchanging one loses nothing.
 
 use super::*;
+use crate::report::{EndpointState, RouteState};
 
 /// One service on the networks `a` and `b`, and two proxies on the networks given.
 fn with_proxies(label: &str, first: &str, second: &str) -> Translation {
@@ -28,9 +29,78 @@ fn requests_flow_over_a_shared_network_until_every_proxy_has_the_labelled_one() 
 }
 
 #[test]
-fn without_a_shared_network_the_labelled_one_is_used_at_once() {
-    check(&with_proxies(", network: b", "[c]", "[c]"), "10.2.1.2", &["id-b"]);
-    check(&with_proxies(", network: b", "[]", "[]"), "10.2.1.2", &["id-b"]);
+fn without_a_shared_network_nobody_is_asked_until_every_proxy_has_the_labelled_one() {
+    for (first, second) in [("[c]", "[c]"), ("[]", "[]"), ("[b, c]", "[c]"), ("[c]", "[b, c]")] {
+        let translation = with_proxies(", network: b", first, second);
+        assert_eq!(endpoints(&translation), ["h/: "], "{first} {second}");
+        assert_eq!(network_ids(&translation), ["id-b"], "it is attached nevertheless");
+        assert_eq!(translation.table.awaited.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.2.1.2:80"]);
+        assert_eq!(translation.routes[0].state, RouteState::Pending);
+        assert!(!codes(&translation).contains(&FindingCode::NoEndpoints));
+    }
+    check(&with_proxies(", network: b", "[b, c]", "[b]"), "10.2.1.2", &["id-b"]);
+}
+
+/// One service on the network `b`, and proxies that declare the networks given.
+fn waiting_for(labels: &str, declared: &str, proxies: &str) -> Translation {
+    translated(&format!(
+        "
+        nodes: [n1, n2, n3]
+        networks: [a, b]
+        services:
+          - {{name: app, labels: {{hosts: h, port: 80{labels}}}, networks: [b], tasks: 1}}
+          - {{proxyOf: default, name: swarmgate-proxy-default, networks: {declared}, tasks: [{proxies}]}}
+        "
+    ))
+}
+
+#[test]
+fn it_is_said_which_proxy_lacks_the_network() {
+    let proxy = |(node, networks): (&str, &str)| format!("{{node: {node}, networks: {networks}}}");
+    let (with, second, third) = (("n1", "[a, b]"), ("n2", "[a]"), ("n3", "[a]"));
+    for (proxies, expected) in [
+        (&[with, second, ("n3", "[a, b]")][..], "the proxy on n2 is not attached to the network b yet"),
+        (&[with, second, third], "2 proxies, one of them on n2, are not attached to the network b yet"),
+        (&[second, third], "the proxies are not attached to the network b yet"),
+    ] {
+        let proxies = proxies.iter().copied().map(proxy).collect::<Vec<_>>().join(", ");
+        let translation = waiting_for("", "[a, b]", &proxies);
+        let route = &translation.routes[0];
+        assert_eq!((route.state, route.reason.as_deref()), (RouteState::Pending, Some(expected)), "{proxies}");
+        let endpoint = &route.services[0].endpoints[0];
+        assert_eq!((endpoint.state, endpoint.reason.as_deref()), (EndpointState::Excluded, Some(expected)));
+        assert_eq!(endpoint.address, "10.2.1.2:80");
+    }
+}
+
+#[test]
+fn proxies_count_while_they_are_on_their_node_and_wanted() {
+    let served = |declared: &str, proxies: &str| waiting_for("", declared, proxies).routes[0].state == RouteState::Served;
+    let with = "{networks: [a, b]}";
+    for (state, expected) in [
+        ("new", true),
+        ("pending", true),
+        ("assigned", false),
+        ("preparing", false),
+        ("starting", false),
+        ("running", false),
+        ("failed", true),
+    ] {
+        assert_eq!(served("[a, b]", &format!("{with}, {{networks: [a], state: {state}}}")), expected, "{state}");
+    }
+    assert!(served("[a, b]", &format!("{with}, {{networks: [a], desired: shutdown}}")), "one that stops gets nothing new");
+    assert!(!served("[a]", with), "the next one will not have it");
+    assert!(served("[a, b]", "") && !served("[a]", ""), "whoever starts has what is declared");
+}
+
+#[test]
+fn a_virtual_ip_waits_for_its_network_as_tasks_do() {
+    let waiting = waiting_for(", backend_mode: vip", "[a]", "{networks: [a]}");
+    assert_eq!(endpoints(&waiting), ["h/: "]);
+    assert_eq!(network_ids(&waiting), ["id-b"]);
+    assert_eq!(codes(&waiting), []);
+    assert_eq!(waiting.routes[0].state, RouteState::Pending);
+    check(&waiting_for(", backend_mode: vip", "[a, b]", "{networks: [a, b]}"), "10.2.1.1", &["id-b"]);
 }
 
 #[test]
@@ -38,7 +108,7 @@ fn a_network_that_the_proxies_have_is_preferred_to_the_first_by_name() {
     let translation = with_proxies("", "[b]", "[b]");
     check(&translation, "10.2.1.2", &["id-b"]);
     assert_eq!(codes(&translation), [FindingCode::AmbiguousNetwork]);
-    check(&with_proxies("", "[c]", "[c]"), "10.1.1.2", &["id-a"]);
+    assert_eq!(network_ids(&with_proxies("", "[c]", "[c]")), ["id-a"]);
 }
 
 #[test]
@@ -68,7 +138,8 @@ fn an_endpoint_that_some_proxies_cannot_reach_waits_while_another_serves() {
     );
     check(&translation, "10.1.1.2", &["id-a", "id-b"]);
     let waiting = &translation.routes[0].services[1].endpoints[0];
-    assert_eq!(waiting.reason.as_deref(), Some("not every proxy is attached to the network b yet"));
+    assert_eq!(waiting.reason.as_deref(), Some("the proxies are not attached to the network b yet"));
+    assert_eq!(translation.routes[0].state, RouteState::Served);
 }
 
 #[test]

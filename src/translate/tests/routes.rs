@@ -91,6 +91,26 @@ fn a_service_scaled_to_zero_keeps_its_host() {
 }
 
 #[test]
+fn routes_without_endpoints_are_told_once_for_each_service() {
+    let hosts = (1..=7).map(|n| format!("h{n}")).collect::<Vec<_>>().join(", ");
+    let translation = translated(&format!(
+        "
+        networks: [web]
+        services:
+          - {{name: asleep, labels: {{hosts: '{hosts}', port: 80}}, networks: [web], tasks: 0}}
+          - {{name: other, labels: {{hosts: 'h7, h8', context_root: /app, port: 80}}, networks: [web], tasks: 0}}
+        "
+    ));
+    let told: Vec<_> = translation.findings.iter().map(|finding| (finding.subject.to_string(), finding.message.as_str())).collect();
+    let why = "the service is scaled to zero";
+    let expected = [
+        ("service asleep", format!("7 routes answer 503 (h1/, h2/, h3/, h4/, h5/ and 2 more): {why}")),
+        ("service other", format!("2 routes answer 503 (h7/app, h8/app): {why}")),
+    ];
+    assert_eq!(told, expected.each_ref().map(|(subject, message)| ((*subject).to_owned(), message.as_str())));
+}
+
+#[test]
 fn a_virtual_ip_does_not_change_with_tasks() {
     let with = |tasks: &str| {
         format!(

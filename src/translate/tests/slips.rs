@@ -45,6 +45,8 @@ fn labels_of_other_proxies_are_answered_with_ours() {
             "port=8080",
         ),
         ("traefik.enable: 'true'", "hosts=HOST", "port=PORT"),
+        ("traefik.http.routers.x.rule: 'Host(`b.org`, `a.org`) || Host(`c.org`)'", "hosts=a.org,b.org,c.org", "port=PORT"),
+        ("traefik.frontend.rule: 'Host:a.org,b.org;PathPrefix:/'", "hosts=a.org,b.org", "port=PORT"),
         ("traefik.frontend.rule: 'Host:a.example.org', traefik.port: '80'", "hosts=a.example.org", "port=80"),
         ("caddy: a.example.org, caddy.reverse_proxy: '{{upstreams 8080}}'", "hosts=a.example.org", "port=8080"),
         ("caddy_0: a.example.org", "hosts=a.example.org", "port=PORT"),
@@ -60,6 +62,7 @@ fn labels_of_other_proxies_are_answered_with_ours() {
     }
     for labels in [
         "traefik.enable: 'false'",
+        "traefik.enable: 'false', traefik.http.routers.x.rule: 'Host(`a.org`)'",
         "traefik.docker.network: web",
         "caddyshack: x",
         "com.df.notify: 'false'",

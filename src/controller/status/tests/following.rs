@@ -84,6 +84,17 @@ fn a_proxy_that_is_behind_and_does_nothing_about_it_is_an_error() {
 }
 
 #[test]
+fn a_proxy_on_names_waits_before_it_returns_to_addresses() {
+    let on_names = |proxy: &mut ProxyReport| {
+        is_behind(proxy);
+        doing(proxy, ActivityKind::Following, "");
+        proxy.source = Some("names".to_owned());
+    };
+    assert!(stuck_after(15, on_names).is_none());
+    check(on_names, 16, &["it does not say why"]);
+}
+
+#[test]
 fn a_proxy_that_fell_silent_is_an_error() {
     check(|proxy| proxy.silent = true, 0, &["(never heard of)"]);
     check(

@@ -1,0 +1,165 @@
+//! Faults of networks that proxies have, or get on some nodes only: never more than one node is without a proxy for them, and it
+//! is the network at fault that is left.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use swarmgate_e2e::wait::{eventually, throughout};
+use swarmgate_e2e::world::{App, Call, Case, Steady, World};
+
+use super::SLOW;
+use super::ground::{DEFAULT, GATE};
+
+pub(super) fn cases() -> Vec<Case> {
+    let case = |name, check| Case { name, setting: GATE, check };
+    vec![
+        case("network_faults::a_network_that_its_tasks_fill_costs_its_own_routes_alone", filled),
+        case("network_faults::who_fills_a_network_takes_it_from_nobody_who_is_reached_over_it", filled_by_a_stranger),
+        case("network_faults::a_network_that_fails_on_one_node_never_takes_a_second_proxy_down", fails_on_one_node),
+    ]
+}
+
+const PROXY: &str = "swarmgate-proxy-default";
+
+fn answers(world: &World, k: usize, app: &str) -> Result<()> {
+    eventually(SLOW, &format!("{app} answers at node {k}"), || {
+        let answer = Call::get(&world.at(k, DEFAULT), &format!("{app}.test"), "/").send()?;
+        ensure!(answer.status == 200, "status {}", answer.status);
+        Ok(())
+    })
+}
+
+/// A neighbour's tasks wait for addresses on his network when a proxy ends: its address goes to one of them. Then somebody else comes
+/// with a network of his own.
+fn filled(world: &World) -> Result<()> {
+    (1..=3).try_for_each(|k| answers(world, k, "anchor"))?;
+    world.docker(&["network", "create", "-d", "overlay", "--subnet", "10.253.8.0/28", "small"])?;
+    App::new("small").network("small").create(world)?;
+    (1..=3).try_for_each(|k| answers(world, k, "small"))?;
+    world.await_converged("default")?;
+    world.docker(&["service", "scale", "--detach", "small=14"])?;
+    let proxies = world.running_tasks(PROXY)?;
+    let second = proxies.iter().find(|task| world.node_of(task).is_ok_and(|k| k == 2)).context("there is no proxy on node 2")?;
+    world.kill(second)?;
+    let finding = world.await_finding("default", "NetworkFull", "small")?;
+    ensure!(finding["message"].as_str().is_some_and(|words| words.contains("network small")), "it says {finding}");
+    answers(world, 2, "anchor")?;
+    App::new("victim").network("victims").create(world)?;
+    (1..=3).try_for_each(|k| answers(world, k, "victim").and_then(|()| answers(world, k, "anchor")))?;
+    let findings = world.cluster("default")?["findings"].to_string();
+    ensure!(!findings.contains("NetworkQuarantined") && !findings.contains("victims"), "somebody else is blamed: {findings}");
+    let attached = world.service(PROXY)?["Spec"]["TaskTemplate"]["Networks"].to_string();
+    let small = world.docker(&["network", "inspect", "--format", "{{.Id}}", "small"])?;
+    ensure!(!attached.contains(small.trim()), "the proxies are still on {small}: {attached}");
+    world.docker(&["service", "scale", "--detach", "small=1"])?;
+    (1..=3).try_for_each(|k| answers(world, k, "small"))?;
+    world.await_cluster("default", "says nothing of full networks any more", |status| {
+        ensure!(!status["findings"].to_string().contains("NetworkFull"), "{}", status["findings"]);
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// Somebody's tasks fit no node, have no label, and take every address of another stack's network.
+fn filled_by_a_stranger(world: &World) -> Result<()> {
+    world.docker(&["network", "create", "-d", "overlay", "--subnet", "10.253.9.0/28", "lobby"])?;
+    App::new("guest").network("lobby").words(&["--label", "com.docker.stack.namespace=guest"]).create(world)?;
+    (1..=3).try_for_each(|k| answers(world, k, "guest"))?;
+    world.await_converged("default")?;
+    let (one, other) = (world.at(1, DEFAULT), world.at(2, DEFAULT));
+    let traffic = Steady::start([&one, &other], "guest.test")?;
+    let filler = ["--name", "filler", "--network", "lobby", "--replicas", "40", "--constraint", "node.labels.none==x"];
+    world.docker(&[&["service", "create", "--detach"], &filler[..], &["demo-app:v1"]].concat())?;
+    let finding = world.await_finding("default", "NetworkFull", "guest")?;
+    ensure!(finding["message"].as_str().is_some_and(|words| words.contains("most by the service filler")), "it says {finding}");
+    let lobby = world.docker(&["network", "inspect", "--format", "{{.Id}}", "lobby"])?;
+    // One that its own services fill is left after half a minute.
+    throughout(Duration::from_secs(35), "the proxies are on it", || {
+        let attached = world.service(PROXY)?["Spec"]["TaskTemplate"]["Networks"].to_string();
+        ensure!(attached.contains(lobby.trim()), "{attached}");
+        Ok(())
+    })?;
+    world.docker(&["service", "rm", "filler"])?;
+    world.await_cluster("default", "says nothing of full networks any more", |status| {
+        ensure!(!status["findings"].to_string().contains("NetworkFull"), "{}", status["findings"]);
+        Ok(())
+    })?;
+    traffic.stop_without_loss()
+}
+
+/// When proxies were seen to be down: from the first to the last request in a row that failed, by node.
+struct Outages(Vec<Vec<(Instant, Instant)>>);
+
+impl Outages {
+    /// Asks each node ten times a second while something is done.
+    fn during(world: &World, host: &str, work: impl FnOnce() -> Result<()>) -> Result<Self> {
+        let ends = AtomicBool::new(false);
+        let watch = |k: usize| {
+            let call = Call::get(&world.at(k, DEFAULT), host, "/").patience(Duration::from_secs(2));
+            let (mut found, mut since) = (Vec::new(), None::<(Instant, Instant)>);
+            while !ends.load(Ordering::Relaxed) {
+                let asked = Instant::now();
+                let fine = call.send().is_ok_and(|answer| answer.status == 200);
+                match (fine, since) {
+                    (false, None) => since = Some((asked, Instant::now())),
+                    (false, Some((first, _))) => since = Some((first, Instant::now())),
+                    (true, _) => found.extend(since.take()),
+                }
+                thread::sleep(Duration::from_millis(100).saturating_sub(asked.elapsed()));
+            }
+            found.extend(since);
+            found
+        };
+        thread::scope(|scope| {
+            let watches: Vec<_> = (1..=world.lab.nodes()).map(|k| scope.spawn(move || watch(k))).collect();
+            let outcome = work();
+            ends.store(true, Ordering::Relaxed);
+            let found = watches.into_iter().map(|watch| watch.join().map_err(|_| anyhow::anyhow!("a watch panicked")));
+            let found = found.collect::<Result<Vec<_>>>();
+            outcome?;
+            Ok(Self(found?))
+        })
+    }
+
+    fn never_two_at_once(&self) -> Result<()> {
+        for (k, one) in self.0.iter().enumerate() {
+            for (other_k, other) in self.0.iter().enumerate().skip(k + 1) {
+                for (a, b) in one.iter().flat_map(|a| other.iter().map(move |b| (a, b))) {
+                    let both = a.1.min(b.1).saturating_duration_since(a.0.max(b.0));
+                    if !both.is_zero() {
+                        bail!("the nodes {} and {} were without a proxy together for {both:?}", k + 1, other_k + 1);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Two nodes can set the network up and one cannot: whether the first proxies that get it are replaced before the one that fails is
+/// Swarm's choice, and so is the order in which it would go back.
+fn fails_on_one_node(world: &World) -> Result<()> {
+    (1..=3).try_for_each(|k| answers(world, k, "anchor"))?;
+    App::new("clash").network("clashing").on_node(2).without("hosts").create(world)?;
+    world.await_running("clash", 1)?;
+    let format = "{{index .Options \"com.docker.network.driver.overlay.vxlanid_list\"}}";
+    let number: u32 = world.docker(&["network", "inspect", "--format", format, "clashing"])?.trim().parse()?;
+    eventually(SLOW, "the node has left the network that had this number before", || world.lab.occupy_vxlan(3, number))?;
+    let outages = Outages::during(world, "anchor.test", || {
+        world.update("clash", &["--label-add", "com.docker.lb.hosts=clash.test"])?;
+        let finding = world.await_finding("default", "NetworkQuarantined", "clash")?;
+        ensure!(finding["message"].as_str().is_some_and(|words| words.contains("clashing")), "it says {finding}");
+        world.await_cluster("default", "has put its proxies back", |status| {
+            ensure!(status["waiting"].as_array().is_some_and(Vec::is_empty), "it waits for {}", status["waiting"]);
+            Ok(())
+        })?;
+        world.await_running(PROXY, 3)?;
+        throughout(Duration::from_secs(5), "all nodes answer", || (1..=3).try_for_each(|k| answers(world, k, "anchor")))
+    });
+    world.lab.release_vxlan(3, number)?;
+    outages?.never_two_at_once()?;
+    world.update("clash", &["--label-add", "note=mended"])?;
+    (1..=3).try_for_each(|k| answers(world, k, "clash"))
+}

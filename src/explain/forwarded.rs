@@ -1,0 +1,165 @@
+//! `Forwarded` (RFC 7239) as the engine reads it: from its end, hop by hop, as `render/client_address/forwarded.rs` writes it in
+//! patterns. `tests/nginx/fronts.rs` holds the two against each other.
+
+use std::net::IpAddr;
+
+/// For how many hops in front an address is looked for.
+const HOPS: usize = 4;
+
+/// What the last hops that are believed say about the client.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Said<'a> {
+    /// Its address.
+    pub client: Option<IpAddr>,
+    /// The element that describes it.
+    element: Option<&'a str>,
+}
+
+/// Reads the header of somebody who is believed.
+pub(super) fn read(header: &str, is_trusted: impl Fn(IpAddr) -> bool) -> Said<'_> {
+    let mut said = Said::default();
+    for behind in 0..HOPS {
+        let Some(client) = address(header, behind) else { break };
+        said = Said { client: Some(client), element: alone(header, behind) };
+        if !is_trusted(client) {
+            break;
+        }
+    }
+    said
+}
+
+impl<'a> Said<'a> {
+    /// By which scheme the client asked: `https`, or `http`.
+    pub fn is_secure(&self) -> Option<bool> {
+        let is = |words: &'static [&'static str]| self.parameter("proto=", move |value| words.iter().find_map(|word| after(value, word)));
+        let said = |words: &'static [&'static str]| is(words).is_some();
+        if said(&["https", "wss"]) { Some(true) } else { said(&["http", "ws"]).then_some(false) }
+    }
+
+    /// For which host, with its port if it named one.
+    pub fn site(&self) -> Option<&'a str> {
+        self.parameter("host=", |value| site(value).map(|length| &value[length..]))
+    }
+
+    /// The first parameter of this name whose value is one that makes sense. `rest_of` gives what follows such a value.
+    fn parameter(&self, name: &str, rest_of: impl Fn(&'a str) -> Option<&'a str>) -> Option<&'a str> {
+        let mut rest = self.element?;
+        loop {
+            if let Some(value) = after(rest, name) {
+                let (value, quote) = unquoted(value);
+                let end = rest_of(value).and_then(|end| end.strip_prefix(quote).map(|closed| (end, closed)));
+                if let Some((end, _)) = end.filter(|(_, closed)| matches!(blanks(closed).chars().next(), None | Some(';'))) {
+                    return Some(&value[..value.len() - end.len()]);
+                }
+            }
+            rest = next_parameter(rest)?;
+        }
+    }
+}
+
+/// How long a host is that a text begins with, perhaps with a port.
+pub(super) fn site(text: &str) -> Option<usize> {
+    let run = |text: &str, fits: fn(char) -> bool| text.find(|c| !fits(c)).unwrap_or(text.len());
+    let host = match text.strip_prefix('[') {
+        Some(inner) => {
+            let length = run(inner, |c| c.is_ascii_hexdigit() || matches!(c, ':' | '.'));
+            (length > 0 && inner[length..].starts_with(']')).then_some(length + 2)?
+        }
+        None => Some(run(text, |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))).filter(|length| *length > 0)?,
+    };
+    let Some(port) = text[host..].strip_prefix(':') else { return Some(host) };
+    let digits = run(port, |c| c.is_ascii_digit());
+    if (1..=5).contains(&digits) { Some(host + 1 + digits) } else { Some(host) }
+}
+
+/// The address of the element that has so many behind it.
+fn address(header: &str, behind: usize) -> Option<IpAddr> {
+    let found = starts(header).find_map(|start| {
+        let mut rest = blanks(&header[start..]);
+        loop {
+            if let Some(address) = after(rest, "for=").and_then(|value| address_in(value, behind)) {
+                return Some(address);
+            }
+            rest = next_parameter(rest)?;
+        }
+    });
+    found?.parse().ok()
+}
+
+fn address_in(value: &str, behind: usize) -> Option<&str> {
+    let (value, quote) = unquoted(value);
+    let (value, in_brackets) = value.strip_prefix('[').map_or((value, false), |inner| (inner, true));
+    let fits = |c: char| c.is_ascii_digit() || c == '.' || in_brackets && (c == ':' || c.is_ascii_hexdigit());
+    let length = value.find(|c| !fits(c)).unwrap_or(value.len());
+    let (address, rest) = value.split_at(length);
+    let rest = rest.strip_prefix(']').unwrap_or(rest);
+    let port = rest.strip_prefix(':').map(|port| port.trim_start_matches(|c: char| c.is_ascii_digit()));
+    let rest = port.filter(|after| after.len() + 1 < rest.len()).unwrap_or(rest);
+    let rest = blanks(rest.strip_prefix(quote)?);
+    let rest = rest.strip_prefix(';').map_or(rest, after_element);
+    (length > 0 && ends_behind(rest, behind)).then_some(address)
+}
+
+/// The whole element that has so many behind it.
+fn alone(header: &str, behind: usize) -> Option<&str> {
+    starts(header).find_map(|start| {
+        let tail = blanks(&header[start..]);
+        let rest = after_element(tail);
+        ends_behind(rest, behind).then(|| &tail[..tail.len() - rest.len()])
+    })
+}
+
+/// Where an element may begin: behind each comma, from the last one on, and at the beginning.
+fn starts(header: &str) -> impl Iterator<Item = usize> + '_ {
+    header.rmatch_indices(',').map(|(at, _)| at + 1).chain([0])
+}
+
+/// Whether so many elements follow, and nothing else.
+fn ends_behind(mut rest: &str, behind: usize) -> bool {
+    for _ in 0..behind {
+        let Some(next) = rest.strip_prefix(',') else { return false };
+        rest = after_element(next);
+    }
+    rest.is_empty()
+}
+
+/// What follows an element. It has no backslash and closes its quotes.
+fn after_element(mut rest: &str) -> &str {
+    loop {
+        let plain = rest.find(['"', ',', '\\']).unwrap_or(rest.len());
+        rest = &rest[plain..];
+        match after_quoted(rest) {
+            Some(next) => rest = next,
+            None => return rest,
+        }
+    }
+}
+
+fn after_quoted(text: &str) -> Option<&str> {
+    let inner = text.strip_prefix('"')?;
+    let end = inner.find(['"', '\\'])?;
+    inner[end..].strip_prefix('"')
+}
+
+/// What follows a parameter and its semicolon.
+fn next_parameter(text: &str) -> Option<&str> {
+    let name = text.find(['=', '"', ',', ';', '\\']).filter(|length| *length > 0)?;
+    let value = text[name..].strip_prefix('=')?;
+    let plain = value.find(['"', ',', ';', '\\']).unwrap_or(value.len());
+    let rest = value[plain..].strip_prefix(';').or_else(|| blanks(after_quoted(value)?).strip_prefix(';'))?;
+    Some(blanks(rest))
+}
+
+fn unquoted(value: &str) -> (&str, &'static str) {
+    value.strip_prefix('"').map_or((value, ""), |inner| (inner, "\""))
+}
+
+fn blanks(text: &str) -> &str {
+    text.trim_start_matches([' ', '\t'])
+}
+
+/// What follows this word, in any case.
+fn after<'a>(text: &'a str, word: &str) -> Option<&'a str> {
+    let start = text.get(..word.len())?;
+    start.eq_ignore_ascii_case(word).then(|| &text[word.len()..])
+}

@@ -1,0 +1,107 @@
+//! How a request reaches a proxy, as somebody describes it who asks: from which address, with which headers, behind which PROXY
+//! header. Without a description whoever stands in front is taken to say what the client asked.
+
+use std::net::IpAddr;
+
+use crate::types::visible;
+
+/// A description that makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadConnection(String);
+
+/// A connection to a proxy, and the request on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// Who connects.
+    pub from: IpAddr,
+    /// The header lines that tell of the client, names in lower case.
+    headers: Vec<(String, String)>,
+    /// With what the connection begins.
+    pub proxy: Option<ProxyHeader>,
+}
+
+/// A header of the PROXY protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProxyHeader {
+    /// The client, and the port that it connected to; none: the sender speaks of itself.
+    pub said: Option<(IpAddr, u16)>,
+}
+
+impl Sent {
+    /// Reads a description; none where nothing is described. `headers`: one on each line.
+    pub fn parse(from: Option<&str>, headers: Option<&str>, proxy: Option<&str>) -> Result<Option<Self>, BadConnection> {
+        let Some(from) = from else {
+            let more = headers.is_some_and(|lines| !lines.trim().is_empty()) || proxy.is_some();
+            return if more { Err(bad("say from which address the connection comes (from), if you say more of it")) } else { Ok(None) };
+        };
+        let no_address = || bad(&format!("{} is no address that a connection comes from: write it like 10.0.0.5", visible(from)));
+        let from = from.trim().parse().map_err(|_| no_address())?;
+        let lines = headers.unwrap_or_default().lines().filter(|line| !line.trim().is_empty());
+        Ok(Some(Self { from, headers: lines.map(header).collect::<Result<_, _>>()?, proxy: proxy.map(ProxyHeader::parse).transpose()? }))
+    }
+
+    /// The value of a header; of several lines one list.
+    pub fn header(&self, name: &str) -> Option<String> {
+        let values: Vec<&str> = self.headers.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str()).collect();
+        (!values.is_empty()).then(|| values.join(", "))
+    }
+}
+
+fn header(line: &str) -> Result<(String, String), BadConnection> {
+    let split = line.split_once(':').map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim().to_owned()));
+    let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+    match split.filter(|(name, _)| is_name(name)) {
+        Some((name, _)) if name == "host" => Err(bad("the host is the one of the URL; write it there")),
+        Some(header) => Ok(header),
+        None => Err(bad(&format!("{} is no header: write it like X-Forwarded-Proto: https", visible(line)))),
+    }
+}
+
+impl ProxyHeader {
+    /// Reads the line of version 1, which is how people write one.
+    fn parse(line: &str) -> Result<Self, BadConnection> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let said = match words[..] {
+            ["PROXY", "UNKNOWN", ..] => Some(None),
+            ["PROXY", "TCP4" | "TCP6", source, _, _, port] => source.parse().ok().zip(port.parse().ok()).map(Some),
+            _ => None,
+        };
+        let usage = "write it like PROXY TCP4 203.0.113.9 10.0.0.5 51000 443 (client, balancer, and the port of each)";
+        said.map(|said| Self { said }).ok_or_else(|| bad(&format!("{} is no PROXY header: {usage}", visible(line))))
+    }
+}
+
+fn bad(why: &str) -> BadConnection {
+    BadConnection(why.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_read_as_it_is_written() {
+        assert_eq!(Sent::parse(None, None, None), Ok(None));
+        let headers = "Forwarded: for=1.2.3.4\n\nX-Forwarded-Proto : https \nforwarded: for=10.0.0.5";
+        let sent = Sent::parse(Some("10.0.0.5"), Some(headers), Some("PROXY TCP4 203.0.113.9 10.0.0.5 51000 443")).unwrap().unwrap();
+        assert_eq!(sent.header("forwarded").as_deref(), Some("for=1.2.3.4, for=10.0.0.5"));
+        assert_eq!((sent.header("x-forwarded-proto").as_deref(), sent.header("cookie")), (Some("https"), None));
+        assert_eq!(sent.proxy.unwrap().said, Some(("203.0.113.9".parse().unwrap(), 443)));
+        assert_eq!(Sent::parse(Some("::1"), None, Some("PROXY UNKNOWN")).unwrap().unwrap().proxy, Some(ProxyHeader { said: None }));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_told() {
+        for (from, headers, proxy, why) in [
+            (None, Some("A: b"), None, "say from which address"),
+            (Some("example.org"), None, None, "example.org is no address"),
+            (Some("::1"), Some("no header"), None, "no header is no header"),
+            (Some("::1"), Some("Host: x"), None, "the one of the URL"),
+            (Some("::1"), None, Some("PROXY TCP4 1.2.3.4"), "is no PROXY header"),
+        ] {
+            let told = Sent::parse(from, headers, proxy).unwrap_err().to_string();
+            assert!(told.contains(why), "{told}");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What the newest look at the Swarm says of the addresses that were handed out: whether each is still that of the service which had
+//! it. Tables are tested one after the other, and a large one takes its time; what an address is does not depend on that. So this
+//! is known as soon as the newest table is there. Decides nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::channel::Moment;
+use crate::route::RouteTable;
+use crate::types::Digest;
+
+/// How many offers are remembered: those that proxies run are asked about again and again, and stay.
+const OFFERS_MAX: usize = 64;
+
+/// Each address with the service that has it: which of its tasks does is no matter.
+type Places = BTreeSet<(SocketAddr, String)>;
+
+/// The newest table and the last offers, by their addresses. Clones share their content.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sightings {
+    known: Arc<Mutex<Known>>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    newest: Arc<Places>,
+    /// When the newest look began that gave these.
+    seen: Option<Moment>,
+    offers: BTreeMap<Digest, Offered>,
+    uses: u64,
+}
+
+#[derive(Debug)]
+struct Offered {
+    places: Arc<Places>,
+    /// Higher than those of all that were made or asked about before.
+    used: u64,
+}
+
+impl Sightings {
+    /// A look has given this table.
+    pub(super) fn saw(&self, table: &RouteTable, at: Moment) {
+        let places = Arc::new(places(table));
+        let mut known = self.known();
+        known.newest = places;
+        known.seen = Some(at);
+    }
+
+    /// A later look has given the same.
+    pub(super) fn confirm(&self, at: Moment) {
+        let mut known = self.known();
+        known.seen = known.seen.map(|seen| seen.max(at));
+    }
+
+    /// This is handed out from now on, and was made from that table.
+    pub(super) fn offer(&self, offer: &Digest, table: &RouteTable) {
+        let places = places(table);
+        let mut known = self.known();
+        // Offers differ in routes more often than in addresses.
+        let places = if *known.newest == places { Arc::clone(&known.newest) } else { Arc::new(places) };
+        known.remember(offer, places);
+    }
+
+    /// The same is handed out as another offer.
+    pub(super) fn offer_again(&self, before: &Digest, offer: &Digest) {
+        let mut known = self.known();
+        if let Some(places) = known.offers.get(before).map(|offered| Arc::clone(&offered.places)) {
+            known.remember(offer, places);
+        }
+    }
+
+    /// The addresses of an offer that its services have no more, and when the look began that shows it. Nothing for an offer that is not
+    /// known any more, or before there was a look.
+    pub(super) fn of(&self, offer: &Digest) -> Option<(BTreeSet<SocketAddr>, Moment)> {
+        let mut known = self.known();
+        let (seen, uses) = (known.seen?, known.uses + 1);
+        known.uses = uses;
+        let offered = known.offers.get_mut(offer)?;
+        offered.used = uses;
+        let (places, newest) = (Arc::clone(&offered.places), Arc::clone(&known.newest));
+        drop(known);
+        let gone =
+            if Arc::ptr_eq(&places, &newest) { BTreeSet::new() } else { places.difference(&newest).map(|(place, _)| *place).collect() };
+        Some((gone, seen))
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn remember(&mut self, offer: &Digest, places: Arc<Places>) {
+        self.uses += 1;
+        self.offers.insert(offer.clone(), Offered { places, used: self.uses });
+        if self.offers.len() > OFFERS_MAX {
+            let oldest = self.offers.iter().min_by_key(|(_, offered)| offered.used).map(|(digest, _)| digest.clone());
+            self.offers.retain(|digest, _| Some(digest) != oldest.as_ref());
+        }
+    }
+}
+
+fn places(table: &RouteTable) -> Places {
+    let services = table.backends().flat_map(|backend| &backend.services);
+    let endpoints = services.flat_map(|service| service.endpoints.iter().map(move |endpoint| (service, endpoint)));
+    let each: BTreeSet<(SocketAddr, &str)> =
+        endpoints.map(|(service, endpoint)| (SocketAddr::new(endpoint.address, endpoint.port.get()), service.id.0.as_str())).collect();
+    each.into_iter().map(|(place, owner)| (place, owner.to_owned())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::route::{Backend, BackendService, Endpoint, PathRoute, VirtualHost};
+    use crate::types::{ClusterName, ContextPath, HostPattern, Port, ServiceId, ServiceName, TaskId};
+
+    /// A table with a host of services that have these addresses: the last byte of each, and the service.
+    fn table(host: &str, services: &[(u8, &str)]) -> RouteTable {
+        let port = Port::new(80).unwrap();
+        let service = |(last, service): &(u8, &str)| {
+            let task = Some(TaskId(format!("any-{host}")));
+            let endpoint = Endpoint { address: Ipv4Addr::new(10, 0, 1, *last).into(), port, task, lasting: false };
+            BackendService::new(ServiceId((*service).to_owned()), ServiceName::parse(service).unwrap(), port, vec![endpoint])
+        };
+        let backend = Backend::of(services.iter().map(service).collect());
+        let paths = BTreeMap::from([(ContextPath::root(), PathRoute::to(backend))]);
+        let hosts = BTreeMap::from([(HostPattern::parse(host).unwrap(), VirtualHost { paths, ..VirtualHost::default() })]);
+        RouteTable { hosts, ..RouteTable::empty(ClusterName::parse("dev").unwrap(), port) }
+    }
+
+    fn offer(number: usize) -> Digest {
+        Digest::of_bytes(&number.to_le_bytes())
+    }
+
+    fn at(second: u64) -> Moment {
+        Moment::default().later(Duration::from_secs(second))
+    }
+
+    fn gone(sightings: &Sightings, number: usize) -> Option<(Vec<String>, Moment)> {
+        let (gone, seen) = sightings.of(&offer(number))?;
+        Some((gone.iter().map(SocketAddr::to_string).collect(), seen))
+    }
+
+    #[test]
+    fn an_address_is_gone_when_its_service_has_left_it_whatever_else_is_different() {
+        let sightings = Sightings::default();
+        sightings.offer(&offer(1), &table("a.test", &[(1, "web"), (2, "web"), (3, "api")]));
+        assert_eq!(gone(&sightings, 1), None, "nobody has looked");
+        for (second, host, tasks, expected) in [
+            (10, "a.test", &[(1, "web"), (2, "web"), (3, "api")][..], &[][..]),
+            (20, "b.test", &[(1, "web"), (2, "web"), (3, "api"), (4, "web")], &[]),
+            (30, "a.test", &[(1, "web"), (3, "api")], &["10.0.1.2:80"]),
+            (40, "a.test", &[(1, "stranger"), (2, "web"), (3, "stranger")], &["10.0.1.1:80", "10.0.1.3:80"]),
+            (50, "a.test", &[], &["10.0.1.1:80", "10.0.1.2:80", "10.0.1.3:80"]),
+            (60, "a.test", &[(1, "web"), (2, "web"), (3, "api")], &[]),
+        ] {
+            sightings.saw(&table(host, tasks), at(second));
+            assert_eq!(gone(&sightings, 1), Some((expected.iter().map(|text| (*text).to_owned()).collect(), at(second))));
+        }
+        sightings.confirm(at(70));
+        sightings.confirm(at(65));
+        assert_eq!(gone(&sightings, 1), Some((Vec::new(), at(70))));
+    }
+
+    #[test]
+    fn offers_that_are_asked_about_are_remembered_among_many() {
+        let sightings = Sightings::default();
+        let table = table("a.test", &[(1, "web")]);
+        sightings.saw(&table, at(1));
+        sightings.offer(&offer(0), &table);
+        for number in 1..1000 {
+            sightings.offer(&offer(number), &table);
+            assert!(gone(&sightings, 0).is_some());
+        }
+        assert!(gone(&sightings, 1).is_none() && gone(&sightings, 999).is_some());
+        sightings.offer_again(&offer(999), &offer(1000));
+        assert!(gone(&sightings, 1000).is_some());
+        assert_eq!(sightings.known().offers.len(), OFFERS_MAX);
+    }
+}

@@ -1,0 +1,56 @@
+//! A port of the proxies that somebody else would get.
+
+use super::*;
+
+const WORDS: &str = "stray_web to give up 80/tcp";
+
+#[test]
+fn nothing_is_attached_or_detached_while_a_proxy_that_stops_would_lose_its_node() {
+    let mut world = World::new();
+    world.contested = Some(WORDS);
+    world.wanted = vec!["b"];
+    assert_eq!(world.at(1), ["a"]);
+    let decision = world.after(3600).look();
+    assert_eq!(names(&decision), ["a"]);
+    assert_eq!(waiting(&decision), "the network net-b: waits for stray_web to give up 80/tcp");
+    assert!(decision.missing[&NetworkId("b".to_owned())].contains("stray_web"));
+    world.contested = None;
+    assert_eq!(world.at(1), ["b"]);
+}
+
+#[test]
+fn where_no_proxy_runs_there_is_nothing_to_lose() {
+    let mut world = World::new();
+    (world.contested, world.wanted) = (Some(WORDS), vec!["a", "b"]);
+    world.proxies.iter_mut().for_each(|proxy| proxy.1 = "starting");
+    assert_eq!(world.at(1), ["a", "b"]);
+}
+
+#[test]
+fn a_network_is_not_blamed_for_a_proxy_whose_port_somebody_else_has() {
+    for contested in [None, Some(WORDS)] {
+        let mut world = World::new();
+        world.wanted = vec!["a", "b"];
+        world.write(&["a", "b"]);
+        world.proxies[0].1 = "pending";
+        world.contested = contested;
+        for _ in 0..20 {
+            world.after(TIMEOUT).look();
+        }
+        let decision = world.look();
+        assert_eq!((quarantined(&decision).is_empty(), decision.withdraws), (contested.is_some(), contested.is_none()));
+        if contested.is_none() {
+            continue;
+        }
+        assert_eq!(names(&decision), ["a", "b"]);
+        assert_eq!(
+            waiting(&decision),
+            "the network net-b: a proxy that starts with it has no node: it waits for stray_web to give up 80/tcp"
+        );
+        // Then it has as long as any other.
+        world.contested = None;
+        assert!(!world.after(1).look().withdraws);
+        world.come_up(5);
+        assert!(world.look().waiting.is_empty());
+    }
+}

@@ -1,0 +1,227 @@
+//! Attached networks whose addresses run out: they cost their own routes, and nobody else's network is blamed.
+
+use super::*;
+
+impl World {
+    pub(super) fn lacks(&self, contested: bool) -> Shortage {
+        let words = "has 0 of 13 addresses free, and 8 tasks or virtual IPs wait for one".to_owned();
+        Shortage { contested, by_others: self.filled_by.clone(), words }
+    }
+}
+
+/// `a` carries others' routes, `b` a neighbour's.
+fn with_b() -> World {
+    let mut world = World::new();
+    world.wanted = vec!["a", "b"];
+    world.attach(&["a", "b"]);
+    world.after(2 * INTERVAL).look();
+    world
+}
+
+fn full(decision: &Decision) -> Vec<(String, Severity)> {
+    let found = decision.findings.iter().filter(|finding| finding.code == FindingCode::NetworkFull);
+    found.map(|finding| (finding.value.clone().unwrap(), finding.severity)).collect()
+}
+
+#[test]
+fn while_an_attached_network_is_short_no_other_is_attached_and_it_is_left_when_that_lasts() {
+    let mut world = with_b();
+    world.short = vec![("b", true)];
+    world.wanted.push("c");
+    let decision = world.after(1).look();
+    assert_eq!(names(&decision), ["a", "b"]);
+    assert_eq!(full(&decision), [("net-b".to_owned(), Severity::Warning)]);
+    let told = &decision.findings[0];
+    assert_eq!(told.subject.to_string(), "service service-b");
+    assert!(told.message.contains("a proxy that stops does not come back") && told.message.contains("leave the network at"), "{told}");
+    assert!(waiting(&decision).contains("net-c: the proxies cannot be replaced without loss while net-b"), "{}", waiting(&decision));
+    assert_eq!(world.at(29), ["a", "b"]);
+    assert_eq!(world.decide().due, Some(world.now + SignedDuration::from_secs(1)));
+    let decision = world.after(1).look();
+    assert_eq!((names(&decision), decision.withdraws), (vec!["a".to_owned()], true), "what is new waits until it is gone");
+    assert_eq!(full(&decision), [("net-b".to_owned(), Severity::Error)]);
+    assert!(quarantined(&decision).is_empty());
+    world.withdraw(&["a"]);
+    world.short.clear();
+    assert_eq!(world.at(1), ["a"]);
+    assert_eq!(world.at(INTERVAL), ["a", "c"], "b has its time");
+    assert_eq!(full(&world.look()), [("net-b".to_owned(), Severity::Error)]);
+}
+
+#[test]
+fn a_shortage_that_ends_costs_nothing() {
+    let mut world = with_b();
+    world.short = vec![("b", true)];
+    assert_eq!(world.at(10), ["a", "b"]);
+    world.short.clear();
+    world.wanted.push("c");
+    world.after(10).look();
+    let decision = world.after(3).look();
+    assert_eq!((names(&decision), full(&decision)), (vec!["a".to_owned(), "b".to_owned(), "c".to_owned()], vec![]));
+}
+
+/// Proxies that start first only wait. As long as nobody waits for them, nobody is harmed.
+#[test]
+fn a_network_without_room_for_a_rollout_is_left_only_for_somebody_else() {
+    let mut world = with_b();
+    world.short = vec![("b", false)];
+    for _ in 0..10 {
+        let decision = world.after(INTERVAL).look();
+        assert_eq!((names(&decision).len(), full(&decision)), (2, vec![("net-b".to_owned(), Severity::Warning)]));
+    }
+    world.wanted.push("c");
+    let decision = world.after(1).look();
+    assert_eq!((names(&decision), decision.withdraws), (vec!["a".to_owned()], true));
+}
+
+#[test]
+fn a_proxy_that_waits_for_an_address_outside_of_any_rollout_makes_the_others_leave_the_network_soon() {
+    let mut world = with_b();
+    world.short = vec![("b", true)];
+    world.proxies[0].1 = "new";
+    assert_eq!(world.at(1), ["a", "b"]);
+    assert_eq!(world.at(9), ["a", "b"]);
+    let decision = world.after(1).look();
+    assert_eq!((names(&decision), decision.withdraws, decision.goes_back), (vec!["a".to_owned()], true, true));
+    assert_eq!(full(&decision), [("net-b".to_owned(), Severity::Error)]);
+    let mut alone = with_b();
+    alone.proxies[0].1 = "new";
+    assert_eq!(alone.at(10 * TIMEOUT), ["a", "b"], "nothing says what it waits for");
+}
+
+#[test]
+fn a_rollout_that_hangs_on_a_network_from_before_is_not_blamed_on_the_new_one() {
+    for gradually in [false, true] {
+        let mut world = with_b();
+        world.wanted.push("c");
+        world.write(&["a", "b", "c"]);
+        world.proxies[0].1 = "new";
+        world.short = vec![("b", true)];
+        if gradually {
+            world.look();
+        }
+        world.after(1).look();
+        let decision = world.after(10).look();
+        assert_eq!((names(&decision), decision.withdraws), (vec!["a".to_owned()], true), "{gradually}");
+        assert_eq!((full(&decision), quarantined(&decision)), (vec![("net-b".to_owned(), Severity::Error)], vec![]), "{gradually}");
+        world.withdraw(&["a"]);
+        world.short.clear();
+        world.look();
+        assert_eq!(world.at(INTERVAL), ["a", "c"], "{gradually}");
+    }
+}
+
+#[test]
+fn a_new_network_that_is_full_itself_is_blamed() {
+    let mut world = with_b();
+    world.wanted.push("c");
+    world.write(&["a", "b", "c"]);
+    world.proxies[0].1 = "new";
+    world.short = vec![("c", true)];
+    let decision = world.after(TIMEOUT).look();
+    assert_eq!((names(&decision), quarantined(&decision)), (vec!["a".to_owned(), "b".to_owned()], vec!["net-c".to_owned()]));
+}
+
+/// A slip of the one whose services are most of all is not made an outage of them.
+#[test]
+fn the_network_that_carries_most_services_is_kept() {
+    let mut world = with_b();
+    world.services = vec![("b", 5)];
+    world.short = vec![("b", true)];
+    world.wanted.push("c");
+    world.proxies[0].1 = "new";
+    for _ in 0..5 {
+        let decision = world.after(INTERVAL).look();
+        assert_eq!(names(&decision), ["a", "b"]);
+        let told = full(&decision);
+        assert!(told.len() == 5 && told.iter().all(|(_, severity)| *severity == Severity::Error), "{told:?}");
+    }
+    world.write(&["a", "b", "c"]);
+    world.proxies[0].1 = "new";
+    world.after(1).look();
+    let decision = world.after(20).look();
+    assert_eq!((names(&decision), quarantined(&decision)), (vec!["a".to_owned(), "b".to_owned()], vec![]), "nor is c blamed");
+}
+
+/// One team's tasks that never start must not take the network from all teams for which the administrator made it.
+#[test]
+fn a_network_that_the_document_names_is_kept() {
+    for (contested, severity) in [(true, Severity::Error), (false, Severity::Warning)] {
+        let mut world = with_b();
+        world.named = vec!["b"];
+        world.short = vec![("b", contested)];
+        world.wanted.push("c");
+        for _ in 0..5 {
+            let decision = world.after(INTERVAL).look();
+            assert_eq!((names(&decision), full(&decision)), (vec!["a".to_owned(), "b".to_owned()], vec![("net-b".to_owned(), severity)]));
+            assert!(decision.findings[0].message.ends_with("They stay, because spec.networks names it."), "{}", decision.findings[0]);
+        }
+        world.proxies[0].1 = "new";
+        assert_eq!(world.at(TIMEOUT), ["a", "b"]);
+        (world.proxies[0].1, world.short) = ("running", vec![]);
+        assert_eq!(world.at(INTERVAL), ["a", "b", "c"]);
+    }
+}
+
+#[test]
+fn an_operator_that_starts_anew_knows_why_a_network_was_left() {
+    let mut world = with_b();
+    world.short = vec![("b", true)];
+    world.look();
+    let decision = world.after(INTERVAL).look();
+    world.label = decision.remembered.clone();
+    world.withdraw(&["a"]);
+    (world.memory, world.short) = (Memory::default(), vec![]);
+    let decision = world.after(10).look();
+    assert_eq!((names(&decision), full(&decision)), (vec!["a".to_owned()], vec![("net-b".to_owned(), Severity::Error)]));
+    assert_eq!(decision.remembered, world.label);
+}
+
+/// What the untouched proxies run is what is gone back to, with what the update took away.
+#[test]
+fn a_withdrawal_brings_back_what_went_in_the_same_update() {
+    let mut world = with_b();
+    world.used = vec!["a", "c"];
+    world.wanted = vec!["a", "c"];
+    world.after(2 * INTERVAL);
+    world.write(&["a", "c"]);
+    let decision = world.after(TIMEOUT).look();
+    assert_eq!((names(&decision), decision.withdraws, decision.goes_back), (vec!["a".to_owned(), "b".to_owned()], true, true));
+    assert!(decision.attaching.is_empty());
+    world.withdraw(&["a", "b"]);
+    world.look();
+    assert_eq!(world.at(2 * INTERVAL), ["a"], "and it goes when its time has come");
+}
+
+#[test]
+fn who_fills_a_network_does_not_take_it_from_those_who_are_reached_over_it() {
+    let mut world = with_b();
+    (world.short, world.filled_by) = (vec![("b", true)], Some("filler".to_owned()));
+    world.wanted.push("c");
+    world.teams = vec![("b", "guest".to_owned()), ("c", "new".to_owned())];
+    for _ in 0..20 {
+        assert_eq!(world.at(INTERVAL), ["a", "b"], "others wait, and nobody loses what he has");
+    }
+    let decision = world.look();
+    assert_eq!(full(&decision), [("net-b".to_owned(), Severity::Error)]);
+    assert!(decision.findings[0].message.contains("most by the service filler: the proxies leave it only if"), "{}", decision.findings[0]);
+    world.proxies[0].1 = "new";
+    let left = (0..30).find(|_| world.at(1) == ["a"]);
+    assert!(left.is_some(), "a proxy that does not start comes first");
+}
+
+/// Who fills a network may be who has a route there, and everybody else would wait for ever.
+#[test]
+fn a_filled_network_is_left_after_a_while_for_more_teams_than_it_has() {
+    let mut world = with_b();
+    (world.short, world.filled_by) = (vec![("b", true)], Some("filler".to_owned()));
+    world.teams = vec![("b", "guest".to_owned()), ("c", "one".to_owned()), ("d", "two".to_owned())];
+    for _ in 0..20 {
+        assert_eq!(world.at(INTERVAL), ["a", "b"], "nobody waits");
+    }
+    world.wanted.extend(["c", "d"]);
+    for interval in 0..10 {
+        assert_eq!(world.at(INTERVAL), ["a", "b"], "{interval}");
+    }
+    assert_eq!(world.at(INTERVAL), ["a"]);
+}

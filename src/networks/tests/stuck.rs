@@ -1,0 +1,118 @@
+//! A node that cannot set up a network any more, outside of any rollout for networks.
+
+use super::*;
+
+/// `b` is attached for long, and the proxy of the first node is not running.
+fn without_a_proxy() -> World {
+    let mut world = World::new();
+    world.wanted = vec!["a", "b"];
+    world.attach(&["a", "b"]);
+    world.after(5 * INTERVAL).look();
+    world.proxies[0].1 = "preparing";
+    world
+}
+
+/// The last try on a node has just failed with these words.
+fn fails(world: &mut World, node: &str, words: &str) {
+    let at = (world.now - SignedDuration::from_secs(1)).to_string();
+    let task = json!({"ID": "failed", "ServiceID": "proxy", "NodeID": node, "DesiredState": "shutdown", "CreatedAt": at,
+        "Status": {"State": "rejected", "Timestamp": at, "Err": words}});
+    world.ended = Some(vec![Task::from_api(&task).unwrap()]);
+}
+
+/// Whether the proxies leave `b` when a proxy fails so for long.
+fn is_left(node: &str, words: &str) -> bool {
+    let mut world = without_a_proxy();
+    let mut decisions = (0..=TIMEOUT / 10).map(|_| {
+        fails(&mut world, node, words);
+        let decision = world.look();
+        world.after(10);
+        decision
+    });
+    let left = decisions.find(|decision| decision.withdraws);
+    if let Some(decision) = &left {
+        assert_eq!((names(decision), quarantined(decision)), (vec!["a".to_owned()], vec!["net-b".to_owned()]));
+        assert!(decision.findings[0].message.contains("rejected: "), "{}", decision.findings[0]);
+    }
+    left.is_some()
+}
+
+#[test]
+fn the_network_that_the_engine_names_is_left_when_a_node_cannot_set_it_up_any_more() {
+    let subnet = subnet("b");
+    for words in [
+        format!("network sandbox join failed: subnet sandbox join failed for \"{subnet}\": error creating vxlan interface: file exists"),
+        "could not find network net-b: not found".to_owned(),
+        "failed to allocate network IP for task x: network net-b is gone".to_owned(),
+        // Somebody's name is a word of the engine's: what has the subnet is meant.
+        format!("network net-a join failed: subnet sandbox join failed for \"{subnet}\""),
+    ] {
+        assert!(is_left("node0", &words), "{words}");
+    }
+}
+
+#[test]
+fn without_words_that_name_one_network_no_network_is_blamed() {
+    let both = format!("the networks {} and {} overlap", subnet("a"), subnet("b"));
+    for words in ["", "No such image: swarmgate", "task: non-zero exit (1)", "starting container failed: abc is bad", &both] {
+        assert!(!is_left("node0", words), "{words}");
+    }
+    assert!(!is_left("node1", &format!("failed for {}", subnet("b"))), "the next try was better");
+}
+
+#[test]
+fn a_node_that_starts_again_has_time_for_it() {
+    let mut world = without_a_proxy();
+    for _ in 0..5 {
+        fails(&mut world, "node0", "could not find network net-b: not found");
+        assert_eq!(world.at(10), ["a", "b"]);
+    }
+    (world.ended, world.proxies[0].1) = (Some(vec![]), "running");
+    world.look();
+    assert!(world.memory.stuck_since.is_empty());
+    world.services = vec![("b", 5)];
+    world.proxies[0].1 = "preparing";
+    for _ in 0..20 {
+        fails(&mut world, "node0", "could not find network net-b: not found");
+        assert_eq!(world.at(10), ["a", "b"], "most services are reached over it");
+    }
+}
+
+#[test]
+fn a_proxy_for_which_a_lost_node_leaves_no_place_is_blamed_on_no_network() {
+    let mut world = World::new();
+    (world.nodes, world.wanted) = (vec!["node0", "node1"], vec!["a", "b"]);
+    world.write(&["a", "b"]);
+    world.proxies = [(vec!["a", "b"], "running"), (vec!["a", "b"], "running"), (vec!["a", "b"], "pending")].to_vec();
+    let decision = world.after(10 * TIMEOUT).look();
+    assert_eq!((quarantined(&decision), names(&decision)), (vec![], vec!["a".to_owned(), "b".to_owned()]));
+}
+
+#[test]
+fn a_network_that_the_administrator_named_stays_for_the_nodes_that_can_set_it_up() {
+    let mut world = without_a_proxy();
+    world.named = vec!["b"];
+    for _ in 0..20 {
+        fails(&mut world, "node0", "could not find network net-b: not found");
+        assert_eq!(world.at(10), ["a", "b"]);
+    }
+    let told = world.look().findings;
+    assert_eq!(
+        told.iter().map(|finding| (finding.code, finding.severity)).collect::<Vec<_>>(),
+        [(FindingCode::NetworkFailing, Severity::Error)]
+    );
+    assert!(told[0].message.contains("net-b (rejected: could not find network net-b: not found)"), "{}", told[0]);
+}
+
+#[test]
+fn a_swarm_that_does_not_say_who_failed_starts_no_time_anew() {
+    let mut world = without_a_proxy();
+    for round in 0..7 {
+        fails(&mut world, "node0", "could not find network net-b: not found");
+        if round == 3 {
+            world.ended = None;
+        }
+        world.at(10);
+    }
+    assert!(world.memory.quarantine.keys().any(|id| id.0 == "b"));
+}

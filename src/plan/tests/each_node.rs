@@ -1,0 +1,329 @@
+//! `mode: global`: how many proxies there must be, node by node, and what is written when that changes.
+
+use serde_json::{Value, json};
+
+use super::world::World;
+use super::{PROXY, at, codes, titles};
+use crate::fleet::Mode;
+use crate::fleet::fixtures::{cluster, publish};
+use crate::intent::cluster::Cluster;
+use crate::intent::cluster_spec::{PublishMode, UpdateOrder};
+use crate::plan::{Plan, ROLLOUT_IDLE_AFTER, Step, TaskEffect};
+use crate::report::WaitingOn;
+
+fn on_each_node() -> Cluster {
+    let mut cluster = cluster();
+    cluster.proxy.mode = Mode::Global;
+    cluster.proxy.publish = publish(PublishMode::Host);
+    cluster
+}
+
+fn node(id: &str, state: &str, availability: &str) -> Value {
+    json!({"ID": id, "Status": {"State": state}, "Spec": {"Availability": availability, "Role": "worker"},
+        "Description": {"Platform": {"OS": "linux", "Architecture": "x86_64"}}})
+}
+
+/// So many nodes, each with a proxy that runs.
+fn world(nodes: &[&str]) -> World {
+    let mut world = World::new();
+    world.raw.nodes = nodes.iter().map(|id| node(id, "ready", "active")).collect();
+    world.converge(&on_each_node());
+    proxies_on(&mut world, nodes);
+    assert!(world.plan(&on_each_node()).is_converged(), "{}", world.plan(&on_each_node()));
+    world
+}
+
+/// A proxy on each of these nodes.
+fn proxies_on(world: &mut World, nodes: &[&str]) {
+    let mut task = world.first_task(PROXY).clone();
+    let service = task["ServiceID"].clone();
+    world.raw.tasks.retain(|task| task["ServiceID"] != service);
+    for id in nodes {
+        task["ID"] = json!(format!("proxy-{id}"));
+        task["NodeID"] = json!(id);
+        world.raw.tasks.push(task.clone());
+    }
+}
+
+/// One that waits for a place.
+fn one_waits(world: &mut World) {
+    let mut task = world.first_task(PROXY).clone();
+    task["ID"] = json!("proxy-waits");
+    task.as_object_mut().unwrap().remove("NodeID");
+    task["Status"] = json!({"State": "pending", "Err": "no suitable node (max replicas per node limit exceed)"});
+    world.raw.tasks.push(task);
+}
+
+fn set_node(world: &mut World, id: &str, state: &str, availability: &str) {
+    let found = world.raw.nodes.iter_mut().find(|node| node["ID"] == id).unwrap();
+    found["Status"]["State"] = json!(state);
+    found["Spec"]["Availability"] = json!(availability);
+}
+
+fn number(spec: &Value) -> Value {
+    at(spec, "Mode.Replicated.Replicas")
+}
+
+/// The number that a plan writes; none: it writes nothing.
+fn written(plan: &Plan) -> Option<u64> {
+    plan.steps.iter().find_map(|step| match step {
+        Step::UpdateService { name, spec, tasks, .. } if name == PROXY => {
+            assert_eq!(*tasks, TaskEffect::Keeps, "{plan}");
+            number(spec).as_u64()
+        }
+        _ => None,
+    })
+}
+
+#[test]
+fn the_service_is_replicated_with_as_many_proxies_as_nodes_and_one_on_each() {
+    let world = world(&["a", "b", "c"]);
+    let spec = world.service(PROXY).spec;
+    assert_eq!((number(&spec), at(&spec, "TaskTemplate.Placement.MaxReplicas")), (json!(3), json!(1)));
+    assert_eq!(codes(&world.plan(&on_each_node())), [""; 0]);
+}
+
+/// Of three nodes with proxies the third changes: what is written then.
+fn check(state: &str, availability: &str, keeps_its_proxy: bool, expected: Option<u64>) {
+    let mut world = world(&["a", "b", "c"]);
+    set_node(&mut world, "c", state, availability);
+    if !keeps_its_proxy {
+        proxies_on(&mut world, &["a", "b"]);
+        one_waits(&mut world);
+    }
+    let plan = world.plan(&on_each_node());
+    assert_eq!(written(&plan), expected, "{state} {availability} {keeps_its_proxy}: {plan}");
+    assert_eq!(codes(&plan), [""; 0], "{plan}");
+}
+
+#[test]
+fn the_number_follows_what_swarm_has_taken_away_and_never_goes_before_it() {
+    check("ready", "active", true, None);
+    check("ready", "active", false, None);
+    for (state, availability) in [("down", "active"), ("ready", "drain"), ("disconnected", "active"), ("unknown", "drain")] {
+        check(state, availability, true, None);
+        check(state, availability, false, Some(2));
+    }
+    // A paused node keeps what it has and gets nothing.
+    check("ready", "pause", true, None);
+    check("ready", "pause", false, Some(2));
+    check("unknown", "active", false, None);
+}
+
+#[test]
+fn a_change_of_the_leading_manager_takes_no_proxy_away() {
+    let mut world = world(&["a", "b", "c"]);
+    for id in ["a", "b", "c"] {
+        set_node(&mut world, id, "unknown", "active");
+    }
+    assert!(world.plan(&on_each_node()).is_converged());
+    for id in ["a", "b", "c"] {
+        set_node(&mut world, id, "disconnected", "active");
+    }
+    assert!(world.plan(&on_each_node()).is_converged());
+    // Nor where nothing of them is to be seen at all.
+    let service = world.service(PROXY).id.0;
+    world.raw.tasks.retain(|task| task["ServiceID"] != service);
+    assert_eq!(written(&world.plan(&on_each_node())), None);
+}
+
+#[test]
+fn a_node_that_joins_or_returns_gets_a_proxy_and_one_that_was_removed_is_not_waited_for() {
+    let mut world = world(&["a", "b"]);
+    world.raw.nodes.push(node("c", "ready", "active"));
+    assert_eq!(written(&world.pass(&on_each_node())), Some(3));
+    proxies_on(&mut world, &["a", "b", "c"]);
+    assert!(world.plan(&on_each_node()).is_converged());
+    world.raw.nodes.retain(|node| node["ID"] != "c");
+    proxies_on(&mut world, &["a", "b"]);
+    one_waits(&mut world);
+    assert_eq!(written(&world.pass(&on_each_node())), Some(2));
+}
+
+#[test]
+fn constraints_and_roles_decide_which_nodes_count() {
+    let mut workers = on_each_node();
+    workers.proxy.workload.constraints = Some(vec!["node.role==worker".to_owned()]);
+    let mut world = World::new();
+    world.raw.nodes = ["a", "b", "c"].map(|id| node(id, "ready", "active")).to_vec();
+    world.raw.nodes[0]["Spec"]["Role"] = json!("manager");
+    world.converge(&workers);
+    assert_eq!(number(&world.service(PROXY).spec), json!(2));
+    proxies_on(&mut world, &["b", "c"]);
+    // It is demoted: one more. Another is promoted, and Swarm has taken its proxy away: one less.
+    world.raw.nodes[0]["Spec"]["Role"] = json!("worker");
+    assert_eq!(written(&world.pass(&workers)), Some(3));
+    world.raw.nodes[1]["Spec"]["Role"] = json!("manager");
+    proxies_on(&mut world, &["a", "c"]);
+    assert_eq!(written(&world.pass(&workers)), Some(2));
+    // Other constraints in the document: those that run are counted until Swarm has moved them.
+    proxies_on(&mut world, &["a", "c"]);
+    let mut managers = workers.clone();
+    managers.proxy.workload.constraints = Some(vec!["node.role==manager".to_owned()]);
+    let plan = world.pass(&managers);
+    assert_eq!(number(&world.service(PROXY).spec), json!(3), "{plan}");
+}
+
+#[test]
+fn only_nodes_for_which_the_image_is_made_count() {
+    let mut world = world(&["a", "b"]);
+    world.raw.nodes[1]["Description"]["Platform"]["Architecture"] = json!("aarch64");
+    proxies_on(&mut world, &["a"]);
+    world.by_hand(PROXY, |spec| spec["TaskTemplate"]["Placement"]["Platforms"] = json!([{"OS": "linux", "Architecture": "amd64"}]));
+    assert_eq!(written(&world.plan(&on_each_node())), Some(1));
+}
+
+#[test]
+fn a_number_set_by_hand_is_put_back_with_a_finding_and_one_that_follows_the_nodes_has_none() {
+    let mut world = world(&["a", "b"]);
+    world.by_hand(PROXY, |spec| spec["Mode"]["Replicated"]["Replicas"] = json!(5));
+    let plan = world.pass(&on_each_node());
+    assert_eq!((written(&plan), codes(&plan)), (Some(2), vec!["Drift".to_owned()]));
+    assert!(plan.findings[0].remedy.contains("mode: global"), "{plan}");
+    world.by_hand(PROXY, |spec| spec["TaskTemplate"]["Placement"]["MaxReplicas"] = json!(0));
+    assert_eq!(codes(&world.plan(&on_each_node())), ["Drift"]);
+}
+
+#[test]
+fn the_number_waits_for_a_rollout_and_goes_before_the_next_one() {
+    let mut world = world(&["a", "b"]);
+    world.raw.nodes.push(node("c", "ready", "active"));
+    world.rollout(PROXY, "updating");
+    let plan = world.plan(&on_each_node());
+    assert_eq!((titles(&plan), plan.waiting.len()), (Vec::new(), 1), "{plan}");
+    world.rollout(PROXY, "completed");
+    let mut next = on_each_node();
+    next.proxy.workload.image = "swarmgate-nginx:next".to_owned();
+    assert_eq!(written(&world.pass(&next)), Some(3));
+    let plan = world.pass(&next);
+    assert_eq!(titles(&plan), [format!("update service {PROXY}")]);
+    assert_eq!(at(&world.service(PROXY).previous_spec.unwrap(), "Mode.Replicated.Replicas"), json!(3), "a rollback keeps the number");
+}
+
+#[test]
+fn a_node_that_joins_after_a_failed_rollout_gets_a_proxy_of_what_is_good() {
+    let mut world = world(&["a", "b"]);
+    let mut bad = on_each_node();
+    bad.proxy.workload.image = "swarmgate-nginx:bad".to_owned();
+    world.pass(&bad);
+    world.roll_back(PROXY);
+    world.pass(&bad);
+    world.raw.nodes.push(node("c", "ready", "active"));
+    let plan = world.pass(&bad);
+    assert_eq!(written(&plan), Some(3), "{plan}");
+    assert_ne!(at(&world.service(PROXY).spec, "TaskTemplate.ContainerSpec.Image"), json!("swarmgate-nginx:bad"));
+}
+
+#[test]
+fn a_proxy_for_which_no_node_is_left_keeps_no_rollout_going() {
+    let mut world = world(&["a", "b", "c"]);
+    set_node(&mut world, "c", "down", "active");
+    proxies_on(&mut world, &["a", "b"]);
+    one_waits(&mut world);
+    world.rollout(PROXY, "updating");
+    world.pass_time(ROLLOUT_IDLE_AFTER.as_secs());
+    let plan = world.plan(&on_each_node());
+    assert!(
+        plan.steps.is_empty() && matches!(&plan.waiting[..], [WaitingOn::Rollout { detail, .. }] if detail.contains("2 of 2")),
+        "{plan}"
+    );
+    // Swarm waits for its place for ever; nothing else is left to happen.
+    world.pass_time(60);
+    assert_eq!(written(&world.plan(&on_each_node())), Some(2));
+}
+
+#[test]
+fn proxies_that_leave_nodes_that_do_not_fit_any_more_go_one_after_the_other() {
+    let mut world = world(&["a", "b", "c"]);
+    world.by_hand(PROXY, |spec| spec["TaskTemplate"]["Placement"]["Constraints"] = json!(["node.id==c"]));
+    world.rollout(PROXY, "updating");
+    proxies_on(&mut world, &["a", "c"]);
+    assert_eq!(written(&world.plan(&on_each_node())), None, "Swarm has not made the other one yet");
+    one_waits(&mut world);
+    assert_eq!(written(&world.plan(&on_each_node())), Some(2));
+    // While a new template is rolled out, a write would make Swarm forget the one before.
+    let before = world.raw_service(PROXY)["Spec"].clone();
+    let service = world.raw_service(PROXY);
+    service["PreviousSpec"] = before;
+    service["PreviousSpec"]["TaskTemplate"]["ForceUpdate"] = json!(7);
+    assert_eq!(written(&world.plan(&on_each_node())), None);
+}
+
+#[test]
+fn where_no_node_fits_the_number_stays_and_somebody_is_told_what_is_waited_for() {
+    let mut world = World::new();
+    let mut nowhere = on_each_node();
+    nowhere.proxy.workload.constraints = Some(vec!["node.labels.lb==dev".to_owned()]);
+    world.pass(&nowhere);
+    assert_eq!(number(&world.service(PROXY).spec), json!(1));
+    let task = world.first_task(PROXY);
+    task["Status"] = json!({"State": "pending", "Err": "no suitable node (scheduling constraints not satisfied on 1 node)"});
+    let plan = world.plan(&nowhere);
+    let is_told = |waiting: &WaitingOn| matches!(waiting, WaitingOn::Tasks { detail, .. } if detail.contains("0 of 1"));
+    assert!(plan.steps.is_empty() && plan.waiting.iter().any(is_told), "{plan}");
+}
+
+#[test]
+fn where_new_proxies_start_first_a_node_may_have_two_for_a_while() {
+    let mut mesh = on_each_node();
+    mesh.proxy.publish = publish(PublishMode::Ingress);
+    let mut world = World::new();
+    world.raw.nodes = ["a", "b"].map(|id| node(id, "ready", "active")).to_vec();
+    world.converge(&mesh);
+    let most = |world: &World| at(&world.service(PROXY).spec, "TaskTemplate.Placement.MaxReplicas");
+    assert_eq!((number(&world.service(PROXY).spec), most(&world)), (json!(2), json!(2)));
+    mesh.proxy.update.order = Some(UpdateOrder::StopFirst);
+    world.converge(&mesh);
+    assert_eq!(most(&world), json!(1));
+}
+
+/// Swarm's own global mode, as an earlier version made it, or constraints that cannot be decided.
+fn swarms_own() -> World {
+    let mut odd = on_each_node();
+    odd.proxy.workload.constraints = Some(vec!["engine.labels.disk==ssd".to_owned()]);
+    World::converged(&odd)
+}
+
+#[test]
+fn a_service_in_swarms_own_global_mode_stays_so_and_says_what_that_means() {
+    let mut world = swarms_own();
+    assert_eq!(at(&world.service(PROXY).spec, "Mode"), json!({"Global": {}}));
+    assert!(world.plan(&on_each_node()).findings[0].remedy.starts_with("First use constraints that"));
+    world.converge(&on_each_node());
+    let plan = world.plan(&on_each_node());
+    assert_eq!((titles(&plan), codes(&plan)), (Vec::new(), vec!["ProxiesReplacedTogether".to_owned()]), "{plan}");
+    assert!(plan.findings[0].remedy.starts_with("Remove the service at a quiet time (docker service rm"), "{plan}");
+    // The remedy.
+    world.raw.services.retain(|service| service["Spec"]["Name"] != PROXY);
+    world.converge(&on_each_node());
+    assert_eq!(number(&world.service(PROXY).spec), json!(1));
+    assert_eq!(codes(&world.plan(&on_each_node())).iter().filter(|code| *code == "ProxiesReplacedTogether").count(), 0);
+}
+
+#[test]
+fn where_the_nodes_cannot_be_counted_any_more_the_number_stays() {
+    let mut world = world(&["a", "b"]);
+    let mut odd = on_each_node();
+    odd.proxy.workload.constraints = Some(vec!["engine.labels.disk==ssd".to_owned()]);
+    world.pass(&odd);
+    proxies_on(&mut world, &["a", "b"]);
+    world.raw.nodes.push(node("c", "ready", "active"));
+    let plan = world.plan(&odd);
+    assert_eq!((titles(&plan), codes(&plan)), (Vec::new(), vec!["ProxyNodesUnknown".to_owned()]), "{plan}");
+}
+
+#[test]
+fn from_replicated_to_global_and_back_nothing_is_removed_and_nothing_is_left() {
+    let mut two = on_each_node();
+    (two.proxy.mode, two.proxy.replicas) = (Mode::Replicated, Some(2));
+    let mut world = World::new();
+    world.raw.nodes = ["a", "b", "c"].map(|id| node(id, "ready", "active")).to_vec();
+    world.converge(&two);
+    let before = world.service(PROXY).spec;
+    assert_eq!(at(&before, "TaskTemplate.Placement.MaxReplicas"), Value::Null);
+    assert_eq!(titles(&world.pass(&on_each_node())), [format!("update service {PROXY}")]);
+    proxies_on(&mut world, &["a", "b", "c"]);
+    assert!(world.plan(&on_each_node()).is_converged());
+    world.converge(&two);
+    assert_eq!(world.service(PROXY).spec, before);
+}

@@ -1,0 +1,174 @@
+//! About which names Docker was silent lately, while it spoke. It passes on what it does not know to name servers that may be silent, and each
+//! such question is waited for. Somebody who publishes hundreds of services without tasks would have others' names wait for theirs; so
+//! a name about which Docker was silent twice is answered from here for some seconds. Pure, but for the lock.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hickory_proto::rr::{Name, RecordType};
+use tokio::time::Instant;
+
+/// How long a silence stands for the next one: a service that gets tasks is found so much later.
+pub(super) const HOLD: Duration = Duration::from_secs(5);
+/// A name that nobody has asked for in this time is asked as if nothing were known of it.
+const FORGET: Duration = Duration::from_secs(30);
+/// One silence may be a moment in which Docker was busy, or two datagrams that were lost; its name is asked for again as any other.
+const TIMES: u32 = 2;
+/// How many names are remembered: two kinds of address for each route that a cluster may have. Others are asked for as if they were new.
+const NAMES_MAX: usize = 20_000;
+
+/// A question to Docker, its name as it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Key(String, RecordType);
+
+impl Key {
+    pub(super) fn new(name: &Name, kind: RecordType) -> Self {
+        Self(name.to_ascii(), kind)
+    }
+}
+
+/// What a question is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Docker is asked, and waited for.
+    Ask,
+    /// Docker was silent a moment ago, and is not asked.
+    Spare,
+    /// Docker was silent some seconds ago. Whoever is told so asks again, in the room for that, and says how it ended.
+    Renew,
+}
+
+/// The names. Clones share their content.
+#[derive(Debug, Clone)]
+pub(super) struct Silences {
+    hold: Duration,
+    names: Arc<Mutex<HashMap<Key, Silence>>>,
+}
+
+#[derive(Debug)]
+struct Silence {
+    times: u32,
+    noted: Instant,
+    renewed: bool,
+}
+
+impl Silences {
+    pub(super) fn new(hold: Duration) -> Self {
+        Self { hold, names: Arc::default() }
+    }
+
+    pub(super) fn turn(&self, key: &Key, now: Instant) -> Turn {
+        let mut names = self.names();
+        let Some(silence) = names.get_mut(key).filter(|silence| silence.times >= TIMES) else { return Turn::Ask };
+        let age = now.saturating_duration_since(silence.noted);
+        if silence.renewed || age < self.hold {
+            return Turn::Spare;
+        }
+        if age >= FORGET {
+            names.remove(key);
+            return Turn::Ask;
+        }
+        silence.renewed = true;
+        Turn::Renew
+    }
+
+    /// Docker said something, whatever it was.
+    pub(super) fn answered(&self, key: &Key) {
+        self.names().remove(key);
+    }
+
+    /// Docker said nothing to a question of that time, while it spoke. Questions that were waiting together count once.
+    pub(super) fn silent(&self, key: Key, asked: Instant, now: Instant) {
+        let mut names = self.names();
+        if names.len() >= NAMES_MAX && !names.contains_key(&key) {
+            names.retain(|_, silence| silence.renewed || now.saturating_duration_since(silence.noted) < FORGET);
+            if names.len() >= NAMES_MAX {
+                return;
+            }
+        }
+        let silence = names.entry(key).or_insert(Silence { times: 0, noted: asked, renewed: false });
+        if silence.times == 0 || asked >= silence.noted {
+            silence.times = silence.times.saturating_add(1);
+        }
+        (silence.noted, silence.renewed) = (now, false);
+    }
+
+    /// Docker did not speak at all: that says nothing about the name.
+    pub(super) fn unclear(&self, key: &Key) {
+        if let Some(silence) = self.names().get_mut(key) {
+            silence.renewed = false;
+        }
+    }
+
+    /// Nothing panics with the lock in hand.
+    fn names(&self) -> MutexGuard<'_, HashMap<Key, Silence>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn key(name: &str) -> Key {
+        Key::new(&Name::from_ascii(name).unwrap(), RecordType::A)
+    }
+
+    /// Silent about `web` at the first and the second second.
+    fn silent_twice() -> (Silences, Instant) {
+        let (silences, start) = (Silences::new(HOLD), Instant::now());
+        for asked in [start, start + SECOND] {
+            assert_eq!(silences.turn(&key("web"), asked), Turn::Ask);
+            silences.silent(key("web"), asked, asked + SECOND);
+        }
+        (silences, start + 2 * SECOND)
+    }
+
+    #[test]
+    fn the_second_silence_is_remembered_for_some_seconds_and_renewed_by_one() {
+        let (silences, noted) = silent_twice();
+        assert_eq!(silences.turn(&key("web"), noted + HOLD - SECOND), Turn::Spare);
+        assert_eq!(silences.turn(&key("WEB"), noted), Turn::Ask, "Docker knows names as they are written");
+        assert_eq!(silences.turn(&Key::new(&Name::from_ascii("web").unwrap(), RecordType::AAAA), noted), Turn::Ask);
+        assert_eq!(silences.turn(&key("web"), noted + HOLD), Turn::Renew);
+        assert_eq!(silences.turn(&key("web"), noted + HOLD), Turn::Spare, "somebody asks already");
+        silences.silent(key("web"), noted + HOLD, noted + HOLD + SECOND);
+        assert_eq!(silences.turn(&key("web"), noted + 2 * HOLD), Turn::Spare);
+        assert_eq!(silences.turn(&key("web"), noted + 2 * HOLD + SECOND), Turn::Renew);
+        silences.unclear(&key("web"));
+        assert_eq!(silences.turn(&key("web"), noted + 2 * HOLD + SECOND), Turn::Renew, "Docker was away");
+    }
+
+    #[test]
+    fn a_name_that_was_answered_last_is_asked_for() {
+        let (silences, noted) = silent_twice();
+        silences.answered(&key("web"));
+        assert_eq!(silences.turn(&key("web"), noted), Turn::Ask);
+        silences.silent(key("web"), noted, noted + SECOND);
+        assert_eq!(silences.turn(&key("web"), noted + SECOND), Turn::Ask, "once is not twice");
+    }
+
+    #[test]
+    fn questions_that_waited_together_are_one_silence() {
+        let (silences, start) = (Silences::new(HOLD), Instant::now());
+        for ended in [SECOND, 2 * SECOND] {
+            silences.silent(key("web"), start, start + ended);
+        }
+        assert_eq!(silences.turn(&key("web"), start + 2 * SECOND), Turn::Ask);
+    }
+
+    #[test]
+    fn an_old_silence_is_none_and_makes_room() {
+        let (silences, noted) = silent_twice();
+        assert_eq!(silences.turn(&key("web"), noted + FORGET), Turn::Ask);
+        for number in 0..=NAMES_MAX {
+            silences.silent(key(&format!("n{number}")), noted, noted);
+        }
+        assert_eq!(silences.names().len(), NAMES_MAX);
+        silences.silent(key("new"), noted + FORGET, noted + FORGET);
+        assert_eq!(silences.names().len(), 1);
+    }
+}

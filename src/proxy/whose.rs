@@ -1,0 +1,122 @@
+//! Whose an address is: what a question of the engine means, and whether the name that Swarm gave to a container makes it a task of
+//! the service that is meant. A service's name in the DNS can be anybody's alias; a container's own name cannot. Pure.
+
+use hickory_proto::op::Query;
+use hickory_proto::rr::{Name, RecordType};
+
+/// Before the name of a service: the addresses of its tasks, whatever its virtual IP.
+const TASKS: &[u8] = b"tasks";
+/// How long the ids are that Swarm gives to tasks and nodes.
+const ID_LENGTH: usize = 25;
+
+/// The tasks of a service that the engine asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Tasks {
+    name: Name,
+    service: Vec<u8>,
+    /// The network on which they are; none: on any, for configurations that do not say.
+    network: Option<Vec<u8>>,
+}
+
+impl Tasks {
+    /// What a question is about, if it is about the addresses of a service's tasks.
+    pub(super) fn asked(query: &Query) -> Option<Self> {
+        if !matches!(query.query_type(), RecordType::A | RecordType::AAAA) {
+            return None;
+        }
+        let labels: Vec<&[u8]> = query.name().iter().collect();
+        let [tasks, service, ref network @ ..] = labels[..] else { return None };
+        // A network whose name has dots is none of Swarm's, so that nobody is on it.
+        let network = (!network.is_empty()).then(|| network.join(&b'.'));
+        is(tasks, TASKS).then(|| Self { name: query.name().clone(), service: service.to_vec(), network })
+    }
+
+    /// The names by which Docker knows them: somebody who takes the first for an alias, on a network of his, hides them there.
+    pub(super) fn names(&self) -> Vec<Name> {
+        let short = Name::from_labels([TASKS, &self.service]).ok();
+        let short = short.filter(|_| self.network.is_some()).map(|mut name| {
+            name.set_fqdn(true);
+            name
+        });
+        [self.name.clone()].into_iter().chain(short).collect()
+    }
+
+    /// Whether the container of this name, with its network as Docker writes it behind, is one of them: `SERVICE.SLOT.TASK.NETWORK`,
+    /// or the node in the slot's place. Swarm permits no dots in the names of services and networks.
+    pub(super) fn include(&self, container: &Name) -> bool {
+        let labels: Vec<&[u8]> = container.iter().collect();
+        let [service, slot, task, network] = labels[..] else { return false };
+        let is_slot = slot.iter().all(u8::is_ascii_digit) || is_id(slot);
+        is(service, &self.service) && is_slot && is_id(task) && self.network.as_ref().is_none_or(|own| is(network, own))
+    }
+}
+
+fn is(label: &[u8], other: &[u8]) -> bool {
+    label.eq_ignore_ascii_case(other)
+}
+
+fn is_id(label: &[u8]) -> bool {
+    label.len() == ID_LENGTH && label.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TASK: &str = "0123456789abcdefghijklmno";
+
+    fn asked(name: &str) -> Option<Tasks> {
+        Tasks::asked(&Query::query(Name::from_ascii(name).unwrap(), RecordType::A))
+    }
+
+    #[test]
+    fn only_questions_about_tasks_are_looked_into() {
+        for (name, expected) in [
+            ("tasks.shop_web.", Some(("shop_web", None))),
+            ("Tasks.shop_web.shop_net.", Some(("shop_web", Some("shop_net")))),
+            ("shop_web.", None),
+            ("tasks.", None),
+            ("tasks.a.b.c.", Some(("a", Some("b.c")))),
+            ("0123456789ab.", None),
+        ] {
+            let tasks = asked(name);
+            let told = tasks.as_ref().map(|tasks| (tasks.service.as_slice(), tasks.network.as_deref()));
+            assert_eq!(told, expected.map(|(service, network)| (service.as_bytes(), network.map(str::as_bytes))), "{name}");
+        }
+        let query = Query::query(Name::from_ascii("tasks.a.").unwrap(), RecordType::PTR);
+        assert_eq!(Tasks::asked(&query), None);
+    }
+
+    #[test]
+    fn docker_knows_them_with_and_without_the_network() {
+        let told = |name: &str| asked(name).unwrap().names().iter().map(Name::to_ascii).collect::<Vec<_>>();
+        assert_eq!(told("tasks.web.net."), ["tasks.web.net.", "tasks.web."]);
+        assert_eq!(told("tasks.web."), ["tasks.web."]);
+    }
+
+    #[test]
+    fn a_task_is_one_by_the_name_that_swarm_gave_it() {
+        let (tasks, anywhere) = (asked("tasks.web.net.").unwrap(), asked("tasks.web.").unwrap());
+        let node = TASK.replace('0', "z");
+        for (container, own, own_anywhere) in [
+            (format!("web.1.{TASK}.net."), true, true),
+            (format!("WEB.12.{TASK}.NET."), true, true),
+            (format!("web.{node}.{TASK}.net."), true, true),
+            (format!("web.1.{TASK}.other."), false, true),
+            (format!("evil_web.1.{TASK}.net."), false, false),
+            (format!("web.1.{TASK}.net.evil."), false, false),
+            (format!("evil.web.1.{TASK}.net."), false, false),
+            (format!("web.1.{}.net.", &TASK[1..]), false, false),
+            (format!("web.one.{TASK}.net."), false, false),
+            (format!("web.1.{TASK}."), false, false),
+            ("web.net.".to_owned(), false, false),
+            (".".to_owned(), false, false),
+        ] {
+            let name = Name::from_ascii(&container).unwrap();
+            assert_eq!((tasks.include(&name), anywhere.include(&name)), (own, own_anywhere), "{container}");
+        }
+        // A dot within a part is not one between parts.
+        let joined = Name::from_labels([format!("web.1.{TASK}").as_bytes(), b"net"]).unwrap();
+        assert!(!tasks.include(&joined));
+    }
+}

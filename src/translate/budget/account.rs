@@ -1,0 +1,69 @@
+//! What one service asks for, held against the limits: its own, then what its team and what the cluster have left.
+
+use super::Beyond;
+use crate::intent::limits::Limits;
+use crate::route::{Dimension, Footprint};
+
+/// The account of one service.
+pub struct Account<'l> {
+    limits: &'l Limits,
+    /// What older services of its team take.
+    of_team: Footprint,
+    /// What all older services take.
+    of_all: Footprint,
+    /// What fits.
+    pub own: Footprint,
+    /// What it asks for, all of it.
+    pub wanted: Footprint,
+    /// Whether that is not counted to the end.
+    pub estimated: bool,
+    /// The limit that it is beyond.
+    pub beyond: Option<Beyond>,
+}
+
+impl<'l> Account<'l> {
+    /// The account of a service that has nothing yet.
+    pub fn new(limits: &'l Limits, of_team: Footprint, of_all: Footprint) -> Self {
+        Self { limits, of_team, of_all, own: Footprint::default(), wanted: Footprint::default(), estimated: false, beyond: None }
+    }
+
+    /// Takes something into account, and says whether the service has it: if it fits, and so did everything before it.
+    pub fn book(&mut self, due: &Footprint) -> bool {
+        self.wanted = self.wanted.plus(*due);
+        self.beyond = self.beyond.or_else(|| self.exceeded(self.own.plus(*due)));
+        let fits = self.beyond.is_none();
+        if fits {
+            self.own = self.own.plus(*due);
+        }
+        fits
+    }
+
+    /// Takes it that so many more are like this one, none of which it has.
+    pub fn estimate(&mut self, due: &Footprint, count: usize) {
+        self.wanted = self.wanted.plus(due.times(count));
+        self.estimated |= count > 0;
+    }
+
+    /// What older services take of a limit.
+    pub fn before(&self, limit: Beyond) -> Footprint {
+        match limit {
+            Beyond::Service(_) => Footprint::default(),
+            Beyond::Team { .. } => self.of_team,
+            Beyond::Cluster(_) => self.of_all,
+        }
+    }
+
+    /// The narrowest limit that something is beyond.
+    fn exceeded(&self, own: Footprint) -> Option<Beyond> {
+        let service = own.exceeds(&self.limits.service).map(Beyond::Service);
+        let cluster = self.of_all.plus(own).exceeds(&self.limits.cluster);
+        let team = self.of_team.plus(own).exceeds(&self.limits.team).filter(|dimension| binds(self.limits, *dimension));
+        let team = team.map(|dimension| Beyond::Team { dimension, cluster });
+        service.or(team).or(cluster.map(Beyond::Cluster))
+    }
+}
+
+/// Whether a team's share is less than the cluster: else the cluster's limit is the one that can be reached, and the one to raise.
+pub fn binds(limits: &Limits, dimension: Dimension) -> bool {
+    dimension.of(&limits.team) < dimension.of(&limits.cluster)
+}

@@ -1,0 +1,429 @@
+//! Who had a host at the last pass keeps it, however old those are who come to ask for it; after a restart, too.
+
+mod asking;
+mod guests;
+mod room;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::channel::contract::{LABEL_CLUSTER, LABEL_HOST_HOLDERS, LABEL_OWNER};
+use crate::intent::hosts::{HostRule, HostRules};
+use crate::intent::hosts_spec::Sharing;
+use crate::swarm::{Service, VirtualIp};
+use crate::translate::register::LABEL_BYTES_MAX;
+use crate::types::{ContextPath, HostGlob, ServiceGlob, ServiceId};
+
+/// A Swarm that changes from pass to pass. The services are named by their age: `a` is the oldest.
+struct Story {
+    cluster: Cluster,
+    snapshot: Snapshot,
+    register: Option<Register>,
+    label: Option<String>,
+}
+
+impl Story {
+    fn of(cluster: Cluster) -> Self {
+        Self { cluster, snapshot: snapshot("{networks: [net]}"), register: None, label: None }
+    }
+
+    fn asks(&mut self, name: &str, stack: &str, labels: &[(&str, &str)]) -> &mut Self {
+        let stack = (!stack.is_empty()).then(|| ("com.docker.stack.namespace".to_owned(), stack.to_owned()));
+        let port = ("com.docker.lb.port".to_owned(), "80".to_owned());
+        let own = labels.iter().map(|(key, value)| (label_key(key), (*value).to_owned()));
+        self.service(name, own.chain(stack).chain([port]).collect())
+    }
+
+    fn service(&mut self, name: &str, labels: BTreeMap<String, String>) -> &mut Self {
+        let network = NetworkId("id-net".to_owned());
+        let minutes = i64::from(name.as_bytes()[0]);
+        let service = Service {
+            id: ServiceId(format!("id-{name}")),
+            name: name.to_owned(),
+            version: 1,
+            created_at: self.snapshot.taken_at + jiff::SignedDuration::from_mins(minutes),
+            labels,
+            spec: serde_json::Value::Null,
+            previous_spec: None,
+            networks: vec![network.clone()],
+            vip_mode: true,
+            virtual_ips: vec![VirtualIp { network, address: std::net::Ipv4Addr::LOCALHOST.into() }],
+            ports: Vec::new(),
+            replicas: Some(2),
+            update_status: None,
+        };
+        self.snapshot.services.insert(service.id.clone(), service);
+        self
+    }
+
+    fn leaves(&mut self, name: &str) -> &mut Self {
+        self.snapshot.services.remove(&ServiceId(format!("id-{name}")));
+        self
+    }
+
+    /// One pass of the operator, which writes down what must be remembered.
+    fn pass(&mut self) -> Translation {
+        let mut translation = self.look();
+        self.register = Some(std::mem::take(&mut translation.register));
+        self.label.clone_from(&translation.remembered_hosts);
+        self.write();
+        translation
+    }
+
+    fn look(&self) -> Translation {
+        match &self.register {
+            Some(register) => translate_after(&self.cluster, &self.snapshot, register),
+            None => translate(&self.cluster, &self.snapshot),
+        }
+    }
+
+    fn write(&mut self) {
+        let ours = [(LABEL_OWNER, "swarmgate"), (LABEL_CLUSTER, "default")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let note = self.label.clone().map(|label| (LABEL_HOST_HOLDERS.to_owned(), label));
+        let name = self.cluster.extension.service_name.to_string();
+        self.service(&name, ours.into_iter().chain(note).collect());
+        let extension = ServiceId(format!("id-{name}"));
+        // It is on our own network alone.
+        self.snapshot.services.get_mut(&extension).unwrap().networks.clear();
+    }
+
+    fn restart(&mut self) -> &mut Self {
+        self.register = None;
+        self
+    }
+
+    /// Passes again, and again after a restart: nothing may change by that.
+    fn settled(&mut self) -> Translation {
+        let first = self.pass();
+        let again = self.pass();
+        assert_eq!(shown(&first), shown(&again), "a second pass decides the same");
+        assert_eq!(first.remembered_hosts, again.remembered_hosts);
+        let restarted = self.restart().pass();
+        assert_eq!(shown(&first), shown(&restarted), "so does an operator that was started again, from {:?}", self.label);
+        assert_eq!(first.remembered_hosts, restarted.remembered_hosts);
+        first
+    }
+
+    /// The services that answer for a host, in the order in which their settings count.
+    fn check(&mut self, name: &str, expected: &[&str]) -> &mut Self {
+        let translation = self.settled();
+        let paths = translation.table.hosts.get(&host(name)).map(|host| &host.paths[&ContextPath::root()].backend.services);
+        let services: Vec<&str> = paths.into_iter().flatten().map(|service| service.name.as_str()).collect();
+        assert_eq!(services, expected, "{name}");
+        self
+    }
+}
+
+type Shown<'a> = (&'a crate::route::RouteTable, &'a [Finding], &'a [RouteReport], &'a NotAdmitted);
+
+fn shown(translation: &Translation) -> Shown<'_> {
+    (&translation.table, &translation.findings, &translation.routes, &translation.not_admitted)
+}
+
+fn rules(sharing: Sharing, allow: Option<Vec<HostRule>>) -> Cluster {
+    Cluster { hosts: HostRules { allow, default_backend: None, sharing }, ..cluster() }
+}
+
+fn story(sharing: Sharing) -> Story {
+    Story::of(rules(sharing, None))
+}
+
+fn named(host: &str, services: &[&str]) -> HostRule {
+    let services = services.iter().map(|name| ServiceGlob::parse(name).unwrap()).collect::<Vec<_>>();
+    HostRule { host: HostGlob::parse(host).unwrap(), services: (!services.is_empty()).then_some(services), networks: None }
+}
+
+const H: &[(&str, &str)] = &[("hosts", "h.test")];
+const OTHER: &[(&str, &str)] = &[("hosts", "other.test")];
+const BOTH: &[(&str, &str)] = &[("hosts", "other.test,h.test")];
+
+#[test]
+fn an_older_service_that_asks_later_does_not_get_the_host() {
+    let mut story = story(Sharing::SameStack);
+    story.asks("a", "old", OTHER).asks("b", "shop", H).check("h.test", &["b"]);
+    assert_eq!(story.label, None, "ages say the same");
+    story.asks("a", "old", BOTH).check("h.test", &["b"]).check("other.test", &["a"]);
+    let translation = story.look();
+    let taken = translation.findings.iter().find(|finding| finding.code == FindingCode::HostTaken).unwrap();
+    assert!(taken.subject.to_string() == "service a" && taken.message.contains("the service b of another stack published it first"));
+    assert!(story.label.as_deref().is_some_and(|label| label.contains("h.test") && label.contains("id-b") && !label.contains("id-a")));
+    // Who has it no longer, by leaving it or by going, has no say in it.
+    story.asks("b", "shop", OTHER).check("h.test", &["a"]);
+    assert_eq!(story.label, None);
+    story.asks("b", "shop", BOTH).check("h.test", &["a"]);
+    story.leaves("a").check("h.test", &["b"]).asks("a", "old", BOTH).check("h.test", &["b"]).leaves("b").check("h.test", &["a"]);
+}
+
+#[test]
+fn a_stack_that_is_replaced_keeps_its_host_if_it_is_never_gone() {
+    let mut story = story(Sharing::SameStack);
+    story.asks("a", "old", OTHER).asks("b", "shop", H).check("h.test", &["b"]).asks("a", "old", BOTH).check("h.test", &["b"]);
+    story.asks("c", "shop", H).check("h.test", &["b", "c"]).leaves("b").check("h.test", &["c"]);
+    story.leaves("c").asks("d", "shop", H).check("h.test", &["a"]);
+}
+
+#[test]
+fn of_one_team_age_decides_as_ever() {
+    let mut story = story(Sharing::SameStack);
+    story.asks("b", "shop", H).check("h.test", &["b"]).asks("a", "shop", H).check("h.test", &["a", "b"]);
+    assert_eq!(story.label, None);
+}
+
+#[test]
+fn settings_of_those_whose_the_host_is_count_before_those_of_guests() {
+    let mut story = story(Sharing::Anyone);
+    story.asks("a", "old", OTHER).asks(
+        "b",
+        "shop",
+        &[("hosts", "h.test"), ("sticky_session_cookie", "b"), ("redirects", "http://h.test/x,http://b.test")],
+    );
+    story.check("h.test", &["b"]);
+    let older = [("hosts", "h.test"), ("sticky_session_cookie", "a"), ("redirects", "http://h.test/x,http://a.test")];
+    story.asks("a", "old", &older).check("h.test", &["b", "a"]);
+    let translation = story.look();
+    let site = &translation.table.hosts[&host("h.test")];
+    assert_eq!(site.redirects[0].target.to_string(), "http://b.test");
+    assert_eq!(
+        site.paths[&ContextPath::root()].backend.affinity,
+        crate::route::Affinity::Cookie(crate::types::CookieName::parse("b").unwrap())
+    );
+    let conflicts = translation.findings.iter().filter(|finding| finding.code == FindingCode::ConflictingSetting);
+    assert!(conflicts.into_iter().all(|finding| finding.subject.to_string() == "service a" && finding.message.starts_with("b ")));
+    // Where only those are admitted whom entries name, the host stays whose it is, too.
+    story.cluster = rules(Sharing::Allowed, Some(vec![named("*", &[]), named("h.test", &["a"])]));
+    story.check("h.test", &["b", "a"]);
+    story.cluster = rules(Sharing::SameStack, None);
+    story.check("h.test", &["b"]);
+}
+
+#[test]
+fn a_wildcard_and_the_names_below_it() {
+    let below = [("hosts", "x.w.test")];
+    let wildcard = [("hosts", "*.w.test")];
+    let hosts = |story: &mut Story| story.settled().table.hosts.keys().map(ToString::to_string).collect::<Vec<_>>();
+    // An older service adds a name below a younger one's wildcard.
+    let mut story = story(Sharing::SameStack);
+    story.asks("a", "old", OTHER).asks("b", "shop", &wildcard).pass();
+    story.asks("a", "old", &below);
+    assert_eq!(hosts(&mut story), ["*.w.test"]);
+    assert!(story.label.as_deref().is_some_and(|label| label.contains("x.w.test")));
+    // An older service adds a wildcard above a younger one's name: both have what they had.
+    let mut story = self::story(Sharing::SameStack);
+    story.asks("a", "old", OTHER).asks("b", "shop", &below).pass();
+    story.asks("a", "old", &wildcard).check("x.w.test", &["b"]);
+    assert_eq!(hosts(&mut story), ["*.w.test", "x.w.test"]);
+    // A third one that asks for the name when it is free gets it from no wildcard.
+    story.asks("0", "third", &below).check("x.w.test", &["b"]).leaves("b").check("x.w.test", &[]);
+    // And an older one takes the wildcard itself from nobody.
+    story.asks("0", "third", &wildcard).check("*.w.test", &["a"]);
+}
+
+#[test]
+fn the_default_backend_is_kept_as_a_host_is() {
+    let default = [("default_backend", "true")];
+    let mut story = story(Sharing::SameStack);
+    story.asks("a", "old", OTHER).asks("b", "shop", &default).pass();
+    story.asks("a", "old", &default);
+    assert_eq!(default_services(&story.settled()), ["b"]);
+    assert_eq!(codes(&story.look()).iter().filter(|code| **code == FindingCode::SecondDefaultBackend).count(), 1);
+    story.leaves("b");
+    assert_eq!(default_services(&story.settled()), ["a"]);
+}
+
+#[test]
+fn whom_an_entry_names_comes_first_whatever_was_before() {
+    let mut story = story(Sharing::SameStack);
+    story.asks("a", "squat", H).asks("b", "shop", H).check("h.test", &["a"]);
+    story.cluster = rules(Sharing::SameStack, Some(vec![named("*", &[]), named("h.test", &["b"])]));
+    story.check("h.test", &["b"]);
+    // The entry has done its work.
+    story.cluster = rules(Sharing::SameStack, None);
+    story.check("h.test", &["b"]);
+}
+
+#[test]
+fn a_label_that_says_nonsense_says_nothing_and_one_of_somebody_else_is_not_read() {
+    let honest = |story: &mut Story| {
+        story.asks("a", "old", OTHER).asks("b", "shop", H).pass();
+        story.asks("a", "old", BOTH).check("h.test", &["b"]);
+    };
+    let long = format!(r#"{{"holders":[{{"services":["id-b"],"hosts":["h.test"{}]}}]}}"#, r#","x.test""#.repeat(LABEL_BYTES_MAX / 9));
+    for label in
+        ["", "nonsense", "[]", "{\"holders\":7}", r#"{"holders":[{"services":["id-b"],"hosts":["not a host"]}]}"#, r#"{"more":1}"#, &long]
+    {
+        let mut story = story(Sharing::SameStack);
+        honest(&mut story);
+        story.label = Some(label.to_owned());
+        story.write();
+        story.restart().check("h.test", &["a"]);
+    }
+    for other in [LABEL_OWNER, LABEL_CLUSTER] {
+        let mut story = story(Sharing::SameStack);
+        honest(&mut story);
+        let extension = ServiceId("id-swarmgate-extension-default".to_owned());
+        story.snapshot.services.get_mut(&extension).unwrap().labels.remove(other);
+        story.restart().check("h.test", &["a"]);
+    }
+    // Nobody gets a host by it who does not ask, and nothing is said of those who are gone.
+    let mut story = story(Sharing::SameStack);
+    honest(&mut story);
+    story.label = Some(r#"{"late":["gone"],"holders":[{"services":["gone","id-b"],"hosts":["other.test","gone.test"]}]}"#.to_owned());
+    story.write();
+    story.restart().check("other.test", &["a"]).check("h.test", &["a"]).check("gone.test", &[]);
+}
+
+/// Whoever asks for very many hosts of others must not make the operator forget whose they are.
+#[test]
+fn more_hosts_than_a_label_holds_are_forgotten_by_nobody() {
+    let hosts = (0..1_000).map(|number| format!("host-{number}.of-a-long-name.example.org")).collect::<Vec<_>>().join(",");
+    let own = [("hosts", hosts.as_str())];
+    let mut story = story(Sharing::SameStack);
+    story.asks("a", "evil", OTHER).asks("b", "shop", &own).asks("c", "squat", OTHER).check("other.test", &["a"]);
+    let all = format!("other.test,{hosts}");
+    story.asks("a", "evil", &[("hosts", &all[..200_000.min(all.len())])]);
+    let translation = story.settled();
+    assert!(story.label.as_ref().is_some_and(|label| label.len() < 200), "{:?}", story.label);
+    assert!(!codes(&translation).contains(&FindingCode::HostRegisterFull));
+    story.check("host-7.of-a-long-name.example.org", &["b"]).check("other.test", &["a"]);
+}
+
+#[test]
+fn what_cannot_be_written_down_is_told() {
+    let list =
+        |from: usize| (from..from + 999).map(|number| format!("h-{number}.a-name-that-is-long.example.org")).collect::<Vec<_>>().join(",");
+    let (of_a, of_b) = (list(0), list(1_000));
+    let mut story = story(Sharing::SameStack);
+    story.asks("a", "old", &[("hosts", &of_a)]).asks("a2", "old", OTHER).asks("b", "shop", &[("hosts", &of_b)]).pass();
+    // So many hosts of `b` that `a2` is written down to come late, and `a` with one; and what `a` has is asked for by `c`.
+    story.asks("a2", "old", &[("hosts", &of_b)]).asks("a", "old", &[("hosts", &format!("{of_a},h-1000.a-name-that-is-long.example.org"))]);
+    story.asks("c", "squat", &[("hosts", &of_a)]);
+    let translation = story.pass();
+    let full: Vec<_> = translation.findings.iter().filter(|finding| finding.code == FindingCode::HostRegisterFull).collect();
+    assert_eq!(full.len(), 1);
+    assert!(full[0].message.contains("hosts would go to the oldest"), "{}", full[0]);
+    let label = story.label.clone().unwrap();
+    assert!(label.len() <= LABEL_BYTES_MAX && label.contains("h-1000."), "what fits is kept: {} bytes", label.len());
+    assert_eq!(shown(&translation).0, shown(&story.pass()).0, "the operator itself forgets nothing");
+    story.restart().check("h-1000.a-name-that-is-long.example.org", &["b"]);
+}
+
+/// Two stacks that ask for each other's hosts in great number must not make the operator forget whose a third one's is.
+#[test]
+fn those_with_few_hosts_are_written_down_before_anybodys_many() {
+    let long = "a-name-that-is-as-long-as-one-may-be-of-a-stack.with-many-hosts-of-its-own.example.org";
+    let list = |word: &str| (0..450).map(|number| format!("{word}-{number}.{long}")).collect::<Vec<_>>().join(",");
+    let (of_a, of_b) = (list("b"), list("a"));
+    let mut story = story(Sharing::SameStack);
+    story
+        .asks("a", "old", &[("hosts", &of_a)])
+        .asks("b", "young", &[("hosts", &of_b)])
+        .asks("c", "late", OTHER)
+        .check("other.test", &["c"]);
+    story.asks("a", "old", &[("hosts", &format!("{of_a},other.test,{of_b}"))]).asks("b", "young", &[("hosts", &format!("{of_b},{of_a}"))]);
+    story.pass();
+    assert!(codes(&story.pass()).contains(&FindingCode::HostRegisterFull));
+    // What is not written down is lost at a restart, as the finding says; the host of somebody who has few is not.
+    let owner = |translation: &Translation| {
+        translation.table.hosts[&host("other.test")].paths[&ContextPath::root()].backend.services[0].name.to_string()
+    };
+    assert_eq!([owner(&story.pass()), owner(&story.restart().pass())], ["c", "c"]);
+}
+
+/// What happens between two passes.
+#[derive(Debug, Clone)]
+struct Turn {
+    service: u8,
+    stack: Option<u8>,
+    access: Option<u8>,
+    hosts: u8,
+    default: bool,
+    gone: bool,
+}
+
+fn turn() -> impl Strategy<Value = Turn> {
+    let team = || proptest::option::of(0_u8..3);
+    (0_u8..5, team(), team(), any::<u8>(), any::<bool>(), proptest::bool::weighted(0.2))
+        .prop_map(|(service, stack, access, hosts, default, gone)| Turn { service, stack, access, hosts, default, gone })
+}
+
+impl Turn {
+    fn happens(&self, story: &mut Story) {
+        const HOSTS: [&str; 6] = ["*.w.test", "x.w.test", "y.w.test", "h.test", "a.h.test", "*.h.test"];
+        let name = char::from(b'a' + self.service).to_string();
+        if self.gone {
+            story.leaves(&name);
+            return;
+        }
+        let hosts: Vec<&str> = HOSTS.iter().enumerate().filter(|(at, _)| self.hosts & (1 << at) != 0).map(|(_, host)| *host).collect();
+        let mut labels = BTreeMap::from([(label_key("port"), "80".to_owned())]);
+        labels.extend((!hosts.is_empty()).then(|| (label_key("hosts"), hosts.join(","))));
+        labels.extend(self.default.then(|| (label_key("default_backend"), "true".to_owned())));
+        labels.extend(self.stack.map(|stack| ("com.docker.stack.namespace".to_owned(), format!("stack{stack}"))));
+        labels.extend(self.access.map(|access| ("com.docker.ucp.access.label".to_owned(), format!("/team{access}"))));
+        story.service(&name, labels);
+    }
+}
+
+proptest! {
+    /// Whatever came before: a pass decides what the pass before it decided as long as nothing changes, and a restart forgets nothing.
+    #[test]
+    fn passes_over_a_still_world_decide_the_same(turns in prop::collection::vec(prop::collection::vec(turn(), 1..4), 1..6), sharing in 0_usize..3, named_for in proptest::option::of((0_u8..5, any::<bool>()))) {
+        let sharing = [Sharing::SameStack, Sharing::Allowed, Sharing::Anyone][sharing];
+        let allow = named_for.map(|(service, wildcard)| {
+            let name = char::from(b'a' + service).to_string();
+            vec![named("*", &[]), named(if wildcard { "*.w.test" } else { "h.test" }, &[&name])]
+        });
+        let mut story = Story::of(rules(sharing, allow));
+        for turns in turns {
+            for turn in turns {
+                turn.happens(&mut story);
+            }
+            story.settled();
+        }
+    }
+
+    /// How hosts are shared says who may join them and never whose they are, also if it changes with a restart.
+    #[test]
+    fn a_change_of_sharing_alone_moves_no_host(turns in prop::collection::vec(turn(), 1..12), sharing in (0_usize..3, 0_usize..3), restarts in any::<bool>(), named_for in proptest::option::of((0_u8..5, any::<bool>()))) {
+        let kinds = [Sharing::SameStack, Sharing::Allowed, Sharing::Anyone];
+        let allow = named_for.map(|(service, wildcard)| {
+            let name = char::from(b'a' + service).to_string();
+            vec![named("*", &[]), named(if wildcard { "*.w.test" } else { "h.test" }, &[&name])]
+        });
+        let mut story = Story::of(rules(kinds[sharing.0], allow.clone()));
+        for turn in turns {
+            turn.happens(&mut story);
+            story.settled();
+        }
+        let before = story.register.clone();
+        story.cluster = rules(kinds[sharing.1], allow);
+        if restarts {
+            story.restart();
+        }
+        story.settled();
+        for at in ["*.w.test", "x.w.test", "y.w.test", "h.test", "a.h.test", "*.h.test"].map(host) {
+            let holders = |register: &Option<Register>| register.as_ref().and_then(|register| register.holders(Some(&at)).map(<[_]>::to_vec));
+            prop_assert_eq!(holders(&before), holders(&story.register), "{}", at);
+        }
+    }
+
+    /// Who has a host and asks on never loses it to another team, unless the administrator names others.
+    #[test]
+    fn nobody_loses_a_host_that_he_asks_for(turns in prop::collection::vec(turn(), 1..20)) {
+        let mut story = Story::of(rules(Sharing::SameStack, None));
+        let mut holders = BTreeSet::<(String, String)>::new();
+        for mut turn in turns {
+            // The team of a service does not change, and a team is told by its stack alone.
+            (turn.access, turn.stack) = (None, Some(turn.service));
+            turn.happens(&mut story);
+            let translation = story.settled();
+            let has = |name: &str, at: &str| translation.table.hosts.get(&host(at)).is_some_and(|site| site.paths[&ContextPath::root()].backend.services.iter().any(|service| service.name.as_str() == name));
+            for (name, at) in &holders {
+                let asks = story.snapshot.services.get(&ServiceId(format!("id-{name}"))).and_then(|service| service.labels.get(&label_key("hosts")));
+                let asks = asks.is_some_and(|hosts| hosts.split(',').any(|asked| asked == at));
+                prop_assert!(!asks || has(name, at), "{name} lost {at}");
+            }
+            holders = translation.table.hosts.iter().flat_map(|(at, site)| site.paths[&ContextPath::root()].backend.services.iter().map(|service| (service.name.to_string(), at.to_string()))).collect();
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What services ask for in vain has a bound, too, and whoever comes to it takes nothing from others.
+
+use super::*;
+use crate::intent::labels::{LabelReading, read_labels};
+use crate::translate::World;
+use crate::translate::asking::Asking;
+
+fn many(hosts: usize) -> String {
+    (0..hosts).map(|number| format!("h{number}.test")).collect::<Vec<_>>().join(",")
+}
+
+fn limits(translation: &Translation) -> Vec<&Finding> {
+    translation.findings.iter().filter(|finding| finding.code == FindingCode::LimitExceeded).collect()
+}
+
+fn is_published(translation: &Translation, name: &str) -> bool {
+    translation.table.hosts.contains_key(&host(name))
+}
+
+/// So many services of a stack with a thousand hosts each.
+fn squat(story: &mut Story, stack: &str, names: std::ops::Range<usize>, hosts: &str) {
+    for number in names {
+        story.asks(&format!("b{number:02}"), stack, &[("hosts", hosts)]);
+    }
+}
+
+fn serves(translation: &Translation, name: &str) -> Vec<String> {
+    let backend = &translation.table.hosts[&host(name)].paths[&ContextPath::root()].backend;
+    backend.services.iter().map(|service| service.name.to_string()).collect()
+}
+
+#[test]
+fn a_team_that_asks_for_very_much_in_vain_loses_by_it_alone() {
+    let (all, less_one) = (many(1_000), many(999));
+    let mut story = story(Sharing::SameStack);
+    story.asks("a", "shop", &[("hosts", &all)]).asks("e", "other", OTHER);
+    squat(&mut story, "squat", 0..29, &all);
+    squat(&mut story, "squat", 29..30, &less_one);
+    story.pass();
+    let translation = story.pass();
+    assert_eq!(translation.not_admitted.values().map(Vec::len).sum::<usize>(), 29_999);
+    assert!(limits(&translation).is_empty());
+    story.asks("c", "squat", &[("hosts", "first.test,second.test")]);
+    story.asks("d", "squat", &[("hosts", "third.test"), ("default_backend", "true")]);
+    // 30,000 hosts of one team: all that older ones ask for, of which they get nothing, and one more.
+    let translation = story.pass();
+    let published = ["h0.test", "h999.test", "other.test", "first.test", "second.test", "third.test"];
+    assert_eq!(published.map(|name| is_published(&translation, name)), [true, true, true, true, false, false]);
+    assert_eq!(default_services(&translation), ["d"], "that is no host");
+    let [c, d] = limits(&translation)[..] else { panic!("{:#?}", limits(&translation)) };
+    assert_eq!([c, d].map(|finding| finding.subject.to_string()), ["service c", "service d"]);
+    let words = "the service asks for 2 hosts and 0 redirects; its team (the stack squat) asks for 30000 hosts and 0 redirects before these, whether they are \
+                 published or not, and of one team the cluster default looks at 30000 hosts and 150000 redirects (4 times spec.limits.team or its default, whichever is more); \
+                 one of its hosts alone counts";
+    assert!(c.message.starts_with(words) && c.message.ends_with("may answer: second.test"), "{c}");
+    assert!(d.message.contains("none of its hosts is published") && d.remedy.contains("raise spec.limits.team.routes."), "{d}");
+    // As soon as older ones ask for less.
+    let translation = story.leaves("b00").pass();
+    assert!(limits(&translation).is_empty() && is_published(&translation, "second.test") && is_published(&translation, "third.test"));
+}
+
+#[test]
+fn beyond_what_a_cluster_looks_at_some_hosts_of_each_team_are_heard() {
+    let all = many(1_000);
+    let mut story = story(Sharing::SameStack);
+    story.asks("a", "shop", &[("hosts", &all)]);
+    for number in 0..39 {
+        squat(&mut story, &format!("squat{number}"), number..number + 1, &all);
+    }
+    story.pass();
+    story.asks("c", "late", OTHER);
+    let hosts = (0..200).map(|number| format!("x{number}.test")).collect::<Vec<_>>().join(",");
+    story.asks("d", "large", &[("hosts", &hosts)]);
+    let translation = story.pass();
+    let [told] = limits(&translation)[..] else { panic!("{:#?}", limits(&translation)) };
+    assert!(told.subject.to_string() == "service d" && told.message.contains("all services together ask for 40101 hosts"), "{told}");
+    assert!(told.message.contains("(4 times spec.limits.cluster or") && told.remedy.contains("labels of those services"), "{told}");
+    let published = ["other.test", "h999.test", "x99.test", "x100.test"];
+    assert_eq!(published.map(|name| is_published(&translation, name)), [true, true, true, false]);
+}
+
+/// Forty older services of two stacks, one of which asks for the victim's host.
+#[test]
+fn nobody_loses_a_host_because_others_ask_for_very_many() {
+    for allow in [None, Some(vec![named("*.test", &["v*"])])] {
+        let mut story = Story::of(rules(Sharing::SameStack, allow.clone()));
+        story.asks("v", "victim", H);
+        story.pass();
+        let all = many(1_000);
+        squat(&mut story, "e1", 0..30, &all);
+        squat(&mut story, "e2", 30..39, &all);
+        squat(&mut story, "e2", 39..40, &format!("h.test,{all}"));
+        for pass in ["at once", "again"] {
+            assert_eq!(serves(&story.pass(), "h.test"), ["v"], "{pass}");
+        }
+        assert_eq!(serves(&story.restart().pass(), "h.test"), ["v"], "after a restart");
+        // Whom an entry admits is heard beside those whom it refuses, however many these are.
+        story.asks("w", "victim", OTHER).asks("vv", "victim", &[("hosts", "fresh.test")]);
+        let translation = story.pass();
+        assert!(is_published(&translation, "fresh.test"));
+        assert_eq!(is_published(&translation, "other.test"), allow.is_none());
+    }
+}
+
+/// A service is held to limits as far as it gets anything: what a tight limit takes is said there, with who keeps what.
+#[test]
+fn tight_limits_let_nobody_ask_for_less() {
+    let mut story = story(Sharing::SameStack);
+    (story.cluster.limits.team.routes, story.cluster.limits.cluster.routes) = (2, 3);
+    story.asks("a", "shop", &[("hosts", &many(100))]);
+    let translation = story.pass();
+    let [told] = limits(&translation)[..] else { panic!("{:#?}", limits(&translation)) };
+    assert!(told.message.contains("the service asks for 100 routes of the proxies' configuration"), "{told}");
+}
+
+#[test]
+fn redirects_count_with_the_host_that_they_lead_from() {
+    let redirects = (0..1_000).map(|number| format!("http://h.test/{number},http://other.test")).collect::<Vec<_>>().join(";");
+    let mut story = story(Sharing::SameStack);
+    story.asks("a", "shop", &[("hosts", "plain.test,h.test"), ("redirects", &redirects)]);
+    let service = &story.snapshot.services[&ServiceId("id-a".to_owned())];
+    let LabelReading::Published(read) = read_labels(&service.name, &service.labels).reading else { panic!("it can be read") };
+    let register = Register::complete();
+    let world = World::new(&story.cluster, &story.snapshot, &register);
+    let mut asking = Asking::of(&world);
+    let mut left = || {
+        let mut labels = (*read).clone();
+        let told = asking.admit(service, &mut labels);
+        (labels.hosts.len(), labels.redirects.len(), told)
+    };
+    for number in 0..150 {
+        assert_eq!(left(), (2, 1_000, None), "{number}");
+    }
+    let (hosts, redirects, told) = left();
+    assert_eq!((hosts, redirects), (1, 0), "a host never comes without its redirects");
+    let told = told.unwrap();
+    assert!(told.message.contains("asks for 301 hosts and 150000 redirects") && told.message.ends_with(": h.test"), "{told}");
+    assert!(told.remedy.ends_with("raise spec.limits.team.locations."), "{told}");
+}

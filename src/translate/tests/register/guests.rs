@@ -1,0 +1,112 @@
+//! Whom entries of `allow` let in, and what is said of whom they name.
+
+use super::*;
+
+/// What a service is told of a host that it does not get, and what to do.
+fn taken(story: &Story, service: &str) -> (String, String) {
+    let translation = story.look();
+    let is_it = |finding: &&Finding| finding.code == FindingCode::HostTaken && finding.subject.to_string() == format!("service {service}");
+    let finding = translation.findings.iter().find(is_it).unwrap();
+    (finding.message.clone(), finding.remedy.clone())
+}
+
+#[test]
+fn whom_an_entry_let_in_takes_the_host_from_nobody_when_it_is_shared_no_more() {
+    for (shared, restarted) in [(Sharing::Allowed, false), (Sharing::Allowed, true), (Sharing::Anyone, false), (Sharing::Anyone, true)] {
+        let entry = || Some(vec![named("*", &[]), named("h.test", &["b"])]);
+        let mut story = Story::of(rules(shared, entry()));
+        let change = |story: &mut Story, sharing, allow| {
+            story.cluster = rules(sharing, allow);
+            if restarted {
+                story.restart();
+            }
+        };
+        story.asks("a", "shop", H).asks("b", "promo", H).check("h.test", &["a", "b"]);
+        change(&mut story, Sharing::SameStack, entry());
+        story.check("h.test", &["a"]);
+        let (message, remedy) = taken(&story, "b");
+        let why = "the service a of another stack published it first, and the entry of spec.hosts.allow that names this service let it in beside that one";
+        assert!(message.contains(why) && remedy.contains("write it again"), "{message} {remedy}");
+        // Written again it is a word about whose the host is, and that stays when it is shared.
+        change(&mut story, Sharing::SameStack, Some(vec![named("*", &[])]));
+        story.check("h.test", &["a"]);
+        assert_eq!(story.label, None, "nothing is left to be remembered");
+        change(&mut story, Sharing::SameStack, entry());
+        story.check("h.test", &["b"]);
+        assert!(taken(&story, "a").0.contains("spec.hosts.allow names the service b of another stack for it"), "{:?}", taken(&story, "a"));
+        change(&mut story, shared, entry());
+        story.check("h.test", if shared == Sharing::Anyone { &["b", "a"] } else { &["b"] });
+    }
+}
+
+#[test]
+fn a_guest_comes_first_by_its_entry_once_its_host_is_gone_and_never_before_whom_a_later_entry_names() {
+    let entries = |names: &[&str]| Some(vec![named("*", &[]), named("h.test", names)]);
+    let guest = || {
+        let mut story = Story::of(rules(Sharing::Allowed, entries(&["b"])));
+        story
+            .asks("0", "third", H)
+            .leaves("0")
+            .asks("a", "shop", H)
+            .asks("b", "promo", H)
+            .asks("c", "third", H)
+            .check("h.test", &["a", "b"]);
+        story.cluster = rules(Sharing::SameStack, entries(&["b"]));
+        story.check("h.test", &["a"]);
+        story
+    };
+    guest().leaves("a").check("h.test", &["b"]).asks("a", "shop", H).check("h.test", &["b"]);
+    let mut story = guest();
+    story.cluster = rules(Sharing::SameStack, entries(&["b", "c"]));
+    story.check("h.test", &["c"]);
+    let (message, remedy) = taken(&story, "b");
+    assert!(message.contains("the service c of another stack published it first, and spec.hosts.allow names both"), "{message}");
+    assert!(remedy.contains("take c out of the entry that names both"), "{remedy}");
+    // The same for a name below the wildcard of whoever has that.
+    let allow = || Some(vec![named("*", &[]), named("x.w.test", &["b"])]);
+    let mut story = Story::of(rules(Sharing::Allowed, allow()));
+    story.asks("a", "shop", &[("hosts", "*.w.test")]).asks("b", "promo", &[("hosts", "x.w.test")]).check("x.w.test", &["b"]);
+    story.cluster = rules(Sharing::SameStack, allow());
+    story.check("x.w.test", &[]).restart().check("x.w.test", &[]);
+}
+
+#[test]
+fn words_name_what_decided() {
+    let cases = [
+        (None, "the service a of another stack published it first (", "who is named there comes first"),
+        (
+            Some(("*.test", &["a"][..])),
+            "spec.hosts.allow names the service a of another stack for it (",
+            "an entry for exactly the host comes before",
+        ),
+        (
+            Some(("h.test", &["a"])),
+            "spec.hosts.allow names the service a of another stack for it (",
+            "name this service instead of a in spec.hosts.allow",
+        ),
+        (
+            Some(("*.test", &["a", "b"])),
+            "a of another stack published it first, and spec.hosts.allow names both (",
+            "an entry for exactly the host comes",
+        ),
+    ];
+    for (entry, why, remedy) in cases {
+        let allow = entry.map(|(host, services)| vec![named("*", &[]), named(host, services)]);
+        let mut story = Story::of(rules(Sharing::SameStack, allow));
+        story.asks("a", "shop", H).asks("b", "promo", H).check("h.test", &["a"]);
+        let told = taken(&story, "b");
+        assert!(told.0.contains(why) && told.1.contains(remedy), "{told:?}");
+    }
+    // Services of one stack are of two teams by their access labels alone.
+    let mut story = story(Sharing::SameStack);
+    for name in ["a", "b"] {
+        let labels = [("com.docker.lb.hosts", "h.test"), ("com.docker.lb.port", "80"), ("com.docker.stack.namespace", "shop")];
+        let access = ("com.docker.ucp.access.label".to_owned(), format!("/{name}"));
+        story.service(name, labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into_iter().chain([access]).collect());
+    }
+    story.check("h.test", &["a"]);
+    assert!(taken(&story, "b").0.contains("the service a with another access label published it first"), "{:?}", taken(&story, "b"));
+    let translation = story.look();
+    let contested = translation.findings.iter().find(|finding| finding.code == FindingCode::HostContested).unwrap();
+    assert!(contested.message.starts_with("b with another access label asks for hosts of this service"), "{contested}");
+}

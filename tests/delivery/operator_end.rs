@@ -1,0 +1,119 @@
+//! The operator's end of the channel on a stage: a hub with its server, and looks at a Swarm that always shows the same. Knows
+//! neither extension nor proxy.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use swarmgate::channel::wire::{Desired, ExtensionReport};
+use swarmgate::channel::{Admission, AdmittedToken, Hub, Moment, Received, Token, serve};
+use swarmgate::pki::{Authority, ChannelRole, ClientAuthentication, Credentials, server_config};
+use swarmgate::types::{ClusterName, Digest};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// The time from one look of the operator's at the Swarm to the next.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// The cluster of every stage.
+pub fn cluster() -> ClusterName {
+    ClusterName::parse("dev").unwrap()
+}
+
+/// The token of a role on every stage, as its file holds it.
+pub fn token_text(role: ChannelRole) -> String {
+    format!("a-token-for-each-{role}")
+}
+
+/// The same.
+pub fn token(role: ChannelRole) -> Token {
+    Token::new(&token_text(role)).unwrap()
+}
+
+/// Who gets certificates on every stage.
+pub fn admission() -> Admission {
+    let roles = [ChannelRole::Extension, ChannelRole::Proxy];
+    let tokens = roles.map(|role| AdmittedToken { role, sha256: token(role).digest() });
+    let extensions = ["extension", "replayed", "t1"].map(|task| (ChannelRole::Extension, task.to_owned()));
+    let proxies = ["proxy-task", "local", "t1"].map(|task| (ChannelRole::Proxy, task.to_owned()));
+    Admission { tokens: tokens.to_vec(), tasks: extensions.into_iter().chain(proxies).collect() }
+}
+
+/// Looks at its Swarm again and again and always sees the same.
+pub struct OperatorEnd {
+    hub: Hub,
+    seen: Arc<Mutex<Option<(Desired, Admission)>>>,
+    looks: JoinHandle<()>,
+    stop: CancellationToken,
+    server: JoinHandle<()>,
+}
+
+impl OperatorEnd {
+    /// Listens, and sees nothing yet.
+    pub async fn start(address: SocketAddr, authority: &Arc<Authority>) -> Self {
+        let hub = Hub::new();
+        let stop = CancellationToken::new();
+        let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+        let credentials = Credentials::new(authority.root().clone());
+        credentials.replace(authority.own(Timestamp::now()).unwrap());
+        let tls = server_config(&credentials, ClientAuthentication::Optional).unwrap();
+        let serving = serve(listener, tls, hub.router(Arc::clone(authority)), stop.clone());
+        let server = tokio::spawn(async move { serving.await.unwrap() });
+        let seen = Arc::new(Mutex::new(None));
+        let looks = tokio::spawn(look(hub.clone(), Arc::clone(&seen)));
+        Self { hub, seen, looks, stop, server }
+    }
+
+    pub fn hub(&self) -> Hub {
+        self.hub.clone()
+    }
+
+    /// Sees this from now on.
+    pub fn publish(&self, desired: Desired) -> Digest {
+        let digest = desired.digest.clone();
+        self.hub.publish(&cluster(), desired.clone(), admission(), Moment::now());
+        *self.seen.lock().unwrap() = Some((desired, admission()));
+        digest
+    }
+
+    fn received(&self) -> Option<Received> {
+        self.hub.report(&cluster())
+    }
+
+    pub fn report(&self) -> Option<ExtensionReport> {
+        self.received().map(|received| received.report)
+    }
+
+    /// When it last took a report.
+    pub fn reports_taken(&self) -> Timestamp {
+        self.received().map_or(Timestamp::MIN, |received| received.at)
+    }
+
+    /// The last report that counts, if it is this task's and later than that.
+    pub fn task_reported_since(&self, task: &str, before: Timestamp) -> Option<()> {
+        let received = self.received()?;
+        (received.report.task == task && received.at > before).then_some(())
+    }
+
+    /// From here on its looks at the Swarm fail; it answers as before.
+    pub fn blind(&self) {
+        self.looks.abort();
+    }
+
+    pub async fn stop(&mut self) {
+        self.blind();
+        self.stop.cancel();
+        (&mut self.server).await.unwrap();
+    }
+}
+
+async fn look(hub: Hub, seen: Arc<Mutex<Option<(Desired, Admission)>>>) {
+    loop {
+        let sight = seen.lock().unwrap().clone();
+        if let Some((desired, admission)) = sight {
+            hub.publish(&cluster(), desired, admission, Moment::now());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}

@@ -1,0 +1,296 @@
+//! What config objects and labels make the operator download and hold: the adapter against a manager that finds configs as
+//! Docker does, and counts what it sends.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test that uses them")]
+
+#[path = "support/docker_configs.rs"]
+mod manager;
+
+use std::collections::BTreeMap;
+
+use futures::StreamExt as _;
+use manager::{Config, Manager};
+use serde_json::{Value, json};
+use swarmgate::docker::DockerSwarm;
+use swarmgate::swarm::{Snapshot, Swarm, SwarmErrorKind};
+use swarmgate::types::ConfigId;
+
+const VERIFY: &str = "com.docker.lb.ssl_backend_tls_verify";
+/// As large as Swarm takes one, nearly.
+const LARGE: usize = 920_000;
+
+async fn look(swarm: &DockerSwarm) -> Snapshot {
+    Snapshot::from_raw(&swarm.observe().await.unwrap()).unwrap()
+}
+
+fn names(snapshot: &Snapshot) -> Vec<&str> {
+    let mut names: Vec<&str> = snapshot.configs.values().map(|config| config.name.as_str()).collect();
+    names.sort_unstable();
+    names
+}
+
+/// A service that names a CA.
+fn service(id: &str, value: &str) -> Value {
+    json!({"ID": id, "CreatedAt": "2026-01-01T00:00:00Z", "Spec": {"Name": id, "Labels": {VERIFY: value}}})
+}
+
+/// A service of the operator's that mounts a config.
+fn mounting(config: &Config) -> Value {
+    let mount = json!({"ConfigID": config.id, "ConfigName": config.name, "File": {"Name": "/etc/swarmgate/boot.json"}});
+    json!({"ID": "proxy", "CreatedAt": "2026-01-01T00:00:00Z", "Spec": {
+        "Name": "proxy",
+        "Labels": {"swarmgate.owner": "swarmgate"},
+        "TaskTemplate": {"ContainerSpec": {"Configs": [mount]}},
+    }})
+}
+
+#[tokio::test]
+async fn a_name_makes_nobody_download_what_only_begins_so() {
+    let manager = Manager::start();
+    for n in 0..50 {
+        manager.add(Config::new(&format!("j{n:03}"), &[], LARGE));
+    }
+    manager.add(Config::new("ja", &[("com.docker.stack.namespace", "shop")], 1_000));
+    manager.set_services(vec![service("s1", "j"), service("s2", "ja")]);
+    let snapshot = look(&manager.swarm()).await;
+    assert_eq!(names(&snapshot), ["ja"]);
+    assert_eq!(snapshot.configs.values().next().unwrap().labels["com.docker.stack.namespace"], "shop");
+    assert!(manager.sent() < 10_000, "{} bytes", manager.sent());
+}
+
+#[tokio::test]
+async fn a_config_that_docker_finds_otherwise_than_by_its_name_is_not_that_of_the_name() {
+    let manager = Manager::start();
+    manager.add(Config { id: "abc1".to_owned(), ..Config::new("one", &[], 10) });
+    manager.add(Config { id: "xyz1".to_owned(), ..Config::new("two", &[], 10) });
+    manager.add(Config { id: "xyz2".to_owned(), ..Config::new("three", &[], 10) });
+    // As an id, as the beginning of one and of two ids, and in another case.
+    manager.set_services(["abc1", "abc", "xyz", "ONE", "four"].map(|value| service(value, value)).to_vec());
+    assert_eq!(names(&look(&manager.swarm()).await), [""; 0]);
+}
+
+#[tokio::test]
+async fn large_configs_whose_ids_begin_like_a_name_do_not_stop_the_look() {
+    // Docker looks for all of them before it sees that there are several, and that is too much for it.
+    let manager = Manager::start();
+    for n in 0..6 {
+        manager.add(Config { id: format!("j{n}"), ..Config::new(&format!("large{n}"), &[], LARGE) });
+    }
+    manager.set_services(vec![service("s", "j")]);
+    let snapshot = look(&manager.swarm()).await;
+    assert_eq!((names(&snapshot).len(), snapshot.services.len()), (0, 1));
+    assert!(manager.requests().iter().any(|(call, status)| call == "GET /configs/j" && *status == 500), "{:?}", manager.requests());
+}
+
+#[tokio::test]
+async fn configs_with_the_operators_label_alone_are_not_downloaded() {
+    let manager = Manager::start();
+    for n in 0..50 {
+        manager.add(Config::new(&format!("stranger{n}"), &[("swarmgate.owner", "swarmgate")], LARGE));
+    }
+    manager.add(Config::new("swarmgate-boot-dev-0123456789abcdef", &[("swarmgate.owner", "swarmgate")], 5_000));
+    manager.add(Config::new("swarmgate-notes", &[], LARGE));
+    assert_eq!(names(&look(&manager.swarm()).await), ["swarmgate-boot-dev-0123456789abcdef"]);
+    assert!(manager.sent() < 20_000, "{} bytes", manager.sent());
+}
+
+#[tokio::test]
+async fn what_is_known_is_not_asked_for_again() {
+    let manager = Manager::start();
+    let boot = Config::new("swarmgate-boot-dev-0123456789abcdef", &[("swarmgate.owner", "swarmgate")], LARGE);
+    manager.set_services(vec![service("s1", "ca"), service("s2", "nowhere"), mounting(&boot)]);
+    manager.add(boot);
+    manager.add(Config::new("ca", &[], LARGE));
+    let swarm = manager.swarm();
+    let mut hints = swarm.hints();
+    manager.tell("config", "update", "of-an-other", "other");
+    hints.next().await.unwrap().unwrap();
+    let first = look(&swarm).await;
+    let sent = manager.sent_of_configs();
+    for _ in 0..10 {
+        assert_eq!(look(&swarm).await.configs, first.configs);
+    }
+    assert_eq!(manager.sent_of_configs(), sent, "{:?}", manager.requests());
+    assert_eq!(names(&first), ["ca", "swarmgate-boot-dev-0123456789abcdef"]);
+}
+
+#[tokio::test]
+async fn an_event_tells_that_a_config_is_there_another_or_gone() {
+    let manager = Manager::start();
+    manager.set_services(vec![service("s", "ca")]);
+    let swarm = manager.swarm();
+    let mut hints = swarm.hints();
+    manager.tell("service", "update", "s", "s");
+    hints.next().await.unwrap().unwrap();
+    assert_eq!(names(&look(&swarm).await), [""; 0]);
+    for (id, label) in [("first", "a"), ("second", "b")] {
+        manager.add(Config { id: id.to_owned(), ..Config::new("ca", &[("swarmgate.use-by", label)], 10) });
+        manager.tell("config", "create", id, "ca");
+        hints.next().await.unwrap().unwrap();
+        let snapshot = look(&swarm).await;
+        assert_eq!(snapshot.configs[&ConfigId(id.to_owned())].labels["swarmgate.use-by"], label);
+        manager.relabel(id, &[("swarmgate.use-by", "anyone")]);
+        manager.tell("config", "update", id, "ca");
+        hints.next().await.unwrap().unwrap();
+        assert_eq!(look(&swarm).await.configs[&ConfigId(id.to_owned())].labels["swarmgate.use-by"], "anyone");
+        manager.remove(id);
+        manager.tell("config", "remove", id, "ca");
+        hints.next().await.unwrap().unwrap();
+        assert_eq!(names(&look(&swarm).await), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn the_operators_own_writes_are_in_the_next_look() {
+    let manager = Manager::start();
+    let swarm = manager.swarm();
+    let owner = BTreeMap::from([("swarmgate.owner".to_owned(), "swarmgate".to_owned())]);
+    assert_eq!(names(&look(&swarm).await), [""; 0]);
+    let id = swarm.create_config("swarmgate-boot-dev-1", &owner, b"x").await.unwrap();
+    assert_eq!(names(&look(&swarm).await), ["swarmgate-boot-dev-1"]);
+    swarm.remove_config(&id).await.unwrap();
+    assert_eq!(names(&look(&swarm).await), [""; 0]);
+    // One of another process, which is not listed again for that: the name that is taken tells of it.
+    manager.add(Config::new("swarmgate-boot-dev-2", &[("swarmgate.owner", "swarmgate")], 10));
+    assert_eq!(names(&look(&swarm).await), [""; 0]);
+    assert_eq!(swarm.create_config("swarmgate-boot-dev-2", &owner, b"x").await.unwrap_err().kind, SwarmErrorKind::NameTaken);
+    assert_eq!(names(&look(&swarm).await), ["swarmgate-boot-dev-2"]);
+}
+
+#[tokio::test]
+async fn what_an_operators_service_mounts_is_known_beside_any_number_of_look_alikes() {
+    // So many with labels so large that the list of them is not read to its end. The mounted one is the last.
+    let manager = Manager::start();
+    let large = "x".repeat(400_000);
+    for n in 0..100 {
+        let labels = [("swarmgate.content", large.as_str()), ("swarmgate.owner", "o"), ("note", large.as_str())];
+        manager.add(Config::new(&format!("swarmgate-boot-aaa{n:03}"), &labels, 1_000));
+    }
+    let boot = Config { id: "zzz".to_owned(), ..Config::new("swarmgate-boot-zzz", &[("swarmgate.owner", "o")], 10) };
+    manager.set_services(vec![mounting(&boot)]);
+    manager.add(boot);
+    let snapshot = look(&manager.swarm()).await;
+    assert!(snapshot.configs.contains_key(&ConfigId("zzz".to_owned())), "{:?}", names(&snapshot));
+    assert!(snapshot.configs.len() < 101, "the list was left before its end");
+    let held: usize = snapshot.configs.values().flat_map(|config| config.labels.values()).map(String::len).sum();
+    assert!(held < 34 << 20, "{held}");
+}
+
+#[tokio::test]
+async fn a_look_that_is_too_large_is_an_error_that_says_what_to_do() {
+    let manager = Manager::start();
+    let large = |n: usize| json!({"ID": format!("s{n}"), "Spec": {"Name": "large", "Labels": {"note": "x".repeat(100_000)}}});
+    manager.set_services((0..10).map(large).collect());
+    let swarm = manager.swarm().with_look_memory_max(900_000);
+    let error = swarm.observe().await.unwrap_err();
+    assert_eq!(error.kind, SwarmErrorKind::Unavailable, "it says nothing about the Swarm's content");
+    let told = error.to_string();
+    let words = "list services: the lists of one look at the Swarm take more than 900000 bytes of memory, most of it \"list services\",";
+    assert!(told.starts_with(words), "{told}");
+    assert!(told.contains("--look-memory-max (SWARMGATE_LOOK_MEMORY_MAX)"), "{told}");
+    manager.set_services(vec![large(0)]);
+    assert_eq!(look(&swarm).await.services.len(), 1, "the next look has all the room again");
+}
+
+/// A task template as people write them, with that many variables.
+fn template(n: usize, variables: usize) -> Value {
+    let env: Vec<String> = (0..variables).map(|v| format!("SOME_VARIABLE_{v}=some value of {v} for {n}")).collect();
+    json!({
+        "ContainerSpec": {"Image": format!("registry.example.org/app{n}:1.2.3@sha256:{}", "ab".repeat(32)), "Env": env, "Isolation": "default",
+            "Labels": {"com.docker.stack.namespace": format!("stack{n}")}, "Privileges": {"CredentialSpec": null, "SELinuxContext": null},
+            "Mounts": [{"Type": "volume", "Source": "data", "Target": "/data"}]},
+        "Resources": {"Limits": {"MemoryBytes": 1_000_000_000}},
+        "Placement": {"Constraints": ["node.role==worker"], "Platforms": [{"Architecture": "amd64", "OS": "linux"}]},
+        "Networks": [{"Target": "abcdefghijklmnopqrstuvwxy", "Aliases": ["app"]}],
+        "ForceUpdate": 0,
+        "Runtime": "container",
+    })
+}
+
+fn routed(n: usize, variables: usize) -> Value {
+    let labels = json!({"com.docker.lb.hosts": format!("app{n}.example.org"), "com.docker.lb.port": "8080", "com.docker.stack.namespace": format!("stack{n}")});
+    let name = format!("stack{n}_app");
+    json!({
+        "ID": format!("service{n:018}"), "Version": {"Index": n}, "CreatedAt": "2026-01-01T00:00:00Z", "UpdatedAt": "2026-01-01T00:00:00Z",
+        "Spec": {"Name": name, "Labels": labels, "TaskTemplate": template(n, variables), "Mode": {"Replicated": {"Replicas": 3}},
+            "UpdateConfig": {"Parallelism": 1, "FailureAction": "pause", "Order": "start-first"}, "EndpointSpec": {"Mode": "vip"}},
+        "PreviousSpec": {"Name": name, "Labels": labels, "TaskTemplate": template(n, variables)},
+        "Endpoint": {"Spec": {"Mode": "vip"}, "VirtualIPs": [{"NetworkID": "abcdefghijklmnopqrstuvwxy", "Addr": "10.0.1.5/24"}]},
+    })
+}
+
+fn task(n: usize, variables: usize) -> Value {
+    let network = json!({"ID": "abcdefghijklmnopqrstuvwxy", "Spec": {"Name": "net", "Labels": {}, "DriverConfiguration": {"Name": "overlay"}},
+        "DriverState": {"Name": "overlay"}, "IPAMOptions": {"Configs": [{"Subnet": "10.0.1.0/24", "Gateway": "10.0.1.1"}]}});
+    json!({
+        "ID": format!("task{n:021}"), "Version": {"Index": n}, "CreatedAt": "2026-01-01T00:00:00Z", "UpdatedAt": "2026-01-01T00:00:00Z",
+        "Labels": {}, "Spec": template(n, variables), "ServiceID": format!("service{:018}", n / 3), "Slot": 1, "NodeID": "n".repeat(25),
+        "Status": {"Timestamp": "2026-01-01T00:00:00Z", "State": "running", "Message": "started", "PortStatus": {},
+            "ContainerStatus": {"ContainerID": "ab".repeat(32), "PID": 1234, "ExitCode": 0}},
+        "DesiredState": "running",
+        "NetworksAttachments": [{"Network": network, "Addresses": ["10.0.1.6/24"]}],
+    })
+}
+
+#[tokio::test]
+async fn a_service_with_a_large_environment_and_many_replicas_costs_no_more_than_its_own_spec() {
+    let manager = Manager::start();
+    manager.set_services(vec![routed(0, 3_000)]);
+    manager.set_list("/tasks", 200, |n| task(n, 3_000));
+    let snapshot = look(&manager.swarm().with_look_memory_max(2 << 20)).await;
+    assert!(manager.sent() > 10 << 20, "{}", manager.sent());
+    assert_eq!(snapshot.tasks.len(), 200);
+    assert!(snapshot.tasks.values().all(|task| task.state == "running" && task.addresses.len() == 1));
+}
+
+#[tokio::test]
+async fn an_endless_refusal_is_not_read_to_its_end() {
+    let manager = Manager::start();
+    manager.set_endless();
+    let error = manager.swarm().remove_config(&ConfigId("c".to_owned())).await.unwrap_err();
+    assert!(error.to_string().contains("remove config c: the answer is larger than 1 MiB"), "{error}");
+}
+
+/// What configs cost: how much is sent, and how much memory a process takes that looks three times.
+#[tokio::test]
+#[ignore = "a measurement: cargo test --test docker_configs -- --ignored --nocapture"]
+async fn measure_configs() {
+    for (what, prefix) in [("others that begin like a label's value", "j"), ("those that look like the operator's own", "swarmgate-j")] {
+        let manager = Manager::start();
+        for n in 0..460 {
+            manager.add(Config::new(&format!("{prefix}{n:03}"), &[("swarmgate.owner", "x")], LARGE));
+        }
+        manager.set_services(vec![service("s", "j")]);
+        let swarm = manager.swarm();
+        for _ in 0..3 {
+            let began = tokio::time::Instant::now();
+            let seen = swarm.observe().await.map(|raw| raw.configs.len());
+            println!("{what}: {seen:?} configs, {} MB sent in all, {:?}, {}", manager.sent() / 1_000_000, began.elapsed(), memory());
+        }
+    }
+}
+
+/// What a large Swarm costs.
+#[tokio::test]
+#[ignore = "a measurement: cargo test --test docker_configs -- --ignored --nocapture"]
+async fn measure_lists() {
+    let manager = Manager::start();
+    manager.set_list("/services", 5_000, |n| routed(n, 60));
+    manager.set_list("/tasks", 15_000, |n| task(n, 60));
+    let mut held = None;
+    for _ in 0..3 {
+        let began = tokio::time::Instant::now();
+        held = Some(look(&manager.swarm()).await);
+        println!("{} MB sent in all, {:?}, {}", manager.sent() / 1_000_000, began.elapsed(), memory());
+    }
+    for most in [64 << 20, 128 << 20, 192 << 20, 256 << 20, 384 << 20] {
+        let fits = manager.swarm().with_look_memory_max(most).observe().await.is_ok();
+        println!("{} MiB are enough: {fits}", most >> 20);
+    }
+    assert!(held.is_some());
+}
+
+fn memory() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    status.lines().filter(|line| line.starts_with("VmHWM") || line.starts_with("VmRSS")).collect::<Vec<_>>().join(", ").replace('\t', " ")
+}

@@ -1,0 +1,275 @@
+//! A manager of which only what is about configs is alive: it keeps them, finds them as Docker does (moby's
+//! `daemon/cluster/helpers.go` and swarmkit's `manager/controlapi/config.go`), and counts what it sends.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures::Stream;
+use futures::stream::{self, StreamExt as _};
+use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
+use swarmgate::docker::DockerSwarm;
+use tokio::net::UnixListener;
+use tokio::sync::watch;
+
+/// What one call between managers carries at most, unless it is a list.
+const CALL_BYTES_MAX: usize = 4 << 20;
+
+#[derive(Clone)]
+pub struct Config {
+    pub id: String,
+    pub name: String,
+    pub version: u64,
+    pub labels: BTreeMap<String, String>,
+    /// Of its content only the size is kept.
+    pub bytes: usize,
+}
+
+impl Config {
+    pub fn new(name: &str, labels: &[(&str, &str)], bytes: usize) -> Self {
+        let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let id = name.bytes().filter(u8::is_ascii_alphanumeric).map(char::from).collect::<String>() + "id";
+        Self { id, name: name.to_owned(), version: 1, labels, bytes }
+    }
+
+    /// As Docker writes it, in pieces.
+    fn pieces(self) -> impl Iterator<Item = Bytes> {
+        let (id, version, name, labels) = (self.id, self.version, self.name, json!(self.labels));
+        let head = format!(
+            r#"{{"ID":"{id}","Version":{{"Index":{version}}},"CreatedAt":"2026-01-01T00:00:00Z","Spec":{{"Name":"{name}","Labels":{labels},"Data":""#
+        );
+        // 48 KiB of content at a time, which are 64 KiB of text.
+        let sizes = (0..self.bytes.div_ceil(48 << 10)).map(move |n| (self.bytes - n * (48 << 10)).min(48 << 10));
+        let contents = sizes.map(|size| Bytes::from(STANDARD.encode(vec![b'x'; size])));
+        std::iter::once(Bytes::from(head)).chain(contents).chain(std::iter::once(Bytes::from_static(b"\"}}")))
+    }
+}
+
+/// Makes the items of a list, one by one.
+type Make = Arc<dyn Fn(usize) -> Value + Send + Sync>;
+
+#[derive(Default)]
+struct State {
+    configs: Vec<Config>,
+    services: Vec<Value>,
+    lists: BTreeMap<String, (usize, Make)>,
+    requests: Vec<(String, u16)>,
+    sent: BTreeMap<String, usize>,
+    endless: bool,
+}
+
+/// The manager; its socket goes with it.
+pub struct Manager {
+    _folder: tempfile::TempDir,
+    socket: PathBuf,
+    state: Arc<Mutex<State>>,
+    events: watch::Sender<Vec<String>>,
+}
+
+type Pieces = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
+
+impl Manager {
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("docker.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let state = Arc::new(Mutex::new(State::default()));
+        let events = watch::Sender::new(Vec::new());
+        let (shared, told) = (state.clone(), events.clone());
+        let app = Router::new().fallback(async move |request: Request| answer(request, shared.clone(), &told).await);
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        Self { _folder: folder, socket, state, events }
+    }
+
+    pub fn swarm(&self) -> DockerSwarm {
+        // A debug build makes and reads lists slowly.
+        let deadline = Duration::from_secs(120);
+        DockerSwarm::connect_with_deadline(&format!("unix://{}", self.socket.display()), deadline).unwrap()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    pub fn add(&self, config: Config) {
+        self.state().configs.push(config);
+    }
+
+    pub fn remove(&self, id: &str) {
+        self.state().configs.retain(|config| config.id != id);
+    }
+
+    pub fn relabel(&self, id: &str, labels: &[(&str, &str)]) {
+        let labels = Config::new("", labels, 0).labels;
+        let mut state = self.state();
+        let config = state.configs.iter_mut().find(|config| config.id == id).unwrap();
+        (config.labels, config.version) = (labels, config.version + 1);
+    }
+
+    pub fn set_services(&self, services: Vec<Value>) {
+        self.state().services = services;
+    }
+
+    /// A list of that path which is made as it is sent.
+    pub fn set_list(&self, path: &str, count: usize, make: impl Fn(usize) -> Value + Send + Sync + 'static) {
+        self.state().lists.insert(path.to_owned(), (count, Arc::new(make)));
+    }
+
+    /// From now on every removal is refused in words without end.
+    pub fn set_endless(&self) {
+        self.state().endless = true;
+    }
+
+    /// An event, also for whoever asks for events later.
+    pub fn tell(&self, kind: &str, action: &str, id: &str, name: &str) {
+        let event = json!({"Type": kind, "Action": action, "Actor": {"ID": id, "Attributes": {"name": name}}});
+        self.events.send_modify(|events| events.push(format!("{event}\n")));
+    }
+
+    /// Calls with the status of the answer.
+    pub fn requests(&self) -> Vec<(String, u16)> {
+        self.state().requests.clone()
+    }
+
+    /// How many bytes of bodies were sent.
+    pub fn sent(&self) -> usize {
+        self.state().sent.values().sum()
+    }
+
+    /// How many of them were about configs.
+    pub fn sent_of_configs(&self) -> usize {
+        self.state().sent.iter().filter(|(path, _)| path.starts_with("/configs")).map(|(_, bytes)| bytes).sum()
+    }
+}
+
+async fn answer(request: Request, state: Arc<Mutex<State>>, events: &watch::Sender<Vec<String>>) -> Response {
+    let path = request.uri().path().trim_start_matches("/v1.41").to_owned();
+    let query = percent_decode_str(request.uri().query().unwrap_or_default()).decode_utf8().unwrap().into_owned();
+    let method = request.method().clone();
+    let body = axum::body::to_bytes(request.into_body(), usize::MAX).await.unwrap();
+    let (status, pieces) = found(&method, &path, &query, &body, &mut state.lock().unwrap(), events);
+    let mut asked = state.lock().unwrap();
+    asked.requests.push((format!("{method} {path}"), status.as_u16()));
+    drop(asked);
+    let counted = pieces.map(move |piece| {
+        *state.lock().unwrap().sent.entry(path.clone()).or_default() += piece.len();
+        Ok::<_, std::io::Error>(piece)
+    });
+    (status, Body::from_stream(counted)).into_response()
+}
+
+fn all(value: &Value) -> Pieces {
+    Box::pin(stream::iter([Bytes::from(value.to_string())]))
+}
+
+fn refused(status: StatusCode, message: &str) -> (StatusCode, Pieces) {
+    (status, all(&json!({"message": message})))
+}
+
+fn found(
+    method: &Method,
+    path: &str,
+    query: &str,
+    body: &[u8],
+    state: &mut State,
+    events: &watch::Sender<Vec<String>>,
+) -> (StatusCode, Pieces) {
+    match (method.as_str(), path) {
+        ("GET", "/version") => (StatusCode::OK, all(&json!({"ApiVersion": "1.41", "MinAPIVersion": "1.12"}))),
+        ("GET", path) if state.lists.contains_key(path) => {
+            let (count, make) = state.lists[path].clone();
+            (StatusCode::OK, list((0..count).map(move |n| std::iter::once(Bytes::from(make(n).to_string())))))
+        }
+        ("GET", "/services") => (StatusCode::OK, all(&json!(state.services))),
+        ("GET", "/events") => (StatusCode::OK, following(events.subscribe())),
+        ("GET", "/configs") => (StatusCode::OK, list(filtered(&state.configs, query).into_iter().map(Config::pieces))),
+        ("GET", path) if path.starts_with("/configs/") => one(&state.configs, path.trim_start_matches("/configs/")),
+        ("GET", _) => (StatusCode::OK, all(&json!([]))),
+        ("POST", "/configs/create") => create(state, &serde_json::from_slice(body).unwrap()),
+        ("DELETE", _) if state.endless => (StatusCode::BAD_REQUEST, Box::pin(stream::repeat(Bytes::from_static(&[b' '; 1024])))),
+        ("DELETE", path) => {
+            state.configs.retain(|config| format!("/configs/{}", config.id) != path);
+            (StatusCode::NO_CONTENT, Box::pin(stream::empty()))
+        }
+        _ => refused(StatusCode::NOT_FOUND, "page not found"),
+    }
+}
+
+fn following(events: watch::Receiver<Vec<String>>) -> Pieces {
+    Box::pin(stream::unfold((events, 0), |(mut events, told)| async move {
+        let event = events.wait_for(|all| all.len() > told).await.ok()?[told].clone();
+        Some((Bytes::from(event), (events, told + 1)))
+    }))
+}
+
+fn create(state: &mut State, spec: &Value) -> (StatusCode, Pieces) {
+    let name = spec["Name"].as_str().unwrap();
+    if state.configs.iter().any(|config| config.name.eq_ignore_ascii_case(name)) {
+        return refused(StatusCode::CONFLICT, &format!("rpc error: code = AlreadyExists desc = config {name} already exists"));
+    }
+    let labels = serde_json::from_value(spec["Labels"].clone()).unwrap();
+    let config = Config { labels, ..Config::new(name, &[], 1) };
+    let id = config.id.clone();
+    state.configs.push(config);
+    (StatusCode::CREATED, all(&json!({"ID": id})))
+}
+
+/// Names and ids of filters are beginnings, any of which will do; labels must all be there.
+fn filtered(configs: &[Config], query: &str) -> Vec<Config> {
+    let filters: Value = query.strip_prefix("filters=").map_or(Value::Null, |text| serde_json::from_str(text).unwrap());
+    let words = |key: &str| -> Vec<String> { serde_json::from_value(filters[key].clone()).unwrap_or_default() };
+    let (names, ids, labels) = (words("name"), words("id"), words("label"));
+    let begins = |config: &Config| {
+        let by_name = names.iter().any(|name| config.name.to_lowercase().starts_with(&name.to_lowercase()));
+        by_name || ids.iter().any(|id| config.id.starts_with(id)) || (names.is_empty() && ids.is_empty())
+    };
+    let has = |config: &Config| {
+        labels.iter().all(|label| match label.split_once('=') {
+            Some((key, value)) if !value.is_empty() => config.labels.get(key).is_some_and(|found| found == value),
+            _ => config.labels.contains_key(label.trim_end_matches('=')),
+        })
+    };
+    let mut found: Vec<Config> = configs.iter().filter(|config| begins(config) && has(config)).cloned().collect();
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    found
+}
+
+fn list<P: Iterator<Item = Bytes> + Send + 'static>(items: impl Iterator<Item = P> + Send + 'static) -> Pieces {
+    let items = items.enumerate().flat_map(|(n, pieces)| {
+        let before = Bytes::from_static(if n == 0 { b"" } else { b"," });
+        std::iter::once(before).chain(pieces)
+    });
+    let all = std::iter::once(Bytes::from_static(b"[")).chain(items).chain(std::iter::once(Bytes::from_static(b"]\n")));
+    Box::pin(stream::iter(all))
+}
+
+/// Docker takes what it is asked for as an id, then as a name in any case, then as the beginning of an id.
+fn one(configs: &[Config], asked: &str) -> (StatusCode, Pieces) {
+    let exact = configs.iter().find(|config| config.id == asked);
+    let named = exact.or_else(|| configs.iter().find(|config| config.name.eq_ignore_ascii_case(asked)));
+    if let Some(config) = named {
+        return (StatusCode::OK, Box::pin(stream::iter(config.clone().pieces())));
+    }
+    let begin: Vec<&Config> = configs.iter().filter(|config| config.id.starts_with(asked)).collect();
+    let bytes: usize = begin.iter().map(|config| config.bytes).sum();
+    match begin.as_slice() {
+        _ if bytes > CALL_BYTES_MAX => {
+            let message =
+                format!("rpc error: code = ResourceExhausted desc = grpc: received message larger than max ({bytes} vs. {CALL_BYTES_MAX})");
+            refused(StatusCode::INTERNAL_SERVER_ERROR, &message)
+        }
+        [] => refused(StatusCode::NOT_FOUND, &format!("config {asked} not found")),
+        [config] => (StatusCode::OK, Box::pin(stream::iter((*config).clone().pieces()))),
+        several => refused(StatusCode::BAD_REQUEST, &format!("config {asked} is ambiguous ({} matches found)", several.len())),
+    }
+}
