@@ -22,7 +22,7 @@ use crate::report::Finding;
 use crate::route::{Dimension, Footprint};
 use crate::types::{ContextPath, HostPattern};
 use account::Account;
-use cost::{Costs, Price};
+use cost::{Before, Costs, Price};
 
 /// What a cluster's services take, and who loses.
 struct Ledger<'w, 'a> {
@@ -82,8 +82,10 @@ impl Lost {
 struct Tenancy {
     /// Whether it has TLS that is terminated here.
     tls: bool,
-    /// What its services take without TLS.
-    plain: Footprint,
+    /// What its services take once more when somebody brings that.
+    copies: Footprint,
+    /// The paths that a service has in plain HTTP.
+    open: BTreeSet<ContextPath>,
 }
 
 /// Which limit something is beyond.
@@ -159,7 +161,7 @@ impl<'w, 'a> Ledger<'w, 'a> {
         let mut account = Account::new(&self.world.cluster.limits, self.shares.of(&team).spent, self.spent);
         if service.labels.default_backend {
             let price = self.costs.of_default(&service);
-            service.labels.default_backend = account.book(&price.plain);
+            service.labels.default_backend = account.book(&price);
         }
         let no_default = account.beyond.is_some();
         let mut left_out = Vec::new();
@@ -167,7 +169,7 @@ impl<'w, 'a> Ledger<'w, 'a> {
         while let Some(host) = hosts.next() {
             let price = self.price(&service, &host);
             if account.book(&price.total) {
-                self.settle_in(&host, &price);
+                self.settle_in(&service, &host, &price);
                 service.labels.hosts.push(host);
                 continue;
             }
@@ -213,17 +215,21 @@ impl<'w, 'a> Ledger<'w, 'a> {
 
     fn price(&mut self, service: &Published<'_>, host: &HostPattern) -> Due {
         let tenancy = self.hosts.get(host);
-        let has_tls = tenancy.is_some_and(|tenancy| tenancy.tls);
-        let Price { plain, by_tls, brings_tls } = self.costs.of_host(service, host, has_tls);
+        let is_open = tenancy.is_some_and(|tenancy| tenancy.open.contains(&service.labels.context_root));
+        let before = Before { has_tls: tenancy.is_some_and(|tenancy| tenancy.tls), is_open };
+        let Price { plain, by_tls, copy, brings_tls } = self.costs.of_host(service, host, before);
         // Where TLS comes to a host that others have in plain HTTP, all their places are written once more.
-        let copies = tenancy.filter(|_| brings_tls && !has_tls).map(|tenancy| Footprint { routes: 0, ..tenancy.plain });
-        Due { total: plain.plus(by_tls).plus(copies.unwrap_or_default()), plain, brings_tls }
+        let copies = tenancy.filter(|_| brings_tls && !before.has_tls).map(|tenancy| tenancy.copies);
+        Due { total: plain.plus(by_tls).plus(copies.unwrap_or_default()), copy, brings_tls }
     }
 
-    fn settle_in(&mut self, host: &HostPattern, price: &Due) {
+    fn settle_in(&mut self, service: &Published<'_>, host: &HostPattern, price: &Due) {
         let tenancy = self.hosts.entry(host.clone()).or_default();
-        tenancy.plain = tenancy.plain.plus(price.plain);
+        tenancy.copies = tenancy.copies.plus(price.copy);
         tenancy.tls |= price.brings_tls;
+        if !service.labels.tls.only && !tenancy.open.contains(&service.labels.context_root) {
+            tenancy.open.insert(service.labels.context_root.clone());
+        }
     }
 }
 
@@ -231,8 +237,8 @@ impl<'w, 'a> Ledger<'w, 'a> {
 struct Due {
     /// All of it.
     total: Footprint,
-    /// The part without TLS.
-    plain: Footprint,
+    /// What it takes once more when TLS comes to the host.
+    copy: Footprint,
     brings_tls: bool,
 }
 

@@ -118,6 +118,15 @@ struct Verdict {
     team: Vec<usize>,
 }
 
+impl Verdict {
+    /// Who comes first by the wildcard where its oldest service does not, as an entry of `allow` may have it. Without this the next
+    /// pass would speak of that one, although a register that is read from the label names this one.
+    fn ahead(&self, case: &Case<'_>) -> Option<usize> {
+        let is_oldest = || case.above.as_ref().is_some_and(|(_, team)| team.first() == Some(&self.first));
+        (self.by_wildcard && self.team.is_empty() && !is_oldest()).then_some(self.first)
+    }
+}
+
 /// Whom earlier passes put before others.
 enum Before {
     /// Nobody: ages decide.
@@ -166,6 +175,9 @@ impl<'w, 'a> Court<'w, 'a> {
             register.note(case.place, verdict.team.iter().map(|at| self.services[*at].service.id.clone()).collect());
             if let Some(host) = case.place {
                 register.note_guests(host, self.guests(&case, &verdict));
+                if let Some(first) = verdict.ahead(&case) {
+                    register.note_ahead(host, self.services[first].service.id.clone());
+                }
             }
             meetings.extend(self.meetings(&case, &verdict));
             if case.asking.len() > 1 || case.above.is_some() {
@@ -230,9 +242,19 @@ impl<'w, 'a> Court<'w, 'a> {
             // What is written down of a name that nobody of the team asks for is whose the wildcard is.
             return named.map_or_else(by_age, Before::These);
         }
+        if let Some(ahead) = self.ahead(case) {
+            return Before::These(vec![ahead]);
+        }
         let above = case.above.as_ref().and_then(|(wildcard, team)| Some((self.register.holders(Some(wildcard))?, team)));
         let was_above = above.is_some_and(|(holders, team)| self.places_of(holders).iter().any(|at| team.binary_search(at).is_ok()));
         if was_above { Before::Above } else { Before::Nobody }
+    }
+
+    /// Who came first by the wildcard at the last pass, as long as the wildcard is his.
+    fn ahead(&self, case: &Case<'_>) -> Option<usize> {
+        let (_, team) = case.above.as_ref()?;
+        let ahead = self.places.get(self.register.ahead(case.place?)?)?;
+        team.binary_search(ahead).is_ok().then_some(*ahead)
     }
 
     fn places_of(&self, holders: &[ServiceId]) -> Vec<usize> {

@@ -30,6 +30,8 @@ pub type Place<'a> = Option<&'a HostPattern>;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Register {
     hosts: BTreeMap<HostPattern, Arc<[ServiceId]>>,
+    /// Who comes first at a name of which his team has the wildcard alone.
+    ahead: BTreeMap<HostPattern, ServiceId>,
     guests: BTreeMap<HostPattern, Guests>,
     default_backend: Arc<[ServiceId]>,
     late: BTreeSet<ServiceId>,
@@ -84,6 +86,11 @@ impl Register {
         }
     }
 
+    /// Who comes first at a name of which his team has the wildcard alone, if that is noted.
+    pub fn ahead(&self, host: &HostPattern) -> Option<&ServiceId> {
+        self.ahead.get(host)
+    }
+
     /// Who was let in beside those whose the host is, if anybody was.
     pub fn guests(&self, host: &HostPattern) -> Option<&Guests> {
         self.guests.get(host)
@@ -101,6 +108,11 @@ impl Register {
             Some(_) => {}
             None => self.default_backend = holders,
         }
+    }
+
+    /// Notes who comes first at a name of which his team has the wildcard alone.
+    pub fn note_ahead(&mut self, host: &HostPattern, first: ServiceId) {
+        self.ahead.insert(host.clone(), first);
     }
 
     /// Notes who was let in at a host beside those whose it is.

@@ -11,7 +11,7 @@ use crate::route::{
 use crate::translate::World;
 use crate::translate::material;
 use crate::translate::published::Published;
-use crate::types::{HostPattern, ObjectName, TaskId};
+use crate::types::{HostPattern, ObjectName, Scheme, TaskId};
 
 /// A pool of two is written with more than a pool of one (shared memory, backups), and an update that starts first makes one of
 /// two: nobody's share changes by that.
@@ -23,10 +23,21 @@ const AMONG_OTHERS_BYTES: u64 = 128;
 pub struct Price {
     /// Without TLS.
     pub plain: Footprint,
-    /// The same places once more, by TLS.
+    /// The same places once more, by TLS, if the host has that.
     pub by_tls: Footprint,
+    /// What it takes once more when somebody brings TLS to the host later.
+    pub copy: Footprint,
     /// Whether the service gives the host TLS that is terminated here.
     pub brings_tls: bool,
+}
+
+/// What services that published a host before mean for the price of the next one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Before {
+    /// The host has TLS that is terminated here.
+    pub has_tls: bool,
+    /// Somebody has the same path in plain HTTP, and whose setting counts is decided by age: `ssl_only` saves nothing there.
+    pub is_open: bool,
 }
 
 /// Measures one service after the other.
@@ -51,30 +62,32 @@ impl<'w> Costs<'w> {
     }
 
     /// What a service takes on one of its hosts.
-    pub fn of_host(&mut self, service: &Published<'_>, host: &HostPattern, has_tls: bool) -> Price {
+    pub fn of_host(&mut self, service: &Published<'_>, host: &HostPattern, before: Before) -> Price {
         let labels = &service.labels;
         let published_by_tls = self.like.https_port.is_some();
         let brings_tls = published_by_tls && labels.tls.certificate.is_some() && !labels.tls.passthrough;
-        let mut plain = self.at_declared_size(service, |backend| self.places(service, host, backend, false));
+        let only = labels.tls.only && !before.is_open;
+        let mut plain = self.at_declared_size(service, |backend| self.places(service, host, backend, Ways { only, tls: false }));
         plain.bytes = plain.bytes.saturating_add(AMONG_OTHERS_BYTES).saturating_add(2 * u64::try_from(host.as_str().len()).unwrap_or(0));
-        let by_tls = if has_tls || brings_tls {
+        let has_tls = before.has_tls || brings_tls;
+        // Elsewhere both copies are alike.
+        let copy = if has_tls || (published_by_tls && differs_by_tls(service, host)) {
             let backend = self.backend(service, ENDPOINTS_LEAST);
-            let [without, with] = [false, true].map(|tls| self.places(service, host, backend.clone(), tls));
+            let [without, with] = [false, true].map(|tls| self.places(service, host, backend.clone(), Ways { only, tls }));
             with.minus(without)
         } else {
-            Footprint::default()
+            Footprint { routes: 0, ..plain }
         };
-        Price { plain, by_tls, brings_tls }
+        Price { plain, by_tls: if has_tls { copy } else { Footprint::default() }, copy, brings_tls }
     }
 
     /// What the default backend takes.
-    pub fn of_default(&mut self, service: &Published<'_>) -> Price {
-        let plain = self.at_declared_size(service, |backend| {
+    pub fn of_default(&mut self, service: &Published<'_>) -> Footprint {
+        self.at_declared_size(service, |backend| {
             let tls = self.binding(service);
             let default_backend = Some(DefaultBackend { backend, tls, https_only: false });
             self.measure.footprint(&RouteTable { default_backend, ..self.like.clone() })
-        });
-        Price { plain, by_tls: Footprint::default(), brings_tls: false }
+        })
     }
 
     /// Every endpoint of a pool is written alike, so that three tell what thousands take.
@@ -98,24 +111,24 @@ impl<'w> Costs<'w> {
     }
 
     /// All places of a host. Redirects are measured apart: one that hides the application may turn out to lead round and be left out.
-    fn places(&self, service: &Published<'_>, host: &HostPattern, backend: Backend, tls: bool) -> Footprint {
-        let application = self.measure.footprint(&self.site(service, host, backend, tls));
+    fn places(&self, service: &Published<'_>, host: &HostPattern, backend: Backend, ways: Ways) -> Footprint {
+        let application = self.measure.footprint(&self.site(service, host, backend, ways));
         let redirects = redirects(service, host);
         if redirects.is_empty() {
             return application;
         }
-        let tls = tls.then(|| self.binding(service).or_else(somebodys_binding)).flatten();
+        let tls = ways.tls.then(|| self.binding(service).or_else(somebodys_binding)).flatten();
         let mut table = self.like.clone();
         table.hosts.insert(host.clone(), VirtualHost { tls, redirects, ..VirtualHost::default() });
         application.plus(self.measure.footprint(&table))
     }
 
     /// What a service publishes at a host, but for redirects.
-    fn site(&self, service: &Published<'_>, host: &HostPattern, backend: Backend, tls: bool) -> RouteTable {
+    fn site(&self, service: &Published<'_>, host: &HostPattern, backend: Backend, ways: Ways) -> RouteTable {
         let labels = &service.labels;
         let mut table = self.like.clone();
         let has_port = table.https_port.is_some();
-        let https_only = labels.tls.only && has_port;
+        let https_only = ways.only && has_port;
         let mut site = VirtualHost::default();
         if labels.tls.passthrough && has_port {
             table.passthrough.insert(host.clone(), backend);
@@ -125,7 +138,7 @@ impl<'w> Costs<'w> {
             let route = PathRoute { rewrite: labels.context_root_rewrite, https_only, websockets, backend };
             site.paths.insert(labels.context_root.clone(), route);
         }
-        site.tls = tls.then(|| self.binding(service).or_else(somebodys_binding)).flatten();
+        site.tls = ways.tls.then(|| self.binding(service).or_else(somebodys_binding)).flatten();
         if !site.paths.is_empty() || site.https_only {
             table.hosts.insert(host.clone(), site);
         }
@@ -164,6 +177,21 @@ impl<'w> Costs<'w> {
         };
         Backend { services: vec![service], affinity, protocol: BackendProtocol { http2, tls } }
     }
+}
+
+/// By which ways a host is served.
+#[derive(Clone, Copy)]
+struct Ways {
+    /// By TLS alone: plain HTTP leads there.
+    only: bool,
+    /// By TLS as well.
+    tls: bool,
+}
+
+/// Whether other places answer by TLS than in plain HTTP.
+fn differs_by_tls(service: &Published<'_>, host: &HostPattern) -> bool {
+    let mut redirects = service.labels.redirects.iter().filter(|asked| asked.source.host == *host);
+    service.labels.tls.only || redirects.any(|asked| asked.source.scheme == Scheme::Https)
 }
 
 fn redirects(service: &Published<'_>, host: &HostPattern) -> Vec<Redirect> {

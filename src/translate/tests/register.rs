@@ -329,6 +329,30 @@ fn those_with_few_hosts_are_written_down_before_anybodys_many() {
     assert_eq!([owner(&story.pass()), owner(&story.restart().pass())], ["c", "c"]);
 }
 
+/// `d` has a name by its wildcard and by an entry, which makes nobody first where hosts can be shared. Nor does that move the name
+/// to those of another team whom the wildcard's oldest service stands for.
+#[test]
+fn who_came_first_by_a_wildcard_does_so_whatever_is_shared_from_now_on() {
+    for (shared, restarts) in [(Sharing::Allowed, false), (Sharing::Allowed, true), (Sharing::Anyone, false), (Sharing::Anyone, true)] {
+        let entry = || Some(vec![named("*", &[]), named("*.w.test", &["d"])]);
+        let of_team = |stack: &[&str], hosts: &str| {
+            let stack = stack.iter().map(|stack| ("com.docker.stack.namespace".to_owned(), (*stack).to_owned()));
+            let labels = [("hosts", hosts), ("port", "80")].map(|(key, value)| (label_key(key), value.to_owned()));
+            labels.into_iter().chain(stack).chain([("com.docker.ucp.access.label".to_owned(), "/ops".to_owned())]).collect()
+        };
+        let mut story = Story::of(rules(Sharing::SameStack, entry()));
+        story.service("a", of_team(&["shop"], "*.w.test")).service("d", of_team(&[], "*.w.test"));
+        story.asks("b", "shop", &[("hosts", "y.w.test")]).check("y.w.test", &[]);
+        story.cluster = rules(shared, entry());
+        if restarts {
+            story.restart();
+        }
+        story.settled();
+        let holders = story.register.as_ref().and_then(|register| register.holders(Some(&host("y.w.test"))));
+        assert_eq!(holders, None, "{shared:?}, restarted: {restarts}");
+    }
+}
+
 /// What happens between two passes.
 #[derive(Debug, Clone)]
 struct Turn {
