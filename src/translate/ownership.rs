@@ -21,7 +21,7 @@ use super::World;
 use super::admission::{NotAdmitted, Refusal, is_for};
 use super::published::Published;
 use super::register::{self, Place, Register};
-use super::teams::Team;
+use super::teams::{ByTeam, Team};
 use crate::intent::hosts::HostRule;
 use crate::intent::hosts_spec::Sharing;
 use crate::report::Finding;
@@ -264,10 +264,15 @@ impl<'w, 'a> Court<'w, 'a> {
     }
 
     /// Whose a host is. Of the first one's team all have it from now on, and the oldest of them may be of the team of still
-    /// others: so it is asked until nothing changes, or the next pass would decide otherwise. Each round has an older first one.
+    /// others: so it is asked until nothing changes, or the next pass would decide otherwise. That ends: from the second round on
+    /// somebody's team holds all of the round before.
     fn settle(&self, case: &Case<'_>, mut before: Before, ranks: &Ranks<'_>) -> Verdict {
         loop {
             let (first, by_wildcard) = first_of(case, ranks, &before);
+            let first = match &before {
+                Before::These(these) if !by_wildcard => self.holding_together(case, ranks, these, first),
+                _ => first,
+            };
             let is_of_team = |at: &usize| self.teams[*at].is_that_of(&self.teams[first]);
             let team: Vec<usize> = case.asking.iter().copied().filter(is_of_team).collect();
             if team.is_empty() || matches!(&before, Before::These(these) if *these == team) {
@@ -275,6 +280,22 @@ impl<'w, 'a> Court<'w, 'a> {
             }
             before = Before::These(team);
         }
+    }
+
+    /// Of those who have a host together, the first one whose team they all are of. Members of a stack with different access labels
+    /// are of each other's team only through one that has none, and nobody loses a host because he is not of the oldest one's team.
+    fn holding_together(&self, case: &Case<'_>, ranks: &Ranks<'_>, these: &[usize], first: usize) -> usize {
+        if these.iter().all(|at| self.teams[*at].is_that_of(&self.teams[first])) {
+            return first;
+        }
+        let mut counted = ByTeam::<usize>::default();
+        for at in these {
+            counted.add(self.teams[*at], 1);
+        }
+        let holds_all = |at: &usize| {
+            case.asking.binary_search(at).is_ok() && ranks.of(*at) == ranks.of(first) && counted.of(&self.teams[*at]) == these.len()
+        };
+        these.iter().copied().find(holds_all).unwrap_or(first)
     }
 
     /// Whom entries of `allow` name for a host. Where it can be shared that only lets them in, and puts out nobody.

@@ -12,6 +12,7 @@ use crate::intent::hosts::{HostRule, HostRules};
 use crate::intent::hosts_spec::Sharing;
 use crate::swarm::{Service, VirtualIp};
 use crate::translate::register::LABEL_BYTES_MAX;
+use crate::translate::teams::Team;
 use crate::types::{ContextPath, HostGlob, ServiceGlob, ServiceId};
 
 /// A Swarm that changes from pass to pass. The services are named by their age: `a` is the oldest.
@@ -329,19 +330,21 @@ fn those_with_few_hosts_are_written_down_before_anybodys_many() {
     assert_eq!([owner(&story.pass()), owner(&story.restart().pass())], ["c", "c"]);
 }
 
+fn with_access(stack: Option<&str>, access: Option<&str>, hosts: &str) -> BTreeMap<String, String> {
+    let labels = [("hosts", hosts), ("port", "80")].map(|(key, value)| (label_key(key), value.to_owned()));
+    let stack = stack.map(|stack| ("com.docker.stack.namespace".to_owned(), stack.to_owned()));
+    let access = access.map(|access| ("com.docker.ucp.access.label".to_owned(), access.to_owned()));
+    labels.into_iter().chain(stack).chain(access).collect()
+}
+
 /// `d` has a name by its wildcard and by an entry, which makes nobody first where hosts can be shared. Nor does that move the name
 /// to those of another team whom the wildcard's oldest service stands for.
 #[test]
 fn who_came_first_by_a_wildcard_does_so_whatever_is_shared_from_now_on() {
     for (shared, restarts) in [(Sharing::Allowed, false), (Sharing::Allowed, true), (Sharing::Anyone, false), (Sharing::Anyone, true)] {
         let entry = || Some(vec![named("*", &[]), named("*.w.test", &["d"])]);
-        let of_team = |stack: &[&str], hosts: &str| {
-            let stack = stack.iter().map(|stack| ("com.docker.stack.namespace".to_owned(), (*stack).to_owned()));
-            let labels = [("hosts", hosts), ("port", "80")].map(|(key, value)| (label_key(key), value.to_owned()));
-            labels.into_iter().chain(stack).chain([("com.docker.ucp.access.label".to_owned(), "/ops".to_owned())]).collect()
-        };
         let mut story = Story::of(rules(Sharing::SameStack, entry()));
-        story.service("a", of_team(&["shop"], "*.w.test")).service("d", of_team(&[], "*.w.test"));
+        story.service("a", with_access(Some("shop"), Some("/ops"), "*.w.test")).service("d", with_access(None, Some("/ops"), "*.w.test"));
         story.asks("b", "shop", &[("hosts", "y.w.test")]).check("y.w.test", &[]);
         story.cluster = rules(shared, entry());
         if restarts {
@@ -351,6 +354,27 @@ fn who_came_first_by_a_wildcard_does_so_whatever_is_shared_from_now_on() {
         let holders = story.register.as_ref().and_then(|register| register.holders(Some(&host("y.w.test"))));
         assert_eq!(holders, None, "{shared:?}, restarted: {restarts}");
     }
+}
+
+/// `a` and `b` are of one team with `c` and not with each other.
+#[test]
+fn who_has_a_host_by_the_youngest_of_its_team_keeps_it() {
+    let of_team = |story: &mut Story, name: &str| {
+        let (stack, access) = (Some("shop").filter(|_| name != "a"), Some("/ops").filter(|_| name != "b"));
+        story.service(name, with_access(stack, access, "h.test"));
+    };
+    let entry = || Some(vec![named("*", &[]), named("h.test", &["c"])]);
+    let mut story = Story::of(rules(Sharing::SameStack, entry()));
+    for name in ["a", "b", "c"] {
+        of_team(&mut story, name);
+    }
+    story.check("h.test", &["a", "b", "c"]);
+    story.cluster = rules(Sharing::Allowed, entry());
+    story.restart().check("h.test", &["a", "b", "c"]);
+    story.cluster = rules(Sharing::SameStack, None);
+    story.check("h.test", &["a", "b", "c"]);
+    // Without `c` the oldest one's team has it.
+    story.leaves("c").check("h.test", &["a"]);
 }
 
 /// What happens between two passes.
@@ -406,7 +430,9 @@ proptest! {
         }
     }
 
-    /// How hosts are shared says who may join them and never whose they are, also if it changes with a restart.
+    /// How hosts are shared says who may join them and never whose they are, also if it changes with a restart. Who is of the team of
+    /// one of those whose a host is may come to them: not all of those need be of each other's team, and of whose team the others
+    /// must be is decided anew.
     #[test]
     fn a_change_of_sharing_alone_moves_no_host(turns in prop::collection::vec(turn(), 1..12), sharing in (0_usize..3, 0_usize..3), restarts in any::<bool>(), named_for in proptest::option::of((0_u8..5, any::<bool>()))) {
         let kinds = [Sharing::SameStack, Sharing::Allowed, Sharing::Anyone];
@@ -426,8 +452,11 @@ proptest! {
         }
         story.settled();
         for at in ["*.w.test", "x.w.test", "y.w.test", "h.test", "a.h.test", "*.h.test"].map(host) {
-            let holders = |register: &Option<Register>| register.as_ref().and_then(|register| register.holders(Some(&at)).map(<[_]>::to_vec));
-            prop_assert_eq!(holders(&before), holders(&story.register), "{}", at);
+            let holders = |register: &Option<Register>| register.as_ref().and_then(|register| register.holders(Some(&at))).unwrap_or_default().to_vec();
+            let (before, after) = (holders(&before), holders(&story.register));
+            let team = |id: &ServiceId| Team::of(&story.snapshot.services[id]);
+            prop_assert!(before.iter().all(|id| after.contains(id)), "{at}: {before:?}, {after:?}");
+            prop_assert!(after.iter().all(|id| before.iter().any(|had| team(had).is_that_of(&team(id)))), "{at}: {before:?}, {after:?}");
         }
     }
 
