@@ -11,16 +11,21 @@ const HOPS: usize = 4;
 pub(super) struct Said<'a> {
     /// Its address.
     pub client: Option<IpAddr>,
-    /// The element that describes it.
+    /// The element that describes it, also if it hides the address.
     element: Option<&'a str>,
+    /// That of the last hop that tells an address, which speaks where the one before it says nothing.
+    addressed: Option<&'a str>,
 }
 
 /// Reads the header of somebody who is believed.
 pub(super) fn read(header: &str, is_trusted: impl Fn(IpAddr) -> bool) -> Said<'_> {
-    let mut said = Said::default();
+    let (mut said, mut before) = (Said::default(), None);
     for behind in 0..HOPS {
+        let element = alone(header, behind);
+        said.element = element.or(before);
+        before = element;
         let Some(client) = address(header, behind) else { break };
-        said = Said { client: Some(client), element: alone(header, behind) };
+        (said.client, said.addressed) = (Some(client), said.element);
         if !is_trusted(client) {
             break;
         }
@@ -31,29 +36,36 @@ pub(super) fn read(header: &str, is_trusted: impl Fn(IpAddr) -> bool) -> Said<'_
 impl<'a> Said<'a> {
     /// By which scheme the client asked: `https`, or `http`.
     pub fn is_secure(&self) -> Option<bool> {
-        let is = |words: &'static [&'static str]| self.parameter("proto=", move |value| words.iter().find_map(|word| after(value, word)));
-        let said = |words: &'static [&'static str]| is(words).is_some();
-        if said(&["https", "wss"]) { Some(true) } else { said(&["http", "ws"]).then_some(false) }
+        self.elements().find_map(is_secure)
     }
 
     /// For which host, with its port if it named one.
     pub fn site(&self) -> Option<&'a str> {
-        self.parameter("host=", |value| site(value).map(|length| &value[length..]))
+        self.elements().find_map(|element| parameter(element, "host=", |value| site(value).map(|length| &value[length..])))
     }
 
-    /// The first parameter of this name whose value is one that makes sense. `rest_of` gives what follows such a value.
-    fn parameter(&self, name: &str, rest_of: impl Fn(&'a str) -> Option<&'a str>) -> Option<&'a str> {
-        let mut rest = self.element?;
-        loop {
-            if let Some(value) = after(rest, name) {
-                let (value, quote) = unquoted(value);
-                let end = rest_of(value).and_then(|end| end.strip_prefix(quote).map(|closed| (end, closed)));
-                if let Some((end, _)) = end.filter(|(_, closed)| matches!(blanks(closed).chars().next(), None | Some(';'))) {
-                    return Some(&value[..value.len() - end.len()]);
-                }
+    fn elements(&self) -> impl Iterator<Item = &'a str> {
+        [self.element, self.addressed].into_iter().flatten()
+    }
+}
+
+fn is_secure(element: &str) -> Option<bool> {
+    let said = |words: &[&str]| parameter(element, "proto=", |value| words.iter().find_map(|word| after(value, word))).is_some();
+    if said(&["https", "wss"]) { Some(true) } else { said(&["http", "ws"]).then_some(false) }
+}
+
+/// The first parameter of this name whose value is one that makes sense. `rest_of` gives what follows such a value.
+fn parameter<'a>(element: &'a str, name: &str, rest_of: impl Fn(&'a str) -> Option<&'a str>) -> Option<&'a str> {
+    let mut rest = element;
+    loop {
+        if let Some(value) = after(rest, name) {
+            let (value, quote) = unquoted(value);
+            let end = rest_of(value).and_then(|end| end.strip_prefix(quote).map(|closed| (end, closed)));
+            if let Some((end, _)) = end.filter(|(_, closed)| matches!(blanks(closed).chars().next(), None | Some(';'))) {
+                return Some(&value[..value.len() - end.len()]);
             }
-            rest = next_parameter(rest)?;
         }
+        rest = next_parameter(rest)?;
     }
 }
 
@@ -69,7 +81,11 @@ pub(super) fn site(text: &str) -> Option<usize> {
     };
     let Some(port) = text[host..].strip_prefix(':') else { return Some(host) };
     let digits = run(port, |c| c.is_ascii_digit());
-    if (1..=5).contains(&digits) { Some(host + 1 + digits) } else { Some(host) }
+    if is_port(&port[..digits]) { Some(host + 1 + digits) } else { Some(host) }
+}
+
+fn is_port(digits: &str) -> bool {
+    !digits.starts_with('0') && digits.parse::<u16>().is_ok()
 }
 
 /// The address of the element that has so many behind it.
@@ -93,19 +109,28 @@ fn address_in(value: &str, behind: usize) -> Option<&str> {
     let length = value.find(|c| !fits(c)).unwrap_or(value.len());
     let (address, rest) = value.split_at(length);
     let rest = rest.strip_prefix(']').unwrap_or(rest);
-    let port = rest.strip_prefix(':').map(|port| port.trim_start_matches(|c: char| c.is_ascii_digit()));
-    let rest = port.filter(|after| after.len() + 1 < rest.len()).unwrap_or(rest);
+    let rest = rest.strip_prefix(':').and_then(after_port).unwrap_or(rest);
     let rest = blanks(rest.strip_prefix(quote)?);
     let rest = rest.strip_prefix(';').map_or(rest, after_element);
     (length > 0 && ends_behind(rest, behind)).then_some(address)
 }
 
-/// The whole element that has so many behind it.
+/// What follows a port behind an address: a number, or a word that hides it.
+fn after_port(text: &str) -> Option<&str> {
+    let (word, fits): (_, fn(char) -> bool) = match text.strip_prefix('_') {
+        Some(word) => (word, |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')),
+        None => (text, |c| c.is_ascii_digit()),
+    };
+    let rest = word.trim_start_matches(fits);
+    (rest.len() < word.len()).then_some(rest)
+}
+
+/// The whole element that has so many behind it. One in which nothing stands is none.
 fn alone(header: &str, behind: usize) -> Option<&str> {
     starts(header).find_map(|start| {
         let tail = blanks(&header[start..]);
         let rest = after_element(tail);
-        ends_behind(rest, behind).then(|| &tail[..tail.len() - rest.len()])
+        (!tail.is_empty() && !tail.starts_with(',') && ends_behind(rest, behind)).then(|| &tail[..tail.len() - rest.len()])
     })
 }
 
@@ -143,7 +168,7 @@ fn after_quoted(text: &str) -> Option<&str> {
 
 /// What follows a parameter and its semicolon.
 fn next_parameter(text: &str) -> Option<&str> {
-    let name = text.find(['=', '"', ',', ';', '\\']).filter(|length| *length > 0)?;
+    let name = text.find(['=', '"', ',', ';', '\\', ' ', '\t']).filter(|length| *length > 0)?;
     let value = text[name..].strip_prefix('=')?;
     let plain = value.find(['"', ',', ';', '\\']).unwrap_or(value.len());
     let rest = value[plain..].strip_prefix(';').or_else(|| blanks(after_quoted(value)?).strip_prefix(';'))?;

@@ -29,10 +29,13 @@ impl Asked {
     /// What a cluster believes about a request.
     pub fn of(settings: &EngineSettings, request: &Request) -> Self {
         let own = Self::by_itself(request);
-        let Some(sent) = &request.sent else { return own };
+        let Some(sent) = &request.sent else { return Self { names_port: own.names_port && settings.client_address.is_none(), ..own } };
         let own = Self { client: Some(sent.from), ..own };
         let Some(front) = settings.client_address.as_ref().filter(|front| is_trusted(front, sent.from)) else { return own };
+        // Redirects name no port of ours to whoever reaches somebody else's.
+        let own = Self { names_port: false, ..own };
         match front.from {
+            ClientAddressSource::XForwardedFor if settings.passes_underscores() => own.by_x_forwarded_in_any_spelling(front, sent),
             ClientAddressSource::XForwardedFor => own.by_x_forwarded(front, sent),
             ClientAddressSource::Forwarded => own.by_forwarded(front, sent),
             ClientAddressSource::ProxyProtocol => own.by_proxy_header(sent),
@@ -49,7 +52,7 @@ impl Asked {
     fn for_site(self, site: Option<&str>) -> Self {
         let Some(site) = site else { return self };
         let port = site.rfind(':').filter(|at| !site[*at..].contains(']'));
-        Self { host: site[..port.unwrap_or(site.len())].to_owned(), names_port: port.is_some(), ..self }
+        Self { host: site[..port.unwrap_or(site.len())].to_owned(), ..self }
     }
 
     fn by_scheme(self, secure: Option<bool>) -> Self {
@@ -57,7 +60,7 @@ impl Asked {
         Self { scheme, ..self }
     }
 
-    fn by_x_forwarded(self, front: &ClientAddress, sent: &Sent) -> Self {
+    fn by_x_forwarded_for(self, front: &ClientAddress, sent: &Sent) -> Self {
         let mut client = sent.from;
         let chain = sent.header("x-forwarded-for").unwrap_or_default();
         for hop in hops(&chain) {
@@ -67,15 +70,21 @@ impl Asked {
                 break;
             }
         }
+        Self { client: Some(client), ..self }
+    }
+
+    fn by_x_forwarded(self, front: &ClientAddress, sent: &Sent) -> Self {
         let last =
             |name: &str| sent.header(name).map(|list| list.rsplit(',').next().unwrap_or_default().trim_matches([' ', '\t']).to_owned());
-        let secure = last("x-forwarded-proto").and_then(|word| match word.to_ascii_lowercase().as_str() {
-            "https" | "wss" => Some(true),
-            "http" | "ws" => Some(false),
-            _ => None,
-        });
+        let secure = last("x-forwarded-proto").and_then(|word| is_secure(&word));
         let host = last("x-forwarded-host").filter(|host| site(host) == Some(host.len()));
-        Self { client: Some(client), ..self.by_scheme(secure).for_site(host.as_deref()) }
+        self.by_x_forwarded_for(front, sent).by_scheme(secure).for_site(host.as_deref())
+    }
+
+    /// Where names with underscores are let in, the engine puts every spelling into one list, and a client may have written any of it.
+    fn by_x_forwarded_in_any_spelling(self, front: &ClientAddress, sent: &Sent) -> Self {
+        let secure = sent.header_in_any_spelling("x-forwarded-proto").and_then(|word| is_secure(&word));
+        self.by_x_forwarded_for(front, sent).by_scheme(secure)
     }
 
     fn by_forwarded(self, front: &ClientAddress, sent: &Sent) -> Self {
@@ -92,8 +101,17 @@ impl Asked {
     }
 }
 
+/// An IPv4 address may come as one of IPv6, and is the same.
 fn is_trusted(front: &ClientAddress, address: IpAddr) -> bool {
-    front.trusted.iter().any(|range| range.net().contains(&address))
+    front.trusted.iter().any(|range| range.net().contains(&address.to_canonical()))
+}
+
+fn is_secure(word: &str) -> Option<bool> {
+    match word.to_ascii_lowercase().as_str() {
+        "https" | "wss" => Some(true),
+        "http" | "ws" => Some(false),
+        _ => None,
+    }
 }
 
 /// The items of a list, from the last one on. A comma or blank at the very beginning is a part of the first, as for the engine.

@@ -43,7 +43,16 @@ impl Sent {
 
     /// The value of a header; of several lines one list.
     pub fn header(&self, name: &str) -> Option<String> {
-        let values: Vec<&str> = self.headers.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str()).collect();
+        self.list(|known| known == name)
+    }
+
+    /// The same, spelt with hyphens or underscores.
+    pub fn header_in_any_spelling(&self, name: &str) -> Option<String> {
+        self.list(|known| known.replace('_', "-") == name)
+    }
+
+    fn list(&self, is_it: impl Fn(&str) -> bool) -> Option<String> {
+        let values: Vec<&str> = self.headers.iter().filter(|(known, _)| is_it(known)).map(|(_, value)| value.as_str()).collect();
         (!values.is_empty()).then(|| values.join(", "))
     }
 }

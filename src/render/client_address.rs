@@ -12,13 +12,20 @@ use super::writer::{Word, Writer};
 use crate::route::{ClientAddress, ClientAddressSource, EngineSettings};
 use crate::types::AddressRange;
 
+/// A port that there can be.
+macro_rules! port_pattern {
+    () => {
+        r"(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+    };
+}
+
 /// A host as clients may name it, with or without a port.
 macro_rules! site_pattern {
     () => {
-        r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+        concat!(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::", port_pattern!(), ")?")
     };
 }
-use site_pattern;
+use {port_pattern, site_pattern};
 
 /// The last item of a list that every hop adds to. What is left of it may be a stranger's.
 macro_rules! last {
@@ -77,7 +84,7 @@ pub fn write(http: &mut Writer, settings: &EngineSettings) {
     let Some(client) = &settings.client_address else { return write_ports(http, settings, "$forwarded_port") };
     write_trust(http, client);
     match client.from {
-        ClientAddressSource::XForwardedFor => write_x_forwarded(http),
+        ClientAddressSource::XForwardedFor => write_x_forwarded(http, settings.passes_underscores()),
         ClientAddressSource::Forwarded => forwarded::write(http, &client.trusted),
         ClientAddressSource::ProxyProtocol => write_proxy_protocol(http),
     }
@@ -100,10 +107,14 @@ fn write_trust(http: &mut Writer, client: &ClientAddress) {
         http.directive("real_ip_header", &[header.into()]);
         http.directive("real_ip_recursive", &["on".into()]);
     }
-    http.comment("Whether the connection comes from somebody in front who is believed.");
-    http.block("geo", &["$realip_remote_addr".into(), "$from_front".into()], |geo| {
+    write_from_front(http, "$realip_remote_addr", &client.trusted);
+}
+
+fn write_from_front(out: &mut Writer, peer: &'static str, trusted: &[AddressRange]) {
+    out.comment("Whether the connection comes from somebody in front who is believed.");
+    out.block("geo", &[peer.into(), "$from_front".into()], |geo| {
         geo.entry("default", "0");
-        write_trusted(geo, &client.trusted);
+        write_trusted(geo, trusted);
     });
 }
 
@@ -118,22 +129,32 @@ fn write_trusted(geo: &mut Writer, trusted: &[AddressRange]) {
     }
 }
 
-/// The same in `stream`, where connections are passed through or handed on. Their addresses are the clients' from then on.
+/// The same in `stream`, where connections are passed through or handed on. The address of the connection stays what it is, because
+/// those that are handed on are judged by it once more where their requests are read.
 pub fn write_stream(stream: &mut Writer, settings: &EngineSettings) {
     let Some(client) = settings.client_address.as_ref().filter(|_| by_proxy_protocol(settings)) else { return };
-    for range in &client.trusted {
-        stream.directive("set_real_ip_from", &[range.into()]);
-    }
+    write_from_front(stream, "$remote_addr", &client.trusted);
+    stream.block("map", &["$from_front $proxy_protocol_addr".into(), "$passed_client".into()], |map| {
+        map.entry("default", "$remote_addr");
+        map.entry("~^1 (?<said_client>.+)$", "$said_client");
+    });
+}
+
+/// The variable that holds the client's address as text in `stream`.
+pub fn stream_variable(settings: &EngineSettings) -> &'static str {
+    if by_proxy_protocol(settings) { "$passed_client" } else { "$remote_addr" }
+}
+
+/// A log format of `stream` that tells the client's address.
+pub fn in_stream_log(settings: &EngineSettings, format: &Word) -> Word {
+    if by_proxy_protocol(settings) { format.with_variable("remote_addr", "passed_client") } else { format.clone() }
 }
 
 /// The variable by which connections are counted in `stream`, where no header tells whose they are: those of somebody in front
 /// are many clients', and are not counted.
 pub fn write_counted(stream: &mut Writer, settings: &EngineSettings, client: &'static str) -> &'static str {
     let Some(front) = settings.client_address.as_ref().filter(|_| !by_proxy_protocol(settings)) else { return client };
-    stream.block("geo", &["$remote_addr".into(), "$from_front".into()], |geo| {
-        geo.entry("default", "0");
-        write_trusted(geo, &front.trusted);
-    });
+    write_from_front(stream, "$remote_addr", &front.trusted);
     stream.block("map", &["$from_front".into(), "$counted_client".into()], |map| {
         map.entry("default", client);
         map.entry("1", "");
@@ -141,8 +162,10 @@ pub fn write_counted(stream: &mut Writer, settings: &EngineSettings, client: &'s
     "$counted_client"
 }
 
-/// Each header is a list that the last hop adds to, so its last item is the word of who is believed.
-fn write_x_forwarded(http: &mut Writer) {
+/// Each header is a list that the last hop adds to, so its last item is the word of who is believed. Where names with underscores are
+/// let in (`underscores`) the engine puts `X_Forwarded_Proto` into the same list, which nobody in front may know of: then a list is
+/// nobody's word, and what those in front may not say at all is not believed.
+fn write_x_forwarded(http: &mut Writer, underscores: bool) {
     http.comment("From the client on: what stands before it in the list is the word of a stranger.");
     let addresses = "$from_front $remote_addr $realip_remote_addr $http_x_forwarded_for";
     http.block("map", &[addresses.into(), "$forwarded_for".into()], |map| {
@@ -153,16 +176,21 @@ fn write_x_forwarded(http: &mut Writer) {
     });
     http.block("map", &["$from_front $http_x_forwarded_proto".into(), "$client_scheme".into()], |map| {
         map.entry("default", "$scheme");
-        map.entry(last!("(?:https|wss)"), "https");
-        map.entry(last!("(?:http|ws)"), "http");
+        map.entry(if underscores { "~*^1 (?:https|wss)$" } else { last!("(?:https|wss)") }, "https");
+        map.entry(if underscores { "~*^1 (?:http|ws)$" } else { last!("(?:http|ws)") }, "http");
     });
+    if underscores {
+        http.block("map", &["$from_front".into(), "$believed_site".into()], |map| map.entry("default", ""));
+        http.block("map", &["$from_front".into(), "$forwarded_port".into()], |map| map.entry("default", "$site_port"));
+        return;
+    }
     http.block("map", &["$from_front $http_x_forwarded_host".into(), "$believed_site".into()], |map| {
         map.entry("default", "");
         map.entry(concat!(r"~*^1 (?:.*,)?[ \t]*(?<believed_host>", site_pattern!(), r")[ \t]*$"), "$believed_host");
     });
     http.block("map", &["$from_front $http_x_forwarded_port".into(), "$forwarded_port".into()], |map| {
         map.entry("default", "$site_port");
-        map.entry(last!("(?<believed_port>[1-9][0-9]{0,4})"), "$believed_port");
+        map.entry(concat!(r"~^1 (?:.*,)?[ \t]*(?<believed_port>", port_pattern!(), r")[ \t]*$"), "$believed_port");
     });
 }
 

@@ -169,18 +169,23 @@ pub fn retry_time_ms(settings: &EngineSettings) -> u64 {
     settings.connect_timeout_ms.saturating_mul(3).max(1000)
 }
 
-/// Redirects to HTTPS name the published port only to clients that named a port themselves: for all others something in
-/// front translates the usual ports.
+/// Redirects to HTTPS name the published port only to clients that named a port themselves, and another one than the usual: for all
+/// others something in front translates the usual ports. Whoever asks through somebody in front who is believed reaches that one's
+/// port, and none of ours.
 fn write_https_address(http: &mut Writer, rendering: &Rendering<'_>) {
     let settings = &rendering.table.settings;
     let published = rendering.table.https_published;
     if published.is_none() && settings.client_address.is_none() {
         return;
     }
-    http.block("map", &[client_address::port_named_in(settings).into(), "$https_port_suffix".into()], |map| {
+    let believes = settings.client_address.is_some();
+    let said = if believes { "$from_front $client_site" } else { "$http_host" };
+    http.block("map", &[said.into(), "$https_port_suffix".into()], |map| {
         map.entry("default", "");
         if let Some(port) = published.filter(|port| port.get() != 443) {
-            map.entry_words(&"~:[0-9]+$".into(), &Word::join([":".into(), port.into()]));
+            map.entry("~:80$", "");
+            let named = if believes { "~^0 .*:[0-9]+$" } else { "~:[0-9]+$" };
+            map.entry_words(&named.into(), &Word::join([":".into(), port.into()]));
         }
     });
 }

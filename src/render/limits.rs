@@ -67,14 +67,15 @@ fn write_counting(out: &mut Writer, settings: &EngineSettings, zone: &'static st
     out.comment(
         "Who a client is: its address, of IPv6 the network (/64) that one client has whole. An IPv4 address may come as one of IPv6.",
     );
-    if zone != STREAM_ZONE && client_address::variable(settings) == "$client_address" {
-        write_network_of_text(out);
-    } else {
+    let client = if zone == STREAM_ZONE { client_address::stream_variable(settings) } else { client_address::variable(settings) };
+    if client == "$remote_addr" {
         out.block("map", &["$binary_remote_addr".into(), "$client_network".into()], |map| {
             map.entry("default", "$binary_remote_addr");
             map.entry("~^\\x00{10}\\xff\\xff", "$binary_remote_addr");
             map.entry("~(?s)^(?<client_prefix>.{8}).{8}$", "$client_prefix");
         });
+    } else {
+        write_network_of_text(out, client);
     }
     let counted = if zone == STREAM_ZONE { client_address::write_counted(out, settings, "$client_network") } else { "$client_network" };
     let zone = Word::join([contract::ENGINE_COUNTERS.into(), zone.into()]);
@@ -85,10 +86,10 @@ fn write_counting(out: &mut Writer, settings: &EngineSettings, zone: &'static st
     out.directive("limit_conn_log_level", &["info".into()]);
 }
 
-/// The same of an address that is text, because somebody in front says it in a header that nginx does not read itself.
-fn write_network_of_text(http: &mut Writer) {
-    http.block("map", &["$client_address".into(), "$client_network".into()], |map| {
-        map.entry("default", "$client_address");
+/// The same of an address that is text, because somebody in front says it and nginx does not take it for the connection's own.
+fn write_network_of_text(out: &mut Writer, client: &'static str) {
+    out.block("map", &[client.into(), "$client_network".into()], |map| {
+        map.entry("default", client);
         map.entry("~*^(?<client_prefix>(?:[0-9a-f]{1,4}:){3}[0-9a-f]{1,4}):", "$client_prefix");
         map.entry("~*^(?<client_short_prefix>[0-9a-f:]+?)::", "$client_short_prefix");
     });

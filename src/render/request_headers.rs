@@ -66,14 +66,16 @@ pub fn write_variables(http: &mut Writer, rendering: &Rendering<'_>) {
     }
 }
 
-/// In front of connections that begin with the PROXY protocol nobody reads headers: they are the client's own.
+/// In front of connections that begin with the PROXY protocol nobody reads headers: they are the client's own. So is whatever somebody
+/// in front may have left because it is spelt with underscores, which the engine cannot tell from hyphens.
 fn passes_on(settings: &EngineSettings) -> bool {
-    settings.client_address.as_ref().is_some_and(|client| client.from != ClientAddressSource::ProxyProtocol)
+    let reads_headers = settings.client_address.as_ref().is_some_and(|client| client.from != ClientAddressSource::ProxyProtocol);
+    reads_headers && !settings.passes_underscores()
 }
 
 /// With every spelling there are several times as many headers as nginx expects.
 pub fn write_sizes(http: &mut Writer, rendering: &Rendering<'_>) {
-    if passes_underscores(&rendering.table.settings) {
+    if rendering.table.settings.passes_underscores() {
         http.directive("proxy_headers_hash_max_size", &["2048".into()]);
         http.directive("proxy_headers_hash_bucket_size", &["256".into()]);
     }
@@ -85,7 +87,7 @@ pub fn write(http: &mut Writer, rendering: &Rendering<'_>, directive: &'static s
     for (name, value) in &named {
         http.directive(directive, &[Word::identifier(name), (*value).into()]);
     }
-    if passes_underscores(&rendering.table.settings) {
+    if rendering.table.settings.passes_underscores() {
         for name in named.iter().filter(|(name, _)| is_spelt_otherwise(directive, name)).flat_map(|(name, _)| spellings(name)) {
             http.directive(directive, &[Word::identifier(&name), "".into()]);
         }
@@ -129,14 +131,6 @@ pub fn forwarded(settings: &EngineSettings) -> Option<&'static str> {
 /// Nothing, but for the one header that a cluster may be told by.
 fn dropped(name: &str, settings: &EngineSettings) -> &'static str {
     if forwarded(settings) == Some(name) { "$forwarded" } else { "" }
-}
-
-/// Whether names with underscores reach applications, many of which take them for the same as hyphens.
-fn passes_underscores(settings: &EngineSettings) -> bool {
-    let line = |words: Vec<String>| {
-        words.first().is_some_and(|name| name == "underscores_in_headers") && words.get(1).is_some_and(|on| on == "on")
-    };
-    settings.underscores_in_headers || settings.http_options.iter().any(|lines| lines.words().into_iter().any(line))
 }
 
 /// Every way to write a name with underscores.

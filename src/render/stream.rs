@@ -48,7 +48,8 @@ fn write_passthrough(stream: &mut Writer, rendering: &Rendering<'_>, port: Port)
             let by_address = backend.affinity == Affinity::ClientAddress;
             write_servers(stream, rendering, &passthrough_pool(host), backend, |upstream| {
                 if by_address {
-                    upstream.directive("hash", &["$remote_addr".into(), "consistent".into()]);
+                    let client = client_address::stream_variable(&rendering.table.settings);
+                    upstream.directive("hash", &[client.into(), "consistent".into()]);
                 }
             });
         }
@@ -88,9 +89,12 @@ fn published_below_wildcards<'a>(rendering: &Rendering<'a>) -> impl Iterator<Ite
 fn write_settings(stream: &mut Writer, rendering: &Rendering<'_>) {
     let settings = &rendering.table.settings;
     if settings.access_log_format == AccessLogFormat::Json {
-        stream.directive("log_format", &["passed".into(), "escape=json".into(), JSON_LOG_FORMAT.into()]);
+        stream.directive(
+            "log_format",
+            &["passed".into(), "escape=json".into(), client_address::in_stream_log(settings, &JSON_LOG_FORMAT.into())],
+        );
     } else {
-        stream.directive("log_format", &["passed".into(), LOG_FORMAT.into()]);
+        stream.directive("log_format", &["passed".into(), client_address::in_stream_log(settings, &LOG_FORMAT.into())]);
     }
     if settings.access_log {
         stream.directive("access_log", &[options::access_log_target(settings), "passed".into()]);

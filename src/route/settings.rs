@@ -203,6 +203,14 @@ impl EngineSettings {
     pub fn millis(ms: u64) -> Duration {
         Duration::from_millis(ms)
     }
+
+    /// Whether names with underscores reach applications, many of which take them for the same as hyphens, as the engine itself does.
+    pub fn passes_underscores(&self) -> bool {
+        let line = |words: Vec<String>| {
+            words.first().is_some_and(|name| name == "underscores_in_headers") && words.get(1).is_some_and(|on| on == "on")
+        };
+        self.underscores_in_headers || self.http_options.iter().any(|lines| lines.words().into_iter().any(line))
+    }
 }
 
 impl Default for EngineSettings {

@@ -219,6 +219,8 @@ async fn haproxy_that_passes_connections_on_is_believed_before_termination_and_p
         for (name, value) in [("x-real-ip", CLIENT), ("x-forwarded-for", CLIENT), ("x-forwarded-proto", "https"), ("forwarded", "")] {
             assert_eq!(said(&secure, name), value, "{sent}: {name}: {secure:?}");
         }
+        // Also where some other host is passed through.
+        assert_eq!(said(&secure, "x-forwarded-port"), balancer.tls.to_string(), "{sent}: {secure:?}");
         assert_eq!(balancer.ask("http://a.test/x", &behind.ca).await.status, 301, "{sent}");
         let passed = balancer.ask("https://pass.test/", &behind.ca).await;
         assert_eq!((passed.exit, said(&passed, "app")), (0, "peer".to_owned()), "{sent}: {passed:?}");

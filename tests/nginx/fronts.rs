@@ -114,6 +114,25 @@ async fn names_with_underscores_that_a_raw_line_lets_in_are_dropped_as_well() {
     assert_eq!(ask(&engine, STRANGER, "/", &["Other_Name: kept"]).await.said("other_name"), "kept");
 }
 
+/// The engine cannot tell one spelling from the other, and whoever stands in front may know of one alone.
+#[tokio::test]
+async fn where_names_with_underscores_are_let_in_nobody_in_front_is_believed_for_what_a_client_may_have_written() {
+    for (from, said, real) in [
+        (ClientAddressSource::XForwardedFor, "X-Forwarded-For: 203.0.113.9", CLIENT),
+        (ClientAddressSource::Forwarded, "Forwarded: for=203.0.113.9;proto=https", CLIENT),
+    ] {
+        let Some(engine) = engine(Some(from), |table| table.settings.underscores_in_headers = true).await else { return };
+        let sent = [said, "X-Forwarded-Proto: https", "X_Forwarded_Host: evil.test", "X_Forwarded-Port: 6666", "X_Forwarded_User: root"];
+        let answer = ask(&engine, FRONT, "/", &sent).await;
+        check("one scheme", &answer, &[("x-real-ip", real), ("x-forwarded-proto", "https"), ("x-forwarded-host", "h")]);
+        check("nobody's word", &answer, &[("x-forwarded-port", "443"), ("x-forwarded-user", ""), ("x_forwarded_user", "")]);
+        if from == ClientAddressSource::XForwardedFor {
+            let both = ["X-Forwarded-Proto: http", "X_Forwarded_Proto: https", "X-Forwarded-User: anna"];
+            check("two schemes", &ask(&engine, FRONT, "/", &both).await, &[("x-forwarded-proto", "http"), ("x-forwarded-user", "")]);
+        }
+    }
+}
+
 #[tokio::test]
 async fn x_forwarded_headers_of_a_believed_peer_tell_who_asks_for_what() {
     let Some(engine) = engine(Some(ClientAddressSource::XForwardedFor), |_| ()).await else { return };
@@ -168,6 +187,7 @@ async fn x_forwarded_headers_of_a_believed_peer_tell_who_asks_for_what() {
             "127.0.0.7",
             ("http", "h", "80"),
         ),
+        ("no ports", &["X-Forwarded-Host: www.test:65536", "X-Forwarded-Port: 99999"], "127.0.0.7", "127.0.0.7", ("http", "h", "80")),
     ] {
         let answer = ask(&engine, FRONT, "/", headers).await;
         let (scheme, host, port) = rest;
@@ -258,17 +278,49 @@ pub const FORWARDED: &[Said<'static>] = &[
         "h",
         "host=\"a;for=6.6.6.6;proto=https\";for=203.0.113.9",
     ),
-    ("hidden", &["Forwarded: for=6.6.6.6, for=_hidden;proto=https"], "127.0.0.7", "http", "h", ""),
+    (
+        "hidden",
+        &["Forwarded: for=6.6.6.6, for=_hidden;proto=https;host=www.test"],
+        "127.0.0.7",
+        "https",
+        "www.test",
+        "for=_hidden;proto=https;host=www.test",
+    ),
+    (
+        "a hidden port",
+        &["Forwarded: for=6.6.6.6, for=\"203.0.113.9:_p-1\";proto=https"],
+        CLIENT,
+        "https",
+        "h",
+        "for=\"203.0.113.9:_p-1\";proto=https",
+    ),
     (
         "hidden behind a hop",
         &["Forwarded: for=6.6.6.6, for=unknown, for=198.51.100.3;proto=https"],
         "198.51.100.3",
         "https",
         "h",
-        "for=198.51.100.3;proto=https",
+        "for=unknown, for=198.51.100.3;proto=https",
     ),
-    ("no address", &["Forwarded: for=6.6.6.6, for=999.1.1.1"], "127.0.0.7", "http", "h", ""),
-    ("nothing about the client", &["Forwarded: for=6.6.6.6, proto=https"], "127.0.0.7", "http", "h", ""),
+    (
+        "hidden behind a hop, with its scheme",
+        &["Forwarded: for=6.6.6.6, for=_x;proto=http, for=198.51.100.3;proto=https;host=www.test"],
+        "198.51.100.3",
+        "http",
+        "www.test",
+        "for=_x;proto=http, for=198.51.100.3;proto=https;host=www.test",
+    ),
+    (
+        "believed hops alone",
+        &["Forwarded: for=127.0.0.8;proto=https, for=198.51.100.3;proto=http"],
+        "127.0.0.8",
+        "https",
+        "h",
+        "for=127.0.0.8;proto=https, for=198.51.100.3;proto=http",
+    ),
+    ("no address", &["Forwarded: for=6.6.6.6, for=999.1.1.1"], "127.0.0.7", "http", "h", "for=999.1.1.1"),
+    ("nothing about the client", &["Forwarded: for=6.6.6.6, proto=https"], "127.0.0.7", "https", "h", "proto=https"),
+    ("no port", &["Forwarded: for=203.0.113.9;host=\"www.test:65536\""], CLIENT, "http", "h", "for=203.0.113.9;host=\"www.test:65536\""),
 ];
 
 #[tokio::test]
@@ -285,6 +337,14 @@ async fn forwarded_of_a_believed_peer_is_read_from_its_end() {
         ask(&engine, FRONT, "/", &["Forwarded: for=203.0.113.9, for=198.51.100.3", "X-Forwarded-For: 6.6.6.6", "X-Forwarded-Proto: https"])
             .await;
     check("both", &answer, &[("x-forwarded-for", "203.0.113.9, 198.51.100.3, 127.0.0.7"), ("x-forwarded-proto", "http")]);
+    // A client's own word takes the engine no time to speak of, however it is put: what it gives up on it says.
+    for blanks in ["; ", ";\t", " ; "] {
+        let long = format!("Forwarded: {}", format!("a=b{blanks}").repeat(200));
+        for behind in ["", ", for=198.51.100.3;proto=https", ", for=_x;proto=https", ", for=\"6.6.6.6:x\""] {
+            assert_eq!(ask(&engine, FRONT, "/", &[&format!("{long}{behind}")]).await.status, 200, "{behind}");
+        }
+    }
+    assert!(!engine.words().contains("pcre"), "{}", engine.words());
     let answer = ask(&engine, STRANGER, "/", &["Forwarded: for=6.6.6.6"]).await;
     check("a stranger", &answer, &[("forwarded", "for=127.0.0.9;proto=http;host=\"h\""), ("x-forwarded-for", "127.0.0.9")]);
 }
@@ -350,7 +410,7 @@ async fn redirects_end_where_somebody_in_front_ends_tls() {
     };
     for (host, target, plain, secure) in [
         ("secure.test", "/x?y", (301, "https://secure.test/x?y"), (200, "")),
-        ("secure.test:80", "/", (301, "https://secure.test:8443/"), (200, "")),
+        ("secure.test:80", "/", (301, "https://secure.test/"), (200, "")),
         ("mixed.test", "/closed", (301, "https://mixed.test/closed"), (200, "")),
         ("mixed.test", "/closed/x", (301, "https://mixed.test/closed/x"), (200, "")),
         ("mixed.test", "/open", (200, ""), (200, "")),
@@ -366,8 +426,11 @@ async fn redirects_end_where_somebody_in_front_ends_tls() {
     }
     assert_eq!(told(FRONT, "POST", "secure.test", "/", "http").await, (308, "https://secure.test/".to_owned()));
     assert_eq!(told(FRONT, "POST", "secure.test", "/", "https").await.0, 200);
-    let renamed = ["Host: secure.test", "X-Forwarded-Host: www.test:80"];
-    assert_eq!(ask(&engine, FRONT, "/", &renamed).await.header("location"), "https://www.test:8443/");
+    // Our own port is for those who reach ours.
+    assert_eq!(told(STRANGER, "GET", "secure.test:8080", "/", "http").await, (301, "https://secure.test:8443/".to_owned()));
+    assert_eq!(told(FRONT, "GET", "secure.test:8080", "/", "http").await, (301, "https://secure.test/".to_owned()));
+    let renamed = ["Host: secure.test", "X-Forwarded-Host: www.test:8080"];
+    assert_eq!(ask(&engine, FRONT, "/", &renamed).await.header("location"), "https://www.test/");
     assert_eq!(ask(&engine, STRANGER, "/", &renamed).await.header("location"), "https://secure.test/");
 }
 

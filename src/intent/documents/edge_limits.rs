@@ -62,6 +62,13 @@ pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
             "Leave it out, or publish the proxies in host mode.",
         );
     }
+    let files = look.number("/spec/settings/openFiles").unwrap_or(u64::MAX);
+    let of_worker =
+        look.number("/spec/settings/maxConnections").unwrap_or_else(|| u64::from(EngineSettings::default().max_connections).min(files));
+    if mode == "host" && look.number(at).is_some_and(|most| most >= of_worker) {
+        let message = format!("one client may take all {of_worker} connections of a worker (maxConnections), and others wait");
+        mistakes.doubtful(at, &message, "Make it a part of maxConnections, or leave it out: the default is a quarter.");
+    }
     let spool = "/spec/settings/requestBodySpoolMax";
     let bytes = |pointer: &str| look.text(pointer).and_then(|text| parse_size(text).ok());
     let body = bytes("/spec/settings/clientMaxBodySize").unwrap_or(EngineSettings::default().client_max_body_size.0);

@@ -5,12 +5,18 @@
 //! begins to read further left either stands outside of quotes at the comma before the element, or is left with an open
 //! quote at the end.
 
-use super::{site_pattern, write_trusted};
+use super::{port_pattern, site_pattern, write_trusted};
 use crate::render::writer::{Word, Writer};
 use crate::types::AddressRange;
 
 /// For how many hops in front, one behind the other, an address is looked for.
 const HOPS: usize = 4;
+
+/// By what the element about the client is found: whether anything is believed, the hop that tells of it, and the header. Where that
+/// hop added nothing, the one behind it tells.
+const TELLING: &str = "$from_front$telling_hop $http_forwarded";
+/// The same of the last hop that tells an address.
+const ADDRESSED: &str = "$from_front$client_hop $http_forwarded";
 
 /// One element, whatever stands in it.
 macro_rules! element {
@@ -19,10 +25,11 @@ macro_rules! element {
     };
 }
 
-/// The parameters before one that is looked for.
+/// The parameters before one that is looked for. No name has a blank in it: were blanks a part of names and stood before them as well,
+/// each could be read in two ways, and a few dozen of them would take the engine for ever.
 macro_rules! parameters {
     () => {
-        r#"(?:[^=",;\\]++=(?:[^",;\\]*+|"[^"\\]*+")[ \t]*;[ \t]*)*?"#
+        r#"(?:[^=",;\\ \t]++=(?:[^",;\\]*+|"[^"\\]*+")[ \t]*;[ \t]*)*?"#
     };
 }
 
@@ -35,7 +42,7 @@ macro_rules! address {
             parameters!(),
             r#"for=("?)\[?(?<"#,
             $name,
-            r#">(?<=\[)[0-9a-f:.]++|[0-9.]++)\]?(?::[0-9]+)?\1[ \t]*(?:;"#,
+            r#">(?<=\[)[0-9a-f:.]++|[0-9.]++)\]?(?::(?:[0-9]+|_[0-9a-z._-]+))?\1[ \t]*(?:;"#,
             element!(),
             ")?(?:,",
             element!(),
@@ -46,15 +53,15 @@ macro_rules! address {
     };
 }
 
-/// From the n-th element on, and that element alone.
+/// From the n-th element on, and that element alone. `hops`: by whose number it is looked for.
 macro_rules! chain {
-    ($hop:literal, $name:literal, $behind:literal) => {
-        concat!("~^", $hop, r" (?:.*,)?[ \t]*(?<", $name, ">", element!(), "(?:,", element!(), "){", $behind, "})$")
+    ($hops:literal, $name:literal, $behind:literal) => {
+        concat!("~^1", $hops, r" (?:.*,)?[ \t]*+(?=[^,])(?<", $name, ">", element!(), "(?:,", element!(), "){", $behind, "})$")
     };
 }
 macro_rules! alone {
-    ($hop:literal, $name:literal, $behind:literal) => {
-        concat!("~^", $hop, r" (?:.*,)?[ \t]*(?<", $name, ">", element!(), ")(?:,", element!(), "){", $behind, "}$")
+    ($hops:literal, $name:literal, $behind:literal) => {
+        concat!("~^1", $hops, r" (?:.*,)?[ \t]*+(?=[^,])(?<", $name, ">", element!(), ")(?:,", element!(), "){", $behind, "}$")
     };
 }
 
@@ -66,6 +73,8 @@ struct Hop {
     trusted: &'static str,
     /// The hop that describes the client, if all before this one are believed.
     choice: &'static str,
+    /// The same, also if it hides the client's address: it may tell scheme and host all the same.
+    telling: &'static str,
     number: &'static str,
     before: &'static str,
     alone: (&'static str, &'static str),
@@ -80,10 +89,11 @@ const HOP: [Hop; HOPS] = [
         address_capture: "$hop_1_for",
         trusted: "$hop_1_trusted",
         choice: "$client_hop",
+        telling: "$telling_hop",
         number: "1",
         before: "0",
-        alone: (alone!("1", "hop_1_alone", "0"), "$hop_1_alone"),
-        chain: (chain!("1", "hop_1_chain", "0"), "$hop_1_chain, $forwarded_here"),
+        alone: (alone!("[12]", "hop_1_alone", "0"), "$hop_1_alone"),
+        chain: (chain!("[12]", "hop_1_chain", "0"), "$hop_1_chain, $forwarded_here"),
         addresses: "$hop_1, $remote_addr",
     },
     Hop {
@@ -92,10 +102,11 @@ const HOP: [Hop; HOPS] = [
         address_capture: "$hop_2_for",
         trusted: "$hop_2_trusted",
         choice: "$client_hop_2",
+        telling: "$telling_hop_2",
         number: "2",
         before: "1",
-        alone: (alone!("2", "hop_2_alone", "1"), "$hop_2_alone"),
-        chain: (chain!("2", "hop_2_chain", "1"), "$hop_2_chain, $forwarded_here"),
+        alone: (alone!("[23]", "hop_2_alone", "1"), "$hop_2_alone"),
+        chain: (chain!("[23]", "hop_2_chain", "1"), "$hop_2_chain, $forwarded_here"),
         addresses: "$hop_2, $hop_1, $remote_addr",
     },
     Hop {
@@ -104,10 +115,11 @@ const HOP: [Hop; HOPS] = [
         address_capture: "$hop_3_for",
         trusted: "$hop_3_trusted",
         choice: "$client_hop_3",
+        telling: "$telling_hop_3",
         number: "3",
         before: "2",
-        alone: (alone!("3", "hop_3_alone", "2"), "$hop_3_alone"),
-        chain: (chain!("3", "hop_3_chain", "2"), "$hop_3_chain, $forwarded_here"),
+        alone: (alone!("[34]", "hop_3_alone", "2"), "$hop_3_alone"),
+        chain: (chain!("[34]", "hop_3_chain", "2"), "$hop_3_chain, $forwarded_here"),
         addresses: "$hop_3, $hop_2, $hop_1, $remote_addr",
     },
     Hop {
@@ -116,6 +128,7 @@ const HOP: [Hop; HOPS] = [
         address_capture: "$hop_4_for",
         trusted: "$hop_4_trusted",
         choice: "$client_hop_4",
+        telling: "$telling_hop_4",
         number: "4",
         before: "3",
         alone: (alone!("4", "hop_4_alone", "3"), "$hop_4_alone"),
@@ -132,10 +145,11 @@ pub fn write(http: &mut Writer, trusted: &[AddressRange]) {
     }
     choose(http, "$client_hop", "$client_address", "$remote_addr", |hop| (hop.number, hop.address));
     choose(http, "$client_hop", "$forwarded_for", "$remote_addr", |hop| (hop.number, hop.addresses));
-    choose(http, "$client_hop $http_forwarded", "$client_element", "", |hop| hop.alone);
+    choose(http, TELLING, "$client_element", "", |hop| hop.alone);
+    choose(http, ADDRESSED, "$addressed_element", "", |hop| hop.alone);
     write_said(http);
     write_here(http);
-    choose(http, "$client_hop $http_forwarded", "$forwarded", "$forwarded_here", |hop| hop.chain);
+    choose(http, TELLING, "$forwarded", "$forwarded_here", |hop| hop.chain);
 }
 
 fn write_hop(http: &mut Writer, hop: &Hop, next: Option<&Hop>, trusted: &[AddressRange]) {
@@ -154,6 +168,10 @@ fn write_hop(http: &mut Writer, hop: &Hop, next: Option<&Hop>, trusted: &[Addres
         map.entry("0", hop.number);
         map.entry("1", next.map_or(hop.number, |next| next.choice));
     });
+    http.block("map", &[hop.trusted.into(), hop.telling.into()], |map| {
+        map.entry("default", hop.number);
+        map.entry("1", next.map_or(hop.number, |next| next.telling));
+    });
 }
 
 fn choose(
@@ -165,24 +183,35 @@ fn choose(
 ) {
     http.block("map", &[by.into(), variable.into()], |map| {
         map.entry("default", default);
-        for hop in &HOP {
+        for hop in HOP.iter().rev() {
             let (key, value) = entry(hop);
             map.entry(key, value);
         }
     });
 }
 
-/// What the hop that met the client says about it.
+/// What the hop that met the client says about it. One that hides the client and says no more leaves it to the hop behind.
 fn write_said(http: &mut Writer) {
-    http.block("map", &["$client_element".into(), "$client_scheme".into()], |map| {
-        map.entry("default", "$scheme");
-        map.entry(concat!("~*^", parameters!(), r#"proto=("?)(?:https|wss)\1[ \t]*(?:;|$)"#), "https");
-        map.entry(concat!("~*^", parameters!(), r#"proto=("?)(?:http|ws)\1[ \t]*(?:;|$)"#), "http");
-    });
-    http.block("map", &["$client_element".into(), "$believed_site".into()], |map| {
-        map.entry("default", "");
-        map.entry(concat!("~*^", parameters!(), r#"host=("?)(?<believed_host>"#, site_pattern!(), r#")\1[ \t]*(?:;|$)"#), "$believed_host");
-    });
+    for (element, scheme, otherwise) in
+        [("$addressed_element", "$addressed_scheme", "$scheme"), ("$client_element", "$client_scheme", "$addressed_scheme")]
+    {
+        http.block("map", &[element.into(), scheme.into()], |map| {
+            map.entry("default", otherwise);
+            map.entry(concat!("~*^", parameters!(), r#"proto=("?)(?:https|wss)\1[ \t]*(?:;|$)"#), "https");
+            map.entry(concat!("~*^", parameters!(), r#"proto=("?)(?:http|ws)\1[ \t]*(?:;|$)"#), "http");
+        });
+    }
+    for (element, site, otherwise) in
+        [("$addressed_element", "$addressed_site", ""), ("$client_element", "$believed_site", "$addressed_site")]
+    {
+        http.block("map", &[element.into(), site.into()], |map| {
+            map.entry("default", otherwise);
+            map.entry(
+                concat!("~*^", parameters!(), r#"host=("?)(?<believed_host>"#, site_pattern!(), r#")\1[ \t]*(?:;|$)"#),
+                "$believed_host",
+            );
+        });
+    }
 }
 
 /// Our own element: who connected to us, and how.
