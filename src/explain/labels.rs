@@ -3,7 +3,7 @@
 use super::effects::{self, Effects};
 use super::printable;
 use super::words::LabelFate;
-use crate::intent::labels::{LABELS, PREFIX, asks_for_access_control};
+use crate::intent::labels::{LABELS, PREFIX, access_key};
 use crate::report::{Finding, FindingCode, Severity};
 use crate::swarm::Service;
 
@@ -37,7 +37,8 @@ fn is_meant(key: &str) -> bool {
 }
 
 fn fate((key, value): (&str, &str), standpoint: &Standpoint<'_>, findings: &[Finding]) -> LabelFate {
-    let findings: Vec<Finding> = findings.iter().filter(|finding| finding.field.as_deref() == Some(&printable(key))).cloned().collect();
+    let told = printable(access_key(key, value).unwrap_or(key));
+    let findings: Vec<Finding> = findings.iter().filter(|finding| finding.field.as_deref() == Some(&told)).cloned().collect();
     let name = key.strip_prefix(PREFIX).filter(|name| LABELS.iter().any(|info| info.name == *name));
     let closes = findings.iter().any(|finding| finding.code == FindingCode::UnknownAccessLabel);
     let effect = match (name, standpoint) {
@@ -56,8 +57,10 @@ fn fate((key, value): (&str, &str), standpoint: &Standpoint<'_>, findings: &[Fin
 
 /// A label as it may be shown.
 pub fn shown(key: &str, value: &str) -> (String, String) {
-    let value = if asks_for_access_control(key, value) { "(not shown)".to_owned() } else { printable(value) };
-    (printable(key), value)
+    match access_key(key, value) {
+        Some(key) => (printable(key), "(not shown)".to_owned()),
+        None => (printable(key), printable(value)),
+    }
 }
 
 /// Labels that do something also with a bad value: lists, of which the rest counts, and the wish for a check.

@@ -73,6 +73,9 @@ fn read<'a>(
     let read = read_labels(&service.name, &service.labels);
     findings.extend(read.findings.into_iter().chain(slips::slips(service)));
     let LabelReading::Published(mut labels) = read.reading else { return None };
+    let closed = slips::closed_on_container(service);
+    labels.closed |= closed.is_some();
+    findings.extend(closed);
     findings.extend(asking.admit(service, &mut labels));
     if !admission::keep_admitted(world, service, &mut labels, not_admitted, findings) {
         return None;

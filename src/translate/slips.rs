@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::published::label_key;
-use crate::intent::labels::PREFIX;
+use crate::intent::labels::{PREFIX, access_key};
 use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::swarm::Service;
 use crate::types::{HostPattern, Port, excerpt};
@@ -17,9 +17,23 @@ pub fn slips(service: &Service) -> impl Iterator<Item = Finding> {
     on_container(service).into_iter().chain(of_other_proxy(service))
 }
 
+/// What is said of a service that is to be published, and whose containers have a label that sounds like access control: its author
+/// expects that not everybody gets in, so that nobody does. None: there is no such label.
+pub fn closed_on_container(service: &Service) -> Option<Finding> {
+    let only_there = |key: &str| !service.labels.contains_key(key);
+    let mut asking = service.container_labels().filter_map(|(key, value)| access_key(key, value).filter(|key| only_there(key)));
+    let key = asking.next()?;
+    let message = "this label stands on the containers, where nobody reads labels, and it sounds like access control, which no label is: so that \
+                   nobody gets in who should not, the service's routes are closed and answer 503";
+    let remedy = "Remove the label if everybody may get in; else let the application (or a proxy of its own before it) check who asks.";
+    let finding = Finding::new(Severity::Error, FindingCode::UnknownAccessLabel, subject(service), message, remedy);
+    Some(Finding { field: Some(excerpt(key, 120)), ..finding })
+}
+
 /// Labels of ours that the containers have and the service has not.
 fn on_container(service: &Service) -> Option<Finding> {
-    let ours = service.container_labels().map(|(key, _)| key).filter(|key| key.starts_with(PREFIX));
+    let ours = service.container_labels().filter(|(key, _)| key.starts_with(PREFIX));
+    let ours = ours.map(|(key, value)| access_key(key, value).unwrap_or(key));
     let only_there: Vec<&str> = ours.filter(|key| !service.labels.contains_key(*key)).collect();
     let first = *only_there.first()?;
     let more = only_there.len().saturating_sub(NAMED_MAX);

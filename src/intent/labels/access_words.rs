@@ -5,7 +5,7 @@
 use super::table::LABELS;
 
 /// A name with one of these anywhere in it, whatever separates its words.
-const STEMS: [&str; 19] = [
+const STEMS: [&str; 24] = [
     "auth",
     "allow",
     "deny",
@@ -18,6 +18,8 @@ const STEMS: [&str; 19] = [
     "permit",
     "passw",
     "passwd",
+    "passphrase",
+    "passcode",
     "credential",
     "firewall",
     "mtls",
@@ -25,72 +27,127 @@ const STEMS: [&str; 19] = [
     "sourcerange",
     "apikey",
     "geoip",
+    "accesslist",
+    "fail2ban",
+    "crowdsec",
 ];
-/// A name of which one of these is a word of its own.
-const WORDS: [&str; 23] = [
+/// A name of which one of these is a word of its own, or several of it (`users`).
+const WORDS: [&str; 50] = [
     "acl",
     "access",
     "ban",
+    "banned",
     "block",
+    "blocked",
+    "bearer",
+    "captcha",
+    "cidr",
+    "country",
     "guard",
+    "guarded",
+    "geo",
+    "geofence",
+    "hmac",
+    "htaccess",
+    "htdigest",
     "ipfilter",
+    "iplist",
+    "iprange",
+    "jwk",
     "jwt",
+    "kerberos",
     "ldap",
     "login",
-    "logins",
+    "mfa",
+    "ntlm",
     "oidc",
+    "openid",
+    "otp",
+    "totp",
     "protect",
     "protected",
+    "protection",
+    "rbac",
     "realm",
+    "reject",
+    "role",
     "saml",
     "satisfy",
+    "signin",
+    "spnego",
     "sso",
     "token",
-    "userlist",
-    "users",
     "user",
+    "userlist",
     "waf",
     "whitelisted",
+    "x509",
+    "2fa",
 ];
+/// A name that is one of these, or has one of these beside `only`, is about who gets in. With other words it is about networks and ports.
+const SECLUDED: [&str; 3] = ["internal", "intranet", "private"];
+/// The same, beside `only` alone.
+const SECLUDED_ONLY: [&str; 7] = ["admin", "from", "lan", "member", "office", "staff", "vpn"];
+/// Words that say it together.
+const PAIRS: [[&str; 2]; 5] = [["limit", "except"], ["log", "in"], ["sign", "in"], ["mutual", "tls"], ["open", "id"]];
 /// With `client` beside it each of these is about certificates of clients.
-const OF_CLIENTS: [&str; 10] = ["ca", "cas", "cert", "certs", "certificate", "certificates", "ssl", "tls", "verify", "crl"];
-/// With `ip` or `ips` beside it each of these says whose requests are taken.
-const OF_ADDRESSES: [&str; 8] = ["filter", "filters", "list", "range", "ranges", "source", "trusted", "rule"];
-/// Words that are long enough to be told apart when one letter is wrong.
-const MISSPELT: [&str; 12] = [
-    "basicauth",
-    "allowfrom",
+const OF_CLIENTS: [&str; 9] = ["ca", "cert", "certificate", "crl", "ssl", "tls", "verify", "verification", "x509"];
+/// With `ip`, `address` or `network` beside it each of these says whose requests are taken.
+const OF_ADDRESSES: [&str; 9] = ["client", "filter", "list", "range", "remote", "source", "trust", "trusted", "rule"];
+/// Where clients are.
+const ADDRESSES: [&str; 4] = ["ip", "addr", "address", "network"];
+/// Further words that may have one letter wrong, beside those above that are long enough to be told apart then.
+const MISSPELT: [&str; 17] = [
     "allow",
-    "denyfrom",
-    "whitelist",
-    "ipwhitelist",
+    "allowed",
+    "allowfrom",
     "allowlist",
+    "auht",
+    "authbasic",
+    "authorization",
+    "basicauth",
+    "blocked",
+    "clientcert",
+    "denyfrom",
     "forwardauth",
     "htpasswd",
+    "ipwhitelist",
     "oauth",
-    "clientcert",
-    "authorization",
+    "password",
+    "whitelist",
 ];
-/// Words with such a stem that mean something else.
-const HARMLESS: [&str; 4] = ["author", "authors", "authority", "authored"];
+/// Words with such a stem, or one letter away from such a word, that mean something else.
+const HARMLESS: [&str; 10] = ["author", "authors", "authority", "authored", "black", "clock", "county", "logic", "project", "projects"];
 /// Names with one of these words are about something else: what is written down, and which pages' scripts a browser lets read answers.
 const OTHER_MATTERS: [&str; 3] = ["log", "logs", "cors"];
 /// Words that mean something else together.
-const HARMLESS_PAIRS: [[&str; 2]; 2] = [["user", "agent"], ["per", "user"]];
+const HARMLESS_PAIRS: [[&str; 2]; 3] = [["user", "agent"], ["per", "user"], ["server", "tokens"]];
 
 /// Whether a label's name (behind the prefix) sounds like access control.
 pub fn sounds_like_access_control(name: &str) -> bool {
     let words = without_harmless_pairs(&words(name));
     let letters = words.concat();
-    if is_slip_of_a_label(&letters) || words.iter().any(|word| OTHER_MATTERS.contains(&word.as_str())) {
+    if is_slip_of_a_label(&letters) || is_about_other_matters(&words) {
         return false;
     }
-    let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
+    let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()) || list.contains(&singular(word)));
     let stemmed = words.iter().filter(|word| !HARMLESS.contains(&word.as_str())).any(|word| STEMS.iter().any(|stem| word.contains(stem)));
     let joined = STEMS.iter().filter(|stem| stem.len() > 4).any(|stem| letters.contains(stem));
-    let clients = has(&["client", "clients"]) && has(&OF_CLIENTS) || letters.contains("clientcert") || letters.contains("sslclient");
-    let addresses = has(&["ip", "ips"]) && has(&OF_ADDRESSES);
-    stemmed || joined || has(&WORDS) || clients || addresses || is_misspelt(&words, &letters)
+    let clients = has(&["client"]) && has(&OF_CLIENTS) || letters.contains("clientcert") || letters.contains("sslclient");
+    let addresses = has(&ADDRESSES) && has(&OF_ADDRESSES);
+    let secluded = words.len() == 1 && has(&SECLUDED) || has(&["only"]) && (has(&SECLUDED) || has(&SECLUDED_ONLY));
+    let pairs = PAIRS.iter().any(|pair| words.windows(2).any(|two| two == pair));
+    stemmed || joined || has(&WORDS) || clients || addresses || secluded || pairs || is_misspelt(&words, &letters)
+}
+
+/// `log_in` is about something else than a log.
+fn is_about_other_matters(words: &[String]) -> bool {
+    let follows = |at: usize| words.get(at + 1).is_some_and(|next| next == "in");
+    words.iter().enumerate().any(|(at, word)| OTHER_MATTERS.contains(&word.as_str()) && !(word == "log" && follows(at)))
+}
+
+fn singular(word: &str) -> &str {
+    word.strip_suffix('s').unwrap_or(word)
 }
 
 fn without_harmless_pairs(words: &[String]) -> Vec<String> {
@@ -106,9 +163,23 @@ fn is_slip_of_a_label(letters: &str) -> bool {
 }
 
 fn is_misspelt(words: &[String], letters: &str) -> bool {
-    let near = |text: &str| text.len() <= NAME_BYTES_MAX && MISSPELT.iter().any(|word| strsim::damerau_levenshtein(text, word) <= 1);
-    words.len() <= WORDS_MAX && (words.iter().any(|word| near(word)) || near(letters))
+    words.len() <= WORDS_MAX && (words.iter().any(|word| is_near(word)) || is_near(letters))
 }
+
+/// One letter of such a word is wrong. Of a word of four letters it may be one too many: otherwise everything would be near.
+fn is_near(text: &str) -> bool {
+    if text.len() > NAME_BYTES_MAX || HARMLESS.contains(&text) {
+        return false;
+    }
+    let one_off = |word: &str| [text, singular(text)].iter().any(|text| strsim::damerau_levenshtein(text, word) <= 1);
+    let has_one_more = |word: &str| word.len() + 1 == LETTERS_MIN && text.starts_with(&word[..1]) && text.len() > word.len();
+    let near = |word: &str| (word.len() >= LETTERS_MIN || has_one_more(word)) && one_off(word);
+    let is_long = text.len() >= LETTERS_MIN;
+    MISSPELT.iter().any(|word| one_off(word)) || (is_long && STEMS.iter().chain(&WORDS).any(|word| near(word)))
+}
+
+/// Shorter words are all near to one another.
+const LETTERS_MIN: usize = 5;
 
 /// Nobody slips in a name of more words than these.
 const WORDS_MAX: usize = 16;
@@ -207,6 +278,52 @@ mod tests {
             "waf",
             "restrict",
             "ssl_clients",
+            "pasword",
+            "restict",
+            "denny",
+            "deney",
+            "blaklist",
+            "blacklst",
+            "acces",
+            "permt",
+            "fobid",
+            "alowed_ips",
+            "auht",
+            "aut_basic",
+            "credentals",
+            "keycloack",
+            "acls",
+            "tokens",
+            "blocked_ips",
+            "banned_ips",
+            "guarded",
+            "ip_rules",
+            "ip_lists",
+            "ipranges",
+            "log_in",
+            "log_in_required",
+            "only_from",
+            "internal_only",
+            "internal",
+            "private",
+            "vpn_only",
+            "members_only",
+            "trust_ips",
+            "cidrs",
+            "client_ips",
+            "source_networks",
+            "remote_addr",
+            "mutual_tls",
+            "x509",
+            "htdigest",
+            "open_id_connect",
+            "bearer",
+            "passphrase",
+            "2fa",
+            "sign_in",
+            "roles",
+            "limit_except",
+            "reject",
         ] {
             assert!(sounds_like_access_control(name), "{name}");
         }
@@ -250,6 +367,17 @@ mod tests {
             "prot",
             "priority",
             "ssl_verify",
+            "internal_port",
+            "private_network",
+            "read_only",
+            "project",
+            "network_name",
+            "client_body",
+            "address_family",
+            "source",
+            "logs",
+            "log_level",
+            "opentelemetry",
         ] {
             assert!(!sounds_like_access_control(name), "{name}");
         }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use reading::{LabelReading, ReadLabels, read_labels};
-pub use strangers::{asks_for_access_control, closing};
+pub use strangers::{access_key, closing};
 pub use table::{LABELS, LabelInfo};
 pub use values::Redirect;
 

@@ -307,7 +307,7 @@ impl Reader<'_> {
 
     fn bad(&mut self, name: &str, value: &str, rule: &Refused, follows: &str) {
         let (message, remedy) = match unseen(value) {
-            Some(unseen) => (format!("{rule}, and this has {unseen}; {follows}"), "Write the value anew instead of copying it.".to_owned()),
+            Some(unseen) => (format!("{rule}, and this has {unseen}; {follows}"), remedy_for_unseen(name, value).to_owned()),
             None => (format!("{rule}; {follows}"), remedy(name, value)),
         };
         self.add(Severity::Error, FindingCode::InvalidLabelValue, name, Some(value), &message, &remedy);
@@ -371,10 +371,29 @@ fn list<T: Ord + Clone>(text: &str, separator: char, parse: impl Fn(&str) -> Res
 }
 
 /// The remedy for a bad value, as near to the slip as it can be told.
+/// Somebody who writes one host in each line sees them well enough.
+fn remedy_for_unseen(name: &str, value: &str) -> &'static str {
+    if name == "hosts" && value.trim().contains(['\n', '\r', '\t']) {
+        "Separate hosts by commas, not by line breaks or tabs."
+    } else {
+        "Write the value anew instead of copying it."
+    }
+}
+
 fn remedy(name: &str, value: &str) -> String {
     match name {
         _ if value.contains('$') => "Set the variable when the stack is deployed; it was not replaced.".to_owned(),
-        "hosts" if !value.is_ascii() => "Write the host in its ASCII form (xn--…).".to_owned(),
+        "hosts" if !value.is_ascii() => {
+            let strange = value.chars().find(|c| !c.is_ascii()).map_or(0, u32::from);
+            format!(
+                "Write the host in its ASCII form (xn--…) if it is meant so; if it should be plain letters, type it anew: its first other \
+                 character is U+{strange:04X}."
+            )
+        }
+        "hosts" if value.trim() == "*" => {
+            "Name hosts, or write com.docker.lb.default_backend=true: the default backend answers for all hosts that nobody publishes."
+                .to_owned()
+        }
         "hosts" if value.contains("://") => "Write the host alone, without scheme.".to_owned(),
         "hosts" if value.contains('/') => "Write the host alone; a path belongs into com.docker.lb.context_root.".to_owned(),
         "hosts" if value.contains(':') => "Write the host alone; the port in a request does not matter.".to_owned(),

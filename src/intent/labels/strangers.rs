@@ -36,14 +36,15 @@ pub fn strangers(labels: &BTreeMap<String, String>, is_published: bool) -> Vec<S
 
 /// The labels that ask for an access control that does not exist here, so that nobody must get in.
 pub fn closing(labels: &BTreeMap<String, String>) -> impl Iterator<Item = (&String, &String)> {
-    labels.iter().filter(|(key, value)| asks_for_access_control(key, value))
+    labels.iter().filter(|(key, value)| access_key(key, value).is_some())
 }
 
 fn stranger<'a>(key: &str, value: &'a str, is_published: bool) -> Option<Stranger<'a>> {
-    let secret = asks_for_access_control(key, value);
+    let asks = access_key(key, value);
+    let secret = asks.is_some();
     let said = |severity, code, message: String, remedy: String| {
         let value = (!secret).then_some(value);
-        Some(Stranger { key: excerpt(key, 120), value, severity, code, message, remedy })
+        Some(Stranger { key: excerpt(asks.unwrap_or(key), 120), value, severity, code, message, remedy })
     };
     if is_published && secret {
         let message = "there is no such label, and it sounds like access control: so that nobody gets in who should not, the service's routes are \
@@ -61,12 +62,23 @@ fn stranger<'a>(key: &str, value: &'a str, is_published: bool) -> Option<Strange
     said(Severity::Warning, FindingCode::UnknownLabel, format!("there is no such label; it has no effect{hidden}"), remedy_for_name(&name))
 }
 
-/// Whether a label asks for an access control, so that its value may be a password and must not be shown.
-pub fn asks_for_access_control(key: &str, value: &str) -> bool {
-    let asks = !value.trim().is_empty() && !matches!(values::boolean(value.trim()), Ok(false));
-    let plain = || plain(key);
-    let other = || begins(&plain(), OTHER_PREFIX);
-    asks && unknown_name(key).or_else(other).is_some_and(|name| sounds_like_access_control(&name))
+/// The key of a label that asks for an access control, as much of it as may be shown: its value may be a password, also where it became
+/// a part of the name. None: the label asks for no such thing.
+pub fn access_key<'v, 'k: 'v>(key: &'k str, value: &'v str) -> Option<&'k str> {
+    let (key, value) = parted(key, value.trim());
+    let asks = !value.is_empty() && !matches!(values::boolean(value), Ok(false));
+    let other = || begins(&plain(key), OTHER_PREFIX);
+    (asks && unknown_name(key).or_else(other).is_some_and(|name| sounds_like_access_control(&name))).then_some(key)
+}
+
+/// A key and its value, apart where they were written as one: `basic_auth=user:password` as an item of a mapping, or with a colon
+/// as an item of a list.
+fn parted<'v, 'k: 'v>(key: &'k str, value: &'v str) -> (&'k str, &'v str) {
+    let begins = key.len() - key.trim_start().len();
+    let is_end = |c: char| matches!(c, ':' | '=') || (value.is_empty() && c.is_whitespace());
+    let Some((at, c)) = key.char_indices().find(|(at, c)| *at > begins && is_end(*c)) else { return (key, value) };
+    let joined = key[at + c.len_utf8()..].trim_matches(|c: char| c.is_whitespace() || matches!(c, ':' | '='));
+    (&key[..at], if value.is_empty() { joined } else { value })
 }
 
 /// A key without what nobody sees in it.

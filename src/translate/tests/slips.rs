@@ -137,6 +137,10 @@ fn a_label_that_sounds_like_access_control_closes_its_service() {
         "\"com.docker.lb.\\u200bipwhitelist\": x",
         "Com.Docker.LB.Auth: x",
         "swarmgate.basic_auth: x",
+        "\"com.docker.lb.basic_auth=x:hidden\": ''",
+        "\"com.docker.lb.basic_auth: x:hidden\": ''",
+        "\"com.docker.lb.ip_whitelist 10.0.0.0/8\": ''",
+        "\"com.docker.lb.basic auth\": x",
     ] {
         let translation = closed(label);
         assert_eq!(endpoints(&translation), ["h/: "], "{label}");
@@ -146,13 +150,37 @@ fn a_label_that_sounds_like_access_control_closes_its_service() {
         );
         let finding = translation.findings.iter().find(|finding| finding.code == FindingCode::UnknownAccessLabel).unwrap();
         assert_eq!(finding.severity, Severity::Error);
+        assert!(!finding.to_string().contains("hidden"), "it may be a password: {finding}");
         assert_eq!(translation.routes[0].services[0].endpoints.len(), 2, "they are shown with the reason");
     }
-    for label in ["basic_auth: ''", "basic_auth: 'false'", "hots: x", "rate_limit: 5"] {
+    for label in [
+        "basic_auth: ''",
+        "basic_auth: 'false'",
+        "hots: x",
+        "rate_limit: 5",
+        "\"com.docker.lb.auth=false\": ''",
+        "\"com.docker.lb.x=auth\": ''",
+    ] {
         assert_eq!(endpoints(&closed(label)), ["h/: 10.1.1.2:80, 10.1.1.3:80"], "{label}");
     }
     let passed = closed("ssl_passthrough: 'true', deny: all");
     assert!(passed.table.passthrough[&host("h")].services.is_empty());
+}
+
+#[test]
+fn such_a_label_on_the_containers_closes_their_service() {
+    let of = |label: &str| {
+        let service = format!("{{name: app, labels: {{hosts: h, port: 80}}, containerLabels: {{{label}}}, networks: [net], tasks: 2}}");
+        translated(&format!("{{networks: [net], services: [{service}]}}"))
+    };
+    let closed = of("com.docker.lb.basic_auth: 'x:hidden'");
+    assert_eq!(endpoints(&closed), ["h/: "]);
+    let finding = closed.findings.iter().find(|finding| finding.code == FindingCode::UnknownAccessLabel).unwrap();
+    assert!(finding.message.contains("stands on the containers") && !finding.to_string().contains("hidden"), "{finding}");
+    assert_eq!(finding.field.as_deref(), Some("com.docker.lb.basic_auth"));
+    for label in ["com.docker.lb.basic_auth: ''", "com.docker.lb.hosts: x", "basic_auth: x"] {
+        assert_eq!(endpoints(&of(label)), ["h/: 10.1.1.2:80, 10.1.1.3:80"], "{label}");
+    }
 }
 
 #[test]
