@@ -50,7 +50,7 @@ fn on_container(service: &Service) -> Option<Finding> {
 /// So many hosts are written into a remedy.
 const HOSTS_MAX: usize = 10;
 
-/// A proxy whose labels people know, and what its labels would be here.
+/// A proxy whose labels people know, and what its labels would be here. Keys come in lower case.
 struct Proxy {
     name: &'static str,
     /// Whether a label asks it to publish something.
@@ -66,16 +66,18 @@ struct Proxy {
 const PROXIES: [Proxy; 3] = [
     Proxy {
         name: "Traefik",
+        // Without a rule it publishes a service by its default rule; other labels of its own ask for nothing (`traefik.docker.network`).
         asks: |key, value| {
-            let rule =
-                key.starts_with("traefik.http.routers.") || key.starts_with("traefik.tcp.routers.") || key == "traefik.frontend.rule";
-            rule || (key == "traefik.enable" && value.eq_ignore_ascii_case("true"))
+            let speaks = ["traefik.http.", "traefik.tcp.", "traefik.frontend.", "traefik.port"].iter().any(|word| key.starts_with(word));
+            speaks || (key == "traefik.enable" && !value.is_empty() && !is_no(value))
         },
         hosts: |key, value| {
             let is_rule = key.starts_with("traefik.") && key.rsplit('.').next() == Some("rule");
             let rule = if is_rule { value } else { "" };
             // Version 2 and later: Host(`a`, `b`) || Host(`c`); before: Host:a,b;PathPrefix:/x.
-            let quoted = rule.split("Host(").skip(1).filter_map(|rest| rest.split_once(')')).flat_map(|(hosts, _)| hosts.split(','));
+            let is_meant = |at: &usize| !rule[..*at].trim_end().ends_with('!');
+            let named = rule.match_indices("Host(").filter(|(at, _)| is_meant(at)).map(|(at, word)| &rule[at + word.len()..]);
+            let quoted = named.filter_map(|rest| rest.split_once(')')).flat_map(|(hosts, _)| hosts.split(','));
             let former = rule.strip_prefix("Host:").and_then(|rest| rest.split(';').next()).into_iter().flat_map(|hosts| hosts.split(','));
             quoted.chain(former).map(|host| host.trim().trim_matches(['`', '"', '\'']).to_owned()).collect()
         },
@@ -110,13 +112,18 @@ const PROXIES: [Proxy; 3] = [
     Proxy {
         name: "Docker Flow Proxy",
         asks: |key, value| key == "com.df.notify" && value.eq_ignore_ascii_case("true"),
-        hosts: |key, value| if key == "com.df.serviceDomain" { value.split(',').map(str::to_owned).collect() } else { Vec::new() },
+        hosts: |key, value| if key == "com.df.servicedomain" { value.split(',').map(str::to_owned).collect() } else { Vec::new() },
         port: |key, value| (key == "com.df.port").then(|| value.to_owned()),
         says_more: |key, value| {
-            (key == "com.df.servicePath" && value != "/") || ["com.df.users", "com.df.httpsOnly", "com.df.allowedMethods"].contains(&key)
+            (key == "com.df.servicepath" && value != "/") || ["com.df.users", "com.df.httpsonly", "com.df.allowedmethods"].contains(&key)
         },
     },
 ];
+
+/// As Traefik reads it, which is written in Go.
+fn is_no(value: &str) -> bool {
+    ["false", "0", "f"].iter().any(|no| value.eq_ignore_ascii_case(no))
+}
 
 /// `caddy`, or `caddy_1`.
 fn is_caddy_site(key: &str) -> bool {
@@ -126,11 +133,12 @@ fn is_caddy_site(key: &str) -> bool {
 }
 
 fn of_other_proxy(service: &Service) -> Option<Finding> {
-    let is_disabled = service.labels.get("traefik.enable").is_some_and(|value| value.trim().eq_ignore_ascii_case("false"));
-    if is_disabled || service.labels.keys().any(|key| key.starts_with(PREFIX)) {
+    let all: Vec<(String, &str)> = service.labels.iter().map(|(key, value)| (key.to_ascii_lowercase(), value.trim())).collect();
+    let is_disabled = all.iter().any(|(key, value)| key == "traefik.enable" && is_no(value));
+    if is_disabled || all.iter().any(|(key, value)| key.starts_with(PREFIX) && !value.is_empty()) {
         return None;
     }
-    let labels = || service.labels.iter().map(|(key, value)| (key.as_str(), value.trim()));
+    let labels = || all.iter().map(|(key, value)| (key.as_str(), *value));
     let (proxy, key) =
         PROXIES.iter().find_map(|proxy| labels().find(|(key, value)| (proxy.asks)(key, value)).map(|(key, _)| (proxy, key)))?;
     // What cannot be read for certain is left to whoever knows the service: a label is to be written by hand.
@@ -154,6 +162,7 @@ fn of_other_proxy(service: &Service) -> Option<Finding> {
     let remedy =
         format!("Nothing, if that proxy is to publish it. For Swarmgate: {ours} under deploy.labels{more}; docs/labels.md has all labels.");
     let finding = Finding::new(Severity::Info, FindingCode::OtherProxyLabels, subject(service), message, remedy);
+    let key = service.labels.keys().find(|written| written.eq_ignore_ascii_case(key)).map_or(key, String::as_str);
     Some(Finding { field: Some(excerpt(key, 120)), ..finding })
 }
 
