@@ -90,7 +90,7 @@ pub fn reach<'a>(world: &World<'_>, published: &'a Published<'a>, findings: &mut
         networks: BTreeSet::new(),
         hindrance: hindrance(world, published, &way, awaited),
     };
-    if published.labels.backend_mode == BackendMode::Vip && published.wants_tasks() && way != Way::Nowhere && awaited.is_none() {
+    if wants_virtual_ip(world, published) && way != Way::Nowhere && awaited.is_none() {
         if let Some(found) = virtual_ip(world, published, &way) {
             reach.vip = true;
             add_virtual_ip(world, &mut reach, found);
@@ -111,6 +111,13 @@ pub fn reach<'a>(world: &World<'_>, published: &'a Published<'a>, findings: &mut
     reach.candidates.sort_by(|a, b| a.endpoint.cmp(&b.endpoint));
     reach.excluded.sort_by(|a, b| a.task.cmp(&b.task));
     reach
+}
+
+/// Whether its virtual IP is asked for and somebody stands behind it. Swarm starts a missing task of a service, but none of a job
+/// that has ended: its virtual IP stays, and nobody answers there.
+fn wants_virtual_ip(world: &World<'_>, published: &Published<'_>) -> bool {
+    let runs = || world.tasks_of(&published.service.id).iter().any(|task| task.state == "running");
+    published.labels.backend_mode == BackendMode::Vip && published.wants_tasks() && (!published.service.is_job() || runs())
 }
 
 /// The network over which it is reached now: while networks are exchanged it is not the one that it shall have.

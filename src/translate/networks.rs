@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::World;
 use super::attachable::finding_of_service;
-use super::node_ports::{self, BRIDGE, HOST};
+use super::node_ports::{self, asks_for_bridge, asks_for_host};
 use super::published::{Published, label_key, stack_of};
 use crate::channel::contract::{CONTROL_NETWORK, LABEL_OWNER};
 use crate::intent::cluster::Cluster;
@@ -61,18 +61,19 @@ impl Way {
 }
 
 /// The way to a service, with a finding when there is none or another one than its label says. Ports of nodes are the way
-/// of a service that has no usable network, and of one whose label says so.
+/// of a service that has no usable network, and of one whose label says so. Docker lets a service on its nodes' own network have no
+/// other one, so that there a label which names another changes nothing.
 pub fn choose(world: &World<'_>, published: &Published<'_>, findings: &mut Vec<Finding>) -> Way {
     let attached = attached_networks(world, published.service);
     let usable: Vec<_> = attached.iter().copied().filter(|network| is_usable(world, &network.id)).collect();
     let label = published.labels.network.as_deref();
     let named = label.and_then(|label| labelled(published.service, label, &usable));
-    let on_host = label.is_none_or(|label| label == HOST) && node_ports::are_on_host_network(world, published);
-    let on_nodes = on_host || node_ports::are_published(published);
-    let network = named.or_else(|| first_choice(world, &usable)).filter(|_| label != Some(BRIDGE) || !on_nodes);
+    let is_bridged = node_ports::are_published(published);
+    let on_host = named.is_none() && !(is_bridged && asks_for_bridge(label)) && node_ports::are_on_host_network(world, published);
+    let network = named.or_else(|| first_choice(world, &usable)).filter(|_| !(is_bridged && asks_for_bridge(label)));
     let way = match network {
         Some(network) => Way::Network(network.id.clone()),
-        None if on_nodes => Way::Nodes,
+        None if on_host || is_bridged => Way::Nodes,
         None => Way::Nowhere,
     };
     Choice { world, published, attached: &attached, usable: &usable, named, network, on_host }.tell(&way, findings);
@@ -89,7 +90,7 @@ struct Choice<'a> {
     named: Option<&'a Network>,
     /// The network that is used.
     network: Option<&'a Network>,
-    /// Whether it is on its nodes' own network, and nothing else is asked for.
+    /// Whether it is on its nodes' own network, and neither has nor publishes what its label asks for.
     on_host: bool,
 }
 
@@ -101,23 +102,29 @@ impl Choice<'_> {
         findings.extend(left_out);
         match (way, label) {
             (Way::Nowhere, _) if !told || self.has_unlisted() => findings.push(unreachable(self.world, self.published, self.attached)),
-            (Way::Nodes, Some(HOST)) if self.on_host => {}
-            (Way::Network(_), Some(BRIDGE)) => {
+            (Way::Nodes, Some(label)) if self.on_host && self.is_told_of_host(label) => findings.extend(on_host(self.published, label)),
+            (Way::Network(_), Some(_)) if asks_for_bridge(label) => {
                 findings.push(node_ports::none_published(self.published, Severity::Warning, &self.instead(way)));
             }
-            (Way::Network(_) | Way::Nodes, Some(label)) if label != BRIDGE && self.named.is_none() && !told => {
-                findings.push(not_found(self.published, label, self.attached, &self.instead(way)));
+            (Way::Network(_) | Way::Nodes, Some(name)) if (self.on_host || !asks_for_bridge(label)) && self.named.is_none() && !told => {
+                findings.push(not_found(self.published, name, self.attached, &self.instead(way)));
             }
             (Way::Network(_), None) => findings.extend(self.ambiguous()),
             _ => {}
         }
     }
 
+    /// Whether the nodes' own network is asked for, or the tasks say that it is the service's: without any it may be on one that was
+    /// made a moment ago.
+    fn is_told_of_host(&self, label: &str) -> bool {
+        asks_for_host(Some(label)) || node_ports::tasks_are_on_host_network(self.world, self.published)
+    }
+
     /// The networks that would have been possible but for their faults: the one that the label names, else all of them.
     fn left_out(&self, way: &Way) -> Vec<Finding> {
         let (world, published) = (self.world, self.published);
         let label = published.labels.network.as_deref();
-        if self.named.is_some() || (label == Some(BRIDGE) && *way != Way::Nowhere) {
+        if self.named.is_some() || (asks_for_bridge(label) && *way != Way::Nowhere) {
             return Vec::new();
         }
         let severity = if *way == Way::Nowhere { Severity::Error } else { Severity::Warning };
@@ -193,7 +200,7 @@ fn unreachable(world: &World<'_>, published: &Published<'_>, attached: &[&Networ
         let remedy = "Attach the service to one of the cluster's networks, or have an administrator add its network to the closed list (spec.networks.only).";
         return Finding::new(Severity::Error, FindingCode::UnreachableNetwork, published.subject(), message, remedy);
     }
-    if published.labels.network.as_deref() == Some(BRIDGE) || published.service.ports.iter().any(|port| port.host_mode) {
+    if asks_for_bridge(published.labels.network.as_deref()) || published.service.ports.iter().any(|port| port.host_mode) {
         return node_ports::none_published(published, Severity::Error, "its hosts answer 503");
     }
     let message = "the service has no overlay network for applications, and publishes no port on its nodes; its hosts answer 503";
@@ -222,6 +229,15 @@ fn not_found(published: &Published<'_>, label: &str, attached: &[&Network], inst
         }
     };
     Finding::new(Severity::Warning, FindingCode::NetworkNotFound, published.subject(), message, remedy).at(label_key("network"), label)
+}
+
+/// That a service on its nodes' own network names another one: none can be attached to it, so that the usual advice would not help.
+fn on_host(published: &Published<'_>, label: &str) -> Option<Finding> {
+    let message =
+        "the service is on its nodes' own network and has no other; the addresses of its nodes and the port of its label are used";
+    let remedy = "Remove the label, or write host.";
+    let finding = Finding::new(Severity::Warning, FindingCode::NetworkNotFound, published.subject(), message, remedy);
+    (!asks_for_host(Some(label))).then(|| finding.at(label_key("network"), label))
 }
 
 /// The network of the service that a label was probably to name: by the end of its name (what the stack file calls it), or nearly so.

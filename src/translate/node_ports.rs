@@ -11,17 +11,31 @@ use crate::swarm::{NODE_ADDRESS_LABEL, PublishedPort, Snapshot, Task};
 use crate::types::{NodeId, Port, ServiceId};
 
 /// The value of the label `network` that asks for it.
-pub const BRIDGE: &str = "bridge";
+const BRIDGE: &str = "bridge";
 
 /// The value of the label `network` that asks for the node's own network.
-pub const HOST: &str = "host";
+const HOST: &str = "host";
+
+/// Whether a label `network` asks for ports that the service publishes on its nodes, in whatever case: Docker has one such word.
+pub fn asks_for_bridge(label: Option<&str>) -> bool {
+    label.is_some_and(|label| label.eq_ignore_ascii_case(BRIDGE))
+}
+
+/// Whether a label `network` asks for the nodes' own network, in whatever case.
+pub fn asks_for_host(label: Option<&str>) -> bool {
+    label.is_some_and(|label| label.eq_ignore_ascii_case(HOST))
+}
 
 /// Whether the service's tasks share their nodes' own network. Only tasks tell, so without any a service on a network that
 /// is in no list may be.
 pub fn are_on_host_network(world: &World<'_>, published: &Published<'_>) -> bool {
-    let (service, tasks) = (published.service, world.tasks_of(&published.service.id));
-    let unlisted = || service.networks.iter().any(|id| world.network_named(id).is_none());
-    tasks.iter().any(|task| task.on_host_network) || (tasks.is_empty() && unlisted())
+    let unlisted = || published.service.networks.iter().any(|id| world.network_named(id).is_none());
+    tasks_are_on_host_network(world, published) || (world.tasks_of(&published.service.id).is_empty() && unlisted())
+}
+
+/// Whether a task of the service is known to be on its node's own network.
+pub fn tasks_are_on_host_network(world: &World<'_>, published: &Published<'_>) -> bool {
+    world.tasks_of(&published.service.id).iter().any(|task| task.on_host_network)
 }
 
 /// Ports of nodes, and whose they are: what a task on its node's own network cannot have although its service says so.
@@ -157,7 +171,7 @@ pub fn none_published(published: &Published<'_>, severity: Severity, instead: &s
         "Publish it (docker service update --publish-add mode=host,target={target}; in a stack file `mode: host` in the long form of ports), or \
          attach the service to an overlay network."
     );
-    let asked = published.labels.network.as_deref().filter(|label| *label == BRIDGE);
+    let asked = published.labels.network.as_deref().filter(|label| asks_for_bridge(Some(label)));
     let finding = Finding::new(severity, FindingCode::NoHostPort, published.subject(), message, remedy);
     if let Some(label) = asked { finding.at(label_key("network"), label) } else { finding }
 }

@@ -160,15 +160,15 @@ fn reason<'a>(member: &'a Reach<'_>) -> (&'a str, &'static str) {
         ("the service is scaled to zero", "Scale the service up.")
     } else if !member.candidates.is_empty() {
         ("weights leave no service of the route any requests", "Give one of the route's services a weight above 0.")
-    } else if member.on_nodes {
-        (
-            "no task of the service runs and can be reached at a port of its node",
-            "Its endpoints in the status say why; see `docker service ps` for tasks that do not run, and docs/labels.md for addresses and ports of nodes.",
-        )
     } else if member.published.service.is_job() && member.excluded.is_empty() {
         (
             "no task of the job is running: it has ended, or not begun",
             "See `docker service ps`; `docker service update --force` runs a job again. A service that is to answer always is no job.",
+        )
+    } else if member.on_nodes {
+        (
+            "no task of the service runs and can be reached at a port of its node",
+            "Its endpoints in the status say why; see `docker service ps` for tasks that do not run, and docs/labels.md for addresses and ports of nodes.",
         )
     } else if let Some((why, remedy)) = &member.hindrance {
         (why, remedy)

@@ -107,3 +107,54 @@ fn a_task_that_moves_changes_its_address_and_nothing_else() {
     check(&on("n2"), "192.0.2.2:40000", &[]);
     assert_eq!(lasting(&on("n1")), [false], "Swarm chose the port");
 }
+
+#[test]
+fn a_service_on_the_nodes_own_network_has_no_other_whatever_its_label_says() {
+    let labelled = |network: &str, tasks: &str| {
+        translated(&format!(
+            "
+            nodes: [{{name: n1, address: 192.0.2.1}}]
+            services: [{{name: app, hostNetwork: true, labels: {{hosts: h, port: 9101{network}}}, tasks: {tasks}}}]
+            "
+        ))
+    };
+    for (network, expected) in [
+        ("", None),
+        (", network: host", None),
+        (", network: HOST", None),
+        (", network: web", Some(FindingCode::NetworkNotFound)),
+        (", network: bridge", Some(FindingCode::NetworkNotFound)),
+        (", network: Bridge", Some(FindingCode::NetworkNotFound)),
+    ] {
+        let translation = labelled(network, "[{node: n1}]");
+        assert_eq!(endpoints(&translation), ["h/: 192.0.2.1:9101"], "{network}");
+        assert_eq!(codes(&translation), Vec::from_iter(expected), "{network}");
+        let remedies = translation.findings.iter().map(|finding| finding.remedy.as_str());
+        assert!(remedies.clone().all(|remedy| remedy == "Remove the label, or write host."), "{network}");
+    }
+}
+
+#[test]
+fn an_ended_job_has_neither_a_virtual_ip_nor_reasons_that_stand_nowhere() {
+    let job = |tasks: &str, how: &str| {
+        translated(&format!(
+            "
+            networks: [web]
+            nodes: [{{name: n1, address: 192.0.2.1}}]
+            services:
+              - {{name: app, job: true, labels: {{hosts: h, port: 80, backend_mode: vip}}, {how}, tasks: {tasks}}}
+              - {{proxyOf: default, name: swarmgate-proxy-default, networks: [web], tasks: 1}}
+            "
+        ))
+    };
+    let answers = |translation: &Translation| !endpoints(translation)[0].ends_with(' ');
+    assert!(answers(&job("[{}]", "networks: [web]")));
+    assert!(answers(&job("[{}, {state: complete}]", "networks: [web]")));
+    assert!(!answers(&job("[{state: complete}]", "networks: [web]")));
+    assert!(!answers(&job("[]", "networks: [web]")));
+    for tasks in ["[]", "[{node: n1, state: complete}]"] {
+        let on_host = job(tasks, "hostNetwork: true");
+        let reason = on_host.routes[0].reason.as_deref();
+        assert_eq!(reason, Some("no task of the job is running: it has ended, or not begun"), "{tasks}");
+    }
+}
