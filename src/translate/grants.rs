@@ -77,6 +77,11 @@ impl<'a> User<'a> {
     pub fn stack(&self) -> Option<&'a str> {
         self.belonging.stack
     }
+
+    /// What its stack file calls an object of its stack that has this full name.
+    fn in_stack_file<'n>(&self, full: &'n str) -> Option<&'n str> {
+        full.strip_prefix(self.stack()?)?.strip_prefix('_')
+    }
 }
 
 /// One entry of [`LABEL_USE_BY`].
@@ -261,18 +266,29 @@ impl<'a> Objects<'a> {
     /// The name of an object that a service may use and that its label was probably to name: one that ends in what the label
     /// says (the name in another stack's file), or nearly that. Nobody is told of an object that is not granted to him.
     pub fn meant(&self, rules: &MaterialRules, user: &User<'a>, name: &str, kinds: &[MaterialKind]) -> Option<&'a str> {
-        let usable = |candidate: &&str| {
-            let objects = self.by_name.get(*candidate).into_iter().flatten();
-            objects.filter(|object| kinds.contains(&object.kind)).any(|object| grant(rules, user, object).is_ok())
-        };
+        let granted = |candidate: &str| self.granted(rules, user, candidate, kinds);
         let is_longer = |candidate: &&str| candidate.strip_suffix(name).is_some_and(|before| before.ends_with(['_', '-', '.']));
-        let is_near = |candidate: &&str| candidate.len().abs_diff(name.len()) <= NEAR_BYTES;
+        let is_near = |(spelt, _): &(&str, &str)| spelt.len().abs_diff(name.len()) <= NEAR_BYTES;
         let own = self.by_group.get(&user.belonging.group()).into_iter().flatten();
         let opened = self.opened.iter().chain(rules.open_anything().then(|| self.by_name.keys()).into_iter().flatten());
         // What is the service's own is likelier meant, and the rest can be very many.
         let candidates: Vec<&'a str> = own.chain(opened).copied().take(CANDIDATES_MAX).collect();
-        let longer = candidates.iter().copied().filter(is_longer).find(usable);
-        longer.or_else(|| nearest(name, candidates.iter().copied().filter(is_near).filter(usable)))
+        if let Some(longer) = candidates.iter().copied().filter(is_longer).find(|candidate| granted(candidate).is_some()) {
+            return Some(longer);
+        }
+        // What the stack file calls it is a name of it in the service's own stack alone.
+        let full = candidates.iter().map(|full| (*full, *full)).filter(is_near).filter(|(_, full)| granted(full).is_some());
+        let short = candidates.iter().filter_map(|full| Some((user.in_stack_file(full)?, *full))).filter(is_near);
+        let own_short = short.filter(|(_, full)| granted(full) == Some(Grant::OwnStack));
+        let spelt: Vec<(&'a str, &'a str)> = own_short.chain(full).collect();
+        let found = nearest(name, spelt.iter().map(|(spelt, _)| *spelt))?;
+        spelt.into_iter().find(|(spelt, _)| *spelt == found).map(|(_, full)| full)
+    }
+
+    /// How near the nearest object of this full name is to a service, if it may use one.
+    fn granted(&self, rules: &MaterialRules, user: &User<'a>, name: &str, kinds: &[MaterialKind]) -> Option<Grant> {
+        let objects = self.by_name.get(name).into_iter().flatten().filter(|object| kinds.contains(&object.kind));
+        objects.filter_map(|object| grant(rules, user, object).ok()).min()
     }
 
     /// The object that a service means by a name, if it may use one: of its own stack by the name in the stack file or in

@@ -344,3 +344,37 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_slip_in_what_the_stack_file_calls_a_secret_is_recognised_in_its_own_stack_alone() {
+    let meant = |name: &str, stack: &str| {
+        let translation = translated(&format!(
+            "
+            networks: [web]
+            secrets:
+              - {{name: shop_cert, stack: shop}}
+              - {{name: shop_tls-2026, stack: shop}}
+              - {{name: shop_open, stack: bank, labels: {{swarmgate.use-by: anyone}}}}
+              - {{name: shop_hidden, stack: bank}}
+            services: [{{name: app, stack: {stack}, labels: {{hosts: h, port: 80, ssl_cert: {name}}}, networks: [web], tasks: 1}}]
+            "
+        ));
+        let finding = translation.findings.into_iter().find(|finding| finding.code == FindingCode::SecretNotFound).expect("no such secret");
+        finding.remedy.strip_prefix("Did you mean ").and_then(|rest| rest.split_once('?')).map(|(meant, _)| meant.to_owned())
+    };
+    for (name, expected) in [
+        ("cret", Some("shop_cert")),
+        ("CERT", Some("shop_cert")),
+        ("certt", Some("shop_cert")),
+        ("tls_2026", Some("shop_tls-2026")),
+        ("tls-2025", Some("shop_tls-2026")),
+        ("shop_tls-2025", Some("shop_tls-2026")),
+        ("opne", None),
+        ("hiden", None),
+    ] {
+        assert_eq!(meant(name, "shop").as_deref(), expected, "{name}");
+    }
+    for name in ["cret", "CERT", "tls_2026", "shop_cret"] {
+        assert_eq!(meant(name, "other"), None, "{name}");
+    }
+}
