@@ -4,6 +4,7 @@ use super::published::{is_application, is_claimed_by, label_key};
 use super::slips::slips;
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::{LabelReading, read_labels, service_cluster_of};
+use crate::intent::suggest::nearest;
 use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::swarm::{Service, Snapshot};
 use crate::types::{ClusterName, unseen};
@@ -46,17 +47,32 @@ fn unknown(clusters: &[Cluster], service: &Service) -> Finding {
         Some(_) => "no declared cluster publishes this label value; the service is not published",
         None => "no declared cluster publishes services without this label; the service is not published",
     };
-    let known: Vec<_> = clusters.iter().filter_map(|cluster| cluster.service_cluster.as_deref()).collect();
-    let remedy = if known.is_empty() {
-        "Declare a ServiceCluster for it.".to_owned()
-    } else {
-        format!("Write one of {}, or declare a ServiceCluster for it.", known.join(", "))
-    };
+    let remedy = remedy(clusters, value);
     let hidden = value.and_then(unseen).map_or_else(String::new, |unseen| format!("; it has {unseen}"));
     let message = format!("{message}{hidden}");
     let subject = Subject::Service(service.name.clone());
     Finding::new(Severity::Error, FindingCode::UnknownServiceCluster, subject, message, remedy)
         .at(label_key("service_cluster"), value.unwrap_or_default())
+}
+
+/// What leads to a cluster that there is. The one for services without the label is often called by its name, which is no label value.
+fn remedy(clusters: &[Cluster], value: Option<&str>) -> String {
+    let known: Vec<&str> = clusters.iter().filter_map(|cluster| cluster.service_cluster.as_deref()).collect();
+    if let Some(meant) = value.and_then(|value| nearest(value, known.iter().copied())) {
+        return format!("Did you mean {meant}? Else declare a ServiceCluster for it.");
+    }
+    let unlabelled = clusters.iter().find(|cluster| cluster.service_cluster.is_none()).map(|cluster| cluster.name.as_str());
+    let without = unlabelled.map(|name| format!("the cluster {name} publishes services without it"));
+    let is_its_name = value.zip(unlabelled).is_some_and(|(value, name)| nearest(value, std::iter::once(name)).is_some());
+    match (without, known.as_slice()) {
+        (Some(without), _) if is_its_name => format!("Remove the label: {without}."),
+        (Some(without), []) => format!("Remove the label ({without}), or declare a ServiceCluster for it."),
+        (Some(without), known) => {
+            format!("Write one of {}, remove the label ({without}), or declare a ServiceCluster for it.", known.join(", "))
+        }
+        (None, []) => "Declare a ServiceCluster for it.".to_owned(),
+        (None, known) => format!("Write one of {}, or declare a ServiceCluster for it.", known.join(", ")),
+    }
 }
 
 fn waits_for(cluster: &ClusterName, service: &Service) -> Finding {

@@ -179,6 +179,35 @@ fn a_service_is_published_by_the_cluster_it_names_and_by_no_other() {
 }
 
 #[test]
+fn who_names_a_cluster_that_nobody_declares_is_told_what_leads_to_one() {
+    let labelled = |name: &str, value: Option<&str>| Cluster {
+        name: ClusterName::parse(name).unwrap(),
+        service_cluster: value.map(str::to_owned),
+        ..cluster()
+    };
+    let (default, prod, dev) = (labelled("default", None), labelled("main", Some("prod")), labelled("dev", Some("dev")));
+    let remedy = |clusters: &[Cluster], value: &str| {
+        let world = snapshot(&format!("services: [{{name: app, labels: {{hosts: h, port: 80, service_cluster: '{value}'}}, tasks: 1}}]"));
+        unclaimed(clusters, &[], false, &world).remove(0).remedy
+    };
+    let removal = "Remove the label: the cluster default publishes services without it.";
+    let either =
+        "Write one of prod, dev, remove the label (the cluster default publishes services without it), or declare a ServiceCluster for it.";
+    let all = [default.clone(), prod.clone(), dev.clone()];
+    let alone = [default];
+    assert_eq!(remedy(&alone, "default"), removal);
+    assert_eq!(
+        remedy(&alone, "elsewhere"),
+        "Remove the label (the cluster default publishes services without it), or declare a ServiceCluster for it."
+    );
+    assert_eq!(remedy(&all, "Default"), removal);
+    assert_eq!(remedy(&all, "prdo"), "Did you mean prod? Else declare a ServiceCluster for it.");
+    assert_eq!(remedy(&all, "elsewhere"), either);
+    assert_eq!(remedy(&[prod, dev], ""), "Write one of prod, dev, or declare a ServiceCluster for it.");
+    assert_eq!(remedy(&[], "default"), "Declare a ServiceCluster for it.");
+}
+
+#[test]
 fn a_service_of_a_cluster_without_a_good_document_is_told_so_and_not_that_nobody_declares_it() {
     use FindingCode::{ClusterNotInForce as Waits, UnknownServiceCluster as Unknown};
 
