@@ -8,6 +8,8 @@ use super::bundle::Bundle;
 
 /// The file of the bundle. The engine does not read it.
 pub const BOUNDS_FILE: &str = "agent.json";
+/// The agent's own choice of [`AgentBounds::body_spool_max`].
+pub const BODY_SPOOL_MAX: u64 = crate::route::BODY_SPOOL_MAX.0;
 
 /// Bounds that the agent keeps, because no directive of the engine does. What is absent is the agent's own choice; 0 = no bound.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

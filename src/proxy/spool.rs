@@ -6,9 +6,8 @@ use std::path::Path;
 use nix::sys::statvfs::statvfs;
 
 use super::processes::{Worker, space_below};
+use crate::channel::bounds::BODY_SPOOL_MAX;
 
-/// What bodies may take where nobody states it.
-const SPOOL_MAX: u64 = 8 << 30;
 /// The disk is nearly full with less than a twentieth of it, and at most so much, left.
 const RESERVE_MAX: u64 = 1 << 30;
 
@@ -36,7 +35,7 @@ pub(super) fn look(workers: &[Worker], directory: &Path, stated: Option<u64>) ->
     let held = workers.iter().map(|worker| (*worker, space_below(worker.pid, &directory))).filter(|(_, taken)| *taken > 0);
     let (holders, taken): (Vec<Worker>, Vec<u64>) = held.unzip();
     let taken = taken.into_iter().sum();
-    Spool { taken, holders, fault: fault(taken, stated.unwrap_or(SPOOL_MAX), disk(&directory)) }
+    Spool { taken, holders, fault: fault(taken, stated.unwrap_or(BODY_SPOOL_MAX), disk(&directory)) }
 }
 
 fn disk(directory: &Path) -> Option<Disk> {

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::SizeBytes;
 
+/// What request bodies may take on a proxy's volume where nobody states it: the agent's own choice, and what a document is judged by.
+pub const BODY_SPOOL_MAX: SizeBytes = SizeBytes(8 << 30);
+
 /// Limits at the edge of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]

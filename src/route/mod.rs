@@ -13,7 +13,7 @@ mod tls;
 
 pub use by_scheme::PlaceByScheme;
 pub use footprint::{Dimension, Footprint};
-pub use limits::EdgeLimits;
+pub use limits::{BODY_SPOOL_MAX, EdgeLimits};
 pub use part::{LineList, Part};
 pub use places::{Answer, Application, Place};
 pub use settings::{

@@ -1,6 +1,7 @@
 //! `spec.settings.clientAddress`: from what was typed to ranges, and statements that believe nobody or everybody.
 
 use super::combinations::Look;
+use super::edge_limits::publish_mode;
 use super::mistake::Mistakes;
 use crate::intent::settings_spec::ClientAddress as Spec;
 use crate::route::ClientAddress;
@@ -55,7 +56,7 @@ fn too_wide(range: AddressRange) -> Option<&'static str> {
 
 /// The routing mesh, which is what there is where nothing is stated, gives every connection an address of its own.
 fn behind_the_mesh(look: &Look<'_>, mistakes: &mut Mistakes) {
-    if look.text("/spec/proxy/publish/mode") != Some("host") {
+    if publish_mode(look) == Some("ingress") {
         let message = "behind the routing mesh proxies see addresses of the mesh, never those of load balancers: either nobody is \
                        believed, or everybody";
         mistakes.doubtful(POINTER, message, "Write publish.mode: host, or remove clientAddress.");

@@ -8,7 +8,7 @@ use crate::intent::cluster_spec::PublishMode;
 use crate::intent::grammar::{engine_duration, timeout};
 use crate::intent::quantity::parse_size;
 use crate::intent::settings_spec::Settings;
-use crate::route::{EdgeLimits, EngineSettings, SizeBytes};
+use crate::route::{BODY_SPOOL_MAX, EdgeLimits, EngineSettings, SizeBytes};
 use crate::types::Refused;
 
 /// One client address gets at most this part of a worker's connections, unless a document says otherwise: with two for each request,
@@ -53,9 +53,20 @@ fn usual_silence(spec: &Settings, default: &EdgeLimits) -> Result<u64, Refused> 
 
 /// Values that cannot be meant.
 pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
+    one_client(look, mistakes);
+    one_body(look, mistakes);
+}
+
+/// How the proxies are published, as far as that is known: with `publish` goes `mode`, and who forgets it is told of that alone.
+pub(super) fn publish_mode<'a>(look: &Look<'a>) -> Option<&'a str> {
+    let default = || look.any("/spec/proxy/publish").is_none().then_some("ingress");
+    look.text("/spec/proxy/publish/mode").or_else(default)
+}
+
+fn one_client(look: &Look<'_>, mistakes: &mut Mistakes) {
     let at = "/spec/settings/maxConnectionsPerClient";
-    let mode = look.text("/spec/proxy/publish/mode").unwrap_or("ingress");
-    if mode == "ingress" && look.number(at).is_some_and(|most| most > 0) {
+    let mode = publish_mode(look);
+    if mode == Some("ingress") && look.number(at).is_some_and(|most| most > 0) {
         mistakes.doubtful(
             at,
             "behind the routing mesh all clients of a node have one address, so this is a limit for all of them together",
@@ -65,15 +76,34 @@ pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
     let files = look.number("/spec/settings/openFiles").unwrap_or(u64::MAX);
     let of_worker =
         look.number("/spec/settings/maxConnections").unwrap_or_else(|| u64::from(EngineSettings::default().max_connections).min(files));
-    if mode == "host" && look.number(at).is_some_and(|most| most >= of_worker) {
+    if mode == Some("host") && look.number(at).is_some_and(|most| most >= of_worker) {
         let message = format!("one client may take all {of_worker} connections of a worker (maxConnections), and others wait");
         mistakes.doubtful(at, &message, "Make it a part of maxConnections, or leave it out: the default is a quarter.");
     }
-    let spool = "/spec/settings/requestBodySpoolMax";
+}
+
+/// A body that is larger than what all of them may take cuts the uploads of others, and never arrives itself. Who states neither
+/// has not asked for such bodies; without an agent (a stock image) nothing bounds them.
+fn one_body(look: &Look<'_>, mistakes: &mut Mistakes) {
+    let (spool, body) = ("/spec/settings/requestBodySpoolMax", "/spec/settings/clientMaxBodySize");
     let bytes = |pointer: &str| look.text(pointer).and_then(|text| parse_size(text).ok());
-    let body = bytes("/spec/settings/clientMaxBodySize").unwrap_or(EngineSettings::default().client_max_body_size.0);
-    if bytes(spool).is_some_and(|most| most > 0 && most < body) {
+    let most = bytes(spool).or_else(|| look.any(spool).is_none().then_some(BODY_SPOOL_MAX.0));
+    let Some(most) = most.filter(|most| *most > 0 && look.text("/spec/proxy/rollout") != Some("replace")) else { return };
+    let is_stated = look.any(spool).is_some();
+    let largest = bytes(body).unwrap_or(EngineSettings::default().client_max_body_size.0);
+    if largest == 0 && is_stated {
+        let message =
+            "a single request body may fill that, because clientMaxBodySize is 0, which is no limit: the uploads of all are cut then";
+        mistakes.doubtful(spool, message, "Write a clientMaxBodySize that is a small part of it.");
+    } else if largest > most && is_stated {
         mistakes.doubtful(spool, "a single request body may be larger than that (clientMaxBodySize)", "Make it several times as large.");
+    } else if largest > most {
+        let message = format!(
+            "all request bodies together may take {}g on a proxy's volume (the default of requestBodySpoolMax), so that one of this size \
+             never arrives and cuts the uploads of others",
+            most >> 30
+        );
+        mistakes.doubtful(body, &message, "Write a requestBodySpoolMax that is several times as large, where the volume has room for it.");
     }
 }
 

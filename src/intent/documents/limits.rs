@@ -37,6 +37,9 @@ fn label_updates(spec: &LabelUpdatesSpec, default: LabelUpdates) -> LabelUpdates
 /// Below this no service with any name fits.
 const BYTES_LEAST: u64 = 4096;
 
+/// A message between operator, extension and proxies has no more: `channel::limits`, which must not be named here.
+const MESSAGE_BYTES_MAX: u64 = 64 << 20;
+
 /// What may take more than what it is part of, and limits within which nothing fits.
 pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
     for scope in ["service", "team", "cluster"] {
@@ -44,6 +47,13 @@ pub(super) fn check(look: &Look<'_>, mistakes: &mut Mistakes) {
         if stated(look, &pointer).is_some_and(|bytes| bytes < BYTES_LEAST) {
             mistakes.doubtful(&pointer, "hardly any route fits; a number without unit is bytes", "Write for example 4m.");
         }
+    }
+    let of_cluster = "/spec/limits/cluster/bytes";
+    if stated(look, of_cluster).is_some_and(|bytes| bytes > MESSAGE_BYTES_MAX) {
+        let message = "a message that brings a configuration to the proxies may have 64 MiB at most, so that nothing of it would be handed out \
+                       (MessageTooLarge) before this limit stops anybody";
+        let remedy = "Make it at most 24m, because a message holds two configurations, or leave it out: the default is 16m.";
+        mistakes.doubtful(of_cluster, message, remedy);
     }
     let default = Limits::default().cluster;
     for dimension in Dimension::ALL {
@@ -72,4 +82,14 @@ fn narrower(look: &Look<'_>, dimension: Dimension, default: u64, mistakes: &mut 
 
 fn stated(look: &Look<'_>, pointer: &str) -> Option<u64> {
     look.text(pointer).and_then(|text| parse_size(text).ok()).or_else(|| look.number(pointer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MESSAGE_BYTES_MAX;
+
+    #[test]
+    fn messages_have_as_many_bytes_as_is_said_here() {
+        assert_eq!(usize::try_from(MESSAGE_BYTES_MAX), Ok(crate::channel::limits::MESSAGE_BYTES_MAX));
+    }
 }

@@ -117,17 +117,20 @@ fn timing(look: &Look<'_>, mistakes: &mut Mistakes) {
             "Make it at most keepaliveTimeout.",
         );
     }
-    let files = look.number("/spec/settings/openFiles").unwrap_or_else(|| u64::from(EngineSettings::default().open_files_max));
-    if look.number("/spec/settings/maxConnections").is_some_and(|connections| connections > files) {
-        mistakes.doubtful(
-            "/spec/settings/maxConnections",
-            "every connection needs a file, and it is larger than openFiles (default 65535)",
-            "Make openFiles at least as large.",
-        );
-    }
+    files(look, mistakes);
     let body = "/spec/settings/clientMaxBodySize";
     if look.text(body).and_then(|text| parse_size(text).ok()).is_some_and(|bytes| (1..1024).contains(&bytes)) {
         mistakes.doubtful(body, "request bodies of a kilobyte are refused; a number without unit is bytes", "Write for example 32m.");
+    }
+}
+
+fn files(look: &Look<'_>, mistakes: &mut Mistakes) {
+    let (at, stated) = ("/spec/settings/maxConnections", look.number("/spec/settings/openFiles"));
+    let files = stated.unwrap_or_else(|| u64::from(EngineSettings::default().open_files_max));
+    if look.number(at).is_some_and(|connections| connections > files) {
+        let whose = if stated.is_some() { "" } else { ", the default" };
+        let message = format!("every connection needs a file, and it is larger than openFiles ({files}{whose})");
+        mistakes.doubtful(at, &message, "Make openFiles at least as large.");
     }
 }
 
