@@ -62,6 +62,8 @@ mod redirects;
 mod reloads;
 #[path = "nginx/slow.rs"]
 mod slow;
+#[path = "nginx/strangers.rs"]
+mod strangers;
 #[path = "nginx/streams.rs"]
 mod streams;
 #[path = "nginx/tables.rs"]

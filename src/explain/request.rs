@@ -58,6 +58,14 @@ impl Request {
         })
     }
 
+    /// The same request of a client that sends this path and query as they stand. Those that read URLs resolve dots before they
+    /// ask, but a stranger writes what he likes.
+    #[must_use]
+    pub fn asking(self, target: &str) -> Self {
+        let path = uri::as_routes_see_it(target.split('?').next().unwrap_or_default());
+        Self { target: target.to_owned(), path, ..self }
+    }
+
     /// The same request as it reaches a proxy.
     #[must_use]
     pub fn sent(self, sent: Option<Sent>) -> Self {
@@ -112,6 +120,12 @@ mod tests {
         check("https://[::1]:8443/", "https://[::1]:8443/", 8443, "/");
         check("http://h./", "http://h/", 80, "/");
         check("some_app", "http://some_app/", 80, "/");
+    }
+
+    #[test]
+    fn a_target_that_is_sent_as_it_stands_keeps_its_dots() {
+        let request = Request::parse("http://h/").unwrap().asking("/a%2fb/../x?y=..");
+        assert_eq!((request.url(), request.path), ("http://h/a%2fb/../x?y=..".to_owned(), Ok("/a/x".to_owned())));
     }
 
     #[test]

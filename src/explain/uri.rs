@@ -64,28 +64,41 @@ pub fn may_lead_elsewhere(asked: &str) -> bool {
         return true;
     }
     let marks = marks(&path);
-    let segments: Vec<&[Mark]> = marks.split(|mark| matches!(mark, Mark::Separator { .. })).collect();
-    let separators: Vec<bool> =
-        marks.iter().filter_map(|mark| if let Mark::Separator { odd } = mark { Some(*odd) } else { None }).collect();
+    let segments: Vec<&[Mark]> = marks.split(|mark| matches!(mark, Mark::Separator(_))).collect();
+    let separators: Vec<Separator> =
+        marks.iter().filter_map(|mark| if let Mark::Separator(separator) = mark { Some(*separator) } else { None }).collect();
     // What stands before the first separator is no segment.
     let mut between = segments.iter().skip(1).zip(&separators).enumerate();
-    let odd_dots = |(at, (segment, odd_before)): (usize, (&&[Mark], &bool))| {
-        let odd_behind = separators.get(at + 1) == Some(&true);
+    let odd_dots = |(at, (segment, odd_before)): (usize, (&&[Mark], &Separator))| {
+        let odd_behind = separators.get(at + 1) == Some(&Separator::Odd);
         is_dotted(segment)
-            && (*odd_before
+            && (*odd_before == Separator::Odd
                 || odd_behind
-                || segment.iter().any(|mark| matches!(mark, Mark::Parameters | Mark::Dot { odd: true } | Mark::Blank)))
+                || segment.iter().any(|mark| matches!(mark, Mark::Parameters | Mark::Dot { odd: true } | Mark::TwoDots | Mark::Blank)))
     };
     between.any(odd_dots) || (goes_up(&segments) && is_counted_differently(&segments, &separators))
+}
+
+/// Who takes something for what separates segments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Separator {
+    /// `/`: everybody.
+    Slash,
+    /// `%2f`: all but those who keep it in a name.
+    Escaped,
+    /// Only some.
+    Odd,
 }
 
 /// What of a path has a meaning to somebody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mark {
-    /// Between segments; `odd`: only some know it.
-    Separator { odd: bool },
+    /// Between segments.
+    Separator(Separator),
     /// A dot; `odd`: only some know it.
     Dot { odd: bool },
+    /// A character that is two dots for some.
+    TwoDots,
     /// What begins the parameters of a segment.
     Parameters,
     /// White space.
@@ -107,8 +120,8 @@ fn marks(path: &str) -> Vec<Mark> {
 
 fn mark(rest: &str, first: char) -> (Mark, usize) {
     match first {
-        '/' => (Mark::Separator { odd: false }, 1),
-        '\\' => (Mark::Separator { odd: true }, 1),
+        '/' => (Mark::Separator(Separator::Slash), 1),
+        '\\' => (Mark::Separator(Separator::Odd), 1),
         '.' => (Mark::Dot { odd: false }, 1),
         ';' => (Mark::Parameters, 1),
         '%' => overlong_mark(rest).or_else(|| alike_mark(rest)).unwrap_or_else(|| escaped_mark(rest)),
@@ -126,7 +139,7 @@ fn escaped_byte(rest: &str) -> Option<(&str, usize)> {
     Some((rest.get(end..end + 2)?, end + 2))
 }
 
-/// What decoders that do not insist on the shortest form take for a dot, a slash or a backslash.
+/// What decoders that do not insist on the shortest form take for a dot, a slash, a backslash or a semicolon.
 fn overlong_mark(rest: &str) -> Option<(Mark, usize)> {
     let mut end = 0;
     let mut bytes = std::iter::from_fn(|| {
@@ -134,9 +147,10 @@ fn overlong_mark(rest: &str) -> Option<(Mark, usize)> {
         end += length;
         Some((digits, end))
     });
-    let (dot, separator) = (Mark::Dot { odd: true }, Mark::Separator { odd: true });
+    let (dot, separator) = (Mark::Dot { odd: true }, Mark::Separator(Separator::Odd));
     match (bytes.next()?.0, bytes.next()?) {
         ("c0", ("2e" | "6e" | "ae" | "ee", end)) => Some((dot, end)),
+        ("c0", ("3b" | "7b" | "bb" | "fb", end)) => Some((Mark::Parameters, end)),
         ("c0", ("2f" | "6f" | "af" | "ef" | "5c", end)) | ("c1", ("1c" | "5c" | "9c" | "dc", end)) => Some((separator, end)),
         ("e0" | "f0" | "f8" | "fc", second) => {
             let mut zeros = 0;
@@ -148,6 +162,7 @@ fn overlong_mark(rest: &str) -> Option<(Mark, usize)> {
             match last? {
                 ("ae", end) if zeros > 0 => Some((dot, end)),
                 ("af", end) if zeros > 0 => Some((separator, end)),
+                ("bb", end) if zeros > 0 => Some((Mark::Parameters, end)),
                 ("81", _) if zeros < 4 => bytes.next().filter(|(digits, _)| *digits == "9c").map(|(_, end)| (separator, end)),
                 _ => None,
             }
@@ -156,26 +171,34 @@ fn overlong_mark(rest: &str) -> Option<(Mark, usize)> {
     }
 }
 
-/// What a character counts as once it has its compatible form.
+/// What a character counts as once it has its compatible form, or where white space is more than that of ASCII.
 fn alike(character: char) -> Option<Mark> {
     match character {
-        '\u{2024}' | '\u{3002}' | '\u{ff61}' | '\u{ff0e}' => Some(Mark::Dot { odd: true }),
-        '\u{2044}' | '\u{2215}' | '\u{ff0f}' | '\u{ff3c}' | '\u{fe68}' => Some(Mark::Separator { odd: true }),
+        '\u{2024}' | '\u{3002}' | '\u{fe52}' | '\u{ff61}' | '\u{ff0e}' => Some(Mark::Dot { odd: true }),
+        '\u{2025}' | '\u{fe30}' => Some(Mark::TwoDots),
+        '\u{2044}' | '\u{2215}' | '\u{ff0f}' | '\u{ff3c}' | '\u{fe68}' => Some(Mark::Separator(Separator::Odd)),
+        '\u{37e}' | '\u{fe54}' | '\u{ff1b}' => Some(Mark::Parameters),
+        '\u{85}' | '\u{a0}' | '\u{3000}' => Some(Mark::Blank),
         _ => None,
     }
 }
 
-/// The same of one that is escaped.
+/// The same of one that is escaped: those above have two or three bytes.
 fn alike_mark(rest: &str) -> Option<(Mark, usize)> {
     let mut end = 0;
-    let mut bytes = [0; 3];
-    for byte in &mut bytes {
+    let mut bytes = Vec::with_capacity(3);
+    while bytes.len() < 3 {
         let (digits, length) = escaped_byte(&rest[end..])?;
-        *byte = u8::from_str_radix(digits, 16).ok()?;
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
         end += length;
+        if bytes.len() > 1
+            && let Ok(text) = std::str::from_utf8(&bytes)
+        {
+            // Two bytes may also be two characters, which `alike` does not know.
+            return Some((alike(text.chars().next()?)?, end));
+        }
     }
-    let mark = alike(std::str::from_utf8(&bytes).ok()?.chars().next()?)?;
-    Some((mark, end))
+    None
 }
 
 /// `%2e`, `%252e`, and so on.
@@ -184,10 +207,10 @@ fn escaped_mark(rest: &str) -> (Mark, usize) {
     let again = end > "%2e".len();
     let mark = match digits {
         "2e" => Mark::Dot { odd: again },
-        "2f" => Mark::Separator { odd: again },
-        "5c" => Mark::Separator { odd: true },
+        "2f" => Mark::Separator(if again { Separator::Odd } else { Separator::Escaped }),
+        "5c" => Mark::Separator(Separator::Odd),
         "3b" => Mark::Parameters,
-        "20" | "09" | "0a" | "0b" | "0c" | "0d" => Mark::Blank,
+        "20" | "09" | "0a" | "0b" | "0c" | "0d" | "85" | "a0" => Mark::Blank,
         _ => return (Mark::Other, 1),
     };
     (mark, end)
@@ -213,18 +236,21 @@ fn has_escaped_digits(path: &str) -> bool {
 /// One or two dots, whatever parameters follow.
 fn is_dotted(segment: &[Mark]) -> bool {
     let name: Vec<&Mark> = segment.iter().take_while(|mark| **mark != Mark::Parameters).filter(|mark| **mark != Mark::Blank).collect();
-    (1..=2).contains(&name.len()) && name.iter().all(|mark| matches!(mark, Mark::Dot { .. }))
+    matches!(name[..], [Mark::Dot { .. } | Mark::TwoDots] | [Mark::Dot { .. }, Mark::Dot { .. }])
 }
 
+/// Two dots. Those of one character are refused wherever they stand alone.
 fn goes_up(segments: &[&[Mark]]) -> bool {
     segments.iter().skip(1).any(|segment| matches!(segment, [Mark::Dot { .. }, Mark::Dot { .. }]))
 }
 
 /// Whether there are segments that count for some and not for others, so that `..` leads to different places.
-fn is_counted_differently(segments: &[&[Mark]], separators: &[bool]) -> bool {
+fn is_counted_differently(segments: &[&[Mark]], separators: &[Separator]) -> bool {
     let inner = segments.get(1..segments.len().saturating_sub(1)).unwrap_or_default();
     let nameless = |segment: &&[Mark]| segment.first() == Some(&Mark::Parameters);
-    separators.contains(&true) || inner.iter().any(|segment| segment.is_empty()) || segments.iter().skip(1).any(nameless)
+    separators.iter().any(|separator| *separator != Separator::Slash)
+        || inner.iter().any(|segment| segment.is_empty())
+        || segments.iter().skip(1).any(nameless)
 }
 
 /// What an engine escapes in a path that it writes anew.
@@ -335,6 +361,32 @@ mod tests {
             "/app/%e3%80%82./adm",
             "/app/\u{3002}\u{3002}/adm",
             "/app/%25ef%25bc%258e./adm",
+            "/app/x%2fy/../../adm",
+            "/app/x%2Fy/%2e%2e/..",
+            "/adm/..%2fapp",
+            "/adm%2f../app",
+            "/app/%e2%80%a5/adm",
+            "/app/%ef%b8%b0",
+            "/app/\u{2025};x/adm",
+            "/app/%20%e2%80%a5%20/adm",
+            "/app/%ef%b9%92%ef%b9%92%2fadm",
+            "/app/.\u{fe52}/adm",
+            "/app/..%ef%bc%9b/adm",
+            "/app/..%ef%b9%94/adm",
+            "/app/..%cd%be/adm",
+            "/app/..%25cd%25be/adm",
+            "/app/..\u{37e}/adm",
+            "/app/..%c0%bb/adm",
+            "/app/..%c0%3bx/adm",
+            "/app/..%f0%80%80%bb/adm",
+            "/app/%cd%be/../adm",
+            "/app/..%c2%a0/adm",
+            "/app/.%25c2%25a0./adm",
+            "/app/..%e3%80%80/adm",
+            "/app/\u{3000}../adm",
+            "/app/..%85/adm",
+            "/app/..%a0/adm",
+            "/app/..%c2%85%20%85/adm",
         ] {
             assert!(may_lead_elsewhere(odd), "{odd}");
         }
@@ -362,7 +414,9 @@ mod tests {
             "/app/;x/y",
             "/app/%",
             "/app/ä..;",
-            "/app/..%2fx",
+            "/app/.%2fx",
+            "/app/x%2f./y",
+            "/app/x%2fy/z?../..",
             "/app/%c3%80/x",
             "/app/%e0%a0%80/x",
             "/app/100%25/3",
@@ -375,6 +429,14 @@ mod tests {
             "/app/a%20b..%20",
             "/app/..%20.a/x",
             "/app/%ef%bc%8f..a",
+            "/app/.%c0%ae./x",
+            "/app/%e2%80%a5./x",
+            "/app/%e2%80%a6/x",
+            "/app/a%ef%bc%9bb/%cd%be",
+            "/app/a%c2%a0b../%e3%80%80/x",
+            "/app/..%e4%b8%85/x",
+            "/app/..\u{105}/x",
+            "/app/..%cd/x",
         ] {
             assert!(!may_lead_elsewhere(plain), "{plain}");
         }

@@ -83,7 +83,7 @@ const PLAIN_REQUESTS: usize = 60;
 const TLS_REQUESTS: usize = 15;
 
 /// Everything that one table needs.
-struct Scene {
+pub struct Scene {
     engine: Engine,
     http: u16,
     https: u16,
@@ -95,7 +95,7 @@ struct Scene {
 
 impl Scene {
     /// `None` when there is no engine.
-    async fn start(services: &[Value], ports: &[u16]) -> Option<Self> {
+    pub async fn start(services: &[Value], ports: &[u16]) -> Option<Self> {
         let (nginx, place, https) = (nginx()?, Place::new(), free_port());
         let http = place.http;
         let (cluster, snapshot) = (cluster(http, https), snapshot(services, ports));
@@ -108,16 +108,21 @@ impl Scene {
     }
 
     /// What `explain` says.
-    fn told(&self, url: &str) -> (Request, Outcome, String) {
-        let request = Request::parse(url).unwrap();
+    fn told(&self, request: &Request) -> (Outcome, String) {
         let clusters = std::slice::from_ref(&self.cluster);
-        let explanation = explain(&Sources { clusters, snapshot: &self.snapshot, held: &[], status: None }, &request, None).unwrap();
-        (request, explanation.clusters[0].outcome.clone(), explanation.to_string())
+        let explanation = explain(&Sources { clusters, snapshot: &self.snapshot, held: &[], status: None }, request, None).unwrap();
+        (explanation.clusters[0].outcome.clone(), explanation.to_string())
     }
 
     /// The outcome, in a word, after nginx was seen to do it.
     async fn check_plain(&self, host: &str, target: &str) -> String {
-        let (sent, outcome, text) = self.told(&format!("http://{host}{target}"));
+        let sent = Request::parse(&format!("http://{host}{target}")).unwrap();
+        word("http", &self.check_sent(host, &sent).await)
+    }
+
+    /// What nginx was seen to do with exactly this request.
+    pub async fn check_sent(&self, host: &str, sent: &Request) -> Outcome {
+        let (outcome, text) = self.told(sent);
         let answer = request(self.engine.http(), "GET", host, &sent.target, &[]).await;
         let fits = match &outcome {
             Outcome::Application { services, target } => {
@@ -128,12 +133,13 @@ impl Scene {
             Outcome::Nobody { status, .. } => Some(answer.status) == *status,
         };
         assert!(fits, "nginx answered {answer:?}\nto {host}{}\nexplain says\n{text}\n{}", sent.target, self.engine.words());
-        word("http", &outcome)
+        outcome
     }
 
     /// The same by TLS.
     async fn check_tls(&self, host: &str, target: &str) -> String {
-        let (sent, outcome, text) = self.told(&format!("https://{host}:{}{target}", self.https));
+        let sent = Request::parse(&format!("https://{host}:{}{target}", self.https)).unwrap();
+        let (outcome, text) = self.told(&sent);
         let at = SocketAddr::from((Ipv4Addr::LOCALHOST, self.https));
         let url = format!("https://{host}:{}{}", self.https, sent.target);
         // Whose certificate is shown is the business of the tests of TLS; some of these names stand below wildcards in capitals.
