@@ -44,7 +44,7 @@ fn is_excluded(finding: &Value) -> bool {
     EXCLUDED.iter().any(|(case, check, reason, _)| holds("path", case) && holds("plugin", check) && holds("reason", reason))
 }
 
-/// Its reader of patterns ends with an error at possessive quantifiers (`++`), which keep a stranger's header from costing time.
+/// It takes no escape in quotes for what it is, and loses count of brackets in these (`"\\["`).
 const UNREADABLE: &[&str] = &["front-forwarded"];
 
 /// Fewer configurations than this were not found where they should be.
@@ -82,13 +82,19 @@ fn write_golden_configs(directory: &Path) -> Vec<PathBuf> {
                 let folder = directory.join(&case.name).join(format!("{}-{purpose:?}", cluster.name));
                 fs::create_dir_all(&folder).unwrap();
                 for (name, content) in render(&table, purpose).files {
-                    fs::write(folder.join(name), content).unwrap();
+                    fs::write(folder.join(name), without_possession(&content)).unwrap();
                 }
                 configs.push(folder.join(CONFIG_FILE));
             }
         }
     }
     configs
+}
+
+/// Its reader of patterns ends with an error at possessive quantifiers, which keep a stranger's URI or header from costing time. What
+/// they match is the same without.
+fn without_possession(text: &str) -> String {
+    ["*", "+", "?", "}"].iter().fold(text.to_owned(), |text, kind| text.replace(&format!("{kind}+"), kind))
 }
 
 #[test]
