@@ -39,13 +39,27 @@ impl Generation {
     }
 }
 
+/// How often a directory is emptied into which somebody still writes.
+const REMOVALS_MAX: usize = 10;
+
+/// Removes a directory, if it is there. The last file of an agent that ended in the middle of its work may come while this is going on:
+/// a write that has begun is not taken back.
+fn remove_all(directory: &Path) -> io::Result<()> {
+    let mut left = REMOVALS_MAX;
+    loop {
+        left -= 1;
+        match fs::remove_dir_all(directory) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty && left > 0 => {}
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => return Ok(()),
+        }
+    }
+}
+
 impl Generations {
     /// An empty directory; what an earlier agent left there is removed.
     pub(super) fn fresh(root: PathBuf) -> Result<Self, ProxyError> {
-        let emptied = match fs::remove_dir_all(&root) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => fs::create_dir_all(&root),
-        };
+        let emptied = remove_all(&root).and_then(|()| fs::create_dir_all(&root));
         emptied.map_err(|source| ProxyError::Files { path: root.display().to_string(), source })?;
         Ok(Self { root, count: AtomicU64::new(0) })
     }
@@ -126,6 +140,24 @@ mod tests {
 
     use super::*;
     use crate::channel::wire::Contents;
+
+    /// In some of these rounds the file comes after the others are gone, and before the directory is.
+    #[test]
+    fn a_directory_is_emptied_into_which_somebody_still_writes() {
+        let place = tempfile::tempdir().unwrap();
+        for round in 0..300 {
+            let root = place.path().join(format!("{round}"));
+            fs::create_dir_all(root.join("0-old")).unwrap();
+            for number in 0..20 {
+                fs::write(root.join("0-old").join(number.to_string()), "old").unwrap();
+            }
+            let late = root.join("0-old/late");
+            let writer = std::thread::spawn(move || drop(fs::write(late, "late")));
+            let generations = Generations::fresh(root.clone()).unwrap();
+            writer.join().unwrap();
+            assert!(generations.root.is_dir() && !root.join("0-old").exists(), "{round}");
+        }
+    }
 
     /// A configuration of this text, with a secret file.
     async fn stage(generations: &Generations, text: &str) -> Generation {

@@ -378,7 +378,14 @@ impl Stage {
             reload_distance: Duration::from_millis(300),
         };
         let (signals, receiver) = mpsc::channel(4);
-        Proxy { signals, task: tokio::spawn(proxy::run(options, receiver)) }
+        let task = tokio::spawn(async move {
+            let ended = proxy::run(options, receiver).await;
+            if let Err(error) = &ended {
+                eprintln!("the agent has ended: {error:?}");
+            }
+            ended
+        });
+        Proxy { signals, task }
     }
 
     pub fn write_boot_file(&self, bundle: &Bundle) {
