@@ -379,7 +379,7 @@ impl Stage {
         };
         let (signals, receiver) = mpsc::channel(4);
         let task = tokio::spawn(async move {
-            let ended = proxy::run(options, receiver).await;
+            let ended = Box::pin(proxy::run(options, receiver)).await;
             if let Err(error) = &ended {
                 eprintln!("the agent has ended: {error:?}");
             }
