@@ -3,12 +3,15 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test that uses them")]
 
+#[path = "support/docker_lists.rs"]
+mod lists;
 #[path = "support/docker_configs.rs"]
 mod manager;
 
 use std::collections::BTreeMap;
 
 use futures::StreamExt as _;
+use lists::{routed, task};
 use manager::{Config, Manager};
 use serde_json::{Value, json};
 use swarmgate::docker::DockerSwarm;
@@ -192,46 +195,6 @@ async fn a_look_that_is_too_large_is_an_error_that_says_what_to_do() {
     assert_eq!(look(&swarm).await.services.len(), 1, "the next look has all the room again");
 }
 
-/// A task template as people write them, with that many variables.
-fn template(n: usize, variables: usize) -> Value {
-    let env: Vec<String> = (0..variables).map(|v| format!("SOME_VARIABLE_{v}=some value of {v} for {n}")).collect();
-    json!({
-        "ContainerSpec": {"Image": format!("registry.example.org/app{n}:1.2.3@sha256:{}", "ab".repeat(32)), "Env": env, "Isolation": "default",
-            "Labels": {"com.docker.stack.namespace": format!("stack{n}")}, "Privileges": {"CredentialSpec": null, "SELinuxContext": null},
-            "Mounts": [{"Type": "volume", "Source": "data", "Target": "/data"}]},
-        "Resources": {"Limits": {"MemoryBytes": 1_000_000_000}},
-        "Placement": {"Constraints": ["node.role==worker"], "Platforms": [{"Architecture": "amd64", "OS": "linux"}]},
-        "Networks": [{"Target": "abcdefghijklmnopqrstuvwxy", "Aliases": ["app"]}],
-        "ForceUpdate": 0,
-        "Runtime": "container",
-    })
-}
-
-fn routed(n: usize, variables: usize) -> Value {
-    let labels = json!({"com.docker.lb.hosts": format!("app{n}.example.org"), "com.docker.lb.port": "8080", "com.docker.stack.namespace": format!("stack{n}")});
-    let name = format!("stack{n}_app");
-    json!({
-        "ID": format!("service{n:018}"), "Version": {"Index": n}, "CreatedAt": "2026-01-01T00:00:00Z", "UpdatedAt": "2026-01-01T00:00:00Z",
-        "Spec": {"Name": name, "Labels": labels, "TaskTemplate": template(n, variables), "Mode": {"Replicated": {"Replicas": 3}},
-            "UpdateConfig": {"Parallelism": 1, "FailureAction": "pause", "Order": "start-first"}, "EndpointSpec": {"Mode": "vip"}},
-        "PreviousSpec": {"Name": name, "Labels": labels, "TaskTemplate": template(n, variables)},
-        "Endpoint": {"Spec": {"Mode": "vip"}, "VirtualIPs": [{"NetworkID": "abcdefghijklmnopqrstuvwxy", "Addr": "10.0.1.5/24"}]},
-    })
-}
-
-fn task(n: usize, variables: usize) -> Value {
-    let network = json!({"ID": "abcdefghijklmnopqrstuvwxy", "Spec": {"Name": "net", "Labels": {}, "DriverConfiguration": {"Name": "overlay"}},
-        "DriverState": {"Name": "overlay"}, "IPAMOptions": {"Configs": [{"Subnet": "10.0.1.0/24", "Gateway": "10.0.1.1"}]}});
-    json!({
-        "ID": format!("task{n:021}"), "Version": {"Index": n}, "CreatedAt": "2026-01-01T00:00:00Z", "UpdatedAt": "2026-01-01T00:00:00Z",
-        "Labels": {}, "Spec": template(n, variables), "ServiceID": format!("service{:018}", n / 3), "Slot": 1, "NodeID": "n".repeat(25),
-        "Status": {"Timestamp": "2026-01-01T00:00:00Z", "State": "running", "Message": "started", "PortStatus": {},
-            "ContainerStatus": {"ContainerID": "ab".repeat(32), "PID": 1234, "ExitCode": 0}},
-        "DesiredState": "running",
-        "NetworksAttachments": [{"Network": network, "Addresses": ["10.0.1.6/24"]}],
-    })
-}
-
 #[tokio::test]
 async fn a_service_with_a_large_environment_and_many_replicas_costs_no_more_than_its_own_spec() {
     let manager = Manager::start();
@@ -249,48 +212,4 @@ async fn an_endless_refusal_is_not_read_to_its_end() {
     manager.set_endless();
     let error = manager.swarm().remove_config(&ConfigId("c".to_owned())).await.unwrap_err();
     assert!(error.to_string().contains("remove config c: the answer is larger than 1 MiB"), "{error}");
-}
-
-/// What configs cost: how much is sent, and how much memory a process takes that looks three times.
-#[tokio::test]
-#[ignore = "a measurement: cargo test --test docker_configs -- --ignored --nocapture"]
-async fn measure_configs() {
-    for (what, prefix) in [("others that begin like a label's value", "j"), ("those that look like the operator's own", "swarmgate-j")] {
-        let manager = Manager::start();
-        for n in 0..460 {
-            manager.add(Config::new(&format!("{prefix}{n:03}"), &[("swarmgate.owner", "x")], LARGE));
-        }
-        manager.set_services(vec![service("s", "j")]);
-        let swarm = manager.swarm();
-        for _ in 0..3 {
-            let began = tokio::time::Instant::now();
-            let seen = swarm.observe().await.map(|raw| raw.configs.len());
-            println!("{what}: {seen:?} configs, {} MB sent in all, {:?}, {}", manager.sent() / 1_000_000, began.elapsed(), memory());
-        }
-    }
-}
-
-/// What a large Swarm costs.
-#[tokio::test]
-#[ignore = "a measurement: cargo test --test docker_configs -- --ignored --nocapture"]
-async fn measure_lists() {
-    let manager = Manager::start();
-    manager.set_list("/services", 5_000, |n| routed(n, 60));
-    manager.set_list("/tasks", 15_000, |n| task(n, 60));
-    let mut held = None;
-    for _ in 0..3 {
-        let began = tokio::time::Instant::now();
-        held = Some(look(&manager.swarm()).await);
-        println!("{} MB sent in all, {:?}, {}", manager.sent() / 1_000_000, began.elapsed(), memory());
-    }
-    for most in [64 << 20, 128 << 20, 192 << 20, 256 << 20, 384 << 20] {
-        let fits = manager.swarm().with_look_memory_max(most).observe().await.is_ok();
-        println!("{} MiB are enough: {fits}", most >> 20);
-    }
-    assert!(held.is_some());
-}
-
-fn memory() -> String {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    status.lines().filter(|line| line.starts_with("VmHWM") || line.starts_with("VmRSS")).collect::<Vec<_>>().join(", ").replace('\t', " ")
 }

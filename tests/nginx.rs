@@ -29,6 +29,8 @@ mod engine;
 mod explained;
 #[path = "nginx/failures.rs"]
 mod failures;
+#[path = "nginx/forwarded.rs"]
+mod forwarded;
 #[path = "nginx/fronts.rs"]
 mod fronts;
 #[path = "nginx/fronts_explained.rs"]

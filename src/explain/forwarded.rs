@@ -1,5 +1,5 @@
 //! `Forwarded` (RFC 7239) as the engine reads it: from its end, hop by hop, as `render/client_address/forwarded.rs` writes it in
-//! patterns. `tests/nginx/fronts.rs` holds the two against each other.
+//! patterns. `tests/nginx/fronts_explained.rs` holds the two against each other.
 
 use std::net::IpAddr;
 

@@ -27,7 +27,8 @@ const SERVICE: &[&str] = &[
     "Endpoint.VirtualIPs",
     "UpdateStatus",
 ];
-const TASK: &[&str] = &[
+/// Fields of tasks: also what an operator holds of those that are not its own (`spare`).
+pub(super) const TASK: &[&str] = &[
     "ID",
     "ServiceID",
     "NodeID",

@@ -6,32 +6,13 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::named::OWNER_LABEL;
-use super::share::kept;
+use super::share::{TASK, kept};
 
 /// Of the spec before the last update: what must be there if Swarm goes back to it.
 const PREVIOUS_SPEC: &[&str] = &["TaskTemplate.ContainerSpec.Configs", "TaskTemplate.ContainerSpec.Secrets", "TaskTemplate.Networks"];
 
-/// Of tasks. Each repeats the spec of its service, and those of the networks that it is on.
-const TASK: &[&str] = &[
-    "ID",
-    "Version",
-    "CreatedAt",
-    "ServiceID",
-    "Slot",
-    "NodeID",
-    "DesiredState",
-    "Status.State",
-    "Status.Message",
-    "Status.Err",
-    "Status.Timestamp",
-    "Status.PortStatus",
-    "NetworksAttachments.Addresses",
-    "NetworksAttachments.Network.ID",
-    "NetworksAttachments.Network.Spec.Name",
-    "NetworksAttachments.Network.Spec.Ingress",
-    "NetworksAttachments.Network.Spec.DriverConfiguration.Name",
-    "NetworksAttachments.Network.DriverState.Name",
-];
+/// Of tasks, beside what may be shown of them. Each repeats the spec of its service, and those of the networks that it is on.
+const MORE_OF_TASK: &[&str] = &["Version"];
 /// And of those that are not the operator's own.
 const SPEC_OF_TASK: &[&str] = &["Spec.ContainerSpec.Configs", "Spec.ContainerSpec.Secrets", "Spec.Networks"];
 
@@ -54,7 +35,7 @@ pub fn spare_service(mut service: Value) -> Value {
 pub fn spare_task(task: &Value, ours: &BTreeSet<String>) -> Value {
     let is_ours = task.get("ServiceID").and_then(Value::as_str).is_some_and(|service| ours.contains(service));
     let spec = if is_ours { &["Spec"] } else { SPEC_OF_TASK };
-    kept(task, &[TASK, spec].concat())
+    kept(task, &[TASK, MORE_OF_TASK, spec].concat())
 }
 
 fn is_ours(service: &Value) -> bool {

@@ -10,7 +10,8 @@ use swarmgate::explain::{Asked, Decision, Request, Sent, decide};
 use swarmgate::render::Materials;
 use swarmgate::route::{Answer, ClientAddressSource, EngineSettings, RouteTable};
 
-use super::fronts::{CLIENT, FORWARDED, FRONT, STRANGER, ask, ask_with, believed, engine, secured};
+use super::forwarded::FORWARDED;
+use super::fronts::{CLIENT, FRONT, STRANGER, ask, ask_with, believed, engine, secured};
 use super::proxy_protocol;
 use super::tables::empty;
 
