@@ -1,6 +1,6 @@
 //! For any services with any label values: nginx accepts what is rendered, another parser than ours finds exactly the routes
 //! of the route table in it, and nothing from a label stands anywhere but where a value belongs. Needs nginx and crossplane
-//! (`make setup`); without them these tests say so loudly and prove nothing.
+//! (`make setup`); without them these tests are skipped.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot do its work has failed")]
 
@@ -26,6 +26,8 @@ mod limits;
 mod lookalikes;
 #[path = "any_input/meaning.rs"]
 mod meaning;
+#[path = "support/nginx_binary.rs"]
+mod nginx_binary;
 #[path = "any_input/parser.rs"]
 mod parser;
 #[path = "any_input/places.rs"]
@@ -34,6 +36,8 @@ mod places;
 mod ports;
 #[path = "any_input/routing.rs"]
 mod routing;
+#[path = "support/skip.rs"]
+mod skip;
 #[path = "any_input/worlds.rs"]
 mod worlds;
 

@@ -1,19 +1,16 @@
 //! Operator's hub, extension and proxy agent together, on the loopback and with the real nginx: what reaches traffic, when,
 //! and what never may. Each test has a stage of its own: free ports, a directory, its own processes.
 //!
-//! The engine is `SWARMGATE_NGINX`, or what `scripts/setup` fetched; without it the tests say so loudly and pass.
+//! The engine is `SWARMGATE_NGINX`, or the one that `make setup` installs; without one the tests are skipped.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot set its stage has failed")]
 
-/// A stage with the engine, or none and the reason on standard error.
+/// A stage with the engine, or an early return from a test that was skipped.
 macro_rules! stage_or_skip {
     () => {
         match $crate::stage::nginx() {
             Some(nginx) => $crate::stage::Stage::new(nginx).await,
-            None => {
-                $crate::stage::say_skipped("there is no nginx 1.27.4 or newer; run scripts/setup or set SWARMGATE_NGINX");
-                return;
-            }
+            None => return,
         }
     };
 }
@@ -27,6 +24,8 @@ mod attackers;
 mod flapping;
 #[path = "support/name_server.rs"]
 mod name_server;
+#[path = "support/nginx_binary.rs"]
+mod nginx_binary;
 #[path = "delivery/operator_end.rs"]
 mod operator_end;
 #[path = "support/ports.rs"]
@@ -39,6 +38,8 @@ mod refusals;
 mod retiring;
 #[path = "delivery/silence.rs"]
 mod silence;
+#[path = "support/skip.rs"]
+mod skip;
 #[path = "delivery/stage.rs"]
 mod stage;
 #[path = "delivery/tables.rs"]

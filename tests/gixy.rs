@@ -1,5 +1,5 @@
 //! gixy, a linter for mistakes in nginx configurations that open doors, finds nothing in the golden configurations. What it
-//! finds wrongly is excluded by name, with the reason. Needs gixy (`make setup`); without it this says so loudly.
+//! finds wrongly is excluded by name, with the reason. Needs gixy (`make setup`); without it these tests are skipped.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot read its subject has failed")]
 
@@ -7,9 +7,10 @@
 mod golden_cases;
 #[path = "golden/compact.rs"]
 mod golden_compact;
+#[path = "support/skip.rs"]
+mod skip;
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -55,7 +56,7 @@ fn gixy() -> Option<PathBuf> {
     if place.join("gixy").is_dir() {
         return Some(place);
     }
-    let _ = writeln!(std::io::stderr(), "\n!!! SKIPPED: no gixy to look at configurations with: run `make setup`\n");
+    skip::skip("no gixy: run `make setup`");
     None
 }
 

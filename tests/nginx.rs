@@ -1,5 +1,5 @@
 //! Rendered configurations in the real nginx: what it accepts, and what it then answers. The engine is the one of
-//! `SWARMGATE_NGINX`, else the one that `make setup` installs; without either these tests say so loudly and prove nothing.
+//! `SWARMGATE_NGINX`, else the one that `make setup` installs; without either these tests are skipped.
 //! All traffic stays on the loopback.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot do its work has failed")]
@@ -48,6 +48,8 @@ mod material;
 mod name_server;
 #[path = "nginx/names.rs"]
 mod names;
+#[path = "support/nginx_binary.rs"]
+mod nginx_binary;
 #[path = "nginx/options.rs"]
 mod options;
 #[path = "nginx/peer.rs"]
@@ -62,6 +64,8 @@ mod proxy_protocol;
 mod redirects;
 #[path = "nginx/reloads.rs"]
 mod reloads;
+#[path = "support/skip.rs"]
+mod skip;
 #[path = "nginx/slow.rs"]
 mod slow;
 #[path = "nginx/strangers.rs"]

@@ -9,6 +9,8 @@ mod damage;
 #[path = "golden/compact.rs"]
 #[allow(dead_code, reason = "shared with the tests that read cases from files")]
 mod golden_compact;
+#[path = "support/nginx_binary.rs"]
+mod nginx_binary;
 #[path = "delivery/operator_end.rs"]
 #[allow(dead_code, reason = "shared with the tests of delivery")]
 mod operator_end;
@@ -18,6 +20,8 @@ mod outputs;
 mod ports;
 #[path = "secrets/search.rs"]
 mod search;
+#[path = "support/skip.rs"]
+mod skip;
 #[path = "delivery/stage.rs"]
 #[allow(dead_code, reason = "shared with the tests of delivery")]
 mod stage;

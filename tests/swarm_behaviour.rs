@@ -5,6 +5,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test that uses them")]
 
 mod behaviour;
+#[path = "support/skip.rs"]
+mod skip;
 
 use behaviour::bench::Bench;
 use behaviour::{calls, networks, rollout, scheduling};

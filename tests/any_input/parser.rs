@@ -53,10 +53,10 @@ fn module() -> PathBuf {
 }
 
 impl Parser {
-    /// Starts it, or says loudly that there is none.
+    /// Starts it. `None` after the test was skipped because there is none.
     pub fn start() -> Option<Self> {
         if !module().join("crossplane").is_dir() {
-            let _ = writeln!(std::io::stderr(), "\n!!! SKIPPED: no crossplane to parse configurations with: run `make setup`\n");
+            super::skip::skip("no crossplane: run `make setup`");
             return None;
         }
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/any_input/parse.py");

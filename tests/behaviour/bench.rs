@@ -1,8 +1,6 @@
 //! One Swarm to try a case on, and what all cases need: waiting, names of their own, and cleaning up.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
-use std::sync::Once;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -15,15 +13,6 @@ use swarmgate::types::{ConfigId, NetworkId, ServiceId};
 const LIMIT: Duration = Duration::from_secs(90);
 /// An image that no node has.
 pub const NO_IMAGE: &str = "swarmgate-test-there-is-no-such-image:1";
-
-/// Said once for all cases.
-static SKIPPED: Once = Once::new();
-
-fn say_skipped() {
-    // Past the test harness, which hides what passing tests print.
-    let words = b"SKIPPED: the cases of swarm_behaviour on a real Swarm; SWARMGATE_TEST_DOCKER and SWARMGATE_TEST_IMAGE name none\n";
-    std::io::stderr().write_all(words).unwrap();
-}
 
 /// A Swarm and a prefix for the names of one case.
 pub struct Bench {
@@ -41,10 +30,10 @@ impl Bench {
         Self { swarm: Box::new(swarm.clone()), simulated: Some(swarm), image: "app".to_owned(), prefix: prefix(case) }
     }
 
-    /// The real Swarm that the environment names. Without one the case is skipped, and says so.
+    /// The real Swarm that the environment names. Without one the case is skipped.
     pub async fn real(case: &str) -> Option<Self> {
         let (Some(url), Some(image)) = (variable("SWARMGATE_TEST_DOCKER"), variable("SWARMGATE_TEST_IMAGE")) else {
-            SKIPPED.call_once(say_skipped);
+            crate::skip::skip("no SWARMGATE_TEST_DOCKER and SWARMGATE_TEST_IMAGE, which name a real Swarm and an image");
             return None;
         };
         let bench = Self { swarm: Box::new(DockerSwarm::connect(&url).unwrap()), simulated: None, image, prefix: prefix(case) };

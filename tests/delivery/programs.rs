@@ -13,7 +13,7 @@ use swarmgate::route::RouteTable;
 use swarmgate::types::Digest;
 use tokio::process::{Child, Command};
 
-use crate::stage::{Stage, cluster, nginx, say_skipped};
+use crate::stage::{Stage, cluster, nginx};
 use crate::{apps::App, eventually_healthy, tables::routes, traffic};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_swarmgate");
@@ -103,7 +103,7 @@ async fn as_pid_1_the_proxy_program_collects_orphans() {
     let set = inner.as_std().get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
     let child = command.envs(set).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     if !stage.becomes_healthy(Duration::from_secs(10)).await {
-        say_skipped("process namespaces are not to be had here");
+        crate::skip::skip("no right to make process namespaces");
         return;
     }
     let outside = i32::try_from(child.id().unwrap()).unwrap();

