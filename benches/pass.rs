@@ -5,7 +5,7 @@
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use serde_json::{Value, json};
-use swarmgate::controller::damping::{Damping, Held};
+use swarmgate::controller::label_damping::{Damping, Held};
 use swarmgate::intent::cluster::Cluster;
 use swarmgate::intent::documents::{DeclaredCluster, SourceFile, read_documents};
 use swarmgate::intent::limits::Limits;

@@ -108,8 +108,8 @@ fn every_metric_is_described_in_one_place() {
         "pub const A: &str = \"swarmgate_a_total\";\npub const B: &str = \"swarmgate_b\";\ndescribe_counter!(A, \"x\");",
     );
     let rule = |source: &Source| metrics_described(source, &known);
-    check_can_fail(rule, "docker/call.rs", "metrics::counter!(\"swarmgate_c_total\").increment(1);");
-    check_can_fail(rule, "docker/call.rs", "metrics::gauge!(\n    metrics::B,\n    \"x\" => 1\n).set(1.0);");
-    check_allows(rule, "docker/call.rs", "metrics::counter!(\"swarmgate_a_total\", \"x\" => y).increment(1);");
+    check_can_fail(rule, "docker/http_call.rs", "metrics::counter!(\"swarmgate_c_total\").increment(1);");
+    check_can_fail(rule, "docker/http_call.rs", "metrics::gauge!(\n    metrics::B,\n    \"x\" => 1\n).set(1.0);");
+    check_allows(rule, "docker/http_call.rs", "metrics::counter!(\"swarmgate_a_total\", \"x\" => y).increment(1);");
     check_allows(rule, "controller/run.rs", "metrics::counter!(metrics::A).increment(1); metrics::gauge!(*name, labels).set(0.0);");
 }

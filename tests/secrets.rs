@@ -38,7 +38,7 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use search::{RUN, Secret};
 use swarmgate::channel::wire::MaterialState;
-use swarmgate::extension::probe;
+use swarmgate::extension::material_probe;
 
 /// What all hosts of a test are called below.
 static WORLD: LazyLock<World> = LazyLock::new(|| World::new("*.example.org"));

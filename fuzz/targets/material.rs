@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use search::Secret;
-use swarmgate::extension::probe;
+use swarmgate::extension::material_probe;
 use swarmgate::types::pem;
 
 /// Laid out as PKCS#8 for P-256, with a key that is nobody's.

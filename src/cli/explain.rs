@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 
-use super::questions::{Failed, LookArgs};
-use super::{edge, web};
-use crate::controller::questions;
+use super::answer_source::{Failed, LookArgs};
+use super::{client_command, operator_client};
+use crate::controller::queries;
 use crate::explain::{Explanation, ServiceExplanation};
 use crate::telemetry::endpoints::ExplainQuery;
 
@@ -51,7 +51,7 @@ enum Output {
 
 /// Runs it.
 pub fn run(args: Args) -> ExitCode {
-    edge::block_on(async move {
+    client_command::block_on(async move {
         match make(&args).await {
             Ok((text, reached)) => {
                 args.output.print(&text);
@@ -83,21 +83,21 @@ async fn make(args: &Args) -> Result<(String, bool), Failed> {
         ("headers", &query.headers),
         ("proxy", &query.proxy),
     ];
-    let json = args.look.ask("/explain", &fields, |sources| questions::explained(sources, &query)).await?;
+    let json = args.look.ask("/explain", &fields, |sources| queries::explained(sources, &query)).await?;
     // Read and written again, so that text and exit code are those of this version whoever answered.
     if args.service.is_some() {
-        let told: ServiceExplanation = web::understood(&args.look.server.server, &json)?;
+        let told: ServiceExplanation = operator_client::understood(&args.look.server.server, &json)?;
         return Ok((args.output.written(&told, &json), told.served));
     }
-    let told: Explanation = web::understood(&args.look.server.server, &json)?;
+    let told: Explanation = operator_client::understood(&args.look.server.server, &json)?;
     Ok((args.output.written(&told, &json), told.reached))
 }
 
 impl Output {
     fn print(self, text: &str) {
         match self {
-            Self::Text => edge::print(text),
-            Self::Json => edge::print_as_it_is(text),
+            Self::Text => client_command::print(text),
+            Self::Json => client_command::print_as_it_is(text),
         }
     }
 

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use tokio_util::sync::CancellationToken;
 
-use super::edge::fail;
+use super::client_command::fail;
 use super::operator::Way;
-use super::service::{LogArgs, on_runtime, stop_requested};
+use super::daemon::{LogArgs, on_runtime, stop_requested};
 use crate::channel::{Bootstrap, contract};
 use crate::extension::{self, ExtensionOptions};
 use crate::pki::ChannelRole;

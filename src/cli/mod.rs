@@ -1,23 +1,23 @@
 //! The command line: what was typed becomes checked arguments, then a call into the rooms. No decisions of its own.
 
-mod edge;
+mod client_command;
 mod explain;
 mod extension;
 mod operator;
 mod plan;
 mod privileges;
 mod proxy;
-mod questions;
+mod answer_source;
 mod render;
 pub mod schema;
-mod service;
+mod daemon;
 mod status;
-mod status_port;
+mod status_port_options;
 mod tables;
 mod token;
 mod token_file;
 pub mod validate;
-mod web;
+mod operator_client;
 
 use std::process::ExitCode;
 
@@ -64,7 +64,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Err(kept) = settle_privileges(&cli) {
-        return edge::fail(&kept);
+        return client_command::fail(&kept);
     }
     allow_open_files();
     match cli.command {

@@ -10,14 +10,14 @@ use clap::ValueEnum;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::edge;
-use super::service::LogArgs;
-use super::status_port::{StatusArgs, StatusArgsError};
+use super::client_command;
+use super::daemon::LogArgs;
+use super::status_port_options::{StatusArgs, StatusArgsError};
 use crate::channel::contract::{self, AUTHORITY_FILE, CONTROL_NETWORK, OPERATOR_CHANNEL_PORT};
 use crate::channel::{ChannelMode, Token};
-use crate::controller::authority::{AuthoritySource, Established, establish, status_token, tidy};
+use crate::controller::certificate_authority::{AuthoritySource, Established, establish, status_token, tidy};
 use crate::controller::files;
-use crate::controller::settings::Settings;
+use crate::controller::options::Settings;
 use crate::docker::DockerSwarm;
 use crate::intent::documents::read_documents;
 use crate::pki::Seals;
@@ -163,12 +163,12 @@ fn duration(text: &str) -> Result<Duration, String> {
 /// Runs it.
 pub fn run(args: Args) -> ExitCode {
     if let Err(error) = args.logs.init() {
-        edge::fail(&error);
-        return ExitCode::from(edge::WRONG_USAGE);
+        client_command::fail(&error);
+        return ExitCode::from(client_command::WRONG_USAGE);
     }
     match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime.block_on(operate(args)),
-        Err(error) => edge::fail(&error),
+        Err(error) => client_command::fail(&error),
     }
 }
 
@@ -184,17 +184,17 @@ async fn operate(args: Args) -> ExitCode {
     let settings = match args.settings() {
         Ok(settings) => settings,
         Err(error) => {
-            edge::fail(&error);
-            return ExitCode::from(edge::WRONG_USAGE);
+            client_command::fail(&error);
+            return ExitCode::from(client_command::WRONG_USAGE);
         }
     };
     let swarm = match docker {
         Ok(swarm) => Arc::new(swarm),
-        Err(error) => return edge::fail(&error),
+        Err(error) => return client_command::fail(&error),
     };
     let recorder = match metrics::install() {
         Ok(recorder) => recorder,
-        Err(error) => return edge::fail(&error),
+        Err(error) => return client_command::fail(&error),
     };
     let stop = CancellationToken::new();
     let signals = tokio::spawn(crate::controller::stop_on_signals(stop.clone()));
@@ -223,13 +223,13 @@ async fn run_with_authority(
             let access = &mut settings.status.access;
             access.token = access.token.take().or_else(|| Token::new(&status_token(&authority)).map(|token| token.digest()));
             let ended = crate::controller::run(swarm, authority, settings, Some(recorder), stop).await;
-            ended.map_or_else(|error| edge::fail(&error), |()| ExitCode::SUCCESS)
+            ended.map_or_else(|error| client_command::fail(&error), |()| ExitCode::SUCCESS)
         }
         Ok(Established::Remounted) => {
             stop.cancelled().await;
             ExitCode::SUCCESS
         }
-        Err(error) => edge::fail(&error),
+        Err(error) => client_command::fail(&error),
     }
 }
 
@@ -280,15 +280,15 @@ impl SwarmArgs {
     }
 
     /// What passes work with, for a preview that never acts.
-    pub fn surroundings(&self, swarm: DockerSwarm) -> crate::controller::surroundings::Surroundings {
-        crate::controller::surroundings::Surroundings {
+    pub fn surroundings(&self, swarm: DockerSwarm) -> crate::controller::context::Surroundings {
+        crate::controller::context::Surroundings {
             swarm: Arc::new(swarm),
             line: Arc::new(crate::channel::Hub::new()),
             instance: self.instance.clone(),
             own_service: None,
             channel: self.channel(),
             seals: Seals::believing(Digest::of_bytes(b"")),
-            secrets: Arc::new(crate::controller::surroundings::no_secrets),
+            secrets: Arc::new(crate::controller::context::no_secrets),
             writes: Arc::default(),
         }
     }

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 
-use super::edge;
+use super::client_command;
 use super::operator::SwarmArgs;
-use super::web::{Client, ServerArgs};
+use super::operator_client::{Client, ServerArgs};
 use crate::controller::preview::preview_offline;
 use crate::telemetry::endpoints::Answer;
 
@@ -36,17 +36,17 @@ enum Output {
 
 /// Runs it.
 pub fn run(args: Args) -> ExitCode {
-    edge::block_on(async move {
+    client_command::block_on(async move {
         match make(&args).await {
             Ok(text) => {
                 match args.output {
-                    Output::Text => edge::print(&text),
-                    Output::Json => edge::print_as_it_is(&text),
+                    Output::Text => client_command::print(&text),
+                    Output::Json => client_command::print_as_it_is(&text),
                 }
                 ExitCode::SUCCESS
             }
             Err(error) => {
-                edge::say(&error);
+                client_command::say(&error);
                 ExitCode::FAILURE
             }
         }
@@ -59,10 +59,10 @@ async fn make(args: &Args) -> Result<String, String> {
             Output::Text => "/plan",
             Output::Json => "/plan?output=json",
         };
-        let client = Client::new(&args.server).map_err(|error| edge::with_causes(&error))?;
-        return client.get(path).await.map_err(|error| edge::with_causes(&error));
+        let client = Client::new(&args.server).map_err(|error| client_command::with_causes(&error))?;
+        return client.get(path).await.map_err(|error| client_command::with_causes(&error));
     }
-    let swarm = args.swarm.connect().map_err(|error| edge::with_causes(&error))?;
+    let swarm = args.swarm.connect().map_err(|error| client_command::with_causes(&error))?;
     let answer = preview_offline(&args.swarm.surroundings(swarm), &args.spec).await?;
     Ok(written(args.output, &answer))
 }

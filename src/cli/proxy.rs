@@ -9,9 +9,9 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use super::edge::{block_on, fail};
+use super::client_command::{block_on, fail};
 use super::operator::Way;
-use super::service::{LogArgs, on_runtime};
+use super::daemon::{LogArgs, on_runtime};
 use crate::channel::{Bootstrap, BootstrapError, contract};
 use crate::pki::ChannelRole;
 use crate::proxy::{self, Follow, NameServer, ProxyOptions, ProxySignal};

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 
-use super::questions::{Failed, LookArgs};
-use super::{edge, web};
-use crate::controller::questions;
+use super::answer_source::{Failed, LookArgs};
+use super::{client_command, operator_client};
+use crate::controller::queries;
 use crate::explain::Configuration;
 use crate::telemetry::endpoints::RenderQuery;
 
@@ -35,11 +35,11 @@ enum Purpose {
 
 /// Runs it.
 pub fn run(args: Args) -> ExitCode {
-    edge::block_on(async move {
+    client_command::block_on(async move {
         match make(&args).await {
             Ok(text) => {
                 // The engine's own file, byte for byte.
-                edge::print_as_it_is(&text);
+                client_command::print_as_it_is(&text);
                 ExitCode::SUCCESS
             }
             Err(failed) => failed.tell(),
@@ -51,7 +51,7 @@ async fn make(args: &Args) -> Result<String, Failed> {
     let purpose = args.purpose.map(|purpose| format!("{purpose:?}").to_lowercase());
     let query = RenderQuery::new(args.cluster.clone(), purpose);
     let fields = [("cluster", &query.cluster), ("purpose", &query.purpose)];
-    let json = args.look.ask("/render", &fields, |sources| questions::rendered(sources, &query)).await?;
-    let told: Configuration = web::understood(&args.look.server.server, &json)?;
+    let json = args.look.ask("/render", &fields, |sources| queries::rendered(sources, &query)).await?;
+    let told: Configuration = operator_client::understood(&args.look.server.server, &json)?;
     Ok(told.to_string())
 }

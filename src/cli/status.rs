@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use super::tables;
-use super::web::{self, Client, ServerArgs, WebError};
+use super::operator_client::{self, Client, ServerArgs, WebError};
 use crate::report::{Phase, StatusReport};
 
 /// Arguments of `swarmgate status`. The exit code is 0 when every cluster is Ready, 1 otherwise.
@@ -42,9 +42,9 @@ const WATCH_PERIOD: Duration = Duration::from_secs(2);
 pub fn run(args: Args) -> ExitCode {
     let client = match Client::new(&args.server) {
         Ok(client) => client,
-        Err(error) => return super::edge::fail(&error),
+        Err(error) => return super::client_command::fail(&error),
     };
-    super::edge::block_on(async move {
+    super::client_command::block_on(async move {
         loop {
             let code = show(&args, &client).await;
             if !args.watch {
@@ -61,18 +61,18 @@ async fn show(args: &Args, client: &Client) -> ExitCode {
             print(&text, args.watch);
             if ready { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
-        Err(error) => super::edge::fail(&error),
+        Err(error) => super::client_command::fail(&error),
     }
 }
 
 async fn ask(args: &Args, client: &Client) -> Result<(String, bool), WebError> {
     if args.snapshot {
         let body = client.get("/snapshot").await?;
-        let snapshot: serde_json::Value = web::parse(&args.server.server, &body)?;
+        let snapshot: serde_json::Value = operator_client::parse(&args.server.server, &body)?;
         return Ok((format!("{snapshot:#}"), true));
     }
     let body = client.get("/status").await?;
-    let status: StatusReport = web::parse(&args.server.server, &body)?;
+    let status: StatusReport = operator_client::parse(&args.server.server, &body)?;
     let ready = status.operator.snapshot_error.is_none() && status.clusters.values().all(|cluster| cluster.phase == Phase::Ready);
     let text = match args.output {
         Output::Json => body,

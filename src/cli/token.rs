@@ -6,10 +6,10 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::edge::fail;
+use super::client_command::fail;
 use super::token_file::{ENV_TOKEN_FILE, read_named};
 use crate::channel::contract::AUTHORITY_FILE;
-use crate::controller::authority::{mounted, status_token};
+use crate::controller::certificate_authority::{mounted, status_token};
 
 /// Arguments of `swarmgate token`.
 #[derive(Debug, clap::Args)]

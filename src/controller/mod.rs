@@ -3,33 +3,33 @@
 //! there is one and keeps what must be remembered between two. Imports all rooms but `docker`, `simulator`, `proxy` and
 //! `extension`; decides nothing about routes or fleets itself.
 
-mod attachment;
-pub mod authority;
-mod board;
-pub mod census;
-pub mod damping;
+mod network_attachment;
+pub mod certificate_authority;
+mod status_store;
+pub mod instance;
+pub mod label_damping;
 pub mod declared;
 pub mod files;
-pub mod lookout;
-mod looks;
-mod observer;
-mod own_service;
-pub mod pace;
-pub mod pass;
-mod perform;
+pub mod snapshot_cache;
+mod query_snapshots;
+mod watcher;
+mod self_check;
+pub mod poll_interval;
+pub mod reconcile;
+mod execution;
 pub mod preview;
-pub mod questions;
-pub mod queue;
+pub mod queries;
+pub mod work_queue;
 mod run;
-pub mod settings;
-pub mod signals;
+pub mod options;
+pub mod notifications;
 pub mod spec;
 pub mod status;
 mod status_port;
-pub mod surroundings;
-mod tell;
-mod thought;
-pub mod wake;
+pub mod context;
+mod finding_log;
+mod desired_state;
+pub mod trigger;
 
 pub use run::{run, stop_on_signals};
 pub use status_port::RunError;

@@ -7,16 +7,16 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::attachment;
-use super::census;
-use super::damping::Held;
+use super::network_attachment;
+use super::instance;
+use super::label_damping::Held;
 use super::declared::Declared;
-use super::lookout::observe;
-use super::own_service;
-use super::pass::Memory;
+use super::snapshot_cache::observe;
+use super::self_check;
+use super::reconcile::Memory;
 use super::spec;
-use super::surroundings::Surroundings;
-use super::thought::{self, Recollection};
+use super::context::Surroundings;
+use super::desired_state::{self, Recollection};
 use crate::channel::contract::{LABEL_AUTHORITY, LABEL_OWNER};
 use crate::pki::Seals;
 use crate::plan::{Plan, plan_removal};
@@ -47,31 +47,31 @@ pub struct Known {
 
 /// The plans of all clusters, declared and left over.
 pub fn preview(around: &Surroundings, declared: &Declared, snapshot: &Snapshot, known: &Known, now: Timestamp) -> Answer {
-    let census = census::take(&around.instance, declared, snapshot);
+    let census = instance::take(&around.instance, declared, snapshot);
     let counts = known.held.applied_to(snapshot);
     let kept = declared.in_force().map(|cluster| {
         let memory = known.memories.get(&cluster.name).cloned().unwrap_or_default();
-        let register = thought::register(around, cluster, snapshot, memory.register.as_ref());
-        let mut routes = thought::routes(cluster, &counts, &register);
+        let register = desired_state::register(around, cluster, snapshot, memory.register.as_ref());
+        let mut routes = desired_state::routes(cluster, &counts, &register);
         let report = around.line.report(&cluster.name);
         let known_here = Recollection { report: report.as_ref(), plan: &memory.plan, networks: &memory.networks, ended: None, now };
-        let decision = attachment::decide(around, cluster, snapshot, &routes.translation, known_here);
-        thought::leave(cluster, &counts, &register, &mut routes, &decision);
-        let mut plan = thought::fleet_plan(around, cluster, snapshot, &routes, &decision, known_here);
+        let decision = network_attachment::decide(around, cluster, snapshot, &routes.translation, known_here);
+        desired_state::leave(cluster, &counts, &register, &mut routes, &decision);
+        let mut plan = desired_state::fleet_plan(around, cluster, snapshot, &routes, &decision, known_here);
         plan.findings.extend(routes.translation.findings);
         plan.findings.extend(known.held.findings(cluster, snapshot, &counts));
         // What the extension found is told by no look at the world.
         let status = known.status.as_ref().and_then(|status| status.clusters.get(cluster.name.as_str()));
         plan.findings.extend(status.iter().flat_map(|status| status.findings.iter().cloned()));
-        plan.waiting.extend(thought::acceptance(report.as_ref(), &routes.desired).filter(|_| known.status.is_some()));
+        plan.waiting.extend(desired_state::acceptance(report.as_ref(), &routes.desired).filter(|_| known.status.is_some()));
         as_told(&mut plan.waiting, status.map_or(&[], |status| &status.waiting));
         plan.findings.sort();
         plan.findings.dedup();
         plan
     });
     let left = census.leftover.iter().map(|name| plan_removal(&around.instance, name, snapshot));
-    let own = own_service::findings(around.own_service.as_ref(), &around.channel, snapshot);
-    let ports = own_service::contested_ports(around.own_service.as_ref(), &around.instance, &around.seals, snapshot);
+    let own = self_check::findings(around.own_service.as_ref(), &around.channel, snapshot);
+    let ports = self_check::contested_ports(around.own_service.as_ref(), &around.instance, &around.seals, snapshot);
     let findings = [&declared.findings[..], &census.findings, &own, &ports].concat();
     answer(kept.chain(left).collect(), findings)
 }

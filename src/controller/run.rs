@@ -14,19 +14,19 @@ use tokio::task::{self, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::board::Board;
-use super::census;
+use super::status_store::Board;
+use super::instance;
 use super::declared::Declared;
-use super::lookout::{Lookout, Sighted};
-use super::observer;
-use super::own_service;
-use super::pass::{Job, Memory, Verdict, pass};
-use super::queue::{Acting, Ended, Queue, Ticket};
-use super::settings::Settings;
-use super::signals::{Signals, Woken};
+use super::snapshot_cache::{Lookout, Sighted};
+use super::watcher;
+use super::self_check;
+use super::reconcile::{Job, Memory, Verdict, pass};
+use super::work_queue::{Acting, Ended, Queue, Ticket};
+use super::options::Settings;
+use super::notifications::{Signals, Woken};
 use super::spec;
 use super::status_port::{RunError, StatusPorts, listen};
-use super::surroundings::{Surroundings, Tokens};
+use super::context::{Surroundings, Tokens};
 use crate::channel::{self, Hub};
 use crate::pki::{Authority, ClientAuthentication, Credentials, server_config};
 use crate::swarm::Swarm;
@@ -80,10 +80,10 @@ pub async fn run(
     let board = Arc::new(board);
 
     let mut background = JoinSet::new();
-    background.spawn(observer::follow_hints(swarm.clone(), signals.clone()));
-    background.spawn(observer::probe_tasks(swarm, signals.clone()));
-    background.spawn(observer::resync(lookout.clone(), signals.clone(), settings.poll_interval));
-    background.spawn(observer::follow_reports(hub.changes(), signals.clone(), settings.poll_interval));
+    background.spawn(watcher::follow_hints(swarm.clone(), signals.clone()));
+    background.spawn(watcher::probe_tasks(swarm, signals.clone()));
+    background.spawn(watcher::resync(lookout.clone(), signals.clone(), settings.poll_interval));
+    background.spawn(watcher::follow_reports(hub.changes(), signals.clone(), settings.poll_interval));
     background.spawn(spec::follow(settings.spec.clone(), settings.spec_interval, declared_sender, signals.clone()));
     ports.serve(&endpoints::router(board.clone(), metrics, settings.status.access.clone()), &stop, &mut background);
     background.spawn(renew(authority.clone(), credentials));
@@ -295,11 +295,11 @@ async fn count(
     let Ok(Sighted { snapshot, .. }) = lookout.snapshot(since).await else {
         return finished(Ended::Held, None);
     };
-    let census = census::take(&around.instance, declared, &snapshot);
+    let census = instance::take(&around.instance, declared, &snapshot);
     signals.set_interest(census.interest);
     signals.settle(census.unsettled, census.routed);
-    let own = own_service::findings(around.own_service.as_ref(), &around.channel, &snapshot);
-    let ports = own_service::contested_ports(around.own_service.as_ref(), &around.instance, &around.seals, &snapshot);
+    let own = self_check::findings(around.own_service.as_ref(), &around.channel, &snapshot);
+    let ports = self_check::contested_ports(around.own_service.as_ref(), &around.instance, &around.seals, &snapshot);
     board.keep_findings([census.findings, own, ports].concat());
     finished(Ended::Done, Some(census.leftover))
 }

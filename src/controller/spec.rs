@@ -11,9 +11,9 @@ use tokio::time::{sleep, timeout};
 
 use super::declared::Declared;
 use super::files;
-use super::signals::Signals;
-use super::tell;
-use super::wake::Wake;
+use super::notifications::Signals;
+use super::finding_log;
+use super::trigger::Wake;
 use crate::intent::documents::{SourceFile, read_documents};
 
 /// An editor that writes a file in place leaves it empty or half for a moment: only what reads the same twice, this far
@@ -71,7 +71,7 @@ async fn read_aside(paths: &[PathBuf]) -> Vec<SourceFile> {
 }
 
 fn tell(before: &Declared, after: &Declared) {
-    tell::appeared("documents", &before.findings, &after.findings);
+    finding_log::appeared("documents", &before.findings, &after.findings);
     for (name, cluster) in &after.clusters {
         if before.clusters.get(name) != Some(cluster) {
             tracing::info!(cluster = %name, generation = cluster.generation, accepted = cluster.accepted, "declared");

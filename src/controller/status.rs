@@ -3,18 +3,18 @@
 
 mod conditions;
 mod engine;
-mod following;
-mod material;
+mod lagging_proxies;
+mod certificate_findings;
 mod networks;
 mod proxies;
-mod quarantine;
+mod quarantine_findings;
 mod routes;
-mod size;
+mod message_size;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::declared::DeclaredCluster;
-use super::thought;
+use super::desired_state;
 use crate::channel::Received;
 use crate::channel::limits::TooLarge;
 use crate::channel::wire::{Delivery, Desired};
@@ -63,17 +63,17 @@ pub struct Seen<'a> {
 /// The status after a complete pass. When it is tried again is for the loop to say.
 pub fn after_pass(seen: &Seen<'_>, previous: Option<&ClusterStatus>) -> ClusterStatus {
     let mut proxies = proxies::list(seen);
-    following::judge(seen, previous, &mut proxies);
+    lagging_proxies::judge(seen, previous, &mut proxies);
     let mut routes = routes::list(seen, &proxies);
-    material::annotate(seen, &mut routes);
-    quarantine::annotate(seen, &mut routes);
+    certificate_findings::annotate(seen, &mut routes);
+    quarantine_findings::annotate(seen, &mut routes);
     networks::annotate(seen, &mut routes);
     let conditions = conditions::list(seen, &routes, &proxies);
     let accepted = seen.report.and_then(|received| received.report.accepted.as_ref());
     ClusterStatus {
         generation: seen.declared.generation,
         observed_generation: seen.declared.in_force.as_ref().map_or(0, |(generation, _)| *generation),
-        phase: phase(seen, &conditions, &routes, following::extension_silent(seen, previous).is_some()),
+        phase: phase(seen, &conditions, &routes, lagging_proxies::extension_silent(seen, previous).is_some()),
         conditions: conditions::dated(conditions, previous, seen.now),
         routes_digest: Some(seen.desired.table.digest()),
         config_digest: accepted.map(|accepted| accepted.config_digest.clone()),
@@ -177,18 +177,18 @@ impl Seen<'_> {
 
 /// What the plan waits for, and the routes.
 fn waiting(seen: &Seen<'_>) -> Vec<WaitingOn> {
-    seen.plan.waiting.iter().cloned().chain(thought::acceptance(seen.report, seen.desired)).collect()
+    seen.plan.waiting.iter().cloned().chain(desired_state::acceptance(seen.report, seen.desired)).collect()
 }
 
 fn findings(seen: &Seen<'_>, previous: Option<&ClusterStatus>, proxies: &[ProxyTaskReport]) -> Vec<Finding> {
     let mut findings: Vec<Finding> = [&seen.translation.findings[..], &seen.plan.findings].concat();
     findings.extend(engine_refused(seen));
-    findings.extend(size::finding(seen));
-    findings.extend(following::finding(seen, proxies));
-    findings.extend(following::extension_silent(seen, previous));
+    findings.extend(message_size::finding(seen));
+    findings.extend(lagging_proxies::finding(seen, proxies));
+    findings.extend(lagging_proxies::extension_silent(seen, previous));
     findings.extend(engine::vulnerable(seen));
-    findings.extend(material::findings(seen));
-    findings.extend(quarantine::findings(seen));
+    findings.extend(certificate_findings::findings(seen));
+    findings.extend(quarantine_findings::findings(seen));
     findings.sort();
     findings.dedup();
     findings
@@ -199,7 +199,7 @@ fn engine_refused(seen: &Seen<'_>) -> Option<Finding> {
     let refusal = seen.report?.report.refused.as_ref().filter(|refusal| refusal.digest == seen.desired.digest)?;
     let subject = Subject::Cluster(seen.cluster.name.to_string());
     if refusal.too_large {
-        return Some(size::refused(seen, &refusal.words));
+        return Some(message_size::refused(seen, &refusal.words));
     }
     if refusal.undecided {
         return Some(Finding::new(

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::settings::{StatusPort, TlsFiles};
+use super::options::{StatusPort, TlsFiles};
 use crate::http_server::tls::{MaterialError, server_config};
 use crate::http_server::{Limits, Listener, SocketError, bind_private, serve};
 use crate::pki::{AuthorityError, TlsError};

@@ -15,13 +15,13 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::configs::{self, Key, KnownConfigs};
+use super::config_cache::{self, Key, KnownConfigs};
 use super::error::{CallError, ConnectError, swarm_error, unavailable};
 use super::events;
-use super::link::Link;
-use super::networks::{self, KnownBridge};
-use super::news::News;
-use super::room::Room;
+use super::connection::Link;
+use super::network_filter::{self, KnownBridge};
+use super::config_events::News;
+use super::memory_budget::Room;
 use super::session::Session;
 use crate::swarm::{Hint, RawSnapshot, Swarm, SwarmError, SwarmErrorKind, is_stopping, services_with_our_label, spare_service, spare_task};
 use crate::types::{ConfigId, NetworkId, SecretId, ServiceId};
@@ -135,7 +135,7 @@ impl DockerSwarm {
 
     /// The networks of the Swarm, and the answering node's bridge.
     async fn networks(&self, room: &Room) -> Result<Vec<Value>, SwarmError> {
-        let mut networks = networks::of_the_swarm(self.list("list networks", NETWORKS, room).await?)?;
+        let mut networks = network_filter::of_the_swarm(self.list("list networks", NETWORKS, room).await?)?;
         let bridge = self.bridge(&networks, room).await?;
         networks.extend(bridge);
         Ok(networks)
@@ -149,7 +149,7 @@ impl DockerSwarm {
         }
         let asked_at = Instant::now();
         let found = self.list("list the node's gateway bridge", GATEWAY_BRIDGE, room).await?;
-        let said: Vec<Value> = networks::gateway_bridge(found).collect();
+        let said: Vec<Value> = network_filter::gateway_bridge(found).collect();
         *known = KnownBridge::new(asked_at, networks, said.clone());
         Ok(said)
     }
@@ -160,14 +160,14 @@ impl DockerSwarm {
         known.hear(self.news.take());
         if known.must_list(Instant::now()) {
             let listed =
-                self.call("list configs", |s| async move { s.configs(configs::LIST, configs::LIST_BOUNDS, configs::slim).await }).await;
+                self.call("list configs", |s| async move { s.configs(config_cache::LIST, config_cache::LIST_BOUNDS, config_cache::slim).await }).await;
             match listed {
                 Ok((list, all)) => known.listed(list, all, Instant::now()),
                 Err(error) => known.not_listed(error, Instant::now())?,
             }
         }
         let keys = known.missing(services, Instant::now());
-        let mut answers = stream::iter(keys).map(|key| self.ask_for_config(key)).buffer_unordered(configs::AT_ONCE);
+        let mut answers = stream::iter(keys).map(|key| self.ask_for_config(key)).buffer_unordered(config_cache::AT_ONCE);
         while let Some(answer) = answers.next().await {
             let (key, config) = answer?;
             known.answered(key, config, Instant::now());
@@ -177,9 +177,9 @@ impl DockerSwarm {
 
     async fn ask_for_config(&self, key: Key) -> Result<(Key, Option<Value>), SwarmError> {
         let (doing, path) = (format!("look at config {key}"), format!("/configs/{key}"));
-        match self.call(&doing, |s| async move { s.config(&path, configs::ONE_BYTES_MAX).await }).await {
-            Ok(config) => Ok((key, config.map(configs::slim))),
-            Err(error) if configs::is_absence(&error) => Ok((key, None)),
+        match self.call(&doing, |s| async move { s.config(&path, config_cache::ONE_BYTES_MAX).await }).await {
+            Ok(config) => Ok((key, config.map(config_cache::slim))),
+            Err(error) if config_cache::is_absence(&error) => Ok((key, None)),
             Err(error) => Err(error),
         }
     }

@@ -3,7 +3,7 @@
 
 use bollard::errors::Error;
 
-use super::room::TooLarge;
+use super::memory_budget::TooLarge;
 use crate::swarm::{SwarmError, SwarmErrorKind};
 
 /// An address of the Docker API that cannot be used.

@@ -10,8 +10,8 @@ use hyper::body::Incoming;
 use serde_json::Value;
 
 use super::error::{swarm_error, unavailable};
-use super::link::count_bytes;
-use super::news::{Following, News};
+use super::connection::count_bytes;
+use super::config_events::{Following, News};
 use crate::swarm::{Hint, SwarmError};
 
 /// `{"scope":["swarm"],"type":["service","node","network","config","secret"]}`

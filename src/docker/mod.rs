@@ -4,17 +4,17 @@
 //! than it has room for.
 
 mod api;
-mod call;
-mod configs;
+mod http_call;
+mod config_cache;
 mod error;
 mod events;
-mod items;
-mod link;
-mod networks;
-mod news;
-mod room;
+mod list_stream;
+mod connection;
+mod network_filter;
+mod config_events;
+mod memory_budget;
 mod session;
-mod template;
+mod path_template;
 
 pub use api::{DockerSwarm, LOOK_MEMORY_MAX};
 pub use error::ConnectError;

@@ -7,7 +7,7 @@ use bollard::{API_DEFAULT_VERSION, ClientVersion};
 use serde_json::Value;
 
 use super::error::{CallError, swarm_error, unavailable};
-use super::link::Link;
+use super::connection::Link;
 use crate::swarm::SwarmError;
 
 /// The oldest API that has all we need.

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::words::{About, Step};
+use super::explanation::{About, Step};
 use super::{printable_line, step};
 use crate::render::{TRIES_MAX, info_headers, request_headers, retry_time_ms};
 use crate::report::{EndpointReport, EndpointState, RouteKind, RouteReport, RouteState, ServiceReport};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{HeldBack, Sources, held, known};
+use super::{HeldBack, Sources, damped_labels, runtime_state};
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::{PREFIX, read_labels, service_cluster_of};
 use crate::report::{Finding, FindingCode, Severity, Subject};
@@ -13,8 +13,8 @@ use crate::types::HostPattern;
 /// The findings about these services, the worst first.
 pub fn about(sources: &Sources<'_>, cluster: &Cluster, translation: &Translation, services: &BTreeSet<String>) -> Vec<Finding> {
     let concerned = |finding: &Finding| matches!(&finding.subject, Subject::Service(name) if services.contains(name));
-    let held = services.iter().filter_map(|service| Some(held::of(sources, service)?.finding.clone()));
-    let all = translation.findings.iter().cloned().chain(known::findings(sources, cluster)).chain(held);
+    let held = services.iter().filter_map(|service| Some(damped_labels::of(sources, service)?.finding.clone()));
+    let all = translation.findings.iter().cloned().chain(runtime_state::findings(sources, cluster)).chain(held);
     let mut findings: Vec<Finding> = all.filter(concerned).collect();
     findings.sort_by_key(|finding| match finding.severity {
         Severity::Error => 0,
@@ -46,7 +46,7 @@ pub fn remedy_for_authority(sources: &Sources<'_>, cluster: &Cluster, services: 
     let theirs = |finding: &&Finding| matches!(&finding.subject, Subject::Service(service) if services.contains(service));
     let label = crate::translate::label_key("ssl_backend_tls_verify");
     let about = |finding: &&Finding| finding.severity == Severity::Error && finding.field.as_deref() == Some(label.as_str());
-    known::findings(sources, cluster).iter().filter(theirs).find(about).map(|finding| finding.remedy.clone())
+    runtime_state::findings(sources, cluster).iter().filter(theirs).find(about).map(|finding| finding.remedy.clone())
 }
 
 /// A service whose label names a host that nobody published here, and why it does not count.

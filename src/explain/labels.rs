@@ -1,8 +1,8 @@
 //! What became of each label of one service: what it really does, and what there is to say against it.
 
-use super::effects::{self, Effects};
+use super::label_effects::{self, Effects};
 use super::printable;
-use super::words::LabelFate;
+use super::explanation::LabelFate;
 use crate::intent::labels::{LABELS, PREFIX, access_key};
 use crate::report::{Finding, FindingCode, Severity};
 use crate::swarm::Service;
@@ -49,7 +49,7 @@ fn fate((key, value): (&str, &str), standpoint: &Standpoint<'_>, findings: &[Fin
         (Some(_), Standpoint::NotPublished) => "asks for nothing".to_owned(),
         (Some(_), Standpoint::Unclaimed) => "no effect: no cluster publishes the service".to_owned(),
         (Some(_), Standpoint::Refused) => "no effect: the service is not published".to_owned(),
-        (Some(name), Standpoint::Published(published)) => qualified(name, &effects::of(published, name), &findings),
+        (Some(name), Standpoint::Published(published)) => qualified(name, &label_effects::of(published, name), &findings),
     };
     let (key, value) = shown(key, value);
     LabelFate { key, value, effect, findings }

@@ -1,8 +1,8 @@
 //! The way from the client into a proxy: the published port, and whether a proxy is there.
 
 use super::request::Request;
-use super::words::{About, Outcome, Step};
-use super::{Sources, front, silence, step};
+use super::explanation::{About, Outcome, Step};
+use super::{Sources, client_identity, stale_endpoints, step};
 use crate::channel::contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::{PortMapping, PublishMode};
@@ -62,7 +62,7 @@ pub fn listener(cluster: &Cluster, request: &Request, steps: &mut Vec<Step>) -> 
     let in_front = ends_in_front(cluster, request);
     let words = if in_front { spoken(Scheme::Http) } else { words };
     if in_front {
-        let by = front::says_tls_by(&cluster.settings);
+        let by = client_identity::says_tls_by(&cluster.settings);
         let says = format!("TLS ends at a load balancer in front, which asks by plain HTTP and says so by {by} (settings.clientAddress)");
         steps.push(step(About::Listener, says));
     }
@@ -83,7 +83,7 @@ pub fn listener(cluster: &Cluster, request: &Request, steps: &mut Vec<Step>) -> 
         let says = "where TLS ends at the load balancer in front instead, ask for what that asks: by http://, with --from and its headers";
         steps.push(step(About::Listener, says));
     }
-    front::admit(&cluster.settings, request, steps)
+    client_identity::admit(&cluster.settings, request, steps)
 }
 
 fn wrong_port(cluster: &Cluster, request: &Request, mapping: PortMapping) -> Outcome {
@@ -125,7 +125,7 @@ fn from_status(cluster: &Cluster, status: &ClusterStatus, steps: &mut Vec<Step>)
     steps.push(step(About::Proxies, format!("{current} of {} run the newest configuration", proxies.len())));
     for proxy in proxies.iter().filter(|proxy| proxy.up_to_date != Some(true)) {
         let what = match (proxy.up_to_date, &proxy.rejected) {
-            (None, _) => format!("was not heard of lately, so that nobody can tell what it runs{}", silence::of_unheard(cluster)),
+            (None, _) => format!("was not heard of lately, so that nobody can tell what it runs{}", stale_endpoints::of_unheard(cluster)),
             (_, _) if proxy.is_on_names() => {
                 "finds endpoints by name, because nobody confirmed their addresses for longer than settings.controlPlaneTimeout".to_owned()
             }

@@ -2,38 +2,38 @@
 //! Pure. Decides nothing itself: it asks the same translation, places and materials from which configurations are written,
 //! and `tests/nginx/explained.rs` holds it against the real engine.
 
-mod answer;
+mod route_match;
 mod backend;
-mod configuration;
-mod effects;
+mod rendered_config;
+mod label_effects;
 mod findings;
 mod forwarded;
-mod front;
-mod held;
-mod host_effects;
-mod known;
+mod client_identity;
+mod damped_labels;
+mod host_label_effects;
+mod runtime_state;
 mod labels;
 mod listener;
-mod place;
+mod path_outcome;
 mod request;
-mod sent;
+mod request_source;
 mod service;
-mod silence;
-mod standing;
+mod stale_endpoints;
+mod pool_membership;
 mod template;
-mod uri;
-mod walk;
-mod words;
+mod uri_normalization;
+mod request_trace;
+mod explanation;
 
-pub use answer::{Decision, Refusal, decide};
-pub use configuration::{Configuration, NoConfiguration, configuration};
-pub use front::{Asked, admitted};
-pub use held::HeldBack;
+pub use route_match::{Decision, Refusal, decide};
+pub use rendered_config::{Configuration, NoConfiguration, configuration};
+pub use client_identity::{Asked, admitted};
+pub use damped_labels::HeldBack;
 pub use request::{BadUrl, Request};
-pub use sent::{BadConnection, ProxyHeader, Sent};
+pub use request_source::{BadConnection, ProxyHeader, Sent};
 pub use service::explain_service;
-pub use walk::explain;
-pub use words::{About, ClusterWalk, Explanation, LabelFate, Outcome, ServiceExplanation, Step};
+pub use request_trace::explain;
+pub use explanation::{About, ClusterWalk, Explanation, LabelFate, Outcome, ServiceExplanation, Step};
 
 use crate::intent::cluster::Cluster;
 use crate::report::{ClusterStatus, RouteReport, RouteState, StatusReport};

@@ -2,8 +2,8 @@
 
 use url::{Host, Url};
 
-use super::sent::Sent;
-use super::uri::{self, BadPath};
+use super::request_source::Sent;
+use super::uri_normalization::{self, BadPath};
 use crate::types::{Port, Scheme};
 
 /// Why a URL cannot be explained.
@@ -53,7 +53,7 @@ impl Request {
             host: host.to_string().trim_end_matches('.').to_owned(),
             stated_port: stated_port(&whole, &url),
             target: format!("{}{query}", url.path()),
-            path: uri::as_routes_see_it(url.path()),
+            path: uri_normalization::as_routes_see_it(url.path()),
             sent: None,
         })
     }
@@ -62,7 +62,7 @@ impl Request {
     /// ask, but a stranger writes what he likes.
     #[must_use]
     pub fn asking(self, target: &str) -> Self {
-        let path = uri::as_routes_see_it(target.split('?').next().unwrap_or_default());
+        let path = uri_normalization::as_routes_see_it(target.split('?').next().unwrap_or_default());
         Self { target: target.to_owned(), path, ..self }
     }
 

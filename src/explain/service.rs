@@ -1,11 +1,11 @@
 //! `--service`: one service, its labels, its cluster, its networks, its routes.
 
-use super::effects::Effects;
+use super::label_effects::Effects;
 use super::findings::of_no_cluster;
 use super::labels::Standpoint;
-use super::standing::Standing;
-use super::words::ServiceExplanation;
-use super::{Sources, Unknown, held, known, labels, printable, template};
+use super::pool_membership::Standing;
+use super::explanation::ServiceExplanation;
+use super::{Sources, Unknown, damped_labels, runtime_state, labels, printable, template};
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::{LabelReading, read_labels, service_cluster_of};
 use crate::render::Materials;
@@ -29,7 +29,7 @@ pub fn explain_service(sources: &Sources<'_>, name: &str) -> Result<ServiceExpla
     let routes = routes(sources, service, cluster, translation.as_ref(), &read.reading);
     let standpoint = standpoint(sources, service, world, &read.reading, &routes);
     let fates = labels::fates(service, &standpoint, &findings);
-    let held = held::of(sources, &service.name);
+    let held = damped_labels::of(sources, &service.name);
     Ok(ServiceExplanation {
         service: service.name.clone(),
         served: routes.iter().any(|route| route.state == RouteState::Served),
@@ -38,7 +38,7 @@ pub fn explain_service(sources: &Sources<'_>, name: &str) -> Result<ServiceExpla
         network: network_words(sources, service, translation.as_ref()),
         held_until: held.map(|held| held.until),
         labels: match held {
-            Some(held) => held::beside(fates, service, held),
+            Some(held) => damped_labels::beside(fates, service, held),
             None => fates,
         },
         findings: findings.into_iter().filter(|finding| !labels::is_about_a_label(service, finding)).collect(),
@@ -58,7 +58,7 @@ fn standpoint<'a>(
         (LabelReading::NotPublished, _) => Standpoint::NotPublished,
         (LabelReading::Published(_), None) => Standpoint::Unclaimed,
         (LabelReading::Published(asked), Some((cluster, translation))) if translation.reached_over.contains_key(&service.id) => {
-            let standing = Standing::of(service, &translation.table, known::materials(sources, cluster, &translation.table));
+            let standing = Standing::of(service, &translation.table, runtime_state::materials(sources, cluster, &translation.table));
             Standpoint::Published(Effects { sources, cluster, translation, asked, standing, routes })
         }
         (LabelReading::Refused, _) | (LabelReading::Published(_), Some(_)) => Standpoint::Refused,
@@ -68,10 +68,10 @@ fn standpoint<'a>(
 fn findings(sources: &Sources<'_>, service: &Service, world: Option<(&Cluster, &Translation)>, read: Vec<Finding>) -> Vec<Finding> {
     let subject = Subject::Service(service.name.clone());
     let mut findings = match world {
-        Some((cluster, translation)) => [translation.findings.clone(), known::findings(sources, cluster)].concat(),
+        Some((cluster, translation)) => [translation.findings.clone(), runtime_state::findings(sources, cluster)].concat(),
         None => [read, of_no_cluster(sources, &service.name)].concat(),
     };
-    findings.extend(held::of(sources, &service.name).map(|held| held.finding.clone()));
+    findings.extend(damped_labels::of(sources, &service.name).map(|held| held.finding.clone()));
     findings.retain(|finding| finding.subject == subject);
     findings.sort();
     findings.dedup();

@@ -1,8 +1,8 @@
 //! A template of the administrator's own: what an explanation says holds as far as it keeps to the table, and not at all
 //! should nothing come of it.
 
-use super::configuration::own_purpose;
-use super::{Sources, known};
+use super::rendered_config::own_purpose;
+use super::{Sources, runtime_state};
 use crate::intent::cluster::Cluster;
 use crate::render::{render, template_fault};
 use crate::translate::Translation;
@@ -10,7 +10,7 @@ use crate::translate::Translation;
 /// What an explanation about a cluster depends on, if its configuration is a template.
 pub fn caveat(sources: &Sources<'_>, cluster: &Cluster, translation: &Translation) -> Option<String> {
     translation.table.settings.template.as_ref()?;
-    if known::is_template_left_out(sources, cluster) {
+    if runtime_state::is_template_left_out(sources, cluster) {
         return Some("by the built-in configuration: the engine refuses the administrator's own template".to_owned());
     }
     let bundle = render(&translation.table, own_purpose(cluster));

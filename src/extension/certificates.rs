@@ -5,21 +5,21 @@
 //! was judged, and a key beside a certificate goes nowhere. What is good here and the engine refuses all the same is found
 //! out by asking it.
 
-mod blocks;
-mod facts;
+mod pem_blocks;
+mod summary;
 mod keys;
-mod kinds;
-mod mistakes;
+mod client_compatibility;
+mod common_mistakes;
 
 use jiff::Timestamp;
 use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509Certificate};
 
 use crate::channel::wire::{Doubt, MaterialState};
 use crate::types::{CERTIFICATE_LABEL, HostPattern, pem};
-use blocks::{Block, Label};
-pub(super) use facts::{Facts, Standing, Window, shown};
+use pem_blocks::{Block, Label};
+pub(super) use summary::{Facts, Standing, Window, shown};
 use keys::{Algorithm, Key};
-use mistakes::{check_text, why_no_block};
+use common_mistakes::{check_text, why_no_block};
 
 /// No chain is longer: clients would have to read all of it in every handshake.
 const CHAIN_MAX: usize = 100;
@@ -112,7 +112,7 @@ fn no_certificate(words: impl Into<String>) -> Fault {
 fn certificates(content: &[u8], purpose: Purpose) -> Result<Vec<Vec<u8>>, Fault> {
     check_text(content, MaterialState::NotACertificate, "openssl x509 -inform der")?;
     let (mut found, mut keys, mut others) = (Vec::new(), 0, 0);
-    for Block { label, content } in blocks::blocks(content) {
+    for Block { label, content } in pem_blocks::blocks(content) {
         // With a TRUSTED CERTIFICATE a chain may begin; behind the first the engine passes over them.
         let is_meant = match label {
             Label::Certificate => true,
@@ -139,7 +139,7 @@ fn certificates(content: &[u8], purpose: Purpose) -> Result<Vec<Vec<u8>>, Fault>
 }
 
 fn holds_certificate(content: &[u8]) -> bool {
-    blocks::blocks(content).any(|block| matches!(block.label, Label::Certificate | Label::Trusted) && block.content.is_ok())
+    pem_blocks::blocks(content).any(|block| matches!(block.label, Label::Certificate | Label::Trusted) && block.content.is_ok())
 }
 
 /// The certificate itself: without what OpenSSL writes behind it about its use.
@@ -184,7 +184,7 @@ fn facts(chain: &[X509Certificate<'_>]) -> Result<Facts, Fault> {
     let mut names = names(leaf);
     let more_names = names.len().saturating_sub(NAMES_MAX);
     names.truncate(NAMES_MAX);
-    let doubts = kinds::of_key(leaf).into_iter().chain(signatures(leaf, &path)).collect();
+    let doubts = client_compatibility::of_key(leaf).into_iter().chain(signatures(leaf, &path)).collect();
     let chain = path.iter().map(|(place, certificate)| (*place, window(certificate))).collect();
     Ok(Facts { windows: vec![window(leaf)], chain, names, more_names, doubts })
 }
@@ -215,8 +215,8 @@ fn is_self_issued(certificate: &X509Certificate<'_>) -> bool {
 
 fn signatures(leaf: &X509Certificate<'_>, path: &[(usize, &X509Certificate<'_>)]) -> Vec<Doubt> {
     // Whoever trusts a certificate that signs itself does not look at how.
-    let own = (!is_self_issued(leaf)).then(|| kinds::of_signature(leaf, "it")).flatten();
-    let chain = path.iter().filter_map(|(place, certificate)| kinds::of_signature(certificate, &format!("certificate {place} in it")));
+    let own = (!is_self_issued(leaf)).then(|| client_compatibility::of_signature(leaf, "it")).flatten();
+    let chain = path.iter().filter_map(|(place, certificate)| client_compatibility::of_signature(certificate, &format!("certificate {place} in it")));
     own.into_iter().chain(chain).collect()
 }
 

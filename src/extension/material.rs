@@ -4,8 +4,8 @@
 //!
 //! Contents leave this process towards the proxies only, and are never logged.
 
-mod found;
-mod refusal;
+mod mounted_object;
+mod engine_refusal;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,7 @@ use crate::channel::wire::{Contents, MaterialReport};
 use crate::render::Materials;
 use crate::route::{BackendProtocol, MaterialRef, RouteTable, TlsBinding, Verification};
 use crate::types::{ContextPath, HostPattern};
-pub(super) use found::{Authority, Found, Pair};
+pub(super) use mounted_object::{Authority, Found, Pair};
 
 /// Where a certificate is shown: a host, or none for the default backend.
 type Place = Option<HostPattern>;
@@ -98,12 +98,12 @@ impl Keeper {
 
     /// Notes that the engine refuses a pair although it looks good.
     pub(super) fn blame_pair(&mut self, binding: &TlsBinding, words: &str) {
-        self.pairs.insert(binding.clone(), Err(refusal::by_engine(words)));
+        self.pairs.insert(binding.clone(), Err(engine_refusal::by_engine(words)));
     }
 
     /// Notes that the engine refuses a CA although it looks good.
     pub(super) fn blame_authority(&mut self, authority: &MaterialRef, words: &str) {
-        self.authorities.insert(authority.clone(), Err(refusal::by_engine(words)));
+        self.authorities.insert(authority.clone(), Err(engine_refusal::by_engine(words)));
     }
 
     fn forget_all_but(&mut self, table: &RouteTable) {
@@ -148,7 +148,7 @@ impl Keeper {
         }
         let judged = match self.pairs.get(binding) {
             Some(judged) => judged.clone(),
-            None => match found::read_pair(&self.directory, binding) {
+            None => match mounted_object::read_pair(&self.directory, binding) {
                 Some(judged) => self.pairs.entry(binding.clone()).or_insert(judged.map(Arc::new)).clone(),
                 None => return Found::Awaited,
             },
@@ -192,7 +192,7 @@ impl Keeper {
         let Some(id) = &authority.id else { return Found::missing(authority) };
         let judged = match self.authorities.get(authority) {
             Some(judged) => judged.clone(),
-            None => match found::read_authority(&self.directory, id) {
+            None => match mounted_object::read_authority(&self.directory, id) {
                 Some(judged) => self.authorities.entry(authority.clone()).or_insert(judged.map(Arc::new)).clone(),
                 None => return Found::Awaited,
             },

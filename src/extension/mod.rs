@@ -2,24 +2,24 @@
 //! touches the Docker API. Whatever happens to the operator or to a table, its proxies can go on asking for the last good
 //! configuration.
 
-mod aside;
-mod bench;
+mod worker_thread;
+mod validator;
 mod certificates;
-mod culprits;
+mod bisect;
 mod generation;
 mod material;
 #[doc(hidden)]
-pub mod probe;
-mod proxies;
+pub mod material_probe;
+mod proxy_registry;
 mod quarantine;
 mod reporter;
 mod server;
-mod sightings;
-mod trial;
-mod workshop;
+mod address_tracker;
+mod tls_test_tables;
+mod pipeline;
 
 #[cfg(test)]
-mod made;
+mod test_certificates;
 
 use std::convert::Infallible;
 use std::io;
@@ -40,13 +40,13 @@ use crate::engine::{Engine, EngineError};
 use crate::pki::{ClientAuthentication, OPERATOR_NAME, TlsError, server_config};
 use crate::render::Layout;
 use crate::types::{ClusterName, Digest};
-use bench::Bench;
+use validator::Bench;
 use generation::Stamper;
 use material::Keeper;
-use proxies::Proxies;
+use proxy_registry::Proxies;
 use reporter::Reporter;
-use sightings::Sightings;
-use workshop::{Offer, Outcome, Workshop};
+use address_tracker::Sightings;
+use pipeline::{Offer, Outcome, Workshop};
 
 /// What an extension must know to start.
 #[derive(Debug, Clone)]
@@ -139,7 +139,7 @@ pub async fn run(options: ExtensionOptions, shutdown: CancellationToken) -> Resu
             served = serve(listener, tls, router, shutdown.clone()) => served.map_err(serve_error),
             never = follow(&client, &options.cluster, &desired, &age) => match never {},
             // Rendering thousands of hosts takes its time; what is known of addresses is told meanwhile.
-            never = aside::aside(workshop.run()) => match never {},
+            never = worker_thread::aside(workshop.run()) => match never {},
             never = reporter.run() => match never {},
             never = follow_peers(&client, &enrolment, None, &options.cluster, |_| {}), if options.ask_for_peers => match never {},
         }

@@ -1,13 +1,13 @@
 //! Parts of a table that the engine refused: left out, so that all others are served, until they say something else. Which
-//! they are is found by asking the engine; see [`super::culprits`].
+//! they are is found by asking the engine; see [`super::bisect`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::bench::{Bench, Rendered};
-use super::culprits;
+use super::validator::{Bench, Rendered};
+use super::bisect;
 use super::material::Look;
 use crate::channel::wire::{Desired, Quarantined};
 use crate::engine::EngineError;
@@ -77,9 +77,9 @@ impl Quarantine {
         let all = look.table.parts();
         let changed = self.changed(&look.table, &all);
         let refusal = |left_out: BTreeSet<Part>| async move { bench.refusal(desired, look, &look.table.without(&left_out)).await };
-        let mut found = culprits::find(changed.clone(), refusal).await?;
+        let mut found = bisect::find(changed.clone(), refusal).await?;
         if found.is_none() && changed != all {
-            found = culprits::find(all, refusal).await?;
+            found = bisect::find(all, refusal).await?;
         }
         let Some(found) = found.filter(|found| !found.is_empty()) else { return Ok(None) };
         let parts: BTreeSet<Part> = found.iter().map(|(part, _)| part.clone()).collect();

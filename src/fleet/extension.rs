@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use super::ShapeInput;
 use super::field::{Alike, Field, Role, ServiceShape};
-use super::limits::{self, Program};
-use super::material;
+use super::container_limits::{self, Program};
+use super::tls_mounts;
 use super::peers;
-use super::shared::{self, Reach, want, whole};
-use super::tokens;
+use super::common_fields::{self, Reach, want, whole};
+use super::enrolment_tokens;
 use crate::channel::contract::{EXTENSION_PORT, RUN_DIR, USER};
 use crate::intent::cluster_spec::Mode;
 use crate::pki::ChannelRole;
@@ -19,22 +19,22 @@ use crate::report::WaitingOn;
 /// The extension service of the cluster.
 pub(super) fn shape(input: &ShapeInput<'_>) -> ServiceShape {
     let workload = &input.cluster.extension;
-    let (own, told) = (shared::channel_env(input), peers::told(input, workload));
+    let (own, told) = (common_fields::channel_env(input), peers::told(input, workload));
     let env: Vec<_> = own.iter().chain(&told.now).cloned().collect();
-    let mut fields = shared::fields(input, workload, Role::Extension, &env);
+    let mut fields = common_fields::fields(input, workload, Role::Extension, &env);
     fields.extend([
-        shared::args(workload, Some("extension")),
-        shared::user(Some(USER)),
-        shared::read_only(Some(true)),
-        shared::mounts(vec![shared::tmpfs(RUN_DIR), shared::tmpfs("/tmp")]),
-        shared::networks(input, Reach::Control, &[]),
+        common_fields::args(workload, Some("extension")),
+        common_fields::user(Some(USER)),
+        common_fields::read_only(Some(true)),
+        common_fields::mounts(vec![common_fields::tmpfs(RUN_DIR), common_fields::tmpfs("/tmp")]),
+        common_fields::networks(input, Reach::Control, &[]),
         whole("replicas", &["Mode", "Replicated", "Replicas"], want(Some(1)), json!(1)).absent_means(json!(1)),
         // Found by `tasks.NAME`; a VIP would only go stale.
         whole("endpointMode", &["EndpointSpec", "Mode"], want(Some("dnsrr")), Value::Null).absent_means(json!("vip")),
         whole("ports", &["EndpointSpec", "Ports"], want(Some(ports(input))), Value::Null).compared(Alike::Ports).absent_means(json!([])),
     ]);
-    fields.extend(limits::privileges(input, workload, Program::Ours));
-    fields.extend(material::of_the_routes(input, vec![tokens::mount(input, ChannelRole::Extension)]));
+    fields.extend(container_limits::privileges(input, workload, Program::Ours));
+    fields.extend(tls_mounts::of_the_routes(input, vec![enrolment_tokens::mount(input, ChannelRole::Extension)]));
     fields.extend(update());
     ServiceShape {
         name: workload.service_name.to_string(),

@@ -5,21 +5,21 @@
 //! What the document leaves out is not managed: such a field has a default for the creation of the service and is
 //! free afterwards (see [`Want`]). Comparing with what exists is the business of `plan`.
 
-mod configs;
-pub mod contested;
-mod each_node;
+mod mounted_config;
+pub mod host_port_conflicts;
+mod global_mode;
 mod extension;
 mod field;
-mod limits;
-mod material;
+mod container_limits;
+mod tls_mounts;
 pub mod names;
 mod new_networks;
-mod parts;
+mod config_parts;
 mod peers;
 mod proxy;
-mod sealing;
-mod shared;
-mod tokens;
+mod seals;
+mod common_fields;
+mod enrolment_tokens;
 
 use jiff::Timestamp;
 
@@ -36,15 +36,15 @@ use crate::types::{ClusterName, NetworkId, NetworkName};
 /// The role of tokens before there was a certificate authority.
 pub const ROLE_FORMER_TOKEN: &str = "token";
 
-pub use configs::{BOOT_SNAPSHOT_AGE_MAX, ConfigObject};
-pub use contested::Contest;
+pub use mounted_config::{BOOT_SNAPSHOT_AGE_MAX, ConfigObject};
+pub use host_port_conflicts::Contest;
 pub(crate) use field::without_ids;
 pub use field::{Alike, Args, Entries, Field, FieldValue, KeyedBy, MAX_REPLICAS, REPLICAS, Role, ServiceShape, Want, Whole};
 pub use names::{owned_by, pending_name};
-pub use parts::{OBJECT_BYTES_MAX, whole_of};
+pub use config_parts::{OBJECT_BYTES_MAX, whole_of};
 pub use peers::peers;
-pub use sealing::{Described, Kind};
-pub use tokens::{TokenSecret, admission};
+pub use seals::{Described, Kind};
+pub use enrolment_tokens::{TokenSecret, admission};
 
 pub use crate::intent::cluster_spec::Mode;
 
@@ -120,16 +120,16 @@ pub struct Fleet {
 /// whoever creates the object.
 pub fn shape(input: &ShapeInput<'_>) -> Fleet {
     let (mut proxy, mut findings) = proxy::shape(input);
-    let contests = contested::of_proxies(input.instance, input.cluster, input.seals, input.snapshot);
+    let contests = host_port_conflicts::of_proxies(input.instance, input.cluster, input.seals, input.snapshot);
     findings.extend(contests.iter().map(Contest::finding));
-    proxy.contested = contested::wait(&proxy.name, &contests);
+    proxy.contested = host_port_conflicts::wait(&proxy.name, &contests);
     findings.extend(peers::nobody_finds_the_operator(input).or_else(|| peers::nobody_finds_the_extension(input)));
     Fleet {
         instance: input.instance.to_owned(),
         cluster: input.cluster.name.clone(),
         control_network: input.channel.network().map(str::to_owned),
         control_network_encrypted: input.channel.is_encrypted(),
-        tokens: tokens::needed(input),
+        tokens: enrolment_tokens::needed(input),
         seals: input.seals.clone(),
         extension: extension::shape(input),
         proxy,

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::ShapeInput;
 use super::field::Field;
 use super::names::owned_by;
-use super::shared;
+use super::common_fields;
 use crate::channel::ChannelMode;
 use crate::channel::contract::{ENV_CHANNEL, ENV_OPERATOR_URL, EXTENSION_PORT};
 use crate::channel::wire::Peers;
@@ -98,7 +98,7 @@ fn told_before(input: &ShapeInput<'_>, workload: &Workload) -> Option<Vec<String
 /// The environment that replaced tasks get, if it is another one than the present tasks have.
 pub(super) fn newer_env(workload: &Workload, own: &[(&'static str, String)], told: &Told) -> Option<Field> {
     let newest: Vec<_> = own.iter().chain(&told.when_replaced).cloned().collect();
-    (!told.when_replaced.is_empty()).then(|| shared::env(workload, &newest))
+    (!told.when_replaced.is_empty()).then(|| common_fields::env(workload, &newest))
 }
 
 /// That no container could find the operator.

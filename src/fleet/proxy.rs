@@ -5,14 +5,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::ShapeInput;
-use super::configs::{self, Mounted};
-use super::each_node::{self, Number};
+use super::mounted_config::{self, Mounted};
+use super::global_mode::{self, Number};
 use super::field::{Alike, Field, Role, ServiceShape, Want};
-use super::limits::{self, Program};
+use super::container_limits::{self, Program};
 use super::names;
 use super::new_networks;
 use super::peers;
-use super::shared::{self, Reach, nanos, want, whole};
+use super::common_fields::{self, Reach, nanos, want, whole};
 use crate::channel::ChannelMode;
 use crate::channel::contract::{ENV_EXTENSION_URL, EXTENSION_PORT, RUN_DIR, STATE_DIR, USER};
 use crate::intent::cluster::Proxy;
@@ -31,18 +31,18 @@ const STOP_SIGNAL_AT_CREATION: &str = "SIGQUIT";
 pub(super) fn shape(input: &ShapeInput<'_>) -> (ServiceShape, Vec<Finding>) {
     let proxy = &input.cluster.proxy;
     let existing = input.snapshot.services.values().find(|service| service.name == proxy.workload.service_name.as_str());
-    let mounted = configs::choose(input, existing);
+    let mounted = mounted_config::choose(input, existing);
     let (own, told) = env(input);
     let env: Vec<_> = own.iter().chain(&told.now).cloned().chain(new_networks::told_before(existing)).collect();
     let newest: Vec<_> = own.iter().chain(told.newest()).cloned().chain(new_networks::told_now(input)).collect();
-    let newer_env = (newest != env).then(|| shared::env(&proxy.workload, &newest));
-    let mut fields = shared::fields(input, &proxy.workload, Role::Proxy, &env);
+    let newer_env = (newest != env).then(|| common_fields::env(&proxy.workload, &newest));
+    let mut fields = common_fields::fields(input, &proxy.workload, Role::Proxy, &env);
     fields.extend(program(input));
-    fields.extend(limits::privileges(input, &proxy.workload, if proxy.rollout == Rollout::Live { Program::Ours } else { Program::Stock }));
+    fields.extend(container_limits::privileges(input, &proxy.workload, if proxy.rollout == Rollout::Live { Program::Ours } else { Program::Stock }));
     fields.extend([networks(input), stop_signal(proxy), grace(proxy)]);
     fields.extend(endpoint(proxy));
     let Number { mode, fields: number, follows_nodes, finding: on_number } =
-        each_node::number(proxy, existing, input.snapshot, will_start_first(proxy, existing));
+        global_mode::number(proxy, existing, input.snapshot, will_start_first(proxy, existing));
     fields.extend(number);
     fields.extend(update(proxy, existing));
     let hold = mounted.now.is_empty();
@@ -75,20 +75,20 @@ fn program(input: &ShapeInput<'_>) -> Vec<Field> {
     match input.cluster.proxy.rollout {
         Rollout::Live => {
             let volume = json!({"Type": "volume", "Source": names::state_volume(&input.cluster.name), "Target": STATE_DIR});
-            let mounts = vec![(STATE_DIR.to_owned(), volume), shared::tmpfs(RUN_DIR), shared::tmpfs("/tmp")];
+            let mounts = vec![(STATE_DIR.to_owned(), volume), common_fields::tmpfs(RUN_DIR), common_fields::tmpfs("/tmp")];
             vec![
-                shared::args(workload, Some("proxy")),
-                shared::user(Some(USER)),
-                shared::read_only(Some(true)),
-                shared::mounts(mounts),
+                common_fields::args(workload, Some("proxy")),
+                common_fields::user(Some(USER)),
+                common_fields::read_only(Some(true)),
+                common_fields::mounts(mounts),
                 whole("healthcheck", healthcheck_path, Want::Stated(healthcheck()), Value::Null),
             ]
         }
         Rollout::Replace => vec![
-            shared::args(workload, None),
-            shared::user(None),
-            shared::read_only(None),
-            shared::mounts(Vec::new()),
+            common_fields::args(workload, None),
+            common_fields::user(None),
+            common_fields::read_only(None),
+            common_fields::mounts(Vec::new()),
             whole("healthcheck", healthcheck_path, Want::Free, Value::Null),
         ],
     }
@@ -116,9 +116,9 @@ fn env(input: &ShapeInput<'_>) -> (Vec<(&'static str, String)>, peers::Told) {
         (Rollout::Live, ChannelMode::Overlay { .. }) => {
             let url = format!("https://tasks.{}:{EXTENSION_PORT}", input.cluster.extension.service_name);
             let operator = peers::told(input, &input.cluster.proxy.workload).now;
-            (shared::channel_env(input), told(operator.into_iter().chain([(ENV_EXTENSION_URL, url)]).collect()))
+            (common_fields::channel_env(input), told(operator.into_iter().chain([(ENV_EXTENSION_URL, url)]).collect()))
         }
-        (Rollout::Live, ChannelMode::Host { .. }) => (shared::channel_env(input), peers::told(input, &input.cluster.proxy.workload)),
+        (Rollout::Live, ChannelMode::Host { .. }) => (common_fields::channel_env(input), peers::told(input, &input.cluster.proxy.workload)),
     }
 }
 
@@ -132,7 +132,7 @@ fn networks(input: &ShapeInput<'_>) -> Field {
         Rollout::Live => Reach::Control,
         Rollout::Replace => Reach::Applications,
     };
-    shared::networks(input, reach, &ids)
+    common_fields::networks(input, reach, &ids)
 }
 
 fn stop_signal(proxy: &Proxy) -> Field {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::grammar;
+use super::formats;
 use super::hosts_spec::HostsSpec;
 use super::limits_spec::LimitsSpec;
 use super::material_spec::MaterialSpec;
@@ -56,7 +56,7 @@ pub struct Metadata {
     pub name: ClusterName,
     /// Free text for people and tools; Swarmgate does not read it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(with = "grammar::Annotations")]
+    #[schemars(with = "formats::Annotations")]
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -67,7 +67,7 @@ pub struct ClusterSpec {
     /// The value of the label `com.docker.lb.service_cluster` that this cluster publishes. Absent: it publishes the
     /// services without that label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<grammar::Text>")]
+    #[schemars(with = "Option<formats::Text>")]
     pub service_cluster: Option<String>,
     /// The proxy engine.
     pub engine: Engine,
@@ -110,32 +110,32 @@ pub struct WorkloadSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_name: Option<ServiceName>,
     /// The image.
-    #[schemars(with = "grammar::Image")]
+    #[schemars(with = "formats::Image")]
     pub image: String,
     /// Arguments after the image's own entry point and Swarmgate's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<Vec<grammar::Text>>")]
+    #[schemars(with = "Option<Vec<formats::Text>>")]
     pub args: Option<Vec<String>>,
     /// Environment variables (`NAME: value`), beside Swarmgate's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<grammar::Environment>")]
+    #[schemars(with = "Option<formats::Environment>")]
     pub env: Option<BTreeMap<String, String>>,
     /// Placement constraints: `node.role==worker`, `node.labels.zone!=a`. Left out: the service is created with
     /// `node.platform.os==linux`, which a list of one's own replaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<Vec<grammar::ConstraintText>>")]
+    #[schemars(with = "Option<Vec<formats::ConstraintText>>")]
     pub constraints: Option<Vec<String>>,
     /// Placement preferences: node labels to spread over, `node.labels.rack` or `spread=node.labels.rack`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<Vec<grammar::Preference>>")]
+    #[schemars(with = "Option<Vec<formats::Preference>>")]
     pub placement_preferences: Option<Vec<String>>,
     /// Service labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<grammar::Labels>")]
+    #[schemars(with = "Option<formats::Labels>")]
     pub labels: Option<BTreeMap<String, String>>,
     /// Container labels. A change replaces the tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<grammar::Labels>")]
+    #[schemars(with = "Option<formats::Labels>")]
     pub container_labels: Option<BTreeMap<String, String>>,
     /// Limits and reservations. A change replaces the tasks. Left out: the service is created with a memory limit (2 GiB for
     /// the extension, 4 GiB for each proxy), which `resources: {}` takes away.
@@ -177,11 +177,11 @@ pub struct ProxySpec {
     pub publish: Option<Publish>,
     /// The signal that ends a proxy: `SIGTERM`, `SIGQUIT` or another; the agent drains on both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<grammar::StopSignal>")]
+    #[schemars(with = "Option<formats::StopSignal>")]
     pub stop_signal: Option<String>,
     /// How long a proxy may finish open requests when it is stopped: `10s`, `2m`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<grammar::GoDuration>")]
+    #[schemars(with = "Option<formats::GoDuration>")]
     pub stop_grace_period: Option<String>,
     /// How Swarm replaces proxy tasks when that cannot be avoided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -192,7 +192,7 @@ pub struct ProxySpec {
     pub rollout: Option<Rollout>,
     /// Where a stock image wants its configuration, with `rollout: replace`. Default: `/etc/nginx/nginx.conf`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<grammar::AbsolutePath>")]
+    #[schemars(with = "Option<formats::AbsolutePath>")]
     pub config_path: Option<String>,
 }
 
@@ -259,7 +259,7 @@ pub struct UpdatePolicy {
     pub parallelism: Option<u32>,
     /// The pause between two: `0s`, `10s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<grammar::GoDuration>")]
+    #[schemars(with = "Option<formats::GoDuration>")]
     pub delay: Option<String>,
     /// Default: `start-first` in ingress mode, `stop-first` in host mode (a fixed host port cannot start first).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -269,20 +269,20 @@ pub struct UpdatePolicy {
     pub failure_action: Option<FailureAction>,
     /// For how long a new task is watched: `5s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<grammar::GoDuration>")]
+    #[schemars(with = "Option<formats::GoDuration>")]
     pub monitor: Option<String>,
     /// The least time from one replacement of the proxies for networks to the next: networks that come meanwhile are attached
     /// together. The first one waits for nothing while no route is served. A network that comes and goes is attached ever
     /// later, from half of this time up to ten times, and one that no route needs any more, but another service does, is
     /// detached after ten times this time. `0s`: nothing of this waits. Default: `1m`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<grammar::GoDuration>")]
+    #[schemars(with = "Option<formats::GoDuration>")]
     pub network_interval: Option<String>,
     /// How long a proxy may take to run with a network that is new to it. Then the network is taken away again, and tried later
     /// (`docs/findings.md`, `NetworkQuarantined`). Where tasks stop before new ones start, the time that the old one has
     /// to stop comes on top. Default: `1m`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<grammar::GoDuration>")]
+    #[schemars(with = "Option<formats::GoDuration>")]
     pub network_timeout: Option<String>,
 }
 
@@ -326,11 +326,11 @@ pub struct Resources {
 pub struct ResourceAmounts {
     /// Processors: `"0.5"`, `"2"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<grammar::Cpus>")]
+    #[schemars(with = "Option<formats::Cpus>")]
     pub cpus: Option<String>,
     /// Memory: `64M`, `1G`, or bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<grammar::Memory>")]
+    #[schemars(with = "Option<formats::Memory>")]
     pub memory: Option<String>,
 }
 
@@ -340,11 +340,11 @@ pub struct ResourceAmounts {
 pub struct ResourceLimits {
     /// Processors: `"0.5"`, `"2"`. Left out: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<grammar::Cpus>")]
+    #[schemars(with = "Option<formats::Cpus>")]
     pub cpus: Option<String>,
     /// Memory: `64M`, `1G`, or bytes. What exceeds it is killed, so leave room for reloads (`docs/limits.md`). Left out: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<grammar::Memory>")]
+    #[schemars(with = "Option<formats::Memory>")]
     pub memory: Option<String>,
     /// Processes and threads; 0: no limit. Left out: 1,024 for the extension and 4,096 for each proxy at creation, then as
     /// somebody sets it.
@@ -358,11 +358,11 @@ pub struct ResourceLimits {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Logging {
     /// Docker's logging driver: `json-file`, `local`, `journald`, ... `default`: whatever each node's engine is set to.
-    #[schemars(with = "grammar::LogDriver")]
+    #[schemars(with = "formats::LogDriver")]
     pub driver: String,
     /// The driver's own options, such as `max-size: 10m`. Engines refuse to start a task with an option that their driver does
     /// not know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<grammar::LogOptions>")]
+    #[schemars(with = "Option<formats::LogOptions>")]
     pub options: Option<BTreeMap<String, String>>,
 }

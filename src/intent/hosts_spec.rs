@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::grammar;
+use super::formats;
 use crate::types::NetworkName;
 
 /// Who may publish which hosts.
@@ -15,12 +15,12 @@ pub struct HostsSpec {
     /// any characters in one label, `*` every host), or a mapping of `host`, `services` and `networks`: then only services
     /// that fit one of the patterns `services` and are attached to one of `networks`. Absent: every host, by everybody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<Vec<grammar::HostRule>>")]
+    #[schemars(with = "Option<Vec<formats::HostRule>>")]
     pub allow: Option<Vec<HostRuleSpec>>,
     /// Patterns of the services that may answer for hosts that nobody published. Absent: everybody without `allow`, else
     /// those that an entry admits for the host `*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<Vec<grammar::ServicePattern>>")]
+    #[schemars(with = "Option<Vec<formats::ServicePattern>>")]
     pub default_backend: Option<Vec<String>>,
     /// Whether a host that services of one stack published first may be joined by services of another one, in any way: another
     /// path, a share of the requests, a redirect, its TLS, an exact name below a wildcard. `sameStack`: no; the stack
@@ -62,7 +62,7 @@ impl HostsSpec {
     }
 }
 
-/// One entry of `allow`. Its schema is [`grammar::HostRule`].
+/// One entry of `allow`. Its schema is [`formats::HostRule`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum HostRuleSpec {

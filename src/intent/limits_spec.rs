@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::grammar;
+use super::formats;
 
 /// What services may take, so that no one of them costs all others their changes. What is beyond a limit is not published,
 /// with a finding; who is within them never loses by a younger service.
@@ -38,7 +38,7 @@ pub struct ServiceLimitsSpec {
     pub locations: Option<u32>,
     /// Text of the configuration: grows with hosts, their names, and replicas. Default: `4m`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<grammar::Size>")]
+    #[schemars(with = "Option<formats::Size>")]
     pub bytes: Option<String>,
     /// How often its labels may change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -73,7 +73,7 @@ pub struct TeamLimitsSpec {
     pub locations: Option<u32>,
     /// Text of the configuration. Default: three quarters of the cluster's, so `12m` unless those are stated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<grammar::Size>")]
+    #[schemars(with = "Option<formats::Size>")]
     pub bytes: Option<String>,
 }
 
@@ -91,7 +91,7 @@ pub struct ClusterLimitsSpec {
     pub locations: Option<u32>,
     /// Text of the configuration. Default: `16m`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<grammar::Size>")]
+    #[schemars(with = "Option<formats::Size>")]
     pub bytes: Option<String>,
 }
 

@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::grammar;
+use super::formats;
 
 /// In place of a list of rules: every service may use everything, as with Interlock.
 pub const ANYONE: &str = "anyone";
@@ -18,7 +18,7 @@ pub struct MaterialSpec {
     /// `name`, `services`, `stacks` and `accessLabels`: then only services that fit all that is stated. `anyone`: every
     /// service may use every secret and config, as with Interlock. Swarmgate's own objects are never opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<grammar::MaterialAllow>")]
+    #[schemars(with = "Option<formats::MaterialAllow>")]
     pub allow: Option<AllowSpec>,
 }
 
@@ -29,7 +29,7 @@ impl MaterialSpec {
     }
 }
 
-/// `allow`. Its schema is [`grammar::MaterialAllow`].
+/// `allow`. Its schema is [`formats::MaterialAllow`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum AllowSpec {

@@ -5,7 +5,7 @@ pub mod cluster;
 pub mod cluster_spec;
 pub mod constraint;
 pub mod documents;
-mod grammar;
+mod formats;
 pub mod hosts;
 pub mod hosts_spec;
 pub mod labels;

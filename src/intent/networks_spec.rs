@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::grammar;
+use super::formats;
 use crate::types::NetworkName;
 
 /// So many networks a closed list names at most.
@@ -57,6 +57,6 @@ pub struct NetworkRulesSpec {
     /// Ranges of clients, offices and VPNs, such as 10.8.0.0/16: no network that overlaps with one of them is attached,
     /// because the proxies' answers to these clients would go into it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(with = "Vec<grammar::AddressRange>", length(max = 256))]
+    #[schemars(with = "Vec<formats::AddressRange>", length(max = 256))]
     pub reserved: Vec<String>,
 }

@@ -3,27 +3,27 @@
 //! again when they fail. Pure: time comes in, and what must be known later goes out as the next memory. Never decides
 //! whether a network may be used at all: that is the business of `translate`.
 
-mod damping;
-mod judge;
-mod memory;
-mod observed;
+mod attach_timing;
+mod rollout_health;
+mod state;
+mod observation;
 mod quarantine;
-mod shortage;
-mod stuck;
-mod told;
-mod words;
+mod address_shortage;
+mod crashing_proxies;
+mod findings;
+mod task_errors;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use memory::{LastWords, Memory, Quarantined, Trial, Visits};
-pub use shortage::Shortage;
+pub use state::{LastWords, Memory, Quarantined, Trial, Visits};
+pub use address_shortage::Shortage;
 
 use crate::report::{Finding, WaitingOn};
 use crate::swarm::{Snapshot, Task};
 use crate::types::NetworkId;
-use observed::Observed;
+use observation::Observed;
 
 /// Everything that decides about the networks of one cluster's proxies.
 #[derive(Debug, Clone, Copy)]
@@ -100,11 +100,11 @@ pub struct Decision {
 pub fn decide(input: &Input<'_>, memory: &Memory) -> Decision {
     let seen = Observed::of(input);
     let mut next = memory.clone();
-    damping::note_wishes(input, &seen, &mut next);
-    shortage::note(input, &seen, &mut next);
-    judge::step(input, &seen, &mut next);
-    shortage::step(input, &seen, &mut next);
-    stuck::step(input, &seen, &mut next);
+    attach_timing::note_wishes(input, &seen, &mut next);
+    address_shortage::note(input, &seen, &mut next);
+    rollout_health::step(input, &seen, &mut next);
+    address_shortage::step(input, &seen, &mut next);
+    crashing_proxies::step(input, &seen, &mut next);
     quarantine::prune(input, &seen, &mut next);
     let choice = choose(input, &seen, &next);
     let wanted: BTreeSet<&NetworkId> = input.wanted.iter().collect();
@@ -114,7 +114,7 @@ pub fn decide(input: &Input<'_>, memory: &Memory) -> Decision {
     }
     next.settled.retain(|id| choice.networks.contains(id) || (wanted.contains(id) && !seen.declared.contains(id)));
     let attaching = choice.networks.iter().filter(|id| !next.settled.contains(*id)).cloned().collect();
-    let told = told::of(input, &seen, &next, &choice);
+    let told = findings::of(input, &seen, &next, &choice);
     Decision {
         attaching,
         withdraws: !next.withdrawn.is_disjoint(&seen.declared),
@@ -123,7 +123,7 @@ pub fn decide(input: &Input<'_>, memory: &Memory) -> Decision {
         missing: told.missing,
         waiting: told.waiting,
         findings: told.findings,
-        due: damping::due(input, &seen, &next),
+        due: attach_timing::due(input, &seen, &next),
         networks: choice.networks.into_iter().collect(),
         memory: next,
     }
@@ -170,7 +170,7 @@ fn choose(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory) -> Choice {
     if input.contested.is_some() && seen.running() > 0 {
         return held(Held::ByContest, seen.declared.clone());
     }
-    if shortage::holds_back(memory) && seen.running() > 0 {
+    if address_shortage::holds_back(memory) && seen.running() > 0 {
         return held(Held::ByShortage, without_short(seen, memory));
     }
     held(Held::No, when_free(input, seen, memory))
@@ -196,9 +196,9 @@ fn without_short(seen: &Observed<'_>, memory: &Memory) -> BTreeSet<NetworkId> {
 /// Nothing else is under way: what came is attached, and what is not needed detached, when its time has come.
 fn when_free(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory) -> BTreeSet<NetworkId> {
     let wanted: BTreeSet<NetworkId> = input.wanted.iter().cloned().collect();
-    let gone = damping::to_detach(input, seen, memory, false);
-    let attach = damping::to_attach(input, seen, memory, !gone.is_empty());
-    let gone = if attach.is_empty() { gone } else { damping::to_detach(input, seen, memory, true) };
+    let gone = attach_timing::to_detach(input, seen, memory, false);
+    let attach = attach_timing::to_attach(input, seen, memory, !gone.is_empty());
+    let gone = if attach.is_empty() { gone } else { attach_timing::to_detach(input, seen, memory, true) };
     // What somebody took away by hand is put back at once: the proxies are known to run with it.
     let restored = memory.settled.intersection(&wanted);
     let kept = seen.declared.union(&attach).chain(restored).cloned().collect::<BTreeSet<_>>();

@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::damping::{doubled, later};
-use super::observed::Observed;
+use super::attach_timing::{doubled, later};
+use super::observation::Observed;
 use super::{Input, Memory, Quarantined};
 use crate::channel::contract::LABEL_FAILED_NETWORKS;
 use crate::swarm::Service;

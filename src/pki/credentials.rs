@@ -15,7 +15,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::sync::watch;
 
 use super::authority::Authority;
-use super::names::ChannelRole;
+use super::certificate_names::ChannelRole;
 use super::signature::Signer;
 use super::trust::TrustRoot;
 use crate::types::ClusterName;

@@ -5,7 +5,7 @@
 
 mod authority;
 mod credentials;
-mod names;
+mod certificate_names;
 mod seal;
 mod signature;
 mod tls;
@@ -13,7 +13,7 @@ mod trust;
 
 pub use authority::{Authority, AuthorityError, CERTIFICATE_LIFETIME, RequestError};
 pub use credentials::{Credentials, CredentialsError, KeyInHand, request};
-pub use names::{ChannelRole, OPERATOR_NAME, is_task_name, role_name, task_name};
+pub use certificate_names::{ChannelRole, OPERATOR_NAME, is_task_name, role_name, task_name};
 pub use seal::{Sealed, Seals};
 pub use signature::{Signature, Signer};
 pub use tls::{ClientAuthentication, TlsError, client_config, server_config};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::effect::TaskEffect;
+use super::task_impact::TaskEffect;
 use super::step::{Change, ChangeKind, Plan, Step, UpdateReason};
 use crate::channel::contract::LABEL_MANAGED;
 

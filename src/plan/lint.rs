@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::effect::{endpoint_differs, placement_differs};
-use super::json::{get, strings};
+use super::task_impact::{endpoint_differs, placement_differs};
+use super::json_path::{get, strings};
 use super::step::{Plan, Step};
-use super::usage::{self, Usage};
+use super::references::{self, Usage};
 use crate::channel::contract::LABEL_OWNER;
 use crate::fleet::pending_name;
 use crate::swarm::{Service, Snapshot};
@@ -84,7 +84,7 @@ fn in_use(step: &Step, usage: &Usage, plan: &Plan, snapshot: &Snapshot) -> Optio
         _ => return None,
     };
     let planned = plan.steps.iter().filter_map(spec_of).filter_map(|spec| spec.get("TaskTemplate"));
-    let planned = planned.flat_map(|template| usage::ids(template, snapshot)).any(|used| used == *id);
+    let planned = planned.flat_map(|template| references::ids(template, snapshot)).any(|used| used == *id);
     (usage.has(id) || planned).then_some("the object is in use")
 }
 

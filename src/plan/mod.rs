@@ -2,28 +2,28 @@
 //! equal plan. Every step carries the object version it was computed from and can be printed; what is held back says on
 //! what. An empty plan with nothing waiting is the definition of converged. Never touches an object without our labels.
 
-mod alike;
-mod belonging;
+mod equivalence;
+mod cluster_of;
 mod display;
-mod effect;
-mod first_alone;
-mod json;
+mod task_impact;
+mod update_order;
+mod json_path;
 mod lint;
-mod managed;
-mod memory;
-mod objects;
+mod managed_fields;
+mod state;
+mod draft;
 mod patch;
-mod removal;
+mod cluster_removal;
 mod rollout;
 mod service;
 mod step;
-mod sweep;
-mod usage;
+mod prune;
+mod references;
 
-pub use effect::{TaskEffect, task_effect, would_replace_tasks};
+pub use task_impact::{TaskEffect, task_effect, would_replace_tasks};
 pub use lint::{Violation, lint};
-pub use memory::{Attempt, Memory};
-pub use removal::{leftover_clusters, plan_removal};
+pub use state::{Attempt, Memory};
+pub use cluster_removal::{leftover_clusters, plan_removal};
 pub use rollout::{
     ROLLBACK_HANGS_AFTER, ROLLOUT_HOLD_MAX, ROLLOUT_IDLE_AFTER, ROLLOUT_SLOW_AFTER, ROLLOUT_STUCK_AFTER, is_short_of_tasks, wanted_tasks,
 };
@@ -41,7 +41,7 @@ use crate::swarm::Snapshot;
 /// that does not exist yet comes after the step that creates it. No step touches a foreign object. A service has at
 /// most one step.
 pub fn plan(fleet: &Fleet, snapshot: &Snapshot, memory: &Memory) -> Plan {
-    let mut draft = objects::Draft::new(fleet, snapshot, memory);
+    let mut draft = draft::Draft::new(fleet, snapshot, memory);
     draft.network();
     draft.tokens();
     draft.services();

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::json::{get, set};
-use super::memory::Memory;
+use super::json_path::{get, set};
+use super::state::Memory;
 use super::step::{RolloutNote, RolloutOutcome, UpdateReason};
 use crate::report::WaitingOn;
 use crate::swarm::{Service, Snapshot, Task, UpdateStatus, fitting_nodes, without_a_place};

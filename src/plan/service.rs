@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::display::changes;
-use super::effect::{TaskEffect, task_effect};
-use super::first_alone;
-use super::json::{get, strings};
-use super::objects::Draft;
+use super::task_impact::{TaskEffect, task_effect};
+use super::update_order;
+use super::json_path::{get, strings};
+use super::draft::Draft;
 use super::patch::{self, Patched};
 use super::rollout::{self, Gate};
 use super::step::{Change, ChangeKind, RolloutNote, RolloutOutcome, Step, UpdateReason};
@@ -98,7 +98,7 @@ impl<'a> Draft<'a> {
         if let Some(patched) = self.gone_back(service, shape) {
             return self.missing_first(service, patched);
         }
-        let base = first_alone::without(&service.spec);
+        let base = update_order::without(&service.spec);
         let patched = patch::update(&base, shape, &[], self.snapshot);
         let replaces = task_effect(&service.spec, &patched.spec) == TaskEffect::Replaces;
         let patched = match &shape.when_replaced[..] {
@@ -113,7 +113,7 @@ impl<'a> Draft<'a> {
         if shape.first_alone && !goes_on {
             // Another program may fail for itself: Swarm goes back to the one before.
             let pauses = same_image(&service.spec, &patched.spec);
-            return Patched { spec: first_alone::with(patched.spec, pauses), ..patched };
+            return Patched { spec: update_order::with(patched.spec, pauses), ..patched };
         }
         self.continued(service, patched)
     }
@@ -121,22 +121,22 @@ impl<'a> Draft<'a> {
     /// An update that goes another way than the service says goes on so, and what runs has its turn when nothing is missing.
     fn continued(&self, service: &Service, patched: Patched) -> Patched {
         let Some(status) = service.update_status.as_ref().filter(|status| rollout::is_under_way(status)) else { return patched };
-        if !first_alone::is_so(&service.spec) {
+        if !update_order::is_so(&service.spec) {
             return patched;
         }
         if task_effect(&service.spec, &patched.spec) == TaskEffect::Replaces {
-            return Patched { spec: first_alone::with(patched.spec, false), ..patched };
+            return Patched { spec: update_order::with(patched.spec, false), ..patched };
         }
-        let is_rest = first_alone::is_missing_first(&service.spec) && !rollout::brings_back(service, status, self.snapshot);
-        let spec = if is_rest { first_alone::one_by_one(patched.spec) } else { first_alone::kept(patched.spec, &service.spec) };
+        let is_rest = update_order::is_missing_first(&service.spec) && !rollout::brings_back(service, status, self.snapshot);
+        let spec = if is_rest { update_order::one_by_one(patched.spec) } else { update_order::kept(patched.spec, &service.spec) };
         Patched { spec, ..patched }
     }
 
     /// Where tasks stop first and one is missing, those that run are not touched before it is back.
     fn missing_first(&self, service: &Service, patched: Patched) -> Patched {
         let is_missing = rollout::tasks(service, self.snapshot).is_some() && same_image(&service.spec, &patched.spec);
-        if is_missing && first_alone::spec_stops_first(&patched.spec) && rollout::would_stop(service, &patched.spec, self.snapshot) {
-            return Patched { spec: first_alone::missing_first(patched.spec), ..patched };
+        if is_missing && update_order::spec_stops_first(&patched.spec) && rollout::would_stop(service, &patched.spec, self.snapshot) {
+            return Patched { spec: update_order::missing_first(patched.spec), ..patched };
         }
         patched
     }
@@ -169,7 +169,7 @@ impl<'a> Draft<'a> {
     /// are equal to the last detail, a boot snapshot that has become old included.
     fn gone_back(&self, service: &Service, shape: &ServiceShape) -> Option<Patched> {
         let before = service.previous_spec.as_ref().filter(|_| shape.goes_back)?;
-        let before = first_alone::without(before);
+        let before = update_order::without(before);
         let spec = patch::update(&before, shape, &[], self.snapshot).spec;
         (task_effect(&before, &spec) == TaskEffect::Keeps).then(|| Patched { spec, drift: Vec::new() })
     }
@@ -243,7 +243,7 @@ impl<'a> Draft<'a> {
         let moves = service.update_status.as_ref().is_some_and(|status| rollout::is_under_way(status) || rollout::is_paused(status));
         let replaces = task_effect(&service.spec, spec) == TaskEffect::Replaces;
         let stops = (replaces && self.runs(service)) || (moves && rollout::would_stop(service, spec, self.snapshot));
-        Some(hold).filter(|_| stops && !first_alone::is_missing_first(spec))
+        Some(hold).filter(|_| stops && !update_order::is_missing_first(spec))
     }
 
     fn runs(&self, service: &Service) -> bool {
@@ -376,7 +376,7 @@ fn stops_first_now(old: &Value, new: &Value) -> bool {
 /// Whether successors wait for the ports of all that run. Whatever is written without new tasks makes Swarm give them those ports
 /// at once.
 fn has_successors_waiting(service: &Service, patched: &Patched) -> bool {
-    let is_waiting = |spec: &Value| first_alone::is_missing_first(spec);
+    let is_waiting = |spec: &Value| update_order::is_missing_first(spec);
     let keeps = || task_effect(&service.spec, &patched.spec) == TaskEffect::Keeps;
     service.update_status.as_ref().is_some_and(rollout::is_under_way) && is_waiting(&service.spec) && is_waiting(&patched.spec) && keeps()
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::effect::TaskEffect;
+use super::task_impact::TaskEffect;
 use crate::pki::ChannelRole;
 use crate::report::{Finding, WaitingOn};
 use crate::types::{ClusterName, ConfigId, Digest, NetworkId, SecretId, ServiceId};

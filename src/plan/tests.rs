@@ -20,7 +20,7 @@ pub(crate) mod world;
 use serde_json::Value;
 
 use super::Plan;
-use super::json;
+use super::json_path;
 
 /// The proxy service of cluster `dev`.
 const PROXY: &str = "swarmgate-proxy-dev";
@@ -40,7 +40,7 @@ fn lines(plan: &Plan) -> Vec<String> {
 
 /// The value at a dotted path of a spec; null = absent.
 fn at(spec: &Value, path: &str) -> Value {
-    json::get(spec, &path.split('.').collect::<Vec<_>>()).cloned().unwrap_or(Value::Null)
+    json_path::get(spec, &path.split('.').collect::<Vec<_>>()).cloned().unwrap_or(Value::Null)
 }
 
 /// The codes of a plan's findings.

@@ -10,14 +10,14 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::age::{Watcher, steady_after};
-use super::generations::{Generation, Generations};
-use super::handover;
-use super::learn::learn;
-use super::left;
+use super::endpoint_expiry::{Watcher, steady_after};
+use super::config_directory::{Generation, Generations};
+use super::name_handover;
+use super::name_bootstrap::learn;
+use super::departed_endpoints;
 use super::master::{Master, ReloadError};
-use super::reason::reason;
-use super::{Agent, Source, secrets};
+use super::reload_reason::reason;
+use super::{Agent, Source, secret_files};
 use crate::channel::Moment;
 use crate::channel::bounds::AgentBounds;
 use crate::channel::contract::ENGINE_MAIN_FILE;
@@ -173,7 +173,7 @@ impl<'a> Applier<'a> {
             _ = self.offers.changed() => Wake::Offer,
             () = told.notified() => Wake::Told,
             () = age.until_due(&mut self.fresh_since), if !self.names_failed => Wake::Age,
-            () = left::until_due(self.agent, &self.running) => Wake::Left,
+            () = departed_endpoints::until_due(self.agent, &self.running) => Wake::Left,
             () = again => Wake::Offer,
         };
         if let Some(last) = self.last_reload {
@@ -255,13 +255,13 @@ impl<'a> Applier<'a> {
         let why = self.reason(config, form);
         let left = if form == Form::Live { self.agent.left.of(&config.digest) } else { BTreeSet::new() };
         if form == Form::Names {
-            self.agent.learnt.begin(handover::former(config));
+            self.agent.learnt.begin(name_handover::former(config));
             if self.running.addressed {
                 self.learn_names(config).await;
             }
         }
         let Tested { generation, whole } = match form {
-            Form::Live => self.tested(&left::without(&config.live, &left), &config.contents).await?,
+            Form::Live => self.tested(&departed_endpoints::without(&config.live, &left), &config.contents).await?,
             Form::Names => self.agent.standby.take(self.agent, config).await?,
         };
         let began = Instant::now();
@@ -296,7 +296,7 @@ impl<'a> Applier<'a> {
         loop {
             tokio::select! {
                 tested = &mut test => return tested,
-                () = left::until_due(agent, &self.running) => self.leave_left_addresses().await,
+                () = departed_endpoints::until_due(agent, &self.running) => self.leave_left_addresses().await,
             }
         }
     }
@@ -307,7 +307,7 @@ impl<'a> Applier<'a> {
         let Some(config) = self.running.config.clone().filter(|_| self.running.addressed) else { return };
         self.agent.left.tried();
         let left = self.agent.left.of(&config.digest);
-        let bundle = left::without(&config.live, &left);
+        let bundle = departed_endpoints::without(&config.live, &left);
         if let Err(error) = self.load_untested(&bundle, &config.contents).await {
             tracing::error!(config = bundle.digest.short(), %error, "addresses that tasks have left stay in use");
             return;
@@ -330,7 +330,7 @@ impl<'a> Applier<'a> {
     /// Has the engine ask for all names while requests still go to addresses. Should that fail, it asks when it has nothing else,
     /// which costs some requests and is no reason to stay.
     async fn learn_names(&mut self, config: &ProxyConfig) {
-        let Some((bundle, names)) = self.agent.options.names.as_ref().and_then(|_| handover::between(config)) else { return };
+        let Some((bundle, names)) = self.agent.options.names.as_ref().and_then(|_| name_handover::between(config)) else { return };
         let lesson = self.agent.learnt.lesson();
         if let Err(error) = self.load_for_now(&bundle, &config.contents).await {
             tracing::warn!(%error, "names could not be asked for beforehand");
@@ -393,7 +393,7 @@ impl Agent {
 
     /// Writes it there, and tells whether nothing of it is left out.
     async fn staged_in(&self, generations: &Generations, bundle: &Bundle, offered: &Contents) -> Result<(Generation, bool), EngineError> {
-        let fitted = secrets::fit(bundle, offered, &self.options.material_dir);
+        let fitted = secret_files::fit(bundle, offered, &self.options.material_dir);
         if !fitted.left_out.is_empty() {
             let left_out = fitted.left_out.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
             tracing::warn!(config = bundle.digest.short(), left_out, "certificates are not to be had; their hosts are left out of TLS");

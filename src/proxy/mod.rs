@@ -1,35 +1,35 @@
 //! The agent in the proxy container (PID 1): fetch, test, swap, reload, verify, report. It fails static: whatever happens
 //! to extension, operator and volume, the engine goes on with the last good configuration. Never touches the Docker API.
 
-mod age;
+mod endpoint_expiry;
 mod apply;
-mod arrival;
+mod network_readiness;
 mod bodies;
-mod docker_names;
-mod files;
+mod docker_dns;
+mod file_limits;
 mod follow;
-mod generations;
-mod handover;
+mod config_directory;
+mod name_handover;
 mod health;
-mod learn;
-mod left;
-mod lookout;
+mod name_bootstrap;
+mod departed_endpoints;
+mod worker_monitor;
 mod master;
-mod names;
+mod dns_server;
 mod peers;
 mod processes;
-mod reap;
-mod reason;
+mod zombie_reaper;
+mod reload_reason;
 mod report;
-mod retire;
-mod secrets;
-mod silences;
-mod spool;
+mod worker_retirement;
+mod secret_files;
+mod unanswered_names;
+mod body_spool;
 mod standby;
-mod start;
-mod store;
-mod supervise;
-mod whose;
+mod startup;
+mod last_good_state;
+mod supervisor;
+mod address_owner;
 
 use std::io;
 use std::net::SocketAddr;
@@ -51,13 +51,13 @@ use crate::http_server::{Limits, serve};
 use crate::pki::TrustRoot;
 use crate::report::{SOURCE_BOOT, SOURCE_NAMES};
 use crate::types::{ClusterName, Digest};
-use generations::Generations;
-use left::Left;
+use config_directory::Generations;
+use departed_endpoints::Left;
 use standby::Standby;
-use store::Store;
+use last_good_state::Store;
 
 pub use health::{HealthError, check};
-pub use names::NameServer;
+pub use dns_server::NameServer;
 
 /// What an agent must know to start.
 #[derive(Debug, Clone)]
@@ -213,7 +213,7 @@ struct Agent {
     standby: Standby,
     store: Store,
     /// Which names the engine has learnt.
-    learnt: names::Learnt,
+    learnt: dns_server::Learnt,
     /// How fresh offers are, by their digests.
     confirmations: Confirmations,
     /// Which of their addresses are gone.
@@ -247,16 +247,16 @@ pub async fn run(options: ProxyOptions, signals: mpsc::Receiver<ProxySignal>) ->
     let channel = peers::Channel::new(&options)?;
     let health_error = |source| ProxyError::Health { listen: options.health, source };
     let listener = TcpListener::bind(options.health).await.map_err(health_error)?;
-    files::take_all_granted();
+    file_limits::take_all_granted();
     let engine = Engine::new(&options.engine, &options.run_dir);
     engine.prepare().await?;
     bodies::place_on_volume(&options.run_dir, &options.state_dir);
-    let must_show = options.new_networks.as_ref().is_some_and(|new| arrival::is_now(new, jiff::Timestamp::now()));
+    let must_show = options.new_networks.as_ref().is_some_and(|new| network_readiness::is_now(new, jiff::Timestamp::now()));
     let agent = Agent {
         engine,
         generations: Generations::fresh(options.run_dir.join("config"))?,
         standby: Standby::new(options.run_dir.join("standby"))?,
-        learnt: names::Learnt::new(),
+        learnt: dns_server::Learnt::new(),
         confirmations: Confirmations::default(),
         left: Left::default(),
         store: Store::new(&options.state_dir, options.bootstrap.root.clone()),
@@ -269,11 +269,11 @@ pub async fn run(options: ProxyOptions, signals: mpsc::Receiver<ProxySignal>) ->
     let forever = CancellationToken::new();
     let health = health::router(agent.state.subscribe());
     tokio::select! {
-        ended = supervise::supervise(&agent, signals) => ended,
+        ended = supervisor::supervise(&agent, signals) => ended,
         served = serve(listener.into(), None, health, Limits::default(), forever) => served.map_err(health_error),
         never = channel.run(&agent) => match never {},
-        never = arrival::arrive(&agent) => match never {},
-        never = names::serve(options.names.as_ref(), &agent.learnt) => match never {},
-        never = reap::reap_orphans() => match never {},
+        never = network_readiness::arrive(&agent) => match never {},
+        never = dns_server::serve(options.names.as_ref(), &agent.learnt) => match never {},
+        never = zombie_reaper::reap_orphans() => match never {},
     }
 }

@@ -6,8 +6,8 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::path::Path;
 
-use super::store::small_file;
-use super::{Agent, Follow, ProxyOptions, follow, left, report};
+use super::last_good_state::small_file;
+use super::{Agent, Follow, ProxyOptions, follow, departed_endpoints, report};
 use crate::channel::wire::Peers;
 use crate::channel::{ChannelClient, ClientError, Enrolment, follow_peers};
 use crate::pki::{ChannelRole, OPERATOR_NAME, role_name};
@@ -53,7 +53,7 @@ impl Channel {
             self.enrolment.credentials().ready().await;
             tokio::select! {
                 never = follow::follow(&self.extension, agent) => never,
-                never = left::ask(&self.extension, agent) => never,
+                never = departed_endpoints::ask(&self.extension, agent) => never,
                 never = report::report(&self.extension, agent) => never,
                 never = self.follow_operator(agent) => never,
             }

@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
 use super::apply::Tested;
-use super::generations::Generations;
+use super::config_directory::Generations;
 use super::{Agent, ProxyError};
 use crate::channel::wire::ProxyConfig;
 use crate::engine::EngineError;

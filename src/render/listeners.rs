@@ -1,5 +1,5 @@
 //! Where servers listen: the same port at IPv4 and IPv6 addresses, each connection as it comes. A line for IPv6 begins with
-//! `listen [::]:` and stands alone, because a container without IPv6 leaves it out (`engine::write_files`).
+//! `listen [::]:` and stands alone, because a container without IPv6 leaves it out (`main_context::write_files`).
 
 use super::writer::{Word, Writer};
 use super::{Purpose, Rendering, client_address};

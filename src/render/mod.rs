@@ -2,21 +2,21 @@
 //! configuration, equal tables give equal bytes, and no value of a table can leave the place it is written to
 //! ([`writer`] takes checked types only). Must never read files, clocks or the environment.
 
-pub mod advisories;
-mod by_scheme;
+pub mod security_advisories;
+mod scheme_locations;
 mod client_address;
-mod engine;
-mod footprint;
-mod hashes;
+mod main_context;
+mod config_size;
+mod hash_sizes;
 mod layout;
-mod leaving;
-mod limits;
+mod path_escapes;
+mod client_limits;
 mod listeners;
-mod material;
-mod options;
+mod tls_files;
+mod administrator_options;
 mod proxying;
 mod request_headers;
-mod routes;
+mod servers;
 mod stream;
 mod template;
 mod tls;
@@ -25,18 +25,18 @@ mod writer;
 
 use std::collections::BTreeMap;
 
-pub use engine::{TRIES_MAX, retry_time_ms};
-pub use footprint::{Measure, footprint};
-pub use hashes::slot_of;
+pub use main_context::{TRIES_MAX, retry_time_ms};
+pub use config_size::{Measure, footprint};
+pub use hash_sizes::slot_of;
 pub use layout::Layout;
-pub use material::{AuthorityFile, Materials, PairFiles, SecretFile, authorities};
+pub use tls_files::{AuthorityFile, Materials, PairFiles, SecretFile, authorities};
 
 use crate::channel::bounds::BOUNDS_FILE;
 use crate::channel::contract;
 use crate::channel::wire::{Bundle, Material};
 use crate::route::{Backend, BackendService, Endpoint, EngineSettings, MaterialRef, RouteTable, TlsBinding};
 use crate::types::{Digest, HostPattern, TEMPLATE_FAULT};
-use hashes::Hashed;
+use hash_sizes::Hashed;
 use writer::{Word, Writer};
 
 /// The main file of every bundle.
@@ -77,7 +77,7 @@ pub fn render_in(table: &RouteTable, purpose: Purpose, layout: &Layout, material
     } else {
         files.extend(rendering.host_files(&mut material, &mut elsewhere));
         files.extend(rendering.authority_files());
-        files.extend(limits::agent_bounds(&table.settings).to_file().map(|bounds| (BOUNDS_FILE.to_owned(), bounds)));
+        files.extend(client_limits::agent_bounds(&table.settings).to_file().map(|bounds| (BOUNDS_FILE.to_owned(), bounds)));
     }
     if purpose == Purpose::Live && !table.awaited.is_empty() {
         let places: Vec<String> = table.awaited.iter().map(ToString::to_string).collect();
@@ -99,7 +99,7 @@ pub const PREFIX_HEADER: &str = request_headers::PREFIX;
 
 /// The names of the headers that answers tell about their way by.
 pub fn info_headers(settings: &EngineSettings) -> impl Iterator<Item = &'static str> {
-    engine::info_headers(settings).map(|(name, _)| name)
+    main_context::info_headers(settings).map(|(name, _)| name)
 }
 
 /// Whether requests are passed on to this backend where endpoints are found by name ([`Purpose::Boot`]).
@@ -245,7 +245,7 @@ impl Pieces {
 /// `elsewhere` is what stands in files that the `http` block includes.
 fn write_pieces(rendering: &Rendering<'_>, elsewhere: Hashed) -> Pieces {
     let mut writer = Writer::default();
-    engine::write_main(&mut writer, rendering);
+    main_context::write_main(&mut writer, rendering);
     let main = writer.take();
     let mut stream = Writer::default();
     stream::write_stream(&mut stream, rendering);
@@ -254,14 +254,14 @@ fn write_pieces(rendering: &Rendering<'_>, elsewhere: Hashed) -> Pieces {
     writer.block("http", &[], |http| {
         http.take();
         let settings = &rendering.table.settings;
-        http.leave_out(options::replaced_by(settings.http_options.iter().chain(&settings.tls_options)));
+        http.leave_out(administrator_options::replaced_by(settings.http_options.iter().chain(&settings.tls_options)));
         // What stands first says how large tables are for all that follows.
-        routes::write_servers(http, rendering);
+        servers::write_servers(http, rendering);
         pieces.servers = http.take();
         upstreams::write_upstreams(http, rendering);
         pieces.upstreams = http.take();
         http.also_hashed(elsewhere);
-        engine::write_http(http, rendering);
+        main_context::write_http(http, rendering);
         pieces.http = http.take();
     });
     pieces

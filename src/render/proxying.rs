@@ -1,7 +1,7 @@
 //! How a location passes its requests on: over which protocol, with which checks, for how long. One place for all pools.
 
 use super::writer::{Word, Writer};
-use super::{Rendering, limits};
+use super::{Rendering, client_limits};
 use crate::route::{Backend, Verification};
 use crate::types::ContextPath;
 
@@ -35,7 +35,7 @@ fn write_http1(location: &mut Writer, rendering: &Rendering<'_>, target: &Target
         write_checks(location, rendering, verification, &HTTP1_CHECKS);
     }
     if target.long_lived {
-        limits::write_http1_stream(location, &rendering.table.settings);
+        client_limits::write_http1_stream(location, &rendering.table.settings);
     }
     let scheme: Word = if verification.is_some() { "https://".into() } else { "http://".into() };
     // Without a URI behind the pool's name a request goes on exactly as it was received; with one, that replaces the path
@@ -53,7 +53,7 @@ fn write_http2(location: &mut Writer, rendering: &Rendering<'_>, target: &Target
     if let Some((path, _)) = &target.cut {
         location.directive("rewrite", &[Word::below_pattern(path), "/$1".into(), "break".into()]);
     }
-    limits::write_stream(location, &rendering.table.settings);
+    client_limits::write_stream(location, &rendering.table.settings);
     let scheme: Word = if verification.is_some() { "grpcs://".into() } else { "grpc://".into() };
     location.directive("grpc_pass", &[Word::join([scheme, target.pool.clone()])]);
 }
@@ -101,12 +101,12 @@ fn write_checks(location: &mut Writer, rendering: &Rendering<'_>, verification: 
 pub fn write_http2_defaults(http: &mut Writer, rendering: &Rendering<'_>) {
     let settings = &rendering.table.settings;
     http.directive("grpc_connect_timeout", &[Word::millis(settings.connect_timeout_ms)]);
-    http.directive("grpc_send_timeout", &[limits::http2_silence(settings)]);
-    http.directive("grpc_read_timeout", &[limits::http2_silence(settings)]);
+    http.directive("grpc_send_timeout", &[client_limits::http2_silence(settings)]);
+    http.directive("grpc_read_timeout", &[client_limits::http2_silence(settings)]);
     http.directive("grpc_buffer_size", &["16k".into()]);
-    http.directive("grpc_ignore_headers", &super::engine::IGNORED_HEADERS.map(Word::from));
+    http.directive("grpc_ignore_headers", &super::main_context::IGNORED_HEADERS.map(Word::from));
     http.directive("grpc_next_upstream", &["error".into(), "timeout".into()]);
-    http.directive("grpc_next_upstream_tries", &[super::engine::TRIES_MAX.into()]);
-    http.directive("grpc_next_upstream_timeout", &[super::engine::retry_time(settings)]);
+    http.directive("grpc_next_upstream_tries", &[super::main_context::TRIES_MAX.into()]);
+    http.directive("grpc_next_upstream_timeout", &[super::main_context::retry_time(settings)]);
     super::request_headers::write(http, rendering, "grpc_set_header");
 }

@@ -1,10 +1,10 @@
 //! TLS that is not terminated: connections are told apart by the server name that they begin with, and passed on as they
 //! are. All others are handed to where TLS is terminated, within the engine.
 
-use super::routes::server_name;
+use super::servers::server_name;
 use super::upstreams::{is_served, passthrough_pool, write_servers};
 use super::writer::{Word, Writer};
-use super::{Rendering, client_address, engine, limits, listeners, options, tls};
+use super::{Rendering, client_address, main_context, client_limits, listeners, administrator_options, tls};
 use crate::route::{AccessLogFormat, Affinity};
 use crate::types::{HostPattern, Port};
 
@@ -22,15 +22,15 @@ pub fn write_stream(writer: &mut Writer, rendering: &Rendering<'_>) {
         return;
     }
     writer.block("stream", &[], |stream| {
-        stream.leave_out(options::replaced_by(lines));
+        stream.leave_out(administrator_options::replaced_by(lines));
         let place = stream.place();
         if let Some(port) = port {
             write_settings(stream, rendering);
-            options::write_lines(stream, lines);
+            administrator_options::write_lines(stream, lines);
             write_passthrough(stream, rendering, port);
-            stream.at(place, |stream| engine::write_hash_sizes(stream, false));
+            stream.at(place, |stream| main_context::write_hash_sizes(stream, false));
         } else {
-            options::write_lines(stream, lines);
+            administrator_options::write_lines(stream, lines);
         }
     });
 }
@@ -97,11 +97,11 @@ fn write_settings(stream: &mut Writer, rendering: &Rendering<'_>) {
         stream.directive("log_format", &["passed".into(), client_address::in_stream_log(settings, &LOG_FORMAT.into())]);
     }
     if settings.access_log {
-        stream.directive("access_log", &[options::access_log_target(settings), "passed".into()]);
+        stream.directive("access_log", &[administrator_options::access_log_target(settings), "passed".into()]);
     } else {
         stream.directive("access_log", &["off".into()]);
     }
     client_address::write_stream(stream, settings);
-    limits::write_passed_clients(stream, rendering);
-    engine::write_resolver(stream, rendering);
+    client_limits::write_passed_clients(stream, rendering);
+    main_context::write_resolver(stream, rendering);
 }

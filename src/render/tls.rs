@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use super::routes::{server_name, write_default_location, write_locations};
+use super::servers::{server_name, write_default_location, write_locations};
 use super::writer::{Word, Writer};
-use super::{Purpose, Rendering, listeners, options};
+use super::{Purpose, Rendering, listeners, administrator_options};
 use crate::route::{TlsBinding, VirtualHost};
 use crate::types::{HostPattern, Scheme};
 
@@ -62,7 +62,7 @@ pub fn terminator(rendering: &Rendering<'_>) -> Word {
 }
 
 fn write_session_settings(http: &mut Writer, rendering: &Rendering<'_>) {
-    options::write_tls(http, &rendering.table.settings);
+    administrator_options::write_tls(http, &rendering.table.settings);
     http.directive("ssl_session_cache", &["shared:tls:10m".into()]);
     http.directive("ssl_session_timeout", &["1h".into()]);
     // Tickets would be sealed by a key that lives as long as the engine and is known to one proxy only.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
-use super::hashes::Hashed;
+use super::hash_sizes::Hashed;
 use crate::route::SizeBytes;
 use crate::types::{
     AddressRange, ContextPath, CookieName, Digest, EngineLine, HostPattern, LogFormat, LogTarget, NetworkName, Port, ServiceName, SiteUrl,

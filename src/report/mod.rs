@@ -5,7 +5,7 @@ mod condition;
 mod finding;
 mod status;
 mod waiting;
-mod words;
+mod route_text;
 
 pub use condition::{Condition, ConditionStatus, condition_types, reasons};
 pub use finding::{Finding, FindingCode, Severity, Subject};

@@ -9,10 +9,10 @@ use super::SimSwarm;
 use super::fault::{Call, FaultPoint};
 use super::model::Millis;
 use super::options::Faults;
-use super::refusal::Refusal;
+use super::api_error::Refusal;
 use super::spec;
 use super::world::World;
-use super::writes::Write;
+use super::write_log::Write;
 use crate::swarm::RawSnapshot;
 
 impl SimSwarm {

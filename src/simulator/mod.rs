@@ -10,8 +10,8 @@ mod model;
 mod options;
 mod orchestrator;
 mod port;
-mod refusal;
-mod render;
+mod api_error;
+mod api_json;
 mod scheduler;
 mod spec;
 mod store;
@@ -20,14 +20,14 @@ mod tests;
 mod updater;
 mod users;
 mod world;
-mod writes;
+mod write_log;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use fault::{Call, FaultPoint};
 pub use model::{Availability, ImageBehaviour, NetworkBehaviour};
 pub use options::{Faults, SimOptions};
-pub use writes::{Effect, Write};
+pub use write_log::{Effect, Write};
 
 use world::World;
 

@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use super::SimSwarm;
 use super::fault::{Call, FaultPoint};
-use super::refusal::Refusal;
+use super::api_error::Refusal;
 use super::spec::{self, FileKind};
 use super::world::World;
-use super::writes::{Effect, Write};
+use super::write_log::{Effect, Write};
 use crate::swarm::{Hint, OWNER_LABEL, RawSnapshot, Swarm, SwarmError};
 use crate::types::{ConfigId, NetworkId, SecretId, ServiceId};
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::SimSwarm;
 use super::model::{Availability, ImageBehaviour, NetworkBehaviour, State};
-use super::refusal::Refusal;
+use super::api_error::Refusal;
 use super::spec::{self, FileKind};
 use super::world::World;
 use crate::swarm::SwarmError;

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::fault::FaultState;
 use super::model::{Availability, File, ImageBehaviour, Millis, Network, NetworkBehaviour, Node, Service, Shown, Task};
 use super::options::SimOptions;
-use super::writes::Write;
+use super::write_log::Write;
 use crate::swarm::{Hint, RawSnapshot, SwarmError};
 
 /// Second 0 of every simulated world: 2026-01-01T00:00:00Z.

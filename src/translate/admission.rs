@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::World;
-use super::ownership::Holder;
-use super::published::label_key;
+use super::host_ownership::Holder;
+use super::service_selection::label_key;
 use crate::intent::cluster::Cluster;
 use crate::intent::hosts::{HostRule, listed};
 use crate::intent::labels::ServiceLabels;

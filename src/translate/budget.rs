@@ -6,22 +6,22 @@
 //! Each service pays for each of its hosts as if it were alone there; whoever brings TLS to a host pays for the others' second
 //! copy as well. So the sum is never less than what is written, and nobody's share grows because somebody joins.
 
-mod account;
+mod balance;
 mod cost;
-mod told;
+mod findings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Add;
 
 use super::World;
-use super::published::Published;
-use super::reports::DEFAULT_HOST;
+use super::service_selection::Published;
+use super::route_reports::DEFAULT_HOST;
 use super::teams::{ByTeam, Team};
 use crate::report::Finding;
 use crate::route::{Dimension, Footprint};
 use crate::types::{ContextPath, HostPattern};
-use account::Account;
+use balance::Account;
 use cost::{Before, Costs, Price};
 
 /// What a cluster's services take, and who loses.
@@ -144,8 +144,8 @@ pub fn keep_within_limits<'a>(
 ) -> (Vec<Published<'a>>, Vec<Lost>) {
     let mut ledger = Ledger::new(world);
     let kept = services.into_iter().filter_map(|service| ledger.admit(service, findings)).collect();
-    findings.extend(told::cluster(world.cluster, &ledger.spent, ledger.losers));
-    findings.extend(told::teams(world.cluster, &ledger.teams, &ledger.shares));
+    findings.extend(findings::cluster(world.cluster, &ledger.spent, ledger.losers));
+    findings.extend(findings::teams(world.cluster, &ledger.teams, &ledger.shares));
     (kept, ledger.lost)
 }
 
@@ -184,7 +184,7 @@ impl<'w, 'a> Ledger<'w, 'a> {
             let before = account.before(beyond);
             let (wanted, estimated) = (account.wanted, account.estimated);
             let loss = Loss { beyond, wanted, estimated, before, hosts: left_out, default_backend: no_default, open };
-            findings.push(told::service(self.world, &service, &loss));
+            findings.push(findings::service(self.world, &service, &loss));
         }
         (service.labels.default_backend || !service.labels.hosts.is_empty()).then_some(service)
     }
@@ -250,7 +250,7 @@ pub fn charged(cluster: &super::Cluster, snapshot: &super::Snapshot) -> Footprin
     let cluster = super::Cluster { limits, ..cluster.clone() };
     let register = super::Register::default();
     let world = World::new(&cluster, snapshot, &register);
-    let (services, ..) = super::published::published_services(&world, &mut Vec::new());
+    let (services, ..) = super::service_selection::published_services(&world, &mut Vec::new());
     let mut ledger = Ledger::new(&world);
     for service in services {
         ledger.admit(service, &mut Vec::new());

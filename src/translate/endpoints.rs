@@ -9,10 +9,10 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use super::World;
-use super::attachable::runs_on;
-use super::networks::{self, Way, choose, is_usable};
+use super::network_eligibility::runs_on;
+use super::network_selection::{self, Way, choose, is_usable};
 use super::node_ports;
-use super::published::{Published, label_key};
+use super::service_selection::{Published, label_key};
 use crate::intent::labels::{Affinity, BackendMode};
 use crate::report::{EndpointReport, EndpointState, Finding, FindingCode, Severity};
 use crate::route::Endpoint;
@@ -136,7 +136,7 @@ fn awaited<'a>(world: &World<'_>, published: &Published<'_>, way: &'a Way) -> Op
 
 fn hindrance(world: &World<'_>, published: &Published<'_>, way: &Way, awaited: Option<&NetworkId>) -> Option<(String, &'static str)> {
     if *way == Way::Nowhere {
-        return networks::hindrance(world, published.service).map(|why| (why, "See the other findings about the service."));
+        return network_selection::hindrance(world, published.service).map(|why| (why, "See the other findings about the service."));
     }
     let name = world.network_name(awaited?);
     let why = format!("no task of the service runs with an address on the network {name}, to which the proxies are attached once one does");

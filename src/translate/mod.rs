@@ -3,42 +3,42 @@
 //! the cluster or of its team are reached (then older ones count first). Must never know an engine.
 
 mod admission;
-mod asking;
-mod attachable;
+mod request_limits;
+mod network_eligibility;
 mod budget;
-mod capacity;
-mod crowding;
+mod address_capacity;
+mod hash_collisions;
 mod endpoints;
-mod filling;
-mod grants;
-mod hosts;
-mod material;
-mod networks;
+mod address_exhaustion;
+mod reference_grants;
+mod host_settings;
+mod tls_references;
+mod network_selection;
 mod node_ports;
-mod ownership;
-mod pools;
-mod proxies;
-mod published;
+mod host_ownership;
+mod route_merge;
+mod proxy_networks;
+mod service_selection;
 mod redirects;
-mod register;
-mod reports;
-mod slips;
-mod suitability;
+mod host_register;
+mod route_reports;
+mod misplaced_labels;
+mod network_safety;
 mod teams;
-mod unclaimed;
+mod unpublished_services;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use admission::{NotAdmitted, Refusal, admitted_as_default};
-pub use capacity::Shortage;
-pub use grants::{LABEL_ACCESS, LABEL_USE_BY};
+pub use address_capacity::Shortage;
+pub use reference_grants::{LABEL_ACCESS, LABEL_USE_BY};
 pub use node_ports::node_addresses;
-pub use ownership::Holder;
-pub use published::{is_application, is_claimed_by, label_key};
-pub use register::Register;
-pub use reports::{DEFAULT_HOST, backend_of, is_closed};
+pub use host_ownership::Holder;
+pub use service_selection::{is_application, is_claimed_by, label_key};
+pub use host_register::Register;
+pub use route_reports::{DEFAULT_HOST, backend_of, is_closed};
 pub use teams::Team;
-pub use unclaimed::{NotInForce, unclaimed};
+pub use unpublished_services::{NotInForce, unclaimed};
 
 use crate::intent::cluster::Cluster;
 use crate::report::{Finding, RouteReport};
@@ -90,20 +90,20 @@ pub fn translate(cluster: &Cluster, snapshot: &Snapshot) -> Translation {
 pub fn translate_after(cluster: &Cluster, snapshot: &Snapshot, register: &Register) -> Translation {
     let mut findings = Vec::new();
     let mut world = World::new(cluster, snapshot, register);
-    let (services, not_admitted, ownership::Ownership { register, label }) = published::published_services(&world, &mut findings);
-    let services = crowding::keep_apart(&world, services, &mut findings);
+    let (services, not_admitted, host_ownership::Ownership { register, label }) = service_selection::published_services(&world, &mut findings);
+    let services = hash_collisions::keep_apart(&world, services, &mut findings);
     let (services, lost) = budget::keep_within_limits(&world, services, &mut findings);
     world.taken = node_ports::Taken::of(snapshot, &services);
-    world.attachable = attachable::Attachable::of(&world, &services);
-    findings.extend(attachable::findings_of_cluster(&world));
+    world.attachable = network_eligibility::Attachable::of(&world, &services);
+    findings.extend(network_eligibility::findings_of_cluster(&world));
     let reaches: Vec<_> = services.iter().map(|service| endpoints::reach(&world, service, &mut findings)).collect();
-    let (table, routes) = pools::assemble(&world, &reaches, &lost, &mut findings);
-    findings.extend(reports::no_endpoints(&routes, &reaches));
+    let (table, routes) = route_merge::assemble(&world, &reaches, &lost, &mut findings);
+    findings.extend(route_reports::no_endpoints(&routes, &reaches));
     findings.sort();
     findings.dedup();
     let reached_over = reaches.iter().map(|reach| (reach.published.service.id.clone(), reach.networks.clone())).collect();
     let networks = needed_networks(&world, &services, &reaches);
-    let (left_out, short) = (world.attachable.words(), attachable::shortages(&world, &reaches));
+    let (left_out, short) = (world.attachable.words(), network_eligibility::shortages(&world, &reaches));
     Translation { table, findings, networks, left_out, short, routes, reached_over, not_admitted, register, remembered_hosts: label }
 }
 
@@ -112,12 +112,12 @@ struct World<'a> {
     cluster: &'a Cluster,
     snapshot: &'a Snapshot,
     register: &'a Register,
-    proxies: proxies::Proxies<'a>,
-    attachable: attachable::Attachable,
-    usage: BTreeMap<&'a NetworkId, capacity::Usage<'a>>,
+    proxies: proxy_networks::Proxies<'a>,
+    attachable: network_eligibility::Attachable,
+    usage: BTreeMap<&'a NetworkId, address_capacity::Usage<'a>>,
     control: BTreeSet<&'a NetworkId>,
     networks_by_name: NetworksByName<'a>,
-    objects: grants::Objects<'a>,
+    objects: reference_grants::Objects<'a>,
     named_configs: NamedConfigs,
     closed_list: Option<BTreeSet<NetworkId>>,
     tasks: BTreeMap<&'a ServiceId, Vec<&'a Task>>,
@@ -130,15 +130,15 @@ impl<'a> World<'a> {
         for task in snapshot.tasks.values() {
             tasks.entry(&task.service).or_default().push(task);
         }
-        let proxies = proxies::Proxies::of(cluster, snapshot);
-        let (objects, closed_list) = (grants::Objects::of(snapshot), networks::closed_list(cluster, snapshot));
-        let (usage, control) = (capacity::usage(snapshot), networks::control_networks(cluster, snapshot));
+        let proxies = proxy_networks::Proxies::of(cluster, snapshot);
+        let (objects, closed_list) = (reference_grants::Objects::of(snapshot), network_selection::closed_list(cluster, snapshot));
+        let (usage, control) = (address_capacity::usage(snapshot), network_selection::control_networks(cluster, snapshot));
         Self {
             cluster,
             snapshot,
             register,
             proxies,
-            attachable: attachable::Attachable::default(),
+            attachable: network_eligibility::Attachable::default(),
             usage,
             control,
             networks_by_name: NetworksByName::of(snapshot),
@@ -166,7 +166,7 @@ impl<'a> World<'a> {
 
     /// Whether it is one of those that are for applications at all. What it is otherwise is told by its fault.
     fn is_application_network(&self, network: &Network) -> bool {
-        !network.routing_mesh && !networks::is_predefined(network) && !self.is_control(network)
+        !network.routing_mesh && !network_selection::is_predefined(network) && !self.is_control(network)
     }
 
     /// A network by its id; very old services name theirs instead.
@@ -180,19 +180,19 @@ impl<'a> World<'a> {
     }
 }
 
-fn needed_networks(world: &World<'_>, services: &[published::Published<'_>], reaches: &[endpoints::Reach<'_>]) -> Vec<NetworkId> {
+fn needed_networks(world: &World<'_>, services: &[service_selection::Published<'_>], reaches: &[endpoints::Reach<'_>]) -> Vec<NetworkId> {
     let needed: BTreeSet<_> = world.closed_list.clone().unwrap_or_else(|| {
         let used = reaches.iter().flat_map(|reach| reach.networks.iter().cloned());
         used.chain(networks_of_refused(world, services)).collect()
     });
-    needed.into_iter().filter(|id| networks::is_usable(world, id)).collect()
+    needed.into_iter().filter(|id| network_selection::is_usable(world, id)).collect()
 }
 
 /// A label that became wrong costs its own service its routes, but no other route a proxy: a network that the proxies have
 /// already is kept as long as a service with labels of this cluster is on it, unless it is one that they must not have. Putting
 /// the label right needs no new proxies either.
-fn networks_of_refused(world: &World<'_>, services: &[published::Published<'_>]) -> Vec<NetworkId> {
-    let networks = attachable::refused(world, services).flat_map(|service| service.networks.iter());
+fn networks_of_refused(world: &World<'_>, services: &[service_selection::Published<'_>]) -> Vec<NetworkId> {
+    let networks = network_eligibility::refused(world, services).flat_map(|service| service.networks.iter());
     networks.filter(|id| world.proxies.declare(id)).cloned().collect()
 }
 

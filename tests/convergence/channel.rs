@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use swarmgate::channel::contract::{LABEL_CLUSTER, LABEL_ROLE, LABEL_TOKEN_DIGEST};
 use swarmgate::channel::wire::{Accepted, Delivery, Desired, EngineLoad, ExtensionReport, Peers, ProxyReport, WIRE_VERSION};
 use swarmgate::channel::{Admission, Moment, Received};
-use swarmgate::controller::surroundings::Line;
+use swarmgate::controller::context::Line;
 use swarmgate::pki::ChannelRole;
 use swarmgate::render::{Purpose, render};
 use swarmgate::swarm::{Snapshot, Task};

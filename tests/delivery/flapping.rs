@@ -8,11 +8,11 @@ use std::time::Duration;
 use serde_json::json;
 use swarmgate::channel::wire::{Desired, Peers};
 use swarmgate::channel::{Admission, ChannelMode, Hub, Moment, Received};
-use swarmgate::controller::damping::Damping;
+use swarmgate::controller::label_damping::Damping;
 use swarmgate::controller::declared::Declared;
-use swarmgate::controller::lookout::Sighted;
-use swarmgate::controller::pass::{Job, Memory, pass};
-use swarmgate::controller::surroundings::{Line, Surroundings};
+use swarmgate::controller::snapshot_cache::Sighted;
+use swarmgate::controller::reconcile::{Job, Memory, pass};
+use swarmgate::controller::context::{Line, Surroundings};
 use swarmgate::intent::documents::{SourceFile, read_documents};
 use swarmgate::simulator::{SimOptions, SimSwarm};
 use swarmgate::swarm::{Snapshot, Swarm as _};
@@ -170,7 +170,7 @@ async fn beside_a_flapping_neighbour(burst: u32) -> Option<(Told, Told)> {
         own_service: None,
         channel: ChannelMode::Overlay { network: "control".to_owned(), encrypted: false, operator_url: stage.operator_url() },
         seals,
-        secrets: Arc::new(swarmgate::controller::surroundings::no_secrets),
+        secrets: Arc::new(swarmgate::controller::context::no_secrets),
         writes: Arc::default(),
     };
     let stop = CancellationToken::new();

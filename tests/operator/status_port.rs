@@ -5,7 +5,7 @@ use std::process::Output;
 
 use futures::future::join_all;
 use rcgen::{CertificateParams, KeyPair};
-use swarmgate::controller::settings::TlsFiles;
+use swarmgate::controller::options::TlsFiles;
 use swarmgate::report::Finding;
 use swarmgate::simulator::Call;
 use swarmgate::types::Digest;

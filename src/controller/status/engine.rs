@@ -1,7 +1,7 @@
 //! What is published about the engine's version. Pure.
 
 use super::Seen;
-use crate::render::advisories;
+use crate::render::security_advisories;
 use crate::report::{Finding, FindingCode, Severity, Subject};
 
 /// So many names say enough; an old version has dozens.
@@ -10,7 +10,7 @@ const NAMES_SHOWN: usize = 4;
 /// An engine with faults that everybody can read about.
 pub fn vulnerable(seen: &Seen<'_>) -> Option<Finding> {
     let version = seen.report?.report.engine_version.as_str();
-    let faults = advisories::of(version)?;
+    let faults = security_advisories::of(version)?;
     let shown: Vec<&str> = faults.cves.iter().take(NAMES_SHOWN).copied().collect();
     let more = faults.cves.len().saturating_sub(NAMES_SHOWN);
     let more = if more > 0 { format!(" and {more} older ones") } else { String::new() };

@@ -11,7 +11,7 @@ use super::*;
 use crate::channel::wire::{
     Accepted, EngineLoad, ExtensionReport, MaterialReport, MaterialState, ProxyReport, Quarantined, Refusal, WIRE_VERSION,
 };
-use crate::controller::thought;
+use crate::controller::desired_state;
 use crate::fleet::fixtures::{INSTANCE, cluster};
 use crate::report::{RouteState, Subject};
 use crate::route::Part;
@@ -119,7 +119,7 @@ fn pass_that_decided(
     decision: &Decision,
 ) -> ClusterStatus {
     let (cluster, now) = (Arc::new(cluster()), snapshot.taken_at + later);
-    let routes = thought::routes(&cluster, snapshot, &Register::default());
+    let routes = desired_state::routes(&cluster, snapshot, &Register::default());
     let received = said(&routes.desired.digest, now).map(|(report, at)| Received { report, at });
     let plan = Plan {
         instance: INSTANCE.to_owned(),
@@ -293,10 +293,10 @@ fn an_engine_with_published_faults_is_told_with_the_first_good_versions() {
 #[test]
 fn endpoints_go_before_the_proxies_leave_their_network() {
     let (cluster, snapshot) = (cluster(), world());
-    let routes = || thought::routes(&cluster, &snapshot, &Register::default());
+    let routes = || desired_state::routes(&cluster, &snapshot, &Register::default());
     let after = |networks: &[NetworkId]| {
         let (mut left, decision) = (routes(), Decision { networks: networks.to_vec(), ..Decision::default() });
-        thought::leave(&cluster, &snapshot, &Register::default(), &mut left, &decision);
+        desired_state::leave(&cluster, &snapshot, &Register::default(), &mut left, &decision);
         left
     };
     let net = NetworkId("net".to_owned());

@@ -5,7 +5,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::*;
 use crate::channel::wire::MaterialState::{Mismatch, NotACertificate, NotAKey};
-use crate::extension::made::{chain, pair, pair_until};
+use crate::extension::test_certificates::{chain, pair, pair_until};
 
 fn check_good(certificate: &str, key: &str, names: &[&str]) {
     let facts = read(certificate, key).unwrap();

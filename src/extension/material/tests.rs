@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::channel::wire::MaterialState;
-use crate::extension::made::{chain, chain_until, pair, pair_between};
+use crate::extension::test_certificates::{chain, chain_until, pair, pair_between};
 use crate::route::{Backend, DefaultBackend, MaterialKind, PathRoute, VirtualHost};
 use crate::types::{ClusterName, ObjectName, Port};
 

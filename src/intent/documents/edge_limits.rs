@@ -1,11 +1,11 @@
 //! The limits of `spec.settings`: what bounds clients, streams, and workers of earlier configurations. Their defaults depend on
 //! one another and on how the proxies are published.
 
-use super::combinations::Look;
-use super::mistake::Mistakes;
+use super::field_dependencies::Look;
+use super::document_error::Mistakes;
 use super::settings::or;
 use crate::intent::cluster_spec::PublishMode;
-use crate::intent::grammar::{engine_duration, timeout};
+use crate::intent::formats::{engine_duration, timeout};
 use crate::intent::quantity::parse_size;
 use crate::intent::settings_spec::Settings;
 use crate::route::{BODY_SPOOL_MAX, EdgeLimits, EngineSettings, SizeBytes};

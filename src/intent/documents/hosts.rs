@@ -1,7 +1,7 @@
 //! `spec.hosts`: from what was typed to rules, and lists that admit nobody.
 
-use super::combinations::Look;
-use super::mistake::Mistakes;
+use super::field_dependencies::Look;
+use super::document_error::Mistakes;
 use crate::intent::hosts::{HostRule, HostRules};
 use crate::intent::hosts_spec::{HostRuleSpec, HostsSpec};
 use crate::types::{HostGlob, Refused, ServiceGlob};

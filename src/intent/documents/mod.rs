@@ -4,24 +4,24 @@
 //! It must never make a declared cluster look undeclared: what cannot be read well enough to know its name is told by
 //! [`Declaration::incomplete`].
 
-mod across;
-mod checked;
+mod conflicts;
+mod conversion;
 mod client_address;
-mod combinations;
+mod field_dependencies;
 mod edge_limits;
 mod hosts;
 mod limits;
 mod material;
-mod mistake;
+mod document_error;
 mod networks;
 mod settings;
-mod shape;
+mod schema_validation;
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use self::mistake::Mistakes;
+use self::document_error::Mistakes;
 use super::cluster::Cluster;
 use super::cluster_spec::{KIND, ServiceCluster};
 use super::yaml::{self, YamlDocument};
@@ -119,7 +119,7 @@ pub fn read_documents(files: &[SourceFile]) -> Declaration {
             }
         }
     }
-    across::check(files, &mut documents);
+    conflicts::check(files, &mut documents);
     declaration.documents = documents.len();
     let mut clusters = BTreeMap::new();
     for mut document in documents {
@@ -173,12 +173,12 @@ impl Document {
         for slip in part.mistakes {
             mistakes.add_yaml(slip);
         }
-        let value = mistakes.tree().map(shape::plain).unwrap_or_default();
+        let value = mistakes.tree().map(schema_validation::plain).unwrap_or_default();
         mistakes.value = value.clone();
         // After a syntax error most fields are missing, which is no mistake of its own.
         if part.complete {
-            shape::check(&value, &mut mistakes);
-            combinations::check(&value, &mut mistakes);
+            schema_validation::check(&value, &mut mistakes);
+            field_dependencies::check(&value, &mut mistakes);
         }
         Self { file, value, whole, mistakes }
     }
@@ -221,7 +221,7 @@ impl Document {
     /// is a mistake of the document like any other.
     fn convert(&mut self) -> Option<DeclaredCluster> {
         let read = ServiceCluster::deserialize_value(&self.value);
-        match read.and_then(|document| checked::cluster(document).map_err(|refused| refused.0)) {
+        match read.and_then(|document| conversion::cluster(document).map_err(|refused| refused.0)) {
             Ok(cluster) => Some(DeclaredCluster::Valid(Box::new(cluster))),
             Err(why) => {
                 self.mistakes.add(Severity::Error, FindingCode::InvalidValue, "", why, "Compare the document with `swarmgate schema`.");

@@ -4,11 +4,11 @@
 use serde_json::Value;
 
 use super::client_address;
-use super::combinations::Look;
+use super::field_dependencies::Look;
 use super::edge_limits;
-use super::mistake::Mistakes;
+use super::document_error::Mistakes;
 use crate::intent::cluster_spec::PublishMode;
-use crate::intent::grammar::{buffer_size, control_plane_timeout, engine_duration, header_buffers, http_version, timeout, zone_size};
+use crate::intent::formats::{buffer_size, control_plane_timeout, engine_duration, header_buffers, http_version, timeout, zone_size};
 use crate::intent::quantity::parse_size;
 use crate::intent::settings_spec::Settings;
 use crate::route::{EngineSettings, SizeBytes};

@@ -1,20 +1,20 @@
 //! What one service asks for by its `com.docker.lb.*` labels, as checked values. Nothing of a label's text goes further
 //! than this room unless its type says that it is safe to write into an engine's configuration.
 
-mod access_words;
-mod caps;
-mod reading;
-mod strangers;
-mod table;
-mod values;
+mod access_control_names;
+mod size_limits;
+mod parser;
+mod unknown_labels;
+mod catalog;
+mod value_grammar;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub use reading::{LabelReading, ReadLabels, read_labels};
-pub use strangers::{access_key, closing};
-pub use table::{LABELS, LabelInfo};
-pub use values::Redirect;
+pub use parser::{LabelReading, ReadLabels, read_labels};
+pub use unknown_labels::{access_key, closing};
+pub use catalog::{LABELS, LabelInfo};
+pub use value_grammar::Redirect;
 
 use crate::types::{ContextPath, CookieName, HostPattern, ObjectName, Port};
 

@@ -123,7 +123,7 @@ fn whatever_somebody_changes_or_deletes_is_put_back() {
     ] {
         let mut world = start.clone();
         let good = world.service(PROXY).spec;
-        world.by_hand(PROXY, |spec| crate::plan::json::set(spec, &spec_path.split('.').collect::<Vec<_>>(), broken));
+        world.by_hand(PROXY, |spec| crate::plan::json_path::set(spec, &spec_path.split('.').collect::<Vec<_>>(), broken));
         let plan = world.pass(&cluster);
         assert!(codes(&plan).contains(&"Drift".to_owned()), "{field}: {plan}");
         let told: Vec<&str> = plan.findings.iter().filter_map(|finding| finding.field.as_deref()).collect();

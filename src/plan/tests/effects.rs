@@ -17,7 +17,7 @@ fn spec() -> Value {
 fn check(path: &str, value: Value, expected: TaskEffect) {
     let old = spec();
     let mut new = old.clone();
-    crate::plan::json::set(&mut new, &path.split('.').collect::<Vec<_>>(), value);
+    crate::plan::json_path::set(&mut new, &path.split('.').collect::<Vec<_>>(), value);
     assert_ne!(old, new, "{path} did not change");
     assert_eq!(task_effect(&old, &new), expected, "{path}");
 }

@@ -48,7 +48,7 @@ fn check_given_back(path: &str, state: impl FnOnce(&mut Cluster), default: &Valu
     assert_eq!(at(&world.service(PROXY).spec, path), *default, "{path}");
     // Given back once: from now on it is anybody's.
     let hand = at(&World::converged(&stated).service(PROXY).spec, path);
-    world.by_hand(PROXY, |spec| crate::plan::json::set(spec, &path.split('.').collect::<Vec<_>>(), hand));
+    world.by_hand(PROXY, |spec| crate::plan::json_path::set(spec, &path.split('.').collect::<Vec<_>>(), hand));
     assert!(world.plan(&cluster()).is_converged(), "{path}: {}", world.plan(&cluster()));
 }
 

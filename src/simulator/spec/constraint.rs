@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::refusal::Refusal;
+use super::super::api_error::Refusal;
 use crate::swarm::SwarmErrorKind;
 
 /// One constraint.

@@ -1,16 +1,16 @@
 //! Specs of services: what Swarm refuses, and the form in which it keeps the rest.
 
 mod constraint;
-mod normal;
+mod normalize;
 mod read;
-mod refer;
-mod valid;
+mod references;
+mod validate;
 
 pub use constraint::{Constraint, Target};
-pub use normal::{normal, task_spec};
+pub use normalize::{normal, task_spec};
 pub use read::{
     Action, Kind, UpdateConfig, attached, constraints, dnsrr, host_ports, job, kind, labels, max_replicas, mesh_ports, name, replicas,
     restarts, update_config,
 };
-pub use refer::{FileKind, references};
-pub use valid::{check, check_file_name, check_service_name};
+pub use references::{FileKind, references};
+pub use validate::{check, check_file_name, check_service_name};

@@ -9,8 +9,8 @@ use crate::route::{
     Redirect, RouteTable, TlsBinding, Verification, VirtualHost,
 };
 use crate::translate::World;
-use crate::translate::material;
-use crate::translate::published::Published;
+use crate::translate::tls_references;
+use crate::translate::service_selection::Published;
 use crate::types::{HostPattern, ObjectName, Scheme, TaskId};
 
 /// A pool of two is written with more than a pool of one (shared memory, backups), and an update that starts first makes one of
@@ -146,13 +146,13 @@ impl<'w> Costs<'w> {
     }
 
     fn binding(&self, service: &Published<'_>) -> Option<TlsBinding> {
-        let binding = material::binding(self.world, service, &mut Vec::new())?;
+        let binding = tls_references::binding(self.world, service, &mut Vec::new())?;
         Some(TlsBinding { certificate: there(binding.certificate), key: binding.key.map(there) })
     }
 
     fn backend(&self, service: &Published<'_>, endpoints: u64) -> Backend {
         let labels = &service.labels;
-        let BackendProtocol { http2, tls } = material::protocol(self.world, service, &mut Vec::new());
+        let BackendProtocol { http2, tls } = tls_references::protocol(self.world, service, &mut Vec::new());
         let tls = tls.map(|verification| match verification {
             Verification::Authority(authority) => Verification::Authority(there(authority)),
             other => other,

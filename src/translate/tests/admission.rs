@@ -107,6 +107,6 @@ fn a_redirect_is_an_answer_for_its_source() {
     let (allowed, snapshot) = (with(vec![rule("a.example.org", &[], &[])], None), snapshot(swarm));
     let register = Register::default();
     let world = World::new(&allowed, &snapshot, &register);
-    let published = published::published_services(&world, &mut Vec::new()).0;
+    let published = service_selection::published_services(&world, &mut Vec::new()).0;
     assert_eq!((published[0].labels.hosts.len(), published[0].labels.redirects.len()), (1, 0));
 }

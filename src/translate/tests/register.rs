@@ -11,7 +11,7 @@ use crate::channel::contract::{LABEL_CLUSTER, LABEL_HOST_HOLDERS, LABEL_OWNER};
 use crate::intent::hosts::{HostRule, HostRules};
 use crate::intent::hosts_spec::Sharing;
 use crate::swarm::{Service, VirtualIp};
-use crate::translate::register::LABEL_BYTES_MAX;
+use crate::translate::host_register::LABEL_BYTES_MAX;
 use crate::translate::teams::Team;
 use crate::types::{ContextPath, HostGlob, ServiceGlob, ServiceId};
 

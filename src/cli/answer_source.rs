@@ -1,0 +1,98 @@
+//! Where questions are answered: by a running operator, or here, from spec files and a snapshot (a file, or the Docker API).
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+use super::operator::SwarmArgs;
+use super::operator_client::{Client, ServerArgs, WebError};
+use super::{client_command, operator_client};
+use crate::controller::files;
+use crate::controller::snapshot_cache::observe;
+use crate::explain::Sources;
+use crate::intent::cluster::Cluster;
+use crate::intent::documents::read_documents;
+use crate::swarm::{RawSnapshot, Snapshot, Swarm as _};
+use crate::telemetry::endpoints::{Answer, Trouble};
+
+/// Who is asked.
+#[derive(Debug, clap::Args)]
+pub struct LookArgs {
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// Answer without an operator, from these files or folders
+    #[arg(long, value_delimiter = ',', num_args = 1..)]
+    spec: Vec<PathBuf>,
+    /// With --spec: the Swarm as `swarmgate status --snapshot` wrote it down [default: the Docker API]
+    #[arg(long, requires = "spec")]
+    snapshot: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) swarm: SwarmArgs,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Failed {
+    /// The operator does not answer, or not so.
+    #[error(transparent)]
+    Web(#[from] WebError),
+    /// The question has no answer.
+    #[error(transparent)]
+    Trouble(#[from] Trouble),
+    /// What there is to answer from cannot be read.
+    #[error("{0}")]
+    Unreadable(String),
+}
+
+impl Failed {
+    /// Says it, and whether the question or the world is at fault.
+    pub fn tell(&self) -> ExitCode {
+        let wrong = matches!(self, Self::Trouble(Trouble::Wrong(_)) | Self::Web(WebError::Refused { status: 400, .. }));
+        let code = client_command::fail(self);
+        if wrong { ExitCode::from(client_command::WRONG_USAGE) } else { code }
+    }
+}
+
+impl LookArgs {
+    /// The answer as JSON: asked for at `path` with these fields, or made by `make` here.
+    pub async fn ask(
+        &self,
+        path: &str,
+        fields: &[(&str, &Option<String>)],
+        make: impl FnOnce(&Sources<'_>) -> Result<Answer, Trouble>,
+    ) -> Result<Value, Failed> {
+        if self.spec.is_empty() {
+            let stated: Vec<(&str, &str)> = fields.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
+            let query: Vec<(&str, &str)> = stated.into_iter().chain([("output", "json")]).collect();
+            let body = Client::new(&self.server)?.ask(path, &query).await?;
+            return Ok(operator_client::parse(&self.server.server, &body)?);
+        }
+        let (clusters, snapshot) = (self.clusters()?, self.snapshot().await?);
+        Ok(make(&Sources { clusters: &clusters, snapshot: &snapshot, held: &[], status: None })?.json)
+    }
+
+    /// The valid documents; mistakes in others are told and cost nothing.
+    fn clusters(&self) -> Result<Vec<Cluster>, Failed> {
+        let declaration = read_documents(&files::read(&self.spec));
+        for finding in &declaration.findings {
+            client_command::say(&finding.to_string());
+        }
+        let clusters: Vec<Cluster> = declaration.valid().cloned().collect();
+        if clusters.is_empty() { Err(Failed::Unreadable("the spec declares no valid cluster".to_owned())) } else { Ok(clusters) }
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, Failed> {
+        let unreadable = |what: String| Failed::Unreadable(what);
+        let Some(path) = &self.snapshot else {
+            let swarm = self.swarm.connect().map_err(|error| unreadable(client_command::with_causes(&error)))?;
+            let seen = observe(&swarm).await.map_err(unreadable)?;
+            let stopping = swarm.stopping_tasks().await.map_err(|error| unreadable(error.to_string()))?;
+            return seen.as_ref().clone().with_stopping(&stopping).map_err(|error| unreadable(error.to_string()));
+        };
+        let named = |error: &dyn std::fmt::Display| unreadable(format!("reading the snapshot {}: {error}", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|error| named(&error))?;
+        let raw: RawSnapshot = serde_json::from_str(&text).map_err(|error| named(&error))?;
+        Snapshot::from_raw(&raw).map_err(|error| named(&error))
+    }
+}

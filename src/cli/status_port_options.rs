@@ -1,0 +1,150 @@
+//! What `swarmgate operator` is told about its status port, checked.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use url::Url;
+
+use super::token_file::{self, ENV_TOKEN_FILE, TokenFileError};
+use crate::channel::{ChannelMode, Token};
+use crate::controller::options::{StatusPort, TlsFiles};
+use crate::telemetry::access::{Access, OPEN_BY_DEFAULT, PATHS};
+use crate::types::Digest;
+
+/// Shorter ones can be guessed by machines that are patient.
+const TOKEN_MIN: usize = 16;
+
+/// To whom status, page and questions are shown.
+#[derive(Debug, clap::Args)]
+pub struct StatusArgs {
+    /// Paths of the status port that need no token; an empty value: none
+    #[arg(long = "status-open", env = "SWARMGATE_STATUS_OPEN", value_delimiter = ',', default_values_t = OPEN_BY_DEFAULT.map(str::to_owned), value_parser = open_path)]
+    open: Vec<String>,
+    /// A file with the token that opens the other paths (a Swarm secret of at least 16 characters)
+    #[arg(long = "status-token-file", env = ENV_TOKEN_FILE)]
+    token_file: Option<PathBuf>,
+    /// Ask for the token on loopback, too: for an operator that runs in the network of its node, where a reverse proxy or
+    /// another user would be taken for somebody who may
+    #[arg(long = "status-token-always", env = "SWARMGATE_STATUS_TOKEN_ALWAYS")]
+    token_always: bool,
+    /// A name by which the status port may be asked, beside `localhost`, all addresses and the operator's own name on the
+    /// control network; may be given several times
+    #[arg(long = "status-host", env = "SWARMGATE_STATUS_HOST", value_delimiter = ',', value_parser = host_name)]
+    hosts: Vec<String>,
+    /// Serve the same on a Unix socket that only the operator's own user can open; no token is asked for there
+    #[arg(long = "status-socket", env = "SWARMGATE_STATUS_SOCKET")]
+    socket: Option<PathBuf>,
+    /// Serve the port by TLS with this certificate (PEM, with those that signed it)
+    #[arg(long = "status-tls-cert", env = "SWARMGATE_STATUS_TLS_CERT", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Its key (PEM)
+    #[arg(long = "status-tls-key", env = "SWARMGATE_STATUS_TLS_KEY", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+}
+
+/// What was told cannot be done.
+#[derive(Debug, thiserror::Error)]
+pub enum StatusArgsError {
+    /// There is no token.
+    #[error(transparent)]
+    Token(#[from] TokenFileError),
+    /// It is a bad one.
+    #[error("the status token in {path} has fewer than {TOKEN_MIN} characters; make one with: openssl rand -hex 32")]
+    Short {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl StatusArgs {
+    /// The port as it is set.
+    pub fn settings(self, channel: &ChannelMode) -> Result<StatusPort, StatusArgsError> {
+        let token = self.token_file.map(long_token).transpose()?;
+        let names = self.hosts.into_iter().filter(|name| !name.is_empty());
+        let access = Access {
+            token,
+            open: self.open.into_iter().filter(|path| !path.is_empty()).collect(),
+            hosts: names.chain(own_names(channel)).collect(),
+            trust_loopback: !self.token_always,
+        };
+        let tls = self.tls_cert.zip(self.tls_key).map(|(certificate, key)| TlsFiles { certificate, key });
+        Ok(StatusPort { access, socket: self.socket, tls })
+    }
+}
+
+fn long_token(path: PathBuf) -> Result<Digest, StatusArgsError> {
+    let token = token_file::read_named(&path)?;
+    if token.reveal().len() < TOKEN_MIN { Err(StatusArgsError::Short { path }) } else { Ok(Token::digest(&token)) }
+}
+
+/// By which name extensions reach the operator.
+fn own_names(channel: &ChannelMode) -> BTreeSet<String> {
+    let ChannelMode::Overlay { operator_url, .. } = channel else { return BTreeSet::new() };
+    Url::parse(operator_url).ok().and_then(|url| url.host_str().map(str::to_ascii_lowercase)).into_iter().collect()
+}
+
+fn open_path(text: &str) -> Result<String, String> {
+    let known = text.is_empty() || PATHS.contains(&text);
+    if known { Ok(text.to_owned()) } else { Err(format!("the paths are {}", PATHS.join(", "))) }
+}
+
+/// A host name as a request has it, without a port.
+fn host_name(text: &str) -> Result<String, String> {
+    let name = text.trim().trim_end_matches('.').to_ascii_lowercase();
+    // What a node is called is not ours to judge; what is obviously no name at all is.
+    let wrong = name.contains(|c: char| c.is_whitespace() || matches!(c, '/' | ':' | '*' | '@'));
+    if wrong { Err("write a host name alone, such as status.example.org".to_owned()) } else { Ok(name) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        status: StatusArgs,
+    }
+
+    fn parsed(words: &[&str]) -> Option<StatusPort> {
+        let line = Line::try_parse_from(["x"].iter().chain(words)).ok()?;
+        let (network, operator_url) = ("n".to_owned(), "https://Swarmgate-operator:8081".to_owned());
+        let channel = ChannelMode::Overlay { network, encrypted: false, operator_url };
+        line.status.settings(&channel).ok()
+    }
+
+    #[test]
+    fn monitoring_is_open_by_default_and_its_own_name_is_known() {
+        let port = parsed(&[]).unwrap();
+        assert_eq!(port.access.open, OPEN_BY_DEFAULT.map(str::to_owned).into());
+        assert_eq!(port.access.hosts, ["swarmgate-operator".to_owned()].into());
+        assert!(port.access.trust_loopback && port.access.token.is_none() && port.socket.is_none() && port.tls.is_none());
+    }
+
+    #[test]
+    fn what_is_given_is_checked() {
+        let port =
+            parsed(&["--status-open", "/healthz", "--status-host", "Status.Example.org.", "--status-host=b", "--status-token-always"]);
+        let access = port.unwrap().access;
+        assert_eq!(access.open, ["/healthz".to_owned()].into());
+        assert!(access.hosts.contains("status.example.org") && access.hosts.contains("b") && !access.trust_loopback);
+        assert!(parsed(&["--status-open", ""]).unwrap().access.open.is_empty());
+        assert!(parsed(&["--status-open", "/nothing"]).is_none());
+        assert!(parsed(&["--status-host", "http://x"]).is_none());
+        assert!(parsed(&["--status-tls-cert", "c"]).is_none(), "a certificate without a key");
+        assert!(parsed(&["--status-tls-cert", "c", "--status-tls-key", "k"]).unwrap().tls.is_some());
+        assert!(parsed(&["--status-token-file", "/nowhere"]).is_none());
+    }
+
+    #[test]
+    fn a_token_that_can_be_guessed_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap();
+        std::fs::write(file.path(), "0123456789abcde\n").unwrap();
+        assert!(parsed(&["--status-token-file", path]).is_none());
+        std::fs::write(file.path(), "0123456789abcdef\n").unwrap();
+        assert_eq!(parsed(&["--status-token-file", path]).unwrap().access.token, Some(Digest::of_bytes(b"0123456789abcdef")));
+    }
+}

@@ -1,0 +1,140 @@
+//! The pure middle of a pass: translate → shape → plan. Shared by the pass that acts and by the preview that only tells.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::network_attachment;
+use super::context::Surroundings;
+use crate::channel::Received;
+use crate::channel::limits::{self, TooLarge};
+use crate::channel::wire::{Delivery, Desired};
+use crate::fleet::{Described, Kind, Role, ShapeInput, shape};
+use crate::intent::cluster::Cluster;
+use crate::intent::cluster_spec::Rollout;
+use crate::networks;
+use crate::plan::{Memory, Plan, plan};
+use crate::report::WaitingOn;
+use crate::route::MaterialRef;
+use crate::swarm::{Snapshot, Task};
+use crate::translate::{Register, Translation, translate_after};
+
+/// An extension that said nothing for longer is not at work on anything. It reports every few seconds.
+const ANSWERS_WITHIN: SignedDuration = SignedDuration::from_secs(15);
+
+/// What the proxies of a cluster must say, before anybody asks which fleet that needs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Routes {
+    /// The translation.
+    pub translation: Translation,
+    /// The same as a message to the extension.
+    pub desired: Desired,
+    /// Why the extension could not read that message, if it could not.
+    pub too_large: Option<TooLarge>,
+}
+
+/// What services ask for. `register`: whose hosts were before.
+pub fn routes(cluster: &Cluster, snapshot: &Snapshot, register: &Register) -> Routes {
+    let translation = translate_after(cluster, snapshot, register);
+    let desired = Desired::new(delivery_of(cluster), translation.table.clone());
+    let too_large = limits::check_desired(&desired).err();
+    Routes { translation, desired, too_large }
+}
+
+/// The same while proxies leave networks that are needed: the endpoints there go first, because the next proxies have no interface for
+/// them any more. What shall be attached is what it was.
+pub fn leave(cluster: &Cluster, snapshot: &Snapshot, register: &Register, routes: &mut Routes, decision: &networks::Decision) {
+    let Some(snapshot) = network_attachment::left_by(cluster, snapshot, &routes.translation, decision) else { return };
+    let left = self::routes(cluster, &snapshot, register);
+    (routes.desired, routes.too_large) = (left.desired, left.too_large);
+    (routes.translation.table, routes.translation.routes) = (left.translation.table, left.translation.routes);
+}
+
+/// Whose hosts were before: at the last pass, or as the extension service says, if it is this operator's own. Anybody who may create
+/// services could have made one of its name before.
+pub fn register(around: &Surroundings, cluster: &Cluster, snapshot: &Snapshot, last: Option<&Arc<Register>>) -> Arc<Register> {
+    let (instance, name) = (around.instance.as_str(), cluster.extension.service_name.as_str());
+    let role = Role::Extension.as_str();
+    let described = Described { kind: Kind::Service, instance, cluster: cluster.name.as_str(), role, name };
+    let is_ours = || snapshot.services.values().any(|service| service.name == name && described.is_sealed(&around.seals, &service.labels));
+    let recalled = || if is_ours() { Register::recalled(cluster, snapshot) } else { Register::default() };
+    last.map_or_else(|| Arc::new(recalled()), Arc::clone)
+}
+
+fn delivery_of(cluster: &Cluster) -> Delivery {
+    match cluster.proxy.rollout {
+        Rollout::Live => Delivery::Live,
+        Rollout::Replace => Delivery::Replace,
+    }
+}
+
+/// What was remembered, and is thought upon in a pass beside the world.
+#[derive(Debug, Clone, Copy)]
+pub struct Recollection<'a> {
+    /// What the extension last said.
+    pub report: Option<&'a Received>,
+    /// What planning remembers.
+    pub plan: &'a Memory,
+    /// What is remembered of networks.
+    pub networks: &'a networks::Memory,
+    /// The proxies that Swarm says have ended, where that matters.
+    pub ended: Option<&'a [Task]>,
+    /// The time of the pass.
+    pub now: Timestamp,
+}
+
+/// What must be done so that the fleet is as declared, with the networks that were decided on.
+pub fn fleet_plan(
+    around: &Surroundings,
+    cluster: &Cluster,
+    snapshot: &Snapshot,
+    routes: &Routes,
+    decision: &networks::Decision,
+    known: Recollection<'_>,
+) -> Plan {
+    let Recollection { report, plan: memory, now, .. } = known;
+    let before = network_attachment::snapshot_before(cluster, snapshot, decision);
+    let material: Vec<MaterialRef> = routes.desired.table.material().into_iter().cloned().collect();
+    let mut fleet = shape(&ShapeInput {
+        instance: &around.instance,
+        cluster,
+        snapshot: before.as_ref().unwrap_or(snapshot),
+        networks: &decision.networks,
+        network_update: &network_attachment::update(decision),
+        remembered_hosts: routes.translation.remembered_hosts.as_deref(),
+        material: &material,
+        boot: report.and_then(|received| received.report.boot.as_ref()),
+        live: report.and_then(|received| received.report.live.as_ref()),
+        channel: &around.channel,
+        seals: &around.seals,
+        now,
+    });
+    fleet.waiting.extend(decision.waiting.iter().cloned());
+    fleet.findings.extend(decision.findings.iter().cloned());
+    let awaited = delivery_of(cluster) == Delivery::Live && report.is_some_and(|received| is_at_work(received, &routes.desired, now));
+    let fleet = if awaited { fleet.awaiting_newest_snapshot() } else { fleet };
+    plan(&fleet, snapshot, memory)
+}
+
+/// What keeps the newest routes from the proxies, if the extension does.
+pub fn acceptance(report: Option<&Received>, desired: &Desired) -> Option<WaitingOn> {
+    let waits = |detail: &str| Some(WaitingOn::Acceptance { detail: detail.to_owned() });
+    let Some(Received { report, .. }) = report else { return waits("nothing was heard of it yet") };
+    if report.accepted.as_ref().is_some_and(|accepted| accepted.desired_digest == desired.digest) {
+        return None;
+    }
+    match report.refused.as_ref().filter(|refusal| refusal.digest == desired.digest) {
+        Some(refusal) if refusal.undecided => waits(&refusal.words),
+        Some(refusal) if refusal.too_large => waits("the configuration is too large for proxies to read"),
+        Some(_) => waits("the engine refused them"),
+        None => waits("it renders and tests them"),
+    }
+}
+
+/// Whether the extension is alive and has not answered the newest routes yet.
+fn is_at_work(received: &Received, desired: &Desired, now: Timestamp) -> bool {
+    let report = &received.report;
+    let accepted = report.accepted.as_ref().is_some_and(|accepted| accepted.desired_digest == desired.digest);
+    let refused = report.refused.as_ref().is_some_and(|refusal| refusal.digest == desired.digest);
+    !accepted && !refused && now.duration_since(received.at) <= ANSWERS_WITHIN
+}

@@ -1,0 +1,81 @@
+//! Carrying out the plan of one pass: hands it to `act`, counts and logs what became of each step.
+
+use std::sync::atomic::Ordering;
+
+use super::context::Surroundings;
+use crate::act::{ActError, Applied, Outcome, applied, carry_out};
+use crate::plan::Plan;
+
+/// What became of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Performed {
+    /// It was carried out, step by step; `applied` says per step what became of it.
+    Through {
+        /// In the plan's order.
+        applied: Vec<Option<Applied>>,
+        /// The first failure, if there was one.
+        error: Option<String>,
+    },
+    /// There is something to do, and the time for it has not come.
+    Held,
+    /// It is wrong by a mistake of ours, so nothing of it was done.
+    Refused(String),
+}
+
+impl Performed {
+    /// Whether the world had moved before a step.
+    pub fn superseded(&self) -> bool {
+        matches!(self, Self::Through { applied, .. } if applied.contains(&Some(Applied::Superseded)))
+    }
+}
+
+/// Carries out a plan.
+pub async fn perform(around: &Surroundings, plan: &Plan) -> Performed {
+    let mut secrets = (around.secrets)();
+    let outcomes = carry_out(around.swarm.as_ref(), plan, secrets.as_mut()).await;
+    let tried = outcomes.iter().filter(|outcome| !matches!(outcome.result, Err(ActError::Skipped { .. }))).count();
+    around.writes.fetch_add(tried as u64, Ordering::Relaxed);
+    for outcome in &outcomes {
+        tell(plan, outcome);
+    }
+    let failed = outcomes.iter().filter_map(|outcome| outcome.result.as_ref().err());
+    let error = failed.map(|error| without_users(&error.to_string())).next();
+    Performed::Through { applied: applied(&outcomes), error }
+}
+
+/// Swarm's words without the names that it gives for those who hold a port, a config or a network: they are other people's
+/// services, and the status names only what labels and documents do. The log has the whole.
+fn without_users(words: &str) -> String {
+    const HELD: &str = " in use by ";
+    match words.find(HELD) {
+        Some(at) => format!("{}{HELD}something else, which the operator's log names", &words[..at]),
+        None => words.to_owned(),
+    }
+}
+
+fn tell(plan: &Plan, outcome: &Outcome) {
+    let (cluster, step) = (&plan.cluster, &outcome.title);
+    match &outcome.result {
+        Ok(applied) => tracing::info!(cluster, step, outcome = applied.as_str(), "act"),
+        Err(ActError::Skipped { needs, .. }) => tracing::debug!(cluster, step, needs, "act: skipped"),
+        Err(error) => tracing::warn!(cluster, step, %error, "act: failed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_users;
+
+    #[test]
+    fn those_who_hold_something_are_not_named() {
+        for words in [
+            "create service p: port '80' is already in use by service 'payroll' (abc) as an ingress port",
+            "remove config c: config 'c' is in use by the following service: payroll",
+            "remove network n: network n is in use by service payroll",
+        ] {
+            let told = without_users(words);
+            assert!(!told.contains("payroll") && told.starts_with(&words[..20]), "{told}");
+        }
+        assert_eq!(without_users("create service p: no leader"), "create service p: no leader");
+    }
+}

@@ -1,0 +1,114 @@
+//! The look at the whole instance, beside the passes for single clusters: which clusters have left objects behind, which
+//! services nobody publishes, whose tasks matter, whether something moves. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::declared::Declared;
+use super::notifications::Interest;
+use crate::channel::contract::LABEL_OWNER;
+use crate::intent::cluster::Cluster;
+use crate::intent::labels::PREFIX;
+use crate::plan::leftover_clusters;
+use crate::report::{Finding, FindingCode, Severity};
+use crate::swarm::{Service, Snapshot};
+use crate::translate::{node_addresses, unclaimed};
+use crate::types::{ClusterName, excerpt};
+
+/// Longer names of operators are cut.
+const NAME_CHARS_MAX: usize = 60;
+
+/// What the look shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Clusters of this instance that have objects and are not declared.
+    pub leftover: BTreeSet<ClusterName>,
+    /// Services that no declared cluster publishes, and labels of nodes that cannot be used.
+    pub findings: Vec<Finding>,
+    /// Whose tasks matter.
+    pub interest: Interest,
+    /// Whether any service asks to be published.
+    pub routed: bool,
+    /// Whether a task that matters is not running yet, or a rollout is under way.
+    pub unsettled: bool,
+}
+
+/// Looks at the whole instance.
+pub fn take(instance: &str, declared: &Declared, snapshot: &Snapshot) -> Census {
+    let names: BTreeSet<ClusterName> = declared.clusters.keys().cloned().collect();
+    // While a document may exist that was never read, nothing counts as left over.
+    let leftover = if declared.incomplete { BTreeSet::new() } else { leftover_clusters(instance, &names, snapshot) };
+    let clusters: Vec<Cluster> = declared.in_force().map(|cluster| cluster.as_ref().clone()).collect();
+    let all = snapshot.services.values();
+    let concerned: BTreeMap<_, &Service> =
+        all.filter(|service| is_routed(service) || is_ours(instance, service)).map(|service| (service.id.clone(), service)).collect();
+    let starting = snapshot.tasks.values().any(|task| task.state != "running" && concerned.contains_key(&task.service));
+    let rolling = concerned.values().any(|service| is_rolling(service));
+    let not_in_force = declared.not_in_force().collect::<Vec<_>>();
+    let strays = unclaimed(&clusters, &not_in_force, declared.incomplete, snapshot);
+    Census {
+        leftover,
+        findings: [beside_others(instance, strays, snapshot), node_addresses(snapshot)].concat(),
+        routed: concerned.values().any(|service| is_routed(service)),
+        unsettled: starting || rolling,
+        interest: Interest { known: snapshot.services.keys().cloned().collect(), concerned: concerned.into_keys().collect() },
+    }
+}
+
+/// What is of no cluster here may be of one of another operator's, whose documents nobody reads here.
+fn beside_others(instance: &str, findings: Vec<Finding>, snapshot: &Snapshot) -> Vec<Finding> {
+    let owners = snapshot.services.values().filter_map(|service| service.labels.get(LABEL_OWNER));
+    let Some(other) = owners.filter(|owner| *owner != instance).min() else { return findings };
+    let told = |finding: Finding| match finding.code {
+        FindingCode::UnknownServiceCluster => Finding {
+            severity: Severity::Info,
+            message: "No cluster of this operator publishes the service; another operator in this Swarm may.".to_owned(),
+            remedy: format!("Nothing, if the operator {} publishes it. Else: {}", excerpt(other, NAME_CHARS_MAX), finding.remedy),
+            ..finding
+        },
+        _ => finding,
+    };
+    findings.into_iter().map(told).collect()
+}
+
+fn is_routed(service: &Service) -> bool {
+    service.labels.keys().any(|key| key.starts_with(PREFIX))
+}
+
+fn is_ours(instance: &str, service: &Service) -> bool {
+    service.labels.get(LABEL_OWNER).is_some_and(|owner| owner == instance)
+}
+
+fn is_rolling(service: &Service) -> bool {
+    service.update_status.as_ref().is_some_and(|update| matches!(update.state.as_str(), "updating" | "rollback_started"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::swarm::RawSnapshot;
+
+    fn told(owner: &str) -> (Severity, String) {
+        let service = |id: &str, labels: serde_json::Value| json!({"ID": id, "CreatedAt": "2026-01-01T00:00:00Z", "Spec": {"Name": id, "Labels": labels}});
+        let services = vec![
+            service("fleet", json!({LABEL_OWNER: owner})),
+            service(
+                "app",
+                json!({"com.docker.lb.hosts": "a.example", "com.docker.lb.port": "80", "com.docker.lb.service_cluster": "theirs"}),
+            ),
+        ];
+        let taken_at = "2026-01-01T00:00:00Z".parse().unwrap();
+        let raw = RawSnapshot { taken_at, services, networks: vec![], tasks: vec![], nodes: vec![], configs: vec![], secrets: vec![] };
+        let findings = take("swarmgate", &Declared::default(), &Snapshot::from_raw(&raw).unwrap()).findings;
+        (findings[0].severity, findings[0].remedy.clone())
+    }
+
+    #[test]
+    fn what_another_operator_may_publish_is_no_error_here() {
+        assert_eq!(told("swarmgate").0, Severity::Error);
+        let (severity, remedy) = told("edge\u{202e}");
+        assert_eq!(severity, Severity::Info);
+        assert!(remedy.contains("edge\\u{202e} publishes it"), "{remedy}");
+    }
+}

@@ -1,0 +1,370 @@
+//! Claims about services that flap, and about those beside them.
+
+use super::*;
+use crate::controller::desired_state;
+use crate::fleet::fixtures::cluster_named;
+use crate::intent::limits::Limits;
+use crate::swarm::Task;
+use crate::translate::Register;
+use crate::types::{HostPattern, NetworkId, TaskId};
+
+/// 222 updates a minute.
+const FLAP: SignedDuration = SignedDuration::from_millis(270);
+
+struct World {
+    snapshot: Snapshot,
+    damping: Damping,
+    limits: LabelUpdates,
+    now: Timestamp,
+}
+
+impl World {
+    fn new(services: &[&str]) -> Self {
+        let raw = serde_json::from_value(serde_json::json!({
+            "takenAt": "2026-01-01T12:00:00Z", "services": [], "tasks": [], "nodes": [], "configs": [], "secrets": [],
+            "networks": [{"Id": "net", "Name": "net", "Driver": "overlay", "Scope": "swarm"}],
+        }));
+        let snapshot = Snapshot::from_raw(&raw.unwrap()).unwrap();
+        let now = snapshot.taken_at;
+        let mut world = Self { snapshot, damping: Damping::default(), limits: Limits::default().label_updates, now };
+        for name in services {
+            world.create(name, 1);
+        }
+        world.pass();
+        world
+    }
+
+    fn create(&mut self, name: &str, incarnation: u8) {
+        let service = Service {
+            id: ServiceId(format!("{name}-{incarnation}")),
+            name: name.to_owned(),
+            version: 1,
+            created_at: self.now,
+            labels: BTreeMap::new(),
+            spec: serde_json::Value::Null,
+            previous_spec: None,
+            networks: vec![NetworkId("net".to_owned())],
+            vip_mode: true,
+            virtual_ips: Vec::new(),
+            ports: Vec::new(),
+            replicas: Some(1),
+            update_status: None,
+        };
+        self.snapshot.services.retain(|_, known| known.name != name);
+        self.snapshot.services.insert(service.id.clone(), service);
+        self.label(name, "hosts", Some(&format!("{name}.test")));
+        self.label(name, "port", Some("80"));
+    }
+
+    fn service(&mut self, name: &str) -> &mut Service {
+        self.snapshot.services.values_mut().find(|service| service.name == name).unwrap()
+    }
+
+    fn label(&mut self, name: &str, label: &str, value: Option<&str>) {
+        let labels = &mut self.service(name).labels;
+        match value {
+            Some(value) => drop(labels.insert(label_key(label), value.to_owned())),
+            None => drop(labels.remove(&label_key(label))),
+        }
+    }
+
+    /// A pass now; the hosts that it publishes.
+    fn pass(&mut self) -> Vec<String> {
+        self.damping.observe(|_| Some(self.limits), &self.snapshot, self.now);
+        let counts = self.damping.held().applied_to(&self.snapshot);
+        let routes = desired_state::routes(&cluster_named("dev"), &counts, &Register::default());
+        routes.desired.table.hosts.keys().map(ToString::to_string).collect()
+    }
+
+    /// Whether a service's labels, as they count, let nobody in.
+    fn is_closed(&self, name: &str) -> bool {
+        let counts = self.damping.held().applied_to(&self.snapshot);
+        let service = counts.services.values().find(|service| service.name == name).unwrap();
+        matches!(read_labels(name, &service.labels).reading, LabelReading::Published(labels) if labels.closed)
+    }
+
+    fn after(&mut self, time: SignedDuration) -> Vec<String> {
+        self.now += time;
+        self.pass()
+    }
+
+    fn after_secs(&mut self, seconds: i64) -> Vec<String> {
+        self.after(SignedDuration::from_secs(seconds))
+    }
+
+    /// Toggles a service's host so many times; everything that was published meanwhile, one after the other.
+    fn flap(&mut self, name: &str, times: usize) -> Vec<Vec<String>> {
+        let mut published = vec![self.pass()];
+        for time in 0..times {
+            let host = if time % 2 == 0 { format!("{name}2.test") } else { format!("{name}.test") };
+            self.label(name, "hosts", Some(&host));
+            published.push(self.after(FLAP));
+        }
+        published.dedup();
+        published
+    }
+
+    fn told(&self) -> Vec<Finding> {
+        let held = self.damping.held();
+        held.findings(&cluster_named("dev"), &self.snapshot, &held.applied_to(&self.snapshot))
+    }
+}
+
+#[test]
+fn who_changes_labels_now_and_then_never_waits() {
+    let mut world = World::new(&["a"]);
+    // Twenty at once, and six a minute for an hour.
+    assert_eq!(world.flap("a", 20).len(), 21);
+    world.after_secs(240);
+    for number in 0..360 {
+        world.label("a", "hosts", Some(&format!("h{number}.test")));
+        assert_eq!(world.after_secs(10), [format!("h{number}.test")]);
+    }
+    assert_eq!(world.told(), []);
+}
+
+#[test]
+fn a_service_that_flaps_keeps_what_was_settled_and_disturbs_nobody() {
+    let mut world = World::new(&["a", "b"]);
+    world.after_secs(60);
+    let published = world.flap("a", 222);
+    assert!(published.len() <= 22, "{} changes of the table", published.len());
+    assert_eq!(published.last().unwrap(), &["a.test", "b.test"], "the labels from before");
+    let told = world.told();
+    assert_eq!(
+        told.iter().map(|finding| (&finding.subject, finding.code)).collect::<Vec<_>>(),
+        [(&Subject::Service("a".to_owned()), FindingCode::LabelsFlapping)]
+    );
+    // The other one's change counts in the very next pass, whatever the first does.
+    world.label("a", "hosts", Some("a3.test"));
+    world.label("b", "hosts", Some("b2.test"));
+    assert_eq!(world.after(FLAP), ["a.test", "b2.test"]);
+    assert_eq!(world.told(), told, "the same words all the time");
+}
+
+/// What is told of one service that flaps: how bad it is, and what counts.
+fn check_told(world: &World, severity: Severity, counts: &str) {
+    let told = world.told();
+    assert_eq!(told.iter().map(|finding| finding.severity).collect::<Vec<_>>(), [severity], "{told:?}");
+    assert!(told[0].message.contains(&format!("Z {counts}, until they have not changed for")), "{}", told[0].message);
+}
+
+#[test]
+fn that_nothing_of_a_service_is_published_is_an_error() {
+    // Without settled labels, or with such as publish nothing.
+    for labels in [[("hosts", None), ("port", None)], [("hosts", Some("a.test")), ("port", Some("none"))]] {
+        let mut world = World::new(&["a"]);
+        for (label, value) in labels {
+            world.label("a", label, value);
+        }
+        world.damping = Damping::default();
+        world.pass();
+        world.after_secs(60);
+        world.label("a", "port", Some("80"));
+        world.flap("a", 60);
+        assert_eq!(world.pass(), [""; 0]);
+        check_told(&world, Severity::Error, "nothing of it is published");
+    }
+    let mut world = World::new(&["a"]);
+    world.after_secs(60);
+    world.flap("a", 60);
+    check_told(&world, Severity::Warning, "the last settled ones count");
+    // Whoever takes his labels off misses nothing, until he comes back.
+    world.label("a", "hosts", None);
+    world.after(FLAP);
+    check_told(&world, Severity::Warning, "it is not published");
+    world.label("a", "hosts", Some("a.test"));
+    world.after(FLAP);
+    check_told(&world, Severity::Error, "nothing of it is published");
+    world.label("a", "hosts", None);
+    world.after(FLAP);
+    check_told(&world, Severity::Error, "nothing of it is published");
+}
+
+#[test]
+fn it_counts_again_once_it_is_calm_and_waits_longer_each_time() {
+    let mut world = World::new(&["a"]);
+    world.after_secs(60);
+    for (round, expected) in [10, 20, 40, 80, 160, 300, 300].into_iter().enumerate() {
+        world.flap("a", 400);
+        let new = format!("new{round}.test");
+        world.label("a", "hosts", Some(&new));
+        assert_ne!(world.after(FLAP), [new.as_str()]);
+        let waited = (1..1000).find(|_| world.after_secs(1) == [new.as_str()]).unwrap();
+        assert!((expected - 1..=expected + 1).contains(&waited), "{waited} s instead of {expected}");
+        assert_eq!(world.told(), []);
+    }
+    world.after_secs(1000);
+    world.flap("a", 400);
+    assert!(world.told()[0].message.contains("for 10 s"), "forgiven: {:?}", world.told());
+}
+
+#[test]
+fn endpoints_are_never_held() {
+    let mut world = World::new(&["a"]);
+    world.after_secs(60);
+    world.flap("a", 100);
+    assert!(!world.told().is_empty());
+    for number in 1..4_u8 {
+        let task = Task {
+            id: TaskId(format!("t{number}")),
+            service: ServiceId("a-1".to_owned()),
+            node: None,
+            state: "running".to_owned(),
+            message: String::new(),
+            error: String::new(),
+            created_at: world.now,
+            state_since: None,
+            addresses: vec![(NetworkId("net".to_owned()), format!("10.0.0.{number}/24").parse().unwrap())],
+            host_ports: Vec::new(),
+            on_host_network: false,
+            spec: serde_json::Value::Null,
+        };
+        world.snapshot.tasks.insert(task.id.clone(), task);
+        world.after(FLAP);
+        let routes = desired_state::routes(&cluster_named("dev"), &world.damping.held().applied_to(&world.snapshot), &Register::default());
+        let host = &routes.desired.table.hosts[&HostPattern::parse("a.test").unwrap()];
+        let endpoints: usize = host.paths.values().flat_map(|route| &route.backend.services).map(|service| service.endpoints.len()).sum();
+        assert_eq!(endpoints, usize::from(number));
+    }
+}
+
+#[test]
+fn who_takes_the_labels_off_is_closed_at_once_and_stays_so_until_it_is_calm() {
+    for gone in [false, true] {
+        let mut world = World::new(&["a", "b"]);
+        world.after_secs(60);
+        world.flap("a", 100);
+        if gone {
+            world.snapshot.services.retain(|_, service| service.name != "a");
+        } else {
+            world.label("a", "hosts", None);
+        }
+        assert_eq!(world.after(FLAP), ["b.test"], "at once");
+        let mut published = Vec::new();
+        for incarnation in 2..50 {
+            world.create("a", incarnation);
+            published.push(world.after(FLAP));
+            world.snapshot.services.retain(|_, service| service.name != "a");
+            published.push(world.after(FLAP));
+        }
+        published.dedup();
+        assert_eq!(published, [["b.test"]], "coming back is the same flapping");
+        world.create("a", 99);
+        world.after(FLAP);
+        assert_eq!(world.after_secs(11), ["a.test", "b.test"]);
+    }
+}
+
+#[test]
+fn a_label_that_closes_counts_at_once_and_until_it_is_calm() {
+    let mut world = World::new(&["a", "b"]);
+    world.after_secs(60);
+    world.flap("a", 100);
+    assert!(!world.is_closed("a"));
+    world.label("a", "basic_auth", Some("admin:secret"));
+    assert_eq!(world.after(FLAP), ["a.test", "b.test"]);
+    assert!(world.is_closed("a") && !world.is_closed("b"), "at once");
+    check_told(&world, Severity::Warning, "the last settled ones count, and those that close its routes");
+    assert!(!world.told()[0].message.contains("secret"));
+    for round in 0..20 {
+        world.label("a", "basic_auth", (round % 2 == 1).then_some("admin:secret"));
+        world.after(FLAP);
+        assert!(world.is_closed("a"), "opening it again is the same flapping");
+    }
+    world.label("a", "basic_auth", None);
+    world.after(FLAP);
+    world.after_secs(11);
+    assert!(!world.is_closed("a"), "calm");
+}
+
+#[test]
+fn services_that_are_made_and_removed_again_and_again_are_held_as_well() {
+    let mut world = World::new(&["b"]);
+    let mut published = Vec::new();
+    for incarnation in 0..100 {
+        world.create("a", incarnation);
+        published.push(world.after(FLAP));
+        world.snapshot.services.retain(|_, service| service.name != "a");
+        published.push(world.after(FLAP));
+    }
+    published.dedup();
+    // The allowance grows by five while this lasts.
+    assert!(published.len() <= 2 * 26 + 1, "{}", published.len());
+}
+
+#[test]
+fn labels_of_other_programs_are_no_changes() {
+    let mut world = World::new(&["a"]);
+    for number in 0..200 {
+        world.service("a").labels.insert("org.example.build".to_owned(), number.to_string());
+        world.after(FLAP);
+    }
+    assert_eq!(world.told(), []);
+    world.label("a", "hosts", Some("new.test"));
+    assert_eq!(world.after(FLAP), ["new.test"]);
+}
+
+#[test]
+fn after_a_restart_what_is_found_counts_and_flapping_is_found_again() {
+    let mut world = World::new(&["a"]);
+    world.after_secs(60);
+    world.flap("a", 101);
+    world.damping = Damping::default();
+    assert_eq!(world.pass(), ["a2.test"]);
+    let published = world.flap("a", 222);
+    assert!(published.len() <= 22 && !world.told().is_empty(), "{}", published.len());
+}
+
+#[test]
+fn what_is_gone_is_forgotten() {
+    let mut world = World::new(&[]);
+    for number in 0..100 {
+        world.create(&format!("s{number}"), 0);
+        world.after(FLAP);
+    }
+    world.snapshot.services.clear();
+    world.after(FLAP);
+    world.after(FORGIVEN_AFTER);
+    assert_eq!(world.damping, Damping::default());
+}
+
+/// A service that goes from one cluster to another and back is held as one: it is never published by both, and the stricter
+/// cluster's limit is not worn off by changes in the other.
+#[test]
+fn a_service_that_flaps_between_clusters_counts_in_one_of_them() {
+    let mut world = World::new(&["a"]);
+    world.after_secs(60);
+    let generous = LabelUpdates { burst: 100_000, per_minute: 100_000 };
+    let mut changes = 0;
+    for time in 0..100 {
+        let here = world.service("a").labels.remove(&label_key("service_cluster")).is_some();
+        if !here {
+            world.label("a", "service_cluster", Some("other"));
+        }
+        world.now += FLAP;
+        let strict = world.limits;
+        let limits = |service: &Service| Some(if service.labels.contains_key(&label_key("service_cluster")) { generous } else { strict });
+        world.damping.observe(limits, &world.snapshot, world.now);
+        let counts = world.damping.held().applied_to(&world.snapshot);
+        changes += usize::from(world.damping.held() == Held::default());
+        if time > 50 {
+            assert!(is_claimed_by(&cluster_named("dev"), counts.services.values().next().unwrap()), "as it was settled");
+        }
+    }
+    assert!(changes <= 24, "{changes}");
+}
+
+#[test]
+fn whoever_asks_is_told_what_the_labels_say_now_and_when_that_counts() {
+    let mut world = World::new(&["a", "b"]);
+    world.after_secs(60);
+    world.flap("a", 101);
+    let held = world.damping.held().held_back(&world.snapshot);
+    let [back] = &held[..] else { panic!("{held:?}") };
+    assert_eq!((back.service.as_str(), back.labels[&label_key("hosts")].as_str()), ("a", "a2.test"));
+    assert_eq!(back.until, world.now + CALM_FIRST);
+    assert_eq!(vec![back.finding.clone()], world.told());
+    assert_eq!(world.after_secs(10), ["a2.test", "b.test"], "and then it does");
+    assert_eq!(world.damping.held(), Held::default());
+}

@@ -1,0 +1,150 @@
+//! What the observing tasks and the loop tell each other: wake-ups in one direction, what is worth watching in the other.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+
+use super::poll_interval::{Pace, PaceLimits};
+use super::trigger::Wake;
+use crate::telemetry::metrics::WAKES_TOTAL;
+use crate::types::ServiceId;
+
+/// Which services' tasks matter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Interest {
+    /// Every service of the newest snapshot.
+    pub known: BTreeSet<ServiceId>,
+    /// Those that are routed or ours.
+    pub concerned: BTreeSet<ServiceId>,
+}
+
+impl Interest {
+    /// Whether a task of this service is worth a pass. A service that no snapshot has shown yet always is.
+    pub fn covers(&self, service: &ServiceId) -> bool {
+        self.concerned.contains(service) || !self.known.contains(service)
+    }
+}
+
+/// A wake-up, and how old a look at the Swarm may be that answers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Woken {
+    /// Why.
+    pub wake: Wake,
+    /// A look that began at this moment or later shows the reason.
+    pub since: Instant,
+}
+
+/// Shared between the observing tasks and the loop.
+#[derive(Debug)]
+pub struct Signals {
+    wakes: mpsc::Sender<Woken>,
+    pace: Mutex<Pace>,
+    pace_changed: Notify,
+    interest: Mutex<Interest>,
+    events_alive: AtomicBool,
+    hints: AtomicU64,
+    reopen: Notify,
+}
+
+impl Signals {
+    /// With the loop's end of the wake-ups.
+    pub fn new(wakes: mpsc::Sender<Woken>, pace: PaceLimits) -> Self {
+        Self {
+            wakes,
+            pace: Mutex::new(Pace::new(pace, Instant::now())),
+            pace_changed: Notify::new(),
+            interest: Mutex::default(),
+            events_alive: AtomicBool::new(false),
+            hints: AtomicU64::new(0),
+            reopen: Notify::new(),
+        }
+    }
+
+    /// Wakes the loop. A loop that has ended needs no waking.
+    pub async fn wake(&self, wake: Wake) {
+        self.wake_since(wake, Instant::now()).await;
+    }
+
+    /// Wakes the loop for a reason that a look which began at `since` or later shows.
+    pub async fn wake_since(&self, wake: Wake, since: Instant) {
+        metrics::counter!(WAKES_TOTAL, "kind" => wake.as_str()).increment(1);
+        let _ = self.wakes.send(Woken { wake, since }).await;
+    }
+
+    /// Something moves: the quick look becomes fast from now on.
+    pub fn moved(&self) {
+        lock(&self.pace).changed(Instant::now());
+        self.pace_changed.notify_one();
+    }
+
+    /// What the newest pass knows about movement.
+    pub fn settle(&self, unsettled: bool, routed: bool) {
+        let mut pace = lock(&self.pace);
+        let before = pace.period(Instant::now());
+        pace.set_unsettled(unsettled);
+        pace.set_routed(routed);
+        if pace.period(Instant::now()) < before {
+            self.pace_changed.notify_one();
+        }
+    }
+
+    /// The time from one quick look to the next.
+    pub fn period(&self) -> Duration {
+        lock(&self.pace).period(Instant::now())
+    }
+
+    /// Returns when the period may have become shorter.
+    pub async fn period_changed(&self) {
+        self.pace_changed.notified().await;
+    }
+
+    /// Which services' tasks matter now.
+    pub fn interest(&self) -> Interest {
+        lock(&self.interest).clone()
+    }
+
+    /// Says which services' tasks matter.
+    pub fn set_interest(&self, interest: Interest) {
+        *lock(&self.interest) = interest;
+    }
+
+    /// A hint arrived: the stream lives.
+    pub fn count_hint(&self) {
+        self.hints.fetch_add(1, Ordering::Relaxed);
+        self.events_alive.store(true, Ordering::Relaxed);
+    }
+
+    /// How many hints arrived since the start.
+    pub fn hints(&self) -> u64 {
+        self.hints.load(Ordering::Relaxed)
+    }
+
+    /// Whether the event stream is believed alive.
+    pub fn events_alive(&self) -> bool {
+        self.events_alive.load(Ordering::Relaxed)
+    }
+
+    /// Says whether the event stream is believed alive.
+    pub fn set_events_alive(&self, alive: bool) {
+        self.events_alive.store(alive, Ordering::Relaxed);
+    }
+
+    /// The stream is open and says nothing although things change: open a new one.
+    pub fn reopen_events(&self) {
+        self.set_events_alive(false);
+        self.reopen.notify_one();
+    }
+
+    /// Returns when a new stream is wanted.
+    pub async fn reopen_wanted(&self) {
+        self.reopen.notified().await;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,95 @@
+//! What the operator finds wrong with its own Swarm service. Pure; only tells. What the operator changes of that service
+//! (its authority's mount) is in `authority`, and nothing else may be.
+
+use crate::channel::ChannelMode;
+use crate::fleet::host_port_conflicts;
+use crate::pki::Seals;
+use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::swarm::{Service, Snapshot};
+use crate::types::ServiceId;
+
+/// Whatever keeps the fleet from its operator. An operator that is no Swarm service (`own` is absent) has nothing to tell.
+pub fn findings(own: Option<&ServiceId>, channel: &ChannelMode, snapshot: &Snapshot) -> Vec<Finding> {
+    let service = own.and_then(|id| snapshot.services.get(id));
+    service.and_then(|service| off_the_control_network(service, channel, snapshot)).into_iter().collect()
+}
+
+/// Who would get the ports that the operator publishes on its node: there is nothing that an operator could hold back.
+pub fn contested_ports(own: Option<&ServiceId>, instance: &str, seals: &Seals, snapshot: &Snapshot) -> Vec<Finding> {
+    let contests = own.map(|own| host_port_conflicts::of_operator(own, instance, seals, snapshot));
+    contests.iter().flatten().map(host_port_conflicts::Contest::finding).collect()
+}
+
+fn off_the_control_network(service: &Service, channel: &ChannelMode, snapshot: &Snapshot) -> Option<Finding> {
+    let ChannelMode::Overlay { network, .. } = channel else { return None };
+    let attached = |found: &crate::swarm::Network| {
+        // Very old services name networks by name.
+        &found.name == network && service.networks.iter().any(|id| *id == found.id || id.0 == found.name)
+    };
+    if snapshot.networks.values().any(attached) {
+        return None;
+    }
+    let message = format!(
+        "The operator's service is not on the control network {network}, so no extension reaches it: routes stay as they are, and new proxies \
+         do not start."
+    );
+    let remedy = "Attach the service to that network in the stack file, or set SWARMGATE_CONTROL_NETWORK to the network that it is on.";
+    let subject = Subject::Service(service.name.clone());
+    Some(Finding::new(Severity::Error, FindingCode::ControlNetworkNotAttached, subject, message, remedy).at("networks", network))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::swarm::RawSnapshot;
+    use crate::types::Port;
+    use serde_json::{Value, json};
+
+    /// An operator's service on a network.
+    fn world(on: &str) -> Snapshot {
+        let network = |name: &str| json!({"Id": format!("id of {name}"), "Name": name, "Driver": "overlay", "Scope": "swarm"});
+        let spec: Value = json!({"Name": "swarmgate_operator", "TaskTemplate": {"Networks": [{"Target": format!("id of {on}")}]}});
+        let services = vec![json!({"ID": "own", "CreatedAt": "2026-01-01T00:00:00Z", "Spec": spec})];
+        let networks = ["swarmgate-control", "swarmgate_control"].map(network).into();
+        let taken_at = "2026-01-01T00:00:00Z".parse().unwrap();
+        let raw = RawSnapshot { taken_at, services, networks, tasks: vec![], nodes: vec![], configs: vec![], secrets: vec![] };
+        Snapshot::from_raw(&raw).unwrap()
+    }
+
+    fn overlay() -> ChannelMode {
+        ChannelMode::Overlay { encrypted: false, network: "swarmgate-control".to_owned(), operator_url: String::new() }
+    }
+
+    fn told(own: Option<&str>, channel: &ChannelMode, on: &str) -> usize {
+        findings(own.map(|id| ServiceId(id.to_owned())).as_ref(), channel, &world(on)).len()
+    }
+
+    #[test]
+    fn whoever_would_get_the_operators_port_is_named() {
+        let mut raw_ports = json!([{"Protocol": "tcp", "TargetPort": 8080, "PublishedPort": 8080, "PublishMode": "host"}]);
+        let service = |id: &str, ports: &Value| json!({"ID": id, "Spec": {"Name": format!("{id}_it"), "Mode": {"Replicated": {"Replicas": 1}}, "EndpointSpec": {"Ports": ports}}});
+        let mut told = |port: u16| {
+            let own = service("own", &raw_ports);
+            raw_ports[0]["PublishedPort"] = json!(port);
+            let services = vec![own, service("stray", &raw_ports)];
+            raw_ports[0]["PublishedPort"] = json!(8080);
+            let nodes = vec![json!({"ID": "n", "Spec": {"Availability": "active"}, "Status": {"State": "ready"}, "Description": {}})];
+            let taken_at = "2026-01-01T00:00:00Z".parse().unwrap();
+            let raw = RawSnapshot { taken_at, services, networks: vec![], tasks: vec![], nodes, configs: vec![], secrets: vec![] };
+            let seals = Seals::believing(crate::types::Digest::of_bytes(b"authority"));
+            contested_ports(Some(&ServiceId("own".to_owned())), "swarmgate", &seals, &Snapshot::from_raw(&raw).unwrap())
+        };
+        assert!(told(8081).is_empty());
+        let found = told(8080);
+        assert_eq!((found.len(), found[0].severity, &found[0].subject), (1, Severity::Error, &Subject::Service("stray_it".to_owned())));
+        assert!(found[0].message.contains("token") && !found[0].message.contains("Meanwhile"), "{}", found[0].message);
+    }
+
+    #[test]
+    fn an_operator_that_its_extensions_cannot_reach_says_so() {
+        assert_eq!(told(Some("own"), &overlay(), "swarmgate-control"), 0);
+        assert_eq!(told(Some("own"), &overlay(), "swarmgate_control"), 1);
+        assert_eq!(told(None, &overlay(), "swarmgate_control"), 0, "it is no service of this Swarm");
+        assert_eq!(told(Some("own"), &ChannelMode::Host { operator_port: Port::new(8081).unwrap() }, "swarmgate_control"), 0);
+    }
+}

@@ -1,0 +1,33 @@
+//! What is said when routes are larger than a message may be: which parts are the largest, and what to do. Pure.
+
+use super::Seen;
+use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::route::Part;
+
+/// How many of the largest parts are named.
+const NAMED_MAX: usize = 3;
+const REMEDY: &str =
+    "Publish fewer hosts or replicas of what is named, lower spec.limits of the cluster, or spread its services over several clusters.";
+
+/// That the extension was not told of the newest routes, because it could not read them.
+pub fn finding(seen: &Seen<'_>) -> Option<Finding> {
+    let fault = seen.too_large?;
+    Some(about(seen, &format!("the newest routes are not handed to the extension, and the last ones stay in force: {fault}")))
+}
+
+/// That the extension does not hand out the newest configuration, because proxies (or this operator) could not read it.
+pub fn refused(seen: &Seen<'_>, words: &str) -> Finding {
+    about(seen, &format!("the newest configuration is not handed out, and the last good one stays in force: {}", words.trim()))
+}
+
+fn about(seen: &Seen<'_>, what: &str) -> Finding {
+    let message = format!("{what}; the largest parts are {}", largest(seen).join(", "));
+    Finding::new(Severity::Error, FindingCode::MessageTooLarge, Subject::Cluster(seen.cluster.name.to_string()), message, REMEDY)
+}
+
+fn largest(seen: &Seen<'_>) -> Vec<String> {
+    let table = &seen.desired.table;
+    let mut parts: Vec<(usize, Part)> = table.parts().into_iter().map(|part| (table.size_of(&part), part)).collect();
+    parts.sort_by(|a, b| b.cmp(a));
+    parts.iter().take(NAMED_MAX).map(|(bytes, part)| format!("{} ({bytes} bytes)", super::quarantine_findings::described(part).0)).collect()
+}

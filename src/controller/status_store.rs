@@ -1,0 +1,262 @@
+//! Where the newest status of everything hangs: written by the loop, read by the endpoints. Keeps the memories of the
+//! clusters, too, so that a preview starts from what a pass would start from.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{Semaphore, watch};
+use tokio::task;
+
+use super::declared::Declared;
+use super::snapshot_cache::{Lookout, SightReport};
+use super::query_snapshots::{Look, Looks};
+use super::reconcile::Memory;
+use super::preview;
+use super::queries;
+use super::notifications::Signals;
+use super::status;
+use super::context::Surroundings;
+use super::finding_log;
+use crate::explain::Sources;
+use crate::intent::cluster::Cluster;
+use crate::report::{ClusterStatus, Finding, FindingCode, OperatorStatus, Severity, StatusReport, Subject};
+use crate::telemetry::endpoints::{Answer, ExplainQuery, RenderQuery, Source, Trouble};
+use crate::types::ClusterName;
+
+/// The board.
+pub struct Board {
+    around: Surroundings,
+    lookout: Arc<Lookout>,
+    signals: Arc<Signals>,
+    declared: watch::Receiver<Arc<Declared>>,
+    looks: Looks,
+    workers: Arc<Semaphore>,
+    inner: Mutex<Inner>,
+}
+
+/// So many answers are worked out at once.
+const WORKERS: usize = 2;
+/// A complete read of thousands of services takes a second or two. A status that is older than this and the pause between two passes
+/// would hide for too long that proxies do not follow.
+const ANSWERED_WITHIN: SignedDuration = SignedDuration::from_secs(7);
+
+#[derive(Default)]
+struct Inner {
+    memories: BTreeMap<ClusterName, Memory>,
+    retries: BTreeMap<ClusterName, Timestamp>,
+    /// Findings of the whole instance; none before the first look at it.
+    unclaimed: Option<Vec<Finding>>,
+}
+
+impl Board {
+    /// An empty board. Questions look at the Swarm once per `question_interval` at most.
+    pub fn new(
+        around: Surroundings,
+        lookout: Arc<Lookout>,
+        signals: Arc<Signals>,
+        declared: watch::Receiver<Arc<Declared>>,
+        question_interval: Duration,
+    ) -> Self {
+        let looks = Looks::new(around.swarm.clone(), question_interval);
+        Self { around, lookout, signals, declared, looks, workers: Arc::new(Semaphore::new(WORKERS)), inner: Mutex::default() }
+    }
+
+    /// What is remembered of a cluster; the pass that takes it puts it back.
+    pub fn memory(&self, cluster: &ClusterName) -> Memory {
+        self.lock().memories.get(cluster).cloned().unwrap_or_default()
+    }
+
+    /// Keeps the memory of a cluster, and when its failed pass is tried again.
+    pub fn keep(&self, cluster: &ClusterName, memory: Memory, retry_at: Option<Timestamp>) {
+        let mut inner = self.lock();
+        inner.memories.insert(cluster.clone(), memory);
+        match retry_at {
+            Some(at) => inner.retries.insert(cluster.clone(), at),
+            None => inner.retries.remove(cluster),
+        };
+    }
+
+    /// Forgets the clusters that are neither declared nor left over, whoever noticed that nothing of them is left.
+    pub fn keep_only(&self, known: &BTreeSet<&ClusterName>) {
+        let mut inner = self.lock();
+        inner.memories.retain(|name, _| known.contains(name));
+        inner.retries.retain(|name, _| known.contains(name));
+    }
+
+    /// Keeps the findings of the whole instance.
+    pub fn keep_findings(&self, findings: Vec<Finding>) {
+        let mut inner = self.lock();
+        finding_log::appeared("services of no cluster", inner.unclaimed.as_deref().unwrap_or_default(), &findings);
+        inner.unclaimed = Some(findings);
+    }
+
+    fn clusters(&self, now: Timestamp) -> BTreeMap<String, ClusterStatus> {
+        let declared = self.declared.borrow().clone();
+        let inner = self.lock();
+        let waiting = declared.clusters.iter().map(|(name, cluster)| (name.to_string(), status::pending(cluster, now)));
+        let mut clusters: BTreeMap<String, ClusterStatus> = waiting.collect();
+        let told = inner.memories.iter().filter_map(|(name, memory)| Some((name, memory.status.clone()?)));
+        clusters
+            .extend(told.map(|(name, told)| (name.to_string(), ClusterStatus { next_retry_at: inner.retries.get(name).copied(), ..told })));
+        drop(inner);
+        match unanswered(&self.lookout.sight(), now) {
+            Some((since, why)) => blind(&declared, clusters, &why, since),
+            None => clusters,
+        }
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        let mut findings = self.declared.borrow().findings.clone();
+        findings.extend(self.lock().unclaimed.clone().unwrap_or_default());
+        findings.extend(self.events_lost());
+        findings.sort();
+        findings.dedup();
+        findings
+    }
+
+    fn events_lost(&self) -> Option<Finding> {
+        let subject = Subject::Object("event stream of the Docker API".to_owned());
+        let message = "The stream is broken or silent; changes are noticed by polling.";
+        let remedy = "Nothing needs to be done; if it lasts, look into the log of the manager's Docker daemon.";
+        let lost = !self.signals.events_alive() && self.lookout.sight().last_snapshot_at.is_some();
+        lost.then(|| Finding::new(Severity::Info, FindingCode::EventsLost, subject, message, remedy))
+    }
+
+    /// Works something out for one who asks, beside the loop: a table of thousands of routes takes a while. At most
+    /// [`WORKERS`] do so at once, also when those who asked have gone.
+    async fn work<T: Send + 'static>(&self, think: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+        let permit = self.workers.clone().acquire_owned().await.map_err(|error| error.to_string())?;
+        let made = task::spawn_blocking(move || {
+            let _permit = permit;
+            think()
+        });
+        made.await.map_err(|error| format!("working out the answer broke off: {error}"))
+    }
+
+    /// Works out an answer from a look, what is declared, and the status.
+    async fn answer(&self, think: impl FnOnce(&Sources<'_>) -> Result<Answer, Trouble> + Send + 'static) -> Result<Answer, Trouble> {
+        let look = self.looks.look().await.map_err(Trouble::Unavailable)?;
+        let declared = self.declared.borrow().clone();
+        let (status, held) = (self.status(), self.lookout.held());
+        let made = self.work(move || {
+            let clusters: Vec<Cluster> = declared.in_force().map(|cluster| cluster.as_ref().clone()).collect();
+            // Proxies are given what counts, so answers are about that.
+            let (counts, held) = (held.applied_to(&look.snapshot), held.held_back(&look.snapshot));
+            think(&Sources { clusters: &clusters, snapshot: &counts, held: &held, status: Some(&status) })
+        });
+        made.await.map_err(Trouble::Unavailable)?
+    }
+
+    async fn shareable(&self, look: &Arc<Look>) -> Result<Bytes, String> {
+        let documents = self.declared.borrow().in_force().flat_map(|cluster| cluster.named_objects()).collect();
+        let look = look.clone();
+        let made = self.work(move || serde_json::to_vec(&look.raw.shareable(&documents)));
+        made.await?.map(Bytes::from).map_err(|error| error.to_string())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// That nothing has come of the read under way for so long that what was last seen tells nobody any more what is so now, and since when
+/// that is so.
+fn unanswered(sight: &SightReport, now: Timestamp) -> Option<(Timestamp, String)> {
+    let asked = sight.reading_since?;
+    let since = asked.checked_add(ANSWERED_WITHIN).unwrap_or(Timestamp::MAX);
+    (since <= now).then(|| (since, format!("the Docker API has been asked since {asked:.0} and has not answered")))
+}
+
+/// What is known of clusters of which nobody can tell how they are now.
+fn blind(declared: &Declared, clusters: BTreeMap<String, ClusterStatus>, why: &str, since: Timestamp) -> BTreeMap<String, ClusterStatus> {
+    let as_known = |name: String, told: ClusterStatus| match declared.clusters.iter().find(|(known, _)| known.as_str() == name) {
+        Some((_, cluster)) => (name, status::after_blindness(cluster, why, Some(&told), since)),
+        None => (name, told),
+    };
+    clusters.into_iter().map(|(name, told)| as_known(name, told)).collect()
+}
+
+#[async_trait]
+impl Source for Board {
+    fn status(&self) -> StatusReport {
+        let now = Timestamp::now();
+        let sight = self.lookout.sight();
+        StatusReport {
+            api_version: "swarmgate/v1".to_owned(),
+            generated_at: now,
+            operator: OperatorStatus {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                instance: self.around.instance.clone(),
+                last_snapshot_at: sight.last_snapshot_at,
+                snapshot_error: unanswered(&sight, now).map(|(_, why)| why).or(sight.error),
+                events_alive: self.signals.events_alive(),
+                writes_total: self.around.writes.load(Ordering::Relaxed),
+            },
+            clusters: self.clusters(now),
+            findings: self.findings(),
+        }
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        let inner = self.lock();
+        if inner.unclaimed.is_none() {
+            return Err("the Swarm was not read completely yet".to_owned());
+        }
+        let declared = self.declared.borrow();
+        let waiting = declared.clusters.keys().find(|name| inner.memories.get(*name).is_none_or(|memory| memory.status.is_none()));
+        waiting.map_or(Ok(()), |name| Err(format!("cluster {name} had no pass yet")))
+    }
+
+    async fn plan(&self) -> Result<Answer, String> {
+        let look = self.looks.look().await?;
+        let (around, declared) = (self.around.clone(), self.declared.borrow().clone());
+        let memories = declared.clusters.keys().map(|name| (name.clone(), self.memory(name))).collect();
+        let known = preview::Known { memories, held: self.lookout.held(), status: Some(self.status()) };
+        self.work(move || preview::preview(&around, &declared, &look.snapshot, &known, Timestamp::now())).await
+    }
+
+    async fn explain(&self, query: ExplainQuery) -> Result<Answer, Trouble> {
+        queries::sensible(&query)?;
+        self.answer(move |sources| queries::explained(sources, &query)).await
+    }
+
+    async fn render(&self, query: RenderQuery) -> Result<Answer, Trouble> {
+        self.answer(move |sources| queries::rendered(sources, &query)).await
+    }
+
+    async fn snapshot(&self) -> Result<Bytes, String> {
+        let look = self.looks.look().await?;
+        look.shareable.get_or_try_init(|| self.shareable(&look)).await.cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::declared::DeclaredCluster;
+    use crate::report::{ConditionStatus, Phase, condition_types, reasons};
+
+    #[test]
+    fn a_read_without_an_answer_makes_everything_unknown_since_it_should_have_come() {
+        let asked: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+        let sight = SightReport { reading_since: Some(asked), ..SightReport::default() };
+        let after = |seconds| unanswered(&sight, asked + SignedDuration::from_secs(seconds));
+        assert_eq!((after(6), unanswered(&SightReport::default(), asked)), (None, None));
+        let (since, why) = after(60).unwrap();
+        assert_eq!((since, after(7).unwrap().0), (asked + ANSWERED_WITHIN, since), "however long it lasts");
+        assert!(why.contains("12:00:00Z and has not answered"), "{why}");
+        let name = ClusterName::parse("dev").unwrap();
+        let never_good = DeclaredCluster { generation: 1, in_force: None, accepted: true, label: None };
+        let told = ClusterStatus { phase: Phase::Ready, ..status::pending(&never_good, asked) };
+        let declared = Declared { clusters: BTreeMap::from([(name, never_good)]), ..Declared::default() };
+        let blind = blind(&declared, BTreeMap::from([("dev".to_owned(), told)]), &why, since);
+        assert_eq!(blind["dev"].phase, Phase::Degraded);
+        let ready = blind["dev"].conditions.iter().find(|condition| condition.kind == condition_types::READY).unwrap();
+        assert_eq!((ready.status, ready.reason.as_str()), (ConditionStatus::Unknown, reasons::SWARM_UNREADABLE));
+    }
+}

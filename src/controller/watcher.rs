@@ -1,0 +1,185 @@
+//! The tasks that notice change: the event stream (hints only), the quick look at the tasks, the timer. None of them
+//! carries facts to a pass, and the loss of any of them costs time only.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use ipnet::IpNet;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::snapshot_cache::Lookout;
+use super::notifications::{Interest, Signals};
+use super::trigger::Wake;
+use crate::retry::{Retry, RetryLimits};
+use crate::swarm::{Snapshot, Swarm};
+use crate::telemetry::metrics::TASK_PROBES_TOTAL;
+use crate::types::{NetworkId, ServiceId, TaskId};
+
+/// The waits between attempts to open the event stream: polling carries on, so there is no hurry.
+const REOPEN: RetryLimits = RetryLimits { initial: Duration::from_millis(250), max: Duration::from_secs(15) };
+/// A stream that neither spoke nor broke for this long is open.
+const OPEN_AFTER: Duration = Duration::from_secs(2);
+/// A quick look takes at most this share of the time: on a Swarm with thousands of tasks the period grows by itself.
+const PROBE_SHARE: u32 = 4;
+/// A quick look that takes longer than this has failed.
+const PROBE_DEADLINE: Duration = Duration::from_secs(20);
+/// In how many complete looks in a row services changed without a hint before the stream counts as silent. One can be
+/// chance: the hint may be on its way while the look is taken.
+const SILENT_LOOKS_MAX: u32 = 2;
+
+/// Follows the event stream for ever, opening it again when it breaks or is found silent.
+pub async fn follow_hints(swarm: Arc<dyn Swarm>, signals: Arc<Signals>) {
+    let mut retry = Retry::new(REOPEN);
+    loop {
+        let hints = signals.hints();
+        let why = tokio::select! {
+            why = read_hints(swarm.as_ref(), &signals) => why,
+            () = signals.reopen_wanted() => "it was silent while services changed".to_owned(),
+        };
+        if signals.hints() > hints {
+            retry.reset();
+        }
+        signals.set_events_alive(false);
+        let wait = retry.next();
+        tracing::warn!(why, ?wait, "the event stream is lost; polling carries on");
+        sleep(wait).await;
+        // Whatever happened meanwhile left no hint.
+        signals.wake(Wake::SwarmHint).await;
+    }
+}
+
+/// Reads one stream to its end and says why it ended.
+async fn read_hints(swarm: &dyn Swarm, signals: &Signals) -> String {
+    let mut stream = swarm.hints();
+    let mut first = Some(OPEN_AFTER);
+    loop {
+        let next = match first.take() {
+            Some(open_after) => match timeout(open_after, stream.next()).await {
+                Ok(item) => item,
+                Err(_still_open) => {
+                    signals.set_events_alive(true);
+                    continue;
+                }
+            },
+            None => stream.next().await,
+        };
+        match next {
+            Some(Ok(hint)) => {
+                tracing::debug!(kind = hint.kind, detail = hint.detail, "hint");
+                signals.count_hint();
+                signals.moved();
+                signals.wake(Wake::SwarmHint).await;
+            }
+            Some(Err(error)) => return error.to_string(),
+            None => return "it ended".to_owned(),
+        }
+    }
+}
+
+/// What the quick look compares: the tasks that matter, their states and their addresses.
+type Tasks = BTreeMap<TaskId, (String, Vec<(NetworkId, IpNet)>)>;
+
+/// Looks at the tasks again and again, and wakes the loop when they are others than last time.
+pub async fn probe_tasks(swarm: Arc<dyn Swarm>, signals: Arc<Signals>) {
+    let mut before: Option<(Tasks, Interest)> = None;
+    let mut failing = false;
+    let mut pause = signals.period();
+    loop {
+        wait_for_probe(&signals, pause).await;
+        let began = Instant::now();
+        let interest = signals.interest();
+        match probe(swarm.as_ref(), &interest).await {
+            Ok(tasks) => {
+                if std::mem::take(&mut failing) {
+                    signals.wake(Wake::SwarmBack).await;
+                }
+                // With another interest other tasks are compared: that alone is no change.
+                let changed = before.as_ref().is_some_and(|(old, at)| *at == interest && *old != tasks);
+                note_probe(&signals, changed).await;
+                before = Some((tasks, interest));
+            }
+            Err(error) => {
+                metrics::counter!(TASK_PROBES_TOTAL, "result" => "failed").increment(1);
+                tracing::debug!(error, "the tasks cannot be read");
+                failing = true;
+            }
+        }
+        pause = signals.period().max(began.elapsed() * PROBE_SHARE);
+    }
+}
+
+/// Waits for the period, or less when it becomes shorter meanwhile.
+async fn wait_for_probe(signals: &Signals, pause: Duration) {
+    let began = Instant::now();
+    let mut until = began + pause;
+    while tokio::time::timeout_at(until, signals.period_changed()).await.is_ok() {
+        until = until.min(began + signals.period());
+    }
+}
+
+async fn note_probe(signals: &Signals, changed: bool) {
+    metrics::counter!(TASK_PROBES_TOTAL, "result" => if changed { "changed" } else { "same" }).increment(1);
+    if changed {
+        signals.moved();
+        signals.wake(Wake::TasksChanged).await;
+    }
+}
+
+async fn probe(swarm: &dyn Swarm, interest: &Interest) -> Result<Tasks, String> {
+    let answer = timeout(PROBE_DEADLINE, swarm.running_tasks()).await.map_err(|_| "no answer in time".to_owned())?;
+    let tasks = Snapshot::tasks_from_api(&answer.map_err(|error| error.to_string())?).map_err(|error| error.to_string())?;
+    let concerned = tasks.into_values().filter(|task| interest.covers(&task.service));
+    Ok(concerned.map(|task| (task.id, (task.state, task.addresses))).collect())
+}
+
+/// Wakes the loop for a complete look at least this often, and compares what changed with what the events said.
+pub async fn resync(lookout: Arc<Lookout>, signals: Arc<Signals>, period: Duration) {
+    let mut silence = Silence::default();
+    loop {
+        let hints = signals.hints();
+        sleep(period).await;
+        let began = Instant::now();
+        if let Ok(sighted) = lookout.snapshot(began).await
+            && silence.is_suspicious(&sighted.snapshot, signals.hints() > hints)
+            && signals.events_alive()
+        {
+            signals.reopen_events();
+        }
+        signals.wake_since(Wake::Resync, began).await;
+    }
+}
+
+/// Wakes the loop whenever an extension says something new. That says nothing about the Swarm: a look that is not older
+/// than `look_age_max` will do.
+pub async fn follow_reports(mut changes: watch::Receiver<u64>, signals: Arc<Signals>, look_age_max: Duration) {
+    while changes.changed().await.is_ok() {
+        let now = Instant::now();
+        signals.wake_since(Wake::ReportChanged, now.checked_sub(look_age_max).unwrap_or(now)).await;
+    }
+}
+
+/// Finds out that the event stream is open and silent: services change and no hint says so.
+#[derive(Debug, Default)]
+struct Silence {
+    versions: Option<BTreeMap<ServiceId, u64>>,
+    looks: u32,
+}
+
+impl Silence {
+    fn is_suspicious(&mut self, snapshot: &Snapshot, hinted: bool) -> bool {
+        let versions: BTreeMap<ServiceId, u64> = snapshot.services.values().map(|s| (s.id.clone(), s.version)).collect();
+        let changed = self.versions.replace(versions.clone()).is_some_and(|before| before != versions);
+        match (changed, hinted) {
+            (_, true) => self.looks = 0,
+            (true, false) => self.looks += 1,
+            (false, false) => {}
+        }
+        self.looks >= SILENT_LOOKS_MAX && std::mem::take(&mut self.looks) > 0
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! What the observing tasks notice, against a Swarm whose answers the test sets, in paused time.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::{follow_hints, probe_tasks, resync};
+use crate::controller::snapshot_cache::Lookout;
+use crate::controller::poll_interval::PaceLimits;
+use crate::controller::notifications::{Signals, Woken};
+use crate::controller::trigger::Wake;
+use crate::swarm::{Hint, RawSnapshot, Swarm, SwarmError, SwarmErrorKind};
+use crate::types::{ConfigId, NetworkId, SecretId, ServiceId};
+
+/// A Swarm that answers what the test says: tasks, services, and hint streams that are open and silent or break at once.
+#[derive(Default)]
+struct Scripted {
+    tasks: Mutex<Option<Vec<Value>>>,
+    service_version: Mutex<u64>,
+    streams_opened: Mutex<u32>,
+    streams_break: bool,
+}
+
+fn unavailable() -> SwarmError {
+    SwarmError { kind: SwarmErrorKind::Unavailable, doing: "test".to_owned(), message: "not there".to_owned() }
+}
+
+#[async_trait]
+impl Swarm for Scripted {
+    async fn observe(&self) -> Result<RawSnapshot, SwarmError> {
+        let version = *self.service_version.lock().unwrap();
+        let services = vec![json!({"ID": "s", "Version": {"Index": version}, "Spec": {"Name": "s"}})];
+        let none = Vec::new;
+        let taken_at = jiff::Timestamp::UNIX_EPOCH;
+        Ok(RawSnapshot { taken_at, services, tasks: none(), nodes: none(), networks: none(), configs: none(), secrets: none() })
+    }
+    async fn running_tasks(&self) -> Result<Vec<Value>, SwarmError> {
+        self.tasks.lock().unwrap().clone().ok_or_else(unavailable)
+    }
+    async fn stopping_tasks(&self) -> Result<Vec<Value>, SwarmError> {
+        Err(unavailable())
+    }
+    async fn tasks_of(&self, _: &ServiceId) -> Result<Vec<Value>, SwarmError> {
+        unreachable!("only the start asks for the tasks of a service")
+    }
+    fn hints(&self) -> BoxStream<'static, Result<Hint, SwarmError>> {
+        *self.streams_opened.lock().unwrap() += 1;
+        if self.streams_break { futures::stream::once(async { Err(unavailable()) }).boxed() } else { futures::stream::pending().boxed() }
+    }
+    async fn create_network(&self, _: &Value) -> Result<NetworkId, SwarmError> {
+        Err(unavailable())
+    }
+    async fn create_config(&self, _: &str, _: &BTreeMap<String, String>, _: &[u8]) -> Result<ConfigId, SwarmError> {
+        Err(unavailable())
+    }
+    async fn create_secret(&self, _: &str, _: &BTreeMap<String, String>, _: &[u8]) -> Result<SecretId, SwarmError> {
+        Err(unavailable())
+    }
+    async fn create_service(&self, _: &Value) -> Result<ServiceId, SwarmError> {
+        Err(unavailable())
+    }
+    async fn update_service(&self, _: &ServiceId, _: u64, _: &Value) -> Result<(), SwarmError> {
+        Err(unavailable())
+    }
+    async fn remove_service(&self, _: &ServiceId) -> Result<(), SwarmError> {
+        Err(unavailable())
+    }
+    async fn remove_config(&self, _: &ConfigId) -> Result<(), SwarmError> {
+        Err(unavailable())
+    }
+    async fn remove_secret(&self, _: &SecretId) -> Result<(), SwarmError> {
+        Err(unavailable())
+    }
+    async fn remove_network(&self, _: &NetworkId) -> Result<(), SwarmError> {
+        Err(unavailable())
+    }
+}
+
+fn signals() -> (Arc<Signals>, mpsc::Receiver<Woken>) {
+    let (wakes, receiver) = mpsc::channel(64);
+    let limits = PaceLimits {
+        fast: Duration::from_millis(100),
+        normal: Duration::from_secs(1),
+        slow: Duration::from_secs(5),
+        after_change: Duration::from_secs(5),
+        after_change_unsettled: Duration::from_secs(60),
+    };
+    (Arc::new(Signals::new(wakes, limits)), receiver)
+}
+
+fn task(state: &str) -> Vec<Value> {
+    vec![json!({"ID": "t", "ServiceID": "s", "DesiredState": "running", "Status": {"State": state}})]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_becomes_running_is_noticed_within_the_normal_period() {
+    let swarm = Arc::new(Scripted { tasks: Mutex::new(Some(task("starting"))), ..Scripted::default() });
+    let (signals, mut wakes) = signals();
+    signals.settle(false, true);
+    let probe = tokio::spawn(probe_tasks(swarm.clone(), signals));
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert!(wakes.try_recv().is_err(), "tasks that stay the same wake nobody");
+    *swarm.tasks.lock().unwrap() = Some(task("running"));
+    let changed = Instant::now();
+    assert_eq!(wakes.recv().await.map(|woken| woken.wake), Some(Wake::TasksChanged));
+    assert!(changed.elapsed() <= Duration::from_secs(1), "{:?}", changed.elapsed());
+    probe.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_swarm_that_answers_again_wakes_the_loop() {
+    let swarm = Arc::new(Scripted::default());
+    let (signals, mut wakes) = signals();
+    let probe = tokio::spawn(probe_tasks(swarm.clone(), signals));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(wakes.try_recv().is_err(), "a failed look says nothing about the tasks");
+    *swarm.tasks.lock().unwrap() = Some(task("running"));
+    assert_eq!(wakes.recv().await.map(|woken| woken.wake), Some(Wake::SwarmBack));
+    probe.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_event_stream_is_opened_again_and_told() {
+    let swarm = Arc::new(Scripted { streams_break: true, ..Scripted::default() });
+    let (signals, mut wakes) = signals();
+    let hints = tokio::spawn(follow_hints(swarm.clone(), signals.clone()));
+    assert_eq!(wakes.recv().await.map(|woken| woken.wake), Some(Wake::SwarmHint), "what happened meanwhile left no hint");
+    assert_eq!(wakes.recv().await.map(|woken| woken.wake), Some(Wake::SwarmHint));
+    assert!(*swarm.streams_opened.lock().unwrap() >= 2 && !signals.events_alive());
+    hints.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_but_silent_event_stream_is_noticed_when_services_change() {
+    let swarm = Arc::new(Scripted::default());
+    let (signals, mut wakes) = signals();
+    let hints = tokio::spawn(follow_hints(swarm.clone(), signals.clone()));
+    let (_declares, declared) = watch::channel(Arc::default());
+    let timer = tokio::spawn(resync(Arc::new(Lookout::new(swarm.clone(), declared)), signals.clone(), Duration::from_secs(3)));
+    for _ in 0..3 {
+        assert_eq!(wakes.recv().await.map(|woken| woken.wake), Some(Wake::Resync));
+    }
+    assert!(signals.events_alive(), "a still world is silent, too");
+    assert_eq!(*swarm.streams_opened.lock().unwrap(), 1);
+    while *swarm.streams_opened.lock().unwrap() == 1 {
+        *swarm.service_version.lock().unwrap() += 1;
+        wakes.recv().await;
+    }
+    hints.abort();
+    timer.abort();
+}

@@ -1,0 +1,175 @@
+//! Raw JSON calls over our own connection. Each has a deadline over the whole answer, not only its head, and a bound on what
+//! of it is held.
+
+use std::time::Duration;
+
+use bollard::BollardRequest;
+use bollard::errors::Error;
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::error::CallError;
+use super::list_stream::Items;
+use super::connection::count_bytes;
+use super::memory_budget::{Room, TooLarge, weight};
+use super::session::Session;
+
+/// What a call gets that gives an id, a version or a refusal. The longest names thousands of services.
+const ANSWER_BYTES_MAX: u64 = 1 << 20;
+/// So much is read of a list, most of which may be let go. A manager gives twice as much at most.
+const LIST_BYTES_MAX: u64 = 1 << 30;
+
+/// How much is read and held of an answer about configs, what is in which is let go.
+#[derive(Debug, Clone, Copy)]
+pub struct ConfigBounds {
+    /// Bytes that come.
+    pub read: u64,
+    /// Memory for what is held.
+    pub held: u64,
+    /// The time that it may take.
+    pub time: Duration,
+}
+
+impl Session {
+    /// `GET` of a list, the memory that it takes, and what of an object is held.
+    pub async fn list(&self, doing: &str, path: &str, room: &Room, spare: impl Fn(Value) -> Value) -> Result<Vec<Value>, CallError> {
+        let mut body = Bounded::new(self.open(path).await?, LIST_BYTES_MAX);
+        let (mut items, mut held) = (Items::of_list(), Vec::new());
+        while let Some(data) = body.next().await? {
+            items.take(&data, &mut |item| {
+                let item = spare(item);
+                room.take(doing, &item)?;
+                held.push(item);
+                Ok(())
+            })?;
+        }
+        items.end().map(|()| held)
+    }
+
+    /// `GET` of one config without what is in it.
+    pub async fn config(&self, path: &str, bytes_max: u64) -> Result<Option<Value>, CallError> {
+        let mut body = Bounded::new(self.open(path).await?, bytes_max);
+        let (mut items, mut config) = (Items::of_one().without_contents(), None);
+        while let Some(data) = body.next().await? {
+            items.take(&data, &mut |item| {
+                config = Some(item);
+                Ok(())
+            })?;
+        }
+        items.end().map(|()| config)
+    }
+
+    /// `GET` of a list of configs without what is in them, as far as the bounds go; whether these are all. A list that is left
+    /// costs its connection.
+    pub async fn configs(&self, path: &str, bounds: ConfigBounds, spare: impl Fn(Value) -> Value) -> Result<(Vec<Value>, bool), CallError> {
+        let mut body = self.open(path).await?;
+        let (mut items, mut held, mut read, mut memory) = (Items::of_list().without_contents(), Vec::new(), 0, 0);
+        let until = Instant::now() + bounds.time;
+        while let Some(data) = next(&mut body).await? {
+            read += data.len() as u64;
+            items.take(&data, &mut |item| {
+                let item = spare(item);
+                memory += weight(&item);
+                held.push(item);
+                Ok(())
+            })?;
+            if read > bounds.read || memory > bounds.held || Instant::now() > until {
+                return Ok((held, false));
+            }
+        }
+        items.end().map(|()| (held, true))
+    }
+
+    /// `GET` of an answer that is no list.
+    pub async fn get(&self, path: &str) -> Result<Value, CallError> {
+        Ok(serde_json::from_slice(&self.answer(Method::GET, path, Vec::new()).await?)?)
+    }
+
+    /// `POST` of a body; the answer as JSON, `Null` where it is empty.
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Value, CallError> {
+        let answer = self.answer(Method::POST, path, serde_json::to_vec(body)?).await?;
+        Ok(if answer.is_empty() { Value::Null } else { serde_json::from_slice(&answer)? })
+    }
+
+    /// `DELETE`, whose answer says nothing but that it is done.
+    pub async fn delete(&self, path: &str) -> Result<(), CallError> {
+        self.answer(Method::DELETE, path, Vec::new()).await.map(|_| ())
+    }
+
+    /// `GET` of an answer that keeps coming: its head must be a success, its body is the caller's.
+    pub async fn open(&self, path: &str) -> Result<Incoming, CallError> {
+        successful(self.link.send(self.request(Method::GET, path, Vec::new())?).await?).await
+    }
+
+    fn request(&self, method: Method, path: &str, body: Vec<u8>) -> Result<BollardRequest, CallError> {
+        let uri = format!("{}{}{path}", self.link.base, self.prefix);
+        let request = Request::builder().method(method).uri(uri).header("Content-Type", "application/json");
+        Ok(request.body(bollard::body_full(body.into()))?)
+    }
+
+    async fn answer(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Vec<u8>, CallError> {
+        let response = self.link.send(self.request(method, path, body)?).await?;
+        whole(successful(response).await?).await
+    }
+}
+
+/// The body of an answer that is a success; of another one the server's words.
+async fn successful(response: Response<Incoming>) -> Result<Incoming, CallError> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response.into_body());
+    }
+    let message = message(status, &whole(response.into_body()).await?);
+    Err(Error::DockerResponseServerError { status_code: status.as_u16(), message }.into())
+}
+
+/// The whole body of an answer that is never large.
+async fn whole(body: Incoming) -> Result<Vec<u8>, CallError> {
+    let (mut body, mut held) = (Bounded::new(body, ANSWER_BYTES_MAX), Vec::new());
+    while let Some(data) = body.next().await? {
+        held.extend_from_slice(&data);
+    }
+    Ok(held)
+}
+
+/// A body of which no more is read than that; more is an error.
+struct Bounded {
+    body: Incoming,
+    left: u64,
+    most: u64,
+}
+
+impl Bounded {
+    fn new(body: Incoming, most: u64) -> Self {
+        Self { body, left: most, most }
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, CallError> {
+        let Some(data) = next(&mut self.body).await? else { return Ok(None) };
+        self.left = self.left.checked_sub(data.len() as u64).ok_or(TooLarge::Answer { most: self.most })?;
+        Ok(Some(data))
+    }
+}
+
+/// What comes next of a body.
+async fn next(body: &mut Incoming) -> Result<Option<Bytes>, CallError> {
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame?.into_data() {
+            count_bytes(data.len());
+            return Ok(Some(data));
+        }
+    }
+    Ok(None)
+}
+
+/// The server's words: Docker answers `{"message": ...}`, things between us and it may answer a page.
+fn message(status: StatusCode, body: &[u8]) -> String {
+    let parsed: Option<Value> = serde_json::from_slice(body).ok();
+    let said = parsed.as_ref().and_then(|v| v.get("message")).and_then(Value::as_str).map(str::to_owned);
+    let shown = said.unwrap_or_else(|| String::from_utf8_lossy(body).trim().chars().take(300).collect());
+    if shown.is_empty() { format!("HTTP status {status}") } else { shown }
+}

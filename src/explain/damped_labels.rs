@@ -1,0 +1,71 @@
+//! Changes of labels that are held back: what a service asks for by now, and is not given yet.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::explanation::{About, LabelFate, Step};
+use super::{Sources, labels, step};
+use crate::report::Finding;
+use crate::swarm::Service;
+
+/// A service whose labels change again and again, so that those from before count.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct HeldBack {
+    /// The service.
+    pub service: String,
+    /// Our labels as it has them now.
+    pub labels: BTreeMap<String, String>,
+    /// When they count, if they do not change again.
+    pub until: Timestamp,
+    /// Why they do not count yet.
+    pub finding: Finding,
+}
+
+impl HeldBack {
+    /// Until when, in words.
+    pub(super) fn words(&self) -> String {
+        words(self.until)
+    }
+}
+
+/// Until when changes are held back, in words.
+pub(super) fn words(until: Timestamp) -> String {
+    format!("the labels change again and again: what they say now counts from {until:.0} on, and later if they change again")
+}
+
+/// What is held back of a service.
+pub(super) fn of<'a>(sources: &Sources<'a>, service: &str) -> Option<&'a HeldBack> {
+    sources.held.iter().find(|held| held.service == service)
+}
+
+/// A step for each of these services that is held.
+pub(super) fn steps<'a>(sources: &Sources<'_>, services: impl Iterator<Item = &'a String>) -> Vec<Step> {
+    let held = services.filter_map(|service| of(sources, service));
+    held.map(|held| step(About::Held, format!("{}: {}", held.service, held.words()))).collect()
+}
+
+/// Adds what the service's labels say now to what becomes of those that count.
+pub(super) fn beside(fates: Vec<LabelFate>, counts: &Service, held: &HeldBack) -> Vec<LabelFate> {
+    let changed = |key: &str| held.labels.get(key).filter(|now| counts.labels.get(key) != Some(now));
+    let mut all = Vec::new();
+    for fate in fates {
+        let now = changed(&fate.key).map(|now| waiting(&fate.key, now, "held back: the value above counts"));
+        let gone = is_gone(&fate.key, counts, held).then_some("; that the service has it no more is held back");
+        all.push(LabelFate { effect: fate.effect + gone.unwrap_or_default(), ..fate });
+        all.extend(now);
+    }
+    let new = held.labels.iter().filter(|(key, _)| !counts.labels.contains_key(*key));
+    all.extend(new.map(|(key, now)| waiting(key, now, "held back: does not count yet")));
+    all
+}
+
+fn is_gone(key: &str, counts: &Service, held: &HeldBack) -> bool {
+    key.starts_with(crate::intent::labels::PREFIX) && counts.labels.contains_key(key) && !held.labels.contains_key(key)
+}
+
+fn waiting(key: &str, value: &str, effect: &str) -> LabelFate {
+    let (key, value) = labels::shown(key, value);
+    LabelFate { key, value, effect: effect.to_owned(), findings: Vec::new() }
+}

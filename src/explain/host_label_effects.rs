@@ -1,0 +1,208 @@
+//! What the labels come to that hold for a host as a whole: which hosts are published, their TLS, their redirects.
+
+use std::collections::BTreeMap;
+
+use super::label_effects::{Effects, decided, is_meant};
+use super::pool_membership::{Behind, Pool, Tls, list};
+use crate::intent::labels::Redirect;
+use crate::report::RouteState;
+use crate::route::{Backend, TlsBinding};
+use crate::translate::{Holder, Refusal};
+use crate::types::{HostPattern, Scheme};
+
+/// What a label of a host does.
+pub fn of(effects: &Effects<'_>, name: &str) -> String {
+    let standing = &effects.standing;
+    match name {
+        "hosts" => hosts(effects),
+        "redirects" => redirects(effects),
+        "ssl_cert" => standing.everywhere(|pool| certificate(effects, pool)),
+        "ssl_key" => standing.everywhere(|pool| key(effects, pool)),
+        "ssl_only" => standing.everywhere(|pool| https_only(effects, pool)),
+        "ssl_passthrough" => passthrough(effects),
+        _ => "understood".to_owned(),
+    }
+}
+
+fn hosts(effects: &Effects<'_>) -> String {
+    let (may, not): (Vec<_>, Vec<_>) = effects.asked.hosts.iter().partition(|host| is_admitted(effects, host));
+    if effects.asked.closed && !may.is_empty() {
+        return format!("nobody answers at {}: the service is closed, because a label sounds like access control", list(&may));
+    }
+    let (here, elsewhere): (Vec<_>, Vec<_>) = may.into_iter().partition(|host| effects.standing.is_at(host));
+    let (over, elsewhere): (Vec<_>, Vec<_>) = elsewhere.into_iter().partition(|host| is_over_limit(effects, host));
+    let mut said = Vec::new();
+    if !here.is_empty() {
+        said.push(format!("publishes {}", list(&here)));
+    }
+    let (taken, not): (Vec<_>, Vec<_>) = not.into_iter().partition(|host| taken_by(effects, host).is_some());
+    if !not.is_empty() {
+        said.push(format!("the cluster does not admit {}", list(&not)));
+    }
+    said.extend(stays_with_others(effects, &taken));
+    if !over.is_empty() {
+        said.push(format!("asks for more than spec.limits allows with {}", list(&over)));
+    }
+    if !elsewhere.is_empty() {
+        said.push(not_passed(effects, &elsewhere));
+    }
+    if said.is_empty() { "publishes no host".to_owned() } else { said.join("; ") }
+}
+
+/// Why hosts have no route to the service: it wants their TLS passed through, which nothing else could be done with.
+fn not_passed(effects: &Effects<'_>, hosts: &[&HostPattern]) -> String {
+    if effects.standing.table.https_port.is_none() {
+        return format!("no route for {}: the cluster publishes no port for TLS that could be passed on", list(hosts));
+    }
+    format!("overruled at {}: others handle its TLS otherwise", list(hosts))
+}
+
+/// Whether the service loses the host to a limit.
+fn is_over_limit(effects: &Effects<'_>, host: &HostPattern) -> bool {
+    let own = &effects.standing.service.name;
+    let mut lost = effects.translation.routes.iter().filter(|route| route.state == RouteState::OverLimit && route.host == host.as_str());
+    lost.any(|route| route.services.iter().any(|service| service.service == *own))
+}
+
+fn is_admitted(effects: &Effects<'_>, host: &HostPattern) -> bool {
+    effects.translation.refusal(&effects.standing.service.id, host).is_none()
+}
+
+/// Why a service of another team has the host, where that is why it is not admitted.
+fn taken_by<'a>(effects: &'a Effects<'_>, host: &HostPattern) -> Option<&'a Holder> {
+    match effects.translation.refusal(&effects.standing.service.id, host)? {
+        Refusal::Taken(holder) => Some(holder),
+        Refusal::NotListed | Refusal::ForOthers(_) | Refusal::NotDefault => None,
+    }
+}
+
+/// A thousand hosts can be those of a thousand others.
+const HOLDERS_MAX: usize = 10;
+
+/// Hosts that stay with others, those of one reason together.
+fn stays_with_others(effects: &Effects<'_>, hosts: &[&HostPattern]) -> Vec<String> {
+    let mut taken = BTreeMap::<&Holder, Vec<&HostPattern>>::new();
+    for host in hosts {
+        if let Some(holder) = taken_by(effects, host) {
+            taken.entry(holder).or_default().push(host);
+        }
+    }
+    taken.into_iter().take(HOLDERS_MAX).map(|(holder, hosts)| format!("not admitted to {}: {holder}", list(&hosts))).collect()
+}
+
+/// Where another service terminates TLS of a host, one that wants it passed through has nothing there.
+fn passthrough(effects: &Effects<'_>) -> String {
+    let standing = &effects.standing;
+    let is_nowhere = |host: &&HostPattern| is_admitted(effects, host) && !standing.is_at(host) && !is_over_limit(effects, host);
+    let nowhere: Vec<_> = effects.asked.hosts.iter().filter(is_nowhere).collect();
+    let words = (!standing.pools.is_empty()).then(|| standing.everywhere(|pool| tls(effects, pool)));
+    let left_out = (!nowhere.is_empty()).then(|| not_passed(effects, &nowhere));
+    words.into_iter().chain(left_out).collect::<Vec<_>>().join("; ")
+}
+
+fn redirects(effects: &Effects<'_>) -> String {
+    let (made, left_out): (Vec<_>, Vec<_>) = effects.asked.redirects.iter().partition(|redirect| is_made(effects, redirect));
+    let pairs = |redirects: &[&Redirect]| {
+        let pairs: Vec<_> = redirects.iter().map(|redirect| format!("{} to {}", redirect.source, redirect.target)).collect();
+        list(&pairs)
+    };
+    match (&made[..], &left_out[..]) {
+        ([], []) => "redirects nothing".to_owned(),
+        (made, []) => format!("redirects {}", pairs(made)),
+        ([], left_out) => format!("redirects nothing: not {}", pairs(left_out)),
+        (made, left_out) => format!("redirects {}; not {}", pairs(made), pairs(left_out)),
+    }
+}
+
+/// Whether requests get this very redirect. Without TLS that ends here, or in front, nobody sees a request by HTTPS.
+fn is_made(effects: &Effects<'_>, asked: &Redirect) -> bool {
+    let source = &asked.source;
+    let counting = effects.standing.table.hosts.get(&source.host).map_or(&[][..], |host| &host.redirects);
+    let same = |redirect: &crate::route::Redirect| {
+        (redirect.scheme, &redirect.path, &redirect.target) == (source.scheme, &source.path, &asked.target)
+    };
+    let shown = || matches!(effects.standing.tls_of(&source.host), Tls::Shown(_));
+    let is_seen = source.scheme == Scheme::Http || effects.cluster.has_front() || shown();
+    is_admitted(effects, &source.host) && is_seen && counting.iter().any(same)
+}
+
+fn certificate(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
+    let Tls::Shown(binding) = effects.standing.tls(pool) else { return tls(effects, pool) };
+    let (words, trouble) = (format!("the certificate is in the secret {}", binding.certificate.name), trouble(effects, pool));
+    if is_own(effects, binding) {
+        return format!("{words}{trouble}");
+    }
+    let key = binding.key.as_ref().map_or_else(|| "with its key".to_owned(), |key| format!("the key in {}", key.name));
+    format!("overruled: {words}, {key}{trouble}")
+}
+
+fn key(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
+    let Tls::Shown(binding) = effects.standing.tls(pool) else { return tls(effects, pool) };
+    let words = format!("the key is in the secret {}{}", binding.key_object().name, trouble(effects, pool));
+    // A key alone asks for nothing that others could overrule.
+    let followed = effects.asked.tls.certificate.is_none() || is_own(effects, binding);
+    if followed { words } else { format!("overruled: {words}") }
+}
+
+/// Whether clients are shown what this very service names.
+fn is_own(effects: &Effects<'_>, binding: &TlsBinding) -> bool {
+    let asked = &effects.asked.tls;
+    let certificate = asked.certificate.as_ref().is_some_and(|name| is_meant(name, &binding.certificate));
+    let key = asked.key.as_ref().map_or(binding.key.is_none(), |name| is_meant(name, binding.key_object()));
+    certificate && key
+}
+
+/// What a running operator has found wrong with the certificate.
+fn trouble(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
+    let told = effects.routes.iter().filter(|route| match pool.behind {
+        Behind::Path(host, _, _) | Behind::Passthrough(host) => route.host == host.as_str(),
+        Behind::Default(_) => route.host == pool.name,
+    });
+    let state = told.filter_map(|route| route.tls.as_ref()).map(|tls| tls.state.as_str()).find(|state| !super::is_usable(state));
+    state.map_or_else(String::new, |state| format!(", which cannot be used ({state}): TLS is refused"))
+}
+
+/// What becomes of TLS, in one sentence.
+fn tls(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
+    match effects.standing.tls(pool) {
+        Tls::Passed(_) if matches!(pool.behind, Behind::Passthrough(_)) => "TLS is passed on to the application".to_owned(),
+        Tls::Passed(backend) => format!("overruled: TLS is passed on to {}", names(backend)),
+        Tls::Shown(_) => format!("TLS is terminated here{}", trouble(effects, pool)),
+        Tls::Refused(binding) => format!("TLS is refused, because there is no secret {} that it may use", missing(binding)),
+        Tls::None if effects.standing.table.https_port.is_none() => {
+            let front = if effects.cluster.has_front() { ", and clients see the certificate of the load balancer in front" } else { "" };
+            format!("there is no TLS: the cluster publishes no port for it{front}")
+        }
+        Tls::None => "there is no TLS".to_owned(),
+    }
+}
+
+fn names(backend: &Backend) -> String {
+    list(&backend.services.iter().map(|service| service.name.as_str()).collect::<Vec<_>>())
+}
+
+fn missing(binding: &TlsBinding) -> String {
+    let missing = binding.objects().filter(|object| object.id.is_none()).map(|object| object.name.as_str());
+    missing.collect::<Vec<_>>().join(" and ")
+}
+
+fn https_only(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
+    let (asked, table) = (effects.asked.tls.only, effects.standing.table);
+    let redirected = match pool.behind {
+        Behind::Path(_, _, route) => route.https_only,
+        Behind::Passthrough(host) => table.hosts.get(host).is_some_and(|host| host.https_only),
+        Behind::Default(default) => default.https_only,
+    };
+    let answered = matches!(effects.standing.tls(pool), Tls::Passed(_) | Tls::Shown(_));
+    let words = match (redirected, answered) {
+        (true, true) => "plain HTTP is redirected to HTTPS",
+        (true, false) if effects.cluster.has_front() => "plain HTTP is redirected to HTTPS, whose TLS ends at a load balancer in front",
+        (true, false) => "plain HTTP is redirected to HTTPS, where nobody answers",
+        (false, _) if matches!(pool.behind, Behind::Passthrough(_)) => "plain HTTP is not served",
+        (false, _) if table.https_port.is_none() && !effects.cluster.has_front() => {
+            return "plain HTTP is served: the cluster publishes no TLS port".to_owned();
+        }
+        (false, _) => "plain HTTP is served",
+    };
+    decided(effects, pool, redirected == asked, words.to_owned())
+}

@@ -1,0 +1,251 @@
+//! What each label of a published service really does, read off the route table: which network is used, who overruled
+//! it, what it fell back to. The label's own value is only looked at to tell whether it was followed.
+
+use super::pool_membership::{Behind, Pool, Standing, list};
+use super::{Sources, host_label_effects};
+use crate::intent::cluster::Cluster;
+use crate::intent::labels::{Affinity as Asked, BackendMode, BackendProtocol, ServiceLabels, Verification as AskedVerification};
+use crate::report::{RouteReport, RouteState};
+use crate::route::{Affinity, MaterialRef, Verification};
+use crate::translate::{DEFAULT_HOST, Translation, admitted_as_default};
+use crate::types::ObjectName;
+
+/// A published service and everything that its labels are held against.
+pub struct Effects<'a> {
+    /// Clusters and Swarm.
+    pub sources: &'a Sources<'a>,
+    /// Its cluster.
+    pub cluster: &'a Cluster,
+    /// What the cluster's services come to.
+    pub translation: &'a Translation,
+    /// What its labels ask for.
+    pub asked: &'a ServiceLabels,
+    /// What it has.
+    pub standing: Standing<'a>,
+    /// Its routes, as the operator reports them if there is one.
+    pub routes: &'a [RouteReport],
+}
+
+/// What a label does. `name` is a known one.
+pub fn of(effects: &Effects<'_>, name: &str) -> String {
+    let standing = &effects.standing;
+    match name {
+        "port" => port(effects),
+        "network" => network(effects),
+        "context_root" => standing.everywhere(context_root),
+        "context_root_rewrite" => standing.everywhere(|pool| rewrite(effects, pool)),
+        "default_backend" => default_backend(effects),
+        "backend_mode" => backend_mode(effects),
+        "max_fails" => max_fails(effects),
+        "fail_timeout" => fail_timeout(effects),
+        "weight" => standing.everywhere(|pool| weight(effects, pool)),
+        "websocket_endpoints" => standing.everywhere(|pool| websockets(effects, pool)),
+        "ip_hash" if matches!(effects.asked.affinity, Asked::Cookie(_)) => {
+            format!("overruled by sticky_session_cookie: {}", standing.everywhere(|pool| affinity(effects, pool)))
+        }
+        "sticky_session_cookie" | "ip_hash" => standing.everywhere(|pool| affinity(effects, pool)),
+        "ssl_backend" | "backend_protocol" => standing.everywhere(|pool| protocol(effects, pool)),
+        "ssl_backend_tls_verify" => standing.everywhere(|pool| verification(effects, pool)),
+        _ => host_label_effects::of(effects, name),
+    }
+}
+
+/// What holds at a pool, and whose setting it is if it is not what this service asks for.
+pub(super) fn decided(effects: &Effects<'_>, pool: &Pool<'_>, followed: bool, words: String) -> String {
+    match effects.standing.decider(pool).filter(|_| !followed) {
+        Some(oldest) => format!("overruled by {oldest}: {words}"),
+        None => words,
+    }
+}
+
+fn port(effects: &Effects<'_>) -> String {
+    let number = effects.asked.port;
+    match effects.standing.part().filter(|_| effects.standing.gets_requests()) {
+        Some(part) if part.on_nodes => format!("requests go to the ports on the nodes that lead to port {number} of its containers"),
+        Some(_) => format!("requests go to port {number} of its containers"),
+        None => format!("its containers listen on port {number}"),
+    }
+}
+
+fn network(effects: &Effects<'_>) -> String {
+    let used = effects.translation.reached_over.get(&effects.standing.service.id);
+    let networks = &effects.sources.snapshot.networks;
+    let name = |id| networks.get(id).map_or_else(|| id.0.clone(), |network| network.name.clone());
+    let used: Vec<String> = used.into_iter().flatten().map(name).collect();
+    if !used.is_empty() {
+        return format!("its tasks are reached over {}", list(&used));
+    }
+    match effects.standing.part() {
+        Some(part) if part.on_nodes => "its tasks are reached at ports of their nodes".to_owned(),
+        _ => "no way leads to its tasks".to_owned(),
+    }
+}
+
+fn context_root(pool: &Pool<'_>) -> String {
+    match pool.behind {
+        Behind::Path(_, path, _) => format!("publishes at {path}"),
+        Behind::Passthrough(_) => "TLS is passed on to the application, whatever the path".to_owned(),
+        Behind::Default(_) => "the default backend answers for every path".to_owned(),
+    }
+}
+
+fn rewrite(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
+    match pool.behind {
+        Behind::Path(_, path, _) if path.is_root() => "the whole site is published, so there is nothing to cut off".to_owned(),
+        Behind::Path(_, path, route) => {
+            let words = if route.rewrite { format!("{path} is cut off") } else { "the path is passed on".to_owned() };
+            decided(effects, pool, route.rewrite == effects.asked.context_root_rewrite, words)
+        }
+        Behind::Passthrough(_) => "TLS is passed on to the application, whatever the path".to_owned(),
+        Behind::Default(_) => "the path is passed on".to_owned(),
+    }
+}
+
+fn default_backend(effects: &Effects<'_>) -> String {
+    let own = "answers for its own hosts only";
+    let service = effects.standing.service;
+    match oldest_default(effects) {
+        Some(oldest) if oldest == service.name => "answers for hosts that nobody published".to_owned(),
+        _ if !effects.asked.default_backend => own.to_owned(),
+        _ if admitted_as_default(effects.cluster, effects.sources.snapshot, service).is_err() => format!("not admitted: {own}"),
+        Some(oldest) => format!("overruled by {oldest}: {own}"),
+        None => own.to_owned(),
+    }
+}
+
+/// The service that is the default backend. One that must stay closed is in the report only.
+fn oldest_default<'a>(effects: &'a Effects<'_>) -> Option<&'a str> {
+    let route = effects.translation.routes.iter().find(|route| route.host == DEFAULT_HOST && route.state != RouteState::OverLimit)?;
+    route.services.first().map(|oldest| oldest.service.as_str())
+}
+
+fn backend_mode(effects: &Effects<'_>) -> String {
+    let Some(part) = effects.standing.part() else { return effects.standing.everywhere(|_| String::new()) };
+    let to_tasks = if part.on_nodes { "requests go to the ports of its tasks' nodes" } else { "requests go to the tasks" };
+    match effects.asked.backend_mode {
+        _ if part.vip => "requests go to the virtual IP".to_owned(),
+        BackendMode::Task => to_tasks.to_owned(),
+        BackendMode::Vip if effects.standing.service.replicas == Some(0) => "no requests, because the service is scaled to zero".to_owned(),
+        BackendMode::Vip if part.endpoints.is_empty() => "no requests, because nothing can be reached".to_owned(),
+        BackendMode::Vip => format!("there is no virtual IP that can be used: {to_tasks}"),
+    }
+}
+
+fn max_fails(effects: &Effects<'_>) -> String {
+    effects.standing.everywhere(|pool| match fails(effects, pool) {
+        0 => "no endpoint is ever left out".to_owned(),
+        1 => format!("an endpoint is left out after a failure{}", if_alone(pool)),
+        fails => format!("an endpoint is left out after {fails} failures{}", if_alone(pool)),
+    })
+}
+
+fn fail_timeout(effects: &Effects<'_>) -> String {
+    // Engines count whole seconds.
+    let time = effects.asked.fail_timeout.map_or(5, |time| time.as_secs() + u64::from(time.subsec_nanos() > 0));
+    let time = humantime::format_duration(std::time::Duration::from_secs(time));
+    effects.standing.everywhere(|pool| match (fails(effects, pool), effects.asked.max_fails) {
+        (0, Some(_)) => "no effect: no endpoint is ever left out (max_fails)".to_owned(),
+        (0, None) => "no effect: without max_fails no endpoint is left out where a hash chooses".to_owned(),
+        _ => format!("an endpoint that fails is left out for {time}{}", if_alone(pool)),
+    })
+}
+
+/// The failures that take an endpoint out; 0: none do.
+fn fails(effects: &Effects<'_>, pool: &Pool<'_>) -> u32 {
+    effects.asked.max_fails.unwrap_or(if pool.backend.affinity.is_none() { 3 } else { 0 })
+}
+
+/// The only endpoint of a pool is tried whatever happened.
+fn if_alone(pool: &Pool<'_>) -> &'static str {
+    let endpoints: usize = pool.backend.services.iter().map(|service| service.endpoints.len()).sum();
+    if endpoints > 1 { "" } else { ", once there is another one" }
+}
+
+fn weight(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
+    let parts = pool.backend.services.iter().zip(pool.backend.shares_permille());
+    let own = parts.clone().find(|(part, _)| part.id == effects.standing.service.id);
+    let share = own.map_or(0, |(_, share)| share);
+    let with_requests = parts.filter(|(_, share)| *share > 0).count();
+    if share > 0 && with_requests == 1 {
+        return "all requests: no other service has a share".to_owned();
+    }
+    format!("{}.{} % of the requests", share / 10, share % 10)
+}
+
+fn websockets(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
+    match pool.behind {
+        Behind::Path(_, _, route) => {
+            let own: Vec<_> = effects.asked.websocket_endpoints.iter().filter(|path| route.websockets.contains(path)).collect();
+            format!("long-lived connections at {}", if own.is_empty() { "no path".to_owned() } else { list(&own) })
+        }
+        Behind::Passthrough(_) => "TLS is passed on to the application, whatever the path".to_owned(),
+        Behind::Default(_) => "the default backend has no such paths".to_owned(),
+    }
+}
+
+fn affinity(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
+    let by_address = effects.translation.table.settings.ip_hash;
+    let asked = match &effects.asked.affinity {
+        Asked::Cookie(name) => Affinity::Cookie(name.clone()),
+        Asked::None if !by_address => Affinity::None,
+        Asked::None | Asked::ClientAddress => Affinity::ClientAddress,
+    };
+    let behind_vip = pool.part_of(effects.standing.service).is_some_and(|part| part.vip);
+    let words = match &pool.backend.affinity {
+        _ if behind_vip => "Swarm spreads clients behind the virtual IP".to_owned(),
+        Affinity::Cookie(_) if matches!(pool.behind, Behind::Passthrough(_)) => "nobody sees the cookie, so clients are spread".to_owned(),
+        Affinity::Cookie(cookie) => format!("the cookie {cookie} keeps a client on one endpoint"),
+        Affinity::ClientAddress => "its address keeps a client on one endpoint".to_owned(),
+        Affinity::None => "clients are spread".to_owned(),
+    };
+    decided(effects, pool, pool.backend.affinity == asked, words)
+}
+
+fn protocol(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
+    if let Behind::Passthrough(_) = pool.behind {
+        return "TLS is passed on to the application, whatever it speaks".to_owned();
+    }
+    let asked = effects.asked.backend_protocol;
+    let asked =
+        (matches!(asked, BackendProtocol::Grpc | BackendProtocol::Grpcs), matches!(asked, BackendProtocol::Https | BackendProtocol::Grpcs));
+    let really = (pool.backend.protocol.http2, pool.backend.protocol.tls.is_some());
+    let version = if really.0 { "HTTP/2" } else { "HTTP/1.1" };
+    let tls = if really.1 { " in TLS" } else { " in plain text" };
+    let follows = if effects.standing.is_checkable(pool.backend) { "" } else { ", and not at all as long as nothing can be checked" };
+    decided(effects, pool, really == asked, format!("spoken to in {version}{tls}{follows}"))
+}
+
+fn verification(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
+    let tls = pool.backend.protocol.tls.as_ref();
+    let followed = match (&effects.asked.backend_verification, tls) {
+        // Whose TLS it is that is missing is said by its own label.
+        (_, None) => matches!(effects.asked.backend_protocol, BackendProtocol::Http | BackendProtocol::Grpc),
+        (AskedVerification::Off, Some(Verification::Off)) | (AskedVerification::System, Some(Verification::System)) => true,
+        (AskedVerification::Authority(name), Some(Verification::Authority(object))) => is_meant(name, object),
+        _ => false,
+    };
+    let passed = matches!(pool.behind, Behind::Passthrough(_));
+    let closed = if passed { "connections are closed" } else { "requests are answered 503" };
+    let words = match tls {
+        Some(Verification::Authority(object)) if !effects.standing.is_checkable(pool.backend) => {
+            let why = if object.id.is_some() {
+                format!("the CA in {} cannot be used", object.name)
+            } else {
+                format!("there is no secret or config {} that it may use", object.name)
+            };
+            format!("{why}, so nothing can be checked and {closed}")
+        }
+        _ if passed => "TLS is passed on to the application: nothing is checked here".to_owned(),
+        None => "the application is spoken to in plain text, so nothing is checked".to_owned(),
+        Some(Verification::Off) => "the application's certificate is not checked".to_owned(),
+        Some(Verification::System) => "the application's certificate is checked against the system's roots".to_owned(),
+        Some(Verification::Authority(object)) => format!("the application's certificate is checked against the CA in {}", object.name),
+    };
+    decided(effects, pool, followed, words)
+}
+
+/// Whether an object is the one that a label names: by its full name, or by the name that the stack file uses.
+pub(super) fn is_meant(name: &ObjectName, object: &MaterialRef) -> bool {
+    let full = object.name.as_str();
+    full.strip_suffix(name.as_str()).is_some_and(|stack| stack.is_empty() || stack.ends_with('_'))
+}

@@ -1,0 +1,116 @@
+//! The end of a walk at a published host: a redirect, an application, or exactly why there is none at this path.
+
+use super::uri_normalization::{self, Writing};
+use super::request_trace::Walk;
+use super::explanation::{About, Outcome};
+use super::{backend, step};
+use crate::render::PREFIX_HEADER;
+use crate::route::{Answer, Application, Place, Redirect, VirtualHost};
+use crate::types::{ContextPath, HostPattern, Scheme};
+
+/// What the place answers.
+pub(super) fn at(walk: &mut Walk<'_>, pattern: &HostPattern, host: &VirtualHost, place: &Place<'_>) -> Result<Outcome, Outcome> {
+    match &place.answer {
+        Answer::Redirect(redirect) => Ok(redirected(walk, pattern, redirect)),
+        Answer::Https => {
+            let by = walk.services_with("ssl_only", pattern).join(", ");
+            walk.steps.push(step(About::Redirect, format!("plain HTTP is redirected to HTTPS (com.docker.lb.ssl_only of {by})")));
+            Ok(to_https(walk))
+        }
+        Answer::Application(application) => applied(walk, pattern, host, place, application),
+        Answer::NoPath => Err(no_path(walk, pattern, host)),
+        Answer::NoRoute => Err(no_route(pattern)),
+    }
+}
+
+fn redirected(walk: &mut Walk<'_>, pattern: &HostPattern, redirect: &Redirect) -> Outcome {
+    let by = walk.services_with("redirects", pattern).join(", ");
+    let source = format!("{}://{pattern}{}", redirect.scheme.as_str(), if redirect.path.is_root() { "" } else { redirect.path.as_str() });
+    walk.steps.push(step(About::Redirect, format!("{source} leads to {} (com.docker.lb.redirects of {by})", redirect.target)));
+    Outcome::Redirect { status: 302, location: format!("{}{}", redirect.target, walk.request.target) }
+}
+
+/// The same address by HTTPS. The port stands in it only for clients that name one themselves.
+pub(super) fn to_https(walk: &mut Walk<'_>) -> Outcome {
+    let (request, asked) = (walk.request, walk.asked.clone());
+    let published = walk.translation.table.https_published.map_or(443, crate::types::Port::get);
+    let port = if asked.names_port && published != 443 { format!(":{published}") } else { String::new() };
+    walk.steps.push(step(About::Redirect, "301, or 308 for methods other than GET and HEAD"));
+    Outcome::Redirect { status: 301, location: format!("https://{}{port}{}", asked.host, request.target) }
+}
+
+fn no_path(walk: &Walk<'_>, pattern: &HostPattern, host: &VirtualHost) -> Outcome {
+    let reason = format!("{pattern} is published at {} only, and {} is not below", paths(host), shown(walk));
+    let case = host.paths.keys().find(|path| path_fits_without_case(path, walk));
+    let remedy = match case {
+        Some(path) => format!("Paths compare with case: did you mean {path}?"),
+        None => "Ask for one of these paths, or publish this one with com.docker.lb.context_root.".to_owned(),
+    };
+    Outcome::nobody(Some(404), reason, remedy)
+}
+
+fn path_fits_without_case(path: &ContextPath, walk: &Walk<'_>) -> bool {
+    let lower = ContextPath::parse(&path.as_str().to_ascii_lowercase());
+    lower.is_ok_and(|lower| lower.covers_request(&shown(walk).to_ascii_lowercase()))
+}
+
+fn no_route(pattern: &HostPattern) -> Outcome {
+    let reason = format!("{pattern} is named by redirects or by TLS only, and nothing of it fits this request");
+    Outcome::nobody(Some(503), reason, "Ask by the other scheme, or publish the host without ssl_passthrough on a service.")
+}
+
+fn paths(host: &VirtualHost) -> String {
+    host.paths.keys().map(ContextPath::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// The path as routes see it.
+fn shown(walk: &Walk<'_>) -> String {
+    walk.request.path.clone().unwrap_or_default()
+}
+
+fn applied(
+    walk: &mut Walk<'_>,
+    pattern: &HostPattern,
+    host: &VirtualHost,
+    place: &Place<'_>,
+    application: &Application<'_>,
+) -> Result<Outcome, Outcome> {
+    let (root, route, path) = (application.root, application.route, shown(walk));
+    let others = if host.paths.len() > 1 { format!("; the longest that fits of {}", paths(host)) } else { String::new() };
+    walk.steps.push(step(About::Path, format!("{root}{others}")));
+    if application.root != &place.path {
+        walk.steps.push(step(About::Path, format!("{} of websocket_endpoints", place.path)));
+        walk.route = walk.report(pattern.as_str(), root, crate::report::RouteKind::Http);
+    }
+    let cut = route.rewrite && !root.is_root();
+    let by = if route.rewrite { walk.services_with("context_root_rewrite", pattern).join(", ") } else { String::new() };
+    if cut && path == root.as_str() {
+        walk.steps.push(step(About::Redirect, format!("the slash is added, because {root} is cut off (context_root_rewrite of {by})")));
+        return Ok(Outcome::Redirect { status: 301, location: format!("{root}/{}", walk.request.query()) });
+    }
+    walk.pool(&route.backend, "503")?;
+    let target = if cut {
+        // HTTP/2 backends take no URI, so that the path is cut off by a rewrite, which escapes always.
+        let writing = if route.backend.protocol.http2 { Writing::Escaped } else { Writing::AsAsked };
+        let target = format!("{}{}", uri_normalization::below(&path, walk.request.asked_path(), root.as_str(), writing), walk.request.query());
+        walk.steps.push(step(About::Sees, format!("{target}: {root} is cut off (com.docker.lb.context_root_rewrite of {by})")));
+        walk.steps.push(step(About::Headers, format!("to the application: {PREFIX_HEADER}, which is {root}")));
+        target
+    } else {
+        walk.steps.push(step(About::Sees, format!("{}, exactly as it was asked", walk.request.target)));
+        walk.request.target.clone()
+    };
+    backend::manner(&route.backend, &walk.translation.table.settings, &mut walk.steps);
+    backend::streams(application, &walk.translation.table.settings, &mut walk.steps);
+    note_plain(walk, host);
+    Ok(Outcome::Application { services: walk.names_of(&route.backend), target: Some(target) })
+}
+
+/// A host that has TLS and is asked without it.
+fn note_plain(walk: &mut Walk<'_>, host: &VirtualHost) {
+    let told = walk.route.as_ref().and_then(|route| route.tls.as_ref());
+    let shown = host.tls.as_ref().is_some_and(|binding| walk.materials.pair(binding).is_some());
+    if walk.asked.scheme == Scheme::Http && shown && told.is_none_or(|tls| super::is_usable(&tls.state)) {
+        walk.steps.push(step(About::Tls, "the host is published by TLS as well; com.docker.lb.ssl_only=true would redirect there"));
+    }
+}

@@ -1,0 +1,84 @@
+//! The whole configuration of a cluster, for those who want to read it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Sources, Unknown, runtime_state};
+use crate::intent::cluster::Cluster;
+use crate::intent::cluster_spec::Rollout;
+use crate::render::{Layout, Purpose, render_in, template_fault};
+use crate::translate::translate;
+
+/// The configuration of one cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Configuration {
+    /// The cluster.
+    pub cluster: String,
+    /// File name to content. Certificates and keys are named in it and never part of it.
+    pub files: BTreeMap<String, String>,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoConfiguration {
+    /// There is no such cluster.
+    #[error(transparent)]
+    Unknown(#[from] Unknown),
+    /// The administrator's own template gives none.
+    #[error("the cluster {cluster} has no configuration: {fault}")]
+    Template {
+        /// The cluster.
+        cluster: String,
+        /// What is wrong with its template, and in which line.
+        fault: String,
+    },
+}
+
+/// Renders the configuration of a cluster: as its proxies are given it, as far as a running operator tells what is left out,
+/// and as if all its certificates were good without one. Without a name there must be one cluster;
+/// without a purpose it is the one that its proxies run.
+pub fn configuration(sources: &Sources<'_>, cluster: Option<&str>, purpose: Option<Purpose>) -> Result<Configuration, NoConfiguration> {
+    let cluster = the_one(sources, cluster)?;
+    let (table, materials) = runtime_state::in_force(sources, cluster, translate(cluster, sources.snapshot).table);
+    let bundle = render_in(&table, purpose.unwrap_or_else(|| own_purpose(cluster)), &Layout::default(), &materials);
+    let name = cluster.name.to_string();
+    match template_fault(&bundle).map(str::to_owned) {
+        Some(fault) => Err(NoConfiguration::Template { cluster: name, fault }),
+        None => Ok(Configuration { cluster: name, files: bundle.files }),
+    }
+}
+
+/// What the proxies of a cluster run.
+pub(super) fn own_purpose(cluster: &Cluster) -> Purpose {
+    if cluster.proxy.rollout == Rollout::Replace { Purpose::Stock } else { Purpose::Live }
+}
+
+fn the_one<'a>(sources: &Sources<'a>, name: Option<&str>) -> Result<&'a Cluster, Unknown> {
+    let chosen = match (name, sources.clusters) {
+        (None, [only]) => Some(only),
+        (None, _) => None,
+        (Some(name), clusters) => clusters.iter().find(|cluster| cluster.name.as_str() == name),
+    };
+    let names = sources.clusters.iter().map(|cluster| cluster.name.as_str());
+    chosen.ok_or_else(|| match name {
+        Some(name) => Unknown::new("cluster", name, names),
+        None => Unknown::choose_a_cluster(names),
+    })
+}
+
+/// One file is printed as it is; several are parted by comments, so that the whole can be read as one.
+impl fmt::Display for Configuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, content) in &self.files {
+            if self.files.len() > 1 {
+                writeln!(f, "# --- {name}")?;
+            }
+            write!(f, "{content}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,369 @@
+//! The walk of one request through one cluster after the other, readable from top to bottom.
+
+use std::collections::BTreeSet;
+
+use super::route_match::{Decision, Refusal, decide};
+use super::client_identity::{self, Asked};
+use super::request::Request;
+use super::explanation::{About, ClusterWalk, Explanation, Outcome, Step};
+use super::{Sources, Unknown, backend, findings, damped_labels, runtime_state, listener, path_outcome, printable, stale_endpoints, step};
+use crate::intent::cluster::Cluster;
+use crate::intent::suggest::nearest;
+use crate::render::Materials;
+use crate::report::{Finding, FindingCode, RouteKind, RouteReport, RouteState, Severity, Subject};
+use crate::route::{Backend, DefaultBackend, TlsBinding};
+use crate::translate::{DEFAULT_HOST, Translation, translate};
+use crate::types::{HostPattern, Scheme};
+use listener::Fit;
+
+/// Explains a request in one cluster, or compares all.
+pub fn explain(sources: &Sources<'_>, request: &Request, cluster: Option<&str>) -> Result<Explanation, Unknown> {
+    let mut walks: Vec<(Fit, ClusterWalk)> = chosen(sources, cluster)?.into_iter().map(|one| walk(sources, one, request)).collect();
+    walks.sort_by(|(a, walk), (b, other)| (a, &walk.cluster).cmp(&(b, &other.cluster)));
+    let best = walks.first().map(|(fit, _)| *fit);
+    // With a cluster on exactly this port the others cannot be meant.
+    for (fit, walk) in &mut walks {
+        walk.listens = *fit != Fit::None && Some(*fit) == best;
+    }
+    let clusters: Vec<ClusterWalk> = walks.into_iter().map(|(_, walk)| walk).collect();
+    let reached = clusters.iter().any(|walk| walk.listens && walk.outcome.is_reached());
+    Ok(Explanation { url: request.url(), reached, clusters })
+}
+
+fn chosen<'a>(sources: &Sources<'a>, cluster: Option<&str>) -> Result<Vec<&'a Cluster>, Unknown> {
+    let names = sources.clusters.iter().map(|cluster| cluster.name.as_str());
+    let Some(name) = cluster else {
+        let none = || Unknown::new("cluster", "to explain with", names.clone());
+        return if sources.clusters.is_empty() { Err(none()) } else { Ok(sources.clusters.iter().collect()) };
+    };
+    let found = sources.clusters.iter().find(|cluster| cluster.name.as_str() == name);
+    found.map(|cluster| vec![cluster]).ok_or_else(|| Unknown::new("cluster", name, names))
+}
+
+fn walk(sources: &Sources<'_>, cluster: &Cluster, request: &Request) -> (Fit, ClusterWalk) {
+    let mut translation = translate(cluster, sources.snapshot);
+    translation.table = runtime_state::routes_in_force(sources, cluster, translation.table);
+    let materials = Materials::assumed(&translation.table);
+    let mut walk = Walk {
+        sources,
+        cluster,
+        request,
+        asked: Asked::of(&cluster.settings, request),
+        translation: &translation,
+        materials: &materials,
+        steps: Vec::new(),
+        pattern: None,
+        route: None,
+    };
+    let mut told = Vec::new();
+    let outcome = walk.through(&mut told).unwrap_or_else(|end| end);
+    let concerned = walk.concerned(&outcome);
+    walk.steps.extend(damped_labels::steps(sources, concerned.iter()));
+    told.extend(findings::about(sources, cluster, &translation, &concerned));
+    told.retain(|finding| !outcome.is_reached() || finding.severity != Severity::Info);
+    dedup(&mut told);
+    let Walk { steps, route, .. } = walk;
+    let caveat = super::template::caveat(sources, cluster, &translation);
+    let walk = ClusterWalk { cluster: cluster.name.to_string(), listens: true, steps, route, outcome, caveat, findings: told };
+    (listener::fit(cluster, request), walk)
+}
+
+/// Each once, in the order given.
+fn dedup(findings: &mut Vec<Finding>) {
+    let mut seen = BTreeSet::new();
+    findings.retain(|finding| seen.insert(finding.clone()));
+}
+
+/// One walk and what it has met so far.
+pub(super) struct Walk<'a> {
+    sources: &'a Sources<'a>,
+    cluster: &'a Cluster,
+    pub request: &'a Request,
+    pub asked: Asked,
+    pub translation: &'a Translation,
+    pub materials: &'a Materials,
+    pub steps: Vec<Step>,
+    pub pattern: Option<HostPattern>,
+    pub route: Option<RouteReport>,
+}
+
+impl Walk<'_> {
+    /// The error is where it ends before an answer.
+    fn through(&mut self, told: &mut Vec<Finding>) -> Result<Outcome, Outcome> {
+        listener::listener(self.cluster, self.request, &mut self.steps)?;
+        client_identity::tell(&self.cluster.settings, self.request, &self.asked, &mut self.steps);
+        // What would follow is worth knowing, also while no proxy is there.
+        let nobody = listener::proxies(self.sources, self.cluster, &mut self.steps);
+        let answer = self.answer(told);
+        nobody.and(answer)
+    }
+
+    fn answer(&mut self, told: &mut Vec<Finding>) -> Result<Outcome, Outcome> {
+        match decide(&self.translation.table, self.materials, self.request, self.asked.scheme) {
+            Decision::Refused(refusal) => Err(self.refused(&refusal, told)),
+            Decision::Passthrough(pattern, backend) => self.passthrough(&pattern, backend),
+            Decision::BadPath(why) => Err(Outcome::nobody(Some(400), why, "Correct the URL.")),
+            Decision::UnknownHost => Err(self.unknown_host(told)),
+            Decision::Default(default) => self.default_backend(default, told),
+            Decision::Place(pattern, host, place) => {
+                self.note_host(&pattern);
+                if let Some(binding) = host.tls.as_ref().filter(|_| self.request.scheme == Scheme::Https) {
+                    self.certificate(pattern.as_str(), binding)?;
+                }
+                self.route = self.report(pattern.as_str(), &place.path, RouteKind::Http);
+                path_outcome::at(self, &pattern, host, &place)
+            }
+        }
+    }
+
+    /// The services whose findings matter: those behind the route, or all of the host when nobody answers there.
+    fn concerned(&self, outcome: &Outcome) -> BTreeSet<String> {
+        let behind = self.route.iter().filter(|_| outcome.is_reached()).flat_map(|route| &route.services);
+        let behind: BTreeSet<String> = behind.map(|service| service.service.clone()).collect();
+        if behind.is_empty() { self.pattern.iter().flat_map(|pattern| self.services_with("hosts", pattern)).collect() } else { behind }
+    }
+
+    fn note_host(&mut self, pattern: &HostPattern) {
+        self.pattern = Some(pattern.clone());
+        let says = if pattern.is_wildcard() {
+            format!("{pattern}, which stands for {}", self.request.host)
+        } else {
+            format!("{pattern}, published by its own name")
+        };
+        self.steps.push(step(About::Host, says));
+        for (service, why) in findings::left_out(self.sources, self.translation, &self.request.host) {
+            self.steps.push(step(About::Host, format!("{service} asks for it, too, and is not admitted: {why}")));
+        }
+    }
+
+    /// The newest report about a route: the operator's, which knows the proxies, else the translation's.
+    pub fn report(&self, host: &str, path: &crate::types::ContextPath, kind: RouteKind) -> Option<RouteReport> {
+        let is_it = |route: &&RouteReport| route.host == host && route.path == path.as_str() && route.kind == kind;
+        let known = self.translation.routes.iter().find(is_it)?;
+        Some(self.sources.newest(&self.cluster.name, known))
+    }
+
+    /// What is known of a certificate; the operator says more than its name. The error: it cannot be used.
+    fn certificate(&mut self, host: &str, binding: &TlsBinding) -> Result<(), Outcome> {
+        let status = self.sources.status_of(&self.cluster.name);
+        let reports = status.into_iter().flat_map(|status| &status.routes);
+        let report = reports.filter(|route| route.host == host).find_map(|route| route.tls.clone());
+        let state = report.as_ref().map_or("unknown", |report| report.state.as_str());
+        let time = |at: Option<jiff::Timestamp>, says: &str| at.map_or_else(String::new, |at| format!(", {says} {at:.0}"));
+        let until = report.as_ref().map_or_else(String::new, |tls| match tls.not_before {
+            Some(from) => time(Some(from), "valid from"),
+            None => time(tls.not_after, if state == "expired" { "on" } else { "expires" }),
+        });
+        let state_words = if state == "unknown" { "whether it is good is known to a running operator only" } else { state };
+        let key = if binding.key.is_some() { format!(", key in {}", binding.key_object().name) } else { String::new() };
+        self.steps.push(step(About::Tls, format!("certificate in the secret {}{key}: {state_words}{until}", binding.certificate.name)));
+        if super::is_usable(state) {
+            return Ok(());
+        }
+        let reason = format!("the certificate of {host} cannot be used ({state}), so TLS is refused for this host");
+        Err(Outcome::nobody(None, reason, "Put a good certificate into a new secret and name that one in com.docker.lb.ssl_cert."))
+    }
+
+    fn refused(&mut self, refusal: &Refusal<'_>, told: &mut Vec<Finding>) -> Outcome {
+        let refused = "the TLS handshake is refused";
+        // Over a connection that was opened for another host there is no handshake to refuse.
+        self.steps.push(step(About::Tls, "refused; over a connection that was opened for another host the answer is 421"));
+        match refusal {
+            Refusal::NoName => {
+                let reason = format!("{refused}: with an address instead of a name nobody can tell which certificate is wanted");
+                Outcome::nobody(None, reason, "Ask for a host name.")
+            }
+            Refusal::UnknownHost => {
+                let reason = format!("{refused}: {}", self.unpublished(told));
+                Outcome::nobody(None, reason, self.remedy_for_host())
+            }
+            Refusal::PlainOnly(pattern) => {
+                self.note_host(pattern);
+                let reason = format!("{refused}: {pattern} is published by plain HTTP only");
+                Outcome::nobody(None, reason, "Add com.docker.lb.ssl_cert (or ssl_passthrough), or ask by http.")
+            }
+            Refusal::BadMaterial(pattern, binding) => {
+                self.note_host(pattern);
+                let missing: Vec<_> = binding.objects().filter(|object| object.id.is_none()).map(|object| object.name.as_str()).collect();
+                let names = missing.join(" and ");
+                let reason = format!("{refused}: {pattern} has no certificate, because there is no secret {names} that it may use");
+                let hint = "Create it with `docker secret create`, or write its full name.";
+                Outcome::nobody(None, reason, self.remedy_for_material(&missing, hint))
+            }
+        }
+    }
+
+    /// What helps where material is missing: an object that is there and not granted needs no other one.
+    fn remedy_for_material(&self, names: &[&str], hint: &str) -> String {
+        let behind = self.route.iter().flat_map(|route| &route.services).map(|service| service.service.clone());
+        let behind: BTreeSet<String> = behind.chain(self.pattern.iter().flat_map(|host| self.services_with("hosts", host))).collect();
+        findings::remedy_for_material(self.translation, &behind, names).unwrap_or_else(|| hint.to_owned())
+    }
+
+    fn unknown_host(&mut self, told: &mut Vec<Finding>) -> Outcome {
+        let reason = self.unpublished(told);
+        let remedy = self.remedy_for_host();
+        Outcome::nobody(Some(503), reason, remedy)
+    }
+
+    /// That nobody published the host, and who wanted to.
+    fn unpublished(&mut self, told: &mut Vec<Finding>) -> String {
+        let host = printable(&self.request.host);
+        let closed = self.is_closed();
+        if let Some(pattern) = self.passed_through().filter(|_| !closed) {
+            return format!("{pattern} is published by TLS only, which is passed through");
+        }
+        for claimant in findings::claimants(self.sources, self.cluster, self.translation, &self.request.host) {
+            self.steps.push(step(About::Host, format!("the service {} names {host}: {}", claimant.service, claimant.why)));
+            told.extend(claimant.findings);
+        }
+        if !closed && self.is_over_limit() {
+            return format!(
+                "{host} is more than spec.limits of the cluster {} allows, so the service that asks for it is not published there",
+                self.cluster.name
+            );
+        }
+        if closed {
+            return format!("{host} is more than spec.limits of the cluster {} allows, so nobody answers there", self.cluster.name);
+        }
+        format!("nobody published {host} in the cluster {}", self.cluster.name)
+    }
+
+    /// Whether nobody answers for the host because a service asked for too much.
+    fn is_closed(&self) -> bool {
+        let table = &self.translation.table;
+        let known = |pattern: &HostPattern| table.passthrough.contains_key(pattern) || table.closed.contains(pattern);
+        HostPattern::fitting(&self.request.host).find(known).is_some_and(|pattern| table.closed.contains(&pattern))
+    }
+
+    /// Whether a service asks for exactly this host and has no room for it. Where nobody else could answer it is not kept from anybody.
+    fn is_over_limit(&self) -> bool {
+        let is_so = |route: &RouteReport| route.state == RouteState::OverLimit && route.host.eq_ignore_ascii_case(&self.request.host);
+        self.translation.routes.iter().any(is_so)
+    }
+
+    fn passed_through(&self) -> Option<HostPattern> {
+        HostPattern::fitting(&self.request.host).find(|pattern| self.translation.table.passthrough.contains_key(pattern))
+    }
+
+    fn remedy_for_host(&self) -> String {
+        if self.is_closed() || self.is_over_limit() {
+            return "See the finding LimitExceeded of the service that asks for it.".to_owned();
+        }
+        if self.passed_through().is_some() {
+            return "Ask by https, or add com.docker.lb.ssl_only=true to redirect there.".to_owned();
+        }
+        let hosts = self.translation.table.hosts.keys().chain(self.translation.table.passthrough.keys());
+        match nearest(&self.request.host, hosts.map(HostPattern::as_str)) {
+            Some(near) => format!("Did you mean {near}? Else publish it with com.docker.lb.hosts."),
+            None => "Publish it with com.docker.lb.hosts on a service of this cluster.".to_owned(),
+        }
+    }
+
+    fn passthrough(&mut self, pattern: &HostPattern, pool: &Backend) -> Result<Outcome, Outcome> {
+        self.note_host(pattern);
+        self.steps.push(step(About::Tls, "passed through by server name: the application shows its own certificate"));
+        self.route = self.report(pattern.as_str(), &crate::types::ContextPath::root(), RouteKind::Passthrough);
+        self.pool(pool, "the connection is closed")?;
+        self.steps.push(step(About::Protocol, "whatever the application speaks in TLS; no header is added, no path is looked at"));
+        Ok(Outcome::Application { services: self.names_of(pool), target: None })
+    }
+
+    fn default_backend(&mut self, default: &DefaultBackend, told: &mut Vec<Finding>) -> Result<Outcome, Outcome> {
+        let reason = self.unpublished(told);
+        self.steps.push(step(About::Host, format!("{reason}; the default backend answers")));
+        if let Some(binding) = default.tls.as_ref().filter(|_| self.request.scheme == Scheme::Https) {
+            self.certificate(DEFAULT_HOST, binding)?;
+            stale_endpoints::judge_default_tls(self.sources, self.cluster, &mut self.steps)?;
+        }
+        self.route = self.report(DEFAULT_HOST, &crate::types::ContextPath::root(), RouteKind::Http);
+        if default.https_only && self.asked.scheme == Scheme::Http {
+            return Ok(path_outcome::to_https(self));
+        }
+        self.pool(&default.backend, "503")?;
+        backend::manner(&default.backend, &self.translation.table.settings, &mut self.steps);
+        Ok(Outcome::Application { services: self.names_of(&default.backend), target: Some(self.request.target.clone()) })
+    }
+
+    /// The services of a pool that get requests.
+    pub fn names_of(&self, pool: &Backend) -> Vec<String> {
+        stale_endpoints::answering(self.sources, self.cluster, pool)
+    }
+
+    /// The pool's services and endpoints; the error is how the walk ends when none can answer.
+    pub fn pool(&mut self, pool: &Backend, answer: &str) -> Result<(), Outcome> {
+        backend::services(pool, self.route.as_ref(), &mut self.steps);
+        let status = (answer == "503").then_some(503);
+        if let Some(route) = self.route.as_ref().filter(|route| route.state == RouteState::Unverifiable) {
+            let reason = route.reason.clone().unwrap_or_else(|| "the application's certificate cannot be checked".to_owned());
+            let hint = "Put good certificates of the CA into a new config, and name that one in com.docker.lb.ssl_backend_tls_verify.";
+            let services = pool.services.iter().map(|service| service.name.to_string()).collect();
+            let remedy = findings::remedy_for_authority(self.sources, self.cluster, &services).unwrap_or_else(|| hint.to_owned());
+            return Err(Outcome::nobody(status, reason, remedy));
+        }
+        if let Some(verification) = pool.protocol.tls.as_ref().filter(|verification| !self.materials.can_verify(verification)) {
+            let name =
+                if let crate::route::Verification::Authority(authority) = verification { authority.name.as_str() } else { "the system" };
+            let reason =
+                format!("the application's certificate cannot be checked, because there is no secret or config {name} that it may use");
+            let hint = "Create it, or correct com.docker.lb.ssl_backend_tls_verify.";
+            return Err(Outcome::nobody(status, reason, self.remedy_for_material(&[name], hint)));
+        }
+        let quarantined = self.route.as_ref().is_some_and(|route| route.state == RouteState::Quarantined);
+        if quarantined || pool.services.iter().all(|service| service.endpoints.is_empty()) {
+            return Err(self.nobody_behind(pool, status));
+        }
+        let answer = if status.is_some() { "the answer is 503" } else { answer };
+        stale_endpoints::judge((self.sources, self.cluster), pool, (status, answer), &mut self.steps)
+    }
+
+    /// What the finding about a route without endpoints says: it knows what kind of service it is.
+    fn told_remedy(&self, route: &RouteReport, why: &str) -> Option<String> {
+        let (oldest, end) = (Subject::Service(route.services.first()?.service.clone()), format!(": {why}"));
+        let about = |finding: &&Finding| finding.code == FindingCode::NoEndpoints && finding.subject == oldest;
+        let is_it = |finding: &&Finding| about(finding) && finding.message.ends_with(&end);
+        self.translation.findings.iter().find(is_it).map(|finding| finding.remedy.clone())
+    }
+
+    fn nobody_behind(&self, pool: &Backend, status: Option<u16>) -> Outcome {
+        if let Some(left_out) = self.route.as_ref().filter(|route| route.state == RouteState::Quarantined) {
+            let reason = left_out.reason.clone().unwrap_or_else(|| "the engine refuses it".to_owned());
+            let remedy = "Change what the engine's words name; it is tried again when it changes.";
+            return Outcome::nobody(status, format!("the route is left out alone: {reason}"), remedy);
+        }
+        let why = self.route.as_ref().and_then(|route| route.reason.clone()).unwrap_or_else(|| "no endpoint can be used".to_owned());
+        // Services that must stay closed are in the report only.
+        let reported = || self.route.iter().flat_map(|route| &route.services).map(|service| service.service.as_str());
+        let names: Vec<&str> = if pool.services.is_empty() {
+            reported().collect()
+        } else {
+            pool.services.iter().map(|service| service.name.as_str()).collect()
+        };
+        let names = names.join(" and ");
+        let told = self.route.as_ref().and_then(|route| self.told_remedy(route, &why));
+        let excluded = self.route.iter().flat_map(|route| &route.services).any(|service| !service.endpoints.is_empty());
+        let remedy = if let Some(told) = told {
+            told
+        } else if self.route.as_ref().is_some_and(|route| route.state == RouteState::Pending) {
+            "Wait until every proxy has the network; `swarmgate status` says what that waits for.".to_owned()
+        } else if excluded {
+            "See the excluded endpoints and the findings.".to_owned()
+        } else {
+            format!("Scale it up, or see `docker service ps {}` for what keeps its tasks from running.", names.replace(" and ", " "))
+        };
+        Outcome::nobody(status, format!("{names} cannot answer: {why}"), remedy)
+    }
+
+    /// The services of the cluster that are behind a redirect or rewrite label of a host.
+    pub fn services_with(&self, label: &str, host: &HostPattern) -> Vec<String> {
+        let key = crate::translate::label_key(label);
+        let has = |service: &&crate::swarm::Service| {
+            let names = service
+                .labels
+                .get(&crate::translate::label_key("hosts"))
+                .is_some_and(|hosts| hosts.split(',').any(|item| HostPattern::parse(item.trim()).is_ok_and(|item| item == *host)));
+            names && service.labels.contains_key(&key) && crate::translate::is_claimed_by(self.cluster, service)
+        };
+        self.sources.snapshot.services.values().filter(has).map(|service| service.name.clone()).collect()
+    }
+}

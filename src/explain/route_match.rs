@@ -1,0 +1,120 @@
+//! Which server of a cluster's configuration a request reaches, and which place of it. Looks at a route table and its
+//! materials only, as the renderer does.
+
+use super::request::Request;
+use super::uri_normalization;
+use crate::render::Materials;
+use crate::route::{Answer, Backend, DefaultBackend, Place, RouteTable, TlsBinding, VirtualHost};
+use crate::types::{ContextPath, HostPattern, Scheme};
+
+/// Why a path is refused that engines themselves would take.
+const MISLEADING: &str = "an application may read the path as leading out of the one below which it is published";
+
+/// What becomes of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision<'a> {
+    /// The TLS handshake is refused.
+    Refused(Refusal<'a>),
+    /// The connection is passed on as it is.
+    Passthrough(HostPattern, &'a Backend),
+    /// The path is answered 400 before any route is looked at.
+    BadPath(String),
+    /// Nobody published the host, and there is no default backend: 503.
+    UnknownHost,
+    /// The default backend answers.
+    Default(&'a DefaultBackend),
+    /// A place of a published host answers.
+    Place(HostPattern, &'a VirtualHost, Place<'a>),
+}
+
+/// Why a TLS handshake is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal<'a> {
+    /// The client names no host, because it was given an address.
+    NoName,
+    /// Nobody published the host.
+    UnknownHost,
+    /// The host is published by plain HTTP only.
+    PlainOnly(HostPattern),
+    /// The host's certificate cannot be used.
+    BadMaterial(HostPattern, &'a TlsBinding),
+}
+
+/// Decides. `scheme`: the one by which the client asked, whatever the connection.
+pub fn decide<'a>(table: &'a RouteTable, materials: &Materials, request: &Request, scheme: Scheme) -> Decision<'a> {
+    // TLS can only end in front, where somebody says that it did.
+    let ends_in_front = table.https_port.is_none() && table.settings.client_address.is_some() && request.sent.is_none();
+    match request.scheme {
+        Scheme::Https if !ends_in_front => decide_tls(table, materials, request, scheme),
+        Scheme::Http | Scheme::Https => decide_plain(table, request, scheme),
+    }
+}
+
+fn decide_plain<'a>(table: &'a RouteTable, request: &Request, scheme: Scheme) -> Decision<'a> {
+    // An exact name beats a wildcard, also where it is passed through and answers nothing here.
+    for pattern in HostPattern::fitting(&request.host) {
+        if let Some(host) = table.hosts.get(&pattern) {
+            return at_host(pattern, host, request, scheme);
+        }
+        if table.passthrough.contains_key(&pattern) || table.closed.contains(&pattern) {
+            return at_default(None, request);
+        }
+    }
+    at_default(table.default_backend.as_ref(), request)
+}
+
+fn decide_tls<'a>(table: &'a RouteTable, materials: &Materials, request: &Request, scheme: Scheme) -> Decision<'a> {
+    let default = table.default_backend.as_ref().filter(|default| is_good(default.tls.as_ref(), materials));
+    if !request.is_name {
+        return default.map_or(Decision::Refused(Refusal::NoName), |default| at_default(Some(default), request));
+    }
+    for pattern in HostPattern::fitting(&request.host) {
+        if let Some(backend) = table.passthrough.get(&pattern) {
+            return Decision::Passthrough(pattern, backend);
+        }
+        if let Some(host) = table.hosts.get(&pattern) {
+            return terminated(pattern, host, materials, (request, scheme));
+        }
+        if table.closed.contains(&pattern) {
+            return Decision::Refused(Refusal::UnknownHost);
+        }
+    }
+    default.map_or(Decision::Refused(Refusal::UnknownHost), |default| at_default(Some(default), request))
+}
+
+/// A published host is answered by itself or not at all, never by a wildcard or the default backend.
+fn terminated<'a>(
+    pattern: HostPattern,
+    host: &'a VirtualHost,
+    materials: &Materials,
+    (request, scheme): (&Request, Scheme),
+) -> Decision<'a> {
+    match &host.tls {
+        Some(binding) if is_good(Some(binding), materials) => at_host(pattern, host, request, scheme),
+        Some(binding) => Decision::Refused(Refusal::BadMaterial(pattern, binding)),
+        None => Decision::Refused(Refusal::PlainOnly(pattern)),
+    }
+}
+
+fn is_good(binding: Option<&TlsBinding>, materials: &Materials) -> bool {
+    binding.is_some_and(|binding| materials.pair(binding).is_some())
+}
+
+fn at_default<'a>(default: Option<&'a DefaultBackend>, request: &Request) -> Decision<'a> {
+    match (&request.path, default) {
+        (Err(bad), _) => Decision::BadPath(bad.to_string()),
+        (Ok(_), Some(default)) => Decision::Default(default),
+        (Ok(_), None) => Decision::UnknownHost,
+    }
+}
+
+fn at_host<'a>(pattern: HostPattern, host: &'a VirtualHost, request: &Request, scheme: Scheme) -> Decision<'a> {
+    match &request.path {
+        Err(bad) => Decision::BadPath(bad.to_string()),
+        Ok(_) if host.is_shared_by_path() && uri_normalization::may_lead_elsewhere(request.asked_path()) => Decision::BadPath(MISLEADING.to_owned()),
+        Ok(path) => {
+            let unknown = || Place { path: ContextPath::root(), answer: Answer::NoRoute };
+            Decision::Place(pattern, host, host.place_of(scheme, path).unwrap_or_else(unknown))
+        }
+    }
+}

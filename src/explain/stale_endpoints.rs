@@ -1,0 +1,145 @@
+//! What becomes of requests where proxies find endpoints by name, because nobody confirmed their addresses for longer than
+//! `settings.controlPlaneTimeout` (docs/silence.md). A running operator knows which proxies do; without one it is only said what
+//! would become of a pool. Never says that an endpoint answers which those proxies do not ask.
+
+use super::explanation::{About, Outcome, Step};
+use super::{Sources, step};
+use crate::intent::cluster::Cluster;
+use crate::intent::cluster_spec::Rollout;
+use crate::render::{answers_by_name, is_found_by_name};
+use crate::report::{ProxyTaskReport, SOURCE_BOOT, SOURCE_NAMES};
+use crate::route::{Backend, BackendService, EngineSettings};
+
+/// The proxies that run, and how many of them find endpoints by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ByName {
+    proxies: usize,
+    running: usize,
+}
+
+impl ByName {
+    /// What a running operator tells; nothing without one.
+    pub fn of(sources: &Sources<'_>, cluster: &Cluster) -> Option<Self> {
+        let status = sources.status_of(&cluster.name)?;
+        let running: Vec<_> = status.proxies.iter().filter(|proxy| super::listener::is_running(proxy)).collect();
+        Some(Self { proxies: running.iter().filter(|proxy| is_by_name(proxy)).count(), running: running.len() })
+    }
+
+    fn any(self) -> bool {
+        self.proxies > 0
+    }
+
+    fn all(self) -> bool {
+        self.any() && self.proxies == self.running
+    }
+
+    /// `1 of 2 proxies`.
+    fn words(self) -> String {
+        format!("{} of {} proxies", self.proxies, self.running)
+    }
+}
+
+fn is_by_name(proxy: &ProxyTaskReport) -> bool {
+    matches!(proxy.source.as_deref(), Some(SOURCE_NAMES | SOURCE_BOOT))
+}
+
+/// Whether the cluster's proxies ever go over to names.
+fn is_possible(cluster: &Cluster) -> bool {
+    cluster.proxy.rollout == Rollout::Live && cluster.settings.control_plane_timeout_ms > 0
+}
+
+/// How long the control plane may be silent, as it is written.
+fn timeout(cluster: &Cluster) -> String {
+    humantime::format_duration(EngineSettings::millis(cluster.settings.control_plane_timeout_ms)).to_string()
+}
+
+/// What a proxy does of which nobody heard lately.
+pub(super) fn of_unheard(cluster: &Cluster) -> String {
+    if is_possible(cluster) { format!("; without news for {} it finds endpoints by name", timeout(cluster)) } else { String::new() }
+}
+
+/// What becomes of a pool that has endpoints. The error: no proxy asks any of them. `answer`: what is said then.
+pub(super) fn judge(
+    (sources, cluster): (&Sources<'_>, &Cluster),
+    pool: &Backend,
+    (status, answer): (Option<u16>, &str),
+    steps: &mut Vec<Step>,
+) -> Result<(), Outcome> {
+    match ByName::of(sources, cluster) {
+        Some(by_name) if by_name.any() => {
+            steps.extend(pool.services.iter().map(|service| step(About::Service, told(service, by_name))));
+            if answers_by_name(pool) {
+                return Ok(());
+            }
+            if by_name.all() {
+                return Err(nobody(pool, status));
+            }
+            steps.push(step(About::Proxies, format!("from {}: {answer}", by_name.words())));
+        }
+        None if is_possible(cluster) => steps.extend(would_be_lost(cluster, pool, answer)),
+        Some(_) | None => {}
+    }
+    Ok(())
+}
+
+fn told(service: &BackendService, by_name: ByName) -> String {
+    let (name, proxies) = (&service.name, by_name.words());
+    if !is_found_by_name(service) {
+        return format!("{name}: gets no requests from {proxies}, which find endpoints by name, because {NOT_BY_NAME}");
+    }
+    let ports = service.on_nodes.then(|| service.endpoints.iter().filter(|endpoint| endpoint.lasting));
+    match ports {
+        Some(lasting) => {
+            let places: Vec<String> =
+                lasting.map(|endpoint| std::net::SocketAddr::new(endpoint.address, endpoint.port.get()).to_string()).collect();
+            format!(
+                "{name}: {proxies} find endpoints by name, and of ports of nodes know those that the service fixes: {}",
+                places.join(", ")
+            )
+        }
+        None => format!("{name}: {proxies} find its tasks by name, wherever the endpoints above were"),
+    }
+}
+
+/// Why nobody can tell whose an address is.
+const NOT_BY_NAME: &str = "it is reached at ports of nodes that it does not fix, and nothing tells whose such a port is by now";
+
+fn nobody(pool: &Backend, status: Option<u16>) -> Outcome {
+    let names: Vec<&str> = pool.services.iter().map(|service| service.name.as_str()).collect();
+    let names = names.join(" and ");
+    let reason = format!(
+        "all proxies find endpoints by name, because nobody confirmed addresses for longer than settings.controlPlaneTimeout, and {names} has \
+         none: {NOT_BY_NAME}"
+    );
+    let remedy = "See `swarmgate status` for who is silent. A port that the service fixes, or an overlay network, lasts through a silence.";
+    Outcome::nobody(status, reason, remedy)
+}
+
+/// Without an operator nobody knows what proxies do; what they would do is worth a word where it is another thing.
+fn would_be_lost(cluster: &Cluster, pool: &Backend, answer: &str) -> Option<Step> {
+    let says = format!(
+        "this holds while the control plane speaks: after a silence of {} {answer}, because {NOT_BY_NAME}. Whether it is silent now, only a running \
+         operator knows",
+        timeout(cluster)
+    );
+    (!answers_by_name(pool)).then(|| step(About::Proxies, says))
+}
+
+/// The services of a pool that get requests.
+pub(super) fn answering(sources: &Sources<'_>, cluster: &Cluster, pool: &Backend) -> Vec<String> {
+    let by_name = ByName::of(sources, cluster).is_some_and(ByName::all);
+    let asked = |service: &&BackendService| !service.endpoints.is_empty() && (!by_name || is_found_by_name(service));
+    pool.services.iter().filter(asked).map(|service| service.name.to_string()).collect()
+}
+
+/// What becomes of TLS for hosts that nobody published: names come with the certificates of hosts alone. The error: all refuse it.
+pub(super) fn judge_default_tls(sources: &Sources<'_>, cluster: &Cluster, steps: &mut Vec<Step>) -> Result<(), Outcome> {
+    let Some(by_name) = ByName::of(sources, cluster).filter(|by_name| by_name.any()) else { return Ok(()) };
+    let why = "proxies that find endpoints by name have no certificate for hosts that nobody published";
+    if by_name.all() {
+        let remedy = "See `swarmgate status` for who is silent; plain HTTP is served meanwhile.";
+        return Err(Outcome::nobody(None, format!("the TLS handshake is refused: {why}"), remedy));
+    }
+    steps.push(step(About::Tls, format!("refused by {}: {why}", by_name.words())));
+    Ok(())
+}

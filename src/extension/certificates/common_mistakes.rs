@@ -1,0 +1,46 @@
+//! Common mistakes by which an object holds nothing that the engine reads, each with words for it. Looks for their marks
+//! and quotes nothing.
+
+use super::Fault;
+use super::pem_blocks::contains;
+use crate::channel::wire::MaterialState;
+
+/// The most that an object holds: Swarm's own limit for a secret is 500 KB, for a config 1 MB.
+const BYTES_MAX: usize = 1 << 20;
+
+/// PEM is text. Files in the binary form (DER) and empty ones are common mistakes that deserve their own words.
+pub(super) fn check_text(content: &[u8], state: MaterialState, remedy: &str) -> Result<(), Fault> {
+    if content.iter().all(u8::is_ascii_whitespace) {
+        return Err(Fault::new(state, "it is empty"));
+    }
+    if content.len() > BYTES_MAX {
+        return Err(Fault::new(state, "it is larger than any certificate"));
+    }
+    // A DER file is a SEQUENCE with a long length.
+    if matches!(content, [0x30, 0x81..=0x84, ..]) {
+        return Err(Fault::new(state, format!("it is in the binary form DER, and PEM text is needed ({remedy})")));
+    }
+    if matches!(content, [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, b'-', ..] | [b'-', 0, ..]) {
+        return Err(Fault::new(state, "it is text in UTF-16: store it as plain text (ASCII or UTF-8)"));
+    }
+    Ok(())
+}
+
+/// Why there is no block in it: the common ways to spoil PEM text. None: there is no trace of any.
+pub(super) fn why_no_block(content: &[u8]) -> Option<&'static str> {
+    let has = |wanted: &[u8]| contains(content, wanted);
+    let words = if has(b"\\n") && has(b"-----BEGIN") {
+        "it is one line in which \\n stands for line breaks: store it with real line breaks (printf '%b' \"$TEXT\")"
+    } else if has(b"-----BEGIN") && !has(b"\n") && has(b"\r") {
+        "its lines end with CR alone: store it with line breaks of Unix or Windows"
+    } else if has(b"-----BEGIN") {
+        "no line in it is -----BEGIN ...----- alone: that line must begin at its left edge and end where it ends"
+    } else if has(b"LS0tLS1CRUdJTi") {
+        "it is PEM text that was encoded in base64 once more: decode it (base64 -d)"
+    } else if std::str::from_utf8(content).is_err() || content.contains(&0) {
+        "it is not PEM text"
+    } else {
+        return None;
+    };
+    Some(words)
+}

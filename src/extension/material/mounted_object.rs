@@ -1,0 +1,99 @@
+//! What was found where an object should be. Reads files; decides nothing about tables.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::engine_refusal;
+use crate::channel::wire::{Contents, MaterialState};
+use crate::extension::certificates::{self, Facts, Fault, PairText, Standing, shown};
+use crate::render::{AuthorityFile, PairFiles, SecretFile};
+use crate::route::{MaterialRef, TlsBinding};
+
+/// A good certificate with its key.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::extension) struct Pair {
+    pub(in crate::extension) files: PairFiles,
+    pub(in crate::extension) contents: Contents,
+    pub(in crate::extension) facts: Facts,
+}
+
+/// Good certificates of a CA.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::extension) struct Authority {
+    pub(in crate::extension) file: AuthorityFile,
+    pub(in crate::extension) facts: Facts,
+}
+
+/// What became of material.
+#[derive(Debug)]
+pub(in crate::extension) enum Found<T> {
+    Good(Arc<T>),
+    /// It exists and is not mounted in this task.
+    Awaited,
+    /// It will be good later.
+    Early(Fault),
+    Bad(Fault),
+}
+
+impl<T> Found<T> {
+    pub(super) fn missing(object: &MaterialRef) -> Self {
+        Self::Bad(Fault::new(MaterialState::Missing, format!("the Swarm has no {}", object.name)))
+    }
+
+    /// What the time of day makes of it.
+    pub(super) fn at(now: Timestamp, judged: Result<Arc<T>, Fault>, facts: impl Fn(&T) -> &Facts) -> Self {
+        let good = match judged {
+            Ok(good) => good,
+            Err(fault) => return Self::Bad(fault),
+        };
+        let fault = |state, words: String| Fault { not_after: facts(&good).not_after(), ..Fault::new(state, words) };
+        match facts(&good).standing(now) {
+            Standing::Valid => Self::Good(good),
+            Standing::Expired(on) => Self::Bad(fault(MaterialState::Expired, format!("it expired on {}", shown(on)))),
+            Standing::Early(from) => {
+                let words = format!("it is valid from {} on", shown(from));
+                Self::Early(Fault { not_before: Some(from), ..fault(MaterialState::NotYetValid, words) })
+            }
+        }
+    }
+}
+
+/// A certificate with its key; none: an object is not mounted.
+pub(super) fn read_pair(directory: &Path, binding: &TlsBinding) -> Option<Result<Pair, Fault>> {
+    let certificate = read(directory, &binding.certificate, MaterialState::NotACertificate)?;
+    let key = read(directory, binding.key_object(), MaterialState::NotAKey)?;
+    Some(certificate.and_then(|certificate| pair(binding, &certificate, &key?)))
+}
+
+fn pair(binding: &TlsBinding, certificate: &[u8], key: &[u8]) -> Result<Pair, Fault> {
+    let PairText { facts, certificate, key } = certificates::read_pair(certificate, key)?;
+    let file = |text: &str, object: &MaterialRef| SecretFile::new(text, object.id.as_deref().unwrap_or_default());
+    let files = PairFiles { certificate: file(&certificate, &binding.certificate), key: file(&key, binding.key_object()) };
+    let contents = [(files.certificate.name().to_owned(), certificate), (files.key.name().to_owned(), key)];
+    Ok(Pair { files, contents: Contents(contents.into()), facts })
+}
+
+/// The certificates of a CA; none: the object is not mounted.
+pub(super) fn read_authority(directory: &Path, id: &str) -> Option<Result<Authority, Fault>> {
+    let content = read_file(&directory.join(id), MaterialState::NotACertificate)?;
+    Some(content.and_then(|content| {
+        let (facts, certificates) = certificates::read_authority(&content)?;
+        let file = AuthorityFile::new(certificates.iter().map(Vec::as_slice)).ok_or_else(engine_refusal::unwritable)?;
+        Ok(Authority { file, facts })
+    }))
+}
+
+fn read(directory: &Path, object: &MaterialRef, state: MaterialState) -> Option<Result<Vec<u8>, Fault>> {
+    read_file(&directory.join(object.id.as_ref()?), state)
+}
+
+fn read_file(path: &Path, state: MaterialState) -> Option<Result<Vec<u8>, Fault>> {
+    match std::fs::read(path) {
+        Ok(content) => Some(Ok(content)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => Some(Err(Fault::new(state, format!("its mount cannot be read: {}", error.kind())))),
+    }
+}

@@ -1,0 +1,103 @@
+//! `mode: global`, one proxy on each node that fits, made of a replicated service whose number follows the nodes. Swarm's own
+//! global mode replaces outdated tasks of a node whenever anything about that node changes, beside the rollout and without its
+//! rules, so one network of a neighbour could stop all proxies at once (`docs/decisions/proxies-on-every-node.md`). Must
+//! never ask for fewer proxies than nodes hold one: then Swarm would stop one that serves.
+
+use serde_json::{Value, json};
+
+use super::field::{Field, MAX_REPLICAS, REPLICAS, Want};
+use super::common_fields::{want, whole};
+use crate::intent::cluster::{CONSTRAINT_AT_CREATION, PROXIES_AT_CREATION, Proxy};
+use crate::intent::cluster_spec::Mode;
+use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::swarm::{Service, Snapshot, one_on_each};
+
+/// Where new proxies start before old ones have stopped, a node has two for a while.
+const MOST_IF_STARTING_FIRST: u64 = 2;
+
+/// How the proxy service comes to have the proxies that are declared.
+pub(super) struct Number {
+    /// Swarm's mode of the service.
+    pub mode: Mode,
+    /// The fields that say how many, and how many on one node.
+    pub fields: Vec<Field>,
+    /// The number, where it follows the nodes.
+    pub follows_nodes: Option<u64>,
+    /// What somebody should know about it.
+    pub finding: Option<Finding>,
+}
+
+/// What is declared, made of what there is: Swarm cannot change the mode of a service.
+pub(super) fn number(proxy: &Proxy, existing: Option<&Service>, snapshot: &Snapshot, starts_first: bool) -> Number {
+    let name = proxy.workload.service_name.as_str();
+    let existing_replicas = existing.and_then(|service| service.replicas);
+    let is_global = existing.is_some_and(|service| service.spec.pointer("/Mode/Global").is_some());
+    let constraints = constraints(proxy, existing);
+    let most = if starts_first { MOST_IF_STARTING_FIRST } else { 1 };
+    let nodes = || one_on_each(&constraints, existing, snapshot);
+    match (proxy.mode, nodes().map(|nodes| nodes.len() as u64)) {
+        (Mode::Replicated, _) => {
+            Number { mode: Mode::Replicated, fields: fields(want(proxy.replicas), Want::Free), follows_nodes: None, finding: None }
+        }
+        (Mode::Global, number) if is_global || (number.is_none() && existing_replicas.is_none()) => {
+            let finding = existing.filter(|_| is_global).map(|_| replaced_together(name, number.is_some()));
+            Number { mode: Mode::Global, fields: Vec::new(), follows_nodes: None, finding }
+        }
+        (Mode::Global, number) => {
+            // Without a node there is nothing to gain from having none: what is there comes back with the first one.
+            let kept = existing_replicas.filter(|replicas| *replicas > 0).unwrap_or(1);
+            let finding = number.is_none().then(|| undecided(name, kept));
+            let number = number.filter(|number| *number > 0).unwrap_or(kept);
+            let fields = fields(want(Some(number)), want(Some(most)));
+            Number { mode: Mode::Replicated, fields, follows_nodes: Some(number), finding }
+        }
+    }
+}
+
+fn fields(replicas: Want, most_on_a_node: Want) -> Vec<Field> {
+    vec![
+        whole(REPLICAS, &["Mode", "Replicated", "Replicas"], replicas, json!(PROXIES_AT_CREATION)).absent_means(json!(1)),
+        whole(MAX_REPLICAS, &["TaskTemplate", "Placement", "MaxReplicas"], most_on_a_node, Value::Null).absent_means(json!(0)),
+    ]
+}
+
+/// The constraints that will hold: those of the document, else those of the service.
+pub(super) fn constraints<'a>(proxy: &'a Proxy, existing: Option<&'a Service>) -> Vec<&'a str> {
+    let stated = proxy.workload.constraints.as_ref().map(|list| list.iter().map(String::as_str).collect());
+    let written = || {
+        let list = existing?.spec.pointer("/TaskTemplate/Placement/Constraints").and_then(Value::as_array);
+        Some(list.into_iter().flatten().filter_map(Value::as_str).collect())
+    };
+    stated.or_else(written).unwrap_or_else(|| vec![CONSTRAINT_AT_CREATION])
+}
+
+fn replaced_together(name: &str, can_be_counted: bool) -> Finding {
+    let first = if can_be_counted {
+        ""
+    } else {
+        "First use constraints that compare node.id, node.hostname, node.role, node.platform or node.labels only; those of now cannot be \
+         counted. "
+    };
+    Finding::new(
+        Severity::Warning,
+        FindingCode::ProxiesReplacedTogether,
+        Subject::Service(name.to_owned()),
+        "The service has Swarm's own global mode. While its proxies are being replaced, any change of a node, such as a network that somebody \
+         else's task brings there, makes Swarm replace that node's proxy at once, so all proxies can be down together.",
+        format!(
+            "{first}Remove the service at a quiet time (docker service rm {name}): it is created again at once without this fault, and until \
+             the new proxies run nothing is served."
+        ),
+    )
+}
+
+fn undecided(name: &str, kept: u64) -> Finding {
+    Finding::new(
+        Severity::Warning,
+        FindingCode::ProxyNodesUnknown,
+        Subject::Service(name.to_owned()),
+        format!("Which nodes meet the constraints of the proxies cannot be told, so their number stays {kept}: nodes that join get none."),
+        "Use constraints that compare node.id, node.hostname, node.role, node.platform or node.labels, or write mode: replicated with the \
+         number of replicas.",
+    )
+}

@@ -1,0 +1,224 @@
+//! Ports of nodes that a service of somebody else asks for, too. Swarm lets every service ask for a port that is bound on nodes and
+//! gives it to whoever waits when it becomes free: a proxy that stops for a moment can lose its node to somebody else
+//! (`docs/decisions/contested-host-ports.md`). Only tells; who is replaced in spite of it is the business of `plan`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::global_mode;
+use super::seals::{Described, Kind};
+use crate::channel::contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
+use crate::intent::cluster::Cluster;
+use crate::intent::cluster_spec::PublishMode;
+use crate::pki::Seals;
+use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
+use crate::swarm::{Node, PublishedPort, Service, Snapshot, Task, fitting_nodes, nodes_that_meet};
+use crate::types::{NodeId, ServiceId};
+
+/// So many names are told in one sentence.
+const NAMES_MAX: usize = 5;
+/// In the words by which Swarm says that a task finds no node because of a port.
+const NO_PORT: &str = "host-mode port";
+/// Of tasks that have no node yet; those of Swarm's global mode may name the one that they wait for.
+const WITHOUT_NODE: [&str; 3] = ["new", "allocated", "pending"];
+
+/// A port of nodes, with its protocol.
+type HostPort<'a> = (u16, &'a str);
+
+/// What a service of ours has on nodes.
+struct Held<'a> {
+    service: String,
+    ports: BTreeSet<HostPort<'a>>,
+    /// Where its tasks are, or may come to be.
+    nodes: BTreeSet<&'a NodeId>,
+    /// Whether a task of it waits for such a port.
+    waits: bool,
+    /// What becomes of requests that somebody else gets, and what is held back meanwhile.
+    loses: &'static str,
+    holds_back: &'static str,
+}
+
+/// A service of somebody else that asks for ports of ours on nodes that are ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contest {
+    /// Its name.
+    pub service: String,
+    /// The ports in question: `80/tcp`.
+    pub ports: Vec<String>,
+    /// Whether a port that becomes free on such a node is given to it, or one of our tasks waits because it has one.
+    pub acute: bool,
+    finding: Finding,
+}
+
+impl Contest {
+    /// What its owner and the administrator should know.
+    pub fn finding(&self) -> Finding {
+        self.finding.clone()
+    }
+}
+
+/// Who asks for the ports of a cluster's proxies, by name of the service.
+pub fn of_proxies(instance: &str, cluster: &Cluster, seals: &Seals, snapshot: &Snapshot) -> Vec<Contest> {
+    let workloads = [&cluster.proxy.workload, &cluster.extension];
+    let named = |service: &Service| workloads.iter().any(|workload| workload.service_name.as_str() == service.name);
+    held_by_proxies(cluster, snapshot)
+        .map_or_else(Vec::new, |held| contests(&held, snapshot, |service| named(service) || is_sealed(instance, seals, service)))
+}
+
+/// Who asks for the ports of the operator's own service.
+pub fn of_operator(own: &ServiceId, instance: &str, seals: &Seals, snapshot: &Snapshot) -> Vec<Contest> {
+    let Some(service) = snapshot.services.get(own) else { return Vec::new() };
+    let ports = bound(&service.ports).collect();
+    let nodes = in_use(fitting_nodes(&service.spec, snapshot), snapshot).chain(nodes_of(service, snapshot)).collect();
+    let held = Held {
+        service: service.name.clone(),
+        ports,
+        nodes,
+        waits: waits_for_a_port(service, snapshot),
+        loses: "gets what is meant for the operator there: tokens of those who ask for the status without TLS, for example",
+        holds_back: "",
+    };
+    contests(&held, snapshot, |other| other.id == *own || is_sealed(instance, seals, other))
+}
+
+/// What tasks of the proxies wait for before they are replaced, if somebody would get a port of theirs meanwhile.
+pub fn wait(service: &str, contests: &[Contest]) -> Option<WaitingOn> {
+    let acute = || contests.iter().filter(|contest| contest.acute);
+    let ports: BTreeSet<&str> = acute().flat_map(|contest| &contest.ports).map(String::as_str).collect();
+    let by = some(acute().map(|contest| contest.service.as_str()));
+    let ports = ports.into_iter().collect::<Vec<_>>().join(", ");
+    (!by.is_empty()).then(|| WaitingOn::HostPort { service: service.to_owned(), ports, by })
+}
+
+/// What the proxies have now, and what they shall have.
+fn held_by_proxies<'a>(cluster: &'a Cluster, snapshot: &'a Snapshot) -> Option<Held<'a>> {
+    let proxy = &cluster.proxy;
+    let existing = snapshot.services.values().find(|service| service.name == proxy.workload.service_name.as_str());
+    let mappings = std::iter::once(&proxy.publish.http).chain(&proxy.publish.https);
+    let declared = mappings.filter(|_| proxy.publish.mode == PublishMode::Host).map(|port| (port.published.get(), "tcp"));
+    let ports: BTreeSet<_> = existing.into_iter().flat_map(|service| bound(&service.ports)).chain(declared).collect();
+    if ports.is_empty() {
+        return None;
+    }
+    let wanted = in_use(nodes_that_meet(&global_mode::constraints(proxy, existing), snapshot), snapshot);
+    let now = existing.into_iter().flat_map(|service| in_use(fitting_nodes(&service.spec, snapshot), snapshot));
+    let running = existing.into_iter().flat_map(|service| nodes_of(service, snapshot));
+    Some(Held {
+        service: proxy.workload.service_name.to_string(),
+        ports,
+        nodes: wanted.chain(now).chain(running).collect(),
+        waits: existing.is_some_and(|service| waits_for_a_port(service, snapshot)),
+        loses: "answers every request to that node, whatever its host",
+        holds_back: " Meanwhile no proxy is replaced: new networks, images and all else that needs new proxies wait.",
+    })
+}
+
+/// One pass over the services, and one over the tasks if any of them asks for such a port.
+fn contests(held: &Held<'_>, snapshot: &Snapshot, is_ours: impl Fn(&Service) -> bool) -> Vec<Contest> {
+    let asks = |service: &&Service| bound(&service.ports).any(|port| held.ports.contains(&port));
+    let rivals: Vec<&Service> = snapshot.services.values().filter(asks).filter(|service| !is_ours(service)).collect();
+    let mut tasks: BTreeMap<&ServiceId, Vec<&Task>> = rivals.iter().map(|service| (&service.id, Vec::new())).collect();
+    if !rivals.is_empty() {
+        for task in snapshot.tasks.values() {
+            if let Some(known) = tasks.get_mut(&task.service) {
+                known.push(task);
+            }
+        }
+    }
+    let tasks_of = |service: &Service| tasks.get(&service.id).map_or(&[][..], Vec::as_slice);
+    let mut found: Vec<Contest> = rivals.iter().filter_map(|service| contest(held, service, tasks_of(service), snapshot)).collect();
+    found.sort_by(|a, b| a.service.cmp(&b.service));
+    found
+}
+
+fn contest(held: &Held<'_>, service: &Service, tasks: &[&Task], snapshot: &Snapshot) -> Option<Contest> {
+    if service.replicas == Some(0) || (service.is_job() && tasks.is_empty()) {
+        return None;
+    }
+    let has_node = |task: &&Task| task.node.is_some() && !WITHOUT_NODE.contains(&task.state.as_str()) && !task.has_ended();
+    let on: BTreeSet<&NodeId> = tasks.iter().copied().filter(has_node).filter_map(|task| task.node.as_ref()).collect();
+    let may: BTreeSet<&NodeId> = in_use(fitting_nodes(&service.spec, snapshot), snapshot).filter(|id| held.nodes.contains(id)).collect();
+    let has: BTreeSet<&NodeId> = on.iter().copied().filter(|id| held.nodes.contains(id)).collect();
+    if may.is_empty() && has.is_empty() {
+        return None;
+    }
+    let placed = u64::try_from(tasks.iter().copied().filter(has_node).count()).unwrap_or(u64::MAX);
+    let is_short = service.replicas.map_or_else(|| !may.is_subset(&on), |replicas| placed < replicas);
+    let takes = is_short && !may.is_empty();
+    let blocks = !has.is_empty() && held.waits;
+    let ports: BTreeSet<HostPort<'_>> = bound(&service.ports).filter(|port| held.ports.contains(port)).collect();
+    let ports: Vec<String> = ports.into_iter().map(|(port, protocol)| format!("{port}/{protocol}")).collect();
+    let finding = finding(held, service, &ports, &names(&has, snapshot), takes, blocks);
+    Some(Contest { service: service.name.clone(), ports, acute: takes || blocks, finding })
+}
+
+fn finding(held: &Held<'_>, service: &Service, ports: &[String], has: &str, takes: bool, blocks: bool) -> Finding {
+    let Held { service: ours, loses, holds_back, .. } = held;
+    let stack = service.stack().map_or_else(String::new, |stack| format!(" of the stack {stack}"));
+    let all = ports.join(", ");
+    let what = format!("This service{stack} asks for {all} of nodes (host mode), as {ours} does");
+    let now = match (takes, blocks) {
+        (true, true) => {
+            format!("it has it on {has}, where {ours} waits for it, and Swarm gives it more nodes as soon as a task of {ours} stops on one")
+        }
+        (true, false) => format!("Swarm gives it to this service as soon as a task of {ours} stops on a node"),
+        (false, true) => format!("it has it on {has}, where {ours} waits for it"),
+        (false, false) => format!(
+            "all its tasks have nodes now; one that looks for a node while a task of {ours} is stopped for a moment can get that one's"
+        ),
+    };
+    let acute = takes || blocks;
+    let held_back = if acute { holds_back } else { "" };
+    let message = format!("{what}: {now}. Whoever has it {loses}.{held_back}");
+    let remedy = format!(
+        "Remove the service or this port of it, or keep it off the nodes of {ours} by constraints (node.labels, node.hostname, node.id, \
+         node.role)."
+    );
+    let severity = if acute { Severity::Error } else { Severity::Warning };
+    Finding::new(severity, FindingCode::HostPortContested, Subject::Service(service.name.clone()), message, remedy).at("ports", &all)
+}
+
+/// Whether a task finds no node because of a port, and one is missing for that. Successors of tasks that run wait, too.
+fn waits_for_a_port(service: &Service, snapshot: &Snapshot) -> bool {
+    let tasks = || snapshot.tasks.values().filter(|task| task.service == service.id);
+    let placed = u64::try_from(tasks().filter(|task| !WITHOUT_NODE.contains(&task.state.as_str())).count()).unwrap_or(u64::MAX);
+    let is_short = service.replicas.is_none_or(|replicas| placed < replicas);
+    is_short && tasks().any(|task| task.state == "pending" && task.error.contains(NO_PORT))
+}
+
+fn bound(ports: &[PublishedPort]) -> impl Iterator<Item = HostPort<'_>> {
+    ports.iter().filter(|port| port.host_mode && port.published != 0).map(|port| (port.published, port.protocol.as_str()))
+}
+
+/// The nodes that fit, or all if that cannot be told.
+fn in_use<'a>(fitting: Option<Vec<&'a NodeId>>, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a NodeId> {
+    let all = || snapshot.nodes.values().filter(|node| node.is_in_use()).map(|node| &node.id).collect();
+    fitting.unwrap_or_else(all).into_iter()
+}
+
+/// The nodes that have a task of the service.
+fn nodes_of<'a>(service: &Service, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a NodeId> {
+    let id = service.id.clone();
+    snapshot.tasks.values().filter(move |task| task.service == id).filter_map(|task| task.node.as_ref())
+}
+
+/// Whether the operator made the service: its labels alone anybody could write.
+fn is_sealed(instance: &str, seals: &Seals, service: &Service) -> bool {
+    let label = |key: &str| service.labels.get(key).map_or("", String::as_str);
+    let (cluster, role, name) = (label(LABEL_CLUSTER), label(LABEL_ROLE), service.name.as_str());
+    let described = Described { kind: Kind::Service, instance, cluster, role, name };
+    label(LABEL_OWNER) == instance && described.is_sealed(seals, &service.labels)
+}
+
+fn names(nodes: &BTreeSet<&NodeId>, snapshot: &Snapshot) -> String {
+    let name = |id: &&NodeId| snapshot.nodes.get(*id).map_or("", |node: &Node| node.hostname.as_str());
+    let mut names: Vec<&str> = nodes.iter().map(name).filter(|name| !name.is_empty()).collect();
+    names.sort_unstable();
+    some(names.into_iter())
+}
+
+/// The first few names, and how many more there are.
+fn some<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let all: Vec<&str> = names.collect();
+    let shown = all.iter().take(NAMES_MAX).copied().collect::<Vec<_>>().join(", ");
+    if all.len() > NAMES_MAX { format!("{shown} and {} more", all.len() - NAMES_MAX) } else { shown }
+}

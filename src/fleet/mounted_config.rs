@@ -1,0 +1,235 @@
+//! Which rendered configuration the proxy service mounts: the boot snapshot (`rollout: live`) or the configuration
+//! itself (`rollout: replace`), as content-named config objects, and the secrets with certificates that it names.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+use super::ShapeInput;
+use super::field::{Field, Role};
+use super::config_parts::{self, OBJECT_BYTES_MAX, PARTS_MAX, Part};
+use super::seals::{Described, Kind};
+use super::{tls_mounts, names, common_fields, enrolment_tokens};
+use crate::channel::boot;
+use crate::channel::contract::{BOOT_FILE, ENGINE_MAIN_FILE, LABEL_CONTENT, LABEL_MATERIAL};
+use crate::channel::wire::Bundle;
+use crate::intent::cluster_spec::Rollout;
+use crate::pki::ChannelRole;
+use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::swarm::{Config, Service};
+use crate::types::{ClusterName, Digest};
+
+/// A mounted boot snapshot that is older than this is replaced by the newest one, even though that replaces tasks: its
+/// routes would otherwise drift ever further from the truth. A week keeps such a rollout rare.
+pub const BOOT_SNAPSHOT_AGE_MAX: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// A config object that may have to be created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigObject {
+    /// Its name, which holds a digest of its content.
+    pub name: String,
+    /// Boot or live.
+    pub role: Role,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// What it is made of. Written out only when it is needed: most passes create nothing.
+    bundle: Bundle,
+    /// Its content, or its share of it, where that had to be written out to see how large it is.
+    written: Option<Vec<u8>>,
+}
+
+impl ConfigObject {
+    /// Its content, or its share of it.
+    pub fn data(&self) -> Vec<u8> {
+        self.written.clone().unwrap_or_else(|| content(self.role, &self.bundle))
+    }
+}
+
+/// A boot snapshot is the whole bundle, read by the agent; a mounted configuration is the engine's main file.
+fn content(role: Role, bundle: &Bundle) -> Vec<u8> {
+    match role {
+        Role::Live => main_file(bundle).as_bytes().to_vec(),
+        // A bundle is made of strings: nothing in it fails to serialise, and memory does not fail to take bytes.
+        _ => boot::encode(bundle).unwrap_or_default(),
+    }
+}
+
+fn main_file(bundle: &Bundle) -> &str {
+    bundle.files.get(ENGINE_MAIN_FILE).map_or("", String::as_str)
+}
+
+/// What the proxy service mounts: a configuration, and with it the secrets that it names.
+pub(super) struct Mounted {
+    /// The fields `secrets` and `configs` as they must be now; empty: there is nothing to mount, so the service must wait.
+    pub now: Vec<Field>,
+    /// The same fields with the newest content, if that is another.
+    pub when_replaced: Vec<Field>,
+    /// The objects that may have to be created.
+    pub objects: Vec<ConfigObject>,
+    /// That the newest content does not fit, if so.
+    pub finding: Option<Finding>,
+}
+
+/// Chooses the configuration to mount. The secrets always follow it: a configuration whose secrets went before it would not start.
+pub(super) fn choose(input: &ShapeInput<'_>, service: Option<&Service>) -> Mounted {
+    let (role, target, bundle) = match input.cluster.proxy.rollout {
+        Rollout::Live => (Role::Boot, BOOT_FILE, input.boot),
+        Rollout::Replace => (Role::Live, input.cluster.proxy.config_path.as_str(), input.live),
+    };
+    let mounted = service.and_then(|service| mounted_config(input, service, role, target));
+    let news = bundle.filter(|bundle| !mounted.is_some_and(|config| holds(config, bundle)));
+    let (objects, finding) = fitting(input, news.and_then(|bundle| object(input, role, bundle)));
+    let place = Place { input, service, role, target };
+    let latest_fields = objects.first().map(|first| fields(&place, &first.name, None, &first.labels));
+    let spare = mounted.or_else(|| newest_existing(input, role));
+    let kept_fields = spare.map(|config| fields(&place, &config.name, Some(&config.id.0), &config.labels));
+    let keep = match (role, mounted) {
+        (Role::Boot, Some(config)) => !is_too_old(input, config),
+        _ => false,
+    };
+    let (now, when_replaced) = if keep { (kept_fields, latest_fields) } else { (latest_fields.or(kept_fields), None) };
+    let when_replaced = when_replaced.filter(|fields| Some(fields) != now.as_ref()).unwrap_or_default();
+    Mounted { now: now.unwrap_or_default(), when_replaced, objects, finding }
+}
+
+/// What exceeds Swarm's limit would be refused on every pass: a boot snapshot is mounted in parts, as far as that goes.
+fn fitting(input: &ShapeInput<'_>, object: Option<ConfigObject>) -> (Vec<ConfigObject>, Option<Finding>) {
+    let Some(object) = object else { return (Vec::new(), None) };
+    let (cluster, snapshot) = (&input.cluster.name, input.snapshot);
+    let sealed = |object: ConfigObject| {
+        let labels = described(input, object.role, &object.name).seal(input.seals, object.labels);
+        ConfigObject { labels, ..object }
+    };
+    let known = snapshot.configs.values().find(|config| config.name == object.name);
+    let ours = |config: &&Config| described(input, object.role, &config.name).is_sealed(input.seals, &config.labels);
+    let known = known.filter(ours).filter(|config| config_parts::is_whole(config, object.role, cluster, snapshot));
+    let unpacked: usize = object.bundle.files.values().map(String::len).sum();
+    // What Swarm has taken fits; and packing is spared whatever fits as it is.
+    let written = (known.is_none() && unpacked >= OBJECT_BYTES_MAX / 2).then(|| content(object.role, &object.bundle));
+    let bytes = written.as_ref().map_or(0, Vec::len);
+    let count = known.map_or(bytes.div_ceil(OBJECT_BYTES_MAX).max(1), |config| config_parts::count(&config.labels));
+    let most = if object.role == Role::Live { 1 } else { PARTS_MAX };
+    if count > most {
+        return (Vec::new(), Some(too_large(input, object.role, bytes, most)));
+    }
+    (Part::all(count).map(|part| sealed(object.part(part, cluster, written.as_deref()))).collect(), None)
+}
+
+impl ConfigObject {
+    /// This part of it, where this is the whole.
+    fn part(&self, part: Part, cluster: &ClusterName, written: Option<&[u8]>) -> Self {
+        let name = part.name(&self.name, self.role, cluster);
+        let labels = self.labels.clone().into_iter().chain(part.labels(&self.name)).collect();
+        Self { name, labels, written: written.map(|content| part.share(content)), ..self.clone() }
+    }
+}
+
+fn too_large(input: &ShapeInput<'_>, role: Role, bytes: usize, objects: usize) -> Finding {
+    let (what, where_to, remedy) = match role {
+        Role::Live => ("configuration", "a Swarm config object", "Use `rollout: live`, or spread the services over several clusters."),
+        _ => (
+            "boot snapshot, packed,",
+            "the four config objects that it may have",
+            "Spread the services over several clusters. Running proxies are not concerned: they follow the extension.",
+        ),
+    };
+    let most = objects * OBJECT_BYTES_MAX;
+    let message = format!("The {what} has {bytes} bytes, and {where_to} at most {most}; the mounted one, if any, stays.");
+    let subject = Subject::Cluster(input.cluster.name.to_string());
+    Finding::new(Severity::Error, FindingCode::ConfigTooLarge, subject, message, remedy)
+}
+
+/// Whether a config says the same as a bundle, whenever that was accepted.
+fn holds(config: &Config, bundle: &Bundle) -> bool {
+    let material = config.labels.get(LABEL_MATERIAL).map_or("", String::as_str);
+    let content = config.labels.get(LABEL_CONTENT);
+    content.is_some_and(|content| *content == bundle.digest.to_string()) && material == material_of(bundle)
+}
+
+fn is_too_old(input: &ShapeInput<'_>, config: &Config) -> bool {
+    input.now.duration_since(config.created_at) > BOOT_SNAPSHOT_AGE_MAX
+}
+
+/// The config of ours that the service mounts at `target`.
+fn mounted_config<'a>(input: &ShapeInput<'a>, service: &Service, role: Role, target: &str) -> Option<&'a Config> {
+    let mounts = service.spec.pointer("/TaskTemplate/ContainerSpec/Configs")?.as_array()?;
+    let mount = mounts.iter().find(|mount| mount.pointer("/File/Name").and_then(Value::as_str) == Some(target))?;
+    let id = mount.get("ConfigID")?.as_str()?;
+    whole_configs(input, role).find(|config| config.id.0 == id)
+}
+
+/// The newest config of ours that is there: better than none when the proxies must start while the extension is silent.
+fn newest_existing<'a>(input: &ShapeInput<'a>, role: Role) -> Option<&'a Config> {
+    whole_configs(input, role).max_by_key(|config| (config.created_at, config.id.clone()))
+}
+
+fn described<'a>(input: &ShapeInput<'a>, role: Role, name: &'a str) -> Described<'a> {
+    let cluster = input.cluster.name.as_str();
+    Described { kind: Kind::Config, instance: input.instance, cluster, role: role.as_str(), name }
+}
+
+fn whole_configs<'a>(input: &ShapeInput<'a>, role: Role) -> impl Iterator<Item = &'a Config> {
+    let wanted = names::owner_labels(input.instance, Some(&input.cluster.name), role);
+    let (snapshot, cluster) = (input.snapshot, &input.cluster.name);
+    let ours = snapshot.configs.values().filter(move |config| wanted.iter().all(|(key, value)| config.labels.get(key) == Some(value)));
+    // Somebody else may create a config with our labels and an old configuration in it.
+    let ours = ours.filter(move |config| described(input, role, &config.name).is_sealed(input.seals, &config.labels));
+    ours.filter(move |config| config_parts::is_whole(config, role, cluster, snapshot))
+}
+
+fn object(input: &ShapeInput<'_>, role: Role, bundle: &Bundle) -> Option<ConfigObject> {
+    if bundle.cluster != input.cluster.name || !bundle.files.contains_key(ENGINE_MAIN_FILE) {
+        return None;
+    }
+    // The time belongs to the name: an object that was mounted earlier would tell proxies a time that is too early. And so
+    // does the material: the same files may name a certificate that another secret holds now.
+    let material = material_of(bundle);
+    let content = Digest::of_json(&(bundle.version, &bundle.digest, bundle.accepted_at, bundle.generation, &material));
+    let name = names::config_object(role, &input.cluster.name, &content);
+    let mut labels = names::owner_labels(input.instance, Some(&input.cluster.name), role);
+    labels.insert(LABEL_CONTENT.to_owned(), bundle.digest.to_string());
+    labels.extend((!material.is_empty()).then(|| (LABEL_MATERIAL.to_owned(), material)));
+    Some(ConfigObject { name, role, labels, bundle: bundle.clone(), written: None })
+}
+
+/// The ids of the objects whose contents the bundle's files need, as the label has them.
+fn material_of(bundle: &Bundle) -> String {
+    let ids: BTreeSet<&str> = bundle.material.values().map(|material| material.secret.as_str()).collect();
+    ids.into_iter().collect::<Vec<_>>().join(",")
+}
+
+fn id_of(input: &ShapeInput<'_>, role: Role, name: &str) -> String {
+    // One that this operator did not create is as good as none: its name is taken then, and that is told.
+    let sealed = |config: &&Config| described(input, role, &config.name).is_sealed(input.seals, &config.labels);
+    let known = input.snapshot.configs.values().find(|config| config.name == name).filter(sealed);
+    known.map_or_else(|| names::pending(name), |config| config.id.0.clone())
+}
+
+/// Where the proxies' configuration is mounted.
+struct Place<'a> {
+    input: &'a ShapeInput<'a>,
+    service: Option<&'a Service>,
+    role: Role,
+    target: &'a str,
+}
+
+/// The fields `secrets` and `configs` with the configuration that the object of this name begins, and the material that its
+/// labels tell of.
+fn fields(place: &Place<'_>, name: &str, id: Option<&str>, labels: &BTreeMap<String, String>) -> Vec<Field> {
+    let Place { input, service, role, target } = place;
+    let config = |part: Part| {
+        let (target, name) = (part.target(target), part.name(name, *role, &input.cluster.name));
+        let id = id.filter(|_| part.index == 0).map_or_else(|| id_of(input, *role, &name), str::to_owned);
+        let file = json!({"Name": target, "UID": "0", "GID": "0", "Mode": 0o444});
+        (target, json!({"File": file, "ConfigID": id, "ConfigName": name}))
+    };
+    let configs = Part::all(config_parts::count(labels)).map(config);
+    let material = labels.get(LABEL_MATERIAL).into_iter().flat_map(|ids| ids.split(','));
+    // What a configuration asks for is its extension's word; what may be mounted is what services were granted.
+    let granted = material.filter(|id| tls_mounts::is_granted(input, *service, id));
+    let mounts = tls_mounts::mounts(input.snapshot, *service, granted, tls_mounts::reader(input, Role::Proxy));
+    let token = (input.cluster.proxy.rollout == Rollout::Live).then(|| enrolment_tokens::mount(input, ChannelRole::Proxy));
+    let secrets = token.into_iter().chain(mounts.secrets).collect();
+    vec![common_fields::secrets(secrets), common_fields::configs(configs.chain(mounts.configs).collect())]
+}

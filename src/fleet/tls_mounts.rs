@@ -1,0 +1,73 @@
+//! Secrets and configs with TLS material, as mounts: each under its id, so that a mount never changes its content. They
+//! are other people's objects: mounted by id, never created, changed or removed.
+
+use serde_json::{Value, json};
+
+use super::ShapeInput;
+use super::field::{Field, Role};
+use super::common_fields::{self, SECRET_FILE_MODE};
+use crate::channel::contract::material_file;
+use crate::intent::cluster_spec::Rollout;
+use crate::swarm::{Service, Snapshot};
+use crate::types::{ConfigId, SecretId};
+
+/// Who reads the files in the container: `(uid, gid)`.
+pub(super) type Reader = (&'static str, &'static str);
+
+/// The reader in the containers of a role: our own user, or the root of a stock image, whose engine reads keys as root.
+pub(super) fn reader(input: &ShapeInput<'_>, role: Role) -> Reader {
+    match (role, input.cluster.proxy.rollout) {
+        (Role::Proxy, Rollout::Replace) => ("0", "0"),
+        _ => common_fields::user_parts(),
+    }
+}
+
+/// The fields `secrets` and `configs` of the extension: `own`, and everything that the routes name.
+pub(super) fn of_the_routes(input: &ShapeInput<'_>, own: Vec<(String, Value)>) -> [Field; 2] {
+    let ids = input.material.iter().filter_map(|object| object.id.as_deref());
+    let name = input.cluster.extension.service_name.as_str();
+    let existing = input.snapshot.services.values().find(|service| service.name == name);
+    let mounts = mounts(input.snapshot, existing, ids, reader(input, Role::Extension));
+    let secrets = own.into_iter().chain(mounts.secrets).collect();
+    [common_fields::secrets(secrets), common_fields::configs(mounts.configs)]
+}
+
+/// Mounts by file, as entries of the fields `secrets` and `configs`.
+#[derive(Debug, Default)]
+pub(super) struct Mounts {
+    pub secrets: Vec<(String, Value)>,
+    pub configs: Vec<(String, Value)>,
+}
+
+/// The mounts of the objects with these ids. What does not exist (any more) cannot be mounted: Swarm would refuse the
+/// whole service, and its routes go without. But what the service mounts already does exist, seen or not: Swarm removes
+/// nothing that is mounted.
+pub(super) fn mounts<'a>(snapshot: &Snapshot, service: Option<&Service>, ids: impl Iterator<Item = &'a str>, reader: Reader) -> Mounts {
+    let mut mounts = Mounts::default();
+    for id in ids {
+        let file = || json!({"Name": material_file(id), "UID": reader.0, "GID": reader.1, "Mode": SECRET_FILE_MODE});
+        if let Some(secret) = snapshot.secrets.get(&SecretId(id.to_owned())) {
+            mounts.secrets.push((material_file(id), json!({"File": file(), "SecretID": id, "SecretName": secret.name})));
+        } else if let Some(config) = snapshot.configs.get(&ConfigId(id.to_owned())) {
+            mounts.configs.push((material_file(id), json!({"File": file(), "ConfigID": id, "ConfigName": config.name})));
+        } else {
+            mounts.secrets.extend(mounted(service, "Secrets", id));
+            mounts.configs.extend(mounted(service, "Configs", id));
+        }
+    }
+    mounts
+}
+
+/// Whether a configuration may have this object mounted: the routes of now name it, or the service had it from routes of before.
+pub(super) fn is_granted(input: &ShapeInput<'_>, service: Option<&Service>, id: &str) -> bool {
+    let named = input.material.iter().any(|object| object.id.as_deref() == Some(id));
+    named || ["Secrets", "Configs"].into_iter().any(|list| mounted(service, list, id).is_some())
+}
+
+/// The entry by which the service mounts the object already, if it does.
+fn mounted(service: Option<&Service>, list: &str, id: &str) -> Option<(String, Value)> {
+    let file = material_file(id);
+    let entries = service?.spec.pointer("/TaskTemplate/ContainerSpec")?.get(list)?.as_array()?;
+    let entry = entries.iter().find(|entry| entry.pointer("/File/Name").and_then(Value::as_str) == Some(&file))?;
+    Some((file, entry.clone()))
+}

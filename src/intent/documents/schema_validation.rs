@@ -1,0 +1,243 @@
+//! The shape of a document: fields, types, ranges and grammars, checked against the generated schema. One schema rules
+//! what editors, third parties and we accept; this file turns its errors into what a person needs to hear.
+
+use std::sync::LazyLock;
+
+use jsonschema::error::ValidationErrorKind as Kind;
+use jsonschema::{ValidationError, Validator};
+use serde_json::Value;
+
+use super::super::cluster_spec::KIND;
+use super::super::formats::{FORMATS, Format};
+use super::super::schema::cluster_schema;
+use super::super::suggest::nearest;
+use super::super::yaml::{Data, Node, escaped};
+use super::document_error::{Mistakes, path_of};
+use crate::report::{FindingCode, Severity};
+use crate::types::{ClusterName, NetworkName, ServiceName};
+
+static SCHEMA: LazyLock<Value> = LazyLock::new(cluster_schema);
+static VALIDATOR: LazyLock<Result<Validator, String>> = LazyLock::new(|| {
+    let options = FORMATS.iter().fold(jsonschema::options(), |options, format| {
+        let check = format.check;
+        options.with_format(format.name, move |text: &str| check(text).is_ok())
+    });
+    options.should_validate_formats(true).build(&SCHEMA).map_err(|error| error.to_string())
+});
+
+const MERGE_KEYS: &str = "Merge keys are not read; write the fields out.";
+
+/// The tree as plain values. Numbers and truth values become the text that was written where the field is a text:
+/// `cpus: 0.5`, `PORT: 8080` and `tag: 1.10` mean what they look like.
+pub(super) fn plain(tree: &Node) -> Value {
+    plain_as(tree, &SCHEMA)
+}
+
+fn plain_as(node: &Node, schema: &Value) -> Value {
+    match &node.data {
+        Data::Scalar { value, text } if is_text(value, schema) => Value::String(text.clone()),
+        Data::Scalar { value, .. } => value.clone(),
+        Data::Sequence(items) => items.iter().map(|item| plain_as(item, &schema["items"])).collect(),
+        Data::Mapping(entries) => {
+            let of = |key: &str| schema["properties"].get(key).unwrap_or(&schema["additionalProperties"]);
+            entries.iter().map(|(key, entry)| (key.clone(), plain_as(&entry.node, of(key)))).collect()
+        }
+    }
+}
+
+/// Whether the field takes text, and this other kind of value in its place.
+fn is_text(value: &Value, schema: &Value) -> bool {
+    let takes = |kind: &str| schema["type"].as_array().is_some_and(|kinds| kinds.iter().any(|known| known == kind));
+    takes("string") && ((value.is_number() && (takes("number") || takes("integer"))) || (value.is_boolean() && takes("boolean")))
+}
+
+/// Checks the document against the schema.
+pub(super) fn check(value: &Value, mistakes: &mut Mistakes) {
+    let foreign = value.get("kind").and_then(Value::as_str).is_some_and(|kind| kind != KIND);
+    match &*VALIDATOR {
+        // Every field of another kind of document would be unknown here; the kind says it all.
+        Ok(validator) => validator
+            .iter_errors(value)
+            .filter(|error| !foreign || error.instance_path().as_str() == "/kind")
+            .for_each(|error| note(&error, mistakes)),
+        Err(why) => {
+            mistakes.add(Severity::Error, FindingCode::UnreadableDocument, "", format!("the schema is broken: {why}"), "Report this.");
+        }
+    }
+    note_nul(value, "", mistakes);
+}
+
+/// No string that reaches Swarm or an engine may hold a NUL: C programs would read another one.
+fn note_nul(value: &Value, pointer: &str, mistakes: &mut Mistakes) {
+    match value {
+        Value::String(text) if text.contains('\0') => {
+            mistakes.add(Severity::Error, FindingCode::InvalidValue, pointer, "a text holds no NUL character", "Remove it.");
+        }
+        Value::Array(items) => items.iter().enumerate().for_each(|(at, item)| note_nul(item, &format!("{pointer}/{at}"), mistakes)),
+        Value::Object(fields) => fields.iter().for_each(|(key, field)| note_nul(field, &format!("{pointer}/{}", escaped(key)), mistakes)),
+        _ => {}
+    }
+}
+
+/// One error of the validator in a person's words.
+fn note(error: &ValidationError<'_>, mistakes: &mut Mistakes) {
+    let (pointer, found) = (error.instance_path().as_str(), error.instance().as_ref());
+    let keyword = error.schema_path().as_str();
+    let schema = keyword.rsplit_once('/').and_then(|(schema, _)| SCHEMA.pointer(schema)).unwrap_or(&Value::Null);
+    let mut invalid = |message: String, remedy: String| mistakes.add(Severity::Error, FindingCode::InvalidValue, pointer, message, remedy);
+    match error.kind() {
+        Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
+            for key in unexpected {
+                note_unknown(pointer, key, schema, mistakes);
+            }
+        }
+        Kind::Required { property } => note_missing(pointer, property.as_str().unwrap_or_default(), schema, mistakes),
+        Kind::PropertyNames { error } => note_name(pointer, error, mistakes),
+        _ if found.is_null() => invalid("the field has no value".to_owned(), "Write a value, or leave the field out.".to_owned()),
+        Kind::OneOfNotValid { .. } | Kind::Constant { .. } | Kind::Enum { .. } => {
+            let options = options_of(schema);
+            let remedy = found.as_str().and_then(|text| nearest(text, options.iter().map(String::as_str)));
+            let remedy = remedy.map_or_else(|| format!("Write {}.", options.join(" or ")), |meant| format!("Did you mean {meant}?"));
+            invalid(format!("this must be {}", options.join(" or ")), remedy);
+        }
+        Kind::Type { .. } => invalid(type_rule(schema, found), type_remedy(pointer, schema, found)),
+        Kind::Format { format } => {
+            let (rule, remedy) = format_rule(format, found.as_str().unwrap_or_default());
+            invalid(rule, remedy);
+        }
+        Kind::Pattern { pattern } => invalid(pattern_rule(pattern, found.as_str().unwrap_or_default()), "Choose another name.".to_owned()),
+        Kind::MaxItems { limit } => invalid(format!("the list has at most {limit} entries"), "Shorten it.".to_owned()),
+        Kind::Minimum { .. } | Kind::Maximum { .. } => invalid(range_rule(schema), "Write a number in this range.".to_owned()),
+        _ => invalid(error.to_string(), "Compare the document with `swarmgate schema`.".to_owned()),
+    }
+}
+
+fn note_unknown(pointer: &str, key: &str, schema: &Value, mistakes: &mut Mistakes) {
+    let known: Vec<&str> = schema["properties"].as_object().map(|fields| fields.keys().map(String::as_str).collect()).unwrap_or_default();
+    let elsewhere = places_of(key);
+    let remedy = if key == "<<" {
+        MERGE_KEYS.to_owned()
+    } else if let Some(meant) = nearest(key, known.iter().copied()) {
+        format!("Did you mean {meant}?")
+    } else if let [place] = elsewhere.as_slice() {
+        format!("Did you mean {place}?")
+    } else if let [first, .., last] = elsewhere.as_slice() {
+        format!("Did you mean {first} or {last}?")
+    } else {
+        format!("Remove it; the fields here are {}.", known.join(", "))
+    };
+    let pointer = format!("{pointer}/{}", escaped(key));
+    mistakes.add(Severity::Error, FindingCode::UnknownField, &pointer, "there is no such field here", remedy);
+}
+
+/// Where in the document a field of exactly this name has its place.
+fn places_of(key: &str) -> Vec<String> {
+    fn walk(schema: &Value, pointer: &str, key: &str, found: &mut Vec<String>) {
+        for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+            let pointer = format!("{pointer}/{name}");
+            if name == key {
+                found.push(path_of(&pointer));
+            }
+            walk(field, &pointer, key, found);
+        }
+    }
+    let mut found = Vec::new();
+    walk(&SCHEMA, "", key, &mut found);
+    found
+}
+
+fn note_missing(pointer: &str, field: &str, schema: &Value, mistakes: &mut Mistakes) {
+    let description = schema["properties"][field]["description"].as_str().unwrap_or_default();
+    let description: String = description.chars().map(|c| if c == '\n' { ' ' } else { c }).collect();
+    let remedy = format!("Add it. {description}");
+    mistakes.add(Severity::Error, FindingCode::InvalidValue, &format!("{pointer}/{field}"), "the field is missing", remedy.trim());
+}
+
+fn note_name(pointer: &str, error: &ValidationError<'_>, mistakes: &mut Mistakes) {
+    let name = error.instance().as_str().unwrap_or_default();
+    let (rule, remedy) = match error.kind() {
+        Kind::Format { format } => format_rule(format, name),
+        _ => (error.to_string(), "Choose another name.".to_owned()),
+    };
+    mistakes.add(Severity::Error, FindingCode::InvalidValue, &format!("{pointer}/{}", escaped(name)), rule, remedy);
+}
+
+/// The values that the field can have.
+fn options_of(schema: &Value) -> Vec<String> {
+    let branches = schema["oneOf"].as_array().into_iter().flatten().chain([schema]);
+    let constants = branches.filter_map(|branch| branch["const"].as_str());
+    let listed = schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    constants.chain(listed).map(str::to_owned).collect()
+}
+
+fn kinds_of(schema: &Value) -> String {
+    let name = |kind: &Value| match kind.as_str().unwrap_or_default() {
+        "string" => "text",
+        "integer" => "a whole number",
+        "number" => "a number",
+        "boolean" => "true or false",
+        "array" => "a list",
+        "object" => "a mapping of fields",
+        _ => "something else",
+    };
+    match &schema["type"] {
+        Value::Array(kinds) => kinds.iter().map(name).collect::<Vec<_>>().join(" or "),
+        kind => name(kind).to_owned(),
+    }
+}
+
+/// What the field must be; for a text with a grammar its rule, which says more than that it is a text.
+fn type_rule(schema: &Value, found: &Value) -> String {
+    let format = schema["format"].as_str().filter(|_| found.is_number());
+    match format.and_then(format_of).and_then(|format| (format.check)(&found.to_string()).err()) {
+        Some(rule) => rule.0,
+        None => format!("this must be {}", kinds_of(schema)),
+    }
+}
+
+fn type_remedy(pointer: &str, schema: &Value, found: &Value) -> String {
+    let format = schema["format"].as_str().and_then(format_of);
+    let number_in_quotes = found.as_str().is_some_and(|text| text.parse::<u64>().is_ok());
+    match (schema["type"].as_str(), format) {
+        _ if pointer.ends_with("/<<") => MERGE_KEYS.to_owned(),
+        (Some("integer" | "number"), _) if number_in_quotes => "Write it without quotes.".to_owned(),
+        (Some("array"), _) if found.is_string() => "Write a list: [\"…\"].".to_owned(),
+        (Some("object"), _) => "Write its fields below it, indented.".to_owned(),
+        (Some("boolean"), _) => "Write true or false.".to_owned(),
+        (Some("string"), Some(format)) => format.remedy.to_owned(),
+        (Some("string"), None) if !found.is_array() && !found.is_object() => "Write it in quotes.".to_owned(),
+        (Some("integer"), _) => "Write its digits, without fraction.".to_owned(),
+        _ => "Compare the document with `swarmgate schema`.".to_owned(),
+    }
+}
+
+fn format_of(name: &str) -> Option<&'static Format> {
+    FORMATS.iter().find(|format| format.name == name)
+}
+
+fn format_rule(name: &str, text: &str) -> (String, String) {
+    let Some(format) = format_of(name) else {
+        return (format!("this is no {name}"), "Compare the document with `swarmgate schema`.".to_owned());
+    };
+    let rule = (format.check)(text).err().map_or_else(|| format!("this is no {name}"), |refused| refused.0);
+    (rule, format.remedy.to_owned())
+}
+
+/// The rule behind a pattern of one of the checked names, in words.
+fn pattern_rule(pattern: &str, text: &str) -> String {
+    let rules = [
+        (schemars::schema_for!(ClusterName), ClusterName::parse(text).err()),
+        (schemars::schema_for!(ServiceName), ServiceName::parse(text).err()),
+        (schemars::schema_for!(NetworkName), NetworkName::parse(text).err()),
+    ];
+    let rule = rules.into_iter().find(|(schema, _)| schema.get("pattern").is_some_and(|known| known == pattern));
+    rule.and_then(|(_, refused)| refused).map_or_else(|| format!("this must fit the pattern {pattern}"), |refused| refused.0)
+}
+
+fn range_rule(schema: &Value) -> String {
+    match (&schema["minimum"], &schema["maximum"]) {
+        (Value::Null, maximum) => format!("this must be at most {maximum}"),
+        (minimum, Value::Null) => format!("this must be at least {minimum}"),
+        (minimum, maximum) => format!("this must be a number from {minimum} to {maximum}"),
+    }
+}

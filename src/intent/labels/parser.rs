@@ -1,0 +1,467 @@
+//! The label reader: any label map becomes what is asked for, and findings. Total and deterministic; looks at one service
+//! only, so that no service's labels can change what another's mean.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::size_limits::{self, Cap};
+use super::unknown_labels::{closing, strangers};
+use super::catalog::LABELS;
+use super::value_grammar::{self, Redirect};
+use super::{Affinity, BackendMode, BackendProtocol, PREFIX, ServiceLabels, TlsLabels, Verification};
+use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::types::{ContextPath, CookieName, HostPattern, NetworkName, ObjectName, Port, Refused, unseen};
+
+/// At most so many bad items of one list, or unknown labels, are told one by one: a label can hold megabytes.
+const LIST_FINDINGS_MAX: usize = 8;
+
+/// What the labels of a service come to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LabelReading {
+    /// No label asks for publication.
+    NotPublished,
+    /// The service is to be published so.
+    Published(Box<ServiceLabels>),
+    /// The labels ask for publication, and a finding says why there is none.
+    Refused,
+}
+
+/// The reading and everything there is to say about it, in the order of the labels' names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadLabels {
+    /// What the labels come to.
+    pub reading: LabelReading,
+    /// What their author should know.
+    pub findings: Vec<Finding>,
+}
+
+/// Reads the labels of the service `service`. Labels of other programs are passed over.
+pub fn read_labels(service: &str, labels: &BTreeMap<String, String>) -> ReadLabels {
+    let mut reader = Reader { service, labels, findings: Vec::new() };
+    let reading = reader.read();
+    reader.note_strangers(matches!(reading, LabelReading::Published(_)));
+    let mut findings = reader.findings;
+    findings.sort_by(|a, b| (&a.field, a).cmp(&(&b.field, b)));
+    ReadLabels { reading, findings }
+}
+
+struct Reader<'a> {
+    service: &'a str,
+    labels: &'a BTreeMap<String, String>,
+    findings: Vec<Finding>,
+}
+
+impl Reader<'_> {
+    fn read(&mut self) -> LabelReading {
+        if !self.asks_for_anything() {
+            return LabelReading::NotPublished;
+        }
+        let default_backend = self.flag("default_backend");
+        let hosts = self.hosts(default_backend);
+        let port = self.port();
+        let context_root = self.context_root();
+        let rest = Rest::read(self, &hosts, context_root.as_ref());
+        let (Some(port), Some(context_root)) = (port, context_root) else {
+            return LabelReading::Refused;
+        };
+        if hosts.is_empty() && !default_backend {
+            return LabelReading::Refused;
+        }
+        LabelReading::Published(Box::new(rest.into_labels(hosts, port, context_root, default_backend)))
+    }
+
+    /// Empty values and `false` ask for nothing.
+    fn asks_for_anything(&self) -> bool {
+        LABELS
+            .iter()
+            .any(|info| self.value(info.name).is_some_and(|value| !matches!(value_grammar::boolean(value), Ok(false)) || info.name == "hosts"))
+    }
+
+    /// The value without surrounding blanks; an empty one counts as absent.
+    fn value(&self, name: &str) -> Option<&str> {
+        self.labels.get(&format!("{PREFIX}{name}")).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// Good hosts in the order written, without duplicates; each bad one gives a finding and costs the others nothing.
+    fn hosts(&mut self, default_backend: bool) -> Vec<HostPattern> {
+        let Some(text) = self.value("hosts").map(str::to_owned) else {
+            if !default_backend {
+                self.missing("hosts", "Add the host names that the service answers for, or set com.docker.lb.default_backend=true.");
+            }
+            return Vec::new();
+        };
+        let (hosts, bad) = self.list("hosts", &text, &size_limits::HOSTS, HostPattern::parse);
+        if hosts.is_empty() && bad.is_empty() && !default_backend {
+            self.missing("hosts", "Add the host names that the service answers for, or set com.docker.lb.default_backend=true.");
+        }
+        self.note_list("hosts", &bad, "this host is not published");
+        hosts
+    }
+
+    fn port(&mut self) -> Option<Port> {
+        let Some(text) = self.value("port") else {
+            self.missing("port", "Add the port on which the container listens.");
+            return None;
+        };
+        let parsed = size_limits::check_length(text).and_then(|()| Port::parse(text));
+        match parsed {
+            Ok(port) => Some(port),
+            Err(rule) => {
+                let text = text.to_owned();
+                self.bad("port", &text, &rule, "the service is not published");
+                None
+            }
+        }
+    }
+
+    /// A bad context root refuses the service: publishing it at `/` instead would take the whole host from others.
+    fn context_root(&mut self) -> Option<ContextPath> {
+        let Some(text) = self.value("context_root").map(str::to_owned) else {
+            return Some(ContextPath::root());
+        };
+        match size_limits::check_length(&text).and_then(|()| ContextPath::parse(&text)) {
+            Ok(path) => {
+                self.note_several_roots(&text);
+                Some(path)
+            }
+            Err(rule) => {
+                self.bad("context_root", &text, &rule, "the service is not published");
+                None
+            }
+        }
+    }
+
+    /// A comma may stand in a path, but whoever writes `/a,/b` most probably means two.
+    fn note_several_roots(&mut self, text: &str) {
+        if text.contains(",/") {
+            let message = "this is one path with a comma in it: a service has one context root";
+            let remedy = "Write one path, and publish another one by another service.";
+            self.add(Severity::Warning, FindingCode::InvalidLabelValue, "context_root", Some(text), message, remedy);
+        }
+    }
+
+    fn flag(&mut self, name: &str) -> bool {
+        self.parsed(name, value_grammar::boolean).unwrap_or(false)
+    }
+
+    /// The checked value of a label that only tunes: a bad one gives a finding and counts as absent.
+    fn parsed<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, Refused>) -> Option<T> {
+        let text = self.value(name)?.to_owned();
+        match size_limits::check_length(&text).and_then(|()| parse(&text)) {
+            Ok(value) => Some(value),
+            Err(rule) => {
+                self.bad(name, &text, &rule, "the label counts as absent");
+                None
+            }
+        }
+    }
+
+    fn redirects(&mut self, hosts: &[HostPattern]) -> Vec<Redirect> {
+        let Some(text) = self.value("redirects").map(str::to_owned) else {
+            return Vec::new();
+        };
+        let own: BTreeSet<&HostPattern> = hosts.iter().collect();
+        let (redirects, bad) = self.list("redirects", &text, &size_limits::REDIRECTS, |pair| {
+            let redirect = value_grammar::redirect(pair)?;
+            if own.contains(&redirect.source.host) {
+                Ok(redirect)
+            } else {
+                Err(Refused(format!("a redirect's source is one of the service's hosts, and {} is not", redirect.source.host)))
+            }
+        });
+        self.note_list("redirects", &bad, "this redirect is left out");
+        redirects
+    }
+
+    /// A path outside of the context root is another route's: it is told and left out.
+    fn websocket_endpoints(&mut self, root: Option<&ContextPath>) -> Vec<ContextPath> {
+        let Some(text) = self.value("websocket_endpoints").map(str::to_owned) else {
+            return Vec::new();
+        };
+        let (paths, bad) = self.list("websocket_endpoints", &text, &size_limits::WEBSOCKET_ENDPOINTS, |item| {
+            let path = ContextPath::parse(item)?;
+            match root.filter(|root| !root.covers(&path)) {
+                Some(root) => Err(Refused(format!("this path is not below the service's context root {root}"))),
+                None => Ok(path),
+            }
+        });
+        self.note_list("websocket_endpoints", &bad, "this path is left out (upgrades work on every path of the service anyway)");
+        paths
+    }
+
+    /// Both at once exclude each other; the cookie is the more exact wish.
+    fn affinity(&mut self) -> Affinity {
+        let by_address = self.flag("ip_hash");
+        let cookie = self.parsed("sticky_session_cookie", CookieName::parse);
+        if cookie.is_some() && by_address {
+            let message = "the service has a sticky_session_cookie, which counts; the client's address does not";
+            self.add(Severity::Warning, FindingCode::ConflictingSetting, "ip_hash", Some("true"), message, "Keep one of the two labels.");
+        }
+        match (cookie, by_address) {
+            (Some(cookie), _) => Affinity::Cookie(cookie),
+            (None, true) => Affinity::ClientAddress,
+            (None, false) => Affinity::None,
+        }
+    }
+
+    /// `ssl_backend` is the old way to say what `backend_protocol` says better.
+    fn backend_protocol(&mut self) -> BackendProtocol {
+        let stated = self.parsed("backend_protocol", value_grammar::backend_protocol);
+        match (self.flag("ssl_backend"), stated.unwrap_or_default()) {
+            (true, BackendProtocol::Http) => BackendProtocol::Https,
+            (true, BackendProtocol::Grpc) => BackendProtocol::Grpcs,
+            (_, protocol) => protocol,
+        }
+    }
+
+    fn verification(&mut self, protocol: BackendProtocol) -> Verification {
+        const LABEL: &str = "ssl_backend_tls_verify";
+        if !matches!(protocol, BackendProtocol::Http | BackendProtocol::Grpc) {
+            return self.asked_verification(LABEL);
+        }
+        let verification = self.parsed(LABEL, value_grammar::verification).unwrap_or_default();
+        if verification != Verification::Off {
+            let message = "the application is spoken to in plain text, so there is no certificate to check";
+            self.without_effect(LABEL, message, "Set com.docker.lb.ssl_backend=true, or remove the label.");
+        }
+        verification
+    }
+
+    /// Whoever asks for a check in words that nobody understands must not go without one.
+    fn asked_verification(&mut self, label: &str) -> Verification {
+        let Some(text) = self.value(label).map(str::to_owned) else { return Verification::default() };
+        size_limits::check_length(&text).and_then(|()| value_grammar::verification(&text)).unwrap_or_else(|rule| {
+            self.bad(label, &text, &rule, "the application's certificate is checked against the system's roots");
+            Verification::System
+        })
+    }
+
+    fn tls(&mut self) -> TlsLabels {
+        let tls = TlsLabels {
+            certificate: self.parsed("ssl_cert", ObjectName::parse),
+            key: self.parsed("ssl_key", ObjectName::parse),
+            only: self.flag("ssl_only"),
+            passthrough: self.flag("ssl_passthrough"),
+        };
+        if tls.certificate.is_none() && tls.key.is_some() && !tls.passthrough {
+            let message = "a private key without a certificate: the service's hosts are not published by TLS";
+            self.without_effect("ssl_key", message, "Add com.docker.lb.ssl_cert, which may name the same secret.");
+        }
+        if tls.passthrough {
+            self.note_passthrough(&tls);
+        }
+        tls
+    }
+
+    /// What TLS hides from the proxy it cannot do.
+    fn note_passthrough(&mut self, tls: &TlsLabels) {
+        let remedy = "Remove the label, or let Swarmgate terminate TLS (ssl_cert) instead of ssl_passthrough.";
+        for (name, _) in [("ssl_cert", &tls.certificate), ("ssl_key", &tls.key)].iter().filter(|(_, object)| object.is_some()) {
+            self.without_effect(name, "the application terminates TLS itself (ssl_passthrough)", remedy);
+        }
+        let unseen = ["context_root", "context_root_rewrite", "websocket_endpoints", "sticky_session_cookie", "backend_protocol"];
+        for name in unseen {
+            let asks = self.value(name).is_some_and(|value| !matches!(value_grammar::boolean(value), Ok(false)) && value != "/");
+            if asks {
+                self.without_effect(
+                    name,
+                    "requests are encrypted up to the application (ssl_passthrough), so they cannot be told apart",
+                    remedy,
+                );
+            }
+        }
+    }
+
+    /// The items of a list within its caps. What is beyond them is told and left out; what stands before counts.
+    fn list<T: Ord + Clone>(
+        &mut self,
+        name: &str,
+        text: &str,
+        cap: &Cap,
+        parse: impl Fn(&str) -> Result<T, Refused>,
+    ) -> (Vec<T>, Vec<(String, Refused)>) {
+        let (readable, cut_off) = size_limits::readable(text, cap.separator);
+        if cut_off > 0 {
+            self.beyond(name, &size_limits::value_too_long(text.len(), cap), cap);
+        }
+        let (mut good, bad) = list(readable, cap.separator, parse);
+        if good.len() > cap.items {
+            self.beyond(name, &size_limits::too_many(good.len(), cap), cap);
+            good.truncate(cap.items);
+        }
+        (good, bad)
+    }
+
+    fn beyond(&mut self, name: &str, message: &str, cap: &Cap) {
+        self.add(Severity::Error, FindingCode::InvalidLabelValue, name, None, message, cap.remedy);
+    }
+
+    fn note_list(&mut self, name: &str, bad: &[(String, Refused)], follows: &str) {
+        for (item, rule) in bad.iter().take(LIST_FINDINGS_MAX) {
+            self.bad(name, item, rule, follows);
+        }
+        if bad.len() > LIST_FINDINGS_MAX {
+            let more = format!("{} further items of the list are bad as well and left out", bad.len() - LIST_FINDINGS_MAX);
+            self.add(Severity::Error, FindingCode::InvalidLabelValue, name, None, &more, "Correct or remove them.");
+        }
+    }
+
+    fn bad(&mut self, name: &str, value: &str, rule: &Refused, follows: &str) {
+        let (message, remedy) = match unseen(value) {
+            Some(unseen) => (format!("{rule}, and this has {unseen}; {follows}"), remedy_for_unseen(name, value).to_owned()),
+            None => (format!("{rule}; {follows}"), remedy(name, value)),
+        };
+        self.add(Severity::Error, FindingCode::InvalidLabelValue, name, Some(value), &message, &remedy);
+    }
+
+    fn missing(&mut self, name: &str, remedy: &str) {
+        self.add(Severity::Error, FindingCode::MissingLabel, name, None, "the service is not published without this label", remedy);
+    }
+
+    fn without_effect(&mut self, name: &str, message: &str, remedy: &str) {
+        let value = self.value(name).unwrap_or_default().to_owned();
+        self.add(Severity::Warning, FindingCode::LabelWithoutEffect, name, Some(&value), message, remedy);
+    }
+
+    /// `name` is completed by the prefix unless it is a whole label key.
+    fn add(&mut self, severity: Severity, code: FindingCode, name: &str, value: Option<&str>, message: &str, remedy: &str) {
+        let field = if name.contains('.') { name.to_owned() } else { format!("{PREFIX}{name}") };
+        let finding = Finding::new(severity, code, Subject::Service(self.service.to_owned()), message, remedy);
+        self.findings.push(match value {
+            Some(value) => finding.at(field, value),
+            None => Finding { field: Some(field), ..finding },
+        });
+    }
+
+    /// Labels that look as if they were meant for us and are not.
+    fn note_strangers(&mut self, is_published: bool) {
+        let mut unknown = 0;
+        for stranger in strangers(self.labels, is_published) {
+            unknown += usize::from(stranger.severity == Severity::Warning);
+            // What closes a service is always told.
+            if stranger.severity == Severity::Warning && unknown > LIST_FINDINGS_MAX {
+                continue;
+            }
+            let subject = Subject::Service(self.service.to_owned());
+            let finding = Finding::new(stranger.severity, stranger.code, subject, stranger.message, stranger.remedy);
+            self.findings.push(match stranger.value {
+                Some(value) => finding.at(stranger.key, value),
+                None => Finding { field: Some(stranger.key), ..finding },
+            });
+        }
+        if unknown > LIST_FINDINGS_MAX {
+            let message =
+                format!("{} further labels of the service have names that do not exist, and no effect", unknown - LIST_FINDINGS_MAX);
+            self.add(Severity::Warning, FindingCode::UnknownLabel, PREFIX, None, &message, "Remove them.");
+        }
+    }
+}
+
+/// The items of a list: good ones without duplicates in the order written, bad ones with the rule that they break.
+/// Empty items (a separator at the end) are passed over.
+fn list<T: Ord + Clone>(text: &str, separator: char, parse: impl Fn(&str) -> Result<T, Refused>) -> (Vec<T>, Vec<(String, Refused)>) {
+    let (mut good, mut bad, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
+    for item in text.split(separator).map(str::trim).filter(|item| !item.is_empty()) {
+        match parse(item) {
+            Ok(value) if seen.insert(value.clone()) => good.push(value),
+            Ok(_) => {}
+            Err(rule) => bad.push((item.to_owned(), rule)),
+        }
+    }
+    (good, bad)
+}
+
+/// The remedy for a bad value, as near to the slip as it can be told.
+/// Somebody who writes one host in each line sees them well enough.
+fn remedy_for_unseen(name: &str, value: &str) -> &'static str {
+    if name == "hosts" && value.trim().contains(['\n', '\r', '\t']) {
+        "Separate hosts by commas, not by line breaks or tabs."
+    } else {
+        "Write the value anew instead of copying it."
+    }
+}
+
+fn remedy(name: &str, value: &str) -> String {
+    match name {
+        _ if value.contains('$') => "Set the variable when the stack is deployed; it was not replaced.".to_owned(),
+        "hosts" if !value.is_ascii() => {
+            let strange = value.chars().find(|c| !c.is_ascii()).map_or(0, u32::from);
+            format!(
+                "Write the host in its ASCII form (xn--…) if it is meant so; if it should be plain letters, type it anew: its first other \
+                 character is U+{strange:04X}."
+            )
+        }
+        "hosts" if value.trim() == "*" => {
+            "Name hosts, or write com.docker.lb.default_backend=true: the default backend answers for all hosts that nobody publishes."
+                .to_owned()
+        }
+        "hosts" if value.contains("://") => "Write the host alone, without scheme.".to_owned(),
+        "hosts" if value.contains('/') => "Write the host alone; a path belongs into com.docker.lb.context_root.".to_owned(),
+        "hosts" if value.contains(':') => "Write the host alone; the port in a request does not matter.".to_owned(),
+        "hosts" => "Write names like app.example.org, separated by commas.".to_owned(),
+        "port" => "Write the number alone, for example 8080.".to_owned(),
+        "context_root" | "websocket_endpoints" => "Write a path like /app.".to_owned(),
+        "redirects" => "Write http://old.example.org,https://new.example.org with ';' between pairs.".to_owned(),
+        "fail_timeout" => "Write a duration like 10s.".to_owned(),
+        _ => "Correct the value, or remove the label.".to_owned(),
+    }
+}
+
+/// Everything but what decides whether and where the service is published.
+struct Rest {
+    network: Option<NetworkName>,
+    rewrite: bool,
+    backend_mode: BackendMode,
+    tls: TlsLabels,
+    backend_protocol: BackendProtocol,
+    backend_verification: Verification,
+    redirects: Vec<Redirect>,
+    websocket_endpoints: Vec<ContextPath>,
+    affinity: Affinity,
+    max_fails: Option<u32>,
+    fail_timeout: Option<std::time::Duration>,
+    weight: Option<u8>,
+    closed: bool,
+}
+
+impl Rest {
+    fn read(reader: &mut Reader<'_>, hosts: &[HostPattern], root: Option<&ContextPath>) -> Self {
+        let backend_protocol = reader.backend_protocol();
+        Self {
+            network: reader.parsed("network", NetworkName::parse),
+            rewrite: reader.flag("context_root_rewrite"),
+            backend_mode: reader.parsed("backend_mode", value_grammar::backend_mode).unwrap_or(BackendMode::Task),
+            tls: reader.tls(),
+            backend_protocol,
+            backend_verification: reader.verification(backend_protocol),
+            redirects: reader.redirects(hosts),
+            websocket_endpoints: reader.websocket_endpoints(root),
+            affinity: reader.affinity(),
+            max_fails: reader.parsed("max_fails", value_grammar::max_fails),
+            fail_timeout: reader.parsed("fail_timeout", value_grammar::fail_timeout),
+            weight: reader.parsed("weight", value_grammar::weight),
+            closed: closing(reader.labels).next().is_some(),
+        }
+    }
+
+    fn into_labels(self, hosts: Vec<HostPattern>, port: Port, context_root: ContextPath, default_backend: bool) -> ServiceLabels {
+        ServiceLabels {
+            hosts,
+            port,
+            network: self.network.map(String::from),
+            context_root,
+            context_root_rewrite: self.rewrite,
+            default_backend,
+            closed: self.closed,
+            backend_mode: self.backend_mode,
+            tls: self.tls,
+            backend_protocol: self.backend_protocol,
+            backend_verification: self.backend_verification,
+            redirects: self.redirects,
+            websocket_endpoints: self.websocket_endpoints,
+            affinity: self.affinity,
+            max_fails: self.max_fails,
+            fail_timeout: self.fail_timeout,
+            weight: self.weight,
+        }
+    }
+}

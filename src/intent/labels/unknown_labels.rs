@@ -1,0 +1,113 @@
+//! Keys of labels that look as if they were meant for us and are not: slips, and wishes that nobody here can fulfil. Decides what
+//! is said of them, and whether a service must stay closed for one. Never gives such a label an effect of its own.
+
+use std::collections::BTreeMap;
+
+use super::super::suggest::nearest;
+use super::access_control_names::sounds_like_access_control;
+use super::catalog::LABELS;
+use super::{PREFIX, value_grammar};
+use crate::report::{FindingCode, Severity};
+use crate::types::{excerpt, unseen, without_unseen};
+
+/// Labels of ours that stand on other objects begin so; on a service somebody may take it for our prefix.
+const OTHER_PREFIX: &str = "swarmgate.";
+
+/// What is to be said of one label that is none of ours.
+pub struct Stranger<'a> {
+    /// Its key, short and printable.
+    pub key: String,
+    /// Its value; not shown where it may be a password.
+    pub value: Option<&'a str>,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The code.
+    pub code: FindingCode,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// Everything there is to say of a service's labels by their keys. `is_published`: whether the rest of them asks for that.
+pub fn strangers(labels: &BTreeMap<String, String>, is_published: bool) -> Vec<Stranger<'_>> {
+    labels.iter().filter_map(|(key, value)| stranger(key, value, is_published)).collect()
+}
+
+/// The labels that ask for an access control that does not exist here, so that nobody must get in.
+pub fn closing(labels: &BTreeMap<String, String>) -> impl Iterator<Item = (&String, &String)> {
+    labels.iter().filter(|(key, value)| access_key(key, value).is_some())
+}
+
+fn stranger<'a>(key: &str, value: &'a str, is_published: bool) -> Option<Stranger<'a>> {
+    let asks = access_key(key, value);
+    let secret = asks.is_some();
+    let said = |severity, code, message: String, remedy: String| {
+        let value = (!secret).then_some(value);
+        Some(Stranger { key: excerpt(asks.unwrap_or(key), 120), value, severity, code, message, remedy })
+    };
+    if is_published && secret {
+        let message = "there is no such label, and it sounds like access control: so that nobody gets in who should not, the service's routes are \
+                       closed and answer 503";
+        let remedy = "Remove the label if everybody may get in; else let the application (or a proxy of its own before it) check who asks.";
+        return said(Severity::Error, FindingCode::UnknownAccessLabel, message.to_owned(), remedy.to_owned());
+    }
+    if key == "com.docker.network" {
+        let message = "this label is not read: the proxies' network is chosen by com.docker.lb.network";
+        let remedy = "Write com.docker.lb.network if the label was meant for Swarmgate.";
+        return said(Severity::Info, FindingCode::UnknownLabel, message.to_owned(), remedy.to_owned());
+    }
+    let name = unknown_name(key)?;
+    let hidden = unseen(key).map_or_else(String::new, |unseen| format!(": its name has {unseen}"));
+    said(Severity::Warning, FindingCode::UnknownLabel, format!("there is no such label; it has no effect{hidden}"), remedy_for_name(&name))
+}
+
+/// The key of a label that asks for an access control, as much of it as may be shown: its value may be a password, also where it became
+/// a part of the name. None: the label asks for no such thing.
+pub fn access_key<'v, 'k: 'v>(key: &'k str, value: &'v str) -> Option<&'k str> {
+    let (key, value) = parted(key, value.trim());
+    let asks = !value.is_empty() && !matches!(value_grammar::boolean(value), Ok(false));
+    let other = || begins(&plain(key), OTHER_PREFIX);
+    (asks && unknown_name(key).or_else(other).is_some_and(|name| sounds_like_access_control(&name))).then_some(key)
+}
+
+/// A key and its value, apart where they were written as one: `basic_auth=user:password` as an item of a mapping, or with a colon
+/// as an item of a list.
+fn parted<'v, 'k: 'v>(key: &'k str, value: &'v str) -> (&'k str, &'v str) {
+    let begins = key.len() - key.trim_start().len();
+    let is_end = |c: char| matches!(c, ':' | '=') || (value.is_empty() && c.is_whitespace());
+    let Some((at, c)) = key.char_indices().find(|(at, c)| *at > begins && is_end(*c)) else { return (key, value) };
+    let joined = key[at + c.len_utf8()..].trim_matches(|c: char| c.is_whitespace() || matches!(c, ':' | '='));
+    (&key[..at], if value.is_empty() { joined } else { value })
+}
+
+/// A key without what nobody sees in it.
+fn plain(key: &str) -> String {
+    without_unseen(key).trim().to_owned()
+}
+
+/// What follows our prefix (in any case, with blanks and hidden characters) in a key that is no label's key.
+fn unknown_name(key: &str) -> Option<String> {
+    let known = key.strip_prefix(PREFIX).is_some_and(|name| LABELS.iter().any(|info| info.name == name));
+    if known { None } else { begins(&plain(key), PREFIX) }
+}
+
+/// What follows a prefix in any case.
+fn begins(key: &str, prefix: &str) -> Option<String> {
+    let (before, name) = (key.get(..prefix.len())?, key.get(prefix.len()..)?);
+    before.eq_ignore_ascii_case(prefix).then(|| name.to_owned())
+}
+
+/// What to do about a name that is none.
+fn remedy_for_name(name: &str) -> String {
+    let names = || LABELS.iter().map(|info| info.name);
+    let before = name.split([':', '=', ' ']).next().filter(|before| before.len() < name.len());
+    if let Some(known) = before.and_then(|before| names().find(|known| before.eq_ignore_ascii_case(known))) {
+        let joined = "name and value became one name: a list of labels takes NAME=VALUE, a mapping NAME: VALUE";
+        return format!("Did you mean {PREFIX}{known}? Its {joined}.");
+    }
+    match nearest(name, names()) {
+        Some(known) => format!("Did you mean {PREFIX}{known}?"),
+        None => "Remove it, or look up the label's name.".to_owned(),
+    }
+}

@@ -1,0 +1,139 @@
+//! Networks that the proxies have and whose addresses ran out. While others wait for addresses, one that a proxy gives back is
+//! gone, so that replacing the proxies for somebody else's network would take their nodes down, one after the other. Such a
+//! network holds back every replacement for networks; the proxies leave it when that lasts, or when one does not start. It must
+//! never be somebody else's network that is blamed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::attach_timing::{self, later};
+use super::observation::Observed;
+use super::{Input, Memory, quarantine};
+use crate::types::NetworkId;
+
+/// A shortage that ends sooner, as in a deployment that takes one service down for another, costs nobody anything.
+const LASTS_FOR: SignedDuration = SignedDuration::from_secs(30);
+/// Swarm gives a task its addresses at once. One that waits so long waits for some that nobody has.
+const WAITS_FOR: SignedDuration = SignedDuration::from_secs(10);
+
+/// So many intervals teams wait for somebody to act before a network is left that others fill.
+const CROWDED_INTERVALS: i32 = 10;
+
+/// What a network lacks that the proxies have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shortage {
+    /// Whether others wait for more addresses than there are.
+    pub contested: bool,
+    /// Where that is because of others than a team whose routes need the network: their service with most addresses.
+    pub by_others: Option<String>,
+    /// What there is and what is missing, in words that follow the network's name.
+    pub words: String,
+}
+
+/// Since when networks are short, and a proxy waits for addresses.
+pub(super) fn note(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory) {
+    memory.short_since.retain(|id, _| input.short.contains_key(id) && seen.declared.contains(id));
+    for id in input.short.keys().filter(|id| seen.declared.contains(*id)) {
+        memory.short_since.entry(id.clone()).or_insert(input.now);
+    }
+    memory.waits_since = if seen.waits_for_addresses() { memory.waits_since.or(Some(input.now)) } else { None };
+}
+
+/// Takes away what has been short for too long. What is being tried or taken away comes first.
+pub(super) fn step(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory) {
+    if memory.trial.is_some() || !memory.withdrawn.is_empty() {
+        return;
+    }
+    let due = memory.short_since.keys().filter(|id| leaves_at(input, seen, memory, id).is_some_and(|at| at <= input.now));
+    let due: BTreeSet<NetworkId> = due.cloned().collect();
+    withdraw(input, seen, memory, &due);
+}
+
+/// The networks that keep a proxy from starting, with which proxies ran before; none unless one has waited for a while. What the
+/// proxies do not leave (`stays`) is one of them as well.
+pub(super) fn culprits(input: &Input<'_>, memory: &Memory) -> BTreeSet<NetworkId> {
+    let waits = memory.waits_since.is_some_and(|since| later(since, waits_for(input)) <= input.now);
+    let short = memory.short_since.keys().filter(|id| waits && memory.settled.contains(*id));
+    short.cloned().collect()
+}
+
+/// Takes networks away for want of addresses, as far as the proxies leave them at all.
+pub(super) fn withdraw(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory, networks: &BTreeSet<NetworkId>) {
+    for id in networks {
+        if stays(input, seen, memory, id) {
+            continue;
+        }
+        let words = input.short.get(id).map(|short| short.words.clone()).unwrap_or_default();
+        quarantine::add_full(input, seen, memory, id, words);
+        memory.settled.remove(id);
+        memory.withdrawn.insert(id.clone());
+        memory.last_update = Some(input.now);
+    }
+}
+
+/// When the proxies leave a network that is short, if it stays so.
+pub(super) fn leaves_at(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, id: &NetworkId) -> Option<Timestamp> {
+    let (short, since) = (input.short.get(id)?, *memory.short_since.get(id)?);
+    if stays(input, seen, memory, id) {
+        return None;
+    }
+    let when_stuck = memory.waits_since.map(|waits| later(waits.max(since), waits_for(input)));
+    let newcomers = attach_timing::newcomers(input, seen, memory);
+    let in_time = if short.by_others.is_some() {
+        crowded_since(input, memory, id, &newcomers)
+            .map(|crowded| later(crowded.max(since), input.interval.saturating_mul(CROWDED_INTERVALS)))
+    } else {
+        (short.contested || !newcomers.is_empty()).then(|| later(since, LASTS_FOR.min(input.timeout)))
+    };
+    when_stuck.into_iter().chain(in_time.map(|at| at.max(attach_timing::pace_end(input, memory)))).min()
+}
+
+/// Since when more teams wait for their networks than are reached over one that others fill. Whoever fills a network must not take it
+/// from those who have routes there, as long as every proxy runs; but nobody else is given one meanwhile, and whoever fills it may be
+/// who has the routes.
+fn crowded_since(input: &Input<'_>, memory: &Memory, id: &NetworkId, newcomers: &BTreeSet<NetworkId>) -> Option<Timestamp> {
+    let teams = |id: &NetworkId| input.teams.get(id).into_iter().flatten();
+    let reached: BTreeSet<&String> = teams(id).collect();
+    let mut waiting = BTreeMap::<&String, Timestamp>::new();
+    for network in newcomers {
+        let since = memory.wanted_since.get(attach_timing::name(input, network)).copied().unwrap_or(input.now);
+        for team in teams(network).filter(|team| !reached.contains(team)) {
+            waiting.entry(team).and_modify(|first| *first = since.min(*first)).or_insert(since);
+        }
+    }
+    let mut began: Vec<Timestamp> = waiting.into_values().collect();
+    began.sort_unstable();
+    began.get(reached.len()).copied()
+}
+
+/// When what is short leads to something by the passing of time alone.
+pub(super) fn due(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory) -> Vec<Timestamp> {
+    let leaves = memory.short_since.keys().filter_map(|id| leaves_at(input, seen, memory, id));
+    let waits = memory.waits_since.filter(|_| holds_back(memory)).map(|since| later(since, waits_for(input)));
+    leaves.chain(waits).collect()
+}
+
+/// Whether proxies must not be replaced for networks now, because of one that they have.
+pub(super) fn holds_back(memory: &Memory) -> bool {
+    !memory.short_since.is_empty()
+}
+
+/// Whether the proxies keep a network although it is short, or one of their nodes cannot set it up: the administrator named it for
+/// teams to share, so that one team's tasks, or one node, must not take it from all others; or leaving it would cost more than it
+/// protects.
+pub(super) fn stays(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, id: &NetworkId) -> bool {
+    input.named.contains(id) || carries_most(input, seen, memory, id)
+}
+
+/// Whether more services are reached over this network than over all others that the proxies have.
+fn carries_most(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, id: &NetworkId) -> bool {
+    let over = |id: &NetworkId| input.needed_by.get(id).into_iter().flatten();
+    let others = seen.declared.iter().filter(|other| *other != id && !memory.withdrawn.contains(*other));
+    let others: BTreeSet<&String> = others.flat_map(over).collect();
+    over(id).count() > others.len()
+}
+
+fn waits_for(input: &Input<'_>) -> SignedDuration {
+    WAITS_FOR.min(input.timeout)
+}

@@ -1,0 +1,226 @@
+//! When a network is attached, and when it is detached: several together, seldom, and one that comes and goes ever more
+//! seldom. Every wait is a multiple of the interval that the document states.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::observation::Observed;
+use super::{Input, Memory, Visits, rollout_health, quarantine, address_shortage, crashing_proxies};
+use crate::types::NetworkId;
+
+/// How long others are waited for that may come with a network, in a deployment of several services.
+const GATHERED_FOR: SignedDuration = SignedDuration::from_secs(3);
+/// The longest wait of a network that comes and goes, and the time for which one stays that is not needed, in intervals.
+const INTERVALS_MAX: i32 = 10;
+/// For how long a network must stay away, or stay, until its coming and going is forgotten, in intervals.
+const CALM_INTERVALS: i32 = 30;
+/// So often a team's networks may leave the proxies before its next ones wait, and so many of them may fail within an hour.
+const TEAM_VISITS_FREE: u32 = 3;
+const TEAM_FAILURES_FREE: usize = 3;
+/// When networks of so many teams failed within an hour, those of teams that have none attached wait as well: somebody may give
+/// each of his networks another team.
+const FAILING_TEAMS_FREE: usize = 6;
+/// The longest wait after failures, in intervals.
+const FAILURES_INTERVALS_MAX: i32 = 30;
+
+/// Notes which networks are wanted and which are not any more.
+pub(super) fn note_wishes(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory) {
+    let names: BTreeSet<&str> = input.wanted.iter().map(|id| name(input, id)).collect();
+    for gone in memory.wanted_since.keys().filter(|known| !names.contains(known.as_str())) {
+        let visits = memory.visits.entry(gone.clone()).or_insert(Visits { count: 0, gone_at: input.now });
+        *visits = Visits { count: visits.count.saturating_add(1), gone_at: input.now };
+    }
+    memory.wanted_since.retain(|known, _| names.contains(known.as_str()));
+    for name in names {
+        memory.wanted_since.entry(name.to_owned()).or_insert(input.now);
+    }
+    let calm = input.interval.saturating_mul(CALM_INTERVALS);
+    let since = &memory.wanted_since;
+    memory.visits.retain(|name, visits| {
+        let quiet_since = since.get(name).copied().unwrap_or(visits.gone_at);
+        input.now.duration_since(quiet_since) < calm
+    });
+    memory.team_visits.retain(|_, visits| input.now.duration_since(visits.gone_at) < calm);
+    memory.unwanted_since.retain(|id, _| seen.declared.contains(id) && !input.wanted.contains(id));
+    for id in seen.declared.iter().filter(|id| !input.wanted.contains(id)) {
+        memory.unwanted_since.entry(id.clone()).or_insert(input.now);
+    }
+}
+
+/// Notes whose networks are attached, and whose have left: each time replaced the proxies of all.
+pub(super) fn note_teams(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory) {
+    let left: BTreeSet<NetworkId> = memory.declared.difference(&seen.declared).cloned().collect();
+    let teams: BTreeSet<String> = left.iter().filter_map(|id| memory.teams.remove(id)).flatten().collect();
+    for team in teams.into_iter().filter(|team| !team.is_empty() && seen.service.is_some()) {
+        let visits = memory.team_visits.entry(team).or_insert(Visits { count: 0, gone_at: input.now });
+        *visits = Visits { count: visits.count.saturating_add(1), gone_at: input.now };
+    }
+    memory.teams.retain(|id, _| seen.declared.contains(id));
+    for id in &seen.declared {
+        if let Some(teams) = input.teams.get(id).filter(|teams| !teams.is_empty()) {
+            memory.teams.insert(id.clone(), teams.clone());
+        }
+    }
+}
+
+/// The teams whose routes need a network; a network that no route needs is that of nobody in particular.
+pub(super) fn teams(input: &Input<'_>, id: &NetworkId) -> BTreeSet<String> {
+    input.teams.get(id).filter(|teams| !teams.is_empty()).cloned().unwrap_or_else(|| BTreeSet::from([String::new()]))
+}
+
+/// The networks to attach now. `replaced`: the proxies are replaced now in any case.
+pub(super) fn to_attach(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, replaced: bool) -> BTreeSet<NetworkId> {
+    let nobody_is_disturbed = nobody_is_disturbed(input, seen);
+    let ripe = |id: &&NetworkId| nobody_is_disturbed || hold_end(input, memory, id) <= input.now;
+    let ready: BTreeSet<NetworkId> = newcomers(input, seen, memory).iter().filter(ripe).cloned().collect();
+    let first = first_part(&ready, memory);
+    let opens = if nobody_is_disturbed { input.now } else { pace_end(input, memory).max(gather_end(input, memory, &ready)) };
+    if !first.is_empty() {
+        return if replaced || opens <= input.now { first } else { BTreeSet::new() };
+    }
+    let retried = retries(input, seen, memory).into_iter().find(|(_, at)| *at <= input.now);
+    retried.filter(|_| !replaced).map(|(id, _)| id).into_iter().collect()
+}
+
+/// What failed together is tried in parts, and nothing else with it.
+fn first_part(ready: &BTreeSet<NetworkId>, memory: &Memory) -> BTreeSet<NetworkId> {
+    let parts = memory.parts.iter().map(|part| part.intersection(ready).cloned().collect::<BTreeSet<_>>());
+    parts.into_iter().find(|part| !part.is_empty()).unwrap_or_else(|| ready.clone())
+}
+
+/// Networks that are wanted and neither there nor known to fail.
+pub(super) fn newcomers(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory) -> BTreeSet<NetworkId> {
+    let is_new = |id: &&NetworkId| !seen.declared.contains(*id) && !memory.settled.contains(*id) && !memory.quarantine.contains_key(*id);
+    input.wanted.iter().filter(is_new).cloned().collect()
+}
+
+/// Networks in quarantine that are wanted, and when each is tried again; the earliest first.
+fn retries(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory) -> Vec<(NetworkId, Timestamp)> {
+    let wanted = input.wanted.iter().filter(|id| !seen.declared.contains(*id));
+    let pace = pace_end(input, memory);
+    let at = |id: &NetworkId| Some(quarantine::retry_at(input, seen, memory, id)?.max(pace).max(trouble_end(input, memory, id)));
+    let mut due: Vec<_> = wanted.filter_map(|id| Some((id.clone(), at(id)?))).collect();
+    due.sort_by_key(|(id, at)| (*at, id.clone()));
+    due
+}
+
+/// The networks to detach now. `replaced`: the proxies are replaced now in any case. What nobody else is on goes as soon as the
+/// proxies may be replaced for networks, because it cannot be removed before; what must not be attached at all, at once.
+pub(super) fn to_detach(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, replaced: bool) -> BTreeSet<NetworkId> {
+    let at_once = input.closed || seen.running() == 0;
+    let others = others(seen, memory);
+    let is_due = |id: &NetworkId, since: Timestamp| {
+        let used = others.contains(id);
+        at_once
+            || input.unfit.contains(id)
+            || (replaced && (!used || later(since, input.interval) <= input.now))
+            || leave_at(input, memory, id, since, used) <= input.now
+    };
+    memory.unwanted_since.iter().filter(|(id, since)| is_due(id, **since)).map(|(id, _)| id.clone()).collect()
+}
+
+/// The networks that somebody else is on, if it is of interest.
+pub(super) fn others(seen: &Observed<'_>, memory: &Memory) -> BTreeSet<NetworkId> {
+    if memory.unwanted_since.is_empty() { BTreeSet::new() } else { seen.used_by_others() }
+}
+
+/// When the proxies leave a network that no route needs since then, unless they are replaced before. `used`: somebody else is on it.
+pub(super) fn leave_at(input: &Input<'_>, memory: &Memory, id: &NetworkId, since: Timestamp, used: bool) -> Timestamp {
+    let lingers = if used { input.interval.saturating_mul(INTERVALS_MAX) } else { team_penalty(input, memory, memory.teams.get(id)) };
+    later(since, lingers).max(pace_end(input, memory))
+}
+
+/// Nobody uses the proxies, or there are none: then nothing is gained by waiting.
+pub(super) fn nobody_is_disturbed(input: &Input<'_>, seen: &Observed<'_>) -> bool {
+    !input.serves || seen.running() == 0
+}
+
+/// Until when a network is held back for what it, or others of its team, did before.
+pub(super) fn hold_end(input: &Input<'_>, memory: &Memory, id: &NetworkId) -> Timestamp {
+    penalty_end(input, memory, id).max(trouble_end(input, memory, id))
+}
+
+/// Until when a network is held back that came and went, or whose team's networks do.
+pub(super) fn penalty_end(input: &Input<'_>, memory: &Memory, id: &NetworkId) -> Timestamp {
+    let name = name(input, id);
+    let since = memory.wanted_since.get(name).copied().unwrap_or(input.now);
+    let count = memory.visits.get(name).map_or(0, |visits| visits.count);
+    later(since, penalty(input.interval, count).max(team_penalty(input, memory, input.teams.get(id))))
+}
+
+/// How long networks of these teams wait because others of theirs came and went. The calmest decides: nobody waits for somebody else.
+fn team_penalty(input: &Input<'_>, memory: &Memory, teams: Option<&BTreeSet<String>>) -> SignedDuration {
+    let count = |team: &String| memory.team_visits.get(team).map_or(0, |visits| visits.count);
+    let count = teams.into_iter().flatten().map(count).min().unwrap_or(0);
+    penalty(input.interval, count.saturating_sub(TEAM_VISITS_FREE))
+}
+
+/// Until when a network is held back because networks of its team failed, or those of many teams and none of its own is attached.
+pub(super) fn trouble_end(input: &Input<'_>, memory: &Memory, id: &NetworkId) -> Timestamp {
+    let until = |failures: &[Timestamp], many: usize| {
+        let wait = input.interval.saturating_mul(doubled(u32::try_from(many).unwrap_or(u32::MAX)).min(FAILURES_INTERVALS_MAX));
+        failures.last().filter(|_| many > 0).map_or(Timestamp::MIN, |at| later(*at, wait))
+    };
+    let teams = teams(input, id);
+    let of_team = |team: &String| {
+        let failures = memory.failures.get(team).map_or(&[][..], Vec::as_slice);
+        until(failures, failures.len().saturating_sub(TEAM_FAILURES_FREE))
+    };
+    let own = teams.iter().map(of_team).min().unwrap_or(Timestamp::MIN);
+    let is_known = memory.teams.values().flatten().any(|team| teams.contains(team));
+    let mut latest: Vec<Timestamp> = memory.failures.values().filter_map(|failures| failures.last().copied()).collect();
+    latest.sort_unstable();
+    let many = if is_known { 0 } else { latest.len().saturating_sub(FAILING_TEAMS_FREE) };
+    own.max(until(&latest, many))
+}
+
+fn penalty(interval: SignedDuration, count: u32) -> SignedDuration {
+    if count == 0 {
+        return SignedDuration::ZERO;
+    }
+    let half = interval.checked_div(2).unwrap_or_default();
+    half.saturating_mul(doubled(count - 1)).min(interval.saturating_mul(INTERVALS_MAX))
+}
+
+/// Two to this power.
+pub(super) fn doubled(times: u32) -> i32 {
+    1_i32.checked_shl(times.min(16)).unwrap_or(i32::MAX)
+}
+
+/// Until when networks that are ready wait for others.
+pub(super) fn gather_end(input: &Input<'_>, memory: &Memory, ready: &BTreeSet<NetworkId>) -> Timestamp {
+    let wait = GATHERED_FOR.min(input.interval);
+    let since: Vec<_> = ready.iter().filter_map(|id| memory.wanted_since.get(name(input, id)).copied()).collect();
+    let (first, last) = (since.iter().min(), since.iter().max());
+    let end = first.zip(last).map(|(first, last)| later(*last, wait).min(later(*first, wait.saturating_mul(3))));
+    end.unwrap_or(input.now)
+}
+
+/// Until when the proxies are not replaced for networks again.
+pub(super) fn pace_end(input: &Input<'_>, memory: &Memory) -> Timestamp {
+    memory.last_update.map_or(Timestamp::MIN, |at| later(at, input.interval))
+}
+
+/// When the decision becomes another by the passing of time alone.
+pub(super) fn due(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory) -> Option<Timestamp> {
+    let newcomers = newcomers(input, seen, memory);
+    let opens = pace_end(input, memory).max(gather_end(input, memory, &newcomers));
+    let attached = newcomers.iter().map(|id| hold_end(input, memory, id).max(opens));
+    let others = others(seen, memory);
+    let lingers = memory.unwanted_since.iter().map(|(id, since)| leave_at(input, memory, id, *since, others.contains(id)));
+    let retries = retries(input, seen, memory).into_iter().map(|(_, at)| at);
+    let deadline = memory.trial.as_ref().map(|trial| rollout_health::deadline(input, seen, trial));
+    let short = address_shortage::due(input, seen, memory);
+    let stuck = crashing_proxies::due(input, memory);
+    attached.chain(lingers).chain(retries).chain(deadline).chain(short).chain(stuck).filter(|at| *at > input.now).min()
+}
+
+/// The name of a network, or its id if the snapshot does not know it.
+pub(super) fn name<'a>(input: &'a Input<'_>, id: &'a NetworkId) -> &'a str {
+    input.snapshot.networks.get(id).map_or(id.0.as_str(), |network| network.name.as_str())
+}
+
+pub(super) fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
+    at.checked_add(by).unwrap_or(Timestamp::MAX)
+}

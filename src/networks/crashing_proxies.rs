@@ -1,0 +1,95 @@
+//! Proxies that start again and again outside of any rollout for networks, because their node cannot set up a network that they have:
+//! it has another one with the same addresses since it was started, or since somebody made one there. What the engine says of
+//! such a proxy tells which network it is; without such words none is blamed, because after a power cut all proxies start.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::attach_timing::later;
+use super::observation::Observed;
+use super::{Input, Memory, quarantine, address_shortage};
+use crate::swarm::Task;
+use crate::types::{NetworkId, excerpt};
+
+/// A proxy that is tried again fails again within this time.
+const FAILS_AGAIN_WITHIN: SignedDuration = SignedDuration::from_secs(45);
+/// As much of the engine's words as one needs.
+const WORDS_CHARS_MAX: usize = 200;
+
+/// Takes networks away with which a node's proxy has not started for as long as one may take.
+pub(super) fn step(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory) {
+    let failing = failing(input, seen);
+    // That Swarm did not answer says nothing about any network.
+    memory
+        .stuck_since
+        .retain(|id, _| seen.declared.contains(id) && (input.ended.is_none() || failing.iter().any(|(failing, _)| failing == id)));
+    for (id, _) in &failing {
+        memory.stuck_since.entry(id.clone()).or_insert(input.now);
+    }
+    if memory.trial.is_some() || !memory.withdrawn.is_empty() {
+        return;
+    }
+    for (id, words) in failing {
+        if is_due(input, memory, &id) && !address_shortage::stays(input, seen, memory, &id) {
+            quarantine::add_stuck(input, seen, memory, &id, words);
+            memory.settled.remove(&id);
+            memory.withdrawn.insert(id);
+            memory.last_update = Some(input.now);
+        }
+    }
+}
+
+/// When the proxies leave networks with which one of them fails, if it goes on so.
+pub(super) fn due(input: &Input<'_>, memory: &Memory) -> Vec<Timestamp> {
+    memory.stuck_since.keys().filter_map(|id| leaves_at(input, memory, id)).collect()
+}
+
+/// Whether a proxy has failed with it for as long as one may take to start.
+pub(super) fn is_due(input: &Input<'_>, memory: &Memory, id: &NetworkId) -> bool {
+    leaves_at(input, memory, id).is_some_and(|at| at <= input.now)
+}
+
+fn leaves_at(input: &Input<'_>, memory: &Memory, id: &NetworkId) -> Option<Timestamp> {
+    memory.stuck_since.get(id).map(|since| later(*since, input.timeout))
+}
+
+/// The attached networks that the engine names as the reason why a proxy failed lately, on nodes without one, each with its words.
+pub(super) fn failing(input: &Input<'_>, seen: &Observed<'_>) -> Vec<(NetworkId, String)> {
+    let is_late = |task: &&Task| {
+        let at = task.state_since.unwrap_or(task.created_at);
+        matches!(task.state.as_str(), "failed" | "rejected") && input.now.duration_since(at) < FAILS_AGAIN_WITHIN
+    };
+    let is_alone = |task: &&Task| task.node.as_ref().is_some_and(|node| !seen.runs_on(node));
+    let mut told = BTreeSet::new();
+    for task in input.ended.into_iter().flatten().filter(is_late).filter(is_alone) {
+        if let Some(id) = only(seen, |id| is_shown(input, id, &task.error)).or_else(|| only(seen, |id| is_called(input, id, &task.error))) {
+            told.insert((id.clone(), excerpt(&format!("{}: {}", task.state, task.error), WORDS_CHARS_MAX)));
+        }
+    }
+    let mut found: Vec<(NetworkId, String)> = told.into_iter().collect();
+    found.dedup_by(|a, b| a.0 == b.0);
+    found
+}
+
+/// The one attached network of which that is so; none if it is so of several.
+fn only<'a>(seen: &'a Observed<'_>, is_so: impl Fn(&NetworkId) -> bool) -> Option<&'a NetworkId> {
+    let mut found = seen.declared.iter().filter(|id| is_so(id));
+    found.next().filter(|_| found.next().is_none())
+}
+
+/// Whether the engine's words have the id or the subnet of this network.
+fn is_shown(input: &Input<'_>, id: &NetworkId, words: &str) -> bool {
+    let parts: BTreeSet<&str> = words.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';' | '(' | ')')).collect();
+    let has = |text: &str| parts.iter().any(|part| part.trim_end_matches(['.', ':']) == text);
+    let subnets = input.snapshot.networks.get(id).into_iter().flat_map(|network| &network.subnets);
+    has(&id.0) || subnets.map(|subnet| subnet.net.to_string()).any(|subnet| has(&subnet))
+}
+
+/// Whether the engine's words have its name where they say that one follows. People choose names: one may be a word of the engine's,
+/// so that this counts only where nothing better is said.
+fn is_called(input: &Input<'_>, id: &NetworkId, words: &str) -> bool {
+    let Some(network) = input.snapshot.networks.get(id) else { return false };
+    let after = words.split("network ").skip(1).filter_map(|rest| rest.split_whitespace().next());
+    after.map(|word| word.trim_matches(['"', '\'', ',', ':', ';', '.'])).any(|word| word == network.name)
+}

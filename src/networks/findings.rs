@@ -1,0 +1,276 @@
+//! What people are told about the networks of the proxies: what waits, what failed, what stays although nothing needs it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::attach_timing::{self, name};
+use super::observation::Observed;
+use super::{Choice, Held, Input, Memory, Shortage, rollout_health, quarantine, address_shortage, crashing_proxies};
+use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
+use crate::types::NetworkId;
+
+/// So many services are told of one network that failed.
+const SERVICES_MAX: usize = 20;
+
+/// What is told of a decision.
+pub(super) struct Told {
+    pub missing: BTreeMap<NetworkId, String>,
+    pub waiting: Vec<WaitingOn>,
+    pub findings: Vec<Finding>,
+}
+
+pub(super) fn of(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, choice: &Choice) -> Told {
+    let mut told = Told { missing: BTreeMap::new(), waiting: Vec::new(), findings: Vec::new() };
+    let mut groups = BTreeMap::<Why, Vec<String>>::new();
+    let starting = memory.trial.iter().flat_map(|trial| &trial.networks).filter(|id| choice.networks.contains(*id));
+    let absent = input.wanted.iter().filter(|id| !choice.networks.contains(*id) && !memory.quarantine.contains_key(*id));
+    for id in starting.chain(absent) {
+        let why = reason(input, seen, memory, choice, id);
+        told.missing.insert(id.clone(), format!("waits for the network {}: {}", name(input, id), why.of_one));
+        groups.entry(why).or_default().push(name(input, id).to_owned());
+    }
+    told.waiting.extend(groups.into_iter().map(|(why, networks)| why.of(networks)));
+    for id in input.wanted.iter().filter(|id| memory.quarantine.contains_key(*id)) {
+        let full = memory.quarantine.get(id).is_some_and(|held| held.full);
+        let why = if full { "the proxies left the network" } else { "a proxy did not come up with the network" };
+        told.missing.insert(id.clone(), format!("{why} {}", name(input, id)));
+        told.findings.extend(if full { left_for_want(input, seen, memory, id) } else { failed(input, seen, memory, id) });
+    }
+    let short = memory.short_since.keys().filter(|id| choice.networks.contains(*id));
+    told.findings.extend(short.flat_map(|id| is_short(input, seen, memory, id)));
+    told.findings.extend(fails(input, seen, memory));
+    let kept = memory.unwanted_since.iter().filter(|(id, _)| choice.networks.contains(*id) && choice.held == Held::No);
+    let others = attach_timing::others(seen, memory);
+    told.findings.extend(kept.map(|(id, since)| lingers(input, memory, id, *since, others.contains(id))));
+    told
+}
+
+/// Why networks are not attached yet, of one and of several, and until when.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Why {
+    of_one: String,
+    of_several: String,
+    until: Option<Timestamp>,
+}
+
+impl Why {
+    fn alike(words: impl Into<String>) -> Self {
+        let of_one = words.into();
+        Self { of_several: of_one.clone(), of_one, until: None }
+    }
+
+    fn new(of_one: &str, of_several: &str) -> Self {
+        Self { of_one: of_one.to_owned(), of_several: of_several.to_owned(), until: None }
+    }
+
+    /// Nothing is attached before.
+    fn not_before(self, at: Timestamp) -> Self {
+        Self {
+            of_one: format!("{}, so it is attached at {at:.0} at the earliest", self.of_one),
+            of_several: format!("{}, so they are attached at {at:.0} at the earliest", self.of_several),
+            until: Some(at),
+        }
+    }
+
+    /// What is waited for must have come by then.
+    fn by(self, at: Timestamp) -> Self {
+        let with_time = |words: &str| format!("{words}; the next one has until {at:.0}");
+        Self { of_one: with_time(&self.of_one), of_several: with_time(&self.of_several), until: Some(at) }
+    }
+
+    fn of(self, networks: Vec<String>) -> WaitingOn {
+        let detail = if networks.len() == 1 { self.of_one } else { self.of_several };
+        WaitingOn::Networks { networks, detail, until: self.until }
+    }
+}
+
+/// Why a network is not attached yet, and until when.
+fn reason(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, choice: &Choice, id: &NetworkId) -> Why {
+    if let Some(trial) = memory.trial.as_ref().filter(|trial| trial.networks.contains(id)) {
+        if rollout_health::is_held_off(input, seen, trial) {
+            let it_waits = format!("it waits for {}", input.contested.unwrap_or_default());
+            return Why::new(
+                &format!("a proxy that starts with it has no node: {it_waits}"),
+                &format!("a proxy that starts with them has no node: {it_waits}"),
+            );
+        }
+        let why = Why::new("proxies start with it, one after the other", "proxies start with them, one after the other");
+        let deadline = rollout_health::deadline(input, seen, trial);
+        return if deadline < Timestamp::MAX { why.by(deadline) } else { why };
+    }
+    match choice.held {
+        Held::ByTrial => return Why::alike("proxies start with other networks first"),
+        Held::ByWithdrawal => return Why::alike("networks with which no proxy came up are taken away first"),
+        Held::ByRollout => return Why::alike("the proxies are being replaced for another reason"),
+        Held::ByContest => return Why::alike(held_by_others(input)),
+        Held::ByShortage => return Why::alike(held_by(input, memory)),
+        Held::No => {}
+    }
+    let trouble = attach_timing::trouble_end(input, memory, id);
+    if trouble > input.now {
+        return Why::alike("no proxy came up with other networks, again and again").not_before(trouble);
+    }
+    let penalty = attach_timing::penalty_end(input, memory, id);
+    if penalty > input.now {
+        return came_and_went(memory.visits.get(name(input, id)).map_or(0, |visits| visits.count)).not_before(penalty);
+    }
+    if !memory.parts.is_empty() {
+        return Why::alike("networks that failed together are tried in parts");
+    }
+    match memory.last_update.filter(|_| attach_timing::pace_end(input, memory) > input.now) {
+        Some(at) => Why::alike(format!("the proxies were replaced for networks at {at:.0}")).not_before(attach_timing::pace_end(input, memory)),
+        None => Why::new("others may follow and are attached with it", "others may follow and are attached with them"),
+    }
+}
+
+fn came_and_went(times: u32) -> Why {
+    let times = match times {
+        0 => return Why::new("others of its team come and go", "others of their team come and go"),
+        1 => "once".to_owned(),
+        times => format!("{times} times"),
+    };
+    Why::new(&format!("it came and went {times} lately"), &format!("each of them came and went {times} lately"))
+}
+
+/// A network with which no proxy came up, told to those whose routes need it.
+fn failed(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, id: &NetworkId) -> Vec<Finding> {
+    let Some(held) = memory.quarantine.get(id) else { return Vec::new() };
+    let name = name(input, id);
+    let (services, again) = (services(input, id), again(input, seen, memory, id));
+    let words = if held.words.is_empty() { "Swarm gave no reason" } else { held.words.as_str() };
+    let message = format!(
+        "A proxy did not come up with the network {name} ({words}), so the proxies stay off it: routes over it answer 503, all others \
+         are served{again}."
+    );
+    let remedy = format!(
+        "See what the tasks of {} say (docker service ps --no-trunc), whether {name} has free addresses, overlaps with no network of any \
+         node and lets nodes reach each other (UDP 4789); or move the service to a network that the proxies have.",
+        input.service
+    );
+    let found = |subject| Finding::new(Severity::Error, FindingCode::NetworkQuarantined, subject, message.clone(), remedy.clone());
+    each(&services, name, found)
+}
+
+/// Networks that a node cannot set up and that the proxies do not leave: the node has no proxy.
+fn fails(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory) -> Vec<Finding> {
+    let said: BTreeMap<NetworkId, String> = crashing_proxies::failing(input, seen).into_iter().collect();
+    let stays = |id: &&NetworkId| crashing_proxies::is_due(input, memory, id) && address_shortage::stays(input, seen, memory, id);
+    let told = memory.stuck_since.keys().filter(stays);
+    told.map(|id| {
+        let name = name(input, id);
+        let words = said.get(id).map_or_else(String::new, |words| format!(" ({words})"));
+        let message = format!(
+            "A node cannot set up the network {name}{words}, so it has no proxy. The proxies do not leave the network, because spec.networks names \
+             it or most services are reached over it."
+        );
+        let remedy = format!(
+            "See which tasks of {} failed (docker service ps --no-trunc), and mend that node: it has another network with the same addresses, or has \
+             lost this one; restarting its Docker engine helps most often.",
+            input.service
+        );
+        Finding::new(Severity::Error, FindingCode::NetworkFailing, Subject::Object(format!("network {name}")), message, remedy).at("network", name)
+    })
+    .collect()
+}
+
+/// One finding for each of the services, or about the network where there are none, or too many.
+fn each(services: &[&str], network: &str, finding: impl Fn(Subject) -> Finding) -> Vec<Finding> {
+    let told = services.iter().take(SERVICES_MAX).map(|service| Subject::Service((*service).to_owned()));
+    let more = services.is_empty() || services.len() > SERVICES_MAX;
+    let more = more.then(|| Subject::Object(format!("network {network}")));
+    told.chain(more).map(|subject| finding(subject).at("network", network)).collect()
+}
+
+fn services<'a>(input: &'a Input<'_>, id: &NetworkId) -> Vec<&'a str> {
+    input.needed_by.get(id).into_iter().flatten().map(String::as_str).collect()
+}
+
+/// Who would get the node of a proxy that stops.
+fn held_by_others(input: &Input<'_>) -> String {
+    format!("waits for {}", input.contested.unwrap_or_default())
+}
+
+/// The networks that have too few addresses, as a reason for others to wait.
+fn held_by(input: &Input<'_>, memory: &Memory) -> String {
+    let names: Vec<&str> = memory.short_since.keys().map(|id| name(input, id)).collect();
+    format!("the proxies cannot be replaced without loss while {} has too few addresses (NetworkFull)", names.join(", "))
+}
+
+/// An attached network on which a proxy that is replaced, or starts again, would not get its addresses.
+fn is_short(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, id: &NetworkId) -> Vec<Finding> {
+    let Some(short) = input.short.get(id) else { return Vec::new() };
+    let (name, words) = (name(input, id), short.words.as_str());
+    let then = if short.contested { "a proxy that stops does not come back" } else { "the proxies cannot be replaced" };
+    let named = if short.contested { Severity::Error } else { Severity::Warning };
+    let (severity, next) = match address_shortage::leaves_at(input, seen, memory, id) {
+        Some(at) => (
+            Severity::Warning,
+            format!("If it stays so, the proxies leave the network at {at:.0}; then routes over it answer 503, all others are served."),
+        ),
+        None if input.named.contains(id) => (named, "They stay, because spec.networks names it.".to_owned()),
+        None if short.contested && address_shortage::stays(input, seen, memory, id) => {
+            (Severity::Error, "They stay, because most services are reached over it.".to_owned())
+        }
+        None if short.by_others.is_some() => (named, filled(short)),
+        None => (Severity::Warning, "They leave it if one does not start, or if others need to be attached.".to_owned()),
+    };
+    let message = format!(
+        "The proxies are attached to the network {name}, which {words}: {then} meanwhile, and no other network is attached. {next}"
+    );
+    let remedy = format!("Run fewer tasks on {name}, or move services to a network with a larger subnet.");
+    let found = |subject| Finding::new(severity, FindingCode::NetworkFull, subject, message.clone(), remedy.clone());
+    each(&services(input, id), name, found)
+}
+
+/// Who makes a network short that others need.
+fn filled(short: &Shortage) -> String {
+    let other = short.by_others.as_deref().unwrap_or_default();
+    format!(
+        "The addresses are taken by others than a team that is reached over it, most by the service {other}: the proxies leave it only if one \
+         of them does not start, or if more teams wait for networks of theirs than are reached over this one, for long."
+    )
+}
+
+/// A network that the proxies left for want of addresses, and that has some again.
+fn left_for_want(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, id: &NetworkId) -> Vec<Finding> {
+    let Some(held) = memory.quarantine.get(id) else { return Vec::new() };
+    let name = name(input, id);
+    let again = again(input, seen, memory, id);
+    let message = format!(
+        "The proxies left the network {name} at {:.0}, because it {} and proxies did not start: routes over it answer 503, all \
+         others are served{again}.",
+        held.failed_at,
+        held.words.replacen("has ", "had ", 1).replace(" wait for one", " waited for one")
+    );
+    let remedy = format!("Nothing needs to be done if {name} keeps addresses free; else move services to a network with a larger subnet.");
+    let found = |subject| Finding::new(Severity::Error, FindingCode::NetworkFull, subject, message.clone(), remedy.clone());
+    each(&services(input, id), name, found)
+}
+
+fn again(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, id: &NetworkId) -> String {
+    match quarantine::retry_at(input, seen, memory, id) {
+        Some(at) if at > input.now => {
+            format!("; it is tried again at {at:.0}, or soon after the network, a service on it or a node has changed")
+        }
+        _ => "; it is tried again now, or as soon as the proxies may be replaced".to_owned(),
+    }
+}
+
+/// A network that stays for a while although no route needs it.
+fn lingers(input: &Input<'_>, memory: &Memory, id: &NetworkId, since: Timestamp, used: bool) -> Finding {
+    let name = name(input, id);
+    let until = attach_timing::leave_at(input, memory, id, since, used);
+    let sooner = if used {
+        "when they are replaced anyway, or when no other service is on it and they may be replaced for networks"
+    } else {
+        "or when they are replaced anyway; it can be removed then"
+    };
+    Finding::new(
+        Severity::Info,
+        FindingCode::NetworkLingers,
+        Subject::Object(name.to_owned()),
+        format!("No route needs the network {name} any more. The proxies leave it at {until:.0}, {sooner}."),
+        "Nothing needs to be done.",
+    )
+}

@@ -1,0 +1,211 @@
+//! How proxies get on with networks that are new to them: well, not yet, or not at all. Everything is told from what the
+//! Swarm shows, so that an operator that begins in the middle of it judges alike.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::attach_timing::{self, later};
+use super::observation::Observed;
+use super::{Input, Memory, Trial, quarantine, address_shortage, task_errors};
+use crate::types::NetworkId;
+
+/// A proxy service that is younger and of which no proxy runs has never had one.
+const NEVER_RAN: SignedDuration = SignedDuration::from_mins(10);
+/// Proxies that were made so long after their service have replaced others.
+const FIRST_TASKS_WITHIN: SignedDuration = SignedDuration::from_mins(1);
+/// For how long a rollout goes on for networks that nobody wants any more while a proxy does not come up.
+const UNWANTED_TIMEOUT: SignedDuration = SignedDuration::from_secs(15);
+/// Failures are counted for so long.
+const FAILURES_KEPT: SignedDuration = SignedDuration::from_hours(1);
+
+/// Takes note of what became of networks that were attached.
+pub(super) fn step(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory) {
+    if !memory.known {
+        begin(input, seen, memory);
+    }
+    for failures in memory.failures.values_mut() {
+        failures.retain(|at| input.now.duration_since(*at) < FAILURES_KEPT);
+    }
+    memory.failures.retain(|_, failures| !failures.is_empty());
+    let withdraws = !memory.withdrawn.is_empty();
+    if !seen.is_under_way() && seen.is_rid_of(&memory.withdrawn) {
+        memory.withdrawn.clear();
+    }
+    let is_of_interest =
+        |id: &NetworkId| input.wanted.contains(id) || memory.trial.as_ref().is_some_and(|trial| trial.networks.contains(id));
+    let fresh = seen.declared.iter().filter(|id| is_fresh(id, memory) && is_of_interest(id));
+    let fresh: BTreeSet<NetworkId> = fresh.cloned().collect();
+    match memory.trial.take() {
+        Some(trial) if trial.networks.is_disjoint(&seen.declared) => taken_back(input, seen, memory, trial),
+        None if fresh.is_empty() && !withdraws => note_detached(input, seen, memory),
+        _ if fresh.is_empty() => {}
+        Some(trial) => judge(input, seen, memory, Trial { networks: fresh, ..trial }),
+        None => {
+            let trial = new_trial(input, seen, memory, fresh);
+            judge(input, seen, memory, trial);
+        }
+    }
+    attach_timing::note_teams(input, seen, memory);
+    memory.declared.clone_from(&seen.declared);
+}
+
+/// Nothing is known: what runs counts as good, except what is only just being attached.
+fn begin(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory) {
+    memory.known = true;
+    memory.declared.clone_from(&seen.declared);
+    quarantine::recall(seen, memory);
+    let Some(service) = seen.service else { return };
+    let is_new = input.now.duration_since(service.created_at) < NEVER_RAN && seen.running() == 0;
+    let in_question = seen.is_under_way() || matches!(seen.state(), "paused");
+    memory.settled = match &seen.before {
+        Some(before) if in_question => seen.declared.intersection(before).cloned().collect(),
+        _ if is_new => BTreeSet::new(),
+        _ => seen.declared.clone(),
+    };
+    let replaced = seen.oldest().filter(|at| at.duration_since(service.created_at) > FIRST_TASKS_WITHIN);
+    memory.last_update = seen.update_began().or(replaced);
+}
+
+fn is_fresh(id: &NetworkId, memory: &Memory) -> bool {
+    !memory.settled.contains(id) && !memory.withdrawn.contains(id)
+}
+
+fn new_trial(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory, networks: BTreeSet<NetworkId>) -> Trial {
+    let began = seen.update_began().filter(|_| seen.is_under_way()).unwrap_or(input.now);
+    let update_before = memory.last_update.replace(began);
+    Trial {
+        networks,
+        began,
+        running: 0,
+        progress_at: input.now,
+        starting_since: None,
+        words: String::new(),
+        last_words: None,
+        update_before,
+    }
+}
+
+/// Networks left without our asking for new ones: the proxies are replaced for that, too.
+fn note_detached(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory) {
+    if memory.declared.difference(&seen.declared).next().is_some() && seen.service.is_some() {
+        memory.last_update = Some(input.now);
+    }
+}
+
+/// The networks are gone from the service again: Swarm rolled back, or somebody changed it by hand.
+fn taken_back(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory, mut trial: Trial) {
+    if seen.service.is_some() && seen.was_given_up(trial.began) {
+        task_errors::note(input, &[], &mut trial);
+        failed(input, seen, memory, &trial);
+    }
+}
+
+fn judge(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory, trial: Trial) {
+    let trial = observed(input, seen, trial);
+    let (short, succeeded_now) = (address_shortage::culprits(input, memory), has_succeeded(input, seen, &trial));
+    if succeeded_now {
+        succeeded(memory, &trial);
+    } else if !short.is_empty() {
+        held_up(input, seen, memory, &trial, &short);
+    } else if is_held_off(input, seen, &trial) {
+        memory.trial = Some(Trial { progress_at: input.now, starting_since: None, ..trial });
+    } else if seen.was_given_up(trial.began) || deadline(input, seen, &trial) <= input.now {
+        failed(input, seen, memory, &trial);
+    } else {
+        memory.trial = Some(trial);
+    }
+}
+
+/// What the snapshot adds to what is known of a trial.
+fn observed(input: &Input<'_>, seen: &Observed<'_>, mut trial: Trial) -> Trial {
+    if seen.state() == "updating" {
+        trial.began = seen.update_began().unwrap_or(trial.began);
+    }
+    let running = seen.running_with(&trial.networks);
+    if running != trial.running {
+        trial = Trial { running, progress_at: input.now, starting_since: None, ..trial };
+    }
+    let starting = seen.starting_with(&trial.networks);
+    trial.starting_since = if starting.is_empty() { None } else { trial.starting_since.or(Some(input.now)) };
+    task_errors::note(input, &starting, &mut trial);
+    trial
+}
+
+/// All proxies run with the networks, and Swarm does not watch them any more. Without a place for any proxy there is nothing
+/// to wait for.
+fn has_succeeded(input: &Input<'_>, seen: &Observed<'_>, trial: &Trial) -> bool {
+    if seen.has_no_task() {
+        return !seen.is_under_way() && input.now.duration_since(trial.began) > input.timeout;
+    }
+    seen.all_run_with(&trial.networks) && !seen.is_under_way() && !seen.was_given_up(trial.began)
+}
+
+/// Whether a proxy with the networks finds no node, because somebody else has a port of it, or takes it: that says nothing about networks.
+pub(super) fn is_held_off(input: &Input<'_>, seen: &Observed<'_>, trial: &Trial) -> bool {
+    let finds_no_node = || seen.starting_with(&trial.networks).iter().any(|task| task.state == "pending");
+    input.contested.is_some() && !seen.was_given_up(trial.began) && finds_no_node()
+}
+
+/// When a proxy must run with the networks.
+pub(super) fn deadline(input: &Input<'_>, seen: &Observed<'_>, trial: &Trial) -> Timestamp {
+    if is_held_off(input, seen, trial) {
+        return Timestamp::MAX;
+    }
+    let wanted = input.wanted.iter().any(|id| trial.networks.contains(id));
+    let timeout = if wanted { input.timeout } else { input.timeout.min(UNWANTED_TIMEOUT) };
+    if seen.all_run_with(&trial.networks) && !seen.has_no_task() {
+        // Swarm only watches them still.
+        return Timestamp::MAX;
+    }
+    let at_the_latest = later(trial.progress_at, timeout.saturating_add(seen.time_between()));
+    trial.starting_since.map_or(at_the_latest, |since| later(since, timeout))
+}
+
+/// A proxy does not start for want of addresses on a network that proxies had before: what is new is not to blame, and comes again
+/// when there is room.
+fn held_up(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory, trial: &Trial, short: &BTreeSet<NetworkId>) {
+    memory.withdrawn.extend(trial.networks.iter().cloned());
+    address_shortage::withdraw(input, seen, memory, short);
+}
+
+fn succeeded(memory: &mut Memory, trial: &Trial) {
+    memory.settled.extend(trial.networks.iter().cloned());
+    memory.quarantine.retain(|id, _| !trial.networks.contains(id));
+    for part in &mut memory.parts {
+        part.retain(|id| !trial.networks.contains(id));
+    }
+    memory.parts.retain(|part| !part.is_empty());
+}
+
+/// One network alone goes into quarantine; several are tried again in halves, at once, as long as there are parts.
+fn failed(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory, trial: &Trial) {
+    memory.withdrawn.extend(trial.networks.iter().cloned());
+    memory.parts.retain_mut(|part| {
+        part.retain(|id| !trial.networks.contains(id));
+        !part.is_empty()
+    });
+    // What nobody wants any more is not to blame for a rollout that was cut short.
+    if trial.networks.iter().all(|id| !input.wanted.contains(id)) {
+        return;
+    }
+    let words = task_errors::of(seen, trial);
+    let networks: Vec<_> = trial.networks.iter().cloned().collect();
+    match &networks[..] {
+        [] => {}
+        [one] => {
+            for team in attach_timing::teams(input, one) {
+                memory.failures.entry(team).or_default().push(input.now);
+            }
+            quarantine::add(input, seen, memory, one, trial.began, words);
+        }
+        several => {
+            let (first, second) = several.split_at(several.len() / 2);
+            let halves = [first, second].map(|half| half.iter().cloned().collect::<BTreeSet<_>>());
+            memory.parts.splice(0..0, halves);
+        }
+    }
+    if !memory.parts.is_empty() {
+        memory.last_update = trial.update_before;
+    }
+}

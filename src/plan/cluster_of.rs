@@ -1,0 +1,17 @@
+//! Which cluster a service of ours belongs to. Its environment says so, which nobody edits by accident; its labels are
+//! the second source, for stock images. A label that somebody changed must not move a proxy to another cluster, whose
+//! pass would remove it.
+
+use serde_json::Value;
+
+use super::json_path::get;
+use crate::channel::contract::{ENV_CLUSTER, LABEL_CLUSTER};
+use crate::swarm::Service;
+
+/// The name of the cluster, if the service says any.
+pub(super) fn cluster_of(service: &Service) -> Option<&str> {
+    let env = get(&service.spec, &["TaskTemplate", "ContainerSpec", "Env"]).and_then(Value::as_array);
+    let mut entries = env.into_iter().flatten().filter_map(Value::as_str);
+    let in_env = entries.find_map(|entry| entry.strip_prefix(ENV_CLUSTER)?.strip_prefix('='));
+    in_env.or_else(|| service.labels.get(LABEL_CLUSTER).map(String::as_str))
+}

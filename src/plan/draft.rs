@@ -1,0 +1,174 @@
+//! A plan under work, and its first part: control network, token and configs, which services need.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
+
+use super::cluster_of::cluster_of;
+use super::state::Memory;
+use super::step::{Plan, RolloutNote, SecretContent, Step};
+use crate::channel::contract::{LABEL_OWNER, LABEL_ROLE, LABEL_TOKEN_DIGEST};
+use crate::fleet::{ConfigObject, Described, Fleet, Kind, Role, ServiceShape, TokenSecret};
+use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
+use crate::swarm::{Service, Snapshot};
+
+/// By this label an access control in front of the Docker API says whose an object is.
+const LABEL_ACCESS: &str = "com.docker.ucp.access.label";
+
+/// A plan under work.
+pub(super) struct Draft<'a> {
+    pub(super) fleet: &'a Fleet,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) memory: &'a Memory,
+    pub(super) steps: Vec<Step>,
+    pub(super) waiting: Vec<WaitingOn>,
+    pub(super) findings: Vec<Finding>,
+    pub(super) rollouts: Vec<RolloutNote>,
+    /// Names of objects that cannot be had: no step may need them.
+    pub(super) blocked: BTreeSet<String>,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(fleet: &'a Fleet, snapshot: &'a Snapshot, memory: &'a Memory) -> Self {
+        Self {
+            fleet,
+            snapshot,
+            memory,
+            steps: Vec::new(),
+            waiting: fleet.waiting.clone(),
+            findings: fleet.findings.clone(),
+            rollouts: Vec::new(),
+            blocked: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn finish(self) -> Plan {
+        let Self { fleet, steps, mut waiting, mut findings, rollouts, .. } = self;
+        waiting.sort();
+        waiting.dedup();
+        findings.sort();
+        findings.dedup();
+        Plan { instance: fleet.instance.clone(), cluster: fleet.cluster.to_string(), steps, waiting, findings, rollouts }
+    }
+
+    /// The control network is shared by all clusters and, as a rule, declared by the operator's own stack: any overlay of
+    /// that name will do, and it is never changed.
+    pub(super) fn network(&mut self) {
+        let (fleet, snapshot) = (self.fleet, self.snapshot);
+        let Some(name) = &fleet.control_network else { return };
+        let found: Vec<_> = snapshot.networks.values().filter(|network| &network.name == name).collect();
+        if found.is_empty() && !self.is_taken("network", name) {
+            let mut body = json!({"Name": name, "Driver": "overlay", "CheckDuplicate": true, "Labels": fleet.network_labels()});
+            if fleet.control_network_encrypted {
+                body["Options"] = json!({"encrypted": ""});
+            }
+            self.steps.push(Step::CreateNetwork { name: name.clone(), body });
+        } else if !found.is_empty() && !found.iter().any(|network| network.driver == "overlay") {
+            self.block("network", name, "it is not an overlay network");
+        } else if fleet.control_network_encrypted && found.iter().any(|network| !network.encrypted) {
+            self.findings.push(Finding::new(
+                Severity::Warning,
+                FindingCode::NetworkNotEncrypted,
+                Subject::Object(name.clone()),
+                "The control network should be encrypted, but the one that exists is not; it is used as it is.",
+                "Name another control network, or remove this one while nothing uses it; Swarm cannot change a network.",
+            ));
+        }
+    }
+
+    /// The secrets by which tasks get their certificates: created by this operator, or not used.
+    pub(super) fn tokens(&mut self) {
+        let fleet = self.fleet;
+        for token in &fleet.tokens {
+            self.token(token);
+        }
+    }
+
+    fn token(&mut self, token: &TokenSecret) {
+        let name = &token.name;
+        let described =
+            |role| Described { kind: Kind::Secret, instance: &self.fleet.instance, cluster: self.fleet.cluster.as_str(), role, name };
+        let role = token.labels.get(LABEL_ROLE).map_or("", String::as_str);
+        let found = self.snapshot.secrets.values().find(|secret| &secret.name == name);
+        match found {
+            None if self.is_taken("secret", name) => {}
+            None => self.steps.push(Step::CreateSecret {
+                name: name.clone(),
+                labels: token.labels.clone(),
+                content: SecretContent::Token { role: token.role, cluster: self.fleet.cluster.clone() },
+            }),
+            Some(secret) if !described(role).is_sealed(&self.fleet.seals, &secret.labels) => {
+                self.block("secret", name, "this operator did not create it: its label swarmgate.seal is missing or wrong");
+            }
+            Some(secret) if !secret.labels.contains_key(LABEL_TOKEN_DIGEST) => {
+                self.block("secret", name, "its label swarmgate.token-sha256 is gone, so its token is not known");
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Creates a config object that a spec names, unless its name is taken. `false`: it cannot be had.
+    pub(super) fn config(&mut self, object: &ConfigObject) -> bool {
+        let name = &object.name;
+        let is_planned = self.steps.iter().any(|step| matches!(step, Step::CreateConfig { name: planned, .. } if planned == name));
+        if is_planned {
+            return true;
+        }
+        if self.snapshot.configs.values().any(|config| &config.name == name) {
+            self.block("config", name, "it is not ours");
+        } else if !self.is_taken("config", name) {
+            let data = object.data();
+            let (name, labels, bytes) = (name.clone(), object.labels.clone(), data.len());
+            self.steps.push(Step::CreateConfig { name, labels, data, bytes });
+        }
+        !self.blocked.contains(name)
+    }
+
+    /// Whether Swarm refused the name a short while ago although the snapshot shows no such object.
+    pub(super) fn is_taken(&mut self, kind: &str, name: &str) -> bool {
+        let taken = self.memory.is_taken(name, self.snapshot.taken_at);
+        if taken {
+            self.block(kind, name, "Swarm says that it exists, but it carries no label of ours");
+        }
+        taken
+    }
+
+    /// Says that a foreign object holds the name.
+    pub(super) fn block(&mut self, kind: &str, name: &str, why: &str) {
+        self.blocked.insert(name.to_owned());
+        self.waiting.push(WaitingOn::ForeignObject { object: format!("{kind} {name}") });
+        self.findings.push(Finding::new(
+            Severity::Error,
+            FindingCode::NameTaken,
+            if kind == "service" { Subject::Service(name.to_owned()) } else { Subject::Object(name.to_owned()) },
+            format!("The {kind} {name} exists and cannot be used: {why}; what needs it is held back."),
+            format!("Remove or rename the other {kind}, or choose another name in the document."),
+        ));
+    }
+
+    /// Whether this operator created the service: only then are those of its settings believed that the document leaves out.
+    pub(super) fn created_here(&self, service: &Service, role: Role) -> bool {
+        let (instance, cluster) = (self.fleet.instance.as_str(), self.fleet.cluster.as_str());
+        let described = Described { kind: Kind::Service, instance, cluster, role: role.as_str(), name: &service.name };
+        described.is_sealed(&self.fleet.seals, &service.labels)
+    }
+
+    /// Whether an access control gives the service to somebody: what the operator did not create is not taken over then, because
+    /// its owner could change it again once keys are mounted. Unless the document itself states that label.
+    pub(super) fn belongs_to_others(&self, service: &Service, shape: &ServiceShape) -> bool {
+        let label = service.labels.get(LABEL_ACCESS);
+        let stated = |label: &String| shape.states_label(LABEL_ACCESS, label);
+        !self.created_here(service, shape.role) && label.is_some_and(|label| !stated(label))
+    }
+
+    /// Whether a service is this instance's and of this cluster. Its other labels may be anybody's handiwork: they are put back.
+    pub(super) fn owns_service(&self, service: &Service) -> bool {
+        let ours = service.labels.get(LABEL_OWNER).is_some_and(|owner| *owner == self.fleet.instance);
+        ours && cluster_of(service) == Some(self.fleet.cluster.as_str())
+    }
+
+    /// The labels of the services of this cluster.
+    pub(super) fn owns(&self, labels: &BTreeMap<String, String>, role: Role) -> bool {
+        self.fleet.owns(labels, role)
+    }
+}

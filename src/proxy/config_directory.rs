@@ -1,0 +1,209 @@
+//! Configurations on disk: each in a directory of its own, and a link `current` that always names a complete one. A reader
+//! never sees half a configuration, and going back is renaming a link.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::ProxyError;
+use super::secret_files::Fitted;
+use crate::channel::contract::{ENGINE_COUNTERS, ENGINE_MAIN_FILE};
+use crate::engine::{EngineError, write_files, write_secret_files};
+use crate::types::Digest;
+
+const CURRENT: &str = "current";
+
+/// The directory of all generations.
+pub(super) struct Generations {
+    root: PathBuf,
+    count: AtomicU64,
+}
+
+/// One configuration on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Generation(PathBuf);
+
+impl Generation {
+    /// What the engine reads.
+    pub(super) fn main_file(&self) -> PathBuf {
+        self.0.join(ENGINE_MAIN_FILE)
+    }
+
+    /// Removes it. What cannot be removed stays: it is only memory.
+    pub(super) fn remove(&self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            tracing::debug!(path = %self.0.display(), %error, "an old configuration stays on disk");
+        }
+    }
+}
+
+/// How often a directory is emptied into which somebody still writes.
+const REMOVALS_MAX: usize = 10;
+
+/// Removes a directory, if it is there. The last file of an agent that ended in the middle of its work may come while this is going on:
+/// a write that has begun is not taken back.
+fn remove_all(directory: &Path) -> io::Result<()> {
+    let mut left = REMOVALS_MAX;
+    loop {
+        left -= 1;
+        match fs::remove_dir_all(directory) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty && left > 0 => {}
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => return Ok(()),
+        }
+    }
+}
+
+impl Generations {
+    /// An empty directory; what an earlier agent left there is removed.
+    pub(super) fn fresh(root: PathBuf) -> Result<Self, ProxyError> {
+        let emptied = remove_all(&root).and_then(|()| fs::create_dir_all(&root));
+        emptied.map_err(|source| ProxyError::Files { path: root.display().to_string(), source })?;
+        Ok(Self { root, count: AtomicU64::new(0) })
+    }
+
+    /// Writes a configuration beside the others. It is not in use yet.
+    pub(super) async fn stage(&self, digest: &Digest, fitted: &Fitted) -> Result<Generation, EngineError> {
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        let directory = self.root.join(format!("{number}-{}", digest.short()));
+        let mut files = fitted.files.clone();
+        files.entry(ENGINE_MAIN_FILE.to_owned()).and_modify(|text| *text = with_counters_of_its_own(text, number));
+        write_files(&directory, &files).await?;
+        write_secret_files(&directory, &fitted.secrets.0).await?;
+        Ok(Generation(directory))
+    }
+
+    /// Takes a configuration over that was written elsewhere.
+    pub(super) fn adopt(&self, generation: &Generation) -> Result<Generation, EngineError> {
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        let directory = self.root.join(format!("{number}-adopted"));
+        let moved = fs::rename(&generation.0, &directory);
+        moved.map_err(|source| EngineError::Write { path: directory.display().to_string(), source })?;
+        Ok(Generation(directory))
+    }
+
+    /// Makes it the one that the engine reads next.
+    pub(super) fn promote(&self, generation: &Generation) -> Result<(), EngineError> {
+        let next = self.root.join("next");
+        let link = || {
+            remove_link(&next)?;
+            symlink(&generation.0, &next)?;
+            fs::rename(&next, self.current())
+        };
+        link().map_err(|source| EngineError::Write { path: next.display().to_string(), source })
+    }
+
+    /// The link that names the current generation.
+    pub(super) fn current(&self) -> PathBuf {
+        self.root.join(CURRENT)
+    }
+
+    /// What the engine reads now.
+    pub(super) fn current_generation(&self) -> Option<Generation> {
+        fs::read_link(self.current()).ok().map(Generation)
+    }
+
+    /// What the engine is started with: always the current generation's main file.
+    pub(super) fn main_file(&self) -> PathBuf {
+        self.current().join(ENGINE_MAIN_FILE)
+    }
+
+    /// Removes all but this one. What cannot be removed stays: it is only memory.
+    pub(super) fn keep_only(&self, kept: &Generation) {
+        let entries = fs::read_dir(&self.root).into_iter().flatten().flatten().map(|entry| entry.path());
+        for path in entries.filter(|path| *path != kept.0 && path.file_name() != Some(CURRENT.as_ref())) {
+            if let Err(error) = fs::remove_dir_all(&path) {
+                tracing::debug!(path = %path.display(), %error, "an old configuration stays on disk");
+            }
+        }
+    }
+}
+
+/// The engine keeps shared memory of the same name over a reload. Counters of clients must not outlive their workers: one that was
+/// ended never counted its requests down, and after some of that the client would be refused for ever.
+fn with_counters_of_its_own(text: &str, number: u64) -> String {
+    text.replace(ENGINE_COUNTERS, &format!("{ENGINE_COUNTERS}{number}|"))
+}
+
+fn remove_link(link: &Path) -> io::Result<()> {
+    match fs::remove_file(link) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::channel::wire::Contents;
+
+    /// In some of these rounds the file comes after the others are gone, and before the directory is.
+    #[test]
+    fn a_directory_is_emptied_into_which_somebody_still_writes() {
+        let place = tempfile::tempdir().unwrap();
+        for round in 0..300 {
+            let root = place.path().join(format!("{round}"));
+            fs::create_dir_all(root.join("0-old")).unwrap();
+            for number in 0..20 {
+                fs::write(root.join("0-old").join(number.to_string()), "old").unwrap();
+            }
+            let late = root.join("0-old/late");
+            let writer = std::thread::spawn(move || drop(fs::write(late, "late")));
+            let generations = Generations::fresh(root.clone()).unwrap();
+            writer.join().unwrap();
+            assert!(generations.root.is_dir() && !root.join("0-old").exists(), "{round}");
+        }
+    }
+
+    /// A configuration of this text, with a secret file.
+    async fn stage(generations: &Generations, text: &str) -> Generation {
+        let files = [(ENGINE_MAIN_FILE.to_owned(), text.to_owned())].into();
+        let secrets = Contents([("tls.pem".to_owned(), text.to_owned())].into());
+        let fitted = Fitted { files, secrets, ..Fitted::default() };
+        generations.stage(&Digest::of_bytes(text.as_bytes()), &fitted).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn current_always_names_the_promoted_generation() {
+        let directory = tempfile::tempdir().unwrap();
+        let generations = Generations::fresh(directory.path().join("config")).unwrap();
+        let current = || fs::read_to_string(generations.main_file()).unwrap();
+        let one = stage(&generations, "one").await;
+        generations.promote(&one).unwrap();
+        let two = stage(&generations, "two").await;
+        assert_eq!(current(), "one", "staging changes nothing");
+        generations.promote(&two).unwrap();
+        assert_eq!(current(), "two");
+        generations.promote(&one).unwrap();
+        assert_eq!(current(), "one", "going back works");
+        generations.keep_only(&one);
+        assert!(!two.main_file().exists() && current() == "one");
+    }
+
+    #[tokio::test]
+    async fn each_configuration_counts_clients_by_itself() {
+        let directory = tempfile::tempdir().unwrap();
+        let generations = Generations::fresh(directory.path().join("config")).unwrap();
+        let text = "limit_conn_zone $x zone=swarmgate|clients:1m; limit_conn swarmgate|clients 5;";
+        let mut seen = Vec::new();
+        for _ in 0..2 {
+            let written = fs::read_to_string(stage(&generations, text).await.main_file()).unwrap();
+            assert_eq!(written.replace("swarmgate|0|", "swarmgate|").replace("swarmgate|1|", "swarmgate|"), text);
+            seen.push(written);
+        }
+        assert_ne!(seen[0], seen[1]);
+    }
+
+    #[tokio::test]
+    async fn nobody_else_may_read_secret_files() {
+        let directory = tempfile::tempdir().unwrap();
+        let generations = Generations::fresh(directory.path().join("config")).unwrap();
+        let file = stage(&generations, "one").await.0.join("tls.pem");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "one");
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}

@@ -1,0 +1,312 @@
+//! The name server that the engine asks: Docker's own, but for two things.
+//!
+//! Docker gives the name of a service's tasks to whoever takes it for an alias, on any network that it shares with the proxies. So of
+//! what Docker says about `tasks.SERVICE.NETWORK` the engine gets to know those addresses only whose container has, by the name that
+//! Swarm gave it, become a task of that service, on that network. An address about which Docker says nothing is not given.
+//!
+//! And Docker passes a name on that it does not know (such as that of a service whose last task has ended) to the name servers of the
+//! node, and where nobody answers there, it answers nothing; and an engine that gets no answer goes on using the addresses of
+//! before, which are somebody else's by then. So here a name of which Docker says nothing, while it does answer for a name that it
+//! knows, is a name that does not exist.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use hickory_proto::op::{Message, MessageType, Query, ResponseCode};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+
+use super::docker_dns::{DATAGRAM_MAX, Docker, Holder, Said, Via, read_message, write_message};
+use super::address_owner::Tasks;
+
+/// How many questions of the engine are known at a time. Most of them wait for their turn with Docker (`docker_names.rs`).
+const QUESTIONS_MAX: usize = 4096;
+/// How long a question may wait for its answer: after 5 s the engine has forgotten that it asked, or asks again.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// How many connections it may have: it needs one, for what is too long for a datagram.
+const CONNECTIONS_MAX: usize = 16;
+/// How long a connection may rest.
+const IDLE_MAX: Duration = Duration::from_secs(30);
+/// For how many seconds answers hold, as Docker's do; the engine is told in its configuration to ask sooner.
+const HOLD: u32 = 600;
+
+/// Where names are asked for.
+#[derive(Debug, Clone)]
+pub struct NameServer {
+    /// Where the engine asks.
+    pub listen: SocketAddr,
+    /// Where Docker answers.
+    pub docker: SocketAddr,
+    /// A name that Docker knows for certain: the container's own.
+    pub known: String,
+}
+
+/// How questions about addresses end. The engine asks for both kinds, and uses a name's addresses once it knows of both.
+const KINDS: [[u8; 4]; 2] = [[0, 1, 0, 1], [0, 28, 0, 1]];
+/// By how much longer Docker is waited for while nobody could be served without its answer: a busy engine takes its time.
+const PATIENCE_WHILE_AWAITED: u32 = 3;
+
+/// What engine and agent know of each other's names. Clones share their content.
+#[derive(Debug, Clone)]
+pub(super) struct Learnt {
+    /// What the engine has been answered about, names with the kind of address, as the questions have them.
+    questions: Arc<watch::Sender<BTreeSet<Vec<u8>>>>,
+    /// The addresses that each name had when they were last known otherwise.
+    former: Arc<watch::Sender<BTreeMap<String, BTreeSet<IpAddr>>>>,
+}
+
+impl Learnt {
+    pub(super) fn new() -> Self {
+        Self { questions: Arc::new(watch::Sender::new(BTreeSet::new())), former: Arc::new(watch::Sender::new(BTreeMap::new())) }
+    }
+
+    /// Forgets what has been asked for. These addresses the names had last, in small letters.
+    pub(super) fn begin(&self, former: BTreeMap<String, BTreeSet<IpAddr>>) {
+        self.former.send_replace(former);
+        self.questions.send_replace(BTreeSet::new());
+    }
+
+    /// From here on somebody waits for what the engine learns.
+    pub(super) fn lesson(&self) -> Lesson {
+        Lesson(self.questions.subscribe())
+    }
+
+    /// Whether somebody waits for it: then a late answer is worth more than a quick one.
+    fn is_awaited(&self) -> bool {
+        self.questions.receiver_count() > 0
+    }
+
+    fn note(&self, question: &[u8]) {
+        if let Some(asked) = question.get(12..).filter(|asked| KINDS.iter().any(|kind| asked.ends_with(kind))) {
+            self.questions.send_if_modified(|questions| questions.insert(asked.to_ascii_lowercase()));
+        }
+    }
+
+    fn former(&self, name: &Name, kind: RecordType) -> Vec<IpAddr> {
+        let name = name.to_lowercase().to_ascii();
+        let fits = |address: &IpAddr| address.is_ipv4() == (kind == RecordType::A);
+        let former = self.former.borrow();
+        former.get(name.trim_end_matches('.')).into_iter().flatten().copied().filter(fits).collect()
+    }
+}
+
+/// Waits for what the engine learns.
+pub(super) struct Lesson(watch::Receiver<BTreeSet<Vec<u8>>>);
+
+impl Lesson {
+    /// Until the engine has been answered about so many names.
+    pub(super) async fn until(mut self, names: usize) {
+        // The agent holds the sender: an error cannot occur.
+        let _ = self.0.wait_for(|questions| questions.len() >= names * KINDS.len()).await;
+    }
+}
+
+/// Answers for ever. Where it cannot, names are not found, and it says so once.
+pub(super) async fn serve(names: Option<&NameServer>, learnt: &Learnt) -> Infallible {
+    if let Some(names) = names {
+        match listen(names).await {
+            Ok((socket, listener)) => {
+                let desk = Arc::new(Desk { docker: Docker::new(names.docker, &names.known), learnt: learnt.clone() });
+                tokio::select! {
+                    never = answer_datagrams(&desk, Arc::new(socket)) => match never {},
+                    never = answer_connections(&desk, listener) => match never {},
+                }
+            }
+            Err(error) => tracing::error!(listen = %names.listen, %error, "the engine will find no names"),
+        }
+    }
+    std::future::pending().await
+}
+
+async fn listen(names: &NameServer) -> std::io::Result<(UdpSocket, TcpListener)> {
+    Ok((UdpSocket::bind(names.listen).await?, TcpListener::bind(names.listen).await?))
+}
+
+async fn answer_datagrams(desk: &Arc<Desk>, socket: Arc<UdpSocket>) -> Infallible {
+    let room = Arc::new(Semaphore::new(QUESTIONS_MAX));
+    let mut message = vec![0; DATAGRAM_MAX];
+    loop {
+        let Ok((length, from)) = socket.recv_from(&mut message).await else { continue };
+        // What is too much is asked again. Not to read it would drop others' questions.
+        let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { continue };
+        let (desk, socket, question) = (Arc::clone(desk), Arc::clone(&socket), message[..length].to_vec());
+        tokio::spawn(async move {
+            let _permit = permit;
+            if let Ok(Some(answer)) = timeout(ANSWER_MAX, desk.now().answer_to(Via::Udp, &question)).await {
+                // Whoever asked and has gone needs no answer.
+                let _ = socket.send_to(&answer, from).await;
+                desk.learnt.note(&question);
+            }
+        });
+    }
+}
+
+/// Answers that are too long for a datagram are asked for again by TCP.
+async fn answer_connections(desk: &Arc<Desk>, listener: TcpListener) -> Infallible {
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { continue };
+        let desk = Arc::clone(desk);
+        tokio::spawn(async move {
+            let _permit = permit;
+            desk.answer_all(stream).await
+        });
+    }
+}
+
+/// Answers the engine's questions by what Docker says.
+struct Desk {
+    docker: Docker,
+    learnt: Learnt,
+}
+
+/// A question of the engine about a service's tasks.
+struct Asked {
+    id: u16,
+    query: Query,
+    tasks: Tasks,
+}
+
+/// What is known of the tasks that were asked for.
+#[derive(Default)]
+struct Found {
+    own: Vec<IpAddr>,
+    /// The name leads to somebody else as well.
+    contested: bool,
+    /// Somebody's name was not to be had.
+    unsure: bool,
+    /// Whether Docker knows the name; nothing if it says nothing of it.
+    exists: Option<bool>,
+}
+
+impl Desk {
+    async fn answer_all(&self, mut stream: TcpStream) -> std::io::Result<()> {
+        while let Ok(question) = timeout(IDLE_MAX, read_message(&mut stream)).await {
+            let question = question?;
+            if let Some(answer) = self.now().answer_to(Via::Tcp, &question).await {
+                write_message(&mut stream, &answer).await?;
+                self.learnt.note(&question);
+            }
+        }
+        Ok(())
+    }
+
+    /// As patient as it should be now.
+    fn now(&self) -> Self {
+        let patience = if self.learnt.is_awaited() { PATIENCE_WHILE_AWAITED } else { 1 };
+        Self { docker: self.docker.patient(patience), learnt: self.learnt.clone() }
+    }
+
+    /// Nothing where Docker itself is silent: that says nothing about the name.
+    async fn answer_to(&self, via: Via, question: &[u8]) -> Option<Vec<u8>> {
+        match Asked::read(question) {
+            Some(asked) => {
+                let found = self.find(&asked).await?;
+                asked.answer(&found).encoded(via)
+            }
+            None => self.passed_on(via, question).await,
+        }
+    }
+
+    /// A question about anything else than tasks: an administrator's own lines may ask for it.
+    async fn passed_on(&self, via: Via, question: &[u8]) -> Option<Vec<u8>> {
+        let said = self.docker.pass_on(via, question).await;
+        if let Some(answer) = said.filter(|answer| [ResponseCode::NoError, ResponseCode::NXDomain].contains(&code(answer))) {
+            return Some(answer);
+        }
+        if self.docker.speaks().await { no_such_name(question) } else { None }
+    }
+
+    /// The addresses that are the tasks' own. Where somebody else has taken the name, they are looked for in every other way as well.
+    async fn find(&self, asked: &Asked) -> Option<Found> {
+        let mut found = Found::default();
+        for name in asked.tasks.names() {
+            if let Some(said) = self.docker.addresses(&name, asked.query.query_type()).await {
+                let known = found.exists == Some(true) || matches!(said, Said::Addresses(_));
+                found.exists = Some(known);
+                if let Said::Addresses(addresses) = said {
+                    self.sort(&asked.tasks, addresses, &mut found).await;
+                }
+            }
+            if !found.contested {
+                break;
+            }
+        }
+        if found.contested {
+            let former = self.learnt.former(asked.query.name(), asked.query.query_type());
+            self.sort(&asked.tasks, former, &mut found).await;
+        }
+        let is_certain = found.exists.is_some() && !(found.own.is_empty() && found.unsure);
+        (is_certain || self.docker.speaks().await).then_some(found)
+    }
+
+    async fn sort(&self, tasks: &Tasks, addresses: Vec<IpAddr>, found: &mut Found) {
+        let new: Vec<IpAddr> = addresses.into_iter().filter(|address| !found.own.contains(address)).collect();
+        let holders = join_all(new.iter().map(|address| self.docker.holder(*address))).await;
+        for (address, holder) in new.into_iter().zip(holders) {
+            match holder {
+                Holder::Container(name) if tasks.include(&name) => found.own.push(address),
+                Holder::Container(_) | Holder::Nobody => found.contested = true,
+                Holder::Unknown => found.unsure = true,
+            }
+        }
+    }
+}
+
+impl Asked {
+    /// Nothing for what is no question about tasks.
+    fn read(question: &[u8]) -> Option<Self> {
+        let message = Message::from_vec(question).ok()?;
+        let [query] = &message.queries[..] else { return None };
+        let is_question = message.metadata.message_type == MessageType::Query;
+        let tasks = Tasks::asked(query).filter(|_| is_question)?;
+        Some(Self { id: message.metadata.id, query: query.clone(), tasks })
+    }
+
+    fn answer(&self, found: &Found) -> Answer {
+        let mut message = Message::response(self.id, hickory_proto::op::OpCode::Query);
+        message.metadata.recursion_desired = true;
+        message.metadata.recursion_available = true;
+        message.add_query(self.query.clone());
+        let records = found.own.iter().map(|address| Record::from_rdata(self.query.name().clone(), HOLD, RData::from(*address)));
+        message.add_answers(records);
+        // A name that leads to others only is as good as none. One without addresses of this kind may have some of the other.
+        if found.own.is_empty() && (found.exists != Some(true) || found.contested || found.unsure) {
+            message.metadata.response_code = ResponseCode::NXDomain;
+        }
+        Answer(message)
+    }
+}
+
+/// What the engine is told.
+struct Answer(Message);
+
+impl Answer {
+    fn encoded(&self, via: Via) -> Option<Vec<u8>> {
+        let whole = self.0.to_vec().ok()?;
+        if via == Via::Udp && whole.len() > DATAGRAM_MAX { self.0.truncate().to_vec().ok() } else { Some(whole) }
+    }
+}
+
+fn code(message: &[u8]) -> ResponseCode {
+    ResponseCode::from_low(message[3] & 0x0f)
+}
+
+/// The question itself as an answer that says so, without whatever followed it.
+fn no_such_name(question: &[u8]) -> Option<Vec<u8>> {
+    let mut answer = question.to_vec();
+    *answer.get_mut(2)? |= 0x80;
+    *answer.get_mut(3)? = 0x80 | ResponseCode::NXDomain.low();
+    Some(answer)
+}
+
+#[cfg(test)]
+#[path = "dns_server_tests.rs"]
+mod tests;

@@ -1,0 +1,400 @@
+//! What the engine is told of what Docker says, with a Docker that says what a case needs.
+
+use std::net::Ipv4Addr;
+use std::sync::Mutex;
+
+use hickory_proto::op::OpCode;
+use hickory_proto::rr::rdata::PTR;
+
+use super::*;
+use crate::proxy::name_bootstrap::LEARN_MAX;
+
+const OWN: &str = "0123456789ab";
+const TASK: &str = "0123456789abcdefghijklmno";
+
+/// A Docker, of which each name has a way to be answered, and which counts questions.
+#[derive(Clone, Default)]
+struct Script {
+    says: Arc<Mutex<BTreeMap<String, Says>>>,
+    asked: Arc<Mutex<Vec<String>>>,
+    /// Whether it knows the container's own name.
+    speaks: bool,
+}
+
+#[derive(Clone)]
+enum Says {
+    Addresses(Vec<Ipv4Addr>),
+    Container(String),
+    Code(ResponseCode),
+    /// The answer to the first question gets lost.
+    LostOnce(Box<Says>),
+    Nothing,
+}
+
+impl Script {
+    fn says(self, name: &str, says: Says) -> Self {
+        self.says.lock().unwrap().insert(name.to_owned(), says);
+        self
+    }
+
+    fn tasks(self, name: &str, hosts: &[u8]) -> Self {
+        self.says(name, Says::Addresses(hosts.iter().map(|host| address(*host)).collect()))
+    }
+
+    fn container(self, host: u8, name: &str) -> Self {
+        let reverse = Name::from(IpAddr::V4(address(host))).to_ascii();
+        self.says(reverse.trim_end_matches('.'), Says::Container(format!("{name}.")))
+    }
+
+    fn answer(&self, question: &Message) -> Option<Message> {
+        let query = &question.queries[0];
+        let name = query.name().to_ascii();
+        let name = name.trim_end_matches('.').to_owned();
+        self.asked.lock().unwrap().push(name.clone());
+        let mut answer = Message::response(question.metadata.id, OpCode::Query);
+        answer.add_query(query.clone());
+        let said = self.says.lock().unwrap().get(&name).cloned();
+        let said = match said {
+            Some(Says::LostOnce(then)) => {
+                self.says.lock().unwrap().insert(name, *then);
+                return None;
+            }
+            None if name == OWN && self.speaks => Says::Addresses(vec![address(250)]),
+            None if name == OWN => return None,
+            said => said.unwrap_or(Says::Code(ResponseCode::NXDomain)),
+        };
+        match said {
+            Says::Addresses(addresses) => {
+                let addresses = addresses.into_iter().filter(|_| query.query_type() == RecordType::A);
+                answer
+                    .add_answers(addresses.map(|address| Record::from_rdata(query.name().clone(), HOLD, RData::from(IpAddr::V4(address)))));
+            }
+            Says::Container(name) => {
+                let data = RData::PTR(PTR(Name::from_ascii(name).unwrap()));
+                answer.add_answer(Record::from_rdata(query.name().clone(), HOLD, data));
+            }
+            Says::Code(code) => answer.metadata.response_code = code,
+            Says::LostOnce(_) | Says::Nothing => return None,
+        }
+        Some(answer)
+    }
+
+    /// Answers for ever, by datagrams and connections.
+    async fn run(self) -> SocketAddr {
+        let (socket, listener) = loop {
+            let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            if let Ok(listener) = TcpListener::bind(socket.local_addr().unwrap()).await {
+                break (socket, listener);
+            }
+        };
+        let at = socket.local_addr().unwrap();
+        let by_tcp = self.clone();
+        tokio::spawn(async move {
+            let mut message = vec![0; DATAGRAM_MAX];
+            loop {
+                let (length, from) = socket.recv_from(&mut message).await.unwrap();
+                let question = Message::from_vec(&message[..length]).unwrap();
+                let Some(answer) = self.answer(&question) else { continue };
+                let whole = answer.to_vec().unwrap();
+                let sent = if whole.len() > DATAGRAM_MAX { answer.truncate().to_vec().unwrap() } else { whole };
+                socket.send_to(&sent, from).await.unwrap();
+            }
+        });
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let question = Message::from_vec(&read_message(&mut stream).await.unwrap()).unwrap();
+                let answer = by_tcp.answer(&question).unwrap();
+                write_message(&mut stream, &answer.to_vec().unwrap()).await.unwrap();
+            }
+        });
+        at
+    }
+
+    async fn desk(self) -> Desk {
+        Desk { docker: Docker::new(self.run().await, OWN), learnt: Learnt::new() }
+    }
+}
+
+fn docker() -> Script {
+    Script { speaks: true, ..Script::default() }
+}
+
+fn address(host: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 0, 1, host)
+}
+
+fn task_of(service: &str) -> String {
+    format!("{service}.1.{TASK}.net")
+}
+
+fn question(name: &str) -> Vec<u8> {
+    question_of(name, RecordType::A)
+}
+
+fn question_of(name: &str, kind: RecordType) -> Vec<u8> {
+    let mut question = Message::query();
+    question.add_query(Query::query(Name::from_ascii(format!("{name}.")).unwrap(), kind));
+    question.to_vec().unwrap()
+}
+
+/// The agent's name server, before that Docker.
+async fn served(script: Script) -> (SocketAddr, Learnt) {
+    let docker = script.run().await;
+    let free = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let (names, learnt) = (NameServer { listen: free, docker, known: OWN.to_owned() }, Learnt::new());
+    let served = learnt.clone();
+    tokio::spawn(async move { serve(Some(&names), &served).await });
+    (free, learnt)
+}
+
+/// Until this question is answered, first asked when nobody may listen yet.
+async fn answered(engine: &UdpSocket, question: &[u8]) -> ResponseCode {
+    let mut answer = [0; 512];
+    loop {
+        if engine.send(question).await.is_ok() && engine.recv(&mut answer).await.is_ok() {
+            return code(&answer);
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The code of the answer and the last bytes of its addresses, in their order; nothing if there is none.
+async fn told(desk: &Desk, name: &str) -> Option<(ResponseCode, Vec<u8>)> {
+    let question = question(name);
+    let answer = Message::from_vec(&desk.answer_to(Via::Udp, &question).await?).unwrap();
+    let asked = Message::from_vec(&question).unwrap();
+    assert_eq!(
+        (answer.metadata.id, answer.metadata.message_type, &answer.queries),
+        (asked.metadata.id, MessageType::Response, &asked.queries)
+    );
+    let mut hosts: Vec<u8> = answer.answers.iter().map(|record| record.data.ip_addr().map_or(0, last_byte)).collect();
+    hosts.sort_unstable();
+    Some((answer.metadata.response_code, hosts))
+}
+
+fn last_byte(address: IpAddr) -> u8 {
+    if let IpAddr::V4(address) = address { address.octets()[3] } else { 0 }
+}
+
+fn unknown() -> (ResponseCode, Vec<u8>) {
+    (ResponseCode::NXDomain, Vec::new())
+}
+
+fn known(hosts: &[u8]) -> (ResponseCode, Vec<u8>) {
+    (ResponseCode::NoError, hosts.to_vec())
+}
+
+#[tokio::test]
+async fn who_takes_a_name_for_an_alias_is_not_given_for_it() {
+    let script = docker().tasks("tasks.web.net", &[1, 2, 3, 4]).container(1, &task_of("web")).container(2, &task_of("web"));
+    let desk = script.container(3, &task_of("evil")).desk().await;
+    assert_eq!(told(&desk, "tasks.web.net").await, Some(known(&[1, 2])), "3 is another service's, and 4 nobody's");
+    let alone = docker().tasks("tasks.web.net", &[3]).container(3, &task_of("evil")).desk().await;
+    assert_eq!(told(&alone, "tasks.web.net").await, Some(unknown()));
+}
+
+#[tokio::test]
+async fn a_service_that_has_its_name_to_itself_costs_one_question_and_one_for_each_task() {
+    let script = docker().tasks("tasks.web.net", &[1, 2]).container(1, &task_of("web")).container(2, &task_of("web"));
+    let asked = script.asked.clone();
+    let desk = script.desk().await;
+    assert_eq!(told(&desk, "tasks.web.net").await, Some(known(&[1, 2])));
+    assert_eq!(asked.lock().unwrap().len(), 3, "{asked:?}");
+}
+
+#[tokio::test]
+async fn who_hides_a_name_on_another_network_hides_no_task() {
+    // Docker looks for the whole name on all networks first, and for a name without a network on the first that has it.
+    let evil = format!("evil.1.{TASK}.elsewhere");
+    let script = docker().tasks("tasks.web.net", &[9]).container(9, &evil).container(1, &task_of("web")).container(2, &task_of("web"));
+    let asked_for_short = script.clone().tasks("tasks.web", &[1]).desk().await;
+    assert_eq!(told(&asked_for_short, "tasks.web.net").await, Some(known(&[1])));
+    // Both names are hidden: those that were known before are, as long as they are its own.
+    let hidden = script.tasks("tasks.web", &[9]).container(3, &task_of("other")).desk().await;
+    assert_eq!(told(&hidden, "tasks.web.net").await, Some(unknown()));
+    let former = [1, 2, 3, 4].map(|host| IpAddr::V4(address(host)));
+    hidden.learnt.begin(BTreeMap::from([("tasks.web.net".to_owned(), former.into())]));
+    assert_eq!(told(&hidden, "tasks.Web.net").await, Some(unknown()), "this Docker knows names as they are written");
+    assert_eq!(told(&hidden, "tasks.web.net").await, Some(known(&[1, 2])));
+}
+
+#[tokio::test]
+async fn an_answer_that_gets_lost_is_asked_for_again_and_an_address_of_which_nothing_is_heard_is_not_given() {
+    let lost = |script: Script, host: u8, then: Says| {
+        let reverse = Name::from(IpAddr::V4(address(host))).to_ascii();
+        script.says(reverse.trim_end_matches('.'), then)
+    };
+    let script = docker().tasks("tasks.web.net", &[1, 2, 3]).container(2, &task_of("web"));
+    let script = lost(script, 1, Says::LostOnce(Box::new(Says::Container(format!("{}.", task_of("web"))))));
+    let desk = lost(script, 3, Says::Nothing).desk().await;
+    assert_eq!(told(&desk, "tasks.web.net").await, Some(known(&[1, 2])));
+    // Nothing is heard of any: while Docker speaks they are nobody's; while it does not, nothing is said.
+    for (speaks, expected) in [(true, Some(unknown())), (false, None)] {
+        let script = Script { speaks, ..Script::default() }.tasks("tasks.web.net", &[1]);
+        assert_eq!(told(&lost(script, 1, Says::Nothing).desk().await, "tasks.web.net").await, expected, "{speaks}");
+    }
+}
+
+#[tokio::test]
+async fn what_docker_says_nothing_of_while_it_speaks_does_not_exist() {
+    let script = |speaks| {
+        let script = Script { speaks, ..Script::default() };
+        script
+            .tasks("tasks.known.net", &[1])
+            .container(1, &task_of("known"))
+            .tasks("somebody", &[7])
+            .says("tasks.silence.net", Says::Nothing)
+            .says("tasks.failed.net", Says::Code(ResponseCode::ServFail))
+            .says("silence", Says::Nothing)
+    };
+    let (speaking, silent) = (script(true).desk().await, script(false).desk().await);
+    for (name, expected, while_silent) in [
+        ("tasks.known.net", Some(known(&[1])), Some(known(&[1]))),
+        ("tasks.unknown.net", Some(unknown()), Some(unknown())),
+        ("tasks.failed.net", Some(unknown()), None),
+        ("tasks.silence.net", Some(unknown()), None),
+        ("silence", Some(unknown()), None),
+        ("somebody", Some(known(&[7])), Some(known(&[7]))),
+    ] {
+        assert_eq!(told(&speaking, name).await, expected, "{name}");
+        assert_eq!(told(&silent, name).await, while_silent, "{name} while Docker is silent");
+    }
+}
+
+#[tokio::test]
+async fn more_tasks_than_fit_into_a_datagram_are_told_by_a_connection() {
+    let addresses: Vec<Ipv4Addr> = (0..600_u16).map(|host| Ipv4Addr::from(0x0a00_0000 + u32::from(host))).collect();
+    let mut script = docker().says("tasks.web.net", Says::Addresses(addresses.clone()));
+    for address in &addresses {
+        let reverse = Name::from(IpAddr::V4(*address)).to_ascii();
+        script = script.says(reverse.trim_end_matches('.'), Says::Container(format!("{}.", task_of("web"))));
+    }
+    let desk = script.desk().await;
+    let question = question("tasks.web.net");
+    let [by_udp, by_tcp] = [Via::Udp, Via::Tcp].map(|via| desk.answer_to(via, &question));
+    let [by_udp, by_tcp] = [by_udp.await, by_tcp.await].map(|answer| Message::from_vec(&answer.unwrap()).unwrap());
+    assert!(by_udp.metadata.truncation && by_udp.answers.is_empty());
+    assert_eq!((by_tcp.metadata.truncation, by_tcp.answers.len()), (false, 600));
+}
+
+#[tokio::test]
+async fn the_engine_is_answered_where_it_asks() {
+    let (free, learnt) = served(docker().tasks("tasks.web.net", &[1]).container(1, &task_of("web"))).await;
+    let question = question("tasks.web.net");
+    let engine = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    engine.connect(free).await.unwrap();
+    assert_eq!(timeout(Duration::from_secs(5), answered(&engine, &question)).await.unwrap(), ResponseCode::NoError);
+    assert!(timeout(Duration::from_millis(10), learnt.lesson().until(1)).await.is_err(), "the other kind of address is not known");
+    let of_the_other_kind = [question.strip_suffix(&[0, 1, 0, 1]).unwrap(), &[0, 28, 0, 1]].concat();
+    engine.send(&of_the_other_kind).await.unwrap();
+    timeout(Duration::from_secs(5), learnt.lesson().until(1)).await.expect("it is noted");
+    learnt.begin(BTreeMap::new());
+    assert!(timeout(Duration::from_millis(10), learnt.lesson().until(1)).await.is_err());
+    let mut connection = TcpStream::connect(free).await.unwrap();
+    for _ in 0..2 {
+        write_message(&mut connection, &question).await.unwrap();
+        let answer = timeout(Duration::from_secs(5), read_message(&mut connection)).await.unwrap().unwrap();
+        assert_eq!(Message::from_vec(&answer).unwrap().answers.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn hostile_bytes_are_no_question() {
+    let desk = docker().desk().await;
+    for bytes in [&[][..], &[1, 2, 3], &[0; 12], &[0xff; 40]] {
+        assert!(Asked::read(bytes).is_none());
+        // It goes on to Docker as it is, and nobody has to answer.
+        let _ = timeout(Duration::from_secs(3), desk.answer_to(Via::Udp, &bytes[..bytes.len().min(3)])).await;
+    }
+    assert_eq!(no_such_name(&[1, 2, 3]), None);
+}
+
+#[tokio::test]
+async fn hundreds_of_names_about_which_docker_is_silent_hold_up_nobody_else_at_a_start() {
+    let mut script = docker().tasks("tasks.web.net", &[1]).container(1, &task_of("web"));
+    let silent: Vec<String> = (0..250).map(|number| format!("tasks.silent{number}.net")).collect();
+    let good: Vec<String> = (0..250).map(|number| format!("tasks.good{number}.net")).collect();
+    for (name, host) in good.iter().zip(1..) {
+        script = script.tasks(name, &[host]).container(host, &task_of(name.split('.').nth(1).unwrap()));
+    }
+    for name in &silent {
+        script = script.says(name, Says::Nothing);
+    }
+    let (server, learnt) = served(script).await;
+    let engine = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    engine.connect(server).await.unwrap();
+    timeout(Duration::from_secs(5), answered(&engine, &question("tasks.web.net"))).await.unwrap();
+    // Somebody waits for what is learnt, so that Docker is waited for as long as can be.
+    let _lesson = learnt.lesson();
+    let kinds = |name: &String| [RecordType::A, RecordType::AAAA].map(|kind| question_of(name, kind));
+    let questions: Vec<_> = silent.iter().chain(&good).flat_map(kinds).collect();
+    let mut told = BTreeSet::new();
+    let all_good = async {
+        while told.len() < good.len() * KINDS.len() {
+            for question in questions.iter().filter(|question| !told.contains(&question[12..])) {
+                engine.send(question).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+            // As the engine does, which asks again for what it has not heard of.
+            let _ = timeout(ANSWER_MAX, hear_of_good(&engine, good.len() * KINDS.len(), &mut told)).await;
+        }
+    };
+    timeout(LEARN_MAX, all_good).await.expect("all that have tasks");
+}
+
+/// Until so many questions have been answered with addresses, or that there are none of this kind.
+async fn hear_of_good(engine: &UdpSocket, number: usize, told: &mut BTreeSet<Vec<u8>>) {
+    let mut answer = [0; 512];
+    while told.len() < number {
+        let length = engine.recv(&mut answer).await.unwrap();
+        let message = Message::from_vec(&answer[..length]).unwrap();
+        if message.metadata.response_code == ResponseCode::NoError {
+            let query = &message.queries[0];
+            assert_eq!(message.answers.len(), usize::from(query.query_type() == RecordType::A), "{query}");
+            let mut asked = Message::query();
+            asked.add_query(query.clone());
+            told.insert(asked.to_vec().unwrap()[12..].to_vec());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_silence_is_remembered_and_ends_when_docker_says_something() {
+    let short = Duration::from_millis(300);
+    for (hold, is_found) in [(Duration::from_secs(3600), false), (short, true)] {
+        let script = docker().says("tasks.web.net", Says::Nothing).container(1, &task_of("web"));
+        let (says, asked) = (Arc::clone(&script.says), Arc::clone(&script.asked));
+        let desk = script.desk().await;
+        let desk = Desk { docker: desk.docker.holding(hold), learnt: desk.learnt };
+        for _ in 0..2 {
+            assert_eq!(told(&desk, "tasks.web.net").await, Some(unknown()));
+        }
+        let times = || asked.lock().unwrap().iter().filter(|name| *name == "tasks.web.net").count();
+        assert_eq!(times(), 4, "two tries for each");
+        let now_says = |what: Says| says.lock().unwrap().insert("tasks.web.net".to_owned(), what);
+        now_says(Says::Addresses(vec![address(1)]));
+        if is_found {
+            let found = async { while told(&desk, "tasks.web.net").await != Some(known(&[1])) {} };
+            timeout(short * 20, found).await.expect("a service that gets tasks is found");
+            now_says(Says::LostOnce(Box::new(Says::Addresses(vec![address(1)]))));
+            assert_eq!(told(&desk, "tasks.web.net").await, Some(known(&[1])), "answered last, so that it is asked for twice");
+        } else {
+            assert_eq!((told(&desk, "tasks.web.net").await, times()), (Some(unknown()), 4), "Docker is not asked");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_silence_that_is_remembered_says_nothing_while_docker_does_not_speak() {
+    let mut script = docker().says("tasks.web.net", Says::Nothing);
+    let says = Arc::clone(&script.says);
+    script.speaks = false;
+    let script = script.tasks(OWN, &[250]);
+    let desk = script.desk().await;
+    for _ in 0..3 {
+        assert_eq!(told(&desk, "tasks.web.net").await, Some(unknown()));
+    }
+    says.lock().unwrap().insert(OWN.to_owned(), Says::Nothing);
+    assert_eq!(told(&desk, "tasks.web.net").await, None);
+}

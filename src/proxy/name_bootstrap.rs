@@ -1,0 +1,68 @@
+//! A start by names. An engine asks for names once it runs, and until it has been answered it has nobody to send requests to; it takes
+//! them all the same. So it runs at first without anything that takes requests. When it has been answered about all names it is
+//! given the whole configuration, which goes on with what it has learnt; from then on this proxy serves.
+
+use std::time::Duration;
+
+use super::apply::Candidate;
+use super::config_directory::Generation;
+use super::master::Master;
+use super::dns_server::Lesson;
+use super::{Agent, ProxyError, name_handover};
+use crate::engine::EngineError;
+
+/// How long the engine may take to learn all names before it has nothing else: it repeats a question that was lost after 5 s.
+pub(super) const LEARN_MAX: Duration = Duration::from_secs(12);
+/// How long an answer takes from the agent into the engine's tables, on a busy machine.
+const LEARNT: Duration = Duration::from_millis(200);
+/// A port that is still taken becomes free.
+const TRIES: usize = 3;
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What comes after the names have been learnt.
+pub(super) struct Later {
+    whole: Generation,
+    lesson: Lesson,
+    names: usize,
+}
+
+/// Waits until the engine has been answered about so many names; not for ever.
+pub(super) async fn learn(lesson: Lesson, names: usize) {
+    if tokio::time::timeout(LEARN_MAX, lesson.until(names)).await.is_err() {
+        tracing::warn!(names, "not all names were answered in time; requests for the others fail until they are");
+    }
+    // The last answers are on their way within this machine.
+    tokio::time::sleep(LEARNT).await;
+}
+
+impl Agent {
+    /// Has the engine start with what only learns names, in the place of the first configuration, if that has any. Should that fail,
+    /// it learns them while it serves, which costs some requests and is no reason not to start.
+    pub(super) async fn learns_first(&self, first: &Candidate) -> Option<Later> {
+        self.options.names.as_ref().filter(|_| !first.addressed)?;
+        let (bundle, names) = name_handover::before(&first.bundle)?;
+        let whole = self.generations.current_generation()?;
+        let contents = first.config.as_ref().map(|config| config.contents.clone()).unwrap_or_default();
+        let tested = self.tested(&bundle, &contents).await;
+        let lesson = self.learnt.lesson();
+        let promoted = tested.and_then(|tested| self.generations.promote(&tested.generation));
+        promoted.inspect_err(|error| tracing::warn!(%error, "names cannot be asked for before this proxy serves")).ok()?;
+        Some(Later { whole, lesson, names })
+    }
+
+    /// Gives the engine the whole configuration, once it has learnt the names.
+    pub(super) async fn serves_then(&self, master: &Master, later: Later) -> Result<(), ProxyError> {
+        learn(later.lesson, later.names).await;
+        self.generations.promote(&later.whole)?;
+        let mut tries = 1;
+        while let Err(error) = master.reload().await {
+            if tries == TRIES {
+                return Err(EngineError::Refused(error.to_string()).into());
+            }
+            tries += 1;
+            tokio::time::sleep(AGAIN).await;
+        }
+        self.generations.keep_only(&later.whole);
+        Ok(())
+    }
+}

@@ -1,0 +1,161 @@
+//! The first configuration of a proxy. In this order, because a wrong answer is worse than a late one:
+//!
+//! 1. what the extension offers now, if it answers soon: with names if nobody has confirmed its addresses lately;
+//! 2. what the volume holds, while its addresses were confirmed so lately that a running proxy would use them as well;
+//! 3. the names variant from the volume: the same routes, resolved anew;
+//! 4. the mounted boot snapshot (names as well, of the time when the proxy service was last updated), in the place of what the
+//!    volume holds when it is the newer of the two, as on a node that had no proxy for a while;
+//! 5. whatever the extension offers, whenever it comes.
+//!
+//! Whatever it is, the cluster's extension has signed it, and it is no older than what ran on this node before: somebody may
+//! have put another volume or another snapshot there. Each is tested by the engine before it is used; one that is refused is
+//! passed over.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::apply::{Candidate, Form, Offered, Tested};
+use super::last_good_state::Saved;
+use super::{Agent, Source, name_handover};
+use crate::channel::wire::{Bundle, BundleFault, ProxyConfig};
+use crate::channel::{Moment, boot};
+use crate::engine::EngineError;
+
+/// How long a start waits for the extension when there is something else to start with.
+const LIVE_PATIENCE: Duration = Duration::from_millis(1500);
+/// How old the addresses of a volume may be where the document sets no limit. Swarm gives out the addresses of a network in turn, so
+/// one is reused after some two hundred task starts in a /24. In this time that does not happen even to a busy network.
+const ADDRESSES_MAX: Duration = Duration::from_secs(300);
+
+impl Agent {
+    /// Knows from the volume what ran on this node before, so that nothing older is taken, not even at the very start.
+    pub(super) fn remember_generation(&self) {
+        if let Some(Saved { config, .. }) = self.store.load(&self.options.cluster, Timestamp::now()) {
+            let had = config.live.generation.max(config.boot.generation);
+            self.state.send_modify(|state| state.generation = state.generation.max(had));
+        }
+    }
+
+    /// The first configuration that the engine accepts; it is the current generation then, and nothing runs yet. Waits for
+    /// one as long as it takes.
+    pub(super) async fn first_accepted(&self) -> Result<Candidate, EngineError> {
+        let mut offers = self.offers.subscribe();
+        let live = tokio::time::timeout(LIVE_PATIENCE, next_offer(&mut offers)).await.ok();
+        for mut candidate in live.map(|offer| self.offered(offer)).into_iter().chain(self.kept_candidates()) {
+            if self.accepts(&mut candidate).await? {
+                return Ok(candidate);
+            }
+        }
+        tracing::warn!("there is no configuration to start with; waiting for the extension");
+        loop {
+            let mut candidate = self.offered(next_offer(&mut offers).await);
+            if self.accepts(&mut candidate).await? {
+                return Ok(candidate);
+            }
+            // The same offer would be refused again.
+            let _ = offers.changed().await;
+        }
+    }
+
+    fn offered(&self, offer: Arc<ProxyConfig>) -> Candidate {
+        let form = if self.is_stale(&offer) { Form::Names } else { Form::Live };
+        Candidate::offered(offer, form, true)
+    }
+
+    /// What this node has at hand, the best first.
+    fn kept_candidates(&self) -> Vec<Candidate> {
+        let Some(Saved { config, age }) = self.store.load(&self.options.cluster, Timestamp::now()) else {
+            return self.boot_snapshot(0).map(Candidate::boot).into_iter().collect();
+        };
+        let had = config.live.generation.max(config.boot.generation);
+        match self.boot_snapshot(config.boot.generation) {
+            // Signed later than everything that the volume knows.
+            Some(snapshot) if snapshot.generation > had => vec![Candidate::boot(snapshot)],
+            snapshot => self.volume_candidates(config, age).into_iter().chain(snapshot.map(Candidate::boot)).collect(),
+        }
+    }
+
+    /// What a volume holds: with addresses as long as a running proxy would use them, then with names.
+    fn volume_candidates(&self, config: ProxyConfig, age: SignedDuration) -> Vec<Candidate> {
+        let limit = config.live.control_plane_timeout().unwrap_or(ADDRESSES_MAX);
+        // A date in the future is as doubtful as one that is as far in the past.
+        let is_young = age.unsigned_abs() <= limit;
+        self.confirmations.note(&config.digest, Moment::now().earlier(age.unsigned_abs()));
+        let config = Arc::new(config);
+        let live = is_young.then(|| Candidate::volume(Arc::clone(&config), Form::Live));
+        live.into_iter().chain([Candidate::volume(config, Form::Names)]).collect()
+    }
+
+    /// The mounted boot snapshot, if it is no older than that generation.
+    fn boot_snapshot(&self, had: u64) -> Option<Bundle> {
+        let path = &self.options.boot_file;
+        let text =
+            boot::read(path).inspect_err(|error| tracing::info!(path = %path.display(), %error, "there is no boot snapshot")).ok()?;
+        let read = boot::decode(&text).map_err(|error| error.to_string());
+        let bundle = read.inspect_err(|error| tracing::error!(path = %path.display(), error, "the boot snapshot cannot be read")).ok()?;
+        self.checked(bundle, had).inspect_err(|fault| tell_unused(path, fault)).ok()
+    }
+
+    fn checked(&self, bundle: Bundle, had: u64) -> Result<Bundle, BundleFault> {
+        bundle.check_usable(&self.options.cluster, self.root(), had).map(|()| bundle)
+    }
+
+    async fn accepts(&self, candidate: &mut Candidate) -> Result<bool, EngineError> {
+        let offered = candidate.config.as_ref().map(|config| config.contents.clone()).unwrap_or_default();
+        if let Some(config) = candidate.config.as_ref().filter(|_| !candidate.addressed) {
+            self.learnt.begin(name_handover::former(config));
+        }
+        self.tests(Some(&candidate.bundle.digest));
+        let tested = self.tested(&candidate.bundle, &offered).await;
+        self.tests(None);
+        match tested {
+            Ok(Tested { generation, whole }) => {
+                candidate.whole = whole;
+                self.generations.promote(&generation)?;
+                self.generations.keep_only(&generation);
+                Ok(true)
+            }
+            Err(error @ EngineError::Refused(_)) => {
+                self.reject(&candidate.bundle.digest, &error, false);
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// It changes when the proxies' service is updated only, so that the volume is newer as a rule.
+fn tell_unused(path: &Path, fault: &BundleFault) {
+    if let BundleFault::Older { .. } = fault {
+        tracing::info!(path = %path.display(), "the boot snapshot is older than what ran here before; it is not needed");
+    } else {
+        tracing::error!(path = %path.display(), %fault, "the boot snapshot cannot be used");
+    }
+}
+
+async fn next_offer(offers: &mut Offered) -> Arc<ProxyConfig> {
+    loop {
+        let offer = offers.borrow_and_update().clone();
+        if let Some(offer) = offer {
+            return offer;
+        }
+        if offers.changed().await.is_err() {
+            // The agent holds the sender: this is never reached while anyone waits.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Candidate {
+    fn volume(config: Arc<ProxyConfig>, form: Form) -> Self {
+        Self { source: Source::Volume, ..Self::offered(config, form, true) }
+    }
+
+    fn boot(bundle: Bundle) -> Self {
+        Self { bundle, source: Source::Boot, config: None, addressed: false, whole: true, left: BTreeSet::new() }
+    }
+}

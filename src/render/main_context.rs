@@ -1,0 +1,242 @@
+//! What a configuration says whatever the routes are: processes, files, limits, headers. The reasons stand here, where
+//! the directives are chosen.
+
+use super::writer::{Word, Writer};
+use super::{Purpose, Rendering, scheme_locations, client_address, path_escapes, client_limits, administrator_options, proxying, request_headers, upstreams};
+use crate::channel::contract;
+use crate::route::EngineSettings;
+
+/// The main context and `events`.
+pub fn write_main(writer: &mut Writer, rendering: &Rendering<'_>) {
+    let settings = &rendering.table.settings;
+    writer.leave_out(administrator_options::replaced_by(&settings.global_options));
+    let processes = if settings.worker_processes == 0 { "auto".into() } else { settings.worker_processes.into() };
+    writer.directive("worker_processes", &[processes]);
+    writer.directive("worker_rlimit_nofile", &[settings.open_files_max.max(256).into()]);
+    if settings.worker_shutdown_timeout_ms > 0 {
+        writer.directive("worker_shutdown_timeout", &[Word::millis(settings.worker_shutdown_timeout_ms)]);
+    }
+    administrator_options::write_error_log(writer, rendering);
+    if rendering.purpose != Purpose::Stock {
+        // A stock image keeps its own user and paths; ours has one writable directory.
+        writer.directive("pid", &[below(rendering, "/nginx.pid")]);
+    }
+    // A module can only be loaded before the first block.
+    administrator_options::write_lines(writer, &settings.global_options);
+    writer.block("events", &[], |events| {
+        events.directive("worker_connections", &[settings.max_connections.max(32).into()]);
+    });
+}
+
+/// Everything in `http` before the routes, which are written by now.
+pub fn write_http(http: &mut Writer, rendering: &Rendering<'_>) {
+    let settings = &rendering.table.settings;
+    administrator_options::write_access_log(http, settings);
+    // For clients of plain HTTP, too: that is how gRPC without TLS begins.
+    http.directive("http2", &["on".into()]);
+    write_files(http, rendering);
+    let place = http.place();
+    client_limits::write_clients(http, rendering);
+    http.directive("underscores_in_headers", &[on_off(settings.underscores_in_headers)]);
+    http.directive("server_tokens", &["off".into()]);
+    write_maps(http);
+    client_address::write(http, settings);
+    request_headers::write_variables(http, rendering);
+    scheme_locations::write_map(http, rendering);
+    path_escapes::write_map(http);
+    write_https_address(http, rendering);
+    write_proxying(http, rendering);
+    write_request_headers(http, rendering);
+    if rendering.table.backends().any(|backend| backend.protocol.http2) {
+        proxying::write_http2_defaults(http, rendering);
+    }
+    if !settings.hide_info_headers {
+        write_info_headers(http, settings);
+    }
+    write_resolver(http, rendering);
+    administrator_options::write_lines(http, &settings.http_options);
+    http.at(place, |http| write_hash_sizes(http, true));
+}
+
+/// How many names are asked for in a second at most: each is two questions and one more for each task, and Docker's name server is a
+/// part of its engine.
+const NAMES_PER_SECOND: usize = 250;
+/// No answer holds longer than this, in seconds, however many names there are.
+const ANSWERS_HOLD_MAX: usize = 10;
+
+/// Docker says that its answers hold for ten minutes; but a task that ended leaves its address to somebody else within seconds. A
+/// name that is not known yet is asked for again after the timeout.
+pub fn write_resolver(out: &mut Writer, rendering: &Rendering<'_>) {
+    if rendering.purpose != Purpose::Boot {
+        return;
+    }
+    let seconds = upstreams::names_asked_for(rendering.table).div_ceil(NAMES_PER_SECOND).clamp(1, ANSWERS_HOLD_MAX);
+    let hold = Word::join(["valid=".into(), seconds.into(), "s".into()]);
+    out.directive("resolver", &[rendering.layout.resolver.into(), hold]);
+    out.directive("resolver_timeout", &["2s".into()]);
+}
+
+/// The sizes of hash tables for everything that was written before, in this block and elsewhere for it. It must stand before the
+/// first map, whose table nginx makes at once.
+pub fn write_hash_sizes(out: &mut Writer, headers: bool) {
+    for (name, size) in out.hashed().sizes(headers) {
+        out.directive(name, &[size.into()]);
+    }
+}
+
+fn below(rendering: &Rendering<'_>, path: &'static str) -> Word {
+    Word::join([rendering.layout.run_dir.into(), path.into()])
+}
+
+fn write_files(http: &mut Writer, rendering: &Rendering<'_>) {
+    if rendering.purpose == Purpose::Stock {
+        return;
+    }
+    http.directive("client_body_temp_path", &[Word::join([rendering.layout.run_dir.into(), "/".into(), contract::ENGINE_BODY_DIR.into()])]);
+    http.directive("proxy_temp_path", &[below(rendering, "/proxy")]);
+    http.directive("fastcgi_temp_path", &[below(rendering, "/fastcgi")]);
+    http.directive("uwsgi_temp_path", &[below(rendering, "/uwsgi")]);
+    http.directive("scgi_temp_path", &[below(rendering, "/scgi")]);
+    // The directory is memory: a large answer to a slow client must wait in the application, not fill it.
+    http.directive("proxy_max_temp_file_size", &["0".into()]);
+}
+
+fn on_off(value: bool) -> Word {
+    if value { "on".into() } else { "off".into() }
+}
+
+fn write_maps(http: &mut Writer) {
+    http.comment("The request id of the one who asks is kept if it is sane.");
+    http.block("map", &["$http_x_request_id".into(), "$reqid".into()], |map| {
+        map.entry("default", "$request_id");
+        map.entry("~^[A-Za-z0-9._~+/=:-]{8,128}$", "$http_x_request_id");
+    });
+    http.comment("The host as received; the one of the request line if the two differ, because that one chose the route.");
+    http.block("map", &["$host $http_host".into(), "$forwarded_host".into()], |map| {
+        map.entry("default", "$host");
+        map.entry("~*^([^ ]+) \\1[.]?(:[0-9]+)?$", "$http_host");
+    });
+    http.comment("Upgrades are passed on everywhere, except to HTTP/2 in plain text: that would tunnel past the routes.");
+    http.block("map", &["$http_upgrade".into(), "$forwarded_upgrade".into()], |map| {
+        map.entry("default", "$http_upgrade");
+        map.entry("~*h2c", "");
+    });
+    http.block("map", &["$forwarded_upgrade".into(), "$forwarded_connection".into()], |map| {
+        map.entry("default", "upgrade");
+        // No header at all, so that connections to applications are kept.
+        map.entry("", "");
+    });
+}
+
+fn write_proxying(http: &mut Writer, rendering: &Rendering<'_>) {
+    let settings = &rendering.table.settings;
+    http.directive("proxy_http_version", &[administrator_options::backend_http_version(settings)]);
+    http.directive("proxy_connect_timeout", &[Word::millis(settings.connect_timeout_ms)]);
+    http.directive("proxy_send_timeout", &[Word::millis(settings.send_timeout_ms)]);
+    http.directive("proxy_read_timeout", &[Word::millis(settings.read_timeout_ms)]);
+    // An answer goes on as it comes: with buffers nginx holds what is no longer than one of them until the application closes,
+    // and who can tell an event stream from a page before it has begun? One buffer and the kernel's own take a usual
+    // answer off the application's hands for a slow client.
+    http.directive("proxy_buffering", &["off".into()]);
+    // Large cookies are common, and the default of one memory page answers them with 502.
+    http.directive("proxy_buffer_size", &["32k".into()]);
+    http.directive("proxy_buffers", &["8".into(), "16k".into()]);
+    http.directive("proxy_busy_buffers_size", &["32k".into()]);
+    // An application answers for its own requests: it must not have the engine ask another location of the host.
+    http.directive("proxy_ignore_headers", &IGNORED_HEADERS.map(Word::from));
+    // A connection that could not be made is tried elsewhere whatever the method; a request that was sent only if it is
+    // idempotent (nginx's rule without `non_idempotent`). An answer of the application is an answer, whatever its status.
+    http.directive("proxy_next_upstream", &["error".into(), "timeout".into()]);
+    http.directive("proxy_next_upstream_tries", &[TRIES_MAX.into()]);
+    http.directive("proxy_next_upstream_timeout", &[retry_time(settings)]);
+    // Redirects name a path only, because scheme and port outside are not known here.
+    http.directive("absolute_redirect", &["off".into()]);
+}
+
+/// By what an application could command the engine.
+pub const IGNORED_HEADERS: [&str; 3] = ["X-Accel-Redirect", "X-Accel-Limit-Rate", "X-Accel-Charset"];
+
+/// At how many endpoints a request is tried.
+pub const TRIES_MAX: u32 = 5;
+
+/// For how long a request may look for an endpoint that takes it.
+pub fn retry_time(settings: &EngineSettings) -> Word {
+    Word::millis(retry_time_ms(settings))
+}
+
+/// The same in milliseconds.
+pub fn retry_time_ms(settings: &EngineSettings) -> u64 {
+    settings.connect_timeout_ms.saturating_mul(3).max(1000)
+}
+
+/// Redirects to HTTPS name the published port only to clients that named a port themselves, and another one than the usual: for all
+/// others something in front translates the usual ports. Whoever asks through somebody in front who is believed reaches that one's
+/// port, and none of ours.
+fn write_https_address(http: &mut Writer, rendering: &Rendering<'_>) {
+    let settings = &rendering.table.settings;
+    let published = rendering.table.https_published;
+    if published.is_none() && settings.client_address.is_none() {
+        return;
+    }
+    let believes = settings.client_address.is_some();
+    let said = if believes { "$from_front $client_site" } else { "$http_host" };
+    http.block("map", &[said.into(), "$https_port_suffix".into()], |map| {
+        map.entry("default", "");
+        if let Some(port) = published.filter(|port| port.get() != 443) {
+            map.entry("~:80$", "");
+            let named = if believes { "~^0 .*:[0-9]+$" } else { "~:[0-9]+$" };
+            map.entry_words(&named.into(), &Word::join([":".into(), port.into()]));
+        }
+    });
+}
+
+/// Headers of HTTP/1.1 connections, which HTTP/2 does not have.
+const UPGRADE_HEADERS: &[(&str, &str)] = &[("Upgrade", "$forwarded_upgrade"), ("Connection", "$forwarded_connection")];
+
+fn write_request_headers(http: &mut Writer, rendering: &Rendering<'_>) {
+    request_headers::write_sizes(http, rendering);
+    request_headers::write(http, rendering, "proxy_set_header");
+    for (name, value) in UPGRADE_HEADERS {
+        http.directive("proxy_set_header", &[(*name).into(), (*value).into()]);
+    }
+}
+
+/// Where the application is that answered.
+const UPSTREAM_ADDRESS: &str = "x-upstream-addr";
+
+/// What the answers tell about their way.
+const INFO_HEADERS: &[(&str, &str)] = &[
+    ("x-request-id", "$reqid"),
+    ("x-proxy-id", "$hostname"),
+    ("x-server-info", concat!("swarmgate/", env!("CARGO_PKG_VERSION"), " (nginx)")),
+    (UPSTREAM_ADDRESS, "$upstream_addr"),
+    // When the headers are written the answer is not complete, so the time to its first byte is the one there is.
+    ("x-upstream-response-time", "$upstream_header_time"),
+];
+
+/// `always`: an error is when one wants to know most.
+fn write_info_headers(http: &mut Writer, settings: &EngineSettings) {
+    // An application that echoes the id must not make it appear twice.
+    http.directive("proxy_hide_header", &["x-request-id".into()]);
+    for (name, value) in info_headers(settings) {
+        http.directive("add_header", &[name.into(), value.into(), "always".into()]);
+    }
+}
+
+/// Those that are shown: addresses of applications only if an administrator wants clients to see them.
+pub fn info_headers(settings: &EngineSettings) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let shown = settings.upstream_address_header;
+    INFO_HEADERS.iter().copied().filter(move |(name, _)| shown || *name != UPSTREAM_ADDRESS)
+}
+
+/// Answers on the loopback of the container only: whether this engine serves, never on an application's host.
+pub fn write_status_server(http: &mut Writer, rendering: &Rendering<'_>) {
+    let listen = Word::join(["127.0.0.1:".into(), rendering.layout.status_port.into()]);
+    http.block("server", &[], |server| {
+        server.directive("listen", &[listen]);
+        server.directive("access_log", &["off".into()]);
+        server
+            .block("location", &["=".into(), contract::ENGINE_READY_PATH.into()], |location| location.directive("return", &["200".into()]));
+        server.block("location", &["/".into()], |location| location.directive("return", &["404".into()]));
+    });
+}

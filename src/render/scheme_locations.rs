@@ -1,0 +1,73 @@
+//! Servers whose requests' scheme is known only from what somebody in front says: each location gives the answer of the
+//! one scheme or of the other. A load balancer that ends TLS asks by plain HTTP for what its client asked for by HTTPS, and
+//! must not be sent there again.
+
+use super::servers::{https_address, write_answer, write_both, write_default_backend};
+use super::writer::{Word, Writer};
+use super::{Rendering, client_address};
+use crate::route::{Answer, Backend, VirtualHost};
+use crate::types::{HostPattern, Scheme};
+
+/// Whether somebody may say so.
+pub fn is_told(rendering: &Rendering<'_>) -> bool {
+    rendering.table.settings.client_address.is_some()
+}
+
+/// Which redirect to HTTPS a request gets, if it came without: only a method that asks may become a GET.
+pub fn write_map(http: &mut Writer, rendering: &Rendering<'_>) {
+    if !is_told(rendering) {
+        return;
+    }
+    let said = Word::join([client_address::scheme(&rendering.table.settings).into(), " $request_method".into()]);
+    http.block("map", &[said, "$to_https".into()], |map| {
+        map.entry("default", "");
+        map.entry("~^http (?:GET|HEAD)$", "301");
+        map.entry("~^http ", "308");
+    });
+}
+
+/// The routes of a host, for requests of both schemes.
+pub fn write_locations(server: &mut Writer, rendering: &Rendering<'_>, host: &HostPattern, virtual_host: &VirtualHost) {
+    for place in virtual_host.places_by_scheme() {
+        let (path, http, https) = (&place.path, &place.http, &place.https);
+        write_both(server, path, |location, part| {
+            let answer = |location: &mut Writer, answer: &Answer<'_>| write_answer(location, rendering, host, path, answer, part);
+            match (http, https) {
+                (http, https) if http == https => answer(location, http),
+                (Answer::Https, https) => write_redirect_first(location, rendering, |location| answer(location, https)),
+                // An application cannot stand in a condition, and two of one place are the same.
+                (Answer::Application(_), https) => write_other_first(location, Scheme::Https, https, http, &answer),
+                (http, https) => write_other_first(location, Scheme::Http, http, https, &answer),
+            }
+        });
+    }
+}
+
+/// The default backend of requests by HTTPS, to which all others are redirected.
+pub fn write_default(server: &mut Writer, rendering: &Rendering<'_>, backend: &Backend) {
+    server.block("location", &["/".into()], |location| {
+        write_redirect_first(location, rendering, |location| write_default_backend(location, rendering, Some(backend)));
+    });
+}
+
+fn write_redirect_first(location: &mut Writer, rendering: &Rendering<'_>, otherwise: impl FnOnce(&mut Writer)) {
+    for (condition, status) in [("$to_https = 301", "301"), ("$to_https = 308", "308")] {
+        location.condition(condition, |http| http.directive("return", &[status.into(), https_address(rendering)]));
+    }
+    otherwise(location);
+}
+
+/// `other` to requests of the scheme, and `answer` to the rest.
+fn write_other_first(
+    location: &mut Writer,
+    scheme: Scheme,
+    other: &Answer<'_>,
+    answer: &Answer<'_>,
+    write: &dyn Fn(&mut Writer, &Answer<'_>),
+) {
+    if !matches!(other, Answer::Application(_)) {
+        let condition = if scheme == Scheme::Https { "$client_scheme = https" } else { "$client_scheme = http" };
+        location.condition(condition, |only| write(only, other));
+    }
+    write(location, answer);
+}

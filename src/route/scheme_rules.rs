@@ -1,0 +1,44 @@
+//! What a host answers at each path where the scheme of a request is known only from what somebody in front says: both
+//! answers side by side, so that one server can give either.
+
+use std::collections::BTreeSet;
+
+use super::VirtualHost;
+use super::path_rules::{Answer, Place};
+use crate::types::{ContextPath, Scheme};
+
+/// A path of a host, and what is answered there to requests of each scheme.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlaceByScheme<'a> {
+    /// The path.
+    pub path: ContextPath,
+    /// What is answered by plain HTTP.
+    pub http: Answer<'a>,
+    /// What is answered by HTTPS.
+    pub https: Answer<'a>,
+}
+
+impl VirtualHost {
+    /// Every place of either scheme, in the order of [`VirtualHost::places`]: a path that only one of them names is
+    /// answered by the other as the longest path of its own that covers it.
+    pub fn places_by_scheme<'a>(&'a self) -> Vec<PlaceByScheme<'a>> {
+        let (http, https) = (self.places(Scheme::Http), self.places(Scheme::Https));
+        let mut seen = BTreeSet::new();
+        let paths: Vec<&ContextPath> = http.iter().chain(&https).map(|place| &place.path).filter(|path| seen.insert(*path)).collect();
+        let answer = |places: &[Place<'a>], path: &ContextPath| covering(places, path).unwrap_or(Answer::NoRoute);
+        let both = |path: &ContextPath| PlaceByScheme { path: path.clone(), http: answer(&http, path), https: answer(&https, path) };
+        let mut places: Vec<_> = paths.into_iter().map(both).collect();
+        places.sort_by_key(|place| place.path.is_root());
+        places
+    }
+
+    /// Whether applications are published below paths of it, so that one of them must not be led out of its own.
+    pub fn is_shared_by_path(&self) -> bool {
+        self.paths.keys().any(|path| !path.is_root())
+    }
+}
+
+fn covering<'a>(places: &[Place<'a>], path: &ContextPath) -> Option<Answer<'a>> {
+    let fitting = places.iter().filter(|place| place.path.covers(path));
+    fitting.max_by_key(|place| place.path.as_str().len()).map(|place| place.answer.clone())
+}

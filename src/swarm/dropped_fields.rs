@@ -1,0 +1,92 @@
+//! What of services and tasks nobody reads, and what others can make as large as they like: it is let go before it is held.
+//! Of what is the operator's own nothing is, because an update must give back what came, and neither of any service's spec.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::config_references::OWNER_LABEL;
+use super::redacted::{TASK, kept};
+
+/// Of the spec before the last update: what must be there if Swarm goes back to it.
+const PREVIOUS_SPEC: &[&str] = &["TaskTemplate.ContainerSpec.Configs", "TaskTemplate.ContainerSpec.Secrets", "TaskTemplate.Networks"];
+
+/// Of tasks, beside what may be shown of them. Each repeats the spec of its service, and those of the networks that it is on.
+const MORE_OF_TASK: &[&str] = &["Version"];
+/// And of those that are not the operator's own.
+const SPEC_OF_TASK: &[&str] = &["Spec.ContainerSpec.Configs", "Spec.ContainerSpec.Secrets", "Spec.Networks"];
+
+/// The ids of the services with an operator's label.
+pub fn services_with_our_label(services: &[Value]) -> BTreeSet<String> {
+    services.iter().filter(|service| is_ours(service)).filter_map(|service| Some(service.get("ID")?.as_str()?.to_owned())).collect()
+}
+
+/// A service of `GET /services`, as far as it is read.
+pub fn spare_service(mut service: Value) -> Value {
+    if !is_ours(&service)
+        && let Some(previous) = service.get_mut("PreviousSpec").filter(|spec| spec.is_object())
+    {
+        *previous = kept(previous, PREVIOUS_SPEC);
+    }
+    service
+}
+
+/// A task of `GET /tasks`, as far as it is read. `ours`: whose specs are.
+pub fn spare_task(task: &Value, ours: &BTreeSet<String>) -> Value {
+    let is_ours = task.get("ServiceID").and_then(Value::as_str).is_some_and(|service| ours.contains(service));
+    let spec = if is_ours { &["Spec"] } else { SPEC_OF_TASK };
+    kept(task, &[TASK, MORE_OF_TASK, spec].concat())
+}
+
+fn is_ours(service: &Value) -> bool {
+    service.pointer("/Spec/Labels").is_some_and(|labels| labels.get(OWNER_LABEL).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn template(env: &str) -> Value {
+        json!({"ContainerSpec": {"Env": [env], "Secrets": [{"SecretID": "s"}], "Configs": [{"ConfigID": "c"}]}, "Networks": [{"Target": "n"}]})
+    }
+
+    fn service(labels: &Value) -> Value {
+        let spec = json!({"Name": "app", "Labels": labels, "TaskTemplate": template("now")});
+        json!({"ID": "id", "Spec": spec, "PreviousSpec": {"Name": "app", "Labels": labels, "TaskTemplate": template("before")}})
+    }
+
+    #[test]
+    fn a_service_keeps_its_spec_and_of_the_one_before_what_swarm_would_need() {
+        let spared = spare_service(service(&json!({"note": "x"})));
+        assert_eq!(spared["Spec"], service(&json!({"note": "x"}))["Spec"]);
+        let needed =
+            json!({"ContainerSpec": {"Secrets": [{"SecretID": "s"}], "Configs": [{"ConfigID": "c"}]}, "Networks": [{"Target": "n"}]});
+        assert_eq!(spared["PreviousSpec"], json!({"TaskTemplate": needed}));
+        let ours = service(&json!({"swarmgate.owner": "o"}));
+        assert_eq!(spare_service(ours.clone()), ours);
+        for odd in [json!({"ID": "a", "PreviousSpec": null}), json!(null), json!([1])] {
+            assert_eq!(spare_service(odd.clone()), odd);
+        }
+    }
+
+    #[test]
+    fn of_tasks_only_those_of_our_services_keep_their_specs() {
+        let attached = json!([{"Addresses": ["10.0.0.2/24"], "Network": {"ID": "n", "Spec": {"Name": "net", "Labels": {"large": "x"}}, "IPAMOptions": {}}}]);
+        let task = json!({"ID": "t", "ServiceID": "id", "Status": {"State": "running", "ContainerStatus": {"PID": 1}}, "Spec": template("now"), "NetworksAttachments": attached});
+        let read = |task: &Value, ours: &[&str]| spare_task(task, &ours.iter().map(|id| (*id).to_owned()).collect());
+        let (ours, others) = (read(&task, &["id"]), read(&task, &["other"]));
+        assert_eq!(ours["Spec"], task["Spec"]);
+        assert_eq!(others["Spec"]["ContainerSpec"], json!({"Secrets": [{"SecretID": "s"}], "Configs": [{"ConfigID": "c"}]}));
+        let attached = json!([{"Addresses": ["10.0.0.2/24"], "Network": {"ID": "n", "Spec": {"Name": "net"}}}]);
+        assert_eq!((&ours["NetworksAttachments"], &ours["Status"]), (&attached, &json!({"State": "running"})));
+        // What the model makes of it is the same, but for the spec.
+        let model = |task: &Value| crate::swarm::Task { spec: Value::Null, ..crate::swarm::Task::from_api(task).unwrap() };
+        assert_eq!(model(&others), model(&task));
+        assert_eq!(
+            services_with_our_label(&[service(&json!({"swarmgate.owner": "o"})), json!({"ID": "x"})]),
+            BTreeSet::from(["id".to_owned()])
+        );
+    }
+}

@@ -1,0 +1,55 @@
+//! Whether a network is short of addresses because of others than a team whose routes need it. Whoever may attach services to a
+//! network can fill it, with tasks that find no node, too; that must not take the network from those who have routes there.
+//! Counts what the snapshot shows; decides nothing.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::address_capacity::{unallocated, waits_for_virtual_ip};
+use super::teams::{ByTeam, Team};
+use crate::swarm::{Service, Snapshot};
+use crate::types::{NetworkId, ServiceId};
+
+/// The service of others that has or wants most addresses, if one of these teams would lack nothing without all others. `proxies` is
+/// our own service, `lacking` says how many addresses are missing.
+pub fn by_others(
+    network: &NetworkId,
+    proxies: &ServiceId,
+    teams: &BTreeSet<Team<'_>>,
+    lacking: u64,
+    snapshot: &Snapshot,
+) -> Option<String> {
+    let asked: Vec<(&Service, u64)> = asked_for(network, snapshot)
+        .into_iter()
+        .filter(|(id, _)| *id != proxies)
+        .filter_map(|(id, count)| Some((snapshot.services.get(id)?, count)))
+        .collect();
+    let (mut all, mut of_teams) = (0_u64, ByTeam::default());
+    for (service, count) in &asked {
+        all = all.saturating_add(*count);
+        of_teams.add(Team::of(service), *count);
+    }
+    let victim = teams.iter().find(|team| lacking <= all.saturating_sub(of_teams.of(team)))?;
+    let others = asked.iter().filter(|(service, _)| !Team::of(service).is_that_of(victim));
+    others.max_by_key(|(service, count)| (*count, Reverse(&service.name))).map(|(service, _)| service.name.clone())
+}
+
+/// How many addresses each service has on a network, or waits for.
+fn asked_for<'s>(network: &NetworkId, snapshot: &'s Snapshot) -> BTreeMap<&'s ServiceId, u64> {
+    let mut asked = BTreeMap::<&ServiceId, u64>::new();
+    for task in snapshot.tasks.values().chain(snapshot.stopping.values()) {
+        let addresses = task.addresses.iter().filter(|(id, _)| id == network).count() as u64;
+        let waits = || u64::from(unallocated(task, snapshot).contains(&network));
+        let count = if addresses > 0 { addresses } else { waits() };
+        if count > 0 {
+            *asked.entry(&task.service).or_default() += count;
+        }
+    }
+    for service in snapshot.services.values() {
+        let has = service.virtual_ips.iter().any(|vip| vip.network == *network);
+        if has || (service.networks.contains(network) && waits_for_virtual_ip(service, network)) {
+            *asked.entry(&service.id).or_default() += 1;
+        }
+    }
+    asked
+}

@@ -1,0 +1,196 @@
+//! What is said about limits: to the author of a service that loses something, and to the administrator of whose cluster, or of
+//! whose share for a team, most is taken. Decides nothing.
+
+use std::collections::BTreeSet;
+
+use super::balance::binds;
+use super::{Beyond, Loss, Share};
+use crate::intent::cluster::Cluster;
+use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::route::{Dimension, Footprint};
+use crate::translate::World;
+use crate::translate::service_selection::{Published, label_key};
+use crate::translate::teams::{ByTeam, Team};
+use crate::types::excerpt;
+
+/// How much of a limit may be used before the administrator hears of it, in percent.
+const NEAR_PERCENT: u64 = 80;
+/// How many of the lost hosts a finding names.
+const NAMED_MAX: usize = 5;
+
+/// What a service loses, and why.
+pub(super) fn service(world: &World<'_>, service: &Published<'_>, loss: &Loss) -> Finding {
+    let (why, remedy) = why(world.cluster, &Team::of(service.service), loss);
+    let these = if count(loss) == 1 { "this answers" } else { "these answer" };
+    let message =
+        format!("{why}; {}, and {these} 503: {}{}", published(service.labels.hosts.len(), loss), missing(service, loss), open(loss));
+    let finding = Finding::new(Severity::Error, FindingCode::LimitExceeded, service.subject(), message, remedy);
+    Finding { field: Some(label_key(if loss.hosts.is_empty() { "default_backend" } else { "hosts" })), ..finding }
+}
+
+/// Which limit the service is beyond, by how much, and what helps.
+fn why(cluster: &Cluster, team: &Team<'_>, loss: &Loss) -> (String, String) {
+    let (limits, name) = (&cluster.limits, &cluster.name);
+    let asks = |dimension: Dimension| {
+        // What is written for hosts that nobody gets is not counted; how many there are is.
+        let about = if loss.estimated && dimension != Dimension::Routes { "about " } else { "" };
+        format!("the service asks for {about}{} of the proxies' configuration", amount(dimension.of(&loss.wanted), dimension))
+    };
+    let raise = |dimension: Dimension, more: &str| format!("{}, or have an administrator raise {}{more}.", fewer(dimension), loss.beyond);
+    match loss.beyond {
+        Beyond::Service(dimension) => {
+            let limit = dimension.of(&limits.service);
+            let more = dimension.of(&loss.wanted).saturating_sub(limit);
+            let why = format!("{}, {more} more than a service of the cluster {name} may have ({limit})", asks(dimension));
+            (why, raise(dimension, ""))
+        }
+        Beyond::Team { dimension, cluster } => {
+            let (limit, all) = (dimension.of(&limits.team), dimension.of(&limits.cluster));
+            let before = before(loss, dimension);
+            let why = format!(
+                "{}; older services of its team ({team}) have {before} of the {limit} that one team may take of the {all} of the cluster {name}, so {}",
+                asks(dimension),
+                too_many(loss, dimension, limit)
+            );
+            let too = cluster.map_or_else(String::new, |full| format!(" and spec.limits.cluster.{full}"));
+            (why, raise(dimension, &too))
+        }
+        Beyond::Cluster(dimension) => {
+            let limit = dimension.of(&limits.cluster);
+            let before = before(loss, dimension);
+            let why = format!(
+                "{}; older services have {before} of the {limit} of the cluster {name}, so {}",
+                asks(dimension),
+                too_many(loss, dimension, limit)
+            );
+            (why, raise(dimension, " or open another cluster"))
+        }
+    }
+}
+
+/// A number of what is counted.
+fn amount(number: u64, dimension: Dimension) -> String {
+    match (number, dimension) {
+        (1, Dimension::Routes) => "1 route".to_owned(),
+        (1, Dimension::Locations) => "1 location".to_owned(),
+        (1, Dimension::Bytes) => "1 byte".to_owned(),
+        _ => format!("{number} {dimension}"),
+    }
+}
+
+fn before(loss: &Loss, dimension: Dimension) -> String {
+    match dimension.of(&loss.before) {
+        0 => "none".to_owned(),
+        before => before.to_string(),
+    }
+}
+
+fn too_many(loss: &Loss, dimension: Dimension, limit: u64) -> String {
+    match dimension.of(&loss.wanted).saturating_add(dimension.of(&loss.before)).saturating_sub(limit) {
+        1 => "1 is too many".to_owned(),
+        more => format!("{more} are too many"),
+    }
+}
+
+/// How much is lost.
+fn count(loss: &Loss) -> usize {
+    loss.hosts.len() + usize::from(loss.default_backend)
+}
+
+/// What is left to the service.
+fn published(kept: usize, loss: &Loss) -> String {
+    match (kept, loss.hosts.len()) {
+        (0, 0) => "nothing of it is published".to_owned(),
+        (0, 1) => "its host is not published".to_owned(),
+        (0, _) => "none of its hosts is published".to_owned(),
+        (1, _) => "its first host is published".to_owned(),
+        _ => format!("its first {kept} hosts are published"),
+    }
+}
+
+/// What is lost and not even kept from others.
+fn open(loss: &Loss) -> String {
+    let which = match (loss.open, count(loss)) {
+        (0, _) => return String::new(),
+        (1, 1) => "it".to_owned(),
+        (1, _) => "1 of them".to_owned(),
+        (open, _) => format!("{open} of them"),
+    };
+    format!(
+        ". For {which} a wildcard or the default backend may answer: more hosts are lost than the cluster, or one team of it, may have routes"
+    )
+}
+
+fn missing(service: &Published<'_>, loss: &Loss) -> String {
+    let root = &service.labels.context_root;
+    let path = if root.is_root() { "" } else { root.as_str() };
+    let default = loss.default_backend.then(|| "the default backend".to_owned());
+    let named = default.into_iter().chain(loss.hosts.iter().map(|host| excerpt(&format!("{host}{path}"), 120)));
+    let shown = named.take(NAMED_MAX).collect::<Vec<_>>();
+    let more = count(loss).saturating_sub(shown.len());
+    if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
+}
+
+fn fewer(dimension: Dimension) -> &'static str {
+    match dimension {
+        Dimension::Routes => "Publish fewer hosts, or a wildcard instead of many",
+        Dimension::Locations => "Publish fewer hosts, redirects or websocket endpoints",
+        Dimension::Bytes => "Publish fewer hosts, or reach many replicas by their virtual IP (com.docker.lb.backend_mode=vip)",
+    }
+}
+
+/// That a cluster is nearly full, or more than that. Whole percents, so that not every change is news.
+pub(super) fn cluster(cluster: &Cluster, spent: &Footprint, losers: usize) -> Option<Finding> {
+    let (at, fullest) = fullest(spent, &cluster.limits.cluster, |_| true)?;
+    let limit = amount(fullest.of(&cluster.limits.cluster), fullest);
+    let message = format!("services use {at} % of the {limit} that spec.limits.cluster allows; {}", beyond(losers, "the"));
+    let remedy = format!(
+        "Raise spec.limits.cluster.{fullest} if extension and proxies have the memory (docs/limits.md), lower spec.limits.team or spec.limits.service, or spread the services over several clusters."
+    );
+    Some(near(cluster, &format!("spec.limits.cluster.{fullest}"), message, remedy))
+}
+
+/// The same of each team's share, the fullest first; whoever is of one team with a team that is told is told with it.
+pub(super) fn teams(cluster: &Cluster, teams: &BTreeSet<Team<'_>>, shares: &ByTeam<'_, Share>) -> Vec<Finding> {
+    let limits = &cluster.limits;
+    let at = |team| fullest(&shares.of(team).spent, &limits.team, |dimension| binds(limits, dimension));
+    let mut full: Vec<_> = teams.iter().filter_map(|team| at(team).map(|(at, dimension)| (team, at, dimension))).collect();
+    full.sort_by_key(|(_, at, _)| std::cmp::Reverse(*at));
+    let mut told = ByTeam::<usize>::default();
+    full.retain(|(team, ..)| {
+        let is_news = told.of(team) == 0;
+        told.add(**team, usize::from(is_news));
+        is_news
+    });
+    full.into_iter().map(|(team, at, dimension)| nearly_full(cluster, team, shares.of(team).losers, (at, dimension))).collect()
+}
+
+fn nearly_full(cluster: &Cluster, team: &Team<'_>, losers: usize, (at, fullest): (u64, Dimension)) -> Finding {
+    let limit = amount(fullest.of(&cluster.limits.team), fullest);
+    let message = format!("services of {team} use {at} % of the {limit} that spec.limits.team allows a team; {}", beyond(losers, "its"));
+    let remedy = format!(
+        "Raise spec.limits.team.{fullest} if this team may take more of the cluster, lower spec.limits.service, or spread its services over several clusters."
+    );
+    near(cluster, &format!("spec.limits.team.{fullest}"), message, remedy)
+}
+
+/// What most is used of, of what counts, and how much in percent; none where that is not much.
+fn fullest(spent: &Footprint, limit: &Footprint, counts: impl Fn(Dimension) -> bool) -> Option<(u64, Dimension)> {
+    let percent = |dimension: Dimension| dimension.of(spent).saturating_mul(100) / dimension.of(limit).max(1);
+    let all = Dimension::ALL.into_iter().filter(|dimension| counts(*dimension)).map(|dimension| (percent(dimension), dimension));
+    all.max_by_key(|(at, _)| *at).filter(|(at, _)| *at >= NEAR_PERCENT)
+}
+
+fn beyond(losers: usize, whose: &str) -> String {
+    match losers {
+        0 => format!("beyond that {whose} youngest services lose routes"),
+        1 => "one service loses routes".to_owned(),
+        losers => format!("{losers} services lose routes"),
+    }
+}
+
+fn near(cluster: &Cluster, field: &str, message: String, remedy: String) -> Finding {
+    let subject = Subject::Cluster(cluster.name.to_string());
+    let finding = Finding::new(Severity::Warning, FindingCode::LimitNear, subject, message, remedy);
+    Finding { field: Some(field.to_owned()), ..finding }
+}

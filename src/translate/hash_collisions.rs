@@ -1,0 +1,64 @@
+//! Hosts that the engine's tables cannot tell apart by their number: they stand in one bucket, which every request for one of
+//! them is looked for in from its beginning, and which has no room for more than some hundreds. By chance there are none; who makes
+//! them on purpose gets a few, so that they never cost others the whole table. Decides by the hosts alone, oldest services first.
+
+use std::collections::BTreeMap;
+
+use super::World;
+use super::service_selection::{Published, label_key};
+use super::teams::Team;
+use crate::intent::hosts::listed;
+use crate::render;
+use crate::report::{Finding, FindingCode, Severity};
+use crate::types::HostPattern;
+
+/// So many of one team stand in a bucket: with fewer anybody could take another team's host its place.
+const OF_TEAM_MAX: usize = 16;
+/// So many of the longest hosts fit into nginx's largest bucket, with some to spare.
+const MAX: usize = 200;
+
+/// The hosts of each bucket, each with who had it first.
+type Buckets<'a> = BTreeMap<u64, Vec<(HostPattern, Team<'a>)>>;
+
+/// The services with those of their hosts that have room. Tells each that loses any.
+pub fn keep_apart<'a>(world: &World<'a>, mut services: Vec<Published<'a>>, findings: &mut Vec<Finding>) -> Vec<Published<'a>> {
+    let mut buckets = Buckets::new();
+    for service in &mut services {
+        let team = Team::of(service.service);
+        let (kept, lost): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut service.labels.hosts).into_iter().partition(|host| has_room(&mut buckets, host, team));
+        service.labels.hosts = kept;
+        if !lost.is_empty() {
+            service.labels.redirects.retain(|redirect| !lost.contains(&redirect.source.host));
+            findings.push(told(world, service, &lost));
+        }
+    }
+    services.retain(|service| service.labels.default_backend || !service.labels.hosts.is_empty());
+    services
+}
+
+/// Whether there is room for a host, which it then has.
+fn has_room<'a>(buckets: &mut Buckets<'a>, host: &HostPattern, team: Team<'a>) -> bool {
+    let Some(slot) = render::slot_of(host) else { return true };
+    let bucket = buckets.entry(slot).or_default();
+    if bucket.iter().any(|(known, _)| known == host) {
+        return true;
+    }
+    let own = bucket.iter().filter(|(_, other)| other.is_that_of(&team)).count();
+    let has_room = own < OF_TEAM_MAX && bucket.len() < MAX;
+    if has_room {
+        bucket.push((host.clone(), team));
+    }
+    has_room
+}
+
+fn told(world: &World<'_>, service: &Published<'_>, lost: &[HostPattern]) -> Finding {
+    let lost: Vec<&HostPattern> = lost.iter().collect();
+    let message = format!(
+        "the cluster {} does not publish this for the service: nginx keeps hosts in tables by a number that it makes of each, these have the number of {OF_TEAM_MAX} others of the same team \
+         or {MAX} of all, and where too many have the same one, no host is served",
+        world.cluster.name
+    );
+    let remedy = "Give the hosts other names, such as another word in the place of the first, or publish a wildcard instead of them.";
+    Finding::new(Severity::Error, FindingCode::LimitExceeded, service.subject(), message, remedy).at(label_key("hosts"), &listed(&lost))
+}

@@ -1,0 +1,164 @@
+//! What is said about hosts that services of several teams ask for: to who asks later, and to who has it. Decides nothing, and
+//! tells one team no more of another's service than its name.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Meeting;
+use super::holder::{Claim, Holder};
+use crate::intent::hosts::listed;
+use crate::intent::hosts_spec::Sharing;
+use crate::report::{Finding, FindingCode, Severity};
+use crate::translate::World;
+use crate::translate::service_selection::{Published, label_key};
+use crate::translate::teams::{Apart, Team};
+use crate::types::HostPattern;
+
+/// So many services of others are named in one finding.
+const NAMED_MAX: usize = 10;
+
+/// One finding for each service that asks for others' hosts, first service and outcome: a service can have a thousand hosts.
+pub(super) fn later<'m>(world: &World<'_>, services: &[Published<'_>], meetings: &'m [Meeting]) -> Vec<Finding> {
+    let mut told = BTreeMap::<(usize, usize, Holder, bool), Vec<&'m HostPattern>>::new();
+    for meeting in meetings {
+        let key = (meeting.later, meeting.first, Holder::of(meeting, services), meeting.admitted);
+        told.entry(key).or_default().push(&meeting.host);
+    }
+    let finding = |((later, _, holder, admitted), hosts): ((usize, _, Holder, bool), Vec<&HostPattern>)| {
+        let later = &services[later];
+        let finding = if admitted { admitted_later(world, later, &holder) } else { refused_later(world, later, &holder, &hosts) };
+        finding.at(label_key("hosts"), &listed(&hosts))
+    };
+    told.into_iter().map(finding).collect()
+}
+
+fn refused_later(world: &World<'_>, later: &Published<'_>, holder: &Holder, hosts: &[&HostPattern]) -> Finding {
+    let (cluster, sharing) = (&world.cluster.name, world.cluster.hosts.sharing);
+    let message =
+        format!("the cluster {cluster} does not publish this for the service: {holder} (spec.hosts.sharing: {})", sharing.as_str());
+    let host = hosts.first().map(ToString::to_string).unwrap_or_default();
+    let entry = format!("`- {{host: {host}, services: [{}]}}`", later.name);
+    let list = if world.cluster.hosts.allow.is_none() {
+        "spec.hosts.allow of the cluster (which is a closed list: beside `- \"*\"` nothing else changes)"
+    } else {
+        "spec.hosts.allow of the cluster"
+    };
+    let remedy = match sharing {
+        Sharing::Allowed => format!("Publish another host, or have an administrator admit the service by {entry} in {list}."),
+        Sharing::SameStack | Sharing::Anyone => {
+            format!("Publish another host. If the host is this service's by right, {}. {FOR_BOTH}", by_right(holder, &entry, list))
+        }
+    };
+    Finding::new(Severity::Error, FindingCode::HostTaken, later.subject(), message, remedy)
+}
+
+const FOR_BOTH: &str = "If both are to have it, spec.hosts.sharing: allowed admits whom entries name.";
+
+/// How the host goes to whom it is kept from, which depends on what gave it to the other one.
+fn by_right(holder: &Holder, entry: &str, list: &str) -> String {
+    let name = &holder.name;
+    match holder.claim {
+        Claim::First => format!("have an administrator write {entry} into {list}: who is named there comes first"),
+        Claim::Named { exactly: false } | Claim::FirstOfNamed { exactly: false } => {
+            format!("have an administrator write {entry} into {list}: an entry for exactly the host comes before one with a `*`")
+        }
+        Claim::Named { exactly: true } => format!("have an administrator name this service instead of {name} in spec.hosts.allow"),
+        Claim::FirstOfNamed { exactly: true } => format!("have an administrator take {name} out of the entry that names both"),
+        Claim::BesideGuest => format!(
+            "take it from the labels of {name}, or have an administrator remove the entry that names this service, and write it again once \
+             this finding speaks of no entry any more"
+        ),
+    }
+}
+
+fn admitted_later(world: &World<'_>, later: &Published<'_>, holder: &Holder) -> Finding {
+    let sharing = world.cluster.hosts.sharing;
+    let message = format!("{holder}; the service is admitted beside it (spec.hosts.sharing: {})", sharing.as_str());
+    let remedy = "Nothing, if both are meant to have the host; else remove it from the label of one of them.";
+    Finding::new(severity_of_admission(sharing), FindingCode::HostTaken, later.subject(), message, remedy)
+}
+
+/// What an administrator said by name is meant.
+fn severity_of_admission(sharing: Sharing) -> Severity {
+    if sharing == Sharing::Allowed { Severity::Info } else { Severity::Warning }
+}
+
+/// One finding for each service whose hosts others ask for, and outcome.
+pub(super) fn first<'m>(world: &World<'_>, services: &[Published<'_>], meetings: &'m [Meeting]) -> Vec<Finding> {
+    let mut told = BTreeMap::<(usize, bool, bool), (BTreeSet<&'m HostPattern>, BTreeSet<usize>)>::new();
+    for meeting in meetings {
+        let is_named = matches!(meeting.claim, Claim::Named { .. });
+        let (hosts, others) = told.entry((meeting.first, meeting.admitted, is_named)).or_default();
+        hosts.insert(&meeting.host);
+        others.insert(meeting.later);
+    }
+    let mut findings = Vec::new();
+    for ((first, admitted, is_named), (hosts, others)) in told {
+        let hosts: Vec<_> = hosts.into_iter().collect();
+        let who = strangers(services, first, &others);
+        let finding = if admitted { shared(world, &services[first], &who) } else { contested(&services[first], &who, is_named) };
+        findings.push(finding.at(label_key("hosts"), &listed(&hosts)));
+    }
+    findings
+}
+
+/// Who asks for hosts of another one, in words that a verb follows.
+fn strangers(services: &[Published<'_>], first: usize, others: &BTreeSet<usize>) -> String {
+    let names: Vec<&str> = others.iter().map(|at| services[*at].service.name.as_str()).collect();
+    let team = Team::of(services[first].service);
+    // Of several, the farthest says it for all.
+    let apart = others.iter().map(|at| team.apart(&Team::of(services[*at].service))).min().unwrap_or(Apart::ByStack);
+    format!("{} {apart} {}", shown(&names), if others.len() == 1 { "asks" } else { "ask" })
+}
+
+fn shared(world: &World<'_>, first: &Published<'_>, who: &str) -> Finding {
+    let sharing = world.cluster.hosts.sharing;
+    let message = format!("{who} for hosts of this service and can get requests for them (spec.hosts.sharing: {})", sharing.as_str());
+    let remedy =
+        "Nothing, if that is meant; else have an administrator set spec.hosts.sharing: sameStack, or take the host from the others.";
+    Finding::new(severity_of_admission(sharing), FindingCode::HostContested, first.subject(), message, remedy)
+}
+
+fn contested(first: &Published<'_>, who: &str, is_named: bool) -> Finding {
+    let message = format!("{who} for hosts of this service; they do not get them as long as this service is published with them");
+    let remedy = if is_named {
+        "Nothing: spec.hosts.allow names this service, so that it has them again even after it was removed for a while."
+    } else {
+        "Nothing now. Were this service removed, another stack would get them: to keep them for good, have an administrator name this service, \
+         and none of the others, in spec.hosts.allow."
+    };
+    Finding::new(Severity::Info, FindingCode::HostContested, first.subject(), message, remedy)
+}
+
+/// What the default backend and those hear who want to be it, too.
+pub(super) fn default_backend(
+    services: &[Published<'_>],
+    first: usize,
+    others: &[usize],
+    is_of_team: impl Fn(usize) -> bool,
+) -> Vec<Finding> {
+    let holder = &services[first];
+    let second = |at: &usize| {
+        let message = format!("{} is the default backend already, and a cluster has one", holder.service.name);
+        let remedy = "Leave com.docker.lb.default_backend on one service of a cluster.";
+        let finding = Finding::new(Severity::Warning, FindingCode::SecondDefaultBackend, services[*at].subject(), message, remedy);
+        finding.at(label_key("default_backend"), "true")
+    };
+    let strangers = others.iter().filter(|at| !is_of_team(**at)).map(|at| services[*at].service.name.as_str());
+    let strangers: Vec<&str> = strangers.collect();
+    let contested = (!strangers.is_empty()).then(|| default_contested(holder, &strangers));
+    others.iter().map(second).chain(contested).collect()
+}
+
+/// That services of another stack want to be the default backend, too.
+fn default_contested(first: &Published<'_>, others: &[&str]) -> Finding {
+    let message = format!("{} of another stack would be the default backend without this service", shown(others));
+    let remedy = "Nothing now; to keep it so, have an administrator name this service alone in spec.hosts.defaultBackend.";
+    let finding = Finding::new(Severity::Info, FindingCode::HostContested, first.subject(), message, remedy);
+    finding.at(label_key("default_backend"), "true")
+}
+
+fn shown(names: &[&str]) -> String {
+    let more = names.len().saturating_sub(NAMED_MAX);
+    let first_ones = names.iter().take(NAMED_MAX).copied().collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{first_ones} and {more} more") } else { first_ones }
+}

@@ -1,0 +1,71 @@
+//! Who has a host, and why, as whoever asks for it as well may hear it: a name, and no more of another team.
+
+use std::fmt;
+
+use super::Meeting;
+use crate::translate::service_selection::Published;
+use crate::translate::teams::{Apart, Team};
+use crate::types::HostPattern;
+
+/// Why one service has a host and not another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Claim {
+    /// It had it first.
+    First,
+    /// It had it first, and entries of `allow` name both alike.
+    FirstOfNamed {
+        /// For exactly this host.
+        exactly: bool,
+    },
+    /// It had it first, and an entry of `allow` let the other one in beside it.
+    BesideGuest,
+    /// An entry of `allow` names it, and not the other one, or that one less exactly.
+    Named {
+        /// For exactly this host.
+        exactly: bool,
+    },
+}
+
+/// The service of another team that has a host. Displays as a sentence.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Holder {
+    /// Its name.
+    pub name: String,
+    /// Why it has the host.
+    pub claim: Claim,
+    apart: Apart,
+    /// The wildcard by which it has it.
+    wildcard: Option<HostPattern>,
+}
+
+impl Holder {
+    /// The first one of a meeting, as the later one may hear of it.
+    pub(super) fn of(meeting: &Meeting, services: &[Published<'_>]) -> Self {
+        let (first, later) = (services[meeting.first].service, services[meeting.later].service);
+        Self {
+            name: first.name.clone(),
+            claim: meeting.claim,
+            apart: Team::of(later).apart(&Team::of(first)),
+            wildcard: meeting.wildcard.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, apart, .. } = self;
+        match (self.claim, &self.wildcard) {
+            (Claim::Named { .. }, None) => return write!(f, "spec.hosts.allow names the service {name} {apart} for it"),
+            (Claim::Named { .. }, Some(wildcard)) => {
+                return write!(f, "spec.hosts.allow names the service {name} {apart} for it, which has it by {wildcard}");
+            }
+            (_, None) => write!(f, "the service {name} {apart} published it first")?,
+            (_, Some(wildcard)) => write!(f, "the service {name} {apart} published {wildcard} first, which stands for it")?,
+        }
+        match self.claim {
+            Claim::FirstOfNamed { .. } => f.write_str(", and spec.hosts.allow names both"),
+            Claim::BesideGuest => f.write_str(", and the entry of spec.hosts.allow that names this service let it in beside that one"),
+            Claim::First | Claim::Named { .. } => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What must be written down so that a restart gives no host to somebody else: where ages alone would decide otherwise. Nothing
+//! is written down where everything is as ages have it, which is nearly everywhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::{Before, Case, Court, Ranks, Verdict};
+use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::translate::World;
+use crate::translate::host_register::{Guests, LABEL_BYTES_MAX, Register};
+use crate::translate::teams::Team;
+use crate::types::{HostPattern, ServiceId};
+
+/// So many of those whose a host is are written down for each.
+const HOLDERS_MAX: usize = 4;
+/// So many guests of a host are written down by their ids: a thousand of them would take the whole label for one host.
+const GUESTS_MAX: usize = 4;
+
+/// The value of the label. Somebody who asks for very many hosts of others must not push them out of it: then it is written
+/// down that he comes after everybody, and what he has himself.
+pub(super) fn label(court: &Court<'_, '_>, world: &World<'_>, open: &[(Case<'_>, Verdict)], findings: &mut Vec<Finding>) -> Option<String> {
+    let by_age: Vec<_> = open.iter().filter(|(case, verdict)| court.is_else(case, verdict, &|| Before::Nobody)).collect();
+    let plain = register(court, by_age.iter().copied(), &BTreeSet::new());
+    let Some(label) = plain.label().filter(|label| label.len() > LABEL_BYTES_MAX) else { return plain.label() };
+    let late: Arc<BTreeSet<usize>> = Arc::new(by_age.iter().flat_map(|(case, verdict)| court.put_back(case, verdict)).collect());
+    let differs = |(case, verdict): &&(Case<'_>, Verdict)| court.is_else(case, verdict, &|| Before::AllBut(Arc::clone(&late)));
+    let shorter = register(court, open.iter().filter(differs), &late);
+    if let Some(label) = shorter.label().filter(|label| label.len() <= LABEL_BYTES_MAX) {
+        return Some(label);
+    }
+    let (kept, left_out) = plain.shortened(&in_turn(court, &by_age));
+    findings.push(too_many(world, label.len(), left_out));
+    kept.label()
+}
+
+/// The hosts, each team's first one before anybody's second: who has very many pushes nobody else out. Among those in one turn the
+/// oldest ones come first, so that who makes new stacks pushes out nobody who was there before them.
+fn in_turn(court: &Court<'_, '_>, open: &[&(Case<'_>, Verdict)]) -> Vec<HostPattern> {
+    let mut counts = BTreeMap::<Team<'_>, usize>::new();
+    let turn = |(case, verdict): &&(Case<'_>, Verdict)| {
+        let place = counts.entry(court.teams[verdict.first].who_answers()).or_default();
+        *place += 1;
+        Some((*place, verdict.first, case.place?.clone()))
+    };
+    let mut hosts: Vec<(usize, usize, HostPattern)> = open.iter().filter_map(turn).collect();
+    hosts.sort();
+    hosts.into_iter().map(|(_, _, host)| host).collect()
+}
+
+fn register<'c>(court: &Court<'_, '_>, open: impl Iterator<Item = &'c (Case<'c>, Verdict)>, late: &BTreeSet<usize>) -> Register {
+    let id = |at: usize| court.services[at].service.id.clone();
+    let mut register = Register::default();
+    for (case, verdict) in open {
+        let others = verdict.team.iter().copied().filter(|at| *at != verdict.first);
+        let mut holders: Vec<ServiceId> = std::iter::once(verdict.first).chain(others).take(HOLDERS_MAX).map(id).collect();
+        holders.sort();
+        register.note(case.place, holders.into());
+        if let Some(host) = case.place {
+            register.note_guests(host, guests(court, case, verdict));
+        }
+    }
+    register.note_late(late.iter().map(|at| id(*at)).collect());
+    register
+}
+
+/// Who was let in at a host, in few words.
+fn guests(court: &Court<'_, '_>, case: &Case<'_>, verdict: &Verdict) -> Guests {
+    let guests = court.guests(case, verdict);
+    if guests.asking.len() <= GUESTS_MAX {
+        return guests;
+    }
+    Guests { asking: Vec::new(), better_than: Some(court.named(case).of(verdict.first)), ..guests }
+}
+
+impl Court<'_, '_> {
+    /// Whether whoever knows nothing of a host but this would decide otherwise: by what entries of `allow` say, or without that, as
+    /// it is when they are taken away or hosts are shared at the moment of a restart. Who was let in is known to nobody but the register.
+    fn is_else(&self, case: &Case<'_>, verdict: &Verdict, before: &dyn Fn() -> Before) -> bool {
+        let alike = Ranks::default();
+        let decided = [&self.named(case), &alike].map(|ranks| self.settle(case, before(), ranks));
+        decided.iter().any(|decided| decided != verdict) || !self.guests(case, verdict).is_nobody()
+    }
+
+    /// Those who would come first by their age, and do not.
+    fn put_back<'c>(&'c self, case: &'c Case<'_>, verdict: &'c Verdict) -> impl Iterator<Item = usize> + 'c {
+        let above = case.above.iter().flat_map(|(_, team)| team.iter());
+        let older = case.asking.iter().chain(above).copied().filter(|at| *at < verdict.first);
+        older.filter(|at| !self.teams[*at].is_that_of(&self.teams[verdict.first]))
+    }
+}
+
+fn too_many(world: &World<'_>, found: usize, left_out: usize) -> Finding {
+    let cluster = &world.cluster.name;
+    let message = format!(
+        "older services ask for so many hosts that younger ones of other stacks published first that whose they are would take {found} \
+         bytes, and {LABEL_BYTES_MAX} are written down: were the operator started again, {left_out} hosts would go to the oldest service \
+         that asks for them"
+    );
+    let remedy = "Take hosts of others from the labels of services that do not get them (HostTaken), or name the services whose they are in spec.hosts.allow.";
+    Finding::new(Severity::Warning, FindingCode::HostRegisterFull, Subject::Cluster(cluster.to_string()), message, remedy)
+}

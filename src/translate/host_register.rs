@@ -1,0 +1,240 @@
+//! Whose each host is, kept from one pass to the next, so that who published first keeps a host, however old those are who ask
+//! for it later. What a restart must not lose, the hosts that ages alone would give to somebody else, is written down as a label.
+//!
+//! It must never keep a host for a service that is gone or asks for it no longer, and no label may make it say anything about
+//! services that do not ask.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::route_reports::DEFAULT_HOST;
+use crate::channel::contract::{LABEL_CLUSTER, LABEL_HOST_HOLDERS, LABEL_OWNER};
+use crate::intent::cluster::Cluster;
+use crate::swarm::Snapshot;
+use crate::types::{HostPattern, ServiceId};
+
+/// A label is part of every look at the Swarm, and a person may want to read it: a thousand hosts of ordinary length fit.
+pub const LABEL_BYTES_MAX: usize = 32 * 1024;
+
+/// What stands around all entries of the label, with some to spare.
+const FRAME_BYTES: usize = 32;
+/// What stands around one item of a list: quotes and a comma.
+const AROUND_BYTES: usize = 3;
+
+/// A host, or nobody's in particular: the default backend.
+pub type Place<'a> = Option<&'a HostPattern>;
+
+/// Whose each host is. Its default knows nothing: then ages decide.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Register {
+    hosts: BTreeMap<HostPattern, Arc<[ServiceId]>>,
+    /// Who comes first at a name of which his team has the wildcard alone.
+    ahead: BTreeMap<HostPattern, ServiceId>,
+    guests: BTreeMap<HostPattern, Guests>,
+    default_backend: Arc<[ServiceId]>,
+    late: BTreeSet<ServiceId>,
+    complete: bool,
+}
+
+/// The services that entries of `allow` let in at a host that others have: such an entry makes nobody its owner.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Guests {
+    /// Those who ask for the host.
+    pub asking: Vec<ServiceId>,
+    /// In the place of a list that is too long for a label: everybody who asks for the host and whom an entry names more exactly
+    /// than by this rank.
+    pub better_than: Option<u8>,
+    /// Those who have the wildcard above.
+    pub above: bool,
+}
+
+impl Guests {
+    /// Whether there is none.
+    pub fn is_nobody(&self) -> bool {
+        self.asking.is_empty() && self.better_than.is_none() && !self.above
+    }
+}
+
+impl Register {
+    /// A register of everything that is asked for, to be filled.
+    pub fn complete() -> Self {
+        Self { complete: true, ..Self::default() }
+    }
+
+    /// What is written down in the Swarm. Nonsense counts as nothing: then ages decide.
+    pub fn recalled(cluster: &Cluster, snapshot: &Snapshot) -> Self {
+        let name = cluster.extension.service_name.as_str();
+        let service = snapshot.services.values().find(|service| service.name == name);
+        let label = service.filter(|service| {
+            service.labels.contains_key(LABEL_OWNER) && service.labels.get(LABEL_CLUSTER).is_some_and(|of| of == cluster.name.as_str())
+        });
+        label.and_then(|service| service.labels.get(LABEL_HOST_HOLDERS)).and_then(|label| Self::parse(label)).unwrap_or_default()
+    }
+
+    /// Whether it names everybody who had a host at the last pass. Of what was written down that is not known.
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// The services of those whose the host is, if it names any.
+    pub fn holders(&self, place: Place<'_>) -> Option<&[ServiceId]> {
+        match place {
+            Some(host) => self.hosts.get(host).map(AsRef::as_ref),
+            None => Some(self.default_backend.as_ref()).filter(|holders| !holders.is_empty()),
+        }
+    }
+
+    /// Who comes first at a name of which his team has the wildcard alone, if that is noted.
+    pub fn ahead(&self, host: &HostPattern) -> Option<&ServiceId> {
+        self.ahead.get(host)
+    }
+
+    /// Who was let in beside those whose the host is, if anybody was.
+    pub fn guests(&self, host: &HostPattern) -> Option<&Guests> {
+        self.guests.get(host)
+    }
+
+    /// Whether a service comes after all others wherever nobody is named.
+    pub fn is_late(&self, service: &ServiceId) -> bool {
+        self.late.contains(service)
+    }
+
+    /// Notes whose a host is.
+    pub fn note(&mut self, place: Place<'_>, holders: Arc<[ServiceId]>) {
+        match place {
+            Some(host) if !holders.is_empty() => drop(self.hosts.insert(host.clone(), holders)),
+            Some(_) => {}
+            None => self.default_backend = holders,
+        }
+    }
+
+    /// Notes who comes first at a name of which his team has the wildcard alone.
+    pub fn note_ahead(&mut self, host: &HostPattern, first: ServiceId) {
+        self.ahead.insert(host.clone(), first);
+    }
+
+    /// Notes who was let in at a host beside those whose it is.
+    pub fn note_guests(&mut self, host: &HostPattern, guests: Guests) {
+        if !guests.is_nobody() {
+            self.guests.insert(host.clone(), guests);
+        }
+    }
+
+    /// Notes services that come after all others wherever nobody is named.
+    pub fn note_late(&mut self, services: BTreeSet<ServiceId>) {
+        self.late = services;
+    }
+
+    /// The value of the label; none where there is nothing to write down.
+    pub fn label(&self) -> Option<String> {
+        let mut entries = BTreeMap::<(&[ServiceId], Option<&Guests>), Vec<&str>>::new();
+        if !self.default_backend.is_empty() {
+            entries.entry((&self.default_backend, None)).or_default().push(DEFAULT_HOST);
+        }
+        for (host, holders) in &self.hosts {
+            entries.entry((holders, self.guests(host))).or_default().push(host.as_str());
+        }
+        if entries.is_empty() && self.late.is_empty() {
+            return None;
+        }
+        let holders = entries.into_iter().map(|((services, guests), hosts)| Entry::of(services, guests, &hosts)).collect();
+        let written = Written { late: texts(&self.late), holders };
+        serde_json::to_string(&written).ok()
+    }
+
+    /// As much of it as one label holds, and how many hosts are left out. `first`: the hosts that shall stay, the most important
+    /// first. One that does not fit costs no other one its place.
+    pub fn shortened(mut self, first: &[HostPattern]) -> (Self, usize) {
+        let all = std::mem::take(&mut self.hosts);
+        let bytes = |register: &Self| register.label().map_or(0, |label| label.len()) + FRAME_BYTES;
+        if bytes(&self) > LABEL_BYTES_MAX {
+            self.late.clear();
+        }
+        let mut left = LABEL_BYTES_MAX.saturating_sub(bytes(&self));
+        let mut entries = BTreeSet::new();
+        let mut kept = BTreeMap::new();
+        for (host, holders) in first.iter().filter_map(|host| all.get_key_value(host)) {
+            let entry = (holders.as_ref(), self.guests.get(host));
+            let of_entry = if entries.contains(&entry) { 0 } else { Entry::of(entry.0, entry.1, &[]).bytes() };
+            let needed = of_entry + host.as_str().len() + AROUND_BYTES;
+            if needed <= left {
+                left -= needed;
+                entries.insert(entry);
+                kept.insert(host.clone(), Arc::clone(holders));
+            }
+        }
+        let left_out = all.len() - kept.len();
+        self.guests.retain(|host, _| kept.contains_key(host));
+        (Self { hosts: kept, ..self }, left_out)
+    }
+
+    fn parse(label: &str) -> Option<Self> {
+        if label.len() > LABEL_BYTES_MAX {
+            return None;
+        }
+        let Written { late, holders } = serde_json::from_str(label).ok()?;
+        let mut register = Self { late: late.into_iter().map(ServiceId).collect(), ..Self::default() };
+        for Entry { services, guests, guests_better_than: better_than, guests_above: above, hosts } in holders {
+            let services: Arc<[ServiceId]> = services.into_iter().map(ServiceId).collect();
+            let guests = Guests { asking: guests.into_iter().map(ServiceId).collect(), better_than, above };
+            for host in hosts {
+                match host.as_str() {
+                    DEFAULT_HOST => register.note(None, services.clone()),
+                    host => {
+                        let host = HostPattern::parse(host).ok()?;
+                        register.note(Some(&host), services.clone());
+                        register.note_guests(&host, guests.clone());
+                    }
+                }
+            }
+        }
+        Some(register)
+    }
+}
+
+/// The label as JSON.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    late: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    holders: Vec<Entry>,
+}
+
+/// The hosts of the same services.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Entry {
+    services: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    guests: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    guests_better_than: Option<u8>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    guests_above: bool,
+    hosts: Vec<String>,
+}
+
+impl Entry {
+    fn of(services: &[ServiceId], guests: Option<&Guests>, hosts: &[&str]) -> Self {
+        Self {
+            services: texts(services),
+            guests: guests.map_or_else(Vec::new, |guests| texts(&guests.asking)),
+            guests_better_than: guests.and_then(|guests| guests.better_than),
+            guests_above: guests.is_some_and(|guests| guests.above),
+            hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+        }
+    }
+
+    /// What it takes in the list of all, but for its hosts. The comma before it is the one that its first host has not.
+    fn bytes(&self) -> usize {
+        serde_json::to_string(self).map_or(LABEL_BYTES_MAX, |entry| entry.len())
+    }
+}
+
+fn texts<'a>(ids: impl IntoIterator<Item = &'a ServiceId>) -> Vec<String> {
+    ids.into_iter().map(|id| id.0.clone()).collect()
+}

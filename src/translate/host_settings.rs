@@ -1,0 +1,114 @@
+//! What holds for a host as a whole, whichever of its paths is asked for: its certificate, whether its TLS is passed
+//! through. Of services that disagree the oldest that says anything counts; the others are told.
+
+use super::World;
+use super::endpoints::Reach;
+use super::tls_references;
+use super::service_selection::label_key;
+use crate::report::{Finding, FindingCode, Severity};
+use crate::route::TlsBinding;
+use crate::types::HostPattern;
+
+/// The services of one host, oldest first.
+pub type Members<'a> = Vec<&'a Reach<'a>>;
+
+/// What holds for one host.
+#[derive(Debug, Default)]
+pub struct HostWide<'a> {
+    /// Its certificate.
+    pub tls: Option<TlsBinding>,
+    /// The services to which its TLS is passed through.
+    pub passthrough: Members<'a>,
+    /// Whether plain HTTP is redirected to HTTPS on paths that no service has.
+    pub https_only: bool,
+}
+
+/// Settles what holds for `host`. `members` is ordered by age.
+pub fn settle<'a>(world: &World<'_>, host: &HostPattern, members: &Members<'a>, findings: &mut Vec<Finding>) -> HostWide<'a> {
+    let mut wide = HostWide::default();
+    settle_tls(world, host, members, &mut wide, findings);
+    let has_tls = wide.tls.is_some() || !wide.passthrough.is_empty() || world.cluster.has_front();
+    wide.https_only = wide.passthrough.iter().any(|member| member.published.labels.tls.only);
+    for member in members {
+        findings.extend(redirects_without_tls(world, host, member, has_tls).filter(|_| decides_at_its_path(members, member)));
+    }
+    wide
+}
+
+/// A host's TLS is terminated or passed through, never both: the oldest service that asks for either decides.
+fn settle_tls<'a>(world: &World<'_>, host: &HostPattern, members: &Members<'a>, wide: &mut HostWide<'a>, findings: &mut Vec<Finding>) {
+    let mut first: Option<&Reach<'_>> = None;
+    for member in members.iter().copied() {
+        let passthrough = member.published.labels.tls.passthrough;
+        let binding = tls_references::binding(world, member.published, findings);
+        if !passthrough && binding.is_none() {
+            continue;
+        }
+        if world.cluster.proxy.publish.https.is_none() {
+            findings.push(not_published(world, member));
+            continue;
+        }
+        match first {
+            None => {
+                first = Some(member);
+                wide.tls = binding;
+                wide.passthrough.extend(passthrough.then_some(member));
+            }
+            Some(_) if passthrough && wide.tls.is_none() => wide.passthrough.push(member),
+            Some(_) if !passthrough && binding == wide.tls => {}
+            Some(oldest) => findings.push(tls_conflict(host, oldest, member)),
+        }
+    }
+}
+
+fn not_published(world: &World<'_>, member: &Reach<'_>) -> Finding {
+    let labels = &member.published.labels.tls;
+    let label = if labels.passthrough { "ssl_passthrough" } else { "ssl_cert" };
+    let value = labels.certificate.as_ref().filter(|_| !labels.passthrough).map_or("true", |name| name.as_str());
+    let message = format!("the cluster {} publishes no TLS port, so its hosts are not published by TLS", world.cluster.name);
+    let remedy = "Add spec.proxy.publish.https to the cluster's document.";
+    let finding = Finding::new(Severity::Error, FindingCode::TlsNotPublished, member.published.subject(), message, remedy);
+    finding.at(label_key(label), value)
+}
+
+fn tls_conflict(host: &HostPattern, oldest: &Reach<'_>, later: &Reach<'_>) -> Finding {
+    let tls = &later.published.labels.tls;
+    let (label, value) = match &tls.certificate {
+        Some(certificate) if !tls.passthrough => ("ssl_cert", certificate.as_str()),
+        _ => ("ssl_passthrough", "true"),
+    };
+    let oldest = &oldest.published.service.name;
+    let message = format!("{oldest} decided first how TLS of {host} is handled, and otherwise; its setting counts");
+    let remedy = "Give all services of one host the same certificate, or ssl_passthrough on all of them.";
+    let finding = Finding::new(Severity::Warning, FindingCode::ConflictingSetting, later.published.subject(), message, remedy);
+    finding.at(label_key(label), value)
+}
+
+/// Whether plain HTTP is redirected at the path of this service, if it asks for that: of one path the oldest service decides.
+fn decides_at_its_path(members: &Members<'_>, member: &Reach<'_>) -> bool {
+    let labels = &member.published.labels;
+    let shares = |other: &&&Reach<'_>| {
+        let other = &other.published.labels;
+        !other.tls.passthrough && other.context_root == labels.context_root
+    };
+    labels.tls.passthrough || members.iter().find(shares).is_none_or(|oldest| oldest.published.labels.tls.only)
+}
+
+/// A redirect to HTTPS on a host that has none here leads nowhere, unless something else terminates its TLS.
+fn redirects_without_tls(world: &World<'_>, host: &HostPattern, member: &Reach<'_>, has_tls: bool) -> Option<Finding> {
+    let tls = &member.published.labels.tls;
+    if !tls.only || has_tls {
+        return None;
+    }
+    let follows = if world.cluster.proxy.publish.https.is_some() {
+        "plain HTTP is redirected to HTTPS, where nobody answers"
+    } else if tls.passthrough {
+        "the cluster publishes no TLS port, so nobody answers"
+    } else {
+        "the cluster publishes no TLS port, so plain HTTP is served"
+    };
+    let message = format!("{host} is not published by TLS: {follows}");
+    let remedy = "Add com.docker.lb.ssl_cert (or ssl_passthrough), or remove ssl_only.";
+    let finding = Finding::new(Severity::Error, FindingCode::RedirectWithoutTls, member.published.subject(), message, remedy);
+    Some(finding.at(label_key("ssl_only"), "true"))
+}

@@ -1,0 +1,171 @@
+//! Services that ask for publication in a way that nobody here reads: labels on the container instead of the service, and labels
+//! of other proxies. One finding each, and only for those that ask; nothing of it ever publishes anything.
+
+use std::collections::BTreeSet;
+
+use super::service_selection::label_key;
+use crate::intent::labels::{PREFIX, access_key};
+use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::swarm::Service;
+use crate::types::{HostPattern, Port, excerpt};
+
+/// So many labels are named at most.
+const NAMED_MAX: usize = 10;
+
+/// What there is to say of a service beside what its own labels say.
+pub fn slips(service: &Service) -> impl Iterator<Item = Finding> {
+    on_container(service).into_iter().chain(of_other_proxy(service))
+}
+
+/// What is said of a service that is to be published, and whose containers have a label that sounds like access control: its author
+/// expects that not everybody gets in, so that nobody does. None: there is no such label.
+pub fn closed_on_container(service: &Service) -> Option<Finding> {
+    let only_there = |key: &str| !service.labels.contains_key(key);
+    let mut asking = service.container_labels().filter_map(|(key, value)| access_key(key, value).filter(|key| only_there(key)));
+    let key = asking.next()?;
+    let message = "this label stands on the containers, where nobody reads labels, and it sounds like access control, which no label is: so that \
+                   nobody gets in who should not, the service's routes are closed and answer 503";
+    let remedy = "Remove the label if everybody may get in; else let the application (or a proxy of its own before it) check who asks.";
+    let finding = Finding::new(Severity::Error, FindingCode::UnknownAccessLabel, subject(service), message, remedy);
+    Some(Finding { field: Some(excerpt(key, 120)), ..finding })
+}
+
+/// Labels of ours that the containers have and the service has not.
+fn on_container(service: &Service) -> Option<Finding> {
+    let ours = service.container_labels().filter(|(key, _)| key.starts_with(PREFIX));
+    let ours = ours.map(|(key, value)| access_key(key, value).unwrap_or(key));
+    let only_there: Vec<&str> = ours.filter(|key| !service.labels.contains_key(*key)).collect();
+    let first = *only_there.first()?;
+    let more = only_there.len().saturating_sub(NAMED_MAX);
+    let named = only_there.iter().take(NAMED_MAX).map(|key| excerpt(key, 120)).collect::<Vec<_>>().join(", ");
+    let named = if more > 0 { format!("{named} and {more} more") } else { named };
+    let asks = only_there.iter().any(|key| [label_key("hosts"), label_key("default_backend")].iter().any(|asking| asking == key));
+    let severity = if asks { Severity::Error } else { Severity::Warning };
+    let message = format!("these labels stand on the containers and not on the service, where nobody reads them: {named}");
+    let remedy = "Write them under deploy.labels in the stack file (`docker service create --label`, not --container-label).";
+    let finding = Finding::new(severity, FindingCode::LabelOnContainer, subject(service), message, remedy);
+    Some(Finding { field: Some(excerpt(first, 120)), ..finding })
+}
+
+/// So many hosts are written into a remedy.
+const HOSTS_MAX: usize = 10;
+
+/// A proxy whose labels people know, and what its labels would be here. Keys come in lower case.
+struct Proxy {
+    name: &'static str,
+    /// Whether a label asks it to publish something.
+    asks: fn(&str, &str) -> bool,
+    /// The hosts that a label names.
+    hosts: fn(&str, &str) -> Vec<String>,
+    /// The port that a label names.
+    port: fn(&str, &str) -> Option<String>,
+    /// Whether a label says more of what is published than host and port: a path, TLS, who gets in.
+    says_more: fn(&str, &str) -> bool,
+}
+
+const PROXIES: [Proxy; 3] = [
+    Proxy {
+        name: "Traefik",
+        // Without a rule it publishes a service by its default rule; other labels of its own ask for nothing (`traefik.docker.network`).
+        asks: |key, value| {
+            let speaks = ["traefik.http.", "traefik.tcp.", "traefik.frontend.", "traefik.port"].iter().any(|word| key.starts_with(word));
+            speaks || (key == "traefik.enable" && !value.is_empty() && !is_no(value))
+        },
+        hosts: |key, value| {
+            let is_rule = key.starts_with("traefik.") && key.rsplit('.').next() == Some("rule");
+            let rule = if is_rule { value } else { "" };
+            // Version 2 and later: Host(`a`, `b`) || Host(`c`); before: Host:a,b;PathPrefix:/x.
+            let is_meant = |at: &usize| !rule[..*at].trim_end().ends_with('!');
+            let named = rule.match_indices("Host(").filter(|(at, _)| is_meant(at)).map(|(at, word)| &rule[at + word.len()..]);
+            let quoted = named.filter_map(|rest| rest.split_once(')')).flat_map(|(hosts, _)| hosts.split(','));
+            let former = rule.strip_prefix("Host:").and_then(|rest| rest.split(';').next()).into_iter().flat_map(|hosts| hosts.split(','));
+            quoted.chain(former).map(|host| host.trim().trim_matches(['`', '"', '\'']).to_owned()).collect()
+        },
+        port: |key, value| {
+            let is_port = key == "traefik.port" || (key.starts_with("traefik.") && key.ends_with(".loadbalancer.server.port"));
+            is_port.then(|| value.to_owned())
+        },
+        says_more: |key, value| {
+            let is_rule = key.rsplit('.').next() == Some("rule");
+            (is_rule && ["Path", "Header", "Method", "Query", "ClientIP", "HostRegexp"].iter().any(|part| value.contains(part)))
+                || key.contains(".tls")
+                || key.ends_with(".middlewares")
+        },
+    },
+    Proxy {
+        name: "caddy-docker-proxy",
+        asks: |key, _| is_caddy_site(key),
+        hosts: |key, value| {
+            let sites = if is_caddy_site(key) { value } else { "" };
+            sites.split([' ', ',']).filter(|site| !site.is_empty()).map(str::to_owned).collect()
+        },
+        port: |key, value| {
+            let upstreams = (key.starts_with("caddy") && key.ends_with(".reverse_proxy")).then_some(value)?;
+            let port = upstreams.split_once("upstreams ").and_then(|(_, rest)| rest.split([' ', '}']).next())?;
+            Some(port.to_owned())
+        },
+        says_more: |key, value| {
+            (is_caddy_site(key) && value.contains(['/', ' ', ',']))
+                || (key.starts_with("caddy") && key.contains('.') && !key.ends_with(".reverse_proxy"))
+        },
+    },
+    Proxy {
+        name: "Docker Flow Proxy",
+        asks: |key, value| key == "com.df.notify" && value.eq_ignore_ascii_case("true"),
+        hosts: |key, value| if key == "com.df.servicedomain" { value.split(',').map(str::to_owned).collect() } else { Vec::new() },
+        port: |key, value| (key == "com.df.port").then(|| value.to_owned()),
+        says_more: |key, value| {
+            (key == "com.df.servicepath" && value != "/") || ["com.df.users", "com.df.httpsonly", "com.df.allowedmethods"].contains(&key)
+        },
+    },
+];
+
+/// As Traefik reads it, which is written in Go.
+fn is_no(value: &str) -> bool {
+    ["false", "0", "f"].iter().any(|no| value.eq_ignore_ascii_case(no))
+}
+
+/// `caddy`, or `caddy_1`.
+fn is_caddy_site(key: &str) -> bool {
+    key.strip_prefix("caddy").is_some_and(|rest| {
+        rest.is_empty() || rest.strip_prefix('_').is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+    })
+}
+
+fn of_other_proxy(service: &Service) -> Option<Finding> {
+    let all: Vec<(String, &str)> = service.labels.iter().map(|(key, value)| (key.to_ascii_lowercase(), value.trim())).collect();
+    let is_disabled = all.iter().any(|(key, value)| key == "traefik.enable" && is_no(value));
+    if is_disabled || all.iter().any(|(key, value)| key.starts_with(PREFIX) && !value.is_empty()) {
+        return None;
+    }
+    let labels = || all.iter().map(|(key, value)| (key.as_str(), *value));
+    let (proxy, key) =
+        PROXIES.iter().find_map(|proxy| labels().find(|(key, value)| (proxy.asks)(key, value)).map(|(key, _)| (proxy, key)))?;
+    // What cannot be read for certain is left to whoever knows the service: a label is to be written by hand.
+    let hosts: BTreeSet<HostPattern> =
+        labels().flat_map(|(key, value)| (proxy.hosts)(key, value)).filter_map(|host| HostPattern::parse(host.trim()).ok()).collect();
+    let hosts = hosts.iter().take(HOSTS_MAX).map(HostPattern::as_str).collect::<Vec<_>>().join(",");
+    let port = labels().filter_map(|(key, value)| (proxy.port)(key, value)).find_map(|port| Port::parse(port.trim()).ok());
+    let ours = format!(
+        "{}={} and {}={}",
+        label_key("hosts"),
+        if hosts.is_empty() { "HOST" } else { &hosts },
+        label_key("port"),
+        port.map_or_else(|| "PORT".to_owned(), |port| port.to_string())
+    );
+    let message = format!("the service has labels for {}, which Swarmgate does not read: it is not published here", proxy.name);
+    let more = if labels().any(|(key, value)| (proxy.says_more)(key, value)) {
+        ", and labels for what the others say (a path: context_root; a certificate: ssl_cert), because these two alone publish the whole service to everybody"
+    } else {
+        ""
+    };
+    let remedy =
+        format!("Nothing, if that proxy is to publish it. For Swarmgate: {ours} under deploy.labels{more}; docs/labels.md has all labels.");
+    let finding = Finding::new(Severity::Info, FindingCode::OtherProxyLabels, subject(service), message, remedy);
+    let key = service.labels.keys().find(|written| written.eq_ignore_ascii_case(key)).map_or(key, String::as_str);
+    Some(Finding { field: Some(excerpt(key, 120)), ..finding })
+}
+
+fn subject(service: &Service) -> Subject {
+    Subject::Service(service.name.clone())
+}

@@ -1,0 +1,188 @@
+//! Which networks the proxies may be attached to: those that do no harm, have room, and have no addresses in common. Decided
+//! once for all services, so that no service's choice changes what another one may use.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::World;
+use super::address_capacity::{self, Needs, Shortage};
+use super::endpoints::Reach;
+use super::address_exhaustion;
+use super::service_selection::{self, Published, label_key};
+use super::network_safety::{self, Surroundings, Unsuitable};
+use super::teams::Team;
+use crate::intent::labels::PREFIX;
+use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::swarm::{Network, Service};
+use crate::types::NetworkId;
+
+/// Why a network is left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// It could take the proxies away from their clients.
+    Unsuitable(Unsuitable),
+    /// It has too few free addresses.
+    Full(String),
+}
+
+impl Fault {
+    /// The kind of finding that tells it.
+    pub fn code(&self) -> FindingCode {
+        match self {
+            Self::Unsuitable(_) => FindingCode::UnsuitableNetwork,
+            Self::Full(_) => FindingCode::NetworkFull,
+        }
+    }
+
+    /// Why, in words that follow the network's name.
+    pub fn words(&self) -> &str {
+        match self {
+            Self::Unsuitable(unsuitable) => &unsuitable.words,
+            Self::Full(words) => words,
+        }
+    }
+
+    /// What to do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Unsuitable(unsuitable) => unsuitable.remedy,
+            Self::Full(_) => "Attach the service to a network with a larger subnet, or move services off this one.",
+        }
+    }
+}
+
+/// The networks that services want and the proxies must not have.
+#[derive(Debug, Default)]
+pub struct Attachable {
+    faults: BTreeMap<NetworkId, Fault>,
+}
+
+impl Attachable {
+    /// Looks at every network that a service of the cluster is on, and at those of the closed list.
+    pub fn of(world: &World<'_>, services: &[Published<'_>]) -> Self {
+        let surroundings = Surroundings::of(world);
+        let needs = Needs::of(world.cluster, world.proxies.service(), world.snapshot);
+        let mut wanted = wanted(world, services);
+        wanted.sort_by_key(|network| network_safety::seniority(world, network));
+        let mut faults = BTreeMap::new();
+        let mut kept: Vec<&Network> = Vec::new();
+        for network in wanted {
+            let own = network_safety::fault(world, &surroundings, network).map(Fault::Unsuitable);
+            let fault = own.or_else(|| full(world, network, &needs)).or_else(|| beside(world, &kept, network));
+            match fault {
+                Some(fault) => {
+                    faults.insert(network.id.clone(), fault);
+                }
+                // One without a task keeps nothing from anybody: it is not attached yet, and may never be.
+                None if is_taken_into_use(world, services, network) => kept.push(network),
+                None => {}
+            }
+        }
+        Self { faults }
+    }
+
+    /// Why the network is left out; none if it is not.
+    pub fn fault(&self, network: &NetworkId) -> Option<&Fault> {
+        self.faults.get(network)
+    }
+
+    /// All that are left out, each with the reason in words.
+    pub fn words(&self) -> BTreeMap<NetworkId, String> {
+        self.faults.iter().map(|(id, fault)| (id.clone(), fault.words().to_owned())).collect()
+    }
+}
+
+/// Every network that could be attached for somebody, each once.
+fn wanted<'a>(world: &World<'a>, services: &[Published<'_>]) -> Vec<&'a Network> {
+    let published = services.iter().flat_map(|published| &published.service.networks);
+    let refused = refused(world, services).flat_map(|service| &service.networks).filter(|id| world.proxies.declare(id));
+    let listed = world.closed_list.iter().flatten();
+    let ids: BTreeSet<&NetworkId> = published.chain(refused).chain(listed).collect();
+    let networks = ids.into_iter().filter_map(|id| world.network(id));
+    networks.filter(|network| world.is_application_network(network)).collect()
+}
+
+/// The services with labels for this cluster that cannot be published as they are.
+pub fn refused<'a>(world: &World<'a>, services: &[Published<'_>]) -> impl Iterator<Item = &'a Service> {
+    let published: BTreeSet<_> = services.iter().map(|published| published.service.id.clone()).collect();
+    let cluster = world.cluster;
+    let claimed = world.snapshot.services.values().filter(move |service| service_selection::is_claimed_by(cluster, service));
+    let labelled = claimed.filter(|service| service.labels.keys().any(|key| key.starts_with(PREFIX)));
+    labelled.filter(move |service| !published.contains(&service.id))
+}
+
+/// A network that the proxies have is not taken away for being full: their addresses are among those that are taken.
+fn full(world: &World<'_>, network: &Network, needs: &Needs<'_>) -> Option<Fault> {
+    if world.proxies.declare(&network.id) {
+        return None;
+    }
+    let nobody = address_capacity::Usage::default();
+    let usage = world.usage.get(&network.id).unwrap_or(&nobody);
+    address_capacity::shortage(network, usage, needs, world.snapshot).map(Fault::Full)
+}
+
+/// Two networks with addresses in common would take each other's packets. First come, first served.
+fn beside(world: &World<'_>, kept: &[&Network], network: &Network) -> Option<Fault> {
+    let subnets = network_safety::subnets(world, network);
+    let common = |other: &&&Network| {
+        let others = network_safety::subnets(world, other);
+        subnets.iter().any(|net| others.iter().any(|other| network_safety::overlap(net, other)))
+    };
+    let other = kept.iter().find(common)?;
+    let why = if world.proxies.declare(&other.id) { "which the proxies are attached to" } else { "which is older" };
+    let words = format!("its addresses overlap with those of the network {}, {why}", other.name);
+    Some(Fault::Unsuitable(Unsuitable::in_the_way(words)))
+}
+
+fn is_taken_into_use(world: &World<'_>, services: &[Published<'_>], network: &Network) -> bool {
+    let listed = world.closed_list.as_ref().is_some_and(|list| list.contains(&network.id));
+    let on_it = || services.iter().filter(|published| published.service.networks.contains(&network.id));
+    listed || world.proxies.declare(&network.id) || on_it().any(|published| runs_on(world, published, &network.id))
+}
+
+/// Whether a task of the service runs with an address on the network.
+pub fn runs_on(world: &World<'_>, published: &Published<'_>, network: &NetworkId) -> bool {
+    let has = |task: &&crate::swarm::Task| task.state == "running" && task.addresses.iter().any(|(id, _)| id == network);
+    world.tasks_of(&published.service.id).iter().any(has)
+}
+
+/// What the administrator should know: networks of the closed list that are left out.
+pub fn findings_of_cluster(world: &World<'_>) -> Vec<Finding> {
+    let listed = world.closed_list.iter().flatten().filter_map(|id| world.network(id));
+    listed.filter_map(|network| Some(not_attached(world, network, world.attachable.fault(&network.id)?))).collect()
+}
+
+/// The attached networks on which proxies that are replaced, or start again, would not get their addresses.
+pub fn shortages(world: &World<'_>, reaches: &[Reach<'_>]) -> BTreeMap<NetworkId, Shortage> {
+    let Some(service) = world.proxies.service() else { return BTreeMap::new() };
+    let needs = Needs::of(world.cluster, Some(service), world.snapshot);
+    let attached = world.snapshot.networks.values().filter(|n| world.proxies.declare(&n.id) && world.is_application_network(n));
+    let short = attached.filter_map(|network| {
+        let usage = world.usage.get(&network.id)?;
+        let short = address_capacity::shortage_of_attached(network, usage, &needs, service, world.snapshot)?;
+        let over_it = reaches.iter().filter(|reach| reach.networks.contains(&network.id));
+        let teams: BTreeSet<Team<'_>> = over_it.map(|reach| Team::of(reach.published.service)).collect();
+        let by_others = address_exhaustion::by_others(&network.id, &service.id, &teams, short.lacking, world.snapshot);
+        Some((network.id.clone(), Shortage { by_others, ..short }))
+    });
+    short.collect()
+}
+
+fn not_attached(world: &World<'_>, network: &Network, fault: &Fault) -> Finding {
+    let message = format!("the network {} of the closed list is not attached: {}", network.name, fault.words());
+    let remedy = match fault {
+        Fault::Unsuitable(_) => "Make it anew with a subnet of its own in private address space, or take it off the list.",
+        Fault::Full(_) => "Make it anew with a larger subnet, or take it off the list.",
+    };
+    let subject = Subject::Cluster(world.cluster.name.to_string());
+    Finding::new(Severity::Error, fault.code(), subject, message, remedy).at("spec.networks", &network.name)
+}
+
+/// What the author of labels should know about a network that is left out. The label stands with it if it names the network.
+pub fn finding_of_service(published: &Published<'_>, network: &Network, fault: &Fault, severity: Severity, instead: &str) -> Finding {
+    let message = format!("the network {} of the service is not used: {}; {instead}", network.name, fault.words());
+    let finding = Finding::new(severity, fault.code(), published.subject(), message, fault.remedy());
+    match published.labels.network.as_deref() {
+        Some(label) => finding.at(label_key("network"), label),
+        None => finding,
+    }
+}

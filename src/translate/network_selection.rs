@@ -1,0 +1,256 @@
+//! The way on which the proxies reach a service: a network, or ports of its tasks' nodes. Never Swarm's routing mesh, never our control network, never one
+//! outside the cluster's closed list or one that could harm the proxies; never "the first one".
+
+use std::collections::BTreeSet;
+
+use super::World;
+use super::network_eligibility::finding_of_service;
+use super::node_ports::{self, asks_for_bridge, asks_for_host};
+use super::service_selection::{Published, label_key, stack_of};
+use crate::channel::contract::{CONTROL_NETWORK, LABEL_OWNER};
+use crate::intent::cluster::Cluster;
+use crate::intent::suggest::nearest;
+use crate::report::{Finding, FindingCode, Severity};
+use crate::swarm::{Network, Service, Snapshot};
+use crate::types::NetworkId;
+
+/// The networks of the closed list that exist, if the cluster has such a list.
+pub fn closed_list(cluster: &Cluster, snapshot: &Snapshot) -> Option<BTreeSet<NetworkId>> {
+    let names = cluster.networks.only.as_ref()?;
+    let listed = |network: &&Network| names.iter().any(|name| name.as_str() == network.name);
+    Some(snapshot.networks.values().filter(listed).map(|network| network.id.clone()).collect())
+}
+
+/// Whether traffic to applications may use the network at all.
+pub fn is_usable(world: &World<'_>, id: &NetworkId) -> bool {
+    let fits = |network| world.is_application_network(network) && world.attachable.fault(id).is_none();
+    world.network(id).is_some_and(fits) && world.closed_list.as_ref().is_none_or(|list| list.contains(id))
+}
+
+/// Our own networks, whatever they are called: by label, by name, and by what the cluster's extension is on. Not any service that says
+/// that it is one: with two labels anybody could take a network of others out of use.
+pub fn control_networks<'a>(cluster: &Cluster, snapshot: &'a Snapshot) -> BTreeSet<&'a NetworkId> {
+    let ours = |network: &&Network| network.name == CONTROL_NETWORK || network.labels.contains_key(LABEL_OWNER);
+    let named = snapshot.networks.values().filter(ours).map(|network| &network.id);
+    let name = cluster.extension.service_name.as_str();
+    let extension = snapshot.services.values().find(|service| service.name == name && service.labels.contains_key(LABEL_OWNER));
+    named.chain(extension.into_iter().flat_map(|service| &service.networks)).collect()
+}
+
+/// Networks that every node has without the Swarm: nothing that somebody could have made otherwise.
+pub fn is_predefined(network: &Network) -> bool {
+    matches!((network.name.as_str(), network.driver.as_str()), ("host", "host") | ("bridge", "bridge") | ("none", "null"))
+}
+
+/// How a service is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// Over this network.
+    Network(NetworkId),
+    /// At ports that its tasks publish on their nodes.
+    Nodes,
+    /// Not at all.
+    Nowhere,
+}
+
+impl Way {
+    /// The network, if it is one.
+    pub fn network(&self) -> Option<&NetworkId> {
+        if let Self::Network(id) = self { Some(id) } else { None }
+    }
+}
+
+/// The way to a service, with a finding when there is none or another one than its label says. Ports of nodes are the way
+/// of a service that has no usable network, and of one whose label says so. Docker lets a service on its nodes' own network have no
+/// other one, so that there a label which names another changes nothing.
+pub fn choose(world: &World<'_>, published: &Published<'_>, findings: &mut Vec<Finding>) -> Way {
+    let attached = attached_networks(world, published.service);
+    let usable: Vec<_> = attached.iter().copied().filter(|network| is_usable(world, &network.id)).collect();
+    let label = published.labels.network.as_deref();
+    let named = label.and_then(|label| labelled(published.service, label, &usable));
+    let is_bridged = node_ports::are_published(published);
+    let on_host = named.is_none() && !(is_bridged && asks_for_bridge(label)) && node_ports::are_on_host_network(world, published);
+    let network = named.or_else(|| first_choice(world, &usable)).filter(|_| !(is_bridged && asks_for_bridge(label)));
+    let way = match network {
+        Some(network) => Way::Network(network.id.clone()),
+        None if on_host || is_bridged => Way::Nodes,
+        None => Way::Nowhere,
+    };
+    Choice { world, published, attached: &attached, usable: &usable, named, network, on_host }.tell(&way, findings);
+    way
+}
+
+/// What was chosen from what, for those who are told about it.
+struct Choice<'a> {
+    world: &'a World<'a>,
+    published: &'a Published<'a>,
+    attached: &'a [&'a Network],
+    usable: &'a [&'a Network],
+    /// The usable network that the label names.
+    named: Option<&'a Network>,
+    /// The network that is used.
+    network: Option<&'a Network>,
+    /// Whether it is on its nodes' own network, and neither has nor publishes what its label asks for.
+    on_host: bool,
+}
+
+impl Choice<'_> {
+    fn tell(&self, way: &Way, findings: &mut Vec<Finding>) {
+        let label = self.published.labels.network.as_deref();
+        let left_out = self.left_out(way);
+        let told = !left_out.is_empty();
+        findings.extend(left_out);
+        match (way, label) {
+            (Way::Nowhere, _) if !told || self.has_unlisted() => findings.push(unreachable(self.world, self.published, self.attached)),
+            (Way::Nodes, Some(label)) if self.on_host && self.is_told_of_host(label) => findings.extend(on_host(self.published, label)),
+            (Way::Network(_), Some(_)) if asks_for_bridge(label) => {
+                findings.push(node_ports::none_published(self.published, Severity::Warning, &self.instead(way)));
+            }
+            (Way::Network(_) | Way::Nodes, Some(name)) if (self.on_host || !asks_for_bridge(label)) && self.named.is_none() && !told => {
+                findings.push(not_found(self.published, name, self.attached, &self.instead(way)));
+            }
+            (Way::Network(_), None) => findings.extend(self.ambiguous()),
+            _ => {}
+        }
+    }
+
+    /// Whether the nodes' own network is asked for, or the tasks say that it is the service's: without any it may be on one that was
+    /// made a moment ago.
+    fn is_told_of_host(&self, label: &str) -> bool {
+        asks_for_host(Some(label)) || node_ports::tasks_are_on_host_network(self.world, self.published)
+    }
+
+    /// The networks that would have been possible but for their faults: the one that the label names, else all of them.
+    fn left_out(&self, way: &Way) -> Vec<Finding> {
+        let (world, published) = (self.world, self.published);
+        let label = published.labels.network.as_deref();
+        if self.named.is_some() || (asks_for_bridge(label) && *way != Way::Nowhere) {
+            return Vec::new();
+        }
+        let severity = if *way == Way::Nowhere { Severity::Error } else { Severity::Warning };
+        let meant = label.and_then(|label| labelled(published.service, label, self.attached));
+        let is_meant = |network: &Network| meant.is_some_and(|meant| meant.id == network.id);
+        let concerned = self.attached.iter().filter(|network| label.is_none() || *way == Way::Nowhere || is_meant(network));
+        let faulty = concerned.filter_map(|network| Some((*network, world.attachable.fault(&network.id)?)));
+        faulty.map(|(network, fault)| finding_of_service(published, network, fault, severity, &self.instead(way))).collect()
+    }
+
+    /// What happens instead of what was asked for.
+    fn instead(&self, way: &Way) -> String {
+        match (way, self.network) {
+            (Way::Nodes, _) => "its ports on the nodes are used".to_owned(),
+            (_, Some(network)) => format!("the network {} is used", network.name),
+            (_, None) => "its hosts answer 503".to_owned(),
+        }
+    }
+
+    fn has_unlisted(&self) -> bool {
+        self.attached.iter().any(|network| self.world.attachable.fault(&network.id).is_none() && !is_usable(self.world, &network.id))
+    }
+
+    /// Several networks fit, and neither a label nor the administrator has chosen.
+    fn ambiguous(&self) -> Option<Finding> {
+        let used = self.network?;
+        let preferred = self.world.cluster.networks.preference(&used.name).is_some();
+        (self.usable.len() > 1 && !preferred).then(|| ambiguous(self.published, self.usable, used))
+    }
+}
+
+/// Why the networks of a service are left out, for one that no way leads to: the first of them.
+pub fn hindrance(world: &World<'_>, service: &Service) -> Option<String> {
+    let attached = attached_networks(world, service);
+    attached
+        .iter()
+        .find_map(|network| Some(format!("its network {} is not used: {}", network.name, world.attachable.fault(&network.id)?.words())))
+}
+
+/// The networks of a service that applications use; very old services name them instead of giving ids.
+fn attached_networks<'a>(world: &World<'a>, service: &Service) -> Vec<&'a Network> {
+    let mut found: Vec<_> =
+        service.networks.iter().filter_map(|id| world.network_named(id)).filter(|network| world.is_application_network(network)).collect();
+    found.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+    found.dedup_by(|a, b| a.id == b.id);
+    found
+}
+
+/// By id, by name, or by the name that the stack file uses.
+fn labelled<'a>(service: &Service, label: &str, usable: &[&'a Network]) -> Option<&'a Network> {
+    let find = |name: &str| usable.iter().copied().find(|network| network.name == name);
+    let in_stack = || stack_of(service).and_then(|stack| find(&format!("{stack}_{label}")));
+    usable.iter().copied().find(|network| network.id.0 == label).or_else(|| find(label)).or_else(in_stack)
+}
+
+/// The one that the administrator prefers most, else one that the proxies have already, else the first by name: the same at
+/// every pass, and no needless replacement.
+fn first_choice<'a>(world: &World<'_>, usable: &[&'a Network]) -> Option<&'a Network> {
+    let place = |network: &Network| world.cluster.networks.preference(&network.name).unwrap_or(usize::MAX);
+    usable.iter().copied().min_by_key(|network| (place(network), !world.proxies.declare(&network.id)))
+}
+
+fn names(networks: &[&Network]) -> String {
+    networks.iter().map(|network| network.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn unreachable(world: &World<'_>, published: &Published<'_>, attached: &[&Network]) -> Finding {
+    if world.closed_list.is_some() && !attached.is_empty() {
+        let message = format!(
+            "the service has only the networks {}, and none of them is in the cluster's closed list; its hosts answer 503",
+            names(attached)
+        );
+        let remedy = "Attach the service to one of the cluster's networks, or have an administrator add its network to the closed list (spec.networks.only).";
+        return Finding::new(Severity::Error, FindingCode::UnreachableNetwork, published.subject(), message, remedy);
+    }
+    if asks_for_bridge(published.labels.network.as_deref()) || published.service.ports.iter().any(|port| port.host_mode) {
+        return node_ports::none_published(published, Severity::Error, "its hosts answer 503");
+    }
+    let message = "the service has no overlay network for applications, and publishes no port on its nodes; its hosts answer 503";
+    let target = published.labels.port;
+    let remedy = format!(
+        "Attach the service to an overlay network (docker service update --network-add; `networks` in a stack file), or publish its port in host \
+         mode (docker service update --publish-add mode=host,target={target})."
+    );
+    Finding::new(Severity::Error, FindingCode::UnreachableNetwork, published.subject(), message, remedy)
+}
+
+fn not_found(published: &Published<'_>, label: &str, attached: &[&Network], instead: &str) -> Finding {
+    let has = if attached.is_empty() { "none".to_owned() } else { names(attached) };
+    if labelled(published.service, label, attached).is_some() {
+        let message = format!("the network is not in the cluster's closed list (spec.networks.only); {instead}");
+        let remedy = "Remove the label or name a network of the list, or have an administrator add this one to it.";
+        return Finding::new(Severity::Warning, FindingCode::NetworkNotFound, published.subject(), message, remedy)
+            .at(label_key("network"), label);
+    }
+    let message = format!("no usable network of the service has this name (it has {has}); {instead}");
+    let remedy = match meant(label, attached) {
+        Some(name) => format!("Did you mean {name}? Else attach the service to the network that is meant."),
+        None => {
+            "Write the full name of one of its networks as `docker network ls` shows it, or attach the service to the one that is meant."
+                .to_owned()
+        }
+    };
+    Finding::new(Severity::Warning, FindingCode::NetworkNotFound, published.subject(), message, remedy).at(label_key("network"), label)
+}
+
+/// That a service on its nodes' own network names another one: none can be attached to it, so that the usual advice would not help.
+fn on_host(published: &Published<'_>, label: &str) -> Option<Finding> {
+    let message =
+        "the service is on its nodes' own network and has no other; the addresses of its nodes and the port of its label are used";
+    let remedy = "Remove the label, or write host.";
+    let finding = Finding::new(Severity::Warning, FindingCode::NetworkNotFound, published.subject(), message, remedy);
+    (!asks_for_host(Some(label))).then(|| finding.at(label_key("network"), label))
+}
+
+/// The network of the service that a label was probably to name: by the end of its name (what the stack file calls it), or nearly so.
+fn meant<'a>(label: &str, attached: &[&'a Network]) -> Option<&'a str> {
+    let names = || attached.iter().map(|network| network.name.as_str());
+    names().find(|name| name.strip_suffix(label).is_some_and(|stack| stack.ends_with('_'))).or_else(|| nearest(label, names()))
+}
+
+fn ambiguous(published: &Published<'_>, usable: &[&Network], used: &Network) -> Finding {
+    let message = format!("the service has several networks ({}) and nothing chooses one; {} is used", names(usable), used.name);
+    let remedy = format!(
+        "Set {} to the network that the proxies share with the service, or name that network in the cluster's spec.networks.preferred.",
+        label_key("network")
+    );
+    Finding::new(Severity::Warning, FindingCode::AmbiguousNetwork, published.subject(), message, remedy)
+}

@@ -1,0 +1,355 @@
+//! Which secret or config a name in a label stands for: the nearest one that the service may use. A name alone gives no right;
+//! a grant does, by what labels tell of service and object, by the object's own word, or by the administrator's.
+//! `docs/decisions/material-grants.md` says why.
+//!
+//! It must never look at contents, at other services, or at who came first: a grant depends on one service, one object and
+//! the cluster's document. An object without a grant must never change what a name stands for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use jiff::Timestamp;
+
+use super::service_selection::stack_in;
+use crate::channel::contract::{LABEL_OWNER, LABEL_ROLE};
+use crate::intent::material::{MaterialRule, MaterialRules};
+use crate::intent::suggest::nearest;
+use crate::route::MaterialKind;
+use crate::swarm::{Service, Snapshot};
+use crate::types::ServiceGlob;
+
+/// The label with which a secret or config says who may use it.
+pub const LABEL_USE_BY: &str = "swarmgate.use-by";
+/// The label by which an access control in front of the Docker API keeps teams apart: the path of a collection.
+pub const LABEL_ACCESS: &str = "com.docker.ucp.access.label";
+
+/// Names that differ by more bytes are no slips of each other.
+const NEAR_BYTES: usize = 3;
+/// So many objects are looked at for a slip.
+const CANDIDATES_MAX: usize = 1_000;
+
+type Labels = BTreeMap<String, String>;
+/// An access label, or a stack, or neither.
+type Group<'a> = (Option<&'a str>, Option<&'a str>);
+
+/// Who somebody or something belongs to, as far as labels tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Belonging<'a> {
+    access: Option<&'a str>,
+    stack: Option<&'a str>,
+}
+
+impl<'a> Belonging<'a> {
+    fn of(labels: &'a Labels) -> Self {
+        Self { access: text(labels, LABEL_ACCESS), stack: stack_in(labels) }
+    }
+
+    /// Under which names of its own are looked for: those of its access label, else of its stack.
+    fn group(&self) -> Group<'a> {
+        (self.access, self.stack.filter(|_| self.access.is_none()))
+    }
+}
+
+/// The value of a label without surrounding blanks; an empty one counts as absent.
+pub fn text<'a>(labels: &'a Labels, key: &str) -> Option<&'a str> {
+    labels.get(key).map(|value| value.trim()).filter(|value| !value.is_empty())
+}
+
+/// Who names an object.
+#[derive(Debug, Clone, Copy)]
+pub struct User<'a> {
+    name: &'a str,
+    belonging: Belonging<'a>,
+}
+
+impl<'a> User<'a> {
+    /// A service.
+    pub fn of(service: &'a Service) -> Self {
+        Self { name: &service.name, belonging: Belonging::of(&service.labels) }
+    }
+
+    /// Its access label.
+    pub fn access(&self) -> Option<&'a str> {
+        self.belonging.access
+    }
+
+    /// Its stack.
+    pub fn stack(&self) -> Option<&'a str> {
+        self.belonging.stack
+    }
+
+    /// What its stack file calls an object of its stack that has this full name.
+    fn in_stack_file<'n>(&self, full: &'n str) -> Option<&'n str> {
+        full.strip_prefix(self.stack()?)?.strip_prefix('_')
+    }
+}
+
+/// One entry of [`LABEL_USE_BY`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum UseBy<'a> {
+    Anyone,
+    Access(&'a str),
+    Stack(&'a str),
+    Service(&'a str),
+}
+
+impl<'a> UseBy<'a> {
+    fn read(entry: &'a str) -> Option<Self> {
+        if entry.eq_ignore_ascii_case("anyone") {
+            return Some(Self::Anyone);
+        }
+        let (kind, value) = entry.split_once(':').map(|(kind, value)| (kind.trim(), value.trim()))?;
+        match kind.to_ascii_lowercase().as_str() {
+            _ if value.is_empty() => None,
+            "access" => Some(Self::Access(value)),
+            "stack" => Some(Self::Stack(value)),
+            "service" => Some(Self::Service(value)),
+            _ => None,
+        }
+    }
+}
+
+/// A secret or config, and what grants are decided from.
+#[derive(Debug)]
+pub struct Object<'a> {
+    /// Secret or config.
+    pub kind: MaterialKind,
+    /// Its full name.
+    pub name: &'a str,
+    /// Its id.
+    pub id: &'a str,
+    /// What its label [`LABEL_USE_BY`] says and nobody can understand; it opens nothing.
+    pub unreadable: Vec<&'a str>,
+    /// A label that is probably a slip of [`LABEL_USE_BY`], where that is absent; it opens nothing.
+    pub misspelt: Option<&'a str>,
+    belonging: Belonging<'a>,
+    ours: bool,
+    use_by: BTreeSet<UseBy<'a>>,
+    created_at: Timestamp,
+}
+
+impl<'a> Object<'a> {
+    fn new(kind: MaterialKind, name: &'a str, id: &'a str, labels: &'a Labels, created_at: Timestamp) -> Self {
+        let (mut use_by, mut unreadable) = (BTreeSet::new(), Vec::new());
+        let entries = text(labels, LABEL_USE_BY).into_iter().flat_map(|value| value.split(','));
+        for entry in entries.map(str::trim).filter(|entry| !entry.is_empty()) {
+            match UseBy::read(entry) {
+                Some(who) => drop(use_by.insert(who)),
+                None => unreadable.push(entry),
+            }
+        }
+        let ours = labels.contains_key(LABEL_OWNER) || labels.contains_key(LABEL_ROLE);
+        let unsaid = !labels.contains_key(LABEL_USE_BY);
+        let slip = |key: &&str| nearest(key, std::iter::once(LABEL_USE_BY)).is_some();
+        let misspelt = labels.keys().map(String::as_str).find(slip).filter(|_| unsaid);
+        Self { kind, name, id, unreadable, misspelt, belonging: Belonging::of(labels), ours, use_by, created_at }
+    }
+
+    /// Whether it says for whom it is, in words that can be understood.
+    pub fn says_for_whom(&self) -> bool {
+        !self.use_by.is_empty()
+    }
+
+    /// Whether it says that this service may use it. Stacks and services may be called anything by anybody who may make
+    /// some, so their names count only where no access label keeps the two apart.
+    fn says(&self, user: &User<'_>) -> bool {
+        let says = |who: UseBy<'_>| self.use_by.contains(&who);
+        let named = || says(UseBy::Service(user.name)) || user.stack().is_some_and(|stack| says(UseBy::Stack(stack)));
+        says(UseBy::Anyone) || user.access().is_some_and(|access| says(UseBy::Access(access))) || (!self.is_apart(user) && named())
+    }
+
+    /// Whether an access control keeps the two apart.
+    fn is_apart(&self, user: &User<'_>) -> bool {
+        self.belonging.access != user.access()
+    }
+}
+
+/// How near an object that a service may use is to it. The nearer one wins, so that nobody can put his own in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grant {
+    /// It is of the service's own stack.
+    OwnStack,
+    /// It has the same access label, or both have neither access label nor stack.
+    Own,
+    /// It is another's, and it or the administrator lets the service use it.
+    Opened,
+}
+
+/// Why a service may not use an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal<'a> {
+    /// It is one of Swarmgate's own, which are nobody's material.
+    Ours,
+    /// They have different access labels: whoever wrote the service may not even know that the object exists.
+    Apart,
+    /// They are of different stacks, or one of them is of none.
+    OtherStack {
+        /// The service's.
+        service: Option<&'a str>,
+        /// The object's.
+        object: Option<&'a str>,
+    },
+}
+
+/// Whether a service may use an object.
+pub fn grant<'a>(rules: &MaterialRules, user: &User<'a>, object: &Object<'a>) -> Result<Grant, Refusal<'a>> {
+    let (apart, its) = (object.is_apart(user), object.belonging);
+    if object.ours {
+        Err(Refusal::Ours)
+    } else if !apart && its.stack.is_some() && its.stack == user.stack() {
+        Ok(Grant::OwnStack)
+    } else if !apart && (its.access.is_some() || its.stack == user.stack()) {
+        Ok(Grant::Own)
+    } else if object.says(user) || is_opened(rules, user, object) {
+        Ok(Grant::Opened)
+    } else if apart {
+        Err(Refusal::Apart)
+    } else {
+        Err(Refusal::OtherStack { service: user.stack(), object: its.stack })
+    }
+}
+
+fn is_opened(rules: &MaterialRules, user: &User<'_>, object: &Object<'_>) -> bool {
+    match rules {
+        MaterialRules::Anyone => true,
+        MaterialRules::Rules(rules) => rules.iter().any(|rule| rule.name.fits(object.name) && is_for(rule, user)),
+    }
+}
+
+fn is_for(rule: &MaterialRule, user: &User<'_>) -> bool {
+    let fits = |patterns: &Option<Vec<ServiceGlob>>, name: Option<&str>| {
+        patterns.as_ref().is_none_or(|patterns| name.is_some_and(|name| patterns.iter().any(|pattern| pattern.fits(name))))
+    };
+    let has = |label: &String| Some(label.as_str()) == user.access();
+    fits(&rule.services, Some(user.name))
+        && fits(&rule.stacks, user.stack())
+        && rule.access_labels.as_ref().is_none_or(|labels| labels.iter().any(has))
+}
+
+/// An object that a service names and may not use, as far as its author may know of it.
+#[derive(Debug)]
+pub struct Refused<'w, 'a> {
+    /// The object.
+    pub object: &'w Object<'a>,
+    /// Why not.
+    pub why: Refusal<'a>,
+}
+
+/// All secrets and configs of a snapshot.
+#[derive(Debug)]
+pub struct Objects<'a> {
+    by_name: BTreeMap<&'a str, Vec<Object<'a>>>,
+    /// The names of objects by whom they belong to, and of those that say who else may use them: where a slip is looked for.
+    by_group: BTreeMap<Group<'a>, BTreeSet<&'a str>>,
+    opened: BTreeSet<&'a str>,
+    /// Whether any of them has an access label.
+    pub are_kept_apart: bool,
+}
+
+impl<'a> Objects<'a> {
+    /// Those of a snapshot.
+    pub fn of(snapshot: &'a Snapshot) -> Self {
+        let secrets = snapshot.secrets.values().map(|s| Object::new(MaterialKind::Secret, &s.name, &s.id.0, &s.labels, s.created_at));
+        let configs = snapshot.configs.values().map(|c| Object::new(MaterialKind::Config, &c.name, &c.id.0, &c.labels, c.created_at));
+        let mut objects = Self { by_name: BTreeMap::new(), by_group: BTreeMap::new(), opened: BTreeSet::new(), are_kept_apart: false };
+        for object in secrets.chain(configs) {
+            objects.are_kept_apart |= object.belonging.access.is_some();
+            objects.by_group.entry(object.belonging.group()).or_default().insert(object.name);
+            if object.says_for_whom() {
+                objects.opened.insert(object.name);
+            }
+            objects.by_name.entry(object.name).or_default().push(object);
+        }
+        objects
+    }
+
+    /// The name of an object that a service may use and that its label was probably to name: one that ends in what the label
+    /// says (the name in another stack's file), or nearly that. Nobody is told of an object that is not granted to him.
+    pub fn meant(&self, rules: &MaterialRules, user: &User<'a>, name: &str, kinds: &[MaterialKind]) -> Option<&'a str> {
+        let granted = |candidate: &str| self.granted(rules, user, candidate, kinds);
+        let is_longer = |candidate: &&str| candidate.strip_suffix(name).is_some_and(|before| before.ends_with(['_', '-', '.']));
+        let is_near = |(spelt, _): &(&str, &str)| spelt.len().abs_diff(name.len()) <= NEAR_BYTES;
+        let own = self.by_group.get(&user.belonging.group()).into_iter().flatten();
+        let opened = self.opened.iter().chain(rules.open_anything().then(|| self.by_name.keys()).into_iter().flatten());
+        // What is the service's own is likelier meant, and the rest can be very many.
+        let candidates: Vec<&'a str> = own.chain(opened).copied().take(CANDIDATES_MAX).collect();
+        if let Some(longer) = candidates.iter().copied().filter(is_longer).find(|candidate| granted(candidate).is_some()) {
+            return Some(longer);
+        }
+        // What the stack file calls it is a name of it in the service's own stack alone.
+        let full = candidates.iter().map(|full| (*full, *full)).filter(is_near).filter(|(_, full)| granted(full).is_some());
+        let short = candidates.iter().filter_map(|full| Some((user.in_stack_file(full)?, *full))).filter(is_near);
+        let own_short = short.filter(|(_, full)| granted(full) == Some(Grant::OwnStack));
+        let spelt: Vec<(&'a str, &'a str)> = own_short.chain(full).collect();
+        let found = nearest(name, spelt.iter().map(|(spelt, _)| *spelt))?;
+        spelt.into_iter().find(|(spelt, _)| *spelt == found).map(|(_, full)| full)
+    }
+
+    /// How near the nearest object of this full name is to a service, if it may use one.
+    fn granted(&self, rules: &MaterialRules, user: &User<'a>, name: &str, kinds: &[MaterialKind]) -> Option<Grant> {
+        let objects = self.by_name.get(name).into_iter().flatten().filter(|object| kinds.contains(&object.kind));
+        objects.filter_map(|object| grant(rules, user, object).ok()).min()
+    }
+
+    /// The object that a service means by a name, if it may use one: of its own stack by the name in the stack file or in
+    /// full, else any by its full name. The error: one that it may not use, if it may know that.
+    pub fn named<'w>(
+        &'w self,
+        rules: &MaterialRules,
+        user: &User<'a>,
+        name: &str,
+        kinds: &[MaterialKind],
+    ) -> Result<&'w Object<'a>, Option<Refused<'w, 'a>>> {
+        let all = |name: &str| self.by_name.get(name).into_iter().flatten().filter(|object| kinds.contains(&object.kind));
+        let full = all(name).map(|object| (object, false));
+        let short = user.stack().map(|stack| format!("{stack}_{name}"));
+        let candidates = full.chain(short.iter().flat_map(|short| all(short)).map(|object| (object, true)));
+        let (mut granted, mut refused) = (Vec::new(), None);
+        for (object, is_short) in candidates {
+            match grant(rules, user, object) {
+                Ok(grant) if !is_short || grant == Grant::OwnStack => granted.push((grant, is_short, object)),
+                Ok(_) | Err(Refusal::Apart) => {}
+                Err(why) => drop(refused.get_or_insert(Refused { object, why })),
+            }
+        }
+        granted
+            .into_iter()
+            .min_by_key(|(grant, is_short, object)| order(*grant, *is_short, object))
+            .map(|(_, _, object)| object)
+            .ok_or(refused)
+    }
+}
+
+/// Which of several wins. Among others' objects it is the oldest: a younger one of the other kind would take its place.
+fn order(grant: Grant, is_short: bool, object: &Object<'_>) -> (Grant, bool, Option<Timestamp>, MaterialKind) {
+    (grant, !is_short, (grant == Grant::Opened).then_some(object.created_at), object.kind)
+}
+
+/// As the author of the service would say it.
+impl fmt::Display for Refused<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = kind_word(self.object.kind);
+        match self.why {
+            Refusal::Ours => write!(f, "the {kind} is Swarmgate's own"),
+            Refusal::Apart => write!(f, "the {kind} has another access label"),
+            Refusal::OtherStack { service, object } => match (service.map(known), object.map(known)) {
+                (service, None) => write!(f, "the service is of {}, the {kind} of none", service.unwrap_or_default()),
+                (None, Some(object)) => write!(f, "the {kind} is of {object}, the service of none"),
+                (Some(service), Some(object)) => write!(f, "the service is of {service}, the {kind} of {object}"),
+            },
+        }
+    }
+}
+
+/// `secret` or `config`.
+pub fn kind_word(kind: MaterialKind) -> &'static str {
+    match kind {
+        MaterialKind::Secret => "secret",
+        MaterialKind::Config => "config",
+    }
+}
+
+/// A stack by its name, if that is one that can be shown: a label can hold anything.
+fn known(stack: &str) -> String {
+    if super::tls_references::is_plain(stack) { format!("the stack {stack}") } else { "a stack with an odd name".to_owned() }
+}

@@ -1,0 +1,211 @@
+//! How much teams may ask for at all, whether they get it or not. Hosts of others, and hosts that nobody admits, cost no budget, and
+//! yet each is judged, remembered and told: thousands of services that ask for a thousand of them each would take the operator's
+//! memory, and after that nothing would be followed any more.
+//!
+//! It is several times what there are routes for, so that nobody comes near it who has what he asks for. Oldest first, as with
+//! budgets. What is beyond it is nobody's: to keep it from others it would have to be judged. It must never take a host from whoever
+//! has it: what a service had at the last pass is always heard, so are some hosts of each team, and what is refused in any case
+//! takes room from its like alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::ops::Add;
+
+use super::World;
+use super::admission;
+use super::service_selection::label_key;
+use super::teams::{ByTeam, Team};
+use crate::intent::labels::ServiceLabels;
+use crate::intent::limits::Limits;
+use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::route::{Dimension, Footprint};
+use crate::swarm::Service;
+use crate::types::{HostPattern, excerpt};
+
+/// So many times as much as there may be routes and locations.
+const TIMES: u64 = 4;
+/// The same after a start of the operator, when it does not know yet who has what.
+const TIMES_AT_FIRST: u64 = 40;
+/// So many hosts of each team are heard, whatever others ask for.
+const OF_EACH_TEAM: u64 = 100;
+/// So many of the hosts that do not count are named in a finding.
+const NAMED_MAX: usize = 5;
+/// So much of each is shown.
+const SHOWN_CHARS: usize = 120;
+
+/// What services ask for, so far.
+pub struct Asking<'w, 'a> {
+    world: &'w World<'a>,
+    /// So many times what there may be.
+    times: u64,
+    of_team: Amount,
+    of_all: Amount,
+    /// What may be published.
+    open: Heard<'a>,
+    /// What `spec.hosts.allow` refuses.
+    refused: Heard<'a>,
+}
+
+/// What is heard.
+#[derive(Default)]
+struct Heard<'a> {
+    by_team: ByTeam<'a, Amount>,
+    all: Amount,
+}
+
+/// Both are held in memory for each service that names them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Amount {
+    hosts: u64,
+    redirects: u64,
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hosts = if self.hosts == 1 { "host" } else { "hosts" };
+        let redirects = if self.redirects == 1 { "redirect" } else { "redirects" };
+        write!(f, "{} {hosts} and {} {redirects}", self.hosts, self.redirects)
+    }
+}
+
+impl Add for Amount {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { hosts: self.hosts.saturating_add(other.hosts), redirects: self.redirects.saturating_add(other.redirects) }
+    }
+}
+
+impl Amount {
+    /// What may be asked for where so much may be had. Never less than by default: an administrator who gives little gives no reason
+    /// to hear less of who asks.
+    fn for_limits(limits: &Footprint, default: &Footprint, times: u64) -> Self {
+        let many = |limit: u64, default: u64| limit.max(default).saturating_mul(times);
+        Self { hosts: many(limits.routes, default.routes), redirects: many(limits.locations, default.locations) }
+    }
+
+    fn is_within(self, most: Self) -> bool {
+        self.hosts <= most.hosts && self.redirects <= most.redirects
+    }
+}
+
+impl<'w, 'a> Asking<'w, 'a> {
+    /// Nothing yet.
+    pub fn of(world: &'w World<'a>) -> Self {
+        let (limits, default) = (&world.cluster.limits, Limits::default());
+        let times = if world.register.is_complete() { TIMES } else { TIMES_AT_FIRST };
+        let amount = |limits, default| Amount::for_limits(limits, default, times);
+        let (of_team, of_all) = (amount(&limits.team, &default.team), amount(&limits.cluster, &default.cluster));
+        Self { world, times, of_team, of_all, open: Heard::default(), refused: Heard::default() }
+    }
+
+    /// Leaves a service the hosts that it has, and of the others the first ones, as far as older services leave room; and says so if
+    /// that is not all.
+    pub fn admit(&mut self, service: &'a Service, labels: &mut ServiceLabels) -> Option<Finding> {
+        let team = Team::of(service);
+        let amounts = amounts(labels);
+        let (mut kept, mut first) = (Vec::with_capacity(amounts.len()), None);
+        for (host, amount) in labels.hosts.iter().zip(&amounts) {
+            let is_refused = !admission::admits(self.world.cluster, self.world.snapshot, host, service);
+            let heard = if is_refused { &self.refused } else { &self.open };
+            let has = || self.world.register.holders(Some(host)).is_some_and(|holders| holders.contains(&service.id));
+            let beyond = self.beyond(heard, &team, *amount).filter(|_| !has());
+            kept.push(beyond.is_none());
+            if let Some(whose) = beyond {
+                let before = if whose == Whose::Team { heard.by_team.of(&team) } else { heard.all };
+                first.get_or_insert(Beyond { whose, team, before });
+                continue;
+            }
+            let heard = if is_refused { &mut self.refused } else { &mut self.open };
+            heard.by_team.add(team, *amount);
+            heard.all = heard.all + *amount;
+        }
+        first.map(|beyond| {
+            let wanted = amounts.into_iter().fold(Amount::default(), Amount::add);
+            let lost = leave(labels, &kept);
+            self.told(service, &beyond, wanted, (labels.hosts.len(), &lost))
+        })
+    }
+
+    fn beyond(&self, heard: &Heard<'a>, team: &Team<'a>, more: Amount) -> Option<Whose> {
+        let of_team = heard.by_team.of(team) + more;
+        let is_of_team = !of_team.is_within(self.of_team);
+        let is_of_all = of_team.hosts > OF_EACH_TEAM && !(heard.all + more).is_within(self.of_all);
+        is_of_team.then_some(Whose::Team).or(is_of_all.then_some(Whose::Cluster))
+    }
+
+    fn told(&self, service: &Service, beyond: &Beyond<'_>, wanted: Amount, (kept, lost): (usize, &[HostPattern])) -> Finding {
+        let Beyond { whose, team, before } = beyond;
+        let (who, of, limit, most) = match whose {
+            Whose::Team => (format!("its team ({team}) asks"), "one team", "spec.limits.team", self.of_team),
+            Whose::Cluster => ("all services together ask".to_owned(), "all", "spec.limits.cluster", self.of_all),
+        };
+        let message = format!(
+            "the service asks for {wanted}; {who} for {before} before these, whether they are published or not, and of {of} the cluster {} looks at {most} \
+             ({} times {limit} or its default, whichever is more); {}, and for these a wildcard, the default backend or others may answer: {}",
+            self.world.cluster.name,
+            self.times,
+            published(kept),
+            some(lost)
+        );
+        let remedy = format!(
+            "Take hosts that services do not get (HostTaken, HostNotAllowed, LimitExceeded) from the labels of {}, or have an administrator raise {limit}.{}.",
+            if *whose == Whose::Team { "this team's services" } else { "those services" },
+            if wanted.hosts + before.hosts > most.hosts { Dimension::Routes } else { Dimension::Locations }
+        );
+        let finding = Finding::new(Severity::Error, FindingCode::LimitExceeded, Subject::Service(service.name.clone()), message, remedy);
+        Finding { field: Some(label_key("hosts")), ..finding }
+    }
+}
+
+/// Whose services together ask for too much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Team,
+    Cluster,
+}
+
+/// What a service does not fit beside.
+struct Beyond<'a> {
+    whose: Whose,
+    team: Team<'a>,
+    /// What older ones ask for.
+    before: Amount,
+}
+
+/// Each host of a service, with the redirects there.
+fn amounts(labels: &ServiceLabels) -> Vec<Amount> {
+    let mut redirects = BTreeMap::<&HostPattern, u64>::new();
+    for redirect in &labels.redirects {
+        *redirects.entry(&redirect.source.host).or_default() += 1;
+    }
+    let of = |host| Amount { hosts: 1, redirects: redirects.get(host).copied().unwrap_or(0) };
+    labels.hosts.iter().map(of).collect()
+}
+
+/// Leaves the hosts that are kept, with what belongs to them, and gives the others. Nothing of these stays in memory.
+fn leave(labels: &mut ServiceLabels, kept: &[bool]) -> Vec<HostPattern> {
+    let (mut left, mut lost) = (Vec::new(), Vec::new());
+    for (host, is_kept) in std::mem::take(&mut labels.hosts).into_iter().zip(kept) {
+        if *is_kept { left.push(host) } else { lost.push(host) }
+    }
+    labels.hosts = left;
+    let hosts: BTreeSet<&HostPattern> = labels.hosts.iter().collect();
+    labels.redirects.retain(|redirect| hosts.contains(&redirect.source.host));
+    labels.redirects.shrink_to_fit();
+    lost
+}
+
+fn published(kept: usize) -> String {
+    match kept {
+        0 => "none of its hosts is published".to_owned(),
+        1 => "one of its hosts alone counts".to_owned(),
+        _ => format!("{kept} of its hosts alone count"),
+    }
+}
+
+fn some(hosts: &[HostPattern]) -> String {
+    let shown = hosts.iter().take(NAMED_MAX).map(|host| excerpt(host.as_str(), SHOWN_CHARS)).collect::<Vec<_>>().join(", ");
+    let more = hosts.len().saturating_sub(NAMED_MAX);
+    if more > 0 { format!("{shown} and {more} more") } else { shown }
+}

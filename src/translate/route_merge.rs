@@ -1,0 +1,285 @@
+//! Services to routes: the same host and path pool, everything else stays apart. The oldest service decides what cannot
+//! be pooled, and later ones that say otherwise are told.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::World;
+use super::budget::Lost;
+use super::endpoints::{Candidate, Reach};
+use super::host_settings::{self, HostWide, Members};
+use super::tls_references;
+use super::service_selection::label_key;
+use super::redirects;
+use super::route_reports::{self, DEFAULT_HOST};
+use crate::intent::labels::Affinity as AskedAffinity;
+use crate::report::{Finding, FindingCode, RouteKind, RouteReport, Severity};
+use crate::route::{Affinity, Backend, BackendProtocol, BackendService, DefaultBackend, PathRoute, RouteTable, VirtualHost};
+use crate::types::{ContextPath, HostPattern, ServiceId};
+
+/// Everything that has been put together so far.
+#[derive(Default)]
+struct Assembly {
+    hosts: BTreeMap<HostPattern, VirtualHost>,
+    passthrough: BTreeMap<HostPattern, Backend>,
+    reports: BTreeMap<HostPattern, Vec<RouteReport>>,
+}
+
+/// Builds the table and tells about each of its routes. `reaches` is ordered by age.
+pub fn assemble(world: &World<'_>, reaches: &[Reach<'_>], lost: &[Lost], findings: &mut Vec<Finding>) -> (RouteTable, Vec<RouteReport>) {
+    let mut assembly = Assembly::default();
+    for (host, members) in by_host(reaches) {
+        assembly.add_host(world, host, &members, findings);
+    }
+    assembly.add_redirects(world, reaches, findings);
+    assembly.tell_lost(lost);
+    let mut reports = Vec::new();
+    let default = reaches.iter().find(|reach| reach.published.labels.default_backend);
+    let default_backend = default.map(|member| default_backend(world, member, &mut reports, findings));
+    reports.extend(lost.iter().filter(|lost| lost.host.is_none()).map(route_reports::lost));
+    let closed = assembly.closed(lost, default_backend.is_some());
+    let Assembly { hosts, passthrough, reports: of_hosts } = assembly;
+    reports.extend(of_hosts.into_values().flatten());
+    let publish = &world.cluster.proxy.publish;
+    let table = RouteTable {
+        cluster: world.cluster.name.clone(),
+        http_port: publish.http.target,
+        https_port: publish.https.map(|https| https.target),
+        https_published: publish.https.map(|https| https.published),
+        settings: world.cluster.settings.clone(),
+        hosts,
+        passthrough,
+        closed,
+        default_backend,
+        awaited: reaches.iter().flat_map(|reach| reach.awaited.iter().copied()).collect(),
+    };
+    (table, reports)
+}
+
+/// The services of each host: those whose it is, then those who are admitted to it, each by age.
+fn by_host<'a>(reaches: &'a [Reach<'a>]) -> BTreeMap<&'a HostPattern, Members<'a>> {
+    let mut hosts = BTreeMap::<_, Members<'_>>::new();
+    for reach in reaches {
+        for host in &reach.published.labels.hosts {
+            hosts.entry(host).or_default().push(reach);
+        }
+    }
+    if reaches.iter().any(|reach| !reach.published.guest_at.is_empty()) {
+        for (host, members) in &mut hosts {
+            members.sort_by_key(|member| member.published.guest_at.contains(*host));
+        }
+    }
+    hosts
+}
+
+impl Assembly {
+    fn add_host(&mut self, world: &World<'_>, host: &HostPattern, members: &Members<'_>, findings: &mut Vec<Finding>) {
+        let wide = host_settings::settle(world, host, members, findings);
+        let mut told = Vec::new();
+        let mut paths = BTreeMap::new();
+        for (path, members) in by_path(members) {
+            let pool = pool(world, host.as_str(), path, &members, findings);
+            let report = route_reports::route(world, host.as_str(), path, &members, &pool);
+            told.push(RouteReport { tls: wide.tls.as_ref().map(route_reports::tls), ..report });
+            paths.insert(path.clone(), path_route(world, host, path, &members, pool.open(&members), findings));
+        }
+        told.extend(self.add_passthrough(world, host, &wide, findings));
+        self.reports.insert(host.clone(), told);
+        let HostWide { tls, https_only, .. } = wide;
+        if !paths.is_empty() || https_only {
+            self.hosts.insert(host.clone(), VirtualHost { paths, tls, https_only, redirects: Vec::new() });
+        }
+    }
+
+    /// Redirects come before the other routes of their host: they count first.
+    fn add_redirects(&mut self, world: &World<'_>, reaches: &[Reach<'_>], findings: &mut Vec<Finding>) {
+        let mut sites = redirects::Sites { hosts: &mut self.hosts, passthrough: &self.passthrough };
+        redirects::settle(world, reaches, &mut sites, findings);
+        for (host, virtual_host) in &self.hosts {
+            let redirects = virtual_host.redirects.iter().map(|redirect| route_reports::redirect(host, redirect));
+            self.reports.entry(host.clone()).or_default().splice(0..0, redirects);
+        }
+    }
+
+    /// What services lose to a limit stands in the list as well, unless others publish the very same.
+    fn tell_lost(&mut self, lost: &[Lost]) {
+        for lost in lost {
+            let Some(host) = &lost.host else { continue };
+            let told = self.reports.entry(host.clone()).or_default();
+            if !told.iter().any(|route| route.kind != RouteKind::Redirect && route.path == lost.path.as_str()) {
+                told.push(route_reports::lost(lost));
+            }
+        }
+    }
+
+    /// The hosts that nobody may answer for: those that services lose and no other one publishes, where somebody would answer.
+    fn closed(&self, lost: &[Lost], has_default: bool) -> BTreeSet<HostPattern> {
+        let is_published = |host: &HostPattern| self.hosts.contains_key(host) || self.passthrough.contains_key(host);
+        let is_caught = |host: &HostPattern| has_default || HostPattern::fitting(host.as_str()).any(|pattern| is_published(&pattern));
+        let hosts = lost.iter().filter_map(|lost| lost.host.as_ref());
+        hosts.filter(|host| !is_published(host) && is_caught(host)).cloned().collect()
+    }
+
+    fn add_passthrough(
+        &mut self,
+        world: &World<'_>,
+        host: &HostPattern,
+        wide: &HostWide<'_>,
+        findings: &mut Vec<Finding>,
+    ) -> Option<RouteReport> {
+        if wide.passthrough.is_empty() {
+            return None;
+        }
+        let pool = pool(world, host.as_str(), &ContextPath::root(), &wide.passthrough, findings);
+        let report = route_reports::passthrough(world, host, &wide.passthrough, &pool);
+        self.passthrough.insert(host.clone(), pool.open(&wide.passthrough));
+        Some(report)
+    }
+}
+
+/// The services of each path, oldest first. A service whose TLS is passed through has no paths: nobody could see them.
+fn by_path<'a>(members: &Members<'a>) -> BTreeMap<&'a ContextPath, Members<'a>> {
+    let mut paths = BTreeMap::<_, Members<'_>>::new();
+    for member in members.iter().filter(|member| !member.published.labels.tls.passthrough) {
+        paths.entry(&member.published.labels.context_root).or_default().push(member);
+    }
+    paths
+}
+
+fn path_route(
+    world: &World<'_>,
+    host: &HostPattern,
+    path: &ContextPath,
+    members: &Members<'_>,
+    backend: Backend,
+    findings: &mut Vec<Finding>,
+) -> PathRoute {
+    let key = (host.as_str(), path);
+    let rewrite = agreed(key, members, &["context_root_rewrite"], |member| member.published.labels.context_root_rewrite, findings);
+    let https_only = agreed(key, members, &["ssl_only"], |member| member.published.labels.tls.only, findings);
+    let websockets: BTreeSet<_> = members.iter().flat_map(|member| &member.published.labels.websocket_endpoints).cloned().collect();
+    PathRoute {
+        rewrite,
+        // Without TLS here or in front nobody could follow.
+        https_only: https_only && (world.cluster.proxy.publish.https.is_some() || world.cluster.has_front()),
+        websockets: websockets.into_iter().collect(),
+        backend,
+    }
+}
+
+/// What the oldest service says about a setting that cannot be pooled, by one of these labels. Later ones that say otherwise
+/// are told.
+fn agreed<T: PartialEq + Default>(
+    (host, path): (&str, &ContextPath),
+    members: &Members<'_>,
+    labels: &[&'static str],
+    setting: impl Fn(&Reach<'_>) -> T,
+    findings: &mut Vec<Finding>,
+) -> T {
+    let Some((oldest, later)) = members.split_first() else { return T::default() };
+    let counting = setting(oldest);
+    for member in later.iter().filter(|member| setting(member) != counting) {
+        let (label, value) = written(member, labels).or(labels.first().map(|label| (*label, ""))).unwrap_or_default();
+        let said = match written(oldest, labels) {
+            Some((same, said)) if same == label => said.to_owned(),
+            Some((other, said)) => format!("{other}={said}"),
+            None => "nothing".to_owned(),
+        };
+        let message = format!("{} published {host}{path} first and says {said}; its setting counts", oldest.published.service.name);
+        let remedy = "Give all services of one host and path the same value.";
+        let subject = member.published.subject();
+        let finding = Finding::new(Severity::Warning, FindingCode::ConflictingSetting, subject, message, remedy);
+        findings.push(finding.at(label_key(label), value));
+    }
+    counting
+}
+
+/// The first of the labels that the service has.
+fn written<'a>(member: &'a Reach<'_>, labels: &[&'static str]) -> Option<(&'static str, &'a str)> {
+    let of_service = &member.published.service.labels;
+    labels.iter().find_map(|label| Some((*label, of_service.get(&label_key(label)).filter(|value| !value.is_empty())?.as_str())))
+}
+
+fn default_backend(world: &World<'_>, member: &Reach<'_>, reports: &mut Vec<RouteReport>, findings: &mut Vec<Finding>) -> DefaultBackend {
+    let members = vec![member];
+    let published = world.cluster.proxy.publish.https.is_some();
+    let tls = tls_references::binding(world, member.published, findings).filter(|_| published);
+    let pool = pool(world, DEFAULT_HOST, &ContextPath::root(), &members, findings);
+    let report = route_reports::route(world, DEFAULT_HOST, &ContextPath::root(), &members, &pool);
+    reports.push(RouteReport { tls: tls.as_ref().map(route_reports::tls), ..report });
+    let https_only = member.published.labels.tls.only && (published || world.cluster.has_front());
+    DefaultBackend { backend: pool.open(&members), tls, https_only }
+}
+
+/// A pool, and which of its members' endpoints wait.
+pub struct Pool {
+    /// The pool.
+    pub backend: Backend,
+    /// Whether only endpoints that are where they shall be get requests.
+    pub only_reachable: bool,
+}
+
+impl Pool {
+    /// What proxies are told of it. Services that must stay closed are not in it at all, not even by name: a proxy that starts
+    /// alone would ask for their tasks.
+    fn open(self, members: &Members<'_>) -> Backend {
+        let mut backend = self.backend;
+        let closed = |id: &ServiceId| members.iter().any(|member| member.published.labels.closed && member.published.service.id == *id);
+        backend.services.retain(|service| !closed(&service.id));
+        backend
+    }
+}
+
+/// The pool of a route. An endpoint at a port of its node, because not all proxies have its network yet, waits as long as another
+/// endpoint of the pool is where it shall be: nobody asked for it.
+fn pool(world: &World<'_>, host: &str, path: &ContextPath, members: &Members<'_>, findings: &mut Vec<Finding>) -> Pool {
+    let only_reachable = members.iter().flat_map(|member| &member.candidates).any(|candidate| candidate.reachable);
+    let services = members.iter().map(|member| backend_service(member, only_reachable)).collect();
+    let key = (host, path);
+    let affinity = agreed(key, members, &["sticky_session_cookie", "ip_hash"], |member| affinity(world, member), findings);
+    let protocol = protocol(world, key, members, findings);
+    let mut backend = Backend { services, affinity, protocol };
+    let weights = backend.endpoint_weights();
+    backend.services.iter_mut().zip(weights).filter(|(_, weight)| *weight == 0).for_each(|(service, _)| service.endpoints.clear());
+    Pool { backend, only_reachable }
+}
+
+/// How the pool's applications are spoken to. What is checked of them is a wish of its own, which needs TLS.
+fn protocol(world: &World<'_>, key: (&str, &ContextPath), members: &Members<'_>, findings: &mut Vec<Finding>) -> BackendProtocol {
+    let asked = |member: &Reach<'_>| tls_references::protocol(world, member.published, &mut Vec::new());
+    let version = |member: &Reach<'_>| (asked(member).http2, asked(member).tls.is_some());
+    agreed(key, members, &["backend_protocol", "ssl_backend"], version, findings);
+    let Some((oldest, later)) = members.split_first() else { return BackendProtocol::default() };
+    let by_tls = later.iter().filter(|member| asked(member).tls.is_some());
+    let checking: Members<'_> = std::iter::once(oldest).chain(by_tls).copied().collect();
+    agreed(key, &checking, &["ssl_backend_tls_verify"], |member| asked(member).tls.unwrap_or_default(), findings);
+    for member in members {
+        tls_references::protocol(world, member.published, findings);
+    }
+    asked(oldest)
+}
+
+fn affinity(world: &World<'_>, member: &Reach<'_>) -> Affinity {
+    match &member.published.labels.affinity {
+        AskedAffinity::None if world.cluster.settings.ip_hash => Affinity::ClientAddress,
+        AskedAffinity::None => Affinity::None,
+        AskedAffinity::Cookie(name) => Affinity::Cookie(name.clone()),
+        AskedAffinity::ClientAddress => Affinity::ClientAddress,
+    }
+}
+
+fn backend_service(member: &Reach<'_>, only_reachable: bool) -> BackendService {
+    let labels = &member.published.labels;
+    let candidates = member.candidates.iter().filter(|candidate: &&Candidate| candidate.reachable || !only_reachable);
+    BackendService {
+        id: member.published.service.id.clone(),
+        name: member.published.name.clone(),
+        port: labels.port,
+        vip: member.vip,
+        on_nodes: member.on_nodes,
+        weight: labels.weight,
+        max_fails: labels.max_fails,
+        network: member.network.clone(),
+        fail_timeout_ms: labels.fail_timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
+        endpoints: candidates.map(|candidate| candidate.endpoint.clone()).collect(),
+    }
+}

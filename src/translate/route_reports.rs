@@ -1,0 +1,209 @@
+//! What a translation tells about its routes: services, endpoints and shares, and why an endpoint gets no requests.
+//! Decides nothing: who gets requests has been decided when it is called.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::World;
+use super::budget::Lost;
+use super::endpoints::{Candidate, Reach};
+use super::host_settings::Members;
+use super::route_merge::Pool;
+use crate::report::{
+    EndpointReport, EndpointState, Finding, FindingCode, RouteKind, RouteReport, RouteState, ServiceReport, Severity, TlsReport,
+};
+use crate::route::{Backend, BackendService, Redirect, RouteTable, TlsBinding};
+use crate::types::{ContextPath, HostPattern, Scheme};
+
+/// What a report calls the host of the default backend.
+pub const DEFAULT_HOST: &str = "(default)";
+
+/// Why a route answers 503 whose service is closed.
+const CLOSED: &str = "a label of the service sounds like access control and is not known here, so the service is closed";
+
+/// Whether a route answers 503 because its service is closed: nothing changes that but its labels.
+pub fn is_closed(route: &RouteReport) -> bool {
+    route.state == RouteState::NoEndpoints && route.reason.as_deref() == Some(CLOSED)
+}
+
+/// One route to applications.
+pub fn route(world: &World<'_>, host: &str, path: &ContextPath, members: &Members<'_>, pool: &Pool) -> RouteReport {
+    let served = pool.backend.services.iter().any(|service| !service.endpoints.is_empty());
+    let waits = waits(members).filter(|_| !served);
+    let shares = pool.backend.shares_permille();
+    let parts = members.iter().zip(&pool.backend.services).zip(shares);
+    RouteReport {
+        host: host.to_owned(),
+        path: path.to_string(),
+        state: match (served, waits) {
+            (true, _) => RouteState::Served,
+            (false, Some(_)) => RouteState::Pending,
+            (false, None) => RouteState::NoEndpoints,
+        },
+        kind: RouteKind::Http,
+        target: None,
+        tls: None,
+        reason: waits.map(str::to_owned).or_else(|| members.first().filter(|_| !served).map(|oldest| why_not(oldest).0)),
+        services: parts.map(|((member, service), share)| service_report(world, member, service, share, pool.only_reachable)).collect(),
+    }
+}
+
+/// A host whose TLS is passed through.
+pub fn passthrough(world: &World<'_>, host: &HostPattern, members: &Members<'_>, pool: &Pool) -> RouteReport {
+    RouteReport { kind: RouteKind::Passthrough, ..route(world, host.as_str(), &ContextPath::root(), members, pool) }
+}
+
+/// A redirect. Its path shows the scheme that it holds for.
+pub fn redirect(host: &HostPattern, redirect: &Redirect) -> RouteReport {
+    let scheme = if redirect.scheme == Scheme::Https { "https" } else { "http" };
+    RouteReport {
+        host: host.to_string(),
+        path: redirect.path.to_string(),
+        state: RouteState::Served,
+        kind: RouteKind::Redirect,
+        target: Some(format!("{} (from {scheme})", redirect.target)),
+        tls: None,
+        reason: None,
+        services: Vec::new(),
+    }
+}
+
+/// A route that a service loses to a limit.
+pub fn lost(lost: &Lost) -> RouteReport {
+    RouteReport {
+        host: lost.host_name().to_owned(),
+        path: lost.path.to_string(),
+        state: RouteState::OverLimit,
+        kind: RouteKind::Http,
+        target: None,
+        tls: None,
+        reason: Some(format!("the service {} asks for more than {}", lost.service, lost.left)),
+        services: vec![ServiceReport { service: lost.service.clone(), share_permille: 0, endpoints: Vec::new() }],
+    }
+}
+
+/// The applications that a route to them leads to.
+pub fn backend_of<'a>(table: &'a RouteTable, route: &RouteReport) -> Option<&'a Backend> {
+    match route.kind {
+        RouteKind::Redirect | RouteKind::Passthrough => None,
+        RouteKind::Http if route.host == DEFAULT_HOST => table.default_backend.as_ref().map(|default| &default.backend),
+        RouteKind::Http => {
+            let (host, path) = (HostPattern::parse(&route.host).ok()?, ContextPath::parse(&route.path).ok()?);
+            table.hosts.get(&host)?.paths.get(&path).map(|route| &route.backend)
+        }
+    }
+}
+
+/// What is known here about a host's TLS: the extension alone can read certificates.
+pub fn tls(binding: &TlsBinding) -> TlsReport {
+    TlsReport {
+        certificate: binding.certificate.name.to_string(),
+        key: binding.key_object().name.to_string(),
+        state: "unknown".to_owned(),
+        not_before: None,
+        not_after: None,
+    }
+}
+
+/// Why a route has no endpoint yet, if that is because proxies have to get a network first.
+pub fn waits<'a>(members: &Members<'a>) -> Option<&'a str> {
+    members.iter().find_map(|member| member.waits.as_deref())
+}
+
+fn service_report(world: &World<'_>, member: &Reach<'_>, service: &BackendService, share: u16, only_reachable: bool) -> ServiceReport {
+    let weightless = service.endpoints.is_empty();
+    let candidates = member.candidates.iter().map(|candidate| {
+        let waits = !candidate.reachable && only_reachable;
+        let why = if waits { Some(waiting(world, candidate)) } else { weightless.then(|| weightless_words(service)) };
+        endpoint_report(candidate, why)
+    });
+    ServiceReport {
+        service: member.published.service.name.clone(),
+        share_permille: share,
+        endpoints: candidates.chain(member.excluded.iter().cloned()).collect(),
+    }
+}
+
+fn waiting(world: &World<'_>, candidate: &Candidate) -> String {
+    let network = candidate.network.as_ref().map(|id| world.network_name(id)).unwrap_or_default();
+    format!("not every proxy is attached to the network {network} yet")
+}
+
+fn weightless_words(service: &BackendService) -> String {
+    match service.weight {
+        Some(weight) => format!("the service has the weight {weight}"),
+        None => "services with weights take the whole pool".to_owned(),
+    }
+}
+
+fn endpoint_report(candidate: &Candidate, why_not: Option<String>) -> EndpointReport {
+    let endpoint = &candidate.endpoint;
+    EndpointReport {
+        address: SocketAddr::new(endpoint.address, endpoint.port.get()).to_string(),
+        task: endpoint.task.as_ref().map_or_else(|| "vip".to_owned(), |task| task.0.clone()),
+        node: candidate.node.clone(),
+        state: if why_not.is_none() { EndpointState::Active } else { EndpointState::Excluded },
+        reason: why_not,
+    }
+}
+
+/// Why nobody of a service answers, and what to do about it.
+fn why_not(member: &Reach<'_>) -> (String, &'static str) {
+    let (why, remedy) = reason(member);
+    (why.to_owned(), remedy)
+}
+
+fn reason<'a>(member: &'a Reach<'_>) -> (&'a str, &'static str) {
+    if member.published.labels.closed {
+        (CLOSED, "Remove that label if everybody may get in; the finding UnknownAccessLabel names it.")
+    } else if !member.published.wants_tasks() {
+        ("the service is scaled to zero", "Scale the service up.")
+    } else if !member.candidates.is_empty() {
+        ("weights leave no service of the route any requests", "Give one of the route's services a weight above 0.")
+    } else if member.published.service.is_job() && member.excluded.is_empty() {
+        (
+            "no task of the job is running: it has ended, or not begun",
+            "See `docker service ps`; `docker service update --force` runs a job again. A service that is to answer always is no job.",
+        )
+    } else if member.on_nodes {
+        (
+            "no task of the service runs and can be reached at a port of its node",
+            "Its endpoints in the status say why; see `docker service ps` for tasks that do not run, and docs/labels.md for addresses and ports of nodes.",
+        )
+    } else if let Some((why, remedy)) = &member.hindrance {
+        (why, remedy)
+    } else if member.networks.is_empty() {
+        ("the service shares no network with the proxies", "Attach the service to an overlay network that the proxies may use.")
+    } else {
+        ("no task of the service is running", "See `docker service ps` for what keeps its tasks from running.")
+    }
+}
+
+/// That routes answer 503: once for each service that is the oldest of such routes, because it can have a thousand of them.
+pub fn no_endpoints(routes: &[RouteReport], reaches: &[Reach<'_>]) -> Vec<Finding> {
+    let mut silent = BTreeMap::<&str, Vec<String>>::new();
+    for route in routes.iter().filter(|route| route.state == RouteState::NoEndpoints) {
+        let oldest = route.services.first().map_or("", |oldest| &oldest.service);
+        silent.entry(oldest).or_default().push(format!("{}{}", route.host, route.path));
+    }
+    let told = reaches.iter().filter_map(|reach| Some((reach, silent.get(reach.published.service.name.as_str())?)));
+    told.map(|(oldest, places)| no_endpoints_at(places, oldest)).collect()
+}
+
+fn no_endpoints_at(places: &[String], oldest: &Reach<'_>) -> Finding {
+    let (why, remedy) = why_not(oldest);
+    let message = match places {
+        [only] => format!("{only} answers 503: {why}"),
+        several => format!("{} routes answer 503 ({}): {why}", several.len(), some(several)),
+    };
+    Finding::new(Severity::Info, FindingCode::NoEndpoints, oldest.published.subject(), message, remedy)
+}
+
+/// So many routes are named where there may be a thousand.
+const NAMED_MAX: usize = 5;
+
+fn some(places: &[String]) -> String {
+    let named = places.iter().take(NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = places.len().saturating_sub(NAMED_MAX);
+    if more > 0 { format!("{named} and {more} more") } else { named }
+}

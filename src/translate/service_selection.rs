@@ -1,0 +1,142 @@
+//! Which services a cluster publishes, and in which order: by creation, then id.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::admission::NotAdmitted;
+use super::request_limits::Asking;
+use super::host_ownership::Ownership;
+use super::{World, admission, host_ownership, misplaced_labels};
+use crate::channel::contract::LABEL_OWNER;
+use crate::intent::cluster::Cluster;
+use crate::intent::labels::{LabelReading, PREFIX, ServiceLabels, read_labels, service_cluster_of};
+use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::swarm::Service;
+use crate::types::{HostPattern, ServiceName};
+
+/// A service with usable labels.
+#[derive(Debug)]
+pub struct Published<'a> {
+    /// The service.
+    pub service: &'a Service,
+    /// Its checked name.
+    pub name: ServiceName,
+    /// What it asks for.
+    pub labels: ServiceLabels,
+    /// The hosts that are another team's, which it is admitted to.
+    pub guest_at: BTreeSet<HostPattern>,
+}
+
+impl Published<'_> {
+    /// What findings about it are about.
+    pub fn subject(&self) -> Subject {
+        Subject::Service(self.service.name.clone())
+    }
+
+    /// Whether it wants any task at all.
+    pub fn wants_tasks(&self) -> bool {
+        self.service.replicas != Some(0)
+    }
+}
+
+/// The services of the cluster, oldest first. Those whose labels cannot be used are left out, with findings; and what those
+/// that are left may not have of what they ask for.
+pub fn published_services<'a>(world: &World<'a>, findings: &mut Vec<Finding>) -> (Vec<Published<'a>>, NotAdmitted, Ownership) {
+    let mut not_admitted = NotAdmitted::new();
+    let ours = world.snapshot.services.values().filter(|service| is_claimed_by(world.cluster, service));
+    let mut ours: Vec<&Service> = ours.collect();
+    ours.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+    // What is asked for in vain is dropped as it is read: all of it together has no bound.
+    let mut asking = Asking::of(world);
+    let services = ours.into_iter().filter_map(|service| read(world, service, &mut asking, &mut not_admitted, findings)).collect();
+    let (services, ownership) = host_ownership::keep_owned(world, services, &mut not_admitted, findings);
+    (services, not_admitted, ownership)
+}
+
+/// Whether the service is an application (none of ours) and its label names this cluster.
+pub fn is_claimed_by(cluster: &Cluster, service: &Service) -> bool {
+    let publishes = cluster.service_cluster.as_deref().filter(|value| !value.is_empty());
+    is_application(service) && service_cluster_of(&service.labels) == publishes
+}
+
+/// Whether the service is none of ours.
+pub fn is_application(service: &Service) -> bool {
+    !service.labels.contains_key(LABEL_OWNER)
+}
+
+fn read<'a>(
+    world: &World<'a>,
+    service: &'a Service,
+    asking: &mut Asking<'_, 'a>,
+    not_admitted: &mut NotAdmitted,
+    findings: &mut Vec<Finding>,
+) -> Option<Published<'a>> {
+    let read = read_labels(&service.name, &service.labels);
+    findings.extend(read.findings.into_iter().chain(misplaced_labels::slips(service)));
+    let LabelReading::Published(mut labels) = read.reading else { return None };
+    let closed = misplaced_labels::closed_on_container(service);
+    labels.closed |= closed.is_some();
+    findings.extend(closed);
+    findings.extend(asking.admit(service, &mut labels));
+    if !admission::keep_admitted(world, service, &mut labels, not_admitted, findings) {
+        return None;
+    }
+    match ServiceName::parse(&service.name) {
+        Ok(name) => {
+            findings.extend(update_gap(world, service));
+            Some(Published { service, name, labels: *labels, guest_at: BTreeSet::new() })
+        }
+        Err(rule) => {
+            findings.push(unusable_name(service, &rule.0));
+            None
+        }
+    }
+}
+
+/// Swarm itself refuses such names, so that only a file or another implementation can hold one.
+fn unusable_name(service: &Service, rule: &str) -> Finding {
+    let message = format!("{rule}; the service is not published");
+    let subject = Subject::Service(service.name.clone());
+    Finding::new(Severity::Error, FindingCode::InvalidValue, subject, message, "Create the service under another name.")
+        .at("name", &service.name)
+}
+
+fn update_gap(world: &World<'_>, service: &Service) -> Option<Finding> {
+    let order = service.spec.pointer("/UpdateConfig/Order").and_then(serde_json::Value::as_str).unwrap_or_default();
+    if service.replicas != Some(1) || order == "start-first" {
+        return None;
+    }
+    let message = "the only task is stopped before its successor starts, so requests fail during every update";
+    let subject = Subject::Service(service.name.clone());
+    Some(Finding::new(Severity::Info, FindingCode::UpdateGap, subject, message, gap_remedy(world, service)))
+}
+
+/// What really helps: a port of a node cannot be bound twice, and who has no stack file has another place for the order.
+fn gap_remedy(world: &World<'_>, service: &Service) -> String {
+    let on_host_network = world.tasks_of(&service.id).iter().any(|task| task.on_host_network);
+    let fixed = on_host_network || service.ports.iter().any(|port| port.host_mode && port.published != 0);
+    match stack_of(service) {
+        _ if fixed => {
+            "Run two replicas, on two nodes: a port of a node is one task's alone, so the successor cannot start first.".to_owned()
+        }
+        Some(_) => "Set deploy.update_config.order to start-first, or run two replicas.".to_owned(),
+        None => format!("Run `docker service update --update-order start-first {}`, or two replicas.", service.name),
+    }
+}
+
+/// Compose's label with the name of the stack, which prefixes the names of the stack's networks, secrets and configs.
+const STACK_LABEL: &str = "com.docker.stack.namespace";
+
+/// The stack that the service was deployed with, if any.
+pub fn stack_of(service: &Service) -> Option<&str> {
+    stack_in(&service.labels)
+}
+
+/// The stack that the labels of an object name, if any.
+pub fn stack_in(labels: &BTreeMap<String, String>) -> Option<&str> {
+    labels.get(STACK_LABEL).map(String::as_str).filter(|stack| !stack.is_empty())
+}
+
+/// The whole key of one of our labels.
+pub fn label_key(name: &str) -> String {
+    format!("{PREFIX}{name}")
+}

@@ -1,0 +1,187 @@
+//! Names of secrets and configs in labels, as objects of the Swarm that the service may use (`grants`). Contents are never
+//! seen here. A name without such an object stays a name without an id, so that nobody ever mounts what it may stand for:
+//! the host that needs it alone goes without.
+
+use super::World;
+use super::reference_grants::{LABEL_USE_BY, Object, Refusal, Refused, User, kind_word};
+use super::service_selection::{Published, label_key};
+use crate::intent::labels::{BackendProtocol as Asked, Verification as AskedVerification};
+use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::route::{BackendProtocol, MaterialKind, MaterialRef, TlsBinding, Verification};
+use crate::swarm::{NAMED_CONFIGS_MAX, NAMED_CONFIGS_OF_A_TEAM_MAX};
+use crate::types::{ObjectName, ServiceName, excerpt};
+
+/// So many entries of a label are quoted at most.
+const QUOTED_MAX: usize = 10;
+/// Longer names of labels are cut.
+const LABEL_CHARS_MAX: usize = 100;
+
+/// What a service wants its hosts' clients to be shown by TLS, if anything.
+pub fn binding(world: &World<'_>, published: &Published<'_>, findings: &mut Vec<Finding>) -> Option<TlsBinding> {
+    let tls = &published.labels.tls;
+    let certificate = tls.certificate.as_ref().filter(|_| !tls.passthrough)?;
+    let certificate = secret(world, published, "ssl_cert", certificate, findings);
+    let key = tls.key.as_ref().map(|key| secret(world, published, "ssl_key", key, findings));
+    Some(TlsBinding { key: key.filter(|key| *key != certificate), certificate })
+}
+
+/// How a service's tasks are spoken to.
+pub fn protocol(world: &World<'_>, published: &Published<'_>, findings: &mut Vec<Finding>) -> BackendProtocol {
+    let asked = published.labels.backend_protocol;
+    let http2 = matches!(asked, Asked::Grpc | Asked::Grpcs);
+    let tls = matches!(asked, Asked::Https | Asked::Grpcs).then(|| verification(world, published, findings));
+    BackendProtocol { http2, tls }
+}
+
+fn verification(world: &World<'_>, published: &Published<'_>, findings: &mut Vec<Finding>) -> Verification {
+    match &published.labels.backend_verification {
+        AskedVerification::Off => Verification::Off,
+        AskedVerification::System => Verification::System,
+        AskedVerification::Authority(name) => Verification::Authority(authority(world, published, name, findings)),
+    }
+}
+
+fn secret(
+    world: &World<'_>,
+    published: &Published<'_>,
+    label: &'static str,
+    name: &ObjectName,
+    findings: &mut Vec<Finding>,
+) -> MaterialRef {
+    let naming = Naming { published, label, name, follows: "its hosts are not published by TLS" };
+    reference(world, &naming, &[MaterialKind::Secret], findings)
+}
+
+/// A CA is no secret: a config will do as well.
+fn authority(world: &World<'_>, published: &Published<'_>, name: &ObjectName, findings: &mut Vec<Finding>) -> MaterialRef {
+    let follows = "its certificate cannot be checked, so its routes answer 503";
+    let naming = Naming { published, label: "ssl_backend_tls_verify", name, follows };
+    reference(world, &naming, &[MaterialKind::Secret, MaterialKind::Config], findings)
+}
+
+/// A name in a label, and what follows when there is nothing behind it.
+struct Naming<'n> {
+    published: &'n Published<'n>,
+    label: &'static str,
+    name: &'n ObjectName,
+    follows: &'static str,
+}
+
+fn reference<'a>(world: &World<'a>, naming: &Naming<'a>, kinds: &[MaterialKind], findings: &mut Vec<Finding>) -> MaterialRef {
+    let user = User::of(naming.published.service);
+    let found = world.objects.named(&world.cluster.material, &user, naming.name.as_str(), kinds);
+    let about = found.as_ref().map_or_else(|refused| refused.as_ref().map(|refused| refused.object), |object| Some(*object));
+    findings.extend(about.and_then(unreadable).into_iter().chain(about.and_then(misspelt)));
+    let missing = match found {
+        Ok(object) => match ObjectName::parse(object.name) {
+            Ok(name) => return MaterialRef { kind: object.kind, name, id: Some(object.id.to_owned()) },
+            // Swarm itself gives no such names.
+            Err(_) => not_found(world, naming, &user, kinds),
+        },
+        Err(Some(refused)) => not_permitted(world, naming, &user, &refused),
+        Err(None) if is_beyond(world, naming, &user, kinds) => beyond(naming),
+        Err(None) => not_found(world, naming, &user, kinds),
+    };
+    findings.push(missing);
+    MaterialRef { kind: MaterialKind::Secret, name: naming.name.clone(), id: None }
+}
+
+impl Naming<'_> {
+    fn finding(&self, code: FindingCode, message: String, remedy: String) -> Finding {
+        let finding = Finding::new(Severity::Error, code, self.published.subject(), message, remedy);
+        finding.at(label_key(self.label), self.name.as_str())
+    }
+}
+
+/// Whether nobody looked for a config of this name.
+fn is_beyond(world: &World<'_>, naming: &Naming<'_>, user: &User<'_>, kinds: &[MaterialKind]) -> bool {
+    kinds.contains(&MaterialKind::Config) && !world.named_configs.hold(naming.name.as_str(), user.stack())
+}
+
+fn beyond(naming: &Naming<'_>) -> Finding {
+    let message = format!(
+        "there is no secret of this name that the service may use, and configs are looked for under {NAMED_CONFIGS_OF_A_TEAM_MAX} names that services of one access label or stack          give, and under {NAMED_CONFIGS_MAX} of all: older services give as many others; {}",
+        naming.follows
+    );
+    let remedy = "Store the CA as a secret with `docker secret create`, of which any number is looked at, or let several services name the same config.";
+    naming.finding(FindingCode::LimitExceeded, message, remedy.to_owned())
+}
+
+/// The same words whether there is no such object or one that an access control keeps from whoever wrote the label: nobody
+/// learns from them what others have.
+fn not_found<'a>(world: &World<'a>, naming: &Naming<'_>, user: &User<'a>, kinds: &[MaterialKind]) -> Finding {
+    let message = format!("there is no secret of this name that the service may use; {}", naming.follows);
+    let create = "Create it with `docker secret create`, or write its full name as `docker secret ls` shows it";
+    let remedy = match user.access() {
+        Some(access) if is_plain_path(access) => {
+            format!("{create}; one with another access label must say {LABEL_USE_BY}=access:{access}.")
+        }
+        None if !world.objects.are_kept_apart => format!("{create}."),
+        _ => format!("{create}; one with another access label must say in {LABEL_USE_BY} who may use it, see docs/labels.md."),
+    };
+    let remedy = match world.objects.meant(&world.cluster.material, user, naming.name.as_str(), kinds) {
+        Some(meant) => format!("Did you mean {meant}? Else: {}", remedy.replacen("Create", "create", 1)),
+        None => remedy,
+    };
+    naming.finding(FindingCode::SecretNotFound, message, remedy)
+}
+
+fn not_permitted(world: &World<'_>, naming: &Naming<'_>, user: &User<'_>, refused: &Refused<'_, '_>) -> Finding {
+    let (object, kind) = (refused.object, kind_word(refused.object.kind));
+    let others = if object.says_for_whom() { format!(", and its label {LABEL_USE_BY} names others") } else { String::new() };
+    let message = format!("the service may not use the {kind} {}: {refused}{others}; {}", object.name, naming.follows);
+    let remedy = if refused.why == Refusal::Ours {
+        format!("Name a {kind} of your own.")
+    } else {
+        let (entry, rule) = grants_for(naming.published, user);
+        // Docker's command line cannot change labels of what exists.
+        format!(
+            "Create it anew with `docker {kind} create --label {LABEL_USE_BY}={entry} NEW-NAME FILE` and name that one, or have an \
+             administrator add `- {{name: {}, {rule}}}` to spec.material.allow of the cluster {}.",
+            object.name, world.cluster.name
+        )
+    };
+    naming.finding(FindingCode::RefNotPermitted, message, remedy)
+}
+
+/// The entry of a `use-by` label and the rule of a document that let this service use an object, in words that are safe to
+/// paste: what a stack is called is anybody's choice.
+fn grants_for(published: &Published<'_>, user: &User<'_>) -> (String, String) {
+    match user.stack().filter(|stack| is_plain(stack)) {
+        Some(stack) => (format!("stack:{stack}"), format!("stacks: [{stack}]")),
+        None => (format!("service:{}", published.name), format!("services: [{}]", published.name)),
+    }
+}
+
+/// Whether a stack's name is one that Swarm could give services, so that a shell and YAML read it as it is.
+pub fn is_plain(stack: &str) -> bool {
+    ServiceName::parse(stack).is_ok()
+}
+
+fn is_plain_path(label: &str) -> bool {
+    label.len() <= 200 && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_.-".contains(&b))
+}
+
+/// A label that was probably meant to say who may use an object.
+fn misspelt(object: &Object<'_>) -> Option<Finding> {
+    let label = object.misspelt?;
+    let remedy = format!("Create the {} anew with the label {LABEL_USE_BY}.", kind_word(object.kind));
+    let message = format!("there is no such label, so it opens nothing; did you mean {LABEL_USE_BY}?");
+    let subject = Subject::Object(object.name.to_owned());
+    Some(Finding {
+        field: Some(excerpt(label, LABEL_CHARS_MAX)),
+        ..Finding::new(Severity::Warning, FindingCode::UnknownLabel, subject, message, remedy)
+    })
+}
+
+/// What an object says about its use and nobody understands.
+fn unreadable(object: &Object<'_>) -> Option<Finding> {
+    if object.unreadable.is_empty() {
+        return None;
+    }
+    let quoted = object.unreadable.iter().take(QUOTED_MAX).copied().collect::<Vec<_>>().join(", ");
+    let message = "an entry is one of stack:NAME, service:NAME, access:LABEL and anyone; this opens nothing";
+    let remedy = format!("Create the {} anew with a right label.", kind_word(object.kind));
+    let subject = Subject::Object(object.name.to_owned());
+    Some(Finding::new(Severity::Warning, FindingCode::InvalidLabelValue, subject, message, remedy).at(LABEL_USE_BY, &quoted))
+}

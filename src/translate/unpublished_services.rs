@@ -1,0 +1,95 @@
+//! Services that ask for publication and that no declared cluster publishes.
+
+use super::service_selection::{is_application, is_claimed_by, label_key};
+use super::misplaced_labels::slips;
+use crate::intent::cluster::Cluster;
+use crate::intent::labels::{LabelReading, read_labels, service_cluster_of};
+use crate::intent::suggest::nearest;
+use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::swarm::{Service, Snapshot};
+use crate::types::{ClusterName, unseen};
+
+/// A declared cluster of which no good version was ever seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotInForce<'a> {
+    /// Its name.
+    pub name: &'a ClusterName,
+    /// The label value of the services it is for, empty for services without the label; none if that cannot be read.
+    pub label: Option<&'a str>,
+}
+
+/// A finding for each of them, sorted. `incomplete`: there may be documents whose names could not be read.
+pub fn unclaimed(clusters: &[Cluster], not_in_force: &[NotInForce<'_>], incomplete: bool, snapshot: &Snapshot) -> Vec<Finding> {
+    let claimed = |service: &&Service| clusters.iter().any(|cluster| is_claimed_by(cluster, service));
+    let strays = snapshot.services.values().filter(|service| is_application(service) && !claimed(service));
+    let unread = incomplete || not_in_force.iter().any(|cluster| cluster.label.is_none());
+    let judged = |service: &Service| {
+        let label = service_cluster_of(&service.labels).unwrap_or_default();
+        match not_in_force.iter().find(|cluster| cluster.label == Some(label)) {
+            Some(cluster) => waits_for(cluster.name, service),
+            None if unread => may_wait(service),
+            None => unknown(clusters, service),
+        }
+    };
+    let judge = |service: &Service| asks(service).then(|| judged(service)).into_iter().chain(slips(service)).collect::<Vec<_>>();
+    let mut findings: Vec<_> = strays.flat_map(judge).collect();
+    findings.sort();
+    findings
+}
+
+fn asks(service: &Service) -> bool {
+    read_labels(&service.name, &service.labels).reading != LabelReading::NotPublished
+}
+
+fn unknown(clusters: &[Cluster], service: &Service) -> Finding {
+    let value = service_cluster_of(&service.labels);
+    let message = match value {
+        Some(_) => "no declared cluster publishes this label value; the service is not published",
+        None => "no declared cluster publishes services without this label; the service is not published",
+    };
+    let remedy = remedy(clusters, value);
+    let hidden = value.and_then(unseen).map_or_else(String::new, |unseen| format!("; it has {unseen}"));
+    let message = format!("{message}{hidden}");
+    let subject = Subject::Service(service.name.clone());
+    Finding::new(Severity::Error, FindingCode::UnknownServiceCluster, subject, message, remedy)
+        .at(label_key("service_cluster"), value.unwrap_or_default())
+}
+
+/// What leads to a cluster that there is. The one for services without the label is often called by its name, which is no label value.
+fn remedy(clusters: &[Cluster], value: Option<&str>) -> String {
+    let known: Vec<&str> = clusters.iter().filter_map(|cluster| cluster.service_cluster.as_deref()).collect();
+    if let Some(meant) = value.and_then(|value| nearest(value, known.iter().copied())) {
+        return format!("Did you mean {meant}? Else declare a ServiceCluster for it.");
+    }
+    let unlabelled = clusters.iter().find(|cluster| cluster.service_cluster.is_none()).map(|cluster| cluster.name.as_str());
+    let without = unlabelled.map(|name| format!("the cluster {name} publishes services without it"));
+    let is_its_name = value.zip(unlabelled).is_some_and(|(value, name)| nearest(value, std::iter::once(name)).is_some());
+    match (without, known.as_slice()) {
+        (Some(without), _) if is_its_name => format!("Remove the label: {without}."),
+        (Some(without), []) => format!("Remove the label ({without}), or declare a ServiceCluster for it."),
+        (Some(without), known) => {
+            format!("Write one of {}, remove the label ({without}), or declare a ServiceCluster for it.", known.join(", "))
+        }
+        (None, []) => "Declare a ServiceCluster for it.".to_owned(),
+        (None, known) => format!("Write one of {}, or declare a ServiceCluster for it.", known.join(", ")),
+    }
+}
+
+fn waits_for(cluster: &ClusterName, service: &Service) -> Finding {
+    let message = format!(
+        "This service belongs to cluster {cluster}, whose document has mistakes, and this operator has seen no good version of it: \
+         nothing is published or changed for it, and proxies that run go on with what they have."
+    );
+    not_in_force(service, message, format!("Correct the document of cluster {cluster}: its findings say what is wrong."))
+}
+
+fn may_wait(service: &Service) -> Finding {
+    let message = "No document that could be read publishes this label value, and some could not be read: the service is not published.";
+    not_in_force(service, message.to_owned(), "Correct the documents: their findings say what is wrong.".to_owned())
+}
+
+fn not_in_force(service: &Service, message: String, remedy: String) -> Finding {
+    let value = service_cluster_of(&service.labels).unwrap_or_default();
+    Finding::new(Severity::Error, FindingCode::ClusterNotInForce, Subject::Service(service.name.clone()), message, remedy)
+        .at(label_key("service_cluster"), value)
+}
