@@ -58,13 +58,13 @@ fn check(objects: &[Vec<u8>], outputs: &[Output]) {
 /// What the reader says of an object in the place of each label, and what of it would be published.
 fn said_of(object: &[u8]) -> Vec<Output> {
     let (certificate, key) = (WORLD.certificate.as_bytes(), WORLD.key.as_bytes());
-    let refused = |fault: probe::Refused| format!("{fault:?}");
-    let pair = |certificate: &[u8], key: &[u8]| probe::pair(certificate, key).map_or_else(refused, |pair| pair.certificate);
+    let refused = |fault: material_probe::Refused| format!("{fault:?}");
+    let pair = |certificate: &[u8], key: &[u8]| material_probe::pair(certificate, key).map_or_else(refused, |pair| pair.certificate);
     let texts = [
         ("the certificate, key in one", pair(object, object)),
         ("the certificate, key elsewhere", pair(object, key)),
         ("the key", pair(certificate, object)),
-        ("the authority", probe::authority(object).unwrap_or_else(refused)),
+        ("the authority", material_probe::authority(object).unwrap_or_else(refused)),
     ];
     texts.map(|(name, text)| Output::new(name, text)).into()
 }
@@ -92,7 +92,7 @@ proptest! {
 fn a_key_in_the_object_of_an_authority_is_told_however_it_is_stored() {
     let whole = WORLD.sorts().flat_map(|key| [format!("{}{key}", WORLD.certificate), format!("{key}{}", WORLD.certificate)]);
     for object in whole {
-        let refused = probe::authority(object.as_bytes()).unwrap_err();
+        let refused = material_probe::authority(object.as_bytes()).unwrap_err();
         assert_eq!(refused.state, MaterialState::HoldsKey, "{object}: {refused:?}");
     }
     let damaged = [
@@ -105,11 +105,11 @@ fn a_key_in_the_object_of_an_authority_is_told_however_it_is_stored() {
         WORLD.key.replace("PRIVATE KEY", "CERTIFICATE REQUEST"),
     ];
     for key in damaged {
-        let refused = probe::authority(format!("{}{key}", WORLD.certificate).as_bytes()).unwrap_err();
+        let refused = material_probe::authority(format!("{}{key}", WORLD.certificate).as_bytes()).unwrap_err();
         assert_eq!(refused.state, MaterialState::HoldsKey, "{key}: {refused:?}");
     }
     let innocent = format!("The private key of this CA is in the vault -- ask Ann.\n{}", WORLD.certificate);
-    assert_eq!(probe::authority(innocent.as_bytes()).unwrap(), WORLD.certificate);
+    assert_eq!(material_probe::authority(innocent.as_bytes()).unwrap(), WORLD.certificate);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
 use super::client_command::fail;
-use super::operator::Way;
 use super::daemon::{LogArgs, on_runtime, stop_requested};
+use super::operator::Way;
 use crate::channel::{Bootstrap, contract};
 use crate::extension::{self, ExtensionOptions};
 use crate::pki::ChannelRole;

@@ -1,23 +1,23 @@
 //! The command line: what was typed becomes checked arguments, then a call into the rooms. No decisions of its own.
 
+mod answer_source;
 mod client_command;
+mod daemon;
 mod explain;
 mod extension;
 mod operator;
+mod operator_client;
 mod plan;
 mod privileges;
 mod proxy;
-mod answer_source;
 mod render;
 pub mod schema;
-mod daemon;
 mod status;
 mod status_port_options;
 mod tables;
 mod token;
 mod token_file;
 pub mod validate;
-mod operator_client;
 
 use std::process::ExitCode;
 

@@ -10,8 +10,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::client_command::{block_on, fail};
-use super::operator::Way;
 use super::daemon::{LogArgs, on_runtime};
+use super::operator::Way;
 use crate::channel::{Bootstrap, BootstrapError, contract};
 use crate::pki::ChannelRole;
 use crate::proxy::{self, Follow, NameServer, ProxyOptions, ProxySignal};

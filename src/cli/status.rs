@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::tables;
 use super::operator_client::{self, Client, ServerArgs, WebError};
+use super::tables;
 use crate::report::{Phase, StatusReport};
 
 /// Arguments of `swarmgate status`. The exit code is 0 when every cluster is Ready, 1 otherwise.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::network_attachment;
 use super::context::Surroundings;
+use super::network_attachment;
 use crate::channel::Received;
 use crate::channel::limits::{self, TooLarge};
 use crate::channel::wire::{Delivery, Desired};

@@ -3,33 +3,33 @@
 //! there is one and keeps what must be remembered between two. Imports all rooms but `docker`, `simulator`, `proxy` and
 //! `extension`; decides nothing about routes or fleets itself.
 
-mod network_attachment;
 pub mod certificate_authority;
-mod status_store;
+pub mod context;
+pub mod declared;
+mod desired_state;
+mod execution;
+pub mod files;
+mod finding_log;
 pub mod instance;
 pub mod label_damping;
-pub mod declared;
-pub mod files;
-pub mod snapshot_cache;
-mod query_snapshots;
-mod watcher;
-mod self_check;
+mod network_attachment;
+pub mod notifications;
+pub mod options;
 pub mod poll_interval;
-pub mod reconcile;
-mod execution;
 pub mod preview;
 pub mod queries;
-pub mod work_queue;
+mod query_snapshots;
+pub mod reconcile;
 mod run;
-pub mod options;
-pub mod notifications;
+mod self_check;
+pub mod snapshot_cache;
 pub mod spec;
 pub mod status;
 mod status_port;
-pub mod context;
-mod finding_log;
-mod desired_state;
+mod status_store;
 pub mod trigger;
+mod watcher;
+pub mod work_queue;
 
 pub use run::{run, stop_on_signals};
 pub use status_port::RunError;

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::declared::DeclaredCluster;
-use super::snapshot_cache::Sighted;
-use super::execution::{Performed, perform};
-use super::status::{self, Seen};
 use super::context::Surroundings;
+use super::declared::DeclaredCluster;
 use super::desired_state::{Recollection, Routes};
-use super::{network_attachment, finding_log, desired_state};
+use super::execution::{Performed, perform};
+use super::snapshot_cache::Sighted;
+use super::status::{self, Seen};
+use super::{desired_state, finding_log, network_attachment};
 use crate::fleet::{admission, peers};
 use crate::intent::cluster::Cluster;
 use crate::networks;

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
-use super::label_damping::{Damping, Held};
 use super::declared::Declared;
+use super::label_damping::{Damping, Held};
 use crate::channel::Moment;
 use crate::swarm::{Service, Snapshot, Swarm};
 use crate::telemetry::metrics::{OBSERVE_DURATION_SECONDS, OBSERVE_FAILURES_TOTAL};

@@ -11,8 +11,8 @@ use tokio::time::{sleep, timeout};
 
 use super::declared::Declared;
 use super::files;
-use super::notifications::Signals;
 use super::finding_log;
+use super::notifications::Signals;
 use super::trigger::Wake;
 use crate::intent::documents::{SourceFile, read_documents};
 

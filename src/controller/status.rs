@@ -1,15 +1,15 @@
 //! What a pass has to say about its cluster: builds the status from what the pass saw. Pure; decides nothing. Looks back
 //! only to keep the time of each condition's last change, and to keep showing what was known when the Swarm cannot be read.
 
+mod certificate_findings;
 mod conditions;
 mod engine;
 mod lagging_proxies;
-mod certificate_findings;
+mod message_size;
 mod networks;
 mod proxies;
 mod quarantine_findings;
 mod routes;
-mod message_size;
 
 use jiff::{SignedDuration, Timestamp};
 

@@ -10,8 +10,8 @@ use ipnet::IpNet;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::snapshot_cache::Lookout;
 use super::notifications::{Interest, Signals};
+use super::snapshot_cache::Lookout;
 use super::trigger::Wake;
 use crate::retry::{Retry, RetryLimits};
 use crate::swarm::{Snapshot, Swarm};

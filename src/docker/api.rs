@@ -16,12 +16,12 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::config_cache::{self, Key, KnownConfigs};
+use super::config_events::News;
+use super::connection::Link;
 use super::error::{CallError, ConnectError, swarm_error, unavailable};
 use super::events;
-use super::connection::Link;
-use super::network_filter::{self, KnownBridge};
-use super::config_events::News;
 use super::memory_budget::Room;
+use super::network_filter::{self, KnownBridge};
 use super::session::Session;
 use crate::swarm::{Hint, RawSnapshot, Swarm, SwarmError, SwarmErrorKind, is_stopping, services_with_our_label, spare_service, spare_task};
 use crate::types::{ConfigId, NetworkId, SecretId, ServiceId};
@@ -159,8 +159,9 @@ impl DockerSwarm {
         let mut known = self.configs.lock().await;
         known.hear(self.news.take());
         if known.must_list(Instant::now()) {
-            let listed =
-                self.call("list configs", |s| async move { s.configs(config_cache::LIST, config_cache::LIST_BOUNDS, config_cache::slim).await }).await;
+            let listed = self
+                .call("list configs", |s| async move { s.configs(config_cache::LIST, config_cache::LIST_BOUNDS, config_cache::slim).await })
+                .await;
             match listed {
                 Ok((list, all)) => known.listed(list, all, Instant::now()),
                 Err(error) => known.not_listed(error, Instant::now())?,

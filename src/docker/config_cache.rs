@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::http_call::ConfigBounds;
 use super::config_events::Changes;
+use super::http_call::ConfigBounds;
 use crate::swarm::{NamedConfigs, OWN_CONFIG_PREFIX, SwarmError, SwarmErrorKind, looks_like_our_config, mounted_configs};
 
 /// Of Swarmgate's own, all that look like them: `{"label":["swarmgate.owner"],"name":["swarmgate-"]}`, both of which hold.

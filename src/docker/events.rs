@@ -9,9 +9,9 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use serde_json::Value;
 
-use super::error::{swarm_error, unavailable};
-use super::connection::count_bytes;
 use super::config_events::{Following, News};
+use super::connection::count_bytes;
+use super::error::{swarm_error, unavailable};
 use crate::swarm::{Hint, SwarmError};
 
 /// `{"scope":["swarm"],"type":["service","node","network","config","secret"]}`

@@ -12,9 +12,9 @@ use hyper::body::Incoming;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::connection::count_bytes;
 use super::error::CallError;
 use super::list_stream::Items;
-use super::connection::count_bytes;
 use super::memory_budget::{Room, TooLarge, weight};
 use super::session::Session;
 

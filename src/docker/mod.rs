@@ -4,17 +4,17 @@
 //! than it has room for.
 
 mod api;
-mod http_call;
 mod config_cache;
+mod config_events;
+mod connection;
 mod error;
 mod events;
+mod http_call;
 mod list_stream;
-mod connection;
-mod network_filter;
-mod config_events;
 mod memory_budget;
-mod session;
+mod network_filter;
 mod path_template;
+mod session;
 
 pub use api::{DockerSwarm, LOOK_MEMORY_MAX};
 pub use error::ConnectError;

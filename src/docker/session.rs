@@ -6,8 +6,8 @@ use bollard::errors::Error;
 use bollard::{API_DEFAULT_VERSION, ClientVersion};
 use serde_json::Value;
 
-use super::error::{CallError, swarm_error, unavailable};
 use super::connection::Link;
+use super::error::{CallError, swarm_error, unavailable};
 use crate::swarm::SwarmError;
 
 /// The oldest API that has all we need.

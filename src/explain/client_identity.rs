@@ -4,11 +4,11 @@
 
 use std::net::IpAddr;
 
+use super::explanation::{About, Outcome, Step};
 use super::forwarded::{self, site};
 use super::request::Request;
 use super::request_source::Sent;
 use super::step;
-use super::explanation::{About, Outcome, Step};
 use crate::route::{ClientAddress, ClientAddressSource, EngineSettings};
 use crate::types::Scheme;
 

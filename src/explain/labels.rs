@@ -1,8 +1,8 @@
 //! What became of each label of one service: what it really does, and what there is to say against it.
 
+use super::explanation::LabelFate;
 use super::label_effects::{self, Effects};
 use super::printable;
-use super::explanation::LabelFate;
 use crate::intent::labels::{LABELS, PREFIX, access_key};
 use crate::report::{Finding, FindingCode, Severity};
 use crate::swarm::Service;

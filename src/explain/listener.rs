@@ -1,7 +1,7 @@
 //! The way from the client into a proxy: the published port, and whether a proxy is there.
 
-use super::request::Request;
 use super::explanation::{About, Outcome, Step};
+use super::request::Request;
 use super::{Sources, client_identity, stale_endpoints, step};
 use crate::channel::contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
 use crate::intent::cluster::Cluster;

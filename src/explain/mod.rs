@@ -2,38 +2,38 @@
 //! Pure. Decides nothing itself: it asks the same translation, places and materials from which configurations are written,
 //! and `tests/nginx/explained.rs` holds it against the real engine.
 
-mod route_match;
 mod backend;
-mod rendered_config;
-mod label_effects;
-mod findings;
-mod forwarded;
 mod client_identity;
 mod damped_labels;
+mod explanation;
+mod findings;
+mod forwarded;
 mod host_label_effects;
-mod runtime_state;
+mod label_effects;
 mod labels;
 mod listener;
 mod path_outcome;
+mod pool_membership;
+mod rendered_config;
 mod request;
 mod request_source;
+mod request_trace;
+mod route_match;
+mod runtime_state;
 mod service;
 mod stale_endpoints;
-mod pool_membership;
 mod template;
 mod uri_normalization;
-mod request_trace;
-mod explanation;
 
-pub use route_match::{Decision, Refusal, decide};
-pub use rendered_config::{Configuration, NoConfiguration, configuration};
 pub use client_identity::{Asked, admitted};
 pub use damped_labels::HeldBack;
+pub use explanation::{About, ClusterWalk, Explanation, LabelFate, Outcome, ServiceExplanation, Step};
+pub use rendered_config::{Configuration, NoConfiguration, configuration};
 pub use request::{BadUrl, Request};
 pub use request_source::{BadConnection, ProxyHeader, Sent};
-pub use service::explain_service;
 pub use request_trace::explain;
-pub use explanation::{About, ClusterWalk, Explanation, LabelFate, Outcome, ServiceExplanation, Step};
+pub use route_match::{Decision, Refusal, decide};
+pub use service::explain_service;
 
 use crate::intent::cluster::Cluster;
 use crate::report::{ClusterStatus, RouteReport, RouteState, StatusReport};

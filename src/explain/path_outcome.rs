@@ -1,8 +1,8 @@
 //! The end of a walk at a published host: a redirect, an application, or exactly why there is none at this path.
 
-use super::uri_normalization::{self, Writing};
-use super::request_trace::Walk;
 use super::explanation::{About, Outcome};
+use super::request_trace::Walk;
+use super::uri_normalization::{self, Writing};
 use super::{backend, step};
 use crate::render::PREFIX_HEADER;
 use crate::route::{Answer, Application, Place, Redirect, VirtualHost};
@@ -92,7 +92,8 @@ fn applied(
     let target = if cut {
         // HTTP/2 backends take no URI, so that the path is cut off by a rewrite, which escapes always.
         let writing = if route.backend.protocol.http2 { Writing::Escaped } else { Writing::AsAsked };
-        let target = format!("{}{}", uri_normalization::below(&path, walk.request.asked_path(), root.as_str(), writing), walk.request.query());
+        let target =
+            format!("{}{}", uri_normalization::below(&path, walk.request.asked_path(), root.as_str(), writing), walk.request.query());
         walk.steps.push(step(About::Sees, format!("{target}: {root} is cut off (com.docker.lb.context_root_rewrite of {by})")));
         walk.steps.push(step(About::Headers, format!("to the application: {PREFIX_HEADER}, which is {root}")));
         target

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::route_match::{Decision, Refusal, decide};
 use super::client_identity::{self, Asked};
-use super::request::Request;
 use super::explanation::{About, ClusterWalk, Explanation, Outcome, Step};
-use super::{Sources, Unknown, backend, findings, damped_labels, runtime_state, listener, path_outcome, printable, stale_endpoints, step};
+use super::request::Request;
+use super::route_match::{Decision, Refusal, decide};
+use super::{Sources, Unknown, backend, damped_labels, findings, listener, path_outcome, printable, runtime_state, stale_endpoints, step};
 use crate::intent::cluster::Cluster;
 use crate::intent::suggest::nearest;
 use crate::render::Materials;

@@ -111,7 +111,9 @@ fn at_default<'a>(default: Option<&'a DefaultBackend>, request: &Request) -> Dec
 fn at_host<'a>(pattern: HostPattern, host: &'a VirtualHost, request: &Request, scheme: Scheme) -> Decision<'a> {
     match &request.path {
         Err(bad) => Decision::BadPath(bad.to_string()),
-        Ok(_) if host.is_shared_by_path() && uri_normalization::may_lead_elsewhere(request.asked_path()) => Decision::BadPath(MISLEADING.to_owned()),
+        Ok(_) if host.is_shared_by_path() && uri_normalization::may_lead_elsewhere(request.asked_path()) => {
+            Decision::BadPath(MISLEADING.to_owned())
+        }
         Ok(path) => {
             let unknown = || Place { path: ContextPath::root(), answer: Answer::NoRoute };
             Decision::Place(pattern, host, host.place_of(scheme, path).unwrap_or_else(unknown))

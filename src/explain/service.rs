@@ -1,11 +1,11 @@
 //! `--service`: one service, its labels, its cluster, its networks, its routes.
 
-use super::label_effects::Effects;
+use super::explanation::ServiceExplanation;
 use super::findings::of_no_cluster;
+use super::label_effects::Effects;
 use super::labels::Standpoint;
 use super::pool_membership::Standing;
-use super::explanation::ServiceExplanation;
-use super::{Sources, Unknown, damped_labels, runtime_state, labels, printable, template};
+use super::{Sources, Unknown, damped_labels, labels, printable, runtime_state, template};
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::{LabelReading, read_labels, service_cluster_of};
 use crate::render::Materials;

@@ -5,21 +5,21 @@
 //! was judged, and a key beside a certificate goes nowhere. What is good here and the engine refuses all the same is found
 //! out by asking it.
 
-mod pem_blocks;
-mod summary;
-mod keys;
 mod client_compatibility;
 mod common_mistakes;
+mod keys;
+mod pem_blocks;
+mod summary;
 
 use jiff::Timestamp;
 use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509Certificate};
 
 use crate::channel::wire::{Doubt, MaterialState};
 use crate::types::{CERTIFICATE_LABEL, HostPattern, pem};
+use common_mistakes::{check_text, why_no_block};
+use keys::{Algorithm, Key};
 use pem_blocks::{Block, Label};
 pub(super) use summary::{Facts, Standing, Window, shown};
-use keys::{Algorithm, Key};
-use common_mistakes::{check_text, why_no_block};
 
 /// No chain is longer: clients would have to read all of it in every handshake.
 const CHAIN_MAX: usize = 100;
@@ -216,7 +216,9 @@ fn is_self_issued(certificate: &X509Certificate<'_>) -> bool {
 fn signatures(leaf: &X509Certificate<'_>, path: &[(usize, &X509Certificate<'_>)]) -> Vec<Doubt> {
     // Whoever trusts a certificate that signs itself does not look at how.
     let own = (!is_self_issued(leaf)).then(|| client_compatibility::of_signature(leaf, "it")).flatten();
-    let chain = path.iter().filter_map(|(place, certificate)| client_compatibility::of_signature(certificate, &format!("certificate {place} in it")));
+    let chain = path
+        .iter()
+        .filter_map(|(place, certificate)| client_compatibility::of_signature(certificate, &format!("certificate {place} in it")));
     own.into_iter().chain(chain).collect()
 }
 

@@ -4,8 +4,8 @@
 //!
 //! Contents leave this process towards the proxies only, and are never logged.
 
-mod mounted_object;
 mod engine_refusal;
+mod mounted_object;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};

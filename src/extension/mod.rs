@@ -2,21 +2,21 @@
 //! touches the Docker API. Whatever happens to the operator or to a table, its proxies can go on asking for the last good
 //! configuration.
 
-mod worker_thread;
-mod validator;
-mod certificates;
+mod address_tracker;
 mod bisect;
+mod certificates;
 mod generation;
 mod material;
 #[doc(hidden)]
 pub mod material_probe;
+mod pipeline;
 mod proxy_registry;
 mod quarantine;
 mod reporter;
 mod server;
-mod address_tracker;
 mod tls_test_tables;
-mod pipeline;
+mod validator;
+mod worker_thread;
 
 #[cfg(test)]
 mod test_certificates;
@@ -40,13 +40,13 @@ use crate::engine::{Engine, EngineError};
 use crate::pki::{ClientAuthentication, OPERATOR_NAME, TlsError, server_config};
 use crate::render::Layout;
 use crate::types::{ClusterName, Digest};
-use validator::Bench;
+use address_tracker::Sightings;
 use generation::Stamper;
 use material::Keeper;
+use pipeline::{Offer, Outcome, Workshop};
 use proxy_registry::Proxies;
 use reporter::Reporter;
-use address_tracker::Sightings;
-use pipeline::{Offer, Outcome, Workshop};
+use validator::Bench;
 
 /// What an extension must know to start.
 #[derive(Debug, Clone)]

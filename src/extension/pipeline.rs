@@ -11,12 +11,12 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::validator::{Bench, Rendered};
+use super::address_tracker::Sightings;
 use super::generation::Stamper;
 use super::material::{Keeper, Look};
 use super::quarantine::Quarantine;
-use super::address_tracker::Sightings;
 use super::tls_test_tables::{self, Suspect};
+use super::validator::{Bench, Rendered};
 use crate::channel::wire::{Accepted, Bundle, Desired, MaterialReport, ProxyConfig, Quarantined, Refusal};
 use crate::engine::{EngineError, last_words};
 use crate::render::Materials;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::validator::{Bench, Rendered};
 use super::bisect;
 use super::material::Look;
+use super::validator::{Bench, Rendered};
 use crate::channel::wire::{Desired, Quarantined};
 use crate::engine::EngineError;
 use crate::route::{EngineSettings, Part, RouteTable};

@@ -9,8 +9,8 @@ use http::StatusCode;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::proxy_registry::Proxies;
 use super::pipeline::Outcome;
+use super::proxy_registry::Proxies;
 use crate::channel::wire::{Accepted, ExtensionReport, WIRE_VERSION};
 use crate::channel::{ChannelClient, ClientError};
 use crate::retry::{Retry, RetryLimits};

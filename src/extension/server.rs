@@ -14,8 +14,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::Age;
-use super::proxy_registry::Proxies;
 use super::pipeline::Offer;
+use super::proxy_registry::Proxies;
 use crate::channel::limits::PROXY_REPORT_BYTES_MAX;
 use crate::channel::wire::{Addresses, ProxyReport, WIRE_VERSION};
 use crate::channel::{LongPoll, Moment, NotNow, Waited, is, newer, read_message, told_freshness};

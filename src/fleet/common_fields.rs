@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::ShapeInput;
-use super::field::{Alike, Args, Entries, Field, FieldValue, KeyedBy, Role, Want, Whole};
 use super::container_limits;
+use super::field::{Alike, Args, Entries, Field, FieldValue, KeyedBy, Role, Want, Whole};
 use super::names;
 use super::seals::{Described, Kind};
 use crate::channel::contract::{

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::ShapeInput;
+use super::common_fields::{SECRET_FILE_MODE, user_parts};
 use super::field::Role;
 use super::names;
 use super::seals::{Described, Kind};
-use super::common_fields::{SECRET_FILE_MODE, user_parts};
 use crate::channel::contract::{LABEL_AUTHORITY, LABEL_TOKEN_DIGEST, TOKEN_FILE};
 use crate::channel::{Admission, AdmittedToken};
 use crate::intent::cluster::Cluster;

@@ -5,12 +5,12 @@
 use serde_json::{Value, json};
 
 use super::ShapeInput;
-use super::field::{Alike, Field, Role, ServiceShape};
-use super::container_limits::{self, Program};
-use super::tls_mounts;
-use super::peers;
 use super::common_fields::{self, Reach, want, whole};
+use super::container_limits::{self, Program};
 use super::enrolment_tokens;
+use super::field::{Alike, Field, Role, ServiceShape};
+use super::peers;
+use super::tls_mounts;
 use crate::channel::contract::{EXTENSION_PORT, RUN_DIR, USER};
 use crate::intent::cluster_spec::Mode;
 use crate::pki::ChannelRole;

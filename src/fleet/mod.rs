@@ -5,21 +5,21 @@
 //! What the document leaves out is not managed: such a field has a default for the creation of the service and is
 //! free afterwards (see [`Want`]). Comparing with what exists is the business of `plan`.
 
-mod mounted_config;
-pub mod host_port_conflicts;
-mod global_mode;
+mod common_fields;
+mod config_parts;
+mod container_limits;
+mod enrolment_tokens;
 mod extension;
 mod field;
-mod container_limits;
-mod tls_mounts;
+mod global_mode;
+pub mod host_port_conflicts;
+mod mounted_config;
 pub mod names;
 mod new_networks;
-mod config_parts;
 mod peers;
 mod proxy;
 mod seals;
-mod common_fields;
-mod enrolment_tokens;
+mod tls_mounts;
 
 use jiff::Timestamp;
 
@@ -36,15 +36,15 @@ use crate::types::{ClusterName, NetworkId, NetworkName};
 /// The role of tokens before there was a certificate authority.
 pub const ROLE_FORMER_TOKEN: &str = "token";
 
-pub use mounted_config::{BOOT_SNAPSHOT_AGE_MAX, ConfigObject};
-pub use host_port_conflicts::Contest;
+pub use config_parts::{OBJECT_BYTES_MAX, whole_of};
+pub use enrolment_tokens::{TokenSecret, admission};
 pub(crate) use field::without_ids;
 pub use field::{Alike, Args, Entries, Field, FieldValue, KeyedBy, MAX_REPLICAS, REPLICAS, Role, ServiceShape, Want, Whole};
+pub use host_port_conflicts::Contest;
+pub use mounted_config::{BOOT_SNAPSHOT_AGE_MAX, ConfigObject};
 pub use names::{owned_by, pending_name};
-pub use config_parts::{OBJECT_BYTES_MAX, whole_of};
 pub use peers::peers;
 pub use seals::{Described, Kind};
-pub use enrolment_tokens::{TokenSecret, admission};
 
 pub use crate::intent::cluster_spec::Mode;
 

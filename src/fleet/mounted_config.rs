@@ -7,10 +7,10 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::ShapeInput;
-use super::field::{Field, Role};
 use super::config_parts::{self, OBJECT_BYTES_MAX, PARTS_MAX, Part};
+use super::field::{Field, Role};
 use super::seals::{Described, Kind};
-use super::{tls_mounts, names, common_fields, enrolment_tokens};
+use super::{common_fields, enrolment_tokens, names, tls_mounts};
 use crate::channel::boot;
 use crate::channel::contract::{BOOT_FILE, ENGINE_MAIN_FILE, LABEL_CONTENT, LABEL_MATERIAL};
 use crate::channel::wire::Bundle;

@@ -7,9 +7,9 @@ use std::net::SocketAddr;
 use serde_json::Value;
 
 use super::ShapeInput;
+use super::common_fields;
 use super::field::Field;
 use super::names::owned_by;
-use super::common_fields;
 use crate::channel::ChannelMode;
 use crate::channel::contract::{ENV_CHANNEL, ENV_OPERATOR_URL, EXTENSION_PORT};
 use crate::channel::wire::Peers;

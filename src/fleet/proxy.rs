@@ -5,14 +5,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::ShapeInput;
-use super::mounted_config::{self, Mounted};
-use super::global_mode::{self, Number};
-use super::field::{Alike, Field, Role, ServiceShape, Want};
+use super::common_fields::{self, Reach, nanos, want, whole};
 use super::container_limits::{self, Program};
+use super::field::{Alike, Field, Role, ServiceShape, Want};
+use super::global_mode::{self, Number};
+use super::mounted_config::{self, Mounted};
 use super::names;
 use super::new_networks;
 use super::peers;
-use super::common_fields::{self, Reach, nanos, want, whole};
 use crate::channel::ChannelMode;
 use crate::channel::contract::{ENV_EXTENSION_URL, EXTENSION_PORT, RUN_DIR, STATE_DIR, USER};
 use crate::intent::cluster::Proxy;
@@ -38,7 +38,11 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> (ServiceShape, Vec<Finding>) {
     let newer_env = (newest != env).then(|| common_fields::env(&proxy.workload, &newest));
     let mut fields = common_fields::fields(input, &proxy.workload, Role::Proxy, &env);
     fields.extend(program(input));
-    fields.extend(container_limits::privileges(input, &proxy.workload, if proxy.rollout == Rollout::Live { Program::Ours } else { Program::Stock }));
+    fields.extend(container_limits::privileges(
+        input,
+        &proxy.workload,
+        if proxy.rollout == Rollout::Live { Program::Ours } else { Program::Stock },
+    ));
     fields.extend([networks(input), stop_signal(proxy), grace(proxy)]);
     fields.extend(endpoint(proxy));
     let Number { mode, fields: number, follows_nodes, finding: on_number } =

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::observation::Observed;
-use super::{Input, Memory, Visits, rollout_health, quarantine, address_shortage, crashing_proxies};
+use super::{Input, Memory, Visits, address_shortage, crashing_proxies, quarantine, rollout_health};
 use crate::types::NetworkId;
 
 /// How long others are waited for that may come with a network, in a deployment of several services.

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::attach_timing::later;
 use super::observation::Observed;
-use super::{Input, Memory, quarantine, address_shortage};
+use super::{Input, Memory, address_shortage, quarantine};
 use crate::swarm::Task;
 use crate::types::{NetworkId, excerpt};
 

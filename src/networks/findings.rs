@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::attach_timing::{self, name};
 use super::observation::Observed;
-use super::{Choice, Held, Input, Memory, Shortage, rollout_health, quarantine, address_shortage, crashing_proxies};
+use super::{Choice, Held, Input, Memory, Shortage, address_shortage, crashing_proxies, quarantine, rollout_health};
 use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
 use crate::types::NetworkId;
 
@@ -119,7 +119,9 @@ fn reason(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, choice: &Choi
         return Why::alike("networks that failed together are tried in parts");
     }
     match memory.last_update.filter(|_| attach_timing::pace_end(input, memory) > input.now) {
-        Some(at) => Why::alike(format!("the proxies were replaced for networks at {at:.0}")).not_before(attach_timing::pace_end(input, memory)),
+        Some(at) => {
+            Why::alike(format!("the proxies were replaced for networks at {at:.0}")).not_before(attach_timing::pace_end(input, memory))
+        }
         None => Why::new("others may follow and are attached with it", "others may follow and are attached with them"),
     }
 }

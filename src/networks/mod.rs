@@ -3,22 +3,22 @@
 //! again when they fail. Pure: time comes in, and what must be known later goes out as the next memory. Never decides
 //! whether a network may be used at all: that is the business of `translate`.
 
-mod attach_timing;
-mod rollout_health;
-mod state;
-mod observation;
-mod quarantine;
 mod address_shortage;
+mod attach_timing;
 mod crashing_proxies;
 mod findings;
+mod observation;
+mod quarantine;
+mod rollout_health;
+mod state;
 mod task_errors;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use state::{LastWords, Memory, Quarantined, Trial, Visits};
 pub use address_shortage::Shortage;
+pub use state::{LastWords, Memory, Quarantined, Trial, Visits};
 
 use crate::report::{Finding, WaitingOn};
 use crate::swarm::{Snapshot, Task};

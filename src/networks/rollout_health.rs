@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::attach_timing::{self, later};
 use super::observation::Observed;
-use super::{Input, Memory, Trial, quarantine, address_shortage, task_errors};
+use super::{Input, Memory, Trial, address_shortage, quarantine, task_errors};
 use crate::types::NetworkId;
 
 /// A proxy service that is younger and of which no proxy runs has never had one.

@@ -13,8 +13,8 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use time::OffsetDateTime;
 
-use super::credentials::KeyInHand;
 use super::certificate_names::{ChannelRole, OPERATOR_NAME, is_task_name, role_name, task_name};
+use super::credentials::KeyInHand;
 use super::seal::Seals;
 use super::trust::TrustRoot;
 use crate::types::ClusterName;

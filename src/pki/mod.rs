@@ -4,16 +4,16 @@
 //! memory, except that of the authority into the one Swarm secret that the operator mounts; never touches sockets or files.
 
 mod authority;
-mod credentials;
 mod certificate_names;
+mod credentials;
 mod seal;
 mod signature;
 mod tls;
 mod trust;
 
 pub use authority::{Authority, AuthorityError, CERTIFICATE_LIFETIME, RequestError};
-pub use credentials::{Credentials, CredentialsError, KeyInHand, request};
 pub use certificate_names::{ChannelRole, OPERATOR_NAME, is_task_name, role_name, task_name};
+pub use credentials::{Credentials, CredentialsError, KeyInHand, request};
 pub use seal::{Sealed, Seals};
 pub use signature::{Signature, Signer};
 pub use tls::{ClientAuthentication, TlsError, client_config, server_config};

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::task_impact::TaskEffect;
 use super::step::{Change, ChangeKind, Plan, Step, UpdateReason};
+use super::task_impact::TaskEffect;
 use crate::channel::contract::LABEL_MANAGED;
 
 /// Longer values are cut: a line must stay readable.

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::task_impact::{endpoint_differs, placement_differs};
 use super::json_path::{get, strings};
-use super::step::{Plan, Step};
 use super::references::{self, Usage};
+use super::step::{Plan, Step};
+use super::task_impact::{endpoint_differs, placement_differs};
 use crate::channel::contract::LABEL_OWNER;
 use crate::fleet::pending_name;
 use crate::swarm::{Service, Snapshot};

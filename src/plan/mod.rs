@@ -2,32 +2,32 @@
 //! equal plan. Every step carries the object version it was computed from and can be printed; what is held back says on
 //! what. An empty plan with nothing waiting is the definition of converged. Never touches an object without our labels.
 
-mod equivalence;
 mod cluster_of;
+mod cluster_removal;
 mod display;
-mod task_impact;
-mod update_order;
+mod draft;
+mod equivalence;
 mod json_path;
 mod lint;
 mod managed_fields;
-mod state;
-mod draft;
 mod patch;
-mod cluster_removal;
-mod rollout;
-mod service;
-mod step;
 mod prune;
 mod references;
+mod rollout;
+mod service;
+mod state;
+mod step;
+mod task_impact;
+mod update_order;
 
-pub use task_impact::{TaskEffect, task_effect, would_replace_tasks};
-pub use lint::{Violation, lint};
-pub use state::{Attempt, Memory};
 pub use cluster_removal::{leftover_clusters, plan_removal};
+pub use lint::{Violation, lint};
 pub use rollout::{
     ROLLBACK_HANGS_AFTER, ROLLOUT_HOLD_MAX, ROLLOUT_IDLE_AFTER, ROLLOUT_SLOW_AFTER, ROLLOUT_STUCK_AFTER, is_short_of_tasks, wanted_tasks,
 };
+pub use state::{Attempt, Memory};
 pub use step::{Applied, Change, ChangeKind, Plan, RolloutNote, RolloutOutcome, SecretContent, Step, UpdateReason};
+pub use task_impact::{TaskEffect, task_effect, would_replace_tasks};
 
 pub use crate::fleet::pending_name;
 

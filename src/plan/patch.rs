@@ -4,9 +4,9 @@
 use serde_json::{Map, Value, json};
 
 use super::equivalence::{alike, contains, network_id};
-use super::task_impact::endpoint_differs;
 use super::json_path::{get, set};
 use super::managed_fields::Managed;
+use super::task_impact::endpoint_differs;
 use crate::channel::contract::LABEL_MANAGED;
 use crate::fleet::{Alike, Args, Entries, Field, FieldValue, KeyedBy, Mode, ServiceShape, Want, Whole, without_ids};
 use crate::swarm::{Snapshot, fitting_nodes};

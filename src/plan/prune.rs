@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use super::cluster_of::cluster_of;
 use super::draft::Draft;
+use super::references::{self, Usage};
 use super::rollout;
 use super::step::Step;
-use super::references::{self, Usage};
 use crate::fleet::{Described, Kind, Role, ServiceShape, whole_of};
 use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
 use crate::swarm::{Config, Secret, Service};

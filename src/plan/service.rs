@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::display::changes;
-use super::task_impact::{TaskEffect, task_effect};
-use super::update_order;
-use super::json_path::{get, strings};
 use super::draft::Draft;
+use super::json_path::{get, strings};
 use super::patch::{self, Patched};
 use super::rollout::{self, Gate};
 use super::step::{Change, ChangeKind, RolloutNote, RolloutOutcome, Step, UpdateReason};
+use super::task_impact::{TaskEffect, task_effect};
+use super::update_order;
 use crate::fleet::{MAX_REPLICAS, Mode, REPLICAS, Role, ServiceShape, pending_name};
 use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
 use crate::swarm::{Service, without_a_place};

@@ -10,12 +10,12 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::endpoint_expiry::{Watcher, steady_after};
 use super::config_directory::{Generation, Generations};
-use super::name_handover;
-use super::name_bootstrap::learn;
 use super::departed_endpoints;
+use super::endpoint_expiry::{Watcher, steady_after};
 use super::master::{Master, ReloadError};
+use super::name_bootstrap::learn;
+use super::name_handover;
 use super::reload_reason::reason;
 use super::{Agent, Source, secret_files};
 use crate::channel::Moment;

@@ -22,8 +22,8 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
-use super::docker_dns::{DATAGRAM_MAX, Docker, Holder, Said, Via, read_message, write_message};
 use super::address_owner::Tasks;
+use super::docker_dns::{DATAGRAM_MAX, Docker, Holder, Said, Via, read_message, write_message};
 
 /// How many questions of the engine are known at a time. Most of them wait for their turn with Docker (`docker_names.rs`).
 const QUESTIONS_MAX: usize = 4096;

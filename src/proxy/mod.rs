@@ -1,35 +1,35 @@
 //! The agent in the proxy container (PID 1): fetch, test, swap, reload, verify, report. It fails static: whatever happens
 //! to extension, operator and volume, the engine goes on with the last good configuration. Never touches the Docker API.
 
-mod endpoint_expiry;
+mod address_owner;
 mod apply;
-mod network_readiness;
 mod bodies;
+mod body_spool;
+mod config_directory;
+mod departed_endpoints;
+mod dns_server;
 mod docker_dns;
+mod endpoint_expiry;
 mod file_limits;
 mod follow;
-mod config_directory;
-mod name_handover;
 mod health;
-mod name_bootstrap;
-mod departed_endpoints;
-mod worker_monitor;
+mod last_good_state;
 mod master;
-mod dns_server;
+mod name_bootstrap;
+mod name_handover;
+mod network_readiness;
 mod peers;
 mod processes;
-mod zombie_reaper;
 mod reload_reason;
 mod report;
-mod worker_retirement;
 mod secret_files;
-mod unanswered_names;
-mod body_spool;
 mod standby;
 mod startup;
-mod last_good_state;
 mod supervisor;
-mod address_owner;
+mod unanswered_names;
+mod worker_monitor;
+mod worker_retirement;
+mod zombie_reaper;
 
 use std::io;
 use std::net::SocketAddr;
@@ -53,11 +53,11 @@ use crate::report::{SOURCE_BOOT, SOURCE_NAMES};
 use crate::types::{ClusterName, Digest};
 use config_directory::Generations;
 use departed_endpoints::Left;
-use standby::Standby;
 use last_good_state::Store;
+use standby::Standby;
 
-pub use health::{HealthError, check};
 pub use dns_server::NameServer;
+pub use health::{HealthError, check};
 
 /// What an agent must know to start.
 #[derive(Debug, Clone)]

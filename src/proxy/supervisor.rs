@@ -7,9 +7,9 @@ use nix::sys::signal::Signal;
 use tokio::sync::{Notify, mpsc};
 
 use super::apply::{Applier, Candidate};
+use super::master::Master;
 use super::name_bootstrap::Later;
 use super::worker_monitor::keep_bounds;
-use super::master::Master;
 use super::{Agent, ProxyError, ProxySignal};
 use crate::engine::EngineError;
 

@@ -10,10 +10,10 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Agent;
+use super::body_spool::{self, Spool};
 use super::master::Master;
 use super::processes::workers_of;
 use super::worker_retirement::{Retirement, Seen};
-use super::body_spool::{self, Spool};
 use crate::channel::bounds::AgentBounds;
 use crate::channel::contract::ENGINE_BODY_DIR;
 use crate::channel::wire::EngineLoad;

@@ -2,7 +2,10 @@
 //! the directives are chosen.
 
 use super::writer::{Word, Writer};
-use super::{Purpose, Rendering, scheme_locations, client_address, path_escapes, client_limits, administrator_options, proxying, request_headers, upstreams};
+use super::{
+    Purpose, Rendering, administrator_options, client_address, client_limits, path_escapes, proxying, request_headers, scheme_locations,
+    upstreams,
+};
 use crate::channel::contract;
 use crate::route::EngineSettings;
 

@@ -2,33 +2,33 @@
 //! configuration, equal tables give equal bytes, and no value of a table can leave the place it is written to
 //! ([`writer`] takes checked types only). Must never read files, clocks or the environment.
 
-pub mod security_advisories;
-mod scheme_locations;
+mod administrator_options;
 mod client_address;
-mod main_context;
+mod client_limits;
 mod config_size;
 mod hash_sizes;
 mod layout;
-mod path_escapes;
-mod client_limits;
 mod listeners;
-mod tls_files;
-mod administrator_options;
+mod main_context;
+mod path_escapes;
 mod proxying;
 mod request_headers;
+mod scheme_locations;
+pub mod security_advisories;
 mod servers;
 mod stream;
 mod template;
 mod tls;
+mod tls_files;
 mod upstreams;
 mod writer;
 
 use std::collections::BTreeMap;
 
-pub use main_context::{TRIES_MAX, retry_time_ms};
 pub use config_size::{Measure, footprint};
 pub use hash_sizes::slot_of;
 pub use layout::Layout;
+pub use main_context::{TRIES_MAX, retry_time_ms};
 pub use tls_files::{AuthorityFile, Materials, PairFiles, SecretFile, authorities};
 
 use crate::channel::bounds::BOUNDS_FILE;

@@ -4,7 +4,7 @@
 use super::proxying::{self, Target};
 use super::upstreams::{default_pool, is_served, pool_name};
 use super::writer::{Word, Writer};
-use super::{Purpose, Rendering, scheme_locations, client_address, main_context, path_escapes, listeners, tls};
+use super::{Purpose, Rendering, client_address, listeners, main_context, path_escapes, scheme_locations, tls};
 use crate::route::{Answer, Application, Backend, Redirect, VirtualHost};
 use crate::types::{ContextPath, HostPattern, Scheme};
 

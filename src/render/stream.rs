@@ -4,7 +4,7 @@
 use super::servers::server_name;
 use super::upstreams::{is_served, passthrough_pool, write_servers};
 use super::writer::{Word, Writer};
-use super::{Rendering, client_address, main_context, client_limits, listeners, administrator_options, tls};
+use super::{Rendering, administrator_options, client_address, client_limits, listeners, main_context, tls};
 use crate::route::{AccessLogFormat, Affinity};
 use crate::types::{HostPattern, Port};
 

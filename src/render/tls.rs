@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::servers::{server_name, write_default_location, write_locations};
 use super::writer::{Word, Writer};
-use super::{Purpose, Rendering, listeners, administrator_options};
+use super::{Purpose, Rendering, administrator_options, listeners};
 use crate::route::{TlsBinding, VirtualHost};
 use crate::types::{HostPattern, Scheme};
 

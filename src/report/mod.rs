@@ -3,9 +3,9 @@
 
 mod condition;
 mod finding;
+mod route_text;
 mod status;
 mod waiting;
-mod route_text;
 
 pub use condition::{Condition, ConditionStatus, condition_types, reasons};
 pub use finding::{Finding, FindingCode, Severity, Subject};

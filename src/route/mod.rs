@@ -1,21 +1,21 @@
 //! The first representation: what the proxies of one cluster must say. Types, their order and digest; no behaviour
 //! beyond that but what follows from it for one request (shares, places). Knows no Docker and no engine syntax, and imports only `types` and `report`.
 
-mod scheme_rules;
 mod config_size;
 mod limits;
-mod quarantine_unit;
 mod path_rules;
+mod quarantine_unit;
+mod scheme_rules;
 mod settings;
-mod traffic_split;
 mod table;
 mod tls;
+mod traffic_split;
 
-pub use scheme_rules::PlaceByScheme;
 pub use config_size::{Dimension, Footprint};
 pub use limits::{BODY_SPOOL_MAX, EdgeLimits};
-pub use quarantine_unit::{LineList, Part};
 pub use path_rules::{Answer, Application, Place};
+pub use quarantine_unit::{LineList, Part};
+pub use scheme_rules::PlaceByScheme;
 pub use settings::{
     AccessLogFormat, BackendHttpVersion, CONTROL_PLANE_TIMEOUT_MS, ClientAddress, ClientAddressSource, EngineSettings, LogLevel, SizeBytes,
     TlsProtocol,

@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::SimSwarm;
+use super::api_error::Refusal;
 use super::fault::{Call, FaultPoint};
 use super::model::Millis;
 use super::options::Faults;
-use super::api_error::Refusal;
 use super::spec;
 use super::world::World;
 use super::write_log::Write;

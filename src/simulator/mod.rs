@@ -4,14 +4,14 @@
 
 mod agent;
 mod allocator;
+mod api_error;
+mod api_json;
 mod fault;
 mod inspect;
 mod model;
 mod options;
 mod orchestrator;
 mod port;
-mod api_error;
-mod api_json;
 mod scheduler;
 mod spec;
 mod store;

@@ -10,8 +10,8 @@ use rand::Rng as _;
 use serde_json::Value;
 
 use super::SimSwarm;
-use super::fault::{Call, FaultPoint};
 use super::api_error::Refusal;
+use super::fault::{Call, FaultPoint};
 use super::spec::{self, FileKind};
 use super::world::World;
 use super::write_log::{Effect, Write};

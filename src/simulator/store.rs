@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::model::{Desired, File, Service, Shown};
 use super::api_error::Refusal;
+use super::model::{Desired, File, Service, Shown};
 use super::spec::{self, FileKind};
 use super::world::World;
 use crate::swarm::SwarmErrorKind;

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::SimSwarm;
-use super::model::{Availability, ImageBehaviour, NetworkBehaviour, State};
 use super::api_error::Refusal;
+use super::model::{Availability, ImageBehaviour, NetworkBehaviour, State};
 use super::spec::{self, FileKind};
 use super::world::World;
 use crate::swarm::SwarmError;

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::redacted::STACK;
 use super::copy_on_write::{Services, Shared};
+use super::redacted::STACK;
 use crate::types::{ConfigId, NetworkId, NodeId, SecretId, ServiceId, TaskId};
 
 /// The answers of the API as they came, in one complete look. Can be written to a file and read again.

@@ -15,8 +15,8 @@ use std::fmt;
 use std::ops::Add;
 
 use super::World;
-use super::service_selection::Published;
 use super::route_reports::DEFAULT_HOST;
+use super::service_selection::Published;
 use super::teams::{ByTeam, Team};
 use crate::report::Finding;
 use crate::route::{Dimension, Footprint};

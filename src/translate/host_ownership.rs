@@ -6,8 +6,8 @@
 //! a host must depend on those only who ask for the host, or for the wildcard above it, now or at the last pass. Two passes over
 //! one world decide the same.
 
-mod holder;
 mod findings;
+mod holder;
 mod persisted;
 
 use std::cmp::Ordering;
@@ -19,8 +19,8 @@ pub use holder::Holder;
 
 use super::World;
 use super::admission::{NotAdmitted, Refusal, is_for};
-use super::service_selection::Published;
 use super::host_register::{self, Place, Register};
+use super::service_selection::Published;
 use super::teams::{ByTeam, Team};
 use crate::intent::hosts::HostRule;
 use crate::intent::hosts_spec::Sharing;

@@ -3,8 +3,8 @@
 
 use super::World;
 use super::endpoints::Reach;
-use super::tls_references;
 use super::service_selection::label_key;
+use super::tls_references;
 use crate::report::{Finding, FindingCode, Severity};
 use crate::route::TlsBinding;
 use crate::types::HostPattern;

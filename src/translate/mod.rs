@@ -2,41 +2,41 @@
 //! service's labels can change the routes of another one that does not share a route with it, unless the limits of
 //! the cluster or of its team are reached (then older ones count first). Must never know an engine.
 
-mod admission;
-mod request_limits;
-mod network_eligibility;
-mod budget;
 mod address_capacity;
-mod hash_collisions;
-mod endpoints;
 mod address_exhaustion;
-mod reference_grants;
+mod admission;
+mod budget;
+mod endpoints;
+mod hash_collisions;
+mod host_ownership;
+mod host_register;
 mod host_settings;
-mod tls_references;
+mod misplaced_labels;
+mod network_eligibility;
+mod network_safety;
 mod network_selection;
 mod node_ports;
-mod host_ownership;
-mod route_merge;
 mod proxy_networks;
-mod service_selection;
 mod redirects;
-mod host_register;
+mod reference_grants;
+mod request_limits;
+mod route_merge;
 mod route_reports;
-mod misplaced_labels;
-mod network_safety;
+mod service_selection;
 mod teams;
+mod tls_references;
 mod unpublished_services;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use admission::{NotAdmitted, Refusal, admitted_as_default};
 pub use address_capacity::Shortage;
-pub use reference_grants::{LABEL_ACCESS, LABEL_USE_BY};
-pub use node_ports::node_addresses;
+pub use admission::{NotAdmitted, Refusal, admitted_as_default};
 pub use host_ownership::Holder;
-pub use service_selection::{is_application, is_claimed_by, label_key};
 pub use host_register::Register;
+pub use node_ports::node_addresses;
+pub use reference_grants::{LABEL_ACCESS, LABEL_USE_BY};
 pub use route_reports::{DEFAULT_HOST, backend_of, is_closed};
+pub use service_selection::{is_application, is_claimed_by, label_key};
 pub use teams::Team;
 pub use unpublished_services::{NotInForce, unclaimed};
 
@@ -90,7 +90,8 @@ pub fn translate(cluster: &Cluster, snapshot: &Snapshot) -> Translation {
 pub fn translate_after(cluster: &Cluster, snapshot: &Snapshot, register: &Register) -> Translation {
     let mut findings = Vec::new();
     let mut world = World::new(cluster, snapshot, register);
-    let (services, not_admitted, host_ownership::Ownership { register, label }) = service_selection::published_services(&world, &mut findings);
+    let (services, not_admitted, host_ownership::Ownership { register, label }) =
+        service_selection::published_services(&world, &mut findings);
     let services = hash_collisions::keep_apart(&world, services, &mut findings);
     let (services, lost) = budget::keep_within_limits(&world, services, &mut findings);
     world.taken = node_ports::Taken::of(snapshot, &services);

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::World;
 use super::address_capacity::{self, Needs, Shortage};
-use super::endpoints::Reach;
 use super::address_exhaustion;
-use super::service_selection::{self, Published, label_key};
+use super::endpoints::Reach;
 use super::network_safety::{self, Surroundings, Unsuitable};
+use super::service_selection::{self, Published, label_key};
 use super::teams::Team;
 use crate::intent::labels::PREFIX;
 use crate::report::{Finding, FindingCode, Severity, Subject};

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::admission::NotAdmitted;
-use super::request_limits::Asking;
 use super::host_ownership::Ownership;
+use super::request_limits::Asking;
 use super::{World, admission, host_ownership, misplaced_labels};
 use crate::channel::contract::LABEL_OWNER;
 use crate::intent::cluster::Cluster;

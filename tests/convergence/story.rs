@@ -9,12 +9,12 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use swarmgate::channel::wire::Desired;
 use swarmgate::channel::{ChannelMode, Moment};
+use swarmgate::controller::context::{Surroundings, Tokens};
+use swarmgate::controller::declared::Declared;
 use swarmgate::controller::instance;
 use swarmgate::controller::label_damping::Damping;
-use swarmgate::controller::declared::Declared;
-use swarmgate::controller::snapshot_cache::Sighted;
 use swarmgate::controller::reconcile::{Job, Memory, Verdict, pass};
-use swarmgate::controller::context::{Surroundings, Tokens};
+use swarmgate::controller::snapshot_cache::Sighted;
 use swarmgate::intent::documents::read_documents;
 use swarmgate::pki::Authority;
 use swarmgate::report::Finding;
@@ -259,7 +259,7 @@ impl Story {
     fn round(&mut self, writing: f64) -> Vec<(ClusterName, Verdict)> {
         let seen = self.look();
         let leftover = match &seen {
-            Ok(seen) => census::take("swarmgate", &self.operator.declared, &seen.snapshot).leftover,
+            Ok(seen) => instance::take("swarmgate", &self.operator.declared, &seen.snapshot).leftover,
             Err(_) => BTreeSet::new(),
         };
         let names: BTreeSet<ClusterName> = self.operator.declared.clusters.keys().cloned().chain(leftover).collect();

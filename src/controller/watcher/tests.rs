@@ -12,9 +12,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::{follow_hints, probe_tasks, resync};
-use crate::controller::snapshot_cache::Lookout;
-use crate::controller::poll_interval::PaceLimits;
 use crate::controller::notifications::{Signals, Woken};
+use crate::controller::poll_interval::PaceLimits;
+use crate::controller::snapshot_cache::Lookout;
 use crate::controller::trigger::Wake;
 use crate::swarm::{Hint, RawSnapshot, Swarm, SwarmError, SwarmErrorKind};
 use crate::types::{ConfigId, NetworkId, SecretId, ServiceId};

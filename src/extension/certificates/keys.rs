@@ -8,8 +8,8 @@ use rustls_pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, Pr
 use x509_parser::prelude::{FromDer as _, SubjectPublicKeyInfo};
 
 use super::Fault;
-use super::pem_blocks::{Block, Damage, Label, blocks, contains};
 use super::common_mistakes::why_no_block;
+use super::pem_blocks::{Block, Damage, Label, blocks, contains};
 use crate::channel::wire::MaterialState;
 use crate::types::pem;
 

@@ -1,8 +1,8 @@
 //! `spec.settings.clientAddress`: from what was typed to ranges, and statements that believe nobody or everybody.
 
-use super::field_dependencies::Look;
-use super::edge_limits::publish_mode;
 use super::document_error::Mistakes;
+use super::edge_limits::publish_mode;
+use super::field_dependencies::Look;
 use crate::intent::settings_spec::ClientAddress as Spec;
 use crate::route::ClientAddress;
 use crate::types::{AddressRange, EngineLine, Refused};

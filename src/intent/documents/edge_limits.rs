@@ -1,8 +1,8 @@
 //! The limits of `spec.settings`: what bounds clients, streams, and workers of earlier configurations. Their defaults depend on
 //! one another and on how the proxies are published.
 
-use super::field_dependencies::Look;
 use super::document_error::Mistakes;
+use super::field_dependencies::Look;
 use super::settings::or;
 use crate::intent::cluster_spec::PublishMode;
 use crate::intent::formats::{engine_duration, timeout};

@@ -1,7 +1,7 @@
 //! `spec.hosts`: from what was typed to rules, and lists that admit nobody.
 
-use super::field_dependencies::Look;
 use super::document_error::Mistakes;
+use super::field_dependencies::Look;
 use crate::intent::hosts::{HostRule, HostRules};
 use crate::intent::hosts_spec::{HostRuleSpec, HostsSpec};
 use crate::types::{HostGlob, Refused, ServiceGlob};

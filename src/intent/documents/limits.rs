@@ -1,7 +1,7 @@
 //! `spec.limits`: from what was typed to numbers, with the defaults of [`Limits`], and limits that cannot be meant.
 
-use super::field_dependencies::Look;
 use super::document_error::Mistakes;
+use super::field_dependencies::Look;
 use crate::intent::limits::{LabelUpdates, Limits, share_of_team, three_quarters};
 use crate::intent::limits_spec::{LabelUpdatesSpec, LimitsSpec};
 use crate::intent::quantity::parse_size;

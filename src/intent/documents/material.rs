@@ -1,7 +1,7 @@
 //! `spec.material`: from what was typed to rules, and lists that open nothing.
 
-use super::field_dependencies::Look;
 use super::document_error::Mistakes;
+use super::field_dependencies::Look;
 use crate::intent::material::{MaterialRule, MaterialRules};
 use crate::intent::material_spec::{AllowSpec, MaterialRuleSpec, MaterialSpec};
 use crate::types::{ObjectGlob, Refused, ServiceGlob};

@@ -4,18 +4,18 @@
 //! It must never make a declared cluster look undeclared: what cannot be read well enough to know its name is told by
 //! [`Declaration::incomplete`].
 
+mod client_address;
 mod conflicts;
 mod conversion;
-mod client_address;
-mod field_dependencies;
+mod document_error;
 mod edge_limits;
+mod field_dependencies;
 mod hosts;
 mod limits;
 mod material;
-mod document_error;
 mod networks;
-mod settings;
 mod schema_validation;
+mod settings;
 
 use std::collections::BTreeMap;
 

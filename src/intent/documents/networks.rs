@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 use ipnet::{IpNet, Ipv4Net};
 use serde_json::Value;
 
-use super::field_dependencies::Look;
 use super::document_error::Mistakes;
+use super::field_dependencies::Look;
 use crate::intent::networks::NetworkRules;
 use crate::intent::networks_spec::{NetworkRulesSpec, NetworksSpec};
 use crate::types::{AddressRange, NetworkName, Refused};

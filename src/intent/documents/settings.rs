@@ -4,9 +4,9 @@
 use serde_json::Value;
 
 use super::client_address;
-use super::field_dependencies::Look;
-use super::edge_limits;
 use super::document_error::Mistakes;
+use super::edge_limits;
+use super::field_dependencies::Look;
 use crate::intent::cluster_spec::PublishMode;
 use crate::intent::formats::{buffer_size, control_plane_timeout, engine_duration, header_buffers, http_version, timeout, zone_size};
 use crate::intent::quantity::parse_size;

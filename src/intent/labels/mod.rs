@@ -2,18 +2,18 @@
 //! than this room unless its type says that it is safe to write into an engine's configuration.
 
 mod access_control_names;
-mod size_limits;
-mod parser;
-mod unknown_labels;
 mod catalog;
+mod parser;
+mod size_limits;
+mod unknown_labels;
 mod value_grammar;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use catalog::{LABELS, LabelInfo};
 pub use parser::{LabelReading, ReadLabels, read_labels};
 pub use unknown_labels::{access_key, closing};
-pub use catalog::{LABELS, LabelInfo};
 pub use value_grammar::Redirect;
 
 use crate::types::{ContextPath, CookieName, HostPattern, ObjectName, Port};

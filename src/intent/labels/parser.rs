@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::catalog::LABELS;
 use super::size_limits::{self, Cap};
 use super::unknown_labels::{closing, strangers};
-use super::catalog::LABELS;
 use super::value_grammar::{self, Redirect};
 use super::{Affinity, BackendMode, BackendProtocol, PREFIX, ServiceLabels, TlsLabels, Verification};
 use crate::report::{Finding, FindingCode, Severity, Subject};
@@ -71,9 +71,9 @@ impl Reader<'_> {
 
     /// Empty values and `false` ask for nothing.
     fn asks_for_anything(&self) -> bool {
-        LABELS
-            .iter()
-            .any(|info| self.value(info.name).is_some_and(|value| !matches!(value_grammar::boolean(value), Ok(false)) || info.name == "hosts"))
+        LABELS.iter().any(|info| {
+            self.value(info.name).is_some_and(|value| !matches!(value_grammar::boolean(value), Ok(false)) || info.name == "hosts")
+        })
     }
 
     /// The value without surrounding blanks; an empty one counts as absent.

@@ -9,8 +9,8 @@ use crate::route::{
     Redirect, RouteTable, TlsBinding, Verification, VirtualHost,
 };
 use crate::translate::World;
-use crate::translate::tls_references;
 use crate::translate::service_selection::Published;
+use crate::translate::tls_references;
 use crate::types::{HostPattern, ObjectName, Scheme, TaskId};
 
 /// A pool of two is written with more than a pool of one (shared memory, backups), and an update that starts first makes one of
