@@ -1,12 +1,19 @@
-//! Pages for users hold what they promise: every label has a section, and every known problem of Interlock a test that exists.
+//! Pages for users hold what they promise: every label has a section, every known problem of Interlock a test that exists, every
+//! command is one that the program knows, and every decision has a date, a status and a line in the index.
 
 #![expect(clippy::expect_used, reason = "a test that cannot read its page has failed")]
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use swarmgate::intent::labels::LABELS;
+
+#[path = "docs/commands.rs"]
+mod commands;
+
+use commands::commands;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -60,6 +67,115 @@ fn dangling(cells: &[&str], code: &str) -> Vec<String> {
         _ => true,
     });
     missing.map(|word| format!("{}: there is no {word}", cells[1])).collect()
+}
+
+/// The pages of users with commands in them.
+fn pages() -> Vec<PathBuf> {
+    let mut pages: Vec<PathBuf> =
+        ["README.md", "CONTRIBUTING.md", "SECURITY.md", "charts/swarmgate/README.md"].iter().map(|name| root().join(name)).collect();
+    pages.extend(markdown("docs"));
+    pages
+}
+
+/// The pages in a folder, by name.
+fn markdown(folder: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(root().join(folder)).expect("the folder can be read").map(|entry| entry.expect("an entry").path());
+    let mut pages: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|kind| kind == "md")).collect();
+    pages.sort();
+    pages
+}
+
+/// The arguments of `swarmgate` in a command, if it runs it: by itself, or in a container.
+fn arguments(command: &str) -> Option<Vec<String>> {
+    let words = shell_words::split(command).expect("a command that a shell can read");
+    let program = match words.first()?.as_str() {
+        "swarmgate" => 0,
+        "docker" if words.get(1)? == "exec" => words.iter().position(|word| word == "swarmgate")?,
+        _ => return None,
+    };
+    let ours = words.into_iter().skip(program + 1);
+    Some(ours.take_while(|word| !word.starts_with('>') && !word.starts_with('|')).collect())
+}
+
+/// Whether the program understands these arguments. It reads them up to `--help`, and does nothing else.
+fn is_understood(arguments: &[String]) -> bool {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_swarmgate"));
+    program.args(arguments).arg("--help").env_clear().output().expect("the program runs").status.success()
+}
+
+#[test]
+fn every_command_on_a_page_is_one_that_the_program_knows() {
+    let wrong = |words: &str| !is_understood(&words.split(' ').map(str::to_owned).collect::<Vec<_>>());
+    assert!(wrong("stat") && wrong("status --severe") && wrong("schema animal"), "this test can fail");
+    let mut known = 0;
+    for path in pages() {
+        let page = fs::read_to_string(&path).expect("the page can be read");
+        for command in commands(&page) {
+            let Some(arguments) = arguments(&command) else { continue };
+            assert!(is_understood(&arguments), "{} shows a command that does not exist: {command}", path.display());
+            known += 1;
+        }
+    }
+    assert!(known > 10, "only {known} commands of swarmgate were found");
+}
+
+#[test]
+fn the_commands_of_a_page_are_found() {
+    let page = "```sh\na --b \\\n    c   # why\n\n# nothing\nd '#1'\n```\n```yaml\nx: y\n```\n";
+    assert_eq!(commands(page), ["a --b      c", "d '#1'"]);
+    assert_eq!(commands::blocks(page, "yaml"), ["x: y\n"]);
+}
+
+/// What a decision begins with: its title, then a line each.
+fn head<'a>(page: &'a str, field: &str) -> Option<&'a str> {
+    page.lines().take(6).find_map(|line| line.strip_prefix(field)).map(str::trim)
+}
+
+#[test]
+fn every_decision_has_a_date_a_status_and_a_line_in_the_index() {
+    let index = page("docs/decisions/README.md");
+    for path in markdown("docs/decisions").into_iter().filter(|path| !path.ends_with("README.md")) {
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        let page = fs::read_to_string(&path).expect("the page can be read");
+        let date = head(&page, "Date: ").expect("a line with the date");
+        let digits = date.split('-').map(str::len).collect::<Vec<_>>();
+        assert!(digits == [4, 2, 2] && date.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-'), "{name}: the date is {date}");
+        let status = head(&page, "Status: ").expect("a line with the status");
+        assert!(status == "Accepted" || status.starts_with("Superseded by "), "{name}: the status is {status}");
+        let parts = ["## Context", "## Decision", "## Consequences"].map(|part| page.find(&format!("\n{part}\n")));
+        assert!(parts.iter().all(Option::is_some) && parts.is_sorted(), "{name} has Context, Decision and Consequences in this order");
+        assert_eq!(index.matches(&format!("]({name})")).count(), 1, "{name} is once in the index");
+    }
+}
+
+#[test]
+fn every_link_to_a_page_leads_somewhere() {
+    let decisions = markdown("docs/decisions");
+    for path in
+        pages().into_iter().chain(decisions).chain(["ARCHITECTURE.md", "CHANGELOG.md", "fuzz/README.md"].map(|name| root().join(name)))
+    {
+        let page = fs::read_to_string(&path).expect("the page can be read");
+        let folder = path.parent().expect("a folder");
+        let targets = page.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        let files =
+            targets.filter(|target| !target.contains("://")).filter_map(|target| target.split('#').next()).filter(|file| !file.is_empty());
+        for file in files {
+            assert!(folder.join(file).exists(), "{} links to {file}", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_decision_that_the_code_names_exists() {
+    let code = code();
+    let named = code.split("docs/decisions/").skip(1).filter_map(|rest| rest.split_once(".md")).map(|(name, _)| name);
+    let plain = |name: &&str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    let mut found = 0;
+    for name in named.filter(plain) {
+        assert!(root().join(format!("docs/decisions/{name}.md")).is_file(), "the code names docs/decisions/{name}.md");
+        found += 1;
+    }
+    assert!(found > 5, "only {found} decisions are named");
 }
 
 /// All the code of the project.

@@ -1,5 +1,5 @@
 //! Tells the Swarm's networks from what one node still knows of them. `GET /networks` answers 200 in two cases in which
-//! it should not be believed (`docs/decisions/docker-networks-of-one-node.md`); neither must reach a snapshot. What a node alone
+//! it should not be believed (`docs/decisions/network-list-without-leader.md`); neither must reach a snapshot. What a node alone
 //! knows and a snapshot needs is asked seldom.
 
 use std::collections::BTreeSet;

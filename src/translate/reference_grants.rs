@@ -1,6 +1,6 @@
 //! Which secret or config a name in a label stands for: the nearest one that the service may use. A name alone gives no right;
 //! a grant does, by what labels tell of service and object, by the object's own word, or by the administrator's.
-//! `docs/decisions/material-grants.md` says why.
+//! `docs/decisions/secret-grants.md` says why.
 //!
 //! It must never look at contents, at other services, or at who came first: a grant depends on one service, one object and
 //! the cluster's document. An object without a grant must never change what a name stands for.

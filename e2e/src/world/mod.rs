@@ -259,7 +259,7 @@ fn images() -> Result<Vec<PathBuf>> {
 }
 
 /// A program of this workspace: what the variable `SWARMGATE_BIN` names, or the newest build.
-fn program(name: &str) -> Result<PathBuf> {
+pub fn program(name: &str) -> Result<PathBuf> {
     if let Some(named) = env::var_os("SWARMGATE_BIN") {
         return Ok(named.into());
     }

@@ -20,6 +20,7 @@ mod network_rollouts;
 mod networks;
 mod people;
 mod protocols;
+mod readme;
 mod redirects;
 mod replace;
 mod retries;
@@ -55,7 +56,7 @@ fn ready(world: &World) -> Result<()> {
 
 /// Every case, in the order in which they run: those that leave the most to be put back come last in their world.
 pub fn all() -> Vec<Case> {
-    let bare = [lab::cases(), managers::cases()];
+    let bare = [lab::cases(), managers::cases(), readme::cases()];
     let labels = [
         stays::cases(),
         websockets::cases(),

@@ -1,0 +1,115 @@
+//! The README's commands, run in their order on a fresh Swarm, as somebody does who follows it. It must never help a command along:
+//! only names that the README leaves open (an image, an address, a file of one's own) are filled in.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use rcgen::{CertificateParams, KeyPair};
+use swarmgate_e2e::command::{LIMIT, end_within};
+use swarmgate_e2e::wait::eventually;
+use swarmgate_e2e::world::{Case, Setting, World, http_get, https_get, program, repository};
+
+use super::ready;
+
+#[path = "../../../tests/docs/commands.rs"]
+mod commands;
+
+/// Nothing but images on it: whatever the README needs, it must make itself.
+const FRESH: Setting = Setting { name: "readme", nodes: 3, managers: 1, prepare: ready, before: ready };
+/// A question is asked until its answer is the one that the README promises: a Swarm needs a moment for what came before.
+const ANSWERED: Duration = Duration::from_secs(180);
+/// What the README leaves open, and what it is here.
+const IMAGES: [(&str, &str); 2] = [("my/web:1", "demo-app:v1"), ("my/web:2", "demo-app:v2")];
+
+pub(super) fn cases() -> Vec<Case> {
+    vec![Case { name: "readme::the_commands_work_in_their_order", setting: FRESH, check: in_their_order }]
+}
+
+fn in_their_order(world: &World) -> Result<()> {
+    let page = fs::read_to_string(repository().join("README.md")).context("read the README")?;
+    let folder = tempfile::tempdir().context("make a folder to work in")?;
+    let mut user = User::new(world, folder.path(), &page)?;
+    // `make` builds and tests the project itself.
+    let tour: Vec<String> = commands::commands(&page).into_iter().filter(|command| !command.starts_with("make ")).collect();
+    ensure!(tour.len() > 15, "the README has {} commands", tour.len());
+    for command in &tour {
+        user.follow(command).with_context(|| format!("the README's command {command:?}"))?;
+    }
+    everything_is_as_promised(world)
+}
+
+/// What the tour leads to: a host by TLS, plain HTTP redirected to it, an old host redirected, a canary beside the first version.
+fn everything_is_as_promised(world: &World) -> Result<()> {
+    let (plain, tls) = (world.at(1, 80), world.at(1, 443));
+    world.await_code(&plain, "web.example.org", "/", 301)?;
+    world.await_code(&plain, "old.example.org", "/", 302)?;
+    for version in ["v1", "v2"] {
+        eventually(ANSWERED, &format!("{version} answers https://web.example.org"), || {
+            let answer = https_get(&tls, "web.example.org", "/", &[])?;
+            ensure!(answer.status == 200 && answer.body.contains(version), "{answer:?}");
+            Ok(())
+        })?;
+    }
+    let unknown = http_get(&plain, "unknown.example.org", "/")?;
+    ensure!(unknown.status == 503, "a host that nobody published is answered {}", unknown.status);
+    let carried = unknown.header("x-request-id").is_some() && unknown.header("x-upstream-response-time").is_none();
+    ensure!(carried, "the headers are not those of the README: {unknown:?}");
+    Ok(())
+}
+
+/// Somebody at a shell with Docker and `swarmgate`, in a folder with the files that the README speaks of.
+struct User {
+    folder: PathBuf,
+    environment: BTreeMap<String, String>,
+    filled_in: Vec<(&'static str, String)>,
+}
+
+impl User {
+    fn new(world: &World, folder: &Path, page: &str) -> Result<Self> {
+        symlink(repository().join("charts"), folder.join("charts")).context("bring the charts")?;
+        fs::create_dir(folder.join("my-specs")).context("make a folder for specs")?;
+        let document = commands::blocks(page, "yaml").into_iter().next().context("the README shows no document")?;
+        fs::write(folder.join("my-specs/dev.yaml"), document).context("write the README's document")?;
+        let key = KeyPair::generate()?;
+        let names = ["web.example.org", "old.example.org"].map(str::to_owned).to_vec();
+        fs::write(folder.join("fullchain.pem"), CertificateParams::new(names)?.self_signed(&key)?.pem()).context("write a certificate")?;
+        fs::write(folder.join("key.pem"), key.serialize_pem()).context("write a key")?;
+        let swarmgate = program("swarmgate")?;
+        let programs = swarmgate.parent().context("the program is in no folder")?.display().to_string();
+        let manager = world.manager()?;
+        let mut environment = BTreeMap::from([
+            ("PATH".to_owned(), format!("{programs}:{}", env::var_os("PATH").unwrap_or_default().to_string_lossy())),
+            ("DOCKER_HOST".to_owned(), format!("unix://{}", world.lab.socket(manager).display())),
+        ]);
+        // Whatever the operator asks beyond the published list is refused, and fails the case.
+        environment.extend(world.lab.filtered_socket().map(|socket| ("SWARMGATE_DOCKER_SOCKET".to_owned(), socket.to_owned())));
+        let images = IMAGES.into_iter().map(|(open, here)| (open, here.to_owned()));
+        let filled_in = images.chain([("MANAGER", world.lab.node_ip(manager))]).collect();
+        Ok(Self { folder: folder.to_owned(), environment, filled_in })
+    }
+
+    /// Types one command. What changes the Swarm is typed once; what asks is asked again until the answer is the promised one.
+    fn follow(&mut self, command: &str) -> Result<()> {
+        let typed = self.filled_in.iter().fold(command.to_owned(), |typed, (open, here)| typed.replace(open, here));
+        if let Some((name, value)) = typed.strip_prefix("export ").and_then(|rest| rest.split_once('=')) {
+            self.environment.insert(name.to_owned(), value.to_owned());
+            return Ok(());
+        }
+        let asks = ["swarmgate ", "docker exec "].iter().any(|beginning| typed.starts_with(beginning));
+        if asks { eventually(ANSWERED, &typed, || self.run(&typed)) } else { self.run(&typed) }
+    }
+
+    fn run(&self, typed: &str) -> Result<()> {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", typed]).current_dir(&self.folder).envs(&self.environment);
+        let ended = end_within(&mut shell, LIMIT)?;
+        ensure!(ended.status.success(), "it ended with {}:\n{}\n{}", ended.status, ended.output, ended.complaint);
+        Ok(())
+    }
+}

@@ -1,0 +1,31 @@
+//! The blocks and commands that a page shows. Shared by the test that parses them and the end-to-end case that runs them. It must
+//! never skip a line of a block: a command that nobody tries is one that nobody knows to be broken.
+
+/// The contents of all fenced blocks in this language, in order.
+pub fn blocks(page: &str, language: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut open: Option<(bool, String)> = None;
+    for line in page.lines() {
+        match (&mut open, line.trim_start().strip_prefix("```")) {
+            (None, Some(after)) => open = Some((after.trim() == language, String::new())),
+            (Some(_), Some(_)) => found.extend(open.take().filter(|(wanted, _)| *wanted).map(|(_, text)| text)),
+            (Some((_, text)), None) => {
+                text.push_str(line);
+                text.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    found
+}
+
+/// The commands of all `sh` blocks, in order: continued lines are joined, comments and empty lines removed.
+pub fn commands(page: &str) -> Vec<String> {
+    let joined = blocks(page, "sh").concat().replace("\\\n", " ");
+    joined.lines().map(|line| without_comment(line).trim().to_owned()).filter(|line| !line.is_empty()).collect()
+}
+
+/// A shell's comment begins with a `#` after a blank.
+fn without_comment(line: &str) -> &str {
+    if line.starts_with('#') { "" } else { line.find(" #").map_or(line, |at| &line[..at]) }
+}
