@@ -57,7 +57,7 @@ fn main() -> ExitCode {
 
 fn measure(arguments: &Arguments) -> Result<()> {
     let ingress = arguments.traefik.clone().map_or(Ingress::Swarmgate, |refresh| Ingress::Traefik { refresh });
-    let world = World::up(&SETTING)?;
+    let world = World::up(&SETTING, 0)?;
     let outcome = world.lab.inside(|| {
         ingress.deploy(&world, &repository().join("target"))?;
         match &arguments.what {

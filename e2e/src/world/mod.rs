@@ -7,8 +7,12 @@ mod gate;
 mod http;
 mod load;
 mod report;
+mod schedule;
 mod socket;
+mod stage;
 mod suite;
+mod times;
+mod watch;
 
 use std::env;
 use std::fs;
@@ -26,6 +30,7 @@ pub use browsers::Browsers;
 pub use http::{Call, Response, h2c_get, http_get, http_get_by_proxy_protocol, https_get};
 pub use load::{Load, LoadReport};
 pub use report::report;
+pub use schedule::Demand;
 pub use socket::{Socket, conversation};
 pub use suite::{Case, Setting, run};
 
@@ -50,9 +55,10 @@ pub struct World {
 }
 
 impl World {
-    /// Brings up the lab that `setting` asks for; what a former run left under its name goes first.
-    pub fn up(setting: &Setting) -> Result<Self> {
-        let mut options = LabOptions::new(&setting.lab_name(), setting.nodes, setting.managers);
+    /// Brings up the lab that `setting` asks for, as the one of this number among those side by side; what a former run left
+    /// under its name goes first.
+    pub fn up(setting: &Setting, number: usize) -> Result<Self> {
+        let mut options = LabOptions::new(&setting.lab_name(number), setting.nodes, setting.managers);
         options.load = images()?;
         options.allowed_calls = Some(repository().join("charts/swarmgate/docker-api.txt"));
         let lab = Lab::up(options)?;
@@ -208,7 +214,8 @@ impl World {
 
     fn deploy_chart_with(&self, chart: &str, spec: &str, environment: &[(&str, &str)]) -> Result<()> {
         let version = Self::spec_version(spec);
-        let file = repository().join(format!("target/e2e-spec-{version}.yaml"));
+        // Other labs' cases deploy the same spec at the same time.
+        let file = repository().join(format!("target/{}-{version}.yaml", self.lab.name()));
         fs::write(&file, spec).with_context(|| format!("write {}", file.display()))?;
         let path = file.to_string_lossy();
         let own = [("SWARMGATE_SPEC", path.as_ref()), ("SWARMGATE_SPEC_VERSION", version.as_str())];

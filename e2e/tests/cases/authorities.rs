@@ -7,7 +7,7 @@ use swarmgate_e2e::world::{App, Case, World};
 use super::ground::{DEFAULT, GATE};
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |name, check| Case { name, setting: GATE, check };
+    let case = |name, check| Case::new(name, GATE, check);
     vec![case("authorities::only_applications_that_the_named_authority_signed_are_spoken_to", named)]
 }
 

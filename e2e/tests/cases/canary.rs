@@ -10,10 +10,10 @@ use super::SLOW;
 use super::ground::{DEFAULT, GATE};
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |name, check| Case { name, setting: GATE, check };
+    let case = |name, check| Case::new(name, GATE, check);
     vec![
         case("canary::by_default_a_service_gets_its_share_of_the_replicas", by_replicas),
-        case("canary::a_weight_holds_whatever_the_replicas_and_changes_live", by_weight),
+        case("canary::a_weight_holds_whatever_the_replicas_and_changes_live", by_weight).with_traffic(),
     ]
 }
 

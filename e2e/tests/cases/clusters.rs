@@ -7,10 +7,10 @@ use swarmgate_e2e::world::{App, Case, Steady, World, http_get};
 use super::ground::{DEFAULT, DEV, GATE};
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |name, check| Case { name, setting: GATE, check };
+    let case = |name, check| Case::new(name, GATE, check);
     vec![
         case("clusters::the_same_host_has_different_answers_in_two_clusters", same_host),
-        case("clusters::breaking_one_leaves_the_other_untouched", broken_apart),
+        case("clusters::breaking_one_leaves_the_other_untouched", broken_apart).with_traffic(),
         case("clusters::an_unknown_cluster_is_a_finding_and_publishes_nothing", unknown_cluster),
     ]
 }

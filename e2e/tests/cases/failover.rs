@@ -29,8 +29,8 @@ spec:
 const FAILOVER_WORLD: Setting = Setting { name: "failover", nodes: 3, managers: 3, prepare, before: settle };
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |name, check| Case { name, setting: FAILOVER_WORLD, check };
-    vec![case("failover::the_operators_manager_lost_another_takes_over", manager_lost)]
+    let case = |name, check| Case::new(name, FAILOVER_WORLD, check);
+    vec![case("failover::the_operators_manager_lost_another_takes_over", manager_lost).with_traffic()]
 }
 
 fn prepare(world: &World) -> Result<()> {

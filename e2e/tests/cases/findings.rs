@@ -7,9 +7,9 @@ use swarmgate_e2e::world::{App, Case, Steady, World, http_get};
 use super::ground::{DEFAULT, GATE};
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |name, check| Case { name, setting: GATE, check };
+    let case = |name, check| Case::new(name, GATE, check);
     vec![
-        case("findings::broken_services_change_nothing_for_others_and_are_told", broken_services),
+        case("findings::broken_services_change_nothing_for_others_and_are_told", broken_services).with_traffic(),
         case("findings::the_valid_hosts_of_a_service_with_a_broken_one_are_published", partly_broken),
         case("findings::labels_without_effect_are_told", without_effect),
     ]

@@ -11,7 +11,7 @@ use super::SLOW;
 use super::ground::{DEFAULT, DEV, GATE};
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |name, check| Case { name, setting: GATE, check };
+    let case = |name, check| Case::new(name, GATE, check);
     vec![
         case("fleet::a_declared_field_that_somebody_edits_goes_back", edited),
         case("fleet::declared_replicas_that_somebody_scales_go_back", scaled),

@@ -13,7 +13,7 @@ use super::settings::with;
 const CLIENT: &str = "203.0.113.9";
 
 pub(super) fn cases() -> Vec<Case> {
-    vec![Case { name: "fronts::a_load_balancer_in_front_is_believed_and_nobody_else_is", setting: GATE, check: balancer }]
+    vec![Case::new("fronts::a_load_balancer_in_front_is_believed_and_nobody_else_is", GATE, balancer)]
 }
 
 fn balancer(world: &World) -> Result<()> {

@@ -10,7 +10,7 @@ use super::ground::{DEFAULT, GATE};
 use super::tls::{TLS, await_tls, pair, secured, shown, store_pair};
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |name, check| Case { name, setting: GATE, check };
+    let case = |name, check| Case::new(name, GATE, check);
     vec![
         case("grants::a_secret_is_used_only_while_it_is_granted", granted_and_withdrawn),
         case("grants::no_label_reaches_swarmgates_own_secrets", own_secrets),

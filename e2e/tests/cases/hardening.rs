@@ -13,7 +13,7 @@ use super::ground::{DEFAULT, GATE};
 const NOTHING: &str = "0000000000000000";
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |name, check| Case { name, setting: GATE, check };
+    let case = |name, check| Case::new(name, GATE, check);
     vec![
         case("hardening::the_operator_is_nobody_with_the_sockets_group", operator),
         case("hardening::a_command_in_the_operators_container_is_nobody_too", beside_the_operator),

@@ -11,7 +11,7 @@ use swarmgate_e2e::world::{Call, Case, Load, World, http_get};
 use super::BARE;
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |name, check| Case { name, setting: BARE, check };
+    let case = |name, check| Case::new(name, BARE, check);
     vec![
         case("lab::nodes_are_ready", nodes_are_ready),
         case("lab::an_image_has_the_same_id_on_all_nodes", same_image_ids),
@@ -21,7 +21,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("lab::vips_and_mesh_ports_work_through_the_shim", vips_work),
         case("lab::the_demo_app_finishes_what_it_began", demo_app_drains),
         case("lab::stock_nginx_shows_its_page", stock_nginx_shows_its_page),
-        case("lab::a_steady_load_on_a_still_world_loses_nothing", steady_load_loses_nothing),
+        case("lab::a_steady_load_on_a_still_world_loses_nothing", steady_load_loses_nothing).with_traffic(),
         case("lab::traffic_goes_on_while_the_engine_hangs", traffic_survives_hanging_engine),
         case("lab::a_cut_node_is_down_and_heals", cut_node_heals),
         case("lab::a_node_without_power_is_down_and_its_tasks_move", power_off_moves_tasks),

@@ -9,7 +9,7 @@ use swarmgate_e2e::world::{Case, World};
 use super::BARE_MANAGERS;
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |name, check| Case { name, setting: BARE_MANAGERS, check };
+    let case = |name, check| Case::new(name, BARE_MANAGERS, check);
     vec![case("managers::the_swarm_can_be_written_to_after_its_leader_died", leader_dies)]
 }
 

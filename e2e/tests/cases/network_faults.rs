@@ -13,10 +13,10 @@ use super::SLOW;
 use super::ground::{DEFAULT, GATE};
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |name, check| Case { name, setting: GATE, check };
+    let case = |name, check| Case::new(name, GATE, check);
     vec![
         case("network_faults::a_network_that_its_tasks_fill_costs_its_own_routes_alone", filled),
-        case("network_faults::who_fills_a_network_takes_it_from_nobody_who_is_reached_over_it", filled_by_a_stranger),
+        case("network_faults::who_fills_a_network_takes_it_from_nobody_who_is_reached_over_it", filled_by_a_stranger).with_traffic(),
         case("network_faults::a_network_that_fails_on_one_node_never_takes_a_second_proxy_down", fails_on_one_node),
     ]
 }

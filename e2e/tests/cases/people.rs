@@ -10,7 +10,7 @@ use swarmgate_e2e::world::{App, Call, Case, World, http_get};
 use super::ground::{CLUSTERS, DEFAULT, GATE, SPEC};
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |name, check| Case { name, setting: GATE, check };
+    let case = |name, check| Case::new(name, GATE, check);
     vec![
         case("people::status_shows_clusters_routes_and_findings", status),
         case("people::plan_on_a_still_world_is_empty_and_writes_nothing", plan),

@@ -9,7 +9,7 @@ use super::SLOW;
 use super::ground::{DEFAULT, GATE};
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |name, check| Case { name, setting: GATE, check };
+    let case = |name, check| Case::new(name, GATE, check);
     vec![
         case("protocols::applications_get_http2_in_plain_text_when_a_label_says_so", h2c),
         case("protocols::applications_get_tls_that_nobody_checks_when_a_label_says_so", tls),

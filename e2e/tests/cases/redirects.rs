@@ -12,7 +12,7 @@ use super::ground::{DEFAULT, GATE};
 const SECURE: u16 = 8444;
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |name, check| Case { name, setting: GATE, check };
+    let case = |name, check| Case::new(name, GATE, check);
     vec![
         case("redirects::an_old_host_leads_to_the_new_one_with_path_and_query", old_host),
         case("redirects::ssl_only_leads_to_https_where_the_application_answers", ssl_only),

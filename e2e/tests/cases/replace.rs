@@ -6,7 +6,7 @@ use swarmgate_e2e::world::{App, Case, World};
 use super::ground::{GATE, STOCK};
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |name, check| Case { name, setting: GATE, check };
+    let case = |name, check| Case::new(name, GATE, check);
     vec![case("replace::a_stock_nginx_serves_and_follows", follows)]
 }
 

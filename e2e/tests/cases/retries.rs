@@ -8,7 +8,7 @@ use super::SLOW;
 use super::ground::{DEFAULT, GATE};
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |name, check| Case { name, setting: GATE, check };
+    let case = |name, check| Case::new(name, GATE, check);
     vec![
         case("retries::a_task_that_does_not_listen_yet_costs_no_request_whatever_the_method", refusing),
         case("retries::after_a_connection_that_broke_off_only_what_may_be_repeated_is", breaking_off),

@@ -8,7 +8,7 @@ use swarmgate_e2e::world::{App, Case, World, http_get};
 use super::ground::{DEFAULT, GATE};
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |name, check| Case { name, setting: GATE, check };
+    let case = |name, check| Case::new(name, GATE, check);
     vec![
         case("routes::by_host_without_regard_to_case_or_port", by_host),
         case("routes::a_wildcard_is_one_label_and_an_exact_host_beats_it", by_wildcard),

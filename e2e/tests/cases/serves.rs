@@ -6,7 +6,7 @@ use swarmgate_e2e::world::{App, Call, Case, World, http_get};
 use super::ground::{DEFAULT, GATE, MESH};
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |name, check| Case { name, setting: GATE, check };
+    let case = |name, check| Case::new(name, GATE, check);
     vec![
         case("serves::a_labelled_service_on_every_proxy", on_every_proxy),
         case("serves::through_the_routing_mesh_on_every_node", through_the_mesh),

@@ -8,9 +8,9 @@ use super::SLOW;
 use super::ground::{DEFAULT, GATE, SPEC, declare};
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |name, check| Case { name, setting: GATE, check };
+    let case = |name, check| Case::new(name, GATE, check);
     vec![
-        case("settings::a_raw_line_reaches_running_proxies_and_a_bad_one_changes_nothing", raw_lines),
+        case("settings::a_raw_line_reaches_running_proxies_and_a_bad_one_changes_nothing", raw_lines).with_traffic(),
         case("settings::a_template_that_fails_is_told_with_its_line", failing_template),
         case("settings::a_host_that_is_not_admitted_is_served_by_nobody_else", admission),
         case("settings::a_host_stays_with_its_stack_until_it_is_shared", sharing),

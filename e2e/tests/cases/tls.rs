@@ -26,10 +26,10 @@ const REQUESTS_MIN: usize = 20;
 const VERSION: [&str; 3] = ["--http2", "--write-out", "\n%{http_version}"];
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |name, check| Case { name, setting: GATE, check };
+    let case = |name, check| Case::new(name, GATE, check);
     vec![
         case("tls::a_host_is_terminated_and_nobody_else_is_shown_its_certificate", terminated),
-        case("tls::a_renewed_certificate_loses_no_request_and_replaces_no_proxy", renewed),
+        case("tls::a_renewed_certificate_loses_no_request_and_replaces_no_proxy", renewed).with_traffic(),
         case("tls::a_stock_image_terminates_and_takes_a_renewed_certificate", stock),
         case("tls::a_bad_secret_costs_its_own_host_tls_and_is_told", bad_secrets),
         case("tls::an_application_is_verified_against_a_config_that_a_label_names", verified),

@@ -9,7 +9,7 @@ use super::SLOW;
 use super::ground::{DEFAULT, GATE};
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |name, check| Case { name, setting: GATE, check };
+    let case = |name, check| Case::new(name, GATE, check);
     vec![
         case("vip::the_virtual_address_is_the_only_endpoint", only_endpoint),
         case("vip::nothing_changes_at_the_proxies_when_tasks_do", tasks_change),

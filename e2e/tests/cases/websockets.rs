@@ -9,7 +9,7 @@ use super::ground::{DEFAULT, GATE};
 const DIRECT: u16 = 9091;
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |name, check| Case { name, setting: GATE, check };
+    let case = |name, check| Case::new(name, GATE, check);
     vec![
         case("websockets::on_any_path_and_alive_across_changes", alive),
         case("websockets::through_a_proxy_everything_is_as_without_one", unchanged),

@@ -1,0 +1,237 @@
+//! Which case is played next on which lab, and what may go on beside it. It must never let two cases disturb each other that
+//! say they cannot bear it, nor leave a case waiting while nothing is in its way.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// What a case asks of the machine while it is played, which its world has all of the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demand {
+    /// It waits for changes; another lab beside it makes it slower at most.
+    Light,
+    /// It counts the lost requests of a steady stream, which a machine that is busy loses by itself.
+    Traffic,
+    /// Nothing may go on beside it.
+    Alone,
+    /// A new world is made: engines start and unpack images.
+    Raise,
+}
+
+impl Demand {
+    fn bears(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Alone, _) | (_, Self::Alone) => false,
+            (Self::Traffic, Self::Light) | (Self::Light, Self::Traffic) => true,
+            (Self::Traffic, _) | (_, Self::Traffic) => false,
+            (Self::Light | Self::Raise, Self::Light | Self::Raise) => true,
+        }
+    }
+}
+
+/// A second lab of one setting is made only for at least so many of the cases that are left: to make it takes as long as some.
+const SHARE_MIN: usize = 6;
+
+/// A case that waits for its turn.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    setting: &'static str,
+    demand: Demand,
+}
+
+/// One of the labs side by side.
+#[derive(Clone, Debug, Default)]
+struct Place {
+    /// The setting whose world is up there.
+    setting: &'static str,
+    busy: bool,
+    /// What is asked of the machine there now.
+    demand: Option<Demand>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// How many cases have not yet said that they wait: until all have, none is played, so that the order is always the same.
+    missing: usize,
+    waiting: BTreeMap<usize, Waiting>,
+    places: Vec<Place>,
+    /// Where a case may go.
+    granted: BTreeMap<usize, usize>,
+}
+
+/// Hands out places to cases, each of which asks from a thread of its own.
+pub(super) struct Schedule {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Schedule {
+    /// For so many cases, on so many labs.
+    pub fn new(cases: usize, labs: usize) -> Self {
+        let state = State { missing: cases, waiting: BTreeMap::new(), places: vec![Place::default(); labs], granted: BTreeMap::new() };
+        Self { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait_until<T>(&self, mut ask: impl FnMut(&mut State) -> Option<T>) -> T {
+        let mut state = self.state();
+        loop {
+            if let Some(answer) = ask(&mut state) {
+                self.changed.notify_all();
+                return answer;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits for the turn of the case with this number in the order of cases: the place where it is played.
+    pub fn enter(&self, case: usize, setting: &'static str, demand: Demand) -> usize {
+        let mut state = self.state();
+        state.missing = state.missing.saturating_sub(1);
+        state.waiting.insert(case, Waiting { setting, demand });
+        drop(state);
+        self.wait_until(|state| {
+            // Another case waits in a thread of its own to hear that it got a place.
+            if state.grant() {
+                self.changed.notify_all();
+            }
+            state.granted.remove(&case)
+        })
+    }
+
+    /// Waits until the machine can bear what the case asks, once its world is up.
+    pub fn begin(&self, place: usize, demand: Demand) {
+        self.wait_until(|state| {
+            state.places[place].demand = None;
+            state.is_borne(demand).then(|| state.places[place].demand = Some(demand))
+        });
+    }
+
+    /// The case is over, and leaves a world of this setting.
+    pub fn leave(&self, place: usize, setting: &'static str) {
+        self.state().places[place] = Place { setting, busy: false, demand: None };
+        self.changed.notify_all();
+    }
+}
+
+impl State {
+    /// Gives every place that is free the case that suits it best, if there is one. Whether it gave any.
+    fn grant(&mut self) -> bool {
+        let before = self.granted.len();
+        for place in 0..self.places.len() {
+            if self.missing > 0 || self.places[place].busy {
+                continue;
+            }
+            let Some(case) = self.choose(place) else { continue };
+            let Some(Waiting { setting, demand }) = self.waiting.remove(&case) else { continue };
+            let demand = if self.places[place].setting == setting { demand } else { Demand::Raise };
+            self.places[place] = Place { setting, busy: true, demand: Some(demand) };
+            self.granted.insert(case, place);
+        }
+        self.granted.len() > before
+    }
+
+    fn is_borne(&self, demand: Demand) -> bool {
+        self.places.iter().filter_map(|place| place.demand).all(|other| demand.bears(other))
+    }
+
+    /// The next case in the world that is up there, or else the first one of another world.
+    fn choose(&self, place: usize) -> Option<usize> {
+        let here = self.places[place].setting;
+        let mut at_home = self.waiting.iter().filter(|(_, case)| case.setting == here).peekable();
+        if at_home.peek().is_some() {
+            return at_home.find(|(_, case)| self.is_borne(case.demand)).map(|(case, _)| *case);
+        }
+        let setting = self.is_borne(Demand::Raise).then(|| self.next_setting(place)).flatten()?;
+        self.waiting.iter().find(|(_, case)| case.setting == setting).map(|(case, _)| *case)
+    }
+
+    /// The setting of which most is left that nobody plays; else the one that has the most left for each lab.
+    fn next_setting(&self, place: usize) -> Option<&'static str> {
+        let settings: BTreeSet<_> = self.waiting.values().map(|case| case.setting).collect();
+        let left = |setting: &str| self.waiting.values().filter(|case| case.setting == setting).count();
+        let others = |setting: &str| self.places.iter().enumerate().filter(|(at, other)| *at != place && other.setting == setting).count();
+        let unplayed = settings.iter().filter(|setting| others(setting) == 0).max_by_key(|setting| left(setting));
+        let share = |setting: &str| left(setting) / (others(setting) + 1);
+        let shared = || settings.iter().filter(|setting| share(setting) >= SHARE_MIN).max_by_key(|setting| share(setting));
+        unplayed.or_else(shared).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(labs: usize, waiting: &[(&'static str, Demand)]) -> State {
+        let waiting = waiting.iter().map(|(setting, demand)| Waiting { setting, demand: *demand }).enumerate().collect();
+        State { missing: 0, waiting, places: vec![Place::default(); labs], granted: BTreeMap::new() }
+    }
+
+    fn grant(state: &mut State) -> BTreeMap<usize, usize> {
+        state.grant();
+        std::mem::take(&mut state.granted)
+    }
+
+    #[test]
+    fn labs_begin_with_different_worlds_and_share_what_is_left_of_the_largest() {
+        let mut waiting = vec![("small", Demand::Light)];
+        waiting.extend([("large", Demand::Light); 14]);
+        let mut state = state(2, &waiting);
+        assert_eq!(grant(&mut state), BTreeMap::from([(1, 0), (0, 1)]));
+        state.places[1] = Place { setting: "small", ..Place::default() };
+        assert_eq!(grant(&mut state), BTreeMap::from([(2, 1)]), "a second world for the 13 that are left");
+        state.waiting.retain(|case, _| *case < 6);
+        state.places[1] = Place { setting: "", ..Place::default() };
+        assert_eq!(grant(&mut state), BTreeMap::new(), "not for three");
+    }
+
+    #[test]
+    fn one_steady_stream_at_a_time_and_no_world_is_made_beside_it() {
+        let mut state = state(2, &[("a", Demand::Traffic), ("a", Demand::Traffic), ("a", Demand::Light), ("b", Demand::Light)]);
+        for place in &mut state.places {
+            place.setting = "a";
+        }
+        assert_eq!(grant(&mut state), BTreeMap::from([(0, 0), (2, 1)]), "the second stream waits, what comes after it does not");
+        state.places[1] = Place { setting: "a", ..Place::default() };
+        assert_eq!(grant(&mut state), BTreeMap::new());
+        state.waiting.remove(&1);
+        assert_eq!(grant(&mut state), BTreeMap::new(), "a new world waits for the end of the stream");
+        state.places[0] = Place { setting: "a", ..Place::default() };
+        assert_eq!(grant(&mut state).len(), 1);
+    }
+
+    #[test]
+    fn every_case_gets_its_turn_once() {
+        let schedule = Schedule::new(40, 3);
+        let turns = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for case in 0..40 {
+                let (schedule, turns) = (&schedule, &turns);
+                scope.spawn(move || {
+                    let setting = ["a", "b", "c"][case % 3];
+                    let demand = [Demand::Light, Demand::Traffic, Demand::Light, Demand::Alone][case % 4];
+                    let place = schedule.enter(case, setting, demand);
+                    schedule.begin(place, demand);
+                    turns.lock().unwrap().push(case);
+                    schedule.leave(place, setting);
+                });
+            }
+        });
+        let mut turns = turns.into_inner().unwrap();
+        turns.sort_unstable();
+        assert_eq!(turns, (0..40).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_case_that_must_be_alone_is() {
+        let mut state = state(2, &[("a", Demand::Alone), ("a", Demand::Light)]);
+        for place in &mut state.places {
+            place.setting = "a";
+        }
+        assert_eq!(grant(&mut state), BTreeMap::from([(0, 0)]));
+        state.places[0] = Place { setting: "a", ..Place::default() };
+        assert_eq!(grant(&mut state), BTreeMap::from([(1, 0)]));
+    }
+}
