@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 
 /// How long to pause between two looks: short against everything a Swarm does, long against the cost of a look.
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Tries `attempt` until it succeeds. When `deadline` has passed the last failure is returned, under a line that says
 /// what was waited for and how long. There is always at least one try after the last failure inside the deadline.

@@ -3,6 +3,7 @@
 
 use std::env;
 use std::fs::File;
+use std::iter::repeat_n;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,6 +22,9 @@ use crate::lab::Lab;
 
 /// Set to `required` where tests that cannot run shall count as failed.
 const REQUIRED: &str = "SWARMGATE_TESTS";
+
+/// Set to a number to play every selected case so often, to see one that fails now and then.
+const REPEAT: &str = "SWARMGATE_E2E_REPEAT";
 
 /// How many labs stand side by side where `--test-threads` does not say: most of the time, each waits for its Swarm.
 const LABS: usize = 2;
@@ -120,6 +124,8 @@ pub fn run(cases: Vec<Case>) -> ExitCode {
     if obstacle.is_none() && !arguments.list {
         remove_leftovers();
     }
+    let times = env::var(REPEAT).ok().and_then(|number| number.parse().ok()).unwrap_or(1);
+    let cases: Vec<_> = cases.into_iter().flat_map(|case| repeat_n(case, times)).collect();
     let named = |case: &Case| Trial::test(case.name, || Ok(()));
     let selected = cases.iter().filter(|case| !arguments.is_filtered_out(&named(case))).count();
     // Each case waits for its turn in a thread of its own.
@@ -186,7 +192,10 @@ impl Run {
         let mut clock = Clock::start(case.name, place, self.began);
         let outcome = self.play_at(place, &mut stage, case, &mut clock);
         self.failed.fetch_add(usize::from(outcome.is_err()), Ordering::Relaxed);
-        self.times.lock().unwrap_or_else(PoisonError::into_inner).push(clock.stop());
+        let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        times.push(clock.stop());
+        times::write(&times);
+        drop(times);
         self.schedule.leave(place, stage.setting());
         outcome
     }

@@ -1,7 +1,6 @@
 //! Where the time of a run went: a run that takes too long is run less often. It must never decide anything.
 
 use std::fs;
-use std::path::Path;
 use std::time::Instant;
 
 use super::repository;
@@ -73,7 +72,15 @@ impl Clock {
     }
 }
 
-/// Prints the slowest cases, and writes all of them to a file.
+/// Writes the times of all cases so far to a file, which a run that is broken off leaves, too.
+pub(super) fn write(times: &[Times]) {
+    // Without the file the run is no worse.
+    if let Err(reason) = fs::write(repository().join(FILE), table(times)) {
+        eprintln!("e2e: could not write {FILE}: {reason}");
+    }
+}
+
+/// Prints the slowest cases.
 pub(super) fn tell(times: &[Times], labs: usize, run: Instant) {
     if times.is_empty() {
         return;
@@ -83,10 +90,6 @@ pub(super) fn tell(times: &[Times], labs: usize, run: Instant) {
     let shown: Vec<_> = slowest.iter().take(SLOWEST).map(|one| format!("  {:6.1} s  {}", one.sum(), one.name)).collect();
     let (wall, sum) = (run.elapsed().as_secs_f64(), times.iter().map(Times::sum).sum::<f64>());
     println!("e2e: {wall:.0} s for {sum:.0} s of cases, side by side on {labs} lab(s); the slowest:\n{}\n", shown.join("\n"));
-    // Without the file the run is no worse.
-    if let Err(reason) = fs::write(repository().join(FILE), table(times)) {
-        eprintln!("e2e: could not write {}: {reason}", Path::new(FILE).display());
-    }
 }
 
 fn table(times: &[Times]) -> String {

@@ -18,10 +18,20 @@ const TO_TASKS: &str = "SWARMGATE-VIP";
 const FROM_HERE: &str = "SWARMGATE-SNAT";
 const LET_PASS: &str = "SWARMGATE-PASS";
 
+/// A namespace: the same path names another one after a node was off or a network was away.
+type Place = (PathBuf, u64);
+
+/// For so many rounds the addresses of a namespace are taken as they were: nobody but the engine changes them, and only when it
+/// makes the namespace. To read them takes a process, and there are some dozens of namespaces.
+const ROUNDS: u32 = 12;
+
 /// What was written where, so that a round without change costs nothing.
 #[derive(Default)]
 pub(super) struct Applied {
-    written: BTreeMap<(PathBuf, u64), Rules>,
+    written: BTreeMap<Place, Rules>,
+    addresses: BTreeMap<Place, Value>,
+    plan: Plan,
+    rounds: u32,
 }
 
 /// The rules of one namespace.
@@ -36,6 +46,15 @@ struct Rules {
 }
 
 impl Applied {
+    /// A round begins: what the namespaces hold is looked at again after a change, and now and then.
+    pub fn begin(&mut self, plan: &Plan) {
+        self.rounds += 1;
+        if self.rounds > ROUNDS || self.plan != *plan {
+            (self.rounds, self.plan) = (0, plan.clone());
+            self.addresses.clear();
+        }
+    }
+
     /// Brings the namespaces of node `k`, whose first process is `first`, to what `plan` says. A namespace can vanish at
     /// any time, or leave its name behind; that must not hold up the others, so every one is tried and the last failure told.
     pub fn bring(&mut self, lab: &str, k: usize, first: i32, plan: &Plan) -> Result<()> {
@@ -56,23 +75,35 @@ impl Applied {
     }
 
     fn bring_mesh(&mut self, mesh: &Path, node: &Path, plan: &Plan) -> Result<()> {
-        let gateway = address_of(&addresses_in(mesh)?, "eth1");
+        let gateway = address_of(&self.addresses(mesh)?.1, "eth1");
         self.write(mesh, |addresses| of_mesh(&plan.ports, addresses))?;
         gateway.map_or(Ok(()), |gateway| self.write(node, |_| Some(of_node(&plan.ports, &gateway))))
     }
 
     fn write(&mut self, place: &Path, rules: impl FnOnce(&Value) -> Option<Rules>) -> Result<()> {
-        let addresses = addresses_in(place)?;
+        let (place, addresses) = self.addresses(place)?;
         let Some(rules) = rules(&addresses) else { return Ok(()) };
-        // The same path names another namespace after a node was off or a network was away.
-        let key = (place.to_path_buf(), fs::metadata(place)?.ino());
-        if self.written.get(&key) == Some(&rules) {
+        if self.written.get(&place) == Some(&rules) {
             return Ok(());
         }
-        write_aliases(place, &addresses, &rules.aliases)?;
-        write_rules(place, &rules)?;
-        self.written.insert(key, rules);
+        write_aliases(&place.0, &addresses, &rules.aliases)?;
+        write_rules(&place.0, &rules, !self.written.contains_key(&place))?;
+        self.addresses.remove(&place);
+        self.written.insert(place, rules);
         Ok(())
+    }
+
+    /// Those of a namespace that the engine has not finished are not kept.
+    fn addresses(&mut self, path: &Path) -> Result<(Place, Value)> {
+        let place = (path.to_path_buf(), fs::metadata(path)?.ino());
+        if let Some(known) = self.addresses.get(&place) {
+            return Ok((place, known.clone()));
+        }
+        let found = addresses_in(path)?;
+        if address_of(&found, "eth0").is_some() {
+            self.addresses.insert(place.clone(), found.clone());
+        }
+        Ok((place, found))
     }
 }
 
@@ -154,8 +185,7 @@ fn write_aliases(place: &Path, addresses: &Value, wanted: &[String]) -> Result<(
     Ok(())
 }
 
-fn write_rules(place: &Path, rules: &Rules) -> Result<()> {
-    finish(in_network(place, "sh").args(["-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"]))?;
+fn write_rules(place: &Path, rules: &Rules, is_new: bool) -> Result<()> {
     let lines = |chain: &str, rules: &[String]| rules.iter().map(|rule| format!("-A {chain} {rule}\n")).collect::<Vec<_>>().concat();
     let (redirects, masks, passes) = (lines(TO_TASKS, &rules.redirects), lines(FROM_HERE, &rules.masks), lines(LET_PASS, &rules.passes));
     let tables = format!(
@@ -163,6 +193,10 @@ fn write_rules(place: &Path, rules: &Rules) -> Result<()> {
          *filter\n:{LET_PASS} - [0:0]\n{passes}COMMIT\n"
     );
     finish_with_input(in_network(place, "iptables-restore").args(["-w", "--noflush"]), &tables)?;
+    if !is_new {
+        return Ok(());
+    }
+    finish(in_network(place, "sh").args(["-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"]))?;
     let jumps =
         [("nat", "PREROUTING", TO_TASKS), ("nat", "OUTPUT", TO_TASKS), ("nat", "POSTROUTING", FROM_HERE), ("filter", "FORWARD", LET_PASS)];
     for (table, hook, chain) in jumps {

@@ -67,6 +67,7 @@ fn follow(lab: &Lab, stop: &AtomicBool, trouble: &Mutex<Option<String>>) {
 
 fn round(lab: &Lab, engines: &mut BTreeMap<usize, Engine>, applied: &mut Applied) -> Result<()> {
     let plan = observe(lab, engines)?;
+    applied.begin(&plan);
     let mut outcome = Ok(());
     for k in 1..=lab.nodes() {
         if let Some(first) = lab.node(k).first_process() {
