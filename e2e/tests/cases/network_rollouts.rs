@@ -12,7 +12,8 @@ pub(super) fn cases() -> Vec<Case> {
     let case = |name, check| Case::new(name, GATE, check);
     vec![
         case("network_rollouts::labels_that_flap_replace_no_proxy_in_host_mode", flapping_in_host_mode).with_traffic(),
-        case("network_rollouts::labels_and_services_that_flap_lose_no_request_behind_the_routing_mesh", flapping_behind_the_mesh).with_traffic(),
+        case("network_rollouts::labels_and_services_that_flap_lose_no_request_behind_the_routing_mesh", flapping_behind_the_mesh)
+            .with_traffic(),
         case("network_rollouts::a_network_on_which_no_proxy_comes_up_costs_only_its_own_routes", one_bad_of_two).with_traffic(),
         case("network_rollouts::a_stranger_that_asks_for_the_proxies_port_gets_none_and_is_named", stranger_at_the_port).with_traffic(),
         case("network_rollouts::a_neighbours_networks_never_take_two_proxies_down_at_once", neighbours_in_host_mode).with_traffic(),
