@@ -12,6 +12,8 @@ use crate::wait::eventually;
 
 /// How long a rollout over all nodes may take on a busy machine.
 const CONVERGED: Duration = Duration::from_secs(120);
+/// `ROLLBACK_HANGS_AFTER` of the operator, with what comes before and after it.
+const ROLLED_BACK: Duration = Duration::from_secs(240);
 /// The label that everything of ours carries.
 const OWNED: &str = "swarmgate.owner=swarmgate";
 
@@ -45,7 +47,11 @@ impl World {
 
     /// Waits until what the operator says about a cluster passes `check`.
     pub fn await_cluster(&self, name: &str, what: &str, check: impl Fn(&Value) -> Result<()>) -> Result<Value> {
-        eventually(CONVERGED, &format!("cluster {name}: {what}"), || {
+        self.await_cluster_within(CONVERGED, name, what, check)
+    }
+
+    fn await_cluster_within(&self, limit: Duration, name: &str, what: &str, check: impl Fn(&Value) -> Result<()>) -> Result<Value> {
+        eventually(limit, &format!("cluster {name}: {what}"), || {
             let cluster = self.cluster(name)?;
             check(&cluster)?;
             Ok(cluster)
@@ -55,6 +61,12 @@ impl World {
     /// Waits until a cluster's fleet is as declared and every proxy runs the newest configuration.
     pub fn await_converged(&self, name: &str) -> Result<Value> {
         self.await_cluster(name, "is converged", converged)
+    }
+
+    /// The same after a rollout that Swarm takes back: it may hang for a minute and a half before the operator ends it, and then
+    /// the proxies still have to start.
+    pub fn await_converged_after_rollback(&self, name: &str) -> Result<Value> {
+        self.await_cluster_within(ROLLED_BACK, name, "is converged after a rollback", converged)
     }
 
     /// Waits until a finding about a service shows in its cluster.

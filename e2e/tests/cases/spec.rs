@@ -164,7 +164,7 @@ fn impossible_image(world: &World) -> Result<()> {
     world.await_converged("default")?;
     // Swarm goes back to the image that ran, or the operator does once the declaration is right again.
     declare(world, SPEC)?;
-    world.await_converged("dev")?;
+    world.await_converged_after_rollback("dev")?;
     world.await_answer(&world.at(3, DEV), "anchor-dev.test", "/", "anchor-dev").map(drop)
 }
 
