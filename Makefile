@@ -2,9 +2,16 @@
 SHELL := /bin/bash
 export PATH := $(HOME)/.cargo/bin:$(PATH):/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
-# `make images PROFILE=dev` bakes a debug build: much quicker to build, for trying things out.
+# `make images` bakes what one ships. The demo and the tests bake the build that the tests need anyway, so that nothing is compiled twice;
+# `make demo PROFILE=release` looks at what one ships.
 PROFILE ?= release
-BUILT := target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+demo test: PROFILE := dev
+BUILT = target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+# Cargo compiles a dependency once for each set of its features, and which set that is depends on the packages that a command names. So
+# whatever is built beside the tests names these two, as `scripts/test` does.
+BOTH := --package swarmgate --package swarmgate-e2e
+# What the images and a Swarm for them need.
+LAB := --bin bake --bin demo-app --bin swarmlab
 TOOLS := target/debug
 IMAGES := target/images
 # Symbols would make images three times as large, and every node loads every image.
@@ -14,22 +21,29 @@ NGINX = $$(scripts/nginx-path)
 .PHONY: help setup tools images demo demo-down test lint bench
 
 help:
-	@echo 'make setup      install what the laboratory needs (Debian packages, a recent nginx); quick when it is there'
+	@echo 'make setup      install what the tests need (Debian packages, a recent nginx); quick when it is there'
 	@echo 'make images     build swarmgate and bake all images into $(IMAGES), with a CycloneDX document about each of our own'
 	@echo 'make demo       a real three-node Swarm with Swarmgate and demo applications; make demo-down removes it'
 	@echo 'make test       unit tests, then end-to-end tests on real Swarms'
-	@echo 'make lint       formatting, lints, licences and advisories of dependencies'
+	@echo 'make lint       formatting, lints, documentation, scripts; licences, advisories and use of dependencies'
 	@echo 'make bench      measurements'
 
 setup:
 	@scripts/setup
 
-# The laboratory's own programs: swarmlab, bake and demo-app.
-tools:
-	cargo build --locked --package swarmgate-e2e --bins
+setup-demo:
+	@scripts/setup demo
 
-images: setup tools
-	cargo build --locked --package swarmgate --bin swarmgate --profile $(PROFILE)
+# Every program, also `measure`.
+tools:
+	cargo build --locked $(BOTH) --bins
+
+lab:
+	cargo build --locked $(BOTH) $(LAB)
+
+images: setup-demo
+	cargo build --locked $(BOTH) $(LAB) $(if $(filter dev,$(PROFILE)),--bin swarmgate)
+	$(if $(filter dev,$(PROFILE)),,cargo build --locked --package swarmgate --bin swarmgate --profile $(PROFILE))
 	mkdir -p $(STRIPPED)
 	install --strip $(BUILT)/swarmgate $(TOOLS)/demo-app $(STRIPPED)
 	$(TOOLS)/bake swarmgate --binary $(STRIPPED)/swarmgate --out $(IMAGES)/swarmgate.tar --sbom $(IMAGES)/swarmgate.cdx.json
@@ -41,16 +55,20 @@ images: setup tools
 demo: images
 	@scripts/demo
 
-demo-down: tools
+demo-down: lab
 	@scripts/demo-down
 
-test: images
+test: setup images
 	@scripts/test
 
 lint:
+	@scripts/setup lint
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items
 	scripts/deny
+	target/tools/cargo-machete/bin/cargo-machete --skip-target-dir
+	shellcheck $$(grep -rlE '^#!/bin/(ba)?sh' scripts .ci e2e/assets)
 
 bench:
-	cargo bench --locked --package swarmgate
+	cargo bench --locked --package swarmgate-benches

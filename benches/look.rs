@@ -1,5 +1,5 @@
 //! What looks at a Swarm cost: how much is sent, how long they take, and how much memory a process takes that looks three times.
-//! `cargo bench --bench look`. Measures only, and prints what it finds.
+//! `cargo bench --package swarmgate-benches --bench look`. Measures only, and prints what it finds.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement that cannot be made ends, and is for whoever reads it")]
 

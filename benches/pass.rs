@@ -1,5 +1,5 @@
 //! What the pure part of a pass costs at scale: reading a snapshot, what counts of it while labels change again and again,
-//! translating, rendering. `cargo bench`.
+//! translating, rendering. `make bench`.
 //! Measures only; no claim about time stands in a test.
 #![expect(missing_docs, reason = "criterion's macro makes a public function without docs")]
 

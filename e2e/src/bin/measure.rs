@@ -10,7 +10,7 @@ use swarmgate_e2e::measure::{Ingress, changes, follow, idle, websockets};
 use swarmgate_e2e::world::{Setting, World, repository};
 
 #[derive(Parser)]
-#[command(about = "Measures an ingress on a real three-node Swarm on this machine; needs `make images` first")]
+#[command(about = "Measures an ingress on a real three-node Swarm on this machine; needs `make tools images` first")]
 struct Arguments {
     #[command(subcommand)]
     what: What,
