@@ -28,7 +28,8 @@ const ANSWERED: Duration = Duration::from_secs(180);
 const IMAGES: [(&str, &str); 2] = [("my/web:1", "demo-app:v1"), ("my/web:2", "demo-app:v2")];
 
 pub(super) fn cases() -> Vec<Case> {
-    vec![Case { name: "readme::the_commands_work_in_their_order", setting: FRESH, check: in_their_order }]
+    let case = |name, check| Case::new(name, FRESH, check);
+    vec![case("readme::the_commands_work_in_their_order", in_their_order)]
 }
 
 fn in_their_order(world: &World) -> Result<()> {
