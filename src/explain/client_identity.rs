@@ -1,5 +1,5 @@
 //! Who asks, by which scheme and for which host, where somebody in front may say so (`settings.clientAddress`): what
-//! `render/client_address.rs` has the engine believe, of a request that is described as it reaches a proxy. Of one that is not, the
+//! `render/nginx/client_address.rs` has the engine believe, of a request that is described as it reaches a proxy. Of one that is not, the
 //! client's own URL is taken for what is said.
 
 use std::net::IpAddr;

@@ -2,7 +2,7 @@
 //! another number than the truth. Pure; decides nothing about what is too much.
 
 use super::{Layout, Materials, Purpose, Rendering, servers, stream, tls, upstreams};
-use crate::render::writer::Writer;
+use crate::render::nginx::writer::Writer;
 use crate::route::{Footprint, RouteTable};
 
 /// What a configuration with addresses takes beyond what it says without any route. A template of the administrator's is not

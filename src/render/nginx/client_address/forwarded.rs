@@ -6,7 +6,7 @@
 //! quote at the end.
 
 use super::{port_pattern, site_pattern, write_trusted};
-use crate::render::writer::{Word, Writer};
+use crate::render::nginx::writer::{Word, Writer};
 use crate::types::AddressRange;
 
 /// For how many hops in front, one behind the other, an address is looked for.
