@@ -9,7 +9,7 @@ mod rules;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rules::{Source, fences, imports, metrics_described, opens_with_purpose, purity, size};
+use rules::{Source, engine_words, fences, imports, metrics_described, opens_with_purpose, purity, size};
 
 /// Every file of the crate.
 fn sources() -> Vec<Source> {
@@ -82,6 +82,15 @@ fn dependencies_stay_behind_their_fence() {
     check_can_fail(fences, "proxy/fetch.rs", "use backoff::ExponentialBackoff;");
     check_allows(fences, "docker/client.rs", "use bollard::Docker;");
     check_allows(fences, "proxy/fetch.rs", "let backoff = retry.next();");
+}
+
+#[test]
+fn only_an_engines_own_files_name_it() {
+    check(engine_words);
+    check_can_fail(engine_words, "translate/mod.rs", "const WORDS: &str = \"nginx keeps hosts in tables\";");
+    check_can_fail(engine_words, "explain/listener.rs", "match engine { EngineKind::Nginx => 400 }");
+    check_allows(engine_words, "render/nginx/servers.rs", "use crate::render::nginx::writer::Writer;");
+    check_allows(engine_words, "explain/listener.rs", "// nginx answers 400 here.\nlet status = codes.bad_path;");
 }
 
 #[test]

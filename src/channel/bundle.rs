@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::wire::WIRE_VERSION;
 use crate::pki::{ChannelRole, NotTrusted, Signature, Signer, TrustRoot, role_name};
 use crate::route::CONTROL_PLANE_TIMEOUT_MS;
-use crate::types::{ClusterName, Digest};
+use crate::types::{ClusterName, Digest, EngineKind};
 
 /// A complete engine configuration: extension → proxy, and the content of a boot snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -20,8 +20,8 @@ pub struct Bundle {
     pub version: u32,
     /// The cluster it is for; an agent refuses another cluster's.
     pub cluster: ClusterName,
-    /// The engine it is for: `nginx`.
-    pub engine: String,
+    /// The engine it is for; an agent refuses another engine's.
+    pub engine: EngineKind,
     /// The digest of `files`: what proxies report as running.
     pub digest: Digest,
     /// The route table it was rendered from.
@@ -58,7 +58,7 @@ const AHEAD_MAX: SignedDuration = SignedDuration::from_hours(25);
 struct Signed<'a> {
     version: u32,
     cluster: &'a ClusterName,
-    engine: &'a str,
+    engine: EngineKind,
     digest: &'a Digest,
     routes_digest: &'a Digest,
     material: &'a BTreeMap<String, Material>,
@@ -79,14 +79,11 @@ pub struct Material {
     pub needed_by: Vec<String>,
 }
 
-/// The engine whose configurations this version writes and runs.
-pub const ENGINE_NGINX: &str = "nginx";
-
 impl Bundle {
-    /// A bundle for nginx with its digest.
+    /// A bundle for the default engine, with its digest.
     pub fn new(cluster: ClusterName, routes_digest: Digest, files: BTreeMap<String, String>) -> Self {
         let digest = Digest::of_json(&files);
-        let (version, engine, material) = (WIRE_VERSION, ENGINE_NGINX.to_owned(), BTreeMap::new());
+        let (version, engine, material) = (WIRE_VERSION, EngineKind::default(), BTreeMap::new());
         Self {
             version,
             cluster,
@@ -100,6 +97,12 @@ impl Bundle {
             control_plane_timeout_ms: None,
             signature: None,
         }
+    }
+
+    /// The same bundle, for an engine.
+    #[must_use]
+    pub fn with_engine(self, engine: EngineKind) -> Self {
+        Self { engine, ..self }
     }
 
     /// The same bundle, whose addresses may go unconfirmed for that long; 0: for ever.
@@ -131,9 +134,13 @@ impl Bundle {
         root.verify_signature(&self.signed_content(), signature, &signer).map_err(BundleFault::Signature)
     }
 
-    /// The same, and whether it may follow what ran before (`had`): no older, and not so far ahead that nothing could follow.
-    pub fn check_usable(&self, cluster: &ClusterName, root: &TrustRoot, had: u64) -> Result<(), BundleFault> {
+    /// The same, and whether a proxy with this engine may run it after what it ran before (`had`): no older, and not so far
+    /// ahead that nothing could follow.
+    pub fn check_usable(&self, cluster: &ClusterName, engine: EngineKind, root: &TrustRoot, had: u64) -> Result<(), BundleFault> {
         self.check_signed(cluster, root)?;
+        if self.engine != engine {
+            return Err(BundleFault::Engine { found: self.engine, own: engine });
+        }
         let found = self.generation;
         let signed_at = self.signature.as_ref().map_or(Timestamp::MIN, |signature| signature.signed_at);
         let most = signed_at.saturating_add(AHEAD_MAX).map_or(i64::MAX, Timestamp::as_microsecond);
@@ -148,7 +155,7 @@ impl Bundle {
 
     fn signed_content(&self) -> Vec<u8> {
         let Self { version, cluster, engine, digest, routes_digest, material, accepted_at, generation, .. } = self;
-        let (version, accepted_at, generation) = (*version, *accepted_at, *generation);
+        let (version, engine, accepted_at, generation) = (*version, *engine, *accepted_at, *generation);
         let control_plane_timeout_ms = self.control_plane_timeout_ms;
         let signed =
             Signed { version, cluster, engine, digest, routes_digest, material, accepted_at, generation, control_plane_timeout_ms };
@@ -164,7 +171,7 @@ impl Bundle {
         self
     }
 
-    /// Whether this bundle is whole and meant for the proxies of `cluster`: version, cluster, engine, file names without
+    /// Whether this bundle is whole and meant for the proxies of `cluster`: version, cluster, file names without
     /// directories, and a digest that fits the files.
     pub fn check(&self, cluster: &ClusterName) -> Result<(), BundleFault> {
         if self.version != WIRE_VERSION {
@@ -172,9 +179,6 @@ impl Bundle {
         }
         if &self.cluster != cluster {
             return Err(BundleFault::Cluster(self.cluster.clone()));
-        }
-        if self.engine != ENGINE_NGINX {
-            return Err(BundleFault::Engine(self.engine.clone()));
         }
         if let Some(name) = self.files.keys().chain(self.material.keys()).find(|name| !is_plain_file_name(name)) {
             return Err(BundleFault::FileName(name.clone()));
@@ -202,8 +206,13 @@ pub enum BundleFault {
     #[error("the configuration is for cluster {0}")]
     Cluster(ClusterName),
     /// Written for another engine.
-    #[error("the configuration is for the engine {0:?}")]
-    Engine(String),
+    #[error("the configuration is for the engine {found}, and this proxy runs {own}")]
+    Engine {
+        /// The engine that it is for.
+        found: EngineKind,
+        /// The engine of the proxy.
+        own: EngineKind,
+    },
     /// A file name that could lead out of its directory.
     #[error("{0:?} is not a plain file name")]
     FileName(String),
@@ -247,8 +256,16 @@ mod tests {
         check(&Bundle { version: 1, ..good.clone() }, &Err(BundleFault::Version(1)));
         let other = ClusterName::parse("other").unwrap();
         check(&Bundle { cluster: other.clone(), ..good.clone() }, &Err(BundleFault::Cluster(other)));
-        check(&Bundle { engine: "haproxy".to_owned(), ..good.clone() }, &Err(BundleFault::Engine("haproxy".to_owned())));
         check(&Bundle { files: BTreeMap::new(), ..good }, &Err(BundleFault::Digest));
+    }
+
+    #[test]
+    fn a_bundle_for_an_unknown_engine_is_refused_by_name() {
+        let mut value = serde_json::to_value(bundle("nginx.conf")).unwrap();
+        assert_eq!(value["engine"], "nginx", "what proxies of earlier versions compare");
+        value["engine"] = "haproxy".into();
+        let error = serde_json::from_value::<Bundle>(value).unwrap_err().to_string();
+        assert!(error.contains("unknown engine \"haproxy\""), "{error}");
     }
 
     #[test]
@@ -257,7 +274,9 @@ mod tests {
         let (authority, dev) = (Authority::create(now).unwrap(), ClusterName::parse("dev").unwrap());
         let signer = KeyInHand::issued_by(&authority, ChannelRole::Extension, &dev, "t1", now).unwrap().signer();
         let today = u64::try_from(now.as_microsecond()).unwrap();
-        let usable = |generation, had| bundle("nginx.conf").signed(generation, &signer, now).check_usable(&dev, authority.root(), had);
+        let usable = |generation, had| {
+            bundle("nginx.conf").signed(generation, &signer, now).check_usable(&dev, EngineKind::Nginx, authority.root(), had)
+        };
         assert_eq!(usable(today, today), Ok(()));
         assert_eq!(usable(today, today + 1), Err(BundleFault::Older { found: today, had: today + 1 }));
         assert_eq!(usable(u64::MAX, today), Err(BundleFault::Ahead(u64::MAX)));

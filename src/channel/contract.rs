@@ -3,12 +3,16 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use crate::types::EngineKind;
+
 /// The cluster's name (extension and proxy).
 pub const ENV_CLUSTER: &str = "SWARMGATE_CLUSTER";
 /// The task's id, by Swarm's template `{{.Task.ID}}`.
 pub const ENV_TASK: &str = "SWARMGATE_TASK";
 /// The node's host name, by Swarm's template `{{.Node.Hostname}}`.
 pub const ENV_NODE: &str = "SWARMGATE_NODE";
+/// The cluster's engine (extension and proxy). Absent: nginx, so that the variable's coming replaced no proxy.
+pub const ENV_ENGINE: &str = "SWARMGATE_ENGINE";
 /// How the container reaches the others: `host` where there is no control network; else absent.
 pub const ENV_CHANNEL: &str = "SWARMGATE_CHANNEL";
 /// Base URL of the operator's channel. Without a control network one for each manager, comma-separated.
@@ -96,7 +100,7 @@ pub const ENGINE_BODY_DIR: &str = "client-body";
 /// The file of a bundle that the engine is started with: `nginx -p PREFIX -c DIR/nginx.conf -e stderr -g "daemon off;"`.
 /// So a rendered `nginx.conf` has no `daemon` directive. Paths that the engine writes to (`pid`, `*_temp_path`) are
 /// relative, hence below the prefix that extension and proxy choose in [`RUN_DIR`] (absolute only for a stock image).
-pub const ENGINE_MAIN_FILE: &str = "nginx.conf";
+pub const ENGINE_MAIN_FILE: &str = EngineKind::Nginx.main_file();
 /// The file of a bundle with the places of `RouteTable::awaited`, one a line. The engine does not read it.
 pub const AWAITED_FILE: &str = "awaited.txt";
 

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use super::bundle::{Bundle, BundleFault, ENGINE_NGINX, Material};
+pub use super::bundle::{Bundle, BundleFault, Material};
 use crate::pki::ChannelRole;
 use crate::route::{Part, RouteTable};
 use crate::types::{ClusterName, Digest};

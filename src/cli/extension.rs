@@ -13,7 +13,7 @@ use crate::channel::{Bootstrap, contract};
 use crate::extension::{self, ExtensionOptions};
 use crate::pki::ChannelRole;
 use crate::render::Layout;
-use crate::types::ClusterName;
+use crate::types::{ClusterName, EngineKind};
 
 /// Arguments of `swarmgate extension`.
 #[derive(Debug, clap::Args)]
@@ -33,6 +33,9 @@ pub struct Args {
     /// The file with the operator's certificate authority and the token for the first certificate
     #[arg(long, env = contract::ENV_TOKEN_FILE, default_value = contract::TOKEN_FILE, value_name = "FILE")]
     token_file: PathBuf,
+    /// The engine
+    #[arg(long, env = contract::ENV_ENGINE, default_value_t)]
+    engine: EngineKind,
     /// The engine's program
     #[arg(long, default_value = "nginx", value_name = "PROGRAM")]
     nginx: PathBuf,
@@ -64,6 +67,7 @@ pub fn run(args: Args) -> ExitCode {
         operator_url: args.operator_url,
         ask_for_peers: args.channel == Way::Host,
         bootstrap,
+        engine_kind: args.engine,
         engine: args.nginx,
         run_dir: args.run_dir,
         listen: args.listen,

@@ -15,7 +15,7 @@ use super::operator::Way;
 use crate::channel::{Bootstrap, BootstrapError, contract};
 use crate::pki::ChannelRole;
 use crate::proxy::{self, Follow, NameServer, ProxyOptions, ProxySignal};
-use crate::types::ClusterName;
+use crate::types::{ClusterName, EngineKind};
 
 /// Arguments of `swarmgate proxy`.
 #[derive(Debug, clap::Args)]
@@ -44,6 +44,9 @@ pub struct Args {
     /// The file with the operator's certificate authority and the token for the first certificate
     #[arg(long, env = contract::ENV_TOKEN_FILE, default_value = contract::TOKEN_FILE, value_name = "FILE")]
     token_file: PathBuf,
+    /// The engine
+    #[arg(long, env = contract::ENV_ENGINE, default_value_t)]
+    engine: EngineKind,
     /// The engine's program
     #[arg(long, default_value = "nginx", value_name = "PROGRAM")]
     nginx: PathBuf,
@@ -102,6 +105,7 @@ fn options(args: Args) -> Result<ProxyOptions, Wrong> {
             Way::Host => Follow::Operator,
         },
         operator_url: args.operator_url.ok_or(Wrong::Missing("--operator-url"))?,
+        engine_kind: args.engine,
         engine: args.nginx,
         run_dir: args.run_dir,
         state_dir: args.state_dir,

@@ -73,6 +73,7 @@ pub fn after_pass(seen: &Seen<'_>, previous: Option<&ClusterStatus>) -> ClusterS
     ClusterStatus {
         generation: seen.declared.generation,
         observed_generation: seen.declared.in_force.as_ref().map_or(0, |(generation, _)| *generation),
+        engine: Some(seen.cluster.engine),
         phase: phase(seen, &conditions, &routes, lagging_proxies::extension_silent(seen, previous).is_some()),
         conditions: conditions::dated(conditions, previous, seen.now),
         routes_digest: Some(seen.desired.table.digest()),
@@ -112,6 +113,7 @@ pub fn pending(declared: &DeclaredCluster, now: Timestamp) -> ClusterStatus {
     ClusterStatus {
         generation: declared.generation,
         observed_generation: 0,
+        engine: declared.in_force.as_ref().map(|(_, cluster)| cluster.engine),
         phase: if rejected { Phase::Degraded } else { Phase::Pending },
         conditions: conditions::unknown(declared, now),
         routes_digest: None,
@@ -131,6 +133,7 @@ pub fn removing(plan: &Plan, failure: Option<&str>, previous: Option<&ClusterSta
     let base = previous.cloned().unwrap_or_else(|| ClusterStatus {
         generation: 0,
         observed_generation: 0,
+        engine: None,
         phase: Phase::Removing,
         conditions: Vec::new(),
         routes_digest: None,

@@ -5,9 +5,9 @@ use std::fmt;
 
 use super::explanation::{About, Step};
 use super::{printable_line, step};
-use crate::render::{TRIES_MAX, info_headers, request_headers, retry_time_ms};
+use crate::render::{Behavior, RetryRule, behavior};
 use crate::report::{EndpointReport, EndpointState, RouteKind, RouteReport, RouteState, ServiceReport};
-use crate::route::{Affinity, Application, Backend, BackendService, EngineSettings, Verification};
+use crate::route::{Affinity, Application, Backend, BackendService, EngineSettings, RouteTable, Verification};
 
 /// The services of a route and all their endpoints.
 pub fn services(backend: &Backend, route: Option<&RouteReport>, steps: &mut Vec<Step>) {
@@ -54,17 +54,17 @@ fn endpoint_words(endpoint: &EndpointReport) -> String {
 }
 
 /// How the application is spoken to, beyond where.
-pub fn manner(backend: &Backend, settings: &EngineSettings, steps: &mut Vec<Step>) {
+pub fn manner(backend: &Backend, table: &RouteTable, steps: &mut Vec<Step>) {
+    let (settings, engine) = (&table.settings, behavior(table.engine));
     steps.push(step(About::Protocol, protocol(backend)));
     steps.push(step(About::Affinity, affinity(backend)));
-    steps.push(step(About::Retries, retries(backend, settings)));
-    let http2 = backend.protocol.http2;
-    let added: Vec<&str> = request_headers(settings).chain((!http2).then_some("Upgrade")).chain((!http2).then_some("Connection")).collect();
+    steps.push(step(About::Retries, retries(backend, engine, settings)));
+    let added = engine.request_headers(settings, backend.protocol.http2);
     steps.push(step(About::Headers, format!("to the application: {}", added.join(", "))));
     if settings.hide_info_headers {
         steps.push(step(About::Headers, "to the client: none (settings.hideInfoHeaders)"));
     } else {
-        steps.push(step(About::Headers, format!("to the client: {}", info_headers(settings).collect::<Vec<_>>().join(", "))));
+        steps.push(step(About::Headers, format!("to the client: {}", engine.info_headers(settings).join(", "))));
     }
 }
 
@@ -109,20 +109,18 @@ fn affinity(backend: &Backend) -> String {
     }
 }
 
-fn retries(backend: &Backend, settings: &EngineSettings) -> String {
+fn retries(backend: &Backend, engine: &dyn Behavior, settings: &EngineSettings) -> String {
     let endpoints: usize = backend.services.iter().map(|service| service.endpoints.len()).sum();
     if endpoints < 2 {
         return "none: there is no other endpoint".to_owned();
     }
-    let within = humantime::format_duration(EngineSettings::millis(retry_time_ms(settings)));
+    let RetryRule { tries_max, time_ms, when } = engine.retry_rule(settings);
+    let within = humantime::format_duration(EngineSettings::millis(time_ms));
     let stated = backend.services.iter().filter_map(|service| service.max_fails.map(|fails| (service, fails)));
     let stated: Vec<String> =
         stated.map(|(service, fails)| format!("; {} leaves an endpoint out after {fails} failures", service.name)).collect();
     let stated = stated.concat();
-    format!(
-        "up to {TRIES_MAX} endpoints within {within}: when no connection comes about, and for all methods but POST, LOCK and PATCH also \
-         when it breaks{stated}"
-    )
+    format!("up to {tries_max} endpoints within {within}: {when}{stated}")
 }
 
 /// A whole route for `--service`.

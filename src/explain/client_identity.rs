@@ -1,16 +1,15 @@
-//! Who asks, by which scheme and for which host, where somebody in front may say so (`settings.clientAddress`): what
-//! `render/nginx/client_address.rs` has the engine believe, of a request that is described as it reaches a proxy. Of one that is not, the
-//! client's own URL is taken for what is said.
+//! Who asks, by which scheme and for which host, where somebody in front may say so (`settings.clientAddress`): what the engine
+//! believes of a request that is described as it reaches a proxy. Of one that is not, the client's own URL is taken for what
+//! is said.
 
 use std::net::IpAddr;
 
 use super::explanation::{About, Outcome, Step};
-use super::forwarded::{self, site};
 use super::request::Request;
-use super::request_source::Sent;
 use super::step;
+use crate::render::{ClientClaims, behavior};
 use crate::route::{ClientAddress, ClientAddressSource, EngineSettings};
-use crate::types::Scheme;
+use crate::types::{EngineKind, Scheme};
 
 /// What is believed about a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,19 +26,15 @@ pub struct Asked {
 
 impl Asked {
     /// What a cluster believes about a request.
-    pub fn of(settings: &EngineSettings, request: &Request) -> Self {
+    pub fn of(engine: EngineKind, settings: &EngineSettings, request: &Request) -> Self {
         let own = Self::by_itself(request);
         let Some(sent) = &request.sent else { return Self { names_port: own.names_port && settings.client_address.is_none(), ..own } };
         let own = Self { client: Some(sent.from), ..own };
-        let Some(front) = settings.client_address.as_ref().filter(|front| is_trusted(front, sent.from)) else { return own };
+        let Some(front) = settings.client_address.as_ref().filter(|front| front.trusts(sent.from)) else { return own };
         // Redirects name no port of ours to whoever reaches somebody else's.
         let own = Self { names_port: false, ..own };
-        match front.from {
-            ClientAddressSource::XForwardedFor if settings.passes_underscores() => own.by_x_forwarded_in_any_spelling(front, sent),
-            ClientAddressSource::XForwardedFor => own.by_x_forwarded(front, sent),
-            ClientAddressSource::Forwarded => own.by_forwarded(front, sent),
-            ClientAddressSource::ProxyProtocol => own.by_proxy_header(sent),
-        }
+        let ClientClaims { client, secure, site } = behavior(engine).client_claims(settings, front, sent);
+        Self { client: client.or(own.client), ..own.by_scheme(secure).for_site(site.as_deref()) }
     }
 
     /// What the connection and `Host` say.
@@ -59,99 +54,28 @@ impl Asked {
         let scheme = secure.map_or(self.scheme, |secure| if secure { Scheme::Https } else { Scheme::Http });
         Self { scheme, ..self }
     }
-
-    fn by_x_forwarded_for(self, front: &ClientAddress, sent: &Sent) -> Self {
-        let mut client = sent.from;
-        let chain = sent.header("x-forwarded-for").unwrap_or_default();
-        for hop in hops(&chain) {
-            let Some(address) = address(hop) else { break };
-            client = address;
-            if !is_trusted(front, address) {
-                break;
-            }
-        }
-        Self { client: Some(client), ..self }
-    }
-
-    fn by_x_forwarded(self, front: &ClientAddress, sent: &Sent) -> Self {
-        let last =
-            |name: &str| sent.header(name).map(|list| list.rsplit(',').next().unwrap_or_default().trim_matches([' ', '\t']).to_owned());
-        let secure = last("x-forwarded-proto").and_then(|word| is_secure(&word));
-        let host = last("x-forwarded-host").filter(|host| site(host) == Some(host.len()));
-        self.by_x_forwarded_for(front, sent).by_scheme(secure).for_site(host.as_deref())
-    }
-
-    /// Where names with underscores are let in, the engine puts every spelling into one list, and a client may have written any of it.
-    fn by_x_forwarded_in_any_spelling(self, front: &ClientAddress, sent: &Sent) -> Self {
-        let secure = sent.header_in_any_spelling("x-forwarded-proto").and_then(|word| is_secure(&word));
-        self.by_x_forwarded_for(front, sent).by_scheme(secure)
-    }
-
-    fn by_forwarded(self, front: &ClientAddress, sent: &Sent) -> Self {
-        let header = sent.header("forwarded").unwrap_or_default();
-        let said = forwarded::read(&header, |address| is_trusted(front, address));
-        let client = said.client.or(self.client);
-        Self { client, ..self.by_scheme(said.is_secure()).for_site(said.site()) }
-    }
-
-    /// Version 1 cannot say that the client came by TLS; the port of HTTPS says it.
-    fn by_proxy_header(self, sent: &Sent) -> Self {
-        let Some((client, port)) = sent.proxy.and_then(|header| header.said) else { return self };
-        Self { client: Some(client), ..self.by_scheme((port == 443).then_some(true)) }
-    }
-}
-
-/// An IPv4 address may come as one of IPv6, and is the same.
-fn is_trusted(front: &ClientAddress, address: IpAddr) -> bool {
-    front.trusted.iter().any(|range| range.net().contains(&address.to_canonical()))
-}
-
-fn is_secure(word: &str) -> Option<bool> {
-    match word.to_ascii_lowercase().as_str() {
-        "https" | "wss" => Some(true),
-        "http" | "ws" => Some(false),
-        _ => None,
-    }
-}
-
-/// The items of a list, from the last one on. A comma or blank at the very beginning is a part of the first, as for the engine.
-fn hops(chain: &str) -> impl Iterator<Item = &str> {
-    let first = chain.char_indices().nth(1).map_or(chain.len(), |(second, _)| second);
-    let separators = chain[first..].rmatch_indices([' ', ',']).map(move |(at, _)| first + at);
-    let mut end = chain.len();
-    let items = separators.chain([usize::MAX]).map(move |at| {
-        let start = at.checked_add(1).unwrap_or_default();
-        let item = &chain[start..end];
-        end = at.min(end);
-        item
-    });
-    items.filter(|item| !item.is_empty())
-}
-
-/// An address, perhaps with a port, IPv6 perhaps in brackets.
-fn address(text: &str) -> Option<IpAddr> {
-    let in_brackets = || text.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
-    let address = text.parse().ok().or_else(|| text.parse::<std::net::SocketAddr>().ok().map(|address| address.ip()));
-    address.or_else(|| in_brackets()?.parse().ok())
 }
 
 /// Whether a connection is taken at all. The error: the status of the answer, if there is one. Every connection must begin with the
 /// PROXY protocol where that is what is believed, and none elsewhere.
-pub fn admitted(settings: &EngineSettings, request: &Request) -> Result<(), Option<u16>> {
+pub fn admitted(engine: EngineKind, settings: &EngineSettings, request: &Request) -> Result<(), Option<u16>> {
     match request.sent.as_ref().map(|sent| sent.proxy.is_some()) {
         Some(false) if by_proxy_protocol(settings) => Err(None),
-        Some(true) if !by_proxy_protocol(settings) => Err((request.scheme == Scheme::Http).then_some(400)),
+        Some(true) if !by_proxy_protocol(settings) => {
+            let status = behavior(engine).status_codes().unexpected_proxy_header;
+            Err((request.scheme == Scheme::Http).then_some(status))
+        }
         _ => Ok(()),
     }
 }
 
 /// The same in words; the error is how the walk ends.
-pub(super) fn admit(settings: &EngineSettings, request: &Request, steps: &mut Vec<Step>) -> Result<(), Outcome> {
+pub(super) fn admit(engine: EngineKind, settings: &EngineSettings, request: &Request, steps: &mut Vec<Step>) -> Result<(), Outcome> {
     if by_proxy_protocol(settings) && request.sent.is_none() {
         let says = "each connection begins with a PROXY header, which a load balancer in front writes (settings.clientAddress); one without is closed";
         steps.push(step(About::Listener, says));
     }
-    admitted(settings, request).map_err(|status| {
+    admitted(engine, settings, request).map_err(|status| {
         let (reason, remedy) = if by_proxy_protocol(settings) {
             (
                 "each connection must begin with a PROXY header (settings.clientAddress.from: proxy-protocol), and this one does not: it is closed",
@@ -191,7 +115,7 @@ pub(super) fn tell(settings: &EngineSettings, request: &Request, asked: &Asked, 
         (front, Some(sent), Some(client)) => {
             let how = match front {
                 None => "the address of the connection".to_owned(),
-                Some(front) if !is_trusted(front, sent.from) => {
+                Some(front) if !front.trusts(sent.from) => {
                     "the address of the connection, which is not in settings.clientAddress.trusted, so that nothing it says is believed"
                         .to_owned()
                 }
@@ -220,18 +144,4 @@ const RANGES_MAX: usize = 3;
 
 fn trusted(front: &ClientAddress) -> String {
     super::pool_membership::list_of(&front.trusted, RANGES_MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::hops;
-
-    #[test]
-    fn items_are_read_from_the_end_as_the_engine_reads_them() {
-        for (chain, expected) in
-            [("a, b,,c ", &["c", "b", "a"][..]), (",a", &[",a"]), (", a", &["a", ","]), ("a", &["a"]), ("", &[]), (",", &[","])]
-        {
-            assert_eq!(hops(chain).collect::<Vec<_>>(), expected, "{chain:?}");
-        }
-    }
 }

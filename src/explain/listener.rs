@@ -6,6 +6,7 @@ use super::{Sources, client_identity, stale_endpoints, step};
 use crate::channel::contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::{PortMapping, PublishMode};
+use crate::render::behavior;
 use crate::report::{ClusterStatus, ProxyTaskReport};
 use crate::swarm::Service;
 use crate::types::Scheme;
@@ -83,7 +84,7 @@ pub fn listener(cluster: &Cluster, request: &Request, steps: &mut Vec<Step>) -> 
         let says = "where TLS ends at the load balancer in front instead, ask for what that asks: by http://, with --from and its headers";
         steps.push(step(About::Listener, says));
     }
-    client_identity::admit(&cluster.settings, request, steps)
+    client_identity::admit(cluster.engine, &cluster.settings, request, steps)
 }
 
 fn wrong_port(cluster: &Cluster, request: &Request, mapping: PortMapping) -> Outcome {
@@ -95,7 +96,7 @@ fn wrong_port(cluster: &Cluster, request: &Request, mapping: PortMapping) -> Out
         Some(_) => format!("port {} of the cluster {} speaks plain HTTP", request.port(), cluster.name),
         None => format!("the cluster {} does not publish port {}", cluster.name, request.port()),
     };
-    let status = spoken_there.filter(|_| request.scheme == Scheme::Http).map(|_| 400);
+    let status = spoken_there.filter(|_| request.scheme == Scheme::Http).map(|_| behavior(cluster.engine).status_codes().plain_on_tls_port);
     let remedy = format!("Ask on port {} for {}.", mapping.published, spoken(request.scheme));
     Outcome::nobody(status, reason, remedy)
 }

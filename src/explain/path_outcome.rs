@@ -2,9 +2,8 @@
 
 use super::explanation::{About, Outcome};
 use super::request_trace::Walk;
-use super::uri_normalization::{self, Writing};
 use super::{backend, step};
-use crate::render::PREFIX_HEADER;
+use crate::render::CutRequest;
 use crate::route::{Answer, Application, Place, Redirect, VirtualHost};
 use crate::types::{ContextPath, HostPattern, Scheme};
 
@@ -27,7 +26,7 @@ fn redirected(walk: &mut Walk<'_>, pattern: &HostPattern, redirect: &Redirect) -
     let by = walk.services_with("redirects", pattern).join(", ");
     let source = format!("{}://{pattern}{}", redirect.scheme.as_str(), if redirect.path.is_root() { "" } else { redirect.path.as_str() });
     walk.steps.push(step(About::Redirect, format!("{source} leads to {} (com.docker.lb.redirects of {by})", redirect.target)));
-    Outcome::Redirect { status: 302, location: format!("{}{}", redirect.target, walk.request.target) }
+    Outcome::Redirect { status: walk.behavior().status_codes().redirect, location: format!("{}{}", redirect.target, walk.request.target) }
 }
 
 /// The same address by HTTPS. The port stands in it only for clients that name one themselves.
@@ -35,8 +34,10 @@ pub(super) fn to_https(walk: &mut Walk<'_>) -> Outcome {
     let (request, asked) = (walk.request, walk.asked.clone());
     let published = walk.translation.table.https_published.map_or(443, crate::types::Port::get);
     let port = if asked.names_port && published != 443 { format!(":{published}") } else { String::new() };
-    walk.steps.push(step(About::Redirect, "301, or 308 for methods other than GET and HEAD"));
-    Outcome::Redirect { status: 301, location: format!("https://{}{port}{}", asked.host, request.target) }
+    let codes = walk.behavior().status_codes();
+    let says = format!("{}, or {} for methods other than GET and HEAD", codes.to_https, codes.to_https_other_methods);
+    walk.steps.push(step(About::Redirect, says));
+    Outcome::Redirect { status: codes.to_https, location: format!("https://{}{port}{}", asked.host, request.target) }
 }
 
 fn no_path(walk: &Walk<'_>, pattern: &HostPattern, host: &VirtualHost) -> Outcome {
@@ -65,7 +66,7 @@ fn paths(host: &VirtualHost) -> String {
 
 /// The path as routes see it.
 fn shown(walk: &Walk<'_>) -> String {
-    walk.request.path.clone().unwrap_or_default()
+    walk.request.path(walk.translation.table.engine).unwrap_or_default()
 }
 
 fn applied(
@@ -86,22 +87,23 @@ fn applied(
     let by = if route.rewrite { walk.services_with("context_root_rewrite", pattern).join(", ") } else { String::new() };
     if cut && path == root.as_str() {
         walk.steps.push(step(About::Redirect, format!("the slash is added, because {root} is cut off (context_root_rewrite of {by})")));
-        return Ok(Outcome::Redirect { status: 301, location: format!("{root}/{}", walk.request.query()) });
+        let status = walk.behavior().status_codes().added_slash;
+        return Ok(Outcome::Redirect { status, location: format!("{root}/{}", walk.request.query()) });
     }
     walk.pool(&route.backend, "503")?;
     let target = if cut {
-        // HTTP/2 backends take no URI, so that the path is cut off by a rewrite, which escapes always.
-        let writing = if route.backend.protocol.http2 { Writing::Escaped } else { Writing::AsAsked };
-        let target =
-            format!("{}{}", uri_normalization::below(&path, walk.request.asked_path(), root.as_str(), writing), walk.request.query());
+        let http2 = route.backend.protocol.http2;
+        let cut = CutRequest { path: &path, asked: walk.request.asked_path(), root: root.as_str(), http2 };
+        let target = format!("{}{}", walk.behavior().cut_path(&cut), walk.request.query());
         walk.steps.push(step(About::Sees, format!("{target}: {root} is cut off (com.docker.lb.context_root_rewrite of {by})")));
-        walk.steps.push(step(About::Headers, format!("to the application: {PREFIX_HEADER}, which is {root}")));
+        let prefix = walk.behavior().prefix_header();
+        walk.steps.push(step(About::Headers, format!("to the application: {prefix}, which is {root}")));
         target
     } else {
         walk.steps.push(step(About::Sees, format!("{}, exactly as it was asked", walk.request.target)));
         walk.request.target.clone()
     };
-    backend::manner(&route.backend, &walk.translation.table.settings, &mut walk.steps);
+    backend::manner(&route.backend, &walk.translation.table, &mut walk.steps);
     backend::streams(application, &walk.translation.table.settings, &mut walk.steps);
     note_plain(walk, host);
     Ok(Outcome::Application { services: walk.names_of(&route.backend), target: Some(target) })

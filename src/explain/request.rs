@@ -3,8 +3,8 @@
 use url::{Host, Url};
 
 use super::request_source::Sent;
-use super::uri_normalization::{self, BadPath};
-use crate::types::{Port, Scheme};
+use crate::render::{BadPath, behavior};
+use crate::types::{EngineKind, Port, Scheme};
 
 /// Why a URL cannot be explained.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,8 +27,6 @@ pub struct Request {
     pub stated_port: Option<Port>,
     /// Path and query, as they are sent.
     pub target: String,
-    /// The path as routes see it.
-    pub path: Result<String, BadPath>,
     /// How it reaches a proxy, if that is described; then the scheme is the one of that connection.
     pub sent: Option<Sent>,
 }
@@ -53,7 +51,6 @@ impl Request {
             host: host.to_string().trim_end_matches('.').to_owned(),
             stated_port: stated_port(&whole, &url),
             target: format!("{}{query}", url.path()),
-            path: uri_normalization::as_routes_see_it(url.path()),
             sent: None,
         })
     }
@@ -62,8 +59,7 @@ impl Request {
     /// ask, but a stranger writes what he likes.
     #[must_use]
     pub fn asking(self, target: &str) -> Self {
-        let path = uri_normalization::as_routes_see_it(target.split('?').next().unwrap_or_default());
-        Self { target: target.to_owned(), path, ..self }
+        Self { target: target.to_owned(), ..self }
     }
 
     /// The same request as it reaches a proxy.
@@ -75,6 +71,11 @@ impl Request {
     /// The port that clients connect to.
     pub fn port(&self) -> u16 {
         self.stated_port.map_or(if self.scheme == Scheme::Https { 443 } else { 80 }, Port::get)
+    }
+
+    /// The path as the routes of an engine see it.
+    pub fn path(&self, engine: EngineKind) -> Result<String, BadPath> {
+        behavior(engine).normalized_path(self.asked_path())
     }
 
     /// The path as it is sent.
@@ -103,11 +104,11 @@ fn stated_port(text: &str, url: &Url) -> Option<Port> {
 
 #[cfg(test)]
 mod tests {
-    use super::Request;
+    use super::{EngineKind, Request};
 
     fn check(text: &str, url: &str, port: u16, path: &str) {
         let request = Request::parse(text).unwrap();
-        let seen = (request.url(), request.port(), request.path.clone());
+        let seen = (request.url(), request.port(), request.path(EngineKind::Nginx));
         assert_eq!(seen, (url.to_owned(), port, Ok(path.to_owned())), "{text}");
     }
 
@@ -125,7 +126,7 @@ mod tests {
     #[test]
     fn a_target_that_is_sent_as_it_stands_keeps_its_dots() {
         let request = Request::parse("http://h/").unwrap().asking("/a%2fb/../x?y=..");
-        assert_eq!((request.url(), request.path), ("http://h/a%2fb/../x?y=..".to_owned(), Ok("/a/x".to_owned())));
+        assert_eq!((request.url(), request.path(EngineKind::Nginx)), ("http://h/a%2fb/../x?y=..".to_owned(), Ok("/a/x".to_owned())));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use crate::render::ReceivedRequest;
 use crate::types::visible;
 
 /// A description that makes no sense.
@@ -41,19 +42,27 @@ impl Sent {
         Ok(Some(Self { from, headers: lines.map(header).collect::<Result<_, _>>()?, proxy: proxy.map(ProxyHeader::parse).transpose()? }))
     }
 
-    /// The value of a header; of several lines one list.
-    pub fn header(&self, name: &str) -> Option<String> {
-        self.list(|known| known == name)
-    }
-
-    /// The same, spelt with hyphens or underscores.
-    pub fn header_in_any_spelling(&self, name: &str) -> Option<String> {
-        self.list(|known| known.replace('_', "-") == name)
-    }
-
     fn list(&self, is_it: impl Fn(&str) -> bool) -> Option<String> {
         let values: Vec<&str> = self.headers.iter().filter(|(known, _)| is_it(known)).map(|(_, value)| value.as_str()).collect();
         (!values.is_empty()).then(|| values.join(", "))
+    }
+}
+
+impl ReceivedRequest for Sent {
+    fn peer(&self) -> IpAddr {
+        self.from
+    }
+
+    fn header(&self, name: &str) -> Option<String> {
+        self.list(|known| known == name)
+    }
+
+    fn header_in_any_spelling(&self, name: &str) -> Option<String> {
+        self.list(|known| known.replace('_', "-") == name)
+    }
+
+    fn proxied_for(&self) -> Option<(IpAddr, u16)> {
+        self.proxy?.said
     }
 }
 

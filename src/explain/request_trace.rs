@@ -9,7 +9,7 @@ use super::route_match::{Decision, Refusal, decide};
 use super::{Sources, Unknown, backend, damped_labels, findings, listener, path_outcome, printable, runtime_state, stale_endpoints, step};
 use crate::intent::cluster::Cluster;
 use crate::intent::suggest::nearest;
-use crate::render::Materials;
+use crate::render::{Behavior, Materials, behavior};
 use crate::report::{Finding, FindingCode, RouteKind, RouteReport, RouteState, Severity, Subject};
 use crate::route::{Backend, DefaultBackend, TlsBinding};
 use crate::translate::{DEFAULT_HOST, Translation, translate};
@@ -48,7 +48,7 @@ fn walk(sources: &Sources<'_>, cluster: &Cluster, request: &Request) -> (Fit, Cl
         sources,
         cluster,
         request,
-        asked: Asked::of(&cluster.settings, request),
+        asked: Asked::of(cluster.engine, &cluster.settings, request),
         translation: &translation,
         materials: &materials,
         steps: Vec::new(),
@@ -98,11 +98,16 @@ impl Walk<'_> {
         nobody.and(answer)
     }
 
+    /// What the cluster's engine does with requests.
+    pub fn behavior(&self) -> &'static dyn Behavior {
+        behavior(self.translation.table.engine)
+    }
+
     fn answer(&mut self, told: &mut Vec<Finding>) -> Result<Outcome, Outcome> {
         match decide(&self.translation.table, self.materials, self.request, self.asked.scheme) {
             Decision::Refused(refusal) => Err(self.refused(&refusal, told)),
             Decision::Passthrough(pattern, backend) => self.passthrough(&pattern, backend),
-            Decision::BadPath(why) => Err(Outcome::nobody(Some(400), why, "Correct the URL.")),
+            Decision::BadPath(why) => Err(Outcome::nobody(Some(self.behavior().status_codes().bad_path), why, "Correct the URL.")),
             Decision::UnknownHost => Err(self.unknown_host(told)),
             Decision::Default(default) => self.default_backend(default, told),
             Decision::Place(pattern, host, place) => {
@@ -167,7 +172,8 @@ impl Walk<'_> {
     fn refused(&mut self, refusal: &Refusal<'_>, told: &mut Vec<Finding>) -> Outcome {
         let refused = "the TLS handshake is refused";
         // Over a connection that was opened for another host there is no handshake to refuse.
-        self.steps.push(step(About::Tls, "refused; over a connection that was opened for another host the answer is 421"));
+        let status = self.behavior().status_codes().misdirected;
+        self.steps.push(step(About::Tls, format!("refused; over a connection that was opened for another host the answer is {status}")));
         match refusal {
             Refusal::NoName => {
                 let reason = format!("{refused}: with an address instead of a name nobody can tell which certificate is wanted");
@@ -281,7 +287,7 @@ impl Walk<'_> {
             return Ok(path_outcome::to_https(self));
         }
         self.pool(&default.backend, "503")?;
-        backend::manner(&default.backend, &self.translation.table.settings, &mut self.steps);
+        backend::manner(&default.backend, &self.translation.table, &mut self.steps);
         Ok(Outcome::Application { services: self.names_of(&default.backend), target: Some(self.request.target.clone()) })
     }
 

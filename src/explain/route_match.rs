@@ -1,9 +1,9 @@
 //! Which server of a cluster's configuration a request reaches, and which place of it. Looks at a route table and its
 //! materials only, as the renderer does.
 
+use super::misleading_paths::may_lead_elsewhere;
 use super::request::Request;
-use super::uri_normalization;
-use crate::render::Materials;
+use crate::render::{BadPath, Materials};
 use crate::route::{Answer, Backend, DefaultBackend, Place, RouteTable, TlsBinding, VirtualHost};
 use crate::types::{ContextPath, HostPattern, Scheme};
 
@@ -40,57 +40,60 @@ pub enum Refusal<'a> {
     BadMaterial(HostPattern, &'a TlsBinding),
 }
 
+/// A request, with what was found out about it.
+struct RequestView<'r> {
+    request: &'r Request,
+    path: &'r Result<String, BadPath>,
+    scheme: Scheme,
+}
+
 /// Decides. `scheme`: the one by which the client asked, whatever the connection.
 pub fn decide<'a>(table: &'a RouteTable, materials: &Materials, request: &Request, scheme: Scheme) -> Decision<'a> {
     // TLS can only end in front, where somebody says that it did.
+    let view = &RequestView { request, path: &request.path(table.engine), scheme };
     let ends_in_front = table.https_port.is_none() && table.settings.client_address.is_some() && request.sent.is_none();
     match request.scheme {
-        Scheme::Https if !ends_in_front => decide_tls(table, materials, request, scheme),
-        Scheme::Http | Scheme::Https => decide_plain(table, request, scheme),
+        Scheme::Https if !ends_in_front => decide_tls(table, materials, view),
+        Scheme::Http | Scheme::Https => decide_plain(table, view),
     }
 }
 
-fn decide_plain<'a>(table: &'a RouteTable, request: &Request, scheme: Scheme) -> Decision<'a> {
+fn decide_plain<'a>(table: &'a RouteTable, view: &RequestView<'_>) -> Decision<'a> {
     // An exact name beats a wildcard, also where it is passed through and answers nothing here.
-    for pattern in HostPattern::fitting(&request.host) {
+    for pattern in HostPattern::fitting(&view.request.host) {
         if let Some(host) = table.hosts.get(&pattern) {
-            return at_host(pattern, host, request, scheme);
+            return at_host(pattern, host, view);
         }
         if table.passthrough.contains_key(&pattern) || table.closed.contains(&pattern) {
-            return at_default(None, request);
+            return at_default(None, view);
         }
     }
-    at_default(table.default_backend.as_ref(), request)
+    at_default(table.default_backend.as_ref(), view)
 }
 
-fn decide_tls<'a>(table: &'a RouteTable, materials: &Materials, request: &Request, scheme: Scheme) -> Decision<'a> {
+fn decide_tls<'a>(table: &'a RouteTable, materials: &Materials, view: &RequestView<'_>) -> Decision<'a> {
     let default = table.default_backend.as_ref().filter(|default| is_good(default.tls.as_ref(), materials));
-    if !request.is_name {
-        return default.map_or(Decision::Refused(Refusal::NoName), |default| at_default(Some(default), request));
+    if !view.request.is_name {
+        return default.map_or(Decision::Refused(Refusal::NoName), |default| at_default(Some(default), view));
     }
-    for pattern in HostPattern::fitting(&request.host) {
+    for pattern in HostPattern::fitting(&view.request.host) {
         if let Some(backend) = table.passthrough.get(&pattern) {
             return Decision::Passthrough(pattern, backend);
         }
         if let Some(host) = table.hosts.get(&pattern) {
-            return terminated(pattern, host, materials, (request, scheme));
+            return terminated(pattern, host, materials, view);
         }
         if table.closed.contains(&pattern) {
             return Decision::Refused(Refusal::UnknownHost);
         }
     }
-    default.map_or(Decision::Refused(Refusal::UnknownHost), |default| at_default(Some(default), request))
+    default.map_or(Decision::Refused(Refusal::UnknownHost), |default| at_default(Some(default), view))
 }
 
 /// A published host is answered by itself or not at all, never by a wildcard or the default backend.
-fn terminated<'a>(
-    pattern: HostPattern,
-    host: &'a VirtualHost,
-    materials: &Materials,
-    (request, scheme): (&Request, Scheme),
-) -> Decision<'a> {
+fn terminated<'a>(pattern: HostPattern, host: &'a VirtualHost, materials: &Materials, view: &RequestView<'_>) -> Decision<'a> {
     match &host.tls {
-        Some(binding) if is_good(Some(binding), materials) => at_host(pattern, host, request, scheme),
+        Some(binding) if is_good(Some(binding), materials) => at_host(pattern, host, view),
         Some(binding) => Decision::Refused(Refusal::BadMaterial(pattern, binding)),
         None => Decision::Refused(Refusal::PlainOnly(pattern)),
     }
@@ -100,23 +103,21 @@ fn is_good(binding: Option<&TlsBinding>, materials: &Materials) -> bool {
     binding.is_some_and(|binding| materials.pair(binding).is_some())
 }
 
-fn at_default<'a>(default: Option<&'a DefaultBackend>, request: &Request) -> Decision<'a> {
-    match (&request.path, default) {
+fn at_default<'a>(default: Option<&'a DefaultBackend>, view: &RequestView<'_>) -> Decision<'a> {
+    match (view.path, default) {
         (Err(bad), _) => Decision::BadPath(bad.to_string()),
         (Ok(_), Some(default)) => Decision::Default(default),
         (Ok(_), None) => Decision::UnknownHost,
     }
 }
 
-fn at_host<'a>(pattern: HostPattern, host: &'a VirtualHost, request: &Request, scheme: Scheme) -> Decision<'a> {
-    match &request.path {
+fn at_host<'a>(pattern: HostPattern, host: &'a VirtualHost, view: &RequestView<'_>) -> Decision<'a> {
+    match view.path {
         Err(bad) => Decision::BadPath(bad.to_string()),
-        Ok(_) if host.is_shared_by_path() && uri_normalization::may_lead_elsewhere(request.asked_path()) => {
-            Decision::BadPath(MISLEADING.to_owned())
-        }
+        Ok(_) if host.is_shared_by_path() && may_lead_elsewhere(view.request.asked_path()) => Decision::BadPath(MISLEADING.to_owned()),
         Ok(path) => {
             let unknown = || Place { path: ContextPath::root(), answer: Answer::NoRoute };
-            Decision::Place(pattern, host, host.place_of(scheme, path).unwrap_or_else(unknown))
+            Decision::Place(pattern, host, host.place_of(view.scheme, path).unwrap_or_else(unknown))
         }
     }
 }

@@ -68,7 +68,7 @@ pub(super) fn judge(
     match ByName::of(sources, cluster) {
         Some(by_name) if by_name.any() => {
             steps.extend(pool.services.iter().map(|service| step(About::Service, told(service, by_name))));
-            if answers_by_name(pool) {
+            if answers_by_name(cluster.engine, pool) {
                 return Ok(());
             }
             if by_name.all() {
@@ -122,7 +122,7 @@ fn would_be_lost(cluster: &Cluster, pool: &Backend, answer: &str) -> Option<Step
          operator knows",
         timeout(cluster)
     );
-    (!answers_by_name(pool)).then(|| step(About::Proxies, says))
+    (!answers_by_name(cluster.engine, pool)).then(|| step(About::Proxies, says))
 }
 
 /// The services of a pool that get requests.

@@ -39,7 +39,7 @@ use crate::channel::{
 use crate::engine::{Engine, EngineError};
 use crate::pki::{ClientAuthentication, OPERATOR_NAME, TlsError, server_config};
 use crate::render::Layout;
-use crate::types::{ClusterName, Digest};
+use crate::types::{ClusterName, Digest, EngineKind};
 use address_tracker::Sightings;
 use generation::Stamper;
 use material::Keeper;
@@ -61,6 +61,8 @@ pub struct ExtensionOptions {
     pub ask_for_peers: bool,
     /// Who the operator is, and what the first certificate is asked for with.
     pub bootstrap: Bootstrap,
+    /// The engine that it renders for.
+    pub engine_kind: EngineKind,
     /// The engine's program.
     pub engine: PathBuf,
     /// Where configurations are written to be tested.
@@ -125,7 +127,7 @@ pub async fn run(options: ExtensionOptions, shutdown: CancellationToken) -> Resu
     let shelf = server::Shelf { offers: offers.subscribe(), age: age.clone(), proxies: proxies.clone() };
     let router = server::router(root, options.cluster.clone(), shelf, shutdown.clone());
     let keeper = Keeper::new(&options.material_dir, Path::new(options.layout.system_roots));
-    let bench = Bench::new(engine, options.run_dir.clone(), options.layout.clone(), options.material_dir.clone());
+    let bench = Bench::new(options.engine_kind, engine, options.run_dir.clone(), options.layout.clone(), options.material_dir.clone());
     let stamper = Stamper::new(credentials.clone(), proxies.highest_generation());
     let workshop = Workshop::new(bench, keeper, stamper, age.sightings.clone(), desired.subscribe(), outcome, offers);
     let work = async {

@@ -182,6 +182,11 @@ impl Workshop {
         if self.done.as_ref() == Some(&Done::of(desired, &look)) {
             return Ok(pause);
         }
+        if let Some(foreign) = self.bench.foreign(&desired.table) {
+            self.done = Some(Done::of(desired, &look));
+            self.refuse(desired, &look, &foreign);
+            return Ok(pause);
+        }
         match self.try_out(desired, look).await {
             Ok((look, rendered)) => {
                 self.done = Some(Done::of(desired, &look));

@@ -16,7 +16,7 @@ pub(super) enum Suspect {
 /// A table with a host for each suspect, like this one in everything else that is not a route.
 pub(super) fn table<'a>(like: &RouteTable, suspects: impl IntoIterator<Item = &'a Suspect>) -> RouteTable {
     let mut table = RouteTable::empty(like.cluster.clone(), like.http_port);
-    table.https_port = like.https_port;
+    (table.engine, table.https_port) = (like.engine, like.https_port);
     let hosts = suspects.into_iter().enumerate().filter_map(|(number, suspect)| {
         let host = HostPattern::parse(&format!("trial-{number}.invalid")).ok()?;
         Some((host, virtual_host(&like.cluster, like.http_port, suspect)?))

@@ -13,7 +13,7 @@ use crate::channel::wire::{Bundle, Contents, Delivery, Desired};
 use crate::engine::{Engine, EngineError, write_files, write_secret_files};
 use crate::render::{Layout, Purpose, parts, render_in, template_fault};
 use crate::route::RouteTable;
-use crate::types::Digest;
+use crate::types::{Digest, EngineKind};
 
 /// One table's configurations, not tested yet.
 pub(super) struct Rendered {
@@ -50,6 +50,7 @@ enum Secrets<'a> {
 
 /// What configurations are written and tested with.
 pub(super) struct Bench {
+    kind: EngineKind,
     engine: Engine,
     run_dir: PathBuf,
     layout: Layout,
@@ -60,8 +61,14 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    pub(super) fn new(engine: Engine, run_dir: PathBuf, layout: Layout, mounts: PathBuf) -> Self {
-        Self { engine, run_dir, layout, mounts, known_good: Vec::new() }
+    pub(super) fn new(kind: EngineKind, engine: Engine, run_dir: PathBuf, layout: Layout, mounts: PathBuf) -> Self {
+        Self { kind, engine, run_dir, layout, mounts, known_good: Vec::new() }
+    }
+
+    /// Why a table cannot be rendered here at all: it is for another engine.
+    pub(super) fn foreign(&self, table: &RouteTable) -> Option<EngineError> {
+        let words = || format!("the routes are for the engine {}, and this extension runs {}", table.engine, self.kind);
+        (table.engine != self.kind).then(|| EngineError::Refused(words()))
     }
 
     /// A table in every form that is needed, with the material of a look.
@@ -159,6 +166,6 @@ impl Bench {
         let directory = tempfile::Builder::new().prefix("check-").tempdir_in(&self.run_dir).map_err(in_run_dir)?;
         write_files(directory.path(), &bundle.files).await?;
         write_secret_files(directory.path(), &self.secret_files(bundle, secrets)).await?;
-        self.engine.test(&directory.path().join(crate::channel::contract::ENGINE_MAIN_FILE)).await
+        self.engine.test(&directory.path().join(bundle.engine.main_file())).await
     }
 }

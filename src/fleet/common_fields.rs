@@ -11,9 +11,10 @@ use super::field::{Alike, Args, Entries, Field, FieldValue, KeyedBy, Role, Want,
 use super::names;
 use super::seals::{Described, Kind};
 use crate::channel::contract::{
-    ENV_CLUSTER, ENV_NODE, ENV_TASK, ENV_TOKEN_FILE, LABEL_FAILED_NETWORKS, LABEL_HOST_HOLDERS, LABEL_SEAL, TOKEN_FILE, USER,
+    ENV_CLUSTER, ENV_ENGINE, ENV_NODE, ENV_TASK, ENV_TOKEN_FILE, LABEL_FAILED_NETWORKS, LABEL_HOST_HOLDERS, LABEL_SEAL, TOKEN_FILE, USER,
 };
 use crate::intent::cluster::{CONSTRAINT_AT_CREATION, Workload};
+use crate::types::EngineKind;
 
 /// How soon Swarm starts a task again that ended: its own default of 5 s is a long time for a proxy.
 const RESTART_DELAY: Duration = Duration::from_secs(1);
@@ -84,12 +85,19 @@ pub(super) fn args(workload: &Workload, subcommand: Option<&'static str>) -> Fie
 
 /// The environment that both of our own programs have.
 pub(super) fn channel_env(input: &ShapeInput<'_>) -> Vec<(&'static str, String)> {
-    vec![
+    let mut env = vec![
         (ENV_CLUSTER, input.cluster.name.to_string()),
         (ENV_TASK, "{{.Task.ID}}".to_owned()),
         (ENV_NODE, "{{.Node.Hostname}}".to_owned()),
         (ENV_TOKEN_FILE, TOKEN_FILE.to_owned()),
-    ]
+    ];
+    env.extend(engine_env(input.cluster.engine));
+    env
+}
+
+/// The default engine is not named: one variable more replaces every proxy.
+fn engine_env(engine: EngineKind) -> Option<(&'static str, String)> {
+    (!engine.is_default()).then(|| (ENV_ENGINE, engine.to_string()))
 }
 
 /// The user that our own programs run as; free with a stock image.

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use crate::channel::ChannelMode;
 use crate::channel::wire::Bundle;
 use crate::intent::cluster::{Cluster, Proxy, UpdatePolicy, Workload};
-use crate::intent::cluster_spec::{Engine, Mode, PortMapping, Publish, PublishMode, Rollout};
+use crate::intent::cluster_spec::{Mode, PortMapping, Publish, PublishMode, Rollout};
 use crate::pki::{Authority, ChannelRole, Seals};
 use crate::route::EngineSettings;
 use crate::types::{ClusterName, Digest, Port, ServiceName};
@@ -49,7 +49,7 @@ pub fn cluster_named(name: &str) -> Cluster {
     Cluster {
         name: ClusterName::parse(name).unwrap(),
         service_cluster: None,
-        engine: Engine::Nginx,
+        engine: crate::types::EngineKind::Nginx,
         networks: crate::intent::networks::NetworkRules::default(),
         extension: workload(&format!("swarmgate-extension-{name}")),
         proxy: Proxy {

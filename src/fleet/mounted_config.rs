@@ -12,7 +12,7 @@ use super::field::{Field, Role};
 use super::seals::{Described, Kind};
 use super::{common_fields, enrolment_tokens, names, tls_mounts};
 use crate::channel::boot;
-use crate::channel::contract::{BOOT_FILE, ENGINE_MAIN_FILE, LABEL_CONTENT, LABEL_MATERIAL};
+use crate::channel::contract::{BOOT_FILE, LABEL_CONTENT, LABEL_MATERIAL};
 use crate::channel::wire::Bundle;
 use crate::intent::cluster_spec::Rollout;
 use crate::pki::ChannelRole;
@@ -56,7 +56,7 @@ fn content(role: Role, bundle: &Bundle) -> Vec<u8> {
 }
 
 fn main_file(bundle: &Bundle) -> &str {
-    bundle.files.get(ENGINE_MAIN_FILE).map_or("", String::as_str)
+    bundle.files.get(bundle.engine.main_file()).map_or("", String::as_str)
 }
 
 /// What the proxy service mounts: a configuration, and with it the secrets that it names.
@@ -179,7 +179,8 @@ fn whole_configs<'a>(input: &ShapeInput<'a>, role: Role) -> impl Iterator<Item =
 }
 
 fn object(input: &ShapeInput<'_>, role: Role, bundle: &Bundle) -> Option<ConfigObject> {
-    if bundle.cluster != input.cluster.name || !bundle.files.contains_key(ENGINE_MAIN_FILE) {
+    let is_of_cluster = bundle.cluster == input.cluster.name && bundle.engine == input.cluster.engine;
+    if !is_of_cluster || !bundle.files.contains_key(bundle.engine.main_file()) {
         return None;
     }
     // The time belongs to the name: an object that was mounted earlier would tell proxies a time that is too early. And so

@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::cluster_spec::{Engine, FailureAction, Mode, Publish, Rollout, UpdateOrder};
+use super::cluster_spec::{FailureAction, Mode, Publish, Rollout, UpdateOrder};
 use super::hosts::HostRules;
 use super::limits::Limits;
 use super::material::MaterialRules;
 use super::networks::NetworkRules;
 use crate::route::EngineSettings;
-use crate::types::{ClusterName, ServiceName};
+use crate::types::{ClusterName, EngineKind, ServiceName};
 
 /// One service cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct Cluster {
     /// The label value it publishes; `None`: services without the label (or with an empty one).
     pub service_cluster: Option<String>,
     /// The proxy engine.
-    pub engine: Engine,
+    pub engine: EngineKind,
     /// Which networks the proxies may be attached to.
     pub networks: NetworkRules,
     /// Which hosts may be published, and by whom.

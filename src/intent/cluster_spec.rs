@@ -12,7 +12,7 @@ use super::limits_spec::LimitsSpec;
 use super::material_spec::MaterialSpec;
 use super::networks_spec::NetworksSpec;
 pub use super::settings_spec::Settings;
-use crate::types::{ClusterName, Port, ServiceName};
+use crate::types::{ClusterName, EngineKind, Port, ServiceName};
 
 /// The only version of the document there is.
 pub const API_VERSION: &str = "swarmgate/v1";
@@ -70,7 +70,7 @@ pub struct ClusterSpec {
     #[schemars(with = "Option<formats::Text>")]
     pub service_cluster: Option<String>,
     /// The proxy engine.
-    pub engine: Engine,
+    pub engine: EngineKind,
     /// Which networks the proxies are attached to. A list: the only ones, all from the start. A mapping of `only` (the same),
     /// `preferred` (those to use first for services that are on several) and `reserved` (ranges of clients that no attached
     /// network may overlap with). Absent: the networks of the routes.
@@ -92,14 +92,6 @@ pub struct ClusterSpec {
     /// Options of the engine.
     #[serde(default, skip_serializing_if = "Settings::is_default")]
     pub settings: Settings,
-}
-
-/// The proxy engine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Engine {
-    /// nginx, 1.27.4 or newer for `rollout: live`.
-    Nginx,
 }
 
 /// What extension and proxy services have in common. Flattened into both.

@@ -8,8 +8,7 @@ use super::{Agent, date_of};
 use crate::channel::wire::{BundleFault, ProxyConfig, Refusal};
 use crate::channel::{Answer, ChannelClient, Follower, Heard, Moment};
 use crate::engine::last_words;
-use crate::pki::TrustRoot;
-use crate::types::{ClusterName, Digest};
+use crate::types::Digest;
 
 /// How often the extension is asked how fresh the offer is. With what its own knowledge and the operator's take to be renewed, an
 /// offer is some ten seconds old at most while everybody works.
@@ -51,7 +50,7 @@ fn confirm(agent: &Agent, offer: &Digest, confirmed: Moment) {
 
 fn offer(agent: &Agent, config: ProxyConfig) {
     let had = agent.state.borrow().generation;
-    match usable(&config, agent.root(), &agent.options.cluster, had) {
+    match usable(&config, agent, had) {
         Ok(()) => {
             agent.offers.send_replace(Some(Arc::new(config)));
         }
@@ -65,7 +64,8 @@ fn offer(agent: &Agent, config: ProxyConfig) {
 
 /// Made by this cluster's extension, whole, and not older than what ran here before. The snapshot that comes along may be: it
 /// changes seldom.
-fn usable(config: &ProxyConfig, root: &TrustRoot, cluster: &ClusterName, had: u64) -> Result<(), BundleFault> {
-    config.live.check_usable(cluster, root, had)?;
-    config.boot.check_usable(cluster, root, 0)
+fn usable(config: &ProxyConfig, agent: &Agent, had: u64) -> Result<(), BundleFault> {
+    let (cluster, engine, root) = (&agent.options.cluster, agent.options.engine_kind, agent.root());
+    config.live.check_usable(cluster, engine, root, had)?;
+    config.boot.check_usable(cluster, engine, root, 0)
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::channel::limits::SAVED_BYTES_MAX;
 use crate::channel::wire::{Bundle, Contents, ProxyConfig, WIRE_VERSION};
 use crate::pki::TrustRoot;
-use crate::types::{ClusterName, Digest};
+use crate::types::{ClusterName, Digest, EngineKind};
 
 const FILE: &str = "last-good.json";
 /// A confirmation is written at most this often.
@@ -23,6 +23,7 @@ const CONFIRM_DISTANCE: SignedDuration = SignedDuration::from_secs(5);
 /// The volume.
 pub(super) struct Store {
     directory: PathBuf,
+    engine: EngineKind,
     /// Whom what lies there must be signed for: others may write to a volume.
     root: TrustRoot,
     progress: Arc<Mutex<Progress>>,
@@ -52,8 +53,8 @@ struct Content {
 }
 
 impl Store {
-    pub(super) fn new(directory: &Path, root: TrustRoot) -> Self {
-        Self { directory: directory.to_owned(), root, progress: Arc::default() }
+    pub(super) fn new(directory: &Path, engine: EngineKind, root: TrustRoot) -> Self {
+        Self { directory: directory.to_owned(), engine, root, progress: Arc::default() }
     }
 
     /// Keeps a configuration that is running, and that was last confirmed then. Several proxies may share a volume: the file is
@@ -114,7 +115,7 @@ impl Store {
             return Err(invalid(format!("version {} is not {WIRE_VERSION}", content.version)));
         }
         let bundles = [&content.config.live, &content.config.boot];
-        let check = |bundle: &&Bundle| bundle.check_usable(cluster, &self.root, 0);
+        let check = |bundle: &&Bundle| bundle.check_usable(cluster, self.engine, &self.root, 0);
         bundles.iter().try_for_each(check).map_err(|fault| invalid(fault.to_string()))?;
         let confirmed = Timestamp::try_from(fs::metadata(&path)?.modified()?).map_err(|error| invalid(error.to_string()))?;
         Ok(Saved { config: content.config, age: now.duration_since(confirmed) })
@@ -184,7 +185,7 @@ mod tests {
         }
 
         fn store(&self, directory: &Path) -> Store {
-            Store::new(directory, self.root.clone())
+            Store::new(directory, EngineKind::Nginx, self.root.clone())
         }
     }
 

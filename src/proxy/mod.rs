@@ -50,7 +50,7 @@ use crate::engine::{Engine, EngineError};
 use crate::http_server::{Limits, serve};
 use crate::pki::TrustRoot;
 use crate::report::{SOURCE_BOOT, SOURCE_NAMES};
-use crate::types::{ClusterName, Digest};
+use crate::types::{ClusterName, Digest, EngineKind};
 use config_directory::Generations;
 use departed_endpoints::Left;
 use last_good_state::Store;
@@ -75,6 +75,8 @@ pub struct ProxyOptions {
     pub follow: Follow,
     /// Who the operator is, and what the first certificate is asked for with.
     pub bootstrap: Bootstrap,
+    /// The engine that it runs; it refuses configurations for others.
+    pub engine_kind: EngineKind,
     /// The engine's program.
     pub engine: PathBuf,
     /// Memory-backed directory for configurations and what the engine writes.
@@ -259,7 +261,7 @@ pub async fn run(options: ProxyOptions, signals: mpsc::Receiver<ProxySignal>) ->
         learnt: dns_server::Learnt::new(),
         confirmations: Confirmations::default(),
         left: Left::default(),
-        store: Store::new(&options.state_dir, options.bootstrap.root.clone()),
+        store: Store::new(&options.state_dir, options.engine_kind, options.bootstrap.root.clone()),
         state: watch::Sender::new(State { arrived: !must_show, ..State::default() }),
         offers: watch::Sender::new(None),
         started: Timestamp::now(),

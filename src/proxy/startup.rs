@@ -101,7 +101,7 @@ impl Agent {
     }
 
     fn checked(&self, bundle: Bundle, had: u64) -> Result<Bundle, BundleFault> {
-        bundle.check_usable(&self.options.cluster, self.root(), had).map(|()| bundle)
+        bundle.check_usable(&self.options.cluster, self.options.engine_kind, self.root(), had).map(|()| bundle)
     }
 
     async fn accepts(&self, candidate: &mut Candidate) -> Result<bool, EngineError> {

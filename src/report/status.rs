@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Condition, Finding, FindingCode, Severity, WaitingOn};
-use crate::types::Digest;
+use crate::types::{Digest, EngineKind};
 
 /// Everything the operator has to say. The answer of `GET /status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -65,6 +65,8 @@ pub struct ClusterStatus {
     pub generation: u64,
     /// The newest of them that a pass has completed for.
     pub observed_generation: u64,
+    /// The engine of its proxies; none: no good declaration of it was seen.
+    pub engine: Option<EngineKind>,
     /// In one word.
     pub phase: Phase,
     /// Always one of each of [`super::condition_types`].

@@ -3,6 +3,7 @@
 
 mod config_size;
 mod limits;
+mod nginx;
 mod path_rules;
 mod quarantine_unit;
 mod scheme_rules;

@@ -1,6 +1,7 @@
 //! Engine options that hold for all routes of a cluster, checked and in units. The renderer writes them in its
 //! engine's words; only the lines that an administrator wrote as such are engine syntax.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -121,6 +122,13 @@ pub struct ClientAddress {
     pub from: ClientAddressSource,
 }
 
+impl ClientAddress {
+    /// Whether this address is one of the load balancers. An IPv4 address may come as one of IPv6, and is the same.
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|range| range.net().contains(&address.to_canonical()))
+    }
+}
+
 /// By what a load balancer says who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -202,14 +210,6 @@ impl EngineSettings {
     /// Milliseconds as a duration.
     pub fn millis(ms: u64) -> Duration {
         Duration::from_millis(ms)
-    }
-
-    /// Whether names with underscores reach applications, many of which take them for the same as hyphens, as the engine itself does.
-    pub fn passes_underscores(&self) -> bool {
-        let line = |words: Vec<String>| {
-            words.first().is_some_and(|name| name == "underscores_in_headers") && words.get(1).is_some_and(|on| on == "on")
-        };
-        self.underscores_in_headers || self.http_options.iter().any(|lines| lines.words().into_iter().any(line))
     }
 }
 

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::EngineSettings;
 use super::tls::{MaterialRef, TlsBinding, Verification};
 use crate::types::{
-    ClusterName, ContextPath, CookieName, Digest, HostPattern, NetworkName, Port, Scheme, ServiceId, ServiceName, SiteUrl, TaskId,
+    ClusterName, ContextPath, CookieName, Digest, EngineKind, HostPattern, NetworkName, Port, Scheme, ServiceId, ServiceName, SiteUrl,
+    TaskId,
 };
 
 /// Everything that the proxies of one service cluster must say.
@@ -18,6 +19,9 @@ use crate::types::{
 pub struct RouteTable {
     /// The cluster that this table is for.
     pub cluster: ClusterName,
+    /// The engine of its proxies; absent: nginx. An extension of another engine refuses the table.
+    #[serde(default, skip_serializing_if = "EngineKind::is_default")]
+    pub engine: EngineKind,
     /// The port inside the proxy container that speaks plain HTTP.
     pub http_port: Port,
     /// The port inside the proxy container that speaks TLS; absent when the cluster publishes none.
@@ -47,10 +51,11 @@ pub struct RouteTable {
 }
 
 impl RouteTable {
-    /// A table without routes.
+    /// A table without routes, for the default engine.
     pub fn empty(cluster: ClusterName, http_port: Port) -> Self {
         Self {
             cluster,
+            engine: EngineKind::default(),
             http_port,
             https_port: None,
             https_published: None,

@@ -10,12 +10,10 @@ use super::teams::Team;
 use crate::intent::hosts::listed;
 use crate::render;
 use crate::report::{Finding, FindingCode, Severity};
-use crate::types::HostPattern;
+use crate::types::{EngineKind, HostPattern};
 
 /// So many of one team stand in a bucket: with fewer anybody could take another team's host its place.
 const OF_TEAM_MAX: usize = 16;
-/// So many of the longest hosts fit into nginx's largest bucket, with some to spare.
-const MAX: usize = 200;
 
 /// The hosts of each bucket, each with who had it first.
 type Buckets<'a> = BTreeMap<u64, Vec<(HostPattern, Team<'a>)>>;
@@ -25,8 +23,9 @@ pub fn keep_apart<'a>(world: &World<'a>, mut services: Vec<Published<'a>>, findi
     let mut buckets = Buckets::new();
     for service in &mut services {
         let team = Team::of(service.service);
-        let (kept, lost): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut service.labels.hosts).into_iter().partition(|host| has_room(&mut buckets, host, team));
+        let (kept, lost): (Vec<_>, Vec<_>) = std::mem::take(&mut service.labels.hosts)
+            .into_iter()
+            .partition(|host| has_room(&mut buckets, world.cluster.engine, host, team));
         service.labels.hosts = kept;
         if !lost.is_empty() {
             service.labels.redirects.retain(|redirect| !lost.contains(&redirect.source.host));
@@ -38,14 +37,14 @@ pub fn keep_apart<'a>(world: &World<'a>, mut services: Vec<Published<'a>>, findi
 }
 
 /// Whether there is room for a host, which it then has.
-fn has_room<'a>(buckets: &mut Buckets<'a>, host: &HostPattern, team: Team<'a>) -> bool {
-    let Some(slot) = render::slot_of(host) else { return true };
+fn has_room<'a>(buckets: &mut Buckets<'a>, engine: EngineKind, host: &HostPattern, team: Team<'a>) -> bool {
+    let Some(slot) = render::host_slot(engine, host) else { return true };
     let bucket = buckets.entry(slot).or_default();
     if bucket.iter().any(|(known, _)| known == host) {
         return true;
     }
     let own = bucket.iter().filter(|(_, other)| other.is_that_of(&team)).count();
-    let has_room = own < OF_TEAM_MAX && bucket.len() < MAX;
+    let has_room = own < OF_TEAM_MAX && bucket.len() < render::hosts_per_slot_max(engine);
     if has_room {
         bucket.push((host.clone(), team));
     }
@@ -54,9 +53,11 @@ fn has_room<'a>(buckets: &mut Buckets<'a>, host: &HostPattern, team: Team<'a>) -
 
 fn told(world: &World<'_>, service: &Published<'_>, lost: &[HostPattern]) -> Finding {
     let lost: Vec<&HostPattern> = lost.iter().collect();
+    let engine = world.cluster.engine;
+    let most = render::hosts_per_slot_max(engine);
     let message = format!(
-        "the cluster {} does not publish this for the service: nginx keeps hosts in tables by a number that it makes of each, these have the number of {OF_TEAM_MAX} others of the same team \
-         or {MAX} of all, and where too many have the same one, no host is served",
+        "the cluster {} does not publish this for the service: {engine} keeps hosts in tables by a number that it makes of each, these have the number of {OF_TEAM_MAX} others of the same team \
+         or {most} of all, and where too many have the same one, no host is served",
         world.cluster.name
     );
     let remedy = "Give the hosts other names, such as another word in the place of the first, or publish a wildcard instead of them.";

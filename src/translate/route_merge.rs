@@ -42,6 +42,7 @@ pub fn assemble(world: &World<'_>, reaches: &[Reach<'_>], lost: &[Lost], finding
     let publish = &world.cluster.proxy.publish;
     let table = RouteTable {
         cluster: world.cluster.name.clone(),
+        engine: world.cluster.engine,
         http_port: publish.http.target,
         https_port: publish.https.map(|https| https.target),
         https_published: publish.https.map(|https| https.published),

@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::intent::cluster::{Proxy, UpdatePolicy, Workload};
-use crate::intent::cluster_spec::{Engine, Mode, PortMapping, Publish, PublishMode, Rollout};
+use crate::intent::cluster_spec::{Mode, PortMapping, Publish, PublishMode, Rollout};
 use crate::report::FindingCode;
 use crate::route::EngineSettings;
 use crate::types::{ClusterName, HostPattern, NetworkName, Port, ServiceName};
@@ -54,7 +54,7 @@ fn cluster() -> Cluster {
     Cluster {
         name: ClusterName::parse("default").unwrap(),
         service_cluster: None,
-        engine: Engine::Nginx,
+        engine: crate::types::EngineKind::Nginx,
         networks: crate::intent::networks::NetworkRules::default(),
         extension: workload("swarmgate-extension-default"),
         proxy: Proxy {

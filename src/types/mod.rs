@@ -4,6 +4,7 @@
 mod address_range;
 mod config_template;
 mod digest;
+mod engine_kind;
 mod engine_line;
 mod engine_text;
 mod glob;
@@ -20,6 +21,7 @@ pub use address_range::AddressRange;
 pub use config_template::ConfigTemplate;
 pub(crate) use config_template::{TEMPLATE_FAULT, fault};
 pub use digest::Digest;
+pub use engine_kind::{EngineKind, UnknownEngine};
 pub use engine_line::EngineLine;
 pub use engine_text::{LogFormat, LogTarget, TlsCiphers};
 pub use glob::{HostGlob, ObjectGlob, ServiceGlob};

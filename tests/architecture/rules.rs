@@ -93,6 +93,22 @@ const FENCES: &[(&str, &str)] = &[
     ("saphyr", "intent/"),
 ];
 
+/// The names of engines, and the files that may hold them in their code, each with a reason.
+const ENGINES: &[&str] = &["nginx"];
+const ENGINE_FILES: &[(&str, &str)] = &[
+    ("render/nginx/", "what the engine writes, and what becomes of requests in it"),
+    ("runtime/nginx/", "how the engine runs"),
+    ("route/nginx.rs", "settings that only this engine has"),
+    ("types/engine_kind.rs", "the engines' rows"),
+    ("render/mod.rs", "the row of the renderers"),
+    ("runtime/mod.rs", "the row of the runtimes"),
+    ("channel/contract.rs", "the main file of proxies that have one engine"),
+    ("cli/extension.rs", "an option that is named after the program"),
+    ("cli/proxy.rs", "an option that is named after the program"),
+    ("intent/formats.rs", "examples in remedies"),
+    ("fleet/fixtures.rs", "a fixture of tests"),
+];
+
 /// No file is longer.
 const LINES_MAX: usize = 500;
 
@@ -183,6 +199,20 @@ pub fn fences(source: &Source) -> Vec<String> {
         }
     }
     complaints
+}
+
+/// Where an engine may be named: everything else asks the seam in `render/mod.rs` (or `runtime/mod.rs`).
+pub fn engine_words(source: &Source) -> Vec<String> {
+    if ENGINE_FILES.iter().any(|(place, _)| source.name.starts_with(place)) {
+        return Vec::new();
+    }
+    let named = |(number, line): &(usize, String)| {
+        let line = line.to_ascii_lowercase();
+        let is_module = |engine: &str| line.trim() == format!("mod {engine};");
+        let engine = ENGINES.iter().find(|engine| line.contains(**engine) && !is_module(engine))?;
+        Some(source.complain(*number, &format!("only the engine's own files may name {engine}: ask by its kind")))
+    };
+    source.code.iter().filter_map(named).collect()
 }
 
 /// Every file says what it is for.

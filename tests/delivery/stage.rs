@@ -13,7 +13,7 @@ use swarmgate::pki::{Authority, ChannelRole, KeyInHand};
 use swarmgate::proxy::{self, Follow, NameServer, ProxyError, ProxyOptions, ProxySignal};
 use swarmgate::render::Layout;
 use swarmgate::route::RouteTable;
-use swarmgate::types::Digest;
+use swarmgate::types::{Digest, EngineKind};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -301,6 +301,7 @@ impl Stage {
     fn extension_at(&self, listen: SocketAddr, engine: PathBuf) -> Extension {
         let stop = CancellationToken::new();
         let options = ExtensionOptions {
+            engine_kind: EngineKind::Nginx,
             cluster: cluster(),
             task: "extension".to_owned(),
             operator_url: self.operator_url(),
@@ -343,6 +344,7 @@ impl Stage {
 
     fn proxy_with(&self, engine: PathBuf, follow: Follow, operators: &str) -> Proxy {
         let options = ProxyOptions {
+            engine_kind: EngineKind::Nginx,
             cluster: cluster(),
             task: "proxy-task".to_owned(),
             node: "node-1".to_owned(),

@@ -9,6 +9,7 @@ use rand::{Rng as _, SeedableRng as _};
 use swarmgate::explain::{Asked, Decision, Request, Sent, decide};
 use swarmgate::render::Materials;
 use swarmgate::route::{Answer, ClientAddressSource, EngineSettings, RouteTable};
+use swarmgate::types::EngineKind;
 
 use super::forwarded::FORWARDED;
 use super::fronts::{CLIENT, FRONT, STRANGER, ask, ask_with, believed, engine, secured};
@@ -67,7 +68,7 @@ fn request(peer: IpAddr, headers: &[&str], proxy: Option<&str>) -> Request {
 }
 
 fn asked(from: ClientAddressSource, peer: IpAddr, headers: &[&str], proxy: Option<&str>) -> Asked {
-    Asked::of(&settings(from), &request(peer, headers, proxy))
+    Asked::of(EngineKind::Nginx, &settings(from), &request(peer, headers, proxy))
 }
 
 /// What nginx told the application, as what is believed.
@@ -138,7 +139,7 @@ async fn x_forwarded_headers_are_believed_alike() {
         let other = format!("X_Forwarded-Proto: {}", by_chance(random, WORDS, 1));
         let lines = ["X-Forwarded-For: 203.0.113.9", &scheme, &other, "X-Forwarded-Host: www.test"];
         let lines = &lines[..if random.random_bool(0.5) { 4 } else { 2 }];
-        let asked = Asked::of(&settings, &request(FRONT, lines, None));
+        let asked = Asked::of(EngineKind::Nginx, &settings, &request(FRONT, lines, None));
         check(&lines.join(" | "), &asked, &ask(&underscores, FRONT, "/", lines).await);
     }
     let lines = ["X-Forwarded-For: 203.0.113.9", "X-Forwarded-Proto: https"];
@@ -172,13 +173,13 @@ async fn a_connection_is_taken_alike() {
         let before = proxy.map_or_else(Vec::new, |line| format!("{line}\r\n").into_bytes());
         assert_eq!(ask_with(&engine, FRONT, &before, "/", &[]).await.status, status.unwrap_or(0), "{from:?}");
         let settings = EngineSettings { client_address: from.map(believed), ..EngineSettings::default() };
-        assert_eq!(swarmgate::explain::admitted(&settings, &request(FRONT, &[], proxy)), Err(status), "{from:?}");
+        assert_eq!(swarmgate::explain::admitted(EngineKind::Nginx, &settings, &request(FRONT, &[], proxy)), Err(status), "{from:?}");
     }
 }
 
 /// The status of what is decided about a request that an application takes with 200.
 fn status(table: &RouteTable, request: &Request) -> u16 {
-    let scheme = Asked::of(&table.settings, request).scheme;
+    let scheme = Asked::of(table.engine, &table.settings, request).scheme;
     let secure = scheme == swarmgate::types::Scheme::Https;
     match decide(table, &Materials::assumed(table), request, scheme) {
         Decision::Default(default) if default.https_only && !secure => 301,

@@ -1,7 +1,7 @@
 //! What is published about the engine's version. Pure.
 
 use super::Seen;
-use crate::render::security_advisories;
+use crate::render;
 use crate::report::{Finding, FindingCode, Severity, Subject};
 
 /// So many names say enough; an old version has dozens.
@@ -9,8 +9,9 @@ const NAMES_SHOWN: usize = 4;
 
 /// An engine with faults that everybody can read about.
 pub fn vulnerable(seen: &Seen<'_>) -> Option<Finding> {
+    let engine = seen.cluster.engine;
     let version = seen.report?.report.engine_version.as_str();
-    let faults = security_advisories::of(version)?;
+    let faults = render::faults(engine, version)?;
     let shown: Vec<&str> = faults.cves.iter().take(NAMES_SHOWN).copied().collect();
     let more = faults.cves.len().saturating_sub(NAMES_SHOWN);
     let more = if more > 0 { format!(" and {more} older ones") } else { String::new() };
@@ -20,7 +21,7 @@ pub fn vulnerable(seen: &Seen<'_>) -> Option<Finding> {
         Subject::Cluster(seen.cluster.name.to_string()),
         format!("The engine has faults that are published ({}{more}); clients or applications may be able to use them.", shown.join(", ")),
         format!(
-            "Take an image with nginx {} or newer; if a distribution mended its own under this number, the finding can be ignored.",
+            "Take an image with {engine} {} or newer; if a distribution mended its own under this number, the finding can be ignored.",
             faults.fixed_in.join(" or ")
         ),
     );

@@ -7,10 +7,7 @@ use crate::intent::constraint::{Constraint, parse_preference};
 use crate::intent::documents::{hosts, limits, material, networks, settings};
 use crate::intent::formats::stop_signal;
 use crate::intent::quantity::{parse_cpus, parse_duration, parse_memory};
-use crate::types::{ClusterName, Port, Refused, ServiceName};
-
-/// Where nginx images look for their configuration.
-const CONFIG_PATH: &str = "/etc/nginx/nginx.conf";
+use crate::types::{ClusterName, EngineKind, Port, Refused, ServiceName};
 
 /// The checked form of a document.
 pub(super) fn cluster(document: ServiceCluster) -> Result<Cluster, Refused> {
@@ -24,7 +21,7 @@ pub(super) fn cluster(document: ServiceCluster) -> Result<Cluster, Refused> {
         limits: limits::checked(&spec.limits)?,
         extension: workload(spec.extension.workload, "extension", &name)?,
         settings: settings::checked(&spec.settings, publish_mode(&spec.proxy))?,
-        proxy: proxy(spec.proxy, &name)?,
+        proxy: proxy(spec.proxy, spec.engine, &name)?,
         name,
     })
 }
@@ -49,7 +46,7 @@ fn workload(spec: spec::WorkloadSpec, role: &str, cluster: &ClusterName) -> Resu
     })
 }
 
-fn proxy(spec: spec::ProxySpec, cluster: &ClusterName) -> Result<Proxy, Refused> {
+fn proxy(spec: spec::ProxySpec, engine: EngineKind, cluster: &ClusterName) -> Result<Proxy, Refused> {
     let publish = spec.publish.map_or_else(default_publish, Ok)?;
     Ok(Proxy {
         workload: workload(spec.workload, "proxy", cluster)?,
@@ -60,7 +57,7 @@ fn proxy(spec: spec::ProxySpec, cluster: &ClusterName) -> Result<Proxy, Refused>
         stop_grace_period: spec.stop_grace_period.map(|text| parse_duration(&text)).transpose()?,
         update: update(spec.update.unwrap_or_default())?,
         rollout: spec.rollout.unwrap_or(Rollout::Live),
-        config_path: spec.config_path.unwrap_or_else(|| CONFIG_PATH.to_owned()),
+        config_path: spec.config_path.unwrap_or_else(|| engine.stock_config_path().to_owned()),
     })
 }
 

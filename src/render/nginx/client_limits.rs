@@ -3,7 +3,6 @@
 
 use super::writer::{Word, Writer};
 use super::{Purpose, Rendering, client_address};
-use crate::channel::bounds::AgentBounds;
 use crate::channel::contract;
 use crate::route::{EngineSettings, SizeBytes};
 
@@ -122,14 +121,4 @@ pub fn write_http1_stream(location: &mut Writer, settings: &EngineSettings) {
 /// How long an application that speaks HTTP/2 may be silent: all that is asked of it are streams.
 pub fn http2_silence(settings: &EngineSettings) -> Word {
     limit(settings.limits.stream_idle_timeout_ms)
-}
-
-/// What the agent keeps, because no directive does.
-pub fn agent_bounds(settings: &EngineSettings) -> AgentBounds {
-    let limits = &settings.limits;
-    AgentBounds {
-        retiring_workers_max: limits.retiring_workers_max,
-        retiring_memory_max: limits.retiring_memory_max.map(|size| size.0),
-        body_spool_max: limits.body_spool_max.map(|size| size.0),
-    }
 }

@@ -17,6 +17,9 @@ const OWN_VARIABLES: usize = 256;
 /// nginx takes no larger buckets.
 const BUCKET_SIZE_MAX: usize = 65_536 - 64;
 
+/// So many of the longest hosts fit into nginx's largest bucket, with some to spare.
+pub const HOSTS_PER_SLOT_MAX: usize = 200;
+
 /// What nginx's tables know a host by: hosts of the same number stand in one bucket however large the table is, and one
 /// bucket has room for some 240 of the longest. Such hosts are easily made on purpose and do not come by chance.
 pub fn slot_of(host: &HostPattern) -> Option<u64> {

@@ -1,19 +1,21 @@
-//! Route table to nginx's configuration: the only folder with its syntax. Pure and total: every table gives a
-//! configuration, equal tables give equal bytes, and no value of a table can leave the place it is written to
-//! ([`writer`] takes checked types only). Must never read files, clocks or the environment.
+//! nginx: the only folder with its syntax. Pure and total: every table gives a configuration, equal tables give equal bytes,
+//! and no value of a table can leave the place it is written to ([`writer`] takes checked types only). `behavior` says what
+//! nginx does with requests, for those who explain them. For live and boot configurations nginx 1.27.4 or newer, for stock
+//! images 1.25.5 or newer. Must never read files, clocks or the environment.
 
-pub mod security_advisories;
-mod scheme_locations;
-mod client_address;
-mod main_context;
-mod config_size;
-mod hash_sizes;
-mod path_escapes;
-mod client_limits;
-mod listeners;
 mod administrator_options;
+mod behavior;
+mod client_address;
+mod client_limits;
+mod hash_sizes;
+mod listeners;
+mod main_context;
+mod path_escapes;
 mod proxying;
 mod request_headers;
+mod route_size;
+mod scheme_locations;
+mod security_advisories;
 mod servers;
 mod stream;
 mod template;
@@ -23,87 +25,53 @@ mod writer;
 
 use std::collections::BTreeMap;
 
-pub use main_context::{TRIES_MAX, retry_time_ms};
-pub use config_size::{Measure, footprint};
-pub use hash_sizes::slot_of;
-
-use super::{Layout, Materials, Purpose, SecretFile, authorities};
-use crate::channel::bounds::BOUNDS_FILE;
-use crate::channel::contract;
+use super::engine::{Renderer, RouteSize, Written};
+use super::{Faults, Purpose, Rendering, SecretFile, authorities};
 use crate::channel::wire::{Bundle, Material};
-use crate::route::{Backend, BackendService, Endpoint, EngineSettings, MaterialRef, RouteTable, TlsBinding};
-use crate::types::{Digest, HostPattern, TEMPLATE_FAULT};
+use crate::route::{MaterialRef, TlsBinding};
+use crate::types::{Digest, EngineKind, HostPattern, TEMPLATE_FAULT};
 use hash_sizes::Hashed;
 use writer::{Word, Writer};
 
 /// The main file of every bundle.
-pub const CONFIG_FILE: &str = contract::ENGINE_MAIN_FILE;
+pub const CONFIG_FILE: &str = EngineKind::Nginx.main_file();
 
-/// Renders a table for the containers that Swarmgate starts, as if all its TLS material were good: for those who look.
-pub fn render(table: &RouteTable, purpose: Purpose) -> Bundle {
-    render_in(table, purpose, &Layout::default(), &Materials::assumed(table))
-}
+/// nginx.
+pub(super) struct Nginx;
 
-/// Renders a table for containers that are laid out in some way (directories, ports, name server), with the TLS material
-/// that was found good. Hosts whose material is not in `materials` are not published by TLS.
-pub fn render_in(table: &RouteTable, purpose: Purpose, layout: &Layout, materials: &Materials) -> Bundle {
-    let named;
-    let table = if purpose == Purpose::Boot {
-        named = without_endpoints(table, |endpoint| endpoint.lasting);
-        &named
-    } else {
-        table
-    };
-    let rendering = Rendering { table, purpose, layout, materials };
-    let (mut files, mut material, mut elsewhere) = (BTreeMap::new(), BTreeMap::new(), Hashed::default());
-    if purpose == Purpose::Stock {
-        rendering.note_mounts(&mut material);
-    } else {
-        files.extend(rendering.host_files(&mut material, &mut elsewhere));
-        files.extend(rendering.authority_files());
-        files.extend(client_limits::agent_bounds(&table.settings).to_file().map(|bounds| (BOUNDS_FILE.to_owned(), bounds)));
+impl Renderer for Nginx {
+    fn write(&self, rendering: &Rendering<'_>) -> Written {
+        let (mut written, mut elsewhere) = (Written::default(), Hashed::default());
+        if rendering.purpose == Purpose::Stock {
+            rendering.note_mounts(&mut written.material);
+        } else {
+            written.files.extend(rendering.host_files(&mut written.material, &mut elsewhere));
+            written.files.extend(rendering.authority_files());
+        }
+        written.files.insert(CONFIG_FILE.to_owned(), write_config(rendering, elsewhere));
+        written
     }
-    if purpose == Purpose::Live && !table.awaited.is_empty() {
-        let places: Vec<String> = table.awaited.iter().map(ToString::to_string).collect();
-        files.insert(contract::AWAITED_FILE.to_owned(), places.join("\n") + "\n");
+
+    fn template_fault<'a>(&self, bundle: &'a Bundle) -> Option<&'a str> {
+        let comment = bundle.files.get(CONFIG_FILE)?.strip_prefix("# ")?.strip_suffix('\n')?;
+        (comment.starts_with(TEMPLATE_FAULT) && !comment.contains('\n')).then_some(comment)
     }
-    files.insert(CONFIG_FILE.to_owned(), write_config(&rendering, elsewhere));
-    Bundle::new(table.cluster.clone(), table.digest(), files)
-        .with_material(material)
-        .with_control_plane_timeout_ms(table.settings.control_plane_timeout_ms)
-}
 
-/// The names of the headers that applications are told about a request by.
-pub fn request_headers(settings: &EngineSettings) -> impl Iterator<Item = &'static str> {
-    request_headers::TOLD.iter().copied().chain(request_headers::forwarded(settings))
-}
+    fn route_size(&self, rendering: &Rendering<'_>) -> RouteSize {
+        route_size::of(rendering)
+    }
 
-/// The name of the header that tells applications which path was cut off.
-pub const PREFIX_HEADER: &str = request_headers::PREFIX;
+    fn host_slot(&self, host: &HostPattern) -> Option<u64> {
+        hash_sizes::slot_of(host)
+    }
 
-/// The names of the headers that answers tell about their way by.
-pub fn info_headers(settings: &EngineSettings) -> impl Iterator<Item = &'static str> {
-    main_context::info_headers(settings).map(|(name, _)| name)
-}
+    fn hosts_per_slot_max(&self) -> usize {
+        hash_sizes::HOSTS_PER_SLOT_MAX
+    }
 
-/// Whether requests are passed on to this backend where endpoints are found by name ([`Purpose::Boot`]).
-pub fn answers_by_name(backend: &Backend) -> bool {
-    let mut named = backend.clone();
-    named.services.iter_mut().for_each(|service| forget_endpoints(service, |endpoint| endpoint.lasting));
-    upstreams::has_named_servers(&named)
-}
-
-/// Whether a service has a name, or a port of a node that is its own.
-pub fn is_found_by_name(service: &BackendService) -> bool {
-    !service.on_nodes || service.endpoints.iter().any(|endpoint| endpoint.lasting)
-}
-
-/// What every part of the configuration is written from.
-struct Rendering<'a> {
-    table: &'a RouteTable,
-    purpose: Purpose,
-    layout: &'a Layout,
-    materials: &'a Materials,
+    fn faults(&self, version: &str) -> Option<Faults> {
+        security_advisories::of(version)
+    }
 }
 
 impl Rendering<'_> {
@@ -190,12 +158,6 @@ fn write_config(rendering: &Rendering<'_>, elsewhere: Hashed) -> String {
     }
 }
 
-/// Why the administrator's own template gave no configuration, if that is what this bundle says.
-pub fn template_fault(bundle: &Bundle) -> Option<&str> {
-    let comment = bundle.files.get(CONFIG_FILE)?.strip_prefix("# ")?.strip_suffix('\n')?;
-    (comment.starts_with(TEMPLATE_FAULT) && !comment.contains('\n')).then_some(comment)
-}
-
 /// The built-in configuration in its parts, which a template may use.
 struct Pieces {
     /// Outside of everything, and `events`.
@@ -249,54 +211,6 @@ fn write_pieces(rendering: &Rendering<'_>, elsewhere: Hashed) -> Pieces {
         pieces.http = http.take();
     });
     pieces
-}
-
-/// The table with only those endpoints. The digest that a boot snapshot names must not change with the others either.
-fn without_endpoints(table: &RouteTable, kept: fn(&Endpoint) -> bool) -> RouteTable {
-    let mut table = table.clone();
-    table.awaited.clear();
-    table.backends_mut().flat_map(|backend| &mut backend.services).for_each(|service| forget_endpoints(service, kept));
-    table
-}
-
-fn forget_endpoints(service: &mut BackendService, kept: fn(&Endpoint) -> bool) {
-    service.endpoints.retain(kept);
-    service.endpoints.iter_mut().for_each(|endpoint| endpoint.task = None);
-    // Names stand for tasks in both modes, so that a changed label is no new snapshot.
-    service.vip = false;
-}
-
-/// The identity of what a configuration says about each host, so that a reload can name its reason: one digest per
-/// part, where a part is `settings`, `endpoints of HOST`, `routes of HOST`, `certificate of HOST`, or the same of `(default)`.
-pub fn parts(table: &RouteTable, materials: &Materials) -> BTreeMap<String, String> {
-    let named = without_endpoints(table, |_| false);
-    let settings = identity(&(&table.cluster, table.http_port, table.https_port, &table.settings));
-    let mut parts = BTreeMap::from([("settings".to_owned(), settings)]);
-    if !table.awaited.is_empty() {
-        parts.insert("endpoints on networks to come".to_owned(), identity(&table.awaited));
-    }
-    for (host, virtual_host) in &table.hosts {
-        parts.insert(format!("endpoints of {host}"), identity(virtual_host));
-        parts.insert(format!("routes of {host}"), identity(&named.hosts.get(host)));
-    }
-    for (host, backend) in &table.passthrough {
-        parts.insert(format!("endpoints of {host} (passthrough)"), identity(backend));
-        parts.insert(format!("routes of {host} (passthrough)"), identity(&named.passthrough.get(host)));
-    }
-    if let Some(default) = &table.default_backend {
-        parts.insert("endpoints of (default)".to_owned(), identity(default));
-        parts.insert("routes of (default)".to_owned(), identity(&named.default_backend));
-    }
-    for (host, binding) in table.bindings() {
-        let host = host.map_or("(default)", HostPattern::as_str);
-        let files = materials.pair(binding).map(|pair| (pair.certificate.name(), pair.key.name()));
-        parts.insert(format!("certificate of {host}"), identity(&files));
-    }
-    parts
-}
-
-fn identity<T: serde::Serialize>(value: &T) -> String {
-    Digest::of_json(value).short().to_owned()
 }
 
 #[cfg(test)]

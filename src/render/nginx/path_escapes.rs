@@ -1,6 +1,6 @@
 //! Paths that an application may read in another way than the engine, so that a request would leave the path below which
 //! its service is published: `/app/..;/admin`, `/app/..%5cadmin`, `/app/%252e%252e/admin`. Refused on hosts that are shared
-//! by path. `explain::uri` knows the same rule.
+//! by path. `explain/misleading_paths.rs` has the same rule as code.
 
 use super::writer::Writer;
 use crate::route::VirtualHost;

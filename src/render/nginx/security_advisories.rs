@@ -1,6 +1,8 @@
 //! Which published security advisories concern a version of the engine. A table of facts, from nginx's own list of advisories as
 //! of 2026-07-22, without mail and Windows, which nobody has here. It never guesses: what it does not know is no finding.
 
+use crate::render::Faults;
+
 /// A version: 1, 31, 3.
 type Version = (u16, u16, u16);
 
@@ -46,15 +48,6 @@ const ADVISORIES: &[Advisory] = &[
     Advisory { cve: "CVE-2022-41742", vulnerable: &[((1, 1, 3), (1, 23, 1)), ((1, 0, 7), (1, 0, 15))], fixed: &[(1, 23, 2), (1, 22, 1)] },
     Advisory { cve: "CVE-2021-23017", vulnerable: &[((0, 6, 18), (1, 20, 0))], fixed: &[(1, 21, 0), (1, 20, 1)] },
 ];
-
-/// The faults of a version.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Faults {
-    /// Their names, the newest first.
-    pub cves: Vec<&'static str>,
-    /// The first versions without any of them: of the mainline, then of the stable branch.
-    pub fixed_in: Vec<String>,
-}
 
 /// The published faults of the engine that says this of itself (`nginx/1.29.3`); none if it has none that are known here, or
 /// is no nginx.

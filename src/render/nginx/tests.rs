@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::*;
-use crate::route::{Backend, DefaultBackend, Endpoint, PathRoute, VirtualHost};
+use super::CONFIG_FILE;
+use crate::render::{Materials, Purpose, render};
+use crate::route::{Backend, BackendService, DefaultBackend, Endpoint, PathRoute, RouteTable, VirtualHost};
 use crate::types::{ClusterName, ContextPath, HostPattern, Port, ServiceId, ServiceName, TaskId};
 
 fn port(number: u16) -> Port {
@@ -96,7 +97,7 @@ fn a_pool_of_one_is_never_taken_out_and_a_larger_one_never_as_a_whole() {
 
 #[test]
 fn parts_name_what_changed() {
-    let parts = |table: &RouteTable| super::parts(table, &Materials::default());
+    let parts = |table: &RouteTable| crate::render::parts(table, &Materials::default());
     let before = parts(&table(&[("a.example.org", "/", &["10.0.1.2"]), ("b.example.org", "/", &[])]));
     let after = parts(&table(&[("a.example.org", "/", &["10.0.1.3"]), ("b.example.org", "/", &[])]));
     let changed: Vec<_> = before.keys().filter(|key| before.get(*key) != after.get(*key)).collect();
@@ -110,7 +111,7 @@ fn addresses_on_networks_to_come_are_in_no_pool_and_in_what_agents_get_now() {
     table.awaited = ["10.9.0.2:80".parse().unwrap(), "[fd00::2]:81".parse().unwrap()].into();
     assert_eq!(render(&table, Purpose::Boot), before);
     let live = render(&table, Purpose::Live);
-    assert_eq!(live.files[contract::AWAITED_FILE], "10.9.0.2:80\n[fd00::2]:81\n");
+    assert_eq!(live.files[crate::channel::contract::AWAITED_FILE], "10.9.0.2:80\n[fd00::2]:81\n");
     assert!(!live.files[CONFIG_FILE].contains("10.9.0.2"));
-    assert!(!render(&table, Purpose::Stock).files.contains_key(contract::AWAITED_FILE));
+    assert!(!render(&table, Purpose::Stock).files.contains_key(crate::channel::contract::AWAITED_FILE));
 }

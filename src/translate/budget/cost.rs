@@ -53,6 +53,7 @@ impl<'w> Costs<'w> {
     pub fn new(world: &'w World<'w>) -> Self {
         let publish = &world.cluster.proxy.publish;
         let mut like = RouteTable::empty(world.cluster.name.clone(), publish.http.target);
+        like.engine = world.cluster.engine;
         (like.https_port, like.https_published) = (publish.https.map(|https| https.target), publish.https.map(|https| https.published));
         like.settings = world.cluster.settings.clone();
         // Somebody else's, and nothing that a route takes.

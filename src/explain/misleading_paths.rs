@@ -1,63 +1,8 @@
-//! Paths as engines see them: decoded once, without `//`, `.` and `..`; and written again for an application whose path is
-//! cut off. What nginx does (`ngx_http_parse_complex_uri`), held against it by `tests/nginx/explained.rs`.
-
-use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
-
-/// A request that is answered 400 whatever the routes are.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadPath {
-    /// A `%` without two hexadecimal digits.
-    #[error("the path has a % that is not followed by two hexadecimal digits")]
-    Escape,
-    /// An escaped NUL.
-    #[error("the path has an escaped NUL character")]
-    Nul,
-    /// More `..` than segments.
-    #[error("the path leads above the root")]
-    AboveRoot,
-}
-
-/// The path in the form in which routes are compared. Bytes that are no UTF-8 are in no route; they are replaced.
-pub fn as_routes_see_it(path: &str) -> Result<String, BadPath> {
-    let bytes = decoded(path.as_bytes())?;
-    let mut kept: Vec<&[u8]> = Vec::new();
-    let mut segments = bytes.split(|byte| *byte == b'/').skip(1).peekable();
-    while let Some(segment) = segments.next() {
-        let last = segments.peek().is_none();
-        match segment {
-            b"" | b"." if !last => {}
-            b".." => {
-                kept.pop().ok_or(BadPath::AboveRoot)?;
-                kept.extend(last.then_some(&b""[..]));
-            }
-            b"." => kept.push(b""),
-            segment => kept.push(segment),
-        }
-    }
-    Ok(format!("/{}", String::from_utf8_lossy(&kept.join(&b'/'))))
-}
-
-fn decoded(path: &[u8]) -> Result<Vec<u8>, BadPath> {
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.iter();
-    while let Some(byte) = rest.next() {
-        if *byte != b'%' {
-            bytes.push(*byte);
-            continue;
-        }
-        let mut digit = || rest.next().and_then(|digit| char::from(*digit).to_digit(16)).and_then(|digit| u8::try_from(digit).ok());
-        let (Some(high), Some(low)) = (digit(), digit()) else { return Err(BadPath::Escape) };
-        match high << 4 | low {
-            0 => return Err(BadPath::Nul),
-            byte => bytes.push(byte),
-        }
-    }
-    Ok(bytes)
-}
+//! Paths that an application may read as leading elsewhere than the proxies do. Hosts that are shared by path refuse them,
+//! whatever the engine; each engine's configuration has the same rule in its own words.
 
 /// Whether an application may read this path (as it was asked) as leading elsewhere than engines do: dots with parameters,
-/// backslashes, white space, what is escaped more than once. Hosts that are shared by path refuse it; `render` has the same rule in
-/// patterns.
+/// backslashes, white space, what is escaped more than once.
 pub fn may_lead_elsewhere(asked: &str) -> bool {
     let path = asked.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase();
     if has_escaped_digits(&path) {
@@ -253,61 +198,9 @@ fn is_counted_differently(segments: &[&[Mark]], separators: &[Separator]) -> boo
         || segments.iter().skip(1).any(nameless)
 }
 
-/// What an engine escapes in a path that it writes anew.
-const ESCAPED: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'%')
-    .add(b'<')
-    .add(b'>')
-    .add(b'?')
-    .add(b'\\')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');
-
-/// Whether an engine escapes what it writes anew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Writing {
-    /// Only where something was escaped in what was asked: nginx passes odd characters on as they came.
-    AsAsked,
-    /// Always.
-    Escaped,
-}
-
-/// What follows `root` in the path `path` (as routes see it; `asked` as it was asked), as an application whose context root
-/// is cut off sees it.
-pub fn below(path: &str, asked: &str, root: &str, writing: Writing) -> String {
-    let rest = path.strip_prefix(root).unwrap_or(path);
-    let escaped = writing == Writing::Escaped || asked.contains('%');
-    let rest = if escaped { percent_encode(rest.as_bytes(), ESCAPED).to_string() } else { rest.to_owned() };
-    if rest.starts_with('/') { rest } else { format!("/{rest}") }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{BadPath, Writing, as_routes_see_it, below, may_lead_elsewhere};
-
-    fn check(path: &str, expected: Result<&str, BadPath>) {
-        assert_eq!(as_routes_see_it(path), expected.map(str::to_owned), "{path}");
-    }
-
-    #[test]
-    fn paths_are_decoded_once_and_cleaned() {
-        check("/", Ok("/"));
-        check("/a//b/", Ok("/a/b/"));
-        check("//", Ok("/"));
-        check("/%61pp/%2525", Ok("/app/%25"));
-        check("/a/./b/../c", Ok("/a/c"));
-        check("/a/b/..", Ok("/a/"));
-        check("/a/.", Ok("/a/"));
-        check("/a%2Fb%3Fc", Ok("/a/b?c"));
-        check("/a/%2e%2e/b", Ok("/b"));
-        check("/..a/.b", Ok("/..a/.b"));
-    }
+    use super::may_lead_elsewhere;
 
     const ODD: [&str; 75] = [
         "/app/..;/admin",
@@ -441,28 +334,6 @@ mod tests {
             "/app/..%cd/x",
         ] {
             assert!(!may_lead_elsewhere(plain), "{plain}");
-        }
-    }
-
-    #[test]
-    fn bad_paths_are_told_apart() {
-        check("/%", Err(BadPath::Escape));
-        check("/%4", Err(BadPath::Escape));
-        check("/%zz", Err(BadPath::Escape));
-        check("/%00", Err(BadPath::Nul));
-        check("/%2e%2e/a", Err(BadPath::AboveRoot));
-    }
-
-    #[test]
-    fn a_cut_path_is_escaped_again() {
-        for (path, asked, writing, expected) in [
-            ("/app/a b%", "/app/a%20b%25", Writing::AsAsked, "/a%20b%25"),
-            ("/app/ä", "/app/%C3%A4", Writing::AsAsked, "/%C3%A4"),
-            ("/app/a|b", "/app/a|b", Writing::AsAsked, "/a|b"),
-            ("/app/a|b", "/app/a|b", Writing::Escaped, "/a%7Cb"),
-            ("/app", "/app", Writing::AsAsked, "/"),
-        ] {
-            assert_eq!(below(path, asked, "/app", writing), expected, "{asked} {writing:?}");
         }
     }
 }

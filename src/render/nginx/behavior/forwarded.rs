@@ -1,4 +1,4 @@
-//! `Forwarded` (RFC 7239) as the engine reads it: from its end, hop by hop, as `render/nginx/client_address/forwarded.rs` writes it in
+//! `Forwarded` (RFC 7239) as nginx reads it: from its end, hop by hop, as `../client_address/forwarded.rs` writes it in
 //! patterns. `tests/nginx/fronts_explained.rs` holds the two against each other.
 
 use std::net::IpAddr;

@@ -1,0 +1,65 @@
+//! What becomes of requests in nginx, for those who explain them: what the rest of this folder has nginx do, said as code.
+//! `tests/nginx` holds both against the real nginx.
+
+mod client_claims;
+mod forwarded;
+mod uri_normalization;
+
+use super::{Nginx, main_context, request_headers, upstreams};
+use crate::render::{BadPath, Behavior, ClientClaims, CutRequest, ReceivedRequest, RetryRule, StatusCodes};
+use crate::route::{Backend, ClientAddress, EngineSettings};
+
+/// The headers of HTTP/1.1 connections.
+const CONNECTION_HEADERS: [&str; 2] = ["Upgrade", "Connection"];
+
+impl Behavior for Nginx {
+    fn status_codes(&self) -> StatusCodes {
+        StatusCodes {
+            bad_path: 400,
+            plain_on_tls_port: 400,
+            unexpected_proxy_header: 400,
+            misdirected: 421,
+            redirect: 302,
+            to_https: 301,
+            to_https_other_methods: 308,
+            added_slash: 301,
+        }
+    }
+
+    fn normalized_path(&self, path: &str) -> Result<String, BadPath> {
+        uri_normalization::normalized(path)
+    }
+
+    fn cut_path(&self, request: &CutRequest<'_>) -> String {
+        uri_normalization::cut(request)
+    }
+
+    fn client_claims(&self, settings: &EngineSettings, front: &ClientAddress, request: &dyn ReceivedRequest) -> ClientClaims {
+        client_claims::of(settings, front, request)
+    }
+
+    fn retry_rule(&self, settings: &EngineSettings) -> RetryRule {
+        RetryRule {
+            tries_max: main_context::TRIES_MAX,
+            time_ms: main_context::retry_time_ms(settings),
+            when: "when no connection comes about, and for all methods but POST, LOCK and PATCH also when it breaks",
+        }
+    }
+
+    fn request_headers(&self, settings: &EngineSettings, http2: bool) -> Vec<&'static str> {
+        let told = request_headers::TOLD.iter().copied().chain(request_headers::forwarded(settings));
+        told.chain(CONNECTION_HEADERS.into_iter().filter(|_| !http2)).collect()
+    }
+
+    fn prefix_header(&self) -> &'static str {
+        request_headers::PREFIX
+    }
+
+    fn info_headers(&self, settings: &EngineSettings) -> Vec<&'static str> {
+        main_context::info_headers(settings).map(|(name, _)| name).collect()
+    }
+
+    fn has_named_servers(&self, backend: &Backend) -> bool {
+        upstreams::has_named_servers(backend)
+    }
+}

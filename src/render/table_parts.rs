@@ -1,0 +1,41 @@
+//! The parts of a table by which a reload names its reason, the same for every engine.
+
+use std::collections::BTreeMap;
+
+use super::Materials;
+use super::boot_view::without_endpoints;
+use crate::route::RouteTable;
+use crate::types::{Digest, HostPattern};
+
+/// The identity of what a configuration says about each host, so that a reload can name its reason: one digest per
+/// part, where a part is `settings`, `endpoints of HOST`, `routes of HOST`, `certificate of HOST`, or the same of `(default)`.
+pub fn parts(table: &RouteTable, materials: &Materials) -> BTreeMap<String, String> {
+    let named = without_endpoints(table, |_| false);
+    let settings = identity(&(&table.cluster, table.http_port, table.https_port, &table.settings));
+    let mut parts = BTreeMap::from([("settings".to_owned(), settings)]);
+    if !table.awaited.is_empty() {
+        parts.insert("endpoints on networks to come".to_owned(), identity(&table.awaited));
+    }
+    for (host, virtual_host) in &table.hosts {
+        parts.insert(format!("endpoints of {host}"), identity(virtual_host));
+        parts.insert(format!("routes of {host}"), identity(&named.hosts.get(host)));
+    }
+    for (host, backend) in &table.passthrough {
+        parts.insert(format!("endpoints of {host} (passthrough)"), identity(backend));
+        parts.insert(format!("routes of {host} (passthrough)"), identity(&named.passthrough.get(host)));
+    }
+    if let Some(default) = &table.default_backend {
+        parts.insert("endpoints of (default)".to_owned(), identity(default));
+        parts.insert("routes of (default)".to_owned(), identity(&named.default_backend));
+    }
+    for (host, binding) in table.bindings() {
+        let host = host.map_or("(default)", HostPattern::as_str);
+        let files = materials.pair(binding).map(|pair| (pair.certificate.name(), pair.key.name()));
+        parts.insert(format!("certificate of {host}"), identity(&files));
+    }
+    parts
+}
+
+fn identity<T: serde::Serialize>(value: &T) -> String {
+    Digest::of_json(value).short().to_owned()
+}
