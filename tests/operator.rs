@@ -140,7 +140,7 @@ fn application(swarm: &SimSwarm) {
 }
 
 fn has_route(status: &StatusReport) -> bool {
-    status.clusters.get("default").is_some_and(|cluster| cluster.routes.iter().any(|route| route.host == "web.example.org"))
+    status.clusters.get("default").is_some_and(|cluster| cluster.routes.iter().any(|route| route.host.as_str() == "web.example.org"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -146,7 +146,7 @@ pub fn write_route(f: &mut fmt::Formatter<'_>, route: &RouteReport) -> fmt::Resu
         (RouteState::OverLimit, reason) => format!("answers 503: {}", reason.as_deref().unwrap_or("beyond a limit")),
         (RouteState::NoEndpoints, reason) => format!("answers 503: {}", reason.as_deref().unwrap_or("no endpoint")),
     };
-    writeln!(f, "  {:<10} {}", "route", printable_line(&format!("{}{}{kind}: {state}", route.host, route.path)))?;
+    writeln!(f, "  {:<10} {}", "route", printable_line(&format!("{}{kind}: {state}", route.key())))?;
     route.services.iter().try_for_each(|service| write_service(f, service))
 }
 

@@ -60,7 +60,7 @@ fn not_passed(effects: &Effects<'_>, hosts: &[&HostPattern]) -> String {
 /// Whether the service loses the host to a limit.
 fn is_over_limit(effects: &Effects<'_>, host: &HostPattern) -> bool {
     let own = &effects.standing.service.name;
-    let mut lost = effects.translation.routes.iter().filter(|route| route.state == RouteState::OverLimit && route.host == host.as_str());
+    let mut lost = effects.translation.routes.iter().filter(|route| route.state == RouteState::OverLimit && route.host.is(host));
     lost.any(|route| route.services.iter().any(|service| service.service == *own))
 }
 
@@ -154,10 +154,8 @@ fn is_own(effects: &Effects<'_>, binding: &TlsBinding) -> bool {
 
 /// What a running operator has found wrong with the certificate.
 fn trouble(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
-    let told = effects.routes.iter().filter(|route| match pool.behind {
-        Behind::Path(host, _, _) | Behind::Passthrough(host) => route.host == host.as_str(),
-        Behind::Default(_) => route.host == pool.name,
-    });
+    let host = pool.host_key();
+    let told = effects.routes.iter().filter(|route| route.host == host);
     let state = told.filter_map(|route| route.tls.as_ref()).map(|tls| tls.state.as_str()).find(|state| !super::is_usable(state));
     state.map_or_else(String::new, |state| format!(", which cannot be used ({state}): TLS is refused"))
 }

@@ -7,8 +7,8 @@ use crate::intent::cluster::Cluster;
 use crate::intent::labels::{Affinity as Asked, BackendMode, BackendProtocol, ServiceLabels, Verification as AskedVerification};
 use crate::report::{RouteReport, RouteState};
 use crate::route::{Affinity, MaterialRef, Verification};
-use crate::translate::{DEFAULT_HOST, Translation, admitted_as_default};
-use crate::types::ObjectName;
+use crate::translate::{Translation, admitted_as_default};
+use crate::types::{HostKey, ObjectName};
 
 /// A published service and everything that its labels are held against.
 pub struct Effects<'a> {
@@ -115,7 +115,8 @@ fn default_backend(effects: &Effects<'_>) -> String {
 
 /// The service that is the default backend. One that must stay closed is in the report only.
 fn oldest_default<'a>(effects: &'a Effects<'_>) -> Option<&'a str> {
-    let route = effects.translation.routes.iter().find(|route| route.host == DEFAULT_HOST && route.state != RouteState::OverLimit)?;
+    let is_default = |route: &&RouteReport| route.host == HostKey::DefaultBackend && route.state != RouteState::OverLimit;
+    let route = effects.translation.routes.iter().find(is_default)?;
     route.services.first().map(|oldest| oldest.service.as_str())
 }
 

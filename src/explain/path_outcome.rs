@@ -5,7 +5,7 @@ use super::request_trace::Walk;
 use super::{backend, step};
 use crate::render::CutRequest;
 use crate::route::{Answer, Application, Place, Redirect, VirtualHost};
-use crate::types::{ContextPath, HostPattern, Scheme};
+use crate::types::{ContextPath, HostPattern, RouteKey, Scheme};
 
 /// What the place answers.
 pub(super) fn at(walk: &mut Walk<'_>, pattern: &HostPattern, host: &VirtualHost, place: &Place<'_>) -> Result<Outcome, Outcome> {
@@ -81,7 +81,7 @@ fn applied(
     walk.steps.push(step(About::Path, format!("{root}{others}")));
     if application.root != &place.path {
         walk.steps.push(step(About::Path, format!("{} of websocket_endpoints", place.path)));
-        walk.route = walk.report(pattern.as_str(), root, crate::report::RouteKind::Http);
+        walk.route = walk.report(&RouteKey::new(pattern, root), crate::report::RouteKind::Http);
     }
     let cut = route.rewrite && !root.is_root();
     let by = if route.rewrite { walk.services_with("context_root_rewrite", pattern).join(", ") } else { String::new() };

@@ -5,8 +5,7 @@ use crate::render::Materials;
 use crate::report::{RouteKind, RouteReport};
 use crate::route::{Backend, BackendService, DefaultBackend, PathRoute, RouteTable, TlsBinding};
 use crate::swarm::Service;
-use crate::translate::DEFAULT_HOST;
-use crate::types::{ContextPath, HostPattern};
+use crate::types::{ContextPath, HostKey, HostPattern, RouteKey};
 
 /// A service in the table of its cluster.
 pub struct Standing<'a> {
@@ -58,7 +57,7 @@ impl<'a> Standing<'a> {
     pub fn of(service: &'a Service, table: &'a RouteTable, materials: Materials) -> Self {
         let of_paths = |(host, virtual_host): (&'a HostPattern, &'a crate::route::VirtualHost)| {
             virtual_host.paths.iter().map(move |(path, route)| Pool {
-                name: format!("{host}{path}"),
+                name: RouteKey::new(host, path).to_string(),
                 backend: &route.backend,
                 behind: Behind::Path(host, path, route),
             })
@@ -66,7 +65,7 @@ impl<'a> Standing<'a> {
         let passed =
             table.passthrough.iter().map(|(host, backend)| Pool { name: host.to_string(), backend, behind: Behind::Passthrough(host) });
         let default = table.default_backend.iter().map(|default| Pool {
-            name: DEFAULT_HOST.to_owned(),
+            name: HostKey::DefaultBackend.to_string(),
             backend: &default.backend,
             behind: Behind::Default(default),
         });
@@ -158,12 +157,15 @@ impl<'a> Pool<'a> {
     /// Whether the route is the one that it stands behind.
     pub fn is_of(&self, route: &RouteReport) -> bool {
         match self.behind {
-            Behind::Path(host, path, _) => {
-                (route.kind, route.host.as_str(), route.path.as_str()) == (RouteKind::Http, host.as_str(), path.as_str())
-            }
-            Behind::Passthrough(host) => route.kind == RouteKind::Passthrough && route.host == host.as_str(),
-            Behind::Default(_) => route.host == DEFAULT_HOST,
+            Behind::Path(host, path, _) => route.kind == RouteKind::Http && route.host.is(host) && route.path == *path,
+            Behind::Passthrough(host) => route.kind == RouteKind::Passthrough && route.host.is(host),
+            Behind::Default(_) => route.host == HostKey::DefaultBackend,
         }
+    }
+
+    /// The host that it stands behind, or the default backend.
+    pub fn host_key(&self) -> HostKey {
+        self.host().map_or(HostKey::DefaultBackend, HostKey::from)
     }
 
     fn host(&self) -> Option<&'a HostPattern> {

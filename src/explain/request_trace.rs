@@ -12,8 +12,8 @@ use crate::intent::suggest::nearest;
 use crate::render::{Behavior, Materials, behavior};
 use crate::report::{Finding, FindingCode, RouteKind, RouteReport, RouteState, Severity, Subject};
 use crate::route::{Backend, DefaultBackend, TlsBinding};
-use crate::translate::{DEFAULT_HOST, Translation, translate};
-use crate::types::{HostPattern, Scheme};
+use crate::translate::{Translation, translate};
+use crate::types::{HostKey, HostPattern, RouteKey, Scheme};
 use listener::Fit;
 
 /// Explains a request in one cluster, or compares all.
@@ -113,9 +113,9 @@ impl Walk<'_> {
             Decision::Place(pattern, host, place) => {
                 self.note_host(&pattern);
                 if let Some(binding) = host.tls.as_ref().filter(|_| self.request.scheme == Scheme::Https) {
-                    self.certificate(pattern.as_str(), binding)?;
+                    self.certificate(&HostKey::from(&pattern), binding)?;
                 }
-                self.route = self.report(pattern.as_str(), &place.path, RouteKind::Http);
+                self.route = self.report(&RouteKey::new(&pattern, &place.path), RouteKind::Http);
                 path_outcome::at(self, &pattern, host, &place)
             }
         }
@@ -142,17 +142,17 @@ impl Walk<'_> {
     }
 
     /// The newest report about a route: the operator's, which knows the proxies, else the translation's.
-    pub fn report(&self, host: &str, path: &crate::types::ContextPath, kind: RouteKind) -> Option<RouteReport> {
-        let is_it = |route: &&RouteReport| route.host == host && route.path == path.as_str() && route.kind == kind;
+    pub fn report(&self, key: &RouteKey, kind: RouteKind) -> Option<RouteReport> {
+        let is_it = |route: &&RouteReport| route.host == key.host && route.path == key.path && route.kind == kind;
         let known = self.translation.routes.iter().find(is_it)?;
         Some(self.sources.newest(&self.cluster.name, known))
     }
 
     /// What is known of a certificate; the operator says more than its name. The error: it cannot be used.
-    fn certificate(&mut self, host: &str, binding: &TlsBinding) -> Result<(), Outcome> {
+    fn certificate(&mut self, host: &HostKey, binding: &TlsBinding) -> Result<(), Outcome> {
         let status = self.sources.status_of(&self.cluster.name);
         let reports = status.into_iter().flat_map(|status| &status.routes);
-        let report = reports.filter(|route| route.host == host).find_map(|route| route.tls.clone());
+        let report = reports.filter(|route| route.host == *host).find_map(|route| route.tls.clone());
         let state = report.as_ref().map_or("unknown", |report| report.state.as_str());
         let time = |at: Option<jiff::Timestamp>, says: &str| at.map_or_else(String::new, |at| format!(", {says} {at:.0}"));
         let until = report.as_ref().map_or_else(String::new, |tls| match tls.not_before {
@@ -244,7 +244,8 @@ impl Walk<'_> {
 
     /// Whether a service asks for exactly this host and has no room for it. Where nobody else could answer it is not kept from anybody.
     fn is_over_limit(&self) -> bool {
-        let is_so = |route: &RouteReport| route.state == RouteState::OverLimit && route.host.eq_ignore_ascii_case(&self.request.host);
+        let is_asked = |host: &HostKey| host.pattern().is_some_and(|host| host.as_str().eq_ignore_ascii_case(&self.request.host));
+        let is_so = |route: &RouteReport| route.state == RouteState::OverLimit && is_asked(&route.host);
         self.translation.routes.iter().any(is_so)
     }
 
@@ -269,7 +270,7 @@ impl Walk<'_> {
     fn passthrough(&mut self, pattern: &HostPattern, pool: &Backend) -> Result<Outcome, Outcome> {
         self.note_host(pattern);
         self.steps.push(step(About::Tls, "passed through by server name: the application shows its own certificate"));
-        self.route = self.report(pattern.as_str(), &crate::types::ContextPath::root(), RouteKind::Passthrough);
+        self.route = self.report(&RouteKey::site(pattern), RouteKind::Passthrough);
         self.pool(pool, "the connection is closed")?;
         self.steps.push(step(About::Protocol, "whatever the application speaks in TLS; no header is added, no path is looked at"));
         Ok(Outcome::Application { services: self.names_of(pool), target: None })
@@ -279,10 +280,10 @@ impl Walk<'_> {
         let reason = self.unpublished(told);
         self.steps.push(step(About::Host, format!("{reason}; the default backend answers")));
         if let Some(binding) = default.tls.as_ref().filter(|_| self.request.scheme == Scheme::Https) {
-            self.certificate(DEFAULT_HOST, binding)?;
+            self.certificate(&HostKey::DefaultBackend, binding)?;
             stale_endpoints::judge_default_tls(self.sources, self.cluster, &mut self.steps)?;
         }
-        self.route = self.report(DEFAULT_HOST, &crate::types::ContextPath::root(), RouteKind::Http);
+        self.route = self.report(&RouteKey::default_backend(), RouteKind::Http);
         if default.https_only && self.asked.scheme == Scheme::Http {
             return Ok(path_outcome::to_https(self));
         }

@@ -8,8 +8,8 @@ use crate::intent::cluster::Cluster;
 use crate::render::Materials;
 use crate::report::{ClusterStatus, Finding, FindingCode, RouteKind, RouteReport, RouteState, Subject};
 use crate::route::{Part, RouteTable};
-use crate::translate::{DEFAULT_HOST, backend_of};
-use crate::types::{ContextPath, HostPattern};
+use crate::translate::backend_of;
+use crate::types::HostKey;
 
 /// All findings that the operator tells of the cluster, those of its last translation among them.
 pub(super) fn findings(sources: &Sources<'_>, cluster: &Cluster) -> Vec<Finding> {
@@ -24,7 +24,7 @@ pub(super) fn is_template_left_out(sources: &Sources<'_>, cluster: &Cluster) -> 
 /// The table in which routes that are left out answer as they do.
 pub(super) fn routes_in_force(sources: &Sources<'_>, cluster: &Cluster, table: RouteTable) -> RouteTable {
     let Some(status) = sources.status_of(&cluster.name) else { return table };
-    let parts: BTreeSet<Part> = status.routes.iter().filter(|route| route.state == RouteState::Quarantined).filter_map(part).collect();
+    let parts: BTreeSet<Part> = status.routes.iter().filter(|route| route.state == RouteState::Quarantined).map(part).collect();
     if parts.is_empty() { table } else { table.muted(&parts) }
 }
 
@@ -44,7 +44,7 @@ pub(super) fn in_force(sources: &Sources<'_>, cluster: &Cluster, table: RouteTab
 pub(super) fn materials(sources: &Sources<'_>, cluster: &Cluster, table: &RouteTable) -> Materials {
     let mut materials = Materials::assumed(table);
     let Some(status) = sources.status_of(&cluster.name) else { return materials };
-    for (_, binding) in table.bindings().filter(|(host, _)| !is_good(status, *host)) {
+    for (_, binding) in table.bindings().filter(|(host, _)| !is_good(status, host)) {
         materials.leave_out(binding);
     }
     let unverifiable = status.routes.iter().filter(|route| route.state == RouteState::Unverifiable);
@@ -55,21 +55,18 @@ pub(super) fn materials(sources: &Sources<'_>, cluster: &Cluster, table: &RouteT
 }
 
 /// Objects of one name are not one object, so a host is asked for, not a name.
-fn is_good(status: &ClusterStatus, host: Option<&HostPattern>) -> bool {
-    let host = host.map_or(DEFAULT_HOST, HostPattern::as_str);
-    let told = status.routes.iter().filter(|route| route.host == host).find_map(|route| route.tls.as_ref());
+fn is_good(status: &ClusterStatus, host: &HostKey) -> bool {
+    let told = status.routes.iter().filter(|route| route.host == *host).find_map(|route| route.tls.as_ref());
     told.is_none_or(|tls| is_usable(&tls.state))
 }
 
-fn part(route: &RouteReport) -> Option<Part> {
-    if route.host == DEFAULT_HOST {
-        return Some(Part::DefaultBackend);
-    }
-    let host = HostPattern::parse(&route.host).ok()?;
+fn part(route: &RouteReport) -> Part {
+    let HostKey::Host(host) = &route.host else { return Part::DefaultBackend };
+    let host = host.clone();
     match route.kind {
-        RouteKind::Http => ContextPath::parse(&route.path).ok().map(|path| Part::Route { host, path }),
-        RouteKind::Passthrough => Some(Part::Passthrough { host }),
-        RouteKind::Redirect => Some(Part::Redirects { host }),
+        RouteKind::Http => Part::Route { host, path: route.path.clone() },
+        RouteKind::Passthrough => Part::Passthrough { host },
+        RouteKind::Redirect => Part::Redirects { host },
     }
 }
 

@@ -90,7 +90,7 @@ fn routes(
     let redirects = matches!(reading, LabelReading::Published(labels) if !labels.redirects.is_empty());
     let its_own = |route: &RouteReport| {
         let behind = route.services.iter().any(|behind| behind.service == service.name);
-        behind || redirects && route.target.is_some() && hosts.iter().any(|host| host.as_str() == route.host)
+        behind || redirects && route.target.is_some() && hosts.iter().any(|host| route.host.is(host))
     };
     let newest = |route: &RouteReport| cluster.map_or_else(|| route.clone(), |cluster| sources.newest(&cluster.name, route));
     let Some(translation) = translation else { return Vec::new() };

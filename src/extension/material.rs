@@ -18,11 +18,8 @@ use super::certificates::{Fault, Standing};
 use crate::channel::wire::{Contents, MaterialReport};
 use crate::render::Materials;
 use crate::route::{BackendProtocol, MaterialRef, RouteTable, TlsBinding, Verification};
-use crate::types::{ContextPath, HostPattern};
+use crate::types::{ContextPath, HostKey, RouteKey};
 pub(super) use mounted_object::{Authority, Found, Pair};
-
-/// Where a certificate is shown: a host, or none for the default backend.
-type Place = Option<HostPattern>;
 
 /// Reads and remembers.
 pub(super) struct Keeper {
@@ -38,12 +35,12 @@ pub(super) struct Keeper {
 /// What the newest accepted configuration uses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct InUse {
-    pairs: BTreeMap<Place, (TlsBinding, Arc<Pair>)>,
-    authorities: BTreeMap<(Place, ContextPath), (MaterialRef, Arc<Authority>)>,
+    pairs: BTreeMap<HostKey, (TlsBinding, Arc<Pair>)>,
+    authorities: BTreeMap<RouteKey, (MaterialRef, Arc<Authority>)>,
     /// How applications were verified, where that needs no object.
-    verifications: BTreeMap<(Place, ContextPath), Verification>,
+    verifications: BTreeMap<RouteKey, Verification>,
     /// Where plain HTTP was answered and not sent to HTTPS.
-    plain: BTreeSet<(Place, ContextPath)>,
+    plain: BTreeSet<RouteKey>,
 }
 
 /// A table with the material at hand.
@@ -119,11 +116,11 @@ impl Keeper {
         look.reports.extend(found.iter().map(|(binding, found)| report::of_pair(binding, found, now)));
         for (host, binding) in table.bindings() {
             match found.get(binding) {
-                Some(Found::Good(pair)) => look.use_pair(host.cloned(), binding, pair, now),
+                Some(Found::Good(pair)) => look.use_pair(host.clone(), binding, pair, now),
                 Some(Found::Awaited) => {
                     look.awaits = true;
-                    if !self.use_former_pair(host.cloned(), now, look) {
-                        look.stay_plain(host, &self.in_use.plain);
+                    if !self.use_former_pair(host.clone(), now, look) {
+                        look.stay_plain(&host, &self.in_use.plain);
                     }
                 }
                 Some(Found::Early(fault)) => look.changes_at(fault.not_before),
@@ -133,11 +130,11 @@ impl Keeper {
     }
 
     /// Whether there is one.
-    fn use_former_pair(&self, place: Place, now: Timestamp, look: &mut Look) -> bool {
-        let former = self.in_use.pairs.get(&place).filter(|(_, pair)| pair.facts.standing(now) == Standing::Valid);
+    fn use_former_pair(&self, host: HostKey, now: Timestamp, look: &mut Look) -> bool {
+        let former = self.in_use.pairs.get(&host).filter(|(_, pair)| pair.facts.standing(now) == Standing::Valid);
         if let Some((binding, pair)) = former {
-            look.bind(&place, binding);
-            look.use_pair(place, binding, pair, now);
+            look.bind(&host, binding);
+            look.use_pair(host, binding, pair, now);
         }
         former.is_some()
     }
@@ -177,7 +174,7 @@ impl Keeper {
         }
     }
 
-    fn verify_as_before(&self, place: (Place, ContextPath), now: Timestamp, look: &mut Look) {
+    fn verify_as_before(&self, place: RouteKey, now: Timestamp, look: &mut Look) {
         let former = self.in_use.authorities.get(&place).filter(|(_, file)| file.facts.standing(now) == Standing::Valid);
         if let Some((authority, file)) = former {
             look.verify(&place, Verification::Authority(authority.clone()));
@@ -214,14 +211,14 @@ impl Look {
         }
     }
 
-    fn use_pair(&mut self, place: Place, binding: &TlsBinding, pair: &Arc<Pair>, now: Timestamp) {
+    fn use_pair(&mut self, host: HostKey, binding: &TlsBinding, pair: &Arc<Pair>, now: Timestamp) {
         self.contents.0.extend(pair.contents.0.clone());
         self.materials.add_pair(binding.clone(), pair.files.clone());
         self.changes_at(pair.facts.next_change(now));
-        self.used.pairs.insert(place, (binding.clone(), Arc::clone(pair)));
+        self.used.pairs.insert(host, (binding.clone(), Arc::clone(pair)));
     }
 
-    fn use_authority(&mut self, place: (Place, ContextPath), authority: &MaterialRef, file: &Arc<Authority>, now: Timestamp) {
+    fn use_authority(&mut self, place: RouteKey, authority: &MaterialRef, file: &Arc<Authority>, now: Timestamp) {
         self.materials.add_authority(authority.clone(), file.file.clone());
         self.changes_at(file.facts.next_change(now));
         self.used.authorities.insert(place, (authority.clone(), Arc::clone(file)));
@@ -231,10 +228,10 @@ impl Look {
         self.next_change = self.next_change.into_iter().chain(time).min();
     }
 
-    fn bind(&mut self, place: &Place, binding: &TlsBinding) {
-        let slot = match place {
-            Some(host) => self.table.hosts.get_mut(host).map(|host| &mut host.tls),
-            None => self.table.default_backend.as_mut().map(|default| &mut default.tls),
+    fn bind(&mut self, host: &HostKey, binding: &TlsBinding) {
+        let slot = match host {
+            HostKey::Host(host) => self.table.hosts.get_mut(host).map(|host| &mut host.tls),
+            HostKey::DefaultBackend => self.table.default_backend.as_mut().map(|default| &mut default.tls),
         };
         if let Some(slot) = slot {
             *slot = Some(binding.clone());
@@ -242,9 +239,9 @@ impl Look {
     }
 
     /// Where plain HTTP was answered before, it is until the host has TLS: nobody is sent to where nobody answers yet.
-    fn stay_plain(&mut self, place: Option<&HostPattern>, before: &BTreeSet<(Place, ContextPath)>) {
-        let was_plain = |path: &ContextPath| before.contains(&(place.cloned(), path.clone()));
-        if let Some(host) = place {
+    fn stay_plain(&mut self, key: &HostKey, before: &BTreeSet<RouteKey>) {
+        let was_plain = |path: &ContextPath| before.contains(&RouteKey { host: key.clone(), path: path.clone() });
+        if let HostKey::Host(host) = key {
             for (path, route) in self.table.hosts.get_mut(host).into_iter().flat_map(|host| &mut host.paths) {
                 route.https_only &= !was_plain(path);
             }
@@ -256,16 +253,18 @@ impl Look {
     fn note_plain(&mut self) {
         let of_hosts = self.table.hosts.iter().flat_map(|(host, virtual_host)| {
             let plain = virtual_host.paths.iter().filter(|(_, route)| !route.https_only);
-            plain.map(|(path, _)| (Some(host.clone()), path.clone()))
+            plain.map(|(path, _)| RouteKey::new(host, path))
         });
-        let default = self.table.default_backend.iter().filter(|default| !default.https_only).map(|_| (None, ContextPath::root()));
+        let default = self.table.default_backend.iter().filter(|default| !default.https_only).map(|_| RouteKey::default_backend());
         self.used.plain = of_hosts.chain(default).collect();
     }
 
-    fn verify(&mut self, (host, path): &(Place, ContextPath), verification: Verification) {
+    fn verify(&mut self, RouteKey { host, path }: &RouteKey, verification: Verification) {
         let protocol = match host {
-            Some(host) => self.table.hosts.get_mut(host).and_then(|host| host.paths.get_mut(path)).map(|route| &mut route.backend.protocol),
-            None => self.table.default_backend.as_mut().map(|default| &mut default.backend.protocol),
+            HostKey::Host(host) => {
+                self.table.hosts.get_mut(host).and_then(|host| host.paths.get_mut(path)).map(|route| &mut route.backend.protocol)
+            }
+            HostKey::DefaultBackend => self.table.default_backend.as_mut().map(|default| &mut default.backend.protocol),
         };
         if let Some(protocol) = protocol {
             protocol.tls = Some(verification);
@@ -274,11 +273,11 @@ impl Look {
 }
 
 /// How the applications of each route are spoken to.
-fn protocols(table: &RouteTable) -> impl Iterator<Item = ((Place, ContextPath), &BackendProtocol)> {
+fn protocols(table: &RouteTable) -> impl Iterator<Item = (RouteKey, &BackendProtocol)> {
     let hosts = table.hosts.iter().flat_map(|(host, virtual_host)| {
-        virtual_host.paths.iter().map(move |(path, route)| ((Some(host.clone()), path.clone()), &route.backend.protocol))
+        virtual_host.paths.iter().map(move |(path, route)| (RouteKey::new(host, path), &route.backend.protocol))
     });
-    hosts.chain(table.default_backend.iter().map(|default| ((None, ContextPath::root()), &default.backend.protocol)))
+    hosts.chain(table.default_backend.iter().map(|default| (RouteKey::default_backend(), &default.backend.protocol)))
 }
 
 #[cfg(test)]

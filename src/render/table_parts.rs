@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Materials;
 use super::boot_view::without_endpoints;
 use crate::route::RouteTable;
-use crate::types::{Digest, HostPattern};
+use crate::types::{Digest, HostKey};
 
 /// The identity of what a configuration says about each host, so that a reload can name its reason: one digest per
 /// part, where a part is `settings`, `endpoints of HOST`, `routes of HOST`, `certificate of HOST`, or the same of `(default)`.
@@ -25,11 +25,11 @@ pub fn parts(table: &RouteTable, materials: &Materials) -> BTreeMap<String, Stri
         parts.insert(format!("routes of {host} (passthrough)"), identity(&named.passthrough.get(host)));
     }
     if let Some(default) = &table.default_backend {
-        parts.insert("endpoints of (default)".to_owned(), identity(default));
-        parts.insert("routes of (default)".to_owned(), identity(&named.default_backend));
+        let key = HostKey::DefaultBackend;
+        parts.insert(format!("endpoints of {key}"), identity(default));
+        parts.insert(format!("routes of {key}"), identity(&named.default_backend));
     }
     for (host, binding) in table.bindings() {
-        let host = host.map_or("(default)", HostPattern::as_str);
         let files = materials.pair(binding).map(|pair| (pair.certificate.name(), pair.key.name()));
         parts.insert(format!("certificate of {host}"), identity(&files));
     }

@@ -7,7 +7,7 @@ impl RouteReport {
     /// Which requests it is about: `app.example.org/path`, and whether TLS passes through.
     pub fn place(&self) -> String {
         match self.kind {
-            RouteKind::Http | RouteKind::Redirect => format!("{}{}", self.host, self.path),
+            RouteKind::Http | RouteKind::Redirect => self.key().to_string(),
             RouteKind::Passthrough => format!("{} (TLS passed through)", self.host),
         }
     }
@@ -69,13 +69,14 @@ impl TlsReport {
 mod tests {
     use super::*;
     use crate::report::RouteState;
+    use crate::types::{ContextPath, HostKey};
 
     fn route(kind: RouteKind, services: &[(&str, u16)]) -> RouteReport {
         let service =
             |(name, share): &(&str, u16)| ServiceReport { service: (*name).to_owned(), share_permille: *share, endpoints: vec![] };
         RouteReport {
-            host: "a.example".to_owned(),
-            path: "/app".to_owned(),
+            host: HostKey::parse("a.example").unwrap(),
+            path: ContextPath::parse("/app").unwrap(),
             state: RouteState::Served,
             kind,
             target: None,

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Condition, Finding, FindingCode, Severity, WaitingOn};
-use crate::types::{Digest, EngineKind};
+use crate::types::{ContextPath, Digest, EngineKind, HostKey, RouteKey};
 
 /// Everything the operator has to say. The answer of `GET /status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -115,9 +115,11 @@ pub enum RouteState {
 #[serde(rename_all = "camelCase")]
 pub struct RouteReport {
     /// The host, or `(default)` for the default backend.
-    pub host: String,
+    #[schemars(with = "String")]
+    pub host: HostKey,
     /// The path.
-    pub path: String,
+    #[schemars(with = "String")]
+    pub path: ContextPath,
     /// Whether it is served.
     pub state: RouteState,
     /// What becomes of its requests.
@@ -133,6 +135,13 @@ pub struct RouteReport {
     pub reason: Option<String>,
     /// The services behind it, oldest first.
     pub services: Vec<ServiceReport>,
+}
+
+impl RouteReport {
+    /// Where it stands in the table.
+    pub fn key(&self) -> RouteKey {
+        RouteKey { host: self.host.clone(), path: self.path.clone() }
+    }
 }
 
 /// What becomes of the requests of a route.

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::EngineSettings;
 use super::tls::{MaterialRef, TlsBinding, Verification};
 use crate::types::{
-    ClusterName, ContextPath, CookieName, Digest, EngineKind, HostPattern, NetworkName, Port, Scheme, ServiceId, ServiceName, SiteUrl,
-    TaskId,
+    ClusterName, ContextPath, CookieName, Digest, EngineKind, HostKey, HostPattern, NetworkName, Port, Scheme, ServiceId, ServiceName,
+    SiteUrl, TaskId,
 };
 
 /// Everything that the proxies of one service cluster must say.
@@ -95,10 +95,10 @@ impl RouteTable {
         bound.chain(authorities).filter(|object| object.id.is_some()).collect()
     }
 
-    /// The certificates that clients are shown, by host; the default backend's last, without one.
-    pub fn bindings(&self) -> impl Iterator<Item = (Option<&HostPattern>, &TlsBinding)> {
-        let hosts = self.hosts.iter().filter_map(|(host, virtual_host)| Some((Some(host), virtual_host.tls.as_ref()?)));
-        hosts.chain(self.default_backend.iter().filter_map(|default| Some((None, default.tls.as_ref()?))))
+    /// The certificates that clients are shown, by host; the default backend's last.
+    pub fn bindings(&self) -> impl Iterator<Item = (HostKey, &TlsBinding)> {
+        let hosts = self.hosts.iter().filter_map(|(host, virtual_host)| Some((HostKey::from(host), virtual_host.tls.as_ref()?)));
+        hosts.chain(self.default_backend.iter().filter_map(|default| Some((HostKey::DefaultBackend, default.tls.as_ref()?))))
     }
 }
 

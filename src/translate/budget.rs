@@ -15,12 +15,11 @@ use std::fmt;
 use std::ops::Add;
 
 use super::World;
-use super::route_reports::DEFAULT_HOST;
 use super::service_selection::Published;
 use super::teams::{ByTeam, Team};
 use crate::report::Finding;
 use crate::route::{Dimension, Footprint};
-use crate::types::{ContextPath, HostPattern};
+use crate::types::{ContextPath, HostPattern, RouteKey};
 use balance::Account;
 use cost::{Before, Costs, Price};
 
@@ -60,21 +59,12 @@ impl Add for Share {
 /// A route that a service loses: nobody else may answer for its host.
 #[derive(Debug)]
 pub struct Lost {
-    /// The host; none: it would have been the default backend.
-    pub host: Option<HostPattern>,
-    /// The path.
-    pub path: ContextPath,
+    /// Where it would have been.
+    pub key: RouteKey,
     /// The service, by name.
     pub service: String,
     /// What the service asks for more than.
     pub left: String,
-}
-
-impl Lost {
-    /// The name of the host in reports.
-    pub fn host_name(&self) -> &str {
-        self.host.as_ref().map_or(DEFAULT_HOST, HostPattern::as_str)
-    }
 }
 
 /// What is known of a host that somebody has published.
@@ -204,11 +194,10 @@ impl<'w, 'a> Ledger<'w, 'a> {
         let limits = &self.world.cluster.limits;
         let room = |most: u64, closed: usize| usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(closed);
         let room = room(limits.cluster.routes, self.lost.len()).min(room(limits.team.routes, self.shares.of(&team).closed));
-        let lost =
-            |host| Lost { host, path: service.labels.context_root.clone(), service: service.service.name.clone(), left: beyond.left() };
+        let lost = |key| Lost { key, service: service.service.name.clone(), left: beyond.left() };
         let before = self.lost.len();
-        self.lost.extend(default_backend.then(|| Lost { path: ContextPath::root(), ..lost(None) }));
-        self.lost.extend(hosts.iter().take(room).map(|host| lost(Some(host.clone()))));
+        self.lost.extend(default_backend.then(|| lost(RouteKey::default_backend())));
+        self.lost.extend(hosts.iter().take(room).map(|host| lost(RouteKey::new(host, &service.labels.context_root))));
         self.shares.add(team, Share { closed: self.lost.len() - before, ..Share::default() });
         hosts.len().saturating_sub(room)
     }

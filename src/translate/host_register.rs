@@ -9,11 +9,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::route_reports::DEFAULT_HOST;
 use crate::channel::contract::{LABEL_CLUSTER, LABEL_HOST_HOLDERS, LABEL_OWNER};
 use crate::intent::cluster::Cluster;
 use crate::swarm::Snapshot;
-use crate::types::{HostPattern, ServiceId};
+use crate::types::{HostKey, HostPattern, ServiceId};
 
 /// A label is part of every look at the Swarm, and a person may want to read it: a thousand hosts of ordinary length fit.
 pub const LABEL_BYTES_MAX: usize = 32 * 1024;
@@ -131,7 +130,7 @@ impl Register {
     pub fn label(&self) -> Option<String> {
         let mut entries = BTreeMap::<(&[ServiceId], Option<&Guests>), Vec<&str>>::new();
         if !self.default_backend.is_empty() {
-            entries.entry((&self.default_backend, None)).or_default().push(DEFAULT_HOST);
+            entries.entry((&self.default_backend, None)).or_default().push(HostKey::DefaultBackend.as_str());
         }
         for (host, holders) in &self.hosts {
             entries.entry((holders, self.guests(host))).or_default().push(host.as_str());
@@ -180,10 +179,9 @@ impl Register {
             let services: Arc<[ServiceId]> = services.into_iter().map(ServiceId).collect();
             let guests = Guests { asking: guests.into_iter().map(ServiceId).collect(), better_than, above };
             for host in hosts {
-                match host.as_str() {
-                    DEFAULT_HOST => register.note(None, services.clone()),
-                    host => {
-                        let host = HostPattern::parse(host).ok()?;
+                match HostKey::parse(&host).ok()? {
+                    HostKey::DefaultBackend => register.note(None, services.clone()),
+                    HostKey::Host(host) => {
                         register.note(Some(&host), services.clone());
                         register.note_guests(&host, guests.clone());
                     }

@@ -35,7 +35,7 @@ pub use host_ownership::Holder;
 pub use host_register::Register;
 pub use node_ports::node_addresses;
 pub use reference_grants::{LABEL_ACCESS, LABEL_USE_BY};
-pub use route_reports::{DEFAULT_HOST, backend_of, is_closed};
+pub use route_reports::{backend_of, is_closed};
 pub use service_selection::{is_application, is_claimed_by, label_key};
 pub use teams::Team;
 pub use unpublished_services::{NotInForce, unclaimed};

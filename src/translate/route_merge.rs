@@ -8,13 +8,13 @@ use super::budget::Lost;
 use super::endpoints::{Candidate, Reach};
 use super::host_settings::{self, HostWide, Members};
 use super::redirects;
-use super::route_reports::{self, DEFAULT_HOST};
+use super::route_reports;
 use super::service_selection::label_key;
 use super::tls_references;
 use crate::intent::labels::Affinity as AskedAffinity;
 use crate::report::{Finding, FindingCode, RouteKind, RouteReport, Severity};
 use crate::route::{Affinity, Backend, BackendProtocol, BackendService, DefaultBackend, PathRoute, RouteTable, VirtualHost};
-use crate::types::{ContextPath, HostPattern, ServiceId};
+use crate::types::{ContextPath, HostKey, HostPattern, RouteKey, ServiceId};
 
 /// Everything that has been put together so far.
 #[derive(Default)]
@@ -35,7 +35,7 @@ pub fn assemble(world: &World<'_>, reaches: &[Reach<'_>], lost: &[Lost], finding
     let mut reports = Vec::new();
     let default = reaches.iter().find(|reach| reach.published.labels.default_backend);
     let default_backend = default.map(|member| default_backend(world, member, &mut reports, findings));
-    reports.extend(lost.iter().filter(|lost| lost.host.is_none()).map(route_reports::lost));
+    reports.extend(lost.iter().filter(|lost| lost.key.host == HostKey::DefaultBackend).map(route_reports::lost));
     let closed = assembly.closed(lost, default_backend.is_some());
     let Assembly { hosts, passthrough, reports: of_hosts } = assembly;
     reports.extend(of_hosts.into_values().flatten());
@@ -78,10 +78,11 @@ impl Assembly {
         let mut told = Vec::new();
         let mut paths = BTreeMap::new();
         for (path, members) in by_path(members) {
-            let pool = pool(world, host.as_str(), path, &members, findings);
-            let report = route_reports::route(world, host.as_str(), path, &members, &pool);
+            let key = RouteKey::new(host, path);
+            let pool = pool(world, &key, &members, findings);
+            let report = route_reports::route(world, &key, &members, &pool);
             told.push(RouteReport { tls: wide.tls.as_ref().map(route_reports::tls), ..report });
-            paths.insert(path.clone(), path_route(world, host, path, &members, pool.open(&members), findings));
+            paths.insert(path.clone(), path_route(world, &key, &members, pool.open(&members), findings));
         }
         told.extend(self.add_passthrough(world, host, &wide, findings));
         self.reports.insert(host.clone(), told);
@@ -104,9 +105,9 @@ impl Assembly {
     /// What services lose to a limit stands in the list as well, unless others publish the very same.
     fn tell_lost(&mut self, lost: &[Lost]) {
         for lost in lost {
-            let Some(host) = &lost.host else { continue };
+            let Some(host) = lost.key.host.pattern() else { continue };
             let told = self.reports.entry(host.clone()).or_default();
-            if !told.iter().any(|route| route.kind != RouteKind::Redirect && route.path == lost.path.as_str()) {
+            if !told.iter().any(|route| route.kind != RouteKind::Redirect && route.path == lost.key.path) {
                 told.push(route_reports::lost(lost));
             }
         }
@@ -116,7 +117,7 @@ impl Assembly {
     fn closed(&self, lost: &[Lost], has_default: bool) -> BTreeSet<HostPattern> {
         let is_published = |host: &HostPattern| self.hosts.contains_key(host) || self.passthrough.contains_key(host);
         let is_caught = |host: &HostPattern| has_default || HostPattern::fitting(host.as_str()).any(|pattern| is_published(&pattern));
-        let hosts = lost.iter().filter_map(|lost| lost.host.as_ref());
+        let hosts = lost.iter().filter_map(|lost| lost.key.host.pattern());
         hosts.filter(|host| !is_published(host) && is_caught(host)).cloned().collect()
     }
 
@@ -130,7 +131,7 @@ impl Assembly {
         if wide.passthrough.is_empty() {
             return None;
         }
-        let pool = pool(world, host.as_str(), &ContextPath::root(), &wide.passthrough, findings);
+        let pool = pool(world, &RouteKey::site(host), &wide.passthrough, findings);
         let report = route_reports::passthrough(world, host, &wide.passthrough, &pool);
         self.passthrough.insert(host.clone(), pool.open(&wide.passthrough));
         Some(report)
@@ -146,15 +147,7 @@ fn by_path<'a>(members: &Members<'a>) -> BTreeMap<&'a ContextPath, Members<'a>> 
     paths
 }
 
-fn path_route(
-    world: &World<'_>,
-    host: &HostPattern,
-    path: &ContextPath,
-    members: &Members<'_>,
-    backend: Backend,
-    findings: &mut Vec<Finding>,
-) -> PathRoute {
-    let key = (host.as_str(), path);
+fn path_route(world: &World<'_>, key: &RouteKey, members: &Members<'_>, backend: Backend, findings: &mut Vec<Finding>) -> PathRoute {
     let rewrite = agreed(key, members, &["context_root_rewrite"], |member| member.published.labels.context_root_rewrite, findings);
     let https_only = agreed(key, members, &["ssl_only"], |member| member.published.labels.tls.only, findings);
     let websockets: BTreeSet<_> = members.iter().flat_map(|member| &member.published.labels.websocket_endpoints).cloned().collect();
@@ -170,7 +163,7 @@ fn path_route(
 /// What the oldest service says about a setting that cannot be pooled, by one of these labels. Later ones that say otherwise
 /// are told.
 fn agreed<T: PartialEq + Default>(
-    (host, path): (&str, &ContextPath),
+    key: &RouteKey,
     members: &Members<'_>,
     labels: &[&'static str],
     setting: impl Fn(&Reach<'_>) -> T,
@@ -185,7 +178,7 @@ fn agreed<T: PartialEq + Default>(
             Some((other, said)) => format!("{other}={said}"),
             None => "nothing".to_owned(),
         };
-        let message = format!("{} published {host}{path} first and says {said}; its setting counts", oldest.published.service.name);
+        let message = format!("{} published {key} first and says {said}; its setting counts", oldest.published.service.name);
         let remedy = "Give all services of one host and path the same value.";
         let subject = member.published.subject();
         let finding = Finding::new(Severity::Warning, FindingCode::ConflictingSetting, subject, message, remedy);
@@ -204,8 +197,9 @@ fn default_backend(world: &World<'_>, member: &Reach<'_>, reports: &mut Vec<Rout
     let members = vec![member];
     let published = world.cluster.proxy.publish.https.is_some();
     let tls = tls_references::binding(world, member.published, findings).filter(|_| published);
-    let pool = pool(world, DEFAULT_HOST, &ContextPath::root(), &members, findings);
-    let report = route_reports::route(world, DEFAULT_HOST, &ContextPath::root(), &members, &pool);
+    let key = RouteKey::default_backend();
+    let pool = pool(world, &key, &members, findings);
+    let report = route_reports::route(world, &key, &members, &pool);
     reports.push(RouteReport { tls: tls.as_ref().map(route_reports::tls), ..report });
     let https_only = member.published.labels.tls.only && (published || world.cluster.has_front());
     DefaultBackend { backend: pool.open(&members), tls, https_only }
@@ -232,10 +226,9 @@ impl Pool {
 
 /// The pool of a route. An endpoint at a port of its node, because not all proxies have its network yet, waits as long as another
 /// endpoint of the pool is where it shall be: nobody asked for it.
-fn pool(world: &World<'_>, host: &str, path: &ContextPath, members: &Members<'_>, findings: &mut Vec<Finding>) -> Pool {
+fn pool(world: &World<'_>, key: &RouteKey, members: &Members<'_>, findings: &mut Vec<Finding>) -> Pool {
     let only_reachable = members.iter().flat_map(|member| &member.candidates).any(|candidate| candidate.reachable);
     let services = members.iter().map(|member| backend_service(member, only_reachable)).collect();
-    let key = (host, path);
     let affinity = agreed(key, members, &["sticky_session_cookie", "ip_hash"], |member| affinity(world, member), findings);
     let protocol = protocol(world, key, members, findings);
     let mut backend = Backend { services, affinity, protocol };
@@ -245,7 +238,7 @@ fn pool(world: &World<'_>, host: &str, path: &ContextPath, members: &Members<'_>
 }
 
 /// How the pool's applications are spoken to. What is checked of them is a wish of its own, which needs TLS.
-fn protocol(world: &World<'_>, key: (&str, &ContextPath), members: &Members<'_>, findings: &mut Vec<Finding>) -> BackendProtocol {
+fn protocol(world: &World<'_>, key: &RouteKey, members: &Members<'_>, findings: &mut Vec<Finding>) -> BackendProtocol {
     let asked = |member: &Reach<'_>| tls_references::protocol(world, member.published, &mut Vec::new());
     let version = |member: &Reach<'_>| (asked(member).http2, asked(member).tls.is_some());
     agreed(key, members, &["backend_protocol", "ssl_backend"], version, findings);

@@ -13,10 +13,7 @@ use crate::report::{
     EndpointReport, EndpointState, Finding, FindingCode, RouteKind, RouteReport, RouteState, ServiceReport, Severity, TlsReport,
 };
 use crate::route::{Backend, BackendService, Redirect, RouteTable, TlsBinding};
-use crate::types::{ContextPath, HostPattern, Scheme};
-
-/// What a report calls the host of the default backend.
-pub const DEFAULT_HOST: &str = "(default)";
+use crate::types::{HostKey, HostPattern, RouteKey, Scheme};
 
 /// Why a route answers 503 whose service is closed.
 const CLOSED: &str = "a label of the service sounds like access control and is not known here, so the service is closed";
@@ -27,14 +24,14 @@ pub fn is_closed(route: &RouteReport) -> bool {
 }
 
 /// One route to applications.
-pub fn route(world: &World<'_>, host: &str, path: &ContextPath, members: &Members<'_>, pool: &Pool) -> RouteReport {
+pub fn route(world: &World<'_>, key: &RouteKey, members: &Members<'_>, pool: &Pool) -> RouteReport {
     let served = pool.backend.services.iter().any(|service| !service.endpoints.is_empty());
     let waits = waits(members).filter(|_| !served);
     let shares = pool.backend.shares_permille();
     let parts = members.iter().zip(&pool.backend.services).zip(shares);
     RouteReport {
-        host: host.to_owned(),
-        path: path.to_string(),
+        host: key.host.clone(),
+        path: key.path.clone(),
         state: match (served, waits) {
             (true, _) => RouteState::Served,
             (false, Some(_)) => RouteState::Pending,
@@ -50,15 +47,15 @@ pub fn route(world: &World<'_>, host: &str, path: &ContextPath, members: &Member
 
 /// A host whose TLS is passed through.
 pub fn passthrough(world: &World<'_>, host: &HostPattern, members: &Members<'_>, pool: &Pool) -> RouteReport {
-    RouteReport { kind: RouteKind::Passthrough, ..route(world, host.as_str(), &ContextPath::root(), members, pool) }
+    RouteReport { kind: RouteKind::Passthrough, ..route(world, &RouteKey::site(host), members, pool) }
 }
 
 /// A redirect. Its path shows the scheme that it holds for.
 pub fn redirect(host: &HostPattern, redirect: &Redirect) -> RouteReport {
     let scheme = if redirect.scheme == Scheme::Https { "https" } else { "http" };
     RouteReport {
-        host: host.to_string(),
-        path: redirect.path.to_string(),
+        host: host.into(),
+        path: redirect.path.clone(),
         state: RouteState::Served,
         kind: RouteKind::Redirect,
         target: Some(format!("{} (from {scheme})", redirect.target)),
@@ -71,8 +68,8 @@ pub fn redirect(host: &HostPattern, redirect: &Redirect) -> RouteReport {
 /// A route that a service loses to a limit.
 pub fn lost(lost: &Lost) -> RouteReport {
     RouteReport {
-        host: lost.host_name().to_owned(),
-        path: lost.path.to_string(),
+        host: lost.key.host.clone(),
+        path: lost.key.path.clone(),
         state: RouteState::OverLimit,
         kind: RouteKind::Http,
         target: None,
@@ -84,13 +81,10 @@ pub fn lost(lost: &Lost) -> RouteReport {
 
 /// The applications that a route to them leads to.
 pub fn backend_of<'a>(table: &'a RouteTable, route: &RouteReport) -> Option<&'a Backend> {
-    match route.kind {
-        RouteKind::Redirect | RouteKind::Passthrough => None,
-        RouteKind::Http if route.host == DEFAULT_HOST => table.default_backend.as_ref().map(|default| &default.backend),
-        RouteKind::Http => {
-            let (host, path) = (HostPattern::parse(&route.host).ok()?, ContextPath::parse(&route.path).ok()?);
-            table.hosts.get(&host)?.paths.get(&path).map(|route| &route.backend)
-        }
+    match (route.kind, &route.host) {
+        (RouteKind::Redirect | RouteKind::Passthrough, _) => None,
+        (RouteKind::Http, HostKey::DefaultBackend) => table.default_backend.as_ref().map(|default| &default.backend),
+        (RouteKind::Http, HostKey::Host(host)) => table.hosts.get(host)?.paths.get(&route.path).map(|route| &route.backend),
     }
 }
 
@@ -184,7 +178,7 @@ pub fn no_endpoints(routes: &[RouteReport], reaches: &[Reach<'_>]) -> Vec<Findin
     let mut silent = BTreeMap::<&str, Vec<String>>::new();
     for route in routes.iter().filter(|route| route.state == RouteState::NoEndpoints) {
         let oldest = route.services.first().map_or("", |oldest| &oldest.service);
-        silent.entry(oldest).or_default().push(format!("{}{}", route.host, route.path));
+        silent.entry(oldest).or_default().push(route.key().to_string());
     }
     let told = reaches.iter().filter_map(|reach| Some((reach, silent.get(reach.published.service.name.as_str())?)));
     told.map(|(oldest, places)| no_endpoints_at(places, oldest)).collect()

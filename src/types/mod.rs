@@ -14,6 +14,7 @@ mod names;
 mod path;
 mod pem;
 mod port;
+mod route_key;
 mod shown;
 mod url;
 
@@ -31,6 +32,7 @@ pub use names::{ClusterName, ConfigId, CookieName, NetworkId, NetworkName, NodeI
 pub use path::ContextPath;
 pub use pem::{CERTIFICATE_LABEL, pem};
 pub use port::Port;
+pub use route_key::{HostKey, RouteKey};
 pub use shown::{excerpt, is_hidden, is_unseen, unseen, visible, visible_lines, without_private_key, without_unseen};
 pub use url::{Scheme, SiteUrl};
 

@@ -49,7 +49,7 @@ pub fn make(table: &RouteTable, directory: &Path, layout: &Layout) -> Made {
     let mut made = Made::default();
     let exists = |binding: &TlsBinding| binding.objects().all(|object| object.id.is_some());
     for (host, binding) in table.bindings().filter(|(_, binding)| exists(binding)) {
-        let (certificate, key) = leaf(&[host.map_or_else(|| "default.test".to_owned(), ToString::to_string)]);
+        let (certificate, key) = leaf(&[host.pattern().map_or_else(|| "default.test".to_owned(), ToString::to_string)]);
         let file = |content: &str, id: &Option<String>| SecretFile::new(content, id.as_deref().unwrap_or_default());
         let files = PairFiles { certificate: file(&certificate, &binding.certificate.id), key: file(&key, &binding.key_object().id) };
         // Beside the configuration, and where a stock image's mounts would be.

@@ -10,8 +10,8 @@ use crate::channel::wire::{Doubt, DoubtKind, MaterialReport, MaterialState};
 use crate::report::{Finding, FindingCode, RouteReport, RouteState, Severity, Subject};
 use crate::route::{Backend, MaterialRef, RouteTable, TlsBinding, Verification};
 use crate::swarm::Service;
-use crate::translate::{DEFAULT_HOST, backend_of};
-use crate::types::HostPattern;
+use crate::translate::backend_of;
+use crate::types::{HostKey, HostPattern};
 
 /// How long before it expires a certificate is warned of.
 const WARNS_AHEAD: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -24,9 +24,9 @@ const VERIFY: &str = "com.docker.lb.ssl_backend_tls_verify";
 /// Completes what routes tell about their TLS.
 pub fn annotate(seen: &Seen<'_>, routes: &mut [RouteReport]) {
     let (pairs, authorities) = (pairs(seen), Authorities::of(seen));
-    let bindings: BTreeMap<&str, &TlsBinding> = seen.desired.table.bindings().map(|(host, binding)| (place(host), binding)).collect();
+    let bindings: BTreeMap<HostKey, &TlsBinding> = seen.desired.table.bindings().collect();
     for route in routes {
-        let report = bindings.get(route.host.as_str()).and_then(|binding| pairs.get(&objects(binding)));
+        let report = bindings.get(&route.host).and_then(|binding| pairs.get(&objects(binding)));
         if let (Some(tls), Some(report)) = (&mut route.tls, report) {
             word(report.state).clone_into(&mut tls.state);
             (tls.not_before, tls.not_after) = (report.not_before, report.not_after);
@@ -40,7 +40,7 @@ pub fn annotate(seen: &Seen<'_>, routes: &mut [RouteReport]) {
 /// Everything that somebody should know about the material.
 pub fn findings(seen: &Seen<'_>) -> Vec<Finding> {
     let table = &seen.desired.table;
-    let mut hosts = BTreeMap::<&TlsBinding, Vec<Option<&HostPattern>>>::new();
+    let mut hosts = BTreeMap::<&TlsBinding, Vec<HostKey>>::new();
     for (host, binding) in table.bindings() {
         hosts.entry(binding).or_default().push(host);
     }
@@ -115,11 +115,6 @@ fn objects(binding: &TlsBinding) -> [Object<'_>; 2] {
     [object(&binding.certificate), object(binding.key_object())]
 }
 
-/// A host as routes are listed by.
-fn place(host: Option<&HostPattern>) -> &str {
-    host.map_or(DEFAULT_HOST, HostPattern::as_str)
-}
-
 fn word(state: MaterialState) -> &'static str {
     match state {
         MaterialState::Good => "good",
@@ -134,12 +129,12 @@ fn word(state: MaterialState) -> &'static str {
     }
 }
 
-fn about_pair(seen: &Seen<'_>, pairs: &Pairs<'_>, binding: &TlsBinding, hosts: &[Option<&HostPattern>]) -> Vec<Finding> {
+fn about_pair(seen: &Seen<'_>, pairs: &Pairs<'_>, binding: &TlsBinding, hosts: &[HostKey]) -> Vec<Finding> {
     let (certificate, key) = (binding.certificate.name.as_str(), binding.key_object().name.as_str());
     let Some(report) = pairs.get(&objects(binding)) else { return Vec::new() };
     let of_key = matches!(report.state, MaterialState::NotAKey | MaterialState::Mismatch) && binding.key.is_some();
     let (label, object) = if of_key { (KEY, key) } else { (CERTIFICATE, certificate) };
-    let said = |hosts: &[Option<&HostPattern>]| -> Vec<Said> {
+    let said = |hosts: &[HostKey]| -> Vec<Said> {
         let hosts_shown = shown(hosts);
         if report.state != MaterialState::Good {
             return broken(report, object, &format!("not published by TLS: {hosts_shown}")).into_iter().collect();
@@ -272,9 +267,9 @@ fn doubted(report: &MaterialReport, object: &str, concerned: &str) -> Vec<Said> 
     kind.into_iter().chain(chain).collect()
 }
 
-fn other_names(report: &MaterialReport, object: &str, hosts: &[Option<&HostPattern>]) -> Option<Said> {
-    let strangers: Vec<Option<&HostPattern>> =
-        hosts.iter().copied().filter(|host| host.is_some_and(|host| !covers(&report.names, host))).collect();
+fn other_names(report: &MaterialReport, object: &str, hosts: &[HostKey]) -> Option<Said> {
+    let is_stranger = |host: &&HostKey| host.pattern().is_some_and(|host| !covers(&report.names, host));
+    let strangers: Vec<HostKey> = hosts.iter().filter(is_stranger).cloned().collect();
     // Of the names that were left out nobody knows whether they cover a host.
     if strangers.is_empty() || report.more_names > 0 {
         return None;
@@ -294,13 +289,8 @@ fn covers(names: &[String], host: &HostPattern) -> bool {
 
 /// The services that name the object in this label, each with the hosts behind which it stands: nobody is told of another's
 /// host. Hosts without such a service are the cluster's.
-fn hosts_by_author<'a>(
-    seen: &Seen<'_>,
-    hosts: &[Option<&'a HostPattern>],
-    label: &str,
-    object: &str,
-) -> BTreeMap<Option<String>, Vec<Option<&'a HostPattern>>> {
-    let mut behind = BTreeMap::<&str, BTreeSet<&str>>::new();
+fn hosts_by_author(seen: &Seen<'_>, hosts: &[HostKey], label: &str, object: &str) -> BTreeMap<Option<String>, Vec<HostKey>> {
+    let mut behind = BTreeMap::<&HostKey, BTreeSet<&str>>::new();
     for route in &seen.translation.routes {
         behind.entry(&route.host).or_default().extend(route.services.iter().map(|service| service.service.as_str()));
     }
@@ -308,14 +298,14 @@ fn hosts_by_author<'a>(
     let authors = authors(seen, &all, |service| says(service, label, object));
     let mut by_author = BTreeMap::<_, Vec<_>>::new();
     for host in hosts {
-        let services = behind.get(place(*host));
+        let services = behind.get(host);
         let own = authors.iter().filter(|author| services.is_some_and(|services| services.contains(author.as_str())));
         let mut own: Vec<_> = own.cloned().map(Some).collect();
         if own.is_empty() {
             own.push(None);
         }
         for author in own {
-            by_author.entry(author).or_default().push(*host);
+            by_author.entry(author).or_default().push(host.clone());
         }
     }
     by_author
@@ -332,8 +322,8 @@ fn says(service: &Service, label: &str, object: &str) -> bool {
     value.is_some_and(|value| object == value || object.strip_suffix(value.as_str()).is_some_and(|stack| stack.ends_with('_')))
 }
 
-fn shown(hosts: &[Option<&HostPattern>]) -> String {
-    few(hosts.iter().map(|host| host.map_or("the default backend", HostPattern::as_str).to_owned()))
+fn shown(hosts: &[HostKey]) -> String {
+    few(hosts.iter().map(|host| host.pattern().map_or("the default backend", HostPattern::as_str).to_owned()))
 }
 
 /// The first few names, and how many more there are.

@@ -7,7 +7,7 @@ use super::Seen;
 use crate::channel::wire::Quarantined;
 use crate::report::{Finding, FindingCode, RouteKind, RouteReport, RouteState, Severity, Subject};
 use crate::route::Part;
-use crate::translate::DEFAULT_HOST;
+use crate::types::HostKey;
 
 /// Marks the routes that are left out.
 pub fn annotate(seen: &Seen<'_>, routes: &mut [RouteReport]) {
@@ -72,7 +72,7 @@ pub fn described(part: &Part) -> (String, Option<(&'static str, Option<String>)>
 /// The services behind a part. A redirect has none of its own, so those of its host are told.
 fn services_of<'a>(seen: &Seen<'a>, part: &Part) -> BTreeSet<&'a str> {
     let concerned = seen.translation.routes.iter().filter(|route| match part {
-        Part::Redirects { host } => route.host == host.as_str(),
+        Part::Redirects { host } => route.host.is(host),
         part => is_of(route, part),
     });
     concerned.flat_map(|route| &route.services).map(|service| service.service.as_str()).collect()
@@ -81,9 +81,9 @@ fn services_of<'a>(seen: &Seen<'a>, part: &Part) -> BTreeSet<&'a str> {
 fn is_of(route: &RouteReport, part: &Part) -> bool {
     match part {
         Part::Line { .. } | Part::Template => false,
-        Part::DefaultBackend => route.host == DEFAULT_HOST,
-        Part::Passthrough { host } => route.kind == RouteKind::Passthrough && route.host == host.as_str(),
-        Part::Redirects { host } => route.kind == RouteKind::Redirect && route.host == host.as_str(),
-        Part::Route { host, path } => route.kind == RouteKind::Http && route.host == host.as_str() && route.path == path.as_str(),
+        Part::DefaultBackend => route.host == HostKey::DefaultBackend,
+        Part::Passthrough { host } => route.kind == RouteKind::Passthrough && route.host.is(host),
+        Part::Redirects { host } => route.kind == RouteKind::Redirect && route.host.is(host),
+        Part::Route { host, path } => route.kind == RouteKind::Http && route.host.is(host) && route.path == *path,
     }
 }

@@ -8,7 +8,7 @@ use super::*;
 use crate::channel::wire::MaterialState;
 use crate::extension::test_certificates::{chain, chain_until, pair, pair_between};
 use crate::route::{Backend, DefaultBackend, MaterialKind, PathRoute, VirtualHost};
-use crate::types::{ClusterName, ObjectName, Port};
+use crate::types::{ClusterName, HostPattern, ObjectName, Port};
 
 /// A directory of mounts with a keeper that reads them.
 struct Bench {

@@ -17,9 +17,8 @@ fn swarm(services: &[(&str, &str)]) -> Translation {
 }
 
 fn bindings(translation: &Translation) -> Vec<String> {
-    let name = |host: Option<&HostPattern>| host.map_or("(default)", HostPattern::as_str).to_owned();
     let object = |material: &crate::route::MaterialRef| format!("{}={}", material.name, material.id.as_deref().unwrap_or("?"));
-    translation.table.bindings().map(|(host, b)| format!("{} {} {}", name(host), object(&b.certificate), object(b.key_object()))).collect()
+    translation.table.bindings().map(|(host, b)| format!("{} {} {}", host, object(&b.certificate), object(b.key_object()))).collect()
 }
 
 /// The certificates of all hosts and the codes of all findings.

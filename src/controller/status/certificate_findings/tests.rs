@@ -219,7 +219,7 @@ fn who_may_not_use_an_object_learns_nothing_of_it() {
         annotate(seen, &mut routes);
         routes
             .into_iter()
-            .map(|route| (route.host, route.tls.unwrap()))
+            .map(|route| (route.host.to_string(), route.tls.unwrap()))
             .map(|(host, tls)| (host, tls.state, tls.not_after.is_some()))
             .collect()
     });
