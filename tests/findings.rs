@@ -1,20 +1,17 @@
 //! Every finding has a stable code that is the same everywhere, and a section in `docs/findings.md` that says what it means
-//! and what to do.
+//! and what to do. The table of that page is the catalogue itself: `BLESS=1 cargo test --test findings` writes it anew.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its subject has failed")]
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
-use swarmgate::report::{Finding, FindingCode, Severity, Subject};
+use swarmgate::report::{Finding, FindingCode, Remedy, Severity, Subject};
 
 const PAGE: &str = include_str!("../docs/findings.md");
-
-/// All codes there are, from the schema of the type: a list by hand would be forgotten.
-fn codes() -> Vec<FindingCode> {
-    let schema = swarmgate::intent::schema::message_schema::<FindingCode>();
-    let variants = schema["oneOf"].as_array().cloned().unwrap_or_default();
-    variants.iter().map(|variant| serde_json::from_value(variant["const"].clone()).unwrap()).collect()
-}
+const PAGE_PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/findings.md");
+const BEGIN: &str = "<!-- generated from the catalogue: begin -->\n";
+const END: &str = "<!-- generated from the catalogue: end -->\n";
 
 /// The sections of the page by title.
 fn sections() -> BTreeMap<&'static str, &'static str> {
@@ -24,29 +21,72 @@ fn sections() -> BTreeMap<&'static str, &'static str> {
     by_title
 }
 
+fn word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Info => "info",
+    }
+}
+
+/// The catalogue as a table.
+fn table() -> String {
+    let mut table = "| Code | Severity | Meaning | Remedy |\n|---|---|---|---|\n".to_owned();
+    for code in FindingCode::ALL {
+        let entry = code.entry();
+        let severities: Vec<_> = entry.severities.iter().copied().map(word).collect();
+        let remedy = match entry.remedy {
+            Remedy::Always(text) => text.to_owned(),
+            Remedy::Usually(text) => format!("Usually: {text}"),
+            Remedy::PerCase => "The finding gives it.".to_owned(),
+        };
+        let (name, meaning) = (code.as_str(), entry.meaning);
+        let anchor = name.to_lowercase();
+        writeln!(table, "| [`{name}`](#{anchor}) | {} | {meaning} | {remedy} |", severities.join(" or ")).unwrap();
+    }
+    table
+}
+
+#[test]
+fn the_table_of_the_page_is_the_catalogue() {
+    let (before, rest) = PAGE.split_once(BEGIN).unwrap();
+    let (written, after) = rest.split_once(END).unwrap();
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(PAGE_PATH, format!("{before}{BEGIN}{}{END}{after}", table())).unwrap();
+        return;
+    }
+    assert_eq!(written, table(), "docs/findings.md differs from the catalogue (BLESS=1 rewrites its table)");
+}
+
 #[test]
 fn every_code_has_its_section_and_every_section_its_code() {
-    let mut codes: Vec<_> = codes().into_iter().map(FindingCode::as_str).collect();
-    assert!(codes.len() > 25, "{codes:?}");
+    let mut codes: Vec<_> = FindingCode::ALL.iter().map(|code| code.as_str()).collect();
     codes.sort();
     assert_eq!(sections().into_keys().collect::<Vec<_>>(), codes);
 }
 
 #[test]
 fn every_section_says_how_bad_it_is_and_what_to_do() {
-    for (title, text) in sections() {
-        let severity = text.trim_start().split(['.', ' ']).next().unwrap_or_default();
-        assert!(["Error", "Warning", "Info"].contains(&severity), "{title} begins with {severity:?}");
-        assert!(text.contains("\nDo: "), "{title} says what to do");
+    let sections = sections();
+    for code in FindingCode::ALL {
+        let text = sections[code.as_str().as_str()];
+        let first = text.trim_start().split(['.', ' ']).next().unwrap_or_default();
+        assert_eq!(first.to_lowercase(), word(code.severity()), "{code:?} begins with its usual severity");
+        for severity in code.entry().severities {
+            assert!(text.to_lowercase().contains(word(*severity)), "{code:?} can be {severity:?}");
+        }
+        assert!(text.contains("\nDo: "), "{code:?} says what to do");
     }
 }
 
 #[test]
 fn a_code_is_the_same_in_json_and_text() {
-    for code in codes() {
-        let finding = Finding::new(Severity::Info, code, Subject::Cluster("dev".to_owned()), "message", "remedy");
+    for code in FindingCode::ALL {
+        let finding = Finding::new(*code, Subject::Cluster("dev".to_owned()), "message");
         let json = serde_json::to_value(&finding).unwrap();
         assert_eq!(json["code"], code.as_str(), "status and `-o json`");
-        assert!(finding.to_string().starts_with(&format!("info {} cluster dev", code.as_str())), "log and terminal: {finding}");
+        let beginning = format!("{} {} cluster dev", word(code.severity()), code.as_str());
+        assert!(finding.to_string().starts_with(&beginning), "log and terminal: {finding}");
+        assert!(!finding.remedy.is_empty() && finding.remedy.ends_with('.'), "{finding}");
     }
 }

@@ -31,7 +31,7 @@ mod tests {
 
     #[test]
     fn only_what_is_new_is_told() {
-        let finding = |code| Finding::new(Severity::Info, code, Subject::Cluster("dev".to_owned()), "message", "remedy");
+        let finding = |code| Finding::new(code, Subject::Cluster("dev".to_owned()), "message");
         let (drift, gap) = (finding(FindingCode::Drift), finding(FindingCode::UpdateGap));
         assert_eq!(new(&[], &[drift.clone(), gap.clone()]), [&drift, &gap]);
         assert_eq!(new(std::slice::from_ref(&gap), &[drift.clone(), gap.clone()]), [&drift]);

@@ -299,8 +299,7 @@ fn told(service: &Service, hold: &Hold) -> Finding {
         hold.since,
         hold.calm.as_secs()
     );
-    let remedy = "Find out what updates the service again and again, or have an administrator raise spec.limits.service.labelUpdates.";
-    Finding::new(severity, FindingCode::LabelsFlapping, Subject::Service(service.name.clone()), message, remedy)
+    Finding::new(FindingCode::LabelsFlapping, Subject::Service(service.name.clone()), message).with_severity(severity)
 }
 
 #[cfg(test)]

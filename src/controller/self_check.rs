@@ -33,9 +33,8 @@ fn off_the_control_network(service: &Service, channel: &ChannelMode, snapshot: &
         "The operator's service is not on the control network {network}, so no extension reaches it: routes stay as they are, and new proxies \
          do not start."
     );
-    let remedy = "Attach the service to that network in the stack file, or set SWARMGATE_CONTROL_NETWORK to the network that it is on.";
     let subject = Subject::Service(service.name.clone());
-    Some(Finding::new(Severity::Error, FindingCode::ControlNetworkNotAttached, subject, message, remedy).at("networks", network))
+    Some(Finding::new(FindingCode::ControlNetworkNotAttached, subject, message).at("networks", network))
 }
 
 #[cfg(test)]

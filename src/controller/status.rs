@@ -206,22 +206,18 @@ fn engine_refused(seen: &Seen<'_>) -> Option<Finding> {
     }
     if refusal.undecided {
         return Some(Finding::new(
-            Severity::Error,
             FindingCode::EngineUnavailable,
             subject,
             format!(
                 "The newest configuration could not be tested ({}); it is tried again, and the last good one stays in force.",
                 refusal.words.trim()
             ),
-            "If this lasts, give the extension more processor time (spec.extension.resources), or spread the hosts over several clusters.",
         ));
     }
     Some(Finding::new(
-        Severity::Error,
         FindingCode::EngineRefused,
         subject,
         format!("The engine refused the newest configuration, so the last good one stays in force: {}", refusal.words.trim()),
-        "Look in the engine's words for the host or option that it names, and change the label or the setting that asks for it.",
     ))
 }
 

@@ -24,7 +24,7 @@ use super::snapshot_cache::{Lookout, SightReport};
 use super::status;
 use crate::explain::Sources;
 use crate::intent::cluster::Cluster;
-use crate::report::{ClusterStatus, Finding, FindingCode, OperatorStatus, Severity, StatusReport, Subject};
+use crate::report::{ClusterStatus, Finding, FindingCode, OperatorStatus, StatusReport, Subject};
 use crate::telemetry::endpoints::{Answer, ExplainQuery, RenderQuery, Source, Trouble};
 use crate::types::ClusterName;
 
@@ -122,9 +122,8 @@ impl Board {
     fn events_lost(&self) -> Option<Finding> {
         let subject = Subject::Object("event stream of the Docker API".to_owned());
         let message = "The stream is broken or silent; changes are noticed by polling.";
-        let remedy = "Nothing needs to be done; if it lasts, look into the log of the manager's Docker daemon.";
         let lost = !self.signals.events_alive() && self.lookout.sight().last_snapshot_at.is_some();
-        lost.then(|| Finding::new(Severity::Info, FindingCode::EventsLost, subject, message, remedy))
+        lost.then(|| Finding::new(FindingCode::EventsLost, subject, message))
     }
 
     /// Works something out for one who asks, beside the loop: a table of thousands of routes takes a while. At most

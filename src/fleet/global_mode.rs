@@ -9,7 +9,7 @@ use super::common_fields::{want, whole};
 use super::field::{Field, MAX_REPLICAS, REPLICAS, Want};
 use crate::intent::cluster::{CONSTRAINT_AT_CREATION, PROXIES_AT_CREATION, Proxy};
 use crate::intent::cluster_spec::Mode;
-use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::report::{Finding, FindingCode, Subject};
 use crate::swarm::{Service, Snapshot, one_on_each};
 
 /// Where new proxies start before old ones have stopped, a node has two for a while.
@@ -78,26 +78,19 @@ fn replaced_together(name: &str, can_be_counted: bool) -> Finding {
         "First use constraints that compare node.id, node.hostname, node.role, node.platform or node.labels only; those of now cannot be \
          counted. "
     };
-    Finding::new(
-        Severity::Warning,
-        FindingCode::ProxiesReplacedTogether,
-        Subject::Service(name.to_owned()),
-        "The service has Swarm's own global mode. While its proxies are being replaced, any change of a node, such as a network that somebody \
-         else's task brings there, makes Swarm replace that node's proxy at once, so all proxies can be down together.",
-        format!(
-            "{first}Remove the service at a quiet time (docker service rm {name}): it is created again at once without this fault, and until \
-             the new proxies run nothing is served."
-        ),
-    )
+    let message = "The service has Swarm's own global mode. While its proxies are being replaced, any change of a node, such as a network that \
+                   somebody else's task brings there, makes Swarm replace that node's proxy at once, so all proxies can be down together.";
+    let remedy = format!(
+        "{first}Remove the service at a quiet time (docker service rm {name}): it is created again at once without this fault, and until \
+         the new proxies run nothing is served."
+    );
+    Finding::new(FindingCode::ProxiesReplacedTogether, Subject::Service(name.to_owned()), message).with_remedy(remedy)
 }
 
 fn undecided(name: &str, kept: u64) -> Finding {
     Finding::new(
-        Severity::Warning,
         FindingCode::ProxyNodesUnknown,
         Subject::Service(name.to_owned()),
         format!("Which nodes meet the constraints of the proxies cannot be told, so their number stays {kept}: nodes that join get none."),
-        "Use constraints that compare node.id, node.hostname, node.role, node.platform or node.labels, or write mode: replicated with the \
-         number of replicas.",
     )
 }

@@ -174,7 +174,10 @@ fn finding(held: &Held<'_>, service: &Service, ports: &[String], has: &str, take
          node.role)."
     );
     let severity = if acute { Severity::Error } else { Severity::Warning };
-    Finding::new(severity, FindingCode::HostPortContested, Subject::Service(service.name.clone()), message, remedy).at("ports", &all)
+    Finding::new(FindingCode::HostPortContested, Subject::Service(service.name.clone()), message)
+        .with_severity(severity)
+        .with_remedy(remedy)
+        .at("ports", &all)
 }
 
 /// Whether a task finds no node because of a port, and one is missing for that. Successors of tasks that run wait, too.

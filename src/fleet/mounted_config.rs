@@ -16,7 +16,7 @@ use crate::channel::contract::{BOOT_FILE, LABEL_CONTENT, LABEL_MATERIAL};
 use crate::channel::wire::Bundle;
 use crate::intent::cluster_spec::Rollout;
 use crate::pki::ChannelRole;
-use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::report::{Finding, FindingCode, Subject};
 use crate::swarm::{Config, Service};
 use crate::types::{ClusterName, Digest};
 
@@ -137,7 +137,7 @@ fn too_large(input: &ShapeInput<'_>, role: Role, bytes: usize, objects: usize) -
     let most = objects * OBJECT_BYTES_MAX;
     let message = format!("The {what} has {bytes} bytes, and {where_to} at most {most}; the mounted one, if any, stays.");
     let subject = Subject::Cluster(input.cluster.name.to_string());
-    Finding::new(Severity::Error, FindingCode::ConfigTooLarge, subject, message, remedy)
+    Finding::new(FindingCode::ConfigTooLarge, subject, message).with_remedy(remedy)
 }
 
 /// Whether a config says the same as a bundle, whenever that was accepted.

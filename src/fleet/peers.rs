@@ -14,8 +14,8 @@ use crate::channel::ChannelMode;
 use crate::channel::contract::{ENV_CHANNEL, ENV_OPERATOR_URL, EXTENSION_PORT};
 use crate::channel::wire::Peers;
 use crate::intent::cluster::{Cluster, Workload};
-use crate::report::{Finding, FindingCode, Severity, Subject};
-use crate::swarm::{NODE_ADDRESS_LABEL, Service, Snapshot, Task};
+use crate::report::{Finding, FindingCode, Subject};
+use crate::swarm::{Service, Snapshot, Task};
 use crate::types::Port;
 
 /// Where everybody is, for those who ask the operator; nothing with a control network.
@@ -122,6 +122,5 @@ pub(super) fn nobody_finds_the_extension(input: &ShapeInput<'_>) -> Option<Findi
 }
 
 fn unknown_address(input: &ShapeInput<'_>, message: String) -> Finding {
-    let remedy = format!("Say it: docker node update --label-add {NODE_ADDRESS_LABEL}=ADDRESS NODE.");
-    Finding::new(Severity::Error, FindingCode::NodeAddress, Subject::Cluster(input.cluster.name.to_string()), message, remedy)
+    Finding::new(FindingCode::NodeAddress, Subject::Cluster(input.cluster.name.to_string()), message)
 }

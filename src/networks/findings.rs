@@ -150,7 +150,7 @@ fn failed(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, id: &NetworkI
          node and lets nodes reach each other (UDP 4789); or move the service to a network that the proxies have.",
         input.service
     );
-    let found = |subject| Finding::new(Severity::Error, FindingCode::NetworkQuarantined, subject, message.clone(), remedy.clone());
+    let found = |subject| Finding::new(FindingCode::NetworkQuarantined, subject, message.clone()).with_remedy(remedy.clone());
     each(&services, name, found)
 }
 
@@ -171,7 +171,7 @@ fn fails(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory) -> Vec<Finding
              lost this one; restarting its Docker engine helps most often.",
             input.service
         );
-        Finding::new(Severity::Error, FindingCode::NetworkFailing, Subject::Object(format!("network {name}")), message, remedy).at("network", name)
+        Finding::new(FindingCode::NetworkFailing, Subject::Object(format!("network {name}")), message).with_remedy(remedy).at("network", name)
     })
     .collect()
 }
@@ -221,7 +221,8 @@ fn is_short(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, id: &Networ
         "The proxies are attached to the network {name}, which {words}: {then} meanwhile, and no other network is attached. {next}"
     );
     let remedy = format!("Run fewer tasks on {name}, or move services to a network with a larger subnet.");
-    let found = |subject| Finding::new(severity, FindingCode::NetworkFull, subject, message.clone(), remedy.clone());
+    let found =
+        |subject| Finding::new(FindingCode::NetworkFull, subject, message.clone()).with_severity(severity).with_remedy(remedy.clone());
     each(&services(input, id), name, found)
 }
 
@@ -246,7 +247,7 @@ fn left_for_want(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, id: &N
         held.words.replacen("has ", "had ", 1).replace(" wait for one", " waited for one")
     );
     let remedy = format!("Nothing needs to be done if {name} keeps addresses free; else move services to a network with a larger subnet.");
-    let found = |subject| Finding::new(Severity::Error, FindingCode::NetworkFull, subject, message.clone(), remedy.clone());
+    let found = |subject| Finding::new(FindingCode::NetworkFull, subject, message.clone()).with_remedy(remedy.clone());
     each(&services(input, id), name, found)
 }
 
@@ -269,10 +270,8 @@ fn lingers(input: &Input<'_>, memory: &Memory, id: &NetworkId, since: Timestamp,
         "or when they are replaced anyway; it can be removed then"
     };
     Finding::new(
-        Severity::Info,
         FindingCode::NetworkLingers,
         Subject::Object(name.to_owned()),
         format!("No route needs the network {name} any more. The proxies leave it at {until:.0}, {sooner}."),
-        "Nothing needs to be done.",
     )
 }

@@ -9,7 +9,7 @@ use super::state::Memory;
 use super::step::{Plan, RolloutNote, SecretContent, Step};
 use crate::channel::contract::{LABEL_OWNER, LABEL_ROLE, LABEL_TOKEN_DIGEST};
 use crate::fleet::{ConfigObject, Described, Fleet, Kind, Role, ServiceShape, TokenSecret};
-use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
+use crate::report::{Finding, FindingCode, Subject, WaitingOn};
 use crate::swarm::{Service, Snapshot};
 
 /// By this label an access control in front of the Docker API says whose an object is.
@@ -67,11 +67,9 @@ impl<'a> Draft<'a> {
             self.block("network", name, "it is not an overlay network");
         } else if fleet.control_network_encrypted && found.iter().any(|network| !network.encrypted) {
             self.findings.push(Finding::new(
-                Severity::Warning,
                 FindingCode::NetworkNotEncrypted,
                 Subject::Object(name.clone()),
                 "The control network should be encrypted, but the one that exists is not; it is used as it is.",
-                "Name another control network, or remove this one while nothing uses it; Swarm cannot change a network.",
             ));
         }
     }
@@ -137,13 +135,14 @@ impl<'a> Draft<'a> {
     pub(super) fn block(&mut self, kind: &str, name: &str, why: &str) {
         self.blocked.insert(name.to_owned());
         self.waiting.push(WaitingOn::ForeignObject { object: format!("{kind} {name}") });
-        self.findings.push(Finding::new(
-            Severity::Error,
-            FindingCode::NameTaken,
-            if kind == "service" { Subject::Service(name.to_owned()) } else { Subject::Object(name.to_owned()) },
-            format!("The {kind} {name} exists and cannot be used: {why}; what needs it is held back."),
-            format!("Remove or rename the other {kind}, or choose another name in the document."),
-        ));
+        self.findings.push(
+            Finding::new(
+                FindingCode::NameTaken,
+                if kind == "service" { Subject::Service(name.to_owned()) } else { Subject::Object(name.to_owned()) },
+                format!("The {kind} {name} exists and cannot be used: {why}; what needs it is held back."),
+            )
+            .with_remedy(format!("Remove or rename the other {kind}, or choose another name in the document.")),
+        );
     }
 
     /// Whether this operator created the service: only then are those of its settings believed that the document leaves out.

@@ -17,7 +17,7 @@ const SPARE_CONFIGS: usize = 2;
 fn renamed_with_a_gap(shape: &ServiceShape, old: &Service) -> Finding {
     let message = format!("{} has the ports that {} needs, so it is removed before; requests fail meanwhile.", old.name, shape.name);
     let remedy = "Change the name while traffic goes elsewhere, or publish other ports as well for the time being.";
-    Finding::new(Severity::Warning, FindingCode::UpdateGap, Subject::Service(shape.name.clone()), message, remedy)
+    Finding::new(FindingCode::UpdateGap, Subject::Service(shape.name.clone()), message).with_severity(Severity::Warning).with_remedy(remedy)
 }
 
 impl<'a> Draft<'a> {

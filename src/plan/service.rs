@@ -61,13 +61,11 @@ impl<'a> Draft<'a> {
         if let Some(hold) = shape.contested.as_ref().filter(|_| self.runs(service)) {
             return self.waiting.push(hold.clone());
         }
-        self.findings.push(Finding::new(
-            Severity::Warning,
-            FindingCode::UpdateGap,
-            Subject::Service(service.name.clone()),
-            "Swarm cannot change the mode of a service (replicated, global, a job), so it is removed and created again; requests fail meanwhile.",
-            "Change the mode while traffic goes elsewhere, or declare a second cluster and move over to it.",
-        ));
+        let message = "Swarm cannot change the mode of a service (replicated, global, a job), so it is removed and created again; requests \
+                       fail meanwhile.";
+        let remedy = "Change the mode while traffic goes elsewhere, or declare a second cluster and move over to it.";
+        let finding = Finding::new(FindingCode::UpdateGap, Subject::Service(service.name.clone()), message);
+        self.findings.push(finding.with_severity(Severity::Warning).with_remedy(remedy));
         let reason = "its mode changes".to_owned();
         self.steps.push(Step::RemoveService { id: service.id.clone(), name: service.name.clone(), reason });
     }
@@ -181,14 +179,12 @@ impl<'a> Draft<'a> {
         let lost = lost(&service.spec, &spec);
         let lost = if lost.is_empty() { String::new() } else { format!(" Of what is there now, this is lost: {lost}.") };
         self.findings.push(Finding::new(
-            Severity::Warning,
             FindingCode::ServiceTakenOver,
             Subject::Service(service.name.clone()),
             format!(
                 "The service has Swarmgate's labels, but this operator did not create it. It is taken over: what the document does not \
                  state becomes as at creation, except for replicas and for constraints that some node meets.{lost}"
             ),
-            "After an upgrade or a new installation, state in the document what should stay. Else find out who created the service.",
         ));
         // Nobody has changed by hand what was never ours.
         Patched { spec, drift: Vec::new() }
@@ -279,13 +275,17 @@ impl<'a> Draft<'a> {
 
     fn tell_failure(&mut self, service: &Service, note: &RolloutNote) {
         let (RolloutOutcome::Failed(_), Some(status)) = (note.outcome, &service.update_status) else { return };
-        self.findings.push(Finding::new(
-            Severity::Error,
-            FindingCode::RolloutFailed,
-            Subject::Service(service.name.clone()),
-            format!("Swarm gave up a rollout of this service ({}); the declared state is not in force.", rollout::words(status)),
-            format!("See why its tasks failed (docker service ps --no-trunc {}); a changed document is tried at once.", service.name),
-        ));
+        self.findings.push(
+            Finding::new(
+                FindingCode::RolloutFailed,
+                Subject::Service(service.name.clone()),
+                format!("Swarm gave up a rollout of this service ({}); the declared state is not in force.", rollout::words(status)),
+            )
+            .with_remedy(format!(
+                "See why its tasks failed (docker service ps --no-trunc {}); a changed document is tried at once.",
+                service.name
+            )),
+        );
     }
 
     fn tell_drift(&mut self, service: &Service, shape: &ServiceShape, patched: &Patched) {
@@ -295,19 +295,10 @@ impl<'a> Draft<'a> {
             return;
         }
         for (field, found) in &patched.drift {
-            let remedy = match shape.follows_nodes {
-                Some(_) if field == REPLICAS || field == MAX_REPLICAS => {
-                    "With mode: global there is one proxy on each node that fits; write mode: replicated to choose their number."
-                }
-                _ => "Change the document instead, or leave the field out of it to manage it by hand.",
-            };
-            let finding = Finding::new(
-                Severity::Warning,
-                FindingCode::Drift,
-                Subject::Service(service.name.clone()),
-                "Somebody changed this by hand although the document states it; it is put back.",
-                remedy,
-            );
+            let message = "Somebody changed this by hand although the document states it; it is put back.";
+            let finding = Finding::new(FindingCode::Drift, Subject::Service(service.name.clone()), message);
+            let counts_nodes = shape.follows_nodes.is_some() && (field == REPLICAS || field == MAX_REPLICAS);
+            let finding = finding.with_own_remedy(counts_nodes.then_some(ONE_ON_EACH_NODE));
             // The environment may hold passwords, and findings are shown to everybody who may read the status.
             let value = if field.starts_with("env.") { "(not shown)".to_owned() } else { shown(found) };
             self.findings.push(finding.at(field.clone(), &value));
@@ -319,17 +310,18 @@ impl<'a> Draft<'a> {
         let order = get(spec, &["UpdateConfig", "Order"]).and_then(Value::as_str).unwrap_or("stop-first");
         let replicas = get(spec, &["Mode", "Replicated", "Replicas"]).and_then(Value::as_u64).unwrap_or(1);
         if shape.role == Role::Proxy && shape.mode == Mode::Replicated && replicas == 1 && order == "stop-first" {
-            self.findings.push(Finding::new(
-                Severity::Warning,
-                FindingCode::UpdateGap,
-                Subject::Service(shape.name.clone()),
-                "A single proxy that is stopped before its successor starts: requests fail whenever it is replaced.",
-                "Run two replicas or more (with mode: global, on two nodes or more), or publish through the routing mesh with order start-first.",
-            ));
+            let message = "A single proxy that is stopped before its successor starts: requests fail whenever it is replaced.";
+            let remedy = "Run two replicas or more (with mode: global, on two nodes or more), or publish through the routing mesh with \
+                          order start-first.";
+            let finding = Finding::new(FindingCode::UpdateGap, Subject::Service(shape.name.clone()), message);
+            self.findings.push(finding.with_severity(Severity::Warning).with_remedy(remedy));
         }
     }
 }
 
+/// What helps whoever changes the number of proxies by hand while it follows the nodes.
+const ONE_ON_EACH_NODE: &str =
+    "With mode: global there is one proxy on each node that fits; write mode: replicated to choose their number.";
 /// So many lost fields are named at most.
 const LOST_MAX: usize = 12;
 /// Paths hold keys of labels, which can be long.

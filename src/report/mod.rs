@@ -3,12 +3,14 @@
 
 mod condition;
 mod finding;
+mod finding_catalog;
 mod route_text;
 mod status;
 mod waiting;
 
 pub use condition::{Condition, ConditionStatus, condition_types, reasons};
-pub use finding::{Finding, FindingCode, Severity, Subject};
+pub use finding::{Finding, Subject};
+pub use finding_catalog::{CatalogEntry, FindingCode, Remedy, Severity};
 pub use status::{
     ClusterStatus, EndpointReport, EndpointState, FindingCount, OperatorStatus, Phase, ProxyTaskReport, RolloutReport, RouteKind,
     RouteReport, RouteState, SOURCE_BOOT, SOURCE_NAMES, ServiceReport, StatusReport, TlsReport,

@@ -202,11 +202,11 @@ fn first_expiry(name: &str, cluster: &ClusterStatus) -> Option<(Series, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Finding, FindingCode, OperatorStatus, Severity, Subject};
+    use crate::report::{Finding, FindingCode, OperatorStatus, Subject};
 
     #[test]
     fn findings_are_counted_by_their_code() {
-        let finding = |code, name: &str| Finding::new(Severity::Warning, code, Subject::Service(name.to_owned()), "a message", "a remedy");
+        let finding = |code, name: &str| Finding::new(code, Subject::Service(name.to_owned()), "a message");
         let operator = OperatorStatus {
             version: "1".to_owned(),
             instance: "i".to_owned(),
@@ -216,8 +216,8 @@ mod tests {
             writes_total: 0,
         };
         let findings = vec![
-            finding(FindingCode::HostNotAllowed, "a"),
-            finding(FindingCode::HostNotAllowed, "b"),
+            finding(FindingCode::AmbiguousNetwork, "a"),
+            finding(FindingCode::AmbiguousNetwork, "b"),
             finding(FindingCode::UnknownLabel, "a"),
         ];
         let (api_version, generated_at) = ("swarmgate/v1".to_owned(), jiff::Timestamp::UNIX_EPOCH);
@@ -227,7 +227,7 @@ mod tests {
             let labels = vec![("code", code.as_str()), ("severity", "warning".to_owned())];
             series.iter().find(|((name, given), _)| *name == FINDINGS && *given == labels).map(|(_, value)| *value)
         };
-        assert_eq!((count(FindingCode::HostNotAllowed), count(FindingCode::UnknownLabel)), (Some(2.0), Some(1.0)));
+        assert_eq!((count(FindingCode::AmbiguousNetwork), count(FindingCode::UnknownLabel)), (Some(2.0), Some(1.0)));
         assert_eq!(count(FindingCode::Drift), None);
     }
 

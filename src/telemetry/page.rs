@@ -242,7 +242,8 @@ mod tests {
 
     #[test]
     fn what_others_wrote_is_escaped() {
-        let finding = Finding::new(Severity::Error, FindingCode::InvalidLabelValue, Subject::Service("<b>app".to_owned()), "x", "y")
+        let finding = Finding::new(FindingCode::InvalidLabelValue, Subject::Service("<b>app".to_owned()), "x")
+            .with_remedy("y")
             .at("com.docker.lb.hosts", "<script>alert('1')</script>");
         let operator = OperatorStatus {
             version: "1".to_owned(),

@@ -10,7 +10,7 @@ use super::service_selection::label_key;
 use crate::intent::cluster::Cluster;
 use crate::intent::hosts::{HostRule, listed};
 use crate::intent::labels::ServiceLabels;
-use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::report::{Finding, FindingCode, Subject};
 use crate::swarm::{Service, Snapshot};
 use crate::types::{HostPattern, ServiceId};
 
@@ -128,5 +128,5 @@ fn default_refused(cluster: &Cluster, service: &Service, refusal: &Refusal) -> F
 }
 
 fn finding(service: &Service, message: String, remedy: &str) -> Finding {
-    Finding::new(Severity::Error, FindingCode::HostNotAllowed, Subject::Service(service.name.clone()), message, remedy)
+    Finding::new(FindingCode::HostNotAllowed, Subject::Service(service.name.clone()), message).with_remedy(remedy)
 }

@@ -14,7 +14,7 @@ use super::network_selection::{self, Way, choose, is_usable};
 use super::node_ports;
 use super::service_selection::{Published, label_key};
 use crate::intent::labels::{Affinity, BackendMode};
-use crate::report::{EndpointReport, EndpointState, Finding, FindingCode, Severity};
+use crate::report::{EndpointReport, EndpointState, Finding, FindingCode};
 use crate::route::Endpoint;
 use crate::swarm::Task;
 use crate::types::{NetworkId, NetworkName};
@@ -292,7 +292,7 @@ fn affinity_without_effect(published: &Published<'_>) -> Option<Finding> {
     };
     let message = "requests go to the virtual IP of the service, behind which Swarm chooses the task";
     let remedy = "Set backend_mode=task, or remove the label.";
-    let finding = Finding::new(Severity::Warning, FindingCode::LabelWithoutEffect, published.subject(), message, remedy);
+    let finding = Finding::new(FindingCode::LabelWithoutEffect, published.subject(), message).with_remedy(remedy);
     Some(finding.at(label_key(label), value))
 }
 
@@ -305,5 +305,5 @@ fn no_virtual_ip(published: &Published<'_>, way: &Way) -> Finding {
     } else {
         "Set endpoint_mode: vip on the service (docker service update --endpoint-mode vip), or backend_mode=task."
     };
-    Finding::new(Severity::Warning, FindingCode::NoVirtualIp, published.subject(), message, remedy).at(label_key("backend_mode"), "vip")
+    Finding::new(FindingCode::NoVirtualIp, published.subject(), message).with_remedy(remedy).at(label_key("backend_mode"), "vip")
 }

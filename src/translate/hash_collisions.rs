@@ -9,7 +9,7 @@ use super::service_selection::{Published, label_key};
 use super::teams::Team;
 use crate::intent::hosts::listed;
 use crate::render;
-use crate::report::{Finding, FindingCode, Severity};
+use crate::report::{Finding, FindingCode};
 use crate::types::{EngineKind, HostPattern};
 
 /// So many of one team stand in a bucket: with fewer anybody could take another team's host its place.
@@ -61,5 +61,5 @@ fn told(world: &World<'_>, service: &Published<'_>, lost: &[HostPattern]) -> Fin
         world.cluster.name
     );
     let remedy = "Give the hosts other names, such as another word in the place of the first, or publish a wildcard instead of them.";
-    Finding::new(Severity::Error, FindingCode::LimitExceeded, service.subject(), message, remedy).at(label_key("hosts"), &listed(&lost))
+    Finding::new(FindingCode::LimitExceeded, service.subject(), message).with_remedy(remedy).at(label_key("hosts"), &listed(&lost))
 }

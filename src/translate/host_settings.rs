@@ -5,7 +5,7 @@ use super::World;
 use super::endpoints::Reach;
 use super::service_selection::label_key;
 use super::tls_references;
-use crate::report::{Finding, FindingCode, Severity};
+use crate::report::{Finding, FindingCode};
 use crate::route::TlsBinding;
 use crate::types::HostPattern;
 
@@ -66,8 +66,7 @@ fn not_published(world: &World<'_>, member: &Reach<'_>) -> Finding {
     let label = if labels.passthrough { "ssl_passthrough" } else { "ssl_cert" };
     let value = labels.certificate.as_ref().filter(|_| !labels.passthrough).map_or("true", |name| name.as_str());
     let message = format!("the cluster {} publishes no TLS port, so its hosts are not published by TLS", world.cluster.name);
-    let remedy = "Add spec.proxy.publish.https to the cluster's document.";
-    let finding = Finding::new(Severity::Error, FindingCode::TlsNotPublished, member.published.subject(), message, remedy);
+    let finding = Finding::new(FindingCode::TlsNotPublished, member.published.subject(), message);
     finding.at(label_key(label), value)
 }
 
@@ -80,7 +79,7 @@ fn tls_conflict(host: &HostPattern, oldest: &Reach<'_>, later: &Reach<'_>) -> Fi
     let oldest = &oldest.published.service.name;
     let message = format!("{oldest} decided first how TLS of {host} is handled, and otherwise; its setting counts");
     let remedy = "Give all services of one host the same certificate, or ssl_passthrough on all of them.";
-    let finding = Finding::new(Severity::Warning, FindingCode::ConflictingSetting, later.published.subject(), message, remedy);
+    let finding = Finding::new(FindingCode::ConflictingSetting, later.published.subject(), message).with_remedy(remedy);
     finding.at(label_key(label), value)
 }
 
@@ -109,6 +108,6 @@ fn redirects_without_tls(world: &World<'_>, host: &HostPattern, member: &Reach<'
     };
     let message = format!("{host} is not published by TLS: {follows}");
     let remedy = "Add com.docker.lb.ssl_cert (or ssl_passthrough), or remove ssl_only.";
-    let finding = Finding::new(Severity::Error, FindingCode::RedirectWithoutTls, member.published.subject(), message, remedy);
+    let finding = Finding::new(FindingCode::RedirectWithoutTls, member.published.subject(), message).with_remedy(remedy);
     Some(finding.at(label_key("ssl_only"), "true"))
 }

@@ -25,8 +25,7 @@ pub fn closed_on_container(service: &Service) -> Option<Finding> {
     let key = asking.next()?;
     let message = "this label stands on the containers, where nobody reads labels, and it sounds like access control, which no label is: so that \
                    nobody gets in who should not, the service's routes are closed and answer 503";
-    let remedy = "Remove the label if everybody may get in; else let the application (or a proxy of its own before it) check who asks.";
-    let finding = Finding::new(Severity::Error, FindingCode::UnknownAccessLabel, subject(service), message, remedy);
+    let finding = Finding::new(FindingCode::UnknownAccessLabel, subject(service), message);
     Some(Finding { field: Some(excerpt(key, 120)), ..finding })
 }
 
@@ -42,8 +41,7 @@ fn on_container(service: &Service) -> Option<Finding> {
     let asks = only_there.iter().any(|key| [label_key("hosts"), label_key("default_backend")].iter().any(|asking| asking == key));
     let severity = if asks { Severity::Error } else { Severity::Warning };
     let message = format!("these labels stand on the containers and not on the service, where nobody reads them: {named}");
-    let remedy = "Write them under deploy.labels in the stack file (`docker service create --label`, not --container-label).";
-    let finding = Finding::new(severity, FindingCode::LabelOnContainer, subject(service), message, remedy);
+    let finding = Finding::new(FindingCode::LabelOnContainer, subject(service), message).with_severity(severity);
     Some(Finding { field: Some(excerpt(first, 120)), ..finding })
 }
 
@@ -161,7 +159,7 @@ fn of_other_proxy(service: &Service) -> Option<Finding> {
     };
     let remedy =
         format!("Nothing, if that proxy is to publish it. For Swarmgate: {ours} under deploy.labels{more}; docs/labels.md has all labels.");
-    let finding = Finding::new(Severity::Info, FindingCode::OtherProxyLabels, subject(service), message, remedy);
+    let finding = Finding::new(FindingCode::OtherProxyLabels, subject(service), message).with_remedy(remedy);
     let key = service.labels.keys().find(|written| written.eq_ignore_ascii_case(key)).map_or(key, String::as_str);
     Some(Finding { field: Some(excerpt(key, 120)), ..finding })
 }

@@ -174,13 +174,13 @@ fn not_attached(world: &World<'_>, network: &Network, fault: &Fault) -> Finding 
         Fault::Full(_) => "Make it anew with a larger subnet, or take it off the list.",
     };
     let subject = Subject::Cluster(world.cluster.name.to_string());
-    Finding::new(Severity::Error, fault.code(), subject, message, remedy).at("spec.networks", &network.name)
+    Finding::new(fault.code(), subject, message).with_remedy(remedy).at("spec.networks", &network.name)
 }
 
 /// What the author of labels should know about a network that is left out. The label stands with it if it names the network.
 pub fn finding_of_service(published: &Published<'_>, network: &Network, fault: &Fault, severity: Severity, instead: &str) -> Finding {
     let message = format!("the network {} of the service is not used: {}; {instead}", network.name, fault.words());
-    let finding = Finding::new(severity, fault.code(), published.subject(), message, fault.remedy());
+    let finding = Finding::new(fault.code(), published.subject(), message).with_severity(severity).with_remedy(fault.remedy());
     match published.labels.network.as_deref() {
         Some(label) => finding.at(label_key("network"), label),
         None => finding,

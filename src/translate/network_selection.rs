@@ -198,7 +198,7 @@ fn unreachable(world: &World<'_>, published: &Published<'_>, attached: &[&Networ
             names(attached)
         );
         let remedy = "Attach the service to one of the cluster's networks, or have an administrator add its network to the closed list (spec.networks.only).";
-        return Finding::new(Severity::Error, FindingCode::UnreachableNetwork, published.subject(), message, remedy);
+        return Finding::new(FindingCode::UnreachableNetwork, published.subject(), message).with_remedy(remedy);
     }
     if asks_for_bridge(published.labels.network.as_deref()) || published.service.ports.iter().any(|port| port.host_mode) {
         return node_ports::none_published(published, Severity::Error, "its hosts answer 503");
@@ -209,7 +209,7 @@ fn unreachable(world: &World<'_>, published: &Published<'_>, attached: &[&Networ
         "Attach the service to an overlay network (docker service update --network-add; `networks` in a stack file), or publish its port in host \
          mode (docker service update --publish-add mode=host,target={target})."
     );
-    Finding::new(Severity::Error, FindingCode::UnreachableNetwork, published.subject(), message, remedy)
+    Finding::new(FindingCode::UnreachableNetwork, published.subject(), message).with_remedy(remedy)
 }
 
 fn not_found(published: &Published<'_>, label: &str, attached: &[&Network], instead: &str) -> Finding {
@@ -217,7 +217,8 @@ fn not_found(published: &Published<'_>, label: &str, attached: &[&Network], inst
     if labelled(published.service, label, attached).is_some() {
         let message = format!("the network is not in the cluster's closed list (spec.networks.only); {instead}");
         let remedy = "Remove the label or name a network of the list, or have an administrator add this one to it.";
-        return Finding::new(Severity::Warning, FindingCode::NetworkNotFound, published.subject(), message, remedy)
+        return Finding::new(FindingCode::NetworkNotFound, published.subject(), message)
+            .with_remedy(remedy)
             .at(label_key("network"), label);
     }
     let message = format!("no usable network of the service has this name (it has {has}); {instead}");
@@ -228,7 +229,7 @@ fn not_found(published: &Published<'_>, label: &str, attached: &[&Network], inst
                 .to_owned()
         }
     };
-    Finding::new(Severity::Warning, FindingCode::NetworkNotFound, published.subject(), message, remedy).at(label_key("network"), label)
+    Finding::new(FindingCode::NetworkNotFound, published.subject(), message).with_remedy(remedy).at(label_key("network"), label)
 }
 
 /// That a service on its nodes' own network names another one: none can be attached to it, so that the usual advice would not help.
@@ -236,7 +237,7 @@ fn on_host(published: &Published<'_>, label: &str) -> Option<Finding> {
     let message =
         "the service is on its nodes' own network and has no other; the addresses of its nodes and the port of its label are used";
     let remedy = "Remove the label, or write host.";
-    let finding = Finding::new(Severity::Warning, FindingCode::NetworkNotFound, published.subject(), message, remedy);
+    let finding = Finding::new(FindingCode::NetworkNotFound, published.subject(), message).with_remedy(remedy);
     (!asks_for_host(Some(label))).then(|| finding.at(label_key("network"), label))
 }
 
@@ -248,9 +249,5 @@ fn meant<'a>(label: &str, attached: &[&'a Network]) -> Option<&'a str> {
 
 fn ambiguous(published: &Published<'_>, usable: &[&Network], used: &Network) -> Finding {
     let message = format!("the service has several networks ({}) and nothing chooses one; {} is used", names(usable), used.name);
-    let remedy = format!(
-        "Set {} to the network that the proxies share with the service, or name that network in the cluster's spec.networks.preferred.",
-        label_key("network")
-    );
-    Finding::new(Severity::Warning, FindingCode::AmbiguousNetwork, published.subject(), message, remedy)
+    Finding::new(FindingCode::AmbiguousNetwork, published.subject(), message)
 }

@@ -152,8 +152,7 @@ impl<'a> NodePorts<'a> {
         let names = unknown.into_iter().collect::<Vec<_>>().join(", ");
         (!names.is_empty()).then(|| {
             let message = format!("tasks on these nodes get no requests, because Swarm knows no address of theirs: {names}");
-            let remedy = format!("Say it: docker node update --label-add {NODE_ADDRESS_LABEL}=ADDRESS NODE.");
-            Finding::new(Severity::Error, FindingCode::NodeAddress, self.published.subject(), message, remedy)
+            Finding::new(FindingCode::NodeAddress, self.published.subject(), message)
         })
     }
 }
@@ -172,7 +171,7 @@ pub fn none_published(published: &Published<'_>, severity: Severity, instead: &s
          attach the service to an overlay network."
     );
     let asked = published.labels.network.as_deref().filter(|label| asks_for_bridge(Some(label)));
-    let finding = Finding::new(severity, FindingCode::NoHostPort, published.subject(), message, remedy);
+    let finding = Finding::new(FindingCode::NoHostPort, published.subject(), message).with_severity(severity).with_remedy(remedy);
     if let Some(label) = asked { finding.at(label_key("network"), label) } else { finding }
 }
 
@@ -188,5 +187,8 @@ fn unusable(node: &crate::swarm::Node, value: &str) -> Finding {
     let message = format!("this is no IP address at which other nodes could reach the node; {instead}");
     let remedy = "Write one IP address, without a port, or remove the label.";
     let subject = Subject::Object(format!("node {}", node.hostname));
-    Finding::new(Severity::Warning, FindingCode::NodeAddress, subject, message, remedy).at(NODE_ADDRESS_LABEL, value)
+    Finding::new(FindingCode::NodeAddress, subject, message)
+        .with_severity(Severity::Warning)
+        .with_remedy(remedy)
+        .at(NODE_ADDRESS_LABEL, value)
 }

@@ -17,7 +17,7 @@ use super::service_selection::label_key;
 use super::teams::{ByTeam, Team};
 use crate::intent::labels::ServiceLabels;
 use crate::intent::limits::Limits;
-use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::report::{Finding, FindingCode, Subject};
 use crate::route::{Dimension, Footprint};
 use crate::swarm::Service;
 use crate::types::{HostPattern, excerpt};
@@ -153,7 +153,7 @@ impl<'w, 'a> Asking<'w, 'a> {
             if *whose == Whose::Team { "this team's services" } else { "those services" },
             if wanted.hosts + before.hosts > most.hosts { Dimension::Routes } else { Dimension::Locations }
         );
-        let finding = Finding::new(Severity::Error, FindingCode::LimitExceeded, Subject::Service(service.name.clone()), message, remedy);
+        let finding = Finding::new(FindingCode::LimitExceeded, Subject::Service(service.name.clone()), message).with_remedy(remedy);
         Finding { field: Some(label_key("hosts")), ..finding }
     }
 }

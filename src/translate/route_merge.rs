@@ -12,7 +12,7 @@ use super::route_reports;
 use super::service_selection::label_key;
 use super::tls_references;
 use crate::intent::labels::Affinity as AskedAffinity;
-use crate::report::{Finding, FindingCode, RouteKind, RouteReport, Severity};
+use crate::report::{Finding, FindingCode, RouteKind, RouteReport};
 use crate::route::{Affinity, Backend, BackendProtocol, BackendService, DefaultBackend, PathRoute, RouteTable, VirtualHost};
 use crate::types::{ContextPath, HostKey, HostPattern, RouteKey, ServiceId};
 
@@ -181,7 +181,7 @@ fn agreed<T: PartialEq + Default>(
         let message = format!("{} published {key} first and says {said}; its setting counts", oldest.published.service.name);
         let remedy = "Give all services of one host and path the same value.";
         let subject = member.published.subject();
-        let finding = Finding::new(Severity::Warning, FindingCode::ConflictingSetting, subject, message, remedy);
+        let finding = Finding::new(FindingCode::ConflictingSetting, subject, message).with_remedy(remedy);
         findings.push(finding.at(label_key(label), value));
     }
     counting

@@ -9,9 +9,7 @@ use super::budget::Lost;
 use super::endpoints::{Candidate, Reach};
 use super::host_settings::Members;
 use super::route_merge::Pool;
-use crate::report::{
-    EndpointReport, EndpointState, Finding, FindingCode, RouteKind, RouteReport, RouteState, ServiceReport, Severity, TlsReport,
-};
+use crate::report::{EndpointReport, EndpointState, Finding, FindingCode, RouteKind, RouteReport, RouteState, ServiceReport, TlsReport};
 use crate::route::{Backend, BackendService, Redirect, RouteTable, TlsBinding};
 use crate::types::{HostKey, HostPattern, RouteKey, Scheme};
 
@@ -190,7 +188,7 @@ fn no_endpoints_at(places: &[String], oldest: &Reach<'_>) -> Finding {
         [only] => format!("{only} answers 503: {why}"),
         several => format!("{} routes answer 503 ({}): {why}", several.len(), some(several)),
     };
-    Finding::new(Severity::Info, FindingCode::NoEndpoints, oldest.published.subject(), message, remedy)
+    Finding::new(FindingCode::NoEndpoints, oldest.published.subject(), message).with_remedy(remedy)
 }
 
 /// So many routes are named where there may be a thousand.

@@ -9,7 +9,7 @@ use super::{World, admission, host_ownership, misplaced_labels};
 use crate::channel::contract::LABEL_OWNER;
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::{LabelReading, PREFIX, ServiceLabels, read_labels, service_cluster_of};
-use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::report::{Finding, FindingCode, Subject};
 use crate::swarm::Service;
 use crate::types::{HostPattern, ServiceName};
 
@@ -96,7 +96,8 @@ fn read<'a>(
 fn unusable_name(service: &Service, rule: &str) -> Finding {
     let message = format!("{rule}; the service is not published");
     let subject = Subject::Service(service.name.clone());
-    Finding::new(Severity::Error, FindingCode::InvalidValue, subject, message, "Create the service under another name.")
+    Finding::new(FindingCode::InvalidValue, subject, message)
+        .with_remedy("Create the service under another name.")
         .at("name", &service.name)
 }
 
@@ -107,7 +108,7 @@ fn update_gap(world: &World<'_>, service: &Service) -> Option<Finding> {
     }
     let message = "the only task is stopped before its successor starts, so requests fail during every update";
     let subject = Subject::Service(service.name.clone());
-    Some(Finding::new(Severity::Info, FindingCode::UpdateGap, subject, message, gap_remedy(world, service)))
+    Some(Finding::new(FindingCode::UpdateGap, subject, message).with_remedy(gap_remedy(world, service)))
 }
 
 /// What really helps: a port of a node cannot be bound twice, and who has no stack file has another place for the order.

@@ -88,7 +88,7 @@ fn reference<'a>(world: &World<'a>, naming: &Naming<'a>, kinds: &[MaterialKind],
 
 impl Naming<'_> {
     fn finding(&self, code: FindingCode, message: String, remedy: String) -> Finding {
-        let finding = Finding::new(Severity::Error, code, self.published.subject(), message, remedy);
+        let finding = Finding::new(code, self.published.subject(), message).with_remedy(remedy);
         finding.at(label_key(self.label), self.name.as_str())
     }
 }
@@ -170,7 +170,7 @@ fn misspelt(object: &Object<'_>) -> Option<Finding> {
     let subject = Subject::Object(object.name.to_owned());
     Some(Finding {
         field: Some(excerpt(label, LABEL_CHARS_MAX)),
-        ..Finding::new(Severity::Warning, FindingCode::UnknownLabel, subject, message, remedy)
+        ..Finding::new(FindingCode::UnknownLabel, subject, message).with_remedy(remedy)
     })
 }
 
@@ -183,5 +183,10 @@ fn unreadable(object: &Object<'_>) -> Option<Finding> {
     let message = "an entry is one of stack:NAME, service:NAME, access:LABEL and anyone; this opens nothing";
     let remedy = format!("Create the {} anew with a right label.", kind_word(object.kind));
     let subject = Subject::Object(object.name.to_owned());
-    Some(Finding::new(Severity::Warning, FindingCode::InvalidLabelValue, subject, message, remedy).at(LABEL_USE_BY, &quoted))
+    Some(
+        Finding::new(FindingCode::InvalidLabelValue, subject, message)
+            .with_severity(Severity::Warning)
+            .with_remedy(remedy)
+            .at(LABEL_USE_BY, &quoted),
+    )
 }

@@ -5,7 +5,7 @@ use super::service_selection::{is_application, is_claimed_by, label_key};
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::{LabelReading, read_labels, service_cluster_of};
 use crate::intent::suggest::nearest;
-use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::report::{Finding, FindingCode, Subject};
 use crate::swarm::{Service, Snapshot};
 use crate::types::{ClusterName, unseen};
 
@@ -51,7 +51,8 @@ fn unknown(clusters: &[Cluster], service: &Service) -> Finding {
     let hidden = value.and_then(unseen).map_or_else(String::new, |unseen| format!("; it has {unseen}"));
     let message = format!("{message}{hidden}");
     let subject = Subject::Service(service.name.clone());
-    Finding::new(Severity::Error, FindingCode::UnknownServiceCluster, subject, message, remedy)
+    Finding::new(FindingCode::UnknownServiceCluster, subject, message)
+        .with_remedy(remedy)
         .at(label_key("service_cluster"), value.unwrap_or_default())
 }
 
@@ -90,6 +91,7 @@ fn may_wait(service: &Service) -> Finding {
 
 fn not_in_force(service: &Service, message: String, remedy: String) -> Finding {
     let value = service_cluster_of(&service.labels).unwrap_or_default();
-    Finding::new(Severity::Error, FindingCode::ClusterNotInForce, Subject::Service(service.name.clone()), message, remedy)
+    Finding::new(FindingCode::ClusterNotInForce, Subject::Service(service.name.clone()), message)
+        .with_remedy(remedy)
         .at(label_key("service_cluster"), value)
 }

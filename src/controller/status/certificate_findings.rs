@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Seen;
 use crate::channel::wire::{Doubt, DoubtKind, MaterialReport, MaterialState};
-use crate::report::{Finding, FindingCode, RouteReport, RouteState, Severity, Subject};
+use crate::report::{Finding, FindingCode, RouteReport, RouteState, Subject};
 use crate::route::{Backend, MaterialRef, RouteTable, TlsBinding, Verification};
 use crate::swarm::Service;
 use crate::translate::backend_of;
@@ -175,16 +175,16 @@ fn about_authority<'a>(seen: &Seen<'_>, authorities: &Authorities<'a>, backend: 
 
 /// A finding that lacks only those whom it is for.
 struct Said {
-    severity: Severity,
     code: FindingCode,
     message: String,
-    remedy: &'static str,
+    /// What helps, where that is not what the catalogue says.
+    remedy: Option<&'static str>,
 }
 
 impl Said {
     /// To every service that named the object; to the cluster when none of them is found any more.
     fn told_to(&self, seen: &Seen<'_>, authors: &[String], label: &str, object: &str) -> Vec<Finding> {
-        let about = |subject| Finding::new(self.severity, self.code, subject, self.message.clone(), self.remedy).at(label, object);
+        let about = |subject| Finding::new(self.code, subject, self.message.clone()).with_own_remedy(self.remedy).at(label, object);
         if authors.is_empty() {
             return vec![about(Subject::Cluster(seen.cluster.name.to_string()))];
         }
@@ -193,56 +193,29 @@ impl Said {
 }
 
 fn broken(report: &MaterialReport, object: &str, follows: &str) -> Option<Said> {
-    let (code, what, remedy) = match report.state {
+    let (code, what) = match report.state {
         MaterialState::Good | MaterialState::Awaited | MaterialState::Missing => return None,
-        MaterialState::NotACertificate => (
-            FindingCode::NotACertificate,
-            "cannot be used as a certificate",
-            "Store a certificate that the engine can use, with its chain, as PEM text in a new secret, and name that one.",
-        ),
-        MaterialState::NotAKey => (
-            FindingCode::NotAPrivateKey,
-            "cannot be used as a private key",
-            "Store the private key as PEM text without a passphrase in a new secret, and name that one.",
-        ),
-        MaterialState::Mismatch => (
-            FindingCode::KeyMismatch,
-            "and the certificate do not belong together",
-            "Name the key that the certificate was made for; the server's own certificate stands first in its secret.",
-        ),
-        MaterialState::Expired => (
-            FindingCode::CertificateExpired,
-            "holds a certificate that has expired",
-            "Store the renewed certificate in a new secret and name that one: proxies take it over without a restart.",
-        ),
-        MaterialState::NotYetValid => (
-            FindingCode::CertificateNotYetValid,
-            "holds a certificate that is not valid yet",
-            "Name a certificate that is valid now, such as the one before; this one is used when its time comes. If it should be valid \
-             now, set the clock of the node or of the CA.",
-        ),
-        MaterialState::HoldsKey => (
-            FindingCode::AuthorityHoldsKey,
-            "should hold the certificates of a CA and nothing of it is used",
-            "Store the certificates alone (openssl x509 -in FILE) in a new config or secret, and name that one. A key that lay in a \
-             config is known to others: replace it.",
-        ),
+        MaterialState::NotACertificate => (FindingCode::NotACertificate, "cannot be used as a certificate"),
+        MaterialState::NotAKey => (FindingCode::NotAPrivateKey, "cannot be used as a private key"),
+        MaterialState::Mismatch => (FindingCode::KeyMismatch, "and the certificate do not belong together"),
+        MaterialState::Expired => (FindingCode::CertificateExpired, "holds a certificate that has expired"),
+        MaterialState::NotYetValid => (FindingCode::CertificateNotYetValid, "holds a certificate that is not valid yet"),
+        MaterialState::HoldsKey => (FindingCode::AuthorityHoldsKey, "should hold the certificates of a CA and nothing of it is used"),
     };
     let message = format!("{object} {what}: {}; {follows}", report.words);
-    Some(Said { severity: Severity::Error, code, message, remedy })
+    Some(Said { code, message, remedy: None })
 }
 
 fn no_roots(follows: &str) -> Said {
     let message = format!("the image of extension and proxies has no root certificates: {follows}");
     let remedy = "Add the package ca-certificates to the image, or name a secret with the CA's certificates.";
-    Said { severity: Severity::Error, code: FindingCode::NotACertificate, message, remedy }
+    Said { code: FindingCode::NotACertificate, message, remedy: Some(remedy) }
 }
 
 fn expires_soon(now: Timestamp, report: &MaterialReport, object: &str, concerned: &str) -> Option<Said> {
     let not_after = report.not_after.filter(|not_after| not_after.duration_since(now) <= WARNS_AHEAD)?;
     let message = format!("the certificate in {object} expires on {}: then {concerned} will fail", not_after.strftime("%Y-%m-%d"));
-    let remedy = "Store the renewed certificate in a new secret and name that one: proxies take it over without a restart.";
-    Some(Said { severity: Severity::Warning, code: FindingCode::CertificateExpires, message, remedy })
+    Some(Said { code: FindingCode::CertificateExpires, message, remedy: None })
 }
 
 /// What is used and clients refuse all the same.
@@ -251,19 +224,12 @@ fn doubted(report: &MaterialReport, object: &str, concerned: &str) -> Vec<Said> 
         let doubts: Vec<&Doubt> = report.doubts.iter().filter(|doubt| kinds.contains(&doubt.kind)).collect();
         (!doubts.is_empty()).then(|| few(doubts.into_iter().map(|doubt| doubt.words.clone())))
     };
-    let said = |code, words: String, remedy| {
+    let said = |code, words: String| {
         let message = format!("the certificate in {object} is used, but browsers refuse it: {words}; concerned: {concerned}");
-        Said { severity: Severity::Warning, code, message, remedy }
+        Said { code, message, remedy: None }
     };
-    let kind = of(&[DoubtKind::Key, DoubtKind::Signature]).map(|words| {
-        let remedy =
-            "Have a certificate made with a key that all clients take (ECDSA P-256, or RSA with 2048 bits) and a signature with SHA-256.";
-        said(FindingCode::CertificateUnsupported, words, remedy)
-    });
-    let chain = of(&[DoubtKind::Chain]).map(|words| {
-        let remedy = "Store the certificate with the CA's current chain in a new secret, and name that one.";
-        said(FindingCode::CertificateChainInvalid, words, remedy)
-    });
+    let kind = of(&[DoubtKind::Key, DoubtKind::Signature]).map(|words| said(FindingCode::CertificateUnsupported, words));
+    let chain = of(&[DoubtKind::Chain]).map(|words| said(FindingCode::CertificateChainInvalid, words));
     kind.into_iter().chain(chain).collect()
 }
 
@@ -276,8 +242,7 @@ fn other_names(report: &MaterialReport, object: &str, hosts: &[HostKey]) -> Opti
     }
     let names = if report.names.is_empty() { "no host".to_owned() } else { few(report.names.iter().cloned()) };
     let message = format!("the certificate in {object} is for {names}: browsers refuse it for {}", shown(&strangers));
-    let remedy = "Name a certificate that has these hosts among its alternative names; a wildcard stands for one label.";
-    Some(Said { severity: Severity::Warning, code: FindingCode::CertificateNameMismatch, message, remedy })
+    Some(Said { code: FindingCode::CertificateNameMismatch, message, remedy: None })
 }
 
 /// Whether browsers accept a certificate with these names for every host that the pattern stands for.

@@ -2,7 +2,7 @@
 
 use super::Seen;
 use crate::render;
-use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::report::{Finding, FindingCode, Subject};
 
 /// So many names say enough; an old version has dozens.
 const NAMES_SHOWN: usize = 4;
@@ -16,14 +16,13 @@ pub fn vulnerable(seen: &Seen<'_>) -> Option<Finding> {
     let more = faults.cves.len().saturating_sub(NAMES_SHOWN);
     let more = if more > 0 { format!(" and {more} older ones") } else { String::new() };
     let finding = Finding::new(
-        Severity::Warning,
         FindingCode::EngineVulnerable,
         Subject::Cluster(seen.cluster.name.to_string()),
         format!("The engine has faults that are published ({}{more}); clients or applications may be able to use them.", shown.join(", ")),
-        format!(
-            "Take an image with {engine} {} or newer; if a distribution mended its own under this number, the finding can be ignored.",
-            faults.fixed_in.join(" or ")
-        ),
-    );
+    )
+    .with_remedy(format!(
+        "Take an image with {engine} {} or newer; if a distribution mended its own under this number, the finding can be ignored.",
+        faults.fixed_in.join(" or ")
+    ));
     Some(finding.at("spec.extension.image", version))
 }

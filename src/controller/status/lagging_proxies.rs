@@ -7,7 +7,7 @@ use super::Seen;
 use super::proxies::{is_on_names, is_running, is_silent};
 use crate::channel::RETURN_AFTER;
 use crate::channel::wire::{Activity, ActivityKind, Delivery, ProxyReport};
-use crate::report::{ClusterStatus, Finding, FindingCode, ProxyTaskReport, Severity, Subject};
+use crate::report::{ClusterStatus, Finding, FindingCode, ProxyTaskReport, Subject};
 use crate::swarm::Task;
 use crate::types::TaskId;
 
@@ -108,9 +108,7 @@ pub fn finding(seen: &Seen<'_>, proxies: &[ProxyTaskReport]) -> Option<Finding> 
     let more = stuck.len().saturating_sub(NAMED_MAX);
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
     let message = format!("{} of {running} proxies do not follow and go on with what they have: {shown}{more}", stuck.len());
-    let remedy = "See the words of each, and `docker service logs` of the proxy service. One that says nothing cannot reach the \
-                  extension, or hangs: `docker service update --force` replaces it.";
-    Some(Finding::new(Severity::Error, FindingCode::ProxiesNotFollowing, Subject::Cluster(seen.cluster.name.to_string()), message, remedy))
+    Some(Finding::new(FindingCode::ProxiesNotFollowing, Subject::Cluster(seen.cluster.name.to_string()), message))
 }
 
 fn described(seen: &Seen<'_>, proxy: &ProxyTaskReport) -> String {
@@ -138,9 +136,7 @@ pub fn extension_silent(seen: &Seen<'_>, previous: Option<&ClusterStatus>) -> Op
         _ => return None,
     };
     let message = format!("nothing was heard of the extension {last}: proxies get nothing new and go on with what they have");
-    let remedy =
-        "See `docker service ps` and `docker service logs` of the extension service; it must reach the operator on its channel port.";
-    Some(Finding::new(Severity::Error, FindingCode::ExtensionSilent, Subject::Cluster(seen.cluster.name.to_string()), message, remedy))
+    Some(Finding::new(FindingCode::ExtensionSilent, Subject::Cluster(seen.cluster.name.to_string()), message))
 }
 
 /// Whether this operator has waited long enough for an extension whose task runs.

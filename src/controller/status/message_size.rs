@@ -1,13 +1,11 @@
 //! What is said when routes are larger than a message may be: which parts are the largest, and what to do. Pure.
 
 use super::Seen;
-use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::report::{Finding, FindingCode, Subject};
 use crate::route::Part;
 
 /// How many of the largest parts are named.
 const NAMED_MAX: usize = 3;
-const REMEDY: &str =
-    "Publish fewer hosts or replicas of what is named, lower spec.limits of the cluster, or spread its services over several clusters.";
 
 /// That the extension was not told of the newest routes, because it could not read them.
 pub fn finding(seen: &Seen<'_>) -> Option<Finding> {
@@ -22,7 +20,7 @@ pub fn refused(seen: &Seen<'_>, words: &str) -> Finding {
 
 fn about(seen: &Seen<'_>, what: &str) -> Finding {
     let message = format!("{what}; the largest parts are {}", largest(seen).join(", "));
-    Finding::new(Severity::Error, FindingCode::MessageTooLarge, Subject::Cluster(seen.cluster.name.to_string()), message, REMEDY)
+    Finding::new(FindingCode::MessageTooLarge, Subject::Cluster(seen.cluster.name.to_string()), message)
 }
 
 fn largest(seen: &Seen<'_>) -> Vec<String> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::Seen;
 use crate::channel::wire::Quarantined;
-use crate::report::{Finding, FindingCode, RouteKind, RouteReport, RouteState, Severity, Subject};
+use crate::report::{Finding, FindingCode, RouteKind, RouteReport, RouteState, Subject};
 use crate::route::Part;
 use crate::types::HostKey;
 
@@ -35,16 +35,16 @@ fn held<'a>(seen: &Seen<'a>) -> impl Iterator<Item = &'a Quarantined> {
 fn about(seen: &Seen<'_>, quarantined: &Quarantined) -> Vec<Finding> {
     let (what, setting) = described(&quarantined.part);
     let words = quarantined.words.trim();
-    let (message, remedy) = if quarantined.too_large {
+    let (message, own_remedy) = if quarantined.too_large {
         let message = format!(
             "{what} is left out as one of the largest, because proxies could not read the configuration with it; everything else is served: {words}"
         );
-        (message, "Publish fewer hosts, paths or replicas, or have an administrator lower spec.limits or open another cluster.")
+        (message, Some("Publish fewer hosts, paths or replicas, or have an administrator lower spec.limits or open another cluster."))
     } else {
         let message = format!("the engine refuses {what}, which is left out; everything else is served: {words}");
-        (message, "Change what the engine's words name; it is tried again when it changes.")
+        (message, None)
     };
-    let finding = |subject| Finding::new(Severity::Error, FindingCode::RouteQuarantined, subject, message.clone(), remedy);
+    let finding = |subject| Finding::new(FindingCode::RouteQuarantined, subject, message.clone()).with_own_remedy(own_remedy);
     let services = services_of(seen, &quarantined.part);
     if services.is_empty() {
         let about_cluster = finding(Subject::Cluster(seen.cluster.name.to_string()));

@@ -46,7 +46,7 @@ pub(super) fn check(files: &[SourceFile], documents: &mut [Document]) {
     }
     for (note, ports) in notes(&claims, files, documents) {
         let (severity, message, remedy) = words(&note.claim, &ports, &note.others);
-        documents[note.document].mistakes.add(severity, FindingCode::DuplicateDeclaration, &note.pointer, message, remedy);
+        documents[note.document].mistakes.add_as(severity, FindingCode::DuplicateDeclaration, &note.pointer, message, remedy);
     }
     note_mesh_against_host(&claims, files, documents);
 }
@@ -223,7 +223,7 @@ fn note_mesh_against_host(claims: &BTreeMap<Claim, Vec<Claimant>>, files: &[Sour
         for claimant in claimants {
             let (severity, code) = (Severity::Warning, FindingCode::DuplicateDeclaration);
             let mistakes = &mut documents[claimant.document].mistakes;
-            mistakes.add(severity, code, &claimant.pointer, message.clone(), "Give one of them another published port.");
+            mistakes.add_as(severity, code, &claimant.pointer, message.clone(), "Give one of them another published port.");
         }
     }
 }

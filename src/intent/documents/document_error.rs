@@ -43,7 +43,12 @@ impl Mistakes {
     }
 
     /// Adds one about the field that the JSON pointer names; line and value are looked up.
-    pub fn add(&mut self, severity: Severity, code: FindingCode, pointer: &str, message: impl Into<String>, remedy: impl Into<String>) {
+    pub fn add(&mut self, code: FindingCode, pointer: &str, message: impl Into<String>, remedy: impl Into<String>) {
+        self.add_as(code.severity(), code, pointer, message, remedy);
+    }
+
+    /// The same, as bad as this.
+    pub fn add_as(&mut self, severity: Severity, code: FindingCode, pointer: &str, message: impl Into<String>, remedy: impl Into<String>) {
         let value = self.value.pointer(pointer).filter(|value| !value.is_null()).map(shown);
         let (line, pointer) = (self.line_of(pointer), pointer.to_owned());
         self.list.push(Mistake { line, pointer, severity, code, value, message: message.into(), remedy: remedy.into() });
@@ -63,7 +68,7 @@ impl Mistakes {
             (FindingCode::InvalidValue, "Keep one of the two.")
         };
         let YamlMistake { line, pointer, message } = slip;
-        let (severity, remedy) = (Severity::Error, remedy.to_owned());
+        let (severity, remedy) = (code.severity(), remedy.to_owned());
         self.list.push(Mistake { line, pointer, severity, code, value: None, message, remedy });
     }
 
@@ -87,7 +92,7 @@ impl Mistakes {
         if more > 0 {
             let subject = Subject::Document(file.to_owned());
             let message = format!("the document has {more} further mistakes");
-            findings.push(Finding::new(Severity::Error, FindingCode::InvalidValue, subject, message, "Correct the ones above first."));
+            findings.push(Finding::new(FindingCode::InvalidValue, subject, message).with_remedy("Correct the ones above first."));
         }
         findings
     }
@@ -96,7 +101,7 @@ impl Mistakes {
 impl Mistake {
     fn into_finding(self, file: &str) -> Finding {
         let place = if self.line == 0 { file.to_owned() } else { format!("{file}:{}", self.line) };
-        let finding = Finding::new(self.severity, self.code, Subject::Document(place), self.message, self.remedy);
+        let finding = Finding::new(self.code, Subject::Document(place), self.message).with_severity(self.severity).with_remedy(self.remedy);
         let field = (!self.pointer.is_empty()).then(|| path_of(&self.pointer));
         match (field, self.value) {
             (Some(field), Some(value)) => finding.at(field, &value),

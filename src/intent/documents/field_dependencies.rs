@@ -61,11 +61,11 @@ impl<'a> Look<'a> {
 
 impl Mistakes {
     pub(super) fn impossible(&mut self, pointer: &str, message: &str, remedy: &str) {
-        self.add(Severity::Error, FindingCode::ImpossibleCombination, pointer, message, remedy);
+        self.add(FindingCode::ImpossibleCombination, pointer, message, remedy);
     }
 
     pub(super) fn doubtful(&mut self, pointer: &str, message: &str, remedy: &str) {
-        self.add(Severity::Warning, FindingCode::InvalidValue, pointer, message, remedy);
+        self.add_as(Severity::Warning, FindingCode::InvalidValue, pointer, message, remedy);
     }
 }
 
@@ -136,8 +136,8 @@ fn constraints(look: &Look<'_>, mistakes: &mut Mistakes) {
             let single = text.as_str().and_then(|text| Constraint::parse(text).ok()).filter(|constraint| constraint.single_equals);
             if let Some(constraint) = single {
                 let remedy = format!("Write {}.", constraint.to_swarm());
-                let (severity, code) = (Severity::Warning, FindingCode::SingleEqualsConstraint);
-                mistakes.add(severity, code, &format!("{pointer}/{at}"), "a single = is understood as ==", remedy);
+                let code = FindingCode::SingleEqualsConstraint;
+                mistakes.add(code, &format!("{pointer}/{at}"), "a single = is understood as ==", remedy);
             }
         }
     }

@@ -224,7 +224,7 @@ impl Document {
         match read.and_then(|document| conversion::cluster(document).map_err(|refused| refused.0)) {
             Ok(cluster) => Some(DeclaredCluster::Valid(Box::new(cluster))),
             Err(why) => {
-                self.mistakes.add(Severity::Error, FindingCode::InvalidValue, "", why, "Compare the document with `swarmgate schema`.");
+                self.mistakes.add(FindingCode::InvalidValue, "", why, "Compare the document with `swarmgate schema`.");
                 None
             }
         }

@@ -13,7 +13,7 @@ use super::super::schema::cluster_schema;
 use super::super::suggest::nearest;
 use super::super::yaml::{Data, Node, escaped};
 use super::document_error::{Mistakes, path_of};
-use crate::report::{FindingCode, Severity};
+use crate::report::FindingCode;
 use crate::types::{ClusterName, NetworkName, ServiceName};
 
 static SCHEMA: LazyLock<Value> = LazyLock::new(cluster_schema);
@@ -61,7 +61,7 @@ pub(super) fn check(value: &Value, mistakes: &mut Mistakes) {
             .filter(|error| !foreign || error.instance_path().as_str() == "/kind")
             .for_each(|error| note(&error, mistakes)),
         Err(why) => {
-            mistakes.add(Severity::Error, FindingCode::UnreadableDocument, "", format!("the schema is broken: {why}"), "Report this.");
+            mistakes.add(FindingCode::UnreadableDocument, "", format!("the schema is broken: {why}"), "Report this.");
         }
     }
     note_nul(value, "", mistakes);
@@ -71,7 +71,7 @@ pub(super) fn check(value: &Value, mistakes: &mut Mistakes) {
 fn note_nul(value: &Value, pointer: &str, mistakes: &mut Mistakes) {
     match value {
         Value::String(text) if text.contains('\0') => {
-            mistakes.add(Severity::Error, FindingCode::InvalidValue, pointer, "a text holds no NUL character", "Remove it.");
+            mistakes.add(FindingCode::InvalidValue, pointer, "a text holds no NUL character", "Remove it.");
         }
         Value::Array(items) => items.iter().enumerate().for_each(|(at, item)| note_nul(item, &format!("{pointer}/{at}"), mistakes)),
         Value::Object(fields) => fields.iter().for_each(|(key, field)| note_nul(field, &format!("{pointer}/{}", escaped(key)), mistakes)),
@@ -84,7 +84,7 @@ fn note(error: &ValidationError<'_>, mistakes: &mut Mistakes) {
     let (pointer, found) = (error.instance_path().as_str(), error.instance().as_ref());
     let keyword = error.schema_path().as_str();
     let schema = keyword.rsplit_once('/').and_then(|(schema, _)| SCHEMA.pointer(schema)).unwrap_or(&Value::Null);
-    let mut invalid = |message: String, remedy: String| mistakes.add(Severity::Error, FindingCode::InvalidValue, pointer, message, remedy);
+    let mut invalid = |message: String, remedy: String| mistakes.add(FindingCode::InvalidValue, pointer, message, remedy);
     match error.kind() {
         Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
             for key in unexpected {
@@ -127,7 +127,7 @@ fn note_unknown(pointer: &str, key: &str, schema: &Value, mistakes: &mut Mistake
         format!("Remove it; the fields here are {}.", known.join(", "))
     };
     let pointer = format!("{pointer}/{}", escaped(key));
-    mistakes.add(Severity::Error, FindingCode::UnknownField, &pointer, "there is no such field here", remedy);
+    mistakes.add(FindingCode::UnknownField, &pointer, "there is no such field here", remedy);
 }
 
 /// Where in the document a field of exactly this name has its place.
@@ -150,7 +150,7 @@ fn note_missing(pointer: &str, field: &str, schema: &Value, mistakes: &mut Mista
     let description = schema["properties"][field]["description"].as_str().unwrap_or_default();
     let description: String = description.chars().map(|c| if c == '\n' { ' ' } else { c }).collect();
     let remedy = format!("Add it. {description}");
-    mistakes.add(Severity::Error, FindingCode::InvalidValue, &format!("{pointer}/{field}"), "the field is missing", remedy.trim());
+    mistakes.add(FindingCode::InvalidValue, &format!("{pointer}/{field}"), "the field is missing", remedy.trim());
 }
 
 fn note_name(pointer: &str, error: &ValidationError<'_>, mistakes: &mut Mistakes) {
@@ -159,7 +159,7 @@ fn note_name(pointer: &str, error: &ValidationError<'_>, mistakes: &mut Mistakes
         Kind::Format { format } => format_rule(format, name),
         _ => (error.to_string(), "Choose another name.".to_owned()),
     };
-    mistakes.add(Severity::Error, FindingCode::InvalidValue, &format!("{pointer}/{}", escaped(name)), rule, remedy);
+    mistakes.add(FindingCode::InvalidValue, &format!("{pointer}/{}", escaped(name)), rule, remedy);
 }
 
 /// The values that the field can have.

@@ -135,7 +135,7 @@ impl Reader<'_> {
         if text.contains(",/") {
             let message = "this is one path with a comma in it: a service has one context root";
             let remedy = "Write one path, and publish another one by another service.";
-            self.add(Severity::Warning, FindingCode::InvalidLabelValue, "context_root", Some(text), message, remedy);
+            self.add_as(Severity::Warning, FindingCode::InvalidLabelValue, "context_root", Some(text), message, remedy);
         }
     }
 
@@ -194,7 +194,7 @@ impl Reader<'_> {
         let cookie = self.parsed("sticky_session_cookie", CookieName::parse);
         if cookie.is_some() && by_address {
             let message = "the service has a sticky_session_cookie, which counts; the client's address does not";
-            self.add(Severity::Warning, FindingCode::ConflictingSetting, "ip_hash", Some("true"), message, "Keep one of the two labels.");
+            self.add(FindingCode::ConflictingSetting, "ip_hash", Some("true"), message, "Keep one of the two labels.");
         }
         match (cookie, by_address) {
             (Some(cookie), _) => Affinity::Cookie(cookie),
@@ -292,7 +292,7 @@ impl Reader<'_> {
     }
 
     fn beyond(&mut self, name: &str, message: &str, cap: &Cap) {
-        self.add(Severity::Error, FindingCode::InvalidLabelValue, name, None, message, cap.remedy);
+        self.add(FindingCode::InvalidLabelValue, name, None, message, cap.remedy);
     }
 
     fn note_list(&mut self, name: &str, bad: &[(String, Refused)], follows: &str) {
@@ -301,7 +301,7 @@ impl Reader<'_> {
         }
         if bad.len() > LIST_FINDINGS_MAX {
             let more = format!("{} further items of the list are bad as well and left out", bad.len() - LIST_FINDINGS_MAX);
-            self.add(Severity::Error, FindingCode::InvalidLabelValue, name, None, &more, "Correct or remove them.");
+            self.add(FindingCode::InvalidLabelValue, name, None, &more, "Correct or remove them.");
         }
     }
 
@@ -310,22 +310,27 @@ impl Reader<'_> {
             Some(unseen) => (format!("{rule}, and this has {unseen}; {follows}"), remedy_for_unseen(name, value).to_owned()),
             None => (format!("{rule}; {follows}"), remedy(name, value)),
         };
-        self.add(Severity::Error, FindingCode::InvalidLabelValue, name, Some(value), &message, &remedy);
+        self.add(FindingCode::InvalidLabelValue, name, Some(value), &message, &remedy);
     }
 
     fn missing(&mut self, name: &str, remedy: &str) {
-        self.add(Severity::Error, FindingCode::MissingLabel, name, None, "the service is not published without this label", remedy);
+        self.add(FindingCode::MissingLabel, name, None, "the service is not published without this label", remedy);
     }
 
     fn without_effect(&mut self, name: &str, message: &str, remedy: &str) {
         let value = self.value(name).unwrap_or_default().to_owned();
-        self.add(Severity::Warning, FindingCode::LabelWithoutEffect, name, Some(&value), message, remedy);
+        self.add(FindingCode::LabelWithoutEffect, name, Some(&value), message, remedy);
     }
 
     /// `name` is completed by the prefix unless it is a whole label key.
-    fn add(&mut self, severity: Severity, code: FindingCode, name: &str, value: Option<&str>, message: &str, remedy: &str) {
+    fn add(&mut self, code: FindingCode, name: &str, value: Option<&str>, message: &str, remedy: &str) {
+        self.add_as(code.severity(), code, name, value, message, remedy);
+    }
+
+    /// The same, as bad as this.
+    fn add_as(&mut self, severity: Severity, code: FindingCode, name: &str, value: Option<&str>, message: &str, remedy: &str) {
         let field = if name.contains('.') { name.to_owned() } else { format!("{PREFIX}{name}") };
-        let finding = Finding::new(severity, code, Subject::Service(self.service.to_owned()), message, remedy);
+        let finding = Finding::new(code, Subject::Service(self.service.to_owned()), message).with_severity(severity).with_remedy(remedy);
         self.findings.push(match value {
             Some(value) => finding.at(field, value),
             None => Finding { field: Some(field), ..finding },
@@ -342,7 +347,8 @@ impl Reader<'_> {
                 continue;
             }
             let subject = Subject::Service(self.service.to_owned());
-            let finding = Finding::new(stranger.severity, stranger.code, subject, stranger.message, stranger.remedy);
+            let finding =
+                Finding::new(stranger.code, subject, stranger.message).with_severity(stranger.severity).with_own_remedy(stranger.remedy);
             self.findings.push(match stranger.value {
                 Some(value) => finding.at(stranger.key, value),
                 None => Finding { field: Some(stranger.key), ..finding },
@@ -351,7 +357,7 @@ impl Reader<'_> {
         if unknown > LIST_FINDINGS_MAX {
             let message =
                 format!("{} further labels of the service have names that do not exist, and no effect", unknown - LIST_FINDINGS_MAX);
-            self.add(Severity::Warning, FindingCode::UnknownLabel, PREFIX, None, &message, "Remove them.");
+            self.add(FindingCode::UnknownLabel, PREFIX, None, &message, "Remove them.");
         }
     }
 }

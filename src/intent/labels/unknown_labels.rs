@@ -25,8 +25,8 @@ pub struct Stranger<'a> {
     pub code: FindingCode,
     /// What is wrong.
     pub message: String,
-    /// What to do.
-    pub remedy: String,
+    /// What to do, where that is not the same for all of this code.
+    pub remedy: Option<String>,
 }
 
 /// Everything there is to say of a service's labels by their keys. `is_published`: whether the rest of them asks for that.
@@ -42,24 +42,31 @@ pub fn closing(labels: &BTreeMap<String, String>) -> impl Iterator<Item = (&Stri
 fn stranger<'a>(key: &str, value: &'a str, is_published: bool) -> Option<Stranger<'a>> {
     let asks = access_key(key, value);
     let secret = asks.is_some();
-    let said = |severity, code, message: String, remedy: String| {
+    let said = |code: FindingCode, message: &str, remedy: Option<String>| {
         let value = (!secret).then_some(value);
-        Some(Stranger { key: excerpt(asks.unwrap_or(key), 120), value, severity, code, message, remedy })
+        Some(Stranger {
+            key: excerpt(asks.unwrap_or(key), 120),
+            value,
+            severity: code.severity(),
+            code,
+            message: message.to_owned(),
+            remedy,
+        })
     };
     if is_published && secret {
         let message = "there is no such label, and it sounds like access control: so that nobody gets in who should not, the service's routes are \
                        closed and answer 503";
-        let remedy = "Remove the label if everybody may get in; else let the application (or a proxy of its own before it) check who asks.";
-        return said(Severity::Error, FindingCode::UnknownAccessLabel, message.to_owned(), remedy.to_owned());
+        return said(FindingCode::UnknownAccessLabel, message, None);
     }
     if key == "com.docker.network" {
         let message = "this label is not read: the proxies' network is chosen by com.docker.lb.network";
         let remedy = "Write com.docker.lb.network if the label was meant for Swarmgate.";
-        return said(Severity::Info, FindingCode::UnknownLabel, message.to_owned(), remedy.to_owned());
+        let told = said(FindingCode::UnknownLabel, message, Some(remedy.to_owned()));
+        return told.map(|told| Stranger { severity: Severity::Info, ..told });
     }
     let name = unknown_name(key)?;
     let hidden = unseen(key).map_or_else(String::new, |unseen| format!(": its name has {unseen}"));
-    said(Severity::Warning, FindingCode::UnknownLabel, format!("there is no such label; it has no effect{hidden}"), remedy_for_name(&name))
+    said(FindingCode::UnknownLabel, &format!("there is no such label; it has no effect{hidden}"), Some(remedy_for_name(&name)))
 }
 
 /// The key of a label that asks for an access control, as much of it as may be shown: its value may be a password, also where it became

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::balance::binds;
 use super::{Beyond, Loss, Share};
 use crate::intent::cluster::Cluster;
-use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::report::{Finding, FindingCode, Subject};
 use crate::route::{Dimension, Footprint};
 use crate::translate::World;
 use crate::translate::service_selection::{Published, label_key};
@@ -24,7 +24,7 @@ pub(super) fn service(world: &World<'_>, service: &Published<'_>, loss: &Loss) -
     let these = if count(loss) == 1 { "this answers" } else { "these answer" };
     let message =
         format!("{why}; {}, and {these} 503: {}{}", published(service.labels.hosts.len(), loss), missing(service, loss), open(loss));
-    let finding = Finding::new(Severity::Error, FindingCode::LimitExceeded, service.subject(), message, remedy);
+    let finding = Finding::new(FindingCode::LimitExceeded, service.subject(), message).with_remedy(remedy);
     Finding { field: Some(label_key(if loss.hosts.is_empty() { "default_backend" } else { "hosts" })), ..finding }
 }
 
@@ -191,6 +191,6 @@ fn beyond(losers: usize, whose: &str) -> String {
 
 fn near(cluster: &Cluster, field: &str, message: String, remedy: String) -> Finding {
     let subject = Subject::Cluster(cluster.name.to_string());
-    let finding = Finding::new(Severity::Warning, FindingCode::LimitNear, subject, message, remedy);
+    let finding = Finding::new(FindingCode::LimitNear, subject, message).with_remedy(remedy);
     Finding { field: Some(field.to_owned()), ..finding }
 }

@@ -48,7 +48,7 @@ fn refused_later(world: &World<'_>, later: &Published<'_>, holder: &Holder, host
             format!("Publish another host. If the host is this service's by right, {}. {FOR_BOTH}", by_right(holder, &entry, list))
         }
     };
-    Finding::new(Severity::Error, FindingCode::HostTaken, later.subject(), message, remedy)
+    Finding::new(FindingCode::HostTaken, later.subject(), message).with_remedy(remedy)
 }
 
 const FOR_BOTH: &str = "If both are to have it, spec.hosts.sharing: allowed admits whom entries name.";
@@ -74,7 +74,7 @@ fn admitted_later(world: &World<'_>, later: &Published<'_>, holder: &Holder) -> 
     let sharing = world.cluster.hosts.sharing;
     let message = format!("{holder}; the service is admitted beside it (spec.hosts.sharing: {})", sharing.as_str());
     let remedy = "Nothing, if both are meant to have the host; else remove it from the label of one of them.";
-    Finding::new(severity_of_admission(sharing), FindingCode::HostTaken, later.subject(), message, remedy)
+    Finding::new(FindingCode::HostTaken, later.subject(), message).with_severity(severity_of_admission(sharing)).with_remedy(remedy)
 }
 
 /// What an administrator said by name is meant.
@@ -115,7 +115,7 @@ fn shared(world: &World<'_>, first: &Published<'_>, who: &str) -> Finding {
     let message = format!("{who} for hosts of this service and can get requests for them (spec.hosts.sharing: {})", sharing.as_str());
     let remedy =
         "Nothing, if that is meant; else have an administrator set spec.hosts.sharing: sameStack, or take the host from the others.";
-    Finding::new(severity_of_admission(sharing), FindingCode::HostContested, first.subject(), message, remedy)
+    Finding::new(FindingCode::HostContested, first.subject(), message).with_severity(severity_of_admission(sharing)).with_remedy(remedy)
 }
 
 fn contested(first: &Published<'_>, who: &str, is_named: bool) -> Finding {
@@ -126,7 +126,7 @@ fn contested(first: &Published<'_>, who: &str, is_named: bool) -> Finding {
         "Nothing now. Were this service removed, another stack would get them: to keep them for good, have an administrator name this service, \
          and none of the others, in spec.hosts.allow."
     };
-    Finding::new(Severity::Info, FindingCode::HostContested, first.subject(), message, remedy)
+    Finding::new(FindingCode::HostContested, first.subject(), message).with_remedy(remedy)
 }
 
 /// What the default backend and those hear who want to be it, too.
@@ -139,8 +139,7 @@ pub(super) fn default_backend(
     let holder = &services[first];
     let second = |at: &usize| {
         let message = format!("{} is the default backend already, and a cluster has one", holder.service.name);
-        let remedy = "Leave com.docker.lb.default_backend on one service of a cluster.";
-        let finding = Finding::new(Severity::Warning, FindingCode::SecondDefaultBackend, services[*at].subject(), message, remedy);
+        let finding = Finding::new(FindingCode::SecondDefaultBackend, services[*at].subject(), message);
         finding.at(label_key("default_backend"), "true")
     };
     let strangers = others.iter().filter(|at| !is_of_team(**at)).map(|at| services[*at].service.name.as_str());
@@ -153,7 +152,7 @@ pub(super) fn default_backend(
 fn default_contested(first: &Published<'_>, others: &[&str]) -> Finding {
     let message = format!("{} of another stack would be the default backend without this service", shown(others));
     let remedy = "Nothing now; to keep it so, have an administrator name this service alone in spec.hosts.defaultBackend.";
-    let finding = Finding::new(Severity::Info, FindingCode::HostContested, first.subject(), message, remedy);
+    let finding = Finding::new(FindingCode::HostContested, first.subject(), message).with_remedy(remedy);
     finding.at(label_key("default_backend"), "true")
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Before, Case, Court, Ranks, Verdict};
-use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::report::{Finding, FindingCode, Subject};
 use crate::translate::World;
 use crate::translate::host_register::{Guests, LABEL_BYTES_MAX, Register};
 use crate::translate::teams::Team;
@@ -96,6 +96,5 @@ fn too_many(world: &World<'_>, found: usize, left_out: usize) -> Finding {
          bytes, and {LABEL_BYTES_MAX} are written down: were the operator started again, {left_out} hosts would go to the oldest service \
          that asks for them"
     );
-    let remedy = "Take hosts of others from the labels of services that do not get them (HostTaken), or name the services whose they are in spec.hosts.allow.";
-    Finding::new(Severity::Warning, FindingCode::HostRegisterFull, Subject::Cluster(cluster.to_string()), message, remedy)
+    Finding::new(FindingCode::HostRegisterFull, Subject::Cluster(cluster.to_string()), message)
 }
