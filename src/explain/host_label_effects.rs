@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::label_effects::{Effects, decided, is_meant};
+use super::label_effects::{Effects, decided};
 use super::pool_membership::{Behind, Pool, Tls, list};
 use crate::intent::labels::Redirect;
 use crate::report::RouteState;
@@ -146,10 +146,9 @@ fn key(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
 
 /// Whether clients are shown what this very service names.
 fn is_own(effects: &Effects<'_>, binding: &TlsBinding) -> bool {
-    let asked = &effects.asked.tls;
-    let certificate = asked.certificate.as_ref().is_some_and(|name| is_meant(name, &binding.certificate));
-    let key = asked.key.as_ref().map_or(binding.key.is_none(), |name| is_meant(name, binding.key_object()));
-    certificate && key
+    let Some(named) = effects.references() else { return false };
+    let key = named.key.as_ref().map_or(binding.key.is_none(), |key| key == binding.key_object());
+    named.certificate.as_ref() == Some(&binding.certificate) && key
 }
 
 /// What a running operator has found wrong with the certificate.

@@ -6,9 +6,9 @@ use super::{Sources, host_label_effects};
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::{Affinity as Asked, BackendMode, BackendProtocol, ServiceLabels, Verification as AskedVerification};
 use crate::report::{RouteReport, RouteState};
-use crate::route::{Affinity, MaterialRef, Verification};
-use crate::translate::{Translation, admitted_as_default};
-use crate::types::{HostKey, ObjectName};
+use crate::route::{Affinity, Verification};
+use crate::translate::{References, Translation, admitted_as_default};
+use crate::types::HostKey;
 
 /// A published service and everything that its labels are held against.
 pub struct Effects<'a> {
@@ -24,6 +24,13 @@ pub struct Effects<'a> {
     pub standing: Standing<'a>,
     /// Its routes, as the operator reports them if there is one.
     pub routes: &'a [RouteReport],
+}
+
+impl Effects<'_> {
+    /// The objects that the labels of the service name.
+    pub fn references(&self) -> Option<&References> {
+        self.translation.references.get(&self.standing.service.id)
+    }
 }
 
 /// What a label does. `name` is a known one.
@@ -222,7 +229,9 @@ fn verification(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
         // Whose TLS it is that is missing is said by its own label.
         (_, None) => matches!(effects.asked.backend_protocol, BackendProtocol::Http | BackendProtocol::Grpc),
         (AskedVerification::Off, Some(Verification::Off)) | (AskedVerification::System, Some(Verification::System)) => true,
-        (AskedVerification::Authority(name), Some(Verification::Authority(object))) => is_meant(name, object),
+        (AskedVerification::Authority(_), Some(Verification::Authority(object))) => {
+            effects.references().is_some_and(|references| references.authority.as_ref() == Some(object))
+        }
         _ => false,
     };
     let passed = matches!(pool.behind, Behind::Passthrough(_));
@@ -243,10 +252,4 @@ fn verification(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
         Some(Verification::Authority(object)) => format!("the application's certificate is checked against the CA in {}", object.name),
     };
     decided(effects, pool, followed, words)
-}
-
-/// Whether an object is the one that a label names: by its full name, or by the name that the stack file uses.
-pub(super) fn is_meant(name: &ObjectName, object: &MaterialRef) -> bool {
-    let full = object.name.as_str();
-    full.strip_suffix(name.as_str()).is_some_and(|stack| stack.is_empty() || stack.ends_with('_'))
 }

@@ -38,6 +38,7 @@ pub use reference_grants::{LABEL_ACCESS, LABEL_USE_BY};
 pub use route_reports::{backend_of, is_closed};
 pub use service_selection::{is_application, is_claimed_by, label_key};
 pub use teams::Team;
+pub use tls_references::References;
 pub use unpublished_services::{NotInForce, unclaimed};
 
 use crate::intent::cluster::Cluster;
@@ -64,6 +65,8 @@ pub struct Translation {
     /// Every route by host then path, with every endpoint and the reason why it gets no requests. `state` is `Served`,
     /// `NoEndpoints` or `OverLimit`: whether all proxies have the route is not known here.
     pub routes: Vec<RouteReport>,
+    /// The secrets and configs that labels of services name, also of those that lose their routes to a limit.
+    pub references: BTreeMap<ServiceId, References>,
     /// Over which networks each published service is reached.
     pub reached_over: BTreeMap<ServiceId, BTreeSet<NetworkId>>,
     /// The hosts that services ask for and may not publish here, and why.
@@ -92,6 +95,7 @@ pub fn translate_after(cluster: &Cluster, snapshot: &Snapshot, register: &Regist
     let mut world = World::new(cluster, snapshot, register);
     let (services, not_admitted, host_ownership::Ownership { register, label }) =
         service_selection::published_services(&world, &mut findings);
+    let references = services.iter().map(|one| (one.service.id.clone(), tls_references::references(&world, one))).collect();
     let services = hash_collisions::keep_apart(&world, services, &mut findings);
     let (services, lost) = budget::keep_within_limits(&world, services, &mut findings);
     world.taken = node_ports::Taken::of(snapshot, &services);
@@ -105,7 +109,19 @@ pub fn translate_after(cluster: &Cluster, snapshot: &Snapshot, register: &Regist
     let reached_over = reaches.iter().map(|reach| (reach.published.service.id.clone(), reach.networks.clone())).collect();
     let networks = needed_networks(&world, &services, &reaches);
     let (left_out, short) = (world.attachable.words(), network_eligibility::shortages(&world, &reaches));
-    Translation { table, findings, networks, left_out, short, routes, reached_over, not_admitted, register, remembered_hosts: label }
+    Translation {
+        table,
+        findings,
+        networks,
+        left_out,
+        short,
+        routes,
+        references,
+        reached_over,
+        not_admitted,
+        register,
+        remembered_hosts: label,
+    }
 }
 
 /// What every part of a translation looks at.

@@ -16,6 +16,32 @@ const QUOTED_MAX: usize = 10;
 /// Longer names of labels are cut.
 const LABEL_CHARS_MAX: usize = 100;
 
+/// The objects that the labels of one service name, resolved: of several objects with like names nobody has to guess which one is
+/// meant. An object that does not exist, or that the service may not use, stays a name without an id.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct References {
+    /// That of `ssl_cert`.
+    pub certificate: Option<MaterialRef>,
+    /// That of `ssl_key`.
+    pub key: Option<MaterialRef>,
+    /// That of `ssl_backend_tls_verify`.
+    pub authority: Option<MaterialRef>,
+}
+
+/// What the labels of a service name. Findings about that are told where it is used.
+pub fn references(world: &World<'_>, published: &Published<'_>) -> References {
+    let labels = &published.labels;
+    let untold = &mut Vec::new();
+    References {
+        certificate: labels.tls.certificate.as_ref().map(|name| secret(world, published, "ssl_cert", name, untold)),
+        key: labels.tls.key.as_ref().map(|name| secret(world, published, "ssl_key", name, untold)),
+        authority: match &labels.backend_verification {
+            AskedVerification::Authority(name) => Some(authority(world, published, name, untold)),
+            AskedVerification::Off | AskedVerification::System => None,
+        },
+    }
+}
+
 /// What a service wants its hosts' clients to be shown by TLS, if anything.
 pub fn binding(world: &World<'_>, published: &Published<'_>, findings: &mut Vec<Finding>) -> Option<TlsBinding> {
     let tls = &published.labels.tls;

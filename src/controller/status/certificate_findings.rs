@@ -10,16 +10,39 @@ use crate::channel::wire::{Doubt, DoubtKind, MaterialReport, MaterialState};
 use crate::report::{Finding, FindingCode, RouteReport, RouteState, Subject};
 use crate::route::{Backend, MaterialRef, RouteTable, TlsBinding, Verification};
 use crate::swarm::Service;
-use crate::translate::backend_of;
+use crate::translate::{References, backend_of, label_key};
 use crate::types::{HostKey, HostPattern};
 
 /// How long before it expires a certificate is warned of.
 const WARNS_AHEAD: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// How many names a message lists before it says how many more there are.
 const NAMES_MAX: usize = 5;
-const CERTIFICATE: &str = "com.docker.lb.ssl_cert";
-const KEY: &str = "com.docker.lb.ssl_key";
-const VERIFY: &str = "com.docker.lb.ssl_backend_tls_verify";
+
+/// A label that names an object.
+#[derive(Debug, Clone, Copy)]
+enum Label {
+    Certificate,
+    Key,
+    Authority,
+}
+
+impl Label {
+    fn key(self) -> String {
+        label_key(match self {
+            Self::Certificate => "ssl_cert",
+            Self::Key => "ssl_key",
+            Self::Authority => "ssl_backend_tls_verify",
+        })
+    }
+
+    fn reference(self, references: &References) -> Option<&MaterialRef> {
+        match self {
+            Self::Certificate => references.certificate.as_ref(),
+            Self::Key => references.key.as_ref(),
+            Self::Authority => references.authority.as_ref(),
+        }
+    }
+}
 
 /// Completes what routes tell about their TLS.
 pub fn annotate(seen: &Seen<'_>, routes: &mut [RouteReport]) {
@@ -130,10 +153,10 @@ fn word(state: MaterialState) -> &'static str {
 }
 
 fn about_pair(seen: &Seen<'_>, pairs: &Pairs<'_>, binding: &TlsBinding, hosts: &[HostKey]) -> Vec<Finding> {
-    let (certificate, key) = (binding.certificate.name.as_str(), binding.key_object().name.as_str());
     let Some(report) = pairs.get(&objects(binding)) else { return Vec::new() };
     let of_key = matches!(report.state, MaterialState::NotAKey | MaterialState::Mismatch) && binding.key.is_some();
-    let (label, object) = if of_key { (KEY, key) } else { (CERTIFICATE, certificate) };
+    let (label, named) = if of_key { (Label::Key, binding.key_object()) } else { (Label::Certificate, &binding.certificate) };
+    let object = named.name.as_str();
     let said = |hosts: &[HostKey]| -> Vec<Said> {
         let hosts_shown = shown(hosts);
         if report.state != MaterialState::Good {
@@ -146,7 +169,7 @@ fn about_pair(seen: &Seen<'_>, pairs: &Pairs<'_>, binding: &TlsBinding, hosts: &
     if said(hosts).is_empty() {
         return Vec::new();
     }
-    let authors = hosts_by_author(seen, hosts, label, object);
+    let authors = hosts_by_author(seen, hosts, label, named);
     let told = authors.iter().flat_map(|(author, hosts)| said(hosts).into_iter().map(move |said| (author, said)));
     told.flat_map(|(author, said)| said.told_to(seen, author.as_slice(), label, object)).collect()
 }
@@ -159,18 +182,18 @@ fn about_authorities(seen: &Seen<'_>, table: &RouteTable) -> Vec<Finding> {
 fn about_authority<'a>(seen: &Seen<'_>, authorities: &Authorities<'a>, backend: &'a Backend) -> Vec<Finding> {
     let Some(verification) = &backend.protocol.tls else { return Vec::new() };
     let Some(report) = authorities.report_on(verification) else { return Vec::new() };
-    let name = if let Verification::Authority(authority) = verification { Some(authority.name.as_str()) } else { None };
-    let shown_name = name.unwrap_or("the system's root certificates");
+    let named = if let Verification::Authority(authority) = verification { Some(authority) } else { None };
+    let shown_name = named.map_or("the system's root certificates", |named| named.name.as_str());
     let follows = "the certificate of the application cannot be checked, so its routes answer 503";
     let said = match report.state {
         MaterialState::Good => expires_soon(seen.now, report, shown_name, "its routes"),
-        MaterialState::Missing if name.is_none() => Some(no_roots(follows)),
+        MaterialState::Missing if named.is_none() => Some(no_roots(follows)),
         _ => broken(report, shown_name, follows),
     };
     let Some(said) = said else { return Vec::new() };
     let services = backend.services.iter().map(|service| service.name.as_str()).collect();
-    let authors = authors(seen, &services, |service| name.is_none_or(|name| says(service, VERIFY, name)));
-    said.told_to(seen, &authors, VERIFY, shown_name)
+    let authors = authors(seen, &services, |service| named.is_none_or(|named| names(seen, service, Label::Authority, named)));
+    said.told_to(seen, &authors, Label::Authority, shown_name)
 }
 
 /// A finding that lacks only those whom it is for.
@@ -183,8 +206,8 @@ struct Said {
 
 impl Said {
     /// To every service that named the object; to the cluster when none of them is found any more.
-    fn told_to(&self, seen: &Seen<'_>, authors: &[String], label: &str, object: &str) -> Vec<Finding> {
-        let about = |subject| Finding::new(self.code, subject, self.message.clone()).with_own_remedy(self.remedy).at(label, object);
+    fn told_to(&self, seen: &Seen<'_>, authors: &[String], label: Label, object: &str) -> Vec<Finding> {
+        let about = |subject| Finding::new(self.code, subject, self.message.clone()).with_own_remedy(self.remedy).at(label.key(), object);
         if authors.is_empty() {
             return vec![about(Subject::Cluster(seen.cluster.name.to_string()))];
         }
@@ -254,13 +277,13 @@ fn covers(names: &[String], host: &HostPattern) -> bool {
 
 /// The services that name the object in this label, each with the hosts behind which it stands: nobody is told of another's
 /// host. Hosts without such a service are the cluster's.
-fn hosts_by_author(seen: &Seen<'_>, hosts: &[HostKey], label: &str, object: &str) -> BTreeMap<Option<String>, Vec<HostKey>> {
+fn hosts_by_author(seen: &Seen<'_>, hosts: &[HostKey], label: Label, object: &MaterialRef) -> BTreeMap<Option<String>, Vec<HostKey>> {
     let mut behind = BTreeMap::<&HostKey, BTreeSet<&str>>::new();
     for route in &seen.translation.routes {
         behind.entry(&route.host).or_default().extend(route.services.iter().map(|service| service.service.as_str()));
     }
     let all = behind.values().flatten().copied().collect();
-    let authors = authors(seen, &all, |service| says(service, label, object));
+    let authors = authors(seen, &all, |service| names(seen, service, label, object));
     let mut by_author = BTreeMap::<_, Vec<_>>::new();
     for host in hosts {
         let services = behind.get(host);
@@ -281,10 +304,10 @@ fn authors(seen: &Seen<'_>, services: &BTreeSet<&str>, wrote: impl Fn(&Service) 
     among.map(|service| service.name.clone()).collect()
 }
 
-/// Whether a service's label names the object: by full name, or by the name in its stack.
-fn says(service: &Service, label: &str, object: &str) -> bool {
-    let value = service.labels.get(label);
-    value.is_some_and(|value| object == value || object.strip_suffix(value.as_str()).is_some_and(|stack| stack.ends_with('_')))
+/// Whether the label of a service names this very object.
+fn names(seen: &Seen<'_>, service: &Service, label: Label, object: &MaterialRef) -> bool {
+    let of_service = seen.translation.references.get(&service.id);
+    of_service.and_then(|references| label.reference(references)) == Some(object)
 }
 
 fn shown(hosts: &[HostKey]) -> String {

@@ -44,6 +44,15 @@ fn secrets_are_found_by_their_full_name_or_within_the_stack() {
 }
 
 #[test]
+fn a_name_stands_for_the_object_of_the_service_that_wrote_it() {
+    let of_shop = ("a", "hosts: a.test, port: 80, ssl_cert: crt, com.docker.stack.namespace: shop");
+    let of_nobody = ("b", "hosts: b.test, port: 80, ssl_cert: crt");
+    let translation = swarm(&[of_shop, of_nobody]);
+    let named = translation.references.values().filter_map(|of| Some(of.certificate.as_ref()?.name.to_string()));
+    assert_eq!(named.collect::<Vec<_>>(), ["shop_crt", "crt"]);
+}
+
+#[test]
 fn the_oldest_service_that_says_anything_about_tls_decides_for_the_host() {
     let plain = ("a", "hosts: a.test, port: 80");
     let secured = ("b", "hosts: a.test, port: 80, context_root: /b, ssl_cert: crt, ssl_key: key");
