@@ -203,7 +203,7 @@ async fn a_service_with_a_large_environment_and_many_replicas_costs_no_more_than
     let snapshot = look(&manager.swarm().with_look_memory_max(2 << 20)).await;
     assert!(manager.sent() > 10 << 20, "{}", manager.sent());
     assert_eq!(snapshot.tasks.len(), 200);
-    assert!(snapshot.tasks.values().all(|task| task.state == "running" && task.addresses.len() == 1));
+    assert!(snapshot.tasks.values().all(|task| task.state.as_str() == "running" && task.addresses.len() == 1));
 }
 
 #[tokio::test]

@@ -263,7 +263,7 @@ async fn a_document_that_became_wrong_keeps_its_last_good_version_and_a_new_one_
     let file = scene.folder.path().join("default.yaml");
     std::fs::write(&file, DOCUMENT.replace("nginx", "apache")).unwrap();
     let status = scene.until("the mistake", |status| status.clusters["default"].generation == 2 && !status.findings.is_empty()).await;
-    let accepted = status.clusters["default"].conditions.iter().find(|condition| condition.kind == "Accepted").unwrap();
+    let accepted = status.clusters["default"].conditions.iter().find(|condition| condition.kind.as_str() == "Accepted").unwrap();
     assert_eq!(accepted.reason, "InvalidDocument");
     std::fs::write(&file, DOCUMENT).unwrap();
     scene.until("the repaired document", |status| status.clusters["default"].observed_generation == 3).await;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use super::bundle::{Bundle, BundleFault, Material};
 use crate::pki::ChannelRole;
 use crate::route::{Part, RouteTable};
-use crate::types::{ClusterName, Digest};
+use crate::types::{ClusterName, ConfigSource, Digest};
 
 /// The version of every message; a receiver refuses others with 400.
 pub const WIRE_VERSION: u32 = 2;
@@ -378,7 +378,8 @@ pub struct ProxyReport {
     pub running: Option<Digest>,
     /// Where the running configuration came from: `live`; `names` (the same with names instead of addresses, because nothing has
     /// confirmed these for the time that [`Bundle::control_plane_timeout_ms`] states); `volume` or `boot` since a start alone.
-    pub source: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub source: Option<ConfigSource>,
     /// What it refused last, if nothing newer was accepted since.
     pub rejected: Option<Refusal>,
     /// The highest [`Bundle::generation`] that it has run: it refuses lower ones.

@@ -4,7 +4,7 @@
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 
-use crate::report::{ClusterStatus, ConditionStatus, EndpointReport, EndpointState, Finding, ProxyTaskReport, StatusReport};
+use crate::report::{ClusterStatus, ConditionStatus, ConditionType, EndpointReport, EndpointState, Finding, ProxyTaskReport, StatusReport};
 use crate::types::visible_lines;
 
 /// The whole report.
@@ -48,7 +48,8 @@ fn clusters(status: &StatusReport) -> String {
 }
 
 fn conditions(cluster: &ClusterStatus) -> String {
-    let untrue = cluster.conditions.iter().filter(|condition| condition.status != ConditionStatus::True && condition.kind != "Ready");
+    let untrue =
+        cluster.conditions.iter().filter(|condition| condition.status != ConditionStatus::True && condition.kind != ConditionType::Ready);
     let lines: Vec<String> = untrue.map(|condition| format!("{}: {} ({})", condition.kind, condition.message, condition.reason)).collect();
     if lines.is_empty() { "-".to_owned() } else { lines.join("\n") }
 }
@@ -93,7 +94,7 @@ fn proxies(name: &str, cluster: &ClusterStatus) -> String {
         vec![
             proxy.task.clone(),
             proxy.node.clone(),
-            proxy.state.clone(),
+            proxy.state.to_string(),
             proxy.running_digest.as_ref().map_or("-", |digest| digest.short()).to_owned(),
             newest(proxy),
             proxy.reloads_in_words(),

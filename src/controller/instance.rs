@@ -12,7 +12,7 @@ use crate::plan::leftover_clusters;
 use crate::report::{Finding, FindingCode, Severity};
 use crate::swarm::{Service, Snapshot};
 use crate::translate::{node_addresses, unclaimed};
-use crate::types::{ClusterName, excerpt};
+use crate::types::{ClusterName, TaskState, excerpt};
 
 /// Longer names of operators are cut.
 const NAME_CHARS_MAX: usize = 60;
@@ -41,7 +41,7 @@ pub fn take(instance: &str, declared: &Declared, snapshot: &Snapshot) -> Census 
     let all = snapshot.services.values();
     let concerned: BTreeMap<_, &Service> =
         all.filter(|service| is_routed(service) || is_ours(instance, service)).map(|service| (service.id.clone(), service)).collect();
-    let starting = snapshot.tasks.values().any(|task| task.state != "running" && concerned.contains_key(&task.service));
+    let starting = snapshot.tasks.values().any(|task| task.state != TaskState::Running && concerned.contains_key(&task.service));
     let rolling = concerned.values().any(|service| is_rolling(service));
     let not_in_force = declared.not_in_force().collect::<Vec<_>>();
     let strays = unclaimed(&clusters, &not_in_force, declared.incomplete, snapshot);
@@ -79,7 +79,7 @@ fn is_ours(instance: &str, service: &Service) -> bool {
 }
 
 fn is_rolling(service: &Service) -> bool {
-    service.update_status.as_ref().is_some_and(|update| matches!(update.state.as_str(), "updating" | "rollback_started"))
+    service.update_status.as_ref().is_some_and(|update| update.state.is_under_way())
 }
 
 #[cfg(test)]

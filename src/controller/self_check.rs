@@ -4,7 +4,7 @@
 use crate::channel::ChannelMode;
 use crate::fleet::host_port_conflicts;
 use crate::pki::Seals;
-use crate::report::{Finding, FindingCode, Severity, Subject};
+use crate::report::{Finding, FindingCode, Subject};
 use crate::swarm::{Service, Snapshot};
 use crate::types::ServiceId;
 
@@ -40,6 +40,7 @@ fn off_the_control_network(service: &Service, channel: &ChannelMode, snapshot: &
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Severity;
     use crate::swarm::RawSnapshot;
     use crate::types::Port;
     use serde_json::{Value, json};

@@ -22,8 +22,8 @@ use crate::intent::cluster::Cluster;
 use crate::networks::Decision;
 use crate::plan::Plan;
 use crate::report::{
-    ClusterStatus, Condition, ConditionStatus, Finding, FindingCode, Phase, ProxyTaskReport, Severity, Subject, WaitingOn, condition_types,
-    reasons,
+    ClusterStatus, Condition, ConditionReason, ConditionStatus, ConditionType, Finding, FindingCode, Phase, ProxyTaskReport, Severity,
+    Subject, WaitingOn,
 };
 use crate::swarm::{Service, Snapshot};
 use crate::translate::Translation;
@@ -91,11 +91,11 @@ pub fn after_pass(seen: &Seen<'_>, previous: Option<&ClusterStatus>) -> ClusterS
 /// The status after a pass that could not look: what was known, with the conditions that can no longer be told.
 pub fn after_blindness(declared: &DeclaredCluster, why: &str, previous: Option<&ClusterStatus>, now: Timestamp) -> ClusterStatus {
     let mut status = previous.cloned().unwrap_or_else(|| pending(declared, now));
-    let unknown = |condition: &Condition| match condition.kind.as_str() {
-        condition_types::ACCEPTED => condition.clone(),
+    let unknown = |condition: &Condition| match condition.kind {
+        ConditionType::Accepted => condition.clone(),
         _ => Condition {
             status: ConditionStatus::Unknown,
-            reason: reasons::SWARM_UNREADABLE.to_owned(),
+            reason: ConditionReason::SwarmUnreadable,
             message: format!("The Swarm cannot be read, and everything is kept as it is: {why}"),
             ..condition.clone()
         },
@@ -222,25 +222,26 @@ fn engine_refused(seen: &Seen<'_>) -> Option<Finding> {
 }
 
 fn phase(seen: &Seen<'_>, conditions: &[Condition], routes: &[crate::report::RouteReport], extension_is_silent: bool) -> Phase {
-    let is = |kind: &str, wanted: ConditionStatus| conditions.iter().any(|condition| condition.kind == kind && condition.status == wanted);
+    let is = |kind: ConditionType, wanted: ConditionStatus| {
+        conditions.iter().any(|condition| condition.kind == kind && condition.status == wanted)
+    };
     let stuck = [
-        reasons::ENGINE_REFUSED,
-        reasons::ENGINE_UNAVAILABLE,
-        reasons::MESSAGE_TOO_LARGE,
-        reasons::PROXIES_NOT_FOLLOWING,
-        reasons::ROLLOUT_FAILED,
-        reasons::INVALID_DOCUMENT,
-        reasons::FAILED,
+        ConditionReason::EngineRefused,
+        ConditionReason::EngineUnavailable,
+        ConditionReason::MessageTooLarge,
+        ConditionReason::ProxiesNotFollowing,
+        ConditionReason::RolloutFailed,
+        ConditionReason::InvalidDocument,
+        ConditionReason::Failed,
     ];
-    let needs_somebody =
-        conditions.iter().any(|condition| condition.status != ConditionStatus::True && stuck.contains(&condition.reason.as_str()));
+    let needs_somebody = conditions.iter().any(|condition| condition.status != ConditionStatus::True && stuck.contains(&condition.reason));
     let foreign =
         seen.plan.waiting.iter().any(|waiting| matches!(waiting, WaitingOn::ForeignObject { .. } | WaitingOn::MissingNetwork { .. }));
     let contested =
         seen.plan.findings.iter().any(|finding| finding.code == FindingCode::HostPortContested && finding.severity == Severity::Error);
     // Those that wait for their turn are on the way.
     let left = seen.networks.memory.quarantine.keys().any(|id| seen.networks.missing.contains_key(id));
-    if is(condition_types::READY, ConditionStatus::True) {
+    if is(ConditionType::Ready, ConditionStatus::True) {
         Phase::Ready
     } else if needs_somebody || foreign || contested || extension_is_silent || left || routes::any_is_dead(routes) {
         Phase::Degraded

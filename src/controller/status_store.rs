@@ -238,7 +238,7 @@ impl Source for Board {
 mod tests {
     use super::*;
     use crate::controller::declared::DeclaredCluster;
-    use crate::report::{ConditionStatus, Phase, condition_types, reasons};
+    use crate::report::{ConditionReason, ConditionStatus, ConditionType, Phase};
 
     #[test]
     fn a_read_without_an_answer_makes_everything_unknown_since_it_should_have_come() {
@@ -255,7 +255,7 @@ mod tests {
         let declared = Declared { clusters: BTreeMap::from([(name, never_good)]), ..Declared::default() };
         let blind = blind(&declared, BTreeMap::from([("dev".to_owned(), told)]), &why, since);
         assert_eq!(blind["dev"].phase, Phase::Degraded);
-        let ready = blind["dev"].conditions.iter().find(|condition| condition.kind == condition_types::READY).unwrap();
-        assert_eq!((ready.status, ready.reason.as_str()), (ConditionStatus::Unknown, reasons::SWARM_UNREADABLE));
+        let ready = blind["dev"].conditions.iter().find(|condition| condition.kind == ConditionType::Ready).unwrap();
+        assert_eq!((ready.status, ready.reason.clone()), (ConditionStatus::Unknown, ConditionReason::SwarmUnreadable));
     }
 }

@@ -16,7 +16,7 @@ use super::trigger::Wake;
 use crate::retry::{Retry, RetryLimits};
 use crate::swarm::{Snapshot, Swarm};
 use crate::telemetry::metrics::TASK_PROBES_TOTAL;
-use crate::types::{NetworkId, ServiceId, TaskId};
+use crate::types::{NetworkId, ServiceId, TaskId, TaskState};
 
 /// The waits between attempts to open the event stream: polling carries on, so there is no hurry.
 const REOPEN: RetryLimits = RetryLimits { initial: Duration::from_millis(250), max: Duration::from_secs(15) };
@@ -80,7 +80,7 @@ async fn read_hints(swarm: &dyn Swarm, signals: &Signals) -> String {
 }
 
 /// What the quick look compares: the tasks that matter, their states and their addresses.
-type Tasks = BTreeMap<TaskId, (String, Vec<(NetworkId, IpNet)>)>;
+type Tasks = BTreeMap<TaskId, (TaskState, Vec<(NetworkId, IpNet)>)>;
 
 /// Looks at the tasks again and again, and wakes the loop when they are others than last time.
 pub async fn probe_tasks(swarm: Arc<dyn Swarm>, signals: Arc<Signals>) {

@@ -155,7 +155,7 @@ fn is_own(effects: &Effects<'_>, binding: &TlsBinding) -> bool {
 fn trouble(effects: &Effects<'_>, pool: &Pool<'_>) -> String {
     let host = pool.host_key();
     let told = effects.routes.iter().filter(|route| route.host == host);
-    let state = told.filter_map(|route| route.tls.as_ref()).map(|tls| tls.state.as_str()).find(|state| !super::is_usable(state));
+    let state = told.filter_map(|route| route.tls.as_ref()).map(|tls| &tls.state).find(|state| !state.is_usable());
     state.map_or_else(String::new, |state| format!(", which cannot be used ({state}): TLS is refused"))
 }
 

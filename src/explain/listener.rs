@@ -9,7 +9,7 @@ use crate::intent::cluster_spec::{PortMapping, PublishMode};
 use crate::render::behavior;
 use crate::report::{ClusterStatus, ProxyTaskReport};
 use crate::swarm::Service;
-use crate::types::Scheme;
+use crate::types::{Scheme, TaskState};
 
 /// How well a cluster's ports fit a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,7 +117,7 @@ pub fn proxies(sources: &Sources<'_>, cluster: &Cluster, steps: &mut Vec<Step>) 
 
 /// Whether a proxy runs, as Swarm says.
 pub(super) fn is_running(proxy: &ProxyTaskReport) -> bool {
-    proxy.state == "running" || proxy.state.starts_with("running:")
+    proxy.is_running()
 }
 
 fn from_status(cluster: &Cluster, status: &ClusterStatus, steps: &mut Vec<Step>) -> usize {
@@ -151,7 +151,7 @@ fn from_snapshot(sources: &Sources<'_>, cluster: &Cluster, steps: &mut Vec<Step>
         return None;
     };
     let tasks = sources.snapshot.tasks.values().filter(|task| task.service == service.id);
-    let running = tasks.filter(|task| task.state == "running").count();
+    let running = tasks.filter(|task| task.state == TaskState::Running).count();
     steps.push(step(About::Proxies, format!("{running} running; what they run is known to a running operator only")));
     Some(running)
 }

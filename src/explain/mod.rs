@@ -92,11 +92,6 @@ impl Unknown {
     }
 }
 
-/// Whether a certificate of which this is told may be shown to clients, as far as anybody knows.
-fn is_usable(state: &str) -> bool {
-    matches!(state, "unknown" | "good" | "awaited")
-}
-
 fn step(about: About, says: impl Into<String>) -> Step {
     Step { about, says: says.into() }
 }

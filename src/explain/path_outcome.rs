@@ -113,7 +113,7 @@ fn applied(
 fn note_plain(walk: &mut Walk<'_>, host: &VirtualHost) {
     let told = walk.route.as_ref().and_then(|route| route.tls.as_ref());
     let shown = host.tls.as_ref().is_some_and(|binding| walk.materials.pair(binding).is_some());
-    if walk.asked.scheme == Scheme::Http && shown && told.is_none_or(|tls| super::is_usable(&tls.state)) {
+    if walk.asked.scheme == Scheme::Http && shown && told.is_none_or(|tls| tls.state.is_usable()) {
         walk.steps.push(step(About::Tls, "the host is published by TLS as well; com.docker.lb.ssl_only=true would redirect there"));
     }
 }

@@ -10,7 +10,7 @@ use super::{Sources, Unknown, backend, damped_labels, findings, listener, path_o
 use crate::intent::cluster::Cluster;
 use crate::intent::suggest::nearest;
 use crate::render::{Behavior, Materials, behavior};
-use crate::report::{Finding, FindingCode, RouteKind, RouteReport, RouteState, Severity, Subject};
+use crate::report::{Finding, FindingCode, RouteKind, RouteReport, RouteState, Severity, Subject, TlsState};
 use crate::route::{Backend, DefaultBackend, TlsBinding};
 use crate::translate::{Translation, translate};
 use crate::types::{HostKey, HostPattern, RouteKey, Scheme};
@@ -153,16 +153,17 @@ impl Walk<'_> {
         let status = self.sources.status_of(&self.cluster.name);
         let reports = status.into_iter().flat_map(|status| &status.routes);
         let report = reports.filter(|route| route.host == *host).find_map(|route| route.tls.clone());
-        let state = report.as_ref().map_or("unknown", |report| report.state.as_str());
+        let state = report.as_ref().map_or(TlsState::Unknown, |report| report.state.clone());
         let time = |at: Option<jiff::Timestamp>, says: &str| at.map_or_else(String::new, |at| format!(", {says} {at:.0}"));
         let until = report.as_ref().map_or_else(String::new, |tls| match tls.not_before {
             Some(from) => time(Some(from), "valid from"),
-            None => time(tls.not_after, if state == "expired" { "on" } else { "expires" }),
+            None => time(tls.not_after, if state == TlsState::Expired { "on" } else { "expires" }),
         });
-        let state_words = if state == "unknown" { "whether it is good is known to a running operator only" } else { state };
+        let state_words =
+            if state == TlsState::Unknown { "whether it is good is known to a running operator only" } else { state.as_str() };
         let key = if binding.key.is_some() { format!(", key in {}", binding.key_object().name) } else { String::new() };
         self.steps.push(step(About::Tls, format!("certificate in the secret {}{key}: {state_words}{until}", binding.certificate.name)));
-        if super::is_usable(state) {
+        if state.is_usable() {
             return Ok(());
         }
         let reason = format!("the certificate of {host} cannot be used ({state}), so TLS is refused for this host");

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Sources, is_usable};
+use super::Sources;
 use crate::intent::cluster::Cluster;
 use crate::render::Materials;
 use crate::report::{ClusterStatus, Finding, FindingCode, RouteKind, RouteReport, RouteState, Subject};
@@ -57,7 +57,7 @@ pub(super) fn materials(sources: &Sources<'_>, cluster: &Cluster, table: &RouteT
 /// Objects of one name are not one object, so a host is asked for, not a name.
 fn is_good(status: &ClusterStatus, host: &HostKey) -> bool {
     let told = status.routes.iter().filter(|route| route.host == *host).find_map(|route| route.tls.as_ref());
-    told.is_none_or(|tls| is_usable(&tls.state))
+    told.is_none_or(|tls| tls.state.is_usable())
 }
 
 fn part(route: &RouteReport) -> Part {

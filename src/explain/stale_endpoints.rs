@@ -7,8 +7,9 @@ use super::{Sources, step};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::Rollout;
 use crate::render::{answers_by_name, is_found_by_name};
-use crate::report::{ProxyTaskReport, SOURCE_BOOT, SOURCE_NAMES};
+use crate::report::ProxyTaskReport;
 use crate::route::{Backend, BackendService, EngineSettings};
+use crate::types::ConfigSource;
 
 /// The proxies that run, and how many of them find endpoints by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +41,7 @@ impl ByName {
 }
 
 fn is_by_name(proxy: &ProxyTaskReport) -> bool {
-    matches!(proxy.source.as_deref(), Some(SOURCE_NAMES | SOURCE_BOOT))
+    proxy.source.as_ref().is_some_and(ConfigSource::is_by_name)
 }
 
 /// Whether the cluster's proxies ever go over to names.

@@ -12,14 +12,14 @@ use crate::intent::cluster_spec::PublishMode;
 use crate::pki::Seals;
 use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
 use crate::swarm::{Node, PublishedPort, Service, Snapshot, Task, fitting_nodes, nodes_that_meet};
-use crate::types::{NodeId, ServiceId};
+use crate::types::{NodeId, ServiceId, TaskState};
 
 /// So many names are told in one sentence.
 const NAMES_MAX: usize = 5;
 /// In the words by which Swarm says that a task finds no node because of a port.
 const NO_PORT: &str = "host-mode port";
 /// Of tasks that have no node yet; those of Swarm's global mode may name the one that they wait for.
-const WITHOUT_NODE: [&str; 3] = ["new", "allocated", "pending"];
+const WITHOUT_NODE: [TaskState; 3] = [TaskState::New, TaskState::Allocated, TaskState::Pending];
 
 /// A port of nodes, with its protocol.
 type HostPort<'a> = (u16, &'a str);
@@ -134,7 +134,7 @@ fn contest(held: &Held<'_>, service: &Service, tasks: &[&Task], snapshot: &Snaps
     if service.replicas == Some(0) || (service.is_job() && tasks.is_empty()) {
         return None;
     }
-    let has_node = |task: &&Task| task.node.is_some() && !WITHOUT_NODE.contains(&task.state.as_str()) && !task.has_ended();
+    let has_node = |task: &&Task| task.node.is_some() && !WITHOUT_NODE.contains(&task.state) && !task.has_ended();
     let on: BTreeSet<&NodeId> = tasks.iter().copied().filter(has_node).filter_map(|task| task.node.as_ref()).collect();
     let may: BTreeSet<&NodeId> = in_use(fitting_nodes(&service.spec, snapshot), snapshot).filter(|id| held.nodes.contains(id)).collect();
     let has: BTreeSet<&NodeId> = on.iter().copied().filter(|id| held.nodes.contains(id)).collect();
@@ -183,9 +183,9 @@ fn finding(held: &Held<'_>, service: &Service, ports: &[String], has: &str, take
 /// Whether a task finds no node because of a port, and one is missing for that. Successors of tasks that run wait, too.
 fn waits_for_a_port(service: &Service, snapshot: &Snapshot) -> bool {
     let tasks = || snapshot.tasks.values().filter(|task| task.service == service.id);
-    let placed = u64::try_from(tasks().filter(|task| !WITHOUT_NODE.contains(&task.state.as_str())).count()).unwrap_or(u64::MAX);
+    let placed = u64::try_from(tasks().filter(|task| !WITHOUT_NODE.contains(&task.state)).count()).unwrap_or(u64::MAX);
     let is_short = service.replicas.is_none_or(|replicas| placed < replicas);
-    is_short && tasks().any(|task| task.state == "pending" && task.error.contains(NO_PORT))
+    is_short && tasks().any(|task| task.state == TaskState::Pending && task.error.contains(NO_PORT))
 }
 
 fn bound(ports: &[PublishedPort]) -> impl Iterator<Item = HostPort<'_>> {

@@ -16,7 +16,7 @@ use crate::channel::wire::Peers;
 use crate::intent::cluster::{Cluster, Workload};
 use crate::report::{Finding, FindingCode, Subject};
 use crate::swarm::{Service, Snapshot, Task};
-use crate::types::Port;
+use crate::types::{Port, TaskState};
 
 /// Where everybody is, for those who ask the operator; nothing with a control network.
 pub fn peers(mode: &ChannelMode, instance: &str, cluster: &Cluster, snapshot: &Snapshot) -> Option<Peers> {
@@ -31,7 +31,7 @@ fn extension_tasks<'a>(instance: &str, cluster: &Cluster, snapshot: &'a Snapshot
     let named = |service: &&Service| service.name == cluster.extension.service_name.as_str();
     let ours = |service: &&Service| owned_by(&service.labels, instance, cluster.name.as_str());
     let service = snapshot.services.values().filter(named).find(ours).map(|service| &service.id);
-    snapshot.tasks.values().filter(move |task| task.state == "running" && service == Some(&task.service))
+    snapshot.tasks.values().filter(move |task| task.state == TaskState::Running && service == Some(&task.service))
 }
 
 fn extension_at(snapshot: &Snapshot, task: &Task) -> Option<SocketAddr> {

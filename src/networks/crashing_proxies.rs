@@ -10,7 +10,7 @@ use super::attach_timing::later;
 use super::observation::Observed;
 use super::{Input, Memory, address_shortage, quarantine};
 use crate::swarm::Task;
-use crate::types::{NetworkId, excerpt};
+use crate::types::{NetworkId, TaskState, excerpt};
 
 /// A proxy that is tried again fails again within this time.
 const FAILS_AGAIN_WITHIN: SignedDuration = SignedDuration::from_secs(45);
@@ -58,7 +58,7 @@ fn leaves_at(input: &Input<'_>, memory: &Memory, id: &NetworkId) -> Option<Times
 pub(super) fn failing(input: &Input<'_>, seen: &Observed<'_>) -> Vec<(NetworkId, String)> {
     let is_late = |task: &&Task| {
         let at = task.state_since.unwrap_or(task.created_at);
-        matches!(task.state.as_str(), "failed" | "rejected") && input.now.duration_since(at) < FAILS_AGAIN_WITHIN
+        matches!(task.state, TaskState::Failed | TaskState::Rejected) && input.now.duration_since(at) < FAILS_AGAIN_WITHIN
     };
     let is_alone = |task: &&Task| task.node.as_ref().is_some_and(|node| !seen.runs_on(node));
     let mut told = BTreeSet::new();

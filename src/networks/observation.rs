@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Input;
 use crate::channel::contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
 use crate::swarm::{Network, NetworksByName, Service, Snapshot, Task, without_a_place};
-use crate::types::{NetworkId, NodeId};
+use crate::types::{NetworkId, NodeId, TaskState, UpdateState};
 
 /// Swarm's own time for a task to end, where a service does not say.
 const GRACE_OF_SWARM: SignedDuration = SignedDuration::from_secs(10);
@@ -56,9 +56,9 @@ impl<'a> Observed<'a> {
         self.by_name.get_or_init(all).get(name).copied()
     }
 
-    /// Swarm's word for the state of the last update; empty without one.
-    pub fn state(&self) -> &str {
-        self.service.and_then(|service| service.update_status.as_ref()).map_or("", |status| status.state.as_str())
+    /// The state of the last update, if there was one.
+    pub fn state(&self) -> Option<&'a UpdateState> {
+        Some(&self.service?.update_status.as_ref()?.state)
     }
 
     /// When that update began.
@@ -73,39 +73,43 @@ impl<'a> Observed<'a> {
 
     /// Whether Swarm replaces proxies.
     pub fn is_under_way(&self) -> bool {
-        matches!(self.state(), "updating" | "rollback_started")
+        self.state().is_some_and(UpdateState::is_under_way)
     }
 
     /// Whether Swarm gave up the last update, or one that began at `since` or later.
     pub fn was_given_up(&self, since: Timestamp) -> bool {
         let is_it = self.update_began().is_none_or(|began| began >= since - CLOCKS_DIFFER);
-        is_it && matches!(self.state(), "paused" | "rollback_started" | "rollback_paused" | "rollback_completed")
+        is_it
+            && matches!(
+                self.state(),
+                Some(UpdateState::Paused | UpdateState::RollbackStarted | UpdateState::RollbackPaused | UpdateState::RollbackCompleted)
+            )
     }
 
     /// How many proxies run.
     pub fn running(&self) -> usize {
-        self.tasks.iter().filter(|task| task.state == "running").count()
+        self.tasks.iter().filter(|task| task.state == TaskState::Running).count()
     }
 
     /// How many proxies run with all of these networks.
     pub fn running_with(&self, networks: &BTreeSet<NetworkId>) -> usize {
-        self.tasks.iter().filter(|task| task.state == "running" && networks.is_subset(&networks_of(task))).count()
+        self.tasks.iter().filter(|task| task.state == TaskState::Running && networks.is_subset(&networks_of(task))).count()
     }
 
     /// The proxies that do not run and would have one of these networks.
     pub fn starting_with(&self, networks: &BTreeSet<NetworkId>) -> Vec<&'a Task> {
-        let with = |task: &&&Task| task.state != "running" && !networks.is_disjoint(&networks_of(task));
+        let with = |task: &&&Task| task.state != TaskState::Running && !networks.is_disjoint(&networks_of(task));
         self.tasks.iter().filter(with).copied().collect()
     }
 
     /// Whether a proxy runs on a node.
     pub fn runs_on(&self, node: &NodeId) -> bool {
-        self.tasks.iter().any(|task| task.state == "running" && task.node.as_ref() == Some(node))
+        self.tasks.iter().any(|task| task.state == TaskState::Running && task.node.as_ref() == Some(node))
     }
 
     /// Whether a proxy waits for addresses: Swarm gives those of all its networks, or none.
     pub fn waits_for_addresses(&self) -> bool {
-        self.tasks.iter().any(|task| task.state == "new" && task.addresses.is_empty())
+        self.tasks.iter().any(|task| task.state == TaskState::New && task.addresses.is_empty())
     }
 
     /// Whether all proxies run, each with all of these networks.
@@ -126,7 +130,7 @@ impl<'a> Observed<'a> {
 
     /// When the oldest proxy that runs was made.
     pub fn oldest(&self) -> Option<Timestamp> {
-        self.tasks.iter().filter(|task| task.state == "running").map(|task| task.created_at).min()
+        self.tasks.iter().filter(|task| task.state == TaskState::Running).map(|task| task.created_at).min()
     }
 
     /// How long Swarm may be busy between two proxies: the pause between them, and the time that an old one has to end.

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::attach_timing::{self, later};
 use super::observation::Observed;
 use super::{Input, Memory, Trial, address_shortage, quarantine, task_errors};
-use crate::types::NetworkId;
+use crate::types::{NetworkId, TaskState, UpdateState};
 
 /// A proxy service that is younger and of which no proxy runs has never had one.
 const NEVER_RAN: SignedDuration = SignedDuration::from_mins(10);
@@ -57,7 +57,7 @@ fn begin(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory) {
     quarantine::recall(seen, memory);
     let Some(service) = seen.service else { return };
     let is_new = input.now.duration_since(service.created_at) < NEVER_RAN && seen.running() == 0;
-    let in_question = seen.is_under_way() || matches!(seen.state(), "paused");
+    let in_question = seen.is_under_way() || seen.state() == Some(&UpdateState::Paused);
     memory.settled = match &seen.before {
         Some(before) if in_question => seen.declared.intersection(before).cloned().collect(),
         _ if is_new => BTreeSet::new(),
@@ -119,7 +119,7 @@ fn judge(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory, trial: Tri
 
 /// What the snapshot adds to what is known of a trial.
 fn observed(input: &Input<'_>, seen: &Observed<'_>, mut trial: Trial) -> Trial {
-    if seen.state() == "updating" {
+    if seen.state() == Some(&UpdateState::Updating) {
         trial.began = seen.update_began().unwrap_or(trial.began);
     }
     let running = seen.running_with(&trial.networks);
@@ -143,7 +143,7 @@ fn has_succeeded(input: &Input<'_>, seen: &Observed<'_>, trial: &Trial) -> bool 
 
 /// Whether a proxy with the networks finds no node, because somebody else has a port of it, or takes it: that says nothing about networks.
 pub(super) fn is_held_off(input: &Input<'_>, seen: &Observed<'_>, trial: &Trial) -> bool {
-    let finds_no_node = || seen.starting_with(&trial.networks).iter().any(|task| task.state == "pending");
+    let finds_no_node = || seen.starting_with(&trial.networks).iter().any(|task| task.state == TaskState::Pending);
     input.contested.is_some() && !seen.was_given_up(trial.began) && finds_no_node()
 }
 

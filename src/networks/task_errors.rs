@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::observation::{Observed, networks_of};
 use super::{Input, LastWords, Trial};
 use crate::swarm::Task;
-use crate::types::{NetworkId, excerpt};
+use crate::types::{NetworkId, TaskState, excerpt};
 
 /// As much of Swarm's words as one needs.
 const CHARS_MAX: usize = 200;
@@ -52,7 +52,7 @@ fn cut(words: &str, subnets: &[IpNet]) -> String {
 
 /// Whether a proxy failed that had the networks of this trial, or some of them.
 fn is_of(task: &Task, trial: &Trial) -> bool {
-    let failed = matches!(task.state.as_str(), "failed" | "rejected" | "orphaned");
+    let failed = matches!(task.state, TaskState::Failed | TaskState::Rejected | TaskState::Orphaned);
     let fresh = task.created_at.checked_add(CLOCKS_DIFFER).is_ok_and(|at| at >= trial.began);
     failed && fresh && !trial.networks.is_disjoint(&networks_of(task))
 }
@@ -64,7 +64,7 @@ fn failed_at(task: &Task) -> Timestamp {
 fn of_tasks(tasks: &[&Task]) -> Option<String> {
     let about = |task: &&Task| {
         let words = if task.error.is_empty() { &task.message } else { &task.error };
-        if words.is_empty() || *words == task.state { task.state.clone() } else { format!("{}: {words}", task.state) }
+        if words.is_empty() || words == task.state.as_str() { task.state.to_string() } else { format!("{}: {words}", task.state) }
     };
     let all: BTreeSet<String> = tasks.iter().map(about).collect();
     (!all.is_empty()).then(|| all.into_iter().collect::<Vec<_>>().join("; "))

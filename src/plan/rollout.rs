@@ -11,7 +11,7 @@ use super::state::Memory;
 use super::step::{RolloutNote, RolloutOutcome, UpdateReason};
 use crate::report::WaitingOn;
 use crate::swarm::{Service, Snapshot, Task, UpdateStatus, fitting_nodes, without_a_place};
-use crate::types::{Digest, NodeId};
+use crate::types::{Digest, NodeId, TaskState, UpdateState};
 
 /// A write during a rollout makes Swarm forget the last good spec, so it waits for the end, but not for ever: after this
 /// time the newer declaration matters more.
@@ -43,7 +43,7 @@ pub(super) enum Gate {
 /// What Swarm says about the service's last rollout.
 pub(super) fn note(service: &Service, identity: Digest, snapshot: &Snapshot) -> RolloutNote {
     let outcome = match &service.update_status {
-        Some(status) if is_over(service, status, snapshot) && status.state == "updating" => RolloutOutcome::Settled,
+        Some(status) if is_over(service, status, snapshot) && status.state == UpdateState::Updating => RolloutOutcome::Settled,
         Some(status) if is_over(service, status, snapshot) => RolloutOutcome::Failed(failed_at(status, snapshot)),
         Some(status) if is_under_way(status) => RolloutOutcome::UnderWay,
         Some(status) if is_failed(status) => RolloutOutcome::Failed(failed_at(status, snapshot)),
@@ -83,9 +83,9 @@ fn would_spread(
     memory: &Memory,
     snapshot: &Snapshot,
 ) -> bool {
-    let repeats = match status.state.as_str() {
-        "paused" => reason == UpdateReason::Resume,
-        "rollback_paused" => reason == UpdateReason::Differs && memory.tried(note) == Some(true),
+    let repeats = match status.state {
+        UpdateState::Paused => reason == UpdateReason::Resume,
+        UpdateState::RollbackPaused => reason == UpdateReason::Differs && memory.tried(note) == Some(true),
         _ => false,
     };
     repeats && tasks(service, snapshot).is_some()
@@ -116,7 +116,7 @@ pub fn is_short_of_tasks(service: &Service, snapshot: &Snapshot) -> bool {
 
 /// Tasks that run, and how many must.
 fn running_of(service: &Service, snapshot: &Snapshot) -> (u64, u64) {
-    let running = count(tasks_of(service, snapshot).filter(|task| task.state == "running").count());
+    let running = count(tasks_of(service, snapshot).filter(|task| task.state == TaskState::Running).count());
     (running, wanted_tasks(service, snapshot))
 }
 
@@ -140,7 +140,7 @@ pub(super) fn would_stop(service: &Service, spec: &Value, snapshot: &Snapshot) -
         template
     };
     let wanted = get(spec, &["TaskTemplate"]).map(without_placement);
-    tasks_of(service, snapshot).any(|task| task.state == "running" && Some(without_placement(&task.spec)) != wanted)
+    tasks_of(service, snapshot).any(|task| task.state == TaskState::Running && Some(without_placement(&task.spec)) != wanted)
 }
 
 /// Whether an update still brings back tasks that are missing. What does not come up within this time holds back the rest no more.
@@ -160,14 +160,14 @@ fn tasks_of<'a>(service: &'a Service, snapshot: &'a Snapshot) -> impl Iterator<I
 }
 
 pub(super) fn is_under_way(status: &UpdateStatus) -> bool {
-    matches!(status.state.as_str(), "updating" | "rollback_started")
+    status.state.is_under_way()
 }
 
 /// Whether Swarm calls a rollout under way in which nothing is left to happen: all tasks run, for longer than it watches
 /// them. Its updater then waits for a task whose place another one has, and it waits for ever.
 pub(super) fn is_idle(service: &Service, status: &UpdateStatus, snapshot: &Snapshot) -> bool {
     let (running, of) = running_of(service, snapshot);
-    let moves = |task: &Task| task.state != "running" && !is_surplus(task, service, snapshot);
+    let moves = |task: &Task| task.state != TaskState::Running && !is_surplus(task, service, snapshot);
     if running != of || tasks_of(service, snapshot).any(moves) || !is_under_way(status) {
         return false;
     }
@@ -188,8 +188,8 @@ fn hangs(service: &Service, status: &UpdateStatus, snapshot: &Snapshot) -> bool 
     let changed = tasks_of(service, snapshot).map(|task| changed_at(task, snapshot.taken_at));
     let newest = changed.chain(status.started_at).max();
     let limit = watch_of_swarm(service).saturating_add(ROLLBACK_HANGS_AFTER);
-    let is_short = tasks(service, snapshot).is_some() || tasks_of(service, snapshot).any(|task| task.state != "running");
-    status.state == "rollback_started" && is_short && newest.is_some_and(|since| snapshot.taken_at.duration_since(since) > limit)
+    let is_short = tasks(service, snapshot).is_some() || tasks_of(service, snapshot).any(|task| task.state != TaskState::Running);
+    status.state == UpdateState::RollbackStarted && is_short && newest.is_some_and(|since| snapshot.taken_at.duration_since(since) > limit)
 }
 
 /// Whether a place whose task is being replaced is missed: of a task that waits for its turn a snapshot shows nothing.
@@ -199,8 +199,8 @@ fn knows_places(service: &Service, snapshot: &Snapshot) -> bool {
 
 /// Whether a task waits in vain for what an equal one on its node has. An outdated one there would have to give way.
 fn is_surplus(task: &Task, service: &Service, snapshot: &Snapshot) -> bool {
-    let is_equal = |other: &Task| other.state == "running" && other.node == task.node && other.spec == task.spec;
-    task.state == "pending" && task.node.is_some() && tasks_of(service, snapshot).any(is_equal)
+    let is_equal = |other: &Task| other.state == TaskState::Running && other.node == task.node && other.spec == task.spec;
+    task.state == TaskState::Pending && task.node.is_some() && tasks_of(service, snapshot).any(is_equal)
 }
 
 /// When a task last changed. The node's clock says since when it runs, and is not believed when it is ahead.
@@ -220,12 +220,12 @@ fn watch_of_swarm(service: &Service) -> SignedDuration {
 }
 
 fn is_failed(status: &UpdateStatus) -> bool {
-    matches!(status.state.as_str(), "paused" | "rollback_paused" | "rollback_completed")
+    matches!(status.state, UpdateState::Paused | UpdateState::RollbackPaused | UpdateState::RollbackCompleted)
 }
 
 /// Whether Swarm stopped halfway, so that tasks of two specs run.
 pub(super) fn is_paused(status: &UpdateStatus) -> bool {
-    matches!(status.state.as_str(), "paused" | "rollback_paused")
+    matches!(status.state, UpdateState::Paused | UpdateState::RollbackPaused)
 }
 
 /// Swarm says when a rollback ended, but not when it paused.
@@ -235,21 +235,22 @@ fn failed_at(status: &UpdateStatus, snapshot: &Snapshot) -> Timestamp {
 
 /// Swarm's words about a rollout.
 pub(super) fn words(status: &UpdateStatus) -> String {
-    if status.message.is_empty() { status.state.clone() } else { format!("{}: {}", status.state, status.message) }
+    if status.message.is_empty() { status.state.to_string() } else { format!("{}: {}", status.state, status.message) }
 }
 
 /// Whether something else is wanted so urgently, or the rollout so stuck, that it is not waited for. A rollback is only
 /// cut short for something other than what led to it.
 fn may_supersede(service: &Service, status: &UpdateStatus, note: &RolloutNote, memory: &Memory, snapshot: &Snapshot) -> bool {
     let age = |since: Timestamp| snapshot.taken_at.duration_since(since);
-    let finds_no_node = |task: &Task| task.state == "pending" && !task.error.is_empty() && age(task.created_at) > ROLLOUT_STUCK_AFTER;
-    let is_slow = |task: &Task| task.state != "running" && age(changed_at(task, snapshot.taken_at)) > ROLLOUT_SLOW_AFTER;
+    let finds_no_node =
+        |task: &Task| task.state == TaskState::Pending && !task.error.is_empty() && age(task.created_at) > ROLLOUT_STUCK_AFTER;
+    let is_slow = |task: &Task| task.state != TaskState::Running && age(changed_at(task, snapshot.taken_at)) > ROLLOUT_SLOW_AFTER;
     let is_stuck = |task: &Task| finds_no_node(task) || is_slow(task);
     let is_late = status.started_at.is_some_and(|since| age(since) > ROLLOUT_HOLD_MAX);
     let may = is_late || tasks_of(service, snapshot).any(is_stuck);
-    match (status.state.as_str(), memory.tried(note)) {
-        ("rollback_started", Some(same)) => may && !same,
-        ("rollback_started", None) => is_late,
+    match (&status.state, memory.tried(note)) {
+        (UpdateState::RollbackStarted, Some(same)) => may && !same,
+        (UpdateState::RollbackStarted, None) => is_late,
         _ => may,
     }
 }

@@ -15,7 +15,7 @@ use super::update_order;
 use crate::fleet::{MAX_REPLICAS, Mode, REPLICAS, Role, ServiceShape, pending_name};
 use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
 use crate::swarm::{Service, without_a_place};
-use crate::types::excerpt;
+use crate::types::{TaskState, UpdateState, excerpt};
 
 impl<'a> Draft<'a> {
     /// Both services, the extension first: the proxies need what it renders.
@@ -202,8 +202,8 @@ impl<'a> Draft<'a> {
             }
             match rollout::gate(service, note, reason, self.memory, self.snapshot) {
                 // Its tasks do not come up, and that is why this is written.
-                Gate::UnderWay(_) if shape.goes_back && status.is_some_and(|status| status.state == "updating") => {}
-                Gate::Failed(_) if shape.goes_back && status.is_some_and(|status| status.state == "paused") => {}
+                Gate::UnderWay(_) if shape.goes_back && status.is_some_and(|status| status.state == UpdateState::Updating) => {}
+                Gate::Failed(_) if shape.goes_back && status.is_some_and(|status| status.state == UpdateState::Paused) => {}
                 // The tasks of that rollout wait for ports that it cannot free.
                 Gate::UnderWay(_) if stops_first_now(&service.spec, &patched.spec) => {}
                 // A rollout of somebody else's may be made so that it never ends.
@@ -243,7 +243,7 @@ impl<'a> Draft<'a> {
     }
 
     fn runs(&self, service: &Service) -> bool {
-        self.snapshot.tasks.values().any(|task| task.service == service.id && task.state == "running")
+        self.snapshot.tasks.values().any(|task| task.service == service.id && task.state == TaskState::Running)
     }
 
     /// Whether the rollout under way is of a service that this operator neither created nor tried to take over.

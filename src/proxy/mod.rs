@@ -49,7 +49,6 @@ use crate::channel::{Bootstrap, ClientError, Confirmations, Moment, NewNetworks}
 use crate::engine::{Engine, EngineError};
 use crate::http_server::{Limits, serve};
 use crate::pki::TrustRoot;
-use crate::report::{SOURCE_BOOT, SOURCE_NAMES};
 use crate::types::{ClusterName, Digest, EngineKind};
 use config_directory::Generations;
 use departed_endpoints::Left;
@@ -168,9 +167,9 @@ impl Source {
     fn as_str(self) -> &'static str {
         match self {
             Self::Live => "live",
-            Self::Names => SOURCE_NAMES,
+            Self::Names => "names",
             Self::Volume => "volume",
-            Self::Boot => SOURCE_BOOT,
+            Self::Boot => "boot",
         }
     }
 }

@@ -43,7 +43,7 @@ fn message(agent: &Agent, state: State) -> ProxyReport {
         task: agent.options.task.clone(),
         node: agent.options.node.clone(),
         running: state.running,
-        source: state.source.map(|source| source.as_str().to_owned()),
+        source: state.source.map(|source| source.as_str().into()),
         rejected: state.rejected,
         generation: state.generation,
         reloads: state.reloads,

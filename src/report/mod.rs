@@ -6,13 +6,15 @@ mod finding;
 mod finding_catalog;
 mod route_text;
 mod status;
+mod tls_state;
 mod waiting;
 
-pub use condition::{Condition, ConditionStatus, condition_types, reasons};
+pub use condition::{Condition, ConditionReason, ConditionStatus, ConditionType};
 pub use finding::{Finding, Subject};
 pub use finding_catalog::{CatalogEntry, FindingCode, Remedy, Severity};
 pub use status::{
-    ClusterStatus, EndpointReport, EndpointState, FindingCount, OperatorStatus, Phase, ProxyTaskReport, RolloutReport, RouteKind,
-    RouteReport, RouteState, SOURCE_BOOT, SOURCE_NAMES, ServiceReport, StatusReport, TlsReport,
+    ClusterStatus, EndpointReport, EndpointState, FindingCount, OperatorStatus, Phase, ProxyTaskReport, ProxyTaskState, RolloutReport,
+    RouteKind, RouteReport, RouteState, ServiceReport, StatusReport, TlsReport,
 };
+pub use tls_state::TlsState;
 pub use waiting::WaitingOn;

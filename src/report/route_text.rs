@@ -1,7 +1,7 @@
 //! The words in which a route is shown, the same on every surface: tables, page, explanations. Plain text; whoever shows it
 //! escapes it.
 
-use super::{ProxyTaskReport, RouteKind, RouteReport, ServiceReport, TlsReport};
+use super::{ProxyTaskReport, RouteKind, RouteReport, ServiceReport, TlsReport, TlsState};
 
 impl RouteReport {
     /// Which requests it is about: `app.example.org/path`, and whether TLS passes through.
@@ -57,7 +57,7 @@ impl TlsReport {
     pub fn words(&self) -> String {
         let when = match (self.not_before, self.not_after) {
             (Some(from), _) => format!(", from {from:.0}"),
-            (None, Some(on)) if self.state == "expired" => format!(" on {on:.0}"),
+            (None, Some(on)) if self.state == TlsState::Expired => format!(" on {on:.0}"),
             (None, Some(until)) => format!(", until {until:.0}"),
             (None, None) => String::new(),
         };
@@ -97,7 +97,7 @@ mod tests {
             TlsReport {
                 certificate: "c".to_owned(),
                 key: "k".to_owned(),
-                state: state.to_owned(),
+                state: TlsState::from(state),
                 not_before: time(from),
                 not_after: time(until),
             }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, Finding, FindingCode, Severity, WaitingOn};
-use crate::types::{ContextPath, Digest, EngineKind, HostKey, RouteKey};
+use super::{Condition, Finding, FindingCode, Severity, TlsState, WaitingOn};
+use crate::types::{ConfigSource, ContextPath, Digest, EngineKind, HostKey, RouteKey, TaskState};
 
 /// Everything the operator has to say. The answer of `GET /status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -69,7 +69,7 @@ pub struct ClusterStatus {
     pub engine: Option<EngineKind>,
     /// In one word.
     pub phase: Phase,
-    /// Always one of each of [`super::condition_types`].
+    /// Always one of each of [`super::ConditionType`].
     pub conditions: Vec<Condition>,
     /// The digest of the newest route table.
     pub routes_digest: Option<Digest>,
@@ -165,7 +165,8 @@ pub struct TlsReport {
     /// The secret with the key.
     pub key: String,
     /// `good`, `awaited`, or what is wrong; `unknown` while the extension has not said.
-    pub state: String,
+    #[schemars(with = "String")]
+    pub state: TlsState,
     /// When the certificate becomes valid, if it is not yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<jiff::Timestamp>,
@@ -221,7 +222,8 @@ pub struct ProxyTaskReport {
     /// The node's host name.
     pub node: String,
     /// Swarm's word for its state, with its explanation.
-    pub state: String,
+    #[schemars(with = "String")]
+    pub state: ProxyTaskState,
     /// The configuration digest that it last said it runs; absent when it was not heard of.
     pub running_digest: Option<Digest>,
     /// Whether that is the newest accepted one; absent when it was not heard of lately, so that nobody can tell.
@@ -230,7 +232,8 @@ pub struct ProxyTaskReport {
     /// Where that came from: `live`; `names` while addresses are too old, because the control plane was silent; `volume` or `boot` since a
     /// start alone. Absent when it was not heard of, and with `rollout: replace`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub source: Option<ConfigSource>,
     /// How often it has gone over to names since its agent started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallbacks: Option<u64>,
@@ -262,15 +265,49 @@ pub struct ProxyTaskReport {
     pub stuck: bool,
 }
 
-/// [`ProxyTaskReport::source`] of a proxy that started alone with what is mounted: it finds endpoints by name as well.
-pub const SOURCE_BOOT: &str = "boot";
-/// [`ProxyTaskReport::source`] of a proxy that finds endpoints by name, because nobody confirmed their addresses for too long.
-pub const SOURCE_NAMES: &str = "names";
+/// Swarm's word for the state of a task, and its explanation where there is one. Serialised as `running`, or `pending: no suitable node`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub struct ProxyTaskState {
+    /// The word.
+    pub state: TaskState,
+    /// The explanation.
+    pub why: Option<String>,
+}
+
+impl std::fmt::Display for ProxyTaskState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.why {
+            Some(why) => write!(f, "{}: {why}", self.state),
+            None => self.state.fmt(f),
+        }
+    }
+}
+
+impl From<String> for ProxyTaskState {
+    fn from(text: String) -> Self {
+        match text.split_once(": ") {
+            Some((state, why)) => Self { state: state.into(), why: Some(why.to_owned()) },
+            None => Self { state: text.into(), why: None },
+        }
+    }
+}
+
+impl From<ProxyTaskState> for String {
+    fn from(state: ProxyTaskState) -> Self {
+        state.to_string()
+    }
+}
 
 impl ProxyTaskReport {
+    /// Whether Swarm says that it runs.
+    pub fn is_running(&self) -> bool {
+        self.state.state == TaskState::Running
+    }
+
     /// Whether it finds endpoints by name, because nobody confirmed their addresses for too long.
     pub fn is_on_names(&self) -> bool {
-        self.source.as_deref() == Some(SOURCE_NAMES)
+        self.source == Some(ConfigSource::Names)
     }
 }
 

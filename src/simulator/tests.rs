@@ -30,7 +30,7 @@ fn observe(swarm: &SimSwarm) -> Result<RawSnapshot, SwarmError> {
 }
 
 fn running(swarm: &SimSwarm) -> usize {
-    Snapshot::from_raw(&swarm.truth()).unwrap().tasks.values().filter(|t| t.state == "running").count()
+    Snapshot::from_raw(&swarm.truth()).unwrap().tasks.values().filter(|t| t.state.as_str() == "running").count()
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn a_lost_nodes_tasks_run_elsewhere_and_a_drained_one_gives_its_tasks_away() {
     swarm.settle(SOON);
     let seen = Snapshot::from_raw(&swarm.truth()).unwrap();
     let manager = seen.nodes.values().find(|n| n.manager).unwrap();
-    assert_eq!(seen.tasks.values().filter(|t| t.node.as_ref() == Some(&manager.id) && t.state == "running").count(), 3);
+    assert_eq!(seen.tasks.values().filter(|t| t.node.as_ref() == Some(&manager.id) && t.state.as_str() == "running").count(), 3);
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn a_full_network_keeps_tasks_new_and_gives_no_address_twice() {
     addresses.sort();
     addresses.dedup();
     assert_eq!((addresses.len(), running(&swarm)), (5, 4));
-    assert_eq!(seen.tasks.values().filter(|t| t.state == "new").count(), 5);
+    assert_eq!(seen.tasks.values().filter(|t| t.state.as_str() == "new").count(), 5);
 }
 
 #[test]

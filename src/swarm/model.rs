@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::copy_on_write::{Services, Shared};
 use super::redacted::STACK;
-use crate::types::{ConfigId, NetworkId, NodeId, SecretId, ServiceId, TaskId};
+use crate::types::{ConfigId, NetworkId, NodeId, SecretId, ServiceId, TaskId, TaskState, UpdateState};
 
 /// The answers of the API as they came, in one complete look. Can be written to a file and read again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -150,8 +150,8 @@ pub struct Mount {
 /// The state of a service's last update.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpdateStatus {
-    /// `updating`, `paused`, `completed`, `rollback_started`, `rollback_paused`, `rollback_completed`.
-    pub state: String,
+    /// Swarm's word.
+    pub state: UpdateState,
     /// Swarm's words.
     pub message: String,
     /// When it began.
@@ -169,8 +169,8 @@ pub struct Task {
     pub service: ServiceId,
     /// Its node, once it has one.
     pub node: Option<NodeId>,
-    /// Swarm's word for its state (`new`, `pending`, ..., `starting`, `running`, ...).
-    pub state: String,
+    /// Swarm's word for its state.
+    pub state: TaskState,
     /// Swarm's words about the state.
     pub message: String,
     /// Swarm's explanation of what holds it back.
@@ -192,7 +192,7 @@ pub struct Task {
 impl Task {
     /// Whether it has come to an end by itself.
     pub fn has_ended(&self) -> bool {
-        matches!(self.state.as_str(), "complete" | "failed" | "rejected" | "orphaned")
+        self.state.has_ended()
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{Node, Service, Snapshot, Task};
-use crate::types::{NodeId, TaskId};
+use crate::types::{NodeId, TaskId, TaskState};
 
 /// Nobody writes so many placement constraints of a service by hand, and each is held against each node.
 const CONSTRAINTS_MAX: usize = 64;
@@ -63,7 +63,7 @@ pub fn without_a_place<'a>(service: &Service, snapshot: &'a Snapshot) -> BTreeSe
     tasks_of(service, snapshot).filter_map(|task| task.node.as_ref()).for_each(|node| *held.entry(node).or_default() += 1);
     let room: u64 = fitting.into_iter().map(|node| most.saturating_sub(held.get(node).copied().unwrap_or(0))).sum();
     let wanted = service.replicas.unwrap_or(0).saturating_sub(held.values().sum());
-    let waiting = tasks_of(service, snapshot).filter(|task| task.node.is_none() && task.state == "pending");
+    let waiting = tasks_of(service, snapshot).filter(|task| task.node.is_none() && task.state == TaskState::Pending);
     waiting.take(usize::try_from(wanted.saturating_sub(room)).unwrap_or(usize::MAX)).map(|task| &task.id).collect()
 }
 

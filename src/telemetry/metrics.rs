@@ -163,7 +163,7 @@ fn plain_series(status: &StatusReport) -> Vec<(Series, f64)> {
                 ConditionStatus::False => 0.0,
                 ConditionStatus::Unknown => -1.0,
             };
-            values.push(((CONDITION, vec![("cluster", name.clone()), ("type", condition.kind.clone())]), value));
+            values.push(((CONDITION, vec![("cluster", name.clone()), ("type", condition.kind.to_string())]), value));
         }
         values.extend(first_expiry(name, cluster));
         values.extend(fallbacks(name, cluster));

@@ -3,7 +3,9 @@
 
 use std::fmt::Write as _;
 
-use crate::report::{ClusterStatus, ConditionStatus, EndpointState, Finding, Phase, ProxyTaskReport, RouteState, Severity, StatusReport};
+use crate::report::{
+    ClusterStatus, ConditionStatus, ConditionType, EndpointState, Finding, Phase, ProxyTaskReport, RouteState, Severity, StatusReport,
+};
 
 /// How often the page reloads itself.
 const RELOAD_SECONDS: u32 = 5;
@@ -53,7 +55,10 @@ fn operator(status: &StatusReport) -> String {
 fn overview(status: &StatusReport) -> String {
     let rows = status.clusters.iter().map(|(name, cluster)| {
         let current = cluster.proxies.iter().filter(|proxy| proxy.up_to_date == Some(true)).count();
-        let untrue = cluster.conditions.iter().filter(|condition| condition.status != ConditionStatus::True && condition.kind != "Ready");
+        let untrue = cluster
+            .conditions
+            .iter()
+            .filter(|condition| condition.status != ConditionStatus::True && condition.kind != ConditionType::Ready);
         let untrue: Vec<String> = untrue.map(|condition| escape(&format!("{}: {}", condition.kind, condition.message))).collect();
         vec![
             format!("<a href=\"#{0}\">{0}</a>", escape(name)),
@@ -99,9 +104,9 @@ fn conditions(cluster: &ClusterStatus) -> String {
             ConditionStatus::Unknown => "meh",
         };
         vec![
-            word("", &condition.kind),
+            word("", condition.kind.as_str()),
             word(class, &format!("{:?}", condition.status)),
-            word("", &condition.reason),
+            word("", condition.reason.as_str()),
             escape(&condition.message),
             format!("<span class=\"when\">{:.0}</span>", condition.last_transition_time),
         ]
@@ -144,7 +149,7 @@ fn proxies(cluster: &ClusterStatus) -> String {
         vec![
             escape(&proxy.task),
             escape(&proxy.node),
-            escape(&proxy.state),
+            escape(&proxy.state.to_string()),
             format!("<code>{digest}</code>"),
             newest(proxy),
             proxy.reloads_in_words(),

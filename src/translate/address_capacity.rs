@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::intent::cluster::{CONSTRAINT_AT_CREATION, Cluster, PROXIES_AT_CREATION, Proxy};
 use crate::intent::cluster_spec::{Mode, PublishMode, UpdateOrder};
 use crate::swarm::{Network, Service, Snapshot, Subnet, Task, one_on_each};
-use crate::types::{NetworkId, NodeId, ServiceId};
+use crate::types::{NetworkId, NodeId, ServiceId, TaskState};
 
 /// Who is on a network.
 #[derive(Debug, Default)]
@@ -75,7 +75,7 @@ fn hold<'a>(all: &mut BTreeMap<&'a NetworkId, Usage<'a>>, task: &'a Task) {
 
 /// The networks on which a task waits for an address. Swarm gives it those of all its networks, or it stays `new`.
 pub(super) fn unallocated<'a>(task: &Task, snapshot: &'a Snapshot) -> Vec<&'a NetworkId> {
-    if task.state != "new" || !task.addresses.is_empty() {
+    if task.state != TaskState::New || !task.addresses.is_empty() {
         return Vec::new();
     }
     let attached = task.spec.get("Networks").and_then(Value::as_array).into_iter().flatten();

@@ -17,7 +17,7 @@ use crate::intent::labels::{Affinity, BackendMode};
 use crate::report::{EndpointReport, EndpointState, Finding, FindingCode};
 use crate::route::Endpoint;
 use crate::swarm::Task;
-use crate::types::{NetworkId, NetworkName};
+use crate::types::{NetworkId, NetworkName, TaskState};
 
 /// How a service can be reached.
 #[derive(Debug)]
@@ -116,7 +116,7 @@ pub fn reach<'a>(world: &World<'_>, published: &'a Published<'a>, findings: &mut
 /// Whether its virtual IP is asked for and somebody stands behind it. Swarm starts a missing task of a service, but none of a job
 /// that has ended: its virtual IP stays, and nobody answers there.
 fn wants_virtual_ip(world: &World<'_>, published: &Published<'_>) -> bool {
-    let runs = || world.tasks_of(&published.service.id).iter().any(|task| task.state == "running");
+    let runs = || world.tasks_of(&published.service.id).iter().any(|task| task.state == TaskState::Running);
     published.labels.backend_mode == BackendMode::Vip && published.wants_tasks() && (!published.service.is_job() || runs())
 }
 
@@ -221,7 +221,7 @@ fn task_candidate(
     task: &Task,
     way: &Way,
 ) -> Result<Prospect, String> {
-    if task.state != "running" {
+    if task.state != TaskState::Running {
         return Err(not_running(task));
     }
     let node = node_name(world, task);
@@ -262,7 +262,7 @@ fn pick(world: &World<'_>, chosen: Option<&NetworkId>, addresses: &[(&NetworkId,
 
 fn not_running(task: &Task) -> String {
     let words = if task.error.is_empty() { &task.message } else { &task.error };
-    if words.is_empty() || *words == task.state {
+    if words.is_empty() || words == task.state.as_str() {
         format!("the task is {}", task.state)
     } else {
         format!("the task is {}: {words}", task.state)

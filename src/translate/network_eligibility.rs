@@ -13,7 +13,7 @@ use super::teams::Team;
 use crate::intent::labels::PREFIX;
 use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::swarm::{Network, Service};
-use crate::types::NetworkId;
+use crate::types::{NetworkId, TaskState};
 
 /// Why a network is left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,7 +141,7 @@ fn is_taken_into_use(world: &World<'_>, services: &[Published<'_>], network: &Ne
 
 /// Whether a task of the service runs with an address on the network.
 pub fn runs_on(world: &World<'_>, published: &Published<'_>, network: &NetworkId) -> bool {
-    let has = |task: &&crate::swarm::Task| task.state == "running" && task.addresses.iter().any(|(id, _)| id == network);
+    let has = |task: &&crate::swarm::Task| task.state == TaskState::Running && task.addresses.iter().any(|(id, _)| id == network);
     world.tasks_of(&published.service.id).iter().any(has)
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::channel::contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
 use crate::intent::cluster::Cluster;
 use crate::swarm::{Service, Snapshot, Task};
-use crate::types::NetworkId;
+use crate::types::{NetworkId, TaskState};
 
 /// The networks of a cluster's proxies.
 #[derive(Debug, Default)]
@@ -85,7 +85,10 @@ impl<'a> Present<'a> {
 /// Whether it gets requests, or may within a moment. One that is told to stop is not among those that are wanted; one without a
 /// node waits for nothing that comes at once, and one that has ended gets a successor by what the service declares.
 fn is_present(task: &Task) -> bool {
-    matches!(task.state.as_str(), "assigned" | "accepted" | "preparing" | "ready" | "starting" | "running")
+    matches!(
+        task.state,
+        TaskState::Assigned | TaskState::Accepted | TaskState::Preparing | TaskState::Ready | TaskState::Starting | TaskState::Running
+    )
 }
 
 fn is_proxy_of(cluster: &Cluster, service: &Service) -> bool {

@@ -9,7 +9,9 @@ use super::budget::Lost;
 use super::endpoints::{Candidate, Reach};
 use super::host_settings::Members;
 use super::route_merge::Pool;
-use crate::report::{EndpointReport, EndpointState, Finding, FindingCode, RouteKind, RouteReport, RouteState, ServiceReport, TlsReport};
+use crate::report::{
+    EndpointReport, EndpointState, Finding, FindingCode, RouteKind, RouteReport, RouteState, ServiceReport, TlsReport, TlsState,
+};
 use crate::route::{Backend, BackendService, Redirect, RouteTable, TlsBinding};
 use crate::types::{HostKey, HostPattern, RouteKey, Scheme};
 
@@ -91,7 +93,7 @@ pub fn tls(binding: &TlsBinding) -> TlsReport {
     TlsReport {
         certificate: binding.certificate.name.to_string(),
         key: binding.key_object().name.to_string(),
-        state: "unknown".to_owned(),
+        state: TlsState::Unknown,
         not_before: None,
         not_after: None,
     }

@@ -2,6 +2,7 @@
 //! A leaf: imports no other room, does no I/O.
 
 mod address_range;
+mod config_source;
 mod config_template;
 mod digest;
 mod engine_kind;
@@ -16,9 +17,12 @@ mod pem;
 mod port;
 mod route_key;
 mod shown;
+mod swarm_state;
 mod url;
+mod word_enums;
 
 pub use address_range::AddressRange;
+pub use config_source::ConfigSource;
 pub use config_template::ConfigTemplate;
 pub(crate) use config_template::{TEMPLATE_FAULT, fault};
 pub use digest::Digest;
@@ -34,7 +38,9 @@ pub use pem::{CERTIFICATE_LABEL, pem};
 pub use port::Port;
 pub use route_key::{HostKey, RouteKey};
 pub use shown::{excerpt, is_hidden, is_unseen, unseen, visible, visible_lines, without_private_key, without_unseen};
+pub use swarm_state::{TaskState, UpdateState};
 pub use url::{Scheme, SiteUrl};
+pub(crate) use word_enums::word_enum;
 
 /// Why a value was refused: what it must look like. The caller adds where it stood and what was found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -201,7 +201,7 @@ pub fn tasks<'a>(seen: &'a Snapshot, id: &ServiceId) -> Vec<&'a Task> {
 
 /// Tasks of a service that are wanted and run.
 pub fn running<'a>(seen: &'a Snapshot, id: &ServiceId) -> Vec<&'a Task> {
-    tasks(seen, id).into_iter().filter(|t| t.state == "running").collect()
+    tasks(seen, id).into_iter().filter(|t| t.state.as_str() == "running").collect()
 }
 
 /// The label without which the port does not list configs.

@@ -41,14 +41,14 @@ pub async fn a_network_whose_subnet_is_anothers_has_no_addresses(bench: &Bench) 
         let seen = bench.look().await;
         let network = &seen.networks[&second];
         assert_eq!((network.driver.as_str(), &network.subnets[..]), ("", &[][..]), "nor does anything say why");
-        assert!(tasks(&seen, &id).iter().all(|task| task.state == "new" && task.addresses.is_empty() && task.error.is_empty()));
+        assert!(tasks(&seen, &id).iter().all(|task| task.state.as_str() == "new" && task.addresses.is_empty() && task.error.is_empty()));
     }
 }
 
 pub async fn a_full_network_keeps_tasks_new_without_a_word(bench: &Bench) {
     let network = with_subnet(bench, "n", "10.213.3.0/29").await;
     let id = bench.create(&on(bench, "s", 7, &network)).await;
-    let waiting = |s: &swarmgate::swarm::Snapshot| tasks(s, &id).iter().filter(|task| task.state == "new").count();
+    let waiting = |s: &swarmgate::swarm::Snapshot| tasks(s, &id).iter().filter(|task| task.state.as_str() == "new").count();
     let full = |s: &swarmgate::swarm::Snapshot| !running(s, &id).is_empty() && running(s, &id).len() + waiting(s) == 7;
     let seen = bench.until("some run and the others wait", full).await;
     let addresses: Vec<_> = tasks(&seen, &id).iter().flat_map(|task| &task.addresses).map(|(_, address)| address.addr()).collect();
@@ -56,5 +56,7 @@ pub async fn a_full_network_keeps_tasks_new_without_a_word(bench: &Bench) {
     let different: BTreeSet<_> = addresses.iter().copied().chain(vips).collect();
     // Eight addresses: the network's own, the broadcast address and the gateway's are nobody's.
     assert!(waiting(&seen) >= 3 && different.len() <= 5 && different.len() > addresses.len(), "{different:?}");
-    assert!(tasks(&seen, &id).iter().filter(|task| task.state == "new").all(|task| task.addresses.is_empty() && task.error.is_empty()));
+    assert!(
+        tasks(&seen, &id).iter().filter(|task| task.state.as_str() == "new").all(|task| task.addresses.is_empty() && task.error.is_empty())
+    );
 }

@@ -9,7 +9,7 @@ use swarmgate::types::ServiceId;
 use super::bench::{Bench, running, tasks};
 
 fn explains(seen: &Snapshot, id: &ServiceId, words: &str) -> bool {
-    tasks(seen, id).iter().any(|t| t.state == "pending" && t.error.starts_with("no suitable node (") && t.error.contains(words))
+    tasks(seen, id).iter().any(|t| t.state.as_str() == "pending" && t.error.starts_with("no suitable node (") && t.error.contains(words))
 }
 
 pub async fn a_service_without_a_node_says_why(bench: &Bench) {

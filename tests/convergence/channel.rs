@@ -76,7 +76,7 @@ fn report(truth: &Snapshot, name: &ClusterName, task: &str, desired: &Desired, n
         task: task.id.0.clone(),
         node: "node".to_owned(),
         running: running_digest.clone(),
-        source: Some("live".to_owned()),
+        source: Some("live".into()),
         rejected: None,
         generation: 1,
         reloads: 1,
@@ -107,7 +107,7 @@ fn running<'a>(truth: &'a Snapshot, cluster: &ClusterName, role: &str) -> impl I
     let services =
         truth.services.values().filter(move |s| is(&s.labels, LABEL_CLUSTER, cluster.as_str()) && is(&s.labels, LABEL_ROLE, role));
     let ids: Vec<_> = services.map(|service| service.id.clone()).collect();
-    truth.tasks.values().filter(move |task| task.state == "running" && ids.contains(&task.service))
+    truth.tasks.values().filter(move |task| task.state.as_str() == "running" && ids.contains(&task.service))
 }
 
 /// Whether the task mounts a secret whose token the operator accepts.

@@ -33,7 +33,7 @@ pub fn check_routes(cluster: &ClusterName, desired: &Desired, seen: &Snapshot) {
     let parts = desired.table.hosts.values().flat_map(|host| host.paths.values()).flat_map(|route| &route.backend.services);
     for part in parts {
         for (endpoint, task) in part.endpoints.iter().filter_map(|endpoint| Some((endpoint, endpoint.task.as_ref()?))) {
-            let found = seen.tasks.get(task).filter(|task| task.service == part.id && task.state == "running");
+            let found = seen.tasks.get(task).filter(|task| task.service == part.id && task.state.as_str() == "running");
             let fine = found.is_some_and(|task| is_at(task, endpoint, seen) && is_reached(cluster, task, endpoint, seen));
             assert!(fine, "cluster {cluster}: {endpoint:?} stands for {} and is no running task of it: {found:?}", part.name);
         }
@@ -56,7 +56,7 @@ fn is_reached(cluster: &ClusterName, task: &Task, endpoint: &Endpoint, seen: &Sn
         let labelled = is(service, LABEL_CLUSTER, cluster.as_str()) && is(service, LABEL_ROLE, "proxy");
         labelled && service.labels.contains_key(LABEL_OWNER) && !is_squatter(service)
     };
-    let is_proxy = |task: &&Task| task.state == "running" && seen.services.get(&task.service).is_some_and(ours);
+    let is_proxy = |task: &&Task| task.state.as_str() == "running" && seen.services.get(&task.service).is_some_and(ours);
     seen.tasks.values().filter(is_proxy).all(|proxy| proxy.addresses.iter().any(|(own, _)| own == network))
 }
 

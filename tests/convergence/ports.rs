@@ -37,7 +37,7 @@ fn stranger(story: &Story) {
 fn running(story: &Story, name: &str) -> Vec<Task> {
     let truth = story.truth();
     let service = truth.services.values().find(|service| service.name == name).map(|service| service.id.clone());
-    truth.tasks.values().filter(|task| Some(&task.service) == service.as_ref() && task.state == "running").cloned().collect()
+    truth.tasks.values().filter(|task| Some(&task.service) == service.as_ref() && task.state.as_str() == "running").cloned().collect()
 }
 
 fn ids(tasks: &[Task]) -> BTreeSet<String> {

@@ -210,7 +210,7 @@ fn endpoints_are_never_held() {
             id: TaskId(format!("t{number}")),
             service: ServiceId("a-1".to_owned()),
             node: None,
-            state: "running".to_owned(),
+            state: "running".into(),
             message: String::new(),
             error: String::new(),
             created_at: world.now,

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Seen;
 use crate::channel::wire::{Doubt, DoubtKind, MaterialReport, MaterialState};
-use crate::report::{Finding, FindingCode, RouteReport, RouteState, Subject};
+use crate::report::{Finding, FindingCode, RouteReport, RouteState, Subject, TlsState};
 use crate::route::{Backend, MaterialRef, RouteTable, TlsBinding, Verification};
 use crate::swarm::Service;
 use crate::translate::{References, backend_of, label_key};
@@ -51,7 +51,7 @@ pub fn annotate(seen: &Seen<'_>, routes: &mut [RouteReport]) {
     for route in routes {
         let report = bindings.get(&route.host).and_then(|binding| pairs.get(&objects(binding)));
         if let (Some(tls), Some(report)) = (&mut route.tls, report) {
-            word(report.state).clone_into(&mut tls.state);
+            tls.state = tls_state(report.state);
             (tls.not_before, tls.not_after) = (report.not_before, report.not_after);
         }
         if let Some(reason) = backend_of(&seen.desired.table, route).and_then(|backend| unverifiable(&authorities, backend)) {
@@ -82,8 +82,8 @@ fn unverifiable(authorities: &Authorities<'_>, backend: &Backend) -> Option<Stri
     };
     let what = match authorities.report_on(verification)?.state {
         MaterialState::Good | MaterialState::Awaited => return None,
-        MaterialState::HoldsKey => word(MaterialState::HoldsKey).to_owned(),
-        state => format!("is {}", word(state)),
+        MaterialState::HoldsKey => TlsState::HoldsKey.to_string(),
+        state => format!("is {}", tls_state(state)),
     };
     Some(format!("the application's certificate cannot be checked: {name} {what}"))
 }
@@ -138,17 +138,17 @@ fn objects(binding: &TlsBinding) -> [Object<'_>; 2] {
     [object(&binding.certificate), object(binding.key_object())]
 }
 
-fn word(state: MaterialState) -> &'static str {
+fn tls_state(state: MaterialState) -> TlsState {
     match state {
-        MaterialState::Good => "good",
-        MaterialState::Awaited => "awaited",
-        MaterialState::Missing => "missing",
-        MaterialState::NotACertificate => "not a certificate",
-        MaterialState::NotAKey => "not a private key",
-        MaterialState::Mismatch => "the key does not match",
-        MaterialState::Expired => "expired",
-        MaterialState::NotYetValid => "not valid yet",
-        MaterialState::HoldsKey => "holds a private key",
+        MaterialState::Good => TlsState::Good,
+        MaterialState::Awaited => TlsState::Awaited,
+        MaterialState::Missing => TlsState::Missing,
+        MaterialState::NotACertificate => TlsState::NotACertificate,
+        MaterialState::NotAKey => TlsState::NotAKey,
+        MaterialState::Mismatch => TlsState::Mismatch,
+        MaterialState::Expired => TlsState::Expired,
+        MaterialState::NotYetValid => TlsState::NotYetValid,
+        MaterialState::HoldsKey => TlsState::HoldsKey,
     }
 }
 

@@ -6,7 +6,7 @@ use super::Seen;
 use crate::channel::Received;
 use crate::controller::declared::DeclaredCluster;
 use crate::report::{
-    ClusterStatus, Condition, ConditionStatus, ProxyTaskReport, RouteReport, RouteState, WaitingOn, condition_types, reasons,
+    ClusterStatus, Condition, ConditionReason, ConditionStatus, ConditionType, ProxyTaskReport, RouteReport, RouteState, WaitingOn,
 };
 use crate::translate::is_closed;
 
@@ -18,15 +18,15 @@ const NOTHING_IN_FORCE: &str = "The document has mistakes, and this operator has
                                 this cluster, and proxies that run go on with what they have.";
 
 /// An answer: status, reason, message.
-type Answer = (ConditionStatus, &'static str, String);
+type Answer = (ConditionStatus, ConditionReason, String);
 
 /// All conditions, not dated yet.
 pub fn list(seen: &Seen<'_>, routes: &[RouteReport], proxies: &[ProxyTaskReport]) -> Vec<Condition> {
     let answers = [
-        (condition_types::ACCEPTED, accepted(seen.declared)),
-        (condition_types::FLEET_CONVERGED, fleet_converged(seen)),
-        (condition_types::PROGRAMMED, programmed(seen, proxies)),
-        (condition_types::ROUTES_SERVED, routes_served(routes)),
+        (ConditionType::Accepted, accepted(seen.declared)),
+        (ConditionType::FleetConverged, fleet_converged(seen)),
+        (ConditionType::Programmed, programmed(seen, proxies)),
+        (ConditionType::RoutesServed, routes_served(routes)),
     ];
     let mut conditions: Vec<Condition> = answers.into_iter().map(|(kind, answer)| condition(kind, answer)).collect();
     conditions.push(ready(&conditions));
@@ -35,16 +35,17 @@ pub fn list(seen: &Seen<'_>, routes: &[RouteReport], proxies: &[ProxyTaskReport]
 
 /// All conditions before anything is known.
 pub fn unknown(declared: &DeclaredCluster, now: Timestamp) -> Vec<Condition> {
-    use condition_types::{ACCEPTED, FLEET_CONVERGED, PROGRAMMED, ROUTES_SERVED};
     let never_good = declared.in_force.is_none() && !declared.accepted;
     let (reason, message) = if never_good {
-        (reasons::INVALID_DOCUMENT, NOTHING_IN_FORCE)
+        (ConditionReason::InvalidDocument, NOTHING_IN_FORCE)
     } else {
-        (reasons::PROGRESSING, "No pass has looked at this cluster yet.")
+        (ConditionReason::Progressing, "No pass has looked at this cluster yet.")
     };
-    let untold = || (ConditionStatus::Unknown, reason, message.to_owned());
-    let rest = [FLEET_CONVERGED, PROGRAMMED, ROUTES_SERVED].into_iter().map(|kind| condition(kind, untold()));
-    let mut all: Vec<Condition> = std::iter::once(condition(ACCEPTED, accepted(declared))).chain(rest).collect();
+    let untold = || (ConditionStatus::Unknown, reason.clone(), message.to_owned());
+    let rest = [ConditionType::FleetConverged, ConditionType::Programmed, ConditionType::RoutesServed]
+        .into_iter()
+        .map(|kind| condition(kind, untold()));
+    let mut all: Vec<Condition> = std::iter::once(condition(ConditionType::Accepted, accepted(declared))).chain(rest).collect();
     all.push(ready(&all));
     dated(all, None, now)
 }
@@ -61,15 +62,15 @@ pub fn dated(mut conditions: Vec<Condition>, previous: Option<&ClusterStatus>, n
     conditions
 }
 
-fn condition(kind: &str, (status, reason, message): Answer) -> Condition {
-    Condition { kind: kind.to_owned(), status, reason: reason.to_owned(), message, last_transition_time: Timestamp::UNIX_EPOCH }
+fn condition(kind: ConditionType, (status, reason, message): Answer) -> Condition {
+    Condition { kind, status, reason, message, last_transition_time: Timestamp::UNIX_EPOCH }
 }
 
 fn holds(message: impl Into<String>) -> Answer {
-    (ConditionStatus::True, reasons::AS_DECLARED, message.into())
+    (ConditionStatus::True, ConditionReason::AsDeclared, message.into())
 }
 
-fn fails(reason: &'static str, message: impl Into<String>) -> Answer {
+fn fails(reason: ConditionReason, message: impl Into<String>) -> Answer {
     (ConditionStatus::False, reason, message.into())
 }
 
@@ -77,35 +78,38 @@ fn accepted(declared: &DeclaredCluster) -> Answer {
     match (&declared.in_force, declared.accepted) {
         (Some(_), true) => holds("The document is valid and in force."),
         (Some((generation, _)), false) => {
-            fails(reasons::INVALID_DOCUMENT, format!("The newest document cannot be used; version {generation} stays in force."))
+            fails(ConditionReason::InvalidDocument, format!("The newest document cannot be used; version {generation} stays in force."))
         }
-        (None, _) => fails(reasons::INVALID_DOCUMENT, NOTHING_IN_FORCE),
+        (None, _) => fails(ConditionReason::InvalidDocument, NOTHING_IN_FORCE),
     }
 }
 
 fn fleet_converged(seen: &Seen<'_>) -> Answer {
     if let Some(failure) = seen.failure {
-        return fails(reasons::FAILED, failure);
+        return fails(ConditionReason::Failed, failure);
     }
     let failed_rollout = seen.plan.waiting.iter().find(|waiting| matches!(waiting, WaitingOn::FailedRollout { .. }));
     if let Some(waiting) = failed_rollout {
-        return fails(reasons::ROLLOUT_FAILED, format!("Waiting for {waiting}."));
+        return fails(ConditionReason::RolloutFailed, format!("Waiting for {waiting}."));
     }
     if !seen.plan.steps.is_empty() {
-        return fails(reasons::PROGRESSING, format!("Carried out: {}.", names(seen.plan.steps.iter().map(crate::plan::Step::title))));
+        return fails(
+            ConditionReason::Progressing,
+            format!("Carried out: {}.", names(seen.plan.steps.iter().map(crate::plan::Step::title))),
+        );
     }
     if !seen.plan.waiting.is_empty() {
-        return fails(reasons::WAITING, format!("Waiting for {}.", names(seen.plan.waiting.iter().map(ToString::to_string))));
+        return fails(ConditionReason::Waiting, format!("Waiting for {}.", names(seen.plan.waiting.iter().map(ToString::to_string))));
     }
     holds("Services, configs, secrets and networks are as declared.")
 }
 
 fn programmed(seen: &Seen<'_>, proxies: &[ProxyTaskReport]) -> Answer {
     match seen.report {
-        None => fails(reasons::EXTENSION_SILENT, "Nothing was heard from the extension yet; proxies go on with what they have."),
+        None => fails(ConditionReason::ExtensionSilent, "Nothing was heard from the extension yet; proxies go on with what they have."),
         Some(received) if seen.extension_is_silent() => {
             let message = format!("Nothing was heard from the extension since {:.0}; proxies go on with what they have.", received.at);
-            (ConditionStatus::Unknown, reasons::EXTENSION_SILENT, message)
+            (ConditionStatus::Unknown, ConditionReason::ExtensionSilent, message)
         }
         Some(received) => by_report(seen, received, proxies),
     }
@@ -116,7 +120,7 @@ fn by_report(seen: &Seen<'_>, received: &Received, proxies: &[ProxyTaskReport]) 
     let report = &received.report;
     if let Some(fault) = seen.too_large {
         return fails(
-            reasons::MESSAGE_TOO_LARGE,
+            ConditionReason::MessageTooLarge,
             format!("The newest routes are not handed to the extension: {fault}. The last ones stay."),
         );
     }
@@ -126,21 +130,23 @@ fn by_report(seen: &Seen<'_>, received: &Received, proxies: &[ProxyTaskReport]) 
                 "The newest configuration could not be tested ({}); it is tried again, and the last good one stays.",
                 refusal.words
             );
-            return fails(reasons::ENGINE_UNAVAILABLE, message);
+            return fails(ConditionReason::EngineUnavailable, message);
         }
         Some(refusal) if refusal.too_large => {
             let message = format!("The newest configuration is not handed out: {}. The last good one stays in force.", refusal.words);
-            return fails(reasons::MESSAGE_TOO_LARGE, message);
+            return fails(ConditionReason::MessageTooLarge, message);
         }
-        Some(_) => return fails(reasons::ENGINE_REFUSED, "The engine refused the newest configuration; the last good one stays in force."),
+        Some(_) => {
+            return fails(ConditionReason::EngineRefused, "The engine refused the newest configuration; the last good one stays in force.");
+        }
         None => {}
     }
     let stuck = proxies.iter().filter(|proxy| proxy.stuck).map(|proxy| format!("{} on {}", proxy.task, proxy.node));
     if proxies.iter().any(|proxy| proxy.stuck) {
-        return fails(reasons::PROXIES_NOT_FOLLOWING, format!("Proxies do not follow: {}.", names(stuck)));
+        return fails(ConditionReason::ProxiesNotFollowing, format!("Proxies do not follow: {}.", names(stuck)));
     }
     if report.accepted.as_ref().is_none_or(|accepted| accepted.desired_digest != *wanted) {
-        return fails(reasons::PROGRESSING, "The extension renders and tests the newest routes.");
+        return fails(ConditionReason::Progressing, "The extension renders and tests the newest routes.");
     }
     let running: Vec<&ProxyTaskReport> = proxies.iter().filter(|proxy| super::proxies::is_running(proxy)).collect();
     let named = |proxies: Vec<&&ProxyTaskReport>| {
@@ -152,11 +158,11 @@ fn by_report(seen: &Seen<'_>, received: &Received, proxies: &[ProxyTaskReport]) 
     let behind = named(running.iter().filter(is_behind).collect());
     let silent = named(running.iter().filter(|proxy| super::proxies::is_silent(proxy)).collect());
     if running.is_empty() {
-        return fails(reasons::NO_PROXIES, "No proxy task is running.");
+        return fails(ConditionReason::NoProxies, "No proxy task is running.");
     }
     if !behind.is_empty() {
         return fails(
-            reasons::PROXIES_BEHIND,
+            ConditionReason::ProxiesBehind,
             format!("{} of {} proxies run another configuration: {}.", behind.len(), running.len(), names(behind.into_iter())),
         );
     }
@@ -168,11 +174,11 @@ fn by_report(seen: &Seen<'_>, received: &Received, proxies: &[ProxyTaskReport]) 
             running.len(),
             names(on_names.into_iter())
         );
-        return fails(reasons::PROXIES_ON_NAMES, message);
+        return fails(ConditionReason::ProxiesOnNames, message);
     }
     if !silent.is_empty() {
         let message = format!("{} of {} proxies were not heard of: {}.", silent.len(), running.len(), names(silent.into_iter()));
-        return fails(reasons::PROXIES_SILENT, message);
+        return fails(ConditionReason::ProxiesSilent, message);
     }
     holds(format!("All {} proxies run the newest configuration.", running.len()))
 }
@@ -186,23 +192,23 @@ type Judge = fn(&RouteReport) -> bool;
 
 fn routes_served(routes: &[RouteReport]) -> Answer {
     if routes.is_empty() {
-        return (ConditionStatus::True, reasons::NO_ROUTES, "No service publishes a route here.".to_owned());
+        return (ConditionStatus::True, ConditionReason::NoRoutes, "No service publishes a route here.".to_owned());
     }
-    let obstacles: [(Judge, &'static str, &str); 6] = [
-        (|route| route.state == RouteState::NoEndpoints && !is_closed(route), reasons::NO_ENDPOINTS, "have no endpoint"),
-        (is_closed, reasons::CLOSED, "are closed, because a label of their service sounds like access control"),
-        (|route| route.state == RouteState::OverLimit, reasons::LIMIT_EXCEEDED, "are more than spec.limits allows and answer 503"),
+    let obstacles: [(Judge, ConditionReason, &str); 6] = [
+        (|route| route.state == RouteState::NoEndpoints && !is_closed(route), ConditionReason::NoEndpoints, "have no endpoint"),
+        (is_closed, ConditionReason::Closed, "are closed, because a label of their service sounds like access control"),
+        (|route| route.state == RouteState::OverLimit, ConditionReason::LimitExceeded, "are more than spec.limits allows and answer 503"),
         (
             |route| route.state == RouteState::Unverifiable,
-            reasons::NO_VALID_CA,
+            ConditionReason::NoValidCa,
             "answer 503, because the CA of their applications cannot be used",
         ),
         (
             |route| route.state == RouteState::Quarantined,
-            reasons::QUARANTINED,
+            ConditionReason::Quarantined,
             "are left out, because the engine refuses them, and answer 503",
         ),
-        (super::routes::waits_for_network, reasons::NETWORK_MISSING, "answer 503, because the proxies do not have their networks"),
+        (super::routes::waits_for_network, ConditionReason::NetworkMissing, "answer 503, because the proxies do not have their networks"),
     ];
     for (is_so, reason, words) in obstacles {
         let places: Vec<String> = routes.iter().filter(|route| is_so(route)).map(RouteReport::place).collect();
@@ -216,9 +222,9 @@ fn routes_served(routes: &[RouteReport]) -> Answer {
 /// All of the others: the first that does not hold says why.
 fn ready(others: &[Condition]) -> Condition {
     let obstacle = others.iter().find(|condition| condition.status != ConditionStatus::True);
-    let Some(obstacle) = obstacle else { return condition(condition_types::READY, holds("Everything is as declared.")) };
+    let Some(obstacle) = obstacle else { return condition(ConditionType::Ready, holds("Everything is as declared.")) };
     let message = format!("{}: {}", obstacle.kind, obstacle.message);
-    Condition { kind: condition_types::READY.to_owned(), message, ..obstacle.clone() }
+    Condition { kind: ConditionType::Ready, message, ..obstacle.clone() }
 }
 
 /// The first few names, and how many more there are.
@@ -235,7 +241,7 @@ mod tests {
     use super::{dated, names, unknown};
     use crate::controller::declared::DeclaredCluster;
     use crate::controller::status::{after_blindness, pending};
-    use crate::report::{Condition, ConditionStatus, condition_types, reasons};
+    use crate::report::{Condition, ConditionReason, ConditionStatus, ConditionType};
 
     const NEVER_GOOD: DeclaredCluster = DeclaredCluster { generation: 1, in_force: None, accepted: false, label: None };
 
@@ -260,9 +266,9 @@ mod tests {
         let conditions = unknown(&NEVER_GOOD, Timestamp::UNIX_EPOCH);
         let kinds: Vec<&str> = conditions.iter().map(|condition| condition.kind.as_str()).collect();
         assert_eq!(kinds, ["Accepted", "FleetConverged", "Programmed", "RoutesServed", "Ready"]);
-        assert_eq!((conditions[0].status, conditions[0].reason.as_str()), (ConditionStatus::False, reasons::INVALID_DOCUMENT));
+        assert_eq!((conditions[0].status, conditions[0].reason.clone()), (ConditionStatus::False, ConditionReason::InvalidDocument));
         for condition in &conditions {
-            assert!(condition.message.contains("no good version") && condition.reason == reasons::INVALID_DOCUMENT, "{condition:?}");
+            assert!(condition.message.contains("no good version") && condition.reason == ConditionReason::InvalidDocument, "{condition:?}");
         }
     }
 
@@ -271,8 +277,8 @@ mod tests {
         let before = pending(&NEVER_GOOD, Timestamp::UNIX_EPOCH);
         let blind = after_blindness(&NEVER_GOOD, "connection refused", Some(&before), Timestamp::UNIX_EPOCH);
         for condition in &blind.conditions {
-            let document = condition.kind == condition_types::ACCEPTED;
-            assert_eq!(condition.reason == reasons::SWARM_UNREADABLE, !document, "{condition:?}");
+            let document = condition.kind == ConditionType::Accepted;
+            assert_eq!(condition.reason == ConditionReason::SwarmUnreadable, !document, "{condition:?}");
         }
         assert_eq!(blind.error.as_deref(), Some("connection refused"));
     }

@@ -7,9 +7,9 @@ use super::Seen;
 use super::proxies::{is_on_names, is_running, is_silent};
 use crate::channel::RETURN_AFTER;
 use crate::channel::wire::{Activity, ActivityKind, Delivery, ProxyReport};
-use crate::report::{ClusterStatus, Finding, FindingCode, ProxyTaskReport, Subject};
+use crate::report::{ClusterStatus, ConditionType, Finding, FindingCode, ProxyTaskReport, Subject};
 use crate::swarm::Task;
-use crate::types::TaskId;
+use crate::types::{TaskId, TaskState};
 
 /// How long a proxy may lag without doing anything about it. Its agent takes a second to hear of something new and tells at once
 /// what it does.
@@ -143,13 +143,9 @@ pub fn extension_silent(seen: &Seen<'_>, previous: Option<&ClusterStatus>) -> Op
 fn should_have_spoken(seen: &Seen<'_>, previous: Option<&ClusterStatus>) -> bool {
     let Some(service) = seen.own_service(seen.cluster.extension.service_name.as_str()) else { return false };
     let waits_since = previous.and_then(|status| {
-        status
-            .conditions
-            .iter()
-            .find(|condition| condition.kind == crate::report::condition_types::PROGRAMMED)
-            .map(|it| it.last_transition_time)
+        status.conditions.iter().find(|condition| condition.kind == ConditionType::Programmed).map(|it| it.last_transition_time)
     });
-    let runs = |task: &&Task| task.service == service.id && task.state == "running";
+    let runs = |task: &&Task| task.service == service.id && task.state == TaskState::Running;
     let longest = seen.snapshot.tasks.values().filter(runs).map(|task| runs_for(seen, &task.id.0)).max();
     let waited = |since: Timestamp| seen.now.duration_since(since) > super::SILENT_AFTER;
     longest.is_some_and(|longest| longest > super::SILENT_AFTER) && waits_since.is_some_and(waited)

@@ -5,11 +5,9 @@ use serde_json::Value;
 use super::Seen;
 use crate::channel::wire::{Delivery, ProxyReport};
 use crate::plan::wanted_tasks;
-use crate::report::{ProxyTaskReport, RolloutReport};
+use crate::report::{ProxyTaskReport, ProxyTaskState, RolloutReport};
 use crate::swarm::{Service, Task};
-
-/// Swarm's word for a task that runs.
-const RUNNING: &str = "running";
+use crate::types::TaskState;
 
 /// Every proxy task whose desired state is running, by node and id.
 pub fn list(seen: &Seen<'_>) -> Vec<ProxyTaskReport> {
@@ -24,7 +22,7 @@ pub fn list(seen: &Seen<'_>) -> Vec<ProxyTaskReport> {
 
 /// Whether Swarm says that the proxy runs.
 pub fn is_running(proxy: &ProxyTaskReport) -> bool {
-    proxy.state == RUNNING || proxy.state.starts_with("running:")
+    proxy.is_running()
 }
 
 /// Whether a proxy finds endpoints by name, because nobody confirmed their addresses for too long.
@@ -64,7 +62,7 @@ fn proxy(seen: &Seen<'_>, service: &Service, task: &Task) -> ProxyTaskReport {
         node: node_name(seen, task).unwrap_or_default(),
         state: state(task),
         running_digest,
-        up_to_date: up_to_date.map(|current| current && task.state == RUNNING),
+        up_to_date: up_to_date.map(|current| current && task.state == TaskState::Running),
         source: said.and_then(|proxy| proxy.source.clone()),
         fallbacks: said.map(|proxy| proxy.fallbacks),
         reloads: said.map(|proxy| proxy.reloads),
@@ -92,12 +90,13 @@ fn rejected(proxy: &ProxyReport) -> Option<String> {
 }
 
 /// Swarm's word, with its explanation while the task does not run.
-pub fn state(task: &Task) -> String {
-    match (task.state.as_str(), task.error.as_str(), task.message.as_str()) {
-        (RUNNING, "", _) | (_, "", "") => task.state.clone(),
-        (_, "", message) => format!("{}: {message}", task.state),
-        (_, error, _) => format!("{}: {error}", task.state),
-    }
+pub fn state(task: &Task) -> ProxyTaskState {
+    let why = match (&task.state, task.error.as_str(), task.message.as_str()) {
+        (TaskState::Running, "", _) | (_, "", "") => None,
+        (_, "", message) => Some(message.to_owned()),
+        (_, error, _) => Some(error.to_owned()),
+    };
+    ProxyTaskState { state: task.state.clone(), why }
 }
 
 /// The host name of a task's node.
@@ -108,9 +107,9 @@ pub fn node_name(seen: &Seen<'_>, task: &Task) -> Option<String> {
 
 fn rollout(seen: &Seen<'_>, service: &Service) -> RolloutReport {
     let tasks: Vec<&Task> = seen.snapshot.tasks.values().filter(|task| task.service == service.id).collect();
-    let running = tasks.iter().filter(|task| task.state == RUNNING).count() as u64;
+    let running = tasks.iter().filter(|task| task.state == TaskState::Running).count() as u64;
     let (state, message) = match &service.update_status {
-        Some(update) => (update.state.clone(), update.message.clone()),
+        Some(update) => (update.state.to_string(), update.message.clone()),
         None => ("none".to_owned(), String::new()),
     };
     RolloutReport { service: service.name.clone(), state, message, running, desired: wanted_tasks(service, seen.snapshot) }

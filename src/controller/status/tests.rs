@@ -148,26 +148,26 @@ fn pass_that_decided(
 }
 
 /// The reason of `Programmed`, whether the proxy is known to be up to date, the state of the route, how much is waited for.
-fn check(status: &ClusterStatus, expected: (&str, Option<bool>, RouteState, usize)) {
-    let programmed = status.conditions.iter().find(|condition| condition.kind == condition_types::PROGRAMMED).unwrap();
-    let told = (programmed.reason.as_str(), status.proxies[0].up_to_date, status.routes[0].state, status.waiting.len());
+fn check(status: &ClusterStatus, expected: (ConditionReason, Option<bool>, RouteState, usize)) {
+    let programmed = status.conditions.iter().find(|condition| condition.kind == ConditionType::Programmed).unwrap();
+    let told = (programmed.reason.clone(), status.proxies[0].up_to_date, status.routes[0].state, status.waiting.len());
     assert_eq!(told, expected, "{status:#?}");
     let is_ready =
-        status.conditions.iter().any(|condition| condition.kind == condition_types::READY && condition.status == ConditionStatus::True);
-    assert_eq!(is_ready, expected.0 == reasons::AS_DECLARED && expected.2 != RouteState::Quarantined);
+        status.conditions.iter().any(|condition| condition.kind == ConditionType::Ready && condition.status == ConditionStatus::True);
+    assert_eq!(is_ready, expected.0 == ConditionReason::AsDeclared && expected.2 != RouteState::Quarantined);
 }
 
 #[test]
 fn proxies_of_a_silent_extension_are_not_said_to_be_up_to_date() {
-    check(&status(1, |desired| Some(report(desired))), (reasons::AS_DECLARED, Some(true), RouteState::Served, 0));
-    check(&status(40, |desired| Some(report(desired))), (reasons::EXTENSION_SILENT, None, RouteState::Unknown, 0));
-    check(&status(1, |_| None), (reasons::EXTENSION_SILENT, None, RouteState::Pending, 1));
+    check(&status(1, |desired| Some(report(desired))), (ConditionReason::AsDeclared, Some(true), RouteState::Served, 0));
+    check(&status(40, |desired| Some(report(desired))), (ConditionReason::ExtensionSilent, None, RouteState::Unknown, 0));
+    check(&status(1, |_| None), (ConditionReason::ExtensionSilent, None, RouteState::Pending, 1));
 }
 
 #[test]
 fn a_proxy_that_was_never_heard_of_is_not_said_to_run_another_configuration() {
     let unheard = |desired: &Digest| Some(ExtensionReport { proxies: vec![], ..report(desired) });
-    check(&status(1, unheard), (reasons::PROXIES_SILENT, None, RouteState::Unknown, 0));
+    check(&status(1, unheard), (ConditionReason::ProxiesSilent, None, RouteState::Unknown, 0));
 }
 
 #[test]
@@ -179,15 +179,15 @@ fn newest_routes_that_are_not_accepted_are_waited_for() {
         }
     };
     let no = status(1, refused(false));
-    check(&no, (reasons::ENGINE_REFUSED, Some(true), RouteState::Pending, 1));
+    check(&no, (ConditionReason::EngineRefused, Some(true), RouteState::Pending, 1));
     assert_eq!(no.findings.iter().map(|finding| finding.code).collect::<Vec<_>>(), [FindingCode::EngineRefused, FindingCode::UpdateGap]);
     let late = status(1, refused(true));
-    check(&late, (reasons::ENGINE_UNAVAILABLE, Some(true), RouteState::Pending, 1));
+    check(&late, (ConditionReason::EngineUnavailable, Some(true), RouteState::Pending, 1));
     assert_eq!(
         late.findings.iter().map(|finding| finding.code).collect::<Vec<_>>(),
         [FindingCode::EngineUnavailable, FindingCode::UpdateGap]
     );
-    check(&status(1, |_| Some(report(&Digest::of_bytes(b"before")))), (reasons::PROGRESSING, Some(true), RouteState::Pending, 1));
+    check(&status(1, |_| Some(report(&Digest::of_bytes(b"before")))), (ConditionReason::Progressing, Some(true), RouteState::Pending, 1));
 }
 
 #[test]
@@ -196,15 +196,15 @@ fn proxies_that_find_endpoints_by_name_are_told_apart_from_those_that_are_behind
         let mut report = report(desired);
         report.proxies[0] = ProxyReport {
             running: Some(Digest::of_bytes(b"names")),
-            source: Some(crate::report::SOURCE_NAMES.to_owned()),
+            source: Some(crate::types::ConfigSource::Names),
             fallbacks: 2,
             ..report.proxies[0].clone()
         };
         Some(report)
     };
     let status = status(1, on_names);
-    check(&status, (reasons::PROXIES_ON_NAMES, Some(false), RouteState::Pending, 0));
-    assert_eq!((status.proxies[0].source.as_deref(), status.proxies[0].fallbacks), (Some("names"), Some(2)));
+    check(&status, (ConditionReason::ProxiesOnNames, Some(false), RouteState::Pending, 0));
+    assert_eq!((&status.proxies[0].source, status.proxies[0].fallbacks), (&Some(crate::types::ConfigSource::Names), Some(2)));
     let told = status.routes[0].reason.as_deref();
     assert_eq!(told, Some("0 of 1 proxies run the newest configuration, 1 find endpoints by name"));
 }
@@ -230,8 +230,8 @@ fn unseen_material() -> MaterialReport {
 #[test]
 fn routes_that_their_labels_keep_closed_do_not_progress() {
     for (labels, state, reason) in [
-        (&[("basic_auth", "admin")][..], RouteState::NoEndpoints, reasons::CLOSED),
-        (&[("backend_protocol", "https"), ("ssl_backend_tls_verify", "no-ca")], RouteState::Unverifiable, reasons::NO_VALID_CA),
+        (&[("basic_auth", "admin")][..], RouteState::NoEndpoints, ConditionReason::Closed),
+        (&[("backend_protocol", "https"), ("ssl_backend_tls_verify", "no-ca")], RouteState::Unverifiable, ConditionReason::NoValidCa),
     ] {
         let mut snapshot = world();
         let app = snapshot.services.values_mut().find(|service| service.name == "app").unwrap();
@@ -240,9 +240,9 @@ fn routes_that_their_labels_keep_closed_do_not_progress() {
         let said = |desired: &Digest| ExtensionReport { material: vec![missing], ..report(desired) };
         let status = after_a_pass(&snapshot, SignedDuration::ZERO, None, |desired, now| Some((said(desired), now)));
         assert_eq!((status.routes[0].state, status.phase), (state, Phase::Degraded), "{status:#?}");
-        for kind in [condition_types::ROUTES_SERVED, condition_types::READY] {
+        for kind in [ConditionType::RoutesServed, ConditionType::Ready] {
             let condition = status.conditions.iter().find(|condition| condition.kind == kind).unwrap();
-            assert_eq!((condition.status, condition.reason.as_str()), (ConditionStatus::False, reason), "{condition:?}");
+            assert_eq!((condition.status, condition.reason.clone()), (ConditionStatus::False, reason), "{condition:?}");
         }
         assert!(status.findings.iter().any(|finding| finding.severity == Severity::Error), "{:?}", status.findings);
     }
@@ -262,15 +262,15 @@ fn what_the_engine_refuses_is_told_to_those_who_wrote_it() {
     };
     let reported = |part: Quarantined| move |desired: &Digest| Some(ExtensionReport { quarantined: vec![part], ..report(desired) });
     let left_out = status(1, reported(route("a.test")));
-    check(&left_out, (reasons::AS_DECLARED, Some(true), RouteState::Quarantined, 0));
-    let ready = left_out.conditions.iter().find(|condition| condition.kind == condition_types::READY).unwrap();
-    assert_eq!((ready.reason.as_str(), left_out.phase), (reasons::QUARANTINED, Phase::Degraded));
+    check(&left_out, (ConditionReason::AsDeclared, Some(true), RouteState::Quarantined, 0));
+    let ready = left_out.conditions.iter().find(|condition| condition.kind == ConditionType::Ready).unwrap();
+    assert_eq!((ready.reason.clone(), left_out.phase), (ConditionReason::Quarantined, Phase::Degraded));
     assert_eq!(left_out.routes[0].reason.as_deref(), Some("the engine refuses it: no such thing"));
     let told = left_out.findings.iter().find(|finding| finding.code == FindingCode::RouteQuarantined).unwrap();
     assert_eq!((&told.subject, told.message.contains("no such thing")), (&Subject::Service("app".to_owned()), true));
     // What has left the table is nobody's concern.
     let gone = status(1, reported(route("gone.test")));
-    check(&gone, (reasons::AS_DECLARED, Some(true), RouteState::Served, 0));
+    check(&gone, (ConditionReason::AsDeclared, Some(true), RouteState::Served, 0));
     assert!(gone.findings.iter().all(|finding| finding.code != FindingCode::RouteQuarantined));
 }
 
@@ -319,10 +319,10 @@ fn a_route_says_what_its_network_waits_for() {
     let decision = Decision { missing, ..Decision::default() };
     let status = pass_that_decided(&snapshot, SignedDuration::ZERO, None, |desired, now| Some((report(desired), now)), None, &decision);
     assert_eq!(told(&status), (RouteState::Pending, "waits for the network net: it is tried again".to_owned()));
-    let served = status.conditions.iter().find(|condition| condition.kind == condition_types::ROUTES_SERVED).unwrap();
+    let served = status.conditions.iter().find(|condition| condition.kind == ConditionType::RoutesServed).unwrap();
     assert_eq!(
-        (served.status, served.reason.as_str(), status.phase),
-        (ConditionStatus::False, reasons::NETWORK_MISSING, Phase::Progressing)
+        (served.status, served.reason.clone(), status.phase),
+        (ConditionStatus::False, ConditionReason::NetworkMissing, Phase::Progressing)
     );
     // One that failed, or was left, is tried again in hours perhaps: somebody must act.
     let net = NetworkId("net".to_owned());

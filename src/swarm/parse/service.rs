@@ -51,7 +51,7 @@ fn replicas(spec: &Value) -> Option<u64> {
 fn update_status(value: &Value) -> Option<UpdateStatus> {
     let status = value.get("UpdateStatus")?;
     Some(UpdateStatus {
-        state: some_text(status, &["State"])?.to_owned(),
+        state: some_text(status, &["State"])?.into(),
         message: text(status, &["Message"]).to_owned(),
         started_at: time(status, &["StartedAt"]),
         completed_at: time(status, &["CompletedAt"]),

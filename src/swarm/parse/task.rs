@@ -14,7 +14,7 @@ pub fn read(value: &Value) -> Option<Task> {
         id: TaskId(id(value)?),
         service: ServiceId(text(value, &["ServiceID"]).to_owned()),
         node: some_text(value, &["NodeID"]).map(|n| NodeId(n.to_owned())),
-        state: text(value, &["Status", "State"]).to_owned(),
+        state: text(value, &["Status", "State"]).into(),
         message: text(value, &["Status", "Message"]).to_owned(),
         error: text(value, &["Status", "Err"]).to_owned(),
         created_at: created_at(value),

@@ -220,7 +220,7 @@ fn who_may_not_use_an_object_learns_nothing_of_it() {
         routes
             .into_iter()
             .map(|route| (route.host.to_string(), route.tls.unwrap()))
-            .map(|(host, tls)| (host, tls.state, tls.not_after.is_some()))
+            .map(|(host, tls)| (host, tls.state.to_string(), tls.not_after.is_some()))
             .collect()
     });
     let expected: Vec<_> = [("a.example.org", "missing", false), ("b.example.org", "good", true)]
@@ -255,7 +255,7 @@ fn a_route_whose_application_cannot_be_checked_is_not_served() {
 /// The reason of the condition `RoutesServed`.
 fn after_pass_conditions(seen: &Seen<'_>, routes: &[RouteReport]) -> String {
     let conditions = crate::controller::status::conditions::list(seen, routes, &[]);
-    conditions.into_iter().find(|condition| condition.kind == "RoutesServed").unwrap().reason
+    conditions.into_iter().find(|condition| condition.kind.as_str() == "RoutesServed").unwrap().reason.to_string()
 }
 
 #[test]
@@ -268,7 +268,7 @@ fn routes_tell_state_and_expiry() {
             routes.remove(0).tls.unwrap()
         })
     };
-    assert_eq!(tls(vec![]).state, "unknown");
+    assert_eq!(tls(vec![]).state.as_str(), "unknown");
     let told = tls(vec![report("cert", Some("key"), MaterialState::Good, "2030-01-01T00:00:00Z", &[])]);
     assert_eq!((told.state.as_str(), told.not_after.unwrap().to_string().as_str()), ("good", "2030-01-01T00:00:00Z"));
 }

@@ -35,8 +35,8 @@ fn is_behind(proxy: &mut ProxyReport) {
 fn check(said: impl Fn(&mut ProxyReport), at_most: i64, words: &[&str]) {
     let (seconds, status) = stuck_after(30, said).unwrap_or_else(|| panic!("never: {words:?}"));
     assert!(seconds <= at_most, "{seconds} s: {words:?}");
-    let programmed = status.conditions.iter().find(|condition| condition.kind == condition_types::PROGRAMMED).unwrap();
-    assert_eq!((programmed.status, programmed.reason.as_str()), (ConditionStatus::False, reasons::PROXIES_NOT_FOLLOWING));
+    let programmed = status.conditions.iter().find(|condition| condition.kind == ConditionType::Programmed).unwrap();
+    assert_eq!((programmed.status, programmed.reason.clone()), (ConditionStatus::False, ConditionReason::ProxiesNotFollowing));
     assert_eq!(status.phase, Phase::Degraded);
     let told: Vec<&Finding> = status.findings.iter().filter(|finding| finding.code == FindingCode::ProxiesNotFollowing).collect();
     let [finding] = told[..] else { panic!("{:#?}", status.findings) };
@@ -88,7 +88,7 @@ fn a_proxy_on_names_waits_before_it_returns_to_addresses() {
     let on_names = |proxy: &mut ProxyReport| {
         is_behind(proxy);
         doing(proxy, ActivityKind::Following, "");
-        proxy.source = Some("names".to_owned());
+        proxy.source = Some("names".into());
     };
     assert!(stuck_after(15, on_names).is_none());
     check(on_names, 16, &["it does not say why"]);
@@ -144,8 +144,8 @@ fn a_proxy_that_tests_a_large_configuration_is_slow_and_no_error() {
         report.proxies.iter_mut().for_each(testing);
         Some(report)
     });
-    let programmed = status.conditions.iter().find(|condition| condition.kind == condition_types::PROGRAMMED).unwrap();
-    assert_eq!((programmed.reason.as_str(), status.phase), (reasons::PROXIES_BEHIND, Phase::Progressing));
+    let programmed = status.conditions.iter().find(|condition| condition.kind == ConditionType::Programmed).unwrap();
+    assert_eq!((programmed.reason.clone(), status.phase), (ConditionReason::ProxiesBehind, Phase::Progressing));
     assert!(programmed.message.contains("testing a newer configuration since 2026-01-02T03:05:00Z"), "{}", programmed.message);
     assert_eq!(status.proxies[0].activity.as_deref(), Some("testing a newer configuration since 2026-01-02T03:05:00Z"));
 }
@@ -186,8 +186,8 @@ fn routes_that_no_message_can_hold_are_told_with_their_largest_parts() {
     let snapshot = world();
     let fault = crate::channel::limits::TooLarge { bytes: 70_000_000, max: 67_108_864 };
     let status = after_a_pass_with(&snapshot, Some(fault));
-    let programmed = status.conditions.iter().find(|condition| condition.kind == condition_types::PROGRAMMED).unwrap();
-    assert_eq!((programmed.reason.as_str(), status.phase), (reasons::MESSAGE_TOO_LARGE, Phase::Degraded));
+    let programmed = status.conditions.iter().find(|condition| condition.kind == ConditionType::Programmed).unwrap();
+    assert_eq!((programmed.reason.clone(), status.phase), (ConditionReason::MessageTooLarge, Phase::Degraded));
     let told = status.findings.iter().find(|finding| finding.code == FindingCode::MessageTooLarge).unwrap();
     assert!(told.message.contains("70000000 bytes") && told.message.contains("the route a.test/"), "{told}");
 }
