@@ -20,6 +20,7 @@ pub mod intent;
 pub mod networks;
 pub mod pki;
 pub mod plan;
+pub mod protocol;
 pub mod proxy;
 pub mod render;
 pub mod report;

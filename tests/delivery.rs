@@ -55,7 +55,7 @@ use std::time::Duration;
 
 use apps::App;
 use stage::{NOBODY, Stage, eventually};
-use swarmgate::channel::wire::{Delivery, Desired};
+use swarmgate::protocol::messages::{Delivery, Desired};
 use swarmgate::proxy::{ProxyError, ProxySignal, check};
 use tables::routes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use ports::free_port;
 use serde_json::{Value, json};
-use swarmgate::channel::ChannelMode;
+use swarmgate::protocol::ChannelMode;
 use swarmgate::controller::options::{Settings, StatusPort};
 use swarmgate::controller::{RunError, run};
 use swarmgate::explain::Explanation;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use swarmgate::channel::bootstrap;
+use swarmgate::protocol::bootstrap;
 use swarmgate::pki::{Authority, ChannelRole};
 use swarmgate::types::ClusterName;
 use tokio::time::{Instant, sleep};

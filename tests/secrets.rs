@@ -37,7 +37,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use search::{RUN, Secret};
-use swarmgate::channel::wire::MaterialState;
+use swarmgate::protocol::messages::MaterialState;
 use swarmgate::extension::material_probe;
 
 /// What all hosts of a test are called below.

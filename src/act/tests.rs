@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::Applied::{Created as Made, Removed, Updated};
 use super::*;
-use crate::channel::contract::LABEL_TOKEN_DIGEST;
+use crate::protocol::container_contract::LABEL_TOKEN_DIGEST;
 use crate::pki::ChannelRole;
 use crate::plan::{TaskEffect, UpdateReason};
 use crate::swarm::{Hint, RawSnapshot};

@@ -24,26 +24,15 @@ use tokio::sync::watch;
 use tower_service::Service as _;
 use url::Url;
 
-use super::Token;
-use super::freshness::{self, Moment};
-use super::limits::{MESSAGE_BYTES_MAX, TooLarge, check_message};
+use crate::protocol::Token;
+use super::freshness::{Moment, confirmed_at};
+use crate::protocol::size_limits::{MESSAGE_BYTES_MAX, TooLarge, check_message};
 use crate::pki::{Credentials, TlsError, client_config};
-use crate::retry::{Retry, RetryLimits};
+use crate::protocol::timings::{
+    ANSWER_TIMEOUT, CONNECT_TIMEOUT, POLL_GRACE, POLL_RETRY, POLL_WAIT, POOL_IDLE, PROVE_TIMEOUT, RESOLVE_TIMEOUT,
+};
+use crate::retry::Retry;
 use crate::types::{Digest, is_hidden};
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long connection and handshake may take together where it is not known who is there.
-const PROVE_TIMEOUT: Duration = Duration::from_secs(3);
-const RESOLVE_TIMEOUT: Duration = Duration::from_secs(3);
-const SEND_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a long poll waits at the server, unless it is asked for more often. Short enough that a peer that vanished without a
-/// word is noticed soon.
-const POLL_WAIT: Duration = Duration::from_secs(10);
-/// How much later than promised an answer may be.
-const POLL_GRACE: Duration = Duration::from_secs(5);
-/// An idle connection is dropped soon: its address may become a stranger's.
-const POOL_IDLE: Duration = Duration::from_secs(15);
-const FOLLOW_RETRY: RetryLimits = RetryLimits { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
 
 /// A client for one server of the channel, which may be at several places.
 #[derive(Debug)]
@@ -228,7 +217,7 @@ impl ChannelClient {
 
     /// Asks for something that does not wait, and gives it with the moment at which it was last known to hold.
     pub async fn look<T: DeserializeOwned>(&self, path: &str, query: &str) -> Result<(T, Moment), ClientError> {
-        let question = Question { method: Method::GET, path, query: Some(query), token: None, body: Bytes::new(), limit: SEND_TIMEOUT };
+        let question = Question { method: Method::GET, path, query: Some(query), token: None, body: Bytes::new(), limit: ANSWER_TIMEOUT };
         let answered = self.at_any_address(&question).await?;
         Ok((answered.decode()?, answered.confirmed))
     }
@@ -252,7 +241,7 @@ impl ChannelClient {
     async fn tell<T: Serialize + Sync>(&self, path: &str, message: &T, token: Option<&Token>) -> Result<Answered, ClientError> {
         check_message(message)?;
         let body = Bytes::from(serde_json::to_vec(message)?);
-        self.at_any_address(&Question { method: Method::POST, path, query: None, token, body, limit: SEND_TIMEOUT }).await
+        self.at_any_address(&Question { method: Method::POST, path, query: None, token, body, limit: ANSWER_TIMEOUT }).await
     }
 
     /// Asks where the last answer came from, else the first address at which the right server shows its certificate; until one
@@ -306,7 +295,7 @@ impl ChannelClient {
         let headers = response.headers().clone();
         let body = bounded_body(address, response.into_body()).await;
         if wanted {
-            let confirmed = freshness::heard(&headers, asked, Moment::now());
+            let confirmed = confirmed_at(&headers, asked, Moment::now());
             return body.map(|body| Answered { address, status, body, confirmed });
         }
         let words = String::from_utf8_lossy(&body.unwrap_or_default()).chars().filter(|c| !is_hidden(*c)).take(200).collect();
@@ -435,7 +424,7 @@ pub struct Follower<'a> {
 impl<'a> Follower<'a> {
     /// Follows the given path of a server.
     pub fn new(client: &'a ChannelClient, path: impl Into<String>) -> Self {
-        Self { client, path: path.into(), wait: POLL_WAIT, retry: Retry::new(FOLLOW_RETRY), trouble: None, tell: Box::new(|_| {}) }
+        Self { client, path: path.into(), wait: POLL_WAIT, retry: Retry::new(POLL_RETRY), trouble: None, tell: Box::new(|_| {}) }
     }
 
     /// The same, and `tell` hears what stands in the way whenever that changes, and nothing once nothing does.

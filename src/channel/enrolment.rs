@@ -3,22 +3,18 @@
 //! with what it has. The key is made here and never leaves the memory.
 
 use std::convert::Infallible;
-use std::time::Duration;
 
 use http::StatusCode;
 use jiff::Timestamp;
 use rustls_pki_types::CertificateDer;
 
-use super::Bootstrap;
+use crate::protocol::Bootstrap;
 use super::client::{ChannelClient, ClientError, with_sources};
-use super::wire::{CertificateRequest, IssuedCertificate, WIRE_VERSION};
+use crate::protocol::messages::{CertificateRequest, IssuedCertificate, WIRE_VERSION};
 use crate::pki::{Credentials, KeyInHand, OPERATOR_NAME, request};
-use crate::retry::{Retry, RetryLimits};
+use crate::protocol::timings::{ENROLMENT_RETRY, RENEWAL_NAP_MAX};
+use crate::retry::Retry;
 
-/// A task that starts waits for its certificate, so the first tries come quickly.
-const RETRY: RetryLimits = RetryLimits { initial: Duration::from_millis(100), max: Duration::from_secs(5) };
-/// Clocks are set now and then: nobody sleeps past this.
-const NAP_MAX: Duration = Duration::from_secs(600);
 
 /// Asks for certificates.
 #[derive(Debug)]
@@ -64,7 +60,7 @@ impl Enrolment {
 
     /// Keeps a valid certificate at hand for ever.
     pub async fn run(&self) -> Infallible {
-        let mut retry = Retry::new(RETRY);
+        let mut retry = Retry::new(ENROLMENT_RETRY);
         let mut trouble: Option<String> = None;
         loop {
             self.wait_until_due().await;
@@ -94,7 +90,7 @@ impl Enrolment {
             if !left.is_positive() {
                 return;
             }
-            tokio::time::sleep(left.unsigned_abs().min(NAP_MAX)).await;
+            tokio::time::sleep(left.unsigned_abs().min(RENEWAL_NAP_MAX)).await;
         }
     }
 
@@ -124,8 +120,9 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::channel::wire::{Delivery, Desired};
-    use crate::channel::{Admission, AdmittedToken, Hub, Moment, Token, serve};
+    use crate::protocol::messages::{Delivery, Desired};
+    use crate::channel::{Hub, Moment, serve};
+    use crate::protocol::{Admission, AdmittedToken, Token};
     use crate::pki::{Authority, ChannelRole, ClientAuthentication, role_name, server_config};
     use crate::route::RouteTable;
     use crate::types::{ClusterName, Port};

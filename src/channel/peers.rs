@@ -5,7 +5,7 @@ use std::convert::Infallible;
 
 use super::client::{Answer, ChannelClient, ClientError, Follower, Heard};
 use super::enrolment::Enrolment;
-use super::wire::{Peers, WIRE_VERSION};
+use crate::protocol::messages::{Peers, WIRE_VERSION};
 use crate::types::{ClusterName, Digest};
 
 /// Follows the operator's answers for ever: `operators` (which asks) and the enrolment move along with the managers,

@@ -17,13 +17,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::http_server::{self, Limits, Peer};
 use crate::pki::TrustRoot;
+use crate::protocol::timings::{POLL_WAIT_EMPTY, POLL_WAIT_MAX};
 use crate::types::Digest;
 
-/// No request is held longer than this, whatever it asks for.
-const WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// While there is nothing at all to hand out, a request is answered soon, so that its sender tries the other addresses.
-const WAIT_EMPTY: Duration = Duration::from_millis(500);
 
 /// The query of a long poll.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -49,9 +46,9 @@ pub enum Waited<T> {
 /// Waits until `current` holds something else than the sender has, at most as long as the sender allows.
 pub async fn newer<T>(mut current: watch::Receiver<Option<Arc<T>>>, digest: fn(&T) -> &Digest, poll: &LongPoll) -> Waited<T> {
     let is_newer = |value: &Option<Arc<T>>| value.as_deref().is_some_and(|value| poll.after.as_deref() != Some(digest(value).as_str()));
-    let allowed = Duration::from_millis(poll.wait_ms).min(WAIT_MAX);
+    let allowed = Duration::from_millis(poll.wait_ms).min(POLL_WAIT_MAX);
     let empty = current.borrow().is_none();
-    let wait = if empty { allowed.min(WAIT_EMPTY) } else { allowed };
+    let wait = if empty { allowed.min(POLL_WAIT_EMPTY) } else { allowed };
     let ended = tokio::time::timeout(wait, current.wait_for(is_newer)).await.map(|waited| waited.map(|value| value.clone()));
     match ended {
         Ok(Ok(value)) => value.map_or(Waited::Nothing, Waited::New),
@@ -163,7 +160,7 @@ mod tests {
         check(Some("a"), Some("b"), poll(Some("a"), LONG), Waited::New(value("b")), 10).await;
         check(Some("a"), Some("a"), poll(Some("a"), LONG), Waited::Same(value("a")), 20).await;
         check(Some("a"), Some("b"), poll(Some("a"), 5_000), Waited::Same(value("a")), 5).await;
-        check(Some("a"), Some("a"), poll(Some("a"), u64::MAX), Waited::Same(value("a")), WAIT_MAX.as_secs()).await;
+        check(Some("a"), Some("a"), poll(Some("a"), u64::MAX), Waited::Same(value("a")), POLL_WAIT_MAX.as_secs()).await;
         check(None, Some("b"), poll(None, LONG), Waited::Nothing, 0).await;
     }
 }

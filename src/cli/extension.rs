@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 use super::client_command::fail;
 use super::daemon::{LogArgs, on_runtime, stop_requested};
 use super::operator::Way;
-use crate::channel::{Bootstrap, contract};
+use crate::channel::read_bootstrap;
+use crate::protocol::container_contract;
 use crate::extension::{self, ExtensionOptions};
 use crate::pki::ChannelRole;
 use crate::render::Layout;
@@ -19,34 +20,34 @@ use crate::types::{ClusterName, EngineKind};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The cluster to render for
-    #[arg(long, env = contract::ENV_CLUSTER)]
+    #[arg(long, env = container_contract::ENV_CLUSTER)]
     cluster: ClusterName,
     /// The id of this task
-    #[arg(long, env = contract::ENV_TASK, default_value = "local")]
+    #[arg(long, env = container_contract::ENV_TASK, default_value = "local")]
     task: String,
     /// Where the operator's channel is; several places are comma-separated
-    #[arg(long, env = contract::ENV_OPERATOR_URL, value_name = "URL")]
+    #[arg(long, env = container_contract::ENV_OPERATOR_URL, value_name = "URL")]
     operator_url: String,
     /// How the operator is reached: over the control network, or on whichever manager it is
-    #[arg(long, env = contract::ENV_CHANNEL, value_enum, default_value_t = Way::Overlay)]
+    #[arg(long, env = container_contract::ENV_CHANNEL, value_enum, default_value_t = Way::Overlay)]
     channel: Way,
     /// The file with the operator's certificate authority and the token for the first certificate
-    #[arg(long, env = contract::ENV_TOKEN_FILE, default_value = contract::TOKEN_FILE, value_name = "FILE")]
+    #[arg(long, env = container_contract::ENV_TOKEN_FILE, default_value = container_contract::TOKEN_FILE, value_name = "FILE")]
     token_file: PathBuf,
     /// The engine
-    #[arg(long, env = contract::ENV_ENGINE, default_value_t)]
+    #[arg(long, env = container_contract::ENV_ENGINE, default_value_t)]
     engine: EngineKind,
     /// The engine's program
     #[arg(long, default_value = "nginx", value_name = "PROGRAM")]
     nginx: PathBuf,
     /// A memory-backed directory for configurations under test
-    #[arg(long, default_value = contract::RUN_DIR, value_name = "DIR")]
+    #[arg(long, default_value = container_contract::RUN_DIR, value_name = "DIR")]
     run_dir: PathBuf,
     /// Where secrets and configs with certificates, keys and CAs are mounted, each under its id
-    #[arg(long, default_value = contract::MATERIAL_DIR, value_name = "DIR")]
+    #[arg(long, default_value = container_contract::MATERIAL_DIR, value_name = "DIR")]
     material_dir: PathBuf,
     /// Where proxies ask
-    #[arg(long, default_value_t = SocketAddr::from((Ipv4Addr::UNSPECIFIED, contract::EXTENSION_PORT)), value_name = "ADDRESS")]
+    #[arg(long, default_value_t = SocketAddr::from((Ipv4Addr::UNSPECIFIED, container_contract::EXTENSION_PORT)), value_name = "ADDRESS")]
     listen: SocketAddr,
     #[command(flatten)]
     logs: LogArgs,
@@ -57,7 +58,7 @@ pub fn run(args: Args) -> ExitCode {
     if let Err(error) = args.logs.init() {
         return fail(&error);
     }
-    let bootstrap = match Bootstrap::read(&args.token_file, ChannelRole::Extension, &args.cluster) {
+    let bootstrap = match read_bootstrap(&args.token_file, ChannelRole::Extension, &args.cluster) {
         Ok(bootstrap) => bootstrap,
         Err(error) => return fail(&error),
     };

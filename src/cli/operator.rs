@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::client_command;
 use super::daemon::LogArgs;
 use super::status_port_options::{StatusArgs, StatusArgsError};
-use crate::channel::contract::{self, AUTHORITY_FILE, CONTROL_NETWORK, OPERATOR_CHANNEL_PORT};
-use crate::channel::{ChannelMode, Token};
+use crate::protocol::container_contract::{self, AUTHORITY_FILE, CONTROL_NETWORK, OPERATOR_CHANNEL_PORT};
+use crate::protocol::{ChannelMode, Token};
 use crate::controller::certificate_authority::{AuthoritySource, Established, establish, status_token, tidy};
 use crate::controller::files;
 use crate::controller::options::Settings;
@@ -101,7 +101,7 @@ pub struct SwarmArgs {
     operator_url: String,
     /// How operator, extensions and proxies reach each other: over the control network, or without any overlay network at
     /// their nodes' addresses
-    #[arg(long, env = contract::ENV_CHANNEL, value_enum, default_value_t = Way::Overlay)]
+    #[arg(long, env = container_contract::ENV_CHANNEL, value_enum, default_value_t = Way::Overlay)]
     channel: Way,
     /// With `--channel host`: the port at which the operator's channel is published on its node
     #[arg(long, env = "SWARMGATE_CHANNEL_PORT", default_value_t = OPERATOR_CHANNEL_PORT, value_parser = clap::value_parser!(u16).range(1..))]

@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 use super::client_command::{block_on, fail};
 use super::daemon::{LogArgs, on_runtime};
 use super::operator::Way;
-use crate::channel::{Bootstrap, BootstrapError, contract};
+use crate::channel::{BootstrapError, read_bootstrap};
+use crate::protocol::container_contract;
 use crate::pki::ChannelRole;
 use crate::proxy::{self, Follow, NameServer, ProxyOptions, ProxySignal};
 use crate::types::{ClusterName, EngineKind};
@@ -24,49 +25,49 @@ pub struct Args {
     #[arg(long)]
     check: bool,
     /// The cluster to serve
-    #[arg(long, env = contract::ENV_CLUSTER, required_unless_present = "check")]
+    #[arg(long, env = container_contract::ENV_CLUSTER, required_unless_present = "check")]
     cluster: Option<ClusterName>,
     /// The id of this task
-    #[arg(long, env = contract::ENV_TASK, default_value = "local")]
+    #[arg(long, env = container_contract::ENV_TASK, default_value = "local")]
     task: String,
     /// The host name of the node
-    #[arg(long, env = contract::ENV_NODE, default_value = "local")]
+    #[arg(long, env = container_contract::ENV_NODE, default_value = "local")]
     node: String,
     /// How the extension is found: over the control network, or by asking the operator
-    #[arg(long, env = contract::ENV_CHANNEL, value_enum, default_value_t = Way::Overlay)]
+    #[arg(long, env = container_contract::ENV_CHANNEL, value_enum, default_value_t = Way::Overlay)]
     channel: Way,
     /// With `--channel overlay`: where the extension is
-    #[arg(long, env = contract::ENV_EXTENSION_URL, value_name = "URL")]
+    #[arg(long, env = container_contract::ENV_EXTENSION_URL, value_name = "URL")]
     extension_url: Option<String>,
     /// Where the operator's channel is; several places are comma-separated
-    #[arg(long, env = contract::ENV_OPERATOR_URL, value_name = "URLS", required_unless_present = "check")]
+    #[arg(long, env = container_contract::ENV_OPERATOR_URL, value_name = "URLS", required_unless_present = "check")]
     operator_url: Option<String>,
     /// The file with the operator's certificate authority and the token for the first certificate
-    #[arg(long, env = contract::ENV_TOKEN_FILE, default_value = contract::TOKEN_FILE, value_name = "FILE")]
+    #[arg(long, env = container_contract::ENV_TOKEN_FILE, default_value = container_contract::TOKEN_FILE, value_name = "FILE")]
     token_file: PathBuf,
     /// The engine
-    #[arg(long, env = contract::ENV_ENGINE, default_value_t)]
+    #[arg(long, env = container_contract::ENV_ENGINE, default_value_t)]
     engine: EngineKind,
     /// The engine's program
     #[arg(long, default_value = "nginx", value_name = "PROGRAM")]
     nginx: PathBuf,
     /// A memory-backed directory for configurations and what the engine writes
-    #[arg(long, default_value = contract::RUN_DIR, value_name = "DIR")]
+    #[arg(long, default_value = container_contract::RUN_DIR, value_name = "DIR")]
     run_dir: PathBuf,
     /// The volume for the last good state
-    #[arg(long, default_value = contract::STATE_DIR, value_name = "DIR")]
+    #[arg(long, default_value = container_contract::STATE_DIR, value_name = "DIR")]
     state_dir: PathBuf,
     /// The mounted boot snapshot
-    #[arg(long, default_value = contract::BOOT_FILE, value_name = "FILE")]
+    #[arg(long, default_value = container_contract::BOOT_FILE, value_name = "FILE")]
     boot_file: PathBuf,
     /// Where the secrets that the boot snapshot names are mounted, each under its id
-    #[arg(long, default_value = contract::MATERIAL_DIR, value_name = "DIR")]
+    #[arg(long, default_value = container_contract::MATERIAL_DIR, value_name = "DIR")]
     material_dir: PathBuf,
     /// Where the agent answers health checks
-    #[arg(long, default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, contract::AGENT_PORT)), value_name = "ADDRESS")]
+    #[arg(long, default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, container_contract::AGENT_PORT)), value_name = "ADDRESS")]
     health: SocketAddr,
     /// Networks that are new to this proxy, as the operator writes them
-    #[arg(long, env = contract::ENV_NEW_NETWORKS, value_name = "NETWORKS", hide = true)]
+    #[arg(long, env = container_contract::ENV_NEW_NETWORKS, value_name = "NETWORKS", hide = true)]
     new_networks: Option<String>,
     /// The least time between two reloads, in milliseconds
     #[arg(long, default_value_t = 300, value_name = "MS")]
@@ -96,7 +97,7 @@ pub fn run(args: Args) -> ExitCode {
 fn options(args: Args) -> Result<ProxyOptions, Wrong> {
     let cluster = args.cluster.ok_or(Wrong::Missing("--cluster"))?;
     Ok(ProxyOptions {
-        bootstrap: Bootstrap::read(&args.token_file, ChannelRole::Proxy, &cluster)?,
+        bootstrap: read_bootstrap(&args.token_file, ChannelRole::Proxy, &cluster)?,
         cluster,
         task: args.task,
         node: args.node,
@@ -122,8 +123,8 @@ fn options(args: Args) -> Result<ProxyOptions, Wrong> {
 /// Docker's, which knows the container by its host name.
 fn name_server() -> NameServer {
     let known = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
-    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, contract::AGENT_NAMES_PORT));
-    NameServer { listen, docker: contract::DOCKER_NAME_SERVER, known }
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, container_contract::AGENT_NAMES_PORT));
+    NameServer { listen, docker: container_contract::DOCKER_NAME_SERVER, known }
 }
 
 /// Why the agent cannot be started.

@@ -45,7 +45,7 @@ pub fn text(subject: Subject) -> String {
     let schema = match subject {
         Subject::Cluster => cluster_schema(),
         Subject::Status => message_schema::<StatusReport>(),
-        Subject::Wire => crate::channel::schema(),
+        Subject::Wire => crate::protocol::schema(),
         Subject::Explanation => message_schema::<Explanation>(),
         Subject::ServiceExplanation => message_schema::<ServiceExplanation>(),
     };

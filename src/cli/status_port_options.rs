@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use url::Url;
 
 use super::token_file::{self, ENV_TOKEN_FILE, TokenFileError};
-use crate::channel::{ChannelMode, Token};
+use crate::protocol::{ChannelMode, Token};
 use crate::controller::options::{StatusPort, TlsFiles};
 use crate::telemetry::access::{Access, OPEN_BY_DEFAULT, PATHS};
 use crate::types::Digest;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use super::client_command::fail;
 use super::token_file::{ENV_TOKEN_FILE, read_named};
-use crate::channel::contract::AUTHORITY_FILE;
+use crate::protocol::container_contract::AUTHORITY_FILE;
 use crate::controller::certificate_authority::{mounted, status_token};
 
 /// Arguments of `swarmgate token`.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::channel::Token;
+use crate::protocol::Token;
 
 /// The environment variable that names it, for the operator and for those who ask.
 pub const ENV_TOKEN_FILE: &str = "SWARMGATE_STATUS_TOKEN_FILE";

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::channel::contract::{AUTHORITY_FILE, LABEL_AUTHORITY, LABEL_OWNER, LABEL_ROLE, LABEL_SEAL};
+use crate::protocol::container_contract::{AUTHORITY_FILE, LABEL_AUTHORITY, LABEL_OWNER, LABEL_ROLE, LABEL_SEAL};
 use crate::pki::{Authority, AuthorityError};
 use crate::retry::{Retry, RetryLimits};
 use crate::swarm::{Secret, Service, Snapshot, Swarm, SwarmError, SwarmErrorKind};

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use crate::act::{NewSecret, SecretSource};
-use crate::channel::contract::{LABEL_ROLE, LABEL_TOKEN_DIGEST};
-use crate::channel::wire::{Desired, Peers};
-use crate::channel::{Admission, ChannelMode, Hub, Moment, Received, bootstrap};
+use crate::protocol::container_contract::{LABEL_ROLE, LABEL_TOKEN_DIGEST};
+use crate::protocol::messages::{Desired, Peers};
+use crate::channel::{Hub, Moment, Received};
+use crate::protocol::{Admission, ChannelMode, bootstrap};
 use crate::fleet::{Described, Kind};
 use crate::pki::{Authority, Seals};
 use crate::plan::SecretContent;

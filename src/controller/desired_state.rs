@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::context::Surroundings;
 use super::network_attachment;
 use crate::channel::Received;
-use crate::channel::limits::{self, TooLarge};
-use crate::channel::wire::{Delivery, Desired};
+use crate::protocol::size_limits::{self, TooLarge};
+use crate::protocol::messages::{Delivery, Desired};
+use crate::protocol::timings::NOT_WORKING_AFTER;
 use crate::fleet::{Described, Kind, Role, ShapeInput, shape};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::Rollout;
@@ -19,8 +20,6 @@ use crate::route::MaterialRef;
 use crate::swarm::{Snapshot, Task};
 use crate::translate::{Register, Translation, translate_after};
 
-/// An extension that said nothing for longer is not at work on anything. It reports every few seconds.
-const ANSWERS_WITHIN: SignedDuration = SignedDuration::from_secs(15);
 
 /// What the proxies of a cluster must say, before anybody asks which fleet that needs.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +36,7 @@ pub struct Routes {
 pub fn routes(cluster: &Cluster, snapshot: &Snapshot, register: &Register) -> Routes {
     let translation = translate_after(cluster, snapshot, register);
     let desired = Desired::new(delivery_of(cluster), translation.table.clone());
-    let too_large = limits::check_desired(&desired).err();
+    let too_large = size_limits::check_desired(&desired).err();
     Routes { translation, desired, too_large }
 }
 
@@ -136,5 +135,5 @@ fn is_at_work(received: &Received, desired: &Desired, now: Timestamp) -> bool {
     let report = &received.report;
     let accepted = report.accepted.as_ref().is_some_and(|accepted| accepted.desired_digest == desired.digest);
     let refused = report.refused.as_ref().is_some_and(|refusal| refusal.digest == desired.digest);
-    !accepted && !refused && now.duration_since(received.at) <= ANSWERS_WITHIN
+    !accepted && !refused && now.duration_since(received.at) <= NOT_WORKING_AFTER
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::declared::Declared;
 use super::notifications::Interest;
-use crate::channel::contract::LABEL_OWNER;
+use crate::protocol::container_contract::LABEL_OWNER;
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::PREFIX;
 use crate::plan::leftover_clusters;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::poll_interval::PaceLimits;
 use super::work_queue::QueueLimits;
-use crate::channel::ChannelMode;
+use crate::protocol::ChannelMode;
 use crate::retry::RetryLimits;
 use crate::telemetry::access::Access;
 use crate::types::ServiceId;

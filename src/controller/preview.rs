@@ -17,7 +17,7 @@ use super::reconcile::Memory;
 use super::self_check;
 use super::snapshot_cache::observe;
 use super::spec;
-use crate::channel::contract::{LABEL_AUTHORITY, LABEL_OWNER};
+use crate::protocol::container_contract::{LABEL_AUTHORITY, LABEL_OWNER};
 use crate::pki::Seals;
 use crate::plan::{Plan, plan_removal};
 use crate::report::{Finding, StatusReport, WaitingOn};

@@ -1,7 +1,7 @@
 //! What the operator finds wrong with its own Swarm service. Pure; only tells. What the operator changes of that service
 //! (its authority's mount) is in `authority`, and nothing else may be.
 
-use crate::channel::ChannelMode;
+use crate::protocol::ChannelMode;
 use crate::fleet::host_port_conflicts;
 use crate::pki::Seals;
 use crate::report::{Finding, FindingCode, Subject};

@@ -11,13 +11,14 @@ mod proxies;
 mod quarantine_findings;
 mod routes;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::declared::DeclaredCluster;
 use super::desired_state;
 use crate::channel::Received;
-use crate::channel::limits::TooLarge;
-use crate::channel::wire::{Delivery, Desired};
+use crate::protocol::size_limits::TooLarge;
+use crate::protocol::messages::{Delivery, Desired};
+use crate::protocol::timings::SILENT_AFTER;
 use crate::intent::cluster::Cluster;
 use crate::networks::Decision;
 use crate::plan::Plan;
@@ -28,8 +29,6 @@ use crate::report::{
 use crate::swarm::{Service, Snapshot};
 use crate::translate::Translation;
 
-/// An extension reports every two seconds; after this time without a word nobody can tell what its proxies run.
-const SILENT_AFTER: SignedDuration = SignedDuration::from_millis(6_500);
 
 /// Everything that a pass knows at its end.
 #[derive(Debug, Clone, Copy)]
@@ -172,7 +171,7 @@ impl Seen<'_> {
 
     /// One of our services, by name; a foreign one of that name is not ours to show.
     fn own_service(&self, name: &str) -> Option<&Service> {
-        use crate::channel::contract::LABEL_OWNER;
+        use crate::protocol::container_contract::LABEL_OWNER;
         let ours = |service: &&Service| service.labels.get(LABEL_OWNER).is_some_and(|owner| owner == self.instance);
         self.snapshot.services.values().filter(ours).find(|service| service.name == name)
     }

@@ -3,7 +3,7 @@
 use super::explanation::{About, Outcome, Step};
 use super::request::Request;
 use super::{Sources, client_identity, stale_endpoints, step};
-use crate::channel::contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
+use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::{PortMapping, PublishMode};
 use crate::render::behavior;

@@ -14,7 +14,7 @@ mod summary;
 use jiff::Timestamp;
 use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509Certificate};
 
-use crate::channel::wire::{Doubt, MaterialState};
+use crate::protocol::messages::{Doubt, MaterialState};
 use crate::types::{CERTIFICATE_LABEL, HostPattern, pem};
 use common_mistakes::{check_text, why_no_block};
 use keys::{Algorithm, Key};

@@ -1,14 +1,13 @@
 //! Numbers and signatures for configurations. A number is higher than every one before it, also than those of another
 //! extension of the cluster, of which the proxies tell: they refuse what is lower than what they have run.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::channel::wire::Bundle;
+use crate::protocol::messages::Bundle;
+use crate::protocol::timings::GENERATION_AHEAD_OF_CLOCK_MAX;
 use crate::pki::{Credentials, Signer};
 
-/// How far ahead of this clock another extension's may have been. Numbers beyond are nobody's honest ones.
-const AHEAD_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 /// Signs configurations.
 pub(super) struct Stamper {
@@ -60,7 +59,7 @@ impl Stamp {
 }
 
 fn believable(generation: u64, now: Timestamp) -> u64 {
-    let most = microseconds(now.saturating_add(AHEAD_MAX).unwrap_or(now));
+    let most = microseconds(now.saturating_add(GENERATION_AHEAD_OF_CLOCK_MAX).unwrap_or(now));
     if generation <= most { generation } else { 0 }
 }
 
@@ -70,6 +69,8 @@ fn microseconds(at: Timestamp) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use super::*;
     use crate::pki::Authority;
 

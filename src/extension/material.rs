@@ -15,7 +15,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::certificates::{Fault, Standing};
-use crate::channel::wire::{Contents, MaterialReport};
+use crate::protocol::messages::{Contents, MaterialReport};
 use crate::render::Materials;
 use crate::route::{BackendProtocol, MaterialRef, RouteTable, TlsBinding, Verification};
 use crate::types::{ContextPath, HostKey, RouteKey};

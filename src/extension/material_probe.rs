@@ -2,7 +2,7 @@
 //! fuzzing. Decides nothing and is no part of what the extension does.
 
 use super::certificates;
-use crate::channel::wire::MaterialState;
+use crate::protocol::messages::MaterialState;
 use crate::render::AuthorityFile;
 
 /// A certificate and a key, each written anew. No `Debug`: one of them is a key.

@@ -26,16 +26,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::channel::wire::{Desired, WIRE_VERSION};
-use crate::channel::{
-    Answer, Bootstrap, ChannelClient, ClientError, Confirmations, Enrolment, Follower, Heard, Moment, follow_peers, serve,
-};
+use crate::protocol::messages::{Desired, WIRE_VERSION};
+use crate::protocol::timings::EXTENSION_CONFIRM_INTERVAL;
+use crate::channel::{Answer, ChannelClient, ClientError, Confirmations, Enrolment, Follower, Heard, Moment, follow_peers, serve};
+use crate::protocol::Bootstrap;
 use crate::engine::{Engine, EngineError};
 use crate::pki::{ClientAuthentication, OPERATOR_NAME, TlsError, server_config};
 use crate::render::Layout;
@@ -168,12 +167,10 @@ impl Age {
     }
 }
 
-/// How often the operator is asked how fresh the table is.
-const CONFIRM_EVERY: Duration = Duration::from_secs(2);
 
 /// Keeps `desired` at the newest table that the operator published for this cluster, and notes how fresh it is.
 async fn follow(client: &ChannelClient, cluster: &ClusterName, desired: &watch::Sender<Option<Arc<Desired>>>, age: &Age) -> Infallible {
-    let mut follower = Follower::new(client, format!("/v1/clusters/{cluster}/desired")).every(CONFIRM_EVERY);
+    let mut follower = Follower::new(client, format!("/v1/clusters/{cluster}/desired")).every(EXTENSION_CONFIRM_INTERVAL);
     let mut after: Option<Digest> = None;
     loop {
         let Heard { answer, confirmed } = follower.next::<Desired>(after.as_ref()).await;

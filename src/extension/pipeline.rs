@@ -17,7 +17,7 @@ use super::material::{Keeper, Look};
 use super::quarantine::Quarantine;
 use super::tls_test_tables::{self, Suspect};
 use super::validator::{Bench, Rendered};
-use crate::channel::wire::{Accepted, Bundle, Desired, MaterialReport, ProxyConfig, Quarantined, Refusal};
+use crate::protocol::messages::{Accepted, Bundle, Desired, MaterialReport, ProxyConfig, Quarantined, Refusal};
 use crate::engine::{EngineError, last_words};
 use crate::render::Materials;
 use crate::retry::{Retry, RetryLimits};

@@ -7,12 +7,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
-use crate::channel::wire::ProxyReport;
+use crate::protocol::messages::ProxyReport;
+use crate::protocol::timings::{FORGOTTEN_AFTER, SILENT_AFTER};
 
-/// A proxy that was not heard of for this long follows another extension or is gone.
-const GONE_AFTER: SignedDuration = SignedDuration::from_secs(60);
-/// A proxy that reports every few seconds and was not heard of for this long is silent: something is wrong with it.
-const SILENT_AFTER: SignedDuration = SignedDuration::from_millis(6_500);
 
 /// The proxies' reports by task. Clones share their content.
 #[derive(Debug, Clone, Default)]
@@ -54,7 +51,7 @@ impl Proxies {
     /// Everything heard of lately, by task; of each whether it has fallen silent.
     pub(super) fn recent(&self, now: Timestamp) -> Vec<ProxyReport> {
         let mut reports = self.lock();
-        reports.retain(|_, report| age(report, now).is_some_and(|age| age <= GONE_AFTER));
+        reports.retain(|_, report| age(report, now).is_some_and(|age| age <= FORGOTTEN_AFTER));
         let told = |report: &ProxyReport| ProxyReport { silent: age(report, now).is_some_and(|age| age > SILENT_AFTER), ..report.clone() };
         reports.values().map(told).collect()
     }
@@ -90,7 +87,7 @@ fn age(report: &ProxyReport, now: Timestamp) -> Option<SignedDuration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::wire::{EngineLoad, WIRE_VERSION};
+    use crate::protocol::messages::{EngineLoad, WIRE_VERSION};
 
     fn report(task: &str, reloads: u64) -> ProxyReport {
         let (task, node) = (task.to_owned(), "n1".to_owned());
@@ -145,13 +142,13 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_that_fell_silent_is_forgotten_after_a_minute() {
+    fn a_proxy_that_fell_silent_is_forgotten_after_half_a_minute() {
         let proxies = Proxies::default();
         proxies.take(report("a", 1), at(0));
-        proxies.take(report("b", 1), at(30));
+        proxies.take(report("b", 1), at(10));
         let names = |now| proxies.recent(at(now)).into_iter().map(|report| report.task).collect::<Vec<_>>();
-        assert_eq!(names(60), ["a", "b"]);
-        assert_eq!(names(61), ["b"]);
+        assert_eq!(names(30), ["a", "b"]);
+        assert_eq!(names(31), ["b"]);
         assert_eq!(names(200), Vec::<String>::new());
     }
 }

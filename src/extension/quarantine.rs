@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::bisect;
 use super::material::Look;
 use super::validator::{Bench, Rendered};
-use crate::channel::wire::{Desired, Quarantined};
+use crate::protocol::messages::{Desired, Quarantined};
 use crate::engine::EngineError;
 use crate::route::{EngineSettings, Part, RouteTable};
 use crate::types::Digest;

@@ -11,18 +11,14 @@ use tokio::time::Instant;
 
 use super::pipeline::Outcome;
 use super::proxy_registry::Proxies;
-use crate::channel::wire::{Accepted, ExtensionReport, WIRE_VERSION};
+use crate::protocol::messages::{Accepted, ExtensionReport, WIRE_VERSION};
 use crate::channel::{ChannelClient, ClientError};
-use crate::retry::{Retry, RetryLimits};
+use crate::protocol::timings::{EXTENSION_HEARTBEAT, EXTENSION_REPORT_RETRY, REPORT_GATHER};
+use crate::retry::Retry;
 use crate::types::ClusterName;
 
-/// The operator takes an extension for silent when two of these and a bit are over.
-const HEARTBEAT: Duration = Duration::from_secs(2);
-/// Many proxies that change at the same time make one report.
-const GATHER: Duration = Duration::from_millis(50);
 /// What is left of words when a report must be smaller, in characters.
 const WORDS_LEAST: usize = 120;
-const RETRY: RetryLimits = RetryLimits { initial: Duration::from_millis(100), max: HEARTBEAT };
 
 /// Reports of one extension.
 pub(super) struct Reporter<'a> {
@@ -38,7 +34,7 @@ impl Reporter<'_> {
     /// Reports for ever.
     pub(super) async fn run(mut self) -> Infallible {
         let mut news = self.proxies.news();
-        let mut retry = Retry::new(RETRY);
+        let mut retry = Retry::new(EXTENSION_REPORT_RETRY);
         let mut delivered: Option<Accepted> = None;
         loop {
             news.mark_unchanged();
@@ -47,7 +43,7 @@ impl Reporter<'_> {
                 Ok(()) => {
                     delivered.clone_from(&outcome.accepted);
                     retry.reset();
-                    HEARTBEAT
+                    EXTENSION_HEARTBEAT
                 }
                 Err(error) if error.status() == Some(StatusCode::CONFLICT) => {
                     // The operator was restarted and does not have the bundles any more.
@@ -66,7 +62,7 @@ impl Reporter<'_> {
                 _ = news.changed() => {}
                 () = tokio::time::sleep_until(until) => continue,
             }
-            tokio::time::sleep(GATHER).await;
+            tokio::time::sleep(REPORT_GATHER).await;
         }
     }
 

@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 use super::Age;
 use super::pipeline::Offer;
 use super::proxy_registry::Proxies;
-use crate::channel::limits::PROXY_REPORT_BYTES_MAX;
-use crate::channel::wire::{Addresses, ProxyReport, WIRE_VERSION};
-use crate::channel::{LongPoll, Moment, NotNow, Waited, is, newer, read_message, told_freshness};
+use crate::protocol::size_limits::PROXY_REPORT_BYTES_MAX;
+use crate::protocol::messages::{Addresses, ProxyReport, WIRE_VERSION};
+use crate::channel::{LongPoll, Moment, NotNow, Waited, is, newer, read_message, freshness_headers};
 use crate::http_server::Peer;
 use crate::pki::{ChannelRole, TrustRoot, is_task_name, role_name, task_name};
 use crate::types::{ClusterName, Digest};
@@ -72,7 +72,7 @@ async fn bundle(State(shop): State<Shop>, Query(poll): Query<LongPoll>, Extensio
         waited = newer(shop.shelf.offers, |offer| &offer.config.digest, &poll) => waited,
         () = shop.shutdown.cancelled() => Waited::Nothing,
     };
-    let freshness = |offer: &Offer| told_freshness(asked, shop.shelf.age.of(offer));
+    let freshness = |offer: &Offer| freshness_headers(asked, shop.shelf.age.of(offer));
     match waited {
         Waited::New(offer) => (freshness(&offer), JSON, offer.written.clone()).into_response(),
         Waited::Same(offer) => (freshness(&offer), StatusCode::NOT_MODIFIED).into_response(),
@@ -93,7 +93,7 @@ async fn addresses(State(shop): State<Shop>, Query(asked_of): Query<AskedOf>, Ex
     let asked = Moment::now();
     match shop.shelf.age.sightings.of(&asked_of.of) {
         Some((gone, seen)) => {
-            (told_freshness(asked, seen), Json(Addresses { version: WIRE_VERSION, of: asked_of.of, gone })).into_response()
+            (freshness_headers(asked, seen), Json(Addresses { version: WIRE_VERSION, of: asked_of.of, gone })).into_response()
         }
         None => StatusCode::NOT_FOUND.into_response(),
     }

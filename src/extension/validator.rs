@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use super::bisect;
 use super::material::Look;
 use super::tls_test_tables::{self, Suspect};
-use crate::channel::limits::{self, TooLarge};
-use crate::channel::wire::{Bundle, Contents, Delivery, Desired};
+use crate::protocol::size_limits::{self, TooLarge};
+use crate::protocol::messages::{Bundle, Contents, Delivery, Desired};
 use crate::engine::{Engine, EngineError, write_files, write_secret_files};
 use crate::render::{Layout, Purpose, parts, render_in, template_fault};
 use crate::route::RouteTable;
@@ -27,8 +27,8 @@ pub(super) struct Rendered {
 impl Rendered {
     /// Whether everybody who gets these can read them. It is no use asking the engine about what nobody takes.
     fn check_size(&self, contents: &Contents) -> Result<(), EngineError> {
-        let to_proxies = limits::check_offer(&self.live, &self.boot, contents, &self.parts);
-        let to_operator = limits::check_report(&self.boot, self.stock.as_ref());
+        let to_proxies = size_limits::check_offer(&self.live, &self.boot, contents, &self.parts);
+        let to_operator = size_limits::check_report(&self.boot, self.stock.as_ref());
         let told = |receiver: &'static str| move |fault: TooLarge| EngineError::Oversized(format!("for {receiver}, {fault}"));
         to_proxies.map_err(told("proxies")).and(to_operator.map_err(told("the operator")))
     }

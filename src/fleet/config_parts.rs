@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use super::field::Role;
 use super::names;
-use crate::channel::boot;
-use crate::channel::contract::{LABEL_PART_OF, LABEL_PARTS};
+use crate::protocol::boot_snapshot;
+use crate::protocol::container_contract::{LABEL_PART_OF, LABEL_PARTS};
 use crate::swarm::{Config, Snapshot};
 use crate::types::{ClusterName, Digest};
 
@@ -40,7 +40,7 @@ impl Part {
 
     /// Where it is mounted, from the first one's place.
     pub(super) fn target(self, first: &str) -> String {
-        boot::part_file(first, self.index)
+        boot_snapshot::part_file(first, self.index)
     }
 
     /// What its labels say beside what those of every object of ours do.

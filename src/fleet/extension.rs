@@ -11,7 +11,7 @@ use super::enrolment_tokens;
 use super::field::{Alike, Field, Role, ServiceShape};
 use super::peers;
 use super::tls_mounts;
-use crate::channel::contract::{EXTENSION_PORT, RUN_DIR, USER};
+use crate::protocol::container_contract::{EXTENSION_PORT, RUN_DIR, USER};
 use crate::intent::cluster_spec::Mode;
 use crate::pki::ChannelRole;
 use crate::report::WaitingOn;

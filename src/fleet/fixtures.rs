@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use crate::channel::ChannelMode;
-use crate::channel::wire::Bundle;
+use crate::protocol::ChannelMode;
+use crate::protocol::messages::Bundle;
 use crate::intent::cluster::{Cluster, Proxy, UpdatePolicy, Workload};
 use crate::intent::cluster_spec::{Mode, PortMapping, Publish, PublishMode, Rollout};
 use crate::pki::{Authority, ChannelRole, Seals};

@@ -23,9 +23,9 @@ mod tls_mounts;
 
 use jiff::Timestamp;
 
-use crate::channel::ChannelMode;
-use crate::channel::contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
-use crate::channel::wire::Bundle;
+use crate::protocol::ChannelMode;
+use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
+use crate::protocol::messages::Bundle;
 use crate::intent::cluster::Cluster;
 use crate::pki::Seals;
 use crate::report::WaitingOn;

@@ -11,9 +11,9 @@ use super::config_parts::{self, OBJECT_BYTES_MAX, PARTS_MAX, Part};
 use super::field::{Field, Role};
 use super::seals::{Described, Kind};
 use super::{common_fields, enrolment_tokens, names, tls_mounts};
-use crate::channel::boot;
-use crate::channel::contract::{BOOT_FILE, LABEL_CONTENT, LABEL_MATERIAL};
-use crate::channel::wire::Bundle;
+use crate::protocol::boot_snapshot;
+use crate::protocol::container_contract::{BOOT_FILE, LABEL_CONTENT, LABEL_MATERIAL};
+use crate::protocol::messages::Bundle;
 use crate::intent::cluster_spec::Rollout;
 use crate::pki::ChannelRole;
 use crate::report::{Finding, FindingCode, Subject};
@@ -51,7 +51,7 @@ fn content(role: Role, bundle: &Bundle) -> Vec<u8> {
     match role {
         Role::Live => main_file(bundle).as_bytes().to_vec(),
         // A bundle is made of strings: nothing in it fails to serialise, and memory does not fail to take bytes.
-        _ => boot::encode(bundle).unwrap_or_default(),
+        _ => boot_snapshot::encode(bundle).unwrap_or_default(),
     }
 }
 

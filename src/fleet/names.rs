@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::field::Role;
-use crate::channel::contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
+use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
 use crate::pki::ChannelRole;
 use crate::types::{ClusterName, Digest};
 

@@ -5,8 +5,8 @@ use jiff::SignedDuration;
 use serde_json::Value;
 
 use super::ShapeInput;
-use crate::channel::NewNetworks;
-use crate::channel::contract::ENV_NEW_NETWORKS;
+use crate::protocol::NewNetworks;
+use crate::protocol::container_contract::ENV_NEW_NETWORKS;
 use crate::intent::cluster::NETWORK_TIMEOUT;
 use crate::intent::cluster_spec::{PublishMode, Rollout};
 use crate::swarm::{Network, Service};

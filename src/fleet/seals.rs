@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::channel::contract::{LABEL_SEAL, LABEL_TOKEN_DIGEST};
+use crate::protocol::container_contract::{LABEL_SEAL, LABEL_TOKEN_DIGEST};
 use crate::pki::{Sealed, Seals};
 
 /// What kind of object it is.

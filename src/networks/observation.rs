@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::Input;
-use crate::channel::contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
+use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
 use crate::swarm::{Network, NetworksByName, Service, Snapshot, Task, without_a_place};
 use crate::types::{NetworkId, NodeId, TaskState, UpdateState};
 

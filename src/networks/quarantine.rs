@@ -10,7 +10,7 @@ use serde_json::json;
 use super::attach_timing::{doubled, later};
 use super::observation::Observed;
 use super::{Input, Memory, Quarantined};
-use crate::channel::contract::LABEL_FAILED_NETWORKS;
+use crate::protocol::container_contract::LABEL_FAILED_NETWORKS;
 use crate::swarm::Service;
 use crate::types::{Digest, NetworkId};
 

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::{Decision, Input, Memory, Shortage, decide};
-use crate::channel::contract::{LABEL_CLUSTER, LABEL_FAILED_NETWORKS, LABEL_OWNER, LABEL_ROLE};
+use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_FAILED_NETWORKS, LABEL_OWNER, LABEL_ROLE};
 use crate::report::{FindingCode, Severity, WaitingOn};
 use crate::swarm::{RawSnapshot, Snapshot, Task};
 use crate::types::NetworkId;

@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::json_path::get;
-use crate::channel::contract::{ENV_CLUSTER, LABEL_CLUSTER};
+use crate::protocol::container_contract::{ENV_CLUSTER, LABEL_CLUSTER};
 use crate::swarm::Service;
 
 /// The name of the cluster, if the service says any.

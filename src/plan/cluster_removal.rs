@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::cluster_of::cluster_of;
 use super::references::Usage;
 use super::step::{Plan, Step};
-use crate::channel::contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
+use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
 use crate::fleet::{ROLE_FORMER_TOKEN, Role, owned_by};
 use crate::report::WaitingOn;
 use crate::swarm::Snapshot;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::step::{Change, ChangeKind, Plan, Step, UpdateReason};
 use super::task_impact::TaskEffect;
-use crate::channel::contract::LABEL_MANAGED;
+use crate::protocol::container_contract::LABEL_MANAGED;
 
 /// Longer values are cut: a line must stay readable.
 const VALUE_CHARS_MAX: usize = 160;

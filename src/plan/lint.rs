@@ -9,7 +9,7 @@ use super::json_path::{get, strings};
 use super::references::{self, Usage};
 use super::step::{Plan, Step};
 use super::task_impact::{endpoint_differs, placement_differs};
-use crate::channel::contract::LABEL_OWNER;
+use crate::protocol::container_contract::LABEL_OWNER;
 use crate::fleet::pending_name;
 use crate::swarm::{Service, Snapshot};
 

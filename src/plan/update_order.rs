@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::json_path::{get, set};
-use crate::channel::contract::LABEL_UPDATE_BEFORE;
+use crate::protocol::container_contract::LABEL_UPDATE_BEFORE;
 
 const UPDATE: &[&str] = &["UpdateConfig"];
 const CONSTRAINTS: &str = "Constraints";

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use crate::channel::contract::ENGINE_BODY_DIR;
+use crate::protocol::container_contract::ENGINE_BODY_DIR;
 
 /// The directory on the volume. Proxies that share it do not meet: the engine takes names that are free, and removes a
 /// file's name as soon as it is open.

@@ -6,7 +6,7 @@ use std::path::Path;
 use nix::sys::statvfs::statvfs;
 
 use super::processes::{Worker, space_below};
-use crate::channel::bounds::BODY_SPOOL_MAX;
+use crate::protocol::agent_settings::BODY_SPOOL_MAX;
 
 /// The disk is nearly full with less than a twentieth of it, and at most so much, left.
 const RESERVE_MAX: u64 = 1 << 30;

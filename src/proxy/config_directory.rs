@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::ProxyError;
 use super::secret_files::Fitted;
-use crate::channel::contract::{ENGINE_COUNTERS, ENGINE_MAIN_FILE};
+use crate::protocol::container_contract::{ENGINE_COUNTERS, ENGINE_MAIN_FILE};
 use crate::engine::{EngineError, write_files, write_secret_files};
 use crate::types::Digest;
 
@@ -139,7 +139,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
-    use crate::channel::wire::Contents;
+    use crate::protocol::messages::Contents;
 
     /// In some of these rounds the file comes after the others are gone, and before the directory is.
     #[test]

@@ -10,13 +10,12 @@ use std::time::Duration;
 
 use super::Agent;
 use super::apply::Candidate;
-use crate::channel::contract::ENGINE_MAIN_FILE;
-use crate::channel::wire::{Addresses, Bundle, ProxyConfig};
+use crate::protocol::container_contract::ENGINE_MAIN_FILE;
+use crate::protocol::messages::{Addresses, Bundle, ProxyConfig};
+use crate::protocol::timings::ADDRESS_CHECK_INTERVAL;
 use crate::channel::{ChannelClient, Moment};
 use crate::types::Digest;
 
-/// How often what is not confirmed otherwise is asked about.
-const ASK: Duration = Duration::from_secs(2);
 /// How often it is looked at whether addresses have to go.
 const LOOK: Duration = Duration::from_millis(500);
 /// What is not confirmed for this part of the limit is asked about; an address that a task has left waits as long for a newer offer,
@@ -106,7 +105,7 @@ pub(super) async fn until_due(agent: &Agent, running: &Candidate) {
 /// Asks for ever about what runs, and about what is offered while names run, as long as nothing else confirms them.
 pub(super) async fn ask(client: &ChannelClient, agent: &Agent) -> Infallible {
     loop {
-        tokio::time::sleep(ASK).await;
+        tokio::time::sleep(ADDRESS_CHECK_INTERVAL).await;
         let offer = agent.offers.borrow().clone();
         let running = agent.left.known().running.as_ref().map(|(digest, _)| digest.clone());
         let newest = offer.as_ref().map(|offer| offer.digest.clone());

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::apply::Candidate;
 use super::{Agent, Source};
-use crate::channel::wire::ProxyConfig;
-use crate::channel::{Moment, RETURN_AFTER};
+use crate::protocol::messages::ProxyConfig;
+use crate::channel::Moment;
+use crate::protocol::timings::RETURN_AFTER;
 use crate::types::Digest;
 
 /// How often ages are looked at: a timer alone does not count the time that the machine was suspended.

@@ -2,21 +2,18 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::{Agent, date_of};
-use crate::channel::wire::{BundleFault, ProxyConfig, Refusal};
+use crate::protocol::messages::{BundleFault, ProxyConfig, Refusal};
+use crate::protocol::timings::PROXY_CONFIRM_INTERVAL;
 use crate::channel::{Answer, ChannelClient, Follower, Heard, Moment};
 use crate::engine::last_words;
 use crate::types::Digest;
 
-/// How often the extension is asked how fresh the offer is. With what its own knowledge and the operator's take to be renewed, an
-/// offer is some ten seconds old at most while everybody works.
-const CONFIRM_EVERY: Duration = Duration::from_secs(3);
 
 /// Follows for ever. What is damaged or meant for others is refused here and never reaches the engine.
 pub(super) async fn follow(client: &ChannelClient, agent: &Agent) -> Infallible {
-    let mut follower = Follower::new(client, "/v1/bundle").every(CONFIRM_EVERY).telling(|trouble| cut(agent, trouble));
+    let mut follower = Follower::new(client, "/v1/bundle").every(PROXY_CONFIRM_INTERVAL).telling(|trouble| cut(agent, trouble));
     let mut after: Option<Digest> = None;
     loop {
         let Heard { answer, confirmed } = follower.next::<ProxyConfig>(after.as_ref()).await;

@@ -15,6 +15,7 @@ mod follow;
 mod health;
 mod last_good_state;
 mod master;
+mod mounted_snapshot;
 mod name_bootstrap;
 mod name_handover;
 mod network_readiness;
@@ -43,9 +44,10 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::channel::bounds::AgentBounds;
-use crate::channel::wire::{EngineLoad, ProxyConfig, Refusal};
-use crate::channel::{Bootstrap, ClientError, Confirmations, Moment, NewNetworks};
+use crate::protocol::agent_settings::AgentSettings;
+use crate::protocol::messages::{EngineLoad, ProxyConfig, Refusal};
+use crate::channel::{ClientError, Confirmations, Moment};
+use crate::protocol::{Bootstrap, NewNetworks};
 use crate::engine::{Engine, EngineError};
 use crate::http_server::{Limits, serve};
 use crate::pki::TrustRoot;
@@ -196,7 +198,7 @@ struct State {
     /// It is reached and reaches its networks, as far as it had to show that.
     arrived: bool,
     /// What the running configuration says about bounds that the agent keeps.
-    bounds: AgentBounds,
+    bounds: AgentSettings,
     /// What the engine holds beside its current workers.
     load: EngineLoad,
     /// Request bodies take more space than they may: why this container may have to be replaced.

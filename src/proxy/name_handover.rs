@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use crate::channel::contract::ENGINE_MAIN_FILE;
-use crate::channel::wire::{Bundle, ProxyConfig};
+use crate::protocol::container_contract::ENGINE_MAIN_FILE;
+use crate::protocol::messages::{Bundle, ProxyConfig};
 
 /// The configuration for the time between, and how many names there are to be learnt; nothing if none is needed.
 pub(super) fn between(config: &ProxyConfig) -> Option<(Bundle, usize)> {
@@ -147,7 +147,7 @@ fn name(line: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::wire::Contents;
+    use crate::protocol::messages::Contents;
     use crate::types::{ClusterName, Digest};
 
     fn bundle(text: &str) -> Bundle {

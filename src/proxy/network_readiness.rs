@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Agent;
-use crate::channel::NewNetworks;
+use crate::protocol::NewNetworks;
 
 /// Clocks of nodes differ; what is far outside of the rollout's time is another start, or a clock that is wrong.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(1);

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::last_good_state::small_file;
 use super::{Agent, Follow, ProxyOptions, departed_endpoints, follow, report};
-use crate::channel::wire::Peers;
+use crate::protocol::messages::Peers;
 use crate::channel::{ChannelClient, ClientError, Enrolment, follow_peers};
 use crate::pki::{ChannelRole, OPERATOR_NAME, role_name};
 

@@ -1,30 +1,27 @@
 //! Tells the extension what this proxy runs: after every change, and as a heartbeat.
 
 use std::convert::Infallible;
-use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::{Agent, State};
 use crate::channel::ChannelClient;
-use crate::channel::wire::{Activity, ActivityKind, ProxyReport, WIRE_VERSION};
-use crate::retry::{Retry, RetryLimits};
+use crate::protocol::messages::{Activity, ActivityKind, ProxyReport, WIRE_VERSION};
+use crate::protocol::timings::{PROXY_HEARTBEAT, PROXY_REPORT_RETRY};
+use crate::retry::Retry;
 
-/// Whoever misses two of these is said to be silent; the extension forgets a proxy after two dozen.
-const HEARTBEAT: Duration = Duration::from_millis(2500);
-const RETRY: RetryLimits = RetryLimits { initial: Duration::from_millis(100), max: HEARTBEAT };
 
 /// Reports for ever. What cannot be delivered is not kept: the next report says what is true then.
 pub(super) async fn report(client: &ChannelClient, agent: &Agent) -> Infallible {
     let mut state = agent.state.subscribe();
-    let mut retry = Retry::new(RETRY);
+    let mut retry = Retry::new(PROXY_REPORT_RETRY);
     let path = format!("/v1/proxies/{}", agent.options.task);
     loop {
         let now = state.borrow_and_update().clone();
         let pause = match client.send(&path, &message(agent, now)).await {
             Ok(()) => {
                 retry.reset();
-                HEARTBEAT
+                PROXY_HEARTBEAT
             }
             Err(error) => {
                 tracing::debug!(%error, "the report was not delivered");

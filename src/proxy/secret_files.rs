@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::channel::wire::{Bundle, Contents};
+use crate::protocol::messages::{Bundle, Contents};
 
 /// A configuration as far as its secret files are to be had.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,7 +42,7 @@ fn mounted(directory: &Path, secret: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::wire::Material;
+    use crate::protocol::messages::Material;
     use crate::types::{ClusterName, Digest};
 
     /// `nginx.conf`, and a file for each host that needs a certificate and a key.

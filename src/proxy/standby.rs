@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::apply::Tested;
 use super::config_directory::Generations;
 use super::{Agent, ProxyError};
-use crate::channel::wire::ProxyConfig;
+use crate::protocol::messages::ProxyConfig;
 use crate::engine::EngineError;
 use crate::types::Digest;
 

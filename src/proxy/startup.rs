@@ -20,13 +20,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::apply::{Candidate, Form, Offered, Tested};
 use super::last_good_state::Saved;
-use super::{Agent, Source, name_handover};
-use crate::channel::wire::{Bundle, BundleFault, ProxyConfig};
-use crate::channel::{Moment, boot};
+use super::{Agent, Source, mounted_snapshot, name_handover};
+use crate::protocol::messages::{Bundle, BundleFault, ProxyConfig};
+use crate::protocol::timings::START_WAITS_FOR_EXTENSION;
+use crate::channel::Moment;
+use crate::protocol::boot_snapshot;
 use crate::engine::EngineError;
 
-/// How long a start waits for the extension when there is something else to start with.
-const LIVE_PATIENCE: Duration = Duration::from_millis(1500);
 /// How old the addresses of a volume may be where the document sets no limit. Swarm gives out the addresses of a network in turn, so
 /// one is reused after some two hundred task starts in a /24. In this time that does not happen even to a busy network.
 const ADDRESSES_MAX: Duration = Duration::from_secs(300);
@@ -44,7 +44,7 @@ impl Agent {
     /// one as long as it takes.
     pub(super) async fn first_accepted(&self) -> Result<Candidate, EngineError> {
         let mut offers = self.offers.subscribe();
-        let live = tokio::time::timeout(LIVE_PATIENCE, next_offer(&mut offers)).await.ok();
+        let live = tokio::time::timeout(START_WAITS_FOR_EXTENSION, next_offer(&mut offers)).await.ok();
         for mut candidate in live.map(|offer| self.offered(offer)).into_iter().chain(self.kept_candidates()) {
             if self.accepts(&mut candidate).await? {
                 return Ok(candidate);
@@ -94,8 +94,8 @@ impl Agent {
     fn boot_snapshot(&self, had: u64) -> Option<Bundle> {
         let path = &self.options.boot_file;
         let text =
-            boot::read(path).inspect_err(|error| tracing::info!(path = %path.display(), %error, "there is no boot snapshot")).ok()?;
-        let read = boot::decode(&text).map_err(|error| error.to_string());
+            mounted_snapshot::read(path).inspect_err(|error| tracing::info!(path = %path.display(), %error, "there is no boot snapshot")).ok()?;
+        let read = boot_snapshot::decode(&text).map_err(|error| error.to_string());
         let bundle = read.inspect_err(|error| tracing::error!(path = %path.display(), error, "the boot snapshot cannot be read")).ok()?;
         self.checked(bundle, had).inspect_err(|fault| tell_unused(path, fault)).ok()
     }

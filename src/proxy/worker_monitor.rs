@@ -14,9 +14,9 @@ use super::body_spool::{self, Spool};
 use super::master::Master;
 use super::processes::workers_of;
 use super::worker_retirement::{Retirement, Seen};
-use crate::channel::bounds::AgentBounds;
-use crate::channel::contract::ENGINE_BODY_DIR;
-use crate::channel::wire::EngineLoad;
+use crate::protocol::agent_settings::AgentSettings;
+use crate::protocol::container_contract::ENGINE_BODY_DIR;
+use crate::protocol::messages::EngineLoad;
 
 const LOOK: Duration = Duration::from_secs(1);
 /// A reload for the sake of the disk takes its time, and so do the requests that may still finish after it.
@@ -38,7 +38,7 @@ struct Looked {
 }
 
 impl Looker {
-    fn look(&mut self, bounds: AgentBounds) -> Looked {
+    fn look(&mut self, bounds: AgentSettings) -> Looked {
         let workers = workers_of(self.master);
         let mut seen = self.retirement.look(self.master, &workers, bounds);
         let spool = body_spool::look(&workers, &self.bodies, bounds.body_spool_max);

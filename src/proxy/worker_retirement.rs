@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::processes::{Worker, memory_of, still_retires};
-use crate::channel::bounds::AgentBounds;
+use crate::protocol::agent_settings::AgentSettings;
 
 /// Where nobody states a number: enough for every reload of a busy minute.
 const WORKERS_MAX: usize = 64;
@@ -28,7 +28,7 @@ struct Bounds {
 
 impl Bounds {
     /// What a configuration states, and for the rest what fits the engine and the container.
-    fn of(stated: AgentBounds, current: usize, container: Option<u64>) -> Self {
+    fn of(stated: AgentSettings, current: usize, container: Option<u64>) -> Self {
         let usual_workers = WORKERS_MAX.max(current.saturating_mul(GENERATIONS_MAX));
         let usual_memory = container.map_or(MEMORY_MAX, |limit| (limit / 4).min(MEMORY_MAX));
         let workers = stated.retiring_workers_max.map_or(usual_workers, |most| most as usize);
@@ -64,7 +64,7 @@ pub(super) struct Retirement {
 
 impl Retirement {
     /// Looks at the workers and ends those beyond the bounds.
-    pub(super) fn look(&mut self, master: Pid, workers: &[Worker], stated: AgentBounds) -> Seen {
+    pub(super) fn look(&mut self, master: Pid, workers: &[Worker], stated: AgentSettings) -> Seen {
         let current = workers.iter().filter(|worker| !worker.retiring).count();
         let retirees = oldest_first(workers);
         self.told.retain(|key, _| retirees.iter().any(|retiree| key_of(retiree.worker) == *key));
@@ -163,10 +163,10 @@ mod tests {
 
     #[test]
     fn what_nobody_states_fits_engine_and_container() {
-        let usual = AgentBounds::default();
+        let usual = AgentSettings::default();
         assert_eq!(Bounds::of(usual, 1, None), Bounds { workers: Some(64), memory: Some(1 << 30) });
         assert_eq!(Bounds::of(usual, 32, Some(512 << 20)), Bounds { workers: Some(256), memory: Some(128 << 20) });
-        let none = AgentBounds { retiring_workers_max: Some(0), retiring_memory_max: Some(0), ..usual };
+        let none = AgentSettings { retiring_workers_max: Some(0), retiring_memory_max: Some(0), ..usual };
         assert_eq!(Bounds::of(none, 1, None), Bounds { workers: None, memory: None });
     }
 

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use super::Rendering;
 use super::security::Faults;
-use crate::channel::wire::{Bundle, Material};
+use crate::protocol::messages::{Bundle, Material};
 use crate::route::{Backend, ClientAddress, EngineSettings};
 use crate::types::HostPattern;
 

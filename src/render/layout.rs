@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use crate::channel::contract;
+use crate::protocol::container_contract;
 
 /// Directories, ports and name server. Static text only: nothing of it comes from labels or documents.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,11 +22,11 @@ pub struct Layout {
 impl Default for Layout {
     fn default() -> Self {
         Self {
-            run_dir: contract::RUN_DIR,
-            status_port: contract::ENGINE_STATUS_PORT,
-            resolver: SocketAddr::from((Ipv4Addr::LOCALHOST, contract::AGENT_NAMES_PORT)),
-            system_roots: contract::SYSTEM_ROOTS,
-            material_dir: contract::MATERIAL_DIR,
+            run_dir: container_contract::RUN_DIR,
+            status_port: container_contract::ENGINE_STATUS_PORT,
+            resolver: SocketAddr::from((Ipv4Addr::LOCALHOST, container_contract::AGENT_NAMES_PORT)),
+            system_roots: container_contract::SYSTEM_ROOTS,
+            material_dir: container_contract::MATERIAL_DIR,
         }
     }
 }

@@ -36,9 +36,9 @@ pub use security::Faults;
 pub use table_parts::parts;
 pub use tls_files::{AuthorityFile, Materials, PairFiles, SecretFile, authorities};
 
-use crate::channel::bounds::{AgentBounds, BOUNDS_FILE};
-use crate::channel::contract;
-use crate::channel::wire::Bundle;
+use crate::protocol::agent_settings::{AgentSettings, AGENT_SETTINGS_FILE};
+use crate::protocol::container_contract;
+use crate::protocol::messages::Bundle;
 use crate::route::{Backend, EngineSettings, RouteTable};
 use crate::types::{EngineKind, HostPattern};
 use engine::{Renderer, Written};
@@ -95,11 +95,11 @@ pub fn render_in(table: &RouteTable, purpose: Purpose, layout: &Layout, material
     };
     let Written { mut files, material } = renderer(table.engine).write(&Rendering { table, purpose, layout, materials });
     if purpose != Purpose::Stock {
-        files.extend(agent_bounds(&table.settings).to_file().map(|bounds| (BOUNDS_FILE.to_owned(), bounds)));
+        files.extend(agent_bounds(&table.settings).to_file().map(|bounds| (AGENT_SETTINGS_FILE.to_owned(), bounds)));
     }
     if purpose == Purpose::Live && !table.awaited.is_empty() {
         let places: Vec<String> = table.awaited.iter().map(ToString::to_string).collect();
-        files.insert(contract::AWAITED_FILE.to_owned(), places.join("\n") + "\n");
+        files.insert(container_contract::AWAITED_FILE.to_owned(), places.join("\n") + "\n");
     }
     Bundle::new(table.cluster.clone(), table.digest(), files)
         .with_engine(table.engine)
@@ -108,9 +108,9 @@ pub fn render_in(table: &RouteTable, purpose: Purpose, layout: &Layout, material
 }
 
 /// What the agent keeps, because no engine does.
-fn agent_bounds(settings: &EngineSettings) -> AgentBounds {
+fn agent_bounds(settings: &EngineSettings) -> AgentSettings {
     let limits = &settings.limits;
-    AgentBounds {
+    AgentSettings {
         retiring_workers_max: limits.retiring_workers_max,
         retiring_memory_max: limits.retiring_memory_max.map(|size| size.0),
         body_spool_max: limits.body_spool_max.map(|size| size.0),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::channel::contract::{LABEL_CLUSTER, LABEL_HOST_HOLDERS, LABEL_OWNER};
+use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_HOST_HOLDERS, LABEL_OWNER};
 use crate::intent::cluster::Cluster;
 use crate::swarm::Snapshot;
 use crate::types::{HostKey, HostPattern, ServiceId};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::channel::contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
+use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
 use crate::intent::cluster::Cluster;
 use crate::swarm::{Service, Snapshot, Task};
 use crate::types::{NetworkId, TaskState};

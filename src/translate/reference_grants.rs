@@ -11,7 +11,7 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::service_selection::stack_in;
-use crate::channel::contract::{LABEL_OWNER, LABEL_ROLE};
+use crate::protocol::container_contract::{LABEL_OWNER, LABEL_ROLE};
 use crate::intent::material::{MaterialRule, MaterialRules};
 use crate::intent::suggest::nearest;
 use crate::route::MaterialKind;

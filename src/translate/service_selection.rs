@@ -6,7 +6,7 @@ use super::admission::NotAdmitted;
 use super::host_ownership::Ownership;
 use super::request_limits::Asking;
 use super::{World, admission, host_ownership, misplaced_labels};
-use crate::channel::contract::LABEL_OWNER;
+use crate::protocol::container_contract::LABEL_OWNER;
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::{LabelReading, PREFIX, ServiceLabels, read_labels, service_cluster_of};
 use crate::report::{Finding, FindingCode, Subject};

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::process::Command;
 use std::time::Instant;
 
-use swarmgate::channel::boot;
+use swarmgate::protocol::boot_snapshot;
 use swarmgate::fleet::OBJECT_BYTES_MAX;
 use swarmgate::intent::cluster::Cluster;
 use swarmgate::render::{Purpose, render};
@@ -47,7 +47,7 @@ impl Bench {
     fn measure_table(&self, table: &RouteTable) {
         let bundle = timed("render", || render(table, Purpose::Live));
         tell(&format!("configuration: {} KiB", bundle.files.values().map(String::len).sum::<usize>() >> 10));
-        let packed = boot::encode(&render(table, Purpose::Boot)).unwrap().len();
+        let packed = boot_snapshot::encode(&render(table, Purpose::Boot)).unwrap().len();
         tell(&format!("boot snapshot: {} KiB", packed >> 10));
         assert!(packed < OBJECT_BYTES_MAX, "the boot snapshot fits a Swarm config object");
         for purpose in [Purpose::Live, Purpose::Boot, Purpose::Stock] {

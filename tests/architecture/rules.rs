@@ -21,25 +21,27 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("intent", &["report", "route"]),
     ("swarm", &["report"]),
     ("pki", &[]),
-    ("channel", &["pki", "report", "route", "http_server"]),
-    ("translate", &["intent", "swarm", "route", "report", "channel", "render"]),
-    ("render", &["route", "report", "channel"]),
-    ("explain", &["intent", "swarm", "route", "report", "channel", "translate", "render"]),
-    ("networks", &["swarm", "report", "channel"]),
-    ("fleet", &["intent", "route", "channel", "swarm", "report", "pki"]),
-    ("plan", &["fleet", "swarm", "report", "channel", "pki"]),
+    ("protocol", &["pki", "route"]),
+    ("channel", &["protocol", "pki", "http_server"]),
+    ("translate", &["intent", "swarm", "route", "report", "protocol", "render"]),
+    ("render", &["route", "report", "protocol"]),
+    ("explain", &["intent", "swarm", "route", "report", "protocol", "translate", "render"]),
+    ("networks", &["swarm", "report", "protocol"]),
+    ("fleet", &["intent", "route", "protocol", "swarm", "report", "pki"]),
+    ("plan", &["fleet", "swarm", "report", "protocol", "pki"]),
     ("act", &["plan", "swarm", "report"]),
     ("docker", &["swarm", "report"]),
     ("simulator", &["swarm", "report"]),
     ("telemetry", &["report", "http_server"]),
     ("engine", &[]),
-    ("extension", &["pki", "channel", "engine", "render", "route", "report", "telemetry", "http_server"]),
-    ("proxy", &["pki", "channel", "engine", "report", "telemetry", "http_server"]),
+    ("extension", &["pki", "protocol", "channel", "engine", "render", "route", "report", "telemetry", "http_server"]),
+    ("proxy", &["pki", "protocol", "channel", "engine", "report", "telemetry", "http_server"]),
     (
         "controller",
         &[
             "act",
             "pki",
+            "protocol",
             "channel",
             "explain",
             "fleet",
@@ -63,7 +65,7 @@ const LEAVES: &[&str] = &["types", "retry"];
 const UNBOUND: &[&str] = &["lib.rs", "main.rs", "cli"];
 
 /// Rooms that are synchronous, total, and know neither clock nor world.
-const PURE: &[&str] = &["types", "report", "route", "intent", "translate", "render", "explain", "networks", "fleet", "plan"];
+const PURE: &[&str] = &["types", "report", "route", "intent", "protocol", "translate", "render", "explain", "networks", "fleet", "plan"];
 /// What they must not name.
 const WORLDLY: &[&str] = &[
     "tokio::",
@@ -102,7 +104,7 @@ const ENGINE_FILES: &[(&str, &str)] = &[
     ("types/engine_kind.rs", "the engines' rows"),
     ("render/mod.rs", "the row of the renderers"),
     ("runtime/mod.rs", "the row of the runtimes"),
-    ("channel/contract.rs", "the main file of proxies that have one engine"),
+    ("protocol/container_contract.rs", "the main file of proxies that have one engine"),
     ("cli/extension.rs", "an option that is named after the program"),
     ("cli/proxy.rs", "an option that is named after the program"),
     ("intent/formats.rs", "examples in remedies"),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
-use swarmgate::channel::contract::LABEL_HOST_HOLDERS;
+use swarmgate::protocol::container_contract::LABEL_HOST_HOLDERS;
 
 use crate::story::Story;
 

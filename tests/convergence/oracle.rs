@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use swarmgate::channel::contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
-use swarmgate::channel::wire::Desired;
+use swarmgate::protocol::container_contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
+use swarmgate::protocol::messages::Desired;
 use swarmgate::route::Endpoint;
 use swarmgate::simulator::{Call, Write};
 use swarmgate::swarm::{Service, Snapshot, Task};

@@ -15,7 +15,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use swarmgate::channel::wire::{Bundle, CertificateRequest, ExtensionReport, WIRE_VERSION};
+use swarmgate::protocol::messages::{Bundle, CertificateRequest, ExtensionReport, WIRE_VERSION};
 use swarmgate::pki::{
     Authority, ChannelRole, ClientAuthentication, Credentials, KeyInHand, OPERATOR_NAME, client_config, request, role_name, server_config,
 };

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use swarmgate::channel::wire::{Desired, Peers};
-use swarmgate::channel::{Admission, ChannelMode, Hub, Moment, Received};
+use swarmgate::protocol::messages::{Desired, Peers};
+use swarmgate::channel::{Hub, Moment, Received};
+use swarmgate::protocol::{Admission, ChannelMode};
 use swarmgate::controller::context::{Line, Surroundings};
 use swarmgate::controller::declared::Declared;
 use swarmgate::controller::label_damping::Damping;

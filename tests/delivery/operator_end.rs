@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use swarmgate::channel::wire::{Desired, ExtensionReport};
-use swarmgate::channel::{Admission, AdmittedToken, Hub, Moment, Received, Token, serve};
+use swarmgate::protocol::messages::{Desired, ExtensionReport};
+use swarmgate::channel::{Hub, Moment, Received, serve};
+use swarmgate::protocol::{Admission, AdmittedToken, Token};
 use swarmgate::pki::{Authority, ChannelRole, ClientAuthentication, Credentials, server_config};
 use swarmgate::types::{ClusterName, Digest};
 use tokio::task::JoinHandle;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use swarmgate::channel::contract;
-use swarmgate::channel::wire::Bundle;
+use swarmgate::protocol::container_contract;
+use swarmgate::protocol::messages::Bundle;
 use swarmgate::pki::ChannelRole;
 use swarmgate::route::RouteTable;
 use swarmgate::types::Digest;
@@ -31,10 +31,10 @@ fn proxy_command(stage: &Stage) -> Command {
     let mut command = Command::new(PROGRAM);
     command
         .arg("proxy")
-        .env(contract::ENV_CLUSTER, "dev")
-        .env(contract::ENV_EXTENSION_URL, stage.extension_url())
-        .env(contract::ENV_OPERATOR_URL, stage.operator_url())
-        .env(contract::ENV_TOKEN_FILE, token)
+        .env(container_contract::ENV_CLUSTER, "dev")
+        .env(container_contract::ENV_EXTENSION_URL, stage.extension_url())
+        .env(container_contract::ENV_OPERATOR_URL, stage.operator_url())
+        .env(container_contract::ENV_TOKEN_FILE, token)
         .env("HTTP_PROXY", "http://127.0.0.1:9")
         .env("http_proxy", "http://127.0.0.1:9")
         .arg("--nginx")

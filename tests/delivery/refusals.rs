@@ -1,7 +1,7 @@
 //! What the engine refuses, or cannot be asked about: it is left out alone where that is possible, told with the engine's words, and
 //! tried again; traffic goes on with what was accepted before.
 
-use swarmgate::channel::wire::ExtensionReport;
+use swarmgate::protocol::messages::ExtensionReport;
 use swarmgate::route::{LineList, Part};
 use swarmgate::types::EngineLine;
 

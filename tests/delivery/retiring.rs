@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use swarmgate::channel::wire::EngineLoad;
+use swarmgate::protocol::messages::EngineLoad;
 use swarmgate::proxy::check;
 use swarmgate::route::{EdgeLimits, RouteTable, SizeBytes};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

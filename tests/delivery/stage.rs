@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use swarmgate::channel::wire::{Bundle, Delivery, Desired, ExtensionReport, Peers};
-use swarmgate::channel::{Bootstrap, Hub, bootstrap};
+use swarmgate::protocol::messages::{Bundle, Delivery, Desired, ExtensionReport, Peers};
+use swarmgate::channel::Hub;
+use swarmgate::protocol::{Bootstrap, bootstrap};
 use swarmgate::extension::{self, ExtensionOptions};
 use swarmgate::pki::{Authority, ChannelRole, KeyInHand};
 use swarmgate::proxy::{self, Follow, NameServer, ProxyError, ProxyOptions, ProxySignal};

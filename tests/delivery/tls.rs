@@ -6,7 +6,7 @@ mod client;
 
 use std::time::Duration;
 
-use swarmgate::channel::wire::{Bundle, MaterialState};
+use swarmgate::protocol::messages::{Bundle, MaterialState};
 use swarmgate::route::{MaterialKind, MaterialRef, RouteTable, TlsBinding};
 use swarmgate::types::{HostPattern, ObjectName, Port};
 

@@ -2,8 +2,8 @@
 //! Takes steps as a Swarm without faults would. Knows of no time but the case's own.
 
 use serde_json::{Value, json};
-use swarmgate::channel::ChannelMode;
-use swarmgate::channel::contract::{LABEL_OWNER, LABEL_SEAL, LABEL_TOKEN_DIGEST};
+use swarmgate::protocol::ChannelMode;
+use swarmgate::protocol::container_contract::{LABEL_OWNER, LABEL_SEAL, LABEL_TOKEN_DIGEST};
 use swarmgate::fleet::{ShapeInput, shape};
 use swarmgate::intent::cluster::Cluster;
 use swarmgate::pki::Seals;

@@ -4,7 +4,7 @@ use super::application;
 use super::client::{get, request};
 use super::engine::{Engine, Place, nginx};
 use super::tables::{Path, backend, empty, route};
-use swarmgate::channel::contract::ENGINE_READY_PATH;
+use swarmgate::protocol::container_contract::ENGINE_READY_PATH;
 use swarmgate::render::Purpose;
 use swarmgate::route::DefaultBackend;
 

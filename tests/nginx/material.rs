@@ -267,7 +267,7 @@ fn reader_and_engine_say_the_same_of_authorities_but_for_keys() {
         match (material_probe::authority(&content), bench.takes_authority(&content)) {
             (Ok(written), true) if bench.takes_authority(written.as_bytes()) => assert!(!written.contains("KEY")),
             (Ok(_), taken) => complaints.push(format!("{name}: the reader takes it, and the engine takes it as stored: {taken}")),
-            (Err(refused), _) if refused.state == swarmgate::channel::wire::MaterialState::HoldsKey => with_keys += 1,
+            (Err(refused), _) if refused.state == swarmgate::protocol::messages::MaterialState::HoldsKey => with_keys += 1,
             (Err(refused), true) => complaints.push(format!("{name}: the engine takes it, and the reader says {refused:?}")),
             (Err(_), false) => {}
         }
@@ -286,7 +286,7 @@ fn a_key_of_another_kind_is_a_mismatch_although_the_engine_takes_it() {
     let other = pem("PRIVATE KEY", &[&head, &both_halves[16..48]].concat());
     assert!(bench.takes_pair(texts.leaf.as_bytes(), other.as_bytes()), "no handshake would succeed, and the engine does not say so");
     let refused = material_probe::pair(texts.leaf.as_bytes(), other.as_bytes()).err().unwrap();
-    assert_eq!(refused.state, swarmgate::channel::wire::MaterialState::Mismatch);
+    assert_eq!(refused.state, swarmgate::protocol::messages::MaterialState::Mismatch);
 }
 
 /// One engine with a server for each text that both take, as it was stored.

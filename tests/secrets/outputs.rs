@@ -6,8 +6,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
-use swarmgate::channel::wire::{Delivery, Desired, ExtensionReport};
-use swarmgate::channel::{Received, boot};
+use swarmgate::protocol::messages::{Delivery, Desired, ExtensionReport};
+use swarmgate::channel::Received;
+use swarmgate::protocol::boot_snapshot;
 use swarmgate::controller::declared::DeclaredCluster;
 use swarmgate::controller::status::{Seen, after_pass};
 use swarmgate::explain::{Request, Sources, explain, explain_service};
@@ -178,8 +179,8 @@ fn of_report(report: &ExtensionReport) -> Vec<Output> {
         Output::new("boot", json(boot_bundle)),
         Output::new("stock", json(stock)),
         // Large ones are packed: what was packed is searched as "boot".
-        Output::new("config object", boot::encode(boot_bundle).unwrap()),
-        Output::new("config object, read again", format!("{:#?}", boot::decode(&boot::encode(boot_bundle).unwrap()).unwrap())),
+        Output::new("config object", boot_snapshot::encode(boot_bundle).unwrap()),
+        Output::new("config object, read again", format!("{:#?}", boot_snapshot::decode(&boot_snapshot::encode(boot_bundle).unwrap()).unwrap())),
     ]
 }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::Text;
 use crate::act::{applied, carry_out};
-use crate::channel::wire::Bundle;
+use crate::protocol::messages::Bundle;
 use crate::controller::context::Tokens;
 use crate::fleet::fixtures::{CONTROL, INSTANCE, authority, bundle, cluster, list, map, overlay, publish, seals};
 use crate::fleet::{Mode, ShapeInput, shape};

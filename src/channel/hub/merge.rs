@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::Received;
-use crate::channel::wire::{ExtensionReport, MaterialState, ProxyReport};
+use crate::protocol::messages::{ExtensionReport, MaterialState, ProxyReport};
+use crate::protocol::timings::FORGOTTEN_AFTER;
 use crate::types::Digest;
 
-/// A task that has been silent for longer than this is gone: it reports every few seconds.
-const SILENT_MAX: SignedDuration = SignedDuration::from_secs(30);
 
 /// The report that counts, with the proxies of all recent ones. Recent means: compared with the newest report, so that the
 /// last words of an extension that is down remain.
@@ -24,7 +23,7 @@ pub(super) fn newest(reports: &BTreeMap<String, Received>, wanted: Option<&Diges
 
 /// Whether a task was still heard of near `now`.
 pub(super) fn is_recent(received: &Received, now: Timestamp) -> bool {
-    now.duration_since(received.at) <= SILENT_MAX
+    now.duration_since(received.at) <= FORGOTTEN_AFTER
 }
 
 /// A report with its bundles: its own, or those of the previous report when it accepted the same. None if they are missing.

@@ -4,15 +4,16 @@
 mod merge;
 mod router;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
 use super::freshness::Moment;
-use super::wire::{Desired, ExtensionReport, Peers};
+use crate::protocol::messages::{Desired, ExtensionReport, Peers};
 use crate::pki::{Authority, ChannelRole};
-use crate::types::{ClusterName, Digest};
+use crate::protocol::Admission;
+use crate::types::ClusterName;
 
 /// The hub. Clones share their content.
 #[derive(Debug, Clone, Default)]
@@ -42,30 +43,6 @@ struct Published {
     desired: Arc<Desired>,
     /// When the newest look at the Swarm began that gave it.
     confirmed: Moment,
-}
-
-/// A token for which a first certificate is issued.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AdmittedToken {
-    /// For certificates of this role.
-    pub role: ChannelRole,
-    /// The SHA-256 of the token.
-    pub sha256: Digest,
-}
-
-/// Who gets certificates, and whose word counts.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Admission {
-    /// For which tokens a first certificate is issued.
-    pub tokens: Vec<AdmittedToken>,
-    /// The tasks that our own services have: nobody else gets a certificate, first or renewed, nor is heard.
-    pub tasks: BTreeSet<(ChannelRole, String)>,
-}
-
-impl Admission {
-    fn has(&self, role: ChannelRole, task: &str) -> bool {
-        self.tasks.contains(&(role, task.to_owned()))
-    }
 }
 
 /// A report and when it came, by the operator's clock.

@@ -11,11 +11,11 @@ use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 
 use super::{Cluster, Hub, Taken};
-use crate::channel::freshness::{Moment, told};
-use crate::channel::limits::{CERTIFICATE_REQUEST_BYTES_MAX, MESSAGE_BYTES_MAX};
+use crate::channel::freshness::{Moment, freshness_headers};
+use crate::protocol::size_limits::{CERTIFICATE_REQUEST_BYTES_MAX, MESSAGE_BYTES_MAX};
 use crate::channel::server::{LongPoll, NotNow, Waited, is, newer, read_message};
-use crate::channel::token::bearer_matches;
-use crate::channel::wire::{CertificateRequest, ExtensionReport, IssuedCertificate, WIRE_VERSION};
+use crate::protocol::bearer_matches;
+use crate::protocol::messages::{CertificateRequest, ExtensionReport, IssuedCertificate, WIRE_VERSION};
 use crate::http_server::Peer;
 use crate::pki::{Authority, ChannelRole, is_task_name, role_name, task_name};
 use crate::types::{ClusterName, Digest};
@@ -66,8 +66,8 @@ async fn desired(
         Err(refused) => return refused.into_response(),
     };
     match newer(published, |published| &published.desired.digest, &poll).await {
-        Waited::New(news) => (told(asked, news.confirmed), Json(news.desired.as_ref())).into_response(),
-        Waited::Same(same) => (told(asked, same.confirmed), StatusCode::NOT_MODIFIED).into_response(),
+        Waited::New(news) => (freshness_headers(asked, news.confirmed), Json(news.desired.as_ref())).into_response(),
+        Waited::Same(same) => (freshness_headers(asked, same.confirmed), StatusCode::NOT_MODIFIED).into_response(),
         Waited::Nothing => NotNow::Nothing.into_response(),
     }
 }

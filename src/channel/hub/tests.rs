@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::*;
-use crate::channel::wire::{Accepted, Bundle, Delivery, EngineLoad, MaterialReport, MaterialState, ProxyReport, Refusal, WIRE_VERSION};
+use crate::protocol::messages::{Accepted, Bundle, Delivery, EngineLoad, MaterialReport, MaterialState, ProxyReport, Refusal, WIRE_VERSION};
 use crate::route::RouteTable;
-use crate::types::Port;
+use crate::types::{Digest, Port};
 
 fn cluster() -> ClusterName {
     ClusterName::parse("dev").unwrap()

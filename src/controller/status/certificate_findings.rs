@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Seen;
-use crate::channel::wire::{Doubt, DoubtKind, MaterialReport, MaterialState};
+use crate::protocol::messages::{Doubt, DoubtKind, MaterialReport, MaterialState};
 use crate::report::{Finding, FindingCode, RouteReport, RouteState, Subject, TlsState};
 use crate::route::{Backend, MaterialRef, RouteTable, TlsBinding, Verification};
 use crate::swarm::Service;

@@ -5,19 +5,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Seen;
 use super::proxies::{is_on_names, is_running, is_silent};
-use crate::channel::RETURN_AFTER;
-use crate::channel::wire::{Activity, ActivityKind, Delivery, ProxyReport};
+use crate::protocol::timings::{LAG_CUT_OFF_MAX, LAG_IDLE_MAX, LAG_UNEXPLAINED_MAX, RETURN_AFTER, SILENT_AFTER};
+use crate::protocol::messages::{Activity, ActivityKind, Delivery, ProxyReport};
 use crate::report::{ClusterStatus, ConditionType, Finding, FindingCode, ProxyTaskReport, Subject};
 use crate::swarm::Task;
 use crate::types::{TaskId, TaskState};
 
-/// How long a proxy may lag without doing anything about it. Its agent takes a second to hear of something new and tells at once
-/// what it does.
-const IDLE_MAX: SignedDuration = SignedDuration::from_secs(5);
-/// How long it may be cut off: an extension that is replaced is away for a moment.
-const CUT_MAX: SignedDuration = SignedDuration::from_secs(3);
-/// An agent of an earlier version does not say what it does, and may be testing.
-const UNTOLD_MAX: SignedDuration = SignedDuration::from_secs(90);
 /// How many proxies a finding names.
 const NAMED_MAX: usize = 5;
 
@@ -55,22 +48,22 @@ fn lags(seen: &Seen<'_>, proxy: &ProxyTaskReport, said: Option<&ProxyReport>) ->
 
 /// Whether that does not end by itself, after it has lasted for some time.
 fn is_stuck(seen: &Seen<'_>, proxy: &ProxyTaskReport, said: Option<&ProxyReport>, lasts: SignedDuration) -> bool {
-    let Some(said) = said else { return lasts > IDLE_MAX && runs_for(seen, &proxy.task) > IDLE_MAX };
+    let Some(said) = said else { return lasts > LAG_IDLE_MAX && runs_for(seen, &proxy.task) > LAG_IDLE_MAX };
     if said.silent || refuses_newest(seen, said) {
         return true;
     }
     match activity_of(said) {
         Some(ActivityKind::Testing) => false,
-        Some(ActivityKind::Cut) => lasts > CUT_MAX,
+        Some(ActivityKind::Cut) => lasts > LAG_CUT_OFF_MAX,
         Some(ActivityKind::Following) if is_on_names(proxy) => lasts > on_names_max(),
-        Some(ActivityKind::Following) => lasts > IDLE_MAX,
-        None => lasts > UNTOLD_MAX,
+        Some(ActivityKind::Following) => lasts > LAG_IDLE_MAX,
+        None => lasts > LAG_UNEXPLAINED_MAX,
     }
 }
 
 /// How long a proxy may stay on names: when addresses are confirmed again, it first waits for a while.
 fn on_names_max() -> SignedDuration {
-    IDLE_MAX.saturating_add(SignedDuration::try_from(RETURN_AFTER).unwrap_or(SignedDuration::MAX))
+    LAG_IDLE_MAX.saturating_add(SignedDuration::try_from(RETURN_AFTER).unwrap_or(SignedDuration::MAX))
 }
 
 fn activity_of(said: &ProxyReport) -> Option<ActivityKind> {
@@ -147,6 +140,6 @@ fn should_have_spoken(seen: &Seen<'_>, previous: Option<&ClusterStatus>) -> bool
     });
     let runs = |task: &&Task| task.service == service.id && task.state == TaskState::Running;
     let longest = seen.snapshot.tasks.values().filter(runs).map(|task| runs_for(seen, &task.id.0)).max();
-    let waited = |since: Timestamp| seen.now.duration_since(since) > super::SILENT_AFTER;
-    longest.is_some_and(|longest| longest > super::SILENT_AFTER) && waits_since.is_some_and(waited)
+    let waited = |since: Timestamp| seen.now.duration_since(since) > SILENT_AFTER;
+    longest.is_some_and(|longest| longest > SILENT_AFTER) && waits_since.is_some_and(waited)
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Seen;
-use crate::channel::wire::{Delivery, ProxyReport};
+use crate::protocol::messages::{Delivery, ProxyReport};
 use crate::plan::wanted_tasks;
 use crate::report::{ProxyTaskReport, ProxyTaskState, RolloutReport};
 use crate::swarm::{Service, Task};

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::Seen;
-use crate::channel::wire::Quarantined;
+use crate::protocol::messages::Quarantined;
 use crate::report::{Finding, FindingCode, RouteKind, RouteReport, RouteState, Subject};
 use crate::route::Part;
 use crate::types::HostKey;

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use super::*;
-use crate::channel::wire::{
+use crate::protocol::messages::{
     Accepted, EngineLoad, ExtensionReport, MaterialReport, MaterialState, ProxyReport, Quarantined, Refusal, WIRE_VERSION,
 };
 use crate::controller::desired_state;

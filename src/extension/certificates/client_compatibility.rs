@@ -4,7 +4,7 @@
 use x509_parser::prelude::{SubjectPublicKeyInfo, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
-use crate::channel::wire::{Doubt, DoubtKind};
+use crate::protocol::messages::{Doubt, DoubtKind};
 
 /// Every browser asks for as much.
 const RSA_BITS_MIN: usize = 2048;

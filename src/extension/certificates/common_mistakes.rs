@@ -3,7 +3,7 @@
 
 use super::Fault;
 use super::pem_blocks::contains;
-use crate::channel::wire::MaterialState;
+use crate::protocol::messages::MaterialState;
 
 /// The most that an object holds: Swarm's own limit for a secret is 500 KB, for a config 1 MB.
 const BYTES_MAX: usize = 1 << 20;

@@ -10,7 +10,7 @@ use x509_parser::prelude::{FromDer as _, SubjectPublicKeyInfo};
 use super::Fault;
 use super::common_mistakes::why_no_block;
 use super::pem_blocks::{Block, Damage, Label, blocks, contains};
-use crate::channel::wire::MaterialState;
+use crate::protocol::messages::MaterialState;
 use crate::types::pem;
 
 /// The key that the engine would use. No `Debug`: it holds the key.

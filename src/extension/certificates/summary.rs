@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::channel::wire::{Doubt, DoubtKind};
+use crate::protocol::messages::{Doubt, DoubtKind};
 
 /// What is known of material that can be used as far as its content goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::*;
-use crate::channel::wire::MaterialState::{Mismatch, NotACertificate, NotAKey};
+use crate::protocol::messages::MaterialState::{Mismatch, NotACertificate, NotAKey};
 use crate::extension::test_certificates::{chain, pair, pair_until};
 
 fn check_good(certificate: &str, key: &str, names: &[&str]) {

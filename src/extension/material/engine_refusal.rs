@@ -1,6 +1,6 @@
 //! The engine's view of material that looked good, by kind and in this project's words: its own may quote what it read.
 
-use crate::channel::wire::MaterialState;
+use crate::protocol::messages::MaterialState;
 use crate::extension::certificates::Fault;
 
 /// What the engine says (part of its words), what it means, and the words for it.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::engine_refusal;
-use crate::channel::wire::{Contents, MaterialState};
+use crate::protocol::messages::{Contents, MaterialState};
 use crate::extension::certificates::{self, Facts, Fault, PairText, Standing, shown};
 use crate::render::{AuthorityFile, PairFiles, SecretFile};
 use crate::route::{MaterialRef, TlsBinding};

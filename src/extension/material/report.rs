@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::{Authority, Found, Pair};
-use crate::channel::wire::{MaterialReport, MaterialState};
+use crate::protocol::messages::{MaterialReport, MaterialState};
 use crate::extension::certificates::{Facts, Fault};
 use crate::route::{MaterialRef, RouteTable, TlsBinding, Verification};
 

@@ -5,7 +5,7 @@ use std::fs;
 use tempfile::TempDir;
 
 use super::*;
-use crate::channel::wire::MaterialState;
+use crate::protocol::messages::MaterialState;
 use crate::extension::test_certificates::{chain, chain_until, pair, pair_between};
 use crate::route::{Backend, DefaultBackend, MaterialKind, PathRoute, VirtualHost};
 use crate::types::{ClusterName, HostPattern, ObjectName, Port};

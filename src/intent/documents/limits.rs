@@ -37,7 +37,7 @@ fn label_updates(spec: &LabelUpdatesSpec, default: LabelUpdates) -> LabelUpdates
 /// Below this no service with any name fits.
 const BYTES_LEAST: u64 = 4096;
 
-/// A message between operator, extension and proxies has no more: `channel::limits`, which must not be named here.
+/// A message between operator, extension and proxies has no more: `protocol::size_limits`, which must not be named here.
 const MESSAGE_BYTES_MAX: u64 = 64 << 20;
 
 /// What may take more than what it is part of, and limits within which nothing fits.
@@ -90,6 +90,6 @@ mod tests {
 
     #[test]
     fn messages_have_as_many_bytes_as_is_said_here() {
-        assert_eq!(usize::try_from(MESSAGE_BYTES_MAX), Ok(crate::channel::limits::MESSAGE_BYTES_MAX));
+        assert_eq!(usize::try_from(MESSAGE_BYTES_MAX), Ok(crate::protocol::size_limits::MESSAGE_BYTES_MAX));
     }
 }

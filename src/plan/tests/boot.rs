@@ -146,7 +146,7 @@ fn a_configuration_that_fits_no_object_is_told_about_and_the_mounted_one_stays()
 }
 
 /// What cannot be packed: digests of numbers, about 64 bytes each, half of which are left after packing.
-fn dense(numbers: u32) -> crate::channel::wire::Bundle {
+fn dense(numbers: u32) -> crate::protocol::messages::Bundle {
     let digest = |number: u32| crate::types::Digest::of_bytes(&number.to_be_bytes()).to_string();
     bundle(&(0..numbers).map(digest).collect::<String>())
 }
@@ -165,7 +165,7 @@ fn a_boot_snapshot_that_exceeds_an_object_is_mounted_in_parts_and_swept_as_a_who
     assert_eq!(targets, ["/etc/swarmgate/boot.json", "/etc/swarmgate/boot.json.2"]);
     let of_mount = |mount: &serde_json::Value| world.raw.configs.iter().find(|config| config["ID"] == mount["ConfigID"]).map(content);
     let content: Vec<u8> = configs.as_array().unwrap().iter().filter_map(of_mount).flatten().collect();
-    assert_eq!(crate::channel::boot::decode(&content).unwrap(), dense(35_003));
+    assert_eq!(crate::protocol::boot_snapshot::decode(&content).unwrap(), dense(35_003));
     // The mounted one, the one before (Swarm may roll back to it), and two spare, in two parts each.
     assert_eq!(world.raw.configs.len(), 8);
     // What the extension says now is what is mounted.

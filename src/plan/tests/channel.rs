@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::world::World;
 use super::{EXTENSION, PROXY, at, codes, titles};
-use crate::channel::ChannelMode;
+use crate::protocol::ChannelMode;
 use crate::fleet::fixtures::{INSTANCE, cluster};
 use crate::fleet::peers;
 use crate::intent::cluster_spec::Rollout;

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::world::World;
 use super::{EXTENSION, PROXY, codes, titles};
-use crate::channel::contract::{LABEL_OWNER, LABEL_TOKEN_DIGEST};
+use crate::protocol::container_contract::{LABEL_OWNER, LABEL_TOKEN_DIGEST};
 use crate::fleet::fixtures::{cluster, token_name};
 use crate::pki::ChannelRole;
 use crate::plan::{Applied, Step, lint};
@@ -61,7 +61,7 @@ fn any_overlay_of_the_control_networks_name_is_adopted() {
 #[test]
 fn an_encrypted_control_network_is_asked_for_and_one_that_is_not_is_told() {
     let mut world = World::new();
-    let crate::channel::ChannelMode::Overlay { encrypted, .. } = &mut world.channel else { unreachable!() };
+    let crate::protocol::ChannelMode::Overlay { encrypted, .. } = &mut world.channel else { unreachable!() };
     *encrypted = true;
     let plan = world.plan(&cluster());
     let bodies = plan.steps.iter().filter_map(|step| if let Step::CreateNetwork { body, .. } = step { Some(body) } else { None });

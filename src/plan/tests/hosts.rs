@@ -2,7 +2,7 @@
 
 use super::world::World;
 use super::{EXTENSION, titles};
-use crate::channel::contract::LABEL_HOST_HOLDERS;
+use crate::protocol::container_contract::LABEL_HOST_HOLDERS;
 use crate::fleet::fixtures::cluster;
 use crate::plan::would_replace_tasks;
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::world::World;
 use super::{EXTENSION, PROXY, at, titles};
-use crate::channel::wire::{Bundle, Material};
+use crate::protocol::messages::{Bundle, Material};
 use crate::fleet::BOOT_SNAPSHOT_AGE_MAX;
 use crate::fleet::fixtures::{bundle, cluster};
 use crate::intent::cluster::Cluster;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::world::World;
 use super::{PROXY, titles};
-use crate::channel::contract::{ENV_NEW_NETWORKS, LABEL_FAILED_NETWORKS, LABEL_UPDATE_BEFORE};
+use crate::protocol::container_contract::{ENV_NEW_NETWORKS, LABEL_FAILED_NETWORKS, LABEL_UPDATE_BEFORE};
 use crate::fleet::NetworkUpdate;
 use crate::fleet::fixtures::{bundle, cluster};
 use crate::intent::cluster::Cluster;

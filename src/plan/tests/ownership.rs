@@ -173,7 +173,7 @@ fn from_live_to_a_stock_image_nothing_of_the_agent_stays() {
 fn a_label_that_remembers_nothing_readable_gives_nothing_back() {
     let stated = with(|c| c.proxy.workload.constraints = Some(list(&["node.role==worker"])));
     let mut world = World::converged(&stated);
-    world.by_hand(PROXY, |spec| spec["Labels"][crate::channel::contract::LABEL_MANAGED] = json!("}{"));
+    world.by_hand(PROXY, |spec| spec["Labels"][crate::protocol::container_contract::LABEL_MANAGED] = json!("}{"));
     world.converge(&cluster());
     assert_eq!(at(&world.service(PROXY).spec, "TaskTemplate.Placement.Constraints"), json!(["node.role==worker"]));
 }

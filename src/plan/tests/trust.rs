@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::world::World;
 use super::{EXTENSION, PROXY, at, codes};
-use crate::channel::AdmittedToken;
-use crate::channel::contract::{LABEL_AUTHORITY, LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE, LABEL_SEAL, LABEL_TOKEN_DIGEST, TOKEN_FILE};
+use crate::protocol::AdmittedToken;
+use crate::protocol::container_contract::{LABEL_AUTHORITY, LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE, LABEL_SEAL, LABEL_TOKEN_DIGEST, TOKEN_FILE};
 use crate::fleet::fixtures::{INSTANCE, cluster, seals, token_name};
 use crate::fleet::{Fleet, admission};
 use crate::pki::{Authority, ChannelRole, Seals};

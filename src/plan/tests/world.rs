@@ -5,9 +5,9 @@ use base64::Engine as _;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::channel::ChannelMode;
-use crate::channel::contract::{LABEL_CLUSTER, LABEL_ROLE, LABEL_TOKEN_DIGEST};
-use crate::channel::wire::Bundle;
+use crate::protocol::ChannelMode;
+use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_ROLE, LABEL_TOKEN_DIGEST};
+use crate::protocol::messages::Bundle;
 use crate::fleet::fixtures::{INSTANCE, bundle, overlay, seals};
 use crate::fleet::{Described, Fleet, Kind, NetworkUpdate, ShapeInput, shape};
 use crate::intent::cluster::Cluster;

@@ -3,7 +3,7 @@
 
 use super::writer::{Word, Writer};
 use super::{Purpose, Rendering, client_address};
-use crate::channel::contract;
+use crate::protocol::container_contract;
 use crate::route::{EngineSettings, SizeBytes};
 
 /// The counters of requests and of passed-through connections, by client.
@@ -77,7 +77,7 @@ fn write_counting(out: &mut Writer, settings: &EngineSettings, zone: &'static st
         write_network_of_text(out, client);
     }
     let counted = if zone == STREAM_ZONE { client_address::write_counted(out, settings, "$client_network") } else { "$client_network" };
-    let zone = Word::join([contract::ENGINE_COUNTERS.into(), zone.into()]);
+    let zone = Word::join([container_contract::ENGINE_COUNTERS.into(), zone.into()]);
     let memory = Word::join(["zone=".into(), zone.clone(), ":".into(), zone_size(settings)]);
     out.directive("limit_conn_zone", &[counted.into(), memory]);
     out.directive("limit_conn", &[zone, settings.limits.client_connections_max.into()]);

@@ -6,7 +6,7 @@ use super::{
     Purpose, Rendering, administrator_options, client_address, client_limits, path_escapes, proxying, request_headers, scheme_locations,
     upstreams,
 };
-use crate::channel::contract;
+use crate::protocol::container_contract;
 use crate::route::EngineSettings;
 
 /// The main context and `events`.
@@ -95,7 +95,7 @@ fn write_files(http: &mut Writer, rendering: &Rendering<'_>) {
     if rendering.purpose == Purpose::Stock {
         return;
     }
-    http.directive("client_body_temp_path", &[Word::join([rendering.layout.run_dir.into(), "/".into(), contract::ENGINE_BODY_DIR.into()])]);
+    http.directive("client_body_temp_path", &[Word::join([rendering.layout.run_dir.into(), "/".into(), container_contract::ENGINE_BODY_DIR.into()])]);
     http.directive("proxy_temp_path", &[below(rendering, "/proxy")]);
     http.directive("fastcgi_temp_path", &[below(rendering, "/fastcgi")]);
     http.directive("uwsgi_temp_path", &[below(rendering, "/uwsgi")]);
@@ -239,7 +239,7 @@ pub fn write_status_server(http: &mut Writer, rendering: &Rendering<'_>) {
         server.directive("listen", &[listen]);
         server.directive("access_log", &["off".into()]);
         server
-            .block("location", &["=".into(), contract::ENGINE_READY_PATH.into()], |location| location.directive("return", &["200".into()]));
+            .block("location", &["=".into(), container_contract::ENGINE_READY_PATH.into()], |location| location.directive("return", &["200".into()]));
         server.block("location", &["/".into()], |location| location.directive("return", &["404".into()]));
     });
 }

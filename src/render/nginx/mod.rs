@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 
 use super::engine::{Renderer, RouteSize, Written};
 use super::{Faults, Purpose, Rendering, SecretFile, authorities};
-use crate::channel::wire::{Bundle, Material};
+use crate::protocol::messages::{Bundle, Material};
 use crate::route::{MaterialRef, TlsBinding};
 use crate::types::{Digest, EngineKind, HostPattern, TEMPLATE_FAULT};
 use hash_sizes::Hashed;

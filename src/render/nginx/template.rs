@@ -11,7 +11,7 @@ use super::servers::server_name;
 use super::upstreams::pool_name;
 use super::writer::Word;
 use super::{Pieces, Purpose, Rendering};
-use crate::channel::contract;
+use crate::protocol::container_contract;
 use crate::route::{Endpoint, SizeBytes};
 use crate::types::{ConfigTemplate, ContextPath, HostPattern, fault};
 
@@ -69,7 +69,7 @@ fn data(rendering: &Rendering<'_>, builtin: &Pieces) -> Value {
         "layout": {
             "runDir": layout.run_dir,
             "statusPort": layout.status_port,
-            "readyPath": contract::ENGINE_READY_PATH,
+            "readyPath": container_contract::ENGINE_READY_PATH,
             "resolver": layout.resolver.to_string(),
         },
         "builtin": {

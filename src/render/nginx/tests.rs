@@ -111,7 +111,7 @@ fn addresses_on_networks_to_come_are_in_no_pool_and_in_what_agents_get_now() {
     table.awaited = ["10.9.0.2:80".parse().unwrap(), "[fd00::2]:81".parse().unwrap()].into();
     assert_eq!(render(&table, Purpose::Boot), before);
     let live = render(&table, Purpose::Live);
-    assert_eq!(live.files[crate::channel::contract::AWAITED_FILE], "10.9.0.2:80\n[fd00::2]:81\n");
+    assert_eq!(live.files[crate::protocol::container_contract::AWAITED_FILE], "10.9.0.2:80\n[fd00::2]:81\n");
     assert!(!live.files[CONFIG_FILE].contains("10.9.0.2"));
-    assert!(!render(&table, Purpose::Stock).files.contains_key(crate::channel::contract::AWAITED_FILE));
+    assert!(!render(&table, Purpose::Stock).files.contains_key(crate::protocol::container_contract::AWAITED_FILE));
 }

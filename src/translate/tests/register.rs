@@ -7,7 +7,7 @@ mod room;
 use proptest::prelude::*;
 
 use super::*;
-use crate::channel::contract::{LABEL_CLUSTER, LABEL_HOST_HOLDERS, LABEL_OWNER};
+use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_HOST_HOLDERS, LABEL_OWNER};
 use crate::intent::hosts::{HostRule, HostRules};
 use crate::intent::hosts_spec::Sharing;
 use crate::swarm::{Service, VirtualIp};

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::channel::Received;
-use crate::channel::wire::{Delivery, Desired, ExtensionReport, WIRE_VERSION};
+use crate::protocol::messages::{Delivery, Desired, ExtensionReport, WIRE_VERSION};
 use crate::controller::declared::DeclaredCluster;
 use crate::fleet::fixtures::cluster;
 use crate::plan::Plan;

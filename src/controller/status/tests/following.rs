@@ -1,7 +1,7 @@
 //! When the status says that proxies do not follow, and when it does not although they are slow.
 
 use super::*;
-use crate::channel::wire::{Activity, ActivityKind};
+use crate::protocol::messages::{Activity, ActivityKind};
 use crate::report::ProxyTaskReport;
 
 /// Passes every second; in which the status first says that the proxy is stuck, and that status.
@@ -184,7 +184,7 @@ fn an_extension_that_falls_silent_is_an_error_within_ten_seconds() {
 #[test]
 fn routes_that_no_message_can_hold_are_told_with_their_largest_parts() {
     let snapshot = world();
-    let fault = crate::channel::limits::TooLarge { bytes: 70_000_000, max: 67_108_864 };
+    let fault = crate::protocol::size_limits::TooLarge { bytes: 70_000_000, max: 67_108_864 };
     let status = after_a_pass_with(&snapshot, Some(fault));
     let programmed = status.conditions.iter().find(|condition| condition.kind == ConditionType::Programmed).unwrap();
     assert_eq!((programmed.reason.clone(), status.phase), (ConditionReason::MessageTooLarge, Phase::Degraded));

@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::bundle::Bundle;
 
 /// The file of the bundle. The engine does not read it.
-pub const BOUNDS_FILE: &str = "agent.json";
-/// The agent's own choice of [`AgentBounds::body_spool_max`].
+pub const AGENT_SETTINGS_FILE: &str = "agent.json";
+/// The agent's own choice of [`AgentSettings::body_spool_max`].
 pub const BODY_SPOOL_MAX: u64 = crate::route::BODY_SPOOL_MAX.0;
 
 /// Bounds that the agent keeps, because no directive of the engine does. What is absent is the agent's own choice; 0 = no bound.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-pub struct AgentBounds {
+pub struct AgentSettings {
     /// Workers that may still finish connections of earlier configurations.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retiring_workers_max: Option<u32>,
@@ -26,7 +26,7 @@ pub struct AgentBounds {
     pub body_spool_max: Option<u64>,
 }
 
-impl AgentBounds {
+impl AgentSettings {
     /// The file's content; none where nothing is stated.
     pub fn to_file(self) -> Option<String> {
         // Three numbers: nothing of it fails to serialise.
@@ -35,7 +35,7 @@ impl AgentBounds {
 
     /// What a bundle says. What cannot be read is as good as absent: the agent's own bounds are safe.
     pub fn of(bundle: &Bundle) -> Self {
-        let file = bundle.files.get(BOUNDS_FILE);
+        let file = bundle.files.get(AGENT_SETTINGS_FILE);
         file.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
     }
 }
@@ -47,18 +47,18 @@ mod tests {
     use super::*;
     use crate::types::{ClusterName, Digest};
 
-    fn read(file: Option<&str>) -> AgentBounds {
-        let files: BTreeMap<_, _> = file.map(|text| (BOUNDS_FILE.to_owned(), text.to_owned())).into_iter().collect();
-        AgentBounds::of(&Bundle::new(ClusterName::parse("dev").unwrap(), Digest::of_bytes(b""), files))
+    fn read(file: Option<&str>) -> AgentSettings {
+        let files: BTreeMap<_, _> = file.map(|text| (AGENT_SETTINGS_FILE.to_owned(), text.to_owned())).into_iter().collect();
+        AgentSettings::of(&Bundle::new(ClusterName::parse("dev").unwrap(), Digest::of_bytes(b""), files))
     }
 
     #[test]
     fn what_is_written_is_read_and_nothing_else_is_believed() {
-        let bounds = AgentBounds { retiring_workers_max: Some(3), retiring_memory_max: None, body_spool_max: Some(0) };
+        let bounds = AgentSettings { retiring_workers_max: Some(3), retiring_memory_max: None, body_spool_max: Some(0) };
         assert_eq!(read(bounds.to_file().as_deref()), bounds);
-        assert_eq!(AgentBounds::default().to_file(), None);
+        assert_eq!(AgentSettings::default().to_file(), None);
         for odd in [None, Some(""), Some("[]"), Some("{\"retiringWorkersMax\": -1}")] {
-            assert_eq!(read(odd), AgentBounds::default(), "{odd:?}");
+            assert_eq!(read(odd), AgentSettings::default(), "{odd:?}");
         }
         assert_eq!(read(Some("{\"later\": 1, \"bodySpoolMax\": 5}")).body_spool_max, Some(5), "a later version knows more");
     }

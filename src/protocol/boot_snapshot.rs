@@ -1,16 +1,14 @@
 //! How a boot snapshot is written into a config object and read from its mount. A Swarm config holds less than 1 MB and
 //! lives in every manager's memory, so larger bundles are compressed. Deterministic: equal bundles give equal bytes.
 
-use std::fs;
-use std::io::{self, Read as _, Write as _};
-use std::path::Path;
+use std::io::{Read as _, Write as _};
 
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
-use super::limits::BUNDLE_BYTES_MAX;
-use super::wire::Bundle;
+use super::size_limits::BUNDLE_BYTES_MAX;
+use super::messages::Bundle;
 
 /// Smaller bundles stay readable for people (`docker config inspect --pretty`).
 const PLAIN_BYTES_MAX: usize = 256 * 1024;
@@ -42,22 +40,6 @@ pub fn encode(bundle: &Bundle) -> Result<Vec<u8>, BootError> {
 /// Where a part of the content is mounted, from the place of the first one, which has the number 0.
 pub fn part_file(first: &str, number: usize) -> String {
     if number == 0 { first.to_owned() } else { format!("{first}.{}", number + 1) }
-}
-
-/// The whole content, put together from all parts that are mounted.
-///
-/// # Errors
-/// When the first part cannot be read, or another one that is there.
-pub fn read(first: &Path) -> io::Result<Vec<u8>> {
-    let mut content = fs::read(first)?;
-    for number in 1.. {
-        match fs::read(part_file(&first.to_string_lossy(), number)) {
-            Ok(part) => content.extend(part),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => break,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(content)
 }
 
 /// The bundle in the whole content. Check it ([`Bundle::check`]) before use.
@@ -92,17 +74,6 @@ mod tests {
             assert_eq!(decode(&content).unwrap(), bundle(lines));
             assert_eq!(content, encode(&bundle(lines)).unwrap(), "deterministic");
         }
-    }
-
-    #[test]
-    fn parts_are_put_together_in_their_order() {
-        let folder = tempfile::tempdir().unwrap();
-        let first = folder.path().join("boot.json");
-        assert!(read(&first).is_err());
-        for (number, text) in ["one ", "two ", "three"].into_iter().enumerate() {
-            fs::write(part_file(&first.to_string_lossy(), number), text).unwrap();
-        }
-        assert_eq!(read(&first).unwrap(), b"one two three");
     }
 
     #[test]

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-use super::bounds::AgentBounds;
-use super::wire::{Addresses, CertificateRequest, Desired, ExtensionReport, IssuedCertificate, Peers, ProxyConfig, ProxyReport};
+use super::agent_settings::AgentSettings;
+use super::messages::{Addresses, CertificateRequest, Desired, ExtensionReport, IssuedCertificate, Peers, ProxyConfig, ProxyReport};
 
 /// One schema document (2020-12) with every message below `properties`, and their parts below `$defs`.
 pub fn schema() -> Value {
@@ -32,7 +32,7 @@ struct WireMessages {
     /// Extension to proxy: the answer of `GET /v1/addresses`.
     addresses: Addresses,
     /// The file `agent.json` of a bundle: what the agent keeps, because no directive of the engine does.
-    agent_bounds: AgentBounds,
+    agent_settings: AgentSettings,
     /// Proxy to extension: the body of `POST /v1/proxies/{task}`.
     proxy_report: ProxyReport,
 }
@@ -42,7 +42,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::channel::wire::{Delivery, WIRE_VERSION};
+    use crate::protocol::messages::{Delivery, WIRE_VERSION};
     use crate::route::RouteTable;
     use crate::types::{ClusterName, Port};
 

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::wire::WIRE_VERSION;
+use super::timings::GENERATION_AHEAD_OF_SIGNATURE_MAX;
+use super::version::WIRE_VERSION;
 use crate::pki::{ChannelRole, NotTrusted, Signature, Signer, TrustRoot, role_name};
 use crate::route::CONTROL_PLANE_TIMEOUT_MS;
 use crate::types::{ClusterName, Digest, EngineKind};
@@ -48,10 +49,6 @@ pub struct Bundle {
     pub signature: Option<Signature>,
 }
 
-/// How far ahead of its signing time a generation may be: an extension takes over numbers that are a day ahead of its clock. So
-/// a key that was stolen once, whose signatures count for the day of its certificate only, makes no number that lasts.
-const AHEAD_MAX: SignedDuration = SignedDuration::from_hours(25);
-
 /// What a signature on a bundle covers. The digest stands for the files, whose names and contents it covers.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -73,7 +70,7 @@ struct Signed<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Material {
-    /// The id of the Swarm secret (or config, for a CA) that holds it, mounted at [`super::contract::material_file`].
+    /// The id of the Swarm secret (or config, for a CA) that holds it, mounted at [`super::container_contract::material_file`].
     pub secret: String,
     /// The files of the bundle that are left out without it, so that the others serve.
     pub needed_by: Vec<String>,
@@ -143,7 +140,7 @@ impl Bundle {
         }
         let found = self.generation;
         let signed_at = self.signature.as_ref().map_or(Timestamp::MIN, |signature| signature.signed_at);
-        let most = signed_at.saturating_add(AHEAD_MAX).map_or(i64::MAX, Timestamp::as_microsecond);
+        let most = signed_at.saturating_add(GENERATION_AHEAD_OF_SIGNATURE_MAX).map_or(i64::MAX, Timestamp::as_microsecond);
         if found > u64::try_from(most).unwrap_or(0) {
             Err(BundleFault::Ahead(found))
         } else if found < had {

@@ -9,12 +9,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use super::bundle::{Bundle, BundleFault, Material};
+pub use super::version::WIRE_VERSION;
 use crate::pki::ChannelRole;
 use crate::route::{Part, RouteTable};
 use crate::types::{ClusterName, ConfigSource, Digest};
-
-/// The version of every message; a receiver refuses others with 400.
-pub const WIRE_VERSION: u32 = 2;
 
 /// A task → operator: asks for its certificate, the first time with its token, later with the certificate at hand.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

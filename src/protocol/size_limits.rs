@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::wire::{Bundle, Contents, Desired};
+use super::messages::{Bundle, Contents, Desired};
 use crate::types::json_size;
 
 /// A table (operator → extension), an offer (extension → proxy), a report (extension → operator). An offer holds two
@@ -77,7 +77,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::channel::wire::ProxyConfig;
+    use crate::protocol::messages::ProxyConfig;
     use crate::pki::{Authority, ChannelRole, KeyInHand};
     use crate::types::{ClusterName, Digest};
 

@@ -33,7 +33,7 @@ pub const AUTHORITY_FILE: &str = "/run/secrets/swarmgate-ca";
 pub const MATERIAL_DIR: &str = "/run/secrets/swarmgate";
 /// The root certificates of the image of extension and proxy.
 pub const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
-/// Where the boot snapshot (a [`super::wire::Bundle`], written and read by [`super::boot`]) is mounted in the proxy.
+/// Where the boot snapshot (a [`super::messages::Bundle`], written and read by [`super::boot_snapshot`]) is mounted in the proxy.
 pub const BOOT_FILE: &str = "/etc/swarmgate/boot.json";
 /// The proxy's volume with its last good state.
 pub const STATE_DIR: &str = "/var/lib/swarmgate";

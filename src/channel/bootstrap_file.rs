@@ -1,0 +1,93 @@
+//! Reads the mounted file by which a task gets its first certificate. No error quotes the file.
+
+use std::io;
+use std::path::Path;
+
+use crate::pki::ChannelRole;
+use crate::protocol::{Bootstrap, bootstrap};
+use crate::types::ClusterName;
+
+/// No honest file is larger, in bytes.
+const BYTES_MAX: u64 = 64 << 10;
+
+/// Why a task cannot start. Holds nothing of the file.
+#[derive(Debug, thiserror::Error)]
+pub enum BootstrapError {
+    /// The file cannot be read.
+    #[error("reading the channel's token from {path}")]
+    Read {
+        /// The file.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It is not what an operator of this version writes.
+    #[error("{path} is not the token of an operator of this version; the operator creates it and mounts it into this service")]
+    Unusable {
+        /// The file.
+        path: String,
+    },
+    /// It is another service's.
+    #[error("the token in {path} is for the {found_role} of cluster {found_cluster}, and this is the {role} of cluster {cluster}")]
+    Foreign {
+        /// The file.
+        path: String,
+        /// Whose it is.
+        found_role: ChannelRole,
+        /// And of which cluster.
+        found_cluster: ClusterName,
+        /// Who reads it.
+        role: ChannelRole,
+        /// And of which cluster.
+        cluster: ClusterName,
+    },
+}
+
+/// Reads what the operator wrote for this role of this cluster.
+pub fn read_bootstrap(path: &Path, role: ChannelRole, cluster: &ClusterName) -> Result<Bootstrap, BootstrapError> {
+    let shown = path.display().to_string();
+    let read = || {
+        let about = std::fs::metadata(path)?;
+        if about.len() > BYTES_MAX { Err(io::Error::from(io::ErrorKind::FileTooLarge)) } else { std::fs::read(path) }
+    };
+    let text = read().map_err(|source| BootstrapError::Read { path: shown.clone(), source })?;
+    let found = bootstrap::decode(&text).ok_or_else(|| BootstrapError::Unusable { path: shown.clone() })?;
+    if found.role == role && &found.cluster == cluster {
+        return Ok(found);
+    }
+    Err(BootstrapError::Foreign { path: shown, found_role: found.role, found_cluster: found.cluster, role, cluster: cluster.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::Authority;
+    use crate::protocol::bootstrap::encode;
+
+    fn cluster(name: &str) -> ClusterName {
+        ClusterName::parse(name).unwrap()
+    }
+
+    fn written(text: &[u8]) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_task_starts_with_its_own_token_only_and_errors_quote_nothing() {
+        let authority = Authority::create(jiff::Timestamp::now()).unwrap();
+        let file = written(&encode(ChannelRole::Proxy, &cluster("dev"), "s3cret", &authority.root_pem()));
+        let good = read_bootstrap(file.path(), ChannelRole::Proxy, &cluster("dev")).unwrap();
+        assert_eq!(&good.root, authority.root());
+        assert!(!format!("{good:?}").contains("s3cret"));
+        for (role, name) in [(ChannelRole::Extension, "dev"), (ChannelRole::Proxy, "prod")] {
+            let error = read_bootstrap(file.path(), role, &cluster(name)).unwrap_err();
+            assert!(matches!(error, BootstrapError::Foreign { .. }) && !error.to_string().contains("s3cret"), "{error}");
+        }
+        for text in [&b"s3cret"[..], b"", b"{\"version\":1,\"token\":\"s3cret\"}"] {
+            let error = read_bootstrap(written(text).path(), ChannelRole::Proxy, &cluster("dev")).unwrap_err();
+            assert!(matches!(error, BootstrapError::Unusable { .. }) && !error.to_string().contains("s3cret"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! What a task of ours starts with: who the operator is, and a token for its first certificate. The operator writes it into
+//! a Swarm secret for each role of a cluster; the task's service mounts it. Everything after the first certificate goes by
+//! certificates. Its text must never reach a log, a message or `Debug`.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::token::Token;
+use crate::pki::{ChannelRole, TrustRoot};
+use crate::types::ClusterName;
+
+/// The version of the file.
+const VERSION: u32 = 1;
+
+/// What a task starts with.
+#[derive(Clone)]
+pub struct Bootstrap {
+    /// For which role.
+    pub role: ChannelRole,
+    /// In which cluster.
+    pub cluster: ClusterName,
+    /// Good for certificates of this role in this cluster.
+    pub token: Token,
+    /// The operator's authority.
+    pub root: TrustRoot,
+}
+
+impl fmt::Debug for Bootstrap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bootstrap").field("role", &self.role).field("cluster", &self.cluster).finish_non_exhaustive()
+    }
+}
+
+/// The file's text, as JSON.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Content {
+    version: u32,
+    role: ChannelRole,
+    cluster: ClusterName,
+    token: String,
+    certificate_authority: String,
+}
+
+/// The text of the file.
+pub fn encode(role: ChannelRole, cluster: &ClusterName, token: &str, authority_pem: &str) -> Vec<u8> {
+    let (token, certificate_authority) = (token.to_owned(), authority_pem.to_owned());
+    let content = Content { version: VERSION, role, cluster: cluster.clone(), token, certificate_authority };
+    // Strings and a number: nothing in it fails to serialise.
+    serde_json::to_vec(&content).unwrap_or_default()
+}
+
+/// The meaning of the file's text; `None` if it is not what an operator of this version writes.
+pub fn decode(text: &[u8]) -> Option<Bootstrap> {
+    let content: Content = serde_json::from_slice(text).ok()?;
+    if content.version != VERSION {
+        return None;
+    }
+    let (token, root) = (Token::new(&content.token)?, TrustRoot::from_pem(&content.certificate_authority)?);
+    Some(Bootstrap { role: content.role, cluster: content.cluster, token, root })
+}

@@ -1,0 +1,42 @@
+//! The protocol between operator, extension and proxy: every type, name and timing that crosses a process border. Messages are
+//! JSON, versioned, and described by a generated schema, so that a third party can write an extension for another engine.
+//!
+//! - extension → operator: `GET /v1/clusters/{cluster}/desired?after=DIGEST&wait_ms=N` (long poll, a [`messages::Desired`]) and
+//!   `POST /v1/clusters/{cluster}/report` (a [`messages::ExtensionReport`]).
+//! - extension and proxy → operator, where they share no network: `GET /v1/clusters/{cluster}/peers?after=DIGEST&wait_ms=N`
+//!   (long poll, a [`messages::Peers`]).
+//! - proxy → extension: `GET /v1/bundle?after=DIGEST&wait_ms=N` (long poll, a [`messages::ProxyConfig`]) and
+//!   `POST /v1/proxies/{task}` (a [`messages::ProxyReport`]); while something newer than what a proxy runs is being tested anywhere,
+//!   `GET /v1/addresses?of=DIGEST` (a [`messages::Addresses`], or 404 for an offer that is no longer known).
+//! - extension and proxy → operator: `POST /v1/clusters/{cluster}/certificate` (a [`messages::CertificateRequest`], answered by a
+//!   [`messages::IssuedCertificate`]).
+//!
+//! A long poll answers 200 with something newer than `after`, 304 when the time is over and there is nothing newer, 401 to a
+//! peer of another role or cluster, and 503 while there is nothing at all. Each answer, with or without content, carries
+//! its age (`swarmgate-confirmed-ms-ago`, [`freshness`]).
+//!
+//! Pure: no sockets, no files, no clock. How the messages travel is the business of `channel`.
+//! Imports `pki`, `report`, `route`, `types`, `retry`.
+
+pub mod admission;
+pub mod agent_settings;
+pub mod boot_snapshot;
+pub mod bootstrap;
+mod bundle;
+mod channel_mode;
+pub mod container_contract;
+pub mod freshness;
+pub mod messages;
+mod new_networks;
+mod schema;
+pub mod size_limits;
+pub mod timings;
+mod token;
+mod version;
+
+pub use admission::{Admission, AdmittedToken};
+pub use bootstrap::Bootstrap;
+pub use channel_mode::ChannelMode;
+pub use new_networks::{NewNetworks, NotNewNetworks};
+pub use schema::schema;
+pub use token::{Token, bearer_matches};

@@ -1,0 +1,39 @@
+//! Reads the mounted boot snapshot, of which a large one has several files. Says nothing about whether it may be used.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use crate::protocol::boot_snapshot::part_file;
+
+/// The whole content, put together from all parts that are mounted.
+///
+/// # Errors
+/// When the first part cannot be read, or another one that is there.
+pub(super) fn read(first: &Path) -> io::Result<Vec<u8>> {
+    let mut content = fs::read(first)?;
+    for number in 1.. {
+        match fs::read(part_file(&first.to_string_lossy(), number)) {
+            Ok(part) => content.extend(part),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_put_together_in_their_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = folder.path().join("boot.json");
+        assert!(read(&first).is_err());
+        for (number, text) in ["one ", "two ", "three"].into_iter().enumerate() {
+            fs::write(part_file(&first.to_string_lossy(), number), text).unwrap();
+        }
+        assert_eq!(read(&first).unwrap(), b"one two three");
+    }
+}
