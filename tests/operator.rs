@@ -14,11 +14,11 @@ use std::time::Duration;
 
 use ports::free_port;
 use serde_json::{Value, json};
-use swarmgate::protocol::ChannelMode;
 use swarmgate::controller::options::{Settings, StatusPort};
 use swarmgate::controller::{RunError, run};
 use swarmgate::explain::Explanation;
 use swarmgate::pki::Authority;
+use swarmgate::protocol::ChannelMode;
 use swarmgate::report::{FindingCode, StatusReport, Subject};
 use swarmgate::simulator::{SimOptions, SimSwarm};
 use swarmgate::swarm::{RawSnapshot, Snapshot};

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use swarmgate::protocol::bootstrap;
 use swarmgate::pki::{Authority, ChannelRole};
+use swarmgate::protocol::bootstrap;
 use swarmgate::types::ClusterName;
 use tokio::time::{Instant, sleep};
 

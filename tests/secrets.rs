@@ -37,8 +37,8 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use search::{RUN, Secret};
-use swarmgate::protocol::messages::MaterialState;
 use swarmgate::extension::material_probe;
+use swarmgate::protocol::messages::MaterialState;
 
 /// What all hosts of a test are called below.
 static WORLD: LazyLock<World> = LazyLock::new(|| World::new("*.example.org"));

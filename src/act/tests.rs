@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 
 use super::Applied::{Created as Made, Removed, Updated};
 use super::*;
-use crate::protocol::container_contract::LABEL_TOKEN_DIGEST;
 use crate::pki::ChannelRole;
 use crate::plan::{TaskEffect, UpdateReason};
+use crate::protocol::container_contract::LABEL_TOKEN_DIGEST;
 use crate::swarm::{Hint, RawSnapshot};
 use crate::types::{ClusterName, ConfigId, Digest, NetworkId, SecretId, ServiceId};
 

@@ -24,10 +24,10 @@ use tokio::sync::watch;
 use tower_service::Service as _;
 use url::Url;
 
-use crate::protocol::Token;
 use super::freshness::{Moment, confirmed_at};
-use crate::protocol::size_limits::{MESSAGE_BYTES_MAX, TooLarge, check_message};
 use crate::pki::{Credentials, TlsError, client_config};
+use crate::protocol::Token;
+use crate::protocol::size_limits::{MESSAGE_BYTES_MAX, TooLarge, check_message};
 use crate::protocol::timings::{
     ANSWER_TIMEOUT, CONNECT_TIMEOUT, POLL_GRACE, POLL_RETRY, POLL_WAIT, POOL_IDLE, PROVE_TIMEOUT, RESOLVE_TIMEOUT,
 };

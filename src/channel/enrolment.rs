@@ -8,13 +8,12 @@ use http::StatusCode;
 use jiff::Timestamp;
 use rustls_pki_types::CertificateDer;
 
-use crate::protocol::Bootstrap;
 use super::client::{ChannelClient, ClientError, with_sources};
-use crate::protocol::messages::{CertificateRequest, IssuedCertificate, WIRE_VERSION};
 use crate::pki::{Credentials, KeyInHand, OPERATOR_NAME, request};
+use crate::protocol::Bootstrap;
+use crate::protocol::messages::{CertificateRequest, IssuedCertificate, WIRE_VERSION};
 use crate::protocol::timings::{ENROLMENT_RETRY, RENEWAL_NAP_MAX};
 use crate::retry::Retry;
-
 
 /// Asks for certificates.
 #[derive(Debug)]
@@ -120,10 +119,10 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::protocol::messages::{Delivery, Desired};
     use crate::channel::{Hub, Moment, serve};
-    use crate::protocol::{Admission, AdmittedToken, Token};
     use crate::pki::{Authority, ChannelRole, ClientAuthentication, role_name, server_config};
+    use crate::protocol::messages::{Delivery, Desired};
+    use crate::protocol::{Admission, AdmittedToken, Token};
     use crate::route::RouteTable;
     use crate::types::{ClusterName, Port};
 

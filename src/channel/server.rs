@@ -20,8 +20,6 @@ use crate::pki::TrustRoot;
 use crate::protocol::timings::{POLL_WAIT_EMPTY, POLL_WAIT_MAX};
 use crate::types::Digest;
 
-
-
 /// The query of a long poll.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct LongPoll {

@@ -10,9 +10,9 @@ use super::client_command::fail;
 use super::daemon::{LogArgs, on_runtime, stop_requested};
 use super::operator::Way;
 use crate::channel::read_bootstrap;
-use crate::protocol::container_contract;
 use crate::extension::{self, ExtensionOptions};
 use crate::pki::ChannelRole;
+use crate::protocol::container_contract;
 use crate::render::Layout;
 use crate::types::{ClusterName, EngineKind};
 

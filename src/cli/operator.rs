@@ -13,14 +13,14 @@ use tokio_util::sync::CancellationToken;
 use super::client_command;
 use super::daemon::LogArgs;
 use super::status_port_options::{StatusArgs, StatusArgsError};
-use crate::protocol::container_contract::{self, AUTHORITY_FILE, CONTROL_NETWORK, OPERATOR_CHANNEL_PORT};
-use crate::protocol::{ChannelMode, Token};
 use crate::controller::certificate_authority::{AuthoritySource, Established, establish, status_token, tidy};
 use crate::controller::files;
 use crate::controller::options::Settings;
 use crate::docker::DockerSwarm;
 use crate::intent::documents::read_documents;
 use crate::pki::Seals;
+use crate::protocol::container_contract::{self, AUTHORITY_FILE, CONTROL_NETWORK, OPERATOR_CHANNEL_PORT};
+use crate::protocol::{ChannelMode, Token};
 use crate::telemetry::metrics;
 use crate::types::{Digest, Port, ServiceId, visible_lines};
 

@@ -13,8 +13,8 @@ use super::client_command::{block_on, fail};
 use super::daemon::{LogArgs, on_runtime};
 use super::operator::Way;
 use crate::channel::{BootstrapError, read_bootstrap};
-use crate::protocol::container_contract;
 use crate::pki::ChannelRole;
+use crate::protocol::container_contract;
 use crate::proxy::{self, Follow, NameServer, ProxyOptions, ProxySignal};
 use crate::types::{ClusterName, EngineKind};
 

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use url::Url;
 
 use super::token_file::{self, ENV_TOKEN_FILE, TokenFileError};
-use crate::protocol::{ChannelMode, Token};
 use crate::controller::options::{StatusPort, TlsFiles};
+use crate::protocol::{ChannelMode, Token};
 use crate::telemetry::access::{Access, OPEN_BY_DEFAULT, PATHS};
 use crate::types::Digest;
 

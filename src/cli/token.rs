@@ -8,8 +8,8 @@ use std::process::ExitCode;
 
 use super::client_command::fail;
 use super::token_file::{ENV_TOKEN_FILE, read_named};
-use crate::protocol::container_contract::AUTHORITY_FILE;
 use crate::controller::certificate_authority::{mounted, status_token};
+use crate::protocol::container_contract::AUTHORITY_FILE;
 
 /// Arguments of `swarmgate token`.
 #[derive(Debug, clap::Args)]

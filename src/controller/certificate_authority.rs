@@ -12,8 +12,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::protocol::container_contract::{AUTHORITY_FILE, LABEL_AUTHORITY, LABEL_OWNER, LABEL_ROLE, LABEL_SEAL};
 use crate::pki::{Authority, AuthorityError};
+use crate::protocol::container_contract::{AUTHORITY_FILE, LABEL_AUTHORITY, LABEL_OWNER, LABEL_ROLE, LABEL_SEAL};
 use crate::retry::{Retry, RetryLimits};
 use crate::swarm::{Secret, Service, Snapshot, Swarm, SwarmError, SwarmErrorKind};
 use crate::types::{SecretId, ServiceId};

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use crate::act::{NewSecret, SecretSource};
-use crate::protocol::container_contract::{LABEL_ROLE, LABEL_TOKEN_DIGEST};
-use crate::protocol::messages::{Desired, Peers};
 use crate::channel::{Hub, Moment, Received};
-use crate::protocol::{Admission, ChannelMode, bootstrap};
 use crate::fleet::{Described, Kind};
 use crate::pki::{Authority, Seals};
 use crate::plan::SecretContent;
+use crate::protocol::container_contract::{LABEL_ROLE, LABEL_TOKEN_DIGEST};
+use crate::protocol::messages::{Desired, Peers};
+use crate::protocol::{Admission, ChannelMode, bootstrap};
 use crate::swarm::Swarm;
 use crate::types::{ClusterName, Digest, ServiceId};
 

@@ -7,19 +7,18 @@ use jiff::Timestamp;
 use super::context::Surroundings;
 use super::network_attachment;
 use crate::channel::Received;
-use crate::protocol::size_limits::{self, TooLarge};
-use crate::protocol::messages::{Delivery, Desired};
-use crate::protocol::timings::NOT_WORKING_AFTER;
 use crate::fleet::{Described, Kind, Role, ShapeInput, shape};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::Rollout;
 use crate::networks;
 use crate::plan::{Memory, Plan, plan};
+use crate::protocol::messages::{Delivery, Desired};
+use crate::protocol::size_limits::{self, TooLarge};
+use crate::protocol::timings::NOT_WORKING_AFTER;
 use crate::report::WaitingOn;
 use crate::route::MaterialRef;
 use crate::swarm::{Snapshot, Task};
 use crate::translate::{Register, Translation, translate_after};
-
 
 /// What the proxies of a cluster must say, before anybody asks which fleet that needs.
 #[derive(Debug, Clone, PartialEq)]

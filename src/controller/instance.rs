@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::declared::Declared;
 use super::notifications::Interest;
-use crate::protocol::container_contract::LABEL_OWNER;
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::PREFIX;
 use crate::plan::leftover_clusters;
+use crate::protocol::container_contract::LABEL_OWNER;
 use crate::report::{Finding, FindingCode, Severity};
 use crate::swarm::{Service, Snapshot};
 use crate::translate::{node_addresses, unclaimed};

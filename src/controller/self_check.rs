@@ -1,9 +1,9 @@
 //! What the operator finds wrong with its own Swarm service. Pure; only tells. What the operator changes of that service
 //! (its authority's mount) is in `authority`, and nothing else may be.
 
-use crate::protocol::ChannelMode;
 use crate::fleet::host_port_conflicts;
 use crate::pki::Seals;
+use crate::protocol::ChannelMode;
 use crate::report::{Finding, FindingCode, Subject};
 use crate::swarm::{Service, Snapshot};
 use crate::types::ServiceId;

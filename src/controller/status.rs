@@ -16,19 +16,18 @@ use jiff::Timestamp;
 use super::declared::DeclaredCluster;
 use super::desired_state;
 use crate::channel::Received;
-use crate::protocol::size_limits::TooLarge;
-use crate::protocol::messages::{Delivery, Desired};
-use crate::protocol::timings::SILENT_AFTER;
 use crate::intent::cluster::Cluster;
 use crate::networks::Decision;
 use crate::plan::Plan;
+use crate::protocol::messages::{Delivery, Desired};
+use crate::protocol::size_limits::TooLarge;
+use crate::protocol::timings::SILENT_AFTER;
 use crate::report::{
     ClusterStatus, Condition, ConditionReason, ConditionStatus, ConditionType, Finding, FindingCode, Phase, ProxyTaskReport, Severity,
     Subject, WaitingOn,
 };
 use crate::swarm::{Service, Snapshot};
 use crate::translate::Translation;
-
 
 /// Everything that a pass knows at its end.
 #[derive(Debug, Clone, Copy)]

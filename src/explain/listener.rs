@@ -3,9 +3,9 @@
 use super::explanation::{About, Outcome, Step};
 use super::request::Request;
 use super::{Sources, client_identity, stale_endpoints, step};
-use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::{PortMapping, PublishMode};
+use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
 use crate::render::behavior;
 use crate::report::{ClusterStatus, ProxyTaskReport};
 use crate::swarm::Service;

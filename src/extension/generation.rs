@@ -4,10 +4,9 @@
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use crate::pki::{Credentials, Signer};
 use crate::protocol::messages::Bundle;
 use crate::protocol::timings::GENERATION_AHEAD_OF_CLOCK_MAX;
-use crate::pki::{Credentials, Signer};
-
 
 /// Signs configurations.
 pub(super) struct Stamper {

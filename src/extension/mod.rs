@@ -31,12 +31,12 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::protocol::messages::{Desired, WIRE_VERSION};
-use crate::protocol::timings::EXTENSION_CONFIRM_INTERVAL;
 use crate::channel::{Answer, ChannelClient, ClientError, Confirmations, Enrolment, Follower, Heard, Moment, follow_peers, serve};
-use crate::protocol::Bootstrap;
 use crate::engine::{Engine, EngineError};
 use crate::pki::{ClientAuthentication, OPERATOR_NAME, TlsError, server_config};
+use crate::protocol::Bootstrap;
+use crate::protocol::messages::{Desired, WIRE_VERSION};
+use crate::protocol::timings::EXTENSION_CONFIRM_INTERVAL;
 use crate::render::Layout;
 use crate::types::{ClusterName, Digest, EngineKind};
 use address_tracker::Sightings;
@@ -166,7 +166,6 @@ impl Age {
         addresses.map_or(table, |(_, seen)| table.max(seen))
     }
 }
-
 
 /// Keeps `desired` at the newest table that the operator published for this cluster, and notes how fresh it is.
 async fn follow(client: &ChannelClient, cluster: &ClusterName, desired: &watch::Sender<Option<Arc<Desired>>>, age: &Age) -> Infallible {

@@ -10,7 +10,6 @@ use tokio::sync::watch;
 use crate::protocol::messages::ProxyReport;
 use crate::protocol::timings::{FORGOTTEN_AFTER, SILENT_AFTER};
 
-
 /// The proxies' reports by task. Clones share their content.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Proxies {

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use super::bisect;
 use super::material::Look;
 use super::validator::{Bench, Rendered};
-use crate::protocol::messages::{Desired, Quarantined};
 use crate::engine::EngineError;
+use crate::protocol::messages::{Desired, Quarantined};
 use crate::route::{EngineSettings, Part, RouteTable};
 use crate::types::Digest;
 

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use super::pipeline::Outcome;
 use super::proxy_registry::Proxies;
-use crate::protocol::messages::{Accepted, ExtensionReport, WIRE_VERSION};
 use crate::channel::{ChannelClient, ClientError};
+use crate::protocol::messages::{Accepted, ExtensionReport, WIRE_VERSION};
 use crate::protocol::timings::{EXTENSION_HEARTBEAT, EXTENSION_REPORT_RETRY, REPORT_GATHER};
 use crate::retry::Retry;
 use crate::types::ClusterName;

@@ -16,11 +16,11 @@ use tokio_util::sync::CancellationToken;
 use super::Age;
 use super::pipeline::Offer;
 use super::proxy_registry::Proxies;
-use crate::protocol::size_limits::PROXY_REPORT_BYTES_MAX;
-use crate::protocol::messages::{Addresses, ProxyReport, WIRE_VERSION};
-use crate::channel::{LongPoll, Moment, NotNow, Waited, is, newer, read_message, freshness_headers};
+use crate::channel::{LongPoll, Moment, NotNow, Waited, freshness_headers, is, newer, read_message};
 use crate::http_server::Peer;
 use crate::pki::{ChannelRole, TrustRoot, is_task_name, role_name, task_name};
+use crate::protocol::messages::{Addresses, ProxyReport, WIRE_VERSION};
+use crate::protocol::size_limits::PROXY_REPORT_BYTES_MAX;
 use crate::types::{ClusterName, Digest};
 
 /// What a body is that was written beforehand.

@@ -10,10 +10,10 @@ use super::container_limits;
 use super::field::{Alike, Args, Entries, Field, FieldValue, KeyedBy, Role, Want, Whole};
 use super::names;
 use super::seals::{Described, Kind};
+use crate::intent::cluster::{CONSTRAINT_AT_CREATION, Workload};
 use crate::protocol::container_contract::{
     ENV_CLUSTER, ENV_ENGINE, ENV_NODE, ENV_TASK, ENV_TOKEN_FILE, LABEL_FAILED_NETWORKS, LABEL_HOST_HOLDERS, LABEL_SEAL, TOKEN_FILE, USER,
 };
-use crate::intent::cluster::{CONSTRAINT_AT_CREATION, Workload};
 use crate::types::EngineKind;
 
 /// How soon Swarm starts a task again that ended: its own default of 5 s is a long time for a proxy.

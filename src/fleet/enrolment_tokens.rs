@@ -10,11 +10,11 @@ use super::common_fields::{SECRET_FILE_MODE, user_parts};
 use super::field::Role;
 use super::names;
 use super::seals::{Described, Kind};
-use crate::protocol::container_contract::{LABEL_AUTHORITY, LABEL_TOKEN_DIGEST, TOKEN_FILE};
-use crate::protocol::{Admission, AdmittedToken};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::Rollout;
 use crate::pki::{ChannelRole, Seals};
+use crate::protocol::container_contract::{LABEL_AUTHORITY, LABEL_TOKEN_DIGEST, TOKEN_FILE};
+use crate::protocol::{Admission, AdmittedToken};
 use crate::swarm::{Secret, Service, Snapshot};
 use crate::types::{Digest, SecretId};
 

@@ -11,9 +11,9 @@ use super::enrolment_tokens;
 use super::field::{Alike, Field, Role, ServiceShape};
 use super::peers;
 use super::tls_mounts;
-use crate::protocol::container_contract::{EXTENSION_PORT, RUN_DIR, USER};
 use crate::intent::cluster_spec::Mode;
 use crate::pki::ChannelRole;
+use crate::protocol::container_contract::{EXTENSION_PORT, RUN_DIR, USER};
 use crate::report::WaitingOn;
 
 /// The extension service of the cluster.

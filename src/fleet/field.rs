@@ -4,8 +4,8 @@
 use serde_json::Value;
 
 use super::mounted_config::ConfigObject;
-use crate::protocol::container_contract::{BOOT_FILE, ENV_NEW_NETWORKS, LABEL_FAILED_NETWORKS, LABEL_HOST_HOLDERS, MATERIAL_DIR};
 use crate::intent::cluster_spec::Mode;
+use crate::protocol::container_contract::{BOOT_FILE, ENV_NEW_NETWORKS, LABEL_FAILED_NETWORKS, LABEL_HOST_HOLDERS, MATERIAL_DIR};
 use crate::report::WaitingOn;
 use crate::types::Digest;
 

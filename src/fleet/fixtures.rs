@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use crate::protocol::ChannelMode;
-use crate::protocol::messages::Bundle;
 use crate::intent::cluster::{Cluster, Proxy, UpdatePolicy, Workload};
 use crate::intent::cluster_spec::{Mode, PortMapping, Publish, PublishMode, Rollout};
 use crate::pki::{Authority, ChannelRole, Seals};
+use crate::protocol::ChannelMode;
+use crate::protocol::messages::Bundle;
 use crate::route::EngineSettings;
 use crate::types::{ClusterName, Digest, Port, ServiceName};
 

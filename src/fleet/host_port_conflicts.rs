@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::global_mode;
 use super::seals::{Described, Kind};
-use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::PublishMode;
 use crate::pki::Seals;
+use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
 use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
 use crate::swarm::{Node, PublishedPort, Service, Snapshot, Task, fitting_nodes, nodes_that_meet};
 use crate::types::{NodeId, ServiceId, TaskState};

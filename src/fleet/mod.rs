@@ -23,11 +23,11 @@ mod tls_mounts;
 
 use jiff::Timestamp;
 
+use crate::intent::cluster::Cluster;
+use crate::pki::Seals;
 use crate::protocol::ChannelMode;
 use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
 use crate::protocol::messages::Bundle;
-use crate::intent::cluster::Cluster;
-use crate::pki::Seals;
 use crate::report::WaitingOn;
 use crate::route::MaterialRef;
 use crate::swarm::Snapshot;

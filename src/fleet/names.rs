@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::field::Role;
-use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
 use crate::pki::ChannelRole;
+use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
 use crate::types::{ClusterName, Digest};
 
 /// Swarm's limit for names of configs and secrets, in bytes.

@@ -5,10 +5,10 @@ use jiff::SignedDuration;
 use serde_json::Value;
 
 use super::ShapeInput;
-use crate::protocol::NewNetworks;
-use crate::protocol::container_contract::ENV_NEW_NETWORKS;
 use crate::intent::cluster::NETWORK_TIMEOUT;
 use crate::intent::cluster_spec::{PublishMode, Rollout};
+use crate::protocol::NewNetworks;
+use crate::protocol::container_contract::ENV_NEW_NETWORKS;
 use crate::swarm::{Network, Service};
 
 /// Beside the time that a proxy may take: until the old one has ended, and Swarm has begun.

@@ -13,10 +13,10 @@ use super::mounted_config::{self, Mounted};
 use super::names;
 use super::new_networks;
 use super::peers;
-use crate::protocol::ChannelMode;
-use crate::protocol::container_contract::{ENV_EXTENSION_URL, EXTENSION_PORT, RUN_DIR, STATE_DIR, USER};
 use crate::intent::cluster::Proxy;
 use crate::intent::cluster_spec::{FailureAction, PublishMode, Rollout, UpdateOrder};
+use crate::protocol::ChannelMode;
+use crate::protocol::container_contract::{ENV_EXTENSION_URL, EXTENSION_PORT, RUN_DIR, STATE_DIR, USER};
 use crate::report::{Finding, WaitingOn};
 use crate::swarm::Service;
 

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::protocol::container_contract::{LABEL_SEAL, LABEL_TOKEN_DIGEST};
 use crate::pki::{Sealed, Seals};
+use crate::protocol::container_contract::{LABEL_SEAL, LABEL_TOKEN_DIGEST};
 
 /// What kind of object it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::ShapeInput;
 use super::common_fields::{self, SECRET_FILE_MODE};
 use super::field::{Field, Role};
-use crate::protocol::container_contract::material_file;
 use crate::intent::cluster_spec::Rollout;
+use crate::protocol::container_contract::material_file;
 use crate::swarm::{Service, Snapshot};
 use crate::types::{ConfigId, SecretId};
 

@@ -7,8 +7,8 @@ use serde_json::json;
 use super::cluster_of::cluster_of;
 use super::state::Memory;
 use super::step::{Plan, RolloutNote, SecretContent, Step};
-use crate::protocol::container_contract::{LABEL_OWNER, LABEL_ROLE, LABEL_TOKEN_DIGEST};
 use crate::fleet::{ConfigObject, Described, Fleet, Kind, Role, ServiceShape, TokenSecret};
+use crate::protocol::container_contract::{LABEL_OWNER, LABEL_ROLE, LABEL_TOKEN_DIGEST};
 use crate::report::{Finding, FindingCode, Subject, WaitingOn};
 use crate::swarm::{Service, Snapshot};
 

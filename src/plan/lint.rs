@@ -9,8 +9,8 @@ use super::json_path::{get, strings};
 use super::references::{self, Usage};
 use super::step::{Plan, Step};
 use super::task_impact::{endpoint_differs, placement_differs};
-use crate::protocol::container_contract::LABEL_OWNER;
 use crate::fleet::pending_name;
+use crate::protocol::container_contract::LABEL_OWNER;
 use crate::swarm::{Service, Snapshot};
 
 /// A step that must not be carried out, and why.

@@ -7,8 +7,8 @@ use super::equivalence::{alike, contains, network_id};
 use super::json_path::{get, set};
 use super::managed_fields::Managed;
 use super::task_impact::endpoint_differs;
-use crate::protocol::container_contract::LABEL_MANAGED;
 use crate::fleet::{Alike, Args, Entries, Field, FieldValue, KeyedBy, Mode, ServiceShape, Want, Whole, without_ids};
+use crate::protocol::container_contract::LABEL_MANAGED;
 use crate::swarm::{Snapshot, fitting_nodes};
 
 /// The key under which our own first argument is remembered, apart from the user's.

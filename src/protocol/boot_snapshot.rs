@@ -7,8 +7,8 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
-use super::size_limits::BUNDLE_BYTES_MAX;
 use super::messages::Bundle;
+use super::size_limits::BUNDLE_BYTES_MAX;
 
 /// Smaller bundles stay readable for people (`docker config inspect --pretty`).
 const PLAIN_BYTES_MAX: usize = 256 * 1024;

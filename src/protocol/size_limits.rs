@@ -77,8 +77,8 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::protocol::messages::ProxyConfig;
     use crate::pki::{Authority, ChannelRole, KeyInHand};
+    use crate::protocol::messages::ProxyConfig;
     use crate::types::{ClusterName, Digest};
 
     fn bundle(bytes: usize) -> Bundle {

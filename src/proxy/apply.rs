@@ -19,10 +19,10 @@ use super::name_handover;
 use super::reload_reason::reason;
 use super::{Agent, Source, secret_files};
 use crate::channel::Moment;
+use crate::engine::{EngineError, last_words};
 use crate::protocol::agent_settings::AgentSettings;
 use crate::protocol::container_contract::ENGINE_MAIN_FILE;
 use crate::protocol::messages::{Bundle, Contents, ProxyConfig, Refusal};
-use crate::engine::{EngineError, last_words};
 use crate::retry::{Retry, RetryLimits};
 use crate::types::Digest;
 

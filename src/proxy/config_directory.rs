@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::ProxyError;
 use super::secret_files::Fitted;
-use crate::protocol::container_contract::{ENGINE_COUNTERS, ENGINE_MAIN_FILE};
 use crate::engine::{EngineError, write_files, write_secret_files};
+use crate::protocol::container_contract::{ENGINE_COUNTERS, ENGINE_MAIN_FILE};
 use crate::types::Digest;
 
 const CURRENT: &str = "current";

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use super::Agent;
 use super::apply::Candidate;
+use crate::channel::{ChannelClient, Moment};
 use crate::protocol::container_contract::ENGINE_MAIN_FILE;
 use crate::protocol::messages::{Addresses, Bundle, ProxyConfig};
 use crate::protocol::timings::ADDRESS_CHECK_INTERVAL;
-use crate::channel::{ChannelClient, Moment};
 use crate::types::Digest;
 
 /// How often it is looked at whether addresses have to go.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::apply::Candidate;
 use super::{Agent, Source};
-use crate::protocol::messages::ProxyConfig;
 use crate::channel::Moment;
+use crate::protocol::messages::ProxyConfig;
 use crate::protocol::timings::RETURN_AFTER;
 use crate::types::Digest;
 

@@ -4,12 +4,11 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use super::{Agent, date_of};
-use crate::protocol::messages::{BundleFault, ProxyConfig, Refusal};
-use crate::protocol::timings::PROXY_CONFIRM_INTERVAL;
 use crate::channel::{Answer, ChannelClient, Follower, Heard, Moment};
 use crate::engine::last_words;
+use crate::protocol::messages::{BundleFault, ProxyConfig, Refusal};
+use crate::protocol::timings::PROXY_CONFIRM_INTERVAL;
 use crate::types::Digest;
-
 
 /// Follows for ever. What is damaged or meant for others is refused here and never reaches the engine.
 pub(super) async fn follow(client: &ChannelClient, agent: &Agent) -> Infallible {

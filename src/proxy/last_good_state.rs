@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::size_limits::SAVED_BYTES_MAX;
-use crate::protocol::messages::{Bundle, Contents, ProxyConfig, WIRE_VERSION};
 use crate::pki::TrustRoot;
+use crate::protocol::messages::{Bundle, Contents, ProxyConfig, WIRE_VERSION};
+use crate::protocol::size_limits::SAVED_BYTES_MAX;
 use crate::types::{ClusterName, Digest, EngineKind};
 
 const FILE: &str = "last-good.json";

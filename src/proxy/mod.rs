@@ -44,13 +44,13 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::protocol::agent_settings::AgentSettings;
-use crate::protocol::messages::{EngineLoad, ProxyConfig, Refusal};
 use crate::channel::{ClientError, Confirmations, Moment};
-use crate::protocol::{Bootstrap, NewNetworks};
 use crate::engine::{Engine, EngineError};
 use crate::http_server::{Limits, serve};
 use crate::pki::TrustRoot;
+use crate::protocol::agent_settings::AgentSettings;
+use crate::protocol::messages::{EngineLoad, ProxyConfig, Refusal};
+use crate::protocol::{Bootstrap, NewNetworks};
 use crate::types::{ClusterName, Digest, EngineKind};
 use config_directory::Generations;
 use departed_endpoints::Left;

@@ -8,9 +8,9 @@ use std::path::Path;
 
 use super::last_good_state::small_file;
 use super::{Agent, Follow, ProxyOptions, departed_endpoints, follow, report};
-use crate::protocol::messages::Peers;
 use crate::channel::{ChannelClient, ClientError, Enrolment, follow_peers};
 use crate::pki::{ChannelRole, OPERATOR_NAME, role_name};
+use crate::protocol::messages::Peers;
 
 const FILE: &str = "operators";
 /// No honest list is longer, in bytes.

@@ -10,7 +10,6 @@ use crate::protocol::messages::{Activity, ActivityKind, ProxyReport, WIRE_VERSIO
 use crate::protocol::timings::{PROXY_HEARTBEAT, PROXY_REPORT_RETRY};
 use crate::retry::Retry;
 
-
 /// Reports for ever. What cannot be delivered is not kept: the next report says what is true then.
 pub(super) async fn report(client: &ChannelClient, agent: &Agent) -> Infallible {
     let mut state = agent.state.subscribe();

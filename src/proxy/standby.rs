@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use super::apply::Tested;
 use super::config_directory::Generations;
 use super::{Agent, ProxyError};
-use crate::protocol::messages::ProxyConfig;
 use crate::engine::EngineError;
+use crate::protocol::messages::ProxyConfig;
 use crate::types::Digest;
 
 /// Routes that change again within this time are tested together.

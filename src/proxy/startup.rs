@@ -21,11 +21,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::apply::{Candidate, Form, Offered, Tested};
 use super::last_good_state::Saved;
 use super::{Agent, Source, mounted_snapshot, name_handover};
+use crate::channel::Moment;
+use crate::engine::EngineError;
+use crate::protocol::boot_snapshot;
 use crate::protocol::messages::{Bundle, BundleFault, ProxyConfig};
 use crate::protocol::timings::START_WAITS_FOR_EXTENSION;
-use crate::channel::Moment;
-use crate::protocol::boot_snapshot;
-use crate::engine::EngineError;
 
 /// How old the addresses of a volume may be where the document sets no limit. Swarm gives out the addresses of a network in turn, so
 /// one is reused after some two hundred task starts in a /24. In this time that does not happen even to a busy network.
@@ -93,8 +93,9 @@ impl Agent {
     /// The mounted boot snapshot, if it is no older than that generation.
     fn boot_snapshot(&self, had: u64) -> Option<Bundle> {
         let path = &self.options.boot_file;
-        let text =
-            mounted_snapshot::read(path).inspect_err(|error| tracing::info!(path = %path.display(), %error, "there is no boot snapshot")).ok()?;
+        let text = mounted_snapshot::read(path)
+            .inspect_err(|error| tracing::info!(path = %path.display(), %error, "there is no boot snapshot"))
+            .ok()?;
         let read = boot_snapshot::decode(&text).map_err(|error| error.to_string());
         let bundle = read.inspect_err(|error| tracing::error!(path = %path.display(), error, "the boot snapshot cannot be read")).ok()?;
         self.checked(bundle, had).inspect_err(|fault| tell_unused(path, fault)).ok()

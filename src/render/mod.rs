@@ -36,7 +36,7 @@ pub use security::Faults;
 pub use table_parts::parts;
 pub use tls_files::{AuthorityFile, Materials, PairFiles, SecretFile, authorities};
 
-use crate::protocol::agent_settings::{AgentSettings, AGENT_SETTINGS_FILE};
+use crate::protocol::agent_settings::{AGENT_SETTINGS_FILE, AgentSettings};
 use crate::protocol::container_contract;
 use crate::protocol::messages::Bundle;
 use crate::route::{Backend, EngineSettings, RouteTable};

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_HOST_HOLDERS, LABEL_OWNER};
 use crate::intent::cluster::Cluster;
+use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_HOST_HOLDERS, LABEL_OWNER};
 use crate::swarm::Snapshot;
 use crate::types::{HostKey, HostPattern, ServiceId};
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
 use crate::intent::cluster::Cluster;
+use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
 use crate::swarm::{Service, Snapshot, Task};
 use crate::types::{NetworkId, TaskState};
 

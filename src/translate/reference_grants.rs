@@ -11,9 +11,9 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::service_selection::stack_in;
-use crate::protocol::container_contract::{LABEL_OWNER, LABEL_ROLE};
 use crate::intent::material::{MaterialRule, MaterialRules};
 use crate::intent::suggest::nearest;
+use crate::protocol::container_contract::{LABEL_OWNER, LABEL_ROLE};
 use crate::route::MaterialKind;
 use crate::swarm::{Service, Snapshot};
 use crate::types::ServiceGlob;

@@ -6,9 +6,9 @@ use std::io::Write as _;
 use std::process::Command;
 use std::time::Instant;
 
-use swarmgate::protocol::boot_snapshot;
 use swarmgate::fleet::OBJECT_BYTES_MAX;
 use swarmgate::intent::cluster::Cluster;
+use swarmgate::protocol::boot_snapshot;
 use swarmgate::render::{Purpose, render};
 use swarmgate::report::FindingCode;
 use swarmgate::route::RouteTable;

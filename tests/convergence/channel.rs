@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
 use jiff::Timestamp;
-use swarmgate::protocol::container_contract::{LABEL_CLUSTER, LABEL_ROLE, LABEL_TOKEN_DIGEST};
-use swarmgate::protocol::messages::{Accepted, Delivery, Desired, EngineLoad, ExtensionReport, Peers, ProxyReport, WIRE_VERSION};
 use swarmgate::channel::{Moment, Received};
-use swarmgate::protocol::Admission;
 use swarmgate::controller::context::Line;
 use swarmgate::pki::ChannelRole;
+use swarmgate::protocol::Admission;
+use swarmgate::protocol::container_contract::{LABEL_CLUSTER, LABEL_ROLE, LABEL_TOKEN_DIGEST};
+use swarmgate::protocol::messages::{Accepted, Delivery, Desired, EngineLoad, ExtensionReport, Peers, ProxyReport, WIRE_VERSION};
 use swarmgate::render::{Purpose, render};
 use swarmgate::swarm::{Snapshot, Task};
 use swarmgate::types::{ClusterName, SecretId};

@@ -15,10 +15,10 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use swarmgate::protocol::messages::{Bundle, CertificateRequest, ExtensionReport, WIRE_VERSION};
 use swarmgate::pki::{
     Authority, ChannelRole, ClientAuthentication, Credentials, KeyInHand, OPERATOR_NAME, client_config, request, role_name, server_config,
 };
+use swarmgate::protocol::messages::{Bundle, CertificateRequest, ExtensionReport, WIRE_VERSION};
 use swarmgate::types::{ClusterName, Digest};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use swarmgate::protocol::messages::{Desired, Peers};
 use swarmgate::channel::{Hub, Moment, Received};
-use swarmgate::protocol::{Admission, ChannelMode};
 use swarmgate::controller::context::{Line, Surroundings};
 use swarmgate::controller::declared::Declared;
 use swarmgate::controller::label_damping::Damping;
 use swarmgate::controller::reconcile::{Job, Memory, pass};
 use swarmgate::controller::snapshot_cache::Sighted;
 use swarmgate::intent::documents::{SourceFile, read_documents};
+use swarmgate::protocol::messages::{Desired, Peers};
+use swarmgate::protocol::{Admission, ChannelMode};
 use swarmgate::simulator::{SimOptions, SimSwarm};
 use swarmgate::swarm::{Snapshot, Swarm as _};
 use swarmgate::types::ClusterName;

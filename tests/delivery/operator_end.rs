@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use swarmgate::protocol::messages::{Desired, ExtensionReport};
 use swarmgate::channel::{Hub, Moment, Received, serve};
-use swarmgate::protocol::{Admission, AdmittedToken, Token};
 use swarmgate::pki::{Authority, ChannelRole, ClientAuthentication, Credentials, server_config};
+use swarmgate::protocol::messages::{Desired, ExtensionReport};
+use swarmgate::protocol::{Admission, AdmittedToken, Token};
 use swarmgate::types::{ClusterName, Digest};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use swarmgate::pki::ChannelRole;
 use swarmgate::protocol::container_contract;
 use swarmgate::protocol::messages::Bundle;
-use swarmgate::pki::ChannelRole;
 use swarmgate::route::RouteTable;
 use swarmgate::types::Digest;
 use tokio::process::{Child, Command};

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use swarmgate::protocol::messages::{Bundle, Delivery, Desired, ExtensionReport, Peers};
 use swarmgate::channel::Hub;
-use swarmgate::protocol::{Bootstrap, bootstrap};
 use swarmgate::extension::{self, ExtensionOptions};
 use swarmgate::pki::{Authority, ChannelRole, KeyInHand};
+use swarmgate::protocol::messages::{Bundle, Delivery, Desired, ExtensionReport, Peers};
+use swarmgate::protocol::{Bootstrap, bootstrap};
 use swarmgate::proxy::{self, Follow, NameServer, ProxyError, ProxyOptions, ProxySignal};
 use swarmgate::render::Layout;
 use swarmgate::route::RouteTable;

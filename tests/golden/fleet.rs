@@ -2,12 +2,12 @@
 //! Takes steps as a Swarm without faults would. Knows of no time but the case's own.
 
 use serde_json::{Value, json};
-use swarmgate::protocol::ChannelMode;
-use swarmgate::protocol::container_contract::{LABEL_OWNER, LABEL_SEAL, LABEL_TOKEN_DIGEST};
 use swarmgate::fleet::{ShapeInput, shape};
 use swarmgate::intent::cluster::Cluster;
 use swarmgate::pki::Seals;
 use swarmgate::plan::{Memory, Plan, Step, lint, pending_name, plan};
+use swarmgate::protocol::ChannelMode;
+use swarmgate::protocol::container_contract::{LABEL_OWNER, LABEL_SEAL, LABEL_TOKEN_DIGEST};
 use swarmgate::render::{Purpose, render};
 use swarmgate::swarm::Snapshot;
 use swarmgate::translate::translate;

@@ -6,15 +6,15 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
-use swarmgate::protocol::messages::{Delivery, Desired, ExtensionReport};
 use swarmgate::channel::Received;
-use swarmgate::protocol::boot_snapshot;
 use swarmgate::controller::declared::DeclaredCluster;
 use swarmgate::controller::status::{Seen, after_pass};
 use swarmgate::explain::{Request, Sources, explain, explain_service};
 use swarmgate::intent::cluster::Cluster;
 use swarmgate::intent::documents::{SourceFile, read_documents};
 use swarmgate::plan::Plan;
+use swarmgate::protocol::boot_snapshot;
+use swarmgate::protocol::messages::{Delivery, Desired, ExtensionReport};
 use swarmgate::report::{OperatorStatus, StatusReport};
 use swarmgate::swarm::Snapshot;
 use swarmgate::telemetry::page;
@@ -180,7 +180,10 @@ fn of_report(report: &ExtensionReport) -> Vec<Output> {
         Output::new("stock", json(stock)),
         // Large ones are packed: what was packed is searched as "boot".
         Output::new("config object", boot_snapshot::encode(boot_bundle).unwrap()),
-        Output::new("config object, read again", format!("{:#?}", boot_snapshot::decode(&boot_snapshot::encode(boot_bundle).unwrap()).unwrap())),
+        Output::new(
+            "config object, read again",
+            format!("{:#?}", boot_snapshot::decode(&boot_snapshot::encode(boot_bundle).unwrap()).unwrap()),
+        ),
     ]
 }
 

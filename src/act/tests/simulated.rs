@@ -10,13 +10,13 @@ use serde_json::json;
 
 use super::Text;
 use crate::act::{applied, carry_out};
-use crate::protocol::messages::Bundle;
 use crate::controller::context::Tokens;
 use crate::fleet::fixtures::{CONTROL, INSTANCE, authority, bundle, cluster, list, map, overlay, publish, seals};
 use crate::fleet::{Mode, ShapeInput, shape};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::{PublishMode, Rollout};
 use crate::plan::{Memory, Plan, leftover_clusters, lint, plan, plan_removal};
+use crate::protocol::messages::Bundle;
 use crate::simulator::{Faults, ImageBehaviour, SimOptions, SimSwarm};
 use crate::swarm::{Snapshot, Swarm as _};
 use crate::types::{NetworkId, Port};

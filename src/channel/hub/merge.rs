@@ -9,7 +9,6 @@ use crate::protocol::messages::{ExtensionReport, MaterialState, ProxyReport};
 use crate::protocol::timings::FORGOTTEN_AFTER;
 use crate::types::Digest;
 
-
 /// The report that counts, with the proxies of all recent ones. Recent means: compared with the newest report, so that the
 /// last words of an extension that is down remain.
 pub(super) fn newest(reports: &BTreeMap<String, Received>, wanted: Option<&Digest>) -> Option<Received> {

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::freshness::Moment;
-use crate::protocol::messages::{Desired, ExtensionReport, Peers};
 use crate::pki::{Authority, ChannelRole};
 use crate::protocol::Admission;
+use crate::protocol::messages::{Desired, ExtensionReport, Peers};
 use crate::types::ClusterName;
 
 /// The hub. Clones share their content.

@@ -12,12 +12,12 @@ use jiff::Timestamp;
 
 use super::{Cluster, Hub, Taken};
 use crate::channel::freshness::{Moment, freshness_headers};
-use crate::protocol::size_limits::{CERTIFICATE_REQUEST_BYTES_MAX, MESSAGE_BYTES_MAX};
 use crate::channel::server::{LongPoll, NotNow, Waited, is, newer, read_message};
-use crate::protocol::bearer_matches;
-use crate::protocol::messages::{CertificateRequest, ExtensionReport, IssuedCertificate, WIRE_VERSION};
 use crate::http_server::Peer;
 use crate::pki::{Authority, ChannelRole, is_task_name, role_name, task_name};
+use crate::protocol::bearer_matches;
+use crate::protocol::messages::{CertificateRequest, ExtensionReport, IssuedCertificate, WIRE_VERSION};
+use crate::protocol::size_limits::{CERTIFICATE_REQUEST_BYTES_MAX, MESSAGE_BYTES_MAX};
 use crate::types::{ClusterName, Digest};
 
 #[derive(Clone)]

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::*;
-use crate::protocol::messages::{Accepted, Bundle, Delivery, EngineLoad, MaterialReport, MaterialState, ProxyReport, Refusal, WIRE_VERSION};
+use crate::protocol::messages::{
+    Accepted, Bundle, Delivery, EngineLoad, MaterialReport, MaterialState, ProxyReport, Refusal, WIRE_VERSION,
+};
 use crate::route::RouteTable;
 use crate::types::{Digest, Port};
 

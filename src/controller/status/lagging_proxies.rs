@@ -5,8 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Seen;
 use super::proxies::{is_on_names, is_running, is_silent};
-use crate::protocol::timings::{LAG_CUT_OFF_MAX, LAG_IDLE_MAX, LAG_UNEXPLAINED_MAX, RETURN_AFTER, SILENT_AFTER};
 use crate::protocol::messages::{Activity, ActivityKind, Delivery, ProxyReport};
+use crate::protocol::timings::{LAG_CUT_OFF_MAX, LAG_IDLE_MAX, LAG_UNEXPLAINED_MAX, RETURN_AFTER, SILENT_AFTER};
 use crate::report::{ClusterStatus, ConditionType, Finding, FindingCode, ProxyTaskReport, Subject};
 use crate::swarm::Task;
 use crate::types::{TaskId, TaskState};

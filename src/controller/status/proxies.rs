@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::Seen;
-use crate::protocol::messages::{Delivery, ProxyReport};
 use crate::plan::wanted_tasks;
+use crate::protocol::messages::{Delivery, ProxyReport};
 use crate::report::{ProxyTaskReport, ProxyTaskState, RolloutReport};
 use crate::swarm::{Service, Task};
 use crate::types::TaskState;

@@ -8,11 +8,11 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use super::*;
+use crate::controller::desired_state;
+use crate::fleet::fixtures::{INSTANCE, cluster};
 use crate::protocol::messages::{
     Accepted, EngineLoad, ExtensionReport, MaterialReport, MaterialState, ProxyReport, Quarantined, Refusal, WIRE_VERSION,
 };
-use crate::controller::desired_state;
-use crate::fleet::fixtures::{INSTANCE, cluster};
 use crate::report::{RouteState, Subject};
 use crate::route::Part;
 use crate::swarm::RawSnapshot;

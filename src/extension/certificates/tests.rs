@@ -4,8 +4,8 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::*;
-use crate::protocol::messages::MaterialState::{Mismatch, NotACertificate, NotAKey};
 use crate::extension::test_certificates::{chain, pair, pair_until};
+use crate::protocol::messages::MaterialState::{Mismatch, NotACertificate, NotAKey};
 
 fn check_good(certificate: &str, key: &str, names: &[&str]) {
     let facts = read(certificate, key).unwrap();

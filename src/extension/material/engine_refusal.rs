@@ -1,7 +1,7 @@
 //! The engine's view of material that looked good, by kind and in this project's words: its own may quote what it read.
 
-use crate::protocol::messages::MaterialState;
 use crate::extension::certificates::Fault;
+use crate::protocol::messages::MaterialState;
 
 /// What the engine says (part of its words), what it means, and the words for it.
 const KINDS: &[(&str, MaterialState, &str)] = &[

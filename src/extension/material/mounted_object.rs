@@ -7,8 +7,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::engine_refusal;
-use crate::protocol::messages::{Contents, MaterialState};
 use crate::extension::certificates::{self, Facts, Fault, PairText, Standing, shown};
+use crate::protocol::messages::{Contents, MaterialState};
 use crate::render::{AuthorityFile, PairFiles, SecretFile};
 use crate::route::{MaterialRef, TlsBinding};
 

@@ -5,8 +5,8 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::{Authority, Found, Pair};
-use crate::protocol::messages::{MaterialReport, MaterialState};
 use crate::extension::certificates::{Facts, Fault};
+use crate::protocol::messages::{MaterialReport, MaterialState};
 use crate::route::{MaterialRef, RouteTable, TlsBinding, Verification};
 
 /// About a certificate and its key.

@@ -5,8 +5,8 @@ use std::fs;
 use tempfile::TempDir;
 
 use super::*;
-use crate::protocol::messages::MaterialState;
 use crate::extension::test_certificates::{chain, chain_until, pair, pair_between};
+use crate::protocol::messages::MaterialState;
 use crate::route::{Backend, DefaultBackend, MaterialKind, PathRoute, VirtualHost};
 use crate::types::{ClusterName, HostPattern, ObjectName, Port};
 

@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::world::World;
 use super::{EXTENSION, PROXY, at, codes, titles};
-use crate::protocol::ChannelMode;
 use crate::fleet::fixtures::{INSTANCE, cluster};
 use crate::fleet::peers;
 use crate::intent::cluster_spec::Rollout;
+use crate::protocol::ChannelMode;
 use crate::report::WaitingOn;
 use crate::types::Port;
 

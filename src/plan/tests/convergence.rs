@@ -4,10 +4,10 @@ use serde_json::json;
 
 use super::world::World;
 use super::{EXTENSION, PROXY, at, codes, lines, titles};
-use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_MANAGED, LABEL_OWNER, LABEL_ROLE};
 use crate::fleet::fixtures::{bundle, cluster, list, map, publish};
 use crate::intent::cluster::{Amounts, Cluster, Logging, Resources, UpdatePolicy};
 use crate::intent::cluster_spec::{Mode, PublishMode, Rollout, UpdateOrder};
+use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_MANAGED, LABEL_OWNER, LABEL_ROLE};
 use crate::report::WaitingOn;
 use crate::types::NetworkId;
 

@@ -4,10 +4,10 @@ use serde_json::json;
 
 use super::world::World;
 use super::{EXTENSION, PROXY, codes, titles};
-use crate::protocol::container_contract::{LABEL_OWNER, LABEL_TOKEN_DIGEST};
 use crate::fleet::fixtures::{cluster, token_name};
 use crate::pki::ChannelRole;
 use crate::plan::{Applied, Step, lint};
+use crate::protocol::container_contract::{LABEL_OWNER, LABEL_TOKEN_DIGEST};
 use crate::report::WaitingOn;
 use crate::types::ServiceId;
 

@@ -2,9 +2,9 @@
 
 use super::world::World;
 use super::{EXTENSION, titles};
-use crate::protocol::container_contract::LABEL_HOST_HOLDERS;
 use crate::fleet::fixtures::cluster;
 use crate::plan::would_replace_tasks;
+use crate::protocol::container_contract::LABEL_HOST_HOLDERS;
 
 #[test]
 fn whose_hosts_are_is_written_down_once_replaces_nothing_and_goes_when_it_is_over() {

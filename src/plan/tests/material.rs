@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 
 use super::world::World;
 use super::{EXTENSION, PROXY, at, titles};
-use crate::protocol::messages::{Bundle, Material};
 use crate::fleet::BOOT_SNAPSHOT_AGE_MAX;
 use crate::fleet::fixtures::{bundle, cluster};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::Rollout;
 use crate::plan::{Plan, Step, TaskEffect};
+use crate::protocol::messages::{Bundle, Material};
 use crate::route::{MaterialKind, MaterialRef};
 use crate::types::ObjectName;
 

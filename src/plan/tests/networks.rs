@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use super::world::World;
 use super::{PROXY, titles};
-use crate::protocol::container_contract::{ENV_NEW_NETWORKS, LABEL_FAILED_NETWORKS, LABEL_UPDATE_BEFORE};
 use crate::fleet::NetworkUpdate;
 use crate::fleet::fixtures::{bundle, cluster};
 use crate::intent::cluster::Cluster;
 use crate::plan::{Step, TaskEffect, task_effect, would_replace_tasks};
+use crate::protocol::container_contract::{ENV_NEW_NETWORKS, LABEL_FAILED_NETWORKS, LABEL_UPDATE_BEFORE};
 use crate::types::NetworkId;
 
 fn app() -> NetworkId {

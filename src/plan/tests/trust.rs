@@ -4,11 +4,13 @@ use serde_json::{Value, json};
 
 use super::world::World;
 use super::{EXTENSION, PROXY, at, codes};
-use crate::protocol::AdmittedToken;
-use crate::protocol::container_contract::{LABEL_AUTHORITY, LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE, LABEL_SEAL, LABEL_TOKEN_DIGEST, TOKEN_FILE};
 use crate::fleet::fixtures::{INSTANCE, cluster, seals, token_name};
 use crate::fleet::{Fleet, admission};
 use crate::pki::{Authority, ChannelRole, Seals};
+use crate::protocol::AdmittedToken;
+use crate::protocol::container_contract::{
+    LABEL_AUTHORITY, LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE, LABEL_SEAL, LABEL_TOKEN_DIGEST, TOKEN_FILE,
+};
 use crate::types::Digest;
 
 /// Labels that a token secret of ours has, with an attacker's token and a seal.

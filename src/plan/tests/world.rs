@@ -5,13 +5,13 @@ use base64::Engine as _;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::protocol::ChannelMode;
-use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_ROLE, LABEL_TOKEN_DIGEST};
-use crate::protocol::messages::Bundle;
 use crate::fleet::fixtures::{INSTANCE, bundle, overlay, seals};
 use crate::fleet::{Described, Fleet, Kind, NetworkUpdate, ShapeInput, shape};
 use crate::intent::cluster::Cluster;
 use crate::plan::{Applied, Memory, Plan, Step, lint, pending_name, plan, would_replace_tasks};
+use crate::protocol::ChannelMode;
+use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_ROLE, LABEL_TOKEN_DIGEST};
+use crate::protocol::messages::Bundle;
 use crate::route::MaterialRef;
 use crate::swarm::{RawSnapshot, Service, Snapshot};
 use crate::types::NetworkId;

@@ -95,7 +95,10 @@ fn write_files(http: &mut Writer, rendering: &Rendering<'_>) {
     if rendering.purpose == Purpose::Stock {
         return;
     }
-    http.directive("client_body_temp_path", &[Word::join([rendering.layout.run_dir.into(), "/".into(), container_contract::ENGINE_BODY_DIR.into()])]);
+    http.directive(
+        "client_body_temp_path",
+        &[Word::join([rendering.layout.run_dir.into(), "/".into(), container_contract::ENGINE_BODY_DIR.into()])],
+    );
     http.directive("proxy_temp_path", &[below(rendering, "/proxy")]);
     http.directive("fastcgi_temp_path", &[below(rendering, "/fastcgi")]);
     http.directive("uwsgi_temp_path", &[below(rendering, "/uwsgi")]);
@@ -238,8 +241,9 @@ pub fn write_status_server(http: &mut Writer, rendering: &Rendering<'_>) {
     http.block("server", &[], |server| {
         server.directive("listen", &[listen]);
         server.directive("access_log", &["off".into()]);
-        server
-            .block("location", &["=".into(), container_contract::ENGINE_READY_PATH.into()], |location| location.directive("return", &["200".into()]));
+        server.block("location", &["=".into(), container_contract::ENGINE_READY_PATH.into()], |location| {
+            location.directive("return", &["200".into()])
+        });
         server.block("location", &["/".into()], |location| location.directive("return", &["404".into()]));
     });
 }

@@ -7,9 +7,9 @@ mod room;
 use proptest::prelude::*;
 
 use super::*;
-use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_HOST_HOLDERS, LABEL_OWNER};
 use crate::intent::hosts::{HostRule, HostRules};
 use crate::intent::hosts_spec::Sharing;
+use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_HOST_HOLDERS, LABEL_OWNER};
 use crate::swarm::{Service, VirtualIp};
 use crate::translate::host_register::LABEL_BYTES_MAX;
 use crate::translate::teams::Team;

@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::channel::Received;
-use crate::protocol::messages::{Delivery, Desired, ExtensionReport, WIRE_VERSION};
 use crate::controller::declared::DeclaredCluster;
 use crate::fleet::fixtures::cluster;
 use crate::plan::Plan;
+use crate::protocol::messages::{Delivery, Desired, ExtensionReport, WIRE_VERSION};
 use crate::swarm::{RawSnapshot, Snapshot};
 use crate::translate::{Translation, translate};
 use serde_json::{Value, json};
