@@ -205,7 +205,7 @@ async fn of_a_service_that_flaps_questions_are_answered_by_what_counts() {
         scene.swarm.user_edits_service("web", |spec| spec["Labels"]["com.docker.lb.hosts"] = json!(host)).unwrap();
         flaps(status)
     });
-    let published = status.await.clusters["default"].routes[0].host.clone();
+    let published = status.await.clusters["default"].routes[0].host.to_string();
     let now = format!("web{}.example.org", number.get());
     assert_ne!(published, now);
     let (_, text) = scene.get("/explain?service=web").await.unwrap();

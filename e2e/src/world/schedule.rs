@@ -19,12 +19,10 @@ pub enum Demand {
 
 impl Demand {
     fn bears(self, other: Self) -> bool {
-        match (self, other) {
-            (Self::Alone, _) | (_, Self::Alone) => false,
-            (Self::Traffic, Self::Light) | (Self::Light, Self::Traffic) => true,
-            (Self::Traffic, _) | (_, Self::Traffic) => false,
-            (Self::Light | Self::Raise, Self::Light | Self::Raise) => true,
-        }
+        matches!(
+            (self, other),
+            (Self::Traffic, Self::Light) | (Self::Light, Self::Traffic) | (Self::Light | Self::Raise, Self::Light | Self::Raise)
+        )
     }
 }
 
