@@ -3,15 +3,15 @@
 //! The rooms, in the order in which a pass of the operator walks through them:
 //! `docker` observes → [`intent`] says what people asked for → [`translate`] makes the [`route`] table →
 //! [`render`] writes it in an engine's words (in the extension) → [`fleet`] shapes which objects must exist →
-//! [`plan`] compares with the snapshot → [`act`] carries out → [`report`] tells. `ARCHITECTURE.md` has the map,
+//! [`plan`] compares with the snapshot → [`execute`] carries them out → [`report`] tells. `ARCHITECTURE.md` has the map,
 //! an invariant per room, and `tests/architecture.rs` holds the import direction.
 
-pub mod act;
 pub mod channel;
 pub mod cli;
 pub mod controller;
 pub mod docker;
 pub mod engine;
+pub mod execute;
 pub mod explain;
 pub mod extension;
 pub mod fleet;
@@ -26,6 +26,8 @@ pub mod render;
 pub mod report;
 pub mod retry;
 pub mod route;
+// Test equipment. Builds for release have none of it; a debug build of the program does not link it.
+#[cfg(any(test, debug_assertions))]
 pub mod simulator;
 pub mod swarm;
 pub mod telemetry;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use crate::act::{NewSecret, SecretSource};
+use crate::execute::{NewSecret, SecretSource};
 use crate::channel::{Hub, Moment, Received};
 use crate::fleet::{Described, Kind};
 use crate::pki::{Authority, Seals};

@@ -1,9 +1,9 @@
-//! Carrying out the plan of one pass: hands it to `act`, counts and logs what became of each step.
+//! Carrying out the plan of one pass: hands it to `execute`, counts and logs what became of each step.
 
 use std::sync::atomic::Ordering;
 
 use super::context::Surroundings;
-use crate::act::{ActError, Applied, Outcome, applied, carry_out};
+use crate::execute::{StepError, Applied, StepOutcome, applied, execute};
 use crate::plan::Plan;
 
 /// What became of a plan.
@@ -32,8 +32,8 @@ impl Performed {
 /// Carries out a plan.
 pub async fn perform(around: &Surroundings, plan: &Plan) -> Performed {
     let mut secrets = (around.secrets)();
-    let outcomes = carry_out(around.swarm.as_ref(), plan, secrets.as_mut()).await;
-    let tried = outcomes.iter().filter(|outcome| !matches!(outcome.result, Err(ActError::Skipped { .. }))).count();
+    let outcomes = execute(around.swarm.as_ref(), plan, secrets.as_mut()).await;
+    let tried = outcomes.iter().filter(|outcome| !matches!(outcome.result, Err(StepError::Skipped { .. }))).count();
     around.writes.fetch_add(tried as u64, Ordering::Relaxed);
     for outcome in &outcomes {
         tell(plan, outcome);
@@ -53,12 +53,12 @@ fn without_users(words: &str) -> String {
     }
 }
 
-fn tell(plan: &Plan, outcome: &Outcome) {
+fn tell(plan: &Plan, outcome: &StepOutcome) {
     let (cluster, step) = (&plan.cluster, &outcome.title);
     match &outcome.result {
-        Ok(applied) => tracing::info!(cluster, step, outcome = applied.as_str(), "act"),
-        Err(ActError::Skipped { needs, .. }) => tracing::debug!(cluster, step, needs, "act: skipped"),
-        Err(error) => tracing::warn!(cluster, step, %error, "act: failed"),
+        Ok(applied) => tracing::info!(cluster, step, outcome = applied.as_str(), "step executed"),
+        Err(StepError::Skipped { needs, .. }) => tracing::debug!(cluster, step, needs, "step skipped"),
+        Err(error) => tracing::warn!(cluster, step, %error, "step failed"),
     }
 }
 

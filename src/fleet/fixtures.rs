@@ -1,4 +1,4 @@
-//! Clusters, bundles and objects for the tests of `fleet`, `plan` and `act`.
+//! Clusters, bundles and objects for the tests of `fleet`, `plan` and `execute`.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};

@@ -1,5 +1,5 @@
 //! A second pair of eyes: checks a plan against the snapshot without knowing how it was made. Runs in tests and, in front
-//! of `act`, in production. A violation is a mistake of ours; such a plan must not be carried out.
+//! of `execute`, in production. A violation is a mistake of ours; such a plan must not be carried out.
 
 use std::collections::BTreeSet;
 

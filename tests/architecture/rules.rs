@@ -29,7 +29,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("networks", &["swarm", "report", "protocol"]),
     ("fleet", &["intent", "route", "protocol", "swarm", "report", "pki"]),
     ("plan", &["fleet", "swarm", "report", "protocol", "pki"]),
-    ("act", &["plan", "swarm", "report"]),
+    ("execute", &["plan", "swarm", "report"]),
     ("docker", &["swarm", "report"]),
     ("simulator", &["swarm", "report"]),
     ("telemetry", &["report", "http_server"]),
@@ -39,7 +39,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "controller",
         &[
-            "act",
+            "execute",
             "pki",
             "protocol",
             "channel",

@@ -9,7 +9,7 @@ use rand::{Rng as _, SeedableRng as _};
 use serde_json::json;
 
 use super::Text;
-use crate::act::{applied, carry_out};
+use crate::execute::{applied, execute};
 use crate::controller::context::Tokens;
 use crate::fleet::fixtures::{CONTROL, INSTANCE, authority, bundle, cluster, list, map, overlay, publish, seals};
 use crate::fleet::{Mode, ShapeInput, shape};
@@ -55,7 +55,7 @@ impl Operator {
         let snapshot = Snapshot::from_raw(&self.swarm.observe().await.ok()?).unwrap();
         let plan = self.plan(&snapshot);
         assert_eq!(lint(&plan, &snapshot), [], "seed {}: {plan}", self.seed);
-        let outcomes = carry_out(&self.swarm, &plan, &mut Tokens::new(authority(), INSTANCE.to_owned())).await;
+        let outcomes = execute(&self.swarm, &plan, &mut Tokens::new(authority(), INSTANCE.to_owned())).await;
         self.memory = self.memory.after(&plan, &applied(&outcomes), snapshot.taken_at);
         Some(plan)
     }
@@ -203,7 +203,7 @@ async fn a_removed_cluster_leaves_nothing_but_what_was_there_before() {
         let snapshot = Snapshot::from_raw(&raw).unwrap();
         let plan = plan_removal(INSTANCE, &operator.cluster.name, &snapshot);
         assert_eq!(lint(&plan, &snapshot), []);
-        carry_out(&operator.swarm, &plan, &mut Text(String::new())).await;
+        execute(&operator.swarm, &plan, &mut Text(String::new())).await;
         operator.check_writes();
         operator.swarm.advance(Duration::from_secs(2));
         if leftover_clusters(INSTANCE, &[].into(), &Snapshot::from_raw(&operator.swarm.truth()).unwrap()).is_empty()

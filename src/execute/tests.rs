@@ -135,7 +135,7 @@ fn whole_plan() -> Plan {
 }
 
 async fn run(swarm: &Recorder) -> Vec<Result<Applied, &'static str>> {
-    let outcomes = carry_out(swarm, &whole_plan(), &mut Text("a token".to_owned())).await;
+    let outcomes = execute(swarm, &whole_plan(), &mut Text("a token".to_owned())).await;
     outcomes.into_iter().map(|outcome| outcome.result.map_err(|error| error.category())).collect()
 }
 
@@ -169,9 +169,9 @@ async fn an_unreachable_swarm_ends_the_plan() {
     assert_eq!(swarm.writes().len(), 1);
 }
 
-async fn check(write: &'static str, kind: SwarmErrorKind, expected: Result<Applied, (&'static str, Class)>) {
+async fn check(write: &'static str, kind: SwarmErrorKind, expected: Result<Applied, (&'static str, RetryClass)>) {
     let swarm = Recorder::failing(write, kind);
-    let outcomes = carry_out(&swarm, &whole_plan(), &mut Text("a token".to_owned())).await;
+    let outcomes = execute(&swarm, &whole_plan(), &mut Text("a token".to_owned())).await;
     let found = outcomes.into_iter().find(|outcome| outcome.kind == write).unwrap().result;
     assert_eq!(found.map_err(|error| (error.category(), error.class())), expected, "{write} {kind:?}");
 }
@@ -187,15 +187,15 @@ async fn errors_that_only_say_that_the_world_moved_are_outcomes() {
 
 #[tokio::test]
 async fn other_errors_say_whether_trying_again_helps() {
-    check("update_service", SwarmErrorKind::Invalid, Err(("invalid", Class::Terminal))).await;
-    check("update_service", SwarmErrorKind::Other, Err(("failed", Class::Retry))).await;
-    check("remove_config", SwarmErrorKind::InUse, Err(("in_use", Class::Retry))).await;
+    check("update_service", SwarmErrorKind::Invalid, Err(("invalid", RetryClass::Terminal))).await;
+    check("update_service", SwarmErrorKind::Other, Err(("failed", RetryClass::Retry))).await;
+    check("remove_config", SwarmErrorKind::InUse, Err(("in_use", RetryClass::Retry))).await;
 }
 
 #[tokio::test]
 async fn an_error_says_once_what_was_being_done() {
     let swarm = Recorder::failing("remove_config", SwarmErrorKind::Other);
-    let outcomes = carry_out(&swarm, &whole_plan(), &mut Text("a token".to_owned())).await;
+    let outcomes = execute(&swarm, &whole_plan(), &mut Text("a token".to_owned())).await;
     assert_eq!(outcomes[5].result.as_ref().unwrap_err().to_string(), "remove_config old: words");
     assert_eq!(applied(&outcomes)[5], None);
 }

@@ -4,7 +4,7 @@ use crate::swarm::{SwarmError, SwarmErrorKind};
 
 /// A step that was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ActError {
+pub enum StepError {
     /// Swarm refused the step or could not be reached.
     #[error(transparent)]
     Refused {
@@ -23,19 +23,19 @@ pub enum ActError {
 
 /// Whether trying again helps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub enum RetryClass {
     /// The same step may succeed later.
     Retry,
     /// The same step will be refused again until the declaration or the world changes.
     Terminal,
 }
 
-impl ActError {
+impl StepError {
     /// Whether trying again helps.
-    pub fn class(&self) -> Class {
+    pub fn class(&self) -> RetryClass {
         match self {
-            Self::Refused { source } if source.kind == SwarmErrorKind::Invalid => Class::Terminal,
-            _ => Class::Retry,
+            Self::Refused { source } if source.kind == SwarmErrorKind::Invalid => RetryClass::Terminal,
+            _ => RetryClass::Retry,
         }
     }
 

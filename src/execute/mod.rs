@@ -11,7 +11,7 @@ use serde_json::Value;
 pub use crate::plan::Applied;
 use crate::plan::{Plan, SecretContent, Step};
 use crate::swarm::{Swarm, SwarmError, SwarmErrorKind};
-pub use error::{ActError, Class};
+pub use error::{StepError, RetryClass};
 
 /// Counts the writes to the Swarm; described in `telemetry`.
 const WRITES_TOTAL: &str = "swarmgate_writes_total";
@@ -38,13 +38,13 @@ impl std::fmt::Debug for NewSecret {
 
 /// What became of one step.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct StepOutcome {
     /// The step's kind, for metrics and logs.
     pub kind: &'static str,
     /// The step's title.
     pub title: String,
     /// What became of it.
-    pub result: Result<Applied, ActError>,
+    pub result: Result<Applied, StepError>,
 }
 
 /// The ids of objects that were created in the course of a plan, by name.
@@ -56,52 +56,52 @@ pub struct Created(BTreeMap<String, String>);
 /// # Expected flow
 /// A step that needs an object whose creation failed is skipped; independent steps go on. When the Swarm cannot be
 /// reached, all further steps are skipped.
-pub async fn carry_out(swarm: &dyn Swarm, plan: &Plan, secrets: &mut dyn SecretSource) -> Vec<Outcome> {
+pub async fn execute(swarm: &dyn Swarm, plan: &Plan, secrets: &mut dyn SecretSource) -> Vec<StepOutcome> {
     let mut created = Created::default();
     let mut unreachable = false;
     let mut outcomes = Vec::with_capacity(plan.steps.len());
     for step in &plan.steps {
         let result = if unreachable {
-            Err(ActError::Skipped { step: step.title(), needs: "a Swarm that answers".to_owned() })
+            Err(StepError::Skipped { step: step.title(), needs: "a Swarm that answers".to_owned() })
         } else {
             apply(swarm, step, &mut created, secrets).await
         };
-        unreachable |= result.as_ref().is_err_and(ActError::is_unavailable);
-        outcomes.push(Outcome { kind: step.kind(), title: step.title(), result });
+        unreachable |= result.as_ref().is_err_and(StepError::is_unavailable);
+        outcomes.push(StepOutcome { kind: step.kind(), title: step.title(), result });
     }
     outcomes
 }
 
 /// What became of the steps, in the form that [`crate::plan::Memory::after`] takes.
-pub fn applied(outcomes: &[Outcome]) -> Vec<Option<Applied>> {
+pub fn applied(outcomes: &[StepOutcome]) -> Vec<Option<Applied>> {
     outcomes.iter().map(|outcome| outcome.result.as_ref().ok().copied()).collect()
 }
 
 /// Carries out one step.
 ///
 /// # Errors
-/// Says whether the same step may succeed later ([`Class::Retry`]) or will be refused again ([`Class::Terminal`]).
-pub async fn apply(swarm: &dyn Swarm, step: &Step, created: &mut Created, secrets: &mut dyn SecretSource) -> Result<Applied, ActError> {
+/// Says whether the same step may succeed later ([`RetryClass::Retry`]) or will be refused again ([`RetryClass::Terminal`]).
+pub async fn apply(swarm: &dyn Swarm, step: &Step, created: &mut Created, secrets: &mut dyn SecretSource) -> Result<Applied, StepError> {
     let result = write(swarm, step, created, secrets).await;
-    let outcome = result.as_ref().map_or_else(ActError::category, |applied| applied.as_str());
+    let outcome = result.as_ref().map_or_else(StepError::category, |applied| applied.as_str());
     // A skipped step wrote nothing.
-    if !matches!(result, Err(ActError::Skipped { .. })) {
+    if !matches!(result, Err(StepError::Skipped { .. })) {
         metrics::counter!(WRITES_TOTAL, "kind" => step.kind(), "outcome" => outcome).increment(1);
     }
     result
 }
 
-async fn write(swarm: &dyn Swarm, step: &Step, created: &mut Created, secrets: &mut dyn SecretSource) -> Result<Applied, ActError> {
+async fn write(swarm: &dyn Swarm, step: &Step, created: &mut Created, secrets: &mut dyn SecretSource) -> Result<Applied, StepError> {
     let result = match step {
-        Step::CreateNetwork { name, body } => noted(created, name, swarm.create_network(body).await.map(|id| id.0)),
+        Step::CreateNetwork { name, body } => record_created(created, name, swarm.create_network(body).await.map(|id| id.0)),
         Step::CreateSecret { name, labels, content } => {
             let NewSecret { data, labels } = secrets.make(name, labels, content);
-            noted(created, name, swarm.create_secret(name, &labels, &data).await.map(|id| id.0))
+            record_created(created, name, swarm.create_secret(name, &labels, &data).await.map(|id| id.0))
         }
-        Step::CreateConfig { name, labels, data, .. } => noted(created, name, swarm.create_config(name, labels, data).await.map(|id| id.0)),
+        Step::CreateConfig { name, labels, data, .. } => record_created(created, name, swarm.create_config(name, labels, data).await.map(|id| id.0)),
         Step::CreateService { spec, name } => {
             let spec = created.fill_in(spec, step)?;
-            noted(created, name, swarm.create_service(&spec).await.map(|id| id.0))
+            record_created(created, name, swarm.create_service(&spec).await.map(|id| id.0))
         }
         Step::UpdateService { id, version, spec, .. } => {
             let spec = created.fill_in(spec, step)?;
@@ -112,41 +112,41 @@ async fn write(swarm: &dyn Swarm, step: &Step, created: &mut Created, secrets: &
         Step::RemoveSecret { id, .. } => swarm.remove_secret(id).await.map(|()| Applied::Removed),
         Step::RemoveNetwork { id, .. } => swarm.remove_network(id).await.map(|()| Applied::Removed),
     };
-    result.or_else(|error| harmless(step, error))
+    result.or_else(|error| accept_stale(step, error))
 }
 
-fn noted(created: &mut Created, name: &str, result: Result<String, SwarmError>) -> Result<Applied, SwarmError> {
+fn record_created(created: &mut Created, name: &str, result: Result<String, SwarmError>) -> Result<Applied, SwarmError> {
     created.0.insert(name.to_owned(), result?);
     Ok(Applied::Created)
 }
 
 /// Errors that only say that the world moved since it was looked at.
-fn harmless(step: &Step, error: SwarmError) -> Result<Applied, ActError> {
+fn accept_stale(step: &Step, error: SwarmError) -> Result<Applied, StepError> {
     let is_removal = step.kind().starts_with("remove_");
     match error.kind {
         SwarmErrorKind::NameTaken => Ok(Applied::NameTaken),
         SwarmErrorKind::NotFound if is_removal => Ok(Applied::AlreadyRight),
         SwarmErrorKind::NotFound | SwarmErrorKind::OutOfSequence => Ok(Applied::Superseded),
-        _ => Err(ActError::Refused { source: error }),
+        _ => Err(StepError::Refused { source: error }),
     }
 }
 
 impl Created {
     /// The spec with the ids of objects that this plan created; an error if one of them was not.
-    fn fill_in(&self, spec: &Value, step: &Step) -> Result<Value, ActError> {
+    fn fill_in(&self, spec: &Value, step: &Step) -> Result<Value, StepError> {
         match spec {
             Value::String(text) => match crate::plan::pending_name(text) {
                 Some(name) => self
                     .0
                     .get(name)
                     .map(|id| Value::String(id.clone()))
-                    .ok_or_else(|| ActError::Skipped { step: step.title(), needs: name.to_owned() }),
+                    .ok_or_else(|| StepError::Skipped { step: step.title(), needs: name.to_owned() }),
                 None => Ok(spec.clone()),
             },
             Value::Array(items) => items.iter().map(|item| self.fill_in(item, step)).collect::<Result<Vec<_>, _>>().map(Value::Array),
             Value::Object(map) => {
                 let filled = map.iter().map(|(key, value)| Ok((key.clone(), self.fill_in(value, step)?)));
-                filled.collect::<Result<_, ActError>>().map(Value::Object)
+                filled.collect::<Result<_, StepError>>().map(Value::Object)
             }
             _ => Ok(spec.clone()),
         }
