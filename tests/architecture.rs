@@ -1,14 +1,17 @@
-//! Holds the architecture: who may import whom, which rooms stay pure, where a dependency may be named, how long files may
+//! Holds the architecture: who may import whom, that files of a room import each other one way, which rooms stay pure, where a dependency may be named, how long files may
 //! be. Reads `src` as text; every rule is a function that a bad sample must make speak, so that no rule sleeps.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its subject has failed")]
 
+#[path = "architecture/circles.rs"]
+mod circles;
 #[path = "architecture/rules.rs"]
 mod rules;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use circles::circles;
 use rules::{Source, engine_words, fences, imports, metrics_described, opens_with_purpose, purity, size};
 
 /// Every file of the crate.
@@ -65,13 +68,37 @@ fn imports_go_one_way() {
 }
 
 #[test]
+fn no_circles_between_files() {
+    let complaints = circles(&sources());
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+    let found = |files: &[(&str, &str)]| {
+        let sources: Vec<Source> = files.iter().map(|(name, text)| Source::new(name, text)).collect();
+        circles(&sources).len()
+    };
+    let below = ("plan/order.rs", "pub fn sort() {}");
+    assert_eq!(found(&[("plan/diff.rs", "use super::order::sort;"), below]), 0);
+    assert_eq!(found(&[("plan/diff.rs", "use super::order::sort;"), ("plan/order.rs", "fn f() { super::diff::g() }")]), 2);
+    assert_eq!(
+        found(&[("plan/diff.rs", "use super::{order, x::{y, z}};\nfn f() { order::sort() }"), ("plan/order.rs", "use super::diff::Diff;")]),
+        2
+    );
+    let three = [("plan/a.rs", "use super::b::f;"), ("plan/b.rs", "use super::c::f;"), ("plan/c.rs", "use super::{a::f, d};")];
+    assert_eq!(found(&three), 3);
+    let exported = ("plan/mod.rs", "mod diff;\nmod order;\npub use diff::Diff;");
+    assert_eq!(found(&[exported, ("plan/diff.rs", "use super::order::sort;"), ("plan/order.rs", "use super::Diff;")]), 2);
+    let parent = "mod order;\npub struct Input;\npub fn helper() {}\nfn f() { order::sort() }";
+    assert_eq!(found(&[("plan/mod.rs", parent), ("plan/order.rs", "use super::Input;")]), 0, "vocabulary of the parent");
+    assert_eq!(found(&[("plan/mod.rs", parent), ("plan/order.rs", "use super::helper;")]), 2);
+}
+
+#[test]
 fn pure_rooms_know_no_world() {
     check(purity);
     for bad in ["use tokio::sync::Mutex;", "let t = jiff::Timestamp::now();", "std::fs::read(p)", "std::env::var(n)", "async fn f() {}"] {
         check_can_fail(purity, "plan/order.rs", bad);
     }
     check_can_fail(purity, "fleet/mod.rs", "let n: u8 = rand::random();");
-    check_allows(purity, "execute/mod.rs", "async fn f() {}");
+    check_allows(purity, "act/mod.rs", "async fn f() {}");
     check_allows(purity, "translate/mod.rs", "/// Unlike tokio::time this takes the time as an argument.\nfn f() {}");
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use crate::execute::{NewSecret, SecretSource};
 use crate::channel::{Hub, Moment, Received};
+use crate::execute::{NewSecret, SecretSource};
 use crate::fleet::{Described, Kind};
 use crate::pki::{Authority, Seals};
 use crate::plan::SecretContent;

@@ -6,18 +6,19 @@ use jiff::Timestamp;
 
 use super::context::Surroundings;
 use super::network_attachment;
+use super::pass_input::Recollection;
 use crate::channel::Received;
 use crate::fleet::{Described, Kind, Role, ShapeInput, shape};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::Rollout;
 use crate::networks;
-use crate::plan::{Memory, Plan, plan};
+use crate::plan::{Plan, plan};
 use crate::protocol::messages::{Delivery, Desired};
 use crate::protocol::size_limits::{self, TooLarge};
 use crate::protocol::timings::NOT_WORKING_AFTER;
 use crate::report::WaitingOn;
 use crate::route::MaterialRef;
-use crate::swarm::{Snapshot, Task};
+use crate::swarm::Snapshot;
 use crate::translate::{Register, Translation, translate_after};
 
 /// What the proxies of a cluster must say, before anybody asks which fleet that needs.
@@ -64,21 +65,6 @@ fn delivery_of(cluster: &Cluster) -> Delivery {
         Rollout::Live => Delivery::Live,
         Rollout::Replace => Delivery::Replace,
     }
-}
-
-/// What was remembered, and is thought upon in a pass beside the world.
-#[derive(Debug, Clone, Copy)]
-pub struct Recollection<'a> {
-    /// What the extension last said.
-    pub report: Option<&'a Received>,
-    /// What planning remembers.
-    pub plan: &'a Memory,
-    /// What is remembered of networks.
-    pub networks: &'a networks::Memory,
-    /// The proxies that Swarm says have ended, where that matters.
-    pub ended: Option<&'a [Task]>,
-    /// The time of the pass.
-    pub now: Timestamp,
 }
 
 /// What must be done so that the fleet is as declared, with the networks that were decided on.

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::context::Surroundings;
-use crate::execute::{StepError, Applied, StepOutcome, applied, execute};
+use crate::execute::{Applied, StepError, StepOutcome, applied, execute};
 use crate::plan::Plan;
 
 /// What became of a plan.

@@ -15,6 +15,7 @@ pub mod label_damping;
 mod network_attachment;
 pub mod notifications;
 pub mod options;
+mod pass_input;
 pub mod poll_interval;
 pub mod preview;
 pub mod queries;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use super::context::Surroundings;
-use super::desired_state::Recollection;
+use super::pass_input::Recollection;
 use crate::fleet::{NetworkUpdate, host_port_conflicts};
 use crate::intent::cluster::{Cluster, NETWORK_INTERVAL, NETWORK_TIMEOUT};
 use crate::networks::{self, Decision, Input, Memory, Shortage};

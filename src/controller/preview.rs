@@ -9,10 +9,11 @@ use serde::Serialize;
 
 use super::context::Surroundings;
 use super::declared::Declared;
-use super::desired_state::{self, Recollection};
+use super::desired_state;
 use super::instance;
 use super::label_damping::Held;
 use super::network_attachment;
+use super::pass_input::Recollection;
 use super::reconcile::Memory;
 use super::self_check;
 use super::snapshot_cache::observe;

@@ -8,8 +8,9 @@ use jiff::Timestamp;
 
 use super::context::Surroundings;
 use super::declared::DeclaredCluster;
-use super::desired_state::{Recollection, Routes};
+use super::desired_state::Routes;
 use super::execution::{Performed, perform};
+use super::pass_input::Recollection;
 use super::snapshot_cache::Sighted;
 use super::status::{self, Seen};
 use super::{desired_state, finding_log, network_attachment};

@@ -11,7 +11,7 @@ use serde_json::Value;
 pub use crate::plan::Applied;
 use crate::plan::{Plan, SecretContent, Step};
 use crate::swarm::{Swarm, SwarmError, SwarmErrorKind};
-pub use error::{StepError, RetryClass};
+pub use error::{RetryClass, StepError};
 
 /// Counts the writes to the Swarm; described in `telemetry`.
 const WRITES_TOTAL: &str = "swarmgate_writes_total";
@@ -98,7 +98,9 @@ async fn write(swarm: &dyn Swarm, step: &Step, created: &mut Created, secrets: &
             let NewSecret { data, labels } = secrets.make(name, labels, content);
             record_created(created, name, swarm.create_secret(name, &labels, &data).await.map(|id| id.0))
         }
-        Step::CreateConfig { name, labels, data, .. } => record_created(created, name, swarm.create_config(name, labels, data).await.map(|id| id.0)),
+        Step::CreateConfig { name, labels, data, .. } => {
+            record_created(created, name, swarm.create_config(name, labels, data).await.map(|id| id.0))
+        }
         Step::CreateService { spec, name } => {
             let spec = created.fill_in(spec, step)?;
             record_created(created, name, swarm.create_service(&spec).await.map(|id| id.0))

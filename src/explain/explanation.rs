@@ -1,7 +1,5 @@
-//! What an explanation says: typed, for programs as JSON and for people as text. One type feeds the endpoint and the
+//! What an explanation says: typed, for programs as JSON and for people as text (`explanation_text`). One type feeds the endpoint and the
 //! command line.
-
-use std::fmt;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -204,92 +202,4 @@ pub struct LabelFate {
     /// What there is to say against it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
-}
-
-impl fmt::Display for Explanation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.url)?;
-        self.clusters.iter().try_for_each(|walk| write!(f, "\n{walk}"))
-    }
-}
-
-impl fmt::Display for ClusterWalk {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "cluster {}", self.cluster)?;
-        for step in &self.steps {
-            line(f, step.about.as_str(), &step.says)?;
-        }
-        self.findings.iter().try_for_each(|finding| line(f, "finding", &told(finding, Place::Elsewhere)))?;
-        end(f, &self.outcome.to_string(), self.caveat.as_deref())
-    }
-}
-
-fn line(f: &mut fmt::Formatter<'_>, word: &str, says: &str) -> fmt::Result {
-    writeln!(f, "  {word:<10} {}", super::printable_line(says))
-}
-
-/// The last line, and what it depends on.
-fn end(f: &mut fmt::Formatter<'_>, says: &str, caveat: Option<&str>) -> fmt::Result {
-    let caveat = caveat.map_or_else(String::new, |caveat| format!(" ({caveat})"));
-    writeln!(f, "  => {}", super::printable_line(&format!("{says}{caveat}")))
-}
-
-/// Where a finding is shown.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// Below the label that it is about.
-    AtTheLabel,
-    /// Where nothing else says what it is about.
-    Elsewhere,
-}
-
-/// A finding as sentences.
-fn told(finding: &Finding, place: Place) -> String {
-    let severity = format!("{:?}", finding.severity).to_lowercase();
-    let about = match (place, &finding.field, &finding.value) {
-        (Place::AtTheLabel, _, _) => String::new(),
-        (Place::Elsewhere, Some(field), Some(value)) => format!(" {}, {field} = {value}", finding.subject),
-        (Place::Elsewhere, Some(field), None) => format!(" {}, {field}", finding.subject),
-        (Place::Elsewhere, None, _) => format!(" {}", finding.subject),
-    };
-    // A value of a list is only part of what the label says.
-    let value = finding.value.as_ref().filter(|_| place == Place::AtTheLabel).map_or_else(String::new, |value| format!(" \"{value}\""));
-    format!("{severity} {}{about}{value}: {}. {}", finding.code.as_str(), finding.message.trim_end_matches('.'), finding.remedy)
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Application { services, target: Some(target) } => write!(f, "{} answers, and sees {target}", services.join(" or ")),
-            Self::Application { services, target: None } => write!(f, "{} answers", services.join(" or ")),
-            Self::Redirect { status, location } => write!(f, "redirect {status} to {location}"),
-            Self::Nobody { status: Some(status), reason, remedy } => write!(f, "{status}: {reason}. {remedy}"),
-            Self::Nobody { status: None, reason, remedy } => write!(f, "no answer: {reason}. {remedy}"),
-        }
-    }
-}
-
-impl fmt::Display for ServiceExplanation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "service {}", self.service)?;
-        line(f, "cluster", &self.cluster)?;
-        line(f, "network", &self.network)?;
-        self.held_until.iter().try_for_each(|until| line(f, "held", &super::damped_labels::words(*until)))?;
-        for label in &self.labels {
-            writeln!(f, "  {} = {}", super::printable_line(&label.key), super::printable_line(&label.value))?;
-            writeln!(f, "      {}", super::printable_line(&label.effect))?;
-            for finding in &label.findings {
-                writeln!(f, "      {}", super::printable_line(&told(finding, Place::AtTheLabel)))?;
-            }
-        }
-        self.routes.iter().try_for_each(|route| super::backend::write_route(f, route))?;
-        self.findings.iter().try_for_each(|finding| line(f, "finding", &told(finding, Place::Elsewhere)))?;
-        let end_words = match (self.served, self.labels.is_empty(), self.routes.is_empty()) {
-            (true, _, _) => "it has a route that is served",
-            (false, true, _) => "it has no label of Swarmgate, so nothing is published for it",
-            (false, false, true) => "it has no route",
-            (false, false, false) => "no route of it is served by every proxy",
-        };
-        end(f, end_words, self.caveat.as_deref())
-    }
 }

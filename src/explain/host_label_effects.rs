@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::label_effects::{Effects, decided};
 use super::pool_membership::{Behind, Pool, Tls, list};
+use super::published_labels::{Effects, decided};
 use crate::intent::labels::Redirect;
 use crate::report::RouteState;
 use crate::route::{Backend, TlsBinding};

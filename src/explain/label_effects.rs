@@ -1,30 +1,15 @@
 //! What each label of a published service really does, read off the route table: which network is used, who overruled
 //! it, what it fell back to. The label's own value is only looked at to tell whether it was followed.
 
-use super::pool_membership::{Behind, Pool, Standing, list};
-use super::{Sources, host_label_effects};
-use crate::intent::cluster::Cluster;
-use crate::intent::labels::{Affinity as Asked, BackendMode, BackendProtocol, ServiceLabels, Verification as AskedVerification};
+use super::host_label_effects;
+use super::pool_membership::{Behind, Pool, list};
+use super::published_labels::{Effects, decided};
+
+use crate::intent::labels::{Affinity as Asked, BackendMode, BackendProtocol, Verification as AskedVerification};
 use crate::report::{RouteReport, RouteState};
 use crate::route::{Affinity, Verification};
-use crate::translate::{References, Translation, admitted_as_default};
+use crate::translate::{References, admitted_as_default};
 use crate::types::HostKey;
-
-/// A published service and everything that its labels are held against.
-pub struct Effects<'a> {
-    /// Clusters and Swarm.
-    pub sources: &'a Sources<'a>,
-    /// Its cluster.
-    pub cluster: &'a Cluster,
-    /// What the cluster's services come to.
-    pub translation: &'a Translation,
-    /// What its labels ask for.
-    pub asked: &'a ServiceLabels,
-    /// What it has.
-    pub standing: Standing<'a>,
-    /// Its routes, as the operator reports them if there is one.
-    pub routes: &'a [RouteReport],
-}
 
 impl Effects<'_> {
     /// The objects that the labels of the service name.
@@ -54,14 +39,6 @@ pub fn of(effects: &Effects<'_>, name: &str) -> String {
         "ssl_backend" | "backend_protocol" => standing.everywhere(|pool| protocol(effects, pool)),
         "ssl_backend_tls_verify" => standing.everywhere(|pool| verification(effects, pool)),
         _ => host_label_effects::of(effects, name),
-    }
-}
-
-/// What holds at a pool, and whose setting it is if it is not what this service asks for.
-pub(super) fn decided(effects: &Effects<'_>, pool: &Pool<'_>, followed: bool, words: String) -> String {
-    match effects.standing.decider(pool).filter(|_| !followed) {
-        Some(oldest) => format!("overruled by {oldest}: {words}"),
-        None => words,
     }
 }
 

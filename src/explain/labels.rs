@@ -1,8 +1,9 @@
 //! What became of each label of one service: what it really does, and what there is to say against it.
 
 use super::explanation::LabelFate;
-use super::label_effects::{self, Effects};
+use super::label_effects;
 use super::printable;
+use super::published_labels::Effects;
 use crate::intent::labels::{LABELS, PREFIX, access_key};
 use crate::report::{Finding, FindingCode, Severity};
 use crate::swarm::Service;

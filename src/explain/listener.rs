@@ -7,7 +7,7 @@ use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::{PortMapping, PublishMode};
 use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
 use crate::render::behavior;
-use crate::report::{ClusterStatus, ProxyTaskReport};
+use crate::report::ClusterStatus;
 use crate::swarm::Service;
 use crate::types::{Scheme, TaskState};
 
@@ -115,13 +115,8 @@ pub fn proxies(sources: &Sources<'_>, cluster: &Cluster, steps: &mut Vec<Step>) 
     Ok(())
 }
 
-/// Whether a proxy runs, as Swarm says.
-pub(super) fn is_running(proxy: &ProxyTaskReport) -> bool {
-    proxy.is_running()
-}
-
 fn from_status(cluster: &Cluster, status: &ClusterStatus, steps: &mut Vec<Step>) -> usize {
-    let proxies: Vec<_> = status.proxies.iter().filter(|proxy| is_running(proxy)).collect();
+    let proxies: Vec<_> = status.proxies.iter().filter(|proxy| proxy.is_running()).collect();
     let current = proxies.iter().filter(|proxy| proxy.up_to_date == Some(true)).count();
     steps.push(step(About::Proxies, format!("{current} of {} run the newest configuration", proxies.len())));
     for proxy in proxies.iter().filter(|proxy| proxy.up_to_date != Some(true)) {

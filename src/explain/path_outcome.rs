@@ -1,7 +1,7 @@
 //! The end of a walk at a published host: a redirect, an application, or exactly why there is none at this path.
 
 use super::explanation::{About, Outcome};
-use super::request_trace::Walk;
+use super::walk::Walk;
 use super::{backend, step};
 use crate::render::CutRequest;
 use crate::route::{Answer, Application, Place, Redirect, VirtualHost};

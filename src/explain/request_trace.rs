@@ -3,16 +3,17 @@
 use std::collections::BTreeSet;
 
 use super::client_identity::{self, Asked};
-use super::explanation::{About, ClusterWalk, Explanation, Outcome, Step};
+use super::explanation::{About, ClusterWalk, Explanation, Outcome};
 use super::request::Request;
 use super::route_match::{Decision, Refusal, decide};
+use super::walk::Walk;
 use super::{Sources, Unknown, backend, damped_labels, findings, listener, path_outcome, printable, runtime_state, stale_endpoints, step};
 use crate::intent::cluster::Cluster;
 use crate::intent::suggest::nearest;
 use crate::render::{Behavior, Materials, behavior};
-use crate::report::{Finding, FindingCode, RouteKind, RouteReport, RouteState, Severity, Subject, TlsState};
+use crate::report::{Finding, RouteKind, RouteReport, RouteState, Severity, TlsState};
 use crate::route::{Backend, DefaultBackend, TlsBinding};
-use crate::translate::{Translation, translate};
+use crate::translate::translate;
 use crate::types::{HostKey, HostPattern, RouteKey, Scheme};
 use listener::Fit;
 
@@ -74,19 +75,6 @@ fn dedup(findings: &mut Vec<Finding>) {
     findings.retain(|finding| seen.insert(finding.clone()));
 }
 
-/// One walk and what it has met so far.
-pub(super) struct Walk<'a> {
-    sources: &'a Sources<'a>,
-    cluster: &'a Cluster,
-    pub request: &'a Request,
-    pub asked: Asked,
-    pub translation: &'a Translation,
-    pub materials: &'a Materials,
-    pub steps: Vec<Step>,
-    pub pattern: Option<HostPattern>,
-    pub route: Option<RouteReport>,
-}
-
 impl Walk<'_> {
     /// The error is where it ends before an answer.
     fn through(&mut self, told: &mut Vec<Finding>) -> Result<Outcome, Outcome> {
@@ -141,13 +129,6 @@ impl Walk<'_> {
         }
     }
 
-    /// The newest report about a route: the operator's, which knows the proxies, else the translation's.
-    pub fn report(&self, key: &RouteKey, kind: RouteKind) -> Option<RouteReport> {
-        let is_it = |route: &&RouteReport| route.host == key.host && route.path == key.path && route.kind == kind;
-        let known = self.translation.routes.iter().find(is_it)?;
-        Some(self.sources.newest(&self.cluster.name, known))
-    }
-
     /// What is known of a certificate; the operator says more than its name. The error: it cannot be used.
     fn certificate(&mut self, host: &HostKey, binding: &TlsBinding) -> Result<(), Outcome> {
         let status = self.sources.status_of(&self.cluster.name);
@@ -198,13 +179,6 @@ impl Walk<'_> {
                 Outcome::nobody(None, reason, self.remedy_for_material(&missing, hint))
             }
         }
-    }
-
-    /// What helps where material is missing: an object that is there and not granted needs no other one.
-    fn remedy_for_material(&self, names: &[&str], hint: &str) -> String {
-        let behind = self.route.iter().flat_map(|route| &route.services).map(|service| service.service.clone());
-        let behind: BTreeSet<String> = behind.chain(self.pattern.iter().flat_map(|host| self.services_with("hosts", host))).collect();
-        findings::remedy_for_material(self.translation, &behind, names).unwrap_or_else(|| hint.to_owned())
     }
 
     fn unknown_host(&mut self, told: &mut Vec<Finding>) -> Outcome {
@@ -291,87 +265,5 @@ impl Walk<'_> {
         self.pool(&default.backend, "503")?;
         backend::manner(&default.backend, &self.translation.table, &mut self.steps);
         Ok(Outcome::Application { services: self.names_of(&default.backend), target: Some(self.request.target.clone()) })
-    }
-
-    /// The services of a pool that get requests.
-    pub fn names_of(&self, pool: &Backend) -> Vec<String> {
-        stale_endpoints::answering(self.sources, self.cluster, pool)
-    }
-
-    /// The pool's services and endpoints; the error is how the walk ends when none can answer.
-    pub fn pool(&mut self, pool: &Backend, answer: &str) -> Result<(), Outcome> {
-        backend::services(pool, self.route.as_ref(), &mut self.steps);
-        let status = (answer == "503").then_some(503);
-        if let Some(route) = self.route.as_ref().filter(|route| route.state == RouteState::Unverifiable) {
-            let reason = route.reason.clone().unwrap_or_else(|| "the application's certificate cannot be checked".to_owned());
-            let hint = "Put good certificates of the CA into a new config, and name that one in com.docker.lb.ssl_backend_tls_verify.";
-            let services = pool.services.iter().map(|service| service.name.to_string()).collect();
-            let remedy = findings::remedy_for_authority(self.sources, self.cluster, &services).unwrap_or_else(|| hint.to_owned());
-            return Err(Outcome::nobody(status, reason, remedy));
-        }
-        if let Some(verification) = pool.protocol.tls.as_ref().filter(|verification| !self.materials.can_verify(verification)) {
-            let name =
-                if let crate::route::Verification::Authority(authority) = verification { authority.name.as_str() } else { "the system" };
-            let reason =
-                format!("the application's certificate cannot be checked, because there is no secret or config {name} that it may use");
-            let hint = "Create it, or correct com.docker.lb.ssl_backend_tls_verify.";
-            return Err(Outcome::nobody(status, reason, self.remedy_for_material(&[name], hint)));
-        }
-        let quarantined = self.route.as_ref().is_some_and(|route| route.state == RouteState::Quarantined);
-        if quarantined || pool.services.iter().all(|service| service.endpoints.is_empty()) {
-            return Err(self.nobody_behind(pool, status));
-        }
-        let answer = if status.is_some() { "the answer is 503" } else { answer };
-        stale_endpoints::judge((self.sources, self.cluster), pool, (status, answer), &mut self.steps)
-    }
-
-    /// What the finding about a route without endpoints says: it knows what kind of service it is.
-    fn told_remedy(&self, route: &RouteReport, why: &str) -> Option<String> {
-        let (oldest, end) = (Subject::Service(route.services.first()?.service.clone()), format!(": {why}"));
-        let about = |finding: &&Finding| finding.code == FindingCode::NoEndpoints && finding.subject == oldest;
-        let is_it = |finding: &&Finding| about(finding) && finding.message.ends_with(&end);
-        self.translation.findings.iter().find(is_it).map(|finding| finding.remedy.clone())
-    }
-
-    fn nobody_behind(&self, pool: &Backend, status: Option<u16>) -> Outcome {
-        if let Some(left_out) = self.route.as_ref().filter(|route| route.state == RouteState::Quarantined) {
-            let reason = left_out.reason.clone().unwrap_or_else(|| "the engine refuses it".to_owned());
-            let remedy = "Change what the engine's words name; it is tried again when it changes.";
-            return Outcome::nobody(status, format!("the route is left out alone: {reason}"), remedy);
-        }
-        let why = self.route.as_ref().and_then(|route| route.reason.clone()).unwrap_or_else(|| "no endpoint can be used".to_owned());
-        // Services that must stay closed are in the report only.
-        let reported = || self.route.iter().flat_map(|route| &route.services).map(|service| service.service.as_str());
-        let names: Vec<&str> = if pool.services.is_empty() {
-            reported().collect()
-        } else {
-            pool.services.iter().map(|service| service.name.as_str()).collect()
-        };
-        let names = names.join(" and ");
-        let told = self.route.as_ref().and_then(|route| self.told_remedy(route, &why));
-        let excluded = self.route.iter().flat_map(|route| &route.services).any(|service| !service.endpoints.is_empty());
-        let remedy = if let Some(told) = told {
-            told
-        } else if self.route.as_ref().is_some_and(|route| route.state == RouteState::Pending) {
-            "Wait until every proxy has the network; `swarmgate status` says what that waits for.".to_owned()
-        } else if excluded {
-            "See the excluded endpoints and the findings.".to_owned()
-        } else {
-            format!("Scale it up, or see `docker service ps {}` for what keeps its tasks from running.", names.replace(" and ", " "))
-        };
-        Outcome::nobody(status, format!("{names} cannot answer: {why}"), remedy)
-    }
-
-    /// The services of the cluster that are behind a redirect or rewrite label of a host.
-    pub fn services_with(&self, label: &str, host: &HostPattern) -> Vec<String> {
-        let key = crate::translate::label_key(label);
-        let has = |service: &&crate::swarm::Service| {
-            let names = service
-                .labels
-                .get(&crate::translate::label_key("hosts"))
-                .is_some_and(|hosts| hosts.split(',').any(|item| HostPattern::parse(item.trim()).is_ok_and(|item| item == *host)));
-            names && service.labels.contains_key(&key) && crate::translate::is_claimed_by(self.cluster, service)
-        };
-        self.sources.snapshot.services.values().filter(has).map(|service| service.name.clone()).collect()
     }
 }

@@ -2,9 +2,9 @@
 
 use super::explanation::ServiceExplanation;
 use super::findings::of_no_cluster;
-use super::label_effects::Effects;
 use super::labels::Standpoint;
 use super::pool_membership::Standing;
+use super::published_labels::Effects;
 use super::{Sources, Unknown, damped_labels, labels, printable, runtime_state, template};
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::{LabelReading, read_labels, service_cluster_of};

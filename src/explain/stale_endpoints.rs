@@ -22,7 +22,7 @@ impl ByName {
     /// What a running operator tells; nothing without one.
     pub fn of(sources: &Sources<'_>, cluster: &Cluster) -> Option<Self> {
         let status = sources.status_of(&cluster.name)?;
-        let running: Vec<_> = status.proxies.iter().filter(|proxy| super::listener::is_running(proxy)).collect();
+        let running: Vec<_> = status.proxies.iter().filter(|proxy| proxy.is_running()).collect();
         Some(Self { proxies: running.iter().filter(|proxy| is_by_name(proxy)).count(), running: running.len() })
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::ShapeInput;
 use super::container_limits;
-use super::field::{Alike, Args, Entries, Field, FieldValue, KeyedBy, Role, Want, Whole};
+use super::field::{Alike, Args, Field, FieldValue, KeyedBy, Role, Want, Whole, keyed, want, whole};
 use super::names;
 use super::seals::{Described, Kind};
 use crate::intent::cluster::{CONSTRAINT_AT_CREATION, Workload};
@@ -23,43 +23,9 @@ pub(super) const SECRET_FILE_MODE: u32 = 0o400;
 /// Every user may write, nobody may remove another's files: tmpfs mounts belong to root, our user is not.
 const TMPFS_MODE: u32 = 0o1777;
 
-/// A field that is managed as a whole, without a meaning of its absence.
-pub(super) fn whole(name: &'static str, path: &'static [&'static str], want: Want, default: Value) -> Field {
-    let whole = Whole { want, default, absent: Value::Null, alike: Alike::Contains, remembered_as: None };
-    Field { name, path, value: FieldValue::Whole(whole) }
-}
-
-/// A field that is managed entry by entry.
-pub(super) fn keyed(name: &'static str, path: &'static [&'static str], by: KeyedBy, entries: Vec<(String, Value)>) -> Field {
-    Field { name, path, value: FieldValue::Keyed(Entries { by, entries }) }
-}
-
-/// Managed when stated.
-pub(super) fn want<T: Into<Value>>(stated: Option<T>) -> Want {
-    stated.map_or(Want::Free, |value| Want::Stated(value.into()))
-}
-
 /// A duration as the API has it, in nanoseconds.
 pub(super) fn nanos(duration: Duration) -> Value {
     json!(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
-}
-
-impl Field {
-    /// The same field, compared in another way.
-    pub(super) fn compared(mut self, alike: Alike) -> Self {
-        if let FieldValue::Whole(whole) = &mut self.value {
-            whole.alike = alike;
-        }
-        self
-    }
-
-    /// The same field, with what Swarm understands when it is absent.
-    pub(super) fn absent_means(mut self, absent: Value) -> Self {
-        if let FieldValue::Whole(whole) = &mut self.value {
-            whole.absent = absent;
-        }
-        self
-    }
 }
 
 /// What both services have: image, labels, environment, placement, resources.

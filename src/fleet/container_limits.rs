@@ -4,8 +4,7 @@
 use serde_json::{Value, json};
 
 use super::ShapeInput;
-use super::common_fields::{want, whole};
-use super::field::{Alike, Field, Role, Want};
+use super::field::{Alike, Field, Role, Want, want, whole};
 use crate::intent::cluster::{Logging, Resources, Workload};
 
 /// Memory at creation. Testing 5,000 services by names takes nginx 0.4 GB, and it is tested beside what the extension holds itself.

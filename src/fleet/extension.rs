@@ -5,11 +5,12 @@
 use serde_json::{Value, json};
 
 use super::ShapeInput;
-use super::common_fields::{self, Reach, want, whole};
+use super::common_fields::{self, Reach};
 use super::container_limits::{self, Program};
 use super::enrolment_tokens;
-use super::field::{Alike, Field, Role, ServiceShape};
+use super::field::{Alike, Field, Role, want, whole};
 use super::peers;
+use super::service_shape::ServiceShape;
 use super::tls_mounts;
 use crate::intent::cluster_spec::Mode;
 use crate::pki::ChannelRole;

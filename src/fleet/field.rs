@@ -1,13 +1,9 @@
 //! The words in which a fleet speaks about a service: fields of the API's `ServiceSpec`, each with what is wanted of it
-//! and how two values of it are compared. Types only.
+//! and how two values of it are compared. Types, and how they are put together.
 
 use serde_json::Value;
 
-use super::mounted_config::ConfigObject;
-use crate::intent::cluster_spec::Mode;
 use crate::protocol::container_contract::{BOOT_FILE, ENV_NEW_NETWORKS, LABEL_FAILED_NETWORKS, LABEL_HOST_HOLDERS, MATERIAL_DIR};
-use crate::report::WaitingOn;
-use crate::types::Digest;
 
 /// What an object of ours is for: the value of its role label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,62 +39,10 @@ impl Role {
     }
 }
 
-impl ServiceShape {
-    /// Whether the document states this label with this value.
-    pub fn states_label(&self, key: &str, value: &str) -> bool {
-        let labels = self.fields.iter().find(|field| field.name == "labels").map(|field| &field.value);
-        let Some(FieldValue::Keyed(labels)) = labels else { return false };
-        labels.entries.iter().any(|(name, stated)| name == key && stated.as_str() == Some(value))
-    }
-}
-
-/// One service that must exist.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ServiceShape {
-    /// Its name.
-    pub name: String,
-    /// What it is for.
-    pub role: Role,
-    /// Swarm's mode of it, which cannot be changed on an existing service. The document's `mode: global` is most often replicated here.
-    pub mode: Mode,
-    /// The number of its tasks, where that follows the nodes.
-    pub follows_nodes: Option<u64>,
-    /// The fields that Swarmgate knows, managed or not.
-    pub fields: Vec<Field>,
-    /// Newer values for some of `fields`, taken together when the tasks are replaced anyway: not worth replacing them for.
-    pub when_replaced: Vec<Field>,
-    /// Config objects that `fields` or `when_replaced` may name by a pending id.
-    pub configs: Vec<ConfigObject>,
-    /// Why the service cannot be created yet, if it does not exist.
-    pub hold_creation: Option<WaitingOn>,
-    /// Why the service must be left wholly alone, if it exists.
-    pub hold_update: Option<WaitingOn>,
-    /// Why its tasks must not be replaced for a moment. Other updates go on.
-    pub hold_replacement: Option<WaitingOn>,
-    /// Whom its tasks that run could lose their nodes to, if they were stopped for a moment.
-    pub contested: Option<WaitingOn>,
-    /// Whether it gets something with which its first task must run before any other is replaced.
-    pub first_alone: bool,
-    /// Whether it goes back to its spec before the last update, in the middle of that, so that Swarm keeps the tasks that are still
-    /// of that spec.
-    pub goes_back: bool,
-}
-
 /// The short name of the field with the number of tasks.
 pub const REPLICAS: &str = "replicas";
 /// The short name of the field with the number of tasks that one node may have.
 pub const MAX_REPLICAS: &str = "maxReplicas";
-
-impl ServiceShape {
-    /// The identity of what is declared. A boot snapshot and the secrets mounted with it are not part of it: they change
-    /// with every route, and a rollout that failed must not be tried again for that. Nor is a number that follows the nodes.
-    pub fn identity(&self) -> Digest {
-        let boots = self.fields.iter().any(|field| field.has_entry(BOOT_FILE));
-        let is_declared = |field: &&Field| self.follows_nodes.is_none() || field.name != REPLICAS;
-        let wanted: Vec<(&str, Value)> = self.fields.iter().filter(is_declared).map(|field| (field.name, field.declared(boots))).collect();
-        Digest::of_json(&wanted)
-    }
-}
 
 /// One field of a service spec.
 #[derive(Debug, Clone, PartialEq)]
@@ -205,12 +149,12 @@ impl Field {
         }
     }
 
-    fn has_entry(&self, key: &str) -> bool {
+    pub(super) fn has_entry(&self, key: &str) -> bool {
         matches!(&self.value, FieldValue::Keyed(entries) if entries.entries.iter().any(|(name, _)| name == key))
     }
 
     /// What is declared about the field, for identities: null when it is not managed.
-    fn declared(&self, boots: bool) -> Value {
+    pub(super) fn declared(&self, boots: bool) -> Value {
         match &self.value {
             FieldValue::Whole(whole) => match (&whole.want, &whole.remembered_as) {
                 (Want::Stated(_), Some(stand_in)) => stand_in.clone(),
@@ -224,7 +168,7 @@ impl Field {
 }
 
 impl Entries {
-    fn declared(&self, boots: bool) -> Value {
+    pub(super) fn declared(&self, boots: bool) -> Value {
         let of_snapshot = |key: &str| key.starts_with(BOOT_FILE) || key.starts_with(MATERIAL_DIR);
         let is_note = |key: &str| matches!(key, ENV_NEW_NETWORKS | LABEL_FAILED_NETWORKS | LABEL_HOST_HOLDERS);
         let kept = self.entries.iter().filter(|(key, _)| !is_note(key) && (!boots || !of_snapshot(key)));
@@ -237,4 +181,38 @@ pub(crate) fn without_ids(value: &Value) -> Value {
     let Value::Object(map) = value else { return value.clone() };
     let kept = map.iter().filter(|(key, _)| *key != "SecretID" && *key != "ConfigID");
     Value::Object(kept.map(|(key, value)| (key.clone(), value.clone())).collect())
+}
+
+/// A field that is managed as a whole, without a meaning of its absence.
+pub(super) fn whole(name: &'static str, path: &'static [&'static str], want: Want, default: Value) -> Field {
+    let whole = Whole { want, default, absent: Value::Null, alike: Alike::Contains, remembered_as: None };
+    Field { name, path, value: FieldValue::Whole(whole) }
+}
+
+/// A field that is managed entry by entry.
+pub(super) fn keyed(name: &'static str, path: &'static [&'static str], by: KeyedBy, entries: Vec<(String, Value)>) -> Field {
+    Field { name, path, value: FieldValue::Keyed(Entries { by, entries }) }
+}
+
+/// Managed when stated.
+pub(super) fn want<T: Into<Value>>(stated: Option<T>) -> Want {
+    stated.map_or(Want::Free, |value| Want::Stated(value.into()))
+}
+
+impl Field {
+    /// The same field, compared in another way.
+    pub(super) fn compared(mut self, alike: Alike) -> Self {
+        if let FieldValue::Whole(whole) = &mut self.value {
+            whole.alike = alike;
+        }
+        self
+    }
+
+    /// The same field, with what Swarm understands when it is absent.
+    pub(super) fn absent_means(mut self, absent: Value) -> Self {
+        if let FieldValue::Whole(whole) = &mut self.value {
+            whole.absent = absent;
+        }
+        self
+    }
 }

@@ -5,8 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::common_fields::{want, whole};
-use super::field::{Field, MAX_REPLICAS, REPLICAS, Want};
+use super::field::{Field, MAX_REPLICAS, REPLICAS, Want, want, whole};
 use crate::intent::cluster::{CONSTRAINT_AT_CREATION, PROXIES_AT_CREATION, Proxy};
 use crate::intent::cluster_spec::Mode;
 use crate::report::{Finding, FindingCode, Subject};

@@ -19,6 +19,7 @@ mod new_networks;
 mod peers;
 mod proxy;
 mod seals;
+mod service_shape;
 mod tls_mounts;
 
 use jiff::Timestamp;
@@ -39,12 +40,13 @@ pub const ROLE_FORMER_TOKEN: &str = "token";
 pub use config_parts::{OBJECT_BYTES_MAX, whole_of};
 pub use enrolment_tokens::{TokenSecret, admission};
 pub(crate) use field::without_ids;
-pub use field::{Alike, Args, Entries, Field, FieldValue, KeyedBy, MAX_REPLICAS, REPLICAS, Role, ServiceShape, Want, Whole};
+pub use field::{Alike, Args, Entries, Field, FieldValue, KeyedBy, MAX_REPLICAS, REPLICAS, Role, Want, Whole};
 pub use host_port_conflicts::Contest;
 pub use mounted_config::{BOOT_SNAPSHOT_AGE_MAX, ConfigObject};
 pub use names::{owned_by, pending_name};
 pub use peers::peers;
 pub use seals::{Described, Kind};
+pub use service_shape::ServiceShape;
 
 pub use crate::intent::cluster_spec::Mode;
 

@@ -5,14 +5,15 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::ShapeInput;
-use super::common_fields::{self, Reach, nanos, want, whole};
+use super::common_fields::{self, Reach, nanos};
 use super::container_limits::{self, Program};
-use super::field::{Alike, Field, Role, ServiceShape, Want};
+use super::field::{Alike, Field, Role, Want, want, whole};
 use super::global_mode::{self, Number};
 use super::mounted_config::{self, Mounted};
 use super::names;
 use super::new_networks;
 use super::peers;
+use super::service_shape::ServiceShape;
 use crate::intent::cluster::Proxy;
 use crate::intent::cluster_spec::{FailureAction, PublishMode, Rollout, UpdateOrder};
 use crate::protocol::ChannelMode;

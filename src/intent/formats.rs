@@ -4,10 +4,12 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+/// In place of a list of rules: every service may use everything, as with Interlock.
+pub const ANYONE: &str = "anyone";
+
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::constraint::{Constraint, parse_preference};
-use super::material_spec::ANYONE;
 use super::quantity::{parse_cpus, parse_duration, parse_memory, parse_size};
 use crate::route::{BackendHttpVersion, SizeBytes};
 use crate::types::{self, Refused};

@@ -6,9 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::formats;
 
-/// In place of a list of rules: every service may use everything, as with Interlock.
-pub const ANYONE: &str = "anyone";
-
 /// Who may use which secrets and configs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -33,7 +30,7 @@ impl MaterialSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum AllowSpec {
-    /// The word [`ANYONE`].
+    /// The word [`formats::ANYONE`].
     Word(String),
     /// Rules.
     Rules(Vec<MaterialRuleSpec>),

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::attach_timing::{self, later};
+use super::intervals::{self, later};
 use super::observation::Observed;
-use super::{Input, Memory, quarantine};
+use super::{Input, Memory, quarantine, wanted_networks};
 use crate::types::NetworkId;
 
 /// A shortage that ends sooner, as in a deployment that takes one service down for another, costs nobody anything.
@@ -79,14 +79,14 @@ pub(super) fn leaves_at(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory,
         return None;
     }
     let when_stuck = memory.waits_since.map(|waits| later(waits.max(since), waits_for(input)));
-    let newcomers = attach_timing::newcomers(input, seen, memory);
+    let newcomers = wanted_networks::newcomers(input, seen, memory);
     let in_time = if short.by_others.is_some() {
         crowded_since(input, memory, id, &newcomers)
             .map(|crowded| later(crowded.max(since), input.interval.saturating_mul(CROWDED_INTERVALS)))
     } else {
         (short.contested || !newcomers.is_empty()).then(|| later(since, LASTS_FOR.min(input.timeout)))
     };
-    when_stuck.into_iter().chain(in_time.map(|at| at.max(attach_timing::pace_end(input, memory)))).min()
+    when_stuck.into_iter().chain(in_time.map(|at| at.max(intervals::pace_end(input, memory)))).min()
 }
 
 /// Since when more teams wait for their networks than are reached over one that others fill. Whoever fills a network must not take it
@@ -97,7 +97,7 @@ fn crowded_since(input: &Input<'_>, memory: &Memory, id: &NetworkId, newcomers: 
     let reached: BTreeSet<&String> = teams(id).collect();
     let mut waiting = BTreeMap::<&String, Timestamp>::new();
     for network in newcomers {
-        let since = memory.wanted_since.get(attach_timing::name(input, network)).copied().unwrap_or(input.now);
+        let since = memory.wanted_since.get(wanted_networks::name(input, network)).copied().unwrap_or(input.now);
         for team in teams(network).filter(|team| !reached.contains(team)) {
             waiting.entry(team).and_modify(|first| *first = since.min(*first)).or_insert(since);
         }

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::intervals::{doubled, later, pace_end};
 use super::observation::Observed;
+use super::wanted_networks::{name, newcomers, teams};
 use super::{Input, Memory, Visits, address_shortage, crashing_proxies, quarantine, rollout_health};
 use crate::types::NetworkId;
 
@@ -48,27 +50,6 @@ pub(super) fn note_wishes(input: &Input<'_>, seen: &Observed<'_>, memory: &mut M
     }
 }
 
-/// Notes whose networks are attached, and whose have left: each time replaced the proxies of all.
-pub(super) fn note_teams(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory) {
-    let left: BTreeSet<NetworkId> = memory.declared.difference(&seen.declared).cloned().collect();
-    let teams: BTreeSet<String> = left.iter().filter_map(|id| memory.teams.remove(id)).flatten().collect();
-    for team in teams.into_iter().filter(|team| !team.is_empty() && seen.service.is_some()) {
-        let visits = memory.team_visits.entry(team).or_insert(Visits { count: 0, gone_at: input.now });
-        *visits = Visits { count: visits.count.saturating_add(1), gone_at: input.now };
-    }
-    memory.teams.retain(|id, _| seen.declared.contains(id));
-    for id in &seen.declared {
-        if let Some(teams) = input.teams.get(id).filter(|teams| !teams.is_empty()) {
-            memory.teams.insert(id.clone(), teams.clone());
-        }
-    }
-}
-
-/// The teams whose routes need a network; a network that no route needs is that of nobody in particular.
-pub(super) fn teams(input: &Input<'_>, id: &NetworkId) -> BTreeSet<String> {
-    input.teams.get(id).filter(|teams| !teams.is_empty()).cloned().unwrap_or_else(|| BTreeSet::from([String::new()]))
-}
-
 /// The networks to attach now. `replaced`: the proxies are replaced now in any case.
 pub(super) fn to_attach(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, replaced: bool) -> BTreeSet<NetworkId> {
     let nobody_is_disturbed = nobody_is_disturbed(input, seen);
@@ -87,12 +68,6 @@ pub(super) fn to_attach(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory,
 fn first_part(ready: &BTreeSet<NetworkId>, memory: &Memory) -> BTreeSet<NetworkId> {
     let parts = memory.parts.iter().map(|part| part.intersection(ready).cloned().collect::<BTreeSet<_>>());
     parts.into_iter().find(|part| !part.is_empty()).unwrap_or_else(|| ready.clone())
-}
-
-/// Networks that are wanted and neither there nor known to fail.
-pub(super) fn newcomers(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory) -> BTreeSet<NetworkId> {
-    let is_new = |id: &&NetworkId| !seen.declared.contains(*id) && !memory.settled.contains(*id) && !memory.quarantine.contains_key(*id);
-    input.wanted.iter().filter(is_new).cloned().collect()
 }
 
 /// Networks in quarantine that are wanted, and when each is tried again; the earliest first.
@@ -183,11 +158,6 @@ fn penalty(interval: SignedDuration, count: u32) -> SignedDuration {
     half.saturating_mul(doubled(count - 1)).min(interval.saturating_mul(INTERVALS_MAX))
 }
 
-/// Two to this power.
-pub(super) fn doubled(times: u32) -> i32 {
-    1_i32.checked_shl(times.min(16)).unwrap_or(i32::MAX)
-}
-
 /// Until when networks that are ready wait for others.
 pub(super) fn gather_end(input: &Input<'_>, memory: &Memory, ready: &BTreeSet<NetworkId>) -> Timestamp {
     let wait = GATHERED_FOR.min(input.interval);
@@ -195,11 +165,6 @@ pub(super) fn gather_end(input: &Input<'_>, memory: &Memory, ready: &BTreeSet<Ne
     let (first, last) = (since.iter().min(), since.iter().max());
     let end = first.zip(last).map(|(first, last)| later(*last, wait).min(later(*first, wait.saturating_mul(3))));
     end.unwrap_or(input.now)
-}
-
-/// Until when the proxies are not replaced for networks again.
-pub(super) fn pace_end(input: &Input<'_>, memory: &Memory) -> Timestamp {
-    memory.last_update.map_or(Timestamp::MIN, |at| later(at, input.interval))
 }
 
 /// When the decision becomes another by the passing of time alone.
@@ -214,13 +179,4 @@ pub(super) fn due(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory) -> Op
     let short = address_shortage::due(input, seen, memory);
     let stuck = crashing_proxies::due(input, memory);
     attached.chain(lingers).chain(retries).chain(deadline).chain(short).chain(stuck).filter(|at| *at > input.now).min()
-}
-
-/// The name of a network, or its id if the snapshot does not know it.
-pub(super) fn name<'a>(input: &'a Input<'_>, id: &'a NetworkId) -> &'a str {
-    input.snapshot.networks.get(id).map_or(id.0.as_str(), |network| network.name.as_str())
-}
-
-pub(super) fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
-    at.checked_add(by).unwrap_or(Timestamp::MAX)
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::attach_timing::later;
+use super::intervals::later;
 use super::observation::Observed;
 use super::{Input, Memory, address_shortage, quarantine};
 use crate::swarm::Task;

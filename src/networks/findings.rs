@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::attach_timing::{self, name};
 use super::observation::Observed;
-use super::{Choice, Held, Input, Memory, Shortage, address_shortage, crashing_proxies, quarantine, rollout_health};
+use super::wanted_networks::name;
+use super::{
+    Choice, Held, Input, Memory, Shortage, address_shortage, attach_timing, crashing_proxies, intervals, quarantine, rollout_health,
+};
 use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
 use crate::types::NetworkId;
 
@@ -118,10 +120,8 @@ fn reason(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, choice: &Choi
     if !memory.parts.is_empty() {
         return Why::alike("networks that failed together are tried in parts");
     }
-    match memory.last_update.filter(|_| attach_timing::pace_end(input, memory) > input.now) {
-        Some(at) => {
-            Why::alike(format!("the proxies were replaced for networks at {at:.0}")).not_before(attach_timing::pace_end(input, memory))
-        }
+    match memory.last_update.filter(|_| intervals::pace_end(input, memory) > input.now) {
+        Some(at) => Why::alike(format!("the proxies were replaced for networks at {at:.0}")).not_before(intervals::pace_end(input, memory)),
         None => Why::new("others may follow and are attached with it", "others may follow and are attached with them"),
     }
 }

@@ -7,11 +7,13 @@ mod address_shortage;
 mod attach_timing;
 mod crashing_proxies;
 mod findings;
+mod intervals;
 mod observation;
 mod quarantine;
 mod rollout_health;
 mod state;
 mod task_errors;
+mod wanted_networks;
 
 use std::collections::{BTreeMap, BTreeSet};
 

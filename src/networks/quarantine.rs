@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::attach_timing::{doubled, later};
+use super::intervals::{doubled, later};
 use super::observation::Observed;
 use super::{Input, Memory, Quarantined};
 use crate::protocol::container_contract::LABEL_FAILED_NETWORKS;

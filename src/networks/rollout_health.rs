@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::attach_timing::{self, later};
+use super::intervals::later;
 use super::observation::Observed;
-use super::{Input, Memory, Trial, address_shortage, quarantine, task_errors};
+use super::{Input, Memory, Trial, address_shortage, quarantine, task_errors, wanted_networks};
 use crate::types::{NetworkId, TaskState, UpdateState};
 
 /// A proxy service that is younger and of which no proxy runs has never had one.
@@ -46,7 +46,7 @@ pub(super) fn step(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory) 
             judge(input, seen, memory, trial);
         }
     }
-    attach_timing::note_teams(input, seen, memory);
+    wanted_networks::note_teams(input, seen, memory);
     memory.declared.clone_from(&seen.declared);
 }
 
@@ -194,7 +194,7 @@ fn failed(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory, trial: &T
     match &networks[..] {
         [] => {}
         [one] => {
-            for team in attach_timing::teams(input, one) {
+            for team in wanted_networks::teams(input, one) {
                 memory.failures.entry(team).or_default().push(input.now);
             }
             quarantine::add(input, seen, memory, one, trial.began, words);

@@ -14,7 +14,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use time::OffsetDateTime;
 
 use super::certificate_names::{ChannelRole, OPERATOR_NAME, is_task_name, role_name, task_name};
-use super::credentials::KeyInHand;
+use super::credentials::{KeyInHand, request};
 use super::seal::Seals;
 use super::trust::TrustRoot;
 use crate::types::ClusterName;
@@ -187,6 +187,14 @@ fn pem_of(certificate: &CertificateDer<'_>) -> String {
 
 fn moment(at: Timestamp) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(at.as_second()).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+impl KeyInHand {
+    /// A key with a certificate straight from the authority, for tests and for those who have both.
+    pub fn issued_by(authority: &Authority, role: ChannelRole, cluster: &ClusterName, task: &str, now: Timestamp) -> Option<Self> {
+        let (key, request) = request().ok()?;
+        Self::new(&key, authority.sign_request(role, cluster, task, &request, now).ok()?)
+    }
 }
 
 #[cfg(test)]

@@ -14,11 +14,8 @@ use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::sync::watch;
 
-use super::authority::Authority;
-use super::certificate_names::ChannelRole;
 use super::signature::Signer;
 use super::trust::TrustRoot;
-use crate::types::ClusterName;
 
 /// A key with its certificate.
 #[derive(Clone)]
@@ -51,12 +48,6 @@ impl KeyInHand {
         let certified = CertifiedKey::new(vec![certificate.clone()], signing);
         certified.keys_match().ok()?;
         Some(Self { certified: Arc::new(certified), certificate, not_before, not_after })
-    }
-
-    /// A key with a certificate straight from the authority, for tests and for those who have both.
-    pub fn issued_by(authority: &Authority, role: ChannelRole, cluster: &ClusterName, task: &str, now: Timestamp) -> Option<Self> {
-        let (key, request) = request().ok()?;
-        Self::new(&key, authority.sign_request(role, cluster, task, &request, now).ok()?)
     }
 
     /// When half of the certificate's time is over: then a new one is asked for.

@@ -4,7 +4,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::SizeBytes;
+/// A size in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct SizeBytes(pub u64);
 
 /// What request bodies may take on a proxy's volume where nobody states it: the agent's own choice, and what a document is judged by.
 pub const BODY_SPOOL_MAX: SizeBytes = SizeBytes(8 << 30);

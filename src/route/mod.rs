@@ -13,12 +13,12 @@ mod tls;
 mod traffic_split;
 
 pub use config_size::{Dimension, Footprint};
-pub use limits::{BODY_SPOOL_MAX, EdgeLimits};
+pub use limits::{BODY_SPOOL_MAX, EdgeLimits, SizeBytes};
 pub use path_rules::{Answer, Application, Place};
 pub use quarantine_unit::{LineList, Part};
 pub use scheme_rules::PlaceByScheme;
 pub use settings::{
-    AccessLogFormat, BackendHttpVersion, CONTROL_PLANE_TIMEOUT_MS, ClientAddress, ClientAddressSource, EngineSettings, LogLevel, SizeBytes,
+    AccessLogFormat, BackendHttpVersion, CONTROL_PLANE_TIMEOUT_MS, ClientAddress, ClientAddressSource, EngineSettings, LogLevel,
     TlsProtocol,
 };
 pub use table::{

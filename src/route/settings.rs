@@ -7,13 +7,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::EdgeLimits;
+use super::limits::{EdgeLimits, SizeBytes};
 use crate::types::{AddressRange, ConfigTemplate, EngineLine, LogFormat, LogTarget, TlsCiphers};
-
-/// A size in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct SizeBytes(pub u64);
 
 /// Options of the proxy engine; every field has a default that serves well.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -11,6 +11,7 @@ mod parse;
 mod placement;
 mod port;
 mod redacted;
+mod snapshot;
 
 pub use address::NODE_ADDRESS_LABEL;
 pub use config_references::{
@@ -18,12 +19,10 @@ pub use config_references::{
 };
 pub use copy_on_write::{Services, Shared};
 pub use dropped_fields::{services_with_our_label, spare_service, spare_task};
-pub use model::{
-    Config, GATEWAY_BRIDGE, Mount, Network, Node, PublishedPort, RawSnapshot, Secret, Service, Snapshot, SnapshotError, Subnet, Task,
-    UpdateStatus, VirtualIp,
-};
+pub use model::{Config, GATEWAY_BRIDGE, Mount, Network, Node, PublishedPort, Secret, Service, Subnet, Task, UpdateStatus, VirtualIp};
 pub use network_lookup::NetworksByName;
 pub use parse::is_stopping;
 pub use placement::{fitting_nodes, nodes_that_meet, one_on_each, without_a_place};
 pub use port::{Hint, Swarm, SwarmError, SwarmErrorKind};
 pub use redacted::is_told_of;
+pub use snapshot::{RawSnapshot, Snapshot, SnapshotError};

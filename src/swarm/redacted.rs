@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::RawSnapshot;
-use super::model::{GATEWAY_BRIDGE, HELD_BY_OTHERS};
+use super::model::{GATEWAY_BRIDGE, HELD_BY_OTHERS, STACK};
 use crate::types::{without_private_key, without_unseen};
 
 /// Fields of services, by path.
@@ -81,8 +81,6 @@ const LABELS_KEPT: &[&str] = &[LB, OURS, "com.docker.network", "com.docker.stack
 /// Whoever has a label that begins so wants to be known by Swarmgate, or is made by it.
 const LB: &str = "com.docker.lb.";
 const OURS: &str = "swarmgate.";
-/// The label with the name of a stack, which stands before the names of its objects.
-pub(super) const STACK: &str = "com.docker.stack.namespace";
 
 /// Whether a service may be named to others: it has a label for Swarmgate (however misspelt), or is one of its own.
 pub fn is_told_of(labels: &BTreeMap<String, String>) -> bool {

@@ -6,7 +6,7 @@ use std::fmt;
 
 use super::World;
 use super::host_ownership::Holder;
-use super::service_selection::label_key;
+use super::published_service::label_key;
 use crate::intent::cluster::Cluster;
 use crate::intent::hosts::{HostRule, listed};
 use crate::intent::labels::ServiceLabels;

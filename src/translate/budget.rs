@@ -15,7 +15,7 @@ use std::fmt;
 use std::ops::Add;
 
 use super::World;
-use super::service_selection::Published;
+use super::published_service::Published;
 use super::teams::{ByTeam, Team};
 use crate::report::Finding;
 use crate::route::{Dimension, Footprint};

@@ -12,7 +12,7 @@ use super::World;
 use super::network_eligibility::runs_on;
 use super::network_selection::{self, Way, choose, is_usable};
 use super::node_ports;
-use super::service_selection::{Published, label_key};
+use super::published_service::{Published, label_key};
 use crate::intent::labels::{Affinity, BackendMode};
 use crate::report::{EndpointReport, EndpointState, Finding, FindingCode};
 use crate::route::Endpoint;

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::World;
-use super::service_selection::{Published, label_key};
+use super::published_service::{Published, label_key};
 use super::teams::Team;
 use crate::intent::hosts::listed;
 use crate::render;

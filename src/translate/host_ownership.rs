@@ -20,7 +20,7 @@ pub use holder::Holder;
 use super::World;
 use super::admission::{NotAdmitted, Refusal, is_for};
 use super::host_register::{self, Place, Register};
-use super::service_selection::Published;
+use super::published_service::Published;
 use super::teams::{ByTeam, Team};
 use crate::intent::hosts::HostRule;
 use crate::intent::hosts_spec::Sharing;

@@ -3,7 +3,7 @@
 
 use super::World;
 use super::endpoints::Reach;
-use super::service_selection::label_key;
+use super::published_service::label_key;
 use super::tls_references;
 use crate::report::{Finding, FindingCode};
 use crate::route::TlsBinding;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::service_selection::label_key;
+use super::published_service::label_key;
 use crate::intent::labels::{PREFIX, access_key};
 use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::swarm::Service;

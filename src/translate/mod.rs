@@ -15,8 +15,11 @@ mod misplaced_labels;
 mod network_eligibility;
 mod network_safety;
 mod network_selection;
+mod network_shortages;
 mod node_ports;
+mod pool;
 mod proxy_networks;
+mod published_service;
 mod redirects;
 mod reference_grants;
 mod request_limits;
@@ -34,9 +37,9 @@ pub use admission::{NotAdmitted, Refusal, admitted_as_default};
 pub use host_ownership::Holder;
 pub use host_register::Register;
 pub use node_ports::node_addresses;
+pub use published_service::{is_application, is_claimed_by, label_key};
 pub use reference_grants::{LABEL_ACCESS, LABEL_USE_BY};
 pub use route_reports::{backend_of, is_closed};
-pub use service_selection::{is_application, is_claimed_by, label_key};
 pub use teams::Team;
 pub use tls_references::References;
 pub use unpublished_services::{NotInForce, unclaimed};
@@ -108,7 +111,7 @@ pub fn translate_after(cluster: &Cluster, snapshot: &Snapshot, register: &Regist
     findings.dedup();
     let reached_over = reaches.iter().map(|reach| (reach.published.service.id.clone(), reach.networks.clone())).collect();
     let networks = needed_networks(&world, &services, &reaches);
-    let (left_out, short) = (world.attachable.words(), network_eligibility::shortages(&world, &reaches));
+    let (left_out, short) = (world.attachable.words(), network_shortages::shortages(&world, &reaches));
     Translation {
         table,
         findings,
@@ -197,7 +200,7 @@ impl<'a> World<'a> {
     }
 }
 
-fn needed_networks(world: &World<'_>, services: &[service_selection::Published<'_>], reaches: &[endpoints::Reach<'_>]) -> Vec<NetworkId> {
+fn needed_networks(world: &World<'_>, services: &[published_service::Published<'_>], reaches: &[endpoints::Reach<'_>]) -> Vec<NetworkId> {
     let needed: BTreeSet<_> = world.closed_list.clone().unwrap_or_else(|| {
         let used = reaches.iter().flat_map(|reach| reach.networks.iter().cloned());
         used.chain(networks_of_refused(world, services)).collect()
@@ -208,7 +211,7 @@ fn needed_networks(world: &World<'_>, services: &[service_selection::Published<'
 /// A label that became wrong costs its own service its routes, but no other route a proxy: a network that the proxies have
 /// already is kept as long as a service with labels of this cluster is on it, unless it is one that they must not have. Putting
 /// the label right needs no new proxies either.
-fn networks_of_refused(world: &World<'_>, services: &[service_selection::Published<'_>]) -> Vec<NetworkId> {
+fn networks_of_refused(world: &World<'_>, services: &[published_service::Published<'_>]) -> Vec<NetworkId> {
     let networks = network_eligibility::refused(world, services).flat_map(|service| service.networks.iter());
     networks.filter(|id| world.proxies.declare(id)).cloned().collect()
 }

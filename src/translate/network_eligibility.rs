@@ -4,12 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::World;
-use super::address_capacity::{self, Needs, Shortage};
-use super::address_exhaustion;
-use super::endpoints::Reach;
+use super::address_capacity::{self, Needs};
 use super::network_safety::{self, Surroundings, Unsuitable};
-use super::service_selection::{self, Published, label_key};
-use super::teams::Team;
+use super::published_service::{self, Published, label_key};
 use crate::intent::labels::PREFIX;
 use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::swarm::{Network, Service};
@@ -105,7 +102,7 @@ fn wanted<'a>(world: &World<'a>, services: &[Published<'_>]) -> Vec<&'a Network>
 pub fn refused<'a>(world: &World<'a>, services: &[Published<'_>]) -> impl Iterator<Item = &'a Service> {
     let published: BTreeSet<_> = services.iter().map(|published| published.service.id.clone()).collect();
     let cluster = world.cluster;
-    let claimed = world.snapshot.services.values().filter(move |service| service_selection::is_claimed_by(cluster, service));
+    let claimed = world.snapshot.services.values().filter(move |service| published_service::is_claimed_by(cluster, service));
     let labelled = claimed.filter(|service| service.labels.keys().any(|key| key.starts_with(PREFIX)));
     labelled.filter(move |service| !published.contains(&service.id))
 }
@@ -149,22 +146,6 @@ pub fn runs_on(world: &World<'_>, published: &Published<'_>, network: &NetworkId
 pub fn findings_of_cluster(world: &World<'_>) -> Vec<Finding> {
     let listed = world.closed_list.iter().flatten().filter_map(|id| world.network(id));
     listed.filter_map(|network| Some(not_attached(world, network, world.attachable.fault(&network.id)?))).collect()
-}
-
-/// The attached networks on which proxies that are replaced, or start again, would not get their addresses.
-pub fn shortages(world: &World<'_>, reaches: &[Reach<'_>]) -> BTreeMap<NetworkId, Shortage> {
-    let Some(service) = world.proxies.service() else { return BTreeMap::new() };
-    let needs = Needs::of(world.cluster, Some(service), world.snapshot);
-    let attached = world.snapshot.networks.values().filter(|n| world.proxies.declare(&n.id) && world.is_application_network(n));
-    let short = attached.filter_map(|network| {
-        let usage = world.usage.get(&network.id)?;
-        let short = address_capacity::shortage_of_attached(network, usage, &needs, service, world.snapshot)?;
-        let over_it = reaches.iter().filter(|reach| reach.networks.contains(&network.id));
-        let teams: BTreeSet<Team<'_>> = over_it.map(|reach| Team::of(reach.published.service)).collect();
-        let by_others = address_exhaustion::by_others(&network.id, &service.id, &teams, short.lacking, world.snapshot);
-        Some((network.id.clone(), Shortage { by_others, ..short }))
-    });
-    short.collect()
 }
 
 fn not_attached(world: &World<'_>, network: &Network, fault: &Fault) -> Finding {

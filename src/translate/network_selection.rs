@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::World;
 use super::network_eligibility::finding_of_service;
 use super::node_ports::{self, asks_for_bridge, asks_for_host};
-use super::service_selection::{Published, label_key, stack_of};
+use super::published_service::{Published, label_key, stack_of};
 use crate::intent::cluster::Cluster;
 use crate::intent::suggest::nearest;
 use crate::protocol::container_contract::{CONTROL_NETWORK, LABEL_OWNER};

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::World;
-use super::service_selection::{Published, label_key};
+use super::published_service::{Published, label_key};
 use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::route::Endpoint;
 use crate::swarm::{NODE_ADDRESS_LABEL, PublishedPort, Snapshot, Task};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::World;
 use super::endpoints::Reach;
-use super::service_selection::label_key;
+use super::published_service::label_key;
 use crate::intent::labels::Redirect as Asked;
 use crate::report::{Finding, FindingCode, Severity};
 use crate::route::{Answer, Backend, Redirect, VirtualHost};

@@ -10,13 +10,13 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use super::service_selection::stack_in;
+use super::published_service::stack_in;
 use crate::intent::material::{MaterialRule, MaterialRules};
 use crate::intent::suggest::nearest;
 use crate::protocol::container_contract::{LABEL_OWNER, LABEL_ROLE};
 use crate::route::MaterialKind;
 use crate::swarm::{Service, Snapshot};
-use crate::types::ServiceGlob;
+use crate::types::{ServiceGlob, ServiceName};
 
 /// The label with which a secret or config says who may use it.
 pub const LABEL_USE_BY: &str = "swarmgate.use-by";
@@ -351,5 +351,10 @@ pub fn kind_word(kind: MaterialKind) -> &'static str {
 
 /// A stack by its name, if that is one that can be shown: a label can hold anything.
 fn known(stack: &str) -> String {
-    if super::tls_references::is_plain(stack) { format!("the stack {stack}") } else { "a stack with an odd name".to_owned() }
+    if is_plain(stack) { format!("the stack {stack}") } else { "a stack with an odd name".to_owned() }
+}
+
+/// Whether a stack's name is one that Swarm could give services, so that a shell and YAML read it as it is.
+pub fn is_plain(stack: &str) -> bool {
+    ServiceName::parse(stack).is_ok()
 }

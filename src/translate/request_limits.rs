@@ -13,7 +13,7 @@ use std::ops::Add;
 
 use super::World;
 use super::admission;
-use super::service_selection::label_key;
+use super::published_service::label_key;
 use super::teams::{ByTeam, Team};
 use crate::intent::labels::ServiceLabels;
 use crate::intent::limits::Limits;

@@ -7,14 +7,15 @@ use super::World;
 use super::budget::Lost;
 use super::endpoints::{Candidate, Reach};
 use super::host_settings::{self, HostWide, Members};
+use super::pool::Pool;
+use super::published_service::label_key;
 use super::redirects;
 use super::route_reports;
-use super::service_selection::label_key;
 use super::tls_references;
 use crate::intent::labels::Affinity as AskedAffinity;
 use crate::report::{Finding, FindingCode, RouteKind, RouteReport};
 use crate::route::{Affinity, Backend, BackendProtocol, BackendService, DefaultBackend, PathRoute, RouteTable, VirtualHost};
-use crate::types::{ContextPath, HostKey, HostPattern, RouteKey, ServiceId};
+use crate::types::{ContextPath, HostKey, HostPattern, RouteKey};
 
 /// Everything that has been put together so far.
 #[derive(Default)]
@@ -203,25 +204,6 @@ fn default_backend(world: &World<'_>, member: &Reach<'_>, reports: &mut Vec<Rout
     reports.push(RouteReport { tls: tls.as_ref().map(route_reports::tls), ..report });
     let https_only = member.published.labels.tls.only && (published || world.cluster.has_front());
     DefaultBackend { backend: pool.open(&members), tls, https_only }
-}
-
-/// A pool, and which of its members' endpoints wait.
-pub struct Pool {
-    /// The pool.
-    pub backend: Backend,
-    /// Whether only endpoints that are where they shall be get requests.
-    pub only_reachable: bool,
-}
-
-impl Pool {
-    /// What proxies are told of it. Services that must stay closed are not in it at all, not even by name: a proxy that starts
-    /// alone would ask for their tasks.
-    fn open(self, members: &Members<'_>) -> Backend {
-        let mut backend = self.backend;
-        let closed = |id: &ServiceId| members.iter().any(|member| member.published.labels.closed && member.published.service.id == *id);
-        backend.services.retain(|service| !closed(&service.id));
-        backend
-    }
 }
 
 /// The pool of a route. An endpoint at a port of its node, because not all proxies have its network yet, waits as long as another

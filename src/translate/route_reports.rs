@@ -8,7 +8,7 @@ use super::World;
 use super::budget::Lost;
 use super::endpoints::{Candidate, Reach};
 use super::host_settings::Members;
-use super::route_merge::Pool;
+use super::pool::Pool;
 use crate::report::{
     EndpointReport, EndpointState, Finding, FindingCode, RouteKind, RouteReport, RouteState, ServiceReport, TlsReport, TlsState,
 };

@@ -1,42 +1,18 @@
 //! Which services a cluster publishes, and in which order: by creation, then id.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::admission::NotAdmitted;
 use super::host_ownership::Ownership;
+use super::published_service::{Published, is_claimed_by, stack_of};
 use super::request_limits::Asking;
 use super::{World, admission, host_ownership, misplaced_labels};
-use crate::intent::cluster::Cluster;
-use crate::intent::labels::{LabelReading, PREFIX, ServiceLabels, read_labels, service_cluster_of};
-use crate::protocol::container_contract::LABEL_OWNER;
+
+use crate::intent::labels::{LabelReading, read_labels};
+
 use crate::report::{Finding, FindingCode, Subject};
 use crate::swarm::Service;
-use crate::types::{HostPattern, ServiceName};
-
-/// A service with usable labels.
-#[derive(Debug)]
-pub struct Published<'a> {
-    /// The service.
-    pub service: &'a Service,
-    /// Its checked name.
-    pub name: ServiceName,
-    /// What it asks for.
-    pub labels: ServiceLabels,
-    /// The hosts that are another team's, which it is admitted to.
-    pub guest_at: BTreeSet<HostPattern>,
-}
-
-impl Published<'_> {
-    /// What findings about it are about.
-    pub fn subject(&self) -> Subject {
-        Subject::Service(self.service.name.clone())
-    }
-
-    /// Whether it wants any task at all.
-    pub fn wants_tasks(&self) -> bool {
-        self.service.replicas != Some(0)
-    }
-}
+use crate::types::ServiceName;
 
 /// The services of the cluster, oldest first. Those whose labels cannot be used are left out, with findings; and what those
 /// that are left may not have of what they ask for.
@@ -50,17 +26,6 @@ pub fn published_services<'a>(world: &World<'a>, findings: &mut Vec<Finding>) ->
     let services = ours.into_iter().filter_map(|service| read(world, service, &mut asking, &mut not_admitted, findings)).collect();
     let (services, ownership) = host_ownership::keep_owned(world, services, &mut not_admitted, findings);
     (services, not_admitted, ownership)
-}
-
-/// Whether the service is an application (none of ours) and its label names this cluster.
-pub fn is_claimed_by(cluster: &Cluster, service: &Service) -> bool {
-    let publishes = cluster.service_cluster.as_deref().filter(|value| !value.is_empty());
-    is_application(service) && service_cluster_of(&service.labels) == publishes
-}
-
-/// Whether the service is none of ours.
-pub fn is_application(service: &Service) -> bool {
-    !service.labels.contains_key(LABEL_OWNER)
 }
 
 fn read<'a>(
@@ -122,22 +87,4 @@ fn gap_remedy(world: &World<'_>, service: &Service) -> String {
         Some(_) => "Set deploy.update_config.order to start-first, or run two replicas.".to_owned(),
         None => format!("Run `docker service update --update-order start-first {}`, or two replicas.", service.name),
     }
-}
-
-/// Compose's label with the name of the stack, which prefixes the names of the stack's networks, secrets and configs.
-const STACK_LABEL: &str = "com.docker.stack.namespace";
-
-/// The stack that the service was deployed with, if any.
-pub fn stack_of(service: &Service) -> Option<&str> {
-    stack_in(&service.labels)
-}
-
-/// The stack that the labels of an object name, if any.
-pub fn stack_in(labels: &BTreeMap<String, String>) -> Option<&str> {
-    labels.get(STACK_LABEL).map(String::as_str).filter(|stack| !stack.is_empty())
-}
-
-/// The whole key of one of our labels.
-pub fn label_key(name: &str) -> String {
-    format!("{PREFIX}{name}")
 }

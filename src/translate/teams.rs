@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Add;
 
+use super::published_service::stack_of;
 use super::reference_grants::{LABEL_ACCESS, text};
-use super::service_selection::stack_of;
 use crate::swarm::Service;
 use crate::types::excerpt;
 

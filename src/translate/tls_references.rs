@@ -3,13 +3,13 @@
 //! the host that needs it alone goes without.
 
 use super::World;
-use super::reference_grants::{LABEL_USE_BY, Object, Refusal, Refused, User, kind_word};
-use super::service_selection::{Published, label_key};
+use super::published_service::{Published, label_key};
+use super::reference_grants::{LABEL_USE_BY, Object, Refusal, Refused, User, is_plain, kind_word};
 use crate::intent::labels::{BackendProtocol as Asked, Verification as AskedVerification};
 use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::route::{BackendProtocol, MaterialKind, MaterialRef, TlsBinding, Verification};
 use crate::swarm::{NAMED_CONFIGS_MAX, NAMED_CONFIGS_OF_A_TEAM_MAX};
-use crate::types::{ObjectName, ServiceName, excerpt};
+use crate::types::{ObjectName, excerpt};
 
 /// So many entries of a label are quoted at most.
 const QUOTED_MAX: usize = 10;
@@ -177,11 +177,6 @@ fn grants_for(published: &Published<'_>, user: &User<'_>) -> (String, String) {
         Some(stack) => (format!("stack:{stack}"), format!("stacks: [{stack}]")),
         None => (format!("service:{}", published.name), format!("services: [{}]", published.name)),
     }
-}
-
-/// Whether a stack's name is one that Swarm could give services, so that a shell and YAML read it as it is.
-pub fn is_plain(stack: &str) -> bool {
-    ServiceName::parse(stack).is_ok()
 }
 
 fn is_plain_path(label: &str) -> bool {

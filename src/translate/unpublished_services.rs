@@ -1,7 +1,7 @@
 //! Services that ask for publication and that no declared cluster publishes.
 
 use super::misplaced_labels::slips;
-use super::service_selection::{is_application, is_claimed_by, label_key};
+use super::published_service::{is_application, is_claimed_by, label_key};
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::{LabelReading, read_labels, service_cluster_of};
 use crate::intent::suggest::nearest;

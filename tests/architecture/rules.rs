@@ -125,7 +125,18 @@ impl Source {
         self.name.split('/').next().unwrap_or_default()
     }
 
-    fn complain(&self, line: usize, what: &str) -> String {
+    /// Its code in one piece.
+    pub fn code_text(&self) -> String {
+        self.code.iter().map(|(_, line)| line.as_str()).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Whether all of it is tests.
+    pub fn is_test(&self) -> bool {
+        is_test_file(&self.name)
+    }
+
+    /// A complaint with its place.
+    pub fn complain(&self, line: usize, what: &str) -> String {
         format!("src/{}:{line}: {what}", self.name)
     }
 }

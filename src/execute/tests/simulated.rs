@@ -9,8 +9,8 @@ use rand::{Rng as _, SeedableRng as _};
 use serde_json::json;
 
 use super::Text;
-use crate::execute::{applied, execute};
 use crate::controller::context::Tokens;
+use crate::execute::{applied, execute};
 use crate::fleet::fixtures::{CONTROL, INSTANCE, authority, bundle, cluster, list, map, overlay, publish, seals};
 use crate::fleet::{Mode, ShapeInput, shape};
 use crate::intent::cluster::Cluster;

@@ -9,7 +9,7 @@ use crate::route::{
     Redirect, RouteTable, TlsBinding, Verification, VirtualHost,
 };
 use crate::translate::World;
-use crate::translate::service_selection::Published;
+use crate::translate::published_service::Published;
 use crate::translate::tls_references;
 use crate::types::{HostPattern, ObjectName, Scheme, TaskId};
 

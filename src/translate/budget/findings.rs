@@ -9,7 +9,7 @@ use crate::intent::cluster::Cluster;
 use crate::report::{Finding, FindingCode, Subject};
 use crate::route::{Dimension, Footprint};
 use crate::translate::World;
-use crate::translate::service_selection::{Published, label_key};
+use crate::translate::published_service::{Published, label_key};
 use crate::translate::teams::{ByTeam, Team};
 use crate::types::excerpt;
 

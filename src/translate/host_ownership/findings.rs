@@ -9,7 +9,7 @@ use crate::intent::hosts::listed;
 use crate::intent::hosts_spec::Sharing;
 use crate::report::{Finding, FindingCode, Severity};
 use crate::translate::World;
-use crate::translate::service_selection::{Published, label_key};
+use crate::translate::published_service::{Published, label_key};
 use crate::translate::teams::{Apart, Team};
 use crate::types::HostPattern;
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Meeting;
-use crate::translate::service_selection::Published;
+use crate::translate::published_service::Published;
 use crate::translate::teams::{Apart, Team};
 use crate::types::HostPattern;
 

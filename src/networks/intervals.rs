@@ -1,0 +1,20 @@
+//! Arithmetic of waiting: points in time, and the interval in which the proxies are replaced for networks once at most.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Input, Memory};
+
+/// Two to this power.
+pub(super) fn doubled(times: u32) -> i32 {
+    1_i32.checked_shl(times.min(16)).unwrap_or(i32::MAX)
+}
+
+/// Until when the proxies are not replaced for networks again.
+pub(super) fn pace_end(input: &Input<'_>, memory: &Memory) -> Timestamp {
+    memory.last_update.map_or(Timestamp::MIN, |at| later(at, input.interval))
+}
+
+/// This long after a moment.
+pub(super) fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
+    at.checked_add(by).unwrap_or(Timestamp::MAX)
+}

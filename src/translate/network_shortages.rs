@@ -1,0 +1,26 @@
+//! The networks that the proxies have and that lack addresses for proxies which are replaced or start again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::World;
+use super::address_capacity::{self, Needs, Shortage};
+use super::address_exhaustion;
+use super::endpoints::Reach;
+use super::teams::Team;
+use crate::types::NetworkId;
+
+/// The attached networks on which proxies that are replaced, or start again, would not get their addresses.
+pub fn shortages(world: &World<'_>, reaches: &[Reach<'_>]) -> BTreeMap<NetworkId, Shortage> {
+    let Some(service) = world.proxies.service() else { return BTreeMap::new() };
+    let needs = Needs::of(world.cluster, Some(service), world.snapshot);
+    let attached = world.snapshot.networks.values().filter(|n| world.proxies.declare(&n.id) && world.is_application_network(n));
+    let short = attached.filter_map(|network| {
+        let usage = world.usage.get(&network.id)?;
+        let short = address_capacity::shortage_of_attached(network, usage, &needs, service, world.snapshot)?;
+        let over_it = reaches.iter().filter(|reach| reach.networks.contains(&network.id));
+        let teams: BTreeSet<Team<'_>> = over_it.map(|reach| Team::of(reach.published.service)).collect();
+        let by_others = address_exhaustion::by_others(&network.id, &service.id, &teams, short.lacking, world.snapshot);
+        Some((network.id.clone(), Shortage { by_others, ..short }))
+    });
+    short.collect()
+}

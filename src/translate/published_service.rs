@@ -1,0 +1,64 @@
+//! A service that a cluster publishes, and what is read off any service for that: whose it is, which stack, which cluster.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::intent::cluster::Cluster;
+use crate::intent::labels::{PREFIX, ServiceLabels, service_cluster_of};
+use crate::protocol::container_contract::LABEL_OWNER;
+use crate::report::Subject;
+use crate::swarm::Service;
+use crate::types::{HostPattern, ServiceName};
+
+/// A service with usable labels.
+#[derive(Debug)]
+pub struct Published<'a> {
+    /// The service.
+    pub service: &'a Service,
+    /// Its checked name.
+    pub name: ServiceName,
+    /// What it asks for.
+    pub labels: ServiceLabels,
+    /// The hosts that are another team's, which it is admitted to.
+    pub guest_at: BTreeSet<HostPattern>,
+}
+
+impl Published<'_> {
+    /// What findings about it are about.
+    pub fn subject(&self) -> Subject {
+        Subject::Service(self.service.name.clone())
+    }
+
+    /// Whether it wants any task at all.
+    pub fn wants_tasks(&self) -> bool {
+        self.service.replicas != Some(0)
+    }
+}
+
+/// Whether the service is an application (none of ours) and its label names this cluster.
+pub fn is_claimed_by(cluster: &Cluster, service: &Service) -> bool {
+    let publishes = cluster.service_cluster.as_deref().filter(|value| !value.is_empty());
+    is_application(service) && service_cluster_of(&service.labels) == publishes
+}
+
+/// Whether the service is none of ours.
+pub fn is_application(service: &Service) -> bool {
+    !service.labels.contains_key(LABEL_OWNER)
+}
+
+/// Compose's label with the name of the stack, which prefixes the names of the stack's networks, secrets and configs.
+const STACK_LABEL: &str = "com.docker.stack.namespace";
+
+/// The stack that the service was deployed with, if any.
+pub fn stack_of(service: &Service) -> Option<&str> {
+    stack_in(&service.labels)
+}
+
+/// The stack that the labels of an object name, if any.
+pub fn stack_in(labels: &BTreeMap<String, String>) -> Option<&str> {
+    labels.get(STACK_LABEL).map(String::as_str).filter(|stack| !stack.is_empty())
+}
+
+/// The whole key of one of our labels.
+pub fn label_key(name: &str) -> String {
+    format!("{PREFIX}{name}")
+}
