@@ -10,7 +10,6 @@ pub mod channel;
 pub mod cli;
 pub mod controller;
 pub mod docker;
-pub mod engine;
 pub mod execute;
 pub mod explain;
 pub mod extension;
@@ -26,6 +25,7 @@ pub mod render;
 pub mod report;
 pub mod retry;
 pub mod route;
+pub mod runtime;
 // Test equipment. Builds for release have none of it; a debug build of the program does not link it.
 #[cfg(any(test, debug_assertions))]
 pub mod simulator;

@@ -18,7 +18,7 @@ type Places = BTreeSet<(SocketAddr, String)>;
 
 /// The newest table and the last offers, by their addresses. Clones share their content.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Sightings {
+pub(super) struct AddressTracker {
     known: Arc<Mutex<Known>>,
 }
 
@@ -38,7 +38,7 @@ struct Offered {
     used: u64,
 }
 
-impl Sightings {
+impl AddressTracker {
     /// A look has given this table.
     pub(super) fn saw(&self, table: &RouteTable, at: Moment) {
         let places = Arc::new(places(table));
@@ -140,16 +140,16 @@ mod tests {
         Moment::default().later(Duration::from_secs(second))
     }
 
-    fn gone(sightings: &Sightings, number: usize) -> Option<(Vec<String>, Moment)> {
-        let (gone, seen) = sightings.of(&offer(number))?;
+    fn gone(addresses: &AddressTracker, number: usize) -> Option<(Vec<String>, Moment)> {
+        let (gone, seen) = addresses.of(&offer(number))?;
         Some((gone.iter().map(SocketAddr::to_string).collect(), seen))
     }
 
     #[test]
     fn an_address_is_gone_when_its_service_has_left_it_whatever_else_is_different() {
-        let sightings = Sightings::default();
-        sightings.offer(&offer(1), &table("a.test", &[(1, "web"), (2, "web"), (3, "api")]));
-        assert_eq!(gone(&sightings, 1), None, "nobody has looked");
+        let addresses = AddressTracker::default();
+        addresses.offer(&offer(1), &table("a.test", &[(1, "web"), (2, "web"), (3, "api")]));
+        assert_eq!(gone(&addresses, 1), None, "nobody has looked");
         for (second, host, tasks, expected) in [
             (10, "a.test", &[(1, "web"), (2, "web"), (3, "api")][..], &[][..]),
             (20, "b.test", &[(1, "web"), (2, "web"), (3, "api"), (4, "web")], &[]),
@@ -158,27 +158,27 @@ mod tests {
             (50, "a.test", &[], &["10.0.1.1:80", "10.0.1.2:80", "10.0.1.3:80"]),
             (60, "a.test", &[(1, "web"), (2, "web"), (3, "api")], &[]),
         ] {
-            sightings.saw(&table(host, tasks), at(second));
-            assert_eq!(gone(&sightings, 1), Some((expected.iter().map(|text| (*text).to_owned()).collect(), at(second))));
+            addresses.saw(&table(host, tasks), at(second));
+            assert_eq!(gone(&addresses, 1), Some((expected.iter().map(|text| (*text).to_owned()).collect(), at(second))));
         }
-        sightings.confirm(at(70));
-        sightings.confirm(at(65));
-        assert_eq!(gone(&sightings, 1), Some((Vec::new(), at(70))));
+        addresses.confirm(at(70));
+        addresses.confirm(at(65));
+        assert_eq!(gone(&addresses, 1), Some((Vec::new(), at(70))));
     }
 
     #[test]
     fn offers_that_are_asked_about_are_remembered_among_many() {
-        let sightings = Sightings::default();
+        let addresses = AddressTracker::default();
         let table = table("a.test", &[(1, "web")]);
-        sightings.saw(&table, at(1));
-        sightings.offer(&offer(0), &table);
+        addresses.saw(&table, at(1));
+        addresses.offer(&offer(0), &table);
         for number in 1..1000 {
-            sightings.offer(&offer(number), &table);
-            assert!(gone(&sightings, 0).is_some());
+            addresses.offer(&offer(number), &table);
+            assert!(gone(&addresses, 0).is_some());
         }
-        assert!(gone(&sightings, 1).is_none() && gone(&sightings, 999).is_some());
-        sightings.offer_again(&offer(999), &offer(1000));
-        assert!(gone(&sightings, 1000).is_some());
-        assert_eq!(sightings.known().offers.len(), OFFERS_MAX);
+        assert!(gone(&addresses, 1).is_none() && gone(&addresses, 999).is_some());
+        addresses.offer_again(&offer(999), &offer(1000));
+        assert!(gone(&addresses, 1000).is_some());
+        assert_eq!(addresses.known().offers.len(), OFFERS_MAX);
     }
 }

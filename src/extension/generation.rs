@@ -9,7 +9,7 @@ use crate::protocol::messages::Bundle;
 use crate::protocol::timings::GENERATION_AHEAD_OF_CLOCK_MAX;
 
 /// Signs configurations.
-pub(super) struct Stamper {
+pub(super) struct BundleSigner {
     credentials: Credentials,
     /// The highest number that a proxy has run.
     heard: watch::Receiver<u64>,
@@ -17,22 +17,22 @@ pub(super) struct Stamper {
 }
 
 /// A number, and the key to sign with.
-pub(super) struct Stamp {
+pub(super) struct GenerationStamp {
     generation: u64,
     signer: Option<Signer>,
     now: Timestamp,
 }
 
-impl Stamper {
+impl BundleSigner {
     pub(super) fn new(credentials: Credentials, heard: watch::Receiver<u64>) -> Self {
         Self { credentials, heard, last: 0 }
     }
 
     /// For the next configuration.
-    pub(super) fn next(&mut self, now: Timestamp) -> Stamp {
+    pub(super) fn next(&mut self, now: Timestamp) -> GenerationStamp {
         let heard = believable(*self.heard.borrow_and_update(), now);
         self.last = self.last.max(heard).max(microseconds(now)) + 1;
-        Stamp { generation: self.last, signer: self.credentials.current().map(|key| key.signer()), now }
+        GenerationStamp { generation: self.last, signer: self.credentials.current().map(|key| key.signer()), now }
     }
 
     /// Until a proxy has run something newer than what was stamped last. Safe to cancel.
@@ -46,7 +46,7 @@ impl Stamper {
     }
 }
 
-impl Stamp {
+impl GenerationStamp {
     /// The bundle with its number and signature.
     pub(super) fn on(&self, bundle: Bundle) -> Bundle {
         match &self.signer {
@@ -73,8 +73,8 @@ mod tests {
     use super::*;
     use crate::pki::Authority;
 
-    fn generation(stamper: &mut Stamper, now: Timestamp) -> u64 {
-        stamper.next(now).generation
+    fn generation(signer: &mut BundleSigner, now: Timestamp) -> u64 {
+        signer.next(now).generation
     }
 
     #[tokio::test]
@@ -82,15 +82,15 @@ mod tests {
         let now = Timestamp::now();
         let heard = watch::Sender::new(0);
         let credentials = Credentials::new(Authority::create(now).unwrap().root().clone());
-        let mut stamper = Stamper::new(credentials, heard.subscribe());
-        let first = generation(&mut stamper, now);
+        let mut signer = BundleSigner::new(credentials, heard.subscribe());
+        let first = generation(&mut signer, now);
         assert!(first > microseconds(now));
         let earlier = now.checked_sub(SignedDuration::from_hours(1)).unwrap();
-        assert_eq!(generation(&mut stamper, earlier), first + 1, "the clock was set back");
+        assert_eq!(generation(&mut signer, earlier), first + 1, "the clock was set back");
         heard.send_replace(first + 1000);
-        stamper.overtaken().await;
-        assert_eq!(generation(&mut stamper, now), first + 1001, "another extension was further");
+        signer.overtaken().await;
+        assert_eq!(generation(&mut signer, now), first + 1001, "another extension was further");
         heard.send_replace(u64::MAX);
-        assert_eq!(generation(&mut stamper, now), first + 1002, "nobody is that far");
+        assert_eq!(generation(&mut signer, now), first + 1002, "nobody is that far");
     }
 }

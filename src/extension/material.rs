@@ -1,6 +1,6 @@
-//! The certificates, keys and CAs that a table names: read where Swarm mounted them, judged, and kept in memory while they
-//! are in use. One bad object costs its hosts TLS and nobody else anything. An object that is not mounted yet costs
-//! nothing: what its host used before stays in use until the operator has replaced this task by one that has it.
+//! The certificates, keys and CAs that a table names: read where Swarm mounts them, checked, and kept in memory while they are in use.
+//! A bad object disables TLS for its own hosts only. While an object is not mounted yet, its hosts go on with what they used before,
+//! until the operator has replaced this task by one that has the object.
 //!
 //! Contents leave this process towards the proxies only, and are never logged.
 
@@ -18,15 +18,16 @@ use super::certificates::{Fault, Standing};
 use crate::protocol::messages::{Contents, MaterialReport};
 use crate::render::Materials;
 use crate::route::{BackendProtocol, MaterialRef, RouteTable, TlsBinding, Verification};
+use crate::runtime::CertificateFault;
 use crate::types::{ContextPath, HostKey, RouteKey};
-pub(super) use mounted_object::{Authority, Found, Pair};
+pub(super) use mounted_object::{Authority, MaterialStatus, Pair};
 
-/// Reads and remembers.
-pub(super) struct Keeper {
+/// Reads material, and remembers what was read and what is in use.
+pub(super) struct MaterialStore {
     /// Where each object is mounted, under its id.
     directory: PathBuf,
     system_roots: PathBuf,
-    /// What was found in objects that could be read: their contents never change.
+    /// What was read: the contents of an object never change.
     pairs: BTreeMap<TlsBinding, Result<Arc<Pair>, Fault>>,
     authorities: BTreeMap<MaterialRef, Result<Arc<Authority>, Fault>>,
     in_use: InUse,
@@ -43,64 +44,64 @@ pub(super) struct InUse {
     plain: BTreeSet<RouteKey>,
 }
 
-/// A table with the material at hand.
+/// A table together with the material that is available for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Look {
-    /// The table, with the material of before in the place of what is awaited.
+pub(super) struct ResolvedTable {
+    /// The table, with the former material in place of what is awaited.
     pub(super) table: RouteTable,
     /// What may be used.
     pub(super) materials: Materials,
     /// The contents of the secret files in `materials`.
     pub(super) contents: Contents,
-    /// What became of everything that the table names.
+    /// The state of everything that the table names.
     pub(super) reports: Vec<MaterialReport>,
     /// Something is not mounted yet.
     pub(super) awaits: bool,
-    /// When the time changes next what may be used, or what is told of it.
+    /// When the passing of time next changes what may be used, or what is reported.
     pub(super) next_change: Option<Timestamp>,
     used: InUse,
 }
 
-impl Keeper {
+impl MaterialStore {
     pub(super) fn new(directory: &Path, system_roots: &Path) -> Self {
         let (directory, system_roots) = (directory.to_owned(), system_roots.to_owned());
         Self { directory, system_roots, pairs: BTreeMap::new(), authorities: BTreeMap::new(), in_use: InUse::default() }
     }
 
-    /// What there is for a table now.
-    pub(super) fn look(&mut self, table: &RouteTable, now: Timestamp) -> Look {
+    /// Resolves the material of a table.
+    pub(super) fn resolve(&mut self, table: &RouteTable, now: Timestamp) -> ResolvedTable {
         self.forget_all_but(table);
-        let mut look = Look::of(table);
-        look.materials.set_system_roots(self.system_roots.exists());
-        look.reports.extend(report::of_system_roots(table, &self.system_roots));
-        self.look_at_pairs(table, now, &mut look);
-        self.look_at_authorities(table, now, &mut look);
-        look.note_plain();
-        look
+        let mut resolved = ResolvedTable::of(table);
+        resolved.materials.set_system_roots(self.system_roots.exists());
+        resolved.reports.extend(report::of_system_roots(table, &self.system_roots));
+        self.resolve_pairs(table, now, &mut resolved);
+        self.resolve_authorities(table, now, &mut resolved);
+        resolved.note_plain();
+        resolved
     }
 
-    /// Notes that the engine accepted what a look gave.
-    pub(super) fn settle(&mut self, look: &Look) {
-        self.in_use = look.used.clone();
+    /// Remembers that the engine accepted this.
+    pub(super) fn settle(&mut self, resolved: &ResolvedTable) {
+        self.in_use = resolved.used.clone();
     }
 
-    /// What a look uses and no accepted configuration used before: the engine may think otherwise of it.
-    pub(super) fn unproven(&self, look: &Look) -> (BTreeSet<TlsBinding>, BTreeSet<MaterialRef>) {
+    /// What no accepted configuration has used before: the engine may still refuse it.
+    pub(super) fn unproven(&self, resolved: &ResolvedTable) -> (BTreeSet<TlsBinding>, BTreeSet<MaterialRef>) {
         let proven: BTreeSet<&TlsBinding> = self.in_use.pairs.values().map(|(binding, _)| binding).collect();
-        let pairs = look.used.pairs.values().map(|(binding, _)| binding).filter(|binding| !proven.contains(binding));
+        let pairs = resolved.used.pairs.values().map(|(binding, _)| binding).filter(|binding| !proven.contains(binding));
         let proven: BTreeSet<&MaterialRef> = self.in_use.authorities.values().map(|(authority, _)| authority).collect();
-        let authorities = look.used.authorities.values().map(|(authority, _)| authority).filter(|one| !proven.contains(one));
+        let authorities = resolved.used.authorities.values().map(|(authority, _)| authority).filter(|one| !proven.contains(one));
         (pairs.cloned().collect(), authorities.cloned().collect())
     }
 
-    /// Notes that the engine refuses a pair although it looks good.
-    pub(super) fn blame_pair(&mut self, binding: &TlsBinding, words: &str) {
-        self.pairs.insert(binding.clone(), Err(engine_refusal::by_engine(words)));
+    /// Remembers that the engine refuses a pair although it looks good.
+    pub(super) fn reject_pair(&mut self, binding: &TlsBinding, fault: CertificateFault) {
+        self.pairs.insert(binding.clone(), Err(engine_refusal::by_engine(fault)));
     }
 
-    /// Notes that the engine refuses a CA although it looks good.
-    pub(super) fn blame_authority(&mut self, authority: &MaterialRef, words: &str) {
-        self.authorities.insert(authority.clone(), Err(engine_refusal::by_engine(words)));
+    /// Remembers that the engine refuses a CA although it looks good.
+    pub(super) fn reject_authority(&mut self, authority: &MaterialRef, fault: CertificateFault) {
+        self.authorities.insert(authority.clone(), Err(engine_refusal::by_engine(fault)));
     }
 
     fn forget_all_but(&mut self, table: &RouteTable) {
@@ -110,95 +111,97 @@ impl Keeper {
         self.authorities.retain(|authority, _| named.contains(authority));
     }
 
-    fn look_at_pairs(&mut self, table: &RouteTable, now: Timestamp, look: &mut Look) {
+    fn resolve_pairs(&mut self, table: &RouteTable, now: Timestamp, resolved: &mut ResolvedTable) {
         let distinct: BTreeSet<&TlsBinding> = table.bindings().map(|(_, binding)| binding).collect();
-        let found: BTreeMap<&TlsBinding, Found<Pair>> = distinct.into_iter().map(|binding| (binding, self.pair(binding, now))).collect();
-        look.reports.extend(found.iter().map(|(binding, found)| report::of_pair(binding, found, now)));
+        let found: BTreeMap<&TlsBinding, MaterialStatus<Pair>> =
+            distinct.into_iter().map(|binding| (binding, self.pair(binding, now))).collect();
+        resolved.reports.extend(found.iter().map(|(binding, found)| report::of_pair(binding, found, now)));
         for (host, binding) in table.bindings() {
             match found.get(binding) {
-                Some(Found::Good(pair)) => look.use_pair(host.clone(), binding, pair, now),
-                Some(Found::Awaited) => {
-                    look.awaits = true;
-                    if !self.use_former_pair(host.clone(), now, look) {
-                        look.stay_plain(&host, &self.in_use.plain);
+                Some(MaterialStatus::Good(pair)) => resolved.use_pair(host.clone(), binding, pair, now),
+                Some(MaterialStatus::Awaited) => {
+                    resolved.awaits = true;
+                    if !self.use_former_pair(host.clone(), now, resolved) {
+                        resolved.stay_plain(&host, &self.in_use.plain);
                     }
                 }
-                Some(Found::Early(fault)) => look.changes_at(fault.not_before),
-                Some(Found::Bad(_)) | None => {}
+                Some(MaterialStatus::Early(fault)) => resolved.changes_at(fault.not_before),
+                Some(MaterialStatus::Bad(_)) | None => {}
             }
         }
     }
 
-    /// Whether there is one.
-    fn use_former_pair(&self, host: HostKey, now: Timestamp, look: &mut Look) -> bool {
+    /// Uses the former pair of a host. `false`: there is none.
+    fn use_former_pair(&self, host: HostKey, now: Timestamp, resolved: &mut ResolvedTable) -> bool {
         let former = self.in_use.pairs.get(&host).filter(|(_, pair)| pair.facts.standing(now) == Standing::Valid);
         if let Some((binding, pair)) = former {
-            look.bind(&host, binding);
-            look.use_pair(host, binding, pair, now);
+            resolved.bind(&host, binding);
+            resolved.use_pair(host, binding, pair, now);
         }
         former.is_some()
     }
 
-    fn pair(&mut self, binding: &TlsBinding, now: Timestamp) -> Found<Pair> {
+    fn pair(&mut self, binding: &TlsBinding, now: Timestamp) -> MaterialStatus<Pair> {
         if let Some(missing) = binding.objects().find(|object| object.id.is_none()) {
-            return Found::missing(missing);
+            return MaterialStatus::missing(missing);
         }
         let judged = match self.pairs.get(binding) {
             Some(judged) => judged.clone(),
             None => match mounted_object::read_pair(&self.directory, binding) {
                 Some(judged) => self.pairs.entry(binding.clone()).or_insert(judged.map(Arc::new)).clone(),
-                None => return Found::Awaited,
+                None => return MaterialStatus::Awaited,
             },
         };
-        Found::at(now, judged, |pair| &pair.facts)
+        MaterialStatus::at(now, judged, |pair| &pair.facts)
     }
 
-    fn look_at_authorities(&mut self, table: &RouteTable, now: Timestamp, look: &mut Look) {
+    fn resolve_authorities(&mut self, table: &RouteTable, now: Timestamp, resolved: &mut ResolvedTable) {
         let distinct: BTreeSet<&MaterialRef> = crate::render::authorities(table).collect();
-        let found: BTreeMap<&MaterialRef, Found<Authority>> = distinct.into_iter().map(|one| (one, self.authority(one, now))).collect();
-        look.reports.extend(found.iter().map(|(authority, found)| report::of_authority(authority, found, now)));
+        let found: BTreeMap<&MaterialRef, MaterialStatus<Authority>> =
+            distinct.into_iter().map(|one| (one, self.authority(one, now))).collect();
+        resolved.reports.extend(found.iter().map(|(authority, found)| report::of_authority(authority, found, now)));
         for (place, protocol) in protocols(table) {
             match &protocol.tls {
                 Some(Verification::Authority(authority)) => match found.get(authority) {
-                    Some(Found::Good(file)) => look.use_authority(place, authority, file, now),
-                    Some(Found::Awaited) => {
-                        look.awaits = true;
-                        self.verify_as_before(place, now, look);
+                    Some(MaterialStatus::Good(file)) => resolved.use_authority(place, authority, file, now),
+                    Some(MaterialStatus::Awaited) => {
+                        resolved.awaits = true;
+                        self.verify_as_before(place, now, resolved);
                     }
-                    Some(Found::Early(fault)) => look.changes_at(fault.not_before),
-                    Some(Found::Bad(_)) | None => {}
+                    Some(MaterialStatus::Early(fault)) => resolved.changes_at(fault.not_before),
+                    Some(MaterialStatus::Bad(_)) | None => {}
                 },
-                Some(other) => drop(look.used.verifications.insert(place, other.clone())),
+                Some(other) => drop(resolved.used.verifications.insert(place, other.clone())),
                 None => {}
             }
         }
     }
 
-    fn verify_as_before(&self, place: RouteKey, now: Timestamp, look: &mut Look) {
+    fn verify_as_before(&self, place: RouteKey, now: Timestamp, resolved: &mut ResolvedTable) {
         let former = self.in_use.authorities.get(&place).filter(|(_, file)| file.facts.standing(now) == Standing::Valid);
         if let Some((authority, file)) = former {
-            look.verify(&place, Verification::Authority(authority.clone()));
-            look.use_authority(place, authority, file, now);
+            resolved.verify(&place, Verification::Authority(authority.clone()));
+            resolved.use_authority(place, authority, file, now);
         } else if let Some(other) = self.in_use.verifications.get(&place) {
-            look.verify(&place, other.clone());
-            look.used.verifications.insert(place, other.clone());
+            resolved.verify(&place, other.clone());
+            resolved.used.verifications.insert(place, other.clone());
         }
     }
 
-    fn authority(&mut self, authority: &MaterialRef, now: Timestamp) -> Found<Authority> {
-        let Some(id) = &authority.id else { return Found::missing(authority) };
+    fn authority(&mut self, authority: &MaterialRef, now: Timestamp) -> MaterialStatus<Authority> {
+        let Some(id) = &authority.id else { return MaterialStatus::missing(authority) };
         let judged = match self.authorities.get(authority) {
             Some(judged) => judged.clone(),
             None => match mounted_object::read_authority(&self.directory, id) {
                 Some(judged) => self.authorities.entry(authority.clone()).or_insert(judged.map(Arc::new)).clone(),
-                None => return Found::Awaited,
+                None => return MaterialStatus::Awaited,
             },
         };
-        Found::at(now, judged, |authority| &authority.facts)
+        MaterialStatus::at(now, judged, |authority| &authority.facts)
     }
 }
 
-impl Look {
+impl ResolvedTable {
     fn of(table: &RouteTable) -> Self {
         Self {
             table: table.clone(),
@@ -238,7 +241,7 @@ impl Look {
         }
     }
 
-    /// Where plain HTTP was answered before, it is until the host has TLS: nobody is sent to where nobody answers yet.
+    /// Where plain HTTP was answered before, it still is until the host has TLS: a redirect would lead to a port that does not answer.
     fn stay_plain(&mut self, key: &HostKey, before: &BTreeSet<RouteKey>) {
         let was_plain = |path: &ContextPath| before.contains(&RouteKey { host: key.clone(), path: path.clone() });
         if let HostKey::Host(host) = key {
@@ -272,7 +275,7 @@ impl Look {
     }
 }
 
-/// How the applications of each route are spoken to.
+/// The backend protocol of each route.
 fn protocols(table: &RouteTable) -> impl Iterator<Item = (RouteKey, &BackendProtocol)> {
     let hosts = table.hosts.iter().flat_map(|(host, virtual_host)| {
         virtual_host.paths.iter().map(move |(path, route)| (RouteKey::new(host, path), &route.backend.protocol))

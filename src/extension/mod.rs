@@ -1,6 +1,5 @@
-//! The render service of one cluster: route table in, tested engine configuration out. It carries no traffic and never
-//! touches the Docker API. Whatever happens to the operator or to a table, its proxies can go on asking for the last good
-//! configuration.
+//! The render service of one cluster: route table in, validated engine configuration out. It carries no traffic, never touches the
+//! Docker API, and knows no engine. Whatever happens to the operator or to a table, it goes on offering the last good configuration.
 
 mod address_tracker;
 mod bisect;
@@ -32,20 +31,20 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::channel::{Answer, ChannelClient, ClientError, Confirmations, Enrolment, Follower, Heard, Moment, follow_peers, serve};
-use crate::engine::{Engine, EngineError};
 use crate::pki::{ClientAuthentication, OPERATOR_NAME, TlsError, server_config};
 use crate::protocol::Bootstrap;
 use crate::protocol::messages::{Desired, WIRE_VERSION};
 use crate::protocol::timings::EXTENSION_CONFIRM_INTERVAL;
 use crate::render::Layout;
+use crate::runtime::EngineError;
 use crate::types::{ClusterName, Digest, EngineKind};
-use address_tracker::Sightings;
-use generation::Stamper;
-use material::Keeper;
-use pipeline::{Offer, Outcome, Workshop};
-use proxy_registry::Proxies;
+use address_tracker::AddressTracker;
+use generation::BundleSigner;
+use material::MaterialStore;
+use pipeline::{Offer, Pipeline, PipelineResult};
+use proxy_registry::ProxyRegistry;
 use reporter::Reporter;
-use validator::Bench;
+use validator::Validator;
 
 /// What an extension must know to start.
 #[derive(Debug, Clone)]
@@ -56,9 +55,9 @@ pub struct ExtensionOptions {
     pub task: String,
     /// Where the operator's channel is: `https://HOST:PORT`, several of them comma-separated.
     pub operator_url: String,
-    /// Whether the operator must be asked where the managers are: there is no control network that knows.
+    /// Whether the operator must be asked for the addresses of the managers: there is no control network.
     pub ask_for_peers: bool,
-    /// Who the operator is, and what the first certificate is asked for with.
+    /// The operator's authority, and the token for the first certificate.
     pub bootstrap: Bootstrap,
     /// The engine that it renders for.
     pub engine_kind: EngineKind,
@@ -66,7 +65,7 @@ pub struct ExtensionOptions {
     pub engine: PathBuf,
     /// Where configurations are written to be tested.
     pub run_dir: PathBuf,
-    /// Where proxies ask.
+    /// Where it listens for proxies.
     pub listen: SocketAddr,
     /// How the proxies' containers are laid out.
     pub layout: Layout,
@@ -81,7 +80,7 @@ pub enum ExtensionError {
     #[error("preparing to follow the operator")]
     Client(#[from] ClientError),
     /// The engine is missing or its directory cannot be written.
-    #[error("trying out the engine")]
+    #[error("asking the engine for its version")]
     Engine(#[from] EngineError),
     /// The proxies cannot be served over TLS.
     #[error("preparing to serve the proxies")]
@@ -96,9 +95,9 @@ pub enum ExtensionError {
     },
 }
 
-/// Runs until told to stop, then ends within a second. Safe to cancel.
+/// Runs until `shutdown` is cancelled, then ends within a second. Safe to cancel.
 pub async fn run(options: ExtensionOptions, shutdown: CancellationToken) -> Result<(), ExtensionError> {
-    let engine = Engine::new(&options.engine, &options.run_dir);
+    let engine = crate::runtime::engine(options.engine_kind, &options.engine, &options.run_dir);
     engine.prepare().await?;
     let engine_version = engine.version().await?;
     let serve_error = |source| ExtensionError::Serve { listen: options.listen, source };
@@ -110,9 +109,9 @@ pub async fn run(options: ExtensionOptions, shutdown: CancellationToken) -> Resu
     tracing::info!(cluster = %options.cluster, engine = engine_version, listen = %options.listen, "the extension starts");
 
     let desired = watch::Sender::new(None);
-    let outcome = watch::Sender::new(Arc::new(Outcome::default()));
+    let outcome = watch::Sender::new(Arc::new(PipelineResult::default()));
     let offers = watch::Sender::new(None);
-    let proxies = Proxies::default();
+    let proxies = ProxyRegistry::default();
     let reporter = Reporter {
         client: &client,
         cluster: options.cluster.clone(),
@@ -122,25 +121,25 @@ pub async fn run(options: ExtensionOptions, shutdown: CancellationToken) -> Resu
         proxies: proxies.clone(),
     };
     let root = credentials.root().clone();
-    let age = Age::default();
-    let shelf = server::Shelf { offers: offers.subscribe(), age: age.clone(), proxies: proxies.clone() };
-    let router = server::router(root, options.cluster.clone(), shelf, shutdown.clone());
-    let keeper = Keeper::new(&options.material_dir, Path::new(options.layout.system_roots));
-    let bench = Bench::new(options.engine_kind, engine, options.run_dir.clone(), options.layout.clone(), options.material_dir.clone());
-    let stamper = Stamper::new(credentials.clone(), proxies.highest_generation());
-    let workshop = Workshop::new(bench, keeper, stamper, age.sightings.clone(), desired.subscribe(), outcome, offers);
+    let freshness = Freshness::default();
+    let published = server::Published { offers: offers.subscribe(), freshness: freshness.clone(), proxies: proxies.clone() };
+    let router = server::router(root, options.cluster.clone(), published, shutdown.clone());
+    let store = MaterialStore::new(&options.material_dir, Path::new(options.layout.system_roots));
+    let validator = Validator::new(options.engine_kind, engine, options.run_dir.clone(), options.layout.clone(), options.material_dir.clone());
+    let signer = BundleSigner::new(credentials.clone(), proxies.highest_generation());
+    let pipeline = Pipeline::new(validator, store, signer, freshness.addresses.clone(), desired.subscribe(), outcome, offers);
     let work = async {
         tokio::select! {
-            // Nobody believes an extension before it has its certificate.
+            // No proxy trusts an extension before it has its certificate.
             _ = credentials.ready() => {}
             () = shutdown.cancelled() => return Ok(()),
         }
         tracing::info!("the extension serves");
         tokio::select! {
             served = serve(listener, tls, router, shutdown.clone()) => served.map_err(serve_error),
-            never = follow(&client, &options.cluster, &desired, &age) => match never {},
-            // Rendering thousands of hosts takes its time; what is known of addresses is told meanwhile.
-            never = worker_thread::aside(workshop.run()) => match never {},
+            never = follow(&client, &options.cluster, &desired, &freshness) => match never {},
+            // Rendering thousands of hosts takes long; questions of proxies are answered meanwhile.
+            never = worker_thread::run_on_thread(pipeline.run()) => match never {},
             never = reporter.run() => match never {},
             never = follow_peers(&client, &enrolment, None, &options.cluster, |_| {}), if options.ask_for_peers => match never {},
         }
@@ -151,43 +150,48 @@ pub async fn run(options: ExtensionOptions, shutdown: CancellationToken) -> Resu
     }
 }
 
-/// What is known of the age of tables, and of the addresses that were handed out. Clones share their content.
+/// How fresh tables are, and whether the addresses on offer are still right. Clones share their content.
 #[derive(Debug, Clone, Default)]
-struct Age {
+struct Freshness {
     confirmations: Confirmations,
-    sightings: Sightings,
+    addresses: AddressTracker,
 }
 
-impl Age {
+impl Freshness {
     /// When this offer was last known to hold: its table is still the newest, or the newest has all addresses of it.
     fn of(&self, offer: &Offer) -> Moment {
         let table = self.confirmations.of(&offer.table);
-        let addresses = self.sightings.of(&offer.config.digest).filter(|(gone, _)| gone.is_empty());
+        let addresses = self.addresses.of(&offer.config.digest).filter(|(gone, _)| gone.is_empty());
         addresses.map_or(table, |(_, seen)| table.max(seen))
     }
 }
 
 /// Keeps `desired` at the newest table that the operator published for this cluster, and notes how fresh it is.
-async fn follow(client: &ChannelClient, cluster: &ClusterName, desired: &watch::Sender<Option<Arc<Desired>>>, age: &Age) -> Infallible {
+async fn follow(
+    client: &ChannelClient,
+    cluster: &ClusterName,
+    desired: &watch::Sender<Option<Arc<Desired>>>,
+    freshness: &Freshness,
+) -> Infallible {
     let mut follower = Follower::new(client, format!("/v1/clusters/{cluster}/desired")).every(EXTENSION_CONFIRM_INTERVAL);
     let mut after: Option<Digest> = None;
     loop {
         let Heard { answer, confirmed } = follower.next::<Desired>(after.as_ref()).await;
         let Answer::New(message) = answer else {
             if let Some(same) = &after {
-                age.confirmations.note(same, confirmed);
-                age.sightings.confirm(confirmed);
+                freshness.confirmations.note(same, confirmed);
+                freshness.addresses.confirm(confirmed);
             }
             continue;
         };
         after = Some(message.digest.clone());
         if message.version != WIRE_VERSION || &message.table.cluster != cluster {
-            tracing::error!(version = message.version, cluster = %message.table.cluster, "the operator sent a table that is not for this extension; ignored");
+            tracing::error!(version = message.version, cluster = %message.table.cluster, "the operator sent a table that is not for this extension; it is ignored");
             continue;
         }
         tracing::debug!(digest = message.digest.short(), "a new table");
-        age.confirmations.note(&message.digest, confirmed);
-        age.sightings.saw(&message.table, confirmed);
+        freshness.confirmations.note(&message.digest, confirmed);
+        freshness.addresses.saw(&message.table, confirmed);
         desired.send_replace(Some(Arc::new(message)));
     }
 }

@@ -1,6 +1,6 @@
-//! Turns the newest table into configurations, has the engine test them, and only then hands them on. A table that the
-//! engine refuses changes nothing but the report: the last good configuration stays. When what it refuses is a certificate, a
-//! route or an administrator's line, that alone is left out and the rest goes on.
+//! Renders the newest table, validates the result with the engine, and only then offers it to proxies. A table that is refused changes
+//! only the report: the last good configuration stays. If the cause is a certificate, a route or an administrator's line, that alone
+//! is left out.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -11,63 +11,63 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::address_tracker::Sightings;
-use super::generation::Stamper;
-use super::material::{Keeper, Look};
+use super::address_tracker::AddressTracker;
+use super::generation::BundleSigner;
+use super::material::{MaterialStore, ResolvedTable};
 use super::quarantine::Quarantine;
 use super::tls_test_tables::{self, Suspect};
-use super::validator::{Bench, Rendered};
-use crate::engine::{EngineError, last_words};
+use super::validator::{RenderedTable, ValidationError, Validator};
 use crate::protocol::messages::{Accepted, Bundle, Desired, MaterialReport, ProxyConfig, Quarantined, Refusal};
 use crate::render::Materials;
 use crate::retry::{Retry, RetryLimits};
 use crate::route::RouteTable;
+use crate::runtime::{EngineError, last_bytes};
 use crate::types::Digest;
 
 const RETRY: RetryLimits = RetryLimits { initial: Duration::from_millis(500), max: Duration::from_secs(30) };
 /// How long an extension that has just started waits for material: its proxies go on with what they have, and the operator
-/// is about to replace it by one that has everything.
+/// soon replaces it by one that has everything.
 const HOLD_MAX: Duration = Duration::from_secs(20);
-/// How soon awaited material is looked for again.
-const AWAIT_AGAIN: Duration = Duration::from_secs(1);
-/// Clocks are set now and then: what expires later is looked at again after this time.
-const NAP_MAX: Duration = Duration::from_secs(3600);
+/// How soon awaited material is checked for again.
+const MATERIAL_POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// Clocks are adjusted now and then: what expires later is checked again after this time.
+const PAUSE_MAX: Duration = Duration::from_secs(3600);
 
-/// What became of the tables so far.
+/// The result of the tables so far.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Outcome {
-    /// The newest that was accepted.
+pub(super) struct PipelineResult {
+    /// The newest table that was accepted.
     pub(super) accepted: Option<Accepted>,
-    /// The newest, if it was refused.
+    /// The newest table, if it was refused.
     pub(super) refused: Option<Refusal>,
     /// The boot snapshot of `accepted`.
     pub(super) boot: Option<Bundle>,
-    /// What to mount, when proxies are not followed live.
+    /// What to mount, if proxies do not follow the extension.
     pub(super) mounted: Option<Bundle>,
-    /// What became of the certificates and CAs that the newest table names.
+    /// The state of the certificates and CAs that the newest table names.
     pub(super) material: Vec<MaterialReport>,
     /// The parts of the newest table that are left out.
     pub(super) quarantined: Vec<Quarantined>,
 }
 
-/// What proxies are handed, and the operator's table that it was rendered from.
+/// What proxies receive, and the operator's table that it was rendered from.
 #[derive(Debug)]
 pub(super) struct Offer {
     pub(super) config: ProxyConfig,
     pub(super) table: Digest,
-    /// The configuration as it is sent: written once, here, and not by whoever answers hundreds of proxies.
+    /// The configuration as it is sent, serialized once for hundreds of proxies.
     pub(super) written: Bytes,
 }
 
 impl Offer {
     fn new(config: ProxyConfig, table: Digest) -> Self {
-        // These messages have no content that cannot be written.
+        // These messages have no content that cannot be serialized.
         let written = serde_json::to_vec(&config).unwrap_or_default().into();
         Self { config, table, written }
     }
 }
 
-/// What was worked on last: the same again gives the same.
+/// The last input: the same input again gives the same result.
 #[derive(Debug, PartialEq, Eq)]
 struct Done {
     desired: Digest,
@@ -76,15 +76,15 @@ struct Done {
     reports: Vec<MaterialReport>,
 }
 
-/// Renders and tests, one table at a time, always the newest.
-pub(super) struct Workshop {
-    bench: Bench,
-    keeper: Keeper,
+/// Renders and validates one table at a time, always the newest.
+pub(super) struct Pipeline {
+    validator: Validator,
+    store: MaterialStore,
     quarantine: Quarantine,
-    stamper: Stamper,
-    sightings: Sightings,
+    signer: BundleSigner,
+    addresses: AddressTracker,
     desired: watch::Receiver<Option<Arc<Desired>>>,
-    outcome: watch::Sender<Arc<Outcome>>,
+    outcome: watch::Sender<Arc<PipelineResult>>,
     offers: watch::Sender<Option<Arc<Offer>>>,
     done: Option<Done>,
     /// When the first table came.
@@ -94,29 +94,29 @@ pub(super) struct Workshop {
 /// What there is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Work {
-    /// Look whether anything is different.
-    Look,
-    /// Proxies have run a newer generation than the one that is offered.
+    /// ResolvedTable whether anything is different.
+    ResolvedTable,
+    /// ProxyRegistry have run a newer generation than the one that is offered.
     Overtaken,
 }
 
-/// When to look again although no new table came; none: not before.
+/// When to check again although no new table came; `None`: not before one comes.
 type Pause = Option<Duration>;
 
-impl Workshop {
+impl Pipeline {
     pub(super) fn new(
-        bench: Bench,
-        keeper: Keeper,
-        stamper: Stamper,
-        sightings: Sightings,
+        validator: Validator,
+        store: MaterialStore,
+        signer: BundleSigner,
+        addresses: AddressTracker,
         desired: watch::Receiver<Option<Arc<Desired>>>,
-        outcome: watch::Sender<Arc<Outcome>>,
+        outcome: watch::Sender<Arc<PipelineResult>>,
         offers: watch::Sender<Option<Arc<Offer>>>,
     ) -> Self {
-        Self { bench, keeper, quarantine: Quarantine::default(), stamper, sightings, desired, outcome, offers, done: None, began: None }
+        Self { validator, store, quarantine: Quarantine::default(), signer, addresses, desired, outcome, offers, done: None, began: None }
     }
 
-    /// Works for ever. Tables that came and went while another was tested are never looked at.
+    /// Runs forever. Tables that came and went while another was validated are skipped.
     pub(super) async fn run(mut self) -> Infallible {
         let mut retry = Retry::new(RETRY);
         loop {
@@ -131,7 +131,7 @@ impl Workshop {
                     pause
                 }
                 Err(error) => {
-                    tracing::error!(%error, "testing a configuration was not possible; trying again");
+                    tracing::error!(%error, "a configuration could not be tested; trying again");
                     self.done = None;
                     Some(retry.next())
                 }
@@ -142,9 +142,9 @@ impl Workshop {
         }
     }
 
-    /// Until there is a newer table, the pause before the next look is over, or proxies have run something newer.
+    /// Waits until there is a newer table, the pause is over, or proxies have run something newer.
     async fn wait_for_work(&mut self, pause: Pause) -> Work {
-        let next_look = async {
+        let next_check = async {
             match pause {
                 Some(pause) => tokio::time::sleep(pause).await,
                 None => std::future::pending().await,
@@ -152,50 +152,50 @@ impl Workshop {
         };
         tokio::select! {
             // The sender lives as long as the extension: an error here cannot occur.
-            _ = self.desired.changed() => Work::Look,
-            () = next_look => Work::Look,
-            () = self.stamper.overtaken() => Work::Overtaken,
+            _ = self.desired.changed() => Work::Check,
+            () = next_check => Work::Check,
+            () = self.signer.overtaken() => Work::Overtaken,
         }
     }
 
-    /// Another extension's clock was ahead, and proxies that followed it refuse what looks older: offers the same as newer.
+    /// Another extension's clock was ahead, and proxies that followed it refuse what seems older: offers the same as newer.
     fn offer_again(&mut self) {
-        let stamp = self.stamper.next(Timestamp::now());
+        let stamp = self.signer.next(Timestamp::now());
         let Some(offer) = self.offers.borrow().clone() else { return };
         let ProxyConfig { live, boot, contents, parts, .. } = offer.config.clone();
         tracing::info!(config = live.digest.short(), "proxies have run a newer generation; offering this one again");
         let config = ProxyConfig::new(stamp.on(live), boot, contents, parts);
-        self.sightings.offer_again(&offer.config.digest, &config.digest);
+        self.addresses.offer_again(&offer.config.digest, &config.digest);
         self.offers.send_replace(Some(Arc::new(Offer::new(config, offer.table.clone()))));
     }
 
-    /// An error is only what says nothing about the table: the engine could not be asked. Else it says when to look again.
+    /// When to check again. An error says nothing about the table: the engine could not be asked.
     async fn work_on(&mut self, desired: &Desired) -> Result<Pause, EngineError> {
         let began = *self.began.get_or_insert_with(Instant::now);
-        let look = self.keeper.look(&desired.table, Timestamp::now());
-        let holds = look.awaits && self.outcome.borrow().accepted.is_none() && began.elapsed() < HOLD_MAX;
+        let resolved = self.store.resolve(&desired.table, Timestamp::now());
+        let holds = resolved.awaits && self.outcome.borrow().accepted.is_none() && began.elapsed() < HOLD_MAX;
         if holds {
-            self.tell_material(&look);
-            return Ok(Some(AWAIT_AGAIN));
+            self.report_material(&resolved);
+            return Ok(Some(MATERIAL_POLL_INTERVAL));
         }
-        let pause = next_look(&look, Timestamp::now());
-        if self.done.as_ref() == Some(&Done::of(desired, &look)) {
+        let pause = next_check(&resolved, Timestamp::now());
+        if self.done.as_ref() == Some(&Done::of(desired, &resolved)) {
             return Ok(pause);
         }
-        if let Some(foreign) = self.bench.foreign(&desired.table) {
-            self.done = Some(Done::of(desired, &look));
-            self.refuse(desired, &look, &foreign);
+        if let Some(foreign) = self.validator.check_engine(&desired.table) {
+            self.done = Some(Done::of(desired, &resolved));
+            self.refuse(desired, &resolved, &foreign);
             return Ok(pause);
         }
-        match self.try_out(desired, look).await {
-            Ok((look, rendered)) => {
-                self.done = Some(Done::of(desired, &look));
-                self.accept(desired, &look, rendered);
+        match self.validate(desired, resolved).await {
+            Ok((resolved, rendered)) => {
+                self.done = Some(Done::of(desired, &resolved));
+                self.accept(desired, &resolved, rendered);
             }
-            Err((look, error)) => {
-                self.done = Some(Done::of(desired, &look));
-                self.refuse(desired, &look, &error);
-                if !matches!(error, EngineError::Refused(_) | EngineError::Oversized(_)) {
+            Err((resolved, error)) => {
+                self.done = Some(Done::of(desired, &resolved));
+                self.refuse(desired, &resolved, &error);
+                if let ValidationError::Unavailable(error) = error {
                     return Err(error);
                 }
             }
@@ -203,87 +203,93 @@ impl Workshop {
         Ok(pause)
     }
 
-    /// Renders and tests; leaves out what the engine refuses: certificates, if it is for these, else other parts.
-    async fn try_out(&mut self, desired: &Desired, look: Look) -> Result<(Look, Rendered), (Look, EngineError)> {
-        match self.try_certificates(desired, look).await {
-            Err((look, EngineError::Refused(words))) => match Box::pin(self.quarantine.search(&self.bench, desired, &look)).await {
-                Ok(Some((table, rendered))) => {
-                    self.quarantine.settle(&table);
-                    Ok((look, rendered))
-                }
-                Ok(None) => Err((look, EngineError::Refused(words))),
-                Err(error) => Err((look, error)),
-            },
-            Err((look, EngineError::Oversized(words))) => match self.quarantine.shed(&self.bench, desired, &look, &words).await {
-                Ok(Some((table, rendered))) => {
-                    self.quarantine.settle(&table);
-                    Ok((look, rendered))
-                }
-                Ok(None) => Err((look, EngineError::Oversized(words))),
-                Err(error) => Err((look, error)),
-            },
-            tried => tried,
+    /// Renders and validates; leaves out what is refused: certificates, if it is these, else other parts.
+    async fn validate(
+        &mut self,
+        desired: &Desired,
+        resolved: ResolvedTable,
+    ) -> Result<(ResolvedTable, RenderedTable), (ResolvedTable, ValidationError)> {
+        let (resolved, error) = match self.validate_certificates(desired, resolved).await {
+            Err((resolved, error)) => (resolved, error),
+            accepted => return accepted,
+        };
+        let found = match &error {
+            ValidationError::Refused(_) => Box::pin(self.quarantine.search(&self.validator, desired, &resolved)).await,
+            ValidationError::TooLarge(words) => self.quarantine.shed(&self.validator, desired, &resolved, words).await,
+            ValidationError::Unavailable(_) => Ok(None),
+        };
+        match found {
+            Ok(Some((table, rendered))) => {
+                self.quarantine.settle(&table);
+                Ok((resolved, rendered))
+            }
+            Ok(None) => Err((resolved, error)),
+            Err(unavailable) => Err((resolved, unavailable.into())),
         }
     }
 
-    /// Renders and tests what is not in quarantine.
-    async fn try_table(&mut self, desired: &Desired, look: &Look) -> Result<Rendered, EngineError> {
-        let table = self.quarantine.applied_to(&look.table);
-        let rendered = self.bench.render_table(desired, look, &table);
-        self.bench.test(&rendered, &look.contents).await?;
+    /// Renders and validates what is not in quarantine.
+    async fn validate_table(&mut self, desired: &Desired, resolved: &ResolvedTable) -> Result<RenderedTable, ValidationError> {
+        let table = self.quarantine.applied_to(&resolved.table);
+        let rendered = self.validator.render_table(desired, resolved, &table);
+        self.validator.validate(&rendered, &resolved.contents).await?;
         self.quarantine.settle(&table);
         Ok(rendered)
     }
 
-    /// Leaves out what certificates the engine refuses, if that is what it refuses.
-    async fn try_certificates(&mut self, desired: &Desired, look: Look) -> Result<(Look, Rendered), (Look, EngineError)> {
-        let refused = match self.try_table(desired, &look).await {
-            Ok(rendered) => return Ok((look, rendered)),
+    /// Leaves out the certificates that the engine refuses, if these are the cause of a refusal.
+    async fn validate_certificates(
+        &mut self,
+        desired: &Desired,
+        resolved: ResolvedTable,
+    ) -> Result<(ResolvedTable, RenderedTable), (ResolvedTable, ValidationError)> {
+        let error = match self.validate_table(desired, &resolved).await {
+            Ok(rendered) => return Ok((resolved, rendered)),
             Err(error) => error,
         };
-        if !matches!(refused, EngineError::Refused(_)) || !self.blame(&look).await {
-            return Err((look, refused));
+        if !matches!(error, ValidationError::Refused(_)) || !self.reject_certificates(&resolved).await {
+            return Err((resolved, error));
         }
-        let look = self.keeper.look(&desired.table, Timestamp::now());
-        match self.try_table(desired, &look).await {
-            Ok(rendered) => Ok((look, rendered)),
-            Err(error) => Err((look, error)),
+        let resolved = self.store.resolve(&desired.table, Timestamp::now());
+        match self.validate_table(desired, &resolved).await {
+            Ok(rendered) => Ok((resolved, rendered)),
+            Err(error) => Err((resolved, error)),
         }
     }
 
     /// Finds the certificates that the engine refuses by themselves. `true`: there are some.
-    async fn blame(&mut self, look: &Look) -> bool {
-        let found = self.bench.culprits(look, tls_test_tables::suspects(self.keeper.unproven(look))).await;
-        for (suspect, words) in &found {
+    async fn reject_certificates(&mut self, resolved: &ResolvedTable) -> bool {
+        let refused = self.validator.refused_suspects(resolved, tls_test_tables::suspects(self.store.unproven(resolved))).await;
+        for (suspect, fault) in &refused {
             match suspect {
-                Suspect::Pair(binding) => self.keeper.blame_pair(binding, words),
-                Suspect::Authority(authority) => self.keeper.blame_authority(authority, words),
+                Suspect::Pair(binding) => self.store.reject_pair(binding, fault.clone()),
+                Suspect::Authority(authority) => self.store.reject_authority(authority, fault.clone()),
             }
         }
-        !found.is_empty()
+        !refused.is_empty()
     }
 
-    fn accept(&mut self, desired: &Desired, look: &Look, rendered: Rendered) {
-        self.keeper.settle(look);
-        let Rendered { live, boot, stock, parts } = rendered;
-        let stamp = self.stamper.next(Timestamp::now());
+    fn accept(&mut self, desired: &Desired, resolved: &ResolvedTable, rendered: RenderedTable) {
+        self.store.settle(resolved);
+        let RenderedTable { live, boot, stock, parts } = rendered;
+        let stamp = self.signer.next(Timestamp::now());
         let (live, stock) = (stamp.on(live), stock.map(|stock| stamp.on(stock)));
         let boot = self.same_boot(&boot).unwrap_or_else(|| stamp.on(Bundle { accepted_at: Some(Timestamp::now()), ..boot }));
-        self.bench.remember_good([&live, &boot]);
+        self.validator.remember_good([&live, &boot]);
         let config_digest = stock.as_ref().unwrap_or(&live).digest.clone();
         tracing::info!(table = desired.digest.short(), config = config_digest.short(), "the engine accepts the configuration");
         let accepted = Accepted { desired_digest: desired.digest.clone(), config_digest };
-        let config = ProxyConfig::new(live, boot.clone(), look.contents.clone(), parts);
-        self.sightings.offer(&config.digest, &desired.table);
+        let config = ProxyConfig::new(live, boot.clone(), resolved.contents.clone(), parts);
+        self.addresses.offer(&config.digest, &desired.table);
         self.offers.send_replace(Some(Arc::new(Offer::new(config, desired.digest.clone()))));
-        let material = look.reports.clone();
-        let quarantined = self.quarantine.told();
-        let outcome = Outcome { accepted: Some(accepted), refused: None, boot: Some(boot), mounted: stock, material, quarantined };
+        let material = resolved.reports.clone();
+        let quarantined = self.quarantine.reports();
+        let outcome = PipelineResult { accepted: Some(accepted), refused: None, boot: Some(boot), mounted: stock, material, quarantined };
         self.outcome.send_replace(Arc::new(outcome));
     }
 
-    /// The boot snapshot from before, if it is the same: it does not change with endpoints, and what is signed anew is another
-    /// one to the operator.
+    /// The boot snapshot from before, if it is the same: it does not change with endpoints, and the operator takes one that is signed
+    /// anew for another one.
     fn same_boot(&self, boot: &Bundle) -> Option<Bundle> {
         let is_same = |before: &&Bundle| {
             (&before.digest, &before.routes_digest, &before.material) == (&boot.digest, &boot.routes_digest, &boot.material)
@@ -291,11 +297,11 @@ impl Workshop {
         self.outcome.borrow().boot.as_ref().filter(is_same).cloned()
     }
 
-    fn refuse(&self, desired: &Desired, look: &Look, error: &EngineError) {
+    fn refuse(&self, desired: &Desired, resolved: &ResolvedTable, error: &ValidationError) {
         let (words, undecided, too_large) = match error {
-            EngineError::Refused(words) => (words.clone(), false, false),
-            EngineError::Oversized(words) => (words.clone(), false, true),
-            other => (last_words(&other.to_string()), true, false),
+            ValidationError::Refused(words) => (words.clone(), false, false),
+            ValidationError::TooLarge(words) => (words.clone(), false, true),
+            ValidationError::Unavailable(error) => (last_bytes(&error.to_string()), true, false),
         };
         tracing::warn!(
             table = desired.digest.short(),
@@ -305,33 +311,33 @@ impl Workshop {
             "the configuration is not accepted; the last good one stays"
         );
         let refused = Some(Refusal { undecided, too_large, ..Refusal::new(desired.digest.clone(), words) });
-        let outcome = Outcome { refused, material: look.reports.clone(), ..self.outcome.borrow().as_ref().clone() };
+        let outcome = PipelineResult { refused, material: resolved.reports.clone(), ..self.outcome.borrow().as_ref().clone() };
         self.outcome.send_replace(Arc::new(outcome));
     }
 
-    /// Tells what is awaited while nothing is rendered.
-    fn tell_material(&self, look: &Look) {
+    /// Reports what is awaited while nothing is rendered.
+    fn report_material(&self, resolved: &ResolvedTable) {
         self.outcome.send_if_modified(|outcome| {
-            let changed = outcome.material != look.reports;
-            *outcome = Arc::new(Outcome { material: look.reports.clone(), ..outcome.as_ref().clone() });
+            let changed = outcome.material != resolved.reports;
+            *outcome = Arc::new(PipelineResult { material: resolved.reports.clone(), ..outcome.as_ref().clone() });
             changed
         });
     }
 }
 
 impl Done {
-    fn of(desired: &Desired, look: &Look) -> Self {
-        let (desired, table) = (desired.digest.clone(), look.table.clone());
-        Self { desired, table, materials: look.materials.clone(), reports: look.reports.clone() }
+    fn of(desired: &Desired, resolved: &ResolvedTable) -> Self {
+        let (desired, table) = (desired.digest.clone(), resolved.table.clone());
+        Self { desired, table, materials: resolved.materials.clone(), reports: resolved.reports.clone() }
     }
 }
 
-/// When something may be different without a new table: what is awaited may have come, what is used may have expired.
-fn next_look(look: &Look, now: Timestamp) -> Pause {
-    if look.awaits {
-        return Some(AWAIT_AGAIN);
+/// When the result may differ without a new table: awaited material may be mounted, material in use may have expired.
+fn next_check(resolved: &ResolvedTable, now: Timestamp) -> Pause {
+    if resolved.awaits {
+        return Some(MATERIAL_POLL_INTERVAL);
     }
-    let until = look.next_change?.duration_since(now).max(jiff::SignedDuration::ZERO);
-    // A little later, so that the clock is past it for certain.
-    Some(until.unsigned_abs().saturating_add(Duration::from_millis(10)).min(NAP_MAX))
+    let until = resolved.next_change?.duration_since(now).max(jiff::SignedDuration::ZERO);
+    // A little later, so that the clock is certainly past it.
+    Some(until.unsigned_abs().saturating_add(Duration::from_millis(10)).min(PAUSE_MAX))
 }

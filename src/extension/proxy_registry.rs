@@ -12,7 +12,7 @@ use crate::protocol::timings::{FORGOTTEN_AFTER, SILENT_AFTER};
 
 /// The proxies' reports by task. Clones share their content.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Proxies {
+pub(super) struct ProxyRegistry {
     shared: Arc<Shared>,
 }
 
@@ -24,7 +24,7 @@ struct Shared {
     highest: watch::Sender<u64>,
 }
 
-impl Proxies {
+impl ProxyRegistry {
     /// Keeps a report, stamped with the time at which it came.
     pub(super) fn take(&self, mut report: ProxyReport, now: Timestamp) {
         report.seen_at = None;
@@ -99,6 +99,7 @@ mod tests {
             rejected: None,
             generation: 0,
             reloads,
+            applied: None,
             activity: None,
             fallbacks: 0,
             load: EngineLoad::default(),
@@ -113,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_heartbeat_that_says_nothing_new_wakes_nobody() {
-        let proxies = Proxies::default();
+        let proxies = ProxyRegistry::default();
         let mut news = proxies.news();
         proxies.take(report("a", 1), at(0));
         assert!(news.has_changed().unwrap());
@@ -126,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_proxy_that_misses_two_reports_is_silent_until_it_is_heard_of_again() {
-        let proxies = Proxies::default();
+        let proxies = ProxyRegistry::default();
         proxies.take(report("a", 1), at(0));
         proxies.take(report("b", 1), at(4));
         let silent = |now| proxies.recent(at(now)).into_iter().map(|report| report.silent).collect::<Vec<_>>();
@@ -142,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_proxy_that_fell_silent_is_forgotten_after_half_a_minute() {
-        let proxies = Proxies::default();
+        let proxies = ProxyRegistry::default();
         proxies.take(report("a", 1), at(0));
         proxies.take(report("b", 1), at(10));
         let names = |now| proxies.recent(at(now)).into_iter().map(|report| report.task).collect::<Vec<_>>();

@@ -1,5 +1,5 @@
-//! Parts of a table that the engine refused: left out, so that all others are served, until they say something else. Which
-//! they are is found by asking the engine; see [`super::bisect`].
+//! Parts of a table that the engine refused: left out until they change, so that all others are served. Which parts these are is found
+//! by testing subsets of them; see [`super::bisect`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -7,22 +7,22 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::bisect;
-use super::material::Look;
-use super::validator::{Bench, Rendered};
-use crate::engine::EngineError;
+use super::material::ResolvedTable;
+use super::validator::{RenderedTable, Validator};
 use crate::protocol::messages::{Desired, Quarantined};
 use crate::route::{EngineSettings, Part, RouteTable};
+use crate::runtime::EngineError;
 use crate::types::Digest;
 
-/// A part that stays the same is tried again when something else changed and this time has passed: it may have been
-/// refused for the company of another part.
-const TRY_AGAIN: Duration = Duration::from_secs(60);
+/// A part that has not changed is tried again when something else changes and this time has passed: it may have been refused only in
+/// combination with another part.
+const RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// What is left out now.
+/// The parts that are left out now.
 #[derive(Default)]
 pub(super) struct Quarantine {
     held: BTreeMap<Part, Held>,
-    /// The table that was accepted last, without what was left out.
+    /// The table that was accepted last, without the parts that were left out.
     good: Option<RouteTable>,
 }
 
@@ -33,110 +33,111 @@ struct Held {
     /// It is left out for its size, and the engine was not asked.
     too_large: bool,
     since: Instant,
-    manner: Manner,
+    removal: Removal,
 }
 
-/// How parts are left out.
+/// How much of a part is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Manner {
-    /// Routes keep their names and answer 503; settings are those of the last good configuration.
-    Muted,
-    /// Not even the names may stay.
-    Gone,
+enum Removal {
+    /// Its content: routes keep their names and answer 503; settings are those of the last good configuration.
+    Content,
+    /// All of it, names included.
+    Whole,
 }
 
 impl Quarantine {
-    /// The table without the parts that are known to be refused and still say the same.
+    /// The table without the parts that are known to be refused and have not changed.
     pub(super) fn applied_to(&mut self, table: &RouteTable) -> RouteTable {
         self.held
-            .retain(|part, held| held.since.elapsed() < TRY_AGAIN && table.identity_of(part) == held.identity && held.identity.is_some());
-        let manner = self.held.values().map(|held| held.manner).max().unwrap_or(Manner::Muted);
-        self.reduced(table, &self.held.keys().cloned().collect(), manner)
+            .retain(|part, held| held.since.elapsed() < RETRY_AFTER && table.identity_of(part) == held.identity && held.identity.is_some());
+        let removal = self.held.values().map(|held| held.removal).max().unwrap_or(Removal::Content);
+        self.reduced(table, &self.held.keys().cloned().collect(), removal)
     }
 
-    /// Notes that the engine accepted this table.
+    /// Remembers that the engine accepted this table.
     pub(super) fn settle(&mut self, table: &RouteTable) {
         self.good = Some(table.clone());
     }
 
-    /// What is left out, for those who look.
-    pub(super) fn told(&self) -> Vec<Quarantined> {
+    /// What is left out, for the report.
+    pub(super) fn reports(&self) -> Vec<Quarantined> {
         self.held
             .iter()
             .map(|(part, held)| Quarantined { part: part.clone(), words: held.words.clone(), too_large: held.too_large })
             .collect()
     }
 
-    /// After a refusal: finds the parts to blame and holds them. The configuration without them, if that is accepted.
+    /// After a refusal: finds the refused parts and holds them. Returns the configuration without them if that is accepted.
     pub(super) async fn search(
         &mut self,
-        bench: &Bench,
+        validator: &Validator,
         desired: &Desired,
-        look: &Look,
-    ) -> Result<Option<(RouteTable, Rendered)>, EngineError> {
-        let all = look.table.parts();
-        let changed = self.changed(&look.table, &all);
-        let refusal = |left_out: BTreeSet<Part>| async move { bench.refusal(desired, look, &look.table.without(&left_out)).await };
+        resolved: &ResolvedTable,
+    ) -> Result<Option<(RouteTable, RenderedTable)>, EngineError> {
+        let all = resolved.table.parts();
+        let changed = self.changed(&resolved.table, &all);
+        let refusal =
+            |left_out: BTreeSet<Part>| async move { validator.refusal(desired, resolved, &resolved.table.without(&left_out)).await };
         let mut found = bisect::find(changed.clone(), refusal).await?;
         if found.is_none() && changed != all {
             found = bisect::find(all, refusal).await?;
         }
         let Some(found) = found.filter(|found| !found.is_empty()) else { return Ok(None) };
         let parts: BTreeSet<Part> = found.iter().map(|(part, _)| part.clone()).collect();
-        for manner in [Manner::Muted, Manner::Gone] {
-            let table = self.reduced(&look.table, &parts, manner);
-            if bench.refusal(desired, look, &table).await?.is_none() {
-                self.hold(&look.table, found, manner, false);
-                let rendered = bench.render_table(desired, look, &table);
+        for removal in [Removal::Content, Removal::Whole] {
+            let table = self.reduced(&resolved.table, &parts, removal);
+            if validator.refusal(desired, resolved, &table).await?.is_none() {
+                self.hold(&resolved.table, found, removal, false);
+                let rendered = validator.render_table(desired, resolved, &table);
                 return Ok(Some((table, rendered)));
             }
         }
         Ok(None)
     }
 
-    /// For a table that is larger than proxies can read: leaves out its largest parts, as few as there must be. Nothing: that does
-    /// not help, or the engine refuses the rest.
+    /// For a table that is larger than proxies can read: leaves out as few of its largest parts as possible. `None`: that does not
+    /// help, or the engine refuses the rest.
     pub(super) async fn shed(
         &mut self,
-        bench: &Bench,
+        validator: &Validator,
         desired: &Desired,
-        look: &Look,
+        resolved: &ResolvedTable,
         words: &str,
-    ) -> Result<Option<(RouteTable, Rendered)>, EngineError> {
-        let parts = look.table.parts();
-        let mut by_size: Vec<(usize, Part)> = parts.into_iter().map(|part| (look.table.size_of(&part), part)).collect();
+    ) -> Result<Option<(RouteTable, RenderedTable)>, EngineError> {
+        let parts = resolved.table.parts();
+        let mut by_size: Vec<(usize, Part)> = parts.into_iter().map(|part| (resolved.table.size_of(&part), part)).collect();
         by_size.sort_by(|a, b| b.cmp(a));
         let without = |count: usize| -> BTreeSet<Part> { by_size[..count].iter().map(|(_, part)| part.clone()).collect() };
-        for manner in [Manner::Muted, Manner::Gone] {
-            let fits = |count: usize| bench.fits(desired, look, &self.reduced(&look.table, &without(count), manner));
+        for removal in [Removal::Content, Removal::Whole] {
+            let fits = |count: usize| validator.fits(desired, resolved, &self.reduced(&resolved.table, &without(count), removal));
             let Some(count) = least(by_size.len(), fits) else { continue };
-            let table = self.reduced(&look.table, &without(count), manner);
-            if bench.refusal(desired, look, &table).await?.is_none() {
-                self.hold(&look.table, without(count).into_iter().map(|part| (part, words.to_owned())).collect(), manner, true);
-                let rendered = bench.render_table(desired, look, &table);
+            let table = self.reduced(&resolved.table, &without(count), removal);
+            if validator.refusal(desired, resolved, &table).await?.is_none() {
+                self.hold(&resolved.table, without(count).into_iter().map(|part| (part, words.to_owned())).collect(), removal, true);
+                let rendered = validator.render_table(desired, resolved, &table);
                 return Ok(Some((table, rendered)));
             }
         }
         Ok(None)
     }
 
-    /// What is not as it was when the engine last accepted a configuration: most likely to blame.
+    /// What has changed since the engine last accepted a configuration, and is the likely cause.
     fn changed(&self, table: &RouteTable, all: &BTreeSet<Part>) -> BTreeSet<Part> {
         let Some(good) = &self.good else { return all.clone() };
         all.iter().filter(|part| good.identity_of(part) != table.identity_of(part)).cloned().collect()
     }
 
-    fn hold(&mut self, table: &RouteTable, found: Vec<(Part, String)>, manner: Manner, too_large: bool) {
+    fn hold(&mut self, table: &RouteTable, found: Vec<(Part, String)>, removal: Removal, too_large: bool) {
         self.held.clear();
         for (part, words) in found {
-            tracing::warn!(part = ?part, words, too_large, "this is refused; it is left out, and everything else is served");
+            tracing::warn!(part = ?part, words, too_large, "a part is refused and left out; everything else is served");
             let identity = table.identity_of(&part);
-            self.held.insert(part, Held { identity, words, too_large, since: Instant::now(), manner });
+            self.held.insert(part, Held { identity, words, too_large, since: Instant::now(), removal });
         }
     }
 
-    fn reduced(&self, table: &RouteTable, parts: &BTreeSet<Part>, manner: Manner) -> RouteTable {
-        if manner == Manner::Gone {
+    fn reduced(&self, table: &RouteTable, parts: &BTreeSet<Part>, removal: Removal) -> RouteTable {
+        if removal == Removal::Whole {
             return table.without(parts);
         }
         let mut muted = table.muted(parts);
@@ -146,13 +147,13 @@ impl Quarantine {
         muted
     }
 
-    /// A line that went wrong may have been one that keeps somebody out: what was there before is better than nothing.
+    /// A refused line may be one that restricts access: the former lines are safer than none.
     fn former_settings(&self, parts: &BTreeSet<Part>) -> Option<&EngineSettings> {
         self.good.as_ref().filter(|_| parts.iter().any(Part::is_setting)).map(|good| &good.settings)
     }
 }
 
-/// The least number from 1 to `most` for which something holds that holds for all greater ones. None: not even for `most`.
+/// The least number from 1 to `most` for which `holds` is true, if it is true for all greater ones. `None`: not even for `most`.
 fn least(most: usize, holds: impl Fn(usize) -> bool) -> Option<usize> {
     if most == 0 || !holds(most) {
         return None;

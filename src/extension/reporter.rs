@@ -1,5 +1,5 @@
-//! Tells the operator what the workshop found and what the proxies run: on every change, and as a heartbeat. A report that
-//! cannot be delivered is never kept: the next one says what is true then.
+//! Reports to the operator the result of the pipeline and what the proxies run: on every change, and as a heartbeat. A report that
+//! cannot be delivered is dropped: the next one has the newer state.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use http::StatusCode;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::pipeline::Outcome;
-use super::proxy_registry::Proxies;
+use super::pipeline::PipelineResult;
+use super::proxy_registry::ProxyRegistry;
 use crate::channel::{ChannelClient, ClientError};
 use crate::protocol::messages::{Accepted, ExtensionReport, WIRE_VERSION};
 use crate::protocol::timings::{EXTENSION_HEARTBEAT, EXTENSION_REPORT_RETRY, REPORT_GATHER};
@@ -26,8 +26,8 @@ pub(super) struct Reporter<'a> {
     pub(super) cluster: ClusterName,
     pub(super) task: String,
     pub(super) engine_version: String,
-    pub(super) outcome: watch::Receiver<Arc<Outcome>>,
-    pub(super) proxies: Proxies,
+    pub(super) outcome: watch::Receiver<Arc<PipelineResult>>,
+    pub(super) proxies: ProxyRegistry,
 }
 
 impl Reporter<'_> {
@@ -67,7 +67,7 @@ impl Reporter<'_> {
     }
 
     /// Sends a report, without the bundles if the operator has got them already.
-    async fn send(&self, outcome: &Outcome, delivered: Option<&Accepted>) -> Result<(), ClientError> {
+    async fn send(&self, outcome: &PipelineResult, delivered: Option<&Accepted>) -> Result<(), ClientError> {
         let short = outcome.accepted.is_some() && outcome.accepted.as_ref() == delivered;
         let bundle = |bundle: &Option<_>| if short { None } else { bundle.clone() };
         let report = ExtensionReport {

@@ -1,4 +1,4 @@
-//! What proxies ask of the extension over HTTP. Checks who asks; hands out what the workshop found good, and nothing else.
+//! The HTTP endpoints for proxies. Authenticates them; offers only what the pipeline has validated.
 
 use std::sync::Arc;
 
@@ -13,9 +13,9 @@ use serde::Deserialize;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::Age;
+use super::Freshness;
 use super::pipeline::Offer;
-use super::proxy_registry::Proxies;
+use super::proxy_registry::ProxyRegistry;
 use crate::channel::{LongPoll, Moment, NotNow, Waited, freshness_headers, is, newer, read_message};
 use crate::http_server::Peer;
 use crate::pki::{ChannelRole, TrustRoot, is_task_name, role_name, task_name};
@@ -23,27 +23,27 @@ use crate::protocol::messages::{Addresses, ProxyReport, WIRE_VERSION};
 use crate::protocol::size_limits::PROXY_REPORT_BYTES_MAX;
 use crate::types::{ClusterName, Digest};
 
-/// What a body is that was written beforehand.
+/// The content type of a body that was serialized beforehand.
 const JSON: [(HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
 
-/// What is handed out, and what comes back.
+/// What proxies are offered, and what they report.
 #[derive(Clone)]
-pub(super) struct Shelf {
+pub(super) struct Published {
     pub(super) offers: watch::Receiver<Option<Arc<Offer>>>,
-    pub(super) age: Age,
-    pub(super) proxies: Proxies,
+    pub(super) freshness: Freshness,
+    pub(super) proxies: ProxyRegistry,
 }
 
 #[derive(Clone)]
-struct Shop {
+struct AppState {
     root: TrustRoot,
     cluster: ClusterName,
-    shelf: Shelf,
+    published: Published,
     shutdown: CancellationToken,
 }
 
-impl Shop {
-    /// Whether a proxy of this cluster asks.
+impl AppState {
+    /// Whether the peer is a proxy of this cluster.
     fn is_proxy(&self, peer: &Peer) -> bool {
         is(peer, &self.root, &role_name(ChannelRole::Proxy, &self.cluster))
     }
@@ -54,25 +54,25 @@ impl Shop {
 }
 
 /// The extension's routes. Long polls end when `shutdown` is cancelled.
-pub(super) fn router(root: TrustRoot, cluster: ClusterName, shelf: Shelf, shutdown: CancellationToken) -> Router {
-    let shop = Shop { root, cluster, shelf, shutdown };
+pub(super) fn router(root: TrustRoot, cluster: ClusterName, published: Published, shutdown: CancellationToken) -> Router {
+    let app = AppState { root, cluster, published, shutdown };
     Router::new()
         .route("/v1/bundle", get(bundle))
         .route("/v1/addresses", get(addresses))
         .route("/v1/proxies/{task}", post(report))
-        .with_state(shop)
+        .with_state(app)
 }
 
-async fn bundle(State(shop): State<Shop>, Query(poll): Query<LongPoll>, Extension(peer): Extension<Peer>) -> Response {
-    if !shop.is_proxy(&peer) {
+async fn bundle(State(app): State<AppState>, Query(poll): Query<LongPoll>, Extension(peer): Extension<Peer>) -> Response {
+    if !app.is_proxy(&peer) {
         return NotNow::Unauthorized.into_response();
     }
     let asked = Moment::now();
     let waited = tokio::select! {
-        waited = newer(shop.shelf.offers, |offer| &offer.config.digest, &poll) => waited,
-        () = shop.shutdown.cancelled() => Waited::Nothing,
+        waited = newer(app.published.offers, |offer| &offer.config.digest, &poll) => waited,
+        () = app.shutdown.cancelled() => Waited::Nothing,
     };
-    let freshness = |offer: &Offer| freshness_headers(asked, shop.shelf.age.of(offer));
+    let freshness = |offer: &Offer| freshness_headers(asked, app.published.freshness.of(offer));
     match waited {
         Waited::New(offer) => (freshness(&offer), JSON, offer.written.clone()).into_response(),
         Waited::Same(offer) => (freshness(&offer), StatusCode::NOT_MODIFIED).into_response(),
@@ -86,12 +86,12 @@ struct AskedOf {
     of: Digest,
 }
 
-async fn addresses(State(shop): State<Shop>, Query(asked_of): Query<AskedOf>, Extension(peer): Extension<Peer>) -> Response {
-    if !shop.is_proxy(&peer) {
+async fn addresses(State(app): State<AppState>, Query(asked_of): Query<AskedOf>, Extension(peer): Extension<Peer>) -> Response {
+    if !app.is_proxy(&peer) {
         return NotNow::Unauthorized.into_response();
     }
     let asked = Moment::now();
-    match shop.shelf.age.sightings.of(&asked_of.of) {
+    match app.published.freshness.addresses.of(&asked_of.of) {
         Some((gone, seen)) => {
             (freshness_headers(asked, seen), Json(Addresses { version: WIRE_VERSION, of: asked_of.of, gone })).into_response()
         }
@@ -99,13 +99,13 @@ async fn addresses(State(shop): State<Shop>, Query(asked_of): Query<AskedOf>, Ex
     }
 }
 
-async fn report(State(shop): State<Shop>, Path(task): Path<String>, Extension(peer): Extension<Peer>, body: Body) -> Response {
-    if !shop.is_task(&peer, &task) {
+async fn report(State(app): State<AppState>, Path(task): Path<String>, Extension(peer): Extension<Peer>, body: Body) -> Response {
+    if !app.is_task(&peer, &task) {
         return NotNow::Unauthorized.into_response();
     }
     match read_message::<ProxyReport>(body, PROXY_REPORT_BYTES_MAX).await {
         Ok(report) if report.version == WIRE_VERSION && report.task == task => {
-            shop.shelf.proxies.take(report, jiff::Timestamp::now());
+            app.published.proxies.take(report, jiff::Timestamp::now());
             StatusCode::NO_CONTENT.into_response()
         }
         Ok(_) => NotNow::Malformed.into_response(),

@@ -1,5 +1,5 @@
-//! Work on a thread of its own. Rendering, digesting and signing thousands of hosts takes seconds in one piece; proxies that ask
-//! meanwhile how fresh their addresses are must be answered, or they take a busy extension for a silent one.
+//! Runs a future on a thread of its own. Rendering, digesting and signing thousands of hosts takes seconds without a pause; proxies that
+//! ask for the freshness of their addresses must be answered meanwhile, or they take a busy extension for a silent one.
 
 use std::future::pending;
 use std::panic::resume_unwind;
@@ -8,15 +8,15 @@ use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
-/// Runs it to its end beside everything else. Dropped, it stops the work where that next waits for something.
-pub(super) async fn aside<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+/// Runs `work` to its end. If this future is dropped, the work stops at its next await point.
+pub(super) async fn run_on_thread<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     let (gone, runtime) = (CancellationToken::new(), Handle::current());
     let _guard = gone.clone().drop_guard();
     let thread = spawn_blocking(move || runtime.block_on(gone.run_until_cancelled(work)));
     match thread.await.map_err(tokio::task::JoinError::try_into_panic) {
         Ok(Some(ended)) => ended,
         Err(Ok(panic)) => resume_unwind(panic),
-        // It was told to stop: nobody is here any more.
+        // It was cancelled: this future has been dropped.
         Ok(None) | Err(Err(_)) => pending().await,
     }
 }
@@ -30,22 +30,22 @@ mod tests {
 
     /// On a runtime with one thread only.
     #[tokio::test]
-    async fn what_is_asked_meanwhile_is_answered() {
+    async fn other_futures_run_meanwhile() {
         let (answered, heard) = mpsc::channel();
         let work = async move { heard.recv_timeout(Duration::from_secs(20)).is_ok() };
-        let (answered_in_time, _) = tokio::join!(aside(work), async move { answered.send(()) });
-        assert!(answered_in_time, "nothing was answered until the work was done");
+        let (answered_in_time, _) = tokio::join!(run_on_thread(work), async move { answered.send(()) });
+        assert!(answered_in_time, "other futures waited until the work was done");
     }
 
     #[tokio::test]
-    async fn work_that_nobody_waits_for_ends() {
+    async fn dropped_work_ends() {
         let (ended, mut end) = tokio::sync::oneshot::channel::<()>();
         let work = async move {
             let _ended = ended;
             pending::<()>().await;
         };
         tokio::select! {
-            () = aside(work) => {}
+            () = run_on_thread(work) => {}
             () = tokio::task::yield_now() => {}
         }
         tokio::time::timeout(Duration::from_secs(20), &mut end).await.expect("it ends").unwrap_err();

@@ -385,6 +385,9 @@ pub struct ProxyReport {
     pub generation: u64,
     /// Reloads since the agent started.
     pub reloads: u64,
+    /// How the newest change came into force. Absent before the first one, and from an agent of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<AppliedBy>,
     /// What it is about; absent: an agent of an earlier version, which does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activity: Option<Activity>,
@@ -400,6 +403,16 @@ pub struct ProxyReport {
     /// Whether the extension has heard nothing of it for longer than two reports take; set by the extension.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub silent: bool,
+}
+
+/// How an engine brought a change into force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum AppliedBy {
+    /// It loaded its whole configuration; new workers serve.
+    Reload,
+    /// It changed while it ran, without a reload; the same workers serve.
+    Runtime,
 }
 
 /// What an engine holds of earlier configurations, and on its volume.

@@ -1,4 +1,5 @@
-//! Brings offers into force: test, swap, reload, verify, tell. An offer that fails anywhere leaves the engine as it was.
+//! Brings offers into force: test, swap, apply, verify, report. An offer that fails anywhere leaves the engine as it was. Paces reloads;
+//! whether a change costs one is the engine's to say.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -13,17 +14,15 @@ use tokio::time::Instant;
 use super::config_directory::{Generation, Generations};
 use super::departed_endpoints;
 use super::endpoint_expiry::{Watcher, steady_after};
-use super::master::{Master, ReloadError};
 use super::name_bootstrap::learn;
 use super::name_handover;
-use super::reload_reason::reason;
+use super::reload_reason::{reason, scope};
 use super::{Agent, Source, secret_files};
 use crate::channel::Moment;
-use crate::engine::{EngineError, last_words};
 use crate::protocol::agent_settings::AgentSettings;
-use crate::protocol::container_contract::ENGINE_MAIN_FILE;
-use crate::protocol::messages::{Bundle, Contents, ProxyConfig, Refusal};
+use crate::protocol::messages::{AppliedBy, Bundle, Contents, ProxyConfig, Refusal};
 use crate::retry::{Retry, RetryLimits};
+use crate::runtime::{Applied, Change, ChangeError, ChangeScope, EngineError, EngineProcess, last_bytes};
 use crate::types::Digest;
 
 /// For what may get better by itself, such as memory or a port that is still taken.
@@ -100,14 +99,21 @@ pub(super) struct Tested {
 enum ApplyError {
     #[error(transparent)]
     Engine(#[from] EngineError),
-    #[error("the reload did not take effect: {0}")]
-    Reload(#[from] ReloadError),
+    #[error("the change did not take effect: {0}")]
+    Change(#[from] ChangeError),
+}
+
+impl ApplyError {
+    /// Whether the engine refused the configuration: it will do so again.
+    fn is_refusal(&self) -> bool {
+        matches!(self, Self::Engine(error) if error.is_refusal())
+    }
 }
 
 /// Applies offers to one running engine.
 pub(super) struct Applier<'a> {
     agent: &'a Agent,
-    master: &'a Master,
+    process: &'a dyn EngineProcess,
     offers: Offered,
     running: Candidate,
     /// The names that the engine refused: it is not asked about them again.
@@ -132,12 +138,12 @@ enum Wake {
 }
 
 impl<'a> Applier<'a> {
-    pub(super) fn new(agent: &'a Agent, master: &'a Master, running: Candidate) -> Self {
+    pub(super) fn new(agent: &'a Agent, process: &'a dyn EngineProcess, running: Candidate) -> Self {
         let mut offers = agent.offers.subscribe();
         // What was offered while the engine started is looked at as well.
         offers.mark_changed();
         let retry = Retry::new(RETRY);
-        Self { agent, master, offers, running, refused_names: None, names_failed: false, fresh_since: None, last_reload: None, retry }
+        Self { agent, process, offers, running, refused_names: None, names_failed: false, fresh_since: None, last_reload: None, retry }
     }
 
     /// Applies for ever. `told` asks for a reload whether anything changed or not.
@@ -154,7 +160,7 @@ impl<'a> Applier<'a> {
                     self.retry.reset();
                     None
                 }
-                Err(ApplyError::Engine(EngineError::Refused(_))) => None,
+                Err(error) if error.is_refusal() => None,
                 Err(_) => Some(self.retry.next()),
             };
         }
@@ -176,17 +182,36 @@ impl<'a> Applier<'a> {
             () = departed_endpoints::until_due(self.agent, &self.running) => Wake::Left,
             () = again => Wake::Offer,
         };
-        if let Some(last) = self.last_reload {
+        if let Some(last) = self.last_reload.filter(|_| self.process.needs_reload(self.scope(wake))) {
             tokio::time::sleep_until(last + self.distance()).await;
         }
         wake
     }
 
+    /// What the next step is going to change, as far as that is known.
+    fn scope(&self, wake: Wake) -> ChangeScope {
+        match wake {
+            Wake::Left => ChangeScope::Endpoints,
+            Wake::Offer => self.offers.borrow().as_ref().map_or(ChangeScope::Everything, |offer| self.scope_of(offer, self.form(offer))),
+            Wake::Told | Wake::Age => ChangeScope::Everything,
+        }
+    }
+
+    /// What an offer changes in what runs.
+    fn scope_of(&self, offer: &ProxyConfig, form: Form) -> ChangeScope {
+        let running = self.running.offer().filter(|_| form == Form::Live && self.running.addressed && self.running.whole);
+        running.map_or(ChangeScope::Everything, |running| scope(&running.parts, &offer.parts))
+    }
+
     /// The more workers still finish requests, the longer reloads wait for one another.
     fn distance(&self) -> Duration {
-        let crowd = u32::try_from(self.master.retiring_workers() / WORKERS_PER_DISTANCE).unwrap_or(u32::MAX);
+        let crowd = u32::try_from(self.retiring_workers() / WORKERS_PER_DISTANCE).unwrap_or(u32::MAX);
         let least = self.agent.options.reload_distance;
         least.saturating_mul(crowd.saturating_add(1)).min(DISTANCE_MAX.max(least))
+    }
+
+    fn retiring_workers(&self) -> usize {
+        self.process.workers().iter().filter(|worker| worker.retiring).count()
     }
 
     async fn step(&mut self, wake: Wake) -> Result<(), ApplyError> {
@@ -219,7 +244,7 @@ impl<'a> Applier<'a> {
         let outcome = self.bring_into_force(&offer, form).await;
         self.agent.tests(None);
         if let Err(error) = &outcome {
-            self.agent.reject(&digest, error, !matches!(error, ApplyError::Engine(EngineError::Refused(_))));
+            self.agent.reject(&digest, error, !error.is_refusal());
         }
         outcome
     }
@@ -243,7 +268,7 @@ impl<'a> Applier<'a> {
         let outcome = self.bring_into_force(&config, Form::Names).await;
         self.names_failed = false;
         if let Err(error) = &outcome {
-            let refused = matches!(error, ApplyError::Engine(EngineError::Refused(_)));
+            let refused = error.is_refusal();
             self.names_failed = !refused;
             self.refused_names = refused.then(|| config.boot.digest.clone());
             self.agent.reject(&config.boot.digest, error, !refused);
@@ -252,37 +277,37 @@ impl<'a> Applier<'a> {
     }
 
     async fn bring_into_force(&mut self, config: &Arc<ProxyConfig>, form: Form) -> Result<(), ApplyError> {
-        let why = self.reason(config, form);
+        let (why, scope) = (self.reason(config, form), self.scope_of(config, form));
         let left = if form == Form::Live { self.agent.left.of(&config.digest) } else { BTreeSet::new() };
         if form == Form::Names {
-            self.agent.learnt.begin(name_handover::former(config));
+            self.agent.learnt.begin(name_handover::former_addresses(self.agent.engine.as_ref(), config));
             if self.running.addressed {
                 self.learn_names(config).await;
             }
         }
         let Tested { generation, whole } = match form {
-            Form::Live => self.tested(&departed_endpoints::without(&config.live, &left), &config.contents).await?,
+            Form::Live => {
+                self.tested(&departed_endpoints::without(self.agent.engine.as_ref(), &config.live, &left), &config.contents).await?
+            }
             Form::Names => self.agent.standby.take(self.agent, config).await?,
         };
         let began = Instant::now();
-        self.load(&generation).await?;
+        let applied = self.load(scope, &generation).await?;
         self.agent.generations.keep_only(&generation);
-        let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let retiring = self.master.retiring_workers();
         self.count_fallback(form);
         self.running = Candidate { left, ..Candidate::offered(Arc::clone(config), form, whole) };
-        let source = form.source().as_str();
-        tracing::info!(config = self.running.bundle.digest.short(), source, reason = why, took_ms, retiring, "reloaded");
+        self.log(&applied, began, &why);
         self.agent.now_running(&self.running).await;
         Ok(())
     }
 
-    /// Makes it the one that the engine reads, or leaves everything as it was: should the engine be reloaded by anything else, it must
-    /// find what it runs.
-    async fn load(&mut self, generation: &Generation) -> Result<(), ApplyError> {
+    /// Makes it the one that the engine reads, or leaves everything as it was: if anything else reloads the engine, it must find what it
+    /// runs.
+    async fn load(&mut self, scope: ChangeScope, generation: &Generation) -> Result<Applied, ApplyError> {
         let previous = self.agent.generations.current_generation();
         self.agent.generations.promote(generation)?;
-        let outcome = self.reload().await;
+        let before = previous.as_ref().map(Generation::path);
+        let outcome = self.apply(Change { scope, before, after: generation.path() }).await;
         if outcome.is_err() {
             previous.map_or(Ok(()), |previous| self.agent.generations.promote(&previous))?;
         }
@@ -302,35 +327,42 @@ impl<'a> Applier<'a> {
     }
 
     /// Takes addresses out of use that their tasks have left, and back into use those whose tasks have returned. What runs was
-    /// accepted and only loses servers, so that the engine is not asked beforehand: it refuses by itself what it cannot load.
+    /// accepted and only loses servers, so it is not tested again: the engine itself refuses what it cannot load.
     async fn leave_left_addresses(&mut self) {
         let Some(config) = self.running.config.clone().filter(|_| self.running.addressed) else { return };
         self.agent.left.tried();
         let left = self.agent.left.of(&config.digest);
-        let bundle = departed_endpoints::without(&config.live, &left);
-        if let Err(error) = self.load_untested(&bundle, &config.contents).await {
-            tracing::error!(config = bundle.digest.short(), %error, "addresses that tasks have left stay in use");
-            return;
+        let bundle = departed_endpoints::without(self.agent.engine.as_ref(), &config.live, &left);
+        let began = Instant::now();
+        match self.load_untested(&bundle, &config.contents).await {
+            Ok(applied) => self.log(&applied, began, &format!("tasks have left {} of the addresses", left.len())),
+            Err(error) => {
+                tracing::error!(config = bundle.digest.short(), %error, "addresses that tasks have left stay in use");
+                return;
+            }
         }
-        tracing::info!(config = bundle.digest.short(), left = left.len(), reason = "tasks have left their addresses", "reloaded");
         self.running.left = left;
         self.agent.left.runs(&self.running);
     }
 
-    async fn load_untested(&mut self, bundle: &Bundle, contents: &Contents) -> Result<(), ApplyError> {
+    async fn load_untested(&mut self, bundle: &Bundle, contents: &Contents) -> Result<Applied, ApplyError> {
         let before = self.agent.generations.current_generation();
         let (generation, _) = self.agent.staged_in(&self.agent.generations, bundle, contents).await?;
-        self.load(&generation).await?;
+        let applied = self.load(ChangeScope::Endpoints, &generation).await?;
         if let Some(before) = before {
             before.remove();
         }
-        Ok(())
+        Ok(applied)
     }
 
     /// Has the engine ask for all names while requests still go to addresses. Should that fail, it asks when it has nothing else,
     /// which costs some requests and is no reason to stay.
     async fn learn_names(&mut self, config: &ProxyConfig) {
-        let Some((bundle, names)) = self.agent.options.names.as_ref().and_then(|_| name_handover::between(config)) else { return };
+        let Some((bundle, names)) =
+            self.agent.options.names.as_ref().and_then(|_| name_handover::between(self.agent.engine.as_ref(), config))
+        else {
+            return;
+        };
         let lesson = self.agent.learnt.lesson();
         if let Err(error) = self.load_for_now(&bundle, &config.contents).await {
             tracing::warn!(%error, "names could not be asked for beforehand");
@@ -341,8 +373,10 @@ impl<'a> Applier<'a> {
 
     async fn load_for_now(&mut self, bundle: &Bundle, contents: &Contents) -> Result<(), ApplyError> {
         let Tested { generation, .. } = self.agent.tested(bundle, contents).await?;
+        let before = self.agent.generations.current_generation();
         self.agent.generations.promote(&generation)?;
-        self.reload().await
+        let before = before.as_ref().map(Generation::path);
+        self.apply(Change { scope: ChangeScope::Everything, before, after: generation.path() }).await.map(drop)
     }
 
     fn reason(&self, config: &ProxyConfig, form: Form) -> String {
@@ -364,16 +398,43 @@ impl<'a> Applier<'a> {
     }
 
     async fn reload_again(&mut self) -> Result<(), ApplyError> {
-        self.reload().await?;
-        tracing::info!(config = self.running.bundle.digest.short(), reason = "told to", "reloaded");
+        let began = Instant::now();
+        let current = self.agent.generations.current_generation();
+        let directory = current.as_ref().map_or_else(|| self.agent.generations.current(), |current| current.path().to_owned());
+        let applied = self.apply(Change { scope: ChangeScope::Everything, before: Some(&directory), after: &directory }).await?;
+        self.log(&applied, began, "requested");
         Ok(())
     }
 
-    async fn reload(&mut self) -> Result<(), ApplyError> {
-        self.last_reload = Some(Instant::now());
-        self.agent.state.send_modify(|state| state.reloads += 1);
-        self.master.reload().await?;
-        Ok(())
+    /// The engine reads the configuration already: has it brought into force, and counts what that cost. A reload that fails counts as
+    /// one, because it costs as much.
+    async fn apply(&mut self, change: Change<'_>) -> Result<Applied, ApplyError> {
+        let began = Instant::now();
+        let outcome = self.process.apply(change).await;
+        let by = match &outcome {
+            Ok(Applied::InPlace(_)) => AppliedBy::Runtime,
+            Ok(Applied::Reloaded) | Err(_) => AppliedBy::Reload,
+        };
+        if by == AppliedBy::Reload {
+            self.last_reload = Some(began);
+        }
+        self.agent.state.send_modify(|state| {
+            state.reloads += u64::from(by == AppliedBy::Reload);
+            state.applied = if outcome.is_ok() { Some(by) } else { state.applied };
+        });
+        Ok(outcome?)
+    }
+
+    fn log(&self, applied: &Applied, began: Instant, reason: &str) {
+        let (config, source) = (self.running.bundle.digest.short(), self.running.source.as_str());
+        let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        match applied {
+            Applied::Reloaded => {
+                let retiring = self.retiring_workers();
+                tracing::info!(config, source, reason, took_ms, retiring, "reloaded");
+            }
+            Applied::InPlace(changed) => tracing::info!(config, source, reason, took_ms, changed, "applied without a reload"),
+        }
     }
 }
 
@@ -387,7 +448,7 @@ impl Agent {
     /// The same in another directory.
     pub(super) async fn tested_in(&self, generations: &Generations, bundle: &Bundle, offered: &Contents) -> Result<Tested, EngineError> {
         let (generation, whole) = self.staged_in(generations, bundle, offered).await?;
-        self.engine.test(&generation.main_file()).await?;
+        self.engine.test(generation.path()).await?;
         Ok(Tested { generation, whole })
     }
 
@@ -398,10 +459,10 @@ impl Agent {
             let left_out = fitted.left_out.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
             tracing::warn!(config = bundle.digest.short(), left_out, "certificates are not to be had; their hosts are left out of TLS");
         }
-        if fitted.left_out.contains(ENGINE_MAIN_FILE) {
+        if fitted.left_out.contains(self.engine.main_file()) {
             return Err(EngineError::Refused("the certificate of the default backend is not to be had".to_owned()));
         }
-        let generation = generations.stage(&bundle.digest, &fitted).await?;
+        let generation = generations.stage(self.engine.as_ref(), &bundle.digest, &fitted).await?;
         Ok((generation, fitted.left_out.is_empty()))
     }
 
@@ -430,9 +491,12 @@ impl Agent {
 
     /// Tells that this configuration is not used, and why.
     pub(super) fn reject(&self, digest: &Digest, error: &impl std::error::Error, undecided: bool) {
-        let words = last_words(&error.to_string());
+        let words = last_bytes(&error.to_string());
         tracing::error!(config = digest.short(), error = words, "a configuration is not used");
         let refusal = Refusal { undecided, ..Refusal::new(digest.clone(), words) };
         self.state.send_modify(|state| state.rejected = Some(refusal));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,41 +1,40 @@
-//! Request bodies on the volume: what they take, and whether that is too much. Nothing of the engine bounds their sum, and a full disk is
-//! everybody's loss. Decides only; `lookout` frees the space.
+//! The disk space of request bodies on the volume, and whether it is too much. Engines do not bound the sum, and a full disk affects
+//! every container of the node. Decides only; `worker_monitor` frees the space.
 
 use std::path::Path;
 
 use nix::sys::statvfs::statvfs;
 
-use super::processes::{Worker, space_below};
 use crate::protocol::agent_settings::BODY_SPOOL_MAX;
+use crate::runtime::{EngineProcess, Worker};
 
-/// The disk is nearly full with less than a twentieth of it, and at most so much, left.
+/// A disk is nearly full when less than a twentieth of it is free, and less than this.
 const RESERVE_MAX: u64 = 1 << 30;
 
-/// The file system of the bodies, in bytes.
+/// The file system of the bodies. In bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Disk {
     free: u64,
     total: u64,
 }
 
-/// What was seen in a look.
+/// What request bodies take.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Spool {
-    /// What all bodies take, in bytes.
+    /// All of them together, in bytes.
     pub(super) taken: u64,
-    /// The workers that have some.
+    /// The workers that have any.
     pub(super) holders: Vec<Worker>,
     /// Why that is too much, if it is.
     pub(super) fault: Option<String>,
 }
 
-/// Looks at what the workers hold below a directory. `stated`: what is allowed; 0 = whatever the disk has.
-pub(super) fn look(workers: &[Worker], directory: &Path, stated: Option<u64>) -> Spool {
-    let Ok(directory) = directory.canonicalize() else { return Spool::default() };
-    let held = workers.iter().map(|worker| (*worker, space_below(worker.pid, &directory))).filter(|(_, taken)| *taken > 0);
+/// Measures the request bodies of the workers, which are in `directory`. `stated`: how many bytes are allowed; 0 = no bound.
+pub(super) fn measure(process: &dyn EngineProcess, workers: &[Worker], directory: &Path, stated: Option<u64>) -> Spool {
+    let held = workers.iter().map(|worker| (*worker, process.request_bodies_of(*worker))).filter(|(_, taken)| *taken > 0);
     let (holders, taken): (Vec<Worker>, Vec<u64>) = held.unzip();
     let taken = taken.into_iter().sum();
-    Spool { taken, holders, fault: fault(taken, stated.unwrap_or(BODY_SPOOL_MAX), disk(&directory)) }
+    Spool { taken, holders, fault: fault(taken, stated.unwrap_or(BODY_SPOOL_MAX), disk(directory)) }
 }
 
 fn disk(directory: &Path) -> Option<Disk> {
@@ -44,7 +43,7 @@ fn disk(directory: &Path) -> Option<Disk> {
     Some(Disk { free: about.blocks_available().saturating_mul(size), total: about.blocks().saturating_mul(size) })
 }
 
-/// Bodies are to blame for a full disk only if it would have room without them: what others fill is not freed by ending anything here.
+/// Bodies are the cause of a full disk only if it would have room without them: ending workers frees nothing that others filled.
 fn fault(taken: u64, most: u64, disk: Option<Disk>) -> Option<String> {
     if most > 0 && taken > most {
         return Some(format!(
@@ -62,6 +61,7 @@ fn fault(taken: u64, most: u64, disk: Option<Disk>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::fake_engine::FakeProcess;
 
     const GIB: u64 = 1 << 30;
 
@@ -70,10 +70,10 @@ mod tests {
     }
 
     #[test]
-    fn bodies_are_too_much_beyond_their_quota_or_when_they_fill_the_disk() {
+    fn bodies_are_too_much_above_the_bound_or_when_they_fill_the_disk() {
         assert!(!is_too_much(8 * GIB, 8 * GIB, 50 * GIB));
         assert!(is_too_much(8 * GIB + 1, 8 * GIB, 50 * GIB));
-        assert!(!is_too_much(8 * GIB, 0, 50 * GIB), "no quota");
+        assert!(!is_too_much(8 * GIB, 0, 50 * GIB), "no bound");
         assert!(is_too_much(GIB, 0, GIB - 1), "the disk is nearly full");
         assert!(!is_too_much(1 << 20, 8 * GIB, 0), "others filled it");
         assert!(fault(GIB, 8 * GIB, None).is_none());
@@ -87,14 +87,13 @@ mod tests {
     }
 
     #[test]
-    fn what_a_worker_holds_is_its_own() {
-        let directory = tempfile::tempdir().unwrap();
-        let body = tempfile::tempfile_in(directory.path()).unwrap();
-        std::io::Write::write_all(&mut &body, &vec![b'x'; 50_000]).unwrap();
-        body.sync_all().unwrap();
-        let me = Worker { pid: nix::unistd::Pid::this(), started: 0, retiring: false };
-        let seen = look(&[me], directory.path(), Some(40_000));
-        assert!(seen.taken >= 50_000 && seen.holders == [me] && seen.fault.is_some(), "{seen:?}");
-        assert_eq!(look(&[me], Path::new("/nonexistent"), None), Spool::default());
+    fn workers_with_bodies_are_the_holders() {
+        let process = FakeProcess::default();
+        let [holder, other] = [1, 2].map(|started| Worker { pid: nix::unistd::Pid::this(), started, retiring: false });
+        process.set_request_bodies(holder, 50_000);
+        let spool = measure(&process, &[holder, other], Path::new("/nonexistent"), Some(40_000));
+        assert_eq!((spool.taken, spool.holders), (50_000, vec![holder]));
+        assert!(spool.fault.is_some());
+        assert_eq!(measure(&process, &[other], Path::new("/nonexistent"), None), Spool::default());
     }
 }

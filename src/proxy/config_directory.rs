@@ -9,8 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::ProxyError;
 use super::secret_files::Fitted;
-use crate::engine::{EngineError, write_files, write_secret_files};
-use crate::protocol::container_contract::{ENGINE_COUNTERS, ENGINE_MAIN_FILE};
+use crate::runtime::{Engine, EngineError, write_secret_files};
 use crate::types::Digest;
 
 const CURRENT: &str = "current";
@@ -26,9 +25,9 @@ pub(super) struct Generations {
 pub(super) struct Generation(PathBuf);
 
 impl Generation {
-    /// What the engine reads.
-    pub(super) fn main_file(&self) -> PathBuf {
-        self.0.join(ENGINE_MAIN_FILE)
+    /// Its directory.
+    pub(super) fn path(&self) -> &Path {
+        &self.0
     }
 
     /// Removes it. What cannot be removed stays: it is only memory.
@@ -65,12 +64,10 @@ impl Generations {
     }
 
     /// Writes a configuration beside the others. It is not in use yet.
-    pub(super) async fn stage(&self, digest: &Digest, fitted: &Fitted) -> Result<Generation, EngineError> {
+    pub(super) async fn stage(&self, engine: &dyn Engine, digest: &Digest, fitted: &Fitted) -> Result<Generation, EngineError> {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         let directory = self.root.join(format!("{number}-{}", digest.short()));
-        let mut files = fitted.files.clone();
-        files.entry(ENGINE_MAIN_FILE.to_owned()).and_modify(|text| *text = with_counters_of_its_own(text, number));
-        write_files(&directory, &files).await?;
+        engine.write_config(&directory, &engine.files_for_load(&fitted.files, number)).await?;
         write_secret_files(&directory, &fitted.secrets.0).await?;
         Ok(Generation(directory))
     }
@@ -80,7 +77,7 @@ impl Generations {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         let directory = self.root.join(format!("{number}-adopted"));
         let moved = fs::rename(&generation.0, &directory);
-        moved.map_err(|source| EngineError::Write { path: directory.display().to_string(), source })?;
+        moved.map_err(|source| EngineError::write(&directory, source))?;
         Ok(Generation(directory))
     }
 
@@ -92,10 +89,10 @@ impl Generations {
             symlink(&generation.0, &next)?;
             fs::rename(&next, self.current())
         };
-        link().map_err(|source| EngineError::Write { path: next.display().to_string(), source })
+        link().map_err(|source| EngineError::write(&next, source))
     }
 
-    /// The link that names the current generation.
+    /// The link that names the current generation: what the engine is started with.
     pub(super) fn current(&self) -> PathBuf {
         self.root.join(CURRENT)
     }
@@ -103,11 +100,6 @@ impl Generations {
     /// What the engine reads now.
     pub(super) fn current_generation(&self) -> Option<Generation> {
         fs::read_link(self.current()).ok().map(Generation)
-    }
-
-    /// What the engine is started with: always the current generation's main file.
-    pub(super) fn main_file(&self) -> PathBuf {
-        self.current().join(ENGINE_MAIN_FILE)
     }
 
     /// Removes all but this one. What cannot be removed stays: it is only memory.
@@ -119,12 +111,6 @@ impl Generations {
             }
         }
     }
-}
-
-/// The engine keeps shared memory of the same name over a reload. Counters of clients must not outlive their workers: one that was
-/// ended never counted its requests down, and after some of that the client would be refused for ever.
-fn with_counters_of_its_own(text: &str, number: u64) -> String {
-    text.replace(ENGINE_COUNTERS, &format!("{ENGINE_COUNTERS}{number}|"))
 }
 
 fn remove_link(link: &Path) -> io::Result<()> {
@@ -140,6 +126,7 @@ mod tests {
 
     use super::*;
     use crate::protocol::messages::Contents;
+    use crate::proxy::fake_engine::FakeEngine;
 
     /// In some of these rounds the file comes after the others are gone, and before the directory is.
     #[test]
@@ -161,17 +148,17 @@ mod tests {
 
     /// A configuration of this text, with a secret file.
     async fn stage(generations: &Generations, text: &str) -> Generation {
-        let files = [(ENGINE_MAIN_FILE.to_owned(), text.to_owned())].into();
+        let files = [("main.conf".to_owned(), text.to_owned())].into();
         let secrets = Contents([("tls.pem".to_owned(), text.to_owned())].into());
         let fitted = Fitted { files, secrets, ..Fitted::default() };
-        generations.stage(&Digest::of_bytes(text.as_bytes()), &fitted).await.unwrap()
+        generations.stage(&FakeEngine, &Digest::of_bytes(text.as_bytes()), &fitted).await.unwrap()
     }
 
     #[tokio::test]
     async fn current_always_names_the_promoted_generation() {
         let directory = tempfile::tempdir().unwrap();
         let generations = Generations::fresh(directory.path().join("config")).unwrap();
-        let current = || fs::read_to_string(generations.main_file()).unwrap();
+        let current = || fs::read_to_string(generations.current().join("main.conf")).unwrap();
         let one = stage(&generations, "one").await;
         generations.promote(&one).unwrap();
         let two = stage(&generations, "two").await;
@@ -181,21 +168,7 @@ mod tests {
         generations.promote(&one).unwrap();
         assert_eq!(current(), "one", "going back works");
         generations.keep_only(&one);
-        assert!(!two.main_file().exists() && current() == "one");
-    }
-
-    #[tokio::test]
-    async fn each_configuration_counts_clients_by_itself() {
-        let directory = tempfile::tempdir().unwrap();
-        let generations = Generations::fresh(directory.path().join("config")).unwrap();
-        let text = "limit_conn_zone $x zone=swarmgate|clients:1m; limit_conn swarmgate|clients 5;";
-        let mut seen = Vec::new();
-        for _ in 0..2 {
-            let written = fs::read_to_string(stage(&generations, text).await.main_file()).unwrap();
-            assert_eq!(written.replace("swarmgate|0|", "swarmgate|").replace("swarmgate|1|", "swarmgate|"), text);
-            seen.push(written);
-        }
-        assert_ne!(seen[0], seen[1]);
+        assert!(!two.path().exists() && current() == "one");
     }
 
     #[tokio::test]

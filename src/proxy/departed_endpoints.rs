@@ -11,9 +11,9 @@ use std::time::Duration;
 use super::Agent;
 use super::apply::Candidate;
 use crate::channel::{ChannelClient, Moment};
-use crate::protocol::container_contract::ENGINE_MAIN_FILE;
 use crate::protocol::messages::{Addresses, Bundle, ProxyConfig};
 use crate::protocol::timings::ADDRESS_CHECK_INTERVAL;
+use crate::runtime::Engine;
 use crate::types::Digest;
 
 /// How often it is looked at whether addresses have to go.
@@ -143,45 +143,16 @@ impl Agent {
 }
 
 /// The same configuration, in which these addresses get nothing.
-pub(super) fn without(bundle: &Bundle, left: &BTreeSet<SocketAddr>) -> Bundle {
-    let mut bundle = bundle.clone();
-    if let Some(text) = bundle.files.get_mut(ENGINE_MAIN_FILE).filter(|_| !left.is_empty()) {
-        *text = text.lines().flat_map(|line| [line_without(line, left), "\n".into()]).collect();
-    }
-    bundle
-}
-
-fn line_without<'a>(line: &'a str, left: &BTreeSet<SocketAddr>) -> std::borrow::Cow<'a, str> {
-    let mut words = line.split_whitespace();
-    let server = words.next().filter(|word| *word == "server").and_then(|_| line.strip_suffix(';'));
-    let place = words.next().and_then(|place| place.trim_end_matches(';').parse().ok());
-    match (server, place) {
-        (Some(server), Some(place)) if left.contains(&place) => format!("{server} down;").into(),
-        _ => line.into(),
-    }
+pub(super) fn without(engine: &dyn Engine, bundle: &Bundle, left: &BTreeSet<SocketAddr>) -> Bundle {
+    Bundle { files: engine.without_endpoints(&bundle.files, left), ..bundle.clone() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::ClusterName;
 
     fn place(text: &str) -> SocketAddr {
         text.parse().unwrap()
-    }
-
-    #[test]
-    fn addresses_that_were_left_get_nothing_wherever_they_stand() {
-        let text = "upstream a {\n  server 192.0.2.1:80 max_fails=3;\n  server 192.0.2.2:80;\n  server 192.0.2.1:80 max_fails=0 backup;\n}\n\
-                    server {\n  server_name 192.0.2.1:80;\n}\nupstream b {\n  server 192.0.2.1:81;\n  server [fd00::1]:80;\n}\n";
-        let files = BTreeMap::from([(ENGINE_MAIN_FILE.to_owned(), text.to_owned())]);
-        let bundle = Bundle::new(ClusterName::parse("dev").unwrap(), Digest::of_bytes(b""), files);
-        assert_eq!(without(&bundle, &BTreeSet::new()), bundle);
-        let left = BTreeSet::from([place("192.0.2.1:80"), place("[fd00::1]:80")]);
-        let expected = "upstream a {\n  server 192.0.2.1:80 max_fails=3 down;\n  server 192.0.2.2:80;\n  \
-                        server 192.0.2.1:80 max_fails=0 backup down;\n}\nserver {\n  server_name 192.0.2.1:80;\n}\n\
-                        upstream b {\n  server 192.0.2.1:81;\n  server [fd00::1]:80 down;\n}\n";
-        assert_eq!(without(&bundle, &left).files[ENGINE_MAIN_FILE], expected);
     }
 
     #[test]

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::{Agent, date_of};
 use crate::channel::{Answer, ChannelClient, Follower, Heard, Moment};
-use crate::engine::last_words;
 use crate::protocol::messages::{BundleFault, ProxyConfig, Refusal};
 use crate::protocol::timings::PROXY_CONFIRM_INTERVAL;
+use crate::runtime::last_bytes;
 use crate::types::Digest;
 
 /// Follows for ever. What is damaged or meant for others is refused here and never reaches the engine.
@@ -35,7 +35,7 @@ pub(super) async fn follow(client: &ChannelClient, agent: &Agent) -> Infallible 
 fn cut(agent: &Agent, trouble: Option<&str>) {
     agent.state.send_modify(|state| {
         let since = state.cut.as_ref().map_or_else(jiff::Timestamp::now, |(_, since)| *since);
-        state.cut = trouble.map(|words| (last_words(words), since));
+        state.cut = trouble.map(|words| (last_bytes(words), since));
     });
 }
 

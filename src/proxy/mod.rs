@@ -1,26 +1,25 @@
-//! The agent in the proxy container (PID 1): fetch, test, swap, reload, verify, report. It fails static: whatever happens
-//! to extension, operator and volume, the engine goes on with the last good configuration. Never touches the Docker API.
+//! The agent in the proxy container (PID 1): fetch, test, swap, apply, verify, report. It fails static: whatever happens to extension,
+//! operator and volume, the engine goes on with the last good configuration. Never touches the Docker API, and knows no engine.
 
 mod address_owner;
 mod apply;
-mod bodies;
 mod body_spool;
 mod config_directory;
 mod departed_endpoints;
 mod dns_server;
 mod docker_dns;
 mod endpoint_expiry;
+#[cfg(test)]
+mod fake_engine;
 mod file_limits;
 mod follow;
 mod health;
 mod last_good_state;
-mod master;
 mod mounted_snapshot;
 mod name_bootstrap;
 mod name_handover;
 mod network_readiness;
 mod peers;
-mod processes;
 mod reload_reason;
 mod report;
 mod secret_files;
@@ -45,12 +44,12 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::channel::{ClientError, Confirmations, Moment};
-use crate::engine::{Engine, EngineError};
 use crate::http_server::{Limits, serve};
 use crate::pki::TrustRoot;
 use crate::protocol::agent_settings::AgentSettings;
-use crate::protocol::messages::{EngineLoad, ProxyConfig, Refusal};
+use crate::protocol::messages::{AppliedBy, EngineLoad, ProxyConfig, Refusal};
 use crate::protocol::{Bootstrap, NewNetworks};
+use crate::runtime::{Engine, EngineError};
 use crate::types::{ClusterName, Digest, EngineKind};
 use config_directory::Generations;
 use departed_endpoints::Left;
@@ -187,6 +186,8 @@ struct State {
     /// The highest generation that ran here, or on this node before: nothing older is run.
     generation: u64,
     reloads: u64,
+    /// How the newest change came into force.
+    applied: Option<AppliedBy>,
     /// What is being tested or loaded, and since when.
     testing: Option<(Digest, Timestamp)>,
     /// Why nothing newer can be had, and since when.
@@ -211,7 +212,7 @@ type Offers = watch::Sender<Option<Arc<ProxyConfig>>>;
 /// What the parts of one agent share.
 struct Agent {
     options: ProxyOptions,
-    engine: Engine,
+    engine: Arc<dyn Engine>,
     generations: Generations,
     standby: Standby,
     store: Store,
@@ -227,6 +228,23 @@ struct Agent {
 }
 
 impl Agent {
+    fn new(options: ProxyOptions, engine: Arc<dyn Engine>) -> Result<Self, ProxyError> {
+        let must_show = options.new_networks.as_ref().is_some_and(|new| network_readiness::is_now(new, Timestamp::now()));
+        Ok(Self {
+            engine,
+            generations: Generations::fresh(options.run_dir.join("config"))?,
+            standby: Standby::new(options.run_dir.join("standby"))?,
+            learnt: dns_server::Learnt::new(),
+            confirmations: Confirmations::default(),
+            left: Left::default(),
+            store: Store::new(&options.state_dir, options.engine_kind, options.bootstrap.root.clone()),
+            state: watch::Sender::new(State { arrived: !must_show, ..State::default() }),
+            offers: watch::Sender::new(None),
+            started: Timestamp::now(),
+            options,
+        })
+    }
+
     /// Who vouches for configurations.
     fn root(&self) -> &TrustRoot {
         &self.options.bootstrap.root
@@ -251,23 +269,10 @@ pub async fn run(options: ProxyOptions, signals: mpsc::Receiver<ProxySignal>) ->
     let health_error = |source| ProxyError::Health { listen: options.health, source };
     let listener = TcpListener::bind(options.health).await.map_err(health_error)?;
     file_limits::take_all_granted();
-    let engine = Engine::new(&options.engine, &options.run_dir);
+    let engine = crate::runtime::engine(options.engine_kind, &options.engine, &options.run_dir);
     engine.prepare().await?;
-    bodies::place_on_volume(&options.run_dir, &options.state_dir);
-    let must_show = options.new_networks.as_ref().is_some_and(|new| network_readiness::is_now(new, jiff::Timestamp::now()));
-    let agent = Agent {
-        engine,
-        generations: Generations::fresh(options.run_dir.join("config"))?,
-        standby: Standby::new(options.run_dir.join("standby"))?,
-        learnt: dns_server::Learnt::new(),
-        confirmations: Confirmations::default(),
-        left: Left::default(),
-        store: Store::new(&options.state_dir, options.engine_kind, options.bootstrap.root.clone()),
-        state: watch::Sender::new(State { arrived: !must_show, ..State::default() }),
-        offers: watch::Sender::new(None),
-        started: Timestamp::now(),
-        options: options.clone(),
-    };
+    engine.keep_request_bodies_on(&options.state_dir);
+    let agent = Agent::new(options.clone(), engine)?;
     agent.remember_generation();
     let forever = CancellationToken::new();
     let health = health::router(agent.state.subscribe());

@@ -9,7 +9,7 @@ use super::config_directory::Generation;
 use super::dns_server::Lesson;
 use super::master::Master;
 use super::{Agent, ProxyError, name_handover};
-use crate::engine::EngineError;
+use crate::runtime::{Change, ChangeScope, EngineError, EngineProcess};
 
 /// How long the engine may take to learn all names before it has nothing else: it repeats a question that was lost after 5 s.
 pub(super) const LEARN_MAX: Duration = Duration::from_secs(12);
@@ -40,7 +40,7 @@ impl Agent {
     /// it learns them while it serves, which costs some requests and is no reason not to start.
     pub(super) async fn learns_first(&self, first: &Candidate) -> Option<Later> {
         self.options.names.as_ref().filter(|_| !first.addressed)?;
-        let (bundle, names) = name_handover::before(&first.bundle)?;
+        let (bundle, names) = name_handover::before(self.engine.as_ref(), &first.bundle)?;
         let whole = self.generations.current_generation()?;
         let contents = first.config.as_ref().map(|config| config.contents.clone()).unwrap_or_default();
         let tested = self.tested(&bundle, &contents).await;
@@ -51,11 +51,14 @@ impl Agent {
     }
 
     /// Gives the engine the whole configuration, once it has learnt the names.
-    pub(super) async fn serves_then(&self, master: &Master, later: Later) -> Result<(), ProxyError> {
+    pub(super) async fn serves_then(&self, process: &dyn EngineProcess, later: Later) -> Result<(), ProxyError> {
         learn(later.lesson, later.names).await;
+        let before = self.generations.current_generation();
         self.generations.promote(&later.whole)?;
+        let before = before.as_ref().map(Generation::path);
+        let change = Change { scope: ChangeScope::Everything, before, after: later.whole.path() };
         let mut tries = 1;
-        while let Err(error) = master.reload().await {
+        while let Err(error) = process.apply(change).await {
             if tries == TRIES {
                 return Err(EngineError::Refused(error.to_string()).into());
             }

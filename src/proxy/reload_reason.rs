@@ -1,23 +1,40 @@
-//! Why a reload happens, for people: which parts of the configuration differ. Pure.
+//! Which parts of a configuration differ, and so why it is applied, for people. Pure.
 
 use std::collections::BTreeMap;
 
-/// Parts that are named; the others are counted.
+use crate::runtime::ChangeScope;
+
+/// So many parts are named; the others are counted.
 const NAMED_MAX: usize = 5;
+
+/// How the names of parts begin that hold nothing but addresses.
+const ENDPOINTS: &str = "endpoints of ";
+
+/// What changed between two configurations of the extension.
+pub(super) fn scope(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> ChangeScope {
+    let changed = changed(before, after);
+    // If no part differs, it is something that parts do not cover.
+    let only_endpoints = !changed.is_empty() && changed.iter().all(|name| name.starts_with(ENDPOINTS));
+    if only_endpoints { ChangeScope::Endpoints } else { ChangeScope::Everything }
+}
+
+fn changed<'a>(before: &'a BTreeMap<String, String>, after: &'a BTreeMap<String, String>) -> Vec<&'a String> {
+    let new = after.keys().filter(|name| !before.contains_key(*name));
+    before.keys().chain(new).filter(|name| before.get(*name) != after.get(*name)).collect()
+}
 
 /// What changed between two configurations, such as `endpoints of app.example.org, settings`.
 pub(super) fn reason(before: Option<&BTreeMap<String, String>>, after: &BTreeMap<String, String>) -> String {
     let Some(before) = before else { return "first configuration from the extension".to_owned() };
-    let differs = |name: &&String| before.get(*name) != after.get(*name);
-    let changed: Vec<&String> = before.keys().chain(after.keys().filter(|name| !before.contains_key(*name))).filter(differs).collect();
-    // New routes bring their endpoints with them: saying both says nothing more.
-    let is_implied = |name: &String| name.strip_prefix("endpoints of ").is_some_and(|host| changed.contains(&&format!("routes of {host}")));
-    let mut told: Vec<&str> = changed.iter().filter(|name| !is_implied(name)).map(|name| name.as_str()).collect();
-    told.sort_unstable();
-    match told.len() {
+    let changed = changed(before, after);
+    // New routes always have endpoints.
+    let is_implied = |name: &String| name.strip_prefix(ENDPOINTS).is_some_and(|host| changed.contains(&&format!("routes of {host}")));
+    let mut named: Vec<&str> = changed.iter().filter(|name| !is_implied(name)).map(|name| name.as_str()).collect();
+    named.sort_unstable();
+    match named.len() {
         0 => "how configurations are written".to_owned(),
-        count if count <= NAMED_MAX => told.join(", "),
-        count => format!("{} and {} more", told[..NAMED_MAX].join(", "), count - NAMED_MAX),
+        count if count <= NAMED_MAX => named.join(", "),
+        count => format!("{} and {} more", named[..NAMED_MAX].join(", "), count - NAMED_MAX),
     }
 }
 
@@ -43,9 +60,19 @@ mod tests {
     }
 
     #[test]
+    fn only_endpoints_have_changed_when_no_other_part_differs() {
+        let check = |before: &[(&str, &str)], after: &[(&str, &str)], expected| assert_eq!(scope(&parts(before), &parts(after)), expected);
+        let before = [("settings", "1"), ("endpoints of a", "1")];
+        check(&before, &[("settings", "1"), ("endpoints of a", "2")], ChangeScope::Endpoints);
+        check(&before, &[("settings", "2"), ("endpoints of a", "2")], ChangeScope::Everything);
+        check(&before, &[("settings", "1"), ("endpoints of a", "1"), ("routes of b", "1")], ChangeScope::Everything);
+        check(&before, &before, ChangeScope::Everything);
+    }
+
+    #[test]
     fn many_parts_are_counted() {
         let many: Vec<(String, String)> = (0..9).map(|n| (format!("endpoints of h{n}"), "1".to_owned())).collect();
-        let told = reason(Some(&BTreeMap::new()), &many.into_iter().collect());
-        assert!(told.starts_with("endpoints of h0, ") && told.ends_with(" and 4 more"), "{told}");
+        let named = reason(Some(&BTreeMap::new()), &many.into_iter().collect());
+        assert!(named.starts_with("endpoints of h0, ") && named.ends_with(" and 4 more"), "{named}");
     }
 }

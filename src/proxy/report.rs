@@ -43,6 +43,7 @@ fn message(agent: &Agent, state: State) -> ProxyReport {
         rejected: state.rejected,
         generation: state.generation,
         reloads: state.reloads,
+        applied: state.applied,
         activity,
         fallbacks: state.fallbacks,
         load: state.load,

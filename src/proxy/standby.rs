@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use super::apply::Tested;
 use super::config_directory::Generations;
 use super::{Agent, ProxyError};
-use crate::engine::EngineError;
 use crate::protocol::messages::ProxyConfig;
+use crate::runtime::EngineError;
 use crate::types::Digest;
 
 /// Routes that change again within this time are tested together.
@@ -63,7 +63,7 @@ impl Standby {
             let began = Instant::now();
             if let Err(error) = self.prepare(agent, &config).await {
                 tracing::error!(config = config.boot.digest.short(), %error, "the configuration with names cannot be prepared");
-                refused = matches!(error, EngineError::Refused(_)).then(|| config.boot.digest.clone());
+                refused = error.is_refusal().then(|| config.boot.digest.clone());
             }
             rest = began.elapsed() * SHARE;
         }

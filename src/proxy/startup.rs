@@ -22,10 +22,10 @@ use super::apply::{Candidate, Form, Offered, Tested};
 use super::last_good_state::Saved;
 use super::{Agent, Source, mounted_snapshot, name_handover};
 use crate::channel::Moment;
-use crate::engine::EngineError;
 use crate::protocol::boot_snapshot;
 use crate::protocol::messages::{Bundle, BundleFault, ProxyConfig};
 use crate::protocol::timings::START_WAITS_FOR_EXTENSION;
+use crate::runtime::EngineError;
 
 /// How old the addresses of a volume may be where the document sets no limit. Swarm gives out the addresses of a network in turn, so
 /// one is reused after some two hundred task starts in a /24. In this time that does not happen even to a busy network.
@@ -108,7 +108,7 @@ impl Agent {
     async fn accepts(&self, candidate: &mut Candidate) -> Result<bool, EngineError> {
         let offered = candidate.config.as_ref().map(|config| config.contents.clone()).unwrap_or_default();
         if let Some(config) = candidate.config.as_ref().filter(|_| !candidate.addressed) {
-            self.learnt.begin(name_handover::former(config));
+            self.learnt.begin(name_handover::former_addresses(self.engine.as_ref(), config));
         }
         self.tests(Some(&candidate.bundle.digest));
         let tested = self.tested(&candidate.bundle, &offered).await;
@@ -120,7 +120,7 @@ impl Agent {
                 self.generations.keep_only(&generation);
                 Ok(true)
             }
-            Err(error @ EngineError::Refused(_)) => {
+            Err(error) if error.is_refusal() => {
                 self.reject(&candidate.bundle.digest, &error, false);
                 Ok(false)
             }

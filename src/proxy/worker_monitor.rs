@@ -1,97 +1,97 @@
-//! Looks at the engine's workers once a second, as long as it serves: keeps those of earlier configurations bounded, and what request
-//! bodies take on the volume. It ends retiring workers only; one that takes connections is first made to retire by a reload.
+//! Checks the engine's workers once a second, as long as it serves: bounds those of earlier configurations, and the disk space of
+//! request bodies. Ends retiring workers only; one that accepts connections first has to retire, by a reload.
 
 use std::convert::Infallible;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use nix::unistd::Pid;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Agent;
 use super::body_spool::{self, Spool};
-use super::master::Master;
-use super::processes::workers_of;
-use super::worker_retirement::{Retirement, Seen};
+use super::worker_retirement::{Retirement, RetiringWorkers};
 use crate::protocol::agent_settings::AgentSettings;
-use crate::protocol::container_contract::ENGINE_BODY_DIR;
 use crate::protocol::messages::EngineLoad;
+use crate::runtime::EngineProcess;
 
-const LOOK: Duration = Duration::from_secs(1);
-/// A reload for the sake of the disk takes its time, and so do the requests that may still finish after it.
-const RELOAD_AGAIN: Duration = Duration::from_secs(15);
+const INTERVAL: Duration = Duration::from_secs(1);
+/// A reload that frees disk space takes its time, and so do the requests that may still finish after it.
+const RELOAD_INTERVAL: Duration = Duration::from_secs(15);
 
-/// One look, on a thread that may wait for the kernel.
-struct Looker {
-    master: Pid,
-    bodies: PathBuf,
+/// Checks on a thread that may wait for the kernel.
+struct Monitor {
+    process: Arc<dyn EngineProcess>,
+    /// Where request bodies are, if the engine writes them to disk.
+    bodies: Option<PathBuf>,
     retirement: Retirement,
 }
 
-/// What a look came to.
-struct Looked {
-    seen: Seen,
+/// The result of one check.
+struct Check {
+    retiring: RetiringWorkers,
     spool: Spool,
-    /// A worker that takes connections holds request bodies that are too much.
+    /// A worker that accepts connections holds request bodies that take too much.
     wants_reload: bool,
 }
 
-impl Looker {
-    fn look(&mut self, bounds: AgentSettings) -> Looked {
-        let workers = workers_of(self.master);
-        let mut seen = self.retirement.look(self.master, &workers, bounds);
-        let spool = body_spool::look(&workers, &self.bodies, bounds.body_spool_max);
+impl Monitor {
+    fn check(&mut self, bounds: AgentSettings) -> Check {
+        let process = self.process.as_ref();
+        let workers = process.workers();
+        let mut retiring = self.retirement.enforce(process, &workers, bounds);
+        let measured = self.bodies.as_deref().map(|bodies| body_spool::measure(process, &workers, bodies, bounds.body_spool_max));
+        let spool = measured.unwrap_or_default();
         if let Some(fault) = &spool.fault {
-            let retiring = spool.holders.iter().filter(|worker| worker.retiring);
-            seen.ended += retiring.map(|worker| u32::from(self.retirement.end(self.master, *worker, fault))).sum::<u32>();
+            let holders = spool.holders.iter().filter(|worker| worker.retiring);
+            retiring.ended += holders.map(|worker| u32::from(self.retirement.end(process, *worker, fault))).sum::<u32>();
         }
         let wants_reload = spool.fault.is_some() && spool.holders.iter().any(|worker| !worker.retiring);
-        Looked { seen, spool, wants_reload }
+        Check { retiring, spool, wants_reload }
     }
 }
 
-/// Watches for ever. `told` asks for a reload.
-pub(super) async fn keep_bounds(agent: &Agent, master: &Master, told: &Notify) -> Infallible {
-    let bodies = agent.options.run_dir.join(ENGINE_BODY_DIR);
-    let mut looker = Looker { master: master.pid(), bodies, retirement: Retirement::default() };
+/// Checks forever. `reload` asks for a reload.
+pub(super) async fn monitor(agent: &Agent, process: Arc<dyn EngineProcess>, reload: &Notify) -> Infallible {
+    let mut monitor = Monitor { process, bodies: agent.engine.request_body_directory(), retirement: Retirement::default() };
     let mut reloaded: Option<Instant> = None;
     loop {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(INTERVAL).await;
         let bounds = agent.state.borrow().bounds;
-        let look = tokio::task::spawn_blocking(move || {
-            let outcome = looker.look(bounds);
-            (looker, outcome)
+        let checked = tokio::task::spawn_blocking(move || {
+            let check = monitor.check(bounds);
+            (monitor, check)
         });
-        let Ok((same, outcome)) = look.await else {
-            // A look that failed as a whole would fail again; the engine goes on without.
-            tracing::error!("the engine's workers cannot be watched any more");
+        let Ok((same, check)) = checked.await else {
+            // A check that panicked would do so again; the engine goes on without.
+            tracing::error!("the engine's workers are no longer monitored");
             return std::future::pending().await;
         };
-        looker = same;
-        if outcome.wants_reload && reloaded.is_none_or(|at| at.elapsed() > RELOAD_AGAIN) {
+        monitor = same;
+        if check.wants_reload && reloaded.is_none_or(|at| at.elapsed() > RELOAD_INTERVAL) {
             reloaded = Some(Instant::now());
-            told.notify_one();
+            reload.notify_one();
         }
-        agent.tell(&outcome);
+        agent.record(&check);
     }
 }
 
 impl Agent {
-    /// Tells what was seen, if it is different from before.
-    fn tell(&self, looked: &Looked) {
-        let Looked { seen, spool, .. } = looked;
+    /// Publishes the result of a check if it differs from the one before.
+    fn record(&self, check: &Check) {
+        let Check { retiring, spool, .. } = check;
         self.state.send_if_modified(|state| {
             let load = EngineLoad {
-                retiring_workers: seen.retiring,
-                retiring_memory: seen.memory,
-                ended_workers: state.load.ended_workers + u64::from(seen.ended),
+                retiring_workers: retiring.count,
+                retiring_memory: retiring.memory,
+                ended_workers: state.load.ended_workers + u64::from(retiring.ended),
                 body_spool: spool.taken,
             };
             if spool.fault.is_some() && state.spool_fault.is_none() {
                 tracing::error!(
                     fault = spool.fault,
-                    "request bodies take too much space; a reload follows, and uploads that last are cut off"
+                    "request bodies take too much disk space; a reload follows, which cuts off uploads that do not finish in time"
                 );
             }
             let changed = (&state.load, &state.spool_fault) != (&load, &spool.fault);

@@ -1,25 +1,22 @@
-//! Workers that finish the connections of earlier configurations: bounded in number and memory. Beyond the bounds the oldest ends, and
-//! its connections with it. Never touches a worker that takes connections, nor any while the engine is told to finish.
+//! Bounds the number and the memory of workers that finish connections of earlier configurations. Above the bounds the oldest one ends,
+//! and its connections with it. Never ends a worker that accepts connections, nor any while the engine drains.
 
 use std::collections::BTreeMap;
 use std::fs;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-
-use super::processes::{Worker, memory_of, still_retires};
 use crate::protocol::agent_settings::AgentSettings;
+use crate::runtime::{EngineProcess, Retire, Worker};
 
-/// Where nobody states a number: enough for every reload of a busy minute.
+/// The default number: enough for every reload of a busy minute.
 const WORKERS_MAX: usize = 64;
-/// The same for engines with many processes: so many generations.
+/// The default number for engines with many workers, in generations.
 const GENERATIONS_MAX: usize = 8;
-/// Where nobody states memory, and the container has more than four times as much.
+/// The default memory for containers that have more than four times as much.
 const MEMORY_MAX: u64 = 1 << 30;
-/// A worker that was told to end and is still there is killed after so many looks.
-const PATIENCE_LOOKS: u32 = 5;
+/// A worker that was asked to end is killed after this many checks.
+const CHECKS_BEFORE_KILL: u32 = 5;
 
-/// What is allowed; none: no bound.
+/// What is allowed; `None`: no bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Bounds {
     workers: Option<usize>,
@@ -27,7 +24,7 @@ struct Bounds {
 }
 
 impl Bounds {
-    /// What a configuration states, and for the rest what fits the engine and the container.
+    /// What the configuration states, and defaults that fit the engine and the container for the rest.
     fn of(stated: AgentSettings, current: usize, container: Option<u64>) -> Self {
         let usual_workers = WORKERS_MAX.max(current.saturating_mul(GENERATIONS_MAX));
         let usual_memory = container.map_or(MEMORY_MAX, |limit| (limit / 4).min(MEMORY_MAX));
@@ -44,54 +41,49 @@ struct Retiree {
     memory: u64,
 }
 
-/// What was seen in a look.
+/// Workers that finish connections of earlier configurations.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Seen {
-    /// Workers that finish connections of earlier configurations.
-    pub(super) retiring: u32,
-    /// Their memory together.
+pub(super) struct RetiringWorkers {
+    /// How many they are.
+    pub(super) count: u32,
+    /// Their memory together, in bytes.
     pub(super) memory: u64,
-    /// How many were told to end in this look.
+    /// How many of them were asked to end in this check.
     pub(super) ended: u32,
 }
 
-/// Ends retiring workers, and remembers which were told.
+/// Ends retiring workers, and remembers which ones were asked to end.
 #[derive(Debug, Default)]
 pub(super) struct Retirement {
-    /// By process id and start, the looks since.
-    told: BTreeMap<(i32, u64), u32>,
+    /// Checks since then, by process id and start.
+    asked: BTreeMap<(i32, u64), u32>,
 }
 
 impl Retirement {
-    /// Looks at the workers and ends those beyond the bounds.
-    pub(super) fn look(&mut self, master: Pid, workers: &[Worker], stated: AgentSettings) -> Seen {
+    /// Ends the workers above the bounds.
+    pub(super) fn enforce(&mut self, process: &dyn EngineProcess, workers: &[Worker], stated: AgentSettings) -> RetiringWorkers {
         let current = workers.iter().filter(|worker| !worker.retiring).count();
-        let retirees = oldest_first(workers);
-        self.told.retain(|key, _| retirees.iter().any(|retiree| key_of(retiree.worker) == *key));
+        let retirees = oldest_first(process, workers);
+        self.asked.retain(|key, _| retirees.iter().any(|retiree| key_of(retiree.worker) == *key));
         let surplus = surplus(&retirees, Bounds::of(stated, current, container_memory()), current);
-        let ended = surplus.iter().filter(|retiree| self.end(master, retiree.worker, "too many, or too much memory")).count();
+        let ended = surplus.iter().filter(|retiree| self.end(process, retiree.worker, "too many, or too much memory")).count();
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let memory = retirees.iter().map(|retiree| retiree.memory).sum();
-        Seen { retiring: count(retirees.len()), memory, ended: count(ended) }
+        RetiringWorkers { count: count(retirees.len()), memory, ended: count(ended) }
     }
 
-    /// Has a retiring worker close its connections and end. `true`: it was told for the first time.
-    pub(super) fn end(&mut self, master: Pid, worker: Worker, why: &str) -> bool {
-        if !still_retires(master, worker) {
+    /// Has a retiring worker close its connections and end. `true`: it was asked for the first time.
+    pub(super) fn end(&mut self, process: &dyn EngineProcess, worker: Worker, why: &str) -> bool {
+        let checks = self.asked.get(&key_of(worker)).map_or(1, |checks| checks + 1);
+        if !process.retire(worker, if checks > CHECKS_BEFORE_KILL { Retire::Kill } else { Retire::Terminate }) {
             return false;
         }
-        let looks = self.told.entry(key_of(worker)).or_default();
-        *looks += 1;
-        let signal = if *looks > PATIENCE_LOOKS { Signal::SIGKILL } else { Signal::SIGTERM };
-        if let Err(error) = kill(worker.pid, signal) {
-            tracing::debug!(%error, pid = worker.pid.as_raw(), "a worker ended by itself");
-            return false;
-        }
-        let first = *looks == 1;
-        if first {
+        self.asked.insert(key_of(worker), checks);
+        let is_first = checks == 1;
+        if is_first {
             tracing::warn!(pid = worker.pid.as_raw(), why, "a worker of an earlier configuration ends, and its connections with it");
         }
-        first
+        is_first
     }
 }
 
@@ -99,15 +91,15 @@ fn key_of(worker: Worker) -> (i32, u64) {
     (worker.pid.as_raw(), worker.started)
 }
 
-fn oldest_first(workers: &[Worker]) -> Vec<Retiree> {
+fn oldest_first(process: &dyn EngineProcess, workers: &[Worker]) -> Vec<Retiree> {
     let retiring = workers.iter().copied().filter(|worker| worker.retiring);
-    let mut retirees: Vec<Retiree> = retiring.map(|worker| Retiree { worker, memory: memory_of(worker.pid) }).collect();
+    let mut retirees: Vec<Retiree> = retiring.map(|worker| Retiree { worker, memory: process.memory_of(worker) }).collect();
     retirees.sort_by_key(|retiree| (retiree.worker.started, retiree.worker.pid.as_raw()));
     retirees
 }
 
-/// The oldest beyond the bounds. The workers of the last configuration finish whatever memory they have: else a reload would
-/// cut off requests that have just begun.
+/// The oldest workers above the bounds. Memory never ends the workers of the last configuration: a reload would cut off requests that
+/// have just begun.
 fn surplus(oldest_first: &[Retiree], bounds: Bounds, current: usize) -> &[Retiree] {
     let too_many = bounds.workers.map_or(0, |most| oldest_first.len().saturating_sub(most));
     let mut memory: u64 = oldest_first.iter().map(|retiree| retiree.memory).sum();
@@ -120,7 +112,7 @@ fn surplus(oldest_first: &[Retiree], bounds: Bounds, current: usize) -> &[Retire
     &oldest_first[..too_many.max(too_large.count())]
 }
 
-/// What the container may have, if that is bounded (cgroup version 2, or 1).
+/// The memory limit of the container, if it has one (cgroup version 2 or 1).
 fn container_memory() -> Option<u64> {
     let files = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
     files.iter().find_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok())
@@ -129,9 +121,10 @@ fn container_memory() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::fake_engine::FakeProcess;
 
     fn retirees(memory: &[u64]) -> Vec<Retiree> {
-        let worker = |number: u64| Worker { pid: Pid::from_raw(7), started: number, retiring: true };
+        let worker = |number: u64| Worker { pid: nix::unistd::Pid::from_raw(7), started: number, retiring: true };
         memory.iter().zip(0..).map(|(memory, number)| Retiree { worker: worker(number), memory: *memory }).collect()
     }
 
@@ -143,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_end_until_the_rest_is_within_the_bounds() {
+    fn the_oldest_workers_end_until_the_bounds_are_kept() {
         assert_eq!(ended(&[5, 5, 5], None, None), 0);
         assert_eq!(ended(&[5, 5, 5], Some(3), Some(15)), 0);
         assert_eq!(ended(&[5, 5, 5], Some(2), None), 1);
@@ -154,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_never_ends_the_workers_of_the_last_configuration_and_the_number_may() {
+    fn only_the_number_ends_workers_of_the_last_configuration() {
         assert_eq!(ended(&[5, 5], None, Some(1)), 1);
         let all = retirees(&[5, 5, 5, 5]);
         assert_eq!(surplus(&all, Bounds { workers: None, memory: Some(1) }, 2).len(), 2, "two processes for each configuration");
@@ -162,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_states_fits_engine_and_container() {
+    fn defaults_fit_engine_and_container() {
         let usual = AgentSettings::default();
         assert_eq!(Bounds::of(usual, 1, None), Bounds { workers: Some(64), memory: Some(1 << 30) });
         assert_eq!(Bounds::of(usual, 32, Some(512 << 20)), Bounds { workers: Some(256), memory: Some(128 << 20) });
@@ -171,14 +164,15 @@ mod tests {
     }
 
     #[test]
-    fn nobody_elses_process_is_ended() {
-        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
-        // A child of this process that is no worker, and takes no part in any retirement.
-        let worker = Worker { pid, started: 1, retiring: true };
-        assert!(!Retirement::default().end(Pid::this(), worker, "a test"));
-        assert!(child.try_wait().unwrap().is_none(), "it lives");
-        child.kill().unwrap();
-        child.wait().unwrap();
+    fn a_worker_that_does_not_end_is_killed() {
+        let (process, mut retirement) = (FakeProcess::default(), Retirement::default());
+        let worker = retirees(&[1])[0].worker;
+        assert!(!retirement.end(&process, worker, "a test"), "it has ended by itself");
+        process.set_workers(&[worker]);
+        let first: Vec<bool> = (0..7).map(|_| retirement.end(&process, worker, "a test")).collect();
+        assert_eq!(first, [true, false, false, false, false, false, false]);
+        let mut expected = vec![Retire::Terminate; 5];
+        expected.extend([Retire::Kill; 2]);
+        assert_eq!(process.retired(), expected);
     }
 }

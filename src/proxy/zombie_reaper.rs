@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
-use super::processes::zombies_of;
+use crate::runtime::zombies_of;
 
 /// Between two looks. Zombies cost an entry in the process table and nothing else.
 const LOOK: Duration = Duration::from_secs(5);

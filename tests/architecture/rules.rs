@@ -33,9 +33,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("docker", &["swarm", "report"]),
     ("simulator", &["swarm", "report"]),
     ("telemetry", &["report", "http_server"]),
-    ("engine", &[]),
-    ("extension", &["pki", "protocol", "channel", "engine", "render", "route", "report", "telemetry", "http_server"]),
-    ("proxy", &["pki", "protocol", "channel", "engine", "report", "telemetry", "http_server"]),
+    ("runtime", &["protocol"]),
+    ("extension", &["pki", "protocol", "channel", "runtime", "render", "route", "report", "telemetry", "http_server"]),
+    ("proxy", &["pki", "protocol", "channel", "runtime", "report", "telemetry", "http_server"]),
     (
         "controller",
         &[

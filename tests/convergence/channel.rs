@@ -81,6 +81,7 @@ fn report(truth: &Snapshot, name: &ClusterName, task: &str, desired: &Desired, n
         rejected: None,
         generation: 1,
         reloads: 1,
+        applied: None,
         activity: None,
         fallbacks: 0,
         load: EngineLoad::default(),

@@ -35,6 +35,7 @@ fn proxy(task: &str, seen: i64) -> ProxyReport {
         rejected: None,
         generation: 0,
         reloads: 0,
+        applied: None,
         activity: None,
         fallbacks: 0,
         load: EngineLoad::default(),

@@ -59,6 +59,7 @@ fn report(desired: &Digest) -> ExtensionReport {
         generation: 0,
         fallbacks: 0,
         reloads: 0,
+        applied: None,
         activity: None,
         load: EngineLoad::default(),
         seen_at: None,

@@ -29,7 +29,7 @@ pub(in crate::extension) struct Authority {
 
 /// What became of material.
 #[derive(Debug)]
-pub(in crate::extension) enum Found<T> {
+pub(in crate::extension) enum MaterialStatus<T> {
     Good(Arc<T>),
     /// It exists and is not mounted in this task.
     Awaited,
@@ -38,7 +38,7 @@ pub(in crate::extension) enum Found<T> {
     Bad(Fault),
 }
 
-impl<T> Found<T> {
+impl<T> MaterialStatus<T> {
     pub(super) fn missing(object: &MaterialRef) -> Self {
         Self::Bad(Fault::new(MaterialState::Missing, format!("the Swarm has no {}", object.name)))
     }

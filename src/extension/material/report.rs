@@ -4,20 +4,20 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::{Authority, Found, Pair};
+use super::{Authority, MaterialStatus, Pair};
 use crate::extension::certificates::{Facts, Fault};
 use crate::protocol::messages::{MaterialReport, MaterialState};
 use crate::route::{MaterialRef, RouteTable, TlsBinding, Verification};
 
 /// About a certificate and its key.
-pub(super) fn of_pair(binding: &TlsBinding, found: &Found<Pair>, now: Timestamp) -> MaterialReport {
+pub(super) fn of_pair(binding: &TlsBinding, found: &MaterialStatus<Pair>, now: Timestamp) -> MaterialReport {
     let report = of(&binding.certificate, found, now, |pair| &pair.facts);
     let key = binding.key_object();
     MaterialReport { key: Some(key.name.to_string()), key_id: key.id.clone(), ..report }
 }
 
 /// About a CA.
-pub(super) fn of_authority(authority: &MaterialRef, found: &Found<Authority>, now: Timestamp) -> MaterialReport {
+pub(super) fn of_authority(authority: &MaterialRef, found: &MaterialStatus<Authority>, now: Timestamp) -> MaterialReport {
     of(authority, found, now, |authority| &authority.facts)
 }
 
@@ -39,7 +39,7 @@ pub(super) fn of_system_roots(table: &RouteTable, file: &Path) -> Option<Materia
     })
 }
 
-fn of<T>(object: &MaterialRef, found: &Found<T>, now: Timestamp, facts: impl Fn(&T) -> &Facts) -> MaterialReport {
+fn of<T>(object: &MaterialRef, found: &MaterialStatus<T>, now: Timestamp, facts: impl Fn(&T) -> &Facts) -> MaterialReport {
     let blank = MaterialReport {
         certificate: object.name.to_string(),
         certificate_id: object.id.clone(),
@@ -54,15 +54,15 @@ fn of<T>(object: &MaterialRef, found: &Found<T>, now: Timestamp, facts: impl Fn(
         doubts: Vec::new(),
     };
     match found {
-        Found::Good(good) => {
+        MaterialStatus::Good(good) => {
             let (facts, names) = (facts(good), facts(good).names.clone());
             MaterialReport { not_after: facts.not_after(), names, more_names: facts.more_names, doubts: facts.doubts(now), ..blank }
         }
-        Found::Awaited => {
+        MaterialStatus::Awaited => {
             let words = "it is not mounted yet; what was used before stays in use".to_owned();
             MaterialReport { state: MaterialState::Awaited, words, ..blank }
         }
-        Found::Early(fault) | Found::Bad(fault) => {
+        MaterialStatus::Early(fault) | MaterialStatus::Bad(fault) => {
             let Fault { state, words, not_before, not_after } = fault.clone();
             MaterialReport { state, words, not_before, not_after, ..blank }
         }

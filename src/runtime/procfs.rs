@@ -1,4 +1,4 @@
-//! Looks at processes through `/proc`: the engine's workers, and children that ended and wait to be collected. Reads only.
+//! Processes in `/proc`: children and their age, title, memory and open files. Knows no engine, and only reads.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -6,52 +6,54 @@ use std::path::Path;
 
 use nix::unistd::Pid;
 
-/// Of all platforms of our images.
+/// On all platforms of the images.
 const PAGE: u64 = 4096;
 
-/// A worker process of the engine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Worker {
+/// A child process.
+pub(super) struct Child {
     pub(super) pid: Pid,
-    /// When it was started, in the kernel's ticks: a process id and this are one process for ever.
+    /// When it was started, in ticks of the kernel.
     pub(super) started: u64,
-    /// It takes no new connections: it was told to finish its requests.
-    pub(super) retiring: bool,
+    /// It has exited and waits to be collected.
+    exited: bool,
 }
 
-/// The living workers of an engine, by its master's process id.
-pub(super) fn workers_of(master: Pid) -> Vec<Worker> {
-    let living = children_of(master).into_iter().filter(|child| !child.ended);
-    living.map(|Child { pid, started, .. }| Worker { pid, started, retiring: title(pid).contains("shutting down") }).collect()
+/// The children of a process that are alive.
+pub(super) fn living_children_of(parent: Pid) -> impl Iterator<Item = Child> {
+    children_of(parent).into_iter().filter(|child| !child.exited)
 }
 
-/// Whether this is still the same process, a child of the same master, and takes no new connections. Asked right before it is
-/// signalled, because its id may be another's by then.
-pub(super) fn still_retires(master: Pid, worker: Worker) -> bool {
-    let same = child(worker.pid.as_raw(), master).is_some_and(|child| !child.ended && child.started == worker.started);
-    same && title(worker.pid).contains("shutting down")
+/// This child of a process, if it is alive.
+pub(super) fn living_child(pid: Pid, parent: Pid) -> Option<Child> {
+    child(pid.as_raw(), parent).filter(|child| !child.exited)
 }
 
-/// The memory that ending a process would free, in bytes: its own, and its share of what it has with others.
+/// The title of a process: its command line, or what it has written there.
+pub(super) fn title_of(pid: Pid) -> String {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).replace('\0', " ").trim().to_owned()
+}
+
+/// The memory in bytes that the end of a process would free: its own, and its part of what it shares.
 pub(super) fn memory_of(pid: Pid) -> u64 {
     let share = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok().and_then(|text| parse_share(&text));
     share.or_else(|| own_pages(pid)).unwrap_or_default()
 }
 
-/// What the open files of a process below a directory take on the disk, in bytes, whether they still have a name or not.
-pub(super) fn space_below(pid: Pid, directory: &Path) -> u64 {
+/// The disk space in bytes of a process's open files below a directory, deleted ones included.
+pub(super) fn open_file_space(pid: Pid, directory: &Path) -> u64 {
     let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten().map(|entry| entry.path());
     let below = files.filter(|file| fs::read_link(file).is_ok_and(|target| target.starts_with(directory)));
     below.filter_map(|file| fs::metadata(file).ok()).map(|about| about.blocks() * 512).sum()
 }
 
-/// `Pss:  123 kB` of a summary of mappings.
+/// `Pss:  123 kB` in a summary of mappings.
 fn parse_share(text: &str) -> Option<u64> {
     let kib = text.lines().find_map(|line| line.strip_prefix("Pss:"))?.trim().strip_suffix("kB")?;
     Some(kib.trim().parse::<u64>().ok()? << 10)
 }
 
-/// Where the kernel tells no shares: pages that are nobody else's.
+/// Without `smaps_rollup`: the pages that are not shared.
 fn own_pages(pid: Pid) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
     let mut fields = text.split_ascii_whitespace().skip(1).map_while(|field| field.parse::<u64>().ok());
@@ -59,15 +61,9 @@ fn own_pages(pid: Pid) -> Option<u64> {
     Some(resident.saturating_sub(shared) * PAGE)
 }
 
-/// Children of a process that ended and were not collected.
-pub(super) fn zombies_of(parent: Pid) -> Vec<Pid> {
-    children_of(parent).into_iter().filter(|child| child.ended).map(|child| child.pid).collect()
-}
-
-struct Child {
-    pid: Pid,
-    started: u64,
-    ended: bool,
+/// Children of a process that have exited and were not collected.
+pub fn zombies_of(parent: Pid) -> Vec<Pid> {
+    children_of(parent).into_iter().filter(|child| child.exited).map(|child| child.pid).collect()
 }
 
 fn children_of(parent: Pid) -> Vec<Child> {
@@ -78,21 +74,16 @@ fn children_of(parent: Pid) -> Vec<Child> {
 
 fn child(pid: i32, parent: Pid) -> Option<Child> {
     let (state, its_parent, started) = parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?;
-    (its_parent == parent.as_raw()).then(|| Child { pid: Pid::from_raw(pid), started, ended: matches!(state, 'Z' | 'X') })
+    (its_parent == parent.as_raw()).then(|| Child { pid: Pid::from_raw(pid), started, exited: matches!(state, 'Z' | 'X') })
 }
 
-/// State, parent and start of `PID (NAME) STATE PPID ...`; the name may hold spaces and parentheses.
+/// State, parent and start time in `PID (NAME) STATE PPID ...`. The name may have spaces and parentheses in it.
 fn parse_stat(stat: &str) -> Option<(char, i32, u64)> {
     let (_, rest) = stat.rsplit_once(')')?;
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
     let state = fields.first()?.chars().next()?;
-    // The start is field 22 of the line, and the state field 3.
+    // The start time is field 22 of the line, the state field 3.
     Some((state, fields.get(1)?.parse().ok()?, fields.get(19)?.parse().ok()?))
-}
-
-fn title(pid: Pid) -> String {
-    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    String::from_utf8_lossy(&bytes).replace('\0', " ").trim().to_owned()
 }
 
 #[cfg(test)]
@@ -100,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_with_parentheses_hides_nothing() {
+    fn a_process_name_may_have_parentheses() {
         let line = "7 (a) R 9 (b)) S 3 7 7 0 -1 4194560 84 0 0 0 0 0 0 0 20 0 1 0 1234567 1000 20";
         assert_eq!(parse_stat(line), Some(('S', 3, 1_234_567)));
         assert_eq!(parse_stat("7 nginx"), None);
@@ -108,19 +99,19 @@ mod tests {
     }
 
     #[test]
-    fn memory_and_open_files_of_a_process_are_seen() {
+    fn memory_and_open_files_of_a_process_are_measured() {
         assert_eq!(parse_share("55d0-7ffe [rollup]\nRss:  900 kB\nPss:            12 kB\nPss_Anon: 3 kB\n"), Some(12 << 10));
         assert!(memory_of(Pid::this()) > 1 << 20 && own_pages(Pid::this()).is_some_and(|bytes| bytes > 0));
         let directory = tempfile::tempdir().unwrap();
         let nameless = tempfile::tempfile_in(directory.path()).unwrap();
         std::io::Write::write_all(&mut &nameless, &vec![b'x'; 100_000]).unwrap();
         nameless.sync_all().unwrap();
-        assert!(space_below(Pid::this(), &directory.path().canonicalize().unwrap()) >= 100_000);
-        assert_eq!(space_below(Pid::this(), Path::new("/nonexistent")), 0);
+        assert!(open_file_space(Pid::this(), &directory.path().canonicalize().unwrap()) >= 100_000);
+        assert_eq!(open_file_space(Pid::this(), Path::new("/nonexistent")), 0);
     }
 
     #[test]
-    fn a_child_that_ended_is_seen_until_it_is_collected() {
+    fn an_exited_child_is_a_zombie_until_it_is_collected() {
         let me = Pid::this();
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());

@@ -1,0 +1,56 @@
+//! What nginx and OpenSSL say about certificates and keys, by kind and in this project's words: their own may quote what they read.
+
+use crate::runtime::{CertificateFault, CertificateFaultKind};
+
+/// Part of a message, the kind of fault that it means, and the fault in this project's words.
+const KINDS: &[(&str, CertificateFaultKind, &str)] = &[
+    ("key values mismatch", CertificateFaultKind::Mismatch, "the key is another certificate's"),
+    ("key type mismatch", CertificateFaultKind::Mismatch, "the key is another certificate's, of another kind"),
+    ("ee key too small", CertificateFaultKind::Certificate, "its key is too short or too weak for the engine (RSA: 2048 bits at least)"),
+    ("ca key too small", CertificateFaultKind::Certificate, "the key of a CA in it is too short for the engine (RSA: 2048 bits at least)"),
+    ("md too weak", CertificateFaultKind::Certificate, "it is signed in a way that is too weak for the engine"),
+    ("unknown certificate type", CertificateFaultKind::Certificate, "the engine does not know the kind of its key"),
+    ("getting password", CertificateFaultKind::Key, "the key is encrypted, and nobody is there to type its passphrase"),
+    ("certificate key", CertificateFaultKind::Key, "the engine cannot read the key"),
+    ("no start line", CertificateFaultKind::Certificate, "the engine finds no certificate in it"),
+    ("bad base64 decode", CertificateFaultKind::Certificate, "the engine finds that a block in it is damaged (it is no base64)"),
+    ("bad end line", CertificateFaultKind::Certificate, "the engine finds that a block in it does not end as it should"),
+    ("not proc type", CertificateFaultKind::Certificate, "a block in it begins with lines that the engine does not read"),
+];
+
+/// What a refusal says about a certificate or key.
+pub(super) fn of(refusal: &str) -> CertificateFault {
+    let line = refusal.lines().find(|line| line.contains("[emerg]")).unwrap_or(refusal);
+    let known = KINDS.iter().find(|(part, ..)| line.contains(part));
+    let (kind, message) =
+        known.map_or((CertificateFaultKind::Certificate, "the engine cannot use it"), |(_, kind, message)| (*kind, *message));
+    let number = number(line).map(|number| format!(" (OpenSSL error {number})")).unwrap_or_default();
+    CertificateFault { kind, message: format!("{message}{number}") }
+}
+
+/// The number of an OpenSSL error, by which its manual says more: eight hexadecimal digits.
+fn number(line: &str) -> Option<&str> {
+    let number = line.split("error:").nth(1)?.get(..8)?;
+    number.bytes().all(|byte| byte.is_ascii_hexdigit()).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(words: &str, kind: CertificateFaultKind, expected: &str) {
+        assert_eq!(of(words), CertificateFault { kind, message: expected.to_owned() });
+    }
+
+    #[test]
+    fn messages_are_classified_and_never_quoted() {
+        let mismatch =
+            "nginx: [emerg] SSL_CTX_use_PrivateKey(\"k.pem\") failed (SSL: error:05800074:x509 certificate routines::key values mismatch)";
+        check(mismatch, CertificateFaultKind::Mismatch, "the key is another certificate's (OpenSSL error 05800074)");
+        let unread =
+            "nginx: [emerg] cannot load certificate key \"k.pem\": failed (SSL: error:1E08010C:DECODER routines::unsupported:MIIEvQIBADAN)";
+        check(unread, CertificateFaultKind::Key, "the engine cannot read the key (OpenSSL error 1E08010C)");
+        check("[emerg] MIIEvQIBADAN (SSL: error:MIIEvQIBADAN)", CertificateFaultKind::Certificate, "the engine cannot use it");
+        check("MIIEvQIBADAN\n[warn] x\n", CertificateFaultKind::Certificate, "the engine cannot use it");
+    }
+}

@@ -1,0 +1,21 @@
+//! Counters of clients for one load. nginx keeps shared memory of the same name over a reload; counters must not outlive their workers:
+//! a worker that was ended never counted its requests down, and after some of that the client would be refused forever.
+
+use crate::protocol::container_contract::ENGINE_COUNTERS;
+
+/// The same text with counters that no other load has.
+pub(super) fn numbered(text: &str, number: u64) -> String {
+    text.replace(ENGINE_COUNTERS, &format!("{ENGINE_COUNTERS}{number}|"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_load_has_counters_of_its_own() {
+        let text = "limit_conn_zone $x zone=swarmgate|clients:1m; limit_conn swarmgate|clients 5;";
+        let expected = "limit_conn_zone $x zone=swarmgate|7|clients:1m; limit_conn swarmgate|7|clients 5;";
+        assert_eq!(numbered(text, 7), expected);
+    }
+}

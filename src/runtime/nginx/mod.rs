@@ -1,0 +1,177 @@
+//! nginx as a program: its command line, its master and workers, its messages, and the few edits of a rendered configuration that
+//! depend on how nginx runs. Must not decide when a configuration changes; that is the proxy's.
+
+mod certificate_faults;
+mod config_files;
+mod disabled_servers;
+mod load_counters;
+mod master;
+mod name_resolution;
+mod request_bodies;
+mod workers;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::process::Command;
+
+use super::config_files::secret_files;
+use super::messages::{last_bytes, without_paths, without_secrets};
+use super::{CertificateFault, ConfigFiles, Engine, EngineError, EngineProcess, Resolving};
+use crate::protocol::container_contract::{ENGINE_BODY_DIR, ENGINE_MAIN_FILE};
+use master::Master;
+
+/// How long a small configuration may take. One that takes longer hangs, or the machine has no time for it.
+const TEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// For each MiB of configuration. nginx compares each pool with all others: 16,000 hosts (4 MiB) take 7 to 17 s of processor time,
+/// and a machine with many extensions gives each a small part of it.
+const TIMEOUT_PER_MIB: Duration = Duration::from_secs(60);
+
+/// The nginx program, and the directory that it writes to (pid file, temporary files).
+#[derive(Debug, Clone)]
+pub struct Nginx {
+    program: PathBuf,
+    prefix: PathBuf,
+}
+
+impl Nginx {
+    /// `program` is looked up in `PATH` unless it is a path. nginx writes below `prefix`.
+    pub fn new(program: impl Into<PathBuf>, prefix: impl Into<PathBuf>) -> Self {
+        Self { program: program.into(), prefix: prefix.into() }
+    }
+
+    /// The start of every command line: where it writes, what it reads, and errors to standard error.
+    fn command(&self, directory: &Path) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("-p").arg(&self.prefix).arg("-c").arg(directory.join(ENGINE_MAIN_FILE)).args(["-e", "stderr"]);
+        command
+    }
+
+    fn start_error(&self, source: io::Error) -> EngineError {
+        EngineError::Start { program: self.program.display().to_string(), source }
+    }
+
+    async fn output(&self, mut command: Command, limit: Duration) -> Result<std::process::Output, EngineError> {
+        let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
+        let output = tokio::time::timeout(limit, output).await;
+        output.map_err(|_| EngineError::Timeout(limit))?.map_err(|source| self.start_error(source))
+    }
+}
+
+#[async_trait]
+impl Engine for Nginx {
+    fn main_file(&self) -> &'static str {
+        ENGINE_MAIN_FILE
+    }
+
+    async fn prepare(&self) -> Result<(), EngineError> {
+        tokio::fs::create_dir_all(&self.prefix).await.map_err(|source| EngineError::write(&self.prefix, source))
+    }
+
+    async fn version(&self) -> Result<String, EngineError> {
+        let mut command = Command::new(&self.program);
+        command.arg("-v");
+        let output = self.output(command, TEST_TIMEOUT).await?;
+        let message = String::from_utf8_lossy(&output.stderr);
+        Ok(message.trim().rsplit("version: ").next().unwrap_or_default().trim().to_owned())
+    }
+
+    async fn write_config(&self, directory: &Path, files: &ConfigFiles) -> Result<(), EngineError> {
+        config_files::write(directory, files).await
+    }
+
+    async fn test(&self, directory: &Path) -> Result<(), EngineError> {
+        let mut command = self.command(directory);
+        command.arg("-t");
+        let output = self.output(command, time_limit(TEST_TIMEOUT, directory)).await?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let message = String::from_utf8_lossy(&output.stderr);
+        let message = without_secrets(&message, &secret_files(directory));
+        Err(EngineError::Refused(last_bytes(&without_paths(&message, &[directory, self.prefix.as_path()]))))
+    }
+
+    fn start(&self, directory: &Path, hidden: Vec<PathBuf>) -> Result<Arc<dyn EngineProcess>, EngineError> {
+        Ok(Arc::new(Master::start(self, directory, hidden)?))
+    }
+
+    fn certificate_fault(&self, refusal: &str) -> CertificateFault {
+        certificate_faults::of(refusal)
+    }
+
+    fn keep_request_bodies_on(&self, volume: &Path) {
+        request_bodies::keep_on(volume, &self.prefix);
+    }
+
+    fn request_body_directory(&self) -> Option<PathBuf> {
+        Some(self.prefix.join(ENGINE_BODY_DIR))
+    }
+
+    fn files_for_load(&self, files: &ConfigFiles, number: u64) -> ConfigFiles {
+        edited(files, |text| load_counters::numbered(text, number))
+    }
+
+    fn without_endpoints(&self, files: &ConfigFiles, endpoints: &BTreeSet<SocketAddr>) -> ConfigFiles {
+        if endpoints.is_empty() {
+            return files.clone();
+        }
+        edited(files, |text| disabled_servers::disable(text, endpoints))
+    }
+
+    fn resolving_beside_addresses(&self, live: &ConfigFiles, by_name: &ConfigFiles) -> Option<Resolving> {
+        let (text, names) = name_resolution::beside_addresses(live.get(ENGINE_MAIN_FILE)?, by_name.get(ENGINE_MAIN_FILE)?);
+        (names > 0).then(|| Resolving { files: edited(by_name, |_| text), names })
+    }
+
+    fn resolving_only(&self, by_name: &ConfigFiles) -> Option<Resolving> {
+        let (text, names) = name_resolution::without_servers(by_name.get(ENGINE_MAIN_FILE)?);
+        (names > 0).then(|| Resolving { files: edited(by_name, |_| text), names })
+    }
+
+    fn addresses_by_name(&self, live: &ConfigFiles, by_name: &ConfigFiles) -> BTreeMap<String, BTreeSet<IpAddr>> {
+        let main_files = live.get(ENGINE_MAIN_FILE).zip(by_name.get(ENGINE_MAIN_FILE));
+        main_files.map(|(live, by_name)| name_resolution::addresses_by_name(live, by_name)).unwrap_or_default()
+    }
+}
+
+/// The same files with another main file.
+fn edited(files: &ConfigFiles, edit: impl FnOnce(&str) -> String) -> ConfigFiles {
+    let mut files = files.clone();
+    if let Some(text) = files.get_mut(ENGINE_MAIN_FILE) {
+        *text = edit(text);
+    }
+    files
+}
+
+/// How long nginx may take to read the configuration in this directory: `least`, and more for a large one.
+fn time_limit(least: Duration, directory: &Path) -> Duration {
+    let files = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let bytes: u64 = files.filter_map(|file| file.metadata().ok()).map(|about| about.len()).sum();
+    let mib = u32::try_from(bytes >> 20).unwrap_or(u32::MAX);
+    least.saturating_add(TIMEOUT_PER_MIB.saturating_mul(mib))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_limit_grows_with_the_configuration() {
+        let directory = tempfile::tempdir().unwrap();
+        let [main, other] = ["nginx.conf", "tls-a.conf"].map(|name| std::fs::File::create(directory.path().join(name)).unwrap());
+        let minutes = |bytes: u64| {
+            main.set_len(bytes / 2).unwrap();
+            other.set_len(bytes / 2).unwrap();
+            time_limit(Duration::from_secs(60), directory.path()).as_secs() / 60
+        };
+        assert_eq!([0, 1 << 20, 4 << 20].map(minutes), [1, 2, 5]);
+        assert_eq!(time_limit(Duration::from_secs(60), Path::new("/nonexistent")).as_secs(), 60);
+    }
+}

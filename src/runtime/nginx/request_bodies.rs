@@ -1,0 +1,54 @@
+//! Where nginx keeps request bodies that are larger than its buffer: on the volume, because its own directory is memory and a few
+//! uploads would fill it. Must never keep nginx from starting: without a volume they stay in memory.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use crate::protocol::container_contract::ENGINE_BODY_DIR;
+
+/// The directory on the volume. Several proxies may share it: nginx takes file names that are free, and removes a file's name as soon
+/// as the file is open.
+const DIRECTORY: &str = "request-bodies";
+
+/// Makes the directory for request bodies below `prefix` one on the volume, if that can be written.
+pub(super) fn keep_on(volume: &Path, prefix: &Path) {
+    if let Err(error) = link(prefix, volume) {
+        tracing::info!(%error, "the volume cannot be used; large request bodies stay in memory");
+    }
+}
+
+fn link(prefix: &Path, volume: &Path) -> io::Result<()> {
+    let (seen, real) = (prefix.join(ENGINE_BODY_DIR), volume.join(DIRECTORY));
+    match fs::symlink_metadata(&seen) {
+        Ok(about) if about.is_symlink() => fs::remove_file(&seen)?,
+        Ok(_) => fs::remove_dir_all(&seen)?,
+        Err(_) => {}
+    }
+    fs::create_dir_all(&real)?;
+    tempfile::tempfile_in(&real)?;
+    symlink(&real, &seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_are_kept_on_the_volume_also_after_a_restart() {
+        let (prefix, volume) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for _ in 0..2 {
+            link(prefix.path(), volume.path()).unwrap();
+            fs::write(prefix.path().join(ENGINE_BODY_DIR).join("body"), "x").unwrap();
+            assert_eq!(fs::read_to_string(volume.path().join(DIRECTORY).join("body")).unwrap(), "x");
+        }
+    }
+
+    #[test]
+    fn without_a_volume_nginx_makes_its_own_directory() {
+        let prefix = tempfile::tempdir().unwrap();
+        keep_on(Path::new("/proc/nonexistent"), prefix.path());
+        fs::create_dir(prefix.path().join(ENGINE_BODY_DIR)).unwrap();
+    }
+}

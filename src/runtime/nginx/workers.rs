@@ -1,0 +1,50 @@
+//! The workers of an nginx master. Whether one finishes connections of an earlier configuration stands in its title only.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::runtime::procfs::{living_child, living_children_of, title_of};
+use crate::runtime::{Retire, Worker};
+
+/// The living workers of a master.
+pub(super) fn of(master: Pid) -> Vec<Worker> {
+    living_children_of(master).map(|child| Worker { pid: child.pid, started: child.started, retiring: is_retiring(child.pid) }).collect()
+}
+
+/// A worker that was told to finish its requests is titled `nginx: worker process is shutting down`.
+fn is_retiring(pid: Pid) -> bool {
+    title_of(pid).contains("shutting down")
+}
+
+/// Signals a retiring worker. `false`: it is none of this master's, or has exited. Checked right before the signal, because another
+/// process may have its id by then.
+pub(super) fn retire(master: Pid, worker: Worker, how: Retire) -> bool {
+    let is_same = living_child(worker.pid, master).is_some_and(|child| child.started == worker.started);
+    if !is_same || !is_retiring(worker.pid) {
+        return false;
+    }
+    let signal = match how {
+        Retire::Terminate => Signal::SIGTERM,
+        Retire::Kill => Signal::SIGKILL,
+    };
+    let sent = kill(worker.pid, signal);
+    sent.inspect_err(|error| tracing::debug!(%error, pid = worker.pid.as_raw(), "a worker has exited by itself")).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_is_no_worker_is_never_signalled() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+        let started = living_child(pid, Pid::this()).unwrap().started;
+        for started in [started, started + 1] {
+            assert!(!retire(Pid::this(), Worker { pid, started, retiring: true }, Retire::Kill));
+        }
+        assert!(child.try_wait().unwrap().is_none(), "it lives");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
