@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::apply::Candidate;
 use super::config_directory::Generation;
 use super::dns_server::Lesson;
-use super::master::Master;
 use super::{Agent, ProxyError, name_handover};
 use crate::runtime::{Change, ChangeScope, EngineError, EngineProcess};
 
