@@ -94,9 +94,9 @@ pub(super) struct Pipeline {
 /// What there is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Work {
-    /// ResolvedTable whether anything is different.
-    ResolvedTable,
-    /// ProxyRegistry have run a newer generation than the one that is offered.
+    /// Check whether anything is different.
+    Check,
+    /// Proxies have run a newer generation than the one on offer.
     Overtaken,
 }
 
