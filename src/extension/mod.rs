@@ -125,7 +125,8 @@ pub async fn run(options: ExtensionOptions, shutdown: CancellationToken) -> Resu
     let published = server::Published { offers: offers.subscribe(), freshness: freshness.clone(), proxies: proxies.clone() };
     let router = server::router(root, options.cluster.clone(), published, shutdown.clone());
     let store = MaterialStore::new(&options.material_dir, Path::new(options.layout.system_roots));
-    let validator = Validator::new(options.engine_kind, engine, options.run_dir.clone(), options.layout.clone(), options.material_dir.clone());
+    let validator =
+        Validator::new(options.engine_kind, engine, options.run_dir.clone(), options.layout.clone(), options.material_dir.clone());
     let signer = BundleSigner::new(credentials.clone(), proxies.highest_generation());
     let pipeline = Pipeline::new(validator, store, signer, freshness.addresses.clone(), desired.subscribe(), outcome, offers);
     let work = async {

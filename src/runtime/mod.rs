@@ -1,17 +1,18 @@
 //! Proxy engines as programs: the only room that knows how an engine is tested, started, changed, drained and watched. Extension and
-//! proxy agent use an engine through [`Engine`] and [`EngineProcess`] and must not know which one it is. A leaf: imports no routes and no
-//! messages, and decides no policy. Pacing of reloads, bounds for workers and what to report belong to the proxy.
+//! proxy agent use an engine through [`Engine`] and [`EngineProcess`] and must not know which one it is. Imports no routes and no
+//! messages, and decides no policy: pacing of reloads, bounds for workers and reports belong to the proxy.
 //!
 //! # Adding an engine
 //!
 //! In this room:
-//! - `runtime/<engine>/mod.rs`: a type that implements [`Engine`];
-//! - `runtime/<engine>/process.rs`: a type that implements [`EngineProcess`]. [`procfs`] and [`messages`] do what every engine needs;
-//! - one row in [`engine`].
+//! - `runtime/ENGINE/mod.rs`: a type that implements [`Engine`];
+//! - `runtime/ENGINE/process.rs`: a type that implements [`EngineProcess`]. `procfs.rs` and `messages.rs` have what every engine needs;
+//! - one arm in [`engine`].
 //!
 //! Elsewhere, as far as testing and running an engine are concerned:
-//! - `cli/extension.rs` and `cli/proxy.rs`: the option that names the engine's program, if its default does not fit;
-//! - nothing in `extension/` and `proxy/`. They name no engine, and `tests/architecture/rules.rs` keeps it that way.
+//! - `types/engine_kind.rs`: its row;
+//! - `cli/extension.rs` and `cli/proxy.rs`: the default of the option that names the program;
+//! - nothing in `extension/` and `proxy/`: they name no engine.
 
 mod config_files;
 mod error;

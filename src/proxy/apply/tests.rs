@@ -7,8 +7,8 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::*;
-use crate::protocol::{Bootstrap, Token};
 use crate::pki::{Authority, ChannelRole};
+use crate::protocol::{Bootstrap, Token};
 use crate::proxy::fake_engine::{FakeEngine, FakeProcess};
 use crate::proxy::{Follow, ProxyOptions};
 use crate::types::{ClusterName, EngineKind};
