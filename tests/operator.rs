@@ -19,7 +19,7 @@ use swarmgate::controller::{RunError, run};
 use swarmgate::explain::Explanation;
 use swarmgate::pki::Authority;
 use swarmgate::protocol::ChannelMode;
-use swarmgate::report::{FindingCode, StatusReport, Subject};
+use swarmgate::report::{ConditionReason, FindingCode, StatusReport, Subject};
 use swarmgate::simulator::{SimOptions, SimSwarm};
 use swarmgate::swarm::{RawSnapshot, Snapshot};
 use tokio::task::JoinHandle;
@@ -264,7 +264,7 @@ async fn a_document_that_became_wrong_keeps_its_last_good_version_and_a_new_one_
     std::fs::write(&file, DOCUMENT.replace("nginx", "apache")).unwrap();
     let status = scene.until("the mistake", |status| status.clusters["default"].generation == 2 && !status.findings.is_empty()).await;
     let accepted = status.clusters["default"].conditions.iter().find(|condition| condition.kind.as_str() == "Accepted").unwrap();
-    assert_eq!(accepted.reason, "InvalidDocument");
+    assert_eq!(accepted.reason, ConditionReason::InvalidDocument);
     std::fs::write(&file, DOCUMENT).unwrap();
     scene.until("the repaired document", |status| status.clusters["default"].observed_generation == 3).await;
     let second = DOCUMENT.replace("name: default", "name: dev").replace("  engine", "  serviceCluster: dev\n  engine");
@@ -288,7 +288,7 @@ async fn a_document_that_is_wrong_from_the_start_is_told_with_the_services_that_
     let status = scene.until("a finding about the service", |status| !about(status).is_empty()).await;
     assert_eq!(about(&status), [FindingCode::ClusterNotInForce], "and not that nobody declares its cluster");
     for condition in &status.clusters["default"].conditions {
-        assert_eq!(condition.reason, "InvalidDocument", "{condition:?}");
+        assert_eq!(condition.reason, ConditionReason::InvalidDocument, "{condition:?}");
     }
     std::fs::write(scene.folder.path().join("default.yaml"), DOCUMENT).unwrap();
     scene.until("the repaired document", |status| has_route(status) && about(status).is_empty()).await;

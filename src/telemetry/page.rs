@@ -243,7 +243,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::render;
-    use crate::report::{Finding, FindingCode, OperatorStatus, Severity, StatusReport, Subject};
+    use crate::report::{Finding, FindingCode, OperatorStatus, StatusReport, Subject};
 
     #[test]
     fn what_others_wrote_is_escaped() {

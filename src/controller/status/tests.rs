@@ -243,7 +243,7 @@ fn routes_that_their_labels_keep_closed_do_not_progress() {
         assert_eq!((status.routes[0].state, status.phase), (state, Phase::Degraded), "{status:#?}");
         for kind in [ConditionType::RoutesServed, ConditionType::Ready] {
             let condition = status.conditions.iter().find(|condition| condition.kind == kind).unwrap();
-            assert_eq!((condition.status, condition.reason.clone()), (ConditionStatus::False, reason), "{condition:?}");
+            assert_eq!((condition.status, condition.reason.clone()), (ConditionStatus::False, reason.clone()), "{condition:?}");
         }
         assert!(status.findings.iter().any(|finding| finding.severity == Severity::Error), "{:?}", status.findings);
     }
