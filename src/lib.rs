@@ -6,9 +6,11 @@
 //! [`plan`] compares with the snapshot → [`execute`] carries them out → [`report`] tells. `ARCHITECTURE.md` has the map,
 //! an invariant per room, and `tests/architecture.rs` holds the import direction.
 
+pub mod api;
 pub mod channel;
 pub mod cli;
 pub mod controller;
+pub mod declaration;
 pub mod docker;
 pub mod execute;
 pub mod explain;

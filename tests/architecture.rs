@@ -61,7 +61,7 @@ fn imports_go_one_way() {
     check(imports);
     check_can_fail(imports, "report/status.rs", "use crate::swarm::Snapshot;");
     check_can_fail(imports, "plan/diff.rs", "fn f() { crate::docker::connect() }");
-    check_can_fail(imports, "telemetry/page.rs", "use crate::{report, controller};");
+    check_can_fail(imports, "api/page.rs", "use crate::{report, controller};");
     check_can_fail(imports, "newroom/mod.rs", "//! A room that the table does not know.");
     check_allows(imports, "plan/diff.rs", "use crate::fleet::Fleet;\n// crate::docker is named in a comment only\n");
     check_allows(imports, "plan/diff.rs", "fn f() {}\n#[cfg(test)]\nmod tests {\n    use crate::simulator::SimSwarm;\n}\n");

@@ -8,13 +8,13 @@ use serde_json::Value;
 use super::operator::SwarmArgs;
 use super::operator_client::{Client, ServerArgs, WebError};
 use super::{client_command, operator_client};
-use crate::controller::files;
+use crate::api::routes::{Answer, Trouble};
 use crate::controller::snapshot_cache::observe;
+use crate::declaration::files;
 use crate::explain::Sources;
 use crate::intent::cluster::Cluster;
 use crate::intent::documents::read_documents;
 use crate::swarm::{RawSnapshot, Snapshot, Swarm as _};
-use crate::telemetry::endpoints::{Answer, Trouble};
 
 /// Who is asked.
 #[derive(Debug, clap::Args)]

@@ -6,9 +6,9 @@ use clap::ValueEnum;
 
 use super::answer_source::{Failed, LookArgs};
 use super::{client_command, operator_client};
+use crate::api::routes::ExplainQuery;
 use crate::controller::queries;
 use crate::explain::{Explanation, ServiceExplanation};
-use crate::telemetry::endpoints::ExplainQuery;
 
 /// Arguments of `swarmgate explain`. The exit code is 0 when the request reaches an application or a redirect (or the
 /// service has a route that is served), 1 when not, 2 when the question cannot be meant.

@@ -24,7 +24,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
-use crate::telemetry::endpoints::ANSWER_BYTES_MAX;
+use crate::api::routes::ANSWER_BYTES_MAX;
 
 use super::token_file::{self, DEFAULT_TOKEN_FILE, ENV_TOKEN_FILE, TokenFileError};
 

@@ -8,8 +8,8 @@ use clap::ValueEnum;
 use super::client_command;
 use super::operator::SwarmArgs;
 use super::operator_client::{Client, ServerArgs};
+use crate::api::routes::Answer;
 use crate::controller::preview::preview_offline;
-use crate::telemetry::endpoints::Answer;
 
 /// Arguments of `swarmgate plan`. Changes nothing. The exit code is 0 when the plan could be made, whatever it says.
 #[derive(Debug, clap::Args)]

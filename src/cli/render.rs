@@ -6,9 +6,9 @@ use clap::ValueEnum;
 
 use super::answer_source::{Failed, LookArgs};
 use super::{client_command, operator_client};
+use crate::api::routes::RenderQuery;
 use crate::controller::queries;
 use crate::explain::Configuration;
-use crate::telemetry::endpoints::RenderQuery;
 
 /// Arguments of `swarmgate render`. Certificates and keys are named, never printed.
 #[derive(Debug, clap::Args)]

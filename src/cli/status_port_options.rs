@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use url::Url;
 
 use super::token_file::{self, ENV_TOKEN_FILE, TokenFileError};
+use crate::api::authorization::{Access, OPEN_BY_DEFAULT, PATHS};
 use crate::controller::options::{StatusPort, TlsFiles};
 use crate::protocol::{ChannelMode, Token};
-use crate::telemetry::access::{Access, OPEN_BY_DEFAULT, PATHS};
 use crate::types::Digest;
 
 /// Shorter ones can be guessed by machines that are patient.

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 use serde_json::json;
 
-use crate::controller::files;
+use crate::declaration::files;
 use crate::intent::documents::{Declaration, DeclaredCluster, SourceFile, read_documents};
 use crate::report::{Finding, Severity, Subject};
 use crate::types::visible_lines;

@@ -3,15 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::declared::Declared;
 use super::notifications::Interest;
+use crate::declaration::Declared;
 use crate::intent::cluster::Cluster;
 use crate::intent::labels::PREFIX;
 use crate::plan::leftover_clusters;
 use crate::protocol::container_contract::LABEL_OWNER;
 use crate::report::{Finding, FindingCode, Severity};
 use crate::swarm::{Service, Snapshot};
-use crate::translate::{node_addresses, unclaimed};
+use crate::translate::{NotInForce, node_addresses, unclaimed};
 use crate::types::{ClusterName, TaskState, excerpt};
 
 /// Longer names of operators are cut.
@@ -43,7 +43,7 @@ pub fn take(instance: &str, declared: &Declared, snapshot: &Snapshot) -> Census 
         all.filter(|service| is_routed(service) || is_ours(instance, service)).map(|service| (service.id.clone(), service)).collect();
     let starting = snapshot.tasks.values().any(|task| task.state != TaskState::Running && concerned.contains_key(&task.service));
     let rolling = concerned.values().any(|service| is_rolling(service));
-    let not_in_force = declared.not_in_force().collect::<Vec<_>>();
+    let not_in_force = declared.not_in_force().map(|(name, label)| NotInForce { name, label }).collect::<Vec<_>>();
     let strays = unclaimed(&clusters, &not_in_force, declared.incomplete, snapshot);
     Census {
         leftover,

@@ -5,11 +5,8 @@
 
 pub mod certificate_authority;
 pub mod context;
-pub mod declared;
 mod desired_state;
 mod execution;
-pub mod files;
-mod finding_log;
 pub mod instance;
 pub mod label_damping;
 mod network_attachment;
@@ -24,7 +21,6 @@ pub mod reconcile;
 mod run;
 mod self_check;
 pub mod snapshot_cache;
-pub mod spec;
 pub mod status;
 mod status_port;
 mod status_store;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::poll_interval::PaceLimits;
 use super::work_queue::QueueLimits;
+use crate::api::authorization::Access;
 use crate::protocol::ChannelMode;
 use crate::retry::RetryLimits;
-use crate::telemetry::access::Access;
 use crate::types::ServiceId;
 
 /// Everything that can be set.

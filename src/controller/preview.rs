@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::context::Surroundings;
-use super::declared::Declared;
 use super::desired_state;
 use super::instance;
 use super::label_damping::Held;
@@ -17,13 +16,13 @@ use super::pass_input::Recollection;
 use super::reconcile::Memory;
 use super::self_check;
 use super::snapshot_cache::observe;
-use super::spec;
+use crate::api::routes::Answer;
+use crate::declaration::{Declared, SpecFiles, read_once};
 use crate::pki::Seals;
 use crate::plan::{Plan, plan_removal};
 use crate::protocol::container_contract::{LABEL_AUTHORITY, LABEL_OWNER};
 use crate::report::{Finding, StatusReport, WaitingOn};
 use crate::swarm::Snapshot;
-use crate::telemetry::endpoints::Answer;
 use crate::types::{ClusterName, Digest, SecretId};
 
 /// The answer for programs.
@@ -95,7 +94,7 @@ fn as_told(waiting: &mut [WaitingOn], told: &[WaitingOn]) {
 /// # Errors
 /// Says why the Swarm could not be read completely.
 pub async fn preview_offline(around: &Surroundings, spec: &[PathBuf]) -> Result<Answer, String> {
-    let declared = spec::read_now(spec, &Declared::default());
+    let declared = read_once(&SpecFiles::new(spec.to_vec())).await;
     let snapshot = observe(around.swarm.as_ref()).await?;
     let known = Known { memories: BTreeMap::new(), held: Arc::default(), status: None };
     let around = Surroundings { seals: Seals::believing(authority_of(&around.instance, &snapshot)), ..around.clone() };

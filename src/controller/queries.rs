@@ -3,9 +3,9 @@
 
 use serde::Serialize;
 
+use crate::api::routes::{Answer, ExplainQuery, RenderQuery, Trouble};
 use crate::explain::{NoConfiguration, Request, Sent, Sources, Unknown, configuration, explain, explain_service};
 use crate::render::Purpose;
-use crate::telemetry::endpoints::{Answer, ExplainQuery, RenderQuery, Trouble};
 
 /// Whether a question can be meant at all: nobody needs to look at the Swarm to say so.
 pub fn sensible(query: &ExplainQuery) -> Result<(), Trouble> {

@@ -7,19 +7,20 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::context::Surroundings;
-use super::declared::DeclaredCluster;
 use super::desired_state::Routes;
 use super::execution::{Performed, perform};
 use super::pass_input::Recollection;
 use super::snapshot_cache::Sighted;
 use super::status::{self, Seen};
-use super::{desired_state, finding_log, network_attachment};
+use super::{desired_state, network_attachment};
+use crate::declaration::DeclaredCluster;
 use crate::fleet::{admission, peers};
 use crate::intent::cluster::Cluster;
 use crate::networks;
 use crate::plan::{self, Plan, plan_removal};
 use crate::report::ClusterStatus;
 use crate::swarm::Snapshot;
+use crate::telemetry::finding_log;
 use crate::translate::Register;
 use crate::types::ClusterName;
 

@@ -15,22 +15,21 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::context::{Surroundings, Tokens};
-use super::declared::Declared;
 use super::instance;
 use super::notifications::{Signals, Woken};
 use super::options::Settings;
 use super::reconcile::{Job, Memory, Verdict, pass};
 use super::self_check;
 use super::snapshot_cache::{Lookout, Sighted};
-use super::spec;
 use super::status_port::{RunError, StatusPorts, listen};
 use super::status_store::Board;
 use super::watcher;
 use super::work_queue::{Acting, Ended, Queue, Ticket};
+use crate::api::routes;
 use crate::channel::{self, Hub};
+use crate::declaration::{self, Declared, SpecFiles};
 use crate::pki::{Authority, ClientAuthentication, Credentials, server_config};
 use crate::swarm::Swarm;
-use crate::telemetry::endpoints;
 use crate::telemetry::metrics::{PASS_DURATION_SECONDS, PASS_TOTAL};
 use crate::types::ClusterName;
 
@@ -84,8 +83,9 @@ pub async fn run(
     background.spawn(watcher::probe_tasks(swarm, signals.clone()));
     background.spawn(watcher::resync(lookout.clone(), signals.clone(), settings.poll_interval));
     background.spawn(watcher::follow_reports(hub.changes(), signals.clone(), settings.poll_interval));
-    background.spawn(spec::follow(settings.spec.clone(), settings.spec_interval, declared_sender, signals.clone()));
-    ports.serve(&endpoints::router(board.clone(), metrics, settings.status.access.clone()), &stop, &mut background);
+    background.spawn(declaration::follow(SpecFiles::new(settings.spec.clone()), settings.spec_interval, declared_sender));
+    background.spawn(watcher::follow_documents(declared.clone(), signals.clone()));
+    ports.serve(&routes::router(board.clone(), metrics, settings.status.access.clone()), &stop, &mut background);
     background.spawn(renew(authority.clone(), credentials));
     background.spawn(serve_channel(channel_socket, tls, hub.router(authority.clone()), stop.clone()));
 

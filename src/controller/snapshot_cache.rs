@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
-use super::declared::Declared;
 use super::label_damping::{Damping, Held};
 use crate::channel::Moment;
+use crate::declaration::Declared;
 use crate::swarm::{Service, Snapshot, Swarm};
 use crate::telemetry::metrics::{OBSERVE_DURATION_SECONDS, OBSERVE_FAILURES_TOTAL};
 use crate::translate::is_claimed_by;

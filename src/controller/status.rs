@@ -13,9 +13,9 @@ mod routes;
 
 use jiff::Timestamp;
 
-use super::declared::DeclaredCluster;
 use super::desired_state;
 use crate::channel::Received;
+use crate::declaration::DeclaredCluster;
 use crate::intent::cluster::Cluster;
 use crate::networks::Decision;
 use crate::plan::Plan;

@@ -13,8 +13,6 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task;
 
 use super::context::Surroundings;
-use super::declared::Declared;
-use super::finding_log;
 use super::notifications::Signals;
 use super::preview;
 use super::queries;
@@ -22,10 +20,12 @@ use super::query_snapshots::{Look, Looks};
 use super::reconcile::Memory;
 use super::snapshot_cache::{Lookout, SightReport};
 use super::status;
+use crate::api::routes::{Answer, ExplainQuery, RenderQuery, Source, Trouble};
+use crate::declaration::Declared;
 use crate::explain::Sources;
 use crate::intent::cluster::Cluster;
 use crate::report::{ClusterStatus, Finding, FindingCode, OperatorStatus, StatusReport, Subject};
-use crate::telemetry::endpoints::{Answer, ExplainQuery, RenderQuery, Source, Trouble};
+use crate::telemetry::finding_log;
 use crate::types::ClusterName;
 
 /// The board.
@@ -237,7 +237,7 @@ impl Source for Board {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::controller::declared::DeclaredCluster;
+    use crate::declaration::DeclaredCluster;
     use crate::report::{ConditionReason, ConditionStatus, ConditionType, Phase};
 
     #[test]

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::notifications::{Interest, Signals};
 use super::snapshot_cache::Lookout;
 use super::trigger::Wake;
+use crate::declaration::Declared;
 use crate::retry::{Retry, RetryLimits};
 use crate::swarm::{Snapshot, Swarm};
 use crate::telemetry::metrics::TASK_PROBES_TOTAL;
@@ -149,6 +150,13 @@ pub async fn resync(lookout: Arc<Lookout>, signals: Arc<Signals>, period: Durati
             signals.reopen_events();
         }
         signals.wake_since(Wake::Resync, began).await;
+    }
+}
+
+/// Wakes the loop whenever the declaration has changed.
+pub async fn follow_documents(mut declared: watch::Receiver<Arc<Declared>>, signals: Arc<Signals>) {
+    while declared.changed().await.is_ok() {
+        signals.wake(Wake::SpecChanged).await;
     }
 }
 

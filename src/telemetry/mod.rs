@@ -1,9 +1,5 @@
-//! Everything that goes out to people and monitoring: logs, metrics (each name once), HTTP endpoints and the page.
-//! Shows the words of `report` and never decides anything. Imports only `report` and the server.
+//! Logs and metrics, each metric named once. Shows the words of `report` and never decides anything. Imports only `report`.
 
-pub mod access;
-pub mod endpoints;
+pub mod finding_log;
 pub mod logs;
 pub mod metrics;
-pub mod page;
-mod recent;

@@ -6,9 +6,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
+use swarmgate::api::page;
 use swarmgate::channel::Received;
-use swarmgate::controller::declared::DeclaredCluster;
 use swarmgate::controller::status::{Seen, after_pass};
+use swarmgate::declaration::DeclaredCluster;
 use swarmgate::explain::{Request, Sources, explain, explain_service};
 use swarmgate::intent::cluster::Cluster;
 use swarmgate::intent::documents::{SourceFile, read_documents};
@@ -17,7 +18,6 @@ use swarmgate::protocol::boot_snapshot;
 use swarmgate::protocol::messages::{Delivery, Desired, ExtensionReport};
 use swarmgate::report::{OperatorStatus, StatusReport};
 use swarmgate::swarm::Snapshot;
-use swarmgate::telemetry::page;
 use swarmgate::translate::translate;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::Seen;
 use crate::channel::Received;
-use crate::controller::declared::DeclaredCluster;
+use crate::declaration::DeclaredCluster;
 use crate::report::{
     ClusterStatus, Condition, ConditionReason, ConditionStatus, ConditionType, ProxyTaskReport, RouteReport, RouteState, WaitingOn,
 };
@@ -239,8 +239,8 @@ mod tests {
     use jiff::{SignedDuration, Timestamp};
 
     use super::{dated, names, unknown};
-    use crate::controller::declared::DeclaredCluster;
     use crate::controller::status::{after_blindness, pending};
+    use crate::declaration::DeclaredCluster;
     use crate::report::{Condition, ConditionReason, ConditionStatus, ConditionType};
 
     const NEVER_GOOD: DeclaredCluster = DeclaredCluster { generation: 1, in_force: None, accepted: false, label: None };

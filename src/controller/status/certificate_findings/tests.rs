@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::channel::Received;
-use crate::controller::declared::DeclaredCluster;
+use crate::declaration::DeclaredCluster;
 use crate::fleet::fixtures::cluster;
 use crate::plan::Plan;
 use crate::protocol::messages::{Delivery, Desired, ExtensionReport, WIRE_VERSION};

@@ -7,12 +7,12 @@ use tokio::time::Instant;
 
 /// The newest value, and when it was made.
 #[derive(Debug)]
-pub(super) struct Recent<T> {
+pub(super) struct Cached<T> {
     every: Duration,
     newest: Mutex<Option<(Instant, T)>>,
 }
 
-impl<T: Clone> Recent<T> {
+impl<T: Clone> Cached<T> {
     /// Nothing was made yet.
     pub(super) fn new(every: Duration) -> Self {
         Self { every, newest: Mutex::new(None) }
@@ -36,10 +36,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_is_made_anew_when_it_is_old_and_not_before() {
-        let recent = Recent::new(Duration::from_millis(200));
+        let cached = Cached::new(Duration::from_millis(200));
         let mut made = 0;
         let mut get = || {
-            recent.get(|| {
+            cached.get(|| {
                 made += 1;
                 made
             })

@@ -1,8 +1,14 @@
-//! Reading spec files: what stands where, and what cannot be read. Understands nothing of their content.
+//! Spec files as a source of documents: reads files and folders, and watches them. Understands nothing of their content.
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use async_trait::async_trait;
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::sync::Notify;
+
+use super::source::{DocumentSource, Watch};
 use crate::intent::documents::SourceFile;
 
 const NOTHING_THERE: &str =
@@ -43,6 +49,64 @@ fn is_document(path: &Path) -> bool {
     let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
     let yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
     yaml && !hidden && !path.is_dir()
+}
+
+/// Files and folders with documents.
+#[derive(Debug, Clone)]
+pub struct SpecFiles {
+    paths: Vec<PathBuf>,
+}
+
+impl SpecFiles {
+    /// These files, and the documents directly in these folders.
+    pub fn new(paths: Vec<PathBuf>) -> Self {
+        Self { paths }
+    }
+}
+
+#[async_trait]
+impl DocumentSource for SpecFiles {
+    /// Reads on a thread of its own: a file on a network may hang.
+    async fn read(&self) -> Vec<SourceFile> {
+        let paths = self.paths.clone();
+        let unread = |error: tokio::task::JoinError| vec![SourceFile::unreadable("spec files", error.to_string())];
+        tokio::task::spawn_blocking(move || read(&paths)).await.unwrap_or_else(unread)
+    }
+
+    fn watch(&self, changed: Arc<Notify>) -> Option<Watch> {
+        watcher(&self.paths, changed).map(|watcher| Box::new(watcher) as Watch)
+    }
+}
+
+/// Watches the folders that hold the files: a file that is replaced by renaming is another file.
+fn watcher(paths: &[PathBuf], changed: Arc<Notify>) -> Option<RecommendedWatcher> {
+    // Our own reading shows as access, too.
+    let told = move |event: notify::Result<notify::Event>| {
+        if !event.is_ok_and(|event| event.kind.is_access()) {
+            changed.notify_one();
+        }
+    };
+    let mut watcher = notify::recommended_watcher(told).map_err(|error| log_unwatched(&error)).ok()?;
+    for path in paths {
+        if let Err(error) = watcher.watch(folder_of(path), RecursiveMode::NonRecursive) {
+            log_unwatched(&error);
+        }
+    }
+    Some(watcher)
+}
+
+fn log_unwatched(error: &notify::Error) {
+    tracing::warn!(%error, "spec files cannot be watched; they are read again by the timer");
+}
+
+fn folder_of(path: &Path) -> &Path {
+    if path.is_dir() {
+        return path;
+    }
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 #[cfg(test)]

@@ -16,12 +16,12 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
-use super::access::{Access, Guard};
-use super::metrics::StatusGauges;
+use super::authorization::{Access, Guard};
+use super::cached::Cached;
 use super::page;
-use super::recent::Recent;
 use crate::http_server::Peer;
 use crate::report::StatusReport;
+use crate::telemetry::metrics::StatusGauges;
 
 /// Where the endpoints get their answers from.
 #[async_trait]
@@ -155,7 +155,7 @@ struct Shared {
     source: Arc<dyn Source>,
     gauges: StatusGauges,
     metrics: Option<PrometheusHandle>,
-    status: Recent<Arc<Shown>>,
+    status: Cached<Arc<Shown>>,
     questions: Semaphore,
 }
 
@@ -176,7 +176,7 @@ impl Shared {
 
 /// All endpoints, for those whom `access` lets in. Without a handle `/metrics` answers 404.
 pub fn router(source: Arc<dyn Source>, metrics: Option<PrometheusHandle>, access: Access) -> Router {
-    let (status, questions) = (Recent::new(STATUS_EVERY), Semaphore::new(QUESTIONS_MAX));
+    let (status, questions) = (Cached::new(STATUS_EVERY), Semaphore::new(QUESTIONS_MAX));
     let shared = Arc::new(Shared { source, gauges: StatusGauges::default(), metrics, status, questions });
     Router::new()
         .route("/", get(show_page))

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use crate::intent::cluster::Cluster;
 use crate::intent::documents::{Declaration, DeclaredCluster as Read};
 use crate::report::Finding;
-use crate::translate::NotInForce;
 use crate::types::ClusterName;
 
 /// Everything that is declared.
@@ -53,10 +52,10 @@ impl Declared {
         Self { clusters, findings: reading.findings, incomplete: reading.incomplete }
     }
 
-    /// The clusters of which this operator has seen no good version.
-    pub fn not_in_force(&self) -> impl Iterator<Item = NotInForce<'_>> {
+    /// The clusters of which this operator has seen no good version, each with the label value of its services, if that is known.
+    pub fn not_in_force(&self) -> impl Iterator<Item = (&ClusterName, Option<&str>)> {
         let without = self.clusters.iter().filter(|(_, declared)| declared.in_force.is_none());
-        without.map(|(name, declared)| NotInForce { name, label: declared.label.as_deref() })
+        without.map(|(name, declared)| (name, declared.label.as_deref()))
     }
 
     /// The clusters of which a good version is in force.

@@ -1,0 +1,115 @@
+//! Follows a source of documents: notices when it changes, reads it, and says what is in force. Watching is a hint; the source is
+//! read again by a timer anyway, because bind mounts and network file systems do not always notify.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::{sleep, timeout};
+
+use super::last_good::Declared;
+use super::source::DocumentSource;
+use crate::intent::documents::{SourceFile, read_documents};
+use crate::telemetry::finding_log;
+
+/// An editor that writes a file in place leaves it empty or half for a moment: only what reads the same twice, this far
+/// apart, is taken.
+const SETTLE: Duration = Duration::from_millis(200);
+/// After this many different readings in a row the newest is taken anyway.
+const SETTLE_READINGS_MAX: u32 = 10;
+
+/// What a source declares now, without anything that was in force before.
+pub async fn read_once(source: &dyn DocumentSource) -> Declared {
+    Declared::default().after(read_documents(&source.read().await))
+}
+
+/// Follows a source for ever. `declared` gets every new state.
+pub async fn follow(source: impl DocumentSource, period: Duration, declared: watch::Sender<Arc<Declared>>) {
+    let changed = Arc::new(Notify::new());
+    let _watch = source.watch(changed.clone());
+    let mut known: Option<Vec<SourceFile>> = None;
+    loop {
+        let files = settled(&source, known.as_ref()).await;
+        if known.as_ref() != Some(&files) {
+            let before = declared.borrow().clone();
+            let after = before.after(read_documents(&files));
+            log_changes(&before, &after);
+            declared.send_replace(Arc::new(after));
+            known = Some(files);
+        }
+        let _ = timeout(period, changed.notified()).await;
+    }
+}
+
+/// What is there, read twice if it differs from what is known.
+async fn settled(source: &impl DocumentSource, known: Option<&Vec<SourceFile>>) -> Vec<SourceFile> {
+    let mut newest = source.read().await;
+    for _ in 0..SETTLE_READINGS_MAX {
+        if known.is_none_or(|known| *known == newest) {
+            break;
+        }
+        sleep(SETTLE).await;
+        let again = source.read().await;
+        if again == newest {
+            break;
+        }
+        newest = again;
+    }
+    newest
+}
+
+fn log_changes(before: &Declared, after: &Declared) {
+    finding_log::appeared("documents", &before.findings, &after.findings);
+    for (name, cluster) in &after.clusters {
+        if before.clusters.get(name) != Some(cluster) {
+            tracing::info!(cluster = %name, generation = cluster.generation, accepted = cluster.accepted, "declared");
+        }
+    }
+    for name in before.clusters.keys().filter(|name| !after.clusters.contains_key(*name)) {
+        tracing::info!(cluster = %name, "no longer declared");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::declaration::Watch;
+
+    const GOOD: &str = "apiVersion: swarmgate/v1\nkind: ServiceCluster\nmetadata: {name: a}\nspec:\n  engine: nginx\n  extension: {image: e:1}\n  proxy: {image: p:1}\n";
+
+    /// A source that gives one reading after the other, and the last one for ever.
+    struct Readings(Mutex<Vec<&'static str>>);
+
+    #[async_trait]
+    impl DocumentSource for Readings {
+        async fn read(&self) -> Vec<SourceFile> {
+            let mut texts = self.0.lock().unwrap();
+            let text = if texts.len() > 1 { texts.remove(0) } else { texts[0] };
+            vec![SourceFile::new("a.yaml", text)]
+        }
+
+        fn watch(&self, _: Arc<Notify>) -> Option<Watch> {
+            None
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_reads_the_same_twice_is_taken_and_a_broken_document_keeps_its_last_good_version() {
+        let half = &GOOD[..30];
+        let readings = Readings(Mutex::new(vec![GOOD, half, GOOD, GOOD, "kind: [", "kind: ["]));
+        let (sender, mut declared) = watch::channel(Arc::new(Declared::default()));
+        let following = tokio::spawn(follow(readings, Duration::from_secs(1), sender));
+        let mut seen = Vec::new();
+        for _ in 0..2 {
+            declared.changed().await.unwrap();
+            let state = declared.borrow_and_update().clone();
+            seen.push((state.in_force().count(), state.findings.is_empty()));
+        }
+        assert_eq!(seen, [(1, true), (1, false)], "the half-written file was not taken");
+        following.abort();
+    }
+}
