@@ -292,3 +292,25 @@ pub struct Endpoint {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lasting: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_names_its_engine_only_if_it_is_not_the_default() {
+        let table = RouteTable::empty(ClusterName::parse("dev").unwrap(), Port::new(80).unwrap());
+        let value = serde_json::to_value(&table).unwrap();
+        assert_eq!(value.get("engine"), None, "digests of tables from before the field stay");
+        assert_eq!(serde_json::from_value::<RouteTable>(value).unwrap(), table);
+    }
+
+    #[test]
+    fn a_table_for_an_unknown_engine_is_refused_by_name() {
+        let table = RouteTable::empty(ClusterName::parse("dev").unwrap(), Port::new(80).unwrap());
+        let mut value = serde_json::to_value(table).unwrap();
+        value["engine"] = "haproxy".into();
+        let error = serde_json::from_value::<RouteTable>(value).unwrap_err().to_string();
+        assert!(error.contains("unknown engine \"haproxy\""), "{error}");
+    }
+}
