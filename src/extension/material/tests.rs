@@ -18,13 +18,13 @@ struct Mounts {
 
 impl Mounts {
     fn new() -> Self {
-        let mounts = tempfile::tempdir().unwrap();
-        let store = MaterialStore::new(mounts.path(), Path::new("/nonexistent/roots"));
-        Self { mounts, store }
+        let directory = tempfile::tempdir().unwrap();
+        let store = MaterialStore::new(directory.path(), Path::new("/nonexistent/roots"));
+        Self { directory, store }
     }
 
     fn mount(&self, id: &str, content: &str) {
-        fs::write(self.mounts.path().join(id), content).unwrap();
+        fs::write(self.directory.path().join(id), content).unwrap();
     }
 
     /// Mounts a certificate with its key in one object, and gives the certificate.
