@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::config_directory::{Generation, Generations};
+use super::config_directory::{ConfigDirectories, ConfigDirectory};
 use super::departed_endpoints;
 use super::endpoint_expiry::{Watcher, steady_after};
 use super::name_bootstrap::learn;
@@ -33,7 +33,7 @@ const WORKERS_PER_DISTANCE: usize = 8;
 const DISTANCE_MAX: Duration = Duration::from_millis(1500);
 
 /// Where offers come from.
-pub(super) type Offered = watch::Receiver<Option<Arc<ProxyConfig>>>;
+pub(super) type OfferReceiver = watch::Receiver<Option<Arc<ProxyConfig>>>;
 
 /// Which form of an offer is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,15 +70,15 @@ pub(super) struct Candidate {
     pub(super) addressed: bool,
     /// Nothing of it is left out for want of a secret file.
     pub(super) whole: bool,
-    /// The addresses in it that get nothing, because their tasks have left them.
-    pub(super) left: BTreeSet<SocketAddr>,
+    /// The addresses in it that get no requests, because their tasks have left them.
+    pub(super) disabled: BTreeSet<SocketAddr>,
 }
 
 impl Candidate {
     /// What the extension offers.
     pub(super) fn offered(config: Arc<ProxyConfig>, form: Form, whole: bool) -> Self {
         let bundle = form.of(&config).clone();
-        Self { bundle, source: form.source(), config: Some(config), addressed: form == Form::Live, whole, left: BTreeSet::new() }
+        Self { bundle, source: form.source(), config: Some(config), addressed: form == Form::Live, whole, disabled: BTreeSet::new() }
     }
 
     /// The offer that it came with, when it came from the extension.
@@ -88,8 +88,8 @@ impl Candidate {
 }
 
 /// A configuration on disk that the engine accepts.
-pub(super) struct Tested {
-    pub(super) generation: Generation,
+pub(super) struct TestedConfig {
+    pub(super) generation: ConfigDirectory,
     /// Nothing of it is left out.
     pub(super) whole: bool,
 }
@@ -114,7 +114,7 @@ impl ApplyError {
 pub(super) struct Applier<'a> {
     agent: &'a Agent,
     process: &'a dyn EngineProcess,
-    offers: Offered,
+    offers: OfferReceiver,
     running: Candidate,
     /// The names that the engine refused: it is not asked about them again.
     refused_names: Option<Digest>,
@@ -134,7 +134,7 @@ enum Wake {
     /// Addresses have become too old, or fresh again.
     Age,
     /// Tasks have left addresses that are in use, or are back.
-    Left,
+    DepartedEndpoints,
 }
 
 impl<'a> Applier<'a> {
@@ -146,13 +146,13 @@ impl<'a> Applier<'a> {
         Self { agent, process, offers, running, refused_names: None, names_failed: false, fresh_since: None, last_reload: None, retry }
     }
 
-    /// Applies for ever. `told` asks for a reload whether anything changed or not.
-    pub(super) async fn run(mut self, told: &Notify) -> Infallible {
+    /// Applies offers forever. `reload` asks for a reload even if nothing has changed.
+    pub(super) async fn run(mut self, reload: &Notify) -> Infallible {
         let mut pause = None;
         loop {
-            let wake = self.wait(told, pause).await;
-            if wake == Wake::Left {
-                self.leave_left_addresses().await;
+            let wake = self.wait(reload, pause).await;
+            if wake == Wake::Departed {
+                self.disable_departed().await;
                 continue;
             }
             pause = match self.step(wake).await {
@@ -166,7 +166,7 @@ impl<'a> Applier<'a> {
         }
     }
 
-    async fn wait(&mut self, told: &Notify, pause: Option<Duration>) -> Wake {
+    async fn wait(&mut self, reload: &Notify, pause: Option<Duration>) -> Wake {
         let again = async {
             match pause {
                 Some(pause) => tokio::time::sleep(pause).await,
@@ -177,9 +177,9 @@ impl<'a> Applier<'a> {
         let wake = tokio::select! {
             // The agent holds the sender: an error cannot occur while this runs.
             _ = self.offers.changed() => Wake::Offer,
-            () = told.notified() => Wake::Told,
+            () = reload.notified() => Wake::Requested,
             () = age.until_due(&mut self.fresh_since), if !self.names_failed => Wake::Age,
-            () = departed_endpoints::until_due(self.agent, &self.running) => Wake::Left,
+            () = departed_endpoints::until_due(self.agent, &self.running) => Wake::Departed,
             () = again => Wake::Offer,
         };
         if let Some(last) = self.last_reload.filter(|_| self.process.needs_reload(self.scope(wake))) {
@@ -191,9 +191,9 @@ impl<'a> Applier<'a> {
     /// What the next step is going to change, as far as that is known.
     fn scope(&self, wake: Wake) -> ChangeScope {
         match wake {
-            Wake::Left => ChangeScope::Endpoints,
+            Wake::Departed => ChangeScope::Endpoints,
             Wake::Offer => self.offers.borrow().as_ref().map_or(ChangeScope::Everything, |offer| self.scope_of(offer, self.form(offer))),
-            Wake::Told | Wake::Age => ChangeScope::Everything,
+            Wake::Requested | Wake::Age => ChangeScope::Everything,
         }
     }
 
@@ -217,7 +217,7 @@ impl<'a> Applier<'a> {
     async fn step(&mut self, wake: Wake) -> Result<(), ApplyError> {
         let offer = self.offers.borrow_and_update().clone();
         let outcome = match offer {
-            None if wake == Wake::Told => self.reload_again().await,
+            None if wake == Wake::Requested => self.reload_again().await,
             None => Ok(()),
             Some(offer) => self.follow(offer, wake).await,
         };
@@ -233,9 +233,9 @@ impl<'a> Applier<'a> {
             return Ok(());
         }
         let bundle = form.of(&offer);
-        if bundle.digest == self.running.bundle.digest && self.running.whole && wake != Wake::Told {
-            let left = std::mem::take(&mut self.running.left);
-            self.running = Candidate { left, ..Candidate::offered(offer, form, true) };
+        if bundle.digest == self.running.bundle.digest && self.running.whole && wake != Wake::Requested {
+            let disabled = std::mem::take(&mut self.running.disabled);
+            self.running = Candidate { disabled, ..Candidate::offered(offer, form, true) };
             self.agent.now_running(&self.running).await;
             return Ok(());
         }
@@ -278,24 +278,24 @@ impl<'a> Applier<'a> {
 
     async fn bring_into_force(&mut self, config: &Arc<ProxyConfig>, form: Form) -> Result<(), ApplyError> {
         let (why, scope) = (self.reason(config, form), self.scope_of(config, form));
-        let left = if form == Form::Live { self.agent.left.of(&config.digest) } else { BTreeSet::new() };
+        let disabled = if form == Form::Live { self.agent.departed.of(&config.digest) } else { BTreeSet::new() };
         if form == Form::Names {
             self.agent.learnt.begin(name_handover::former_addresses(self.agent.engine.as_ref(), config));
             if self.running.addressed {
-                self.learn_names(config).await;
+                self.resolve_names(config).await;
             }
         }
-        let Tested { generation, whole } = match form {
+        let TestedConfig { generation, whole } = match form {
             Form::Live => {
-                self.tested(&departed_endpoints::without(self.agent.engine.as_ref(), &config.live, &left), &config.contents).await?
+                self.tested(&departed_endpoints::without(self.agent.engine.as_ref(), &config.live, &disabled), &config.contents).await?
             }
-            Form::Names => self.agent.standby.take(self.agent, config).await?,
+            Form::Names => self.agent.fallback.take(self.agent, config).await?,
         };
         let began = Instant::now();
         let applied = self.load(scope, &generation).await?;
-        self.agent.generations.keep_only(&generation);
+        self.agent.configs.keep_only(&generation);
         self.count_fallback(form);
-        self.running = Candidate { left, ..Candidate::offered(Arc::clone(config), form, whole) };
+        self.running = Candidate { disabled, ..Candidate::offered(Arc::clone(config), form, whole) };
         self.log(&applied, began, &why);
         self.agent.now_running(&self.running).await;
         Ok(())
@@ -303,51 +303,51 @@ impl<'a> Applier<'a> {
 
     /// Makes it the one that the engine reads, or leaves everything as it was: if anything else reloads the engine, it must find what it
     /// runs.
-    async fn load(&mut self, scope: ChangeScope, generation: &Generation) -> Result<Applied, ApplyError> {
-        let previous = self.agent.generations.current_generation();
-        self.agent.generations.promote(generation)?;
-        let before = previous.as_ref().map(Generation::path);
+    async fn load(&mut self, scope: ChangeScope, generation: &ConfigDirectory) -> Result<Applied, ApplyError> {
+        let previous = self.agent.configs.current_generation();
+        self.agent.configs.promote(generation)?;
+        let before = previous.as_ref().map(ConfigDirectory::path);
         let outcome = self.apply(Change { scope, before, after: generation.path() }).await;
         if outcome.is_err() {
-            previous.map_or(Ok(()), |previous| self.agent.generations.promote(&previous))?;
+            previous.map_or(Ok(()), |previous| self.agent.configs.promote(&previous))?;
         }
         outcome
     }
 
     /// Tests. What has to go meanwhile goes: a test may take longer than an address may be kept.
-    async fn tested(&mut self, bundle: &Bundle, contents: &Contents) -> Result<Tested, EngineError> {
+    async fn tested(&mut self, bundle: &Bundle, contents: &Contents) -> Result<TestedConfig, EngineError> {
         let agent = self.agent;
         let mut test = pin!(agent.tested(bundle, contents));
         loop {
             tokio::select! {
                 tested = &mut test => return tested,
-                () = departed_endpoints::until_due(agent, &self.running) => self.leave_left_addresses().await,
+                () = departed_endpoints::until_due(agent, &self.running) => self.disable_departed().await,
             }
         }
     }
 
     /// Takes addresses out of use that their tasks have left, and back into use those whose tasks have returned. What runs was
     /// accepted and only loses servers, so it is not tested again: the engine itself refuses what it cannot load.
-    async fn leave_left_addresses(&mut self) {
+    async fn disable_departed(&mut self) {
         let Some(config) = self.running.config.clone().filter(|_| self.running.addressed) else { return };
-        self.agent.left.tried();
-        let left = self.agent.left.of(&config.digest);
-        let bundle = departed_endpoints::without(self.agent.engine.as_ref(), &config.live, &left);
+        self.agent.departed.tried();
+        let disabled = self.agent.departed.of(&config.digest);
+        let bundle = departed_endpoints::without(self.agent.engine.as_ref(), &config.live, &disabled);
         let began = Instant::now();
         match self.load_untested(&bundle, &config.contents).await {
-            Ok(applied) => self.log(&applied, began, &format!("tasks have left {} of the addresses", left.len())),
+            Ok(applied) => self.log(&applied, began, &format!("tasks have left {} of the addresses", disabled.len())),
             Err(error) => {
                 tracing::error!(config = bundle.digest.short(), %error, "addresses that tasks have left stay in use");
                 return;
             }
         }
-        self.running.left = left;
-        self.agent.left.runs(&self.running);
+        self.running.disabled = disabled;
+        self.agent.departed.runs(&self.running);
     }
 
     async fn load_untested(&mut self, bundle: &Bundle, contents: &Contents) -> Result<Applied, ApplyError> {
-        let before = self.agent.generations.current_generation();
-        let (generation, _) = self.agent.staged_in(&self.agent.generations, bundle, contents).await?;
+        let before = self.agent.configs.current_generation();
+        let (generation, _) = self.agent.staged_in(&self.agent.configs, bundle, contents).await?;
         let applied = self.load(ChangeScope::Endpoints, &generation).await?;
         if let Some(before) = before {
             before.remove();
@@ -357,25 +357,25 @@ impl<'a> Applier<'a> {
 
     /// Has the engine ask for all names while requests still go to addresses. Should that fail, it asks when it has nothing else,
     /// which costs some requests and is no reason to stay.
-    async fn learn_names(&mut self, config: &ProxyConfig) {
+    async fn resolve_names(&mut self, config: &ProxyConfig) {
         let Some((bundle, names)) =
             self.agent.options.names.as_ref().and_then(|_| name_handover::between(self.agent.engine.as_ref(), config))
         else {
             return;
         };
-        let lesson = self.agent.learnt.lesson();
+        let resolution = self.agent.learnt.resolution();
         if let Err(error) = self.load_for_now(&bundle, &config.contents).await {
             tracing::warn!(%error, "names could not be asked for beforehand");
             return;
         }
-        learn(lesson, names).await;
+        learn(resolution, names).await;
     }
 
     async fn load_for_now(&mut self, bundle: &Bundle, contents: &Contents) -> Result<(), ApplyError> {
-        let Tested { generation, .. } = self.agent.tested(bundle, contents).await?;
-        let before = self.agent.generations.current_generation();
-        self.agent.generations.promote(&generation)?;
-        let before = before.as_ref().map(Generation::path);
+        let TestedConfig { generation, .. } = self.agent.tested(bundle, contents).await?;
+        let before = self.agent.configs.current_generation();
+        self.agent.configs.promote(&generation)?;
+        let before = before.as_ref().map(ConfigDirectory::path);
         self.apply(Change { scope: ChangeScope::Everything, before, after: generation.path() }).await.map(drop)
     }
 
@@ -399,8 +399,8 @@ impl<'a> Applier<'a> {
 
     async fn reload_again(&mut self) -> Result<(), ApplyError> {
         let began = Instant::now();
-        let current = self.agent.generations.current_generation();
-        let directory = current.as_ref().map_or_else(|| self.agent.generations.current(), |current| current.path().to_owned());
+        let current = self.agent.configs.current_generation();
+        let directory = current.as_ref().map_or_else(|| self.agent.configs.current(), |current| current.path().to_owned());
         let applied = self.apply(Change { scope: ChangeScope::Everything, before: Some(&directory), after: &directory }).await?;
         self.log(&applied, began, "requested");
         Ok(())
@@ -441,19 +441,29 @@ impl<'a> Applier<'a> {
 impl Agent {
     /// Writes a configuration with its secret files beside the running one and has the engine test it. What needs a secret
     /// file that is not to be had is left out.
-    pub(super) async fn tested(&self, bundle: &Bundle, offered: &Contents) -> Result<Tested, EngineError> {
-        self.tested_in(&self.generations, bundle, offered).await
+    pub(super) async fn tested(&self, bundle: &Bundle, offered: &Contents) -> Result<TestedConfig, EngineError> {
+        self.tested_in(&self.configs, bundle, offered).await
     }
 
     /// The same in another directory.
-    pub(super) async fn tested_in(&self, generations: &Generations, bundle: &Bundle, offered: &Contents) -> Result<Tested, EngineError> {
-        let (generation, whole) = self.staged_in(generations, bundle, offered).await?;
+    pub(super) async fn tested_in(
+        &self,
+        configs: &ConfigDirectories,
+        bundle: &Bundle,
+        offered: &Contents,
+    ) -> Result<TestedConfig, EngineError> {
+        let (generation, whole) = self.staged_in(configs, bundle, offered).await?;
         self.engine.test(generation.path()).await?;
-        Ok(Tested { generation, whole })
+        Ok(TestedConfig { generation, whole })
     }
 
     /// Writes it there, and tells whether nothing of it is left out.
-    async fn staged_in(&self, generations: &Generations, bundle: &Bundle, offered: &Contents) -> Result<(Generation, bool), EngineError> {
+    async fn staged_in(
+        &self,
+        configs: &ConfigDirectories,
+        bundle: &Bundle,
+        offered: &Contents,
+    ) -> Result<(ConfigDirectory, bool), EngineError> {
         let fitted = secret_files::fit(bundle, offered, &self.options.material_dir);
         if !fitted.left_out.is_empty() {
             let left_out = fitted.left_out.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -462,7 +472,7 @@ impl Agent {
         if fitted.left_out.contains(self.engine.main_file()) {
             return Err(EngineError::Refused("the certificate of the default backend is not to be had".to_owned()));
         }
-        let generation = generations.stage(self.engine.as_ref(), &bundle.digest, &fitted).await?;
+        let generation = configs.stage(self.engine.as_ref(), &bundle.digest, &fitted).await?;
         Ok((generation, fitted.left_out.is_empty()))
     }
 
@@ -482,8 +492,8 @@ impl Agent {
             state.rejected = None;
             state.bounds = AgentSettings::of(&candidate.bundle);
         });
-        self.left.runs(candidate);
-        self.standby.want(candidate.config.clone().filter(|config| candidate.addressed && config.live.control_plane_timeout().is_some()));
+        self.departed.runs(candidate);
+        self.fallback.want(candidate.config.clone().filter(|config| candidate.addressed && config.live.control_plane_timeout().is_some()));
         if let Some(offer) = candidate.offer() {
             self.store.save(Arc::clone(offer), self.confirmed_at(&offer.digest)).await;
         }

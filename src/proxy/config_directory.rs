@@ -14,17 +14,17 @@ use crate::types::Digest;
 
 const CURRENT: &str = "current";
 
-/// The directory of all generations.
-pub(super) struct Generations {
+/// All configurations on disk.
+pub(super) struct ConfigDirectories {
     root: PathBuf,
     count: AtomicU64,
 }
 
 /// One configuration on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Generation(PathBuf);
+pub(super) struct ConfigDirectory(PathBuf);
 
-impl Generation {
+impl ConfigDirectory {
     /// Its directory.
     pub(super) fn path(&self) -> &Path {
         &self.0
@@ -55,7 +55,7 @@ fn remove_all(directory: &Path) -> io::Result<()> {
     }
 }
 
-impl Generations {
+impl ConfigDirectories {
     /// An empty directory; what an earlier agent left there is removed.
     pub(super) fn fresh(root: PathBuf) -> Result<Self, ProxyError> {
         let emptied = remove_all(&root).and_then(|()| fs::create_dir_all(&root));
@@ -64,25 +64,25 @@ impl Generations {
     }
 
     /// Writes a configuration beside the others. It is not in use yet.
-    pub(super) async fn stage(&self, engine: &dyn Engine, digest: &Digest, fitted: &Fitted) -> Result<Generation, EngineError> {
+    pub(super) async fn stage(&self, engine: &dyn Engine, digest: &Digest, fitted: &Fitted) -> Result<ConfigDirectory, EngineError> {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         let directory = self.root.join(format!("{number}-{}", digest.short()));
         engine.write_config(&directory, &engine.files_for_load(&fitted.files, number)).await?;
         write_secret_files(&directory, &fitted.secrets.0).await?;
-        Ok(Generation(directory))
+        Ok(ConfigDirectory(directory))
     }
 
     /// Takes a configuration over that was written elsewhere.
-    pub(super) fn adopt(&self, generation: &Generation) -> Result<Generation, EngineError> {
+    pub(super) fn adopt(&self, generation: &ConfigDirectory) -> Result<ConfigDirectory, EngineError> {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         let directory = self.root.join(format!("{number}-adopted"));
         let moved = fs::rename(&generation.0, &directory);
         moved.map_err(|source| EngineError::write(&directory, source))?;
-        Ok(Generation(directory))
+        Ok(ConfigDirectory(directory))
     }
 
     /// Makes it the one that the engine reads next.
-    pub(super) fn promote(&self, generation: &Generation) -> Result<(), EngineError> {
+    pub(super) fn promote(&self, generation: &ConfigDirectory) -> Result<(), EngineError> {
         let next = self.root.join("next");
         let link = || {
             remove_link(&next)?;
@@ -98,12 +98,12 @@ impl Generations {
     }
 
     /// What the engine reads now.
-    pub(super) fn current_generation(&self) -> Option<Generation> {
-        fs::read_link(self.current()).ok().map(Generation)
+    pub(super) fn current_generation(&self) -> Option<ConfigDirectory> {
+        fs::read_link(self.current()).ok().map(ConfigDirectory)
     }
 
     /// Removes all but this one. What cannot be removed stays: it is only memory.
-    pub(super) fn keep_only(&self, kept: &Generation) {
+    pub(super) fn keep_only(&self, kept: &ConfigDirectory) {
         let entries = fs::read_dir(&self.root).into_iter().flatten().flatten().map(|entry| entry.path());
         for path in entries.filter(|path| *path != kept.0 && path.file_name() != Some(CURRENT.as_ref())) {
             if let Err(error) = fs::remove_dir_all(&path) {
@@ -140,42 +140,42 @@ mod tests {
             }
             let late = root.join("0-old/late");
             let writer = std::thread::spawn(move || drop(fs::write(late, "late")));
-            let generations = Generations::fresh(root.clone()).unwrap();
+            let configs = ConfigDirectories::fresh(root.clone()).unwrap();
             writer.join().unwrap();
-            assert!(generations.root.is_dir() && !root.join("0-old").exists(), "{round}");
+            assert!(configs.root.is_dir() && !root.join("0-old").exists(), "{round}");
         }
     }
 
     /// A configuration of this text, with a secret file.
-    async fn stage(generations: &Generations, text: &str) -> Generation {
+    async fn stage(configs: &ConfigDirectories, text: &str) -> ConfigDirectory {
         let files = [("main.conf".to_owned(), text.to_owned())].into();
         let secrets = Contents([("tls.pem".to_owned(), text.to_owned())].into());
         let fitted = Fitted { files, secrets, ..Fitted::default() };
-        generations.stage(&FakeEngine, &Digest::of_bytes(text.as_bytes()), &fitted).await.unwrap()
+        configs.stage(&FakeEngine, &Digest::of_bytes(text.as_bytes()), &fitted).await.unwrap()
     }
 
     #[tokio::test]
     async fn current_always_names_the_promoted_generation() {
         let directory = tempfile::tempdir().unwrap();
-        let generations = Generations::fresh(directory.path().join("config")).unwrap();
-        let current = || fs::read_to_string(generations.current().join("main.conf")).unwrap();
-        let one = stage(&generations, "one").await;
-        generations.promote(&one).unwrap();
-        let two = stage(&generations, "two").await;
+        let configs = ConfigDirectories::fresh(directory.path().join("config")).unwrap();
+        let current = || fs::read_to_string(configs.current().join("main.conf")).unwrap();
+        let one = stage(&configs, "one").await;
+        configs.promote(&one).unwrap();
+        let two = stage(&configs, "two").await;
         assert_eq!(current(), "one", "staging changes nothing");
-        generations.promote(&two).unwrap();
+        configs.promote(&two).unwrap();
         assert_eq!(current(), "two");
-        generations.promote(&one).unwrap();
+        configs.promote(&one).unwrap();
         assert_eq!(current(), "one", "going back works");
-        generations.keep_only(&one);
+        configs.keep_only(&one);
         assert!(!two.path().exists() && current() == "one");
     }
 
     #[tokio::test]
     async fn nobody_else_may_read_secret_files() {
         let directory = tempfile::tempdir().unwrap();
-        let generations = Generations::fresh(directory.path().join("config")).unwrap();
-        let file = stage(&generations, "one").await.0.join("tls.pem");
+        let configs = ConfigDirectories::fresh(directory.path().join("config")).unwrap();
+        let file = stage(&configs, "one").await.0.join("tls.pem");
         assert_eq!(fs::read_to_string(&file).unwrap(), "one");
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     }

@@ -24,7 +24,7 @@ const PART: u32 = 6;
 
 /// What is known of offers by the addresses that they have, and what of that is done.
 #[derive(Debug, Default)]
-pub(super) struct Left {
+pub(super) struct DepartedEndpoints {
     known: Mutex<Known>,
 }
 
@@ -38,7 +38,7 @@ struct Known {
     changed: Moment,
 }
 
-impl Left {
+impl DepartedEndpoints {
     /// The addresses of this offer that their tasks have left.
     pub(super) fn of(&self, offer: &Digest) -> BTreeSet<SocketAddr> {
         self.known().gone.get(offer).into_iter().flat_map(|gone| gone.keys().copied()).collect()
@@ -47,7 +47,7 @@ impl Left {
     /// This runs now; nothing: what runs has no addresses that could be a stranger's.
     pub(super) fn runs(&self, candidate: &Candidate) {
         let config = candidate.config.as_ref().filter(|_| candidate.addressed);
-        self.known().running = config.map(|config| (config.digest.clone(), candidate.left.clone()));
+        self.known().running = config.map(|config| (config.digest.clone(), candidate.disabled.clone()));
     }
 
     /// They were taken out of use now, or could not be.
@@ -97,7 +97,7 @@ pub(super) async fn until_due(agent: &Agent, running: &Candidate) {
     let Some(patience) = running.config.as_ref().filter(|_| running.addressed).and_then(|config| patience(config)) else {
         return std::future::pending().await;
     };
-    while !agent.left.is_due(patience) {
+    while !agent.departed.is_due(patience) {
         tokio::time::sleep(LOOK).await;
     }
 }
@@ -107,10 +107,10 @@ pub(super) async fn ask(client: &ChannelClient, agent: &Agent) -> Infallible {
     loop {
         tokio::time::sleep(ADDRESS_CHECK_INTERVAL).await;
         let offer = agent.offers.borrow().clone();
-        let running = agent.left.known().running.as_ref().map(|(digest, _)| digest.clone());
+        let running = agent.departed.known().running.as_ref().map(|(digest, _)| digest.clone());
         let newest = offer.as_ref().map(|offer| offer.digest.clone());
         let interesting: BTreeSet<Digest> = running.into_iter().chain(newest).collect();
-        agent.left.keep_only(&interesting.iter().collect::<Vec<_>>());
+        agent.departed.keep_only(&interesting.iter().collect::<Vec<_>>());
         let Some(patience) = offer.as_deref().and_then(patience) else { continue };
         for digest in interesting.iter().filter(|digest| agent.is_doubtful(digest, patience)) {
             ask_about(client, agent, digest).await;
@@ -122,7 +122,7 @@ async fn ask_about(client: &ChannelClient, agent: &Agent, offer: &Digest) {
     match client.look::<Addresses>("/v1/addresses", &format!("of={offer}")).await {
         Ok((Addresses { of, gone, .. }, seen)) if of == *offer => {
             let whole = gone.is_empty();
-            if agent.left.note(offer, gone) {
+            if agent.departed.note(offer, gone) {
                 agent.confirmations.note(offer, seen);
             }
             if whole {
@@ -138,7 +138,7 @@ async fn ask_about(client: &ChannelClient, agent: &Agent, offer: &Digest) {
 impl Agent {
     /// Whether nothing has confirmed it lately, or some of its addresses were gone.
     fn is_doubtful(&self, offer: &Digest, patience: Duration) -> bool {
-        self.confirmations.of(offer).age() >= patience || !self.left.of(offer).is_empty()
+        self.confirmations.of(offer).age() >= patience || !self.departed.of(offer).is_empty()
     }
 }
 
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn what_runs_is_confirmed_when_it_uses_no_address_that_was_left() {
-        let (left, offer, other) = (Left::default(), Digest::of_bytes(b"1"), Digest::of_bytes(b"2"));
+        let (left, offer, other) = (DepartedEndpoints::default(), Digest::of_bytes(b"1"), Digest::of_bytes(b"2"));
         let (one, two) = (place("192.0.2.1:80"), place("192.0.2.2:80"));
         let runs = |out_of_use: &[SocketAddr]| left.known().running = Some((offer.clone(), out_of_use.iter().copied().collect()));
         let due = || left.is_due(Duration::ZERO);

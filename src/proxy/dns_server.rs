@@ -54,14 +54,14 @@ const PATIENCE_WHILE_AWAITED: u32 = 3;
 
 /// What engine and agent know of each other's names. Clones share their content.
 #[derive(Debug, Clone)]
-pub(super) struct Learnt {
+pub(super) struct ResolvedNames {
     /// What the engine has been answered about, names with the kind of address, as the questions have them.
     questions: Arc<watch::Sender<BTreeSet<Vec<u8>>>>,
     /// The addresses that each name had when they were last known otherwise.
     former: Arc<watch::Sender<BTreeMap<String, BTreeSet<IpAddr>>>>,
 }
 
-impl Learnt {
+impl ResolvedNames {
     pub(super) fn new() -> Self {
         Self { questions: Arc::new(watch::Sender::new(BTreeSet::new())), former: Arc::new(watch::Sender::new(BTreeMap::new())) }
     }
@@ -73,8 +73,8 @@ impl Learnt {
     }
 
     /// From here on somebody waits for what the engine learns.
-    pub(super) fn lesson(&self) -> Lesson {
-        Lesson(self.questions.subscribe())
+    pub(super) fn resolution(&self) -> ResolutionWatch {
+        ResolutionWatch(self.questions.subscribe())
     }
 
     /// Whether somebody waits for it: then a late answer is worth more than a quick one.
@@ -97,9 +97,9 @@ impl Learnt {
 }
 
 /// Waits for what the engine learns.
-pub(super) struct Lesson(watch::Receiver<BTreeSet<Vec<u8>>>);
+pub(super) struct ResolutionWatch(watch::Receiver<BTreeSet<Vec<u8>>>);
 
-impl Lesson {
+impl ResolutionWatch {
     /// Until the engine has been answered about so many names.
     pub(super) async fn until(mut self, names: usize) {
         // The agent holds the sender: an error cannot occur.
@@ -108,14 +108,14 @@ impl Lesson {
 }
 
 /// Answers for ever. Where it cannot, names are not found, and it says so once.
-pub(super) async fn serve(names: Option<&NameServer>, learnt: &Learnt) -> Infallible {
+pub(super) async fn serve(names: Option<&NameServer>, learnt: &ResolvedNames) -> Infallible {
     if let Some(names) = names {
         match listen(names).await {
             Ok((socket, listener)) => {
-                let desk = Arc::new(Desk { docker: Docker::new(names.docker, &names.known), learnt: learnt.clone() });
+                let handler = Arc::new(NameHandler { docker: Docker::new(names.docker, &names.known), learnt: learnt.clone() });
                 tokio::select! {
-                    never = answer_datagrams(&desk, Arc::new(socket)) => match never {},
-                    never = answer_connections(&desk, listener) => match never {},
+                    never = answer_datagrams(&handler, Arc::new(socket)) => match never {},
+                    never = answer_connections(&handler, listener) => match never {},
                 }
             }
             Err(error) => tracing::error!(listen = %names.listen, %error, "the engine will find no names"),
@@ -128,47 +128,47 @@ async fn listen(names: &NameServer) -> std::io::Result<(UdpSocket, TcpListener)>
     Ok((UdpSocket::bind(names.listen).await?, TcpListener::bind(names.listen).await?))
 }
 
-async fn answer_datagrams(desk: &Arc<Desk>, socket: Arc<UdpSocket>) -> Infallible {
+async fn answer_datagrams(handler: &Arc<NameHandler>, socket: Arc<UdpSocket>) -> Infallible {
     let room = Arc::new(Semaphore::new(QUESTIONS_MAX));
     let mut message = vec![0; DATAGRAM_MAX];
     loop {
         let Ok((length, from)) = socket.recv_from(&mut message).await else { continue };
         // What is too much is asked again. Not to read it would drop others' questions.
         let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { continue };
-        let (desk, socket, question) = (Arc::clone(desk), Arc::clone(&socket), message[..length].to_vec());
+        let (handler, socket, question) = (Arc::clone(handler), Arc::clone(&socket), message[..length].to_vec());
         tokio::spawn(async move {
             let _permit = permit;
-            if let Ok(Some(answer)) = timeout(ANSWER_MAX, desk.now().answer_to(Via::Udp, &question)).await {
+            if let Ok(Some(answer)) = timeout(ANSWER_MAX, handler.now().answer_to(Via::Udp, &question)).await {
                 // Whoever asked and has gone needs no answer.
                 let _ = socket.send_to(&answer, from).await;
-                desk.learnt.note(&question);
+                handler.learnt.note(&question);
             }
         });
     }
 }
 
 /// Answers that are too long for a datagram are asked for again by TCP.
-async fn answer_connections(desk: &Arc<Desk>, listener: TcpListener) -> Infallible {
+async fn answer_connections(handler: &Arc<NameHandler>, listener: TcpListener) -> Infallible {
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { continue };
-        let desk = Arc::clone(desk);
+        let handler = Arc::clone(handler);
         tokio::spawn(async move {
             let _permit = permit;
-            desk.answer_all(stream).await
+            handler.answer_all(stream).await
         });
     }
 }
 
 /// Answers the engine's questions by what Docker says.
-struct Desk {
+struct NameHandler {
     docker: Docker,
-    learnt: Learnt,
+    learnt: ResolvedNames,
 }
 
 /// A question of the engine about a service's tasks.
-struct Asked {
+struct TaskQuery {
     id: u16,
     query: Query,
     tasks: Tasks,
@@ -186,7 +186,7 @@ struct Found {
     exists: Option<bool>,
 }
 
-impl Desk {
+impl NameHandler {
     async fn answer_all(&self, mut stream: TcpStream) -> std::io::Result<()> {
         while let Ok(question) = timeout(IDLE_MAX, read_message(&mut stream)).await {
             let question = question?;
@@ -206,7 +206,7 @@ impl Desk {
 
     /// Nothing where Docker itself is silent: that says nothing about the name.
     async fn answer_to(&self, via: Via, question: &[u8]) -> Option<Vec<u8>> {
-        match Asked::read(question) {
+        match TaskQuery::read(question) {
             Some(asked) => {
                 let found = self.find(&asked).await?;
                 asked.answer(&found).encoded(via)
@@ -225,7 +225,7 @@ impl Desk {
     }
 
     /// The addresses that are the tasks' own. Where somebody else has taken the name, they are looked for in every other way as well.
-    async fn find(&self, asked: &Asked) -> Option<Found> {
+    async fn find(&self, asked: &TaskQuery) -> Option<Found> {
         let mut found = Found::default();
         for name in asked.tasks.names() {
             if let Some(said) = self.docker.addresses(&name, asked.query.query_type()).await {
@@ -260,7 +260,7 @@ impl Desk {
     }
 }
 
-impl Asked {
+impl TaskQuery {
     /// Nothing for what is no question about tasks.
     fn read(question: &[u8]) -> Option<Self> {
         let message = Message::from_vec(question).ok()?;

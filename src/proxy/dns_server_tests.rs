@@ -7,7 +7,7 @@ use hickory_proto::op::OpCode;
 use hickory_proto::rr::rdata::PTR;
 
 use super::*;
-use crate::proxy::name_bootstrap::LEARN_MAX;
+use crate::proxy::name_bootstrap::RESOLVE_MAX;
 
 const OWN: &str = "0123456789ab";
 const TASK: &str = "0123456789abcdefghijklmno";
@@ -111,8 +111,8 @@ impl Script {
         at
     }
 
-    async fn desk(self) -> Desk {
-        Desk { docker: Docker::new(self.run().await, OWN), learnt: Learnt::new() }
+    async fn handler(self) -> NameHandler {
+        NameHandler { docker: Docker::new(self.run().await, OWN), learnt: ResolvedNames::new() }
     }
 }
 
@@ -139,10 +139,10 @@ fn question_of(name: &str, kind: RecordType) -> Vec<u8> {
 }
 
 /// The agent's name server, before that Docker.
-async fn served(script: Script) -> (SocketAddr, Learnt) {
+async fn served(script: Script) -> (SocketAddr, ResolvedNames) {
     let docker = script.run().await;
     let free = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let (names, learnt) = (NameServer { listen: free, docker, known: OWN.to_owned() }, Learnt::new());
+    let (names, learnt) = (NameServer { listen: free, docker, known: OWN.to_owned() }, ResolvedNames::new());
     let served = learnt.clone();
     tokio::spawn(async move { serve(Some(&names), &served).await });
     (free, learnt)
@@ -160,9 +160,9 @@ async fn answered(engine: &UdpSocket, question: &[u8]) -> ResponseCode {
 }
 
 /// The code of the answer and the last bytes of its addresses, in their order; nothing if there is none.
-async fn told(desk: &Desk, name: &str) -> Option<(ResponseCode, Vec<u8>)> {
+async fn told(handler: &NameHandler, name: &str) -> Option<(ResponseCode, Vec<u8>)> {
     let question = question(name);
-    let answer = Message::from_vec(&desk.answer_to(Via::Udp, &question).await?).unwrap();
+    let answer = Message::from_vec(&handler.answer_to(Via::Udp, &question).await?).unwrap();
     let asked = Message::from_vec(&question).unwrap();
     assert_eq!(
         (answer.metadata.id, answer.metadata.message_type, &answer.queries),
@@ -188,9 +188,9 @@ fn known(hosts: &[u8]) -> (ResponseCode, Vec<u8>) {
 #[tokio::test]
 async fn who_takes_a_name_for_an_alias_is_not_given_for_it() {
     let script = docker().tasks("tasks.web.net", &[1, 2, 3, 4]).container(1, &task_of("web")).container(2, &task_of("web"));
-    let desk = script.container(3, &task_of("evil")).desk().await;
-    assert_eq!(told(&desk, "tasks.web.net").await, Some(known(&[1, 2])), "3 is another service's, and 4 nobody's");
-    let alone = docker().tasks("tasks.web.net", &[3]).container(3, &task_of("evil")).desk().await;
+    let handler = script.container(3, &task_of("evil")).handler().await;
+    assert_eq!(told(&handler, "tasks.web.net").await, Some(known(&[1, 2])), "3 is another service's, and 4 nobody's");
+    let alone = docker().tasks("tasks.web.net", &[3]).container(3, &task_of("evil")).handler().await;
     assert_eq!(told(&alone, "tasks.web.net").await, Some(unknown()));
 }
 
@@ -198,8 +198,8 @@ async fn who_takes_a_name_for_an_alias_is_not_given_for_it() {
 async fn a_service_that_has_its_name_to_itself_costs_one_question_and_one_for_each_task() {
     let script = docker().tasks("tasks.web.net", &[1, 2]).container(1, &task_of("web")).container(2, &task_of("web"));
     let asked = script.asked.clone();
-    let desk = script.desk().await;
-    assert_eq!(told(&desk, "tasks.web.net").await, Some(known(&[1, 2])));
+    let handler = script.handler().await;
+    assert_eq!(told(&handler, "tasks.web.net").await, Some(known(&[1, 2])));
     assert_eq!(asked.lock().unwrap().len(), 3, "{asked:?}");
 }
 
@@ -208,10 +208,10 @@ async fn who_hides_a_name_on_another_network_hides_no_task() {
     // Docker looks for the whole name on all networks first, and for a name without a network on the first that has it.
     let evil = format!("evil.1.{TASK}.elsewhere");
     let script = docker().tasks("tasks.web.net", &[9]).container(9, &evil).container(1, &task_of("web")).container(2, &task_of("web"));
-    let asked_for_short = script.clone().tasks("tasks.web", &[1]).desk().await;
+    let asked_for_short = script.clone().tasks("tasks.web", &[1]).handler().await;
     assert_eq!(told(&asked_for_short, "tasks.web.net").await, Some(known(&[1])));
     // Both names are hidden: those that were known before are, as long as they are its own.
-    let hidden = script.tasks("tasks.web", &[9]).container(3, &task_of("other")).desk().await;
+    let hidden = script.tasks("tasks.web", &[9]).container(3, &task_of("other")).handler().await;
     assert_eq!(told(&hidden, "tasks.web.net").await, Some(unknown()));
     let former = [1, 2, 3, 4].map(|host| IpAddr::V4(address(host)));
     hidden.learnt.begin(BTreeMap::from([("tasks.web.net".to_owned(), former.into())]));
@@ -227,12 +227,12 @@ async fn an_answer_that_gets_lost_is_asked_for_again_and_an_address_of_which_not
     };
     let script = docker().tasks("tasks.web.net", &[1, 2, 3]).container(2, &task_of("web"));
     let script = lost(script, 1, Says::LostOnce(Box::new(Says::Container(format!("{}.", task_of("web"))))));
-    let desk = lost(script, 3, Says::Nothing).desk().await;
-    assert_eq!(told(&desk, "tasks.web.net").await, Some(known(&[1, 2])));
+    let handler = lost(script, 3, Says::Nothing).handler().await;
+    assert_eq!(told(&handler, "tasks.web.net").await, Some(known(&[1, 2])));
     // Nothing is heard of any: while Docker speaks they are nobody's; while it does not, nothing is said.
     for (speaks, expected) in [(true, Some(unknown())), (false, None)] {
         let script = Script { speaks, ..Script::default() }.tasks("tasks.web.net", &[1]);
-        assert_eq!(told(&lost(script, 1, Says::Nothing).desk().await, "tasks.web.net").await, expected, "{speaks}");
+        assert_eq!(told(&lost(script, 1, Says::Nothing).handler().await, "tasks.web.net").await, expected, "{speaks}");
     }
 }
 
@@ -248,7 +248,7 @@ async fn what_docker_says_nothing_of_while_it_speaks_does_not_exist() {
             .says("tasks.failed.net", Says::Code(ResponseCode::ServFail))
             .says("silence", Says::Nothing)
     };
-    let (speaking, silent) = (script(true).desk().await, script(false).desk().await);
+    let (speaking, silent) = (script(true).handler().await, script(false).handler().await);
     for (name, expected, while_silent) in [
         ("tasks.known.net", Some(known(&[1])), Some(known(&[1]))),
         ("tasks.unknown.net", Some(unknown()), Some(unknown())),
@@ -270,9 +270,9 @@ async fn more_tasks_than_fit_into_a_datagram_are_told_by_a_connection() {
         let reverse = Name::from(IpAddr::V4(*address)).to_ascii();
         script = script.says(reverse.trim_end_matches('.'), Says::Container(format!("{}.", task_of("web"))));
     }
-    let desk = script.desk().await;
+    let handler = script.handler().await;
     let question = question("tasks.web.net");
-    let [by_udp, by_tcp] = [Via::Udp, Via::Tcp].map(|via| desk.answer_to(via, &question));
+    let [by_udp, by_tcp] = [Via::Udp, Via::Tcp].map(|via| handler.answer_to(via, &question));
     let [by_udp, by_tcp] = [by_udp.await, by_tcp.await].map(|answer| Message::from_vec(&answer.unwrap()).unwrap());
     assert!(by_udp.metadata.truncation && by_udp.answers.is_empty());
     assert_eq!((by_tcp.metadata.truncation, by_tcp.answers.len()), (false, 600));
@@ -285,12 +285,12 @@ async fn the_engine_is_answered_where_it_asks() {
     let engine = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     engine.connect(free).await.unwrap();
     assert_eq!(timeout(Duration::from_secs(5), answered(&engine, &question)).await.unwrap(), ResponseCode::NoError);
-    assert!(timeout(Duration::from_millis(10), learnt.lesson().until(1)).await.is_err(), "the other kind of address is not known");
+    assert!(timeout(Duration::from_millis(10), learnt.resolution().until(1)).await.is_err(), "the other kind of address is not known");
     let of_the_other_kind = [question.strip_suffix(&[0, 1, 0, 1]).unwrap(), &[0, 28, 0, 1]].concat();
     engine.send(&of_the_other_kind).await.unwrap();
-    timeout(Duration::from_secs(5), learnt.lesson().until(1)).await.expect("it is noted");
+    timeout(Duration::from_secs(5), learnt.resolution().until(1)).await.expect("it is noted");
     learnt.begin(BTreeMap::new());
-    assert!(timeout(Duration::from_millis(10), learnt.lesson().until(1)).await.is_err());
+    assert!(timeout(Duration::from_millis(10), learnt.resolution().until(1)).await.is_err());
     let mut connection = TcpStream::connect(free).await.unwrap();
     for _ in 0..2 {
         write_message(&mut connection, &question).await.unwrap();
@@ -301,11 +301,11 @@ async fn the_engine_is_answered_where_it_asks() {
 
 #[tokio::test]
 async fn hostile_bytes_are_no_question() {
-    let desk = docker().desk().await;
+    let handler = docker().handler().await;
     for bytes in [&[][..], &[1, 2, 3], &[0; 12], &[0xff; 40]] {
-        assert!(Asked::read(bytes).is_none());
+        assert!(TaskQuery::read(bytes).is_none());
         // It goes on to Docker as it is, and nobody has to answer.
-        let _ = timeout(Duration::from_secs(3), desk.answer_to(Via::Udp, &bytes[..bytes.len().min(3)])).await;
+        let _ = timeout(Duration::from_secs(3), handler.answer_to(Via::Udp, &bytes[..bytes.len().min(3)])).await;
     }
     assert_eq!(no_such_name(&[1, 2, 3]), None);
 }
@@ -326,7 +326,7 @@ async fn hundreds_of_names_about_which_docker_is_silent_hold_up_nobody_else_at_a
     engine.connect(server).await.unwrap();
     timeout(Duration::from_secs(5), answered(&engine, &question("tasks.web.net"))).await.unwrap();
     // Somebody waits for what is learnt, so that Docker is waited for as long as can be.
-    let _lesson = learnt.lesson();
+    let _lesson = learnt.resolution();
     let kinds = |name: &String| [RecordType::A, RecordType::AAAA].map(|kind| question_of(name, kind));
     let questions: Vec<_> = silent.iter().chain(&good).flat_map(kinds).collect();
     let mut told = BTreeSet::new();
@@ -340,7 +340,7 @@ async fn hundreds_of_names_about_which_docker_is_silent_hold_up_nobody_else_at_a
             let _ = timeout(ANSWER_MAX, hear_of_good(&engine, good.len() * KINDS.len(), &mut told)).await;
         }
     };
-    timeout(LEARN_MAX, all_good).await.expect("all that have tasks");
+    timeout(RESOLVE_MAX, all_good).await.expect("all that have tasks");
 }
 
 /// Until so many questions have been answered with addresses, or that there are none of this kind.
@@ -365,22 +365,22 @@ async fn a_silence_is_remembered_and_ends_when_docker_says_something() {
     for (hold, is_found) in [(Duration::from_secs(3600), false), (short, true)] {
         let script = docker().says("tasks.web.net", Says::Nothing).container(1, &task_of("web"));
         let (says, asked) = (Arc::clone(&script.says), Arc::clone(&script.asked));
-        let desk = script.desk().await;
-        let desk = Desk { docker: desk.docker.holding(hold), learnt: desk.learnt };
+        let handler = script.handler().await;
+        let handler = NameHandler { docker: handler.docker.holding(hold), learnt: handler.learnt };
         for _ in 0..2 {
-            assert_eq!(told(&desk, "tasks.web.net").await, Some(unknown()));
+            assert_eq!(told(&handler, "tasks.web.net").await, Some(unknown()));
         }
         let times = || asked.lock().unwrap().iter().filter(|name| *name == "tasks.web.net").count();
         assert_eq!(times(), 4, "two tries for each");
         let now_says = |what: Says| says.lock().unwrap().insert("tasks.web.net".to_owned(), what);
         now_says(Says::Addresses(vec![address(1)]));
         if is_found {
-            let found = async { while told(&desk, "tasks.web.net").await != Some(known(&[1])) {} };
+            let found = async { while told(&handler, "tasks.web.net").await != Some(known(&[1])) {} };
             timeout(short * 20, found).await.expect("a service that gets tasks is found");
             now_says(Says::LostOnce(Box::new(Says::Addresses(vec![address(1)]))));
-            assert_eq!(told(&desk, "tasks.web.net").await, Some(known(&[1])), "answered last, so that it is asked for twice");
+            assert_eq!(told(&handler, "tasks.web.net").await, Some(known(&[1])), "answered last, so that it is asked for twice");
         } else {
-            assert_eq!((told(&desk, "tasks.web.net").await, times()), (Some(unknown()), 4), "Docker is not asked");
+            assert_eq!((told(&handler, "tasks.web.net").await, times()), (Some(unknown()), 4), "Docker is not asked");
         }
     }
 }
@@ -391,10 +391,10 @@ async fn a_silence_that_is_remembered_says_nothing_while_docker_does_not_speak()
     let says = Arc::clone(&script.says);
     script.speaks = false;
     let script = script.tasks(OWN, &[250]);
-    let desk = script.desk().await;
+    let handler = script.handler().await;
     for _ in 0..3 {
-        assert_eq!(told(&desk, "tasks.web.net").await, Some(unknown()));
+        assert_eq!(told(&handler, "tasks.web.net").await, Some(unknown()));
     }
     says.lock().unwrap().insert(OWN.to_owned(), Says::Nothing);
-    assert_eq!(told(&desk, "tasks.web.net").await, None);
+    assert_eq!(told(&handler, "tasks.web.net").await, None);
 }

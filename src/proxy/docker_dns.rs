@@ -14,7 +14,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
-use super::unanswered_names::{HOLD, Key, Silences, Turn};
+use super::unanswered_names::{HOLD, Key, Turn, UnansweredNames};
 
 /// How long the first try takes: many times what Docker needs for what it knows.
 const PROMPT: Duration = Duration::from_millis(200);
@@ -51,7 +51,7 @@ pub(super) struct Docker {
     /// A name that it knows for certain.
     known: String,
     rooms: Arc<Rooms>,
-    silences: Silences,
+    silences: UnansweredNames,
     /// By how much longer than usual it is waited for.
     patience: u32,
 }
@@ -106,7 +106,7 @@ impl Docker {
     pub(super) fn new(at: SocketAddr, known: &str) -> Self {
         let [prompt, late, renewals] = [PROMPT_MAX, LATE_MAX, RENEWALS_MAX].map(Semaphore::new);
         let rooms = Arc::new(Rooms { prompt, late, renewals });
-        Self { at, known: known.to_owned(), rooms, silences: Silences::new(HOLD), patience: 1 }
+        Self { at, known: known.to_owned(), rooms, silences: UnansweredNames::new(HOLD), patience: 1 }
     }
 
     /// The same, waited for so much longer.
@@ -117,7 +117,7 @@ impl Docker {
     /// The same, with silences that are remembered for so long.
     #[cfg(test)]
     pub(super) fn holding(self, hold: Duration) -> Self {
-        Self { silences: Silences::new(hold), ..self }
+        Self { silences: UnansweredNames::new(hold), ..self }
     }
 
     /// Whether it answers at all.

@@ -11,6 +11,7 @@ mod docker_dns;
 mod endpoint_expiry;
 #[cfg(test)]
 mod fake_engine;
+mod fallback_config;
 mod file_limits;
 mod follow;
 mod health;
@@ -23,7 +24,6 @@ mod peers;
 mod reload_reason;
 mod report;
 mod secret_files;
-mod standby;
 mod startup;
 mod supervisor;
 mod unanswered_names;
@@ -51,10 +51,10 @@ use crate::protocol::messages::{AppliedBy, EngineLoad, ProxyConfig, Refusal};
 use crate::protocol::{Bootstrap, NewNetworks};
 use crate::runtime::{Engine, EngineError};
 use crate::types::{ClusterName, Digest, EngineKind};
-use config_directory::Generations;
-use departed_endpoints::Left;
+use config_directory::ConfigDirectories;
+use departed_endpoints::DepartedEndpoints;
+use fallback_config::FallbackConfig;
 use last_good_state::Store;
-use standby::Standby;
 
 pub use dns_server::NameServer;
 pub use health::{HealthError, check};
@@ -213,15 +213,15 @@ type Offers = watch::Sender<Option<Arc<ProxyConfig>>>;
 struct Agent {
     options: ProxyOptions,
     engine: Arc<dyn Engine>,
-    generations: Generations,
-    standby: Standby,
+    configs: ConfigDirectories,
+    fallback: FallbackConfig,
     store: Store,
     /// Which names the engine has learnt.
-    learnt: dns_server::Learnt,
+    learnt: dns_server::ResolvedNames,
     /// How fresh offers are, by their digests.
     confirmations: Confirmations,
     /// Which of their addresses are gone.
-    left: Left,
+    departed: DepartedEndpoints,
     state: watch::Sender<State>,
     offers: Offers,
     started: Timestamp,
@@ -232,11 +232,11 @@ impl Agent {
         let must_show = options.new_networks.as_ref().is_some_and(|new| network_readiness::is_now(new, Timestamp::now()));
         Ok(Self {
             engine,
-            generations: Generations::fresh(options.run_dir.join("config"))?,
-            standby: Standby::new(options.run_dir.join("standby"))?,
-            learnt: dns_server::Learnt::new(),
+            configs: ConfigDirectories::fresh(options.run_dir.join("config"))?,
+            fallback: FallbackConfig::new(options.run_dir.join("standby"))?,
+            learnt: dns_server::ResolvedNames::new(),
             confirmations: Confirmations::default(),
-            left: Left::default(),
+            departed: DepartedEndpoints::default(),
             store: Store::new(&options.state_dir, options.engine_kind, options.bootstrap.root.clone()),
             state: watch::Sender::new(State { arrived: !must_show, ..State::default() }),
             offers: watch::Sender::new(None),

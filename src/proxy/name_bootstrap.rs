@@ -5,56 +5,56 @@
 use std::time::Duration;
 
 use super::apply::Candidate;
-use super::config_directory::Generation;
-use super::dns_server::Lesson;
+use super::config_directory::ConfigDirectory;
+use super::dns_server::ResolutionWatch;
 use super::{Agent, ProxyError, name_handover};
 use crate::runtime::{Change, ChangeScope, EngineError, EngineProcess};
 
 /// How long the engine may take to learn all names before it has nothing else: it repeats a question that was lost after 5 s.
-pub(super) const LEARN_MAX: Duration = Duration::from_secs(12);
+pub(super) const RESOLVE_MAX: Duration = Duration::from_secs(12);
 /// How long an answer takes from the agent into the engine's tables, on a busy machine.
-const LEARNT: Duration = Duration::from_millis(200);
+const RESOLVED: Duration = Duration::from_millis(200);
 /// A port that is still taken becomes free.
 const TRIES: usize = 3;
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// What comes after the names have been learnt.
-pub(super) struct Later {
-    whole: Generation,
-    lesson: Lesson,
+pub(super) struct DeferredConfig {
+    whole: ConfigDirectory,
+    resolution: ResolutionWatch,
     names: usize,
 }
 
 /// Waits until the engine has been answered about so many names; not for ever.
-pub(super) async fn learn(lesson: Lesson, names: usize) {
-    if tokio::time::timeout(LEARN_MAX, lesson.until(names)).await.is_err() {
+pub(super) async fn learn(resolution: ResolutionWatch, names: usize) {
+    if tokio::time::timeout(RESOLVE_MAX, resolution.until(names)).await.is_err() {
         tracing::warn!(names, "not all names were answered in time; requests for the others fail until they are");
     }
     // The last answers are on their way within this machine.
-    tokio::time::sleep(LEARNT).await;
+    tokio::time::sleep(RESOLVED).await;
 }
 
 impl Agent {
     /// Has the engine start with what only learns names, in the place of the first configuration, if that has any. Should that fail,
     /// it learns them while it serves, which costs some requests and is no reason not to start.
-    pub(super) async fn learns_first(&self, first: &Candidate) -> Option<Later> {
+    pub(super) async fn resolve_first(&self, first: &Candidate) -> Option<DeferredConfig> {
         self.options.names.as_ref().filter(|_| !first.addressed)?;
         let (bundle, names) = name_handover::before(self.engine.as_ref(), &first.bundle)?;
-        let whole = self.generations.current_generation()?;
+        let whole = self.configs.current_generation()?;
         let contents = first.config.as_ref().map(|config| config.contents.clone()).unwrap_or_default();
         let tested = self.tested(&bundle, &contents).await;
-        let lesson = self.learnt.lesson();
-        let promoted = tested.and_then(|tested| self.generations.promote(&tested.generation));
+        let resolution = self.learnt.resolution();
+        let promoted = tested.and_then(|tested| self.configs.promote(&tested.generation));
         promoted.inspect_err(|error| tracing::warn!(%error, "names cannot be asked for before this proxy serves")).ok()?;
-        Some(Later { whole, lesson, names })
+        Some(DeferredConfig { whole, resolution, names })
     }
 
     /// Gives the engine the whole configuration, once it has learnt the names.
-    pub(super) async fn serves_then(&self, process: &dyn EngineProcess, later: Later) -> Result<(), ProxyError> {
-        learn(later.lesson, later.names).await;
-        let before = self.generations.current_generation();
-        self.generations.promote(&later.whole)?;
-        let before = before.as_ref().map(Generation::path);
+    pub(super) async fn serve_after_resolving(&self, process: &dyn EngineProcess, later: DeferredConfig) -> Result<(), ProxyError> {
+        learn(later.resolution, later.names).await;
+        let before = self.configs.current_generation();
+        self.configs.promote(&later.whole)?;
+        let before = before.as_ref().map(ConfigDirectory::path);
         let change = Change { scope: ChangeScope::Everything, before, after: later.whole.path() };
         let mut tries = 1;
         while let Err(error) = process.apply(change).await {
@@ -64,7 +64,7 @@ impl Agent {
             tries += 1;
             tokio::time::sleep(AGAIN).await;
         }
-        self.generations.keep_only(&later.whole);
+        self.configs.keep_only(&later.whole);
         Ok(())
     }
 }

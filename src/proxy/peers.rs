@@ -20,7 +20,7 @@ const BYTES_MAX: u64 = 64 << 10;
 pub(super) struct Channel {
     enrolment: Enrolment,
     extension: ChannelClient,
-    /// Asked where the extension is, if no name tells.
+    /// TaskQuery where the extension is, if no name tells.
     operators: Option<ChannelClient>,
 }
 

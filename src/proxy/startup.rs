@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::apply::{Candidate, Form, Offered, Tested};
+use super::apply::{Candidate, Form, OfferReceiver, TestedConfig};
 use super::last_good_state::Saved;
 use super::{Agent, Source, mounted_snapshot, name_handover};
 use crate::channel::Moment;
@@ -114,10 +114,10 @@ impl Agent {
         let tested = self.tested(&candidate.bundle, &offered).await;
         self.tests(None);
         match tested {
-            Ok(Tested { generation, whole }) => {
+            Ok(TestedConfig { generation, whole }) => {
                 candidate.whole = whole;
-                self.generations.promote(&generation)?;
-                self.generations.keep_only(&generation);
+                self.configs.promote(&generation)?;
+                self.configs.keep_only(&generation);
                 Ok(true)
             }
             Err(error) if error.is_refusal() => {
@@ -138,7 +138,7 @@ fn tell_unused(path: &Path, fault: &BundleFault) {
     }
 }
 
-async fn next_offer(offers: &mut Offered) -> Arc<ProxyConfig> {
+async fn next_offer(offers: &mut OfferReceiver) -> Arc<ProxyConfig> {
     loop {
         let offer = offers.borrow_and_update().clone();
         if let Some(offer) = offer {
@@ -157,6 +157,6 @@ impl Candidate {
     }
 
     fn boot(bundle: Bundle) -> Self {
-        Self { bundle, source: Source::Boot, config: None, addressed: false, whole: true, left: BTreeSet::new() }
+        Self { bundle, source: Source::Boot, config: None, addressed: false, whole: true, disabled: BTreeSet::new() }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::{Notify, mpsc};
 
 use super::apply::{Applier, Candidate};
-use super::name_bootstrap::Later;
+use super::name_bootstrap::DeferredConfig;
 use super::worker_monitor::monitor;
 use super::{Agent, ProxyError, ProxySignal};
 use crate::runtime::{EngineError, EngineProcess};
@@ -16,7 +16,7 @@ use crate::runtime::{EngineError, EngineProcess};
 pub(super) async fn supervise(agent: &Agent, mut signals: mpsc::Receiver<ProxySignal>) -> Result<(), ProxyError> {
     let accept = async {
         let first = agent.first_accepted().await?;
-        let later = agent.learns_first(&first).await;
+        let later = agent.resolve_first(&first).await;
         Ok::<_, EngineError>((first, later))
     };
     let (first, later) = tokio::select! {
@@ -24,9 +24,9 @@ pub(super) async fn supervise(agent: &Agent, mut signals: mpsc::Receiver<ProxySi
         // Nothing is served yet, so there is nothing to drain.
         () = drain_signal(&mut signals) => return Ok(()),
     };
-    let hidden = vec![agent.generations.current(), agent.options.run_dir.clone()];
+    let hidden = vec![agent.configs.current(), agent.options.run_dir.clone()];
     // From here on there may be open requests: whatever ends the agent must drain the engine.
-    let process = agent.engine.start(&agent.generations.current(), hidden)?;
+    let process = agent.engine.start(&agent.configs.current(), hidden)?;
     let reload = Notify::new();
     let mut work = pin!(serve(agent, &process, (first, later), &reload));
     loop {
@@ -50,7 +50,7 @@ pub(super) async fn supervise(agent: &Agent, mut signals: mpsc::Receiver<ProxySi
 async fn serve(
     agent: &Agent,
     process: &Arc<dyn EngineProcess>,
-    (first, later): (Candidate, Option<Later>),
+    (first, later): (Candidate, Option<DeferredConfig>),
     reload: &Notify,
 ) -> Result<Infallible, ProxyError> {
     process.ready().await.map_err(|error| match error {
@@ -58,14 +58,14 @@ async fn serve(
         other => other.into(),
     })?;
     if let Some(later) = later {
-        agent.serves_then(process.as_ref(), later).await?;
+        agent.serve_after_resolving(process.as_ref(), later).await?;
     }
     agent.state.send_modify(|state| state.serving = true);
     agent.now_running(&first).await;
     tracing::info!(config = first.bundle.digest.short(), source = first.source.as_str(), by_name = !first.addressed, "the engine serves");
     tokio::select! {
         never = Applier::new(agent, process.as_ref(), first).run(reload) => match never {},
-        never = agent.standby.run(agent) => match never {},
+        never = agent.fallback.run(agent) => match never {},
         never = monitor(agent, Arc::clone(process), reload) => match never {},
     }
 }

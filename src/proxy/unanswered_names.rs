@@ -41,7 +41,7 @@ pub(super) enum Turn {
 
 /// The names. Clones share their content.
 #[derive(Debug, Clone)]
-pub(super) struct Silences {
+pub(super) struct UnansweredNames {
     hold: Duration,
     names: Arc<Mutex<HashMap<Key, Silence>>>,
 }
@@ -53,7 +53,7 @@ struct Silence {
     renewed: bool,
 }
 
-impl Silences {
+impl UnansweredNames {
     pub(super) fn new(hold: Duration) -> Self {
         Self { hold, names: Arc::default() }
     }
@@ -118,8 +118,8 @@ mod tests {
     }
 
     /// Silent about `web` at the first and the second second.
-    fn silent_twice() -> (Silences, Instant) {
-        let (silences, start) = (Silences::new(HOLD), Instant::now());
+    fn silent_twice() -> (UnansweredNames, Instant) {
+        let (silences, start) = (UnansweredNames::new(HOLD), Instant::now());
         for asked in [start, start + SECOND] {
             assert_eq!(silences.turn(&key("web"), asked), Turn::Ask);
             silences.silent(key("web"), asked, asked + SECOND);
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn questions_that_waited_together_are_one_silence() {
-        let (silences, start) = (Silences::new(HOLD), Instant::now());
+        let (silences, start) = (UnansweredNames::new(HOLD), Instant::now());
         for ended in [SECOND, 2 * SECOND] {
             silences.silent(key("web"), start, start + ended);
         }

@@ -9,7 +9,7 @@ use crate::runtime::{EngineProcess, Retire, Worker};
 
 /// The default number: enough for every reload of a busy minute.
 const WORKERS_MAX: usize = 64;
-/// The default number for engines with many workers, in generations.
+/// The default number for engines with many workers, in generations of workers.
 const GENERATIONS_MAX: usize = 8;
 /// The default memory for containers that have more than four times as much.
 const MEMORY_MAX: u64 = 1 << 30;

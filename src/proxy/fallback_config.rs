@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
-use super::apply::Tested;
-use super::config_directory::Generations;
+use super::apply::TestedConfig;
+use super::config_directory::ConfigDirectories;
 use super::{Agent, ProxyError};
 use crate::protocol::messages::ProxyConfig;
 use crate::runtime::EngineError;
@@ -23,22 +23,22 @@ const SETTLE: Duration = Duration::from_secs(2);
 const SHARE: u32 = 10;
 
 /// What is prepared, and what should be.
-pub(super) struct Standby {
-    generations: Generations,
+pub(super) struct FallbackConfig {
+    configs: ConfigDirectories,
     prepared: Mutex<Option<Prepared>>,
     wanted: watch::Sender<Option<Arc<ProxyConfig>>>,
 }
 
 struct Prepared {
     boot: Digest,
-    tested: Tested,
+    tested: TestedConfig,
 }
 
-impl Standby {
+impl FallbackConfig {
     /// Nothing is prepared yet.
     pub(super) fn new(directory: PathBuf) -> Result<Self, ProxyError> {
-        let generations = Generations::fresh(directory)?;
-        Ok(Self { generations, prepared: Mutex::new(None), wanted: watch::Sender::new(None) })
+        let configs = ConfigDirectories::fresh(directory)?;
+        Ok(Self { configs, prepared: Mutex::new(None), wanted: watch::Sender::new(None) })
     }
 
     /// This is in force with addresses: its names are to be prepared. Nothing: no addresses are in force, or for ever.
@@ -74,17 +74,17 @@ impl Standby {
         if prepared.as_ref().is_some_and(|prepared| prepared.boot == config.boot.digest) {
             return Ok(());
         }
-        let tested = agent.tested_in(&self.generations, &config.boot, &config.contents).await?;
-        self.generations.keep_only(&tested.generation);
+        let tested = agent.tested_in(&self.configs, &config.boot, &config.contents).await?;
+        self.configs.keep_only(&tested.generation);
         *prepared = Some(Prepared { boot: config.boot.digest.clone(), tested });
         Ok(())
     }
 
     /// The names of this configuration, tested: at once if they are prepared, else now. A test that is under way is waited for.
-    pub(super) async fn take(&self, agent: &Agent, config: &ProxyConfig) -> Result<Tested, EngineError> {
+    pub(super) async fn take(&self, agent: &Agent, config: &ProxyConfig) -> Result<TestedConfig, EngineError> {
         let prepared = self.prepared.lock().await.take_if(|prepared| prepared.boot == config.boot.digest);
         match prepared {
-            Some(Prepared { tested, .. }) => Ok(Tested { generation: agent.generations.adopt(&tested.generation)?, ..tested }),
+            Some(Prepared { tested, .. }) => Ok(TestedConfig { generation: agent.configs.adopt(&tested.generation)?, ..tested }),
             None => agent.tested(&config.boot, &config.contents).await,
         }
     }
