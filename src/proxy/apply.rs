@@ -130,11 +130,12 @@ pub(super) struct Applier<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wake {
     Offer,
-    Told,
+    /// A reload was requested.
+    Requested,
     /// Addresses have become too old, or fresh again.
     Age,
     /// Tasks have left addresses that are in use, or are back.
-    DepartedEndpoints,
+    Departed,
 }
 
 impl<'a> Applier<'a> {
