@@ -5,7 +5,7 @@
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use serde_json::{Value, json};
-use swarmgate::controller::label_damping::{Damping, Held};
+use swarmgate::controller::label_damping::{HeldLabels, LabelDamping};
 use swarmgate::intent::cluster::Cluster;
 use swarmgate::intent::documents::{DeclaredCluster, SourceFile, read_documents};
 use swarmgate::intent::limits::Limits;
@@ -49,7 +49,7 @@ fn flapping(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("flapping");
     group.sample_size(20);
     let Ok(mut snapshot) = Snapshot::from_raw(&raw(FLAPPING_AMONG)) else { return };
-    let (mut damping, limits) = (Damping::default(), Limits::default().label_updates);
+    let (mut damping, limits) = (LabelDamping::default(), Limits::default().label_updates);
     let Some(id) = snapshot.services.keys().next().cloned() else { return };
     for number in 0..2 * limits.burst {
         if let Some(service) = snapshot.services.get_mut(&id) {
@@ -58,7 +58,7 @@ fn flapping(criterion: &mut Criterion) {
         damping.observe(|_| Some(limits), &snapshot, jiff::Timestamp::UNIX_EPOCH);
     }
     let held = damping.held();
-    assert_ne!(held, Held::default(), "one is held");
+    assert_ne!(held, HeldLabels::default(), "one is held");
     group.bench_function("observe", |bench| bench.iter(|| damping.observe(|_| Some(limits), &snapshot, jiff::Timestamp::UNIX_EPOCH)));
     group.bench_function("held", |bench| bench.iter(|| damping.held()));
     group.bench_function("apply", |bench| bench.iter(|| held.applied_to(&snapshot)));

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use ports::free_port;
 use serde_json::{Value, json};
-use swarmgate::controller::options::{Settings, StatusPort};
+use swarmgate::controller::options::{OperatorOptions, StatusPort};
 use swarmgate::controller::{RunError, run};
 use swarmgate::explain::Explanation;
 use swarmgate::pki::Authority;
@@ -58,7 +58,7 @@ impl Scene {
         Self::start_as(document, |_| {})
     }
 
-    fn start_as(document: &str, set: impl FnOnce(&mut Settings)) -> Self {
+    fn start_as(document: &str, set: impl FnOnce(&mut OperatorOptions)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("default.yaml"), document).unwrap();
         let swarm = SimSwarm::new(SimOptions::default());
@@ -104,8 +104,8 @@ fn free_address() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()))
 }
 
-fn settings(folder: &Path, listen: SocketAddr, channel_listen: SocketAddr) -> Settings {
-    Settings {
+fn settings(folder: &Path, listen: SocketAddr, channel_listen: SocketAddr) -> OperatorOptions {
+    OperatorOptions {
         instance: "swarmgate".to_owned(),
         own_service: None,
         spec: vec![folder.to_owned()],

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use rustls_pki_types::CertificateDer;
 
 use super::client::{ChannelClient, ClientError, with_sources};
-use crate::pki::{Credentials, KeyInHand, OPERATOR_NAME, request};
+use crate::pki::{ChannelIdentity, Credentials, OPERATOR_NAME, request};
 use crate::protocol::Bootstrap;
 use crate::protocol::messages::{CertificateRequest, IssuedCertificate, WIRE_VERSION};
 use crate::protocol::timings::{ENROLMENT_RETRY, RENEWAL_NAP_MAX};
@@ -93,7 +93,7 @@ impl Enrolment {
         }
     }
 
-    async fn renew(&self, now: Timestamp) -> Result<KeyInHand, EnrolmentError> {
+    async fn renew(&self, now: Timestamp) -> Result<ChannelIdentity, EnrolmentError> {
         let (key, request) = request().map_err(|_| EnrolmentError::Key)?;
         let Bootstrap { role, cluster, token, .. } = &self.bootstrap;
         let message = CertificateRequest { version: WIRE_VERSION, role: *role, task: self.task.clone(), request };
@@ -107,7 +107,7 @@ impl Enrolment {
             },
         };
         let certificate = issued.certificate_der().map(CertificateDer::from).ok_or(EnrolmentError::Strange)?;
-        KeyInHand::new(&key, certificate).ok_or(EnrolmentError::Strange)
+        ChannelIdentity::new(&key, certificate).ok_or(EnrolmentError::Strange)
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::http_server::{self, Limits, Peer};
+use crate::http_server::{self, Peer, ServerLimits};
 use crate::pki::TrustRoot;
 use crate::protocol::timings::{POLL_WAIT_EMPTY, POLL_WAIT_MAX};
 use crate::types::Digest;
@@ -107,7 +107,7 @@ pub async fn serve(
     router: Router,
     shutdown: CancellationToken,
 ) -> Result<(), std::io::Error> {
-    let limits = Limits { connections: CONNECTIONS_MAX, connections_per_peer: CONNECTIONS_PER_NODE_MAX, ..Limits::default() };
+    let limits = ServerLimits { connections: CONNECTIONS_MAX, connections_per_peer: CONNECTIONS_PER_NODE_MAX, ..ServerLimits::default() };
     http_server::serve(listener.into(), Some(tls), router, limits, shutdown).await
 }
 

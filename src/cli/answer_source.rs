@@ -33,7 +33,7 @@ pub struct LookArgs {
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum Failed {
+pub enum AnswerError {
     /// The operator does not answer, or not so.
     #[error(transparent)]
     Web(#[from] WebError),
@@ -45,7 +45,7 @@ pub enum Failed {
     Unreadable(String),
 }
 
-impl Failed {
+impl AnswerError {
     /// Says it, and whether the question or the world is at fault.
     pub fn tell(&self) -> ExitCode {
         let wrong = matches!(self, Self::Trouble(Trouble::Wrong(_)) | Self::Web(WebError::Refused { status: 400, .. }));
@@ -61,10 +61,10 @@ impl LookArgs {
         path: &str,
         fields: &[(&str, &Option<String>)],
         make: impl FnOnce(&Sources<'_>) -> Result<Answer, Trouble>,
-    ) -> Result<Value, Failed> {
+    ) -> Result<Value, AnswerError> {
         if self.spec.is_empty() {
-            let stated: Vec<(&str, &str)> = fields.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
-            let query: Vec<(&str, &str)> = stated.into_iter().chain([("output", "json")]).collect();
+            let given: Vec<(&str, &str)> = fields.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
+            let query: Vec<(&str, &str)> = given.into_iter().chain([("output", "json")]).collect();
             let body = Client::new(&self.server)?.ask(path, &query).await?;
             return Ok(operator_client::parse(&self.server.server, &body)?);
         }
@@ -73,17 +73,17 @@ impl LookArgs {
     }
 
     /// The valid documents; mistakes in others are told and cost nothing.
-    fn clusters(&self) -> Result<Vec<Cluster>, Failed> {
+    fn clusters(&self) -> Result<Vec<Cluster>, AnswerError> {
         let declaration = read_documents(&files::read(&self.spec));
         for finding in &declaration.findings {
             client_command::say(&finding.to_string());
         }
         let clusters: Vec<Cluster> = declaration.valid().cloned().collect();
-        if clusters.is_empty() { Err(Failed::Unreadable("the spec declares no valid cluster".to_owned())) } else { Ok(clusters) }
+        if clusters.is_empty() { Err(AnswerError::Unreadable("the spec declares no valid cluster".to_owned())) } else { Ok(clusters) }
     }
 
-    async fn snapshot(&self) -> Result<Snapshot, Failed> {
-        let unreadable = |what: String| Failed::Unreadable(what);
+    async fn snapshot(&self) -> Result<Snapshot, AnswerError> {
+        let unreadable = |what: String| AnswerError::Unreadable(what);
         let Some(path) = &self.snapshot else {
             let swarm = self.swarm.connect().map_err(|error| unreadable(client_command::with_causes(&error)))?;
             let seen = observe(&swarm).await.map_err(unreadable)?;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 
-use super::answer_source::{Failed, LookArgs};
+use super::answer_source::{AnswerError, LookArgs};
 use super::{client_command, operator_client};
 use crate::api::routes::ExplainQuery;
 use crate::controller::queries;
@@ -73,7 +73,7 @@ fn question(args: &Args) -> ExplainQuery {
     query
 }
 
-async fn make(args: &Args) -> Result<(String, bool), Failed> {
+async fn make(args: &Args) -> Result<(String, bool), AnswerError> {
     let query = question(args);
     let fields = [
         ("url", &query.url),
@@ -86,11 +86,11 @@ async fn make(args: &Args) -> Result<(String, bool), Failed> {
     let json = args.look.ask("/explain", &fields, |sources| queries::explained(sources, &query)).await?;
     // Read and written again, so that text and exit code are those of this version whoever answered.
     if args.service.is_some() {
-        let told: ServiceExplanation = operator_client::understood(&args.look.server.server, &json)?;
-        return Ok((args.output.written(&told, &json), told.served));
+        let answer: ServiceExplanation = operator_client::understood(&args.look.server.server, &json)?;
+        return Ok((args.output.written(&answer, &json), answer.served));
     }
-    let told: Explanation = operator_client::understood(&args.look.server.server, &json)?;
-    Ok((args.output.written(&told, &json), told.reached))
+    let answer: Explanation = operator_client::understood(&args.look.server.server, &json)?;
+    Ok((args.output.written(&answer, &json), answer.reached))
 }
 
 impl Output {
@@ -101,9 +101,9 @@ impl Output {
         }
     }
 
-    fn written(self, told: &impl ToString, json: &serde_json::Value) -> String {
+    fn written(self, answer: &impl ToString, json: &serde_json::Value) -> String {
         match self {
-            Self::Text => told.to_string(),
+            Self::Text => answer.to_string(),
             Self::Json => format!("{json:#}"),
         }
     }

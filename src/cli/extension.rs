@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::client_command::fail;
 use super::daemon::{LogArgs, on_runtime, stop_requested};
-use super::operator::Way;
+use super::operator::ChannelArg;
 use crate::channel::read_bootstrap;
 use crate::extension::{self, ExtensionOptions};
 use crate::pki::ChannelRole;
@@ -29,8 +29,8 @@ pub struct Args {
     #[arg(long, env = container_contract::ENV_OPERATOR_URL, value_name = "URL")]
     operator_url: String,
     /// How the operator is reached: over the control network, or on whichever manager it is
-    #[arg(long, env = container_contract::ENV_CHANNEL, value_enum, default_value_t = Way::Overlay)]
-    channel: Way,
+    #[arg(long, env = container_contract::ENV_CHANNEL, value_enum, default_value_t = ChannelArg::Overlay)]
+    channel: ChannelArg,
     /// The file with the operator's certificate authority and the token for the first certificate
     #[arg(long, env = container_contract::ENV_TOKEN_FILE, default_value = container_contract::TOKEN_FILE, value_name = "FILE")]
     token_file: PathBuf,
@@ -66,7 +66,7 @@ pub fn run(args: Args) -> ExitCode {
         cluster: args.cluster,
         task: args.task,
         operator_url: args.operator_url,
-        ask_for_peers: args.channel == Way::Host,
+        ask_for_peers: args.channel == ChannelArg::Host,
         bootstrap,
         engine_kind: args.engine,
         engine: args.nginx,

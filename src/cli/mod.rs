@@ -92,7 +92,7 @@ fn allow_open_files() {
 }
 
 /// Before the first thread: who this process is, and that nothing below it becomes more.
-fn settle_privileges(cli: &Cli) -> Result<(), privileges::Kept> {
+fn settle_privileges(cli: &Cli) -> Result<(), privileges::RetainedPrivileges> {
     match (cli.run_as, &cli.command) {
         (Some(identity), command) => privileges::become_other(identity, docker_url(command).as_deref()),
         (None, Command::Extension(_) | Command::Proxy(_)) => privileges::forbid_new(),

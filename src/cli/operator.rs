@@ -14,7 +14,7 @@ use super::client_command;
 use super::daemon::LogArgs;
 use super::status_port_options::{StatusArgs, StatusArgsError};
 use crate::controller::certificate_authority::{AuthoritySource, Established, establish, status_token, tidy};
-use crate::controller::options::Settings;
+use crate::controller::options::OperatorOptions;
 use crate::declaration::files;
 use crate::docker::DockerSwarm;
 use crate::intent::documents::read_documents;
@@ -101,8 +101,8 @@ pub struct SwarmArgs {
     operator_url: String,
     /// How operator, extensions and proxies reach each other: over the control network, or without any overlay network at
     /// their nodes' addresses
-    #[arg(long, env = container_contract::ENV_CHANNEL, value_enum, default_value_t = Way::Overlay)]
-    channel: Way,
+    #[arg(long, env = container_contract::ENV_CHANNEL, value_enum, default_value_t = ChannelArg::Overlay)]
+    channel: ChannelArg,
     /// With `--channel host`: the port at which the operator's channel is published on its node
     #[arg(long, env = "SWARMGATE_CHANNEL_PORT", default_value_t = OPERATOR_CHANNEL_PORT, value_parser = clap::value_parser!(u16).range(1..))]
     channel_port: u16,
@@ -110,7 +110,7 @@ pub struct SwarmArgs {
 
 /// Over which network the channel goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Way {
+pub enum ChannelArg {
     /// Over an overlay network of their own
     Overlay,
     /// At node addresses and ports published there
@@ -207,7 +207,7 @@ async fn operate(args: Args) -> ExitCode {
 async fn run_with_authority(
     swarm: Arc<DockerSwarm>,
     authority: AuthorityArgs,
-    mut settings: Settings,
+    mut settings: OperatorOptions,
     recorder: PrometheusHandle,
     stop: CancellationToken,
 ) -> ExitCode {
@@ -234,9 +234,9 @@ async fn run_with_authority(
 }
 
 impl Args {
-    fn settings(self) -> Result<Settings, StatusArgsError> {
+    fn settings(self) -> Result<OperatorOptions, StatusArgsError> {
         let channel = self.swarm.channel();
-        Ok(Settings {
+        Ok(OperatorOptions {
             status: self.status.settings(&channel)?,
             channel,
             instance: self.swarm.instance,
@@ -269,7 +269,7 @@ impl SwarmArgs {
 
     fn channel(&self) -> ChannelMode {
         match (self.channel, Port::new(self.channel_port)) {
-            (Way::Host, Ok(operator_port)) => ChannelMode::Host { operator_port },
+            (ChannelArg::Host, Ok(operator_port)) => ChannelMode::Host { operator_port },
             // Port 0 has been refused already.
             _ => ChannelMode::Overlay {
                 network: self.control_network.clone(),
@@ -280,10 +280,10 @@ impl SwarmArgs {
     }
 
     /// What passes work with, for a preview that never acts.
-    pub fn surroundings(&self, swarm: DockerSwarm) -> crate::controller::context::Surroundings {
-        crate::controller::context::Surroundings {
+    pub fn surroundings(&self, swarm: DockerSwarm) -> crate::controller::context::Context {
+        crate::controller::context::Context {
             swarm: Arc::new(swarm),
-            line: Arc::new(crate::channel::Hub::new()),
+            extensions: Arc::new(crate::channel::Hub::new()),
             instance: self.instance.clone(),
             own_service: None,
             channel: self.channel(),

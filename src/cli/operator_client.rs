@@ -134,14 +134,14 @@ pub enum WebError {
 /// One who asks an operator.
 pub struct Client {
     server: String,
-    place: Place,
+    place: ServerAddress,
     authorization: Option<HeaderValue>,
     roots: Option<Arc<ClientConfig>>,
 }
 
 /// Where an operator listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Place {
+struct ServerAddress {
     /// What stands before each path.
     base: Url,
     /// The socket, if it is no port.
@@ -152,7 +152,7 @@ impl Client {
     /// Reads the token and what to trust, if there is need for it.
     pub fn new(args: &ServerArgs) -> Result<Self, WebError> {
         let server = args.server();
-        let place = Place::parse(&server).ok_or_else(|| WebError::Address(server.clone()))?;
+        let place = ServerAddress::parse(&server).ok_or_else(|| WebError::Address(server.clone()))?;
         let token = match &args.token_file {
             Some(path) => Some(token_file::read_named(path)?),
             None => token_file::read(DEFAULT_TOKEN_FILE.as_ref())?,
@@ -263,7 +263,7 @@ async fn with_connection<T>(
     exchange.await
 }
 
-impl Place {
+impl ServerAddress {
     fn parse(server: &str) -> Option<Self> {
         if let Some(path) = server.strip_prefix("unix://") {
             let base = Url::parse("http://localhost").ok()?;
@@ -338,11 +338,11 @@ mod tests {
 
     #[test]
     fn an_address_is_a_port_or_a_socket() {
-        assert_eq!(Place::parse("unix:///run/x.sock").unwrap().socket, Some("/run/x.sock".into()));
+        assert_eq!(ServerAddress::parse("unix:///run/x.sock").unwrap().socket, Some("/run/x.sock".into()));
         for bad in ["unix://run/x.sock", "ftp://x", "x", "http://", "http://user:word@x", ""] {
-            assert_eq!(Place::parse(bad), None, "{bad}");
+            assert_eq!(ServerAddress::parse(bad), None, "{bad}");
         }
-        let url = |server: &str| Place::parse(server).unwrap().url("/explain", &[("url", "http://a/?b=c&d")]).to_string();
+        let url = |server: &str| ServerAddress::parse(server).unwrap().url("/explain", &[("url", "http://a/?b=c&d")]).to_string();
         assert_eq!(url("http://x:8080"), "http://x:8080/explain?url=http%3A%2F%2Fa%2F%3Fb%3Dc%26d");
         assert_eq!(url("https://x/status/"), "https://x/status/explain?url=http%3A%2F%2Fa%2F%3Fb%3Dc%26d");
         assert!(url("unix:///s").starts_with("http://localhost/explain?"));
@@ -360,7 +360,7 @@ mod tests {
             ("https://192.0.2.1", false),
             ("unix:///s", false),
         ] {
-            assert_eq!(Place::parse(server).unwrap().is_overheard(), heard, "{server}");
+            assert_eq!(ServerAddress::parse(server).unwrap().is_overheard(), heard, "{server}");
         }
     }
 }

@@ -38,7 +38,7 @@ impl FromStr for Identity {
 
 /// Why privileges cannot be given up.
 #[derive(Debug, thiserror::Error)]
-pub enum Kept {
+pub enum RetainedPrivileges {
     /// The kernel refused a step.
     #[error(
         "cannot {step}: {source}; the container needs the capabilities SETUID and SETGID to give root up (SWARMGATE_RUN_AS=0:0 keeps it)"
@@ -100,7 +100,7 @@ pub enum Kept {
 
 /// Becomes somebody else if this process is root, with the group of that Docker API's socket beside its own; whoever it is
 /// then, nothing that it starts can get more.
-pub fn become_other(wanted: Identity, docker_url: Option<&str>) -> Result<(), Kept> {
+pub fn become_other(wanted: Identity, docker_url: Option<&str>) -> Result<(), RetainedPrivileges> {
     let socket = docker_url.and_then(socket_of);
     if Uid::effective().is_root() && wanted.uid != 0 {
         let groups = match &socket {
@@ -115,9 +115,9 @@ pub fn become_other(wanted: Identity, docker_url: Option<&str>) -> Result<(), Ke
 }
 
 /// An operator that waited for leave would wait for ever, and Swarm would take its update for a success.
-fn may_use(path: &Path, about: &Metadata) -> Result<(), Kept> {
+fn may_use(path: &Path, about: &Metadata) -> Result<(), RetainedPrivileges> {
     match eaccess(path, AccessFlags::R_OK | AccessFlags::W_OK) {
-        Err(Errno::EACCES) => Err(Kept::SocketRefused {
+        Err(Errno::EACCES) => Err(RetainedPrivileges::SocketRefused {
             path: path.to_owned(),
             user: Uid::effective(),
             owner: about.uid(),
@@ -129,8 +129,8 @@ fn may_use(path: &Path, about: &Metadata) -> Result<(), Kept> {
 }
 
 /// Nothing that this process starts gets more privileges than it has, whatever file it runs.
-pub fn forbid_new() -> Result<(), Kept> {
-    prctl::set_no_new_privs().map_err(|source| Kept::Refused { step: "forbid new privileges", source })
+pub fn forbid_new() -> Result<(), RetainedPrivileges> {
+    prctl::set_no_new_privs().map_err(|source| RetainedPrivileges::Refused { step: "forbid new privileges", source })
 }
 
 /// The socket of an API that has one. One that is not there yet needs no group yet.
@@ -140,7 +140,7 @@ fn socket_of(docker_url: &str) -> Option<(&Path, Metadata)> {
 }
 
 /// The groups that may use the socket: none beside our own where everybody, or our user, may.
-fn group_of_socket(wanted: Identity, path: &Path, about: &Metadata) -> Result<Vec<Gid>, Kept> {
+fn group_of_socket(wanted: Identity, path: &Path, about: &Metadata) -> Result<Vec<Gid>, RetainedPrivileges> {
     let (owner, group, mode) = (about.uid(), about.gid(), about.mode() & 0o7777);
     let may = |shift: u32| (mode >> shift) & READ_AND_WRITE == READ_AND_WRITE;
     if owner == wanted.uid && may(6) || may(0) {
@@ -148,16 +148,17 @@ fn group_of_socket(wanted: Identity, path: &Path, about: &Metadata) -> Result<Ve
     } else if may(3) {
         Ok(vec![Gid::from_raw(group)])
     } else {
-        Err(Kept::SocketClosed { path: path.to_owned(), owner, group, mode })
+        Err(RetainedPrivileges::SocketClosed { path: path.to_owned(), owner, group, mode })
     }
 }
 
-fn give_up(wanted: Identity, groups: &[Gid]) -> Result<(), Kept> {
-    let threads = fs::read_dir("/proc/self/task").map_err(|source| Kept::Unreadable { path: "/proc/self/task", source })?.count();
+fn give_up(wanted: Identity, groups: &[Gid]) -> Result<(), RetainedPrivileges> {
+    let threads =
+        fs::read_dir("/proc/self/task").map_err(|source| RetainedPrivileges::Unreadable { path: "/proc/self/task", source })?.count();
     if threads != 1 {
-        return Err(Kept::Threads(threads));
+        return Err(RetainedPrivileges::Threads(threads));
     }
-    let refused = |step| move |source| Kept::Refused { step, source };
+    let refused = |step| move |source| RetainedPrivileges::Refused { step, source };
     let (uid, gid) = (Uid::from_raw(wanted.uid), Gid::from_raw(wanted.gid));
     // Groups first: afterwards nobody may.
     setgroups(groups).map_err(refused("set the supplementary groups"))?;
@@ -167,21 +168,22 @@ fn give_up(wanted: Identity, groups: &[Gid]) -> Result<(), Kept> {
 }
 
 /// Believes nothing of it before it is seen.
-fn nothing_is_left(uid: Uid, gid: Gid, groups: &[Gid]) -> Result<(), Kept> {
-    let refused = |source| Kept::Refused { step: "ask who this process is", source };
+fn nothing_is_left(uid: Uid, gid: Gid, groups: &[Gid]) -> Result<(), RetainedPrivileges> {
+    let refused = |source| RetainedPrivileges::Refused { step: "ask who this process is", source };
     let (users, own) = (getresuid().map_err(refused)?, getresgid().map_err(refused)?);
-    let status = fs::read_to_string("/proc/self/status").map_err(|source| Kept::Unreadable { path: "/proc/self/status", source })?;
+    let status =
+        fs::read_to_string("/proc/self/status").map_err(|source| RetainedPrivileges::Unreadable { path: "/proc/self/status", source })?;
     let capabilities = |set: &str| status.lines().find_map(|line| line.strip_prefix(set)).map_or("unknown", str::trim);
     if [users.real, users.effective, users.saved] != [uid; 3] {
-        Err(Kept::Left("a user"))
+        Err(RetainedPrivileges::Left("a user"))
     } else if [own.real, own.effective, own.saved] != [gid; 3] {
-        Err(Kept::Left("a group"))
+        Err(RetainedPrivileges::Left("a group"))
     } else if getgroups().map_err(refused)? != groups {
-        Err(Kept::Left("a supplementary group"))
+        Err(RetainedPrivileges::Left("a supplementary group"))
     } else if ["CapPrm:", "CapEff:", "CapAmb:"].iter().any(|set| !capabilities(set).trim_matches('0').is_empty()) {
-        Err(Kept::Left("capabilities"))
+        Err(RetainedPrivileges::Left("capabilities"))
     } else if setuid(Uid::from_raw(0)).is_ok() {
-        Err(Kept::Left("the way back"))
+        Err(RetainedPrivileges::Left("the way back"))
     } else {
         Ok(())
     }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::client_command::{block_on, fail};
 use super::daemon::{LogArgs, on_runtime};
-use super::operator::Way;
+use super::operator::ChannelArg;
 use crate::channel::{BootstrapError, read_bootstrap};
 use crate::pki::ChannelRole;
 use crate::protocol::container_contract;
@@ -34,8 +34,8 @@ pub struct Args {
     #[arg(long, env = container_contract::ENV_NODE, default_value = "local")]
     node: String,
     /// How the extension is found: over the control network, or by asking the operator
-    #[arg(long, env = container_contract::ENV_CHANNEL, value_enum, default_value_t = Way::Overlay)]
-    channel: Way,
+    #[arg(long, env = container_contract::ENV_CHANNEL, value_enum, default_value_t = ChannelArg::Overlay)]
+    channel: ChannelArg,
     /// With `--channel overlay`: where the extension is
     #[arg(long, env = container_contract::ENV_EXTENSION_URL, value_name = "URL")]
     extension_url: Option<String>,
@@ -94,18 +94,18 @@ pub fn run(args: Args) -> ExitCode {
     }
 }
 
-fn options(args: Args) -> Result<ProxyOptions, Wrong> {
-    let cluster = args.cluster.ok_or(Wrong::Missing("--cluster"))?;
+fn options(args: Args) -> Result<ProxyOptions, ArgumentError> {
+    let cluster = args.cluster.ok_or(ArgumentError::Missing("--cluster"))?;
     Ok(ProxyOptions {
         bootstrap: read_bootstrap(&args.token_file, ChannelRole::Proxy, &cluster)?,
         cluster,
         task: args.task,
         node: args.node,
         follow: match args.channel {
-            Way::Overlay => Follow::Extension(args.extension_url.ok_or(Wrong::Missing("--extension-url"))?),
-            Way::Host => Follow::Operator,
+            ChannelArg::Overlay => Follow::Extension(args.extension_url.ok_or(ArgumentError::Missing("--extension-url"))?),
+            ChannelArg::Host => Follow::Operator,
         },
-        operator_url: args.operator_url.ok_or(Wrong::Missing("--operator-url"))?,
+        operator_url: args.operator_url.ok_or(ArgumentError::Missing("--operator-url"))?,
         engine_kind: args.engine,
         engine: args.nginx,
         run_dir: args.run_dir,
@@ -129,7 +129,7 @@ fn name_server() -> NameServer {
 
 /// Why the agent cannot be started.
 #[derive(Debug, thiserror::Error)]
-enum Wrong {
+enum ArgumentError {
     #[error("{0} is missing")]
     Missing(&'static str),
     #[error(transparent)]

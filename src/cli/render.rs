@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 
-use super::answer_source::{Failed, LookArgs};
+use super::answer_source::{AnswerError, LookArgs};
 use super::{client_command, operator_client};
 use crate::api::routes::RenderQuery;
 use crate::controller::queries;
@@ -47,11 +47,11 @@ pub fn run(args: Args) -> ExitCode {
     })
 }
 
-async fn make(args: &Args) -> Result<String, Failed> {
+async fn make(args: &Args) -> Result<String, AnswerError> {
     let purpose = args.purpose.map(|purpose| format!("{purpose:?}").to_lowercase());
     let query = RenderQuery::new(args.cluster.clone(), purpose);
     let fields = [("cluster", &query.cluster), ("purpose", &query.purpose)];
     let json = args.look.ask("/render", &fields, |sources| queries::rendered(sources, &query)).await?;
-    let told: Configuration = operator_client::understood(&args.look.server.server, &json)?;
-    Ok(told.to_string())
+    let configuration: Configuration = operator_client::understood(&args.look.server.server, &json)?;
+    Ok(configuration.to_string())
 }

@@ -103,13 +103,13 @@ mod tests {
     use super::*;
 
     #[derive(Parser)]
-    struct Line {
+    struct TokenLine {
         #[command(flatten)]
         status: StatusArgs,
     }
 
     fn parsed(words: &[&str]) -> Option<StatusPort> {
-        let line = Line::try_parse_from(["x"].iter().chain(words)).ok()?;
+        let line = TokenLine::try_parse_from(["x"].iter().chain(words)).ok()?;
         let (network, operator_url) = ("n".to_owned(), "https://Swarmgate-operator:8081".to_owned());
         let channel = ChannelMode::Overlay { network, encrypted: false, operator_url };
         line.status.settings(&channel).ok()

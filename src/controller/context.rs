@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use crate::channel::{Hub, Moment, Received};
 use crate::execute::{NewSecret, SecretSource};
-use crate::fleet::{Described, Kind};
+use crate::fleet::{ObjectKind, SealedObject};
 use crate::pki::{Authority, Seals};
 use crate::plan::SecretContent;
 use crate::protocol::container_contract::{LABEL_ROLE, LABEL_TOKEN_DIGEST};
@@ -17,11 +17,11 @@ use crate::types::{ClusterName, Digest, ServiceId};
 
 /// What every pass works with.
 #[derive(Clone)]
-pub struct Surroundings {
+pub struct Context {
     /// The Swarm.
     pub swarm: Arc<dyn Swarm>,
     /// The way to the extensions.
-    pub line: Arc<dyn Line>,
+    pub extensions: Arc<dyn ExtensionChannel>,
     /// The operator's instance name: the value of the owner label.
     pub instance: String,
     /// The operator's own service, if it is one.
@@ -56,7 +56,8 @@ impl SecretSource for Tokens {
         let mut labels = labels.clone();
         labels.insert(LABEL_TOKEN_DIGEST.to_owned(), Digest::of_bytes(token.as_bytes()).to_string());
         let object_role = labels.get(LABEL_ROLE).cloned().unwrap_or_default();
-        let described = Described { kind: Kind::Secret, instance: &self.instance, cluster: cluster.as_str(), role: &object_role, name };
+        let described =
+            SealedObject { kind: ObjectKind::Secret, instance: &self.instance, cluster: cluster.as_str(), role: &object_role, name };
         let labels = described.seal(&self.authority.seals(), labels);
         NewSecret { data: bootstrap::encode(*role, cluster, &token, &self.authority.root_pem()), labels }
     }
@@ -77,12 +78,12 @@ pub fn no_secrets() -> Box<dyn SecretSource> {
 }
 
 /// The way to the extensions. The hub is the real one; tests have their own.
-pub trait Line: Send + Sync {
+pub trait ExtensionChannel: Send + Sync {
     /// Says who gets certificates for a cluster, and leaves what its proxies must say as it is.
     fn admit(&self, cluster: &ClusterName, admission: Admission);
-    /// Says what a cluster's proxies must say from now on, and who gets certificates for it; `looked` is when the look at the Swarm
+    /// Says what a cluster's proxies must say from now on, and who gets certificates for it; `observed_at` is when the look at the Swarm
     /// began that says so.
-    fn publish(&self, cluster: &ClusterName, desired: Desired, admission: Admission, looked: Moment);
+    fn publish(&self, cluster: &ClusterName, desired: Desired, admission: Admission, observed_at: Moment);
     /// Says where a cluster's peers are from now on, to those who share no network.
     fn introduce(&self, cluster: &ClusterName, peers: Peers);
     /// What the cluster's extension last said.
@@ -91,9 +92,9 @@ pub trait Line: Send + Sync {
     fn retire(&self, cluster: &ClusterName);
 }
 
-impl Line for Hub {
-    fn publish(&self, cluster: &ClusterName, desired: Desired, admission: Admission, looked: Moment) {
-        Hub::publish(self, cluster, desired, admission, looked);
+impl ExtensionChannel for Hub {
+    fn publish(&self, cluster: &ClusterName, desired: Desired, admission: Admission, observed_at: Moment) {
+        Hub::publish(self, cluster, desired, admission, observed_at);
     }
     fn admit(&self, cluster: &ClusterName, admission: Admission) {
         Hub::admit(self, cluster, admission);

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::context::Surroundings;
+use super::context::Context;
 use super::network_attachment;
-use super::pass_input::Recollection;
+use super::pass_input::PassInput;
 use crate::channel::Received;
-use crate::fleet::{Described, Kind, Role, ShapeInput, shape};
+use crate::fleet::{ObjectKind, Role, SealedObject, ShapeInput, shape};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::Rollout;
 use crate::networks;
@@ -42,7 +42,7 @@ pub fn routes(cluster: &Cluster, snapshot: &Snapshot, register: &Register) -> Ro
 
 /// The same while proxies leave networks that are needed: the endpoints there go first, because the next proxies have no interface for
 /// them any more. What shall be attached is what it was.
-pub fn leave(cluster: &Cluster, snapshot: &Snapshot, register: &Register, routes: &mut Routes, decision: &networks::Decision) {
+pub fn leave(cluster: &Cluster, snapshot: &Snapshot, register: &Register, routes: &mut Routes, decision: &networks::NetworkDecision) {
     let Some(snapshot) = network_attachment::left_by(cluster, snapshot, &routes.translation, decision) else { return };
     let left = self::routes(cluster, &snapshot, register);
     (routes.desired, routes.too_large) = (left.desired, left.too_large);
@@ -51,11 +51,11 @@ pub fn leave(cluster: &Cluster, snapshot: &Snapshot, register: &Register, routes
 
 /// Whose hosts were before: at the last pass, or as the extension service says, if it is this operator's own. Anybody who may create
 /// services could have made one of its name before.
-pub fn register(around: &Surroundings, cluster: &Cluster, snapshot: &Snapshot, last: Option<&Arc<Register>>) -> Arc<Register> {
-    let (instance, name) = (around.instance.as_str(), cluster.extension.service_name.as_str());
+pub fn register(context: &Context, cluster: &Cluster, snapshot: &Snapshot, last: Option<&Arc<Register>>) -> Arc<Register> {
+    let (instance, name) = (context.instance.as_str(), cluster.extension.service_name.as_str());
     let role = Role::Extension.as_str();
-    let described = Described { kind: Kind::Service, instance, cluster: cluster.name.as_str(), role, name };
-    let is_ours = || snapshot.services.values().any(|service| service.name == name && described.is_sealed(&around.seals, &service.labels));
+    let described = SealedObject { kind: ObjectKind::Service, instance, cluster: cluster.name.as_str(), role, name };
+    let is_ours = || snapshot.services.values().any(|service| service.name == name && described.is_sealed(&context.seals, &service.labels));
     let recalled = || if is_ours() { Register::recalled(cluster, snapshot) } else { Register::default() };
     last.map_or_else(|| Arc::new(recalled()), Arc::clone)
 }
@@ -69,18 +69,18 @@ fn delivery_of(cluster: &Cluster) -> Delivery {
 
 /// What must be done so that the fleet is as declared, with the networks that were decided on.
 pub fn fleet_plan(
-    around: &Surroundings,
+    context: &Context,
     cluster: &Cluster,
     snapshot: &Snapshot,
     routes: &Routes,
-    decision: &networks::Decision,
-    known: Recollection<'_>,
+    decision: &networks::NetworkDecision,
+    known: PassInput<'_>,
 ) -> Plan {
-    let Recollection { report, plan: memory, now, .. } = known;
+    let PassInput { report, plan: memory, now, .. } = known;
     let before = network_attachment::snapshot_before(cluster, snapshot, decision);
     let material: Vec<MaterialRef> = routes.desired.table.material().into_iter().cloned().collect();
     let mut fleet = shape(&ShapeInput {
-        instance: &around.instance,
+        instance: &context.instance,
         cluster,
         snapshot: before.as_ref().unwrap_or(snapshot),
         networks: &decision.networks,
@@ -89,8 +89,8 @@ pub fn fleet_plan(
         material: &material,
         boot: report.and_then(|received| received.report.boot.as_ref()),
         live: report.and_then(|received| received.report.live.as_ref()),
-        channel: &around.channel,
-        seals: &around.seals,
+        channel: &context.channel,
+        seals: &context.seals,
         now,
     });
     fleet.waiting.extend(decision.waiting.iter().cloned());

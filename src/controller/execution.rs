@@ -2,13 +2,13 @@
 
 use std::sync::atomic::Ordering;
 
-use super::context::Surroundings;
+use super::context::Context;
 use crate::execute::{Applied, StepError, StepOutcome, applied, execute};
 use crate::plan::Plan;
 
 /// What became of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Performed {
+pub enum PlanOutcome {
     /// It was carried out, step by step; `applied` says per step what became of it.
     Through {
         /// In the plan's order.
@@ -22,7 +22,7 @@ pub enum Performed {
     Refused(String),
 }
 
-impl Performed {
+impl PlanOutcome {
     /// Whether the world had moved before a step.
     pub fn superseded(&self) -> bool {
         matches!(self, Self::Through { applied, .. } if applied.contains(&Some(Applied::Superseded)))
@@ -30,17 +30,17 @@ impl Performed {
 }
 
 /// Carries out a plan.
-pub async fn perform(around: &Surroundings, plan: &Plan) -> Performed {
-    let mut secrets = (around.secrets)();
-    let outcomes = execute(around.swarm.as_ref(), plan, secrets.as_mut()).await;
+pub async fn execute_plan(context: &Context, plan: &Plan) -> PlanOutcome {
+    let mut secrets = (context.secrets)();
+    let outcomes = execute(context.swarm.as_ref(), plan, secrets.as_mut()).await;
     let tried = outcomes.iter().filter(|outcome| !matches!(outcome.result, Err(StepError::Skipped { .. }))).count();
-    around.writes.fetch_add(tried as u64, Ordering::Relaxed);
+    context.writes.fetch_add(tried as u64, Ordering::Relaxed);
     for outcome in &outcomes {
         tell(plan, outcome);
     }
     let failed = outcomes.iter().filter_map(|outcome| outcome.result.as_ref().err());
     let error = failed.map(|error| without_users(&error.to_string())).next();
-    Performed::Through { applied: applied(&outcomes), error }
+    PlanOutcome::Through { applied: applied(&outcomes), error }
 }
 
 /// Swarm's words without the names that it gives for those who hold a port, a config or a network: they are other people's

@@ -19,7 +19,7 @@ const NAME_CHARS_MAX: usize = 60;
 
 /// What the look shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Census {
+pub struct InstanceOverview {
     /// Clusters of this instance that have objects and are not declared.
     pub leftover: BTreeSet<ClusterName>,
     /// Services that no declared cluster publishes, and labels of nodes that cannot be used.
@@ -33,7 +33,7 @@ pub struct Census {
 }
 
 /// Looks at the whole instance.
-pub fn take(instance: &str, declared: &Declared, snapshot: &Snapshot) -> Census {
+pub fn take(instance: &str, declared: &Declared, snapshot: &Snapshot) -> InstanceOverview {
     let names: BTreeSet<ClusterName> = declared.clusters.keys().cloned().collect();
     // While a document may exist that was never read, nothing counts as left over.
     let leftover = if declared.incomplete { BTreeSet::new() } else { leftover_clusters(instance, &names, snapshot) };
@@ -45,7 +45,7 @@ pub fn take(instance: &str, declared: &Declared, snapshot: &Snapshot) -> Census 
     let rolling = concerned.values().any(|service| is_rolling(service));
     let not_in_force = declared.not_in_force().map(|(name, label)| NotInForce { name, label }).collect::<Vec<_>>();
     let strays = unclaimed(&clusters, &not_in_force, declared.incomplete, snapshot);
-    Census {
+    InstanceOverview {
         leftover,
         findings: [beside_others(instance, strays, snapshot), node_addresses(snapshot)].concat(),
         routed: concerned.values().any(|service| is_routed(service)),

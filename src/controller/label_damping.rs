@@ -40,12 +40,12 @@ type Labels = Arc<BTreeMap<String, String>>;
 
 /// What is known of the services' changes.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Damping {
-    services: HashMap<String, Record>,
+pub struct LabelDamping {
+    services: HashMap<String, LabelHistory>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-struct Record {
+struct LabelHistory {
     /// Whether the look that is being taken into account shows it.
     there: bool,
     /// Its id, as long as it is there: one that is made anew has another.
@@ -59,7 +59,7 @@ struct Record {
     counted_at: Timestamp,
     /// What the last change was counted by.
     limits: LabelUpdates,
-    hold: Option<Hold>,
+    hold: Option<LabelHold>,
     /// How often it has been held, and until when.
     held: u32,
     free_since: Timestamp,
@@ -67,7 +67,7 @@ struct Record {
 
 /// A service that must become calm.
 #[derive(Debug, Clone, PartialEq)]
-struct Hold {
+struct LabelHold {
     since: Timestamp,
     calm: SignedDuration,
     /// What counts meanwhile.
@@ -80,18 +80,18 @@ struct Hold {
 
 /// The services that are held after a look.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Held {
+pub struct HeldLabels {
     /// Those that the look shows; and when each is free if its labels do not change again.
-    services: BTreeMap<ServiceId, (Hold, Timestamp)>,
+    services: BTreeMap<ServiceId, (LabelHold, Timestamp)>,
 }
 
-impl Damping {
+impl LabelDamping {
     /// Takes a look at all services into account. `limits` are those of the cluster that would publish a service with these labels.
     pub fn observe(&mut self, limits: impl Fn(&Service) -> Option<LabelUpdates>, snapshot: &Snapshot, now: Timestamp) {
         for service in snapshot.services.values().filter(|service| is_application(service)) {
             match self.services.get_mut(&service.name) {
                 Some(record) => record.observe(&limits, Some(service), now),
-                None => drop(self.services.insert(service.name.clone(), Record::new(&limits, service, now))),
+                None => drop(self.services.insert(service.name.clone(), LabelHistory::new(&limits, service, now))),
             }
         }
         self.services.retain(|_, record| {
@@ -104,17 +104,17 @@ impl Damping {
     }
 
     /// What is held now.
-    pub fn held(&self) -> Held {
+    pub fn held(&self) -> HeldLabels {
         let held = self.services.values().filter_map(|record| {
             let hold = record.hold.as_ref()?;
             let until = record.since.checked_add(hold.calm).unwrap_or(Timestamp::MAX);
             Some((record.id.clone()?, (hold.clone(), until)))
         });
-        Held { services: held.collect() }
+        HeldLabels { services: held.collect() }
     }
 }
 
-impl Held {
+impl HeldLabels {
     /// The Swarm as it counts: with the settled labels of services that flap. Costs what is held.
     pub fn applied_to(&self, snapshot: &Snapshot) -> Snapshot {
         let mut counts = snapshot.clone();
@@ -132,28 +132,28 @@ impl Held {
         let concerned = |service: &Service| {
             is_claimed_by(cluster, service) || counts.services.get(&service.id).is_some_and(|as_held| is_claimed_by(cluster, as_held))
         };
-        self.of(snapshot).filter(|(service, _, _)| concerned(service)).map(|(service, hold, _)| told(service, hold)).collect()
+        self.of(snapshot).filter(|(service, _, _)| concerned(service)).map(|(service, hold, _)| finding_for(service, hold)).collect()
     }
 
     /// The same for those who ask about a service or a host.
     pub fn held_back(&self, snapshot: &Snapshot) -> Vec<HeldBack> {
-        let back = |(service, hold, until): (&Service, &Hold, Timestamp)| HeldBack {
+        let back = |(service, hold, until): (&Service, &LabelHold, Timestamp)| HeldBack {
             service: service.name.clone(),
             labels: ours(service).map(|(key, value)| (key.clone(), value.clone())).collect(),
             until,
-            finding: told(service, hold),
+            finding: finding_for(service, hold),
         };
         self.of(snapshot).map(back).collect()
     }
 
     /// The services of a look that are held.
-    fn of<'a>(&'a self, snapshot: &'a Snapshot) -> impl Iterator<Item = (&'a Service, &'a Hold, Timestamp)> {
+    fn of<'a>(&'a self, snapshot: &'a Snapshot) -> impl Iterator<Item = (&'a Service, &'a LabelHold, Timestamp)> {
         let held = self.services.iter().filter_map(|(id, (hold, until))| Some((snapshot.services.get(id)?, hold, *until)));
         held.filter(|(service, _, _)| is_application(service))
     }
 }
 
-impl Record {
+impl LabelHistory {
     /// A service that is seen for the first time counts as it is.
     fn new(limits: impl Fn(&Service) -> Option<LabelUpdates>, service: &Service, now: Timestamp) -> Self {
         let labels = labels_of(Some(service));
@@ -243,11 +243,11 @@ impl Record {
         }
         let calm = CALM_FIRST.saturating_mul(1 << self.held.min(16)).min(CALM_MAX);
         self.held = self.held.saturating_add(1);
-        self.hold = Some(Hold { since: now, calm, labels: Arc::clone(&self.settled), nothing_counts: false, limits });
+        self.hold = Some(LabelHold { since: now, calm, labels: Arc::clone(&self.settled), nothing_counts: false, limits });
     }
 }
 
-impl Hold {
+impl LabelHold {
     /// Who must not get in any more does not get in until it is calm; what closes a service once goes on closing it.
     fn close_by(&mut self, newest: &Labels) {
         if !self.labels.is_empty() && closing(&self.labels).next().is_none() {
@@ -283,7 +283,7 @@ fn is_usable(labels: &Labels) -> bool {
     matches!(read_labels("", labels).reading, LabelReading::Published(_))
 }
 
-fn told(service: &Service, hold: &Hold) -> Finding {
+fn finding_for(service: &Service, hold: &LabelHold) -> Finding {
     let closed = closing(&hold.labels).next().is_some();
     let (severity, counts) = match (hold.nothing_counts, hold.labels.is_empty()) {
         (true, _) => (Severity::Error, "nothing of it is published"),

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use super::context::Surroundings;
-use super::pass_input::Recollection;
+use super::context::Context;
+use super::pass_input::PassInput;
 use crate::fleet::{NetworkUpdate, host_port_conflicts};
 use crate::intent::cluster::{Cluster, NETWORK_INTERVAL, NETWORK_TIMEOUT};
-use crate::networks::{self, Decision, Input, Memory, Shortage};
+use crate::networks::{self, NetworkDecision, NetworkInput, NetworkMemory, NetworkShortage};
 use crate::plan::is_short_of_tasks;
 use crate::report::{EndpointState, RouteReport};
 use crate::swarm::{Service, Snapshot, Task};
@@ -18,21 +18,21 @@ use crate::types::{NetworkId, ServiceId};
 
 /// Decides which networks the proxies declare now.
 pub fn decide(
-    around: &Surroundings,
+    context: &Context,
     cluster: &Cluster,
     snapshot: &Snapshot,
     translation: &Translation,
-    known: Recollection<'_>,
-) -> Decision {
+    known: PassInput<'_>,
+) -> NetworkDecision {
     let update = &cluster.proxy.update;
-    let contests = host_port_conflicts::of_proxies(&around.instance, cluster, &around.seals, snapshot);
+    let contests = host_port_conflicts::of_proxies(&context.instance, cluster, &context.seals, snapshot);
     let contested = host_port_conflicts::wait(cluster.proxy.workload.service_name.as_str(), &contests).map(|waiting| waiting.to_string());
     networks::decide(
-        &Input {
-            instance: &around.instance,
+        &NetworkInput {
+            instance: &context.instance,
             cluster: cluster.name.as_str(),
             service: cluster.proxy.workload.service_name.as_str(),
-            control: around.channel.network(),
+            control: context.channel.network(),
             snapshot,
             ended: known.ended,
             wanted: &translation.networks,
@@ -86,12 +86,12 @@ fn named(cluster: &Cluster, snapshot: &Snapshot) -> BTreeSet<NetworkId> {
     named.map(|network| network.id.clone()).collect()
 }
 
-fn short(translation: &Translation) -> BTreeMap<NetworkId, Shortage> {
+fn short(translation: &Translation) -> BTreeMap<NetworkId, NetworkShortage> {
     let short = translation.short.iter();
     short
         .map(|(id, short)| {
             let (by_others, words) = (short.by_others.clone(), short.words.clone());
-            (id.clone(), Shortage { contested: short.contested, by_others, words })
+            (id.clone(), NetworkShortage { contested: short.contested, by_others, words })
         })
         .collect()
 }
@@ -122,10 +122,10 @@ fn proxy_service<'a>(cluster: &Cluster, snapshot: &'a Snapshot) -> Option<&'a Se
 
 /// The proxies that Swarm says have ended. Asked for only while some start with new networks, or one does not run: one that failed is out
 /// of every snapshot at once, and its words are the best there is to tell. None: there was no answer.
-pub async fn ended(around: &Surroundings, cluster: &Cluster, snapshot: &Snapshot, memory: &Memory) -> Option<Vec<Task>> {
+pub async fn ended(context: &Context, cluster: &Cluster, snapshot: &Snapshot, memory: &NetworkMemory) -> Option<Vec<Task>> {
     let concerns = |service: &&Service| memory.trial.is_some() || is_short_of_tasks(service, snapshot);
     let Some(service) = proxy_service(cluster, snapshot).filter(concerns) else { return Some(Vec::new()) };
-    match around.swarm.tasks_of_briefly(&service.id).await {
+    match context.swarm.tasks_of_briefly(&service.id).await {
         Ok(tasks) => Some(tasks.iter().filter_map(|task| Task::from_api(task).ok()).filter(Task::has_ended).collect()),
         Err(error) => {
             tracing::debug!(cluster = %cluster.name, %error, "what proxies ended with cannot be read");
@@ -135,13 +135,13 @@ pub async fn ended(around: &Surroundings, cluster: &Cluster, snapshot: &Snapshot
 }
 
 /// What the proxy service is updated for.
-pub fn update(decision: &Decision) -> NetworkUpdate {
+pub fn update(decision: &NetworkDecision) -> NetworkUpdate {
     NetworkUpdate { attaching: decision.attaching.clone(), withdraws: decision.withdraws, remembered: decision.remembered.clone() }
 }
 
 /// The Swarm as it is once the proxy service declares no network any more that it leaves now although routes need it; nothing where
 /// it leaves none of these.
-pub fn left_by(cluster: &Cluster, snapshot: &Snapshot, translation: &Translation, decision: &Decision) -> Option<Snapshot> {
+pub fn left_by(cluster: &Cluster, snapshot: &Snapshot, translation: &Translation, decision: &NetworkDecision) -> Option<Snapshot> {
     let service = proxy_service(cluster, snapshot)?;
     let leaves = |id: &NetworkId| translation.networks.contains(id) && !decision.networks.contains(id);
     if !service.networks.iter().any(leaves) {
@@ -154,7 +154,7 @@ pub fn left_by(cluster: &Cluster, snapshot: &Snapshot, translation: &Translation
 }
 
 /// The Swarm with the proxy service as it was before networks that failed: what it mounts and says belongs to that.
-pub fn snapshot_before(cluster: &Cluster, snapshot: &Snapshot, decision: &Decision) -> Option<Snapshot> {
+pub fn snapshot_before(cluster: &Cluster, snapshot: &Snapshot, decision: &NetworkDecision) -> Option<Snapshot> {
     let service = proxy_service(cluster, snapshot).filter(|_| decision.withdraws && decision.goes_back)?;
     let spec = service.previous_spec.clone()?;
     let mut before = snapshot.clone();

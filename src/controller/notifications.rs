@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
-use super::poll_interval::{Pace, PaceLimits};
-use super::trigger::Wake;
+use super::poll_interval::{PollInterval, PollIntervals};
+use super::trigger::Trigger;
 use crate::telemetry::metrics::WAKES_TOTAL;
 use crate::types::ServiceId;
 
@@ -31,18 +31,18 @@ impl Interest {
 
 /// A wake-up, and how old a look at the Swarm may be that answers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Woken {
+pub struct Triggered {
     /// Why.
-    pub wake: Wake,
+    pub trigger: Trigger,
     /// A look that began at this moment or later shows the reason.
     pub since: Instant,
 }
 
 /// Shared between the observing tasks and the loop.
 #[derive(Debug)]
-pub struct Signals {
-    wakes: mpsc::Sender<Woken>,
-    pace: Mutex<Pace>,
+pub struct Notifications {
+    triggers: mpsc::Sender<Triggered>,
+    pace: Mutex<PollInterval>,
     pace_changed: Notify,
     interest: Mutex<Interest>,
     events_alive: AtomicBool,
@@ -50,12 +50,12 @@ pub struct Signals {
     reopen: Notify,
 }
 
-impl Signals {
+impl Notifications {
     /// With the loop's end of the wake-ups.
-    pub fn new(wakes: mpsc::Sender<Woken>, pace: PaceLimits) -> Self {
+    pub fn new(triggers: mpsc::Sender<Triggered>, pace: PollIntervals) -> Self {
         Self {
-            wakes,
-            pace: Mutex::new(Pace::new(pace, Instant::now())),
+            triggers,
+            pace: Mutex::new(PollInterval::new(pace, Instant::now())),
             pace_changed: Notify::new(),
             interest: Mutex::default(),
             events_alive: AtomicBool::new(false),
@@ -65,14 +65,14 @@ impl Signals {
     }
 
     /// Wakes the loop. A loop that has ended needs no waking.
-    pub async fn wake(&self, wake: Wake) {
-        self.wake_since(wake, Instant::now()).await;
+    pub async fn trigger(&self, trigger: Trigger) {
+        self.trigger_since(trigger, Instant::now()).await;
     }
 
     /// Wakes the loop for a reason that a look which began at `since` or later shows.
-    pub async fn wake_since(&self, wake: Wake, since: Instant) {
-        metrics::counter!(WAKES_TOTAL, "kind" => wake.as_str()).increment(1);
-        let _ = self.wakes.send(Woken { wake, since }).await;
+    pub async fn trigger_since(&self, trigger: Trigger, since: Instant) {
+        metrics::counter!(WAKES_TOTAL, "kind" => trigger.as_str()).increment(1);
+        let _ = self.triggers.send(Triggered { trigger, since }).await;
     }
 
     /// Something moves: the quick look becomes fast from now on.

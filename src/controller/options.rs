@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::poll_interval::PaceLimits;
+use super::poll_interval::PollIntervals;
 use super::work_queue::QueueLimits;
 use crate::api::authorization::Access;
 use crate::protocol::ChannelMode;
@@ -13,7 +13,7 @@ use crate::types::ServiceId;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub struct OperatorOptions {
     /// The operator's name on its owner labels; two operators of one Swarm need two.
     pub instance: String,
     /// The operator's own service, if it is one.
@@ -66,7 +66,7 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
-impl Settings {
+impl OperatorOptions {
     /// The rules of the queue.
     pub fn queue(&self) -> QueueLimits {
         // After a failure the first retry comes soon, because most are races with somebody else's write; the ceiling keeps
@@ -76,8 +76,8 @@ impl Settings {
     }
 
     /// The periods of the quick look.
-    pub fn pace(&self) -> PaceLimits {
-        PaceLimits {
+    pub fn poll_intervals(&self) -> PollIntervals {
+        PollIntervals {
             fast: self.task_poll_interval_fast.min(self.task_poll_interval),
             normal: self.task_poll_interval,
             slow: self.task_poll_interval_idle.max(self.task_poll_interval),

@@ -4,18 +4,18 @@ use jiff::Timestamp;
 
 use crate::channel::Received;
 use crate::networks;
-use crate::plan::Memory;
+use crate::plan::PlanMemory;
 use crate::swarm::Task;
 
 /// What was remembered and heard before a pass.
 #[derive(Debug, Clone, Copy)]
-pub struct Recollection<'a> {
+pub struct PassInput<'a> {
     /// What the extension last said.
     pub report: Option<&'a Received>,
     /// What planning remembers.
-    pub plan: &'a Memory,
+    pub plan: &'a PlanMemory,
     /// What is remembered of networks.
-    pub networks: &'a networks::Memory,
+    pub networks: &'a networks::NetworkMemory,
     /// The proxies that Swarm says have ended, where that matters.
     pub ended: Option<&'a [Task]>,
     /// The time of the pass.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 /// The periods of the quick look at the tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PaceLimits {
+pub struct PollIntervals {
     /// While something moves.
     pub fast: Duration,
     /// While services are routed and nothing moves.
@@ -23,16 +23,16 @@ pub struct PaceLimits {
 
 /// What is known about movement.
 #[derive(Debug)]
-pub struct Pace {
-    limits: PaceLimits,
+pub struct PollInterval {
+    limits: PollIntervals,
     last_change: Option<Instant>,
     unsettled: bool,
     routed: bool,
 }
 
-impl Pace {
+impl PollInterval {
     /// Begins fast: after a start everything is news.
-    pub fn new(limits: PaceLimits, now: Instant) -> Self {
+    pub fn new(limits: PollIntervals, now: Instant) -> Self {
         Self { limits, last_change: Some(now), unsettled: true, routed: true }
     }
 
@@ -68,14 +68,14 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::{Pace, PaceLimits};
+    use super::{PollInterval, PollIntervals};
 
     const FAST: Duration = Duration::from_millis(100);
     const NORMAL: Duration = Duration::from_secs(1);
     const SLOW: Duration = Duration::from_secs(5);
 
     fn check(unsettled: bool, routed: bool, seconds_after_change: u64, expected: Duration) {
-        let limits = PaceLimits {
+        let limits = PollIntervals {
             fast: FAST,
             normal: NORMAL,
             slow: SLOW,
@@ -83,7 +83,7 @@ mod tests {
             after_change_unsettled: Duration::from_secs(60),
         };
         let start = Instant::now();
-        let mut pace = Pace::new(limits, start);
+        let mut pace = PollInterval::new(limits, start);
         pace.changed(start);
         pace.set_unsettled(unsettled);
         pace.set_routed(routed);

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::context::Surroundings;
+use super::context::Context;
 use super::desired_state;
 use super::instance;
-use super::label_damping::Held;
+use super::label_damping::HeldLabels;
 use super::network_attachment;
-use super::pass_input::Recollection;
-use super::reconcile::Memory;
+use super::pass_input::PassInput;
+use super::reconcile::ClusterMemory;
 use super::self_check;
 use super::snapshot_cache::observe;
 use crate::api::routes::Answer;
@@ -36,49 +36,49 @@ struct Preview {
 }
 
 /// What an operator that runs knows besides the world.
-pub struct Known {
+pub struct PreviewInput {
     /// Of each cluster, what earlier passes left.
-    pub memories: BTreeMap<ClusterName, Memory>,
+    pub memories: BTreeMap<ClusterName, ClusterMemory>,
     /// Whose labels it holds back.
-    pub held: Arc<Held>,
+    pub held: Arc<HeldLabels>,
     /// What extensions were heard to say, so that silence means something; none without an operator.
     pub status: Option<StatusReport>,
 }
 
 /// The plans of all clusters, declared and left over.
-pub fn preview(around: &Surroundings, declared: &Declared, snapshot: &Snapshot, known: &Known, now: Timestamp) -> Answer {
-    let census = instance::take(&around.instance, declared, snapshot);
-    let counts = known.held.applied_to(snapshot);
+pub fn preview(context: &Context, declared: &Declared, snapshot: &Snapshot, known: &PreviewInput, now: Timestamp) -> Answer {
+    let overview = instance::take(&context.instance, declared, snapshot);
+    let effective = known.held.applied_to(snapshot);
     let kept = declared.in_force().map(|cluster| {
         let memory = known.memories.get(&cluster.name).cloned().unwrap_or_default();
-        let register = desired_state::register(around, cluster, snapshot, memory.register.as_ref());
-        let mut routes = desired_state::routes(cluster, &counts, &register);
-        let report = around.line.report(&cluster.name);
-        let known_here = Recollection { report: report.as_ref(), plan: &memory.plan, networks: &memory.networks, ended: None, now };
-        let decision = network_attachment::decide(around, cluster, snapshot, &routes.translation, known_here);
-        desired_state::leave(cluster, &counts, &register, &mut routes, &decision);
-        let mut plan = desired_state::fleet_plan(around, cluster, snapshot, &routes, &decision, known_here);
+        let register = desired_state::register(context, cluster, snapshot, memory.register.as_ref());
+        let mut routes = desired_state::routes(cluster, &effective, &register);
+        let report = context.extensions.report(&cluster.name);
+        let known_here = PassInput { report: report.as_ref(), plan: &memory.plan, networks: &memory.networks, ended: None, now };
+        let decision = network_attachment::decide(context, cluster, snapshot, &routes.translation, known_here);
+        desired_state::leave(cluster, &effective, &register, &mut routes, &decision);
+        let mut plan = desired_state::fleet_plan(context, cluster, snapshot, &routes, &decision, known_here);
         plan.findings.extend(routes.translation.findings);
-        plan.findings.extend(known.held.findings(cluster, snapshot, &counts));
+        plan.findings.extend(known.held.findings(cluster, snapshot, &effective));
         // What the extension found is told by no look at the world.
         let status = known.status.as_ref().and_then(|status| status.clusters.get(cluster.name.as_str()));
         plan.findings.extend(status.iter().flat_map(|status| status.findings.iter().cloned()));
         plan.waiting.extend(desired_state::acceptance(report.as_ref(), &routes.desired).filter(|_| known.status.is_some()));
-        as_told(&mut plan.waiting, status.map_or(&[], |status| &status.waiting));
+        as_reported(&mut plan.waiting, status.map_or(&[], |status| &status.waiting));
         plan.findings.sort();
         plan.findings.dedup();
         plan
     });
-    let left = census.leftover.iter().map(|name| plan_removal(&around.instance, name, snapshot));
-    let own = self_check::findings(around.own_service.as_ref(), &around.channel, snapshot);
-    let ports = self_check::contested_ports(around.own_service.as_ref(), &around.instance, &around.seals, snapshot);
-    let findings = [&declared.findings[..], &census.findings, &own, &ports].concat();
+    let left = overview.leftover.iter().map(|name| plan_removal(&context.instance, name, snapshot));
+    let own = self_check::findings(context.own_service.as_ref(), &context.channel, snapshot);
+    let ports = self_check::contested_ports(context.own_service.as_ref(), &context.instance, &context.seals, snapshot);
+    let findings = [&declared.findings[..], &overview.findings, &own, &ports].concat();
     answer(kept.chain(left).collect(), findings)
 }
 
 /// What is waited for in the words of the status, where that says it of the same networks: a look of now counts the seconds from now
 /// on, and who asks for both must hear one time.
-fn as_told(waiting: &mut [WaitingOn], told: &[WaitingOn]) {
+fn as_reported(waiting: &mut [WaitingOn], told: &[WaitingOn]) {
     for waiting in waiting {
         let WaitingOn::Networks { networks, .. } = &*waiting else { continue };
         let same = told.iter().find(|told| matches!(told, WaitingOn::Networks { networks: of, .. } if of == networks));
@@ -93,12 +93,12 @@ fn as_told(waiting: &mut [WaitingOn], told: &[WaitingOn]) {
 ///
 /// # Errors
 /// Says why the Swarm could not be read completely.
-pub async fn preview_offline(around: &Surroundings, spec: &[PathBuf]) -> Result<Answer, String> {
+pub async fn preview_offline(context: &Context, spec: &[PathBuf]) -> Result<Answer, String> {
     let declared = read_once(&SpecFiles::new(spec.to_vec())).await;
-    let snapshot = observe(around.swarm.as_ref()).await?;
-    let known = Known { memories: BTreeMap::new(), held: Arc::default(), status: None };
-    let around = Surroundings { seals: Seals::believing(authority_of(&around.instance, &snapshot)), ..around.clone() };
-    Ok(preview(&around, &declared, &snapshot, &known, Timestamp::now()))
+    let snapshot = observe(context.swarm.as_ref()).await?;
+    let known = PreviewInput { memories: BTreeMap::new(), held: Arc::default(), status: None };
+    let context = Context { seals: Seals::believing(authority_of(&context.instance, &snapshot)), ..context.clone() };
+    Ok(preview(&context, &declared, &snapshot, &known, Timestamp::now()))
 }
 
 /// The authority of the operator whose tokens our services mount; without one a name that stands for the one to come.
@@ -137,7 +137,7 @@ mod tests {
             until: Timestamp::from_second(seconds).ok(),
         };
         let mut plan = vec![waits(&["a"], 61), WaitingOn::ManagerAddress, waits(&["b", "c"], 62)];
-        as_told(&mut plan, &[waits(&["a"], 60), waits(&["b"], 70)]);
+        as_reported(&mut plan, &[waits(&["a"], 60), waits(&["b"], 70)]);
         assert_eq!(plan, [waits(&["a"], 60), WaitingOn::ManagerAddress, waits(&["b", "c"], 62)]);
     }
 }

@@ -1,6 +1,6 @@
 //! Looks at the Swarm for people's questions: whoever asks at about the same time shares one, and the next begins no
 //! sooner than a while later, however many ask. A look never begins before the question: nobody is told of an older world
-//! than he has seen himself. Never writes, and knows nothing of passes, whose looks are in `lookout`.
+//! than he has seen himself. Never writes, and knows nothing of passes, whose looks are in `snapshot_cache`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ const SHARE: u32 = 4;
 const EVERY_MAX: Duration = Duration::from_secs(10);
 
 /// One look, with the tasks that are on their way out: nobody but people asks for them.
-pub struct Look {
+pub struct QuerySnapshot {
     /// As it came.
     pub raw: RawSnapshot,
     /// As it is read.
@@ -27,28 +27,28 @@ pub struct Look {
 }
 
 /// The place where questions share looks.
-pub struct Looks {
+pub struct QuerySnapshots {
     swarm: Arc<dyn Swarm>,
     every: Duration,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<QueryCacheState>>,
 }
 
 #[derive(Default)]
-struct State {
+struct QueryCacheState {
     /// When the newest look began, and what came of it.
-    newest: Option<(Instant, Result<Arc<Look>, String>)>,
+    newest: Option<(Instant, Result<Arc<QuerySnapshot>, String>)>,
     /// The next one begins no sooner.
     next: Option<Instant>,
 }
 
-impl Looks {
+impl QuerySnapshots {
     /// Nobody asked yet. A look begins at most once per `every`.
     pub fn new(swarm: Arc<dyn Swarm>, every: Duration) -> Self {
         Self { swarm, every, state: Arc::default() }
     }
 
     /// A look that begins now or later. The error says why the Swarm could not be read.
-    pub async fn look(&self) -> Result<Arc<Look>, String> {
+    pub async fn look(&self) -> Result<Arc<QuerySnapshot>, String> {
         let asked = Instant::now();
         // Whoever waits here is served by the one before, whose look began while he waited.
         let mut state = self.state.lock().await;
@@ -69,11 +69,11 @@ impl Looks {
         result
     }
 
-    async fn read(&self) -> Result<Look, String> {
+    async fn read(&self) -> Result<QuerySnapshot, String> {
         let mut raw = self.swarm.observe().await.map_err(|error| error.to_string())?;
         raw.tasks.extend(self.swarm.stopping_tasks().await.map_err(|error| error.to_string())?);
         let snapshot = Snapshot::from_raw(&raw).map_err(|error| error.to_string())?;
-        Ok(Look { raw, snapshot, shareable: OnceCell::new() })
+        Ok(QuerySnapshot { raw, snapshot, shareable: OnceCell::new() })
     }
 
     /// A look holds everything that the API says of thousands of services; nobody needs it when the askers have it.
@@ -96,12 +96,12 @@ mod tests {
 
     const EVERY: Duration = Duration::from_secs(1);
 
-    fn looks() -> (SimSwarm, Looks) {
+    fn looks() -> (SimSwarm, QuerySnapshots) {
         let swarm = SimSwarm::new(SimOptions::default());
-        (swarm.clone(), Looks::new(Arc::new(swarm), EVERY))
+        (swarm.clone(), QuerySnapshots::new(Arc::new(swarm), EVERY))
     }
 
-    async fn ask(looks: &Looks, count: usize) {
+    async fn ask(looks: &QuerySnapshots, count: usize) {
         let answers = join_all((0..count).map(|_| looks.look())).await;
         assert!(answers.iter().all(Result::is_ok));
     }

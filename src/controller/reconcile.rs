@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::context::Surroundings;
+use super::context::Context;
 use super::desired_state::Routes;
-use super::execution::{Performed, perform};
-use super::pass_input::Recollection;
-use super::snapshot_cache::Sighted;
-use super::status::{self, Seen};
+use super::execution::{PlanOutcome, execute_plan};
+use super::pass_input::PassInput;
+use super::snapshot_cache::ObservedSnapshot;
+use super::status::{self, StatusInput};
 use super::{desired_state, network_attachment};
 use crate::declaration::DeclaredCluster;
 use crate::fleet::{admission, peers};
@@ -33,7 +33,7 @@ const AFTER_SUPERSEDED: Duration = Duration::from_millis(100);
 
 /// What a pass is about.
 #[derive(Debug, Clone)]
-pub struct Job {
+pub struct PassRequest {
     /// The cluster.
     pub name: ClusterName,
     /// What is declared about it; nothing: it left the declaration.
@@ -46,11 +46,11 @@ pub struct Job {
 
 /// What is remembered of a cluster from one pass to the next. Losing it costs an early retry and the times of conditions.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Memory {
+pub struct ClusterMemory {
     /// What planning remembers.
-    pub plan: plan::Memory,
+    pub plan: plan::PlanMemory,
     /// What is remembered of the networks of the proxies.
-    pub networks: networks::Memory,
+    pub networks: networks::NetworkMemory,
     /// Whose hosts were at the last pass; none before the first one.
     pub register: Option<Arc<Register>>,
     /// What the last pass had to say.
@@ -61,7 +61,7 @@ pub struct Memory {
 
 /// How a pass ended, as far as it decides when there is another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum PassResult {
     /// Nothing to do.
     Still,
     /// Nothing to do now: look again after this time.
@@ -78,52 +78,57 @@ pub enum Verdict {
     Gone,
 }
 
-/// One pass. `sighted` is a complete look that began after the reason for this pass, or why there is none.
-pub async fn pass(around: &Surroundings, job: &Job, sighted: Result<Sighted, String>, memory: &mut Memory) -> Verdict {
-    let sighted = match (sighted, &job.declared) {
-        (Ok(sighted), _) => sighted,
+/// One pass. `observed` is a complete look that began after the reason for this pass, or why there is none.
+pub async fn pass(
+    context: &Context,
+    request: &PassRequest,
+    observed: Result<ObservedSnapshot, String>,
+    memory: &mut ClusterMemory,
+) -> PassResult {
+    let observed = match (observed, &request.declared) {
+        (Ok(observed), _) => observed,
         (Err(why), Some(declared)) => {
-            memory.status = Some(status::after_blindness(declared, &why, memory.status.as_ref(), job.now));
-            return Verdict::Blind;
+            memory.status = Some(status::after_blindness(declared, &why, memory.status.as_ref(), request.now));
+            return PassResult::Blind;
         }
-        (Err(_), None) => return Verdict::Blind,
+        (Err(_), None) => return PassResult::Blind,
     };
-    let Some(declared) = &job.declared else {
-        return remove(around, job, &sighted.snapshot, memory).await;
+    let Some(declared) = &request.declared else {
+        return remove(context, request, &observed.snapshot, memory).await;
     };
     let Some((_, cluster)) = &declared.in_force else {
-        memory.status = Some(status::pending(declared, job.now));
-        return Verdict::Still;
+        memory.status = Some(status::pending(declared, request.now));
+        return PassResult::Still;
     };
-    keep(around, job, declared, cluster, &sighted, memory).await
+    keep(context, request, declared, cluster, &observed, memory).await
 }
 
 /// A declared cluster: its routes to the extension, its fleet as declared, its status told.
 async fn keep(
-    around: &Surroundings,
-    job: &Job,
+    context: &Context,
+    request: &PassRequest,
     declared: &DeclaredCluster,
     cluster: &Cluster,
-    sighted: &Sighted,
-    memory: &mut Memory,
-) -> Verdict {
-    let snapshot = sighted.snapshot.as_ref();
-    let register = desired_state::register(around, cluster, snapshot, memory.register.as_ref());
-    let mut routes = desired_state::routes(cluster, &sighted.counts, &register);
+    observed: &ObservedSnapshot,
+    memory: &mut ClusterMemory,
+) -> PassResult {
+    let snapshot = observed.snapshot.as_ref();
+    let register = desired_state::register(context, cluster, snapshot, memory.register.as_ref());
+    let mut routes = desired_state::routes(cluster, &observed.effective, &register);
     memory.register = Some(Arc::new(std::mem::take(&mut routes.translation.register)));
-    routes.translation.findings.extend(sighted.held.findings(cluster, snapshot, &sighted.counts));
-    let report = around.line.report(&job.name);
-    let ended = network_attachment::ended(around, cluster, snapshot, &memory.networks).await;
+    routes.translation.findings.extend(observed.held.findings(cluster, snapshot, &observed.effective));
+    let report = context.extensions.report(&request.name);
+    let ended = network_attachment::ended(context, cluster, snapshot, &memory.networks).await;
     let known =
-        Recollection { report: report.as_ref(), plan: &memory.plan, networks: &memory.networks, ended: ended.as_deref(), now: job.now };
-    let networks = network_attachment::decide(around, cluster, snapshot, &routes.translation, known);
-    desired_state::leave(cluster, &sighted.counts, &register, &mut routes, &networks);
-    publish(around, job, cluster, sighted, &routes);
-    let plan = desired_state::fleet_plan(around, cluster, snapshot, &routes, &networks, known);
+        PassInput { report: report.as_ref(), plan: &memory.plan, networks: &memory.networks, ended: ended.as_deref(), now: request.now };
+    let networks = network_attachment::decide(context, cluster, snapshot, &routes.translation, known);
+    desired_state::leave(cluster, &observed.effective, &register, &mut routes, &networks);
+    publish(context, request, cluster, observed, &routes);
+    let plan = desired_state::fleet_plan(context, cluster, snapshot, &routes, &networks, known);
     memory.networks.clone_from(&networks.memory);
-    let performed = act(around, job, &plan, snapshot, memory).await;
-    let seen = Seen {
-        instance: &around.instance,
+    let outcome = execute_checked(context, request, &plan, snapshot, memory).await;
+    let seen = StatusInput {
+        instance: &context.instance,
         declared,
         cluster,
         snapshot,
@@ -134,29 +139,29 @@ async fn keep(
         report: report.as_ref(),
         plan: &plan,
         failure: memory.failure.as_deref(),
-        now: job.now,
+        now: request.now,
     };
     let told = status::after_pass(&seen, memory.status.as_ref());
     let before = memory.status.as_ref().map_or(&[][..], |status| &status.findings);
-    finding_log::appeared(job.name.as_str(), before, &told.findings);
+    finding_log::appeared(request.name.as_str(), before, &told.findings);
     memory.status = Some(told);
-    match (verdict(&plan, &performed), networks.due) {
-        (Verdict::Still, Some(due)) => Verdict::StillFor(until(due, job.now)),
+    match (verdict(&plan, &outcome), networks.due) {
+        (PassResult::Still, Some(due)) => PassResult::StillFor(until(due, request.now)),
         (verdict, _) => verdict,
     }
 }
 
 /// Hands out what proxies must say, who may ask, and where everybody is.
-fn publish(around: &Surroundings, job: &Job, cluster: &Cluster, sighted: &Sighted, routes: &Routes) {
-    let snapshot = sighted.snapshot.as_ref();
-    let admission = admission(&around.instance, cluster, &around.seals, snapshot);
+fn publish(context: &Context, request: &PassRequest, cluster: &Cluster, observed: &ObservedSnapshot, routes: &Routes) {
+    let snapshot = observed.snapshot.as_ref();
+    let admission = admission(&context.instance, cluster, &context.seals, snapshot);
     match routes.too_large {
-        None => around.line.publish(&job.name, routes.desired.clone(), admission, sighted.looked),
+        None => context.extensions.publish(&request.name, routes.desired.clone(), admission, observed.observed_at),
         // What nobody can read would only take the last good routes from those who ask.
-        Some(_) => around.line.admit(&job.name, admission),
+        Some(_) => context.extensions.admit(&request.name, admission),
     }
-    if let Some(peers) = peers(&around.channel, &around.instance, cluster, snapshot) {
-        around.line.introduce(&job.name, peers);
+    if let Some(peers) = peers(&context.channel, &context.instance, cluster, snapshot) {
+        context.extensions.introduce(&request.name, peers);
     }
 }
 
@@ -166,52 +171,58 @@ fn until(then: Timestamp, now: Timestamp) -> Duration {
 }
 
 /// A cluster that left the declaration: everything that is ours and its own goes, nobody else's.
-async fn remove(around: &Surroundings, job: &Job, snapshot: &Snapshot, memory: &mut Memory) -> Verdict {
-    around.line.retire(&job.name);
-    let plan = plan_removal(&around.instance, &job.name, snapshot);
+async fn remove(context: &Context, request: &PassRequest, snapshot: &Snapshot, memory: &mut ClusterMemory) -> PassResult {
+    context.extensions.retire(&request.name);
+    let plan = plan_removal(&context.instance, &request.name, snapshot);
     if plan.is_converged() {
-        *memory = Memory::default();
-        return Verdict::Gone;
+        *memory = ClusterMemory::default();
+        return PassResult::Gone;
     }
-    let performed = act(around, job, &plan, snapshot, memory).await;
+    let outcome = execute_checked(context, request, &plan, snapshot, memory).await;
     memory.status = Some(status::removing(&plan, memory.failure.as_deref(), memory.status.as_ref()));
-    verdict(&plan, &performed)
+    verdict(&plan, &outcome)
 }
 
 /// Carries the plan out, unless a second pair of eyes finds something wrong with it or the time has not come.
-async fn act(around: &Surroundings, job: &Job, plan: &Plan, snapshot: &Snapshot, memory: &mut Memory) -> Performed {
-    let mut performed = match plan::lint(plan, snapshot).first() {
-        Some(violation) => Performed::Refused(violation.to_string()),
-        None if job.may_write || plan.steps.is_empty() => perform(around, plan).await,
-        None => Performed::Held,
+async fn execute_checked(
+    context: &Context,
+    request: &PassRequest,
+    plan: &Plan,
+    snapshot: &Snapshot,
+    memory: &mut ClusterMemory,
+) -> PlanOutcome {
+    let mut outcome = match plan::lint(plan, snapshot).first() {
+        Some(violation) => PlanOutcome::Refused(violation.to_string()),
+        None if request.may_write || plan.steps.is_empty() => execute_plan(context, plan).await,
+        None => PlanOutcome::Held,
     };
-    match &mut performed {
-        Performed::Held => {}
-        Performed::Refused(why) => {
-            tracing::error!(cluster = %job.name, why, "a plan of ours is wrong and is not carried out");
+    match &mut outcome {
+        PlanOutcome::Held => {}
+        PlanOutcome::Refused(why) => {
+            tracing::error!(cluster = %request.name, why, "a plan of ours is wrong and is not carried out");
             memory.failure = Some(why.clone());
         }
-        Performed::Through { applied, error } => {
-            memory.plan = memory.plan.after(plan, applied, job.now);
+        PlanOutcome::Through { applied, error } => {
+            memory.plan = memory.plan.after(plan, applied, request.now);
             if error.is_none() {
                 *error = memory.plan.without_effect().map(in_vain);
             }
             memory.failure.clone_from(error);
         }
     }
-    performed
+    outcome
 }
 
 fn in_vain(service: &str) -> String {
     format!("the service {service} is updated again and again and does not stay so; trying ever more slowly. Something else may undo it.")
 }
 
-fn verdict(plan: &Plan, performed: &Performed) -> Verdict {
-    match performed {
-        Performed::Held => Verdict::Held,
-        Performed::Refused(_) | Performed::Through { error: Some(_), .. } => Verdict::Failed,
-        Performed::Through { .. } if performed.superseded() => Verdict::LookAgain(AFTER_SUPERSEDED),
-        Performed::Through { .. } if !plan.steps.is_empty() => Verdict::LookAgain(AFTER_WRITE),
-        Performed::Through { .. } => Verdict::Still,
+fn verdict(plan: &Plan, outcome: &PlanOutcome) -> PassResult {
+    match outcome {
+        PlanOutcome::Held => PassResult::Held,
+        PlanOutcome::Refused(_) | PlanOutcome::Through { error: Some(_), .. } => PassResult::Failed,
+        PlanOutcome::Through { .. } if outcome.superseded() => PassResult::LookAgain(AFTER_SUPERSEDED),
+        PlanOutcome::Through { .. } if !plan.steps.is_empty() => PassResult::LookAgain(AFTER_WRITE),
+        PlanOutcome::Through { .. } => PassResult::Still,
     }
 }

@@ -14,17 +14,17 @@ use tokio::task::{self, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::context::{Surroundings, Tokens};
+use super::context::{Context, Tokens};
 use super::instance;
-use super::notifications::{Signals, Woken};
-use super::options::Settings;
-use super::reconcile::{Job, Memory, Verdict, pass};
+use super::notifications::{Notifications, Triggered};
+use super::options::OperatorOptions;
+use super::reconcile::{ClusterMemory, PassRequest, PassResult, pass};
 use super::self_check;
-use super::snapshot_cache::{Lookout, Sighted};
+use super::snapshot_cache::{ObservedSnapshot, SnapshotCache};
 use super::status_port::{RunError, StatusPorts, listen};
-use super::status_store::Board;
+use super::status_store::StatusStore;
 use super::watcher;
-use super::work_queue::{Acting, Ended, Queue, Ticket};
+use super::work_queue::{DuePass, PassEnd, WorkQueue, WritePermission};
 use crate::api::routes;
 use crate::channel::{self, Hub};
 use crate::declaration::{self, Declared, SpecFiles};
@@ -42,12 +42,12 @@ const STOP_DEADLINE: Duration = Duration::from_secs(8);
 
 /// What wants passes: the instance as a whole, and each cluster.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Key {
+enum QueueKey {
     Instance,
     Cluster(ClusterName),
 }
 
-impl Key {
+impl QueueKey {
     fn cluster(&self) -> Option<&ClusterName> {
         match self {
             Self::Instance => None,
@@ -60,7 +60,7 @@ impl Key {
 pub async fn run(
     swarm: Arc<dyn Swarm>,
     authority: Arc<Authority>,
-    settings: Settings,
+    settings: OperatorOptions,
     metrics: Option<PrometheusHandle>,
     stop: CancellationToken,
 ) -> Result<(), RunError> {
@@ -70,31 +70,42 @@ pub async fn run(
     credentials.replace(authority.own(Timestamp::now())?);
     let tls = server_config(&credentials, ClientAuthentication::Optional)?;
     let hub = Hub::new();
-    let (wakes, woken) = mpsc::channel(WAKES_MAX);
+    let (triggers, triggered) = mpsc::channel(WAKES_MAX);
     let (declared_sender, declared) = watch::channel(Arc::new(Declared { incomplete: true, ..Declared::default() }));
-    let signals = Arc::new(Signals::new(wakes, settings.pace()));
-    let lookout = Arc::new(Lookout::new(swarm.clone(), declared.clone()));
-    let around = surroundings(swarm.clone(), hub.clone(), &authority, &settings);
-    let board = Board::new(around.clone(), lookout.clone(), signals.clone(), declared.clone(), settings.question_interval);
-    let board = Arc::new(board);
+    let notifications = Arc::new(Notifications::new(triggers, settings.poll_intervals()));
+    let snapshot_cache = Arc::new(SnapshotCache::new(swarm.clone(), declared.clone()));
+    let context = new_context(swarm.clone(), hub.clone(), &authority, &settings);
+    let status_store =
+        StatusStore::new(context.clone(), snapshot_cache.clone(), notifications.clone(), declared.clone(), settings.question_interval);
+    let status_store = Arc::new(status_store);
 
     let mut background = JoinSet::new();
-    background.spawn(watcher::follow_hints(swarm.clone(), signals.clone()));
-    background.spawn(watcher::probe_tasks(swarm, signals.clone()));
-    background.spawn(watcher::resync(lookout.clone(), signals.clone(), settings.poll_interval));
-    background.spawn(watcher::follow_reports(hub.changes(), signals.clone(), settings.poll_interval));
+    background.spawn(watcher::follow_hints(swarm.clone(), notifications.clone()));
+    background.spawn(watcher::probe_tasks(swarm, notifications.clone()));
+    background.spawn(watcher::resync(snapshot_cache.clone(), notifications.clone(), settings.poll_interval));
+    background.spawn(watcher::follow_reports(hub.changes(), notifications.clone(), settings.poll_interval));
     background.spawn(declaration::follow(SpecFiles::new(settings.spec.clone()), settings.spec_interval, declared_sender));
-    background.spawn(watcher::follow_documents(declared.clone(), signals.clone()));
-    ports.serve(&routes::router(board.clone(), metrics, settings.status.access.clone()), &stop, &mut background);
+    background.spawn(watcher::follow_documents(declared.clone(), notifications.clone()));
+    ports.serve(&routes::router(status_store.clone(), metrics, settings.status.access.clone()), &stop, &mut background);
     background.spawn(renew(authority.clone(), credentials));
     background.spawn(serve_channel(channel_socket, tls, hub.router(authority.clone()), stop.clone()));
 
     tracing::info!(instance = settings.instance, listen = %settings.listen, channel = %settings.channel_listen, "operator started");
-    let queue = Queue::new(settings.queue());
+    let queue = WorkQueue::new(settings.queue());
     let leftover = BTreeSet::new();
-    Loop { around, lookout, signals, board, declared, queue, leftover, passes: JoinSet::new(), running: HashMap::new() }
-        .run(woken, &stop)
-        .await;
+    ControlLoop {
+        context,
+        snapshot_cache,
+        notifications,
+        status_store,
+        declared,
+        queue,
+        leftover,
+        passes: JoinSet::new(),
+        running: HashMap::new(),
+    }
+    .run(triggered, &stop)
+    .await;
     // Ports and sockets are free when this returns.
     background.shutdown().await;
     tracing::info!("operator stopped");
@@ -112,11 +123,11 @@ async fn renew(authority: Arc<Authority>, credentials: Credentials) {
     }
 }
 
-fn surroundings(swarm: Arc<dyn Swarm>, hub: Hub, authority: &Arc<Authority>, settings: &Settings) -> Surroundings {
+fn new_context(swarm: Arc<dyn Swarm>, hub: Hub, authority: &Arc<Authority>, settings: &OperatorOptions) -> Context {
     let (maker, instance) = (Arc::clone(authority), settings.instance.clone());
-    Surroundings {
+    Context {
         swarm,
-        line: Arc::new(hub),
+        extensions: Arc::new(hub),
         instance: settings.instance.clone(),
         own_service: settings.own_service.clone(),
         channel: settings.channel.clone(),
@@ -133,35 +144,35 @@ async fn serve_channel(socket: TcpListener, tls: Arc<ServerConfig>, router: axum
 }
 
 /// A pass that has ended.
-struct Finished {
-    key: Key,
-    ended: Ended,
+struct FinishedPass {
+    key: QueueKey,
+    ended: PassEnd,
     /// What is left of the cluster to remember; none: nothing is.
-    memory: Option<Memory>,
+    memory: Option<ClusterMemory>,
     /// What the look at the whole instance showed.
     leftover: Option<BTreeSet<ClusterName>>,
 }
 
 /// The loop's own state.
-struct Loop {
-    around: Surroundings,
-    lookout: Arc<Lookout>,
-    signals: Arc<Signals>,
-    board: Arc<Board>,
+struct ControlLoop {
+    context: Context,
+    snapshot_cache: Arc<SnapshotCache>,
+    notifications: Arc<Notifications>,
+    status_store: Arc<StatusStore>,
     declared: watch::Receiver<Arc<Declared>>,
-    queue: Queue<Key>,
+    queue: WorkQueue<QueueKey>,
     leftover: BTreeSet<ClusterName>,
-    passes: JoinSet<Finished>,
-    running: HashMap<task::Id, Key>,
+    passes: JoinSet<FinishedPass>,
+    running: HashMap<task::Id, QueueKey>,
 }
 
-impl Loop {
-    async fn run(mut self, mut woken: mpsc::Receiver<Woken>, stop: &CancellationToken) {
+impl ControlLoop {
+    async fn run(mut self, mut triggered: mpsc::Receiver<Triggered>, stop: &CancellationToken) {
         loop {
             let due = self.queue.next_due();
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some(wake) = woken.recv() => self.woken(wake),
+                Some(trigger) = triggered.recv() => self.triggered(trigger),
                 Some(ended) = self.passes.join_next_with_id() => self.ended(ended),
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
             }
@@ -173,45 +184,45 @@ impl Loop {
     }
 
     /// Whatever the reason, everybody looks again: a wake-up carries no facts.
-    fn woken(&mut self, woken: Woken) {
-        tracing::trace!(wake = woken.wake.as_str(), "woken");
+    fn triggered(&mut self, triggered: Triggered) {
+        tracing::trace!(trigger = triggered.trigger.as_str(), "woken");
         let now = Instant::now();
         for key in self.keys() {
-            self.queue.ask(&key, now, woken.since);
+            self.queue.ask(&key, now, triggered.since);
         }
     }
 
-    fn keys(&self) -> BTreeSet<Key> {
+    fn keys(&self) -> BTreeSet<QueueKey> {
         let declared = self.declared.borrow();
-        let clusters = declared.clusters.keys().chain(&self.leftover).cloned().map(Key::Cluster);
-        clusters.chain([Key::Instance]).collect()
+        let clusters = declared.clusters.keys().chain(&self.leftover).cloned().map(QueueKey::Cluster);
+        clusters.chain([QueueKey::Instance]).collect()
     }
 
-    fn start(&mut self, ticket: Ticket<Key>) {
-        let Ticket { key, since, acting } = ticket;
-        let (around, lookout) = (self.around.clone(), self.lookout.clone());
+    fn start(&mut self, ticket: DuePass<QueueKey>) {
+        let DuePass { key, since, acting } = ticket;
+        let (context, snapshot_cache) = (self.context.clone(), self.snapshot_cache.clone());
         let declared = self.declared.borrow().clone();
         let handle = match key.clone() {
-            Key::Instance => {
-                let (board, signals) = (self.board.clone(), self.signals.clone());
-                self.passes.spawn(async move { count(&around, &lookout, since, &declared, &board, &signals).await })
+            QueueKey::Instance => {
+                let (status_store, notifications) = (self.status_store.clone(), self.notifications.clone());
+                self.passes.spawn(async move { count(&context, &snapshot_cache, since, &declared, &status_store, &notifications).await })
             }
-            Key::Cluster(name) => {
-                let job = Job {
+            QueueKey::Cluster(name) => {
+                let request = PassRequest {
                     declared: declared.clusters.get(&name).cloned(),
-                    may_write: acting == Acting::Allowed,
+                    may_write: acting == WritePermission::Allowed,
                     now: Timestamp::now(),
                     name,
                 };
-                let memory = self.board.memory(&job.name);
-                self.passes.spawn(one_pass(around, lookout, since, job, memory))
+                let memory = self.status_store.memory(&request.name);
+                self.passes.spawn(one_pass(context, snapshot_cache, since, request, memory))
             }
         };
         self.running.insert(handle.id(), key);
     }
 
     /// A pass that panicked is a mistake of ours; it fails like any other, and the other keys go on.
-    fn ended(&mut self, ended: Result<(task::Id, Finished), task::JoinError>) {
+    fn ended(&mut self, ended: Result<(task::Id, FinishedPass), task::JoinError>) {
         match ended {
             Ok((id, finished)) => {
                 self.running.remove(&id);
@@ -220,34 +231,34 @@ impl Loop {
             Err(error) => {
                 tracing::error!(%error, "a pass broke off");
                 if let Some(key) = self.running.remove(&error.id()) {
-                    self.queue.finished(&key, Instant::now(), Ended::Failed);
+                    self.queue.finished(&key, Instant::now(), PassEnd::Failed);
                 }
             }
         }
     }
 
-    fn finished(&mut self, finished: Finished) {
+    fn finished(&mut self, finished: FinishedPass) {
         let now = Instant::now();
         self.queue.finished(&finished.key, now, finished.ended);
         if let Some(leftover) = finished.leftover {
-            let news = leftover.difference(&self.leftover).cloned().map(Key::Cluster).collect::<Vec<_>>();
+            let news = leftover.difference(&self.leftover).cloned().map(QueueKey::Cluster).collect::<Vec<_>>();
             self.leftover = leftover;
             for key in &news {
                 self.queue.ask(key, now, now);
             }
         }
         match (&finished.key, finished.memory) {
-            (Key::Instance, _) => {}
-            (Key::Cluster(name), Some(memory)) => {
-                self.board.keep(name, memory, self.queue.held_until(&finished.key).map(timestamp_of));
+            (QueueKey::Instance, _) => {}
+            (QueueKey::Cluster(name), Some(memory)) => {
+                self.status_store.keep(name, memory, self.queue.held_until(&finished.key).map(timestamp_of));
             }
-            (Key::Cluster(name), None) => {
+            (QueueKey::Cluster(name), None) => {
                 self.leftover.remove(name);
             }
         }
         let keys = self.keys();
-        self.queue.keep_only(&keys);
-        self.board.keep_only(&keys.iter().filter_map(Key::cluster).collect());
+        self.queue.retain(&keys);
+        self.status_store.retain(&keys.iter().filter_map(QueueKey::cluster).collect());
     }
 
     /// Lets passes that run finish what they write, and starts none.
@@ -260,48 +271,54 @@ impl Loop {
 }
 
 /// One pass for one cluster, measured.
-async fn one_pass(around: Surroundings, lookout: Arc<Lookout>, since: Instant, job: Job, mut memory: Memory) -> Finished {
-    let sighted = lookout.snapshot(since).await;
+async fn one_pass(
+    context: Context,
+    snapshot_cache: Arc<SnapshotCache>,
+    since: Instant,
+    request: PassRequest,
+    mut memory: ClusterMemory,
+) -> FinishedPass {
+    let observed = snapshot_cache.snapshot(since).await;
     let began = Instant::now();
-    let verdict = pass(&around, &job, sighted, &mut memory).await;
-    metrics::histogram!(PASS_DURATION_SECONDS, "cluster" => job.name.to_string()).record(began.elapsed().as_secs_f64());
+    let verdict = pass(&context, &request, observed, &mut memory).await;
+    metrics::histogram!(PASS_DURATION_SECONDS, "cluster" => request.name.to_string()).record(began.elapsed().as_secs_f64());
     let (ended, result) = match verdict {
-        Verdict::Still | Verdict::Gone => (Ended::Done, "still"),
-        Verdict::StillFor(time) => (Ended::Again(time), "still"),
-        Verdict::LookAgain(after) => (Ended::Again(after), "wrote"),
-        Verdict::Failed => (Ended::Failed, "failed"),
-        Verdict::Held => (Ended::Held, "held"),
+        PassResult::Still | PassResult::Gone => (PassEnd::Done, "still"),
+        PassResult::StillFor(time) => (PassEnd::Again(time), "still"),
+        PassResult::LookAgain(after) => (PassEnd::Again(after), "wrote"),
+        PassResult::Failed => (PassEnd::Failed, "failed"),
+        PassResult::Held => (PassEnd::Held, "held"),
         // The timer asks again soon; a Swarm that was away must not hold back writes when it is there again.
-        Verdict::Blind => (Ended::Held, "blind"),
+        PassResult::Blind => (PassEnd::Held, "blind"),
     };
-    if matches!(verdict, Verdict::LookAgain(_) | Verdict::Failed) {
-        lookout.outdate();
+    if matches!(verdict, PassResult::LookAgain(_) | PassResult::Failed) {
+        snapshot_cache.invalidate();
     }
-    metrics::counter!(PASS_TOTAL, "cluster" => job.name.to_string(), "result" => result).increment(1);
-    let memory = (verdict != Verdict::Gone).then_some(memory);
-    Finished { key: Key::Cluster(job.name), ended, memory, leftover: None }
+    metrics::counter!(PASS_TOTAL, "cluster" => request.name.to_string(), "result" => result).increment(1);
+    let memory = (verdict != PassResult::Gone).then_some(memory);
+    FinishedPass { key: QueueKey::Cluster(request.name), ended, memory, leftover: None }
 }
 
 /// One look at the whole instance.
 async fn count(
-    around: &Surroundings,
-    lookout: &Lookout,
+    context: &Context,
+    snapshot_cache: &SnapshotCache,
     since: Instant,
     declared: &Declared,
-    board: &Board,
-    signals: &Signals,
-) -> Finished {
-    let finished = |ended, leftover| Finished { key: Key::Instance, ended, memory: None, leftover };
-    let Ok(Sighted { snapshot, .. }) = lookout.snapshot(since).await else {
-        return finished(Ended::Held, None);
+    status_store: &StatusStore,
+    notifications: &Notifications,
+) -> FinishedPass {
+    let finished = |ended, leftover| FinishedPass { key: QueueKey::Instance, ended, memory: None, leftover };
+    let Ok(ObservedSnapshot { snapshot, .. }) = snapshot_cache.snapshot(since).await else {
+        return finished(PassEnd::Held, None);
     };
-    let census = instance::take(&around.instance, declared, &snapshot);
-    signals.set_interest(census.interest);
-    signals.settle(census.unsettled, census.routed);
-    let own = self_check::findings(around.own_service.as_ref(), &around.channel, &snapshot);
-    let ports = self_check::contested_ports(around.own_service.as_ref(), &around.instance, &around.seals, &snapshot);
-    board.keep_findings([census.findings, own, ports].concat());
-    finished(Ended::Done, Some(census.leftover))
+    let overview = instance::take(&context.instance, declared, &snapshot);
+    notifications.set_interest(overview.interest);
+    notifications.settle(overview.unsettled, overview.routed);
+    let own = self_check::findings(context.own_service.as_ref(), &context.channel, &snapshot);
+    let ports = self_check::contested_ports(context.own_service.as_ref(), &context.instance, &context.seals, &snapshot);
+    status_store.keep_findings([overview.findings, own, ports].concat());
+    finished(PassEnd::Done, Some(overview.leftover))
 }
 
 /// A moment of the loop's clock as people read it.

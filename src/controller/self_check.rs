@@ -17,7 +17,7 @@ pub fn findings(own: Option<&ServiceId>, channel: &ChannelMode, snapshot: &Snaps
 /// Who would get the ports that the operator publishes on its node: there is nothing that an operator could hold back.
 pub fn contested_ports(own: Option<&ServiceId>, instance: &str, seals: &Seals, snapshot: &Snapshot) -> Vec<Finding> {
     let contests = own.map(|own| host_port_conflicts::of_operator(own, instance, seals, snapshot));
-    contests.iter().flatten().map(host_port_conflicts::Contest::finding).collect()
+    contests.iter().flatten().map(host_port_conflicts::PortConflict::finding).collect()
 }
 
 fn off_the_control_network(service: &Service, channel: &ChannelMode, snapshot: &Snapshot) -> Option<Finding> {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
-use super::label_damping::{Damping, Held};
+use super::label_damping::{HeldLabels, LabelDamping};
 use crate::channel::Moment;
 use crate::declaration::Declared;
 use crate::swarm::{Service, Snapshot, Swarm};
@@ -16,7 +16,7 @@ use crate::translate::is_claimed_by;
 
 /// What is known about reading the Swarm.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SightReport {
+pub struct ObservationStatus {
     /// When the Swarm was last read completely.
     pub last_snapshot_at: Option<Timestamp>,
     /// Why the newest read failed, if it did.
@@ -27,116 +27,118 @@ pub struct SightReport {
 
 /// One read: when it began and what came of it.
 #[derive(Clone)]
-struct Look {
+struct Read {
     began: Instant,
-    result: Result<Sighted, String>,
+    result: Result<ObservedSnapshot, String>,
 }
 
 /// A complete snapshot, and when its reading began.
 #[derive(Debug, Clone)]
-pub struct Sighted {
+pub struct ObservedSnapshot {
     /// What was read.
     pub snapshot: Arc<Snapshot>,
     /// The same with the labels that count.
-    pub counts: Arc<Snapshot>,
+    pub effective: Arc<Snapshot>,
     /// Whose labels are held back.
-    pub held: Arc<Held>,
+    pub held: Arc<HeldLabels>,
     /// It shows the Swarm of this moment or later.
-    pub looked: Moment,
+    pub observed_at: Moment,
 }
 
-impl Sighted {
+impl ObservedSnapshot {
     /// Takes the next look into account, and tells what of it counts.
-    pub fn after(damping: &mut Damping, declared: &Declared, snapshot: Arc<Snapshot>, now: Timestamp, looked: Moment) -> Self {
+    pub fn after(damping: &mut LabelDamping, declared: &Declared, snapshot: Arc<Snapshot>, now: Timestamp, observed_at: Moment) -> Self {
         let publisher = |service: &Service| declared.in_force().find(|cluster| is_claimed_by(cluster, service));
         damping.observe(|service| publisher(service).map(|cluster| cluster.limits.label_updates), &snapshot, now);
         let held = Arc::new(damping.held());
-        let counts = Arc::new(held.applied_to(&snapshot));
-        Self { snapshot, counts, held, looked }
+        let effective = Arc::new(held.applied_to(&snapshot));
+        Self { snapshot, effective, held, observed_at }
     }
 }
 
 /// What only whoever looks may touch.
 #[derive(Default)]
-struct Looker {
-    newest: Option<Look>,
-    damping: Damping,
+struct CacheState {
+    newest: Option<Read>,
+    damping: LabelDamping,
 }
 
 /// The place where reads are shared.
-pub struct Lookout {
+pub struct SnapshotCache {
     swarm: Arc<dyn Swarm>,
     declared: watch::Receiver<Arc<Declared>>,
-    looker: Mutex<Looker>,
+    state: Mutex<CacheState>,
     /// As the newest look left it.
-    held: watch::Sender<Arc<Held>>,
+    held: watch::Sender<Arc<HeldLabels>>,
     /// What was seen before this moment is outdated by a write of ours.
-    outdated: watch::Sender<Option<Instant>>,
-    sight: watch::Sender<SightReport>,
+    invalidated_at: watch::Sender<Option<Instant>>,
+    observation_status: watch::Sender<ObservationStatus>,
 }
 
-impl Lookout {
+impl SnapshotCache {
     /// Nothing was read yet. `declared` says how often labels may change.
     pub fn new(swarm: Arc<dyn Swarm>, declared: watch::Receiver<Arc<Declared>>) -> Self {
         Self {
             swarm,
             declared,
-            looker: Mutex::default(),
+            state: Mutex::default(),
             held: watch::Sender::new(Arc::default()),
-            outdated: watch::Sender::new(None),
-            sight: watch::Sender::new(SightReport::default()),
+            invalidated_at: watch::Sender::new(None),
+            observation_status: watch::Sender::new(ObservationStatus::default()),
         }
     }
 
     /// A complete snapshot whose reading began at `not_before` or later: the newest one if it will do, else a new read.
     /// The error says why the Swarm could not be read.
-    pub async fn snapshot(&self, not_before: Instant) -> Result<Sighted, String> {
-        let mut looker = self.looker.lock().await;
-        let not_before = self.outdated.borrow().map_or(not_before, |outdated| outdated.max(not_before));
-        if let Some(look) = looker.newest.as_ref().filter(|look| look.began >= not_before) {
-            return look.result.clone();
+    pub async fn snapshot(&self, not_before: Instant) -> Result<ObservedSnapshot, String> {
+        let mut state = self.state.lock().await;
+        let not_before = self.invalidated_at.borrow().map_or(not_before, |invalidated_at| invalidated_at.max(not_before));
+        if let Some(read) = state.newest.as_ref().filter(|read| read.began >= not_before) {
+            return read.result.clone();
         }
-        let look = self.look(&mut looker.damping).await;
-        looker.newest = Some(look.clone());
-        look.result
+        let read = self.read(&mut state.damping).await;
+        state.newest = Some(read.clone());
+        read.result
     }
 
     /// Whose labels are held back, after the newest look.
-    pub fn held(&self) -> Arc<Held> {
+    pub fn held(&self) -> Arc<HeldLabels> {
         self.held.borrow().clone()
     }
 
     /// Something was written: looks that began before now show a world that is no more.
-    pub fn outdate(&self) {
-        self.outdated.send_replace(Some(Instant::now()));
+    pub fn invalidate(&self) {
+        self.invalidated_at.send_replace(Some(Instant::now()));
     }
 
     /// How reading goes.
-    pub fn sight(&self) -> SightReport {
-        self.sight.borrow().clone()
+    pub fn observation_status(&self) -> ObservationStatus {
+        self.observation_status.borrow().clone()
     }
 
-    async fn look(&self, damping: &mut Damping) -> Look {
-        let (began, looked) = (Instant::now(), Moment::now());
-        self.sight.send_modify(|sight| sight.reading_since = Some(Timestamp::now()));
+    async fn read(&self, damping: &mut LabelDamping) -> Read {
+        let (began, observed_at) = (Instant::now(), Moment::now());
+        self.observation_status.send_modify(|observation_status| observation_status.reading_since = Some(Timestamp::now()));
         let result = observe(self.swarm.as_ref()).await;
         metrics::histogram!(OBSERVE_DURATION_SECONDS).record(began.elapsed().as_secs_f64());
-        self.tell(&result);
-        let result = result.map(|snapshot| Sighted::after(damping, &self.declared.borrow(), snapshot, Timestamp::now(), looked));
-        if let Ok(sighted) = &result {
-            self.held.send_replace(sighted.held.clone());
+        self.record(&result);
+        let result =
+            result.map(|snapshot| ObservedSnapshot::after(damping, &self.declared.borrow(), snapshot, Timestamp::now(), observed_at));
+        if let Ok(observed) = &result {
+            self.held.send_replace(observed.held.clone());
         }
-        Look { began, result }
+        Read { began, result }
     }
 
-    fn tell(&self, result: &Result<Arc<Snapshot>, String>) {
-        let before = self.sight();
+    fn record(&self, result: &Result<Arc<Snapshot>, String>) {
+        let before = self.observation_status();
         match result {
             Ok(snapshot) => {
                 if before.error.is_some() {
                     tracing::info!("the Swarm can be read again");
                 }
-                self.sight.send_replace(SightReport { last_snapshot_at: Some(snapshot.taken_at), ..SightReport::default() });
+                self.observation_status
+                    .send_replace(ObservationStatus { last_snapshot_at: Some(snapshot.taken_at), ..ObservationStatus::default() });
             }
             Err(error) => {
                 metrics::counter!(OBSERVE_FAILURES_TOTAL).increment(1);
@@ -144,7 +146,9 @@ impl Lookout {
                 if before.error.as_ref() != Some(error) {
                     tracing::warn!(error, "the Swarm cannot be read completely; everything stays as it is");
                 }
-                self.sight.send_modify(|sight| (sight.error, sight.reading_since) = (Some(error.clone()), None));
+                self.observation_status.send_modify(|observation_status| {
+                    (observation_status.error, observation_status.reading_since) = (Some(error.clone()), None)
+                });
             }
         }
     }

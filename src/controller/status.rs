@@ -17,7 +17,7 @@ use super::desired_state;
 use crate::channel::Received;
 use crate::declaration::DeclaredCluster;
 use crate::intent::cluster::Cluster;
-use crate::networks::Decision;
+use crate::networks::NetworkDecision;
 use crate::plan::Plan;
 use crate::protocol::messages::{Delivery, Desired};
 use crate::protocol::size_limits::TooLarge;
@@ -31,7 +31,7 @@ use crate::translate::Translation;
 
 /// Everything that a pass knows at its end.
 #[derive(Debug, Clone, Copy)]
-pub struct Seen<'a> {
+pub struct StatusInput<'a> {
     /// The operator's instance name.
     pub instance: &'a str,
     /// The declaration.
@@ -51,7 +51,7 @@ pub struct Seen<'a> {
     /// What services ask for.
     pub translation: &'a Translation,
     /// Which networks the proxies have, and which they wait for.
-    pub networks: &'a Decision,
+    pub networks: &'a NetworkDecision,
     /// What went wrong while acting.
     pub failure: Option<&'a str>,
     /// The time of the pass.
@@ -59,7 +59,7 @@ pub struct Seen<'a> {
 }
 
 /// The status after a complete pass. When it is tried again is for the loop to say.
-pub fn after_pass(seen: &Seen<'_>, previous: Option<&ClusterStatus>) -> ClusterStatus {
+pub fn after_pass(seen: &StatusInput<'_>, previous: Option<&ClusterStatus>) -> ClusterStatus {
     let mut proxies = proxies::list(seen);
     lagging_proxies::judge(seen, previous, &mut proxies);
     let mut routes = routes::list(seen, &proxies);
@@ -157,7 +157,7 @@ pub fn removing(plan: &Plan, failure: Option<&str>, previous: Option<&ClusterSta
     }
 }
 
-impl Seen<'_> {
+impl StatusInput<'_> {
     /// Whether proxies follow the extension, or are replaced.
     fn delivery(&self) -> Delivery {
         self.desired.delivery
@@ -177,11 +177,11 @@ impl Seen<'_> {
 }
 
 /// What the plan waits for, and the routes.
-fn waiting(seen: &Seen<'_>) -> Vec<WaitingOn> {
+fn waiting(seen: &StatusInput<'_>) -> Vec<WaitingOn> {
     seen.plan.waiting.iter().cloned().chain(desired_state::acceptance(seen.report, seen.desired)).collect()
 }
 
-fn findings(seen: &Seen<'_>, previous: Option<&ClusterStatus>, proxies: &[ProxyTaskReport]) -> Vec<Finding> {
+fn findings(seen: &StatusInput<'_>, previous: Option<&ClusterStatus>, proxies: &[ProxyTaskReport]) -> Vec<Finding> {
     let mut findings: Vec<Finding> = [&seen.translation.findings[..], &seen.plan.findings].concat();
     findings.extend(engine_refused(seen));
     findings.extend(message_size::finding(seen));
@@ -196,7 +196,7 @@ fn findings(seen: &Seen<'_>, previous: Option<&ClusterStatus>, proxies: &[ProxyT
 }
 
 /// The engine's own words about the newest table, if it refused it.
-fn engine_refused(seen: &Seen<'_>) -> Option<Finding> {
+fn engine_refused(seen: &StatusInput<'_>) -> Option<Finding> {
     let refusal = seen.report?.report.refused.as_ref().filter(|refusal| refusal.digest == seen.desired.digest)?;
     let subject = Subject::Cluster(seen.cluster.name.to_string());
     if refusal.too_large {
@@ -219,7 +219,7 @@ fn engine_refused(seen: &Seen<'_>) -> Option<Finding> {
     ))
 }
 
-fn phase(seen: &Seen<'_>, conditions: &[Condition], routes: &[crate::report::RouteReport], extension_is_silent: bool) -> Phase {
+fn phase(seen: &StatusInput<'_>, conditions: &[Condition], routes: &[crate::report::RouteReport], extension_is_silent: bool) -> Phase {
     let is = |kind: ConditionType, wanted: ConditionStatus| {
         conditions.iter().any(|condition| condition.kind == kind && condition.status == wanted)
     };

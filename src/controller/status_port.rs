@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::options::{StatusPort, TlsFiles};
 use crate::http_server::tls::{MaterialError, server_config};
-use crate::http_server::{Limits, Listener, SocketError, bind_private, serve};
+use crate::http_server::{Listener, ServerLimits, SocketError, bind_private, serve};
 use crate::pki::{AuthorityError, TlsError};
 
 /// The operator cannot start.
@@ -87,7 +87,7 @@ impl StatusPorts {
         let mut start = |listener: Listener, tls: Option<Arc<ServerConfig>>| {
             let (router, stop) = (router.clone(), stop.clone());
             background.spawn(async move {
-                if let Err(error) = serve(listener, tls, router, Limits::default(), stop).await {
+                if let Err(error) = serve(listener, tls, router, ServerLimits::default(), stop).await {
                     tracing::error!(%error, "a server of the status ended");
                 }
             });

@@ -12,13 +12,13 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Semaphore, watch};
 use tokio::task;
 
-use super::context::Surroundings;
-use super::notifications::Signals;
+use super::context::Context;
+use super::notifications::Notifications;
 use super::preview;
 use super::queries;
-use super::query_snapshots::{Look, Looks};
-use super::reconcile::Memory;
-use super::snapshot_cache::{Lookout, SightReport};
+use super::query_snapshots::{QuerySnapshot, QuerySnapshots};
+use super::reconcile::ClusterMemory;
+use super::snapshot_cache::{ObservationStatus, SnapshotCache};
 use super::status;
 use crate::api::routes::{Answer, ExplainQuery, RenderQuery, Source, Trouble};
 use crate::declaration::Declared;
@@ -29,14 +29,14 @@ use crate::telemetry::finding_log;
 use crate::types::ClusterName;
 
 /// The board.
-pub struct Board {
-    around: Surroundings,
-    lookout: Arc<Lookout>,
-    signals: Arc<Signals>,
+pub struct StatusStore {
+    context: Context,
+    snapshot_cache: Arc<SnapshotCache>,
+    notifications: Arc<Notifications>,
     declared: watch::Receiver<Arc<Declared>>,
-    looks: Looks,
+    looks: QuerySnapshots,
     workers: Arc<Semaphore>,
-    inner: Mutex<Inner>,
+    inner: Mutex<StatusStoreState>,
 }
 
 /// So many answers are worked out at once.
@@ -46,33 +46,41 @@ const WORKERS: usize = 2;
 const ANSWERED_WITHIN: SignedDuration = SignedDuration::from_secs(7);
 
 #[derive(Default)]
-struct Inner {
-    memories: BTreeMap<ClusterName, Memory>,
+struct StatusStoreState {
+    memories: BTreeMap<ClusterName, ClusterMemory>,
     retries: BTreeMap<ClusterName, Timestamp>,
     /// Findings of the whole instance; none before the first look at it.
     unclaimed: Option<Vec<Finding>>,
 }
 
-impl Board {
+impl StatusStore {
     /// An empty board. Questions look at the Swarm once per `question_interval` at most.
     pub fn new(
-        around: Surroundings,
-        lookout: Arc<Lookout>,
-        signals: Arc<Signals>,
+        context: Context,
+        snapshot_cache: Arc<SnapshotCache>,
+        notifications: Arc<Notifications>,
         declared: watch::Receiver<Arc<Declared>>,
         question_interval: Duration,
     ) -> Self {
-        let looks = Looks::new(around.swarm.clone(), question_interval);
-        Self { around, lookout, signals, declared, looks, workers: Arc::new(Semaphore::new(WORKERS)), inner: Mutex::default() }
+        let looks = QuerySnapshots::new(context.swarm.clone(), question_interval);
+        Self {
+            context,
+            snapshot_cache,
+            notifications,
+            declared,
+            looks,
+            workers: Arc::new(Semaphore::new(WORKERS)),
+            inner: Mutex::default(),
+        }
     }
 
     /// What is remembered of a cluster; the pass that takes it puts it back.
-    pub fn memory(&self, cluster: &ClusterName) -> Memory {
+    pub fn memory(&self, cluster: &ClusterName) -> ClusterMemory {
         self.lock().memories.get(cluster).cloned().unwrap_or_default()
     }
 
     /// Keeps the memory of a cluster, and when its failed pass is tried again.
-    pub fn keep(&self, cluster: &ClusterName, memory: Memory, retry_at: Option<Timestamp>) {
+    pub fn keep(&self, cluster: &ClusterName, memory: ClusterMemory, retry_at: Option<Timestamp>) {
         let mut inner = self.lock();
         inner.memories.insert(cluster.clone(), memory);
         match retry_at {
@@ -82,7 +90,7 @@ impl Board {
     }
 
     /// Forgets the clusters that are neither declared nor left over, whoever noticed that nothing of them is left.
-    pub fn keep_only(&self, known: &BTreeSet<&ClusterName>) {
+    pub fn retain(&self, known: &BTreeSet<&ClusterName>) {
         let mut inner = self.lock();
         inner.memories.retain(|name, _| known.contains(name));
         inner.retries.retain(|name, _| known.contains(name));
@@ -104,8 +112,8 @@ impl Board {
         clusters
             .extend(told.map(|(name, told)| (name.to_string(), ClusterStatus { next_retry_at: inner.retries.get(name).copied(), ..told })));
         drop(inner);
-        match unanswered(&self.lookout.sight(), now) {
-            Some((since, why)) => blind(&declared, clusters, &why, since),
+        match overdue_read(&self.snapshot_cache.observation_status(), now) {
+            Some((since, why)) => without_observation(&declared, clusters, &why, since),
             None => clusters,
         }
     }
@@ -122,7 +130,7 @@ impl Board {
     fn events_lost(&self) -> Option<Finding> {
         let subject = Subject::Object("event stream of the Docker API".to_owned());
         let message = "The stream is broken or silent; changes are noticed by polling.";
-        let lost = !self.signals.events_alive() && self.lookout.sight().last_snapshot_at.is_some();
+        let lost = !self.notifications.events_alive() && self.snapshot_cache.observation_status().last_snapshot_at.is_some();
         lost.then(|| Finding::new(FindingCode::EventsLost, subject, message))
     }
 
@@ -141,7 +149,7 @@ impl Board {
     async fn answer(&self, think: impl FnOnce(&Sources<'_>) -> Result<Answer, Trouble> + Send + 'static) -> Result<Answer, Trouble> {
         let look = self.looks.look().await.map_err(Trouble::Unavailable)?;
         let declared = self.declared.borrow().clone();
-        let (status, held) = (self.status(), self.lookout.held());
+        let (status, held) = (self.status(), self.snapshot_cache.held());
         let made = self.work(move || {
             let clusters: Vec<Cluster> = declared.in_force().map(|cluster| cluster.as_ref().clone()).collect();
             // Proxies are given what counts, so answers are about that.
@@ -151,28 +159,33 @@ impl Board {
         made.await.map_err(Trouble::Unavailable)?
     }
 
-    async fn shareable(&self, look: &Arc<Look>) -> Result<Bytes, String> {
+    async fn shareable(&self, look: &Arc<QuerySnapshot>) -> Result<Bytes, String> {
         let documents = self.declared.borrow().in_force().flat_map(|cluster| cluster.named_objects()).collect();
         let look = look.clone();
         let made = self.work(move || serde_json::to_vec(&look.raw.shareable(&documents)));
         made.await?.map(Bytes::from).map_err(|error| error.to_string())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, StatusStoreState> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// That nothing has come of the read under way for so long that what was last seen tells nobody any more what is so now, and since when
 /// that is so.
-fn unanswered(sight: &SightReport, now: Timestamp) -> Option<(Timestamp, String)> {
-    let asked = sight.reading_since?;
+fn overdue_read(observation_status: &ObservationStatus, now: Timestamp) -> Option<(Timestamp, String)> {
+    let asked = observation_status.reading_since?;
     let since = asked.checked_add(ANSWERED_WITHIN).unwrap_or(Timestamp::MAX);
     (since <= now).then(|| (since, format!("the Docker API has been asked since {asked:.0} and has not answered")))
 }
 
 /// What is known of clusters of which nobody can tell how they are now.
-fn blind(declared: &Declared, clusters: BTreeMap<String, ClusterStatus>, why: &str, since: Timestamp) -> BTreeMap<String, ClusterStatus> {
+fn without_observation(
+    declared: &Declared,
+    clusters: BTreeMap<String, ClusterStatus>,
+    why: &str,
+    since: Timestamp,
+) -> BTreeMap<String, ClusterStatus> {
     let as_known = |name: String, told: ClusterStatus| match declared.clusters.iter().find(|(known, _)| known.as_str() == name) {
         Some((_, cluster)) => (name, status::after_blindness(cluster, why, Some(&told), since)),
         None => (name, told),
@@ -181,20 +194,20 @@ fn blind(declared: &Declared, clusters: BTreeMap<String, ClusterStatus>, why: &s
 }
 
 #[async_trait]
-impl Source for Board {
+impl Source for StatusStore {
     fn status(&self) -> StatusReport {
         let now = Timestamp::now();
-        let sight = self.lookout.sight();
+        let observation_status = self.snapshot_cache.observation_status();
         StatusReport {
             api_version: "swarmgate/v1".to_owned(),
             generated_at: now,
             operator: OperatorStatus {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
-                instance: self.around.instance.clone(),
-                last_snapshot_at: sight.last_snapshot_at,
-                snapshot_error: unanswered(&sight, now).map(|(_, why)| why).or(sight.error),
-                events_alive: self.signals.events_alive(),
-                writes_total: self.around.writes.load(Ordering::Relaxed),
+                instance: self.context.instance.clone(),
+                last_snapshot_at: observation_status.last_snapshot_at,
+                snapshot_error: overdue_read(&observation_status, now).map(|(_, why)| why).or(observation_status.error),
+                events_alive: self.notifications.events_alive(),
+                writes_total: self.context.writes.load(Ordering::Relaxed),
             },
             clusters: self.clusters(now),
             findings: self.findings(),
@@ -213,10 +226,10 @@ impl Source for Board {
 
     async fn plan(&self) -> Result<Answer, String> {
         let look = self.looks.look().await?;
-        let (around, declared) = (self.around.clone(), self.declared.borrow().clone());
+        let (context, declared) = (self.context.clone(), self.declared.borrow().clone());
         let memories = declared.clusters.keys().map(|name| (name.clone(), self.memory(name))).collect();
-        let known = preview::Known { memories, held: self.lookout.held(), status: Some(self.status()) };
-        self.work(move || preview::preview(&around, &declared, &look.snapshot, &known, Timestamp::now())).await
+        let known = preview::PreviewInput { memories, held: self.snapshot_cache.held(), status: Some(self.status()) };
+        self.work(move || preview::preview(&context, &declared, &look.snapshot, &known, Timestamp::now())).await
     }
 
     async fn explain(&self, query: ExplainQuery) -> Result<Answer, Trouble> {
@@ -243,9 +256,9 @@ mod tests {
     #[test]
     fn a_read_without_an_answer_makes_everything_unknown_since_it_should_have_come() {
         let asked: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
-        let sight = SightReport { reading_since: Some(asked), ..SightReport::default() };
-        let after = |seconds| unanswered(&sight, asked + SignedDuration::from_secs(seconds));
-        assert_eq!((after(6), unanswered(&SightReport::default(), asked)), (None, None));
+        let observation_status = ObservationStatus { reading_since: Some(asked), ..ObservationStatus::default() };
+        let after = |seconds| overdue_read(&observation_status, asked + SignedDuration::from_secs(seconds));
+        assert_eq!((after(6), overdue_read(&ObservationStatus::default(), asked)), (None, None));
         let (since, why) = after(60).unwrap();
         assert_eq!((since, after(7).unwrap().0), (asked + ANSWERED_WITHIN, since), "however long it lasts");
         assert!(why.contains("12:00:00Z and has not answered"), "{why}");
@@ -253,9 +266,9 @@ mod tests {
         let never_good = DeclaredCluster { generation: 1, in_force: None, accepted: true, label: None };
         let told = ClusterStatus { phase: Phase::Ready, ..status::pending(&never_good, asked) };
         let declared = Declared { clusters: BTreeMap::from([(name, never_good)]), ..Declared::default() };
-        let blind = blind(&declared, BTreeMap::from([("dev".to_owned(), told)]), &why, since);
-        assert_eq!(blind["dev"].phase, Phase::Degraded);
-        let ready = blind["dev"].conditions.iter().find(|condition| condition.kind == ConditionType::Ready).unwrap();
+        let without_observation = without_observation(&declared, BTreeMap::from([("dev".to_owned(), told)]), &why, since);
+        assert_eq!(without_observation["dev"].phase, Phase::Degraded);
+        let ready = without_observation["dev"].conditions.iter().find(|condition| condition.kind == ConditionType::Ready).unwrap();
         assert_eq!((ready.status, ready.reason.clone()), (ConditionStatus::Unknown, ConditionReason::SwarmUnreadable));
     }
 }

@@ -3,7 +3,7 @@
 
 /// Why to look again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wake {
+pub enum Trigger {
     /// The Swarm's event stream said that something may have changed.
     SwarmHint,
     /// The quick look at the tasks saw others than last time.
@@ -18,7 +18,7 @@ pub enum Wake {
     SwarmBack,
 }
 
-impl Wake {
+impl Trigger {
     /// The word for metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {

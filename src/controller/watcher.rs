@@ -10,9 +10,9 @@ use ipnet::IpNet;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::notifications::{Interest, Signals};
-use super::snapshot_cache::Lookout;
-use super::trigger::Wake;
+use super::notifications::{Interest, Notifications};
+use super::snapshot_cache::SnapshotCache;
+use super::trigger::Trigger;
 use crate::declaration::Declared;
 use crate::retry::{Retry, RetryLimits};
 use crate::swarm::{Snapshot, Swarm};
@@ -32,28 +32,28 @@ const PROBE_DEADLINE: Duration = Duration::from_secs(20);
 const SILENT_LOOKS_MAX: u32 = 2;
 
 /// Follows the event stream for ever, opening it again when it breaks or is found silent.
-pub async fn follow_hints(swarm: Arc<dyn Swarm>, signals: Arc<Signals>) {
+pub async fn follow_hints(swarm: Arc<dyn Swarm>, notifications: Arc<Notifications>) {
     let mut retry = Retry::new(REOPEN);
     loop {
-        let hints = signals.hints();
+        let hints = notifications.hints();
         let why = tokio::select! {
-            why = read_hints(swarm.as_ref(), &signals) => why,
-            () = signals.reopen_wanted() => "it was silent while services changed".to_owned(),
+            why = read_hints(swarm.as_ref(), &notifications) => why,
+            () = notifications.reopen_wanted() => "it was silent while services changed".to_owned(),
         };
-        if signals.hints() > hints {
+        if notifications.hints() > hints {
             retry.reset();
         }
-        signals.set_events_alive(false);
+        notifications.set_events_alive(false);
         let wait = retry.next();
         tracing::warn!(why, ?wait, "the event stream is lost; polling carries on");
         sleep(wait).await;
         // Whatever happened meanwhile left no hint.
-        signals.wake(Wake::SwarmHint).await;
+        notifications.trigger(Trigger::SwarmHint).await;
     }
 }
 
 /// Reads one stream to its end and says why it ended.
-async fn read_hints(swarm: &dyn Swarm, signals: &Signals) -> String {
+async fn read_hints(swarm: &dyn Swarm, notifications: &Notifications) -> String {
     let mut stream = swarm.hints();
     let mut first = Some(OPEN_AFTER);
     loop {
@@ -61,7 +61,7 @@ async fn read_hints(swarm: &dyn Swarm, signals: &Signals) -> String {
             Some(open_after) => match timeout(open_after, stream.next()).await {
                 Ok(item) => item,
                 Err(_still_open) => {
-                    signals.set_events_alive(true);
+                    notifications.set_events_alive(true);
                     continue;
                 }
             },
@@ -70,9 +70,9 @@ async fn read_hints(swarm: &dyn Swarm, signals: &Signals) -> String {
         match next {
             Some(Ok(hint)) => {
                 tracing::debug!(kind = hint.kind, detail = hint.detail, "hint");
-                signals.count_hint();
-                signals.moved();
-                signals.wake(Wake::SwarmHint).await;
+                notifications.count_hint();
+                notifications.moved();
+                notifications.trigger(Trigger::SwarmHint).await;
             }
             Some(Err(error)) => return error.to_string(),
             None => return "it ended".to_owned(),
@@ -81,25 +81,25 @@ async fn read_hints(swarm: &dyn Swarm, signals: &Signals) -> String {
 }
 
 /// What the quick look compares: the tasks that matter, their states and their addresses.
-type Tasks = BTreeMap<TaskId, (TaskState, Vec<(NetworkId, IpNet)>)>;
+type TaskAddresses = BTreeMap<TaskId, (TaskState, Vec<(NetworkId, IpNet)>)>;
 
 /// Looks at the tasks again and again, and wakes the loop when they are others than last time.
-pub async fn probe_tasks(swarm: Arc<dyn Swarm>, signals: Arc<Signals>) {
-    let mut before: Option<(Tasks, Interest)> = None;
+pub async fn probe_tasks(swarm: Arc<dyn Swarm>, notifications: Arc<Notifications>) {
+    let mut before: Option<(TaskAddresses, Interest)> = None;
     let mut failing = false;
-    let mut pause = signals.period();
+    let mut pause = notifications.period();
     loop {
-        wait_for_probe(&signals, pause).await;
+        wait_for_probe(&notifications, pause).await;
         let began = Instant::now();
-        let interest = signals.interest();
+        let interest = notifications.interest();
         match probe(swarm.as_ref(), &interest).await {
             Ok(tasks) => {
                 if std::mem::take(&mut failing) {
-                    signals.wake(Wake::SwarmBack).await;
+                    notifications.trigger(Trigger::SwarmBack).await;
                 }
                 // With another interest other tasks are compared: that alone is no change.
                 let changed = before.as_ref().is_some_and(|(old, at)| *at == interest && *old != tasks);
-                note_probe(&signals, changed).await;
+                note_probe(&notifications, changed).await;
                 before = Some((tasks, interest));
             }
             Err(error) => {
@@ -108,28 +108,28 @@ pub async fn probe_tasks(swarm: Arc<dyn Swarm>, signals: Arc<Signals>) {
                 failing = true;
             }
         }
-        pause = signals.period().max(began.elapsed() * PROBE_SHARE);
+        pause = notifications.period().max(began.elapsed() * PROBE_SHARE);
     }
 }
 
 /// Waits for the period, or less when it becomes shorter meanwhile.
-async fn wait_for_probe(signals: &Signals, pause: Duration) {
+async fn wait_for_probe(notifications: &Notifications, pause: Duration) {
     let began = Instant::now();
     let mut until = began + pause;
-    while tokio::time::timeout_at(until, signals.period_changed()).await.is_ok() {
-        until = until.min(began + signals.period());
+    while tokio::time::timeout_at(until, notifications.period_changed()).await.is_ok() {
+        until = until.min(began + notifications.period());
     }
 }
 
-async fn note_probe(signals: &Signals, changed: bool) {
+async fn note_probe(notifications: &Notifications, changed: bool) {
     metrics::counter!(TASK_PROBES_TOTAL, "result" => if changed { "changed" } else { "same" }).increment(1);
     if changed {
-        signals.moved();
-        signals.wake(Wake::TasksChanged).await;
+        notifications.moved();
+        notifications.trigger(Trigger::TasksChanged).await;
     }
 }
 
-async fn probe(swarm: &dyn Swarm, interest: &Interest) -> Result<Tasks, String> {
+async fn probe(swarm: &dyn Swarm, interest: &Interest) -> Result<TaskAddresses, String> {
     let answer = timeout(PROBE_DEADLINE, swarm.running_tasks()).await.map_err(|_| "no answer in time".to_owned())?;
     let tasks = Snapshot::tasks_from_api(&answer.map_err(|error| error.to_string())?).map_err(|error| error.to_string())?;
     let concerned = tasks.into_values().filter(|task| interest.covers(&task.service));
@@ -137,46 +137,46 @@ async fn probe(swarm: &dyn Swarm, interest: &Interest) -> Result<Tasks, String> 
 }
 
 /// Wakes the loop for a complete look at least this often, and compares what changed with what the events said.
-pub async fn resync(lookout: Arc<Lookout>, signals: Arc<Signals>, period: Duration) {
-    let mut silence = Silence::default();
+pub async fn resync(snapshot_cache: Arc<SnapshotCache>, notifications: Arc<Notifications>, period: Duration) {
+    let mut silence = SilentStreamDetector::default();
     loop {
-        let hints = signals.hints();
+        let hints = notifications.hints();
         sleep(period).await;
         let began = Instant::now();
-        if let Ok(sighted) = lookout.snapshot(began).await
-            && silence.is_suspicious(&sighted.snapshot, signals.hints() > hints)
-            && signals.events_alive()
+        if let Ok(observed) = snapshot_cache.snapshot(began).await
+            && silence.is_suspicious(&observed.snapshot, notifications.hints() > hints)
+            && notifications.events_alive()
         {
-            signals.reopen_events();
+            notifications.reopen_events();
         }
-        signals.wake_since(Wake::Resync, began).await;
+        notifications.trigger_since(Trigger::Resync, began).await;
     }
 }
 
 /// Wakes the loop whenever the declaration has changed.
-pub async fn follow_documents(mut declared: watch::Receiver<Arc<Declared>>, signals: Arc<Signals>) {
+pub async fn follow_documents(mut declared: watch::Receiver<Arc<Declared>>, notifications: Arc<Notifications>) {
     while declared.changed().await.is_ok() {
-        signals.wake(Wake::SpecChanged).await;
+        notifications.trigger(Trigger::SpecChanged).await;
     }
 }
 
 /// Wakes the loop whenever an extension says something new. That says nothing about the Swarm: a look that is not older
 /// than `look_age_max` will do.
-pub async fn follow_reports(mut changes: watch::Receiver<u64>, signals: Arc<Signals>, look_age_max: Duration) {
+pub async fn follow_reports(mut changes: watch::Receiver<u64>, notifications: Arc<Notifications>, look_age_max: Duration) {
     while changes.changed().await.is_ok() {
         let now = Instant::now();
-        signals.wake_since(Wake::ReportChanged, now.checked_sub(look_age_max).unwrap_or(now)).await;
+        notifications.trigger_since(Trigger::ReportChanged, now.checked_sub(look_age_max).unwrap_or(now)).await;
     }
 }
 
 /// Finds out that the event stream is open and silent: services change and no hint says so.
 #[derive(Debug, Default)]
-struct Silence {
+struct SilentStreamDetector {
     versions: Option<BTreeMap<ServiceId, u64>>,
     looks: u32,
 }
 
-impl Silence {
+impl SilentStreamDetector {
     fn is_suspicious(&mut self, snapshot: &Snapshot, hinted: bool) -> bool {
         let versions: BTreeMap<ServiceId, u64> = snapshot.services.values().map(|s| (s.id.clone(), s.version)).collect();
         let changed = self.versions.replace(versions.clone()).is_some_and(|before| before != versions);

@@ -24,18 +24,18 @@ pub struct QueueLimits {
 
 /// A pass that is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ticket<K> {
+pub struct DuePass<K> {
     /// For which key.
     pub key: K,
     /// The pass must look at a Swarm read that began no earlier.
     pub since: Instant,
     /// Whether it may write, or must leave that until the backoff is over.
-    pub acting: Acting,
+    pub acting: WritePermission,
 }
 
 /// Whether a pass may write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Acting {
+pub enum WritePermission {
     /// It may.
     Allowed,
     /// Not before this moment: an earlier write failed.
@@ -44,7 +44,7 @@ pub enum Acting {
 
 /// How a pass ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
+pub enum PassEnd {
     /// Well; nothing more to do until somebody asks.
     Done,
     /// Well; look again after this time (it wrote, or waits for something with a known time).
@@ -58,13 +58,13 @@ pub enum Ended {
 
 /// The keys that want a pass.
 #[derive(Debug)]
-pub struct Queue<K> {
+pub struct WorkQueue<K> {
     limits: QueueLimits,
-    entries: BTreeMap<K, Entry>,
+    entries: BTreeMap<K, QueueEntry>,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct QueueEntry {
     /// The first and newest ask that no pass has answered yet.
     asked: Option<(Instant, Instant)>,
     /// How fresh the look must be that answers them.
@@ -77,7 +77,7 @@ struct Entry {
     held_until: Option<Instant>,
 }
 
-impl<K: Ord + Clone> Queue<K> {
+impl<K: Ord + Clone> WorkQueue<K> {
     /// An empty queue.
     pub fn new(limits: QueueLimits) -> Self {
         Self { limits, entries: BTreeMap::new() }
@@ -92,7 +92,7 @@ impl<K: Ord + Clone> Queue<K> {
     }
 
     /// Forgets every key that is not among these. A pass that runs ends unnoticed.
-    pub fn keep_only(&mut self, keys: &BTreeSet<K>) {
+    pub fn retain(&mut self, keys: &BTreeSet<K>) {
         self.entries.retain(|key, entry| keys.contains(key) || entry.running);
     }
 
@@ -106,25 +106,25 @@ impl<K: Ord + Clone> Queue<K> {
         self.entries.values().filter_map(|entry| entry.due(&self.limits)).min()
     }
 
-    /// Takes every key that is due; each is running until [`Queue::finished`].
-    pub fn take_due(&mut self, now: Instant) -> Vec<Ticket<K>> {
+    /// Takes every key that is due; each is running until [`WorkQueue::finished`].
+    pub fn take_due(&mut self, now: Instant) -> Vec<DuePass<K>> {
         let limits = self.limits;
         let due = self.entries.iter_mut().filter(|(_, entry)| entry.due(&limits).is_some_and(|at| at <= now));
-        due.map(|(key, entry)| Ticket { key: key.clone(), since: entry.since.take().unwrap_or(now), acting: entry.start(now) }).collect()
+        due.map(|(key, entry)| DuePass { key: key.clone(), since: entry.since.take().unwrap_or(now), acting: entry.start(now) }).collect()
     }
 
     /// A pass has ended. Asks that came meanwhile become due by the usual rules.
-    pub fn finished(&mut self, key: &K, now: Instant, ended: Ended) {
+    pub fn finished(&mut self, key: &K, now: Instant, ended: PassEnd) {
         let entry = self.entry(key);
         entry.running = false;
         match ended {
-            Ended::Done => entry.succeeded(None),
-            Ended::Again(after) => entry.succeeded(Some(now + after)),
-            Ended::Failed => {
+            PassEnd::Done => entry.succeeded(None),
+            PassEnd::Again(after) => entry.succeeded(Some(now + after)),
+            PassEnd::Failed => {
                 entry.held_until = Some(now + entry.retry.next());
                 entry.scheduled = entry.held_until;
             }
-            Ended::Held => entry.scheduled = entry.held_until,
+            PassEnd::Held => entry.scheduled = entry.held_until,
         }
     }
 
@@ -133,9 +133,9 @@ impl<K: Ord + Clone> Queue<K> {
         self.entries.get(key).and_then(|entry| entry.held_until)
     }
 
-    fn entry(&mut self, key: &K) -> &mut Entry {
+    fn entry(&mut self, key: &K) -> &mut QueueEntry {
         let retry = self.limits.retry;
-        self.entries.entry(key.clone()).or_insert_with(|| Entry {
+        self.entries.entry(key.clone()).or_insert_with(|| QueueEntry {
             asked: None,
             since: None,
             scheduled: None,
@@ -147,7 +147,7 @@ impl<K: Ord + Clone> Queue<K> {
     }
 }
 
-impl Entry {
+impl QueueEntry {
     fn due(&self, limits: &QueueLimits) -> Option<Instant> {
         if self.running {
             return None;
@@ -159,14 +159,14 @@ impl Entry {
         [asked, self.scheduled].into_iter().flatten().min()
     }
 
-    fn start(&mut self, now: Instant) -> Acting {
+    fn start(&mut self, now: Instant) -> WritePermission {
         self.asked = None;
         self.scheduled = None;
         self.running = true;
         self.last_started = Some(now);
         match self.held_until {
-            Some(until) if until > now => Acting::HeldUntil(until),
-            _ => Acting::Allowed,
+            Some(until) if until > now => WritePermission::HeldUntil(until),
+            _ => WritePermission::Allowed,
         }
     }
 

@@ -15,12 +15,12 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::config_cache::{self, Key, KnownConfigs};
-use super::config_events::News;
-use super::connection::Link;
+use super::config_cache::{self, ConfigKey, KnownConfigs};
+use super::config_events::ConfigNews;
+use super::connection::Connection;
 use super::error::{CallError, ConnectError, swarm_error, unavailable};
 use super::events;
-use super::memory_budget::Room;
+use super::memory_budget::MemoryBudget;
 use super::network_filter::{self, KnownBridge};
 use super::session::Session;
 use crate::swarm::{Hint, RawSnapshot, Swarm, SwarmError, SwarmErrorKind, is_stopping, services_with_our_label, spare_service, spare_task};
@@ -48,11 +48,11 @@ const SECRETS: &str = "/secrets";
 /// A real Swarm, through the Docker API of one of its managers. Cheap to clone; all clones share one session.
 #[derive(Clone)]
 pub struct DockerSwarm {
-    link: Arc<Link>,
+    link: Arc<Connection>,
     session: Arc<Mutex<Option<Session>>>,
     bridge: Arc<Mutex<Option<KnownBridge>>>,
     configs: Arc<Mutex<KnownConfigs>>,
-    news: News,
+    news: ConfigNews,
     deadline: Duration,
     look_memory_max: u64,
 }
@@ -67,11 +67,11 @@ impl DockerSwarm {
     /// As `connect`, with another deadline for each call.
     pub fn connect_with_deadline(url: &str, deadline: Duration) -> Result<Self, ConnectError> {
         Ok(Self {
-            link: Arc::new(Link::new(url)?),
+            link: Arc::new(Connection::new(url)?),
             session: Arc::default(),
             bridge: Arc::default(),
             configs: Arc::default(),
-            news: News::default(),
+            news: ConfigNews::default(),
             deadline,
             look_memory_max: LOOK_MEMORY_MAX,
         })
@@ -109,11 +109,11 @@ impl DockerSwarm {
         Ok(held.insert(session).clone())
     }
 
-    fn room(&self) -> Room {
-        Room::new(self.look_memory_max)
+    fn room(&self) -> MemoryBudget {
+        MemoryBudget::new(self.look_memory_max)
     }
 
-    async fn list(&self, doing: &str, path: &str, room: &Room) -> Result<Vec<Value>, SwarmError> {
+    async fn list(&self, doing: &str, path: &str, room: &MemoryBudget) -> Result<Vec<Value>, SwarmError> {
         self.spared_list(doing, path, room, |object| object).await
     }
 
@@ -122,19 +122,19 @@ impl DockerSwarm {
         &self,
         doing: &str,
         path: &str,
-        room: &Room,
+        room: &MemoryBudget,
         spare: impl Fn(Value) -> Value + Send,
     ) -> Result<Vec<Value>, SwarmError> {
         self.call(doing, |s| async move { s.list(doing, path, room, spare).await }).await
     }
 
     /// The tasks that are to run; those of these services with their specs.
-    async fn tasks(&self, ours: &BTreeSet<String>, room: &Room) -> Result<Vec<Value>, SwarmError> {
+    async fn tasks(&self, ours: &BTreeSet<String>, room: &MemoryBudget) -> Result<Vec<Value>, SwarmError> {
         self.spared_list("list tasks", TASKS, room, |task| spare_task(&task, ours)).await
     }
 
     /// The networks of the Swarm, and the answering node's bridge.
-    async fn networks(&self, room: &Room) -> Result<Vec<Value>, SwarmError> {
+    async fn networks(&self, room: &MemoryBudget) -> Result<Vec<Value>, SwarmError> {
         let mut networks = network_filter::of_the_swarm(self.list("list networks", NETWORKS, room).await?)?;
         let bridge = self.bridge(&networks, room).await?;
         networks.extend(bridge);
@@ -142,7 +142,7 @@ impl DockerSwarm {
     }
 
     /// The answering node's bridge, asked for once in a while and with every other list of networks.
-    async fn bridge(&self, networks: &[Value], room: &Room) -> Result<Vec<Value>, SwarmError> {
+    async fn bridge(&self, networks: &[Value], room: &MemoryBudget) -> Result<Vec<Value>, SwarmError> {
         let mut known = self.bridge.lock().await;
         if let Some(known) = known.as_ref().filter(|known| known.will_do(networks)) {
             return Ok(known.said.clone());
@@ -176,7 +176,7 @@ impl DockerSwarm {
         Ok(known.all())
     }
 
-    async fn ask_for_config(&self, key: Key) -> Result<(Key, Option<Value>), SwarmError> {
+    async fn ask_for_config(&self, key: ConfigKey) -> Result<(ConfigKey, Option<Value>), SwarmError> {
         let (doing, path) = (format!("look at config {key}"), format!("/configs/{key}"));
         match self.call(&doing, |s| async move { s.config(&path, config_cache::ONE_BYTES_MAX).await }).await {
             Ok(config) => Ok((key, config.map(config_cache::slim))),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::config_events::Changes;
+use super::config_events::ConfigChanges;
 use super::http_call::ConfigBounds;
 use crate::swarm::{NamedConfigs, OWN_CONFIG_PREFIX, SwarmError, SwarmErrorKind, looks_like_our_config, mounted_configs};
 
@@ -40,14 +40,14 @@ const OWN_LABEL_BYTES_MAX: usize = 512 << 10;
 
 /// What a config is asked for by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Key {
+pub enum ConfigKey {
     /// Its id.
     Id(String),
     /// Its full name.
     Name(String),
 }
 
-impl Key {
+impl ConfigKey {
     /// Docker takes what it is asked for as an id, then as a name, then as the beginning of an id.
     fn is_of(&self, config: &Value) -> bool {
         match self {
@@ -57,7 +57,7 @@ impl Key {
     }
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for ConfigKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Self::Id(text) | Self::Name(text)) = self;
         f.write_str(text)
@@ -86,7 +86,7 @@ fn name_of(config: &Value) -> &str {
 
 /// What one question for a config found.
 #[derive(Debug)]
-struct Answer {
+struct CachedConfig {
     at: Instant,
     config: Option<Value>,
 }
@@ -102,15 +102,15 @@ pub struct KnownConfigs {
     tried_at: Option<Instant>,
     /// Whether the last list held all of them.
     listed_all: bool,
-    answers: BTreeMap<Key, Answer>,
+    answers: BTreeMap<ConfigKey, CachedConfig>,
     /// Something may have happened to these of ours.
-    changed: BTreeSet<Key>,
+    changed: BTreeSet<ConfigKey>,
     following: bool,
 }
 
 impl KnownConfigs {
     /// Takes into account what happened since.
-    pub fn hear(&mut self, changes: Changes) {
+    pub fn hear(&mut self, changes: ConfigChanges) {
         self.following = changes.following;
         if changes.missed {
             self.answers.clear();
@@ -118,11 +118,12 @@ impl KnownConfigs {
             self.list_at = self.list_at.map(|at| soon.map_or(at, |soon| at.min(soon)));
         }
         for (id, name) in changes.configs {
-            let concerns = |key: &Key| matches!(key, Key::Id(its) if *its == id) || matches!(key, Key::Name(its) if *its == name);
+            let concerns =
+                |key: &ConfigKey| matches!(key, ConfigKey::Id(its) if *its == id) || matches!(key, ConfigKey::Name(its) if *its == name);
             self.answers.retain(|key, answer| !concerns(key) && answer.config.as_ref().is_none_or(|config| id_of(config) != id));
             let known = self.ours.remove(&id).is_some();
             if (known || name.starts_with(OWN_CONFIG_PREFIX)) && self.changed.len() < CHANGED_MAX {
-                self.changed.insert(if id.is_empty() { Key::Name(name) } else { Key::Id(id) });
+                self.changed.insert(if id.is_empty() { ConfigKey::Name(name) } else { ConfigKey::Id(id) });
             }
         }
     }
@@ -160,10 +161,10 @@ impl KnownConfigs {
     }
 
     /// What a look at these services must know and does not.
-    pub fn missing(&mut self, services: &[Value], now: Instant) -> Vec<Key> {
-        let named = NamedConfigs::in_list(services).names().iter().cloned().map(Key::Name).collect::<Vec<_>>();
-        let mounted = mounted_configs(services).into_iter().filter(|id| !self.ours.contains_key(id)).map(Key::Id);
-        let wanted: BTreeSet<Key> = named.into_iter().chain(mounted).collect();
+    pub fn missing(&mut self, services: &[Value], now: Instant) -> Vec<ConfigKey> {
+        let named = NamedConfigs::in_list(services).names().iter().cloned().map(ConfigKey::Name).collect::<Vec<_>>();
+        let mounted = mounted_configs(services).into_iter().filter(|id| !self.ours.contains_key(id)).map(ConfigKey::Id);
+        let wanted: BTreeSet<ConfigKey> = named.into_iter().chain(mounted).collect();
         let believed = if self.following { BELIEVED } else { BELIEVED_UNHEARD };
         self.answers.retain(|key, answer| wanted.contains(key) && now.duration_since(answer.at) < believed);
         let unknown = wanted.into_iter().filter(|key| !self.answers.contains_key(key));
@@ -171,13 +172,13 @@ impl KnownConfigs {
     }
 
     /// A question was answered.
-    pub fn answered(&mut self, key: Key, config: Option<Value>, now: Instant) {
+    pub fn answered(&mut self, key: ConfigKey, config: Option<Value>, now: Instant) {
         let config = config.filter(|config| key.is_of(config));
         if self.changed.remove(&key) {
             let ours = config.filter(looks_like_our_config);
             self.ours.extend(ours.map(|config| (id_of(&config).to_owned(), config)));
         } else {
-            self.answers.insert(key, Answer { at: now, config });
+            self.answers.insert(key, CachedConfig { at: now, config });
         }
     }
 
@@ -190,8 +191,8 @@ impl KnownConfigs {
 }
 
 /// Whether somebody names it, or it looks like the operator's own.
-fn is_shown(key: &Key, config: &Value) -> bool {
-    matches!(key, Key::Name(_)) || looks_like_our_config(config)
+fn is_shown(key: &ConfigKey, config: &Value) -> bool {
+    matches!(key, ConfigKey::Name(_)) || looks_like_our_config(config)
 }
 
 /// What of a config anybody reads: not what is in it, and of very many or large labels only those that mean something here.

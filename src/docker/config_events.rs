@@ -8,7 +8,7 @@ const CHANGES_MAX: usize = 4_096;
 
 /// What happened since somebody last asked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Changes {
+pub struct ConfigChanges {
     /// Whether events are followed now.
     pub following: bool,
     /// Whether something may have happened that nobody told.
@@ -19,13 +19,13 @@ pub struct Changes {
 
 /// The place where changes are told. Cheap to clone; all clones share one.
 #[derive(Debug, Clone, Default)]
-pub struct News(Arc<Mutex<Changes>>);
+pub struct ConfigNews(Arc<Mutex<ConfigChanges>>);
 
 /// That events are followed, for as long as it is held.
 #[derive(Debug)]
-pub struct Following(News);
+pub struct EventSubscription(ConfigNews);
 
-impl News {
+impl ConfigNews {
     /// Something happened to a config, or was tried.
     pub fn changed(&self, id: &str, name: &str) {
         self.edit(|changes| {
@@ -43,14 +43,14 @@ impl News {
     }
 
     /// Events tell of changes from now on. What happened before, nobody told.
-    pub fn follow(&self) -> Following {
+    pub fn follow(&self) -> EventSubscription {
         self.edit(|changes| (changes.following, changes.missed) = (true, true));
-        Following(self.clone())
+        EventSubscription(self.clone())
     }
 
     /// Everything since the last call.
-    pub fn take(&self) -> Changes {
-        let mut taken = Changes::default();
+    pub fn take(&self) -> ConfigChanges {
+        let mut taken = ConfigChanges::default();
         self.edit(|changes| {
             let following = changes.following;
             taken = std::mem::take(changes);
@@ -59,12 +59,12 @@ impl News {
         taken
     }
 
-    fn edit(&self, edit: impl FnOnce(&mut Changes)) {
+    fn edit(&self, edit: impl FnOnce(&mut ConfigChanges)) {
         edit(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
-impl Drop for Following {
+impl Drop for EventSubscription {
     fn drop(&mut self) {
         self.0.edit(|changes| (changes.following, changes.missed) = (false, true));
     }

@@ -28,18 +28,18 @@ impl<B> RequestBody for http::Request<B> {
 }
 
 /// How to reach the API, and the pool of connections to it.
-pub struct Link {
+pub struct Connection {
     /// What stands before every path, as a URL: `http://host:port` or `unix://<hex of the path>`.
     pub base: String,
-    client: Pool,
+    client: ConnectionPool,
 }
 
-enum Pool {
+enum ConnectionPool {
     Unix(Client<hyperlocal::UnixConnector, Body>),
     Tcp(Client<HttpConnector, Body>),
 }
 
-impl Link {
+impl Connection {
     /// Prepares a connection to `unix:///path`, `tcp://host:port` or `http://host:port`; connects at the first request.
     pub fn new(url: &str) -> Result<Self, ConnectError> {
         match url.split_once("://") {
@@ -50,7 +50,7 @@ impl Link {
     }
 
     fn unix(path: &str) -> Self {
-        let client = Pool::Unix(Client::builder(TokioExecutor::new()).build(hyperlocal::UnixConnector));
+        let client = ConnectionPool::Unix(Client::builder(TokioExecutor::new()).build(hyperlocal::UnixConnector));
         Self { base: format!("unix://{}", hex::encode(path)), client }
     }
 
@@ -58,7 +58,7 @@ impl Link {
         let parsed: http::uri::Authority = authority.parse().map_err(|_| ConnectError { url: url.to_owned() })?;
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
-        let client = Pool::Tcp(Client::builder(TokioExecutor::new()).build(connector));
+        let client = ConnectionPool::Tcp(Client::builder(TokioExecutor::new()).build(connector));
         let port = if parsed.port().is_some() { "" } else { ":2375" };
         Ok(Self { base: format!("http://{parsed}{port}"), client })
     }
@@ -68,12 +68,12 @@ impl Link {
         let template = path_template::of(request.uri().path());
         counter!("swarmgate_docker_requests_total", "method" => request.method().to_string(), "path_template" => template).increment(1);
         match &self.client {
-            Pool::Unix(client) => {
+            ConnectionPool::Unix(client) => {
                 // The address of a unix socket is no host name; some servers refuse odd ones.
                 request.headers_mut().insert(HOST, HeaderValue::from_static("docker"));
                 Ok(client.request(request).await?)
             }
-            Pool::Tcp(client) => Ok(client.request(request).await?),
+            ConnectionPool::Tcp(client) => Ok(client.request(request).await?),
         }
     }
 }

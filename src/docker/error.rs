@@ -3,7 +3,7 @@
 
 use bollard::errors::Error;
 
-use super::memory_budget::TooLarge;
+use super::memory_budget::BudgetExceeded;
 use crate::swarm::{SwarmError, SwarmErrorKind};
 
 /// An address of the Docker API that cannot be used.
@@ -22,7 +22,7 @@ pub enum CallError {
     Api(Error),
     /// The answer.
     #[error(transparent)]
-    TooLarge(#[from] TooLarge),
+    TooLarge(#[from] BudgetExceeded),
 }
 
 impl From<Error> for CallError {

@@ -9,7 +9,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use serde_json::Value;
 
-use super::config_events::{Following, News};
+use super::config_events::{ConfigNews, EventSubscription};
 use super::connection::count_bytes;
 use super::error::{swarm_error, unavailable};
 use crate::swarm::{Hint, SwarmError};
@@ -24,36 +24,36 @@ pub const DOING: &str = "follow events";
 const LONGEST_LINE: usize = 1 << 20;
 
 /// An open stream and what of it has not been given out yet.
-struct Reader {
+struct EventReader {
     body: Incoming,
-    news: News,
-    _following: Following,
+    news: ConfigNews,
+    _following: EventSubscription,
     unread: Vec<u8>,
     ready: VecDeque<Result<Hint, SwarmError>>,
 }
 
-enum State<F> {
+enum StreamState<F> {
     Opening(F),
-    Open(Reader),
+    Open(EventReader),
     Broken,
 }
 
 /// The hints of a stream that `opening` opens. What they say of configs is news.
-pub fn hints<F>(opening: F, news: News) -> BoxStream<'static, Result<Hint, SwarmError>>
+pub fn hints<F>(opening: F, news: ConfigNews) -> BoxStream<'static, Result<Hint, SwarmError>>
 where
     F: Future<Output = Result<Incoming, SwarmError>> + Send + 'static,
 {
-    let first = State::Opening(Box::pin(opening));
+    let first = StreamState::Opening(Box::pin(opening));
     stream::unfold(first, move |state| {
         let news = news.clone();
         async move {
             let reader = match state {
-                State::Opening(opening) => match opening.await {
-                    Ok(body) => Reader { body, _following: news.follow(), news, unread: Vec::new(), ready: VecDeque::new() },
-                    Err(error) => return Some((Err(error), State::Broken)),
+                StreamState::Opening(opening) => match opening.await {
+                    Ok(body) => EventReader { body, _following: news.follow(), news, unread: Vec::new(), ready: VecDeque::new() },
+                    Err(error) => return Some((Err(error), StreamState::Broken)),
                 },
-                State::Open(reader) => reader,
-                State::Broken => return None,
+                StreamState::Open(reader) => reader,
+                StreamState::Broken => return None,
             };
             Some(next(reader).await)
         }
@@ -62,17 +62,17 @@ where
 }
 
 /// The next item: a hint, or why there will be none any more.
-async fn next<F>(mut reader: Reader) -> (Result<Hint, SwarmError>, State<F>) {
+async fn next<F>(mut reader: EventReader) -> (Result<Hint, SwarmError>, StreamState<F>) {
     loop {
         match reader.ready.pop_front() {
-            Some(Ok(hint)) => return (Ok(hint), State::Open(reader)),
-            Some(Err(error)) => return (Err(error), State::Broken),
+            Some(Ok(hint)) => return (Ok(hint), StreamState::Open(reader)),
+            Some(Err(error)) => return (Err(error), StreamState::Broken),
             None => reader.fill().await,
         }
     }
 }
 
-impl Reader {
+impl EventReader {
     /// Reads on, and makes at least one item ready at the end or at an error.
     async fn fill(&mut self) {
         match self.body.frame().await {
@@ -103,7 +103,7 @@ impl Reader {
 }
 
 /// The hint of one line; none for an empty line.
-fn hint(line: &[u8], news: &News) -> Option<Result<Hint, SwarmError>> {
+fn hint(line: &[u8], news: &ConfigNews) -> Option<Result<Hint, SwarmError>> {
     let line = line.trim_ascii();
     if line.is_empty() {
         return None;

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::connection::count_bytes;
 use super::error::CallError;
 use super::list_stream::Items;
-use super::memory_budget::{Room, TooLarge, weight};
+use super::memory_budget::{BudgetExceeded, MemoryBudget, weight};
 use super::session::Session;
 
 /// What a call gets that gives an id, a version or a refusal. The longest names thousands of services.
@@ -36,7 +36,13 @@ pub struct ConfigBounds {
 
 impl Session {
     /// `GET` of a list, the memory that it takes, and what of an object is held.
-    pub async fn list(&self, doing: &str, path: &str, room: &Room, spare: impl Fn(Value) -> Value) -> Result<Vec<Value>, CallError> {
+    pub async fn list(
+        &self,
+        doing: &str,
+        path: &str,
+        room: &MemoryBudget,
+        spare: impl Fn(Value) -> Value,
+    ) -> Result<Vec<Value>, CallError> {
         let mut body = Bounded::new(self.open(path).await?, LIST_BYTES_MAX);
         let (mut items, mut held) = (Items::of_list(), Vec::new());
         while let Some(data) = body.next().await? {
@@ -150,7 +156,7 @@ impl Bounded {
 
     async fn next(&mut self) -> Result<Option<Bytes>, CallError> {
         let Some(data) = next(&mut self.body).await? else { return Ok(None) };
-        self.left = self.left.checked_sub(data.len() as u64).ok_or(TooLarge::Answer { most: self.most })?;
+        self.left = self.left.checked_sub(data.len() as u64).ok_or(BudgetExceeded::Answer { most: self.most })?;
         Ok(Some(data))
     }
 }

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::error::CallError;
-use super::memory_budget::TooLarge;
+use super::memory_budget::BudgetExceeded;
 
 /// The key before what is in a config.
 const CONTENTS: &[u8] = b"Data";
@@ -13,7 +13,7 @@ const OBJECT_BYTES_MAX: usize = 16 << 20;
 
 /// Where in the text the next byte is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum ParseState {
     /// Between strings.
     Between,
     /// In a string, which began here.
@@ -27,7 +27,7 @@ enum Place {
 pub struct Items {
     /// Of the object that has not come to its end.
     text: Vec<u8>,
-    place: Place,
+    place: ParseState,
     /// The byte before was a backslash in a string.
     escaped: bool,
     /// The last string was that key, and only what may stand between a key and its value came after it.
@@ -53,7 +53,7 @@ impl Items {
     }
 
     fn new(base: usize) -> Self {
-        Self { text: Vec::new(), place: Place::Between, escaped: false, after_key: false, let_go: None, depth: 0, base, ended: false }
+        Self { text: Vec::new(), place: ParseState::Between, escaped: false, after_key: false, let_go: None, depth: 0, base, ended: false }
     }
 
     /// The same for configs, without what is in them.
@@ -65,16 +65,16 @@ impl Items {
     pub fn take(&mut self, mut bytes: &[u8], give: &mut impl FnMut(Value) -> Result<(), CallError>) -> Result<(), CallError> {
         while let Some((first, rest)) = bytes.split_first() {
             match self.place {
-                Place::Between => {
+                ParseState::Between => {
                     bytes = rest;
                     if self.between(*first)? {
                         give(serde_json::from_slice(&std::mem::take(&mut self.text))?)?;
                     }
                 }
-                Place::Kept(_) | Place::LetGo => bytes = self.in_string(bytes),
+                ParseState::Kept(_) | ParseState::LetGo => bytes = self.in_string(bytes),
             }
             if self.text.len() > OBJECT_BYTES_MAX {
-                return Err(TooLarge::Object { most: OBJECT_BYTES_MAX as u64 }.into());
+                return Err(BudgetExceeded::Object { most: OBJECT_BYTES_MAX as u64 }.into());
             }
         }
         Ok(())
@@ -104,7 +104,7 @@ impl Items {
             self.text.push(byte);
         }
         if byte == b'"' {
-            self.place = if self.after_key { Place::LetGo } else { Place::Kept(self.text.len()) };
+            self.place = if self.after_key { ParseState::LetGo } else { ParseState::Kept(self.text.len()) };
             self.after_key = false;
         }
         self.ended |= self.depth == 0 && !blank;
@@ -134,11 +134,11 @@ impl Items {
             }
             Some(at) => {
                 let rest = self.pass(bytes, at);
-                if let Place::Kept(from) = self.place {
+                if let ParseState::Kept(from) = self.place {
                     self.after_key = self.let_go.is_some_and(|key| self.text.get(from..) == Some(key));
                 }
                 self.text.push(b'"');
-                self.place = Place::Between;
+                self.place = ParseState::Between;
                 &rest[1..]
             }
         }
@@ -147,7 +147,7 @@ impl Items {
     /// So many bytes of a string. The rest.
     fn pass<'a>(&mut self, bytes: &'a [u8], count: usize) -> &'a [u8] {
         let (passed, rest) = bytes.split_at(count);
-        if matches!(self.place, Place::Kept(_)) {
+        if matches!(self.place, ParseState::Kept(_)) {
             self.text.extend_from_slice(passed);
         }
         rest

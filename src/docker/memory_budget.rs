@@ -13,7 +13,7 @@ const MAP_ENTRIES: u64 = 6;
 
 /// An answer for which there is no room.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TooLarge {
+pub enum BudgetExceeded {
     /// The lists of a look, together.
     #[error(
         "the lists of one look at the Swarm take more than {} of memory, most of it \"{largest}\", so none of them counts. Find out whose \
@@ -64,20 +64,20 @@ pub fn weight(value: &Value) -> u64 {
 
 /// Room for the lists of one look.
 #[derive(Debug)]
-pub struct Room {
+pub struct MemoryBudget {
     most: u64,
     /// Taken, by the call that did.
     taken: Mutex<BTreeMap<String, u64>>,
 }
 
-impl Room {
+impl MemoryBudget {
     /// Nothing of it is taken.
     pub fn new(most: u64) -> Self {
         Self { most, taken: Mutex::default() }
     }
 
     /// Takes what an object in the answer to a call needs.
-    pub fn take(&self, doing: &str, object: &Value) -> Result<(), TooLarge> {
+    pub fn take(&self, doing: &str, object: &Value) -> Result<(), BudgetExceeded> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         match taken.get_mut(doing) {
             Some(its) => *its += weight(object),
@@ -87,7 +87,7 @@ impl Room {
             return Ok(());
         }
         let largest = taken.iter().max_by_key(|(_, bytes)| **bytes).map(|(doing, _)| doing.clone()).unwrap_or_default();
-        Err(TooLarge::Look { most: self.most, largest })
+        Err(BudgetExceeded::Look { most: self.most, largest })
     }
 }
 
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn lists_of_a_look_share_their_room_and_the_largest_is_named() {
-        let room = Room::new(1 << 20);
+        let room = MemoryBudget::new(1 << 20);
         let object = json!("x".repeat(400_000));
         assert_eq!(room.take("list services", &object), Ok(()));
         assert_eq!(room.take("list services", &object), Ok(()));

@@ -6,7 +6,7 @@ use bollard::errors::Error;
 use bollard::{API_DEFAULT_VERSION, ClientVersion};
 use serde_json::Value;
 
-use super::connection::Link;
+use super::connection::Connection;
 use super::error::{CallError, swarm_error, unavailable};
 use crate::swarm::SwarmError;
 
@@ -17,14 +17,14 @@ const OLDEST: ClientVersion = ClientVersion { major_version: 1, minor_version: 4
 #[derive(Clone)]
 pub struct Session {
     /// The connection.
-    pub link: Arc<Link>,
+    pub link: Arc<Connection>,
     /// `/v1.41`.
     pub prefix: Arc<str>,
 }
 
 impl Session {
     /// Asks the server for its API version and settles on one.
-    pub async fn negotiate(link: &Arc<Link>) -> Result<Self, SwarmError> {
+    pub async fn negotiate(link: &Arc<Connection>) -> Result<Self, SwarmError> {
         let doing = "negotiate the API version";
         let unversioned = Self { link: link.clone(), prefix: "".into() };
         let theirs = unversioned.get("/version").await.and_then(|answer| version(&answer)).map_err(|e| swarm_error(doing, &e))?;

@@ -72,7 +72,7 @@ pub async fn execute(swarm: &dyn Swarm, plan: &Plan, secrets: &mut dyn SecretSou
     outcomes
 }
 
-/// What became of the steps, in the form that [`crate::plan::Memory::after`] takes.
+/// What became of the steps, in the form that [`crate::plan::PlanMemory::after`] takes.
 pub fn applied(outcomes: &[StepOutcome]) -> Vec<Option<Applied>> {
     outcomes.iter().map(|outcome| outcome.result.as_ref().ok().copied()).collect()
 }

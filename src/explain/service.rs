@@ -10,7 +10,7 @@ use crate::intent::cluster::Cluster;
 use crate::intent::labels::{LabelReading, read_labels, service_cluster_of};
 use crate::render::Materials;
 use crate::report::{EndpointState, Finding, RouteReport, RouteState, Subject};
-use crate::swarm::{Service, is_told_of};
+use crate::swarm::{Service, is_disclosed};
 use crate::translate::{Translation, is_application, is_claimed_by, translate};
 use crate::types::NetworkId;
 
@@ -19,7 +19,7 @@ pub fn explain_service(sources: &Sources<'_>, name: &str) -> Result<ServiceExpla
     let services = || sources.snapshot.services.values();
     let found = services().find(|service| service.name == name || service.id.0 == name);
     let service = found.ok_or_else(|| {
-        Unknown::new("service", name, services().filter(|service| is_told_of(&service.labels)).map(|service| service.name.as_str()))
+        Unknown::new("service", name, services().filter(|service| is_disclosed(&service.labels)).map(|service| service.name.as_str()))
     })?;
     let cluster = sources.clusters.iter().find(|cluster| is_claimed_by(cluster, service));
     let translation = cluster.map(|cluster| translate(cluster, sources.snapshot));

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::ShapeInput;
 use super::container_limits;
-use super::field::{Alike, Args, Field, FieldValue, KeyedBy, Role, Want, Whole, keyed, want, whole};
+use super::field::{Args, DesiredValue, Equivalence, Field, FieldValue, KeyedBy, Role, WholeField, keyed, want, whole};
 use super::names;
-use super::seals::{Described, Kind};
+use super::seals::{ObjectKind, SealedObject};
 use crate::intent::cluster::{CONSTRAINT_AT_CREATION, Workload};
 use crate::protocol::container_contract::{
     ENV_CLUSTER, ENV_ENGINE, ENV_NODE, ENV_TASK, ENV_TOKEN_FILE, LABEL_FAILED_NETWORKS, LABEL_HOST_HOLDERS, LABEL_SEAL, TOKEN_FILE, USER,
@@ -45,7 +45,7 @@ pub(super) fn fields(input: &ShapeInput<'_>, workload: &Workload, role: Role, ow
 
 /// The arguments: our subcommand in front, unless the image is a stock one.
 pub(super) fn args(workload: &Workload, subcommand: Option<&'static str>) -> Field {
-    let value = FieldValue::Args(Args { subcommand, stated: workload.args.clone() });
+    let value = FieldValue::Args(Args { subcommand, declared: workload.args.clone() });
     Field { name: "args", path: &["TaskTemplate", "ContainerSpec", "Args"], value }
 }
 
@@ -103,20 +103,20 @@ pub(super) fn configs(entries: Vec<(String, Value)>) -> Field {
 
 /// The attached networks, the control network first. In what is remembered it stands under its name, since its id may
 /// not exist yet.
-pub(super) fn networks(input: &ShapeInput<'_>, reach: Reach, others: &[String]) -> Field {
-    let name = input.channel.network().filter(|_| reach == Reach::Control);
+pub(super) fn networks(input: &ShapeInput<'_>, reach: ServiceNetworks, others: &[String]) -> Field {
+    let name = input.channel.network().filter(|_| reach == ServiceNetworks::Control);
     let control = name.map(|name| control_network_id(input, name).unwrap_or_else(|| names::pending(name)));
     let others: Vec<&String> = others.iter().filter(|id| Some(*id) != control.as_ref()).collect();
     let targets = control.iter().chain(others.iter().copied()).map(|id| json!({"Target": id})).collect();
     let stand_ins = name.iter().map(|name| json!(name)).chain(others.iter().map(|id| json!(id))).collect();
-    let (want, remembered_as) = (Want::Stated(Value::Array(targets)), Some(Value::Array(stand_ins)));
-    let whole = Whole { want, default: Value::Null, absent: json!([]), alike: Alike::Networks, remembered_as };
-    Field { name: "networks", path: &["TaskTemplate", "Networks"], value: FieldValue::Whole(whole) }
+    let (want, remembered_as) = (DesiredValue::Stated(Value::Array(targets)), Some(Value::Array(stand_ins)));
+    let whole = WholeField { want, default: Value::Null, absent: json!([]), alike: Equivalence::Networks, remembered_as };
+    Field { name: "networks", path: &["TaskTemplate", "Networks"], value: FieldValue::WholeField(whole) }
 }
 
 /// Whether a service takes part in the control traffic.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(super) enum ServiceNetworks {
     /// It does, if there is a network for it: our own programs.
     Control,
     /// It does not: stock images have no business there.
@@ -131,18 +131,19 @@ fn control_network_id(input: &ShapeInput<'_>, name: &str) -> Option<String> {
 /// How Swarm starts ended tasks again: set at creation, then free.
 fn restart() -> Field {
     let policy = json!({"Condition": "any", "Delay": nanos(RESTART_DELAY)});
-    whole("restart", &["TaskTemplate", "RestartPolicy"], Want::Free, policy)
+    whole("restart", &["TaskTemplate", "RestartPolicy"], DesiredValue::Free, policy)
 }
 
 fn image(workload: &Workload) -> Field {
     let path = &["TaskTemplate", "ContainerSpec", "Image"];
-    whole("image", path, want(Some(workload.image.as_str())), Value::Null).compared(Alike::Image)
+    whole("image", path, want(Some(workload.image.as_str())), Value::Null).compared(Equivalence::Image)
 }
 
 fn labels(input: &ShapeInput<'_>, workload: &Workload, role: Role) -> Field {
     let mut all = workload.labels.clone().unwrap_or_default();
     let (cluster, name) = (&input.cluster.name, workload.service_name.as_str());
-    let described = Described { kind: Kind::Service, instance: input.instance, cluster: cluster.as_str(), role: role.as_str(), name };
+    let described =
+        SealedObject { kind: ObjectKind::Service, instance: input.instance, cluster: cluster.as_str(), role: role.as_str(), name };
     let existing = input.snapshot.services.values().find(|service| service.name == name);
     // Who looks without the authority's key changes nothing about a seal that is there.
     all.extend(existing.and_then(|service| service.labels.get_key_value(LABEL_SEAL)).map(|(key, seal)| (key.clone(), seal.clone())));
@@ -175,12 +176,12 @@ fn string_entries(map: BTreeMap<String, String>) -> Vec<(String, Value)> {
 fn constraints(workload: &Workload) -> Field {
     let path = &["TaskTemplate", "Placement", "Constraints"];
     whole("constraints", path, want(workload.constraints.clone()), json!([CONSTRAINT_AT_CREATION]))
-        .compared(Alike::Constraints)
+        .compared(Equivalence::Constraints)
         .absent_means(json!([]))
 }
 
 fn preferences(workload: &Workload) -> Field {
     let spread = |label: &String| json!({"Spread": {"SpreadDescriptor": label}});
-    let stated = workload.placement_preferences.as_ref().map(|labels| labels.iter().map(spread).collect::<Vec<_>>());
-    whole("placementPreferences", &["TaskTemplate", "Placement", "Preferences"], want(stated), Value::Null).absent_means(json!([]))
+    let declared = workload.placement_preferences.as_ref().map(|labels| labels.iter().map(spread).collect::<Vec<_>>());
+    whole("placementPreferences", &["TaskTemplate", "Placement", "Preferences"], want(declared), Value::Null).absent_means(json!([]))
 }

@@ -17,14 +17,14 @@ pub(super) const PARTS_MAX: usize = 4;
 
 /// One of the objects that hold a configuration together; most have one only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Part {
+pub(super) struct ConfigPart {
     /// Its place, from 0.
     pub index: usize,
     /// How many there are.
     pub count: usize,
 }
 
-impl Part {
+impl ConfigPart {
     /// All of them.
     pub(super) fn all(count: usize) -> impl Iterator<Item = Self> {
         (0..count).map(move |index| Self { index, count })
@@ -69,7 +69,7 @@ pub(super) fn count(labels: &BTreeMap<String, String>) -> usize {
 pub(super) fn is_whole(config: &Config, role: Role, cluster: &ClusterName, snapshot: &Snapshot) -> bool {
     let is_there = |name: String| snapshot.configs.values().any(|config| config.name == name);
     let begins = !config.labels.contains_key(LABEL_PART_OF);
-    begins && Part::all(count(&config.labels)).skip(1).all(|part| is_there(part.name(&config.name, role, cluster)))
+    begins && ConfigPart::all(count(&config.labels)).skip(1).all(|part| is_there(part.name(&config.name, role, cluster)))
 }
 
 /// The name of the object that begins the configuration to which this one belongs: what goes together is kept together.

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::ShapeInput;
-use super::field::{Alike, Field, Role, Want, want, whole};
+use super::field::{DesiredValue, Equivalence, Field, Role, want, whole};
 use crate::intent::cluster::{Logging, Resources, Workload};
 
 /// Memory at creation. Testing 5,000 services by names takes nginx 0.4 GB, and it is tested beside what the extension holds itself.
@@ -29,9 +29,9 @@ pub(super) fn fields(workload: &Workload, role: Role) -> Vec<Field> {
         _ => (EXTENSION_MEMORY, EXTENSION_PIDS),
     };
     let mut fields = resources(workload, memory);
-    let stated_pids = workload.resources.as_ref().and_then(|resources| resources.pids_limit);
+    let declared_pids = workload.resources.as_ref().and_then(|resources| resources.pids_limit);
     fields.push(
-        whole("limits.pids", &["TaskTemplate", "Resources", "Limits", "Pids"], want(stated_pids), json!(pids)).absent_means(json!(0)),
+        whole("limits.pids", &["TaskTemplate", "Resources", "Limits", "Pids"], want(declared_pids), json!(pids)).absent_means(json!(0)),
     );
     fields.push(logging(workload.logging.as_ref()));
     fields
@@ -39,37 +39,37 @@ pub(super) fn fields(workload: &Workload, role: Role) -> Vec<Field> {
 
 /// Each amount on its own path, so that what else stands there (generic resources) stays.
 fn resources(workload: &Workload, memory: i64) -> Vec<Field> {
-    let stated = |amount: fn(&Resources) -> Option<i64>| match workload.resources.as_ref() {
-        Some(resources) => Want::Stated(amount(resources).map_or(Value::Null, |number| json!(number))),
-        None => Want::Free,
+    let declared = |amount: fn(&Resources) -> Option<i64>| match workload.resources.as_ref() {
+        Some(resources) => DesiredValue::Stated(amount(resources).map_or(Value::Null, |number| json!(number))),
+        None => DesiredValue::Free,
     };
     let field = |name, path, want, default| whole(name, path, want, default).absent_means(json!(0));
     vec![
-        field("limits.cpus", &["TaskTemplate", "Resources", "Limits", "NanoCPUs"], stated(|r| r.limits.nano_cpus), Value::Null),
-        field("limits.memory", &["TaskTemplate", "Resources", "Limits", "MemoryBytes"], stated(|r| r.limits.memory_bytes), json!(memory)),
+        field("limits.cpus", &["TaskTemplate", "Resources", "Limits", "NanoCPUs"], declared(|r| r.limits.nano_cpus), Value::Null),
+        field("limits.memory", &["TaskTemplate", "Resources", "Limits", "MemoryBytes"], declared(|r| r.limits.memory_bytes), json!(memory)),
         field(
             "reservations.cpus",
             &["TaskTemplate", "Resources", "Reservations", "NanoCPUs"],
-            stated(|r| r.reservations.nano_cpus),
+            declared(|r| r.reservations.nano_cpus),
             Value::Null,
         ),
         field(
             "reservations.memory",
             &["TaskTemplate", "Resources", "Reservations", "MemoryBytes"],
-            stated(|r| r.reservations.memory_bytes),
+            declared(|r| r.reservations.memory_bytes),
             Value::Null,
         ),
     ]
 }
 
-fn logging(stated: Option<&Logging>) -> Field {
-    let want = match stated {
-        None => Want::Free,
-        Some(Logging::EngineDefault) => Want::Stated(Value::Null),
-        Some(Logging::Driver { name, options }) => Want::Stated(json!({"Name": name, "Options": options})),
+fn logging(declared: Option<&Logging>) -> Field {
+    let want = match declared {
+        None => DesiredValue::Free,
+        Some(Logging::EngineDefault) => DesiredValue::Stated(Value::Null),
+        Some(Logging::Driver { name, options }) => DesiredValue::Stated(json!({"Name": name, "Options": options})),
     };
     let at_creation = json!({"Name": "json-file", "Options": {"max-size": LOG_FILE_SIZE, "max-file": LOG_FILES}});
-    whole("logging", &["TaskTemplate", "LogDriver"], want, at_creation).compared(Alike::Exactly)
+    whole("logging", &["TaskTemplate", "LogDriver"], want, at_creation).compared(Equivalence::Exactly)
 }
 
 /// Who wrote the program of a container.
@@ -84,8 +84,12 @@ pub(super) enum Program {
 /// Without capabilities, and without a way to get any.
 pub(super) fn privileges(input: &ShapeInput<'_>, workload: &Workload, program: Program) -> [Field; 3] {
     let ours = program == Program::Ours;
-    let (drop, add) = if ours { (Want::Stated(json!(["ALL"])), Want::Stated(Value::Null)) } else { (Want::Free, Want::Free) };
-    let no_new = if ours && knows_no_new_privileges(input, workload) { Want::Stated(json!(true)) } else { Want::Free };
+    let (drop, add) = if ours {
+        (DesiredValue::Stated(json!(["ALL"])), DesiredValue::Stated(Value::Null))
+    } else {
+        (DesiredValue::Free, DesiredValue::Free)
+    };
+    let no_new = if ours && knows_no_new_privileges(input, workload) { DesiredValue::Stated(json!(true)) } else { DesiredValue::Free };
     [
         whole("capabilityDrop", &["TaskTemplate", "ContainerSpec", "CapabilityDrop"], drop, Value::Null).absent_means(json!([])),
         whole("capabilityAdd", &["TaskTemplate", "ContainerSpec", "CapabilityAdd"], add, Value::Null).absent_means(json!([])),

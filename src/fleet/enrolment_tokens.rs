@@ -9,7 +9,7 @@ use super::ShapeInput;
 use super::common_fields::{SECRET_FILE_MODE, user_parts};
 use super::field::Role;
 use super::names;
-use super::seals::{Described, Kind};
+use super::seals::{ObjectKind, SealedObject};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::Rollout;
 use crate::pki::{ChannelRole, Seals};
@@ -60,16 +60,16 @@ pub fn admission(instance: &str, cluster: &Cluster, seals: &Seals, snapshot: &Sn
     let mut admission = Admission::default();
     for role in [ChannelRole::Extension, ChannelRole::Proxy] {
         let is_ours = |kind, role: Role, name: &str, labels: &BTreeMap<String, String>| {
-            Described { kind, instance, cluster: cluster.name.as_str(), role: role.as_str(), name }.is_sealed(seals, labels)
+            SealedObject { kind, instance, cluster: cluster.name.as_str(), role: role.as_str(), name }.is_sealed(seals, labels)
         };
         let (service_name, service_role) = match role {
             ChannelRole::Extension => (&cluster.extension.service_name, Role::Extension),
             ChannelRole::Proxy => (&cluster.proxy.workload.service_name, Role::Proxy),
         };
         let found = snapshot.services.values().find(|service| service.name == service_name.as_str());
-        let service = found.filter(|service| is_ours(Kind::Service, service_role, &service.name, &service.labels));
+        let service = found.filter(|service| is_ours(ObjectKind::Service, service_role, &service.name, &service.labels));
         let Some(service) = service else { continue };
-        let sealed = |secret: &&Secret| is_ours(Kind::Secret, names::token_role(role), &secret.name, &secret.labels);
+        let sealed = |secret: &&Secret| is_ours(ObjectKind::Secret, names::token_role(role), &secret.name, &secret.labels);
         let secrets = mounted_tokens(service, snapshot);
         let digests = secrets.into_iter().filter(sealed).filter_map(digest_of);
         admission.tokens.extend(digests.map(|sha256| AdmittedToken { role, sha256 }));

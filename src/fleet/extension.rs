@@ -5,10 +5,10 @@
 use serde_json::{Value, json};
 
 use super::ShapeInput;
-use super::common_fields::{self, Reach};
+use super::common_fields::{self, ServiceNetworks};
 use super::container_limits::{self, Program};
 use super::enrolment_tokens;
-use super::field::{Alike, Field, Role, want, whole};
+use super::field::{Equivalence, Field, Role, want, whole};
 use super::peers;
 use super::service_shape::ServiceShape;
 use super::tls_mounts;
@@ -20,19 +20,21 @@ use crate::report::WaitingOn;
 /// The extension service of the cluster.
 pub(super) fn shape(input: &ShapeInput<'_>) -> ServiceShape {
     let workload = &input.cluster.extension;
-    let (own, told) = (common_fields::channel_env(input), peers::told(input, workload));
-    let env: Vec<_> = own.iter().chain(&told.now).cloned().collect();
+    let (own, environment) = (common_fields::channel_env(input), peers::environment(input, workload));
+    let env: Vec<_> = own.iter().chain(&environment.now).cloned().collect();
     let mut fields = common_fields::fields(input, workload, Role::Extension, &env);
     fields.extend([
         common_fields::args(workload, Some("extension")),
         common_fields::user(Some(USER)),
         common_fields::read_only(Some(true)),
         common_fields::mounts(vec![common_fields::tmpfs(RUN_DIR), common_fields::tmpfs("/tmp")]),
-        common_fields::networks(input, Reach::Control, &[]),
+        common_fields::networks(input, ServiceNetworks::Control, &[]),
         whole("replicas", &["Mode", "Replicated", "Replicas"], want(Some(1)), json!(1)).absent_means(json!(1)),
         // Found by `tasks.NAME`; a VIP would only go stale.
         whole("endpointMode", &["EndpointSpec", "Mode"], want(Some("dnsrr")), Value::Null).absent_means(json!("vip")),
-        whole("ports", &["EndpointSpec", "Ports"], want(Some(ports(input))), Value::Null).compared(Alike::Ports).absent_means(json!([])),
+        whole("ports", &["EndpointSpec", "Ports"], want(Some(ports(input))), Value::Null)
+            .compared(Equivalence::Ports)
+            .absent_means(json!([])),
     ]);
     fields.extend(container_limits::privileges(input, workload, Program::Ours));
     fields.extend(tls_mounts::of_the_routes(input, vec![enrolment_tokens::mount(input, ChannelRole::Extension)]));
@@ -43,7 +45,7 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> ServiceShape {
         mode: Mode::Replicated,
         follows_nodes: None,
         fields,
-        when_replaced: peers::newer_env(workload, &own, &told).into_iter().collect(),
+        when_replaced: peers::newer_env(workload, &own, &environment).into_iter().collect(),
         configs: Vec::new(),
         hold_creation: peers::nobody_finds_the_operator(input).map(|_| WaitingOn::ManagerAddress),
         hold_update: None,
@@ -63,5 +65,5 @@ fn ports(input: &ShapeInput<'_>) -> Vec<Value> {
 /// extension, and endpoints must keep flowing meanwhile. What two of them say for a moment is merged by the hub.
 fn update() -> [Field; 1] {
     let policy = json!({"Parallelism": 1, "Order": "start-first", "FailureAction": "rollback", "Monitor": 5_000_000_000_u64});
-    [whole("update", &["UpdateConfig"], super::field::Want::Free, policy)]
+    [whole("update", &["UpdateConfig"], super::field::DesiredValue::Free, policy)]
 }

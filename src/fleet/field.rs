@@ -59,7 +59,7 @@ pub struct Field {
 #[derive(Debug, Clone, PartialEq)]
 pub enum FieldValue {
     /// It is managed as a whole or not at all.
-    Whole(Whole),
+    WholeField(WholeField),
     /// It is managed entry by entry; entries that somebody else added stay.
     Keyed(Entries),
     /// Arguments: our subcommand, then the user's.
@@ -68,22 +68,22 @@ pub enum FieldValue {
 
 /// A field that is managed as a whole.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Whole {
+pub struct WholeField {
     /// What is wanted now.
-    pub want: Want,
+    pub want: DesiredValue,
     /// The value at creation, and the one that is given back when the field leaves the document; null = absent.
     pub default: Value,
     /// What Swarm understands when the field is absent; null = nothing in particular.
     pub absent: Value,
     /// How two values are compared.
-    pub alike: Alike,
+    pub alike: Equivalence,
     /// What stands for the value when it is remembered, where the value itself holds ids that may not exist yet.
     pub remembered_as: Option<Value>,
 }
 
 /// Whether a field is managed.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Want {
+pub enum DesiredValue {
     /// Not managed: what is there stays.
     Free,
     /// Set in this pass without becoming managed.
@@ -94,7 +94,7 @@ pub enum Want {
 
 /// How two values of a field are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Alike {
+pub enum Equivalence {
     /// Everything that is wanted is there; what Swarm added beside it does not count.
     Contains,
     /// Both say the same, nothing more; what is empty says nothing.
@@ -137,14 +137,14 @@ pub struct Args {
     /// Our subcommand, always first; absent with a stock image.
     pub subcommand: Option<&'static str>,
     /// The user's further arguments, if stated.
-    pub stated: Option<Vec<String>>,
+    pub declared: Option<Vec<String>>,
 }
 
 impl Field {
     /// The value that is stated for a field that is managed as a whole.
-    pub fn stated(&self) -> Option<&Value> {
+    pub fn declared_value(&self) -> Option<&Value> {
         match &self.value {
-            FieldValue::Whole(Whole { want: Want::Stated(value), .. }) => Some(value),
+            FieldValue::WholeField(WholeField { want: DesiredValue::Stated(value), .. }) => Some(value),
             _ => None,
         }
     }
@@ -156,13 +156,13 @@ impl Field {
     /// What is declared about the field, for identities: null when it is not managed.
     pub(super) fn declared(&self, boots: bool) -> Value {
         match &self.value {
-            FieldValue::Whole(whole) => match (&whole.want, &whole.remembered_as) {
-                (Want::Stated(_), Some(stand_in)) => stand_in.clone(),
-                (Want::Stated(value), None) => value.clone(),
-                (Want::Once(_) | Want::Free, _) => Value::Null,
+            FieldValue::WholeField(whole) => match (&whole.want, &whole.remembered_as) {
+                (DesiredValue::Stated(_), Some(stand_in)) => stand_in.clone(),
+                (DesiredValue::Stated(value), None) => value.clone(),
+                (DesiredValue::Once(_) | DesiredValue::Free, _) => Value::Null,
             },
             FieldValue::Keyed(entries) => entries.declared(boots),
-            FieldValue::Args(args) => serde_json::json!([args.subcommand, args.stated]),
+            FieldValue::Args(args) => serde_json::json!([args.subcommand, args.declared]),
         }
     }
 }
@@ -184,9 +184,9 @@ pub(crate) fn without_ids(value: &Value) -> Value {
 }
 
 /// A field that is managed as a whole, without a meaning of its absence.
-pub(super) fn whole(name: &'static str, path: &'static [&'static str], want: Want, default: Value) -> Field {
-    let whole = Whole { want, default, absent: Value::Null, alike: Alike::Contains, remembered_as: None };
-    Field { name, path, value: FieldValue::Whole(whole) }
+pub(super) fn whole(name: &'static str, path: &'static [&'static str], want: DesiredValue, default: Value) -> Field {
+    let whole = WholeField { want, default, absent: Value::Null, alike: Equivalence::Contains, remembered_as: None };
+    Field { name, path, value: FieldValue::WholeField(whole) }
 }
 
 /// A field that is managed entry by entry.
@@ -195,14 +195,14 @@ pub(super) fn keyed(name: &'static str, path: &'static [&'static str], by: Keyed
 }
 
 /// Managed when stated.
-pub(super) fn want<T: Into<Value>>(stated: Option<T>) -> Want {
-    stated.map_or(Want::Free, |value| Want::Stated(value.into()))
+pub(super) fn want<T: Into<Value>>(declared: Option<T>) -> DesiredValue {
+    declared.map_or(DesiredValue::Free, |value| DesiredValue::Stated(value.into()))
 }
 
 impl Field {
     /// The same field, compared in another way.
-    pub(super) fn compared(mut self, alike: Alike) -> Self {
-        if let FieldValue::Whole(whole) = &mut self.value {
+    pub(super) fn compared(mut self, alike: Equivalence) -> Self {
+        if let FieldValue::WholeField(whole) = &mut self.value {
             whole.alike = alike;
         }
         self
@@ -210,7 +210,7 @@ impl Field {
 
     /// The same field, with what Swarm understands when it is absent.
     pub(super) fn absent_means(mut self, absent: Value) -> Self {
-        if let FieldValue::Whole(whole) = &mut self.value {
+        if let FieldValue::WholeField(whole) = &mut self.value {
             whole.absent = absent;
         }
         self

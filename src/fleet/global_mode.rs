@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::field::{Field, MAX_REPLICAS, REPLICAS, Want, want, whole};
+use super::field::{DesiredValue, Field, MAX_REPLICAS, REPLICAS, want, whole};
 use crate::intent::cluster::{CONSTRAINT_AT_CREATION, PROXIES_AT_CREATION, Proxy};
 use crate::intent::cluster_spec::Mode;
 use crate::report::{Finding, FindingCode, Subject};
@@ -15,7 +15,7 @@ use crate::swarm::{Service, Snapshot, one_on_each};
 const MOST_IF_STARTING_FIRST: u64 = 2;
 
 /// How the proxy service comes to have the proxies that are declared.
-pub(super) struct Number {
+pub(super) struct ProxyCount {
     /// Swarm's mode of the service.
     pub mode: Mode,
     /// The fields that say how many, and how many on one node.
@@ -27,7 +27,7 @@ pub(super) struct Number {
 }
 
 /// What is declared, made of what there is: Swarm cannot change the mode of a service.
-pub(super) fn number(proxy: &Proxy, existing: Option<&Service>, snapshot: &Snapshot, starts_first: bool) -> Number {
+pub(super) fn number(proxy: &Proxy, existing: Option<&Service>, snapshot: &Snapshot, starts_first: bool) -> ProxyCount {
     let name = proxy.workload.service_name.as_str();
     let existing_replicas = existing.and_then(|service| service.replicas);
     let is_global = existing.is_some_and(|service| service.spec.pointer("/Mode/Global").is_some());
@@ -35,12 +35,15 @@ pub(super) fn number(proxy: &Proxy, existing: Option<&Service>, snapshot: &Snaps
     let most = if starts_first { MOST_IF_STARTING_FIRST } else { 1 };
     let nodes = || one_on_each(&constraints, existing, snapshot);
     match (proxy.mode, nodes().map(|nodes| nodes.len() as u64)) {
-        (Mode::Replicated, _) => {
-            Number { mode: Mode::Replicated, fields: fields(want(proxy.replicas), Want::Free), follows_nodes: None, finding: None }
-        }
+        (Mode::Replicated, _) => ProxyCount {
+            mode: Mode::Replicated,
+            fields: fields(want(proxy.replicas), DesiredValue::Free),
+            follows_nodes: None,
+            finding: None,
+        },
         (Mode::Global, number) if is_global || (number.is_none() && existing_replicas.is_none()) => {
             let finding = existing.filter(|_| is_global).map(|_| replaced_together(name, number.is_some()));
-            Number { mode: Mode::Global, fields: Vec::new(), follows_nodes: None, finding }
+            ProxyCount { mode: Mode::Global, fields: Vec::new(), follows_nodes: None, finding }
         }
         (Mode::Global, number) => {
             // Without a node there is nothing to gain from having none: what is there comes back with the first one.
@@ -48,12 +51,12 @@ pub(super) fn number(proxy: &Proxy, existing: Option<&Service>, snapshot: &Snaps
             let finding = number.is_none().then(|| undecided(name, kept));
             let number = number.filter(|number| *number > 0).unwrap_or(kept);
             let fields = fields(want(Some(number)), want(Some(most)));
-            Number { mode: Mode::Replicated, fields, follows_nodes: Some(number), finding }
+            ProxyCount { mode: Mode::Replicated, fields, follows_nodes: Some(number), finding }
         }
     }
 }
 
-fn fields(replicas: Want, most_on_a_node: Want) -> Vec<Field> {
+fn fields(replicas: DesiredValue, most_on_a_node: DesiredValue) -> Vec<Field> {
     vec![
         whole(REPLICAS, &["Mode", "Replicated", "Replicas"], replicas, json!(PROXIES_AT_CREATION)).absent_means(json!(1)),
         whole(MAX_REPLICAS, &["TaskTemplate", "Placement", "MaxReplicas"], most_on_a_node, Value::Null).absent_means(json!(0)),
@@ -62,12 +65,12 @@ fn fields(replicas: Want, most_on_a_node: Want) -> Vec<Field> {
 
 /// The constraints that will hold: those of the document, else those of the service.
 pub(super) fn constraints<'a>(proxy: &'a Proxy, existing: Option<&'a Service>) -> Vec<&'a str> {
-    let stated = proxy.workload.constraints.as_ref().map(|list| list.iter().map(String::as_str).collect());
+    let declared = proxy.workload.constraints.as_ref().map(|list| list.iter().map(String::as_str).collect());
     let written = || {
         let list = existing?.spec.pointer("/TaskTemplate/Placement/Constraints").and_then(Value::as_array);
         Some(list.into_iter().flatten().filter_map(Value::as_str).collect())
     };
-    stated.or_else(written).unwrap_or_else(|| vec![CONSTRAINT_AT_CREATION])
+    declared.or_else(written).unwrap_or_else(|| vec![CONSTRAINT_AT_CREATION])
 }
 
 fn replaced_together(name: &str, can_be_counted: bool) -> Finding {

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::global_mode;
-use super::seals::{Described, Kind};
+use super::seals::{ObjectKind, SealedObject};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::PublishMode;
 use crate::pki::Seals;
@@ -25,7 +25,7 @@ const WITHOUT_NODE: [TaskState; 3] = [TaskState::New, TaskState::Allocated, Task
 type HostPort<'a> = (u16, &'a str);
 
 /// What a service of ours has on nodes.
-struct Held<'a> {
+struct OwnPorts<'a> {
     service: String,
     ports: BTreeSet<HostPort<'a>>,
     /// Where its tasks are, or may come to be.
@@ -39,7 +39,7 @@ struct Held<'a> {
 
 /// A service of somebody else that asks for ports of ours on nodes that are ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Contest {
+pub struct PortConflict {
     /// Its name.
     pub service: String,
     /// The ports in question: `80/tcp`.
@@ -49,7 +49,7 @@ pub struct Contest {
     finding: Finding,
 }
 
-impl Contest {
+impl PortConflict {
     /// What its owner and the administrator should know.
     pub fn finding(&self) -> Finding {
         self.finding.clone()
@@ -57,7 +57,7 @@ impl Contest {
 }
 
 /// Who asks for the ports of a cluster's proxies, by name of the service.
-pub fn of_proxies(instance: &str, cluster: &Cluster, seals: &Seals, snapshot: &Snapshot) -> Vec<Contest> {
+pub fn of_proxies(instance: &str, cluster: &Cluster, seals: &Seals, snapshot: &Snapshot) -> Vec<PortConflict> {
     let workloads = [&cluster.proxy.workload, &cluster.extension];
     let named = |service: &Service| workloads.iter().any(|workload| workload.service_name.as_str() == service.name);
     held_by_proxies(cluster, snapshot)
@@ -65,11 +65,11 @@ pub fn of_proxies(instance: &str, cluster: &Cluster, seals: &Seals, snapshot: &S
 }
 
 /// Who asks for the ports of the operator's own service.
-pub fn of_operator(own: &ServiceId, instance: &str, seals: &Seals, snapshot: &Snapshot) -> Vec<Contest> {
+pub fn of_operator(own: &ServiceId, instance: &str, seals: &Seals, snapshot: &Snapshot) -> Vec<PortConflict> {
     let Some(service) = snapshot.services.get(own) else { return Vec::new() };
     let ports = bound(&service.ports).collect();
     let nodes = in_use(fitting_nodes(&service.spec, snapshot), snapshot).chain(nodes_of(service, snapshot)).collect();
-    let held = Held {
+    let held = OwnPorts {
         service: service.name.clone(),
         ports,
         nodes,
@@ -81,7 +81,7 @@ pub fn of_operator(own: &ServiceId, instance: &str, seals: &Seals, snapshot: &Sn
 }
 
 /// What tasks of the proxies wait for before they are replaced, if somebody would get a port of theirs meanwhile.
-pub fn wait(service: &str, contests: &[Contest]) -> Option<WaitingOn> {
+pub fn wait(service: &str, contests: &[PortConflict]) -> Option<WaitingOn> {
     let acute = || contests.iter().filter(|contest| contest.acute);
     let ports: BTreeSet<&str> = acute().flat_map(|contest| &contest.ports).map(String::as_str).collect();
     let by = some(acute().map(|contest| contest.service.as_str()));
@@ -90,7 +90,7 @@ pub fn wait(service: &str, contests: &[Contest]) -> Option<WaitingOn> {
 }
 
 /// What the proxies have now, and what they shall have.
-fn held_by_proxies<'a>(cluster: &'a Cluster, snapshot: &'a Snapshot) -> Option<Held<'a>> {
+fn held_by_proxies<'a>(cluster: &'a Cluster, snapshot: &'a Snapshot) -> Option<OwnPorts<'a>> {
     let proxy = &cluster.proxy;
     let existing = snapshot.services.values().find(|service| service.name == proxy.workload.service_name.as_str());
     let mappings = std::iter::once(&proxy.publish.http).chain(&proxy.publish.https);
@@ -102,7 +102,7 @@ fn held_by_proxies<'a>(cluster: &'a Cluster, snapshot: &'a Snapshot) -> Option<H
     let wanted = in_use(nodes_that_meet(&global_mode::constraints(proxy, existing), snapshot), snapshot);
     let now = existing.into_iter().flat_map(|service| in_use(fitting_nodes(&service.spec, snapshot), snapshot));
     let running = existing.into_iter().flat_map(|service| nodes_of(service, snapshot));
-    Some(Held {
+    Some(OwnPorts {
         service: proxy.workload.service_name.to_string(),
         ports,
         nodes: wanted.chain(now).chain(running).collect(),
@@ -113,7 +113,7 @@ fn held_by_proxies<'a>(cluster: &'a Cluster, snapshot: &'a Snapshot) -> Option<H
 }
 
 /// One pass over the services, and one over the tasks if any of them asks for such a port.
-fn contests(held: &Held<'_>, snapshot: &Snapshot, is_ours: impl Fn(&Service) -> bool) -> Vec<Contest> {
+fn contests(held: &OwnPorts<'_>, snapshot: &Snapshot, is_ours: impl Fn(&Service) -> bool) -> Vec<PortConflict> {
     let asks = |service: &&Service| bound(&service.ports).any(|port| held.ports.contains(&port));
     let rivals: Vec<&Service> = snapshot.services.values().filter(asks).filter(|service| !is_ours(service)).collect();
     let mut tasks: BTreeMap<&ServiceId, Vec<&Task>> = rivals.iter().map(|service| (&service.id, Vec::new())).collect();
@@ -125,12 +125,12 @@ fn contests(held: &Held<'_>, snapshot: &Snapshot, is_ours: impl Fn(&Service) -> 
         }
     }
     let tasks_of = |service: &Service| tasks.get(&service.id).map_or(&[][..], Vec::as_slice);
-    let mut found: Vec<Contest> = rivals.iter().filter_map(|service| contest(held, service, tasks_of(service), snapshot)).collect();
+    let mut found: Vec<PortConflict> = rivals.iter().filter_map(|service| contest(held, service, tasks_of(service), snapshot)).collect();
     found.sort_by(|a, b| a.service.cmp(&b.service));
     found
 }
 
-fn contest(held: &Held<'_>, service: &Service, tasks: &[&Task], snapshot: &Snapshot) -> Option<Contest> {
+fn contest(held: &OwnPorts<'_>, service: &Service, tasks: &[&Task], snapshot: &Snapshot) -> Option<PortConflict> {
     if service.replicas == Some(0) || (service.is_job() && tasks.is_empty()) {
         return None;
     }
@@ -148,11 +148,11 @@ fn contest(held: &Held<'_>, service: &Service, tasks: &[&Task], snapshot: &Snaps
     let ports: BTreeSet<HostPort<'_>> = bound(&service.ports).filter(|port| held.ports.contains(port)).collect();
     let ports: Vec<String> = ports.into_iter().map(|(port, protocol)| format!("{port}/{protocol}")).collect();
     let finding = finding(held, service, &ports, &names(&has, snapshot), takes, blocks);
-    Some(Contest { service: service.name.clone(), ports, acute: takes || blocks, finding })
+    Some(PortConflict { service: service.name.clone(), ports, acute: takes || blocks, finding })
 }
 
-fn finding(held: &Held<'_>, service: &Service, ports: &[String], has: &str, takes: bool, blocks: bool) -> Finding {
-    let Held { service: ours, loses, holds_back, .. } = held;
+fn finding(held: &OwnPorts<'_>, service: &Service, ports: &[String], has: &str, takes: bool, blocks: bool) -> Finding {
+    let OwnPorts { service: ours, loses, holds_back, .. } = held;
     let stack = service.stack().map_or_else(String::new, |stack| format!(" of the stack {stack}"));
     let all = ports.join(", ");
     let what = format!("This service{stack} asks for {all} of nodes (host mode), as {ours} does");
@@ -208,7 +208,7 @@ fn nodes_of<'a>(service: &Service, snapshot: &'a Snapshot) -> impl Iterator<Item
 fn is_sealed(instance: &str, seals: &Seals, service: &Service) -> bool {
     let label = |key: &str| service.labels.get(key).map_or("", String::as_str);
     let (cluster, role, name) = (label(LABEL_CLUSTER), label(LABEL_ROLE), service.name.as_str());
-    let described = Described { kind: Kind::Service, instance, cluster, role, name };
+    let described = SealedObject { kind: ObjectKind::Service, instance, cluster, role, name };
     label(LABEL_OWNER) == instance && described.is_sealed(seals, &service.labels)
 }
 

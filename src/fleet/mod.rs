@@ -3,7 +3,7 @@
 //! configurations come in as bundles and are only mounted.
 //!
 //! What the document leaves out is not managed: such a field has a default for the creation of the service and is
-//! free afterwards (see [`Want`]). Comparing with what exists is the business of `plan`.
+//! free afterwards (see [`DesiredValue`]). Comparing with what exists is the business of `plan`.
 
 mod common_fields;
 mod config_parts;
@@ -40,12 +40,12 @@ pub const ROLE_FORMER_TOKEN: &str = "token";
 pub use config_parts::{OBJECT_BYTES_MAX, whole_of};
 pub use enrolment_tokens::{TokenSecret, admission};
 pub(crate) use field::without_ids;
-pub use field::{Alike, Args, Entries, Field, FieldValue, KeyedBy, MAX_REPLICAS, REPLICAS, Role, Want, Whole};
-pub use host_port_conflicts::Contest;
+pub use field::{Args, DesiredValue, Entries, Equivalence, Field, FieldValue, KeyedBy, MAX_REPLICAS, REPLICAS, Role, WholeField};
+pub use host_port_conflicts::PortConflict;
 pub use mounted_config::{BOOT_SNAPSHOT_AGE_MAX, ConfigObject};
 pub use names::{owned_by, pending_name};
 pub use peers::peers;
-pub use seals::{Described, Kind};
+pub use seals::{ObjectKind, SealedObject};
 pub use service_shape::ServiceShape;
 
 pub use crate::intent::cluster_spec::Mode;
@@ -123,7 +123,7 @@ pub struct Fleet {
 pub fn shape(input: &ShapeInput<'_>) -> Fleet {
     let (mut proxy, mut findings) = proxy::shape(input);
     let contests = host_port_conflicts::of_proxies(input.instance, input.cluster, input.seals, input.snapshot);
-    findings.extend(contests.iter().map(Contest::finding));
+    findings.extend(contests.iter().map(PortConflict::finding));
     proxy.contested = host_port_conflicts::wait(&proxy.name, &contests);
     findings.extend(peers::nobody_finds_the_operator(input).or_else(|| peers::nobody_finds_the_extension(input)));
     Fleet {

@@ -7,9 +7,9 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::ShapeInput;
-use super::config_parts::{self, OBJECT_BYTES_MAX, PARTS_MAX, Part};
+use super::config_parts::{self, ConfigPart, OBJECT_BYTES_MAX, PARTS_MAX};
 use super::field::{Field, Role};
-use super::seals::{Described, Kind};
+use super::seals::{ObjectKind, SealedObject};
 use super::{common_fields, enrolment_tokens, names, tls_mounts};
 use crate::intent::cluster_spec::Rollout;
 use crate::pki::ChannelRole;
@@ -80,7 +80,7 @@ pub(super) fn choose(input: &ShapeInput<'_>, service: Option<&Service>) -> Mount
     let mounted = service.and_then(|service| mounted_config(input, service, role, target));
     let news = bundle.filter(|bundle| !mounted.is_some_and(|config| holds(config, bundle)));
     let (objects, finding) = fitting(input, news.and_then(|bundle| object(input, role, bundle)));
-    let place = Place { input, service, role, target };
+    let place = MountTarget { input, service, role, target };
     let latest_fields = objects.first().map(|first| fields(&place, &first.name, None, &first.labels));
     let spare = mounted.or_else(|| newest_existing(input, role));
     let kept_fields = spare.map(|config| fields(&place, &config.name, Some(&config.id.0), &config.labels));
@@ -113,12 +113,12 @@ fn fitting(input: &ShapeInput<'_>, object: Option<ConfigObject>) -> (Vec<ConfigO
     if count > most {
         return (Vec::new(), Some(too_large(input, object.role, bytes, most)));
     }
-    (Part::all(count).map(|part| sealed(object.part(part, cluster, written.as_deref()))).collect(), None)
+    (ConfigPart::all(count).map(|part| sealed(object.part(part, cluster, written.as_deref()))).collect(), None)
 }
 
 impl ConfigObject {
     /// This part of it, where this is the whole.
-    fn part(&self, part: Part, cluster: &ClusterName, written: Option<&[u8]>) -> Self {
+    fn part(&self, part: ConfigPart, cluster: &ClusterName, written: Option<&[u8]>) -> Self {
         let name = part.name(&self.name, self.role, cluster);
         let labels = self.labels.clone().into_iter().chain(part.labels(&self.name)).collect();
         Self { name, labels, written: written.map(|content| part.share(content)), ..self.clone() }
@@ -164,9 +164,9 @@ fn newest_existing<'a>(input: &ShapeInput<'a>, role: Role) -> Option<&'a Config>
     whole_configs(input, role).max_by_key(|config| (config.created_at, config.id.clone()))
 }
 
-fn described<'a>(input: &ShapeInput<'a>, role: Role, name: &'a str) -> Described<'a> {
+fn described<'a>(input: &ShapeInput<'a>, role: Role, name: &'a str) -> SealedObject<'a> {
     let cluster = input.cluster.name.as_str();
-    Described { kind: Kind::Config, instance: input.instance, cluster, role: role.as_str(), name }
+    SealedObject { kind: ObjectKind::Config, instance: input.instance, cluster, role: role.as_str(), name }
 }
 
 fn whole_configs<'a>(input: &ShapeInput<'a>, role: Role) -> impl Iterator<Item = &'a Config> {
@@ -208,7 +208,7 @@ fn id_of(input: &ShapeInput<'_>, role: Role, name: &str) -> String {
 }
 
 /// Where the proxies' configuration is mounted.
-struct Place<'a> {
+struct MountTarget<'a> {
     input: &'a ShapeInput<'a>,
     service: Option<&'a Service>,
     role: Role,
@@ -217,15 +217,15 @@ struct Place<'a> {
 
 /// The fields `secrets` and `configs` with the configuration that the object of this name begins, and the material that its
 /// labels tell of.
-fn fields(place: &Place<'_>, name: &str, id: Option<&str>, labels: &BTreeMap<String, String>) -> Vec<Field> {
-    let Place { input, service, role, target } = place;
-    let config = |part: Part| {
+fn fields(place: &MountTarget<'_>, name: &str, id: Option<&str>, labels: &BTreeMap<String, String>) -> Vec<Field> {
+    let MountTarget { input, service, role, target } = place;
+    let config = |part: ConfigPart| {
         let (target, name) = (part.target(target), part.name(name, *role, &input.cluster.name));
         let id = id.filter(|_| part.index == 0).map_or_else(|| id_of(input, *role, &name), str::to_owned);
         let file = json!({"Name": target, "UID": "0", "GID": "0", "Mode": 0o444});
         (target, json!({"File": file, "ConfigID": id, "ConfigName": name}))
     };
-    let configs = Part::all(config_parts::count(labels)).map(config);
+    let configs = ConfigPart::all(config_parts::count(labels)).map(config);
     let material = labels.get(LABEL_MATERIAL).into_iter().flat_map(|ids| ids.split(','));
     // What a configuration asks for is its extension's word; what may be mounted is what services were granted.
     let granted = material.filter(|id| tls_mounts::is_granted(input, *service, id));

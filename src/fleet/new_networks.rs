@@ -15,14 +15,14 @@ use crate::swarm::{Network, Service};
 const MARGIN: SignedDuration = SignedDuration::from_mins(2);
 
 /// What the service's tasks were told at the last update.
-pub(super) fn told_before(service: Option<&Service>) -> Option<(&'static str, String)> {
+pub(super) fn variable_before(service: Option<&Service>) -> Option<(&'static str, String)> {
     let env = service?.spec.pointer("/TaskTemplate/ContainerSpec/Env")?.as_array()?;
     let told = env.iter().filter_map(Value::as_str).find_map(|entry| entry.strip_prefix(ENV_NEW_NETWORKS)?.strip_prefix('='))?;
     Some((ENV_NEW_NETWORKS, told.to_owned()))
 }
 
 /// What tasks are told that get new networks now; nothing if there are none, or no agent of ours to tell it to.
-pub(super) fn told_now(input: &ShapeInput<'_>) -> Option<(&'static str, String)> {
+pub(super) fn variable_now(input: &ShapeInput<'_>) -> Option<(&'static str, String)> {
     let proxy = &input.cluster.proxy;
     if input.network_update.attaching.is_empty() || proxy.rollout == Rollout::Replace {
         return None;

@@ -53,14 +53,14 @@ fn url(address: SocketAddr) -> String {
 }
 
 /// What a container of ours is told about the operator.
-pub(super) struct Told {
+pub(super) struct PeerEnvironment {
     /// Now.
     pub now: Vec<(&'static str, String)>,
     /// When its tasks are replaced anyway.
     pub when_replaced: Vec<(&'static str, String)>,
 }
 
-impl Told {
+impl PeerEnvironment {
     /// The newest of it.
     pub fn newest(&self) -> &[(&'static str, String)] {
         if self.when_replaced.is_empty() { &self.now } else { &self.when_replaced }
@@ -68,17 +68,17 @@ impl Told {
 }
 
 /// The environment by which a service's containers find the operator.
-pub(super) fn told(input: &ShapeInput<'_>, workload: &Workload) -> Told {
+pub(super) fn environment(input: &ShapeInput<'_>, workload: &Workload) -> PeerEnvironment {
     match input.channel {
         ChannelMode::Overlay { operator_url, .. } => {
-            Told { now: vec![(ENV_OPERATOR_URL, operator_url.clone())], when_replaced: Vec::new() }
+            PeerEnvironment { now: vec![(ENV_OPERATOR_URL, operator_url.clone())], when_replaced: Vec::new() }
         }
         ChannelMode::Host { operator_port } => {
             let newest = operators(input.snapshot, *operator_port);
-            let kept = told_before(input, workload).filter(|before| newest.is_empty() || before.iter().any(|url| newest.contains(url)));
+            let kept = urls_before(input, workload).filter(|before| newest.is_empty() || before.iter().any(|url| newest.contains(url)));
             let env = |urls: &[String]| vec![(ENV_CHANNEL, "host".to_owned()), (ENV_OPERATOR_URL, urls.join(","))];
             let same = kept.as_ref().is_none_or(|kept| is_same_set(kept, &newest) || newest.is_empty());
-            Told { now: env(kept.as_ref().unwrap_or(&newest)), when_replaced: if same { Vec::new() } else { env(&newest) } }
+            PeerEnvironment { now: env(kept.as_ref().unwrap_or(&newest)), when_replaced: if same { Vec::new() } else { env(&newest) } }
         }
     }
 }
@@ -88,7 +88,7 @@ fn is_same_set(one: &[String], other: &[String]) -> bool {
 }
 
 /// What the service's tasks were told at the last update.
-fn told_before(input: &ShapeInput<'_>, workload: &Workload) -> Option<Vec<String>> {
+fn urls_before(input: &ShapeInput<'_>, workload: &Workload) -> Option<Vec<String>> {
     let service = input.snapshot.services.values().find(|service| service.name == workload.service_name.as_str())?;
     let env = service.spec.pointer("/TaskTemplate/ContainerSpec/Env")?.as_array()?;
     let entry = env.iter().filter_map(Value::as_str).find_map(|entry| entry.strip_prefix(ENV_OPERATOR_URL)?.strip_prefix('='))?;
@@ -96,9 +96,9 @@ fn told_before(input: &ShapeInput<'_>, workload: &Workload) -> Option<Vec<String
 }
 
 /// The environment that replaced tasks get, if it is another one than the present tasks have.
-pub(super) fn newer_env(workload: &Workload, own: &[(&'static str, String)], told: &Told) -> Option<Field> {
-    let newest: Vec<_> = own.iter().chain(&told.when_replaced).cloned().collect();
-    (!told.when_replaced.is_empty()).then(|| common_fields::env(workload, &newest))
+pub(super) fn newer_env(workload: &Workload, own: &[(&'static str, String)], environment: &PeerEnvironment) -> Option<Field> {
+    let newest: Vec<_> = own.iter().chain(&environment.when_replaced).cloned().collect();
+    (!environment.when_replaced.is_empty()).then(|| common_fields::env(workload, &newest))
 }
 
 /// That no container could find the operator.

@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::ShapeInput;
-use super::common_fields::{self, Reach, nanos};
+use super::common_fields::{self, ServiceNetworks, nanos};
 use super::container_limits::{self, Program};
-use super::field::{Alike, Field, Role, Want, want, whole};
-use super::global_mode::{self, Number};
+use super::field::{DesiredValue, Equivalence, Field, Role, want, whole};
+use super::global_mode::{self, ProxyCount};
 use super::mounted_config::{self, Mounted};
 use super::names;
 use super::new_networks;
@@ -33,9 +33,9 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> (ServiceShape, Vec<Finding>) {
     let proxy = &input.cluster.proxy;
     let existing = input.snapshot.services.values().find(|service| service.name == proxy.workload.service_name.as_str());
     let mounted = mounted_config::choose(input, existing);
-    let (own, told) = env(input);
-    let env: Vec<_> = own.iter().chain(&told.now).cloned().chain(new_networks::told_before(existing)).collect();
-    let newest: Vec<_> = own.iter().chain(told.newest()).cloned().chain(new_networks::told_now(input)).collect();
+    let (own, environment) = env(input);
+    let env: Vec<_> = own.iter().chain(&environment.now).cloned().chain(new_networks::variable_before(existing)).collect();
+    let newest: Vec<_> = own.iter().chain(environment.newest()).cloned().chain(new_networks::variable_now(input)).collect();
     let newer_env = (newest != env).then(|| common_fields::env(&proxy.workload, &newest));
     let mut fields = common_fields::fields(input, &proxy.workload, Role::Proxy, &env);
     fields.extend(program(input));
@@ -46,7 +46,7 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> (ServiceShape, Vec<Finding>) {
     ));
     fields.extend([networks(input), stop_signal(proxy), grace(proxy)]);
     fields.extend(endpoint(proxy));
-    let Number { mode, fields: number, follows_nodes, finding: on_number } =
+    let ProxyCount { mode, fields: number, follows_nodes, finding: on_number } =
         global_mode::number(proxy, existing, input.snapshot, will_start_first(proxy, existing));
     fields.extend(number);
     fields.extend(update(proxy, existing));
@@ -86,7 +86,7 @@ fn program(input: &ShapeInput<'_>) -> Vec<Field> {
                 common_fields::user(Some(USER)),
                 common_fields::read_only(Some(true)),
                 common_fields::mounts(mounts),
-                whole("healthcheck", healthcheck_path, Want::Stated(healthcheck()), Value::Null),
+                whole("healthcheck", healthcheck_path, DesiredValue::Stated(healthcheck()), Value::Null),
             ]
         }
         Rollout::Replace => vec![
@@ -94,7 +94,7 @@ fn program(input: &ShapeInput<'_>) -> Vec<Field> {
             common_fields::user(None),
             common_fields::read_only(None),
             common_fields::mounts(Vec::new()),
-            whole("healthcheck", healthcheck_path, Want::Free, Value::Null),
+            whole("healthcheck", healthcheck_path, DesiredValue::Free, Value::Null),
         ],
     }
 }
@@ -114,16 +114,18 @@ fn healthcheck() -> Value {
 
 /// What our agent is told, apart and about those whom it follows: the extension by its name on the control network, or the
 /// operator, which knows where the extension is.
-fn env(input: &ShapeInput<'_>) -> (Vec<(&'static str, String)>, peers::Told) {
-    let told = |now| peers::Told { now, when_replaced: Vec::new() };
+fn env(input: &ShapeInput<'_>) -> (Vec<(&'static str, String)>, peers::PeerEnvironment) {
+    let environment = |now| peers::PeerEnvironment { now, when_replaced: Vec::new() };
     match (input.cluster.proxy.rollout, input.channel) {
-        (Rollout::Replace, _) => (Vec::new(), told(Vec::new())),
+        (Rollout::Replace, _) => (Vec::new(), environment(Vec::new())),
         (Rollout::Live, ChannelMode::Overlay { .. }) => {
             let url = format!("https://tasks.{}:{EXTENSION_PORT}", input.cluster.extension.service_name);
-            let operator = peers::told(input, &input.cluster.proxy.workload).now;
-            (common_fields::channel_env(input), told(operator.into_iter().chain([(ENV_EXTENSION_URL, url)]).collect()))
+            let operator = peers::environment(input, &input.cluster.proxy.workload).now;
+            (common_fields::channel_env(input), environment(operator.into_iter().chain([(ENV_EXTENSION_URL, url)]).collect()))
         }
-        (Rollout::Live, ChannelMode::Host { .. }) => (common_fields::channel_env(input), peers::told(input, &input.cluster.proxy.workload)),
+        (Rollout::Live, ChannelMode::Host { .. }) => {
+            (common_fields::channel_env(input), peers::environment(input, &input.cluster.proxy.workload))
+        }
     }
 }
 
@@ -134,8 +136,8 @@ fn networks(input: &ShapeInput<'_>) -> Field {
     ids.sort();
     ids.dedup();
     let reach = match input.cluster.proxy.rollout {
-        Rollout::Live => Reach::Control,
-        Rollout::Replace => Reach::Applications,
+        Rollout::Live => ServiceNetworks::Control,
+        Rollout::Replace => ServiceNetworks::Applications,
     };
     common_fields::networks(input, reach, &ids)
 }
@@ -163,7 +165,7 @@ fn endpoint(proxy: &Proxy) -> [Field; 2] {
     let mode = if proxy.publish.mode == PublishMode::Host { "dnsrr" } else { "vip" };
     [
         whole("endpointMode", &["EndpointSpec", "Mode"], want(Some(mode)), Value::Null).absent_means(json!("vip")),
-        whole("ports", &["EndpointSpec", "Ports"], want(Some(ports)), Value::Null).compared(Alike::Ports).absent_means(json!([])),
+        whole("ports", &["EndpointSpec", "Ports"], want(Some(ports)), Value::Null).compared(Equivalence::Ports).absent_means(json!([])),
     ]
 }
 
@@ -190,7 +192,8 @@ fn update(proxy: &Proxy, existing: Option<&Service>) -> Vec<Field> {
             .absent_means(nanos(MONITOR_AT_CREATION)),
         whole("update.order", &["UpdateConfig", "Order"], order.clone(), order_default.clone()).absent_means(json!("stop-first")),
         whole("rollback.parallelism", &["RollbackConfig", "Parallelism"], parallelism, json!(1)).absent_means(json!(1)),
-        whole("rollback.failureAction", &["RollbackConfig", "FailureAction"], Want::Free, json!("pause")).absent_means(json!("pause")),
+        whole("rollback.failureAction", &["RollbackConfig", "FailureAction"], DesiredValue::Free, json!("pause"))
+            .absent_means(json!("pause")),
         whole("rollback.monitor", &["RollbackConfig", "Monitor"], monitor, nanos(MONITOR_AT_CREATION))
             .absent_means(nanos(MONITOR_AT_CREATION)),
         whole("rollback.order", &["RollbackConfig", "Order"], order, order_default).absent_means(json!("stop-first")),
@@ -199,22 +202,22 @@ fn update(proxy: &Proxy, existing: Option<&Service>) -> Vec<Field> {
 
 /// Not stated, the order is free, but it follows once when the publish mode changes, and whenever somebody set one that
 /// cannot work: start-first tasks wait for ever for a fixed host port.
-fn order(proxy: &Proxy, existing: Option<&Service>) -> Want {
+fn order(proxy: &Proxy, existing: Option<&Service>) -> DesiredValue {
     if let Some(order) = proxy.update.order {
-        return Want::Stated(json!(order_word(order)));
+        return DesiredValue::Stated(json!(order_word(order)));
     }
     let wanted_host = proxy.publish.mode == PublishMode::Host;
     let moves = existing.is_some_and(|service| publishes_on_host(service).is_some_and(|host| host != wanted_host));
     let waits_for_ever = wanted_host && existing.is_some_and(starts_first);
-    if moves || waits_for_ever { Want::Once(json!(default_order(proxy))) } else { Want::Free }
+    if moves || waits_for_ever { DesiredValue::Once(json!(default_order(proxy))) } else { DesiredValue::Free }
 }
 
 /// Whether updates or rollbacks will start new tasks before the old ones have stopped.
 fn will_start_first(proxy: &Proxy, existing: Option<&Service>) -> bool {
     match (order(proxy, existing), existing) {
-        (Want::Stated(word) | Want::Once(word), _) => word == order_word(UpdateOrder::StartFirst),
-        (Want::Free, Some(service)) => starts_first(service),
-        (Want::Free, None) => default_order(proxy) == order_word(UpdateOrder::StartFirst),
+        (DesiredValue::Stated(word) | DesiredValue::Once(word), _) => word == order_word(UpdateOrder::StartFirst),
+        (DesiredValue::Free, Some(service)) => starts_first(service),
+        (DesiredValue::Free, None) => default_order(proxy) == order_word(UpdateOrder::StartFirst),
     }
 }
 

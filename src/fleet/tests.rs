@@ -101,7 +101,7 @@ fn a_stock_image_has_nothing_of_the_agent_and_no_way_to_the_control_network() {
         assert_eq!(entries(&fleet.proxy, name), [], "{name}");
     }
     assert_eq!(entries(&fleet.proxy, "configs")[0].0, "/etc/nginx/nginx.conf");
-    assert_eq!(fleet.proxy.fields.iter().find(|field| field.name == "networks").unwrap().stated(), Some(&serde_json::json!([])));
+    assert_eq!(fleet.proxy.fields.iter().find(|field| field.name == "networks").unwrap().declared_value(), Some(&serde_json::json!([])));
 }
 
 #[test]

@@ -41,36 +41,36 @@ impl Origin {
 
 /// Counts open connections.
 #[derive(Debug)]
-pub(super) struct Admission {
+pub(super) struct ConnectionAdmission {
     all: usize,
     per_peer: usize,
-    inner: Mutex<Inner>,
+    inner: Mutex<AdmissionState>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct AdmissionState {
     /// From elsewhere.
     remote: usize,
     /// By origin; what has none is not in it.
     open: HashMap<Origin, usize>,
     refused: u64,
-    told: Option<Instant>,
+    reported_at: Option<Instant>,
 }
 
 /// The right to one connection, given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Seat {
-    admission: Arc<Admission>,
+pub(super) struct ConnectionPermit {
+    admission: Arc<ConnectionAdmission>,
     origin: Origin,
 }
 
-impl Admission {
+impl ConnectionAdmission {
     pub(super) fn new(all: usize, per_peer: usize) -> Self {
         Self { all, per_peer, inner: Mutex::default() }
     }
 
     /// A seat, if there is one.
-    pub(super) fn enter(admission: &Arc<Self>, peer: &Peer) -> Option<Seat> {
+    pub(super) fn enter(admission: &Arc<Self>, peer: &Peer) -> Option<ConnectionPermit> {
         let origin = Origin::of(peer);
         let mut inner = admission.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let of_peer = inner.open.get(&origin).copied().unwrap_or_default();
@@ -84,23 +84,23 @@ impl Admission {
         }
         inner.open.insert(origin, of_peer + 1);
         inner.remote += usize::from(origin != Origin::Here);
-        Some(Seat { admission: admission.clone(), origin })
+        Some(ConnectionPermit { admission: admission.clone(), origin })
     }
 }
 
-impl Inner {
+impl AdmissionState {
     fn refuse(&mut self, peer: &Peer) {
         self.refused += 1;
-        if self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+        if self.reported_at.is_none_or(|reported_at| reported_at.elapsed() >= TELL_EVERY) {
             let from = peer.address.map_or_else(|| "a Unix socket".to_owned(), |address| address.ip().to_string());
             tracing::warn!(refused = self.refused, open = self.remote, last = from, "too many connections; new ones are closed");
             self.refused = 0;
-            self.told = Some(Instant::now());
+            self.reported_at = Some(Instant::now());
         }
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut inner = self.admission.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.remote -= usize::from(self.origin != Origin::Here);
@@ -128,8 +128,8 @@ mod tests {
 
     #[test]
     fn one_address_gets_its_share_and_no_more() {
-        let admission = Arc::new(Admission::new(4, 2));
-        let enter = |address: &str| Admission::enter(&admission, &peer(address));
+        let admission = Arc::new(ConnectionAdmission::new(4, 2));
+        let enter = |address: &str| ConnectionAdmission::enter(&admission, &peer(address));
         let first = enter("192.0.2.1:1").unwrap();
         let _second = enter("192.0.2.1:2").unwrap();
         assert!(enter("192.0.2.1:3").is_none());
@@ -145,8 +145,8 @@ mod tests {
 
     #[test]
     fn this_machine_is_served_while_others_flood() {
-        let admission = Arc::new(Admission::new(2, 2));
-        let enter = |address: &str| Admission::enter(&admission, &peer(address));
+        let admission = Arc::new(ConnectionAdmission::new(2, 2));
+        let enter = |address: &str| ConnectionAdmission::enter(&admission, &peer(address));
         let _flood = [enter("192.0.2.1:1").unwrap(), enter("192.0.2.1:2").unwrap()];
         let _here = [enter("127.0.0.1:1").unwrap(), enter("unix").unwrap()];
         assert!(enter("[::1]:1").is_none(), "but not without end");
@@ -154,9 +154,9 @@ mod tests {
 
     #[test]
     fn nothing_is_remembered_of_those_who_left() {
-        let admission = Arc::new(Admission::new(2, 2));
+        let admission = Arc::new(ConnectionAdmission::new(2, 2));
         for last in 0..100 {
-            drop(Admission::enter(&admission, &peer(&format!("192.0.2.{last}:1"))).unwrap());
+            drop(ConnectionAdmission::enter(&admission, &peer(&format!("192.0.2.{last}:1"))).unwrap());
         }
         assert!(admission.inner.lock().unwrap().open.is_empty());
     }

@@ -24,23 +24,23 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service as _;
 
-use super::admission::Seat;
-use super::{Limits, Peer};
+use super::admission::ConnectionPermit;
+use super::{Peer, ServerLimits};
 
 /// What all connections of a server have in common.
-pub(super) struct Setup {
+pub(super) struct ConnectionSettings {
     pub(super) tls: Option<Arc<ServerConfig>>,
     pub(super) router: Router,
-    pub(super) limits: Limits,
+    pub(super) limits: ServerLimits,
     pub(super) shutdown: CancellationToken,
 }
 
 /// One connection.
 pub(super) struct Connection {
-    pub(super) setup: Arc<Setup>,
+    pub(super) setup: Arc<ConnectionSettings>,
     pub(super) peer: Peer,
     /// Held until the connection is closed.
-    pub(super) seat: Seat,
+    pub(super) seat: ConnectionPermit,
 }
 
 impl Connection {
@@ -102,7 +102,7 @@ async fn over(shutdown: &CancellationToken, lifetime: Duration) {
     }
 }
 
-fn builder(limits: Limits) -> http1::Builder {
+fn builder(limits: ServerLimits) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(limits.header).max_header_size(limits.head_bytes);
     builder

@@ -25,8 +25,8 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use admission::Admission;
-use connection::{Connection, Setup};
+use admission::ConnectionAdmission;
+use connection::{Connection, ConnectionSettings};
 
 pub use admission::Origin;
 pub use unix::{SocketError, bind_private};
@@ -36,7 +36,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
 /// How much one server gives, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct ServerLimits {
     /// A TLS handshake is done within this.
     pub handshake: Duration,
     /// The head of a request is there within this, counted from the end of the request before: a kept-alive connection is
@@ -59,7 +59,7 @@ pub struct Limits {
     pub end: Duration,
 }
 
-impl Default for Limits {
+impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             handshake: Duration::from_secs(5),
@@ -118,21 +118,21 @@ pub struct Peer {
 }
 
 /// A connection that was accepted.
-enum Accepted {
+enum AcceptedConnection {
     Tcp(TcpStream, SocketAddr),
     Unix(UnixStream),
 }
 
 impl Listener {
-    async fn accept(&self) -> io::Result<Accepted> {
+    async fn accept(&self) -> io::Result<AcceptedConnection> {
         match self {
-            Self::Tcp(listener) => listener.accept().await.map(|(stream, address)| Accepted::Tcp(stream, address)),
-            Self::Unix(listener) => listener.accept().await.map(|(stream, _)| Accepted::Unix(stream)),
+            Self::Tcp(listener) => listener.accept().await.map(|(stream, address)| AcceptedConnection::Tcp(stream, address)),
+            Self::Unix(listener) => listener.accept().await.map(|(stream, _)| AcceptedConnection::Unix(stream)),
         }
     }
 }
 
-impl Accepted {
+impl AcceptedConnection {
     fn peer(&self) -> Peer {
         let (address, transport) = match self {
             // A client over IPv4 is one, whatever kind of socket listens.
@@ -149,16 +149,16 @@ pub async fn serve(
     listener: Listener,
     tls: Option<Arc<ServerConfig>>,
     router: Router,
-    limits: Limits,
+    limits: ServerLimits,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
-    let admission = Arc::new(Admission::new(limits.connections, limits.connections_per_peer));
-    let setup = Arc::new(Setup { tls, router, limits, shutdown: shutdown.clone() });
+    let admission = Arc::new(ConnectionAdmission::new(limits.connections, limits.connections_per_peer));
+    let setup = Arc::new(ConnectionSettings { tls, router, limits, shutdown: shutdown.clone() });
     let mut open = JoinSet::new();
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,
-            Some(ended) = open.join_next() => told(ended),
+            Some(ended) = open.join_next() => log_panic(ended),
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => admit(&admission, &setup, accepted, &mut open),
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Err(error),
@@ -175,19 +175,19 @@ pub async fn serve(
 
 /// Starts a connection if there is room for it. One too many is closed at once: a client that is told tries elsewhere or
 /// later, one that waits unseen in the kernel's queue does not.
-fn admit(admission: &Arc<Admission>, setup: &Arc<Setup>, accepted: Accepted, open: &mut JoinSet<()>) {
+fn admit(admission: &Arc<ConnectionAdmission>, setup: &Arc<ConnectionSettings>, accepted: AcceptedConnection, open: &mut JoinSet<()>) {
     let peer = accepted.peer();
-    let Some(seat) = Admission::enter(admission, &peer) else { return };
+    let Some(seat) = ConnectionAdmission::enter(admission, &peer) else { return };
     let connection = Connection { setup: setup.clone(), peer, seat };
     open.spawn(async move {
         match accepted {
-            Accepted::Tcp(stream, _) => connection.over_tcp(stream).await,
-            Accepted::Unix(stream) => connection.over_unix(stream).await,
+            AcceptedConnection::Tcp(stream, _) => connection.over_tcp(stream).await,
+            AcceptedConnection::Unix(stream) => connection.over_unix(stream).await,
         }
     });
 }
 
-fn told(ended: Result<(), tokio::task::JoinError>) {
+fn log_panic(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "a connection broke off");
     }

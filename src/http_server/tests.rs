@@ -31,7 +31,7 @@ struct Stage {
 }
 
 impl Stage {
-    async fn new(limits: Limits, tls: Option<Arc<ServerConfig>>) -> Self {
+    async fn new(limits: ServerLimits, tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
@@ -92,8 +92,8 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
     timeout(SOON, what).await.expect("the server waits for ever")
 }
 
-fn short(set: impl FnOnce(&mut Limits)) -> Limits {
-    let mut limits = Limits::default();
+fn short(set: impl FnOnce(&mut ServerLimits)) -> ServerLimits {
+    let mut limits = ServerLimits::default();
     set(&mut limits);
     limits
 }
@@ -210,7 +210,7 @@ async fn a_unix_socket_says_that_it_is_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     let listener = UnixListener::bind(&path).unwrap();
-    tokio::spawn(serve(listener.into(), Some(tls().server), router(), Limits::default(), CancellationToken::new()));
+    tokio::spawn(serve(listener.into(), Some(tls().server), router(), ServerLimits::default(), CancellationToken::new()));
     assert_eq!(ask_unix(&path).await.lines().last(), Some("Unix false 0"), "TLS is for ports");
 }
 
@@ -264,7 +264,7 @@ async fn handlers_see_the_certificates_of_the_client() {
     let router = Router::new().route("/", get(|Extension(peer): Extension<Peer>| async move { hex::encode(&peer.certificates[0]) }));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(serve(listener.into(), Some(ends.server), router, Limits::default(), CancellationToken::new()));
+    tokio::spawn(serve(listener.into(), Some(ends.server), router, ServerLimits::default(), CancellationToken::new()));
     let told = ask_tls(&ends.client, TcpStream::connect(address).await.unwrap()).await;
     assert_eq!(told.lines().last(), Some(hex::encode(&ends.client_certificate).as_str()));
 }

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::intervals::{self, later};
-use super::observation::Observed;
-use super::{Input, Memory, quarantine, wanted_networks};
+use super::observation::ObservedProxies;
+use super::{NetworkInput, NetworkMemory, quarantine, wanted_networks};
 use crate::types::NetworkId;
 
 /// A shortage that ends sooner, as in a deployment that takes one service down for another, costs nobody anything.
@@ -22,7 +22,7 @@ const CROWDED_INTERVALS: i32 = 10;
 
 /// What a network lacks that the proxies have.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shortage {
+pub struct NetworkShortage {
     /// Whether others wait for more addresses than there are.
     pub contested: bool,
     /// Where that is because of others than a team whose routes need the network: their service with most addresses.
@@ -32,7 +32,7 @@ pub struct Shortage {
 }
 
 /// Since when networks are short, and a proxy waits for addresses.
-pub(super) fn note(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory) {
+pub(super) fn note(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory) {
     memory.short_since.retain(|id, _| input.short.contains_key(id) && seen.declared.contains(id));
     for id in input.short.keys().filter(|id| seen.declared.contains(*id)) {
         memory.short_since.entry(id.clone()).or_insert(input.now);
@@ -41,7 +41,7 @@ pub(super) fn note(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory) 
 }
 
 /// Takes away what has been short for too long. What is being tried or taken away comes first.
-pub(super) fn step(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory) {
+pub(super) fn step(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory) {
     if memory.trial.is_some() || !memory.withdrawn.is_empty() {
         return;
     }
@@ -52,14 +52,14 @@ pub(super) fn step(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory) 
 
 /// The networks that keep a proxy from starting, with which proxies ran before; none unless one has waited for a while. What the
 /// proxies do not leave (`stays`) is one of them as well.
-pub(super) fn culprits(input: &Input<'_>, memory: &Memory) -> BTreeSet<NetworkId> {
+pub(super) fn culprits(input: &NetworkInput<'_>, memory: &NetworkMemory) -> BTreeSet<NetworkId> {
     let waits = memory.waits_since.is_some_and(|since| later(since, waits_for(input)) <= input.now);
     let short = memory.short_since.keys().filter(|id| waits && memory.settled.contains(*id));
     short.cloned().collect()
 }
 
 /// Takes networks away for want of addresses, as far as the proxies leave them at all.
-pub(super) fn withdraw(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory, networks: &BTreeSet<NetworkId>) {
+pub(super) fn withdraw(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory, networks: &BTreeSet<NetworkId>) {
     for id in networks {
         if stays(input, seen, memory, id) {
             continue;
@@ -73,7 +73,7 @@ pub(super) fn withdraw(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memo
 }
 
 /// When the proxies leave a network that is short, if it stays so.
-pub(super) fn leaves_at(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, id: &NetworkId) -> Option<Timestamp> {
+pub(super) fn leaves_at(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory, id: &NetworkId) -> Option<Timestamp> {
     let (short, since) = (input.short.get(id)?, *memory.short_since.get(id)?);
     if stays(input, seen, memory, id) {
         return None;
@@ -92,7 +92,7 @@ pub(super) fn leaves_at(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory,
 /// Since when more teams wait for their networks than are reached over one that others fill. Whoever fills a network must not take it
 /// from those who have routes there, as long as every proxy runs; but nobody else is given one meanwhile, and whoever fills it may be
 /// who has the routes.
-fn crowded_since(input: &Input<'_>, memory: &Memory, id: &NetworkId, newcomers: &BTreeSet<NetworkId>) -> Option<Timestamp> {
+fn crowded_since(input: &NetworkInput<'_>, memory: &NetworkMemory, id: &NetworkId, newcomers: &BTreeSet<NetworkId>) -> Option<Timestamp> {
     let teams = |id: &NetworkId| input.teams.get(id).into_iter().flatten();
     let reached: BTreeSet<&String> = teams(id).collect();
     let mut waiting = BTreeMap::<&String, Timestamp>::new();
@@ -108,32 +108,32 @@ fn crowded_since(input: &Input<'_>, memory: &Memory, id: &NetworkId, newcomers: 
 }
 
 /// When what is short leads to something by the passing of time alone.
-pub(super) fn due(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory) -> Vec<Timestamp> {
+pub(super) fn due(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory) -> Vec<Timestamp> {
     let leaves = memory.short_since.keys().filter_map(|id| leaves_at(input, seen, memory, id));
     let waits = memory.waits_since.filter(|_| holds_back(memory)).map(|since| later(since, waits_for(input)));
     leaves.chain(waits).collect()
 }
 
 /// Whether proxies must not be replaced for networks now, because of one that they have.
-pub(super) fn holds_back(memory: &Memory) -> bool {
+pub(super) fn holds_back(memory: &NetworkMemory) -> bool {
     !memory.short_since.is_empty()
 }
 
 /// Whether the proxies keep a network although it is short, or one of their nodes cannot set it up: the administrator named it for
 /// teams to share, so that one team's tasks, or one node, must not take it from all others; or leaving it would cost more than it
 /// protects.
-pub(super) fn stays(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, id: &NetworkId) -> bool {
+pub(super) fn stays(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory, id: &NetworkId) -> bool {
     input.named.contains(id) || carries_most(input, seen, memory, id)
 }
 
 /// Whether more services are reached over this network than over all others that the proxies have.
-fn carries_most(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, id: &NetworkId) -> bool {
+fn carries_most(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory, id: &NetworkId) -> bool {
     let over = |id: &NetworkId| input.needed_by.get(id).into_iter().flatten();
     let others = seen.declared.iter().filter(|other| *other != id && !memory.withdrawn.contains(*other));
     let others: BTreeSet<&String> = others.flat_map(over).collect();
     over(id).count() > others.len()
 }
 
-fn waits_for(input: &Input<'_>) -> SignedDuration {
+fn waits_for(input: &NetworkInput<'_>) -> SignedDuration {
     WAITS_FOR.min(input.timeout)
 }

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::intervals::{doubled, later, pace_end};
-use super::observation::Observed;
+use super::observation::ObservedProxies;
 use super::wanted_networks::{name, newcomers, teams};
-use super::{Input, Memory, Visits, address_shortage, crashing_proxies, quarantine, rollout_health};
+use super::{NetworkInput, NetworkMemory, Visits, address_shortage, crashing_proxies, quarantine, rollout_health};
 use crate::types::NetworkId;
 
 /// How long others are waited for that may come with a network, in a deployment of several services.
@@ -27,7 +27,7 @@ const FAILING_TEAMS_FREE: usize = 6;
 const FAILURES_INTERVALS_MAX: i32 = 30;
 
 /// Notes which networks are wanted and which are not any more.
-pub(super) fn note_wishes(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory) {
+pub(super) fn note_wishes(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory) {
     let names: BTreeSet<&str> = input.wanted.iter().map(|id| name(input, id)).collect();
     for gone in memory.wanted_since.keys().filter(|known| !names.contains(known.as_str())) {
         let visits = memory.visits.entry(gone.clone()).or_insert(Visits { count: 0, gone_at: input.now });
@@ -51,7 +51,12 @@ pub(super) fn note_wishes(input: &Input<'_>, seen: &Observed<'_>, memory: &mut M
 }
 
 /// The networks to attach now. `replaced`: the proxies are replaced now in any case.
-pub(super) fn to_attach(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, replaced: bool) -> BTreeSet<NetworkId> {
+pub(super) fn to_attach(
+    input: &NetworkInput<'_>,
+    seen: &ObservedProxies<'_>,
+    memory: &NetworkMemory,
+    replaced: bool,
+) -> BTreeSet<NetworkId> {
     let nobody_is_disturbed = nobody_is_disturbed(input, seen);
     let ripe = |id: &&NetworkId| nobody_is_disturbed || hold_end(input, memory, id) <= input.now;
     let ready: BTreeSet<NetworkId> = newcomers(input, seen, memory).iter().filter(ripe).cloned().collect();
@@ -65,13 +70,13 @@ pub(super) fn to_attach(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory,
 }
 
 /// What failed together is tried in parts, and nothing else with it.
-fn first_part(ready: &BTreeSet<NetworkId>, memory: &Memory) -> BTreeSet<NetworkId> {
+fn first_part(ready: &BTreeSet<NetworkId>, memory: &NetworkMemory) -> BTreeSet<NetworkId> {
     let parts = memory.parts.iter().map(|part| part.intersection(ready).cloned().collect::<BTreeSet<_>>());
     parts.into_iter().find(|part| !part.is_empty()).unwrap_or_else(|| ready.clone())
 }
 
 /// Networks in quarantine that are wanted, and when each is tried again; the earliest first.
-fn retries(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory) -> Vec<(NetworkId, Timestamp)> {
+fn retries(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory) -> Vec<(NetworkId, Timestamp)> {
     let wanted = input.wanted.iter().filter(|id| !seen.declared.contains(*id));
     let pace = pace_end(input, memory);
     let at = |id: &NetworkId| Some(quarantine::retry_at(input, seen, memory, id)?.max(pace).max(trouble_end(input, memory, id)));
@@ -82,7 +87,12 @@ fn retries(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory) -> Vec<(Netw
 
 /// The networks to detach now. `replaced`: the proxies are replaced now in any case. What nobody else is on goes as soon as the
 /// proxies may be replaced for networks, because it cannot be removed before; what must not be attached at all, at once.
-pub(super) fn to_detach(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, replaced: bool) -> BTreeSet<NetworkId> {
+pub(super) fn to_detach(
+    input: &NetworkInput<'_>,
+    seen: &ObservedProxies<'_>,
+    memory: &NetworkMemory,
+    replaced: bool,
+) -> BTreeSet<NetworkId> {
     let at_once = input.closed || seen.running() == 0;
     let others = others(seen, memory);
     let is_due = |id: &NetworkId, since: Timestamp| {
@@ -96,28 +106,28 @@ pub(super) fn to_detach(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory,
 }
 
 /// The networks that somebody else is on, if it is of interest.
-pub(super) fn others(seen: &Observed<'_>, memory: &Memory) -> BTreeSet<NetworkId> {
+pub(super) fn others(seen: &ObservedProxies<'_>, memory: &NetworkMemory) -> BTreeSet<NetworkId> {
     if memory.unwanted_since.is_empty() { BTreeSet::new() } else { seen.used_by_others() }
 }
 
 /// When the proxies leave a network that no route needs since then, unless they are replaced before. `used`: somebody else is on it.
-pub(super) fn leave_at(input: &Input<'_>, memory: &Memory, id: &NetworkId, since: Timestamp, used: bool) -> Timestamp {
+pub(super) fn leave_at(input: &NetworkInput<'_>, memory: &NetworkMemory, id: &NetworkId, since: Timestamp, used: bool) -> Timestamp {
     let lingers = if used { input.interval.saturating_mul(INTERVALS_MAX) } else { team_penalty(input, memory, memory.teams.get(id)) };
     later(since, lingers).max(pace_end(input, memory))
 }
 
 /// Nobody uses the proxies, or there are none: then nothing is gained by waiting.
-pub(super) fn nobody_is_disturbed(input: &Input<'_>, seen: &Observed<'_>) -> bool {
+pub(super) fn nobody_is_disturbed(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>) -> bool {
     !input.serves || seen.running() == 0
 }
 
 /// Until when a network is held back for what it, or others of its team, did before.
-pub(super) fn hold_end(input: &Input<'_>, memory: &Memory, id: &NetworkId) -> Timestamp {
+pub(super) fn hold_end(input: &NetworkInput<'_>, memory: &NetworkMemory, id: &NetworkId) -> Timestamp {
     penalty_end(input, memory, id).max(trouble_end(input, memory, id))
 }
 
 /// Until when a network is held back that came and went, or whose team's networks do.
-pub(super) fn penalty_end(input: &Input<'_>, memory: &Memory, id: &NetworkId) -> Timestamp {
+pub(super) fn penalty_end(input: &NetworkInput<'_>, memory: &NetworkMemory, id: &NetworkId) -> Timestamp {
     let name = name(input, id);
     let since = memory.wanted_since.get(name).copied().unwrap_or(input.now);
     let count = memory.visits.get(name).map_or(0, |visits| visits.count);
@@ -125,14 +135,14 @@ pub(super) fn penalty_end(input: &Input<'_>, memory: &Memory, id: &NetworkId) ->
 }
 
 /// How long networks of these teams wait because others of theirs came and went. The calmest decides: nobody waits for somebody else.
-fn team_penalty(input: &Input<'_>, memory: &Memory, teams: Option<&BTreeSet<String>>) -> SignedDuration {
+fn team_penalty(input: &NetworkInput<'_>, memory: &NetworkMemory, teams: Option<&BTreeSet<String>>) -> SignedDuration {
     let count = |team: &String| memory.team_visits.get(team).map_or(0, |visits| visits.count);
     let count = teams.into_iter().flatten().map(count).min().unwrap_or(0);
     penalty(input.interval, count.saturating_sub(TEAM_VISITS_FREE))
 }
 
 /// Until when a network is held back because networks of its team failed, or those of many teams and none of its own is attached.
-pub(super) fn trouble_end(input: &Input<'_>, memory: &Memory, id: &NetworkId) -> Timestamp {
+pub(super) fn trouble_end(input: &NetworkInput<'_>, memory: &NetworkMemory, id: &NetworkId) -> Timestamp {
     let until = |failures: &[Timestamp], many: usize| {
         let wait = input.interval.saturating_mul(doubled(u32::try_from(many).unwrap_or(u32::MAX)).min(FAILURES_INTERVALS_MAX));
         failures.last().filter(|_| many > 0).map_or(Timestamp::MIN, |at| later(*at, wait))
@@ -159,7 +169,7 @@ fn penalty(interval: SignedDuration, count: u32) -> SignedDuration {
 }
 
 /// Until when networks that are ready wait for others.
-pub(super) fn gather_end(input: &Input<'_>, memory: &Memory, ready: &BTreeSet<NetworkId>) -> Timestamp {
+pub(super) fn gather_end(input: &NetworkInput<'_>, memory: &NetworkMemory, ready: &BTreeSet<NetworkId>) -> Timestamp {
     let wait = GATHERED_FOR.min(input.interval);
     let since: Vec<_> = ready.iter().filter_map(|id| memory.wanted_since.get(name(input, id)).copied()).collect();
     let (first, last) = (since.iter().min(), since.iter().max());
@@ -168,7 +178,7 @@ pub(super) fn gather_end(input: &Input<'_>, memory: &Memory, ready: &BTreeSet<Ne
 }
 
 /// When the decision becomes another by the passing of time alone.
-pub(super) fn due(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory) -> Option<Timestamp> {
+pub(super) fn due(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory) -> Option<Timestamp> {
     let newcomers = newcomers(input, seen, memory);
     let opens = pace_end(input, memory).max(gather_end(input, memory, &newcomers));
     let attached = newcomers.iter().map(|id| hold_end(input, memory, id).max(opens));

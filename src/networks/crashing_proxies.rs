@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::intervals::later;
-use super::observation::Observed;
-use super::{Input, Memory, address_shortage, quarantine};
+use super::observation::ObservedProxies;
+use super::{NetworkInput, NetworkMemory, address_shortage, quarantine};
 use crate::swarm::Task;
 use crate::types::{NetworkId, TaskState, excerpt};
 
@@ -18,7 +18,7 @@ const FAILS_AGAIN_WITHIN: SignedDuration = SignedDuration::from_secs(45);
 const WORDS_CHARS_MAX: usize = 200;
 
 /// Takes networks away with which a node's proxy has not started for as long as one may take.
-pub(super) fn step(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory) {
+pub(super) fn step(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory) {
     let failing = failing(input, seen);
     // That Swarm did not answer says nothing about any network.
     memory
@@ -41,45 +41,45 @@ pub(super) fn step(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory) 
 }
 
 /// When the proxies leave networks with which one of them fails, if it goes on so.
-pub(super) fn due(input: &Input<'_>, memory: &Memory) -> Vec<Timestamp> {
+pub(super) fn due(input: &NetworkInput<'_>, memory: &NetworkMemory) -> Vec<Timestamp> {
     memory.stuck_since.keys().filter_map(|id| leaves_at(input, memory, id)).collect()
 }
 
 /// Whether a proxy has failed with it for as long as one may take to start.
-pub(super) fn is_due(input: &Input<'_>, memory: &Memory, id: &NetworkId) -> bool {
+pub(super) fn is_due(input: &NetworkInput<'_>, memory: &NetworkMemory, id: &NetworkId) -> bool {
     leaves_at(input, memory, id).is_some_and(|at| at <= input.now)
 }
 
-fn leaves_at(input: &Input<'_>, memory: &Memory, id: &NetworkId) -> Option<Timestamp> {
+fn leaves_at(input: &NetworkInput<'_>, memory: &NetworkMemory, id: &NetworkId) -> Option<Timestamp> {
     memory.stuck_since.get(id).map(|since| later(*since, input.timeout))
 }
 
 /// The attached networks that the engine names as the reason why a proxy failed lately, on nodes without one, each with its words.
-pub(super) fn failing(input: &Input<'_>, seen: &Observed<'_>) -> Vec<(NetworkId, String)> {
+pub(super) fn failing(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>) -> Vec<(NetworkId, String)> {
     let is_late = |task: &&Task| {
         let at = task.state_since.unwrap_or(task.created_at);
         matches!(task.state, TaskState::Failed | TaskState::Rejected) && input.now.duration_since(at) < FAILS_AGAIN_WITHIN
     };
     let is_alone = |task: &&Task| task.node.as_ref().is_some_and(|node| !seen.runs_on(node));
-    let mut told = BTreeSet::new();
+    let mut messages = BTreeSet::new();
     for task in input.ended.into_iter().flatten().filter(is_late).filter(is_alone) {
         if let Some(id) = only(seen, |id| is_shown(input, id, &task.error)).or_else(|| only(seen, |id| is_called(input, id, &task.error))) {
-            told.insert((id.clone(), excerpt(&format!("{}: {}", task.state, task.error), WORDS_CHARS_MAX)));
+            messages.insert((id.clone(), excerpt(&format!("{}: {}", task.state, task.error), WORDS_CHARS_MAX)));
         }
     }
-    let mut found: Vec<(NetworkId, String)> = told.into_iter().collect();
+    let mut found: Vec<(NetworkId, String)> = messages.into_iter().collect();
     found.dedup_by(|a, b| a.0 == b.0);
     found
 }
 
 /// The one attached network of which that is so; none if it is so of several.
-fn only<'a>(seen: &'a Observed<'_>, is_so: impl Fn(&NetworkId) -> bool) -> Option<&'a NetworkId> {
+fn only<'a>(seen: &'a ObservedProxies<'_>, is_so: impl Fn(&NetworkId) -> bool) -> Option<&'a NetworkId> {
     let mut found = seen.declared.iter().filter(|id| is_so(id));
     found.next().filter(|_| found.next().is_none())
 }
 
 /// Whether the engine's words have the id or the subnet of this network.
-fn is_shown(input: &Input<'_>, id: &NetworkId, words: &str) -> bool {
+fn is_shown(input: &NetworkInput<'_>, id: &NetworkId, words: &str) -> bool {
     let parts: BTreeSet<&str> = words.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';' | '(' | ')')).collect();
     let has = |text: &str| parts.iter().any(|part| part.trim_end_matches(['.', ':']) == text);
     let subnets = input.snapshot.networks.get(id).into_iter().flat_map(|network| &network.subnets);
@@ -88,7 +88,7 @@ fn is_shown(input: &Input<'_>, id: &NetworkId, words: &str) -> bool {
 
 /// Whether the engine's words have its name where they say that one follows. People choose names: one may be a word of the engine's,
 /// so that this counts only where nothing better is said.
-fn is_called(input: &Input<'_>, id: &NetworkId, words: &str) -> bool {
+fn is_called(input: &NetworkInput<'_>, id: &NetworkId, words: &str) -> bool {
     let Some(network) = input.snapshot.networks.get(id) else { return false };
     let after = words.split("network ").skip(1).filter_map(|rest| rest.split_whitespace().next());
     after.map(|word| word.trim_matches(['"', '\'', ',', ':', ';', '.'])).any(|word| word == network.name)

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::observation::Observed;
+use super::observation::ObservedProxies;
 use super::wanted_networks::name;
 use super::{
-    Choice, Held, Input, Memory, Shortage, address_shortage, attach_timing, crashing_proxies, intervals, quarantine, rollout_health,
+    AttachBlocker, NetworkChoice, NetworkInput, NetworkMemory, NetworkShortage, address_shortage, attach_timing, crashing_proxies,
+    intervals, quarantine, rollout_health,
 };
 use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
 use crate::types::NetworkId;
@@ -16,47 +17,47 @@ use crate::types::NetworkId;
 const SERVICES_MAX: usize = 20;
 
 /// What is told of a decision.
-pub(super) struct Told {
+pub(super) struct NetworkReport {
     pub missing: BTreeMap<NetworkId, String>,
     pub waiting: Vec<WaitingOn>,
     pub findings: Vec<Finding>,
 }
 
-pub(super) fn of(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, choice: &Choice) -> Told {
-    let mut told = Told { missing: BTreeMap::new(), waiting: Vec::new(), findings: Vec::new() };
-    let mut groups = BTreeMap::<Why, Vec<String>>::new();
+pub(super) fn of(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory, choice: &NetworkChoice) -> NetworkReport {
+    let mut report = NetworkReport { missing: BTreeMap::new(), waiting: Vec::new(), findings: Vec::new() };
+    let mut groups = BTreeMap::<WaitReason, Vec<String>>::new();
     let starting = memory.trial.iter().flat_map(|trial| &trial.networks).filter(|id| choice.networks.contains(*id));
     let absent = input.wanted.iter().filter(|id| !choice.networks.contains(*id) && !memory.quarantine.contains_key(*id));
     for id in starting.chain(absent) {
         let why = reason(input, seen, memory, choice, id);
-        told.missing.insert(id.clone(), format!("waits for the network {}: {}", name(input, id), why.of_one));
+        report.missing.insert(id.clone(), format!("waits for the network {}: {}", name(input, id), why.of_one));
         groups.entry(why).or_default().push(name(input, id).to_owned());
     }
-    told.waiting.extend(groups.into_iter().map(|(why, networks)| why.of(networks)));
+    report.waiting.extend(groups.into_iter().map(|(why, networks)| why.of(networks)));
     for id in input.wanted.iter().filter(|id| memory.quarantine.contains_key(*id)) {
         let full = memory.quarantine.get(id).is_some_and(|held| held.full);
         let why = if full { "the proxies left the network" } else { "a proxy did not come up with the network" };
-        told.missing.insert(id.clone(), format!("{why} {}", name(input, id)));
-        told.findings.extend(if full { left_for_want(input, seen, memory, id) } else { failed(input, seen, memory, id) });
+        report.missing.insert(id.clone(), format!("{why} {}", name(input, id)));
+        report.findings.extend(if full { left_for_want(input, seen, memory, id) } else { failed(input, seen, memory, id) });
     }
     let short = memory.short_since.keys().filter(|id| choice.networks.contains(*id));
-    told.findings.extend(short.flat_map(|id| is_short(input, seen, memory, id)));
-    told.findings.extend(fails(input, seen, memory));
-    let kept = memory.unwanted_since.iter().filter(|(id, _)| choice.networks.contains(*id) && choice.held == Held::No);
+    report.findings.extend(short.flat_map(|id| is_short(input, seen, memory, id)));
+    report.findings.extend(fails(input, seen, memory));
+    let kept = memory.unwanted_since.iter().filter(|(id, _)| choice.networks.contains(*id) && choice.held == AttachBlocker::No);
     let others = attach_timing::others(seen, memory);
-    told.findings.extend(kept.map(|(id, since)| lingers(input, memory, id, *since, others.contains(id))));
-    told
+    report.findings.extend(kept.map(|(id, since)| lingers(input, memory, id, *since, others.contains(id))));
+    report
 }
 
 /// Why networks are not attached yet, of one and of several, and until when.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Why {
+struct WaitReason {
     of_one: String,
     of_several: String,
     until: Option<Timestamp>,
 }
 
-impl Why {
+impl WaitReason {
     fn alike(words: impl Into<String>) -> Self {
         let of_one = words.into();
         Self { of_several: of_one.clone(), of_one, until: None }
@@ -88,55 +89,63 @@ impl Why {
 }
 
 /// Why a network is not attached yet, and until when.
-fn reason(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, choice: &Choice, id: &NetworkId) -> Why {
+fn reason(
+    input: &NetworkInput<'_>,
+    seen: &ObservedProxies<'_>,
+    memory: &NetworkMemory,
+    choice: &NetworkChoice,
+    id: &NetworkId,
+) -> WaitReason {
     if let Some(trial) = memory.trial.as_ref().filter(|trial| trial.networks.contains(id)) {
         if rollout_health::is_held_off(input, seen, trial) {
             let it_waits = format!("it waits for {}", input.contested.unwrap_or_default());
-            return Why::new(
+            return WaitReason::new(
                 &format!("a proxy that starts with it has no node: {it_waits}"),
                 &format!("a proxy that starts with them has no node: {it_waits}"),
             );
         }
-        let why = Why::new("proxies start with it, one after the other", "proxies start with them, one after the other");
+        let why = WaitReason::new("proxies start with it, one after the other", "proxies start with them, one after the other");
         let deadline = rollout_health::deadline(input, seen, trial);
         return if deadline < Timestamp::MAX { why.by(deadline) } else { why };
     }
     match choice.held {
-        Held::ByTrial => return Why::alike("proxies start with other networks first"),
-        Held::ByWithdrawal => return Why::alike("networks with which no proxy came up are taken away first"),
-        Held::ByRollout => return Why::alike("the proxies are being replaced for another reason"),
-        Held::ByContest => return Why::alike(held_by_others(input)),
-        Held::ByShortage => return Why::alike(held_by(input, memory)),
-        Held::No => {}
+        AttachBlocker::ByTrial => return WaitReason::alike("proxies start with other networks first"),
+        AttachBlocker::ByWithdrawal => return WaitReason::alike("networks with which no proxy came up are taken away first"),
+        AttachBlocker::ByRollout => return WaitReason::alike("the proxies are being replaced for another reason"),
+        AttachBlocker::ByContest => return WaitReason::alike(held_by_others(input)),
+        AttachBlocker::ByShortage => return WaitReason::alike(held_by(input, memory)),
+        AttachBlocker::No => {}
     }
     let trouble = attach_timing::trouble_end(input, memory, id);
     if trouble > input.now {
-        return Why::alike("no proxy came up with other networks, again and again").not_before(trouble);
+        return WaitReason::alike("no proxy came up with other networks, again and again").not_before(trouble);
     }
     let penalty = attach_timing::penalty_end(input, memory, id);
     if penalty > input.now {
         return came_and_went(memory.visits.get(name(input, id)).map_or(0, |visits| visits.count)).not_before(penalty);
     }
     if !memory.parts.is_empty() {
-        return Why::alike("networks that failed together are tried in parts");
+        return WaitReason::alike("networks that failed together are tried in parts");
     }
     match memory.last_update.filter(|_| intervals::pace_end(input, memory) > input.now) {
-        Some(at) => Why::alike(format!("the proxies were replaced for networks at {at:.0}")).not_before(intervals::pace_end(input, memory)),
-        None => Why::new("others may follow and are attached with it", "others may follow and are attached with them"),
+        Some(at) => {
+            WaitReason::alike(format!("the proxies were replaced for networks at {at:.0}")).not_before(intervals::pace_end(input, memory))
+        }
+        None => WaitReason::new("others may follow and are attached with it", "others may follow and are attached with them"),
     }
 }
 
-fn came_and_went(times: u32) -> Why {
+fn came_and_went(times: u32) -> WaitReason {
     let times = match times {
-        0 => return Why::new("others of its team come and go", "others of their team come and go"),
+        0 => return WaitReason::new("others of its team come and go", "others of their team come and go"),
         1 => "once".to_owned(),
         times => format!("{times} times"),
     };
-    Why::new(&format!("it came and went {times} lately"), &format!("each of them came and went {times} lately"))
+    WaitReason::new(&format!("it came and went {times} lately"), &format!("each of them came and went {times} lately"))
 }
 
 /// A network with which no proxy came up, told to those whose routes need it.
-fn failed(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, id: &NetworkId) -> Vec<Finding> {
+fn failed(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory, id: &NetworkId) -> Vec<Finding> {
     let Some(held) = memory.quarantine.get(id) else { return Vec::new() };
     let name = name(input, id);
     let (services, again) = (services(input, id), again(input, seen, memory, id));
@@ -155,11 +164,11 @@ fn failed(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, id: &NetworkI
 }
 
 /// Networks that a node cannot set up and that the proxies do not leave: the node has no proxy.
-fn fails(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory) -> Vec<Finding> {
+fn fails(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory) -> Vec<Finding> {
     let said: BTreeMap<NetworkId, String> = crashing_proxies::failing(input, seen).into_iter().collect();
     let stays = |id: &&NetworkId| crashing_proxies::is_due(input, memory, id) && address_shortage::stays(input, seen, memory, id);
-    let told = memory.stuck_since.keys().filter(stays);
-    told.map(|id| {
+    let report = memory.stuck_since.keys().filter(stays);
+    report.map(|id| {
         let name = name(input, id);
         let words = said.get(id).map_or_else(String::new, |words| format!(" ({words})"));
         let message = format!(
@@ -178,29 +187,29 @@ fn fails(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory) -> Vec<Finding
 
 /// One finding for each of the services, or about the network where there are none, or too many.
 fn each(services: &[&str], network: &str, finding: impl Fn(Subject) -> Finding) -> Vec<Finding> {
-    let told = services.iter().take(SERVICES_MAX).map(|service| Subject::Service((*service).to_owned()));
+    let report = services.iter().take(SERVICES_MAX).map(|service| Subject::Service((*service).to_owned()));
     let more = services.is_empty() || services.len() > SERVICES_MAX;
     let more = more.then(|| Subject::Object(format!("network {network}")));
-    told.chain(more).map(|subject| finding(subject).at("network", network)).collect()
+    report.chain(more).map(|subject| finding(subject).at("network", network)).collect()
 }
 
-fn services<'a>(input: &'a Input<'_>, id: &NetworkId) -> Vec<&'a str> {
+fn services<'a>(input: &'a NetworkInput<'_>, id: &NetworkId) -> Vec<&'a str> {
     input.needed_by.get(id).into_iter().flatten().map(String::as_str).collect()
 }
 
 /// Who would get the node of a proxy that stops.
-fn held_by_others(input: &Input<'_>) -> String {
+fn held_by_others(input: &NetworkInput<'_>) -> String {
     format!("waits for {}", input.contested.unwrap_or_default())
 }
 
 /// The networks that have too few addresses, as a reason for others to wait.
-fn held_by(input: &Input<'_>, memory: &Memory) -> String {
+fn held_by(input: &NetworkInput<'_>, memory: &NetworkMemory) -> String {
     let names: Vec<&str> = memory.short_since.keys().map(|id| name(input, id)).collect();
     format!("the proxies cannot be replaced without loss while {} has too few addresses (NetworkFull)", names.join(", "))
 }
 
 /// An attached network on which a proxy that is replaced, or starts again, would not get its addresses.
-fn is_short(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, id: &NetworkId) -> Vec<Finding> {
+fn is_short(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory, id: &NetworkId) -> Vec<Finding> {
     let Some(short) = input.short.get(id) else { return Vec::new() };
     let (name, words) = (name(input, id), short.words.as_str());
     let then = if short.contested { "a proxy that stops does not come back" } else { "the proxies cannot be replaced" };
@@ -227,7 +236,7 @@ fn is_short(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, id: &Networ
 }
 
 /// Who makes a network short that others need.
-fn filled(short: &Shortage) -> String {
+fn filled(short: &NetworkShortage) -> String {
     let other = short.by_others.as_deref().unwrap_or_default();
     format!(
         "The addresses are taken by others than a team that is reached over it, most by the service {other}: the proxies leave it only if one \
@@ -236,7 +245,7 @@ fn filled(short: &Shortage) -> String {
 }
 
 /// A network that the proxies left for want of addresses, and that has some again.
-fn left_for_want(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, id: &NetworkId) -> Vec<Finding> {
+fn left_for_want(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory, id: &NetworkId) -> Vec<Finding> {
     let Some(held) = memory.quarantine.get(id) else { return Vec::new() };
     let name = name(input, id);
     let again = again(input, seen, memory, id);
@@ -251,7 +260,7 @@ fn left_for_want(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, id: &N
     each(&services(input, id), name, found)
 }
 
-fn again(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, id: &NetworkId) -> String {
+fn again(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory, id: &NetworkId) -> String {
     match quarantine::retry_at(input, seen, memory, id) {
         Some(at) if at > input.now => {
             format!("; it is tried again at {at:.0}, or soon after the network, a service on it or a node has changed")
@@ -261,7 +270,7 @@ fn again(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, id: &NetworkId
 }
 
 /// A network that stays for a while although no route needs it.
-fn lingers(input: &Input<'_>, memory: &Memory, id: &NetworkId, since: Timestamp, used: bool) -> Finding {
+fn lingers(input: &NetworkInput<'_>, memory: &NetworkMemory, id: &NetworkId, since: Timestamp, used: bool) -> Finding {
     let name = name(input, id);
     let until = attach_timing::leave_at(input, memory, id, since, used);
     let sooner = if used {

@@ -19,17 +19,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use address_shortage::Shortage;
-pub use state::{LastWords, Memory, Quarantined, Trial, Visits};
+pub use address_shortage::NetworkShortage;
+pub use state::{LastWords, NetworkMemory, NetworkTrial, QuarantinedNetwork, Visits};
 
 use crate::report::{Finding, WaitingOn};
 use crate::swarm::{Snapshot, Task};
 use crate::types::NetworkId;
-use observation::Observed;
+use observation::ObservedProxies;
 
 /// Everything that decides about the networks of one cluster's proxies.
 #[derive(Debug, Clone, Copy)]
-pub struct Input<'a> {
+pub struct NetworkInput<'a> {
     /// The operator's instance name: the value of the owner label.
     pub instance: &'a str,
     /// The cluster's name.
@@ -56,7 +56,7 @@ pub struct Input<'a> {
     /// Networks that the administrator names: no service's shortage makes the proxies leave one.
     pub named: &'a BTreeSet<NetworkId>,
     /// The attached networks on which proxies that are replaced, or start again, would not get their addresses.
-    pub short: &'a BTreeMap<NetworkId, Shortage>,
+    pub short: &'a BTreeMap<NetworkId, NetworkShortage>,
     /// Who would get a port of nodes from proxies that stop, in words that follow "waits for": none are replaced meanwhile.
     pub contested: Option<&'a str>,
     /// Whether a route is served over what the proxies have now: then replacing them disturbs somebody.
@@ -71,7 +71,7 @@ pub struct Input<'a> {
 
 /// What the proxy service declares now, and why not more.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Decision {
+pub struct NetworkDecision {
     /// The networks, sorted.
     pub networks: Vec<NetworkId>,
     /// Those of them that no proxy is known to run with: the first proxy must show that it does.
@@ -91,7 +91,7 @@ pub struct Decision {
     /// When the decision becomes another by the passing of time alone.
     pub due: Option<Timestamp>,
     /// What must be known at the next pass.
-    pub memory: Memory,
+    pub memory: NetworkMemory,
 }
 
 /// Decides.
@@ -99,8 +99,8 @@ pub struct Decision {
 /// # Guarantees
 /// Total and deterministic. A network is declared only if it is wanted, or was declared already. What is kept of the memory
 /// is bounded by the networks that there are, or were a short while ago.
-pub fn decide(input: &Input<'_>, memory: &Memory) -> Decision {
-    let seen = Observed::of(input);
+pub fn decide(input: &NetworkInput<'_>, memory: &NetworkMemory) -> NetworkDecision {
+    let seen = ObservedProxies::of(input);
     let mut next = memory.clone();
     attach_timing::note_wishes(input, &seen, &mut next);
     address_shortage::note(input, &seen, &mut next);
@@ -110,21 +110,21 @@ pub fn decide(input: &Input<'_>, memory: &Memory) -> Decision {
     quarantine::prune(input, &seen, &mut next);
     let choice = choose(input, &seen, &next);
     let wanted: BTreeSet<&NetworkId> = input.wanted.iter().collect();
-    let goes_back = choice.held == Held::ByWithdrawal && seen.before.as_ref() == Some(&choice.networks);
+    let goes_back = choice.held == AttachBlocker::ByWithdrawal && seen.before.as_ref() == Some(&choice.networks);
     if goes_back {
         next.settled.extend(choice.networks.iter().cloned());
     }
     next.settled.retain(|id| choice.networks.contains(id) || (wanted.contains(id) && !seen.declared.contains(id)));
     let attaching = choice.networks.iter().filter(|id| !next.settled.contains(*id)).cloned().collect();
-    let told = findings::of(input, &seen, &next, &choice);
-    Decision {
+    let report = findings::of(input, &seen, &next, &choice);
+    NetworkDecision {
         attaching,
         withdraws: !next.withdrawn.is_disjoint(&seen.declared),
         goes_back,
         remembered: quarantine::remembered(&next),
-        missing: told.missing,
-        waiting: told.waiting,
-        findings: told.findings,
+        missing: report.missing,
+        waiting: report.waiting,
+        findings: report.findings,
         due: attach_timing::due(input, &seen, &next),
         networks: choice.networks.into_iter().collect(),
         memory: next,
@@ -132,14 +132,14 @@ pub fn decide(input: &Input<'_>, memory: &Memory) -> Decision {
 }
 
 /// The networks to declare, and those among the wanted ones that wait for something with a time.
-struct Choice {
+struct NetworkChoice {
     networks: BTreeSet<NetworkId>,
-    held: Held,
+    held: AttachBlocker,
 }
 
 /// What keeps wanted networks from being attached now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Held {
+enum AttachBlocker {
     /// Nothing, or each network its own reason.
     No,
     /// Proxies start with other networks.
@@ -154,33 +154,33 @@ enum Held {
     ByShortage,
 }
 
-fn choose(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory) -> Choice {
-    let held = |held, networks| Choice { networks, held };
+fn choose(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory) -> NetworkChoice {
+    let held = |held, networks| NetworkChoice { networks, held };
     if seen.service.is_none() {
         let wanted = input.wanted.iter().filter(|id| !quarantine::holds(input, seen, memory, id)).cloned();
-        return held(Held::No, wanted.collect());
+        return held(AttachBlocker::No, wanted.collect());
     }
     if !memory.withdrawn.is_empty() {
-        return held(Held::ByWithdrawal, without_withdrawn(input, seen, memory));
+        return held(AttachBlocker::ByWithdrawal, without_withdrawn(input, seen, memory));
     }
     if memory.trial.is_some() {
-        return held(Held::ByTrial, seen.declared.clone());
+        return held(AttachBlocker::ByTrial, seen.declared.clone());
     }
     if seen.is_under_way() && seen.running() > 0 {
-        return held(Held::ByRollout, seen.declared.clone());
+        return held(AttachBlocker::ByRollout, seen.declared.clone());
     }
     if input.contested.is_some() && seen.running() > 0 {
-        return held(Held::ByContest, seen.declared.clone());
+        return held(AttachBlocker::ByContest, seen.declared.clone());
     }
     if address_shortage::holds_back(memory) && seen.running() > 0 {
-        return held(Held::ByShortage, without_short(seen, memory));
+        return held(AttachBlocker::ByShortage, without_short(seen, memory));
     }
-    held(Held::No, when_free(input, seen, memory))
+    held(AttachBlocker::No, when_free(input, seen, memory))
 }
 
 /// What failed goes. Networks that went in the very update that brought it come back with the old spec, which the proxies have that
 /// were not touched yet: those are replaced for nothing otherwise.
-fn without_withdrawn(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory) -> BTreeSet<NetworkId> {
+fn without_withdrawn(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory) -> BTreeSet<NetworkId> {
     let left: BTreeSet<NetworkId> = seen.declared.difference(&memory.withdrawn).cloned().collect();
     let failed = |id: &NetworkId| !memory.quarantine.get(id).is_some_and(|held| held.full);
     let is_fine = |id: &NetworkId| input.snapshot.networks.contains_key(id) && !input.unfit.contains(id) && !memory.withdrawn.contains(id);
@@ -190,13 +190,13 @@ fn without_withdrawn(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory) ->
 }
 
 /// Nothing is attached, and of what is not needed only that is left on which addresses are missing.
-fn without_short(seen: &Observed<'_>, memory: &Memory) -> BTreeSet<NetworkId> {
+fn without_short(seen: &ObservedProxies<'_>, memory: &NetworkMemory) -> BTreeSet<NetworkId> {
     let leaves = |id: &&NetworkId| memory.short_since.contains_key(*id) && memory.unwanted_since.contains_key(*id);
     seen.declared.iter().filter(|id| !leaves(id)).cloned().collect()
 }
 
 /// Nothing else is under way: what came is attached, and what is not needed detached, when its time has come.
-fn when_free(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory) -> BTreeSet<NetworkId> {
+fn when_free(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory) -> BTreeSet<NetworkId> {
     let wanted: BTreeSet<NetworkId> = input.wanted.iter().cloned().collect();
     let gone = attach_timing::to_detach(input, seen, memory, false);
     let attach = attach_timing::to_attach(input, seen, memory, !gone.is_empty());

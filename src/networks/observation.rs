@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::Input;
+use super::NetworkInput;
 use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
 use crate::swarm::{Network, NetworksByName, Service, Snapshot, Task, without_a_place};
 use crate::types::{NetworkId, NodeId, TaskState, UpdateState};
@@ -18,7 +18,7 @@ const GRACE_OF_SWARM: SignedDuration = SignedDuration::from_secs(10);
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(5);
 
 /// The proxies of a cluster.
-pub(super) struct Observed<'a> {
+pub(super) struct ObservedProxies<'a> {
     /// Their service, if it exists and is ours.
     pub service: Option<&'a Service>,
     /// The networks that it declares, without the control network.
@@ -31,9 +31,9 @@ pub(super) struct Observed<'a> {
     snapshot: &'a Snapshot,
 }
 
-impl<'a> Observed<'a> {
+impl<'a> ObservedProxies<'a> {
     /// Looks.
-    pub fn of(input: &Input<'a>) -> Self {
+    pub fn of(input: &NetworkInput<'a>) -> Self {
         let snapshot = input.snapshot;
         let is = |service: &Service, key: &str, value: &str| service.labels.get(key).is_some_and(|found| found == value);
         let ours = |s: &&Service| is(s, LABEL_OWNER, input.instance) && is(s, LABEL_CLUSTER, input.cluster);
@@ -164,6 +164,6 @@ fn targets(template: Option<&Value>) -> impl Iterator<Item = NetworkId> {
     targets.map(|id| NetworkId(id.to_owned())).collect::<Vec<_>>().into_iter()
 }
 
-fn is_control(network: &Network, input: &Input<'_>) -> bool {
+fn is_control(network: &Network, input: &NetworkInput<'_>) -> bool {
     Some(network.name.as_str()) == input.control || network.labels.contains_key(LABEL_OWNER)
 }

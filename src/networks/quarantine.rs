@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::intervals::{doubled, later};
-use super::observation::Observed;
-use super::{Input, Memory, Quarantined};
+use super::observation::ObservedProxies;
+use super::{NetworkInput, NetworkMemory, QuarantinedNetwork};
 use crate::protocol::container_contract::LABEL_FAILED_NETWORKS;
 use crate::swarm::Service;
 use crate::types::{Digest, NetworkId};
@@ -25,14 +25,21 @@ const REMEMBERED_MAX: usize = 20;
 
 /// A network as it is remembered on the proxy service.
 #[derive(Serialize, Deserialize)]
-struct Entry {
+struct QuarantineEntry {
     id: NetworkId,
     #[serde(flatten)]
-    state: Quarantined,
+    state: QuarantinedNetwork,
 }
 
 /// Notes that a network failed alone in a rollout that began at `began`.
-pub(super) fn add(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory, id: &NetworkId, began: Timestamp, words: String) {
+pub(super) fn add(
+    input: &NetworkInput<'_>,
+    seen: &ObservedProxies<'_>,
+    memory: &mut NetworkMemory,
+    id: &NetworkId,
+    began: Timestamp,
+    words: String,
+) {
     let before = memory.quarantine.get(id);
     // A snapshot may be older than the one before it: the same failure is not told twice.
     if before.is_some_and(|before| before.failed_at >= began) {
@@ -42,23 +49,23 @@ pub(super) fn add(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory, i
 }
 
 /// Notes that the proxies leave a network for want of addresses.
-pub(super) fn add_full(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory, id: &NetworkId, words: String) {
+pub(super) fn add_full(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory, id: &NetworkId, words: String) {
     insert(input, seen, memory, id, words, true);
 }
 
 /// Notes that a node cannot set up a network that proxies had before.
-pub(super) fn add_stuck(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory, id: &NetworkId, words: String) {
+pub(super) fn add_stuck(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory, id: &NetworkId, words: String) {
     insert(input, seen, memory, id, words, false);
 }
 
-fn insert(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory, id: &NetworkId, words: String, full: bool) {
+fn insert(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory, id: &NetworkId, words: String, full: bool) {
     let tries = memory.quarantine.get(id).map_or(1, |before| before.tries.saturating_add(1));
     let state = state_of(input, seen, id);
-    memory.quarantine.insert(id.clone(), Quarantined { failed_at: input.now, tries, state, words, full });
+    memory.quarantine.insert(id.clone(), QuarantinedNetwork { failed_at: input.now, tries, state, words, full });
 }
 
 /// Forgets networks that are gone.
-pub(super) fn prune(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory) {
+pub(super) fn prune(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory) {
     let networks = &input.snapshot.networks;
     memory.quarantine.retain(|id, _| networks.contains_key(id));
     memory.settled.retain(|id| networks.contains_key(id));
@@ -71,7 +78,7 @@ pub(super) fn prune(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory)
 }
 
 /// When a network in quarantine is tried again.
-pub(super) fn retry_at(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, id: &NetworkId) -> Option<Timestamp> {
+pub(super) fn retry_at(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory, id: &NetworkId) -> Option<Timestamp> {
     let held = memory.quarantine.get(id)?;
     let delay =
         input.interval.saturating_mul(DELAY_INTERVALS.saturating_mul(doubled(held.tries.saturating_sub(1))).min(DELAY_INTERVALS_MAX));
@@ -81,13 +88,13 @@ pub(super) fn retry_at(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, 
 }
 
 /// Whether a network is in quarantine and its time has not come.
-pub(super) fn holds(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory, id: &NetworkId) -> bool {
+pub(super) fn holds(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory, id: &NetworkId) -> bool {
     retry_at(input, seen, memory, id).is_some_and(|at| at > input.now)
 }
 
 /// What decides whether proxies come up on a network, as far as the Swarm shows it: the network, those who are on it for our
 /// routes, and the nodes.
-fn state_of(input: &Input<'_>, seen: &Observed<'_>, id: &NetworkId) -> Digest {
+fn state_of(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, id: &NetworkId) -> Digest {
     let network = input.snapshot.networks.get(id).map(|network| json!([network.name, network.driver, network.labels]));
     let nodes: Vec<_> = input.snapshot.nodes.values().map(|node| json!([node.id, node.state, node.availability, node.labels])).collect();
     let mut services: Vec<&Service> = input.needed_by.get(id).into_iter().flatten().filter_map(|name| seen.service_named(name)).collect();
@@ -97,8 +104,9 @@ fn state_of(input: &Input<'_>, seen: &Observed<'_>, id: &NetworkId) -> Digest {
 }
 
 /// The value of the label on the proxy service; none without anything to remember.
-pub(super) fn remembered(memory: &Memory) -> Option<String> {
-    let mut entries: Vec<Entry> = memory.quarantine.iter().map(|(id, state)| Entry { id: id.clone(), state: state.clone() }).collect();
+pub(super) fn remembered(memory: &NetworkMemory) -> Option<String> {
+    let mut entries: Vec<QuarantineEntry> =
+        memory.quarantine.iter().map(|(id, state)| QuarantineEntry { id: id.clone(), state: state.clone() }).collect();
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.state.failed_at));
     entries.truncate(REMEMBERED_MAX);
     entries.sort_by(|a, b| a.id.cmp(&b.id));
@@ -106,9 +114,9 @@ pub(super) fn remembered(memory: &Memory) -> Option<String> {
 }
 
 /// Reads that label. Nonsense in it counts as nothing: the worst that follows is an early try.
-pub(super) fn recall(seen: &Observed<'_>, memory: &mut Memory) {
+pub(super) fn recall(seen: &ObservedProxies<'_>, memory: &mut NetworkMemory) {
     let label = seen.service.and_then(|service| service.labels.get(LABEL_FAILED_NETWORKS));
-    let entries: Vec<Entry> = label.and_then(|label| serde_json::from_str(label).ok()).unwrap_or_default();
+    let entries: Vec<QuarantineEntry> = label.and_then(|label| serde_json::from_str(label).ok()).unwrap_or_default();
     let absent = entries.into_iter().filter(|entry| !seen.declared.contains(&entry.id));
     memory.quarantine = absent.map(|entry| (entry.id, entry.state)).collect();
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::intervals::later;
-use super::observation::Observed;
-use super::{Input, Memory, Trial, address_shortage, quarantine, task_errors, wanted_networks};
+use super::observation::ObservedProxies;
+use super::{NetworkInput, NetworkMemory, NetworkTrial, address_shortage, quarantine, task_errors, wanted_networks};
 use crate::types::{NetworkId, TaskState, UpdateState};
 
 /// A proxy service that is younger and of which no proxy runs has never had one.
@@ -20,7 +20,7 @@ const UNWANTED_TIMEOUT: SignedDuration = SignedDuration::from_secs(15);
 const FAILURES_KEPT: SignedDuration = SignedDuration::from_hours(1);
 
 /// Takes note of what became of networks that were attached.
-pub(super) fn step(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory) {
+pub(super) fn step(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory) {
     if !memory.known {
         begin(input, seen, memory);
     }
@@ -40,7 +40,7 @@ pub(super) fn step(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory) 
         Some(trial) if trial.networks.is_disjoint(&seen.declared) => taken_back(input, seen, memory, trial),
         None if fresh.is_empty() && !withdraws => note_detached(input, seen, memory),
         _ if fresh.is_empty() => {}
-        Some(trial) => judge(input, seen, memory, Trial { networks: fresh, ..trial }),
+        Some(trial) => judge(input, seen, memory, NetworkTrial { networks: fresh, ..trial }),
         None => {
             let trial = new_trial(input, seen, memory, fresh);
             judge(input, seen, memory, trial);
@@ -51,7 +51,7 @@ pub(super) fn step(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory) 
 }
 
 /// Nothing is known: what runs counts as good, except what is only just being attached.
-fn begin(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory) {
+fn begin(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory) {
     memory.known = true;
     memory.declared.clone_from(&seen.declared);
     quarantine::recall(seen, memory);
@@ -67,14 +67,19 @@ fn begin(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory) {
     memory.last_update = seen.update_began().or(replaced);
 }
 
-fn is_fresh(id: &NetworkId, memory: &Memory) -> bool {
+fn is_fresh(id: &NetworkId, memory: &NetworkMemory) -> bool {
     !memory.settled.contains(id) && !memory.withdrawn.contains(id)
 }
 
-fn new_trial(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory, networks: BTreeSet<NetworkId>) -> Trial {
+fn new_trial(
+    input: &NetworkInput<'_>,
+    seen: &ObservedProxies<'_>,
+    memory: &mut NetworkMemory,
+    networks: BTreeSet<NetworkId>,
+) -> NetworkTrial {
     let began = seen.update_began().filter(|_| seen.is_under_way()).unwrap_or(input.now);
     let update_before = memory.last_update.replace(began);
-    Trial {
+    NetworkTrial {
         networks,
         began,
         running: 0,
@@ -87,21 +92,21 @@ fn new_trial(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory, networ
 }
 
 /// Networks left without our asking for new ones: the proxies are replaced for that, too.
-fn note_detached(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory) {
+fn note_detached(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory) {
     if memory.declared.difference(&seen.declared).next().is_some() && seen.service.is_some() {
         memory.last_update = Some(input.now);
     }
 }
 
 /// The networks are gone from the service again: Swarm rolled back, or somebody changed it by hand.
-fn taken_back(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory, mut trial: Trial) {
+fn taken_back(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory, mut trial: NetworkTrial) {
     if seen.service.is_some() && seen.was_given_up(trial.began) {
         task_errors::note(input, &[], &mut trial);
         failed(input, seen, memory, &trial);
     }
 }
 
-fn judge(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory, trial: Trial) {
+fn judge(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory, trial: NetworkTrial) {
     let trial = observed(input, seen, trial);
     let (short, succeeded_now) = (address_shortage::culprits(input, memory), has_succeeded(input, seen, &trial));
     if succeeded_now {
@@ -109,7 +114,7 @@ fn judge(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory, trial: Tri
     } else if !short.is_empty() {
         held_up(input, seen, memory, &trial, &short);
     } else if is_held_off(input, seen, &trial) {
-        memory.trial = Some(Trial { progress_at: input.now, starting_since: None, ..trial });
+        memory.trial = Some(NetworkTrial { progress_at: input.now, starting_since: None, ..trial });
     } else if seen.was_given_up(trial.began) || deadline(input, seen, &trial) <= input.now {
         failed(input, seen, memory, &trial);
     } else {
@@ -118,13 +123,13 @@ fn judge(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory, trial: Tri
 }
 
 /// What the snapshot adds to what is known of a trial.
-fn observed(input: &Input<'_>, seen: &Observed<'_>, mut trial: Trial) -> Trial {
+fn observed(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, mut trial: NetworkTrial) -> NetworkTrial {
     if seen.state() == Some(&UpdateState::Updating) {
         trial.began = seen.update_began().unwrap_or(trial.began);
     }
     let running = seen.running_with(&trial.networks);
     if running != trial.running {
-        trial = Trial { running, progress_at: input.now, starting_since: None, ..trial };
+        trial = NetworkTrial { running, progress_at: input.now, starting_since: None, ..trial };
     }
     let starting = seen.starting_with(&trial.networks);
     trial.starting_since = if starting.is_empty() { None } else { trial.starting_since.or(Some(input.now)) };
@@ -134,7 +139,7 @@ fn observed(input: &Input<'_>, seen: &Observed<'_>, mut trial: Trial) -> Trial {
 
 /// All proxies run with the networks, and Swarm does not watch them any more. Without a place for any proxy there is nothing
 /// to wait for.
-fn has_succeeded(input: &Input<'_>, seen: &Observed<'_>, trial: &Trial) -> bool {
+fn has_succeeded(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, trial: &NetworkTrial) -> bool {
     if seen.has_no_task() {
         return !seen.is_under_way() && input.now.duration_since(trial.began) > input.timeout;
     }
@@ -142,13 +147,13 @@ fn has_succeeded(input: &Input<'_>, seen: &Observed<'_>, trial: &Trial) -> bool 
 }
 
 /// Whether a proxy with the networks finds no node, because somebody else has a port of it, or takes it: that says nothing about networks.
-pub(super) fn is_held_off(input: &Input<'_>, seen: &Observed<'_>, trial: &Trial) -> bool {
+pub(super) fn is_held_off(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, trial: &NetworkTrial) -> bool {
     let finds_no_node = || seen.starting_with(&trial.networks).iter().any(|task| task.state == TaskState::Pending);
     input.contested.is_some() && !seen.was_given_up(trial.began) && finds_no_node()
 }
 
 /// When a proxy must run with the networks.
-pub(super) fn deadline(input: &Input<'_>, seen: &Observed<'_>, trial: &Trial) -> Timestamp {
+pub(super) fn deadline(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, trial: &NetworkTrial) -> Timestamp {
     if is_held_off(input, seen, trial) {
         return Timestamp::MAX;
     }
@@ -164,12 +169,18 @@ pub(super) fn deadline(input: &Input<'_>, seen: &Observed<'_>, trial: &Trial) ->
 
 /// A proxy does not start for want of addresses on a network that proxies had before: what is new is not to blame, and comes again
 /// when there is room.
-fn held_up(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory, trial: &Trial, short: &BTreeSet<NetworkId>) {
+fn held_up(
+    input: &NetworkInput<'_>,
+    seen: &ObservedProxies<'_>,
+    memory: &mut NetworkMemory,
+    trial: &NetworkTrial,
+    short: &BTreeSet<NetworkId>,
+) {
     memory.withdrawn.extend(trial.networks.iter().cloned());
     address_shortage::withdraw(input, seen, memory, short);
 }
 
-fn succeeded(memory: &mut Memory, trial: &Trial) {
+fn succeeded(memory: &mut NetworkMemory, trial: &NetworkTrial) {
     memory.settled.extend(trial.networks.iter().cloned());
     memory.quarantine.retain(|id, _| !trial.networks.contains(id));
     for part in &mut memory.parts {
@@ -179,7 +190,7 @@ fn succeeded(memory: &mut Memory, trial: &Trial) {
 }
 
 /// One network alone goes into quarantine; several are tried again in halves, at once, as long as there are parts.
-fn failed(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory, trial: &Trial) {
+fn failed(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory, trial: &NetworkTrial) {
     memory.withdrawn.extend(trial.networks.iter().cloned());
     memory.parts.retain_mut(|part| {
         part.retain(|id| !trial.networks.contains(id));

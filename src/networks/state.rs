@@ -10,19 +10,19 @@ use crate::types::{Digest, NetworkId};
 
 /// The memory of one cluster. Its default knows nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Memory {
+pub struct NetworkMemory {
     /// Whether there was a pass before.
     pub known: bool,
     /// The networks with which proxies are known to run.
     pub settled: BTreeSet<NetworkId>,
     /// Networks with which proxies are starting.
-    pub trial: Option<Trial>,
+    pub trial: Option<NetworkTrial>,
     /// Networks that failed, until the service is without them again.
     pub withdrawn: BTreeSet<NetworkId>,
     /// Networks that failed together, in the parts in which they are tried next.
     pub parts: Vec<BTreeSet<NetworkId>>,
     /// Networks that failed alone.
-    pub quarantine: BTreeMap<NetworkId, Quarantined>,
+    pub quarantine: BTreeMap<NetworkId, QuarantinedNetwork>,
     /// By team, when networks of theirs failed, of the last hour.
     pub failures: BTreeMap<String, Vec<Timestamp>>,
     /// What the proxy service declared at the last pass.
@@ -49,7 +49,7 @@ pub struct Memory {
 
 /// Networks with which proxies start for the first time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trial {
+pub struct NetworkTrial {
     /// The networks.
     pub networks: BTreeSet<NetworkId>,
     /// When Swarm began to replace the proxies.
@@ -80,7 +80,7 @@ pub struct LastWords {
 /// A network with which proxies did not come up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Quarantined {
+pub struct QuarantinedNetwork {
     /// When the last try failed.
     pub failed_at: Timestamp,
     /// How many tries failed, from 1.

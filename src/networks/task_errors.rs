@@ -7,8 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 
-use super::observation::{Observed, networks_of};
-use super::{Input, LastWords, Trial};
+use super::observation::{ObservedProxies, networks_of};
+use super::{LastWords, NetworkInput, NetworkTrial};
 use crate::swarm::Task;
 use crate::types::{NetworkId, TaskState, excerpt};
 
@@ -20,7 +20,7 @@ const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(5);
 const SOME_ADDRESS: &str = "(an address)";
 
 /// Takes note of what is said about proxies that start with the networks of a trial, and about those that failed with them.
-pub(super) fn note(input: &Input<'_>, starting: &[&Task], trial: &mut Trial) {
+pub(super) fn note(input: &NetworkInput<'_>, starting: &[&Task], trial: &mut NetworkTrial) {
     let subnets: Vec<IpNet> = trial.networks.iter().flat_map(|id| subnets(input, id)).collect();
     if let Some(words) = of_tasks(starting) {
         trial.words = cut(&words, &subnets);
@@ -38,7 +38,7 @@ pub(super) fn note(input: &Input<'_>, starting: &[&Task], trial: &mut Trial) {
 }
 
 /// What is told of a trial that failed: why a proxy failed, else what kept one from starting, and why Swarm gave it up.
-pub(super) fn of(seen: &Observed<'_>, trial: &Trial) -> String {
+pub(super) fn of(seen: &ObservedProxies<'_>, trial: &NetworkTrial) -> String {
     let given_up = if seen.was_given_up(trial.began) { cut(seen.update_words(), &[]) } else { String::new() };
     let of_proxies = trial.last_words.as_ref().map_or(trial.words.as_str(), |last| last.says.as_str());
     let both: Vec<&str> = [of_proxies, &given_up].into_iter().filter(|words| !words.is_empty()).collect();
@@ -51,7 +51,7 @@ fn cut(words: &str, subnets: &[IpNet]) -> String {
 }
 
 /// Whether a proxy failed that had the networks of this trial, or some of them.
-fn is_of(task: &Task, trial: &Trial) -> bool {
+fn is_of(task: &Task, trial: &NetworkTrial) -> bool {
     let failed = matches!(task.state, TaskState::Failed | TaskState::Rejected | TaskState::Orphaned);
     let fresh = task.created_at.checked_add(CLOCKS_DIFFER).is_ok_and(|at| at >= trial.began);
     failed && fresh && !trial.networks.is_disjoint(&networks_of(task))
@@ -70,7 +70,7 @@ fn of_tasks(tasks: &[&Task]) -> Option<String> {
     (!all.is_empty()).then(|| all.into_iter().collect::<Vec<_>>().join("; "))
 }
 
-fn subnets(input: &Input<'_>, id: &NetworkId) -> Vec<IpNet> {
+fn subnets(input: &NetworkInput<'_>, id: &NetworkId) -> Vec<IpNet> {
     let network = input.snapshot.networks.get(id);
     network.into_iter().flat_map(|network| &network.subnets).map(|subnet| subnet.net).collect()
 }
@@ -78,20 +78,20 @@ fn subnets(input: &Input<'_>, id: &NetworkId) -> Vec<IpNet> {
 /// The same words, with every address of another network left out.
 fn without_addresses(words: &str, subnets: &[IpNet]) -> String {
     let is_of_an_address = |c: char| c.is_ascii_hexdigit() || matches!(c, '.' | ':' | '/' | '[' | ']');
-    let mut told = String::with_capacity(words.len());
+    let mut cleaned = String::with_capacity(words.len());
     let mut rest = words;
     while let Some(start) = rest.find(is_of_an_address) {
         let (before, from) = rest.split_at(start);
         let (word, after) = from.split_at(from.find(|c| !is_of_an_address(c)).unwrap_or(from.len()));
-        told.push_str(before);
+        cleaned.push_str(before);
         // A sentence may go on after an address, or end.
         let bare = word.trim_end_matches(['.', ':', '/']);
         let others = address(bare).is_some_and(|address| !subnets.iter().any(|subnet| subnet.contains(&address)));
-        told.push_str(if others { SOME_ADDRESS } else { bare });
-        told.push_str(&word[bare.len()..]);
+        cleaned.push_str(if others { SOME_ADDRESS } else { bare });
+        cleaned.push_str(&word[bare.len()..]);
         rest = after;
     }
-    told + rest
+    cleaned + rest
 }
 
 /// The address that a word is, with a port or the length of a prefix, or alone.
@@ -109,14 +109,14 @@ mod tests {
     #[test]
     fn addresses_of_other_networks_are_nobodys_business() {
         let own: Vec<IpNet> = vec!["10.0.9.0/24".parse().unwrap()];
-        let told = |words: &str| without_addresses(words, &own);
-        assert_eq!(told("no free address in 10.0.9.0/24: 10.0.9.7 is taken."), "no free address in 10.0.9.0/24: 10.0.9.7 is taken.");
+        let cleaned = |words: &str| without_addresses(words, &own);
+        assert_eq!(cleaned("no free address in 10.0.9.0/24: 10.0.9.7 is taken."), "no free address in 10.0.9.0/24: 10.0.9.7 is taken.");
         assert_eq!(
-            told("overlaps with 192.168.4.0/24, dial tcp 192.168.4.9:2377: refused"),
+            cleaned("overlaps with 192.168.4.0/24, dial tcp 192.168.4.9:2377: refused"),
             "overlaps with (an address), dial tcp (an address): refused"
         );
-        assert_eq!(told("[fd00::1]:53 and fd00::/8 and fd00::1%eth0"), "(an address) and (an address) and (an address)%eth0");
+        assert_eq!(cleaned("[fd00::1]:53 and fd00::/8 and fd00::1%eth0"), "(an address) and (an address) and (an address)%eth0");
         let plain = "task: non-zero exit (1): dockerexec: unhealthy container abc123.def, a/b at 12:30:01";
-        assert_eq!(told(plain), plain);
+        assert_eq!(cleaned(plain), plain);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{Decision, Input, Memory, Shortage, decide};
+use super::{NetworkDecision, NetworkInput, NetworkMemory, NetworkShortage, decide};
 use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_FAILED_NETWORKS, LABEL_OWNER, LABEL_ROLE};
 use crate::report::{FindingCode, Severity, WaitingOn};
 use crate::swarm::{RawSnapshot, Snapshot, Task};
@@ -16,7 +16,7 @@ const TIMEOUT: i64 = 60;
 
 /// The world and what the operator knows of it.
 #[derive(Clone)]
-struct World {
+struct NetworkScenario {
     now: Timestamp,
     declared: Vec<&'static str>,
     before: Option<Vec<&'static str>>,
@@ -45,7 +45,7 @@ struct World {
     teams: Vec<(&'static str, String)>,
     /// How many services need a network, if not one.
     services: Vec<(&'static str, usize)>,
-    memory: Memory,
+    memory: NetworkMemory,
 }
 
 mod contested;
@@ -61,7 +61,7 @@ fn subnet(name: &str) -> String {
     format!("10.1.{}.0/24", name.bytes().next().unwrap_or_default())
 }
 
-impl World {
+impl NetworkScenario {
     /// Two proxies on `a`, for an hour.
     fn new() -> Self {
         let now = "2026-01-02T03:04:05Z".parse().unwrap();
@@ -86,7 +86,7 @@ impl World {
             contested: None,
             teams: vec![],
             services: vec![],
-            memory: Memory::default(),
+            memory: NetworkMemory::default(),
         };
         world.look();
         world
@@ -122,7 +122,7 @@ impl World {
         Snapshot::from_raw(&raw).unwrap()
     }
 
-    fn decide(&self) -> Decision {
+    fn decide(&self) -> NetworkDecision {
         let wanted: Vec<NetworkId> = self.wanted.iter().map(|id| NetworkId((*id).to_owned())).collect();
         let count = |id: &NetworkId| self.services.iter().find(|(name, _)| *name == id.0).map_or(1, |(_, count)| *count);
         let name = |id: &NetworkId, k: usize| if k == 0 { format!("service-{}", id.0) } else { format!("service-{}-{k}", id.0) };
@@ -133,7 +133,7 @@ impl World {
         let short: BTreeMap<_, _> =
             self.short.iter().map(|(id, contested)| (NetworkId((*id).to_owned()), self.lacks(*contested))).collect();
         let snapshot = self.snapshot();
-        let input = Input {
+        let input = NetworkInput {
             instance: "gate",
             cluster: "dev",
             service: "proxy",
@@ -157,7 +157,7 @@ impl World {
     }
 
     /// One pass; the memory is kept.
-    fn look(&mut self) -> Decision {
+    fn look(&mut self) -> NetworkDecision {
         let decision = self.decide();
         self.memory = decision.memory.clone();
         decision
@@ -204,23 +204,23 @@ impl World {
     }
 }
 
-fn names(decision: &Decision) -> Vec<String> {
+fn names(decision: &NetworkDecision) -> Vec<String> {
     decision.networks.iter().map(|id| id.0.clone()).collect()
 }
 
-fn quarantined(decision: &Decision) -> Vec<String> {
+fn quarantined(decision: &NetworkDecision) -> Vec<String> {
     let found = decision.findings.iter().filter(|finding| finding.code == FindingCode::NetworkQuarantined);
     found.filter_map(|finding| finding.value.clone()).collect()
 }
 
-fn waiting(decision: &Decision) -> String {
+fn waiting(decision: &NetworkDecision) -> String {
     let about = |waiting: &WaitingOn| matches!(waiting, WaitingOn::Networks { .. }).then(|| waiting.to_string());
     decision.waiting.iter().filter_map(about).collect::<Vec<_>>().join("; ")
 }
 
 #[test]
 fn what_runs_is_left_as_it_is() {
-    let mut world = World::new();
+    let mut world = NetworkScenario::new();
     let decision = world.look();
     assert_eq!((names(&decision), decision.due, waiting(&decision)), (vec!["a".to_owned()], None, String::new()));
     assert!(decision.attaching.is_empty() && !decision.withdraws && decision.remembered.is_none());
@@ -228,7 +228,7 @@ fn what_runs_is_left_as_it_is() {
 
 #[test]
 fn a_network_that_nobody_else_is_on_is_left_at_once_and_another_one_later() {
-    let mut world = World::new();
+    let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     world.attach(&["a", "b"]);
     world.wanted = vec!["a"];
@@ -243,20 +243,20 @@ fn a_network_that_nobody_else_is_on_is_left_at_once_and_another_one_later() {
     unfit.unfit = vec!["b"];
     assert_eq!(unfit.at(0), ["a"], "what must not be attached does not stay for a while");
     assert_eq!(world.at(1), ["a"]);
-    let mut closed = World::new();
+    let mut closed = NetworkScenario::new();
     (closed.closed, closed.wanted) = (true, vec![]);
     assert_eq!(closed.at(1), Vec::<String>::new(), "the document says so");
 }
 
 #[test]
 fn what_comes_and_what_goes_are_one_update() {
-    let mut world = World::new();
+    let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     world.attach(&["a", "b"]);
     world.wanted = vec!["a", "c"];
     assert_eq!(world.at(1), ["a", "b"], "b stays for a while and c waits");
     assert_eq!(world.at(INTERVAL), ["a", "c"]);
-    let mut world = World::new();
+    let mut world = NetworkScenario::new();
     world.attach(&["a"]);
     world.wanted = vec!["c"];
     world.used = vec!["c"];
@@ -265,7 +265,7 @@ fn what_comes_and_what_goes_are_one_update() {
 
 #[test]
 fn labels_that_flap_replace_no_proxy() {
-    let mut world = World::new();
+    let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     world.attach(&["a", "b"]);
     for _ in 0..50 {
@@ -279,7 +279,7 @@ fn labels_that_flap_replace_no_proxy() {
 #[test]
 fn a_network_on_which_no_proxy_comes_up_is_taken_away_and_named() {
     for state in ["new", "pending", "assigned", "preparing", "rejected", "starting"] {
-        let mut world = World::new();
+        let mut world = NetworkScenario::new();
         world.wanted = vec!["a", "b"];
         world.write(&["a", "b"]);
         world.proxies[0].1 = state;
@@ -302,7 +302,7 @@ fn a_network_on_which_no_proxy_comes_up_is_taken_away_and_named() {
 #[test]
 fn what_swarm_gave_up_by_itself_is_in_quarantine_too() {
     for (state, spec) in [("rollback_completed", vec!["a"]), ("rollback_started", vec!["a"]), ("paused", vec!["a", "b"])] {
-        let mut world = World::new();
+        let mut world = NetworkScenario::new();
         world.wanted = vec!["a", "b"];
         world.write(&["a", "b"]);
         world.declared = spec;
@@ -315,7 +315,7 @@ fn what_swarm_gave_up_by_itself_is_in_quarantine_too() {
 
 #[test]
 fn a_proxy_that_does_not_come_up_after_others_did_counts_too() {
-    let mut world = World::new();
+    let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     world.write(&["a", "b"]);
     world.proxies[0].1 = "running";
@@ -328,7 +328,7 @@ fn a_proxy_that_does_not_come_up_after_others_did_counts_too() {
 
 #[test]
 fn of_several_the_one_that_fails_is_found_and_the_others_are_attached_without_waiting() {
-    let mut world = World::new();
+    let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b", "c", "d", "e"];
     let mut tries = 0;
     for _ in 0..200 {
@@ -356,7 +356,7 @@ fn of_several_the_one_that_fails_is_found_and_the_others_are_attached_without_wa
 
 #[test]
 fn a_network_in_quarantine_is_tried_again_ever_later_and_sooner_when_something_changes() {
-    let mut world = World::new();
+    let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     for wait in [5 * INTERVAL, 10 * INTERVAL, 20 * INTERVAL] {
         world.write(&["a", "b"]);
@@ -377,27 +377,27 @@ fn a_network_in_quarantine_is_tried_again_ever_later_and_sooner_when_something_c
 
 #[test]
 fn a_restarted_operator_knows_from_the_service_what_failed() {
-    let mut world = World::new();
+    let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     world.write(&["a", "b"]);
     let decision = world.after(TIMEOUT).look();
     world.label = decision.remembered.clone();
     world.withdraw(&["a"]);
-    world.memory = Memory::default();
+    world.memory = NetworkMemory::default();
     let decision = world.after(10).look();
     assert_eq!((names(&decision), quarantined(&decision)), (vec!["a".to_owned()], vec!["net-b".to_owned()]));
     assert_eq!(decision.remembered, world.label, "nothing is written for it");
     world.label = Some("nonsense".to_owned());
-    world.memory = Memory::default();
+    world.memory = NetworkMemory::default();
     assert_eq!(world.look().memory.quarantine.len(), 0);
 }
 
 #[test]
 fn an_operator_that_starts_in_the_middle_of_a_rollout_that_hangs_ends_it() {
-    let mut world = World::new();
+    let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     world.write(&["a", "b"]);
-    world.memory = Memory::default();
+    world.memory = NetworkMemory::default();
     world.look();
     let decision = world.after(TIMEOUT).look();
     assert_eq!((names(&decision), decision.withdraws), (vec!["a".to_owned()], true));
@@ -407,10 +407,10 @@ fn an_operator_that_starts_in_the_middle_of_a_rollout_that_hangs_ends_it() {
 #[test]
 fn proxies_that_start_outside_of_a_rollout_keep_their_networks() {
     for restarted in [false, true] {
-        let mut world = World::new();
+        let mut world = NetworkScenario::new();
         world.proxies.iter_mut().for_each(|proxy| proxy.1 = "starting");
         if restarted {
-            world.memory = Memory::default();
+            world.memory = NetworkMemory::default();
         }
         for _ in 0..10 {
             assert_eq!(world.at(TIMEOUT), ["a"], "restarted: {restarted}");
@@ -420,7 +420,7 @@ fn proxies_that_start_outside_of_a_rollout_keep_their_networks() {
 
 #[test]
 fn what_somebody_takes_away_by_hand_is_put_back_at_once() {
-    let mut world = World::new();
+    let mut world = NetworkScenario::new();
     world.attach(&["a"]);
     world.declared = vec![];
     world.update = None;
@@ -430,7 +430,7 @@ fn what_somebody_takes_away_by_hand_is_put_back_at_once() {
 
 #[test]
 fn networks_that_nobody_wants_any_more_are_not_to_blame_for_a_rollout_that_hangs() {
-    let mut world = World::new();
+    let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     world.write(&["a", "b"]);
     world.wanted = vec!["a"];
@@ -440,8 +440,8 @@ fn networks_that_nobody_wants_any_more_are_not_to_blame_for_a_rollout_that_hangs
 
 #[test]
 fn a_new_service_whose_proxies_never_ran_gives_up_networks_as_well() {
-    let mut world = World::new();
-    (world.exists, world.memory) = (false, Memory::default());
+    let mut world = NetworkScenario::new();
+    (world.exists, world.memory) = (false, NetworkMemory::default());
     world.proxies.clear();
     world.wanted = vec!["a", "b"];
     assert_eq!(world.at(1), ["a", "b"]);

@@ -2,28 +2,28 @@
 
 use std::collections::BTreeSet;
 
-use super::observation::Observed;
-use super::{Input, Memory, Visits};
+use super::observation::ObservedProxies;
+use super::{NetworkInput, NetworkMemory, Visits};
 use crate::types::NetworkId;
 
 /// The name of a network, or its id if the snapshot does not know it.
-pub(super) fn name<'a>(input: &'a Input<'_>, id: &'a NetworkId) -> &'a str {
+pub(super) fn name<'a>(input: &'a NetworkInput<'_>, id: &'a NetworkId) -> &'a str {
     input.snapshot.networks.get(id).map_or(id.0.as_str(), |network| network.name.as_str())
 }
 
 /// Networks that are wanted and neither there nor known to fail.
-pub(super) fn newcomers(input: &Input<'_>, seen: &Observed<'_>, memory: &Memory) -> BTreeSet<NetworkId> {
+pub(super) fn newcomers(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory) -> BTreeSet<NetworkId> {
     let is_new = |id: &&NetworkId| !seen.declared.contains(*id) && !memory.settled.contains(*id) && !memory.quarantine.contains_key(*id);
     input.wanted.iter().filter(is_new).cloned().collect()
 }
 
 /// The teams whose routes need a network; a network that no route needs is that of nobody in particular.
-pub(super) fn teams(input: &Input<'_>, id: &NetworkId) -> BTreeSet<String> {
+pub(super) fn teams(input: &NetworkInput<'_>, id: &NetworkId) -> BTreeSet<String> {
     input.teams.get(id).filter(|teams| !teams.is_empty()).cloned().unwrap_or_else(|| BTreeSet::from([String::new()]))
 }
 
 /// Notes whose networks are attached, and whose have left: each time replaced the proxies of all.
-pub(super) fn note_teams(input: &Input<'_>, seen: &Observed<'_>, memory: &mut Memory) {
+pub(super) fn note_teams(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory) {
     let left: BTreeSet<NetworkId> = memory.declared.difference(&seen.declared).cloned().collect();
     let teams: BTreeSet<String> = left.iter().filter_map(|id| memory.teams.remove(id)).flatten().collect();
     for team in teams.into_iter().filter(|team| !team.is_empty() && seen.service.is_some()) {

@@ -14,7 +14,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use time::OffsetDateTime;
 
 use super::certificate_names::{ChannelRole, OPERATOR_NAME, is_task_name, role_name, task_name};
-use super::credentials::{KeyInHand, request};
+use super::credentials::{ChannelIdentity, request};
 use super::seal::Seals;
 use super::trust::TrustRoot;
 use crate::types::ClusterName;
@@ -163,10 +163,10 @@ impl Authority {
     }
 
     /// A key and certificate for the operator itself.
-    pub fn own(&self, now: Timestamp) -> Result<KeyInHand, AuthorityError> {
+    pub fn own(&self, now: Timestamp) -> Result<ChannelIdentity, AuthorityError> {
         let key = KeyPair::generate().map_err(|_| AuthorityError::Generate)?;
         let certificate = self.sign(vec![OPERATOR_NAME.to_owned()], &key, now).ok_or(AuthorityError::Sign)?;
-        KeyInHand::new(&key, certificate).ok_or(AuthorityError::Sign)
+        ChannelIdentity::new(&key, certificate).ok_or(AuthorityError::Sign)
     }
 
     fn sign(&self, names: Vec<String>, key: &impl PublicKeyData, now: Timestamp) -> Option<CertificateDer<'static>> {
@@ -189,7 +189,7 @@ fn moment(at: Timestamp) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(at.as_second()).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
-impl KeyInHand {
+impl ChannelIdentity {
     /// A key with a certificate straight from the authority, for tests and for those who have both.
     pub fn issued_by(authority: &Authority, role: ChannelRole, cluster: &ClusterName, task: &str, now: Timestamp) -> Option<Self> {
         let (key, request) = request().ok()?;

@@ -19,7 +19,7 @@ use super::trust::TrustRoot;
 
 /// A key with its certificate.
 #[derive(Clone)]
-pub struct KeyInHand {
+pub struct ChannelIdentity {
     certified: Arc<CertifiedKey>,
     certificate: CertificateDer<'static>,
     not_before: Timestamp,
@@ -31,13 +31,13 @@ pub struct KeyInHand {
 #[error("no key could be generated for the channel")]
 pub struct CredentialsError;
 
-impl fmt::Debug for KeyInHand {
+impl fmt::Debug for ChannelIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyInHand").field("not_after", &self.not_after).finish_non_exhaustive()
     }
 }
 
-impl KeyInHand {
+impl ChannelIdentity {
     /// A key with the certificate that was issued for it. None: they do not fit.
     pub fn new(key: &KeyPair, certificate: CertificateDer<'static>) -> Option<Self> {
         let (_, parsed) = x509_parser::parse_x509_certificate(&certificate).ok()?;
@@ -84,7 +84,7 @@ pub fn request() -> Result<(KeyPair, String), CredentialsError> {
 #[derive(Clone)]
 pub struct Credentials {
     root: TrustRoot,
-    current: watch::Sender<Option<KeyInHand>>,
+    current: watch::Sender<Option<ChannelIdentity>>,
 }
 
 impl fmt::Debug for Credentials {
@@ -105,22 +105,22 @@ impl Credentials {
     }
 
     /// The newest key, if there is one.
-    pub fn current(&self) -> Option<KeyInHand> {
+    pub fn current(&self) -> Option<ChannelIdentity> {
         self.current.borrow().clone()
     }
 
     /// The newest key, as long as its certificate is valid.
-    pub fn valid(&self, now: Timestamp) -> Option<KeyInHand> {
+    pub fn valid(&self, now: Timestamp) -> Option<ChannelIdentity> {
         self.current().filter(|key| now < key.not_after)
     }
 
     /// Takes a newer key into use.
-    pub fn replace(&self, key: KeyInHand) {
+    pub fn replace(&self, key: ChannelIdentity) {
         self.current.send_replace(Some(key));
     }
 
     /// Waits for the first key. Safe to cancel.
-    pub async fn ready(&self) -> KeyInHand {
+    pub async fn ready(&self) -> ChannelIdentity {
         let mut current = self.current.subscribe();
         loop {
             if let Some(key) = current.borrow_and_update().clone() {
@@ -139,7 +139,7 @@ impl Credentials {
 }
 
 /// Gives TLS the newest key at each handshake.
-pub(super) struct Resolver(watch::Sender<Option<KeyInHand>>);
+pub(super) struct Resolver(watch::Sender<Option<ChannelIdentity>>);
 
 impl fmt::Debug for Resolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

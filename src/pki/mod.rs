@@ -13,8 +13,8 @@ mod trust;
 
 pub use authority::{Authority, AuthorityError, CERTIFICATE_LIFETIME, RequestError};
 pub use certificate_names::{ChannelRole, OPERATOR_NAME, is_task_name, role_name, task_name};
-pub use credentials::{Credentials, CredentialsError, KeyInHand, request};
-pub use seal::{Sealed, Seals};
+pub use credentials::{ChannelIdentity, Credentials, CredentialsError, request};
+pub use seal::{SealOrigin, Seals};
 pub use signature::{Signature, Signer};
 pub use tls::{ClientAuthentication, TlsError, client_config, server_config};
 pub use trust::{NotTrusted, TrustRoot};

@@ -17,7 +17,7 @@ pub struct Seals {
 
 /// What a label says about an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sealed {
+pub enum SealOrigin {
     /// This operator created it.
     Ours,
     /// It carries no seal, or one of somebody else.
@@ -57,7 +57,7 @@ impl Seals {
     }
 
     /// What this label says about the object with these parts.
-    pub fn check(&self, parts: &[&str], label: Option<&str>) -> Sealed {
+    pub fn check(&self, parts: &[&str], label: Option<&str>) -> SealOrigin {
         let holds = match (&self.key, label) {
             (None, label) => label.is_some(),
             (Some(key), Some(label)) => {
@@ -65,7 +65,7 @@ impl Seals {
             }
             (Some(_), None) => false,
         };
-        if holds { Sealed::Ours } else { Sealed::Foreign }
+        if holds { SealOrigin::Ours } else { SealOrigin::Foreign }
     }
 }
 
@@ -84,7 +84,7 @@ mod tests {
         let now = jiff::Timestamp::now();
         let (seals, others) = (Authority::create(now).unwrap().seals(), Authority::create(now).unwrap().seals());
         let seal = seals.seal(&["secret", "dev"]).unwrap();
-        assert_eq!(seals.check(&["secret", "dev"], Some(&seal)), Sealed::Ours);
+        assert_eq!(seals.check(&["secret", "dev"], Some(&seal)), SealOrigin::Ours);
         for (parts, label) in [
             (&["secret", "prod"][..], Some(seal.as_str())),
             (&["secretdev"], Some(seal.as_str())),
@@ -92,8 +92,8 @@ mod tests {
             (&["secret", "dev"], Some("")),
             (&["secret", "dev"], None),
         ] {
-            assert_eq!(seals.check(parts, label), Sealed::Foreign, "{parts:?} {label:?}");
+            assert_eq!(seals.check(parts, label), SealOrigin::Foreign, "{parts:?} {label:?}");
         }
-        assert_eq!(others.check(&["secret", "dev"], Some(&seal)), Sealed::Foreign);
+        assert_eq!(others.check(&["secret", "dev"], Some(&seal)), SealOrigin::Foreign);
     }
 }

@@ -85,11 +85,11 @@ mod tests {
     use jiff::SignedDuration;
 
     use super::*;
-    use crate::pki::{Authority, ChannelRole, KeyInHand, role_name};
+    use crate::pki::{Authority, ChannelIdentity, ChannelRole, role_name};
     use crate::types::ClusterName;
 
     fn signer(authority: &Authority, role: ChannelRole, cluster: &ClusterName) -> Signer {
-        KeyInHand::issued_by(authority, role, cluster, "t1", Timestamp::now()).unwrap().signer()
+        ChannelIdentity::issued_by(authority, role, cluster, "t1", Timestamp::now()).unwrap().signer()
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::cluster_of::cluster_of;
-use super::references::Usage;
+use super::references::ReferencedIds;
 use super::step::{Plan, Step};
 use crate::fleet::{ROLE_FORMER_TOKEN, Role, owned_by};
 use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE};
@@ -39,7 +39,7 @@ pub fn plan_removal(instance: &str, cluster: &ClusterName, snapshot: &Snapshot) 
     let mut waiting = Vec::new();
     // Services first: what they use can go once a new look shows that nothing uses it.
     if steps.is_empty() {
-        let used = Usage::of(snapshot);
+        let used = ReferencedIds::of(snapshot);
         for config in snapshot.configs.values().filter(|config| owned(&config.labels)) {
             let step = Step::RemoveConfig { id: config.id.clone(), name: config.name.clone() };
             unless_used(&used, &config.id.0, step, &mut steps, &mut waiting);
@@ -53,7 +53,7 @@ pub fn plan_removal(instance: &str, cluster: &ClusterName, snapshot: &Snapshot) 
     Plan { instance: instance.to_owned(), cluster: cluster.to_string(), steps, waiting, findings: Vec::new(), rollouts: Vec::new() }
 }
 
-fn unless_used(used: &Usage, id: &str, step: Step, steps: &mut Vec<Step>, waiting: &mut Vec<WaitingOn>) {
+fn unless_used(used: &ReferencedIds, id: &str, step: Step, steps: &mut Vec<Step>, waiting: &mut Vec<WaitingOn>) {
     match used.user(id) {
         Some(service) => waiting.push(WaitingOn::InUse { object: step.name().to_owned(), by: format!("service {service}") }),
         None => steps.push(step),
@@ -61,7 +61,7 @@ fn unless_used(used: &Usage, id: &str, step: Step, steps: &mut Vec<Step>, waitin
 }
 
 /// The control networks that this instance made, when no other cluster of it has anything left.
-fn network(instance: &str, cluster: &ClusterName, snapshot: &Snapshot, used: &Usage) -> Vec<Step> {
+fn network(instance: &str, cluster: &ClusterName, snapshot: &Snapshot, used: &ReferencedIds) -> Vec<Step> {
     let others = leftover_clusters(instance, &BTreeSet::from([cluster.clone()]), snapshot);
     if !others.is_empty() {
         return Vec::new();

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use super::cluster_of::cluster_of;
-use super::state::Memory;
+use super::state::PlanMemory;
 use super::step::{Plan, RolloutNote, SecretContent, Step};
-use crate::fleet::{ConfigObject, Described, Fleet, Kind, Role, ServiceShape, TokenSecret};
+use crate::fleet::{ConfigObject, Fleet, ObjectKind, Role, SealedObject, ServiceShape, TokenSecret};
 use crate::protocol::container_contract::{LABEL_OWNER, LABEL_ROLE, LABEL_TOKEN_DIGEST};
 use crate::report::{Finding, FindingCode, Subject, WaitingOn};
 use crate::swarm::{Service, Snapshot};
@@ -19,7 +19,7 @@ const LABEL_ACCESS: &str = "com.docker.ucp.access.label";
 pub(super) struct Draft<'a> {
     pub(super) fleet: &'a Fleet,
     pub(super) snapshot: &'a Snapshot,
-    pub(super) memory: &'a Memory,
+    pub(super) memory: &'a PlanMemory,
     pub(super) steps: Vec<Step>,
     pub(super) waiting: Vec<WaitingOn>,
     pub(super) findings: Vec<Finding>,
@@ -29,7 +29,7 @@ pub(super) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(fleet: &'a Fleet, snapshot: &'a Snapshot, memory: &'a Memory) -> Self {
+    pub(super) fn new(fleet: &'a Fleet, snapshot: &'a Snapshot, memory: &'a PlanMemory) -> Self {
         Self {
             fleet,
             snapshot,
@@ -84,8 +84,13 @@ impl<'a> Draft<'a> {
 
     fn token(&mut self, token: &TokenSecret) {
         let name = &token.name;
-        let described =
-            |role| Described { kind: Kind::Secret, instance: &self.fleet.instance, cluster: self.fleet.cluster.as_str(), role, name };
+        let described = |role| SealedObject {
+            kind: ObjectKind::Secret,
+            instance: &self.fleet.instance,
+            cluster: self.fleet.cluster.as_str(),
+            role,
+            name,
+        };
         let role = token.labels.get(LABEL_ROLE).map_or("", String::as_str);
         let found = self.snapshot.secrets.values().find(|secret| &secret.name == name);
         match found {
@@ -148,7 +153,7 @@ impl<'a> Draft<'a> {
     /// Whether this operator created the service: only then are those of its settings believed that the document leaves out.
     pub(super) fn created_here(&self, service: &Service, role: Role) -> bool {
         let (instance, cluster) = (self.fleet.instance.as_str(), self.fleet.cluster.as_str());
-        let described = Described { kind: Kind::Service, instance, cluster, role: role.as_str(), name: &service.name };
+        let described = SealedObject { kind: ObjectKind::Service, instance, cluster, role: role.as_str(), name: &service.name };
         described.is_sealed(&self.fleet.seals, &service.labels)
     }
 

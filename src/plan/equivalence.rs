@@ -4,18 +4,18 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::fleet::Alike;
+use crate::fleet::Equivalence;
 use crate::swarm::Snapshot;
 
 /// Whether what is there means what is wanted.
-pub(super) fn alike(how: Alike, have: &Value, want: &Value, snapshot: &Snapshot) -> bool {
+pub(super) fn alike(how: Equivalence, have: &Value, want: &Value, snapshot: &Snapshot) -> bool {
     match how {
-        Alike::Contains => contains(have, want),
-        Alike::Exactly => without_empty(have) == without_empty(want),
-        Alike::Image => image_fits(have.as_str().unwrap_or(""), want.as_str().unwrap_or("")),
-        Alike::Constraints => constraints(have) == constraints(want),
-        Alike::Networks => network_ids(have, snapshot) == network_ids(want, snapshot),
-        Alike::Ports => ports(have) == ports(want),
+        Equivalence::Contains => contains(have, want),
+        Equivalence::Exactly => without_empty(have) == without_empty(want),
+        Equivalence::Image => image_fits(have.as_str().unwrap_or(""), want.as_str().unwrap_or("")),
+        Equivalence::Constraints => constraints(have) == constraints(want),
+        Equivalence::Networks => network_ids(have, snapshot) == network_ids(want, snapshot),
+        Equivalence::Ports => ports(have) == ports(want),
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::json_path::{get, strings};
-use super::references::{self, Usage};
+use super::references::{self, ReferencedIds};
 use super::step::{Plan, Step};
 use super::task_impact::{endpoint_differs, placement_differs};
 use crate::fleet::pending_name;
@@ -25,7 +25,7 @@ pub struct Violation {
 
 /// Everything that is wrong with the plan; empty for a good one.
 pub fn lint(plan: &Plan, snapshot: &Snapshot) -> Vec<Violation> {
-    let usage = Usage::of(snapshot);
+    let usage = ReferencedIds::of(snapshot);
     let mut created = BTreeSet::new();
     let mut written = BTreeSet::new();
     let mut violations = Vec::new();
@@ -76,7 +76,7 @@ fn foreign(step: &Step, instance: &str, snapshot: &Snapshot) -> Option<&'static 
 }
 
 /// Nothing that a service, its rollback or a task uses is removed, nor what this plan mounts.
-fn in_use(step: &Step, usage: &Usage, plan: &Plan, snapshot: &Snapshot) -> Option<&'static str> {
+fn in_use(step: &Step, usage: &ReferencedIds, plan: &Plan, snapshot: &Snapshot) -> Option<&'static str> {
     let id = match step {
         Step::RemoveConfig { id, .. } => &id.0,
         Step::RemoveSecret { id, .. } => &id.0,

@@ -20,7 +20,7 @@ pub(super) struct Managed(BTreeMap<String, Remembered>);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Remembered {
-    Whole(String),
+    WholeField(String),
     Entries(BTreeMap<String, String>),
 }
 
@@ -38,12 +38,12 @@ impl Managed {
 
     /// Whether the field was managed as a whole.
     pub(super) fn has(&self, field: &str) -> bool {
-        matches!(self.0.get(field), Some(Remembered::Whole(_)))
+        matches!(self.0.get(field), Some(Remembered::WholeField(_)))
     }
 
     /// Whether the field was managed with this very value.
     pub(super) fn had(&self, field: &str, value: &Value) -> bool {
-        matches!(self.0.get(field), Some(Remembered::Whole(digest)) if *digest == digits(value))
+        matches!(self.0.get(field), Some(Remembered::WholeField(digest)) if *digest == digits(value))
     }
 
     /// Whether the declaration before said the same about the field: this value, or nothing.
@@ -66,7 +66,7 @@ impl Managed {
 
     /// Remembers a field.
     pub(super) fn note(&mut self, field: &str, value: &Value) {
-        self.0.insert(field.to_owned(), Remembered::Whole(digits(value)));
+        self.0.insert(field.to_owned(), Remembered::WholeField(digits(value)));
     }
 
     /// Remembers an entry.

@@ -25,7 +25,7 @@ pub use lint::{Violation, lint};
 pub use rollout::{
     ROLLBACK_HANGS_AFTER, ROLLOUT_HOLD_MAX, ROLLOUT_IDLE_AFTER, ROLLOUT_SLOW_AFTER, ROLLOUT_STUCK_AFTER, is_short_of_tasks, wanted_tasks,
 };
-pub use state::{Attempt, Memory};
+pub use state::{Attempt, PlanMemory};
 pub use step::{Applied, Change, ChangeKind, Plan, RolloutNote, RolloutOutcome, SecretContent, Step, UpdateReason};
 pub use task_impact::{TaskEffect, task_effect, would_replace_tasks};
 
@@ -40,7 +40,7 @@ use crate::swarm::Snapshot;
 /// Steps come in the order network, secret, configs, extension, proxy, removals; a step whose spec names an object
 /// that does not exist yet comes after the step that creates it. No step touches a foreign object. A service has at
 /// most one step.
-pub fn plan(fleet: &Fleet, snapshot: &Snapshot, memory: &Memory) -> Plan {
+pub fn plan(fleet: &Fleet, snapshot: &Snapshot, memory: &PlanMemory) -> Plan {
     let mut draft = draft::Draft::new(fleet, snapshot, memory);
     draft.network();
     draft.tokens();

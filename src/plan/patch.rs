@@ -7,7 +7,7 @@ use super::equivalence::{alike, contains, network_id};
 use super::json_path::{get, set};
 use super::managed_fields::Managed;
 use super::task_impact::endpoint_differs;
-use crate::fleet::{Alike, Args, Entries, Field, FieldValue, KeyedBy, Mode, ServiceShape, Want, Whole, without_ids};
+use crate::fleet::{Args, DesiredValue, Entries, Equivalence, Field, FieldValue, KeyedBy, Mode, ServiceShape, WholeField, without_ids};
 use crate::protocol::container_contract::LABEL_MANAGED;
 use crate::swarm::{Snapshot, fitting_nodes};
 
@@ -143,10 +143,10 @@ impl<'a> Patch<'a> {
 
     /// At creation everything is said explicitly: nobody's tasks are replaced for it.
     fn preset(&mut self, field: &Field) {
-        let FieldValue::Whole(whole) = &field.value else { return };
+        let FieldValue::WholeField(whole) = &field.value else { return };
         let value = match &whole.want {
-            Want::Stated(value) | Want::Once(value) => value,
-            Want::Free => &whole.default,
+            DesiredValue::Stated(value) | DesiredValue::Once(value) => value,
+            DesiredValue::Free => &whole.default,
         };
         if value.as_array().is_none_or(|items| !items.is_empty()) {
             set(&mut self.spec, field.path, value.clone());
@@ -155,15 +155,15 @@ impl<'a> Patch<'a> {
 
     fn field(&mut self, field: &Field) {
         match &field.value {
-            FieldValue::Whole(whole) => self.whole(field, whole),
+            FieldValue::WholeField(whole) => self.whole(field, whole),
             FieldValue::Keyed(entries) => self.keyed(field, entries),
             FieldValue::Args(args) => self.args(field, args),
         }
     }
 
-    fn whole(&mut self, field: &Field, whole: &Whole) {
+    fn whole(&mut self, field: &Field, whole: &WholeField) {
         match &whole.want {
-            Want::Stated(want) => {
+            DesiredValue::Stated(want) => {
                 let remembered = whole.remembered_as.as_ref().unwrap_or(want);
                 let found = self.put(field, whole, want);
                 if let Some(found) = found.filter(|_| self.before.had(field.name, remembered)) {
@@ -171,20 +171,20 @@ impl<'a> Patch<'a> {
                 }
                 self.after.note(field.name, remembered);
             }
-            Want::Once(want) => drop(self.put(field, whole, want)),
-            Want::Free if self.before.has(field.name) => drop(self.put(field, whole, &whole.default)),
-            Want::Free => {}
+            DesiredValue::Once(want) => drop(self.put(field, whole, want)),
+            DesiredValue::Free if self.before.has(field.name) => drop(self.put(field, whole, &whole.default)),
+            DesiredValue::Free => {}
         }
     }
 
     /// Sets the field unless it means the same already; gives what was there if it had to be set.
-    fn put(&mut self, field: &Field, whole: &Whole, want: &Value) -> Option<Value> {
+    fn put(&mut self, field: &Field, whole: &WholeField, want: &Value) -> Option<Value> {
         let have = get(&self.spec, field.path).unwrap_or(&whole.absent).clone();
-        let meant = if want.is_null() { &whole.absent } else { want };
-        if alike(whole.alike, &have, meant, self.snapshot) {
+        let expected = if want.is_null() { &whole.absent } else { want };
+        if alike(whole.alike, &have, expected, self.snapshot) {
             return None;
         }
-        let value = if whole.alike == Alike::Networks { self.in_present_order(&have, want) } else { want.clone() };
+        let value = if whole.alike == Equivalence::Networks { self.in_present_order(&have, want) } else { want.clone() };
         set(&mut self.spec, field.path, value);
         Some(have)
     }
@@ -201,7 +201,7 @@ impl<'a> Patch<'a> {
     }
 
     fn keyed(&mut self, field: &Field, entries: &Entries) {
-        let mut list = Listed::read(entries.by, get(&self.spec, field.path));
+        let mut list = ListPatch::read(entries.by, get(&self.spec, field.path));
         for key in self.before.keys(field.name) {
             if !entries.entries.iter().any(|(wanted, _)| wanted == key) {
                 list.remove(key);
@@ -224,17 +224,17 @@ impl<'a> Patch<'a> {
     fn args(&mut self, field: &Field, args: &Args) {
         let have = get(&self.spec, field.path).and_then(Value::as_array).cloned().unwrap_or_default();
         let own = args.subcommand.map(Value::from);
-        let stated = args.stated.clone().map(Value::from);
-        let others = match &stated {
-            Some(Value::Array(stated)) => stated.clone(),
+        let declared = args.declared.clone().map(Value::from);
+        let others = match &declared {
+            Some(Value::Array(declared)) => declared.clone(),
             _ if self.before.has(field.name) => Vec::new(),
             _ => have[self.own_args(&have, own.as_ref())..].to_vec(),
         };
         let want: Vec<Value> = own.iter().cloned().chain(others).collect();
-        let same_document = self.before.says(SUBCOMMAND, own.as_ref()) && self.before.says(field.name, stated.as_ref());
-        let wants_nothing = own.is_none() && stated.is_none();
+        let same_document = self.before.says(SUBCOMMAND, own.as_ref()) && self.before.says(field.name, declared.as_ref());
+        let wants_nothing = own.is_none() && declared.is_none();
         own.as_ref().into_iter().for_each(|own| self.after.note(SUBCOMMAND, own));
-        stated.as_ref().into_iter().for_each(|stated| self.after.note(field.name, stated));
+        declared.as_ref().into_iter().for_each(|declared| self.after.note(field.name, declared));
         if have == want {
             return;
         }
@@ -251,13 +251,13 @@ impl<'a> Patch<'a> {
 }
 
 /// The entries of a field, in the order in which they stand there.
-struct Listed {
+struct ListPatch {
     by: KeyedBy,
     entries: Vec<(String, Value)>,
     changed: bool,
 }
 
-impl Listed {
+impl ListPatch {
     fn read(by: KeyedBy, value: Option<&Value>) -> Self {
         let entries = match value {
             Some(Value::Object(map)) => map.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::cluster_of::cluster_of;
 use super::draft::Draft;
-use super::references::{self, Usage};
+use super::references::{self, ReferencedIds};
 use super::rollout;
 use super::step::Step;
-use crate::fleet::{Described, Kind, Role, ServiceShape, whole_of};
+use crate::fleet::{ObjectKind, Role, SealedObject, ServiceShape, whole_of};
 use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
 use crate::swarm::{Config, Secret, Service};
 
@@ -60,7 +60,7 @@ impl<'a> Draft<'a> {
         if self.a_rollout_is_under_way() {
             return;
         }
-        let used = Usage::of(self.snapshot);
+        let used = ReferencedIds::of(self.snapshot);
         let planned = self.planned_ids();
         for role in [Role::Boot, Role::Live] {
             let mut unused: Vec<&Config> = self.snapshot.configs.values().filter(|config| self.owns(&config.labels, role)).collect();
@@ -80,12 +80,12 @@ impl<'a> Draft<'a> {
 
     fn sealed_here(&self, config: &Config, role: Role) -> bool {
         let (instance, cluster) = (self.fleet.instance.as_str(), self.fleet.cluster.as_str());
-        let described = Described { kind: Kind::Config, instance, cluster, role: role.as_str(), name: &config.name };
+        let described = SealedObject { kind: ObjectKind::Config, instance, cluster, role: role.as_str(), name: &config.name };
         described.is_sealed(&self.fleet.seals, &config.labels)
     }
 
     /// Removes tokens of an authority that is no more, or that no service needs any more.
-    fn sweep_tokens(&mut self, used: &Usage, planned: &BTreeSet<String>) {
+    fn sweep_tokens(&mut self, used: &ReferencedIds, planned: &BTreeSet<String>) {
         let needed = |secret: &Secret| self.fleet.tokens.iter().any(|token| token.name == secret.name);
         let ours = |secret: &Secret| {
             let labels = &secret.labels;

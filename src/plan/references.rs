@@ -12,9 +12,9 @@ use crate::swarm::{Service, Snapshot};
 const SOMEBODY: &str = "that has no labels for Swarmgate";
 
 /// Ids that are in use, each with the name of a service that uses it.
-pub(super) struct Usage(BTreeMap<String, String>);
+pub(super) struct ReferencedIds(BTreeMap<String, String>);
 
-impl Usage {
+impl ReferencedIds {
     /// Everything that services (present and previous spec) and tasks refer to.
     pub(super) fn of(snapshot: &Snapshot) -> Self {
         let mut used = BTreeMap::new();
@@ -43,7 +43,7 @@ impl Usage {
 }
 
 fn name_of(service: &Service) -> &str {
-    if crate::swarm::is_told_of(&service.labels) { &service.name } else { SOMEBODY }
+    if crate::swarm::is_disclosed(&service.labels) { &service.name } else { SOMEBODY }
 }
 
 fn note(used: &mut BTreeMap<String, String>, template: &Value, by: &str, snapshot: &Snapshot) {

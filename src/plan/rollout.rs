@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::json_path::{get, set};
-use super::state::Memory;
+use super::state::PlanMemory;
 use super::step::{RolloutNote, RolloutOutcome, UpdateReason};
 use crate::report::WaitingOn;
 use crate::swarm::{Service, Snapshot, Task, UpdateStatus, fitting_nodes, without_a_place};
@@ -53,7 +53,7 @@ pub(super) fn note(service: &Service, identity: Digest, snapshot: &Snapshot) -> 
 }
 
 /// Whether the service may be written, for this reason.
-pub(super) fn gate(service: &Service, note: &RolloutNote, reason: UpdateReason, memory: &Memory, snapshot: &Snapshot) -> Gate {
+pub(super) fn gate(service: &Service, note: &RolloutNote, reason: UpdateReason, memory: &PlanMemory, snapshot: &Snapshot) -> Gate {
     let Some(status) = &service.update_status else { return Gate::Open };
     match note.outcome {
         RolloutOutcome::Settled => Gate::Open,
@@ -80,7 +80,7 @@ fn would_spread(
     status: &UpdateStatus,
     note: &RolloutNote,
     reason: UpdateReason,
-    memory: &Memory,
+    memory: &PlanMemory,
     snapshot: &Snapshot,
 ) -> bool {
     let repeats = match status.state {
@@ -240,7 +240,7 @@ pub(super) fn words(status: &UpdateStatus) -> String {
 
 /// Whether something else is wanted so urgently, or the rollout so stuck, that it is not waited for. A rollback is only
 /// cut short for something other than what led to it.
-fn may_supersede(service: &Service, status: &UpdateStatus, note: &RolloutNote, memory: &Memory, snapshot: &Snapshot) -> bool {
+fn may_supersede(service: &Service, status: &UpdateStatus, note: &RolloutNote, memory: &PlanMemory, snapshot: &Snapshot) -> bool {
     let age = |since: Timestamp| snapshot.taken_at.duration_since(since);
     let finds_no_node =
         |task: &Task| task.state == TaskState::Pending && !task.error.is_empty() && age(task.created_at) > ROLLOUT_STUCK_AFTER;

@@ -384,7 +384,7 @@ fn ports_collide(old: &Service, shape: &ServiceShape) -> bool {
         let ports = get(spec, &["EndpointSpec", "Ports"]).and_then(Value::as_array);
         ports.into_iter().flatten().filter_map(|port| port.get("PublishedPort").and_then(Value::as_u64)).filter(|port| *port != 0).collect()
     };
-    let wanted = shape.fields.iter().find(|field| field.name == "ports").map(crate::fleet::Field::stated);
+    let wanted = shape.fields.iter().find(|field| field.name == "ports").map(crate::fleet::Field::declared_value);
     let wanted = wanted.flatten().map(|ports| published(&serde_json::json!({"EndpointSpec": {"Ports": ports}}))).unwrap_or_default();
     !published(&old.spec).is_disjoint(&wanted)
 }

@@ -24,19 +24,19 @@ const WRITES_IN_VAIN_MAX: u32 = 3;
 /// The memory of one cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Memory {
+pub struct PlanMemory {
     /// Rollouts by service name.
     pub rollouts: BTreeMap<String, Attempt>,
     /// Names that were refused as taken, and when.
     pub taken: BTreeMap<String, Timestamp>,
     /// By service, the update that the last pass made.
-    pub written: BTreeMap<String, Written>,
+    pub written: BTreeMap<String, RepeatedUpdate>,
 }
 
 /// An update that one pass after the other has made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Written {
+pub struct RepeatedUpdate {
     /// What was written.
     pub spec: Digest,
     /// How often in a row, from 1.
@@ -57,7 +57,7 @@ pub struct Attempt {
     pub failed_at: Option<Timestamp>,
 }
 
-impl Memory {
+impl PlanMemory {
     /// The memory after a plan was carried out (also an empty one: failures are noted there): `applied` says per step what became of it, `None` for a failed or skipped one.
     #[must_use]
     pub fn after(&self, plan: &Plan, applied: &[Option<Applied>], now: Timestamp) -> Self {
@@ -73,7 +73,7 @@ impl Memory {
         next
     }
 
-    fn written(&self, step: &Step) -> Option<(String, Written)> {
+    fn written(&self, step: &Step) -> Option<(String, RepeatedUpdate)> {
         let Step::UpdateService { name, spec, .. } = step else { return None };
         let mut spec = spec.clone();
         // A counter that is raised by every update.
@@ -81,7 +81,7 @@ impl Memory {
         let spec = Digest::of_json(&spec);
         let before = self.written.get(name).filter(|before| before.spec == spec);
         let times = before.map_or(1, |before| before.times.saturating_add(1));
-        Some((name.clone(), Written { spec, times }))
+        Some((name.clone(), RepeatedUpdate { spec, times }))
     }
 
     /// The service that was updated in the same way again and again although it did not become so: by a mistake of ours, or because

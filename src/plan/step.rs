@@ -25,7 +25,7 @@ pub struct Plan {
     pub waiting: Vec<WaitingOn>,
     /// What somebody should know.
     pub findings: Vec<Finding>,
-    /// What was seen of the rollouts of our services, for [`super::Memory::after`].
+    /// What was seen of the rollouts of our services, for [`super::PlanMemory::after`].
     #[serde(skip)]
     pub rollouts: Vec<RolloutNote>,
 }

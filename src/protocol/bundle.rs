@@ -235,7 +235,7 @@ pub enum BundleFault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pki::{Authority, KeyInHand};
+    use crate::pki::{Authority, ChannelIdentity};
 
     fn bundle(file: &str) -> Bundle {
         let files = BTreeMap::from([(file.to_owned(), "text".to_owned())]);
@@ -269,7 +269,7 @@ mod tests {
     fn a_generation_goes_up_and_never_so_far_that_nothing_could_follow() {
         let now = Timestamp::now();
         let (authority, dev) = (Authority::create(now).unwrap(), ClusterName::parse("dev").unwrap());
-        let signer = KeyInHand::issued_by(&authority, ChannelRole::Extension, &dev, "t1", now).unwrap().signer();
+        let signer = ChannelIdentity::issued_by(&authority, ChannelRole::Extension, &dev, "t1", now).unwrap().signer();
         let today = u64::try_from(now.as_microsecond()).unwrap();
         let usable = |generation, had| {
             bundle("nginx.conf").signed(generation, &signer, now).check_usable(&dev, EngineKind::Nginx, authority.root(), had)
@@ -283,7 +283,7 @@ mod tests {
     fn every_part_of_a_bundle_is_under_its_signature() {
         let now = Timestamp::now();
         let (authority, dev) = (Authority::create(now).unwrap(), ClusterName::parse("dev").unwrap());
-        let signer = KeyInHand::issued_by(&authority, ChannelRole::Extension, &dev, "t1", now).unwrap().signer();
+        let signer = ChannelIdentity::issued_by(&authority, ChannelRole::Extension, &dev, "t1", now).unwrap().signer();
         let good = bundle("nginx.conf").signed(7, &signer, now);
         assert_eq!(good.check_signed(&dev, authority.root()), Ok(()));
         let material = Material { secret: "s1".to_owned(), needed_by: Vec::new() };

@@ -77,7 +77,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::pki::{Authority, ChannelRole, KeyInHand};
+    use crate::pki::{Authority, ChannelIdentity, ChannelRole};
     use crate::protocol::messages::ProxyConfig;
     use crate::types::{ClusterName, Digest};
 
@@ -103,7 +103,7 @@ mod tests {
     fn the_frame_of_an_offer_is_within_what_is_counted_for_it() {
         let now = Timestamp::now();
         let (authority, dev) = (Authority::create(now).unwrap(), ClusterName::parse("dev").unwrap());
-        let signer = KeyInHand::issued_by(&authority, ChannelRole::Extension, &dev, "t1", now).unwrap().signer();
+        let signer = ChannelIdentity::issued_by(&authority, ChannelRole::Extension, &dev, "t1", now).unwrap().signer();
         let plain = bundle(10);
         let stamped = plain.clone().signed(7, &signer, now);
         let offer = ProxyConfig::new(stamped.clone(), stamped, Contents::default(), BTreeMap::new());

@@ -158,7 +158,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::pki::{Authority, ChannelRole, KeyInHand};
+    use crate::pki::{Authority, ChannelIdentity, ChannelRole};
 
     fn cluster(name: &str) -> ClusterName {
         ClusterName::parse(name).unwrap()
@@ -174,7 +174,7 @@ mod tests {
         fn new() -> Self {
             let now = Timestamp::now();
             let authority = Authority::create(now).unwrap();
-            let key = KeyInHand::issued_by(&authority, ChannelRole::Extension, &cluster("dev"), "t1", now).unwrap();
+            let key = ChannelIdentity::issued_by(&authority, ChannelRole::Extension, &cluster("dev"), "t1", now).unwrap();
             Self { root: authority.root().clone(), signer: key.signer() }
         }
 

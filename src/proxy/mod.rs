@@ -44,7 +44,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::channel::{ClientError, Confirmations, Moment};
-use crate::http_server::{Limits, serve};
+use crate::http_server::{ServerLimits, serve};
 use crate::pki::TrustRoot;
 use crate::protocol::agent_settings::AgentSettings;
 use crate::protocol::messages::{AppliedBy, EngineLoad, ProxyConfig, Refusal};
@@ -278,7 +278,7 @@ pub async fn run(options: ProxyOptions, signals: mpsc::Receiver<ProxySignal>) ->
     let health = health::router(agent.state.subscribe());
     tokio::select! {
         ended = supervisor::supervise(&agent, signals) => ended,
-        served = serve(listener.into(), None, health, Limits::default(), forever) => served.map_err(health_error),
+        served = serve(listener.into(), None, health, ServerLimits::default(), forever) => served.map_err(health_error),
         never = channel.run(&agent) => match never {},
         never = network_readiness::arrive(&agent) => match never {},
         never = dns_server::serve(options.names.as_ref(), &agent.learnt) => match never {},

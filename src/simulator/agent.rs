@@ -3,9 +3,9 @@
 use rand::Rng as _;
 use serde_json::Value;
 
-use super::model::{Desired, ImageBehaviour, Millis, NetworkBehaviour, State, Task};
+use super::model::{DesiredTaskState, ImageBehaviour, Millis, NetworkBehaviour, Task, TaskState};
 use super::spec::{self, FileKind};
-use super::world::World;
+use super::world::SimState;
 
 /// Milliseconds between "told to stop" and the signal, for tasks on networks.
 const LEAVES_NETWORKS: Millis = 2_000;
@@ -16,7 +16,7 @@ const UNHEALTHY: Millis = 3_000;
 /// Milliseconds until the allocator tries again on a full network.
 const FULL_NETWORK: Millis = 1_000;
 
-impl World {
+impl SimState {
     /// Moves all tasks on that are due; whether there was one.
     pub fn run_agents(&mut self) -> bool {
         let now = self.now;
@@ -38,9 +38,9 @@ impl World {
         let (now, version) = (self.now, self.bump());
         let Some(task) = self.tasks.get_mut(id) else { return };
         (task.start_at, task.version) = (None, version);
-        if task.desired == Desired::Ready {
-            task.desired = Desired::Running;
-            if task.state == State::Ready {
+        if task.desired == DesiredTaskState::Ready {
+            task.desired = DesiredTaskState::Running;
+            if task.state == TaskState::Ready {
                 task.due = Some(now);
             }
         }
@@ -49,28 +49,28 @@ impl World {
     fn step(&mut self, id: &str) {
         let Some(task) = self.tasks.get_mut(id) else { return };
         task.due = None;
-        if !task.desired.wanted() && task.state > State::Pending {
-            return self.end(id, State::Shutdown, "");
+        if !task.desired.wanted() && task.state > TaskState::Pending {
+            return self.end(id, TaskState::Shutdown, "");
         }
         match task.state {
-            State::New => self.allocate_task(id),
-            State::Pending => self.schedule(id),
-            State::Assigned => self.enter(id, State::Preparing, Some(100)),
-            State::Preparing => self.prepared(id),
-            State::Ready => self.start(id),
-            State::Starting => self.started(id),
-            State::Running => self.exit(id),
-            State::Complete | State::Shutdown | State::Failed | State::Rejected => {}
+            TaskState::New => self.allocate_task(id),
+            TaskState::Pending => self.schedule(id),
+            TaskState::Assigned => self.enter(id, TaskState::Preparing, Some(100)),
+            TaskState::Preparing => self.prepared(id),
+            TaskState::Ready => self.start(id),
+            TaskState::Starting => self.started(id),
+            TaskState::Running => self.exit(id),
+            TaskState::Complete | TaskState::Shutdown | TaskState::Failed | TaskState::Rejected => {}
         }
     }
 
     /// The container ends by itself.
     fn exit(&mut self, id: &str) {
         let done = self.tasks.get(id).is_some_and(|task| matches!(self.behaviour(task), ImageBehaviour::EndsAfter(_)));
-        if done { self.end(id, State::Complete, "") } else { self.end(id, State::Failed, "task: non-zero exit (1)") }
+        if done { self.end(id, TaskState::Complete, "") } else { self.end(id, TaskState::Failed, "task: non-zero exit (1)") }
     }
 
-    fn enter(&mut self, id: &str, state: State, next: Option<Millis>) {
+    fn enter(&mut self, id: &str, state: TaskState, next: Option<Millis>) {
         let (now, version) = (self.now, self.bump());
         if let Some(task) = self.tasks.get_mut(id) {
             (task.state, task.since, task.version, task.due) = (state, now, version, next.map(|d| now + d));
@@ -86,7 +86,7 @@ impl World {
             if let Some(task) = self.tasks.get_mut(id) {
                 task.addresses = addresses;
             }
-            self.enter(id, State::Pending, Some(10));
+            self.enter(id, TaskState::Pending, Some(10));
         } else if let Some(task) = self.tasks.get_mut(id) {
             // The reason is in a manager's log only.
             task.due = Some(self.now + FULL_NETWORK);
@@ -98,7 +98,7 @@ impl World {
         let (delay, version) = (self.rng.random_range(50..150), self.bump());
         let chosen = choice.is_ok();
         if chosen && self.tasks.get(id).is_some_and(|t| !t.desired.wanted()) {
-            return self.end(id, State::Shutdown, "");
+            return self.end(id, TaskState::Shutdown, "");
         }
         if let Some(task) = self.tasks.get_mut(id) {
             match choice {
@@ -109,14 +109,14 @@ impl World {
         }
         if chosen {
             self.balance(id);
-            self.enter(id, State::Assigned, Some(delay));
+            self.enter(id, TaskState::Assigned, Some(delay));
         }
     }
 
     /// Lets the scheduler look again at all tasks without a node.
     pub fn wake_pending(&mut self) {
         let now = self.now;
-        for task in self.tasks.values_mut().filter(|t| t.state == State::Pending && t.due.is_none()) {
+        for task in self.tasks.values_mut().filter(|t| t.state == TaskState::Pending && t.due.is_none()) {
             task.due = Some(now);
         }
     }
@@ -124,10 +124,10 @@ impl World {
     fn prepared(&mut self, id: &str) {
         let Some(task) = self.tasks.get(id) else { return };
         if let Some(error) = self.missing(task) {
-            return self.end(id, State::Rejected, &error);
+            return self.end(id, TaskState::Rejected, &error);
         }
-        let next = (task.desired != Desired::Ready).then_some(10);
-        self.enter(id, State::Ready, next);
+        let next = (task.desired != DesiredTaskState::Ready).then_some(10);
+        self.enter(id, TaskState::Ready, next);
     }
 
     /// What a task needs and its node cannot get.
@@ -160,7 +160,7 @@ impl World {
             ImageBehaviour::StartsSlowly(time) => time,
             _ => self.rng.random_range(600..1_200),
         };
-        self.enter(id, State::Starting, Some(time));
+        self.enter(id, TaskState::Starting, Some(time));
     }
 
     fn started(&mut self, id: &str) {
@@ -174,12 +174,12 @@ impl World {
             return;
         }
         let next = match self.behaviour(task) {
-            ImageBehaviour::NeverStarts => return self.end(id, State::Failed, "task: non-zero exit (1)"),
+            ImageBehaviour::NeverStarts => return self.end(id, TaskState::Failed, "task: non-zero exit (1)"),
             ImageBehaviour::CrashesAfter(time) | ImageBehaviour::EndsAfter(time) => Some(time),
             _ => None,
         };
         self.bind_host_ports(id);
-        self.enter(id, State::Running, next);
+        self.enter(id, TaskState::Running, next);
     }
 
     /// The engine binds each port of a container once, at the last publication that names it, and chooses numbers that
@@ -198,7 +198,7 @@ impl World {
 
     /// Tells a task to stop. Before it has a node it is gone at once; that of a global service has one from the beginning,
     /// and ends only once it would have had its turn there. On a lost node nobody hears.
-    pub fn stop(&mut self, id: &str, desired: Desired) {
+    pub fn stop(&mut self, id: &str, desired: DesiredTaskState) {
         let (now, version) = (self.now, self.bump());
         let Some(task) = self.tasks.get_mut(id) else { return };
         if !task.desired.wanted() {
@@ -208,17 +208,17 @@ impl World {
         (task.desired, task.start_at, task.version) = (desired, None, version);
         let lost = task.node.as_ref().is_some_and(|n| self.nodes.get(n).is_none_or(|n| !n.up));
         if task.node.is_none() || task.state.ended() {
-            self.end(id, State::Shutdown, "");
+            self.end(id, TaskState::Shutdown, "");
         } else if lost {
             task.due = None;
-        } else if task.state > State::Pending {
+        } else if task.state > TaskState::Pending {
             let leaving = if task.addresses.is_empty() { 0 } else { LEAVES_NETWORKS };
             task.due = Some(now + leaving + STOPS);
         }
     }
 
     /// A task ends. One that was to stop is forgotten; one that was to run is the orchestrator's to replace.
-    pub fn end(&mut self, id: &str, state: State, error: &str) {
+    pub fn end(&mut self, id: &str, state: TaskState, error: &str) {
         let Some(mut task) = self.tasks.remove(id) else { return };
         let left = std::mem::take(&mut task.addresses);
         self.release_addresses(&left);

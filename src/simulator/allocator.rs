@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::model::{Network, NetworkBehaviour, Service};
 use super::spec;
-use super::world::World;
+use super::world::SimState;
 
 /// The first port that the routing mesh chooses by itself.
 const FIRST_PORT: u64 = 30_000;
@@ -53,7 +53,7 @@ impl Network {
     }
 }
 
-impl World {
+impl SimState {
     /// Gives services what they have been waiting for; a version bump tells of it.
     pub fn allocate_services(&mut self) {
         let now = self.now;

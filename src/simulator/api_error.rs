@@ -4,12 +4,12 @@ use crate::swarm::{SwarmError, SwarmErrorKind};
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct ApiError {
     pub kind: SwarmErrorKind,
     pub message: String,
 }
 
-impl Refusal {
+impl ApiError {
     pub fn new(kind: SwarmErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into() }
     }

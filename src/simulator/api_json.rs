@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::model::{Desired, File, Millis, Network, Node, Place, Service, Shown, State, Task};
+use super::model::{CachedView, DesiredTaskState, File, Millis, Network, Node, Service, Task, TaskSlot, TaskState};
 use super::spec;
 use super::store::predefined_name;
-use super::world::World;
+use super::world::SimState;
 use crate::swarm::{NamedConfigs, OWN_CONFIG_PREFIX, OWNER_LABEL, RawSnapshot};
 
-impl World {
+impl SimState {
     /// One complete look, as the API gives it.
     pub fn look(&mut self) -> RawSnapshot {
         let release = self.docker_release;
@@ -30,7 +30,10 @@ impl World {
     }
 
     pub fn running_tasks(&mut self) -> Vec<Value> {
-        let wanted = self.tasks.values_mut().filter(|t| matches!(t.desired, Desired::Running | Desired::Complete) && !t.state.ended());
+        let wanted = self
+            .tasks
+            .values_mut()
+            .filter(|t| matches!(t.desired, DesiredTaskState::Running | DesiredTaskState::Complete) && !t.state.ended());
         wanted.map(|t| shown(t, |t| (&mut t.shown, t.version), |t| task(t, &self.networks))).collect()
     }
 
@@ -50,7 +53,7 @@ impl World {
 }
 
 /// An object as it was shown before, or written anew.
-fn shown<T>(object: &mut T, cache: impl Fn(&mut T) -> (&mut Shown, u64), write: impl FnOnce(&T) -> Value) -> Value {
+fn shown<T>(object: &mut T, cache: impl Fn(&mut T) -> (&mut CachedView, u64), write: impl FnOnce(&T) -> Value) -> Value {
     let (held, version) = cache(object);
     let mut held = std::mem::take(held);
     let value = held.at(version, || write(object));
@@ -70,7 +73,7 @@ fn task(task: &Task, networks: &BTreeMap<String, Network>) -> Value {
         "Status": status(task),
         "DesiredState": task.desired.word(),
     });
-    if let Place::Slot(slot) = task.place {
+    if let TaskSlot::Slot(slot) = task.place {
         shown["Slot"] = json!(slot);
     }
     if let Some(node) = &task.node {
@@ -85,7 +88,7 @@ fn task(task: &Task, networks: &BTreeMap<String, Network>) -> Value {
         Some(json!({"Network": {"ID": id, "Spec": spec}, "Addresses": [format!("{address}/{prefix}")]}))
     });
     // What every node has itself has a name and a driver here, an id that no list holds, and no address.
-    let predefined = spec::attached(&task.spec).filter_map(|id| Some((id, predefined_name(id)?))).filter(|_| task.state > State::New);
+    let predefined = spec::attached(&task.spec).filter_map(|id| Some((id, predefined_name(id)?))).filter(|_| task.state > TaskState::New);
     let predefined = predefined.map(|(id, name)| json!({"Network": {"ID": id, "Spec": {"Name": name}, "DriverState": {"Name": name}}}));
     let attached: Vec<Value> = attached.chain(predefined).collect();
     if !attached.is_empty() {
@@ -95,7 +98,7 @@ fn task(task: &Task, networks: &BTreeMap<String, Network>) -> Value {
 }
 
 fn time(at: Millis) -> Value {
-    json!(World::timestamp(at).to_string())
+    json!(SimState::timestamp(at).to_string())
 }
 
 fn service(service: &Service) -> Value {
@@ -137,7 +140,7 @@ fn status(task: &Task) -> Value {
     if !task.error.is_empty() {
         shown["Err"] = json!(task.error);
     }
-    if task.state == State::Running && !task.host_ports.is_empty() {
+    if task.state == TaskState::Running && !task.host_ports.is_empty() {
         let port = |(protocol, target, published): &(String, u64, u64)| json!({"Protocol": protocol, "TargetPort": target, "PublishedPort": published, "PublishMode": "host"});
         // Once for IPv4 and once for IPv6, as the engine reports them.
         shown["PortStatus"] = json!({"Ports": task.host_ports.iter().chain(&task.host_ports).map(port).collect::<Vec<_>>()});

@@ -6,19 +6,19 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::SimSwarm;
-use super::api_error::Refusal;
+use super::api_error::ApiError;
 use super::fault::{Call, FaultPoint};
 use super::model::Millis;
 use super::options::Faults;
 use super::spec;
-use super::world::World;
+use super::world::SimState;
 use super::write_log::Write;
 use crate::swarm::RawSnapshot;
 
 impl SimSwarm {
     /// The time in the simulated world.
     pub fn now(&self) -> Timestamp {
-        World::timestamp(self.world().now)
+        SimState::timestamp(self.world().now)
     }
 
     /// Lets time pass; whatever is due meanwhile happens in order.
@@ -82,7 +82,7 @@ impl SimSwarm {
     pub fn break_hints(&self) {
         for listener in self.world().listeners.drain(..) {
             // A listener that is gone needs no news.
-            let _ = listener.unbounded_send(Err(Refusal::unavailable().while_doing("follow events")));
+            let _ = listener.unbounded_send(Err(ApiError::unavailable().while_doing("follow events")));
         }
     }
 

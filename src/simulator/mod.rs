@@ -29,21 +29,21 @@ pub use model::{Availability, ImageBehaviour, NetworkBehaviour};
 pub use options::{Faults, SimOptions};
 pub use write_log::{Effect, Write};
 
-use world::World;
+use world::SimState;
 
 /// A simulated Swarm. A cheap handle: clones share one world. Its futures never wait.
 #[derive(Clone)]
 pub struct SimSwarm {
-    world: Arc<Mutex<World>>,
+    world: Arc<Mutex<SimState>>,
 }
 
 impl SimSwarm {
     /// A Swarm with ready nodes, the routing-mesh network and nothing else. Equal options give equal histories.
     pub fn new(options: SimOptions) -> Self {
-        Self { world: Arc::new(Mutex::new(World::new(options))) }
+        Self { world: Arc::new(Mutex::new(SimState::new(options))) }
     }
 
-    fn world(&self) -> MutexGuard<'_, World> {
+    fn world(&self) -> MutexGuard<'_, SimState> {
         // A panic in a test's thread must not hide the state that it wants to print.
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }

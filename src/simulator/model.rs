@@ -11,9 +11,9 @@ pub type Millis = u64;
 
 /// An object as the API last showed it. Most looks find most objects unchanged, and a copy is cheaper than a new writing.
 #[derive(Debug, Default)]
-pub struct Shown(Option<(u64, Value)>);
+pub struct CachedView(Option<(u64, Value)>);
 
-impl Shown {
+impl CachedView {
     /// The object at that version, written anew only where it has changed.
     pub fn at(&mut self, version: u64, write: impl FnOnce() -> Value) -> Value {
         match &self.0 {
@@ -26,7 +26,7 @@ impl Shown {
 /// A service.
 #[derive(Debug)]
 pub struct Service {
-    pub shown: Shown,
+    pub shown: CachedView,
     pub id: String,
     pub version: u64,
     pub created: Millis,
@@ -58,7 +58,7 @@ pub struct UpdateStatus {
 
 /// The place of a task in its service: a slot, or a node of a global service.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum TaskSlot {
     Slot(u64),
     Node(String),
 }
@@ -66,7 +66,7 @@ pub enum Place {
 /// A rolling update in progress.
 #[derive(Debug)]
 pub struct Rollout {
-    pub waiting: VecDeque<Place>,
+    pub waiting: VecDeque<TaskSlot>,
     pub active: Vec<Replacement>,
     pub total: usize,
     /// New tasks to watch, with the time since when they run.
@@ -91,7 +91,7 @@ pub struct Replacement {
 
 /// The life of a task, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
+pub enum TaskState {
     New,
     Pending,
     Assigned,
@@ -105,7 +105,7 @@ pub enum State {
     Rejected,
 }
 
-impl State {
+impl TaskState {
     pub fn word(self) -> &'static str {
         match self {
             Self::New => "new",
@@ -129,7 +129,7 @@ impl State {
 
 /// What the orchestrator wants of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Desired {
+pub enum DesiredTaskState {
     Ready,
     Running,
     /// That it runs until its work is done: a job's.
@@ -138,7 +138,7 @@ pub enum Desired {
     Remove,
 }
 
-impl Desired {
+impl DesiredTaskState {
     pub fn word(self) -> &'static str {
         match self {
             Self::Ready => "ready",
@@ -157,14 +157,14 @@ impl Desired {
 /// A task.
 #[derive(Debug)]
 pub struct Task {
-    pub shown: Shown,
+    pub shown: CachedView,
     pub id: String,
     pub version: u64,
     pub service: String,
-    pub place: Place,
+    pub place: TaskSlot,
     pub node: Option<String>,
-    pub state: State,
-    pub desired: Desired,
+    pub state: TaskState,
+    pub desired: DesiredTaskState,
     pub spec: Arc<Value>,
     pub labels: Arc<Value>,
     pub endpoint: Value,
@@ -185,7 +185,7 @@ pub struct Task {
 /// A node.
 #[derive(Debug)]
 pub struct Node {
-    pub shown: Shown,
+    pub shown: CachedView,
     pub id: String,
     pub version: u64,
     pub hostname: String,
@@ -221,7 +221,7 @@ impl Availability {
 /// A network and its addresses.
 #[derive(Debug)]
 pub struct Network {
-    pub shown: Shown,
+    pub shown: CachedView,
     pub id: String,
     pub name: String,
     pub driver: String,
@@ -259,7 +259,7 @@ pub enum NetworkBehaviour {
 /// A config or a secret.
 #[derive(Debug)]
 pub struct File {
-    pub shown: Shown,
+    pub shown: CachedView,
     pub id: String,
     pub name: String,
     pub version: u64,

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::model::{Availability, Desired, Place, Shown, State, Task};
+use super::model::{Availability, CachedView, DesiredTaskState, Task, TaskSlot, TaskState};
 use super::spec;
-use super::world::World;
+use super::world::SimState;
 
-impl World {
+impl SimState {
     /// Looks once at a service and does what is missing.
     pub fn orchestrate(&mut self, id: &str) {
         let Some(service) = self.services.get(id) else { return };
@@ -39,7 +39,7 @@ impl World {
         let lost =
             self.tasks.values().filter(|t| t.service == service && t.desired.wanted() && t.node.as_ref().is_some_and(|n| !usable(n)));
         for id in lost.map(|t| t.id.clone()).collect::<Vec<_>>() {
-            self.stop(&id, Desired::Shutdown);
+            self.stop(&id, DesiredTaskState::Shutdown);
         }
     }
 
@@ -47,33 +47,33 @@ impl World {
     fn replace_ended(&mut self, service: &str) {
         let Some(delay) = self.services.get(service).map(|s| spec::restarts(&s.template)) else { return };
         let Some(delay) = delay else { return };
-        let ended: Vec<(String, Place)> =
+        let ended: Vec<(String, TaskSlot)> =
             self.tasks.values().filter(|t| t.service == service && t.state.ended()).map(|t| (t.id.clone(), t.place.clone())).collect();
         for (id, place) in ended {
             self.tasks.remove(&id);
             if self.still_wanted(service, &place) && self.wanted_in(service, &place).is_empty() {
                 let start_at = Some(self.now + delay);
-                self.new_task(service, place, Desired::Ready, start_at);
+                self.new_task(service, place, DesiredTaskState::Ready, start_at);
             }
         }
     }
 
-    fn still_wanted(&self, service: &str, place: &Place) -> bool {
+    fn still_wanted(&self, service: &str, place: &TaskSlot) -> bool {
         let Some(service) = self.services.get(service) else { return false };
         match place {
-            Place::Slot(slot) => *slot <= spec::replicas(&service.spec),
-            Place::Node(node) => self.nodes.get(node).is_some_and(|n| self.wants_task_on(&service.id, n)),
+            TaskSlot::Slot(slot) => *slot <= spec::replicas(&service.spec),
+            TaskSlot::Node(node) => self.nodes.get(node).is_some_and(|n| self.wants_task_on(&service.id, n)),
         }
     }
 
     /// Tasks of a place that are to run.
-    pub fn wanted_in(&self, service: &str, place: &Place) -> Vec<String> {
+    pub fn wanted_in(&self, service: &str, place: &TaskSlot) -> Vec<String> {
         let here = self.tasks.values().filter(|t| t.service == service && t.place == *place && t.desired.wanted());
         here.map(|t| t.id.clone()).collect()
     }
 
     /// Places that hold a task which is to run.
-    pub fn places(&self, service: &str) -> BTreeSet<Place> {
+    pub fn places(&self, service: &str) -> BTreeSet<TaskSlot> {
         self.tasks.values().filter(|t| t.service == service && t.desired.wanted()).map(|t| t.place.clone()).collect()
     }
 
@@ -82,26 +82,26 @@ impl World {
         let surplus = slots.len().saturating_sub(usize::try_from(replicas).unwrap_or(usize::MAX));
         for place in self.least_useful(service, &slots).into_iter().take(surplus) {
             for id in self.wanted_in(service, &place) {
-                self.stop(&id, Desired::Remove);
+                self.stop(&id, DesiredTaskState::Remove);
             }
             slots.remove(&place);
         }
         let mut slot = 0;
         while u64::try_from(slots.len()).is_ok_and(|n| n < replicas) {
             slot += 1;
-            if slots.insert(Place::Slot(slot)) {
-                self.new_task(service, Place::Slot(slot), Desired::Running, None);
+            if slots.insert(TaskSlot::Slot(slot)) {
+                self.new_task(service, TaskSlot::Slot(slot), DesiredTaskState::Running, None);
             }
         }
     }
 
     /// Places in the order in which they are given up: first those whose task has no node or that have several, then those beside
     /// others of the service on their node, then those without a running task, and of equal ones the highest.
-    fn least_useful(&self, service: &str, places: &BTreeSet<Place>) -> Vec<Place> {
+    fn least_useful(&self, service: &str, places: &BTreeSet<TaskSlot>) -> Vec<TaskSlot> {
         let here =
-            |p: &Place| self.tasks.values().filter(|t| t.service == service && t.place == *p && t.desired.wanted()).collect::<Vec<_>>();
-        let mut order: Vec<(&Place, Vec<&Task>)> = places.iter().map(|place| (place, here(place))).collect();
-        order.sort_by_key(|(_, tasks)| !tasks.iter().any(|task| task.state == State::Running));
+            |p: &TaskSlot| self.tasks.values().filter(|t| t.service == service && t.place == *p && t.desired.wanted()).collect::<Vec<_>>();
+        let mut order: Vec<(&TaskSlot, Vec<&Task>)> = places.iter().map(|place| (place, here(place))).collect();
+        order.sort_by_key(|(_, tasks)| !tasks.iter().any(|task| task.state == TaskState::Running));
         let mut copies = BTreeMap::<&str, usize>::new();
         let mut indexed = Vec::new();
         for (place, tasks) in &order {
@@ -120,56 +120,56 @@ impl World {
     /// Tasks of a job are wanted until they have ended well. One that fails is followed by another; a changed spec of a job
     /// that is under way is out of what is simulated here.
     fn run_job(&mut self, id: &str, kind: spec::Kind) {
-        let failed = |t: &&Task| t.service == id && t.state.ended() && t.state != State::Complete;
+        let failed = |t: &&Task| t.service == id && t.state.ended() && t.state != TaskState::Complete;
         for task in self.tasks.values().filter(failed).map(|t| t.id.clone()).collect::<Vec<_>>() {
             self.tasks.remove(&task);
         }
         let Some((at_once, total)) = self.services.get(id).map(|service| spec::job(&service.spec)) else { return };
-        let taken: BTreeSet<Place> =
+        let taken: BTreeSet<TaskSlot> =
             self.tasks.values().filter(|t| t.service == id && t.desired.wanted()).map(|t| t.place.clone()).collect();
         let running = self.tasks.values().filter(|t| t.service == id && t.desired.wanted() && !t.state.ended()).count();
-        let places: Vec<Place> = if kind == spec::Kind::GlobalJob {
-            self.nodes.values().filter(|n| self.wants_task_on(id, n)).map(|n| Place::Node(n.id.clone())).collect()
+        let places: Vec<TaskSlot> = if kind == spec::Kind::GlobalJob {
+            self.nodes.values().filter(|n| self.wants_task_on(id, n)).map(|n| TaskSlot::Node(n.id.clone())).collect()
         } else {
-            (1..=total).map(Place::Slot).collect()
+            (1..=total).map(TaskSlot::Slot).collect()
         };
         let room = if kind == spec::Kind::GlobalJob { places.len() } else { usize::try_from(at_once).unwrap_or(usize::MAX) };
         let free = places.into_iter().filter(|place| !taken.contains(place)).take(room.saturating_sub(running));
         for place in free.collect::<Vec<_>>() {
-            self.new_task(id, place, Desired::Complete, None);
+            self.new_task(id, place, DesiredTaskState::Complete, None);
         }
     }
 
     fn cover_nodes(&mut self, service: &str) {
         let wanted: BTreeSet<String> = self.nodes.values().filter(|n| self.wants_task_on(service, n)).map(|n| n.id.clone()).collect();
         let paused = |id: &String| self.nodes.get(id).is_some_and(|n| n.up && n.availability == Availability::Pause);
-        let superfluous = self.places(service).into_iter().filter(|p| matches!(p, Place::Node(n) if !wanted.contains(n) && !paused(n)));
+        let superfluous = self.places(service).into_iter().filter(|p| matches!(p, TaskSlot::Node(n) if !wanted.contains(n) && !paused(n)));
         for place in superfluous.collect::<Vec<_>>() {
             for id in self.wanted_in(service, &place) {
-                self.stop(&id, Desired::Shutdown);
+                self.stop(&id, DesiredTaskState::Shutdown);
             }
         }
         for node in wanted {
-            let place = Place::Node(node);
+            let place = TaskSlot::Node(node);
             if self.wanted_in(service, &place).is_empty() {
-                self.new_task(service, place, Desired::Running, None);
+                self.new_task(service, place, DesiredTaskState::Running, None);
             }
         }
     }
 
     /// Makes a task from the service as it is now; its id.
-    pub fn new_task(&mut self, service: &str, place: Place, desired: Desired, start_at: Option<u64>) -> String {
+    pub fn new_task(&mut self, service: &str, place: TaskSlot, desired: DesiredTaskState, start_at: Option<u64>) -> String {
         let (id, version, now) = (self.new_id(), self.bump(), self.now);
         let Some(from) = self.services.get(service) else { return id };
         let endpoint = from.spec.get("EndpointSpec").cloned().unwrap_or(Value::Null);
         let task = Task {
-            shown: Shown::default(),
+            shown: CachedView::default(),
             id: id.clone(),
             version,
             service: service.to_owned(),
-            node: if let Place::Node(node) = &place { Some(node.clone()) } else { None },
+            node: if let TaskSlot::Node(node) = &place { Some(node.clone()) } else { None },
             place,
-            state: State::New,
+            state: TaskState::New,
             desired,
             spec: from.template.clone(),
             labels: Arc::new(from.spec.get("Labels").cloned().unwrap_or_else(|| json!({}))),
@@ -203,7 +203,7 @@ impl World {
         let misplaced: Vec<String> = misplaced.map(|t| t.id.clone()).collect();
         let detail = format!("update {}", node.hostname);
         for task in misplaced {
-            self.stop(&task, Desired::Shutdown);
+            self.stop(&task, DesiredTaskState::Shutdown);
         }
         self.dirty.extend(self.services.keys().cloned());
         self.wake_pending();

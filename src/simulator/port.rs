@@ -10,10 +10,10 @@ use rand::Rng as _;
 use serde_json::Value;
 
 use super::SimSwarm;
-use super::api_error::Refusal;
+use super::api_error::ApiError;
 use super::fault::{Call, FaultPoint};
 use super::spec::{self, FileKind};
-use super::world::World;
+use super::world::SimState;
 use super::write_log::{Effect, Write};
 use crate::swarm::{Hint, OWNER_LABEL, RawSnapshot, Swarm, SwarmError};
 use crate::types::{ConfigId, NetworkId, SecretId, ServiceId};
@@ -22,13 +22,13 @@ use crate::types::{ConfigId, NetworkId, SecretId, ServiceId};
 const PAST: usize = 4;
 
 /// What the log says of a write before it is tried.
-struct About {
+struct WriteTarget {
     target: String,
     owned: bool,
     still_needed_by: Vec<String>,
 }
 
-impl About {
+impl WriteTarget {
     fn new_object(name: &str, labels: &BTreeMap<String, String>) -> Self {
         Self { target: name.to_owned(), owned: labels.contains_key(OWNER_LABEL), still_needed_by: Vec::new() }
     }
@@ -39,22 +39,22 @@ impl SimSwarm {
     fn write<T>(
         &self,
         call: Call,
-        about: impl FnOnce(&World) -> About,
-        work: impl FnOnce(&mut World) -> Result<T, Refusal>,
+        about: impl FnOnce(&SimState) -> WriteTarget,
+        work: impl FnOnce(&mut SimState) -> Result<T, ApiError>,
     ) -> Result<T, SwarmError> {
         let world = &mut *self.world();
         let about = about(world);
         let doing = format!("{call:?} {}", about.target);
         let verdict = world.verdict(call);
         let (effect, result) = match verdict {
-            Some(FaultPoint::Before) => (Effect::FailedBefore, Err(Refusal::unavailable())),
+            Some(FaultPoint::Before) => (Effect::FailedBefore, Err(ApiError::unavailable())),
             point => match work(world) {
                 Err(refusal) => (Effect::Refused(refusal.kind), Err(refusal)),
-                Ok(_) if point.is_some() => (Effect::DoneButFailed, Err(Refusal::unavailable())),
+                Ok(_) if point.is_some() => (Effect::DoneButFailed, Err(ApiError::unavailable())),
                 Ok(done) => (Effect::Done, Ok(done)),
             },
         };
-        let (at, About { target, owned, still_needed_by }) = (World::timestamp(world.now), about);
+        let (at, WriteTarget { target, owned, still_needed_by }) = (SimState::timestamp(world.now), about);
         world.writes.push(Write { at, call, target, owned, effect, still_needed_by });
         result.map_err(|refusal| refusal.while_doing(&doing))
     }
@@ -67,7 +67,7 @@ impl SimSwarm {
         labels: &BTreeMap<String, String>,
         data: &[u8],
     ) -> Result<String, SwarmError> {
-        self.write(call, |_| About::new_object(name, labels), |w| w.create_file(kind, name, labels, data))
+        self.write(call, |_| WriteTarget::new_object(name, labels), |w| w.create_file(kind, name, labels, data))
     }
 
     fn remove_file(&self, call: Call, kind: FileKind, id: &str) -> Result<(), SwarmError> {
@@ -75,28 +75,28 @@ impl SimSwarm {
     }
 }
 
-impl World {
+impl SimState {
     fn verdict(&mut self, call: Call) -> Option<FaultPoint> {
         self.faults.verdict(call, &mut self.rng)
     }
 
-    fn about_service(&self, id: &str) -> About {
+    fn about_service(&self, id: &str) -> WriteTarget {
         let found = self.services.get(id);
         let target = found.map_or(id, |s| spec::name(&s.spec)).to_owned();
         let owned = found.is_some_and(|s| spec::labels(&s.spec).contains_key(OWNER_LABEL));
-        About { target, owned, still_needed_by: Vec::new() }
+        WriteTarget { target, owned, still_needed_by: Vec::new() }
     }
 
-    fn about_network(&self, id: &str) -> About {
+    fn about_network(&self, id: &str) -> WriteTarget {
         let found = self.networks.get(id);
         let owned = found.is_some_and(|n| n.labels.get(OWNER_LABEL).is_some());
-        About { target: found.map_or(id, |n| &n.name).to_owned(), owned, still_needed_by: Vec::new() }
+        WriteTarget { target: found.map_or(id, |n| &n.name).to_owned(), owned, still_needed_by: Vec::new() }
     }
 
-    fn about_file(&self, kind: FileKind, id: &str) -> About {
+    fn about_file(&self, kind: FileKind, id: &str) -> WriteTarget {
         let found = self.files(kind).get(id);
         let owned = found.is_some_and(|f| f.labels.contains_key(OWNER_LABEL));
-        About { target: found.map_or(id, |f| &f.name).to_owned(), owned, still_needed_by: self.needed_by(kind, id) }
+        WriteTarget { target: found.map_or(id, |f| &f.name).to_owned(), owned, still_needed_by: self.needed_by(kind, id) }
     }
 
     /// Services that could not roll back, or whose tasks could not start again, without this file.
@@ -140,7 +140,7 @@ impl Swarm for SimSwarm {
     async fn observe(&self) -> Result<RawSnapshot, SwarmError> {
         let world = &mut *self.world();
         match world.verdict(Call::Observe) {
-            Some(_) => Err(Refusal::unavailable().while_doing("list tasks")),
+            Some(_) => Err(ApiError::unavailable().while_doing("list tasks")),
             None => Ok(world.answer()),
         }
     }
@@ -148,7 +148,7 @@ impl Swarm for SimSwarm {
     async fn running_tasks(&self) -> Result<Vec<Value>, SwarmError> {
         let world = &mut *self.world();
         match world.verdict(Call::RunningTasks) {
-            Some(_) => Err(Refusal::unavailable().while_doing("list tasks")),
+            Some(_) => Err(ApiError::unavailable().while_doing("list tasks")),
             None => Ok(world.running_tasks()),
         }
     }
@@ -156,7 +156,7 @@ impl Swarm for SimSwarm {
     async fn stopping_tasks(&self) -> Result<Vec<Value>, SwarmError> {
         let world = &mut *self.world();
         match world.verdict(Call::StoppingTasks) {
-            Some(_) => Err(Refusal::unavailable().while_doing("list tasks that are told to stop")),
+            Some(_) => Err(ApiError::unavailable().while_doing("list tasks that are told to stop")),
             None => Ok(world.stopping_tasks()),
         }
     }
@@ -164,7 +164,7 @@ impl Swarm for SimSwarm {
     async fn tasks_of(&self, service: &ServiceId) -> Result<Vec<Value>, SwarmError> {
         let world = &mut *self.world();
         match world.verdict(Call::RunningTasks) {
-            Some(_) => Err(Refusal::unavailable().while_doing("list the tasks of a service")),
+            Some(_) => Err(ApiError::unavailable().while_doing("list the tasks of a service")),
             None => Ok(world.all_tasks_of(&service.0)),
         }
     }
@@ -172,7 +172,7 @@ impl Swarm for SimSwarm {
     fn hints(&self) -> BoxStream<'static, Result<Hint, SwarmError>> {
         let world = &mut *self.world();
         if world.faults.cut_off() {
-            let error = Refusal::unavailable().while_doing("follow events");
+            let error = ApiError::unavailable().while_doing("follow events");
             return stream::once(async { Err(error) }).boxed();
         }
         let (sender, receiver) = mpsc::unbounded();
@@ -181,7 +181,7 @@ impl Swarm for SimSwarm {
     }
 
     async fn create_network(&self, body: &Value) -> Result<NetworkId, SwarmError> {
-        let about = |_: &World| About::new_object(spec::name(body), &spec::labels(body));
+        let about = |_: &SimState| WriteTarget::new_object(spec::name(body), &spec::labels(body));
         self.write(Call::CreateNetwork, about, |w| w.create_network(body)).map(NetworkId)
     }
 
@@ -194,7 +194,7 @@ impl Swarm for SimSwarm {
     }
 
     async fn create_service(&self, spec: &Value) -> Result<ServiceId, SwarmError> {
-        let about = |_: &World| About::new_object(spec::name(spec), &spec::labels(spec));
+        let about = |_: &SimState| WriteTarget::new_object(spec::name(spec), &spec::labels(spec));
         self.write(Call::CreateService, about, |w| w.create_service(spec)).map(ServiceId)
     }
 

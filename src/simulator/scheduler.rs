@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{Availability, Node, Place, State, Task};
-use super::spec::{self, Constraint, Target};
-use super::world::World;
+use super::model::{Availability, Node, Task, TaskSlot, TaskState};
+use super::spec::{self, ConstraintSubject, PlacementConstraint};
+use super::world::SimState;
 
 impl Node {
     fn takes_tasks(&self) -> bool {
@@ -12,14 +12,14 @@ impl Node {
     }
 
     /// Whether it satisfies all constraints.
-    pub fn satisfies(&self, constraints: &[Constraint]) -> bool {
+    pub fn satisfies(&self, constraints: &[PlacementConstraint]) -> bool {
         let role = if self.manager { "manager" } else { "worker" };
-        let target = Target { id: &self.id, hostname: &self.hostname, role, labels: &self.labels };
+        let target = ConstraintSubject { id: &self.id, hostname: &self.hostname, role, labels: &self.labels };
         constraints.iter().all(|c| c.holds(&target))
     }
 }
 
-impl World {
+impl SimState {
     /// The node for a pending task, or Swarm's explanation.
     pub fn choose_node(&self, task: &Task) -> Result<String, String> {
         let constraints = spec::constraints(&task.spec);
@@ -38,7 +38,7 @@ impl World {
         best.map(|(_, node)| node.id.clone()).ok_or_else(|| explanation(&reasons))
     }
 
-    fn objection(&self, task: &Task, node: &Node, constraints: &[Constraint]) -> Option<&'static str> {
+    fn objection(&self, task: &Task, node: &Node, constraints: &[PlacementConstraint]) -> Option<&'static str> {
         if !node.takes_tasks() {
             return Some("not available for new tasks");
         }
@@ -49,7 +49,9 @@ impl World {
         // Who waits for a port holds none.
         let bound = |wanted: &(String, u64, u64)| {
             wanted.2 != 0
-                && here().filter(|t| t.state > State::Pending).any(|t| t.host_ports.iter().any(|p| (&p.0, p.2) == (&wanted.0, wanted.2)))
+                && here()
+                    .filter(|t| t.state > TaskState::Pending)
+                    .any(|t| t.host_ports.iter().any(|p| (&p.0, p.2) == (&wanted.0, wanted.2)))
         };
         if task.host_ports.iter().any(bound) {
             return Some("host-mode port already in use");
@@ -66,10 +68,10 @@ impl World {
     }
 }
 
-fn may_be_on(place: &Place, node: &Node) -> bool {
+fn may_be_on(place: &TaskSlot, node: &Node) -> bool {
     match place {
-        Place::Slot(_) => true,
-        Place::Node(id) => *id == node.id,
+        TaskSlot::Slot(_) => true,
+        TaskSlot::Node(id) => *id == node.id,
     }
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::api_error::Refusal;
-use super::model::{Desired, File, Service, Shown};
+use super::api_error::ApiError;
+use super::model::{CachedView, DesiredTaskState, File, Service};
 use super::spec::{self, FileKind};
-use super::world::World;
+use super::world::SimState;
 use crate::swarm::SwarmErrorKind;
 
 /// Milliseconds until the allocator has looked at a service.
@@ -24,18 +24,18 @@ pub fn predefined_name(id: &str) -> Option<&str> {
     id.strip_prefix(PREDEFINED_ID)
 }
 
-impl World {
+impl SimState {
     /// Creates a service; its id.
-    pub fn create_service(&mut self, body: &Value) -> Result<String, Refusal> {
+    pub fn create_service(&mut self, body: &Value) -> Result<String, ApiError> {
         let spec = self.accepted(body, None)?;
         let name = spec::name(&spec).to_owned();
         spec::check_service_name(&name)?;
         if self.services.values().any(|s| spec::name(&s.spec) == name) {
-            return Err(Refusal::name_taken("service", &name));
+            return Err(ApiError::name_taken("service", &name));
         }
         let (id, version) = (self.new_id(), self.bump());
         let service = Service {
-            shown: Shown::default(),
+            shown: CachedView::default(),
             id: id.clone(),
             version,
             created: self.now,
@@ -58,11 +58,11 @@ impl World {
     }
 
     /// Replaces a service's whole spec, if it is still at that version (none: whatever its version).
-    pub fn update_service(&mut self, id: &str, version: Option<u64>, body: &Value) -> Result<(), Refusal> {
-        let service = self.services.get(id).ok_or_else(|| Refusal::not_found("service", id))?;
+    pub fn update_service(&mut self, id: &str, version: Option<u64>, body: &Value) -> Result<(), ApiError> {
+        let service = self.services.get(id).ok_or_else(|| ApiError::not_found("service", id))?;
         let spec = self.accepted(body, Some(id))?;
         let unsupported =
-            |message: &str| Err(Refusal::new(SwarmErrorKind::Invalid, format!("rpc error: code = Unimplemented desc = {message}")));
+            |message: &str| Err(ApiError::new(SwarmErrorKind::Invalid, format!("rpc error: code = Unimplemented desc = {message}")));
         if spec::kind(&spec) != spec::kind(&service.spec) {
             return unsupported("service mode change is not allowed");
         }
@@ -70,7 +70,7 @@ impl World {
             return unsupported("renaming services is not supported");
         }
         if version.is_some_and(|v| v != service.version) {
-            return Err(Refusal::new(SwarmErrorKind::OutOfSequence, "rpc error: code = Unknown desc = update out of sequence"));
+            return Err(ApiError::new(SwarmErrorKind::OutOfSequence, "rpc error: code = Unknown desc = update out of sequence"));
         }
         self.cancel_rollout(id);
         self.swap_spec(id, spec);
@@ -91,42 +91,42 @@ impl World {
     }
 
     /// Removes a service at once; its tasks go after.
-    pub fn remove_service(&mut self, id: &str) -> Result<(), Refusal> {
-        let service = self.services.remove(id).ok_or_else(|| Refusal::not_found("service", id))?;
+    pub fn remove_service(&mut self, id: &str) -> Result<(), ApiError> {
+        let service = self.services.remove(id).ok_or_else(|| ApiError::not_found("service", id))?;
         self.release_vips(&service.vips);
         self.bump();
         for task in self.tasks_of(id) {
-            self.stop(&task, Desired::Remove);
+            self.stop(&task, DesiredTaskState::Remove);
         }
         self.hint("service", &format!("remove {}", spec::name(&service.spec)));
         Ok(())
     }
 
     /// Creates a config or a secret; its id.
-    pub fn create_file(&mut self, kind: FileKind, name: &str, labels: &BTreeMap<String, String>, data: &[u8]) -> Result<String, Refusal> {
+    pub fn create_file(&mut self, kind: FileKind, name: &str, labels: &BTreeMap<String, String>, data: &[u8]) -> Result<String, ApiError> {
         spec::check_file_name(name)?;
         let limit = if kind == FileKind::Config { 1_024_000 } else { 512_000 };
         if data.is_empty() || data.len() >= limit {
-            return Err(Refusal::invalid(format!("{} data must be larger than 0 and less than {limit} bytes", kind.word())));
+            return Err(ApiError::invalid(format!("{} data must be larger than 0 and less than {limit} bytes", kind.word())));
         }
         if self.files(kind).values().any(|f| f.name.eq_ignore_ascii_case(name)) {
-            return Err(Refusal::name_taken(kind.word(), name));
+            return Err(ApiError::name_taken(kind.word(), name));
         }
         let (id, version, created) = (self.new_id(), self.bump(), self.now);
-        let file = File { shown: Shown::default(), id: id.clone(), name: name.to_owned(), version, labels: labels.clone(), created };
+        let file = File { shown: CachedView::default(), id: id.clone(), name: name.to_owned(), version, labels: labels.clone(), created };
         self.files_mut(kind).insert(id.clone(), file);
         self.hint(kind.word(), &format!("create {name}"));
         Ok(id)
     }
 
     /// Removes a config or a secret that no spec refers to. Previous specs and tasks do not count, as on a real Swarm.
-    pub fn remove_file(&mut self, kind: FileKind, id: &str) -> Result<(), Refusal> {
-        let file = self.files(kind).get(id).ok_or_else(|| Refusal::not_found(kind.word(), id))?;
+    pub fn remove_file(&mut self, kind: FileKind, id: &str) -> Result<(), ApiError> {
+        let file = self.files(kind).get(id).ok_or_else(|| ApiError::not_found(kind.word(), id))?;
         let name = file.name.clone();
         let user = self.services.values().find(|s| spec::references(&s.template, kind).any(|(used, _, _)| used == id));
         if let Some(user) = user {
             let user = spec::name(&user.spec);
-            return Err(Refusal::in_use(format!("{} '{name}' is in use by the following service: {user}", kind.word())));
+            return Err(ApiError::in_use(format!("{} '{name}' is in use by the following service: {user}", kind.word())));
         }
         self.files_mut(kind).remove(id);
         self.bump();
@@ -135,12 +135,12 @@ impl World {
     }
 
     /// Creates a network; its id.
-    pub fn create_network(&mut self, body: &Value) -> Result<String, Refusal> {
+    pub fn create_network(&mut self, body: &Value) -> Result<String, ApiError> {
         let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or("");
         let (name, driver) = (text("Name").to_owned(), text("Driver").to_owned());
         spec::check_service_name(&name)?;
         if PREDEFINED.contains(&name.as_str()) || self.networks.values().any(|n| n.name == name) {
-            return Err(Refusal::new(SwarmErrorKind::NameTaken, format!("network with name {name} already exists")));
+            return Err(ApiError::new(SwarmErrorKind::NameTaken, format!("network with name {name} already exists")));
         }
         let subnet = body.pointer("/IPAM/Config/0/Subnet").and_then(Value::as_str).and_then(|s| s.parse().ok());
         let labels = body.get("Labels").filter(|l| l.is_object()).cloned().unwrap_or(json!(null));
@@ -150,8 +150,8 @@ impl World {
     }
 
     /// Removes a network that no service and no task is attached to; tasks on their way out do not count.
-    pub fn remove_network(&mut self, id: &str) -> Result<(), Refusal> {
-        let name = self.networks.get(id).ok_or_else(|| Refusal::not_found("network", id))?.name.clone();
+    pub fn remove_network(&mut self, id: &str) -> Result<(), ApiError> {
+        let name = self.networks.get(id).ok_or_else(|| ApiError::not_found("network", id))?.name.clone();
         let service = self.services.values().find(|s| spec::attached(&s.template).any(|n| n == id)).map(|s| format!("service {}", s.id));
         let task = || {
             self.tasks
@@ -160,7 +160,7 @@ impl World {
                 .map(|t| format!("task {}", t.id))
         };
         if let Some(user) = service.or_else(task) {
-            return Err(Refusal::in_use(format!("network {id} is in use by {user}")));
+            return Err(ApiError::in_use(format!("network {id} is in use by {user}")));
         }
         self.networks.remove(id);
         self.bump();
@@ -183,7 +183,7 @@ impl World {
     }
 
     /// The spec as Swarm would keep it, or why it would not.
-    fn accepted(&self, body: &Value, own: Option<&str>) -> Result<Value, Refusal> {
+    fn accepted(&self, body: &Value, own: Option<&str>) -> Result<Value, ApiError> {
         spec::check(body)?;
         let mut body = body.clone();
         self.resolve_networks(&mut body)?;
@@ -192,7 +192,7 @@ impl World {
         for kind in [FileKind::Config, FileKind::Secret] {
             for (id, name, _) in spec::references(template, kind) {
                 if self.files(kind).get(id).is_none_or(|f| f.name != name) {
-                    return Err(Refusal::invalid(format!("{} not found: {name}", kind.word())));
+                    return Err(ApiError::invalid(format!("{} not found: {name}", kind.word())));
                 }
             }
         }
@@ -201,7 +201,7 @@ impl World {
     }
 
     /// Writes ids where names stand.
-    fn resolve_networks(&self, body: &mut Value) -> Result<(), Refusal> {
+    fn resolve_networks(&self, body: &mut Value) -> Result<(), ApiError> {
         let attached = body.pointer_mut("/TaskTemplate/Networks").and_then(Value::as_array_mut);
         for attachment in attached.into_iter().flatten() {
             let target = attachment.get("Target").and_then(Value::as_str).unwrap_or("").to_owned();
@@ -213,9 +213,9 @@ impl World {
                 continue;
             }
             let found = self.networks.values().find(|n| n.id == target || n.name == target);
-            let found = found.ok_or_else(|| Refusal::not_found("network", &target))?;
+            let found = found.ok_or_else(|| ApiError::not_found("network", &target))?;
             if found.mesh {
-                return Err(Refusal::invalid(format!("Service cannot be explicitly attached to the ingress network \"{}\"", found.name)));
+                return Err(ApiError::invalid(format!("Service cannot be explicitly attached to the ingress network \"{}\"", found.name)));
             }
             attachment["Target"] = json!(found.id);
         }
@@ -223,7 +223,7 @@ impl World {
     }
 
     /// A port in the routing mesh is one service's alone; host ports may be shared, for their tasks may be on other nodes.
-    fn check_ports(&self, spec: &Value, own: Option<&str>) -> Result<(), Refusal> {
+    fn check_ports(&self, spec: &Value, own: Option<&str>) -> Result<(), ApiError> {
         let published = |spec: &Value| -> Vec<(String, u64, bool)> {
             let ports = spec.pointer("/EndpointSpec/Ports").and_then(Value::as_array).cloned().unwrap_or_default();
             let text = |p: &Value, k: &str| p.get(k).and_then(Value::as_str).unwrap_or("").to_owned();
@@ -241,7 +241,7 @@ impl World {
                 if wanted.iter().any(|(p, n, h)| *p == protocol && *n == port && !(*h && host)) {
                     let mode = if host { "a host-published" } else { "an ingress" };
                     let (name, id) = (spec::name(&other.spec), &other.id);
-                    return Err(Refusal::in_use(format!("port '{port}' is already in use by service '{name}' ({id}) as {mode} port")));
+                    return Err(ApiError::in_use(format!("port '{port}' is already in use by service '{name}' ({id}) as {mode} port")));
                 }
             }
         }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use rand::Rng as _;
 
-use super::model::{Desired, Millis, Place, Replacement, Rollout, Service, State, Task, UpdateStatus};
+use super::model::{DesiredTaskState, Millis, Replacement, Rollout, Service, Task, TaskSlot, TaskState, UpdateStatus};
 use super::spec::{self, Action, UpdateConfig};
-use super::world::World;
+use super::world::SimState;
 
 /// How long a new task waits for the old one of its place to end.
 const PATIENCE: Millis = 60_000;
@@ -27,7 +27,7 @@ impl Rollout {
     }
 }
 
-impl World {
+impl SimState {
     /// Flags services whose update goes on now.
     pub fn wake_rollouts(&mut self) {
         let now = self.now;
@@ -64,7 +64,7 @@ impl World {
             return None;
         }
         let outdated = self.tasks.values().filter(|t| t.service == id && t.desired.wanted() && self.outdated(service, t));
-        let mut places: BTreeSet<Place> = outdated.map(|t| t.place.clone()).collect();
+        let mut places: BTreeSet<TaskSlot> = outdated.map(|t| t.place.clone()).collect();
         places.extend(self.places(id).into_iter().filter(|place| self.wanted_in(id, place).len() > 1));
         if places.is_empty() {
             if matches!(state, Some("updating" | "rollback_started")) {
@@ -76,7 +76,7 @@ impl World {
             self.set_status(id, "updating", "update in progress".to_owned());
         }
         let total = places.len();
-        let waiting: VecDeque<Place> = places.into_iter().collect();
+        let waiting: VecDeque<TaskSlot> = places.into_iter().collect();
         let (next_at, failed) = (self.now, BTreeSet::new());
         Some(Rollout { waiting, active: Vec::new(), total, watched: Vec::new(), failed, next_at, ends_at: None })
     }
@@ -110,7 +110,7 @@ impl World {
             if old.is_empty() {
                 continue;
             }
-            let desired = if config.start_first { Desired::Running } else { Desired::Ready };
+            let desired = if config.start_first { DesiredTaskState::Running } else { DesiredTaskState::Ready };
             if let Some(kept) = self.up_to_date(id, &old) {
                 self.promote(&kept);
                 self.stop_all(&old.into_iter().filter(|task| *task != kept).collect::<Vec<_>>());
@@ -133,19 +133,19 @@ impl World {
         let service = self.services.get(id)?;
         let mut current = tasks.iter().filter_map(|task| self.tasks.get(task)).filter(|task| !self.outdated(service, task));
         let first = current.clone().next();
-        current.find(|task| task.desired == Desired::Running).or(first).map(|task| task.id.clone())
+        current.find(|task| task.desired == DesiredTaskState::Running).or(first).map(|task| task.id.clone())
     }
 
     /// A node changes (its networks do, whenever tasks come and go) while a task of a global service failed on it and is
     /// being rolled back: Swarm makes one more, and may tell the updater's to stop.
-    fn double_by_chance(&mut self, id: &str, place: Place, new: &str) {
+    fn double_by_chance(&mut self, id: &str, place: TaskSlot, new: &str) {
         let rate = self.faults.rates.rollback_doubled;
-        let on_port = self.tasks.get(new).is_some_and(|t| matches!(t.place, Place::Node(_)) && t.host_ports.iter().any(|p| p.2 != 0));
+        let on_port = self.tasks.get(new).is_some_and(|t| matches!(t.place, TaskSlot::Node(_)) && t.host_ports.iter().any(|p| p.2 != 0));
         let is_rollback = self.services.get(id).is_some_and(|s| s.status.as_ref().is_some_and(|u| u.state == "rollback_started"));
         if on_port && is_rollback && rate > 0.0 && self.rng.random_bool(rate.min(1.0)) {
-            self.new_task(id, place, Desired::Running, None);
+            self.new_task(id, place, DesiredTaskState::Running, None);
             if self.rng.random_bool(0.5) {
-                self.stop(new, Desired::Shutdown);
+                self.stop(new, DesiredTaskState::Shutdown);
             }
         }
     }
@@ -167,7 +167,7 @@ impl World {
             }
         }
         for (task, since) in rollout.watched.iter_mut().filter(|(_, since)| since.is_none()) {
-            *since = self.tasks.get(task).filter(|t| t.state == State::Running).map(|t| t.since);
+            *since = self.tasks.get(task).filter(|t| t.state == TaskState::Running).map(|t| t.since);
         }
         let places = self.places(id);
         rollout.waiting.retain(|place| places.contains(place));
@@ -175,7 +175,7 @@ impl World {
 
     fn stop_all(&mut self, tasks: &[String]) {
         for task in tasks {
-            self.stop(task, Desired::Shutdown);
+            self.stop(task, DesiredTaskState::Shutdown);
         }
     }
 
@@ -189,7 +189,7 @@ impl World {
             }
             return true;
         }
-        if state == State::Running {
+        if state == TaskState::Running {
             self.stop_all(&replacement.old);
             return true;
         }
@@ -197,7 +197,7 @@ impl World {
             return false;
         }
         let gone = || replacement.old.iter().all(|t| !self.tasks.contains_key(t));
-        if !config.start_first && desired == Desired::Ready && (gone() || self.now >= replacement.patient_until) {
+        if !config.start_first && desired == DesiredTaskState::Ready && (gone() || self.now >= replacement.patient_until) {
             self.promote(&replacement.new);
         }
         false

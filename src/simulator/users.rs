@@ -6,15 +6,15 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::SimSwarm;
-use super::api_error::Refusal;
-use super::model::{Availability, ImageBehaviour, NetworkBehaviour, State};
+use super::api_error::ApiError;
+use super::model::{Availability, ImageBehaviour, NetworkBehaviour, TaskState};
 use super::spec::{self, FileKind};
-use super::world::World;
+use super::world::SimState;
 use crate::swarm::SwarmError;
 use crate::types::{ConfigId, NetworkId, SecretId, ServiceId};
 
 impl SimSwarm {
-    fn by_hand<T>(&self, work: impl FnOnce(&mut World) -> Result<T, Refusal>) -> Result<T, SwarmError> {
+    fn by_hand<T>(&self, work: impl FnOnce(&mut SimState) -> Result<T, ApiError>) -> Result<T, SwarmError> {
         work(&mut self.world()).map_err(|refusal| refusal.while_doing("by hand"))
     }
 
@@ -55,7 +55,7 @@ impl SimSwarm {
     pub fn user_removes_network(&self, name: &str) -> Result<(), SwarmError> {
         self.by_hand(|w| {
             let id = w.networks.values().find(|n| n.name == name).map(|n| n.id.clone());
-            w.remove_network(&id.ok_or_else(|| Refusal::not_found("network", name))?)
+            w.remove_network(&id.ok_or_else(|| ApiError::not_found("network", name))?)
         })
     }
 
@@ -83,9 +83,9 @@ impl SimSwarm {
     pub fn kill_task(&self, service: &str) -> bool {
         let world = &mut *self.world();
         let Ok(service) = world.service_named(service) else { return false };
-        let found = world.tasks.values().find(|t| t.service == service && t.desired.wanted() && t.state == State::Running);
+        let found = world.tasks.values().find(|t| t.service == service && t.desired.wanted() && t.state == TaskState::Running);
         let Some(id) = found.map(|t| t.id.clone()) else { return false };
-        world.end(&id, State::Failed, "task: non-zero exit (137)");
+        world.end(&id, TaskState::Failed, "task: non-zero exit (137)");
         true
     }
 
@@ -141,14 +141,14 @@ impl SimSwarm {
     }
 }
 
-impl World {
-    fn service_named(&self, name: &str) -> Result<String, Refusal> {
+impl SimState {
+    fn service_named(&self, name: &str) -> Result<String, ApiError> {
         let found = self.services.values().find(|s| spec::name(&s.spec) == name);
-        found.map(|s| s.id.clone()).ok_or_else(|| Refusal::not_found("service", name))
+        found.map(|s| s.id.clone()).ok_or_else(|| ApiError::not_found("service", name))
     }
 
-    fn remove_named(&mut self, kind: FileKind, name: &str) -> Result<(), Refusal> {
+    fn remove_named(&mut self, kind: FileKind, name: &str) -> Result<(), ApiError> {
         let found = self.files(kind).values().find(|f| f.name == name).map(|f| f.id.clone());
-        self.remove_file(kind, &found.ok_or_else(|| Refusal::not_found(kind.word(), name))?)
+        self.remove_file(kind, &found.ok_or_else(|| ApiError::not_found(kind.word(), name))?)
     }
 }

@@ -12,7 +12,7 @@ use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
 
 use super::fault::FaultState;
-use super::model::{Availability, File, ImageBehaviour, Millis, Network, NetworkBehaviour, Node, Service, Shown, Task};
+use super::model::{Availability, CachedView, File, ImageBehaviour, Millis, Network, NetworkBehaviour, Node, Service, Task};
 use super::options::SimOptions;
 use super::write_log::Write;
 use crate::swarm::{Hint, RawSnapshot, SwarmError};
@@ -24,7 +24,7 @@ const BEGINNING: i64 = 1_767_225_600;
 pub type HintSender = UnboundedSender<Result<Hint, SwarmError>>;
 
 /// Everything there is.
-pub struct World {
+pub struct SimState {
     pub now: Millis,
     pub index: u64,
     pub rng: StdRng,
@@ -46,7 +46,7 @@ pub struct World {
     pub writes: Vec<Write>,
 }
 
-impl World {
+impl SimState {
     pub fn new(options: SimOptions) -> Self {
         let mut world = Self {
             now: 0,
@@ -75,7 +75,7 @@ impl World {
         for number in 1..=options.nodes {
             let last = u8::try_from(10 + number).unwrap_or(u8::MAX);
             let node = Node {
-                shown: Shown::default(),
+                shown: CachedView::default(),
                 id: self.new_id(),
                 version: self.bump(),
                 hostname: format!("node{number}"),
@@ -98,7 +98,7 @@ impl World {
         let (name, driver) = (name.to_owned(), driver.to_owned());
         let created = self.now;
         let mut network = Network {
-            shown: Shown::default(),
+            shown: CachedView::default(),
             id: id.clone(),
             name,
             driver,

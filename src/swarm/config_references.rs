@@ -35,7 +35,7 @@ type Labels = BTreeMap<String, String>;
 
 /// A service that may name a config.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Naming {
+struct ConfigReference {
     created_at: Timestamp,
     service: String,
     value: String,
@@ -43,7 +43,7 @@ struct Naming {
     stack: Option<String>,
 }
 
-impl Naming {
+impl ConfigReference {
     fn of(created_at: Timestamp, service: &str, labels: &Labels) -> Option<Self> {
         let text = |key: &str| labels.get(key).map(|value| value.trim()).filter(|value| !value.is_empty()).map(str::to_owned);
         let value = text(LABEL).filter(|value| !WORDS.contains(&value.to_ascii_lowercase().as_str()))?;
@@ -74,17 +74,17 @@ impl NamedConfigs {
     /// Those of a list of services (`GET /services`).
     pub fn in_list(services: &[Value]) -> Self {
         let labelled = services.iter().filter(|service| service.pointer("/Spec/Labels").is_some_and(|labels| labels.get(LABEL).is_some()));
-        let naming = |service| Naming::of(created_at(service), &id(service)?, &labels(service, &["Spec", "Labels"]));
+        let naming = |service| ConfigReference::of(created_at(service), &id(service)?, &labels(service, &["Spec", "Labels"]));
         Self::first(labelled.filter_map(naming).collect())
     }
 
     /// Those of a snapshot.
     pub fn of(snapshot: &Snapshot) -> Self {
-        let naming = |service: &Service| Naming::of(service.created_at, &service.id.0, &service.labels);
+        let naming = |service: &Service| ConfigReference::of(service.created_at, &service.id.0, &service.labels);
         Self::first(snapshot.services.values().filter_map(naming).collect())
     }
 
-    fn first(mut all: Vec<Naming>) -> Self {
+    fn first(mut all: Vec<ConfigReference>) -> Self {
         all.sort();
         let (mut admitted, mut of_teams) = (BTreeSet::new(), BTreeMap::<_, usize>::new());
         for naming in &all {

@@ -10,15 +10,15 @@ use crate::types::ServiceId;
 
 /// A value that is copied when it is written to, and not before.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Shared<T>(Arc<T>);
+pub struct CopyOnWrite<T>(Arc<T>);
 
-impl<T> From<T> for Shared<T> {
+impl<T> From<T> for CopyOnWrite<T> {
     fn from(value: T) -> Self {
         Self(Arc::new(value))
     }
 }
 
-impl<T> Deref for Shared<T> {
+impl<T> Deref for CopyOnWrite<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -26,7 +26,7 @@ impl<T> Deref for Shared<T> {
     }
 }
 
-impl<T: Clone> DerefMut for Shared<T> {
+impl<T: Clone> DerefMut for CopyOnWrite<T> {
     fn deref_mut(&mut self) -> &mut T {
         Arc::make_mut(&mut self.0)
     }
@@ -35,7 +35,7 @@ impl<T: Clone> DerefMut for Shared<T> {
 /// Services by id. Reads like a map; some may stand in for those of the look without a copy of all others.
 #[derive(Debug, Clone, Default)]
 pub struct Services {
-    all: Shared<BTreeMap<ServiceId, Service>>,
+    all: CopyOnWrite<BTreeMap<ServiceId, Service>>,
     /// Read in place of those of the same id in `all`; never of an id that is not there.
     instead: BTreeMap<ServiceId, Service>,
 }

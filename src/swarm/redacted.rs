@@ -83,7 +83,7 @@ const LB: &str = "com.docker.lb.";
 const OURS: &str = "swarmgate.";
 
 /// Whether a service may be named to others: it has a label for Swarmgate (however misspelt), or is one of its own.
-pub fn is_told_of(labels: &BTreeMap<String, String>) -> bool {
+pub fn is_disclosed(labels: &BTreeMap<String, String>) -> bool {
     labels.keys().any(|key| is_for_us(key))
 }
 
@@ -107,25 +107,25 @@ impl RawSnapshot {
     pub fn shareable(&self, documents: &BTreeSet<String>) -> Self {
         let services: Vec<Value> = self.services.iter().filter(|service| is_shown(service)).map(|one| kept(one, SERVICE)).collect();
         let ids: BTreeSet<&str> = services.iter().filter_map(|service| text(service, "/ID")).collect();
-        let named = Named::by(&services, documents);
-        let told = |objects: &[Value], fields: &[&str], wanted: &dyn Fn(&Value) -> bool| -> Vec<Value> {
+        let named = NamedObjects::by(&services, documents);
+        let disclosed = |objects: &[Value], fields: &[&str], wanted: &dyn Fn(&Value) -> bool| -> Vec<Value> {
             objects.iter().filter(|object| wanted(object)).map(|object| kept(object, fields)).collect()
         };
         let object = |object: &Value| is_ours(object, "/Spec/Labels") || text(object, "/Spec/Name").is_some_and(|name| named.has(name));
         let mut shared = Self {
             taken_at: self.taken_at,
-            tasks: told(&self.tasks, TASK, &|task| text(task, "/ServiceID").is_some_and(|id| ids.contains(id))),
-            nodes: told(&self.nodes, NODE, &|_| true),
-            networks: told(&self.networks, NETWORK, &|network| named.has_network(network)),
-            configs: told(&self.configs, OBJECT, &object),
-            secrets: told(&self.secrets, OBJECT, &object),
+            tasks: disclosed(&self.tasks, TASK, &|task| text(task, "/ServiceID").is_some_and(|id| ids.contains(id))),
+            nodes: disclosed(&self.nodes, NODE, &|_| true),
+            networks: disclosed(&self.networks, NETWORK, &|network| named.has_network(network)),
+            configs: disclosed(&self.configs, OBJECT, &object),
+            secrets: disclosed(&self.secrets, OBJECT, &object),
             services: Vec::new(),
         };
         let held = held_by_others(self, &ids);
         shared.networks.iter_mut().for_each(|network| write_held(network, &held));
-        let stated = stated_ports(&services);
-        let others = others(&self.services, &stated);
-        shared.tasks.extend(others_tasks(&self.tasks, &ids, &stated));
+        let shown_ports = ports_of(&services);
+        let others = others(&self.services, &shown_ports);
+        shared.tasks.extend(others_tasks(&self.tasks, &ids, &shown_ports));
         shared.services = services.into_iter().chain(others).collect();
         let of_containers = shared.services.iter_mut().filter_map(|service| service.pointer_mut("/Spec/TaskTemplate/ContainerSpec/Labels"));
         of_containers.for_each(|labels| keep_labels(labels, &[LB]));
@@ -158,12 +158,12 @@ fn is_ours(object: &Value, labels: &str) -> bool {
 }
 
 /// What labels and documents name, and the networks that services which are shown are on (ids, or names on old services).
-struct Named {
+struct NamedObjects {
     names: BTreeSet<String>,
     networks: BTreeSet<String>,
 }
 
-impl Named {
+impl NamedObjects {
     fn by(services: &[Value], documents: &BTreeSet<String>) -> Self {
         let list = |service: &Value, pointer: &str| service.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
         let attached = services.iter().flat_map(|service| {
@@ -202,7 +202,7 @@ fn named_in_labels(service: &Value) -> Vec<String> {
 
 /// The ports outside that shown services publish; and those of their labels, because a service on its nodes' own network publishes
 /// nothing and listens there.
-fn stated_ports(shown: &[Value]) -> BTreeSet<u64> {
+fn ports_of(shown: &[Value]) -> BTreeSet<u64> {
     let labelled = |service: &Value| {
         let port = labels_of(service)?.iter().find(|(key, _)| begins(key, &["com.docker.lb.port"]))?.1;
         port.as_str()?.trim().parse::<u64>().ok()
@@ -221,10 +221,10 @@ fn published_ports(service: &Value, modes: &[&str]) -> BTreeSet<u64> {
 
 /// All services that are not shown, as one without a name, for the one thing of theirs that routes depend on: a port that
 /// one service publishes on its nodes (or listens at there) and another one publishes, too, may be either's.
-fn others(all: &[Value], stated: &BTreeSet<u64>) -> Option<Value> {
+fn others(all: &[Value], shown_ports: &BTreeSet<u64>) -> Option<Value> {
     let taken = |mode: &'static str| {
         let ports = all.iter().filter(|service| !is_shown(service)).flat_map(move |service| published_ports(service, &[mode]));
-        let taken: BTreeSet<u64> = ports.filter(|port| stated.contains(port)).collect();
+        let taken: BTreeSet<u64> = ports.filter(|port| shown_ports.contains(port)).collect();
         taken.into_iter().map(move |port| published(port, mode))
     };
     let list: Vec<Value> = taken("host").chain(taken("ingress")).collect();
@@ -232,11 +232,11 @@ fn others(all: &[Value], stated: &BTreeSet<u64>) -> Option<Value> {
 }
 
 /// Where tasks of services that are not shown have such ports.
-fn others_tasks(all: &[Value], shown: &BTreeSet<&str>, stated: &BTreeSet<u64>) -> Vec<Value> {
+fn others_tasks(all: &[Value], shown: &BTreeSet<&str>, shown_ports: &BTreeSet<u64>) -> Vec<Value> {
     let mut taken = BTreeSet::new();
     for task in all.iter().filter(|task| text(task, "/ServiceID").is_none_or(|id| !shown.contains(id))) {
         let ports = task.pointer("/Status/PortStatus/Ports").and_then(Value::as_array).into_iter().flatten();
-        let ports = ports.filter_map(|port| port.get("PublishedPort")?.as_u64()).filter(|port| stated.contains(port));
+        let ports = ports.filter_map(|port| port.get("PublishedPort")?.as_u64()).filter(|port| shown_ports.contains(port));
         taken.extend(ports.filter_map(|port| Some((text(task, "/NodeID")?, port))));
     }
     let task = |(at, (node, port)): (usize, (&str, u64))| {
@@ -255,11 +255,11 @@ fn published(port: u64, mode: &str) -> Value {
 
 /// How many addresses on each network those have who are not told of, and on which nodes: whether there is room for the
 /// proxies depends on it. Of services that are left out nothing else is told.
-fn held_by_others(snapshot: &RawSnapshot, told: &BTreeSet<&str>) -> BTreeMap<String, (u64, BTreeSet<String>)> {
+fn held_by_others(snapshot: &RawSnapshot, disclosed: &BTreeSet<&str>) -> BTreeMap<String, (u64, BTreeSet<String>)> {
     let mut held = BTreeMap::<String, (u64, BTreeSet<String>)>::new();
     let list = |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
-    let is_told = |object: &Value, pointer: &str| text(object, pointer).is_some_and(|id| told.contains(id));
-    for task in snapshot.tasks.iter().filter(|task| !is_told(task, "/ServiceID")) {
+    let is_known = |object: &Value, pointer: &str| text(object, pointer).is_some_and(|id| disclosed.contains(id));
+    for task in snapshot.tasks.iter().filter(|task| !is_known(task, "/ServiceID")) {
         for attachment in list(task, "/NetworksAttachments") {
             let Some(network) = text(&attachment, "/Network/ID") else { continue };
             let (addresses, nodes) = held.entry(network.to_owned()).or_default();
@@ -267,7 +267,7 @@ fn held_by_others(snapshot: &RawSnapshot, told: &BTreeSet<&str>) -> BTreeMap<Str
             nodes.extend(text(task, "/NodeID").map(str::to_owned));
         }
     }
-    for service in snapshot.services.iter().filter(|service| !is_told(service, "/ID")) {
+    for service in snapshot.services.iter().filter(|service| !is_known(service, "/ID")) {
         for address in list(service, "/Endpoint/VirtualIPs") {
             let Some(network) = text(&address, "/NetworkID") else { continue };
             held.entry(network.to_owned()).or_default().0 += 1;

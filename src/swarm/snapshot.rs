@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::copy_on_write::{Services, Shared};
+use super::copy_on_write::{CopyOnWrite, Services};
 use super::model::{Config, Network, Node, Secret, Task};
 use crate::types::{ConfigId, NetworkId, NodeId, SecretId, TaskId};
 
@@ -40,20 +40,20 @@ pub struct Snapshot {
     /// All services, ours and others'.
     pub services: Services,
     /// All tasks that are wanted: desired state running, or complete for those of jobs that have not ended.
-    pub tasks: Shared<BTreeMap<TaskId, Task>>,
+    pub tasks: CopyOnWrite<BTreeMap<TaskId, Task>>,
     /// Tasks that are told to stop and have not ended, where somebody asked for them: no pass does.
-    pub stopping: Shared<BTreeMap<TaskId, Task>>,
+    pub stopping: CopyOnWrite<BTreeMap<TaskId, Task>>,
     /// All nodes.
-    pub nodes: Shared<BTreeMap<NodeId, Node>>,
+    pub nodes: CopyOnWrite<BTreeMap<NodeId, Node>>,
     /// All networks of Swarm scope.
-    pub networks: Shared<BTreeMap<NetworkId, Network>>,
+    pub networks: CopyOnWrite<BTreeMap<NetworkId, Network>>,
     /// The subnets of `docker_gwbridge`, over which containers on overlays reach everything else, on the manager that answered.
     /// Every node chooses its own, most often the same; what the other nodes have, no API of a manager tells.
     pub gateway_bridge: Vec<IpNet>,
     /// Metadata of config objects with an owner label and a name of ours, and of those that labels name as a CA.
-    pub configs: Shared<BTreeMap<ConfigId, Config>>,
+    pub configs: CopyOnWrite<BTreeMap<ConfigId, Config>>,
     /// Metadata of all secrets.
-    pub secrets: Shared<BTreeMap<SecretId, Secret>>,
+    pub secrets: CopyOnWrite<BTreeMap<SecretId, Secret>>,
 }
 
 /// An answer that cannot be part of a snapshot.

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use jiff::Timestamp;
 use swarmgate::channel::{Moment, Received};
-use swarmgate::controller::context::Line;
+use swarmgate::controller::context::ExtensionChannel;
 use swarmgate::pki::ChannelRole;
 use swarmgate::protocol::Admission;
 use swarmgate::protocol::container_contract::{LABEL_CLUSTER, LABEL_ROLE, LABEL_TOKEN_DIGEST};
@@ -17,7 +17,7 @@ use swarmgate::types::{ClusterName, SecretId};
 
 /// The operator's end of the channel. Dies with the operator.
 #[derive(Default)]
-pub struct TestLine {
+pub struct TestChannel {
     inner: Mutex<BTreeMap<ClusterName, Entry>>,
 }
 
@@ -28,7 +28,7 @@ struct Entry {
     report: Option<Received>,
 }
 
-impl Line for TestLine {
+impl ExtensionChannel for TestChannel {
     fn publish(&self, cluster: &ClusterName, desired: Desired, admission: Admission, _: Moment) {
         let mut inner = self.lock();
         let entry = inner.entry(cluster.clone()).or_default();
@@ -47,7 +47,7 @@ impl Line for TestLine {
     }
 }
 
-impl TestLine {
+impl TestChannel {
     /// What is published for every cluster.
     pub fn published(&self) -> BTreeMap<ClusterName, Desired> {
         self.lock().iter().filter_map(|(name, entry)| Some((name.clone(), entry.desired.clone()?))).collect()

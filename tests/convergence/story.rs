@@ -8,11 +8,11 @@ use futures::FutureExt as _;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use swarmgate::channel::Moment;
-use swarmgate::controller::context::{Surroundings, Tokens};
+use swarmgate::controller::context::{Context, Tokens};
 use swarmgate::controller::instance;
-use swarmgate::controller::label_damping::Damping;
-use swarmgate::controller::reconcile::{Job, Memory, Verdict, pass};
-use swarmgate::controller::snapshot_cache::Sighted;
+use swarmgate::controller::label_damping::LabelDamping;
+use swarmgate::controller::reconcile::{ClusterMemory, PassRequest, PassResult, pass};
+use swarmgate::controller::snapshot_cache::ObservedSnapshot;
 use swarmgate::declaration::Declared;
 use swarmgate::intent::documents::read_documents;
 use swarmgate::pki::Authority;
@@ -23,7 +23,7 @@ use swarmgate::simulator::{Faults, SimOptions, SimSwarm};
 use swarmgate::swarm::{Snapshot, Swarm as _};
 use swarmgate::types::{ClusterName, Port};
 
-use crate::channel::TestLine;
+use crate::channel::TestChannel;
 use crate::documents::{Document, NAMES, files};
 use crate::{oracle, people};
 
@@ -64,21 +64,21 @@ enum Kind {
 
 /// The operator's own state: what is gone when it dies.
 struct Operator {
-    around: Surroundings,
-    line: Arc<TestLine>,
+    context: Context,
+    extensions: Arc<TestChannel>,
     declared: Declared,
-    memories: BTreeMap<ClusterName, Memory>,
-    damping: Damping,
+    memories: BTreeMap<ClusterName, ClusterMemory>,
+    damping: LabelDamping,
 }
 
 impl Operator {
     fn start(swarm: &SimSwarm, documents: &[Document], channel: ChannelMode) -> Self {
-        let line = Arc::new(TestLine::default());
+        let extensions = Arc::new(TestChannel::default());
         let authority = authority();
         let seals = authority.seals();
-        let around = Surroundings {
+        let context = Context {
             swarm: Arc::new(swarm.clone()),
-            line: line.clone(),
+            extensions: extensions.clone(),
             instance: "swarmgate".to_owned(),
             own_service: None,
             channel,
@@ -87,14 +87,14 @@ impl Operator {
             writes: Arc::default(),
         };
         let declared = Declared::default().after(read_documents(&files(documents)));
-        Self { around, line, declared, memories: BTreeMap::new(), damping: Damping::default() }
+        Self { context, extensions, declared, memories: BTreeMap::new(), damping: LabelDamping::default() }
     }
 
-    fn one_pass(&mut self, name: &ClusterName, may_write: bool, seen: Result<Sighted, String>, swarm: &SimSwarm) -> Verdict {
-        let job = Job { name: name.clone(), declared: self.declared.clusters.get(name).cloned(), may_write, now: swarm.now() };
+    fn one_pass(&mut self, name: &ClusterName, may_write: bool, seen: Result<ObservedSnapshot, String>, swarm: &SimSwarm) -> PassResult {
+        let request = PassRequest { name: name.clone(), declared: self.declared.clusters.get(name).cloned(), may_write, now: swarm.now() };
         let memory = self.memories.entry(name.clone()).or_default();
-        let verdict = pass(&self.around, &job, seen, memory).now_or_never().unwrap();
-        if verdict == Verdict::Gone {
+        let verdict = pass(&self.context, &request, seen, memory).now_or_never().unwrap();
+        if verdict == PassResult::Gone {
             self.memories.remove(name);
         }
         verdict
@@ -157,7 +157,7 @@ impl Story {
 
     /// What is published for the one cluster.
     pub fn published(&self) -> Desired {
-        self.operator.line.published().into_values().next().unwrap()
+        self.operator.extensions.published().into_values().next().unwrap()
     }
 
     /// The operator dies and is back, and knows what the Swarm shows. Nothing is left to do by that.
@@ -248,7 +248,7 @@ impl Story {
     }
 
     fn extensions_report(&self) {
-        self.operator.line.extensions_report(&self.truth(), self.swarm.now());
+        self.operator.extensions.extensions_report(&self.truth(), self.swarm.now());
     }
 
     /// The Swarm as it is.
@@ -257,7 +257,7 @@ impl Story {
     }
 
     /// One look at the Swarm and a pass for each cluster, with everything that must hold. Gives the verdicts.
-    fn round(&mut self, writing: f64) -> Vec<(ClusterName, Verdict)> {
+    fn round(&mut self, writing: f64) -> Vec<(ClusterName, PassResult)> {
         let seen = self.look();
         let leftover = match &seen {
             Ok(seen) => instance::take("swarmgate", &self.operator.declared, &seen.snapshot).leftover,
@@ -274,15 +274,15 @@ impl Story {
         verdicts
     }
 
-    fn look(&mut self) -> Result<Sighted, String> {
+    fn look(&mut self) -> Result<ObservedSnapshot, String> {
         let raw = self.swarm.observe().now_or_never().unwrap().map_err(|error| error.to_string())?;
         let snapshot = Snapshot::from_raw(&raw).map(Arc::new).map_err(|error| error.to_string())?;
         let Operator { damping, declared, .. } = &mut self.operator;
-        Ok(Sighted::after(damping, declared, snapshot, self.swarm.now(), Moment::now()))
+        Ok(ObservedSnapshot::after(damping, declared, snapshot, self.swarm.now(), Moment::now()))
     }
 
-    fn checked_pass(&mut self, name: &ClusterName, may_write: bool, seen: &Result<Sighted, String>) -> Verdict {
-        let before = self.operator.line.published();
+    fn checked_pass(&mut self, name: &ClusterName, may_write: bool, seen: &Result<ObservedSnapshot, String>) -> PassResult {
+        let before = self.operator.extensions.published();
         let verdict = self.operator.one_pass(name, may_write, seen.clone(), &self.swarm);
         let writes = self.swarm.take_writes();
         self.say(|| {
@@ -299,7 +299,7 @@ impl Story {
 
     /// What is published after a pass: unchanged when the Swarm could not be read, and complete otherwise.
     fn check_published(&self, name: &ClusterName, before: &BTreeMap<ClusterName, Desired>, seen: Option<&Snapshot>, wrote: bool) {
-        let after = self.operator.line.published();
+        let after = self.operator.extensions.published();
         let others = |all: &BTreeMap<ClusterName, Desired>| {
             all.iter().filter(|(other, _)| *other != name).map(|(n, d)| (n.clone(), d.clone())).collect::<Vec<_>>()
         };
@@ -361,14 +361,14 @@ impl Story {
         self.swarm.advance(Duration::from_secs(if at < 60 { 1 } else { seconds }));
         self.extensions_report();
         let verdicts = self.round(1.0);
-        verdicts.iter().all(|(_, verdict)| *verdict == Verdict::Still) && self.obstacles().is_empty()
+        verdicts.iter().all(|(_, verdict)| *verdict == PassResult::Still) && self.obstacles().is_empty()
     }
 
     fn still_round(&mut self, pause: Duration) {
         self.swarm.advance(pause);
         self.extensions_report();
         for (name, verdict) in self.round(1.0) {
-            assert_eq!(verdict, Verdict::Still, "{name} is not still in a still world:\n{}", self.obstacles());
+            assert_eq!(verdict, PassResult::Still, "{name} is not still in a still world:\n{}", self.obstacles());
         }
     }
 

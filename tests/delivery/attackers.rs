@@ -16,7 +16,8 @@ use hyper_util::rt::TokioExecutor;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use swarmgate::pki::{
-    Authority, ChannelRole, ClientAuthentication, Credentials, KeyInHand, OPERATOR_NAME, client_config, request, role_name, server_config,
+    Authority, ChannelIdentity, ChannelRole, ClientAuthentication, Credentials, OPERATOR_NAME, client_config, request, role_name,
+    server_config,
 };
 use swarmgate::protocol::messages::{Bundle, CertificateRequest, ExtensionReport, WIRE_VERSION};
 use swarmgate::types::{ClusterName, Digest};
@@ -34,7 +35,7 @@ const HOST: &str = "app.example.org";
 fn somebody(stage: &Stage, server: &str, certificate: Option<(ChannelRole, &ClusterName, &str)>) -> Client {
     let credentials = Credentials::new(stage.authority().root().clone());
     if let Some((role, cluster, task)) = certificate {
-        credentials.replace(KeyInHand::issued_by(stage.authority(), role, cluster, task, Timestamp::now()).unwrap());
+        credentials.replace(ChannelIdentity::issued_by(stage.authority(), role, cluster, task, Timestamp::now()).unwrap());
     }
     let tls = client_config(&credentials, server, certificate.is_some()).unwrap();
     let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_http1().build();
@@ -366,7 +367,7 @@ async fn no_proxy_runs_an_old_bundle_or_one_that_its_extension_has_not_signed() 
     // A snapshot from before what this node has run, genuine as it is, and forged ones that claim to be newer.
     let other = Authority::create(Timestamp::now()).unwrap();
     let by = |authority: &Authority, role, of: &ClusterName| {
-        let key = KeyInHand::issued_by(authority, role, of, "t1", Timestamp::now()).unwrap();
+        let key = ChannelIdentity::issued_by(authority, role, of, "t1", Timestamp::now()).unwrap();
         old.clone().signed(u64::MAX, &key.signer(), Timestamp::now())
     };
     let forged = [

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use serde_json::json;
 use swarmgate::channel::{Hub, Moment, Received};
-use swarmgate::controller::context::{Line, Surroundings};
-use swarmgate::controller::label_damping::Damping;
-use swarmgate::controller::reconcile::{Job, Memory, pass};
-use swarmgate::controller::snapshot_cache::Sighted;
+use swarmgate::controller::context::{Context, ExtensionChannel};
+use swarmgate::controller::label_damping::LabelDamping;
+use swarmgate::controller::reconcile::{ClusterMemory, PassRequest, pass};
+use swarmgate::controller::snapshot_cache::ObservedSnapshot;
 use swarmgate::declaration::Declared;
 use swarmgate::intent::documents::{SourceFile, read_documents};
 use swarmgate::protocol::messages::{Desired, Peers};
@@ -38,9 +38,9 @@ struct StageLine {
     admission: Admission,
 }
 
-impl Line for StageLine {
-    fn publish(&self, cluster: &ClusterName, desired: Desired, _: Admission, looked: Moment) {
-        self.hub.publish(cluster, desired, self.admission.clone(), looked);
+impl ExtensionChannel for StageLine {
+    fn publish(&self, cluster: &ClusterName, desired: Desired, _: Admission, observed_at: Moment) {
+        self.hub.publish(cluster, desired, self.admission.clone(), observed_at);
     }
     fn admit(&self, cluster: &ClusterName, _: Admission) {
         self.hub.admit(cluster, self.admission.clone());
@@ -99,15 +99,15 @@ fn publish(swarm: &SimSwarm, name: &str, target: &str) {
 }
 
 /// Passes again and again, as an operator has them whose Swarm sends events all the time.
-async fn operate(around: Surroundings, swarm: SimSwarm, declared: Declared, stop: CancellationToken) {
-    let (name, mut memory, mut damping) = (cluster(), Memory::default(), Damping::default());
+async fn operate(context: Context, swarm: SimSwarm, declared: Declared, stop: CancellationToken) {
+    let (name, mut memory, mut damping) = (cluster(), ClusterMemory::default(), LabelDamping::default());
     while !stop.is_cancelled() {
-        let looked = Moment::now();
+        let observed_at = Moment::now();
         let snapshot = Snapshot::from_raw(&swarm.observe().await.unwrap()).map(Arc::new).map_err(|error| error.to_string());
         let now = jiff::Timestamp::now();
-        let sighted = snapshot.map(|snapshot| Sighted::after(&mut damping, &declared, snapshot, now, looked));
-        let job = Job { declared: declared.clusters.get(&name).cloned(), name: name.clone(), may_write: false, now };
-        pass(&around, &job, sighted, &mut memory).await;
+        let observed = snapshot.map(|snapshot| ObservedSnapshot::after(&mut damping, &declared, snapshot, now, observed_at));
+        let request = PassRequest { declared: declared.clusters.get(&name).cloned(), name: name.clone(), may_write: false, now };
+        pass(&context, &request, observed, &mut memory).await;
         tokio::time::sleep(PASSES).await;
     }
 }
@@ -163,10 +163,10 @@ async fn beside_a_flapping_neighbour(burst: u32) -> Option<(Told, Told)> {
     publish(&swarm, "calm", "before.test");
     publish(&swarm, "flappy", "before.test");
     let (extension, proxy) = (stage.extension(), stage.proxy());
-    let (line, seals) = (StageLine { hub: stage.hub(), admission: admission() }, stage.authority().seals());
-    let around = Surroundings {
+    let (extensions, seals) = (StageLine { hub: stage.hub(), admission: admission() }, stage.authority().seals());
+    let context = Context {
         swarm: Arc::new(swarm.clone()),
-        line: Arc::new(line),
+        extensions: Arc::new(extensions),
         instance: "swarmgate".to_owned(),
         own_service: None,
         channel: ChannelMode::Overlay { network: "control".to_owned(), encrypted: false, operator_url: stage.operator_url() },
@@ -175,7 +175,7 @@ async fn beside_a_flapping_neighbour(burst: u32) -> Option<(Told, Told)> {
         writes: Arc::default(),
     };
     let stop = CancellationToken::new();
-    let operator = tokio::spawn(operate(around, swarm.clone(), document(&stage, burst), stop.clone()));
+    let operator = tokio::spawn(operate(context, swarm.clone(), document(&stage, burst), stop.clone()));
     until_redirected(&stage, "calm", "before.test").await;
     let alone = changes(&stage, &swarm, "alone").await;
     let flapping = tokio::spawn(flap(swarm.clone(), stop.clone()));

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use swarmgate::channel::Hub;
 use swarmgate::extension::{self, ExtensionOptions};
-use swarmgate::pki::{Authority, ChannelRole, KeyInHand};
+use swarmgate::pki::{Authority, ChannelIdentity, ChannelRole};
 use swarmgate::protocol::messages::{Bundle, Delivery, Desired, ExtensionReport, Peers};
 use swarmgate::protocol::{Bootstrap, bootstrap};
 use swarmgate::proxy::{self, Follow, NameServer, ProxyError, ProxyOptions, ProxySignal};
@@ -135,7 +135,7 @@ impl Stage {
     /// What an extension of the cluster signs, with this number.
     pub fn signed(&self, bundle: Bundle, generation: u64) -> Bundle {
         let now = Timestamp::now();
-        let key = KeyInHand::issued_by(&self.authority, ChannelRole::Extension, &cluster(), "other", now).unwrap();
+        let key = ChannelIdentity::issued_by(&self.authority, ChannelRole::Extension, &cluster(), "other", now).unwrap();
         bundle.signed(generation, &key.signer(), now)
     }
 

@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::routing::{get, post};
 use jiff::Timestamp;
 use swarmgate::channel::serve;
-use swarmgate::pki::{ChannelRole, ClientAuthentication, Credentials, KeyInHand, server_config};
+use swarmgate::pki::{ChannelIdentity, ChannelRole, ClientAuthentication, Credentials, server_config};
 use swarmgate::protocol::messages::{ActivityKind, ProxyReport};
 use swarmgate::protocol::size_limits::MESSAGE_BYTES_MAX;
 use swarmgate::route::Part;
@@ -77,7 +77,7 @@ async fn a_proxy_that_says_nothing_any_more_is_missed_within_ten_seconds() {
 /// Somebody who has the extension's certificate, offers more than anybody reads, and hears what proxies say.
 async fn oversized_extension(stage: &Stage, heard: Arc<Mutex<Vec<ProxyReport>>>, stop: CancellationToken) -> String {
     let credentials = Credentials::new(stage.authority().root().clone());
-    let key = KeyInHand::issued_by(stage.authority(), ChannelRole::Extension, &cluster(), "extension", Timestamp::now()).unwrap();
+    let key = ChannelIdentity::issued_by(stage.authority(), ChannelRole::Extension, &cluster(), "extension", Timestamp::now()).unwrap();
     credentials.replace(key);
     let tls = server_config(&credentials, ClientAuthentication::Required).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use swarmgate::fleet::{ShapeInput, shape};
 use swarmgate::intent::cluster::Cluster;
 use swarmgate::pki::Seals;
-use swarmgate::plan::{Memory, Plan, Step, lint, pending_name, plan};
+use swarmgate::plan::{Plan, PlanMemory, Step, lint, pending_name, plan};
 use swarmgate::protocol::ChannelMode;
 use swarmgate::protocol::container_contract::{LABEL_OWNER, LABEL_SEAL, LABEL_TOKEN_DIGEST};
 use swarmgate::render::{Purpose, render};
@@ -42,7 +42,7 @@ pub fn plan_for(cluster: &Cluster, snapshot: &Snapshot) -> Plan {
         seals: &Seals::believing(Digest::of_bytes(b"the authority of all cases")),
         now: snapshot.taken_at,
     });
-    let plan = plan(&fleet, &ours, &Memory::default());
+    let plan = plan(&fleet, &ours, &PlanMemory::default());
     assert_eq!(lint(&plan, &ours), [], "{plan}");
     plan
 }

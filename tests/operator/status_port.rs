@@ -16,7 +16,7 @@ use super::*;
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 /// Tests ask over loopback, so they are strangers only where loopback is none.
-fn for_strangers(settings: &mut Settings) {
+fn for_strangers(settings: &mut OperatorOptions) {
     settings.status.access.token = Some(Digest::of_bytes(TOKEN.as_bytes()));
     settings.status.access.trust_loopback = false;
 }

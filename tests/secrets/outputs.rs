@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::{Value, json};
 use swarmgate::api::page;
 use swarmgate::channel::Received;
-use swarmgate::controller::status::{Seen, after_pass};
+use swarmgate::controller::status::{StatusInput, after_pass};
 use swarmgate::declaration::DeclaredCluster;
 use swarmgate::explain::{Request, Sources, explain, explain_service};
 use swarmgate::intent::cluster::Cluster;
@@ -87,7 +87,7 @@ impl Site {
         .await;
         let mut outputs = of_report(&report);
         outputs.push(Output::new("volume", volume));
-        let seen = Seen {
+        let seen = StatusInput {
             too_large: None,
             instance: "swarmgate",
             declared: &DeclaredCluster { generation: 1, in_force: None, label: None, accepted: true },
@@ -97,7 +97,7 @@ impl Site {
             report: Some(&Received { report, at: jiff::Timestamp::now() }),
             plan: &nothing_to_do(),
             translation: &translation,
-            networks: &swarmgate::networks::Decision::default(),
+            networks: &swarmgate::networks::NetworkDecision::default(),
             failure: None,
             now: jiff::Timestamp::now(),
         };
@@ -192,7 +192,7 @@ fn json(value: &impl serde::Serialize) -> Vec<u8> {
 }
 
 /// What people are shown.
-fn of_status(seen: &Seen<'_>, cluster: &Cluster, snapshot: &Snapshot) -> Vec<Output> {
+fn of_status(seen: &StatusInput<'_>, cluster: &Cluster, snapshot: &Snapshot) -> Vec<Output> {
     let status = StatusReport {
         api_version: "swarmgate/v1".to_owned(),
         generated_at: seen.now,

@@ -11,14 +11,14 @@ use crate::types::{HostPattern, NetworkId, TaskId};
 /// 222 updates a minute.
 const FLAP: SignedDuration = SignedDuration::from_millis(270);
 
-struct World {
+struct DampingScenario {
     snapshot: Snapshot,
-    damping: Damping,
+    damping: LabelDamping,
     limits: LabelUpdates,
     now: Timestamp,
 }
 
-impl World {
+impl DampingScenario {
     fn new(services: &[&str]) -> Self {
         let raw = serde_json::from_value(serde_json::json!({
             "takenAt": "2026-01-01T12:00:00Z", "services": [], "tasks": [], "nodes": [], "configs": [], "secrets": [],
@@ -26,7 +26,7 @@ impl World {
         }));
         let snapshot = Snapshot::from_raw(&raw.unwrap()).unwrap();
         let now = snapshot.taken_at;
-        let mut world = Self { snapshot, damping: Damping::default(), limits: Limits::default().label_updates, now };
+        let mut world = Self { snapshot, damping: LabelDamping::default(), limits: Limits::default().label_updates, now };
         for name in services {
             world.create(name, 1);
         }
@@ -112,7 +112,7 @@ impl World {
 
 #[test]
 fn who_changes_labels_now_and_then_never_waits() {
-    let mut world = World::new(&["a"]);
+    let mut world = DampingScenario::new(&["a"]);
     // Twenty at once, and six a minute for an hour.
     assert_eq!(world.flap("a", 20).len(), 21);
     world.after_secs(240);
@@ -125,7 +125,7 @@ fn who_changes_labels_now_and_then_never_waits() {
 
 #[test]
 fn a_service_that_flaps_keeps_what_was_settled_and_disturbs_nobody() {
-    let mut world = World::new(&["a", "b"]);
+    let mut world = DampingScenario::new(&["a", "b"]);
     world.after_secs(60);
     let published = world.flap("a", 222);
     assert!(published.len() <= 22, "{} changes of the table", published.len());
@@ -143,7 +143,7 @@ fn a_service_that_flaps_keeps_what_was_settled_and_disturbs_nobody() {
 }
 
 /// What is told of one service that flaps: how bad it is, and what counts.
-fn check_told(world: &World, severity: Severity, counts: &str) {
+fn check_told(world: &DampingScenario, severity: Severity, counts: &str) {
     let told = world.told();
     assert_eq!(told.iter().map(|finding| finding.severity).collect::<Vec<_>>(), [severity], "{told:?}");
     assert!(told[0].message.contains(&format!("Z {counts}, until they have not changed for")), "{}", told[0].message);
@@ -153,11 +153,11 @@ fn check_told(world: &World, severity: Severity, counts: &str) {
 fn that_nothing_of_a_service_is_published_is_an_error() {
     // Without settled labels, or with such as publish nothing.
     for labels in [[("hosts", None), ("port", None)], [("hosts", Some("a.test")), ("port", Some("none"))]] {
-        let mut world = World::new(&["a"]);
+        let mut world = DampingScenario::new(&["a"]);
         for (label, value) in labels {
             world.label("a", label, value);
         }
-        world.damping = Damping::default();
+        world.damping = LabelDamping::default();
         world.pass();
         world.after_secs(60);
         world.label("a", "port", Some("80"));
@@ -165,7 +165,7 @@ fn that_nothing_of_a_service_is_published_is_an_error() {
         assert_eq!(world.pass(), [""; 0]);
         check_told(&world, Severity::Error, "nothing of it is published");
     }
-    let mut world = World::new(&["a"]);
+    let mut world = DampingScenario::new(&["a"]);
     world.after_secs(60);
     world.flap("a", 60);
     check_told(&world, Severity::Warning, "the last settled ones count");
@@ -183,7 +183,7 @@ fn that_nothing_of_a_service_is_published_is_an_error() {
 
 #[test]
 fn it_counts_again_once_it_is_calm_and_waits_longer_each_time() {
-    let mut world = World::new(&["a"]);
+    let mut world = DampingScenario::new(&["a"]);
     world.after_secs(60);
     for (round, expected) in [10, 20, 40, 80, 160, 300, 300].into_iter().enumerate() {
         world.flap("a", 400);
@@ -201,7 +201,7 @@ fn it_counts_again_once_it_is_calm_and_waits_longer_each_time() {
 
 #[test]
 fn endpoints_are_never_held() {
-    let mut world = World::new(&["a"]);
+    let mut world = DampingScenario::new(&["a"]);
     world.after_secs(60);
     world.flap("a", 100);
     assert!(!world.told().is_empty());
@@ -232,7 +232,7 @@ fn endpoints_are_never_held() {
 #[test]
 fn who_takes_the_labels_off_is_closed_at_once_and_stays_so_until_it_is_calm() {
     for gone in [false, true] {
-        let mut world = World::new(&["a", "b"]);
+        let mut world = DampingScenario::new(&["a", "b"]);
         world.after_secs(60);
         world.flap("a", 100);
         if gone {
@@ -258,7 +258,7 @@ fn who_takes_the_labels_off_is_closed_at_once_and_stays_so_until_it_is_calm() {
 
 #[test]
 fn a_label_that_closes_counts_at_once_and_until_it_is_calm() {
-    let mut world = World::new(&["a", "b"]);
+    let mut world = DampingScenario::new(&["a", "b"]);
     world.after_secs(60);
     world.flap("a", 100);
     assert!(!world.is_closed("a"));
@@ -280,7 +280,7 @@ fn a_label_that_closes_counts_at_once_and_until_it_is_calm() {
 
 #[test]
 fn services_that_are_made_and_removed_again_and_again_are_held_as_well() {
-    let mut world = World::new(&["b"]);
+    let mut world = DampingScenario::new(&["b"]);
     let mut published = Vec::new();
     for incarnation in 0..100 {
         world.create("a", incarnation);
@@ -295,7 +295,7 @@ fn services_that_are_made_and_removed_again_and_again_are_held_as_well() {
 
 #[test]
 fn labels_of_other_programs_are_no_changes() {
-    let mut world = World::new(&["a"]);
+    let mut world = DampingScenario::new(&["a"]);
     for number in 0..200 {
         world.service("a").labels.insert("org.example.build".to_owned(), number.to_string());
         world.after(FLAP);
@@ -307,10 +307,10 @@ fn labels_of_other_programs_are_no_changes() {
 
 #[test]
 fn after_a_restart_what_is_found_counts_and_flapping_is_found_again() {
-    let mut world = World::new(&["a"]);
+    let mut world = DampingScenario::new(&["a"]);
     world.after_secs(60);
     world.flap("a", 101);
-    world.damping = Damping::default();
+    world.damping = LabelDamping::default();
     assert_eq!(world.pass(), ["a2.test"]);
     let published = world.flap("a", 222);
     assert!(published.len() <= 22 && !world.told().is_empty(), "{}", published.len());
@@ -318,7 +318,7 @@ fn after_a_restart_what_is_found_counts_and_flapping_is_found_again() {
 
 #[test]
 fn what_is_gone_is_forgotten() {
-    let mut world = World::new(&[]);
+    let mut world = DampingScenario::new(&[]);
     for number in 0..100 {
         world.create(&format!("s{number}"), 0);
         world.after(FLAP);
@@ -326,14 +326,14 @@ fn what_is_gone_is_forgotten() {
     world.snapshot.services.clear();
     world.after(FLAP);
     world.after(FORGIVEN_AFTER);
-    assert_eq!(world.damping, Damping::default());
+    assert_eq!(world.damping, LabelDamping::default());
 }
 
 /// A service that goes from one cluster to another and back is held as one: it is never published by both, and the stricter
 /// cluster's limit is not worn off by changes in the other.
 #[test]
 fn a_service_that_flaps_between_clusters_counts_in_one_of_them() {
-    let mut world = World::new(&["a"]);
+    let mut world = DampingScenario::new(&["a"]);
     world.after_secs(60);
     let generous = LabelUpdates { burst: 100_000, per_minute: 100_000 };
     let mut changes = 0;
@@ -347,7 +347,7 @@ fn a_service_that_flaps_between_clusters_counts_in_one_of_them() {
         let limits = |service: &Service| Some(if service.labels.contains_key(&label_key("service_cluster")) { generous } else { strict });
         world.damping.observe(limits, &world.snapshot, world.now);
         let counts = world.damping.held().applied_to(&world.snapshot);
-        changes += usize::from(world.damping.held() == Held::default());
+        changes += usize::from(world.damping.held() == HeldLabels::default());
         if time > 50 {
             assert!(is_claimed_by(&cluster_named("dev"), counts.services.values().next().unwrap()), "as it was settled");
         }
@@ -357,7 +357,7 @@ fn a_service_that_flaps_between_clusters_counts_in_one_of_them() {
 
 #[test]
 fn whoever_asks_is_told_what_the_labels_say_now_and_when_that_counts() {
-    let mut world = World::new(&["a", "b"]);
+    let mut world = DampingScenario::new(&["a", "b"]);
     world.after_secs(60);
     world.flap("a", 101);
     let held = world.damping.held().held_back(&world.snapshot);
@@ -366,5 +366,5 @@ fn whoever_asks_is_told_what_the_labels_say_now_and_when_that_counts() {
     assert_eq!(back.until, world.now + CALM_FIRST);
     assert_eq!(vec![back.finding.clone()], world.told());
     assert_eq!(world.after_secs(10), ["a2.test", "b.test"], "and then it does");
-    assert_eq!(world.damping.held(), Held::default());
+    assert_eq!(world.damping.held(), HeldLabels::default());
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Seen;
+use super::StatusInput;
 use crate::protocol::messages::{Doubt, DoubtKind, MaterialReport, MaterialState};
 use crate::report::{Finding, FindingCode, RouteReport, RouteState, Subject, TlsState};
 use crate::route::{Backend, MaterialRef, RouteTable, TlsBinding, Verification};
@@ -45,7 +45,7 @@ impl Label {
 }
 
 /// Completes what routes tell about their TLS.
-pub fn annotate(seen: &Seen<'_>, routes: &mut [RouteReport]) {
+pub fn annotate(seen: &StatusInput<'_>, routes: &mut [RouteReport]) {
     let (pairs, authorities) = (pairs(seen), Authorities::of(seen));
     let bindings: BTreeMap<HostKey, &TlsBinding> = seen.desired.table.bindings().collect();
     for route in routes {
@@ -61,7 +61,7 @@ pub fn annotate(seen: &Seen<'_>, routes: &mut [RouteReport]) {
 }
 
 /// Everything that somebody should know about the material.
-pub fn findings(seen: &Seen<'_>) -> Vec<Finding> {
+pub fn findings(seen: &StatusInput<'_>) -> Vec<Finding> {
     let table = &seen.desired.table;
     let mut hosts = BTreeMap::<&TlsBinding, Vec<HostKey>>::new();
     for (host, binding) in table.bindings() {
@@ -95,7 +95,7 @@ struct Authorities<'a> {
 }
 
 impl<'a> Authorities<'a> {
-    fn of(seen: &Seen<'a>) -> Self {
+    fn of(seen: &StatusInput<'a>) -> Self {
         // What is told of the system's roots is where they should be.
         let is_of_roots = |report: &&MaterialReport| report.certificate.starts_with('/');
         let all = || reports(seen).iter().filter(|report| report.key.is_none());
@@ -111,7 +111,7 @@ impl<'a> Authorities<'a> {
     }
 }
 
-fn reports<'a>(seen: &Seen<'a>) -> &'a [MaterialReport] {
+fn reports<'a>(seen: &StatusInput<'a>) -> &'a [MaterialReport] {
     seen.report.map_or(&[], |received| &received.report.material)
 }
 
@@ -121,7 +121,7 @@ type Object<'a> = (&'a str, Option<&'a str>);
 /// What the extension said about certificates, by certificate and key.
 type Pairs<'a> = BTreeMap<[Object<'a>; 2], &'a MaterialReport>;
 
-fn pairs<'a>(seen: &Seen<'a>) -> Pairs<'a> {
+fn pairs<'a>(seen: &StatusInput<'a>) -> Pairs<'a> {
     let key = |report: &'a MaterialReport| Some((report.key.as_deref()?, report.key_id.as_deref()));
     reports(seen).iter().filter_map(|report| Some(([certificate(report), key(report)?], report))).collect()
 }
@@ -152,12 +152,12 @@ fn tls_state(state: MaterialState) -> TlsState {
     }
 }
 
-fn about_pair(seen: &Seen<'_>, pairs: &Pairs<'_>, binding: &TlsBinding, hosts: &[HostKey]) -> Vec<Finding> {
+fn about_pair(seen: &StatusInput<'_>, pairs: &Pairs<'_>, binding: &TlsBinding, hosts: &[HostKey]) -> Vec<Finding> {
     let Some(report) = pairs.get(&objects(binding)) else { return Vec::new() };
     let of_key = matches!(report.state, MaterialState::NotAKey | MaterialState::Mismatch) && binding.key.is_some();
     let (label, named) = if of_key { (Label::Key, binding.key_object()) } else { (Label::Certificate, &binding.certificate) };
     let object = named.name.as_str();
-    let said = |hosts: &[HostKey]| -> Vec<Said> {
+    let said = |hosts: &[HostKey]| -> Vec<CertificateFinding> {
         let hosts_shown = shown(hosts);
         if report.state != MaterialState::Good {
             return broken(report, object, &format!("not published by TLS: {hosts_shown}")).into_iter().collect();
@@ -171,15 +171,15 @@ fn about_pair(seen: &Seen<'_>, pairs: &Pairs<'_>, binding: &TlsBinding, hosts: &
     }
     let authors = hosts_by_author(seen, hosts, label, named);
     let told = authors.iter().flat_map(|(author, hosts)| said(hosts).into_iter().map(move |said| (author, said)));
-    told.flat_map(|(author, said)| said.told_to(seen, author.as_slice(), label, object)).collect()
+    told.flat_map(|(author, said)| said.for_services(seen, author.as_slice(), label, object)).collect()
 }
 
-fn about_authorities(seen: &Seen<'_>, table: &RouteTable) -> Vec<Finding> {
+fn about_authorities(seen: &StatusInput<'_>, table: &RouteTable) -> Vec<Finding> {
     let authorities = Authorities::of(seen);
     table.backends().flat_map(|backend| about_authority(seen, &authorities, backend)).collect()
 }
 
-fn about_authority<'a>(seen: &Seen<'_>, authorities: &Authorities<'a>, backend: &'a Backend) -> Vec<Finding> {
+fn about_authority<'a>(seen: &StatusInput<'_>, authorities: &Authorities<'a>, backend: &'a Backend) -> Vec<Finding> {
     let Some(verification) = &backend.protocol.tls else { return Vec::new() };
     let Some(report) = authorities.report_on(verification) else { return Vec::new() };
     let named = if let Verification::Authority(authority) = verification { Some(authority) } else { None };
@@ -193,20 +193,20 @@ fn about_authority<'a>(seen: &Seen<'_>, authorities: &Authorities<'a>, backend: 
     let Some(said) = said else { return Vec::new() };
     let services = backend.services.iter().map(|service| service.name.as_str()).collect();
     let authors = authors(seen, &services, |service| named.is_none_or(|named| names(seen, service, Label::Authority, named)));
-    said.told_to(seen, &authors, Label::Authority, shown_name)
+    said.for_services(seen, &authors, Label::Authority, shown_name)
 }
 
 /// A finding that lacks only those whom it is for.
-struct Said {
+struct CertificateFinding {
     code: FindingCode,
     message: String,
     /// What helps, where that is not what the catalogue says.
     remedy: Option<&'static str>,
 }
 
-impl Said {
+impl CertificateFinding {
     /// To every service that named the object; to the cluster when none of them is found any more.
-    fn told_to(&self, seen: &Seen<'_>, authors: &[String], label: Label, object: &str) -> Vec<Finding> {
+    fn for_services(&self, seen: &StatusInput<'_>, authors: &[String], label: Label, object: &str) -> Vec<Finding> {
         let about = |subject| Finding::new(self.code, subject, self.message.clone()).with_own_remedy(self.remedy).at(label.key(), object);
         if authors.is_empty() {
             return vec![about(Subject::Cluster(seen.cluster.name.to_string()))];
@@ -215,7 +215,7 @@ impl Said {
     }
 }
 
-fn broken(report: &MaterialReport, object: &str, follows: &str) -> Option<Said> {
+fn broken(report: &MaterialReport, object: &str, follows: &str) -> Option<CertificateFinding> {
     let (code, what) = match report.state {
         MaterialState::Good | MaterialState::Awaited | MaterialState::Missing => return None,
         MaterialState::NotACertificate => (FindingCode::NotACertificate, "cannot be used as a certificate"),
@@ -226,37 +226,37 @@ fn broken(report: &MaterialReport, object: &str, follows: &str) -> Option<Said> 
         MaterialState::HoldsKey => (FindingCode::AuthorityHoldsKey, "should hold the certificates of a CA and nothing of it is used"),
     };
     let message = format!("{object} {what}: {}; {follows}", report.words);
-    Some(Said { code, message, remedy: None })
+    Some(CertificateFinding { code, message, remedy: None })
 }
 
-fn no_roots(follows: &str) -> Said {
+fn no_roots(follows: &str) -> CertificateFinding {
     let message = format!("the image of extension and proxies has no root certificates: {follows}");
     let remedy = "Add the package ca-certificates to the image, or name a secret with the CA's certificates.";
-    Said { code: FindingCode::NotACertificate, message, remedy: Some(remedy) }
+    CertificateFinding { code: FindingCode::NotACertificate, message, remedy: Some(remedy) }
 }
 
-fn expires_soon(now: Timestamp, report: &MaterialReport, object: &str, concerned: &str) -> Option<Said> {
+fn expires_soon(now: Timestamp, report: &MaterialReport, object: &str, concerned: &str) -> Option<CertificateFinding> {
     let not_after = report.not_after.filter(|not_after| not_after.duration_since(now) <= WARNS_AHEAD)?;
     let message = format!("the certificate in {object} expires on {}: then {concerned} will fail", not_after.strftime("%Y-%m-%d"));
-    Some(Said { code: FindingCode::CertificateExpires, message, remedy: None })
+    Some(CertificateFinding { code: FindingCode::CertificateExpires, message, remedy: None })
 }
 
 /// What is used and clients refuse all the same.
-fn doubted(report: &MaterialReport, object: &str, concerned: &str) -> Vec<Said> {
+fn doubted(report: &MaterialReport, object: &str, concerned: &str) -> Vec<CertificateFinding> {
     let of = |kinds: &[DoubtKind]| {
         let doubts: Vec<&Doubt> = report.doubts.iter().filter(|doubt| kinds.contains(&doubt.kind)).collect();
         (!doubts.is_empty()).then(|| few(doubts.into_iter().map(|doubt| doubt.words.clone())))
     };
     let said = |code, words: String| {
         let message = format!("the certificate in {object} is used, but browsers refuse it: {words}; concerned: {concerned}");
-        Said { code, message, remedy: None }
+        CertificateFinding { code, message, remedy: None }
     };
     let kind = of(&[DoubtKind::Key, DoubtKind::Signature]).map(|words| said(FindingCode::CertificateUnsupported, words));
     let chain = of(&[DoubtKind::Chain]).map(|words| said(FindingCode::CertificateChainInvalid, words));
     kind.into_iter().chain(chain).collect()
 }
 
-fn other_names(report: &MaterialReport, object: &str, hosts: &[HostKey]) -> Option<Said> {
+fn other_names(report: &MaterialReport, object: &str, hosts: &[HostKey]) -> Option<CertificateFinding> {
     let is_stranger = |host: &&HostKey| host.pattern().is_some_and(|host| !covers(&report.names, host));
     let strangers: Vec<HostKey> = hosts.iter().filter(is_stranger).cloned().collect();
     // Of the names that were left out nobody knows whether they cover a host.
@@ -265,7 +265,7 @@ fn other_names(report: &MaterialReport, object: &str, hosts: &[HostKey]) -> Opti
     }
     let names = if report.names.is_empty() { "no host".to_owned() } else { few(report.names.iter().cloned()) };
     let message = format!("the certificate in {object} is for {names}: browsers refuse it for {}", shown(&strangers));
-    Some(Said { code: FindingCode::CertificateNameMismatch, message, remedy: None })
+    Some(CertificateFinding { code: FindingCode::CertificateNameMismatch, message, remedy: None })
 }
 
 /// Whether browsers accept a certificate with these names for every host that the pattern stands for.
@@ -277,7 +277,12 @@ fn covers(names: &[String], host: &HostPattern) -> bool {
 
 /// The services that name the object in this label, each with the hosts behind which it stands: nobody is told of another's
 /// host. Hosts without such a service are the cluster's.
-fn hosts_by_author(seen: &Seen<'_>, hosts: &[HostKey], label: Label, object: &MaterialRef) -> BTreeMap<Option<String>, Vec<HostKey>> {
+fn hosts_by_author(
+    seen: &StatusInput<'_>,
+    hosts: &[HostKey],
+    label: Label,
+    object: &MaterialRef,
+) -> BTreeMap<Option<String>, Vec<HostKey>> {
     let mut behind = BTreeMap::<&HostKey, BTreeSet<&str>>::new();
     for route in &seen.translation.routes {
         behind.entry(&route.host).or_default().extend(route.services.iter().map(|service| service.service.as_str()));
@@ -299,13 +304,13 @@ fn hosts_by_author(seen: &Seen<'_>, hosts: &[HostKey], label: Label, object: &Ma
     by_author
 }
 
-fn authors(seen: &Seen<'_>, services: &BTreeSet<&str>, wrote: impl Fn(&Service) -> bool) -> Vec<String> {
+fn authors(seen: &StatusInput<'_>, services: &BTreeSet<&str>, wrote: impl Fn(&Service) -> bool) -> Vec<String> {
     let among = seen.snapshot.services.values().filter(|service| services.contains(service.name.as_str()) && wrote(service));
     among.map(|service| service.name.clone()).collect()
 }
 
 /// Whether the label of a service names this very object.
-fn names(seen: &Seen<'_>, service: &Service, label: Label, object: &MaterialRef) -> bool {
+fn names(seen: &StatusInput<'_>, service: &Service, label: Label, object: &MaterialRef) -> bool {
     let of_service = seen.translation.references.get(&service.id);
     of_service.and_then(|references| label.reference(references)) == Some(object)
 }

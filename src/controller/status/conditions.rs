@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::Seen;
+use super::StatusInput;
 use crate::channel::Received;
 use crate::declaration::DeclaredCluster;
 use crate::report::{
@@ -18,10 +18,10 @@ const NOTHING_IN_FORCE: &str = "The document has mistakes, and this operator has
                                 this cluster, and proxies that run go on with what they have.";
 
 /// An answer: status, reason, message.
-type Answer = (ConditionStatus, ConditionReason, String);
+type ConditionValue = (ConditionStatus, ConditionReason, String);
 
 /// All conditions, not dated yet.
-pub fn list(seen: &Seen<'_>, routes: &[RouteReport], proxies: &[ProxyTaskReport]) -> Vec<Condition> {
+pub fn list(seen: &StatusInput<'_>, routes: &[RouteReport], proxies: &[ProxyTaskReport]) -> Vec<Condition> {
     let answers = [
         (ConditionType::Accepted, accepted(seen.declared)),
         (ConditionType::FleetConverged, fleet_converged(seen)),
@@ -62,19 +62,19 @@ pub fn dated(mut conditions: Vec<Condition>, previous: Option<&ClusterStatus>, n
     conditions
 }
 
-fn condition(kind: ConditionType, (status, reason, message): Answer) -> Condition {
+fn condition(kind: ConditionType, (status, reason, message): ConditionValue) -> Condition {
     Condition { kind, status, reason, message, last_transition_time: Timestamp::UNIX_EPOCH }
 }
 
-fn holds(message: impl Into<String>) -> Answer {
+fn holds(message: impl Into<String>) -> ConditionValue {
     (ConditionStatus::True, ConditionReason::AsDeclared, message.into())
 }
 
-fn fails(reason: ConditionReason, message: impl Into<String>) -> Answer {
+fn fails(reason: ConditionReason, message: impl Into<String>) -> ConditionValue {
     (ConditionStatus::False, reason, message.into())
 }
 
-fn accepted(declared: &DeclaredCluster) -> Answer {
+fn accepted(declared: &DeclaredCluster) -> ConditionValue {
     match (&declared.in_force, declared.accepted) {
         (Some(_), true) => holds("The document is valid and in force."),
         (Some((generation, _)), false) => {
@@ -84,7 +84,7 @@ fn accepted(declared: &DeclaredCluster) -> Answer {
     }
 }
 
-fn fleet_converged(seen: &Seen<'_>) -> Answer {
+fn fleet_converged(seen: &StatusInput<'_>) -> ConditionValue {
     if let Some(failure) = seen.failure {
         return fails(ConditionReason::Failed, failure);
     }
@@ -104,7 +104,7 @@ fn fleet_converged(seen: &Seen<'_>) -> Answer {
     holds("Services, configs, secrets and networks are as declared.")
 }
 
-fn programmed(seen: &Seen<'_>, proxies: &[ProxyTaskReport]) -> Answer {
+fn programmed(seen: &StatusInput<'_>, proxies: &[ProxyTaskReport]) -> ConditionValue {
     match seen.report {
         None => fails(ConditionReason::ExtensionSilent, "Nothing was heard from the extension yet; proxies go on with what they have."),
         Some(received) if seen.extension_is_silent() => {
@@ -115,7 +115,7 @@ fn programmed(seen: &Seen<'_>, proxies: &[ProxyTaskReport]) -> Answer {
     }
 }
 
-fn by_report(seen: &Seen<'_>, received: &Received, proxies: &[ProxyTaskReport]) -> Answer {
+fn by_report(seen: &StatusInput<'_>, received: &Received, proxies: &[ProxyTaskReport]) -> ConditionValue {
     let wanted = &seen.desired.digest;
     let report = &received.report;
     if let Some(fault) = seen.too_large {
@@ -188,13 +188,13 @@ fn doing(proxy: &ProxyTaskReport) -> String {
 }
 
 /// Whether something is so of a route.
-type Judge = fn(&RouteReport) -> bool;
+type RoutePredicate = fn(&RouteReport) -> bool;
 
-fn routes_served(routes: &[RouteReport]) -> Answer {
+fn routes_served(routes: &[RouteReport]) -> ConditionValue {
     if routes.is_empty() {
         return (ConditionStatus::True, ConditionReason::NoRoutes, "No service publishes a route here.".to_owned());
     }
-    let obstacles: [(Judge, ConditionReason, &str); 6] = [
+    let obstacles: [(RoutePredicate, ConditionReason, &str); 6] = [
         (|route| route.state == RouteState::NoEndpoints && !is_closed(route), ConditionReason::NoEndpoints, "have no endpoint"),
         (is_closed, ConditionReason::Closed, "are closed, because a label of their service sounds like access control"),
         (|route| route.state == RouteState::OverLimit, ConditionReason::LimitExceeded, "are more than spec.limits allows and answer 503"),
@@ -275,12 +275,12 @@ mod tests {
     #[test]
     fn blindness_makes_conditions_unknown_and_keeps_what_was_said_of_the_document() {
         let before = pending(&NEVER_GOOD, Timestamp::UNIX_EPOCH);
-        let blind = after_blindness(&NEVER_GOOD, "connection refused", Some(&before), Timestamp::UNIX_EPOCH);
-        for condition in &blind.conditions {
+        let without_observation = after_blindness(&NEVER_GOOD, "connection refused", Some(&before), Timestamp::UNIX_EPOCH);
+        for condition in &without_observation.conditions {
             let document = condition.kind == ConditionType::Accepted;
             assert_eq!(condition.reason == ConditionReason::SwarmUnreadable, !document, "{condition:?}");
         }
-        assert_eq!(blind.error.as_deref(), Some("connection refused"));
+        assert_eq!(without_observation.error.as_deref(), Some("connection refused"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What is published about the engine's version. Pure.
 
-use super::Seen;
+use super::StatusInput;
 use crate::render;
 use crate::report::{Finding, FindingCode, Subject};
 
@@ -8,7 +8,7 @@ use crate::report::{Finding, FindingCode, Subject};
 const NAMES_SHOWN: usize = 4;
 
 /// An engine with faults that everybody can read about.
-pub fn vulnerable(seen: &Seen<'_>) -> Option<Finding> {
+pub fn vulnerable(seen: &StatusInput<'_>) -> Option<Finding> {
     let engine = seen.cluster.engine;
     let version = seen.report?.report.engine_version.as_str();
     let faults = render::faults(engine, version)?;

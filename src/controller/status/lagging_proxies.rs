@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Seen;
+use super::StatusInput;
 use super::proxies::{is_on_names, is_running, is_silent};
 use crate::protocol::messages::{Activity, ActivityKind, Delivery, ProxyReport};
 use crate::protocol::timings::{LAG_CUT_OFF_MAX, LAG_IDLE_MAX, LAG_UNEXPLAINED_MAX, RETURN_AFTER, SILENT_AFTER};
@@ -15,7 +15,7 @@ use crate::types::{TaskId, TaskState};
 const NAMED_MAX: usize = 5;
 
 /// Adds to what is known of each proxy whether it follows. `previous` says since when it does not.
-pub fn judge(seen: &Seen<'_>, previous: Option<&ClusterStatus>, proxies: &mut [ProxyTaskReport]) {
+pub fn judge(seen: &StatusInput<'_>, previous: Option<&ClusterStatus>, proxies: &mut [ProxyTaskReport]) {
     if seen.delivery() != Delivery::Live || seen.extension_is_silent() {
         // A stock proxy follows nobody; of those of a silent extension nobody can tell.
         return;
@@ -41,13 +41,13 @@ pub fn judge(seen: &Seen<'_>, previous: Option<&ClusterStatus>, proxies: &mut [P
 }
 
 /// Whether a proxy does not run the newest configuration, would not get a newer one, or nobody knows.
-fn lags(seen: &Seen<'_>, proxy: &ProxyTaskReport, said: Option<&ProxyReport>) -> bool {
+fn lags(seen: &StatusInput<'_>, proxy: &ProxyTaskReport, said: Option<&ProxyReport>) -> bool {
     let refuses_or_cut = |said: &ProxyReport| refuses_newest(seen, said) || activity_of(said) == Some(ActivityKind::Cut);
     is_silent(proxy) || proxy.up_to_date == Some(false) || said.is_some_and(refuses_or_cut)
 }
 
 /// Whether that does not end by itself, after it has lasted for some time.
-fn is_stuck(seen: &Seen<'_>, proxy: &ProxyTaskReport, said: Option<&ProxyReport>, lasts: SignedDuration) -> bool {
+fn is_stuck(seen: &StatusInput<'_>, proxy: &ProxyTaskReport, said: Option<&ProxyReport>, lasts: SignedDuration) -> bool {
     let Some(said) = said else { return lasts > LAG_IDLE_MAX && runs_for(seen, &proxy.task) > LAG_IDLE_MAX };
     if said.silent || refuses_newest(seen, said) {
         return true;
@@ -71,13 +71,13 @@ fn activity_of(said: &ProxyReport) -> Option<ActivityKind> {
 }
 
 /// Whether a proxy refuses exactly what it should run.
-fn refuses_newest(seen: &Seen<'_>, said: &ProxyReport) -> bool {
+fn refuses_newest(seen: &StatusInput<'_>, said: &ProxyReport) -> bool {
     let accepted = seen.report.and_then(|received| received.report.accepted.as_ref());
     said.rejected.as_ref().is_some_and(|refusal| accepted.is_some_and(|accepted| accepted.config_digest == refusal.digest))
 }
 
 /// For how long Swarm has said that a task runs; a long time if it does not say since when.
-fn runs_for(seen: &Seen<'_>, task: &str) -> SignedDuration {
+fn runs_for(seen: &StatusInput<'_>, task: &str) -> SignedDuration {
     let since = seen.snapshot.tasks.get(&TaskId(task.to_owned())).and_then(|task| task.state_since);
     since.map_or(SignedDuration::MAX, |since| seen.now.duration_since(since))
 }
@@ -91,7 +91,7 @@ fn words(activity: &Activity) -> Option<String> {
 }
 
 /// That proxies do not follow, with what each runs, since when, and its last words.
-pub fn finding(seen: &Seen<'_>, proxies: &[ProxyTaskReport]) -> Option<Finding> {
+pub fn finding(seen: &StatusInput<'_>, proxies: &[ProxyTaskReport]) -> Option<Finding> {
     let stuck: Vec<&ProxyTaskReport> = proxies.iter().filter(|proxy| proxy.stuck).collect();
     let running = proxies.iter().filter(|proxy| is_running(proxy)).count();
     if stuck.is_empty() {
@@ -104,7 +104,7 @@ pub fn finding(seen: &Seen<'_>, proxies: &[ProxyTaskReport]) -> Option<Finding> 
     Some(Finding::new(FindingCode::ProxiesNotFollowing, Subject::Cluster(seen.cluster.name.to_string()), message))
 }
 
-fn described(seen: &Seen<'_>, proxy: &ProxyTaskReport) -> String {
+fn described(seen: &StatusInput<'_>, proxy: &ProxyTaskReport) -> String {
     let runs = proxy.running_digest.as_ref().map_or_else(|| "nothing that is known".to_owned(), |digest| digest.short().to_owned());
     let since = proxy.lagging_since.unwrap_or(seen.now);
     format!("{} on {} runs {runs}, since {since:.0} ({})", proxy.task, proxy.node, why(proxy))
@@ -122,7 +122,7 @@ fn why(proxy: &ProxyTaskReport) -> String {
 }
 
 /// That the extension says nothing, if it should.
-pub fn extension_silent(seen: &Seen<'_>, previous: Option<&ClusterStatus>) -> Option<Finding> {
+pub fn extension_silent(seen: &StatusInput<'_>, previous: Option<&ClusterStatus>) -> Option<Finding> {
     let last = match seen.report {
         Some(received) if seen.extension_is_silent() => format!("since {:.0}", received.at),
         None if should_have_spoken(seen, previous) => "yet, although its task runs".to_owned(),
@@ -133,7 +133,7 @@ pub fn extension_silent(seen: &Seen<'_>, previous: Option<&ClusterStatus>) -> Op
 }
 
 /// Whether this operator has waited long enough for an extension whose task runs.
-fn should_have_spoken(seen: &Seen<'_>, previous: Option<&ClusterStatus>) -> bool {
+fn should_have_spoken(seen: &StatusInput<'_>, previous: Option<&ClusterStatus>) -> bool {
     let Some(service) = seen.own_service(seen.cluster.extension.service_name.as_str()) else { return false };
     let waits_since = previous.and_then(|status| {
         status.conditions.iter().find(|condition| condition.kind == ConditionType::Programmed).map(|it| it.last_transition_time)

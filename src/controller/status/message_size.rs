@@ -1,6 +1,6 @@
 //! What is said when routes are larger than a message may be: which parts are the largest, and what to do. Pure.
 
-use super::Seen;
+use super::StatusInput;
 use crate::report::{Finding, FindingCode, Subject};
 use crate::route::Part;
 
@@ -8,22 +8,22 @@ use crate::route::Part;
 const NAMED_MAX: usize = 3;
 
 /// That the extension was not told of the newest routes, because it could not read them.
-pub fn finding(seen: &Seen<'_>) -> Option<Finding> {
+pub fn finding(seen: &StatusInput<'_>) -> Option<Finding> {
     let fault = seen.too_large?;
     Some(about(seen, &format!("the newest routes are not handed to the extension, and the last ones stay in force: {fault}")))
 }
 
 /// That the extension does not hand out the newest configuration, because proxies (or this operator) could not read it.
-pub fn refused(seen: &Seen<'_>, words: &str) -> Finding {
+pub fn refused(seen: &StatusInput<'_>, words: &str) -> Finding {
     about(seen, &format!("the newest configuration is not handed out, and the last good one stays in force: {}", words.trim()))
 }
 
-fn about(seen: &Seen<'_>, what: &str) -> Finding {
+fn about(seen: &StatusInput<'_>, what: &str) -> Finding {
     let message = format!("{what}; the largest parts are {}", largest(seen).join(", "));
     Finding::new(FindingCode::MessageTooLarge, Subject::Cluster(seen.cluster.name.to_string()), message)
 }
 
-fn largest(seen: &Seen<'_>) -> Vec<String> {
+fn largest(seen: &StatusInput<'_>) -> Vec<String> {
     let table = &seen.desired.table;
     let mut parts: Vec<(usize, Part)> = table.parts().into_iter().map(|part| (table.size_of(&part), part)).collect();
     parts.sort_by(|a, b| b.cmp(a));

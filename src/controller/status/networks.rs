@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::Seen;
+use super::StatusInput;
 use crate::report::RouteReport;
 
 /// Says of the routes without endpoints, because proxies lack networks, what these wait for.
-pub fn annotate(seen: &Seen<'_>, routes: &mut [RouteReport]) {
+pub fn annotate(seen: &StatusInput<'_>, routes: &mut [RouteReport]) {
     if seen.networks.missing.is_empty() {
         return;
     }
@@ -18,7 +18,7 @@ pub fn annotate(seen: &Seen<'_>, routes: &mut [RouteReport]) {
 }
 
 /// The services all of whose networks are missing, and why.
-fn unreached<'a>(seen: &Seen<'a>) -> BTreeMap<&'a str, &'a str> {
+fn unreached<'a>(seen: &StatusInput<'a>) -> BTreeMap<&'a str, &'a str> {
     let missing = &seen.networks.missing;
     let mut unreached = BTreeMap::new();
     for (id, networks) in &seen.translation.reached_over {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Seen;
+use super::StatusInput;
 use crate::plan::wanted_tasks;
 use crate::protocol::messages::{Delivery, ProxyReport};
 use crate::report::{ProxyTaskReport, ProxyTaskState, RolloutReport};
@@ -10,7 +10,7 @@ use crate::swarm::{Service, Task};
 use crate::types::TaskState;
 
 /// Every proxy task whose desired state is running, by node and id.
-pub fn list(seen: &Seen<'_>) -> Vec<ProxyTaskReport> {
+pub fn list(seen: &StatusInput<'_>) -> Vec<ProxyTaskReport> {
     let Some(service) = seen.own_service(seen.cluster.proxy.workload.service_name.as_str()) else {
         return Vec::new();
     };
@@ -36,12 +36,12 @@ pub fn is_silent(proxy: &ProxyTaskReport) -> bool {
 }
 
 /// The rollouts of the extension and the proxy service.
-pub fn rollouts(seen: &Seen<'_>) -> Vec<RolloutReport> {
+pub fn rollouts(seen: &StatusInput<'_>) -> Vec<RolloutReport> {
     let names = [&seen.cluster.extension.service_name, &seen.cluster.proxy.workload.service_name];
     names.into_iter().filter_map(|name| seen.own_service(name.as_str())).map(|service| rollout(seen, service)).collect()
 }
 
-fn proxy(seen: &Seen<'_>, service: &Service, task: &Task) -> ProxyTaskReport {
+fn proxy(seen: &StatusInput<'_>, service: &Service, task: &Task) -> ProxyTaskReport {
     let said = seen.report.and_then(|received| received.report.proxies.iter().find(|proxy| proxy.task == task.id.0));
     let accepted = seen.report.and_then(|received| received.report.accepted.as_ref()).map(|accepted| accepted.config_digest.clone());
     let (running_digest, up_to_date) = match seen.delivery() {
@@ -78,7 +78,7 @@ fn proxy(seen: &Seen<'_>, service: &Service, task: &Task) -> ProxyTaskReport {
 }
 
 /// Whether a task mounts the configs that its service wants, and the service wants what is declared.
-fn mounts_newest(seen: &Seen<'_>, service: &Service, task: &Task) -> bool {
+fn mounts_newest(seen: &StatusInput<'_>, service: &Service, task: &Task) -> bool {
     let configs = |container: Option<&Value>| container.and_then(|container| container.get("Configs")).cloned().unwrap_or(Value::Null);
     let wanted = configs(service.spec.pointer("/TaskTemplate/ContainerSpec"));
     let planned = seen.plan.steps.iter().any(|step| step.name() == service.name);
@@ -100,12 +100,12 @@ pub fn state(task: &Task) -> ProxyTaskState {
 }
 
 /// The host name of a task's node.
-pub fn node_name(seen: &Seen<'_>, task: &Task) -> Option<String> {
+pub fn node_name(seen: &StatusInput<'_>, task: &Task) -> Option<String> {
     let node = seen.snapshot.nodes.get(task.node.as_ref()?)?;
     Some(node.hostname.clone())
 }
 
-fn rollout(seen: &Seen<'_>, service: &Service) -> RolloutReport {
+fn rollout(seen: &StatusInput<'_>, service: &Service) -> RolloutReport {
     let tasks: Vec<&Task> = seen.snapshot.tasks.values().filter(|task| task.service == service.id).collect();
     let running = tasks.iter().filter(|task| task.state == TaskState::Running).count() as u64;
     let (state, message) = match &service.update_status {

@@ -3,14 +3,14 @@
 
 use std::collections::BTreeSet;
 
-use super::Seen;
+use super::StatusInput;
 use crate::protocol::messages::Quarantined;
 use crate::report::{Finding, FindingCode, RouteKind, RouteReport, RouteState, Subject};
 use crate::route::Part;
 use crate::types::HostKey;
 
 /// Marks the routes that are left out.
-pub fn annotate(seen: &Seen<'_>, routes: &mut [RouteReport]) {
+pub fn annotate(seen: &StatusInput<'_>, routes: &mut [RouteReport]) {
     for quarantined in held(seen) {
         for route in routes.iter_mut().filter(|route| is_of(route, &quarantined.part)) {
             route.state = RouteState::Quarantined;
@@ -21,18 +21,18 @@ pub fn annotate(seen: &Seen<'_>, routes: &mut [RouteReport]) {
 }
 
 /// Everything that is left out, to its author.
-pub fn findings(seen: &Seen<'_>) -> Vec<Finding> {
+pub fn findings(seen: &StatusInput<'_>) -> Vec<Finding> {
     held(seen).flat_map(|quarantined| about(seen, quarantined)).collect()
 }
 
 /// What is left out of the newest table: parts that are in it no more are nobody's concern.
-fn held<'a>(seen: &Seen<'a>) -> impl Iterator<Item = &'a Quarantined> {
+fn held<'a>(seen: &StatusInput<'a>) -> impl Iterator<Item = &'a Quarantined> {
     let table = &seen.desired.table;
     let told = seen.report.map_or(&[][..], |received| &received.report.quarantined);
     told.iter().filter(|quarantined| table.identity_of(&quarantined.part).is_some())
 }
 
-fn about(seen: &Seen<'_>, quarantined: &Quarantined) -> Vec<Finding> {
+fn about(seen: &StatusInput<'_>, quarantined: &Quarantined) -> Vec<Finding> {
     let (what, setting) = described(&quarantined.part);
     let words = quarantined.words.trim();
     let (message, own_remedy) = if quarantined.too_large {
@@ -70,7 +70,7 @@ pub fn described(part: &Part) -> (String, Option<(&'static str, Option<String>)>
 }
 
 /// The services behind a part. A redirect has none of its own, so those of its host are told.
-fn services_of<'a>(seen: &Seen<'a>, part: &Part) -> BTreeSet<&'a str> {
+fn services_of<'a>(seen: &StatusInput<'a>, part: &Part) -> BTreeSet<&'a str> {
     let concerned = seen.translation.routes.iter().filter(|route| match part {
         Part::Redirects { host } => route.host.is(host),
         part => is_of(route, part),

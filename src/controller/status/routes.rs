@@ -1,12 +1,12 @@
 //! Routes as people ask for them: the translation knows the endpoints and why some get no requests; what the proxies run
 //! decides whether a route is served already.
 
-use super::{Seen, proxies};
+use super::{StatusInput, proxies};
 use crate::report::{EndpointState, ProxyTaskReport, RouteReport, RouteState};
 use crate::translate::is_closed;
 
 /// Every route, as far as it has got.
-pub fn list(seen: &Seen<'_>, proxies: &[ProxyTaskReport]) -> Vec<RouteReport> {
+pub fn list(seen: &StatusInput<'_>, proxies: &[ProxyTaskReport]) -> Vec<RouteReport> {
     let obstacle = obstacle(seen, proxies);
     let judged = |route: &RouteReport| match (&obstacle, route.state) {
         (Some((state, why)), RouteState::Served) => RouteReport { state: *state, reason: Some(why.clone()), ..route.clone() },
@@ -32,7 +32,7 @@ pub fn waits_for_network(route: &RouteReport) -> bool {
 }
 
 /// Why the newest routes are not served by every proxy yet.
-fn obstacle(seen: &Seen<'_>, proxies: &[ProxyTaskReport]) -> Option<(RouteState, String)> {
+fn obstacle(seen: &StatusInput<'_>, proxies: &[ProxyTaskReport]) -> Option<(RouteState, String)> {
     let running: Vec<&ProxyTaskReport> = proxies.iter().filter(|proxy| proxies::is_running(proxy)).collect();
     let current = running.iter().filter(|proxy| proxy.up_to_date == Some(true)).count();
     let silent = running.iter().filter(|proxy| proxies::is_silent(proxy)).count();

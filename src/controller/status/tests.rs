@@ -108,7 +108,7 @@ fn pass_that_sees(
     said: impl FnOnce(&Digest, Timestamp) -> Option<(ExtensionReport, Timestamp)>,
     too_large: Option<TooLarge>,
 ) -> ClusterStatus {
-    pass_that_decided(snapshot, later, previous, said, too_large, &Decision::default())
+    pass_that_decided(snapshot, later, previous, said, too_large, &NetworkDecision::default())
 }
 
 fn pass_that_decided(
@@ -117,7 +117,7 @@ fn pass_that_decided(
     previous: Option<&ClusterStatus>,
     said: impl FnOnce(&Digest, Timestamp) -> Option<(ExtensionReport, Timestamp)>,
     too_large: Option<TooLarge>,
-    decision: &Decision,
+    decision: &NetworkDecision,
 ) -> ClusterStatus {
     let (cluster, now) = (Arc::new(cluster()), snapshot.taken_at + later);
     let routes = desired_state::routes(&cluster, snapshot, &Register::default());
@@ -131,7 +131,7 @@ fn pass_that_decided(
         rollouts: vec![],
     };
     let declared = DeclaredCluster { generation: 1, in_force: Some((1, Arc::clone(&cluster))), accepted: true, label: None };
-    let seen = Seen {
+    let seen = StatusInput {
         instance: INSTANCE,
         declared: &declared,
         cluster: &cluster,
@@ -296,7 +296,7 @@ fn endpoints_go_before_the_proxies_leave_their_network() {
     let (cluster, snapshot) = (cluster(), world());
     let routes = || desired_state::routes(&cluster, &snapshot, &Register::default());
     let after = |networks: &[NetworkId]| {
-        let (mut left, decision) = (routes(), Decision { networks: networks.to_vec(), ..Decision::default() });
+        let (mut left, decision) = (routes(), NetworkDecision { networks: networks.to_vec(), ..NetworkDecision::default() });
         desired_state::leave(&cluster, &snapshot, &Register::default(), &mut left, &decision);
         left
     };
@@ -317,7 +317,7 @@ fn a_route_says_what_its_network_waits_for() {
     let told = |status: &ClusterStatus| (status.routes[0].state, status.routes[0].reason.clone().unwrap());
     assert_eq!(told(&status), (RouteState::Pending, "the proxies are not attached to the network net yet".to_owned()));
     let missing = [(NetworkId("net".to_owned()), "waits for the network net: it is tried again".to_owned())].into();
-    let decision = Decision { missing, ..Decision::default() };
+    let decision = NetworkDecision { missing, ..NetworkDecision::default() };
     let status = pass_that_decided(&snapshot, SignedDuration::ZERO, None, |desired, now| Some((report(desired), now)), None, &decision);
     assert_eq!(told(&status), (RouteState::Pending, "waits for the network net: it is tried again".to_owned()));
     let served = status.conditions.iter().find(|condition| condition.kind == ConditionType::RoutesServed).unwrap();
@@ -335,8 +335,8 @@ fn a_route_says_what_its_network_waits_for() {
         words: String::new(),
         full: true,
     };
-    let memory = crate::networks::Memory { quarantine: [(net, held)].into(), ..crate::networks::Memory::default() };
-    let decision = Decision { missing, memory, ..Decision::default() };
+    let memory = crate::networks::NetworkMemory { quarantine: [(net, held)].into(), ..crate::networks::NetworkMemory::default() };
+    let decision = NetworkDecision { missing, memory, ..NetworkDecision::default() };
     let status = pass_that_decided(&snapshot, SignedDuration::ZERO, None, |desired, now| Some((report(desired), now)), None, &decision);
     assert_eq!(status.phase, Phase::Degraded);
 }

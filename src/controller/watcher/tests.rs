@@ -12,10 +12,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::{follow_hints, probe_tasks, resync};
-use crate::controller::notifications::{Signals, Woken};
-use crate::controller::poll_interval::PaceLimits;
-use crate::controller::snapshot_cache::Lookout;
-use crate::controller::trigger::Wake;
+use crate::controller::notifications::{Notifications, Triggered};
+use crate::controller::poll_interval::PollIntervals;
+use crate::controller::snapshot_cache::SnapshotCache;
+use crate::controller::trigger::Trigger;
 use crate::swarm::{Hint, RawSnapshot, Swarm, SwarmError, SwarmErrorKind};
 use crate::types::{ConfigId, NetworkId, SecretId, ServiceId};
 
@@ -83,16 +83,16 @@ impl Swarm for Scripted {
     }
 }
 
-fn signals() -> (Arc<Signals>, mpsc::Receiver<Woken>) {
-    let (wakes, receiver) = mpsc::channel(64);
-    let limits = PaceLimits {
+fn notifications() -> (Arc<Notifications>, mpsc::Receiver<Triggered>) {
+    let (triggers, receiver) = mpsc::channel(64);
+    let limits = PollIntervals {
         fast: Duration::from_millis(100),
         normal: Duration::from_secs(1),
         slow: Duration::from_secs(5),
         after_change: Duration::from_secs(5),
         after_change_unsettled: Duration::from_secs(60),
     };
-    (Arc::new(Signals::new(wakes, limits)), receiver)
+    (Arc::new(Notifications::new(triggers, limits)), receiver)
 }
 
 fn task(state: &str) -> Vec<Value> {
@@ -102,14 +102,14 @@ fn task(state: &str) -> Vec<Value> {
 #[tokio::test(start_paused = true)]
 async fn a_task_that_becomes_running_is_noticed_within_the_normal_period() {
     let swarm = Arc::new(Scripted { tasks: Mutex::new(Some(task("starting"))), ..Scripted::default() });
-    let (signals, mut wakes) = signals();
-    signals.settle(false, true);
-    let probe = tokio::spawn(probe_tasks(swarm.clone(), signals));
+    let (notifications, mut triggers) = notifications();
+    notifications.settle(false, true);
+    let probe = tokio::spawn(probe_tasks(swarm.clone(), notifications));
     tokio::time::sleep(Duration::from_secs(30)).await;
-    assert!(wakes.try_recv().is_err(), "tasks that stay the same wake nobody");
+    assert!(triggers.try_recv().is_err(), "tasks that stay the same wake nobody");
     *swarm.tasks.lock().unwrap() = Some(task("running"));
     let changed = Instant::now();
-    assert_eq!(wakes.recv().await.map(|woken| woken.wake), Some(Wake::TasksChanged));
+    assert_eq!(triggers.recv().await.map(|triggered| triggered.trigger), Some(Trigger::TasksChanged));
     assert!(changed.elapsed() <= Duration::from_secs(1), "{:?}", changed.elapsed());
     probe.abort();
 }
@@ -117,41 +117,41 @@ async fn a_task_that_becomes_running_is_noticed_within_the_normal_period() {
 #[tokio::test(start_paused = true)]
 async fn a_swarm_that_answers_again_wakes_the_loop() {
     let swarm = Arc::new(Scripted::default());
-    let (signals, mut wakes) = signals();
-    let probe = tokio::spawn(probe_tasks(swarm.clone(), signals));
+    let (notifications, mut triggers) = notifications();
+    let probe = tokio::spawn(probe_tasks(swarm.clone(), notifications));
     tokio::time::sleep(Duration::from_secs(10)).await;
-    assert!(wakes.try_recv().is_err(), "a failed look says nothing about the tasks");
+    assert!(triggers.try_recv().is_err(), "a failed look says nothing about the tasks");
     *swarm.tasks.lock().unwrap() = Some(task("running"));
-    assert_eq!(wakes.recv().await.map(|woken| woken.wake), Some(Wake::SwarmBack));
+    assert_eq!(triggers.recv().await.map(|triggered| triggered.trigger), Some(Trigger::SwarmBack));
     probe.abort();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_broken_event_stream_is_opened_again_and_told() {
     let swarm = Arc::new(Scripted { streams_break: true, ..Scripted::default() });
-    let (signals, mut wakes) = signals();
-    let hints = tokio::spawn(follow_hints(swarm.clone(), signals.clone()));
-    assert_eq!(wakes.recv().await.map(|woken| woken.wake), Some(Wake::SwarmHint), "what happened meanwhile left no hint");
-    assert_eq!(wakes.recv().await.map(|woken| woken.wake), Some(Wake::SwarmHint));
-    assert!(*swarm.streams_opened.lock().unwrap() >= 2 && !signals.events_alive());
+    let (notifications, mut triggers) = notifications();
+    let hints = tokio::spawn(follow_hints(swarm.clone(), notifications.clone()));
+    assert_eq!(triggers.recv().await.map(|triggered| triggered.trigger), Some(Trigger::SwarmHint), "what happened meanwhile left no hint");
+    assert_eq!(triggers.recv().await.map(|triggered| triggered.trigger), Some(Trigger::SwarmHint));
+    assert!(*swarm.streams_opened.lock().unwrap() >= 2 && !notifications.events_alive());
     hints.abort();
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_open_but_silent_event_stream_is_noticed_when_services_change() {
     let swarm = Arc::new(Scripted::default());
-    let (signals, mut wakes) = signals();
-    let hints = tokio::spawn(follow_hints(swarm.clone(), signals.clone()));
+    let (notifications, mut triggers) = notifications();
+    let hints = tokio::spawn(follow_hints(swarm.clone(), notifications.clone()));
     let (_declares, declared) = watch::channel(Arc::default());
-    let timer = tokio::spawn(resync(Arc::new(Lookout::new(swarm.clone(), declared)), signals.clone(), Duration::from_secs(3)));
+    let timer = tokio::spawn(resync(Arc::new(SnapshotCache::new(swarm.clone(), declared)), notifications.clone(), Duration::from_secs(3)));
     for _ in 0..3 {
-        assert_eq!(wakes.recv().await.map(|woken| woken.wake), Some(Wake::Resync));
+        assert_eq!(triggers.recv().await.map(|triggered| triggered.trigger), Some(Trigger::Resync));
     }
-    assert!(signals.events_alive(), "a still world is silent, too");
+    assert!(notifications.events_alive(), "a still world is silent, too");
     assert_eq!(*swarm.streams_opened.lock().unwrap(), 1);
     while *swarm.streams_opened.lock().unwrap() == 1 {
         *swarm.service_version.lock().unwrap() += 1;
-        wakes.recv().await;
+        triggers.recv().await;
     }
     hints.abort();
     timer.abort();

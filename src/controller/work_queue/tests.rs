@@ -5,21 +5,21 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Acting, Ended, Queue, QueueLimits};
+use super::{PassEnd, QueueLimits, WorkQueue, WritePermission};
 use crate::retry::RetryLimits;
 
 const MS: Duration = Duration::from_millis(1);
 
-fn queue() -> (Queue<&'static str>, Instant) {
+fn queue() -> (WorkQueue<&'static str>, Instant) {
     let retry = RetryLimits { initial: 100 * MS, max: 1000 * MS };
-    (Queue::new(QueueLimits { debounce: 50 * MS, max_delay: 500 * MS, retry }), Instant::now())
+    (WorkQueue::new(QueueLimits { debounce: 50 * MS, max_delay: 500 * MS, retry }), Instant::now())
 }
 
-fn ask(queue: &mut Queue<&'static str>, key: &'static str, now: Instant) {
+fn ask(queue: &mut WorkQueue<&'static str>, key: &'static str, now: Instant) {
     queue.ask(&key, now, now);
 }
 
-fn due(queue: &mut Queue<&'static str>, now: Instant) -> Vec<&'static str> {
+fn due(queue: &mut WorkQueue<&'static str>, now: Instant) -> Vec<&'static str> {
     queue.take_due(now).into_iter().map(|ticket| ticket.key).collect()
 }
 
@@ -36,7 +36,7 @@ fn asking_twice_is_asking_once() {
     ask(&mut queue, "a", start);
     ask(&mut queue, "a", start);
     assert_eq!(due(&mut queue, start), ["a"]);
-    queue.finished(&"a", start + MS, Ended::Done);
+    queue.finished(&"a", start + MS, PassEnd::Done);
     assert_eq!(queue.next_due(), None);
 }
 
@@ -48,7 +48,7 @@ fn a_key_never_runs_twice_at_once_and_an_ask_meanwhile_is_kept() {
     ask(&mut queue, "a", start + 100 * MS);
     assert_eq!(queue.next_due(), None);
     assert!(due(&mut queue, start + 200 * MS).is_empty());
-    queue.finished(&"a", start + 300 * MS, Ended::Done);
+    queue.finished(&"a", start + 300 * MS, PassEnd::Done);
     assert_eq!(due(&mut queue, start + 300 * MS), ["a"]);
 }
 
@@ -57,7 +57,7 @@ fn asks_that_follow_a_pass_closely_are_held_together() {
     let (mut queue, start) = queue();
     ask(&mut queue, "a", start);
     due(&mut queue, start);
-    queue.finished(&"a", start, Ended::Done);
+    queue.finished(&"a", start, PassEnd::Done);
     ask(&mut queue, "a", start + 10 * MS);
     ask(&mut queue, "a", start + 40 * MS);
     assert_eq!(queue.next_due(), Some(start + 90 * MS));
@@ -68,7 +68,7 @@ fn no_stream_of_asks_delays_a_pass_beyond_the_maximum() {
     let (mut queue, start) = queue();
     ask(&mut queue, "a", start);
     due(&mut queue, start);
-    queue.finished(&"a", start, Ended::Done);
+    queue.finished(&"a", start, PassEnd::Done);
     (1..1000).for_each(|i| ask(&mut queue, "a", start + 10 * MS * i));
     assert_eq!(queue.next_due(), Some(start + 510 * MS));
 }
@@ -79,7 +79,7 @@ fn a_ticket_asks_for_a_look_as_fresh_as_the_most_demanding_ask() {
     queue.ask(&"a", start, start + 7 * MS);
     queue.ask(&"a", start + 8 * MS, start);
     assert_eq!(queue.take_due(start + 9 * MS)[0].since, start + 7 * MS);
-    queue.finished(&"a", start + 9 * MS, Ended::Again(100 * MS));
+    queue.finished(&"a", start + 9 * MS, PassEnd::Again(100 * MS));
     assert_eq!(queue.take_due(start + 200 * MS)[0].since, start + 200 * MS, "nobody asked: a new look");
 }
 
@@ -88,18 +88,18 @@ fn a_failure_holds_back_acting_and_not_looking() {
     let (mut queue, start) = queue();
     ask(&mut queue, "a", start);
     due(&mut queue, start);
-    queue.finished(&"a", start, Ended::Failed);
+    queue.finished(&"a", start, PassEnd::Failed);
     let until = queue.held_until(&"a").expect("a failed key is held");
     assert!(until >= start + 50 * MS && until <= start + 150 * MS);
     ask(&mut queue, "a", start + 10 * MS);
     let ticket = queue.take_due(start + 60 * MS - 10 * MS + 10 * MS);
     assert_eq!(ticket.len(), 1, "asks go on while acting is held");
     if start + 60 * MS < until {
-        assert_eq!(ticket[0].acting, Acting::HeldUntil(until));
+        assert_eq!(ticket[0].acting, WritePermission::HeldUntil(until));
     }
-    queue.finished(&"a", start + 60 * MS, Ended::Held);
+    queue.finished(&"a", start + 60 * MS, PassEnd::Held);
     assert_eq!(queue.next_due(), Some(until), "the retry stays where it was");
-    assert_eq!(queue.take_due(until)[0].acting, Acting::Allowed);
+    assert_eq!(queue.take_due(until)[0].acting, WritePermission::Allowed);
 }
 
 #[test]
@@ -110,16 +110,16 @@ fn failures_wait_longer_and_a_success_starts_over() {
         ask(&mut queue, "a", now);
         now += 10_000 * MS;
         due(&mut queue, now);
-        queue.finished(&"a", now, Ended::Failed);
+        queue.finished(&"a", now, PassEnd::Failed);
     }
     assert!(queue.held_until(&"a").expect("held") - now >= 400 * MS);
     now += 10_000 * MS;
     due(&mut queue, now);
-    queue.finished(&"a", now, Ended::Done);
+    queue.finished(&"a", now, PassEnd::Done);
     assert_eq!(queue.held_until(&"a"), None);
     ask(&mut queue, "a", now + 100 * MS);
     due(&mut queue, now + 100 * MS);
-    queue.finished(&"a", now + 100 * MS, Ended::Failed);
+    queue.finished(&"a", now + 100 * MS, PassEnd::Failed);
     assert!(queue.held_until(&"a").expect("held") - now <= 250 * MS);
 }
 
@@ -128,10 +128,10 @@ fn one_key_in_trouble_delays_no_other() {
     let (mut queue, start) = queue();
     ask(&mut queue, "a", start);
     due(&mut queue, start);
-    queue.finished(&"a", start, Ended::Failed);
+    queue.finished(&"a", start, PassEnd::Failed);
     ask(&mut queue, "b", start);
     let tickets = queue.take_due(start);
-    assert_eq!((tickets[0].key, tickets[0].acting), ("b", Acting::Allowed));
+    assert_eq!((tickets[0].key, tickets[0].acting), ("b", WritePermission::Allowed));
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn a_pass_that_wrote_is_looked_at_again() {
     let (mut queue, start) = queue();
     ask(&mut queue, "a", start);
     due(&mut queue, start);
-    queue.finished(&"a", start, Ended::Again(200 * MS));
+    queue.finished(&"a", start, PassEnd::Again(200 * MS));
     assert_eq!(queue.next_due(), Some(start + 200 * MS));
 }
 
@@ -148,6 +148,6 @@ fn keys_that_left_are_forgotten() {
     let (mut queue, start) = queue();
     ask(&mut queue, "a", start);
     ask(&mut queue, "b", start);
-    queue.keep_only(&BTreeSet::from(["b"]));
+    queue.retain(&BTreeSet::from(["b"]));
     assert_eq!(due(&mut queue, start), ["b"]);
 }

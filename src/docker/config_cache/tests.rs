@@ -22,13 +22,13 @@ fn mounting(id: &str) -> Vec<Value> {
     ]
 }
 
-fn changes(following: bool, configs: &[(&str, &str)]) -> Changes {
+fn changes(following: bool, configs: &[(&str, &str)]) -> ConfigChanges {
     let configs = configs.iter().map(|(id, name)| ((*id).to_owned(), (*name).to_owned())).collect();
-    Changes { following, missed: false, configs }
+    ConfigChanges { following, missed: false, configs }
 }
 
 fn keys(known: &mut KnownConfigs, services: &[Value], now: Instant) -> Vec<String> {
-    known.missing(services, now).iter().map(Key::to_string).collect()
+    known.missing(services, now).iter().map(ConfigKey::to_string).collect()
 }
 
 fn shown(known: &KnownConfigs) -> Vec<String> {
@@ -47,7 +47,7 @@ async fn an_answer_is_believed_for_long_only_while_events_are_followed() {
         let now = Instant::now();
         for (key, found) in [("ca", Some(config("a", "ca", &json!({})))), ("nowhere", None)] {
             assert_eq!(keys(&mut known, &naming(key), now), [key]);
-            known.answered(Key::Name(key.to_owned()), found, now);
+            known.answered(ConfigKey::Name(key.to_owned()), found, now);
             let almost = now + believed.checked_sub(Duration::from_millis(1)).unwrap();
             assert_eq!(keys(&mut known, &naming(key), almost), [""; 0]);
             assert_eq!(keys(&mut known, &naming(key), now + believed), [key]);
@@ -59,7 +59,7 @@ async fn an_answer_is_believed_for_long_only_while_events_are_followed() {
 async fn nothing_is_held_that_nobody_names_any_more() {
     let (mut known, now) = (KnownConfigs::default(), Instant::now());
     known.missing(&naming("ca"), now);
-    known.answered(Key::Name("ca".to_owned()), Some(config("a", "ca", &json!({}))), now);
+    known.answered(ConfigKey::Name("ca".to_owned()), Some(config("a", "ca", &json!({}))), now);
     assert_eq!(shown(&known), ["a"]);
     known.missing(&[], now);
     assert_eq!(shown(&known), [""; 0]);
@@ -73,7 +73,7 @@ async fn ours_are_asked_for_by_id_only_where_the_list_does_not_show_them() {
     assert_eq!(shown(&known), ["a"]);
     assert_eq!(keys(&mut known, &mounting("a"), now), [""; 0]);
     assert_eq!(keys(&mut known, &mounting("z"), now), ["z"]);
-    known.answered(Key::Id("z".to_owned()), Some(ours("z")), now);
+    known.answered(ConfigKey::Id("z".to_owned()), Some(ours("z")), now);
     assert_eq!(shown(&known), ["a", "z"]);
     assert!(!known.must_list(now + LIST_EVERY.checked_sub(Duration::from_millis(1)).unwrap()) && known.must_list(now + LIST_EVERY));
 }
@@ -83,7 +83,7 @@ async fn ours_are_asked_for_by_id_only_where_the_list_does_not_show_them() {
 async fn ours_are_listed_anew_when_something_was_missed_and_not_more_than_once_a_minute() {
     let (mut known, now) = (KnownConfigs::default(), Instant::now());
     known.listed(vec![ours("a")], true, now);
-    known.hear(Changes { missed: true, following: true, configs: vec![] });
+    known.hear(ConfigChanges { missed: true, following: true, configs: vec![] });
     assert!(!known.must_list(now) && known.must_list(now + LIST_AGAIN));
     known.listed(vec![], true, now + LIST_AGAIN);
     assert_eq!((shown(&known), known.must_list(now + 2 * LIST_AGAIN)), (vec![], false));
@@ -94,7 +94,7 @@ async fn what_is_mounted_and_has_not_our_label_is_not_shown() {
     let (mut known, now) = (KnownConfigs::default(), Instant::now());
     known.listed(vec![], true, now);
     assert_eq!(keys(&mut known, &mounting("z"), now), ["z"]);
-    known.answered(Key::Id("z".to_owned()), Some(config("z", "swarmgate-boot-z", &json!({}))), now);
+    known.answered(ConfigKey::Id("z".to_owned()), Some(config("z", "swarmgate-boot-z", &json!({}))), now);
     assert_eq!((shown(&known), keys(&mut known, &mounting("z"), now)), (vec![], vec![]));
 }
 
@@ -104,12 +104,12 @@ async fn what_changed_of_ours_is_asked_for_and_others_changes_cost_nothing() {
     known.listed(vec![ours("a")], true, now);
     known.hear(changes(true, &[("new", "swarmgate-boot-new"), ("a", ""), ("x", "strangers"), ("", "swarmgate-taken")]));
     assert_eq!(keys(&mut known, &[], now), ["a", "new", "swarmgate-taken"]);
-    known.answered(Key::Id("new".to_owned()), Some(ours("new")), now);
-    known.answered(Key::Id("a".to_owned()), None, now);
-    known.answered(Key::Name("swarmgate-taken".to_owned()), Some(config("t", "swarmgate-taken", &json!({}))), now);
+    known.answered(ConfigKey::Id("new".to_owned()), Some(ours("new")), now);
+    known.answered(ConfigKey::Id("a".to_owned()), None, now);
+    known.answered(ConfigKey::Name("swarmgate-taken".to_owned()), Some(config("t", "swarmgate-taken", &json!({}))), now);
     assert_eq!((shown(&known), keys(&mut known, &[], now)), (vec!["new".to_owned()], vec![]));
     let many: Vec<(String, String)> = (0..1_000).map(|n| (format!("i{n}"), format!("swarmgate-{n}"))).collect();
-    known.hear(Changes { configs: many, ..Changes::default() });
+    known.hear(ConfigChanges { configs: many, ..ConfigChanges::default() });
     assert_eq!(keys(&mut known, &[], now).len(), CHANGED_MAX);
 }
 
@@ -117,8 +117,8 @@ async fn what_changed_of_ours_is_asked_for_and_others_changes_cost_nothing() {
 async fn what_nobody_told_is_asked_anew() {
     let (mut known, now) = (KnownConfigs::default(), Instant::now());
     known.missing(&naming("ca"), now);
-    known.answered(Key::Name("ca".to_owned()), Some(config("a", "ca", &json!({}))), now);
-    known.hear(Changes { missed: true, following: true, configs: vec![] });
+    known.answered(ConfigKey::Name("ca".to_owned()), Some(config("a", "ca", &json!({}))), now);
+    known.hear(ConfigChanges { missed: true, following: true, configs: vec![] });
     assert_eq!(keys(&mut known, &naming("ca"), now), ["ca"]);
 }
 

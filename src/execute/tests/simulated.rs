@@ -15,7 +15,7 @@ use crate::fleet::fixtures::{CONTROL, INSTANCE, authority, bundle, cluster, list
 use crate::fleet::{Mode, ShapeInput, shape};
 use crate::intent::cluster::Cluster;
 use crate::intent::cluster_spec::{PublishMode, Rollout};
-use crate::plan::{Memory, Plan, leftover_clusters, lint, plan, plan_removal};
+use crate::plan::{Plan, PlanMemory, leftover_clusters, lint, plan, plan_removal};
 use crate::protocol::messages::Bundle;
 use crate::simulator::{Faults, ImageBehaviour, SimOptions, SimSwarm};
 use crate::swarm::{Snapshot, Swarm as _};
@@ -33,7 +33,7 @@ const EXTENSION: &str = "swarmgate-extension-dev";
 struct Operator {
     swarm: SimSwarm,
     cluster: Cluster,
-    memory: Memory,
+    memory: PlanMemory,
     bundle: Bundle,
     networks: Vec<&'static str>,
     seed: u64,
@@ -47,7 +47,7 @@ impl Operator {
         }
         let app = json!({"Name": "app", "TaskTemplate": {"ContainerSpec": {"Image": "app:1"}, "Networks": [{"Target": "app"}]}});
         swarm.user_creates_service(&app).unwrap();
-        Self { swarm, cluster: cluster(), memory: Memory::default(), bundle: bundle("0"), networks: vec!["app"], seed }
+        Self { swarm, cluster: cluster(), memory: PlanMemory::default(), bundle: bundle("0"), networks: vec!["app"], seed }
     }
 
     /// One look, one plan, carried out; `None`: the look failed.
@@ -135,7 +135,7 @@ fn disturb(operator: &mut Operator, rng: &mut StdRng) {
         13 => drop(operator.swarm.kill_task(PROXY)),
         14 => cluster.proxy.mode = *[Mode::Replicated, Mode::Global].choose(rng).unwrap(),
         // The operator starts anew and has forgotten everything.
-        _ => operator.memory = Memory::default(),
+        _ => operator.memory = PlanMemory::default(),
     }
     if operator.cluster.proxy.mode == Mode::Global {
         operator.cluster.proxy.replicas = None;
@@ -187,7 +187,7 @@ async fn a_crash_after_any_call_converges() {
         operator.swarm.cut_off_after(calls);
         operator.pass().await;
         operator.swarm.reconnect();
-        operator.memory = Memory::default();
+        operator.memory = PlanMemory::default();
         operator.converge().await;
         operator.check_still().await;
     }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::catalog::LABELS;
-use super::size_limits::{self, Cap};
+use super::size_limits::{self, ListLimit};
 use super::unknown_labels::{closing, strangers};
 use super::value_grammar::{self, Redirect};
 use super::{Affinity, BackendMode, BackendProtocol, PREFIX, ServiceLabels, TlsLabels, Verification};
@@ -59,7 +59,7 @@ impl Reader<'_> {
         let hosts = self.hosts(default_backend);
         let port = self.port();
         let context_root = self.context_root();
-        let rest = Rest::read(self, &hosts, context_root.as_ref());
+        let rest = OtherLabels::read(self, &hosts, context_root.as_ref());
         let (Some(port), Some(context_root)) = (port, context_root) else {
             return LabelReading::Refused;
         };
@@ -276,7 +276,7 @@ impl Reader<'_> {
         &mut self,
         name: &str,
         text: &str,
-        cap: &Cap,
+        cap: &ListLimit,
         parse: impl Fn(&str) -> Result<T, Refused>,
     ) -> (Vec<T>, Vec<(String, Refused)>) {
         let (readable, cut_off) = size_limits::readable(text, cap.separator);
@@ -291,7 +291,7 @@ impl Reader<'_> {
         (good, bad)
     }
 
-    fn beyond(&mut self, name: &str, message: &str, cap: &Cap) {
+    fn beyond(&mut self, name: &str, message: &str, cap: &ListLimit) {
         self.add(FindingCode::InvalidLabelValue, name, None, message, cap.remedy);
     }
 
@@ -413,7 +413,7 @@ fn remedy(name: &str, value: &str) -> String {
 }
 
 /// Everything but what decides whether and where the service is published.
-struct Rest {
+struct OtherLabels {
     network: Option<NetworkName>,
     rewrite: bool,
     backend_mode: BackendMode,
@@ -429,7 +429,7 @@ struct Rest {
     closed: bool,
 }
 
-impl Rest {
+impl OtherLabels {
     fn read(reader: &mut Reader<'_>, hosts: &[HostPattern], root: Option<&ContextPath>) -> Self {
         let backend_protocol = reader.backend_protocol();
         Self {

@@ -10,7 +10,7 @@ const LIST_BYTES_MAX: usize = 256 * 1024;
 const VALUE_BYTES_MAX: usize = 4 * 1024;
 
 /// What a list may hold.
-pub(super) struct Cap {
+pub(super) struct ListLimit {
     /// What it is a list of, in the plural.
     pub(super) what: &'static str,
     /// How many of them count.
@@ -24,11 +24,11 @@ pub(super) struct Cap {
 }
 
 /// Every host is a pool that the engine tests and keeps.
-pub(super) const HOSTS: Cap =
-    Cap { what: "hosts", items: 1_000, separator: ',', kept: "published", remedy: "Use a wildcard, or several services." };
+pub(super) const HOSTS: ListLimit =
+    ListLimit { what: "hosts", items: 1_000, separator: ',', kept: "published", remedy: "Use a wildcard, or several services." };
 
 /// Every redirect is a location or two.
-pub(super) const REDIRECTS: Cap = Cap {
+pub(super) const REDIRECTS: ListLimit = ListLimit {
     what: "redirects",
     items: 1_000,
     separator: ';',
@@ -37,7 +37,7 @@ pub(super) const REDIRECTS: Cap = Cap {
 };
 
 /// Every endpoint is two locations on each host of the service, on each port.
-pub(super) const WEBSOCKET_ENDPOINTS: Cap = Cap {
+pub(super) const WEBSOCKET_ENDPOINTS: ListLimit = ListLimit {
     what: "websocket endpoints",
     items: 100,
     separator: ',',
@@ -46,14 +46,14 @@ pub(super) const WEBSOCKET_ENDPOINTS: Cap = Cap {
 };
 
 /// What there is to say when a list has more good items than count.
-pub(super) fn too_many(found: usize, cap: &Cap) -> String {
-    let Cap { what, items, kept, .. } = cap;
+pub(super) fn too_many(found: usize, cap: &ListLimit) -> String {
+    let ListLimit { what, items, kept, .. } = cap;
     format!("{found} {what} are more than the {items} that one service may have; the first {items} are {kept}, and the others are left out")
 }
 
 /// What there is to say when a list is longer than it is read.
-pub(super) fn value_too_long(found: usize, cap: &Cap) -> String {
-    let Cap { what, kept, .. } = cap;
+pub(super) fn value_too_long(found: usize, cap: &ListLimit) -> String {
+    let ListLimit { what, kept, .. } = cap;
     format!(
         "the value has {found} bytes, and {LIST_BYTES_MAX} at most are read: the {what} up to there are {kept}, and the others are left out"
     )

@@ -14,7 +14,7 @@ use crate::types::{excerpt, unseen, without_unseen};
 const OTHER_PREFIX: &str = "swarmgate.";
 
 /// What is to be said of one label that is none of ours.
-pub struct Stranger<'a> {
+pub struct UnknownLabel<'a> {
     /// Its key, short and printable.
     pub key: String,
     /// Its value; not shown where it may be a password.
@@ -30,7 +30,7 @@ pub struct Stranger<'a> {
 }
 
 /// Everything there is to say of a service's labels by their keys. `is_published`: whether the rest of them asks for that.
-pub fn strangers(labels: &BTreeMap<String, String>, is_published: bool) -> Vec<Stranger<'_>> {
+pub fn strangers(labels: &BTreeMap<String, String>, is_published: bool) -> Vec<UnknownLabel<'_>> {
     labels.iter().filter_map(|(key, value)| stranger(key, value, is_published)).collect()
 }
 
@@ -39,12 +39,12 @@ pub fn closing(labels: &BTreeMap<String, String>) -> impl Iterator<Item = (&Stri
     labels.iter().filter(|(key, value)| access_key(key, value).is_some())
 }
 
-fn stranger<'a>(key: &str, value: &'a str, is_published: bool) -> Option<Stranger<'a>> {
+fn stranger<'a>(key: &str, value: &'a str, is_published: bool) -> Option<UnknownLabel<'a>> {
     let asks = access_key(key, value);
     let secret = asks.is_some();
     let said = |code: FindingCode, message: &str, remedy: Option<String>| {
         let value = (!secret).then_some(value);
-        Some(Stranger {
+        Some(UnknownLabel {
             key: excerpt(asks.unwrap_or(key), 120),
             value,
             severity: code.severity(),
@@ -62,7 +62,7 @@ fn stranger<'a>(key: &str, value: &'a str, is_published: bool) -> Option<Strange
         let message = "this label is not read: the proxies' network is chosen by com.docker.lb.network";
         let remedy = "Write com.docker.lb.network if the label was meant for Swarmgate.";
         let told = said(FindingCode::UnknownLabel, message, Some(remedy.to_owned()));
-        return told.map(|told| Stranger { severity: Severity::Info, ..told });
+        return told.map(|told| UnknownLabel { severity: Severity::Info, ..told });
     }
     let name = unknown_name(key)?;
     let hidden = unseen(key).map_or_else(String::new, |unseen| format!(": its name has {unseen}"));

@@ -6,7 +6,7 @@ const WORDS: &str = "stray_web to give up 80/tcp";
 
 #[test]
 fn nothing_is_attached_or_detached_while_a_proxy_that_stops_would_lose_its_node() {
-    let mut world = World::new();
+    let mut world = NetworkScenario::new();
     world.contested = Some(WORDS);
     world.wanted = vec!["b"];
     assert_eq!(world.at(1), ["a"]);
@@ -20,7 +20,7 @@ fn nothing_is_attached_or_detached_while_a_proxy_that_stops_would_lose_its_node(
 
 #[test]
 fn where_no_proxy_runs_there_is_nothing_to_lose() {
-    let mut world = World::new();
+    let mut world = NetworkScenario::new();
     (world.contested, world.wanted) = (Some(WORDS), vec!["a", "b"]);
     world.proxies.iter_mut().for_each(|proxy| proxy.1 = "starting");
     assert_eq!(world.at(1), ["a", "b"]);
@@ -29,7 +29,7 @@ fn where_no_proxy_runs_there_is_nothing_to_lose() {
 #[test]
 fn a_network_is_not_blamed_for_a_proxy_whose_port_somebody_else_has() {
     for contested in [None, Some(WORDS)] {
-        let mut world = World::new();
+        let mut world = NetworkScenario::new();
         world.wanted = vec!["a", "b"];
         world.write(&["a", "b"]);
         world.proxies[0].1 = "pending";

@@ -3,13 +3,13 @@
 use super::*;
 
 /// Names of the networks that a decision declares, as the world writes them.
-fn declared(decision: &Decision) -> Vec<&'static str> {
+fn declared(decision: &NetworkDecision) -> Vec<&'static str> {
     NETWORKS.into_iter().filter(|id| names(decision).iter().any(|name| name == id)).collect()
 }
 
 /// A service that comes on a network of its own, and goes with it, again and again; how often the proxies were replaced. `team`
 /// gives the team at each turn.
-fn churn(world: &mut World, seconds: i64, team: impl Fn(usize) -> String) -> usize {
+fn churn(world: &mut NetworkScenario, seconds: i64, team: impl Fn(usize) -> String) -> usize {
     let (mut replaced, mut last) = (0, None::<Timestamp>);
     let mut turn = 0;
     for second in 0..seconds {
@@ -39,7 +39,7 @@ fn churn(world: &mut World, seconds: i64, team: impl Fn(usize) -> String) -> usi
 
 #[test]
 fn attaching_and_detaching_share_one_pace_whatever_the_networks_are_called() {
-    let mut world = World::new();
+    let mut world = NetworkScenario::new();
     world.attach(&["a"]);
     let replaced = churn(&mut world, 600, |turn| format!("stack churn{turn}"));
     assert!((3..=11).contains(&replaced), "{replaced} replacements in ten minutes");
@@ -47,7 +47,7 @@ fn attaching_and_detaching_share_one_pace_whatever_the_networks_are_called() {
 
 #[test]
 fn a_team_whose_networks_come_and_go_waits_and_another_one_does_not() {
-    let mut world = World::new();
+    let mut world = NetworkScenario::new();
     world.attach(&["a"]);
     let first = churn(&mut world, 600, |_| "stack churn".to_owned());
     let then = churn(&mut world, 3000, |_| "stack churn".to_owned());
@@ -62,7 +62,7 @@ fn a_team_whose_networks_come_and_go_waits_and_another_one_does_not() {
 /// `docker network rm` fails until the proxies have left.
 #[test]
 fn what_nobody_uses_is_left_within_an_interval_and_goes_along_with_what_comes() {
-    let mut world = World::new();
+    let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     world.attach(&["a", "b"]);
     (world.wanted, world.used) = (vec!["a"], vec!["a"]);
@@ -79,7 +79,7 @@ fn what_nobody_uses_is_left_within_an_interval_and_goes_along_with_what_comes() 
 }
 
 /// No proxy comes up with `b`, which is attached and taken away again.
-fn b_fails(world: &mut World) {
+fn b_fails(world: &mut NetworkScenario) {
     world.wanted = vec!["a", "b"];
     world.after(INTERVAL).look();
     world.write(&["a", "b"]);
@@ -91,7 +91,7 @@ fn b_fails(world: &mut World) {
 
 #[test]
 fn networks_of_one_team_that_fail_hold_back_no_other_team() {
-    let mut world = World::new();
+    let mut world = NetworkScenario::new();
     world.attach(&["a"]);
     world.teams = vec![("b", "stack bad".to_owned()), ("c", "stack good".to_owned())];
     for _ in 0..20 {
@@ -112,7 +112,7 @@ fn networks_of_one_team_that_fail_hold_back_no_other_team() {
 
 #[test]
 fn somebody_who_gives_each_failing_network_another_team_holds_back_only_those_whom_nobody_knows() {
-    let mut world = World::new();
+    let mut world = NetworkScenario::new();
     world.teams = vec![("a", "stack known".to_owned())];
     world.attach(&["a"]);
     for turn in 0..12 {
@@ -132,9 +132,9 @@ fn somebody_who_gives_each_failing_network_another_team_holds_back_only_those_wh
 
 #[test]
 fn a_service_that_comes_and_goes_is_attached_ever_later_and_forgotten_after_a_calm() {
-    let mut world = World::new();
+    let mut world = NetworkScenario::new();
     let mut replaced = 0;
-    let cycle = |world: &mut World, replaced: &mut i32| {
+    let cycle = |world: &mut NetworkScenario, replaced: &mut i32| {
         for (wanted, used) in [(vec!["a", "b"], vec!["a", "b"]), (vec!["a"], vec!["a"])] {
             (world.wanted, world.used) = (wanted, used);
             for _ in 0..20 {
@@ -160,7 +160,7 @@ fn a_service_that_comes_and_goes_is_attached_ever_later_and_forgotten_after_a_ca
 
 #[test]
 fn networks_that_come_one_after_the_other_are_attached_together_and_the_next_ones_after_the_interval() {
-    let mut world = World::new();
+    let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     assert_eq!(world.at(1), ["a"], "others may follow");
     world.wanted = vec!["a", "b", "c"];
@@ -180,7 +180,7 @@ fn networks_that_come_one_after_the_other_are_attached_together_and_the_next_one
 #[test]
 fn where_nobody_is_disturbed_nothing_is_waited_for() {
     for no_proxies in [false, true] {
-        let mut world = World::new();
+        let mut world = NetworkScenario::new();
         world.attach(&["a"]);
         world.wanted = vec!["a", "b"];
         if no_proxies {
@@ -194,11 +194,11 @@ fn where_nobody_is_disturbed_nothing_is_waited_for() {
 
 #[test]
 fn a_restarted_operator_keeps_the_pace() {
-    let mut world = World::new();
+    let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     world.attach(&["a", "b"]);
     world.wanted.push("c");
-    world.memory = Memory::default();
+    world.memory = NetworkMemory::default();
     assert_eq!(world.at(10), ["a", "b"]);
     assert_eq!(world.at(40), ["a", "b"]);
     assert_eq!(world.at(10), ["a", "b", "c"]);

@@ -2,23 +2,23 @@
 
 use super::*;
 
-impl World {
-    pub(super) fn lacks(&self, contested: bool) -> Shortage {
+impl NetworkScenario {
+    pub(super) fn lacks(&self, contested: bool) -> NetworkShortage {
         let words = "has 0 of 13 addresses free, and 8 tasks or virtual IPs wait for one".to_owned();
-        Shortage { contested, by_others: self.filled_by.clone(), words }
+        NetworkShortage { contested, by_others: self.filled_by.clone(), words }
     }
 }
 
 /// `a` carries others' routes, `b` a neighbour's.
-fn with_b() -> World {
-    let mut world = World::new();
+fn with_b() -> NetworkScenario {
+    let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     world.attach(&["a", "b"]);
     world.after(2 * INTERVAL).look();
     world
 }
 
-fn full(decision: &Decision) -> Vec<(String, Severity)> {
+fn full(decision: &NetworkDecision) -> Vec<(String, Severity)> {
     let found = decision.findings.iter().filter(|finding| finding.code == FindingCode::NetworkFull);
     found.map(|finding| (finding.value.clone().unwrap(), finding.severity)).collect()
 }
@@ -171,7 +171,7 @@ fn an_operator_that_starts_anew_knows_why_a_network_was_left() {
     let decision = world.after(INTERVAL).look();
     world.label = decision.remembered.clone();
     world.withdraw(&["a"]);
-    (world.memory, world.short) = (Memory::default(), vec![]);
+    (world.memory, world.short) = (NetworkMemory::default(), vec![]);
     let decision = world.after(10).look();
     assert_eq!((names(&decision), full(&decision)), (vec!["a".to_owned()], vec![("net-b".to_owned(), Severity::Error)]));
     assert_eq!(decision.remembered, world.label);

@@ -3,8 +3,8 @@
 use super::*;
 
 /// `b` is attached for long, and the proxy of the first node is not running.
-fn without_a_proxy() -> World {
-    let mut world = World::new();
+fn without_a_proxy() -> NetworkScenario {
+    let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     world.attach(&["a", "b"]);
     world.after(5 * INTERVAL).look();
@@ -13,7 +13,7 @@ fn without_a_proxy() -> World {
 }
 
 /// The last try on a node has just failed with these words.
-fn fails(world: &mut World, node: &str, words: &str) {
+fn fails(world: &mut NetworkScenario, node: &str, words: &str) {
     let at = (world.now - SignedDuration::from_secs(1)).to_string();
     let task = json!({"ID": "failed", "ServiceID": "proxy", "NodeID": node, "DesiredState": "shutdown", "CreatedAt": at,
         "Status": {"State": "rejected", "Timestamp": at, "Err": words}});
@@ -80,7 +80,7 @@ fn a_node_that_starts_again_has_time_for_it() {
 
 #[test]
 fn a_proxy_for_which_a_lost_node_leaves_no_place_is_blamed_on_no_network() {
-    let mut world = World::new();
+    let mut world = NetworkScenario::new();
     (world.nodes, world.wanted) = (vec!["node0", "node1"], vec!["a", "b"]);
     world.write(&["a", "b"]);
     world.proxies = [(vec!["a", "b"], "running"), (vec!["a", "b"], "running"), (vec!["a", "b"], "pending")].to_vec();

@@ -7,7 +7,7 @@ fn networks_with_which_proxies_start_are_told_with_the_time_that_the_next_proxy_
     for (new, starts) in
         [(&["b"][..], "the network net-b: proxies start with it"), (&["b", "c"], "the networks net-b and net-c: proxies start with them")]
     {
-        let mut world = World::new();
+        let mut world = NetworkScenario::new();
         world.attach(&["a"]);
         world.wanted = [&["a"], new].concat();
         world.after(3600).write(&[&["a"], new].concat());
@@ -23,7 +23,7 @@ fn networks_with_which_proxies_start_are_told_with_the_time_that_the_next_proxy_
 
 #[test]
 fn a_network_that_came_and_went_once_is_told_so_and_when_it_is_attached_at_the_earliest() {
-    let mut world = World::new();
+    let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     world.look();
     world.wanted = vec!["a"];

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn failed(world: &World, id: &str, age: i64, error: &str) -> Task {
+fn failed(world: &NetworkScenario, id: &str, age: i64, error: &str) -> Task {
     let at = (world.now - SignedDuration::from_secs(age)).to_string();
     let task = json!({"ID": id, "ServiceID": "proxy", "DesiredState": "shutdown", "CreatedAt": at, "Spec": {"Networks": [{"Target": "b"}]},
         "Status": {"State": "rejected", "Timestamp": at, "Err": error}});
@@ -10,8 +10,8 @@ fn failed(world: &World, id: &str, age: i64, error: &str) -> Task {
 }
 
 /// Swarm rolls back at once, and no look ever shows the proxy that was rejected.
-fn told_of(ended: impl Fn(&World) -> Vec<Task>) -> String {
-    let mut world = World::new();
+fn told_of(ended: impl Fn(&NetworkScenario) -> Vec<Task>) -> String {
+    let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     world.write(&["a", "b"]);
     world.after(1).look();
@@ -50,7 +50,7 @@ fn proxies_that_failed_before_the_rollout_or_without_the_network_are_not_quoted(
 /// The history of tasks is short, and later ones push the first out of it.
 #[test]
 fn words_that_were_read_once_are_kept() {
-    let mut world = World::new();
+    let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     world.write(&["a", "b"]);
     world.after(1).look();

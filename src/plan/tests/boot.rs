@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use super::world::World;
+use super::world::PlanScenario;
 use super::{PROXY, at, titles};
 use crate::fleet::BOOT_SNAPSHOT_AGE_MAX;
 use crate::fleet::fixtures::{bundle, cluster};
@@ -14,7 +14,7 @@ use crate::report::WaitingOn;
 use crate::types::NetworkId;
 
 /// The name of the config that the proxy service mounts first.
-fn mounted(world: &World) -> String {
+fn mounted(world: &PlanScenario) -> String {
     let configs = at(&world.service(PROXY).spec, "TaskTemplate.ContainerSpec.Configs");
     assert_eq!(configs.as_array().unwrap().len(), 1, "{configs}");
     configs[0]["ConfigName"].as_str().unwrap().to_owned()
@@ -27,14 +27,14 @@ fn content(config: &serde_json::Value) -> Vec<u8> {
 
 #[test]
 fn a_newer_boot_snapshot_alone_changes_nothing() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     world.boot = Some(bundle("second"));
     assert!(world.plan(&cluster()).is_converged());
 }
 
 #[test]
 fn a_newer_boot_snapshot_is_taken_along_when_tasks_are_replaced_anyway() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     let first = mounted(&world);
     world.boot = Some(bundle("second"));
     let mut changed = cluster();
@@ -46,7 +46,7 @@ fn a_newer_boot_snapshot_is_taken_along_when_tasks_are_replaced_anyway() {
 
 #[test]
 fn a_change_that_replaces_no_task_takes_no_newer_boot_snapshot_along() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     let first = mounted(&world);
     world.boot = Some(bundle("second"));
     let mut changed = cluster();
@@ -57,7 +57,7 @@ fn a_change_that_replaces_no_task_takes_no_newer_boot_snapshot_along() {
 
 #[test]
 fn a_boot_snapshot_that_is_too_old_is_replaced_by_another_one() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     world.pass_time(BOOT_SNAPSHOT_AGE_MAX.as_secs() + 1);
     assert!(world.plan(&cluster()).is_converged(), "the same content needs no rollout");
     world.boot = Some(bundle("second"));
@@ -67,7 +67,7 @@ fn a_boot_snapshot_that_is_too_old_is_replaced_by_another_one() {
 
 #[test]
 fn without_a_boot_snapshot_from_the_extension_the_mounted_one_stays_while_other_fields_follow() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     let first = mounted(&world);
     world.boot = None;
     let mut changed = cluster();
@@ -78,7 +78,7 @@ fn without_a_boot_snapshot_from_the_extension_the_mounted_one_stays_while_other_
 
 #[test]
 fn a_boot_mount_removed_by_hand_comes_back() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     let first = mounted(&world);
     world.by_hand(PROXY, |spec| spec["TaskTemplate"]["ContainerSpec"]["Configs"] = json!([]));
     world.boot = None;
@@ -88,7 +88,7 @@ fn a_boot_mount_removed_by_hand_comes_back() {
 
 #[test]
 fn another_clusters_bundle_is_never_mounted() {
-    let mut world = World::new();
+    let mut world = PlanScenario::new();
     let other = crate::fleet::fixtures::cluster_named("other");
     world.pass(&other);
     assert!(!world.raw.services.iter().any(|service| service["Spec"]["Name"] == "swarmgate-proxy-other"));
@@ -98,7 +98,7 @@ fn another_clusters_bundle_is_never_mounted() {
 fn with_rollout_replace_every_new_configuration_is_mounted_and_old_ones_go() {
     let mut stock = cluster();
     stock.proxy.rollout = Rollout::Replace;
-    let mut world = World::new();
+    let mut world = PlanScenario::new();
     world.live = Some(bundle("0"));
     world.converge(&stock);
     for text in ["1", "2", "3", "4", "5"] {
@@ -117,7 +117,7 @@ fn with_rollout_replace_every_new_configuration_is_mounted_and_old_ones_go() {
 fn configs_of_former_generations_are_kept_while_a_rollout_is_under_way() {
     let mut stock = cluster();
     stock.proxy.rollout = Rollout::Replace;
-    let mut world = World::new();
+    let mut world = PlanScenario::new();
     world.live = Some(bundle("0"));
     world.converge(&stock);
     for text in ["1", "2", "3", "4"] {
@@ -136,7 +136,7 @@ fn configs_of_former_generations_are_kept_while_a_rollout_is_under_way() {
 fn a_configuration_that_fits_no_object_is_told_about_and_the_mounted_one_stays() {
     let mut stock = cluster();
     stock.proxy.rollout = Rollout::Replace;
-    let mut world = World::new();
+    let mut world = PlanScenario::new();
     world.live = Some(bundle("0"));
     world.converge(&stock);
     world.live = Some(bundle(&"x".repeat(crate::fleet::OBJECT_BYTES_MAX + 1)));
@@ -153,7 +153,7 @@ fn dense(numbers: u32) -> crate::protocol::messages::Bundle {
 
 #[test]
 fn a_boot_snapshot_that_exceeds_an_object_is_mounted_in_parts_and_swept_as_a_whole() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     let mut changed = cluster();
     for (image, numbers) in [("a", 35_000), ("b", 35_001), ("c", 35_002), ("d", 35_003)] {
         world.boot = Some(dense(numbers));
@@ -179,7 +179,7 @@ fn a_boot_snapshot_that_exceeds_an_object_is_mounted_in_parts_and_swept_as_a_who
 
 #[test]
 fn a_set_of_which_a_part_is_gone_is_never_mounted() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     world.boot = Some(dense(35_000));
     let mut changed = cluster();
     changed.proxy.workload.image = "swarmgate-nginx:a".to_owned();
@@ -193,7 +193,7 @@ fn a_set_of_which_a_part_is_gone_is_never_mounted() {
 
 #[test]
 fn a_boot_snapshot_that_fits_no_four_objects_is_told_about_and_the_mounted_one_stays() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     world.boot = Some(dense(140_000));
     let plan = world.plan(&cluster());
     assert!(plan.is_converged(), "{plan}");
@@ -205,9 +205,9 @@ fn a_boot_snapshot_that_fits_no_four_objects_is_told_about_and_the_mounted_one_s
 
 #[test]
 fn a_replacement_waits_for_the_newest_snapshot_and_nothing_else_does() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     world.networks = vec![NetworkId("net-app".to_owned())];
-    let waits = |world: &World, cluster: &crate::intent::cluster::Cluster| {
+    let waits = |world: &PlanScenario, cluster: &crate::intent::cluster::Cluster| {
         let snapshot = world.snapshot();
         plan(&world.fleet(cluster).awaiting_newest_snapshot(), &snapshot, &world.memory)
     };

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::world::World;
+use super::world::PlanScenario;
 use super::{EXTENSION, PROXY, at, codes, titles};
 use crate::fleet::fixtures::{INSTANCE, cluster};
 use crate::fleet::peers;
@@ -24,15 +24,15 @@ fn manager(number: u8, state: &str) -> Value {
 }
 
 /// A converged fleet without a control network, on managers of these numbers.
-fn fleet_on(numbers: &[u8]) -> World {
-    let mut world = World::new();
+fn fleet_on(numbers: &[u8]) -> PlanScenario {
+    let mut world = PlanScenario::new();
     world.channel = host();
     world.raw.nodes = numbers.iter().map(|number| manager(*number, "ready")).collect();
     world.converge(&cluster());
     world
 }
 
-fn told(world: &World, service: &str) -> Value {
+fn told(world: &PlanScenario, service: &str) -> Value {
     let env = at(&world.service(service).spec, "TaskTemplate.ContainerSpec.Env");
     let entries = env.as_array().into_iter().flatten().filter_map(Value::as_str);
     entries.filter_map(|entry| entry.strip_prefix("SWARMGATE_OPERATOR_URL=")).map(|urls| json!(urls)).next().unwrap_or_default()
@@ -82,7 +82,7 @@ fn when_none_is_left_everybody_is_told_anew() {
 
 #[test]
 fn without_any_address_new_services_wait_and_others_stay() {
-    let mut world = World::new();
+    let mut world = PlanScenario::new();
     world.channel = host();
     let plan = world.plan(&cluster());
     assert!(!titles(&plan).iter().any(|title| title.contains(EXTENSION)), "{plan}");
@@ -112,7 +112,7 @@ fn a_fleet_moves_from_the_control_network_and_back() {
 fn stock_images_need_no_channel() {
     let mut stock = cluster();
     stock.proxy.rollout = Rollout::Replace;
-    let mut world = World::new();
+    let mut world = PlanScenario::new();
     (world.channel, world.live) = (host(), world.boot.clone());
     world.raw.nodes = vec![manager(1, "ready")];
     world.converge(&stock);
@@ -129,7 +129,7 @@ fn peers_are_told_where_the_running_extension_is() {
     let task = world.raw.tasks.iter_mut().find(|task| task["ServiceID"] == id).unwrap();
     task["NodeID"] = json!("m2");
     task["Status"]["PortStatus"] = json!({"Ports": [port(8082, 32_768), port(8082, 32_768)]});
-    let told = |world: &World| peers(&host(), INSTANCE, &cluster(), &world.snapshot()).unwrap();
+    let told = |world: &PlanScenario| peers(&host(), INSTANCE, &cluster(), &world.snapshot()).unwrap();
     assert_eq!(told(&world).extensions, ["https://198.51.100.2:32768"]);
     assert_eq!(told(&world).operators, ["https://192.0.2.1:8081", "https://198.51.100.2:8081"]);
     world.raw.tasks.clear();

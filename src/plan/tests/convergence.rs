@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::world::World;
+use super::world::PlanScenario;
 use super::{EXTENSION, PROXY, at, codes, lines, titles};
 use crate::fleet::fixtures::{bundle, cluster, list, map, publish};
 use crate::intent::cluster::{Amounts, Cluster, Logging, Resources, UpdatePolicy};
@@ -56,7 +56,7 @@ fn variants() -> Vec<(&'static str, Cluster)> {
 
 #[test]
 fn from_nothing_one_pass_creates_everything_in_order() {
-    let world = World::new();
+    let world = PlanScenario::new();
     let plan = world.plan(&cluster());
     let kinds: Vec<&str> = plan.steps.iter().map(crate::plan::Step::kind).collect();
     assert_eq!(kinds, ["create_network", "create_secret", "create_secret", "create_service", "create_config", "create_service"], "{plan}");
@@ -67,7 +67,7 @@ fn from_nothing_one_pass_creates_everything_in_order() {
 #[test]
 fn what_was_created_is_converged_also_with_what_swarm_fills_in() {
     for (name, cluster) in variants() {
-        let mut world = World::new();
+        let mut world = PlanScenario::new();
         world.live = Some(bundle("live"));
         world.networks = vec![NetworkId("net-app".to_owned())];
         assert_eq!(world.converge(&cluster), 1, "{name}");
@@ -78,7 +78,7 @@ fn what_was_created_is_converged_also_with_what_swarm_fills_in() {
 
 #[test]
 fn the_proxy_waits_for_the_extensions_first_configuration() {
-    let mut world = World::new();
+    let mut world = PlanScenario::new();
     world.boot = None;
     world.pass(&cluster());
     let plan = world.plan(&cluster());
@@ -92,7 +92,7 @@ fn the_proxy_waits_for_the_extensions_first_configuration() {
 #[test]
 fn whatever_somebody_changes_or_deletes_is_put_back() {
     let cluster = full();
-    let mut start = World::new();
+    let mut start = PlanScenario::new();
     start.networks = vec![NetworkId("net-app".to_owned())];
     start.converge(&cluster);
     for (field, spec_path, broken) in [
@@ -144,7 +144,7 @@ fn sorted(items: &[serde_json::Value]) -> serde_json::Value {
 #[test]
 fn deleted_objects_come_back() {
     let cluster = full();
-    let mut world = World::converged(&cluster);
+    let mut world = PlanScenario::converged(&cluster);
     world.raw.services.clear();
     world.raw.tasks.clear();
     assert_eq!(titles(&world.pass(&cluster)), [format!("create service {EXTENSION}"), format!("create service {PROXY}")]);
@@ -157,7 +157,7 @@ fn deleted_objects_come_back() {
 
 #[test]
 fn a_proxy_deleted_while_the_extension_is_silent_comes_back_with_the_last_boot_snapshot() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     world.boot = None;
     world.raw.services.retain(|service| service["Spec"]["Name"] != PROXY);
     assert_eq!(titles(&world.pass(&cluster())), [format!("create service {PROXY}")]);
@@ -165,7 +165,7 @@ fn a_proxy_deleted_while_the_extension_is_silent_comes_back_with_the_last_boot_s
 
 #[test]
 fn every_object_carries_its_owner_labels() {
-    let world = World::converged(&cluster());
+    let world = PlanScenario::converged(&cluster());
     let proxy = world.service(PROXY);
     let label = |key: &str| proxy.labels.get(key).map(String::as_str);
     assert_eq!((label(LABEL_OWNER), label(LABEL_CLUSTER), label(LABEL_ROLE)), (Some("swarmgate"), Some("dev"), Some("proxy")));
@@ -177,13 +177,13 @@ fn every_object_carries_its_owner_labels() {
 
 #[test]
 fn a_needed_network_is_attached_behind_those_that_are_there_and_detached_when_unused() {
-    let mut world = World::new();
+    let mut world = PlanScenario::new();
     world.networks = vec![NetworkId("net-other".to_owned())];
     world.converge(&cluster());
     world.networks = vec![NetworkId("net-app".to_owned()), NetworkId("net-other".to_owned())];
     let plan = world.pass(&cluster());
     assert_eq!(lines(&plan)[0], format!("~ service {PROXY} (replaces tasks)"));
-    let targets = |world: &World| world.service(PROXY).networks.iter().map(|id| id.0.clone()).collect::<Vec<_>>();
+    let targets = |world: &PlanScenario| world.service(PROXY).networks.iter().map(|id| id.0.clone()).collect::<Vec<_>>();
     assert_eq!(targets(&world)[1..], ["net-other", "net-app"]);
     world.networks = vec![NetworkId("net-app".to_owned())];
     world.pass(&cluster());
@@ -193,7 +193,7 @@ fn a_needed_network_is_attached_behind_those_that_are_there_and_detached_when_un
 
 #[test]
 fn a_network_attached_by_name_or_in_another_order_is_the_same_network() {
-    let mut world = World::new();
+    let mut world = PlanScenario::new();
     world.networks = vec![NetworkId("net-app".to_owned()), NetworkId("net-other".to_owned())];
     world.converge(&cluster());
     world.by_hand(PROXY, |spec| {
@@ -205,7 +205,7 @@ fn a_network_attached_by_name_or_in_another_order_is_the_same_network() {
 
 #[test]
 fn tasks_that_do_not_run_are_waited_for_with_swarms_explanation() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     let id = world.service(PROXY).id.0;
     let task = world.raw.tasks.iter_mut().find(|task| task["ServiceID"] == id).unwrap();
     task["Status"] = json!({"State": "pending", "Err": "no suitable node"});

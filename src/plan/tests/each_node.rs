@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::world::World;
+use super::world::PlanScenario;
 use super::{PROXY, at, codes, titles};
 use crate::fleet::Mode;
 use crate::fleet::fixtures::{cluster, publish};
@@ -24,8 +24,8 @@ fn node(id: &str, state: &str, availability: &str) -> Value {
 }
 
 /// So many nodes, each with a proxy that runs.
-fn world(nodes: &[&str]) -> World {
-    let mut world = World::new();
+fn world(nodes: &[&str]) -> PlanScenario {
+    let mut world = PlanScenario::new();
     world.raw.nodes = nodes.iter().map(|id| node(id, "ready", "active")).collect();
     world.converge(&on_each_node());
     proxies_on(&mut world, nodes);
@@ -34,7 +34,7 @@ fn world(nodes: &[&str]) -> World {
 }
 
 /// A proxy on each of these nodes.
-fn proxies_on(world: &mut World, nodes: &[&str]) {
+fn proxies_on(world: &mut PlanScenario, nodes: &[&str]) {
     let mut task = world.first_task(PROXY).clone();
     let service = task["ServiceID"].clone();
     world.raw.tasks.retain(|task| task["ServiceID"] != service);
@@ -46,7 +46,7 @@ fn proxies_on(world: &mut World, nodes: &[&str]) {
 }
 
 /// One that waits for a place.
-fn one_waits(world: &mut World) {
+fn one_waits(world: &mut PlanScenario) {
     let mut task = world.first_task(PROXY).clone();
     task["ID"] = json!("proxy-waits");
     task.as_object_mut().unwrap().remove("NodeID");
@@ -54,7 +54,7 @@ fn one_waits(world: &mut World) {
     world.raw.tasks.push(task);
 }
 
-fn set_node(world: &mut World, id: &str, state: &str, availability: &str) {
+fn set_node(world: &mut PlanScenario, id: &str, state: &str, availability: &str) {
     let found = world.raw.nodes.iter_mut().find(|node| node["ID"] == id).unwrap();
     found["Status"]["State"] = json!(state);
     found["Spec"]["Availability"] = json!(availability);
@@ -144,7 +144,7 @@ fn a_node_that_joins_or_returns_gets_a_proxy_and_one_that_was_removed_is_not_wai
 fn constraints_and_roles_decide_which_nodes_count() {
     let mut workers = on_each_node();
     workers.proxy.workload.constraints = Some(vec!["node.role==worker".to_owned()]);
-    let mut world = World::new();
+    let mut world = PlanScenario::new();
     world.raw.nodes = ["a", "b", "c"].map(|id| node(id, "ready", "active")).to_vec();
     world.raw.nodes[0]["Spec"]["Role"] = json!("manager");
     world.converge(&workers);
@@ -251,7 +251,7 @@ fn proxies_that_leave_nodes_that_do_not_fit_any_more_go_one_after_the_other() {
 
 #[test]
 fn where_no_node_fits_the_number_stays_and_somebody_is_told_what_is_waited_for() {
-    let mut world = World::new();
+    let mut world = PlanScenario::new();
     let mut nowhere = on_each_node();
     nowhere.proxy.workload.constraints = Some(vec!["node.labels.lb==dev".to_owned()]);
     world.pass(&nowhere);
@@ -267,10 +267,10 @@ fn where_no_node_fits_the_number_stays_and_somebody_is_told_what_is_waited_for()
 fn where_new_proxies_start_first_a_node_may_have_two_for_a_while() {
     let mut mesh = on_each_node();
     mesh.proxy.publish = publish(PublishMode::Ingress);
-    let mut world = World::new();
+    let mut world = PlanScenario::new();
     world.raw.nodes = ["a", "b"].map(|id| node(id, "ready", "active")).to_vec();
     world.converge(&mesh);
-    let most = |world: &World| at(&world.service(PROXY).spec, "TaskTemplate.Placement.MaxReplicas");
+    let most = |world: &PlanScenario| at(&world.service(PROXY).spec, "TaskTemplate.Placement.MaxReplicas");
     assert_eq!((number(&world.service(PROXY).spec), most(&world)), (json!(2), json!(2)));
     mesh.proxy.update.order = Some(UpdateOrder::StopFirst);
     world.converge(&mesh);
@@ -278,10 +278,10 @@ fn where_new_proxies_start_first_a_node_may_have_two_for_a_while() {
 }
 
 /// Swarm's own global mode, as an earlier version made it, or constraints that cannot be decided.
-fn swarms_own() -> World {
+fn swarms_own() -> PlanScenario {
     let mut odd = on_each_node();
     odd.proxy.workload.constraints = Some(vec!["engine.labels.disk==ssd".to_owned()]);
-    World::converged(&odd)
+    PlanScenario::converged(&odd)
 }
 
 #[test]
@@ -316,7 +316,7 @@ fn where_the_nodes_cannot_be_counted_any_more_the_number_stays() {
 fn from_replicated_to_global_and_back_nothing_is_removed_and_nothing_is_left() {
     let mut two = on_each_node();
     (two.proxy.mode, two.proxy.replicas) = (Mode::Replicated, Some(2));
-    let mut world = World::new();
+    let mut world = PlanScenario::new();
     world.raw.nodes = ["a", "b", "c"].map(|id| node(id, "ready", "active")).to_vec();
     world.converge(&two);
     let before = world.service(PROXY).spec;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::world::World;
+use super::world::PlanScenario;
 use super::{PROXY, at};
 use crate::fleet::fixtures::{cluster, list, map, publish};
 use crate::intent::cluster::{Amounts, Cluster, Resources};
@@ -10,7 +10,7 @@ use crate::intent::cluster_spec::PublishMode;
 use crate::plan::{Step, TaskEffect, lint, task_effect, would_replace_tasks};
 
 fn spec() -> Value {
-    World::converged(&cluster()).service(PROXY).spec
+    PlanScenario::converged(&cluster()).service(PROXY).spec
 }
 
 /// Changes one place of the proxy's spec and looks what becomes of the tasks.
@@ -84,7 +84,7 @@ fn placement_and_ports_together_would_be_ignored_without_force_update() {
 
 #[test]
 fn a_change_of_published_ports_raises_force_update_once() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     let mut changed = cluster();
     changed.proxy.publish = publish(PublishMode::Host);
     changed.proxy.workload.constraints = Some(list(&["node.role==worker"]));
@@ -96,7 +96,7 @@ fn a_change_of_published_ports_raises_force_update_once() {
 
 #[test]
 fn the_lint_refuses_placement_and_ports_together_without_force_update() {
-    let world = World::converged(&cluster());
+    let world = PlanScenario::converged(&cluster());
     let mut changed = cluster();
     changed.proxy.publish = publish(PublishMode::Host);
     changed.proxy.workload.constraints = Some(list(&["node.role==worker"]));
@@ -109,7 +109,7 @@ fn the_lint_refuses_placement_and_ports_together_without_force_update() {
 
 /// Converges on one cluster, then looks what a changed document does to the tasks.
 fn check_document(change: impl FnOnce(&mut Cluster), expected: TaskEffect) {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     let tasks = world.raw.tasks.clone();
     let mut changed = cluster();
     change(&mut changed);

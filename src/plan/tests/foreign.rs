@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::world::World;
+use super::world::PlanScenario;
 use super::{EXTENSION, PROXY, codes, titles};
 use crate::fleet::fixtures::{cluster, token_name};
 use crate::pki::ChannelRole;
@@ -12,8 +12,8 @@ use crate::report::WaitingOn;
 use crate::types::ServiceId;
 
 /// Puts a foreign object into the world and looks that only its dependants are held back.
-fn check_foreign(object: &str, put: impl FnOnce(&mut World), still: &[&str]) {
-    let mut world = World::new();
+fn check_foreign(object: &str, put: impl FnOnce(&mut PlanScenario), still: &[&str]) {
+    let mut world = PlanScenario::new();
     put(&mut world);
     let plan = world.plan(&cluster());
     assert!(plan.waiting.contains(&WaitingOn::ForeignObject { object: object.to_owned() }), "{object}: {plan}");
@@ -39,7 +39,7 @@ fn foreign_objects_hold_back_what_needs_them_and_nothing_else() {
 
 #[test]
 fn a_token_whose_digest_is_gone_is_not_used() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     world.raw.secrets[0]["Spec"]["Labels"].as_object_mut().unwrap().remove(LABEL_TOKEN_DIGEST);
     let plan = world.plan(&cluster());
     assert_eq!(titles(&plan), [""; 0], "what runs goes on: {plan}");
@@ -48,7 +48,7 @@ fn a_token_whose_digest_is_gone_is_not_used() {
 
 #[test]
 fn any_overlay_of_the_control_networks_name_is_adopted() {
-    let mut world = World::new();
+    let mut world = PlanScenario::new();
     world
         .raw
         .networks
@@ -60,7 +60,7 @@ fn any_overlay_of_the_control_networks_name_is_adopted() {
 
 #[test]
 fn an_encrypted_control_network_is_asked_for_and_one_that_is_not_is_told() {
-    let mut world = World::new();
+    let mut world = PlanScenario::new();
     let crate::protocol::ChannelMode::Overlay { encrypted, .. } = &mut world.channel else { unreachable!() };
     *encrypted = true;
     let plan = world.plan(&cluster());
@@ -81,7 +81,7 @@ fn an_encrypted_control_network_is_asked_for_and_one_that_is_not_is_told() {
 
 #[test]
 fn a_name_that_swarm_says_is_taken_is_left_alone_for_a_while() {
-    let mut world = World::new();
+    let mut world = PlanScenario::new();
     let plan = world.plan(&cluster());
     let applied: Vec<_> = plan.steps.iter().map(|step| (step.kind() == "create_config").then_some(Applied::NameTaken)).collect();
     world.memory = world.memory.after(&plan, &applied, world.now());
@@ -94,7 +94,7 @@ fn a_name_that_swarm_says_is_taken_is_left_alone_for_a_while() {
 
 #[test]
 fn the_lint_refuses_to_touch_what_is_not_ours() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     let mut plan = world.plan(&cluster());
     plan.steps.push(Step::RemoveService { id: world.service(PROXY).id, name: PROXY.to_owned(), reason: String::new() });
     assert_eq!(lint(&plan, &world.snapshot()), []);
@@ -106,7 +106,7 @@ fn the_lint_refuses_to_touch_what_is_not_ours() {
 
 #[test]
 fn the_lint_refuses_to_remove_what_is_in_use() {
-    let world = World::converged(&cluster());
+    let world = PlanScenario::converged(&cluster());
     let mut plan = world.plan(&cluster());
     let snapshot = world.snapshot();
     let config = snapshot.configs.values().next().unwrap();

@@ -1,6 +1,6 @@
 //! What is remembered of whose hosts are, on the extension service.
 
-use super::world::World;
+use super::world::PlanScenario;
 use super::{EXTENSION, titles};
 use crate::fleet::fixtures::cluster;
 use crate::plan::would_replace_tasks;
@@ -9,7 +9,7 @@ use crate::protocol::container_contract::LABEL_HOST_HOLDERS;
 #[test]
 fn whose_hosts_are_is_written_down_once_replaces_nothing_and_goes_when_it_is_over() {
     let cluster = cluster();
-    let mut world = World::converged(&cluster);
+    let mut world = PlanScenario::converged(&cluster);
     let before = world.service(EXTENSION).spec;
     assert_eq!(before["Labels"].get(LABEL_HOST_HOLDERS), None);
     for label in ["first", "second"] {
@@ -31,8 +31,8 @@ fn whose_hosts_are_is_written_down_once_replaces_nothing_and_goes_when_it_is_ove
 /// A rollout that failed is not tried again because some host has another owner.
 #[test]
 fn it_is_no_part_of_what_is_declared() {
-    let mut world = World::converged(&cluster());
-    let identity = |world: &World| world.fleet(&cluster()).extension.identity();
+    let mut world = PlanScenario::converged(&cluster());
+    let identity = |world: &PlanScenario| world.fleet(&cluster()).extension.identity();
     let before = identity(&world);
     world.remembered_hosts = Some("something".to_owned());
     assert_eq!(identity(&world), before);

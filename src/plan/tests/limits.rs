@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::world::World;
+use super::world::PlanScenario;
 use super::{EXTENSION, PROXY, at, lines};
 use crate::fleet::fixtures::{bundle, cluster};
 use crate::intent::cluster::{Cluster, Logging};
@@ -20,8 +20,8 @@ fn manager(version: &str) -> Value {
     })
 }
 
-fn world_with(versions: &[&str]) -> World {
-    let mut world = World::new();
+fn world_with(versions: &[&str]) -> PlanScenario {
+    let mut world = PlanScenario::new();
     world.raw.nodes.extend(versions.iter().map(|version| manager(version)));
     world
 }
@@ -34,7 +34,7 @@ fn stock() -> Cluster {
 
 #[test]
 fn our_programs_have_no_privileges_and_bounds_from_the_start() {
-    let world = World::converged(&cluster());
+    let world = PlanScenario::converged(&cluster());
     for (name, memory, pids) in [(EXTENSION, 2_i64 << 30, 1024), (PROXY, 4_i64 << 30, 4096)] {
         let spec = world.service(name).spec;
         assert_eq!(at(&spec, &format!("{CONTAINER}.CapabilityDrop")), json!(["ALL"]), "{name}");
@@ -59,7 +59,7 @@ fn a_stock_image_keeps_what_it_starts_with() {
 
 #[test]
 fn a_service_from_before_is_hardened_by_one_replacement_and_keeps_its_limits() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     world.by_hand(PROXY, |spec| {
         spec["TaskTemplate"]["ContainerSpec"].as_object_mut().unwrap().remove("CapabilityDrop");
         spec["TaskTemplate"].as_object_mut().unwrap().remove("Resources");
@@ -129,7 +129,7 @@ fn an_option_that_leaves_the_document_leaves_the_service() {
         cluster.proxy.workload.logging = Some(Logging::Driver { name: "journald".to_owned(), options });
         cluster
     };
-    let mut world = World::converged(&logging(&[("tag", "a"), ("labels", "b")]));
+    let mut world = PlanScenario::converged(&logging(&[("tag", "a"), ("labels", "b")]));
     world.converge(&logging(&[("tag", "a")]));
     assert_eq!(at(&world.service(PROXY).spec, "TaskTemplate.LogDriver"), json!({"Name": "journald", "Options": {"tag": "a"}}));
     world.by_hand(PROXY, |spec| spec["TaskTemplate"]["LogDriver"] = json!({"Name": "journald"}));

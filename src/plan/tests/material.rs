@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::world::World;
+use super::world::PlanScenario;
 use super::{EXTENSION, PROXY, at, titles};
 use crate::fleet::BOOT_SNAPSHOT_AGE_MAX;
 use crate::fleet::fixtures::{bundle, cluster};
@@ -14,8 +14,8 @@ use crate::route::{MaterialKind, MaterialRef};
 use crate::types::ObjectName;
 
 /// A world in which people have stored some secrets and a config.
-fn world() -> World {
-    let mut world = World::new();
+fn world() -> PlanScenario {
+    let mut world = PlanScenario::new();
     for name in ["cert", "key", "renewed"] {
         world.raw.secrets.push(json!({"ID": format!("id{name}"), "Spec": {"Name": name}}));
     }
@@ -39,7 +39,7 @@ fn needing(text: &str, names: &[&str]) -> Bundle {
 }
 
 /// The objects that a service mounts as material, by name, each checked to lie under its id and to be ours to read.
-fn mounted(world: &World, service: &str, reader: &str) -> Vec<String> {
+fn mounted(world: &PlanScenario, service: &str, reader: &str) -> Vec<String> {
     let spec = world.service(service).spec;
     let list = |kind: &str| at(&spec, &format!("TaskTemplate.ContainerSpec.{kind}s")).as_array().cloned().unwrap_or_default();
     let check = |kind: &str, entry: &Value| {
@@ -174,7 +174,7 @@ fn mounts_that_somebody_else_added_stay() {
 fn a_rollout_that_failed_is_not_tried_again_for_another_snapshots_secrets_but_for_a_label_it_is() {
     let mut world = world();
     world.boot = Some(needing("first", &["cert"]));
-    let identity = |world: &World| world.fleet(&cluster()).proxy.identity();
+    let identity = |world: &PlanScenario| world.fleet(&cluster()).proxy.identity();
     let first = identity(&world);
     world.boot = Some(needing("second", &["renewed"]));
     assert_eq!(identity(&world), first);

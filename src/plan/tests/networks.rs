@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::world::World;
+use super::world::PlanScenario;
 use super::{PROXY, titles};
 use crate::fleet::NetworkUpdate;
 use crate::fleet::fixtures::{bundle, cluster};
@@ -15,7 +15,7 @@ fn app() -> NetworkId {
     NetworkId("net-app".to_owned())
 }
 
-fn attaching(world: &mut World) {
+fn attaching(world: &mut PlanScenario) {
     world.networks = vec![app()];
     world.network_update = NetworkUpdate { attaching: [app()].into(), ..NetworkUpdate::default() };
 }
@@ -34,7 +34,7 @@ fn env(spec: &Value) -> Vec<String> {
 
 #[test]
 fn the_first_proxy_with_a_new_network_is_tried_alone_whatever_the_document_says_of_updates() {
-    let mut world = World::converged(&parallel());
+    let mut world = PlanScenario::converged(&parallel());
     let before = world.service(PROXY).spec;
     assert_eq!(before["UpdateConfig"]["Parallelism"], 3);
     attaching(&mut world);
@@ -64,7 +64,7 @@ fn stopping_first() -> Cluster {
 #[test]
 fn where_tasks_stop_first_swarm_does_not_go_back_by_itself_unless_the_program_is_another() {
     for (image, action) in [(None, "pause"), (Some("swarmgate-nginx:next"), "rollback")] {
-        let mut world = World::converged(&stopping_first());
+        let mut world = PlanScenario::converged(&stopping_first());
         let mut next = stopping_first();
         next.proxy.workload.image = image.map_or(next.proxy.workload.image, str::to_owned);
         attaching(&mut world);
@@ -77,8 +77,8 @@ fn where_tasks_stop_first_swarm_does_not_go_back_by_itself_unless_the_program_is
 }
 
 /// A world in the middle of an update for a network, and the specs before it and now.
-fn while_attaching(cluster: &Cluster) -> (World, Value, Value) {
-    let mut world = World::converged(cluster);
+fn while_attaching(cluster: &Cluster) -> (PlanScenario, Value, Value) {
+    let mut world = PlanScenario::converged(cluster);
     let old = world.service(PROXY).spec;
     attaching(&mut world);
     world.pass(cluster);
@@ -87,7 +87,7 @@ fn while_attaching(cluster: &Cluster) -> (World, Value, Value) {
 }
 
 /// The service is as it was before the network.
-fn going_back(world: &mut World, cluster: &Cluster) -> Value {
+fn going_back(world: &mut PlanScenario, cluster: &Cluster) -> Value {
     world.networks = vec![];
     world.network_update = NetworkUpdate { withdraws: true, ..NetworkUpdate::default() };
     world.pass_before(cluster);
@@ -95,7 +95,7 @@ fn going_back(world: &mut World, cluster: &Cluster) -> Value {
 }
 
 /// The proxies `p1`, which runs, and `p2`, which does not, unless `second_runs`.
-fn with_tasks(world: &mut World, running: &Value, failed: &Value, second_runs: bool) {
+fn with_tasks(world: &mut PlanScenario, running: &Value, failed: &Value, second_runs: bool) {
     world.set_tasks(PROXY, &[(running.clone(), "running"), (failed.clone(), if second_runs { "running" } else { "rejected" })]);
 }
 
@@ -148,7 +148,7 @@ fn a_withdrawal_from_one_proxy_is_an_update_as_any_other() {
 /// What a document leaves out, people may have set by hand.
 #[test]
 fn what_was_set_by_hand_about_updates_comes_back_too() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     world.by_hand(PROXY, |spec| {
         spec["UpdateConfig"]["Parallelism"] = json!(0);
         spec["UpdateConfig"]["MaxFailureRatio"] = json!(0.5);
@@ -166,7 +166,7 @@ fn what_was_set_by_hand_about_updates_comes_back_too() {
 
 #[test]
 fn a_withdrawal_brings_back_the_very_spec_that_the_old_tasks_have() {
-    let mut world = World::converged(&parallel());
+    let mut world = PlanScenario::converged(&parallel());
     let before = world.service(PROXY).spec;
     // With the new network came the newest boot snapshot.
     world.boot = Some(bundle("second"));
@@ -194,7 +194,7 @@ fn a_withdrawal_brings_back_the_very_spec_that_the_old_tasks_have() {
 /// A label replaces no task, so it is no new try of anything.
 #[test]
 fn what_failed_is_remembered_at_once_after_a_rollback() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     attaching(&mut world);
     world.pass(&cluster());
     world.roll_back(PROXY);
@@ -209,7 +209,7 @@ fn what_failed_is_remembered_at_once_after_a_rollback() {
 
 #[test]
 fn the_words_about_new_networks_stay_until_the_tasks_are_replaced_anyway() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     attaching(&mut world);
     world.pass(&cluster());
     let told = env(&world.service(PROXY).spec);

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::world::World;
+use super::world::PlanScenario;
 use super::{PROXY, at, codes, lines};
 use crate::fleet::fixtures::{bundle, cluster, list, map, publish};
 use crate::intent::cluster::{Amounts, Cluster, Resources};
@@ -17,7 +17,7 @@ fn with(change: impl FnOnce(&mut Cluster)) -> Cluster {
 
 #[test]
 fn fields_that_the_document_leaves_out_stay_as_somebody_set_them() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     world.by_hand(PROXY, |spec| {
         spec["Mode"]["Replicated"]["Replicas"] = json!(5);
         spec["UpdateConfig"]["Order"] = json!("stop-first");
@@ -42,12 +42,12 @@ fn fields_that_the_document_leaves_out_stay_as_somebody_set_them() {
 /// States a field, converges, takes it out of the document, and looks what is there then: the default, given back once.
 fn check_given_back(path: &str, state: impl FnOnce(&mut Cluster), default: &Value) {
     let stated = with(state);
-    let mut world = World::converged(&stated);
+    let mut world = PlanScenario::converged(&stated);
     assert_ne!(at(&world.service(PROXY).spec, path), *default, "{path} does not differ when stated");
     assert_eq!(world.converge(&cluster()), 1, "{path}");
     assert_eq!(at(&world.service(PROXY).spec, path), *default, "{path}");
     // Given back once: from now on it is anybody's.
-    let hand = at(&World::converged(&stated).service(PROXY).spec, path);
+    let hand = at(&PlanScenario::converged(&stated).service(PROXY).spec, path);
     world.by_hand(PROXY, |spec| crate::plan::json_path::set(spec, &path.split('.').collect::<Vec<_>>(), hand));
     assert!(world.plan(&cluster()).is_converged(), "{path}: {}", world.plan(&cluster()));
 }
@@ -79,7 +79,7 @@ fn keys_that_leave_the_document_go_and_foreign_keys_stay() {
         c.proxy.workload.labels = Some(map(&[("team", "edge")]));
         c.proxy.workload.container_labels = Some(map(&[("log", "json")]));
     });
-    let mut world = World::converged(&stated);
+    let mut world = PlanScenario::converged(&stated);
     world.by_hand(PROXY, |spec| {
         spec["Labels"]["mine"] = json!("x");
         spec["TaskTemplate"]["ContainerSpec"]["Env"].as_array_mut().unwrap().push(json!("MINE=1"));
@@ -96,7 +96,7 @@ fn keys_that_leave_the_document_go_and_foreign_keys_stay() {
 
 #[test]
 fn a_changed_document_is_no_drift() {
-    let mut world = World::converged(&with(|c| c.proxy.replicas = Some(3)));
+    let mut world = PlanScenario::converged(&with(|c| c.proxy.replicas = Some(3)));
     let changed = with(|c| {
         c.proxy.replicas = Some(4);
         c.proxy.workload.image = "swarmgate-nginx:next".to_owned();
@@ -109,7 +109,7 @@ fn a_changed_document_is_no_drift() {
 #[test]
 fn a_drift_finding_names_field_and_value_but_never_the_environments() {
     let stated = with(|c| c.proxy.workload.env = Some(map(&[("PASSWORD", "right")])));
-    let mut world = World::converged(&stated);
+    let mut world = PlanScenario::converged(&stated);
     world.by_hand(PROXY, |spec| {
         spec["TaskTemplate"]["ContainerSpec"]["Image"] = json!("evil:1");
         let env = spec["TaskTemplate"]["ContainerSpec"]["Env"].as_array_mut().unwrap();
@@ -123,7 +123,7 @@ fn a_drift_finding_names_field_and_value_but_never_the_environments() {
 #[test]
 fn a_digest_that_a_client_pinned_onto_the_declared_tag_stays() {
     let pinned = format!("swarmgate-nginx:dev@sha256:{}", "a".repeat(64));
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     world.by_hand(PROXY, |spec| spec["TaskTemplate"]["ContainerSpec"]["Image"] = json!(pinned));
     assert!(world.plan(&cluster()).is_converged());
     let plan = world.plan(&with(|c| c.proxy.workload.image = "swarmgate-nginx:next".to_owned()));
@@ -132,10 +132,10 @@ fn a_digest_that_a_client_pinned_onto_the_declared_tag_stays() {
 
 #[test]
 fn the_order_of_updates_follows_the_publish_mode_once_unless_it_is_stated() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     let host = with(|c| c.proxy.publish = publish(PublishMode::Host));
     assert_eq!(world.converge(&host), 1);
-    let order = |world: &World, config: &str| at(&world.service(PROXY).spec, &format!("{config}.Order"));
+    let order = |world: &PlanScenario, config: &str| at(&world.service(PROXY).spec, &format!("{config}.Order"));
     assert_eq!((order(&world, "UpdateConfig"), order(&world, "RollbackConfig")), (json!("stop-first"), json!("stop-first")));
     // With fixed ports of nodes new tasks would wait for ever for the old ones to go, also in a rollout that has begun.
     world.by_hand(PROXY, |spec| spec["UpdateConfig"]["Order"] = json!("start-first"));
@@ -146,14 +146,14 @@ fn the_order_of_updates_follows_the_publish_mode_once_unless_it_is_stated() {
     world.converge(&host);
     assert_eq!(order(&world, "UpdateConfig"), json!("stop-first"));
     // Behind the routing mesh it is a matter of taste.
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     world.by_hand(PROXY, |spec| spec["UpdateConfig"]["Order"] = json!("stop-first"));
     assert!(world.plan(&cluster()).is_converged());
 }
 
 #[test]
 fn from_live_to_a_stock_image_nothing_of_the_agent_stays() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     world.live = Some(bundle("events {}"));
     let stock = with(|c| {
         c.proxy.rollout = Rollout::Replace;
@@ -172,7 +172,7 @@ fn from_live_to_a_stock_image_nothing_of_the_agent_stays() {
 #[test]
 fn a_label_that_remembers_nothing_readable_gives_nothing_back() {
     let stated = with(|c| c.proxy.workload.constraints = Some(list(&["node.role==worker"])));
-    let mut world = World::converged(&stated);
+    let mut world = PlanScenario::converged(&stated);
     world.by_hand(PROXY, |spec| spec["Labels"][crate::protocol::container_contract::LABEL_MANAGED] = json!("}{"));
     world.converge(&cluster());
     assert_eq!(at(&world.service(PROXY).spec, "TaskTemplate.Placement.Constraints"), json!(["node.role==worker"]));

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::world::World;
+use super::world::PlanScenario;
 use super::{PROXY, titles};
 use crate::fleet::fixtures::{bundle, cluster, publish};
 use crate::intent::cluster::Cluster;
@@ -26,11 +26,11 @@ fn asking(port: u16, protocol: &str, mode: &str, replicas: &Value, constraints: 
     json!({"Name": "stray_web", "Labels": labels, "TaskTemplate": template, "Mode": mode, "EndpointSpec": {"Ports": ports}})
 }
 
-fn add(world: &mut World, spec: &Value) {
+fn add(world: &mut PlanScenario, spec: &Value) {
     world.raw.services.push(json!({"ID": "stray", "CreatedAt": "2026-01-01T00:00:00Z", "Spec": spec}));
 }
 
-fn run(world: &mut World, state: &str, node: &str) {
+fn run(world: &mut PlanScenario, state: &str, node: &str) {
     let status = json!({"State": state, "Err": "no suitable node (host-mode port already in use on 1 node)"});
     let task = json!({"ID": "stray1", "ServiceID": "stray", "NodeID": node, "DesiredState": "running", "Status": status, "Spec": {}});
     world.raw.tasks.retain(|task| task["ID"] != "stray1");
@@ -38,8 +38,8 @@ fn run(world: &mut World, state: &str, node: &str) {
 }
 
 /// A world in which a stranger waits for port 80.
-fn contested(cluster: &Cluster) -> World {
-    let mut world = World::converged(cluster);
+fn contested(cluster: &Cluster) -> PlanScenario {
+    let mut world = PlanScenario::converged(cluster);
     add(&mut world, &asking(80, "tcp", "host", &json!(1), &[]));
     run(&mut world, "pending", "");
     world
@@ -55,7 +55,7 @@ fn is_held(plan: &Plan) -> bool {
 }
 
 fn check(spec: &Value, task: Option<(&str, &str)>, expected: Option<Severity>) {
-    let mut world = World::converged(&on_nodes());
+    let mut world = PlanScenario::converged(&on_nodes());
     add(&mut world, spec);
     if let Some((state, node)) = task {
         run(&mut world, state, node);
@@ -91,7 +91,7 @@ fn whoever_would_get_a_port_of_the_proxies_is_told_and_holds_back_that_they_are_
 
 #[test]
 fn a_service_with_the_labels_of_ours_and_without_their_seal_is_a_stranger() {
-    let mut world = World::converged(&on_nodes());
+    let mut world = PlanScenario::converged(&on_nodes());
     let mut spec = asking(80, "tcp", "host", &json!(1), &[]);
     spec["Labels"] = world.service(PROXY).spec["Labels"].clone();
     add(&mut world, &spec);
@@ -125,7 +125,7 @@ fn networks_and_configurations_that_are_mounted_wait_as_well() {
     assert!(is_held(&world.plan(&on_nodes())) && titles(&world.plan(&on_nodes())).is_empty());
     let mut cluster = on_nodes();
     cluster.proxy.rollout = Rollout::Replace;
-    let mut world = World::new();
+    let mut world = PlanScenario::new();
     world.live = Some(bundle("live"));
     world.converge(&cluster);
     add(&mut world, &asking(80, "tcp", "host", &json!(1), &[]));
@@ -182,7 +182,7 @@ fn a_rollout_that_stopped_halfway_goes_on_only_when_no_proxy_can_be_lost() {
 
 #[test]
 fn a_proxy_that_waits_for_the_port_names_who_has_it() {
-    let mut world = World::converged(&on_nodes());
+    let mut world = PlanScenario::converged(&on_nodes());
     add(&mut world, &asking(80, "tcp", "host", &json!(1), &[]));
     run(&mut world, "running", "node1");
     for (stray, plan) in [("pending", true), ("running", true)] {

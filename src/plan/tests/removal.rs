@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::world::World;
+use super::world::PlanScenario;
 use super::{PROXY, codes, titles};
 use crate::fleet::fixtures::{INSTANCE, bundle, cluster, cluster_named, publish};
 use crate::intent::cluster_spec::{Mode, PublishMode};
@@ -16,7 +16,7 @@ fn name(text: &str) -> ClusterName {
 }
 
 /// Removal passes until nothing is left to do.
-fn remove(world: &mut World, cluster: &str) -> Vec<Vec<String>> {
+fn remove(world: &mut PlanScenario, cluster: &str) -> Vec<Vec<String>> {
     let mut passes = Vec::new();
     loop {
         let plan = plan_removal(INSTANCE, &name(cluster), &world.snapshot());
@@ -31,7 +31,7 @@ fn remove(world: &mut World, cluster: &str) -> Vec<Vec<String>> {
 
 #[test]
 fn a_cluster_that_left_goes_services_first_then_everything_they_used() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     let passes = remove(&mut world, "dev");
     assert_eq!(passes.len(), 2);
     assert_eq!(passes[0].len(), 2);
@@ -42,7 +42,7 @@ fn a_cluster_that_left_goes_services_first_then_everything_they_used() {
 
 #[test]
 fn nobody_elses_objects_go_with_a_cluster() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     let other = cluster_named("other");
     world.boot = Some({
         let mut bundle = bundle("other");
@@ -63,7 +63,7 @@ fn nobody_elses_objects_go_with_a_cluster() {
 
 #[test]
 fn a_control_network_that_the_operator_uses_stays() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     let control = world.snapshot().networks.values().find(|network| network.name == "swarmgate-control").unwrap().id.0.clone();
     let spec = json!({"Name": "operator", "TaskTemplate": {"Networks": [{"Target": control}]}});
     world.raw.services.push(json!({"ID": "op", "Spec": spec}));
@@ -73,7 +73,7 @@ fn a_control_network_that_the_operator_uses_stays() {
 
 #[test]
 fn leftover_clusters_are_those_of_this_instance_that_nobody_declares() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     world.raw.secrets.push(json!({"ID": "s2", "Spec": {"Name": "x", "Labels":
         {"swarmgate.owner": "another", "swarmgate.cluster": "theirs", "swarmgate.role": "proxy-token"}}}));
     let leftover = |declared: &[&str]| {
@@ -90,7 +90,7 @@ fn a_changed_mode_removes_the_service_and_creates_it_again_with_a_finding() {
     global.proxy.mode = Mode::Global;
     // Nobody can count these, so Swarm does.
     global.proxy.workload.constraints = Some(vec!["engine.labels.disk==ssd".to_owned()]);
-    let mut world = World::converged(&global);
+    let mut world = PlanScenario::converged(&global);
     let plan = world.pass(&cluster());
     assert_eq!(titles(&plan), [format!("remove service {PROXY}")]);
     assert_eq!(codes(&plan), ["UpdateGap"]);
@@ -100,7 +100,7 @@ fn a_changed_mode_removes_the_service_and_creates_it_again_with_a_finding() {
 
 #[test]
 fn a_proxy_with_a_new_name_and_the_same_ports_waits_for_the_old_one_to_go() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     let mut renamed = cluster();
     renamed.proxy.workload.service_name = ServiceName::parse("edge").unwrap();
     let plan = world.pass(&renamed);
@@ -111,7 +111,7 @@ fn a_proxy_with_a_new_name_and_the_same_ports_waits_for_the_old_one_to_go() {
 
 #[test]
 fn a_renamed_service_without_a_port_conflict_is_replaced_only_when_the_new_one_runs() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     let mut renamed = cluster();
     renamed.extension.service_name = ServiceName::parse("renderer").unwrap();
     let plan = world.pass(&renamed);
@@ -124,15 +124,15 @@ fn a_renamed_service_without_a_port_conflict_is_replaced_only_when_the_new_one_r
 fn a_single_proxy_in_host_mode_has_a_warning() {
     let mut single = cluster();
     single.proxy.replicas = Some(1);
-    assert!(!codes(&World::new().plan(&single)).contains(&"UpdateGap".to_owned()), "start-first leaves no gap");
+    assert!(!codes(&PlanScenario::new().plan(&single)).contains(&"UpdateGap".to_owned()), "start-first leaves no gap");
     single.proxy.publish = publish(PublishMode::Host);
-    assert!(codes(&World::new().plan(&single)).contains(&"UpdateGap".to_owned()));
+    assert!(codes(&PlanScenario::new().plan(&single)).contains(&"UpdateGap".to_owned()));
 }
 
 #[test]
 fn a_cluster_label_changed_by_hand_moves_no_service_to_another_cluster() {
     for other in ["other", "nobody"] {
-        let mut world = World::converged(&cluster());
+        let mut world = PlanScenario::converged(&cluster());
         world.by_hand(PROXY, |spec| spec["Labels"]["swarmgate.cluster"] = json!(other));
         let declared = BTreeSet::from([name("dev"), name("other")]);
         assert!(leftover_clusters(INSTANCE, &declared, &world.snapshot()).is_empty());

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::world::World;
+use super::world::PlanScenario;
 use super::{PROXY, codes, titles};
 use crate::fleet::fixtures::{bundle, cluster};
 use crate::intent::cluster::Cluster;
@@ -26,7 +26,7 @@ fn nothing() -> Vec<String> {
 }
 
 /// When a plan says that a failed rollout is tried again, in seconds from now.
-fn retry_in(world: &World, plan: &Plan) -> i64 {
+fn retry_in(world: &PlanScenario, plan: &Plan) -> i64 {
     let at = plan.waiting.iter().find_map(|waiting| match waiting {
         WaitingOn::FailedRollout { retry_at, .. } => *retry_at,
         _ => None,
@@ -36,7 +36,7 @@ fn retry_in(world: &World, plan: &Plan) -> i64 {
 
 #[test]
 fn while_a_rollout_is_under_way_nothing_else_is_written() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     world.rollout(PROXY, "updating");
     let plan = world.plan(&cluster());
     assert!(matches!(&plan.waiting[..], [WaitingOn::Rollout { .. }]), "not converged: {plan}");
@@ -47,7 +47,7 @@ fn while_a_rollout_is_under_way_nothing_else_is_written() {
 
 #[test]
 fn a_rollout_is_not_waited_for_longer_than_the_limit() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     world.rollout(PROXY, "updating");
     world.first_task(PROXY)["Status"] = json!({"State": "starting"});
     world.pass_time(ROLLOUT_HOLD_MAX.as_secs() + 1);
@@ -57,7 +57,7 @@ fn a_rollout_is_not_waited_for_longer_than_the_limit() {
 
 #[test]
 fn a_rollout_whose_task_finds_no_node_may_be_superseded() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     world.rollout(PROXY, "updating");
     world.first_task(PROXY)["Status"] = json!({"State": "pending", "Err": "no suitable node"});
     assert_eq!(titles(&world.plan(&with_image("swarmgate-nginx:next"))), nothing());
@@ -68,7 +68,7 @@ fn a_rollout_whose_task_finds_no_node_may_be_superseded() {
 #[test]
 fn a_rollout_that_was_rolled_back_is_tried_again_later_and_later() {
     let bad = with_image("swarmgate-nginx:bad");
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     for (round, wait) in [30, 60, 120, 240, 480, 600, 600].into_iter().enumerate() {
         assert_eq!(titles(&world.pass(&bad)), update(), "round {round}");
         world.roll_back(PROXY);
@@ -83,7 +83,7 @@ fn a_rollout_that_was_rolled_back_is_tried_again_later_and_later() {
 
 #[test]
 fn after_a_failed_rollout_a_changed_document_is_tried_at_once() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     world.pass(&with_image("swarmgate-nginx:bad"));
     world.roll_back(PROXY);
     world.pass(&with_image("swarmgate-nginx:bad"));
@@ -94,7 +94,7 @@ fn after_a_failed_rollout_a_changed_document_is_tried_at_once() {
 #[test]
 fn after_a_failed_rollout_another_set_of_nodes_is_tried_at_once() {
     let bad = with_image("swarmgate-nginx:bad");
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     world.pass(&bad);
     world.roll_back(PROXY);
     world.pass(&bad);
@@ -107,7 +107,7 @@ fn after_a_failed_rollout_another_set_of_nodes_is_tried_at_once() {
 #[test]
 fn another_boot_snapshot_is_no_reason_to_try_a_failed_rollout_again() {
     let bad = with_image("swarmgate-nginx:bad");
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     world.pass(&bad);
     world.roll_back(PROXY);
     world.pass(&bad);
@@ -118,10 +118,10 @@ fn another_boot_snapshot_is_no_reason_to_try_a_failed_rollout_again() {
 #[test]
 fn a_restarted_operator_waits_for_a_failed_rollout_too() {
     let bad = with_image("swarmgate-nginx:bad");
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     world.pass(&bad);
     world.roll_back(PROXY);
-    world.memory = crate::plan::Memory::default();
+    world.memory = crate::plan::PlanMemory::default();
     assert_eq!(titles(&world.pass(&bad)), nothing());
     world.pass_time(30);
     assert_eq!(titles(&world.pass(&bad)), update());
@@ -129,7 +129,7 @@ fn a_restarted_operator_waits_for_a_failed_rollout_too() {
 
 #[test]
 fn a_paused_rollout_is_resumed_by_writing_the_same_spec() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     world.rollout(PROXY, "paused");
     let before = world.service(PROXY).spec;
     let plan = world.pass(&cluster());
@@ -145,7 +145,7 @@ fn a_paused_rollout_is_resumed_by_writing_the_same_spec() {
 #[test]
 fn a_success_forgets_failures() {
     let bad = with_image("swarmgate-nginx:bad");
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     world.pass(&bad);
     world.roll_back(PROXY);
     world.pass(&bad);
@@ -154,23 +154,23 @@ fn a_success_forgets_failures() {
     world.pass(&bad);
     world.rollout(PROXY, "completed");
     world.pass(&bad);
-    assert_eq!(world.memory, crate::plan::Memory::default());
+    assert_eq!(world.memory, crate::plan::PlanMemory::default());
 }
 
 #[test]
 fn memory_survives_serialisation() {
     let bad = with_image("swarmgate-nginx:bad");
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     world.pass(&bad);
     world.roll_back(PROXY);
     world.pass(&bad);
     let text = serde_json::to_string(&world.memory).unwrap();
-    assert_eq!(serde_json::from_str::<crate::plan::Memory>(&text).unwrap(), world.memory);
+    assert_eq!(serde_json::from_str::<crate::plan::PlanMemory>(&text).unwrap(), world.memory);
 }
 
 #[test]
 fn a_paused_rollout_is_not_resumed_while_a_task_of_it_does_not_run() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     world.rollout(PROXY, "paused");
     let task = world.first_task(PROXY);
     let good = task.clone();
@@ -190,7 +190,7 @@ fn a_paused_rollout_is_not_resumed_while_a_task_of_it_does_not_run() {
 #[test]
 fn a_rollback_is_not_cut_short_for_what_led_to_it() {
     let bad = with_image("swarmgate-nginx:bad");
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     world.pass(&bad);
     world.roll_back(PROXY);
     world.rollout(PROXY, "rollback_started");
@@ -203,7 +203,7 @@ fn a_rollback_is_not_cut_short_for_what_led_to_it() {
 /// Seen with 20.10: the updater waits for a task, and neither it nor any other runs.
 #[test]
 fn a_rollback_in_which_nothing_happens_any_more_is_ended_whatever_its_tasks_do() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     world.rollout(PROXY, "rollback_started");
     let mut gone = world.clone();
     gone.raw.tasks.clear();
@@ -223,7 +223,7 @@ fn a_rollback_in_which_nothing_happens_any_more_is_ended_whatever_its_tasks_do()
 #[test]
 fn a_changed_declaration_replaces_a_rollout_whose_task_gets_no_further() {
     for state in ["new", "assigned", "preparing", "starting", "rejected"] {
-        let mut world = World::converged(&cluster());
+        let mut world = PlanScenario::converged(&cluster());
         world.rollout(PROXY, "updating");
         world.first_task(PROXY)["Status"] = json!({"State": state});
         world.pass_time(ROLLOUT_SLOW_AFTER.as_secs() - 1);
@@ -242,7 +242,7 @@ fn idle() -> i64 {
 #[test]
 fn a_rollout_that_swarm_never_ends_is_ended_by_writing_the_same_spec() {
     for state in ["updating", "rollback_started"] {
-        let mut world = World::converged(&cluster());
+        let mut world = PlanScenario::converged(&cluster());
         world.rollout(PROXY, state);
         let before = world.service(PROXY).spec;
         world.pass_time(idle());
@@ -257,11 +257,11 @@ fn a_rollout_that_swarm_never_ends_is_ended_by_writing_the_same_spec() {
 
 #[test]
 fn a_rollout_goes_on_while_swarm_delays_or_watches_or_a_task_does_not_run() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     world.rollout(PROXY, "rollback_started");
     world.pass_time(idle() + 1);
     assert_eq!(titles(&world.plan(&cluster())), update());
-    let is_left_alone = |world: &World| {
+    let is_left_alone = |world: &PlanScenario| {
         assert_eq!(titles(&world.plan(&cluster())), nothing());
         assert!(matches!(&world.plan(&cluster()).waiting[..], [WaitingOn::Rollout { .. }]), "{}", world.plan(&cluster()));
     };
@@ -284,10 +284,10 @@ fn a_rollout_goes_on_while_swarm_delays_or_watches_or_a_task_does_not_run() {
 }
 
 /// A service in Swarm's own global mode, as it was created while nobody could count its nodes.
-fn in_swarms_global_mode(cluster: &Cluster) -> World {
+fn in_swarms_global_mode(cluster: &Cluster) -> PlanScenario {
     let mut odd = cluster.clone();
     odd.proxy.workload.constraints = Some(vec!["engine.labels.disk==ssd".to_owned()]);
-    let mut world = World::converged(&odd);
+    let mut world = PlanScenario::converged(&odd);
     world.converge(cluster);
     world
 }
@@ -314,7 +314,7 @@ fn a_task_that_waits_in_vain_for_the_port_of_an_equal_one_does_not_keep_a_rollou
 
 #[test]
 fn a_clock_that_is_ahead_does_not_keep_a_rollout_going() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     world.rollout(PROXY, "rollback_started");
     world.first_task(PROXY)["Status"]["Timestamp"] = json!("2027-01-01T00:00:00Z");
     world.pass_time(idle() + 1);
@@ -326,7 +326,7 @@ fn where_places_are_not_known_a_rollout_is_given_more_time() {
     let mut global = cluster();
     global.proxy.mode = crate::fleet::Mode::Global;
     global.proxy.workload.constraints = Some(vec!["engine.labels.disk==ssd".to_owned()]);
-    let mut world = World::converged(&global);
+    let mut world = PlanScenario::converged(&global);
     world.first_task(PROXY)["NodeID"] = json!("node1");
     world.rollout(PROXY, "rollback_started");
     world.pass_time(ROLLOUT_HOLD_MAX.as_secs());
@@ -338,7 +338,7 @@ fn where_places_are_not_known_a_rollout_is_given_more_time() {
 #[test]
 fn a_rollback_that_swarm_never_ends_is_followed_by_another_try() {
     let bad = with_image("swarmgate-nginx:bad");
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     world.pass(&bad);
     world.roll_back(PROXY);
     world.rollout(PROXY, "rollback_started");
@@ -354,7 +354,7 @@ fn a_rollback_that_swarm_never_ends_is_followed_by_another_try() {
 
 #[test]
 fn a_newer_document_follows_an_update_that_swarm_never_ends() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     world.rollout(PROXY, "updating");
     world.pass_time(idle() + 1);
     let plan = world.plan(&with_image("swarmgate-nginx:next"));
@@ -375,7 +375,7 @@ fn a_global_service_without_any_task_is_not_complete() {
 /// Something undoes every update, or the update was never one: nobody may keep the managers busy with that.
 #[test]
 fn an_update_that_does_not_last_is_noticed_and_one_that_does_is_forgotten() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     world.raw.services.iter_mut().for_each(|service| service["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"] = json!("other:1"));
     let plan = world.plan(&cluster());
     let updates = plan.steps.iter().filter(|step| matches!(step, Step::UpdateService { .. })).count();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::world::World;
+use super::world::PlanScenario;
 use super::{EXTENSION, PROXY, at, codes};
 use crate::fleet::fixtures::{INSTANCE, cluster, seals, token_name};
 use crate::fleet::{Fleet, admission};
@@ -21,19 +21,19 @@ fn forged_labels(seal: &str) -> Value {
     })
 }
 
-fn admitted(world: &World, seals: &Seals) -> Vec<AdmittedToken> {
+fn admitted(world: &PlanScenario, seals: &Seals) -> Vec<AdmittedToken> {
     admission(INSTANCE, &cluster(), seals, &world.snapshot()).tokens
 }
 
 /// A seal that this operator made for another object.
-fn stolen_seal(world: &World) -> String {
+fn stolen_seal(world: &PlanScenario) -> String {
     let role = |secret: &&Value| secret["Spec"]["Labels"][LABEL_ROLE] == "proxy-token";
     world.raw.secrets.iter().find(role).unwrap()["Spec"]["Labels"][LABEL_SEAL].as_str().unwrap().to_owned()
 }
 
 #[test]
 fn both_roles_have_a_token_of_their_own_and_nothing_else_is_admitted() {
-    let world = World::converged(&cluster());
+    let world = PlanScenario::converged(&cluster());
     let roles: Vec<ChannelRole> = admitted(&world, &seals()).into_iter().map(|token| token.role).collect();
     assert_eq!(roles, [ChannelRole::Extension, ChannelRole::Proxy]);
     let tasks = admission(INSTANCE, &cluster(), &seals(), &world.snapshot()).tasks;
@@ -45,7 +45,7 @@ fn both_roles_have_a_token_of_their_own_and_nothing_else_is_admitted() {
 
 #[test]
 fn a_forged_token_secret_admits_nobody_whatever_its_labels_say() {
-    let before = World::converged(&cluster());
+    let before = PlanScenario::converged(&cluster());
     for seal in ["", "00", &"0".repeat(64), &stolen_seal(&before)] {
         let mut world = before.clone();
         world.raw.secrets.push(json!({"ID": "evil", "Spec": {"Name": "evil", "Labels": forged_labels(seal)}}));
@@ -61,9 +61,9 @@ fn a_forged_token_secret_admits_nobody_whatever_its_labels_say() {
 
 #[test]
 fn a_secret_that_was_there_before_under_the_tokens_name_is_not_mounted() {
-    let seal = stolen_seal(&World::converged(&cluster()));
+    let seal = stolen_seal(&PlanScenario::converged(&cluster()));
     for (role, name) in [(ChannelRole::Extension, EXTENSION), (ChannelRole::Proxy, PROXY)] {
-        let mut world = World::new();
+        let mut world = PlanScenario::new();
         let mut labels = forged_labels(&seal);
         labels[LABEL_ROLE] = json!(format!("{role}-token"));
         world.raw.secrets.push(json!({"ID": "evil", "Spec": {"Name": token_name(role), "Labels": labels}}));
@@ -75,7 +75,7 @@ fn a_secret_that_was_there_before_under_the_tokens_name_is_not_mounted() {
 
 #[test]
 fn a_service_with_our_labels_that_we_did_not_create_runs_nothing_of_its_makers() {
-    let mut world = World::new();
+    let mut world = PlanScenario::new();
     let env = json!(["SWARMGATE_CLUSTER=dev", "LD_PRELOAD=/evil.so"]);
     let container = json!({
         "Image": "swarmgate-nginx:dev", "Command": ["/evil"], "Env": env, "Hosts": ["192.0.2.66 swarmgate-operator"],
@@ -102,7 +102,7 @@ fn a_service_with_our_labels_that_we_did_not_create_runs_nothing_of_its_makers()
     for path in ["Command", "Hosts"] {
         assert_eq!(at(&spec, &format!("TaskTemplate.ContainerSpec.{path}")), Value::Null, "{path}");
     }
-    let fresh = World::converged(&cluster()).service(EXTENSION).spec;
+    let fresh = PlanScenario::converged(&cluster()).service(EXTENSION).spec;
     for path in [
         "TaskTemplate.LogDriver",
         "TaskTemplate.Resources",
@@ -121,7 +121,7 @@ fn a_service_with_our_labels_that_we_did_not_create_runs_nothing_of_its_makers()
 
 #[test]
 fn a_service_that_an_access_control_gives_to_somebody_is_not_taken_over() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     let extension = world.raw.services.iter_mut().find(|service| service["Spec"]["Name"] == EXTENSION).unwrap();
     extension["Spec"]["Labels"][LABEL_SEAL] = json!("0".repeat(64));
     extension["Spec"]["Labels"]["com.docker.ucp.access.label"] = json!("/Shared/evil");
@@ -136,7 +136,7 @@ fn a_service_that_an_access_control_gives_to_somebody_is_not_taken_over() {
 /// The label says something on secrets only: whoever writes it on a service breaks nothing.
 #[test]
 fn a_label_of_tokens_on_a_service_changes_nothing() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     for service in &mut world.raw.services {
         service["Spec"]["Labels"][LABEL_TOKEN_DIGEST] = json!("abc");
     }
@@ -149,7 +149,7 @@ fn a_label_of_tokens_on_a_service_changes_nothing() {
 #[test]
 fn a_wrong_role_label_is_put_back_and_stops_nothing() {
     for (name, role) in [(PROXY, "extension"), (EXTENSION, "proxy")] {
-        let mut world = World::converged(&cluster());
+        let mut world = PlanScenario::converged(&cluster());
         let service = world.raw.services.iter_mut().find(|service| service["Spec"]["Name"] == name).unwrap();
         service["Spec"]["Labels"][LABEL_ROLE] = json!(role);
         world.converge(&cluster());
@@ -161,7 +161,7 @@ fn a_wrong_role_label_is_put_back_and_stops_nothing() {
 #[test]
 fn a_job_in_our_name_is_removed_and_our_service_comes_in_its_place() {
     for mode in [json!({"ReplicatedJob": {"MaxConcurrent": 1}}), json!({"GlobalJob": {}})] {
-        let mut world = World::converged(&cluster());
+        let mut world = PlanScenario::converged(&cluster());
         let service = world.raw.services.iter_mut().find(|service| service["Spec"]["Name"] == EXTENSION).unwrap();
         service["Spec"]["Labels"][LABEL_SEAL] = json!("0".repeat(64));
         service["Spec"]["Mode"] = mode;
@@ -173,7 +173,7 @@ fn a_job_in_our_name_is_removed_and_our_service_comes_in_its_place() {
 /// What is lost by a take-over is named, by path and without its value, also to a look without an operator.
 #[test]
 fn a_take_over_names_what_is_lost() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     let proxy = world.raw.services.iter_mut().find(|service| service["Spec"]["Name"] == PROXY).unwrap();
     proxy["Spec"]["Labels"].as_object_mut().unwrap().remove(LABEL_SEAL);
     proxy["Spec"]["Labels"]["team"] = json!("hunter2");
@@ -192,7 +192,7 @@ fn a_take_over_names_what_is_lost() {
 /// Before there was an authority one token was for both roles.
 #[test]
 fn tokens_of_earlier_versions_go() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     let labels = json!({LABEL_OWNER: INSTANCE, LABEL_CLUSTER: "dev", LABEL_ROLE: "token"});
     world.raw.secrets.push(json!({"ID": "former", "Spec": {"Name": "swarmgate-token-dev", "Labels": labels}}));
     world.converge(&cluster());
@@ -211,7 +211,7 @@ fn a_fleet_that_is_taken_over_keeps_its_replicas_and_the_constraints_that_nodes_
     ];
     for (replicas, constraints, kept) in rows {
         let cluster = cluster();
-        let mut world = World::converged(&cluster);
+        let mut world = PlanScenario::converged(&cluster);
         let proxy = world.raw.services.iter_mut().find(|service| service["Spec"]["Name"] == PROXY).unwrap();
         proxy["Spec"]["Labels"][LABEL_SEAL] = json!("0".repeat(64));
         proxy["Spec"]["Mode"] = json!({"Replicated": {"Replicas": replicas}});
@@ -226,7 +226,7 @@ fn a_fleet_that_is_taken_over_keeps_its_replicas_and_the_constraints_that_nodes_
 
 #[test]
 fn a_new_authority_takes_the_fleet_over_and_the_old_ones_tokens_go() {
-    let mut world = World::converged(&cluster());
+    let mut world = PlanScenario::converged(&cluster());
     let old = world.raw.secrets.clone();
     for object in world.raw.services.iter_mut().chain(&mut world.raw.secrets).chain(&mut world.raw.configs) {
         object["Spec"]["Labels"][LABEL_SEAL] = json!("0".repeat(64));
@@ -248,7 +248,7 @@ fn a_new_authority_takes_the_fleet_over_and_the_old_ones_tokens_go() {
 
 #[test]
 fn a_config_with_our_labels_is_mounted_only_if_this_operator_created_it() {
-    let mut world = World::new();
+    let mut world = PlanScenario::new();
     let forged = json!({"ID": "evil", "CreatedAt": "2026-01-02T03:04:04Z", "Spec": {"Name": "swarmgate-boot-dev-0000000000000000", "Data": "", "Labels": {
         LABEL_OWNER: INSTANCE, LABEL_CLUSTER: "dev", LABEL_ROLE: "boot", LABEL_SEAL: "0".repeat(64), "swarmgate.content": "0".repeat(64),
     }}});

@@ -6,9 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::fleet::fixtures::{INSTANCE, bundle, overlay, seals};
-use crate::fleet::{Described, Fleet, Kind, NetworkUpdate, ShapeInput, shape};
+use crate::fleet::{Fleet, NetworkUpdate, ObjectKind, SealedObject, ShapeInput, shape};
 use crate::intent::cluster::Cluster;
-use crate::plan::{Applied, Memory, Plan, Step, lint, pending_name, plan, would_replace_tasks};
+use crate::plan::{Applied, Plan, PlanMemory, Step, lint, pending_name, plan, would_replace_tasks};
 use crate::protocol::ChannelMode;
 use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_ROLE, LABEL_TOKEN_DIGEST};
 use crate::protocol::messages::Bundle;
@@ -18,9 +18,9 @@ use crate::types::NetworkId;
 
 /// The world, and what the operator knows.
 #[derive(Clone)]
-pub struct World {
+pub struct PlanScenario {
     pub raw: RawSnapshot,
-    pub memory: Memory,
+    pub memory: PlanMemory,
     pub networks: Vec<NetworkId>,
     pub network_update: NetworkUpdate,
     pub remembered_hosts: Option<String>,
@@ -31,7 +31,7 @@ pub struct World {
     count: u64,
 }
 
-impl World {
+impl PlanScenario {
     /// One node, the networks `app` and `other`, and a first configuration from the extension.
     pub fn new() -> Self {
         let taken_at = "2026-01-02T03:04:05Z".parse().unwrap();
@@ -39,7 +39,7 @@ impl World {
         let network = |name: &str| json!({"Id": format!("net-{name}"), "Name": name, "Driver": "overlay"});
         let networks = vec![network("app"), network("other")];
         let raw = RawSnapshot { taken_at, services: vec![], tasks: vec![], nodes: vec![node], networks, configs: vec![], secrets: vec![] };
-        let (memory, channel) = (Memory::default(), overlay());
+        let (memory, channel) = (PlanMemory::default(), overlay());
         Self {
             raw,
             memory,
@@ -199,7 +199,7 @@ impl World {
                 labels.insert(LABEL_TOKEN_DIGEST.to_owned(), "0".repeat(64));
                 let role = labels[LABEL_ROLE].clone();
                 let cluster = labels[LABEL_CLUSTER].clone();
-                let described = Described { kind: Kind::Secret, instance: INSTANCE, cluster: &cluster, role: &role, name };
+                let described = SealedObject { kind: ObjectKind::Secret, instance: INSTANCE, cluster: &cluster, role: &role, name };
                 let labels = described.seal(&seals(), labels);
                 let secret = json!({"ID": self.id("sec"), "CreatedAt": created, "Spec": {"Name": name, "Labels": labels}});
                 self.raw.secrets.push(secret);

@@ -2,29 +2,29 @@
 
 use std::collections::BTreeMap;
 
-use super::super::api_error::Refusal;
+use super::super::api_error::ApiError;
 use crate::swarm::SwarmErrorKind;
 
 /// One constraint.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Constraint {
+pub struct PlacementConstraint {
     key: String,
     value: String,
     equal: bool,
 }
 
 /// What a constraint can look at.
-pub struct Target<'a> {
+pub struct ConstraintSubject<'a> {
     pub id: &'a str,
     pub hostname: &'a str,
     pub role: &'static str,
     pub labels: &'a BTreeMap<String, String>,
 }
 
-impl Constraint {
+impl PlacementConstraint {
     /// Reads one constraint as Swarm does; its grammar errors are answered as status 500.
-    pub fn parse(text: &str) -> Result<Self, Refusal> {
-        let refused = |m: String| Refusal::new(SwarmErrorKind::Invalid, format!("rpc error: code = Unknown desc = {m}"));
+    pub fn parse(text: &str) -> Result<Self, ApiError> {
+        let refused = |m: String| ApiError::new(SwarmErrorKind::Invalid, format!("rpc error: code = Unknown desc = {m}"));
         let split = text.split_once("==").map(|(k, v)| (k, v, true)).or_else(|| text.split_once("!=").map(|(k, v)| (k, v, false)));
         let Some((key, value, equal)) = split else { return Err(refused("constraint expected one operator from ==, !=".to_owned())) };
         let (key, value) = (key.trim(), value.trim());
@@ -38,7 +38,7 @@ impl Constraint {
     }
 
     /// Whether a node satisfies it. Keys are exact, values compare without case; an unknown key matches nothing.
-    pub fn holds(&self, node: &Target<'_>) -> bool {
+    pub fn holds(&self, node: &ConstraintSubject<'_>) -> bool {
         let found = match self.key.as_str() {
             "node.id" => node.id,
             "node.hostname" => node.hostname,

@@ -6,7 +6,7 @@ mod read;
 mod references;
 mod validate;
 
-pub use constraint::{Constraint, Target};
+pub use constraint::{ConstraintSubject, PlacementConstraint};
 pub use normalize::{normal, task_spec};
 pub use read::{
     Action, Kind, UpdateConfig, attached, constraints, dnsrr, host_ports, job, kind, labels, max_replicas, mesh_ports, name, replicas,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::constraint::Constraint;
+use super::constraint::PlacementConstraint;
 
 fn at<'a>(value: &'a Value, path: &[&str]) -> Option<&'a Value> {
     path.iter().try_fold(value, |inner, key| inner.get(key))
@@ -64,8 +64,8 @@ pub fn attached(template: &Value) -> impl Iterator<Item = &str> {
 }
 
 /// The constraints of a task template; those that do not parse were refused before.
-pub fn constraints(template: &Value) -> Vec<Constraint> {
-    list(template, &["Placement", "Constraints"]).iter().filter_map(|c| Constraint::parse(c.as_str()?).ok()).collect()
+pub fn constraints(template: &Value) -> Vec<PlacementConstraint> {
+    list(template, &["Placement", "Constraints"]).iter().filter_map(|c| PlacementConstraint::parse(c.as_str()?).ok()).collect()
 }
 
 /// How many tasks of the service one node may have; 0 = any number.

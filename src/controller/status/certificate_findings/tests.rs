@@ -51,7 +51,7 @@ fn report(certificate: &str, key: Option<&str>, state: MaterialState, not_after:
 }
 
 /// What a pass sees of these services and reports.
-fn with_seen<T>(services: Vec<Value>, material: Vec<MaterialReport>, use_it: impl FnOnce(&Seen<'_>) -> T) -> T {
+fn with_seen<T>(services: Vec<Value>, material: Vec<MaterialReport>, use_it: impl FnOnce(&StatusInput<'_>) -> T) -> T {
     let (cluster, snapshot) = (cluster(), snapshot(services));
     let translation: Translation = translate(&cluster, &snapshot);
     let desired = Desired::new(Delivery::Live, translation.table.clone());
@@ -77,7 +77,7 @@ fn with_seen<T>(services: Vec<Value>, material: Vec<MaterialReport>, use_it: imp
         findings: vec![],
         rollouts: vec![],
     };
-    use_it(&Seen {
+    use_it(&StatusInput {
         too_large: None,
         instance: "swarmgate",
         declared: &DeclaredCluster { generation: 1, in_force: None, label: None, accepted: true },
@@ -87,7 +87,7 @@ fn with_seen<T>(services: Vec<Value>, material: Vec<MaterialReport>, use_it: imp
         report: Some(&Received { report, at: now }),
         plan: &plan,
         translation: &translation,
-        networks: &crate::networks::Decision::default(),
+        networks: &crate::networks::NetworkDecision::default(),
         failure: None,
         now,
     })
@@ -95,11 +95,11 @@ fn with_seen<T>(services: Vec<Value>, material: Vec<MaterialReport>, use_it: imp
 
 /// `CODE service (label = value)` of each finding.
 fn told(services: Vec<Value>, material: Vec<MaterialReport>) -> Vec<String> {
-    let line = |finding: &Finding| {
+    let extensions = |finding: &Finding| {
         let (field, value) = (finding.field.as_deref().unwrap_or_default(), finding.value.as_deref().unwrap_or_default());
         format!("{:?} {} ({} = {value})", finding.code, finding.subject, field.trim_start_matches("com.docker.lb."))
     };
-    with_seen(services, material, findings).iter().map(line).collect()
+    with_seen(services, material, findings).iter().map(extensions).collect()
 }
 
 fn check(report: MaterialReport, expected: &[&str]) {
@@ -253,7 +253,7 @@ fn a_route_whose_application_cannot_be_checked_is_not_served() {
 }
 
 /// The reason of the condition `RoutesServed`.
-fn after_pass_conditions(seen: &Seen<'_>, routes: &[RouteReport]) -> String {
+fn after_pass_conditions(seen: &StatusInput<'_>, routes: &[RouteReport]) -> String {
     let conditions = crate::controller::status::conditions::list(seen, routes, &[]);
     conditions.into_iter().find(|condition| condition.kind.as_str() == "RoutesServed").unwrap().reason.to_string()
 }
