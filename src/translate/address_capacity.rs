@@ -1,5 +1,6 @@
-//! How many addresses a network has left, and how many the proxies need there. Counts what the snapshot knows, taken or waited
-//! for. A network without free addresses is worse than none: Swarm starts no proxy that is to be on it.
+//! Computes how many addresses a network has left, and how many the proxies need there. Counts the addresses in the
+//! snapshot that are taken or waited for. A network without free addresses is worse than no network: Swarm does not start a
+//! proxy that must join it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -12,26 +13,26 @@ use crate::intent::cluster_spec::{Mode, PublishMode, UpdateOrder};
 use crate::swarm::{Network, Service, Snapshot, Subnet, Task, one_on_each};
 use crate::types::{NetworkId, NodeId, ServiceId, TaskState};
 
-/// Who is on a network.
+/// The usage of a network.
 #[derive(Debug, Default)]
 pub struct Usage<'a> {
-    /// Addresses of tasks and virtual IPs.
+    /// The addresses of tasks and virtual IPs.
     held: BTreeSet<IpAddr>,
     /// The subnets of these addresses.
     pub subnets: BTreeSet<IpNet>,
-    /// Nodes with a task on it: each has an address for its load balancer.
+    /// Nodes with a task on the network: each has an address for its load balancer.
     nodes: BTreeSet<&'a NodeId>,
-    /// Tasks that are wanted and have no address yet.
+    /// Wanted tasks that have no address yet.
     waiting_tasks: u64,
-    /// Tasks that there are already, and that Swarm gives no address.
+    /// Tasks that exist already and to which Swarm gives no address.
     stuck_tasks: u64,
-    /// The same by service.
+    /// `stuck_tasks` by service.
     stuck: BTreeMap<&'a ServiceId, u64>,
     /// Services that wait for a virtual IP.
     waiting_services: u64,
 }
 
-/// Who is on each network, the routing mesh's left out where tasks are concerned.
+/// The usage of each network. Addresses of tasks on the routing mesh are left out.
 pub fn usage(snapshot: &Snapshot) -> BTreeMap<&NetworkId, Usage<'_>> {
     let mut all = BTreeMap::<&NetworkId, Usage<'_>>::new();
     let mut addressed = BTreeMap::<_, u64>::new();
@@ -73,7 +74,8 @@ fn hold<'a>(all: &mut BTreeMap<&'a NetworkId, Usage<'a>>, task: &'a Task) {
     }
 }
 
-/// The networks on which a task waits for an address. Swarm gives it those of all its networks, or it stays `new`.
+/// The networks on which a task waits for an address. Swarm allocates addresses on all networks of a task at once; until
+/// then the task stays `new`.
 pub(super) fn unallocated<'a>(task: &Task, snapshot: &'a Snapshot) -> Vec<&'a NetworkId> {
     if task.state != TaskState::New || !task.addresses.is_empty() {
         return Vec::new();
@@ -90,18 +92,18 @@ pub(super) fn waits_for_virtual_ip(service: &Service, network: &NetworkId) -> bo
 /// What the proxies of a cluster need on a network.
 #[derive(Debug, Default)]
 pub struct Needs<'a> {
-    /// Proxies at one time.
+    /// The number of proxies that run at one time.
     tasks: u64,
-    /// How many of them start before others have stopped, with the policy as it is.
+    /// How many of them start before others have stopped, under the current update policy.
     starts_first: Option<u64>,
     /// Whether their service has a virtual IP on each network.
     virtual_ip: bool,
-    /// Where they may run.
+    /// The nodes on which they may run.
     nodes: BTreeSet<&'a NodeId>,
 }
 
 impl<'a> Needs<'a> {
-    /// Of a cluster's proxies: as their service is, else as it will be created.
+    /// The needs of a cluster's proxies: from their service as it is, or as it will be created.
     pub fn of(cluster: &Cluster, service: Option<&Service>, snapshot: &'a Snapshot) -> Self {
         let proxy = &cluster.proxy;
         let nodes = fitting_nodes(proxy, service, snapshot);
@@ -119,8 +121,9 @@ impl<'a> Needs<'a> {
         }
     }
 
-    /// Addresses that a network without any proxy must have for tasks, load balancers of nodes, and the virtual IP. A task that
-    /// stops keeps its address until it has ended, so where new ones start first there can be twice as many for a while.
+    /// The addresses that a network without any proxy must provide for tasks, node load balancers and the virtual IP. A
+    /// stopping task keeps its address until it has ended, so with start-first updates there can be twice as many tasks for
+    /// a while.
     fn at_first(&self, usage: &Usage<'_>) -> [u64; 3] {
         let tasks = if self.starts_first.is_some() { self.tasks.saturating_mul(2) } else { self.tasks };
         let new_nodes = self.nodes.difference(&usage.nodes).count() as u64;
@@ -128,7 +131,8 @@ impl<'a> Needs<'a> {
     }
 }
 
-/// Where proxies run or may run. Constraints that a snapshot cannot decide could admit every node.
+/// The nodes on which proxies run or may run. A constraint that cannot be evaluated from the snapshot might admit every
+/// node.
 fn fitting_nodes<'a>(proxy: &Proxy, service: Option<&Service>, snapshot: &'a Snapshot) -> BTreeSet<&'a NodeId> {
     let written = service.and_then(|service| service.spec.pointer("/TaskTemplate/Placement/Constraints")?.as_array());
     let written = written.map(|list| list.iter().filter_map(|constraint| constraint.as_str()).collect::<Vec<_>>());
@@ -147,8 +151,8 @@ fn starts_first(proxy: &Proxy, service: Option<&Service>) -> bool {
     }
 }
 
-/// Why the proxies cannot get their addresses on a network that they are not attached to; none if they can, or if nobody
-/// knows the network's addresses.
+/// Why the proxies cannot get their addresses on a network that they are not attached to. `None` if they can, or if the
+/// network's addresses are unknown.
 pub fn shortage(network: &Network, usage: &Usage<'_>, needs: &Needs<'_>, snapshot: &Snapshot) -> Option<String> {
     let (size, taken) = (usable_addresses(network)?, taken(network, usage, snapshot));
     let (free, [tasks, balancers, vip]) = (size.saturating_sub(taken), needs.at_first(usage));
@@ -161,21 +165,23 @@ pub fn shortage(network: &Network, usage: &Usage<'_>, needs: &Needs<'_>, snapsho
     })
 }
 
-/// What a network lacks to which the proxies are attached.
+/// What an attached network lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shortage {
-    /// Whether tasks wait for more addresses than there are: then an address that a proxy gives back, because it is replaced or has
-    /// ended, goes to somebody else, and the next proxy of its node never starts.
+    /// Whether tasks wait for more addresses than are free. In that case another task takes the address that a proxy
+    /// releases when it is replaced or ends, and the next proxy on its node never starts.
     pub contested: bool,
     /// How many addresses are missing.
     pub lacking: u64,
-    /// Where that is because of others than a team whose routes need the network: their service with most addresses.
+    /// If the shortage is caused by services outside the teams whose routes need the network: the one of these services
+    /// with the most addresses.
     pub by_others: Option<String>,
-    /// What there is and what is missing, in words that follow "it" or the network's name.
+    /// What is available and what is missing, as text that follows "it" or the network's name.
     pub words: String,
 }
 
-/// Why proxies would not get their addresses again on a network that they are attached to; none if they would. `service` is theirs.
+/// Why replaced proxies would not get addresses again on a network that they are attached to. `None` if they would.
+/// `service` is the proxies' service.
 pub fn shortage_of_attached(
     network: &Network,
     usage: &Usage<'_>,
@@ -197,38 +203,40 @@ pub fn shortage_of_attached(
     (needed > free).then(|| Shortage { contested: false, lacking: needed - free, by_others: None, words: words() })
 }
 
-/// The service with the most tasks that wait: who made the network too small has to know, and whoever looks for the reason.
+/// The service with the most waiting tasks. Both the team that filled the network and anyone looking for the cause need its
+/// name.
 fn who_waits(usage: &Usage<'_>, snapshot: &Snapshot) -> String {
     let most = usage.stuck.iter().max_by_key(|(id, count)| (**count, std::cmp::Reverse(*id)));
     let named = most.and_then(|(id, count)| Some((&snapshot.services.get(id)?.name, *count)));
     named.map_or_else(String::new, |(name, count)| format!(" ({count} of the service {name})"))
 }
 
-/// Addresses that proxies have because new ones started and old ones have not stopped yet.
+/// The addresses of surplus proxies: new ones have started and old ones have not stopped yet.
 fn surplus(network: &Network, needs: &Needs<'_>, service: &Service, snapshot: &Snapshot) -> u64 {
     let has = |task: &&Task| task.service == service.id && task.addresses.iter().any(|(id, _)| *id == network.id);
     let held = snapshot.tasks.values().chain(snapshot.stopping.values()).filter(has).count() as u64;
     held.saturating_sub(needs.tasks)
 }
 
-/// Addresses that tasks, virtual IPs and load balancers have.
+/// The number of addresses of tasks, virtual IPs and load balancers.
 fn in_use(network: &Network, usage: &Usage<'_>) -> u64 {
     [usage.held.len() as u64, nodes(network, usage), network.held_by_others.addresses].into_iter().fold(0, u64::saturating_add)
 }
 
-/// On how many nodes a network is: each has a load balancer there.
+/// The number of nodes that a network spans: each has a load balancer there.
 fn nodes(network: &Network, usage: &Usage<'_>) -> u64 {
     usage.nodes.iter().copied().chain(&network.held_by_others.nodes).collect::<BTreeSet<_>>().len() as u64
 }
 
-/// Addresses that tasks, virtual IPs and load balancers have or wait for.
+/// The number of addresses that tasks, virtual IPs and load balancers have or wait for.
 fn taken(network: &Network, usage: &Usage<'_>, snapshot: &Snapshot) -> u64 {
-    // Nobody knows where what waits will run.
+    // It is not known on which nodes the waiting tasks will run.
     let more_nodes = usage.waiting_tasks.min((snapshot.nodes.len() as u64).saturating_sub(nodes(network, usage)));
     [in_use(network, usage), usage.waiting_tasks, usage.waiting_services, more_nodes].into_iter().fold(0, u64::saturating_add)
 }
 
-/// How many addresses tasks can get at all; none where no subnet is known. Swarm gives one of any subnet: IPv4 where there is some.
+/// How many addresses tasks can get in total; `None` if no subnet is known. Swarm allocates from any subnet, from IPv4 if
+/// there is one.
 fn usable_addresses(network: &Network) -> Option<u64> {
     let sizes = |four: bool| {
         let of_family = network.subnets.iter().filter(move |subnet| matches!(subnet.net, IpNet::V4(_)) == four);
@@ -237,8 +245,8 @@ fn usable_addresses(network: &Network) -> Option<u64> {
     sizes(true).or_else(|| sizes(false))
 }
 
-/// The addresses of a subnet, or of the part that they are given from, less those that nobody gets: the subnet's own, the
-/// broadcast address, the gateway's (which Swarm chooses if it is not stated), and what is kept aside.
+/// The number of addresses in a subnet, or in its allocation range, minus those that are never allocated: the subnet's own
+/// address, the broadcast address, the gateway (which Swarm chooses if it is not specified) and the auxiliary addresses.
 fn usable_in(subnet: &Subnet) -> u64 {
     let pool = subnet.range.filter(|range| subnet.net.contains(range)).unwrap_or(subnet.net);
     let broadcast = matches!(subnet.net, IpNet::V4(_)).then(|| subnet.net.broadcast());
@@ -279,7 +287,7 @@ mod tests {
         check("10.1.0.0/24", Some("10.1.0.128/28"), Some("10.1.0.1"), 16);
         check("10.1.0.0/24", Some("10.1.0.0/28"), Some("10.1.0.1"), 14);
         check("10.1.0.0/24", Some("10.1.0.240/28"), Some("10.1.0.254"), 14);
-        // What lies outside is not the range that is meant.
+        // A range outside the subnet is ignored.
         check("10.1.0.0/24", Some("10.2.0.0/28"), Some("10.1.0.1"), 253);
         check("0.0.0.0/0", None, None, (1 << 32) - 3);
         check("fd00:1::/64", None, Some("fd00:1::1"), u64::MAX - 2);

@@ -1,6 +1,6 @@
-//! Whether a network is short of addresses because of others than a team whose routes need it. Whoever may attach services to a
-//! network can fill it, with tasks that find no node, too; that must not take the network from those who have routes there.
-//! Counts what the snapshot shows; decides nothing.
+//! Decides whether services of other teams cause the address shortage of a network. Anyone who may attach services to a
+//! network can fill it, even with tasks that no node can run; that must not take the network away from the teams that have
+//! routes there. Only counts what the snapshot shows; takes no action.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,8 +10,8 @@ use super::teams::{ByTeam, Team};
 use crate::swarm::{Service, Snapshot};
 use crate::types::{NetworkId, ServiceId};
 
-/// The service of others that has or wants most addresses, if one of these teams would lack nothing without all others. `proxies` is
-/// our own service, `lacking` says how many addresses are missing.
+/// The service of another team that has or wants the most addresses, if one of these teams would have no shortage without
+/// all the other services. `proxies` is our own service; `lacking` is the number of missing addresses.
 pub fn by_others(
     network: &NetworkId,
     proxies: &ServiceId,
@@ -34,7 +34,7 @@ pub fn by_others(
     others.max_by_key(|(service, count)| (*count, Reverse(&service.name))).map(|(service, _)| service.name.clone())
 }
 
-/// How many addresses each service has on a network, or waits for.
+/// How many addresses each service has or waits for on a network.
 fn asked_for<'s>(network: &NetworkId, snapshot: &'s Snapshot) -> BTreeMap<&'s ServiceId, u64> {
     let mut asked = BTreeMap::<&ServiceId, u64>::new();
     for task in snapshot.tasks.values().chain(snapshot.stopping.values()) {

@@ -1,5 +1,6 @@
-//! Whether the administrator lets a service publish a host (`spec.hosts`). A host that is not admitted costs its service that
-//! host, and nobody else anything. Never looks at what else is published: what depends on who came first is decided after it (`ownership`).
+//! Checks whether the administrator lets a service publish a host (`spec.hosts`). A refused host affects only the service
+//! that asked for it. Never looks at what else is published: decisions that depend on who came first are made later
+//! (`ownership`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,20 +15,20 @@ use crate::report::{Finding, FindingCode, Subject};
 use crate::swarm::{Service, Snapshot};
 use crate::types::{HostPattern, ServiceId};
 
-/// Why a service may not publish a host. Displays as what `spec.hosts` says.
+/// Why a service may not publish a host. Displays as the reason, in terms of `spec.hosts`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// No entry of `allow` fits the host.
+    /// No entry of `allow` matches the host.
     NotListed,
-    /// Entries fit the host, but not this service.
+    /// Entries match the host, but not this service.
     ForOthers(Vec<HostRule>),
-    /// The service is not one of those that may be the default backend.
+    /// The service may not be the default backend.
     NotDefault,
-    /// A service of another stack has it, or the wildcard that stands for it, and it is not shared.
+    /// A service of another stack owns the host, or the wildcard that covers it, and the host is not shared.
     Taken(Holder),
 }
 
-/// The hosts that services ask for and may not publish, with the reasons.
+/// The hosts that services ask for but may not publish, with the reasons.
 pub type NotAdmitted = BTreeMap<ServiceId, Vec<(HostPattern, Refusal)>>;
 
 impl fmt::Display for Refusal {
@@ -41,13 +42,13 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Whether `cluster` lets `service` publish `host`; a wildcard is admitted if all its names are.
+/// Whether `cluster` lets `service` publish `host`. A wildcard is admitted if all its names are.
 pub fn admits(cluster: &Cluster, snapshot: &Snapshot, host: &HostPattern, service: &Service) -> bool {
     let fits = |rule: &HostRule| rule.host.admits(host) && is_for(rule, snapshot, service);
     cluster.hosts.allow.as_ref().is_none_or(|allow| allow.iter().any(fits))
 }
 
-/// The same, with the reason if it does not.
+/// Like [`admits`], with the reason for a refusal.
 fn admitted(cluster: &Cluster, snapshot: &Snapshot, host: &HostPattern, service: &Service) -> Result<(), Refusal> {
     if admits(cluster, snapshot, host, service) {
         return Ok(());
@@ -56,19 +57,19 @@ fn admitted(cluster: &Cluster, snapshot: &Snapshot, host: &HostPattern, service:
     Err(if fitting.is_empty() { Refusal::NotListed } else { Refusal::ForOthers(fitting) })
 }
 
-/// Whether `cluster` lets `service` answer for hosts that nobody published.
+/// Whether `cluster` lets `service` answer for hosts that no service publishes.
 pub fn admitted_as_default(cluster: &Cluster, snapshot: &Snapshot, service: &Service) -> Result<(), Refusal> {
     let rules = &cluster.hosts;
     let admitted = match (&rules.default_backend, &rules.allow) {
         (Some(patterns), _) => patterns.iter().any(|pattern| pattern.fits(&service.name)),
         (None, None) => true,
-        // Who is nobody's host in particular could be anybody's: a closed list is closed for the default backend, too.
+        // The default backend answers for any host, so a closed list also applies to it.
         (None, Some(allow)) => allow.iter().any(|rule| rule.host.is_every_host() && is_for(rule, snapshot, service)),
     };
     if admitted { Ok(()) } else { Err(Refusal::NotDefault) }
 }
 
-/// Whether an entry is for the service, whatever its host.
+/// Whether an entry applies to the service, regardless of the host.
 pub fn is_for(rule: &HostRule, snapshot: &Snapshot, service: &Service) -> bool {
     let named = |id| snapshot.networks.get(id).map_or(id.0.as_str(), |network| network.name.as_str());
     let attached = |name: &str| service.networks.iter().any(|id| named(id) == name);
@@ -76,7 +77,7 @@ pub fn is_for(rule: &HostRule, snapshot: &Snapshot, service: &Service) -> bool {
     by_name && rule.networks.as_ref().is_none_or(|networks| networks.iter().any(|network| attached(network.as_str())))
 }
 
-/// Takes from what a service asks for what it may not have, and says so. Gives whether anything is left to publish.
+/// Removes what the service may not have from its labels and reports it. Returns whether anything is left to publish.
 pub fn keep_admitted(
     world: &World<'_>,
     service: &Service,
@@ -100,7 +101,7 @@ pub fn keep_admitted(
     if !each.is_empty() {
         not_admitted.insert(service.id.clone(), each);
     }
-    // A redirect is an answer for its source, too.
+    // A redirect also answers for its source.
     if let Some(refused) = not_admitted.get(&service.id) {
         let refused: BTreeSet<&HostPattern> = refused.iter().map(|(host, _)| host).collect();
         labels.redirects.retain(|redirect| !refused.contains(&redirect.source.host));
@@ -114,7 +115,7 @@ pub fn keep_admitted(
     labels.default_backend || !labels.hosts.is_empty()
 }
 
-/// One finding for all hosts with one reason: a service can have a thousand of them.
+/// One finding for all hosts with the same reason: a service can have a thousand hosts.
 fn hosts_refused(cluster: &Cluster, service: &Service, hosts: &[HostPattern], refusal: &Refusal) -> Finding {
     let message = format!("the cluster {} does not publish this for the service: {refusal}", cluster.name);
     let remedy = "Publish another host, or have an administrator admit it in spec.hosts.allow of the cluster.";

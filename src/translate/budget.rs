@@ -1,10 +1,12 @@
-//! Holds services to the limits of their cluster (`spec.limits`), before anything else is made of them: each service, each team
-//! with all its services, and all of them together. Oldest first: who is within the limits never loses by a younger service, and
-//! what a team has too much of takes nothing from others, because only what fits counts. What a service takes depends on what it declares and on the services
-//! before it, never on which tasks run, so that nothing comes and goes from one pass to the next.
+//! Enforces the limits of a cluster (`spec.limits`) before any other use of the services: on each service, on each team
+//! with all its services, and on all services together. Oldest services first: a service within the limits never loses
+//! anything to a younger one, and the excess of one team takes nothing from others, because only what fits is charged. The
+//! charge of a service depends on what it declares and on the services before it, never on which tasks run, so results do
+//! not fluctuate between passes.
 //!
-//! Each service pays for each of its hosts as if it were alone there; whoever brings TLS to a host pays for the others' second
-//! copy as well. So the sum is never less than what is written, and nobody's share grows because somebody joins.
+//! Each service pays for each of its hosts as if it were alone there; a service that brings TLS to a host also pays for the
+//! second copy of the other services' places. So the sum is never less than what is written, and no service's charge grows
+//! because another service joins.
 
 mod balance;
 mod cost;
@@ -23,13 +25,13 @@ use crate::types::{ContextPath, HostPattern, RouteKey};
 use balance::Account;
 use cost::{Before, Costs, Price};
 
-/// What a cluster's services take, and who loses.
+/// What the services of a cluster use, and which of them lose something.
 struct Ledger<'w, 'a> {
     world: &'w World<'a>,
     costs: Costs<'w>,
-    /// What is admitted so far.
+    /// The total admitted so far.
     spent: Footprint,
-    /// The same by team, and what each loses.
+    /// The same by team, with each team's losses.
     shares: ByTeam<'a, Share>,
     teams: BTreeSet<Team<'a>>,
     hosts: BTreeMap<HostPattern, Tenancy>,
@@ -38,13 +40,13 @@ struct Ledger<'w, 'a> {
     lost: Vec<Lost>,
 }
 
-/// What services of one team have.
+/// The usage of one team's services.
 #[derive(Debug, Clone, Copy, Default)]
 struct Share {
     spent: Footprint,
-    /// How many of them lose something because their team has too much.
+    /// How many of them lose something because their team exceeds its limit.
     losers: usize,
-    /// How many lost routes are kept from others.
+    /// How many lost routes are closed, so that no other service answers for them.
     closed: usize,
 }
 
@@ -56,35 +58,35 @@ impl Add for Share {
     }
 }
 
-/// A route that a service loses: nobody else may answer for its host.
+/// A route that a service loses. No other service may answer for its host.
 #[derive(Debug)]
 pub struct Lost {
-    /// Where it would have been.
+    /// The key that the route would have had.
     pub key: RouteKey,
-    /// The service, by name.
+    /// The name of the service.
     pub service: String,
-    /// What the service asks for more than.
+    /// The limit that the service exceeds, as text that follows "more than".
     pub left: String,
 }
 
-/// What is known of a host that somebody has published.
+/// What is known of a published host.
 #[derive(Default)]
 struct Tenancy {
-    /// Whether it has TLS that is terminated here.
+    /// Whether the host has TLS that is terminated here.
     tls: bool,
-    /// What its services take once more when somebody brings that.
+    /// What a second copy of its services' places costs if a service brings TLS to the host.
     copies: Footprint,
-    /// The paths that a service has in plain HTTP.
+    /// The paths that a service publishes in plain HTTP.
     open: BTreeSet<ContextPath>,
 }
 
-/// Which limit something is beyond.
+/// The limit that is exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Beyond {
     Service(Dimension),
     Team {
         dimension: Dimension,
-        /// Of what the cluster has too little as well, so that more for the team alone would not help.
+        /// The dimension in which the cluster is exceeded too, so that a higher team limit alone would not help.
         cluster: Option<Dimension>,
     },
     Cluster(Dimension),
@@ -101,7 +103,7 @@ impl fmt::Display for Beyond {
 }
 
 impl Beyond {
-    /// What there is for a service, in words that follow "more than": of what it shares only what others leave.
+    /// What is available to a service, as text that follows "more than". Of a shared limit only what other services leave.
     fn left(self) -> String {
         match self {
             Self::Service(_) => format!("{self} allows"),
@@ -113,20 +115,20 @@ impl Beyond {
 /// What a service loses.
 struct Loss {
     beyond: Beyond,
-    /// What it asks for, all of it.
+    /// Everything that it asks for.
     wanted: Footprint,
-    /// Whether that is about so.
+    /// Whether `wanted` is an estimate.
     estimated: bool,
-    /// What older services take of the limit that it is beyond.
+    /// What older services use of the exceeded limit.
     before: Footprint,
     hosts: Vec<HostPattern>,
     default_backend: bool,
-    /// How many of the hosts are not even kept from others.
+    /// How many of the hosts are not even closed to other services.
     open: usize,
 }
 
-/// The services with what fits of them, in the order given: oldest first; and what does not. Tells each that loses anything, and the
-/// administrator.
+/// Returns the services with what fits of them, in the given order (oldest first), and what does not fit. Reports losses to
+/// each affected service and to the administrator.
 pub fn keep_within_limits<'a>(
     world: &World<'a>,
     services: Vec<Published<'a>>,
@@ -145,7 +147,7 @@ impl<'w, 'a> Ledger<'w, 'a> {
         Self { world, costs, spent, shares, teams: BTreeSet::new(), hosts: BTreeMap::new(), losers: 0, lost: Vec::new() }
     }
 
-    /// What fits of a service: its first hosts, in the order that it names them. None: nothing does.
+    /// Admits what fits of a service: its first hosts, in the order of its label. `None` if nothing fits.
     fn admit(&mut self, mut service: Published<'a>, findings: &mut Vec<Finding>) -> Option<Published<'a>> {
         let team = Team::of(service.service);
         let mut account = Account::new(&self.world.cluster.limits, self.shares.of(&team).spent, self.spent);
@@ -163,7 +165,7 @@ impl<'w, 'a> Ledger<'w, 'a> {
                 service.labels.hosts.push(host);
                 continue;
             }
-            // To write what nobody gets, host by host, would cost more than everything that is admitted.
+            // Rendering what is not published, host by host, would cost more than everything that is admitted.
             account.estimate(&price.total, hosts.len());
             left_out.push(host);
             left_out.extend(hosts.by_ref());
@@ -179,7 +181,7 @@ impl<'w, 'a> Ledger<'w, 'a> {
         (service.labels.default_backend || !service.labels.hosts.is_empty()).then_some(service)
     }
 
-    /// Takes into account what a service has; what it loses is nobody's.
+    /// Charges a service for what it has; what it loses is charged to no team.
     fn settle(&mut self, team: Team<'a>, account: &Account<'_>) {
         let is_of_team = matches!(account.beyond, Some(Beyond::Team { .. }));
         self.spent = self.spent.plus(account.own);
@@ -188,8 +190,8 @@ impl<'w, 'a> Ledger<'w, 'a> {
         self.shares.add(team, Share { spent: account.own, losers: usize::from(is_of_team), closed: 0 });
     }
 
-    /// Keeps others from what the service loses, as far as that is within reason: each host is a name that the engine keeps, and there
-    /// can be as many of them, of a team and of all, as there can be routes. How many are left.
+    /// Closes what the service loses to other services, within bounds: each closed host is a name that the engine keeps,
+    /// and a team, or all together, can have as many of them as routes. Returns how many hosts stay open.
     fn close(&mut self, team: Team<'a>, service: &Published<'_>, beyond: Beyond, default_backend: bool, hosts: &[HostPattern]) -> usize {
         let limits = &self.world.cluster.limits;
         let room = |most: u64, closed: usize| usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(closed);
@@ -207,7 +209,7 @@ impl<'w, 'a> Ledger<'w, 'a> {
         let is_open = tenancy.is_some_and(|tenancy| tenancy.open.contains(&service.labels.context_root));
         let before = Before { has_tls: tenancy.is_some_and(|tenancy| tenancy.tls), is_open };
         let Price { plain, by_tls, copy, brings_tls } = self.costs.of_host(service, host, before);
-        // Where TLS comes to a host that others have in plain HTTP, all their places are written once more.
+        // When TLS comes to a host that others publish in plain HTTP, all their places are written a second time.
         let copies = tenancy.filter(|_| brings_tls && !before.has_tls).map(|tenancy| tenancy.copies);
         Due { total: plain.plus(by_tls).plus(copies.unwrap_or_default()), copy, brings_tls }
     }
@@ -224,14 +226,14 @@ impl<'w, 'a> Ledger<'w, 'a> {
 
 /// What a service pays for a host.
 struct Due {
-    /// All of it.
+    /// The total.
     total: Footprint,
-    /// What it takes once more when TLS comes to the host.
+    /// What it costs again when TLS comes to the host.
     copy: Footprint,
     brings_tls: bool,
 }
 
-/// What all services of a cluster are charged, whatever its limits.
+/// What all services of a cluster are charged, regardless of its limits.
 #[cfg(test)]
 pub fn charged(cluster: &super::Cluster, snapshot: &super::Snapshot) -> Footprint {
     let most = Footprint { routes: u64::MAX, locations: u64::MAX, bytes: u64::MAX };

@@ -1,9 +1,9 @@
-//! The endpoints of one service: which addresses could get requests, and why the others cannot.
+//! Finds the endpoints of one service: which addresses can get requests, and why the others cannot.
 //!
-//! Networks are exchanged without losing requests: as long as not every proxy has the network that a service asks for, its
-//! tasks are reached over another one that they already share, and that one stays needed meanwhile; over none, they are
-//! reached at ports of their nodes, should they publish any; else not at all. A proxy without an interface on a network sends
-//! what is for an address there to its gateway, and so to whoever has that address outside.
+//! Networks are exchanged without losing requests: until every proxy has the network that a service asks for, its tasks are
+//! reached over another network that they already share with the proxies, and that network stays needed meanwhile. Without
+//! such a network they are reached at ports of their nodes, if they publish any; otherwise not at all. A proxy without an
+//! interface on a network sends packets for an address there to its gateway, and so to whatever has that address outside.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -24,48 +24,48 @@ use crate::types::{NetworkId, NetworkName, TaskState};
 pub struct Reach<'a> {
     /// The service.
     pub published: &'a Published<'a>,
-    /// Whether its one endpoint is a virtual IP.
+    /// Whether its only endpoint is a virtual IP.
     pub vip: bool,
     /// Whether it is reached at ports of its tasks' nodes.
     pub on_nodes: bool,
-    /// The network over which proxies find its tasks by name.
+    /// The network over which proxies resolve its tasks by name.
     pub network: Option<NetworkName>,
-    /// What could get requests.
+    /// The addresses that can get requests.
     pub candidates: Vec<Candidate>,
-    /// What cannot, with reasons.
+    /// The addresses that cannot, with reasons.
     pub excluded: Vec<EndpointReport>,
-    /// What could if every proxy had its network.
+    /// The addresses that could if every proxy had their network.
     pub awaited: BTreeSet<SocketAddr>,
-    /// Which proxies have to get a network first, in words; none where no endpoint waits for that.
+    /// Which proxies still lack a network, as text; `None` if no endpoint waits for that.
     pub waits: Option<String>,
-    /// The networks that this needs.
+    /// The networks that the service needs.
     pub networks: BTreeSet<NetworkId>,
-    /// Why no request reaches the service and what to do about it, if its networks are the reason.
+    /// Why no request reaches the service and how to fix it, if its networks are the reason.
     pub hindrance: Option<(String, &'static str)>,
 }
 
-/// An address that could get requests.
+/// An address that can get requests.
 #[derive(Debug)]
 pub struct Candidate {
     /// The endpoint.
     pub endpoint: Endpoint,
-    /// The network of its address, or of the address that it shall have; none on a node.
+    /// The network of its address, or of its intended address; `None` for a port of a node.
     pub network: Option<NetworkId>,
-    /// Whether its address is the one that it shall have. Else it is a port of its node, until every proxy has that network.
+    /// Whether its address is the intended one. Otherwise it is a port of its node, until every proxy has that network.
     pub reachable: bool,
-    /// The host name of its node, when known.
+    /// The host name of its node, if known.
     pub node: Option<String>,
 }
 
-/// What a task that runs is good for.
+/// How a running task can be used.
 enum Prospect {
-    /// It can get requests.
+    /// It can get requests now.
     Now(Candidate),
-    /// It can once every proxy has its network.
+    /// It can get requests once every proxy has its network.
     Later(Candidate),
 }
 
-/// The address that somebody has on a network.
+/// An address on a network.
 struct Found {
     network: NetworkId,
     address: IpAddr,
@@ -113,21 +113,22 @@ pub fn reach<'a>(world: &World<'_>, published: &'a Published<'a>, findings: &mut
     reach
 }
 
-/// Whether its virtual IP is asked for and somebody stands behind it. Swarm starts a missing task of a service, but none of a job
-/// that has ended: its virtual IP stays, and nobody answers there.
+/// Whether the service asks for its virtual IP and a task stands behind it. Swarm restarts a missing task of a service, but
+/// not of a completed job: the job keeps its virtual IP, and nothing answers there.
 fn wants_virtual_ip(world: &World<'_>, published: &Published<'_>) -> bool {
     let runs = || world.tasks_of(&published.service.id).iter().any(|task| task.state == TaskState::Running);
     published.labels.backend_mode == BackendMode::Vip && published.wants_tasks() && (!published.service.is_job() || runs())
 }
 
-/// The network over which it is reached now: while networks are exchanged it is not the one that it shall have.
+/// The network over which the service is reached now. During an exchange of networks this is not the intended one.
 fn network_of_names(world: &World<'_>, reach: &Reach<'_>, way: &Way) -> Option<NetworkName> {
     let now = reach.candidates.iter().filter(|candidate| candidate.reachable).find_map(|candidate| candidate.network.as_ref());
     NetworkName::parse(&world.network_name(now.or_else(|| way.network())?)).ok()
 }
 
-/// The network that the proxies are attached to once a task of the service runs there with an address: before that a
-/// replacement of theirs would serve nobody, and a network on which nothing starts would have its way.
+/// The chosen network, if the proxies are not attached to it and no task of the service runs there with an address yet.
+/// They are attached only then: an earlier replacement of the proxies would serve no request, and a network on which
+/// nothing starts could force it.
 fn awaited<'a>(world: &World<'_>, published: &Published<'_>, way: &'a Way) -> Option<&'a NetworkId> {
     let network = way.network()?;
     let attached = world.closed_list.is_some() || world.proxies.declare(network);
@@ -143,7 +144,7 @@ fn hindrance(world: &World<'_>, published: &Published<'_>, way: &Way, awaited: O
     Some((why, "See `docker service ps` for what keeps its tasks from running."))
 }
 
-/// Nobody gets into a service that asks for an access control which does not exist here.
+/// Sends no request to a service that asks for access control which does not exist here.
 fn close(reach: &mut Reach<'_>) {
     let why = "a label of the service sounds like access control and is not known here";
     reach.excluded.extend(reach.candidates.drain(..).map(|candidate| not_used(candidate, why.to_owned())));
@@ -176,7 +177,7 @@ fn add_virtual_ip(world: &World<'_>, reach: &mut Reach<'_>, Found { network, add
 }
 
 impl Reach<'_> {
-    /// Not every proxy has the candidate's network, and there is no other way to it.
+    /// Not every proxy has the candidate's network, and there is no other way to reach it.
     fn wait(&mut self, world: &World<'_>, candidate: Candidate) {
         let Some(network) = &candidate.network else { return };
         let why = world.proxies.lacking(network, &world.network_name(network), world.snapshot);
@@ -202,7 +203,7 @@ fn add_tasks(world: &World<'_>, reach: &mut Reach<'_>, way: &Way, findings: &mut
     }
 }
 
-/// What Swarm has told to stop gets nothing new, and most often somebody wonders why.
+/// The tasks that Swarm is stopping. They get no new requests, and users usually want to know why.
 fn stopping(world: &World<'_>, published: &Published<'_>) -> Vec<EndpointReport> {
     let drained = |task: &Task| {
         let node = task.node.as_ref().and_then(|id| world.snapshot.nodes.get(id));
@@ -213,7 +214,7 @@ fn stopping(world: &World<'_>, published: &Published<'_>) -> Vec<EndpointReport>
     own.map(|task| excluded(world, task, words(task))).collect()
 }
 
-/// Running is what Swarm says after the first successful health check, if the service has one.
+/// Swarm reports a task as running after its first successful health check, if the service has one.
 fn task_candidate(
     world: &World<'_>,
     published: &Published<'_>,
@@ -236,8 +237,8 @@ fn task_candidate(
         ));
     };
     let candidate = |endpoint| Candidate { endpoint, reachable: reached, network: Some(network), node };
-    // Better than an address that not all proxies reach, but not as good as one that they do: nobody asked for it, and a firewall
-    // may stand before it.
+    // Better than an address that not all proxies reach, but worse than one that they do: no label asked for the port, and
+    // a firewall may block it.
     let on_node = ports.endpoint(task).ok().filter(|_| !reached).map(|endpoint| Endpoint { lasting: false, ..endpoint });
     if let Some(endpoint) = on_node {
         return Ok(Prospect::Now(candidate(endpoint)));
@@ -246,8 +247,8 @@ fn task_candidate(
     Ok(if reached { Prospect::Now(on_network) } else { Prospect::Later(on_network) })
 }
 
-/// The address to use: on the chosen network if every proxy has it, else on another one that all of them surely have, else the one
-/// on the chosen network, for later.
+/// Picks the address to use: on the chosen network if every proxy has it, otherwise on another network that all of them
+/// certainly have, otherwise on the chosen network for later.
 fn pick(world: &World<'_>, chosen: Option<&NetworkId>, addresses: &[(&NetworkId, IpAddr)]) -> Option<Found> {
     let on_chosen = addresses.iter().filter(|(network, _)| Some(*network) == chosen).min_by_key(|(_, address)| *address);
     let reached = on_chosen.filter(|(network, _)| world.proxies.all_reach(network));
@@ -283,7 +284,7 @@ fn excluded(world: &World<'_>, task: &Task, reason: String) -> EndpointReport {
     }
 }
 
-/// Behind a virtual IP the Swarm itself spreads connections.
+/// Behind a virtual IP, Swarm itself distributes connections.
 fn affinity_without_effect(published: &Published<'_>) -> Option<Finding> {
     let (label, value) = match &published.labels.affinity {
         Affinity::None => return None,

@@ -1,6 +1,7 @@
-//! Hosts that the engine's tables cannot tell apart by their number: they stand in one bucket, which every request for one of
-//! them is looked for in from its beginning, and which has no room for more than some hundreds. By chance there are none; who makes
-//! them on purpose gets a few, so that they never cost others the whole table. Decides by the hosts alone, oldest services first.
+//! Limits hosts with equal hashes, which the engine's tables keep in one bucket. For every request the engine searches the
+//! bucket of its host from the beginning, and a bucket has no room for more than some hundreds of hosts. Such collisions do
+//! not happen by chance; a team that makes them on purpose gets a few, so that they never cost others the whole table.
+//! Depends only on the hosts, oldest services first.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +13,15 @@ use crate::render;
 use crate::report::{Finding, FindingCode};
 use crate::types::{EngineKind, HostPattern};
 
-/// So many of one team stand in a bucket: with fewer anybody could take another team's host its place.
+/// The most hosts of one team in a bucket. The limit is per team, so that no team can take the place of another team's
+/// host.
 const OF_TEAM_MAX: usize = 16;
 
-/// The hosts of each bucket, each with who had it first.
+/// The hosts of each bucket, each with the team that had it first.
 type Buckets<'a> = BTreeMap<u64, Vec<(HostPattern, Team<'a>)>>;
 
-/// The services with those of their hosts that have room. Tells each that loses any.
+/// Returns the services with those of their hosts for which there is room. Reports a finding for each service that loses
+/// any.
 pub fn keep_apart<'a>(world: &World<'a>, mut services: Vec<Published<'a>>, findings: &mut Vec<Finding>) -> Vec<Published<'a>> {
     let mut buckets = Buckets::new();
     for service in &mut services {
@@ -36,7 +39,7 @@ pub fn keep_apart<'a>(world: &World<'a>, mut services: Vec<Published<'a>>, findi
     services
 }
 
-/// Whether there is room for a host, which it then has.
+/// Whether there is room for a host; if so, takes it.
 fn has_room<'a>(buckets: &mut Buckets<'a>, engine: EngineKind, host: &HostPattern, team: Team<'a>) -> bool {
     let Some(slot) = render::host_slot(engine, host) else { return true };
     let bucket = buckets.entry(slot).or_default();

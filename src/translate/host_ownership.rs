@@ -1,10 +1,10 @@
-//! Hosts stay with the team that published them first (`spec.hosts.sharing`). A service of another team that asks for one of
-//! them, in whatever way, has to be admitted; else it loses that host, and both sides are told.
-//! `docs/decisions/hosts-belong-to-stacks.md` says why.
+//! Keeps hosts with the team that published them first (`spec.hosts.sharing`). A service of another team that asks for such
+//! a host, in whatever way, must be admitted; otherwise it loses the host, and both sides get a finding.
+//! `docs/decisions/hosts-belong-to-stacks.md` explains why.
 //!
-//! It must never tell one team more of another's service than its name and the host that both ask for, and what it decides for
-//! a host must depend on those only who ask for the host, or for the wildcard above it, now or at the last pass. Two passes over
-//! one world decide the same.
+//! It must never reveal more of another team's service than its name and the host that both ask for. The decision on a host
+//! must depend only on the services that ask for the host, or for the wildcard above it, now or at the last pass. Two
+//! passes over the same state decide the same.
 
 mod findings;
 mod holder;
@@ -27,16 +27,17 @@ use crate::intent::hosts_spec::Sharing;
 use crate::report::Finding;
 use crate::types::{HostPattern, ServiceId};
 
-/// Who has what from now on.
+/// The outcome: who owns which host from now on.
 #[derive(Debug)]
 pub struct Ownership {
-    /// Whose each host is, for the next pass.
+    /// The owners of each host, for the next pass.
     pub register: Register,
-    /// What a restart must not lose of it.
+    /// The part of it that must survive a restart.
     pub label: Option<String>,
 }
 
-/// Leaves each service the hosts that it may have, and no service that has none. `services` is ordered by age and stays so.
+/// Leaves each service the hosts that it may have, and removes services that have none left. `services` is ordered by age
+/// and stays so.
 pub fn keep_owned<'a>(
     world: &World<'_>,
     mut services: Vec<Published<'a>>,
@@ -69,78 +70,78 @@ pub fn keep_owned<'a>(
     (services, judged.ownership)
 }
 
-/// What comes out.
+/// The result of judging all hosts.
 struct Judged {
     meetings: Vec<Meeting>,
-    /// The default backend, as a place in the list of services.
+    /// The default backend, as an index in the list of services.
     default_backend: Option<usize>,
     ownership: Ownership,
 }
 
-/// Two teams ask for one host.
+/// A host for which two teams ask.
 struct Meeting {
     host: HostPattern,
-    /// The wildcard by which the first one has it, if it does not ask for the host itself.
+    /// The wildcard through which the first one has the host, if it does not ask for the host itself.
     wildcard: Option<HostPattern>,
-    /// Who has it, and who asks for it later, as places in the list of services.
+    /// The owner, and the service that asks later, as indexes in the list of services.
     first: usize,
     later: usize,
     claim: Claim,
     admitted: bool,
 }
 
-/// What decides who has which host.
+/// The input of every decision about a host.
 struct Court<'w, 'a> {
     sharing: Sharing,
     services: &'w [Published<'a>],
     teams: Vec<Team<'a>>,
-    /// The entries of `allow` that name services, each with whether it names the service at each place.
+    /// The entries of `allow` that name services, each with whether it names the service at each index.
     naming: Vec<(&'w HostRule, Vec<bool>)>,
     register: &'w Register,
     places: BTreeMap<&'a ServiceId, usize>,
     late: Arc<BTreeSet<usize>>,
 }
 
-/// Who asks for a host. All are places in the list of services, in its order.
+/// The services that ask for a host, as ascending indexes in the list of services.
 struct Case<'c> {
     place: Place<'c>,
     asking: Vec<usize>,
-    /// The wildcard that stands for it, and whose that is.
+    /// The wildcard that covers the host, and its owners.
     above: Option<(&'c HostPattern, Arc<[usize]>)>,
 }
 
-/// Whose a host is.
+/// The owners of a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Verdict {
     first: usize,
     by_wildcard: bool,
-    /// Those of the first one's team who ask for the host itself.
+    /// The members of the first one's team who ask for the host itself.
     team: Vec<usize>,
 }
 
 impl Verdict {
-    /// Who comes first by the wildcard where its oldest service does not, as an entry of `allow` may have it. Without this the next
-    /// pass would speak of that one, although a register that is read from the label names this one.
+    /// Who comes first through the wildcard, if an entry of `allow` puts it before the wildcard's oldest service. Without
+    /// this the next pass would name the oldest one, although a register read from the label names this one.
     fn ahead(&self, case: &Case<'_>) -> Option<usize> {
         let is_oldest = || case.above.as_ref().is_some_and(|(_, team)| team.first() == Some(&self.first));
         (self.by_wildcard && self.team.is_empty() && !is_oldest()).then_some(self.first)
     }
 }
 
-/// Whom earlier passes put before others.
+/// Which services take precedence because of earlier passes.
 enum Before {
-    /// Nobody: ages decide.
+    /// None: ages decide.
     Nobody,
     /// These, in the order of the list.
     These(Vec<usize>),
-    /// Those who have the wildcard.
+    /// The owners of the wildcard.
     Above,
-    /// Everybody but these.
+    /// All but these.
     AllBut(Arc<BTreeSet<usize>>),
 }
 
 impl Before {
-    /// Whether a service comes after those who are before others. `above`: whose the wildcard is.
+    /// Whether a service comes after those with precedence. `above`: the owners of the wildcard.
     fn puts_back(&self, at: usize, above: &[usize]) -> bool {
         match self {
             Self::Nobody => false,
@@ -166,8 +167,8 @@ impl<'w, 'a> Court<'w, 'a> {
         }
     }
 
-    /// Everything that services of several teams ask for, ordered by host and age. Wildcards come first: whose one is has a say in
-    /// the names below it.
+    /// Judges everything that services of several teams ask for, in order of host and age. Wildcards come first: the owner
+    /// of a wildcard matters for the names below it.
     fn judge(&self, world: &World<'_>, findings: &mut Vec<Finding>) -> Judged {
         let (mut register, mut meetings, mut open) = (Register::complete(), Vec::new(), Vec::new());
         let mut decide = |case: Case<'w>, meetings: &mut Vec<Meeting>| {
@@ -222,7 +223,7 @@ impl<'w, 'a> Court<'w, 'a> {
         findings::default_backend(self.services, first, &others, |at| self.teams[at].is_that_of(&self.teams[first]))
     }
 
-    /// Whose a host is, by what was before.
+    /// Decides who owns a host, based on earlier passes.
     fn decide(&self, case: &Case<'_>) -> Verdict {
         if let (&[only], None) = (&case.asking[..], &case.above) {
             return Verdict { first: only, by_wildcard: false, team: case.asking.clone() };
@@ -232,14 +233,14 @@ impl<'w, 'a> Court<'w, 'a> {
 
     fn before(&self, case: &Case<'_>) -> Before {
         let named = self.register.holders(case.place).map(|holders| self.places_of(holders));
-        // Who had the host and asks for it no more has no say in it, also if he has the wildcard now.
+        // A service that had the host and no longer asks for it has no precedence, even if it has the wildcard now.
         let still: Vec<usize> = named.iter().flatten().copied().filter(|at| case.asking.binary_search(at).is_ok()).collect();
         if !still.is_empty() {
             return Before::These(still);
         }
         if !self.register.is_complete() {
             let by_age = || if self.late.is_empty() { Before::Nobody } else { Before::AllBut(Arc::clone(&self.late)) };
-            // What is written down of a name that nobody of the team asks for is whose the wildcard is.
+            // If the recorded owners no longer ask for the name itself, they own it through the wildcard.
             return named.map_or_else(by_age, Before::These);
         }
         if let Some(ahead) = self.ahead(case) {
@@ -250,7 +251,7 @@ impl<'w, 'a> Court<'w, 'a> {
         if was_above { Before::Above } else { Before::Nobody }
     }
 
-    /// Who came first by the wildcard at the last pass, as long as the wildcard is his.
+    /// Who came first through the wildcard at the last pass, if it still owns the wildcard.
     fn ahead(&self, case: &Case<'_>) -> Option<usize> {
         let (_, team) = case.above.as_ref()?;
         let ahead = self.places.get(self.register.ahead(case.place?)?)?;
@@ -263,9 +264,9 @@ impl<'w, 'a> Court<'w, 'a> {
         places
     }
 
-    /// Whose a host is. Of the first one's team all have it from now on, and the oldest of them may be of the team of still
-    /// others: so it is asked until nothing changes, or the next pass would decide otherwise. That ends: from the second round on
-    /// somebody's team holds all of the round before.
+    /// Determines the owners of a host. All members of the first one's team own it from now on, and the oldest of them may
+    /// belong to yet another team as well. So this repeats until nothing changes; otherwise the next pass would decide
+    /// differently. It terminates: from the second round on, some service's team includes everyone from the round before.
     fn settle(&self, case: &Case<'_>, mut before: Before, ranks: &Ranks<'_>) -> Verdict {
         loop {
             let (first, by_wildcard) = first_of(case, ranks, &before);
@@ -282,8 +283,9 @@ impl<'w, 'a> Court<'w, 'a> {
         }
     }
 
-    /// Of those who have a host together, the first one whose team they all are of. Members of a stack with different access labels
-    /// are of each other's team only through one that has none, and nobody loses a host because he is not of the oldest one's team.
+    /// Of several joint owners, the first one whose team includes all of them. Members of a stack with different access
+    /// labels share a team only through a member without one, and a service must not lose a host because it is not of the
+    /// oldest one's team.
     fn holding_together(&self, case: &Case<'_>, ranks: &Ranks<'_>, these: &[usize], first: usize) -> usize {
         if these.iter().all(|at| self.teams[*at].is_that_of(&self.teams[first])) {
             return first;
@@ -298,7 +300,8 @@ impl<'w, 'a> Court<'w, 'a> {
         these.iter().copied().find(holds_all).unwrap_or(first)
     }
 
-    /// Whom entries of `allow` name for a host. Where it can be shared that only lets them in, and puts out nobody.
+    /// The services that entries of `allow` name for a host. Where hosts can be shared, an entry only admits services and
+    /// displaces none.
     fn ranks<'c>(&'c self, case: &Case<'_>) -> Ranks<'c> {
         match self.sharing {
             Sharing::SameStack => Ranks { guests: self.guests_before(case), ..self.named(case) },
@@ -306,7 +309,7 @@ impl<'w, 'a> Court<'w, 'a> {
         }
     }
 
-    /// The same as if nothing were shared and nobody had been let in before.
+    /// The same as if nothing were shared and no guest had been admitted before.
     fn named<'c>(&'c self, case: &Case<'_>) -> Ranks<'c> {
         let Some(host) = case.place else { return Ranks::default() };
         let fitting = self.naming.iter().filter(|(rule, _)| rule.host.admits(host));
@@ -314,7 +317,7 @@ impl<'w, 'a> Court<'w, 'a> {
         Ranks { fitting, guests: Guests::default() }
     }
 
-    /// Who was let in beside those who have the host, as long as these, or those who have the wildcard above, ask for it.
+    /// The guests admitted beside the owners, while these, or the owners of the wildcard above, still ask for the host.
     fn guests_before(&self, case: &Case<'_>) -> Guests {
         let Some(guests) = case.place.and_then(|host| self.register.guests(host)) else { return Guests::default() };
         let wildcard = case.above.as_ref().and_then(|(wildcard, _)| self.register.holders(Some(wildcard)));
@@ -338,7 +341,8 @@ impl<'w, 'a> Court<'w, 'a> {
         asking
     }
 
-    /// Who is named better than those whose the host is, and was only let in beside them: that stays so, whatever is shared.
+    /// The services that entries name more exactly than the owners, and that were only admitted beside them. They stay
+    /// guests, whatever is shared.
     fn guests(&self, case: &Case<'_>, verdict: &Verdict) -> host_register::Guests {
         let named = self.named(case);
         if named.are_alike() {
@@ -353,7 +357,7 @@ impl<'w, 'a> Court<'w, 'a> {
         }
     }
 
-    /// Who asks for a host and is not of the team whose it is.
+    /// The services that ask for a host and are not of its owner's team.
     fn meetings(&self, case: &Case<'_>, verdict: &Verdict) -> Vec<Meeting> {
         let Some(host) = case.place else { return Vec::new() };
         let others: Vec<usize> = case.asking.iter().copied().filter(|at| verdict.team.binary_search(at).is_err()).collect();
@@ -377,13 +381,13 @@ impl<'w, 'a> Court<'w, 'a> {
     }
 }
 
-/// Who comes first, and whether only by the wildcard above.
+/// Who comes first, and whether only through the wildcard above.
 fn first_of(case: &Case<'_>, ranks: &Ranks<'_>, before: &Before) -> (usize, bool) {
     let above = case.above.as_ref().map_or(&[][..], |(_, team)| team);
     let rank = |at: usize| (ranks.of(at), before.puts_back(at, above), at);
     let own = case.asking.iter().copied().min_by_key(|at| rank(*at));
     let by_wildcard = match before {
-        // A wildcard may have thousands of services, and thousands of names below it.
+        // A wildcard can have thousands of services, and thousands of names below it.
         Before::Nobody | Before::Above if ranks.are_alike() => above.first().copied(),
         Before::These(these) if ranks.are_alike() => {
             these.iter().copied().find(|at| above.binary_search(at).is_ok()).or(above.first().copied())
@@ -397,24 +401,25 @@ fn first_of(case: &Case<'_>, ranks: &Ranks<'_>, before: &Before) -> (usize, bool
     }
 }
 
-/// Of whom no entry says anything.
+/// The rank of a service that no entry names.
 const UNNAMED: u8 = 2;
 
-/// What entries of `allow` that name services say of one host. Where nothing is shared, to name somebody for a host is to say whose
-/// it is, and the more exactly the better. It is no such word about whoever was let in as a guest.
+/// What the entries of `allow` that name services say about one host. Where nothing is shared, an entry that names a
+/// service for a host makes it the owner, and a more exact entry wins. This does not apply to a service that was admitted
+/// as a guest.
 #[derive(Default)]
 struct Ranks<'c> {
-    /// Of each entry for the host, how exactly it is for it, and whom it names.
+    /// For each matching entry: how exactly it matches the host, and which services it names.
     fitting: Vec<(u8, &'c [bool])>,
     guests: Guests,
 }
 
-/// Who was let in where others have a host.
+/// The services admitted to a host that others own.
 #[derive(Default)]
 struct Guests {
-    /// Of those who ask for it, ordered.
+    /// Those that ask for the host, ordered.
     asking: Vec<usize>,
-    /// Those who have the wildcard above, if they are named for its names and had them not.
+    /// The owners of the wildcard above, if entries name them for its names but others own these.
     above: Option<Arc<[usize]>>,
 }
 
@@ -437,7 +442,8 @@ impl Ranks<'_> {
         self.fitting.iter().filter(|(_, named)| named[at]).map(|(rank, _)| *rank).min().unwrap_or(UNNAMED)
     }
 
-    /// Why the first one has the host, and not the later one. Who is named better and comes later was let in as a guest.
+    /// Why the first one has the host and the later one does not. A service that is named more exactly and comes later was
+    /// admitted as a guest.
     fn claim(&self, first: usize, later: usize) -> Claim {
         let named = self.named(first);
         let exactly = named == 0;

@@ -1,8 +1,9 @@
-//! Whose each host is, kept from one pass to the next, so that who published first keeps a host, however old those are who ask
-//! for it later. What a restart must not lose, the hosts that ages alone would give to somebody else, is written down as a label.
+//! The owner of each host, kept from one pass to the next, so that the first publisher keeps a host even if an older
+//! service asks for it later. What a restart must not lose (the hosts that ages alone would give to another team) is
+//! written to a label.
 //!
-//! It must never keep a host for a service that is gone or asks for it no longer, and no label may make it say anything about
-//! services that do not ask.
+//! It must never keep a host for a service that is gone or no longer asks for it, and no label may make it say anything
+//! about services that do not ask.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,22 +15,23 @@ use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_HOST_HOLDERS, LAB
 use crate::swarm::Snapshot;
 use crate::types::{HostKey, HostPattern, ServiceId};
 
-/// A label is part of every look at the Swarm, and a person may want to read it: a thousand hosts of ordinary length fit.
+/// The label is part of every read of the Swarm, and people may want to read it. This fits a thousand hosts of ordinary
+/// length.
 pub const LABEL_BYTES_MAX: usize = 32 * 1024;
 
-/// What stands around all entries of the label, with some to spare.
+/// The bytes around all entries of the label, with some to spare.
 const FRAME_BYTES: usize = 32;
-/// What stands around one item of a list: quotes and a comma.
+/// The bytes around one item of a list: quotes and a comma.
 const AROUND_BYTES: usize = 3;
 
-/// A host, or nobody's in particular: the default backend.
+/// A host, or `None` for the default backend.
 pub type Place<'a> = Option<&'a HostPattern>;
 
-/// Whose each host is. Its default knows nothing: then ages decide.
+/// The owners of each host. The default knows nothing, so ages decide.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Register {
     hosts: BTreeMap<HostPattern, Arc<[ServiceId]>>,
-    /// Who comes first at a name of which his team has the wildcard alone.
+    /// Who comes first at a name that its team owns only through the wildcard.
     ahead: BTreeMap<HostPattern, ServiceId>,
     guests: BTreeMap<HostPattern, Guests>,
     default_backend: Arc<[ServiceId]>,
@@ -37,32 +39,33 @@ pub struct Register {
     complete: bool,
 }
 
-/// The services that entries of `allow` let in at a host that others have: such an entry makes nobody its owner.
+/// The services that entries of `allow` admitted to a host that others own. Such an entry does not make its services
+/// owners.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Guests {
     /// Those who ask for the host.
     pub asking: Vec<ServiceId>,
-    /// In the place of a list that is too long for a label: everybody who asks for the host and whom an entry names more exactly
-    /// than by this rank.
+    /// Replaces a list that is too long for a label: all services that ask for the host and that an entry names more
+    /// exactly than with this rank.
     pub better_than: Option<u8>,
-    /// Those who have the wildcard above.
+    /// Whether the owners of the wildcard above are guests.
     pub above: bool,
 }
 
 impl Guests {
-    /// Whether there is none.
+    /// Whether there are no guests.
     pub fn is_nobody(&self) -> bool {
         self.asking.is_empty() && self.better_than.is_none() && !self.above
     }
 }
 
 impl Register {
-    /// A register of everything that is asked for, to be filled.
+    /// An empty register that will hold everything that services ask for.
     pub fn complete() -> Self {
         Self { complete: true, ..Self::default() }
     }
 
-    /// What is written down in the Swarm. Nonsense counts as nothing: then ages decide.
+    /// Reads what is recorded in the Swarm. An invalid label is ignored; ages decide then.
     pub fn recalled(cluster: &Cluster, snapshot: &Snapshot) -> Self {
         let name = cluster.extension.service_name.as_str();
         let service = snapshot.services.values().find(|service| service.name == name);
@@ -72,12 +75,12 @@ impl Register {
         label.and_then(|service| service.labels.get(LABEL_HOST_HOLDERS)).and_then(|label| Self::parse(label)).unwrap_or_default()
     }
 
-    /// Whether it names everybody who had a host at the last pass. Of what was written down that is not known.
+    /// Whether it names every owner of the last pass. That is not known of a register read from a label.
     pub fn is_complete(&self) -> bool {
         self.complete
     }
 
-    /// The services of those whose the host is, if it names any.
+    /// The owners of a host, if it names any.
     pub fn holders(&self, place: Place<'_>) -> Option<&[ServiceId]> {
         match place {
             Some(host) => self.hosts.get(host).map(AsRef::as_ref),
@@ -85,22 +88,22 @@ impl Register {
         }
     }
 
-    /// Who comes first at a name of which his team has the wildcard alone, if that is noted.
+    /// Who comes first at a name that its team owns only through the wildcard, if recorded.
     pub fn ahead(&self, host: &HostPattern) -> Option<&ServiceId> {
         self.ahead.get(host)
     }
 
-    /// Who was let in beside those whose the host is, if anybody was.
+    /// The guests admitted beside the owners, if any.
     pub fn guests(&self, host: &HostPattern) -> Option<&Guests> {
         self.guests.get(host)
     }
 
-    /// Whether a service comes after all others wherever nobody is named.
+    /// Whether a service comes after all others wherever the register names no owner.
     pub fn is_late(&self, service: &ServiceId) -> bool {
         self.late.contains(service)
     }
 
-    /// Notes whose a host is.
+    /// Records the owners of a host.
     pub fn note(&mut self, place: Place<'_>, holders: Arc<[ServiceId]>) {
         match place {
             Some(host) if !holders.is_empty() => drop(self.hosts.insert(host.clone(), holders)),
@@ -109,24 +112,24 @@ impl Register {
         }
     }
 
-    /// Notes who comes first at a name of which his team has the wildcard alone.
+    /// Records who comes first at a name that its team owns only through the wildcard.
     pub fn note_ahead(&mut self, host: &HostPattern, first: ServiceId) {
         self.ahead.insert(host.clone(), first);
     }
 
-    /// Notes who was let in at a host beside those whose it is.
+    /// Records the guests admitted to a host beside its owners.
     pub fn note_guests(&mut self, host: &HostPattern, guests: Guests) {
         if !guests.is_nobody() {
             self.guests.insert(host.clone(), guests);
         }
     }
 
-    /// Notes services that come after all others wherever nobody is named.
+    /// Records the services that come after all others wherever the register names no owner.
     pub fn note_late(&mut self, services: BTreeSet<ServiceId>) {
         self.late = services;
     }
 
-    /// The value of the label; none where there is nothing to write down.
+    /// The value of the label; `None` if there is nothing to record.
     pub fn label(&self) -> Option<String> {
         let mut entries = BTreeMap::<(&[ServiceId], Option<&Guests>), Vec<&str>>::new();
         if !self.default_backend.is_empty() {
@@ -143,8 +146,8 @@ impl Register {
         serde_json::to_string(&written).ok()
     }
 
-    /// As much of it as one label holds, and how many hosts are left out. `first`: the hosts that shall stay, the most important
-    /// first. One that does not fit costs no other one its place.
+    /// As much of it as one label holds, and the number of hosts left out. `first`: the hosts to keep, most important
+    /// first. A host that does not fit does not displace another one.
     pub fn shortened(mut self, first: &[HostPattern]) -> (Self, usize) {
         let all = std::mem::take(&mut self.hosts);
         let bytes = |register: &Self| register.label().map_or(0, |label| label.len()) + FRAME_BYTES;
@@ -227,7 +230,8 @@ impl Entry {
         }
     }
 
-    /// What it takes in the list of all, but for its hosts. The comma before it is the one that its first host has not.
+    /// The size of the entry in the list, without its hosts. The comma before the entry is covered by that of its first host,
+    /// which has none.
     fn bytes(&self) -> usize {
         serde_json::to_string(self).map_or(LABEL_BYTES_MAX, |entry| entry.len())
     }

@@ -1,5 +1,5 @@
-//! What holds for a host as a whole, whichever of its paths is asked for: its certificate, whether its TLS is passed
-//! through. Of services that disagree the oldest that says anything counts; the others are told.
+//! Settings of a host as a whole, regardless of the path: its certificate, and whether its TLS is passed through. If
+//! services disagree, the oldest one with a setting decides; the others get a finding.
 
 use super::World;
 use super::endpoints::Reach;
@@ -12,7 +12,7 @@ use crate::types::HostPattern;
 /// The services of one host, oldest first.
 pub type Members<'a> = Vec<&'a Reach<'a>>;
 
-/// What holds for one host.
+/// The settings of one host.
 #[derive(Debug, Default)]
 pub struct HostWide<'a> {
     /// Its certificate.
@@ -23,7 +23,7 @@ pub struct HostWide<'a> {
     pub https_only: bool,
 }
 
-/// Settles what holds for `host`. `members` is ordered by age.
+/// Decides the settings of `host`. `members` is ordered by age.
 pub fn settle<'a>(world: &World<'_>, host: &HostPattern, members: &Members<'a>, findings: &mut Vec<Finding>) -> HostWide<'a> {
     let mut wide = HostWide::default();
     settle_tls(world, host, members, &mut wide, findings);
@@ -83,7 +83,8 @@ fn tls_conflict(host: &HostPattern, oldest: &Reach<'_>, later: &Reach<'_>) -> Fi
     finding.at(label_key(label), value)
 }
 
-/// Whether plain HTTP is redirected at the path of this service, if it asks for that: of one path the oldest service decides.
+/// Whether this service decides about the redirect to HTTPS at its path, and asks for it: the oldest service of a path
+/// decides.
 fn decides_at_its_path(members: &Members<'_>, member: &Reach<'_>) -> bool {
     let labels = &member.published.labels;
     let shares = |other: &&&Reach<'_>| {
@@ -93,7 +94,7 @@ fn decides_at_its_path(members: &Members<'_>, member: &Reach<'_>) -> bool {
     labels.tls.passthrough || members.iter().find(shares).is_none_or(|oldest| oldest.published.labels.tls.only)
 }
 
-/// A redirect to HTTPS on a host that has none here leads nowhere, unless something else terminates its TLS.
+/// A redirect to HTTPS on a host without TLS here leads nowhere, unless something else terminates its TLS.
 fn redirects_without_tls(world: &World<'_>, host: &HostPattern, member: &Reach<'_>, has_tls: bool) -> Option<Finding> {
     let tls = &member.published.labels.tls;
     if !tls.only || has_tls {

@@ -1,5 +1,5 @@
-//! Services that ask for publication in a way that nobody here reads: labels on the container instead of the service, and labels
-//! of other proxies. One finding each, and only for those that ask; nothing of it ever publishes anything.
+//! Finds services that ask for publication with labels that Swarmgate does not read: labels on the container instead of the
+//! service, and labels of other proxies. Each gets one finding; none of these labels ever publishes anything.
 
 use std::collections::BTreeSet;
 
@@ -9,16 +9,16 @@ use crate::report::{Finding, FindingCode, Severity, Subject};
 use crate::swarm::Service;
 use crate::types::{HostPattern, Port, excerpt};
 
-/// So many labels are named at most.
+/// The most labels named in a finding.
 const NAMED_MAX: usize = 10;
 
-/// What there is to say of a service beside what its own labels say.
+/// The findings about a service that its own labels do not produce.
 pub fn slips(service: &Service) -> impl Iterator<Item = Finding> {
     on_container(service).into_iter().chain(of_other_proxy(service))
 }
 
-/// What is said of a service that is to be published, and whose containers have a label that sounds like access control: its author
-/// expects that not everybody gets in, so that nobody does. None: there is no such label.
+/// The finding for a service to be published whose containers have a label that sounds like access control. Its author
+/// expects restricted access, so no request is let through. `None` if there is no such label.
 pub fn closed_on_container(service: &Service) -> Option<Finding> {
     let only_there = |key: &str| !service.labels.contains_key(key);
     let mut asking = service.container_labels().filter_map(|(key, value)| access_key(key, value).filter(|key| only_there(key)));
@@ -29,7 +29,7 @@ pub fn closed_on_container(service: &Service) -> Option<Finding> {
     Some(Finding { field: Some(excerpt(key, 120)), ..finding })
 }
 
-/// Labels of ours that the containers have and the service has not.
+/// Labels of ours that the containers have and the service does not.
 fn on_container(service: &Service) -> Option<Finding> {
     let ours = service.container_labels().filter(|(key, _)| key.starts_with(PREFIX));
     let ours = ours.map(|(key, value)| access_key(key, value).unwrap_or(key));
@@ -45,26 +45,27 @@ fn on_container(service: &Service) -> Option<Finding> {
     Some(Finding { field: Some(excerpt(first, 120)), ..finding })
 }
 
-/// So many hosts are written into a remedy.
+/// The most hosts written into a remedy.
 const HOSTS_MAX: usize = 10;
 
-/// A proxy whose labels people know, and what its labels would be here. Keys come in lower case.
+/// A widely used proxy, and what its labels correspond to here. Keys are lower case.
 struct Proxy {
     name: &'static str,
-    /// Whether a label asks it to publish something.
+    /// Whether a label asks the proxy to publish something.
     asks: fn(&str, &str) -> bool,
     /// The hosts that a label names.
     hosts: fn(&str, &str) -> Vec<String>,
     /// The port that a label names.
     port: fn(&str, &str) -> Option<String>,
-    /// Whether a label says more of what is published than host and port: a path, TLS, who gets in.
+    /// Whether a label specifies more than host and port: a path, TLS, access control.
     says_more: fn(&str, &str) -> bool,
 }
 
 const PROXIES: [Proxy; 3] = [
     Proxy {
         name: "Traefik",
-        // Without a rule it publishes a service by its default rule; other labels of its own ask for nothing (`traefik.docker.network`).
+        // Without a rule Traefik publishes a service by its default rule; its other labels request nothing
+        // (`traefik.docker.network`).
         asks: |key, value| {
             let speaks = ["traefik.http.", "traefik.tcp.", "traefik.frontend.", "traefik.port"].iter().any(|word| key.starts_with(word));
             speaks || (key == "traefik.enable" && !value.is_empty() && !is_no(value))
@@ -118,7 +119,7 @@ const PROXIES: [Proxy; 3] = [
     },
 ];
 
-/// As Traefik reads it, which is written in Go.
+/// How Traefik, which is written in Go, parses a boolean.
 fn is_no(value: &str) -> bool {
     ["false", "0", "f"].iter().any(|no| value.eq_ignore_ascii_case(no))
 }
@@ -139,7 +140,7 @@ fn of_other_proxy(service: &Service) -> Option<Finding> {
     let labels = || all.iter().map(|(key, value)| (key.as_str(), *value));
     let (proxy, key) =
         PROXIES.iter().find_map(|proxy| labels().find(|(key, value)| (proxy.asks)(key, value)).map(|(key, _)| (proxy, key)))?;
-    // What cannot be read for certain is left to whoever knows the service: a label is to be written by hand.
+    // What cannot be read with certainty is left to the author of the service, who has to write the label by hand.
     let hosts: BTreeSet<HostPattern> =
         labels().flat_map(|(key, value)| (proxy.hosts)(key, value)).filter_map(|host| HostPattern::parse(host.trim()).ok()).collect();
     let hosts = hosts.iter().take(HOSTS_MAX).map(HostPattern::as_str).collect::<Vec<_>>().join(",");

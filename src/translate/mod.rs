@@ -1,6 +1,6 @@
-//! Intent and snapshot to route table and findings. Total and pure: bad input gives findings, never failures, and no
-//! service's labels can change the routes of another one that does not share a route with it, unless the limits of
-//! the cluster or of its team are reached (then older ones count first). Must never know an engine.
+//! Translates intent and snapshot to a route table and findings. Total and pure: bad input produces findings, never
+//! failures. The labels of a service cannot change the routes of another service with which it shares no route, unless the
+//! limits of the cluster or of its team are reached (then older services have precedence). Must never know an engine.
 
 mod address_capacity;
 mod address_exhaustion;
@@ -50,33 +50,35 @@ use crate::route::RouteTable;
 use crate::swarm::{NamedConfigs, Network, NetworksByName, Snapshot, Task};
 use crate::types::{HostPattern, NetworkId, ServiceId};
 
-/// What the services of one cluster come to.
+/// The result of translating the services of one cluster.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Translation {
-    /// What the proxies must say.
+    /// The routes that the proxies must serve.
     pub table: RouteTable,
-    /// What the authors of labels should know; sorted, without duplicates.
+    /// Findings for the authors of labels; sorted, without duplicates.
     pub findings: Vec<Finding>,
-    /// The networks that the proxies must be attached to, sorted: exactly those of the closed list that exist if the
-    /// cluster has one, else one per service on which a task of it runs or which the proxies have already, and those over
-    /// which requests still flow while a network is exchanged. Never one of `left_out`.
+    /// The networks that the proxies must be attached to, sorted. With a closed list, exactly those networks of it that
+    /// exist. Otherwise one per service, on which one of its tasks runs or which the proxies have already, and the networks
+    /// over which requests still flow while a network is exchanged. Never one of `left_out`.
     pub networks: Vec<NetworkId>,
-    /// The networks that somebody wants and the proxies must not be attached to, with the reason in words that follow its name.
+    /// The networks that services ask for and that the proxies must not be attached to, each with the reason as text that
+    /// follows its name.
     pub left_out: BTreeMap<NetworkId, String>,
-    /// Attached networks on which proxies that are replaced, or start again, would not get their addresses.
+    /// Attached networks on which replaced or restarted proxies would not get their addresses.
     pub short: BTreeMap<NetworkId, Shortage>,
     /// Every route by host then path, with every endpoint and the reason why it gets no requests. `state` is `Served`,
     /// `NoEndpoints` or `OverLimit`: whether all proxies have the route is not known here.
     pub routes: Vec<RouteReport>,
-    /// The secrets and configs that labels of services name, also of those that lose their routes to a limit.
+    /// The secrets and configs that labels of services name, including services that lose their routes to a limit.
     pub references: BTreeMap<ServiceId, References>,
-    /// Over which networks each published service is reached.
+    /// The networks over which each published service is reached.
     pub reached_over: BTreeMap<ServiceId, BTreeSet<NetworkId>>,
-    /// The hosts that services ask for and may not publish here, and why.
+    /// The hosts that services ask for but may not publish here, and why.
     pub not_admitted: NotAdmitted,
-    /// Whose each host is, for the next pass.
+    /// The owners of each host, for the next pass.
     pub register: Register,
-    /// What must be written down of that for a pass that knows nothing, as the value of a label; none where there is nothing.
+    /// The part of `register` that a pass without memory needs, as the value of a label; `None` if there is nothing to
+    /// record.
     pub remembered_hosts: Option<String>,
 }
 
@@ -87,12 +89,12 @@ impl Translation {
     }
 }
 
-/// Translates the services that `cluster` publishes, as whoever knows of no pass before.
+/// Translates the services that `cluster` publishes, without knowledge of an earlier pass.
 pub fn translate(cluster: &Cluster, snapshot: &Snapshot) -> Translation {
     translate_after(cluster, snapshot, &Register::recalled(cluster, snapshot))
 }
 
-/// Translates the services that `cluster` publishes. `register`: whose each host was at the last pass.
+/// Translates the services that `cluster` publishes. `register`: the owners of each host at the last pass.
 pub fn translate_after(cluster: &Cluster, snapshot: &Snapshot, register: &Register) -> Translation {
     let mut findings = Vec::new();
     let mut world = World::new(cluster, snapshot, register);
@@ -127,7 +129,7 @@ pub fn translate_after(cluster: &Cluster, snapshot: &Snapshot, register: &Regist
     }
 }
 
-/// What every part of a translation looks at.
+/// The shared input of all parts of a translation.
 struct World<'a> {
     cluster: &'a Cluster,
     snapshot: &'a Snapshot,
@@ -179,22 +181,22 @@ impl<'a> World<'a> {
         self.snapshot.networks.get(id)
     }
 
-    /// Whether it carries our own control traffic.
+    /// Whether the network carries our own control traffic.
     fn is_control(&self, network: &Network) -> bool {
         self.control.contains(&network.id)
     }
 
-    /// Whether it is one of those that are for applications at all. What it is otherwise is told by its fault.
+    /// Whether the network is meant for applications at all. If it is, its `Fault` tells what else may be wrong.
     fn is_application_network(&self, network: &Network) -> bool {
         !network.routing_mesh && !network_selection::is_predefined(network) && !self.is_control(network)
     }
 
-    /// A network by its id; very old services name theirs instead.
+    /// Finds a network by its id; very old services refer to their networks by name.
     fn network_named(&self, id: &NetworkId) -> Option<&'a Network> {
         self.networks_by_name.find(id)
     }
 
-    /// The name of a network, or its id if the snapshot does not know it.
+    /// The name of a network, or its id if the snapshot does not contain it.
     fn network_name(&self, id: &NetworkId) -> String {
         self.snapshot.networks.get(id).map_or_else(|| id.0.clone(), |network| network.name.clone())
     }
@@ -208,9 +210,9 @@ fn needed_networks(world: &World<'_>, services: &[published_service::Published<'
     needed.into_iter().filter(|id| network_selection::is_usable(world, id)).collect()
 }
 
-/// A label that became wrong costs its own service its routes, but no other route a proxy: a network that the proxies have
-/// already is kept as long as a service with labels of this cluster is on it, unless it is one that they must not have. Putting
-/// the label right needs no new proxies either.
+/// A label that becomes invalid costs its own service its routes, but must not replace proxies and so disturb other routes.
+/// A network that the proxies already have is kept while a service with labels of this cluster is on it, unless the proxies
+/// must not have it. Correcting the label needs no new proxies either.
 fn networks_of_refused(world: &World<'_>, services: &[published_service::Published<'_>]) -> Vec<NetworkId> {
     let networks = network_eligibility::refused(world, services).flat_map(|service| service.networks.iter());
     networks.filter(|id| world.proxies.declare(id)).cloned().collect()

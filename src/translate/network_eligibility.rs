@@ -1,4 +1,4 @@
-//! Which networks the proxies may be attached to: those that do no harm, have room, and have no addresses in common. Decided
+//! Decides which networks the proxies may be attached to: those that do no harm, have room, and do not overlap. Decided
 //! once for all services, so that no service's choice changes what another one may use.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,14 +15,14 @@ use crate::types::{NetworkId, TaskState};
 /// Why a network is left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// It could take the proxies away from their clients.
+    /// It could cut the proxies off from their clients.
     Unsuitable(Unsuitable),
     /// It has too few free addresses.
     Full(String),
 }
 
 impl Fault {
-    /// The kind of finding that tells it.
+    /// The code of its finding.
     pub fn code(&self) -> FindingCode {
         match self {
             Self::Unsuitable(_) => FindingCode::UnsuitableNetwork,
@@ -30,7 +30,7 @@ impl Fault {
         }
     }
 
-    /// Why, in words that follow the network's name.
+    /// The reason, as text that follows the network's name.
     pub fn words(&self) -> &str {
         match self {
             Self::Unsuitable(unsuitable) => &unsuitable.words,
@@ -38,7 +38,7 @@ impl Fault {
         }
     }
 
-    /// What to do about it.
+    /// How to fix it.
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Unsuitable(unsuitable) => unsuitable.remedy,
@@ -47,14 +47,14 @@ impl Fault {
     }
 }
 
-/// The networks that services want and the proxies must not have.
+/// The networks that services ask for and that the proxies must not have.
 #[derive(Debug, Default)]
 pub struct Attachable {
     faults: BTreeMap<NetworkId, Fault>,
 }
 
 impl Attachable {
-    /// Looks at every network that a service of the cluster is on, and at those of the closed list.
+    /// Checks every network that a service of the cluster is on, and those of the closed list.
     pub fn of(world: &World<'_>, services: &[Published<'_>]) -> Self {
         let surroundings = Surroundings::of(world);
         let needs = Needs::of(world.cluster, world.proxies.service(), world.snapshot);
@@ -69,7 +69,7 @@ impl Attachable {
                 Some(fault) => {
                     faults.insert(network.id.clone(), fault);
                 }
-                // One without a task keeps nothing from anybody: it is not attached yet, and may never be.
+                // A network without a task does not block others: it is not attached yet, and may never be.
                 None if is_taken_into_use(world, services, network) => kept.push(network),
                 None => {}
             }
@@ -77,18 +77,18 @@ impl Attachable {
         Self { faults }
     }
 
-    /// Why the network is left out; none if it is not.
+    /// Why the network is left out; `None` if it is not.
     pub fn fault(&self, network: &NetworkId) -> Option<&Fault> {
         self.faults.get(network)
     }
 
-    /// All that are left out, each with the reason in words.
+    /// All networks that are left out, each with the reason as text.
     pub fn words(&self) -> BTreeMap<NetworkId, String> {
         self.faults.iter().map(|(id, fault)| (id.clone(), fault.words().to_owned())).collect()
     }
 }
 
-/// Every network that could be attached for somebody, each once.
+/// Every network that could be attached for a service, without duplicates.
 fn wanted<'a>(world: &World<'a>, services: &[Published<'_>]) -> Vec<&'a Network> {
     let published = services.iter().flat_map(|published| &published.service.networks);
     let refused = refused(world, services).flat_map(|service| &service.networks).filter(|id| world.proxies.declare(id));
@@ -107,7 +107,7 @@ pub fn refused<'a>(world: &World<'a>, services: &[Published<'_>]) -> impl Iterat
     labelled.filter(move |service| !published.contains(&service.id))
 }
 
-/// A network that the proxies have is not taken away for being full: their addresses are among those that are taken.
+/// An attached network is not dropped for being full: the proxies' addresses are among those that are taken.
 fn full(world: &World<'_>, network: &Network, needs: &Needs<'_>) -> Option<Fault> {
     if world.proxies.declare(&network.id) {
         return None;
@@ -117,7 +117,7 @@ fn full(world: &World<'_>, network: &Network, needs: &Needs<'_>) -> Option<Fault
     address_capacity::shortage(network, usage, needs, world.snapshot).map(Fault::Full)
 }
 
-/// Two networks with addresses in common would take each other's packets. First come, first served.
+/// Two networks with overlapping addresses would receive each other's packets. First come, first served.
 fn beside(world: &World<'_>, kept: &[&Network], network: &Network) -> Option<Fault> {
     let subnets = network_safety::subnets(world, network);
     let common = |other: &&&Network| {
@@ -142,7 +142,7 @@ pub fn runs_on(world: &World<'_>, published: &Published<'_>, network: &NetworkId
     world.tasks_of(&published.service.id).iter().any(has)
 }
 
-/// What the administrator should know: networks of the closed list that are left out.
+/// Findings for the administrator: networks of the closed list that are left out.
 pub fn findings_of_cluster(world: &World<'_>) -> Vec<Finding> {
     let listed = world.closed_list.iter().flatten().filter_map(|id| world.network(id));
     listed.filter_map(|network| Some(not_attached(world, network, world.attachable.fault(&network.id)?))).collect()
@@ -158,7 +158,7 @@ fn not_attached(world: &World<'_>, network: &Network, fault: &Fault) -> Finding 
     Finding::new(fault.code(), subject, message).with_remedy(remedy).at("spec.networks", &network.name)
 }
 
-/// What the author of labels should know about a network that is left out. The label stands with it if it names the network.
+/// A finding for the author of labels about a network that is left out. It quotes the label if that names the network.
 pub fn finding_of_service(published: &Published<'_>, network: &Network, fault: &Fault, severity: Severity, instead: &str) -> Finding {
     let message = format!("the network {} of the service is not used: {}; {instead}", network.name, fault.words());
     let finding = Finding::new(fault.code(), published.subject(), message).with_severity(severity).with_remedy(fault.remedy());

@@ -1,6 +1,6 @@
-//! Whether a network could take the proxies away from their clients, by what it is and by the addresses that it has. A proxy
-//! that is attached to a network sends everything for that network's subnets into it: addresses of nodes, of clients and of
-//! other networks must never be among them. Looks at one network and its surroundings; never at who wants it.
+//! Decides whether a network could cut the proxies off from their clients, by its kind and its addresses. A proxy attached
+//! to a network sends all traffic for that network's subnets into it, so they must never contain addresses of nodes,
+//! clients or other networks. Looks at one network and its surroundings; never at the services that ask for it.
 
 use std::net::IpAddr;
 
@@ -13,11 +13,13 @@ use crate::intent::networks::NetworkRules;
 use crate::swarm::{GATEWAY_BRIDGE, Network, Snapshot};
 use crate::types::NetworkId;
 
-/// Swarm gives a new network its addresses within milliseconds. One that has none after this time gets none.
+/// Swarm allocates the addresses of a new network within milliseconds. A network without addresses after this time will get
+/// none.
 const ALLOCATED_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 
-/// Address space in which no client from the internet can be: RFC 1918, RFC 6598 and RFC 4193. Not link-local addresses
-/// (health checks of clouds come from there), and not those for benchmarks, which laboratories give to nodes and clients.
+/// Address space that cannot contain a client from the internet: RFC 1918, RFC 6598 and RFC 4193. Without link-local
+/// addresses (the source of health checks in clouds) and benchmarking addresses (which laboratories give to nodes and
+/// clients).
 const PRIVATE_V4: [Ipv4Net; 4] = [
     Ipv4Net::new_assert(std::net::Ipv4Addr::new(10, 0, 0, 0), 8),
     Ipv4Net::new_assert(std::net::Ipv4Addr::new(172, 16, 0, 0), 12),
@@ -26,17 +28,17 @@ const PRIVATE_V4: [Ipv4Net; 4] = [
 ];
 const PRIVATE_V6: Ipv6Net = Ipv6Net::new_assert(std::net::Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7);
 
-/// What no attached network may have addresses of, each with what it is in words.
+/// Addresses that no attached network may contain, each with a description.
 #[derive(Debug, Default)]
 pub struct Surroundings {
-    /// No address of these may be in a network.
+    /// No network may overlap these.
     taken: Vec<(IpNet, String)>,
-    /// These must not lie in a network as a whole, unless the administrator says that they do.
+    /// No network may contain one of these as a whole, unless the administrator says that it does.
     enclosed: Vec<(IpNet, String)>,
 }
 
 impl Surroundings {
-    /// Nodes, the gateway bridge, the networks that are never for applications, and what the administrator reserves.
+    /// Nodes, the gateway bridge, the networks that are never for applications, and the administrator's reserved ranges.
     pub fn of(world: &World<'_>) -> Self {
         let (snapshot, rules) = (world.snapshot, &world.cluster.networks);
         let ours = snapshot.networks.values().filter(|network| network.routing_mesh || world.is_control(network));
@@ -61,9 +63,9 @@ impl Surroundings {
     }
 }
 
-/// Those whom the proxies answer or send logs to, as far as the settings name them. A trusted range that is wider than a network says
-/// nothing about the network: `10.0.0.0/8` holds most overlays, and only the administrator knows where in it the balancers are
-/// (`reserved`).
+/// The peers that the proxies answer or send logs to, as far as the settings name them. A trusted range that is wider than
+/// a network says nothing about the network: `10.0.0.0/8` contains most overlays, and only the administrator knows where in
+/// it the load balancers are (`reserved`).
 fn correspondents<'a>(world: &World<'a>) -> impl Iterator<Item = (IpNet, String)> + use<'a> {
     let settings = &world.cluster.settings;
     let trusted = settings.client_address.iter().flat_map(|client| &client.trusted);
@@ -76,7 +78,7 @@ fn correspondents<'a>(world: &World<'a>) -> impl Iterator<Item = (IpNet, String)
     balancers.chain(logs)
 }
 
-/// Both the address that Swarm knows and the one that a label says.
+/// Both the address that Swarm knows and the one in the node's label.
 fn node_addresses(snapshot: &Snapshot) -> impl Iterator<Item = (IpNet, String)> {
     snapshot.nodes.values().flat_map(|node| {
         let known = [node.address, node.reached_at()].into_iter().flatten();
@@ -92,7 +94,7 @@ fn overlapping(net: IpNet, taken: IpNet, what: &str) -> String {
     format!("its subnet {net} overlaps with {}, {what}", shown(taken))
 }
 
-/// One address without the length of a range.
+/// A single address is shown without its prefix length.
 fn shown(net: IpNet) -> String {
     if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() }
 }
@@ -105,9 +107,9 @@ pub fn overlap(a: &IpNet, b: &IpNet) -> bool {
 /// Why the proxies must not be attached to a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsuitable {
-    /// What is wrong, in words that follow the network's name.
+    /// What is wrong, as text that follows the network's name.
     pub words: String,
-    /// What helps.
+    /// The remedy.
     pub remedy: &'static str,
 }
 
@@ -122,20 +124,20 @@ const NOT_INTERNAL: &str = "Attach the service to an overlay network that is not
                             (spec.proxy.publish.mode: ingress).";
 
 impl Unsuitable {
-    /// Addresses that are somebody else's.
+    /// Addresses that are in use elsewhere.
     pub fn in_the_way(words: String) -> Self {
         Self { words, remedy: OTHER_ADDRESSES }
     }
 }
 
-/// Says what helps where something is wrong.
+/// Adds the remedy to a problem.
 fn with(remedy: &'static str) -> impl Fn(String) -> Unsuitable {
     move |words| Unsuitable { words, remedy }
 }
 
-/// Why the proxies must not be attached to the network, whatever else there is; none if they may be.
+/// Why the proxies must not be attached to the network, regardless of other networks; `None` if they may be.
 pub fn fault(world: &World<'_>, surroundings: &Surroundings, network: &Network) -> Option<Unsuitable> {
-    // The engine names no driver either until the network has its addresses.
+    // Docker does not name the driver either until the network has its addresses.
     if network.driver.is_empty() && subnets(world, network).is_empty() {
         return without_addresses(world.snapshot, network).map(Unsuitable::in_the_way);
     }
@@ -156,8 +158,8 @@ pub fn fault(world: &World<'_>, surroundings: &Surroundings, network: &Network) 
     open.or_else(|| without_way_out(world, network).map(with(NOT_INTERNAL)))
 }
 
-/// Ports on a node are bound where a container has a way out, which it has by any network that is not internal. Our own is
-/// beside all others; without it only the networks of a closed list are there for certain.
+/// Ports on a node are bound only where the container has a way out, which any network that is not internal provides. Our
+/// own network is attached besides all others; without it only the networks of a closed list are certain to exist.
 fn without_way_out(world: &World<'_>, network: &Network) -> Option<String> {
     let leads_out = |id: &NetworkId| world.network(id).is_some_and(|network| !network.internal && network.driver == "overlay");
     let ours = || world.control.iter().any(|id| world.proxies.declare(id) && leads_out(id));
@@ -167,13 +169,13 @@ fn without_way_out(world: &World<'_>, network: &Network) -> Option<String> {
     (concerned && !ours() && !listed()).then(|| words.to_owned())
 }
 
-/// Their driver gives containers a gateway of its own, and with it goes the way on which published ports are reached.
+/// Other drivers give containers a gateway of their own, which removes the path over which published ports are reached.
 fn no_overlay(network: &Network) -> String {
     let driver = if network.driver.is_empty() { "unknown" } else { &network.driver };
     format!("it is no overlay network (driver {driver}), and proxies on it could lose their published ports")
 }
 
-/// What is too young to tell is only waited for.
+/// A network that is too new to judge is only waited for.
 fn without_addresses(snapshot: &Snapshot, network: &Network) -> Option<String> {
     let age = snapshot.taken_at.duration_since(network.created_at);
     let known = network.created_at.as_second() > 0;
@@ -182,8 +184,9 @@ fn without_addresses(snapshot: &Snapshot, network: &Network) -> Option<String> {
     (known && age > ALLOCATED_WITHIN).then(|| words.to_owned())
 }
 
-/// Answers to clients in such a subnet would never leave. Only the administrator can know that there are none, and says so by a closed
-/// list: a preferred name may be that of a network which does not exist yet, and which anybody makes.
+/// Answers to clients in such a subnet would never leave it. Only the administrator can know that there are no such
+/// clients, and says so with a closed list: a preferred name may belong to a network that does not exist yet and that
+/// anyone can create.
 fn public(rules: &NetworkRules, network: &Network, subnets: &[IpNet]) -> Option<String> {
     let public = subnets.iter().find(|net| !is_private(net)).filter(|_| !rules.list(&network.name))?;
     Some(format!("its subnet {public} is not private address space, and answers to clients with these addresses would go into it"))
@@ -196,7 +199,8 @@ fn is_private(net: &IpNet) -> bool {
     }
 }
 
-/// The subnets of a network. Where the look does not hold them, those of the addresses that tasks and services have on it.
+/// The subnets of a network. If the snapshot does not contain them, those of the addresses that tasks and services have on
+/// it.
 pub fn subnets(world: &World<'_>, network: &Network) -> Vec<IpNet> {
     if !network.subnets.is_empty() {
         return network.subnets.iter().map(|subnet| subnet.net).collect();
@@ -204,7 +208,7 @@ pub fn subnets(world: &World<'_>, network: &Network) -> Vec<IpNet> {
     world.usage.get(&network.id).map(|usage| usage.subnets.iter().copied().collect()).unwrap_or_default()
 }
 
-/// Which of two networks keeps what both would have: an attached one, else the older one.
+/// Which of two overlapping networks is kept: an attached one, otherwise the older one.
 pub fn seniority<'a>(world: &World<'_>, network: &'a Network) -> (bool, jiff::Timestamp, &'a NetworkId) {
     (!world.proxies.declare(&network.id), network.created_at, &network.id)
 }

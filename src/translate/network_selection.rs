@@ -1,5 +1,6 @@
-//! The way on which the proxies reach a service: a network, or ports of its tasks' nodes. Never Swarm's routing mesh, never our control network, never one
-//! outside the cluster's closed list or one that could harm the proxies; never "the first one".
+//! Chooses how the proxies reach a service: over a network, or at ports of its tasks' nodes. Never over Swarm's routing
+//! mesh, our control network, a network outside the cluster's closed list, or one that could harm the proxies; never simply
+//! over "the first one".
 
 use std::collections::BTreeSet;
 
@@ -27,8 +28,8 @@ pub fn is_usable(world: &World<'_>, id: &NetworkId) -> bool {
     world.network(id).is_some_and(fits) && world.closed_list.as_ref().is_none_or(|list| list.contains(id))
 }
 
-/// Our own networks, whatever they are called: by label, by name, and by what the cluster's extension is on. Not any service that says
-/// that it is one: with two labels anybody could take a network of others out of use.
+/// Our own networks, whatever their names: by label, by name, and those of the cluster's extension. Not those of any
+/// service that claims to be an extension: with two labels anyone could make networks of others unusable.
 pub fn control_networks<'a>(cluster: &Cluster, snapshot: &'a Snapshot) -> BTreeSet<&'a NetworkId> {
     let ours = |network: &&Network| network.name == CONTROL_NETWORK || network.labels.contains_key(LABEL_OWNER);
     let named = snapshot.networks.values().filter(ours).map(|network| &network.id);
@@ -37,12 +38,12 @@ pub fn control_networks<'a>(cluster: &Cluster, snapshot: &'a Snapshot) -> BTreeS
     named.chain(extension.into_iter().flat_map(|service| &service.networks)).collect()
 }
 
-/// Networks that every node has without the Swarm: nothing that somebody could have made otherwise.
+/// Networks that every node has without Swarm, and that no user can have created otherwise.
 pub fn is_predefined(network: &Network) -> bool {
     matches!((network.name.as_str(), network.driver.as_str()), ("host", "host") | ("bridge", "bridge") | ("none", "null"))
 }
 
-/// How a service is reached.
+/// How the proxies reach a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Way {
     /// Over this network.
@@ -54,15 +55,15 @@ pub enum Way {
 }
 
 impl Way {
-    /// The network, if it is one.
+    /// The network, if the service is reached over one.
     pub fn network(&self) -> Option<&NetworkId> {
         if let Self::Network(id) = self { Some(id) } else { None }
     }
 }
 
-/// The way to a service, with a finding when there is none or another one than its label says. Ports of nodes are the way
-/// of a service that has no usable network, and of one whose label says so. Docker lets a service on its nodes' own network have no
-/// other one, so that there a label which names another changes nothing.
+/// Chooses the way to a service. Adds a finding if there is none, or if it differs from the label. A service uses ports of
+/// nodes if it has no usable network or if its label says so. Docker lets a service on the host network have no other
+/// network, so there a label that names another one changes nothing.
 pub fn choose(world: &World<'_>, published: &Published<'_>, findings: &mut Vec<Finding>) -> Way {
     let attached = attached_networks(world, published.service);
     let usable: Vec<_> = attached.iter().copied().filter(|network| is_usable(world, &network.id)).collect();
@@ -80,7 +81,7 @@ pub fn choose(world: &World<'_>, published: &Published<'_>, findings: &mut Vec<F
     way
 }
 
-/// What was chosen from what, for those who are told about it.
+/// What was chosen from what, for the findings.
 struct Choice<'a> {
     world: &'a World<'a>,
     published: &'a Published<'a>,
@@ -90,7 +91,7 @@ struct Choice<'a> {
     named: Option<&'a Network>,
     /// The network that is used.
     network: Option<&'a Network>,
-    /// Whether it is on its nodes' own network, and neither has nor publishes what its label asks for.
+    /// Whether the service is on the host network, and neither has nor publishes what its label asks for.
     on_host: bool,
 }
 
@@ -114,13 +115,13 @@ impl Choice<'_> {
         }
     }
 
-    /// Whether the nodes' own network is asked for, or the tasks say that it is the service's: without any it may be on one that was
-    /// made a moment ago.
+    /// Whether the label asks for the host network, or the tasks show that the service uses it: without tasks it may
+    /// instead be on a network that was created a moment ago.
     fn is_told_of_host(&self, label: &str) -> bool {
         asks_for_host(Some(label)) || node_ports::tasks_are_on_host_network(self.world, self.published)
     }
 
-    /// The networks that would have been possible but for their faults: the one that the label names, else all of them.
+    /// The networks that would be possible without their faults: the one that the label names, otherwise all of them.
     fn left_out(&self, way: &Way) -> Vec<Finding> {
         let (world, published) = (self.world, self.published);
         let label = published.labels.network.as_deref();
@@ -135,7 +136,7 @@ impl Choice<'_> {
         faulty.map(|(network, fault)| finding_of_service(published, network, fault, severity, &self.instead(way))).collect()
     }
 
-    /// What happens instead of what was asked for.
+    /// What is used instead of what was asked for.
     fn instead(&self, way: &Way) -> String {
         match (way, self.network) {
             (Way::Nodes, _) => "its ports on the nodes are used".to_owned(),
@@ -148,7 +149,7 @@ impl Choice<'_> {
         self.attached.iter().any(|network| self.world.attachable.fault(&network.id).is_none() && !is_usable(self.world, &network.id))
     }
 
-    /// Several networks fit, and neither a label nor the administrator has chosen.
+    /// Several networks are possible, and neither a label nor the administrator has chosen one.
     fn ambiguous(&self) -> Option<Finding> {
         let used = self.network?;
         let preferred = self.world.cluster.networks.preference(&used.name).is_some();
@@ -156,7 +157,7 @@ impl Choice<'_> {
     }
 }
 
-/// Why the networks of a service are left out, for one that no way leads to: the first of them.
+/// For a service that cannot be reached: why the first of its networks is left out.
 pub fn hindrance(world: &World<'_>, service: &Service) -> Option<String> {
     let attached = attached_networks(world, service);
     attached
@@ -164,7 +165,7 @@ pub fn hindrance(world: &World<'_>, service: &Service) -> Option<String> {
         .find_map(|network| Some(format!("its network {} is not used: {}", network.name, world.attachable.fault(&network.id)?.words())))
 }
 
-/// The networks of a service that applications use; very old services name them instead of giving ids.
+/// The networks of a service that applications use; very old services refer to them by name instead of by id.
 fn attached_networks<'a>(world: &World<'a>, service: &Service) -> Vec<&'a Network> {
     let mut found: Vec<_> =
         service.networks.iter().filter_map(|id| world.network_named(id)).filter(|network| world.is_application_network(network)).collect();
@@ -173,15 +174,15 @@ fn attached_networks<'a>(world: &World<'a>, service: &Service) -> Vec<&'a Networ
     found
 }
 
-/// By id, by name, or by the name that the stack file uses.
+/// Matches by id, by name, or by the name in the stack file.
 fn labelled<'a>(service: &Service, label: &str, usable: &[&'a Network]) -> Option<&'a Network> {
     let find = |name: &str| usable.iter().copied().find(|network| network.name == name);
     let in_stack = || stack_of(service).and_then(|stack| find(&format!("{stack}_{label}")));
     usable.iter().copied().find(|network| network.id.0 == label).or_else(|| find(label)).or_else(in_stack)
 }
 
-/// The one that the administrator prefers most, else one that the proxies have already, else the first by name: the same at
-/// every pass, and no needless replacement.
+/// The administrator's most preferred network, otherwise one that the proxies already have, otherwise the first by name:
+/// the same in every pass, and no needless replacement.
 fn first_choice<'a>(world: &World<'_>, usable: &[&'a Network]) -> Option<&'a Network> {
     let place = |network: &Network| world.cluster.networks.preference(&network.name).unwrap_or(usize::MAX);
     usable.iter().copied().min_by_key(|network| (place(network), !world.proxies.declare(&network.id)))
@@ -232,7 +233,8 @@ fn not_found(published: &Published<'_>, label: &str, attached: &[&Network], inst
     Finding::new(FindingCode::NetworkNotFound, published.subject(), message).with_remedy(remedy).at(label_key("network"), label)
 }
 
-/// That a service on its nodes' own network names another one: none can be attached to it, so that the usual advice would not help.
+/// A service on the host network names another one in its label. No other network can be attached to it, so the usual
+/// advice would not help.
 fn on_host(published: &Published<'_>, label: &str) -> Option<Finding> {
     let message =
         "the service is on its nodes' own network and has no other; the addresses of its nodes and the port of its label are used";
@@ -241,7 +243,8 @@ fn on_host(published: &Published<'_>, label: &str) -> Option<Finding> {
     (!asks_for_host(Some(label))).then(|| finding.at(label_key("network"), label))
 }
 
-/// The network of the service that a label was probably to name: by the end of its name (what the stack file calls it), or nearly so.
+/// The network of the service that a label probably means: by the end of its name (the name in the stack file), or by a
+/// similar name.
 fn meant<'a>(label: &str, attached: &[&'a Network]) -> Option<&'a str> {
     let names = || attached.iter().map(|network| network.name.as_str());
     names().find(|name| name.strip_suffix(label).is_some_and(|stack| stack.ends_with('_'))).or_else(|| nearest(label, names()))

@@ -1,4 +1,4 @@
-//! The networks that the proxies have and that lack addresses for proxies which are replaced or start again.
+//! Finds attached networks that lack addresses for proxies that are replaced or restarted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use super::endpoints::Reach;
 use super::teams::Team;
 use crate::types::NetworkId;
 
-/// The attached networks on which proxies that are replaced, or start again, would not get their addresses.
+/// The attached networks on which replaced or restarted proxies would not get their addresses.
 pub fn shortages(world: &World<'_>, reaches: &[Reach<'_>]) -> BTreeMap<NetworkId, Shortage> {
     let Some(service) = world.proxies.service() else { return BTreeMap::new() };
     let needs = Needs::of(world.cluster, Some(service), world.snapshot);

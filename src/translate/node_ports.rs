@@ -1,5 +1,5 @@
-//! Applications that are reached on their tasks' nodes: at the node's address and the port that the task really has there
-//! (host mode). Matched by the port in the container, which is what the label `port` says; never by the port outside.
+//! Applications that are reached on their tasks' nodes: at the node's address and the port that the task actually has there
+//! (host mode). Ports are matched by the container port, which the label `port` specifies; never by the published port.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,47 +10,48 @@ use crate::route::Endpoint;
 use crate::swarm::{NODE_ADDRESS_LABEL, PublishedPort, Snapshot, Task};
 use crate::types::{NodeId, Port, ServiceId};
 
-/// The value of the label `network` that asks for it.
+/// The value of the label `network` for ports published on nodes.
 const BRIDGE: &str = "bridge";
 
-/// The value of the label `network` that asks for the node's own network.
+/// The value of the label `network` for the host network.
 const HOST: &str = "host";
 
-/// Whether a label `network` asks for ports that the service publishes on its nodes, in whatever case: Docker has one such word.
+/// Whether a label `network` asks for ports that the service publishes on its nodes. The case does not matter: Docker has
+/// only one such word.
 pub fn asks_for_bridge(label: Option<&str>) -> bool {
     label.is_some_and(|label| label.eq_ignore_ascii_case(BRIDGE))
 }
 
-/// Whether a label `network` asks for the nodes' own network, in whatever case.
+/// Whether a label `network` asks for the host network, in any case.
 pub fn asks_for_host(label: Option<&str>) -> bool {
     label.is_some_and(|label| label.eq_ignore_ascii_case(HOST))
 }
 
-/// Whether the service's tasks share their nodes' own network. Only tasks tell, so without any a service on a network that
-/// is in no list may be.
+/// Whether the service's tasks use the host network. Only tasks show that, so a service without tasks and on an unlisted
+/// network may use it.
 pub fn are_on_host_network(world: &World<'_>, published: &Published<'_>) -> bool {
     let unlisted = || published.service.networks.iter().any(|id| world.network_named(id).is_none());
     tasks_are_on_host_network(world, published) || (world.tasks_of(&published.service.id).is_empty() && unlisted())
 }
 
-/// Whether a task of the service is known to be on its node's own network.
+/// Whether a task of the service is known to be on the host network.
 pub fn tasks_are_on_host_network(world: &World<'_>, published: &Published<'_>) -> bool {
     world.tasks_of(&published.service.id).iter().any(|task| task.on_host_network)
 }
 
-/// Ports of nodes, and whose they are: what a task on its node's own network cannot have although its service says so.
+/// Ports of nodes and their owners: a task on the host network cannot have these, although its service's label says so.
 #[derive(Debug, Default)]
 pub struct Taken<'a> {
     /// Published through the routing mesh: on every node.
     everywhere: BTreeMap<u16, BTreeSet<&'a ServiceId>>,
     /// Bound by tasks in host mode.
     on_node: BTreeMap<(&'a NodeId, u16), BTreeSet<&'a ServiceId>>,
-    /// The service that came first of those whose tasks are on the node's own network and say the same port.
+    /// Of the services with tasks on the host network and the same port in their labels, the first one.
     by_label: BTreeMap<(&'a NodeId, u16), &'a ServiceId>,
 }
 
 impl<'a> Taken<'a> {
-    /// Looks through the Swarm, if any task is on its node's own network at all. `services` is ordered by age.
+    /// Searches the Swarm, if any task is on the host network at all. `services` is ordered by age.
     pub fn of(snapshot: &'a Snapshot, services: &[Published<'a>]) -> Self {
         let mut taken = Self::default();
         if !snapshot.tasks.values().any(|task| task.on_host_network) {
@@ -77,7 +78,7 @@ impl<'a> Taken<'a> {
         taken
     }
 
-    /// Whether Swarm or an older service says that the port of this node is another service's.
+    /// Whether, according to Swarm or an older service, the port of this node belongs to another service.
     fn is_others(&self, service: &ServiceId, node: &'a NodeId, port: u16) -> bool {
         let others = |of: Option<&BTreeSet<&ServiceId>>| of.is_some_and(|of| of.iter().any(|other| *other != service));
         others(self.everywhere.get(&port))
@@ -99,7 +100,7 @@ fn fits(port: &PublishedPort, target: Port) -> bool {
 pub struct NodePorts<'a> {
     world: &'a World<'a>,
     published: &'a Published<'a>,
-    /// Ports that the service states and nobody else publishes.
+    /// Fixed ports of the service that no other service publishes.
     own: BTreeSet<u16>,
 }
 
@@ -108,7 +109,7 @@ impl<'a> NodePorts<'a> {
     pub fn of(world: &'a World<'a>, published: &'a Published<'a>) -> Self {
         let stated = published.service.ports.iter().filter(|port| fits(port, published.labels.port) && port.published != 0);
         let mut own: BTreeSet<u16> = stated.map(|port| port.published).collect();
-        // Most services state none, and there can be thousands of others.
+        // Most services specify none, and there can be thousands of other services.
         if !own.is_empty() {
             let others = world.snapshot.services.values().filter(|service| service.id != published.service.id);
             for port in others.flat_map(|service| &service.ports) {
@@ -118,8 +119,8 @@ impl<'a> NodePorts<'a> {
         Self { world, published, own }
     }
 
-    /// Where a task is reached, or why it cannot be. One that publishes the port several times is still one endpoint: the
-    /// port that lasts, else the lowest.
+    /// The address at which a task is reached, or why it cannot be. A task that publishes the port several times is still
+    /// one endpoint: at a fixed port, otherwise at the lowest.
     pub fn endpoint(&self, task: &Task) -> Result<Endpoint, String> {
         let target = self.published.labels.port;
         if task.on_host_network {
@@ -133,7 +134,7 @@ impl<'a> NodePorts<'a> {
         Ok(Endpoint { address, port, task: Some(task.id.clone()), lasting: self.own.contains(&port.get()) })
     }
 
-    /// Nobody publishes such a port, so nothing says that it stays the service's: it never lasts.
+    /// No service publishes such a port, so nothing guarantees that the service keeps it: it never lasts.
     fn on_host_network(&self, task: &Task, port: Port) -> Result<Endpoint, String> {
         let nodes = &self.world.snapshot.nodes;
         let (id, node) = task.node.as_ref().and_then(|id| nodes.get_key_value(id)).ok_or("the task's node is not known")?;
@@ -157,7 +158,7 @@ impl<'a> NodePorts<'a> {
     }
 }
 
-/// That a service which must be reached on its nodes does not publish the port of its label there.
+/// A finding for a service that must be reached on its nodes and does not publish the port of its label there.
 pub fn none_published(published: &Published<'_>, severity: Severity, instead: &str) -> Finding {
     let target = published.labels.port;
     let others: BTreeSet<_> =
@@ -175,7 +176,7 @@ pub fn none_published(published: &Published<'_>, severity: Severity, instead: &s
     if let Some(label) = asked { finding.at(label_key("network"), label) } else { finding }
 }
 
-/// A finding for each node whose label is no address that others could use.
+/// A finding for each node whose label is not a usable address.
 pub fn node_addresses(snapshot: &Snapshot) -> Vec<Finding> {
     let mut findings: Vec<_> = snapshot.nodes.values().filter_map(|node| Some(unusable(node, node.unusable_address()?))).collect();
     findings.sort();

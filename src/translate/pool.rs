@@ -1,4 +1,4 @@
-//! The endpoints behind one route, as its members have them together.
+//! The combined endpoints behind one route.
 
 use super::host_settings::Members;
 use crate::route::Backend;
@@ -8,13 +8,13 @@ use crate::types::ServiceId;
 pub struct Pool {
     /// The pool.
     pub backend: Backend,
-    /// Whether only endpoints that are where they shall be get requests.
+    /// Whether only endpoints at their intended address get requests.
     pub only_reachable: bool,
 }
 
 impl Pool {
-    /// What proxies are told of it. Services that must stay closed are not in it at all, not even by name: a proxy that starts
-    /// alone would ask for their tasks.
+    /// The pool as the proxies get it, without services that must stay closed. Not even their names are in it: a proxy that
+    /// starts alone would look up their tasks.
     pub fn open(self, members: &Members<'_>) -> Backend {
         let mut backend = self.backend;
         let closed = |id: &ServiceId| members.iter().any(|member| member.published.labels.closed && member.published.service.id == *id);

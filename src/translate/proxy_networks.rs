@@ -1,4 +1,4 @@
-//! Which networks our own proxies of a cluster are attached to, as the snapshot shows it.
+//! The networks that a cluster's proxies are attached to, according to the snapshot.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::types::{NetworkId, TaskState};
 pub struct Proxies<'a> {
     /// Their service.
     service: Option<&'a Service>,
-    /// Those that the proxy service declares.
+    /// The networks that the proxy service declares.
     declared: BTreeSet<NetworkId>,
     /// Each proxy that runs, or is starting on its node.
     present: Vec<Present<'a>>,
@@ -26,11 +26,11 @@ struct Present<'a> {
 }
 
 impl<'a> Proxies<'a> {
-    /// Looks for the cluster's proxy service; without one nothing is attached and nothing is known.
+    /// Finds the cluster's proxy service; without one nothing is attached and nothing is known.
     pub fn of(cluster: &Cluster, snapshot: &'a Snapshot) -> Self {
         let named = |service: &&Service| service.name == cluster.proxy.workload.service_name.as_str();
         let ours = || snapshot.services.values().filter(|service| is_proxy_of(cluster, service));
-        // Two exist for a moment when the document gives the service another name.
+        // Two exist for a moment when the document renames the service.
         let Some(service) = ours().find(named).or_else(|| ours().next()) else { return Self::default() };
         let present = snapshot.tasks.values().filter(|task| task.service == service.id && is_present(task));
         Self { service: Some(service), declared: service.networks.iter().cloned().collect(), present: present.map(Present::of).collect() }
@@ -46,9 +46,9 @@ impl<'a> Proxies<'a> {
         self.declared.contains(network)
     }
 
-    /// Whether no proxy could be asked for an address on the network without an interface there: the service declares it, so
-    /// that whoever comes next has it, and every proxy that is there has it. Before there is a service nobody is there, and the
-    /// first ones get what is wanted.
+    /// Whether every proxy that could be asked for an address on the network has an interface there: the service declares
+    /// the network, so the next proxy will have it, and every present proxy has it. Before there is a service there are no
+    /// proxies, and the first ones get the networks that are needed.
     pub fn all_reach(&self, network: &NetworkId) -> bool {
         self.service.is_none() || self.all_surely_reach(network)
     }
@@ -58,7 +58,7 @@ impl<'a> Proxies<'a> {
         self.declare(network) && self.without(network).next().is_none()
     }
 
-    /// Who keeps endpoints on the network from being used, in words.
+    /// Which proxies keep endpoints on the network from being used, as text.
     pub fn lacking(&self, network: &NetworkId, network_name: &str, snapshot: &Snapshot) -> String {
         let lacking: Vec<&Task> = self.without(network).collect();
         let node = |task: &Task| task.node.as_ref().and_then(|id| snapshot.nodes.get(id)).map(|node| node.hostname.clone());
@@ -82,8 +82,8 @@ impl<'a> Present<'a> {
     }
 }
 
-/// Whether it gets requests, or may within a moment. One that is told to stop is not among those that are wanted; one without a
-/// node waits for nothing that comes at once, and one that has ended gets a successor by what the service declares.
+/// Whether the proxy gets requests, or may do so in a moment. A proxy that is told to stop is no longer wanted; one without
+/// a node will not start at once; and one that has ended gets a successor with the networks that the service declares.
 fn is_present(task: &Task) -> bool {
     matches!(
         task.state,

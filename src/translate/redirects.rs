@@ -1,5 +1,6 @@
-//! Redirects of all hosts together, because one can lead to another: whichever would send a client round for ever is left
-//! out. Of two that make such a circle the older one counts, so that a later service never takes a route from an earlier one.
+//! Combines the redirects of all hosts, because one can lead to another. A redirect that would send a client in circles is
+//! left out. If two redirects form a circle the older one is kept, so a later service never takes a route from an earlier
+//! one.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +12,10 @@ use crate::report::{Finding, FindingCode, Severity};
 use crate::route::{Answer, Backend, Redirect, VirtualHost};
 use crate::types::{ContextPath, HostPattern, Scheme, SiteUrl};
 
-/// Browsers give up after 20 of them; nobody means to send a client on this often.
+/// Browsers give up after 20 redirects; no useful chain is longer than this.
 const HOPS_MAX: usize = 10;
 
-/// What requests meet on their way.
+/// What a redirected request can reach.
 pub struct Sites<'a> {
     /// The hosts, to which redirects are added.
     pub hosts: &'a mut BTreeMap<HostPattern, VirtualHost>,
@@ -22,7 +23,7 @@ pub struct Sites<'a> {
     pub passthrough: &'a BTreeMap<HostPattern, Backend>,
 }
 
-/// Adds the redirects that services ask for. `reaches` is ordered by age.
+/// Adds the redirects of services. `reaches` is ordered by age.
 pub fn settle(world: &World<'_>, reaches: &[Reach<'_>], sites: &mut Sites<'_>, findings: &mut Vec<Finding>) {
     let mut counting = BTreeMap::<(HostPattern, Scheme, ContextPath), &Reach<'_>>::new();
     for (member, asked) in all(reaches) {
@@ -49,7 +50,7 @@ pub fn settle(world: &World<'_>, reaches: &[Reach<'_>], sites: &mut Sites<'_>, f
     }
 }
 
-/// Every redirect that is asked for, by age; those of hosts that are another team's last.
+/// Every requested redirect by age; those on hosts of another team last.
 fn all<'r>(reaches: &'r [Reach<'r>]) -> impl Iterator<Item = (&'r Reach<'r>, &'r Asked)> {
     let of = |guest: bool| move |(member, asked): &(&Reach<'_>, &Asked)| member.published.guest_at.contains(&asked.source.host) == guest;
     let each = || {
@@ -69,7 +70,7 @@ impl Sites<'_> {
         }
     }
 
-    /// A host that says nothing else has nothing to say without it.
+    /// A host that has nothing but this redirect disappears with it.
     fn take_back(&mut self, asked: &Asked) {
         let Some(host) = self.hosts.get_mut(&asked.source.host) else { return };
         host.redirects.retain(|known| *known != redirect(asked));
@@ -95,8 +96,9 @@ impl Sites<'_> {
         url.scheme == Scheme::Https && published.as_ref().is_some_and(lacks)
     }
 
-    /// The way of a client that this redirect sends round, if it does. Without it there is no circle, so a circle passes it
-    /// again; and so does a way that only grows, or it is longer than any that is meant.
+    /// The path of a client that this redirect sends in circles, if it does. Without this redirect there was no circle, so
+    /// a new circle passes through it again. A path that only grows passes through it as well, or becomes longer than any
+    /// useful chain.
     fn circle(&self, world: &World<'_>, asked: &Asked) -> Option<Vec<String>> {
         let own = redirect(asked);
         let mut at = sent(world, &own.target, own.path.as_str())?;
@@ -113,7 +115,7 @@ impl Sites<'_> {
         Some(way)
     }
 
-    /// Where a client that is here is sent; none: it is answered, or leaves these hosts.
+    /// Where a client at this stop is sent next. `None` if it gets an answer or leaves these hosts.
     fn next(&self, world: &World<'_>, at: &Stop) -> Option<Stop> {
         match self.place(world, at)? {
             Answer::Redirect(redirect) => sent(world, &redirect.target, &at.path),
@@ -131,7 +133,7 @@ impl Sites<'_> {
     }
 }
 
-/// One request on the way.
+/// One request on the path.
 #[derive(Debug, Clone)]
 struct Stop {
     scheme: Scheme,
@@ -145,7 +147,7 @@ impl std::fmt::Display for Stop {
     }
 }
 
-/// Where a redirect sends a request of this path; none: to another port, which is not ours to know.
+/// Where a redirect sends a request for this path. `None` for another port, about which nothing is known here.
 fn sent(world: &World<'_>, target: &SiteUrl, path: &str) -> Option<Stop> {
     let publish = &world.cluster.proxy.publish;
     let published = if target.scheme == Scheme::Http { Some(publish.http.published) } else { publish.https.map(|https| https.published) };

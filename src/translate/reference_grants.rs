@@ -1,9 +1,9 @@
-//! Which secret or config a name in a label stands for: the nearest one that the service may use. A name alone gives no right;
-//! a grant does, by what labels tell of service and object, by the object's own word, or by the administrator's.
-//! `docs/decisions/secret-grants.md` says why.
+//! Resolves the name of a secret or config in a label: to the nearest object that the service may use. Knowing a name gives
+//! no right; a grant does, from the labels of service and object, from the object's `use-by` label, or from the
+//! administrator. `docs/decisions/secret-grants.md` explains why.
 //!
 //! It must never look at contents, at other services, or at who came first: a grant depends on one service, one object and
-//! the cluster's document. An object without a grant must never change what a name stands for.
+//! the cluster's document. An object without a grant must never change what a name resolves to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -18,21 +18,21 @@ use crate::route::MaterialKind;
 use crate::swarm::{Service, Snapshot};
 use crate::types::{ServiceGlob, ServiceName};
 
-/// The label with which a secret or config says who may use it.
+/// The label of a secret or config that lists who may use it.
 pub const LABEL_USE_BY: &str = "swarmgate.use-by";
-/// The label by which an access control in front of the Docker API keeps teams apart: the path of a collection.
+/// The label with which access control in front of the Docker API separates teams: the path of a collection.
 pub const LABEL_ACCESS: &str = "com.docker.ucp.access.label";
 
-/// Names that differ by more bytes are no slips of each other.
+/// Names whose lengths differ by more bytes are not treated as typos of each other.
 const NEAR_BYTES: usize = 3;
-/// So many objects are looked at for a slip.
+/// The most objects that are searched for a similar name.
 const CANDIDATES_MAX: usize = 1_000;
 
 type Labels = BTreeMap<String, String>;
 /// An access label, or a stack, or neither.
 type Group<'a> = (Option<&'a str>, Option<&'a str>);
 
-/// Who somebody or something belongs to, as far as labels tell.
+/// The owner of a service or object, as far as its labels show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Belonging<'a> {
     access: Option<&'a str>,
@@ -44,18 +44,18 @@ impl<'a> Belonging<'a> {
         Self { access: text(labels, LABEL_ACCESS), stack: stack_in(labels) }
     }
 
-    /// Under which names of its own are looked for: those of its access label, else of its stack.
+    /// The group whose names are searched: the access label, otherwise the stack.
     fn group(&self) -> Group<'a> {
         (self.access, self.stack.filter(|_| self.access.is_none()))
     }
 }
 
-/// The value of a label without surrounding blanks; an empty one counts as absent.
+/// The value of a label without surrounding blanks. An empty value is treated as absent.
 pub fn text<'a>(labels: &'a Labels, key: &str) -> Option<&'a str> {
     labels.get(key).map(|value| value.trim()).filter(|value| !value.is_empty())
 }
 
-/// Who names an object.
+/// The service that names an object.
 #[derive(Debug, Clone, Copy)]
 pub struct User<'a> {
     name: &'a str,
@@ -63,7 +63,7 @@ pub struct User<'a> {
 }
 
 impl<'a> User<'a> {
-    /// A service.
+    /// From a service.
     pub fn of(service: &'a Service) -> Self {
         Self { name: &service.name, belonging: Belonging::of(&service.labels) }
     }
@@ -78,7 +78,7 @@ impl<'a> User<'a> {
         self.belonging.stack
     }
 
-    /// What its stack file calls an object of its stack that has this full name.
+    /// The name in the service's stack file of an object of its stack with this full name.
     fn in_stack_file<'n>(&self, full: &'n str) -> Option<&'n str> {
         full.strip_prefix(self.stack()?)?.strip_prefix('_')
     }
@@ -109,7 +109,7 @@ impl<'a> UseBy<'a> {
     }
 }
 
-/// A secret or config, and what grants are decided from.
+/// A secret or config, with the input of grant decisions.
 #[derive(Debug)]
 pub struct Object<'a> {
     /// Secret or config.
@@ -118,9 +118,9 @@ pub struct Object<'a> {
     pub name: &'a str,
     /// Its id.
     pub id: &'a str,
-    /// What its label [`LABEL_USE_BY`] says and nobody can understand; it opens nothing.
+    /// Invalid entries of its label [`LABEL_USE_BY`]; they grant nothing.
     pub unreadable: Vec<&'a str>,
-    /// A label that is probably a slip of [`LABEL_USE_BY`], where that is absent; it opens nothing.
+    /// A label that is probably a typo of [`LABEL_USE_BY`], if that is absent; it grants nothing.
     pub misspelt: Option<&'a str>,
     belonging: Belonging<'a>,
     ours: bool,
@@ -145,44 +145,45 @@ impl<'a> Object<'a> {
         Self { kind, name, id, unreadable, misspelt, belonging: Belonging::of(labels), ours, use_by, created_at }
     }
 
-    /// Whether it says for whom it is, in words that can be understood.
+    /// Whether it has valid entries that list its users.
     pub fn says_for_whom(&self) -> bool {
         !self.use_by.is_empty()
     }
 
-    /// Whether it says that this service may use it. Stacks and services may be called anything by anybody who may make
-    /// some, so their names count only where no access label keeps the two apart.
+    /// Whether its label allows this service to use it. Anyone who may create stacks and services can choose their names,
+    /// so names apply only if no access label separates the two.
     fn says(&self, user: &User<'_>) -> bool {
         let says = |who: UseBy<'_>| self.use_by.contains(&who);
         let named = || says(UseBy::Service(user.name)) || user.stack().is_some_and(|stack| says(UseBy::Stack(stack)));
         says(UseBy::Anyone) || user.access().is_some_and(|access| says(UseBy::Access(access))) || (!self.is_apart(user) && named())
     }
 
-    /// Whether an access control keeps the two apart.
+    /// Whether access control separates the two.
     fn is_apart(&self, user: &User<'_>) -> bool {
         self.belonging.access != user.access()
     }
 }
 
-/// How near an object that a service may use is to it. The nearer one wins, so that nobody can put his own in its place.
+/// How near an object is to a service that may use it. The nearest one wins, so no other team can put its own object in its
+/// place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grant {
-    /// It is of the service's own stack.
+    /// It belongs to the service's own stack.
     OwnStack,
     /// It has the same access label, or both have neither access label nor stack.
     Own,
-    /// It is another's, and it or the administrator lets the service use it.
+    /// It belongs to another team, and its label or the administrator allows the use.
     Opened,
 }
 
 /// Why a service may not use an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal<'a> {
-    /// It is one of Swarmgate's own, which are nobody's material.
+    /// It is one of Swarmgate's own objects, which are not available to any service.
     Ours,
-    /// They have different access labels: whoever wrote the service may not even know that the object exists.
+    /// They have different access labels: the author of the service may not even know that the object exists.
     Apart,
-    /// They are of different stacks, or one of them is of none.
+    /// They belong to different stacks, or one of them to none.
     OtherStack {
         /// The service's.
         service: Option<&'a str>,
@@ -226,12 +227,12 @@ fn is_for(rule: &MaterialRule, user: &User<'_>) -> bool {
         && rule.access_labels.as_ref().is_none_or(|labels| labels.iter().any(has))
 }
 
-/// An object that a service names and may not use, as far as its author may know of it.
+/// An object that a service names and may not use, and that its author may know about.
 #[derive(Debug)]
 pub struct Refused<'w, 'a> {
     /// The object.
     pub object: &'w Object<'a>,
-    /// Why not.
+    /// The reason.
     pub why: Refusal<'a>,
 }
 
@@ -239,7 +240,7 @@ pub struct Refused<'w, 'a> {
 #[derive(Debug)]
 pub struct Objects<'a> {
     by_name: BTreeMap<&'a str, Vec<Object<'a>>>,
-    /// The names of objects by whom they belong to, and of those that say who else may use them: where a slip is looked for.
+    /// The names of objects by owner, and of those with valid `use-by` entries: the candidates for typos.
     by_group: BTreeMap<Group<'a>, BTreeSet<&'a str>>,
     opened: BTreeSet<&'a str>,
     /// Whether any of them has an access label.
@@ -247,7 +248,7 @@ pub struct Objects<'a> {
 }
 
 impl<'a> Objects<'a> {
-    /// Those of a snapshot.
+    /// The objects of a snapshot.
     pub fn of(snapshot: &'a Snapshot) -> Self {
         let secrets = snapshot.secrets.values().map(|s| Object::new(MaterialKind::Secret, &s.name, &s.id.0, &s.labels, s.created_at));
         let configs = snapshot.configs.values().map(|c| Object::new(MaterialKind::Config, &c.name, &c.id.0, &c.labels, c.created_at));
@@ -263,20 +264,20 @@ impl<'a> Objects<'a> {
         objects
     }
 
-    /// The name of an object that a service may use and that its label was probably to name: one that ends in what the label
-    /// says (the name in another stack's file), or nearly that. Nobody is told of an object that is not granted to him.
+    /// The name of the object that a label probably means, if the service may use it: one that ends in the given name (as
+    /// in another stack's file), or a similar one. Never reveals an object that is not granted to the service.
     pub fn meant(&self, rules: &MaterialRules, user: &User<'a>, name: &str, kinds: &[MaterialKind]) -> Option<&'a str> {
         let granted = |candidate: &str| self.granted(rules, user, candidate, kinds);
         let is_longer = |candidate: &&str| candidate.strip_suffix(name).is_some_and(|before| before.ends_with(['_', '-', '.']));
         let is_near = |(spelt, _): &(&str, &str)| spelt.len().abs_diff(name.len()) <= NEAR_BYTES;
         let own = self.by_group.get(&user.belonging.group()).into_iter().flatten();
         let opened = self.opened.iter().chain(rules.open_anything().then(|| self.by_name.keys()).into_iter().flatten());
-        // What is the service's own is likelier meant, and the rest can be very many.
+        // The service's own objects are more likely, and there can be very many others.
         let candidates: Vec<&'a str> = own.chain(opened).copied().take(CANDIDATES_MAX).collect();
         if let Some(longer) = candidates.iter().copied().filter(is_longer).find(|candidate| granted(candidate).is_some()) {
             return Some(longer);
         }
-        // What the stack file calls it is a name of it in the service's own stack alone.
+        // The short name from the stack file applies only to objects of the service's own stack.
         let full = candidates.iter().map(|full| (*full, *full)).filter(is_near).filter(|(_, full)| granted(full).is_some());
         let short = candidates.iter().filter_map(|full| Some((user.in_stack_file(full)?, *full))).filter(is_near);
         let own_short = short.filter(|(_, full)| granted(full) == Some(Grant::OwnStack));
@@ -291,8 +292,8 @@ impl<'a> Objects<'a> {
         objects.filter_map(|object| grant(rules, user, object).ok()).min()
     }
 
-    /// The object that a service means by a name, if it may use one: of its own stack by the name in the stack file or in
-    /// full, else any by its full name. The error: one that it may not use, if it may know that.
+    /// Resolves a name to the object that a service may use: one of its own stack by the name in the stack file or in full,
+    /// otherwise any by its full name. The error is an object that the service may not use, if it may know about it.
     pub fn named<'w>(
         &'w self,
         rules: &MaterialRules,
@@ -320,12 +321,13 @@ impl<'a> Objects<'a> {
     }
 }
 
-/// Which of several wins. Among others' objects it is the oldest: a younger one of the other kind would take its place.
+/// The order in which objects win. Among objects of others the oldest wins; otherwise a younger one of the other kind could
+/// replace it.
 fn order(grant: Grant, is_short: bool, object: &Object<'_>) -> (Grant, bool, Option<Timestamp>, MaterialKind) {
     (grant, !is_short, (grant == Grant::Opened).then_some(object.created_at), object.kind)
 }
 
-/// As the author of the service would say it.
+/// Worded from the perspective of the service's author.
 impl fmt::Display for Refused<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = kind_word(self.object.kind);
@@ -349,12 +351,12 @@ pub fn kind_word(kind: MaterialKind) -> &'static str {
     }
 }
 
-/// A stack by its name, if that is one that can be shown: a label can hold anything.
+/// The name of a stack if it is safe to show: a label can contain anything.
 fn known(stack: &str) -> String {
     if is_plain(stack) { format!("the stack {stack}") } else { "a stack with an odd name".to_owned() }
 }
 
-/// Whether a stack's name is one that Swarm could give services, so that a shell and YAML read it as it is.
+/// Whether a stack's name is one that Swarm could give to services, so that a shell and YAML read it unchanged.
 pub fn is_plain(stack: &str) -> bool {
     ServiceName::parse(stack).is_ok()
 }

@@ -1,11 +1,11 @@
-//! How much teams may ask for at all, whether they get it or not. Hosts of others, and hosts that nobody admits, cost no budget, and
-//! yet each is judged, remembered and told: thousands of services that ask for a thousand of them each would take the operator's
-//! memory, and after that nothing would be followed any more.
+//! Limits how much teams may ask for, whether they get it or not. Hosts of other teams and hosts that are not admitted cost
+//! no budget, yet each is judged, remembered and reported: thousands of services that ask for a thousand of them each would
+//! exhaust the operator's memory, and the operator would then follow no change any more.
 //!
-//! It is several times what there are routes for, so that nobody comes near it who has what he asks for. Oldest first, as with
-//! budgets. What is beyond it is nobody's: to keep it from others it would have to be judged. It must never take a host from whoever
-//! has it: what a service had at the last pass is always heard, so are some hosts of each team, and what is refused in any case
-//! takes room from its like alone.
+//! The bound is several times the number of possible routes, so a team that gets what it asks for never comes near it.
+//! Oldest first, as with budgets. Anything beyond the bound is not closed to others, because for that it would have to be
+//! judged. It must never take a host from its owner: what a service had at the last pass is always considered, and so are
+//! some hosts of each team; requests that are refused anyway only compete with their like.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -22,38 +22,38 @@ use crate::route::{Dimension, Footprint};
 use crate::swarm::Service;
 use crate::types::{HostPattern, excerpt};
 
-/// So many times as much as there may be routes and locations.
+/// The factor by which requests may exceed the limits for routes and locations.
 const TIMES: u64 = 4;
-/// The same after a start of the operator, when it does not know yet who has what.
+/// The factor after a start of the operator, when it does not yet know who owns what.
 const TIMES_AT_FIRST: u64 = 40;
-/// So many hosts of each team are heard, whatever others ask for.
+/// The number of hosts that is considered for each team, whatever others ask for.
 const OF_EACH_TEAM: u64 = 100;
-/// So many of the hosts that do not count are named in a finding.
+/// The most ignored hosts named in a finding.
 const NAMED_MAX: usize = 5;
-/// So much of each is shown.
+/// The most characters shown of each.
 const SHOWN_CHARS: usize = 120;
 
-/// What services ask for, so far.
+/// The requests of services so far.
 pub struct Asking<'w, 'a> {
     world: &'w World<'a>,
-    /// So many times what there may be.
+    /// The factor in use.
     times: u64,
     of_team: Amount,
     of_all: Amount,
-    /// What may be published.
+    /// Hosts that may be published.
     open: Heard<'a>,
-    /// What `spec.hosts.allow` refuses.
+    /// Hosts that `spec.hosts.allow` refuses.
     refused: Heard<'a>,
 }
 
-/// What is heard.
+/// The requests that are considered.
 #[derive(Default)]
 struct Heard<'a> {
     by_team: ByTeam<'a, Amount>,
     all: Amount,
 }
 
-/// Both are held in memory for each service that names them.
+/// Both are kept in memory for each service that names them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Amount {
     hosts: u64,
@@ -77,8 +77,8 @@ impl Add for Amount {
 }
 
 impl Amount {
-    /// What may be asked for where so much may be had. Never less than by default: an administrator who gives little gives no reason
-    /// to hear less of who asks.
+    /// What may be asked for under these limits, and never less than with the defaults: a low limit is no reason to
+    /// consider fewer requests.
     fn for_limits(limits: &Footprint, default: &Footprint, times: u64) -> Self {
         let many = |limit: u64, default: u64| limit.max(default).saturating_mul(times);
         Self { hosts: many(limits.routes, default.routes), redirects: many(limits.locations, default.locations) }
@@ -90,7 +90,7 @@ impl Amount {
 }
 
 impl<'w, 'a> Asking<'w, 'a> {
-    /// Nothing yet.
+    /// Without any requests.
     pub fn of(world: &'w World<'a>) -> Self {
         let (limits, default) = (&world.cluster.limits, Limits::default());
         let times = if world.register.is_complete() { TIMES } else { TIMES_AT_FIRST };
@@ -99,8 +99,8 @@ impl<'w, 'a> Asking<'w, 'a> {
         Self { world, times, of_team, of_all, open: Heard::default(), refused: Heard::default() }
     }
 
-    /// Leaves a service the hosts that it has, and of the others the first ones, as far as older services leave room; and says so if
-    /// that is not all.
+    /// Leaves a service the hosts that it already has, and the first of its other hosts as far as older services leave
+    /// room. Returns a finding if that is not all.
     pub fn admit(&mut self, service: &'a Service, labels: &mut ServiceLabels) -> Option<Finding> {
         let team = Team::of(service);
         let amounts = amounts(labels);
@@ -165,11 +165,11 @@ enum Whose {
     Cluster,
 }
 
-/// What a service does not fit beside.
+/// The bound that a service exceeds.
 struct Beyond<'a> {
     whose: Whose,
     team: Team<'a>,
-    /// What older ones ask for.
+    /// What older services ask for.
     before: Amount,
 }
 
@@ -183,7 +183,7 @@ fn amounts(labels: &ServiceLabels) -> Vec<Amount> {
     labels.hosts.iter().map(of).collect()
 }
 
-/// Leaves the hosts that are kept, with what belongs to them, and gives the others. Nothing of these stays in memory.
+/// Leaves the kept hosts and what belongs to them, and returns the others. Nothing else of these stays in memory.
 fn leave(labels: &mut ServiceLabels, kept: &[bool]) -> Vec<HostPattern> {
     let (mut left, mut lost) = (Vec::new(), Vec::new());
     for (host, is_kept) in std::mem::take(&mut labels.hosts).into_iter().zip(kept) {

@@ -1,5 +1,5 @@
-//! Services to routes: the same host and path pool, everything else stays apart. The oldest service decides what cannot
-//! be pooled, and later ones that say otherwise are told.
+//! Merges services into routes: services with the same host and path form a pool, all others stay apart. The oldest service
+//! decides about settings that cannot be pooled; younger ones with a different setting get a finding.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ use crate::report::{Finding, FindingCode, RouteKind, RouteReport};
 use crate::route::{Affinity, Backend, BackendProtocol, BackendService, DefaultBackend, PathRoute, RouteTable, VirtualHost};
 use crate::types::{ContextPath, HostKey, HostPattern, RouteKey};
 
-/// Everything that has been put together so far.
+/// What has been assembled so far.
 #[derive(Default)]
 struct Assembly {
     hosts: BTreeMap<HostPattern, VirtualHost>,
@@ -25,7 +25,7 @@ struct Assembly {
     reports: BTreeMap<HostPattern, Vec<RouteReport>>,
 }
 
-/// Builds the table and tells about each of its routes. `reaches` is ordered by age.
+/// Builds the table and a report for each of its routes. `reaches` is ordered by age.
 pub fn assemble(world: &World<'_>, reaches: &[Reach<'_>], lost: &[Lost], findings: &mut Vec<Finding>) -> (RouteTable, Vec<RouteReport>) {
     let mut assembly = Assembly::default();
     for (host, members) in by_host(reaches) {
@@ -57,7 +57,7 @@ pub fn assemble(world: &World<'_>, reaches: &[Reach<'_>], lost: &[Lost], finding
     (table, reports)
 }
 
-/// The services of each host: those whose it is, then those who are admitted to it, each by age.
+/// The services of each host: first its owners, then those admitted to it, each ordered by age.
 fn by_host<'a>(reaches: &'a [Reach<'a>]) -> BTreeMap<&'a HostPattern, Members<'a>> {
     let mut hosts = BTreeMap::<_, Members<'_>>::new();
     for reach in reaches {
@@ -93,7 +93,7 @@ impl Assembly {
         }
     }
 
-    /// Redirects come before the other routes of their host: they count first.
+    /// Redirects come before the other routes of their host: they take precedence.
     fn add_redirects(&mut self, world: &World<'_>, reaches: &[Reach<'_>], findings: &mut Vec<Finding>) {
         let mut sites = redirects::Sites { hosts: &mut self.hosts, passthrough: &self.passthrough };
         redirects::settle(world, reaches, &mut sites, findings);
@@ -103,7 +103,8 @@ impl Assembly {
         }
     }
 
-    /// What services lose to a limit stands in the list as well, unless others publish the very same.
+    /// Routes that services lose to a limit are in the list as well, unless another service publishes exactly the same
+    /// route.
     fn tell_lost(&mut self, lost: &[Lost]) {
         for lost in lost {
             let Some(host) = lost.key.host.pattern() else { continue };
@@ -114,7 +115,8 @@ impl Assembly {
         }
     }
 
-    /// The hosts that nobody may answer for: those that services lose and no other one publishes, where somebody would answer.
+    /// The hosts for which no service may answer: those that services lose and no other service publishes, if a wildcard or
+    /// the default backend would answer instead.
     fn closed(&self, lost: &[Lost], has_default: bool) -> BTreeSet<HostPattern> {
         let is_published = |host: &HostPattern| self.hosts.contains_key(host) || self.passthrough.contains_key(host);
         let is_caught = |host: &HostPattern| has_default || HostPattern::fitting(host.as_str()).any(|pattern| is_published(&pattern));
@@ -139,7 +141,8 @@ impl Assembly {
     }
 }
 
-/// The services of each path, oldest first. A service whose TLS is passed through has no paths: nobody could see them.
+/// The services of each path, oldest first. A service whose TLS is passed through has no paths: the proxies cannot see
+/// them.
 fn by_path<'a>(members: &Members<'a>) -> BTreeMap<&'a ContextPath, Members<'a>> {
     let mut paths = BTreeMap::<_, Members<'_>>::new();
     for member in members.iter().filter(|member| !member.published.labels.tls.passthrough) {
@@ -154,15 +157,15 @@ fn path_route(world: &World<'_>, key: &RouteKey, members: &Members<'_>, backend:
     let websockets: BTreeSet<_> = members.iter().flat_map(|member| &member.published.labels.websocket_endpoints).cloned().collect();
     PathRoute {
         rewrite,
-        // Without TLS here or in front nobody could follow.
+        // Without TLS here or in front, clients could not follow the redirect.
         https_only: https_only && (world.cluster.proxy.publish.https.is_some() || world.cluster.has_front()),
         websockets: websockets.into_iter().collect(),
         backend,
     }
 }
 
-/// What the oldest service says about a setting that cannot be pooled, by one of these labels. Later ones that say otherwise
-/// are told.
+/// The oldest service's value of a setting that cannot be pooled, from one of these labels. Younger services with a
+/// different value get a finding.
 fn agreed<T: PartialEq + Default>(
     key: &RouteKey,
     members: &Members<'_>,
@@ -206,8 +209,8 @@ fn default_backend(world: &World<'_>, member: &Reach<'_>, reports: &mut Vec<Rout
     DefaultBackend { backend: pool.open(&members), tls, https_only }
 }
 
-/// The pool of a route. An endpoint at a port of its node, because not all proxies have its network yet, waits as long as another
-/// endpoint of the pool is where it shall be: nobody asked for it.
+/// The pool of a route. An endpoint that uses a port of its node, because not all proxies have its network yet, waits while
+/// another endpoint of the pool is at its intended address: no label asked for the port.
 fn pool(world: &World<'_>, key: &RouteKey, members: &Members<'_>, findings: &mut Vec<Finding>) -> Pool {
     let only_reachable = members.iter().flat_map(|member| &member.candidates).any(|candidate| candidate.reachable);
     let services = members.iter().map(|member| backend_service(member, only_reachable)).collect();
@@ -219,7 +222,7 @@ fn pool(world: &World<'_>, key: &RouteKey, members: &Members<'_>, findings: &mut
     Pool { backend, only_reachable }
 }
 
-/// How the pool's applications are spoken to. What is checked of them is a wish of its own, which needs TLS.
+/// The protocol between the proxies and the pool's applications. Verification is a separate setting, which needs TLS.
 fn protocol(world: &World<'_>, key: &RouteKey, members: &Members<'_>, findings: &mut Vec<Finding>) -> BackendProtocol {
     let asked = |member: &Reach<'_>| tls_references::protocol(world, member.published, &mut Vec::new());
     let version = |member: &Reach<'_>| (asked(member).http2, asked(member).tls.is_some());

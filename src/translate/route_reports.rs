@@ -1,5 +1,5 @@
-//! What a translation tells about its routes: services, endpoints and shares, and why an endpoint gets no requests.
-//! Decides nothing: who gets requests has been decided when it is called.
+//! Builds the reports about routes: services, endpoints and shares, and why an endpoint gets no requests. Decides nothing:
+//! the endpoints that get requests are already chosen.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,10 +15,10 @@ use crate::report::{
 use crate::route::{Backend, BackendService, Redirect, RouteTable, TlsBinding};
 use crate::types::{HostKey, HostPattern, RouteKey, Scheme};
 
-/// Why a route answers 503 whose service is closed.
+/// Why the route of a closed service answers 503.
 const CLOSED: &str = "a label of the service sounds like access control and is not known here, so the service is closed";
 
-/// Whether a route answers 503 because its service is closed: nothing changes that but its labels.
+/// Whether a route answers 503 because its service is closed: only a change of its labels helps.
 pub fn is_closed(route: &RouteReport) -> bool {
     route.state == RouteState::NoEndpoints && route.reason.as_deref() == Some(CLOSED)
 }
@@ -50,7 +50,7 @@ pub fn passthrough(world: &World<'_>, host: &HostPattern, members: &Members<'_>,
     RouteReport { kind: RouteKind::Passthrough, ..route(world, &RouteKey::site(host), members, pool) }
 }
 
-/// A redirect. Its path shows the scheme that it holds for.
+/// A redirect. Its path shows the scheme that it applies to.
 pub fn redirect(host: &HostPattern, redirect: &Redirect) -> RouteReport {
     let scheme = if redirect.scheme == Scheme::Https { "https" } else { "http" };
     RouteReport {
@@ -79,7 +79,7 @@ pub fn lost(lost: &Lost) -> RouteReport {
     }
 }
 
-/// The applications that a route to them leads to.
+/// The applications behind a route that leads to any.
 pub fn backend_of<'a>(table: &'a RouteTable, route: &RouteReport) -> Option<&'a Backend> {
     match (route.kind, &route.host) {
         (RouteKind::Redirect | RouteKind::Passthrough, _) => None,
@@ -88,7 +88,7 @@ pub fn backend_of<'a>(table: &'a RouteTable, route: &RouteReport) -> Option<&'a 
     }
 }
 
-/// What is known here about a host's TLS: the extension alone can read certificates.
+/// What is known here about a host's TLS: only the extension can read certificates.
 pub fn tls(binding: &TlsBinding) -> TlsReport {
     TlsReport {
         certificate: binding.certificate.name.to_string(),
@@ -141,7 +141,7 @@ fn endpoint_report(candidate: &Candidate, why_not: Option<String>) -> EndpointRe
     }
 }
 
-/// Why nobody of a service answers, and what to do about it.
+/// Why no endpoint of a service answers, and how to fix it.
 fn why_not(member: &Reach<'_>) -> (String, &'static str) {
     let (why, remedy) = reason(member);
     (why.to_owned(), remedy)
@@ -173,7 +173,8 @@ fn reason<'a>(member: &'a Reach<'_>) -> (&'a str, &'static str) {
     }
 }
 
-/// That routes answer 503: once for each service that is the oldest of such routes, because it can have a thousand of them.
+/// Findings about routes that answer 503: one for each service that is the oldest of such routes, because it can have a
+/// thousand of them.
 pub fn no_endpoints(routes: &[RouteReport], reaches: &[Reach<'_>]) -> Vec<Finding> {
     let mut silent = BTreeMap::<&str, Vec<String>>::new();
     for route in routes.iter().filter(|route| route.state == RouteState::NoEndpoints) {
@@ -193,7 +194,7 @@ fn no_endpoints_at(places: &[String], oldest: &Reach<'_>) -> Finding {
     Finding::new(FindingCode::NoEndpoints, oldest.published.subject(), message).with_remedy(remedy)
 }
 
-/// So many routes are named where there may be a thousand.
+/// The most routes named in a finding, of which there may be a thousand.
 const NAMED_MAX: usize = 5;
 
 fn some(places: &[String]) -> String {

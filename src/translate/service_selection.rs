@@ -1,4 +1,4 @@
-//! Which services a cluster publishes, and in which order: by creation, then id.
+//! Selects the services that a cluster publishes, ordered by creation, then id.
 
 use std::collections::BTreeSet;
 
@@ -14,14 +14,14 @@ use crate::report::{Finding, FindingCode, Subject};
 use crate::swarm::Service;
 use crate::types::ServiceName;
 
-/// The services of the cluster, oldest first. Those whose labels cannot be used are left out, with findings; and what those
-/// that are left may not have of what they ask for.
+/// The services of the cluster, oldest first, and the hosts that they ask for but may not have. Services with unusable
+/// labels are left out and get findings.
 pub fn published_services<'a>(world: &World<'a>, findings: &mut Vec<Finding>) -> (Vec<Published<'a>>, NotAdmitted, Ownership) {
     let mut not_admitted = NotAdmitted::new();
     let ours = world.snapshot.services.values().filter(|service| is_claimed_by(world.cluster, service));
     let mut ours: Vec<&Service> = ours.collect();
     ours.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
-    // What is asked for in vain is dropped as it is read: all of it together has no bound.
+    // Requests that will not be granted are dropped as they are read: their total has no bound.
     let mut asking = Asking::of(world);
     let services = ours.into_iter().filter_map(|service| read(world, service, &mut asking, &mut not_admitted, findings)).collect();
     let (services, ownership) = host_ownership::keep_owned(world, services, &mut not_admitted, findings);
@@ -57,7 +57,7 @@ fn read<'a>(
     }
 }
 
-/// Swarm itself refuses such names, so that only a file or another implementation can hold one.
+/// Swarm itself refuses such names, so only a file or another implementation can contain one.
 fn unusable_name(service: &Service, rule: &str) -> Finding {
     let message = format!("{rule}; the service is not published");
     let subject = Subject::Service(service.name.clone());
@@ -76,7 +76,8 @@ fn update_gap(world: &World<'_>, service: &Service) -> Option<Finding> {
     Some(Finding::new(FindingCode::UpdateGap, subject, message).with_remedy(gap_remedy(world, service)))
 }
 
-/// What really helps: a port of a node cannot be bound twice, and who has no stack file has another place for the order.
+/// A remedy that actually works: a port of a node cannot be bound twice, and without a stack file the update order is set
+/// elsewhere.
 fn gap_remedy(world: &World<'_>, service: &Service) -> String {
     let on_host_network = world.tasks_of(&service.id).iter().any(|task| task.on_host_network);
     let fixed = on_host_network || service.ports.iter().any(|port| port.host_mode && port.published != 0);

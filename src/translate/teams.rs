@@ -1,5 +1,6 @@
-//! Whose a service is, as far as hosts are concerned: services of one team may share what they publish. The same labels decide
-//! as for secrets (`grants`), an access label before a stack. Never looks at names: anybody can call a service anything.
+//! The team of a service, which decides about hosts: services of one team may share what they publish. Decided by the same
+//! labels as for secrets (`grants`), an access label before a stack. Never looks at names: anyone can call a service
+//! anything.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,10 +11,10 @@ use super::reference_grants::{LABEL_ACCESS, text};
 use crate::swarm::Service;
 use crate::types::excerpt;
 
-/// So much of a label is shown.
+/// The most characters shown of a label.
 const SHOWN_CHARS: usize = 80;
 
-/// Whose a service is.
+/// The team of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Team<'a> {
     access: Option<&'a str>,
@@ -26,7 +27,7 @@ impl<'a> Team<'a> {
         Self { access: text(&service.labels, LABEL_ACCESS), stack: stack_of(service) }
     }
 
-    /// A word for it, equal for equal teams, for whom a record is kept about them; empty for those without one.
+    /// A key for records about teams, equal for equal teams; empty for the team of services without labels.
     pub fn key(&self) -> String {
         match (self.access, self.stack) {
             (Some(access), _) => format!("access {access}"),
@@ -35,21 +36,22 @@ impl<'a> Team<'a> {
         }
     }
 
-    /// Who answers for what it does: those with one access label, whatever stacks they say their services are of; else the stack.
+    /// Who is responsible for what the team does: the owners of one access label, whatever stacks they name for their
+    /// services; otherwise the stack.
     #[must_use]
     pub fn who_answers(&self) -> Self {
         Self { stack: self.stack.filter(|_| self.access.is_none()), ..*self }
     }
 
-    /// In words that follow a name: how a service of another team differs from one of this. Those of one stack, or
+    /// How a service of another team differs from one of this team, as text that follows a name. Services of one stack, or
     /// of none, can only differ by their access labels.
     pub fn apart(&self, other: &Self) -> Apart {
         if self.stack == other.stack { Apart::ByAccess } else { Apart::ByStack }
     }
 
-    /// Whether the two may share hosts: an access control lets the same people change both, or they are of one stack and no
-    /// access control keeps them apart, or neither is of anything. A stack of which some services have an access label and some
-    /// have none is one stack: people write such files.
+    /// Whether the two may share hosts: access control lets the same people change both, or they belong to one stack and no
+    /// access control separates them, or neither belongs to anything. A stack in which only some services have an access
+    /// label is one stack: such stack files exist.
     pub fn is_that_of(&self, other: &Self) -> bool {
         match (self.access, other.access) {
             (Some(own), Some(other)) => own == other,
@@ -59,12 +61,12 @@ impl<'a> Team<'a> {
     }
 }
 
-/// What makes two services those of two teams.
+/// Why two services belong to two teams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Apart {
-    /// They are of different stacks.
+    /// They belong to different stacks.
     ByStack,
-    /// They are of one stack and have different access labels.
+    /// They belong to one stack and have different access labels.
     ByAccess,
 }
 
@@ -87,19 +89,19 @@ impl fmt::Display for Team<'_> {
     }
 }
 
-/// Something that is counted for each service, by team. Services of one team do not all have equal labels
-/// ([`Team::is_that_of`]), and two of which a third one is need not be of one: so sums are kept by what services can have in
-/// common. One costs a look-up or two, however many teams there are.
+/// Sums of amounts by team. Services of one team need not have equal labels ([`Team::is_that_of`]), and two services that
+/// share a team with a third one need not share one with each other. So sums are kept by the labels that services can have
+/// in common. A sum costs one or two look-ups, however many teams there are.
 #[derive(Debug, Default)]
 pub struct ByTeam<'a, T> {
     by_access: BTreeMap<&'a str, T>,
-    /// Those with an access label once more, by stack.
+    /// Those with an access label a second time, by stack.
     by_stack: BTreeMap<&'a str, T>,
     without_access: BTreeMap<Option<&'a str>, T>,
 }
 
 impl<'a, T: Copy + Default + Add<Output = T>> ByTeam<'a, T> {
-    /// Counts something for a service.
+    /// Adds the amount of a service.
     pub fn add(&mut self, team: Team<'a>, amount: T) {
         let Some(access) = team.access else { return add(&mut self.without_access, team.stack, amount) };
         add(&mut self.by_access, access, amount);
@@ -108,7 +110,7 @@ impl<'a, T: Copy + Default + Add<Output = T>> ByTeam<'a, T> {
         }
     }
 
-    /// What is counted for all services of one team with this one.
+    /// The sum over all services that are of one team with this one.
     pub fn of(&self, team: &Team<'a>) -> T {
         let without_access = || get(&self.without_access, &team.stack);
         match (team.access, team.stack) {
@@ -139,7 +141,7 @@ mod tests {
         NAMES.into_iter().flat_map(|access| NAMES.into_iter().map(move |stack| Team { access, stack }))
     }
 
-    /// Each team with a number of its own, so that every sum tells whose it is.
+    /// Each team adds a number of its own, so every sum shows which teams it contains.
     #[test]
     fn what_is_counted_for_a_team_is_that_of_all_who_are_of_one_with_it() {
         let mut counted = ByTeam::default();
@@ -152,7 +154,7 @@ mod tests {
         }
     }
 
-    /// Under one access label anybody can name any stack.
+    /// Under one access label anyone can name any stack.
     #[test]
     fn who_has_an_access_label_answers_by_it_and_others_by_their_stack() {
         let answering = |access, stack| Team { access, stack }.who_answers();

@@ -1,4 +1,4 @@
-//! Claims about translations of small Swarms in the short form of the golden cases.
+//! Tests of translations of small Swarms, in the short form of the golden cases.
 
 mod addresses;
 mod admission;

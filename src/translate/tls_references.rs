@@ -1,6 +1,6 @@
-//! Names of secrets and configs in labels, as objects of the Swarm that the service may use (`grants`). Contents are never
-//! seen here. A name without such an object stays a name without an id, so that nobody ever mounts what it may stand for:
-//! the host that needs it alone goes without.
+//! Resolves names of secrets and configs in labels to objects of the Swarm that the service may use (`grants`). Never sees
+//! contents. A name without such an object stays a name without an id, so that nothing is mounted in its place; only the
+//! host that needs it goes without.
 
 use super::World;
 use super::published_service::{Published, label_key};
@@ -11,24 +11,24 @@ use crate::route::{BackendProtocol, MaterialKind, MaterialRef, TlsBinding, Verif
 use crate::swarm::{NAMED_CONFIGS_MAX, NAMED_CONFIGS_OF_A_TEAM_MAX};
 use crate::types::{ObjectName, excerpt};
 
-/// So many entries of a label are quoted at most.
+/// The most entries of a label that are quoted.
 const QUOTED_MAX: usize = 10;
-/// Longer names of labels are cut.
+/// The most characters shown of a label's name.
 const LABEL_CHARS_MAX: usize = 100;
 
-/// The objects that the labels of one service name, resolved: of several objects with like names nobody has to guess which one is
-/// meant. An object that does not exist, or that the service may not use, stays a name without an id.
+/// The objects that the labels of one service name, resolved, so that no later step has to choose among objects with
+/// similar names. An object that does not exist, or that the service may not use, stays a name without an id.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct References {
-    /// That of `ssl_cert`.
+    /// From `ssl_cert`.
     pub certificate: Option<MaterialRef>,
-    /// That of `ssl_key`.
+    /// From `ssl_key`.
     pub key: Option<MaterialRef>,
-    /// That of `ssl_backend_tls_verify`.
+    /// From `ssl_backend_tls_verify`.
     pub authority: Option<MaterialRef>,
 }
 
-/// What the labels of a service name. Findings about that are told where it is used.
+/// The objects that the labels of a service name. Findings about them are reported where they are used.
 pub fn references(world: &World<'_>, published: &Published<'_>) -> References {
     let labels = &published.labels;
     let untold = &mut Vec::new();
@@ -42,7 +42,7 @@ pub fn references(world: &World<'_>, published: &Published<'_>) -> References {
     }
 }
 
-/// What a service wants its hosts' clients to be shown by TLS, if anything.
+/// The TLS setup that a service wants for its hosts, if any.
 pub fn binding(world: &World<'_>, published: &Published<'_>, findings: &mut Vec<Finding>) -> Option<TlsBinding> {
     let tls = &published.labels.tls;
     let certificate = tls.certificate.as_ref().filter(|_| !tls.passthrough)?;
@@ -51,7 +51,7 @@ pub fn binding(world: &World<'_>, published: &Published<'_>, findings: &mut Vec<
     Some(TlsBinding { key: key.filter(|key| *key != certificate), certificate })
 }
 
-/// How a service's tasks are spoken to.
+/// The protocol of a service's tasks.
 pub fn protocol(world: &World<'_>, published: &Published<'_>, findings: &mut Vec<Finding>) -> BackendProtocol {
     let asked = published.labels.backend_protocol;
     let http2 = matches!(asked, Asked::Grpc | Asked::Grpcs);
@@ -78,14 +78,14 @@ fn secret(
     reference(world, &naming, &[MaterialKind::Secret], findings)
 }
 
-/// A CA is no secret: a config will do as well.
+/// A CA is not secret, so a config works as well.
 fn authority(world: &World<'_>, published: &Published<'_>, name: &ObjectName, findings: &mut Vec<Finding>) -> MaterialRef {
     let follows = "its certificate cannot be checked, so its routes answer 503";
     let naming = Naming { published, label: "ssl_backend_tls_verify", name, follows };
     reference(world, &naming, &[MaterialKind::Secret, MaterialKind::Config], findings)
 }
 
-/// A name in a label, and what follows when there is nothing behind it.
+/// A name in a label, and the consequence if there is no object for it.
 struct Naming<'n> {
     published: &'n Published<'n>,
     label: &'static str,
@@ -101,7 +101,7 @@ fn reference<'a>(world: &World<'a>, naming: &Naming<'a>, kinds: &[MaterialKind],
     let missing = match found {
         Ok(object) => match ObjectName::parse(object.name) {
             Ok(name) => return MaterialRef { kind: object.kind, name, id: Some(object.id.to_owned()) },
-            // Swarm itself gives no such names.
+            // Swarm itself does not allow such names.
             Err(_) => not_found(world, naming, &user, kinds),
         },
         Err(Some(refused)) => not_permitted(world, naming, &user, &refused),
@@ -119,7 +119,7 @@ impl Naming<'_> {
     }
 }
 
-/// Whether nobody looked for a config of this name.
+/// Whether configs of this name were not searched for.
 fn is_beyond(world: &World<'_>, naming: &Naming<'_>, user: &User<'_>, kinds: &[MaterialKind]) -> bool {
     kinds.contains(&MaterialKind::Config) && !world.named_configs.hold(naming.name.as_str(), user.stack())
 }
@@ -133,8 +133,8 @@ fn beyond(naming: &Naming<'_>) -> Finding {
     naming.finding(FindingCode::LimitExceeded, message, remedy.to_owned())
 }
 
-/// The same words whether there is no such object or one that an access control keeps from whoever wrote the label: nobody
-/// learns from them what others have.
+/// The words are the same whether there is no such object or access control hides it from the author of the label, so that
+/// findings do not reveal what other teams have.
 fn not_found<'a>(world: &World<'a>, naming: &Naming<'_>, user: &User<'a>, kinds: &[MaterialKind]) -> Finding {
     let message = format!("there is no secret of this name that the service may use; {}", naming.follows);
     let create = "Create it with `docker secret create`, or write its full name as `docker secret ls` shows it";
@@ -160,7 +160,7 @@ fn not_permitted(world: &World<'_>, naming: &Naming<'_>, user: &User<'_>, refuse
         format!("Name a {kind} of your own.")
     } else {
         let (entry, rule) = grants_for(naming.published, user);
-        // Docker's command line cannot change labels of what exists.
+        // Docker's command line cannot change the labels of existing objects.
         format!(
             "Create it anew with `docker {kind} create --label {LABEL_USE_BY}={entry} NEW-NAME FILE` and name that one, or have an \
              administrator add `- {{name: {}, {rule}}}` to spec.material.allow of the cluster {}.",
@@ -170,8 +170,8 @@ fn not_permitted(world: &World<'_>, naming: &Naming<'_>, user: &User<'_>, refuse
     naming.finding(FindingCode::RefNotPermitted, message, remedy)
 }
 
-/// The entry of a `use-by` label and the rule of a document that let this service use an object, in words that are safe to
-/// paste: what a stack is called is anybody's choice.
+/// The `use-by` entry and the document rule that let this service use an object, as text that is safe to paste: anyone can
+/// choose the name of a stack.
 fn grants_for(published: &Published<'_>, user: &User<'_>) -> (String, String) {
     match user.stack().filter(|stack| is_plain(stack)) {
         Some(stack) => (format!("stack:{stack}"), format!("stacks: [{stack}]")),
@@ -183,7 +183,7 @@ fn is_plain_path(label: &str) -> bool {
     label.len() <= 200 && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_.-".contains(&b))
 }
 
-/// A label that was probably meant to say who may use an object.
+/// A label that was probably meant to list who may use an object.
 fn misspelt(object: &Object<'_>) -> Option<Finding> {
     let label = object.misspelt?;
     let remedy = format!("Create the {} anew with the label {LABEL_USE_BY}.", kind_word(object.kind));
@@ -195,7 +195,7 @@ fn misspelt(object: &Object<'_>) -> Option<Finding> {
     })
 }
 
-/// What an object says about its use and nobody understands.
+/// Invalid entries in an object's `use-by` label.
 fn unreadable(object: &Object<'_>) -> Option<Finding> {
     if object.unreadable.is_empty() {
         return None;

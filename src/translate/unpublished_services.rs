@@ -1,4 +1,4 @@
-//! Services that ask for publication and that no declared cluster publishes.
+//! Finds services that ask for publication but that no declared cluster publishes.
 
 use super::misplaced_labels::slips;
 use super::published_service::{is_application, is_claimed_by, label_key};
@@ -9,16 +9,16 @@ use crate::report::{Finding, FindingCode, Subject};
 use crate::swarm::{Service, Snapshot};
 use crate::types::{ClusterName, unseen};
 
-/// A declared cluster of which no good version was ever seen.
+/// A declared cluster without any valid version of its document so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotInForce<'a> {
     /// Its name.
     pub name: &'a ClusterName,
-    /// The label value of the services it is for, empty for services without the label; none if that cannot be read.
+    /// The label value of the services it is for, empty for services without the label; `None` if it cannot be read.
     pub label: Option<&'a str>,
 }
 
-/// A finding for each of them, sorted. `incomplete`: there may be documents whose names could not be read.
+/// A finding for each of these services, sorted. `incomplete`: there may be documents whose names could not be read.
 pub fn unclaimed(clusters: &[Cluster], not_in_force: &[NotInForce<'_>], incomplete: bool, snapshot: &Snapshot) -> Vec<Finding> {
     let claimed = |service: &&Service| clusters.iter().any(|cluster| is_claimed_by(cluster, service));
     let strays = snapshot.services.values().filter(|service| is_application(service) && !claimed(service));
@@ -56,7 +56,8 @@ fn unknown(clusters: &[Cluster], service: &Service) -> Finding {
         .at(label_key("service_cluster"), value.unwrap_or_default())
 }
 
-/// What leads to a cluster that there is. The one for services without the label is often called by its name, which is no label value.
+/// How the service gets to an existing cluster. The cluster for services without the label is often addressed by its name,
+/// which is not a label value.
 fn remedy(clusters: &[Cluster], value: Option<&str>) -> String {
     let known: Vec<&str> = clusters.iter().filter_map(|cluster| cluster.service_cluster.as_deref()).collect();
     if let Some(meant) = value.and_then(|value| nearest(value, known.iter().copied())) {

@@ -1,4 +1,4 @@
-//! What one service asks for, held against the limits: its own, then what its team and what the cluster have left.
+//! Compares what one service asks for with the limits: its own, then what its team and the cluster have left.
 
 use super::Beyond;
 use crate::intent::limits::Limits;
@@ -7,17 +7,17 @@ use crate::route::{Dimension, Footprint};
 /// The account of one service.
 pub struct Account<'l> {
     limits: &'l Limits,
-    /// What older services of its team take.
+    /// What older services of its team use.
     of_team: Footprint,
-    /// What all older services take.
+    /// What all older services use.
     of_all: Footprint,
     /// What fits.
     pub own: Footprint,
-    /// What it asks for, all of it.
+    /// Everything that it asks for.
     pub wanted: Footprint,
-    /// Whether that is not counted to the end.
+    /// Whether `wanted` includes an estimate.
     pub estimated: bool,
-    /// The limit that it is beyond.
+    /// The exceeded limit.
     pub beyond: Option<Beyond>,
 }
 
@@ -27,7 +27,7 @@ impl<'l> Account<'l> {
         Self { limits, of_team, of_all, own: Footprint::default(), wanted: Footprint::default(), estimated: false, beyond: None }
     }
 
-    /// Takes something into account, and says whether the service has it: if it fits, and so did everything before it.
+    /// Adds an item and returns whether the service gets it: it does if the item fits and everything before it fitted.
     pub fn book(&mut self, due: &Footprint) -> bool {
         self.wanted = self.wanted.plus(*due);
         self.beyond = self.beyond.or_else(|| self.exceeded(self.own.plus(*due)));
@@ -38,13 +38,13 @@ impl<'l> Account<'l> {
         fits
     }
 
-    /// Takes it that so many more are like this one, none of which it has.
+    /// Assumes that `count` more items are like this one; the service gets none of them.
     pub fn estimate(&mut self, due: &Footprint, count: usize) {
         self.wanted = self.wanted.plus(due.times(count));
         self.estimated |= count > 0;
     }
 
-    /// What older services take of a limit.
+    /// What older services use of a limit.
     pub fn before(&self, limit: Beyond) -> Footprint {
         match limit {
             Beyond::Service(_) => Footprint::default(),
@@ -53,7 +53,7 @@ impl<'l> Account<'l> {
         }
     }
 
-    /// The narrowest limit that something is beyond.
+    /// The narrowest limit that is exceeded.
     fn exceeded(&self, own: Footprint) -> Option<Beyond> {
         let service = own.exceeds(&self.limits.service).map(Beyond::Service);
         let cluster = self.of_all.plus(own).exceeds(&self.limits.cluster);
@@ -63,7 +63,8 @@ impl<'l> Account<'l> {
     }
 }
 
-/// Whether a team's share is less than the cluster: else the cluster's limit is the one that can be reached, and the one to raise.
+/// Whether a team's limit is lower than the cluster's. Otherwise the cluster's limit is the one that is reached and has to
+/// be raised.
 pub fn binds(limits: &Limits, dimension: Dimension) -> bool {
     dimension.of(&limits.team) < dimension.of(&limits.cluster)
 }

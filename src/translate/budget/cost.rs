@@ -1,4 +1,4 @@
-//! What a service takes on one host, at the size that it declares: a table with nothing else in it is written and counted.
+//! Computes what a service uses on one host at its declared size: renders a table with nothing else in it and counts.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -13,34 +13,35 @@ use crate::translate::published_service::Published;
 use crate::translate::tls_references;
 use crate::types::{HostPattern, ObjectName, Scheme, TaskId};
 
-/// A pool of two is written with more than a pool of one (shared memory, backups), and an update that starts first makes one of
-/// two: nobody's share changes by that.
+/// A pool of two is rendered with more text than a pool of one (shared memory, backups), and a start-first update turns one
+/// into two: that must not change any charge.
 const ENDPOINTS_LEAST: u64 = 2;
-/// What is written of a host where others are published as well: its name in lists of others' servers, a longer address.
+/// Text for a host that appears only if others are published as well: its name in lists of other servers, a longer address.
 const AMONG_OTHERS_BYTES: u64 = 128;
 
-/// What something takes.
+/// The usage of a service on a host.
 pub struct Price {
     /// Without TLS.
     pub plain: Footprint,
-    /// The same places once more, by TLS, if the host has that.
+    /// The same places a second time, with TLS, if the host has TLS.
     pub by_tls: Footprint,
-    /// What it takes once more when somebody brings TLS to the host later.
+    /// The additional usage if a service brings TLS to the host later.
     pub copy: Footprint,
     /// Whether the service gives the host TLS that is terminated here.
     pub brings_tls: bool,
 }
 
-/// What services that published a host before mean for the price of the next one.
+/// How services that published a host before affect the price of the next one.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Before {
     /// The host has TLS that is terminated here.
     pub has_tls: bool,
-    /// Somebody has the same path in plain HTTP, and whose setting counts is decided by age: `ssl_only` saves nothing there.
+    /// Another service has the same path in plain HTTP. Age decides whose setting is used, so `ssl_only` saves nothing
+    /// there.
     pub is_open: bool,
 }
 
-/// Measures one service after the other.
+/// Measures one service after another.
 pub struct Costs<'w> {
     world: &'w World<'w>,
     nodes: u64,
@@ -49,20 +50,20 @@ pub struct Costs<'w> {
 }
 
 impl<'w> Costs<'w> {
-    /// For the services of a cluster.
+    /// Prepares to measure the services of a cluster.
     pub fn new(world: &'w World<'w>) -> Self {
         let publish = &world.cluster.proxy.publish;
         let mut like = RouteTable::empty(world.cluster.name.clone(), publish.http.target);
         like.engine = world.cluster.engine;
         (like.https_port, like.https_published) = (publish.https.map(|https| https.target), publish.https.map(|https| https.published));
         like.settings = world.cluster.settings.clone();
-        // Somebody else's, and nothing that a route takes.
+        // The template belongs to the administrator and is not part of any route's usage.
         like.settings.template = None;
         let nodes = u64::try_from(world.snapshot.nodes.len()).unwrap_or(u64::MAX);
         Self { world, nodes, measure: Measure::of(&like), like }
     }
 
-    /// What a service takes on one of its hosts.
+    /// What a service uses on one of its hosts.
     pub fn of_host(&mut self, service: &Published<'_>, host: &HostPattern, before: Before) -> Price {
         let labels = &service.labels;
         let published_by_tls = self.like.https_port.is_some();
@@ -71,7 +72,7 @@ impl<'w> Costs<'w> {
         let mut plain = self.at_declared_size(service, |backend| self.places(service, host, backend, Ways { only, tls: false }));
         plain.bytes = plain.bytes.saturating_add(AMONG_OTHERS_BYTES).saturating_add(2 * u64::try_from(host.as_str().len()).unwrap_or(0));
         let has_tls = before.has_tls || brings_tls;
-        // Elsewhere both copies are alike.
+        // Otherwise both copies are equal.
         let copy = if has_tls || (published_by_tls && differs_by_tls(service, host)) {
             let backend = self.backend(service, ENDPOINTS_LEAST);
             let [without, with] = [false, true].map(|tls| self.places(service, host, backend.clone(), Ways { only, tls }));
@@ -82,7 +83,7 @@ impl<'w> Costs<'w> {
         Price { plain, by_tls: if has_tls { copy } else { Footprint::default() }, copy, brings_tls }
     }
 
-    /// What the default backend takes.
+    /// What the default backend uses.
     pub fn of_default(&mut self, service: &Published<'_>) -> Footprint {
         self.at_declared_size(service, |backend| {
             let tls = self.binding(service);
@@ -91,7 +92,7 @@ impl<'w> Costs<'w> {
         })
     }
 
-    /// Every endpoint of a pool is written alike, so that three tell what thousands take.
+    /// Every endpoint of a pool is rendered alike, so three show what thousands use.
     fn at_declared_size(&self, service: &Published<'_>, written: impl Fn(Backend) -> Footprint) -> Footprint {
         let endpoints = self.endpoints(service);
         let measured = |endpoints| written(self.backend(service, endpoints));
@@ -103,7 +104,7 @@ impl<'w> Costs<'w> {
         Footprint { bytes: least.bytes.saturating_add(each.saturating_mul(endpoints - ENDPOINTS_LEAST)), ..least }
     }
 
-    /// As many as the service declares tasks.
+    /// As many endpoints as the service declares tasks.
     fn endpoints(&self, service: &Published<'_>) -> u64 {
         if service.labels.backend_mode == BackendMode::Vip {
             return ENDPOINTS_LEAST;
@@ -111,7 +112,8 @@ impl<'w> Costs<'w> {
         service.service.replicas.unwrap_or(self.nodes).max(ENDPOINTS_LEAST)
     }
 
-    /// All places of a host. Redirects are measured apart: one that hides the application may turn out to lead round and be left out.
+    /// All places of a host. Redirects are measured separately: one that hides the application may turn out to be circular
+    /// and be left out.
     fn places(&self, service: &Published<'_>, host: &HostPattern, backend: Backend, ways: Ways) -> Footprint {
         let application = self.measure.footprint(&self.site(service, host, backend, ways));
         let redirects = redirects(service, host);
@@ -124,7 +126,7 @@ impl<'w> Costs<'w> {
         application.plus(self.measure.footprint(&table))
     }
 
-    /// What a service publishes at a host, but for redirects.
+    /// What a service publishes at a host, except redirects.
     fn site(&self, service: &Published<'_>, host: &HostPattern, backend: Backend, ways: Ways) -> RouteTable {
         let labels = &service.labels;
         let mut table = self.like.clone();
@@ -165,7 +167,7 @@ impl<'w> Costs<'w> {
             AskedAffinity::None => Affinity::None,
         };
         let addresses = (0..u8::try_from(endpoints).unwrap_or(u8::MAX)).map(|last| Endpoint {
-            // As long as an address can be.
+            // The longest possible address.
             address: IpAddr::V4(Ipv4Addr::new(255, 255, 255, 255 - last)),
             port: labels.port,
             task: None::<TaskId>,
@@ -180,16 +182,16 @@ impl<'w> Costs<'w> {
     }
 }
 
-/// By which ways a host is served.
+/// The ways in which a host is served.
 #[derive(Clone, Copy)]
 struct Ways {
-    /// By TLS alone: plain HTTP leads there.
+    /// With TLS only: plain HTTP redirects there.
     only: bool,
-    /// By TLS as well.
+    /// Also with TLS.
     tls: bool,
 }
 
-/// Whether other places answer by TLS than in plain HTTP.
+/// Whether TLS answers at other places than plain HTTP.
 fn differs_by_tls(service: &Published<'_>, host: &HostPattern) -> bool {
     let mut redirects = service.labels.redirects.iter().filter(|asked| asked.source.host == *host);
     service.labels.tls.only || redirects.any(|asked| asked.source.scheme == Scheme::Https)
@@ -200,12 +202,12 @@ fn redirects(service: &Published<'_>, host: &HostPattern) -> Vec<Redirect> {
     own.map(|asked| Redirect { scheme: asked.source.scheme, path: asked.source.path.clone(), target: asked.target.clone() }).collect()
 }
 
-/// An object that is missing now may be there at any moment: what is published must not depend on that.
+/// A missing object may appear at any moment, and what is published must not depend on that.
 fn there(object: MaterialRef) -> MaterialRef {
     MaterialRef { id: Some(object.id.unwrap_or_else(|| "i".repeat(25))), ..object }
 }
 
-/// A certificate that another service of the host brings.
+/// A certificate from another service of the host.
 fn somebodys_binding() -> Option<TlsBinding> {
     let name = ObjectName::parse("certificate").ok()?;
     Some(TlsBinding { certificate: there(MaterialRef { kind: MaterialKind::Secret, name, id: None }), key: None })

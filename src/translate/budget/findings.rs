@@ -1,5 +1,5 @@
-//! What is said about limits: to the author of a service that loses something, and to the administrator of whose cluster, or of
-//! whose share for a team, most is taken. Decides nothing.
+//! Findings about limits: to the author of a service that loses something, and to the administrator of a cluster that is
+//! nearly full, or in which a team's share is. Decides nothing.
 
 use std::collections::BTreeSet;
 
@@ -13,9 +13,9 @@ use crate::translate::published_service::{Published, label_key};
 use crate::translate::teams::{ByTeam, Team};
 use crate::types::excerpt;
 
-/// How much of a limit may be used before the administrator hears of it, in percent.
+/// The usage of a limit, in percent, above which the administrator is warned.
 const NEAR_PERCENT: u64 = 80;
-/// How many of the lost hosts a finding names.
+/// The most lost hosts named in a finding.
 const NAMED_MAX: usize = 5;
 
 /// What a service loses, and why.
@@ -28,11 +28,11 @@ pub(super) fn service(world: &World<'_>, service: &Published<'_>, loss: &Loss) -
     Finding { field: Some(label_key(if loss.hosts.is_empty() { "default_backend" } else { "hosts" })), ..finding }
 }
 
-/// Which limit the service is beyond, by how much, and what helps.
+/// Which limit the service exceeds, by how much, and the remedy.
 fn why(cluster: &Cluster, team: &Team<'_>, loss: &Loss) -> (String, String) {
     let (limits, name) = (&cluster.limits, &cluster.name);
     let asks = |dimension: Dimension| {
-        // What is written for hosts that nobody gets is not counted; how many there are is.
+        // Text for hosts that are not published is not counted; their number is.
         let about = if loss.estimated && dimension != Dimension::Routes { "about " } else { "" };
         format!("the service asks for {about}{} of the proxies' configuration", amount(dimension.of(&loss.wanted), dimension))
     };
@@ -68,7 +68,7 @@ fn why(cluster: &Cluster, team: &Team<'_>, loss: &Loss) -> (String, String) {
     }
 }
 
-/// A number of what is counted.
+/// A number with its unit.
 fn amount(number: u64, dimension: Dimension) -> String {
     match (number, dimension) {
         (1, Dimension::Routes) => "1 route".to_owned(),
@@ -92,12 +92,12 @@ fn too_many(loss: &Loss, dimension: Dimension, limit: u64) -> String {
     }
 }
 
-/// How much is lost.
+/// How many items are lost.
 fn count(loss: &Loss) -> usize {
     loss.hosts.len() + usize::from(loss.default_backend)
 }
 
-/// What is left to the service.
+/// What the service keeps.
 fn published(kept: usize, loss: &Loss) -> String {
     match (kept, loss.hosts.len()) {
         (0, 0) => "nothing of it is published".to_owned(),
@@ -108,7 +108,7 @@ fn published(kept: usize, loss: &Loss) -> String {
     }
 }
 
-/// What is lost and not even kept from others.
+/// What is lost and not even closed to other services.
 fn open(loss: &Loss) -> String {
     let which = match (loss.open, count(loss)) {
         (0, _) => return String::new(),
@@ -139,7 +139,7 @@ fn fewer(dimension: Dimension) -> &'static str {
     }
 }
 
-/// That a cluster is nearly full, or more than that. Whole percents, so that not every change is news.
+/// A cluster is nearly full, or beyond that. Whole percents, so that not every small change changes the finding.
 pub(super) fn cluster(cluster: &Cluster, spent: &Footprint, losers: usize) -> Option<Finding> {
     let (at, fullest) = fullest(spent, &cluster.limits.cluster, |_| true)?;
     let limit = amount(fullest.of(&cluster.limits.cluster), fullest);
@@ -150,7 +150,7 @@ pub(super) fn cluster(cluster: &Cluster, spent: &Footprint, losers: usize) -> Op
     Some(near(cluster, &format!("spec.limits.cluster.{fullest}"), message, remedy))
 }
 
-/// The same of each team's share, the fullest first; whoever is of one team with a team that is told is told with it.
+/// The same for each team's share, the fullest first. A team that overlaps with a reported one is covered by its finding.
 pub(super) fn teams(cluster: &Cluster, teams: &BTreeSet<Team<'_>>, shares: &ByTeam<'_, Share>) -> Vec<Finding> {
     let limits = &cluster.limits;
     let at = |team| fullest(&shares.of(team).spent, &limits.team, |dimension| binds(limits, dimension));
@@ -174,7 +174,7 @@ fn nearly_full(cluster: &Cluster, team: &Team<'_>, losers: usize, (at, fullest):
     near(cluster, &format!("spec.limits.team.{fullest}"), message, remedy)
 }
 
-/// What most is used of, of what counts, and how much in percent; none where that is not much.
+/// The dimension with the highest usage among those that apply, with the percentage; `None` if that is low.
 fn fullest(spent: &Footprint, limit: &Footprint, counts: impl Fn(Dimension) -> bool) -> Option<(u64, Dimension)> {
     let percent = |dimension: Dimension| dimension.of(spent).saturating_mul(100) / dimension.of(limit).max(1);
     let all = Dimension::ALL.into_iter().filter(|dimension| counts(*dimension)).map(|dimension| (percent(dimension), dimension));

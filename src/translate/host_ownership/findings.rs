@@ -1,5 +1,5 @@
-//! What is said about hosts that services of several teams ask for: to who asks later, and to who has it. Decides nothing, and
-//! tells one team no more of another's service than its name.
+//! Findings about hosts that services of several teams ask for: to the service that asks later, and to the owner. Decides
+//! nothing, and reveals no more of another team's service than its name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,10 +13,10 @@ use crate::translate::published_service::{Published, label_key};
 use crate::translate::teams::{Apart, Team};
 use crate::types::HostPattern;
 
-/// So many services of others are named in one finding.
+/// The most services of other teams named in one finding.
 const NAMED_MAX: usize = 10;
 
-/// One finding for each service that asks for others' hosts, first service and outcome: a service can have a thousand hosts.
+/// One finding for each combination of asking service, owner and outcome: a service can have a thousand hosts.
 pub(super) fn later<'m>(world: &World<'_>, services: &[Published<'_>], meetings: &'m [Meeting]) -> Vec<Finding> {
     let mut told = BTreeMap::<(usize, usize, Holder, bool), Vec<&'m HostPattern>>::new();
     for meeting in meetings {
@@ -53,7 +53,7 @@ fn refused_later(world: &World<'_>, later: &Published<'_>, holder: &Holder, host
 
 const FOR_BOTH: &str = "If both are to have it, spec.hosts.sharing: allowed admits whom entries name.";
 
-/// How the host goes to whom it is kept from, which depends on what gave it to the other one.
+/// How the refused service can get the host, which depends on why the other one has it.
 fn by_right(holder: &Holder, entry: &str, list: &str) -> String {
     let name = &holder.name;
     match holder.claim {
@@ -77,12 +77,12 @@ fn admitted_later(world: &World<'_>, later: &Published<'_>, holder: &Holder) -> 
     Finding::new(FindingCode::HostTaken, later.subject(), message).with_severity(severity_of_admission(sharing)).with_remedy(remedy)
 }
 
-/// What an administrator said by name is meant.
+/// If an administrator named the service, sharing is intended.
 fn severity_of_admission(sharing: Sharing) -> Severity {
     if sharing == Sharing::Allowed { Severity::Info } else { Severity::Warning }
 }
 
-/// One finding for each service whose hosts others ask for, and outcome.
+/// One finding for each outcome and service whose hosts others ask for.
 pub(super) fn first<'m>(world: &World<'_>, services: &[Published<'_>], meetings: &'m [Meeting]) -> Vec<Finding> {
     let mut told = BTreeMap::<(usize, bool, bool), (BTreeSet<&'m HostPattern>, BTreeSet<usize>)>::new();
     for meeting in meetings {
@@ -101,11 +101,11 @@ pub(super) fn first<'m>(world: &World<'_>, services: &[Published<'_>], meetings:
     findings
 }
 
-/// Who asks for hosts of another one, in words that a verb follows.
+/// The services that ask for hosts of another one, as text that a verb follows.
 fn strangers(services: &[Published<'_>], first: usize, others: &BTreeSet<usize>) -> String {
     let names: Vec<&str> = others.iter().map(|at| services[*at].service.name.as_str()).collect();
     let team = Team::of(services[first].service);
-    // Of several, the farthest says it for all.
+    // Of several differences, the widest one is shown.
     let apart = others.iter().map(|at| team.apart(&Team::of(services[*at].service))).min().unwrap_or(Apart::ByStack);
     format!("{} {apart} {}", shown(&names), if others.len() == 1 { "asks" } else { "ask" })
 }
@@ -129,7 +129,7 @@ fn contested(first: &Published<'_>, who: &str, is_named: bool) -> Finding {
     Finding::new(FindingCode::HostContested, first.subject(), message).with_remedy(remedy)
 }
 
-/// What the default backend and those hear who want to be it, too.
+/// Findings to the default backend and to the other services that want to be it.
 pub(super) fn default_backend(
     services: &[Published<'_>],
     first: usize,
@@ -148,7 +148,7 @@ pub(super) fn default_backend(
     others.iter().map(second).chain(contested).collect()
 }
 
-/// That services of another stack want to be the default backend, too.
+/// Services of another stack also want to be the default backend.
 fn default_contested(first: &Published<'_>, others: &[&str]) -> Finding {
     let message = format!("{} of another stack would be the default backend without this service", shown(others));
     let remedy = "Nothing now; to keep it so, have an administrator name this service alone in spec.hosts.defaultBackend.";

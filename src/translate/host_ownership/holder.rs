@@ -1,4 +1,4 @@
-//! Who has a host, and why, as whoever asks for it as well may hear it: a name, and no more of another team.
+//! Who owns a host, and why, as far as another service that asks for it may know: a name, and nothing more of another team.
 
 use std::fmt;
 
@@ -7,39 +7,39 @@ use crate::translate::published_service::Published;
 use crate::translate::teams::{Apart, Team};
 use crate::types::HostPattern;
 
-/// Why one service has a host and not another.
+/// Why one service owns a host and another one does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Claim {
-    /// It had it first.
+    /// It had the host first.
     First,
-    /// It had it first, and entries of `allow` name both alike.
+    /// It had the host first, and entries of `allow` name both equally.
     FirstOfNamed {
         /// For exactly this host.
         exactly: bool,
     },
-    /// It had it first, and an entry of `allow` let the other one in beside it.
+    /// It had the host first, and an entry of `allow` admitted the other one as a guest.
     BesideGuest,
-    /// An entry of `allow` names it, and not the other one, or that one less exactly.
+    /// An entry of `allow` names it, and names the other one less exactly or not at all.
     Named {
         /// For exactly this host.
         exactly: bool,
     },
 }
 
-/// The service of another team that has a host. Displays as a sentence.
+/// The service of another team that owns a host. Displays as a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Holder {
     /// Its name.
     pub name: String,
-    /// Why it has the host.
+    /// Why it owns the host.
     pub claim: Claim,
     apart: Apart,
-    /// The wildcard by which it has it.
+    /// The wildcard through which it owns the host.
     wildcard: Option<HostPattern>,
 }
 
 impl Holder {
-    /// The first one of a meeting, as the later one may hear of it.
+    /// The owner in a meeting, as the later service may see it.
     pub(super) fn of(meeting: &Meeting, services: &[Published<'_>]) -> Self {
         let (first, later) = (services[meeting.first].service, services[meeting.later].service);
         Self {

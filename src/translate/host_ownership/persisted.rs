@@ -1,5 +1,5 @@
-//! What must be written down so that a restart gives no host to somebody else: where ages alone would decide otherwise. Nothing
-//! is written down where everything is as ages have it, which is nearly everywhere.
+//! Records the hosts that ages alone would give to another team after a restart. Nothing is recorded for hosts whose owner
+//! follows from ages, which are nearly all.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use crate::translate::host_register::{Guests, LABEL_BYTES_MAX, Register};
 use crate::translate::teams::Team;
 use crate::types::{HostPattern, ServiceId};
 
-/// So many of those whose a host is are written down for each.
+/// The most owners recorded for each host.
 const HOLDERS_MAX: usize = 4;
-/// So many guests of a host are written down by their ids: a thousand of them would take the whole label for one host.
+/// The most guests recorded by their ids for a host: a thousand of them would take the whole label for one host.
 const GUESTS_MAX: usize = 4;
 
-/// The value of the label. Somebody who asks for very many hosts of others must not push them out of it: then it is written
-/// down that he comes after everybody, and what he has himself.
+/// The value of the label. A team that asks for very many hosts of others must not push them out of the label: in that case
+/// the label records that the team comes after all others, and what it owns itself.
 pub(super) fn label(court: &Court<'_, '_>, world: &World<'_>, open: &[(Case<'_>, Verdict)], findings: &mut Vec<Finding>) -> Option<String> {
     let by_age: Vec<_> = open.iter().filter(|(case, verdict)| court.is_else(case, verdict, &|| Before::Nobody)).collect();
     let plain = register(court, by_age.iter().copied(), &BTreeSet::new());
@@ -33,8 +33,8 @@ pub(super) fn label(court: &Court<'_, '_>, world: &World<'_>, open: &[(Case<'_>,
     kept.label()
 }
 
-/// The hosts, each team's first one before anybody's second: who has very many pushes nobody else out. Among those in one turn the
-/// oldest ones come first, so that who makes new stacks pushes out nobody who was there before them.
+/// The hosts in rounds: each team's first one before any team's second, so that a team with very many pushes no other team
+/// out. Within a round the oldest come first, so that new stacks push out no older ones.
 fn in_turn(court: &Court<'_, '_>, open: &[&(Case<'_>, Verdict)]) -> Vec<HostPattern> {
     let mut counts = BTreeMap::<Team<'_>, usize>::new();
     let turn = |(case, verdict): &&(Case<'_>, Verdict)| {
@@ -63,7 +63,7 @@ fn register<'c>(court: &Court<'_, '_>, open: impl Iterator<Item = &'c (Case<'c>,
     register
 }
 
-/// Who was let in at a host, in few words.
+/// The guests of a host, in a short form.
 fn guests(court: &Court<'_, '_>, case: &Case<'_>, verdict: &Verdict) -> Guests {
     let guests = court.guests(case, verdict);
     if guests.asking.len() <= GUESTS_MAX {
@@ -73,15 +73,16 @@ fn guests(court: &Court<'_, '_>, case: &Case<'_>, verdict: &Verdict) -> Guests {
 }
 
 impl Court<'_, '_> {
-    /// Whether whoever knows nothing of a host but this would decide otherwise: by what entries of `allow` say, or without that, as
-    /// it is when they are taken away or hosts are shared at the moment of a restart. Who was let in is known to nobody but the register.
+    /// Whether a pass that knows nothing else of a host would decide differently: with the entries of `allow`, or without
+    /// them, in case they are removed or hosts become shared at the moment of a restart. Guests are known only to the
+    /// register.
     fn is_else(&self, case: &Case<'_>, verdict: &Verdict, before: &dyn Fn() -> Before) -> bool {
         let alike = Ranks::default();
         let decided = [&self.named(case), &alike].map(|ranks| self.settle(case, before(), ranks));
         decided.iter().any(|decided| decided != verdict) || !self.guests(case, verdict).is_nobody()
     }
 
-    /// Those who would come first by their age, and do not.
+    /// The services that would come first by age, but do not.
     fn put_back<'c>(&'c self, case: &'c Case<'_>, verdict: &'c Verdict) -> impl Iterator<Item = usize> + 'c {
         let above = case.above.iter().flat_map(|(_, team)| team.iter());
         let older = case.asking.iter().chain(above).copied().filter(|at| *at < verdict.first);
