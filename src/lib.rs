@@ -1,10 +1,10 @@
 //! Swarmgate: a Kubernetes-style ingress operator for Docker Swarm.
 //!
-//! The rooms, in the order in which a pass of the operator walks through them:
-//! `docker` observes → [`intent`] says what people asked for → [`translate`] makes the [`route`] table →
-//! [`render`] writes it in an engine's words (in the extension) → [`fleet`] shapes which objects must exist →
-//! [`plan`] compares with the snapshot → [`execute`] carries them out → [`report`] tells. `ARCHITECTURE.md` has the map,
-//! an invariant per room, and `tests/architecture.rs` holds the import direction.
+//! The modules, in the order in which a reconcile pass of the operator uses them: `docker` observes → [`intent`] reads what
+//! users declared → [`translate`] builds the [`route`] table → [`render`] writes it in an engine's syntax (in the extension)
+//! → [`fleet`] computes which objects must exist → [`plan`] compares them with the snapshot → [`execute`] carries out the
+//! steps → [`report`] presents the result. `ARCHITECTURE.md` has the map and one invariant per module, and
+//! `tests/architecture.rs` enforces the import direction.
 
 pub mod api;
 pub mod channel;
@@ -28,7 +28,7 @@ pub mod report;
 pub mod retry;
 pub mod route;
 pub mod runtime;
-// Test equipment. Builds for release have none of it; a debug build of the program does not link it.
+// Test equipment. Release builds do not contain it; a debug build of the program does not link it.
 #[cfg(any(test, debug_assertions))]
 pub mod simulator;
 pub mod swarm;

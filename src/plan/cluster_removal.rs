@@ -1,5 +1,5 @@
-//! Clusters that left the declaration: their services go first, then what nothing uses any more. Works from owner labels
-//! alone, because there is no document left to read.
+//! Clusters that left the declaration: first removes their services, then the objects that nothing uses any more. Works from
+//! owner labels alone, because there is no document left to read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,10 +12,10 @@ use crate::report::WaitingOn;
 use crate::swarm::Snapshot;
 use crate::types::ClusterName;
 
-/// Roles that belong to a cluster's fleet. Other objects with our labels (stored documents) are none of this room's business.
+/// Roles that belong to a cluster's fleet. This module ignores other objects with our labels (stored documents).
 const FLEET_ROLES: [Role; 6] = [Role::Extension, Role::Proxy, Role::Boot, Role::Live, Role::ExtensionToken, Role::ProxyToken];
 
-/// The clusters that have objects of this instance and are not declared.
+/// The clusters that have objects of this instance but are not declared.
 pub fn leftover_clusters(instance: &str, declared: &BTreeSet<ClusterName>, snapshot: &Snapshot) -> BTreeSet<ClusterName> {
     let ours = |labels: &BTreeMap<String, String>| is(labels, LABEL_OWNER, instance) && has_fleet_role(labels);
     let services = snapshot.services.values().filter(|service| ours(&service.labels)).filter_map(cluster_of);
@@ -26,8 +26,8 @@ pub fn leftover_clusters(instance: &str, declared: &BTreeSet<ClusterName>, snaps
     clusters.filter(|name| !declared.contains(name)).collect()
 }
 
-/// Says how to remove everything of a cluster that left the declaration, and the control network if it was the last one
-/// and the network was made by this instance.
+/// Plans the removal of everything that belongs to a cluster that left the declaration, and of the control network if this
+/// was the last cluster and this instance created the network.
 pub fn plan_removal(instance: &str, cluster: &ClusterName, snapshot: &Snapshot) -> Plan {
     let owned = |labels: &BTreeMap<String, String>| owned_by(labels, instance, cluster.as_str()) && has_fleet_role(labels);
     let ours = |labels: &BTreeMap<String, String>| is(labels, LABEL_OWNER, instance) && has_fleet_role(labels);
@@ -37,7 +37,7 @@ pub fn plan_removal(instance: &str, cluster: &ClusterName, snapshot: &Snapshot) 
         .map(|service| Step::RemoveService { id: service.id.clone(), name: service.name.clone(), reason: reason.to_owned() })
         .collect();
     let mut waiting = Vec::new();
-    // Services first: what they use can go once a new look shows that nothing uses it.
+    // Services first: the objects they use can be removed once a new snapshot shows that they are unused.
     if steps.is_empty() {
         let used = ReferencedIds::of(snapshot);
         for config in snapshot.configs.values().filter(|config| owned(&config.labels)) {
@@ -60,7 +60,7 @@ fn unless_used(used: &ReferencedIds, id: &str, step: Step, steps: &mut Vec<Step>
     }
 }
 
-/// The control networks that this instance made, when no other cluster of it has anything left.
+/// The control networks that this instance created, if it has no objects of any other cluster left.
 fn network(instance: &str, cluster: &ClusterName, snapshot: &Snapshot, used: &ReferencedIds) -> Vec<Step> {
     let others = leftover_clusters(instance, &BTreeSet::from([cluster.clone()]), snapshot);
     if !others.is_empty() {

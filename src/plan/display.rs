@@ -1,4 +1,5 @@
-//! Plans for people: like a diff, one line per place in a spec. Contents of secrets are not in a plan, so none can be shown.
+//! Prints plans like a diff, one line per path of a spec. A plan does not hold the contents of secrets, so none can be
+//! shown.
 
 use std::fmt;
 
@@ -8,13 +9,13 @@ use super::step::{Change, ChangeKind, Plan, Step, UpdateReason};
 use super::task_impact::TaskEffect;
 use crate::protocol::container_contract::LABEL_MANAGED;
 
-/// Longer values are cut: a line must stay readable.
+/// Longer values are truncated to keep lines readable.
 const VALUE_CHARS_MAX: usize = 160;
 
-/// How deep a new object is opened: one line per field of a container is readable, one per field of a mount is not.
+/// How deep a new object is expanded: one line per field of a container is readable, one per field of a mount is not.
 const DEPTH_OF_NEW_OBJECTS: usize = 2;
 
-/// The differences between two specs, by path; the label that only remembers managed fields is left out.
+/// The differences between two specs, by path, without the label that remembers managed fields.
 pub(super) fn changes(old: &Value, new: &Value) -> Vec<Change> {
     let mut found = Vec::new();
     compare("", old, new, &mut found);
@@ -48,7 +49,7 @@ fn depth(path: &str) -> usize {
     if path.is_empty() { 0 } else { path.split('.').count() }
 }
 
-/// Lists are shown entry by entry where entries come or go, as a whole where only order or number differ.
+/// Lists are shown entry by entry if entries were added or removed, and as a whole if only the order or the count differs.
 fn has_other_members(was: &[Value], is: &[Value]) -> bool {
     let long = was.len() + is.len() > 4 || was.iter().chain(is).any(Value::is_object);
     long && (was.iter().any(|item| !is.contains(item)) || is.iter().any(|item| !was.contains(item)))

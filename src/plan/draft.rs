@@ -1,4 +1,4 @@
-//! A plan under work, and its first part: control network, token and configs, which services need.
+//! A plan under construction, and its first part: the control network, tokens and configs that services need.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,10 +12,10 @@ use crate::protocol::container_contract::{LABEL_OWNER, LABEL_ROLE, LABEL_TOKEN_D
 use crate::report::{Finding, FindingCode, Subject, WaitingOn};
 use crate::swarm::{Service, Snapshot};
 
-/// By this label an access control in front of the Docker API says whose an object is.
+/// The label with which an access control system in front of the Docker API marks the owner of an object.
 const LABEL_ACCESS: &str = "com.docker.ucp.access.label";
 
-/// A plan under work.
+/// A plan under construction.
 pub(super) struct Draft<'a> {
     pub(super) fleet: &'a Fleet,
     pub(super) snapshot: &'a Snapshot,
@@ -24,7 +24,7 @@ pub(super) struct Draft<'a> {
     pub(super) waiting: Vec<WaitingOn>,
     pub(super) findings: Vec<Finding>,
     pub(super) rollouts: Vec<RolloutNote>,
-    /// Names of objects that cannot be had: no step may need them.
+    /// Names of unavailable objects: no step may need them.
     pub(super) blocked: BTreeSet<String>,
 }
 
@@ -51,8 +51,8 @@ impl<'a> Draft<'a> {
         Plan { instance: fleet.instance.clone(), cluster: fleet.cluster.to_string(), steps, waiting, findings, rollouts }
     }
 
-    /// The control network is shared by all clusters and, as a rule, declared by the operator's own stack: any overlay of
-    /// that name will do, and it is never changed.
+    /// All clusters share the control network, and usually the operator's own stack declares it: any overlay network of that
+    /// name is used, and it is never changed.
     pub(super) fn network(&mut self) {
         let (fleet, snapshot) = (self.fleet, self.snapshot);
         let Some(name) = &fleet.control_network else { return };
@@ -74,7 +74,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The secrets by which tasks get their certificates: created by this operator, or not used.
+    /// The secrets with which tasks obtain their certificates. A secret that this operator did not create is not used.
     pub(super) fn tokens(&mut self) {
         let fleet = self.fleet;
         for token in &fleet.tokens {
@@ -110,7 +110,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Creates a config object that a spec names, unless its name is taken. `false`: it cannot be had.
+    /// Creates a config object that a spec names, unless its name is taken. Returns `false` if the object is unavailable.
     pub(super) fn config(&mut self, object: &ConfigObject) -> bool {
         let name = &object.name;
         let is_planned = self.steps.iter().any(|step| matches!(step, Step::CreateConfig { name: planned, .. } if planned == name));
@@ -127,7 +127,7 @@ impl<'a> Draft<'a> {
         !self.blocked.contains(name)
     }
 
-    /// Whether Swarm refused the name a short while ago although the snapshot shows no such object.
+    /// Whether Swarm recently refused the name although the snapshot shows no such object.
     pub(super) fn is_taken(&mut self, kind: &str, name: &str) -> bool {
         let taken = self.memory.is_taken(name, self.snapshot.taken_at);
         if taken {
@@ -136,7 +136,7 @@ impl<'a> Draft<'a> {
         taken
     }
 
-    /// Says that a foreign object holds the name.
+    /// Reports that a foreign object holds the name.
     pub(super) fn block(&mut self, kind: &str, name: &str, why: &str) {
         self.blocked.insert(name.to_owned());
         self.waiting.push(WaitingOn::ForeignObject { object: format!("{kind} {name}") });
@@ -150,28 +150,30 @@ impl<'a> Draft<'a> {
         );
     }
 
-    /// Whether this operator created the service: only then are those of its settings believed that the document leaves out.
+    /// Whether this operator created the service. Only then are settings that the document leaves out trusted.
     pub(super) fn created_here(&self, service: &Service, role: Role) -> bool {
         let (instance, cluster) = (self.fleet.instance.as_str(), self.fleet.cluster.as_str());
         let described = SealedObject { kind: ObjectKind::Service, instance, cluster, role: role.as_str(), name: &service.name };
         described.is_sealed(&self.fleet.seals, &service.labels)
     }
 
-    /// Whether an access control gives the service to somebody: what the operator did not create is not taken over then, because
-    /// its owner could change it again once keys are mounted. Unless the document itself states that label.
+    /// Whether an access control system assigns the service to another owner. The operator does not take over such a service
+    /// if it did not create it, because the owner could change it again once keys are mounted. Does not apply if the
+    /// document itself states that label.
     pub(super) fn belongs_to_others(&self, service: &Service, shape: &ServiceShape) -> bool {
         let label = service.labels.get(LABEL_ACCESS);
         let stated = |label: &String| shape.states_label(LABEL_ACCESS, label);
         !self.created_here(service, shape.role) && label.is_some_and(|label| !stated(label))
     }
 
-    /// Whether a service is this instance's and of this cluster. Its other labels may be anybody's handiwork: they are put back.
+    /// Whether a service belongs to this instance and cluster. Other labels may have been changed by anyone and are
+    /// restored.
     pub(super) fn owns_service(&self, service: &Service) -> bool {
         let ours = service.labels.get(LABEL_OWNER).is_some_and(|owner| *owner == self.fleet.instance);
         ours && cluster_of(service) == Some(self.fleet.cluster.as_str())
     }
 
-    /// The labels of the services of this cluster.
+    /// Whether these labels mark an object of this cluster with this role.
     pub(super) fn owns(&self, labels: &BTreeMap<String, String>, role: Role) -> bool {
         self.fleet.owns(labels, role)
     }

@@ -1,4 +1,5 @@
-//! Whether two values of a field mean the same to Swarm. Too strict replaces tasks for nothing, too lax leaves drift.
+//! Whether Swarm treats two values of a field as the same. Too strict a comparison replaces tasks for nothing; too lax a
+//! comparison leaves drift.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +8,7 @@ use serde_json::Value;
 use crate::fleet::Equivalence;
 use crate::swarm::Snapshot;
 
-/// Whether what is there means what is wanted.
+/// Whether the existing value is equivalent to the wanted one.
 pub(super) fn alike(how: Equivalence, have: &Value, want: &Value, snapshot: &Snapshot) -> bool {
     match how {
         Equivalence::Contains => contains(have, want),
@@ -19,7 +20,7 @@ pub(super) fn alike(how: Equivalence, have: &Value, want: &Value, snapshot: &Sna
     }
 }
 
-/// Whether everything that is wanted is there; members that Swarm (or a newer engine) added do not count.
+/// Whether everything that is wanted is present. Members that Swarm (or a newer engine) added are ignored.
 pub(super) fn contains(have: &Value, want: &Value) -> bool {
     match (have, want) {
         (Value::Object(have), Value::Object(want)) => {
@@ -29,7 +30,7 @@ pub(super) fn contains(have: &Value, want: &Value) -> bool {
     }
 }
 
-/// The value without members that say nothing.
+/// The value without empty members.
 fn without_empty(value: &Value) -> Value {
     let Value::Object(map) = value else { return value.clone() };
     let members = map.iter().map(|(key, member)| (key.clone(), without_empty(member)));
@@ -37,8 +38,8 @@ fn without_empty(value: &Value) -> Value {
     Value::Object(members.filter(|(_, member)| says_something(member)).collect())
 }
 
-/// `docker service update` pins the digest that a tag has at that moment. Taking the pin off again would replace all tasks
-/// for the image that they run already, so a pinned declared tag counts as the declared one.
+/// `docker service update` pins the digest that a tag has at that moment. Removing the pin would replace all tasks for the
+/// image that they already run, so the declared tag with a pinned digest is treated as the declared image.
 fn image_fits(have: &str, want: &str) -> bool {
     if have == want {
         return true;
@@ -60,7 +61,7 @@ fn constraints(value: &Value) -> BTreeSet<String> {
         .collect()
 }
 
-/// The id of the network that an attachment names, by id or (as Swarm accepts) by name.
+/// The id of the network that an attachment names, either by id or (which Swarm accepts) by name.
 pub(super) fn network_id(attachment: &Value, snapshot: &Snapshot) -> Option<String> {
     let target = attachment.get("Target")?.as_str()?;
     let by_name = || snapshot.networks.values().find(|network| network.name == target).map(|network| network.id.0.clone());

@@ -1,5 +1,5 @@
-//! Reading and writing below a path of JSON objects. Total: an odd value in between reads as absent and is replaced on
-//! writing.
+//! Reads and writes below a path of JSON objects. Total: an unexpected value on the path reads as absent and is replaced on
+//! write.
 
 use serde_json::{Map, Value, json};
 
@@ -31,13 +31,13 @@ fn insert(root: &mut Value, path: &[&str], value: Value) {
     insert(child, rest, value);
 }
 
-/// An update policy that is written where there was none must say its parallelism: Swarm takes 1 where there is no
-/// policy, but "all at once" where a policy does not say.
+/// A new update policy must state its parallelism: without a policy Swarm uses 1, but a policy without parallelism means
+/// "all at once".
 fn seed(key: &str, rest: &[&str]) -> Value {
     if !rest.is_empty() && (key == "UpdateConfig" || key == "RollbackConfig") { json!({"Parallelism": 1}) } else { Value::Null }
 }
 
-/// Removes the value at a path, and objects on the way that are empty then.
+/// Removes the value at a path, and the objects on the path that become empty.
 fn remove(root: &mut Value, path: &[&str]) {
     let (Some((first, rest)), Some(map)) = (path.split_first(), root.as_object_mut()) else { return };
     if rest.is_empty() {

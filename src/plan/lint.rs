@@ -1,5 +1,5 @@
-//! A second pair of eyes: checks a plan against the snapshot without knowing how it was made. Runs in tests and, in front
-//! of `execute`, in production. A violation is a mistake of ours; such a plan must not be carried out.
+//! A second check: verifies a plan against the snapshot without knowing how the plan was made. Runs in tests and, in front
+//! of `execute`, in production. A violation is a bug in Swarmgate; such a plan must not be carried out.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ pub struct Violation {
     pub why: String,
 }
 
-/// Everything that is wrong with the plan; empty for a good one.
+/// All violations in the plan; empty for a valid plan.
 pub fn lint(plan: &Plan, snapshot: &Snapshot) -> Vec<Violation> {
     let usage = ReferencedIds::of(snapshot);
     let mut created = BTreeSet::new();
@@ -47,7 +47,7 @@ pub fn lint(plan: &Plan, snapshot: &Snapshot) -> Vec<Violation> {
     violations
 }
 
-/// Nothing without our owner label is changed or removed, and no name is taken twice.
+/// Checks that nothing without our owner label is changed or removed, and that no name is taken twice.
 fn foreign(step: &Step, instance: &str, snapshot: &Snapshot) -> Option<&'static str> {
     let labels = match step {
         Step::UpdateService { id, .. } | Step::RemoveService { id, .. } => snapshot.services.get(id).map(|found| &found.labels),
@@ -75,7 +75,7 @@ fn foreign(step: &Step, instance: &str, snapshot: &Snapshot) -> Option<&'static 
     }
 }
 
-/// Nothing that a service, its rollback or a task uses is removed, nor what this plan mounts.
+/// Checks that no object is removed that a service, its rollback or a task uses, or that this plan mounts.
 fn in_use(step: &Step, usage: &ReferencedIds, plan: &Plan, snapshot: &Snapshot) -> Option<&'static str> {
     let id = match step {
         Step::RemoveConfig { id, .. } => &id.0,
@@ -88,7 +88,7 @@ fn in_use(step: &Step, usage: &ReferencedIds, plan: &Plan, snapshot: &Snapshot) 
     (usage.has(id) || planned).then_some("the object is in use")
 }
 
-/// Placement and endpoint together, without a raised `ForceUpdate`: Swarm would silently keep the old ports.
+/// Placement and endpoint change together without a raised `ForceUpdate`: Swarm would silently keep the old ports.
 fn hides_ports(step: &Step, snapshot: &Snapshot) -> Option<&'static str> {
     let Step::UpdateService { id, spec, .. } = step else { return None };
     let old = &snapshot.services.get(id)?.spec;
@@ -97,13 +97,13 @@ fn hides_ports(step: &Step, snapshot: &Snapshot) -> Option<&'static str> {
     hides.then_some("placement and published ports change together without a raised ForceUpdate")
 }
 
-/// An engine that compares tasks with a service without any placement dies of it, and takes the Swarm's managers along.
+/// An engine that compares tasks with a service without any placement crashes, and takes the Swarm's managers with it.
 fn without_placement(step: &Step) -> Option<&'static str> {
     let placement = get(spec_of(step)?, &["TaskTemplate", "Placement"]);
     placement.is_none_or(|placement| !placement.is_object()).then_some("the spec has no placement, of which managers can die")
 }
 
-/// An update belongs to the version it was computed from, and keeps name and mode.
+/// An update must refer to the version it was computed from, and must keep name and mode.
 fn stale(step: &Step, snapshot: &Snapshot) -> Option<&'static str> {
     let Step::UpdateService { id, version, spec, .. } = step else { return None };
     let service: &Service = snapshot.services.get(id)?;

@@ -1,5 +1,5 @@
-//! The label that remembers which fields the last applied declaration managed, so that a field that leaves the document
-//! is given back once, and so that a change by hand can be told from a change of the document.
+//! The label that remembers which fields the last applied declaration managed. With it, a field that leaves the document is
+//! reset once, and a manual change can be told from a change of the document.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::types::Digest;
 
-/// Digits of a value's digest that are remembered: enough to tell a change, few enough to read.
+/// How many digits of a value's digest are remembered: enough to detect a change, few enough to read.
 const DIGITS: usize = 8;
 
 /// The managed fields by their short names.
@@ -25,14 +25,14 @@ enum Remembered {
 }
 
 impl Managed {
-    /// Reads the label; a missing or unreadable one remembers nothing.
+    /// Reads the label. A missing or unreadable label means that nothing is remembered.
     pub(super) fn read(label: Option<&str>) -> Self {
         label.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
     }
 
     /// The label's value.
     pub(super) fn write(&self) -> String {
-        // A map of strings has no way not to serialise.
+        // Serialising a map of strings cannot fail.
         serde_json::to_string(self).unwrap_or_default()
     }
 
@@ -41,12 +41,12 @@ impl Managed {
         matches!(self.0.get(field), Some(Remembered::WholeField(_)))
     }
 
-    /// Whether the field was managed with this very value.
+    /// Whether the field was managed with exactly this value.
     pub(super) fn had(&self, field: &str, value: &Value) -> bool {
         matches!(self.0.get(field), Some(Remembered::WholeField(digest)) if *digest == digits(value))
     }
 
-    /// Whether the declaration before said the same about the field: this value, or nothing.
+    /// Whether the previous declaration stated the same for the field: this value, or nothing.
     pub(super) fn says(&self, field: &str, value: Option<&Value>) -> bool {
         value.map_or_else(|| !self.has(field), |value| self.had(field, value))
     }
@@ -59,7 +59,7 @@ impl Managed {
         }
     }
 
-    /// Whether the entry was managed with this very value.
+    /// Whether the entry was managed with exactly this value.
     pub(super) fn had_entry(&self, field: &str, key: &str, value: &Value) -> bool {
         matches!(self.0.get(field), Some(Remembered::Entries(entries)) if entries.get(key).is_some_and(|digest| *digest == digits(value)))
     }

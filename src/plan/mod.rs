@@ -1,6 +1,7 @@
-//! The difference between a fleet and the world, as an ordered list of exact steps. Pure and total: equal input gives an
-//! equal plan. Every step carries the object version it was computed from and can be printed; what is held back says on
-//! what. An empty plan with nothing waiting is the definition of converged. Never touches an object without our labels.
+//! Computes the difference between a fleet and the actual state of the Swarm, as an ordered list of exact steps. Pure and
+//! total: equal input gives an equal plan. Every step carries the object version it was computed from and can be printed;
+//! work that is held back states what it waits for. "Converged" means an empty plan with nothing waiting. Never touches an
+//! object without our labels.
 
 mod cluster_of;
 mod cluster_removal;
@@ -34,7 +35,7 @@ pub use crate::fleet::pending_name;
 use crate::fleet::Fleet;
 use crate::swarm::Snapshot;
 
-/// Says what to do so that the world becomes the fleet.
+/// Computes the steps that bring the Swarm to the state that the fleet describes.
 ///
 /// # Guarantees
 /// Steps come in the order network, secret, configs, extension, proxy, removals; a step whose spec names an object

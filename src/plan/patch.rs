@@ -1,5 +1,5 @@
-//! Brings a service spec to what is wanted, touching nothing else: an update replaces the whole spec, so fields that we do
-//! not know, and those that are not managed, must come through unchanged.
+//! Changes a service spec to the wanted state and touches nothing else: an update replaces the whole spec, so unknown and
+//! unmanaged fields must be passed through unchanged.
 
 use serde_json::{Map, Value, json};
 
@@ -11,18 +11,18 @@ use crate::fleet::{Args, DesiredValue, Entries, Equivalence, Field, FieldValue, 
 use crate::protocol::container_contract::LABEL_MANAGED;
 use crate::swarm::{Snapshot, fitting_nodes};
 
-/// The key under which our own first argument is remembered, apart from the user's.
+/// The key under which our own first argument is remembered, separately from the user's arguments.
 const SUBCOMMAND: &str = "subcommand";
 
 const PLACEMENT: &[&str] = &["TaskTemplate", "Placement"];
 const CONSTRAINTS: &[&str] = &["TaskTemplate", "Placement", "Constraints"];
 const FORCE_UPDATE: &[&str] = &["TaskTemplate", "ForceUpdate"];
 
-/// A spec as it must be.
+/// A patched spec.
 pub(super) struct Patched {
     /// The whole spec.
     pub spec: Value,
-    /// Managed fields that somebody changed by hand: the field (or `field.key`) and what was found there.
+    /// Managed fields that were changed by hand: the field (or `field.key`) and the value found there.
     pub drift: Vec<(String, Value)>,
 }
 
@@ -43,7 +43,7 @@ pub(super) fn create(shape: &ServiceShape, snapshot: &Snapshot) -> Value {
     spec
 }
 
-/// The spec of an existing service, with each field of `replacing` in the place of its namesake.
+/// The spec of an existing service. Each field of `replacing` takes the place of the field with the same name.
 pub(super) fn update(spec: &Value, shape: &ServiceShape, replacing: &[Field], snapshot: &Snapshot) -> Patched {
     let mut patch = Patch::new(spec.clone(), snapshot);
     for field in &shape.fields {
@@ -59,19 +59,19 @@ pub(super) fn update(spec: &Value, shape: &ServiceShape, replacing: &[Field], sn
     patched
 }
 
-/// The spec with another number of tasks and nothing else.
+/// The spec with another number of tasks, otherwise unchanged.
 pub(super) fn number(spec: &Value, number: u64) -> Value {
     let mut spec = spec.clone();
     set(&mut spec, &["Mode", "Replicated", "Replicas"], json!(number));
     spec
 }
 
-/// More replicas than this for each node are nobody's honest wish.
+/// Nobody has a legitimate need for more replicas per node than this.
 const REPLICAS_PER_NODE_MAX: u64 = 4;
 
-/// The spec of an existing service that somebody else may have created: as at creation, so that nothing of theirs runs, reads
-/// along, or keeps our tasks from running. Kept are what an administrator chooses by hand and what can do no such thing: the
-/// number of replicas, and constraints that some node is known to meet.
+/// The spec of an existing service that another party may have created: reset to the state at creation, so that nothing of
+/// the other party's runs, listens in, or keeps our tasks from running. Only settings that an administrator chooses by hand
+/// and that are harmless are kept: the number of replicas, and constraints that some node is known to meet.
 pub(super) fn take_over(spec: &Value, shape: &ServiceShape, snapshot: &Snapshot) -> Value {
     let mut patch = Patch::new(json!({"Name": shape.name, "Mode": spec.get("Mode")}), snapshot);
     if !has_plausible_replicas(spec, snapshot) {
@@ -97,30 +97,30 @@ pub(super) fn take_over(spec: &Value, shape: &ServiceShape, snapshot: &Snapshot)
     new
 }
 
-/// Whether the number of replicas is one that an administrator may have set; always, where a service has no such number.
+/// Whether an administrator may have set this number of replicas; always true for a service that has no such number.
 fn has_plausible_replicas(spec: &Value, snapshot: &Snapshot) -> bool {
     let Some(mode) = get(spec, &["Mode", "Replicated"]) else { return true };
     let most = REPLICAS_PER_NODE_MAX.saturating_mul(u64::try_from(snapshot.nodes.len()).unwrap_or(u64::MAX));
     mode.get("Replicas").and_then(Value::as_u64).is_some_and(|count| (1..=most).contains(&count))
 }
 
-/// A service without any placement, whose tasks have one, ends the engine of the manager that leads (seen with 20.10), and of
-/// the next one: an empty placement says the same and harms nobody. So no spec of ours is without, nor any that Swarm could
-/// roll back to.
+/// If a service has no placement at all but its tasks have one, the engine of the leading manager crashes (seen with 20.10),
+/// then that of the next leader. An empty placement means the same and is harmless. So each of our specs has one, as does
+/// each spec that Swarm could roll back to.
 fn state_placement(spec: &mut Value) {
     if get(spec, PLACEMENT).is_none_or(|placement| !placement.is_object()) {
         set(spec, PLACEMENT, json!({}));
     }
 }
 
-/// Published ports reach tasks only with their replacement, which Swarm forgets when a placement changed too, now or in
-/// an earlier update that replaced no task. Raising the counter makes it certain.
+/// A change of published ports reaches tasks only when they are replaced, and Swarm omits the replacement if the placement
+/// changed too, either now or in an earlier update that replaced no task. Raising the counter enforces it.
 fn force(old: &Value, new: &mut Value) {
     let counter = get(old, FORCE_UPDATE).and_then(Value::as_u64).unwrap_or(0);
     set(new, FORCE_UPDATE, json!(counter.wrapping_add(1)));
 }
 
-/// A spec under work.
+/// A spec under construction.
 struct Patch<'a> {
     spec: Value,
     before: Managed,
@@ -141,7 +141,7 @@ impl<'a> Patch<'a> {
         Patched { spec: self.spec, drift: self.drift }
     }
 
-    /// At creation everything is said explicitly: nobody's tasks are replaced for it.
+    /// At creation every value is stated explicitly, because no task has to be replaced for it.
     fn preset(&mut self, field: &Field) {
         let FieldValue::WholeField(whole) = &field.value else { return };
         let value = match &whole.want {
@@ -177,7 +177,7 @@ impl<'a> Patch<'a> {
         }
     }
 
-    /// Sets the field unless it means the same already; gives what was there if it had to be set.
+    /// Sets the field unless it is already equivalent; returns the previous value if it had to be set.
     fn put(&mut self, field: &Field, whole: &WholeField, want: &Value) -> Option<Value> {
         let have = get(&self.spec, field.path).unwrap_or(&whole.absent).clone();
         let expected = if want.is_null() { &whole.absent } else { want };
@@ -189,7 +189,7 @@ impl<'a> Patch<'a> {
         Some(have)
     }
 
-    /// The order of networks counts as a change to Swarm: those that stay keep theirs, new ones follow.
+    /// Swarm treats another order of networks as a change: existing networks keep their order, new ones follow.
     fn in_present_order(&self, have: &Value, want: &Value) -> Value {
         let id = |attachment: &Value| network_id(attachment, self.snapshot);
         let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
@@ -220,7 +220,7 @@ impl<'a> Patch<'a> {
         }
     }
 
-    /// Our subcommand is always managed, the user's arguments only when they are stated.
+    /// Our subcommand is always managed; the user's arguments only if they are stated.
     fn args(&mut self, field: &Field, args: &Args) {
         let have = get(&self.spec, field.path).and_then(Value::as_array).cloned().unwrap_or_default();
         let own = args.subcommand.map(Value::from);
@@ -244,13 +244,13 @@ impl<'a> Patch<'a> {
         }
     }
 
-    /// How many of the arguments in front are ours: the subcommand of now or of the declaration before.
+    /// How many of the leading arguments are ours: the current subcommand or that of the previous declaration.
     fn own_args(&self, have: &[Value], own: Option<&Value>) -> usize {
         have.first().map_or(0, |first| usize::from(Some(first) == own || self.before.had(SUBCOMMAND, first)))
     }
 }
 
-/// The entries of a field, in the order in which they stand there.
+/// The entries of a field, in their current order.
 struct ListPatch {
     by: KeyedBy,
     entries: Vec<(String, Value)>,
@@ -267,7 +267,7 @@ impl ListPatch {
         Self { by, entries, changed: false }
     }
 
-    /// Puts the entry unless it is there; gives what was there (null = nothing) if it had to be put.
+    /// Adds the entry unless it is already there; returns the previous entry (null = none) if it had to be added.
     fn put(&mut self, key: &str, want: &Value) -> Option<Value> {
         let slot = self.entries.iter_mut().find(|(name, _)| name == key);
         let found = match slot {

@@ -1,4 +1,4 @@
-//! What a cluster has and no longer needs: services under a former name, configs of former generations.
+//! What a cluster has and no longer needs: services under a former name, and configs of former generations.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::fleet::{ObjectKind, Role, SealedObject, ServiceShape, whole_of};
 use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
 use crate::swarm::{Config, Secret, Service};
 
-/// Unused configs that are kept beside those in use, per role: for a rollback by hand, and for a reader in between.
+/// Unused configs that are kept per role in addition to those in use: for a manual rollback, and for a reader in between.
 const SPARE_CONFIGS: usize = 2;
 
 fn renamed_with_a_gap(shape: &ServiceShape, old: &Service) -> Finding {
@@ -21,16 +21,16 @@ fn renamed_with_a_gap(shape: &ServiceShape, old: &Service) -> Finding {
 }
 
 impl<'a> Draft<'a> {
-    /// Services of ours in the same role under another name: the document gave the service a new one.
+    /// Our services of the same role under another name: the document has renamed the service.
     pub(super) fn stale(&self, shape: &ServiceShape) -> Vec<&'a Service> {
-        // A label says which role it has, and may be wrong: what has the name of the other role's service is that service.
+        // The role label may be wrong: a service with the name of the other role's service is that service.
         let declared = [&self.fleet.extension.name, &self.fleet.proxy.name];
         let services = self.snapshot.services.values();
         let other = services.filter(|service| !declared.contains(&&service.name) && self.owns(&service.labels, shape.role));
         other.filter(|service| cluster_of(service) == Some(self.fleet.cluster.as_str())).collect()
     }
 
-    /// Removes the former services: at once where they are in the way, else when the new one runs.
+    /// Removes the former services: immediately if they are in the way, otherwise once the new one runs.
     pub(super) fn retire(&mut self, shape: &ServiceShape, stale: Vec<&Service>) {
         let new = self.snapshot.services.values().find(|service| service.name == shape.name && self.owns_service(service));
         let runs = new.is_some_and(|service| rollout::tasks(service, self.snapshot).is_none());
@@ -55,7 +55,7 @@ impl<'a> Draft<'a> {
         self.steps.iter().any(|step| matches!(step, Step::CreateService { name: planned, .. } if planned == name))
     }
 
-    /// Removes configs that nothing refers to, except the newest few; not while a rollout could still go back to one.
+    /// Removes configs that nothing refers to, except the newest few, but not while a rollout could still return to one.
     pub(super) fn sweep(&mut self) {
         if self.a_rollout_is_under_way() {
             return;
@@ -66,7 +66,7 @@ impl<'a> Draft<'a> {
             let mut unused: Vec<&Config> = self.snapshot.configs.values().filter(|config| self.owns(&config.labels, role)).collect();
             unused.retain(|config| !used.has(&config.id.0) && !planned.contains(&config.id.0));
             unused.sort_by_key(|config| std::cmp::Reverse((config.created_at, config.id.clone())));
-            // What this operator did not create is of no use to anybody who goes back.
+            // A config that this operator did not create is useless for a rollback.
             let genuine = unused.iter().filter(|config| self.sealed_here(config, role));
             let mut spare: Vec<&str> = genuine.map(|config| whole_of(config)).collect();
             let mut seen = BTreeSet::new();
@@ -84,7 +84,7 @@ impl<'a> Draft<'a> {
         described.is_sealed(&self.fleet.seals, &config.labels)
     }
 
-    /// Removes tokens of an authority that is no more, or that no service needs any more.
+    /// Removes tokens of an authority that no longer exists, and tokens that no service needs any more.
     fn sweep_tokens(&mut self, used: &ReferencedIds, planned: &BTreeSet<String>) {
         let needed = |secret: &Secret| self.fleet.tokens.iter().any(|token| token.name == secret.name);
         let ours = |secret: &Secret| {

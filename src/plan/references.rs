@@ -1,5 +1,5 @@
-//! Who uses which config, secret and network: Swarm itself only looks at present specs, but a rollback needs those of the
-//! previous spec, and tasks those that they were started with.
+//! Which services use which configs, secrets and networks. Swarm itself checks only current specs, but a rollback needs the
+//! objects of the previous spec, and tasks need those with which they were started.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,14 +8,14 @@ use serde_json::Value;
 use super::equivalence::network_id;
 use crate::swarm::{Service, Snapshot};
 
-/// Who is told instead of a service that no label or document names: the status shows no other's name.
+/// Replaces the name of a service that no label or document names: the status does not show names of other services.
 const SOMEBODY: &str = "that has no labels for Swarmgate";
 
 /// Ids that are in use, each with the name of a service that uses it.
 pub(super) struct ReferencedIds(BTreeMap<String, String>);
 
 impl ReferencedIds {
-    /// Everything that services (present and previous spec) and tasks refer to.
+    /// Collects everything that services (current and previous spec) and tasks refer to.
     pub(super) fn of(snapshot: &Snapshot) -> Self {
         let mut used = BTreeMap::new();
         for service in snapshot.services.values() {
@@ -36,7 +36,7 @@ impl ReferencedIds {
         self.0.contains_key(id)
     }
 
-    /// Who uses the object.
+    /// The service that uses the object.
     pub(super) fn user(&self, id: &str) -> Option<&str> {
         self.0.get(id).map(String::as_str)
     }

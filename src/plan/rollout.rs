@@ -1,5 +1,5 @@
-//! Whether a service may be written now: one rollout at a time, and after a failed one only when there is a reason to
-//! expect another result.
+//! Whether a service may be updated now: one rollout at a time, and after a failed one only if there is a reason to expect
+//! another result.
 
 use std::collections::BTreeSet;
 
@@ -13,34 +13,34 @@ use crate::report::WaitingOn;
 use crate::swarm::{Service, Snapshot, Task, UpdateStatus, fitting_nodes, without_a_place};
 use crate::types::{Digest, NodeId, TaskState, UpdateState};
 
-/// A write during a rollout makes Swarm forget the last good spec, so it waits for the end, but not for ever: after this
-/// time the newer declaration matters more.
+/// An update during a rollout makes Swarm forget the last good spec, so the update waits for the rollout to end, but not
+/// forever: after this time the newer declaration takes precedence.
 pub const ROLLOUT_HOLD_MAX: SignedDuration = SignedDuration::from_mins(5);
-/// A rollout whose new task found no node for this long will not end by itself: what the declaration says now may.
+/// A rollout whose new task has found no node for this long will not end by itself. The current declaration may end it.
 pub const ROLLOUT_STUCK_AFTER: SignedDuration = SignedDuration::from_secs(15);
-/// How much longer than Swarm delays and watches tasks all of them must have run for a rollout to be over in all but name.
+/// Once all tasks have run for this much longer than Swarm's delay and monitor time, the rollout is finished in practice.
 pub const ROLLOUT_IDLE_AFTER: SignedDuration = SignedDuration::from_secs(30);
-/// A task that does not get any further for this long is not waited for when something else is declared.
+/// If a task makes no progress for this long, a changed declaration does not wait for it.
 pub const ROLLOUT_SLOW_AFTER: SignedDuration = SignedDuration::from_secs(60);
-/// Swarm's updater waits a minute at most for a task that it replaces. A rollback in which nothing has happened for longer
-/// than that, and than Swarm delays and watches tasks, hangs.
+/// Swarm's updater waits at most a minute for a task that it replaces. A rollback hangs if nothing has happened for longer
+/// than that plus Swarm's delay and monitor time.
 pub const ROLLBACK_HANGS_AFTER: SignedDuration = SignedDuration::from_secs(90);
-/// How long Swarm watches a new task where the spec does not say.
+/// How long Swarm monitors a new task if the spec does not state it.
 const MONITOR_OF_SWARM: SignedDuration = SignedDuration::from_secs(5);
 
-/// Whether a service may be written.
+/// Whether a service may be updated.
 pub(super) enum Gate {
-    /// It may; nothing is in the way.
+    /// Yes; nothing is in the way.
     Open,
-    /// A rollout is under way: not yet.
+    /// Not yet: a rollout is under way.
     UnderWay(WaitingOn),
-    /// Swarm gave up, and it is too early to try again.
+    /// Swarm gave up a rollout, and it is too early to retry.
     Failed(WaitingOn),
-    /// Swarm gave up, and it is time to try again.
+    /// Swarm gave up a rollout, and it is time to retry.
     Retry,
 }
 
-/// What Swarm says about the service's last rollout.
+/// Swarm's state of the service's last rollout.
 pub(super) fn note(service: &Service, identity: Digest, snapshot: &Snapshot) -> RolloutNote {
     let outcome = match &service.update_status {
         Some(status) if is_over(service, status, snapshot) && status.state == UpdateState::Updating => RolloutOutcome::Settled,
@@ -52,7 +52,7 @@ pub(super) fn note(service: &Service, identity: Digest, snapshot: &Snapshot) -> 
     RolloutNote { service: service.name.clone(), identity, nodes: nodes_digest(snapshot), outcome }
 }
 
-/// Whether the service may be written, for this reason.
+/// Whether the service may be updated for this reason.
 pub(super) fn gate(service: &Service, note: &RolloutNote, reason: UpdateReason, memory: &PlanMemory, snapshot: &Snapshot) -> Gate {
     let Some(status) = &service.update_status else { return Gate::Open };
     match note.outcome {
@@ -73,8 +73,8 @@ fn failed(service: &Service, status: &UpdateStatus, retry_at: Option<Timestamp>)
     WaitingOn::FailedRollout { service: service.name.clone(), detail: words(status), retry_at }
 }
 
-/// Whether going on would replace a further good task although those of the new spec do not run yet: then the cause is
-/// not gone, and every try would leave one proxy less.
+/// Whether continuing would replace another good task although the tasks of the new spec do not run yet: then the cause
+/// persists, and every attempt would cost another proxy.
 fn would_spread(
     service: &Service,
     status: &UpdateStatus,
@@ -91,13 +91,13 @@ fn would_spread(
     repeats && tasks(service, snapshot).is_some()
 }
 
-/// The waiting for a rollout that is under way.
+/// Waits for a rollout that is under way.
 pub(super) fn under_way(service: &Service, status: &UpdateStatus, snapshot: &Snapshot) -> WaitingOn {
     let (running, of) = running_of(service, snapshot);
     WaitingOn::Rollout { service: service.name.clone(), detail: format!("{}, {running} of {of} tasks running", words(status)) }
 }
 
-/// The waiting for tasks that do not run yet, if there are any.
+/// Waits for tasks that do not run yet, if there are any.
 pub(super) fn tasks(service: &Service, snapshot: &Snapshot) -> Option<WaitingOn> {
     let (running, of) = running_of(service, snapshot);
     let errors = tasks_of(service, snapshot).map(|task| task.error.as_str()).filter(|error| !error.is_empty());
@@ -109,19 +109,19 @@ pub(super) fn tasks(service: &Service, snapshot: &Snapshot) -> Option<WaitingOn>
     (running < of).then(|| WaitingOn::Tasks { service: service.name.clone(), detail })
 }
 
-/// Whether tasks do not run that should.
+/// Whether fewer tasks run than should.
 pub fn is_short_of_tasks(service: &Service, snapshot: &Snapshot) -> bool {
     tasks(service, snapshot).is_some()
 }
 
-/// Tasks that run, and how many must.
+/// How many tasks run, and how many should.
 fn running_of(service: &Service, snapshot: &Snapshot) -> (u64, u64) {
     let running = count(tasks_of(service, snapshot).filter(|task| task.state == TaskState::Running).count());
     (running, wanted_tasks(service, snapshot))
 }
 
-/// How many tasks a service must have: the declared number, less those for which there is no node left, or in Swarm's own global
-/// mode one on each node that fits or has one. Two tasks on one node are a replacement that is under way.
+/// How many tasks a service should have: the declared number minus those that no node can take, or in Swarm's own global
+/// mode one for each node that fits or has one. Two tasks on one node are a replacement in progress.
 pub fn wanted_tasks(service: &Service, snapshot: &Snapshot) -> u64 {
     let on_nodes = || {
         let mut nodes: BTreeSet<&NodeId> = tasks_of(service, snapshot).filter_map(|task| task.node.as_ref()).collect();
@@ -132,7 +132,7 @@ pub fn wanted_tasks(service: &Service, snapshot: &Snapshot) -> u64 {
     service.replicas.map_or_else(on_nodes, with_a_place)
 }
 
-/// Whether a task that runs would be replaced by this spec. Its node meets the placement, or it would not run there.
+/// Whether this spec would replace a running task. The task's node meets the placement, or the task would not run there.
 pub(super) fn would_stop(service: &Service, spec: &Value, snapshot: &Snapshot) -> bool {
     let without_placement = |template: &Value| {
         let mut template = template.clone();
@@ -143,7 +143,8 @@ pub(super) fn would_stop(service: &Service, spec: &Value, snapshot: &Snapshot) -
     tasks_of(service, snapshot).any(|task| task.state == TaskState::Running && Some(without_placement(&task.spec)) != wanted)
 }
 
-/// Whether an update still brings back tasks that are missing. What does not come up within this time holds back the rest no more.
+/// Whether an update is still restoring missing tasks. A task that does not come up within this time no longer holds back
+/// the rest.
 pub(super) fn brings_back(service: &Service, status: &UpdateStatus, snapshot: &Snapshot) -> bool {
     let is_young = status.started_at.is_none_or(|since| snapshot.taken_at.duration_since(since) <= ROLLOUT_SLOW_AFTER);
     is_young && tasks(service, snapshot).is_some()
@@ -153,7 +154,7 @@ fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
-/// A task for which no node is left, as after a node went down, keeps nothing waiting.
+/// A task without an eligible node, for example after a node went down, holds nothing up.
 fn tasks_of<'a>(service: &'a Service, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a Task> {
     let homeless = without_a_place(service, snapshot);
     snapshot.tasks.values().filter(move |task| task.service == service.id && !homeless.contains(&task.id))
@@ -163,8 +164,8 @@ pub(super) fn is_under_way(status: &UpdateStatus) -> bool {
     status.state.is_under_way()
 }
 
-/// Whether Swarm calls a rollout under way in which nothing is left to happen: all tasks run, for longer than it watches
-/// them. Its updater then waits for a task whose place another one has, and it waits for ever.
+/// Whether Swarm reports a rollout as under way although nothing is left to do: all tasks have run for longer than Swarm
+/// monitors them. Its updater then waits forever for a task whose slot another task has taken.
 pub(super) fn is_idle(service: &Service, status: &UpdateStatus, snapshot: &Snapshot) -> bool {
     let (running, of) = running_of(service, snapshot);
     let moves = |task: &Task| task.state != TaskState::Running && !is_surplus(task, service, snapshot);
@@ -177,13 +178,14 @@ pub(super) fn is_idle(service: &Service, status: &UpdateStatus, snapshot: &Snaps
     newest.is_some_and(|since| snapshot.taken_at.duration_since(since) > watch_of_swarm(service).saturating_add(margin))
 }
 
-/// Whether Swarm calls a rollout under way that will not end by itself, so that writing the same spec once more does no harm.
+/// Whether Swarm reports a rollout as under way that will not end by itself, so that writing the same spec again does no
+/// harm.
 pub(super) fn is_over(service: &Service, status: &UpdateStatus, snapshot: &Snapshot) -> bool {
     is_idle(service, status, snapshot) || hangs(service, status, snapshot)
 }
 
-/// Whether a rollback waits for what never comes. Only of a rollback: an update may wait for room, and writing its spec again
-/// would stop the tasks that still run.
+/// Whether a rollback waits for something that will never happen. Only for rollbacks: an update may wait for room, and
+/// writing its spec again would stop the tasks that still run.
 fn hangs(service: &Service, status: &UpdateStatus, snapshot: &Snapshot) -> bool {
     let changed = tasks_of(service, snapshot).map(|task| changed_at(task, snapshot.taken_at));
     let newest = changed.chain(status.started_at).max();
@@ -192,23 +194,25 @@ fn hangs(service: &Service, status: &UpdateStatus, snapshot: &Snapshot) -> bool 
     status.state == UpdateState::RollbackStarted && is_short && newest.is_some_and(|since| snapshot.taken_at.duration_since(since) > limit)
 }
 
-/// Whether a place whose task is being replaced is missed: of a task that waits for its turn a snapshot shows nothing.
+/// Whether a missing task can be noticed: a snapshot does not show a replacement that waits for its turn.
 fn knows_places(service: &Service, snapshot: &Snapshot) -> bool {
     service.replicas.is_some() || fitting_nodes(&service.spec, snapshot).is_some()
 }
 
-/// Whether a task waits in vain for what an equal one on its node has. An outdated one there would have to give way.
+/// Whether a task waits for a resource that an equal task on its node holds and will not give up. An outdated task there
+/// would have to give way.
 fn is_surplus(task: &Task, service: &Service, snapshot: &Snapshot) -> bool {
     let is_equal = |other: &Task| other.state == TaskState::Running && other.node == task.node && other.spec == task.spec;
     task.state == TaskState::Pending && task.node.is_some() && tasks_of(service, snapshot).any(is_equal)
 }
 
-/// When a task last changed. The node's clock says since when it runs, and is not believed when it is ahead.
+/// When a task last changed. The node's clock determines since when the task runs, and is ignored if it is ahead.
 fn changed_at(task: &Task, now: Timestamp) -> Timestamp {
     task.state_since.filter(|since| *since <= now).map_or(task.created_at, |since| since.max(task.created_at))
 }
 
-/// How long after the start of the last task Swarm ends a rollout: its delay, then its watch, which outlasts the delay.
+/// How long after the start of the last task Swarm ends a rollout: the delay, then the monitor time, which is longer than
+/// the delay.
 fn watch_of_swarm(service: &Service) -> SignedDuration {
     let one = |config: &str| {
         let of_spec = |field: &str| get(&service.spec, &[config, field]).and_then(Value::as_i64).map(SignedDuration::from_nanos);
@@ -228,18 +232,18 @@ pub(super) fn is_paused(status: &UpdateStatus) -> bool {
     matches!(status.state, UpdateState::Paused | UpdateState::RollbackPaused)
 }
 
-/// Swarm says when a rollback ended, but not when it paused.
+/// Swarm states when a rollback ended, but not when it paused.
 fn failed_at(status: &UpdateStatus, snapshot: &Snapshot) -> Timestamp {
     status.completed_at.unwrap_or(snapshot.taken_at)
 }
 
-/// Swarm's words about a rollout.
+/// Swarm's state and message about a rollout.
 pub(super) fn words(status: &UpdateStatus) -> String {
     if status.message.is_empty() { status.state.to_string() } else { format!("{}: {}", status.state, status.message) }
 }
 
-/// Whether something else is wanted so urgently, or the rollout so stuck, that it is not waited for. A rollback is only
-/// cut short for something other than what led to it.
+/// Whether the rollout may be interrupted, because the new declaration is urgent enough or the rollout is stuck. A rollback
+/// is interrupted only for a declaration other than the one that led to it.
 fn may_supersede(service: &Service, status: &UpdateStatus, note: &RolloutNote, memory: &PlanMemory, snapshot: &Snapshot) -> bool {
     let age = |since: Timestamp| snapshot.taken_at.duration_since(since);
     let finds_no_node =
@@ -255,7 +259,7 @@ fn may_supersede(service: &Service, status: &UpdateStatus, note: &RolloutNote, m
     }
 }
 
-/// What of the nodes decides where tasks can run.
+/// Digest of those properties of the nodes that decide where tasks can run.
 fn nodes_digest(snapshot: &Snapshot) -> Digest {
     let seen: Vec<_> = snapshot.nodes.values().map(|node| json!([node.id, node.state, node.availability, node.labels])).collect();
     Digest::of_json(&seen)

@@ -1,4 +1,4 @@
-//! The part of a plan that concerns one service: create, leave, update, resume, hold back, or make room for it.
+//! The part of a plan that concerns one service: create, keep, update, resume, hold back, or make room for it.
 
 use std::collections::BTreeSet;
 
@@ -56,7 +56,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Swarm cannot change the mode of a service: it goes in this pass and comes back in the next.
+    /// Swarm cannot change the mode of a service: this pass removes it, and the next one creates it again.
     fn remake(&mut self, service: &Service, shape: &ServiceShape) {
         if let Some(hold) = shape.contested.as_ref().filter(|_| self.runs(service)) {
             return self.waiting.push(hold.clone());
@@ -88,7 +88,7 @@ impl<'a> Draft<'a> {
         self.rollouts.push(note);
     }
 
-    /// The spec as it must be. What is not worth new tasks is taken along when they are replaced anyway.
+    /// The wanted spec. Changes that are not worth new tasks are included if the tasks are replaced anyway.
     fn patched(&mut self, service: &Service, shape: &ServiceShape) -> Patched {
         if !self.created_here(service, shape.role) {
             return self.taken_over(service, shape);
@@ -96,7 +96,7 @@ impl<'a> Draft<'a> {
         if let Some(patched) = self.gone_back(service, shape) {
             return self.missing_first(service, patched);
         }
-        let base = update_order::without(&service.spec);
+        let base = update_order::restored(&service.spec);
         let patched = patch::update(&base, shape, &[], self.snapshot);
         let replaces = task_effect(&service.spec, &patched.spec) == TaskEffect::Replaces;
         let patched = match &shape.when_replaced[..] {
@@ -109,28 +109,28 @@ impl<'a> Draft<'a> {
         let is_under_way = service.update_status.as_ref().is_some_and(rollout::is_under_way);
         let goes_on = is_under_way && task_effect(&service.spec, &patched.spec) == TaskEffect::Keeps;
         if shape.first_alone && !goes_on {
-            // Another program may fail for itself: Swarm goes back to the one before.
+            // A new image may fail for reasons of its own: Swarm returns to the previous one.
             let pauses = same_image(&service.spec, &patched.spec);
-            return Patched { spec: update_order::with(patched.spec, pauses), ..patched };
+            return Patched { spec: update_order::one_first(patched.spec, pauses), ..patched };
         }
         self.continued(service, patched)
     }
 
-    /// An update that goes another way than the service says goes on so, and what runs has its turn when nothing is missing.
+    /// An update with a temporary update policy keeps it. Running tasks are replaced once no task is missing.
     fn continued(&self, service: &Service, patched: Patched) -> Patched {
         let Some(status) = service.update_status.as_ref().filter(|status| rollout::is_under_way(status)) else { return patched };
-        if !update_order::is_so(&service.spec) {
+        if !update_order::is_temporary(&service.spec) {
             return patched;
         }
         if task_effect(&service.spec, &patched.spec) == TaskEffect::Replaces {
-            return Patched { spec: update_order::with(patched.spec, false), ..patched };
+            return Patched { spec: update_order::one_first(patched.spec, false), ..patched };
         }
         let is_rest = update_order::is_missing_first(&service.spec) && !rollout::brings_back(service, status, self.snapshot);
-        let spec = if is_rest { update_order::one_by_one(patched.spec) } else { update_order::kept(patched.spec, &service.spec) };
+        let spec = if is_rest { update_order::one_by_one(patched.spec) } else { update_order::continued(patched.spec, &service.spec) };
         Patched { spec, ..patched }
     }
 
-    /// Where tasks stop first and one is missing, those that run are not touched before it is back.
+    /// If tasks stop first and one is missing, running tasks are not touched until it is back.
     fn missing_first(&self, service: &Service, patched: Patched) -> Patched {
         let is_missing = rollout::tasks(service, self.snapshot).is_some() && same_image(&service.spec, &patched.spec);
         if is_missing && update_order::spec_stops_first(&patched.spec) && rollout::would_stop(service, &patched.spec, self.snapshot) {
@@ -139,8 +139,9 @@ impl<'a> Draft<'a> {
         patched
     }
 
-    /// A number that follows the nodes is written before what replaces tasks: a node that joins gets its proxy whatever becomes of
-    /// the rollout, and a rollback does not take the number back. Not where Swarm stopped halfway: whatever is written makes it go on.
+    /// A number that follows the nodes is written before changes that replace tasks: a node that joins gets its proxy
+    /// whatever happens to the rollout, and a rollback does not revert the number. Not if Swarm stopped halfway: any write
+    /// makes Swarm continue.
     fn number_first(&self, service: &Service, shape: &ServiceShape, patched: &Patched) -> Option<Patched> {
         let number = shape.follows_nodes.filter(|number| service.replicas != Some(*number))?;
         let status = service.update_status.as_ref();
@@ -155,25 +156,25 @@ impl<'a> Draft<'a> {
         Some(Patched { spec: patch::number(&service.spec, number), drift })
     }
 
-    /// Whether Swarm only takes tasks away from nodes that do not fit any more, and waits for a place for one of them: without a
-    /// lower number it would wait for ever, and there is no other spec that it could go back to.
+    /// Whether Swarm only removes tasks from nodes that no longer fit, and waits for a place for one of them: without a
+    /// lower number it would wait forever, and it has no other spec to return to.
     fn waits_for_the_number(&self, service: &Service, number: u64) -> bool {
         let before = service.previous_spec.as_ref();
         let only_moves = before.is_some_and(|before| task_effect(before, &service.spec) != TaskEffect::Replaces);
         only_moves && service.replicas.is_some_and(|now| number < now) && !without_a_place(service, self.snapshot).is_empty()
     }
 
-    /// The spec before the last update, if that is what is declared: Swarm keeps the tasks that are still of it only if they
-    /// are equal to the last detail, a boot snapshot that has become old included.
+    /// The spec before the last update, if it matches the declaration. Swarm keeps the tasks that still have that spec only
+    /// if the specs are equal in every detail, including a boot snapshot that is now outdated.
     fn gone_back(&self, service: &Service, shape: &ServiceShape) -> Option<Patched> {
         let before = service.previous_spec.as_ref().filter(|_| shape.goes_back)?;
-        let before = update_order::without(before);
+        let before = update_order::restored(before);
         let spec = patch::update(&before, shape, &[], self.snapshot).spec;
         (task_effect(&before, &spec) == TaskEffect::Keeps).then(|| Patched { spec, drift: Vec::new() })
     }
 
-    /// A service with our labels that this operator did not create, or created before it lost its authority: it may run
-    /// somebody else's program in front of ours, or be made so that ours never runs.
+    /// Takes over a service with our labels that this operator did not create, or created before it lost its authority: such
+    /// a service may run a foreign program in front of ours, or be set up so that ours never runs.
     fn taken_over(&mut self, service: &Service, shape: &ServiceShape) -> Patched {
         let spec = patch::take_over(&service.spec, shape, self.snapshot);
         let lost = lost(&service.spec, &spec);
@@ -186,7 +187,7 @@ impl<'a> Draft<'a> {
                  state becomes as at creation, except for replicas and for constraints that some node meets.{lost}"
             ),
         ));
-        // Nobody has changed by hand what was never ours.
+        // Not drift: the service was never ours.
         Patched { spec, drift: Vec::new() }
     }
 
@@ -201,14 +202,14 @@ impl<'a> Draft<'a> {
                 return self.waiting.extend(status.map(|status| rollout::under_way(service, status, self.snapshot)));
             }
             match rollout::gate(service, note, reason, self.memory, self.snapshot) {
-                // Its tasks do not come up, and that is why this is written.
+                // Its tasks do not come up, which is the reason for this write.
                 Gate::UnderWay(_) if shape.goes_back && status.is_some_and(|status| status.state == UpdateState::Updating) => {}
                 Gate::Failed(_) if shape.goes_back && status.is_some_and(|status| status.state == UpdateState::Paused) => {}
                 // The tasks of that rollout wait for ports that it cannot free.
                 Gate::UnderWay(_) if stops_first_now(&service.spec, &patched.spec) => {}
-                // A rollout of somebody else's may be made so that it never ends.
+                // A foreign rollout may be set up so that it never ends.
                 Gate::UnderWay(_) if self.is_anothers_rollout(service, shape) => {}
-                // No task is touched, so nothing is tried again.
+                // No task is touched, so nothing is retried.
                 Gate::Failed(_) if !is_paused && task_effect(&service.spec, &patched.spec) == TaskEffect::Keeps => {}
                 Gate::UnderWay(waiting) | Gate::Failed(waiting) => return self.waiting.push(waiting),
                 Gate::Open | Gate::Retry => {}
@@ -232,8 +233,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// What is waited for before a task that runs is stopped, where somebody else would get its node. Not by what must go back, nor
-    /// where somebody else's program may run in ours' place; and a task that is missing comes back first in any case.
+    /// What to wait for before a running task is stopped, if another service would take its node. Does not apply to a
+    /// withdrawal, nor where a foreign program may run in our place; a missing task is always restored first.
     fn hold_for_a_port<'s>(&self, service: &Service, shape: &'s ServiceShape, spec: &Value) -> Option<&'s WaitingOn> {
         let hold = shape.contested.as_ref().filter(|_| !shape.goes_back && self.created_here(service, shape.role))?;
         let moves = service.update_status.as_ref().is_some_and(|status| rollout::is_under_way(status) || rollout::is_paused(status));
@@ -246,7 +247,7 @@ impl<'a> Draft<'a> {
         self.snapshot.tasks.values().any(|task| task.service == service.id && task.state == TaskState::Running)
     }
 
-    /// Whether the rollout under way is of a service that this operator neither created nor tried to take over.
+    /// Whether the current rollout belongs to a service that this operator neither created nor tried to take over.
     fn is_anothers_rollout(&self, service: &Service, shape: &ServiceShape) -> bool {
         !self.created_here(service, shape.role) && !self.memory.rollouts.contains_key(&service.name)
     }
@@ -261,7 +262,8 @@ impl<'a> Draft<'a> {
         self.steps.push(Step::UpdateService { id, name, version, spec, changes, tasks, reason });
     }
 
-    /// Plans the creation of every object that the spec names by a pending id. `false`: one of them cannot be had.
+    /// Plans the creation of every object that the spec names by a pending id. Returns `false` if one of them is
+    /// unavailable.
     fn provides(&mut self, shape: &ServiceShape, spec: &Value) -> bool {
         let mut texts = Vec::new();
         strings(spec, &mut texts);
@@ -290,7 +292,7 @@ impl<'a> Draft<'a> {
 
     fn tell_drift(&mut self, service: &Service, shape: &ServiceShape, patched: &Patched) {
         let note = rollout::note(service, crate::types::Digest::of_bytes(b""), self.snapshot);
-        // After a rollback the old spec is back: that is Swarm's doing, and has its own finding.
+        // After a rollback the old spec is back: Swarm did that, and it has its own finding.
         if matches!(note.outcome, RolloutOutcome::Failed(_)) {
             return;
         }
@@ -299,13 +301,13 @@ impl<'a> Draft<'a> {
             let finding = Finding::new(FindingCode::Drift, Subject::Service(service.name.clone()), message);
             let counts_nodes = shape.follows_nodes.is_some() && (field == REPLICAS || field == MAX_REPLICAS);
             let finding = finding.with_own_remedy(counts_nodes.then_some(ONE_ON_EACH_NODE));
-            // The environment may hold passwords, and findings are shown to everybody who may read the status.
+            // The environment may hold passwords, and everyone who may read the status sees findings.
             let value = if field.starts_with("env.") { "(not shown)".to_owned() } else { shown(found) };
             self.findings.push(finding.at(field.clone(), &value));
         }
     }
 
-    /// One task that stops before its successor starts leaves nobody to answer.
+    /// If the only proxy stops before its successor starts, no proxy answers requests.
     fn warn_of_gap(&mut self, shape: &ServiceShape, spec: &Value) {
         let order = get(spec, &["UpdateConfig", "Order"]).and_then(Value::as_str).unwrap_or("stop-first");
         let replicas = get(spec, &["Mode", "Replicated", "Replicas"]).and_then(Value::as_u64).unwrap_or(1);
@@ -319,15 +321,15 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// What helps whoever changes the number of proxies by hand while it follows the nodes.
+/// The remedy for a manual change of the number of proxies while it follows the nodes.
 const ONE_ON_EACH_NODE: &str =
     "With mode: global there is one proxy on each node that fits; write mode: replicated to choose their number.";
-/// So many lost fields are named at most.
+/// The maximum number of lost fields that a message names.
 const LOST_MAX: usize = 12;
-/// Paths hold keys of labels, which can be long.
+/// Paths contain label keys, which can be long.
 const PATH_CHARS_MAX: usize = 100;
 
-/// The fields that are no more as they were, by path: their values may be passwords.
+/// The paths of the fields that were changed or removed. Their values may be passwords.
 fn lost(old: &Value, new: &Value) -> String {
     let gone = |change: &Change| !matches!(change.kind, ChangeKind::Added { .. });
     let changed = changes(old, new);
@@ -350,7 +352,7 @@ fn mounts_secret(spec: &Value, name: &str) -> bool {
     secrets.into_iter().flatten().any(|secret| secret.get("SecretName").and_then(Value::as_str) == Some(name))
 }
 
-/// None of ours is a job.
+/// Our services are never jobs.
 fn mode_of(service: &Service) -> Option<Mode> {
     match service.spec.get("Mode").and_then(Value::as_object)?.keys().next()?.as_str() {
         "Global" => Some(Mode::Global),
@@ -359,14 +361,14 @@ fn mode_of(service: &Service) -> Option<Mode> {
     }
 }
 
-/// Whether a write turns updates round, so that old tasks stop before new ones start.
+/// Whether a write changes the update order so that old tasks stop before new ones start.
 fn stops_first_now(old: &Value, new: &Value) -> bool {
     let order = |spec: &Value| get(spec, &["UpdateConfig", "Order"]).and_then(Value::as_str).map(str::to_owned);
     order(old).as_deref() == Some("start-first") && order(new).as_deref() == Some("stop-first")
 }
 
-/// Whether successors wait for the ports of all that run. Whatever is written without new tasks makes Swarm give them those ports
-/// at once.
+/// Whether successors wait for the ports of all running tasks. Any write that creates no new tasks makes Swarm give them
+/// those ports immediately.
 fn has_successors_waiting(service: &Service, patched: &Patched) -> bool {
     let is_waiting = |spec: &Value| update_order::is_missing_first(spec);
     let keeps = || task_effect(&service.spec, &patched.spec) == TaskEffect::Keeps;
@@ -378,7 +380,7 @@ fn same_image(a: &Value, b: &Value) -> bool {
     image(a) == image(b)
 }
 
-/// Whether the new service cannot exist while the old one does: Swarm refuses a port that is published twice.
+/// Whether the new service cannot exist while the old one does: Swarm refuses to publish a port twice.
 fn ports_collide(old: &Service, shape: &ServiceShape) -> bool {
     let published = |spec: &Value| -> BTreeSet<u64> {
         let ports = get(spec, &["EndpointSpec", "Ports"]).and_then(Value::as_array);

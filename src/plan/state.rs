@@ -1,5 +1,5 @@
-//! What must be known from one pass to the next about a cluster: which rollouts were tried and failed, and which names
-//! turned out to be taken by objects that a snapshot does not show. Losing it (a restart) costs one early retry.
+//! What the planner remembers about a cluster from one pass to the next: which rollouts were tried and failed, and which
+//! names are taken by objects that a snapshot does not show. Losing it (by a restart) costs one early retry.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +11,14 @@ use super::json_path::set;
 use super::step::{Applied, Plan, RolloutNote, RolloutOutcome, Step};
 use crate::types::Digest;
 
-/// The first wait after a rollout failed: long enough for a registry or a node to come back.
+/// The first wait after a failed rollout: long enough for a registry or a node to recover.
 const RETRY_DELAY_FIRST: SignedDuration = SignedDuration::from_secs(30);
-/// Waits double up to this one, so that a repaired cause is noticed within it.
+/// Waits double up to this one, so that a fixed cause is noticed within it.
 const RETRY_DELAY_MAX: SignedDuration = SignedDuration::from_mins(10);
 /// How long a name that is taken by an unseen object is left alone.
 const TAKEN_RETRY_DELAY: SignedDuration = SignedDuration::from_secs(30);
 
-/// A snapshot may show a service as it was before an update, but hardly so often in a row.
+/// A snapshot may show a service as it was before an update, but hardly this many times in a row.
 const WRITES_IN_VAIN_MAX: u32 = 3;
 
 /// The memory of one cluster.
@@ -27,19 +27,19 @@ const WRITES_IN_VAIN_MAX: u32 = 3;
 pub struct PlanMemory {
     /// Rollouts by service name.
     pub rollouts: BTreeMap<String, Attempt>,
-    /// Names that were refused as taken, and when.
+    /// Names that Swarm refused as taken, and when.
     pub taken: BTreeMap<String, Timestamp>,
-    /// By service, the update that the last pass made.
+    /// The update that the last pass made, by service.
     pub written: BTreeMap<String, RepeatedUpdate>,
 }
 
-/// An update that one pass after the other has made.
+/// An update that consecutive passes have made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RepeatedUpdate {
     /// What was written.
     pub spec: Digest,
-    /// How often in a row, from 1.
+    /// How many times in a row, from 1.
     pub times: u32,
 }
 
@@ -47,18 +47,19 @@ pub struct RepeatedUpdate {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Attempt {
-    /// The identity of what was declared.
+    /// The identity of the declaration.
     pub identity: Digest,
     /// The identity of the set of nodes.
     pub nodes: Digest,
-    /// How often this was tried, from 1.
+    /// How many attempts were made, from 1.
     pub attempts: u32,
-    /// When Swarm gave up, once it did.
+    /// When Swarm gave up, if it did.
     pub failed_at: Option<Timestamp>,
 }
 
 impl PlanMemory {
-    /// The memory after a plan was carried out (also an empty one: failures are noted there): `applied` says per step what became of it, `None` for a failed or skipped one.
+    /// The memory after a plan was carried out (including an empty one, which also records failures): `applied` holds the
+    /// outcome of each step, `None` for a failed or skipped one.
     #[must_use]
     pub fn after(&self, plan: &Plan, applied: &[Option<Applied>], now: Timestamp) -> Self {
         let mut next = self.clone();
@@ -76,7 +77,7 @@ impl PlanMemory {
     fn written(&self, step: &Step) -> Option<(String, RepeatedUpdate)> {
         let Step::UpdateService { name, spec, .. } = step else { return None };
         let mut spec = spec.clone();
-        // A counter that is raised by every update.
+        // Every update raises this counter.
         set(&mut spec, &["TaskTemplate", "ForceUpdate"], Value::Null);
         let spec = Digest::of_json(&spec);
         let before = self.written.get(name).filter(|before| before.spec == spec);
@@ -84,8 +85,9 @@ impl PlanMemory {
         Some((name.clone(), RepeatedUpdate { spec, times }))
     }
 
-    /// The service that was updated in the same way again and again although it did not become so: by a mistake of ours, or because
-    /// something else undoes it each time. Whoever goes on at once keeps the managers busy and every other change waiting.
+    /// The service that was updated in the same way again and again without effect, because of a bug in Swarmgate or because
+    /// something undoes the update each time. Continuing immediately would keep the managers busy and hold up every other
+    /// change.
     pub fn without_effect(&self) -> Option<&str> {
         self.written.iter().find(|(_, written)| written.times > WRITES_IN_VAIN_MAX).map(|(name, _)| name.as_str())
     }
@@ -106,8 +108,8 @@ impl PlanMemory {
         }
     }
 
-    /// When a failed rollout of what is declared now may be tried again; `None`: at once, because the declaration or
-    /// the nodes are not those that failed.
+    /// When a failed rollout of the current declaration may be retried; `None`: immediately, because the declaration or the
+    /// nodes are not those that failed.
     pub(super) fn retry_at(&self, note: &RolloutNote, failed_at: Timestamp) -> Option<Timestamp> {
         match (self.rollouts.get(&note.service), self.tried(note)) {
             (Some(attempt), Some(true)) => later(attempt.failed_at.unwrap_or(failed_at), delay(attempt.attempts)),
@@ -116,13 +118,13 @@ impl PlanMemory {
         }
     }
 
-    /// Whether the last try was of this declaration on these nodes; `None`: no try is known.
+    /// Whether the last attempt was of this declaration on these nodes; `None`: no attempt is known.
     pub(super) fn tried(&self, note: &RolloutNote) -> Option<bool> {
         let attempt = self.rollouts.get(&note.service)?;
         Some(attempt.identity == note.identity && attempt.nodes == note.nodes)
     }
 
-    /// Whether the name was refused as taken a short while ago.
+    /// Whether Swarm recently refused the name as taken.
     pub(super) fn is_taken(&self, name: &str, now: Timestamp) -> bool {
         self.taken.get(name).is_some_and(|since| is_recent(*since, now))
     }
@@ -141,7 +143,7 @@ fn is_recent(since: Timestamp, now: Timestamp) -> bool {
     now.duration_since(since) < TAKEN_RETRY_DELAY
 }
 
-/// 30 s after the first failure, then twice as long each time, at most 10 min.
+/// 30 s after the first failure, then twice as long each time, up to 10 min.
 fn delay(attempts: u32) -> SignedDuration {
     let factor = 1_i32.checked_shl(attempts.saturating_sub(1).min(16)).unwrap_or(i32::MAX);
     RETRY_DELAY_FIRST.saturating_mul(factor).min(RETRY_DELAY_MAX)

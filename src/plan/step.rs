@@ -1,4 +1,4 @@
-//! Steps and plans: types only. A step is so exact that carrying it out needs no decision.
+//! Steps and plans: types only. A step is so exact that carrying it out requires no decision.
 
 use std::collections::BTreeMap;
 
@@ -15,17 +15,17 @@ use crate::types::{ClusterName, ConfigId, Digest, NetworkId, SecretId, ServiceId
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
-    /// The operator's instance name: whose objects the plan may touch.
+    /// The operator's instance name: the plan may touch only objects of this instance.
     pub instance: String,
     /// The cluster.
     pub cluster: String,
     /// The steps, in order.
     pub steps: Vec<Step>,
-    /// What is held back, and on what.
+    /// What is held back, and what it waits for.
     pub waiting: Vec<WaitingOn>,
-    /// What somebody should know.
+    /// Findings for the user.
     pub findings: Vec<Finding>,
-    /// What was seen of the rollouts of our services, for [`super::PlanMemory::after`].
+    /// The observed state of our services' rollouts, for [`super::PlanMemory::after`].
     #[serde(skip)]
     pub rollouts: Vec<RolloutNote>,
 }
@@ -37,7 +37,7 @@ impl Plan {
     }
 }
 
-/// One step. Ids of objects that an earlier step creates are written as `created:NAME` in specs.
+/// One step. Specs refer to objects that an earlier step creates as `created:NAME`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "step")]
 pub enum Step {
@@ -54,7 +54,7 @@ pub enum Step {
         name: String,
         /// Its labels, without those that depend on its content.
         labels: BTreeMap<String, String>,
-        /// What goes into it.
+        /// The content.
         content: SecretContent,
     },
     /// Create a config object.
@@ -86,11 +86,11 @@ pub enum Step {
         version: u64,
         /// The whole new spec.
         spec: Value,
-        /// What differs from the spec that is there.
+        /// The differences from the existing spec.
         changes: Vec<Change>,
-        /// What becomes of its tasks.
+        /// The effect on its tasks.
         tasks: TaskEffect,
-        /// Why it is written.
+        /// Why it is updated.
         reason: UpdateReason,
     },
     /// Remove a service.
@@ -125,11 +125,11 @@ pub enum Step {
     },
 }
 
-/// What a new secret holds. The content itself is made when the step is carried out, and goes nowhere but to the Swarm.
+/// The content of a new secret. It is generated when the step is carried out, and sent only to the Swarm.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "kind")]
 pub enum SecretContent {
-    /// By what the tasks of a role in a cluster get their first certificate.
+    /// The token with which the tasks of a role in a cluster obtain their first certificate.
     Token {
         /// The role.
         role: ChannelRole,
@@ -142,41 +142,41 @@ pub enum SecretContent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum UpdateReason {
-    /// Its spec is not as declared.
+    /// Its spec differs from the declaration.
     Differs,
-    /// Its spec is as declared and its rollout is paused: writing the same spec again lets Swarm go on.
+    /// Its spec matches the declaration and its rollout is paused: writing the same spec again makes Swarm continue.
     Resume,
-    /// Its spec is as declared and all its tasks run, but Swarm waits in its rollout for a task that is gone: writing the
-    /// same spec again ends the waiting.
+    /// Its spec matches the declaration and all its tasks run, but Swarm's rollout waits for a task that is gone: writing
+    /// the same spec again ends the wait.
     Settle,
 }
 
-/// A difference between two specs at one place.
+/// A difference between two specs at one path.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Change {
-    /// Where: `TaskTemplate.Placement.Constraints`.
+    /// The path: `TaskTemplate.Placement.Constraints`.
     pub path: String,
-    /// What happens there.
+    /// The kind of change.
     #[serde(flatten)]
     pub kind: ChangeKind,
 }
 
-/// What happens at one place of a spec.
+/// The kind of change at one path of a spec.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "change")]
 pub enum ChangeKind {
-    /// A value appears.
+    /// A value was added.
     Added {
         /// The value.
         to: Value,
     },
-    /// A value disappears.
+    /// A value was removed.
     Removed {
         /// The value.
         from: Value,
     },
-    /// A value becomes another.
+    /// A value was changed.
     Changed {
         /// The old value.
         from: Value,
@@ -201,7 +201,7 @@ impl Step {
         }
     }
 
-    /// The name of the object concerned.
+    /// The name of the affected object.
     pub fn name(&self) -> &str {
         match self {
             Self::CreateNetwork { name, .. }
@@ -216,32 +216,32 @@ impl Step {
         }
     }
 
-    /// What the step does to what, in words: `update service swarmgate-proxy-dev`.
+    /// A short description of the step: `update service swarmgate-proxy-dev`.
     pub fn title(&self) -> String {
         format!("{} {}", self.kind().replace('_', " "), self.name())
     }
 }
 
-/// What became of a step that was carried out.
+/// The result of a step that was carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Applied {
-    /// The object was made.
+    /// The object was created.
     Created,
     /// The object was changed.
     Updated,
-    /// The object is gone.
+    /// The object was removed.
     Removed,
-    /// It was so already.
+    /// The object was already in the wanted state.
     AlreadyRight,
-    /// The world moved since the plan was made: look again.
+    /// The Swarm changed since the plan was made: take a new snapshot.
     Superseded,
-    /// An object of that name appeared, or is one that we cannot see: look again, but not at once.
+    /// An object of that name appeared, or is one that we cannot see: take a new snapshot, but not immediately.
     NameTaken,
 }
 
 impl Applied {
-    /// The word in metrics and logs.
+    /// The value in metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Created => "created",
@@ -254,25 +254,25 @@ impl Applied {
     }
 }
 
-/// What a pass saw of one service's rollout.
+/// What a pass observed of one service's rollout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RolloutNote {
     /// The service's name.
     pub service: String,
-    /// The identity of what is declared.
+    /// The identity of the declaration.
     pub identity: Digest,
     /// The identity of the set of nodes.
     pub nodes: Digest,
-    /// What was seen.
+    /// The observed state.
     pub outcome: RolloutOutcome,
 }
 
-/// What was seen of a rollout.
+/// The observed state of a rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RolloutOutcome {
-    /// None is under way, and the last one is not known to have failed.
+    /// No rollout is under way, and the last one is not known to have failed.
     Settled,
-    /// One is under way.
+    /// A rollout is under way.
     UnderWay,
     /// Swarm gave up at this time.
     Failed(Timestamp),

@@ -1,25 +1,25 @@
-//! What an update does to running tasks: Swarm's own rule (`IsTaskDirty`), so that a plan can say it beforehand.
+//! What an update does to running tasks: Swarm's own rule (`IsTaskDirty`), so that a plan can predict it.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// What becomes of the tasks of an updated service.
+/// The effect of an update on the service's tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum TaskEffect {
-    /// All go on; only added or removed replicas change.
+    /// All tasks continue; only the number of replicas may change.
     Keeps,
-    /// Those go on whose node still fits the placement; the others are replaced.
+    /// Tasks whose node still fits the placement continue; the others are replaced.
     MovesMisplaced,
-    /// All are replaced, one after the other.
+    /// All tasks are replaced, one after the other.
     Replaces,
 }
 
-/// What an update from `old` to `new` does to the tasks.
+/// The effect of an update from `old` to `new` on the tasks.
 ///
 /// # Caveats
-/// When the placement and the endpoint differ and nothing else does, Swarm silently leaves the published ports as they
-/// were: such an update must raise `ForceUpdate`, which makes it [`TaskEffect::Replaces`].
+/// If the placement and the endpoint differ and nothing else does, Swarm silently keeps the published ports: such an update
+/// must raise `ForceUpdate`, which makes it [`TaskEffect::Replaces`].
 pub fn task_effect(old: &Value, new: &Value) -> TaskEffect {
     if without_placement(old) != without_placement(new) {
         return TaskEffect::Replaces;
@@ -35,7 +35,7 @@ pub fn would_replace_tasks(old: &Value, new: &Value) -> bool {
     task_effect(old, new) == TaskEffect::Replaces
 }
 
-/// Whether two specs differ in how the service is reached from outside.
+/// Whether two specs differ in their endpoint.
 pub(super) fn endpoint_differs(old: &Value, new: &Value) -> bool {
     differs(old, new, "/EndpointSpec")
 }
@@ -45,7 +45,7 @@ pub(super) fn placement_differs(old: &Value, new: &Value) -> bool {
     differs(old, new, "/TaskTemplate/Placement")
 }
 
-/// An absent object and an empty one mean the same, for placement and endpoint.
+/// An absent object and an empty one are equivalent, for placement and endpoint.
 fn differs(old: &Value, new: &Value, pointer: &str) -> bool {
     let part = |spec: &Value| spec.pointer(pointer).filter(|value| !is_empty(value)).cloned();
     part(old) != part(new)

@@ -1,4 +1,4 @@
-//! The planner against a still little world.
+//! The planner against a small static world.
 
 mod boot;
 mod channel;
@@ -32,7 +32,7 @@ fn titles(plan: &Plan) -> Vec<String> {
     plan.steps.iter().map(super::Step::title).collect()
 }
 
-/// The lines of changes of the only step of a plan.
+/// The change lines of the plan's only step.
 fn lines(plan: &Plan) -> Vec<String> {
     assert_eq!(plan.steps.len(), 1, "{plan}");
     plan.steps[0].to_string().lines().map(|line| line.trim().to_owned()).collect()

@@ -1,6 +1,6 @@
-//! Updates that go another way than the service says: one whose first task must show that it works before any other is replaced,
-//! and one that takes something back, in which what does not run comes before what does. What the service says is kept in a label
-//! and given back afterwards, which replaces nothing.
+//! Temporary update policies, which differ from the one that the service states: for an update whose first task must prove
+//! that it works before any other task is replaced, and for a withdrawal that restores tasks that do not run before it
+//! touches those that do. A label keeps the service's own policy, which is restored afterwards without replacing a task.
 
 use serde_json::{Value, json};
 
@@ -9,20 +9,20 @@ use crate::protocol::container_contract::LABEL_UPDATE_BEFORE;
 
 const UPDATE: &[&str] = &["UpdateConfig"];
 const CONSTRAINTS: &str = "Constraints";
-/// A constraint that every node meets. Where nothing but the placement differs, Swarm keeps a task whose node meets it, and not one
+/// A constraint that every node meets. If only the placement differs, Swarm keeps a task whose node meets it, but not a task
 /// that has no node yet.
 const ANY_NODE: &str = "node.id!=swarmgate";
-/// Three seconds.
-const NOTICED: i64 = 3_000_000_000;
+/// Three seconds, in nanoseconds.
+const FAILURE_NOTICE_DELAY: i64 = 3_000_000_000;
 const LABEL: &[&str] = &["Labels", LABEL_UPDATE_BEFORE];
 
-/// Whether the service is updated so now.
-pub(super) fn is_so(spec: &Value) -> bool {
+/// Whether the service currently has a temporary update policy.
+pub(super) fn is_temporary(spec: &Value) -> bool {
     get(spec, LABEL).is_some()
 }
 
-/// The spec as it is apart from such an update.
-pub(super) fn without(spec: &Value) -> Value {
+/// The spec without the temporary update policy.
+pub(super) fn restored(spec: &Value) -> Value {
     let mut spec = spec.clone();
     let before = get(&spec, LABEL).and_then(Value::as_str).and_then(|text| serde_json::from_str::<Value>(text).ok());
     if let Some(before) = before.filter(Value::is_object) {
@@ -35,10 +35,11 @@ pub(super) fn without(spec: &Value) -> Value {
     spec
 }
 
-/// The spec for such an update. `pauses`: who takes it back in the right order is there when it fails.
-pub(super) fn with(spec: Value, pauses: bool) -> Value {
+/// The spec with a policy that tries one task first. `pauses`: whether the operator itself withdraws the update in the right
+/// order if it fails.
+pub(super) fn one_first(spec: Value, pauses: bool) -> Value {
     let Some(before) = get(&spec, UPDATE).filter(|config| config.is_object()).cloned() else {
-        // Swarm's own way: one at a time, and it stops at the first failure.
+        // Swarm's default: one at a time, stopping at the first failure.
         return spec;
     };
     let mut alone = before.clone();
@@ -46,48 +47,48 @@ pub(super) fn with(spec: Value, pauses: bool) -> Value {
     if alone.get("MaxFailureRatio").is_some_and(|ratio| ratio.as_f64() != Some(0.0)) {
         alone["MaxFailureRatio"] = json!(0);
     }
-    // Swarm goes back in any order. Where tasks stop first, it would stop one that runs while the one that failed is still down.
+    // Swarm rolls back in any order. If tasks stop first, it would stop a running task while the failed one is still down.
     if pauses && stops_first(&before) {
         alone["FailureAction"] = json!("pause");
-        alone["Delay"] = noticed(&before);
+        alone["Delay"] = delay_to_notice(&before);
     } else if alone.get("FailureAction").and_then(Value::as_str) == Some("continue") {
         alone["FailureAction"] = json!("rollback");
     }
-    instead(spec, &before, alone)
+    with_policy(spec, &before, alone)
 }
 
-/// The spec for an update that brings back what does not run before it touches what does, where tasks stop before new ones start:
-/// all get their successors at once, and those of tasks that run wait until the port of a node is free.
+/// The spec for an update that restores tasks that do not run before it touches those that do, where tasks stop before new
+/// ones start: all tasks get successors at once, and the successors of running tasks wait until the port of a node is free.
 pub(super) fn missing_first(spec: Value) -> Value {
     let before = update_of(&spec);
     let mut all = before.clone();
     all["Parallelism"] = json!(0);
     all["Order"] = json!("start-first");
-    // Going back from here would bring back what did not work.
+    // A rollback from here would restore the spec that failed.
     all["FailureAction"] = json!("pause");
     labelled(spec, &before, all)
 }
 
-/// Whether an update brings back what does not run, and has not touched the rest yet.
+/// Whether an update restores tasks that do not run, and has not touched the others yet.
 pub(super) fn is_missing_first(spec: &Value) -> bool {
-    is_so(spec) && !stops_first(&update_of(spec)) && stops_first(&update_of(&without(spec)))
+    is_temporary(spec) && !stops_first(&update_of(spec)) && stops_first(&update_of(&restored(spec)))
 }
 
-/// The spec for the rest of such an update: one by one, each when the one before runs. The successors that wait must go: Swarm takes
-/// them for done, so that it would stop all at once, and it gives no node to a task of a spec that is not the newest. A
-/// placement that differs, and means the same, makes it replace those and no other.
+/// The spec for the rest of such an update: one task at a time, each once the previous one runs. The waiting successors must
+/// go: Swarm considers them finished, so it would stop all tasks at once, and it assigns no node to a task whose spec is not
+/// the newest. A placement that differs but means the same makes Swarm replace only those.
 pub(super) fn one_by_one(mut spec: Value) -> Value {
     let before = update_of(&spec);
     let mut one = before.clone();
     one["Parallelism"] = json!(1);
     one["FailureAction"] = json!("pause");
-    one["Delay"] = noticed(&before);
+    one["Delay"] = delay_to_notice(&before);
     mark(&mut spec);
     labelled(spec, &before, one)
 }
 
-/// The spec with the way in which the service is updated now.
-pub(super) fn kept(mut spec: Value, now: &Value) -> Value {
+/// The spec with the service's current update policy.
+pub(super) fn continued(mut spec: Value, now: &Value) -> Value {
     for path in [UPDATE, LABEL] {
         set(&mut spec, path, get(now, path).cloned().unwrap_or(Value::Null));
     }
@@ -97,10 +98,10 @@ pub(super) fn kept(mut spec: Value, now: &Value) -> Value {
     spec
 }
 
-/// A pause in which Swarm notices that a task has failed: without one it may have taken up the next place by then, and two are
-/// down.
-fn noticed(update: &Value) -> Value {
-    json!(update.get("Delay").and_then(Value::as_i64).unwrap_or(0).max(NOTICED))
+/// A delay in which Swarm notices that a task has failed: without it, Swarm may already have started on the next slot, and
+/// two tasks are down.
+fn delay_to_notice(update: &Value) -> Value {
+    json!(update.get("Delay").and_then(Value::as_i64).unwrap_or(0).max(FAILURE_NOTICE_DELAY))
 }
 
 fn is_marked(spec: &Value) -> bool {
@@ -116,7 +117,7 @@ fn mark(spec: &mut Value) {
     set(spec, path, Value::Array(constraints));
 }
 
-/// The placement itself stays: a service without any ends managers.
+/// Keeps the placement itself: a service without any crashes managers.
 fn unmark(spec: &mut Value) {
     let Some(placement) = spec.pointer_mut("/TaskTemplate/Placement").and_then(Value::as_object_mut) else { return };
     let Some(constraints) = placement.get_mut(CONSTRAINTS).and_then(Value::as_array_mut) else { return };
@@ -140,7 +141,7 @@ fn update_of(spec: &Value) -> Value {
     get(spec, UPDATE).filter(|config| config.is_object()).cloned().unwrap_or_else(|| json!({}))
 }
 
-fn instead(spec: Value, before: &Value, now: Value) -> Value {
+fn with_policy(spec: Value, before: &Value, now: Value) -> Value {
     if now == *before { spec } else { labelled(spec, before, now) }
 }
 

@@ -13,14 +13,14 @@ use crate::plan::plan;
 use crate::report::WaitingOn;
 use crate::types::NetworkId;
 
-/// The name of the config that the proxy service mounts first.
+/// The name of the first config that the proxy service mounts.
 fn mounted(world: &PlanScenario) -> String {
     let configs = at(&world.service(PROXY).spec, "TaskTemplate.ContainerSpec.Configs");
     assert_eq!(configs.as_array().unwrap().len(), 1, "{configs}");
     configs[0]["ConfigName"].as_str().unwrap().to_owned()
 }
 
-/// What is in a config.
+/// The content of a config.
 fn content(config: &serde_json::Value) -> Vec<u8> {
     STANDARD.decode(config["Spec"]["Data"].as_str().unwrap()).unwrap()
 }
@@ -33,7 +33,7 @@ fn a_newer_boot_snapshot_alone_changes_nothing() {
 }
 
 #[test]
-fn a_newer_boot_snapshot_is_taken_along_when_tasks_are_replaced_anyway() {
+fn a_newer_boot_snapshot_is_included_when_tasks_are_replaced_anyway() {
     let mut world = PlanScenario::converged(&cluster());
     let first = mounted(&world);
     world.boot = Some(bundle("second"));
@@ -45,7 +45,7 @@ fn a_newer_boot_snapshot_is_taken_along_when_tasks_are_replaced_anyway() {
 }
 
 #[test]
-fn a_change_that_replaces_no_task_takes_no_newer_boot_snapshot_along() {
+fn a_change_that_replaces_no_task_does_not_include_a_newer_boot_snapshot() {
     let mut world = PlanScenario::converged(&cluster());
     let first = mounted(&world);
     world.boot = Some(bundle("second"));
@@ -56,7 +56,7 @@ fn a_change_that_replaces_no_task_takes_no_newer_boot_snapshot_along() {
 }
 
 #[test]
-fn a_boot_snapshot_that_is_too_old_is_replaced_by_another_one() {
+fn an_outdated_boot_snapshot_is_replaced_if_another_one_exists() {
     let mut world = PlanScenario::converged(&cluster());
     world.pass_time(BOOT_SNAPSHOT_AGE_MAX.as_secs() + 1);
     assert!(world.plan(&cluster()).is_converged(), "the same content needs no rollout");
@@ -66,7 +66,7 @@ fn a_boot_snapshot_that_is_too_old_is_replaced_by_another_one() {
 }
 
 #[test]
-fn without_a_boot_snapshot_from_the_extension_the_mounted_one_stays_while_other_fields_follow() {
+fn without_a_new_boot_snapshot_the_mounted_one_stays_while_other_fields_change() {
     let mut world = PlanScenario::converged(&cluster());
     let first = mounted(&world);
     world.boot = None;
@@ -77,7 +77,7 @@ fn without_a_boot_snapshot_from_the_extension_the_mounted_one_stays_while_other_
 }
 
 #[test]
-fn a_boot_mount_removed_by_hand_comes_back() {
+fn a_boot_mount_removed_by_hand_is_restored() {
     let mut world = PlanScenario::converged(&cluster());
     let first = mounted(&world);
     world.by_hand(PROXY, |spec| spec["TaskTemplate"]["ContainerSpec"]["Configs"] = json!([]));
@@ -95,7 +95,7 @@ fn another_clusters_bundle_is_never_mounted() {
 }
 
 #[test]
-fn with_rollout_replace_every_new_configuration_is_mounted_and_old_ones_go() {
+fn rollout_replace_mounts_every_new_configuration_and_removes_old_ones() {
     let mut stock = cluster();
     stock.proxy.rollout = Rollout::Replace;
     let mut world = PlanScenario::new();
@@ -107,7 +107,7 @@ fn with_rollout_replace_every_new_configuration_is_mounted_and_old_ones_go() {
         world.converge(&stock);
         assert_ne!(mounted(&world), before);
     }
-    // The mounted one, the one before (Swarm may roll back to it), and two spare.
+    // The mounted one, the previous one (Swarm may roll back to it), and two spare ones.
     assert_eq!(world.raw.configs.len(), 4);
     let data = world.raw.configs.iter().map(content).max().unwrap();
     assert_eq!(data, b"5", "the engine's main file, not the bundle");
@@ -133,7 +133,7 @@ fn configs_of_former_generations_are_kept_while_a_rollout_is_under_way() {
 }
 
 #[test]
-fn a_configuration_that_fits_no_object_is_told_about_and_the_mounted_one_stays() {
+fn a_configuration_larger_than_an_object_produces_a_finding_and_the_mounted_one_stays() {
     let mut stock = cluster();
     stock.proxy.rollout = Rollout::Replace;
     let mut world = PlanScenario::new();
@@ -145,14 +145,14 @@ fn a_configuration_that_fits_no_object_is_told_about_and_the_mounted_one_stays()
     assert_eq!(super::codes(&plan), ["ConfigTooLarge"]);
 }
 
-/// What cannot be packed: digests of numbers, about 64 bytes each, half of which are left after packing.
+/// Content that compresses badly: digests of numbers, about 64 bytes each, half of which remain after compression.
 fn dense(numbers: u32) -> crate::protocol::messages::Bundle {
     let digest = |number: u32| crate::types::Digest::of_bytes(&number.to_be_bytes()).to_string();
     bundle(&(0..numbers).map(digest).collect::<String>())
 }
 
 #[test]
-fn a_boot_snapshot_that_exceeds_an_object_is_mounted_in_parts_and_swept_as_a_whole() {
+fn a_boot_snapshot_larger_than_an_object_is_mounted_in_parts_and_removed_as_a_whole() {
     let mut world = PlanScenario::converged(&cluster());
     let mut changed = cluster();
     for (image, numbers) in [("a", 35_000), ("b", 35_001), ("c", 35_002), ("d", 35_003)] {
@@ -166,11 +166,11 @@ fn a_boot_snapshot_that_exceeds_an_object_is_mounted_in_parts_and_swept_as_a_who
     let of_mount = |mount: &serde_json::Value| world.raw.configs.iter().find(|config| config["ID"] == mount["ConfigID"]).map(content);
     let content: Vec<u8> = configs.as_array().unwrap().iter().filter_map(of_mount).flatten().collect();
     assert_eq!(crate::protocol::boot_snapshot::decode(&content).unwrap(), dense(35_003));
-    // The mounted one, the one before (Swarm may roll back to it), and two spare, in two parts each.
+    // The mounted one, the previous one (Swarm may roll back to it), and two spare ones, in two parts each.
     assert_eq!(world.raw.configs.len(), 8);
-    // What the extension says now is what is mounted.
+    // What is mounted is what the extension sends now.
     assert!(world.plan(&changed).is_converged());
-    // And a small one takes all mounts away again.
+    // A small one removes the additional mounts again.
     world.boot = Some(bundle("small"));
     changed.proxy.workload.image = "swarmgate-nginx:e".to_owned();
     world.converge(&changed);
@@ -178,7 +178,7 @@ fn a_boot_snapshot_that_exceeds_an_object_is_mounted_in_parts_and_swept_as_a_who
 }
 
 #[test]
-fn a_set_of_which_a_part_is_gone_is_never_mounted() {
+fn an_incomplete_set_of_parts_is_never_mounted() {
     let mut world = PlanScenario::converged(&cluster());
     world.boot = Some(dense(35_000));
     let mut changed = cluster();
@@ -192,19 +192,19 @@ fn a_set_of_which_a_part_is_gone_is_never_mounted() {
 }
 
 #[test]
-fn a_boot_snapshot_that_fits_no_four_objects_is_told_about_and_the_mounted_one_stays() {
+fn a_boot_snapshot_larger_than_four_objects_produces_a_finding_and_the_mounted_one_stays() {
     let mut world = PlanScenario::converged(&cluster());
     world.boot = Some(dense(140_000));
     let plan = world.plan(&cluster());
     assert!(plan.is_converged(), "{plan}");
     assert_eq!(super::codes(&plan), ["ConfigTooLarge"]);
-    // What is large and can be packed is no trouble.
+    // Content that is large but compresses well causes no finding.
     world.boot = Some(bundle(&"x".repeat(crate::fleet::OBJECT_BYTES_MAX + 1)));
     assert_eq!(super::codes(&world.plan(&cluster())), [""; 0]);
 }
 
 #[test]
-fn a_replacement_waits_for_the_newest_snapshot_and_nothing_else_does() {
+fn only_replacements_wait_for_the_newest_snapshot() {
     let mut world = PlanScenario::converged(&cluster());
     world.networks = vec![NetworkId("net-app".to_owned())];
     let waits = |world: &PlanScenario, cluster: &crate::intent::cluster::Cluster| {

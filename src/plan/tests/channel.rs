@@ -1,4 +1,4 @@
-//! The fleet without a control network: what it is told about the operator, and what never replaces its tasks.
+//! The fleet without a control network: what it knows about the operator, and what never replaces its tasks.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ fn host() -> ChannelMode {
     ChannelMode::Host { operator_port: Port::new(8081).unwrap() }
 }
 
-/// A manager of that number.
+/// The manager with this number.
 fn manager(number: u8, state: &str) -> Value {
     json!({
         "ID": format!("m{number}"), "Status": {"State": state}, "Spec": {"Availability": "active", "Role": "manager"},
@@ -23,7 +23,7 @@ fn manager(number: u8, state: &str) -> Value {
     })
 }
 
-/// A converged fleet without a control network, on managers of these numbers.
+/// A converged fleet without a control network, on managers with these numbers.
 fn fleet_on(numbers: &[u8]) -> PlanScenario {
     let mut world = PlanScenario::new();
     world.channel = host();
@@ -32,18 +32,18 @@ fn fleet_on(numbers: &[u8]) -> PlanScenario {
     world
 }
 
-fn told(world: &PlanScenario, service: &str) -> Value {
+fn operator_urls(world: &PlanScenario, service: &str) -> Value {
     let env = at(&world.service(service).spec, "TaskTemplate.ContainerSpec.Env");
     let entries = env.as_array().into_iter().flatten().filter_map(Value::as_str);
     entries.filter_map(|entry| entry.strip_prefix("SWARMGATE_OPERATOR_URL=")).map(|urls| json!(urls)).next().unwrap_or_default()
 }
 
 #[test]
-fn there_is_no_control_network_and_everybody_is_told_of_the_managers() {
+fn without_a_control_network_all_services_get_the_managers_addresses() {
     let world = fleet_on(&[1, 2]);
     assert!(world.raw.networks.iter().all(|network| network["Name"] != "swarmgate-control"));
     for service in [EXTENSION, PROXY] {
-        assert_eq!(told(&world, service), json!("https://192.0.2.1:8081,https://192.0.2.2:8081"), "{service}");
+        assert_eq!(operator_urls(&world, service), json!("https://192.0.2.1:8081,https://192.0.2.2:8081"), "{service}");
         assert_eq!(at(&world.service(service).spec, "TaskTemplate.Networks"), Value::Null, "{service}");
     }
     let ports = at(&world.service(EXTENSION).spec, "EndpointSpec.Ports");
@@ -53,7 +53,7 @@ fn there_is_no_control_network_and_everybody_is_told_of_the_managers() {
 }
 
 #[test]
-fn no_task_is_replaced_while_one_manager_that_it_was_told_of_is_left() {
+fn no_task_is_replaced_while_one_of_its_known_managers_remains() {
     let mut world = fleet_on(&[1, 2]);
     world.raw.nodes = vec![manager(2, "ready"), manager(3, "ready"), manager(4, "ready")];
     assert!(world.plan(&cluster()).is_converged(), "{}", world.plan(&cluster()));
@@ -62,22 +62,22 @@ fn no_task_is_replaced_while_one_manager_that_it_was_told_of_is_left() {
 }
 
 #[test]
-fn tasks_that_are_replaced_anyway_are_told_of_the_managers_of_then() {
+fn tasks_that_are_replaced_anyway_get_the_current_managers() {
     let mut world = fleet_on(&[1, 2]);
     world.raw.nodes = vec![manager(3, "ready"), manager(2, "down")];
     let mut changed = cluster();
     changed.proxy.workload.image = "swarmgate-nginx:next".to_owned();
     world.converge(&changed);
-    assert_eq!(told(&world, PROXY), json!("https://192.0.2.3:8081,https://192.0.2.2:8081"));
-    assert_eq!(told(&world, EXTENSION), json!("https://192.0.2.1:8081,https://192.0.2.2:8081"));
+    assert_eq!(operator_urls(&world, PROXY), json!("https://192.0.2.3:8081,https://192.0.2.2:8081"));
+    assert_eq!(operator_urls(&world, EXTENSION), json!("https://192.0.2.1:8081,https://192.0.2.2:8081"));
 }
 
 #[test]
-fn when_none_is_left_everybody_is_told_anew() {
+fn when_no_known_manager_remains_all_services_get_new_addresses() {
     let mut world = fleet_on(&[1, 2]);
     world.raw.nodes = vec![manager(3, "ready")];
     world.converge(&cluster());
-    assert_eq!(told(&world, PROXY), json!("https://192.0.2.3:8081"));
+    assert_eq!(operator_urls(&world, PROXY), json!("https://192.0.2.3:8081"));
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_fleet_moves_from_the_control_network_and_back() {
     assert_eq!(at(&world.service(EXTENSION).spec, "EndpointSpec.Ports"), json!([]));
     world.channel = host();
     world.converge(&cluster());
-    assert_eq!(told(&world, PROXY), json!("https://192.0.2.1:8081"));
+    assert_eq!(operator_urls(&world, PROXY), json!("https://192.0.2.1:8081"));
 }
 
 #[test]
@@ -116,11 +116,11 @@ fn stock_images_need_no_channel() {
     (world.channel, world.live) = (host(), world.boot.clone());
     world.raw.nodes = vec![manager(1, "ready")];
     world.converge(&stock);
-    assert_eq!(told(&world, PROXY), Value::Null);
+    assert_eq!(operator_urls(&world, PROXY), Value::Null);
 }
 
 #[test]
-fn peers_are_told_where_the_running_extension_is() {
+fn peers_learn_the_address_of_the_running_extension() {
     let mut world = fleet_on(&[1, 2]);
     world.raw.nodes[1]["Spec"]["Labels"] = json!({"swarmgate.address": "198.51.100.2"});
     let port =
@@ -130,15 +130,15 @@ fn peers_are_told_where_the_running_extension_is() {
     task["NodeID"] = json!("m2");
     task["Status"]["PortStatus"] = json!({"Ports": [port(8082, 32_768), port(8082, 32_768)]});
     let told = |world: &PlanScenario| peers(&host(), INSTANCE, &cluster(), &world.snapshot()).unwrap();
-    assert_eq!(told(&world).extensions, ["https://198.51.100.2:32768"]);
-    assert_eq!(told(&world).operators, ["https://192.0.2.1:8081", "https://198.51.100.2:8081"]);
+    assert_eq!(operator_urls(&world).extensions, ["https://198.51.100.2:32768"]);
+    assert_eq!(operator_urls(&world).operators, ["https://192.0.2.1:8081", "https://198.51.100.2:8081"]);
     world.raw.tasks.clear();
-    assert_eq!(told(&world).extensions, [""; 0]);
+    assert_eq!(operator_urls(&world).extensions, [""; 0]);
     assert!(peers(&crate::fleet::fixtures::overlay(), INSTANCE, &cluster(), &world.snapshot()).is_none());
 }
 
 #[test]
-fn an_extension_on_a_node_without_a_known_address_is_told() {
+fn an_extension_on_a_node_without_a_known_address_produces_a_finding() {
     let mut world = fleet_on(&[1]);
     world.raw.nodes.push(json!({"ID": "w", "Description": {"Hostname": "worker"}, "Status": {"State": "ready", "Addr": "127.0.0.1"}}));
     let id = world.service(EXTENSION).id.0;

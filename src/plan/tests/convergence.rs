@@ -1,4 +1,4 @@
-//! From nothing, and back from every change by hand.
+//! Convergence from an empty Swarm, and after every manual change.
 
 use serde_json::json;
 
@@ -11,7 +11,7 @@ use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_MANAGED, LABEL_OW
 use crate::report::WaitingOn;
 use crate::types::NetworkId;
 
-/// A cluster that states everything.
+/// A cluster that states every field.
 fn full() -> Cluster {
     let mut full = cluster();
     for workload in [&mut full.extension, &mut full.proxy.workload] {
@@ -55,7 +55,7 @@ fn variants() -> Vec<(&'static str, Cluster)> {
 }
 
 #[test]
-fn from_nothing_one_pass_creates_everything_in_order() {
+fn one_pass_creates_everything_in_order_from_nothing() {
     let world = PlanScenario::new();
     let plan = world.plan(&cluster());
     let kinds: Vec<&str> = plan.steps.iter().map(crate::plan::Step::kind).collect();
@@ -65,7 +65,7 @@ fn from_nothing_one_pass_creates_everything_in_order() {
 }
 
 #[test]
-fn what_was_created_is_converged_also_with_what_swarm_fills_in() {
+fn created_objects_are_converged_even_with_fields_that_swarm_fills_in() {
     for (name, cluster) in variants() {
         let mut world = PlanScenario::new();
         world.live = Some(bundle("live"));
@@ -90,7 +90,7 @@ fn the_proxy_waits_for_the_extensions_first_configuration() {
 }
 
 #[test]
-fn whatever_somebody_changes_or_deletes_is_put_back() {
+fn every_manual_change_or_deletion_is_reverted() {
     let cluster = full();
     let mut start = PlanScenario::new();
     start.networks = vec![NetworkId("net-app".to_owned())];
@@ -142,7 +142,7 @@ fn sorted(items: &[serde_json::Value]) -> serde_json::Value {
 }
 
 #[test]
-fn deleted_objects_come_back() {
+fn deleted_objects_are_recreated() {
     let cluster = full();
     let mut world = PlanScenario::converged(&cluster);
     world.raw.services.clear();
@@ -156,7 +156,7 @@ fn deleted_objects_come_back() {
 }
 
 #[test]
-fn a_proxy_deleted_while_the_extension_is_silent_comes_back_with_the_last_boot_snapshot() {
+fn a_proxy_deleted_while_the_extension_is_silent_is_recreated_with_the_last_boot_snapshot() {
     let mut world = PlanScenario::converged(&cluster());
     world.boot = None;
     world.raw.services.retain(|service| service["Spec"]["Name"] != PROXY);
@@ -176,7 +176,7 @@ fn every_object_carries_its_owner_labels() {
 }
 
 #[test]
-fn a_needed_network_is_attached_behind_those_that_are_there_and_detached_when_unused() {
+fn a_needed_network_is_attached_after_the_existing_ones_and_detached_when_unused() {
     let mut world = PlanScenario::new();
     world.networks = vec![NetworkId("net-other".to_owned())];
     world.converge(&cluster());
@@ -204,7 +204,7 @@ fn a_network_attached_by_name_or_in_another_order_is_the_same_network() {
 }
 
 #[test]
-fn tasks_that_do_not_run_are_waited_for_with_swarms_explanation() {
+fn waiting_for_tasks_includes_swarms_explanation() {
     let mut world = PlanScenario::converged(&cluster());
     let id = world.service(PROXY).id.0;
     let task = world.raw.tasks.iter_mut().find(|task| task["ServiceID"] == id).unwrap();

@@ -1,4 +1,4 @@
-//! `mode: global`: how many proxies there must be, node by node, and what is written when that changes.
+//! `mode: global`: how many proxies each node should have, and what is written when the number changes.
 
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ fn node(id: &str, state: &str, availability: &str) -> Value {
         "Description": {"Platform": {"OS": "linux", "Architecture": "x86_64"}}})
 }
 
-/// So many nodes, each with a proxy that runs.
+/// A converged world with these nodes, each with a running proxy.
 fn world(nodes: &[&str]) -> PlanScenario {
     let mut world = PlanScenario::new();
     world.raw.nodes = nodes.iter().map(|id| node(id, "ready", "active")).collect();
@@ -33,7 +33,7 @@ fn world(nodes: &[&str]) -> PlanScenario {
     world
 }
 
-/// A proxy on each of these nodes.
+/// Runs a proxy on each of these nodes.
 fn proxies_on(world: &mut PlanScenario, nodes: &[&str]) {
     let mut task = world.first_task(PROXY).clone();
     let service = task["ServiceID"].clone();
@@ -45,7 +45,7 @@ fn proxies_on(world: &mut PlanScenario, nodes: &[&str]) {
     }
 }
 
-/// One that waits for a place.
+/// Lets one proxy wait for a place.
 fn one_waits(world: &mut PlanScenario) {
     let mut task = world.first_task(PROXY).clone();
     task["ID"] = json!("proxy-waits");
@@ -64,7 +64,7 @@ fn number(spec: &Value) -> Value {
     at(spec, "Mode.Replicated.Replicas")
 }
 
-/// The number that a plan writes; none: it writes nothing.
+/// The number that a plan writes; `None` if it writes nothing.
 fn written(plan: &Plan) -> Option<u64> {
     plan.steps.iter().find_map(|step| match step {
         Step::UpdateService { name, spec, tasks, .. } if name == PROXY => {
@@ -83,7 +83,7 @@ fn the_service_is_replicated_with_as_many_proxies_as_nodes_and_one_on_each() {
     assert_eq!(codes(&world.plan(&on_each_node())), [""; 0]);
 }
 
-/// Of three nodes with proxies the third changes: what is written then.
+/// Changes the third of three nodes with proxies and checks what is written.
 fn check(state: &str, availability: &str, keeps_its_proxy: bool, expected: Option<u64>) {
     let mut world = world(&["a", "b", "c"]);
     set_node(&mut world, "c", state, availability);
@@ -97,21 +97,21 @@ fn check(state: &str, availability: &str, keeps_its_proxy: bool, expected: Optio
 }
 
 #[test]
-fn the_number_follows_what_swarm_has_taken_away_and_never_goes_before_it() {
+fn the_number_drops_only_after_swarm_has_removed_tasks() {
     check("ready", "active", true, None);
     check("ready", "active", false, None);
     for (state, availability) in [("down", "active"), ("ready", "drain"), ("disconnected", "active"), ("unknown", "drain")] {
         check(state, availability, true, None);
         check(state, availability, false, Some(2));
     }
-    // A paused node keeps what it has and gets nothing.
+    // A paused node keeps its tasks and gets no new ones.
     check("ready", "pause", true, None);
     check("ready", "pause", false, Some(2));
     check("unknown", "active", false, None);
 }
 
 #[test]
-fn a_change_of_the_leading_manager_takes_no_proxy_away() {
+fn a_change_of_the_leading_manager_removes_no_proxy() {
     let mut world = world(&["a", "b", "c"]);
     for id in ["a", "b", "c"] {
         set_node(&mut world, id, "unknown", "active");
@@ -121,14 +121,14 @@ fn a_change_of_the_leading_manager_takes_no_proxy_away() {
         set_node(&mut world, id, "disconnected", "active");
     }
     assert!(world.plan(&on_each_node()).is_converged());
-    // Nor where nothing of them is to be seen at all.
+    // The same applies if no proxies are visible at all.
     let service = world.service(PROXY).id.0;
     world.raw.tasks.retain(|task| task["ServiceID"] != service);
     assert_eq!(written(&world.plan(&on_each_node())), None);
 }
 
 #[test]
-fn a_node_that_joins_or_returns_gets_a_proxy_and_one_that_was_removed_is_not_waited_for() {
+fn a_node_that_joins_or_returns_gets_a_proxy_and_a_removed_node_is_not_waited_for() {
     let mut world = world(&["a", "b"]);
     world.raw.nodes.push(node("c", "ready", "active"));
     assert_eq!(written(&world.pass(&on_each_node())), Some(3));
@@ -150,13 +150,13 @@ fn constraints_and_roles_decide_which_nodes_count() {
     world.converge(&workers);
     assert_eq!(number(&world.service(PROXY).spec), json!(2));
     proxies_on(&mut world, &["b", "c"]);
-    // It is demoted: one more. Another is promoted, and Swarm has taken its proxy away: one less.
+    // A manager is demoted: one more proxy. Another node is promoted, and Swarm has removed its proxy: one less.
     world.raw.nodes[0]["Spec"]["Role"] = json!("worker");
     assert_eq!(written(&world.pass(&workers)), Some(3));
     world.raw.nodes[1]["Spec"]["Role"] = json!("manager");
     proxies_on(&mut world, &["a", "c"]);
     assert_eq!(written(&world.pass(&workers)), Some(2));
-    // Other constraints in the document: those that run are counted until Swarm has moved them.
+    // The document states other constraints: running proxies are included until Swarm has moved them.
     proxies_on(&mut world, &["a", "c"]);
     let mut managers = workers.clone();
     managers.proxy.workload.constraints = Some(vec!["node.role==manager".to_owned()]);
@@ -165,7 +165,7 @@ fn constraints_and_roles_decide_which_nodes_count() {
 }
 
 #[test]
-fn only_nodes_for_which_the_image_is_made_count() {
+fn only_nodes_whose_platform_the_image_supports_count() {
     let mut world = world(&["a", "b"]);
     world.raw.nodes[1]["Description"]["Platform"]["Architecture"] = json!("aarch64");
     proxies_on(&mut world, &["a"]);
@@ -174,7 +174,7 @@ fn only_nodes_for_which_the_image_is_made_count() {
 }
 
 #[test]
-fn a_number_set_by_hand_is_put_back_with_a_finding_and_one_that_follows_the_nodes_has_none() {
+fn a_number_set_by_hand_is_reverted_with_a_finding_but_following_the_nodes_produces_none() {
     let mut world = world(&["a", "b"]);
     world.by_hand(PROXY, |spec| spec["Mode"]["Replicated"]["Replicas"] = json!(5));
     let plan = world.pass(&on_each_node());
@@ -185,7 +185,7 @@ fn a_number_set_by_hand_is_put_back_with_a_finding_and_one_that_follows_the_node
 }
 
 #[test]
-fn the_number_waits_for_a_rollout_and_goes_before_the_next_one() {
+fn the_number_waits_for_a_rollout_and_is_written_before_the_next_one() {
     let mut world = world(&["a", "b"]);
     world.raw.nodes.push(node("c", "ready", "active"));
     world.rollout(PROXY, "updating");
@@ -201,7 +201,7 @@ fn the_number_waits_for_a_rollout_and_goes_before_the_next_one() {
 }
 
 #[test]
-fn a_node_that_joins_after_a_failed_rollout_gets_a_proxy_of_what_is_good() {
+fn a_node_that_joins_after_a_failed_rollout_gets_a_proxy_of_the_working_spec() {
     let mut world = world(&["a", "b"]);
     let mut bad = on_each_node();
     bad.proxy.workload.image = "swarmgate-nginx:bad".to_owned();
@@ -215,7 +215,7 @@ fn a_node_that_joins_after_a_failed_rollout_gets_a_proxy_of_what_is_good() {
 }
 
 #[test]
-fn a_proxy_for_which_no_node_is_left_keeps_no_rollout_going() {
+fn a_proxy_without_an_eligible_node_does_not_keep_a_rollout_open() {
     let mut world = world(&["a", "b", "c"]);
     set_node(&mut world, "c", "down", "active");
     proxies_on(&mut world, &["a", "b"]);
@@ -227,13 +227,13 @@ fn a_proxy_for_which_no_node_is_left_keeps_no_rollout_going() {
         plan.steps.is_empty() && matches!(&plan.waiting[..], [WaitingOn::Rollout { detail, .. }] if detail.contains("2 of 2")),
         "{plan}"
     );
-    // Swarm waits for its place for ever; nothing else is left to happen.
+    // Swarm waits forever for a place for it; nothing else is left to do.
     world.pass_time(60);
     assert_eq!(written(&world.plan(&on_each_node())), Some(2));
 }
 
 #[test]
-fn proxies_that_leave_nodes_that_do_not_fit_any_more_go_one_after_the_other() {
+fn proxies_leave_nodes_that_no_longer_fit_one_after_the_other() {
     let mut world = world(&["a", "b", "c"]);
     world.by_hand(PROXY, |spec| spec["TaskTemplate"]["Placement"]["Constraints"] = json!(["node.id==c"]));
     world.rollout(PROXY, "updating");
@@ -241,7 +241,7 @@ fn proxies_that_leave_nodes_that_do_not_fit_any_more_go_one_after_the_other() {
     assert_eq!(written(&world.plan(&on_each_node())), None, "Swarm has not made the other one yet");
     one_waits(&mut world);
     assert_eq!(written(&world.plan(&on_each_node())), Some(2));
-    // While a new template is rolled out, a write would make Swarm forget the one before.
+    // While a new template is rolled out, a write would make Swarm forget the previous one.
     let before = world.raw_service(PROXY)["Spec"].clone();
     let service = world.raw_service(PROXY);
     service["PreviousSpec"] = before;
@@ -250,7 +250,7 @@ fn proxies_that_leave_nodes_that_do_not_fit_any_more_go_one_after_the_other() {
 }
 
 #[test]
-fn where_no_node_fits_the_number_stays_and_somebody_is_told_what_is_waited_for() {
+fn if_no_node_fits_the_number_stays_and_the_wait_is_explained() {
     let mut world = PlanScenario::new();
     let mut nowhere = on_each_node();
     nowhere.proxy.workload.constraints = Some(vec!["node.labels.lb==dev".to_owned()]);
@@ -264,7 +264,7 @@ fn where_no_node_fits_the_number_stays_and_somebody_is_told_what_is_waited_for()
 }
 
 #[test]
-fn where_new_proxies_start_first_a_node_may_have_two_for_a_while() {
+fn with_start_first_a_node_may_briefly_have_two_proxies() {
     let mut mesh = on_each_node();
     mesh.proxy.publish = publish(PublishMode::Ingress);
     let mut world = PlanScenario::new();
@@ -277,7 +277,7 @@ fn where_new_proxies_start_first_a_node_may_have_two_for_a_while() {
     assert_eq!(most(&world), json!(1));
 }
 
-/// Swarm's own global mode, as an earlier version made it, or constraints that cannot be decided.
+/// Swarm's own global mode, as an earlier version created it, or constraints that cannot be decided.
 fn swarms_own() -> PlanScenario {
     let mut odd = on_each_node();
     odd.proxy.workload.constraints = Some(vec!["engine.labels.disk==ssd".to_owned()]);
@@ -285,7 +285,7 @@ fn swarms_own() -> PlanScenario {
 }
 
 #[test]
-fn a_service_in_swarms_own_global_mode_stays_so_and_says_what_that_means() {
+fn a_service_in_swarms_own_global_mode_keeps_it_and_produces_a_finding() {
     let mut world = swarms_own();
     assert_eq!(at(&world.service(PROXY).spec, "Mode"), json!({"Global": {}}));
     assert!(world.plan(&on_each_node()).findings[0].remedy.starts_with("First use constraints that"));
@@ -301,7 +301,7 @@ fn a_service_in_swarms_own_global_mode_stays_so_and_says_what_that_means() {
 }
 
 #[test]
-fn where_the_nodes_cannot_be_counted_any_more_the_number_stays() {
+fn if_nodes_can_no_longer_be_counted_the_number_stays() {
     let mut world = world(&["a", "b"]);
     let mut odd = on_each_node();
     odd.proxy.workload.constraints = Some(vec!["engine.labels.disk==ssd".to_owned()]);
@@ -313,7 +313,7 @@ fn where_the_nodes_cannot_be_counted_any_more_the_number_stays() {
 }
 
 #[test]
-fn from_replicated_to_global_and_back_nothing_is_removed_and_nothing_is_left() {
+fn switching_between_replicated_and_global_removes_nothing_and_leaves_nothing_behind() {
     let mut two = on_each_node();
     (two.proxy.mode, two.proxy.replicas) = (Mode::Replicated, Some(2));
     let mut world = PlanScenario::new();

@@ -1,4 +1,4 @@
-//! Row by row what replaces tasks (Swarm's `IsTaskDirty`), and which steps the planner makes of such changes.
+//! Which changes replace tasks (Swarm's `IsTaskDirty`), row by row, and which steps the planner makes of them.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ fn spec() -> Value {
     PlanScenario::converged(&cluster()).service(PROXY).spec
 }
 
-/// Changes one place of the proxy's spec and looks what becomes of the tasks.
+/// Changes one path of the proxy's spec and checks the effect on the tasks.
 fn check(path: &str, value: Value, expected: TaskEffect) {
     let old = spec();
     let mut new = old.clone();
@@ -56,7 +56,7 @@ fn networks_resources_restart_logging_and_force_replace_tasks() {
 }
 
 #[test]
-fn an_explicit_default_where_it_was_absent_replaces_tasks() {
+fn adding_an_explicit_default_replaces_tasks() {
     check("TaskTemplate.ContainerSpec.Privileges", json!({}), TaskEffect::Replaces);
     check("TaskTemplate.LogDriver", json!({}), TaskEffect::Replaces);
 }
@@ -74,7 +74,7 @@ fn ports_and_endpoint_mode_replace_tasks() {
 }
 
 #[test]
-fn placement_and_ports_together_would_be_ignored_without_force_update() {
+fn placement_and_ports_changed_together_need_force_update() {
     let old = spec();
     let mut new = old.clone();
     new["TaskTemplate"]["Placement"] = json!({"Constraints": ["node.role==worker"]});
@@ -83,7 +83,7 @@ fn placement_and_ports_together_would_be_ignored_without_force_update() {
 }
 
 #[test]
-fn a_change_of_published_ports_raises_force_update_once() {
+fn changing_published_ports_raises_force_update_once() {
     let mut world = PlanScenario::converged(&cluster());
     let mut changed = cluster();
     changed.proxy.publish = publish(PublishMode::Host);
@@ -107,7 +107,7 @@ fn the_lint_refuses_placement_and_ports_together_without_force_update() {
     assert_eq!(lint(&plan, &world.snapshot()).len(), 1);
 }
 
-/// Converges on one cluster, then looks what a changed document does to the tasks.
+/// Converges on one cluster, then checks what a changed document does to the tasks.
 fn check_document(change: impl FnOnce(&mut Cluster), expected: TaskEffect) {
     let mut world = PlanScenario::converged(&cluster());
     let tasks = world.raw.tasks.clone();
@@ -122,7 +122,7 @@ fn check_document(change: impl FnOnce(&mut Cluster), expected: TaskEffect) {
 }
 
 #[test]
-fn a_document_that_needs_no_new_tasks_makes_none() {
+fn a_document_change_that_needs_no_new_tasks_replaces_none() {
     check_document(|c| c.proxy.workload.labels = Some(map(&[("team", "edge")])), TaskEffect::Keeps);
     check_document(|c| c.proxy.update.delay = Some(std::time::Duration::from_secs(3)), TaskEffect::Keeps);
     check_document(|c| c.proxy.workload.constraints = Some(list(&["node.role==worker"])), TaskEffect::MovesMisplaced);
@@ -130,7 +130,7 @@ fn a_document_that_needs_no_new_tasks_makes_none() {
 }
 
 #[test]
-fn stating_what_is_there_already_only_remembers_it() {
+fn stating_an_existing_value_replaces_no_task() {
     check_document(|c| c.proxy.replicas = Some(2), TaskEffect::Keeps);
     check_document(|c| c.proxy.stop_signal = Some("SIGQUIT".to_owned()), TaskEffect::Keeps);
     check_document(|c| c.proxy.workload.constraints = Some(vec!["node.platform.os==linux".to_owned()]), TaskEffect::Keeps);

@@ -1,4 +1,4 @@
-//! Ours or not ours: objects of others that hold a needed name are told about and never touched.
+//! Foreign objects that hold a needed name produce findings and are never touched.
 
 use serde_json::json;
 
@@ -11,7 +11,7 @@ use crate::protocol::container_contract::{LABEL_OWNER, LABEL_TOKEN_DIGEST};
 use crate::report::WaitingOn;
 use crate::types::ServiceId;
 
-/// Puts a foreign object into the world and looks that only its dependants are held back.
+/// Adds a foreign object to the world and checks that only its dependants are held back.
 fn check_foreign(object: &str, put: impl FnOnce(&mut PlanScenario), still: &[&str]) {
     let mut world = PlanScenario::new();
     put(&mut world);
@@ -23,7 +23,7 @@ fn check_foreign(object: &str, put: impl FnOnce(&mut PlanScenario), still: &[&st
 }
 
 #[test]
-fn foreign_objects_hold_back_what_needs_them_and_nothing_else() {
+fn foreign_objects_hold_back_only_their_dependants() {
     let service =
         |name: &str, labels: serde_json::Value| json!({"ID": "foreign", "Version": {"Index": 1}, "Spec": {"Name": name, "Labels": labels}});
     let (extension, proxy) = (format!("create service {EXTENSION}"), format!("create service {PROXY}"));
@@ -38,7 +38,7 @@ fn foreign_objects_hold_back_what_needs_them_and_nothing_else() {
 }
 
 #[test]
-fn a_token_whose_digest_is_gone_is_not_used() {
+fn a_token_secret_without_its_digest_is_not_used() {
     let mut world = PlanScenario::converged(&cluster());
     world.raw.secrets[0]["Spec"]["Labels"].as_object_mut().unwrap().remove(LABEL_TOKEN_DIGEST);
     let plan = world.plan(&cluster());
@@ -47,7 +47,7 @@ fn a_token_whose_digest_is_gone_is_not_used() {
 }
 
 #[test]
-fn any_overlay_of_the_control_networks_name_is_adopted() {
+fn any_overlay_with_the_control_networks_name_is_adopted() {
     let mut world = PlanScenario::new();
     world
         .raw
@@ -59,7 +59,7 @@ fn any_overlay_of_the_control_networks_name_is_adopted() {
 }
 
 #[test]
-fn an_encrypted_control_network_is_asked_for_and_one_that_is_not_is_told() {
+fn an_encrypted_control_network_is_requested_and_an_unencrypted_one_produces_a_finding() {
     let mut world = PlanScenario::new();
     let crate::protocol::ChannelMode::Overlay { encrypted, .. } = &mut world.channel else { unreachable!() };
     *encrypted = true;
@@ -68,7 +68,7 @@ fn an_encrypted_control_network_is_asked_for_and_one_that_is_not_is_told() {
     assert_eq!(bodies.map(|body| body["Options"].clone()).collect::<Vec<_>>(), [json!({"encrypted": ""})]);
     world.converge(&cluster());
     assert_eq!(codes(&world.plan(&cluster())), [""; 0]);
-    // Swarm shows its own options beside the one that was asked for, and takes any value of it for yes.
+    // Swarm lists its own options in addition to the requested one, and treats any value of that option as yes.
     let network = world.raw.networks.iter_mut().find(|network| network["Name"] == "swarmgate-control").unwrap();
     network["Options"] = json!({"com.docker.network.driver.overlay.vxlanid_list": "4098", "encrypted": "false"});
     assert_eq!(codes(&world.plan(&cluster())), [""; 0]);
@@ -80,7 +80,7 @@ fn an_encrypted_control_network_is_asked_for_and_one_that_is_not_is_told() {
 }
 
 #[test]
-fn a_name_that_swarm_says_is_taken_is_left_alone_for_a_while() {
+fn a_name_that_swarm_reports_as_taken_is_left_alone_for_a_while() {
     let mut world = PlanScenario::new();
     let plan = world.plan(&cluster());
     let applied: Vec<_> = plan.steps.iter().map(|step| (step.kind() == "create_config").then_some(Applied::NameTaken)).collect();
@@ -93,7 +93,7 @@ fn a_name_that_swarm_says_is_taken_is_left_alone_for_a_while() {
 }
 
 #[test]
-fn the_lint_refuses_to_touch_what_is_not_ours() {
+fn the_lint_refuses_to_touch_foreign_objects() {
     let mut world = PlanScenario::converged(&cluster());
     let mut plan = world.plan(&cluster());
     plan.steps.push(Step::RemoveService { id: world.service(PROXY).id, name: PROXY.to_owned(), reason: String::new() });
@@ -105,7 +105,7 @@ fn the_lint_refuses_to_touch_what_is_not_ours() {
 }
 
 #[test]
-fn the_lint_refuses_to_remove_what_is_in_use() {
+fn the_lint_refuses_to_remove_objects_in_use() {
     let world = PlanScenario::converged(&cluster());
     let mut plan = world.plan(&cluster());
     let snapshot = world.snapshot();

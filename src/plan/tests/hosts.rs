@@ -1,4 +1,4 @@
-//! What is remembered of whose hosts are, on the extension service.
+//! What the extension service remembers about the owners of hosts.
 
 use super::world::PlanScenario;
 use super::{EXTENSION, titles};
@@ -7,7 +7,7 @@ use crate::plan::would_replace_tasks;
 use crate::protocol::container_contract::LABEL_HOST_HOLDERS;
 
 #[test]
-fn whose_hosts_are_is_written_down_once_replaces_nothing_and_goes_when_it_is_over() {
+fn host_owners_are_recorded_once_without_replacing_tasks_and_removed_when_obsolete() {
     let cluster = cluster();
     let mut world = PlanScenario::converged(&cluster);
     let before = world.service(EXTENSION).spec;
@@ -28,9 +28,9 @@ fn whose_hosts_are_is_written_down_once_replaces_nothing_and_goes_when_it_is_ove
     assert!(world.plan(&cluster).is_converged());
 }
 
-/// A rollout that failed is not tried again because some host has another owner.
+/// A failed rollout is not retried because a host has another owner.
 #[test]
-fn it_is_no_part_of_what_is_declared() {
+fn host_owners_are_not_part_of_the_identity() {
     let mut world = PlanScenario::converged(&cluster());
     let identity = |world: &PlanScenario| world.fleet(&cluster()).extension.identity();
     let before = identity(&world);

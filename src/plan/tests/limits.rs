@@ -1,4 +1,4 @@
-//! Limits and privileges of our containers: there from the start, put on older services once, and never written twice.
+//! Limits and privileges of our containers: set from the start, added to older services once, and never written twice.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::plan::{Step, TaskEffect};
 const CONTAINER: &str = "TaskTemplate.ContainerSpec";
 const NO_NEW: &str = "TaskTemplate.ContainerSpec.Privileges.NoNewPrivileges";
 
-/// A manager whose engine has that version.
+/// A manager with this engine version.
 fn manager(version: &str) -> Value {
     json!({
         "ID": format!("manager-{version}"), "Status": {"State": "ready"}, "Spec": {"Role": "manager", "Availability": "active"},
@@ -33,7 +33,7 @@ fn stock() -> Cluster {
 }
 
 #[test]
-fn our_programs_have_no_privileges_and_bounds_from_the_start() {
+fn our_programs_have_limits_and_no_privileges_from_the_start() {
     let world = PlanScenario::converged(&cluster());
     for (name, memory, pids) in [(EXTENSION, 2_i64 << 30, 1024), (PROXY, 4_i64 << 30, 4096)] {
         let spec = world.service(name).spec;
@@ -46,7 +46,7 @@ fn our_programs_have_no_privileges_and_bounds_from_the_start() {
 }
 
 #[test]
-fn a_stock_image_keeps_what_it_starts_with() {
+fn a_stock_image_keeps_its_privilege_settings() {
     let mut world = world_with(&["28.0.1"]);
     world.live = Some(bundle("live"));
     world.converge(&stock());
@@ -58,13 +58,13 @@ fn a_stock_image_keeps_what_it_starts_with() {
 }
 
 #[test]
-fn a_service_from_before_is_hardened_by_one_replacement_and_keeps_its_limits() {
+fn an_older_service_is_hardened_by_one_replacement_and_keeps_its_limits() {
     let mut world = PlanScenario::converged(&cluster());
     world.by_hand(PROXY, |spec| {
         spec["TaskTemplate"]["ContainerSpec"].as_object_mut().unwrap().remove("CapabilityDrop");
         spec["TaskTemplate"].as_object_mut().unwrap().remove("Resources");
         spec["TaskTemplate"].as_object_mut().unwrap().remove("LogDriver");
-        // What was declared then did not know of it.
+        // The declaration of that time did not include it.
         let managed: Value = serde_json::from_str(spec["Labels"]["swarmgate.managed"].as_str().unwrap()).unwrap();
         let older = managed.as_object().unwrap().iter().filter(|(field, _)| !field.starts_with("capability"));
         spec["Labels"]["swarmgate.managed"] = json!(Value::Object(older.map(|(k, v)| (k.clone(), v.clone())).collect()).to_string());
@@ -80,7 +80,7 @@ fn a_service_from_before_is_hardened_by_one_replacement_and_keeps_its_limits() {
 }
 
 #[test]
-fn no_new_privileges_are_asked_for_where_every_manager_keeps_it() {
+fn no_new_privileges_is_set_only_if_every_manager_keeps_it() {
     for (versions, expected) in [
         (&["28.5.2"][..], json!(true)),
         (&["25.0.0", "28.5.2"], json!(true)),
@@ -109,11 +109,11 @@ fn an_older_manager_that_joins_replaces_nothing() {
 }
 
 #[test]
-fn what_older_managers_dropped_is_not_written_for_ever() {
+fn a_field_that_older_managers_drop_is_not_written_repeatedly() {
     let mut world = world_with(&["28.5.2"]);
     world.converge(&cluster());
     world.raw.nodes.push(manager("20.10.24"));
-    // Some other update went through the older one, which keeps what it knows.
+    // Another update went through the older manager, which keeps only the fields that it knows.
     world.by_hand(PROXY, |spec| {
         spec["TaskTemplate"]["ContainerSpec"]["Privileges"] = json!({"CredentialSpec": null, "SELinuxContext": null});
     });
@@ -122,7 +122,7 @@ fn what_older_managers_dropped_is_not_written_for_ever() {
 }
 
 #[test]
-fn an_option_that_leaves_the_document_leaves_the_service() {
+fn an_option_removed_from_the_document_is_removed_from_the_service() {
     let logging = |options: &[(&str, &str)]| {
         let mut cluster = cluster();
         let options = crate::fleet::fixtures::map(options);

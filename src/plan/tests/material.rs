@@ -13,7 +13,7 @@ use crate::protocol::messages::{Bundle, Material};
 use crate::route::{MaterialKind, MaterialRef};
 use crate::types::ObjectName;
 
-/// A world in which people have stored some secrets and a config.
+/// A world in which users have stored some secrets and a config.
 fn world() -> PlanScenario {
     let mut world = PlanScenario::new();
     for name in ["cert", "key", "renewed"] {
@@ -38,7 +38,8 @@ fn needing(text: &str, names: &[&str]) -> Bundle {
     bundle(text).with_material(names.iter().map(material).collect())
 }
 
-/// The objects that a service mounts as material, by name, each checked to lie under its id and to be ours to read.
+/// The names of the objects that a service mounts as material. Checks that each is mounted under its id and readable by our
+/// user.
 fn mounted(world: &PlanScenario, service: &str, reader: &str) -> Vec<String> {
     let spec = world.service(service).spec;
     let list = |kind: &str| at(&spec, &format!("TaskTemplate.ContainerSpec.{kind}s")).as_array().cloned().unwrap_or_default();
@@ -123,7 +124,7 @@ fn the_same_configuration_from_other_secrets_is_another_snapshot() {
 }
 
 #[test]
-fn a_configuration_has_nothing_mounted_that_no_route_names() {
+fn objects_that_no_route_names_are_not_mounted() {
     let mut world = world();
     world.material = secrets(&["cert"]);
     world.boot = Some(needing("first", &["cert", "key"]));
@@ -146,7 +147,7 @@ fn a_secret_that_is_gone_is_not_mounted() {
 }
 
 #[test]
-fn what_is_mounted_stays_although_a_look_does_not_show_it() {
+fn a_mounted_object_stays_even_if_a_snapshot_does_not_show_it() {
     let mut world = world();
     world.material = vec![object(MaterialKind::Config, "ca")];
     world.converge(&cluster());
@@ -155,7 +156,7 @@ fn what_is_mounted_stays_although_a_look_does_not_show_it() {
 }
 
 #[test]
-fn mounts_that_somebody_else_added_stay() {
+fn foreign_mounts_stay() {
     let mut world = world();
     world.boot = Some(needing("first", &["cert"]));
     world.converge(&cluster());
@@ -171,7 +172,7 @@ fn mounts_that_somebody_else_added_stay() {
 }
 
 #[test]
-fn a_rollout_that_failed_is_not_tried_again_for_another_snapshots_secrets_but_for_a_label_it_is() {
+fn a_failed_rollout_is_retried_for_a_label_but_not_for_another_snapshots_secrets() {
     let mut world = world();
     world.boot = Some(needing("first", &["cert"]));
     let identity = |world: &PlanScenario| world.fleet(&cluster()).proxy.identity();
@@ -190,7 +191,7 @@ fn stock() -> Cluster {
 }
 
 #[test]
-fn a_stock_image_mounts_what_its_configuration_names_readable_by_its_root() {
+fn a_stock_image_mounts_the_material_of_its_configuration_readable_by_root() {
     let mut world = world();
     world.material = secrets(&["cert", "renewed"]);
     world.material.push(object(MaterialKind::Config, "ca"));
@@ -208,7 +209,7 @@ fn a_stock_image_mounts_what_its_configuration_names_readable_by_its_root() {
 }
 
 #[test]
-fn other_peoples_objects_are_never_removed() {
+fn foreign_objects_are_never_removed() {
     let mut world = world();
     world.boot = Some(needing("first", &["cert"]));
     world.material = secrets(&["cert"]);

@@ -1,4 +1,4 @@
-//! What an update for networks says to Swarm, and how it is taken back.
+//! What an update for networks writes to Swarm, and how it is withdrawn.
 
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ fn env(spec: &Value) -> Vec<String> {
 }
 
 #[test]
-fn the_first_proxy_with_a_new_network_is_tried_alone_whatever_the_document_says_of_updates() {
+fn the_first_proxy_with_a_new_network_is_tried_alone_whatever_update_policy_the_document_states() {
     let mut world = PlanScenario::converged(&parallel());
     let before = world.service(PROXY).spec;
     assert_eq!(before["UpdateConfig"]["Parallelism"], 3);
@@ -60,9 +60,9 @@ fn stopping_first() -> Cluster {
     cluster
 }
 
-/// Swarm goes back in any order, and would stop a proxy that runs while the one that failed is down.
+/// Swarm rolls back in any order, and would stop a running proxy while the failed one is down.
 #[test]
-fn where_tasks_stop_first_swarm_does_not_go_back_by_itself_unless_the_program_is_another() {
+fn with_stop_first_swarm_rolls_back_by_itself_only_if_the_image_changed() {
     for (image, action) in [(None, "pause"), (Some("swarmgate-nginx:next"), "rollback")] {
         let mut world = PlanScenario::converged(&stopping_first());
         let mut next = stopping_first();
@@ -76,7 +76,7 @@ fn where_tasks_stop_first_swarm_does_not_go_back_by_itself_unless_the_program_is
     }
 }
 
-/// A world in the middle of an update for a network, and the specs before it and now.
+/// A world in the middle of an update for a network, with the specs before the update and now.
 fn while_attaching(cluster: &Cluster) -> (PlanScenario, Value, Value) {
     let mut world = PlanScenario::converged(cluster);
     let old = world.service(PROXY).spec;
@@ -86,7 +86,7 @@ fn while_attaching(cluster: &Cluster) -> (PlanScenario, Value, Value) {
     (world, old, new)
 }
 
-/// The service is as it was before the network.
+/// Returns the service to its state before the network.
 fn going_back(world: &mut PlanScenario, cluster: &Cluster) -> Value {
     world.networks = vec![];
     world.network_update = NetworkUpdate { withdraws: true, ..NetworkUpdate::default() };
@@ -94,13 +94,13 @@ fn going_back(world: &mut PlanScenario, cluster: &Cluster) -> Value {
     world.service(PROXY).spec
 }
 
-/// The proxies `p1`, which runs, and `p2`, which does not, unless `second_runs`.
+/// The proxies `p1`, which runs, and `p2`, which does not run unless `second_runs`.
 fn with_tasks(world: &mut PlanScenario, running: &Value, failed: &Value, second_runs: bool) {
     world.set_tasks(PROXY, &[(running.clone(), "running"), (failed.clone(), if second_runs { "running" } else { "rejected" })]);
 }
 
 #[test]
-fn what_does_not_run_is_brought_back_before_what_does_run_is_touched() {
+fn missing_proxies_are_restored_before_running_ones_are_touched() {
     let cluster = stopping_first();
     let (mut world, old, new) = while_attaching(&cluster);
     with_tasks(&mut world, &new["TaskTemplate"], &new["TaskTemplate"], false);
@@ -114,14 +114,14 @@ fn what_does_not_run_is_brought_back_before_what_does_run_is_touched() {
     world.network_update = NetworkUpdate::default();
     with_tasks(&mut world, &new["TaskTemplate"], &old["TaskTemplate"], false);
     assert_eq!(titles(&world.plan(&cluster)), Vec::<String>::new());
-    // Written now, it would stop every proxy at once.
+    // Writing it now would stop all proxies at once.
     world.network_update.remembered = Some("[]".to_owned());
     assert_eq!(titles(&world.plan(&cluster)), Vec::<String>::new());
     with_tasks(&mut world, &new["TaskTemplate"], &old["TaskTemplate"], true);
     world.pass(&cluster);
     let rest = world.service(PROXY).spec;
     assert_eq!(update(&rest), [json!(1), json!("stop-first"), json!("pause")]);
-    // Placement alone differs: Swarm keeps whatever has a node and is of the old spec, and replaces what waits for one.
+    // Only the placement differs: Swarm keeps tasks of the old spec that have a node, and replaces those that wait for one.
     assert_eq!(task_effect(&old, &rest), TaskEffect::MovesMisplaced);
     world.rollout(PROXY, "updating");
     assert_eq!(titles(&world.plan(&cluster)), Vec::<String>::new());
@@ -134,9 +134,9 @@ fn what_does_not_run_is_brought_back_before_what_does_run_is_touched() {
     assert!(world.plan(&cluster).is_converged());
 }
 
-/// The proxy that was tried is the only one with the new network: all others are of the old spec, and Swarm keeps them.
+/// Only the proxy that was tried has the new network: all others have the old spec, and Swarm keeps them.
 #[test]
-fn a_withdrawal_from_one_proxy_is_an_update_as_any_other() {
+fn a_withdrawal_from_one_proxy_is_an_ordinary_update() {
     let cluster = stopping_first();
     let (mut world, old, new) = while_attaching(&cluster);
     with_tasks(&mut world, &old["TaskTemplate"], &new["TaskTemplate"], false);
@@ -145,9 +145,9 @@ fn a_withdrawal_from_one_proxy_is_an_update_as_any_other() {
     assert_eq!((&back["TaskTemplate"], &back["UpdateConfig"]), (&old["TaskTemplate"], &old["UpdateConfig"]));
 }
 
-/// What a document leaves out, people may have set by hand.
+/// Users may have set by hand what the document leaves out.
 #[test]
-fn what_was_set_by_hand_about_updates_comes_back_too() {
+fn a_manual_update_policy_is_restored_too() {
     let mut world = PlanScenario::converged(&cluster());
     world.by_hand(PROXY, |spec| {
         spec["UpdateConfig"]["Parallelism"] = json!(0);
@@ -165,10 +165,10 @@ fn what_was_set_by_hand_about_updates_comes_back_too() {
 }
 
 #[test]
-fn a_withdrawal_brings_back_the_very_spec_that_the_old_tasks_have() {
+fn a_withdrawal_restores_exactly_the_spec_of_the_old_tasks() {
     let mut world = PlanScenario::converged(&parallel());
     let before = world.service(PROXY).spec;
-    // With the new network came the newest boot snapshot.
+    // The update for the new network also brought the newest boot snapshot.
     world.boot = Some(bundle("second"));
     attaching(&mut world);
     world.pass(&parallel());
@@ -191,9 +191,9 @@ fn a_withdrawal_brings_back_the_very_spec_that_the_old_tasks_have() {
     assert!(!after.steps.iter().any(|step| step.name() == PROXY), "{after}");
 }
 
-/// A label replaces no task, so it is no new try of anything.
+/// A label replaces no task, so writing it does not retry anything.
 #[test]
-fn what_failed_is_remembered_at_once_after_a_rollback() {
+fn failed_networks_are_recorded_immediately_after_a_rollback() {
     let mut world = PlanScenario::converged(&cluster());
     attaching(&mut world);
     world.pass(&cluster());
@@ -208,7 +208,7 @@ fn what_failed_is_remembered_at_once_after_a_rollback() {
 }
 
 #[test]
-fn the_words_about_new_networks_stay_until_the_tasks_are_replaced_anyway() {
+fn the_new_networks_variable_stays_until_tasks_are_replaced_anyway() {
     let mut world = PlanScenario::converged(&cluster());
     attaching(&mut world);
     world.pass(&cluster());

@@ -1,5 +1,5 @@
-//! Who owns which field: what the document leaves out stays as somebody set it, what it states is enforced, and what
-//! leaves the document is given back once.
+//! Who owns which field: fields that the document leaves out keep their manual values, fields that it states are enforced,
+//! and fields that leave the document are reset once.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ fn with(change: impl FnOnce(&mut Cluster)) -> Cluster {
 }
 
 #[test]
-fn fields_that_the_document_leaves_out_stay_as_somebody_set_them() {
+fn fields_that_the_document_leaves_out_keep_their_manual_values() {
     let mut world = PlanScenario::converged(&cluster());
     world.by_hand(PROXY, |spec| {
         spec["Mode"]["Replicated"]["Replicas"] = json!(5);
@@ -39,21 +39,21 @@ fn fields_that_the_document_leaves_out_stay_as_somebody_set_them() {
     assert!(plan.is_converged(), "{plan}");
 }
 
-/// States a field, converges, takes it out of the document, and looks what is there then: the default, given back once.
+/// States a field, converges, removes it from the document, and checks that the field returns to its default once.
 fn check_given_back(path: &str, state: impl FnOnce(&mut Cluster), default: &Value) {
     let stated = with(state);
     let mut world = PlanScenario::converged(&stated);
     assert_ne!(at(&world.service(PROXY).spec, path), *default, "{path} does not differ when stated");
     assert_eq!(world.converge(&cluster()), 1, "{path}");
     assert_eq!(at(&world.service(PROXY).spec, path), *default, "{path}");
-    // Given back once: from now on it is anybody's.
+    // The reset happens once: from now on the field may be set by hand.
     let hand = at(&PlanScenario::converged(&stated).service(PROXY).spec, path);
     world.by_hand(PROXY, |spec| crate::plan::json_path::set(spec, &path.split('.').collect::<Vec<_>>(), hand));
     assert!(world.plan(&cluster()).is_converged(), "{path}: {}", world.plan(&cluster()));
 }
 
 #[test]
-fn a_field_that_leaves_the_document_is_given_back_once() {
+fn a_field_that_leaves_the_document_is_reset_once() {
     let container = "TaskTemplate.ContainerSpec";
     let linux = json!({"Constraints": ["node.platform.os==linux"]});
     check_given_back("TaskTemplate.Placement", |c| c.proxy.workload.constraints = Some(list(&["node.role==worker"])), &linux);
@@ -73,7 +73,7 @@ fn a_field_that_leaves_the_document_is_given_back_once() {
 }
 
 #[test]
-fn keys_that_leave_the_document_go_and_foreign_keys_stay() {
+fn keys_that_leave_the_document_are_removed_and_foreign_keys_stay() {
     let stated = with(|c| {
         c.proxy.workload.env = Some(map(&[("A", "1"), ("B", "2")]));
         c.proxy.workload.labels = Some(map(&[("team", "edge")]));
@@ -95,7 +95,7 @@ fn keys_that_leave_the_document_go_and_foreign_keys_stay() {
 }
 
 #[test]
-fn a_changed_document_is_no_drift() {
+fn a_changed_document_is_not_drift() {
     let mut world = PlanScenario::converged(&with(|c| c.proxy.replicas = Some(3)));
     let changed = with(|c| {
         c.proxy.replicas = Some(4);
@@ -107,7 +107,7 @@ fn a_changed_document_is_no_drift() {
 }
 
 #[test]
-fn a_drift_finding_names_field_and_value_but_never_the_environments() {
+fn a_drift_finding_names_field_and_value_but_hides_environment_values() {
     let stated = with(|c| c.proxy.workload.env = Some(map(&[("PASSWORD", "right")])));
     let mut world = PlanScenario::converged(&stated);
     world.by_hand(PROXY, |spec| {
@@ -121,7 +121,7 @@ fn a_drift_finding_names_field_and_value_but_never_the_environments() {
 }
 
 #[test]
-fn a_digest_that_a_client_pinned_onto_the_declared_tag_stays() {
+fn a_digest_that_a_client_pinned_to_the_declared_tag_stays() {
     let pinned = format!("swarmgate-nginx:dev@sha256:{}", "a".repeat(64));
     let mut world = PlanScenario::converged(&cluster());
     world.by_hand(PROXY, |spec| spec["TaskTemplate"]["ContainerSpec"]["Image"] = json!(pinned));
@@ -137,7 +137,7 @@ fn the_order_of_updates_follows_the_publish_mode_once_unless_it_is_stated() {
     assert_eq!(world.converge(&host), 1);
     let order = |world: &PlanScenario, config: &str| at(&world.service(PROXY).spec, &format!("{config}.Order"));
     assert_eq!((order(&world, "UpdateConfig"), order(&world, "RollbackConfig")), (json!("stop-first"), json!("stop-first")));
-    // With fixed ports of nodes new tasks would wait for ever for the old ones to go, also in a rollout that has begun.
+    // With fixed host ports, new tasks would wait forever for the old ones to stop, even in a rollout that has begun.
     world.by_hand(PROXY, |spec| spec["UpdateConfig"]["Order"] = json!("start-first"));
     world.rollout(PROXY, "updating");
     let plan = world.plan(&host);
@@ -145,14 +145,14 @@ fn the_order_of_updates_follows_the_publish_mode_once_unless_it_is_stated() {
     world.rollout(PROXY, "completed");
     world.converge(&host);
     assert_eq!(order(&world, "UpdateConfig"), json!("stop-first"));
-    // Behind the routing mesh it is a matter of taste.
+    // Behind the routing mesh either order works.
     let mut world = PlanScenario::converged(&cluster());
     world.by_hand(PROXY, |spec| spec["UpdateConfig"]["Order"] = json!("stop-first"));
     assert!(world.plan(&cluster()).is_converged());
 }
 
 #[test]
-fn from_live_to_a_stock_image_nothing_of_the_agent_stays() {
+fn switching_from_live_to_a_stock_image_leaves_nothing_of_the_agent() {
     let mut world = PlanScenario::converged(&cluster());
     world.live = Some(bundle("events {}"));
     let stock = with(|c| {
@@ -170,7 +170,7 @@ fn from_live_to_a_stock_image_nothing_of_the_agent_stays() {
 }
 
 #[test]
-fn a_label_that_remembers_nothing_readable_gives_nothing_back() {
+fn an_unreadable_managed_label_resets_nothing() {
     let stated = with(|c| c.proxy.workload.constraints = Some(list(&["node.role==worker"])));
     let mut world = PlanScenario::converged(&stated);
     world.by_hand(PROXY, |spec| spec["Labels"][crate::protocol::container_contract::LABEL_MANAGED] = json!("}{"));

@@ -1,4 +1,4 @@
-//! Ports of nodes that a service of somebody else asks for, too.
+//! Host ports that a foreign service requests too.
 
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ fn on_nodes() -> Cluster {
     cluster
 }
 
-/// What a service that asks for a port says.
+/// The spec of a service that requests a port.
 fn asking(port: u16, protocol: &str, mode: &str, replicas: &Value, constraints: &[&str]) -> Value {
     let ports = json!([{"Protocol": protocol, "TargetPort": 8080, "PublishedPort": port, "PublishMode": mode}]);
     let mode = if replicas.is_null() { json!({"Global": {}}) } else { json!({"Replicated": {"Replicas": replicas}}) };
@@ -37,7 +37,7 @@ fn run(world: &mut PlanScenario, state: &str, node: &str) {
     world.raw.tasks.push(task);
 }
 
-/// A world in which a stranger waits for port 80.
+/// A world in which a foreign service waits for port 80.
 fn contested(cluster: &Cluster) -> PlanScenario {
     let mut world = PlanScenario::converged(cluster);
     add(&mut world, &asking(80, "tcp", "host", &json!(1), &[]));
@@ -70,17 +70,17 @@ fn check(spec: &Value, task: Option<(&str, &str)>, expected: Option<Severity>) {
 }
 
 #[test]
-fn whoever_would_get_a_port_of_the_proxies_is_told_and_holds_back_that_they_are_replaced() {
+fn a_service_that_would_take_a_proxy_port_produces_a_finding_and_holds_back_replacements() {
     let (error, warning) = (Some(Severity::Error), Some(Severity::Warning));
     let waits = Some(("pending", ""));
     check(&asking(80, "tcp", "host", &json!(1), &[]), waits, error);
     check(&asking(443, "tcp", "host", &json!(1), &[]), None, error);
     check(&asking(80, "tcp", "host", &Value::Null, &[]), Some(("pending", "node1")), error);
     check(&asking(80, "tcp", "host", &json!(1), &["engine.labels.disk==ssd"]), waits, error);
-    // All its tasks have a node, and no proxy misses one.
+    // All its tasks have a node, and no proxy lacks one.
     check(&asking(80, "tcp", "host", &json!(1), &[]), Some(("running", "elsewhere")), warning);
     check(&asking(80, "tcp", "host", &json!(1), &[]), Some(("running", "node1")), warning);
-    // None of these can get it.
+    // None of these can get the port.
     check(&asking(80, "tcp", "host", &json!(0), &[]), None, None);
     check(&asking(80, "tcp", "host", &json!(1), &["node.id!=node1"]), waits, None);
     check(&asking(80, "udp", "host", &json!(1), &[]), waits, None);
@@ -90,7 +90,7 @@ fn whoever_would_get_a_port_of_the_proxies_is_told_and_holds_back_that_they_are_
 }
 
 #[test]
-fn a_service_with_the_labels_of_ours_and_without_their_seal_is_a_stranger() {
+fn a_service_with_our_labels_but_no_seal_is_foreign() {
     let mut world = PlanScenario::converged(&on_nodes());
     let mut spec = asking(80, "tcp", "host", &json!(1), &[]);
     spec["Labels"] = world.service(PROXY).spec["Labels"].clone();
@@ -99,7 +99,7 @@ fn a_service_with_the_labels_of_ours_and_without_their_seal_is_a_stranger() {
 }
 
 #[test]
-fn whatever_would_stop_proxies_waits_until_the_stranger_is_gone() {
+fn changes_that_stop_proxies_wait_until_the_foreign_service_is_gone() {
     let with = |change: fn(&mut Cluster)| {
         let mut cluster = on_nodes();
         change(&mut cluster);
@@ -119,7 +119,7 @@ fn whatever_would_stop_proxies_waits_until_the_stranger_is_gone() {
 }
 
 #[test]
-fn networks_and_configurations_that_are_mounted_wait_as_well() {
+fn networks_and_mounted_configurations_wait_as_well() {
     let mut world = contested(&on_nodes());
     world.networks = vec![NetworkId("net-app".to_owned())];
     assert!(is_held(&world.plan(&on_nodes())) && titles(&world.plan(&on_nodes())).is_empty());
@@ -145,12 +145,12 @@ fn swarms_own_global_mode_is_not_left_by_removing_proxies_that_run() {
 }
 
 #[test]
-fn what_stops_no_proxy_that_runs_goes_on() {
+fn changes_that_stop_no_running_proxy_proceed() {
     let mut cluster = on_nodes();
     cluster.proxy.replicas = Some(4);
     let mut world = contested(&on_nodes());
     assert_eq!(titles(&world.plan(&cluster)), [format!("update service {PROXY}")]);
-    // Nor where none runs, or networks that failed are taken away, or somebody else made the service.
+    // The same applies if no proxy runs, if failed networks are withdrawn, or if the operator did not create the service.
     let mut newer = on_nodes();
     newer.proxy.workload.image = "newer:1".to_owned();
     let spec = world.service(PROXY).spec["TaskTemplate"].clone();
@@ -166,7 +166,7 @@ fn what_stops_no_proxy_that_runs_goes_on() {
 }
 
 #[test]
-fn a_rollout_that_stopped_halfway_goes_on_only_when_no_proxy_can_be_lost() {
+fn a_rollout_that_stopped_halfway_continues_only_if_no_proxy_can_be_lost() {
     let mut world = contested(&on_nodes());
     let now = world.service(PROXY).spec["TaskTemplate"].clone();
     let mut old = now.clone();
@@ -181,7 +181,7 @@ fn a_rollout_that_stopped_halfway_goes_on_only_when_no_proxy_can_be_lost() {
 }
 
 #[test]
-fn a_proxy_that_waits_for_the_port_names_who_has_it() {
+fn a_proxy_that_waits_for_a_port_names_the_service_that_holds_it() {
     let mut world = PlanScenario::converged(&on_nodes());
     add(&mut world, &asking(80, "tcp", "host", &json!(1), &[]));
     run(&mut world, "running", "node1");

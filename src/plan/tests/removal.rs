@@ -1,4 +1,5 @@
-//! Clusters that left the declaration, services with a new name or mode: what is ours goes, in an order that Swarm allows.
+//! Clusters that left the declaration, and services with a new name or mode: our objects are removed in an order that Swarm
+//! allows.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +16,7 @@ fn name(text: &str) -> ClusterName {
     ClusterName::parse(text).unwrap()
 }
 
-/// Removal passes until nothing is left to do.
+/// Runs removal passes until nothing is left to do.
 fn remove(world: &mut PlanScenario, cluster: &str) -> Vec<Vec<String>> {
     let mut passes = Vec::new();
     loop {
@@ -30,7 +31,7 @@ fn remove(world: &mut PlanScenario, cluster: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn a_cluster_that_left_goes_services_first_then_everything_they_used() {
+fn a_removed_cluster_loses_its_services_first_then_everything_they_used() {
     let mut world = PlanScenario::converged(&cluster());
     let passes = remove(&mut world, "dev");
     assert_eq!(passes.len(), 2);
@@ -41,7 +42,7 @@ fn a_cluster_that_left_goes_services_first_then_everything_they_used() {
 }
 
 #[test]
-fn nobody_elses_objects_go_with_a_cluster() {
+fn removing_a_cluster_removes_no_foreign_objects() {
     let mut world = PlanScenario::converged(&cluster());
     let other = cluster_named("other");
     world.boot = Some({
@@ -72,7 +73,7 @@ fn a_control_network_that_the_operator_uses_stays() {
 }
 
 #[test]
-fn leftover_clusters_are_those_of_this_instance_that_nobody_declares() {
+fn leftover_clusters_are_undeclared_clusters_of_this_instance() {
     let mut world = PlanScenario::converged(&cluster());
     world.raw.secrets.push(json!({"ID": "s2", "Spec": {"Name": "x", "Labels":
         {"swarmgate.owner": "another", "swarmgate.cluster": "theirs", "swarmgate.role": "proxy-token"}}}));
@@ -85,10 +86,10 @@ fn leftover_clusters_are_those_of_this_instance_that_nobody_declares() {
 }
 
 #[test]
-fn a_changed_mode_removes_the_service_and_creates_it_again_with_a_finding() {
+fn a_changed_mode_recreates_the_service_with_a_finding() {
     let mut global = cluster();
     global.proxy.mode = Mode::Global;
-    // Nobody can count these, so Swarm does.
+    // The operator cannot count these nodes, so Swarm does.
     global.proxy.workload.constraints = Some(vec!["engine.labels.disk==ssd".to_owned()]);
     let mut world = PlanScenario::converged(&global);
     let plan = world.pass(&cluster());
@@ -99,7 +100,7 @@ fn a_changed_mode_removes_the_service_and_creates_it_again_with_a_finding() {
 }
 
 #[test]
-fn a_proxy_with_a_new_name_and_the_same_ports_waits_for_the_old_one_to_go() {
+fn a_renamed_proxy_with_the_same_ports_waits_until_the_old_one_is_removed() {
     let mut world = PlanScenario::converged(&cluster());
     let mut renamed = cluster();
     renamed.proxy.workload.service_name = ServiceName::parse("edge").unwrap();
@@ -110,7 +111,7 @@ fn a_proxy_with_a_new_name_and_the_same_ports_waits_for_the_old_one_to_go() {
 }
 
 #[test]
-fn a_renamed_service_without_a_port_conflict_is_replaced_only_when_the_new_one_runs() {
+fn a_renamed_service_without_a_port_conflict_is_removed_only_when_the_new_one_runs() {
     let mut world = PlanScenario::converged(&cluster());
     let mut renamed = cluster();
     renamed.extension.service_name = ServiceName::parse("renderer").unwrap();
@@ -121,7 +122,7 @@ fn a_renamed_service_without_a_port_conflict_is_replaced_only_when_the_new_one_r
 }
 
 #[test]
-fn a_single_proxy_in_host_mode_has_a_warning() {
+fn a_single_proxy_in_host_mode_produces_a_warning() {
     let mut single = cluster();
     single.proxy.replicas = Some(1);
     assert!(!codes(&PlanScenario::new().plan(&single)).contains(&"UpdateGap".to_owned()), "start-first leaves no gap");

@@ -1,4 +1,4 @@
-//! One rollout at a time, and what follows one that Swarm gave up.
+//! One rollout at a time, and what happens after Swarm gave one up.
 
 use serde_json::json;
 
@@ -25,7 +25,7 @@ fn nothing() -> Vec<String> {
     Vec::new()
 }
 
-/// When a plan says that a failed rollout is tried again, in seconds from now.
+/// When a plan states that a failed rollout is retried, in seconds from now.
 fn retry_in(world: &PlanScenario, plan: &Plan) -> i64 {
     let at = plan.waiting.iter().find_map(|waiting| match waiting {
         WaitingOn::FailedRollout { retry_at, .. } => *retry_at,
@@ -35,7 +35,7 @@ fn retry_in(world: &PlanScenario, plan: &Plan) -> i64 {
 }
 
 #[test]
-fn while_a_rollout_is_under_way_nothing_else_is_written() {
+fn nothing_else_is_written_during_a_rollout() {
     let mut world = PlanScenario::converged(&cluster());
     world.rollout(PROXY, "updating");
     let plan = world.plan(&cluster());
@@ -66,7 +66,7 @@ fn a_rollout_whose_task_finds_no_node_may_be_superseded() {
 }
 
 #[test]
-fn a_rollout_that_was_rolled_back_is_tried_again_later_and_later() {
+fn a_rolled_back_rollout_is_retried_at_growing_intervals() {
     let bad = with_image("swarmgate-nginx:bad");
     let mut world = PlanScenario::converged(&cluster());
     for (round, wait) in [30, 60, 120, 240, 480, 600, 600].into_iter().enumerate() {
@@ -82,7 +82,7 @@ fn a_rollout_that_was_rolled_back_is_tried_again_later_and_later() {
 }
 
 #[test]
-fn after_a_failed_rollout_a_changed_document_is_tried_at_once() {
+fn after_a_failed_rollout_a_changed_document_is_tried_immediately() {
     let mut world = PlanScenario::converged(&cluster());
     world.pass(&with_image("swarmgate-nginx:bad"));
     world.roll_back(PROXY);
@@ -92,7 +92,7 @@ fn after_a_failed_rollout_a_changed_document_is_tried_at_once() {
 }
 
 #[test]
-fn after_a_failed_rollout_another_set_of_nodes_is_tried_at_once() {
+fn after_a_failed_rollout_another_set_of_nodes_is_tried_immediately() {
     let bad = with_image("swarmgate-nginx:bad");
     let mut world = PlanScenario::converged(&cluster());
     world.pass(&bad);
@@ -105,7 +105,7 @@ fn after_a_failed_rollout_another_set_of_nodes_is_tried_at_once() {
 }
 
 #[test]
-fn another_boot_snapshot_is_no_reason_to_try_a_failed_rollout_again() {
+fn another_boot_snapshot_is_no_reason_to_retry_a_failed_rollout() {
     let bad = with_image("swarmgate-nginx:bad");
     let mut world = PlanScenario::converged(&cluster());
     world.pass(&bad);
@@ -143,7 +143,7 @@ fn a_paused_rollout_is_resumed_by_writing_the_same_spec() {
 }
 
 #[test]
-fn a_success_forgets_failures() {
+fn a_success_clears_failures() {
     let bad = with_image("swarmgate-nginx:bad");
     let mut world = PlanScenario::converged(&cluster());
     world.pass(&bad);
@@ -169,7 +169,7 @@ fn memory_survives_serialisation() {
 }
 
 #[test]
-fn a_paused_rollout_is_not_resumed_while_a_task_of_it_does_not_run() {
+fn a_paused_rollout_is_not_resumed_while_one_of_its_tasks_does_not_run() {
     let mut world = PlanScenario::converged(&cluster());
     world.rollout(PROXY, "paused");
     let task = world.first_task(PROXY);
@@ -188,7 +188,7 @@ fn a_paused_rollout_is_not_resumed_while_a_task_of_it_does_not_run() {
 }
 
 #[test]
-fn a_rollback_is_not_cut_short_for_what_led_to_it() {
+fn a_rollback_is_not_interrupted_for_the_declaration_that_caused_it() {
     let bad = with_image("swarmgate-nginx:bad");
     let mut world = PlanScenario::converged(&cluster());
     world.pass(&bad);
@@ -200,9 +200,9 @@ fn a_rollback_is_not_cut_short_for_what_led_to_it() {
     assert_eq!(titles(&world.pass(&with_image("swarmgate-nginx:good"))), update());
 }
 
-/// Seen with 20.10: the updater waits for a task, and neither it nor any other runs.
+/// Seen with 20.10: the updater waits for a task, and neither that task nor any other runs.
 #[test]
-fn a_rollback_in_which_nothing_happens_any_more_is_ended_whatever_its_tasks_do() {
+fn a_rollback_without_progress_is_ended_whatever_its_tasks_do() {
     let mut world = PlanScenario::converged(&cluster());
     world.rollout(PROXY, "rollback_started");
     let mut gone = world.clone();
@@ -221,7 +221,7 @@ fn a_rollback_in_which_nothing_happens_any_more_is_ended_whatever_its_tasks_do()
 }
 
 #[test]
-fn a_changed_declaration_replaces_a_rollout_whose_task_gets_no_further() {
+fn a_changed_declaration_replaces_a_rollout_whose_task_makes_no_progress() {
     for state in ["new", "assigned", "preparing", "starting", "rejected"] {
         let mut world = PlanScenario::converged(&cluster());
         world.rollout(PROXY, "updating");
@@ -234,7 +234,7 @@ fn a_changed_declaration_replaces_a_rollout_whose_task_gets_no_further() {
     }
 }
 
-/// How long all tasks have run when a rollout is over in all but name: Swarm watches the last one for 5 s.
+/// How long all tasks have run when a rollout is finished in practice: Swarm monitors the last one for 5 s.
 fn idle() -> i64 {
     ROLLOUT_IDLE_AFTER.as_secs() + 5
 }
@@ -256,7 +256,7 @@ fn a_rollout_that_swarm_never_ends_is_ended_by_writing_the_same_spec() {
 }
 
 #[test]
-fn a_rollout_goes_on_while_swarm_delays_or_watches_or_a_task_does_not_run() {
+fn a_rollout_continues_while_swarm_delays_or_monitors_or_a_task_does_not_run() {
     let mut world = PlanScenario::converged(&cluster());
     world.rollout(PROXY, "rollback_started");
     world.pass_time(idle() + 1);
@@ -268,7 +268,7 @@ fn a_rollout_goes_on_while_swarm_delays_or_watches_or_a_task_does_not_run() {
     let mut starting = world.clone();
     starting.first_task(PROXY)["Status"]["State"] = json!("starting");
     is_left_alone(&starting);
-    // Of a task that waits for an old one to stop a snapshot shows nothing.
+    // A snapshot shows nothing of a task that waits for an old one to stop.
     let mut replaced = world.clone();
     let id = replaced.first_task(PROXY)["ID"].clone();
     replaced.raw.tasks.retain(|task| task["ID"] != id);
@@ -283,7 +283,7 @@ fn a_rollout_goes_on_while_swarm_delays_or_watches_or_a_task_does_not_run() {
     }
 }
 
-/// A service in Swarm's own global mode, as it was created while nobody could count its nodes.
+/// A service in Swarm's own global mode, as it was created while its nodes could not be counted.
 fn in_swarms_global_mode(cluster: &Cluster) -> PlanScenario {
     let mut odd = cluster.clone();
     odd.proxy.workload.constraints = Some(vec!["engine.labels.disk==ssd".to_owned()]);
@@ -293,7 +293,7 @@ fn in_swarms_global_mode(cluster: &Cluster) -> PlanScenario {
 }
 
 #[test]
-fn a_task_that_waits_in_vain_for_the_port_of_an_equal_one_does_not_keep_a_rollout_going() {
+fn a_task_that_waits_for_the_port_of_an_equal_task_does_not_keep_a_rollout_open() {
     let mut global = cluster();
     global.proxy.mode = crate::fleet::Mode::Global;
     let mut world = in_swarms_global_mode(&global);
@@ -307,13 +307,13 @@ fn a_task_that_waits_in_vain_for_the_port_of_an_equal_one_does_not_keep_a_rollou
     assert_eq!(titles(&world.plan(&global)), nothing());
     world.pass_time(idle() + 1);
     assert_eq!(titles(&world.plan(&global)), update());
-    // Would it be written here, Swarm would stop the one that runs for one that cannot.
+    // If the spec were written here, Swarm would stop the running task for one that cannot run.
     world.first_task(PROXY)["Spec"]["ForceUpdate"] = json!(7);
     assert_eq!(titles(&world.plan(&global)), nothing());
 }
 
 #[test]
-fn a_clock_that_is_ahead_does_not_keep_a_rollout_going() {
+fn a_clock_that_is_ahead_does_not_keep_a_rollout_open() {
     let mut world = PlanScenario::converged(&cluster());
     world.rollout(PROXY, "rollback_started");
     world.first_task(PROXY)["Status"]["Timestamp"] = json!("2027-01-01T00:00:00Z");
@@ -322,7 +322,7 @@ fn a_clock_that_is_ahead_does_not_keep_a_rollout_going() {
 }
 
 #[test]
-fn where_places_are_not_known_a_rollout_is_given_more_time() {
+fn a_rollout_gets_more_time_if_its_slots_are_unknown() {
     let mut global = cluster();
     global.proxy.mode = crate::fleet::Mode::Global;
     global.proxy.workload.constraints = Some(vec!["engine.labels.disk==ssd".to_owned()]);
@@ -336,7 +336,7 @@ fn where_places_are_not_known_a_rollout_is_given_more_time() {
 }
 
 #[test]
-fn a_rollback_that_swarm_never_ends_is_followed_by_another_try() {
+fn a_rollback_that_swarm_never_ends_is_followed_by_a_retry() {
     let bad = with_image("swarmgate-nginx:bad");
     let mut world = PlanScenario::converged(&cluster());
     world.pass(&bad);
@@ -362,7 +362,7 @@ fn a_newer_document_follows_an_update_that_swarm_never_ends() {
 }
 
 #[test]
-fn a_global_service_without_any_task_is_not_complete() {
+fn a_global_service_without_tasks_is_not_complete() {
     let mut global = cluster();
     global.proxy.mode = crate::fleet::Mode::Global;
     let mut world = in_swarms_global_mode(&global);
@@ -372,9 +372,9 @@ fn a_global_service_without_any_task_is_not_complete() {
     assert!(matches!(&plan.waiting[..], [WaitingOn::Tasks { .. }]), "{plan}");
 }
 
-/// Something undoes every update, or the update was never one: nobody may keep the managers busy with that.
+/// Something undoes every update, or the update never had an effect: this must not keep the managers busy.
 #[test]
-fn an_update_that_does_not_last_is_noticed_and_one_that_does_is_forgotten() {
+fn an_update_without_lasting_effect_is_noticed_and_a_lasting_one_is_forgotten() {
     let mut world = PlanScenario::converged(&cluster());
     world.raw.services.iter_mut().for_each(|service| service["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"] = json!("other:1"));
     let plan = world.plan(&cluster());

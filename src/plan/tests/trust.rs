@@ -1,4 +1,4 @@
-//! What somebody gains who may create objects with our labels: nothing.
+//! What an attacker gains who may create objects with our labels: nothing.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ use crate::protocol::container_contract::{
 };
 use crate::types::Digest;
 
-/// Labels that a token secret of ours has, with an attacker's token and a seal.
+/// The labels of one of our token secrets, with an attacker's token and a seal.
 fn forged_labels(seal: &str) -> Value {
     json!({
         LABEL_OWNER: INSTANCE, LABEL_CLUSTER: "dev", LABEL_ROLE: "proxy-token", LABEL_SEAL: seal,
@@ -25,14 +25,14 @@ fn admitted(world: &PlanScenario, seals: &Seals) -> Vec<AdmittedToken> {
     admission(INSTANCE, &cluster(), seals, &world.snapshot()).tokens
 }
 
-/// A seal that this operator made for another object.
+/// A seal that this operator created for another object.
 fn stolen_seal(world: &PlanScenario) -> String {
     let role = |secret: &&Value| secret["Spec"]["Labels"][LABEL_ROLE] == "proxy-token";
     world.raw.secrets.iter().find(role).unwrap()["Spec"]["Labels"][LABEL_SEAL].as_str().unwrap().to_owned()
 }
 
 #[test]
-fn both_roles_have_a_token_of_their_own_and_nothing_else_is_admitted() {
+fn each_role_has_its_own_token_and_nothing_else_is_admitted() {
     let world = PlanScenario::converged(&cluster());
     let roles: Vec<ChannelRole> = admitted(&world, &seals()).into_iter().map(|token| token.role).collect();
     assert_eq!(roles, [ChannelRole::Extension, ChannelRole::Proxy]);
@@ -44,13 +44,13 @@ fn both_roles_have_a_token_of_their_own_and_nothing_else_is_admitted() {
 }
 
 #[test]
-fn a_forged_token_secret_admits_nobody_whatever_its_labels_say() {
+fn a_forged_token_secret_admits_no_task_whatever_its_labels() {
     let before = PlanScenario::converged(&cluster());
     for seal in ["", "00", &"0".repeat(64), &stolen_seal(&before)] {
         let mut world = before.clone();
         world.raw.secrets.push(json!({"ID": "evil", "Spec": {"Name": "evil", "Labels": forged_labels(seal)}}));
         assert_eq!(admitted(&world, &seals()), admitted(&before, &seals()), "it is mounted by nobody");
-        // Even if it came to be mounted by our own service.
+        // Even if our own service came to mount it.
         let proxy = world.raw.services.iter_mut().find(|service| service["Spec"]["Name"] == PROXY).unwrap();
         proxy["Spec"]["TaskTemplate"]["ContainerSpec"]["Secrets"] =
             json!([{"SecretID": "evil", "SecretName": "evil", "File": {"Name": TOKEN_FILE}}]);
@@ -60,7 +60,7 @@ fn a_forged_token_secret_admits_nobody_whatever_its_labels_say() {
 }
 
 #[test]
-fn a_secret_that_was_there_before_under_the_tokens_name_is_not_mounted() {
+fn an_existing_secret_with_the_tokens_name_is_not_mounted() {
     let seal = stolen_seal(&PlanScenario::converged(&cluster()));
     for (role, name) in [(ChannelRole::Extension, EXTENSION), (ChannelRole::Proxy, PROXY)] {
         let mut world = PlanScenario::new();
@@ -74,7 +74,7 @@ fn a_secret_that_was_there_before_under_the_tokens_name_is_not_mounted() {
 }
 
 #[test]
-fn a_service_with_our_labels_that_we_did_not_create_runs_nothing_of_its_makers() {
+fn a_foreign_service_with_our_labels_keeps_nothing_of_its_creators() {
     let mut world = PlanScenario::new();
     let env = json!(["SWARMGATE_CLUSTER=dev", "LD_PRELOAD=/evil.so"]);
     let container = json!({
@@ -83,7 +83,7 @@ fn a_service_with_our_labels_that_we_did_not_create_runs_nothing_of_its_makers()
         "Mounts": [{"Type": "volume", "Source": "evil", "Target": "/usr/local/bin"}],
     });
     let labels = json!({LABEL_OWNER: INSTANCE, LABEL_CLUSTER: "dev", LABEL_ROLE: "extension"});
-    // So that our tasks end soon, are never started again, run nowhere, and every change waits for ever.
+    // Makes our tasks end soon, never restart and run nowhere, and makes every change wait forever.
     let template = json!({
         "ContainerSpec": container, "LogDriver": {"Name": "gelf"}, "RestartPolicy": {"Condition": "none"},
         "Placement": {"Constraints": ["node.labels.evil==1"], "MaxReplicas": 1}, "Resources": {"Limits": {"MemoryBytes": 6_000_000, "Pids": 2}},
@@ -120,7 +120,7 @@ fn a_service_with_our_labels_that_we_did_not_create_runs_nothing_of_its_makers()
 }
 
 #[test]
-fn a_service_that_an_access_control_gives_to_somebody_is_not_taken_over() {
+fn a_service_with_a_foreign_access_label_is_not_taken_over() {
     let mut world = PlanScenario::converged(&cluster());
     let extension = world.raw.services.iter_mut().find(|service| service["Spec"]["Name"] == EXTENSION).unwrap();
     extension["Spec"]["Labels"][LABEL_SEAL] = json!("0".repeat(64));
@@ -133,9 +133,9 @@ fn a_service_that_an_access_control_gives_to_somebody_is_not_taken_over() {
     assert!(codes(&world.plan(&stated)).contains(&"ServiceTakenOver".to_owned()), "the document says whose it is");
 }
 
-/// The label says something on secrets only: whoever writes it on a service breaks nothing.
+/// The label has a meaning on secrets only: writing it on a service breaks nothing.
 #[test]
-fn a_label_of_tokens_on_a_service_changes_nothing() {
+fn a_token_label_on_a_service_changes_nothing() {
     let mut world = PlanScenario::converged(&cluster());
     for service in &mut world.raw.services {
         service["Spec"]["Labels"][LABEL_TOKEN_DIGEST] = json!("abc");
@@ -145,9 +145,9 @@ fn a_label_of_tokens_on_a_service_changes_nothing() {
     assert_eq!(admitted(&world, &seals()).len(), 2);
 }
 
-/// Whoever swaps the role labels makes the one service pass for a leftover of the other's.
+/// Swapping the role labels makes one service look like a leftover of the other.
 #[test]
-fn a_wrong_role_label_is_put_back_and_stops_nothing() {
+fn a_wrong_role_label_is_reverted_and_blocks_nothing() {
     for (name, role) in [(PROXY, "extension"), (EXTENSION, "proxy")] {
         let mut world = PlanScenario::converged(&cluster());
         let service = world.raw.services.iter_mut().find(|service| service["Spec"]["Name"] == name).unwrap();
@@ -159,7 +159,7 @@ fn a_wrong_role_label_is_put_back_and_stops_nothing() {
 }
 
 #[test]
-fn a_job_in_our_name_is_removed_and_our_service_comes_in_its_place() {
+fn a_job_with_our_name_is_replaced_by_our_service() {
     for mode in [json!({"ReplicatedJob": {"MaxConcurrent": 1}}), json!({"GlobalJob": {}})] {
         let mut world = PlanScenario::converged(&cluster());
         let service = world.raw.services.iter_mut().find(|service| service["Spec"]["Name"] == EXTENSION).unwrap();
@@ -170,9 +170,9 @@ fn a_job_in_our_name_is_removed_and_our_service_comes_in_its_place() {
     }
 }
 
-/// What is lost by a take-over is named, by path and without its value, also to a look without an operator.
+/// A take-over names the lost fields by path, without their values, even in a preview without an operator.
 #[test]
-fn a_take_over_names_what_is_lost() {
+fn a_take_over_names_the_lost_fields() {
     let mut world = PlanScenario::converged(&cluster());
     let proxy = world.raw.services.iter_mut().find(|service| service["Spec"]["Name"] == PROXY).unwrap();
     proxy["Spec"]["Labels"].as_object_mut().unwrap().remove(LABEL_SEAL);
@@ -189,9 +189,9 @@ fn a_take_over_names_what_is_lost() {
     }
 }
 
-/// Before there was an authority one token was for both roles.
+/// Before there was an authority, both roles shared one token.
 #[test]
-fn tokens_of_earlier_versions_go() {
+fn tokens_of_earlier_versions_are_removed() {
     let mut world = PlanScenario::converged(&cluster());
     let labels = json!({LABEL_OWNER: INSTANCE, LABEL_CLUSTER: "dev", LABEL_ROLE: "token"});
     world.raw.secrets.push(json!({"ID": "former", "Spec": {"Name": "swarmgate-token-dev", "Labels": labels}}));
@@ -200,12 +200,12 @@ fn tokens_of_earlier_versions_go() {
 }
 
 #[test]
-fn a_fleet_that_is_taken_over_keeps_its_replicas_and_the_constraints_that_nodes_meet() {
+fn a_take_over_keeps_replicas_and_constraints_that_nodes_meet() {
     let here = json!(["node.hostname!=elsewhere"]);
     let rows = [
         (3, here.clone(), true),
         (0, json!(["node.labels.nowhere==1"]), false),
-        // What no snapshot can decide is what nobody can be sure of.
+        // If a snapshot cannot decide it, the constraint cannot be trusted.
         (0, json!(["engine.labels.x==1"]), false),
         (4_000_000, here, false),
     ];
@@ -225,7 +225,7 @@ fn a_fleet_that_is_taken_over_keeps_its_replicas_and_the_constraints_that_nodes_
 }
 
 #[test]
-fn a_new_authority_takes_the_fleet_over_and_the_old_ones_tokens_go() {
+fn a_new_authority_takes_over_the_fleet_and_removes_the_old_tokens() {
     let mut world = PlanScenario::converged(&cluster());
     let old = world.raw.secrets.clone();
     for object in world.raw.services.iter_mut().chain(&mut world.raw.secrets).chain(&mut world.raw.configs) {
@@ -234,7 +234,7 @@ fn a_new_authority_takes_the_fleet_over_and_the_old_ones_tokens_go() {
     for (number, secret) in world.raw.secrets.iter_mut().enumerate() {
         secret["Spec"]["Name"] = json!(format!("swarmgate-token-of-old-{number}"));
     }
-    // The extension that follows the new operator signs anew.
+    // The extension that follows the new operator signs again.
     world.boot.as_mut().unwrap().generation += 1;
     world.converge(&cluster());
     assert_eq!(admitted(&world, &seals()).len(), 2);

@@ -1,5 +1,5 @@
-//! A still little world for the tests of the planner: it takes steps as Swarm would, at once and without fault, and fills
-//! in what a real engine (20.10) fills in.
+//! A small static world for the planner's tests: it carries out steps as Swarm would, immediately and without errors, and
+//! fills in what a real engine (20.10) fills in.
 
 use base64::Engine as _;
 use jiff::{SignedDuration, Timestamp};
@@ -16,7 +16,7 @@ use crate::route::MaterialRef;
 use crate::swarm::{RawSnapshot, Service, Snapshot};
 use crate::types::NetworkId;
 
-/// The world, and what the operator knows.
+/// The world, and what the operator knows of it.
 #[derive(Clone)]
 pub struct PlanScenario {
     pub raw: RawSnapshot,
@@ -82,21 +82,21 @@ impl PlanScenario {
         })
     }
 
-    /// Only looks.
+    /// Only plans.
     pub fn plan(&self, cluster: &Cluster) -> Plan {
         let plan = plan(&self.fleet(cluster), &self.snapshot(), &self.memory);
         assert_eq!(lint(&plan, &self.snapshot()), [], "{plan}");
         plan
     }
 
-    /// One pass: plans and carries out.
+    /// One pass: plans and carries out the steps.
     pub fn pass(&mut self, cluster: &Cluster) -> Plan {
         let plan = self.plan(cluster);
         self.carry_out(&plan);
         plan
     }
 
-    /// The same, with what the proxies mount and say taken from what their service was before its last update.
+    /// The same, but everything that the proxies mount and declare comes from the service's spec before its last update.
     pub fn pass_before(&mut self, cluster: &Cluster) -> Plan {
         let mut before = self.clone();
         for service in before.raw.services.iter_mut().filter(|service| service.get("PreviousSpec").is_some()) {
@@ -114,7 +114,7 @@ impl PlanScenario {
         self.pass_time(1);
     }
 
-    /// Passes until there is nothing to do; gives how many passes did something.
+    /// Runs passes until there is nothing to do; returns how many passes did something.
     pub fn converge(&mut self, cluster: &Cluster) -> usize {
         for passes in 0..6 {
             if self.plan(cluster).is_converged() {
@@ -142,13 +142,13 @@ impl PlanScenario {
         self.snapshot().services.values().find(|service| service.name == name).cloned().expect("a service of that name")
     }
 
-    /// The raw object of one of a service's tasks.
+    /// The raw object of the service's first task.
     pub fn first_task(&mut self, service: &str) -> &mut Value {
         let id = self.service(service).id.0;
         self.raw.tasks.iter_mut().find(|task| task["ServiceID"] == id).expect("a task of the service")
     }
 
-    /// The tasks of a service are these: what each is of, and its state.
+    /// Replaces the service's tasks: the spec and the state of each.
     pub fn set_tasks(&mut self, service: &str, tasks: &[(Value, &str)]) {
         let (id, created) = (self.service(service).id.0, self.raw.taken_at.to_string());
         self.raw.tasks.retain(|task| task["ServiceID"] != id);
@@ -159,7 +159,7 @@ impl PlanScenario {
         self.raw.tasks.extend(tasks.iter().enumerate().map(task));
     }
 
-    /// Somebody changes a service's spec by hand.
+    /// Changes a service's spec by hand.
     pub fn by_hand(&mut self, name: &str, change: impl FnOnce(&mut Value)) {
         let mut spec = self.raw_service(name)["Spec"].clone();
         change(&mut spec);
@@ -167,13 +167,13 @@ impl PlanScenario {
         self.update(&id, spec);
     }
 
-    /// Swarm says this about the last rollout.
+    /// Sets the state that Swarm reports for the last rollout.
     pub fn rollout(&mut self, name: &str, state: &str) {
         let started = self.raw.taken_at.to_string();
         self.raw_service(name)["UpdateStatus"] = json!({"State": state, "StartedAt": started, "Message": "in Swarm's words"});
     }
 
-    /// Swarm rolls back: the old spec is in force again.
+    /// Swarm rolls back: the old spec is active again.
     pub fn roll_back(&mut self, name: &str) {
         let completed = self.raw.taken_at.to_string();
         let service = self.raw_service(name);
@@ -251,7 +251,7 @@ impl PlanScenario {
         }
     }
 
-    /// The tasks of the present spec, all running.
+    /// Runs all tasks with the current spec.
     pub fn run_tasks(&mut self, id: &str) {
         self.raw.tasks.retain(|task| task["ServiceID"] != id);
         let spec = self.raw.services.iter().find(|service| service["ID"] == id).unwrap()["Spec"].clone();
@@ -266,7 +266,7 @@ impl PlanScenario {
         }
     }
 
-    /// Swarm turns names of networks into ids; the executor does the same with pending ids.
+    /// Swarm turns network names into ids; the executor does the same with pending ids.
     fn resolve(&self, value: &Value) -> Value {
         match value {
             Value::String(text) => pending_name(text).map_or_else(|| value.clone(), |name| json!(self.id_of(name))),
