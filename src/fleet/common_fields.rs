@@ -1,4 +1,4 @@
-//! The fields that extension and proxy services have in common.
+//! The fields that the extension and proxy services have in common.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,19 +16,19 @@ use crate::protocol::container_contract::{
 };
 use crate::types::EngineKind;
 
-/// How soon Swarm starts a task again that ended: its own default of 5 s is a long time for a proxy.
+/// How soon Swarm restarts a task that ended: its own default of 5 s is too long for a proxy.
 const RESTART_DELAY: Duration = Duration::from_secs(1);
-/// Secrets are read by the user of the container only.
+/// Only the user of the container can read secrets.
 pub(super) const SECRET_FILE_MODE: u32 = 0o400;
-/// Every user may write, nobody may remove another's files: tmpfs mounts belong to root, our user is not.
+/// Every user may write but may not remove another user's files: tmpfs mounts belong to root, and our user is not root.
 const TMPFS_MODE: u32 = 0o1777;
 
-/// A duration as the API has it, in nanoseconds.
+/// A duration in the API's form, in nanoseconds.
 pub(super) fn nanos(duration: Duration) -> Value {
     json!(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
 }
 
-/// What both services have: image, labels, environment, placement, resources.
+/// The fields of both services: image, labels, environment, placement, resources.
 pub(super) fn fields(input: &ShapeInput<'_>, workload: &Workload, role: Role, own_env: &[(&str, String)]) -> Vec<Field> {
     let mut fields = vec![
         labels(input, workload, role),
@@ -43,13 +43,13 @@ pub(super) fn fields(input: &ShapeInput<'_>, workload: &Workload, role: Role, ow
     fields
 }
 
-/// The arguments: our subcommand in front, unless the image is a stock one.
+/// The arguments: our subcommand first, unless the image is a stock image.
 pub(super) fn args(workload: &Workload, subcommand: Option<&'static str>) -> Field {
     let value = FieldValue::Args(Args { subcommand, declared: workload.args.clone() });
     Field { name: "args", path: &["TaskTemplate", "ContainerSpec", "Args"], value }
 }
 
-/// The environment that both of our own programs have.
+/// The environment that both of our own programs get.
 pub(super) fn channel_env(input: &ShapeInput<'_>) -> Vec<(&'static str, String)> {
     let mut env = vec![
         (ENV_CLUSTER, input.cluster.name.to_string()),
@@ -61,12 +61,12 @@ pub(super) fn channel_env(input: &ShapeInput<'_>) -> Vec<(&'static str, String)>
     env
 }
 
-/// The default engine is not named: one variable more replaces every proxy.
+/// The default engine is not named: an additional variable would replace every proxy.
 fn engine_env(engine: EngineKind) -> Option<(&'static str, String)> {
     (!engine.is_default()).then(|| (ENV_ENGINE, engine.to_string()))
 }
 
-/// The user that our own programs run as; free with a stock image.
+/// The user that our own programs run as; unmanaged for a stock image.
 pub(super) fn user(user: Option<&str>) -> Field {
     whole("user", &["TaskTemplate", "ContainerSpec", "User"], want(user), Value::Null)
 }
@@ -76,7 +76,7 @@ pub(super) fn user_parts() -> (&'static str, &'static str) {
     USER.split_once(':').unwrap_or((USER, USER))
 }
 
-/// The read-only root file system of our own programs; free with a stock image.
+/// The read-only root file system of our own programs; unmanaged for a stock image.
 pub(super) fn read_only(read_only: Option<bool>) -> Field {
     whole("readOnly", &["TaskTemplate", "ContainerSpec", "ReadOnly"], want(read_only), Value::Null).absent_means(json!(false))
 }
@@ -101,8 +101,8 @@ pub(super) fn configs(entries: Vec<(String, Value)>) -> Field {
     keyed("configs", &["TaskTemplate", "ContainerSpec", "Configs"], KeyedBy::FileName, entries)
 }
 
-/// The attached networks, the control network first. In what is remembered it stands under its name, since its id may
-/// not exist yet.
+/// The attached networks, the control network first. The managed label remembers the control network by name, because its id
+/// may not exist yet.
 pub(super) fn networks(input: &ShapeInput<'_>, reach: ServiceNetworks, others: &[String]) -> Field {
     let name = input.channel.network().filter(|_| reach == ServiceNetworks::Control);
     let control = name.map(|name| control_network_id(input, name).unwrap_or_else(|| names::pending(name)));
@@ -114,12 +114,12 @@ pub(super) fn networks(input: &ShapeInput<'_>, reach: ServiceNetworks, others: &
     Field { name: "networks", path: &["TaskTemplate", "Networks"], value: FieldValue::WholeField(whole) }
 }
 
-/// Whether a service takes part in the control traffic.
+/// Whether a service is attached to the control network.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum ServiceNetworks {
-    /// It does, if there is a network for it: our own programs.
+    /// Attached, if there is a control network: our own programs.
     Control,
-    /// It does not: stock images have no business there.
+    /// Not attached: stock images do not use the control network.
     Applications,
 }
 
@@ -128,7 +128,7 @@ fn control_network_id(input: &ShapeInput<'_>, name: &str) -> Option<String> {
     networks.filter(|network| network.name == name && network.driver == "overlay").map(|n| n.id.0.clone()).next()
 }
 
-/// How Swarm starts ended tasks again: set at creation, then free.
+/// How Swarm restarts ended tasks: set at creation, then unmanaged.
 fn restart() -> Field {
     let policy = json!({"Condition": "any", "Delay": nanos(RESTART_DELAY)});
     whole("restart", &["TaskTemplate", "RestartPolicy"], DesiredValue::Free, policy)
@@ -145,7 +145,7 @@ fn labels(input: &ShapeInput<'_>, workload: &Workload, role: Role) -> Field {
     let described =
         SealedObject { kind: ObjectKind::Service, instance: input.instance, cluster: cluster.as_str(), role: role.as_str(), name };
     let existing = input.snapshot.services.values().find(|service| service.name == name);
-    // Who looks without the authority's key changes nothing about a seal that is there.
+    // A preview without the authority's key keeps an existing seal unchanged.
     all.extend(existing.and_then(|service| service.labels.get_key_value(LABEL_SEAL)).map(|(key, seal)| (key.clone(), seal.clone())));
     all.extend(described.seal(input.seals, names::owner_labels(input.instance, Some(cluster), role)));
     let (note, remembered) = match role {
@@ -161,7 +161,7 @@ fn container_labels(workload: &Workload) -> Field {
     keyed("containerLabels", &["TaskTemplate", "ContainerSpec", "Labels"], KeyedBy::Name, entries)
 }
 
-/// The environment: what the user states, and what we state.
+/// The environment: the variables that the user states, and our own.
 pub(super) fn env(workload: &Workload, own: &[(&str, String)]) -> Field {
     let mut all = workload.env.clone().unwrap_or_default();
     all.extend(own.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));

@@ -1,5 +1,5 @@
-//! A configuration that fits no single config object: how its parts are named, mounted and found again. It must never take
-//! a set for whole of which a part is missing: the proxies would read half a configuration.
+//! A configuration that does not fit into a single config object: how its parts are named, mounted and found again. Must
+//! never treat a set as complete if a part is missing: the proxies would read half a configuration.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +12,13 @@ use crate::types::{ClusterName, Digest};
 
 /// Swarm's limit for the content of a config object, in bytes.
 pub const OBJECT_BYTES_MAX: usize = 1_023_999;
-/// More would weigh on the managers, which keep every config in memory and send all of them with every list.
+/// More parts would burden the managers, which keep every config in memory and send all of them with every list.
 pub(super) const PARTS_MAX: usize = 4;
 
-/// One of the objects that hold a configuration together; most have one only.
+/// One of the objects that together hold a configuration; most configurations have only one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ConfigPart {
-    /// Its place, from 0.
+    /// Its position, from 0.
     pub index: usize,
     /// How many there are.
     pub count: usize,
@@ -30,7 +30,7 @@ impl ConfigPart {
         (0..count).map(move |index| Self { index, count })
     }
 
-    /// The object's name, from the first one's, in which all of the content counts.
+    /// The object's name, derived from the name of the first object, which covers the whole content.
     pub(super) fn name(self, first: &str, role: Role, cluster: &ClusterName) -> String {
         match self.index {
             0 => first.to_owned(),
@@ -38,12 +38,12 @@ impl ConfigPart {
         }
     }
 
-    /// Where it is mounted, from the first one's place.
+    /// The mount path, derived from that of the first object.
     pub(super) fn target(self, first: &str) -> String {
         boot_snapshot::part_file(first, self.index)
     }
 
-    /// What its labels say beside what those of every object of ours do.
+    /// The labels it has in addition to those of all our objects.
     pub(super) fn labels(self, first: &str) -> BTreeMap<String, String> {
         let label = |key: &str, value: String| Some((key.to_owned(), value));
         let label = match self {
@@ -60,19 +60,20 @@ impl ConfigPart {
     }
 }
 
-/// In how many objects the content lies of which this one holds the beginning.
+/// The number of objects that hold the content, given the labels of the first one.
 pub(super) fn count(labels: &BTreeMap<String, String>) -> usize {
     labels.get(LABEL_PARTS).and_then(|count| count.parse().ok()).unwrap_or(1)
 }
 
-/// Whether this object begins a configuration, all of which is there.
+/// Whether this object is the first of a configuration whose parts all exist.
 pub(super) fn is_whole(config: &Config, role: Role, cluster: &ClusterName, snapshot: &Snapshot) -> bool {
     let is_there = |name: String| snapshot.configs.values().any(|config| config.name == name);
     let begins = !config.labels.contains_key(LABEL_PART_OF);
     begins && ConfigPart::all(count(&config.labels)).skip(1).all(|part| is_there(part.name(&config.name, role, cluster)))
 }
 
-/// The name of the object that begins the configuration to which this one belongs: what goes together is kept together.
+/// The name of the first object of the configuration to which this object belongs: the parts of a configuration are kept
+/// together.
 pub fn whole_of(config: &Config) -> &str {
     config.labels.get(LABEL_PART_OF).unwrap_or(&config.name)
 }

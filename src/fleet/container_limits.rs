@@ -1,5 +1,5 @@
-//! What keeps our containers from harming their nodes: limits, a bound for logs, and no privileges. Our own programs are
-//! always without privileges; limits are defaults at creation, because only an administrator knows what a node can spare.
+//! Keeps our containers from harming their nodes: resource limits, a bound for logs, and no privileges. Our own programs
+//! never have privileges; limits are defaults at creation, because only an administrator knows what a node can spare.
 
 use serde_json::{Value, json};
 
@@ -7,19 +7,21 @@ use super::ShapeInput;
 use super::field::{DesiredValue, Equivalence, Field, Role, want, whole};
 use crate::intent::cluster::{Logging, Resources, Workload};
 
-/// Memory at creation. Testing 5,000 services by names takes nginx 0.4 GB, and it is tested beside what the extension holds itself.
+/// Memory at creation. Testing a configuration with 5,000 services by name takes nginx 0.4 GB, in addition to the
+/// extension's own memory.
 const EXTENSION_MEMORY: i64 = 2 << 30;
-/// Memory at creation. What exceeds it is killed, and with a proxy requests die: so it is what two dozen generations of 5,000
-/// services take (0.14 GB each), or some 50,000 slow connections, and stands for the node's other containers, not for thrift.
+/// Memory at creation. A container that exceeds it is killed, and a killed proxy loses its requests. So the limit has room
+/// for two dozen generations of 5,000 services (0.14 GB each), or for some 50,000 slow connections; it protects the node's
+/// other containers and is not meant to save memory.
 const PROXY_MEMORY: i64 = 4 << 30;
-/// Processes and threads at creation: the extension's own threads, and one engine that it tests with.
+/// Processes and threads at creation: the extension's own threads, and one engine for tests.
 const EXTENSION_PIDS: i64 = 1024;
-/// The same for a proxy: a worker for each processor, times the generations that finish their connections.
+/// The same for a proxy: one worker for each processor, times the generations that are finishing their connections.
 const PROXY_PIDS: i64 = 4096;
-/// Docker's own default keeps everything for ever, and clients decide how much a proxy logs.
+/// Docker's own default keeps logs forever, and clients determine how much a proxy logs.
 const LOG_FILE_SIZE: &str = "10m";
 const LOG_FILES: &str = "5";
-/// The first Docker release that knows `no-new-privileges` of services (API 1.44); older ones drop it.
+/// The first Docker release that supports `no-new-privileges` for services (API 1.44); older ones drop it.
 const NO_NEW_PRIVILEGES_SINCE: u32 = 25;
 
 /// Limits, reservations and logging.
@@ -37,7 +39,7 @@ pub(super) fn fields(workload: &Workload, role: Role) -> Vec<Field> {
     fields
 }
 
-/// Each amount on its own path, so that what else stands there (generic resources) stays.
+/// Each amount has its own path, so that other values (generic resources) stay.
 fn resources(workload: &Workload, memory: i64) -> Vec<Field> {
     let declared = |amount: fn(&Resources) -> Option<i64>| match workload.resources.as_ref() {
         Some(resources) => DesiredValue::Stated(amount(resources).map_or(Value::Null, |number| json!(number))),
@@ -72,16 +74,17 @@ fn logging(declared: Option<&Logging>) -> Field {
     whole("logging", &["TaskTemplate", "LogDriver"], want, at_creation).compared(Equivalence::Exactly)
 }
 
-/// Who wrote the program of a container.
+/// The origin of a container's program.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Program {
-    /// We did: it needs no privilege at all, ports below 1024 included (engines let every container's user bind them).
+    /// Our own program: it needs no privileges, not even for ports below 1024 (engines let every container's user bind
+    /// them).
     Ours,
-    /// Somebody else: a stock image may start as root and give up its privileges itself.
+    /// A foreign program: a stock image may start as root and drop its privileges itself.
     Stock,
 }
 
-/// Without capabilities, and without a way to get any.
+/// Removes all capabilities, and prevents the container from gaining any.
 pub(super) fn privileges(input: &ShapeInput<'_>, workload: &Workload, program: Program) -> [Field; 3] {
     let ours = program == Program::Ours;
     let (drop, add) = if ours {
@@ -98,8 +101,8 @@ pub(super) fn privileges(input: &ShapeInput<'_>, workload: &Workload, program: P
     ]
 }
 
-/// Whether the field would be kept: every manager knows it, or it is there already (then an older manager that joins is no
-/// reason to take it away, and so to replace tasks). Asked for and dropped it would be put back for ever.
+/// Whether Swarm would keep the field: every manager supports it, or it is already set (an older manager that joins is then
+/// no reason to remove it and thereby replace tasks). A field that managers drop would be written again forever.
 fn knows_no_new_privileges(input: &ShapeInput<'_>, workload: &Workload) -> bool {
     let existing = input.snapshot.services.values().find(|service| service.name == workload.service_name.as_str());
     let has_it = existing.is_some_and(|service| {

@@ -1,5 +1,5 @@
-//! The secrets by which tasks of our services get their first certificate: one for each role of a cluster, created and sealed
-//! by the operator, mounted by its own services. Pure.
+//! The secrets with which tasks of our services obtain their first certificate: one for each role of a cluster, created and
+//! sealed by the operator and mounted by its own services. Pure.
 
 use std::collections::BTreeMap;
 
@@ -21,15 +21,15 @@ use crate::types::{Digest, SecretId};
 /// A secret that must exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenSecret {
-    /// For the tasks of this role.
+    /// The role of the tasks that use it.
     pub role: ChannelRole,
     /// Its name.
     pub name: String,
-    /// Its labels, without the token's digest and the seal, which come with the token.
+    /// Its labels, without the token's digest and the seal, which are added together with the token.
     pub labels: BTreeMap<String, String>,
 }
 
-/// Those that the fleet of a cluster needs: stock images ask nobody for anything.
+/// The secrets that the fleet of a cluster needs. Stock images need none, because they do not use the channel.
 pub(super) fn needed(input: &ShapeInput<'_>) -> Vec<TokenSecret> {
     let is_live = input.cluster.proxy.rollout == Rollout::Live;
     let roles = [ChannelRole::Extension].into_iter().chain(is_live.then_some(ChannelRole::Proxy));
@@ -53,9 +53,9 @@ pub(super) fn mount(input: &ShapeInput<'_>, role: ChannelRole) -> (String, Value
     (TOKEN_FILE.to_owned(), json!({"File": file, "SecretID": id, "SecretName": name}))
 }
 
-/// Who gets certificates for a cluster: the tasks of our own services, by tokens of secrets that this operator created for the role
-/// and that the role's own service, or a task of it that still runs, mounts. A secret or a service with the right labels is
-/// nothing by itself.
+/// Determines which tasks get certificates for a cluster: the tasks of our own services, with tokens from secrets that this
+/// operator created for the role and that the role's own service, or a running task of it, mounts. A secret or a service
+/// with the right labels alone is not admitted.
 pub fn admission(instance: &str, cluster: &Cluster, seals: &Seals, snapshot: &Snapshot) -> Admission {
     let mut admission = Admission::default();
     for role in [ChannelRole::Extension, ChannelRole::Proxy] {
@@ -79,7 +79,7 @@ pub fn admission(instance: &str, cluster: &Cluster, seals: &Seals, snapshot: &Sn
     admission
 }
 
-/// The secrets that a service, or a task of it, mounts as its token.
+/// The secrets that a service, or one of its tasks, mounts as its token.
 fn mounted_tokens<'a>(service: &Service, snapshot: &'a Snapshot) -> Vec<&'a Secret> {
     let tasks = snapshot.tasks.values().filter(|task| task.service == service.id).map(|task| Some(&task.spec));
     let templates = [service.spec.get("TaskTemplate")].into_iter().chain(tasks).flatten();

@@ -1,6 +1,6 @@
-//! The extension service: one replica on the control network, without published ports; without that network, with a port
-//! of its node that Swarm chooses, so that those of several clusters can share a node. It carries no traffic, so it mounts
-//! the certificates and keys of the routes: replacing it costs nobody a request.
+//! The extension service: one replica on the control network, without published ports. Without a control network it has a
+//! host port that Swarm chooses, so that the extensions of several clusters can share a node. It carries no traffic, so it
+//! mounts the certificates and keys of the routes: replacing it costs no request.
 
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> ServiceShape {
         common_fields::mounts(vec![common_fields::tmpfs(RUN_DIR), common_fields::tmpfs("/tmp")]),
         common_fields::networks(input, ServiceNetworks::Control, &[]),
         whole("replicas", &["Mode", "Replicated", "Replicas"], want(Some(1)), json!(1)).absent_means(json!(1)),
-        // Found by `tasks.NAME`; a VIP would only go stale.
+        // Proxies find it as `tasks.NAME`; a VIP would only become stale.
         whole("endpointMode", &["EndpointSpec", "Mode"], want(Some("dnsrr")), Value::Null).absent_means(json!("vip")),
         whole("ports", &["EndpointSpec", "Ports"], want(Some(ports(input))), Value::Null)
             .compared(Equivalence::Ports)
@@ -61,8 +61,9 @@ fn ports(input: &ShapeInput<'_>) -> Vec<Value> {
     if input.channel.network().is_some() { Vec::new() } else { vec![chosen] }
 }
 
-/// Set at creation, then free. Start-first, because every secret that a label names for the first time replaces the
-/// extension, and endpoints must keep flowing meanwhile. What two of them say for a moment is merged by the hub.
+/// Set at creation, then unmanaged. Start-first, because every secret that a label names for the first time replaces the
+/// extension, and endpoint updates must not stop meanwhile. If two extensions report for a moment, the hub merges their
+/// messages.
 fn update() -> [Field; 1] {
     let policy = json!({"Parallelism": 1, "Order": "start-first", "FailureAction": "rollback", "Monitor": 5_000_000_000_u64});
     [whole("update", &["UpdateConfig"], super::field::DesiredValue::Free, policy)]

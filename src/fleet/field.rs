@@ -1,11 +1,11 @@
-//! The words in which a fleet speaks about a service: fields of the API's `ServiceSpec`, each with what is wanted of it
-//! and how two values of it are compared. Types, and how they are put together.
+//! The types with which a fleet describes a service: fields of the API's `ServiceSpec`, each with its wanted value and the
+//! way in which two values are compared. Also the functions that construct them.
 
 use serde_json::Value;
 
 use crate::protocol::container_contract::{BOOT_FILE, ENV_NEW_NETWORKS, LABEL_FAILED_NETWORKS, LABEL_HOST_HOLDERS, MATERIAL_DIR};
 
-/// What an object of ours is for: the value of its role label.
+/// The purpose of one of our objects: the value of its role label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     /// The extension service.
@@ -16,9 +16,9 @@ pub enum Role {
     Boot,
     /// A mounted configuration (`rollout: replace`).
     Live,
-    /// The secret by which the extension's tasks get their certificates.
+    /// The secret with which the extension's tasks obtain their certificates.
     ExtensionToken,
-    /// The secret by which the proxies' tasks get theirs.
+    /// The secret with which the proxies' tasks obtain theirs.
     ProxyToken,
     /// The control network.
     Network,
@@ -41,7 +41,7 @@ impl Role {
 
 /// The short name of the field with the number of tasks.
 pub const REPLICAS: &str = "replicas";
-/// The short name of the field with the number of tasks that one node may have.
+/// The short name of the field with the maximum number of tasks per node.
 pub const MAX_REPLICAS: &str = "maxReplicas";
 
 /// One field of a service spec.
@@ -49,18 +49,18 @@ pub const MAX_REPLICAS: &str = "maxReplicas";
 pub struct Field {
     /// Its short name: the key in the label that remembers managed fields, and in findings.
     pub name: &'static str,
-    /// Where it stands in the `ServiceSpec`.
+    /// Its path in the `ServiceSpec`.
     pub path: &'static [&'static str],
-    /// What is wanted.
+    /// The wanted value.
     pub value: FieldValue,
 }
 
-/// What is wanted of a field.
+/// The wanted value of a field.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FieldValue {
-    /// It is managed as a whole or not at all.
+    /// The field is managed as a whole or not at all.
     WholeField(WholeField),
-    /// It is managed entry by entry; entries that somebody else added stay.
+    /// The field is managed entry by entry; foreign entries stay.
     Keyed(Entries),
     /// Arguments: our subcommand, then the user's.
     Args(Args),
@@ -69,22 +69,22 @@ pub enum FieldValue {
 /// A field that is managed as a whole.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WholeField {
-    /// What is wanted now.
+    /// The currently wanted value.
     pub want: DesiredValue,
-    /// The value at creation, and the one that is given back when the field leaves the document; null = absent.
+    /// The value at creation, to which the field is also reset when it leaves the document; null = absent.
     pub default: Value,
-    /// What Swarm understands when the field is absent; null = nothing in particular.
+    /// Swarm's interpretation of an absent field; null = nothing in particular.
     pub absent: Value,
     /// How two values are compared.
     pub alike: Equivalence,
-    /// What stands for the value when it is remembered, where the value itself holds ids that may not exist yet.
+    /// Replaces the value in the managed label if the value itself holds ids that may not exist yet.
     pub remembered_as: Option<Value>,
 }
 
 /// Whether a field is managed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum DesiredValue {
-    /// Not managed: what is there stays.
+    /// Not managed: the existing value stays.
     Free,
     /// Set in this pass without becoming managed.
     Once(Value),
@@ -95,30 +95,30 @@ pub enum DesiredValue {
 /// How two values of a field are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Equivalence {
-    /// Everything that is wanted is there; what Swarm added beside it does not count.
+    /// Everything that is wanted is present; additions by Swarm are ignored.
     Contains,
-    /// Both say the same, nothing more; what is empty says nothing.
+    /// Both values are equal; empty members are ignored.
     Exactly,
-    /// Image references; a digest that a client pinned onto the declared tag does not count.
+    /// Image references; a digest that a client pinned to the declared tag is ignored.
     Image,
-    /// Placement constraints, without regard to order and blanks.
+    /// Placement constraints; order and blanks are ignored.
     Constraints,
-    /// Attached networks by id, without regard to order.
+    /// Attached networks by id; order is ignored.
     Networks,
-    /// Published ports, without regard to order; Swarm's defaults filled in.
+    /// Published ports with Swarm's defaults filled in; order is ignored.
     Ports,
 }
 
 /// A field whose entries have keys.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entries {
-    /// How an entry shows its key.
+    /// How the key of an entry is found.
     pub by: KeyedBy,
     /// The managed entries, in the order in which new ones are added.
     pub entries: Vec<(String, Value)>,
 }
 
-/// How the entries of a field show their keys.
+/// How the keys of a field's entries are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyedBy {
     /// A JSON object.
@@ -134,14 +134,14 @@ pub enum KeyedBy {
 /// Arguments of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Args {
-    /// Our subcommand, always first; absent with a stock image.
+    /// Our subcommand, always first; absent for a stock image.
     pub subcommand: Option<&'static str>,
-    /// The user's further arguments, if stated.
+    /// The user's additional arguments, if stated.
     pub declared: Option<Vec<String>>,
 }
 
 impl Field {
-    /// The value that is stated for a field that is managed as a whole.
+    /// The stated value of a field that is managed as a whole.
     pub fn declared_value(&self) -> Option<&Value> {
         match &self.value {
             FieldValue::WholeField(WholeField { want: DesiredValue::Stated(value), .. }) => Some(value),
@@ -153,7 +153,7 @@ impl Field {
         matches!(&self.value, FieldValue::Keyed(entries) if entries.entries.iter().any(|(name, _)| name == key))
     }
 
-    /// What is declared about the field, for identities: null when it is not managed.
+    /// The declaration of the field, for identities: null if the field is not managed.
     pub(super) fn declared(&self, boots: bool) -> Value {
         match &self.value {
             FieldValue::WholeField(whole) => match (&whole.want, &whole.remembered_as) {
@@ -176,14 +176,14 @@ impl Entries {
     }
 }
 
-/// The value without ids of secrets and configs: an object's name says the same and is known before it exists.
+/// The value without ids of secrets and configs: the object's name is equivalent and is known before the object exists.
 pub(crate) fn without_ids(value: &Value) -> Value {
     let Value::Object(map) = value else { return value.clone() };
     let kept = map.iter().filter(|(key, _)| *key != "SecretID" && *key != "ConfigID");
     Value::Object(kept.map(|(key, value)| (key.clone(), value.clone())).collect())
 }
 
-/// A field that is managed as a whole, without a meaning of its absence.
+/// A field that is managed as a whole, and for which absence has no meaning of its own.
 pub(super) fn whole(name: &'static str, path: &'static [&'static str], want: DesiredValue, default: Value) -> Field {
     let whole = WholeField { want, default, absent: Value::Null, alike: Equivalence::Contains, remembered_as: None };
     Field { name, path, value: FieldValue::WholeField(whole) }
@@ -194,13 +194,13 @@ pub(super) fn keyed(name: &'static str, path: &'static [&'static str], by: Keyed
     Field { name, path, value: FieldValue::Keyed(Entries { by, entries }) }
 }
 
-/// Managed when stated.
+/// Managed if stated.
 pub(super) fn want<T: Into<Value>>(declared: Option<T>) -> DesiredValue {
     declared.map_or(DesiredValue::Free, |value| DesiredValue::Stated(value.into()))
 }
 
 impl Field {
-    /// The same field, compared in another way.
+    /// The same field with another comparison.
     pub(super) fn compared(mut self, alike: Equivalence) -> Self {
         if let FieldValue::WholeField(whole) = &mut self.value {
             whole.alike = alike;
@@ -208,7 +208,7 @@ impl Field {
         self
     }
 
-    /// The same field, with what Swarm understands when it is absent.
+    /// The same field with Swarm's interpretation of its absence.
     pub(super) fn absent_means(mut self, absent: Value) -> Self {
         if let FieldValue::WholeField(whole) = &mut self.value {
             whole.absent = absent;

@@ -23,28 +23,28 @@ pub fn overlay() -> ChannelMode {
     ChannelMode::Overlay { network: CONTROL.to_owned(), encrypted: false, operator_url: URL.to_owned() }
 }
 
-/// The authority of the tests: one for all tests of a process.
+/// The authority of the tests: one for all tests in a process.
 pub fn authority() -> Arc<Authority> {
     static AUTHORITY: OnceLock<Arc<Authority>> = OnceLock::new();
     Arc::clone(AUTHORITY.get_or_init(|| Arc::new(Authority::create(jiff::Timestamp::UNIX_EPOCH).unwrap())))
 }
 
-/// Its seals.
+/// The authority's seals.
 pub fn seals() -> Seals {
     authority().seals()
 }
 
-/// The name of the secret with the token of cluster `dev`, for a role.
+/// The name of the secret with a role's token in cluster `dev`.
 pub fn token_name(role: ChannelRole) -> String {
     super::names::token_secret(role, &cluster().name, seals().authority())
 }
 
-/// A cluster `dev` that states nothing that it may leave out.
+/// A cluster `dev` that states no optional field.
 pub fn cluster() -> Cluster {
     cluster_named("dev")
 }
 
-/// A cluster that states nothing that it may leave out.
+/// A cluster that states no optional field.
 pub fn cluster_named(name: &str) -> Cluster {
     Cluster {
         name: ClusterName::parse(name).unwrap(),

@@ -1,7 +1,8 @@
-//! `mode: global`, one proxy on each node that fits, made of a replicated service whose number follows the nodes. Swarm's own
-//! global mode replaces outdated tasks of a node whenever anything about that node changes, beside the rollout and without its
-//! rules, so one network of a neighbour could stop all proxies at once (`docs/decisions/proxies-on-every-node.md`). Must
-//! never ask for fewer proxies than nodes hold one: then Swarm would stop one that serves.
+//! `mode: global`, one proxy on each node that fits, implemented as a replicated service whose number of replicas follows
+//! the nodes. Swarm's own global mode replaces a node's outdated tasks whenever anything about that node changes, outside of
+//! the rollout and its rules, so one broken network of a neighbour could stop all proxies at once
+//! (`docs/decisions/proxies-on-every-node.md`). Must never request fewer proxies than there are nodes with one: Swarm would
+//! stop a proxy that serves traffic.
 
 use serde_json::{Value, json};
 
@@ -11,22 +12,22 @@ use crate::intent::cluster_spec::Mode;
 use crate::report::{Finding, FindingCode, Subject};
 use crate::swarm::{Service, Snapshot, one_on_each};
 
-/// Where new proxies start before old ones have stopped, a node has two for a while.
+/// If new proxies start before old ones have stopped, a node briefly has two.
 const MOST_IF_STARTING_FIRST: u64 = 2;
 
-/// How the proxy service comes to have the proxies that are declared.
+/// How the proxy service gets the declared number of proxies.
 pub(super) struct ProxyCount {
     /// Swarm's mode of the service.
     pub mode: Mode,
-    /// The fields that say how many, and how many on one node.
+    /// The fields with the number of tasks, and the maximum per node.
     pub fields: Vec<Field>,
-    /// The number, where it follows the nodes.
+    /// The number, if it follows the nodes.
     pub follows_nodes: Option<u64>,
-    /// What somebody should know about it.
+    /// A finding about it, if any.
     pub finding: Option<Finding>,
 }
 
-/// What is declared, made of what there is: Swarm cannot change the mode of a service.
+/// Combines the declaration with the existing service, because Swarm cannot change the mode of a service.
 pub(super) fn number(proxy: &Proxy, existing: Option<&Service>, snapshot: &Snapshot, starts_first: bool) -> ProxyCount {
     let name = proxy.workload.service_name.as_str();
     let existing_replicas = existing.and_then(|service| service.replicas);
@@ -46,7 +47,7 @@ pub(super) fn number(proxy: &Proxy, existing: Option<&Service>, snapshot: &Snaps
             ProxyCount { mode: Mode::Global, fields: Vec::new(), follows_nodes: None, finding }
         }
         (Mode::Global, number) => {
-            // Without a node there is nothing to gain from having none: what is there comes back with the first one.
+            // Without a node, zero replicas would gain nothing: the existing number takes effect again with the first node.
             let kept = existing_replicas.filter(|replicas| *replicas > 0).unwrap_or(1);
             let finding = number.is_none().then(|| undecided(name, kept));
             let number = number.filter(|number| *number > 0).unwrap_or(kept);
@@ -63,7 +64,7 @@ fn fields(replicas: DesiredValue, most_on_a_node: DesiredValue) -> Vec<Field> {
     ]
 }
 
-/// The constraints that will hold: those of the document, else those of the service.
+/// The constraints after this pass: those of the document, otherwise those of the service.
 pub(super) fn constraints<'a>(proxy: &'a Proxy, existing: Option<&'a Service>) -> Vec<&'a str> {
     let declared = proxy.workload.constraints.as_ref().map(|list| list.iter().map(String::as_str).collect());
     let written = || {

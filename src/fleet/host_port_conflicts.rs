@@ -1,6 +1,6 @@
-//! Ports of nodes that a service of somebody else asks for, too. Swarm lets every service ask for a port that is bound on nodes and
-//! gives it to whoever waits when it becomes free: a proxy that stops for a moment can lose its node to somebody else
-//! (`docs/decisions/contested-host-ports.md`). Only tells; who is replaced in spite of it is the business of `plan`.
+//! Host ports that a foreign service requests too. Swarm lets every service request a host port, and gives a port that
+//! becomes free to a task that waits for it: a proxy that stops for a moment can lose its node to another service
+//! (`docs/decisions/contested-host-ports.md`). Only reports; `plan` decides which tasks are replaced nevertheless.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,49 +14,50 @@ use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
 use crate::swarm::{Node, PublishedPort, Service, Snapshot, Task, fitting_nodes, nodes_that_meet};
 use crate::types::{NodeId, ServiceId, TaskState};
 
-/// So many names are told in one sentence.
+/// The maximum number of names in one sentence.
 const NAMES_MAX: usize = 5;
-/// In the words by which Swarm says that a task finds no node because of a port.
+/// Occurs in Swarm's message that a task finds no node because of a port.
 const NO_PORT: &str = "host-mode port";
-/// Of tasks that have no node yet; those of Swarm's global mode may name the one that they wait for.
+/// States of tasks that have no node yet; tasks of Swarm's global mode may name the node that they wait for.
 const WITHOUT_NODE: [TaskState; 3] = [TaskState::New, TaskState::Allocated, TaskState::Pending];
 
-/// A port of nodes, with its protocol.
+/// A host port with its protocol.
 type HostPort<'a> = (u16, &'a str);
 
-/// What a service of ours has on nodes.
+/// The ports and nodes of one of our services.
 struct OwnPorts<'a> {
     service: String,
     ports: BTreeSet<HostPort<'a>>,
-    /// Where its tasks are, or may come to be.
+    /// The nodes where its tasks are, or may be placed.
     nodes: BTreeSet<&'a NodeId>,
-    /// Whether a task of it waits for such a port.
+    /// Whether one of its tasks waits for such a port.
     waits: bool,
-    /// What becomes of requests that somebody else gets, and what is held back meanwhile.
+    /// What happens to requests if the other service gets the port, and what is held back meanwhile.
     loses: &'static str,
     holds_back: &'static str,
 }
 
-/// A service of somebody else that asks for ports of ours on nodes that are ours.
+/// A foreign service that requests our ports on our nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortConflict {
     /// Its name.
     pub service: String,
     /// The ports in question: `80/tcp`.
     pub ports: Vec<String>,
-    /// Whether a port that becomes free on such a node is given to it, or one of our tasks waits because it has one.
+    /// Whether the service would get a port that becomes free on such a node, or one of our tasks waits because the service
+    /// holds one.
     pub acute: bool,
     finding: Finding,
 }
 
 impl PortConflict {
-    /// What its owner and the administrator should know.
+    /// The finding for the service's owner and the administrator.
     pub fn finding(&self) -> Finding {
         self.finding.clone()
     }
 }
 
-/// Who asks for the ports of a cluster's proxies, by name of the service.
+/// The services that request the ports of a cluster's proxies, by service name.
 pub fn of_proxies(instance: &str, cluster: &Cluster, seals: &Seals, snapshot: &Snapshot) -> Vec<PortConflict> {
     let workloads = [&cluster.proxy.workload, &cluster.extension];
     let named = |service: &Service| workloads.iter().any(|workload| workload.service_name.as_str() == service.name);
@@ -64,7 +65,7 @@ pub fn of_proxies(instance: &str, cluster: &Cluster, seals: &Seals, snapshot: &S
         .map_or_else(Vec::new, |held| contests(&held, snapshot, |service| named(service) || is_sealed(instance, seals, service)))
 }
 
-/// Who asks for the ports of the operator's own service.
+/// The services that request the ports of the operator's own service.
 pub fn of_operator(own: &ServiceId, instance: &str, seals: &Seals, snapshot: &Snapshot) -> Vec<PortConflict> {
     let Some(service) = snapshot.services.get(own) else { return Vec::new() };
     let ports = bound(&service.ports).collect();
@@ -80,7 +81,7 @@ pub fn of_operator(own: &ServiceId, instance: &str, seals: &Seals, snapshot: &Sn
     contests(&held, snapshot, |other| other.id == *own || is_sealed(instance, seals, other))
 }
 
-/// What tasks of the proxies wait for before they are replaced, if somebody would get a port of theirs meanwhile.
+/// What the proxies' tasks wait for before they are replaced, if another service would take one of their ports meanwhile.
 pub fn wait(service: &str, contests: &[PortConflict]) -> Option<WaitingOn> {
     let acute = || contests.iter().filter(|contest| contest.acute);
     let ports: BTreeSet<&str> = acute().flat_map(|contest| &contest.ports).map(String::as_str).collect();
@@ -89,7 +90,7 @@ pub fn wait(service: &str, contests: &[PortConflict]) -> Option<WaitingOn> {
     (!by.is_empty()).then(|| WaitingOn::HostPort { service: service.to_owned(), ports, by })
 }
 
-/// What the proxies have now, and what they shall have.
+/// The ports and nodes that the proxies have now, and those that they will have.
 fn held_by_proxies<'a>(cluster: &'a Cluster, snapshot: &'a Snapshot) -> Option<OwnPorts<'a>> {
     let proxy = &cluster.proxy;
     let existing = snapshot.services.values().find(|service| service.name == proxy.workload.service_name.as_str());
@@ -112,7 +113,7 @@ fn held_by_proxies<'a>(cluster: &'a Cluster, snapshot: &'a Snapshot) -> Option<O
     })
 }
 
-/// One pass over the services, and one over the tasks if any of them asks for such a port.
+/// One pass over the services, and one over the tasks if any service requests such a port.
 fn contests(held: &OwnPorts<'_>, snapshot: &Snapshot, is_ours: impl Fn(&Service) -> bool) -> Vec<PortConflict> {
     let asks = |service: &&Service| bound(&service.ports).any(|port| held.ports.contains(&port));
     let rivals: Vec<&Service> = snapshot.services.values().filter(asks).filter(|service| !is_ours(service)).collect();
@@ -180,7 +181,8 @@ fn finding(held: &OwnPorts<'_>, service: &Service, ports: &[String], has: &str, 
         .at("ports", &all)
 }
 
-/// Whether a task finds no node because of a port, and one is missing for that. Successors of tasks that run wait, too.
+/// Whether a task finds no node because of a port, and a task is missing because of that. Successors of running tasks wait
+/// too.
 fn waits_for_a_port(service: &Service, snapshot: &Snapshot) -> bool {
     let tasks = || snapshot.tasks.values().filter(|task| task.service == service.id);
     let placed = u64::try_from(tasks().filter(|task| !WITHOUT_NODE.contains(&task.state)).count()).unwrap_or(u64::MAX);
@@ -192,7 +194,7 @@ fn bound(ports: &[PublishedPort]) -> impl Iterator<Item = HostPort<'_>> {
     ports.iter().filter(|port| port.host_mode && port.published != 0).map(|port| (port.published, port.protocol.as_str()))
 }
 
-/// The nodes that fit, or all if that cannot be told.
+/// The nodes that fit, or all if that cannot be determined.
 fn in_use<'a>(fitting: Option<Vec<&'a NodeId>>, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a NodeId> {
     let all = || snapshot.nodes.values().filter(|node| node.is_in_use()).map(|node| &node.id).collect();
     fitting.unwrap_or_else(all).into_iter()
@@ -204,7 +206,7 @@ fn nodes_of<'a>(service: &Service, snapshot: &'a Snapshot) -> impl Iterator<Item
     snapshot.tasks.values().filter(move |task| task.service == id).filter_map(|task| task.node.as_ref())
 }
 
-/// Whether the operator made the service: its labels alone anybody could write.
+/// Whether the operator created the service: labels alone can be written by anyone.
 fn is_sealed(instance: &str, seals: &Seals, service: &Service) -> bool {
     let label = |key: &str| service.labels.get(key).map_or("", String::as_str);
     let (cluster, role, name) = (label(LABEL_CLUSTER), label(LABEL_ROLE), service.name.as_str());

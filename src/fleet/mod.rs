@@ -1,9 +1,9 @@
-//! The second representation: which services, configs, secrets and networks must exist for one cluster, as API-shaped
-//! JSON field by field. Pure: no clock (time comes in), no randomness, no I/O. Knows no engine syntax: rendered
-//! configurations come in as bundles and are only mounted.
+//! The second representation: which services, configs, secrets and networks must exist for one cluster, as API-shaped JSON,
+//! field by field. Pure: no clock (the time is an input), no randomness, no I/O. Does not know engine syntax: rendered
+//! configurations are passed in as bundles and only mounted.
 //!
-//! What the document leaves out is not managed: such a field has a default for the creation of the service and is
-//! free afterwards (see [`DesiredValue`]). Comparing with what exists is the business of `plan`.
+//! Fields that the document leaves out are not managed: they have a default for the creation of the service and are free
+//! afterwards (see [`DesiredValue`]). `plan` compares the fleet with the existing objects.
 
 mod common_fields;
 mod config_parts;
@@ -34,7 +34,7 @@ use crate::route::MaterialRef;
 use crate::swarm::Snapshot;
 use crate::types::{ClusterName, NetworkId, NetworkName};
 
-/// The role of tokens before there was a certificate authority.
+/// The role of tokens from before there was a certificate authority.
 pub const ROLE_FORMER_TOKEN: &str = "token";
 
 pub use config_parts::{OBJECT_BYTES_MAX, whole_of};
@@ -50,41 +50,42 @@ pub use service_shape::ServiceShape;
 
 pub use crate::intent::cluster_spec::Mode;
 
-/// Everything that decides the fleet of one cluster.
+/// All inputs that determine the fleet of one cluster.
 #[derive(Debug, Clone, Copy)]
 pub struct ShapeInput<'a> {
     /// The operator's instance name: the value of the owner label.
     pub instance: &'a str,
-    /// The cluster as it is meant.
+    /// The declared cluster.
     pub cluster: &'a Cluster,
-    /// The world as it was seen.
+    /// The observed state of the Swarm.
     pub snapshot: &'a Snapshot,
     /// The networks that the proxies must be attached to, besides the control network.
     pub networks: &'a [NetworkId],
-    /// What the update of the proxy service is about, as far as networks are concerned.
+    /// What the update of the proxy service does about networks.
     pub network_update: &'a NetworkUpdate,
-    /// What the extension service remembers about whose hosts are.
+    /// What the extension service remembers about the owners of hosts.
     pub remembered_hosts: Option<&'a str>,
-    /// The secrets and configs with TLS material that the newest routes name and the Swarm has: the extension mounts them.
+    /// The secrets and configs with TLS material that the newest routes name and that exist in the Swarm: the extension
+    /// mounts them.
     pub material: &'a [MaterialRef],
     /// The newest boot snapshot from the extension.
     pub boot: Option<&'a Bundle>,
     /// With `rollout: replace`: the newest configuration from the extension.
     pub live: Option<&'a Bundle>,
-    /// How extension and proxies reach the operator and each other.
+    /// How the extension and the proxies reach the operator and each other.
     pub channel: &'a ChannelMode,
-    /// By which the operator knows what it created.
+    /// The seals by which the operator recognises the objects it created.
     pub seals: &'a Seals,
     /// The time of this pass.
     pub now: Timestamp,
 }
 
-/// What an update of the proxy service is about, as far as networks are concerned.
+/// What an update of the proxy service does about networks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NetworkUpdate {
-    /// Networks that no proxy is known to run with.
+    /// Networks with which no proxy is known to run yet.
     pub attaching: std::collections::BTreeSet<NetworkId>,
-    /// Whether the service goes back to what it was before networks that failed.
+    /// Whether the service returns to its state before networks that failed.
     pub withdraws: bool,
     /// What the service remembers about networks that failed.
     pub remembered: Option<String>,
@@ -97,29 +98,29 @@ pub struct Fleet {
     pub instance: String,
     /// The cluster.
     pub cluster: ClusterName,
-    /// The name of the control network, shared by all clusters of the instance; none where there is none.
+    /// The name of the control network, shared by all clusters of the instance, if there is one.
     pub control_network: Option<String>,
-    /// Whether it is created encrypted.
+    /// Whether it is created with encryption.
     pub control_network_encrypted: bool,
-    /// The secrets by which the tasks of the services get their certificates.
+    /// The secrets with which the tasks of the services obtain their certificates.
     pub tokens: Vec<TokenSecret>,
-    /// By which the operator knows what it created.
+    /// The seals by which the operator recognises the objects it created.
     pub seals: Seals,
     /// The extension service.
     pub extension: ServiceShape,
     /// The proxy service.
     pub proxy: ServiceShape,
-    /// What holds parts of the fleet back, independent of what exists.
+    /// Reasons that hold parts of the fleet back, independent of what exists.
     pub waiting: Vec<WaitingOn>,
-    /// What somebody should know, independent of what exists.
+    /// Findings, independent of what exists.
     pub findings: Vec<crate::report::Finding>,
 }
 
-/// Says which objects must exist for the cluster.
+/// Computes which objects must exist for the cluster.
 ///
 /// # Guarantees
-/// Total and deterministic. An id that does not exist yet is written as [`names::pending`], to be filled in by
-/// whoever creates the object.
+/// Total and deterministic. An id that does not exist yet is written as [`names::pending`]; the code that creates the object
+/// fills it in.
 pub fn shape(input: &ShapeInput<'_>) -> Fleet {
     let (mut proxy, mut findings) = proxy::shape(input);
     let contests = host_port_conflicts::of_proxies(input.instance, input.cluster, input.seals, input.snapshot);
@@ -140,7 +141,7 @@ pub fn shape(input: &ShapeInput<'_>) -> Fleet {
     }
 }
 
-/// A closed list of networks may name some that do not exist (yet): the proxies start without them.
+/// A closed list may name networks that do not exist (yet): the proxies start without them.
 fn missing_networks(input: &ShapeInput<'_>) -> Vec<WaitingOn> {
     let exists = |name: &NetworkName| input.snapshot.networks.values().any(|n| n.name == name.as_str() || n.id.0 == name.as_str());
     let declared = input.cluster.networks.only.iter().flatten();
@@ -148,8 +149,8 @@ fn missing_networks(input: &ShapeInput<'_>) -> Vec<WaitingOn> {
 }
 
 impl Fleet {
-    /// Lets no proxy task be replaced before the newest boot snapshot is here. A snapshot stays mounted for long, and the
-    /// reason for a replacement is most often a network of a route that older snapshots do not know.
+    /// Holds back the replacement of proxy tasks until the newest boot snapshot has arrived. A snapshot stays mounted for
+    /// long, and the usual reason for a replacement is a network of a route that older snapshots do not contain.
     #[must_use]
     pub fn awaiting_newest_snapshot(mut self) -> Self {
         self.proxy.hold_replacement = Some(WaitingOn::NewestConfiguration { service: self.proxy.name.clone() });
@@ -166,12 +167,12 @@ impl Fleet {
         names::owner_labels(&self.instance, None, Role::Network)
     }
 
-    /// Whether labels say that the object is ours, of this cluster and of this role.
+    /// Whether these labels mark an object of this instance, cluster and role.
     pub fn owns(&self, labels: &std::collections::BTreeMap<String, String>, role: Role) -> bool {
         self.owns_as(labels, role.as_str())
     }
 
-    /// The same for a token of an earlier version, which was for both roles and says nothing any more.
+    /// The same for a token of an earlier version, which was for both roles and is no longer valid.
     pub fn owns_former_token(&self, labels: &std::collections::BTreeMap<String, String>) -> bool {
         self.owns_as(labels, ROLE_FORMER_TOKEN)
     }

@@ -1,5 +1,6 @@
-//! Which rendered configuration the proxy service mounts: the boot snapshot (`rollout: live`) or the configuration
-//! itself (`rollout: replace`), as content-named config objects, and the secrets with certificates that it names.
+//! Chooses the rendered configuration that the proxy service mounts: the boot snapshot (`rollout: live`) or the
+//! configuration itself (`rollout: replace`), as content-named config objects, together with the secrets that hold its
+//! certificates.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,22 +21,22 @@ use crate::report::{Finding, FindingCode, Subject};
 use crate::swarm::{Config, Service};
 use crate::types::{ClusterName, Digest};
 
-/// A mounted boot snapshot that is older than this is replaced by the newest one, even though that replaces tasks: its
-/// routes would otherwise drift ever further from the truth. A week keeps such a rollout rare.
+/// A mounted boot snapshot that is older than this is replaced by the newest one, even though that replaces tasks: otherwise
+/// its routes would drift ever further from the current ones. A week keeps such rollouts rare.
 pub const BOOT_SNAPSHOT_AGE_MAX: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// A config object that may have to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigObject {
-    /// Its name, which holds a digest of its content.
+    /// Its name, which contains a digest of its content.
     pub name: String,
     /// Boot or live.
     pub role: Role,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// What it is made of. Written out only when it is needed: most passes create nothing.
+    /// The bundle it is made from. Encoded only when needed: most passes create nothing.
     bundle: Bundle,
-    /// Its content, or its share of it, where that had to be written out to see how large it is.
+    /// Its content, or its share of it, if it had to be encoded to determine the size.
     written: Option<Vec<u8>>,
 }
 
@@ -46,11 +47,11 @@ impl ConfigObject {
     }
 }
 
-/// A boot snapshot is the whole bundle, read by the agent; a mounted configuration is the engine's main file.
+/// A boot snapshot is the whole bundle, which the agent reads; a mounted configuration is the engine's main file.
 fn content(role: Role, bundle: &Bundle) -> Vec<u8> {
     match role {
         Role::Live => main_file(bundle).as_bytes().to_vec(),
-        // A bundle is made of strings: nothing in it fails to serialise, and memory does not fail to take bytes.
+        // A bundle consists of strings: serialising it cannot fail, nor can writing bytes to memory.
         _ => boot_snapshot::encode(bundle).unwrap_or_default(),
     }
 }
@@ -59,19 +60,20 @@ fn main_file(bundle: &Bundle) -> &str {
     bundle.files.get(bundle.engine.main_file()).map_or("", String::as_str)
 }
 
-/// What the proxy service mounts: a configuration, and with it the secrets that it names.
+/// What the proxy service mounts: a configuration, together with the secrets that it names.
 pub(super) struct Mounted {
-    /// The fields `secrets` and `configs` as they must be now; empty: there is nothing to mount, so the service must wait.
+    /// The fields `secrets` and `configs` for now. Empty if there is nothing to mount, so that the service must wait.
     pub now: Vec<Field>,
-    /// The same fields with the newest content, if that is another.
+    /// The same fields with the newest content, if it differs.
     pub when_replaced: Vec<Field>,
     /// The objects that may have to be created.
     pub objects: Vec<ConfigObject>,
-    /// That the newest content does not fit, if so.
+    /// Reports that the newest content does not fit.
     pub finding: Option<Finding>,
 }
 
-/// Chooses the configuration to mount. The secrets always follow it: a configuration whose secrets went before it would not start.
+/// Chooses the configuration to mount. The secrets always change together with it: a configuration would not start without
+/// its secrets.
 pub(super) fn choose(input: &ShapeInput<'_>, service: Option<&Service>) -> Mounted {
     let (role, target, bundle) = match input.cluster.proxy.rollout {
         Rollout::Live => (Role::Boot, BOOT_FILE, input.boot),
@@ -93,7 +95,8 @@ pub(super) fn choose(input: &ShapeInput<'_>, service: Option<&Service>) -> Mount
     Mounted { now: now.unwrap_or_default(), when_replaced, objects, finding }
 }
 
-/// What exceeds Swarm's limit would be refused on every pass: a boot snapshot is mounted in parts, as far as that goes.
+/// Swarm would refuse content above its limit on every pass: a boot snapshot is mounted in parts, up to the maximum number
+/// of parts.
 fn fitting(input: &ShapeInput<'_>, object: Option<ConfigObject>) -> (Vec<ConfigObject>, Option<Finding>) {
     let Some(object) = object else { return (Vec::new(), None) };
     let (cluster, snapshot) = (&input.cluster.name, input.snapshot);
@@ -105,7 +108,7 @@ fn fitting(input: &ShapeInput<'_>, object: Option<ConfigObject>) -> (Vec<ConfigO
     let ours = |config: &&Config| described(input, object.role, &config.name).is_sealed(input.seals, &config.labels);
     let known = known.filter(ours).filter(|config| config_parts::is_whole(config, object.role, cluster, snapshot));
     let unpacked: usize = object.bundle.files.values().map(String::len).sum();
-    // What Swarm has taken fits; and packing is spared whatever fits as it is.
+    // An object that Swarm has accepted fits, and content that fits without compression need not be compressed to find out.
     let written = (known.is_none() && unpacked >= OBJECT_BYTES_MAX / 2).then(|| content(object.role, &object.bundle));
     let bytes = written.as_ref().map_or(0, Vec::len);
     let count = known.map_or(bytes.div_ceil(OBJECT_BYTES_MAX).max(1), |config| config_parts::count(&config.labels));
@@ -117,7 +120,7 @@ fn fitting(input: &ShapeInput<'_>, object: Option<ConfigObject>) -> (Vec<ConfigO
 }
 
 impl ConfigObject {
-    /// This part of it, where this is the whole.
+    /// The given part, if this object is the whole.
     fn part(&self, part: ConfigPart, cluster: &ClusterName, written: Option<&[u8]>) -> Self {
         let name = part.name(&self.name, self.role, cluster);
         let labels = self.labels.clone().into_iter().chain(part.labels(&self.name)).collect();
@@ -140,7 +143,7 @@ fn too_large(input: &ShapeInput<'_>, role: Role, bytes: usize, objects: usize) -
     Finding::new(FindingCode::ConfigTooLarge, subject, message).with_remedy(remedy)
 }
 
-/// Whether a config says the same as a bundle, whenever that was accepted.
+/// Whether a config has the same content as a bundle, regardless of when that was accepted.
 fn holds(config: &Config, bundle: &Bundle) -> bool {
     let material = config.labels.get(LABEL_MATERIAL).map_or("", String::as_str);
     let content = config.labels.get(LABEL_CONTENT);
@@ -151,7 +154,7 @@ fn is_too_old(input: &ShapeInput<'_>, config: &Config) -> bool {
     input.now.duration_since(config.created_at) > BOOT_SNAPSHOT_AGE_MAX
 }
 
-/// The config of ours that the service mounts at `target`.
+/// Our config that the service mounts at `target`.
 fn mounted_config<'a>(input: &ShapeInput<'a>, service: &Service, role: Role, target: &str) -> Option<&'a Config> {
     let mounts = service.spec.pointer("/TaskTemplate/ContainerSpec/Configs")?.as_array()?;
     let mount = mounts.iter().find(|mount| mount.pointer("/File/Name").and_then(Value::as_str) == Some(target))?;
@@ -159,7 +162,7 @@ fn mounted_config<'a>(input: &ShapeInput<'a>, service: &Service, role: Role, tar
     whole_configs(input, role).find(|config| config.id.0 == id)
 }
 
-/// The newest config of ours that is there: better than none when the proxies must start while the extension is silent.
+/// The newest of our existing configs: better than none if the proxies must start while the extension is silent.
 fn newest_existing<'a>(input: &ShapeInput<'a>, role: Role) -> Option<&'a Config> {
     whole_configs(input, role).max_by_key(|config| (config.created_at, config.id.clone()))
 }
@@ -173,7 +176,7 @@ fn whole_configs<'a>(input: &ShapeInput<'a>, role: Role) -> impl Iterator<Item =
     let wanted = names::owner_labels(input.instance, Some(&input.cluster.name), role);
     let (snapshot, cluster) = (input.snapshot, &input.cluster.name);
     let ours = snapshot.configs.values().filter(move |config| wanted.iter().all(|(key, value)| config.labels.get(key) == Some(value)));
-    // Somebody else may create a config with our labels and an old configuration in it.
+    // Another party may create a config with our labels that holds an old configuration.
     let ours = ours.filter(move |config| described(input, role, &config.name).is_sealed(input.seals, &config.labels));
     ours.filter(move |config| config_parts::is_whole(config, role, cluster, snapshot))
 }
@@ -183,8 +186,8 @@ fn object(input: &ShapeInput<'_>, role: Role, bundle: &Bundle) -> Option<ConfigO
     if !is_of_cluster || !bundle.files.contains_key(bundle.engine.main_file()) {
         return None;
     }
-    // The time belongs to the name: an object that was mounted earlier would tell proxies a time that is too early. And so
-    // does the material: the same files may name a certificate that another secret holds now.
+    // The name covers the time, because an object that was mounted earlier would give proxies a time that is too early. It
+    // also covers the material, because the same files may name a certificate that is now in another secret.
     let material = material_of(bundle);
     let content = Digest::of_json(&(bundle.version, &bundle.digest, bundle.accepted_at, bundle.generation, &material));
     let name = names::config_object(role, &input.cluster.name, &content);
@@ -194,14 +197,14 @@ fn object(input: &ShapeInput<'_>, role: Role, bundle: &Bundle) -> Option<ConfigO
     Some(ConfigObject { name, role, labels, bundle: bundle.clone(), written: None })
 }
 
-/// The ids of the objects whose contents the bundle's files need, as the label has them.
+/// The ids of the objects whose contents the bundle's files need, as the label lists them.
 fn material_of(bundle: &Bundle) -> String {
     let ids: BTreeSet<&str> = bundle.material.values().map(|material| material.secret.as_str()).collect();
     ids.into_iter().collect::<Vec<_>>().join(",")
 }
 
 fn id_of(input: &ShapeInput<'_>, role: Role, name: &str) -> String {
-    // One that this operator did not create is as good as none: its name is taken then, and that is told.
+    // A config that this operator did not create is ignored: its name is then taken, which is reported.
     let sealed = |config: &&Config| described(input, role, &config.name).is_sealed(input.seals, &config.labels);
     let known = input.snapshot.configs.values().find(|config| config.name == name).filter(sealed);
     known.map_or_else(|| names::pending(name), |config| config.id.0.clone())
@@ -215,8 +218,8 @@ struct MountTarget<'a> {
     target: &'a str,
 }
 
-/// The fields `secrets` and `configs` with the configuration that the object of this name begins, and the material that its
-/// labels tell of.
+/// The fields `secrets` and `configs` with the configuration whose first object has this name, and the material that its
+/// labels list.
 fn fields(place: &MountTarget<'_>, name: &str, id: Option<&str>, labels: &BTreeMap<String, String>) -> Vec<Field> {
     let MountTarget { input, service, role, target } = place;
     let config = |part: ConfigPart| {
@@ -227,7 +230,7 @@ fn fields(place: &MountTarget<'_>, name: &str, id: Option<&str>, labels: &BTreeM
     };
     let configs = ConfigPart::all(config_parts::count(labels)).map(config);
     let material = labels.get(LABEL_MATERIAL).into_iter().flat_map(|ids| ids.split(','));
-    // What a configuration asks for is its extension's word; what may be mounted is what services were granted.
+    // The extension decides what a configuration requests, but only material that services were granted may be mounted.
     let granted = material.filter(|id| tls_mounts::is_granted(input, *service, id));
     let mounts = tls_mounts::mounts(input.snapshot, *service, granted, tls_mounts::reader(input, Role::Proxy));
     let token = (input.cluster.proxy.rollout == Rollout::Live).then(|| enrolment_tokens::mount(input, ChannelRole::Proxy));

@@ -1,5 +1,5 @@
-//! What proxies are told about networks that are new to them. No task is replaced for that: what the service says of an
-//! earlier rollout stays until its tasks are replaced anyway.
+//! Tells proxies which networks are new to them. No task is replaced for that: the service keeps the values of an earlier
+//! rollout until its tasks are replaced anyway.
 
 use jiff::SignedDuration;
 use serde_json::Value;
@@ -11,17 +11,18 @@ use crate::protocol::NewNetworks;
 use crate::protocol::container_contract::ENV_NEW_NETWORKS;
 use crate::swarm::{Network, Service};
 
-/// Beside the time that a proxy may take: until the old one has ended, and Swarm has begun.
+/// Added to the time that a proxy may take: allows for the old one to end and for Swarm to begin.
 const MARGIN: SignedDuration = SignedDuration::from_mins(2);
 
-/// What the service's tasks were told at the last update.
+/// The value that the service's tasks got at the last update.
 pub(super) fn variable_before(service: Option<&Service>) -> Option<(&'static str, String)> {
     let env = service?.spec.pointer("/TaskTemplate/ContainerSpec/Env")?.as_array()?;
     let told = env.iter().filter_map(Value::as_str).find_map(|entry| entry.strip_prefix(ENV_NEW_NETWORKS)?.strip_prefix('='))?;
     Some((ENV_NEW_NETWORKS, told.to_owned()))
 }
 
-/// What tasks are told that get new networks now; nothing if there are none, or no agent of ours to tell it to.
+/// The value for tasks that get new networks now. `None` if there are no new networks, or no agent of ours that could read
+/// it.
 pub(super) fn variable_now(input: &ShapeInput<'_>) -> Option<(&'static str, String)> {
     let proxy = &input.cluster.proxy;
     if input.network_update.attaching.is_empty() || proxy.rollout == Rollout::Replace {

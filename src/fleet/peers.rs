@@ -1,6 +1,6 @@
-//! Who is where when there is no control network: the operator on some manager, the extension wherever Swarm put it. Nodes
-//! come and go, and no task is replaced for that: what a container was told at its start is right for as long as it names
-//! one manager, through which it learns everything else.
+//! Where the operator and the extension are if there is no control network: the operator runs on some manager, the extension
+//! wherever Swarm placed it. Nodes come and go, but no task is replaced for that: the addresses that a container got at its
+//! start are valid while they include one manager, from which it learns everything else.
 
 use std::net::SocketAddr;
 
@@ -18,7 +18,7 @@ use crate::report::{Finding, FindingCode, Subject};
 use crate::swarm::{Service, Snapshot, Task};
 use crate::types::{Port, TaskState};
 
-/// Where everybody is, for those who ask the operator; nothing with a control network.
+/// The addresses of all peers, for clients of the operator; `None` with a control network.
 pub fn peers(mode: &ChannelMode, instance: &str, cluster: &Cluster, snapshot: &Snapshot) -> Option<Peers> {
     let ChannelMode::Host { operator_port } = mode else { return None };
     let tasks = extension_tasks(instance, cluster, snapshot);
@@ -40,7 +40,7 @@ fn extension_at(snapshot: &Snapshot, task: &Task) -> Option<SocketAddr> {
     Some(SocketAddr::new(address, port.published))
 }
 
-/// The operator's channel on every manager whose address is known, those that are ready first.
+/// The operator's channel on every manager with a known address, ready managers first.
 fn operators(snapshot: &Snapshot, port: Port) -> Vec<String> {
     let managers = snapshot.nodes.values().filter(|node| node.manager);
     let mut places: Vec<_> = managers.filter_map(|node| Some((node.state != "ready", node.reached_at()?))).collect();
@@ -52,22 +52,22 @@ fn url(address: SocketAddr) -> String {
     format!("https://{address}")
 }
 
-/// What a container of ours is told about the operator.
+/// The environment from which our containers learn the operator's addresses.
 pub(super) struct PeerEnvironment {
-    /// Now.
+    /// The current values.
     pub now: Vec<(&'static str, String)>,
-    /// When its tasks are replaced anyway.
+    /// The values to use once its tasks are replaced anyway.
     pub when_replaced: Vec<(&'static str, String)>,
 }
 
 impl PeerEnvironment {
-    /// The newest of it.
+    /// The newest values.
     pub fn newest(&self) -> &[(&'static str, String)] {
         if self.when_replaced.is_empty() { &self.now } else { &self.when_replaced }
     }
 }
 
-/// The environment by which a service's containers find the operator.
+/// The environment with which a service's containers find the operator.
 pub(super) fn environment(input: &ShapeInput<'_>, workload: &Workload) -> PeerEnvironment {
     match input.channel {
         ChannelMode::Overlay { operator_url, .. } => {
@@ -87,7 +87,7 @@ fn is_same_set(one: &[String], other: &[String]) -> bool {
     one.len() == other.len() && one.iter().all(|url| other.contains(url))
 }
 
-/// What the service's tasks were told at the last update.
+/// The addresses that the service's tasks got at the last update.
 fn urls_before(input: &ShapeInput<'_>, workload: &Workload) -> Option<Vec<String>> {
     let service = input.snapshot.services.values().find(|service| service.name == workload.service_name.as_str())?;
     let env = service.spec.pointer("/TaskTemplate/ContainerSpec/Env")?.as_array()?;
@@ -95,20 +95,20 @@ fn urls_before(input: &ShapeInput<'_>, workload: &Workload) -> Option<Vec<String
     Some(entry.split(',').map(str::to_owned).collect())
 }
 
-/// The environment that replaced tasks get, if it is another one than the present tasks have.
+/// The environment for replaced tasks, if it differs from that of the current tasks.
 pub(super) fn newer_env(workload: &Workload, own: &[(&'static str, String)], environment: &PeerEnvironment) -> Option<Field> {
     let newest: Vec<_> = own.iter().chain(&environment.when_replaced).cloned().collect();
     (!environment.when_replaced.is_empty()).then(|| common_fields::env(workload, &newest))
 }
 
-/// That no container could find the operator.
+/// Reports that containers could not find the operator.
 pub(super) fn nobody_finds_the_operator(input: &ShapeInput<'_>) -> Option<Finding> {
     let ChannelMode::Host { operator_port } = input.channel else { return None };
     let message = "no address of a manager is known, so extension and proxies could not find the operator; new ones are held back";
     operators(input.snapshot, *operator_port).is_empty().then(|| unknown_address(input, message.to_owned()))
 }
 
-/// That no proxy could find the extension.
+/// Reports that proxies could not find the extension.
 pub(super) fn nobody_finds_the_extension(input: &ShapeInput<'_>) -> Option<Finding> {
     let mut tasks = extension_tasks(input.instance, input.cluster, input.snapshot).peekable();
     if input.channel.network().is_some() || tasks.peek().is_none() {

@@ -1,4 +1,4 @@
-//! The proxy service: it carries the traffic, so everything here is shaped to replace its tasks seldom and safely.
+//! The proxy service. It carries the traffic, so everything here aims to replace its tasks rarely and safely.
 
 use std::time::Duration;
 
@@ -21,14 +21,14 @@ use crate::protocol::container_contract::{ENV_EXTENSION_URL, EXTENSION_PORT, RUN
 use crate::report::{Finding, WaitingOn};
 use crate::swarm::Service;
 
-/// How long a proxy may finish open requests, at creation.
+/// How long a proxy may finish open requests; set at creation.
 const GRACE_AT_CREATION: Duration = Duration::from_secs(30);
-/// How long a new task is watched, at creation: Swarm's own default, made explicit.
+/// How long Swarm monitors a new task; set at creation: Swarm's own default, made explicit.
 const MONITOR_AT_CREATION: Duration = Duration::from_secs(5);
-/// nginx and our agent both finish open requests on it.
+/// Both nginx and our agent finish open requests on this signal.
 const STOP_SIGNAL_AT_CREATION: &str = "SIGQUIT";
 
-/// The proxy service of the cluster, and what somebody should know about it.
+/// The proxy service of the cluster, and the findings about it.
 pub(super) fn shape(input: &ShapeInput<'_>) -> (ServiceShape, Vec<Finding>) {
     let proxy = &input.cluster.proxy;
     let existing = input.snapshot.services.values().find(|service| service.name == proxy.workload.service_name.as_str());
@@ -73,7 +73,7 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> (ServiceShape, Vec<Finding>) {
     (shape, finding.into_iter().chain(on_number).collect())
 }
 
-/// What the container runs: our agent, or whatever a stock image has.
+/// What the container runs: our agent, or the stock image's own program.
 fn program(input: &ShapeInput<'_>) -> Vec<Field> {
     let workload = &input.cluster.proxy.workload;
     let healthcheck_path = &["TaskTemplate", "ContainerSpec", "Healthcheck"];
@@ -99,9 +99,9 @@ fn program(input: &ShapeInput<'_>) -> Vec<Field> {
     }
 }
 
-/// A task counts as running once its engine serves; a rollout waits for that. Swarm ends a task that fails its check, and on a
-/// machine without time for anything even starting the check takes many seconds: patience costs little, because the agent
-/// ends by itself when its engine does.
+/// A task is considered running once its engine serves, and a rollout waits for that. Swarm ends a task that fails its
+/// check, and on an overloaded machine even starting the check takes many seconds. Long timeouts cost little, because the
+/// agent exits by itself when its engine does.
 fn healthcheck() -> Value {
     json!({
         "Test": ["CMD", "swarmgate", "proxy", "--check"],
@@ -112,8 +112,8 @@ fn healthcheck() -> Value {
     })
 }
 
-/// What our agent is told, apart and about those whom it follows: the extension by its name on the control network, or the
-/// operator, which knows where the extension is.
+/// The environment of our agent, and separately the part about the peers that it follows: the extension by its name on the
+/// control network, or the operator, which knows where the extension is.
 fn env(input: &ShapeInput<'_>) -> (Vec<(&'static str, String)>, peers::PeerEnvironment) {
     let environment = |now| peers::PeerEnvironment { now, when_replaced: Vec::new() };
     match (input.cluster.proxy.rollout, input.channel) {
@@ -129,7 +129,7 @@ fn env(input: &ShapeInput<'_>) -> (Vec<(&'static str, String)>, peers::PeerEnvir
     }
 }
 
-/// The networks of the routes; the proxies follow the extension over the control network, unless they are stock images.
+/// The networks of the routes. The proxies follow the extension over the control network, unless they are stock images.
 fn networks(input: &ShapeInput<'_>) -> Field {
     let known = |id: &&crate::types::NetworkId| input.snapshot.networks.contains_key(id);
     let mut ids: Vec<String> = input.networks.iter().filter(known).map(|id| id.0.clone()).collect();
@@ -153,7 +153,7 @@ fn grace(proxy: &Proxy) -> Field {
         .absent_means(json!(10_000_000_000_u64))
 }
 
-/// Host mode needs no VIP, the routing mesh refuses dnsrr.
+/// Host mode needs no VIP; the routing mesh refuses dnsrr.
 fn endpoint(proxy: &Proxy) -> [Field; 2] {
     let publish_mode = publish_mode(proxy);
     let port = |mapping: &crate::intent::cluster_spec::PortMapping| {
@@ -176,7 +176,7 @@ fn publish_mode(proxy: &Proxy) -> &'static str {
     }
 }
 
-/// How Swarm replaces tasks, and goes back. Not in the document: how it goes back follows how it goes forth.
+/// How Swarm replaces tasks and rolls back. The rollback policy is not in the document: it follows the update policy.
 fn update(proxy: &Proxy, existing: Option<&Service>) -> Vec<Field> {
     let policy = &proxy.update;
     let order = order(proxy, existing);
@@ -200,8 +200,8 @@ fn update(proxy: &Proxy, existing: Option<&Service>) -> Vec<Field> {
     ]
 }
 
-/// Not stated, the order is free, but it follows once when the publish mode changes, and whenever somebody set one that
-/// cannot work: start-first tasks wait for ever for a fixed host port.
+/// If not stated, the order is unmanaged, but it is set once when the publish mode changes, and whenever a manual value
+/// cannot work: start-first tasks wait forever for a fixed host port.
 fn order(proxy: &Proxy, existing: Option<&Service>) -> DesiredValue {
     if let Some(order) = proxy.update.order {
         return DesiredValue::Stated(json!(order_word(order)));

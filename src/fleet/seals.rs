@@ -1,12 +1,12 @@
-//! What the seal of an object says: what it is, whose, and how it is called. Labels alone can be written by everybody who
-//! may create objects; a seal by the operator only. Pure.
+//! The content of an object's seal: what the object is, who owns it, and what its name is. Anyone who may create objects can
+//! write labels, but only the operator can create a seal. Pure.
 
 use std::collections::BTreeMap;
 
 use crate::pki::{SealOrigin, Seals};
 use crate::protocol::container_contract::{LABEL_SEAL, LABEL_TOKEN_DIGEST};
 
-/// What kind of object it is.
+/// The kind of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ObjectKind {
     /// A service.
@@ -17,7 +17,7 @@ pub enum ObjectKind {
     Secret,
 }
 
-/// An object as its seal describes it.
+/// The properties of an object that its seal covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SealedObject<'a> {
     /// Its kind.
@@ -33,7 +33,7 @@ pub struct SealedObject<'a> {
 }
 
 impl SealedObject<'_> {
-    /// The labels with the object's seal. Of a secret the token's digest is part of it: nobody else's token can stand in its place.
+    /// The labels with the object's seal. The seal of a secret covers the token's digest: no foreign token can replace it.
     pub fn seal(&self, seals: &Seals, mut labels: BTreeMap<String, String>) -> BTreeMap<String, String> {
         let seal = seals.seal(&self.parts(&labels));
         labels.extend(seal.map(|seal| (LABEL_SEAL.to_owned(), seal)));
@@ -51,7 +51,7 @@ impl SealedObject<'_> {
             ObjectKind::Config => "config",
             ObjectKind::Secret => "secret",
         };
-        // On other objects the label says nothing: whoever may write it must not break their seal.
+        // On other objects the label has no meaning: a user who may write it must not be able to break their seal.
         let token = labels.get(LABEL_TOKEN_DIGEST).filter(|_| self.kind == ObjectKind::Secret).map_or("", String::as_str);
         [kind, self.instance, self.cluster, self.role, self.name, token]
     }

@@ -1,4 +1,4 @@
-//! One service that must exist: its fields, the config objects that these mount, and what may hold it back.
+//! One service that must exist: its fields, the config objects that it mounts, and what may hold it back.
 
 use serde_json::Value;
 
@@ -14,30 +14,32 @@ use crate::types::Digest;
 pub struct ServiceShape {
     /// Its name.
     pub name: String,
-    /// What it is for.
+    /// Its purpose.
     pub role: Role,
-    /// Swarm's mode of it, which cannot be changed on an existing service. The document's `mode: global` is most often replicated here.
+    /// The service's mode in Swarm, which cannot be changed on an existing service. Usually replicated even for the
+    /// document's `mode: global`.
     pub mode: Mode,
-    /// The number of its tasks, where that follows the nodes.
+    /// The number of its tasks, if it follows the nodes.
     pub follows_nodes: Option<u64>,
     /// The fields that Swarmgate knows, managed or not.
     pub fields: Vec<Field>,
-    /// Newer values for some of `fields`, taken together when the tasks are replaced anyway: not worth replacing them for.
+    /// Newer values for some of `fields`, all applied when the tasks are replaced anyway: not worth a replacement of their
+    /// own.
     pub when_replaced: Vec<Field>,
     /// Config objects that `fields` or `when_replaced` may name by a pending id.
     pub configs: Vec<ConfigObject>,
     /// Why the service cannot be created yet, if it does not exist.
     pub hold_creation: Option<WaitingOn>,
-    /// Why the service must be left wholly alone, if it exists.
+    /// Why the service must be left entirely alone, if it exists.
     pub hold_update: Option<WaitingOn>,
-    /// Why its tasks must not be replaced for a moment. Other updates go on.
+    /// Why its tasks must not be replaced for now. Other updates proceed.
     pub hold_replacement: Option<WaitingOn>,
-    /// Whom its tasks that run could lose their nodes to, if they were stopped for a moment.
+    /// The services that could take the nodes of its running tasks if those stopped for a moment.
     pub contested: Option<WaitingOn>,
-    /// Whether it gets something with which its first task must run before any other is replaced.
+    /// Whether an update must show that the first task runs before any other task is replaced.
     pub first_alone: bool,
-    /// Whether it goes back to its spec before the last update, in the middle of that, so that Swarm keeps the tasks that are still
-    /// of that spec.
+    /// Whether the service returns to the spec before its last update, while that update is in progress, so that Swarm keeps
+    /// the tasks that still have that spec.
     pub goes_back: bool,
 }
 
@@ -51,8 +53,8 @@ impl ServiceShape {
 }
 
 impl ServiceShape {
-    /// The identity of what is declared. A boot snapshot and the secrets mounted with it are not part of it: they change
-    /// with every route, and a rollout that failed must not be tried again for that. Nor is a number that follows the nodes.
+    /// The identity of the declaration. It excludes the boot snapshot and the secrets mounted with it: they change with
+    /// every route, and a failed rollout must not be retried for that. It also excludes a number that follows the nodes.
     pub fn identity(&self) -> Digest {
         let boots = self.fields.iter().any(|field| field.has_entry(BOOT_FILE));
         let is_declared = |field: &&Field| self.follows_nodes.is_none() || field.name != REPLICAS;

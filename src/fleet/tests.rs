@@ -1,4 +1,4 @@
-//! The shapes of both services, apart from what exists.
+//! The shapes of both services, independent of existing objects.
 
 use serde_json::Value;
 
@@ -45,7 +45,7 @@ fn entries(shape: &ServiceShape, name: &str) -> Vec<(String, Value)> {
 }
 
 #[test]
-fn names_of_objects_fit_swarms_limits_for_every_cluster_name() {
+fn object_names_fit_swarms_limits_for_every_cluster_name() {
     let long = cluster_named(&"c".repeat(40));
     for role in [Role::Boot, Role::Live] {
         let name = names::config_object(role, &long.name, &Digest::of_bytes(b"x"));
@@ -58,7 +58,7 @@ fn names_of_objects_fit_swarms_limits_for_every_cluster_name() {
 }
 
 #[test]
-fn clusters_whose_names_begin_alike_have_different_configs() {
+fn clusters_with_a_common_name_prefix_have_different_configs() {
     let name =
         |end: &str| names::config_object(Role::Live, &cluster_named(&format!("{}{end}", "c".repeat(39))).name, &Digest::of_bytes(b"x"));
     assert_ne!(name("a"), name("b"));
@@ -83,7 +83,7 @@ fn extension_and_proxy_find_the_token_the_operator_and_each_other() {
 }
 
 #[test]
-fn a_users_environment_never_replaces_our_own() {
+fn a_users_environment_never_overrides_our_own() {
     let mut cluster = cluster();
     cluster.proxy.workload.env = Some(fixtures::map(&[("SWARMGATE_CLUSTER", "evil"), ("SWARMGATE_LOG", "debug")]));
     let env = entries(&fleet(&cluster, Some(&bundle("x"))).proxy, "env");
@@ -93,7 +93,7 @@ fn a_users_environment_never_replaces_our_own() {
 }
 
 #[test]
-fn a_stock_image_has_nothing_of_the_agent_and_no_way_to_the_control_network() {
+fn a_stock_image_gets_nothing_of_the_agent_and_no_control_network() {
     let mut stock = cluster();
     stock.proxy.rollout = Rollout::Replace;
     let fleet = fleet(&stock, Some(&bundle("x")));
@@ -112,7 +112,7 @@ fn a_declared_network_that_does_not_exist_is_waited_for() {
 }
 
 #[test]
-fn the_boot_snapshot_is_no_part_of_what_is_declared() {
+fn the_boot_snapshot_is_not_part_of_the_identity() {
     let identity = |text: &str| fleet(&cluster(), Some(&bundle(text))).proxy.identity();
     assert_eq!(identity("a"), identity("b"));
     let mut stock = cluster();

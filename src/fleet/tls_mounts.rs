@@ -1,5 +1,5 @@
-//! Secrets and configs with TLS material, as mounts: each under its id, so that a mount never changes its content. They
-//! are other people's objects: mounted by id, never created, changed or removed.
+//! Mounts of secrets and configs with TLS material: each under its id, so that the content of a mount never changes. They
+//! are foreign objects: mounted by id, never created, changed or removed.
 
 use serde_json::{Value, json};
 
@@ -11,10 +11,10 @@ use crate::protocol::container_contract::material_file;
 use crate::swarm::{Service, Snapshot};
 use crate::types::{ConfigId, SecretId};
 
-/// Who reads the files in the container: `(uid, gid)`.
+/// The user that reads the files in the container: `(uid, gid)`.
 pub(super) type Reader = (&'static str, &'static str);
 
-/// The reader in the containers of a role: our own user, or the root of a stock image, whose engine reads keys as root.
+/// The reader in a role's containers: our own user, or root in a stock image, whose engine reads keys as root.
 pub(super) fn reader(input: &ShapeInput<'_>, role: Role) -> Reader {
     match (role, input.cluster.proxy.rollout) {
         (Role::Proxy, Rollout::Replace) => ("0", "0"),
@@ -22,7 +22,7 @@ pub(super) fn reader(input: &ShapeInput<'_>, role: Role) -> Reader {
     }
 }
 
-/// The fields `secrets` and `configs` of the extension: `own`, and everything that the routes name.
+/// The fields `secrets` and `configs` of the extension: `own`, and all objects that the routes name.
 pub(super) fn of_the_routes(input: &ShapeInput<'_>, own: Vec<(String, Value)>) -> [Field; 2] {
     let ids = input.material.iter().filter_map(|object| object.id.as_deref());
     let name = input.cluster.extension.service_name.as_str();
@@ -39,9 +39,9 @@ pub(super) struct Mounts {
     pub configs: Vec<(String, Value)>,
 }
 
-/// The mounts of the objects with these ids. What does not exist (any more) cannot be mounted: Swarm would refuse the
-/// whole service, and its routes go without. But what the service mounts already does exist, seen or not: Swarm removes
-/// nothing that is mounted.
+/// The mounts of the objects with these ids. An object that does not exist (any more) cannot be mounted: Swarm would refuse
+/// the whole service, so its routes go without. But an object that the service already mounts exists even if the snapshot
+/// does not show it, because Swarm removes nothing that is mounted.
 pub(super) fn mounts<'a>(snapshot: &Snapshot, service: Option<&Service>, ids: impl Iterator<Item = &'a str>, reader: Reader) -> Mounts {
     let mut mounts = Mounts::default();
     for id in ids {
@@ -58,13 +58,14 @@ pub(super) fn mounts<'a>(snapshot: &Snapshot, service: Option<&Service>, ids: im
     mounts
 }
 
-/// Whether a configuration may have this object mounted: the routes of now name it, or the service had it from routes of before.
+/// Whether a configuration may mount this object: current routes name it, or the service already mounts it for earlier
+/// routes.
 pub(super) fn is_granted(input: &ShapeInput<'_>, service: Option<&Service>, id: &str) -> bool {
     let named = input.material.iter().any(|object| object.id.as_deref() == Some(id));
     named || ["Secrets", "Configs"].into_iter().any(|list| mounted(service, list, id).is_some())
 }
 
-/// The entry by which the service mounts the object already, if it does.
+/// The entry with which the service already mounts the object, if it does.
 fn mounted(service: Option<&Service>, list: &str, id: &str) -> Option<(String, Value)> {
     let file = material_file(id);
     let entries = service?.spec.pointer("/TaskTemplate/ContainerSpec")?.get(list)?.as_array()?;

@@ -1,7 +1,7 @@
-//! Networks that the proxies have and whose addresses ran out. While others wait for addresses, one that a proxy gives back is
-//! gone, so that replacing the proxies for somebody else's network would take their nodes down, one after the other. Such a
-//! network holds back every replacement for networks; the proxies leave it when that lasts, or when one does not start. It must
-//! never be somebody else's network that is blamed.
+//! Attached networks whose addresses ran out. If other tasks wait for addresses, an address that a proxy returns is lost, so
+//! replacing the proxies for some other network would take down one node after the other. Such a network therefore holds
+//! back every replacement for networks. The proxies leave it if the shortage lasts, or if a proxy does not start. Must never
+//! blame another network.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,26 +12,27 @@ use super::observation::ObservedProxies;
 use super::{NetworkInput, NetworkMemory, quarantine, wanted_networks};
 use crate::types::NetworkId;
 
-/// A shortage that ends sooner, as in a deployment that takes one service down for another, costs nobody anything.
+/// A shortage that ends sooner, as when a deployment stops one service to start another, has no effect.
 const LASTS_FOR: SignedDuration = SignedDuration::from_secs(30);
-/// Swarm gives a task its addresses at once. One that waits so long waits for some that nobody has.
+/// Swarm normally assigns a task's addresses immediately. A task that waits this long waits for addresses that do not exist.
 const WAITS_FOR: SignedDuration = SignedDuration::from_secs(10);
 
-/// So many intervals teams wait for somebody to act before a network is left that others fill.
+/// For this many intervals teams wait for someone to act before the proxies leave a network that other services fill.
 const CROWDED_INTERVALS: i32 = 10;
 
-/// What a network lacks that the proxies have.
+/// The shortage of an attached network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkShortage {
-    /// Whether others wait for more addresses than there are.
+    /// Whether other tasks wait for more addresses than there are.
     pub contested: bool,
-    /// Where that is because of others than a team whose routes need the network: their service with most addresses.
+    /// The service with the most addresses, if the shortage is caused by services other than those of a team whose routes
+    /// need the network.
     pub by_others: Option<String>,
-    /// What there is and what is missing, in words that follow the network's name.
+    /// The available and the missing addresses, as text that follows the network's name.
     pub words: String,
 }
 
-/// Since when networks are short, and a proxy waits for addresses.
+/// Records since when networks are short of addresses, and since when a proxy waits for addresses.
 pub(super) fn note(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory) {
     memory.short_since.retain(|id, _| input.short.contains_key(id) && seen.declared.contains(id));
     for id in input.short.keys().filter(|id| seen.declared.contains(*id)) {
@@ -40,7 +41,7 @@ pub(super) fn note(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory:
     memory.waits_since = if seen.waits_for_addresses() { memory.waits_since.or(Some(input.now)) } else { None };
 }
 
-/// Takes away what has been short for too long. What is being tried or taken away comes first.
+/// Withdraws networks that have been short for too long. Trials and other withdrawals come first.
 pub(super) fn step(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory) {
     if memory.trial.is_some() || !memory.withdrawn.is_empty() {
         return;
@@ -50,15 +51,15 @@ pub(super) fn step(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory:
     withdraw(input, seen, memory, &due);
 }
 
-/// The networks that keep a proxy from starting, with which proxies ran before; none unless one has waited for a while. What the
-/// proxies do not leave (`stays`) is one of them as well.
+/// The networks that keep a proxy from starting and with which proxies ran before. Empty unless a proxy has waited for a
+/// while. Includes networks that the proxies do not leave (`stays`).
 pub(super) fn culprits(input: &NetworkInput<'_>, memory: &NetworkMemory) -> BTreeSet<NetworkId> {
     let waits = memory.waits_since.is_some_and(|since| later(since, waits_for(input)) <= input.now);
     let short = memory.short_since.keys().filter(|id| waits && memory.settled.contains(*id));
     short.cloned().collect()
 }
 
-/// Takes networks away for want of addresses, as far as the proxies leave them at all.
+/// Withdraws networks for lack of addresses, except those that the proxies do not leave at all.
 pub(super) fn withdraw(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory, networks: &BTreeSet<NetworkId>) {
     for id in networks {
         if stays(input, seen, memory, id) {
@@ -72,7 +73,7 @@ pub(super) fn withdraw(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, mem
     }
 }
 
-/// When the proxies leave a network that is short, if it stays so.
+/// When the proxies leave a network, if its shortage lasts.
 pub(super) fn leaves_at(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory, id: &NetworkId) -> Option<Timestamp> {
     let (short, since) = (input.short.get(id)?, *memory.short_since.get(id)?);
     if stays(input, seen, memory, id) {
@@ -89,9 +90,9 @@ pub(super) fn leaves_at(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, me
     when_stuck.into_iter().chain(in_time.map(|at| at.max(intervals::pace_end(input, memory)))).min()
 }
 
-/// Since when more teams wait for their networks than are reached over one that others fill. Whoever fills a network must not take it
-/// from those who have routes there, as long as every proxy runs; but nobody else is given one meanwhile, and whoever fills it may be
-/// who has the routes.
+/// Since when more teams wait for networks than are reached over this network, which other services fill. While every proxy
+/// runs, a service that fills a network must not take it from the teams that have routes there. But no other team gets a
+/// network meanwhile, and the service that fills it may belong to a team that has the routes.
 fn crowded_since(input: &NetworkInput<'_>, memory: &NetworkMemory, id: &NetworkId, newcomers: &BTreeSet<NetworkId>) -> Option<Timestamp> {
     let teams = |id: &NetworkId| input.teams.get(id).into_iter().flatten();
     let reached: BTreeSet<&String> = teams(id).collect();
@@ -107,26 +108,26 @@ fn crowded_since(input: &NetworkInput<'_>, memory: &NetworkMemory, id: &NetworkI
     began.get(reached.len()).copied()
 }
 
-/// When what is short leads to something by the passing of time alone.
+/// The times at which a shortage has consequences without any other event.
 pub(super) fn due(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory) -> Vec<Timestamp> {
     let leaves = memory.short_since.keys().filter_map(|id| leaves_at(input, seen, memory, id));
     let waits = memory.waits_since.filter(|_| holds_back(memory)).map(|since| later(since, waits_for(input)));
     leaves.chain(waits).collect()
 }
 
-/// Whether proxies must not be replaced for networks now, because of one that they have.
+/// Whether proxies must not be replaced for networks now, because an attached network is short of addresses.
 pub(super) fn holds_back(memory: &NetworkMemory) -> bool {
     !memory.short_since.is_empty()
 }
 
-/// Whether the proxies keep a network although it is short, or one of their nodes cannot set it up: the administrator named it for
-/// teams to share, so that one team's tasks, or one node, must not take it from all others; or leaving it would cost more than it
-/// protects.
+/// Whether the proxies keep a network although it is short of addresses, or although one of their nodes cannot set it up.
+/// Either the administrator named it for several teams, so one team's tasks, or one node, must not take it from all others;
+/// or leaving it would cost more than it protects.
 pub(super) fn stays(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory, id: &NetworkId) -> bool {
     input.named.contains(id) || carries_most(input, seen, memory, id)
 }
 
-/// Whether more services are reached over this network than over all others that the proxies have.
+/// Whether more services are reached over this network than over all other networks of the proxies.
 fn carries_most(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory, id: &NetworkId) -> bool {
     let over = |id: &NetworkId| input.needed_by.get(id).into_iter().flatten();
     let others = seen.declared.iter().filter(|other| *other != id && !memory.withdrawn.contains(*other));

@@ -1,5 +1,5 @@
-//! When a network is attached, and when it is detached: several together, seldom, and one that comes and goes ever more
-//! seldom. Every wait is a multiple of the interval that the document states.
+//! When networks are attached and detached: several together, rarely, and a network that comes and goes less and less often.
+//! Every wait is a multiple of the interval that the document states.
 
 use std::collections::BTreeSet;
 
@@ -11,22 +11,23 @@ use super::wanted_networks::{name, newcomers, teams};
 use super::{NetworkInput, NetworkMemory, Visits, address_shortage, crashing_proxies, quarantine, rollout_health};
 use crate::types::NetworkId;
 
-/// How long others are waited for that may come with a network, in a deployment of several services.
+/// How long to wait for further networks, for deployments of several services.
 const GATHERED_FOR: SignedDuration = SignedDuration::from_secs(3);
-/// The longest wait of a network that comes and goes, and the time for which one stays that is not needed, in intervals.
+/// In intervals: the longest wait of a network that comes and goes, and how long an unneeded network stays.
 const INTERVALS_MAX: i32 = 10;
-/// For how long a network must stay away, or stay, until its coming and going is forgotten, in intervals.
+/// In intervals: how long a network must stay away, or stay, before its coming and going is forgotten.
 const CALM_INTERVALS: i32 = 30;
-/// So often a team's networks may leave the proxies before its next ones wait, and so many of them may fail within an hour.
+/// How often a team's networks may leave the proxies before its next ones wait, and how many of them may fail within an
+/// hour.
 const TEAM_VISITS_FREE: u32 = 3;
 const TEAM_FAILURES_FREE: usize = 3;
-/// When networks of so many teams failed within an hour, those of teams that have none attached wait as well: somebody may give
-/// each of his networks another team.
+/// If networks of this many teams failed within an hour, networks of teams that have none attached wait as well: one author
+/// could give each network another team.
 const FAILING_TEAMS_FREE: usize = 6;
 /// The longest wait after failures, in intervals.
 const FAILURES_INTERVALS_MAX: i32 = 30;
 
-/// Notes which networks are wanted and which are not any more.
+/// Records which networks are wanted and which no longer are.
 pub(super) fn note_wishes(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory) {
     let names: BTreeSet<&str> = input.wanted.iter().map(|id| name(input, id)).collect();
     for gone in memory.wanted_since.keys().filter(|known| !names.contains(known.as_str())) {
@@ -50,7 +51,7 @@ pub(super) fn note_wishes(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, 
     }
 }
 
-/// The networks to attach now. `replaced`: the proxies are replaced now in any case.
+/// The networks to attach now. `replaced`: the proxies are being replaced anyway.
 pub(super) fn to_attach(
     input: &NetworkInput<'_>,
     seen: &ObservedProxies<'_>,
@@ -69,13 +70,13 @@ pub(super) fn to_attach(
     retried.filter(|_| !replaced).map(|(id, _)| id).into_iter().collect()
 }
 
-/// What failed together is tried in parts, and nothing else with it.
+/// Networks that failed together are tried in parts, with no other network.
 fn first_part(ready: &BTreeSet<NetworkId>, memory: &NetworkMemory) -> BTreeSet<NetworkId> {
     let parts = memory.parts.iter().map(|part| part.intersection(ready).cloned().collect::<BTreeSet<_>>());
     parts.into_iter().find(|part| !part.is_empty()).unwrap_or_else(|| ready.clone())
 }
 
-/// Networks in quarantine that are wanted, and when each is tried again; the earliest first.
+/// Wanted networks in quarantine, and when each is retried; the earliest first.
 fn retries(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory) -> Vec<(NetworkId, Timestamp)> {
     let wanted = input.wanted.iter().filter(|id| !seen.declared.contains(*id));
     let pace = pace_end(input, memory);
@@ -85,8 +86,9 @@ fn retries(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &Networ
     due
 }
 
-/// The networks to detach now. `replaced`: the proxies are replaced now in any case. What nobody else is on goes as soon as the
-/// proxies may be replaced for networks, because it cannot be removed before; what must not be attached at all, at once.
+/// The networks to detach now. `replaced`: the proxies are being replaced anyway. A network that no other service uses is
+/// detached as soon as the proxies may be replaced for networks, because it cannot be removed before; a network that must
+/// not be attached at all is detached immediately.
 pub(super) fn to_detach(
     input: &NetworkInput<'_>,
     seen: &ObservedProxies<'_>,
@@ -105,28 +107,29 @@ pub(super) fn to_detach(
     memory.unwanted_since.iter().filter(|(id, since)| is_due(id, **since)).map(|(id, _)| id.clone()).collect()
 }
 
-/// The networks that somebody else is on, if it is of interest.
+/// The networks that other services use, if any are unneeded.
 pub(super) fn others(seen: &ObservedProxies<'_>, memory: &NetworkMemory) -> BTreeSet<NetworkId> {
     if memory.unwanted_since.is_empty() { BTreeSet::new() } else { seen.used_by_others() }
 }
 
-/// When the proxies leave a network that no route needs since then, unless they are replaced before. `used`: somebody else is on it.
+/// When the proxies leave a network that no route has needed since `since`, unless they are replaced before. `used`: another
+/// service is on it.
 pub(super) fn leave_at(input: &NetworkInput<'_>, memory: &NetworkMemory, id: &NetworkId, since: Timestamp, used: bool) -> Timestamp {
     let lingers = if used { input.interval.saturating_mul(INTERVALS_MAX) } else { team_penalty(input, memory, memory.teams.get(id)) };
     later(since, lingers).max(pace_end(input, memory))
 }
 
-/// Nobody uses the proxies, or there are none: then nothing is gained by waiting.
+/// Whether nobody uses the proxies, or there are none: then waiting gains nothing.
 pub(super) fn nobody_is_disturbed(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>) -> bool {
     !input.serves || seen.running() == 0
 }
 
-/// Until when a network is held back for what it, or others of its team, did before.
+/// Until when a network is held back because of its own history or that of its team.
 pub(super) fn hold_end(input: &NetworkInput<'_>, memory: &NetworkMemory, id: &NetworkId) -> Timestamp {
     penalty_end(input, memory, id).max(trouble_end(input, memory, id))
 }
 
-/// Until when a network is held back that came and went, or whose team's networks do.
+/// Until when a network is held back because it, or other networks of its team, came and went.
 pub(super) fn penalty_end(input: &NetworkInput<'_>, memory: &NetworkMemory, id: &NetworkId) -> Timestamp {
     let name = name(input, id);
     let since = memory.wanted_since.get(name).copied().unwrap_or(input.now);
@@ -134,14 +137,16 @@ pub(super) fn penalty_end(input: &NetworkInput<'_>, memory: &NetworkMemory, id: 
     later(since, penalty(input.interval, count).max(team_penalty(input, memory, input.teams.get(id))))
 }
 
-/// How long networks of these teams wait because others of theirs came and went. The calmest decides: nobody waits for somebody else.
+/// How long networks of these teams wait because others of theirs came and went. The calmest team decides, so that no team
+/// waits because of another.
 fn team_penalty(input: &NetworkInput<'_>, memory: &NetworkMemory, teams: Option<&BTreeSet<String>>) -> SignedDuration {
     let count = |team: &String| memory.team_visits.get(team).map_or(0, |visits| visits.count);
     let count = teams.into_iter().flatten().map(count).min().unwrap_or(0);
     penalty(input.interval, count.saturating_sub(TEAM_VISITS_FREE))
 }
 
-/// Until when a network is held back because networks of its team failed, or those of many teams and none of its own is attached.
+/// Until when a network is held back because networks of its team failed, or because networks of many teams failed and its
+/// team has none attached.
 pub(super) fn trouble_end(input: &NetworkInput<'_>, memory: &NetworkMemory, id: &NetworkId) -> Timestamp {
     let until = |failures: &[Timestamp], many: usize| {
         let wait = input.interval.saturating_mul(doubled(u32::try_from(many).unwrap_or(u32::MAX)).min(FAILURES_INTERVALS_MAX));
@@ -177,7 +182,7 @@ pub(super) fn gather_end(input: &NetworkInput<'_>, memory: &NetworkMemory, ready
     end.unwrap_or(input.now)
 }
 
-/// When the decision becomes another by the passing of time alone.
+/// When the decision changes without any other event.
 pub(super) fn due(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory) -> Option<Timestamp> {
     let newcomers = newcomers(input, seen, memory);
     let opens = pace_end(input, memory).max(gather_end(input, memory, &newcomers));

@@ -1,6 +1,7 @@
-//! Proxies that start again and again outside of any rollout for networks, because their node cannot set up a network that they have:
-//! it has another one with the same addresses since it was started, or since somebody made one there. What the engine says of
-//! such a proxy tells which network it is; without such words none is blamed, because after a power cut all proxies start.
+//! Proxies that restart again and again outside of any rollout for networks, because their node cannot set up a network that
+//! they have: since the node restarted, or since someone created a network there, it has another network with the same
+//! addresses. The engine's error message identifies the network. Without such a message no network is blamed, because all
+//! proxies also restart after a power failure.
 
 use std::collections::BTreeSet;
 
@@ -12,15 +13,15 @@ use super::{NetworkInput, NetworkMemory, address_shortage, quarantine};
 use crate::swarm::Task;
 use crate::types::{NetworkId, TaskState, excerpt};
 
-/// A proxy that is tried again fails again within this time.
+/// A proxy that restarts fails again within this time.
 const FAILS_AGAIN_WITHIN: SignedDuration = SignedDuration::from_secs(45);
-/// As much of the engine's words as one needs.
+/// The engine's message is cut to this length.
 const WORDS_CHARS_MAX: usize = 200;
 
-/// Takes networks away with which a node's proxy has not started for as long as one may take.
+/// Withdraws networks with which a node's proxy has failed to start for longer than the timeout.
 pub(super) fn step(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory) {
     let failing = failing(input, seen);
-    // That Swarm did not answer says nothing about any network.
+    // If Swarm did not answer, that says nothing about any network.
     memory
         .stuck_since
         .retain(|id, _| seen.declared.contains(id) && (input.ended.is_none() || failing.iter().any(|(failing, _)| failing == id)));
@@ -40,12 +41,12 @@ pub(super) fn step(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory:
     }
 }
 
-/// When the proxies leave networks with which one of them fails, if it goes on so.
+/// When the proxies leave networks with which one of them keeps failing.
 pub(super) fn due(input: &NetworkInput<'_>, memory: &NetworkMemory) -> Vec<Timestamp> {
     memory.stuck_since.keys().filter_map(|id| leaves_at(input, memory, id)).collect()
 }
 
-/// Whether a proxy has failed with it for as long as one may take to start.
+/// Whether a proxy has failed with this network for longer than a start may take.
 pub(super) fn is_due(input: &NetworkInput<'_>, memory: &NetworkMemory, id: &NetworkId) -> bool {
     leaves_at(input, memory, id).is_some_and(|at| at <= input.now)
 }
@@ -54,7 +55,8 @@ fn leaves_at(input: &NetworkInput<'_>, memory: &NetworkMemory, id: &NetworkId) -
     memory.stuck_since.get(id).map(|since| later(*since, input.timeout))
 }
 
-/// The attached networks that the engine names as the reason why a proxy failed lately, on nodes without one, each with its words.
+/// The attached networks that the engine recently named as the reason for a failed proxy, on nodes without a proxy, each
+/// with the message.
 pub(super) fn failing(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>) -> Vec<(NetworkId, String)> {
     let is_late = |task: &&Task| {
         let at = task.state_since.unwrap_or(task.created_at);
@@ -72,13 +74,13 @@ pub(super) fn failing(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>) -> V
     found
 }
 
-/// The one attached network of which that is so; none if it is so of several.
+/// The only attached network for which the predicate is true; `None` if it is true for several.
 fn only<'a>(seen: &'a ObservedProxies<'_>, is_so: impl Fn(&NetworkId) -> bool) -> Option<&'a NetworkId> {
     let mut found = seen.declared.iter().filter(|id| is_so(id));
     found.next().filter(|_| found.next().is_none())
 }
 
-/// Whether the engine's words have the id or the subnet of this network.
+/// Whether the engine's message contains the id or the subnet of this network.
 fn is_shown(input: &NetworkInput<'_>, id: &NetworkId, words: &str) -> bool {
     let parts: BTreeSet<&str> = words.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';' | '(' | ')')).collect();
     let has = |text: &str| parts.iter().any(|part| part.trim_end_matches(['.', ':']) == text);
@@ -86,8 +88,8 @@ fn is_shown(input: &NetworkInput<'_>, id: &NetworkId, words: &str) -> bool {
     has(&id.0) || subnets.map(|subnet| subnet.net.to_string()).any(|subnet| has(&subnet))
 }
 
-/// Whether the engine's words have its name where they say that one follows. People choose names: one may be a word of the engine's,
-/// so that this counts only where nothing better is said.
+/// Whether the engine's message contains the network's name where it announces one. Users choose names, and a name may equal
+/// a word of the message, so this is used only if the message contains nothing better.
 fn is_called(input: &NetworkInput<'_>, id: &NetworkId, words: &str) -> bool {
     let Some(network) = input.snapshot.networks.get(id) else { return false };
     let after = words.split("network ").skip(1).filter_map(|rest| rest.split_whitespace().next());

@@ -1,4 +1,5 @@
-//! What people are told about the networks of the proxies: what waits, what failed, what stays although nothing needs it.
+//! Findings about the networks of the proxies: which networks wait, which failed, and which stay although nothing needs
+//! them.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +14,10 @@ use super::{
 use crate::report::{Finding, FindingCode, Severity, Subject, WaitingOn};
 use crate::types::NetworkId;
 
-/// So many services are told of one network that failed.
+/// The maximum number of services that get a finding about one failed network.
 const SERVICES_MAX: usize = 20;
 
-/// What is told of a decision.
+/// The report of a decision.
 pub(super) struct NetworkReport {
     pub missing: BTreeMap<NetworkId, String>,
     pub waiting: Vec<WaitingOn>,
@@ -49,7 +50,7 @@ pub(super) fn of(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &
     report
 }
 
-/// Why networks are not attached yet, of one and of several, and until when.
+/// Why networks are not attached yet, in singular and plural, and until when.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct WaitReason {
     of_one: String,
@@ -67,7 +68,7 @@ impl WaitReason {
         Self { of_one: of_one.to_owned(), of_several: of_several.to_owned(), until: None }
     }
 
-    /// Nothing is attached before.
+    /// Nothing is attached before this time.
     fn not_before(self, at: Timestamp) -> Self {
         Self {
             of_one: format!("{}, so it is attached at {at:.0} at the earliest", self.of_one),
@@ -76,7 +77,7 @@ impl WaitReason {
         }
     }
 
-    /// What is waited for must have come by then.
+    /// The awaited event must have happened by this time.
     fn by(self, at: Timestamp) -> Self {
         let with_time = |words: &str| format!("{words}; the next one has until {at:.0}");
         Self { of_one: with_time(&self.of_one), of_several: with_time(&self.of_several), until: Some(at) }
@@ -144,7 +145,7 @@ fn came_and_went(times: u32) -> WaitReason {
     WaitReason::new(&format!("it came and went {times} lately"), &format!("each of them came and went {times} lately"))
 }
 
-/// A network with which no proxy came up, told to those whose routes need it.
+/// A network with which no proxy came up, reported to the services whose routes need it.
 fn failed(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory, id: &NetworkId) -> Vec<Finding> {
     let Some(held) = memory.quarantine.get(id) else { return Vec::new() };
     let name = name(input, id);
@@ -163,7 +164,7 @@ fn failed(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &Network
     each(&services, name, found)
 }
 
-/// Networks that a node cannot set up and that the proxies do not leave: the node has no proxy.
+/// Networks that a node cannot set up but that the proxies do not leave: the node has no proxy.
 fn fails(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory) -> Vec<Finding> {
     let said: BTreeMap<NetworkId, String> = crashing_proxies::failing(input, seen).into_iter().collect();
     let stays = |id: &&NetworkId| crashing_proxies::is_due(input, memory, id) && address_shortage::stays(input, seen, memory, id);
@@ -185,7 +186,7 @@ fn fails(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkM
     .collect()
 }
 
-/// One finding for each of the services, or about the network where there are none, or too many.
+/// One finding for each service, and one about the network if there are no services or too many.
 fn each(services: &[&str], network: &str, finding: impl Fn(Subject) -> Finding) -> Vec<Finding> {
     let report = services.iter().take(SERVICES_MAX).map(|service| Subject::Service((*service).to_owned()));
     let more = services.is_empty() || services.len() > SERVICES_MAX;
@@ -197,18 +198,18 @@ fn services<'a>(input: &'a NetworkInput<'_>, id: &NetworkId) -> Vec<&'a str> {
     input.needed_by.get(id).into_iter().flatten().map(String::as_str).collect()
 }
 
-/// Who would get the node of a proxy that stops.
+/// The services that would take the node of a proxy that stops.
 fn held_by_others(input: &NetworkInput<'_>) -> String {
     format!("waits for {}", input.contested.unwrap_or_default())
 }
 
-/// The networks that have too few addresses, as a reason for others to wait.
+/// The networks that have too few addresses, as a reason for other networks to wait.
 fn held_by(input: &NetworkInput<'_>, memory: &NetworkMemory) -> String {
     let names: Vec<&str> = memory.short_since.keys().map(|id| name(input, id)).collect();
     format!("the proxies cannot be replaced without loss while {} has too few addresses (NetworkFull)", names.join(", "))
 }
 
-/// An attached network on which a proxy that is replaced, or starts again, would not get its addresses.
+/// An attached network on which a proxy would get no address when it is replaced or restarts.
 fn is_short(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory, id: &NetworkId) -> Vec<Finding> {
     let Some(short) = input.short.get(id) else { return Vec::new() };
     let (name, words) = (name(input, id), short.words.as_str());
@@ -235,7 +236,7 @@ fn is_short(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &Netwo
     each(&services(input, id), name, found)
 }
 
-/// Who makes a network short that others need.
+/// The service that fills a network that others need.
 fn filled(short: &NetworkShortage) -> String {
     let other = short.by_others.as_deref().unwrap_or_default();
     format!(
@@ -244,7 +245,7 @@ fn filled(short: &NetworkShortage) -> String {
     )
 }
 
-/// A network that the proxies left for want of addresses, and that has some again.
+/// A network that the proxies left for lack of addresses.
 fn left_for_want(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory, id: &NetworkId) -> Vec<Finding> {
     let Some(held) = memory.quarantine.get(id) else { return Vec::new() };
     let name = name(input, id);
@@ -269,7 +270,7 @@ fn again(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkM
     }
 }
 
-/// A network that stays for a while although no route needs it.
+/// A network that stays attached for a while although no route needs it.
 fn lingers(input: &NetworkInput<'_>, memory: &NetworkMemory, id: &NetworkId, since: Timestamp, used: bool) -> Finding {
     let name = name(input, id);
     let until = attach_timing::leave_at(input, memory, id, since, used);

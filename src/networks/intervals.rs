@@ -1,4 +1,4 @@
-//! Arithmetic of waiting: points in time, and the interval in which the proxies are replaced for networks once at most.
+//! Time arithmetic, and the interval within which the proxies are replaced for networks at most once.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -14,7 +14,7 @@ pub(super) fn pace_end(input: &NetworkInput<'_>, memory: &NetworkMemory) -> Time
     memory.last_update.map_or(Timestamp::MIN, |at| later(at, input.interval))
 }
 
-/// This long after a moment.
+/// The point in time this long after another.
 pub(super) fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
     at.checked_add(by).unwrap_or(Timestamp::MAX)
 }

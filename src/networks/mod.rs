@@ -1,7 +1,7 @@
-//! Which networks the proxy service declares now. Attaching or detaching a network replaces every proxy, and a network can be
-//! such that no proxy starts on it; so networks are attached together and seldom, tried by one proxy first, and taken away
-//! again when they fail. Pure: time comes in, and what must be known later goes out as the next memory. Never decides
-//! whether a network may be used at all: that is the business of `translate`.
+//! Decides which networks the proxy service declares now. Attaching or detaching a network replaces every proxy, and some
+//! networks keep proxies from starting. So networks are attached rarely and several at a time, tried by one proxy first, and
+//! withdrawn if they fail. Pure: the time is an input, and state for later passes is returned as the next memory. Does not
+//! decide whether a network may be used at all: `translate` does.
 
 mod address_shortage;
 mod attach_timing;
@@ -27,7 +27,7 @@ use crate::swarm::{Snapshot, Task};
 use crate::types::NetworkId;
 use observation::ObservedProxies;
 
-/// Everything that decides about the networks of one cluster's proxies.
+/// All inputs that determine the networks of one cluster's proxies.
 #[derive(Debug, Clone, Copy)]
 pub struct NetworkInput<'a> {
     /// The operator's instance name: the value of the owner label.
@@ -36,69 +36,70 @@ pub struct NetworkInput<'a> {
     pub cluster: &'a str,
     /// The name of the proxy service.
     pub service: &'a str,
-    /// The name of the control network, which belongs to the channel and not to the routes; none where there is none.
+    /// The name of the control network, which belongs to the channel and not to the routes, if there is one.
     pub control: Option<&'a str>,
-    /// The world as it was seen.
+    /// The observed state of the Swarm.
     pub snapshot: &'a Snapshot,
-    /// Proxies that have ended, as far as Swarm still knows them: what it says of one that failed is gone from a snapshot at once. None
-    /// if it did not say.
+    /// Ended proxies that Swarm still knows: a failed proxy disappears from snapshots immediately, together with its error.
+    /// `None` if Swarm did not answer.
     pub ended: Option<&'a [Task]>,
-    /// The networks that the proxies shall have.
+    /// The wanted networks of the proxies.
     pub wanted: &'a [NetworkId],
-    /// Networks that the proxies must not have any more.
+    /// Networks that the proxies must leave.
     pub unfit: &'a BTreeSet<NetworkId>,
-    /// Whether the document names them all, so that services change nothing about them.
+    /// Whether the document lists all networks, so that services have no influence on them.
     pub closed: bool,
-    /// By network, the services whose routes need it, by name.
+    /// The names of the services whose routes need each network.
     pub needed_by: &'a BTreeMap<NetworkId, BTreeSet<String>>,
-    /// By network, the teams of these services, each in a word; those of no team are empty.
+    /// The teams of these services by network, each as one string; empty for services of no team.
     pub teams: &'a BTreeMap<NetworkId, BTreeSet<String>>,
-    /// Networks that the administrator names: no service's shortage makes the proxies leave one.
+    /// Networks that the administrator names: the proxies leave none of them because a service causes a shortage.
     pub named: &'a BTreeSet<NetworkId>,
-    /// The attached networks on which proxies that are replaced, or start again, would not get their addresses.
+    /// The attached networks on which a proxy would get no address when it is replaced or restarts.
     pub short: &'a BTreeMap<NetworkId, NetworkShortage>,
-    /// Who would get a port of nodes from proxies that stop, in words that follow "waits for": none are replaced meanwhile.
+    /// The services that would take a host port from a proxy that stops, as text that follows "waits for". No proxy is
+    /// replaced while this is set.
     pub contested: Option<&'a str>,
-    /// Whether a route is served over what the proxies have now: then replacing them disturbs somebody.
+    /// Whether a route is served over the current networks: only then does a replacement of the proxies disturb clients.
     pub serves: bool,
-    /// The least time from one replacement for networks to the next.
+    /// The minimum time between two replacements of the proxies for networks.
     pub interval: SignedDuration,
-    /// How long a proxy may take to run with a new network.
+    /// How long a proxy may take to start with a new network.
     pub timeout: SignedDuration,
     /// The time of this pass.
     pub now: Timestamp,
 }
 
-/// What the proxy service declares now, and why not more.
+/// The networks that the proxy service declares now, and why others are missing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct NetworkDecision {
     /// The networks, sorted.
     pub networks: Vec<NetworkId>,
-    /// Those of them that no proxy is known to run with: the first proxy must show that it does.
+    /// Those of them with which no proxy is known to run yet: the first proxy must show that it does.
     pub attaching: BTreeSet<NetworkId>,
-    /// Whether networks that failed are taken away, which no rollout under way holds back.
+    /// Whether failed networks are withdrawn, which no current rollout holds back.
     pub withdraws: bool,
-    /// Whether that is going back to what the service was before its last update.
+    /// Whether the withdrawal returns to the spec before the last update.
     pub goes_back: bool,
-    /// What the proxy service remembers about networks that failed, for an operator that knows nothing any more.
+    /// What the proxy service remembers about failed networks, for an operator that has lost its memory.
     pub remembered: Option<String>,
-    /// Networks that are wanted and not attached, with the reason.
+    /// Wanted networks that are not attached, with the reason.
     pub missing: BTreeMap<NetworkId, String>,
     /// What is held back.
     pub waiting: Vec<WaitingOn>,
-    /// What somebody should know.
+    /// Findings for the user.
     pub findings: Vec<Finding>,
-    /// When the decision becomes another by the passing of time alone.
+    /// When the decision changes without any other event.
     pub due: Option<Timestamp>,
-    /// What must be known at the next pass.
+    /// The memory for the next pass.
     pub memory: NetworkMemory,
 }
 
-/// Decides.
+/// Makes the decision.
 ///
 /// # Guarantees
-/// Total and deterministic. A network is declared only if it is wanted, or was declared already. What is kept of the memory
-/// is bounded by the networks that there are, or were a short while ago.
+/// Total and deterministic. A network is declared only if it is wanted or was already declared. The size of the memory is
+/// bounded by the networks that exist or recently existed.
 pub fn decide(input: &NetworkInput<'_>, memory: &NetworkMemory) -> NetworkDecision {
     let seen = ObservedProxies::of(input);
     let mut next = memory.clone();
@@ -131,26 +132,26 @@ pub fn decide(input: &NetworkInput<'_>, memory: &NetworkMemory) -> NetworkDecisi
     }
 }
 
-/// The networks to declare, and those among the wanted ones that wait for something with a time.
+/// The networks to declare, and what holds back the other wanted networks.
 struct NetworkChoice {
     networks: BTreeSet<NetworkId>,
     held: AttachBlocker,
 }
 
-/// What keeps wanted networks from being attached now.
+/// What prevents wanted networks from being attached now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AttachBlocker {
-    /// Nothing, or each network its own reason.
+    /// Nothing, or a separate reason for each network.
     No,
-    /// Proxies start with other networks.
+    /// Proxies are starting with other networks.
     ByTrial,
-    /// Networks that failed are taken away first.
+    /// Failed networks are withdrawn first.
     ByWithdrawal,
     /// The proxies are being replaced for another reason.
     ByRollout,
-    /// A proxy that stops would lose its node to somebody else.
+    /// A proxy that stops would lose its node to another service.
     ByContest,
-    /// A network that the proxies have has too few addresses.
+    /// A network of the proxies has too few addresses.
     ByShortage,
 }
 
@@ -178,8 +179,8 @@ fn choose(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &Network
     held(AttachBlocker::No, when_free(input, seen, memory))
 }
 
-/// What failed goes. Networks that went in the very update that brought it come back with the old spec, which the proxies have that
-/// were not touched yet: those are replaced for nothing otherwise.
+/// Removes failed networks. Networks that were detached by the same update are attached again with the old spec, because the
+/// proxies that were not touched yet still have that spec and would otherwise be replaced for nothing.
 fn without_withdrawn(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory) -> BTreeSet<NetworkId> {
     let left: BTreeSet<NetworkId> = seen.declared.difference(&memory.withdrawn).cloned().collect();
     let failed = |id: &NetworkId| !memory.quarantine.get(id).is_some_and(|held| held.full);
@@ -189,19 +190,19 @@ fn without_withdrawn(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memor
     before.filter(|_| is_of_trial).cloned().unwrap_or(left)
 }
 
-/// Nothing is attached, and of what is not needed only that is left on which addresses are missing.
+/// Attaches nothing, and detaches only those unneeded networks that lack addresses.
 fn without_short(seen: &ObservedProxies<'_>, memory: &NetworkMemory) -> BTreeSet<NetworkId> {
     let leaves = |id: &&NetworkId| memory.short_since.contains_key(*id) && memory.unwanted_since.contains_key(*id);
     seen.declared.iter().filter(|id| !leaves(id)).cloned().collect()
 }
 
-/// Nothing else is under way: what came is attached, and what is not needed detached, when its time has come.
+/// Nothing else is under way: attaches new networks and detaches unneeded ones when they are due.
 fn when_free(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory) -> BTreeSet<NetworkId> {
     let wanted: BTreeSet<NetworkId> = input.wanted.iter().cloned().collect();
     let gone = attach_timing::to_detach(input, seen, memory, false);
     let attach = attach_timing::to_attach(input, seen, memory, !gone.is_empty());
     let gone = if attach.is_empty() { gone } else { attach_timing::to_detach(input, seen, memory, true) };
-    // What somebody took away by hand is put back at once: the proxies are known to run with it.
+    // A network that was removed by hand is restored immediately: the proxies are known to run with it.
     let restored = memory.settled.intersection(&wanted);
     let kept = seen.declared.union(&attach).chain(restored).cloned().collect::<BTreeSet<_>>();
     kept.difference(&gone).cloned().collect()

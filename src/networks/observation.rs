@@ -1,4 +1,4 @@
-//! What a snapshot shows of a cluster's proxies, as far as networks are concerned.
+//! What a snapshot shows of a cluster's proxies, as far as it concerns networks.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
@@ -11,10 +11,10 @@ use crate::protocol::container_contract::{LABEL_CLUSTER, LABEL_OWNER, LABEL_ROLE
 use crate::swarm::{Network, NetworksByName, Service, Snapshot, Task, without_a_place};
 use crate::types::{NetworkId, NodeId, TaskState, UpdateState};
 
-/// Swarm's own time for a task to end, where a service does not say.
+/// How long Swarm lets a task end by default, if a service does not state it.
 const GRACE_OF_SWARM: SignedDuration = SignedDuration::from_secs(10);
 
-/// The clocks of managers may differ from the operator's by this.
+/// The maximum difference between the managers' clocks and the operator's.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(5);
 
 /// The proxies of a cluster.
@@ -23,7 +23,7 @@ pub(super) struct ObservedProxies<'a> {
     pub service: Option<&'a Service>,
     /// The networks that it declares, without the control network.
     pub declared: BTreeSet<NetworkId>,
-    /// Those that it declared before the last update, if Swarm keeps that.
+    /// Those that it declared before the last update, if Swarm still has that spec.
     pub before: Option<BTreeSet<NetworkId>>,
     tasks: Vec<&'a Task>,
     networks: NetworksByName<'a>,
@@ -32,7 +32,7 @@ pub(super) struct ObservedProxies<'a> {
 }
 
 impl<'a> ObservedProxies<'a> {
-    /// Looks.
+    /// Evaluates the snapshot.
     pub fn of(input: &NetworkInput<'a>) -> Self {
         let snapshot = input.snapshot;
         let is = |service: &Service, key: &str, value: &str| service.labels.get(key).is_some_and(|found| found == value);
@@ -43,14 +43,14 @@ impl<'a> ObservedProxies<'a> {
         let declared = service.iter().flat_map(|service| &service.networks).filter_map(known).collect();
         let before = service.and_then(|service| service.previous_spec.as_ref());
         let before = before.map(|spec| targets(spec.get("TaskTemplate")).filter_map(|id| known(&id)).collect());
-        // A proxy for which there is no node says nothing about networks.
+        // A proxy without an eligible node says nothing about networks.
         let homeless = service.map(|service| without_a_place(service, snapshot)).unwrap_or_default();
         let is_ours = |task: &&Task| service.is_some_and(|service| service.id == task.service) && !homeless.contains(&task.id);
         let tasks = snapshot.tasks.values().filter(is_ours).collect();
         Self { service, declared, before, tasks, networks, by_name: OnceCell::new(), snapshot }
     }
 
-    /// The service of this name.
+    /// The service with this name.
     pub fn service_named(&self, name: &str) -> Option<&'a Service> {
         let all = || self.snapshot.services.values().map(|service| (service.name.as_str(), service)).collect();
         self.by_name.get_or_init(all).get(name).copied()
@@ -66,12 +66,12 @@ impl<'a> ObservedProxies<'a> {
         self.service?.update_status.as_ref()?.started_at
     }
 
-    /// Swarm's words about it.
+    /// Swarm's message about that update.
     pub fn update_words(&self) -> &str {
         self.service.and_then(|service| service.update_status.as_ref()).map_or("", |status| status.message.as_str())
     }
 
-    /// Whether Swarm replaces proxies.
+    /// Whether Swarm is replacing proxies.
     pub fn is_under_way(&self) -> bool {
         self.state().is_some_and(UpdateState::is_under_way)
     }
@@ -96,18 +96,18 @@ impl<'a> ObservedProxies<'a> {
         self.tasks.iter().filter(|task| task.state == TaskState::Running && networks.is_subset(&networks_of(task))).count()
     }
 
-    /// The proxies that do not run and would have one of these networks.
+    /// The proxies that do not run and are to have one of these networks.
     pub fn starting_with(&self, networks: &BTreeSet<NetworkId>) -> Vec<&'a Task> {
         let with = |task: &&&Task| task.state != TaskState::Running && !networks.is_disjoint(&networks_of(task));
         self.tasks.iter().filter(with).copied().collect()
     }
 
-    /// Whether a proxy runs on a node.
+    /// Whether a proxy runs on this node.
     pub fn runs_on(&self, node: &NodeId) -> bool {
         self.tasks.iter().any(|task| task.state == TaskState::Running && task.node.as_ref() == Some(node))
     }
 
-    /// Whether a proxy waits for addresses: Swarm gives those of all its networks, or none.
+    /// Whether a proxy waits for addresses: Swarm assigns those of all its networks at once, or none.
     pub fn waits_for_addresses(&self) -> bool {
         self.tasks.iter().any(|task| task.state == TaskState::New && task.addresses.is_empty())
     }
@@ -123,17 +123,17 @@ impl<'a> ObservedProxies<'a> {
         networks.is_disjoint(&self.declared) && self.tasks.iter().all(without)
     }
 
-    /// Whether no proxy is to be seen.
+    /// Whether no proxy is visible.
     pub fn has_no_task(&self) -> bool {
         self.tasks.is_empty()
     }
 
-    /// When the oldest proxy that runs was made.
+    /// When the oldest running proxy was created.
     pub fn oldest(&self) -> Option<Timestamp> {
         self.tasks.iter().filter(|task| task.state == TaskState::Running).map(|task| task.created_at).min()
     }
 
-    /// How long Swarm may be busy between two proxies: the pause between them, and the time that an old one has to end.
+    /// How long Swarm may need between two proxies: the delay between them, and the time that an old one may take to end.
     pub fn time_between(&self) -> SignedDuration {
         let nanos = |pointer: &str| self.service?.spec.pointer(pointer).and_then(Value::as_i64).map(SignedDuration::from_nanos);
         let stops_first = self.service.and_then(|service| service.spec.pointer("/UpdateConfig/Order")).and_then(Value::as_str);
@@ -142,8 +142,8 @@ impl<'a> ObservedProxies<'a> {
         nanos("/UpdateConfig/Delay").unwrap_or_default().saturating_add(grace)
     }
 
-    /// The networks that somebody else is on: then nobody waits for our proxies to leave. Proxies of other clusters leave as
-    /// these do.
+    /// The networks that other services use: while they do, no user waits for our proxies to leave. Proxies of other
+    /// clusters are not included, because they leave as these do.
     pub fn used_by_others(&self) -> BTreeSet<NetworkId> {
         let is_proxy = |service: &Service| {
             service.labels.contains_key(LABEL_OWNER) && service.labels.get(LABEL_ROLE).is_some_and(|role| role == "proxy")
@@ -153,7 +153,7 @@ impl<'a> ObservedProxies<'a> {
     }
 }
 
-/// The networks that a task has, or would have.
+/// The networks that a task has, or is to have.
 pub(super) fn networks_of(task: &Task) -> BTreeSet<NetworkId> {
     targets(Some(&task.spec)).collect()
 }

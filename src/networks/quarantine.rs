@@ -1,5 +1,5 @@
-//! Networks with which proxies did not come up: left alone until something about them changes, or for ever longer. They are
-//! also remembered on the proxy service, because a try costs a proxy.
+//! Networks with which proxies did not come up: not tried again until something about them changes, or until a growing delay
+//! has passed. They are also remembered on the proxy service, because every attempt costs a proxy.
 
 use std::collections::BTreeSet;
 
@@ -14,16 +14,17 @@ use crate::protocol::container_contract::LABEL_FAILED_NETWORKS;
 use crate::swarm::Service;
 use crate::types::{Digest, NetworkId};
 
-/// The wait after the first failure, and the longest one, in intervals: five minutes and six hours, unless the document says
-/// otherwise.
+/// In intervals: the delay after the first failure, and the longest one. Five minutes and six hours, unless the document
+/// says otherwise.
 const DELAY_INTERVALS: i32 = 5;
 const DELAY_INTERVALS_MAX: i32 = 360;
-/// After a change the wait is so many times shorter; not none, because everybody may change his own labels all the time.
+/// After a change, the delay is divided by this. It is not dropped altogether, because users may change their own labels all
+/// the time.
 const SHORTER_AFTER_CHANGE: i32 = 6;
-/// Labels of services with many networks would grow for ever.
+/// Otherwise the label would grow without bound if services have many networks.
 const REMEMBERED_MAX: usize = 20;
 
-/// A network as it is remembered on the proxy service.
+/// A network in the label of the proxy service.
 #[derive(Serialize, Deserialize)]
 struct QuarantineEntry {
     id: NetworkId,
@@ -31,7 +32,7 @@ struct QuarantineEntry {
     state: QuarantinedNetwork,
 }
 
-/// Notes that a network failed alone in a rollout that began at `began`.
+/// Records that a network failed alone in a rollout that began at `began`.
 pub(super) fn add(
     input: &NetworkInput<'_>,
     seen: &ObservedProxies<'_>,
@@ -41,19 +42,19 @@ pub(super) fn add(
     words: String,
 ) {
     let before = memory.quarantine.get(id);
-    // A snapshot may be older than the one before it: the same failure is not told twice.
+    // A snapshot may be older than the previous one: the same failure is not recorded twice.
     if before.is_some_and(|before| before.failed_at >= began) {
         return;
     }
     insert(input, seen, memory, id, words, false);
 }
 
-/// Notes that the proxies leave a network for want of addresses.
+/// Records that the proxies leave a network for lack of addresses.
 pub(super) fn add_full(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory, id: &NetworkId, words: String) {
     insert(input, seen, memory, id, words, true);
 }
 
-/// Notes that a node cannot set up a network that proxies had before.
+/// Records that a node cannot set up a network that proxies had before.
 pub(super) fn add_stuck(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory, id: &NetworkId, words: String) {
     insert(input, seen, memory, id, words, false);
 }
@@ -64,7 +65,7 @@ fn insert(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut Net
     memory.quarantine.insert(id.clone(), QuarantinedNetwork { failed_at: input.now, tries, state, words, full });
 }
 
-/// Forgets networks that are gone.
+/// Forgets networks that no longer exist.
 pub(super) fn prune(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory) {
     let networks = &input.snapshot.networks;
     memory.quarantine.retain(|id, _| networks.contains_key(id));
@@ -77,7 +78,7 @@ pub(super) fn prune(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory
     memory.parts.retain(|part| !part.is_empty());
 }
 
-/// When a network in quarantine is tried again.
+/// When a network in quarantine is retried.
 pub(super) fn retry_at(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory, id: &NetworkId) -> Option<Timestamp> {
     let held = memory.quarantine.get(id)?;
     let delay =
@@ -87,13 +88,13 @@ pub(super) fn retry_at(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, mem
     Some(later(held.failed_at, delay))
 }
 
-/// Whether a network is in quarantine and its time has not come.
+/// Whether a network is in quarantine and not yet due for a retry.
 pub(super) fn holds(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory, id: &NetworkId) -> bool {
     retry_at(input, seen, memory, id).is_some_and(|at| at > input.now)
 }
 
-/// What decides whether proxies come up on a network, as far as the Swarm shows it: the network, those who are on it for our
-/// routes, and the nodes.
+/// Digest of everything visible in the Swarm that determines whether proxies come up on a network: the network, the services
+/// on it that our routes need, and the nodes.
 fn state_of(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, id: &NetworkId) -> Digest {
     let network = input.snapshot.networks.get(id).map(|network| json!([network.name, network.driver, network.labels]));
     let nodes: Vec<_> = input.snapshot.nodes.values().map(|node| json!([node.id, node.state, node.availability, node.labels])).collect();
@@ -103,7 +104,7 @@ fn state_of(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, id: &NetworkId
     Digest::of_json(&json!([network, nodes, services]))
 }
 
-/// The value of the label on the proxy service; none without anything to remember.
+/// The value of the label on the proxy service; `None` if there is nothing to remember.
 pub(super) fn remembered(memory: &NetworkMemory) -> Option<String> {
     let mut entries: Vec<QuarantineEntry> =
         memory.quarantine.iter().map(|(id, state)| QuarantineEntry { id: id.clone(), state: state.clone() }).collect();
@@ -113,7 +114,7 @@ pub(super) fn remembered(memory: &NetworkMemory) -> Option<String> {
     (!entries.is_empty()).then(|| serde_json::to_string(&entries).unwrap_or_default())
 }
 
-/// Reads that label. Nonsense in it counts as nothing: the worst that follows is an early try.
+/// Reads that label. Invalid content is ignored: the worst consequence is an early attempt.
 pub(super) fn recall(seen: &ObservedProxies<'_>, memory: &mut NetworkMemory) {
     let label = seen.service.and_then(|service| service.labels.get(LABEL_FAILED_NETWORKS));
     let entries: Vec<QuarantineEntry> = label.and_then(|label| serde_json::from_str(label).ok()).unwrap_or_default();

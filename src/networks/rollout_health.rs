@@ -1,5 +1,5 @@
-//! How proxies get on with networks that are new to them: well, not yet, or not at all. Everything is told from what the
-//! Swarm shows, so that an operator that begins in the middle of it judges alike.
+//! Whether proxies come up with networks that are new to them: yes, not yet, or not at all. All conclusions are drawn from
+//! what the Swarm shows, so an operator that starts in the middle of a rollout comes to the same result.
 
 use std::collections::BTreeSet;
 
@@ -10,16 +10,16 @@ use super::observation::ObservedProxies;
 use super::{NetworkInput, NetworkMemory, NetworkTrial, address_shortage, quarantine, task_errors, wanted_networks};
 use crate::types::{NetworkId, TaskState, UpdateState};
 
-/// A proxy service that is younger and of which no proxy runs has never had one.
+/// If the proxy service is younger than this and no proxy runs, none has ever run.
 const NEVER_RAN: SignedDuration = SignedDuration::from_mins(10);
-/// Proxies that were made so long after their service have replaced others.
+/// Proxies created later than this after their service have replaced others.
 const FIRST_TASKS_WITHIN: SignedDuration = SignedDuration::from_mins(1);
-/// For how long a rollout goes on for networks that nobody wants any more while a proxy does not come up.
+/// How long a rollout for networks that are no longer wanted continues while a proxy does not come up.
 const UNWANTED_TIMEOUT: SignedDuration = SignedDuration::from_secs(15);
-/// Failures are counted for so long.
+/// How long failures are remembered.
 const FAILURES_KEPT: SignedDuration = SignedDuration::from_hours(1);
 
-/// Takes note of what became of networks that were attached.
+/// Records the result of networks that were attached.
 pub(super) fn step(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory) {
     if !memory.known {
         begin(input, seen, memory);
@@ -50,7 +50,7 @@ pub(super) fn step(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory:
     memory.declared.clone_from(&seen.declared);
 }
 
-/// Nothing is known: what runs counts as good, except what is only just being attached.
+/// The memory is empty: running networks are assumed to work, except those that are just being attached.
 fn begin(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory) {
     memory.known = true;
     memory.declared.clone_from(&seen.declared);
@@ -91,14 +91,14 @@ fn new_trial(
     }
 }
 
-/// Networks left without our asking for new ones: the proxies are replaced for that, too.
+/// Networks were detached without a new one being attached: this replaces the proxies too.
 fn note_detached(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory) {
     if memory.declared.difference(&seen.declared).next().is_some() && seen.service.is_some() {
         memory.last_update = Some(input.now);
     }
 }
 
-/// The networks are gone from the service again: Swarm rolled back, or somebody changed it by hand.
+/// The service no longer has the networks: Swarm rolled back, or the service was changed by hand.
 fn taken_back(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory, mut trial: NetworkTrial) {
     if seen.service.is_some() && seen.was_given_up(trial.began) {
         task_errors::note(input, &[], &mut trial);
@@ -122,7 +122,7 @@ fn judge(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut Netw
     }
 }
 
-/// What the snapshot adds to what is known of a trial.
+/// Adds what the snapshot shows to what is known of a trial.
 fn observed(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, mut trial: NetworkTrial) -> NetworkTrial {
     if seen.state() == Some(&UpdateState::Updating) {
         trial.began = seen.update_began().unwrap_or(trial.began);
@@ -137,8 +137,8 @@ fn observed(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, mut trial: Net
     trial
 }
 
-/// All proxies run with the networks, and Swarm does not watch them any more. Without a place for any proxy there is nothing
-/// to wait for.
+/// Whether all proxies run with the networks and Swarm no longer monitors them. If no proxy has an eligible node, there is
+/// nothing to wait for.
 fn has_succeeded(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, trial: &NetworkTrial) -> bool {
     if seen.has_no_task() {
         return !seen.is_under_way() && input.now.duration_since(trial.began) > input.timeout;
@@ -146,13 +146,14 @@ fn has_succeeded(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, trial: &N
     seen.all_run_with(&trial.networks) && !seen.is_under_way() && !seen.was_given_up(trial.began)
 }
 
-/// Whether a proxy with the networks finds no node, because somebody else has a port of it, or takes it: that says nothing about networks.
+/// Whether a proxy with the networks finds no node because another service has, or would take, one of its ports: that says
+/// nothing about networks.
 pub(super) fn is_held_off(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, trial: &NetworkTrial) -> bool {
     let finds_no_node = || seen.starting_with(&trial.networks).iter().any(|task| task.state == TaskState::Pending);
     input.contested.is_some() && !seen.was_given_up(trial.began) && finds_no_node()
 }
 
-/// When a proxy must run with the networks.
+/// By when a proxy must run with the networks.
 pub(super) fn deadline(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, trial: &NetworkTrial) -> Timestamp {
     if is_held_off(input, seen, trial) {
         return Timestamp::MAX;
@@ -160,15 +161,15 @@ pub(super) fn deadline(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, tri
     let wanted = input.wanted.iter().any(|id| trial.networks.contains(id));
     let timeout = if wanted { input.timeout } else { input.timeout.min(UNWANTED_TIMEOUT) };
     if seen.all_run_with(&trial.networks) && !seen.has_no_task() {
-        // Swarm only watches them still.
+        // Swarm is only monitoring them.
         return Timestamp::MAX;
     }
     let at_the_latest = later(trial.progress_at, timeout.saturating_add(seen.time_between()));
     trial.starting_since.map_or(at_the_latest, |since| later(since, timeout))
 }
 
-/// A proxy does not start for want of addresses on a network that proxies had before: what is new is not to blame, and comes again
-/// when there is room.
+/// A proxy does not start for lack of addresses on a network that proxies had before: the new networks are not to blame, and
+/// are attached again when there is room.
 fn held_up(
     input: &NetworkInput<'_>,
     seen: &ObservedProxies<'_>,
@@ -189,14 +190,14 @@ fn succeeded(memory: &mut NetworkMemory, trial: &NetworkTrial) {
     memory.parts.retain(|part| !part.is_empty());
 }
 
-/// One network alone goes into quarantine; several are tried again in halves, at once, as long as there are parts.
+/// A single network is quarantined; several are retried in halves, immediately, as long as there are parts.
 fn failed(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory, trial: &NetworkTrial) {
     memory.withdrawn.extend(trial.networks.iter().cloned());
     memory.parts.retain_mut(|part| {
         part.retain(|id| !trial.networks.contains(id));
         !part.is_empty()
     });
-    // What nobody wants any more is not to blame for a rollout that was cut short.
+    // Networks that are no longer wanted are not to blame for a rollout that was interrupted.
     if trial.networks.iter().all(|id| !input.wanted.contains(id)) {
         return;
     }

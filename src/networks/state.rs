@@ -1,5 +1,5 @@
-//! What must be known from one pass to the next about the networks of one cluster's proxies. Losing it costs at most one
-//! early try: what failed is also remembered on the proxy service itself.
+//! What the operator remembers about the networks of one cluster's proxies from one pass to the next. Losing it costs at
+//! most one early attempt: failed networks are also remembered on the proxy service itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::{Digest, NetworkId};
 
-/// The memory of one cluster. Its default knows nothing.
+/// The memory of one cluster. Empty by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NetworkMemory {
     /// Whether there was a pass before.
@@ -17,31 +17,31 @@ pub struct NetworkMemory {
     pub settled: BTreeSet<NetworkId>,
     /// Networks with which proxies are starting.
     pub trial: Option<NetworkTrial>,
-    /// Networks that failed, until the service is without them again.
+    /// Networks that failed, until the service no longer has them.
     pub withdrawn: BTreeSet<NetworkId>,
     /// Networks that failed together, in the parts in which they are tried next.
     pub parts: Vec<BTreeSet<NetworkId>>,
     /// Networks that failed alone.
     pub quarantine: BTreeMap<NetworkId, QuarantinedNetwork>,
-    /// By team, when networks of theirs failed, of the last hour.
+    /// When networks of each team failed within the last hour.
     pub failures: BTreeMap<String, Vec<Timestamp>>,
-    /// What the proxy service declared at the last pass.
+    /// The networks that the proxy service declared at the last pass.
     pub declared: BTreeSet<NetworkId>,
-    /// When the proxies were last replaced for networks, for good.
+    /// When the proxies were last replaced for networks that stayed.
     pub last_update: Option<Timestamp>,
-    /// Since when networks are wanted, by name: a network that is made anew has another id.
+    /// Since when networks are wanted, by name: a recreated network has another id.
     pub wanted_since: BTreeMap<String, Timestamp>,
     /// How often networks came and went, by name.
     pub visits: BTreeMap<String, Visits>,
-    /// How often networks left the proxies that a team had them attached to, by team.
+    /// How often networks that were attached for a team left the proxies, by team.
     pub team_visits: BTreeMap<String, Visits>,
-    /// The teams whose routes need the networks that are attached, or needed them last.
+    /// The teams whose routes need each attached network, or needed it last.
     pub teams: BTreeMap<NetworkId, BTreeSet<String>>,
-    /// Since when networks that are declared are not wanted any more.
+    /// Since when declared networks are no longer wanted.
     pub unwanted_since: BTreeMap<NetworkId, Timestamp>,
-    /// Since when networks that are declared have too few addresses.
+    /// Since when declared networks have too few addresses.
     pub short_since: BTreeMap<NetworkId, Timestamp>,
-    /// Since when proxies fail that start again, by the network that the engine names as the reason.
+    /// Since when restarting proxies fail, by the network that the engine names as the reason.
     pub stuck_since: BTreeMap<NetworkId, Timestamp>,
     /// Since when a proxy waits for addresses.
     pub waits_since: Option<Timestamp>,
@@ -58,22 +58,22 @@ pub struct NetworkTrial {
     pub running: usize,
     /// When that last changed.
     pub progress_at: Timestamp,
-    /// Since when a proxy is seen that does not run yet.
+    /// Since when a proxy that does not run yet is visible.
     pub starting_since: Option<Timestamp>,
-    /// What Swarm last said about one that did not run.
+    /// Swarm's last message about a proxy that did not run.
     pub words: String,
-    /// What it said about one that failed.
+    /// Swarm's last message about a proxy that failed.
     pub last_words: Option<LastWords>,
-    /// When the proxies had last been replaced for networks before.
+    /// When the proxies had last been replaced for networks before this trial.
     pub update_before: Option<Timestamp>,
 }
 
-/// Swarm's words about a proxy that failed.
+/// Swarm's message about a failed proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastWords {
     /// When it failed.
     pub at: Timestamp,
-    /// The words, shortened.
+    /// The message, shortened.
     pub says: String,
 }
 
@@ -81,20 +81,20 @@ pub struct LastWords {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct QuarantinedNetwork {
-    /// When the last try failed.
+    /// When the last attempt failed.
     pub failed_at: Timestamp,
-    /// How many tries failed, from 1.
+    /// How many attempts failed, from 1.
     pub tries: u32,
-    /// What the network, its services and the nodes were then.
+    /// The state of the network, its services and the nodes at that time.
     pub state: Digest,
-    /// Swarm's words.
+    /// Swarm's message.
     pub words: String,
-    /// Whether it had too few addresses, so that the proxies left it.
+    /// Whether the proxies left it because it had too few addresses.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub full: bool,
 }
 
-/// How often a network came and went lately.
+/// How often a network recently came and went.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Visits {
     /// How often it went.

@@ -1,5 +1,5 @@
-//! Swarm's own words about proxies that do not come up: the best there is to tell the authors of services. They are written by
-//! others, so they are cut to what one needs, and say nothing about addresses outside of the networks that are tried.
+//! Swarm's messages about proxies that do not come up: the most useful information for the authors of services. Other users
+//! can influence these messages, so they are shortened, and addresses outside of the tried networks are removed.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -12,14 +12,14 @@ use super::{LastWords, NetworkInput, NetworkTrial};
 use crate::swarm::Task;
 use crate::types::{NetworkId, TaskState, excerpt};
 
-/// As much of Swarm's words as one needs.
+/// Swarm's message is cut to this length.
 const CHARS_MAX: usize = 200;
-/// The clocks of managers may differ from the operator's by this.
+/// The maximum difference between the managers' clocks and the operator's.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(5);
-/// What is said instead of an address that is nobody's business.
+/// Replaces addresses that do not concern the reader.
 const SOME_ADDRESS: &str = "(an address)";
 
-/// Takes note of what is said about proxies that start with the networks of a trial, and about those that failed with them.
+/// Records the messages about proxies that start with the networks of a trial, and about those that failed with them.
 pub(super) fn note(input: &NetworkInput<'_>, starting: &[&Task], trial: &mut NetworkTrial) {
     let subnets: Vec<IpNet> = trial.networks.iter().flat_map(|id| subnets(input, id)).collect();
     if let Some(words) = of_tasks(starting) {
@@ -37,7 +37,7 @@ pub(super) fn note(input: &NetworkInput<'_>, starting: &[&Task], trial: &mut Net
     }
 }
 
-/// What is told of a trial that failed: why a proxy failed, else what kept one from starting, and why Swarm gave it up.
+/// The explanation of a failed trial: why a proxy failed, or else what kept one from starting, and why Swarm gave it up.
 pub(super) fn of(seen: &ObservedProxies<'_>, trial: &NetworkTrial) -> String {
     let given_up = if seen.was_given_up(trial.began) { cut(seen.update_words(), &[]) } else { String::new() };
     let of_proxies = trial.last_words.as_ref().map_or(trial.words.as_str(), |last| last.says.as_str());
@@ -45,12 +45,12 @@ pub(super) fn of(seen: &ObservedProxies<'_>, trial: &NetworkTrial) -> String {
     excerpt(&both.join("; "), CHARS_MAX)
 }
 
-/// As much as one needs, and nothing about others.
+/// The message, shortened and without addresses of other networks.
 fn cut(words: &str, subnets: &[IpNet]) -> String {
     excerpt(&without_addresses(words, subnets), CHARS_MAX)
 }
 
-/// Whether a proxy failed that had the networks of this trial, or some of them.
+/// Whether a proxy failed that had some of this trial's networks.
 fn is_of(task: &Task, trial: &NetworkTrial) -> bool {
     let failed = matches!(task.state, TaskState::Failed | TaskState::Rejected | TaskState::Orphaned);
     let fresh = task.created_at.checked_add(CLOCKS_DIFFER).is_ok_and(|at| at >= trial.began);
@@ -75,7 +75,7 @@ fn subnets(input: &NetworkInput<'_>, id: &NetworkId) -> Vec<IpNet> {
     network.into_iter().flat_map(|network| &network.subnets).map(|subnet| subnet.net).collect()
 }
 
-/// The same words, with every address of another network left out.
+/// The message without any address of another network.
 fn without_addresses(words: &str, subnets: &[IpNet]) -> String {
     let is_of_an_address = |c: char| c.is_ascii_hexdigit() || matches!(c, '.' | ':' | '/' | '[' | ']');
     let mut cleaned = String::with_capacity(words.len());
@@ -84,7 +84,7 @@ fn without_addresses(words: &str, subnets: &[IpNet]) -> String {
         let (before, from) = rest.split_at(start);
         let (word, after) = from.split_at(from.find(|c| !is_of_an_address(c)).unwrap_or(from.len()));
         cleaned.push_str(before);
-        // A sentence may go on after an address, or end.
+        // An address may be followed by punctuation.
         let bare = word.trim_end_matches(['.', ':', '/']);
         let others = address(bare).is_some_and(|address| !subnets.iter().any(|subnet| subnet.contains(&address)));
         cleaned.push_str(if others { SOME_ADDRESS } else { bare });
@@ -94,7 +94,7 @@ fn without_addresses(words: &str, subnets: &[IpNet]) -> String {
     cleaned + rest
 }
 
-/// The address that a word is, with a port or the length of a prefix, or alone.
+/// The address that a word represents, with a port, with a prefix length, or alone.
 fn address(word: &str) -> Option<IpAddr> {
     let ip = || word.parse::<IpAddr>().ok();
     let net = || word.parse::<IpNet>().ok().map(|net| net.addr());
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_of_other_networks_are_nobodys_business() {
+    fn addresses_of_other_networks_are_removed() {
         let own: Vec<IpNet> = vec!["10.0.9.0/24".parse().unwrap()];
         let cleaned = |words: &str| without_addresses(words, &own);
         assert_eq!(cleaned("no free address in 10.0.9.0/24: 10.0.9.7 is taken."), "no free address in 10.0.9.0/24: 10.0.9.7 is taken.");

@@ -1,4 +1,4 @@
-//! Decisions about networks over a little world: one proxy service with a proxy on each node, moved by hand.
+//! Decisions about networks in a small world: one proxy service with one proxy on each node, changed by hand.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,34 +14,34 @@ use crate::types::NetworkId;
 const INTERVAL: i64 = 60;
 const TIMEOUT: i64 = 60;
 
-/// The world and what the operator knows of it.
+/// The world, and what the operator knows of it.
 #[derive(Clone)]
 struct NetworkScenario {
     now: Timestamp,
     declared: Vec<&'static str>,
     before: Option<Vec<&'static str>>,
-    /// Of each proxy, its networks and its state.
+    /// The networks and the state of each proxy.
     proxies: Vec<(Vec<&'static str>, &'static str)>,
     update: Option<(&'static str, Timestamp)>,
     wanted: Vec<&'static str>,
-    /// Networks on which an application is, whether anybody wants it or not.
+    /// Networks that an application uses, whether wanted or not.
     used: Vec<&'static str>,
     label: Option<String>,
     serves: bool,
     unfit: Vec<&'static str>,
     closed: bool,
     exists: bool,
-    /// None: Swarm does not say.
+    /// `None`: Swarm does not answer.
     ended: Option<Vec<Task>>,
-    /// Nodes on which a proxy may run, one on each.
+    /// Nodes that may run a proxy, one each.
     nodes: Vec<&'static str>,
-    /// Attached networks with too few addresses, and whether others wait for some.
+    /// Attached networks with too few addresses, and whether other tasks wait for some.
     short: Vec<(&'static str, bool)>,
     named: Vec<&'static str>,
     filled_by: Option<String>,
-    /// Who would get a port of the proxies.
+    /// Services that would take a port of the proxies.
     contested: Option<&'static str>,
-    /// The teams of networks that are of a team.
+    /// The teams of networks that belong to one.
     teams: Vec<(&'static str, String)>,
     /// How many services need a network, if not one.
     services: Vec<(&'static str, usize)>,
@@ -62,7 +62,7 @@ fn subnet(name: &str) -> String {
 }
 
 impl NetworkScenario {
-    /// Two proxies on `a`, for an hour.
+    /// Two proxies that have run on `a` for an hour.
     fn new() -> Self {
         let now = "2026-01-02T03:04:05Z".parse().unwrap();
         let mut world = Self {
@@ -156,7 +156,7 @@ impl NetworkScenario {
         decide(&input, &self.memory)
     }
 
-    /// One pass; the memory is kept.
+    /// One pass; keeps the memory.
     fn look(&mut self) -> NetworkDecision {
         let decision = self.decide();
         self.memory = decision.memory.clone();
@@ -168,12 +168,12 @@ impl NetworkScenario {
         self
     }
 
-    /// The networks that are declared after a pass that many seconds later.
+    /// The networks that are declared after a pass this many seconds later.
     fn at(&mut self, seconds: i64) -> Vec<String> {
         names(&self.after(seconds).look())
     }
 
-    /// The decision is written: Swarm begins to replace the proxies, which start with the new networks.
+    /// Writes the decision: Swarm begins to replace the proxies, which start with the new networks.
     fn write(&mut self, networks: &[&'static str]) {
         self.before = Some(std::mem::replace(&mut self.declared, networks.to_vec()));
         self.update = Some(("updating", self.now));
@@ -181,7 +181,7 @@ impl NetworkScenario {
         self.look();
     }
 
-    /// All proxies run with what is declared.
+    /// All proxies run with the declared networks.
     fn come_up(&mut self, seconds: i64) {
         self.after(seconds);
         let networks = self.declared.clone();
@@ -190,13 +190,13 @@ impl NetworkScenario {
         self.look();
     }
 
-    /// Networks that are wanted now are attached, and do well.
+    /// Attaches networks that are wanted now, with success.
     fn attach(&mut self, networks: &[&'static str]) {
         self.write(networks);
         self.come_up(5);
     }
 
-    /// The withdrawal is written and carried out.
+    /// Writes and carries out the withdrawal.
     fn withdraw(&mut self, to: &[&'static str]) {
         self.declared = to.to_vec();
         self.proxies.iter_mut().for_each(|proxy| *proxy = (to.to_vec(), "running"));
@@ -219,7 +219,7 @@ fn waiting(decision: &NetworkDecision) -> String {
 }
 
 #[test]
-fn what_runs_is_left_as_it_is() {
+fn running_networks_stay_unchanged() {
     let mut world = NetworkScenario::new();
     let decision = world.look();
     assert_eq!((names(&decision), decision.due, waiting(&decision)), (vec!["a".to_owned()], None, String::new()));
@@ -227,7 +227,7 @@ fn what_runs_is_left_as_it_is() {
 }
 
 #[test]
-fn a_network_that_nobody_else_is_on_is_left_at_once_and_another_one_later() {
+fn unused_networks_are_left_immediately_and_used_ones_later() {
     let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     world.attach(&["a", "b"]);
@@ -249,7 +249,7 @@ fn a_network_that_nobody_else_is_on_is_left_at_once_and_another_one_later() {
 }
 
 #[test]
-fn what_comes_and_what_goes_are_one_update() {
+fn new_and_unneeded_networks_change_in_one_update() {
     let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     world.attach(&["a", "b"]);
@@ -264,7 +264,7 @@ fn what_comes_and_what_goes_are_one_update() {
 }
 
 #[test]
-fn labels_that_flap_replace_no_proxy() {
+fn flapping_labels_replace_no_proxy() {
     let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     world.attach(&["a", "b"]);
@@ -277,7 +277,7 @@ fn labels_that_flap_replace_no_proxy() {
 }
 
 #[test]
-fn a_network_on_which_no_proxy_comes_up_is_taken_away_and_named() {
+fn a_network_on_which_no_proxy_comes_up_is_withdrawn_and_named() {
     for state in ["new", "pending", "assigned", "preparing", "rejected", "starting"] {
         let mut world = NetworkScenario::new();
         world.wanted = vec!["a", "b"];
@@ -300,7 +300,7 @@ fn a_network_on_which_no_proxy_comes_up_is_taken_away_and_named() {
 }
 
 #[test]
-fn what_swarm_gave_up_by_itself_is_in_quarantine_too() {
+fn a_network_of_a_rollout_that_swarm_gave_up_is_quarantined_too() {
     for (state, spec) in [("rollback_completed", vec!["a"]), ("rollback_started", vec!["a"]), ("paused", vec!["a", "b"])] {
         let mut world = NetworkScenario::new();
         world.wanted = vec!["a", "b"];
@@ -314,7 +314,7 @@ fn what_swarm_gave_up_by_itself_is_in_quarantine_too() {
 }
 
 #[test]
-fn a_proxy_that_does_not_come_up_after_others_did_counts_too() {
+fn a_proxy_that_fails_after_others_came_up_quarantines_the_network_too() {
     let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     world.write(&["a", "b"]);
@@ -327,7 +327,7 @@ fn a_proxy_that_does_not_come_up_after_others_did_counts_too() {
 }
 
 #[test]
-fn of_several_the_one_that_fails_is_found_and_the_others_are_attached_without_waiting() {
+fn the_failing_network_of_several_is_found_and_the_others_are_attached_immediately() {
     let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b", "c", "d", "e"];
     let mut tries = 0;
@@ -355,7 +355,7 @@ fn of_several_the_one_that_fails_is_found_and_the_others_are_attached_without_wa
 }
 
 #[test]
-fn a_network_in_quarantine_is_tried_again_ever_later_and_sooner_when_something_changes() {
+fn a_quarantined_network_is_retried_at_growing_intervals_and_sooner_after_a_change() {
     let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     for wait in [5 * INTERVAL, 10 * INTERVAL, 20 * INTERVAL] {
@@ -376,7 +376,7 @@ fn a_network_in_quarantine_is_tried_again_ever_later_and_sooner_when_something_c
 }
 
 #[test]
-fn a_restarted_operator_knows_from_the_service_what_failed() {
+fn a_restarted_operator_reads_failed_networks_from_the_service() {
     let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     world.write(&["a", "b"]);
@@ -393,7 +393,7 @@ fn a_restarted_operator_knows_from_the_service_what_failed() {
 }
 
 #[test]
-fn an_operator_that_starts_in_the_middle_of_a_rollout_that_hangs_ends_it() {
+fn an_operator_that_starts_during_a_hanging_rollout_ends_it() {
     let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     world.write(&["a", "b"]);
@@ -403,7 +403,8 @@ fn an_operator_that_starts_in_the_middle_of_a_rollout_that_hangs_ends_it() {
     assert_eq!((names(&decision), decision.withdraws), (vec!["a".to_owned()], true));
 }
 
-/// A power cut: all proxies start at once, long after any rollout. Nothing is taken from them, whatever time they need.
+/// After a power failure all proxies start at the same time, long after any rollout. They keep their networks, however long
+/// they take.
 #[test]
 fn proxies_that_start_outside_of_a_rollout_keep_their_networks() {
     for restarted in [false, true] {
@@ -419,7 +420,7 @@ fn proxies_that_start_outside_of_a_rollout_keep_their_networks() {
 }
 
 #[test]
-fn what_somebody_takes_away_by_hand_is_put_back_at_once() {
+fn a_network_removed_by_hand_is_restored_immediately() {
     let mut world = NetworkScenario::new();
     world.attach(&["a"]);
     world.declared = vec![];
@@ -429,7 +430,7 @@ fn what_somebody_takes_away_by_hand_is_put_back_at_once() {
 }
 
 #[test]
-fn networks_that_nobody_wants_any_more_are_not_to_blame_for_a_rollout_that_hangs() {
+fn unwanted_networks_are_not_blamed_for_a_hanging_rollout() {
     let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     world.write(&["a", "b"]);
@@ -439,7 +440,7 @@ fn networks_that_nobody_wants_any_more_are_not_to_blame_for_a_rollout_that_hangs
 }
 
 #[test]
-fn a_new_service_whose_proxies_never_ran_gives_up_networks_as_well() {
+fn a_new_service_whose_proxies_never_ran_withdraws_networks_too() {
     let mut world = NetworkScenario::new();
     (world.exists, world.memory) = (false, NetworkMemory::default());
     world.proxies.clear();

@@ -11,18 +11,18 @@ pub(super) fn name<'a>(input: &'a NetworkInput<'_>, id: &'a NetworkId) -> &'a st
     input.snapshot.networks.get(id).map_or(id.0.as_str(), |network| network.name.as_str())
 }
 
-/// Networks that are wanted and neither there nor known to fail.
+/// Wanted networks that are neither attached nor known to fail.
 pub(super) fn newcomers(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &NetworkMemory) -> BTreeSet<NetworkId> {
     let is_new = |id: &&NetworkId| !seen.declared.contains(*id) && !memory.settled.contains(*id) && !memory.quarantine.contains_key(*id);
     input.wanted.iter().filter(is_new).cloned().collect()
 }
 
-/// The teams whose routes need a network; a network that no route needs is that of nobody in particular.
+/// The teams whose routes need a network. A network that no route needs belongs to no particular team.
 pub(super) fn teams(input: &NetworkInput<'_>, id: &NetworkId) -> BTreeSet<String> {
     input.teams.get(id).filter(|teams| !teams.is_empty()).cloned().unwrap_or_else(|| BTreeSet::from([String::new()]))
 }
 
-/// Notes whose networks are attached, and whose have left: each time replaced the proxies of all.
+/// Records which teams' networks are attached and which have left: each departure replaced the proxies of all teams.
 pub(super) fn note_teams(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>, memory: &mut NetworkMemory) {
     let left: BTreeSet<NetworkId> = memory.declared.difference(&seen.declared).cloned().collect();
     let teams: BTreeSet<String> = left.iter().filter_map(|id| memory.teams.remove(id)).flatten().collect();

@@ -1,4 +1,4 @@
-//! Plans carried out against the simulated Swarm, with faults, users and crashes decided by a seed: nothing foreign is
+//! Carries out plans against the simulated Swarm, with faults, user actions and crashes chosen by a seed: nothing foreign is
 //! touched, nothing in use is removed, and once the world is quiet again it converges and then stays untouched.
 
 use std::time::Duration;
@@ -21,15 +21,15 @@ use crate::simulator::{Faults, ImageBehaviour, SimOptions, SimSwarm};
 use crate::swarm::{Snapshot, Swarm as _};
 use crate::types::{NetworkId, Port};
 
-/// Histories per run; each is some forty passes.
+/// Histories per run; each has some forty passes.
 const SEEDS: u64 = 60;
-/// Passes, two seconds apart, in which a quiet world must converge: a failed rollout is tried again after 10 min at most.
+/// Passes, two seconds apart, within which a quiet world must converge: a failed rollout is retried after 10 min at most.
 const PASSES_TO_CONVERGE_MAX: usize = 450;
 
 const PROXY: &str = "swarmgate-proxy-dev";
 const EXTENSION: &str = "swarmgate-extension-dev";
 
-/// An operator without its loop: what it knows and what it is asked for.
+/// An operator without its loop: its memory and its inputs.
 struct Operator {
     swarm: SimSwarm,
     cluster: Cluster,
@@ -50,7 +50,7 @@ impl Operator {
         Self { swarm, cluster: cluster(), memory: PlanMemory::default(), bundle: bundle("0"), networks: vec!["app"], seed }
     }
 
-    /// One look, one plan, carried out; `None`: the look failed.
+    /// One snapshot and one plan, carried out; `None` if the snapshot failed.
     async fn pass(&mut self) -> Option<Plan> {
         let snapshot = Snapshot::from_raw(&self.swarm.observe().await.ok()?).unwrap();
         let plan = self.plan(&snapshot);
@@ -80,7 +80,7 @@ impl Operator {
         plan(&shape(&input), snapshot, &self.memory)
     }
 
-    /// What was written is ours, and what was removed nobody needed.
+    /// Checks that only our objects were written, and that nothing still needed was removed.
     fn check_writes(&self) {
         for write in self.swarm.take_writes().into_iter().filter(crate::simulator::Write::took_effect) {
             assert!(write.owned, "seed {}: touched what is not ours: {write:?}", self.seed);
@@ -112,7 +112,7 @@ impl Operator {
     }
 }
 
-/// The document, the routes or somebody's hand changes something.
+/// Changes the document, the routes, or something by hand.
 fn disturb(operator: &mut Operator, rng: &mut StdRng) {
     let cluster = &mut operator.cluster;
     let workload = &mut cluster.proxy.workload;
@@ -134,7 +134,7 @@ fn disturb(operator: &mut Operator, rng: &mut StdRng) {
         }
         13 => drop(operator.swarm.kill_task(PROXY)),
         14 => cluster.proxy.mode = *[Mode::Replicated, Mode::Global].choose(rng).unwrap(),
-        // The operator starts anew and has forgotten everything.
+        // The operator restarts and has lost its memory.
         _ => operator.memory = PlanMemory::default(),
     }
     if operator.cluster.proxy.mode == Mode::Global {
@@ -147,7 +147,7 @@ async fn history(seed: u64) {
     let mut operator = Operator::new(seed);
     operator.swarm.set_image("missing:1", ImageBehaviour::Missing);
     operator.swarm.set_faults(if seed.is_multiple_of(3) { Faults::NONE } else { Faults::ROUGH });
-    // With every route change a rollout: what hurts most when a config goes too early.
+    // With a rollout for every route change: the hardest case for configs that are removed too early.
     let busy = seed.is_multiple_of(4);
     operator.cluster.proxy.rollout = if busy { Rollout::Replace } else { Rollout::Live };
     for _ in 0..rng.random_range(5..40) {
@@ -166,7 +166,7 @@ async fn history(seed: u64) {
         operator.swarm.set_image("missing:1", ImageBehaviour::Healthy);
     }
     if operator.cluster.proxy.replicas == Some(3) {
-        // More than there are workers with a free host port would be waited for for ever.
+        // The operator would wait forever for more replicas than there are workers with a free host port.
         operator.cluster.proxy.replicas = Some(2);
     }
     operator.converge().await;
@@ -194,7 +194,7 @@ async fn a_crash_after_any_call_converges() {
 }
 
 #[tokio::test]
-async fn a_removed_cluster_leaves_nothing_but_what_was_there_before() {
+async fn a_removed_cluster_leaves_only_foreign_objects() {
     let mut operator = Operator::new(7);
     operator.converge().await;
     operator.swarm.set_faults(Faults::ROUGH);

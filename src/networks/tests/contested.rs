@@ -1,11 +1,11 @@
-//! A port of the proxies that somebody else would get.
+//! A port of the proxies that another service would take.
 
 use super::*;
 
 const WORDS: &str = "stray_web to give up 80/tcp";
 
 #[test]
-fn nothing_is_attached_or_detached_while_a_proxy_that_stops_would_lose_its_node() {
+fn nothing_is_attached_or_detached_while_a_stopped_proxy_would_lose_its_node() {
     let mut world = NetworkScenario::new();
     world.contested = Some(WORDS);
     world.wanted = vec!["b"];
@@ -19,7 +19,7 @@ fn nothing_is_attached_or_detached_while_a_proxy_that_stops_would_lose_its_node(
 }
 
 #[test]
-fn where_no_proxy_runs_there_is_nothing_to_lose() {
+fn without_running_proxies_a_contested_port_holds_nothing_back() {
     let mut world = NetworkScenario::new();
     (world.contested, world.wanted) = (Some(WORDS), vec!["a", "b"]);
     world.proxies.iter_mut().for_each(|proxy| proxy.1 = "starting");
@@ -27,7 +27,7 @@ fn where_no_proxy_runs_there_is_nothing_to_lose() {
 }
 
 #[test]
-fn a_network_is_not_blamed_for_a_proxy_whose_port_somebody_else_has() {
+fn a_network_is_not_blamed_if_another_service_has_the_proxys_port() {
     for contested in [None, Some(WORDS)] {
         let mut world = NetworkScenario::new();
         world.wanted = vec!["a", "b"];
@@ -47,7 +47,7 @@ fn a_network_is_not_blamed_for_a_proxy_whose_port_somebody_else_has() {
             waiting(&decision),
             "the network net-b: a proxy that starts with it has no node: it waits for stray_web to give up 80/tcp"
         );
-        // Then it has as long as any other.
+        // From then on it has as long as any other proxy.
         world.contested = None;
         assert!(!world.after(1).look().withdraws);
         world.come_up(5);

@@ -1,14 +1,14 @@
-//! One replacement for networks in an interval, whoever comes and goes; and nobody waits for what others do.
+//! At most one replacement for networks per interval, whichever networks come and go; and no team waits because of another.
 
 use super::*;
 
-/// Names of the networks that a decision declares, as the world writes them.
+/// The networks that a decision declares, by their names in the test world.
 fn declared(decision: &NetworkDecision) -> Vec<&'static str> {
     NETWORKS.into_iter().filter(|id| names(decision).iter().any(|name| name == id)).collect()
 }
 
-/// A service that comes on a network of its own, and goes with it, again and again; how often the proxies were replaced. `team`
-/// gives the team at each turn.
+/// A service comes and goes, again and again, each time with a network of its own; returns how often the proxies were
+/// replaced. `team` returns the team for each turn.
 fn churn(world: &mut NetworkScenario, seconds: i64, team: impl Fn(usize) -> String) -> usize {
     let (mut replaced, mut last) = (0, None::<Timestamp>);
     let mut turn = 0;
@@ -38,7 +38,7 @@ fn churn(world: &mut NetworkScenario, seconds: i64, team: impl Fn(usize) -> Stri
 }
 
 #[test]
-fn attaching_and_detaching_share_one_pace_whatever_the_networks_are_called() {
+fn attaching_and_detaching_share_one_pace_whatever_the_networks_names() {
     let mut world = NetworkScenario::new();
     world.attach(&["a"]);
     let replaced = churn(&mut world, 600, |turn| format!("stack churn{turn}"));
@@ -46,7 +46,7 @@ fn attaching_and_detaching_share_one_pace_whatever_the_networks_are_called() {
 }
 
 #[test]
-fn a_team_whose_networks_come_and_go_waits_and_another_one_does_not() {
+fn a_team_whose_networks_come_and_go_waits_and_other_teams_do_not() {
     let mut world = NetworkScenario::new();
     world.attach(&["a"]);
     let first = churn(&mut world, 600, |_| "stack churn".to_owned());
@@ -61,7 +61,7 @@ fn a_team_whose_networks_come_and_go_waits_and_another_one_does_not() {
 
 /// `docker network rm` fails until the proxies have left.
 #[test]
-fn what_nobody_uses_is_left_within_an_interval_and_goes_along_with_what_comes() {
+fn unused_networks_are_left_within_an_interval_and_together_with_new_ones() {
     let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     world.attach(&["a", "b"]);
@@ -78,7 +78,7 @@ fn what_nobody_uses_is_left_within_an_interval_and_goes_along_with_what_comes() 
     assert_eq!(other.at(due), ["a", "c"]);
 }
 
-/// No proxy comes up with `b`, which is attached and taken away again.
+/// No proxy comes up with `b`, which is attached and withdrawn again.
 fn b_fails(world: &mut NetworkScenario) {
     world.wanted = vec!["a", "b"];
     world.after(INTERVAL).look();
@@ -90,12 +90,12 @@ fn b_fails(world: &mut NetworkScenario) {
 }
 
 #[test]
-fn networks_of_one_team_that_fail_hold_back_no_other_team() {
+fn failing_networks_of_one_team_hold_back_no_other_team() {
     let mut world = NetworkScenario::new();
     world.attach(&["a"]);
     world.teams = vec![("b", "stack bad".to_owned()), ("c", "stack good".to_owned())];
     for _ in 0..20 {
-        // Made anew each time, so that no quarantine knows it.
+        // Treated as a new network each time, so that no quarantine knows it.
         world.memory.quarantine.clear();
         b_fails(&mut world);
     }
@@ -111,7 +111,7 @@ fn networks_of_one_team_that_fail_hold_back_no_other_team() {
 }
 
 #[test]
-fn somebody_who_gives_each_failing_network_another_team_holds_back_only_those_whom_nobody_knows() {
+fn failing_networks_with_ever_new_teams_hold_back_only_unknown_teams() {
     let mut world = NetworkScenario::new();
     world.teams = vec![("a", "stack known".to_owned())];
     world.attach(&["a"]);
@@ -131,7 +131,7 @@ fn somebody_who_gives_each_failing_network_another_team_holds_back_only_those_wh
 }
 
 #[test]
-fn a_service_that_comes_and_goes_is_attached_ever_later_and_forgotten_after_a_calm() {
+fn a_service_that_comes_and_goes_waits_ever_longer_until_a_quiet_period() {
     let mut world = NetworkScenario::new();
     let mut replaced = 0;
     let cycle = |world: &mut NetworkScenario, replaced: &mut i32| {
@@ -159,7 +159,7 @@ fn a_service_that_comes_and_goes_is_attached_ever_later_and_forgotten_after_a_ca
 }
 
 #[test]
-fn networks_that_come_one_after_the_other_are_attached_together_and_the_next_ones_after_the_interval() {
+fn networks_that_arrive_close_together_are_attached_together_and_later_ones_after_the_interval() {
     let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     assert_eq!(world.at(1), ["a"], "others may follow");
@@ -178,7 +178,7 @@ fn networks_that_come_one_after_the_other_are_attached_together_and_the_next_one
 }
 
 #[test]
-fn where_nobody_is_disturbed_nothing_is_waited_for() {
+fn networks_are_attached_immediately_if_no_client_is_disturbed() {
     for no_proxies in [false, true] {
         let mut world = NetworkScenario::new();
         world.attach(&["a"]);

@@ -1,4 +1,4 @@
-//! Attached networks whose addresses run out: they cost their own routes, and nobody else's network is blamed.
+//! Attached networks whose addresses run out: only their own routes are affected, and no other network is blamed.
 
 use super::*;
 
@@ -9,7 +9,7 @@ impl NetworkScenario {
     }
 }
 
-/// `a` carries others' routes, `b` a neighbour's.
+/// `a` carries the routes of other teams, `b` those of a neighbour.
 fn with_b() -> NetworkScenario {
     let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
@@ -24,7 +24,7 @@ fn full(decision: &NetworkDecision) -> Vec<(String, Severity)> {
 }
 
 #[test]
-fn while_an_attached_network_is_short_no_other_is_attached_and_it_is_left_when_that_lasts() {
+fn a_network_short_of_addresses_holds_back_others_and_is_left_if_the_shortage_lasts() {
     let mut world = with_b();
     world.short = vec![("b", true)];
     world.wanted.push("c");
@@ -49,7 +49,7 @@ fn while_an_attached_network_is_short_no_other_is_attached_and_it_is_left_when_t
 }
 
 #[test]
-fn a_shortage_that_ends_costs_nothing() {
+fn a_short_shortage_has_no_effect() {
     let mut world = with_b();
     world.short = vec![("b", true)];
     assert_eq!(world.at(10), ["a", "b"]);
@@ -60,9 +60,9 @@ fn a_shortage_that_ends_costs_nothing() {
     assert_eq!((names(&decision), full(&decision)), (vec!["a".to_owned(), "b".to_owned(), "c".to_owned()], vec![]));
 }
 
-/// Proxies that start first only wait. As long as nobody waits for them, nobody is harmed.
+/// Start-first proxies only wait. As long as nothing else waits for them, there is no harm.
 #[test]
-fn a_network_without_room_for_a_rollout_is_left_only_for_somebody_else() {
+fn a_network_without_room_for_a_rollout_is_left_only_for_another_network() {
     let mut world = with_b();
     world.short = vec![("b", false)];
     for _ in 0..10 {
@@ -75,7 +75,7 @@ fn a_network_without_room_for_a_rollout_is_left_only_for_somebody_else() {
 }
 
 #[test]
-fn a_proxy_that_waits_for_an_address_outside_of_any_rollout_makes_the_others_leave_the_network_soon() {
+fn a_proxy_that_waits_for_an_address_outside_of_a_rollout_makes_proxies_leave_the_network_soon() {
     let mut world = with_b();
     world.short = vec![("b", true)];
     world.proxies[0].1 = "new";
@@ -90,7 +90,7 @@ fn a_proxy_that_waits_for_an_address_outside_of_any_rollout_makes_the_others_lea
 }
 
 #[test]
-fn a_rollout_that_hangs_on_a_network_from_before_is_not_blamed_on_the_new_one() {
+fn a_rollout_that_hangs_on_an_older_network_is_not_blamed_on_the_new_one() {
     for gradually in [false, true] {
         let mut world = with_b();
         world.wanted.push("c");
@@ -122,9 +122,9 @@ fn a_new_network_that_is_full_itself_is_blamed() {
     assert_eq!((names(&decision), quarantined(&decision)), (vec!["a".to_owned(), "b".to_owned()], vec!["net-c".to_owned()]));
 }
 
-/// A slip of the one whose services are most of all is not made an outage of them.
+/// A mistake of the team with the most services does not become an outage for it.
 #[test]
-fn the_network_that_carries_most_services_is_kept() {
+fn the_network_with_most_services_is_kept() {
     let mut world = with_b();
     world.services = vec![("b", 5)];
     world.short = vec![("b", true)];
@@ -143,7 +143,7 @@ fn the_network_that_carries_most_services_is_kept() {
     assert_eq!((names(&decision), quarantined(&decision)), (vec!["a".to_owned(), "b".to_owned()], vec![]), "nor is c blamed");
 }
 
-/// One team's tasks that never start must not take the network from all teams for which the administrator made it.
+/// One team's tasks that never start must not take the network from all teams for which the administrator created it.
 #[test]
 fn a_network_that_the_document_names_is_kept() {
     for (contested, severity) in [(true, Severity::Error), (false, Severity::Warning)] {
@@ -164,7 +164,7 @@ fn a_network_that_the_document_names_is_kept() {
 }
 
 #[test]
-fn an_operator_that_starts_anew_knows_why_a_network_was_left() {
+fn a_restarted_operator_knows_why_a_network_was_left() {
     let mut world = with_b();
     world.short = vec![("b", true)];
     world.look();
@@ -177,9 +177,9 @@ fn an_operator_that_starts_anew_knows_why_a_network_was_left() {
     assert_eq!(decision.remembered, world.label);
 }
 
-/// What the untouched proxies run is what is gone back to, with what the update took away.
+/// A withdrawal returns to the spec of the untouched proxies, including the networks that the update removed.
 #[test]
-fn a_withdrawal_brings_back_what_went_in_the_same_update() {
+fn a_withdrawal_restores_networks_detached_by_the_same_update() {
     let mut world = with_b();
     world.used = vec!["a", "c"];
     world.wanted = vec!["a", "c"];
@@ -194,7 +194,7 @@ fn a_withdrawal_brings_back_what_went_in_the_same_update() {
 }
 
 #[test]
-fn who_fills_a_network_does_not_take_it_from_those_who_are_reached_over_it() {
+fn a_service_that_fills_a_network_does_not_take_it_from_its_routes() {
     let mut world = with_b();
     (world.short, world.filled_by) = (vec![("b", true)], Some("filler".to_owned()));
     world.wanted.push("c");
@@ -210,9 +210,9 @@ fn who_fills_a_network_does_not_take_it_from_those_who_are_reached_over_it() {
     assert!(left.is_some(), "a proxy that does not start comes first");
 }
 
-/// Who fills a network may be who has a route there, and everybody else would wait for ever.
+/// A service that fills a network may belong to a team with a route there, and all others would wait forever.
 #[test]
-fn a_filled_network_is_left_after_a_while_for_more_teams_than_it_has() {
+fn a_filled_network_is_left_after_a_while_if_more_teams_wait_than_it_serves() {
     let mut world = with_b();
     (world.short, world.filled_by) = (vec![("b", true)], Some("filler".to_owned()));
     world.teams = vec![("b", "guest".to_owned()), ("c", "one".to_owned()), ("d", "two".to_owned())];

@@ -1,8 +1,8 @@
-//! A node that cannot set up a network any more, outside of any rollout for networks.
+//! A node that can no longer set up a network, outside of any rollout for networks.
 
 use super::*;
 
-/// `b` is attached for long, and the proxy of the first node is not running.
+/// `b` has been attached for long, and the proxy of the first node does not run.
 fn without_a_proxy() -> NetworkScenario {
     let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
@@ -12,7 +12,7 @@ fn without_a_proxy() -> NetworkScenario {
     world
 }
 
-/// The last try on a node has just failed with these words.
+/// The last attempt on a node has just failed with this message.
 fn fails(world: &mut NetworkScenario, node: &str, words: &str) {
     let at = (world.now - SignedDuration::from_secs(1)).to_string();
     let task = json!({"ID": "failed", "ServiceID": "proxy", "NodeID": node, "DesiredState": "shutdown", "CreatedAt": at,
@@ -20,7 +20,7 @@ fn fails(world: &mut NetworkScenario, node: &str, words: &str) {
     world.ended = Some(vec![Task::from_api(&task).unwrap()]);
 }
 
-/// Whether the proxies leave `b` when a proxy fails so for long.
+/// Whether the proxies leave `b` if a proxy keeps failing with this message.
 fn is_left(node: &str, words: &str) -> bool {
     let mut world = without_a_proxy();
     let mut decisions = (0..=TIMEOUT / 10).map(|_| {
@@ -38,13 +38,13 @@ fn is_left(node: &str, words: &str) -> bool {
 }
 
 #[test]
-fn the_network_that_the_engine_names_is_left_when_a_node_cannot_set_it_up_any_more() {
+fn a_network_that_a_node_can_no_longer_set_up_is_left_if_the_engine_names_it() {
     let subnet = subnet("b");
     for words in [
         format!("network sandbox join failed: subnet sandbox join failed for \"{subnet}\": error creating vxlan interface: file exists"),
         "could not find network net-b: not found".to_owned(),
         "failed to allocate network IP for task x: network net-b is gone".to_owned(),
-        // Somebody's name is a word of the engine's: what has the subnet is meant.
+        // A network's name equals a word of the engine's message: the network with the subnet is the right one.
         format!("network net-a join failed: subnet sandbox join failed for \"{subnet}\""),
     ] {
         assert!(is_left("node0", &words), "{words}");
@@ -52,7 +52,7 @@ fn the_network_that_the_engine_names_is_left_when_a_node_cannot_set_it_up_any_mo
 }
 
 #[test]
-fn without_words_that_name_one_network_no_network_is_blamed() {
+fn without_a_message_that_names_one_network_none_is_blamed() {
     let both = format!("the networks {} and {} overlap", subnet("a"), subnet("b"));
     for words in ["", "No such image: swarmgate", "task: non-zero exit (1)", "starting container failed: abc is bad", &both] {
         assert!(!is_left("node0", words), "{words}");
@@ -61,7 +61,7 @@ fn without_words_that_name_one_network_no_network_is_blamed() {
 }
 
 #[test]
-fn a_node_that_starts_again_has_time_for_it() {
+fn a_restarting_node_gets_time_to_recover() {
     let mut world = without_a_proxy();
     for _ in 0..5 {
         fails(&mut world, "node0", "could not find network net-b: not found");
@@ -79,7 +79,7 @@ fn a_node_that_starts_again_has_time_for_it() {
 }
 
 #[test]
-fn a_proxy_for_which_a_lost_node_leaves_no_place_is_blamed_on_no_network() {
+fn a_proxy_without_a_place_after_a_lost_node_is_blamed_on_no_network() {
     let mut world = NetworkScenario::new();
     (world.nodes, world.wanted) = (vec!["node0", "node1"], vec!["a", "b"]);
     world.write(&["a", "b"]);
@@ -89,7 +89,7 @@ fn a_proxy_for_which_a_lost_node_leaves_no_place_is_blamed_on_no_network() {
 }
 
 #[test]
-fn a_network_that_the_administrator_named_stays_for_the_nodes_that_can_set_it_up() {
+fn a_network_named_by_the_administrator_stays_for_nodes_that_can_set_it_up() {
     let mut world = without_a_proxy();
     world.named = vec!["b"];
     for _ in 0..20 {
@@ -105,7 +105,7 @@ fn a_network_that_the_administrator_named_stays_for_the_nodes_that_can_set_it_up
 }
 
 #[test]
-fn a_swarm_that_does_not_say_who_failed_starts_no_time_anew() {
+fn a_swarm_that_does_not_answer_resets_no_timer() {
     let mut world = without_a_proxy();
     for round in 0..7 {
         fails(&mut world, "node0", "could not find network net-b: not found");

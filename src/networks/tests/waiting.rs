@@ -1,9 +1,9 @@
-//! What is said of networks that are waited for: of one as of one, of several as of several, and what its time means.
+//! Messages about networks that wait: singular and plural, and the meaning of the stated time.
 
 use super::*;
 
 #[test]
-fn networks_with_which_proxies_start_are_told_with_the_time_that_the_next_proxy_has() {
+fn waiting_states_until_when_the_next_proxy_must_start() {
     for (new, starts) in
         [(&["b"][..], "the network net-b: proxies start with it"), (&["b", "c"], "the networks net-b and net-c: proxies start with them")]
     {
@@ -22,7 +22,7 @@ fn networks_with_which_proxies_start_are_told_with_the_time_that_the_next_proxy_
 }
 
 #[test]
-fn a_network_that_came_and_went_once_is_told_so_and_when_it_is_attached_at_the_earliest() {
+fn waiting_states_that_a_network_came_and_went_and_its_earliest_time() {
     let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     world.look();

@@ -1,4 +1,4 @@
-//! What is told of proxies that failed and are out of every snapshot at once.
+//! Messages about proxies that failed and disappeared from every snapshot immediately.
 
 use super::*;
 
@@ -9,8 +9,8 @@ fn failed(world: &NetworkScenario, id: &str, age: i64, error: &str) -> Task {
     Task::from_api(&task).unwrap()
 }
 
-/// Swarm rolls back at once, and no look ever shows the proxy that was rejected.
-fn told_of(ended: impl Fn(&NetworkScenario) -> Vec<Task>) -> String {
+/// Swarm rolls back immediately, and no snapshot ever shows the rejected proxy.
+fn message_for(ended: impl Fn(&NetworkScenario) -> Vec<Task>) -> String {
     let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     world.write(&["a", "b"]);
@@ -26,30 +26,30 @@ fn told_of(ended: impl Fn(&NetworkScenario) -> Vec<Task>) -> String {
 }
 
 #[test]
-fn a_proxy_that_was_rejected_at_once_is_quoted() {
-    let told = told_of(|world| {
+fn the_error_of_an_immediately_rejected_proxy_is_quoted() {
+    let message = message_for(|world| {
         vec![failed(world, "t1", 1, "no address on the node"), failed(world, "t2", 0, "could not find 192.168.7.8 \u{1b}[31m")]
     });
     assert!(
-        told.contains("(rejected: could not find (an address) \\u{1b}[31m; Swarm's words)"),
-        "the last one, and only what may be shown: {told}"
+        message.contains("(rejected: could not find (an address) \\u{1b}[31m; Swarm's words)"),
+        "the last one, and only what may be shown: {message}"
     );
-    let told = told_of(|world| vec![failed(world, "t1", 0, &"x".repeat(5_000))]);
-    assert!(told.contains("rejected: xxx") && told.len() < 1_000, "{}", told.len());
+    let message = message_for(|world| vec![failed(world, "t1", 0, &"x".repeat(5_000))]);
+    assert!(message.contains("rejected: xxx") && message.len() < 1_000, "{}", message.len());
 }
 
 #[test]
-fn proxies_that_failed_before_the_rollout_or_without_the_network_are_not_quoted() {
-    let told = told_of(|world| {
+fn errors_from_before_the_rollout_or_without_the_network_are_not_quoted() {
+    let message = message_for(|world| {
         let elsewhere = Task { spec: json!({"Networks": [{"Target": "a"}]}), ..failed(world, "t2", 0, "another reason") };
         vec![failed(world, "t1", 100, "long ago"), elsewhere]
     });
-    assert!(!told.contains("long ago") && !told.contains("another reason"), "{told}");
+    assert!(!message.contains("long ago") && !message.contains("another reason"), "{message}");
 }
 
-/// The history of tasks is short, and later ones push the first out of it.
+/// The task history is short, and later tasks push the first one out of it.
 #[test]
-fn words_that_were_read_once_are_kept() {
+fn an_error_that_was_read_once_is_kept() {
     let mut world = NetworkScenario::new();
     world.wanted = vec!["a", "b"];
     world.write(&["a", "b"]);
