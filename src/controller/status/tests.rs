@@ -328,7 +328,7 @@ fn a_route_says_what_its_network_waits_for() {
     // One that failed, or was left, is tried again in hours perhaps: somebody must act.
     let net = NetworkId("net".to_owned());
     let missing = [(net.clone(), "the proxies left the network net".to_owned())].into();
-    let held = crate::networks::Quarantined {
+    let held = crate::networks::QuarantinedNetwork {
         failed_at: snapshot.taken_at,
         tries: 1,
         state: Digest::of_bytes(b""),
