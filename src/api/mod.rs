@@ -2,7 +2,7 @@
 //! who may ask, never what is true: answers come from the controller, words from `report`.
 //! Imports `report`, `telemetry`, `http_server`, `types`.
 
-pub mod authorization;
+pub(crate) mod authorization;
 mod cached;
 pub mod page;
-pub mod routes;
+pub(crate) mod routes;

@@ -3,19 +3,19 @@
 //! there is one and keeps what must be remembered between two. Imports all rooms but `docker`, `simulator`, `proxy` and
 //! `extension`; decides nothing about routes or fleets itself.
 
-pub mod certificate_authority;
+pub(crate) mod certificate_authority;
 pub mod context;
 mod desired_state;
 mod execution;
 pub mod instance;
 pub mod label_damping;
 mod network_attachment;
-pub mod notifications;
+pub(crate) mod notifications;
 pub mod options;
 mod pass_input;
-pub mod poll_interval;
-pub mod preview;
-pub mod queries;
+pub(crate) mod poll_interval;
+pub(crate) mod preview;
+pub(crate) mod queries;
 mod query_snapshots;
 pub mod reconcile;
 mod run;
@@ -24,9 +24,9 @@ pub mod snapshot_cache;
 pub mod status;
 mod status_port;
 mod status_store;
-pub mod trigger;
+pub(crate) mod trigger;
 mod watcher;
-pub mod work_queue;
+pub(crate) mod work_queue;
 
 pub use run::{run, stop_on_signals};
 pub use status_port::RunError;

@@ -24,6 +24,7 @@ use crate::api::routes::{Answer, ExplainQuery, RenderQuery, Source, Trouble};
 use crate::declaration::Declared;
 use crate::explain::Sources;
 use crate::intent::cluster::Cluster;
+use crate::intent::cluster_spec::API_VERSION;
 use crate::report::{ClusterStatus, Finding, FindingCode, OperatorStatus, StatusReport, Subject};
 use crate::telemetry::finding_log;
 use crate::types::ClusterName;
@@ -199,7 +200,7 @@ impl Source for StatusStore {
         let now = Timestamp::now();
         let observation_status = self.snapshot_cache.observation_status();
         StatusReport {
-            api_version: "swarmgate/v1".to_owned(),
+            api_version: API_VERSION.to_owned(),
             generated_at: now,
             operator: OperatorStatus {
                 version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -96,11 +96,6 @@ impl<K: Ord + Clone> WorkQueue<K> {
         self.entries.retain(|key, entry| keys.contains(key) || entry.running);
     }
 
-    /// The keys that are known.
-    pub fn keys(&self) -> impl Iterator<Item = &K> {
-        self.entries.keys()
-    }
-
     /// When the next pass is due; nothing while every wanted key is running or nobody asks.
     pub fn next_due(&self) -> Option<Instant> {
         self.entries.values().filter_map(|entry| entry.due(&self.limits)).min()

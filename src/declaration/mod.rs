@@ -2,7 +2,7 @@
 //! and telling what is wrong with them. Knows neither the Swarm nor routes; what a document means is `intent`.
 //! Imports `intent`, `report`, `telemetry`, `types`.
 
-pub mod files;
+pub(crate) mod files;
 mod follow;
 mod last_good;
 mod source;

@@ -1,4 +1,4 @@
-//! Why a step was not carried out, and whether retrying helps.
+//! Why a step was not carried out.
 
 use crate::swarm::{SwarmError, SwarmErrorKind};
 
@@ -8,10 +8,10 @@ pub enum StepError {
     /// Swarm refused the step or could not be reached.
     #[error(transparent)]
     Refused {
-        /// What was attempted, and Swarm's message.
+        /// What was being done, and Swarm's own words.
         source: SwarmError,
     },
-    /// The step was not attempted because something that it needs is missing.
+    /// The step was not tried because something that it needs is missing.
     #[error("{step}: not tried without {needs}")]
     Skipped {
         /// The step's title.
@@ -21,25 +21,8 @@ pub enum StepError {
     },
 }
 
-/// Whether retrying helps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RetryClass {
-    /// The same step may succeed later.
-    Retry,
-    /// The same step will be refused again until the declaration or the Swarm changes.
-    Terminal,
-}
-
 impl StepError {
-    /// Whether retrying helps.
-    pub fn class(&self) -> RetryClass {
-        match self {
-            Self::Refused { source } if source.kind == SwarmErrorKind::Invalid => RetryClass::Terminal,
-            _ => RetryClass::Retry,
-        }
-    }
-
-    /// A stable value for metrics and status.
+    /// A stable word for metrics and status.
     pub fn category(&self) -> &'static str {
         match self {
             Self::Skipped { .. } => "skipped",

@@ -7,7 +7,7 @@
 
 mod admission;
 mod connection;
-pub mod tls;
+pub(crate) mod tls;
 mod unix;
 
 #[cfg(test)]

@@ -2,21 +2,21 @@
 //! typed and what is meant are two types. Does no I/O: files come in as text. Imports `types`, `report` and the settings of `route`.
 
 pub mod cluster;
-pub mod cluster_spec;
-pub mod constraint;
+pub(crate) mod cluster_spec;
+pub(crate) mod constraint;
 pub mod documents;
 mod formats;
-pub mod hosts;
-pub mod hosts_spec;
+pub(crate) mod hosts;
+pub(crate) mod hosts_spec;
 pub mod labels;
 pub mod limits;
-pub mod limits_spec;
-pub mod material;
-pub mod material_spec;
-pub mod networks;
-pub mod networks_spec;
-pub mod quantity;
-pub mod schema;
-pub mod settings_spec;
-pub mod suggest;
+pub(crate) mod limits_spec;
+pub(crate) mod material;
+pub(crate) mod material_spec;
+pub(crate) mod networks;
+pub(crate) mod networks_spec;
+pub(crate) mod quantity;
+pub(crate) mod schema;
+pub(crate) mod settings_spec;
+pub(crate) mod suggest;
 mod yaml;

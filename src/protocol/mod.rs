@@ -18,19 +18,19 @@
 //! Pure: no sockets, no files, no clock. How the messages travel is the business of `channel`.
 //! Imports `pki`, `report`, `route`, `types`, `retry`.
 
-pub mod admission;
-pub mod agent_settings;
+pub(crate) mod admission;
+pub(crate) mod agent_settings;
 pub mod boot_snapshot;
 pub mod bootstrap;
 mod bundle;
 mod channel_mode;
 pub mod container_contract;
-pub mod freshness;
+pub(crate) mod freshness;
 pub mod messages;
 mod new_networks;
 mod schema;
 pub mod size_limits;
-pub mod timings;
+pub(crate) mod timings;
 mod token;
 mod version;
 

@@ -13,8 +13,8 @@ pub use condition::{Condition, ConditionReason, ConditionStatus, ConditionType};
 pub use finding::{Finding, Subject};
 pub use finding_catalog::{CatalogEntry, FindingCode, Remedy, Severity};
 pub use status::{
-    ClusterStatus, EndpointReport, EndpointState, FindingCount, OperatorStatus, Phase, ProxyTaskReport, ProxyTaskState, RolloutReport,
-    RouteKind, RouteReport, RouteState, ServiceReport, StatusReport, TlsReport,
+    ClusterStatus, EndpointReport, EndpointState, OperatorStatus, Phase, ProxyTaskReport, ProxyTaskState, RolloutReport, RouteKind,
+    RouteReport, RouteState, ServiceReport, StatusReport, TlsReport,
 };
 pub use tls_state::TlsState;
 pub use waiting::WaitingOn;

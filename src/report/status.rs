@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, Finding, FindingCode, Severity, TlsState, WaitingOn};
+use super::{Condition, Finding, TlsState, WaitingOn};
 use crate::types::{ConfigSource, ContextPath, Digest, EngineKind, HostKey, RouteKey, TaskState};
 
 /// Everything the operator has to say. The answer of `GET /status`.
@@ -339,16 +339,4 @@ pub struct RolloutReport {
     pub running: u64,
     /// Tasks wanted.
     pub desired: u64,
-}
-
-/// How many findings there are of one code: what the metrics show.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct FindingCount {
-    /// The code.
-    pub code: FindingCode,
-    /// How bad.
-    pub severity: Severity,
-    /// How many.
-    pub count: u64,
 }

@@ -17,7 +17,7 @@
 mod config_files;
 mod error;
 mod messages;
-pub mod nginx;
+pub(crate) mod nginx;
 mod procfs;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -51,14 +51,6 @@ impl SimSwarm {
         self.by_hand(|w| w.create_network(body)).map(NetworkId)
     }
 
-    /// A user removes a network.
-    pub fn user_removes_network(&self, name: &str) -> Result<(), SwarmError> {
-        self.by_hand(|w| {
-            let id = w.networks.values().find(|n| n.name == name).map(|n| n.id.clone());
-            w.remove_network(&id.ok_or_else(|| ApiError::not_found("network", name))?)
-        })
-    }
-
     /// A user creates a config.
     pub fn user_creates_config(&self, name: &str, labels: &BTreeMap<String, String>, data: &[u8]) -> Result<ConfigId, SwarmError> {
         self.by_hand(|w| w.create_file(FileKind::Config, name, labels, data)).map(ConfigId)

@@ -1,5 +1,5 @@
 //! Logs and metrics, each metric named once. Shows the words of `report` and never decides anything. Imports only `report`.
 
-pub mod finding_log;
-pub mod logs;
-pub mod metrics;
+pub(crate) mod finding_log;
+pub(crate) mod logs;
+pub(crate) mod metrics;

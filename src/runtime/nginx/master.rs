@@ -15,7 +15,8 @@ use tokio::process::{Child, ChildStderr};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{Nginx, time_limit, workers};
+use super::time_limit::time_limit;
+use super::{Nginx, workers};
 use crate::protocol::container_contract::ENGINE_BODY_DIR;
 use crate::runtime::messages::{last_bytes, without_paths};
 use crate::runtime::procfs::{memory_of, open_file_space};

@@ -8,6 +8,7 @@ mod load_counters;
 mod master;
 mod name_resolution;
 mod request_bodies;
+mod time_limit;
 mod workers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,12 +27,10 @@ use super::messages::{last_bytes, without_paths, without_secrets};
 use super::{CertificateFault, ConfigFiles, Engine, EngineError, EngineProcess, Resolving};
 use crate::protocol::container_contract::{ENGINE_BODY_DIR, ENGINE_MAIN_FILE};
 use master::Master;
+use time_limit::time_limit;
 
 /// How long a small configuration may take. One that takes longer hangs, or the machine has no time for it.
 const TEST_TIMEOUT: Duration = Duration::from_secs(60);
-/// For each MiB of configuration. nginx compares each pool with all others: 16,000 hosts (4 MiB) take 7 to 17 s of processor time,
-/// and a machine with many extensions gives each a small part of it.
-const TIMEOUT_PER_MIB: Duration = Duration::from_secs(60);
 
 /// The nginx program, and the directory that it writes to (pid file, temporary files).
 #[derive(Debug, Clone)]
@@ -148,14 +147,6 @@ fn edited(files: &ConfigFiles, edit: impl FnOnce(&str) -> String) -> ConfigFiles
         *text = edit(text);
     }
     files
-}
-
-/// How long nginx may take to read the configuration in this directory: `least`, and more for a large one.
-fn time_limit(least: Duration, directory: &Path) -> Duration {
-    let files = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    let bytes: u64 = files.filter_map(|file| file.metadata().ok()).map(|about| about.len()).sum();
-    let mib = u32::try_from(bytes >> 20).unwrap_or(u32::MAX);
-    least.saturating_add(TIMEOUT_PER_MIB.saturating_mul(mib))
 }
 
 #[cfg(test)]
