@@ -126,7 +126,7 @@ pub fn shape(input: &ShapeInput<'_>) -> Fleet {
     let contests = host_port_conflicts::of_proxies(input.instance, input.cluster, input.seals, input.snapshot);
     findings.extend(contests.iter().map(PortConflict::finding));
     proxy.contested = host_port_conflicts::wait(&proxy.name, &contests);
-    findings.extend(peers::nobody_finds_the_operator(input).or_else(|| peers::nobody_finds_the_extension(input)));
+    findings.extend(peers::unknown_operator_address(input).or_else(|| peers::unknown_extension_address(input)));
     Fleet {
         instance: input.instance.to_owned(),
         cluster: input.cluster.name.clone(),

@@ -102,14 +102,14 @@ pub(super) fn newer_env(workload: &Workload, own: &[(&'static str, String)], env
 }
 
 /// Reports that containers could not find the operator.
-pub(super) fn nobody_finds_the_operator(input: &ShapeInput<'_>) -> Option<Finding> {
+pub(super) fn unknown_operator_address(input: &ShapeInput<'_>) -> Option<Finding> {
     let ChannelMode::Host { operator_port } = input.channel else { return None };
     let message = "no address of a manager is known, so extension and proxies could not find the operator; new ones are held back";
     operators(input.snapshot, *operator_port).is_empty().then(|| unknown_address(input, message.to_owned()))
 }
 
 /// Reports that proxies could not find the extension.
-pub(super) fn nobody_finds_the_extension(input: &ShapeInput<'_>) -> Option<Finding> {
+pub(super) fn unknown_extension_address(input: &ShapeInput<'_>) -> Option<Finding> {
     let mut tasks = extension_tasks(input.instance, input.cluster, input.snapshot).peekable();
     if input.channel.network().is_some() || tasks.peek().is_none() {
         return None;

@@ -64,7 +64,7 @@ pub(super) fn shape(input: &ShapeInput<'_>) -> (ServiceShape, Vec<Finding>) {
         configs: objects,
         hold_creation: waits("create"),
         hold_update: waits("update"),
-        hold_replacement: peers::nobody_finds_the_operator(input).map(|_| WaitingOn::ManagerAddress),
+        hold_replacement: peers::unknown_operator_address(input).map(|_| WaitingOn::ManagerAddress),
         contested: None,
         first_alone: !input.network_update.attaching.is_empty(),
         goes_back: input.network_update.withdraws,

@@ -58,11 +58,11 @@ pub(super) fn to_attach(
     memory: &NetworkMemory,
     replaced: bool,
 ) -> BTreeSet<NetworkId> {
-    let nobody_is_disturbed = nobody_is_disturbed(input, seen);
-    let ripe = |id: &&NetworkId| nobody_is_disturbed || hold_end(input, memory, id) <= input.now;
+    let no_client_is_disturbed = no_client_is_disturbed(input, seen);
+    let ripe = |id: &&NetworkId| no_client_is_disturbed || hold_end(input, memory, id) <= input.now;
     let ready: BTreeSet<NetworkId> = newcomers(input, seen, memory).iter().filter(ripe).cloned().collect();
     let first = first_part(&ready, memory);
-    let opens = if nobody_is_disturbed { input.now } else { pace_end(input, memory).max(gather_end(input, memory, &ready)) };
+    let opens = if no_client_is_disturbed { input.now } else { pace_end(input, memory).max(gather_end(input, memory, &ready)) };
     if !first.is_empty() {
         return if replaced || opens <= input.now { first } else { BTreeSet::new() };
     }
@@ -120,7 +120,7 @@ pub(super) fn leave_at(input: &NetworkInput<'_>, memory: &NetworkMemory, id: &Ne
 }
 
 /// Whether nobody uses the proxies, or there are none: then waiting gains nothing.
-pub(super) fn nobody_is_disturbed(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>) -> bool {
+pub(super) fn no_client_is_disturbed(input: &NetworkInput<'_>, seen: &ObservedProxies<'_>) -> bool {
     !input.serves || seen.running() == 0
 }
 

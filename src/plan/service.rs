@@ -79,7 +79,7 @@ impl<'a> Draft<'a> {
             self.warn_of_gap(shape, &patched.spec);
             match self.number_first(service, shape, &patched) {
                 Some(number) => {
-                    self.tell_drift(service, shape, &number);
+                    self.report_drift(service, shape, &number);
                     self.write(service, shape, number.spec, UpdateReason::Differs);
                 }
                 None => self.write_if_due(service, shape, patched, &note),
@@ -197,7 +197,7 @@ impl<'a> Draft<'a> {
         let is_paused = status.is_some_and(rollout::is_paused);
         if differs || is_paused {
             let reason = if differs { UpdateReason::Differs } else { UpdateReason::Resume };
-            self.tell_failure(service, note);
+            self.report_failure(service, note);
             if has_successors_waiting(service, &patched) {
                 return self.waiting.extend(status.map(|status| rollout::under_way(service, status, self.snapshot)));
             }
@@ -219,7 +219,7 @@ impl<'a> Draft<'a> {
             if let Some(hold) = hold.or_else(|| self.hold_for_a_port(service, shape, &patched.spec)) {
                 return self.waiting.push(hold.clone());
             }
-            self.tell_drift(service, shape, &patched);
+            self.report_drift(service, shape, &patched);
             self.write(service, shape, patched.spec, reason);
         } else if status.is_some_and(|status| rollout::is_over(service, status, self.snapshot)) {
             if let Some(hold) = self.hold_for_a_port(service, shape, &patched.spec) {
@@ -275,7 +275,7 @@ impl<'a> Draft<'a> {
         provided.into_iter().all(|ok| ok) && !foreign_secret && pending.iter().all(|name| !self.blocked.contains(*name))
     }
 
-    fn tell_failure(&mut self, service: &Service, note: &RolloutNote) {
+    fn report_failure(&mut self, service: &Service, note: &RolloutNote) {
         let (RolloutOutcome::Failed(_), Some(status)) = (note.outcome, &service.update_status) else { return };
         self.findings.push(
             Finding::new(
@@ -290,7 +290,7 @@ impl<'a> Draft<'a> {
         );
     }
 
-    fn tell_drift(&mut self, service: &Service, shape: &ServiceShape, patched: &Patched) {
+    fn report_drift(&mut self, service: &Service, shape: &ServiceShape, patched: &Patched) {
         let note = rollout::note(service, crate::types::Digest::of_bytes(b""), self.snapshot);
         // After a rollback the old spec is back: Swarm did that, and it has its own finding.
         if matches!(note.outcome, RolloutOutcome::Failed(_)) {

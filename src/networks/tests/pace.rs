@@ -38,7 +38,7 @@ fn churn(world: &mut NetworkScenario, seconds: i64, team: impl Fn(usize) -> Stri
 }
 
 #[test]
-fn attaching_and_detaching_share_one_pace_whatever_the_networks_names() {
+fn attaching_and_detaching_share_one_pace_whatever_the_networks_are_called() {
     let mut world = NetworkScenario::new();
     world.attach(&["a"]);
     let replaced = churn(&mut world, 600, |turn| format!("stack churn{turn}"));

@@ -49,7 +49,7 @@ fn a_network_short_of_addresses_holds_back_others_and_is_left_if_the_shortage_la
 }
 
 #[test]
-fn a_short_shortage_has_no_effect() {
+fn a_brief_shortage_has_no_effect() {
     let mut world = with_b();
     world.short = vec![("b", true)];
     assert_eq!(world.at(10), ["a", "b"]);
@@ -200,7 +200,7 @@ fn a_service_that_fills_a_network_does_not_take_it_from_its_routes() {
     world.wanted.push("c");
     world.teams = vec![("b", "guest".to_owned()), ("c", "new".to_owned())];
     for _ in 0..20 {
-        assert_eq!(world.at(INTERVAL), ["a", "b"], "others wait, and nobody loses what he has");
+        assert_eq!(world.at(INTERVAL), ["a", "b"], "others wait, and no team loses its network");
     }
     let decision = world.look();
     assert_eq!(full(&decision), [("net-b".to_owned(), Severity::Error)]);

@@ -49,7 +49,7 @@ fn a_forged_token_secret_admits_no_task_whatever_its_labels() {
     for seal in ["", "00", &"0".repeat(64), &stolen_seal(&before)] {
         let mut world = before.clone();
         world.raw.secrets.push(json!({"ID": "evil", "Spec": {"Name": "evil", "Labels": forged_labels(seal)}}));
-        assert_eq!(admitted(&world, &seals()), admitted(&before, &seals()), "it is mounted by nobody");
+        assert_eq!(admitted(&world, &seals()), admitted(&before, &seals()), "no service mounts it");
         // Even if our own service came to mount it.
         let proxy = world.raw.services.iter_mut().find(|service| service["Spec"]["Name"] == PROXY).unwrap();
         proxy["Spec"]["TaskTemplate"]["ContainerSpec"]["Secrets"] =
