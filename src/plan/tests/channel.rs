@@ -129,11 +129,11 @@ fn peers_learn_the_address_of_the_running_extension() {
     let task = world.raw.tasks.iter_mut().find(|task| task["ServiceID"] == id).unwrap();
     task["NodeID"] = json!("m2");
     task["Status"]["PortStatus"] = json!({"Ports": [port(8082, 32_768), port(8082, 32_768)]});
-    let told = |world: &PlanScenario| peers(&host(), INSTANCE, &cluster(), &world.snapshot()).unwrap();
-    assert_eq!(operator_urls(&world).extensions, ["https://198.51.100.2:32768"]);
-    assert_eq!(operator_urls(&world).operators, ["https://192.0.2.1:8081", "https://198.51.100.2:8081"]);
+    let known_peers = |world: &PlanScenario| peers(&host(), INSTANCE, &cluster(), &world.snapshot()).unwrap();
+    assert_eq!(known_peers(&world).extensions, ["https://198.51.100.2:32768"]);
+    assert_eq!(known_peers(&world).operators, ["https://192.0.2.1:8081", "https://198.51.100.2:8081"]);
     world.raw.tasks.clear();
-    assert_eq!(operator_urls(&world).extensions, [""; 0]);
+    assert_eq!(known_peers(&world).extensions, [""; 0]);
     assert!(peers(&crate::fleet::fixtures::overlay(), INSTANCE, &cluster(), &world.snapshot()).is_none());
 }
 
