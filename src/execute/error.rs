@@ -8,10 +8,10 @@ pub enum StepError {
     /// Swarm refused the step or could not be reached.
     #[error(transparent)]
     Refused {
-        /// What was being done, and Swarm's own words.
+        /// What was attempted, and Swarm's message.
         source: SwarmError,
     },
-    /// The step was not tried because something that it needs is missing.
+    /// The step was not attempted because something that it needs is missing.
     #[error("{step}: not tried without {needs}")]
     Skipped {
         /// The step's title.
@@ -22,7 +22,7 @@ pub enum StepError {
 }
 
 impl StepError {
-    /// A stable word for metrics and status.
+    /// A stable value for metrics and status.
     pub fn category(&self) -> &'static str {
         match self {
             Self::Skipped { .. } => "skipped",

@@ -1,6 +1,6 @@
-//! Carries out plans through the port, step by step. Decides nothing: what a step may do is fully written in it. Every
-//! step is idempotent, so that a crash at any point converges after a restart. The one randomness, the content of a new
-//! secret, comes in as an argument and goes nowhere but to the Swarm.
+//! Carries out plans through the port, step by step. Makes no decisions: every step states exactly what to do. Every step is
+//! idempotent, so that execution converges after a crash at any point and a restart. The only randomness, the content of a
+//! new secret, is passed in as an argument and goes only to the Swarm.
 
 mod error;
 
@@ -13,16 +13,16 @@ use crate::plan::{Plan, SecretContent, Step};
 use crate::swarm::{Swarm, SwarmError, SwarmErrorKind};
 pub use error::StepError;
 
-/// Counts the writes to the Swarm; described in `telemetry`.
+/// Counts the writes to the Swarm; documented in `telemetry`.
 const WRITES_TOTAL: &str = "swarmgate_writes_total";
 
-/// Makes the contents of secrets: each call another one, which nobody can guess.
+/// Generates the contents of secrets: every call returns a new one that cannot be guessed.
 pub trait SecretSource: Send {
-    /// The content, and the labels with everything that depends on it.
+    /// The content, and the labels including those that depend on it.
     fn make(&mut self, name: &str, labels: &BTreeMap<String, String>, content: &SecretContent) -> NewSecret;
 }
 
-/// A secret to be created. Never shown by `Debug`.
+/// A secret to be created. `Debug` never shows it.
 pub struct NewSecret {
     /// Its content.
     pub data: Vec<u8>,
@@ -36,24 +36,24 @@ impl std::fmt::Debug for NewSecret {
     }
 }
 
-/// What became of one step.
+/// The result of one step.
 #[derive(Debug)]
 pub struct StepOutcome {
     /// The step's title.
     pub title: String,
-    /// What became of it.
+    /// The result.
     pub result: Result<Applied, StepError>,
 }
 
-/// The ids of objects that were created in the course of a plan, by name.
+/// The ids of objects created while a plan is carried out, by name.
 #[derive(Debug, Clone, Default)]
 pub struct Created(BTreeMap<String, String>);
 
-/// Carries out a plan and says per step what became of it, in the plan's order.
+/// Carries out a plan and returns the result of each step, in the plan's order.
 ///
 /// # Expected flow
-/// A step that needs an object whose creation failed is skipped; independent steps go on. When the Swarm cannot be
-/// reached, all further steps are skipped.
+/// A step that needs an object whose creation failed is skipped; independent steps proceed. If the Swarm cannot be reached,
+/// all further steps are skipped.
 pub async fn execute(swarm: &dyn Swarm, plan: &Plan, secrets: &mut dyn SecretSource) -> Vec<StepOutcome> {
     let mut created = Created::default();
     let mut unreachable = false;
@@ -70,7 +70,7 @@ pub async fn execute(swarm: &dyn Swarm, plan: &Plan, secrets: &mut dyn SecretSou
     outcomes
 }
 
-/// What became of the steps, in the form that [`crate::plan::PlanMemory::after`] takes.
+/// The results of the steps in the form that [`crate::plan::PlanMemory::after`] takes.
 pub fn applied(outcomes: &[StepOutcome]) -> Vec<Option<Applied>> {
     outcomes.iter().map(|outcome| outcome.result.as_ref().ok().copied()).collect()
 }
@@ -117,7 +117,7 @@ fn record_created(created: &mut Created, name: &str, result: Result<String, Swar
     Ok(Applied::Created)
 }
 
-/// Errors that only say that the world moved since it was looked at.
+/// Handles errors that only mean that the Swarm changed since the snapshot.
 fn accept_stale(step: &Step, error: SwarmError) -> Result<Applied, StepError> {
     let is_removal = step.kind().starts_with("remove_");
     match error.kind {
@@ -129,7 +129,7 @@ fn accept_stale(step: &Step, error: SwarmError) -> Result<Applied, StepError> {
 }
 
 impl Created {
-    /// The spec with the ids of objects that this plan created; an error if one of them was not.
+    /// The spec with the ids of objects that this plan created; an error if one of them was not created.
     fn fill_in(&self, spec: &Value, step: &Step) -> Result<Value, StepError> {
         match spec {
             Value::String(text) => match crate::plan::pending_name(text) {

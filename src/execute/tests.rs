@@ -1,4 +1,4 @@
-//! Carrying out plans against a recorded port.
+//! Carries out plans against a recorded port.
 
 mod simulated;
 
@@ -18,7 +18,7 @@ use crate::protocol::container_contract::LABEL_TOKEN_DIGEST;
 use crate::swarm::{Hint, RawSnapshot};
 use crate::types::{ClusterName, ConfigId, Digest, NetworkId, SecretId, ServiceId};
 
-/// Writes down every write and fails those that it was told to.
+/// Records every write, and fails the configured ones.
 #[derive(Default)]
 struct Recorder {
     writes: Mutex<Vec<String>>,
@@ -94,7 +94,7 @@ impl Swarm for Recorder {
     }
 }
 
-/// Makes every secret of this text.
+/// Creates every secret with this text.
 pub(super) struct Text(pub(super) String);
 
 impl SecretSource for Text {
@@ -140,7 +140,7 @@ async fn run(swarm: &Recorder) -> Vec<Result<Applied, &'static str>> {
 }
 
 #[tokio::test]
-async fn ids_of_created_objects_are_filled_into_later_specs() {
+async fn later_specs_get_the_ids_of_created_objects() {
     let swarm = Recorder::default();
     let outcomes = run(&swarm).await;
     assert_eq!(outcomes, [Ok(Made), Ok(Made), Ok(Made), Ok(Made), Ok(Updated), Ok(Removed)]);
@@ -151,7 +151,7 @@ async fn ids_of_created_objects_are_filled_into_later_specs() {
 }
 
 #[tokio::test]
-async fn a_failed_creation_skips_what_needs_it_and_nothing_else() {
+async fn a_failed_creation_skips_only_its_dependants() {
     let swarm = Recorder::failing("create_secret", SwarmErrorKind::Other);
     let outcomes = run(&swarm).await;
     assert_eq!(outcomes[1], Err("failed"));
@@ -177,7 +177,7 @@ async fn check(write: &'static str, kind: SwarmErrorKind, expected: Result<Appli
 }
 
 #[tokio::test]
-async fn errors_that_only_say_that_the_world_moved_are_outcomes() {
+async fn errors_caused_by_a_stale_snapshot_are_outcomes() {
     check("update_service", SwarmErrorKind::OutOfSequence, Ok(Applied::Superseded)).await;
     check("update_service", SwarmErrorKind::NotFound, Ok(Applied::Superseded)).await;
     check("create_service", SwarmErrorKind::NotFound, Ok(Applied::Superseded)).await;
@@ -193,7 +193,7 @@ async fn other_errors_are_failures_with_a_stable_category() {
 }
 
 #[tokio::test]
-async fn an_error_says_once_what_was_being_done() {
+async fn an_error_names_its_step_once() {
     let swarm = Recorder::failing("remove_config", SwarmErrorKind::Other);
     let outcomes = execute(&swarm, &whole_plan(), &mut Text("a token".to_owned())).await;
     assert_eq!(outcomes[5].result.as_ref().unwrap_err().to_string(), "remove_config old: words");
