@@ -2,7 +2,7 @@
 //!
 //! The modules, in the order in which a reconcile pass of the operator uses them: `docker` observes → [`intent`] reads what
 //! users declared → [`translate`] builds the [`route`] table → [`render`] writes it in an engine's syntax (in the extension)
-//! → [`fleet`] computes which objects must exist → [`plan`] compares them with the snapshot → [`execute`] carries out the
+//! → [`fleet`] computes which objects must exist → [`plan`] compares them with the snapshot → `execute` carries out the
 //! steps → [`report`] presents the result. `ARCHITECTURE.md` has the map and one invariant per module, and
 //! `tests/architecture.rs` enforces the import direction.
 
