@@ -1,4 +1,4 @@
-//! The port, call by call: all raw JSON.
+//! The port's methods, all with raw JSON.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -26,22 +26,22 @@ use super::session::Session;
 use crate::swarm::{Hint, RawSnapshot, Swarm, SwarmError, SwarmErrorKind, is_stopping, services_with_our_label, spare_service, spare_task};
 use crate::types::{ConfigId, NetworkId, SecretId, ServiceId};
 
-/// The server gives up after 20 s; a little longer, so that its own words arrive.
+/// The server gives up after 20 s; wait a little longer, so that its own message arrives.
 const DEADLINE: Duration = Duration::from_secs(25);
-/// For an answer that nobody needs: endpoints that end must not wait for it.
+/// The deadline for optional answers: removing ended endpoints must not wait for them.
 const BRIEF: Duration = Duration::from_millis(500);
-/// The memory that the lists of one look may take together, in bytes: three times what 5,000 services with 15,000 tasks need.
+/// The maximum memory of all lists of one observation together, in bytes: three times what 5,000 services with 15,000 tasks need.
 pub const LOOK_MEMORY_MAX: u64 = 768 << 20;
 
 const SERVICES: &str = "/services";
-/// `{"desired-state":["running","complete"]}`: without the history of ended tasks, but with those of jobs.
+/// `{"desired-state":["running","complete"]}`: omits the history of ended tasks, except those of jobs.
 const TASKS: &str = "/tasks?filters=%7B%22desired-state%22%3A%5B%22running%22%2C%22complete%22%5D%7D";
-/// `{"desired-state":["shutdown","remove"]}`: told to stop, most of them long ago.
+/// `{"desired-state":["shutdown","remove"]}`: stopping to stop, most of them long ago.
 const TOLD_TO_STOP: &str = "/tasks?filters=%7B%22desired-state%22%3A%5B%22shutdown%22%2C%22remove%22%5D%7D";
 const NODES: &str = "/nodes";
 /// `{"scope":["swarm"]}`
 const NETWORKS: &str = "/networks?filters=%7B%22scope%22%3A%5B%22swarm%22%5D%7D";
-/// `{"name":["docker_gwbridge"]}`: a network of the answering node, which Docker finds by any part of its name.
+/// `{"name":["docker_gwbridge"]}`: a network of the answering node. Docker matches any part of the name.
 const GATEWAY_BRIDGE: &str = "/networks?filters=%7B%22name%22%3A%5B%22docker_gwbridge%22%5D%7D";
 const SECRETS: &str = "/secrets";
 
@@ -58,13 +58,13 @@ pub struct DockerSwarm {
 }
 
 impl DockerSwarm {
-    /// Prepares access to `unix:///path`, `tcp://host:port` or `http://host:port`. Connects and negotiates the API
-    /// version (1.41 or newer) at the first call, and again after a call that found nobody: a manager may come later.
+    /// Prepares access to `unix:///path`, `tcp://host:port` or `http://host:port`. Connects and negotiates the API version
+    /// (1.41 or newer) at the first call, and again if no server was reachable then: a manager may come up later.
     pub fn connect(url: &str) -> Result<Self, ConnectError> {
         Self::connect_with_deadline(url, DEADLINE)
     }
 
-    /// As `connect`, with another deadline for each call.
+    /// Like `connect`, with another deadline for each call.
     pub fn connect_with_deadline(url: &str, deadline: Duration) -> Result<Self, ConnectError> {
         Ok(Self {
             link: Arc::new(Connection::new(url)?),
@@ -77,13 +77,13 @@ impl DockerSwarm {
         })
     }
 
-    /// The same with another bound on the memory that the lists of one look take together, in bytes.
+    /// Sets another limit for the memory of all lists of one observation together, in bytes.
     #[must_use]
     pub fn with_look_memory_max(self, look_memory_max: u64) -> Self {
         Self { look_memory_max, ..self }
     }
 
-    /// One call: a session, the call's own work, and the deadline over both.
+    /// One call: gets a session and does the call's own work, both within the deadline.
     async fn call<T, F>(&self, doing: &str, work: impl FnOnce(Session) -> F + Send) -> Result<T, SwarmError>
     where
         F: Future<Output = Result<T, CallError>> + Send,
@@ -94,7 +94,7 @@ impl DockerSwarm {
             Err(_) => Err(unavailable(doing, format!("no answer within {:?}", self.deadline))),
         };
         if result.as_ref().is_err_and(|e| e.message.contains("client version")) {
-            // The engine was replaced by one that speaks other versions.
+            // The engine was replaced by one that speaks other API versions.
             *self.session.lock().await = None;
         }
         result
@@ -114,11 +114,11 @@ impl DockerSwarm {
     }
 
     async fn list(&self, doing: &str, path: &str, room: &MemoryBudget) -> Result<Vec<Value>, SwarmError> {
-        self.spared_list(doing, path, room, |object| object).await
+        self.trimmed_list(doing, path, room, |object| object).await
     }
 
-    /// A list of which no more is held than somebody reads.
-    async fn spared_list(
+    /// A list whose objects are trimmed as they arrive, so that only the fields in use are held.
+    async fn trimmed_list(
         &self,
         doing: &str,
         path: &str,
@@ -128,9 +128,9 @@ impl DockerSwarm {
         self.call(doing, |s| async move { s.list(doing, path, room, spare).await }).await
     }
 
-    /// The tasks that are to run; those of these services with their specs.
+    /// The tasks that should run; only those of the services `ours` keep their specs.
     async fn tasks(&self, ours: &BTreeSet<String>, room: &MemoryBudget) -> Result<Vec<Value>, SwarmError> {
-        self.spared_list("list tasks", TASKS, room, |task| spare_task(&task, ours)).await
+        self.trimmed_list("list tasks", TASKS, room, |task| spare_task(&task, ours)).await
     }
 
     /// The networks of the Swarm, and the answering node's bridge.
@@ -141,10 +141,10 @@ impl DockerSwarm {
         Ok(networks)
     }
 
-    /// The answering node's bridge, asked for once in a while and with every other list of networks.
+    /// The answering node's bridge, requested periodically and whenever the set of networks changes.
     async fn bridge(&self, networks: &[Value], room: &MemoryBudget) -> Result<Vec<Value>, SwarmError> {
         let mut known = self.bridge.lock().await;
-        if let Some(known) = known.as_ref().filter(|known| known.will_do(networks)) {
+        if let Some(known) = known.as_ref().filter(|known| known.is_current(networks)) {
             return Ok(known.said.clone());
         }
         let asked_at = Instant::now();
@@ -154,10 +154,10 @@ impl DockerSwarm {
         Ok(said)
     }
 
-    /// The configs that a look at these services must show. Looks take turns, and each profits from what the one before found.
+    /// The configs that an observation of these services must contain. Observations take turns, and each reuses what earlier ones found.
     async fn configs(&self, services: &[Value]) -> Result<Vec<Value>, SwarmError> {
         let mut known = self.configs.lock().await;
-        known.hear(self.news.take());
+        known.apply_changes(self.news.take());
         if known.must_list(Instant::now()) {
             let listed = self
                 .call("list configs", |s| async move { s.configs(config_cache::LIST, config_cache::LIST_BOUNDS, config_cache::slim).await })
@@ -168,7 +168,7 @@ impl DockerSwarm {
             }
         }
         let keys = known.missing(services, Instant::now());
-        let mut answers = stream::iter(keys).map(|key| self.ask_for_config(key)).buffer_unordered(config_cache::AT_ONCE);
+        let mut answers = stream::iter(keys).map(|key| self.fetch_config(key)).buffer_unordered(config_cache::AT_ONCE);
         while let Some(answer) = answers.next().await {
             let (key, config) = answer?;
             known.answered(key, config, Instant::now());
@@ -176,7 +176,7 @@ impl DockerSwarm {
         Ok(known.all())
     }
 
-    async fn ask_for_config(&self, key: ConfigKey) -> Result<(ConfigKey, Option<Value>), SwarmError> {
+    async fn fetch_config(&self, key: ConfigKey) -> Result<(ConfigKey, Option<Value>), SwarmError> {
         let (doing, path) = (format!("look at config {key}"), format!("/configs/{key}"));
         match self.call(&doing, |s| async move { s.config(&path, config_cache::ONE_BYTES_MAX).await }).await {
             Ok(config) => Ok((key, config.map(config_cache::slim))),
@@ -185,15 +185,15 @@ impl DockerSwarm {
         }
     }
 
-    /// Posts a body to a `create` path; the new object's id.
+    /// Posts a body to a `create` path; returns the new object's id.
     async fn create(&self, doing: String, path: &'static str, body: &Value) -> Result<String, SwarmError> {
         let answer = self.call(&doing, |s| async move { s.post(path, body).await }).await?;
         let id = answer.get("ID").or_else(|| answer.get("Id")).and_then(Value::as_str);
         id.map(str::to_owned).ok_or_else(|| unavailable(&doing, "the answer holds no id"))
     }
 
-    /// Swarm refuses a spec that names a config which is not there any more.
-    fn doubt_configs<T>(&self, written: &Result<T, SwarmError>) {
+    /// Swarm rejects a spec that names a config which no longer exists.
+    fn invalidate_configs_if_rejected<T>(&self, written: &Result<T, SwarmError>) {
         if written.as_ref().is_err_and(|error| matches!(error.kind, SwarmErrorKind::Invalid | SwarmErrorKind::NotFound)) {
             self.news.doubt();
         }
@@ -214,8 +214,8 @@ impl Swarm for DockerSwarm {
     async fn observe(&self) -> Result<RawSnapshot, SwarmError> {
         let room = &self.room();
         let services_then_others = async {
-            // A task whose service is missing could not be told from one whose service was removed.
-            let services = self.spared_list("list services", SERVICES, room, spare_service).await?;
+            // A task whose service is missing would look like one whose service was removed.
+            let services = self.trimmed_list("list services", SERVICES, room, spare_service).await?;
             let ours = services_with_our_label(&services);
             let (tasks, configs) = tokio::try_join!(self.tasks(&ours, room), self.configs(&services))?;
             Ok((services, tasks, configs))
@@ -235,12 +235,12 @@ impl Swarm for DockerSwarm {
 
     async fn stopping_tasks(&self) -> Result<Vec<Value>, SwarmError> {
         let spare = |task: Value| if is_stopping(&task) { spare_task(&task, &BTreeSet::new()) } else { Value::Null };
-        let told = self.spared_list("list tasks that are told to stop", TOLD_TO_STOP, &self.room(), spare).await?;
-        Ok(told.into_iter().filter(is_stopping).collect())
+        let stopping = self.trimmed_list("list tasks that are stopping to stop", TOLD_TO_STOP, &self.room(), spare).await?;
+        Ok(stopping.into_iter().filter(is_stopping).collect())
     }
 
     async fn tasks_of(&self, service: &ServiceId) -> Result<Vec<Value>, SwarmError> {
-        // An id is letters and digits.
+        // An id consists of letters and digits.
         let path = format!("/tasks?filters=%7B%22service%22%3A%5B%22{service}%22%5D%7D");
         self.list("list the tasks of a service", &path, &self.room()).await
     }
@@ -259,7 +259,7 @@ impl Swarm for DockerSwarm {
 
     async fn create_config(&self, name: &str, labels: &BTreeMap<String, String>, data: &[u8]) -> Result<ConfigId, SwarmError> {
         let created = self.create(format!("create config {name}"), "/configs/create", &file(name, labels, data)).await;
-        // What failed may have been done, or been there before.
+        // A create that failed may still have taken effect, or the object existed before.
         self.news.changed(created.as_deref().unwrap_or_default(), name);
         created.map(ConfigId)
     }
@@ -270,16 +270,16 @@ impl Swarm for DockerSwarm {
 
     async fn create_service(&self, spec: &Value) -> Result<ServiceId, SwarmError> {
         let created = self.create(format!("create service {}", name(spec)), "/services/create", spec).await;
-        self.doubt_configs(&created);
+        self.invalidate_configs_if_rejected(&created);
         created.map(ServiceId)
     }
 
     async fn update_service(&self, id: &ServiceId, version: u64, spec: &Value) -> Result<(), SwarmError> {
-        // The registry credentials that the service was created with stay with it.
+        // Keep the registry credentials with which the service was created.
         let path = format!("/services/{id}/update?version={version}&registryAuthFrom=spec");
         let doing = format!("update service {}", name(spec));
         let updated = self.call(&doing, |s| async move { s.post(&path, spec).await }).await;
-        self.doubt_configs(&updated);
+        self.invalidate_configs_if_rejected(&updated);
         updated.map(|_| ())
     }
 
@@ -306,7 +306,7 @@ fn name(body: &Value) -> &str {
     body.get("Name").and_then(Value::as_str).unwrap_or("without a name")
 }
 
-/// The body that creates a config or a secret.
+/// The request body that creates a config or a secret.
 fn file(name: &str, labels: &BTreeMap<String, String>, data: &[u8]) -> Value {
     json!({"Name": name, "Labels": labels, "Data": STANDARD.encode(data)})
 }

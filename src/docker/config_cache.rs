@@ -1,7 +1,7 @@
-//! What is known of configs. Docker gives a config with its content or not at all, and finds them by the beginnings of names:
-//! so nothing is asked for twice that did not change, others' configs are asked for one by one, and what is in them is let
-//! go as it comes (`items`). `docs/decisions/configs-without-contents.md` says why. It must never take a config of another name for
-//! the one that was asked for.
+//! The known configs. Docker returns a config with its content or not at all, and its filters match prefixes of names. So an
+//! unchanged config is never requested twice, other owners' configs are requested one by one, and contents are dropped as they
+//! arrive (`list_stream`); see `docs/decisions/configs-without-contents.md`. It must never take a config with another name for
+//! the requested one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,31 +14,32 @@ use super::config_events::ConfigChanges;
 use super::http_call::ConfigBounds;
 use crate::swarm::{NamedConfigs, OWN_CONFIG_PREFIX, SwarmError, SwarmErrorKind, looks_like_our_config, mounted_configs};
 
-/// Of Swarmgate's own, all that look like them: `{"label":["swarmgate.owner"],"name":["swarmgate-"]}`, both of which hold.
+/// All configs that look like Swarmgate's own: `{"label":["swarmgate.owner"],"name":["swarmgate-"]}`; both filters must match.
 pub const LIST: &str = "/configs?filters=%7B%22label%22%3A%5B%22swarmgate.owner%22%5D%2C%22name%22%3A%5B%22swarmgate-%22%5D%7D";
-/// How much of that list is read, within the time that a call has: the boot snapshots of dozens of clusters, at most four objects of 1 MB for each.
+/// How much of that list is read, within the deadline of a call: enough for the boot snapshots of dozens of clusters, each at
+/// most four objects of 1 MB.
 pub const LIST_BOUNDS: ConfigBounds = ConfigBounds { read: 512 << 20, held: 32 << 20, time: Duration::from_secs(8) };
-/// Swarm takes no config of which there is more, however it is written.
+/// Swarm accepts no config larger than this, however it is encoded.
 pub const ONE_BYTES_MAX: u64 = 8 << 20;
-/// So many are asked for at the same time.
+/// How many are requested concurrently.
 pub const AT_ONCE: usize = 8;
 
-/// The operator's own are listed so often: their changes are its own writes, and events tell of people's.
+/// How often the operator's own configs are listed: changes come from its own writes, and events report changes by people.
 const LIST_EVERY: Duration = Duration::from_secs(600);
-/// A list that failed is tried again after this time.
+/// How soon a failed list is retried.
 const LIST_AGAIN: Duration = Duration::from_secs(60);
-/// An answer is believed for so long while events would tell of a change: events can be lost.
-const BELIEVED: Duration = Duration::from_secs(300);
-/// And while none would.
-const BELIEVED_UNHEARD: Duration = Duration::from_secs(10);
-/// So many that look like the operator's own are asked for because something changed.
+/// How long an answer is valid while events would report a change: events can be lost.
+const VALID_FOR: Duration = Duration::from_secs(300);
+/// How long an answer is valid while no events are followed.
+const VALID_FOR_WITHOUT_EVENTS: Duration = Duration::from_secs(10);
+/// The maximum number of configs that look like the operator's own and are requested again because they changed.
 const CHANGED_MAX: usize = 256;
-/// What of labels is held of others' configs, and of those that look like the operator's own: these name the material of
-/// many hosts.
+/// The maximum size of the labels that are kept of other owners' configs, and of those that look like the operator's own, whose
+/// labels name the TLS material of many hosts.
 const LABEL_BYTES_MAX: usize = 64 << 10;
 const OWN_LABEL_BYTES_MAX: usize = 512 << 10;
 
-/// What a config is asked for by.
+/// The key by which a config is requested.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConfigKey {
     /// Its id.
@@ -48,7 +49,7 @@ pub enum ConfigKey {
 }
 
 impl ConfigKey {
-    /// Docker takes what it is asked for as an id, then as a name, then as the beginning of an id.
+    /// Docker looks up the key as an id, then as a name, then as a prefix of an id.
     fn is_of(&self, config: &Value) -> bool {
         match self {
             Self::Id(id) => id_of(config) == id,
@@ -64,8 +65,8 @@ impl fmt::Display for ConfigKey {
     }
 }
 
-/// Whether a refusal to show a config means that there is none of this name or id. What begins like a name and is the
-/// beginning of several ids is refused, too, in other words where these are many and large.
+/// Whether an error for a config means that no config has this name or id. Docker also rejects a name that is a prefix of
+/// several ids; if those configs are many and large, with a different message.
 pub fn is_absence(error: &SwarmError) -> bool {
     let says = |words: &str| error.message.contains(words);
     match error.kind {
@@ -84,33 +85,33 @@ fn name_of(config: &Value) -> &str {
     config.pointer("/Spec/Name").and_then(Value::as_str).unwrap_or_default()
 }
 
-/// What one question for a config found.
+/// The result of one request for a config.
 #[derive(Debug)]
 struct CachedConfig {
     at: Instant,
     config: Option<Value>,
 }
 
-/// What is known of configs, without what is in them.
+/// The known configs, without their contents.
 #[derive(Debug, Default)]
 pub struct KnownConfigs {
-    /// Those that look like the operator's own, by id.
+    /// The configs that look like the operator's own, by id.
     ours: BTreeMap<String, Value>,
-    /// When they are listed next; none: they were not yet.
+    /// When to list them next; `None` if they have not been listed yet.
     list_at: Option<Instant>,
-    /// When a list was last tried.
+    /// When a list was last attempted.
     tried_at: Option<Instant>,
-    /// Whether the last list held all of them.
+    /// Whether the last list was complete.
     listed_all: bool,
     answers: BTreeMap<ConfigKey, CachedConfig>,
-    /// Something may have happened to these of ours.
+    /// Configs of ours that may have changed.
     changed: BTreeSet<ConfigKey>,
     following: bool,
 }
 
 impl KnownConfigs {
-    /// Takes into account what happened since.
-    pub fn hear(&mut self, changes: ConfigChanges) {
+    /// Applies the changes since the last call.
+    pub fn apply_changes(&mut self, changes: ConfigChanges) {
         self.following = changes.following;
         if changes.missed {
             self.answers.clear();
@@ -128,12 +129,12 @@ impl KnownConfigs {
         }
     }
 
-    /// Whether the operator's own are listed now.
+    /// Whether to list the operator's own configs now.
     pub fn must_list(&self, now: Instant) -> bool {
         self.list_at.is_none_or(|at| at <= now)
     }
 
-    /// The operator's own were listed.
+    /// Records a list of the operator's own configs.
     pub fn listed(&mut self, list: Vec<Value>, all: bool, now: Instant) {
         if !all && (self.listed_all || self.list_at.is_none()) {
             tracing::warn!(
@@ -149,29 +150,29 @@ impl KnownConfigs {
         self.list_at = Some(now + LIST_EVERY);
     }
 
-    /// They could not be listed. What was known of them will do, if anything was.
+    /// Records a failed list. Earlier knowledge is kept, if there is any; otherwise returns the error.
     pub fn not_listed(&mut self, error: SwarmError, now: Instant) -> Result<(), SwarmError> {
         if self.list_at.is_none() {
             return Err(error);
         }
-        tracing::warn!(%error, "Swarmgate's own configs cannot be listed; those of the last list are believed to be there");
+        tracing::warn!(%error, "Swarmgate's own configs cannot be listed; those of the last list are valid_for to be there");
         self.tried_at = Some(now);
         self.list_at = Some(now + LIST_AGAIN);
         Ok(())
     }
 
-    /// What a look at these services must know and does not.
+    /// The configs that an observation of these services needs and that are not known.
     pub fn missing(&mut self, services: &[Value], now: Instant) -> Vec<ConfigKey> {
         let named = NamedConfigs::in_list(services).names().iter().cloned().map(ConfigKey::Name).collect::<Vec<_>>();
         let mounted = mounted_configs(services).into_iter().filter(|id| !self.ours.contains_key(id)).map(ConfigKey::Id);
         let wanted: BTreeSet<ConfigKey> = named.into_iter().chain(mounted).collect();
-        let believed = if self.following { BELIEVED } else { BELIEVED_UNHEARD };
-        self.answers.retain(|key, answer| wanted.contains(key) && now.duration_since(answer.at) < believed);
+        let valid_for = if self.following { VALID_FOR } else { VALID_FOR_WITHOUT_EVENTS };
+        self.answers.retain(|key, answer| wanted.contains(key) && now.duration_since(answer.at) < valid_for);
         let unknown = wanted.into_iter().filter(|key| !self.answers.contains_key(key));
         unknown.chain(self.changed.iter().cloned()).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// A question was answered.
+    /// Records the answer to a request.
     pub fn answered(&mut self, key: ConfigKey, config: Option<Value>, now: Instant) {
         let config = config.filter(|config| key.is_of(config));
         if self.changed.remove(&key) {
@@ -182,7 +183,7 @@ impl KnownConfigs {
         }
     }
 
-    /// All that is known now.
+    /// All configs known now.
     pub fn all(&self) -> Vec<Value> {
         let asked = self.answers.iter().filter_map(|(key, answer)| answer.config.as_ref().filter(|config| is_shown(key, config)));
         let by_id = asked.chain(self.ours.values()).map(|config| (id_of(config), config)).collect::<BTreeMap<_, _>>();
@@ -190,12 +191,13 @@ impl KnownConfigs {
     }
 }
 
-/// Whether somebody names it, or it looks like the operator's own.
+/// Whether a service names it, or it looks like the operator's own.
 fn is_shown(key: &ConfigKey, config: &Value) -> bool {
     matches!(key, ConfigKey::Name(_)) || looks_like_our_config(config)
 }
 
-/// What of a config anybody reads: not what is in it, and of very many or large labels only those that mean something here.
+/// Reduces a config to the fields that are read: drops its content, and if its labels are very many or large, all labels
+/// without a meaning here.
 pub fn slim(mut config: Value) -> Value {
     let most = if looks_like_our_config(&config) { OWN_LABEL_BYTES_MAX } else { LABEL_BYTES_MAX };
     let mut labels = config.pointer_mut("/Spec/Labels").map(Value::take).unwrap_or_default();

@@ -1,32 +1,32 @@
-//! What happened to configs, as events and our own writes tell: a hint that what is known of them is out of date. A lost
-//! hint costs time only.
+//! Changes to configs, as reported by events and by our own writes: a hint that known metadata is out of date. A lost hint
+//! costs only time.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// More changes between two looks are taken for very many.
+/// If more configs change between two observations, all are treated as changed.
 const CHANGES_MAX: usize = 4_096;
 
-/// What happened since somebody last asked.
+/// The changes since the last call of [`ConfigNews::take`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConfigChanges {
-    /// Whether events are followed now.
+    /// Whether events are being followed now.
     pub following: bool,
-    /// Whether something may have happened that nobody told.
+    /// Whether changes may have been missed.
     pub missed: bool,
-    /// Ids and names of configs to which something happened. An id is empty where only the name is known.
+    /// Ids and names of configs that may have changed. The id is empty if only the name is known.
     pub configs: Vec<(String, String)>,
 }
 
-/// The place where changes are told. Cheap to clone; all clones share one.
+/// Collects changes. Cheap to clone; all clones share one state.
 #[derive(Debug, Clone, Default)]
 pub struct ConfigNews(Arc<Mutex<ConfigChanges>>);
 
-/// That events are followed, for as long as it is held.
+/// Marks events as followed until it is dropped.
 #[derive(Debug)]
 pub struct EventSubscription(ConfigNews);
 
 impl ConfigNews {
-    /// Something happened to a config, or was tried.
+    /// Records that a config changed, or that a change was attempted.
     pub fn changed(&self, id: &str, name: &str) {
         self.edit(|changes| {
             if changes.configs.len() < CHANGES_MAX {
@@ -37,18 +37,18 @@ impl ConfigNews {
         });
     }
 
-    /// Something shows that what is known is not so any more.
+    /// Records evidence that the known configs are out of date.
     pub fn doubt(&self) {
         self.edit(|changes| changes.missed = true);
     }
 
-    /// Events tell of changes from now on. What happened before, nobody told.
+    /// Records that events report changes from now on. Changes before that may have been missed.
     pub fn follow(&self) -> EventSubscription {
         self.edit(|changes| (changes.following, changes.missed) = (true, true));
         EventSubscription(self.clone())
     }
 
-    /// Everything since the last call.
+    /// Takes all changes since the last call.
     pub fn take(&self) -> ConfigChanges {
         let mut taken = ConfigChanges::default();
         self.edit(|changes| {

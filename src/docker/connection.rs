@@ -1,5 +1,5 @@
-//! The connection to the Docker API: a unix socket or plain HTTP, one pool of connections for bollard and for raw calls.
-//! Counts requests and bytes. Must never log a body: it may hold a secret.
+//! The connection to the Docker API: a unix socket or plain HTTP, with one connection pool for bollard and for raw calls.
+//! Counts requests and bytes. Must never log a body: it may contain a secret.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use metrics::counter;
 use super::error::ConnectError;
 use super::path_template;
 
-/// The body type of bollard's requests, which bollard does not export by a name.
+/// The body type of bollard's requests, which bollard does not export under a name.
 type Body = <BollardRequest as RequestBody>::Body;
 
 trait RequestBody {
@@ -29,7 +29,7 @@ impl<B> RequestBody for http::Request<B> {
 
 /// How to reach the API, and the pool of connections to it.
 pub struct Connection {
-    /// What stands before every path, as a URL: `http://host:port` or `unix://<hex of the path>`.
+    /// The prefix of every path, as a URL: `http://host:port` or `unix://<hex of the path>`.
     pub base: String,
     client: ConnectionPool,
 }
@@ -69,7 +69,7 @@ impl Connection {
         counter!("swarmgate_docker_requests_total", "method" => request.method().to_string(), "path_template" => template).increment(1);
         match &self.client {
             ConnectionPool::Unix(client) => {
-                // The address of a unix socket is no host name; some servers refuse odd ones.
+                // The address of a unix socket is not a host name; some servers reject unusual ones.
                 request.headers_mut().insert(HOST, HeaderValue::from_static("docker"));
                 Ok(client.request(request).await?)
             }
@@ -78,7 +78,7 @@ impl Connection {
     }
 }
 
-/// Counts bytes of answers, as they came over the connection.
+/// Counts bytes of answers, as received over the connection.
 pub fn count_bytes(bytes: usize) {
     counter!("swarmgate_docker_response_bytes_total").increment(u64::try_from(bytes).unwrap_or(u64::MAX));
 }

@@ -1,26 +1,26 @@
-//! What went wrong, in the port's words. Swarm answers 500 to everything it has not classified, so the message decides
-//! where the status does not.
+//! Maps errors to the port's error kinds. Swarm answers 500 to everything it has not classified, so the message decides if the
+//! status does not.
 
 use bollard::errors::Error;
 
 use super::memory_budget::BudgetExceeded;
 use crate::swarm::{SwarmError, SwarmErrorKind};
 
-/// An address of the Docker API that cannot be used.
+/// An unusable address of the Docker API.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("connecting to the Docker API at '{url}': the address must be unix:///path/of/docker.sock or tcp://host:port")]
 pub struct ConnectError {
-    /// The address that was given.
+    /// The address as given.
     pub url: String,
 }
 
 /// A call that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// Docker, or the connection to it.
+    /// From Docker or the connection to it.
     #[error(transparent)]
     Api(Error),
-    /// The answer.
+    /// The answer is too large.
     #[error(transparent)]
     TooLarge(#[from] BudgetExceeded),
 }
@@ -55,7 +55,7 @@ impl From<http::Error> for CallError {
     }
 }
 
-/// Says what a failed call means.
+/// Converts the error of a failed call.
 pub fn swarm_error(doing: &str, error: &CallError) -> SwarmError {
     match error {
         CallError::Api(Error::DockerResponseServerError { status_code, message }) => {
@@ -71,7 +71,7 @@ pub fn unavailable(doing: &str, message: impl Into<String>) -> SwarmError {
     SwarmError { kind: SwarmErrorKind::Unavailable, doing: doing.to_owned(), message: message.into() }
 }
 
-/// An error with its causes on one line; the outermost one of a connection says too little.
+/// An error with its causes on one line; the outermost error of a connection alone says too little.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
@@ -85,8 +85,8 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Words of Swarm that mean "nobody can say now", whatever the status.
-const NOBODY_THERE: [&str; 9] = [
+/// Phrases of Swarm that mean "no answer is possible now", whatever the status.
+const UNAVAILABLE_PHRASES: [&str; 9] = [
     "does not have a leader",
     "not a swarm manager",
     "context deadline exceeded",
@@ -98,17 +98,17 @@ const NOBODY_THERE: [&str; 9] = [
     "client version",
 ];
 
-/// Words of a 500 that mean "never in this form".
-const REFUSED: [&str; 5] = ["constraint expected", "code = invalidargument", "invalid reference", "must be", "is invalid"];
+/// Phrases in a 500 that mean "never in this form".
+const REJECTED_PHRASES: [&str; 5] = ["constraint expected", "code = invalidargument", "invalid reference", "must be", "is invalid"];
 
-/// What a status and message mean.
+/// The kind of error that a status and message mean.
 fn kind(status: u16, message: &str) -> SwarmErrorKind {
     let lower = message.to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|w| lower.contains(w));
     if says(&["update out of sequence"]) {
         return SwarmErrorKind::OutOfSequence;
     }
-    if matches!(status, 502..=504) || (status != 404 && says(&NOBODY_THERE)) {
+    if matches!(status, 502..=504) || (status != 404 && says(&UNAVAILABLE_PHRASES)) {
         return SwarmErrorKind::Unavailable;
     }
     match status {
@@ -116,8 +116,8 @@ fn kind(status: u16, message: &str) -> SwarmErrorKind {
         400 | 403 | 409 if says(&["in use", "has active endpoints"]) => SwarmErrorKind::InUse,
         409 => SwarmErrorKind::NameTaken,
         400 | 501 => SwarmErrorKind::Invalid,
-        500 if says(&REFUSED) => SwarmErrorKind::Invalid,
-        // A spec that names a network which is gone.
+        500 if says(&REJECTED_PHRASES) => SwarmErrorKind::Invalid,
+        // A spec names a network that no longer exists.
         500 if lower.starts_with("network ") && lower.ends_with(" not found") => SwarmErrorKind::NotFound,
         _ => SwarmErrorKind::Other,
     }
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn swarms_words_decide_where_its_status_does_not() {
+    fn swarms_message_decides_if_its_status_does_not() {
         let cases = [
             (500, "rpc error: code = Unknown desc = update out of sequence", SwarmErrorKind::OutOfSequence),
             (500, "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible...", SwarmErrorKind::Unavailable),

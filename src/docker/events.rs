@@ -1,5 +1,5 @@
-//! Events of the API as hints. Swarm may lose events and may fall silent with the stream still open, so a hint is all
-//! they are. A stream that ends, breaks or talks nonsense says so in its last item.
+//! Events of the API as hints. Swarm may lose events, and may stop sending them with the stream still open, so they are no more
+//! than hints. A stream that ends, breaks or contains something invalid reports so in its last item.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -17,13 +17,13 @@ use crate::swarm::{Hint, SwarmError};
 /// `{"scope":["swarm"],"type":["service","node","network","config","secret"]}`
 pub const PATH: &str = "/events?filters=%7B%22scope%22%3A%5B%22swarm%22%5D%2C%22type%22%3A%5B%22service%22%2C%22node%22%2C%22network%22%2C%22config%22%2C%22secret%22%5D%7D";
 
-/// What every error of the stream says we were doing.
+/// The action named in every error of the stream.
 pub const DOING: &str = "follow events";
 
-/// An event is a few hundred bytes; a longer line is no event.
+/// The maximum length of a line; an event is a few hundred bytes.
 const LONGEST_LINE: usize = 1 << 20;
 
-/// An open stream and what of it has not been given out yet.
+/// An open stream, and the parts of it that have not been handed out yet.
 struct EventReader {
     body: Incoming,
     news: ConfigNews,
@@ -38,7 +38,7 @@ enum StreamState<F> {
     Broken,
 }
 
-/// The hints of a stream that `opening` opens. What they say of configs is news.
+/// The hints of the stream that `opening` opens. Events about configs also go to `news`.
 pub fn hints<F>(opening: F, news: ConfigNews) -> BoxStream<'static, Result<Hint, SwarmError>>
 where
     F: Future<Output = Result<Incoming, SwarmError>> + Send + 'static,
@@ -61,7 +61,7 @@ where
     .boxed()
 }
 
-/// The next item: a hint, or why there will be none any more.
+/// The next item: a hint, or the reason why there will be no more.
 async fn next<F>(mut reader: EventReader) -> (Result<Hint, SwarmError>, StreamState<F>) {
     loop {
         match reader.ready.pop_front() {
@@ -73,7 +73,7 @@ async fn next<F>(mut reader: EventReader) -> (Result<Hint, SwarmError>, StreamSt
 }
 
 impl EventReader {
-    /// Reads on, and makes at least one item ready at the end or at an error.
+    /// Reads on; at the end or at an error, makes at least one item ready.
     async fn fill(&mut self) {
         match self.body.frame().await {
             Some(Ok(frame)) => {
@@ -86,7 +86,7 @@ impl EventReader {
         }
     }
 
-    /// Splits what came into lines.
+    /// Splits received data into lines.
     fn take(&mut self, data: &[u8]) {
         count_bytes(data.len());
         for piece in data.split_inclusive(|b| *b == b'\n') {
@@ -102,7 +102,7 @@ impl EventReader {
     }
 }
 
-/// The hint of one line; none for an empty line.
+/// The hint of one line; `None` for an empty line.
 fn hint(line: &[u8], news: &ConfigNews) -> Option<Result<Hint, SwarmError>> {
     let line = line.trim_ascii();
     if line.is_empty() {

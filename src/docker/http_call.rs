@@ -1,5 +1,5 @@
-//! Raw JSON calls over our own connection. Each has a deadline over the whole answer, not only its head, and a bound on what
-//! of it is held.
+//! Raw JSON calls over our own connection. Each has a deadline for the whole answer, not only its head, and a limit on how much
+//! of it is held in memory.
 
 use std::time::Duration;
 
@@ -18,24 +18,24 @@ use super::list_stream::Items;
 use super::memory_budget::{BudgetExceeded, MemoryBudget, weight};
 use super::session::Session;
 
-/// What a call gets that gives an id, a version or a refusal. The longest names thousands of services.
+/// The maximum size of an answer with an id, a version or an error message. The longest error names thousands of services.
 const ANSWER_BYTES_MAX: u64 = 1 << 20;
-/// So much is read of a list, most of which may be let go. A manager gives twice as much at most.
+/// How much of a list is read; most of it may be dropped as it arrives. A manager returns at most twice as much.
 const LIST_BYTES_MAX: u64 = 1 << 30;
 
-/// How much is read and held of an answer about configs, what is in which is let go.
+/// Limits for an answer about configs, whose contents are dropped as they arrive.
 #[derive(Debug, Clone, Copy)]
 pub struct ConfigBounds {
-    /// Bytes that come.
+    /// Received bytes.
     pub read: u64,
-    /// Memory for what is held.
+    /// Memory for the objects that are kept.
     pub held: u64,
-    /// The time that it may take.
+    /// Time.
     pub time: Duration,
 }
 
 impl Session {
-    /// `GET` of a list, the memory that it takes, and what of an object is held.
+    /// `GET` of a list. `room` accounts for its memory; `spare` trims each object.
     pub async fn list(
         &self,
         doing: &str,
@@ -56,7 +56,7 @@ impl Session {
         items.end().map(|()| held)
     }
 
-    /// `GET` of one config without what is in it.
+    /// `GET` of one config without its content.
     pub async fn config(&self, path: &str, bytes_max: u64) -> Result<Option<Value>, CallError> {
         let mut body = Bounded::new(self.open(path).await?, bytes_max);
         let (mut items, mut config) = (Items::of_one().without_contents(), None);
@@ -69,8 +69,8 @@ impl Session {
         items.end().map(|()| config)
     }
 
-    /// `GET` of a list of configs without what is in them, as far as the bounds go; whether these are all. A list that is left
-    /// costs its connection.
+    /// `GET` of a list of configs without their contents, up to the limits; also returns whether the list is complete.
+    /// Abandoning a list costs its connection.
     pub async fn configs(&self, path: &str, bounds: ConfigBounds, spare: impl Fn(Value) -> Value) -> Result<(Vec<Value>, bool), CallError> {
         let mut body = self.open(path).await?;
         let (mut items, mut held, mut read, mut memory) = (Items::of_list().without_contents(), Vec::new(), 0, 0);
@@ -90,23 +90,23 @@ impl Session {
         items.end().map(|()| (held, true))
     }
 
-    /// `GET` of an answer that is no list.
+    /// `GET` of an answer that is not a list.
     pub async fn get(&self, path: &str) -> Result<Value, CallError> {
         Ok(serde_json::from_slice(&self.answer(Method::GET, path, Vec::new()).await?)?)
     }
 
-    /// `POST` of a body; the answer as JSON, `Null` where it is empty.
+    /// `POST` of a body; returns the answer as JSON, `Null` if it is empty.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Value, CallError> {
         let answer = self.answer(Method::POST, path, serde_json::to_vec(body)?).await?;
         Ok(if answer.is_empty() { Value::Null } else { serde_json::from_slice(&answer)? })
     }
 
-    /// `DELETE`, whose answer says nothing but that it is done.
+    /// `DELETE`; a success has no content.
     pub async fn delete(&self, path: &str) -> Result<(), CallError> {
         self.answer(Method::DELETE, path, Vec::new()).await.map(|_| ())
     }
 
-    /// `GET` of an answer that keeps coming: its head must be a success, its body is the caller's.
+    /// `GET` of a streamed answer: checks that its head is a success, and leaves the body to the caller.
     pub async fn open(&self, path: &str) -> Result<Incoming, CallError> {
         successful(self.link.send(self.request(Method::GET, path, Vec::new())?).await?).await
     }
@@ -123,7 +123,7 @@ impl Session {
     }
 }
 
-/// The body of an answer that is a success; of another one the server's words.
+/// The body of a successful answer; otherwise an error with the server's message.
 async fn successful(response: Response<Incoming>) -> Result<Incoming, CallError> {
     let status = response.status();
     if status.is_success() {
@@ -142,7 +142,7 @@ async fn whole(body: Incoming) -> Result<Vec<u8>, CallError> {
     Ok(held)
 }
 
-/// A body of which no more is read than that; more is an error.
+/// A body of which only so much is read; more is an error.
 struct Bounded {
     body: Incoming,
     left: u64,
@@ -161,7 +161,7 @@ impl Bounded {
     }
 }
 
-/// What comes next of a body.
+/// The next chunk of a body.
 async fn next(body: &mut Incoming) -> Result<Option<Bytes>, CallError> {
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame?.into_data() {
@@ -172,7 +172,7 @@ async fn next(body: &mut Incoming) -> Result<Option<Bytes>, CallError> {
     Ok(None)
 }
 
-/// The server's words: Docker answers `{"message": ...}`, things between us and it may answer a page.
+/// The server's message: Docker answers `{"message": ...}`, while a server in between may answer with a page.
 fn message(status: StatusCode, body: &[u8]) -> String {
     let parsed: Option<Value> = serde_json::from_slice(body).ok();
     let said = parsed.as_ref().and_then(|v| v.get("message")).and_then(Value::as_str).map(str::to_owned);

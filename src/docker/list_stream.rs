@@ -1,53 +1,53 @@
-//! Lists of objects, one object after the other as they come: no list is held as text, what is in configs is let go at once,
-//! and of each object no more than it may have. It must never take a part of a list for the whole, nor skip an object.
+//! Reads lists of objects one object at a time as they arrive: no list is held as text, the contents of configs are dropped
+//! immediately, and each object is limited in size. It must never take a part of a list for the whole, nor skip an object.
 
 use serde_json::Value;
 
 use super::error::CallError;
 use super::memory_budget::BudgetExceeded;
 
-/// The key before what is in a config.
+/// The key of the content of a config.
 const CONTENTS: &[u8] = b"Data";
-/// Swarm takes no object of which there is more, with the spec before the last update and however it is written.
+/// Swarm accepts no object larger than this, including its previous spec and however it is encoded.
 const OBJECT_BYTES_MAX: usize = 16 << 20;
 
-/// Where in the text the next byte is.
+/// The position of the next byte in the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ParseState {
     /// Between strings.
     Between,
-    /// In a string, which began here.
+    /// In a string that is kept and began at this index.
     Kept(usize),
-    /// In a string that is let go.
+    /// In a string that is dropped.
     LetGo,
 }
 
-/// The JSON text of a list of objects as it comes.
+/// Parses the JSON text of a list of objects as it arrives.
 #[derive(Debug)]
 pub struct Items {
-    /// Of the object that has not come to its end.
+    /// The text of the object that is not complete yet.
     text: Vec<u8>,
     place: ParseState,
-    /// The byte before was a backslash in a string.
+    /// The previous byte was a backslash in a string.
     escaped: bool,
-    /// The last string was that key, and only what may stand between a key and its value came after it.
+    /// The last string was the key in `let_go`, followed only by what may separate a key from its value.
     after_key: bool,
-    /// Strings behind this key are let go.
+    /// String values of this key are dropped.
     let_go: Option<&'static [u8]>,
     depth: usize,
-    /// How deep whole objects stand: 1 in a list, 0 alone.
+    /// The depth of complete objects: 1 in a list, 0 for a single object.
     base: usize,
-    /// The list, or the object, was at its end.
+    /// The list, or the single object, has ended.
     ended: bool,
 }
 
 impl Items {
-    /// Of a list.
+    /// Parses a list.
     pub fn of_list() -> Self {
         Self::new(1)
     }
 
-    /// Of one object.
+    /// Parses one object.
     pub fn of_one() -> Self {
         Self::new(0)
     }
@@ -56,12 +56,12 @@ impl Items {
         Self { text: Vec::new(), place: ParseState::Between, escaped: false, after_key: false, let_go: None, depth: 0, base, ended: false }
     }
 
-    /// The same for configs, without what is in them.
+    /// The same for configs, without their contents.
     pub fn without_contents(self) -> Self {
         Self { let_go: Some(CONTENTS), ..self }
     }
 
-    /// Takes what came next, and gives each object that is whole.
+    /// Takes the next bytes, and passes each complete object to `give`.
     pub fn take(&mut self, mut bytes: &[u8], give: &mut impl FnMut(Value) -> Result<(), CallError>) -> Result<(), CallError> {
         while let Some((first, rest)) = bytes.split_first() {
             match self.place {
@@ -80,12 +80,12 @@ impl Items {
         Ok(())
     }
 
-    /// Nothing more comes.
+    /// Finishes: no more bytes follow.
     pub fn end(self) -> Result<(), CallError> {
         if self.ended && self.text.is_empty() { Ok(()) } else { Err(malformed("the answer ends before its end")) }
     }
 
-    /// Whether an object has come to its end.
+    /// Takes one byte outside of strings. Returns whether an object is complete.
     fn between(&mut self, byte: u8) -> Result<bool, CallError> {
         let blank = byte.is_ascii_whitespace();
         if self.depth <= self.base && !blank {
@@ -111,7 +111,7 @@ impl Items {
         Ok(is_whole)
     }
 
-    /// What may stand outside of objects: the brackets of the list, and what separates its objects.
+    /// Checks a byte outside of objects: only the brackets of the list and the separators of its objects are allowed.
     fn outside(&self, byte: u8) -> Result<(), CallError> {
         let fine = match (self.depth, self.base) {
             (0, 0) => byte == b'{' && !self.ended,
@@ -121,7 +121,7 @@ impl Items {
         if fine { Ok(()) } else { Err(malformed("the answer is no list of objects")) }
     }
 
-    /// Goes on in a string, up to its end if that has come. The rest.
+    /// Continues in a string, up to its end if that has arrived. Returns the rest.
     fn in_string<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         if std::mem::take(&mut self.escaped) {
             return self.pass(bytes, 1);
@@ -144,7 +144,7 @@ impl Items {
         }
     }
 
-    /// So many bytes of a string. The rest.
+    /// Takes `count` bytes of a string. Returns the rest.
     fn pass<'a>(&mut self, bytes: &'a [u8], count: usize) -> &'a [u8] {
         let (passed, rest) = bytes.split_at(count);
         if matches!(self.place, ParseState::Kept(_)) {
@@ -178,7 +178,7 @@ mod tests {
     const ODD: &str = "a \"quoted\" \\ back\u{e9}\\\" {[Data]}";
 
     #[test]
-    fn a_list_is_the_same_as_read_at_once() {
+    fn a_list_read_in_pieces_equals_one_read_at_once() {
         let list = json!([
             {"ID": "a", "Spec": {"Name": "Data", "Labels": {"k": "Data", ODD: ODD}, "Data": "aGVsbG8="}, "Z": [1, null, [], {}]},
             {},
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn contents_of_configs_are_let_go_and_nothing_else() {
+    fn only_contents_of_configs_are_dropped() {
         let config = |data: &str| json!({"ID": "a", "Spec": {"Name": "Data", "Labels": {"k": "Data", "l": ODD}, "Data": data, "MyData": "x", "data": "x"}});
         for text in [config("aGVs\"bG8=").to_string(), serde_json::to_string_pretty(&config("a\\")).unwrap()] {
             for pieces in [1, 2, 5, 10_000] {
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_whole_list_of_objects_is_an_error() {
+    fn anything_but_a_complete_list_of_objects_is_an_error() {
         let list = r#"[{"a": "b"}, {"c": [1]}]"#;
         for end in 0..list.len() {
             assert!(read(Items::of_list(), &list[..end], 5).is_err(), "{}", &list[..end]);

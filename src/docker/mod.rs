@@ -1,7 +1,7 @@
-//! The real Swarm: the port over the Docker API of one manager. The only room that names bollard, whose types and errors it uses.
-//! Bodies travel as raw JSON (`docs/decisions/docker-raw-json.md`), so that no field of a spec is lost and no odd
-//! foreign object makes a list unreadable. Must never retry, never return part of an answer, and never hold more of answers
-//! than it has room for.
+//! The real Swarm: implements the port over the Docker API of one manager. The only module that uses bollard's types and
+//! errors. Bodies travel as raw JSON (`docs/decisions/docker-raw-json.md`), so that no field of a spec is lost and no unusual
+//! object of another owner makes a list unreadable. Must never retry, never return a partial answer, and never hold more of the
+//! answers in memory than its budget allows.
 
 mod api;
 mod config_cache;

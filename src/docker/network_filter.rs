@@ -1,6 +1,6 @@
-//! Tells the Swarm's networks from what one node still knows of them. `GET /networks` answers 200 in two cases in which
-//! it should not be believed (`docs/decisions/network-list-without-leader.md`); neither must reach a snapshot. What a node alone
-//! knows and a snapshot needs is asked seldom.
+//! Separates the Swarm's networks from those that only one node still knows. `GET /networks` answers 200 in two cases in which
+//! the answer is wrong (`docs/decisions/network-list-without-leader.md`); neither answer may reach a snapshot. Node-local data
+//! that a snapshot needs is requested rarely.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,29 +11,29 @@ use tokio::time::Instant;
 use super::error::unavailable;
 use crate::swarm::{GATEWAY_BRIDGE, SwarmError};
 
-/// What a snapshot needs of a network of one node. Everything else about it changes with every container.
+/// The fields of a node-local network that a snapshot needs. Everything else about it changes with every container.
 const KEPT_OF_THE_BRIDGE: [&str; 5] = ["Id", "Name", "Driver", "Scope", "IPAM"];
 
-/// For so long a node's bridge is believed to be as it was: it changes only while no container is on it.
+/// How long the answer about a node's bridge stays valid: the bridge changes only while no container is on it.
 const BRIDGE_KEPT_FOR: Duration = Duration::from_secs(60);
 
-/// What the answering node last said of its bridge.
+/// What the answering node last reported about its bridge.
 pub struct KnownBridge {
     asked_at: Instant,
-    /// The ids of the Swarm's networks at that time: with each new one everything is looked at anew.
+    /// The ids of the Swarm's networks at that time: if they change, the bridge is requested again.
     beside: BTreeSet<String>,
     /// The bridge.
     pub said: Vec<Value>,
 }
 
 impl KnownBridge {
-    /// Asked at `asked_at` beside these networks of the Swarm. Nothing is known of a bridge that is not there yet.
+    /// The bridge as requested at `asked_at`, beside these networks of the Swarm. `None` if the bridge does not exist yet.
     pub fn new(asked_at: Instant, beside: &[Value], said: Vec<Value>) -> Option<Self> {
         (!said.is_empty()).then(|| Self { asked_at, beside: ids_of(beside), said })
     }
 
-    /// Whether it need not be asked for again.
-    pub fn will_do(&self, beside: &[Value]) -> bool {
+    /// Whether it is still valid.
+    pub fn is_current(&self, beside: &[Value]) -> bool {
         self.asked_at.elapsed() < BRIDGE_KEPT_FOR && self.beside == ids_of(beside)
     }
 }
@@ -42,8 +42,8 @@ fn ids_of(networks: &[Value]) -> BTreeSet<String> {
     networks.iter().filter_map(|network| network["Id"].as_str()).map(str::to_owned).collect()
 }
 
-/// The networks of the Swarm. Those that only this node still lists were removed; if the routing mesh's is among them,
-/// the managers were not asked at all.
+/// The networks of the Swarm. Networks that only this node still lists were removed; if the routing mesh is among them, the
+/// answer did not come from the managers at all.
 pub fn of_the_swarm(list: Vec<Value>) -> Result<Vec<Value>, SwarmError> {
     let mesh = |network: &Value| network.get("Ingress").and_then(Value::as_bool).unwrap_or(false);
     if list.iter().any(|n| mesh(n) && from_this_node(n)) {
@@ -52,14 +52,15 @@ pub fn of_the_swarm(list: Vec<Value>) -> Result<Vec<Value>, SwarmError> {
     Ok(list.into_iter().filter(|n| !from_this_node(n)).collect())
 }
 
-/// The answering node's `docker_gwbridge`, of the networks whose names hold that word, without what changes with each container.
+/// The answering node's `docker_gwbridge`, out of the networks whose names contain that word, without the fields that change
+/// with each container.
 pub fn gateway_bridge(list: Vec<Value>) -> impl Iterator<Item = Value> {
     let is_it = |n: &Value| n["Name"] == GATEWAY_BRIDGE && n["Scope"] == "local";
     let kept = |n: Value| KEPT_OF_THE_BRIDGE.iter().map(|key| ((*key).to_owned(), n[*key].clone())).collect();
     list.into_iter().filter(is_it).map(kept)
 }
 
-/// Only the node itself speaks of containers and peers; the managers' answer has neither.
+/// Only a node's own answer contains containers and peers; the managers' answer has neither.
 fn from_this_node(network: &Value) -> bool {
     let peers = network.get("Peers").and_then(Value::as_array).is_some_and(|p| !p.is_empty());
     peers || network.get("Containers").is_some_and(Value::is_object)
@@ -85,13 +86,13 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_this_nodes_networks_only_is_no_answer() {
+    fn a_list_of_only_this_nodes_networks_is_an_error() {
         let mesh = json!({"Id": "mesh", "Ingress": true, "Containers": {}, "Peers": [{"Name": "x", "IP": "198.18.0.11"}]});
         assert!(ids(json!([mesh])).unwrap_err().contains("no leader"));
     }
 
     #[test]
-    fn of_the_bridge_only_what_stays_is_kept() {
+    fn only_stable_fields_of_the_bridge_are_kept() {
         let ipam = json!({"Config": [{"Subnet": "172.18.0.0/16"}]});
         let bridge =
             json!({"Id": "b", "Name": "docker_gwbridge", "Driver": "bridge", "Scope": "local", "IPAM": ipam, "Containers": {"c": {}}});
@@ -102,18 +103,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_bridge_is_asked_for_again_after_a_while_and_beside_other_networks() {
+    async fn a_bridge_is_requested_again_after_a_while_and_when_networks_change() {
         let networks = |ids: &[&str]| ids.iter().map(|id| json!({"Id": id})).collect::<Vec<_>>();
         assert!(KnownBridge::new(Instant::now(), &networks(&["a"]), vec![]).is_none(), "it may come yet");
         let known = KnownBridge::new(Instant::now(), &networks(&["a", "b"]), vec![json!({"Id": "bridge"})]).unwrap();
-        assert!(known.will_do(&networks(&["b", "a"])));
-        assert!(!known.will_do(&networks(&["a", "b", "new"])) && !known.will_do(&networks(&["a"])));
+        assert!(known.is_current(&networks(&["b", "a"])));
+        assert!(!known.is_current(&networks(&["a", "b", "new"])) && !known.is_current(&networks(&["a"])));
         tokio::time::advance(BRIDGE_KEPT_FOR).await;
-        assert!(!known.will_do(&networks(&["a", "b"])));
+        assert!(!known.is_current(&networks(&["a", "b"])));
     }
 
     #[test]
-    fn a_swarm_without_networks_is_believed() {
+    fn a_swarm_without_networks_is_valid() {
         assert_eq!(ids(json!([])), Ok(vec![]));
     }
 }

@@ -1,4 +1,4 @@
-//! The template of a request path, for metrics: ids would make endless series.
+//! The template of a request path, for metrics: ids would create an unlimited number of series.
 
 /// `/v1.41/services/abc/update` becomes `/services/{id}/update`.
 pub fn of(path: &str) -> String {
@@ -16,7 +16,7 @@ mod tests {
     use super::of;
 
     #[test]
-    fn a_template_names_no_object_and_no_version() {
+    fn a_template_contains_no_object_and_no_version() {
         assert_eq!(of("/v1.41/services/abc/update"), "/services/{id}/update");
         assert_eq!(of("/v1.41/services/create"), "/services/create");
         assert_eq!(of("/configs/abc"), "/configs/{id}");

@@ -1,4 +1,4 @@
-//! A session with the API: our connection, with the API version that both sides speak in front of each path.
+//! A session with the API: our connection, with the API version that both sides speak as the prefix of each path.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::connection::Connection;
 use super::error::{CallError, swarm_error, unavailable};
 use crate::swarm::SwarmError;
 
-/// The oldest API that has all we need.
+/// The oldest API version with everything we need.
 const OLDEST: ClientVersion = ClientVersion { major_version: 1, minor_version: 41 };
 
 /// A negotiated session. Cheap to clone.
@@ -23,7 +23,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Asks the server for its API version and settles on one.
+    /// Asks the server for its API version, and selects one that both sides speak.
     pub async fn negotiate(link: &Arc<Connection>) -> Result<Self, SwarmError> {
         let doing = "negotiate the API version";
         let unversioned = Self { link: link.clone(), prefix: "".into() };

@@ -1,5 +1,5 @@
-//! Where a node is reached by others. Swarm's own idea is right for most Swarms; a label on the node corrects it where
-//! the node stands behind address translation, or has a network of its own for this traffic.
+//! The address at which other nodes reach a node. Swarm's own value is right for most Swarms; a label on the node overrides it
+//! where the node is behind address translation or has a separate network for this traffic.
 
 use std::net::IpAddr;
 
@@ -9,12 +9,12 @@ use super::Node;
 pub const NODE_ADDRESS_LABEL: &str = "swarmgate.address";
 
 impl Node {
-    /// The address at which containers on other nodes reach it: as labelled, else as Swarm knows it.
+    /// The address at which containers on other nodes reach it: from the label, else as Swarm reports it.
     pub fn reached_at(&self) -> Option<IpAddr> {
         self.labels.get(NODE_ADDRESS_LABEL).and_then(|label| labelled(label)).or(self.address)
     }
 
-    /// The label's value, if that is no address at which others could reach a node.
+    /// The label's value, if it is not an address at which other nodes could reach this one.
     pub fn unusable_address(&self) -> Option<&str> {
         self.labels.get(NODE_ADDRESS_LABEL).map(String::as_str).filter(|label| labelled(label).is_none())
     }
@@ -24,13 +24,13 @@ fn labelled(text: &str) -> Option<IpAddr> {
     text.trim().parse().ok().filter(is_reachable)
 }
 
-/// Whether the address means the same node to everybody.
+/// Whether the address means the same node everywhere.
 pub(super) fn is_reachable(address: &IpAddr) -> bool {
-    let of_one_link = match address {
+    let is_link_scoped = match address {
         IpAddr::V4(four) => four.is_link_local() || four.is_broadcast(),
         IpAddr::V6(six) => six.is_unicast_link_local(),
     };
-    !(address.is_unspecified() || address.is_loopback() || address.is_multicast() || of_one_link)
+    !(address.is_unspecified() || address.is_loopback() || address.is_multicast() || is_link_scoped)
 }
 
 #[cfg(test)]
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_says_it_better_than_swarm() {
+    fn a_label_overrides_swarms_address() {
         check(None, Some("192.0.2.1"), Some("192.0.2.1"), false);
         check(Some("198.51.100.7"), Some("192.0.2.1"), Some("198.51.100.7"), false);
         check(Some(" 2001:db8::7 "), None, Some("2001:db8::7"), false);
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_that_is_no_address_of_a_node_changes_nothing() {
+    fn an_invalid_address_label_is_ignored() {
         for label in ["", "node1.example.org", "192.0.2.1:80", "0.0.0.0", "127.0.0.1", "224.0.0.1", "fe80::1", "1.2.3.4; evil"] {
             check(Some(label), Some("192.0.2.1"), Some("192.0.2.1"), true);
         }

@@ -1,6 +1,7 @@
-//! Which configs are looked at: those that services name in labels, and the operator's own. A config comes with its content
-//! and no other way, so a list of them is as large as anybody makes it: others' configs are asked for one by one, by full
-//! names, and only so many. Who names more goes without; it must never be somebody who did before.
+//! Which configs are read: those that services name in labels, and the operator's own. The Docker API returns a config only
+//! together with its content, so a list of configs is as large as its creators make it. Other owners' configs are therefore
+//! requested one by one, by full name, and only up to a limit. Names beyond the limit are ignored; a name that was within the
+//! limit before must never be dropped.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,22 +14,22 @@ use crate::types::ObjectName;
 
 /// The label that may name a config with a CA.
 const LABEL: &str = "com.docker.lb.ssl_backend_tls_verify";
-/// The label with the name of a stack, which stands before the names of its objects.
+/// The label with the name of a stack, which prefixes the names of the stack's objects.
 const STACK: &str = "com.docker.stack.namespace";
-/// The label by which an access control in front of the Docker API keeps teams apart.
+/// The label by which access control in front of the Docker API keeps teams apart.
 const ACCESS: &str = "com.docker.ucp.access.label";
 /// Values of the label that name no object.
 const WORDS: &[&str] = &["none", "optional", "required", "require", "system", "true", "false"];
 
-/// So many names that labels give configs are looked at.
+/// The maximum number of names, given to configs by labels, that are looked up.
 pub const NAMED_CONFIGS_MAX: usize = 512;
-/// So many of those that one team gives: of one access label, else of one stack, else of neither.
+/// The maximum number of these names per team: per access label, else per stack, else for all services without either.
 pub const NAMED_CONFIGS_OF_A_TEAM_MAX: usize = 64;
-/// So many that look like the operator's own are looked at because services with its label mount them.
+/// The maximum number of configs that look like the operator's own and are read because services with its label mount them.
 const MOUNTED_CONFIGS_MAX: usize = 256;
-/// How the names of the operator's own configs begin.
+/// The prefix of the names of the operator's own configs.
 pub const OWN_CONFIG_PREFIX: &str = "swarmgate-";
-/// The label on everything that is an operator's own.
+/// The label on every object that an operator owns.
 pub const OWNER_LABEL: &str = "swarmgate.owner";
 
 type Labels = BTreeMap<String, String>;
@@ -48,37 +49,37 @@ impl ConfigReference {
         let text = |key: &str| labels.get(key).map(|value| value.trim()).filter(|value| !value.is_empty()).map(str::to_owned);
         let value = text(LABEL).filter(|value| !WORDS.contains(&value.to_ascii_lowercase().as_str()))?;
         ObjectName::parse(&value).ok()?;
-        // As the names of a stack's objects are made, blanks and all.
+        // Verbatim, including blanks: the names of a stack's objects are formed the same way.
         let stack = labels.get(STACK).filter(|stack| !stack.is_empty()).cloned();
         Some(Self { created_at, service: service.to_owned(), value, access: text(ACCESS), stack })
     }
 
-    /// Whose it is, as far as labels tell.
+    /// The team that owns it, as far as labels show.
     fn team(&self) -> (Option<&str>, Option<&str>) {
         (self.access.as_deref(), self.stack.as_deref().filter(|_| self.access.is_none()))
     }
 }
 
-/// What a value of the label may mean: a full name, or one in the stack.
+/// What a value of the label can mean: a full name, or a name within the stack.
 fn names(value: &str, stack: Option<&str>) -> impl Iterator<Item = String> {
     let in_stack = stack.map(|stack| format!("{stack}_{value}"));
     std::iter::once(value.to_owned()).chain(in_stack).filter(|name| ObjectName::parse(name).is_ok())
 }
 
-/// The names of configs that services may mean, as full names and as those of their stacks. Some may be secrets, and some
-/// may not exist. Those of the oldest services come first, as far as there is room.
+/// The names of configs that services may mean, both as full names and as names within their stacks. Some may be secrets, and
+/// some may not exist. If the limits are exceeded, the oldest services take precedence.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NamedConfigs(BTreeSet<String>);
 
 impl NamedConfigs {
-    /// Those of a list of services (`GET /services`).
+    /// Reads them from a list of services (`GET /services`).
     pub fn in_list(services: &[Value]) -> Self {
         let labelled = services.iter().filter(|service| service.pointer("/Spec/Labels").is_some_and(|labels| labels.get(LABEL).is_some()));
         let naming = |service| ConfigReference::of(created_at(service), &id(service)?, &labels(service, &["Spec", "Labels"]));
         Self::first(labelled.filter_map(naming).collect())
     }
 
-    /// Those of a snapshot.
+    /// Reads them from a snapshot.
     pub fn of(snapshot: &Snapshot) -> Self {
         let naming = |service: &Service| ConfigReference::of(service.created_at, &service.id.0, &service.labels);
         Self::first(snapshot.services.values().filter_map(naming).collect())
@@ -103,14 +104,14 @@ impl NamedConfigs {
         &self.0
     }
 
-    /// Whether everything is looked at that a service of this stack may mean by this value of the label.
+    /// Whether every config is looked up that a service of this stack may mean by this value of the label.
     pub fn hold(&self, value: &str, stack: Option<&str>) -> bool {
         names(value, stack).all(|name| self.0.contains(&name))
     }
 }
 
-/// The ids of the configs with names of an operator's own that services with its label mount. Those of the oldest services
-/// come first, as far as there is room: anybody can give his service the label.
+/// The ids of the configs that are named like an operator's own and mounted by services with its label. The oldest services
+/// take precedence when the limit is reached, because anyone can put the label on a service.
 pub fn mounted_configs(services: &[Value]) -> BTreeSet<String> {
     let mut ours: Vec<&Value> =
         services.iter().filter(|service| service.pointer("/Spec/Labels").is_some_and(|l| l.get(OWNER_LABEL).is_some())).collect();
@@ -127,7 +128,7 @@ pub fn mounted_configs(services: &[Value]) -> BTreeSet<String> {
     ids
 }
 
-/// Whether a config (of `GET /configs`) has the label and the name of an operator's own. Anybody can give both to his.
+/// Whether a config (of `GET /configs`) has the label and a name of an operator's own configs. Anyone can create such a config.
 pub fn looks_like_our_config(config: &Value) -> bool {
     let named = config.pointer("/Spec/Name").and_then(Value::as_str).is_some_and(|name| name.starts_with(OWN_CONFIG_PREFIX));
     named && config.pointer("/Spec/Labels").is_some_and(|labels| labels.get(OWNER_LABEL).is_some())
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_be_an_object_is_asked_for() {
+    fn only_valid_object_names_are_looked_up() {
         check(&json!({LABEL: "my-ca"}), &["my-ca"]);
         check(&json!({LABEL: " my-ca "}), &["my-ca"]);
         check(&json!({LABEL: "my-ca", STACK: "shop"}), &["my-ca", "shop_my-ca"]);
@@ -155,7 +156,7 @@ mod tests {
         check(&json!({"com.docker.lb.ssl_cert": "my-cert"}), &[]);
     }
 
-    /// Services of one team, each with a name of its own, the first one the oldest.
+    /// Services of one team, each naming a different config, the oldest first.
     fn services(team: &str, count: usize, day: usize) -> Vec<Value> {
         let service = |n: usize| {
             let labels = json!({LABEL: format!("{team}-ca{n}"), ACCESS: format!("/{team}")});
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_youngest_of_a_team_that_names_too_many_go_without() {
+    fn if_a_team_names_too_many_configs_its_newest_names_are_ignored() {
         let many = [services("many", 100, 1), services("few", 3, 2)].concat();
         let named = NamedConfigs::in_list(&many);
         assert_eq!((count(&named, "many"), count(&named, "few")), (NAMED_CONFIGS_OF_A_TEAM_MAX, 3));
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_comes_later_takes_nothing_from_those_who_were_there() {
+    fn newer_services_never_displace_older_ones() {
         let crowd = |from: usize, to: usize, day| (from..to).flat_map(move |team| services(&format!("crowd{team:02}"), 64, day));
         let before: Vec<Value> = services("old", 10, 1).into_iter().chain(crowd(0, 7, 2)).collect();
         let after: Vec<Value> = crowd(7, 30, 3).chain(before.clone()).collect();
@@ -188,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn services_that_name_the_same_take_one_place() {
+    fn services_that_name_the_same_config_count_once() {
         let same = |n: usize| json!({"ID": format!("s{n}"), "Spec": {"Labels": {LABEL: "ca", STACK: "shop"}}});
         let named = NamedConfigs::in_list(&(0..1_000).map(same).collect::<Vec<_>>());
         assert_eq!(named.names().iter().collect::<Vec<_>>(), ["ca", "shop_ca"]);
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_says_the_same_as_the_list() {
+    fn a_snapshot_yields_the_same_names_as_the_list() {
         let services = [services("one", 80, 1), services("two", 2, 2)].concat();
         let raw = crate::swarm::RawSnapshot {
             taken_at: Timestamp::UNIX_EPOCH,

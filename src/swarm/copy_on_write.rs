@@ -1,5 +1,5 @@
-//! Parts of a snapshot that its copies share. A copy costs what is different in it, not what is the same: a pass may look at a
-//! Swarm in which one of thousands of services is another. Nothing here knows what a service means.
+//! Parts of a snapshot that its copies share. A copy costs only as much as its differences: a pass may evaluate a Swarm in
+//! which one of thousands of services differs. Nothing here knows what a service means.
 
 use std::collections::{BTreeMap, btree_map};
 use std::ops::{Deref, DerefMut, Index};
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::Service;
 use crate::types::ServiceId;
 
-/// A value that is copied when it is written to, and not before.
+/// A value that is copied on the first write.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CopyOnWrite<T>(Arc<T>);
 
@@ -32,21 +32,21 @@ impl<T: Clone> DerefMut for CopyOnWrite<T> {
     }
 }
 
-/// Services by id. Reads like a map; some may stand in for those of the look without a copy of all others.
+/// Services by id. Reads like a map; individual services can be replaced without copying all the others.
 #[derive(Debug, Clone, Default)]
 pub struct Services {
     all: CopyOnWrite<BTreeMap<ServiceId, Service>>,
-    /// Read in place of those of the same id in `all`; never of an id that is not there.
+    /// Read in place of the service with the same id in `all`; contains only ids that are in `all`.
     instead: BTreeMap<ServiceId, Service>,
 }
 
 impl Services {
-    /// The service of this id.
+    /// The service with this id.
     pub fn get(&self, id: &ServiceId) -> Option<&Service> {
         self.all.get(id).map(|service| self.current(service))
     }
 
-    /// Whether there is one of this id.
+    /// Whether there is a service with this id.
     pub fn contains_key(&self, id: &ServiceId) -> bool {
         self.all.contains_key(id)
     }
@@ -66,44 +66,44 @@ impl Services {
         self.all.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no services.
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
-    /// Puts a service in the place of the one of its id, if there is one, at the cost of this one.
+    /// Replaces the service with the same id, if there is one; copies only this service.
     pub fn replace(&mut self, service: Service) {
         if self.all.contains_key(&service.id) {
             self.instead.insert(service.id.clone(), service);
         }
     }
 
-    /// Adds a service, or puts it in the place of the one of that id.
+    /// Adds a service, or replaces the one with this id.
     pub fn insert(&mut self, id: ServiceId, service: Service) -> Option<Service> {
         self.own().insert(id, service)
     }
 
-    /// Takes a service away.
+    /// Removes a service.
     pub fn remove(&mut self, id: &ServiceId) -> Option<Service> {
         self.own().remove(id)
     }
 
-    /// Takes all away.
+    /// Removes all services.
     pub fn clear(&mut self) {
         self.own().clear();
     }
 
-    /// Keeps those for which this is true.
+    /// Keeps only the services for which `keep` returns true.
     pub fn retain(&mut self, keep: impl FnMut(&ServiceId, &mut Service) -> bool) {
         self.own().retain(keep);
     }
 
-    /// The service of this id, to write to.
+    /// The service with this id, mutable.
     pub fn get_mut(&mut self, id: &ServiceId) -> Option<&mut Service> {
         self.own().get_mut(id)
     }
 
-    /// All services, to write to.
+    /// All services, mutable.
     pub fn values_mut(&mut self) -> btree_map::ValuesMut<'_, ServiceId, Service> {
         self.own().values_mut()
     }
@@ -112,7 +112,7 @@ impl Services {
         if self.instead.is_empty() { service } else { self.instead.get(&service.id).unwrap_or(service) }
     }
 
-    /// A map of its own, copied from the shared one if somebody else has it.
+    /// The map with all replacements applied, copied first if it is shared.
     fn own(&mut self) -> &mut BTreeMap<ServiceId, Service> {
         self.all.extend(std::mem::take(&mut self.instead));
         &mut self.all
@@ -129,7 +129,7 @@ impl Index<&ServiceId> for Services {
     type Output = Service;
 
     /// # Panics
-    /// If there is none, as with every map.
+    /// If there is no such service, as with every map.
     fn index(&self, id: &ServiceId) -> &Service {
         self.current(&self.all[id])
     }
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_stands_in_is_read_everywhere_and_copies_no_other() {
+    fn a_replaced_service_is_visible_everywhere_and_copies_no_other() {
         let all = services(3);
         let id = ServiceId("s1".to_owned());
         let mut copy = all.clone();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_that_is_written_to_is_one_of_its_own() {
+    fn writing_to_a_copy_does_not_change_the_original() {
         let all = services(2);
         let mut copy = all.clone();
         copy.replace(Service { name: "other".to_owned(), ..all.values().next().unwrap().clone() });

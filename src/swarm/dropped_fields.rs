@@ -1,5 +1,6 @@
-//! What of services and tasks nobody reads, and what others can make as large as they like: it is let go before it is held.
-//! Of what is the operator's own nothing is, because an update must give back what came, and neither of any service's spec.
+//! Fields of services and tasks that are never read and that other users can make arbitrarily large: they are dropped before
+//! they are stored. Nothing is dropped from the operator's own objects, because an update must return what it received, nor
+//! from the spec of any service.
 
 use std::collections::BTreeSet;
 
@@ -8,12 +9,13 @@ use serde_json::Value;
 use super::config_references::OWNER_LABEL;
 use super::redacted::{TASK, kept};
 
-/// Of the spec before the last update: what must be there if Swarm goes back to it.
+/// Kept of the previous spec: the objects that must exist if Swarm rolls back to it.
 const PREVIOUS_SPEC: &[&str] = &["TaskTemplate.ContainerSpec.Configs", "TaskTemplate.ContainerSpec.Secrets", "TaskTemplate.Networks"];
 
-/// Of tasks, beside what may be shown of them. Each repeats the spec of its service, and those of the networks that it is on.
+/// Kept of every task, in addition to the fields that may be shared. Each task repeats the spec of its service and the specs of
+/// its networks.
 const MORE_OF_TASK: &[&str] = &["Version"];
-/// And of those that are not the operator's own.
+/// Also kept of tasks that do not belong to the operator.
 const SPEC_OF_TASK: &[&str] = &["Spec.ContainerSpec.Configs", "Spec.ContainerSpec.Secrets", "Spec.Networks"];
 
 /// The ids of the services with an operator's label.
@@ -21,7 +23,7 @@ pub fn services_with_our_label(services: &[Value]) -> BTreeSet<String> {
     services.iter().filter(|service| is_ours(service)).filter_map(|service| Some(service.get("ID")?.as_str()?.to_owned())).collect()
 }
 
-/// A service of `GET /services`, as far as it is read.
+/// A service of `GET /services`, reduced to the fields that are read.
 pub fn spare_service(mut service: Value) -> Value {
     if !is_ours(&service)
         && let Some(previous) = service.get_mut("PreviousSpec").filter(|spec| spec.is_object())
@@ -31,7 +33,7 @@ pub fn spare_service(mut service: Value) -> Value {
     service
 }
 
-/// A task of `GET /tasks`, as far as it is read. `ours`: whose specs are.
+/// A task of `GET /tasks`, reduced to the fields that are read. `ours`: the services whose tasks keep their specs.
 pub fn spare_task(task: &Value, ours: &BTreeSet<String>) -> Value {
     let is_ours = task.get("ServiceID").and_then(Value::as_str).is_some_and(|service| ours.contains(service));
     let spec = if is_ours { &["Spec"] } else { SPEC_OF_TASK };
@@ -58,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_keeps_its_spec_and_of_the_one_before_what_swarm_would_need() {
+    fn a_service_keeps_its_spec_and_the_references_of_the_previous_one() {
         let spared = spare_service(service(&json!({"note": "x"})));
         assert_eq!(spared["Spec"], service(&json!({"note": "x"}))["Spec"]);
         let needed =
@@ -72,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn of_tasks_only_those_of_our_services_keep_their_specs() {
+    fn only_tasks_of_our_services_keep_their_specs() {
         let attached = json!([{"Addresses": ["10.0.0.2/24"], "Network": {"ID": "n", "Spec": {"Name": "net", "Labels": {"large": "x"}}, "IPAMOptions": {}}}]);
         let task = json!({"ID": "t", "ServiceID": "id", "Status": {"State": "running", "ContainerStatus": {"PID": 1}}, "Spec": template("now"), "NetworksAttachments": attached});
         let read = |task: &Value, ours: &[&str]| spare_task(task, &ours.iter().map(|id| (*id).to_owned()).collect());
@@ -81,7 +83,7 @@ mod tests {
         assert_eq!(others["Spec"]["ContainerSpec"], json!({"Secrets": [{"SecretID": "s"}], "Configs": [{"ConfigID": "c"}]}));
         let attached = json!([{"Addresses": ["10.0.0.2/24"], "Network": {"ID": "n", "Spec": {"Name": "net"}}}]);
         assert_eq!((&ours["NetworksAttachments"], &ours["Status"]), (&attached, &json!({"State": "running"})));
-        // What the model makes of it is the same, but for the spec.
+        // The model is the same, apart from the spec.
         let model = |task: &Value| crate::swarm::Task { spec: Value::Null, ..crate::swarm::Task::from_api(task).unwrap() };
         assert_eq!(model(&others), model(&task));
         assert_eq!(

@@ -1,5 +1,5 @@
-//! The world as we see it, without bollard: the snapshot, and the port through which all reads and writes go.
-//! The model is built from API-shaped JSON, so that the real Swarm, the simulator and files share one reader.
+//! The model of a Swarm, without bollard: the snapshot, and the port through which all reads and writes go. The model is built
+//! from API-shaped JSON, so that the real Swarm, the simulator and files share one reader.
 
 mod address;
 mod config_references;

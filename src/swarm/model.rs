@@ -1,4 +1,4 @@
-//! What the Swarm consists of, as typed values over API-shaped JSON: services, tasks, nodes, networks, configs, secrets.
+//! The objects of a Swarm as typed values over API-shaped JSON: services, tasks, nodes, networks, configs, secrets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -27,7 +27,8 @@ pub struct Service {
     pub spec: Value,
     /// The spec before the last update, if Swarm keeps one.
     pub previous_spec: Option<Value>,
-    /// Ids (or names, on very old services) of the networks in `TaskTemplate.Networks`, in order; the deprecated `Spec.Networks` if that is absent.
+    /// The networks in `TaskTemplate.Networks`, in order: ids, or names on very old services. Falls back to the deprecated
+    /// `Spec.Networks`.
     pub networks: Vec<NetworkId>,
     /// `true` unless `EndpointSpec.Mode` is `dnsrr`.
     pub vip_mode: bool,
@@ -35,24 +36,24 @@ pub struct Service {
     pub virtual_ips: Vec<VirtualIp>,
     /// Published ports (`Endpoint.Ports`, else `EndpointSpec.Ports`).
     pub ports: Vec<PublishedPort>,
-    /// Replicas wanted; absent in global mode.
+    /// The desired number of replicas; absent in global mode.
     pub replicas: Option<u64>,
     /// The state of the last update, if any.
     pub update_status: Option<UpdateStatus>,
 }
 
 impl Service {
-    /// The stack that it was deployed with, if any.
+    /// The stack that it belongs to, if any.
     pub fn stack(&self) -> Option<&str> {
         self.labels.get(STACK).map(String::as_str).filter(|stack| !stack.is_empty())
     }
 
-    /// Whether its tasks end when their work is done (`replicated-job`, `global-job`).
+    /// Whether its tasks run to completion (`replicated-job`, `global-job`).
     pub fn is_job(&self) -> bool {
         ["/Mode/ReplicatedJob", "/Mode/GlobalJob"].iter().any(|mode| self.spec.pointer(mode).is_some())
     }
 
-    /// Labels of its containers, which are for the containers' own node and nobody else.
+    /// The labels of its containers. Only the containers' own node uses them.
     pub fn container_labels(&self) -> impl Iterator<Item = (&str, &str)> {
         let labels = self.spec.pointer("/TaskTemplate/ContainerSpec/Labels").and_then(Value::as_object);
         labels.into_iter().flatten().filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
@@ -75,27 +76,27 @@ pub struct PublishedPort {
     pub protocol: String,
     /// The port in the container.
     pub target: u16,
-    /// The port outside; 0 = Swarm chooses.
+    /// The published port; 0 means that Swarm chooses one.
     pub published: u16,
     /// Whether it is bound on the task's node (`host`) instead of the routing mesh.
     pub host_mode: bool,
 }
 
-/// A mount (named here for readers of specs).
+/// A mount, for code that reads specs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
     /// `volume`, `bind` or `tmpfs`.
     pub kind: String,
-    /// Where in the container.
+    /// The path in the container.
     pub target: String,
 }
 
 /// The state of a service's last update.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpdateStatus {
-    /// Swarm's word.
+    /// The state as Swarm reports it.
     pub state: UpdateState,
-    /// Swarm's words.
+    /// Swarm's message about the state.
     pub message: String,
     /// When it began.
     pub started_at: Option<Timestamp>,
@@ -112,11 +113,11 @@ pub struct Task {
     pub service: ServiceId,
     /// Its node, once it has one.
     pub node: Option<NodeId>,
-    /// Swarm's word for its state.
+    /// The state as Swarm reports it.
     pub state: TaskState,
-    /// Swarm's words about the state.
+    /// Swarm's message about the state.
     pub message: String,
-    /// Swarm's explanation of what holds it back.
+    /// Swarm's explanation of what blocks the task.
     pub error: String,
     /// When it was created.
     pub created_at: Timestamp,
@@ -124,16 +125,16 @@ pub struct Task {
     pub state_since: Option<Timestamp>,
     /// Addresses by network, without Swarm's routing-mesh network.
     pub addresses: Vec<(NetworkId, IpNet)>,
-    /// Ports bound on its node (`Status.PortStatus`), IPv4/IPv6 duplicates folded.
+    /// Ports bound on its node (`Status.PortStatus`), with IPv4/IPv6 duplicates merged.
     pub host_ports: Vec<PublishedPort>,
-    /// Whether it shares its node's own network (`--network host`), so that its ports are the node's.
+    /// Whether it uses its node's own network (`--network host`), so that its ports are the node's ports.
     pub on_host_network: bool,
-    /// The task's spec, API-shaped (which images, configs and networks it runs with).
+    /// The task's spec, API-shaped: the image, configs and networks it runs with.
     pub spec: Value,
 }
 
 impl Task {
-    /// Whether it has come to an end by itself.
+    /// Whether it has ended by itself.
     pub fn has_ended(&self) -> bool {
         self.state.has_ended()
     }
@@ -150,7 +151,7 @@ pub struct Node {
     pub os: String,
     /// Its architecture: `x86_64`.
     pub architecture: String,
-    /// The release of its Docker engine (the 25 of `25.0.3`), if it can be told.
+    /// The release of its Docker engine (25 for `25.0.3`), if known.
     pub docker_release: Option<u32>,
     /// `ready`, `down`, ...
     pub state: String,
@@ -160,7 +161,8 @@ pub struct Node {
     pub manager: bool,
     /// Node labels.
     pub labels: BTreeMap<String, String>,
-    /// The address that Swarm knows ([`Node::reached_at`] may know better): the host part of the manager's address, else `Status.Addr` unless unspecified or loopback.
+    /// The address that Swarm reports (prefer [`Node::reached_at`]): the host part of the manager's address, else `Status.Addr`
+    /// unless unspecified or loopback.
     pub address: Option<IpAddr>,
 }
 
@@ -173,53 +175,54 @@ pub struct Network {
     pub name: String,
     /// `overlay`, ...
     pub driver: String,
-    /// `swarm`; whatever says nothing is of the Swarm, too.
+    /// `swarm`, also if the field is absent.
     pub scope: String,
     /// When it was created.
     pub created_at: Timestamp,
-    /// Whether what nodes send each other on it is encrypted.
+    /// Whether traffic between nodes on it is encrypted.
     pub encrypted: bool,
-    /// Whether it leads to nothing outside: containers on such networks alone have no way out, and no published ports.
+    /// Whether it has no route to the outside: containers that are only on such networks reach nothing outside and have no
+    /// published ports.
     pub internal: bool,
     /// Whether it is Swarm's routing-mesh network.
     pub routing_mesh: bool,
-    /// What its addresses are taken from. None before Swarm has given it addresses, and for ever if Swarm has none for it.
+    /// Its address ranges. Empty until Swarm allocates them, and forever if Swarm has none to allocate.
     pub subnets: Vec<Subnet>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// Addresses on it that are in use, beside those that the snapshot shows: a shared snapshot leaves their users out.
+    /// Addresses in use in addition to those that the snapshot shows: a shared snapshot omits the objects that use them.
     pub held_by_others: HeldByOthers,
 }
 
 /// One range of addresses of a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subnet {
-    /// All of it, without bits of a host.
+    /// The whole range, with the host bits cleared.
     pub net: IpNet,
-    /// The part that addresses are given from, if it is not the whole.
+    /// The part from which addresses are allocated, if it is not the whole range.
     pub range: Option<IpNet>,
-    /// The gateway's address, which nobody else gets.
+    /// The gateway's address, which is never allocated to anything else.
     pub gateway: Option<IpAddr>,
-    /// Addresses that are in nobody's hands and given to nobody.
+    /// Reserved addresses: not in use and never allocated.
     pub auxiliary: Vec<IpAddr>,
 }
 
-/// The field of a network in a shared snapshot that holds [`HeldByOthers`]; Docker has none of this name.
+/// The field of a network in a shared snapshot that holds [`HeldByOthers`]; Docker has no field of this name.
 pub(super) const HELD_BY_OTHERS: &str = "SwarmgateHeldByOthers";
-/// The network of one node over which containers on overlays reach everything else.
+/// The node-local network over which containers on overlay networks reach everything else.
 pub const GATEWAY_BRIDGE: &str = "docker_gwbridge";
 
-/// Addresses of a network that are used by what a shared snapshot leaves out.
+/// Addresses of a network used by objects that a shared snapshot omits.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HeldByOthers {
-    /// How many addresses of tasks and services there are, taken or waited for.
+    /// The number of addresses of tasks and services, held or waited for.
     pub addresses: u64,
-    /// The nodes with tasks on it, each of which has one address more.
+    /// The nodes with tasks on the network; each uses one more address.
     pub nodes: BTreeSet<NodeId>,
 }
 
-/// Metadata of one of our config objects, or of one that labels name. What is in it is nobody's business here: the extension
-/// reads it where it is mounted.
+/// Metadata of one of our configs, or of one that labels name. Its content is not needed here: the extension reads it where it
+/// is mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Its id.
@@ -245,5 +248,5 @@ pub struct Secret {
     pub created_at: Timestamp,
 }
 
-/// The label with the name of a stack, which stands before the names of its objects.
+/// The label with the name of a stack, which prefixes the names of the stack's objects.
 pub(super) const STACK: &str = "com.docker.stack.namespace";

@@ -1,4 +1,4 @@
-//! Networks by what services call theirs: an id, or on very old services a name.
+//! Looks up networks by the reference in a service: an id, or a name in very old services.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ pub struct NetworksByName<'a> {
 }
 
 impl<'a> NetworksByName<'a> {
-    /// Of all networks. Of those of one name the one with the first id counts.
+    /// Indexes all networks. If several have the same name, the one with the first id is used.
     pub fn of(snapshot: &'a Snapshot) -> Self {
         let mut named = BTreeMap::new();
         for network in snapshot.networks.values() {
@@ -22,7 +22,7 @@ impl<'a> NetworksByName<'a> {
         Self { snapshot, named }
     }
 
-    /// What a service means.
+    /// The network that a service refers to.
     pub fn find(&self, id: &NetworkId) -> Option<&'a Network> {
         self.snapshot.networks.get(id).or_else(|| self.named.get(id.0.as_str()).copied())
     }

@@ -1,5 +1,5 @@
-//! Reads API-shaped JSON into the model. Tolerant by design: an absent or odd field reads as its default, so that one
-//! strange foreign object never hides the others; only an object without an id is an error. Must never guess an address.
+//! Reads API-shaped JSON into the model. Tolerant by design: an absent or malformed field reads as its default, so that one
+//! unusual object of another owner never hides the rest; only an object without an id is an error. Must never guess an address.
 
 mod endpoint;
 pub(super) mod field;
@@ -19,8 +19,8 @@ use crate::types::TaskId;
 use field::text;
 
 impl Snapshot {
-    /// Reads the answers of one complete look. Tasks that are not wanted are left out, or stand
-    /// apart while they are on their way to their end.
+    /// Reads the answers of one complete observation. Omits tasks that are not wanted; those that are stopping are kept
+    /// separately until they end.
     pub fn from_raw(raw: &RawSnapshot) -> Result<Self, SnapshotError> {
         let wanted = Self {
             taken_at: raw.taken_at,
@@ -36,14 +36,14 @@ impl Snapshot {
         wanted.with_stopping(&raw.tasks)
     }
 
-    /// Reads a task list (`Swarm::running_tasks`), leaving out tasks that are not wanted, or have done what a job wanted of them.
+    /// Reads a task list (`Swarm::running_tasks`), omitting tasks that are not wanted or have completed their job.
     pub fn tasks_from_api(tasks: &[Value]) -> Result<BTreeMap<TaskId, Task>, SnapshotError> {
         let wanted = tasks.iter().filter(|task| is_wanted(task));
         by_id("tasks", wanted, task::read, |o| o.id.clone())
     }
 
-    /// The same look with the tasks on their way out (`Swarm::stopping_tasks`), which was asked for a moment later: what is
-    /// told to stop by then is no running task any more.
+    /// The same snapshot with the stopping tasks (`Swarm::stopping_tasks`), which were read a moment later: a task that was
+    /// told to stop in between no longer counts as running.
     pub fn with_stopping(mut self, tasks: &[Value]) -> Result<Self, SnapshotError> {
         let stopping = by_id("tasks", tasks.iter().filter(|task| is_stopping(task)), task::read, |o| o.id.clone())?;
         if stopping.keys().any(|id| self.tasks.contains_key(id)) {
@@ -62,7 +62,8 @@ fn is_gateway_bridge(network: &Value) -> bool {
     is_of_one_node(network) && text(network, &["Name"]) == GATEWAY_BRIDGE
 }
 
-/// Whether a task of `GET /tasks` is to run. Those of jobs are wanted `complete` from the beginning, and stay in the list.
+/// Whether a task of `GET /tasks` should run. Tasks of jobs have the desired state `complete` from the start, and stay in the
+/// list after they end.
 fn is_wanted(task: &Value) -> bool {
     match text(task, &["DesiredState"]) {
         "" | "running" => true,
@@ -71,20 +72,20 @@ fn is_wanted(task: &Value) -> bool {
     }
 }
 
-/// Whether a task of `GET /tasks` is told to stop and has not ended.
+/// Whether a task of `GET /tasks` was told to stop and has not ended.
 pub fn is_stopping(task: &Value) -> bool {
     let told = matches!(text(task, &["DesiredState"]), "shutdown" | "remove");
     told && matches!(text(task, &["Status", "State"]), "assigned" | "accepted" | "preparing" | "ready" | "starting" | "running")
 }
 
 impl Task {
-    /// Reads one task as `GET /tasks` gives it.
+    /// Reads one task as returned by `GET /tasks`.
     pub fn from_api(value: &Value) -> Result<Self, SnapshotError> {
         task::read(value).ok_or_else(|| no_id("tasks", value))
     }
 }
 
-/// Reads each object of a list and files it under its id.
+/// Reads each object of a list and indexes it by id.
 fn by_id<'a, K: Ord, T>(
     kind: &'static str,
     list: impl IntoIterator<Item = &'a Value>,

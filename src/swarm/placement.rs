@@ -1,5 +1,5 @@
-//! On which nodes a service may have tasks: Swarm does not say which those are, so a global service without any task would
-//! look complete. Must never guess: what a snapshot cannot decide has no answer.
+//! The nodes on which a service may have tasks. Swarm does not report them, so a global service without any task would look
+//! complete. Must never guess: what a snapshot cannot decide has no answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,31 +8,30 @@ use serde_json::Value;
 use super::{Node, Service, Snapshot, Task};
 use crate::types::{NodeId, TaskId, TaskState};
 
-/// Nobody writes so many placement constraints of a service by hand, and each is held against each node.
+/// The maximum number of placement constraints of a service that are evaluated: each is checked against each node, and no
+/// hand-written service has this many.
 const CONSTRAINTS_MAX: usize = 64;
 
 impl Node {
-    /// Whether it is meant to take tasks. After a change of the leading manager all nodes are `unknown` for a while, and keep what
-    /// they run.
+    /// Whether it takes tasks. After a change of the leading manager all nodes are `unknown` for a while, and keep their running tasks.
     pub fn is_in_use(&self) -> bool {
         matches!(self.state.as_str(), "ready" | "unknown") && self.availability == "active"
     }
 }
 
-/// The nodes that take a task of a service with this spec; `None` when a constraint asks for something that a snapshot
-/// does not hold.
+/// The nodes that take a task of a service with this spec; `None` if a constraint depends on something that a snapshot does not contain.
 pub fn fitting_nodes<'a>(spec: &Value, snapshot: &'a Snapshot) -> Option<Vec<&'a NodeId>> {
     let constraints = spec.pointer("/TaskTemplate/Placement/Constraints").and_then(Value::as_array);
     let constraints: Vec<&str> = constraints.into_iter().flatten().filter_map(Value::as_str).collect();
     if constraints.len() > CONSTRAINTS_MAX { None } else { nodes_that_meet(&constraints, snapshot) }
 }
 
-/// The same for placement constraints in Swarm's form.
+/// The nodes that meet all of these placement constraints, written in Swarm's syntax.
 pub fn nodes_that_meet<'a>(constraints: &[&str], snapshot: &'a Snapshot) -> Option<Vec<&'a NodeId>> {
     let nodes = snapshot.nodes.values().filter(|node| node.is_in_use());
     let mut fitting = Vec::new();
     for node in nodes {
-        // Every constraint is asked, so that one that cannot be decided is never passed over.
+        // Evaluate every constraint, so that one that cannot be decided is never skipped.
         if constraints.iter().try_fold(true, |fits, constraint| Some(meets(node, constraint)? && fits))? {
             fitting.push(&node.id);
         }
@@ -40,9 +39,9 @@ pub fn nodes_that_meet<'a>(constraints: &[&str], snapshot: &'a Snapshot) -> Opti
     Some(fitting)
 }
 
-/// The nodes that must each have one task of a service with these constraints: those that take one, and those that have one and
-/// that Swarm leaves it to, such as a paused node. What it takes away it has taken away before the node is not among these any
-/// more, so whoever follows their number never stops a task that runs.
+/// The nodes that must each have one task of a service with these constraints: the nodes that take one, and the nodes that have
+/// one and from which Swarm does not remove it, such as a paused node. Swarm removes a task before its node drops out of this
+/// set, so scaling to the size of the set never stops a running task.
 pub fn one_on_each<'a>(constraints: &[&str], service: Option<&Service>, snapshot: &'a Snapshot) -> Option<BTreeSet<&'a NodeId>> {
     let fitting = nodes_that_meet(constraints, snapshot)?;
     let suits =
@@ -51,9 +50,10 @@ pub fn one_on_each<'a>(constraints: &[&str], service: Option<&Service>, snapshot
     Some(fitting.into_iter().filter(suits).chain(holding).collect())
 }
 
-/// Tasks of a service for which there is no node, because every node that fits has as many as it may. Swarm makes them in the place
-/// of tasks on a node that went down, and they wait until it is back or fewer are wanted. Never the successors of tasks that run,
-/// which wait for these to make room. Where no node fits at all, that is for somebody to see.
+/// Tasks of a service that have no node because every matching node already has the maximum number. Swarm creates them to
+/// replace tasks on a node that went down; they wait until the node is back or fewer replicas are wanted. Never includes the
+/// successors of running tasks, which wait for these to make room. If no node matches at all, the result is empty: the tasks
+/// are then pending for a reason that users must see.
 pub fn without_a_place<'a>(service: &Service, snapshot: &'a Snapshot) -> BTreeSet<&'a TaskId> {
     let most = service.spec.pointer("/TaskTemplate/Placement/MaxReplicas").and_then(Value::as_u64).unwrap_or(0);
     let Some(fitting) = fitting_nodes(&service.spec, snapshot).filter(|nodes| most > 0 && !nodes.is_empty()) else {
@@ -72,13 +72,13 @@ fn tasks_of<'a>(service: &Service, snapshot: &'a Snapshot) -> impl Iterator<Item
     snapshot.tasks.values().filter(move |task| task.service == id)
 }
 
-/// Where a client found out for which platforms the image is, it wrote them down, in Docker's words or in the kernel's.
+/// A client that determined the platforms of the image wrote them into the spec, in Docker's terms or in the kernel's.
 fn runs_on_platform(spec: &Value, node: &Node) -> bool {
     let platforms = spec.pointer("/TaskTemplate/Placement/Platforms").and_then(Value::as_array);
-    let said = |platform: &Value, key: &str| platform.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
+    let field = |platform: &Value, key: &str| platform.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
     let is = |wanted: &str, has: &str| wanted.is_empty() || has.is_empty() || architecture(wanted) == architecture(has);
     platforms.is_none_or(|platforms| {
-        let suits = |platform: &Value| is(&said(platform, "OS"), &node.os) && is(&said(platform, "Architecture"), &node.architecture);
+        let suits = |platform: &Value| is(&field(platform, "OS"), &node.os) && is(&field(platform, "Architecture"), &node.architecture);
         platforms.is_empty() || platforms.iter().any(suits)
     })
 }
@@ -97,7 +97,7 @@ fn meets(node: &Node, constraint: &str) -> Option<bool> {
         (None, Some((key, value))) => (key, value, false),
         (None, None) => return None,
     };
-    // Swarm compares values, but not keys, without regard to case.
+    // Swarm compares values case-insensitively, but keys exactly.
     Some(attribute(node, key.trim())?.eq_ignore_ascii_case(value.trim()) == wants_equal)
 }
 
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn constraints_decide_on_which_ready_nodes_a_task_must_run() {
+    fn constraints_determine_on_which_ready_nodes_a_task_runs() {
         check(&[], Some(2));
         check(&["node.role==worker"], Some(1));
         check(&["node.labels.lb == dev"], Some(1));
@@ -149,12 +149,12 @@ mod tests {
     }
 
     #[test]
-    fn a_constraint_that_a_snapshot_cannot_decide_gives_no_number() {
+    fn a_constraint_that_a_snapshot_cannot_decide_gives_no_answer() {
         check(&["node.ip==10.0.0.0/8"], None);
         check(&["node.labels.lb==nowhere", "nonsense"], None);
     }
 
-    /// Nodes `a` to `c`, the last one down, and tasks of a service: on a node, or waiting for one.
+    /// Nodes `a` to `c`, the last one down, and tasks of a service, each on a node or waiting for one.
     fn seen(tasks: &[Option<&str>], most: u64, constraints: &[&str]) -> (Service, Snapshot) {
         let node = |id: &str, state: &str| json!({"ID": id, "Spec": {"Role": "worker", "Availability": "active"}, "Status": {"State": state}, "Description": {}});
         let task = |(at, node): (usize, Option<&str>)| {
@@ -179,17 +179,17 @@ mod tests {
     }
 
     #[test]
-    fn tasks_are_without_a_place_where_every_node_has_as_many_as_it_may() {
+    fn tasks_have_no_place_if_every_node_has_the_maximum() {
         check_homeless(&[Some("a"), Some("b"), None], 1, &[], 1);
         check_homeless(&[Some("a"), Some("b"), None], 2, &[], 0);
         check_homeless(&[Some("a"), Some("b"), None], 0, &[], 0);
-        // The one on `b` is being replaced.
+        // The task on `b` is being replaced.
         check_homeless(&[Some("a"), None, None], 1, &[], 1);
         check_homeless(&[Some("a"), Some("c"), None], 1, &[], 0);
         check_homeless(&[Some("a"), None], 1, &["node.id==a"], 1);
         check_homeless(&[None], 1, &["node.id==x"], 0);
         check_homeless(&[Some("a"), Some("b"), None], 1, &["engine.labels.disk==ssd"], 0);
-        // Successors of all that run, and of the one on `c`.
+        // Successors of all running tasks, and of the one on `c`.
         check_homeless(&[Some("a"), Some("b"), None, None, None], 1, &[], 1);
         check_homeless(&[Some("a"), None, None, None], 1, &[], 1);
         check_homeless(&[Some("a"), Some("b"), Some("c"), None, None], 1, &[], 0);
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_that_fit_and_nodes_that_have_a_task_are_to_have_one() {
+    fn nodes_that_match_and_nodes_that_have_a_task_must_have_one() {
         check_one_on_each(&[], &[], Some(&["a", "b"]));
         check_one_on_each(&[None], &[], Some(&["a", "b"]));
         check_one_on_each(&[Some("c"), Some("c")], &[], Some(&["a", "b", "c"]));

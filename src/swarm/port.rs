@@ -1,6 +1,6 @@
-//! The port to a Swarm: everything the operator may read and write, and nothing else. Two implementations: `docker`
-//! (bollard) and `simulator`. Specs are API-shaped JSON, because a service update replaces the whole spec and fields
-//! that we do not know must survive it.
+//! The port to a Swarm: everything the operator may read and write, and nothing else. It has two implementations: `docker`
+//! (bollard) and `simulator`. Specs are API-shaped JSON, because a service update replaces the whole spec, and fields unknown
+//! to us must survive it.
 
 use std::collections::BTreeMap;
 
@@ -11,38 +11,38 @@ use serde_json::Value;
 use super::RawSnapshot;
 use crate::types::{ConfigId, NetworkId, SecretId, ServiceId};
 
-/// What went wrong, as far as it decides what happens next.
+/// The kind of failure, as far as the caller's reaction depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SwarmErrorKind {
-    /// The object changed since it was read (HTTP 500 "update out of sequence"): look again.
+    /// The object changed since it was read (HTTP 500 "update out of sequence"): read it again.
     OutOfSequence,
-    /// An object of that name exists.
+    /// An object with that name exists.
     NameTaken,
     /// The object does not exist.
     NotFound,
     /// The object is used by another one.
     InUse,
-    /// Swarm refused the request as wrong; the same request will be refused again.
+    /// Swarm rejected the request as invalid; it will reject the same request again.
     Invalid,
-    /// No leader, not a manager, connection refused, cut or timed out: says nothing about the Swarm's content.
+    /// No leader, not a manager, or the connection was refused, cut or timed out: says nothing about the state of the Swarm.
     Unavailable,
-    /// Anything else that Swarm answered.
+    /// Any other answer of Swarm.
     Other,
 }
 
-/// A failed call: what we were doing to what, and Swarm's words.
+/// A failed call: what it did to which object, and Swarm's message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{doing}: {message}")]
 pub struct SwarmError {
-    /// What decides what happens next.
+    /// The kind of failure, which determines the reaction.
     pub kind: SwarmErrorKind,
-    /// What we were doing to what: `update service swarmgate-proxy-dev`.
+    /// The action and its object: `update service swarmgate-proxy-dev`.
     pub doing: String,
-    /// Swarm's (or the connection's) own words.
+    /// The message of Swarm or of the connection.
     pub message: String,
 }
 
-/// Something may have changed; look again. Carries no facts.
+/// Something may have changed: observe again. Carries no facts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hint {
     /// `service`, `node`, `network`, `config` or `secret`.
@@ -57,24 +57,24 @@ pub struct Hint {
 /// `observe` is complete or fails; no method retries; a write that fails may still have taken effect.
 #[async_trait]
 pub trait Swarm: Send + Sync {
-    /// Reads everything: services (then tasks with desired state running), nodes, networks, metadata of all secrets, and of the
-    /// configs that look like the operator's own ([`super::looks_like_our_config`]) and those that services name
-    /// ([`super::NamedConfigs`]). Any failed part fails the whole. What is known of a config may be some minutes old, unless a
-    /// write of this port or a hint told of a change; where strangers have made very many configs that look like the
-    /// operator's own, those that services of his mount are read, and not all others.
+    /// Reads everything: services (then tasks with desired state running), nodes, networks, and the metadata of all secrets, of
+    /// the configs that look like the operator's own ([`super::looks_like_our_config`]) and of those that services name
+    /// ([`super::NamedConfigs`]). If any part fails, the whole fails. The metadata of a config may be some minutes old, unless
+    /// a write through this port or a hint reported a change. If other users have created very many configs that look like the
+    /// operator's own, those mounted by its services are read, but not all others.
     async fn observe(&self) -> Result<RawSnapshot, SwarmError>;
 
-    /// Reads only the tasks whose desired state is running (of jobs: complete), for the quick look between two snapshots.
+    /// Reads only the tasks whose desired state is running (for jobs: complete), for a quick check between two snapshots.
     async fn running_tasks(&self) -> Result<Vec<Value>, SwarmError>;
 
-    /// Reads the tasks that Swarm has told to stop and that have not ended: they finish what they have begun. For people's
-    /// questions only; the answer holds the history of ended tasks, too, until it is sorted out here.
+    /// Reads the tasks that Swarm told to stop and that have not ended, because they finish the work they have begun. Only for
+    /// requests by people: the raw answer also contains the history of ended tasks, which is filtered out here.
     async fn stopping_tasks(&self) -> Result<Vec<Value>, SwarmError>;
 
-    /// Reads every task that the Swarm still knows of one service, ended ones included: the history of its own specs.
+    /// Reads every task of one service that Swarm still knows, including ended ones: the history of the service's own specs.
     async fn tasks_of(&self, service: &ServiceId) -> Result<Vec<Value>, SwarmError>;
 
-    /// The same for an answer that nobody needs and others would wait for: one that takes longer than a moment is an error.
+    /// Like `tasks_of`, for an optional answer that other work would wait for: fails if it takes longer than a moment.
     async fn tasks_of_briefly(&self, service: &ServiceId) -> Result<Vec<Value>, SwarmError> {
         self.tasks_of(service).await
     }
@@ -90,10 +90,10 @@ pub trait Swarm: Send + Sync {
     async fn create_secret(&self, name: &str, labels: &BTreeMap<String, String>, data: &[u8]) -> Result<SecretId, SwarmError>;
     /// Creates a service from an API-shaped `ServiceSpec`.
     async fn create_service(&self, spec: &Value) -> Result<ServiceId, SwarmError>;
-    /// Replaces a service's whole spec, if it is still at `version`.
+    /// Replaces a service's whole spec, provided the service is still at `version`.
     async fn update_service(&self, id: &ServiceId, version: u64, spec: &Value) -> Result<(), SwarmError>;
 
-    /// Removes a service; its tasks are shut down after.
+    /// Removes a service; its tasks shut down afterwards.
     async fn remove_service(&self, id: &ServiceId) -> Result<(), SwarmError>;
     /// Removes a config object.
     async fn remove_config(&self, id: &ConfigId) -> Result<(), SwarmError>;

@@ -1,6 +1,6 @@
-//! A snapshot that may be shown to others: only what routes are made from. Keeps named fields and drops all others, so
-//! that what is not known here (environments, commands, contents, other programs' labels) never gets out, and names no object
-//! that is nobody's business: only what labels or documents name.
+//! A snapshot that may be shown to other people: only the Swarm objects from which routes are computed. Keeps an explicit list
+//! of fields and drops all others, so that anything not listed (environments, commands, contents, other programs' labels) never
+//! gets out, and contains only objects that labels or documents name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +27,7 @@ const SERVICE: &[&str] = &[
     "Endpoint.VirtualIPs",
     "UpdateStatus",
 ];
-/// Fields of tasks: also what an operator holds of those that are not its own (`spare`).
+/// Fields of tasks: also what an operator stores of tasks that are not its own (`dropped_fields`).
 pub(super) const TASK: &[&str] = &[
     "ID",
     "ServiceID",
@@ -73,16 +73,16 @@ const NETWORK: &[&str] = &[
     "IPAM.Config.AuxiliaryAddresses",
     HELD_BY_OTHERS,
 ];
-/// Of configs and secrets: never the content.
+/// Fields of configs and secrets: never the content.
 const OBJECT: &[&str] = &["ID", "CreatedAt", "Spec.Name", "Spec.Labels"];
 
-/// Labels that routes are made from begin so (in any case: a slip is told, too).
+/// Prefixes of the labels from which routes are computed, compared case-insensitively: a misspelt label is reported, too.
 const LABELS_KEPT: &[&str] = &[LB, OURS, "com.docker.network", "com.docker.stack.namespace", "com.docker.ucp.access.label"];
-/// Whoever has a label that begins so wants to be known by Swarmgate, or is made by it.
+/// A service with a label of this prefix opts in to Swarmgate, or was created by it.
 const LB: &str = "com.docker.lb.";
 const OURS: &str = "swarmgate.";
 
-/// Whether a service may be named to others: it has a label for Swarmgate (however misspelt), or is one of its own.
+/// Whether a service may be shown to others: it has a label for Swarmgate (however misspelt), or is one of Swarmgate's own.
 pub fn is_disclosed(labels: &BTreeMap<String, String>) -> bool {
     labels.keys().any(|key| is_for_us(key))
 }
@@ -91,7 +91,7 @@ fn is_for_us(key: &str) -> bool {
     begins(key, &[LB, OURS])
 }
 
-/// By these the operator knows its own objects again: nobody else has any use for them that is good.
+/// The labels by which the operator recognizes its own objects: other people have no legitimate use for them.
 const WITHHELD: &[&str] = &["swarmgate.seal", "swarmgate.token-sha256"];
 
 fn begins(key: &str, with: &[&str]) -> bool {
@@ -100,9 +100,9 @@ fn begins(key: &str, with: &[&str]) -> bool {
 }
 
 impl RawSnapshot {
-    /// The same with nothing in it that routes are not made from: services that have labels for Swarmgate or are its own,
-    /// with their tasks and networks, and the secrets, configs and networks that labels name. `documents`: the names of
-    /// objects that documents name.
+    /// A copy with only what routes are computed from: services that have labels for Swarmgate or are its own, with their tasks
+    /// and networks, and the secrets, configs and networks that labels name. `documents`: the names of objects that documents
+    /// name.
     #[must_use]
     pub fn shareable(&self, documents: &BTreeSet<String>) -> Self {
         let services: Vec<Value> = self.services.iter().filter(|service| is_shown(service)).map(|one| kept(one, SERVICE)).collect();
@@ -157,7 +157,7 @@ fn is_ours(object: &Value, labels: &str) -> bool {
     keys(object, labels).any(|key| begins(key, &["swarmgate.owner"]))
 }
 
-/// What labels and documents name, and the networks that services which are shown are on (ids, or names on old services).
+/// The objects that labels and documents name, and the networks of the services that are shown (ids, or names on old services).
 struct NamedObjects {
     names: BTreeSet<String>,
     networks: BTreeSet<String>,
@@ -180,7 +180,7 @@ impl NamedObjects {
         self.names.contains(name)
     }
 
-    /// The routing mesh is every Swarm's own.
+    /// Includes the routing mesh, which every Swarm has.
     fn has_network(&self, network: &Value) -> bool {
         let id = text(network, "/Id").or_else(|| text(network, "/ID")).unwrap_or_default();
         let name = text(network, "/Name").unwrap_or_default();
@@ -191,7 +191,7 @@ impl NamedObjects {
     }
 }
 
-/// Every word of a service's labels that could be the name of an object, as it is and as that of the service's stack.
+/// Every word in a service's labels that could be the name of an object, as it is and as a name within the service's stack.
 fn named_in_labels(service: &Value) -> Vec<String> {
     let values = labels_of(service).into_iter().flatten().filter(|(key, _)| is_for_us(key)).filter_map(|(_, value)| value.as_str());
     let no_name = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
@@ -200,8 +200,8 @@ fn named_in_labels(service: &Value) -> Vec<String> {
     words.iter().flat_map(|word| [Some((*word).to_owned()), stack.map(|stack| format!("{stack}_{word}"))]).flatten().collect()
 }
 
-/// The ports outside that shown services publish; and those of their labels, because a service on its nodes' own network publishes
-/// nothing and listens there.
+/// The ports that shown services publish, and those in their labels, because a service on its node's own network publishes
+/// nothing but listens there.
 fn ports_of(shown: &[Value]) -> BTreeSet<u64> {
     let labelled = |service: &Value| {
         let port = labels_of(service)?.iter().find(|(key, _)| begins(key, &["com.docker.lb.port"]))?.1;
@@ -210,7 +210,7 @@ fn ports_of(shown: &[Value]) -> BTreeSet<u64> {
     shown.iter().flat_map(|service| published_ports(service, &["host", "ingress"])).chain(shown.iter().filter_map(labelled)).collect()
 }
 
-/// As a service is read: what Swarm made of the wanted ports, else those. Of these modes only.
+/// Reads ports as the parser does: the ports as Swarm assigned them, else the requested ones. Only ports with one of these modes.
 fn published_ports(service: &Value, modes: &[&str]) -> BTreeSet<u64> {
     let given = ["/Endpoint/Ports", "/Spec/EndpointSpec/Ports"];
     let ports = given.iter().filter_map(|pointer| service.pointer(pointer)?.as_array()).find(|ports| !ports.is_empty());
@@ -219,8 +219,9 @@ fn published_ports(service: &Value, modes: &[&str]) -> BTreeSet<u64> {
     published.filter(|port| *port != 0).collect()
 }
 
-/// All services that are not shown, as one without a name, for the one thing of theirs that routes depend on: a port that
-/// one service publishes on its nodes (or listens at there) and another one publishes, too, may be either's.
+/// Represents all services that are not shown as one without a name, for the one property of theirs on which routes depend: a
+/// port that a shown service publishes on its nodes (or listens on there) and another service publishes, too, may belong to
+/// either.
 fn others(all: &[Value], shown_ports: &BTreeSet<u64>) -> Option<Value> {
     let taken = |mode: &'static str| {
         let ports = all.iter().filter(|service| !is_shown(service)).flat_map(move |service| published_ports(service, &[mode]));
@@ -231,7 +232,7 @@ fn others(all: &[Value], shown_ports: &BTreeSet<u64>) -> Option<Value> {
     (!list.is_empty()).then(|| json!({"ID": OTHERS, "Spec": {"Name": ""}, "Endpoint": {"Ports": list}}))
 }
 
-/// Where tasks of services that are not shown have such ports.
+/// The nodes on which tasks of services that are not shown have such ports.
 fn others_tasks(all: &[Value], shown: &BTreeSet<&str>, shown_ports: &BTreeSet<u64>) -> Vec<Value> {
     let mut taken = BTreeSet::new();
     for task in all.iter().filter(|task| text(task, "/ServiceID").is_none_or(|id| !shown.contains(id))) {
@@ -246,15 +247,15 @@ fn others_tasks(all: &[Value], shown: &BTreeSet<&str>, shown_ports: &BTreeSet<u6
     taken.into_iter().enumerate().map(task).collect()
 }
 
-/// The id of all services that are not shown.
+/// The id that represents all services that are not shown.
 const OTHERS: &str = "others";
 
 fn published(port: u64, mode: &str) -> Value {
     json!({"Protocol": "tcp", "TargetPort": port, "PublishedPort": port, "PublishMode": mode})
 }
 
-/// How many addresses on each network those have who are not told of, and on which nodes: whether there is room for the
-/// proxies depends on it. Of services that are left out nothing else is told.
+/// How many addresses on each network the omitted tasks and services hold, and on which nodes: whether there is room for the
+/// proxies depends on it. Nothing else is disclosed about them.
 fn held_by_others(snapshot: &RawSnapshot, disclosed: &BTreeSet<&str>) -> BTreeMap<String, (u64, BTreeSet<String>)> {
     let mut held = BTreeMap::<String, (u64, BTreeSet<String>)>::new();
     let list = |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
@@ -276,7 +277,7 @@ fn held_by_others(snapshot: &RawSnapshot, disclosed: &BTreeSet<&str>) -> BTreeMa
     held
 }
 
-/// What is there already comes from a snapshot that was shared before.
+/// A value that is already present comes from a snapshot that was shared before.
 fn write_held(network: &mut Value, held: &BTreeMap<String, (u64, BTreeSet<String>)>) {
     let id = text(network, "/Id").or_else(|| text(network, "/ID")).unwrap_or_default();
     let Some((addresses, nodes)) = held.get(id) else { return };
@@ -284,7 +285,7 @@ fn write_held(network: &mut Value, held: &BTreeMap<String, (u64, BTreeSet<String
     network[HELD_BY_OTHERS] = json!({"Addresses": addresses, "Nodes": nodes});
 }
 
-/// What the paths name, of an object or of each object of a list.
+/// Keeps only the fields at these paths, of an object or of each object of a list.
 pub(super) fn kept(value: &Value, paths: &[&str]) -> Value {
     match value {
         Value::Array(items) => items.iter().map(|item| kept(item, paths)).collect(),
@@ -322,7 +323,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_routes_are_not_made_from_is_left_out() {
+    fn only_the_inputs_of_routes_are_kept() {
         let secret = "hunter2";
         let snapshot = RawSnapshot {
             taken_at: Timestamp::UNIX_EPOCH,
@@ -367,7 +368,7 @@ mod tests {
         assert_eq!(shared.shareable(&BTreeSet::new()), shared, "nothing more to leave out");
     }
 
-    /// Objects of other people, each with a name that must not get out, beside a service with labels.
+    /// Other owners' objects, each with a name that must not get out, beside a service with labels.
     fn neighbours() -> RawSnapshot {
         let service = |id: &str, name: &str, network: &str, labels: Value, port: u16| {
             json!({
@@ -409,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_labels_or_documents_name_is_told_of() {
+    fn only_objects_that_labels_or_documents_name_are_shown() {
         let shared = neighbours().shareable(&["declared".to_owned()].into());
         let text = serde_json::to_string(&shared).unwrap();
         assert!(!text.contains("foreign"), "{text}");
@@ -423,7 +424,7 @@ mod tests {
         assert_eq!(ids(&shared.configs), ["c1"]);
         assert_eq!(ids(&shared.secrets), ["k1", "k2"]);
         assert_eq!(shared.nodes[0]["Spec"]["Labels"], json!({"swarmgate.address": "192.0.2.1"}));
-        // Port 8000 is somebody else's, too; port 9000 is nobody's business.
+        // Port 8000 is also published by another service; port 9000 is irrelevant.
         let ports = json!([{"Protocol": "tcp", "TargetPort": 8000, "PublishedPort": 8000, "PublishMode": "host"}]);
         assert_eq!(shared.services[2]["Endpoint"]["Ports"], ports);
         assert_eq!(shared.shareable(&["declared".to_owned()].into()), shared, "nothing more to leave out");

@@ -1,5 +1,5 @@
-//! The snapshot: one complete look at the Swarm, as typed values over API-shaped JSON.
-//! Reading is tolerant: an odd foreign object never spoils the others; only a missing id is an error.
+//! The snapshot: one complete observation of the Swarm, as typed values over API-shaped JSON. Parsing is tolerant: a malformed
+//! object of another owner never spoils the rest; only a missing id is an error.
 
 use std::collections::BTreeMap;
 
@@ -12,45 +12,46 @@ use super::copy_on_write::{CopyOnWrite, Services};
 use super::model::{Config, Network, Node, Secret, Task};
 use crate::types::{ConfigId, NetworkId, NodeId, SecretId, TaskId};
 
-/// The answers of the API as they came, in one complete look. Can be written to a file and read again.
+/// The unmodified answers of the API in one complete observation. Can be written to a file and read again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RawSnapshot {
-    /// When the look was complete.
+    /// When the observation was complete.
     pub taken_at: Timestamp,
     /// `GET /services`.
     pub services: Vec<Value>,
-    /// `GET /tasks`, desired state running, or complete for those of jobs; for people's questions also those that are told to stop and have not ended.
+    /// `GET /tasks` with desired state running, or complete for tasks of jobs; for requests by people also tasks that were told
+    /// to stop and have not ended.
     pub tasks: Vec<Value>,
     /// `GET /nodes`.
     pub nodes: Vec<Value>,
-    /// `GET /networks`: those of Swarm scope, and of those of one node (`Scope: local`) the answering manager's `docker_gwbridge`.
+    /// `GET /networks`: those of Swarm scope, and of the node-local ones (`Scope: local`) only the answering manager's `docker_gwbridge`.
     pub networks: Vec<Value>,
-    /// `GET /configs`, without what is in them: those with an owner label and a name of ours, and those that labels name as a CA.
+    /// `GET /configs`, without contents: those with an owner label and a name of ours, and those that labels name as a CA.
     pub configs: Vec<Value>,
     /// `GET /secrets`, metadata only.
     pub secrets: Vec<Value>,
 }
 
-/// One complete look at the Swarm. Copies share what is the same in them.
+/// One complete observation of the Swarm. Copies share their common parts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
-    /// When the look was complete.
+    /// When the observation was complete.
     pub taken_at: Timestamp,
-    /// All services, ours and others'.
+    /// All services, ours and those of other owners.
     pub services: Services,
-    /// All tasks that are wanted: desired state running, or complete for those of jobs that have not ended.
+    /// All wanted tasks: desired state running, or complete for tasks of jobs that have not ended.
     pub tasks: CopyOnWrite<BTreeMap<TaskId, Task>>,
-    /// Tasks that are told to stop and have not ended, where somebody asked for them: no pass does.
+    /// Tasks that were told to stop and have not ended. Only filled on request: passes do not need them.
     pub stopping: CopyOnWrite<BTreeMap<TaskId, Task>>,
     /// All nodes.
     pub nodes: CopyOnWrite<BTreeMap<NodeId, Node>>,
     /// All networks of Swarm scope.
     pub networks: CopyOnWrite<BTreeMap<NetworkId, Network>>,
-    /// The subnets of `docker_gwbridge`, over which containers on overlays reach everything else, on the manager that answered.
-    /// Every node chooses its own, most often the same; what the other nodes have, no API of a manager tells.
+    /// The subnets of `docker_gwbridge`, over which containers on overlay networks reach everything else, on the manager that
+    /// answered. Every node chooses its own, usually the same; a manager's API does not show those of other nodes.
     pub gateway_bridge: Vec<IpNet>,
-    /// Metadata of config objects with an owner label and a name of ours, and of those that labels name as a CA.
+    /// Metadata of the configs with an owner label and a name of ours, and of those that labels name as a CA.
     pub configs: CopyOnWrite<BTreeMap<ConfigId, Config>>,
     /// Metadata of all secrets.
     pub secrets: CopyOnWrite<BTreeMap<SecretId, Secret>>,
@@ -67,8 +68,8 @@ pub struct SnapshotError {
 }
 
 impl Snapshot {
-    /// Whether the Docker engine of every manager is of that release or newer. What an older manager does not know it drops
-    /// from specs without a word, also from those that came through a newer one.
+    /// Whether the Docker engine of every manager is of that release or newer. An older manager silently drops fields that it
+    /// does not know from specs, even from those written through a newer one.
     pub fn every_manager_is_at_least(&self, release: u32) -> bool {
         let mut managers = self.nodes.values().filter(|node| node.manager).peekable();
         managers.peek().is_some() && managers.all(|node| node.docker_release.is_some_and(|its| its >= release))

@@ -1,4 +1,4 @@
-//! What is asked, when, and what is made of answers.
+//! Which configs are requested, when, and how answers are used.
 
 use super::*;
 
@@ -40,23 +40,23 @@ fn error(kind: SwarmErrorKind, message: &str) -> SwarmError {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_is_believed_for_long_only_while_events_are_followed() {
-    for (following, believed) in [(true, BELIEVED), (false, BELIEVED_UNHEARD)] {
+async fn an_answer_stays_valid_for_long_only_while_events_are_followed() {
+    for (following, valid_for) in [(true, VALID_FOR), (false, VALID_FOR_WITHOUT_EVENTS)] {
         let mut known = KnownConfigs::default();
-        known.hear(changes(following, &[]));
+        known.apply_changes(changes(following, &[]));
         let now = Instant::now();
         for (key, found) in [("ca", Some(config("a", "ca", &json!({})))), ("nowhere", None)] {
             assert_eq!(keys(&mut known, &naming(key), now), [key]);
             known.answered(ConfigKey::Name(key.to_owned()), found, now);
-            let almost = now + believed.checked_sub(Duration::from_millis(1)).unwrap();
+            let almost = now + valid_for.checked_sub(Duration::from_millis(1)).unwrap();
             assert_eq!(keys(&mut known, &naming(key), almost), [""; 0]);
-            assert_eq!(keys(&mut known, &naming(key), now + believed), [key]);
+            assert_eq!(keys(&mut known, &naming(key), now + valid_for), [key]);
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_held_that_nobody_names_any_more() {
+async fn configs_that_are_no_longer_named_are_dropped() {
     let (mut known, now) = (KnownConfigs::default(), Instant::now());
     known.missing(&naming("ca"), now);
     known.answered(ConfigKey::Name("ca".to_owned()), Some(config("a", "ca", &json!({}))), now);
@@ -66,7 +66,7 @@ async fn nothing_is_held_that_nobody_names_any_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ours_are_asked_for_by_id_only_where_the_list_does_not_show_them() {
+async fn ours_are_requested_by_id_only_if_the_list_does_not_contain_them() {
     let (mut known, now) = (KnownConfigs::default(), Instant::now());
     assert!(known.must_list(now));
     known.listed(vec![ours("a"), config("b", "swarmgate-notes", &json!({})), json!(null)], true, now);
@@ -78,19 +78,19 @@ async fn ours_are_asked_for_by_id_only_where_the_list_does_not_show_them() {
     assert!(!known.must_list(now + LIST_EVERY.checked_sub(Duration::from_millis(1)).unwrap()) && known.must_list(now + LIST_EVERY));
 }
 
-/// A config of ours that was removed while nobody listened would be mounted again and again, and refused each time.
+/// Otherwise a config of ours that was removed while no events were followed would be mounted again and again, and rejected each time.
 #[tokio::test(start_paused = true)]
-async fn ours_are_listed_anew_when_something_was_missed_and_not_more_than_once_a_minute() {
+async fn missed_events_cause_a_new_list_of_ours_at_most_once_a_minute() {
     let (mut known, now) = (KnownConfigs::default(), Instant::now());
     known.listed(vec![ours("a")], true, now);
-    known.hear(ConfigChanges { missed: true, following: true, configs: vec![] });
+    known.apply_changes(ConfigChanges { missed: true, following: true, configs: vec![] });
     assert!(!known.must_list(now) && known.must_list(now + LIST_AGAIN));
     known.listed(vec![], true, now + LIST_AGAIN);
     assert_eq!((shown(&known), known.must_list(now + 2 * LIST_AGAIN)), (vec![], false));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_mounted_and_has_not_our_label_is_not_shown() {
+async fn a_mounted_config_without_our_label_is_not_returned() {
     let (mut known, now) = (KnownConfigs::default(), Instant::now());
     known.listed(vec![], true, now);
     assert_eq!(keys(&mut known, &mounting("z"), now), ["z"]);
@@ -99,31 +99,31 @@ async fn what_is_mounted_and_has_not_our_label_is_not_shown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_changed_of_ours_is_asked_for_and_others_changes_cost_nothing() {
+async fn changed_configs_of_ours_are_requested_and_others_changes_cost_nothing() {
     let (mut known, now) = (KnownConfigs::default(), Instant::now());
     known.listed(vec![ours("a")], true, now);
-    known.hear(changes(true, &[("new", "swarmgate-boot-new"), ("a", ""), ("x", "strangers"), ("", "swarmgate-taken")]));
+    known.apply_changes(changes(true, &[("new", "swarmgate-boot-new"), ("a", ""), ("x", "strangers"), ("", "swarmgate-taken")]));
     assert_eq!(keys(&mut known, &[], now), ["a", "new", "swarmgate-taken"]);
     known.answered(ConfigKey::Id("new".to_owned()), Some(ours("new")), now);
     known.answered(ConfigKey::Id("a".to_owned()), None, now);
     known.answered(ConfigKey::Name("swarmgate-taken".to_owned()), Some(config("t", "swarmgate-taken", &json!({}))), now);
     assert_eq!((shown(&known), keys(&mut known, &[], now)), (vec!["new".to_owned()], vec![]));
     let many: Vec<(String, String)> = (0..1_000).map(|n| (format!("i{n}"), format!("swarmgate-{n}"))).collect();
-    known.hear(ConfigChanges { configs: many, ..ConfigChanges::default() });
+    known.apply_changes(ConfigChanges { configs: many, ..ConfigChanges::default() });
     assert_eq!(keys(&mut known, &[], now).len(), CHANGED_MAX);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_nobody_told_is_asked_anew() {
+async fn missed_events_invalidate_all_answers() {
     let (mut known, now) = (KnownConfigs::default(), Instant::now());
     known.missing(&naming("ca"), now);
     known.answered(ConfigKey::Name("ca".to_owned()), Some(config("a", "ca", &json!({}))), now);
-    known.hear(ConfigChanges { missed: true, following: true, configs: vec![] });
+    known.apply_changes(ConfigChanges { missed: true, following: true, configs: vec![] });
     assert_eq!(keys(&mut known, &naming("ca"), now), ["ca"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_that_fails_is_an_error_only_while_there_was_none() {
+async fn a_failed_list_is_an_error_only_before_the_first_success() {
     let (mut known, now) = (KnownConfigs::default(), Instant::now());
     let failed = || error(SwarmErrorKind::Unavailable, "context deadline exceeded");
     assert_eq!(known.not_listed(failed(), now), Err(failed()));
@@ -135,7 +135,7 @@ async fn a_list_that_fails_is_an_error_only_while_there_was_none() {
 }
 
 #[test]
-fn only_words_that_say_so_mean_that_there_is_no_such_config() {
+fn only_specific_errors_mean_that_a_config_does_not_exist() {
     assert!(is_absence(&error(SwarmErrorKind::NotFound, "config j not found")));
     assert!(is_absence(&error(SwarmErrorKind::Invalid, "config j is ambiguous (13 matches found)")));
     let too_much = "rpc error: code = ResourceExhausted desc = grpc: received message larger than max (12000000 vs. 4194304)";
@@ -148,7 +148,7 @@ fn only_words_that_say_so_mean_that_there_is_no_such_config() {
 }
 
 #[test]
-fn of_very_large_labels_only_those_that_mean_something_are_held() {
+fn if_labels_are_very_large_only_meaningful_ones_are_kept() {
     let labels = json!({"note": "x".repeat(LABEL_BYTES_MAX), "swarmgate.use-by": "anyone", "com.docker.stack.namespace": "shop", "swarmgate.x": "x".repeat(LABEL_BYTES_MAX)});
     let slim = slim(config("a", "ca", &labels));
     assert_eq!(slim["Spec"], json!({"Name": "ca", "Labels": {"com.docker.stack.namespace": "shop", "swarmgate.use-by": "anyone"}}));

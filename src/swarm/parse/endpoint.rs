@@ -1,4 +1,4 @@
-//! Reads published ports and virtual IPs. A port that is out of range is left out, never wrapped.
+//! Reads published ports and virtual IPs. A port that is out of range is omitted, never wrapped.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use super::field::{at, items, some_text, text};
 use crate::swarm::{PublishedPort, VirtualIp};
 use crate::types::NetworkId;
 
-/// The published ports of a list of `PortConfig` or `PortStatus`, duplicates folded (Swarm reports IPv4 and IPv6 apart).
+/// The published ports of a list of `PortConfig` or `PortStatus`, without duplicates (Swarm reports IPv4 and IPv6 separately).
 pub fn ports(list: &[Value]) -> Vec<PublishedPort> {
     let mut ports: Vec<PublishedPort> = Vec::with_capacity(list.len());
     for port in list.iter().filter_map(port) {
@@ -26,7 +26,7 @@ fn port(value: &Value) -> Option<PublishedPort> {
     })
 }
 
-/// A port number; 0 where it is absent, none where it is no port.
+/// A port number; 0 if absent, `None` if it is not a valid port.
 fn number(value: &Value, key: &str) -> Option<u16> {
     at(value, &[key]).map_or(Some(0), |n| n.as_u64().and_then(|n| u16::try_from(n).ok()))
 }

@@ -11,7 +11,7 @@ use crate::swarm::model::{HELD_BY_OTHERS, HeldByOthers};
 use crate::swarm::{Config, Network, Node, Secret, Subnet};
 use crate::types::{ConfigId, NetworkId, NodeId, SecretId};
 
-/// Reads one node; none without an id.
+/// Reads one node; `None` without an id.
 pub fn node(value: &Value) -> Option<Node> {
     Some(Node {
         id: NodeId(id(value)?),
@@ -32,7 +32,8 @@ fn release(version: &str) -> Option<u32> {
     version.split('.').next()?.parse().ok()
 }
 
-/// A manager says its address itself. What the leader saw of the others is second best, and of itself is useless.
+/// A manager advertises its own address. For other nodes, the address that the leader saw is second best; what the leader saw
+/// of itself is useless.
 fn node_address(value: &Value) -> Option<IpAddr> {
     let advertised = host(text(value, &["ManagerStatus", "Addr"])).filter(usable);
     advertised.or_else(|| host(text(value, &["Status", "Addr"])).filter(usable))
@@ -46,7 +47,7 @@ fn usable(address: &IpAddr) -> bool {
     !address.is_unspecified() && !address.is_loopback()
 }
 
-/// Reads one network; none without an id.
+/// Reads one network; `None` without an id.
 pub fn network(value: &Value) -> Option<Network> {
     Some(Network {
         id: NetworkId(id(value)?),
@@ -54,7 +55,7 @@ pub fn network(value: &Value) -> Option<Network> {
         driver: text(value, &["Driver"]).to_owned(),
         scope: some_text(value, &["Scope"]).unwrap_or("swarm").to_owned(),
         created_at: time(value, &["Created"]).unwrap_or(Timestamp::UNIX_EPOCH),
-        // Engines look for the option only: its value, `false` included, says nothing.
+        // Engines only check whether the option exists: its value, even `false`, is ignored.
         encrypted: at(value, &["Options"]).is_some_and(|options| options.get("encrypted").is_some()),
         internal: at(value, &["Internal"]).and_then(Value::as_bool).unwrap_or(false),
         routing_mesh: at(value, &["Ingress"]).and_then(Value::as_bool).unwrap_or(false),
@@ -64,7 +65,7 @@ pub fn network(value: &Value) -> Option<Network> {
     })
 }
 
-/// The ranges of addresses of a network; one that cannot be read is left out.
+/// The address ranges of a network; omits any that cannot be parsed.
 pub fn subnets(network: &Value) -> Vec<Subnet> {
     items(network, &["IPAM", "Config"]).iter().filter_map(subnet).collect()
 }
@@ -75,13 +76,13 @@ fn subnet(config: &Value) -> Option<Subnet> {
     Some(Subnet {
         net: net("Subnet")?,
         range: net("IPRange"),
-        // Some engines write it with the length of the subnet.
+        // Some engines append the prefix length of the subnet.
         gateway: text(config, &["Gateway"]).split('/').next().and_then(|address| address.trim().parse().ok()),
         auxiliary: auxiliary.values().filter_map(|address| address.trim().parse().ok()).collect(),
     })
 }
 
-/// What `RawSnapshot::shareable` writes in place of the users that it leaves out.
+/// What `RawSnapshot::shareable` writes in place of the objects that it omits.
 fn held_by_others(network: &Value) -> HeldByOthers {
     let nodes = items(network, &[HELD_BY_OTHERS, "Nodes"]).iter().filter_map(Value::as_str);
     HeldByOthers {
@@ -90,7 +91,7 @@ fn held_by_others(network: &Value) -> HeldByOthers {
     }
 }
 
-/// Reads one config object's metadata; none without an id.
+/// Reads the metadata of one config; `None` without an id.
 pub fn config(value: &Value) -> Option<Config> {
     Some(Config {
         id: ConfigId(id(value)?),
@@ -100,7 +101,7 @@ pub fn config(value: &Value) -> Option<Config> {
     })
 }
 
-/// Reads one secret's metadata; none without an id.
+/// Reads the metadata of one secret; `None` without an id.
 pub fn secret(value: &Value) -> Option<Secret> {
     Some(Secret {
         id: SecretId(id(value)?),

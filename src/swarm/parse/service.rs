@@ -1,4 +1,4 @@
-//! Reads a service. Its spec is kept whole, as it came: an update replaces the whole spec, so nothing may be lost here.
+//! Reads a service. Keeps its spec complete and unchanged: an update replaces the whole spec, so nothing may be lost here.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use super::field::{at, created_at, id, items, labels, some_text, text, time};
 use crate::swarm::{PublishedPort, Service, UpdateStatus};
 use crate::types::{NetworkId, ServiceId};
 
-/// Reads one service as `GET /services` gives it; none without an id.
+/// Reads one service as returned by `GET /services`; `None` without an id.
 pub fn read(value: &Value) -> Option<Service> {
     let spec = value.get("Spec").unwrap_or(&Value::Null);
     Some(Service {
@@ -27,27 +27,27 @@ pub fn read(value: &Value) -> Option<Service> {
     })
 }
 
-/// The networks of the task template; the deprecated ones of the service where the template has none.
+/// The networks of the task template; the deprecated ones of the service if the template has none.
 fn networks(spec: &Value) -> Vec<NetworkId> {
     let modern = items(spec, &["TaskTemplate", "Networks"]);
     let attached = if modern.is_empty() { items(spec, &["Networks"]) } else { modern };
     attached.iter().filter_map(|n| some_text(n, &["Target"])).map(|t| NetworkId(t.to_owned())).collect()
 }
 
-/// What Swarm made of the wanted ports, else the wanted ports themselves.
+/// The ports as Swarm assigned them, else the requested ports.
 fn ports(value: &Value, spec: &Value) -> Vec<PublishedPort> {
     let given = items(value, &["Endpoint", "Ports"]);
     endpoint::ports(if given.is_empty() { items(spec, &["EndpointSpec", "Ports"]) } else { given })
 }
 
-/// Replicas wanted: Swarm takes 1 where nothing is said; global services and jobs have no such number.
+/// The desired replicas: Swarm's default is 1; global services and jobs have no such number.
 fn replicas(spec: &Value) -> Option<u64> {
     let counted = |mode: &Value| mode.get("Replicated").map_or(mode.as_object().is_none_or(serde_json::Map::is_empty), |_| true);
     let mode = spec.get("Mode").unwrap_or(&Value::Null);
     counted(mode).then(|| at(mode, &["Replicated", "Replicas"]).and_then(Value::as_u64).unwrap_or(1))
 }
 
-/// The state of the last update; Swarm may send an empty object instead of none.
+/// The state of the last update; Swarm may send an empty object if there was no update.
 fn update_status(value: &Value) -> Option<UpdateStatus> {
     let status = value.get("UpdateStatus")?;
     Some(UpdateStatus {

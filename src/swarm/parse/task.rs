@@ -1,4 +1,4 @@
-//! Reads a task. Addresses on Swarm's routing-mesh network are left out: a proxy must never use them.
+//! Reads a task. Omits addresses on Swarm's routing-mesh network: a proxy must never use them.
 
 use ipnet::IpNet;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use super::field::{at, created_at, id, items, some_text, text, time};
 use crate::swarm::Task;
 use crate::types::{NetworkId, NodeId, ServiceId, TaskId};
 
-/// Reads one task as `GET /tasks` gives it; none without an id.
+/// Reads one task as returned by `GET /tasks`; `None` without an id.
 pub fn read(value: &Value) -> Option<Task> {
     Some(Task {
         id: TaskId(id(value)?),
@@ -26,15 +26,15 @@ pub fn read(value: &Value) -> Option<Task> {
     })
 }
 
-/// Whether an attachment is the one to the node's own network. It is in no list of networks, and has no address; nobody can
-/// create another network with that driver in a Swarm.
+/// Whether an attachment is to the node's own network. That network is in no list of networks and has no address; no other
+/// network with this driver can be created in a Swarm.
 fn is_host(attachment: &Value) -> bool {
     [&["Network", "DriverState", "Name"][..], &["Network", "Spec", "DriverConfiguration", "Name"]]
         .iter()
         .any(|path| text(attachment, path) == "host")
 }
 
-/// The addresses of one attachment, each with its prefix; an address without one counts as a single host.
+/// The addresses of one attachment, each with its prefix; an address without a prefix is read as a single host.
 fn addresses(attachment: &Value) -> Vec<(NetworkId, IpNet)> {
     let mesh = at(attachment, &["Network", "Spec", "Ingress"]).and_then(Value::as_bool).unwrap_or(false);
     let Some(network) = some_text(attachment, &["Network", "ID"]).filter(|_| !mesh) else { return Vec::new() };

@@ -1,4 +1,4 @@
-//! Odd objects, as real Swarms hold them.
+//! Unusual objects, as found in real Swarms.
 
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ fn a_service_without_an_endpoint_spec_is_in_vip_mode() {
 }
 
 #[test]
-fn deprecated_networks_count_only_where_the_task_template_has_none() {
+fn deprecated_networks_are_used_only_if_the_task_template_has_none() {
     let old = json!({"ID": "s", "Spec": {"Networks": [{"Target": "old"}]}});
     let both =
         json!({"ID": "s", "Spec": {"Networks": [{"Target": "old"}], "TaskTemplate": {"Networks": [{"Target": "b"}, {"Target": "a"}]}}});
@@ -64,7 +64,7 @@ fn an_empty_update_status_is_none() {
 }
 
 #[test]
-fn a_spec_is_kept_whole_with_fields_nobody_knows() {
+fn a_spec_is_kept_whole_including_unknown_fields() {
     let spec = json!({"Name": "a", "Labels": {"k": "v", "odd": 7}, "Futuristic": {"Deep": [1, null]}});
     let read = service(&json!({"ID": "s", "Spec": spec, "PreviousSpec": {"X": 1}, "Version": {"Index": 18_446_744_073_709_551_615_u64}}));
     assert_eq!((&read.spec, read.previous_spec, read.version), (&spec, Some(json!({"X": 1})), u64::MAX));
@@ -110,7 +110,7 @@ fn a_node_is_reached_at_the_address_it_advertises() {
 }
 
 #[test]
-fn tasks_on_their_way_out_are_left_out() {
+fn stopping_tasks_are_omitted() {
     let task = |id: &str, desired: &str| json!({"ID": id, "DesiredState": desired});
     let read =
         Snapshot::from_raw(&raw(vec![task("a", "running"), task("b", "shutdown"), task("c", "remove"), json!({"ID": "d"})])).unwrap();
@@ -119,7 +119,7 @@ fn tasks_on_their_way_out_are_left_out() {
 }
 
 #[test]
-fn tasks_that_are_told_to_stop_stand_apart_until_they_end() {
+fn stopping_tasks_are_kept_separately_until_they_end() {
     let task = |id: &str, desired: &str, state: &str| json!({"ID": id, "DesiredState": desired, "Status": {"State": state}});
     let seen = Snapshot::from_raw(&raw(vec![task("a", "running", "running"), task("b", "running", "running")])).unwrap();
     let told = [task("b", "shutdown", "running"), task("c", "remove", "starting"), task("d", "shutdown", "complete")];
