@@ -1,4 +1,4 @@
-//! Reads the mounted file by which a task gets its first certificate. No error quotes the file.
+//! Reads the mounted file with which a task gets its first certificate. No error quotes the file.
 
 use std::io;
 use std::path::Path;
@@ -7,10 +7,10 @@ use crate::pki::ChannelRole;
 use crate::protocol::{Bootstrap, bootstrap};
 use crate::types::ClusterName;
 
-/// No honest file is larger, in bytes.
+/// The maximum size of the file in bytes; no genuine file is larger.
 const BYTES_MAX: u64 = 64 << 10;
 
-/// Why a task cannot start. Holds nothing of the file.
+/// Why a task cannot start. Contains nothing of the file.
 #[derive(Debug, thiserror::Error)]
 pub enum BootstrapError {
     /// The file cannot be read.
@@ -18,32 +18,32 @@ pub enum BootstrapError {
     Read {
         /// The file.
         path: String,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// It is not what an operator of this version writes.
+    /// The operator of this version does not write such a file.
     #[error("{path} is not the token of an operator of this version; the operator creates it and mounts it into this service")]
     Unusable {
         /// The file.
         path: String,
     },
-    /// It is another service's.
+    /// The file is for another service.
     #[error("the token in {path} is for the {found_role} of cluster {found_cluster}, and this is the {role} of cluster {cluster}")]
     Foreign {
         /// The file.
         path: String,
-        /// Whose it is.
+        /// The role it is for.
         found_role: ChannelRole,
-        /// And of which cluster.
+        /// The cluster it is for.
         found_cluster: ClusterName,
-        /// Who reads it.
+        /// The role of the reader.
         role: ChannelRole,
-        /// And of which cluster.
+        /// The cluster of the reader.
         cluster: ClusterName,
     },
 }
 
-/// Reads what the operator wrote for this role of this cluster.
+/// Reads the file that the operator wrote for this role of this cluster.
 pub fn read_bootstrap(path: &Path, role: ChannelRole, cluster: &ClusterName) -> Result<Bootstrap, BootstrapError> {
     let shown = path.display().to_string();
     let read = || {

@@ -1,8 +1,8 @@
-//! The client of the channel, for extension (of the operator) and proxy (of the extension). Every attempt resolves the
-//! host names anew and tries every address, because `tasks.NAME` gives one per task and they come and go; where there are
-//! no names, it knows several servers and can be told of others. Whoever answers must have a certificate for the role that
-//! is asked, so that an address or a name that became somebody else's costs a failed attempt and nothing more. It never uses
-//! a proxy from the environment and never follows a redirect.
+//! The client of the channel, used by the extension (to the operator) and the proxy (to the extension). Every attempt resolves
+//! the host names again and tries every address, because `tasks.NAME` has one address per task and tasks come and go. Where
+//! there are no names, the client knows several servers and can be given others. A server must have a certificate for the
+//! requested role, so that an address or name that now belongs to something else costs one failed attempt and nothing more. The
+//! client never uses a proxy from the environment and never follows a redirect.
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
@@ -34,13 +34,13 @@ use crate::protocol::timings::{
 use crate::retry::Retry;
 use crate::types::{Digest, is_hidden};
 
-/// A client for one server of the channel, which may be at several places.
+/// A client for one server of the channel, which may be at one of several addresses.
 #[derive(Debug)]
 pub struct ChannelClient {
     http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     connector: HttpsConnector<HttpConnector>,
     servers: watch::Sender<Vec<Url>>,
-    /// The address that answered last is tried first, so that reports go where configurations come from.
+    /// The address that answered last. It is tried first, so that reports go to the server from which configurations come.
     preferred: Mutex<Option<SocketAddr>>,
 }
 
@@ -50,53 +50,53 @@ pub enum ClientError {
     /// The base URL cannot be used.
     #[error("{url:?} is not a URL of the form https://HOST:PORT")]
     Url {
-        /// As it was given.
+        /// The URL as given.
         url: String,
     },
     /// TLS could not be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// Nobody has said yet where the server is.
+    /// No address of the server is known yet.
     #[error("no address of the server is known yet")]
     Nowhere,
-    /// The host name has no address now.
+    /// The host name has no address at the moment.
     #[error("resolving {host}: {reason}")]
     Resolve {
         /// The name.
         host: String,
-        /// The resolver's words.
+        /// The resolver's message.
         reason: String,
     },
     /// No answer, or a broken one.
     #[error("asking {address}")]
     Request {
-        /// Who was asked.
+        /// The address of the request.
         address: SocketAddr,
-        /// What went wrong.
+        /// The cause.
         source: hyper_util::client::legacy::Error,
     },
-    /// Somebody else is there, or nobody.
+    /// The server at this address is another one, or none answers.
     #[error("nobody at {address} proves to be the server")]
     Unproven {
-        /// Who was asked.
+        /// The address of the request.
         address: SocketAddr,
-        /// What went wrong.
+        /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// An answer that broke off.
+    /// The answer broke off.
     #[error("the answer of {address} broke off")]
     Broken {
-        /// Who was asked.
+        /// The address of the request.
         address: SocketAddr,
-        /// What went wrong.
+        /// The cause.
         source: hyper::Error,
     },
-    /// No whole answer in time.
+    /// No complete answer in time.
     #[error("{address} did not answer within {} s", limit.as_secs())]
     Late {
-        /// Who was asked.
+        /// The address of the request.
         address: SocketAddr,
-        /// How long was waited.
+        /// How long the client waited.
         limit: Duration,
     },
     /// The request could not be written.
@@ -108,28 +108,28 @@ pub enum ClientError {
     /// An answer that is neither content nor "nothing newer".
     #[error("{address} answered {status}: {words}")]
     Status {
-        /// Who answered.
+        /// The address that answered.
         address: SocketAddr,
         /// The status code.
         status: StatusCode,
-        /// The first words of the body.
+        /// The beginning of the body.
         words: String,
     },
-    /// A message that nobody would read: it is not sent.
+    /// The message is larger than its receiver reads, so it is not sent.
     #[error("the message is too large: {0}")]
     Oversized(#[from] TooLarge),
-    /// An answer without end.
+    /// The answer is too large.
     #[error("{address} answered more than {MESSAGE_BYTES_MAX} bytes, which is more than this side reads")]
     TooLarge {
-        /// Who answered.
+        /// The address that answered.
         address: SocketAddr,
     },
-    /// An answer that is not the message expected.
+    /// The answer is not the expected message.
     #[error("reading the answer of {address}")]
     Decode {
-        /// Who answered.
+        /// The address that answered.
         address: SocketAddr,
-        /// What does not fit.
+        /// The cause.
         source: serde_json::Error,
     },
 }
@@ -144,29 +144,29 @@ impl ClientError {
 /// The answer to a long poll.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer<T> {
-    /// Something newer than what was asked after.
+    /// Something newer than what the client has.
     New(T),
-    /// What was asked after is still the newest: a confirmation.
+    /// What the client has is still the newest: a confirmation.
     Same,
 }
 
-/// An answer, and when its content was last known to hold.
+/// An answer, and when its content was last known to be valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heard<T> {
     /// The answer.
     pub answer: Answer<T>,
-    /// When the newest look at the Swarm that confirmed it began.
+    /// When the newest observation of the Swarm that confirmed it began.
     pub confirmed: Moment,
 }
 
 impl ChannelClient {
-    /// A client for the server at one of the comma-separated `urls`, such as `https://tasks.NAME:8082`; at none as long as
-    /// they are empty. The server must have a certificate for `server`, and is shown that of these credentials.
+    /// A client for the server at one of the comma-separated `urls`, such as `https://tasks.NAME:8082`; while they are empty,
+    /// at no address. The server must have a certificate for `server`; the client presents the certificate of `credentials`.
     pub fn new(urls: &str, credentials: &Credentials, server: &str) -> Result<Self, ClientError> {
         Self::with_tls(urls, client_config(credentials, server, true)?)
     }
 
-    /// The same for somebody who has no certificate yet.
+    /// The same for a client that has no certificate yet.
     pub fn without_certificate(urls: &str, credentials: &Credentials, server: &str) -> Result<Self, ClientError> {
         Self::with_tls(urls, client_config(credentials, server, false)?)
     }
@@ -182,7 +182,7 @@ impl ChannelClient {
         Ok(Self { http, connector: tls, servers: watch::Sender::new(parse_servers(urls)?), preferred: Mutex::new(None) })
     }
 
-    /// Looks for the server there from now on, and nowhere else.
+    /// Replaces the servers' URLs.
     pub fn set_servers(&self, urls: &str) -> Result<(), ClientError> {
         let servers = parse_servers(urls)?;
         self.servers.send_if_modified(|current| {
@@ -193,7 +193,7 @@ impl ChannelClient {
         Ok(())
     }
 
-    /// Asks once for something newer than `after`, and waits at the server for it.
+    /// Asks once for something newer than `after`, and lets the server wait for it.
     async fn poll<T: DeserializeOwned + Send + 'static>(
         &self,
         path: &str,
@@ -209,13 +209,13 @@ impl ChannelClient {
         if answered.status == StatusCode::NOT_MODIFIED {
             return Ok(Heard { answer: Answer::Same, confirmed });
         }
-        // Thousands of hosts take their time to be read, and others ask meanwhile.
+        // Thousands of hosts take time to parse, and other requests are pending meanwhile.
         let read = tokio::task::spawn_blocking(move || answered.decode());
         let answer = read.await.unwrap_or(Err(ClientError::Nowhere))?;
         Ok(Heard { answer: Answer::New(answer), confirmed })
     }
 
-    /// Asks for something that does not wait, and gives it with the moment at which it was last known to hold.
+    /// Sends a request that does not wait, and returns the answer with the moment at which it was last known to be valid.
     pub async fn look<T: DeserializeOwned>(&self, path: &str, query: &str) -> Result<(T, Moment), ClientError> {
         let question = Question { method: Method::GET, path, query: Some(query), token: None, body: Bytes::new(), limit: ANSWER_TIMEOUT };
         let answered = self.at_any_address(&question).await?;
@@ -227,8 +227,7 @@ impl ChannelClient {
         self.tell(path, message, None).await.map(drop)
     }
 
-    /// Sends a message and gives the answer to it. Only the first message of a task, which has no certificate yet, carries a
-    /// token.
+    /// Sends a message and returns the answer. Only the first message of a task, which has no certificate yet, carries a token.
     pub(super) async fn exchange<T: Serialize + Sync, A: DeserializeOwned>(
         &self,
         path: &str,
@@ -244,8 +243,8 @@ impl ChannelClient {
         self.at_any_address(&Question { method: Method::POST, path, query: None, token, body, limit: ANSWER_TIMEOUT }).await
     }
 
-    /// Asks where the last answer came from, else the first address at which the right server shows its certificate; until one
-    /// answers with success or 304. The first error counts otherwise.
+    /// Asks the address of the last answer first, then the others in the order in which the right server there presents its
+    /// certificate, until one answers with success or 304. If none does, returns the first error.
     async fn at_any_address(&self, question: &Question<'_>) -> Result<Answered, ClientError> {
         let (mut places, mut first_error) = self.places(question.path).await;
         let preferred = *self.preferred.lock().unwrap_or_else(PoisonError::into_inner);
@@ -256,7 +255,7 @@ impl ChannelClient {
                 Err(error) => first_error = first_error.or(Some(error)),
             }
         }
-        // Whoever took our name may accept connections and say nothing: nobody waits for one such after the other.
+        // A stranger that took over our name may accept connections and stay silent: never wait for one address after the other.
         let mut proven: FuturesUnordered<_> = places.into_iter().map(|(address, url)| self.prove(address, url)).collect();
         while let Some(proof) = proven.next().await {
             let asked = match proof {
@@ -271,7 +270,7 @@ impl ChannelClient {
         Err(first_error.unwrap_or(ClientError::Nowhere))
     }
 
-    /// Whether the right server answers at this address.
+    /// Checks that the right server answers at this address.
     async fn prove(&self, address: SocketAddr, url: Url) -> Result<(SocketAddr, Url), ClientError> {
         let uri = url.as_str().parse::<Uri>().map_err(http::Error::from)?;
         let late = |_| ClientError::Late { address, limit: PROVE_TIMEOUT };
@@ -302,7 +301,8 @@ impl ChannelClient {
         Err(ClientError::Status { address, status, words })
     }
 
-    /// Every address of every server with the URL to ask there, the one that answered last first; and why a server has none.
+    /// Every address of every server with its URL, the address that answered last first; and the error of the first server
+    /// without an address.
     async fn places(&self, path: &str) -> (Vec<(SocketAddr, Url)>, Option<ClientError>) {
         let servers = self.servers.borrow().clone();
         let (mut places, mut first_error) = (Vec::new(), None);
@@ -345,21 +345,21 @@ async fn resolve(server: &Url) -> Result<Vec<SocketAddr>, ClientError> {
 
 fn url_at(server: &Url, address: SocketAddr, path: &str) -> Url {
     let mut url = server.clone();
-    // An https URL takes any address as its host and any port: neither call can fail.
+    // An https URL accepts any address as its host and any port: neither call can fail.
     let _ = url.set_ip_host(address.ip());
     let _ = url.set_port(Some(address.port()));
     url.set_path(path);
     url
 }
 
-/// A request, wherever it is sent.
+/// A request, independent of the address.
 struct Question<'a> {
     method: Method,
     path: &'a str,
     query: Option<&'a str>,
     token: Option<&'a Token>,
     body: Bytes,
-    /// How long the whole answer may take.
+    /// The time limit for the whole answer.
     limit: Duration,
 }
 
@@ -380,12 +380,12 @@ impl Question<'_> {
     }
 }
 
-/// A whole answer.
+/// A complete answer.
 struct Answered {
     address: SocketAddr,
     status: StatusCode,
     body: Vec<u8>,
-    /// When its content was last known to hold.
+    /// When its content was last known to be valid.
     confirmed: Moment,
 }
 
@@ -408,10 +408,10 @@ async fn bounded_body(address: SocketAddr, mut incoming: Incoming) -> Result<Vec
     Ok(body)
 }
 
-/// Hears why nothing can be followed, or that it can be again.
+/// Receives the reason why the poll fails, or `None` once it works again.
 type Tell<'a> = Box<dyn Fn(Option<&str>) + Send + Sync + 'a>;
 
-/// Follows one long poll for ever: failures are logged (once per kind), waited out with growing pauses, and tried again.
+/// Repeats one long poll forever: failures are logged (once per kind) and retried with growing pauses.
 pub struct Follower<'a> {
     client: &'a ChannelClient,
     path: String,
@@ -422,32 +422,32 @@ pub struct Follower<'a> {
 }
 
 impl<'a> Follower<'a> {
-    /// Follows the given path of a server.
+    /// Follows a path of a server.
     pub fn new(client: &'a ChannelClient, path: impl Into<String>) -> Self {
         Self { client, path: path.into(), wait: POLL_WAIT, retry: Retry::new(POLL_RETRY), trouble: None, tell: Box::new(|_| {}) }
     }
 
-    /// The same, and `tell` hears what stands in the way whenever that changes, and nothing once nothing does.
+    /// The same; calls `tell` with the problem whenever it changes, and with `None` once it is over.
     #[must_use]
     pub fn telling(self, tell: impl Fn(Option<&str>) + Send + Sync + 'a) -> Self {
         Self { tell: Box::new(tell), ..self }
     }
 
-    /// The same, which hears at least this often that there is nothing newer, and how old that is.
+    /// The same, with a server that answers at least this often even if there is nothing newer, and reports the age of its content.
     #[must_use]
     pub fn every(self, wait: Duration) -> Self {
         Self { wait, ..self }
     }
 
-    /// The next answer of the server, however long it takes until there is one. Asks anew when the server is said to be
-    /// elsewhere: the one that is being asked may never answer. Safe to cancel.
+    /// The next answer of the server, however long it takes. Starts again when the servers' URLs change, because the server
+    /// being asked may never answer. Safe to cancel.
     pub async fn next<T: DeserializeOwned + Send + 'static>(&mut self, after: Option<&Digest>) -> Heard<T> {
         let mut servers = self.client.servers.subscribe();
         loop {
             servers.mark_unchanged();
             let asked = tokio::select! {
                 answer = self.client.poll(&self.path, after, self.wait) => answer,
-                // The client holds the sender: an error cannot occur.
+                // The client owns the sender: an error cannot occur.
                 _ = servers.changed() => continue,
             };
             match asked {
@@ -482,7 +482,7 @@ impl<'a> Follower<'a> {
     }
 }
 
-/// An error with everything that led to it, in one line.
+/// An error with all its causes, on one line.
 pub(super) fn with_sources(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))

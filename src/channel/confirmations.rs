@@ -1,5 +1,5 @@
-//! How fresh what came over the channel is: when the newest look at the Swarm began that confirmed it. What was replaced by
-//! something newer is not confirmed any more, and grows old. Decides nothing.
+//! How fresh the content received over the channel is: when the newest observation of the Swarm that confirmed it began.
+//! Content that was replaced is not confirmed any more, and ages. Decides nothing.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,17 +7,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::freshness::Moment;
 use crate::types::Digest;
 
-/// Only a few are of interest at any time: the one in use and those that came after it.
+/// How many are kept. Only a few matter at any time: the one in use and those received after it.
 const KEPT_MAX: usize = 64;
 
-/// When each of the last few messages was last confirmed, by its digest. Clones share their content.
+/// When each of the last few messages was last confirmed, by digest. Clones share their content.
 #[derive(Debug, Clone, Default)]
 pub struct Confirmations {
     known: Arc<Mutex<BTreeMap<Digest, Moment>>>,
 }
 
 impl Confirmations {
-    /// Notes that this held at that moment.
+    /// Records that this content was valid at that moment.
     pub fn note(&self, digest: &Digest, at: Moment) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let last = known.entry(digest.clone()).or_insert(at);
@@ -28,7 +28,7 @@ impl Confirmations {
         }
     }
 
-    /// When this last held; long ago if nobody knows.
+    /// When this content was last valid; the earliest moment if unknown.
     pub fn of(&self, digest: &Digest) -> Moment {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).get(digest).copied().unwrap_or_default()
     }
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_confirmed_now_and_then_is_remembered_among_many() {
+    fn content_that_is_confirmed_regularly_is_kept_among_many() {
         let confirmations = Confirmations::default();
         for number in 0..1000 {
             confirmations.note(&digest(0), at(number as u64));

@@ -1,6 +1,6 @@
-//! How a task comes by its certificate, and by the next one before it expires. The first is asked for with the token, from
-//! whoever proves to be the operator; the following ones with the certificate at hand. Without an operator the task goes on
-//! with what it has. The key is made here and never leaves the memory.
+//! How a task gets its certificate, and the next one before it expires. It requests the first with the token, from a server
+//! that proves to be the operator, and the following ones with its current certificate. Without an operator the task goes on
+//! with what it has. The key is generated here and never leaves memory.
 
 use std::convert::Infallible;
 
@@ -15,15 +15,15 @@ use crate::protocol::messages::{CertificateRequest, IssuedCertificate, WIRE_VERS
 use crate::protocol::timings::{ENROLMENT_RETRY, RENEWAL_NAP_MAX};
 use crate::retry::Retry;
 
-/// Asks for certificates.
+/// Requests certificates.
 #[derive(Debug)]
 pub struct Enrolment {
     bootstrap: Bootstrap,
     task: String,
     credentials: Credentials,
-    /// Shows the certificate at hand.
+    /// Presents the current certificate.
     renewing: ChannelClient,
-    /// Shows none, and sends the token.
+    /// Presents no certificate, and sends the token.
     first: ChannelClient,
 }
 
@@ -39,7 +39,7 @@ enum EnrolmentError {
 }
 
 impl Enrolment {
-    /// For the task that started with this, with the operator at one of these comma-separated URLs.
+    /// For the task that started with this bootstrap, with the operator at one of these comma-separated URLs.
     pub fn new(bootstrap: Bootstrap, task: String, operator_urls: &str) -> Result<Self, ClientError> {
         let credentials = Credentials::new(bootstrap.root.clone());
         let renewing = ChannelClient::new(operator_urls, &credentials, OPERATOR_NAME)?;
@@ -47,17 +47,17 @@ impl Enrolment {
         Ok(Self { bootstrap, task, credentials, renewing, first })
     }
 
-    /// Where the certificates come to lie. Clones share their content.
+    /// The store of the certificates. Clones share their content.
     pub fn credentials(&self) -> &Credentials {
         &self.credentials
     }
 
-    /// Looks for the operator there from now on.
+    /// Replaces the operator's URLs.
     pub fn set_servers(&self, urls: &str) -> Result<(), ClientError> {
         self.renewing.set_servers(urls).and_then(|()| self.first.set_servers(urls))
     }
 
-    /// Keeps a valid certificate at hand for ever.
+    /// Keeps a valid certificate available, forever.
     pub async fn run(&self) -> Infallible {
         let mut retry = Retry::new(ENROLMENT_RETRY);
         let mut trouble: Option<String> = None;
@@ -130,7 +130,7 @@ mod tests {
         ClusterName::parse("dev").unwrap()
     }
 
-    /// An operator on the loopback, and what a proxy of its starts with.
+    /// An operator on the loopback interface, and the bootstrap of one of its proxies.
     async fn operator() -> (Hub, Arc<Authority>, String, Bootstrap) {
         let now = Timestamp::now();
         let authority = Arc::new(Authority::create(now).unwrap());
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_certificate_is_renewed_by_the_one_at_hand_and_without_a_token() {
+    async fn a_certificate_is_renewed_with_the_current_one_and_without_a_token() {
         let (hub, authority, url, bootstrap) = operator().await;
         let enrolment = Enrolment::new(bootstrap, "t1".to_owned(), &url).unwrap();
         let first = enrolment.renew(Timestamp::now()).await.unwrap();
@@ -166,14 +166,14 @@ mod tests {
         }
         assert_ne!(first.certificate(), second.certificate());
         assert!(second.renew_at() < second.not_after());
-        // Whoever has the key of a task that is gone gets no further certificate, by whatever way.
+        // A client with the key of a task that is gone gets no further certificate, with the certificate or with the token.
         let refused = |error: EnrolmentError| if let EnrolmentError::Client(error) = error { error.status() } else { None };
         admit(&hub, Vec::new(), &[]);
         assert_eq!(enrolment.renew(Timestamp::now()).await.map_err(refused).unwrap_err(), Some(StatusCode::SERVICE_UNAVAILABLE));
         hub.retire(&cluster());
         assert_eq!(enrolment.renew(Timestamp::now()).await.map_err(refused).unwrap_err(), Some(StatusCode::SERVICE_UNAVAILABLE));
         admit(&hub, Vec::new(), &["t1"]);
-        // Without the certificate there is nothing to renew with.
+        // Without a certificate there is nothing to renew with.
         let (_, _, _, bootstrap) = operator().await;
         let stranger = Bootstrap { root: authority.root().clone(), ..bootstrap };
         let error = Enrolment::new(stranger, "t1".to_owned(), &url).unwrap().renew(Timestamp::now()).await.unwrap_err();

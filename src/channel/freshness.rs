@@ -1,5 +1,5 @@
-//! Moments by this machine's clock, and how the age of an answer becomes one. The clock includes the time that a machine was
-//! suspended. The headers themselves are `protocol::freshness`.
+//! Moments on this machine's clock, and the conversion of an answer's age into one. The clock includes the time for which the
+//! machine was suspended. The headers themselves are in `protocol::freshness`.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use nix::time::{ClockId, clock_gettime};
 
 use crate::protocol::freshness;
 
-/// A moment of this machine since it started. Later ones are greater, whatever becomes of its date.
+/// A moment since this machine started. Later moments compare greater, even if the date is changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(Duration);
 
 impl Moment {
     /// Now.
     pub fn now() -> Self {
-        // The clock that goes on while the machine is suspended is there on every Linux; without it nothing would ever be old.
+        // Every Linux has the clock that continues while the machine is suspended; without it nothing would ever age.
         Self(clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from))
     }
 
@@ -29,20 +29,20 @@ impl Moment {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// So much earlier; the start of the machine at the earliest.
+    /// The moment this much earlier, at the earliest the start of the machine.
     #[must_use]
     pub fn earlier(self, by: Duration) -> Self {
         Self(self.0.saturating_sub(by))
     }
 
-    /// So much later.
+    /// The moment this much later.
     #[must_use]
     pub fn later(self, by: Duration) -> Self {
         Self(self.0.saturating_add(by))
     }
 }
 
-/// The headers of an answer to a request that came at `asked`, with content that was last confirmed at `confirmed`.
+/// The headers of the answer to a request that arrived at `asked`, with content that was last confirmed at `confirmed`.
 pub fn freshness_headers(asked: Moment, confirmed: Moment) -> [(HeaderName, HeaderValue); 2] {
     let now = Moment::now();
     freshness::headers(now.since(confirmed), now.since(asked))
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_told_is_heard() {
+    fn a_written_age_is_read_back() {
         let now = Moment::now();
         let (asked, confirmed) = (now.earlier(Duration::from_secs(3)), now.earlier(Duration::from_secs(20)));
         let headers: HeaderMap = freshness_headers(asked, confirmed).into_iter().collect();
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_go_on() {
+    fn moments_advance() {
         let first = Moment::now();
         assert!(first > Moment::default() && Moment::now() >= first && first.later(Duration::from_secs(1)) > Moment::now());
     }

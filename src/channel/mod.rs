@@ -1,8 +1,8 @@
-//! The HTTP of the channel between operator, extension and proxy: client, both servers' common part, the operator's hub, and how a
-//! task gets its certificates. What is said on it, and how soon, is `protocol`.
+//! The HTTP of the channel between operator, extension and proxy: the client, the part that both servers share, the operator's
+//! hub, and how a task gets its certificates. Messages and timings are in `protocol`.
 //!
-//! All of it is TLS 1.3, and both sides show certificates of the operator's authority for their role and cluster; only the
-//! first request for a certificate comes without one and carries `Authorization: Bearer TOKEN` instead.
+//! Everything uses TLS 1.3, and both sides present certificates of the operator's authority for their role and cluster; only
+//! the first request for a certificate comes without one and carries `Authorization: Bearer TOKEN` instead.
 //! Imports `protocol`, `http_server`, `pki`, `route`, `types`, `retry`.
 
 mod bootstrap_file;

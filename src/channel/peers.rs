@@ -1,5 +1,5 @@
-//! Where there is no control network: extension and proxies ask the operator who is where, and remember its answer for as
-//! long as nobody gives them a newer one.
+//! Without a control network, extension and proxies ask the operator for the addresses of their peers, and keep its answer
+//! until they get a newer one.
 
 use std::convert::Infallible;
 
@@ -8,9 +8,8 @@ use super::enrolment::Enrolment;
 use crate::protocol::messages::{Peers, WIRE_VERSION};
 use crate::types::{ClusterName, Digest};
 
-/// Follows the operator's answers for ever: `operators` (which asks) and the enrolment move along with the managers,
-/// `extension` (if this is a proxy) with the extension. `tell` hears of every answer. Nothing that is known is forgotten for an
-/// empty answer.
+/// Follows the operator's answers forever: `operators` (which asks) and the enrolment follow the managers, `extension` (on a
+/// proxy) follows the extension. `tell` is called with every answer. An empty answer never erases known addresses.
 pub async fn follow_peers(
     operators: &ChannelClient,
     enrolment: &Enrolment,

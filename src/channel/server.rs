@@ -1,4 +1,4 @@
-//! What both servers of the channel share: TLS, who asks, and long polls. Knows no message.
+//! What both servers of the channel share: TLS, authentication, and long polls. Knows no message.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::types::Digest;
 /// The query of a long poll.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct LongPoll {
-    /// The digest that the sender has; absent: none.
+    /// The digest that the client has; absent if it has none.
     pub after: Option<String>,
     /// How long the answer may wait for something newer, in milliseconds.
     #[serde(default)]
@@ -33,15 +33,15 @@ pub struct LongPoll {
 /// How a long poll ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Waited<T> {
-    /// There is something else than the sender has.
+    /// There is something other than what the client has.
     New(Arc<T>),
-    /// There is nothing newer than this, which the sender has: 304.
+    /// There is nothing newer than this, which the client has: 304.
     Same(Arc<T>),
-    /// There is nothing at all yet, or no more: 503.
+    /// There is nothing at all yet, or no longer: 503.
     Nothing,
 }
 
-/// Waits until `current` holds something else than the sender has, at most as long as the sender allows.
+/// Waits until `current` differs from what the client has, at most for the time that the client allows.
 pub async fn newer<T>(mut current: watch::Receiver<Option<Arc<T>>>, digest: fn(&T) -> &Digest, poll: &LongPoll) -> Waited<T> {
     let is_newer = |value: &Option<Arc<T>>| value.as_deref().is_some_and(|value| poll.after.as_deref() != Some(digest(value).as_str()));
     let allowed = Duration::from_millis(poll.wait_ms).min(POLL_WAIT_MAX);
@@ -52,7 +52,7 @@ pub async fn newer<T>(mut current: watch::Receiver<Option<Arc<T>>>, digest: fn(&
         Ok(Ok(value)) => value.map_or(Waited::Nothing, Waited::New),
         Err(_elapsed) => match current.borrow().clone() {
             Some(value) if poll.after.as_deref() == Some(digest(&value).as_str()) => Waited::Same(value),
-            // It came in this moment.
+            // It arrived at this very moment.
             Some(value) => Waited::New(value),
             None => Waited::Nothing,
         },
@@ -60,7 +60,7 @@ pub async fn newer<T>(mut current: watch::Receiver<Option<Arc<T>>>, digest: fn(&
     }
 }
 
-/// Reads a JSON message of at most `limit` bytes, after the sender has been checked.
+/// Reads a JSON message of at most `limit` bytes. Call it only after authenticating the client.
 pub async fn read_message<T: DeserializeOwned>(body: Body, limit: usize) -> Result<T, NotNow> {
     let bytes = axum::body::to_bytes(body, limit).await.map_err(|_| NotNow::TooLarge)?;
     serde_json::from_slice(&bytes).map_err(|error| {
@@ -69,7 +69,7 @@ pub async fn read_message<T: DeserializeOwned>(body: Body, limit: usize) -> Resu
     })
 }
 
-/// Why a request gets no content; the words tell a person who looks with curl.
+/// Why a request gets no content; the body explains it to people who use curl.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotNow {
     /// 401.
@@ -94,13 +94,13 @@ impl IntoResponse for NotNow {
     }
 }
 
-/// Many proxies follow one extension, and each has two connections.
+/// The maximum number of connections: many proxies follow one extension, and each has two connections.
 const CONNECTIONS_MAX: usize = 16_384;
 
-/// Without a control network all containers of a node come from its one address.
+/// The maximum number of connections per address: without a control network all containers of a node share its address.
 const CONNECTIONS_PER_NODE_MAX: usize = 2048;
 
-/// Serves the channel over TLS until told to stop; then open requests get half a second to end.
+/// Serves the channel over TLS until `shutdown`; pending requests then have half a second to finish.
 pub async fn serve(
     listener: TcpListener,
     tls: Arc<ServerConfig>,
@@ -111,7 +111,7 @@ pub async fn serve(
     http_server::serve(listener.into(), Some(tls), router, limits, shutdown).await
 }
 
-/// Whether whoever asks has shown a certificate for this name, and it is still valid.
+/// Whether the peer presented a certificate for this name that is still valid.
 pub fn is(peer: &Peer, root: &TrustRoot, name: &str) -> bool {
     peer.certificates.first().is_some_and(|certificate| root.verify(certificate, name, Timestamp::now()).is_ok())
 }
@@ -134,7 +134,7 @@ mod tests {
         LongPoll { after: after.map(|text| value(text).to_string()), wait_ms }
     }
 
-    /// What a poll gives when the content changes after ten seconds, and how many seconds it takes.
+    /// Checks the result of a poll whose content changes after ten seconds, and how many seconds it takes.
     async fn check(now: Option<&str>, later: Option<&str>, poll: LongPoll, expected: Waited<Digest>, seconds: u64) {
         let sender = watch::Sender::new(now.map(value));
         let receiver = sender.subscribe();

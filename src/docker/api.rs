@@ -36,7 +36,7 @@ pub const LOOK_MEMORY_MAX: u64 = 768 << 20;
 const SERVICES: &str = "/services";
 /// `{"desired-state":["running","complete"]}`: omits the history of ended tasks, except those of jobs.
 const TASKS: &str = "/tasks?filters=%7B%22desired-state%22%3A%5B%22running%22%2C%22complete%22%5D%7D";
-/// `{"desired-state":["shutdown","remove"]}`: stopping to stop, most of them long ago.
+/// `{"desired-state":["shutdown","remove"]}`: told to stop, most of them long ago.
 const TOLD_TO_STOP: &str = "/tasks?filters=%7B%22desired-state%22%3A%5B%22shutdown%22%2C%22remove%22%5D%7D";
 const NODES: &str = "/nodes";
 /// `{"scope":["swarm"]}`
@@ -145,13 +145,13 @@ impl DockerSwarm {
     async fn bridge(&self, networks: &[Value], room: &MemoryBudget) -> Result<Vec<Value>, SwarmError> {
         let mut known = self.bridge.lock().await;
         if let Some(known) = known.as_ref().filter(|known| known.is_current(networks)) {
-            return Ok(known.said.clone());
+            return Ok(known.last_bridge.clone());
         }
         let asked_at = Instant::now();
         let found = self.list("list the node's gateway bridge", GATEWAY_BRIDGE, room).await?;
-        let said: Vec<Value> = network_filter::gateway_bridge(found).collect();
-        *known = KnownBridge::new(asked_at, networks, said.clone());
-        Ok(said)
+        let last_bridge: Vec<Value> = network_filter::gateway_bridge(found).collect();
+        *known = KnownBridge::new(asked_at, networks, last_bridge.clone());
+        Ok(last_bridge)
     }
 
     /// The configs that an observation of these services must contain. Observations take turns, and each reuses what earlier ones found.
@@ -235,7 +235,7 @@ impl Swarm for DockerSwarm {
 
     async fn stopping_tasks(&self) -> Result<Vec<Value>, SwarmError> {
         let spare = |task: Value| if is_stopping(&task) { spare_task(&task, &BTreeSet::new()) } else { Value::Null };
-        let stopping = self.trimmed_list("list tasks that are stopping to stop", TOLD_TO_STOP, &self.room(), spare).await?;
+        let stopping = self.trimmed_list("list tasks that are told to stop", TOLD_TO_STOP, &self.room(), spare).await?;
         Ok(stopping.into_iter().filter(is_stopping).collect())
     }
 

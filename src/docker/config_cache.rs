@@ -155,7 +155,7 @@ impl KnownConfigs {
         if self.list_at.is_none() {
             return Err(error);
         }
-        tracing::warn!(%error, "Swarmgate's own configs cannot be listed; those of the last list are valid_for to be there");
+        tracing::warn!(%error, "Swarmgate's own configs cannot be listed; those of the last list are believed to be there");
         self.tried_at = Some(now);
         self.list_at = Some(now + LIST_AGAIN);
         Ok(())

@@ -175,7 +175,7 @@ async fn next(body: &mut Incoming) -> Result<Option<Bytes>, CallError> {
 /// The server's message: Docker answers `{"message": ...}`, while a server in between may answer with a page.
 fn message(status: StatusCode, body: &[u8]) -> String {
     let parsed: Option<Value> = serde_json::from_slice(body).ok();
-    let said = parsed.as_ref().and_then(|v| v.get("message")).and_then(Value::as_str).map(str::to_owned);
-    let shown = said.unwrap_or_else(|| String::from_utf8_lossy(body).trim().chars().take(300).collect());
+    let docker_message = parsed.as_ref().and_then(|v| v.get("message")).and_then(Value::as_str).map(str::to_owned);
+    let shown = docker_message.unwrap_or_else(|| String::from_utf8_lossy(body).trim().chars().take(300).collect());
     if shown.is_empty() { format!("HTTP status {status}") } else { shown }
 }

@@ -21,20 +21,20 @@ const BRIDGE_KEPT_FOR: Duration = Duration::from_secs(60);
 pub struct KnownBridge {
     asked_at: Instant,
     /// The ids of the Swarm's networks at that time: if they change, the bridge is requested again.
-    beside: BTreeSet<String>,
+    swarm_networks: BTreeSet<String>,
     /// The bridge.
-    pub said: Vec<Value>,
+    pub last_bridge: Vec<Value>,
 }
 
 impl KnownBridge {
     /// The bridge as requested at `asked_at`, beside these networks of the Swarm. `None` if the bridge does not exist yet.
-    pub fn new(asked_at: Instant, beside: &[Value], said: Vec<Value>) -> Option<Self> {
-        (!said.is_empty()).then(|| Self { asked_at, beside: ids_of(beside), said })
+    pub fn new(asked_at: Instant, swarm_networks: &[Value], last_bridge: Vec<Value>) -> Option<Self> {
+        (!last_bridge.is_empty()).then(|| Self { asked_at, swarm_networks: ids_of(swarm_networks), last_bridge })
     }
 
     /// Whether it is still valid.
-    pub fn is_current(&self, beside: &[Value]) -> bool {
-        self.asked_at.elapsed() < BRIDGE_KEPT_FOR && self.beside == ids_of(beside)
+    pub fn is_current(&self, swarm_networks: &[Value]) -> bool {
+        self.asked_at.elapsed() < BRIDGE_KEPT_FOR && self.swarm_networks == ids_of(swarm_networks)
     }
 }
 

@@ -37,8 +37,8 @@ impl Session {
 }
 
 fn version(answer: &Value) -> Result<ClientVersion, CallError> {
-    let said = answer.get("ApiVersion").and_then(Value::as_str).and_then(|said| said.split_once('.'));
-    let parsed = said.and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+    let version_text = answer.get("ApiVersion").and_then(Value::as_str).and_then(|version_text| version_text.split_once('.'));
+    let parsed = version_text.and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
     let (major_version, minor_version) = parsed.ok_or(Error::APIVersionParseError {})?;
     Ok(ClientVersion { major_version, minor_version })
 }

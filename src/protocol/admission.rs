@@ -1,14 +1,14 @@
-//! Which tasks may speak on the channel: the tokens and tasks that the operator admits for a cluster. Decides nothing itself.
+//! Which tasks may use the channel: the tokens and tasks that the operator admits for a cluster. Decides nothing itself.
 
 use std::collections::BTreeSet;
 
 use crate::pki::ChannelRole;
 use crate::types::Digest;
 
-/// A token for which a first certificate is issued.
+/// A token with which a task gets its first certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdmittedToken {
-    /// For certificates of this role.
+    /// The role of the certificates.
     pub role: ChannelRole,
     /// The SHA-256 of the token.
     pub sha256: Digest,
@@ -17,14 +17,14 @@ pub struct AdmittedToken {
 /// Which tasks get certificates and may report.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Admission {
-    /// For which tokens a first certificate is issued.
+    /// The tokens with which tasks get their first certificate.
     pub tokens: Vec<AdmittedToken>,
-    /// The tasks of our own services. No other task gets a certificate, first or renewed, and no other report is accepted.
+    /// The tasks of our own services. No other task gets a certificate, first or renewed, and no other task's report is accepted.
     pub tasks: BTreeSet<(ChannelRole, String)>,
 }
 
 impl Admission {
-    /// Whether a task of one of our own services may speak.
+    /// Whether this is a task of one of our own services, which may use the channel.
     pub fn has(&self, role: ChannelRole, task: &str) -> bool {
         self.tasks.contains(&(role, task.to_owned()))
     }

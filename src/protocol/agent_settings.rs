@@ -1,14 +1,14 @@
-//! What an agent must know beside the configuration of its engine. It travels as a file of the bundle, so that the signature covers it,
-//! a boot snapshot holds it, and an agent of an earlier version passes it over. No I/O.
+//! The settings of an agent in addition to its engine's configuration. They travel as a file of the bundle, so that the
+//! signature covers them, a boot snapshot contains them, and an agent of an earlier version ignores them. No I/O.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::bundle::Bundle;
 
-/// The file of the bundle. The engine does not read it.
+/// The name of the file in the bundle. The engine does not read it.
 pub const AGENT_SETTINGS_FILE: &str = "agent.json";
-/// The agent's own choice of [`AgentSettings::body_spool_max`].
+/// The agent's default for [`AgentSettings::body_spool_max`].
 pub const BODY_SPOOL_MAX: u64 = crate::route::BODY_SPOOL_MAX.0;
 
 /// Bounds that the agent keeps, because no directive of the engine does. What is absent is the agent's own choice; 0 = no bound.
@@ -27,13 +27,13 @@ pub struct AgentSettings {
 }
 
 impl AgentSettings {
-    /// The file's content; none where nothing is stated.
+    /// The file's content; `None` if no setting is stated.
     pub fn to_file(self) -> Option<String> {
-        // Three numbers: nothing of it fails to serialise.
+        // Three numbers: serialisation cannot fail.
         (self != Self::default()).then(|| serde_json::to_string(&self).unwrap_or_default() + "\n")
     }
 
-    /// What a bundle says. What cannot be read is as good as absent: the agent's own bounds are safe.
+    /// The settings in a bundle. An unreadable setting is treated as absent: the agent's defaults are safe.
     pub fn of(bundle: &Bundle) -> Self {
         let file = bundle.files.get(AGENT_SETTINGS_FILE);
         file.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_and_nothing_else_is_believed() {
+    fn written_settings_are_read_back_and_invalid_ones_are_ignored() {
         let bounds = AgentSettings { retiring_workers_max: Some(3), retiring_memory_max: None, body_spool_max: Some(0) };
         assert_eq!(read(bounds.to_file().as_deref()), bounds);
         assert_eq!(AgentSettings::default().to_file(), None);

@@ -1,5 +1,5 @@
-//! How a boot snapshot is written into a config object and read from its mount. A Swarm config holds less than 1 MB and
-//! lives in every manager's memory, so larger bundles are compressed. Deterministic: equal bundles give equal bytes.
+//! How a boot snapshot is written into a config and read from its mount. A Swarm config is limited to less than 1 MB and
+//! occupies memory in every manager, so larger bundles are compressed. Deterministic: equal bundles give equal bytes.
 
 use std::io::{Read as _, Write as _};
 
@@ -10,23 +10,23 @@ use flate2::write::GzEncoder;
 use super::messages::Bundle;
 use super::size_limits::BUNDLE_BYTES_MAX;
 
-/// Smaller bundles stay readable for people (`docker config inspect --pretty`).
+/// Bundles up to this size stay readable for people (`docker config inspect --pretty`).
 const PLAIN_BYTES_MAX: usize = 256 * 1024;
-/// The first bytes of gzip; JSON never begins so.
+/// The magic bytes of gzip; JSON never begins with them.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// Why a boot snapshot cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum BootError {
-    /// Not the JSON of a bundle.
+    /// It is not the JSON of a bundle.
     #[error("the boot snapshot is not a bundle")]
     Json(#[from] serde_json::Error),
-    /// Not readable as gzip.
+    /// It is not readable as gzip.
     #[error("the boot snapshot cannot be unpacked")]
     Gzip(#[from] std::io::Error),
 }
 
-/// The content of the config object.
+/// The content of the config.
 pub fn encode(bundle: &Bundle) -> Result<Vec<u8>, BootError> {
     let json = serde_json::to_vec(bundle)?;
     if json.len() <= PLAIN_BYTES_MAX {
@@ -37,12 +37,12 @@ pub fn encode(bundle: &Bundle) -> Result<Vec<u8>, BootError> {
     Ok(packed.finish()?)
 }
 
-/// Where a part of the content is mounted, from the place of the first one, which has the number 0.
+/// The path at which a part of the content is mounted, derived from the path of the first part, which has the number 0.
 pub fn part_file(first: &str, number: usize) -> String {
     if number == 0 { first.to_owned() } else { format!("{first}.{}", number + 1) }
 }
 
-/// The bundle in the whole content. Check it ([`Bundle::check`]) before use.
+/// Decodes the bundle from the complete content. Check it ([`Bundle::check`]) before use.
 pub fn decode(content: &[u8]) -> Result<Bundle, BootError> {
     if !content.starts_with(&GZIP_MAGIC) {
         return Ok(serde_json::from_slice(content)?);
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_boot_snapshot_of_any_size_comes_back_as_it_was_and_fits_an_object() {
+    fn a_boot_snapshot_of_any_size_is_restored_unchanged_and_fits_a_config() {
         for lines in [0, 10, 200_000] {
             let content = encode(&bundle(lines)).unwrap();
             assert!(content.len() < 1_000_000, "{lines} lines are {} bytes", content.len());

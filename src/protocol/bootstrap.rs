@@ -1,6 +1,6 @@
-//! What a task of ours starts with: who the operator is, and a token for its first certificate. The operator writes it into
-//! a Swarm secret for each role of a cluster; the task's service mounts it. Everything after the first certificate goes by
-//! certificates. Its text must never reach a log, a message or `Debug`.
+//! What our tasks start with: the operator's authority, and a token for the first certificate. The operator writes it into a
+//! Swarm secret for each role of a cluster; the task's service mounts it. After the first certificate, only certificates are
+//! used. Its text must never reach a log, a message or `Debug`.
 
 use std::fmt;
 
@@ -16,11 +16,11 @@ const VERSION: u32 = 1;
 /// What a task starts with.
 #[derive(Clone)]
 pub struct Bootstrap {
-    /// For which role.
+    /// The role of the task.
     pub role: ChannelRole,
-    /// In which cluster.
+    /// The cluster of the task.
     pub cluster: ClusterName,
-    /// Good for certificates of this role in this cluster.
+    /// Valid for certificates of this role in this cluster.
     pub token: Token,
     /// The operator's authority.
     pub root: TrustRoot,
@@ -47,11 +47,11 @@ struct Content {
 pub fn encode(role: ChannelRole, cluster: &ClusterName, token: &str, authority_pem: &str) -> Vec<u8> {
     let (token, certificate_authority) = (token.to_owned(), authority_pem.to_owned());
     let content = Content { version: VERSION, role, cluster: cluster.clone(), token, certificate_authority };
-    // Strings and a number: nothing in it fails to serialise.
+    // Strings and a number: serialisation cannot fail.
     serde_json::to_vec(&content).unwrap_or_default()
 }
 
-/// The meaning of the file's text; `None` if it is not what an operator of this version writes.
+/// Decodes the file's text; `None` if it is not what an operator of this version writes.
 pub fn decode(text: &[u8]) -> Option<Bootstrap> {
     let content: Content = serde_json::from_slice(text).ok()?;
     if content.version != VERSION {

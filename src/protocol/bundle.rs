@@ -1,4 +1,4 @@
-//! Complete configurations of an engine: what makes one whole, whose it is, and how old. No I/O.
+//! Complete configurations of an engine: what makes one valid, to whom it belongs, and its age. No I/O.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -49,7 +49,7 @@ pub struct Bundle {
     pub signature: Option<Signature>,
 }
 
-/// What a signature on a bundle covers. The digest stands for the files, whose names and contents it covers.
+/// What a signature on a bundle covers. The digest represents the files: it covers their names and contents.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Signed<'a> {
@@ -61,7 +61,7 @@ struct Signed<'a> {
     material: &'a BTreeMap<String, Material>,
     accepted_at: Option<jiff::Timestamp>,
     generation: u64,
-    /// Left out when it is absent: an agent that does not know it verifies the others.
+    /// Omitted if absent: an agent that does not know the field can still verify the others.
     #[serde(skip_serializing_if = "Option::is_none")]
     control_plane_timeout_ms: Option<u64>,
 }
@@ -96,26 +96,26 @@ impl Bundle {
         }
     }
 
-    /// The same bundle, for an engine.
+    /// The same bundle for this engine.
     #[must_use]
     pub fn with_engine(self, engine: EngineKind) -> Self {
         Self { engine, ..self }
     }
 
-    /// The same bundle, whose addresses may go unconfirmed for that long; 0: for ever.
+    /// The same bundle with this limit for how long its addresses may go unconfirmed; 0 means forever.
     #[must_use]
     pub fn with_control_plane_timeout_ms(self, ms: u64) -> Self {
-        // Absent where it is the usual one, so that agents that do not know it go on taking configurations.
+        // Absent if it is the default, so that agents that do not know the field still accept configurations.
         Self { control_plane_timeout_ms: (ms != CONTROL_PLANE_TIMEOUT_MS).then_some(ms), ..self }
     }
 
-    /// How long its addresses may go unconfirmed; none: for ever.
+    /// How long its addresses may go unconfirmed; `None` means forever.
     pub fn control_plane_timeout(&self) -> Option<Duration> {
         let ms = self.control_plane_timeout_ms.unwrap_or(CONTROL_PLANE_TIMEOUT_MS);
         (ms > 0).then(|| Duration::from_millis(ms))
     }
 
-    /// The same bundle as the extension hands it out. Its signature is missing if the key cannot sign: then nobody runs it.
+    /// The same bundle as the extension distributes it. The signature is missing if the key cannot sign: then no proxy runs it.
     #[must_use]
     pub fn signed(self, generation: u64, signer: &Signer, now: Timestamp) -> Self {
         let bundle = Self { generation, ..self };
@@ -123,7 +123,7 @@ impl Bundle {
         Self { signature, ..bundle }
     }
 
-    /// Whether the extension of `cluster` made this bundle and it is whole.
+    /// Checks that the extension of `cluster` made this bundle and that it is complete.
     pub fn check_signed(&self, cluster: &ClusterName, root: &TrustRoot) -> Result<(), BundleFault> {
         self.check(cluster)?;
         let signature = self.signature.as_ref().ok_or(BundleFault::Signature(NotTrusted::Unsigned))?;
@@ -131,8 +131,8 @@ impl Bundle {
         root.verify_signature(&self.signed_content(), signature, &signer).map_err(BundleFault::Signature)
     }
 
-    /// The same, and whether a proxy with this engine may run it after what it ran before (`had`): no older, and not so far
-    /// ahead that nothing could follow.
+    /// The same, and checks that a proxy with this engine may run it after what it ran before (`had`): not older, and not so
+    /// far ahead that no bundle could follow.
     pub fn check_usable(&self, cluster: &ClusterName, engine: EngineKind, root: &TrustRoot, had: u64) -> Result<(), BundleFault> {
         self.check_signed(cluster, root)?;
         if self.engine != engine {
@@ -156,20 +156,20 @@ impl Bundle {
         let control_plane_timeout_ms = self.control_plane_timeout_ms;
         let signed =
             Signed { version, cluster, engine, digest, routes_digest, material, accepted_at, generation, control_plane_timeout_ms };
-        // Strings, numbers and maps of strings: nothing in it fails to serialise.
+        // Strings, numbers and maps of strings: serialisation cannot fail.
         serde_json::to_vec(&signed).unwrap_or_default()
     }
 
-    /// The same bundle, with the secret files that it names. Their names hold digests of their contents, so that the
-    /// digest of the bundle covers those, too.
+    /// The same bundle with the secret files that it names. Their names contain digests of their contents, so that the bundle's
+    /// digest covers those, too.
     #[must_use]
     pub fn with_material(mut self, material: BTreeMap<String, Material>) -> Self {
         self.material = material;
         self
     }
 
-    /// Whether this bundle is whole and meant for the proxies of `cluster`: version, cluster, file names without
-    /// directories, and a digest that fits the files.
+    /// Checks that this bundle is complete and meant for the proxies of `cluster`: version, cluster, file names without
+    /// directories, and a digest that matches the files.
     pub fn check(&self, cluster: &ClusterName) -> Result<(), BundleFault> {
         if self.version != WIRE_VERSION {
             return Err(BundleFault::Version(self.version));
@@ -187,7 +187,7 @@ impl Bundle {
     }
 }
 
-/// Letters, digits, `.`, `-` and `_`, not beginning with a dot: nothing that leads out of a directory.
+/// Letters, digits, `.`, `-` and `_`, not beginning with a dot: nothing that could leave a directory.
 fn is_plain_file_name(name: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
     !name.is_empty() && !name.starts_with('.') && name.bytes().all(allowed)
@@ -199,10 +199,10 @@ pub enum BundleFault {
     /// Another protocol version.
     #[error("message version {0} is not {WIRE_VERSION}")]
     Version(u32),
-    /// Meant for other proxies.
+    /// It is for the proxies of another cluster.
     #[error("the configuration is for cluster {0}")]
     Cluster(ClusterName),
-    /// Written for another engine.
+    /// It is for another engine.
     #[error("the configuration is for the engine {found}, and this proxy runs {own}")]
     Engine {
         /// The engine that it is for.
@@ -210,24 +210,24 @@ pub enum BundleFault {
         /// The engine of the proxy.
         own: EngineKind,
     },
-    /// A file name that could lead out of its directory.
+    /// A file name could leave its directory.
     #[error("{0:?} is not a plain file name")]
     FileName(String),
-    /// Damaged on the way or on the disk.
+    /// It was damaged in transit or on disk.
     #[error("the configuration does not match its digest")]
     Digest,
-    /// Not made by the cluster's extension.
+    /// The cluster's extension did not make it.
     #[error("the configuration is not signed by the cluster's extension: {0}")]
     Signature(NotTrusted),
-    /// Numbered so far ahead that no later one could follow it.
+    /// Its generation is so far ahead that no later one could follow.
     #[error("the configuration's generation {0} is more than a day ahead of the time at which it was signed")]
     Ahead(u64),
-    /// Older than one that was there before.
+    /// It is older than one that this proxy has had.
     #[error("the configuration is older than the one that this proxy has run (generation {found}, and it has had {had})")]
     Older {
         /// Its generation.
         found: u64,
-        /// The highest that was there before.
+        /// The highest generation before.
         had: u64,
     },
 }
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_whole_bundle_of_ones_own_is_used() {
+    fn only_a_complete_bundle_of_the_own_cluster_is_used() {
         let good = bundle("nginx.conf");
         check(&good, &Ok(()));
         check(&Bundle { version: 1, ..good.clone() }, &Err(BundleFault::Version(1)));
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_generation_goes_up_and_never_so_far_that_nothing_could_follow() {
+    fn a_generation_increases_but_never_so_far_that_none_could_follow() {
         let now = Timestamp::now();
         let (authority, dev) = (Authority::create(now).unwrap(), ClusterName::parse("dev").unwrap());
         let signer = ChannelIdentity::issued_by(&authority, ChannelRole::Extension, &dev, "t1", now).unwrap().signer();
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn every_part_of_a_bundle_is_under_its_signature() {
+    fn the_signature_covers_every_part_of_a_bundle() {
         let now = Timestamp::now();
         let (authority, dev) = (Authority::create(now).unwrap(), ClusterName::parse("dev").unwrap());
         let signer = ChannelIdentity::issued_by(&authority, ChannelRole::Extension, &dev, "t1", now).unwrap().signer();
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn no_file_name_leads_out_of_its_directory() {
+    fn no_file_name_leaves_its_directory() {
         for name in ["../x", "/etc/x", "a/b", "", ".", "..", ".hidden", "a b"] {
             check(&bundle(name), &Err(BundleFault::FileName(name.to_owned())));
         }

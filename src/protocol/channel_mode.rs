@@ -1,21 +1,21 @@
-//! How operator, extensions and proxies reach each other: over an overlay network of their own, or without any, at the
+//! How operator, extensions and proxies reach each other: over an overlay network of their own, or without any network at the
 //! addresses of their nodes.
 
 use crate::types::Port;
 
-/// The way of the channel.
+/// The kind of transport.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChannelMode {
-    /// Over an overlay network, by names.
+    /// Over an overlay network, using names.
     Overlay {
         /// The name of the control network.
         network: String,
-        /// Whether it should be encrypted; a network that exists is taken as it is.
+        /// Whether to create it encrypted; an existing network is used as it is.
         encrypted: bool,
         /// The base URL of the operator's channel on it.
         operator_url: String,
     },
-    /// At node addresses and ports published there. Who moves is found again by asking the operator, and the operator by
+    /// At node addresses and published ports. Peers that move are found again by asking the operator, and the operator by
     /// trying all managers.
     Host {
         /// The port at which the operator's channel is published on its node, whichever manager that is.
@@ -24,7 +24,7 @@ pub enum ChannelMode {
 }
 
 impl ChannelMode {
-    /// Whether the control network should be encrypted.
+    /// Whether to create the control network encrypted.
     pub fn is_encrypted(&self) -> bool {
         matches!(self, Self::Overlay { encrypted: true, .. })
     }

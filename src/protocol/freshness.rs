@@ -1,5 +1,5 @@
-//! How old knowledge is, as it is written into the headers of an answer: as an age, never as a time of another machine's clock.
-//! What an operator saw a moment ago is passed on by an extension that adds its own delay, and by the network. Reads no clock.
+//! The age of information in the headers of an answer: written as an age, never as a time of another machine's clock. An
+//! extension passes on what the operator observed, adding its own delay and that of the network. Reads no clock.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// On every answer to a long poll: how many milliseconds before the answer its content was last confirmed.
 const CONFIRMED_AGO: HeaderName = HeaderName::from_static("swarmgate-confirmed-ms-ago");
-/// With it: for how many milliseconds the server held the request before it answered, which is not the network's time.
+/// Sent with it: for how many milliseconds the server held the request before it answered, which is not network time.
 const HELD: HeaderName = HeaderName::from_static("swarmgate-held-ms");
 
 /// The headers of an answer whose content was confirmed `confirmed_ago` and whose request was held for `held`.
@@ -19,8 +19,8 @@ fn milliseconds(duration: Duration) -> HeaderValue {
     HeaderValue::from(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// How old the content of an answer is at the moment it arrives, `round_trip` after it was asked for. The whole round trip is
-/// added to the age, except for the time that the server says it held the request. An answer without an age is current.
+/// The age of an answer's content at the moment it arrives, `round_trip` after the request. The age includes the whole round
+/// trip, except for the time for which the server reports to have held the request. An answer without an age is current.
 pub fn age(headers: &HeaderMap, round_trip: Duration) -> Duration {
     let Some(ago) = duration(headers, &CONFIRMED_AGO) else { return Duration::ZERO };
     let held = duration(headers, &HELD).unwrap_or_default();
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn an_age_adds_the_networks_time_but_not_the_time_for_which_the_server_held_the_request() {
+    fn an_age_includes_network_time_but_not_the_time_for_which_the_server_held_the_request() {
         check("0", "3000", 0);
         check("7000", "3000", 7_000);
         check("7000", "1000", 9_000);
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn a_written_age_is_read_back() {
         let (ago, held) = (Duration::from_secs(20), Duration::from_secs(3));
         let written: HeaderMap = headers(ago, held).into_iter().collect();
         assert_eq!(age(&written, held), ago);

@@ -1,4 +1,4 @@
-//! The messages themselves, and what makes one whole: digests and checks that sender and receiver share. No I/O.
+//! The messages, and what makes one valid: digests and checks that sender and receiver share. No I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -44,7 +44,7 @@ impl IssuedCertificate {
         Self { version: WIRE_VERSION, certificate: STANDARD.encode(der) }
     }
 
-    /// The certificate; none if it is not base64.
+    /// The certificate; `None` if it is not base64.
     pub fn certificate_der(&self) -> Option<Vec<u8>> {
         STANDARD.decode(&self.certificate).ok()
     }
@@ -154,7 +154,7 @@ pub struct Addresses {
 #[serde(transparent)]
 pub struct Contents(pub BTreeMap<String, String>);
 
-/// An error of the JSON library quotes what it found: here that would be a key.
+/// Errors of the JSON library quote their input, which would be a key here.
 impl<'de> Deserialize<'de> for Contents {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let silent = |_| serde::de::Error::custom("the contents of secret files are not laid out as they should be");
@@ -328,7 +328,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// What was refused, in whose words.
+    /// A refusal with the engine's words.
     pub fn new(digest: Digest, words: String) -> Self {
         Self { digest, words, undecided: false, too_large: false }
     }
@@ -434,7 +434,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn contents_that_cannot_be_read_are_not_quoted() {
+    fn unreadable_contents_are_not_quoted() {
         for damaged in ["\"the key itself\"", "[\"the key itself\"]", "{\"a\": [\"the key itself\"]}"] {
             let error = serde_json::from_str::<Contents>(damaged).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("the key itself"), "{error}");

@@ -1,5 +1,5 @@
-//! The protocol between operator, extension and proxy: every type, name and timing that crosses a process border. Messages are
-//! JSON, versioned, and described by a generated schema, so that a third party can write an extension for another engine.
+//! The protocol between operator, extension and proxy: every type, name and timing that crosses a process boundary. Messages
+//! are JSON, versioned, and described by a generated schema, so that third parties can write an extension for another engine.
 //!
 //! - extension → operator: `GET /v1/clusters/{cluster}/desired?after=DIGEST&wait_ms=N` (long poll, a [`messages::Desired`]) and
 //!   `POST /v1/clusters/{cluster}/report` (a [`messages::ExtensionReport`]).
@@ -11,11 +11,11 @@
 //! - extension and proxy → operator: `POST /v1/clusters/{cluster}/certificate` (a [`messages::CertificateRequest`], answered by a
 //!   [`messages::IssuedCertificate`]).
 //!
-//! A long poll answers 200 with something newer than `after`, 304 when the time is over and there is nothing newer, 401 to a
-//! peer of another role or cluster, and 503 while there is nothing at all. Each answer, with or without content, carries
-//! its age (`swarmgate-confirmed-ms-ago`, [`freshness`]).
+//! A long poll answers 200 with something newer than `after`, 304 if there is nothing newer when the time is over, 401 to a
+//! peer of another role or cluster, and 503 while there is nothing at all. Each answer, with or without content, carries its
+//! age (`swarmgate-confirmed-ms-ago`, [`freshness`]).
 //!
-//! Pure: no sockets, no files, no clock. How the messages travel is the business of `channel`.
+//! Pure: no sockets, no files, no clock. `channel` transports the messages.
 //! Imports `pki`, `report`, `route`, `types`, `retry`.
 
 pub(crate) mod admission;

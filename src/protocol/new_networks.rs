@@ -1,6 +1,6 @@
-//! What a proxy is told about networks that are new to it, in one environment variable: a task that starts in the middle of
-//! their first rollout shows that it is reached and reaches them before it counts as running. Whoever starts later, after a
-//! power cut for instance, shows nothing: the time that is named is over. Imports `types` only.
+//! What a proxy knows about networks that are new to it, from one environment variable: a task that starts during their first
+//! rollout proves that it is reachable and reaches them before it counts as running. A task that starts later, for instance
+//! after a power cut, need not prove anything: the stated period is over. Imports `types` only.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,29 +8,29 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-/// Networks that are new to a proxy, and how it is reached.
+/// Networks that are new to a proxy, and how the proxy is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewNetworks {
     /// When the rollout began.
     pub from: Timestamp,
-    /// Until when a task may belong to it.
+    /// When the rollout ends at the latest: a task that starts later does not belong to it.
     pub until: Timestamp,
-    /// The subnets of each network that is not new, the routing mesh's included.
+    /// The subnets of each network that is not new, including the routing mesh's.
     pub known: Vec<Vec<IpNet>>,
     /// The subnets of each new network.
     pub new: Vec<Vec<IpNet>>,
-    /// The port on the node at which the proxy answers, where it has one of its own.
+    /// The port on the node at which the proxy answers, if it has its own.
     pub node_port: Option<u16>,
     /// The port in the container.
     pub port: u16,
 }
 
-/// The text is no such variable.
+/// The text is not a valid value of the variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this is not what an operator writes")]
 pub struct NotNewNetworks;
 
-/// `FROM UNTIL PORT NODE_PORT KNOWN NEW`: a subnet of a network from the other by `+`, a network from the other by `,`, nothing by `-`.
+/// `FROM UNTIL PORT NODE_PORT KNOWN NEW`: `+` separates the subnets of a network, `,` separates networks, `-` means none.
 impl fmt::Display for NewNetworks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let node_port = self.node_port.map_or_else(|| NOTHING.to_owned(), |port| port.to_string());
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_and_nothing_else() {
+    fn written_values_are_read_back_and_others_are_rejected() {
         let net = |text: &str| text.parse::<IpNet>().unwrap();
         let full = NewNetworks {
             from: Timestamp::from_second(100).unwrap(),

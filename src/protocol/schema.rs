@@ -1,4 +1,4 @@
-//! The messages as JSON Schema, for those who write an extension or a proxy in another language.
+//! The messages as JSON Schema, for authors of an extension or a proxy in another language.
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::agent_settings::AgentSettings;
 use super::messages::{Addresses, CertificateRequest, Desired, ExtensionReport, IssuedCertificate, Peers, ProxyConfig, ProxyReport};
 
-/// One schema document (2020-12) with every message below `properties`, and their parts below `$defs`.
+/// One schema document (2020-12) with every message in `properties` and their parts in `$defs`.
 pub fn schema() -> Value {
     SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<WireMessages>().to_value()
 }

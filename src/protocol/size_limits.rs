@@ -1,5 +1,5 @@
-//! How large what crosses process borders may be, in bytes: one number for each kind, by which its sender checks before it
-//! commits to it, and its receiver before it reads. No I/O.
+//! Size limits in bytes for everything that crosses process boundaries: one number per kind, which the sender checks before it
+//! commits to a message and the receiver before it reads one. No I/O.
 
 use serde::Serialize;
 
@@ -9,20 +9,21 @@ use crate::types::json_size;
 /// A table (operator → extension), an offer (extension → proxy), a report (extension → operator). An offer holds two
 /// configurations; those of 10,000 routes have some 10 MB.
 pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
-/// What a report says beside its configurations: proxies, material, words. A proxy's word is bounded, and so are a pair's names.
+/// The maximum size of the rest of a report beside its configurations: proxies, material, messages. A proxy's message has a
+/// maximum length, and so have the names of a certificate pair.
 pub const REPORT_REST_BYTES_MAX: usize = 16 << 20;
-/// A proxy's report (proxy → extension): its words are 4 KiB at most, each character up to six bytes.
+/// A proxy's report (proxy → extension): its messages are 4 KiB at most, each character up to six bytes.
 pub const PROXY_REPORT_BYTES_MAX: usize = 128 << 10;
-/// A request for a certificate: it holds one public key.
+/// A request for a certificate, which contains one public key.
 pub const CERTIFICATE_REQUEST_BYTES_MAX: usize = 16 << 10;
-/// What an offer is wrapped in: digests, names, a signature with its certificate.
+/// The rest of an offer: digests, names, a signature with its certificate.
 const OFFER_FRAME_BYTES: usize = 64 << 10;
-/// What a proxy keeps of an offer on its volume: the same, wrapped once more.
+/// What a proxy stores of an offer on its volume: the offer, wrapped once more.
 pub const SAVED_BYTES_MAX: u64 = MESSAGE_BYTES_MAX as u64 + 4096;
-/// One configuration, unpacked: it came out of an offer.
+/// One configuration, unpacked: it was part of an offer.
 pub const BUNDLE_BYTES_MAX: u64 = MESSAGE_BYTES_MAX as u64;
 
-/// Something is larger than its receiver reads.
+/// A message is larger than its receiver reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it has {bytes} bytes as a message, and {max} at most are read")]
 pub struct TooLarge {
@@ -36,35 +37,35 @@ fn check(bytes: usize, max: usize) -> Result<(), TooLarge> {
     if bytes <= max { Ok(()) } else { Err(TooLarge { bytes, max }) }
 }
 
-/// Whether a message can be read by whoever gets it.
+/// Checks that a receiver can read a message.
 ///
 /// # Errors
-/// It cannot.
+/// The message is too large.
 pub fn check_message<T: Serialize>(message: &T) -> Result<(), TooLarge> {
     check(json_size(message), MESSAGE_BYTES_MAX)
 }
 
-/// Whether an extension can read what it shall render.
+/// Checks that an extension can read what it should render.
 ///
 /// # Errors
-/// It cannot.
+/// The message is too large.
 pub fn check_desired(desired: &Desired) -> Result<(), TooLarge> {
     check_message(desired)
 }
 
-/// Whether proxies can read an offer of these, before it is signed.
+/// Checks that proxies can read an offer with these parts, before it is signed.
 ///
 /// # Errors
-/// They cannot.
+/// The offer is too large.
 pub fn check_offer<T: Serialize>(live: &Bundle, boot: &Bundle, contents: &Contents, parts: &T) -> Result<(), TooLarge> {
     let bytes = [json_size(live), json_size(boot), json_size(contents), json_size(parts), OFFER_FRAME_BYTES];
     check(bytes.into_iter().fold(0, usize::saturating_add), MESSAGE_BYTES_MAX)
 }
 
-/// Whether the operator can read a report with these configurations, whatever else stands in it.
+/// Checks that the operator can read a report with these configurations, whatever else the report contains.
 ///
 /// # Errors
-/// It cannot.
+/// The report is too large.
 pub fn check_report(boot: &Bundle, mounted: Option<&Bundle>) -> Result<(), TooLarge> {
     let bytes = [json_size(boot), mounted.map_or(0, json_size), OFFER_FRAME_BYTES, REPORT_REST_BYTES_MAX];
     check(bytes.into_iter().fold(0, usize::saturating_add), MESSAGE_BYTES_MAX)
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_let_through_is_read_and_what_is_not_says_its_size() {
+    fn accepted_messages_are_readable_and_errors_contain_the_size() {
         let none = BTreeMap::<String, String>::new();
         let half = MESSAGE_BYTES_MAX / 2;
         let fits = |live: usize, boot: usize| check_offer(&bundle(live), &bundle(boot), &Contents::default(), &none);
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_frame_of_an_offer_is_within_what_is_counted_for_it() {
+    fn the_frame_of_an_offer_is_within_its_allowance() {
         let now = Timestamp::now();
         let (authority, dev) = (Authority::create(now).unwrap(), ClusterName::parse("dev").unwrap());
         let signer = ChannelIdentity::issued_by(&authority, ChannelRole::Extension, &dev, "t1", now).unwrap().signer();

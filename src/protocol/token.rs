@@ -1,4 +1,4 @@
-//! A shared secret, as it is sent for a first certificate or to ask for the status. Its text never reaches a log, a message body or `Debug`.
+//! A shared secret, sent to get a first certificate or to request the status. Its text never reaches a log, a message body or `Debug`.
 
 use std::fmt;
 
@@ -19,14 +19,14 @@ impl fmt::Debug for Token {
 }
 
 impl Token {
-    /// A token from its text; none if it is empty or could not be sent in a header.
+    /// A token from its text; `None` if it is empty or cannot be sent in a header.
     pub fn new(text: &str) -> Option<Self> {
         let text = text.trim();
         let usable = !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
         usable.then(|| Self(text.to_owned()))
     }
 
-    /// What may be told about it: its SHA-256.
+    /// What may be disclosed about it: its SHA-256.
     pub fn digest(&self) -> Digest {
         Digest::of_bytes(self.0.as_bytes())
     }
@@ -37,7 +37,7 @@ impl Token {
     }
 }
 
-/// Whether a request carries a token with one of these digests. Takes the same time for every wrong one.
+/// Whether a request carries a token with one of these digests. Takes the same time for every wrong token.
 pub fn bearer_matches(headers: &HeaderMap, accepted: &[Digest]) -> bool {
     let value = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let Some(token) = value.and_then(|value| value.strip_prefix("Bearer ")) else { return false };

@@ -1,4 +1,4 @@
-//! What happens to a task by itself: it gets addresses, a node, starts, runs, fails, ends.
+//! What happens to a task over time: it gets addresses and a node, starts, runs, fails, ends.
 
 use rand::Rng as _;
 use serde_json::Value;
@@ -7,7 +7,7 @@ use super::model::{DesiredTaskState, ImageBehaviour, Millis, NetworkBehaviour, T
 use super::spec::{self, FileKind};
 use super::world::SimState;
 
-/// Milliseconds between "told to stop" and the signal, for tasks on networks.
+/// Milliseconds between the request to stop and the signal, for tasks on networks.
 const LEAVES_NETWORKS: Millis = 2_000;
 /// Milliseconds from the signal to the end.
 const STOPS: Millis = 1_300;
@@ -17,7 +17,7 @@ const UNHEALTHY: Millis = 3_000;
 const FULL_NETWORK: Millis = 1_000;
 
 impl SimState {
-    /// Moves all tasks on that are due; whether there was one.
+    /// Advances all tasks that are due; returns whether there were any.
     pub fn run_agents(&mut self) -> bool {
         let now = self.now;
         let passed = |at: Option<Millis>| at.is_some_and(|at| at <= now);
@@ -33,7 +33,7 @@ impl SimState {
         !due.is_empty()
     }
 
-    /// Lets a task that was only to get ready begin to run.
+    /// Lets a task that was only wanted `ready` start running.
     pub fn promote(&mut self, id: &str) {
         let (now, version) = (self.now, self.bump());
         let Some(task) = self.tasks.get_mut(id) else { return };
@@ -64,7 +64,7 @@ impl SimState {
         }
     }
 
-    /// The container ends by itself.
+    /// The container exits by itself.
     fn exit(&mut self, id: &str) {
         let done = self.tasks.get(id).is_some_and(|task| matches!(self.behaviour(task), ImageBehaviour::EndsAfter(_)));
         if done { self.end(id, TaskState::Complete, "") } else { self.end(id, TaskState::Failed, "task: non-zero exit (1)") }
@@ -88,7 +88,7 @@ impl SimState {
             }
             self.enter(id, TaskState::Pending, Some(10));
         } else if let Some(task) = self.tasks.get_mut(id) {
-            // The reason is in a manager's log only.
+            // The reason appears only in a manager's log.
             task.due = Some(self.now + FULL_NETWORK);
         }
     }
@@ -113,7 +113,7 @@ impl SimState {
         }
     }
 
-    /// Lets the scheduler look again at all tasks without a node.
+    /// Makes the scheduler reconsider all tasks without a node.
     pub fn wake_pending(&mut self) {
         let now = self.now;
         for task in self.tasks.values_mut().filter(|t| t.state == TaskState::Pending && t.due.is_none()) {
@@ -130,7 +130,7 @@ impl SimState {
         self.enter(id, TaskState::Ready, next);
     }
 
-    /// What a task needs and its node cannot get.
+    /// The error for something that a task needs and its node cannot get.
     fn missing(&self, task: &Task) -> Option<String> {
         if self.behaviour(task) == ImageBehaviour::Missing {
             return Some(format!("No such image: {}", image(task)));
@@ -145,7 +145,7 @@ impl SimState {
         })
     }
 
-    /// Whether one of the task's networks behaves so.
+    /// Whether one of the task's networks has this behaviour.
     fn is_on(&self, task: &Task, behaviour: NetworkBehaviour) -> bool {
         spec::attached(&task.spec).any(|id| self.networks.get(id).is_some_and(|network| network.behaviour == behaviour))
     }
@@ -166,7 +166,7 @@ impl SimState {
     fn started(&mut self, id: &str) {
         let Some(task) = self.tasks.get(id) else { return };
         if self.is_on(task, NetworkBehaviour::NeverReached) {
-            // Its health is asked for again and again.
+            // Its health check is repeated again and again.
             let again = self.now + UNHEALTHY;
             if let Some(task) = self.tasks.get_mut(id) {
                 task.due = Some(again);
@@ -182,8 +182,8 @@ impl SimState {
         self.enter(id, TaskState::Running, next);
     }
 
-    /// The engine binds each port of a container once, at the last publication that names it, and chooses numbers that
-    /// nobody on the node has.
+    /// The engine binds each port of a container once, for the last publication that names it, and chooses port numbers that
+    /// are free on the node.
     fn bind_host_ports(&mut self, id: &str) {
         let first = self.rng.random_range(32_768..60_000);
         let Some(mut task) = self.tasks.remove(id) else { return };
@@ -196,8 +196,8 @@ impl SimState {
         self.tasks.insert(id.to_owned(), task);
     }
 
-    /// Tells a task to stop. Before it has a node it is gone at once; that of a global service has one from the beginning,
-    /// and ends only once it would have had its turn there. On a lost node nobody hears.
+    /// Tells a task to stop. A task without a node is gone immediately; a task of a global service has a node from the start,
+    /// and ends only once it would have been scheduled there. On a lost node nothing receives the request.
     pub fn stop(&mut self, id: &str, desired: DesiredTaskState) {
         let (now, version) = (self.now, self.bump());
         let Some(task) = self.tasks.get_mut(id) else { return };
@@ -217,7 +217,7 @@ impl SimState {
         }
     }
 
-    /// A task ends. One that was to stop is forgotten; one that was to run is the orchestrator's to replace.
+    /// Ends a task. A task that should stop is removed; one that should run is left for the orchestrator to replace.
     pub fn end(&mut self, id: &str, state: TaskState, error: &str) {
         let Some(mut task) = self.tasks.remove(id) else { return };
         let left = std::mem::take(&mut task.addresses);

@@ -1,4 +1,4 @@
-//! Addresses, virtual IPs and ports of the routing mesh, given out serially and taken back.
+//! Addresses, virtual IPs and ports of the routing mesh, allocated serially and released.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -9,11 +9,11 @@ use super::model::{Network, NetworkBehaviour, Service};
 use super::spec;
 use super::world::SimState;
 
-/// The first port that the routing mesh chooses by itself.
+/// The first port that the routing mesh chooses automatically.
 const FIRST_PORT: u64 = 30_000;
 
 impl Network {
-    /// The next free address; the network's own, the gateway's and the broadcast address are never given.
+    /// Allocates the next free address, but never the network's own, the gateway's or the broadcast address.
     pub fn take(&mut self) -> Option<(Ipv4Addr, u8)> {
         let size = self.size();
         for _ in 0..size.min(if self.allocated { u32::MAX } else { 0 }) {
@@ -25,36 +25,36 @@ impl Network {
         None
     }
 
-    /// How many addresses its subnet has.
+    /// The number of addresses in its subnet.
     fn size(&self) -> u32 {
         1u32.checked_shl(32 - u32::from(self.prefix)).unwrap_or(u32::MAX)
     }
 
-    /// Its subnet, as people write it.
+    /// Its subnet in CIDR notation.
     pub fn subnet(&self) -> String {
         format!("{}/{}", Ipv4Addr::from(self.base), self.prefix)
     }
 
-    /// The first address behind the network's own.
+    /// The first address after the network's own.
     pub fn gateway(&self) -> Ipv4Addr {
         Ipv4Addr::from(self.base.saturating_add(1))
     }
 
-    /// Whether the two have an address in common.
+    /// Whether the two subnets overlap.
     pub fn overlaps(&self, other: &Self) -> bool {
         let shorter = u32::from(self.prefix.min(other.prefix));
         let mask = u32::MAX.checked_shl(32 - shorter).unwrap_or(0);
         self.allocated && other.allocated && self.base & mask == other.base & mask
     }
 
-    /// Takes an address back.
+    /// Releases an address.
     pub fn give_back(&mut self, address: Ipv4Addr) {
         self.used.remove(&(u32::from(address) - self.base));
     }
 }
 
 impl SimState {
-    /// Gives services what they have been waiting for; a version bump tells of it.
+    /// Allocates what services have been waiting for; a new version indicates it.
     pub fn allocate_services(&mut self) {
         let now = self.now;
         let due = self.services.values().filter(|s| s.allocate_at.is_some_and(|at| at <= now));
@@ -77,7 +77,7 @@ impl SimState {
         self.services.insert(id.to_owned(), service);
     }
 
-    /// One address on each network of a service in vip mode, and on the routing mesh's if it publishes there.
+    /// Allocates one address on each network of a service in vip mode, and on the routing mesh's network if it publishes ports there.
     fn allocate_vips(&mut self, service: &mut Service) -> bool {
         let wanted = if spec::dnsrr(&service.spec) { Vec::new() } else { self.networks_of(service) };
         let before = service.vips.len();
@@ -85,7 +85,7 @@ impl SimState {
         service.vips = kept;
         self.release_vips(&gone);
         for network in wanted.iter().filter(|n| !service.vips.contains_key(*n)).cloned().collect::<Vec<_>>() {
-            // A full network gives none, and says so nowhere.
+            // A full network provides none, and reports it nowhere.
             if let Some(address) = self.networks.get_mut(&network).and_then(Network::take) {
                 service.vips.insert(network, address);
             }
@@ -108,7 +108,7 @@ impl SimState {
         }
     }
 
-    /// Addresses for a task on each of its networks; none if one of them is full.
+    /// Allocates addresses for a task on each of its networks; `None` if one of them is full.
     pub fn take_addresses(&mut self, service: &str) -> Option<Vec<(String, Ipv4Addr, u8)>> {
         let networks = self.services.get(service).map(|s| self.networks_of(s)).unwrap_or_default();
         let mut taken = Vec::new();
@@ -132,7 +132,7 @@ impl SimState {
         }
     }
 
-    /// The load balancer of a task's node gets an address on each of its networks; where none is free it does without.
+    /// Gives the load balancer of a task's node an address on each of the task's networks; if none is free, it does without.
     pub fn balance(&mut self, task: &str) {
         let Some((node, addresses)) = self.tasks.get(task).and_then(|t| Some((t.node.clone()?, t.addresses.clone()))) else { return };
         for (id, _, _) in addresses {
@@ -143,7 +143,7 @@ impl SimState {
         }
     }
 
-    /// The load balancer of a node goes with the last task on a network.
+    /// Removes the load balancer of a node with the node's last task on a network.
     pub fn unbalance(&mut self, node: &str, left: &[(String, Ipv4Addr, u8)]) {
         for (id, _, _) in left {
             let on_it = |t: &super::model::Task| t.node.as_deref() == Some(node) && t.addresses.iter().any(|(n, _, _)| n == id);
@@ -157,7 +157,7 @@ impl SimState {
         }
     }
 
-    /// The wanted ports, with a number where the routing mesh was to choose one.
+    /// The requested ports, with a number where the routing mesh chooses one.
     fn mesh_ports(&self, service: &Service) -> Vec<Value> {
         let mut ports = service.spec.pointer("/EndpointSpec/Ports").and_then(Value::as_array).cloned().unwrap_or_default();
         let published = |port: &Value| port.get("PublishedPort").and_then(Value::as_u64).unwrap_or(0);

@@ -1,8 +1,8 @@
-//! A request that the simulated Swarm refuses, in the real one's words.
+//! The rejection of a request, with the real Swarm's messages.
 
 use crate::swarm::{SwarmError, SwarmErrorKind};
 
-/// Why a request is refused.
+/// Why a request is rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiError {
     pub kind: SwarmErrorKind,
@@ -34,7 +34,7 @@ impl ApiError {
         Self::new(SwarmErrorKind::Unavailable, "rpc error: code = Unknown desc = The swarm does not have a leader")
     }
 
-    /// As the port tells it.
+    /// The same as an error of the port.
     pub fn while_doing(self, doing: &str) -> SwarmError {
         SwarmError { kind: self.kind, doing: doing.to_owned(), message: self.message }
     }

@@ -1,4 +1,4 @@
-//! The world in the words of the API, lists in the order of ids as Swarm gives them.
+//! The world in the API's representation, with lists in the order of ids like Swarm's.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::world::SimState;
 use crate::swarm::{NamedConfigs, OWN_CONFIG_PREFIX, OWNER_LABEL, RawSnapshot};
 
 impl SimState {
-    /// One complete look, as the API gives it.
+    /// One complete observation, as the API returns it.
     pub fn look(&mut self) -> RawSnapshot {
         let release = self.docker_release;
         let services: Vec<Value> = self.services.values_mut().map(|s| shown(s, |s| (&mut s.shown, s.version), service)).collect();
@@ -41,18 +41,18 @@ impl SimState {
         self.tasks.values().filter(|t| !t.desired.wanted() && !t.state.ended()).map(|t| self.task(t)).collect()
     }
 
-    /// Every task of a service that is still known, ended ones included.
+    /// Every task of a service that is still stored, including ended ones.
     pub fn all_tasks_of(&self, service: &str) -> Vec<Value> {
         self.tasks.values().filter(|t| t.service == service).map(|t| self.task(t)).collect()
     }
 
-    /// One task, whatever is wanted of it.
+    /// One task, whatever its desired state.
     pub fn task(&self, one: &Task) -> Value {
         task(one, &self.networks)
     }
 }
 
-/// An object as it was shown before, or written anew.
+/// The cached representation of an object, or a new one if the object changed.
 fn shown<T>(object: &mut T, cache: impl Fn(&mut T) -> (&mut CachedView, u64), write: impl FnOnce(&T) -> Value) -> Value {
     let (held, version) = cache(object);
     let mut held = std::mem::take(held);
@@ -87,7 +87,7 @@ fn task(task: &Task, networks: &BTreeMap<String, Network>) -> Value {
         }
         Some(json!({"Network": {"ID": id, "Spec": spec}, "Addresses": [format!("{address}/{prefix}")]}))
     });
-    // What every node has itself has a name and a driver here, an id that no list holds, and no address.
+    // A network that every node has itself appears with a name, a driver and an id that is in no list, and without an address.
     let predefined = spec::attached(&task.spec).filter_map(|id| Some((id, predefined_name(id)?))).filter(|_| task.state > TaskState::New);
     let predefined = predefined.map(|(id, name)| json!({"Network": {"ID": id, "Spec": {"Name": name}, "DriverState": {"Name": name}}}));
     let attached: Vec<Value> = attached.chain(predefined).collect();
@@ -173,7 +173,7 @@ fn network(network: &Network) -> Value {
         "Id": network.id,
         "Created": time(network.created),
         "Scope": "swarm",
-        // Both are known once it is allocated.
+        // Both are known only once the network is allocated.
         "Driver": if network.allocated { network.driver.as_str() } else { "" },
         "Ingress": network.mesh,
         "Labels": network.labels,
@@ -181,7 +181,7 @@ fn network(network: &Network) -> Value {
     })
 }
 
-/// A config or secret. What is in it the port gives to nobody.
+/// A config or secret, without its content, which the port never returns.
 fn file(file: &File) -> Value {
     json!({
         "ID": file.id,

@@ -1,4 +1,4 @@
-//! When a call goes wrong: by chance, by plan, or because nobody is reachable.
+//! When a call fails: by chance, by plan, or because the API is cut off.
 
 use std::collections::BTreeMap;
 
@@ -36,22 +36,22 @@ pub enum Call {
     RemoveNetwork,
 }
 
-/// Where in a call it fails.
+/// The point at which a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultPoint {
-    /// Nothing has happened.
+    /// Before it has any effect.
     Before,
-    /// It has taken effect, but the caller does not learn it.
+    /// After it has taken effect, but the caller does not learn of it.
     After,
 }
 
-/// What goes wrong from now on.
+/// The current faults.
 pub struct FaultState {
     pub rates: Faults,
     /// How often each call was made, failed ones included.
     pub calls: BTreeMap<Call, usize>,
     planned: Vec<(Call, FaultPoint)>,
-    /// How many calls still get through; none = all.
+    /// How many more calls succeed; `None` means all.
     calls_left: Option<u64>,
 }
 
@@ -60,12 +60,12 @@ impl FaultState {
         Self { rates, calls: BTreeMap::new(), planned: Vec::new(), calls_left: None }
     }
 
-    /// Makes the next call of that kind fail.
+    /// Makes the next call of this kind fail.
     pub fn plan(&mut self, call: Call, point: FaultPoint) {
         self.planned.push((call, point));
     }
 
-    /// Lets that many calls through and then none.
+    /// Lets this many calls through and fails all later ones.
     pub fn cut_off_after(&mut self, calls: Option<u64>) {
         self.calls_left = calls;
     }
@@ -74,7 +74,7 @@ impl FaultState {
         self.calls_left == Some(0)
     }
 
-    /// Whether and where this call fails.
+    /// Whether and at which point this call fails.
     pub fn verdict(&mut self, call: Call, rng: &mut StdRng) -> Option<FaultPoint> {
         *self.calls.entry(call).or_default() += 1;
         match &mut self.calls_left {
@@ -95,7 +95,7 @@ impl FaultState {
         }
     }
 
-    /// How often a hint arrives.
+    /// How many times a hint is delivered.
     pub fn hint_copies(&self, rng: &mut StdRng) -> usize {
         if self.rates.hint_lost > 0.0 && rng.random_bool(self.rates.hint_lost.min(1.0)) {
             0

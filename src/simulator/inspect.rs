@@ -1,4 +1,4 @@
-//! What tests see and steer: the clock, the faults, the truth without faults, and the log of writes.
+//! What tests observe and control: the clock, the faults, the true state without faults, and the log of writes.
 
 use std::time::Duration;
 
@@ -21,15 +21,15 @@ impl SimSwarm {
         SimState::timestamp(self.world().now)
     }
 
-    /// Lets time pass; whatever is due meanwhile happens in order.
+    /// Advances the clock; everything due in the meantime happens in order.
     pub fn advance(&self, by: Duration) {
         let world = &mut *self.world();
         let until = world.now + millis(by);
         world.advance_to(until);
     }
 
-    /// Lets time pass until nothing more happens by itself, at most that long; how long it took. The whole time means
-    /// that something goes on for ever, such as tasks that fail and are started again.
+    /// Advances the clock until nothing more happens by itself, at most by `at_most`; returns the time that passed. If that is
+    /// the whole time, something goes on forever, such as tasks that fail and are restarted.
     pub fn settle(&self, at_most: Duration) -> Duration {
         let world = &mut *self.world();
         let (from, limit) = (world.now, world.now + millis(at_most));
@@ -43,12 +43,12 @@ impl SimSwarm {
         Duration::from_millis(world.now - from)
     }
 
-    /// The truth, without any fault: what a look at a reliable API would give.
+    /// The true state, without any fault: what an observation through a reliable API would return.
     pub fn truth(&self) -> RawSnapshot {
         self.world().look()
     }
 
-    /// All tasks of a service that have not ended, those on their way out included, API-shaped.
+    /// All tasks of a service that have not ended, including those that are stopping, API-shaped.
     pub fn tasks_of(&self, service: &str) -> Vec<Value> {
         let world = self.world();
         let id = world.services.values().find(|s| spec::name(&s.spec) == service).map(|s| s.id.clone());
@@ -60,12 +60,13 @@ impl SimSwarm {
         self.world().faults.rates = faults;
     }
 
-    /// Makes the next call of that kind fail; may be said several times.
+    /// Makes the next call of this kind fail; can be called several times.
     pub fn fail_next(&self, call: Call, point: FaultPoint) {
         self.world().faults.plan(call, point);
     }
 
-    /// Lets that many calls through and none after: a manager that is lost, or an operator that dies between two calls.
+    /// Lets this many calls through and fails all later ones: simulates the loss of a manager, or an operator that dies between
+    /// two calls.
     pub fn cut_off_after(&self, calls: u64) {
         self.world().faults.cut_off_after(Some(calls));
         if calls == 0 {
@@ -73,7 +74,7 @@ impl SimSwarm {
         }
     }
 
-    /// Ends what `cut_off_after` began.
+    /// Ends the effect of `cut_off_after`.
     pub fn reconnect(&self) {
         self.world().faults.cut_off_after(None);
     }
@@ -81,7 +82,7 @@ impl SimSwarm {
     /// Breaks all streams of hints.
     pub fn break_hints(&self) {
         for listener in self.world().listeners.drain(..) {
-            // A listener that is gone needs no news.
+            // A listener that is gone need not be notified.
             let _ = listener.unbounded_send(Err(ApiError::unavailable().while_doing("follow events")));
         }
     }
@@ -91,12 +92,12 @@ impl SimSwarm {
         self.world().faults.calls.get(&call).copied().unwrap_or_default()
     }
 
-    /// All writes that came through the port since the log was emptied.
+    /// All writes through the port since the log was last emptied.
     pub fn writes(&self) -> Vec<Write> {
         self.world().writes.clone()
     }
 
-    /// Gives the log of writes out and empties it.
+    /// Returns the log of writes and empties it.
     pub fn take_writes(&self) -> Vec<Write> {
         std::mem::take(&mut self.world().writes)
     }

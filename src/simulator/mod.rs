@@ -1,6 +1,6 @@
-//! An in-memory Swarm behind the same port: seeded, with its own clock, users and faults. Behaves as the real one does
-//! (`tests/swarm_behaviour.rs` runs the same cases on both). Must never wait, and never depend on anything but its seed
-//! and what it was told to do.
+//! An in-memory Swarm behind the same port: seeded, with its own clock, users and faults. Behaves like the real one
+//! (`tests/swarm_behaviour.rs` runs the same cases on both). Must never wait, and never depend on anything but its seed and the
+//! calls made to it.
 
 mod agent;
 mod allocator;
@@ -31,7 +31,7 @@ pub use write_log::{Effect, Write};
 
 use world::SimState;
 
-/// A simulated Swarm. A cheap handle: clones share one world. Its futures never wait.
+/// A simulated Swarm. Cheap to clone: clones share one world. Its futures never wait.
 #[derive(Clone)]
 pub struct SimSwarm {
     world: Arc<Mutex<SimState>>,
@@ -44,7 +44,7 @@ impl SimSwarm {
     }
 
     fn world(&self) -> MutexGuard<'_, SimState> {
-        // A panic in a test's thread must not hide the state that it wants to print.
+        // A panic in a test's thread must not hide the state that the test wants to print.
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

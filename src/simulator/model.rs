@@ -1,4 +1,4 @@
-//! What the simulated Swarm holds. Times are milliseconds since its beginning.
+//! The objects of the simulated Swarm. Times are milliseconds since its start.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-/// Milliseconds since the beginning of the simulated world.
+/// Milliseconds since the start of the simulated world.
 pub type Millis = u64;
 
-/// An object as the API last showed it. Most looks find most objects unchanged, and a copy is cheaper than a new writing.
+/// The last API representation of an object. Most observations find most objects unchanged, and a copy is cheaper than building it again.
 #[derive(Debug, Default)]
 pub struct CachedView(Option<(u64, Value)>);
 
 impl CachedView {
-    /// The object at that version, written anew only where it has changed.
+    /// The representation of this version, rebuilt only if the object changed.
     pub fn at(&mut self, version: u64, write: impl FnOnce() -> Value) -> Value {
         match &self.0 {
             Some((shown, value)) if *shown == version => value.clone(),
@@ -33,7 +33,7 @@ pub struct Service {
     pub updated: Millis,
     pub spec: Arc<Value>,
     pub previous: Option<Arc<Value>>,
-    /// The version of the spec itself; a task made from it is never outdated.
+    /// The version of the spec itself; a task created from it is never outdated.
     pub spec_version: u64,
     pub previous_spec_version: u64,
     /// The task template as tasks carry it.
@@ -41,7 +41,7 @@ pub struct Service {
     pub vips: BTreeMap<String, (Ipv4Addr, u8)>,
     /// `Endpoint.Ports`, with the ports that Swarm chose.
     pub ports: Vec<Value>,
-    /// When the allocator will look at it; none once it has.
+    /// When the allocator processes it; `None` once it has.
     pub allocate_at: Option<Millis>,
     pub status: Option<UpdateStatus>,
     pub rollout: Option<Rollout>,
@@ -56,7 +56,7 @@ pub struct UpdateStatus {
     pub completed: Option<Millis>,
 }
 
-/// The place of a task in its service: a slot, or a node of a global service.
+/// The place of a task in its service: a slot, or the node in a global service.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TaskSlot {
     Slot(u64),
@@ -69,12 +69,12 @@ pub struct Rollout {
     pub waiting: VecDeque<TaskSlot>,
     pub active: Vec<Replacement>,
     pub total: usize,
-    /// New tasks to watch, with the time since when they run.
+    /// New tasks to watch, and since when each has been running.
     pub watched: Vec<(String, Option<Millis>)>,
     pub failed: BTreeSet<String>,
-    /// When the next place may begin.
+    /// When the next replacement may begin.
     pub next_at: Millis,
-    /// When the watching ends, once all places are done.
+    /// When watching ends, once all places are done.
     pub ends_at: Option<Millis>,
 }
 
@@ -83,13 +83,13 @@ pub struct Rollout {
 pub struct Replacement {
     pub old: Vec<String>,
     pub new: String,
-    /// Until when the new one waits for the old ones to end.
+    /// Until when the new task waits for the old ones to end.
     pub patient_until: Millis,
-    /// Whether it waits for ever.
+    /// Whether it waits forever.
     pub hangs: bool,
 }
 
-/// The life of a task, in order.
+/// The states of a task, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TaskState {
     New,
@@ -127,12 +127,12 @@ impl TaskState {
     }
 }
 
-/// What the orchestrator wants of a task.
+/// The state that the orchestrator wants for a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DesiredTaskState {
     Ready,
     Running,
-    /// That it runs until its work is done: a job's.
+    /// Run to completion: a task of a job.
     Complete,
     Shutdown,
     Remove,
@@ -174,9 +174,9 @@ pub struct Task {
     pub host_ports: Vec<(String, u64, u64)>,
     pub created: Millis,
     pub since: Millis,
-    /// When its state will change by itself.
+    /// When its state next changes by itself.
     pub due: Option<Millis>,
-    /// When it may begin to run although it was only wanted `ready` (a restart after a failure).
+    /// When it may start although it was only wanted `ready` (a restart after a failure).
     pub start_at: Option<Millis>,
     pub message: &'static str,
     pub error: String,
@@ -203,12 +203,12 @@ pub enum Availability {
     Active,
     /// It takes no new ones.
     Pause,
-    /// It gives its tasks away.
+    /// Its tasks move to other nodes.
     Drain,
 }
 
 impl Availability {
-    /// Swarm's word for it.
+    /// Swarm's name for it.
     pub fn word(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -228,31 +228,31 @@ pub struct Network {
     pub mesh: bool,
     pub labels: Value,
     pub created: Millis,
-    /// Whether it has a subnet at all: Swarm gives none that overlaps with another network's, and says so nowhere.
+    /// Whether it has a subnet at all: Swarm allocates none that overlaps another network's, and reports it nowhere.
     pub allocated: bool,
     /// The first address of its subnet.
     pub base: u32,
     pub prefix: u8,
     pub used: BTreeSet<u32>,
-    /// What becomes of tasks on it.
+    /// What happens to tasks on it.
     pub behaviour: NetworkBehaviour,
-    /// Addresses are given out serially, so that one is not used again soon.
+    /// The last allocated address. Allocation is serial, so that an address is not reused soon.
     pub cursor: u32,
-    /// The addresses of its load balancers, one on each node with a task on it.
+    /// The addresses of its load balancers, one per node with a task on it.
     pub balancers: BTreeMap<String, Ipv4Addr>,
 }
 
-/// What becomes of tasks on a network.
+/// What happens to tasks on a network.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum NetworkBehaviour {
     /// They run.
     #[default]
     Healthy,
-    /// Addresses are never given to new ones, as on a full network: they stay `new`.
+    /// New tasks never get addresses, as on a full network: they stay `new`.
     NoAddresses,
-    /// No node can set it up: they are rejected.
+    /// No node can set up the network: tasks are rejected.
     Rejected,
-    /// They get as far as starting, and no further: their health check never succeeds.
+    /// They reach the state `starting` and no further: their health check never succeeds.
     NeverReached,
 }
 
@@ -267,19 +267,19 @@ pub struct File {
     pub created: Millis,
 }
 
-/// What containers of an image do.
+/// How containers of an image behave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImageBehaviour {
     /// They start and run.
     Healthy,
-    /// No node has it: tasks are rejected.
+    /// No node has the image: tasks are rejected.
     Missing,
-    /// They end before they are running.
+    /// They exit before they are running.
     NeverStarts,
     /// They run this many milliseconds, then fail.
     CrashesAfter(u64),
-    /// They run this many milliseconds, then end without an error.
+    /// They run this many milliseconds, then exit without an error.
     EndsAfter(u64),
-    /// They need this many milliseconds to start.
+    /// They take this many milliseconds to start.
     StartsSlowly(u64),
 }

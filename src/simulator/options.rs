@@ -1,9 +1,9 @@
-//! What a simulated Swarm is made of, and how unreliable it is.
+//! The composition of a simulated Swarm, and how unreliable it is.
 
-/// What a simulated Swarm is made of.
+/// The composition of a simulated Swarm.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SimOptions {
-    /// Decides everything that is left to chance.
+    /// Determines everything that is random.
     pub seed: u64,
     /// How many nodes, managers included (`node1`, `node2`, ...).
     pub nodes: usize,
@@ -11,7 +11,7 @@ pub struct SimOptions {
     pub managers: usize,
     /// The release of the nodes' engines: 20 is the oldest that is supported, 25 the first that keeps `NoNewPrivileges`.
     pub docker_release: u32,
-    /// How unreliable the API is, to begin with.
+    /// How unreliable the API is initially.
     pub faults: Faults,
 }
 
@@ -26,20 +26,20 @@ impl Default for SimOptions {
 pub struct Faults {
     /// A call fails and has no effect.
     pub fails_before: f64,
-    /// A write takes effect and fails all the same.
+    /// A write takes effect but reports a failure.
     pub fails_after: f64,
-    /// A look gives an older complete answer.
+    /// An observation returns an older complete state.
     pub stale: f64,
-    /// A look gives services and tasks of different moments, the rest fresh.
+    /// An observation returns either services or tasks of an older moment, the rest fresh.
     pub torn: f64,
     /// A hint is lost.
     pub hint_lost: f64,
-    /// A hint comes twice.
+    /// A hint is delivered twice.
     pub hint_doubled: f64,
-    /// While a rollback replaces a task on a port of its node, Swarm makes another one in its place and tells the first to
-    /// stop: who gets the port first decides whether the rollback ever ends.
+    /// While a rollback replaces a task on a port of its node, Swarm creates another task in its place and tells the first to
+    /// stop: which one gets the port first determines whether the rollback ever ends.
     pub rollback_doubled: f64,
-    /// While a rollback replaces a task stop-first, it never lets the new one begin.
+    /// While a rollback replaces a task stop-first, it never starts the new one.
     pub rollback_hangs: f64,
 }
 

@@ -1,4 +1,4 @@
-//! Keeps as many tasks as a service wants, where it wants them, and replaces those that ended.
+//! Keeps as many tasks as a service wants, where it wants them, and replaces those that have ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::spec;
 use super::world::SimState;
 
 impl SimState {
-    /// Looks once at a service and does what is missing.
+    /// Reconciles a service once.
     pub fn orchestrate(&mut self, id: &str) {
         let Some(service) = self.services.get(id) else { return };
         let (kind, replicas) = (spec::kind(&service.spec), spec::replicas(&service.spec));
@@ -33,7 +33,7 @@ impl SimState {
         self.tasks.values().filter(|t| t.service == service).map(|t| t.id.clone()).collect()
     }
 
-    /// Tasks on nodes that are down or drained are wanted elsewhere.
+    /// Stops tasks on nodes that are down or drained, so that others replace them elsewhere.
     fn leave_lost_nodes(&mut self, service: &str) {
         let usable = |id: &String| self.nodes.get(id).is_some_and(|n| n.up && n.availability != Availability::Drain);
         let lost =
@@ -43,7 +43,7 @@ impl SimState {
         }
     }
 
-    /// Tasks that ended by themselves are replaced in their place after the restart delay.
+    /// Replaces tasks that ended by themselves, in the same place and after the restart delay.
     fn replace_ended(&mut self, service: &str) {
         let Some(delay) = self.services.get(service).map(|s| spec::restarts(&s.template)) else { return };
         let Some(delay) = delay else { return };
@@ -66,13 +66,13 @@ impl SimState {
         }
     }
 
-    /// Tasks of a place that are to run.
+    /// The wanted tasks of a place.
     pub fn wanted_in(&self, service: &str, place: &TaskSlot) -> Vec<String> {
         let here = self.tasks.values().filter(|t| t.service == service && t.place == *place && t.desired.wanted());
         here.map(|t| t.id.clone()).collect()
     }
 
-    /// Places that hold a task which is to run.
+    /// The places with a wanted task.
     pub fn places(&self, service: &str) -> BTreeSet<TaskSlot> {
         self.tasks.values().filter(|t| t.service == service && t.desired.wanted()).map(|t| t.place.clone()).collect()
     }
@@ -95,8 +95,8 @@ impl SimState {
         }
     }
 
-    /// Places in the order in which they are given up: first those whose task has no node or that have several, then those beside
-    /// others of the service on their node, then those without a running task, and of equal ones the highest.
+    /// The places in the order in which they are given up: first those whose task has no node or that have several tasks, then
+    /// those that share a node with others of the service, then those without a running task, and among equal ones the highest.
     fn least_useful(&self, service: &str, places: &BTreeSet<TaskSlot>) -> Vec<TaskSlot> {
         let here =
             |p: &TaskSlot| self.tasks.values().filter(|t| t.service == service && t.place == *p && t.desired.wanted()).collect::<Vec<_>>();
@@ -117,8 +117,7 @@ impl SimState {
         indexed.into_iter().rev().map(|(_, place)| place.clone()).collect()
     }
 
-    /// Tasks of a job are wanted until they have ended well. One that fails is followed by another; a changed spec of a job
-    /// that is under way is out of what is simulated here.
+    /// Keeps tasks of a job until they complete. A task that fails is replaced; changing the spec of a job in progress is not simulated.
     fn run_job(&mut self, id: &str, kind: spec::Kind) {
         let failed = |t: &&Task| t.service == id && t.state.ended() && t.state != TaskState::Complete;
         for task in self.tasks.values().filter(failed).map(|t| t.id.clone()).collect::<Vec<_>>() {
@@ -157,7 +156,7 @@ impl SimState {
         }
     }
 
-    /// Makes a task from the service as it is now; its id.
+    /// Creates a task from the current state of the service; returns its id.
     pub fn new_task(&mut self, service: &str, place: TaskSlot, desired: DesiredTaskState, start_at: Option<u64>) -> String {
         let (id, version, now) = (self.new_id(), self.bump(), self.now);
         let Some(from) = self.services.get(service) else { return id };
@@ -188,7 +187,7 @@ impl SimState {
         id
     }
 
-    /// A node changed: tasks that may no longer be there are told to stop, and everybody looks again.
+    /// Handles a changed node: stops tasks that may no longer be on it, and reconciles everything.
     pub fn node_changed(&mut self, id: &str) {
         let version = self.bump();
         let Some(node) = self.nodes.get_mut(id) else { return };

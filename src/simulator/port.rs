@@ -1,4 +1,4 @@
-//! The port over the simulated world: each call may go wrong as the faults say, and each write is logged.
+//! The port over the simulated world: each call may fail as the faults determine, and each write is logged.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use super::write_log::{Effect, Write};
 use crate::swarm::{Hint, OWNER_LABEL, RawSnapshot, Swarm, SwarmError};
 use crate::types::{ConfigId, NetworkId, SecretId, ServiceId};
 
-/// How many older looks are kept for stale answers.
+/// How many older observations are kept for stale answers.
 const PAST: usize = 4;
 
-/// What the log says of a write before it is tried.
+/// What the log records about a write before it is attempted.
 struct WriteTarget {
     target: String,
     owned: bool,
@@ -35,7 +35,7 @@ impl WriteTarget {
 }
 
 impl SimSwarm {
-    /// One write: its faults, its effect and its line in the log.
+    /// Executes one write with its faults, and logs it.
     fn write<T>(
         &self,
         call: Call,
@@ -99,7 +99,7 @@ impl SimState {
         WriteTarget { target: found.map_or(id, |f| &f.name).to_owned(), owned, still_needed_by: self.needed_by(kind, id) }
     }
 
-    /// Services that could not roll back, or whose tasks could not start again, without this file.
+    /// The services that could not roll back, or whose tasks could not start again, without this config or secret.
     fn needed_by(&self, kind: FileKind, id: &str) -> Vec<String> {
         let refers = |template: &Value| spec::references(template, kind).any(|(used, _, _)| used == id);
         let by_task = |service: &str| self.tasks.values().any(|t| t.service == service && t.desired.wanted() && refers(&t.spec));
@@ -108,7 +108,7 @@ impl SimState {
         needing.map(|s| spec::name(&s.spec).to_owned()).collect()
     }
 
-    /// What a look shows: the truth, or by the faults' will an older truth or a mixture.
+    /// The result of an observation: the true state or, depending on the faults, an older one or a mixture.
     fn answer(&mut self) -> RawSnapshot {
         let rates = self.faults.rates;
         if rates.stale <= 0.0 && rates.torn <= 0.0 {

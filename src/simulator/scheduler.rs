@@ -1,4 +1,4 @@
-//! Chooses a node for a task, and says why there is none.
+//! Chooses a node for a task, or explains why there is none.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ impl SimState {
             return Some("scheduling constraints not satisfied");
         }
         let here = || self.tasks.values().filter(|t| t.id != task.id && t.node.as_ref() == Some(&node.id) && !t.state.ended());
-        // Who waits for a port holds none.
+        // A task that waits for a port does not hold it.
         let bound = |wanted: &(String, u64, u64)| {
             wanted.2 != 0
                 && here()

@@ -1,4 +1,4 @@
-//! Creating, updating and removing objects: what is refused, and what follows at once. The rest follows with time.
+//! Creates, updates and removes objects: what is rejected, and the immediate effects. Other effects follow over time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,21 +11,21 @@ use super::spec::{self, FileKind};
 use super::world::SimState;
 use crate::swarm::SwarmErrorKind;
 
-/// Milliseconds until the allocator has looked at a service.
+/// Milliseconds until the allocator processes a service.
 const ALLOCATOR_DELAY: u64 = 5;
 
-/// Names that Docker knows on every node without a Swarm network behind them.
+/// Names of networks that every node has without a Swarm network behind them.
 const PREDEFINED: [&str; 3] = ["host", "bridge", "none"];
-/// Specs hold the id that the Swarm has for one of them, which begins so here; no list of networks has it.
+/// The prefix of the ids by which specs refer to these networks here; no list of networks contains them.
 const PREDEFINED_ID: &str = "predefined-";
 
-/// The name of a network that every node has itself, by the id that specs hold.
+/// The name of a network that every node has itself, from the id in specs.
 pub fn predefined_name(id: &str) -> Option<&str> {
     id.strip_prefix(PREDEFINED_ID)
 }
 
 impl SimState {
-    /// Creates a service; its id.
+    /// Creates a service; returns its id.
     pub fn create_service(&mut self, body: &Value) -> Result<String, ApiError> {
         let spec = self.accepted(body, None)?;
         let name = spec::name(&spec).to_owned();
@@ -57,7 +57,7 @@ impl SimState {
         Ok(id)
     }
 
-    /// Replaces a service's whole spec, if it is still at that version (none: whatever its version).
+    /// Replaces a service's whole spec, if the service is still at `version` (`None`: at any version).
     pub fn update_service(&mut self, id: &str, version: Option<u64>, body: &Value) -> Result<(), ApiError> {
         let service = self.services.get(id).ok_or_else(|| ApiError::not_found("service", id))?;
         let spec = self.accepted(body, Some(id))?;
@@ -90,7 +90,7 @@ impl SimState {
         self.hint("service", &format!("update {name}"));
     }
 
-    /// Removes a service at once; its tasks go after.
+    /// Removes a service immediately; its tasks follow.
     pub fn remove_service(&mut self, id: &str) -> Result<(), ApiError> {
         let service = self.services.remove(id).ok_or_else(|| ApiError::not_found("service", id))?;
         self.release_vips(&service.vips);
@@ -102,7 +102,7 @@ impl SimState {
         Ok(())
     }
 
-    /// Creates a config or a secret; its id.
+    /// Creates a config or a secret; returns its id.
     pub fn create_file(&mut self, kind: FileKind, name: &str, labels: &BTreeMap<String, String>, data: &[u8]) -> Result<String, ApiError> {
         spec::check_file_name(name)?;
         let limit = if kind == FileKind::Config { 1_024_000 } else { 512_000 };
@@ -119,7 +119,8 @@ impl SimState {
         Ok(id)
     }
 
-    /// Removes a config or a secret that no spec refers to. Previous specs and tasks do not count, as on a real Swarm.
+    /// Removes a config or a secret to which no spec refers. As on a real Swarm, references in previous specs and tasks do not
+    /// prevent it.
     pub fn remove_file(&mut self, kind: FileKind, id: &str) -> Result<(), ApiError> {
         let file = self.files(kind).get(id).ok_or_else(|| ApiError::not_found(kind.word(), id))?;
         let name = file.name.clone();
@@ -134,7 +135,7 @@ impl SimState {
         Ok(())
     }
 
-    /// Creates a network; its id.
+    /// Creates a network; returns its id.
     pub fn create_network(&mut self, body: &Value) -> Result<String, ApiError> {
         let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or("");
         let (name, driver) = (text("Name").to_owned(), text("Driver").to_owned());
@@ -149,7 +150,7 @@ impl SimState {
         Ok(id)
     }
 
-    /// Removes a network that no service and no task is attached to; tasks on their way out do not count.
+    /// Removes a network to which no service and no task is attached; stopping tasks do not prevent it.
     pub fn remove_network(&mut self, id: &str) -> Result<(), ApiError> {
         let name = self.networks.get(id).ok_or_else(|| ApiError::not_found("network", id))?.name.clone();
         let service = self.services.values().find(|s| spec::attached(&s.template).any(|n| n == id)).map(|s| format!("service {}", s.id));
@@ -182,7 +183,7 @@ impl SimState {
         }
     }
 
-    /// The spec as Swarm would keep it, or why it would not.
+    /// The spec as Swarm would store it, or why Swarm rejects it.
     fn accepted(&self, body: &Value, own: Option<&str>) -> Result<Value, ApiError> {
         spec::check(body)?;
         let mut body = body.clone();
@@ -200,7 +201,7 @@ impl SimState {
         Ok(spec)
     }
 
-    /// Writes ids where names stand.
+    /// Replaces network names by ids.
     fn resolve_networks(&self, body: &mut Value) -> Result<(), ApiError> {
         let attached = body.pointer_mut("/TaskTemplate/Networks").and_then(Value::as_array_mut);
         for attachment in attached.into_iter().flatten() {
@@ -222,7 +223,7 @@ impl SimState {
         Ok(())
     }
 
-    /// A port in the routing mesh is one service's alone; host ports may be shared, for their tasks may be on other nodes.
+    /// A port in the routing mesh belongs to one service only; host ports may be shared, because the tasks may be on different nodes.
     fn check_ports(&self, spec: &Value, own: Option<&str>) -> Result<(), ApiError> {
         let published = |spec: &Value| -> Vec<(String, u64, bool)> {
             let ports = spec.pointer("/EndpointSpec/Ports").and_then(Value::as_array).cloned().unwrap_or_default();

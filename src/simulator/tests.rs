@@ -1,4 +1,4 @@
-//! What only the simulator has: chance, faults and a clock. How it behaves as a Swarm is in `tests/swarm_behaviour.rs`.
+//! What is specific to the simulator: randomness, faults and a clock. Its behaviour as a Swarm is tested in `tests/swarm_behaviour.rs`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,7 +20,7 @@ fn spec(name: &str, replicas: u64) -> Value {
     json!({"Name": name, "TaskTemplate": {"ContainerSpec": {"Image": "app"}}, "Mode": {"Replicated": {"Replicas": replicas}}})
 }
 
-/// What a future of the simulator gives; they never wait.
+/// The result of a future of the simulator, which never waits.
 fn now<T>(future: impl Future<Output = T>) -> T {
     future.now_or_never().unwrap()
 }
@@ -34,7 +34,7 @@ fn running(swarm: &SimSwarm) -> usize {
 }
 
 #[test]
-fn equal_seeds_give_equal_histories_and_others_do_not() {
+fn equal_seeds_give_equal_histories_and_different_seeds_do_not() {
     let history = |seed| {
         let swarm = swarm(seed);
         swarm.user_creates_service(&spec("web", 3)).unwrap();
@@ -48,7 +48,7 @@ fn equal_seeds_give_equal_histories_and_others_do_not() {
 }
 
 #[test]
-fn a_look_fails_as_a_whole_and_never_in_part() {
+fn an_observation_fails_completely_and_never_partially() {
     let swarm = swarm(1);
     swarm.fail_next(Call::Observe, FaultPoint::Before);
     assert_eq!(observe(&swarm).unwrap_err().kind, SwarmErrorKind::Unavailable);
@@ -67,7 +67,7 @@ fn a_write_that_fails_after_its_effect_has_taken_effect() {
 }
 
 #[test]
-fn the_log_says_whose_objects_were_touched_and_who_still_needed_them() {
+fn the_log_records_who_owned_the_objects_and_who_still_needed_them() {
     let swarm = swarm(1);
     let owner = BTreeMap::from([("swarmgate.owner".to_owned(), "me".to_owned())]);
     let config = now(swarm.create_config("c1", &owner, b"x")).unwrap();
@@ -95,7 +95,7 @@ fn a_cut_off_lets_that_many_calls_through_and_none_after() {
 }
 
 #[test]
-fn stale_looks_are_older_truths() {
+fn stale_observations_are_older_true_states() {
     let swarm = swarm(3);
     swarm.set_faults(Faults { stale: 1.0, ..Faults::NONE });
     assert_eq!(observe(&swarm).unwrap().services.len(), 0);
@@ -106,7 +106,7 @@ fn stale_looks_are_older_truths() {
 }
 
 #[test]
-fn hints_tell_of_changes_until_they_are_broken() {
+fn hints_report_changes_until_the_stream_breaks() {
     let swarm = swarm(1);
     let mut hints = swarm.hints();
     swarm.user_creates_service(&spec("web", 1)).unwrap();
@@ -155,7 +155,7 @@ fn tasks_that_crash_come_back_after_the_restart_delay() {
     assert_eq!(running(&swarm), 2);
 }
 
-/// A service on a port of each node that was given an image which no node has, and goes back.
+/// A service on a port of each node that was given an image which no node has, and is rolling back.
 fn rolling_back(seed: u64, faults: Faults) -> SimSwarm {
     let swarm = SimSwarm::new(SimOptions { seed, nodes: 1, managers: 1, faults, ..SimOptions::default() });
     swarm.set_image("none", ImageBehaviour::Missing);
@@ -188,7 +188,7 @@ fn a_rollback_on_a_port_is_quick_or_takes_a_minute() {
 }
 
 #[test]
-fn a_rollback_whose_task_is_doubled_may_never_end_until_somebody_writes() {
+fn a_rollback_with_a_duplicated_task_may_not_end_until_the_service_is_updated() {
     let doubled = Faults { rollback_doubled: 1.0, ..Faults::NONE };
     let mut endless = 0;
     for seed in 0..20 {
@@ -207,7 +207,7 @@ fn a_rollback_whose_task_is_doubled_may_never_end_until_somebody_writes() {
 }
 
 #[test]
-fn a_world_that_crashes_for_ever_never_settles() {
+fn a_world_that_crashes_forever_never_settles() {
     let swarm = swarm(5);
     swarm.set_image("app", ImageBehaviour::CrashesAfter(100));
     swarm.user_creates_service(&spec("web", 1)).unwrap();
@@ -233,7 +233,7 @@ fn a_full_network_keeps_tasks_new_and_gives_no_address_twice() {
 }
 
 #[test]
-fn an_id_that_does_not_exist_is_logged_by_itself() {
+fn a_write_to_a_missing_object_is_logged_with_its_id() {
     let swarm = swarm(1);
     assert_eq!(now(swarm.remove_service(&ServiceId("gone".to_owned()))).unwrap_err().kind, SwarmErrorKind::NotFound);
     assert_eq!(swarm.writes()[0].target, "gone");

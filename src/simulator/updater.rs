@@ -10,11 +10,11 @@ use super::model::{DesiredTaskState, Millis, Replacement, Rollout, Service, Task
 use super::spec::{self, Action, UpdateConfig};
 use super::world::SimState;
 
-/// How long a new task waits for the old one of its place to end.
+/// How long a new task waits for the old one in its place to end.
 const PATIENCE: Millis = 60_000;
 
 impl Rollout {
-    /// When it will go on by itself.
+    /// When it next continues by itself.
     pub fn next_moment(&self, now: Millis) -> Option<Millis> {
         let next = Some(self.next_at).filter(|at| *at > now && !self.waiting.is_empty());
         let impatient = self.active.iter().map(|replacement| replacement.patient_until).filter(|at| *at > now).min();
@@ -28,7 +28,7 @@ impl Rollout {
 }
 
 impl SimState {
-    /// Flags services whose update goes on now.
+    /// Marks services whose update continues now.
     pub fn wake_rollouts(&mut self) {
         let now = self.now;
         let awake = self.services.values().filter(|s| s.rollout.as_ref().is_some_and(|r| r.is_due(now))).map(|s| s.id.clone());
@@ -41,8 +41,8 @@ impl SimState {
         let config = config(service);
         let Some(mut rollout) = service.rollout.take().or_else(|| self.begin(id)) else { return };
         self.finish_replacements(id, &mut rollout, config);
-        if let Some(culprit) = culprit(&rollout, config) {
-            return self.give_up(id, &culprit, config);
+        if let Some(failed_task) = failed_task(&rollout, config) {
+            return self.give_up(id, &failed_task, config);
         }
         self.begin_replacements(id, &mut rollout, config);
         if rollout.waiting.is_empty() && rollout.active.is_empty() {
@@ -56,7 +56,7 @@ impl SimState {
         }
     }
 
-    /// A new update, if there is something outdated and the last one was not given up.
+    /// Starts an update, if something is outdated and the last update was not paused.
     fn begin(&mut self, id: &str) -> Option<Rollout> {
         let service = self.services.get(id)?;
         let state = service.status.as_ref().map(|s| s.state);
@@ -81,15 +81,15 @@ impl SimState {
         Some(Rollout { waiting, active: Vec::new(), total, watched: Vec::new(), failed, next_at, ends_at: None })
     }
 
-    /// Swarm's own rule, with its trap: where only the placement of the template changed and the node still satisfies
-    /// it, nothing else is compared, ports included.
+    /// Swarm's own rule, including its trap: if only the placement of the template changed and the node still satisfies it,
+    /// nothing else is compared, not even ports.
     fn outdated(&self, service: &Service, task: &Task) -> bool {
         if task.spec_version == service.spec_version {
             return false;
         }
         let same = Arc::ptr_eq(&task.spec, &service.template) || task.spec == service.template;
         if !same && only_placement_differs(task, service) {
-            // The real one's managers die here, one after the other; nobody may ever bring them to it.
+            // Here the real Swarm's managers crash, one after the other; the operator must never cause this.
             assert!(
                 service.template.get("Placement").is_some(),
                 "a service without any placement, whose tasks have one, ends every manager"
@@ -102,7 +102,7 @@ impl SimState {
         !same || task.endpoint != *service.spec.get("EndpointSpec").unwrap_or(&serde_json::Value::Null)
     }
 
-    /// Takes up places until as many are being replaced as may be.
+    /// Starts replacements up to the allowed parallelism.
     fn begin_replacements(&mut self, id: &str, rollout: &mut Rollout, config: UpdateConfig) {
         while rollout.active.len() < config.parallelism && self.now >= rollout.next_at {
             let Some(place) = rollout.waiting.pop_front() else { return };
@@ -128,7 +128,7 @@ impl SimState {
         }
     }
 
-    /// The task of a place that may stay: it need not run, and those beside it go all the same.
+    /// The task of a place that may stay: it need not be running, and the others in its place are stopped all the same.
     fn up_to_date(&self, id: &str, tasks: &[String]) -> Option<String> {
         let service = self.services.get(id)?;
         let mut current = tasks.iter().filter_map(|task| self.tasks.get(task)).filter(|task| !self.outdated(service, task));
@@ -136,8 +136,8 @@ impl SimState {
         current.find(|task| task.desired == DesiredTaskState::Running).or(first).map(|task| task.id.clone())
     }
 
-    /// A node changes (its networks do, whenever tasks come and go) while a task of a global service failed on it and is
-    /// being rolled back: Swarm makes one more, and may tell the updater's to stop.
+    /// A node changes (its networks do, whenever tasks come and go) while a task of a global service failed on it and is being
+    /// rolled back: Swarm creates one more task, and may tell the updater's to stop.
     fn double_by_chance(&mut self, id: &str, place: TaskSlot, new: &str) {
         let rate = self.faults.rates.rollback_doubled;
         let on_port = self.tasks.get(new).is_some_and(|t| matches!(t.place, TaskSlot::Node(_)) && t.host_ports.iter().any(|p| p.2 != 0));
@@ -150,14 +150,14 @@ impl SimState {
         }
     }
 
-    /// A rollback waits for the end of a task that never comes to it, and its place stays empty. A write makes it go on.
+    /// A rollback waits for a task that never ends, and its place stays empty until the next write.
     fn hangs_by_chance(&mut self, id: &str) -> bool {
         let rate = self.faults.rates.rollback_hangs;
         let is_rollback = self.services.get(id).is_some_and(|s| s.status.as_ref().is_some_and(|u| u.state == "rollback_started"));
         is_rollback && rate > 0.0 && self.rng.random_bool(rate.min(1.0))
     }
 
-    /// Moves on the places that are being replaced, and lets go of those that are done.
+    /// Advances the replacements, and drops those that are done.
     fn finish_replacements(&mut self, id: &str, rollout: &mut Rollout, config: UpdateConfig) {
         for replacement in std::mem::take(&mut rollout.active) {
             if self.finished(&replacement, config) {
@@ -182,8 +182,8 @@ impl SimState {
     fn finished(&mut self, replacement: &Replacement, config: UpdateConfig) -> bool {
         let Some((state, desired)) = self.tasks.get(&replacement.new).map(|t| (t.state, t.desired)) else { return true };
         if state.ended() {
-            // The real updater lets go of the old ones whenever the new one has got as far as running, and past it: the
-            // place is filled again with what is wanted now. Otherwise an outdated task would stay for ever.
+            // The real updater stops the old tasks once the new one has reached running or any later state: the place is then
+            // filled with what is currently wanted. Otherwise an outdated task would stay forever.
             if config.start_first {
                 self.stop_all(&replacement.old);
             }
@@ -203,7 +203,7 @@ impl SimState {
         false
     }
 
-    /// A task ended by itself: if it is a new one of an update that still watches it, the update has failed there.
+    /// Handles a task that ended by itself: if it is a new task of an update that still watches it, the update has failed for it.
     pub fn note_failure(&mut self, task: &Task) {
         let now = self.now;
         let Some(service) = self.services.get_mut(&task.service) else { return };
@@ -215,9 +215,9 @@ impl SimState {
         }
     }
 
-    fn give_up(&mut self, id: &str, culprit: &str, config: UpdateConfig) {
+    fn give_up(&mut self, id: &str, failed_task: &str, config: UpdateConfig) {
         let rolling_back = self.services.get(id).is_some_and(|s| s.status.as_ref().is_some_and(|u| u.state == "rollback_started"));
-        let why = format!("due to failure or early termination of task {culprit}");
+        let why = format!("due to failure or early termination of task {failed_task}");
         self.cancel_rollout(id);
         if rolling_back {
             self.set_status(id, "rollback_paused", format!("rollback paused {why}"));
@@ -229,7 +229,7 @@ impl SimState {
         }
     }
 
-    /// The previous spec becomes the spec; there is no previous one after that.
+    /// Makes the previous spec the current one; there is no previous spec after that.
     fn roll_back(&mut self, id: &str) {
         let (version, now) = (self.bump(), self.now);
         let Some(service) = self.services.get_mut(id) else { return };
@@ -258,7 +258,7 @@ impl SimState {
         self.hint("service", &detail);
     }
 
-    /// Drops an update in progress. Tasks that were to wait for their turn begin to run.
+    /// Drops an update in progress. Tasks waiting for their turn start running.
     pub fn cancel_rollout(&mut self, id: &str) {
         let Some(rollout) = self.services.get_mut(id).and_then(|s| s.rollout.take()) else { return };
         for replacement in rollout.active {
@@ -267,14 +267,14 @@ impl SimState {
     }
 }
 
-/// The settings that apply: an update that is being rolled back has its own.
+/// The applicable settings: a rollback has its own.
 fn config(service: &Service) -> UpdateConfig {
     let rolling_back = service.status.as_ref().is_some_and(|s| s.state == "rollback_started");
     spec::update_config(&service.spec, if rolling_back { "RollbackConfig" } else { "UpdateConfig" })
 }
 
-/// A failed task, once too many have failed.
-fn culprit(rollout: &Rollout, config: UpdateConfig) -> Option<String> {
+/// A failed task, if too many have failed.
+fn failed_task(rollout: &Rollout, config: UpdateConfig) -> Option<String> {
     let first = rollout.failed.first()?;
     #[expect(clippy::cast_precision_loss, reason = "numbers of tasks are small")]
     let ratio = rollout.failed.len() as f64 / rollout.total as f64;

@@ -1,5 +1,5 @@
-//! What the people and the machines around a Swarm do: they deploy, scale, edit and remove by hand, and nodes fail.
-//! None of it goes through the port, so none of it meets faults or stands in the log of writes.
+//! What the users and machines of a Swarm do: users deploy, scale, edit and remove by hand, and nodes fail. None of it goes
+//! through the port, so it is neither subject to faults nor logged.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ impl SimSwarm {
         self.by_hand(|w| w.create_service(spec)).map(ServiceId)
     }
 
-    /// A user edits a service, whoever it belongs to.
+    /// A user edits a service, regardless of its owner.
     pub fn user_edits_service(&self, name: &str, edit: impl FnOnce(&mut Value)) -> Result<(), SwarmError> {
         self.by_hand(|w| {
             let id = w.service_named(name)?;
@@ -56,7 +56,7 @@ impl SimSwarm {
         self.by_hand(|w| w.create_file(FileKind::Config, name, labels, data)).map(ConfigId)
     }
 
-    /// A user removes a config, whoever it belongs to.
+    /// A user removes a config, regardless of its owner.
     pub fn user_removes_config(&self, name: &str) -> Result<(), SwarmError> {
         self.by_hand(|w| w.remove_named(FileKind::Config, name))
     }
@@ -66,12 +66,12 @@ impl SimSwarm {
         self.by_hand(|w| w.create_file(FileKind::Secret, name, labels, data)).map(SecretId)
     }
 
-    /// A user removes a secret, whoever it belongs to.
+    /// A user removes a secret, regardless of its owner.
     pub fn user_removes_secret(&self, name: &str) -> Result<(), SwarmError> {
         self.by_hand(|w| w.remove_named(FileKind::Secret, name))
     }
 
-    /// A running task of a service dies; `false` if none runs.
+    /// Kills a running task of a service; returns `false` if none is running.
     pub fn kill_task(&self, service: &str) -> bool {
         let world = &mut *self.world();
         let Ok(service) = world.service_named(service) else { return false };
@@ -81,23 +81,23 @@ impl SimSwarm {
         true
     }
 
-    /// Decides what containers of an image do from now on.
+    /// Sets how containers of an image behave from now on.
     pub fn set_image(&self, image: &str, behaviour: ImageBehaviour) {
         self.world().images.insert(image.to_owned(), behaviour);
     }
 
-    /// Decides what becomes of tasks on a network from now on.
+    /// Sets what happens to tasks on a network from now on.
     pub fn set_network(&self, name: &str, behaviour: NetworkBehaviour) {
         let mut world = self.world();
         world.networks.values_mut().filter(|network| network.name == name).for_each(|network| network.behaviour = behaviour);
     }
 
-    /// A node (`node1`, ...) is lost: its tasks run on, but nobody sees or reaches them.
+    /// A node (`node1`, ...) is lost: its tasks continue, but they are neither visible nor reachable.
     pub fn node_goes_down(&self, hostname: &str) {
         self.change_node(hostname, |node| node.up = false);
     }
 
-    /// A node is back; what it was to stop meanwhile, it stops now.
+    /// A node is back and now stops the tasks that were told to stop in the meantime.
     pub fn node_comes_up(&self, hostname: &str) {
         self.change_node(hostname, |node| node.up = true);
         let world = &mut *self.world();

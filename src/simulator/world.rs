@@ -1,4 +1,4 @@
-//! The simulated world: its objects, its clock and its chance. Time moves only by `advance`, from one due moment to the next.
+//! The simulated world: its objects, its clock and its randomness. Time moves only by `advance`, from one due moment to the next.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -23,7 +23,7 @@ const BEGINNING: i64 = 1_767_225_600;
 /// A receiver of hints.
 pub type HintSender = UnboundedSender<Result<Hint, SwarmError>>;
 
-/// Everything there is.
+/// The complete state.
 pub struct SimState {
     pub now: Millis,
     pub index: u64,
@@ -37,11 +37,11 @@ pub struct SimState {
     pub configs: BTreeMap<String, File>,
     pub secrets: BTreeMap<String, File>,
     pub images: BTreeMap<String, ImageBehaviour>,
-    /// Services that the orchestrator has yet to look at.
+    /// Services that the orchestrator has yet to reconcile.
     pub dirty: BTreeSet<String>,
     pub listeners: Vec<HintSender>,
     pub faults: FaultState,
-    /// Older answers, for stale ones.
+    /// Older observations, for stale answers.
     pub past: Vec<Arc<RawSnapshot>>,
     pub writes: Vec<Write>,
 }
@@ -89,7 +89,7 @@ impl SimState {
         }
     }
 
-    /// Adds a network; each gets a /24 of its own unless told otherwise. One whose subnet overlaps with another's has none.
+    /// Adds a network; each gets its own /24 unless another subnet is given. A network whose subnet overlaps another's gets none.
     pub fn add_network(&mut self, name: &str, driver: &str, labels: Value, mesh: bool, subnet: Option<Ipv4Net>) -> String {
         let id = self.new_id();
         let number = u32::try_from(self.index).unwrap_or(0) & 0xffff;
@@ -125,19 +125,19 @@ impl SimState {
         self.index
     }
 
-    /// An id as Swarm makes them: 25 of digits and lower-case letters, in no order.
+    /// An id in Swarm's format: 25 digits and lower-case letters, in no particular order.
     pub fn new_id(&mut self) -> String {
         const LETTERS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
         (0..25).map(|_| char::from(LETTERS[self.rng.random_range(0..36)])).collect()
     }
 
-    /// A time in the words of the API.
+    /// A time in the API's representation.
     pub fn timestamp(at: Millis) -> Timestamp {
         let since = SignedDuration::from_millis(i64::try_from(at).unwrap_or(i64::MAX));
         Timestamp::from_second(BEGINNING).unwrap_or_default().saturating_add(since).unwrap_or(Timestamp::MAX)
     }
 
-    /// Tells everyone who listens that something may have changed.
+    /// Sends all listeners a hint that something may have changed.
     pub fn hint(&mut self, kind: &str, detail: &str) {
         let copies = self.faults.hint_copies(&mut self.rng);
         for _ in 0..copies {
@@ -146,7 +146,7 @@ impl SimState {
         }
     }
 
-    /// Moves time on to `until`, stopping at each moment at which something happens by itself.
+    /// Advances the clock to `until`, stopping at each moment at which something happens by itself.
     pub fn advance_to(&mut self, until: Millis) {
         loop {
             self.settle_now();
@@ -158,7 +158,7 @@ impl SimState {
         self.now = self.now.max(until);
     }
 
-    /// Lets everything happen that is due now.
+    /// Processes everything that is due now.
     fn settle_now(&mut self) {
         self.wake_rollouts();
         loop {
@@ -172,7 +172,7 @@ impl SimState {
         }
     }
 
-    /// When something will happen by itself.
+    /// When something next happens by itself.
     pub fn next_due(&self) -> Option<Millis> {
         let tasks = self.tasks.values().filter_map(|t| [t.due, t.start_at].into_iter().flatten().min());
         let services = self.services.values().filter_map(|s| {

@@ -1,4 +1,4 @@
-//! Which of several reports counts, and whether one says more than the one before. Pure.
+//! Which of several reports is used, and whether a report contains something new. Pure.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use crate::protocol::messages::{ExtensionReport, MaterialState, ProxyReport};
 use crate::protocol::timings::FORGOTTEN_AFTER;
 use crate::types::Digest;
 
-/// The report that counts, with the proxies of all recent ones. Recent means: compared with the newest report, so that the
-/// last words of an extension that is down remain.
+/// The report to use, with the proxies of all recent ones. Recent is relative to the newest report, so that the last report of
+/// an extension that is down remains.
 pub(super) fn newest(reports: &BTreeMap<String, Received>, wanted: Option<&Digest>) -> Option<Received> {
     let at = reports.values().map(|received| received.at).max()?;
     let recent: Vec<&Received> = reports.values().filter(|received| is_recent(received, at)).collect();
@@ -20,12 +20,12 @@ pub(super) fn newest(reports: &BTreeMap<String, Received>, wanted: Option<&Diges
     Some(Received { report, at })
 }
 
-/// Whether a task was still heard of near `now`.
+/// Whether a task had reported recently at `now`.
 pub(super) fn is_recent(received: &Received, now: Timestamp) -> bool {
     now.duration_since(received.at) <= FORGOTTEN_AFTER
 }
 
-/// A report with its bundles: its own, or those of the previous report when it accepted the same. None if they are missing.
+/// A report with its bundles: its own, or those of the previous report if that one accepted the same. `None` if they are missing.
 pub(super) fn completed(mut report: ExtensionReport, previous: Option<&ExtensionReport>) -> Option<ExtensionReport> {
     if report.accepted.is_none() || report.boot.is_some() {
         return Some(report);
@@ -36,8 +36,8 @@ pub(super) fn completed(mut report: ExtensionReport, previous: Option<&Extension
     Some(report)
 }
 
-/// Whether a report differs from the one before by more than the time at which proxies were heard of.
-pub(super) fn says_more(report: &ExtensionReport, previous: &ExtensionReport) -> bool {
+/// Whether a report differs from the previous one by more than the times at which proxies last reported.
+pub(super) fn has_news(report: &ExtensionReport, previous: &ExtensionReport) -> bool {
     let timeless = |report: &ExtensionReport| {
         let mut report = report.clone();
         report.proxies.iter_mut().for_each(|proxy| proxy.seen_at = None);
@@ -46,7 +46,7 @@ pub(super) fn says_more(report: &ExtensionReport, previous: &ExtensionReport) ->
     timeless(report) != timeless(previous)
 }
 
-/// How far a task is with what is wanted: accepted, then refused, then anything, then nothing.
+/// How far a task is with the wanted configuration: accepted it, then refused it, then accepted any, then none.
 fn progress(report: &ExtensionReport, wanted: Option<&Digest>) -> u8 {
     let accepted = report.accepted.as_ref().map(|accepted| &accepted.desired_digest);
     let refused = report.refused.as_ref().map(|refused| &refused.digest);
@@ -57,7 +57,7 @@ fn progress(report: &ExtensionReport, wanted: Option<&Digest>) -> u8 {
     }
 }
 
-/// While an extension is replaced by one that mounts a new certificate, both accept the same routes and only one has it.
+/// While an extension is replaced by one that mounts a new certificate, both accept the same routes but only one has the certificate.
 fn is_complete(report: &ExtensionReport) -> bool {
     report.material.iter().all(|material| material.state != MaterialState::Awaited)
 }

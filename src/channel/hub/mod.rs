@@ -1,4 +1,4 @@
-//! The operator's end of the channel: what each cluster's extension must render, and what it last said. In memory only:
+//! The operator's side of the channel: what each cluster's extension must render, and what it last reported. In memory only:
 //! after a restart of the operator it fills again from the next pass and the next heartbeats. Decides nothing.
 
 mod merge;
@@ -30,10 +30,10 @@ struct Shared {
 #[derive(Debug)]
 struct Cluster {
     published: watch::Sender<Option<Arc<Published>>>,
-    /// Where everybody is; nothing where the control network's names tell.
+    /// The addresses of all peers; `None` where they use names on the control network.
     peers: watch::Sender<Option<Arc<Peers>>>,
     admission: Admission,
-    /// The last report of each of the extension's tasks: two for a moment while it is replaced.
+    /// The last report of each of the extension's tasks: there are two for a moment while it is replaced.
     reports: BTreeMap<String, Received>,
 }
 
@@ -41,24 +41,24 @@ struct Cluster {
 #[derive(Debug)]
 struct Published {
     desired: Arc<Desired>,
-    /// When the newest look at the Swarm began that gave it.
+    /// When the newest observation of the Swarm that produced it began.
     confirmed: Moment,
 }
 
-/// A report and when it came, by the operator's clock.
+/// A report and when it arrived, by the operator's clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
-    /// What the extension said.
+    /// What the extension reported.
     pub report: ExtensionReport,
-    /// When.
+    /// When it arrived.
     pub at: jiff::Timestamp,
 }
 
-/// What became of a report that came in.
+/// The outcome of a received report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Taken {
     Kept,
-    /// A short report, and the bundles it leaves out are not known here.
+    /// A short report that omits bundles which are not known here.
     NeedsBundles,
 }
 
@@ -68,8 +68,8 @@ impl Hub {
         Self::default()
     }
 
-    /// Says what a cluster's proxies must say from now on, and who gets certificates for it; `looked` is when the look at the Swarm
-    /// began that says so. Repeating it unchanged confirms it and wakes nobody.
+    /// Publishes what a cluster's proxies must serve from now on, and who gets certificates for it; `looked` is when the
+    /// observation of the Swarm that determined this began. Publishing the same again confirms it and wakes no long poll.
     pub fn publish(&self, cluster: &ClusterName, desired: Desired, admission: Admission, looked: Moment) {
         let mut clusters = self.lock();
         let entry = clusters.entry(cluster.clone()).or_insert_with(Cluster::empty);
@@ -82,12 +82,12 @@ impl Hub {
         });
     }
 
-    /// Says who gets certificates for a cluster from now on, and leaves what its proxies must say as it is.
+    /// Sets who gets certificates for a cluster from now on, without changing what its proxies must serve.
     pub fn admit(&self, cluster: &ClusterName, admission: Admission) {
         self.lock().entry(cluster.clone()).or_insert_with(Cluster::empty).admission = admission;
     }
 
-    /// Says where a cluster's peers are from now on. Repeating it unchanged wakes nobody.
+    /// Publishes where a cluster's peers are from now on. Publishing the same again wakes no long poll.
     pub fn introduce(&self, cluster: &ClusterName, peers: Peers) {
         let mut clusters = self.lock();
         let entry = clusters.entry(cluster.clone()).or_insert_with(Cluster::empty);
@@ -100,13 +100,13 @@ impl Hub {
         });
     }
 
-    /// Forgets a cluster; requests that wait for it end.
+    /// Removes a cluster; requests waiting for it end.
     pub fn retire(&self, cluster: &ClusterName) {
         self.lock().remove(cluster);
     }
 
-    /// What the cluster's extension last said. While it is being replaced two tasks report; the one that is further counts,
-    /// with the proxies of both.
+    /// What the cluster's extension last reported. While the extension is being replaced, two tasks report: the result is the
+    /// report of the one that is further, with the proxies of both.
     pub fn report(&self, cluster: &ClusterName) -> Option<Received> {
         let clusters = self.lock();
         let entry = clusters.get(cluster)?;
@@ -114,24 +114,22 @@ impl Hub {
         merge::newest(&entry.reports, wanted.as_ref())
     }
 
-    /// A counter that moves whenever a report says something new: not for a heartbeat alone.
+    /// A counter that increases whenever a report contains something new, but not for a mere heartbeat.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.shared.changes.subscribe()
     }
 
-    /// The HTTP side, which issues certificates of this authority and answers to those who have one; serve it with
-    /// [`super::serve`].
+    /// The HTTP routes, which issue certificates of this authority and answer clients that have one; serve them with [`super::serve`].
     pub fn router(&self, authority: Arc<Authority>) -> axum::Router {
         router::router(self.clone(), authority)
     }
 
-    /// What `choose` takes of a cluster; nothing while the operator has not published it.
+    /// Applies `choose` to a cluster; `None` while the operator has not published it.
     fn of_cluster<T>(&self, cluster: &ClusterName, choose: impl FnOnce(&Cluster) -> T) -> Option<T> {
         self.lock().get(cluster).map(choose)
     }
 
-    /// Takes a report of an extension that has proved to be one. Nothing: the cluster is not published, or the Swarm has no
-    /// such task (yet).
+    /// Stores a report of an authenticated extension. `None` if the cluster is not published, or the Swarm has no such task (yet).
     fn take(&self, mut report: ExtensionReport, at: jiff::Timestamp) -> Option<Taken> {
         let mut clusters = self.lock();
         let entry = clusters.get_mut(&report.cluster).filter(|entry| entry.admission.has(ChannelRole::Extension, &report.task))?;
@@ -149,7 +147,7 @@ impl Hub {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ClusterName, Cluster>> {
-        // Nothing in here panics half-way through a change, so a poisoned lock still guards whole values.
+        // Nothing here panics in the middle of a change, so a poisoned lock still guards complete values.
         self.shared.clusters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! The hub over HTTP. Checks who asks and what is sent, then calls the hub; keeps nothing itself.
+//! The hub over HTTP. Authenticates the client and validates the message, then calls the hub; stores nothing itself.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ impl Server {
         is_task_name(task) && is(peer, self.authority.root(), &task_name(role, cluster, task))
     }
 
-    /// Something of a cluster, for those who have proved to be one of these roles in it.
+    /// Applies `choose` to a cluster, for a peer with one of these roles in it.
     fn granted<T>(&self, cluster: &str, peer: &Peer, roles: &[ChannelRole], choose: fn(&Cluster) -> T) -> Result<T, NotNow> {
         let cluster = ClusterName::parse(cluster).map_err(|_| NotNow::Unauthorized)?;
         if !roles.iter().any(|role| self.is_role(peer, *role, &cluster)) {
@@ -102,7 +102,7 @@ async fn report(State(server): State<Server>, Path(cluster): Path<String>, Exten
 }
 
 impl Server {
-    /// Takes a report of the task that sends it, with configurations that it or another extension of the cluster has signed.
+    /// Takes a report from the task that it is about, with configurations signed by it or another extension of the cluster.
     fn take(&self, report: ExtensionReport, peer: &Peer) -> Response {
         if !self.is_task(peer, ChannelRole::Extension, &report.cluster, &report.task) {
             return NotNow::Unauthorized.into_response();
@@ -128,11 +128,11 @@ async fn certificate(
     body: Body,
 ) -> Response {
     let Ok(cluster) = ClusterName::parse(&cluster) else { return NotNow::Unauthorized.into_response() };
-    // Nothing is read of strangers.
+    // Read no body from unauthenticated clients.
     let roles = [ChannelRole::Extension, ChannelRole::Proxy].map(|role| (role, server.may_enrol(&cluster, role, &headers)));
     let has_certificate = roles.iter().any(|(role, _)| server.is_role(&peer, *role, &cluster));
     if !has_certificate && !roles.iter().any(|(_, has_token)| *has_token) {
-        return server.stranger(&cluster);
+        return server.no_credentials(&cluster);
     }
     let request = match read_message::<CertificateRequest>(body, CERTIFICATE_REQUEST_BYTES_MAX).await {
         Ok(request) if request.version == WIRE_VERSION => request,
@@ -143,7 +143,7 @@ async fn certificate(
     if !has_token && !server.is_task(&peer, request.role, &cluster, &request.task) {
         return NotNow::Unauthorized.into_response();
     }
-    // A task that has just started may not have been seen yet; one that is gone gets nothing, whoever has its key.
+    // A task that has just started may not have been observed yet; one that is gone gets nothing, even from a client with its key.
     match server.hub.of_cluster(&cluster, |entry| entry.admission.has(request.role, &request.task)) {
         Some(true) => server.issue(&cluster, &request),
         Some(false) | None => NotNow::Nothing.into_response(),
@@ -151,7 +151,7 @@ async fn certificate(
 }
 
 impl Server {
-    /// Whether a request carries a token that is good for this role.
+    /// Whether a request carries a valid token for this role.
     fn may_enrol(&self, cluster: &ClusterName, role: ChannelRole, headers: &HeaderMap) -> bool {
         let accepted = |entry: &Cluster| -> Vec<Digest> {
             entry.admission.tokens.iter().filter(|token| token.role == role).map(|token| token.sha256.clone()).collect()
@@ -160,8 +160,8 @@ impl Server {
         bearer_matches(headers, &accepted)
     }
 
-    /// A token that is not known yet may be known after the next look at the Swarm.
-    fn stranger(&self, cluster: &ClusterName) -> Response {
+    /// The answer to an unauthenticated client. Its token may become known with the next observation of the Swarm.
+    fn no_credentials(&self, cluster: &ClusterName) -> Response {
         match self.hub.of_cluster(cluster, |_| ()) {
             Some(()) => NotNow::Unauthorized.into_response(),
             None => NotNow::Nothing.into_response(),

@@ -1,4 +1,4 @@
-//! What the hub keeps, forgets and wakes for.
+//! What the hub stores and forgets, and when it wakes its subscribers.
 
 use std::collections::BTreeMap;
 
@@ -44,7 +44,7 @@ fn proxy(task: &str, seen: i64) -> ProxyReport {
     }
 }
 
-/// A complete report of an extension task that accepted what was wanted at this port.
+/// A complete report of an extension task that accepted the table with this port.
 fn report(task: &str, accepted_port: u16) -> ExtensionReport {
     let accepted = Accepted { desired_digest: desired(accepted_port).digest, config_digest: bundle("live").digest };
     ExtensionReport {
@@ -74,7 +74,7 @@ fn admission() -> Admission {
 }
 
 #[test]
-fn a_task_that_the_swarm_has_not_is_not_heard_nor_heard_of() {
+fn reports_of_and_about_tasks_unknown_to_the_swarm_are_dropped() {
     let hub = hub_with(80);
     assert_eq!(hub.take(report("invented", 80), at(1)), None);
     assert!(hub.report(&cluster()).is_none());
@@ -93,7 +93,7 @@ fn take(hub: &Hub, report: ExtensionReport, second: i64) -> Taken {
 }
 
 #[test]
-fn a_heartbeat_wakes_nobody_and_news_do() {
+fn only_a_report_with_news_counts_as_a_change() {
     let hub = hub_with(80);
     let mut changes = hub.changes();
     let mut check = |report: ExtensionReport, second, expected: bool| {
@@ -125,7 +125,7 @@ fn a_short_report_keeps_the_bundles_of_the_same_configuration_only() {
 }
 
 #[test]
-fn of_two_extensions_the_one_that_is_further_counts_with_the_proxies_of_both() {
+fn of_two_extensions_the_report_of_the_more_advanced_is_used_with_the_proxies_of_both() {
     let hub = hub_with(81);
     take(&hub, ExtensionReport { proxies: vec![proxy("p1", 1), proxy("p2", 1)], ..report("old", 80) }, 1);
     take(&hub, ExtensionReport { proxies: vec![proxy("p2", 2)], ..report("new", 81) }, 2);
@@ -138,7 +138,7 @@ fn of_two_extensions_the_one_that_is_further_counts_with_the_proxies_of_both() {
 }
 
 #[test]
-fn a_refusal_of_the_newest_table_counts_more_than_an_older_acceptance() {
+fn a_refusal_of_the_newest_table_outranks_an_older_acceptance() {
     let hub = hub_with(82);
     let refused = Refusal::new(desired(82).digest, "no".to_owned());
     take(&hub, ExtensionReport { refused: Some(refused.clone()), ..report("a", 80) }, 1);
@@ -147,7 +147,7 @@ fn a_refusal_of_the_newest_table_counts_more_than_an_older_acceptance() {
 }
 
 #[test]
-fn of_two_that_accepted_the_same_the_one_with_all_certificates_counts() {
+fn of_two_equal_acceptances_the_one_with_all_certificates_is_used() {
     let hub = hub_with(80);
     let material = |state| MaterialReport {
         certificate: "cert".to_owned(),
@@ -169,7 +169,7 @@ fn of_two_that_accepted_the_same_the_one_with_all_certificates_counts() {
 }
 
 #[test]
-fn publishing_the_same_again_wakes_nobody_and_a_change_does() {
+fn publishing_wakes_subscribers_only_on_a_change() {
     let hub = hub_with(80);
     let mut following = hub.of_cluster(&cluster(), |entry| entry.published.subscribe()).expect("the cluster is published");
     following.mark_unchanged();

@@ -13,7 +13,7 @@ pub struct PlacementConstraint {
     equal: bool,
 }
 
-/// What a constraint can look at.
+/// The attributes of a node that constraints can use.
 pub struct ConstraintSubject<'a> {
     pub id: &'a str,
     pub hostname: &'a str,
@@ -22,7 +22,7 @@ pub struct ConstraintSubject<'a> {
 }
 
 impl PlacementConstraint {
-    /// Reads one constraint as Swarm does; its grammar errors are answered as status 500.
+    /// Parses one constraint as Swarm does, which reports its syntax errors with status 500.
     pub fn parse(text: &str) -> Result<Self, ApiError> {
         let refused = |m: String| ApiError::new(SwarmErrorKind::Invalid, format!("rpc error: code = Unknown desc = {m}"));
         let split = text.split_once("==").map(|(k, v)| (k, v, true)).or_else(|| text.split_once("!=").map(|(k, v)| (k, v, false)));
@@ -37,7 +37,7 @@ impl PlacementConstraint {
         Ok(Self { key: key.to_owned(), value: value.to_owned(), equal })
     }
 
-    /// Whether a node satisfies it. Keys are exact, values compare without case; an unknown key matches nothing.
+    /// Whether a node satisfies it. Keys are case-sensitive, values are not; an unknown key matches nothing.
     pub fn holds(&self, node: &ConstraintSubject<'_>) -> bool {
         let found = match self.key.as_str() {
             "node.id" => node.id,

@@ -1,4 +1,4 @@
-//! Specs of services: what Swarm refuses, and the form in which it keeps the rest.
+//! Service specs: what Swarm rejects, and the form in which it stores the rest.
 
 mod constraint;
 mod normalize;

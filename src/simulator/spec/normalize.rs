@@ -1,5 +1,5 @@
-//! The form in which Swarm keeps a spec (`docs/decisions/swarm-normalises-specs.md`): defaults added, unknown fields and
-//! empty lists left out. A reader that compares too strictly must see here what it would see on a real Swarm.
+//! The form in which Swarm stores a spec (`docs/decisions/swarm-normalises-specs.md`): adds defaults, omits unknown fields and
+//! empty lists. Code that compares too strictly must fail here as it would on a real Swarm.
 
 use serde_json::{Map, Value, json};
 
@@ -39,13 +39,13 @@ const CONTAINER: [&str; 30] = [
     "PidsLimit",
 ];
 
-/// Numbers that the engine leaves out where they are 0.
+/// Numbers that the engine omits if they are 0.
 const ZERO_IS_NONE: [&str; 6] = ["MaxReplicas", "MemoryBytes", "NanoCPUs", "Pids", "Delay", "Monitor"];
 
 /// The first release of the engine that keeps `NoNewPrivileges`.
 const KEEPS_NO_NEW_PRIVILEGES: u32 = 25;
 
-/// The form in which engines of that release keep a service spec. Networks are already ids.
+/// The form in which engines of this release store a service spec. Networks are already given by id.
 pub fn normal(spec: &Value, release: u32) -> Value {
     let mut spec = known(spec, &SERVICE);
     spec.entry("Labels").or_insert_with(|| json!({}));
@@ -99,7 +99,7 @@ fn template(given: &Value, release: u32) -> Value {
     let mut template = known(given, &TEMPLATE);
     default(&mut template, &[("ForceUpdate", json!(0)), ("Runtime", json!("container"))]);
     let mut container = known(template.get("ContainerSpec").unwrap_or(&Value::Null), &CONTAINER);
-    container.retain(|key, value| !left_out(key, value));
+    container.retain(|key, value| !is_omitted(key, value));
     default(&mut container, &[("Isolation", json!("default"))]);
     template.insert("ContainerSpec".to_owned(), Value::Object(container));
     if let Some(policy) = template.get_mut("RestartPolicy").and_then(Value::as_object_mut) {
@@ -117,7 +117,7 @@ fn template(given: &Value, release: u32) -> Value {
     template
 }
 
-/// Security options, where any were sent: all that the engine knows, said or not.
+/// Security options, if any were sent: all options that the engine knows, set or not.
 fn privileges(given: &Value, release: u32) -> Value {
     let said = |key: &str| given.get(key).cloned().unwrap_or(Value::Null);
     let mut kept = json!({"CredentialSpec": said("CredentialSpec"), "SELinuxContext": said("SELinuxContext")});
@@ -127,8 +127,8 @@ fn privileges(given: &Value, release: u32) -> Value {
     kept
 }
 
-/// Fields of a container that the engine leaves out where they say nothing.
-fn left_out(key: &str, value: &Value) -> bool {
+/// Whether the engine omits this field of a container, because its value is the default.
+fn is_omitted(key: &str, value: &Value) -> bool {
     match key {
         "TTY" | "OpenStdin" | "ReadOnly" => value == false,
         "Hostname" | "Dir" | "User" | "StopSignal" => value == "",
@@ -137,7 +137,7 @@ fn left_out(key: &str, value: &Value) -> bool {
     }
 }
 
-/// Leaves out, at any depth, empty lists, nulls and limits of zero.
+/// Removes empty lists, nulls and limits of zero at any depth.
 fn prune(value: &mut Value) {
     match value {
         Value::Object(fields) => {
@@ -170,7 +170,7 @@ fn empty(value: &Value) -> bool {
     value.is_null() || value.as_array().is_some_and(Vec::is_empty)
 }
 
-/// Fills in what is absent or empty.
+/// Sets defaults for absent or empty fields.
 fn default(object: &mut Map<String, Value>, defaults: &[(&str, Value)]) {
     for (key, value) in defaults {
         if object.get(*key).is_none_or(|v| v.is_null() || v.as_str() == Some("")) {

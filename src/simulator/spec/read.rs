@@ -1,4 +1,4 @@
-//! Reads what the simulated Swarm needs to know of a normalised spec.
+//! Reads from a normalised spec what the simulated Swarm needs.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub fn labels(spec: &Value) -> BTreeMap<String, String> {
     pairs.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect()
 }
 
-/// What a service is: its tasks run for ever or until their work is done, so many or one on each node.
+/// The mode of a service: its tasks run forever or to completion, with a given number or one per node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Replicated,
@@ -47,7 +47,7 @@ pub fn kind(spec: &Value) -> Kind {
     }
 }
 
-/// How many tasks of a job may run at once, and how many must end well.
+/// How many tasks of a job may run concurrently, and how many must complete.
 pub fn job(spec: &Value) -> (u64, u64) {
     let number = |key: &str| at(spec, &["Mode", "ReplicatedJob", key]).and_then(Value::as_u64);
     let at_once = number("MaxConcurrent").unwrap_or(1);
@@ -63,12 +63,12 @@ pub fn attached(template: &Value) -> impl Iterator<Item = &str> {
     list(template, &["Networks"]).iter().map(|n| text(n, &["Target"])).filter(|t| !t.is_empty())
 }
 
-/// The constraints of a task template; those that do not parse were refused before.
+/// The constraints of a task template; invalid ones were rejected before.
 pub fn constraints(template: &Value) -> Vec<PlacementConstraint> {
     list(template, &["Placement", "Constraints"]).iter().filter_map(|c| PlacementConstraint::parse(c.as_str()?).ok()).collect()
 }
 
-/// How many tasks of the service one node may have; 0 = any number.
+/// How many tasks of the service a node may have; 0 means any number.
 pub fn max_replicas(template: &Value) -> u64 {
     at(template, &["Placement", "MaxReplicas"]).and_then(Value::as_u64).unwrap_or(0)
 }
@@ -77,7 +77,7 @@ pub fn dnsrr(spec: &Value) -> bool {
     text(spec, &["EndpointSpec", "Mode"]) == "dnsrr"
 }
 
-/// Ports of an `EndpointSpec` that tasks bind on their nodes: protocol, target, published (0 = any).
+/// The ports of an `EndpointSpec` that tasks bind on their nodes: protocol, target, published (0 means any).
 pub fn host_ports(endpoint: &Value) -> Vec<(String, u64, u64)> {
     let ports = list(endpoint, &["Ports"]).iter().filter(|p| text(p, &["PublishMode"]) == "host");
     let number = |p: &Value, key: &str| p.get(key).and_then(Value::as_u64).unwrap_or(0);
@@ -89,14 +89,14 @@ pub fn mesh_ports(endpoint: &Value) -> bool {
     list(endpoint, &["Ports"]).iter().any(|p| text(p, &["PublishMode"]) != "host")
 }
 
-/// Whether a task that failed is started again, and after how many milliseconds.
+/// Whether a failed task is restarted, and after how many milliseconds.
 pub fn restarts(template: &Value) -> Option<u64> {
     let condition = text(template, &["RestartPolicy", "Condition"]);
     let delay = at(template, &["RestartPolicy", "Delay"]).and_then(Value::as_u64).map_or(5_000, |ns| ns / 1_000_000);
     (condition != "none").then_some(delay)
 }
 
-/// How a rolling update goes.
+/// The settings of a rolling update.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct UpdateConfig {
     pub parallelism: usize,

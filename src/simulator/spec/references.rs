@@ -1,4 +1,4 @@
-//! Which configs and secrets a spec refers to.
+//! The configs and secrets to which a spec refers.
 
 use serde_json::Value;
 
@@ -25,7 +25,7 @@ impl FileKind {
     }
 }
 
-/// Id, name and target file of each reference of a task template.
+/// The id, name and target file of each reference in a task template.
 pub fn references(template: &Value, kind: FileKind) -> impl Iterator<Item = (&str, &str, &str)> {
     let (list, id, name) = kind.keys();
     let all = template.get("ContainerSpec").and_then(|c| c.get(list)).and_then(Value::as_array);

@@ -1,4 +1,4 @@
-//! What Swarm refuses in a service spec on its own, and in names.
+//! What Swarm rejects in a service spec by itself, and in names.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use super::constraint::PlacementConstraint;
 use super::references::{FileKind, references};
 use crate::types::ServiceName;
 
-/// Refuses what Swarm refuses, whatever else exists.
+/// Rejects what Swarm rejects, regardless of other objects.
 pub fn check(spec: &Value) -> Result<(), ApiError> {
     let template = spec.get("TaskTemplate").unwrap_or(&Value::Null);
     let container = template.get("ContainerSpec").ok_or_else(|| ApiError::invalid("mismatched Runtime and *Spec fields"))?;
@@ -25,7 +25,7 @@ pub fn check(spec: &Value) -> Result<(), ApiError> {
     check_endpoint(spec.get("EndpointSpec").unwrap_or(&Value::Null))
 }
 
-/// Two files of one container cannot have one name.
+/// Two files of one container cannot have the same target.
 fn check_targets(template: &Value, kind: FileKind) -> Result<(), ApiError> {
     let mut targets = BTreeSet::new();
     for (_, name, target) in references(template, kind) {
@@ -57,12 +57,12 @@ fn check_endpoint(endpoint: &Value) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// A service's name is a DNS label.
+/// A service's name must be a DNS label.
 pub fn check_service_name(name: &str) -> Result<(), ApiError> {
     ServiceName::parse(name).map(|_| ()).map_err(|_| ApiError::invalid("name must be valid as a DNS name component"))
 }
 
-/// The name of a config or a secret.
+/// Checks the name of a config or a secret.
 pub fn check_file_name(name: &str) -> Result<(), ApiError> {
     let inner = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
     let edge = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_alphanumeric());
