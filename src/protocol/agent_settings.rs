@@ -33,7 +33,7 @@ impl AgentSettings {
         (self != Self::default()).then(|| serde_json::to_string(&self).unwrap_or_default() + "\n")
     }
 
-    /// The settings in a bundle. An unreadable setting is treated as absent: the agent's defaults are safe.
+    /// The settings in a bundle. Unreadable settings are treated as absent: the agent's defaults are safe.
     pub fn of(bundle: &Bundle) -> Self {
         let file = bundle.files.get(AGENT_SETTINGS_FILE);
         file.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()

@@ -93,7 +93,7 @@ pub const RENEWAL_NAP_MAX: Duration = Duration::from_secs(600);
 /// How far ahead of an extension's clock the generation of another extension may be. No genuine number is beyond.
 pub const GENERATION_AHEAD_OF_CLOCK_MAX: SignedDuration = SignedDuration::from_hours(24);
 /// How far ahead of its signing time a generation may be: an extension adopts numbers that are a day ahead of its clock. So a
-/// stolen key, whose signatures are valid only for the day of its certificate, cannot produce a number that blocks later ones.
+/// stolen key, whose signatures are valid only for the day of its certificate, cannot produce a number with a lasting effect.
 pub const GENERATION_AHEAD_OF_SIGNATURE_MAX: SignedDuration = SignedDuration::from_hours(25);
 
 #[cfg(test)]
