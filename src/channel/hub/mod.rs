@@ -136,7 +136,7 @@ impl Hub {
         report.proxies.retain(|proxy| entry.admission.has(ChannelRole::Proxy, &proxy.task));
         let previous = entry.reports.get(&report.task).map(|received| &received.report);
         let Some(complete) = merge::completed(report, previous) else { return Some(Taken::NeedsBundles) };
-        let news = previous.is_none_or(|previous| merge::says_more(&complete, previous));
+        let news = previous.is_none_or(|previous| merge::has_news(&complete, previous));
         entry.reports.retain(|_, received| merge::is_recent(received, at));
         entry.reports.insert(complete.task.clone(), Received { report: complete, at });
         drop(clusters);
