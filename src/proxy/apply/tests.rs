@@ -59,8 +59,9 @@ struct Running {
 impl Running {
     fn new(reload_distance: Duration) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let agent = agent(directory.path(), reload_distance);
-        Self { _directory: directory, agent, process: FakeProcess::default(), first: offer("1", "1") }
+        let (agent, first) = (agent(directory.path(), reload_distance), offer("1", "1"));
+        agent.confirmations.note(&first.digest, Moment::now());
+        Self { _directory: directory, agent, process: FakeProcess::default(), first }
     }
 
     /// Applies offers one after the other, and returns how the last one came into force and how many reloads there were.
