@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Agent;
-use super::apply::Candidate;
+use super::candidate::Candidate;
 use crate::channel::{ChannelClient, Moment};
 use crate::protocol::messages::{Addresses, Bundle, ProxyConfig};
 use crate::protocol::timings::ADDRESS_CHECK_INTERVAL;

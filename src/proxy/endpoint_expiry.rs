@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::apply::Candidate;
+use super::candidate::Candidate;
 use super::{Agent, Source};
 use crate::channel::Moment;
 use crate::protocol::messages::ProxyConfig;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
-use super::apply::TestedConfig;
+use super::candidate::TestedConfig;
 use super::config_directory::ConfigDirectories;
 use super::{Agent, ProxyError};
 use crate::protocol::messages::ProxyConfig;

@@ -4,6 +4,7 @@
 mod address_owner;
 mod apply;
 mod body_spool;
+mod candidate;
 mod config_directory;
 mod departed_endpoints;
 mod dns_server;

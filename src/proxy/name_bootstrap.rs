@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::apply::Candidate;
+use super::candidate::Candidate;
 use super::config_directory::ConfigDirectory;
 use super::dns_server::ResolutionWatch;
 use super::{Agent, ProxyError, name_handover};

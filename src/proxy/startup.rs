@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::apply::{Candidate, Form, OfferReceiver, TestedConfig};
+use super::candidate::{Candidate, Form, OfferReceiver, TestedConfig};
 use super::last_good_state::Saved;
 use super::{Agent, Source, mounted_snapshot, name_handover};
 use crate::channel::Moment;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, mpsc};
 
-use super::apply::{Applier, Candidate};
+use super::apply::Applier;
+use super::candidate::Candidate;
 use super::name_bootstrap::DeferredConfig;
 use super::worker_monitor::monitor;
 use super::{Agent, ProxyError, ProxySignal};

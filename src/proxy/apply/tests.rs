@@ -1,7 +1,7 @@
 //! Offers to an engine that applies changes of endpoints without a reload.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use tempfile::TempDir;

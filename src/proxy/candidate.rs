@@ -1,0 +1,113 @@
+//! Configurations that might be run: where they come from, and how they get onto the disk and past the engine's test. Decides nothing.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::config_directory::{ConfigDirectories, ConfigDirectory};
+use super::{Agent, Source, secret_files};
+use crate::protocol::messages::{Bundle, Contents, ProxyConfig};
+use crate::runtime::EngineError;
+
+/// Where offers come from.
+pub(super) type OfferReceiver = watch::Receiver<Option<Arc<ProxyConfig>>>;
+
+/// Which form of an offer is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// With addresses.
+    Live,
+    /// With names, because nobody has confirmed the addresses for too long.
+    Names,
+}
+
+impl Form {
+    pub(super) fn of(self, config: &ProxyConfig) -> &Bundle {
+        match self {
+            Self::Live => &config.live,
+            Self::Names => &config.boot,
+        }
+    }
+
+    pub(super) fn source(self) -> Source {
+        match self {
+            Self::Live => Source::Live,
+            Self::Names => Source::Names,
+        }
+    }
+}
+
+/// A configuration that might be run.
+pub(super) struct Candidate {
+    pub(super) bundle: Bundle,
+    pub(super) source: Source,
+    /// Where it belongs to; nothing for a mounted snapshot.
+    pub(super) config: Option<Arc<ProxyConfig>>,
+    /// Whether there are addresses in it that become a stranger's in time.
+    pub(super) addressed: bool,
+    /// Nothing of it is left out for want of a secret file.
+    pub(super) whole: bool,
+    /// The addresses in it that get no requests, because their tasks have left them.
+    pub(super) disabled: BTreeSet<SocketAddr>,
+}
+
+impl Candidate {
+    /// What the extension offers.
+    pub(super) fn offered(config: Arc<ProxyConfig>, form: Form, whole: bool) -> Self {
+        let bundle = form.of(&config).clone();
+        Self { bundle, source: form.source(), config: Some(config), addressed: form == Form::Live, whole, disabled: BTreeSet::new() }
+    }
+
+    /// The offer that it came with, when it came from the extension.
+    pub(super) fn offer(&self) -> Option<&Arc<ProxyConfig>> {
+        self.config.as_ref().filter(|_| matches!(self.source, Source::Live | Source::Names))
+    }
+}
+
+/// A configuration on disk that the engine accepts.
+pub(super) struct TestedConfig {
+    pub(super) generation: ConfigDirectory,
+    /// Nothing of it is left out.
+    pub(super) whole: bool,
+}
+
+impl Agent {
+    /// Writes a configuration with its secret files beside the running one and has the engine test it. What needs a secret
+    /// file that is not to be had is left out.
+    pub(super) async fn tested(&self, bundle: &Bundle, offered: &Contents) -> Result<TestedConfig, EngineError> {
+        self.tested_in(&self.configs, bundle, offered).await
+    }
+
+    /// The same in another directory.
+    pub(super) async fn tested_in(
+        &self,
+        configs: &ConfigDirectories,
+        bundle: &Bundle,
+        offered: &Contents,
+    ) -> Result<TestedConfig, EngineError> {
+        let (generation, whole) = self.staged_in(configs, bundle, offered).await?;
+        self.engine.test(generation.path()).await?;
+        Ok(TestedConfig { generation, whole })
+    }
+
+    /// Writes it there, and tells whether nothing of it is left out.
+    pub(super) async fn staged_in(
+        &self,
+        configs: &ConfigDirectories,
+        bundle: &Bundle,
+        offered: &Contents,
+    ) -> Result<(ConfigDirectory, bool), EngineError> {
+        let fitted = secret_files::fit(bundle, offered, &self.options.material_dir);
+        if !fitted.left_out.is_empty() {
+            let left_out = fitted.left_out.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            tracing::warn!(config = bundle.digest.short(), left_out, "certificates are not to be had; their hosts are left out of TLS");
+        }
+        if fitted.left_out.contains(self.engine.main_file()) {
+            return Err(EngineError::Refused("the certificate of the default backend is not to be had".to_owned()));
+        }
+        let generation = configs.stage(self.engine.as_ref(), &bundle.digest, &fitted).await?;
+        Ok((generation, fitted.left_out.is_empty()))
+    }
+}
