@@ -67,7 +67,7 @@ pub enum ClientError {
         /// The resolver's message.
         reason: String,
     },
-    /// No answer, or a broken one.
+    /// No answer, or an invalid one.
     #[error("asking {address}")]
     Request {
         /// The address of the request.

@@ -66,7 +66,7 @@ pub fn swarm_error(doing: &str, error: &CallError) -> SwarmError {
     }
 }
 
-/// An error that says nothing about the Swarm's content.
+/// An error that says nothing about the state of the Swarm.
 pub fn unavailable(doing: &str, message: impl Into<String>) -> SwarmError {
     SwarmError { kind: SwarmErrorKind::Unavailable, doing: doing.to_owned(), message: message.into() }
 }

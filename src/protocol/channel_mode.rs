@@ -12,7 +12,7 @@ pub enum ChannelMode {
         network: String,
         /// Whether to create it encrypted; an existing network is used as it is.
         encrypted: bool,
-        /// The base URL of the operator's channel on it.
+        /// The base URL of the operator's channel on this network.
         operator_url: String,
     },
     /// At node addresses and published ports. Peers that move are found again by asking the operator, and the operator by

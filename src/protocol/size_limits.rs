@@ -6,8 +6,8 @@ use serde::Serialize;
 use super::messages::{Bundle, Contents, Desired};
 use crate::types::json_size;
 
-/// A table (operator → extension), an offer (extension → proxy), a report (extension → operator). An offer holds two
-/// configurations; those of 10,000 routes have some 10 MB.
+/// A table (operator → extension), an offer (extension → proxy), a report (extension → operator). An offer contains two
+/// configurations; those of 10,000 routes are some 10 MB.
 pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
 /// The maximum size of the rest of a report beside its configurations: proxies, material, messages. A proxy's message has a
 /// maximum length, and so have the names of a certificate pair.

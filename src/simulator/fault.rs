@@ -48,7 +48,7 @@ pub enum FaultPoint {
 /// The current faults.
 pub struct FaultState {
     pub rates: Faults,
-    /// How often each call was made, failed ones included.
+    /// How often each call was made, including failed ones.
     pub calls: BTreeMap<Call, usize>,
     planned: Vec<(Call, FaultPoint)>,
     /// How many more calls succeed; `None` means all.

@@ -5,9 +5,9 @@
 pub struct SimOptions {
     /// Determines everything that is random.
     pub seed: u64,
-    /// How many nodes, managers included (`node1`, `node2`, ...).
+    /// The number of nodes, including managers (`node1`, `node2`, ...).
     pub nodes: usize,
-    /// How many of them are managers (the first ones).
+    /// The number of managers among them (the first ones).
     pub managers: usize,
     /// The release of the nodes' engines: 20 is the oldest that is supported, 25 the first that keeps `NoNewPrivileges`.
     pub docker_release: u32,

@@ -108,7 +108,7 @@ impl SimSwarm {
         }
     }
 
-    /// A user changes whether a node takes tasks.
+    /// A user sets whether a node takes tasks.
     pub fn set_availability(&self, hostname: &str, availability: Availability) {
         self.change_node(hostname, |node| node.availability = availability);
     }

@@ -1,11 +1,11 @@
-//! The log of writes that came through the port, so that tests can say what was touched. Users' actions are not in it.
+//! The log of writes through the port, so that tests can check which objects were touched. Users' actions are not in it.
 
 use jiff::Timestamp;
 
 use super::fault::Call;
 use crate::swarm::SwarmErrorKind;
 
-/// A write that came through the port.
+/// A write through the port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {
     /// When.
@@ -14,20 +14,20 @@ pub struct Write {
     pub call: Call,
     /// The name of the object (its id, if there is no such object).
     pub target: String,
-    /// Whether the object, as it was before the write, carries the label `swarmgate.owner` (for creations: whether the new one does).
+    /// Whether the object had the label `swarmgate.owner` before the write (for creations: whether the new object has it).
     pub owned: bool,
-    /// What came of it.
+    /// The outcome.
     pub effect: Effect,
-    /// Removal of a config or secret: services whose previous spec or living tasks still need it.
+    /// For the removal of a config or secret: the services whose previous spec or live tasks still need it.
     pub still_needed_by: Vec<String>,
 }
 
-/// What came of a write.
+/// The outcome of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
     /// It took effect.
     Done,
-    /// It took effect, and the caller was told that it failed.
+    /// It took effect, but reported a failure to the caller.
     DoneButFailed,
     /// Swarm refused it.
     Refused(SwarmErrorKind),
@@ -36,7 +36,7 @@ pub enum Effect {
 }
 
 impl Write {
-    /// Whether the Swarm is another one after it.
+    /// Whether the write changed the Swarm.
     pub fn took_effect(&self) -> bool {
         matches!(self.effect, Effect::Done | Effect::DoneButFailed)
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::Node;
 
-/// Node label: the IP address at which the other nodes reach this one.
+/// Node label: the IP address at which other nodes reach this one.
 pub const NODE_ADDRESS_LABEL: &str = "swarmgate.address";
 
 impl Node {

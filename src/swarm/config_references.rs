@@ -18,7 +18,7 @@ const LABEL: &str = "com.docker.lb.ssl_backend_tls_verify";
 const STACK: &str = "com.docker.stack.namespace";
 /// The label by which access control in front of the Docker API keeps teams apart.
 const ACCESS: &str = "com.docker.ucp.access.label";
-/// Values of the label that name no object.
+/// Values of the label that are not names of objects.
 const WORDS: &[&str] = &["none", "optional", "required", "require", "system", "true", "false"];
 
 /// The maximum number of names, given to configs by labels, that are looked up.

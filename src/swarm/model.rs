@@ -25,7 +25,7 @@ pub struct Service {
     pub labels: BTreeMap<String, String>,
     /// The whole spec, API-shaped.
     pub spec: Value,
-    /// The spec before the last update, if Swarm keeps one.
+    /// The spec before the last update, if Swarm stores one.
     pub previous_spec: Option<Value>,
     /// The networks in `TaskTemplate.Networks`, in order: ids, or names on very old services. Falls back to the deprecated
     /// `Spec.Networks`.
@@ -194,7 +194,7 @@ pub struct Network {
     pub held_by_others: HeldByOthers,
 }
 
-/// One range of addresses of a network.
+/// An address range of a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subnet {
     /// The whole range, with the host bits cleared.
