@@ -1,5 +1,5 @@
-//! Who gets a connection: so many in all, so many from one address, and a share of their own for clients on this machine.
-//! Never waits, and never asks what a client wants.
+//! Decides who gets a connection: limits the total and the number per address, with a separate share for clients on this
+//! machine. Never waits, and never looks at what a client wants.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -10,22 +10,22 @@ use tokio::time::Instant;
 
 use super::Peer;
 
-/// Refusals are told once per this time, with their number: a flood must not flood the log, too.
+/// Refusals are logged once per interval, with their number: a flood of connections must not flood the log.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
-/// Who counts as one: connections, and whatever else must not be done without end by one client.
+/// The unit for limits per client: of connections, and of whatever else one client must not do without end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Origin {
     /// Loopback or a Unix socket.
     Here,
     /// One address.
     V4(Ipv4Addr),
-    /// The /64 of an address: whoever has one has all of them.
+    /// The /64 of an address: its holder has all of its addresses.
     V6([u16; 4]),
 }
 
 impl Origin {
-    /// That of a peer.
+    /// The origin of a peer.
     pub fn of(peer: &Peer) -> Self {
         match peer.address.map(|address| address.ip()) {
             None => Self::Here,
@@ -49,9 +49,9 @@ pub(super) struct ConnectionAdmission {
 
 #[derive(Debug, Default)]
 struct AdmissionState {
-    /// From elsewhere.
+    /// From other machines.
     remote: usize,
-    /// By origin; what has none is not in it.
+    /// By origin, without zero entries.
     open: HashMap<Origin, usize>,
     refused: u64,
     reported_at: Option<Instant>,
@@ -69,7 +69,7 @@ impl ConnectionAdmission {
         Self { all, per_peer, inner: Mutex::default() }
     }
 
-    /// A seat, if there is one.
+    /// Grants a permit, if one is free.
     pub(super) fn enter(admission: &Arc<Self>, peer: &Peer) -> Option<ConnectionPermit> {
         let origin = Origin::of(peer);
         let mut inner = admission.inner.lock().unwrap_or_else(PoisonError::into_inner);
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_remembered_of_those_who_left() {
+    fn nothing_is_remembered_of_closed_connections() {
         let admission = Arc::new(ConnectionAdmission::new(2, 2));
         for last in 0..100 {
             drop(ConnectionAdmission::enter(&admission, &peer(&format!("192.0.2.{last}:1"))).unwrap());

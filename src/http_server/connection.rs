@@ -1,4 +1,4 @@
-//! One connection from its handshake to its end. Every wait for the client has a limit; the wait for an answer has none.
+//! Handles one connection from handshake to end. Every wait for the client has a limit; the wait for an answer has none.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -27,7 +27,7 @@ use tower_service::Service as _;
 use super::admission::ConnectionPermit;
 use super::{Peer, ServerLimits};
 
-/// What all connections of a server have in common.
+/// What all connections of a server share.
 pub(super) struct ConnectionSettings {
     pub(super) tls: Option<Arc<ServerConfig>>,
     pub(super) router: Router,
@@ -40,12 +40,12 @@ pub(super) struct Connection {
     pub(super) setup: Arc<ConnectionSettings>,
     pub(super) peer: Peer,
     /// Held until the connection is closed.
-    pub(super) seat: ConnectionPermit,
+    pub(super) permit: ConnectionPermit,
 }
 
 impl Connection {
     pub(super) async fn over_tcp(self, stream: TcpStream) {
-        // Answers are small and written at once; waiting for more only delays them.
+        // Answers are small and written at once; delaying them to collect more data has no benefit.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection was gone at once");
             return;
@@ -73,7 +73,7 @@ impl Connection {
     }
 
     async fn http(self, stream: impl AsyncRead + AsyncWrite + Send + 'static) {
-        let Self { setup, peer, seat } = self;
+        let Self { setup, peer, permit } = self;
         let shutdown = setup.shutdown.clone();
         let (address, limits) = (peer.address, setup.limits);
         let service = service_fn(move |request| answer(setup.router.clone(), request, peer.clone(), limits.body));
@@ -90,11 +90,11 @@ impl Connection {
         if let Err(error) = ended {
             tracing::debug!(%error, peer = ?address, "a connection ended early");
         }
-        drop(seat);
+        drop(permit);
     }
 }
 
-/// Until no further request is taken.
+/// Returns when the connection should take no further requests.
 async fn over(shutdown: &CancellationToken, lifetime: Duration) {
     tokio::select! {
         () = shutdown.cancelled() => {}
@@ -113,7 +113,7 @@ async fn answer(mut router: Router, mut request: Request<Incoming>, peer: Peer, 
     router.call(request.map(|incoming| in_time(incoming, body))).await
 }
 
-/// The same body, which is an error if it is not there in time: a client that drips must not hold a handler.
+/// The same body, with an error if it does not arrive in time: a slow client must not hold a handler.
 fn in_time(body: Incoming, limit: Duration) -> Body {
     if body.is_end_stream() {
         return Body::empty();

@@ -1,9 +1,9 @@
-//! The HTTP/1 server that all ports of all three processes stand behind. It knows connections only: how many, from whom,
-//! how long each part of a request may take, TLS if it is given any, and an orderly end. It must never know what a request
-//! means, whom to trust, or cut an answer that is merely slow to begin (a long poll).
+//! The HTTP/1 server behind every port of all three processes. It only knows connections: how many, from whom, how long
+//! each part of a request may take, TLS if configured, and an orderly shutdown. It must never know what a request means or
+//! whom to trust, and must never cut off an answer that is merely slow to begin (a long poll).
 //!
-//! `axum::serve` has no time limits, no bound on connections and no TLS: one client that sends a byte a minute, or opens
-//! sockets and sends nothing, would hold the port against everybody else.
+//! `axum::serve` has no time limits, no limit on connections and no TLS: one client that sends a byte a minute, or opens
+//! sockets and sends nothing, would block the port for all others.
 
 mod admission;
 mod connection;
@@ -31,31 +31,33 @@ use connection::{Connection, ConnectionSettings};
 pub use admission::Origin;
 pub use unix::{SocketError, bind_private};
 
-/// Too few file descriptors are not mended by trying again at once.
+/// Retrying at once does not help if file descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
-/// How much one server gives, and for how long.
+/// The resources of one server, and its timeouts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerLimits {
-    /// A TLS handshake is done within this.
+    /// The time limit for the TLS handshake.
     pub handshake: Duration,
-    /// The head of a request is there within this, counted from the end of the request before: a kept-alive connection is
+    /// The time limit for the head of a request, counted from the end of the previous request. A kept-alive connection is
     /// idle no longer than this either.
     pub header: Duration,
-    /// The body of a request is there within this, counted from its head. The answer may take any time to begin.
+    /// The time limit for the body of a request, counted from its head. The answer may take any time to begin.
     pub body: Duration,
-    /// A client that takes nothing of its answer for this long is gone.
+    /// A client that reads nothing of its answer for this long is disconnected.
     pub stall: Duration,
-    /// A connection that is older ends after its running request, so that certificates are shown again now and then.
+    /// A connection older than this ends after its current request, so that certificates are presented again from time to
+    /// time.
     pub lifetime: Duration,
-    /// Bytes of a request's head.
+    /// The maximum size of a request's head in bytes.
     pub head_bytes: usize,
-    /// Open connections. Those from this machine (loopback, Unix socket) have as many again to themselves, so that health
-    /// checks are answered while others flood the port.
+    /// The maximum number of open connections. Connections from this machine (loopback, Unix socket) have the same number
+    /// again to themselves, so that health checks are answered while other clients flood the port.
     pub connections: usize,
-    /// Open connections from one address (one /64 of IPv6). Behind Swarm's routing mesh a node is one address.
+    /// The maximum number of open connections from one address (one /64 of IPv6). Behind Swarm's routing mesh a node is one
+    /// address.
     pub connections_per_peer: usize,
-    /// How long open requests may take to end when the server is told to.
+    /// How long open requests may take to finish on shutdown.
     pub end: Duration,
 }
 
@@ -101,23 +103,23 @@ impl From<UnixListener> for Listener {
 pub enum Transport {
     /// Over a port.
     Tcp,
-    /// Over a Unix socket: the file's permissions have let the client in.
+    /// Over a Unix socket: the file's permissions admitted the client.
     Unix,
 }
 
-/// Who is at the other end of a connection; each request has it as an extension (`axum::Extension<Peer>`).
+/// The peer of a connection; each request has it as an extension (`axum::Extension<Peer>`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
-    /// The address; none over a Unix socket.
+    /// The address; `None` over a Unix socket.
     pub address: Option<SocketAddr>,
     /// How it came in.
     pub transport: Transport,
-    /// The chain that it showed in the TLS handshake and that the configuration's verifier accepted, its own certificate
-    /// first. Empty without TLS, or when it showed none.
+    /// The chain that the client presented in the TLS handshake and that the configuration's verifier accepted, its own
+    /// certificate first. Empty without TLS, or if the client presented none.
     pub certificates: Arc<[CertificateDer<'static>]>,
 }
 
-/// A connection that was accepted.
+/// An accepted connection.
 enum AcceptedConnection {
     Tcp(TcpStream, SocketAddr),
     Unix(UnixStream),
@@ -135,7 +137,7 @@ impl Listener {
 impl AcceptedConnection {
     fn peer(&self) -> Peer {
         let (address, transport) = match self {
-            // A client over IPv4 is one, whatever kind of socket listens.
+            // A client over IPv4 is reported as such, whatever kind of socket listens.
             Self::Tcp(_, address) => (Some(SocketAddr::new(address.ip().to_canonical(), address.port())), Transport::Tcp),
             Self::Unix(_) => (None, Transport::Unix),
         };
@@ -143,8 +145,9 @@ impl AcceptedConnection {
     }
 }
 
-/// Serves until told to stop; then open requests get a moment to end. With TLS every connection over TCP is TLS; a Unix
-/// socket never is. Dropping the future cuts all connections. Fails only when the socket itself does not listen.
+/// Serves until `shutdown` is triggered; open requests then get a moment to finish. With TLS, every connection over TCP is
+/// TLS; a Unix socket never is. Dropping the future closes all connections. Fails only if the socket itself does not
+/// listen.
 pub async fn serve(
     listener: Listener,
     tls: Option<Arc<ServerConfig>>,
@@ -168,17 +171,17 @@ pub async fn serve(
     }
     drop(listener);
     let all_ended = async { while open.join_next().await.is_some() {} };
-    // Whoever is too slow is cut when the set is dropped.
+    // Connections that are too slow are cut off when the set is dropped.
     let _ = tokio::time::timeout(limits.end, all_ended).await;
     Ok(())
 }
 
-/// Starts a connection if there is room for it. One too many is closed at once: a client that is told tries elsewhere or
-/// later, one that waits unseen in the kernel's queue does not.
+/// Starts a connection if there is room for it. An excess connection is closed at once: its client can try elsewhere or
+/// later, which a client that waits unnoticed in the kernel's queue cannot.
 fn admit(admission: &Arc<ConnectionAdmission>, setup: &Arc<ConnectionSettings>, accepted: AcceptedConnection, open: &mut JoinSet<()>) {
     let peer = accepted.peer();
-    let Some(seat) = ConnectionAdmission::enter(admission, &peer) else { return };
-    let connection = Connection { setup: setup.clone(), peer, seat };
+    let Some(permit) = ConnectionAdmission::enter(admission, &peer) else { return };
+    let connection = Connection { setup: setup.clone(), peer, permit };
     open.spawn(async move {
         match accepted {
             AcceptedConnection::Tcp(stream, _) => connection.over_tcp(stream).await,
@@ -194,7 +197,7 @@ fn log_panic(ended: Result<(), tokio::task::JoinError>) {
 }
 
 async fn pause(error: &io::Error, shutdown: &CancellationToken) {
-    // The client went away while it waited; the next one is not to blame.
+    // The client went away while it waited; there is no reason to delay the next one.
     if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted) {
         return;
     }

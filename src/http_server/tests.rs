@@ -1,5 +1,5 @@
-//! Bad clients on loopback: each must lose its own connection, soon, and nobody else's. Limits are tiny, so that the tests
-//! wait for what happens, not for the clock.
+//! Misbehaving clients on loopback: each must soon lose its own connection, and affect no other client. Limits are tiny, so
+//! that the tests wait for events, not for the clock.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -20,10 +20,10 @@ use tokio_rustls::TlsConnector;
 use super::*;
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
-/// Nothing here takes as long, unless it never ends.
+/// Nothing here takes this long, unless it never ends.
 const SOON: Duration = Duration::from_secs(20);
 
-/// A server that runs.
+/// A running server.
 struct Stage {
     address: SocketAddr,
     stop: CancellationToken,
@@ -63,7 +63,7 @@ fn router() -> Router {
     Router::new().route("/", get(who)).route("/slow", get(slow)).route("/body", post(whole)).route("/much", get(much))
 }
 
-/// One answer with a short body.
+/// Reads one answer with a short body.
 async fn answer(client: &mut (impl AsyncRead + Unpin)) -> String {
     let mut text = String::new();
     let mut part = [0; 4096];
@@ -80,7 +80,7 @@ async fn answer(client: &mut (impl AsyncRead + Unpin)) -> String {
     }
 }
 
-/// Everything until the server closes.
+/// Reads until the server closes the connection.
 async fn rest(client: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
     let mut all = Vec::new();
     // A reset is an end, too.
@@ -99,7 +99,7 @@ fn short(set: impl FnOnce(&mut ServerLimits)) -> ServerLimits {
 }
 
 #[tokio::test]
-async fn a_head_that_drips_is_cut() {
+async fn a_slow_head_is_cut_off() {
     let stage = Stage::new(short(|limits| limits.header = Duration::from_millis(300)), None).await;
     let mut client = stage.connect().await;
     let drip = async {
@@ -115,7 +115,7 @@ async fn a_head_that_drips_is_cut() {
 }
 
 #[tokio::test]
-async fn connections_that_ask_nothing_are_closed() {
+async fn connections_without_a_request_are_closed() {
     let stage = Stage::new(short(|limits| limits.header = Duration::from_millis(200)), None).await;
     let (mut silent, mut kept) = (stage.connect().await, stage.connect().await);
     kept.write_all(GET).await.unwrap();
@@ -136,7 +136,7 @@ async fn a_long_poll_outlives_every_limit_for_clients() {
 }
 
 #[tokio::test]
-async fn a_body_that_drips_is_refused() {
+async fn a_slow_body_is_refused() {
     let stage = Stage::new(short(|limits| limits.body = Duration::from_millis(300)), None).await;
     let mut client = stage.connect().await;
     client.write_all(b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab").await.unwrap();
@@ -147,14 +147,14 @@ async fn a_body_that_drips_is_refused() {
 }
 
 #[tokio::test]
-async fn a_client_that_takes_nothing_of_its_answer_is_cut() {
+async fn a_client_that_does_not_read_its_answer_is_cut_off() {
     let stage = Stage::new(short(|limits| limits.stall = Duration::from_millis(200)), None).await;
     let mut client = stage.connect().await;
     client.write_all(b"GET /much HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-    // The kernel's buffers are full long before, and the server gives up. What is read then is what they held.
+    // The kernel's buffers are full long before, and the server gives up. The client then reads what they held.
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert!(rest(&mut client).await.len() < 64 * 1024 * 1024);
-    // Whoever takes it gets everything.
+    // A client that reads gets everything.
     let mut client = stage.connect().await;
     client.write_all(b"GET /much HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
     assert!(rest(&mut client).await.len() > 64 * 1024 * 1024);
@@ -182,12 +182,12 @@ async fn one_connection_too_many_is_closed_and_the_others_stay() {
     first.write_all(GET).await.unwrap();
     assert!(answer(&mut first).await.starts_with("HTTP/1.1 200"));
     drop(second);
-    // Its seat is free as soon as the server has seen it go.
+    // Its permit is free as soon as the server has noticed the closed connection.
     soon(async { while !stage.serves().await {} }).await;
 }
 
 #[tokio::test]
-async fn told_to_stop_it_lets_a_request_end_but_not_for_long() {
+async fn a_stopping_server_lets_requests_end_but_not_for_long() {
     let stage = Stage::new(short(|limits| limits.end = SOON), None).await;
     let mut client = stage.connect().await;
     client.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
@@ -220,7 +220,7 @@ async fn ask_unix(path: &Path) -> String {
     answer(&mut client).await
 }
 
-/// Both ends of TLS, each with a certificate of the same authority.
+/// Both ends of TLS, with certificates of the same authority.
 struct Ends {
     server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
@@ -265,12 +265,12 @@ async fn handlers_see_the_certificates_of_the_client() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(serve(listener.into(), Some(ends.server), router, ServerLimits::default(), CancellationToken::new()));
-    let told = ask_tls(&ends.client, TcpStream::connect(address).await.unwrap()).await;
-    assert_eq!(told.lines().last(), Some(hex::encode(&ends.client_certificate).as_str()));
+    let answer = ask_tls(&ends.client, TcpStream::connect(address).await.unwrap()).await;
+    assert_eq!(answer.lines().last(), Some(hex::encode(&ends.client_certificate).as_str()));
 }
 
 #[tokio::test]
-async fn a_handshake_that_never_ends_holds_up_nobody() {
+async fn an_endless_handshake_holds_up_no_other_client() {
     let ends = tls();
     let stage = Stage::new(short(|limits| limits.handshake = Duration::from_millis(500)), Some(ends.server)).await;
     let mut silent = stage.connect().await;
@@ -278,8 +278,8 @@ async fn a_handshake_that_never_ends_holds_up_nobody() {
     begun.write_all(&[22, 3, 1, 2, 0, 1]).await.unwrap();
     let mut plain = stage.connect().await;
     plain.write_all(GET).await.unwrap();
-    let told = ask_tls(&ends.client, stage.connect().await).await;
-    assert_eq!(told.lines().last(), Some("Tcp true 1"));
+    let answer = ask_tls(&ends.client, stage.connect().await).await;
+    assert_eq!(answer.lines().last(), Some("Tcp true 1"));
     for client in [&mut silent, &mut begun, &mut plain] {
         assert!(!rest(client).await.starts_with(b"HTTP"), "no plain HTTP where TLS is set");
     }

@@ -1,5 +1,5 @@
-//! A server's certificate and key, as mounted files hold them, made into a configuration. Its errors say what is wrong in
-//! words of their own and never hold anything of the content: a library's may quote a key.
+//! Builds a configuration from a server's certificate and key in mounted files. Its errors are worded here and never
+//! contain any of the content: a library's error may quote a key.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use rustls::crypto::ring::default_provider;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-/// Material that is no use.
+/// Why the material is unusable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MaterialError {
     /// No certificate.
@@ -17,7 +17,7 @@ pub enum MaterialError {
     /// No key.
     #[error("the key file holds no readable PEM block with an unencrypted PRIVATE KEY")]
     NoKey,
-    /// They do not belong together, or one is of a kind that TLS here does not know.
+    /// They do not belong together, or one is of a kind that TLS does not support here.
     #[error("the key is not that of the first certificate, or one of them is of a kind that cannot be used")]
     NoPair,
 }
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused_in_own_words() {
+    fn invalid_material_is_refused_without_quoting_it() {
         let (certificate, key) = pair();
         let other = pair().1;
         let made = |certificate: &str, key: &str| server_config(certificate.as_bytes(), key.as_bytes()).map(drop);

@@ -1,5 +1,5 @@
-//! A Unix socket that only its owner can open, from its first moment. Never removes what is no socket, nor one that
-//! somebody listens on.
+//! A Unix socket that only its owner can open, from the moment it exists. Never removes a file that is not a socket, nor a
+//! socket on which a process listens.
 
 use std::fs::Permissions;
 use std::io;
@@ -9,25 +9,25 @@ use std::path::Path;
 
 use tokio::net::UnixListener;
 
-/// There is no socket.
+/// Why there is no socket.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
     /// Another process listens there.
     #[error("another process listens on it")]
     Busy,
-    /// There is a file that is no socket.
+    /// There is a file that is not a socket.
     #[error("there is a file of this name that is no socket; remove it, or choose another path")]
     Occupied,
-    /// The folder is missing or not writable, or the path is longer than the 100 bytes that a socket may have.
+    /// The directory is missing or not writable, or the path is longer than the 100 bytes that a socket path may have.
     #[error("{0}")]
     Failed(#[from] io::Error),
 }
 
-/// Listens at a path. What a process that is gone left there is replaced.
+/// Listens at a path. Replaces the socket of a process that is gone.
 pub fn bind_private(path: &Path) -> Result<UnixListener, SocketError> {
     make_way(path)?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    // Between bind and chmod a socket has the permissions that the umask leaves: nobody else can enter this folder.
+    // Between bind and chmod the socket has the permissions of the umask: no other user can enter this directory.
     let private = tempfile::Builder::new().prefix(".s").rand_bytes(4).permissions(Permissions::from_mode(0o700)).tempdir_in(parent)?;
     let hidden = private.path().join("s");
     let listener = UnixListener::bind(&hidden)?;
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_dead_process_left_is_replaced_and_nothing_else() {
+    async fn only_what_a_dead_process_left_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("status.sock");
         drop(bind_private(&path).unwrap());

@@ -1,5 +1,5 @@
-//! The certificate authority that the operator owns. It signs certificates for the roles of the channel and for nothing
-//! else, whatever a request asks for: names and times are the authority's own. It must never print its key.
+//! The operator's certificate authority. It signs certificates for the roles of the channel and for nothing else, whatever
+//! a request asks for: names and times are set by the authority. It must never print its key.
 
 use std::fmt;
 
@@ -19,12 +19,12 @@ use super::seal::Seals;
 use super::trust::TrustRoot;
 use crate::types::ClusterName;
 
-/// For how long a certificate of the channel is valid. A proxy that cannot renew it goes on with the configuration that it
-/// has: without an operator there is nothing newer to be had.
+/// The validity of a channel certificate. A proxy that cannot renew its certificate keeps its current configuration:
+/// without an operator there is nothing newer to get.
 pub const CERTIFICATE_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
-/// How far behind the operator's clock another node's may be.
+/// How far another node's clock may be behind the operator's.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_hours(1);
-/// For how long the authority itself is valid.
+/// The validity of the authority itself.
 const AUTHORITY_LIFETIME: SignedDuration = SignedDuration::from_hours(20 * 365 * 24);
 
 /// The authority, with its key.
@@ -33,33 +33,33 @@ pub struct Authority {
     root: TrustRoot,
 }
 
-/// Why there is no authority. Holds nothing of what was read.
+/// Why there is no authority. Contains nothing of what was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AuthorityError {
-    /// No key could be made.
+    /// The key could not be generated.
     #[error("no key could be generated")]
     Generate,
-    /// No certificate could be made.
+    /// The certificate could not be created.
     #[error("the certificate could not be signed")]
     Sign,
-    /// There is no certificate in the text, or one that cannot be an authority's.
+    /// The text contains no certificate, or one that cannot be an authority's.
     #[error("it holds no certificate of an authority in PEM form")]
     NoCertificate,
-    /// There is no key in the text.
+    /// The text contains no key.
     #[error("it holds no private key in PEM form (PKCS#8)")]
     NoKey,
-    /// The key is another certificate's.
+    /// The key belongs to another certificate.
     #[error("the private key is not that of the certificate")]
     Mismatch,
 }
 
-/// Why a certificate is not issued. Holds nothing of what was sent.
+/// Why a certificate is not issued. Contains nothing of what was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    /// The request is not a PKCS#10 request in PEM form, or its signature is another key's.
+    /// The request is not a PKCS#10 request in PEM form, or another key signed it.
     #[error("the certificate request cannot be read")]
     Unreadable,
-    /// The task cannot stand in a certificate.
+    /// The task id cannot be part of a certificate name.
     #[error("the task's id is not one")]
     Task,
     /// Signing failed.
@@ -74,7 +74,7 @@ impl fmt::Debug for Authority {
 }
 
 impl Authority {
-    /// A new authority with a key that nobody has seen.
+    /// Creates an authority with a new key.
     pub fn create(now: Timestamp) -> Result<Self, AuthorityError> {
         let key = KeyPair::generate().map_err(|_| AuthorityError::Generate)?;
         let mut params = CertificateParams::new(Vec::new()).map_err(|_| AuthorityError::Sign)?;
@@ -99,7 +99,7 @@ impl Authority {
         authority.proven()
     }
 
-    /// A certificate that the key signs must chain to the certificate that came with it.
+    /// Checks that a certificate signed by the key chains to the certificate that came with it.
     fn proven(self) -> Result<Self, AuthorityError> {
         let now = self.valid_from().ok_or(AuthorityError::NoCertificate)?;
         let probe = KeyPair::generate().map_err(|_| AuthorityError::Generate)?;
@@ -114,13 +114,13 @@ impl Authority {
         from.checked_add(CLOCK_SKEW).ok()
     }
 
-    /// Certificate and key as PEM: for the operator's own secret and nobody else.
+    /// Certificate and key as PEM: only for the operator's own secret.
     pub fn to_pem(&self) -> String {
         let certificate = pem_of(self.root.certificate());
         format!("{certificate}{}", self.issuer.key().serialize_pem())
     }
 
-    /// What everybody may know of it.
+    /// The public part of the authority.
     pub fn root(&self) -> &TrustRoot {
         &self.root
     }
@@ -130,12 +130,13 @@ impl Authority {
         pem_of(self.root.certificate())
     }
 
-    /// Marks on objects by which this operator knows its own again.
+    /// The seals on objects by which this operator recognises its own.
     pub fn seals(&self) -> Seals {
         Seals::new(self.root.fingerprint(), self.derived("seal"))
     }
 
-    /// A secret of 256 bits that only the holder of this key can know: the same for the same purpose, as hexadecimal digits.
+    /// A secret of 256 bits that only the holder of this key can compute, as hexadecimal digits; the same for the same
+    /// purpose.
     pub fn derive(&self, purpose: &str) -> String {
         hex::encode(hmac::sign(&self.derived("derive"), purpose.as_bytes()))
     }
@@ -145,7 +146,8 @@ impl Authority {
         hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&key, format!("swarmgate/v1 {use_}").as_bytes()).as_ref())
     }
 
-    /// The certificate for a request. Of the request only its public key counts, and that it was signed with the private one.
+    /// Issues the certificate for a request. Of the request, only its public key is used, after checking that it was signed
+    /// with the private one.
     pub fn sign_request(
         &self,
         role: ChannelRole,
@@ -162,7 +164,7 @@ impl Authority {
         self.sign(names, &request.public_key, now).ok_or(RequestError::Sign)
     }
 
-    /// A key and certificate for the operator itself.
+    /// Issues a key and certificate for the operator itself.
     pub fn own(&self, now: Timestamp) -> Result<ChannelIdentity, AuthorityError> {
         let key = KeyPair::generate().map_err(|_| AuthorityError::Generate)?;
         let certificate = self.sign(vec![OPERATOR_NAME.to_owned()], &key, now).ok_or(AuthorityError::Sign)?;
@@ -190,7 +192,7 @@ fn moment(at: Timestamp) -> OffsetDateTime {
 }
 
 impl ChannelIdentity {
-    /// A key with a certificate straight from the authority, for tests and for those who have both.
+    /// Issues a key and certificate directly, for tests and for callers that have the authority.
     pub fn issued_by(authority: &Authority, role: ChannelRole, cluster: &ClusterName, task: &str, now: Timestamp) -> Option<Self> {
         let (key, request) = request().ok()?;
         Self::new(&key, authority.sign_request(role, cluster, task, &request, now).ok()?)
@@ -217,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_is_for_its_role_cluster_and_task_only_whatever_was_asked_for() {
+    fn a_certificate_is_for_its_role_cluster_and_task_only_whatever_the_request_asks_for() {
         let authority = Authority::create(now()).unwrap();
         let asked = request(&[OPERATOR_NAME, "extension.dev.swarmgate.internal"]);
         let certificate = authority.sign_request(ChannelRole::Proxy, &cluster("dev"), "t1", &asked, now()).unwrap();
@@ -260,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_request_and_a_strange_task_get_nothing() {
+    fn a_damaged_request_or_an_invalid_task_gets_no_certificate() {
         let authority = Authority::create(now()).unwrap();
         let sign = |task: &str, request: &str| authority.sign_request(ChannelRole::Extension, &cluster("dev"), task, request, now());
         assert_eq!(sign("t1", "nothing").unwrap_err(), RequestError::Unreadable);

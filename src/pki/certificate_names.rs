@@ -1,12 +1,12 @@
-//! The names in the certificates of the channel: one for a role in a cluster, one for a task. They are no names of any
-//! network: nobody resolves them, so nobody gains anything by answering to one.
+//! The names in the certificates of the channel: one for a role in a cluster, one for a task. They are not network names:
+//! nothing resolves them, so an attacker gains nothing by answering to one.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::types::ClusterName;
 
-/// Below which all names of the channel stand. `internal` is reserved for private use.
+/// The parent domain of all names of the channel. `internal` is reserved for private use.
 const DOMAIN: &str = "swarmgate.internal";
 /// The name of the operator.
 pub const OPERATOR_NAME: &str = "operator.swarmgate.internal";
@@ -24,7 +24,7 @@ pub enum ChannelRole {
 }
 
 impl ChannelRole {
-    /// Its word in names and labels.
+    /// The role in names and labels.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Extension => "extension",
@@ -39,7 +39,7 @@ impl std::fmt::Display for ChannelRole {
     }
 }
 
-/// The name that every task of a role in a cluster has.
+/// The name shared by all tasks of a role in a cluster.
 pub fn role_name(role: ChannelRole, cluster: &ClusterName) -> String {
     format!("{role}.{cluster}.{DOMAIN}")
 }
@@ -49,7 +49,7 @@ pub fn task_name(role: ChannelRole, cluster: &ClusterName, task: &str) -> String
     format!("{task}.{}", role_name(role, cluster))
 }
 
-/// Whether a task id can stand in a name: Swarm's ids are 25 lower-case letters and digits.
+/// Whether a task id can be part of a name: Swarm's ids are 25 lower-case letters and digits.
 pub fn is_task_name(task: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     let edge_ok = !task.starts_with('-') && !task.ends_with('-');

@@ -1,5 +1,5 @@
-//! A key with its certificate, and where the newest one of a process lies: TLS takes it from there at each handshake, so
-//! that renewing it replaces no task and cuts no connection.
+//! A key with its certificate, and a process's store for the newest one: TLS takes it from there at each handshake, so a
+//! renewal replaces no task and cuts no connection.
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub struct ChannelIdentity {
     not_after: Timestamp,
 }
 
-/// No key could be made.
+/// The key could not be generated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no key could be generated for the channel")]
 pub struct CredentialsError;
@@ -38,7 +38,7 @@ impl fmt::Debug for ChannelIdentity {
 }
 
 impl ChannelIdentity {
-    /// A key with the certificate that was issued for it. None: they do not fit.
+    /// Combines a key with the certificate issued for it. `None` if they do not belong together.
     pub fn new(key: &KeyPair, certificate: CertificateDer<'static>) -> Option<Self> {
         let (_, parsed) = x509_parser::parse_x509_certificate(&certificate).ok()?;
         let time = |at: x509_parser::time::ASN1Time| Timestamp::from_second(at.timestamp()).ok();
@@ -50,7 +50,7 @@ impl ChannelIdentity {
         Some(Self { certified: Arc::new(certified), certificate, not_before, not_after })
     }
 
-    /// When half of the certificate's time is over: then a new one is asked for.
+    /// When half of the certificate's validity is over: then a new one is requested.
     pub fn renew_at(&self) -> Timestamp {
         let half = self.not_after.duration_since(self.not_before) / 2;
         self.not_before.checked_add(half).unwrap_or(self.not_after)
@@ -66,21 +66,21 @@ impl ChannelIdentity {
         self.not_after
     }
 
-    /// Signs in the name of this certificate.
+    /// A signer that signs with this certificate's key.
     pub fn signer(&self) -> Signer {
         Signer::new(Arc::clone(&self.certified.key), self.certificate().clone())
     }
 }
 
-/// A new key, and the request for its certificate as PEM.
+/// Generates a key, and the request for its certificate as PEM.
 pub fn request() -> Result<(KeyPair, String), CredentialsError> {
     let key = KeyPair::generate().map_err(|_| CredentialsError)?;
-    // The names are the authority's to choose.
+    // The authority chooses the names.
     let request = CertificateParams::new(Vec::new()).and_then(|params| params.serialize_request(&key)).and_then(|request| request.pem());
     request.map(|request| (key, request)).map_err(|_| CredentialsError)
 }
 
-/// The newest key of a process, and whom it trusts. Clones share their content.
+/// The newest key of a process, and the root that it trusts. Clones share their content.
 #[derive(Clone)]
 pub struct Credentials {
     root: TrustRoot,
@@ -94,12 +94,12 @@ impl fmt::Debug for Credentials {
 }
 
 impl Credentials {
-    /// Without a key yet.
+    /// Credentials without a key yet.
     pub fn new(root: TrustRoot) -> Self {
         Self { root, current: watch::Sender::new(None) }
     }
 
-    /// Whom it trusts.
+    /// The root that the process trusts.
     pub fn root(&self) -> &TrustRoot {
         &self.root
     }
@@ -109,7 +109,7 @@ impl Credentials {
         self.current.borrow().clone()
     }
 
-    /// The newest key, as long as its certificate is valid.
+    /// The newest key, if its certificate is still valid.
     pub fn valid(&self, now: Timestamp) -> Option<ChannelIdentity> {
         self.current().filter(|key| now < key.not_after)
     }
@@ -127,7 +127,7 @@ impl Credentials {
                 return key;
             }
             if current.changed().await.is_err() {
-                // This value holds the sender.
+                // Unreachable: `self` holds the sender.
                 std::future::pending::<()>().await;
             }
         }

@@ -1,6 +1,6 @@
 //! The operator's own public key infrastructure: a certificate authority, short-lived certificates for operator, extensions
-//! and proxies, signatures on configurations, and seals on the objects that the operator creates. What another process says
-//! is believed for its certificate, never for its address or its name on a network. It must never let a private key out of
+//! and proxies, signatures on configurations, and seals on the objects that the operator creates. Processes trust each
+//! other because of certificates, never because of addresses or names on a network. It must never let a private key out of
 //! memory, except that of the authority into the one Swarm secret that the operator mounts; never touches sockets or files.
 
 mod authority;

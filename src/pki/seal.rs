@@ -1,6 +1,6 @@
-//! Seals on objects: a label that only the holder of the authority's key can write, so that somebody who may create objects
-//! with our labels cannot pass one off as the operator's own. A seal covers what an object is and how it is called, not
-//! what is in it: contents have digests or signatures of their own.
+//! Seals on objects: a label that only the holder of the authority's key can write, so that a user who may create objects
+//! with our labels cannot pass one off as the operator's own. A seal covers the identity and name of an object, not its
+//! content: contents have digests or signatures of their own.
 
 use std::fmt;
 
@@ -8,19 +8,19 @@ use ring::hmac;
 
 use crate::types::Digest;
 
-/// What writes seals and knows them again.
+/// Writes seals and recognises them.
 #[derive(Clone)]
 pub struct Seals {
     authority: Digest,
     key: Option<hmac::Key>,
 }
 
-/// What a label says about an object.
+/// What a seal says about an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SealOrigin {
     /// This operator created it.
     Ours,
-    /// It carries no seal, or one of somebody else.
+    /// It has no seal, or one of another operator.
     Foreign,
 }
 
@@ -41,7 +41,7 @@ impl Seals {
         Self { authority, key: Some(key) }
     }
 
-    /// For a look without the authority's key, which changes nothing: believes the seals that are there, and writes none.
+    /// For read-only use without the authority's key: trusts existing seals, and writes none.
     pub fn believing(authority: Digest) -> Self {
         Self { authority, key: None }
     }
@@ -51,12 +51,12 @@ impl Seals {
         &self.authority
     }
 
-    /// The seal for these parts; none without a key.
+    /// The seal for these parts; `None` without a key.
     pub fn seal(&self, parts: &[&str]) -> Option<String> {
         self.key.as_ref().map(|key| hex::encode(hmac::sign(key, &message(parts))))
     }
 
-    /// What this label says about the object with these parts.
+    /// The origin of the object with these parts, according to this label.
     pub fn check(&self, parts: &[&str], label: Option<&str>) -> SealOrigin {
         let holds = match (&self.key, label) {
             (None, label) => label.is_some(),
@@ -69,7 +69,7 @@ impl Seals {
     }
 }
 
-/// Each part with its length, so that no two lists of parts give the same bytes.
+/// Prefixes each part with its length, so that no two lists of parts produce the same bytes.
 fn message(parts: &[&str]) -> Vec<u8> {
     parts.iter().flat_map(|part| (part.len() as u64).to_be_bytes().into_iter().chain(part.bytes())).collect()
 }

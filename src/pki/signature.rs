@@ -1,5 +1,6 @@
-//! Signatures on configurations: who made one can be told long after it was sent, from a boot snapshot or a volume. The
-//! certificate of the signer travels along; it must have been valid when it signed, not when somebody looks.
+//! Signatures on configurations, which prove the origin of a configuration long after it was sent, from a boot snapshot or
+//! a volume. The signer's certificate is included; it must have been valid at the time of signing, not at the time of
+//! verification.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::trust::{NotTrusted, TrustRoot};
 
-/// No certificate of the channel is larger, in bytes of base64.
+/// The maximum size of a channel certificate, in bytes of base64.
 const CERTIFICATE_MAX: usize = 8 << 10;
 
 /// A signature with all that is needed to check it.
@@ -30,7 +31,7 @@ pub struct Signature {
     pub value: String,
 }
 
-/// Signs with a key that never leaves the memory.
+/// Signs with a key that never leaves memory.
 #[derive(Clone)]
 pub struct Signer {
     key: Arc<dyn SigningKey>,
@@ -48,9 +49,9 @@ impl Signer {
         Self { key, certificate }
     }
 
-    /// Signs a content. None: the key cannot sign this way.
+    /// Signs content. `None` if the key does not support this scheme.
     pub fn sign(&self, content: &[u8], now: Timestamp) -> Option<Signature> {
-        // Whole seconds survive every way of writing a time.
+        // Whole seconds survive every time format.
         let signed_at = Timestamp::from_second(now.as_second()).ok()?;
         let signer = self.key.choose_scheme(&[SignatureScheme::ECDSA_NISTP256_SHA256])?;
         let value = signer.sign(&dated(content, signed_at)).ok()?;
@@ -59,7 +60,7 @@ impl Signer {
 }
 
 impl TrustRoot {
-    /// Whether somebody with a certificate for `name` signed this content.
+    /// Checks that the holder of a certificate for `name` signed this content.
     pub fn verify_signature(&self, content: &[u8], signature: &Signature, name: &str) -> Result<(), NotTrusted> {
         if signature.certificate.len() > CERTIFICATE_MAX {
             return Err(NotTrusted::Unreadable);
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_extension_of_the_cluster_signs_and_only_what_it_signed_counts() {
+    fn only_what_the_extension_of_the_cluster_signed_is_accepted() {
         let now = Timestamp::now();
         let (authority, other) = (Authority::create(now).unwrap(), Authority::create(now).unwrap());
         let (dev, prod) = (ClusterName::parse("dev").unwrap(), ClusterName::parse("prod").unwrap());

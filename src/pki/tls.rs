@@ -1,5 +1,5 @@
-//! TLS for the channel: version 1.3, the operator's authority and no other root, names checked on both sides. The name that
-//! is checked is the role's, never the address that was dialled.
+//! TLS for the channel: version 1.3, the operator's authority as the only root, names checked on both sides. The checked
+//! name is the role's, never the address that was dialled.
 
 use std::sync::Arc;
 
@@ -12,21 +12,22 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::credentials::Credentials;
 
-/// TLS cannot be set up: the root is none, or the name cannot be one.
+/// TLS cannot be set up: the root is not one, or the name is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("TLS for the channel cannot be set up: {0}")]
 pub struct TlsError(String);
 
-/// Whether those who connect must show a certificate.
+/// Whether clients must present a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientAuthentication {
-    /// They may: whoever has none yet asks for its first one. What else they get must be decided by whoever answers.
+    /// Optional: a client without a certificate asks for its first one. The server's handlers must decide what else it
+    /// gets.
     Optional,
-    /// They must.
+    /// Required.
     Required,
 }
 
-/// For a server with these credentials.
+/// The configuration of a server with these credentials.
 pub fn server_config(credentials: &Credentials, clients: ClientAuthentication) -> Result<Arc<ServerConfig>, TlsError> {
     let verifier = WebPkiClientVerifier::builder_with_provider(credentials.root().store(), provider());
     let verifier = match clients {
@@ -36,14 +37,14 @@ pub fn server_config(credentials: &Credentials, clients: ClientAuthentication) -
     let verifier = verifier.build().map_err(failed)?;
     let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&version::TLS13]).map_err(failed)?;
     let mut config = builder.with_client_cert_verifier(verifier).with_cert_resolver(credentials.resolver());
-    // A resumed session would carry an old certificate along.
+    // A resumed session would keep an old certificate.
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
     Ok(Arc::new(config))
 }
 
-/// For a client that talks to whoever has a certificate for `server`, and to nobody else. With `authenticated` it shows its
-/// own certificate.
+/// The configuration of a client that only talks to a server with a certificate for `server`. With `authenticated` it
+/// presents its own certificate.
 pub fn client_config(credentials: &Credentials, server: &str, authenticated: bool) -> Result<ClientConfig, TlsError> {
     let inner = WebPkiServerVerifier::builder_with_provider(credentials.root().store(), provider()).build();
     let inner = inner.map_err(failed)?;
@@ -65,8 +66,8 @@ fn failed(error: impl std::fmt::Display) -> TlsError {
     TlsError(error.to_string())
 }
 
-/// Checks everything that `WebPKI` checks, with the role's name in the place of the address that was dialled: addresses come
-/// from names and answers that anybody on the network may give.
+/// Makes the checks of `WebPKI`, with the role's name instead of the dialled address: addresses come from names and answers
+/// that anyone on the network may give.
 #[derive(Debug)]
 struct RoleVerifier {
     inner: Arc<WebPkiServerVerifier>,

@@ -1,4 +1,4 @@
-//! The operator's certificate authority as everybody else knows it: its certificate, and what chains to it.
+//! The operator's certificate authority as other processes know it: its certificate, and what chains to it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,31 +17,31 @@ pub struct TrustRoot {
     certificate: CertificateDer<'static>,
 }
 
-/// Why a certificate or a signature is not believed. Holds nothing of what was sent.
+/// Why a certificate or a signature is not trusted. Contains nothing of what was sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotTrusted {
-    /// It is no certificate.
+    /// It is not a certificate.
     #[error("it is no certificate")]
     Unreadable,
-    /// Signed by somebody else, or not valid at that time.
+    /// It is signed by another authority, or not valid at that time.
     #[error("it does not chain to the operator's certificate authority, or is not valid at that time")]
     Chain,
-    /// Of another role, cluster or task.
+    /// It is for another role, cluster or task.
     #[error("the certificate is not for {wanted}")]
     Name {
-        /// The name that was needed.
+        /// The expected name.
         wanted: String,
     },
-    /// The signature is another content's.
+    /// The signature belongs to other content.
     #[error("the signature does not match the content")]
     Signature,
-    /// There is none.
+    /// There is no signature.
     #[error("there is no signature")]
     Unsigned,
 }
 
 impl TrustRoot {
-    /// The root with this certificate. None: it cannot be one.
+    /// The root with this certificate. `None` if the certificate cannot be a root.
     pub fn new(certificate: CertificateDer<'static>) -> Option<Self> {
         anchor_from_trusted_cert(&certificate).ok()?;
         Some(Self { certificate })
@@ -57,19 +57,19 @@ impl TrustRoot {
         &self.certificate
     }
 
-    /// The SHA-256 of the certificate: by which an authority is told from another.
+    /// The SHA-256 of the certificate, which identifies the authority.
     pub fn fingerprint(&self) -> Digest {
         Digest::of_bytes(&self.certificate)
     }
 
-    /// The roots for TLS: this one and no other.
+    /// The roots for TLS: only this one.
     pub fn store(&self) -> Arc<RootCertStore> {
         let mut store = RootCertStore::empty();
         store.extend(self.anchor());
         Arc::new(store)
     }
 
-    /// Whether a certificate chains to this root, is valid at that time, and is for this name.
+    /// Checks that a certificate chains to this root, is valid at that time, and is for this name.
     pub fn verify(&self, certificate: &CertificateDer<'_>, name: &str, at: Timestamp) -> Result<(), NotTrusted> {
         self.verified(certificate, name, at).map(|_| ())
     }
@@ -92,7 +92,7 @@ impl TrustRoot {
     }
 
     fn anchor(&self) -> Option<TrustAnchor<'static>> {
-        // It was one when this was made.
+        // `new` has checked this.
         anchor_from_trusted_cert(&self.certificate).ok().map(|anchor| anchor.to_owned())
     }
 }

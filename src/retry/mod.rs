@@ -1,13 +1,13 @@
-//! The one place that knows how long to wait before trying again: exponentially longer, jittered, with a ceiling.
-//! It is the only file that names the `backoff` crate (which is no longer developed), so that replacing it stays a
-//! change of one file. A leaf: imports no other room. It never sleeps itself; callers await the returned time.
+//! The only place that decides how long to wait before a retry: exponentially longer, with jitter and a ceiling. It is the
+//! only file that uses the `backoff` crate (which is no longer developed), so that replacing it stays a change of one file.
+//! A leaf: imports no other room. It never sleeps itself; callers await the returned time.
 
 use std::time::Duration;
 
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff as _;
 
-/// How long the waits are.
+/// The limits of the waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryLimits {
     /// The first wait, before jitter.
@@ -16,7 +16,7 @@ pub struct RetryLimits {
     pub max: Duration,
 }
 
-/// A series of waits for one thing that keeps failing. Never gives up: whoever uses it decides when to stop.
+/// A series of waits for one operation that keeps failing. Never gives up: the caller decides when to stop.
 #[derive(Debug)]
 pub struct Retry {
     series: ExponentialBackoff,
@@ -24,7 +24,7 @@ pub struct Retry {
 }
 
 impl Retry {
-    /// A fresh series. Each wait is about twice the one before, give or take half of it.
+    /// A new series. Each wait is about twice as long as the one before, give or take half of it.
     pub fn new(limits: RetryLimits) -> Self {
         let series = ExponentialBackoff {
             initial_interval: limits.initial,

@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_nobody_gets_are_not_counted() {
+    fn addresses_that_are_never_allocated_are_not_counted() {
         check("10.1.0.0/24", None, Some("10.1.0.1"), 253);
         check("10.1.0.0/24", None, None, 253);
         check("10.1.0.0/29", None, Some("10.1.0.1"), 5);

@@ -32,7 +32,7 @@ pub fn keep_apart<'a>(world: &World<'a>, mut services: Vec<Published<'a>>, findi
         service.labels.hosts = kept;
         if !lost.is_empty() {
             service.labels.redirects.retain(|redirect| !lost.contains(&redirect.source.host));
-            findings.push(told(world, service, &lost));
+            findings.push(finding_of(world, service, &lost));
         }
     }
     services.retain(|service| service.labels.default_backend || !service.labels.hosts.is_empty());
@@ -54,7 +54,7 @@ fn has_room<'a>(buckets: &mut Buckets<'a>, engine: EngineKind, host: &HostPatter
     has_room
 }
 
-fn told(world: &World<'_>, service: &Published<'_>, lost: &[HostPattern]) -> Finding {
+fn finding_of(world: &World<'_>, service: &Published<'_>, lost: &[HostPattern]) -> Finding {
     let lost: Vec<&HostPattern> = lost.iter().collect();
     let engine = world.cluster.engine;
     let most = render::hosts_per_slot_max(engine);

@@ -198,7 +198,7 @@ impl<'w, 'a> Court<'w, 'a> {
             decide(Case { place: Some(host), asking, above }, &mut meetings);
         }
         let default = self.wanting_default().map(|asking| decide(Case { place: None, asking, above: None }, &mut meetings).first);
-        findings.extend(default.map(|first| self.tell_default(first)).into_iter().flatten());
+        findings.extend(default.map(|first| self.report_default(first)).into_iter().flatten());
         let label = persisted::label(self, world, &open, findings);
         Judged { meetings, default_backend: default, ownership: Ownership { register, label } }
     }
@@ -218,7 +218,7 @@ impl<'w, 'a> Court<'w, 'a> {
         Some(wanting.map(|(at, _)| at).collect::<Vec<_>>()).filter(|wanting| !wanting.is_empty())
     }
 
-    fn tell_default(&self, first: usize) -> Vec<Finding> {
+    fn report_default(&self, first: usize) -> Vec<Finding> {
         let others: Vec<usize> = self.wanting_default().into_iter().flatten().filter(|at| *at != first).collect();
         findings::default_backend(self.services, first, &others, |at| self.teams[at].is_that_of(&self.teams[first]))
     }

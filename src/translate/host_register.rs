@@ -54,7 +54,7 @@ pub struct Guests {
 
 impl Guests {
     /// Whether there are no guests.
-    pub fn is_nobody(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.asking.is_empty() && self.better_than.is_none() && !self.above
     }
 }
@@ -119,7 +119,7 @@ impl Register {
 
     /// Records the guests admitted to a host beside its owners.
     pub fn note_guests(&mut self, host: &HostPattern, guests: Guests) {
-        if !guests.is_nobody() {
+        if !guests.is_empty() {
             self.guests.insert(host.clone(), guests);
         }
     }

@@ -77,7 +77,7 @@ pub fn choose(world: &World<'_>, published: &Published<'_>, findings: &mut Vec<F
         None if on_host || is_bridged => Way::Nodes,
         None => Way::Nowhere,
     };
-    Choice { world, published, attached: &attached, usable: &usable, named, network, on_host }.tell(&way, findings);
+    Choice { world, published, attached: &attached, usable: &usable, named, network, on_host }.report(&way, findings);
     way
 }
 
@@ -96,18 +96,24 @@ struct Choice<'a> {
 }
 
 impl Choice<'_> {
-    fn tell(&self, way: &Way, findings: &mut Vec<Finding>) {
+    fn report(&self, way: &Way, findings: &mut Vec<Finding>) {
         let label = self.published.labels.network.as_deref();
         let left_out = self.left_out(way);
-        let told = !left_out.is_empty();
+        let has_left_out = !left_out.is_empty();
         findings.extend(left_out);
         match (way, label) {
-            (Way::Nowhere, _) if !told || self.has_unlisted() => findings.push(unreachable(self.world, self.published, self.attached)),
-            (Way::Nodes, Some(label)) if self.on_host && self.is_told_of_host(label) => findings.extend(on_host(self.published, label)),
+            (Way::Nowhere, _) if !has_left_out || self.has_unlisted() => {
+                findings.push(unreachable(self.world, self.published, self.attached))
+            }
+            (Way::Nodes, Some(label)) if self.on_host && self.concerns_host_network(label) => {
+                findings.extend(on_host(self.published, label))
+            }
             (Way::Network(_), Some(_)) if asks_for_bridge(label) => {
                 findings.push(node_ports::none_published(self.published, Severity::Warning, &self.instead(way)));
             }
-            (Way::Network(_) | Way::Nodes, Some(name)) if (self.on_host || !asks_for_bridge(label)) && self.named.is_none() && !told => {
+            (Way::Network(_) | Way::Nodes, Some(name))
+                if (self.on_host || !asks_for_bridge(label)) && self.named.is_none() && !has_left_out =>
+            {
                 findings.push(not_found(self.published, name, self.attached, &self.instead(way)));
             }
             (Way::Network(_), None) => findings.extend(self.ambiguous()),
@@ -117,7 +123,7 @@ impl Choice<'_> {
 
     /// Whether the label asks for the host network, or the tasks show that the service uses it: without tasks it may
     /// instead be on a network that was created a moment ago.
-    fn is_told_of_host(&self, label: &str) -> bool {
+    fn concerns_host_network(&self, label: &str) -> bool {
         asks_for_host(Some(label)) || node_ports::tasks_are_on_host_network(self.world, self.published)
     }
 
@@ -223,7 +229,7 @@ fn not_found(published: &Published<'_>, label: &str, attached: &[&Network], inst
             .at(label_key("network"), label);
     }
     let message = format!("no usable network of the service has this name (it has {has}); {instead}");
-    let remedy = match meant(label, attached) {
+    let remedy = match suggestion(label, attached) {
         Some(name) => format!("Did you mean {name}? Else attach the service to the network that is meant."),
         None => {
             "Write the full name of one of its networks as `docker network ls` shows it, or attach the service to the one that is meant."
@@ -245,7 +251,7 @@ fn on_host(published: &Published<'_>, label: &str) -> Option<Finding> {
 
 /// The network of the service that a label probably means: by the end of its name (the name in the stack file), or by a
 /// similar name.
-fn meant<'a>(label: &str, attached: &[&'a Network]) -> Option<&'a str> {
+fn suggestion<'a>(label: &str, attached: &[&'a Network]) -> Option<&'a str> {
     let names = || attached.iter().map(|network| network.name.as_str());
     names().find(|name| name.strip_suffix(label).is_some_and(|stack| stack.ends_with('_'))).or_else(|| nearest(label, names()))
 }

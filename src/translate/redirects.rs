@@ -160,7 +160,7 @@ fn redirect(asked: &Asked) -> Redirect {
     Redirect { scheme: asked.source.scheme, path: asked.source.path.clone(), target: asked.target.clone() }
 }
 
-fn told(code: FindingCode, member: &Reach<'_>, asked: &Asked, message: &str) -> Finding {
+fn finding_at(code: FindingCode, member: &Reach<'_>, asked: &Asked, message: &str) -> Finding {
     let finding = Finding::new(code, member.published.subject(), message);
     finding.at(label_key("redirects"), &format!("{},{}", asked.source, asked.target))
 }
@@ -170,23 +170,23 @@ fn circle(member: &Reach<'_>, asked: &Asked, way: &[String]) -> Finding {
     let more = if way.len() > SHOWN { ", …" } else { "" };
     let shown: Vec<&str> = way.iter().take(SHOWN).map(String::as_str).collect();
     let message = format!("this redirect leads back to itself, by {}{more}; it is left out", shown.join(", then "));
-    told(FindingCode::RedirectLoop, member, asked, &message)
+    finding_at(FindingCode::RedirectLoop, member, asked, &message)
 }
 
 fn conflict(oldest: &Reach<'_>, member: &Reach<'_>, asked: &Asked) -> Finding {
     let message = format!("{} redirects {} elsewhere already; its redirect counts", oldest.published.service.name, asked.source);
-    told(FindingCode::ConflictingSetting, member, asked, &message).with_remedy("Redirect a source to one target only.")
+    finding_at(FindingCode::ConflictingSetting, member, asked, &message).with_remedy("Redirect a source to one target only.")
 }
 
 fn never_asked(member: &Reach<'_>, asked: &Asked) -> Finding {
     let message =
         format!("TLS of {} is not terminated here, so nobody asks for {}; the redirect is left out", asked.source.host, asked.source);
     let remedy = "Add com.docker.lb.ssl_cert, or write http:// in front of the source.";
-    told(FindingCode::LabelWithoutEffect, member, asked, &message).with_remedy(remedy)
+    finding_at(FindingCode::LabelWithoutEffect, member, asked, &message).with_remedy(remedy)
 }
 
 fn target_without_tls(member: &Reach<'_>, asked: &Asked) -> Finding {
     let message = format!("{} is not published by TLS: clients are sent to where nobody answers", asked.target.host);
     let remedy = "Add com.docker.lb.ssl_cert (or ssl_passthrough) on that host, unless something before the proxies has its TLS.";
-    told(FindingCode::RedirectWithoutTls, member, asked, &message).with_severity(Severity::Warning).with_remedy(remedy)
+    finding_at(FindingCode::RedirectWithoutTls, member, asked, &message).with_severity(Severity::Warning).with_remedy(remedy)
 }

@@ -139,23 +139,23 @@ impl<'a> Object<'a> {
             }
         }
         let ours = labels.contains_key(LABEL_OWNER) || labels.contains_key(LABEL_ROLE);
-        let unsaid = !labels.contains_key(LABEL_USE_BY);
-        let slip = |key: &&str| nearest(key, std::iter::once(LABEL_USE_BY)).is_some();
-        let misspelt = labels.keys().map(String::as_str).find(slip).filter(|_| unsaid);
+        let is_absent = !labels.contains_key(LABEL_USE_BY);
+        let is_typo = |key: &&str| nearest(key, std::iter::once(LABEL_USE_BY)).is_some();
+        let misspelt = labels.keys().map(String::as_str).find(is_typo).filter(|_| is_absent);
         Self { kind, name, id, unreadable, misspelt, belonging: Belonging::of(labels), ours, use_by, created_at }
     }
 
     /// Whether it has valid entries that list its users.
-    pub fn says_for_whom(&self) -> bool {
+    pub fn lists_users(&self) -> bool {
         !self.use_by.is_empty()
     }
 
     /// Whether its label allows this service to use it. Anyone who may create stacks and services can choose their names,
     /// so names apply only if no access label separates the two.
-    fn says(&self, user: &User<'_>) -> bool {
-        let says = |who: UseBy<'_>| self.use_by.contains(&who);
-        let named = || says(UseBy::Service(user.name)) || user.stack().is_some_and(|stack| says(UseBy::Stack(stack)));
-        says(UseBy::Anyone) || user.access().is_some_and(|access| says(UseBy::Access(access))) || (!self.is_apart(user) && named())
+    fn allows(&self, user: &User<'_>) -> bool {
+        let lists = |who: UseBy<'_>| self.use_by.contains(&who);
+        let named = || lists(UseBy::Service(user.name)) || user.stack().is_some_and(|stack| lists(UseBy::Stack(stack)));
+        lists(UseBy::Anyone) || user.access().is_some_and(|access| lists(UseBy::Access(access))) || (!self.is_apart(user) && named())
     }
 
     /// Whether access control separates the two.
@@ -201,7 +201,7 @@ pub fn grant<'a>(rules: &MaterialRules, user: &User<'a>, object: &Object<'a>) ->
         Ok(Grant::OwnStack)
     } else if !apart && (its.access.is_some() || its.stack == user.stack()) {
         Ok(Grant::Own)
-    } else if object.says(user) || is_opened(rules, user, object) {
+    } else if object.allows(user) || is_opened(rules, user, object) {
         Ok(Grant::Opened)
     } else if apart {
         Err(Refusal::Apart)
@@ -256,7 +256,7 @@ impl<'a> Objects<'a> {
         for object in secrets.chain(configs) {
             objects.are_kept_apart |= object.belonging.access.is_some();
             objects.by_group.entry(object.belonging.group()).or_default().insert(object.name);
-            if object.says_for_whom() {
+            if object.lists_users() {
                 objects.opened.insert(object.name);
             }
             objects.by_name.entry(object.name).or_default().push(object);
@@ -266,7 +266,7 @@ impl<'a> Objects<'a> {
 
     /// The name of the object that a label probably means, if the service may use it: one that ends in the given name (as
     /// in another stack's file), or a similar one. Never reveals an object that is not granted to the service.
-    pub fn meant(&self, rules: &MaterialRules, user: &User<'a>, name: &str, kinds: &[MaterialKind]) -> Option<&'a str> {
+    pub fn suggestion(&self, rules: &MaterialRules, user: &User<'a>, name: &str, kinds: &[MaterialKind]) -> Option<&'a str> {
         let granted = |candidate: &str| self.granted(rules, user, candidate, kinds);
         let is_longer = |candidate: &&str| candidate.strip_suffix(name).is_some_and(|before| before.ends_with(['_', '-', '.']));
         let is_near = |(spelt, _): &(&str, &str)| spelt.len().abs_diff(name.len()) <= NEAR_BYTES;

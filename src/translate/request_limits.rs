@@ -123,7 +123,7 @@ impl<'w, 'a> Asking<'w, 'a> {
         first.map(|beyond| {
             let wanted = amounts.into_iter().fold(Amount::default(), Amount::add);
             let lost = leave(labels, &kept);
-            self.told(service, &beyond, wanted, (labels.hosts.len(), &lost))
+            self.finding(service, &beyond, wanted, (labels.hosts.len(), &lost))
         })
     }
 
@@ -134,7 +134,7 @@ impl<'w, 'a> Asking<'w, 'a> {
         is_of_team.then_some(Whose::Team).or(is_of_all.then_some(Whose::Cluster))
     }
 
-    fn told(&self, service: &Service, beyond: &Beyond<'_>, wanted: Amount, (kept, lost): (usize, &[HostPattern])) -> Finding {
+    fn finding(&self, service: &Service, beyond: &Beyond<'_>, wanted: Amount, (kept, lost): (usize, &[HostPattern])) -> Finding {
         let Beyond { whose, team, before } = beyond;
         let (who, of, limit, most) = match whose {
             Whose::Team => (format!("its team ({team}) asks"), "one team", "spec.limits.team", self.of_team),

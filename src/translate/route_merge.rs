@@ -32,7 +32,7 @@ pub fn assemble(world: &World<'_>, reaches: &[Reach<'_>], lost: &[Lost], finding
         assembly.add_host(world, host, &members, findings);
     }
     assembly.add_redirects(world, reaches, findings);
-    assembly.tell_lost(lost);
+    assembly.report_lost(lost);
     let mut reports = Vec::new();
     let default = reaches.iter().find(|reach| reach.published.labels.default_backend);
     let default_backend = default.map(|member| default_backend(world, member, &mut reports, findings));
@@ -76,17 +76,17 @@ fn by_host<'a>(reaches: &'a [Reach<'a>]) -> BTreeMap<&'a HostPattern, Members<'a
 impl Assembly {
     fn add_host(&mut self, world: &World<'_>, host: &HostPattern, members: &Members<'_>, findings: &mut Vec<Finding>) {
         let wide = host_settings::settle(world, host, members, findings);
-        let mut told = Vec::new();
+        let mut reports = Vec::new();
         let mut paths = BTreeMap::new();
         for (path, members) in by_path(members) {
             let key = RouteKey::new(host, path);
             let pool = pool(world, &key, &members, findings);
             let report = route_reports::route(world, &key, &members, &pool);
-            told.push(RouteReport { tls: wide.tls.as_ref().map(route_reports::tls), ..report });
+            reports.push(RouteReport { tls: wide.tls.as_ref().map(route_reports::tls), ..report });
             paths.insert(path.clone(), path_route(world, &key, &members, pool.open(&members), findings));
         }
-        told.extend(self.add_passthrough(world, host, &wide, findings));
-        self.reports.insert(host.clone(), told);
+        reports.extend(self.add_passthrough(world, host, &wide, findings));
+        self.reports.insert(host.clone(), reports);
         let HostWide { tls, https_only, .. } = wide;
         if !paths.is_empty() || https_only {
             self.hosts.insert(host.clone(), VirtualHost { paths, tls, https_only, redirects: Vec::new() });
@@ -105,12 +105,12 @@ impl Assembly {
 
     /// Routes that services lose to a limit are in the list as well, unless another service publishes exactly the same
     /// route.
-    fn tell_lost(&mut self, lost: &[Lost]) {
+    fn report_lost(&mut self, lost: &[Lost]) {
         for lost in lost {
             let Some(host) = lost.key.host.pattern() else { continue };
-            let told = self.reports.entry(host.clone()).or_default();
-            if !told.iter().any(|route| route.kind != RouteKind::Redirect && route.path == lost.key.path) {
-                told.push(route_reports::lost(lost));
+            let reports = self.reports.entry(host.clone()).or_default();
+            if !reports.iter().any(|route| route.kind != RouteKind::Redirect && route.path == lost.key.path) {
+                reports.push(route_reports::lost(lost));
             }
         }
     }

@@ -181,8 +181,8 @@ pub fn no_endpoints(routes: &[RouteReport], reaches: &[Reach<'_>]) -> Vec<Findin
         let oldest = route.services.first().map_or("", |oldest| &oldest.service);
         silent.entry(oldest).or_default().push(route.key().to_string());
     }
-    let told = reaches.iter().filter_map(|reach| Some((reach, silent.get(reach.published.service.name.as_str())?)));
-    told.map(|(oldest, places)| no_endpoints_at(places, oldest)).collect()
+    let affected = reaches.iter().filter_map(|reach| Some((reach, silent.get(reach.published.service.name.as_str())?)));
+    affected.map(|(oldest, places)| no_endpoints_at(places, oldest)).collect()
 }
 
 fn no_endpoints_at(places: &[String], oldest: &Reach<'_>) -> Finding {

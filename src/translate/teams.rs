@@ -143,7 +143,7 @@ mod tests {
 
     /// Each team adds a number of its own, so every sum shows which teams it contains.
     #[test]
-    fn what_is_counted_for_a_team_is_that_of_all_who_are_of_one_with_it() {
+    fn the_sum_of_a_team_covers_all_services_that_share_a_team_with_it() {
         let mut counted = ByTeam::default();
         for (at, team) in teams().enumerate() {
             counted.add(team, 1_u32 << at);
@@ -156,7 +156,7 @@ mod tests {
 
     /// Under one access label anyone can name any stack.
     #[test]
-    fn who_has_an_access_label_answers_by_it_and_others_by_their_stack() {
+    fn the_access_label_or_else_the_stack_is_responsible() {
         let answering = |access, stack| Team { access, stack }.who_answers();
         assert_eq!(answering(Some("/prod"), Some("shop")), answering(Some("/prod"), Some("made-up")));
         assert_ne!(answering(Some("/prod"), Some("shop")), answering(Some("/dev"), Some("shop")));

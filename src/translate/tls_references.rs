@@ -145,7 +145,7 @@ fn not_found<'a>(world: &World<'a>, naming: &Naming<'_>, user: &User<'a>, kinds:
         None if !world.objects.are_kept_apart => format!("{create}."),
         _ => format!("{create}; one with another access label must say in {LABEL_USE_BY} who may use it, see docs/labels.md."),
     };
-    let remedy = match world.objects.meant(&world.cluster.material, user, naming.name.as_str(), kinds) {
+    let remedy = match world.objects.suggestion(&world.cluster.material, user, naming.name.as_str(), kinds) {
         Some(meant) => format!("Did you mean {meant}? Else: {}", remedy.replacen("Create", "create", 1)),
         None => remedy,
     };
@@ -154,7 +154,7 @@ fn not_found<'a>(world: &World<'a>, naming: &Naming<'_>, user: &User<'a>, kinds:
 
 fn not_permitted(world: &World<'_>, naming: &Naming<'_>, user: &User<'_>, refused: &Refused<'_, '_>) -> Finding {
     let (object, kind) = (refused.object, kind_word(refused.object.kind));
-    let others = if object.says_for_whom() { format!(", and its label {LABEL_USE_BY} names others") } else { String::new() };
+    let others = if object.lists_users() { format!(", and its label {LABEL_USE_BY} names others") } else { String::new() };
     let message = format!("the service may not use the {kind} {}: {refused}{others}; {}", object.name, naming.follows);
     let remedy = if refused.why == Refusal::Ours {
         format!("Name a {kind} of your own.")

@@ -1,5 +1,5 @@
-//! Ranges of addresses as administrators write them: `10.0.0.0/8`, `2001:db8::/32`, or one address. Bits behind
-//! the prefix are refused, so that equal ranges are equal and none is another than meant.
+//! Ranges of addresses as administrators write them: `10.0.0.0/8`, `2001:db8::/32`, or one address. Non-zero bits after the
+//! prefix are rejected, so that equal ranges have one form and a mistyped range is noticed.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Refused;
 
-/// IPv4 addresses in the form of IPv6 ones (`::ffff:0:0/96`), which no connection ever comes from.
+/// IPv4 addresses in the form of IPv6 ones (`::ffff:0:0/96`), from which no connection ever comes.
 const MAPPED_PREFIX: u8 = 96;
 
 /// A range of addresses. Displays as `ADDRESS/PREFIX`.
@@ -20,11 +20,11 @@ const MAPPED_PREFIX: u8 = 96;
 pub struct AddressRange(IpNet);
 
 impl AddressRange {
-    /// Reads a range, or an address as the range of it alone.
+    /// Parses a range, or a single address as a range of its own.
     pub fn parse(text: &str) -> Result<Self, Refused> {
         let rule = || Refused("a range is an IP address with an optional prefix length, such as 192.0.2.0/24 or 2001:db8::/32".to_owned());
         if let Some(address) = text.parse::<IpAddr>().ok().filter(is_a_network) {
-            // A slip that leaves out everybody who is meant.
+            // A mistake that would exclude every intended address.
             let (usual, whole) = if address.is_ipv4() { (24, 32) } else { (64, 128) };
             return Err(Refused(format!(
                 "{address} looks like a range without its length: write {address}/{usual} for example, or {address}/{whole} for it alone"
@@ -32,10 +32,10 @@ impl AddressRange {
         }
         let range = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| rule())?;
         match range {
-            // Engines take it for a mistake, and nobody connects from there.
+            // Engines reject it as a mistake, and no connection comes from there.
             IpNet::V4(four) if four.prefix_len() == 32 && four.addr().is_broadcast() => Err(rule()),
             IpNet::V6(six) if is_mapped(six) => Err(Refused(format!("IPv4 addresses are written as such: {}", four(six)))),
-            // A slip, which makes the range another than meant.
+            // A mistake, which would make it a different range than intended.
             range if range != range.trunc() => Err(Refused(format!("the range of this length is {}", range.trunc()))),
             range => Ok(Self(range)),
         }
@@ -46,12 +46,12 @@ impl AddressRange {
         self.0
     }
 
-    /// Whether every address of the family is in it.
+    /// Whether it contains every address of its family.
     pub fn is_everybody(&self) -> bool {
         self.0.prefix_len() == 0
     }
 
-    /// How many leading bits its addresses share.
+    /// The length of the prefix in bits.
     pub fn prefix_len(&self) -> u8 {
         self.0.prefix_len()
     }
@@ -62,7 +62,7 @@ impl AddressRange {
     }
 }
 
-/// Whether what an address says ends before it does, as in 10.8.0.0 or `2001:db8::`.
+/// Whether the address has trailing zeros like a network's, as in 10.8.0.0 or `2001:db8::`.
 fn is_a_network(address: &IpAddr) -> bool {
     match address {
         IpAddr::V4(four) => four.octets()[3] == 0,
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_range_is_refused() {
+    fn invalid_ranges_are_refused() {
         for text in [
             "",
             " 10.0.0.0/8",

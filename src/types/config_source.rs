@@ -5,13 +5,13 @@ use super::word_enum;
 word_enum! {
     /// Where the configuration that a proxy runs came from.
     ConfigSource {
-        /// The extension gave it.
+        /// The extension sent it.
         Live = "live",
-        /// The same with names instead of addresses, because nothing has confirmed these for too long.
+        /// The same with names instead of addresses, because the addresses have not been confirmed for too long.
         Names = "names",
-        /// The volume kept it, since a start alone.
+        /// The volume kept it, after a start without the extension.
         Volume = "volume",
-        /// It is what is mounted, since a start alone: endpoints are found by name as well.
+        /// It is the mounted one, after a start without the extension: endpoints are found by name as well.
         Boot = "boot",
     }
 }

@@ -1,5 +1,5 @@
-//! A template of an engine's whole configuration, as an administrator may write it. Its syntax is checked here; what it
-//! may say, and what fills it, is the business of `render`.
+//! A template of an engine's whole configuration, written by an administrator. Only its syntax is checked here; `render`
+//! decides what it may contain and what is filled in.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ pub struct ConfigTemplate(String);
 checked_string!(ConfigTemplate);
 
 impl ConfigTemplate {
-    /// Accepts what the template engine can read.
+    /// Accepts what the template engine can parse.
     pub fn parse(value: &str) -> Result<Self, Refused> {
         if value.trim().is_empty() {
             return Err(Refused("a template is not empty".to_owned()));
@@ -29,10 +29,10 @@ impl ConfigTemplate {
     }
 }
 
-/// How every fault of a template begins.
+/// The prefix of every error of a template.
 pub(crate) const TEMPLATE_FAULT: &str = "the template fails";
 
-/// What is wrong with a template, and in which of its lines.
+/// Describes an error of a template, with its line.
 pub(crate) fn fault(error: &minijinja::Error) -> String {
     let what = error.detail().map_or_else(|| Cow::Owned(error.kind().to_string()), Cow::Borrowed);
     match error.line() {
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_syntax_error_is_told_with_its_line() {
+    fn a_syntax_error_is_reported_with_its_line() {
         assert!(ConfigTemplate::parse("{% for host in table.hosts %}{{ host }}\n{% endfor %}").is_ok());
         for (text, line) in [("a\nb {{ c", "line 2"), ("{% for a in b %}\n{% endif %}", "line 2"), ("", "not empty"), (" \n", "not empty")]
         {

@@ -1,4 +1,4 @@
-//! SHA-256 digests of canonical JSON or bytes: the identity of everything that is compared across processes.
+//! SHA-256 digests of canonical JSON or bytes: they identify everything that is compared across processes.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,12 +32,12 @@ impl Digest {
     /// The digest of a value's JSON. Equal values give equal digests because our types serialise in a fixed order
     /// (ordered maps, sorted vectors).
     pub fn of_json<T: Serialize>(value: &T) -> Self {
-        // Our own types hold nothing that JSON cannot say; should one ever do, it hashes as its error text.
+        // Our own types contain nothing that JSON cannot express; otherwise the error text is hashed.
         let text = serde_json::to_string(value).unwrap_or_else(|error| format!("unserialisable: {error}"));
         Self::of_bytes(text.as_bytes())
     }
 
-    /// The first 16 digits: enough to name an object, short enough for Swarm's 64-character names.
+    /// The first 16 digits: enough to identify an object, short enough for Swarm's 64-character names.
     pub fn short(&self) -> &str {
         &self.0[..16]
     }

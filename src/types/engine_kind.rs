@@ -1,6 +1,5 @@
-//! The proxy engine of a service cluster: the one name that goes from the document through route table, environment, bundle
-//! and status. An engine is one row here. Must never know more of an engine than every process needs: its syntax is
-//! `render`'s.
+//! The proxy engine of a service cluster: one name for it in document, route table, environment, bundle and status. Each
+//! engine is one row here. Must never know more of an engine than every process needs: its syntax belongs to `render`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,7 +16,7 @@ pub enum EngineKind {
     Nginx,
 }
 
-/// What every process knows of an engine.
+/// What every process knows about an engine.
 struct Row {
     name: &'static str,
     main_file: &'static str,
@@ -41,18 +40,18 @@ impl EngineKind {
         self.row().name
     }
 
-    /// The file of a bundle that the engine is started with.
+    /// The file of a bundle with which the engine is started.
     pub const fn main_file(self) -> &'static str {
         self.row().main_file
     }
 
-    /// Where stock images of the engine look for their configuration.
+    /// Where stock images of the engine expect their configuration.
     pub const fn stock_config_path(self) -> &'static str {
         self.row().stock_config_path
     }
 
-    /// Whether this is the engine of messages and containers that name none. They are older than the field, and naming it
-    /// would change every digest and replace every proxy for nothing.
+    /// Whether this is the engine of messages and containers that name none. They predate the field, and naming it would
+    /// change every digest and replace every proxy for nothing.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
@@ -64,7 +63,7 @@ impl fmt::Display for EngineKind {
     }
 }
 
-/// An engine that this version does not have.
+/// An engine that this version does not support.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown engine {name:?}; this version of swarmgate has {}", known())]
 pub struct UnknownEngine {

@@ -1,5 +1,5 @@
-//! Raw lines of an engine's configuration, as an administrator may write them. Knows where a word, a directive and a block
-//! end (nginx's rules), so that a line can never swallow what follows it; must never know what a directive means.
+//! Raw lines of an engine's configuration, written by an administrator. Knows where a word, a directive and a block end
+//! (nginx's rules), so that a line can never swallow what follows it; must never know what a directive means.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ pub struct EngineLine(String);
 checked_string!(EngineLine);
 
 impl EngineLine {
-    /// Accepts what an engine would read as whole directives.
+    /// Accepts what an engine would parse as whole directives.
     pub fn parse(value: &str) -> Result<Self, Refused> {
         let line = value.trim();
         if line.contains('\0') {
@@ -43,15 +43,15 @@ impl EngineLine {
         }
     }
 
-    /// The names of the directives in it, without those inside of blocks.
+    /// The names of its directives, without those inside blocks.
     pub fn directives(&self) -> Vec<String> {
         self.words().into_iter().filter_map(|words| words.into_iter().next()).collect()
     }
 
-    /// The directives in it, each with its arguments, without those inside of blocks. None is empty.
+    /// Its directives, each with its arguments, without those inside blocks. Each has at least its name.
     pub fn words(&self) -> Vec<Vec<String>> {
         let (mut directives, mut depth, mut first) = (Vec::<Vec<String>>::new(), 0_usize, true);
-        // A value of this type was read before, so there is no error to tell.
+        // A value of this type has been parsed before, so there is no error to report.
         for part in parts(&self.0).unwrap_or_default() {
             match part {
                 Part::Word { text, .. } if depth == 0 => {
@@ -70,7 +70,7 @@ impl EngineLine {
     }
 }
 
-/// What a configuration consists of.
+/// The tokens of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Part {
     /// A name or an argument, without its quotes; `quote` is the kind of quotes.
@@ -112,7 +112,7 @@ fn noted<'a>(parts: &mut Vec<Part>, part: Part, after: &'a str) -> &'a str {
     after
 }
 
-/// A quoted word from behind its opening quote, and what follows it.
+/// A quoted word from after its opening quote, and the rest of the text.
 fn quoted(text: &str, quote: char) -> Result<(String, &str), Refused> {
     let mut word = String::new();
     let mut chars = text.char_indices();
@@ -131,7 +131,7 @@ fn quoted(text: &str, quote: char) -> Result<(String, &str), Refused> {
     Err(Refused(format!("a quote {quote} is closed on its line")))
 }
 
-/// A word without quotes, and what follows it. `${name}` is part of a word.
+/// A word without quotes, and the rest of the text. `${name}` is part of a word.
 fn bare(text: &str) -> Result<(String, &str), Refused> {
     let (mut word, mut variable) = (String::new(), false);
     let mut chars = text.char_indices();
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_swallow_the_rest_is_no_line() {
+    fn a_line_that_would_swallow_the_rest_is_refused() {
         check("gzip on", Err("ends with a semicolon"));
         check("gzip on; gzip_types \"a", Err("quote \" is closed"));
         check("gzip_types 'a;", Err("quote ' is closed"));

@@ -1,5 +1,5 @@
-//! Texts of an administrator that stand as one argument in an engine's configuration: where logs go, how they look, which
-//! ciphers are spoken.
+//! Texts of an administrator that are one argument in an engine's configuration: where logs go, their format, which ciphers
+//! are used.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::engine_line::{Part, parts};
 use super::{Refused, checked_string};
 
-/// Engines limit the length of an argument to 4 KiB, and every character may need another one in front.
+/// Engines limit the length of an argument to 4 KiB, and every character may need an escape character.
 const ARGUMENT_BYTES_MAX: usize = 2000;
 
 /// Where a log goes: the absolute path of a file (`/dev/stdout`), or `syslog:server=…` with its parameters.
@@ -35,7 +35,7 @@ impl LogTarget {
         }
     }
 
-    /// The address of the syslog server, where it is written as one.
+    /// The address of the syslog server, if it is an IP address.
     pub fn server(&self) -> Option<IpAddr> {
         let server = self.0.strip_prefix("syslog:server=")?.split(',').next()?;
         let bare = server.strip_prefix('[').and_then(|server| server.strip_suffix(']')).unwrap_or(server);
@@ -51,8 +51,8 @@ pub struct LogFormat(String);
 checked_string!(LogFormat);
 
 impl LogFormat {
-    /// Reads the text as it is, or several strings in single quotes, with or without a `;` behind them, as engines' own
-    /// files (and those of Interlock) hold it.
+    /// Parses the text as it is, or as several strings in single quotes, with or without a `;` after them, as in the files
+    /// of engines (and of Interlock).
     pub fn parse(value: &str) -> Result<Self, Refused> {
         let value = value.trim();
         let format = if value.starts_with('\'') { of_strings(value)? } else { on_one_line(value) };
@@ -71,7 +71,7 @@ impl LogFormat {
     }
 }
 
-/// `'a ' 'b';` is `a b`.
+/// `'a ' 'b';` becomes `a b`.
 fn of_strings(value: &str) -> Result<String, Refused> {
     let mut parts = parts(value)?;
     if parts.last() == Some(&Part::End) {
@@ -85,7 +85,7 @@ fn of_strings(value: &str) -> Result<String, Refused> {
     parts.into_iter().map(text).collect()
 }
 
-/// Line breaks, with the blanks around them, are one blank: a log has one line for each request.
+/// Replaces line breaks, and the blanks around them, by one blank: a log has one line for each request.
 fn on_one_line(value: &str) -> String {
     value.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
@@ -98,7 +98,7 @@ pub struct TlsCiphers(String);
 checked_string!(TlsCiphers);
 
 impl TlsCiphers {
-    /// Accepts the characters that such lists consist of; whether the names exist, only the engine knows.
+    /// Accepts the characters of such lists; only the engine knows whether the names exist.
     pub fn parse(value: &str) -> Result<Self, Refused> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"+-!@=:_., ".contains(&b);
         if !value.trim().is_empty() && value.len() <= ARGUMENT_BYTES_MAX && value.bytes().all(allowed) {
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_address_of_a_syslog_server_is_known_where_it_is_one() {
+    fn the_address_of_a_syslog_server_is_known_if_it_is_an_ip_address() {
         let server = |target: &str| LogTarget::parse(target).unwrap().server().map(|address| address.to_string());
         for (target, expected) in [
             ("syslog:server=10.0.0.1", Some("10.0.0.1")),
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn ciphers_cannot_leave_their_place() {
+    fn ciphers_cannot_escape_their_argument() {
         assert!(TlsCiphers::parse("HIGH:!aNULL:!MD5@STRENGTH").is_ok());
         for bad in ["", " ", "HIGH;", "a\"b", "$x", "a\nb"] {
             assert!(TlsCiphers::parse(bad).is_err(), "{bad}");

@@ -1,4 +1,4 @@
-//! Patterns of names, with which an administrator says who may publish what.
+//! Patterns of names, with which an administrator defines who may publish what.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ pub struct HostGlob(String);
 checked_string!(HostGlob);
 
 impl HostGlob {
-    /// Reads a pattern in any case.
+    /// Parses a pattern in any case.
     pub fn parse(value: &str) -> Result<Self, Refused> {
         let pattern = value.strip_suffix('.').unwrap_or(value).to_ascii_lowercase();
         if pattern.contains("**") {
@@ -22,20 +22,20 @@ impl HostGlob {
         }
         let rule =
             || Refused("a pattern of hosts is a host name in which * stands for any characters, without scheme, port and path".to_owned());
-        // The root's dot may be left out of a name, but this is more likely half of one.
+        // A name may omit the root's dot, but this is more likely half of a pattern.
         if value == "*." {
             return Err(rule());
         }
-        // With a letter for each star it must be a host.
+        // With a letter in place of each star it must be a host.
         HostPattern::parse(&pattern.replace('*', "x")).map(|_| Self(pattern)).map_err(|_| rule())
     }
 
-    /// Whether this is the pattern that admits every host.
+    /// Whether this pattern admits every host.
     pub fn is_every_host(&self) -> bool {
         self.0 == "*"
     }
 
-    /// Whether everything that the host stands for is admitted: a wildcard is, if all its names are.
+    /// Whether the pattern admits everything that the host stands for: a wildcard is admitted if all its names are.
     pub fn admits(&self, host: &HostPattern) -> bool {
         let labels: Vec<&str> = host.as_str().split('.').collect();
         let pattern: Vec<&str> = self.0.split('.').collect();
@@ -67,7 +67,7 @@ impl ServiceGlob {
         }
     }
 
-    /// Whether the pattern fits the whole name.
+    /// Whether the pattern matches the whole name.
     pub fn fits(&self, name: &str) -> bool {
         fits(self.0.as_bytes(), name.as_bytes())
     }
@@ -91,14 +91,14 @@ impl ObjectGlob {
         }
     }
 
-    /// Whether the pattern fits the whole name.
+    /// Whether the pattern matches the whole name.
     pub fn fits(&self, name: &str) -> bool {
         fits(self.0.as_bytes(), name.as_bytes())
     }
 }
 
-/// `*` takes as little as possible and more when the rest does not fit; the last one decides, so time is bounded by the
-/// product of the lengths.
+/// `*` matches as little as possible, and more if the rest does not match. Only the last `*` is retried, so the time is
+/// bounded by the product of the lengths.
 fn fits(pattern: &[u8], text: &[u8]) -> bool {
     let (mut at, mut from, mut star) = (0, 0, None);
     while from < text.len() {
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_that_cannot_be_meant_are_refused() {
+    fn invalid_patterns_are_refused() {
         for bad in ["", ".", "**.example.org", "http://a", "a:80", "a/b", "*.", ".a", "a..b", "a b"] {
             assert!(HostGlob::parse(bad).is_err(), "{bad}");
         }

@@ -14,7 +14,7 @@ pub struct HostPattern(String);
 checked_string!(HostPattern);
 
 impl HostPattern {
-    /// Reads a host name in any case; a trailing dot (the root) is dropped.
+    /// Parses a host name in any case; a trailing dot (the root) is dropped.
     pub fn parse(value: &str) -> Result<Self, Refused> {
         let name = value.strip_suffix('.').unwrap_or(value).to_ascii_lowercase();
         if name.is_empty() {
@@ -28,8 +28,8 @@ impl HostPattern {
         Ok(Self(name))
     }
 
-    /// The patterns that fit the name of a request's host, the one that counts first: the name itself, then the wildcard
-    /// in place of its first label.
+    /// The patterns that match the host name of a request, in order of precedence: the name itself, then the wildcard in
+    /// place of its first label.
     pub fn fitting(name: &str) -> impl Iterator<Item = Self> {
         let exact = Self::parse(name).ok().filter(|pattern| !pattern.is_wildcard());
         let rest = name.split_once('.').filter(|(first, _)| !first.is_empty()).map(|(_, rest)| rest);

@@ -1,10 +1,10 @@
-//! How many bytes a value's JSON has, without writing it anywhere.
+//! Computes the size of a value's JSON in bytes, without writing it anywhere.
 
 use std::io;
 
 use serde::Serialize;
 
-/// Counts and forgets.
+/// Counts bytes and discards them.
 #[derive(Default)]
 struct Counter(usize);
 
@@ -19,7 +19,7 @@ impl io::Write for Counter {
     }
 }
 
-/// The size of a value's JSON. What cannot be written as JSON is larger than anything.
+/// The size of a value's JSON. `usize::MAX` if it cannot be written as JSON.
 pub fn json_size<T: Serialize + ?Sized>(value: &T) -> usize {
     let mut counter = Counter::default();
     serde_json::to_writer(&mut counter, value).map_or(usize::MAX, |()| counter.0)

@@ -1,4 +1,4 @@
-//! Checked values: strings and numbers that can only be built valid, so that nobody re-checks them later.
+//! Validated values: strings and numbers that cannot be constructed invalid, so that no other code has to check them again.
 //! A leaf: imports no other room, does no I/O.
 
 mod address_range;
@@ -42,16 +42,16 @@ pub use swarm_state::{TaskState, UpdateState};
 pub use url::{Scheme, SiteUrl};
 pub(crate) use word_enums::word_enum;
 
-/// Why a value was refused: what it must look like. The caller adds where it stood and what was found.
+/// Why a value was rejected: the required form. The caller adds the location and the value found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Refused(pub String);
 
-/// Gives a checked string type its serde, schema, display and ordering, all through its one constructor `parse`.
+/// Implements serde, schema, display and ordering for a validated string type, all through its one constructor `parse`.
 macro_rules! checked_string {
     ($name:ident) => {
         impl $name {
-            /// The value as it was checked.
+            /// The validated value.
             pub fn as_str(&self) -> &str {
                 &self.0
             }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Refused, checked_string};
 
-/// Defines an opaque id that Swarm gave: never interpreted, only compared.
+/// Defines an opaque id from Swarm: never interpreted, only compared.
 macro_rules! swarm_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

@@ -19,7 +19,7 @@ impl ContextPath {
         Self("/".to_owned())
     }
 
-    /// Reads a path; slashes at the end are dropped, a missing one in front is refused.
+    /// Parses a path; slashes at the end are dropped, a missing one in front is rejected.
     pub fn parse(value: &str) -> Result<Self, Refused> {
         if !value.starts_with('/') {
             return Err(Refused("a path begins with '/'".to_owned()));
@@ -40,12 +40,12 @@ impl ContextPath {
         self.0 == "/"
     }
 
-    /// Whether `other` is this path or below it, on a segment border.
+    /// Whether `other` is this path or below it, at a segment boundary.
     pub fn covers(&self, other: &Self) -> bool {
         self.covers_request(&other.0)
     }
 
-    /// The same for the path of a request, in decoded form.
+    /// Like [`Self::covers`], for the path of a request in decoded form.
     pub fn covers_request(&self, path: &str) -> bool {
         self.is_root() || path.strip_prefix(&self.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }

@@ -1,4 +1,4 @@
-//! Writes PEM text (RFC 7468): one block and nothing beside it. Never reads any: what people store is read where it is judged.
+//! Writes PEM text (RFC 7468): a single block. Never parses any: stored material is parsed where it is validated.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,7 +8,7 @@ pub const CERTIFICATE_LABEL: &str = "CERTIFICATE";
 
 const LINE_CHARS: usize = 64;
 
-/// A block with this label around these bytes.
+/// A block with this label and these bytes.
 pub fn pem(label: &str, der: &[u8]) -> String {
     let text = STANDARD.encode(der);
     let mut body = String::with_capacity(text.len() + text.len() / LINE_CHARS + 1);
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_back_the_same() {
+    fn written_pem_reads_back_unchanged() {
         for length in [0, 1, 47, 48, 49, 1000] {
             let der: Vec<u8> = (0..length).map(|n: u32| n.to_le_bytes()[0]).collect();
             let text = pem(CERTIFICATE_LABEL, &der);

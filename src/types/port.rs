@@ -17,7 +17,7 @@ impl Port {
         if value == 0 { Err(Refused("a port is a number from 1 to 65535".to_owned())) } else { Ok(Self(value)) }
     }
 
-    /// Reads a decimal number, as label values hold it.
+    /// Parses a decimal number, as used in label values.
     pub fn parse(value: &str) -> Result<Self, Refused> {
         let refused = || Refused("a port is a number from 1 to 65535".to_owned());
         if !value.bytes().all(|b| b.is_ascii_digit()) {

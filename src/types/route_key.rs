@@ -1,7 +1,7 @@
-//! The keys by which routes are found, listed and compared: a host or the default backend, and a path of it. One form for the
-//! table, its reports and what is said of either, so that nobody compares texts.
+//! The keys by which routes are found, listed and compared: a host or the default backend, and a path on it. The table, its
+//! reports and findings share this one form, so that no code compares texts.
 //!
-//! It must never know what becomes of the requests: a host can have a route, a redirect and passed-through TLS at one key.
+//! It must never know what happens to the requests: a host can have a route, a redirect and passed-through TLS at one key.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ContextPath, HostPattern, Refused};
 
-/// What the default backend is called where a host is expected. No host name has parentheses.
+/// The name of the default backend where a host is expected. No host name has parentheses.
 const DEFAULT_BACKEND: &str = "(default)";
 
 /// A published host, or the default backend, which answers for all others. Shown and serialised as `app.example.org` or
@@ -26,7 +26,7 @@ pub enum HostKey {
 }
 
 impl HostKey {
-    /// Reads what [`HostKey::as_str`] gives.
+    /// Parses what [`HostKey::as_str`] returns.
     pub fn parse(value: &str) -> Result<Self, Refused> {
         if value == DEFAULT_BACKEND { Ok(Self::DefaultBackend) } else { HostPattern::parse(value).map(Self::Host) }
     }
@@ -79,7 +79,7 @@ impl From<HostKey> for String {
     }
 }
 
-/// A path of a host, or of the default backend, which has the whole site only. Shown as `app.example.org/path`.
+/// A path on a host, or on the default backend, which only has the whole site. Shown as `app.example.org/path`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RouteKey {
     /// The host, or the default backend.
@@ -89,7 +89,7 @@ pub struct RouteKey {
 }
 
 impl RouteKey {
-    /// A path of a host.
+    /// A path on a host.
     pub fn new(host: &HostPattern, path: &ContextPath) -> Self {
         Self { host: host.into(), path: path.clone() }
     }

@@ -1,26 +1,27 @@
-//! How text of strangers (labels, names, an engine's words) is shown to people: nothing in it moves a cursor, turns a line round or
-//! hides, and what looks like a private key is withheld. It must never be used to decide what a text means.
+//! Makes untrusted text (labels, names, an engine's output) safe to show to people: nothing in it moves a cursor, reverses
+//! a line or hides, and what looks like a private key is withheld. It must never be used to decide what a text means.
 
-/// What stands in the place of a private key.
+/// Replaces a private key.
 const WITHHELD: &str = "(not shown: a private key)";
 
-/// Whether a terminal or a browser shows nothing for the character, or shows others differently because of it: control
-/// characters, and the Unicode characters that set the direction of text, join or separate without width, or break lines.
+/// Whether a terminal or a browser displays nothing for the character, or displays others differently because of it:
+/// control characters, and the Unicode characters that set the direction of text, join or separate without width, or break
+/// lines.
 pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}')
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Whether nobody sees the character for what it is: a hidden one, one that fills a place with nothing, or a blank that is not the
-/// one of the keyboard. In names and values they look like nothing, or like a blank, and are neither.
+/// Whether readers cannot see which character it is: a hidden one, one that looks like empty space, or a blank other than
+/// the ordinary space. In names and values these look like nothing or like a space, and are neither.
 pub fn is_unseen(c: char) -> bool {
     let fills = matches!(c, '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}')
         || matches!(c, '\u{180b}'..='\u{180f}' | '\u{fe00}'..='\u{fe0f}' | '\u{fff9}'..='\u{fffb}' | '\u{e0100}'..='\u{e01ef}');
     is_hidden(c) || fills || (c.is_whitespace() && c != ' ')
 }
 
-/// Says of the first character of a text that nobody sees which one it is and where; none if there is none.
+/// Describes the first such character of a text and its position; `None` if there is none.
 pub fn unseen(text: &str) -> Option<String> {
     let (at, c) = text.chars().enumerate().find(|(_, c)| is_unseen(*c))?;
     let more = text.chars().filter(|c| is_unseen(*c)).count() - 1;
@@ -29,7 +30,7 @@ pub fn unseen(text: &str) -> Option<String> {
     Some(format!("an invisible character in the place {}: U+{:04X}{name}{others}", at + 1, u32::from(c)))
 }
 
-/// The text without such characters, but for the blanks among them, which become ordinary ones.
+/// The text without such characters; blanks among them become ordinary spaces.
 pub fn without_unseen(text: &str) -> String {
     let shown = |c: char| if is_unseen(c) { c.is_whitespace().then_some(' ') } else { Some(c) };
     text.chars().filter_map(shown).collect()
@@ -54,17 +55,17 @@ fn name_of(c: char) -> Option<&'static str> {
     })
 }
 
-/// The text on one line, with each character that nobody sees as what it is: `\u{200b}`, `\n`.
+/// The text on one line, with each such character escaped: `\u{200b}`, `\n`.
 pub fn visible(text: &str) -> String {
     escaped(text.chars()).collect()
 }
 
-/// The same on as many lines as it has.
+/// Like [`visible`], with line breaks preserved.
 pub fn visible_lines(text: &str) -> String {
     text.split('\n').map(visible).collect::<Vec<_>>().join("\n")
 }
 
-/// The same on one line, at most so many characters long, and nothing of a private key.
+/// Like [`visible`], at most `chars_max` characters long, and without any part of a private key.
 pub fn excerpt(text: &str, chars_max: usize) -> String {
     escaped(without_private_key(text).chars()).take(chars_max).collect()
 }
@@ -76,7 +77,7 @@ fn escaped(text: impl Iterator<Item = char>) -> impl Iterator<Item = char> {
     })
 }
 
-/// The text, unless a private key in PEM stands in it, line breaks or not: somebody took a key for the name of one.
+/// The text, unless it contains a private key in PEM, with or without line breaks: a user may confuse a key with its name.
 pub fn without_private_key(text: &str) -> &str {
     if text.contains("PRIVATE KEY-----") { WITHHELD } else { text }
 }
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_sees_is_named_with_its_place() {
+    fn invisible_characters_are_named_with_their_position() {
         let cases = [
             ("app\u{200b}.example.org", "in the place 4: U+200B (a zero-width space)"),
             ("\u{feff}app", "in the place 1: U+FEFF (a byte order mark)"),

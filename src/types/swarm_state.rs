@@ -1,4 +1,4 @@
-//! Swarm's words for the states of tasks and of updates.
+//! Swarm's names for the states of tasks and of updates.
 
 use super::word_enum;
 
@@ -7,39 +7,39 @@ word_enum! {
     TaskState {
         /// It has no addresses yet.
         New = "new",
-        /// It has what it needs of the Swarm, and no node.
+        /// It has its resources from Swarm, but no node.
         Allocated = "allocated",
         /// It waits for a node.
         Pending = "pending",
         /// It has a node.
         Assigned = "assigned",
-        /// Its node has taken it.
+        /// Its node has accepted it.
         Accepted = "accepted",
-        /// Its node fetches its image and sets up its networks.
+        /// Its node is pulling its image and setting up its networks.
         Preparing = "preparing",
-        /// It can be started.
+        /// It is ready to start.
         Ready = "ready",
         /// It is being started, or is not healthy yet.
         Starting = "starting",
         /// It runs.
         Running = "running",
-        /// It has done its work.
+        /// It has completed its work.
         Complete = "complete",
-        /// It was told to stop, and has.
+        /// It was stopped on request.
         Shutdown = "shutdown",
         /// It has ended with an error.
         Failed = "failed",
-        /// Its node could not take it.
+        /// Its node could not run it.
         Rejected = "rejected",
         /// It is to be removed.
         Remove = "remove",
-        /// Its node was away for too long.
+        /// Its node was unreachable for too long.
         Orphaned = "orphaned",
     }
 }
 
 impl TaskState {
-    /// Whether the task has come to an end by itself.
+    /// Whether the task has ended by itself.
     pub fn has_ended(&self) -> bool {
         matches!(self, Self::Complete | Self::Failed | Self::Rejected | Self::Orphaned)
     }
@@ -52,19 +52,19 @@ word_enum! {
         Updating = "updating",
         /// It stopped half-way.
         Paused = "paused",
-        /// It is through.
+        /// It is complete.
         Completed = "completed",
-        /// Tasks are being replaced by what was there before.
+        /// The previous tasks are being restored.
         RollbackStarted = "rollback_started",
-        /// The way back stopped half-way.
+        /// The rollback stopped half-way.
         RollbackPaused = "rollback_paused",
-        /// What was there before is there again.
+        /// The previous tasks are restored.
         RollbackCompleted = "rollback_completed",
     }
 }
 
 impl UpdateState {
-    /// Whether Swarm replaces tasks.
+    /// Whether Swarm is replacing tasks.
     pub fn is_under_way(&self) -> bool {
         matches!(self, Self::Updating | Self::RollbackStarted)
     }

@@ -1,4 +1,4 @@
-//! Sites as redirects name them: a scheme, a host, perhaps a port and a path. Never a query, a fragment or a user.
+//! Sites as targets of redirects: a scheme, a host, optionally a port and a path. Never a query, a fragment or a user.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// As it stands in a URL.
+    /// The scheme as written in a URL.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
@@ -51,7 +51,7 @@ impl fmt::Display for SiteUrl {
 }
 
 impl SiteUrl {
-    /// Reads a URL of that form.
+    /// Parses a URL of that form.
     pub fn parse(value: &str) -> Result<Self, Refused> {
         let scheme_refused = || Refused("a URL begins with http:// or https://".to_owned());
         let (scheme, rest) = value.split_once("://").ok_or_else(scheme_refused)?;

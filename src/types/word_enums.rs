@@ -1,7 +1,7 @@
-//! Enumerations that are words on the wire and in reports. A word that is not known here survives: it is another version's, or
-//! Swarm's, and whoever reads it must neither fail nor take it for another one.
+//! Enumerations that are words on the wire and in reports. Unknown words are preserved: they come from another version or
+//! from Swarm, and a reader must neither fail nor mistake them for another word.
 
-/// Makes an enumeration of words: `as_str`, `Display`, conversions from and to text, serde and schema as a plain string.
+/// Defines an enumeration of words: `as_str`, `Display`, conversions from and to text, serde and schema as a plain string.
 macro_rules! word_enum {
     ($(#[doc = $about:literal])+ $name:ident { $($(#[doc = $doc:literal])+ $variant:ident = $word:literal,)+ }) => {
         $(#[doc = $about])+

@@ -156,10 +156,10 @@ pub(super) fn teams(cluster: &Cluster, teams: &BTreeSet<Team<'_>>, shares: &ByTe
     let at = |team| fullest(&shares.of(team).spent, &limits.team, |dimension| binds(limits, dimension));
     let mut full: Vec<_> = teams.iter().filter_map(|team| at(team).map(|(at, dimension)| (team, at, dimension))).collect();
     full.sort_by_key(|(_, at, _)| std::cmp::Reverse(*at));
-    let mut told = ByTeam::<usize>::default();
+    let mut reported = ByTeam::<usize>::default();
     full.retain(|(team, ..)| {
-        let is_news = told.of(team) == 0;
-        told.add(**team, usize::from(is_news));
+        let is_news = reported.of(team) == 0;
+        reported.add(**team, usize::from(is_news));
         is_news
     });
     full.into_iter().map(|(team, at, dimension)| nearly_full(cluster, team, shares.of(team).losers, (at, dimension))).collect()

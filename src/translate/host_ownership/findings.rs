@@ -18,17 +18,17 @@ const NAMED_MAX: usize = 10;
 
 /// One finding for each combination of asking service, owner and outcome: a service can have a thousand hosts.
 pub(super) fn later<'m>(world: &World<'_>, services: &[Published<'_>], meetings: &'m [Meeting]) -> Vec<Finding> {
-    let mut told = BTreeMap::<(usize, usize, Holder, bool), Vec<&'m HostPattern>>::new();
+    let mut by_outcome = BTreeMap::<(usize, usize, Holder, bool), Vec<&'m HostPattern>>::new();
     for meeting in meetings {
         let key = (meeting.later, meeting.first, Holder::of(meeting, services), meeting.admitted);
-        told.entry(key).or_default().push(&meeting.host);
+        by_outcome.entry(key).or_default().push(&meeting.host);
     }
     let finding = |((later, _, holder, admitted), hosts): ((usize, _, Holder, bool), Vec<&HostPattern>)| {
         let later = &services[later];
         let finding = if admitted { admitted_later(world, later, &holder) } else { refused_later(world, later, &holder, &hosts) };
         finding.at(label_key("hosts"), &listed(&hosts))
     };
-    told.into_iter().map(finding).collect()
+    by_outcome.into_iter().map(finding).collect()
 }
 
 fn refused_later(world: &World<'_>, later: &Published<'_>, holder: &Holder, hosts: &[&HostPattern]) -> Finding {
@@ -84,15 +84,15 @@ fn severity_of_admission(sharing: Sharing) -> Severity {
 
 /// One finding for each outcome and service whose hosts others ask for.
 pub(super) fn first<'m>(world: &World<'_>, services: &[Published<'_>], meetings: &'m [Meeting]) -> Vec<Finding> {
-    let mut told = BTreeMap::<(usize, bool, bool), (BTreeSet<&'m HostPattern>, BTreeSet<usize>)>::new();
+    let mut by_outcome = BTreeMap::<(usize, bool, bool), (BTreeSet<&'m HostPattern>, BTreeSet<usize>)>::new();
     for meeting in meetings {
         let is_named = matches!(meeting.claim, Claim::Named { .. });
-        let (hosts, others) = told.entry((meeting.first, meeting.admitted, is_named)).or_default();
+        let (hosts, others) = by_outcome.entry((meeting.first, meeting.admitted, is_named)).or_default();
         hosts.insert(&meeting.host);
         others.insert(meeting.later);
     }
     let mut findings = Vec::new();
-    for ((first, admitted, is_named), (hosts, others)) in told {
+    for ((first, admitted, is_named), (hosts, others)) in by_outcome {
         let hosts: Vec<_> = hosts.into_iter().collect();
         let who = strangers(services, first, &others);
         let finding = if admitted { shared(world, &services[first], &who) } else { contested(&services[first], &who, is_named) };

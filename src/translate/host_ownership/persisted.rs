@@ -79,7 +79,7 @@ impl Court<'_, '_> {
     fn is_else(&self, case: &Case<'_>, verdict: &Verdict, before: &dyn Fn() -> Before) -> bool {
         let alike = Ranks::default();
         let decided = [&self.named(case), &alike].map(|ranks| self.settle(case, before(), ranks));
-        decided.iter().any(|decided| decided != verdict) || !self.guests(case, verdict).is_nobody()
+        decided.iter().any(|decided| decided != verdict) || !self.guests(case, verdict).is_empty()
     }
 
     /// The services that would come first by age, but do not.

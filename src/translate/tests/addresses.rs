@@ -1,8 +1,8 @@
-//! Which of a task's addresses is its endpoint, where networks have IPv6.
+//! Which of a task's addresses is its endpoint on networks with IPv6.
 
 use super::*;
 
-/// Two tasks of one service on one network, with these addresses each.
+/// Two tasks of one service on one network, each with these addresses.
 fn with_addresses(each: [&[&str]; 2]) -> Translation {
     let compact = "nodes: [n1]\nnetworks: [web]\nservices:\n  - {name: a, labels: {hosts: a.test, port: 80}, networks: [web], tasks: 2}";
     let mut snapshot = snapshot(compact);
@@ -20,13 +20,13 @@ fn a_task_with_addresses_of_both_families_is_one_endpoint() {
 }
 
 #[test]
-fn an_address_of_ipv6_is_an_endpoint_where_there_is_no_other() {
+fn an_ipv6_address_is_an_endpoint_if_there_is_no_other() {
     let translation = with_addresses([&["fd00::2/64"], &["10.1.1.3/16", "fd00::3/64"]]);
     assert_eq!(endpoints(&translation), ["a.test/: 10.1.1.3:80, fd00::2:80"]);
 }
 
 #[test]
-fn a_virtual_ip_of_ipv6_is_used_where_there_is_no_other() {
+fn an_ipv6_virtual_ip_is_used_if_there_is_no_other() {
     let compact = "nodes: [n1]\nnetworks: [web]\nservices:\n  - {name: a, labels: {hosts: a.test, port: 80, backend_mode: vip}, networks: [web], tasks: 1}";
     let mut snapshot = snapshot(compact);
     let service = snapshot.services.values_mut().next().unwrap();

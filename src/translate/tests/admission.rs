@@ -1,4 +1,4 @@
-//! Which hosts a cluster publishes for whom.
+//! Which hosts a cluster publishes for which services.
 
 use super::*;
 use crate::intent::hosts::{HostRule, HostRules};
@@ -26,7 +26,7 @@ fn with(allow: Vec<HostRule>, default_backend: Option<&str>) -> Cluster {
     Cluster { hosts: HostRules { allow: Some(allow), default_backend, ..HostRules::default() }, ..cluster() }
 }
 
-/// The services of each host, and those that the findings are about.
+/// Checks the services of each host, and the subjects of the findings.
 fn check(cluster: &Cluster, expected: &[(&str, &[&str])], refused: &[&str], default: &[&str]) {
     let translation = translate(cluster, &snapshot(SWARM));
     let services = |(host, known): (&HostPattern, &crate::route::VirtualHost)| {
@@ -38,12 +38,12 @@ fn check(cluster: &Cluster, expected: &[(&str, &[&str])], refused: &[&str], defa
         expected.iter().map(|(host, names)| ((*host).to_owned(), names.iter().map(ToString::to_string).collect::<Vec<_>>())).collect();
     assert_eq!(given, expected);
     assert_eq!(default_services(&translation), default);
-    let told = translation.findings.iter().filter(|finding| finding.code == FindingCode::HostNotAllowed);
-    assert_eq!(told.map(|finding| finding.subject.to_string()).collect::<Vec<_>>(), refused, "{:#?}", translation.findings);
+    let findings = translation.findings.iter().filter(|finding| finding.code == FindingCode::HostNotAllowed);
+    assert_eq!(findings.map(|finding| finding.subject.to_string()).collect::<Vec<_>>(), refused, "{:#?}", translation.findings);
 }
 
 #[test]
-fn without_rules_everybody_publishes_everything() {
+fn without_rules_every_service_publishes_everything() {
     check(
         &cluster(),
         &[
@@ -58,7 +58,7 @@ fn without_rules_everybody_publishes_everything() {
 }
 
 #[test]
-fn a_service_loses_the_hosts_that_are_not_admitted_and_no_other() {
+fn a_service_loses_only_the_hosts_that_are_not_admitted() {
     let rules = with(vec![rule("*.dev.example.org", &[], &[]), rule("shop.example.org", &["prod_*"], &[])], None);
     let hosts: [(&str, &[&str]); 3] =
         [("a.dev.example.org", &["dev_app"]), ("shop.example.org", &["prod_shop"]), ("x.y.dev.example.org", &["dev_app"])];
@@ -69,13 +69,13 @@ fn a_service_loses_the_hosts_that_are_not_admitted_and_no_other() {
 }
 
 #[test]
-fn a_service_that_may_publish_nothing_attaches_the_proxies_to_nothing() {
+fn a_service_that_may_publish_nothing_attaches_the_proxies_to_no_network() {
     let translation = translate(&with(vec![rule("shop.example.org", &["prod_shop"], &[])], None), &snapshot(SWARM));
     assert_eq!(network_ids(&translation), ["id-prod_net"]);
 }
 
 #[test]
-fn an_entry_for_networks_is_for_services_that_are_attached_to_one() {
+fn an_entry_with_networks_applies_to_services_attached_to_one() {
     let rules = with(vec![rule("*", &[], &["prod_net"])], None);
     let all: &[&str] = &["dev_app", "prod_shop"];
     let hosts: [(&str, &[&str]); 3] =
@@ -95,7 +95,7 @@ fn the_finding_names_the_hosts_the_rules_and_the_remedy() {
 }
 
 #[test]
-fn a_redirect_is_an_answer_for_its_source() {
+fn a_redirect_answers_for_its_source() {
     let swarm = "
         networks: [web]
         services:

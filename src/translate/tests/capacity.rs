@@ -1,8 +1,8 @@
-//! Room on networks: before the proxies are attached, and while they are.
+//! Free addresses on networks: before the proxies are attached, and while they are.
 
 use super::*;
 
-/// Two proxies that start first on three nodes, and an application with `tasks` on a network with this subnet.
+/// Two proxies with start-first updates on three nodes, and an application with `tasks` on a network with this subnet.
 fn sized(subnet: &str, app: &str, proxies: &str) -> Translation {
     translated(&format!(
         "
@@ -29,8 +29,8 @@ fn check_full(subnet: &str, app: &str, free: Option<&str>) {
 
 #[test]
 fn a_network_is_attached_only_if_the_proxies_have_room_on_it() {
-    // Twice two proxies, their virtual IP, and load balancers on the nodes without a task: two, as one has its task's already.
-    // The application: virtual IP, tasks, and one load balancer.
+    // Twice two proxies, their virtual IP, and load balancers on the nodes without a task: two, because one node has its
+    // task's load balancer already. The application: virtual IP, tasks, and one load balancer.
     check_full("subnet: 10.2.0.0/28, gateway: 10.2.0.1", "tasks: 1", None);
     check_full("subnet: 10.2.0.0/28, gateway: 10.2.0.1", "tasks: 4", None);
     check_full("subnet: 10.2.0.0/28, gateway: 10.2.0.1", "tasks: 5", Some("it has 6 of 13 addresses free"));
@@ -49,20 +49,20 @@ fn a_network_is_attached_only_if_the_proxies_have_room_on_it() {
     check_full("subnet: 10.2.0.0/16, range: 10.2.4.0/29, gateway: 10.2.0.1", "tasks: 1", Some("it has 5 of 8 addresses free"));
     check_full("subnet: \"fd00::/64\"", "tasks: 1", None);
     check_full("subnet: \"fd00::/125\"", "tasks: 1", Some("it has 3 of 6 addresses free"));
-    // IPv4 is what Swarm gives where there is any.
+    // Swarm allocates IPv4 if there is any.
     check_full("subnet: [10.2.0.0/29, \"fd00::/64\"]", "tasks: 1", Some("it has 2 of 5"));
     check_full("subnet: [10.2.0.0/29, 10.3.0.0/24]", "tasks: 1", None);
 }
 
 #[test]
-fn what_is_waited_for_is_taken() {
-    // Five wanted, one is there; the four others and their nodes' load balancers will come.
+fn addresses_that_are_waited_for_are_taken() {
+    // Five wanted, one present; the other four and their nodes' load balancers will come.
     check_full("subnet: 10.2.0.0/28, gateway: 10.2.0.1", "replicas: 5, tasks: 1", Some("it has 4 of 13"));
     check_full("subnet: 10.2.0.0/28, gateway: 10.2.0.1", "replicas: 2, tasks: [{}, {state: new, networks: []}]", None);
     check_full("subnet: 10.2.0.0/28, gateway: 10.2.0.1", "vips: false, tasks: 5", Some("it has 6 of 13"));
 }
 
-/// What an attached network lacks: contested or not, and the words.
+/// What an attached network lacks: whether it is contested, and the words.
 fn short(subnet: &str, app: &str, proxies: &str) -> Option<(bool, String)> {
     let translation = sized(subnet, app, proxies);
     assert_eq!((network_ids(&translation), codes(&translation)), (vec!["id-net"], vec![]), "what they have is not taken from them");
@@ -76,11 +76,11 @@ fn an_attached_network_stays_when_it_becomes_full() {
     assert_eq!(short("subnet: 10.2.0.0/28, gateway: 10.2.0.1", "tasks: 2", "net"), None);
 }
 
-/// Whoever waits for an address gets the one that a proxy gives back, whatever the order in which proxies are replaced.
+/// A waiting task gets the address that a proxy releases, whatever the order in which proxies are replaced.
 #[test]
-fn addresses_that_tasks_wait_for_are_nobodys() {
+fn addresses_that_tasks_wait_for_are_contested() {
     let waiting = |count: usize| format!("replicas: 9, tasks: [{{}}, {{}}{}]", ", {state: new, networks: []}".repeat(count));
-    // Of thirteen: two tasks and the service's virtual IP, two proxies and theirs, one load balancer.
+    // Of thirteen: two tasks and the service's virtual IP, two proxies and their virtual IP, one load balancer.
     let slash28 = "subnet: 10.2.0.0/28, gateway: 10.2.0.1";
     for (count, contested) in [(6, false), (7, true)] {
         let found = short(slash28, &waiting(count), "net");
@@ -88,13 +88,13 @@ fn addresses_that_tasks_wait_for_are_nobodys() {
     }
     let (_, words) = short(slash28, &waiting(7), "net").unwrap();
     assert!(words.contains(" addresses free, and 7 tasks or virtual IPs wait for one ("), "{words}");
-    // Replicas of which nobody made a task take no address from anybody.
+    // Replicas without a task take no addresses.
     assert_eq!(short(slash28, "replicas: 4, tasks: 2", "net"), None);
 }
 
-/// A rollout under way has the addresses already that it needs.
+/// A rollout in progress already has the addresses that it needs.
 #[test]
-fn proxies_that_start_beside_old_ones_are_no_shortage() {
+fn surplus_proxies_during_a_rollout_are_no_shortage() {
     let with = |tasks: usize| {
         let translation = translated(&format!(
             "
@@ -110,7 +110,8 @@ fn proxies_that_start_beside_old_ones_are_no_shortage() {
     assert_eq!((with(2), with(3)), (0, 0));
 }
 
-/// Whose tasks make a network short on which `app` of the stack `shop` is published: a service, `its own`, or `nobody's`.
+/// Whose tasks make the network of `app` (of the stack `shop`) short: the name of another service, `its own`, or
+/// `nobody's`.
 fn filled_by(others: &str) -> String {
     let translation = translated(&format!(
         "
@@ -126,9 +127,10 @@ fn filled_by(others: &str) -> String {
     short.map_or_else(|| "nobody's".to_owned(), |short| short.by_others.clone().unwrap_or_else(|| "its own".to_owned()))
 }
 
-/// Any service that may be attached to a network takes its addresses, and needs no label for that, nor a node for its tasks.
+/// Any service that may be attached to a network takes its addresses. It needs neither a label for that nor a node for its
+/// tasks.
 #[test]
-fn a_team_is_not_blamed_for_what_others_fill() {
+fn a_team_is_not_blamed_for_a_network_that_others_fill() {
     let waiting = |count: usize| vec!["{state: new, networks: []}"; count].join(", ");
     let service = |name: &str, stack: &str, labels: &str| {
         format!("- {{name: {name}, {stack}labels: {{{labels}}}, networks: [net], vips: false, tasks: [{}]}}", waiting(9))

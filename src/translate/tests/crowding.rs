@@ -1,4 +1,4 @@
-//! Hosts that nginx cannot tell apart cost their own team's services, and nobody else anything.
+//! Hosts that nginx cannot tell apart affect only their own team's services.
 
 use super::*;
 
@@ -15,7 +15,7 @@ fn translated_services(services: &[String]) -> Translation {
     translated(&format!("    networks: [net]\n    services:\n{}", services.concat()))
 }
 
-/// Each team with a service for so many hosts, all different ones.
+/// Teams with one service each for `each` hosts, all different.
 fn teams(count: usize, each: usize) -> Translation {
     let hosts = |team: usize| (0..each).map(|number| lookalike(team * each + number)).collect::<Vec<_>>();
     let services: Vec<_> = (0..count).map(|team| service(&format!("app-{team}"), &format!("team-{team}"), &hosts(team), "")).collect();
@@ -27,17 +27,17 @@ fn lost(translation: &Translation) -> Vec<&Finding> {
 }
 
 #[test]
-fn a_team_has_sixteen_of_them_and_all_its_other_hosts() {
+fn a_team_gets_sixteen_of_them_and_all_its_other_hosts() {
     assert!(lost(&teams(1, 16)).is_empty());
     let translation = teams(2, 20);
     let has = |number| translation.table.hosts.contains_key(&host(&lookalike(number)));
     assert_eq!((0..40).filter(|number| has(*number)).collect::<Vec<_>>(), (0..16).chain(20..36).collect::<Vec<_>>());
-    let [told, _] = lost(&translation)[..] else { panic!("{:#?}", translation.findings) };
-    assert!(told.message.contains("16 others") && told.value.as_ref().unwrap().contains(&lookalike(16)), "{told:?}");
+    let [finding, _] = lost(&translation)[..] else { panic!("{:#?}", translation.findings) };
+    assert!(finding.message.contains("16 others") && finding.value.as_ref().unwrap().contains(&lookalike(16)), "{finding:?}");
 }
 
 #[test]
-fn all_teams_together_have_as_many_as_fit_a_bucket() {
+fn all_teams_together_get_as_many_as_fit_into_a_bucket() {
     assert_eq!(teams(15, 20).table.hosts.len(), 200);
 }
 

@@ -27,7 +27,7 @@ fn config(world: &mut Snapshot, name: &str, labels: Labels) {
     world.configs.insert(id, config);
 }
 
-/// A service `web` that names `cert` as certificate and `ca` as CA.
+/// A service `web` that names `cert` as its certificate and `ca` as its CA.
 fn service(world: &mut Snapshot, own: Labels) {
     let asks = [("hosts", "a.test"), ("port", "80"), ("ssl_cert", "cert"), ("ssl_backend", "true"), ("ssl_backend_tls_verify", "ca")];
     let asks = asks.map(|(key, value)| (format!("com.docker.lb.{key}"), value.to_owned()));
@@ -65,7 +65,8 @@ fn authority(translation: &Translation) -> Option<String> {
     }
 }
 
-/// Stack and access label of the service, the same of the secret `cert`, what the secret says, and the finding if it is refused.
+/// Stack and access label of the service, the same for the secret `cert`, the secret's `use-by` label, and the finding if
+/// the use is refused.
 type Row<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str, Option<FindingCode>);
 
 #[test]
@@ -91,7 +92,7 @@ fn the_table_of_grants() {
         // The same access label is enough, whatever the stacks.
         ("shop", "/t/a",    "bank", "/t/a",   "",                                  None),
         ("", "/t/a",        "shop", " /t/a ", "",                                  None),
-        // Another one shuts out, whatever names fit.
+        // A different one excludes the service, whatever names match.
         ("shop", "/t/a",    "shop", "/t/b",   "",                                  Some(SecretNotFound)),
         ("shop", "/t/a",    "shop", "",       "",                                  Some(SecretNotFound)),
         ("shop", "",        "shop", "/t/b",   "",                                  Some(SecretNotFound)),
@@ -109,11 +110,11 @@ fn the_table_of_grants() {
         service(&mut world, labels(&[(STACK, stack), (LABEL_ACCESS, access)]));
         secret(&mut world, "cert", labels(&[(STACK, its_stack), (LABEL_ACCESS, its_access), (LABEL_USE_BY, use_by)]));
         let translation = translate(&cluster(), &world);
-        let told = translation.findings.iter().find(|finding| finding.field.as_deref() == Some("com.docker.lb.ssl_cert"));
+        let finding = translation.findings.iter().find(|finding| finding.field.as_deref() == Some("com.docker.lb.ssl_cert"));
         let row = (stack, access, its_stack, its_access, use_by);
-        assert_eq!(told.map(|finding| finding.code), *refused, "{row:?}");
+        assert_eq!(finding.map(|finding| finding.code), *refused, "{row:?}");
         assert_eq!(certificate(&translation).is_some(), refused.is_none(), "{row:?}");
-        // Swarmgate's own is never anybody's, and whatever is opened to everybody is everybody's.
+        // Swarmgate's own object is never available, and an object that is open to anyone is available to all.
         let open = opened(MaterialRules::Anyone);
         assert!(certificate(&translate(&open, &world)).is_some(), "{row:?}");
         world.secrets.values_mut().for_each(|secret| drop(secret.labels.insert("swarmgate.owner".to_owned(), "me".to_owned())));
@@ -123,7 +124,7 @@ fn the_table_of_grants() {
 }
 
 #[test]
-fn the_administrator_opens_what_every_part_of_a_rule_fits() {
+fn a_rule_opens_an_object_if_every_part_matches() {
     let globs = |patterns: &[&str]| Some(patterns.iter().map(|pattern| ServiceGlob::parse(pattern).unwrap()).collect::<Vec<_>>());
     let rule = |name: &str| MaterialRule { name: ObjectGlob::parse(name).unwrap(), services: None, stacks: None, access_labels: None };
     let check = |rule: MaterialRule, fits: bool| {
@@ -146,7 +147,7 @@ fn the_administrator_opens_what_every_part_of_a_rule_fits() {
     check(MaterialRule { services: globs(&[]), ..rule("*") }, false);
 }
 
-/// What a name means: by whose object it is, then by its form, then by its kind.
+/// A name is resolved by the object's owner, then by the name's form, then by kind.
 #[test]
 fn the_nearest_object_wins() {
     let shop = labels(&[(STACK, "shop")]);
@@ -175,9 +176,9 @@ fn the_nearest_object_wins() {
     check(&[], &[("cert", &shop)], (None, None));
 }
 
-/// A config that is opened to everybody serves; somebody makes a secret of the same name.
+/// A config that is open to anyone is in use; another team creates a secret of the same name.
 #[test]
-fn a_younger_object_takes_no_older_ones_place() {
+fn a_younger_object_does_not_replace_an_older_one() {
     let free = labels(&[(LABEL_USE_BY, "anyone")]);
     let mut world = snapshot("{networks: [net]}");
     service(&mut world, labels(&[(STACK, "shop")]));
@@ -202,10 +203,10 @@ fn ids_are_no_names() {
     assert!(codes(&translation).contains(&FindingCode::SecretNotFound));
 }
 
-/// Nobody learns from a finding whether another team has an object of some name.
+/// Findings do not reveal whether another team has an object of some name.
 #[test]
-fn what_an_access_control_hides_is_told_like_what_does_not_exist() {
-    let told = |its_access: Option<&str>| {
+fn a_hidden_object_is_reported_like_a_missing_one() {
+    let finding = |its_access: Option<&str>| {
         let mut world = snapshot("{networks: [net]}");
         service(&mut world, labels(&[(LABEL_ACCESS, "/t/a"), (STACK, "shop")]));
         secret(&mut world, "something-else", labels(&[(LABEL_ACCESS, "/t/b")]));
@@ -216,23 +217,25 @@ fn what_an_access_control_hides_is_told_like_what_does_not_exist() {
         let translation = translate(&cluster(), &world);
         (translation.table, translation.findings, translation.routes)
     };
-    assert_eq!(told(Some("/t/b")), told(None));
-    assert_eq!(told(Some("/t/b/c")), told(None));
+    assert_eq!(finding(Some("/t/b")), finding(None));
+    assert_eq!(finding(Some("/t/b/c")), finding(None));
 }
 
 #[test]
-fn a_slip_of_the_label_that_grants_is_told() {
-    for (label, told) in [("swarmgate.useby", true), ("swarmgate.use_by", true), ("swarmgate.role-of-mine", false), (LABEL_USE_BY, false)] {
+fn a_typo_in_the_granting_label_is_reported() {
+    for (label, is_reported) in
+        [("swarmgate.useby", true), ("swarmgate.use_by", true), ("swarmgate.role-of-mine", false), (LABEL_USE_BY, false)]
+    {
         let mut world = snapshot("{networks: [net]}");
         service(&mut world, labels(&[(STACK, "shop")]));
         secret(&mut world, "cert", labels(&[(label, "stack:shop")]));
-        assert_eq!(codes(&translate(&cluster(), &world)).contains(&FindingCode::UnknownLabel), told, "{label}");
+        assert_eq!(codes(&translate(&cluster(), &world)).contains(&FindingCode::UnknownLabel), is_reported, "{label}");
     }
 }
 
-/// A stack's name is anybody's choice, and remedies are pasted into shells and documents.
+/// Anyone can choose the name of a stack, and remedies are pasted into shells and documents.
 #[test]
-fn remedies_hold_nothing_that_a_shell_reads() {
+fn remedies_contain_no_shell_syntax() {
     for stack in ["$(reboot)", "a; b", "a`b`", "x: [y]", "a\nb", "'", "-", "é"] {
         let mut world = snapshot("{networks: [net]}");
         service(&mut world, labels(&[(STACK, stack)]));
@@ -280,7 +283,7 @@ fn any_object() -> impl Strategy<Value = (MaterialKind, &'static str, Labels)> {
 }
 
 #[test]
-fn a_ca_that_nobody_looked_for_is_told_as_one_too_many_unless_a_secret_has_the_name() {
+fn a_ca_that_was_not_searched_for_is_reported_as_beyond_the_limit_unless_a_secret_has_its_name() {
     let (mut world, stack) = (snapshot("{networks: [net]}"), labels(&[(STACK, "shop")]));
     service(&mut world, stack.clone());
     let first = world.services.remove(&ServiceId("s".to_owned())).unwrap();
@@ -294,12 +297,12 @@ fn a_ca_that_nobody_looked_for_is_told_as_one_too_many_unless_a_secret_has_the_n
     let last = NAMED_CONFIGS_OF_A_TEAM_MAX + 5;
     secret(&mut world, &format!("shop_ca{last:03}"), stack);
     let translation = translate(&cluster(), &world);
-    let told = |code| {
+    let values = |code| {
         let of_cas = translation.findings.iter().filter(move |finding| finding.code == code);
         of_cas.filter_map(|finding| finding.value.clone()).filter(|value| value.starts_with("ca")).collect::<Vec<_>>()
     };
-    assert_eq!(told(FindingCode::SecretNotFound).len(), NAMED_CONFIGS_OF_A_TEAM_MAX, "these were looked for");
-    assert_eq!(told(FindingCode::LimitExceeded), ["ca064", "ca065", "ca066", "ca067", "ca068"], "the secret is found");
+    assert_eq!(values(FindingCode::SecretNotFound).len(), NAMED_CONFIGS_OF_A_TEAM_MAX, "these were looked for");
+    assert_eq!(values(FindingCode::LimitExceeded), ["ca064", "ca065", "ca066", "ca067", "ca068"], "the secret is found");
 }
 
 fn swarm(own: &Labels, objects: &[(MaterialKind, &'static str, Labels)]) -> Snapshot {
@@ -327,7 +330,7 @@ proptest! {
         for id in translation.table.material().into_iter().filter_map(|object| object.id.as_deref()) {
             prop_assert!(may_use(&own, labels_of(&world, id)), "{id} is reached by {own:?}");
         }
-        // What is not granted changes nothing but what is told of it; what is granted is found.
+        // Objects that are not granted change only the findings; granted ones are found.
         let mut granted = world.clone();
         granted.secrets.retain(|_, secret| may_use(&own, &secret.labels));
         granted.configs.retain(|_, config| may_use(&own, &config.labels));
@@ -336,7 +339,7 @@ proptest! {
         prop_assert_eq!(&translation.routes, &without.routes);
         let full = granted.secrets.values().any(|secret| secret.name == "cert");
         prop_assert!(certificate(&translation).is_some() || !full);
-        // What the stack itself brought is what it gets.
+        // A service gets the object of its own stack.
         let stack = own.get(STACK).cloned().unwrap_or_default();
         let own_one = granted.secrets.values().find(|secret| !stack.is_empty() && secret.name == format!("{stack}_cert") && secret.labels.get(STACK) == Some(&stack));
         if let Some(secret) = own_one.filter(|secret| secret.labels.get(LABEL_ACCESS) == own.get(LABEL_ACCESS)) {
@@ -346,7 +349,7 @@ proptest! {
 }
 
 #[test]
-fn a_slip_in_what_the_stack_file_calls_a_secret_is_recognised_in_its_own_stack_alone() {
+fn a_typo_in_the_short_name_of_a_secret_is_recognised_only_in_its_own_stack() {
     let meant = |name: &str, stack: &str| {
         let translation = translated(&format!(
             "

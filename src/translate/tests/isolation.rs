@@ -1,4 +1,4 @@
-//! One bad service can never hurt another: for any set of services, the routes of the valid ones are the same with and
+//! An invalid service can never hurt another: for any set of services, the routes of the valid ones are the same with and
 //! without the invalid ones.
 
 use proptest::prelude::*;
@@ -19,7 +19,7 @@ pub fn world(labels: Vec<BTreeMap<String, String>>) -> Snapshot {
             id: ServiceId(format!("s{at}")),
             name: format!("service-{at}"),
             version: 1,
-            // Equal times, so that the id decides.
+            // Equal times, so the id decides.
             created_at: world.taken_at,
             labels,
             spec: serde_json::Value::Null,
@@ -36,7 +36,7 @@ pub fn world(labels: Vec<BTreeMap<String, String>>) -> Snapshot {
     world
 }
 
-/// What could be seen of one service from another's routes: everything that proxies get or people are told about routes.
+/// Compares everything of a service that is visible in another's routes: all that proxies and reports contain about routes.
 fn check(all: &Snapshot, fewer: &Snapshot) {
     let (with, without) = (translate(&cluster(), all), translate(&cluster(), fewer));
     assert_eq!(with.table, without.table);
@@ -60,7 +60,7 @@ proptest! {
         let mut fewer = all.clone();
         fewer.services.retain(|_, service| valid(service));
         check(&all, &fewer);
-        // And without some of them only.
+        // And without only some of them.
         let mut at = 0;
         fewer.services.clone_from(&all.services);
         fewer.services.retain(|_, service| {

@@ -1,4 +1,4 @@
-//! Services that are no ordinary replicated ones: jobs, and those on their nodes' own network.
+//! Services other than ordinary replicated ones: jobs, and services on the host network.
 
 use super::*;
 
@@ -30,7 +30,7 @@ fn on_host(label: &str, others: &str) -> Translation {
 }
 
 #[test]
-fn a_service_on_its_nodes_own_network_is_reached_at_their_addresses_and_its_port() {
+fn a_service_on_the_host_network_is_reached_at_its_nodes_addresses_and_its_port() {
     for label in ["", ", network: host"] {
         let translation = on_host(label, "");
         assert_eq!(endpoints(&translation), ["h/: 192.0.2.1:8080, 192.0.2.2:8080"]);
@@ -42,9 +42,9 @@ fn a_service_on_its_nodes_own_network_is_reached_at_their_addresses_and_its_port
     }
 }
 
-/// Somebody else's port is no endpoint, whoever says that it is.
+/// Another service's port is no endpoint, even if a label says so.
 #[test]
-fn a_port_that_is_another_services_is_no_endpoint() {
+fn a_port_of_another_service_is_no_endpoint() {
     let bound = "\n          - {name: other, hostPorts: [{target: 80, published: 8080}], tasks: [{node: n1}]}";
     assert_eq!(endpoints(&on_host("", bound)), ["h/: 192.0.2.2:8080"]);
     let proxy =
@@ -58,7 +58,7 @@ fn a_port_that_is_another_services_is_no_endpoint() {
 }
 
 #[test]
-fn a_service_on_its_nodes_own_network_without_tasks_is_told_nothing_wrong() {
+fn a_service_on_the_host_network_without_tasks_gets_no_wrong_finding() {
     let translation =
         translated("{nodes: [n1], services: [{name: app, labels: {hosts: h, port: 80, network: host}, hostNetwork: true, tasks: 0}]}");
     assert_eq!(codes(&translation), [FindingCode::NoEndpoints]);
@@ -69,7 +69,7 @@ fn a_service_on_its_nodes_own_network_without_tasks_is_told_nothing_wrong() {
 }
 
 #[test]
-fn the_remedy_for_a_gap_is_one_that_can_work() {
+fn the_remedy_for_an_update_gap_can_work() {
     let remedy = |more: &str| {
         let translation = translated(&format!(
             "{{nodes: [{{name: n1, address: 192.0.2.1}}], networks: [net], services: [{{name: app, updateOrder: stop-first, labels: {{hosts: h, port: 80}}, networks: [net], tasks: 1{more}}}]}}"

@@ -1,4 +1,4 @@
-//! Services are held to the limits of their cluster, oldest first, and what they are told to take is what is written.
+//! Services are held to the limits of their cluster, oldest first, and are charged what is actually written.
 
 use proptest::prelude::*;
 
@@ -15,7 +15,7 @@ fn limited(service: Footprint, of_cluster: Footprint) -> Cluster {
     Cluster { limits: Limits { service, team: of_cluster, cluster: of_cluster, ..Limits::default() }, ..cluster() }
 }
 
-/// A service with so many hosts, `a0.test` and so on.
+/// A service with this many hosts, `a0.test` and so on.
 fn app(name: &str, hosts: usize) -> String {
     let hosts = (0..hosts).map(|number| format!("{name}{number}.test")).collect::<Vec<_>>().join(",");
     format!("      - {{name: {name}, labels: {{hosts: '{hosts}', port: 80}}, networks: [net], tasks: 1}}\n")
@@ -31,7 +31,7 @@ fn hosts_of(translation: &Translation, names: &[&str]) -> Vec<usize> {
     names.iter().map(of).collect()
 }
 
-fn told(translation: &Translation, code: FindingCode) -> Vec<&Finding> {
+fn findings_of(translation: &Translation, code: FindingCode) -> Vec<&Finding> {
     translation.findings.iter().filter(|finding| finding.code == code).collect()
 }
 
@@ -40,7 +40,7 @@ fn a_service_beyond_its_own_limit_keeps_its_first_hosts() {
     let cluster = limited(Footprint { routes: 3, ..UNLIMITED }, UNLIMITED);
     let translation = translate(&cluster, &swarm(&[app("a", 5), app("b", 3)]));
     assert_eq!(hosts_of(&translation, &["a", "b"]), [3, 3]);
-    let [finding] = told(&translation, FindingCode::LimitExceeded)[..] else { panic!("{:#?}", translation.findings) };
+    let [finding] = findings_of(&translation, FindingCode::LimitExceeded)[..] else { panic!("{:#?}", translation.findings) };
     assert_eq!((&finding.subject, finding.severity), (&Subject::Service("a".to_owned()), Severity::Error));
     assert_eq!(finding.field.as_deref(), Some("com.docker.lb.hosts"));
     for words in ["asks for 5 routes", "2 more than", "(3)", "its first 3 hosts are published", "a3.test, a4.test"] {
@@ -58,21 +58,21 @@ fn beyond_the_limit_of_the_cluster_the_youngest_lose_and_older_ones_never() {
         assert_eq!(hosts_of(&translation, &["a", "b", "c", "d", "e"][..count]), expected);
     }
     let translation = translate(&cluster, &swarm(&services[..4]));
-    let messages: Vec<String> = told(&translation, FindingCode::LimitExceeded).iter().map(ToString::to_string).collect();
+    let messages: Vec<String> = findings_of(&translation, FindingCode::LimitExceeded).iter().map(ToString::to_string).collect();
     assert_eq!(messages.len(), 2, "{messages:#?}");
     assert!(messages[0].contains("service c") && messages[0].contains("older services have 8 of the 10"), "{messages:#?}");
     assert!(messages[0].contains("so 2 are too many") && messages[0].contains("its first 2 hosts are published"), "{messages:#?}");
     assert!(messages[1].contains("service d") && messages[1].contains("none of its hosts is published"), "{messages:#?}");
-    let [near] = told(&translation, FindingCode::LimitNear)[..] else { panic!("{:#?}", translation.findings) };
+    let [near] = findings_of(&translation, FindingCode::LimitNear)[..] else { panic!("{:#?}", translation.findings) };
     assert!(near.message.contains("100 % of the 10 routes") && near.message.contains("2 services lose routes"), "{near}");
 }
 
 #[test]
-fn one_and_many_are_told_as_people_say_them() {
+fn singular_and_plural_are_correct() {
     let message = |service: u64, of_cluster: u64, services: &[String]| {
         let cluster = limited(Footprint { routes: service, ..UNLIMITED }, Footprint { routes: of_cluster, ..UNLIMITED });
         let translation = translate(&cluster, &swarm(services));
-        told(&translation, FindingCode::LimitExceeded).last().unwrap().message.clone()
+        findings_of(&translation, FindingCode::LimitExceeded).last().unwrap().message.clone()
     };
     let asks = |amount: &str| format!("the service asks for {amount} of the proxies' configuration");
     let (one, three) = (asks("1 route"), asks("3 routes"));
@@ -106,7 +106,7 @@ fn one_and_many_are_told_as_people_say_them() {
     }
     let near = translate(&limited(UNLIMITED, Footprint { routes: 1, ..UNLIMITED }), &swarm(&[app("a", 2)]));
     assert!(
-        told(&near, FindingCode::LimitNear)[0]
+        findings_of(&near, FindingCode::LimitNear)[0]
             .message
             .contains("100 % of the 1 route that spec.limits.cluster allows; one service loses routes")
     );
@@ -120,18 +120,18 @@ fn a_service_that_does_not_fit_leaves_the_rest_to_smaller_ones() {
 }
 
 #[test]
-fn an_administrator_hears_of_a_cluster_that_is_nearly_full() {
+fn a_nearly_full_cluster_is_reported_to_the_administrator() {
     for (routes, expected) in [(11, None), (10, Some("80 % of the 10 routes")), (8, Some("100 % of the 8 routes"))] {
         let cluster = limited(UNLIMITED, Footprint { routes, ..UNLIMITED });
         let translation = translate(&cluster, &swarm(&[app("a", 8)]));
-        let near = told(&translation, FindingCode::LimitNear);
+        let near = findings_of(&translation, FindingCode::LimitNear);
         assert_eq!(near.len(), usize::from(expected.is_some()), "{routes}");
         assert!(near.iter().all(|finding| finding.severity == Severity::Warning && finding.message.contains(expected.unwrap_or_default())));
     }
 }
 
 #[test]
-fn tasks_that_come_and_go_change_nobody_s_share() {
+fn tasks_that_come_and_go_change_no_share() {
     let sized = |replicas: usize, tasks: usize| {
         let service = |name: &str| {
             format!(
@@ -153,7 +153,7 @@ fn tasks_that_come_and_go_change_nobody_s_share() {
 }
 
 #[test]
-fn who_brings_tls_to_a_host_pays_for_the_others_second_copy() {
+fn a_service_that_brings_tls_to_a_host_pays_for_the_second_copy_of_the_others() {
     let on_host = |number: usize, more: &str| {
         format!(
             "      - {{name: app{number}, labels: {{hosts: shared.test, port: 80, context_root: /p{number}{more}}}, networks: [net], tasks: 1}}\n"
@@ -184,7 +184,7 @@ fn the_default_backend_counts_as_well() {
     assert_eq!(default_services(&with(2)), ["b"]);
     assert_eq!(default_services(&with(1)), [] as [&str; 0]);
     let translation = with(1);
-    let [finding] = told(&translation, FindingCode::LimitExceeded)[..] else { panic!("{:#?}", translation.findings) };
+    let [finding] = findings_of(&translation, FindingCode::LimitExceeded)[..] else { panic!("{:#?}", translation.findings) };
     assert!(finding.message.contains("the default backend"), "{finding}");
     assert_eq!(finding.field.as_deref(), Some("com.docker.lb.default_backend"));
 }
@@ -201,12 +201,12 @@ fn services_that_share_nothing_are_charged_what_is_written() {
     let snapshot = snapshot(text);
     let all = translate(&limited(UNLIMITED, UNLIMITED), &snapshot).table;
     let (charged, written) = (budget::charged(&cluster(), &snapshot), footprint(&all));
-    // Redirects are measured apart, with a place of their own for everything else of the host.
+    // Redirects are measured separately, with a place of their own for everything else of the host.
     assert_eq!((charged.routes, charged.locations), (written.routes, written.locations + 1));
     assert!((written.bytes..written.bytes * 3 / 2).contains(&charged.bytes), "{charged:?} {written:?}");
 }
 
-/// The services with as many running tasks as they declare, and all the material that labels may name.
+/// The services with as many running tasks as they declare, and all the secrets and configs that labels may name.
 fn running(services: &[(BTreeMap<String, String>, u8, bool)]) -> Snapshot {
     let service = |(at, (labels, tasks, _)): (usize, &(BTreeMap<String, String>, u8, bool))| serde_json::json!({"name": format!("app-{at}"), "labels": labels, "networks": ["net"], "tasks": tasks});
     let services: Vec<_> = services.iter().enumerate().map(service).collect();
@@ -223,7 +223,7 @@ fn nobody_is_charged_less_than_what_is_written_of_all() {
         let snapshot = running(&services);
         let all = translate(&limited(UNLIMITED, UNLIMITED), &snapshot).table;
         let (charged, written) = (budget::charged(&cluster(), &snapshot), Measure::of(&all).footprint(&all));
-        // Two servers with one location each stand for all hosts together that nobody answers for on one of the ports.
+        // Two servers with one location each stand for all hosts that no service answers for on one of the ports.
         let charged = charged.plus(Footprint { routes: 0, locations: 2, bytes: 1024 });
         prop_assert_eq!(written.exceeds(&charged), None, "charged {:?}, written {:?}", charged, written);
     });
@@ -239,12 +239,13 @@ fn five_thousand_ordinary_services_fit_easily() {
     let services: String = (0..5000).map(service).collect();
     let translation = translate(&cluster(), &snapshot(&format!("    networks: [net]\n    secrets: [cert]\n    services:\n{services}")));
     assert_eq!(translation.table.hosts.len(), 5000);
-    assert!(told(&translation, FindingCode::LimitNear).is_empty(), "{:?}", told(&translation, FindingCode::LimitNear));
+    assert!(findings_of(&translation, FindingCode::LimitNear).is_empty(), "{:?}", findings_of(&translation, FindingCode::LimitNear));
 }
 
-/// What is lost is nobody else's: with the default backend, a wildcard, a wildcard that is passed through, or none of them above.
+/// No other service gets what is lost: with the default backend, a wildcard, a wildcard that is passed through, or none of
+/// them above.
 #[test]
-fn hosts_that_are_lost_are_closed_and_told() {
+fn lost_hosts_are_closed_and_reported() {
     let cluster = limited(Footprint { routes: 1, ..UNLIMITED }, UNLIMITED);
     let closed = |more: &str| {
         let text = format!(
@@ -268,7 +269,7 @@ fn hosts_that_are_lost_are_closed_and_told() {
     assert_eq!(closed(&service("default_backend: true, port: 80")), ["*.z.test", "x.w.test", "y.test"]);
     assert_eq!(closed(&service("hosts: '*.w.test', port: 80")), ["x.w.test"]);
     assert_eq!(closed(&service("hosts: '*.w.test', port: 443, ssl_passthrough: true")), ["x.w.test"]);
-    // A host that another one publishes is its own.
+    // A host that another service publishes belongs to that service.
     let text = "
     networks: [net]
     services:
@@ -280,7 +281,7 @@ fn hosts_that_are_lost_are_closed_and_told() {
     assert!(translation.routes.iter().all(|route| route.state != crate::report::RouteState::OverLimit));
 }
 
-/// Twenty services of a thousand hosts: as many names are closed as there may be routes, and what that takes is little.
+/// Twenty services with a thousand hosts: as many names are closed as there may be routes, at little cost.
 #[test]
 fn closed_hosts_are_bounded_and_cheap() {
     let services: Vec<String> = (0..25).map(|number| app(&format!("s{number}x"), 1_000)).collect();
@@ -294,16 +295,16 @@ fn closed_hosts_are_bounded_and_cheap() {
     assert_eq!((with.routes, with.locations), (without.routes, without.locations + 1));
     assert!(with.bytes - without.bytes < 10_000 * 20, "{} bytes", with.bytes - without.bytes);
     assert!(open.table.closed.is_empty());
-    let told = told(&translation, FindingCode::LimitExceeded);
-    let open: Vec<_> = told.iter().filter(|finding| finding.message.contains("a wildcard or the default backend may answer")).collect();
-    assert_eq!((told.len(), open.len()), (16, 6), "{:#?}", open.first());
+    let findings = findings_of(&translation, FindingCode::LimitExceeded);
+    let open: Vec<_> = findings.iter().filter(|finding| finding.message.contains("a wildcard or the default backend may answer")).collect();
+    assert_eq!((findings.len(), open.len()), (16, 6), "{:#?}", open.first());
 }
 
 proptest! {
-    /// Whatever is lost: a name that a service asks for is answered by it, by others who publish that very name, or by nobody,
-    /// unless it is told that there are too many.
+    /// Whatever is lost: a name that a service asks for is answered by it, by others that publish that very name, or by no
+    /// service, unless a finding says that there are too many.
     #[test]
-    fn no_host_that_somebody_asks_for_falls_to_somebody_else(services in grammar::services(&LABELS.iter().map(|label| label.name).collect::<Vec<_>>()), routes in 0_u64..4) {
+    fn no_host_falls_to_a_service_that_does_not_ask_for_it(services in grammar::services(&LABELS.iter().map(|label| label.name).collect::<Vec<_>>()), routes in 0_u64..4) {
         let snapshot = running(&services);
         let all = translate(&limited(UNLIMITED, UNLIMITED), &snapshot).table;
         let some = translate(&limited(UNLIMITED, Footprint { routes, ..UNLIMITED }), &snapshot);

@@ -1,9 +1,9 @@
-//! Which network is used, and that exchanging one loses nothing.
+//! Which network is used, and that exchanging one loses no requests.
 
 use super::*;
 use crate::report::{EndpointState, RouteState};
 
-/// One service on the networks `a` and `b`, and two proxies on the networks given.
+/// One service on the networks `a` and `b`, and two proxies on the given networks.
 fn with_proxies(label: &str, first: &str, second: &str) -> Translation {
     translated(&format!(
         "
@@ -29,7 +29,7 @@ fn requests_flow_over_a_shared_network_until_every_proxy_has_the_labelled_one() 
 }
 
 #[test]
-fn without_a_shared_network_nobody_is_asked_until_every_proxy_has_the_labelled_one() {
+fn without_a_shared_network_no_task_gets_requests_until_every_proxy_has_the_labelled_one() {
     for (first, second) in [("[c]", "[c]"), ("[]", "[]"), ("[b, c]", "[c]"), ("[c]", "[b, c]")] {
         let translation = with_proxies(", network: b", first, second);
         assert_eq!(endpoints(&translation), ["h/: "], "{first} {second}");
@@ -41,7 +41,7 @@ fn without_a_shared_network_nobody_is_asked_until_every_proxy_has_the_labelled_o
     check(&with_proxies(", network: b", "[b, c]", "[b]"), "10.2.1.2", &["id-b"]);
 }
 
-/// One service on the network `b`, and proxies that declare the networks given.
+/// One service on the network `b`, and proxies that declare the given networks.
 fn waiting_for(labels: &str, declared: &str, proxies: &str) -> Translation {
     translated(&format!(
         "
@@ -55,7 +55,7 @@ fn waiting_for(labels: &str, declared: &str, proxies: &str) -> Translation {
 }
 
 #[test]
-fn it_is_said_which_proxy_lacks_the_network() {
+fn the_report_names_the_proxy_that_lacks_the_network() {
     let proxy = |(node, networks): (&str, &str)| format!("{{node: {node}, networks: {networks}}}");
     let (with, second, third) = (("n1", "[a, b]"), ("n2", "[a]"), ("n3", "[a]"));
     for (proxies, expected) in [
@@ -207,7 +207,7 @@ fn a_closed_list_is_what_the_proxies_get_whatever_services_ask_for() {
 }
 
 #[test]
-fn a_label_that_became_wrong_keeps_the_network_and_asks_for_no_new_one() {
+fn a_label_that_becomes_invalid_keeps_the_network_and_requests_no_new_one() {
     let with = |proxies: &str, labels: &str| {
         let services = format!("{{name: app, labels: {labels}, networks: [a], tasks: 1}}");
         let proxy = format!("{{proxyOf: default, name: swarmgate-proxy-default, networks: {proxies}, tasks: 1}}");

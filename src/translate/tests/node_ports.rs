@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// One service on the network `a` that also publishes its port on its node, with this label more, and one proxy on the
-/// networks given.
+/// One service on the network `a` that also publishes its port on its node, with this additional label, and one proxy on
+/// the given networks.
 fn published_twice(label: &str, proxy: &str) -> Translation {
     translated(&format!(
         "
@@ -47,7 +47,7 @@ fn ports_on_nodes_carry_the_requests_until_every_proxy_has_the_network() {
 }
 
 #[test]
-fn a_port_that_nobody_asked_for_waits_behind_endpoints_that_are_surely_reached() {
+fn an_implicit_node_port_waits_behind_endpoints_that_are_certainly_reachable() {
     let translation = translated(
         "
         networks: [a, b]
@@ -109,7 +109,7 @@ fn a_task_that_moves_changes_its_address_and_nothing_else() {
 }
 
 #[test]
-fn a_service_on_the_nodes_own_network_has_no_other_whatever_its_label_says() {
+fn a_service_on_the_host_network_has_no_other_whatever_its_label_says() {
     let labelled = |network: &str, tasks: &str| {
         translated(&format!(
             "
@@ -135,7 +135,7 @@ fn a_service_on_the_nodes_own_network_has_no_other_whatever_its_label_says() {
 }
 
 #[test]
-fn an_ended_job_has_neither_a_virtual_ip_nor_reasons_that_stand_nowhere() {
+fn a_completed_job_has_no_virtual_ip_and_says_why_it_is_not_served() {
     let job = |tasks: &str, how: &str| {
         translated(&format!(
             "

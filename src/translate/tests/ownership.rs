@@ -1,4 +1,4 @@
-//! Hosts stay with the team that published them first, whatever another one tries.
+//! Hosts stay with the team that published them first, whatever another team tries.
 
 use proptest::prelude::*;
 
@@ -30,13 +30,13 @@ fn world(later: &[&str]) -> Snapshot {
     snapshot(&format!("networks: [net]\nsecrets: {secrets}\nservices:\n  - {FIRST}{services}"))
 }
 
-fn told(translation: &Translation) -> Vec<(Severity, FindingCode, String)> {
+fn summary(translation: &Translation) -> Vec<(Severity, FindingCode, String)> {
     let ours = [FindingCode::HostTaken, FindingCode::HostContested];
-    let told = translation.findings.iter().filter(|finding| ours.contains(&finding.code));
-    told.map(|finding| (finding.severity, finding.code, finding.subject.to_string())).collect()
+    let findings = translation.findings.iter().filter(|finding| ours.contains(&finding.code));
+    findings.map(|finding| (finding.severity, finding.code, finding.subject.to_string())).collect()
 }
 
-/// Everything that proxies get is the same with and without the intruder, who is told, and so is the first.
+/// The proxies get the same with and without the intruder; the intruder and the owner get findings.
 fn check_attack(intruder: &str) {
     let (with, without) = (world(&[&intruder.replace("NAME", "evil_web")]), world(&[]));
     let (with, without) = (translate(&cluster(), &with), translate(&cluster(), &without));
@@ -49,11 +49,11 @@ fn check_attack(intruder: &str) {
         (Severity::Error, FindingCode::HostTaken, "service evil_web".to_owned()),
         (Severity::Info, FindingCode::HostContested, "service shop_web".to_owned()),
     ];
-    assert_eq!(told(&with), expected, "{intruder}");
+    assert_eq!(summary(&with), expected, "{intruder}");
 }
 
 #[test]
-fn another_stack_takes_nothing_of_a_host_in_any_way() {
+fn another_stack_cannot_take_any_part_of_a_host() {
     let labels = [
         // A share, and all of it.
         "port: 80",
@@ -61,7 +61,7 @@ fn another_stack_takes_nothing_of_a_host_in_any_way() {
         // Another path.
         "port: 80, context_root: /login",
         "port: 80, context_root: /login, context_root_rewrite: true, websocket_endpoints: /login/ws",
-        // A redirect of the host, or of a path of it.
+        // A redirect of the host, or of one of its paths.
         "port: 80, redirects: 'http://shop.example.org,https://evil.example.org'",
         "port: 80, redirects: 'https://shop.example.org/login,https://evil.example.org'",
         // Its TLS.
@@ -78,7 +78,7 @@ fn another_stack_takes_nothing_of_a_host_in_any_way() {
     }
 }
 
-/// Whether the second of two services joins the first one's host, by the labels of each.
+/// Whether the second of two services joins the first one's host, given the labels of each.
 fn joins(first: &str, second: &str) -> bool {
     let service =
         |name: &str, labels: &str| format!("{{name: {name}, labels: {{hosts: h, port: 80, {labels}}}, networks: [net], tasks: 1}}");
@@ -87,7 +87,7 @@ fn joins(first: &str, second: &str) -> bool {
 }
 
 #[test]
-fn an_access_label_and_then_the_stack_tell_whose_a_service_is() {
+fn an_access_label_and_then_the_stack_decide_the_team() {
     let (a, b) = ("com.docker.ucp.access.label: /a", "com.docker.ucp.access.label: /b");
     let (s, t) = ("com.docker.stack.namespace: s", "com.docker.stack.namespace: t");
     let both = |access: &str, stack: &str| format!("{access}, {stack}");
@@ -100,7 +100,7 @@ fn an_access_label_and_then_the_stack_tell_whose_a_service_is() {
         (a, b, false),
         (a, "", false),
         (&both(a, s), &both(a, t), true),
-        // Whoever has another access label may call himself what he likes.
+        // With a different access label, the stack's name does not matter.
         (&both(a, s), &both(b, s), false),
         // A stack file with access labels on some of its services.
         (&both(a, s), s, true),
@@ -120,11 +120,11 @@ fn a_service_scaled_to_zero_keeps_its_host() {
 }
 
 #[test]
-fn services_of_one_team_share_their_hosts_and_are_told_nothing() {
+fn services_of_one_team_share_their_hosts_without_findings() {
     let own = "{name: shop_v2, stack: shop, labels: {hosts: shop.example.org, port: 80, weight: 10}, networks: [net], tasks: 1}";
     let translation = translate(&cluster(), &world(&[own]));
     assert_eq!(translation.table.hosts[&host("shop.example.org")].paths[&ContextPath::root()].backend.services.len(), 2);
-    assert_eq!(told(&translation), []);
+    assert_eq!(summary(&translation), []);
     let label = |stack: &str| {
         format!(
             "{{name: {stack}_web, stack: {stack}, labels: {{hosts: h, port: 80, com.docker.ucp.access.label: /Shared/a}}, networks: [net], tasks: 1}}"
@@ -140,13 +140,13 @@ fn services_of_one_team_share_their_hosts_and_are_told_nothing() {
 const JOINING: &str =
     "{name: promo_web, stack: promo, labels: {hosts: 'shop.example.org, promo.example.org', port: 80}, networks: [net], tasks: 1}";
 
-/// Whose endpoints answer for the shop's host, and what is told.
+/// Checks which services answer for the shop's host, and the findings.
 fn check_sharing(cluster: &Cluster, services: &[&str], expected: &[(Severity, FindingCode, &str)]) {
     let translation = translate(cluster, &world(&[JOINING]));
     let backend = &translation.table.hosts[&host("shop.example.org")].paths[&ContextPath::root()].backend;
     assert_eq!(backend.services.iter().map(|service| service.name.as_str()).collect::<Vec<_>>(), services);
     let expected: Vec<_> = expected.iter().map(|(severity, code, name)| (*severity, *code, format!("service {name}"))).collect();
-    assert_eq!(told(&translation), expected);
+    assert_eq!(summary(&translation), expected);
     assert!(translation.table.hosts.contains_key(&host("promo.example.org")), "its own host stays");
 }
 
@@ -165,9 +165,9 @@ fn the_administrator_decides_who_may_join() {
     check_sharing(&sharing(Sharing::Allowed, &[everything, ("shop.example.org", &["other_*"])]), &["shop_web"], &refused);
 }
 
-/// `docker stack rm` and another deployment make a service younger than whoever asked for its host meanwhile.
+/// `docker stack rm` and another deployment make a service younger than one that asked for its host meanwhile.
 #[test]
-fn whom_an_entry_names_comes_before_a_squatter() {
+fn a_service_named_by_an_entry_comes_before_a_squatter() {
     let names = |cluster: &Cluster| {
         let translation = translate(cluster, &world(&[JOINING]));
         let backend = &translation.table.hosts[&host("shop.example.org")].paths[&ContextPath::root()].backend;
@@ -190,31 +190,31 @@ fn wildcard(first: &str, second: &str, cluster: &Cluster) -> (Vec<String>, Vec<(
     };
     let [a, b] = [("a", first), ("b", second)].map(service);
     let translation = translate(cluster, &snapshot(&format!("{{networks: [net], services: [{a}, {b}]}}")));
-    (translation.table.hosts.keys().map(ToString::to_string).collect(), told(&translation))
+    (translation.table.hosts.keys().map(ToString::to_string).collect(), summary(&translation))
 }
 
 #[test]
 fn a_name_below_anothers_wildcard_takes_requests_from_it() {
     use FindingCode::{HostContested, HostTaken};
-    let told = |later, first| vec![(later, HostTaken, "service b_web".to_owned()), (first, HostContested, "service a_web".to_owned())];
-    let mut refused = told(Severity::Error, Severity::Info);
+    let findings = |later, first| vec![(later, HostTaken, "service b_web".to_owned()), (first, HostContested, "service a_web".to_owned())];
+    let mut refused = findings(Severity::Error, Severity::Info);
     refused.sort();
     let default = cluster();
     assert_eq!(wildcard("*.example.org", "app.example.org", &default), (vec!["*.example.org".to_owned()], refused));
     let both = || vec!["*.example.org".to_owned(), "app.example.org".to_owned()];
-    let mut joined = told(Severity::Warning, Severity::Warning);
+    let mut joined = findings(Severity::Warning, Severity::Warning);
     joined.sort();
     assert_eq!(wildcard("*.example.org", "app.example.org", &sharing(Sharing::Anyone, &[])), (both(), joined));
     assert_eq!(wildcard("app.example.org", "*.example.org", &default), (both(), vec![]), "a later wildcard takes nothing");
     let named: [(&str, &[&str]); 2] = [("*", &[]), ("app.example.org", &["b_*"])];
     assert_eq!(wildcard("*.example.org", "app.example.org", &sharing(Sharing::SameStack, &named)).0, both());
-    // Who was refused the wildcard has no say below it.
+    // A service that was refused the wildcard owns nothing below it.
     let (hosts, _) = wildcard("*.example.org", "*.example.org, x.y.example.org", &default);
     assert_eq!(hosts, ["*.example.org", "x.y.example.org"], "a wildcard is one label");
 }
 
 #[test]
-fn a_second_default_backend_of_another_stack_is_told_on_both_sides() {
+fn a_second_default_backend_of_another_stack_is_reported_to_both_sides() {
     let service =
         |name: &str| format!("{{name: {name}_web, stack: {name}, labels: {{default_backend: true, port: 80}}, networks: [net], tasks: 1}}");
     let of = |a: &str, b: &str| translated(&format!("{{networks: [net], services: [{}, {}]}}", service(a), service(b)));
@@ -224,7 +224,7 @@ fn a_second_default_backend_of_another_stack_is_told_on_both_sides() {
 }
 
 #[test]
-fn nothing_but_the_name_of_the_other_service_is_told() {
+fn only_the_name_of_the_other_service_is_revealed() {
     let evil =
         "{name: evil_web, stack: evilstack, labels: {hosts: shop.example.org, port: 8099, ssl_cert: evil_cert}, networks: [net], tasks: 1}";
     let translation = translate(&cluster(), &world(&[evil]));
@@ -249,9 +249,10 @@ fn a_thousand_others_are_one_finding() {
 }
 
 proptest! {
-    /// Whatever a younger service of another team asks for: what the others' hosts answer is the same without it, byte for byte.
+    /// Whatever a younger service of another team asks for, the answers of the others' hosts are the same without it, byte
+    /// for byte.
     #[test]
-    fn an_intruder_changes_nothing_for_those_who_were_there(services in super::grammar::services(&LABELS.iter().map(|label| label.name).collect::<Vec<_>>())) {
+    fn an_intruder_changes_nothing_for_existing_services(services in super::grammar::services(&LABELS.iter().map(|label| label.name).collect::<Vec<_>>())) {
         let all = super::isolation::world(services.into_iter().map(|(labels, _, _)| labels).collect());
         let Some(last) = all.services.values().last().map(|last| last.id.clone()) else { return Ok(()) };
         let (mut with, mut without) = (all.clone(), all);

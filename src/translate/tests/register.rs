@@ -1,4 +1,4 @@
-//! Who had a host at the last pass keeps it, however old those are who come to ask for it; after a restart, too.
+//! A service that had a host at the last pass keeps it, even if an older one asks for it later, and also after a restart.
 
 mod asking;
 mod guests;
@@ -62,7 +62,7 @@ impl Story {
         self
     }
 
-    /// One pass of the operator, which writes down what must be remembered.
+    /// One pass of the operator, which records what must be remembered.
     fn pass(&mut self) -> Translation {
         let mut translation = self.look();
         self.register = Some(std::mem::take(&mut translation.register));
@@ -93,7 +93,7 @@ impl Story {
         self
     }
 
-    /// Passes again, and again after a restart: nothing may change by that.
+    /// Passes again, and again after a restart: neither may change anything.
     fn settled(&mut self) -> Translation {
         let first = self.pass();
         let again = self.pass();
@@ -105,7 +105,7 @@ impl Story {
         first
     }
 
-    /// The services that answer for a host, in the order in which their settings count.
+    /// Checks the services that answer for a host, in the order in which their settings have precedence.
     fn check(&mut self, name: &str, expected: &[&str]) -> &mut Self {
         let translation = self.settled();
         let paths = translation.table.hosts.get(&host(name)).map(|host| &host.paths[&ContextPath::root()].backend.services);
@@ -148,7 +148,7 @@ fn an_older_service_that_asks_later_does_not_get_the_host() {
     let taken = translation.findings.iter().find(|finding| finding.code == FindingCode::HostTaken).unwrap();
     assert!(taken.subject.to_string() == "service a" && taken.message.contains("the service b of another stack published it first"));
     assert!(story.label.as_deref().is_some_and(|label| label.contains("h.test") && label.contains("id-b") && !label.contains("id-a")));
-    // Who has it no longer, by leaving it or by going, has no say in it.
+    // A service that no longer has it, because it gave it up or is gone, has no precedence.
     story.asks("b", "shop", OTHER).check("h.test", &["a"]);
     assert_eq!(story.label, None);
     story.asks("b", "shop", BOTH).check("h.test", &["a"]);
@@ -156,7 +156,7 @@ fn an_older_service_that_asks_later_does_not_get_the_host() {
 }
 
 #[test]
-fn a_stack_that_is_replaced_keeps_its_host_if_it_is_never_gone() {
+fn a_replaced_stack_keeps_its_host_if_it_is_never_gone() {
     let mut story = story(Sharing::SameStack);
     story.asks("a", "old", OTHER).asks("b", "shop", H).check("h.test", &["b"]).asks("a", "old", BOTH).check("h.test", &["b"]);
     story.asks("c", "shop", H).check("h.test", &["b", "c"]).leaves("b").check("h.test", &["c"]);
@@ -164,14 +164,14 @@ fn a_stack_that_is_replaced_keeps_its_host_if_it_is_never_gone() {
 }
 
 #[test]
-fn of_one_team_age_decides_as_ever() {
+fn within_one_team_age_still_decides() {
     let mut story = story(Sharing::SameStack);
     story.asks("b", "shop", H).check("h.test", &["b"]).asks("a", "shop", H).check("h.test", &["a", "b"]);
     assert_eq!(story.label, None);
 }
 
 #[test]
-fn settings_of_those_whose_the_host_is_count_before_those_of_guests() {
+fn settings_of_the_owners_take_precedence_over_those_of_guests() {
     let mut story = story(Sharing::Anyone);
     story.asks("a", "old", OTHER).asks(
         "b",
@@ -190,7 +190,7 @@ fn settings_of_those_whose_the_host_is_count_before_those_of_guests() {
     );
     let conflicts = translation.findings.iter().filter(|finding| finding.code == FindingCode::ConflictingSetting);
     assert!(conflicts.into_iter().all(|finding| finding.subject.to_string() == "service a" && finding.message.starts_with("b ")));
-    // Where only those are admitted whom entries name, the host stays whose it is, too.
+    // Where only services are admitted that entries name, the host stays with its owner, too.
     story.cluster = rules(Sharing::Allowed, Some(vec![named("*", &[]), named("h.test", &["a"])]));
     story.check("h.test", &["b", "a"]);
     story.cluster = rules(Sharing::SameStack, None);
@@ -208,19 +208,19 @@ fn a_wildcard_and_the_names_below_it() {
     story.asks("a", "old", &below);
     assert_eq!(hosts(&mut story), ["*.w.test"]);
     assert!(story.label.as_deref().is_some_and(|label| label.contains("x.w.test")));
-    // An older service adds a wildcard above a younger one's name: both have what they had.
+    // An older service adds a wildcard above a younger one's name: both keep what they had.
     let mut story = self::story(Sharing::SameStack);
     story.asks("a", "old", OTHER).asks("b", "shop", &below).pass();
     story.asks("a", "old", &wildcard).check("x.w.test", &["b"]);
     assert_eq!(hosts(&mut story), ["*.w.test", "x.w.test"]);
-    // A third one that asks for the name when it is free gets it from no wildcard.
+    // A third service that asks for the name when it is free gets it, whatever wildcard covers it.
     story.asks("0", "third", &below).check("x.w.test", &["b"]).leaves("b").check("x.w.test", &[]);
-    // And an older one takes the wildcard itself from nobody.
+    // And an older service does not take over the wildcard itself.
     story.asks("0", "third", &wildcard).check("*.w.test", &["a"]);
 }
 
 #[test]
-fn the_default_backend_is_kept_as_a_host_is() {
+fn the_default_backend_is_kept_like_a_host() {
     let default = [("default_backend", "true")];
     let mut story = story(Sharing::SameStack);
     story.asks("a", "old", OTHER).asks("b", "shop", &default).pass();
@@ -232,7 +232,7 @@ fn the_default_backend_is_kept_as_a_host_is() {
 }
 
 #[test]
-fn whom_an_entry_names_comes_first_whatever_was_before() {
+fn a_service_named_by_an_entry_comes_first_whatever_was_before() {
     let mut story = story(Sharing::SameStack);
     story.asks("a", "squat", H).asks("b", "shop", H).check("h.test", &["a"]);
     story.cluster = rules(Sharing::SameStack, Some(vec![named("*", &[]), named("h.test", &["b"])]));
@@ -243,7 +243,7 @@ fn whom_an_entry_names_comes_first_whatever_was_before() {
 }
 
 #[test]
-fn a_label_that_says_nonsense_says_nothing_and_one_of_somebody_else_is_not_read() {
+fn an_invalid_label_is_ignored_and_that_of_another_service_is_not_read() {
     let honest = |story: &mut Story| {
         story.asks("a", "old", OTHER).asks("b", "shop", H).pass();
         story.asks("a", "old", BOTH).check("h.test", &["b"]);
@@ -265,7 +265,7 @@ fn a_label_that_says_nonsense_says_nothing_and_one_of_somebody_else_is_not_read(
         story.snapshot.services.get_mut(&extension).unwrap().labels.remove(other);
         story.restart().check("h.test", &["a"]);
     }
-    // Nobody gets a host by it who does not ask, and nothing is said of those who are gone.
+    // It gives no host to services that do not ask, and names none that are gone.
     let mut story = story(Sharing::SameStack);
     honest(&mut story);
     story.label = Some(r#"{"late":["gone"],"holders":[{"services":["gone","id-b"],"hosts":["other.test","gone.test"]}]}"#.to_owned());
@@ -273,9 +273,9 @@ fn a_label_that_says_nonsense_says_nothing_and_one_of_somebody_else_is_not_read(
     story.restart().check("other.test", &["a"]).check("h.test", &["a"]).check("gone.test", &[]);
 }
 
-/// Whoever asks for very many hosts of others must not make the operator forget whose they are.
+/// A team that asks for very many hosts of others must not make the operator forget their owners.
 #[test]
-fn more_hosts_than_a_label_holds_are_forgotten_by_nobody() {
+fn owners_are_remembered_for_more_hosts_than_a_label_holds() {
     let hosts = (0..1_000).map(|number| format!("host-{number}.of-a-long-name.example.org")).collect::<Vec<_>>().join(",");
     let own = [("hosts", hosts.as_str())];
     let mut story = story(Sharing::SameStack);
@@ -289,13 +289,13 @@ fn more_hosts_than_a_label_holds_are_forgotten_by_nobody() {
 }
 
 #[test]
-fn what_cannot_be_written_down_is_told() {
+fn hosts_that_cannot_be_recorded_are_reported() {
     let list =
         |from: usize| (from..from + 999).map(|number| format!("h-{number}.a-name-that-is-long.example.org")).collect::<Vec<_>>().join(",");
     let (of_a, of_b) = (list(0), list(1_000));
     let mut story = story(Sharing::SameStack);
     story.asks("a", "old", &[("hosts", &of_a)]).asks("a2", "old", OTHER).asks("b", "shop", &[("hosts", &of_b)]).pass();
-    // So many hosts of `b` that `a2` is written down to come late, and `a` with one; and what `a` has is asked for by `c`.
+    // So many hosts of `b` that `a2` is recorded as late, and `a` with one; and `c` asks for what `a` has.
     story.asks("a2", "old", &[("hosts", &of_b)]).asks("a", "old", &[("hosts", &format!("{of_a},h-1000.a-name-that-is-long.example.org"))]);
     story.asks("c", "squat", &[("hosts", &of_a)]);
     let translation = story.pass();
@@ -308,9 +308,10 @@ fn what_cannot_be_written_down_is_told() {
     story.restart().check("h-1000.a-name-that-is-long.example.org", &["b"]);
 }
 
-/// Two stacks that ask for each other's hosts in great number must not make the operator forget whose a third one's is.
+/// Two stacks that ask for very many of each other's hosts must not make the operator forget the owner of a third stack's
+/// host.
 #[test]
-fn those_with_few_hosts_are_written_down_before_anybodys_many() {
+fn teams_with_few_hosts_are_recorded_before_the_many_of_others() {
     let long = "a-name-that-is-as-long-as-one-may-be-of-a-stack.with-many-hosts-of-its-own.example.org";
     let list = |word: &str| (0..450).map(|number| format!("{word}-{number}.{long}")).collect::<Vec<_>>().join(",");
     let (of_a, of_b) = (list("b"), list("a"));
@@ -323,7 +324,7 @@ fn those_with_few_hosts_are_written_down_before_anybodys_many() {
     story.asks("a", "old", &[("hosts", &format!("{of_a},other.test,{of_b}"))]).asks("b", "young", &[("hosts", &format!("{of_b},{of_a}"))]);
     story.pass();
     assert!(codes(&story.pass()).contains(&FindingCode::HostRegisterFull));
-    // What is not written down is lost at a restart, as the finding says; the host of somebody who has few is not.
+    // Unrecorded hosts are lost at a restart, as the finding says; the host of a team with few is not.
     let owner = |translation: &Translation| {
         translation.table.hosts[&host("other.test")].paths[&ContextPath::root()].backend.services[0].name.to_string()
     };
@@ -337,10 +338,10 @@ fn with_access(stack: Option<&str>, access: Option<&str>, hosts: &str) -> BTreeM
     labels.into_iter().chain(stack).chain(access).collect()
 }
 
-/// `d` has a name by its wildcard and by an entry, which makes nobody first where hosts can be shared. Nor does that move the name
-/// to those of another team whom the wildcard's oldest service stands for.
+/// `d` has a name through its wildcard and an entry, which makes no service first where hosts can be shared. Nor does that
+/// move the name to another team for which the wildcard's oldest service stands.
 #[test]
-fn who_came_first_by_a_wildcard_does_so_whatever_is_shared_from_now_on() {
+fn the_first_through_a_wildcard_stays_first_whatever_is_shared_later() {
     for (shared, restarts) in [(Sharing::Allowed, false), (Sharing::Allowed, true), (Sharing::Anyone, false), (Sharing::Anyone, true)] {
         let entry = || Some(vec![named("*", &[]), named("*.w.test", &["d"])]);
         let mut story = Story::of(rules(Sharing::SameStack, entry()));
@@ -356,9 +357,9 @@ fn who_came_first_by_a_wildcard_does_so_whatever_is_shared_from_now_on() {
     }
 }
 
-/// `a` and `b` are of one team with `c` and not with each other.
+/// `a` and `b` are each of one team with `c`, but not with each other.
 #[test]
-fn who_has_a_host_by_the_youngest_of_its_team_keeps_it() {
+fn owners_that_share_a_team_only_through_the_youngest_keep_the_host() {
     let of_team = |story: &mut Story, name: &str| {
         let (stack, access) = (Some("shop").filter(|_| name != "a"), Some("/ops").filter(|_| name != "b"));
         story.service(name, with_access(stack, access, "h.test"));
@@ -377,7 +378,7 @@ fn who_has_a_host_by_the_youngest_of_its_team_keeps_it() {
     story.leaves("c").check("h.test", &["a"]);
 }
 
-/// What happens between two passes.
+/// A change between two passes.
 #[derive(Debug, Clone)]
 struct Turn {
     service: u8,
@@ -413,9 +414,10 @@ impl Turn {
 }
 
 proptest! {
-    /// Whatever came before: a pass decides what the pass before it decided as long as nothing changes, and a restart forgets nothing.
+    /// Whatever came before: a pass decides what the pass before it decided while nothing changes, and a restart forgets
+    /// nothing.
     #[test]
-    fn passes_over_a_still_world_decide_the_same(turns in prop::collection::vec(prop::collection::vec(turn(), 1..4), 1..6), sharing in 0_usize..3, named_for in proptest::option::of((0_u8..5, any::<bool>()))) {
+    fn passes_over_an_unchanged_swarm_decide_the_same(turns in prop::collection::vec(prop::collection::vec(turn(), 1..4), 1..6), sharing in 0_usize..3, named_for in proptest::option::of((0_u8..5, any::<bool>()))) {
         let sharing = [Sharing::SameStack, Sharing::Allowed, Sharing::Anyone][sharing];
         let allow = named_for.map(|(service, wildcard)| {
             let name = char::from(b'a' + service).to_string();
@@ -430,9 +432,9 @@ proptest! {
         }
     }
 
-    /// How hosts are shared says who may join them and never whose they are, also if it changes with a restart. Who is of the team of
-    /// one of those whose a host is may come to them: not all of those need be of each other's team, and of whose team the others
-    /// must be is decided anew.
+    /// Sharing decides who may join hosts and never who owns them, even if it changes with a restart. A service that shares
+    /// a team with one of the owners may join them: the owners need not all share a team with each other, and the team that
+    /// the others must belong to is decided anew.
     #[test]
     fn a_change_of_sharing_alone_moves_no_host(turns in prop::collection::vec(turn(), 1..12), sharing in (0_usize..3, 0_usize..3), restarts in any::<bool>(), named_for in proptest::option::of((0_u8..5, any::<bool>()))) {
         let kinds = [Sharing::SameStack, Sharing::Allowed, Sharing::Anyone];
@@ -460,13 +462,14 @@ proptest! {
         }
     }
 
-    /// Who has a host and asks on never loses it to another team, unless the administrator names others.
+    /// A service that has a host and still asks for it never loses it to another team, unless the administrator names other
+    /// services.
     #[test]
-    fn nobody_loses_a_host_that_he_asks_for(turns in prop::collection::vec(turn(), 1..20)) {
+    fn no_service_loses_a_host_that_it_still_asks_for(turns in prop::collection::vec(turn(), 1..20)) {
         let mut story = Story::of(rules(Sharing::SameStack, None));
         let mut holders = BTreeSet::<(String, String)>::new();
         for mut turn in turns {
-            // The team of a service does not change, and a team is told by its stack alone.
+            // The team of a service does not change, and only its stack identifies it.
             (turn.access, turn.stack) = (None, Some(turn.service));
             turn.happens(&mut story);
             let translation = story.settled();

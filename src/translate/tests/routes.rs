@@ -45,7 +45,7 @@ fn the_same_host_and_path_pool_and_other_paths_stay_apart() {
 }
 
 #[test]
-fn the_oldest_service_decides_and_later_ones_are_told() {
+fn the_oldest_service_decides_and_later_ones_get_findings() {
     let translation = translated(
         "
         networks: [web]
@@ -91,7 +91,7 @@ fn a_service_scaled_to_zero_keeps_its_host() {
 }
 
 #[test]
-fn routes_without_endpoints_are_told_once_for_each_service() {
+fn routes_without_endpoints_are_reported_once_for_each_service() {
     let hosts = (1..=7).map(|n| format!("h{n}")).collect::<Vec<_>>().join(", ");
     let translation = translated(&format!(
         "
@@ -101,13 +101,13 @@ fn routes_without_endpoints_are_told_once_for_each_service() {
           - {{name: other, labels: {{hosts: 'h7, h8', context_root: /app, port: 80}}, networks: [web], tasks: 0}}
         "
     ));
-    let told: Vec<_> = translation.findings.iter().map(|finding| (finding.subject.to_string(), finding.message.as_str())).collect();
+    let findings: Vec<_> = translation.findings.iter().map(|finding| (finding.subject.to_string(), finding.message.as_str())).collect();
     let why = "the service is scaled to zero";
     let expected = [
         ("service asleep", format!("7 routes answer 503 (h1/, h2/, h3/, h4/, h5/ and 2 more): {why}")),
         ("service other", format!("2 routes answer 503 (h7/app, h8/app): {why}")),
     ];
-    assert_eq!(told, expected.each_ref().map(|(subject, message)| ((*subject).to_owned(), message.as_str())));
+    assert_eq!(findings, expected.each_ref().map(|(subject, message)| ((*subject).to_owned(), message.as_str())));
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn a_service_is_published_by_the_cluster_it_names_and_by_no_other() {
 }
 
 #[test]
-fn who_names_a_cluster_that_nobody_declares_is_told_what_leads_to_one() {
+fn a_service_that_names_an_undeclared_cluster_learns_how_to_reach_one() {
     let labelled = |name: &str, value: Option<&str>| Cluster {
         name: ClusterName::parse(name).unwrap(),
         service_cluster: value.map(str::to_owned),
@@ -208,7 +208,7 @@ fn who_names_a_cluster_that_nobody_declares_is_told_what_leads_to_one() {
 }
 
 #[test]
-fn a_service_of_a_cluster_without_a_good_document_is_told_so_and_not_that_nobody_declares_it() {
+fn a_cluster_without_a_good_document_is_not_reported_as_undeclared() {
     use FindingCode::{ClusterNotInForce as Waits, UnknownServiceCluster as Unknown};
 
     let world = snapshot(
@@ -234,7 +234,7 @@ fn a_service_of_a_cluster_without_a_good_document_is_told_so_and_not_that_nobody
 }
 
 #[test]
-fn a_single_replica_that_stops_first_is_told_of_its_gap() {
+fn a_single_replica_that_stops_first_gets_a_finding_about_its_gap() {
     let translation = translated(
         "
         networks: [web]

@@ -1,4 +1,4 @@
-//! No team fills a cluster: beyond its share its own youngest services lose, and nobody else.
+//! No team can fill a cluster: beyond its share only its own youngest services lose.
 
 use proptest::prelude::*;
 
@@ -17,14 +17,14 @@ fn limited(team: Footprint, of_cluster: Footprint) -> Cluster {
     Cluster { limits: Limits { service: UNLIMITED, team, cluster: of_cluster, ..Limits::default() }, ..cluster() }
 }
 
-/// The labels that make a service of a team: `stack`, `@access`, `stack@access`, or nothing.
+/// The labels that assign a service to a team: `stack`, `@access`, `stack@access`, or nothing.
 fn team_labels(team: &str) -> String {
     let (stack, access) = team.split_once('@').unwrap_or((team, ""));
     let access = if access.is_empty() { String::new() } else { format!(", com.docker.ucp.access.label: {access}") };
     if stack.is_empty() { access } else { format!("{access}, com.docker.stack.namespace: {stack}") }
 }
 
-/// A service of a team with so many hosts, and no task at all.
+/// A service of a team with this many hosts, and no tasks at all.
 fn app(name: &str, team: &str, hosts: usize) -> String {
     let hosts = (0..hosts).map(|number| format!("{name}-{number}.test")).collect::<Vec<_>>().join(",");
     format!("      - {{name: {name}, labels: {{hosts: '{hosts}', port: 80{}}}, networks: [net], replicas: 0}}\n", team_labels(team))
@@ -38,7 +38,7 @@ fn hosts_of(translation: &Translation, name: &str) -> usize {
     translation.table.hosts.keys().filter(|host| host.as_str().starts_with(&format!("{name}-"))).count()
 }
 
-/// How many hosts each of `a`, `b`, … has, which are of the teams, with so many hosts asked for.
+/// How many hosts each of the services `a`, `b`, … gets, given the team and number of hosts of each.
 fn published(cluster: &Cluster, asked: &[(&str, usize)]) -> Vec<usize> {
     let name = |at: usize| char::from(b'a' + u8::try_from(at).unwrap()).to_string();
     let services: Vec<_> = asked.iter().enumerate().map(|(at, (team, hosts))| app(&name(at), team, *hosts)).collect();
@@ -46,11 +46,11 @@ fn published(cluster: &Cluster, asked: &[(&str, usize)]) -> Vec<usize> {
     (0..asked.len()).map(|at| hosts_of(&translation, &name(at))).collect()
 }
 
-fn told(translation: &Translation, code: FindingCode) -> Vec<&Finding> {
+fn findings_of(translation: &Translation, code: FindingCode) -> Vec<&Finding> {
     translation.findings.iter().filter(|finding| finding.code == code).collect()
 }
 
-/// What was seen: ten services without a task and with a thousand hosts each, and then no newcomer had a place.
+/// As observed: ten services without a task and with a thousand hosts each left no room for newcomers.
 #[test]
 fn a_team_that_asks_for_a_whole_cluster_leaves_a_quarter_of_it_to_newcomers() {
     let mut services: Vec<_> = (0..10).map(|number| app(&format!("greedy{number}"), "greedy", 1_000)).collect();
@@ -62,7 +62,7 @@ fn a_team_that_asks_for_a_whole_cluster_leaves_a_quarter_of_it_to_newcomers() {
         [1_000, 1_000, 1_000, 1_000, 1_000, 1_000, 1_000, 500, 0, 0]
     );
     assert_eq!((has("x"), has("y")), (1_000, 1_000));
-    let [first, second, third] = told(&translation, FindingCode::LimitExceeded)[..] else { panic!("{:#?}", translation.findings) };
+    let [first, second, third] = findings_of(&translation, FindingCode::LimitExceeded)[..] else { panic!("{:#?}", translation.findings) };
     assert_eq!((&first.subject, first.severity), (&Subject::Service("greedy7".to_owned()), Severity::Error));
     let expected = "the service asks for 1000 routes of the proxies' configuration; older services of its team (the stack greedy) have 7000 of the 7500 that one team \
                     may take of the 10000 of the cluster default, so 500 are too many; its first 500 hosts are published, and these answer 503: greedy7-500.test";
@@ -78,7 +78,7 @@ fn a_team_that_asks_for_a_whole_cluster_leaves_a_quarter_of_it_to_newcomers() {
             .unwrap()
             .ends_with(" asks for more than older services leave of spec.limits.team.routes"))
     );
-    let [of_cluster, of_team] = told(&translation, FindingCode::LimitNear)[..] else { panic!("{:#?}", translation.findings) };
+    let [of_cluster, of_team] = findings_of(&translation, FindingCode::LimitNear)[..] else { panic!("{:#?}", translation.findings) };
     assert!(
         of_cluster.message.contains("95 % of the 10000 routes that spec.limits.cluster allows; beyond that the youngest"),
         "{of_cluster}"
@@ -94,11 +94,11 @@ fn the_youngest_of_a_team_lose_and_services_of_others_between_them_do_not() {
     let cluster = limited(routes(5), routes(100));
     let asked = [("one", 3), ("two", 3), ("one", 3), ("two", 2), ("one", 1), ("three", 5)];
     assert_eq!(published(&cluster, &asked), [3, 3, 2, 2, 0, 5]);
-    // A smaller one behind one that does not fit has what is left.
+    // A smaller one behind one that does not fit gets what is left.
     assert_eq!(published(&cluster, &[("one", 3), ("one", 0), ("one", 2), ("one", 1)]), [3, 0, 2, 0]);
 }
 
-/// Age decides, and where it is the same the id; never the order in which Docker lists services.
+/// Age decides, or the id for equal ages; never the order in which Docker lists services.
 #[test]
 fn the_order_of_a_list_decides_nothing() {
     let service = |name: &str, minute: u32| app(name, "one", 3).replace("networks:", &format!("created: {minute}, networks:"));
@@ -112,7 +112,7 @@ fn the_order_of_a_list_decides_nothing() {
 }
 
 #[test]
-fn a_team_is_an_access_label_or_else_a_stack_or_else_all_who_have_neither() {
+fn a_team_is_an_access_label_or_else_a_stack_or_else_all_services_with_neither() {
     let cluster = limited(routes(4), routes(100));
     for (asked, expected) in [
         ([("", 3), ("", 3), ("shop", 3)], [3, 1, 3]),
@@ -131,7 +131,7 @@ fn the_limit_that_decided_is_named_with_what_helps() {
     let loss = |team: u64, of_cluster: u64, asked: &[(&str, usize)]| {
         let services: Vec<_> = asked.iter().enumerate().map(|(at, (team, hosts))| app(&format!("s{at}"), team, *hosts)).collect();
         let translation = translate(&limited(routes(team), routes(of_cluster)), &swarm(&services));
-        let lost = told(&translation, FindingCode::LimitExceeded);
+        let lost = findings_of(&translation, FindingCode::LimitExceeded);
         assert_eq!(lost.len(), 1, "{lost:#?}");
         let reason = translation.routes.iter().find_map(|route| route.reason.clone().filter(|_| route.state == RouteState::OverLimit));
         (lost[0].to_string(), reason.unwrap())
@@ -144,7 +144,7 @@ fn the_limit_that_decided_is_named_with_what_helps() {
     check(loss(4, 5, &[("one", 3), ("two", 3)]), "cluster", "spec.limits.cluster.routes or open another cluster");
     // Both at once: more for the team alone would not help.
     check(loss(4, 6, &[("two", 2), ("one", 5)]), "team", "spec.limits.team.routes and spec.limits.cluster.routes");
-    // A share that is no less than the cluster is none.
+    // A share that is no less than the cluster has no effect.
     for team in [4, 5, u64::MAX] {
         check(loss(team, 4, &[("one", 5)]), "cluster", "spec.limits.cluster.routes or open another cluster");
     }
@@ -169,22 +169,22 @@ fn the_default_backend_counts_for_its_team() {
     let has_default = |team: u64| translate(&limited(routes(team), UNLIMITED), &swarm(&services)).table.default_backend.is_some();
     assert_eq!((has_default(2), has_default(3)), (false, true));
     let translation = translate(&limited(routes(2), UNLIMITED), &swarm(&services));
-    let [lost] = told(&translation, FindingCode::LimitExceeded)[..] else { panic!("{:#?}", translation.findings) };
+    let [lost] = findings_of(&translation, FindingCode::LimitExceeded)[..] else { panic!("{:#?}", translation.findings) };
     let expected = "the service asks for 1 route of the proxies' configuration; older services of its team (the stack one) have 2 of the 2 that one team may take of the \
                     18446744073709551615 of the cluster default, so 1 is too many; nothing of it is published, and this answers 503: the default backend";
     assert_eq!((lost.message.as_str(), lost.field.as_deref()), (expected, Some("com.docker.lb.default_backend")));
 }
 
-/// A warning for each team, whatever the number of its services and however differently they are labelled.
+/// One warning for each team, whatever the number of its services and however differently they are labelled.
 #[test]
-fn an_administrator_hears_once_of_each_team_that_has_most_of_its_share() {
+fn each_team_that_uses_most_of_its_share_is_reported_once() {
     let near = |team: u64, asked: &[(&str, usize)]| {
         let services: Vec<_> = asked.iter().enumerate().map(|(at, (team, hosts))| app(&format!("s{at}"), team, *hosts)).collect();
         let translation = translate(&limited(routes(team), routes(1_000)), &swarm(&services));
-        let told = told(&translation, FindingCode::LimitNear);
-        assert!(told.iter().all(|one| one.severity == Severity::Warning && one.field.as_deref() == Some("spec.limits.team.routes")));
-        assert!(told.iter().all(|one| one.subject == Subject::Cluster("default".to_owned())));
-        told.iter().map(|one| one.message.split(" % of").next().unwrap().to_owned()).collect::<Vec<_>>()
+        let findings = findings_of(&translation, FindingCode::LimitNear);
+        assert!(findings.iter().all(|one| one.severity == Severity::Warning && one.field.as_deref() == Some("spec.limits.team.routes")));
+        assert!(findings.iter().all(|one| one.subject == Subject::Cluster("default".to_owned())));
+        findings.iter().map(|one| one.message.split(" % of").next().unwrap().to_owned()).collect::<Vec<_>>()
     };
     let nothing: [&str; 0] = [];
     assert_eq!(near(11, &[("one", 4), ("one", 4), ("two", 1)]), nothing);
@@ -193,16 +193,16 @@ fn an_administrator_hears_once_of_each_team_that_has_most_of_its_share() {
     assert_eq!(near(10, &[("", 10)]), ["services of no stack and no access label use 100"]);
 }
 
-/// Names that are kept from others are bounded for each team as well, so that nobody's lost hosts go to a wildcard because of another team's.
+/// Closed names are bounded for each team as well, so no team's lost hosts go to a wildcard because of another team's.
 #[test]
-fn what_a_team_loses_takes_no_place_among_closed_hosts_from_others() {
+fn lost_hosts_of_a_team_take_no_place_among_closed_hosts_from_others() {
     let rest =
         "      - {name: rest, labels: {default_backend: true, port: 80, com.docker.stack.namespace: rest}, networks: [net], tasks: 1}\n";
     let services = [rest.to_owned(), app("a", "one", 40), app("b", "one", 40), app("c", "two", 9)];
     let translation = translate(&limited(routes(6), routes(15)), &swarm(&services));
     let closed = |name: &str| translation.table.closed.iter().filter(|host| host.as_str().starts_with(name)).count();
     assert_eq!((closed("a-"), closed("b-"), closed("c-")), (6, 0, 3));
-    let [first, second, third] = told(&translation, FindingCode::LimitExceeded)[..] else { panic!("{:#?}", translation.findings) };
+    let [first, second, third] = findings_of(&translation, FindingCode::LimitExceeded)[..] else { panic!("{:#?}", translation.findings) };
     assert!(first.message.contains("For 28 of them a wildcard or"), "{first}");
     assert!(second.message.contains("For 40 of them a wildcard or"), "{second}");
     assert!(!third.message.contains("a wildcard or the default backend may answer"), "{third}");
@@ -213,7 +213,7 @@ fn asked() -> impl Strategy<Value = Vec<(&'static str, usize)>> {
     prop::collection::vec((team, 1_usize..6), 1..8)
 }
 
-/// Whether services with these labels are of one team, in other words.
+/// Whether services with these labels are of one team, implemented independently.
 fn is_one_team(one: &str, other: &str) -> bool {
     let [(stack, access), (stack_of_other, access_of_other)] = [one, other].map(|team| team.split_once('@').unwrap_or((team, "")));
     match (access, access_of_other) {
@@ -226,7 +226,7 @@ fn is_one_team(one: &str, other: &str) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Counted by hand, a host a route.
+    /// Counted by hand: each host is one route.
     #[test]
     fn each_service_has_what_its_team_and_the_cluster_leave(asked in asked(), team in 1_u64..12, of_cluster in 1_u64..20) {
         let mut expected = Vec::<usize>::new();
@@ -240,9 +240,9 @@ proptest! {
         prop_assert_eq!(published(&limited(routes(team), routes(of_cluster)), &asked), expected);
     }
 
-    /// What a team loses to its own share costs others nothing: all is as if it had not asked for that.
+    /// What a team loses to its own share costs others nothing: the result is as if it had not asked for that.
     #[test]
-    fn others_have_what_they_would_have_if_a_team_had_not_asked_for_too_much(asked in asked(), of_cluster in 1_u64..20) {
+    fn excess_requests_of_a_team_change_nothing_for_others(asked in asked(), of_cluster in 1_u64..20) {
         let of_cluster = routes(of_cluster);
         let cluster = limited(share_of_team(of_cluster), of_cluster);
         let has = published(&cluster, &asked);

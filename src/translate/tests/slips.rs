@@ -1,4 +1,4 @@
-//! Slips that nobody but their author can put right, and what is said of them.
+//! Mistakes that only their author can correct, and the findings about them.
 
 use super::*;
 use crate::report::Severity;
@@ -6,7 +6,7 @@ use crate::report::Severity;
 fn findings(compact: &str) -> Vec<Finding> {
     let swarm = format!("{{networks: [net, shop_web], secrets: [shop_cert, {{name: bank_cert, stack: bank}}], services: [{compact}]}}");
     let mut snapshot = snapshot(&swarm);
-    // The short form takes a key without a dot for one of ours.
+    // In the short form, a key without a dot is one of ours.
     for service in snapshot.services.values_mut() {
         let bare = |key: String| key.strip_prefix("com.docker.lb.caddy").map_or(key.clone(), |rest| format!("caddy{rest}"));
         service.labels = std::mem::take(&mut service.labels).into_iter().map(|(key, value)| (bare(key), value)).collect();
@@ -77,7 +77,7 @@ fn labels_of_other_proxies_are_answered_with_ours() {
 }
 
 #[test]
-fn a_secret_by_half_its_name_is_recognised_and_never_anothers() {
+fn a_partial_secret_name_is_recognised_but_never_that_of_another_stack() {
     let with = |name: &str, stack: &str| {
         only(
             &format!("{{name: app, {stack}labels: {{hosts: h, port: 80, ssl_cert: {name}}}, networks: [net], tasks: 1}}"),
@@ -93,7 +93,7 @@ fn a_secret_by_half_its_name_is_recognised_and_never_anothers() {
 }
 
 #[test]
-fn a_network_by_half_its_name_is_recognised() {
+fn a_partial_network_name_is_recognised() {
     let with = |name: &str| {
         only(
             &format!("{{name: app, labels: {{hosts: h, port: 80, network: {name}}}, networks: [shop_web], tasks: 1}}"),
@@ -107,7 +107,7 @@ fn a_network_by_half_its_name_is_recognised() {
 }
 
 #[test]
-fn a_character_that_nobody_sees_is_named() {
+fn an_invisible_character_is_named() {
     for (hidden, name) in
         [("\\u200b", "U+200B"), ("\\ufeff", "U+FEFF"), ("\\u00ad", "U+00AD"), ("\\u202e", "U+202E"), ("\\u00a0", "U+00A0")]
     {
@@ -187,7 +187,7 @@ fn such_a_label_on_the_containers_closes_their_service() {
 }
 
 #[test]
-fn a_closed_service_closes_nobody_elses_part_and_nobody_answers_in_its_place() {
+fn a_closed_service_closes_only_its_own_part_and_no_other_answers_in_its_place() {
     let open = "{name: web, labels: {hosts: h, port: 80}, networks: [net], tasks: 1}";
     let closed = "{name: web-v2, labels: {hosts: h, port: 80, basic_auth: x}, networks: [net], tasks: 1}";
     check_endpoints(&format!("{{networks: [net], services: [{open}, {closed}]}}"), &["h/: 10.1.1.2:80"]);

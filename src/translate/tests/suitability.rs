@@ -1,4 +1,4 @@
-//! Which networks the proxies are attached to at all, and when.
+//! Which networks the proxies are attached to, and when.
 
 use proptest::prelude::*;
 
@@ -26,7 +26,7 @@ fn only(networks: &[&str]) -> NetworkRules {
     NetworkRules { only: Some(networks.iter().map(|name| NetworkName::parse(name).unwrap()).collect()), ..NetworkRules::default() }
 }
 
-/// One service on one network that is written so, beside a routing mesh and a control network; the finding about it, if there is one.
+/// The finding, if any, about one service on a network of this definition, beside a routing mesh and a control network.
 fn on(network: &str, rules: NetworkRules) -> Option<String> {
     let translation = with_rules(
         rules,
@@ -94,7 +94,7 @@ fn a_subnet_never_holds_what_the_proxies_must_reach_otherwise() {
         ("0.0.0.0/1", Some("its subnet 0.0.0.0/1 overlaps")),
         ("0.0.0.0/0", Some("its subnet 0.0.0.0/0 overlaps")),
         ("128.0.0.0/1", Some("its subnet 128.0.0.0/1 overlaps")),
-        // Host bits are not the network's.
+        // Host bits are ignored.
         ("192.168.7.200/24", Some("its subnet 192.168.7.0/24 overlaps")),
     ] {
         check(&format!("{{name: net, subnet: {subnet}}}"), expected);
@@ -103,7 +103,7 @@ fn a_subnet_never_holds_what_the_proxies_must_reach_otherwise() {
 }
 
 #[test]
-fn what_is_not_private_is_refused_unless_it_is_of_a_closed_list() {
+fn subnets_that_are_not_private_are_refused_unless_in_a_closed_list() {
     for (subnet, private) in [
         ("10.200.0.0/16", true),
         ("172.31.0.0/16", true),
@@ -124,15 +124,15 @@ fn what_is_not_private_is_refused_unless_it_is_of_a_closed_list() {
         let network = format!("{{name: net, subnet: {subnet}}}");
         check(&network, (!private).then_some("not private address space"));
         check_with(&network, only(&["net"]), None);
-        // Anybody can make a network of a name that is preferred, as long as there is none.
+        // Anyone can create a network with a preferred name while none exists.
         check_with(&network, rules(&["net"], &[]), (!private).then_some("not private address space"));
     }
-    // What is listed must not have the nodes' addresses either.
+    // Listed networks must not contain the nodes' addresses either.
     check_with("{name: net, subnet: 198.18.0.0/24}", only(&["net"]), Some("the node n1"));
 }
 
 #[test]
-fn reserved_ranges_are_nobodys_subnet() {
+fn no_subnet_may_overlap_a_reserved_range() {
     let reserved = || rules(&["net"], &["10.8.0.0/16", "192.0.2.7/32", "fd00:7::/48"]);
     for (subnet, expected) in [
         ("10.8.3.0/24", Some("overlaps with 10.8.0.0/16, a range in spec.networks.reserved")),
@@ -163,7 +163,7 @@ fn a_network_without_addresses_is_waited_for_and_then_refused() {
     assert_eq!(codes(&without("1970-01-01T00:00:00Z")), [FindingCode::NoEndpoints], "a file without the time tells nothing");
 }
 
-/// Two services on networks with the same subnet; gives the networks that are attached.
+/// Two services on networks with the same subnet; returns the networks that are attached.
 fn overlapping(first: &str, second: &str, services: &str) -> Vec<String> {
     let translation = translated(&format!(
         "networks: [{{name: a, subnet: 10.9.0.0/16, created: {first}}}, {{name: b, subnet: 10.9.1.0/24, created: {second}}}]\nservices:\n{services}"
@@ -172,7 +172,7 @@ fn overlapping(first: &str, second: &str, services: &str) -> Vec<String> {
 }
 
 #[test]
-fn of_two_networks_with_common_addresses_the_attached_or_older_one_is_kept() {
+fn of_two_overlapping_networks_the_attached_or_older_one_is_kept() {
     let app = |name: &str, tasks: &str| {
         format!("  - {{name: app-{name}, labels: {{hosts: {name}, port: 80}}, networks: [{name}], tasks: {tasks}}}\n")
     };
@@ -182,7 +182,7 @@ fn of_two_networks_with_common_addresses_the_attached_or_older_one_is_kept() {
     assert_eq!(overlapping("2", "1", &both()), ["id-b"]);
     assert_eq!(overlapping("1", "1", &both()), ["id-a"]);
     assert_eq!(overlapping("1", "2", &(both() + &proxy("[b]"))), ["id-b"]);
-    // Nobody is on the older one, so it keeps nothing from anybody.
+    // No task is on the older one, so it does not block the other.
     assert_eq!(overlapping("1", "2", &(app("a", "0") + &app("b", "1"))), ["id-b"]);
     assert_eq!(overlapping("1", "2", &app("b", "1")), ["id-b"]);
 }
@@ -208,7 +208,8 @@ fn with_settings(client: &[&str], log: Option<&str>, listed: Option<&[&str]>) ->
     found.map(|finding| finding.message).collect()
 }
 
-/// Answers to a balancer in such a network would go into it. Of a wider range nobody knows where in it the balancers are.
+/// Answers to a load balancer in such a network would go into it. In a wider range it is unknown where the load balancers
+/// are.
 #[test]
 fn a_network_around_a_balancer_in_front_of_the_proxies_is_left_out() {
     for around in ["10.9.8.7/32", "10.9.8.0/24", "10.9.8.128/25"] {
@@ -280,10 +281,10 @@ fn a_closed_list_is_attached_from_the_start_as_far_as_it_does_no_harm() {
     );
     let translation = translate(&closed(&["good", "bad", "lan", "public", "tiny"]), &world);
     assert_eq!(network_ids(&translation), ["id-good", "id-public"]);
-    let told: Vec<_> = translation.findings.iter().map(|finding| (finding.code, finding.value.clone().unwrap())).collect();
+    let findings: Vec<_> = translation.findings.iter().map(|finding| (finding.code, finding.value.clone().unwrap())).collect();
     let unsuitable = |name: &str| (FindingCode::UnsuitableNetwork, name.to_owned());
     assert_eq!(
-        told,
+        findings,
         [unsuitable("bad"), unsuitable("lan"), (FindingCode::NetworkFull, "tiny".to_owned())],
         "nobody is on it, and a proxy has no room"
     );
@@ -291,7 +292,7 @@ fn a_closed_list_is_attached_from_the_start_as_far_as_it_does_no_harm() {
 }
 
 #[test]
-fn what_is_preferred_comes_before_what_is_attached_and_before_names() {
+fn preferred_networks_come_before_attached_ones_and_before_names() {
     let world = |proxies: &str, label: &str| {
         format!(
             "
@@ -302,24 +303,28 @@ fn what_is_preferred_comes_before_what_is_attached_and_before_names() {
             "
         )
     };
-    let check_all = |preferred: &[&str], proxies: &str, label: &str, networks: &[&str], told: &[FindingCode]| {
+    let check_all = |preferred: &[&str], proxies: &str, label: &str, networks: &[&str], expected: &[FindingCode]| {
         let translation = with_rules(rules(preferred, &[]), &world(proxies, label));
-        assert_eq!((network_ids(&translation), codes(&translation)), (networks.to_vec(), told.to_vec()), "{preferred:?} {proxies} {label}");
+        assert_eq!(
+            (network_ids(&translation), codes(&translation)),
+            (networks.to_vec(), expected.to_vec()),
+            "{preferred:?} {proxies} {label}"
+        );
     };
-    let check = |preferred: &[&str], proxies: &str, label: &str, network: &str, told: &[FindingCode]| {
-        check_all(preferred, proxies, label, &[network], told);
+    let check = |preferred: &[&str], proxies: &str, label: &str, network: &str, expected: &[FindingCode]| {
+        check_all(preferred, proxies, label, &[network], expected);
     };
     let ambiguous = &[FindingCode::AmbiguousNetwork];
     check(&[], "[]", "", "id-db", ambiguous);
     check(&["missing"], "[]", "", "id-db", ambiguous);
     check(&["missing", "front", "edge"], "[]", "", "id-front", &[]);
-    // Whoever starts now has the first one, and reaches the service over it until the other one is there.
+    // A proxy that starts now has the first one, and reaches the service over it until the other one is there.
     check_all(&["edge", "front"], "[db]", "", &["id-db", "id-edge"], &[]);
     check(&[], "[front]", "", "id-front", ambiguous);
     check(&["edge"], "[]", ", network: front", "id-front", &[]);
     check(&["edge"], "[]", ", network: wrong", "id-edge", &[FindingCode::NetworkNotFound]);
-    let told = with_rules(rules(&[], &[]), &world("[]", "")).findings.remove(0);
-    assert!(told.remedy.contains("com.docker.lb.network") && told.remedy.contains("spec.networks.preferred"), "{told}");
+    let finding = with_rules(rules(&[], &[]), &world("[]", "")).findings.remove(0);
+    assert!(finding.remedy.contains("com.docker.lb.network") && finding.remedy.contains("spec.networks.preferred"), "{finding}");
 }
 
 #[test]
@@ -333,10 +338,10 @@ fn a_bad_network_beside_a_good_one_costs_nothing_but_a_warning() {
             "
         ))
     };
-    for (label, told) in [("", true), (", network: lan", true), (", network: apps", false)] {
+    for (label, is_reported) in [("", true), (", network: lan", true), (", network: apps", false)] {
         let translation = with(label);
         assert_eq!((network_ids(&translation), endpoints(&translation)), (vec!["id-apps"], vec!["h/: 10.1.1.2:80".to_owned()]), "{label}");
-        let expected: &[FindingCode] = if told { &[FindingCode::UnsuitableNetwork] } else { &[] };
+        let expected: &[FindingCode] = if is_reported { &[FindingCode::UnsuitableNetwork] } else { &[] };
         assert_eq!(codes(&translation), expected, "{label}");
         assert!(translation.findings.iter().all(|f| f.severity == Severity::Warning && f.message.contains("the network apps is used")));
     }
@@ -396,7 +401,7 @@ fn an_internal_network_takes_no_published_port_of_a_node_away() {
     assert_eq!(with(PublishMode::Ingress, "[]"), [], "the routing mesh is not internal");
 }
 
-/// Any network, most of them bad.
+/// Any network, most of them unsuitable.
 fn any_network() -> impl Strategy<Value = (String, String, Vec<ipnet::IpNet>)> {
     let driver = prop_oneof![4 => Just("overlay"), 1 => Just("macvlan"), 1 => Just(""), 1 => Just("ipvlan")];
     let scope = prop_oneof![6 => Just("swarm"), 1 => Just("local"), 1 => Just("")];
@@ -409,7 +414,8 @@ fn any_network() -> impl Strategy<Value = (String, String, Vec<ipnet::IpNet>)> {
 }
 
 proptest! {
-    /// Services on good networks have the same routes whatever others are attached to, and no bad network ever is.
+    /// Services on good networks have the same routes whatever other services are attached to, and no unsuitable network is
+    /// ever attached.
     #[test]
     fn bad_networks_change_no_route_of_services_on_good_ones(bad in prop::collection::vec(any_network(), 0..6), attached in any::<u8>()) {
         let good = snapshot(
@@ -447,7 +453,7 @@ proptest! {
         let (with, without) = (translate(&cluster(), &all), translate(&cluster(), &good));
         let mut table = with.table.clone();
         table.hosts.retain(|host, _| !host.as_str().starts_with("bad"));
-        // What waits for a network is in no route.
+        // Services that wait for a network are in no route.
         table.awaited.clone_from(&without.table.awaited);
         prop_assert_eq!(table, without.table);
         for id in &with.networks {

@@ -1,10 +1,10 @@
-//! What services of one host agree on: certificates, passthrough, redirects, affinity, protocols.
+//! Settings of services on one host: certificates, passthrough, redirects, affinity, protocols.
 
 use super::*;
 use crate::route::{Affinity, MaterialKind, Verification};
 use crate::types::Scheme;
 
-/// A Swarm with secrets of nobody and of a stack, and these services with one task each.
+/// A Swarm with secrets of no stack and of one, and these services with one task each.
 fn swarm(services: &[(&str, &str)]) -> Translation {
     let service = |(name, labels): &(&str, &str)| format!("\n  - {{name: {name}, labels: {{{labels}}}, networks: [web], tasks: 1}}");
     let services: String = services.iter().map(service).collect();
@@ -21,12 +21,12 @@ fn bindings(translation: &Translation) -> Vec<String> {
     translation.table.bindings().map(|(host, b)| format!("{} {} {}", host, object(&b.certificate), object(b.key_object()))).collect()
 }
 
-/// The certificates of all hosts and the codes of all findings.
+/// Checks the certificates of all hosts and the codes of all findings.
 fn check(services: &[(&str, &str)], expected: &[&str], expected_codes: &[FindingCode]) {
     let translation = swarm(services);
     assert_eq!(bindings(&translation), expected, "{services:?}");
-    let told: Vec<_> = codes(&translation).into_iter().filter(|code| *code != FindingCode::NoEndpoints).collect();
-    assert_eq!(told, expected_codes, "{services:?}: {:?}", translation.findings);
+    let found: Vec<_> = codes(&translation).into_iter().filter(|code| *code != FindingCode::NoEndpoints).collect();
+    assert_eq!(found, expected_codes, "{services:?}: {:?}", translation.findings);
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn the_oldest_service_that_says_anything_about_tls_decides_for_the_host() {
 }
 
 #[test]
-fn passthrough_stands_beside_plain_http_of_the_same_host() {
+fn passthrough_works_beside_plain_http_of_the_same_host() {
     let translation = swarm(&[
         ("pass", "hosts: a.test, port: 443, ssl_passthrough: true, ssl_only: true"),
         ("more", "hosts: a.test, port: 444, ssl_passthrough: true"),
@@ -120,34 +120,34 @@ fn a_redirect_that_leads_back_to_itself_is_left_out() {
 }
 
 #[test]
-fn redirects_that_lead_round_by_several_steps_are_left_out() {
+fn redirects_that_form_a_circle_of_several_steps_are_left_out() {
     for (round, kept) in [
         ("http://a.test,http://b.test;http://b.test,http://a.test", "http://a.test/ http://b.test"),
         ("http://a.test/x,http://b.test/y;http://b.test/y,http://a.test/x", "http://a.test/x http://b.test/y"),
-        // It grows, for ever.
+        // It grows without end.
         ("http://a.test/x,http://a.test/y;http://a.test/y,http://a.test/x", "http://a.test/x http://a.test/y"),
     ] {
         let (redirects, codes) = redirects_of(&format!("redirects: \"{round}\""));
         assert_eq!((redirects, codes), (vec![kept.to_owned()], vec![FindingCode::RedirectLoop]), "{round}");
     }
-    // By HTTPS, to which ssl_only leads back; without it there is no circle.
+    // Over HTTPS, to which `ssl_only` leads back; without it there is no circle.
     let tls = |more: &str| redirects_of(&format!("ssl_cert: crt, redirects: \"https://a.test,http://a.test\"{more}")).0;
     assert_eq!(tls(", ssl_only: true"), [""; 0]);
     assert_eq!(tls(""), ["https://a.test/ http://a.test"]);
 }
 
 #[test]
-fn of_a_circle_that_two_services_make_the_older_half_counts() {
+fn of_a_circle_of_two_services_the_older_redirect_is_kept() {
     let older = ("a", "hosts: a.test, port: 80, redirects: \"http://a.test,http://b.test\"");
     let translation = swarm(&[older, ("b", "hosts: b.test, port: 80, redirects: \"http://b.test,http://a.test\"")]);
     assert_eq!(translation.table.hosts[&host("a.test")].redirects, swarm(&[older]).table.hosts[&host("a.test")].redirects);
     assert!(translation.table.hosts[&host("b.test")].redirects.is_empty());
-    let told: Vec<_> = translation.findings.iter().map(|finding| (finding.code, finding.subject.to_string())).collect();
-    assert!(told.contains(&(FindingCode::RedirectLoop, "service b".to_owned())), "{told:?}");
+    let findings: Vec<_> = translation.findings.iter().map(|finding| (finding.code, finding.subject.to_string())).collect();
+    assert!(findings.contains(&(FindingCode::RedirectLoop, "service b".to_owned())), "{findings:?}");
 }
 
 #[test]
-fn a_redirect_from_or_to_tls_that_is_not_there_is_told() {
+fn a_redirect_from_or_to_missing_tls_is_reported() {
     let (redirects, codes) = redirects_of("redirects: \"https://a.test,http://b.test\"");
     assert_eq!((redirects, codes), (vec![], vec![FindingCode::LabelWithoutEffect]), "nobody asks for it");
     let (redirects, codes) = redirects_of("redirects: \"http://a.test,https://a.test;http://b.test,https://elsewhere.test\"");
@@ -155,7 +155,7 @@ fn a_redirect_from_or_to_tls_that_is_not_there_is_told() {
 }
 
 #[test]
-fn the_oldest_services_redirect_of_a_source_counts() {
+fn the_oldest_redirect_of_a_source_is_used() {
     let translation = swarm(&[
         ("a", "hosts: a.test, port: 80, redirects: \"http://a.test,http://b.test\""),
         ("b", "hosts: a.test, port: 80, redirects: \"http://a.test,http://c.test\""),

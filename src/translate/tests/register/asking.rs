@@ -1,4 +1,4 @@
-//! What services ask for in vain has a bound, too, and whoever comes to it takes nothing from others.
+//! Requests that are not granted have a bound, too, and a team that reaches it takes nothing from others.
 
 use super::*;
 use crate::intent::labels::{LabelReading, read_labels};
@@ -17,7 +17,7 @@ fn is_published(translation: &Translation, name: &str) -> bool {
     translation.table.hosts.contains_key(&host(name))
 }
 
-/// So many services of a stack with a thousand hosts each.
+/// A stack with one service for each of these names, each with a thousand hosts.
 fn squat(story: &mut Story, stack: &str, names: std::ops::Range<usize>, hosts: &str) {
     for number in names {
         story.asks(&format!("b{number:02}"), stack, &[("hosts", hosts)]);
@@ -30,7 +30,7 @@ fn serves(translation: &Translation, name: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_team_that_asks_for_very_much_in_vain_loses_by_it_alone() {
+fn a_team_with_very_many_refused_requests_hurts_only_itself() {
     let (all, less_one) = (many(1_000), many(999));
     let mut story = story(Sharing::SameStack);
     story.asks("a", "shop", &[("hosts", &all)]).asks("e", "other", OTHER);
@@ -42,7 +42,7 @@ fn a_team_that_asks_for_very_much_in_vain_loses_by_it_alone() {
     assert!(limits(&translation).is_empty());
     story.asks("c", "squat", &[("hosts", "first.test,second.test")]);
     story.asks("d", "squat", &[("hosts", "third.test"), ("default_backend", "true")]);
-    // 30,000 hosts of one team: all that older ones ask for, of which they get nothing, and one more.
+    // 30,000 hosts of one team: all that older services ask for and do not get, and one more.
     let translation = story.pass();
     let published = ["h0.test", "h999.test", "other.test", "first.test", "second.test", "third.test"];
     assert_eq!(published.map(|name| is_published(&translation, name)), [true, true, true, true, false, false]);
@@ -54,13 +54,13 @@ fn a_team_that_asks_for_very_much_in_vain_loses_by_it_alone() {
                  one of its hosts alone counts";
     assert!(c.message.starts_with(words) && c.message.ends_with("may answer: second.test"), "{c}");
     assert!(d.message.contains("none of its hosts is published") && d.remedy.contains("raise spec.limits.team.routes."), "{d}");
-    // As soon as older ones ask for less.
+    // As soon as older services ask for less.
     let translation = story.leaves("b00").pass();
     assert!(limits(&translation).is_empty() && is_published(&translation, "second.test") && is_published(&translation, "third.test"));
 }
 
 #[test]
-fn beyond_what_a_cluster_looks_at_some_hosts_of_each_team_are_heard() {
+fn beyond_the_bound_of_a_cluster_some_hosts_of_each_team_are_considered() {
     let all = many(1_000);
     let mut story = story(Sharing::SameStack);
     story.asks("a", "shop", &[("hosts", &all)]);
@@ -72,16 +72,22 @@ fn beyond_what_a_cluster_looks_at_some_hosts_of_each_team_are_heard() {
     let hosts = (0..200).map(|number| format!("x{number}.test")).collect::<Vec<_>>().join(",");
     story.asks("d", "large", &[("hosts", &hosts)]);
     let translation = story.pass();
-    let [told] = limits(&translation)[..] else { panic!("{:#?}", limits(&translation)) };
-    assert!(told.subject.to_string() == "service d" && told.message.contains("all services together ask for 40101 hosts"), "{told}");
-    assert!(told.message.contains("(4 times spec.limits.cluster or") && told.remedy.contains("labels of those services"), "{told}");
+    let [finding] = limits(&translation)[..] else { panic!("{:#?}", limits(&translation)) };
+    assert!(
+        finding.subject.to_string() == "service d" && finding.message.contains("all services together ask for 40101 hosts"),
+        "{finding}"
+    );
+    assert!(
+        finding.message.contains("(4 times spec.limits.cluster or") && finding.remedy.contains("labels of those services"),
+        "{finding}"
+    );
     let published = ["other.test", "h999.test", "x99.test", "x100.test"];
     assert_eq!(published.map(|name| is_published(&translation, name)), [true, true, true, false]);
 }
 
 /// Forty older services of two stacks, one of which asks for the victim's host.
 #[test]
-fn nobody_loses_a_host_because_others_ask_for_very_many() {
+fn no_service_loses_a_host_because_others_ask_for_very_many() {
     for allow in [None, Some(vec![named("*.test", &["v*"])])] {
         let mut story = Story::of(rules(Sharing::SameStack, allow.clone()));
         story.asks("v", "victim", H);
@@ -94,7 +100,7 @@ fn nobody_loses_a_host_because_others_ask_for_very_many() {
             assert_eq!(serves(&story.pass(), "h.test"), ["v"], "{pass}");
         }
         assert_eq!(serves(&story.restart().pass(), "h.test"), ["v"], "after a restart");
-        // Whom an entry admits is heard beside those whom it refuses, however many these are.
+        // A service that an entry admits is considered beside those that it refuses, however many these are.
         story.asks("w", "victim", OTHER).asks("vv", "victim", &[("hosts", "fresh.test")]);
         let translation = story.pass();
         assert!(is_published(&translation, "fresh.test"));
@@ -102,15 +108,15 @@ fn nobody_loses_a_host_because_others_ask_for_very_many() {
     }
 }
 
-/// A service is held to limits as far as it gets anything: what a tight limit takes is said there, with who keeps what.
+/// Limits apply to what services get: the finding about a low limit says what is lost, and what is kept.
 #[test]
-fn tight_limits_let_nobody_ask_for_less() {
+fn low_limits_do_not_reduce_what_teams_may_ask_for() {
     let mut story = story(Sharing::SameStack);
     (story.cluster.limits.team.routes, story.cluster.limits.cluster.routes) = (2, 3);
     story.asks("a", "shop", &[("hosts", &many(100))]);
     let translation = story.pass();
-    let [told] = limits(&translation)[..] else { panic!("{:#?}", limits(&translation)) };
-    assert!(told.message.contains("the service asks for 100 routes of the proxies' configuration"), "{told}");
+    let [finding] = limits(&translation)[..] else { panic!("{:#?}", limits(&translation)) };
+    assert!(finding.message.contains("the service asks for 100 routes of the proxies' configuration"), "{finding}");
 }
 
 #[test]
@@ -125,15 +131,15 @@ fn redirects_count_with_the_host_that_they_lead_from() {
     let mut asking = Asking::of(&world);
     let mut left = || {
         let mut labels = (*read).clone();
-        let told = asking.admit(service, &mut labels);
-        (labels.hosts.len(), labels.redirects.len(), told)
+        let finding = asking.admit(service, &mut labels);
+        (labels.hosts.len(), labels.redirects.len(), finding)
     };
     for number in 0..150 {
         assert_eq!(left(), (2, 1_000, None), "{number}");
     }
-    let (hosts, redirects, told) = left();
+    let (hosts, redirects, finding) = left();
     assert_eq!((hosts, redirects), (1, 0), "a host never comes without its redirects");
-    let told = told.unwrap();
-    assert!(told.message.contains("asks for 301 hosts and 150000 redirects") && told.message.ends_with(": h.test"), "{told}");
-    assert!(told.remedy.ends_with("raise spec.limits.team.locations."), "{told}");
+    let finding = finding.unwrap();
+    assert!(finding.message.contains("asks for 301 hosts and 150000 redirects") && finding.message.ends_with(": h.test"), "{finding}");
+    assert!(finding.remedy.ends_with("raise spec.limits.team.locations."), "{finding}");
 }

@@ -1,8 +1,8 @@
-//! Whom entries of `allow` let in, and what is said of whom they name.
+//! Services that entries of `allow` admit, and the findings about services that they name.
 
 use super::*;
 
-/// What a service is told of a host that it does not get, and what to do.
+/// The message and remedy for a service that does not get a host.
 fn taken(story: &Story, service: &str) -> (String, String) {
     let translation = story.look();
     let is_it = |finding: &&Finding| finding.code == FindingCode::HostTaken && finding.subject.to_string() == format!("service {service}");
@@ -11,7 +11,7 @@ fn taken(story: &Story, service: &str) -> (String, String) {
 }
 
 #[test]
-fn whom_an_entry_let_in_takes_the_host_from_nobody_when_it_is_shared_no_more() {
+fn a_guest_does_not_take_over_the_host_when_sharing_ends() {
     for (shared, restarted) in [(Sharing::Allowed, false), (Sharing::Allowed, true), (Sharing::Anyone, false), (Sharing::Anyone, true)] {
         let entry = || Some(vec![named("*", &[]), named("h.test", &["b"])]);
         let mut story = Story::of(rules(shared, entry()));
@@ -27,7 +27,7 @@ fn whom_an_entry_let_in_takes_the_host_from_nobody_when_it_is_shared_no_more() {
         let (message, remedy) = taken(&story, "b");
         let why = "the service a of another stack published it first, and the entry of spec.hosts.allow that names this service let it in beside that one";
         assert!(message.contains(why) && remedy.contains("write it again"), "{message} {remedy}");
-        // Written again it is a word about whose the host is, and that stays when it is shared.
+        // Once the entry is written again it decides about the owner, and that stays so when the host is shared.
         change(&mut story, Sharing::SameStack, Some(vec![named("*", &[])]));
         story.check("h.test", &["a"]);
         assert_eq!(story.label, None, "nothing is left to be remembered");
@@ -40,7 +40,7 @@ fn whom_an_entry_let_in_takes_the_host_from_nobody_when_it_is_shared_no_more() {
 }
 
 #[test]
-fn a_guest_comes_first_by_its_entry_once_its_host_is_gone_and_never_before_whom_a_later_entry_names() {
+fn a_guest_comes_first_once_the_owner_is_gone_but_not_before_a_service_that_a_later_entry_names() {
     let entries = |names: &[&str]| Some(vec![named("*", &[]), named("h.test", names)]);
     let guest = || {
         let mut story = Story::of(rules(Sharing::Allowed, entries(&["b"])));
@@ -62,7 +62,7 @@ fn a_guest_comes_first_by_its_entry_once_its_host_is_gone_and_never_before_whom_
     let (message, remedy) = taken(&story, "b");
     assert!(message.contains("the service c of another stack published it first, and spec.hosts.allow names both"), "{message}");
     assert!(remedy.contains("take c out of the entry that names both"), "{remedy}");
-    // The same for a name below the wildcard of whoever has that.
+    // The same for a name below the wildcard of the service that owns it.
     let allow = || Some(vec![named("*", &[]), named("x.w.test", &["b"])]);
     let mut story = Story::of(rules(Sharing::Allowed, allow()));
     story.asks("a", "shop", &[("hosts", "*.w.test")]).asks("b", "promo", &[("hosts", "x.w.test")]).check("x.w.test", &["b"]);
@@ -94,10 +94,10 @@ fn words_name_what_decided() {
         let allow = entry.map(|(host, services)| vec![named("*", &[]), named(host, services)]);
         let mut story = Story::of(rules(Sharing::SameStack, allow));
         story.asks("a", "shop", H).asks("b", "promo", H).check("h.test", &["a"]);
-        let told = taken(&story, "b");
-        assert!(told.0.contains(why) && told.1.contains(remedy), "{told:?}");
+        let words = taken(&story, "b");
+        assert!(words.0.contains(why) && words.1.contains(remedy), "{words:?}");
     }
-    // Services of one stack are of two teams by their access labels alone.
+    // Services of one stack belong to two teams only because of their access labels.
     let mut story = story(Sharing::SameStack);
     for name in ["a", "b"] {
         let labels = [("com.docker.lb.hosts", "h.test"), ("com.docker.lb.port", "80"), ("com.docker.stack.namespace", "shop")];

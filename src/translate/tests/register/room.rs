@@ -1,4 +1,4 @@
-//! Nobody fills the label so that others' hosts are not written down.
+//! No team can fill the label so that the hosts of others are not recorded.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn ids(word: &str, count: usize) -> std::sync::Arc<[ServiceId]> {
 }
 
 #[test]
-fn a_host_that_does_not_fit_costs_no_other_one_its_place() {
+fn a_host_that_does_not_fit_displaces_no_other() {
     let mut register = Register::default();
     let (large, small) = (host("a.large.test"), host("b.small.test"));
     register.note(Some(&large), ids("one-of-very-many-services", 2_000));
@@ -37,9 +37,9 @@ fn as_much_is_kept_as_a_label_holds() {
     }
 }
 
-/// Each of a thousand guests is one name more in the entry of one host.
+/// Each of a thousand guests is one more name in the entry of one host.
 #[test]
-fn a_host_with_very_many_guests_takes_no_others_place() {
+fn a_host_with_very_many_guests_displaces_no_other() {
     let entry = || Some(vec![named("*", &[]), named("h.test", &["e*"])]);
     for shared in [Sharing::Allowed, Sharing::Anyone] {
         let mut story = Story::of(rules(shared, entry()));
@@ -52,10 +52,10 @@ fn a_host_with_very_many_guests_takes_no_others_place() {
         let translation = story.settled();
         assert!(!codes(&translation).contains(&FindingCode::HostRegisterFull));
         assert!(story.label.as_ref().is_some_and(|label| label.len() < 400), "{:?}", story.label);
-        // The entry lets them in and makes none of them the owner, whatever is forgotten at once.
+        // The entry admits them and makes none of them the owner, even if everything else is forgotten at once.
         story.cluster = rules(Sharing::SameStack, entry());
         story.restart().check("h.test", &["b"]).check("other.test", &["c"]);
-        // Once the entry is gone there is nothing to remember of guests.
+        // Once the entry is gone, no guests need to be remembered.
         story.cluster = rules(Sharing::SameStack, None);
         story.restart().check("h.test", &["b"]);
         assert!(story.label.as_ref().is_some_and(|label| !label.contains("h.test")), "{:?}", story.label);
@@ -65,7 +65,7 @@ fn a_host_with_very_many_guests_takes_no_others_place() {
 }
 
 #[test]
-fn labels_of_before_are_read_that_name_every_guest() {
+fn old_labels_that_name_every_guest_are_still_read() {
     let entry = || Some(vec![named("*", &[]), named("h.test", &["c*"])]);
     let mut story = Story::of(rules(Sharing::SameStack, entry()));
     story.asks("b", "shop", H);
@@ -77,20 +77,20 @@ fn labels_of_before_are_read_that_name_every_guest() {
     );
     story.write();
     story.restart().check("h.test", &["b"]);
-    // Whom such a label does not name was no guest.
+    // A service that such a label does not name was no guest.
     story.label = Some(r#"{"holders":[{"services":["id-b"],"guests":["id-c0"],"hosts":["h.test"]}]}"#.to_owned());
     story.write();
     story.restart().check("h.test", &["c1"]);
 }
 
-/// Stacks whose hosts come first by name, all asked for by an older service, push nobody out: no new ones those who were there before
-/// them, and no older ones either if the same people made them all.
+/// Stacks whose hosts come first by name, all of which an older service asks for, push no other team out: new stacks not
+/// the older ones, and older stacks not either if the same people created them all.
 #[test]
 fn six_hundred_stacks_do_not_push_out_the_first_host_of_another() {
     let long = "a-name-that-is-long.example.org";
     let list = |word: &str, count: usize| (0..count).map(|number| format!("{word}{number}.{long}")).collect::<Vec<_>>().join(",");
     let (of_a, of_stacks) = (list("h", 999), list("0", 600));
-    // It takes more of the label than any of the others, so that no gap is left for it.
+    // Its entry in the label is longer than any of the others, so that no gap is left for it.
     let (wanted, another) = (format!("zzzzzzzzzzzz.{long}"), format!("zzzzzzzzzzzzz.{long}"));
     for (owner, access) in [("b", None), ("z", Some("/squat"))] {
         let mut story = story(Sharing::SameStack);
@@ -106,7 +106,7 @@ fn six_hundred_stacks_do_not_push_out_the_first_host_of_another() {
             labels.extend(access.map(|access| ("com.docker.ucp.access.label".to_owned(), access.to_owned())));
         }
         story.pass();
-        // `a` comes late somewhere, so that all that it has must be written down if that is said: more than a label holds.
+        // `a` comes late somewhere, so if that is recorded, all that it has must be recorded: more than a label holds.
         story.asks("a", "old", &[("hosts", &format!("{of_a},{another}"))]).asks("c", "squat", &[("hosts", &of_a)]);
         story.asks("a2", "old", &[("hosts", &format!("{wanted},{of_stacks}"))]);
         assert!(codes(&story.pass()).contains(&FindingCode::HostRegisterFull));
