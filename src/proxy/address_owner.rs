@@ -1,12 +1,12 @@
-//! Whose an address is: what a question of the engine means, and whether the name that Swarm gave to a container makes it a task of
-//! the service that is meant. A service's name in the DNS can be anybody's alias; a container's own name cannot. Pure.
+//! Determines who owns an address: what a query of the engine means, and whether a container is a task of that service by the name
+//! that Swarm gave it. Any container can have a service's DNS name as an alias, but not the name of another container. Pure.
 
 use hickory_proto::op::Query;
 use hickory_proto::rr::{Name, RecordType};
 
-/// Before the name of a service: the addresses of its tasks, whatever its virtual IP.
+/// The prefix of a service's name for the addresses of its tasks, even if it has a virtual IP.
 const TASKS: &[u8] = b"tasks";
-/// How long the ids are that Swarm gives to tasks and nodes.
+/// The length of the ids that Swarm gives to tasks and nodes.
 const ID_LENGTH: usize = 25;
 
 /// The tasks of a service that the engine asks for.
@@ -14,24 +14,24 @@ const ID_LENGTH: usize = 25;
 pub(super) struct Tasks {
     name: Name,
     service: Vec<u8>,
-    /// The network on which they are; none: on any, for configurations that do not say.
+    /// The network of the tasks; `None`: any, for configurations that do not say.
     network: Option<Vec<u8>>,
 }
 
 impl Tasks {
-    /// What a question is about, if it is about the addresses of a service's tasks.
+    /// The tasks that a query asks for, if it asks for the addresses of a service's tasks.
     pub(super) fn asked(query: &Query) -> Option<Self> {
         if !matches!(query.query_type(), RecordType::A | RecordType::AAAA) {
             return None;
         }
         let labels: Vec<&[u8]> = query.name().iter().collect();
         let [tasks, service, ref network @ ..] = labels[..] else { return None };
-        // A network whose name has dots is none of Swarm's, so that nobody is on it.
+        // Swarm has no networks with dots in their names, so nothing is on this one.
         let network = (!network.is_empty()).then(|| network.join(&b'.'));
         is(tasks, TASKS).then(|| Self { name: query.name().clone(), service: service.to_vec(), network })
     }
 
-    /// The names by which Docker knows them: somebody who takes the first for an alias, on a network of his, hides them there.
+    /// The names by which Docker knows them. A container that has the first as an alias, on another network, hides the tasks there.
     pub(super) fn names(&self) -> Vec<Name> {
         let short = Name::from_labels([TASKS, &self.service]).ok();
         let short = short.filter(|_| self.network.is_some()).map(|mut name| {
@@ -41,8 +41,8 @@ impl Tasks {
         [self.name.clone()].into_iter().chain(short).collect()
     }
 
-    /// Whether the container of this name, with its network as Docker writes it behind, is one of them: `SERVICE.SLOT.TASK.NETWORK`,
-    /// or the node in the slot's place. Swarm permits no dots in the names of services and networks.
+    /// Whether this container is one of the tasks. Docker appends its network to its name: `SERVICE.SLOT.TASK.NETWORK`, or with the
+    /// node in place of the slot. Swarm permits no dots in the names of services and networks.
     pub(super) fn include(&self, container: &Name) -> bool {
         let labels: Vec<&[u8]> = container.iter().collect();
         let [service, slot, task, network] = labels[..] else { return false };
@@ -115,7 +115,7 @@ mod tests {
             let name = Name::from_ascii(&container).unwrap();
             assert_eq!((tasks.include(&name), anywhere.include(&name)), (own, own_anywhere), "{container}");
         }
-        // A dot within a part is not one between parts.
+        // A dot within a part does not separate parts.
         let joined = Name::from_labels([format!("web.1.{TASK}").as_bytes(), b"net"]).unwrap();
         assert!(!tasks.include(&joined));
     }

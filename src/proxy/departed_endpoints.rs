@@ -1,6 +1,7 @@
-//! Addresses in force that their tasks have left. As a rule the next offer is without them; but a large one is tested for as long as
-//! that takes, here and by the extension. Meanwhile the extension tells what the newest look at the Swarm says of what runs: so what
-//! runs is confirmed as long as it has no such address, and loses those that it has without waiting for a test.
+//! Addresses in the running configuration that their tasks have left. Usually the next offer no longer has them, but testing a
+//! large offer takes time, here and in the extension. Meanwhile the extension says what the newest inspection of the Swarm shows
+//! about the running configuration: it is confirmed as long as it has no such address, and otherwise loses these addresses without
+//! waiting for a test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -16,13 +17,13 @@ use crate::protocol::timings::ADDRESS_CHECK_INTERVAL;
 use crate::runtime::Engine;
 use crate::types::Digest;
 
-/// How often it is looked at whether addresses have to go.
+/// How often to check whether addresses have to be removed.
 const LOOK: Duration = Duration::from_millis(500);
-/// What is not confirmed for this part of the limit is asked about; an address that a task has left waits as long for a newer offer,
-/// which would cost no reload of its own.
+/// The agent asks about offers that were not confirmed for this fraction of the limit. An address that its task has left waits as
+/// long for a newer offer, which would not need a reload of its own.
 const PART: u32 = 6;
 
-/// What is known of offers by the addresses that they have, and what of that is done.
+/// What is known about the addresses of offers, and what was done about it.
 #[derive(Debug, Default)]
 pub(super) struct DepartedEndpoints {
     known: Mutex<Known>,
@@ -30,11 +31,11 @@ pub(super) struct DepartedEndpoints {
 
 #[derive(Debug, Default)]
 struct Known {
-    /// Of each offer of interest, which addresses are gone, and since when that is known.
+    /// The addresses that are gone, for each offer of interest, and since when this is known.
     gone: BTreeMap<Digest, BTreeMap<SocketAddr, Moment>>,
-    /// The offer that runs with its addresses, and which of them get nothing any more.
+    /// The offer that runs with its addresses, and which of these are out of use.
     running: Option<(Digest, BTreeSet<SocketAddr>)>,
-    /// When they were taken out of use last, or that was tried.
+    /// When addresses were last taken out of use, or this was last attempted.
     changed: Moment,
 }
 
@@ -44,18 +45,18 @@ impl DepartedEndpoints {
         self.known().gone.get(offer).into_iter().flat_map(|gone| gone.keys().copied()).collect()
     }
 
-    /// This runs now; nothing: what runs has no addresses that could be a stranger's.
+    /// Records the running configuration. Without addresses there is nothing to track.
     pub(super) fn runs(&self, candidate: &Candidate) {
         let config = candidate.config.as_ref().filter(|_| candidate.addressed);
         self.known().running = config.map(|config| (config.digest.clone(), candidate.disabled.clone()));
     }
 
-    /// They were taken out of use now, or could not be.
+    /// Records that addresses were taken out of use, or that this failed.
     pub(super) fn tried(&self) {
         self.known().changed = Moment::now();
     }
 
-    /// Notes what the extension told. `true`: every address that is still used, or would be, is its own.
+    /// Records the extension's answer. `true`: all addresses of the offer that are in use still belong to their services.
     fn note(&self, offer: &Digest, told: BTreeSet<SocketAddr>) -> bool {
         let mut known = self.known();
         let former = known.gone.remove(offer).unwrap_or_default();
@@ -71,7 +72,7 @@ impl DepartedEndpoints {
         self.known().gone.retain(|offer, _| offers.contains(&offer));
     }
 
-    /// Whether addresses of what runs are to be taken out of use, or to be used again.
+    /// Whether addresses of the running configuration have to be taken out of use, or can be used again.
     fn is_due(&self, patience: Duration) -> bool {
         let known = self.known();
         let Some((offer, left)) = &known.running else { return false };
@@ -87,12 +88,12 @@ impl DepartedEndpoints {
     }
 }
 
-/// How long a thing may wait that must be done within the limit; nothing: there is none.
+/// How long something may wait that has to happen within the limit; `None` if there is no limit.
 fn patience(config: &ProxyConfig) -> Option<Duration> {
     config.live.control_plane_timeout().map(|limit| limit / PART)
 }
 
-/// Until addresses of what runs have to be taken out of use, or may be used again.
+/// Returns once addresses of the running configuration have to be taken out of use, or can be used again.
 pub(super) async fn until_due(agent: &Agent, running: &Candidate) {
     let Some(patience) = running.config.as_ref().filter(|_| running.addressed).and_then(|config| patience(config)) else {
         return std::future::pending().await;
@@ -102,7 +103,7 @@ pub(super) async fn until_due(agent: &Agent, running: &Candidate) {
     }
 }
 
-/// Asks for ever about what runs, and about what is offered while names run, as long as nothing else confirms them.
+/// Asks forever about the running offer, and about the newest one while names are in use, as long as nothing else confirms them.
 pub(super) async fn ask(client: &ChannelClient, agent: &Agent) -> Infallible {
     loop {
         tokio::time::sleep(ADDRESS_CHECK_INTERVAL).await;
@@ -130,19 +131,19 @@ async fn ask_about(client: &ChannelClient, agent: &Agent, offer: &Digest) {
             }
         }
         Ok(_) => {}
-        // An extension that was restarted does not know it, and an older one does not know the question.
+        // A restarted extension does not know this offer, and an older one does not know this endpoint.
         Err(error) => tracing::debug!(offer = offer.short(), %error, "nobody tells of the addresses of an offer"),
     }
 }
 
 impl Agent {
-    /// Whether nothing has confirmed it lately, or some of its addresses were gone.
+    /// Whether nothing has confirmed this offer lately, or some of its addresses were gone.
     fn is_doubtful(&self, offer: &Digest, patience: Duration) -> bool {
         self.confirmations.of(offer).age() >= patience || !self.departed.of(offer).is_empty()
     }
 }
 
-/// The same configuration, in which these addresses get nothing.
+/// The same configuration with these addresses out of use.
 pub(super) fn without(engine: &dyn Engine, bundle: &Bundle, left: &BTreeSet<SocketAddr>) -> Bundle {
     Bundle { files: engine.without_endpoints(&bundle.files, left), ..bundle.clone() }
 }

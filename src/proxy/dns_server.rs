@@ -1,13 +1,14 @@
-//! The name server that the engine asks: Docker's own, but for two things.
+//! The name server that the engine queries. It forwards to Docker's, with two differences.
 //!
-//! Docker gives the name of a service's tasks to whoever takes it for an alias, on any network that it shares with the proxies. So of
-//! what Docker says about `tasks.SERVICE.NETWORK` the engine gets to know those addresses only whose container has, by the name that
-//! Swarm gave it, become a task of that service, on that network. An address about which Docker says nothing is not given.
+//! Docker resolves the name of a service's tasks to every container that has this name as an alias, on any network that the
+//! container shares with the proxies. Of Docker's answer to `tasks.SERVICE.NETWORK` the engine therefore receives only the
+//! addresses whose container, by the name that Swarm gave it, is a task of that service on that network. An address that Docker
+//! cannot attribute is left out.
 //!
-//! And Docker passes a name on that it does not know (such as that of a service whose last task has ended) to the name servers of the
-//! node, and where nobody answers there, it answers nothing; and an engine that gets no answer goes on using the addresses of
-//! before, which are somebody else's by then. So here a name of which Docker says nothing, while it does answer for a name that it
-//! knows, is a name that does not exist.
+//! Docker also forwards names that it does not know (such as that of a service whose last task has ended) to the name servers of
+//! the node. If those do not answer, Docker does not answer either, and an engine that gets no answer keeps using the former
+//! addresses, which may belong to another container by then. So if Docker does not answer for a name, but does answer for a name
+//! that it knows, this server answers that the name does not exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -25,39 +26,39 @@ use tokio::time::timeout;
 use super::address_owner::Tasks;
 use super::docker_dns::{DATAGRAM_MAX, Docker, Holder, Said, Via, read_message, write_message};
 
-/// How many questions of the engine are known at a time. Most of them wait for their turn with Docker (`docker_names.rs`).
+/// How many queries of the engine may be open at a time. Most of them wait for their turn with Docker (`docker_dns.rs`).
 const QUESTIONS_MAX: usize = 4096;
-/// How long a question may wait for its answer: after 5 s the engine has forgotten that it asked, or asks again.
+/// How long a query may wait for its answer: after 5 s the engine has given up or asks again.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
-/// How many connections it may have: it needs one, for what is too long for a datagram.
+/// How many connections the engine may have. It needs one, for answers that are too long for a datagram.
 const CONNECTIONS_MAX: usize = 16;
-/// How long a connection may rest.
+/// How long a connection may be idle.
 const IDLE_MAX: Duration = Duration::from_secs(30);
-/// For how many seconds answers hold, as Docker's do; the engine is told in its configuration to ask sooner.
+/// The TTL of answers in seconds, the same as Docker's. The engine's configuration makes it ask sooner.
 const HOLD: u32 = 600;
 
-/// Where names are asked for.
+/// The addresses of the name servers.
 #[derive(Debug, Clone)]
 pub struct NameServer {
-    /// Where the engine asks.
+    /// Where the engine sends its queries.
     pub listen: SocketAddr,
-    /// Where Docker answers.
+    /// Docker's name server.
     pub docker: SocketAddr,
-    /// A name that Docker knows for certain: the container's own.
+    /// A name that Docker certainly knows: the container's own.
     pub known: String,
 }
 
-/// How questions about addresses end. The engine asks for both kinds, and uses a name's addresses once it knows of both.
+/// How queries for addresses end. The engine asks for both record types, and uses a name's addresses once it has both answers.
 const KINDS: [[u8; 4]; 2] = [[0, 1, 0, 1], [0, 28, 0, 1]];
-/// By how much longer Docker is waited for while nobody could be served without its answer: a busy engine takes its time.
+/// The factor by which Docker has longer to answer while nothing can be served without its answer: a busy engine is slow.
 const PATIENCE_WHILE_AWAITED: u32 = 3;
 
-/// What engine and agent know of each other's names. Clones share their content.
+/// The names that the engine has resolved, and their former addresses. Clones share their content.
 #[derive(Debug, Clone)]
 pub(super) struct ResolvedNames {
-    /// What the engine has been answered about, names with the kind of address, as the questions have them.
+    /// The queries that were answered: name and record type, as on the wire.
     questions: Arc<watch::Sender<BTreeSet<Vec<u8>>>>,
-    /// The addresses that each name had when they were last known otherwise.
+    /// The last addresses of each name that were learnt by other means than DNS.
     former: Arc<watch::Sender<BTreeMap<String, BTreeSet<IpAddr>>>>,
 }
 
@@ -66,18 +67,18 @@ impl ResolvedNames {
         Self { questions: Arc::new(watch::Sender::new(BTreeSet::new())), former: Arc::new(watch::Sender::new(BTreeMap::new())) }
     }
 
-    /// Forgets what has been asked for. These addresses the names had last, in small letters.
+    /// Forgets the queries so far. `former`: the last known addresses of each name, in lower case.
     pub(super) fn begin(&self, former: BTreeMap<String, BTreeSet<IpAddr>>) {
         self.former.send_replace(former);
         self.questions.send_replace(BTreeSet::new());
     }
 
-    /// From here on somebody waits for what the engine learns.
+    /// Subscribes to the names that the engine resolves.
     pub(super) fn resolution(&self) -> ResolutionWatch {
         ResolutionWatch(self.questions.subscribe())
     }
 
-    /// Whether somebody waits for it: then a late answer is worth more than a quick one.
+    /// Whether the agent waits for the engine to resolve names: then a late answer is better than a fast failure.
     fn is_awaited(&self) -> bool {
         self.questions.receiver_count() > 0
     }
@@ -96,18 +97,18 @@ impl ResolvedNames {
     }
 }
 
-/// Waits for what the engine learns.
+/// Waits for the engine to resolve names.
 pub(super) struct ResolutionWatch(watch::Receiver<BTreeSet<Vec<u8>>>);
 
 impl ResolutionWatch {
-    /// Until the engine has been answered about so many names.
+    /// Returns once this many names have been answered.
     pub(super) async fn until(mut self, names: usize) {
         // The agent holds the sender: an error cannot occur.
         let _ = self.0.wait_for(|questions| questions.len() >= names * KINDS.len()).await;
     }
 }
 
-/// Answers for ever. Where it cannot, names are not found, and it says so once.
+/// Serves forever. If the address cannot be used, names do not resolve, and this is logged once.
 pub(super) async fn serve(names: Option<&NameServer>, learnt: &ResolvedNames) -> Infallible {
     if let Some(names) = names {
         match listen(names).await {
@@ -133,13 +134,13 @@ async fn answer_datagrams(handler: &Arc<NameHandler>, socket: Arc<UdpSocket>) ->
     let mut message = vec![0; DATAGRAM_MAX];
     loop {
         let Ok((length, from)) = socket.recv_from(&mut message).await else { continue };
-        // What is too much is asked again. Not to read it would drop others' questions.
+        // The engine repeats queries above the bound. Leaving them unread would drop other queries.
         let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { continue };
         let (handler, socket, question) = (Arc::clone(handler), Arc::clone(&socket), message[..length].to_vec());
         tokio::spawn(async move {
             let _permit = permit;
             if let Ok(Some(answer)) = timeout(ANSWER_MAX, handler.now().answer_to(Via::Udp, &question)).await {
-                // Whoever asked and has gone needs no answer.
+                // If the client has gone, it needs no answer.
                 let _ = socket.send_to(&answer, from).await;
                 handler.learnt.note(&question);
             }
@@ -147,7 +148,7 @@ async fn answer_datagrams(handler: &Arc<NameHandler>, socket: Arc<UdpSocket>) ->
     }
 }
 
-/// Answers that are too long for a datagram are asked for again by TCP.
+/// Answers over TCP, to which the engine turns for answers that are too long for a datagram.
 async fn answer_connections(handler: &Arc<NameHandler>, listener: TcpListener) -> Infallible {
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
@@ -161,28 +162,28 @@ async fn answer_connections(handler: &Arc<NameHandler>, listener: TcpListener) -
     }
 }
 
-/// Answers the engine's questions by what Docker says.
+/// Answers the engine's queries with what Docker says.
 struct NameHandler {
     docker: Docker,
     learnt: ResolvedNames,
 }
 
-/// A question of the engine about a service's tasks.
+/// A query of the engine for a service's tasks.
 struct TaskQuery {
     id: u16,
     query: Query,
     tasks: Tasks,
 }
 
-/// What is known of the tasks that were asked for.
+/// What is known about the tasks.
 #[derive(Default)]
 struct Found {
     own: Vec<IpAddr>,
-    /// The name leads to somebody else as well.
+    /// The name also leads to other containers.
     contested: bool,
-    /// Somebody's name was not to be had.
+    /// The container of an address could not be determined.
     unsure: bool,
-    /// Whether Docker knows the name; nothing if it says nothing of it.
+    /// Whether Docker knows the name; `None` if Docker did not say.
     exists: Option<bool>,
 }
 
@@ -198,13 +199,13 @@ impl NameHandler {
         Ok(())
     }
 
-    /// As patient as it should be now.
+    /// The same handler with the patience that fits this moment.
     fn now(&self) -> Self {
         let patience = if self.learnt.is_awaited() { PATIENCE_WHILE_AWAITED } else { 1 };
         Self { docker: self.docker.patient(patience), learnt: self.learnt.clone() }
     }
 
-    /// Nothing where Docker itself is silent: that says nothing about the name.
+    /// `None` if Docker itself does not answer: that says nothing about the name.
     async fn answer_to(&self, via: Via, question: &[u8]) -> Option<Vec<u8>> {
         match TaskQuery::read(question) {
             Some(asked) => {
@@ -215,7 +216,7 @@ impl NameHandler {
         }
     }
 
-    /// A question about anything else than tasks: an administrator's own lines may ask for it.
+    /// A query for something other than tasks, which an administrator's own lines may cause.
     async fn passed_on(&self, via: Via, question: &[u8]) -> Option<Vec<u8>> {
         let said = self.docker.pass_on(via, question).await;
         if let Some(answer) = said.filter(|answer| [ResponseCode::NoError, ResponseCode::NXDomain].contains(&code(answer))) {
@@ -224,7 +225,8 @@ impl NameHandler {
         if self.docker.speaks().await { no_such_name(question) } else { None }
     }
 
-    /// The addresses that are the tasks' own. Where somebody else has taken the name, they are looked for in every other way as well.
+    /// The addresses that belong to the tasks. If other containers have the name too, all other ways to find the tasks are tried as
+    /// well.
     async fn find(&self, asked: &TaskQuery) -> Option<Found> {
         let mut found = Found::default();
         for name in asked.tasks.names() {
@@ -261,7 +263,7 @@ impl NameHandler {
 }
 
 impl TaskQuery {
-    /// Nothing for what is no question about tasks.
+    /// `None` if it is not a query for tasks.
     fn read(question: &[u8]) -> Option<Self> {
         let message = Message::from_vec(question).ok()?;
         let [query] = &message.queries[..] else { return None };
@@ -277,7 +279,8 @@ impl TaskQuery {
         message.add_query(self.query.clone());
         let records = found.own.iter().map(|address| Record::from_rdata(self.query.name().clone(), HOLD, RData::from(*address)));
         message.add_answers(records);
-        // A name that leads to others only is as good as none. One without addresses of this kind may have some of the other.
+        // A name that leads only to other containers is treated as missing. One without addresses of this type may have some of the
+        // other.
         if found.own.is_empty() && (found.exists != Some(true) || found.contested || found.unsure) {
             message.metadata.response_code = ResponseCode::NXDomain;
         }
@@ -285,7 +288,7 @@ impl TaskQuery {
     }
 }
 
-/// What the engine is told.
+/// The answer for the engine.
 struct Answer(Message);
 
 impl Answer {
@@ -299,7 +302,7 @@ fn code(message: &[u8]) -> ResponseCode {
     ResponseCode::from_low(message[3] & 0x0f)
 }
 
-/// The question itself as an answer that says so, without whatever followed it.
+/// Turns the query itself into an NXDOMAIN answer, without any further sections.
 fn no_such_name(question: &[u8]) -> Option<Vec<u8>> {
     let mut answer = question.to_vec();
     *answer.get_mut(2)? |= 0x80;

@@ -1,7 +1,7 @@
-//! Questions to Docker's name server. Never has more under way than it takes, and waits for none longer than a moment: what Docker
-//! knows it answers within milliseconds, and what it does not know it asks others about, who may be silent. So that what is known
-//! never waits for what is not, each question waits a short time first; what is not answered then waits on among its like; and
-//! names about which Docker was silent are for some seconds not asked at all (`silences.rs`).
+//! Queries to Docker's name server. The number of open queries is bounded, and so is the time for each. Docker answers within
+//! milliseconds for what it knows; for anything else it asks other name servers, which may not answer. So that known names never
+//! wait for unknown ones, each query first waits a short time; one without an answer by then waits longer, in a separate queue; and
+//! a name for which Docker did not answer is not queried at all for some seconds (`unanswered_names.rs`).
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -16,47 +16,47 @@ use tokio::time::{Instant, timeout};
 
 use super::unanswered_names::{HOLD, Key, Turn, UnansweredNames};
 
-/// How long the first try takes: many times what Docker needs for what it knows.
+/// How long the first try may take: many times what Docker needs for names that it knows.
 const PROMPT: Duration = Duration::from_millis(200);
 /// How long the second try may take. A busy engine has more time than it needs.
 const PATIENCE: Duration = Duration::from_millis(700);
-/// The names of addresses come after other questions, and the one who asked waits for all of them.
+/// For reverse lookups: they follow another query, and its client waits for all of them.
 const PATIENCE_FOR_A_NAME: Duration = Duration::from_millis(500);
-/// How long it may take to hear something of a name again about which Docker was silent.
+/// How long another query may take for a name that Docker did not answer before.
 const RENEWAL: Duration = Duration::from_millis(300);
-/// How many first tries are under way at a time: Docker passes on what it does not know, and drops what is too much.
+/// How many first tries may be open at a time: Docker forwards what it does not know, and drops queries above its bound.
 const PROMPT_MAX: usize = 64;
-/// How many second tries: hundreds of names of which Docker knows nothing must not hold up a start for longer than the engine waits
-/// for its answers. What Docker drops of these it does not know.
+/// How many second tries may be open: hundreds of names that Docker does not know must not delay a start for longer than the engine
+/// waits for answers. The queries that Docker drops are for names that it does not know.
 const LATE_MAX: usize = 512;
-/// How many renewals, which is some 160 a second.
+/// How many renewals may be open, which makes some 160 a second.
 const RENEWALS_MAX: usize = 48;
-/// No message by UDP is longer.
+/// The greatest length of a UDP message.
 pub(super) const DATAGRAM_MAX: usize = 4096;
-/// The shortest message: its head.
+/// The shortest message: a header.
 const HEAD: usize = 12;
 
-/// How a message travels.
+/// The transport of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Via {
     Udp,
-    /// For what is too long for a datagram.
+    /// For messages that are too long for a datagram.
     Tcp,
 }
 
-/// Docker's name server. Clones share what is under way and what is remembered.
+/// Docker's name server. Clones share the open queries and the unanswered names.
 #[derive(Debug, Clone)]
 pub(super) struct Docker {
     at: SocketAddr,
-    /// A name that it knows for certain.
+    /// A name that Docker certainly knows.
     known: String,
     rooms: Arc<Rooms>,
     silences: UnansweredNames,
-    /// By how much longer than usual it is waited for.
+    /// The factor by which Docker has longer to answer.
     patience: u32,
 }
 
-/// Where questions wait for their turn. None takes a place from those of another room.
+/// The queues of open queries. None takes a place from another.
 #[derive(Debug)]
 struct Rooms {
     prompt: Semaphore,
@@ -64,39 +64,39 @@ struct Rooms {
     renewals: Semaphore,
 }
 
-/// What a question may cost.
+/// How much time a query may take.
 #[derive(Debug, Clone, Copy)]
 enum Effort {
     /// A short try, then one of this length.
     Both(Duration),
-    /// One try for a name about which Docker was silent.
+    /// One try, for a name that Docker did not answer before.
     Renewal,
 }
 
-/// What Docker is heard to say.
+/// The result of a query.
 enum Heard {
     Answer(Message),
-    /// Nothing about this name, while it speaks.
+    /// No answer for this name, although Docker answers others.
     Silence,
-    /// Nothing at all.
+    /// No answer to any query.
     Nothing,
 }
 
-/// What Docker says about a name. That it said nothing about any is no answer of this kind.
+/// What Docker says about a name. If it answers nothing at all, there is no such value.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Said {
-    /// It has these addresses of the kind that was asked for.
+    /// The addresses of the type that was asked for.
     Addresses(Vec<IpAddr>),
-    /// There is no such name: Docker says so, or nothing while it speaks.
+    /// The name does not exist: Docker says so, or does not answer for it while it answers others.
     NoSuchName,
 }
 
-/// Who has an address.
+/// The owner of an address.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Holder {
-    /// The container of this name, on the network that is the last part of it.
+    /// The container of this name. The last part is its network.
     Container(Name),
-    /// Nobody whom Docker knows.
+    /// No container that Docker knows.
     Nobody,
     /// There was no answer.
     Unknown,
@@ -109,25 +109,25 @@ impl Docker {
         Self { at, known: known.to_owned(), rooms, silences: UnansweredNames::new(HOLD), patience: 1 }
     }
 
-    /// The same, waited for so much longer.
+    /// The same with this factor for the time to answer.
     pub(super) fn patient(&self, patience: u32) -> Self {
         Self { patience, ..self.clone() }
     }
 
-    /// The same, with silences that are remembered for so long.
+    /// The same, but unanswered names are remembered for this long.
     #[cfg(test)]
     pub(super) fn holding(self, hold: Duration) -> Self {
         Self { silences: UnansweredNames::new(hold), ..self }
     }
 
-    /// Whether it answers at all.
+    /// Whether Docker answers at all.
     pub(super) async fn speaks(&self) -> bool {
         let Ok(name) = Name::from_labels(self.known.split('.').filter(|label| !label.is_empty()).map(str::as_bytes)) else { return false };
         let answer = self.ask(&name, RecordType::A, Effort::Both(PATIENCE)).await;
         answer.is_some_and(|answer| answer.metadata.response_code == ResponseCode::NoError)
     }
 
-    /// The addresses of a name; nothing if Docker is silent altogether or does not say.
+    /// The addresses of a name; `None` if Docker does not answer at all, or answers with an error.
     pub(super) async fn addresses(&self, name: &Name, kind: RecordType) -> Option<Said> {
         let answer = match self.hear(name, kind, PATIENCE).await {
             Heard::Answer(answer) => answer,
@@ -141,7 +141,7 @@ impl Docker {
         }
     }
 
-    /// Who has this address.
+    /// The container that has this address.
     pub(super) async fn holder(&self, address: IpAddr) -> Holder {
         let Heard::Answer(answer) = self.hear(&Name::from(address), RecordType::PTR, PATIENCE_FOR_A_NAME).await else {
             return Holder::Unknown;
@@ -150,7 +150,7 @@ impl Docker {
         container.map_or(Holder::Nobody, |name| Holder::Container(name.clone()))
     }
 
-    /// What Docker says, or that it was silent about this lately.
+    /// Queries Docker, unless it did not answer for this name lately.
     async fn hear(&self, name: &Name, kind: RecordType, patience: Duration) -> Heard {
         match self.silences.turn(&Key::new(name, kind), Instant::now()) {
             Turn::Ask => self.hear_now(name, kind, Effort::Both(patience)).await,
@@ -158,7 +158,7 @@ impl Docker {
             Turn::Spare => Heard::Nothing,
             Turn::Renew => {
                 let (docker, name) = (self.clone(), name.clone());
-                // It goes on when the one who asked has gone: others rely on its end.
+                // Goes on if the client goes away: other queries rely on the result.
                 let renewed = tokio::spawn(async move { docker.hear_now(&name, kind, Effort::Renewal).await });
                 renewed.await.unwrap_or(Heard::Nothing)
             }
@@ -179,7 +179,7 @@ impl Docker {
         Heard::Nothing
     }
 
-    /// Asks as somebody else has asked, and gives the answer as it is.
+    /// Forwards a query unchanged, and returns the answer unchanged.
     pub(super) async fn pass_on(&self, via: Via, question: &[u8]) -> Option<Vec<u8>> {
         let answer = self.exchange(via, question, Effort::Both(PATIENCE)).await?;
         (answer.len() >= HEAD && answer[..2] == *question.get(..2)?).then_some(answer)
@@ -212,7 +212,8 @@ impl Docker {
         };
         match within(&self.rooms.prompt, PROMPT, exchanged.as_mut()).await {
             Some(answer) => answer.ok(),
-            // Docker does not know it, or is busy: to ask once more would make it busier. But a datagram gets lost now and then.
+            // Docker does not know the name, or is busy: another query now would make it busier. But datagrams do get lost
+            // sometimes.
             None => within(&self.rooms.late, patience, async {
                 if let Ok(answer) = timeout(patience * 2 / 3, exchanged.as_mut()).await {
                     return answer;
@@ -252,7 +253,7 @@ impl Docker {
     }
 }
 
-/// What has an end within this time, once there is a place for it.
+/// The result of `work` if it ends within this time, counted from when there is room for it.
 async fn within<T>(room: &Semaphore, time: Duration, work: impl Future<Output = T>) -> Option<T> {
     let _place = room.acquire().await.ok()?;
     timeout(time, work).await.ok()
@@ -266,7 +267,7 @@ fn address(data: &RData) -> Option<IpAddr> {
     }
 }
 
-/// Messages by TCP have their length before them.
+/// Over TCP, each message is preceded by its length.
 pub(super) async fn read_message(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     let mut message = vec![0; usize::from(stream.read_u16().await?)];
     stream.read_exact(&mut message).await?;

@@ -1,7 +1,7 @@
-//! A proxy that starts in the middle of a rollout that gives it new networks shows that it is reached and reaches them before it
-//! counts as healthy: Swarm replaces the next one only then, and takes the networks away again if this one never does. It
-//! never makes a proxy unhealthy that was healthy once, nor one that starts at any other time, after a power cut for instance.
-//! An application that is down proves nothing, and so holds nothing up.
+//! A proxy that starts during a rollout that gives it new networks must show that it is reachable and reaches them before it
+//! becomes healthy: only then does Swarm replace the next proxy, and it rolls the networks back if this one never does. This never
+//! makes a healthy proxy unhealthy, nor does it affect a start at any other time, such as after a power cut. An application that is
+//! down proves nothing, and so delays nothing.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -21,38 +21,38 @@ use tokio::time::{Instant, sleep, timeout};
 use super::Agent;
 use crate::protocol::NewNetworks;
 
-/// Clocks of nodes differ; what is far outside of the rollout's time is another start, or a clock that is wrong.
+/// Clocks of nodes differ. A start far outside of the rollout's time is another start, or a clock is wrong.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(1);
-/// The time from one look to the next.
+/// The time between two checks.
 const LOOK: Duration = Duration::from_millis(500);
 /// How long an endpoint may take to answer.
 const ANSWER: Duration = Duration::from_secs(2);
-/// How long endpoints are waited for that no node knows (yet), or that no configuration names.
+/// How long to wait for endpoints that no node knows (yet), or that no configuration names.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// So many endpoints of each network are tried at one look: some 1,500 in a trial of a minute in which none answers.
+/// How many endpoints of each network are tried in one check: some 1,500 in a trial of a minute in which none answers.
 const ENDPOINTS_MAX: usize = 64;
-/// A message names so many of them.
+/// How many of them a message names.
 const NAMED_MAX: usize = 4;
-/// The file of the volume that says at which port of the node a proxy was reached from inside: where a firewall stands between
-/// containers and their node none ever is.
+/// The file on the volume that holds the port of the node at which a proxy was reached from inside. With a firewall between
+/// containers and their node, no proxy ever is.
 const PORT_FILE: &str = "reached-at-port";
 
-/// Whether a proxy that starts now is in the middle of that rollout.
+/// Whether a proxy that starts now starts during that rollout.
 pub(super) fn is_now(new: &NewNetworks, now: Timestamp) -> bool {
     new.from.saturating_sub(CLOCKS_DIFFER).is_ok_and(|from| from <= now) && now < new.until
 }
 
-/// Waits until the engine serves, then until all is shown or the time is over, and says so.
+/// Waits until the engine serves, then until everything is shown or the time is over, and records that.
 pub(super) async fn arrive(agent: &Agent) -> Infallible {
     let mut state = agent.state.subscribe();
-    // The sender is the agent itself.
+    // The agent itself holds the sender.
     let _ = state.wait_for(|state| state.serving).await;
     if let Some(new) = agent.options.new_networks.as_ref() {
         let has_to_show = !agent.state.borrow().arrived;
         if has_to_show {
             show(agent, new).await;
         } else if let Some(route) = route() {
-            // For the next rollout: on this node, or with this volume, there may not have been any yet.
+            // For the next rollout: this node or this volume may not have had one yet.
             note_port(new, &route, &agent.options.state_dir).await;
         }
     }
@@ -73,7 +73,7 @@ async fn show(agent: &Agent, new: &NewNetworks) {
     }
 }
 
-/// What is not shown yet; nothing: all is well.
+/// What has not been shown yet; `None`: everything is fine.
 async fn lack(agent: &Agent, new: &NewNetworks, trials: &mut Trials) -> Option<String> {
     let addresses = addresses();
     if let Some(lack) = lacking_address(new, &addresses) {
@@ -114,7 +114,7 @@ fn lacking_address(new: &NewNetworks, addresses: &[Address]) -> Option<String> {
     Some(format!("there is no address in {}", lacking.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")))
 }
 
-/// The way to everything that is on no network of the proxy's own: to its clients.
+/// The route to everything outside of the proxy's own networks, and so to its clients.
 #[derive(Debug, PartialEq, Eq)]
 struct Route {
     interface: String,
@@ -125,7 +125,7 @@ fn route() -> Option<Route> {
     default_route(&fs::read_to_string("/proc/net/route").unwrap_or_default())
 }
 
-/// Reads `/proc/net/route`: interface, destination and gateway stand first, numbers in the processor's order of bytes.
+/// Reads `/proc/net/route`: interface, destination and gateway come first, with numbers in native byte order.
 fn default_route(table: &str) -> Option<Route> {
     let mut routes = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
     let found = routes.find(|words| words.get(1) == Some(&"00000000") && words.get(7) == Some(&"00000000"))?;
@@ -133,7 +133,7 @@ fn default_route(table: &str) -> Option<Route> {
     Some(Route { interface: (*found.first()?).to_owned(), gateway: Ipv4Addr::from(gateway.to_ne_bytes()) })
 }
 
-/// A network that takes the way to the clients for itself leads answers nowhere.
+/// A network that takes over the route to the clients sends answers nowhere.
 fn misled(new: &NewNetworks, addresses: &[Address], route: &Route) -> Option<String> {
     let on_it: Vec<IpAddr> = addresses.iter().filter(|(name, _)| *name == route.interface).map(|(_, address)| *address).collect();
     let mut networks = new.known.iter().chain(&new.new);
@@ -141,7 +141,7 @@ fn misled(new: &NewNetworks, addresses: &[Address], route: &Route) -> Option<Str
     taken.then(|| format!("the way to clients leads over an application's network ({})", route.interface))
 }
 
-/// The engine answers at its own port, and at its port of the node if one of ours was ever reached there from inside.
+/// The engine answers at its own port, and at its port of the node if a proxy was ever reached there from inside.
 async fn unanswered_port(new: &NewNetworks, route: &Route, volume: &Path) -> Option<String> {
     let own = SocketAddr::from((Ipv4Addr::LOCALHOST, new.port));
     if knock(own).await != Knock::Answered {
@@ -155,7 +155,7 @@ async fn unanswered_port(new: &NewNetworks, route: &Route, volume: &Path) -> Opt
     answered_before.then(|| format!("the published port {port} does not answer"))
 }
 
-/// Whether the port of the node is reached from inside, which is noted.
+/// Whether the port of the node is reachable from inside, which is recorded.
 async fn note_port(new: &NewNetworks, route: &Route, volume: &Path) -> bool {
     let Some(port) = new.node_port else { return false };
     let answers = knock(SocketAddr::from((route.gateway, port))).await == Knock::Answered;
@@ -166,14 +166,14 @@ async fn note_port(new: &NewNetworks, route: &Route, volume: &Path) -> bool {
     answers
 }
 
-/// What becomes of a try to connect.
+/// The result of an attempt to connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Knock {
     /// It was accepted.
     Answered,
-    /// It was refused, by somebody who is there.
+    /// It was refused, so a host is there.
     Refused,
-    /// No node knows such an address.
+    /// No node knows this address.
     Unknown,
     /// Nothing came back.
     Silent,
@@ -195,13 +195,13 @@ fn judged(error: &io::Error) -> Knock {
     }
 }
 
-/// The newest configuration that is known, as text.
+/// The newest known configuration, as text.
 fn texts(agent: &Agent) -> Vec<String> {
     let offer = agent.offers.borrow().clone();
     offer.map(|offer| offer.live.files.values().cloned().collect()).unwrap_or_default()
 }
 
-/// The endpoints on a network that a configuration names: in the file for that as long as not every proxy has it.
+/// The endpoints on a network that a configuration names: in its file for that, as long as not every proxy is on the network.
 fn endpoints(texts: &[String], network: &[IpNet]) -> Vec<SocketAddr> {
     let words = texts.iter().flat_map(|text| text.split(|c: char| c.is_whitespace() || c == ';'));
     let found: BTreeSet<SocketAddr> =
@@ -209,23 +209,23 @@ fn endpoints(texts: &[String], network: &[IpNet]) -> Vec<SocketAddr> {
     found.into_iter().collect()
 }
 
-/// All new networks. Each is looked at until it is reached once.
+/// All new networks. Each is checked until it is reached once.
 struct Trials {
     since: Instant,
     networks: Vec<Trial>,
 }
 
-/// One network, and what the looks have shown so far.
+/// One network, and what the checks have shown so far.
 struct Trial {
     network: Vec<IpNet>,
     looks: usize,
-    /// At which look packets vanished last, and to whom.
+    /// The last check in which packets vanished, and their targets.
     silent: Option<(usize, String)>,
     reached: bool,
 }
 
 impl Trials {
-    /// Tries endpoints of all networks that are not reached yet, at the same time, and says what the first of them lacks.
+    /// Tries endpoints of all networks that are not reached yet, at the same time, and returns what the first of them lacks.
     async fn look(&mut self, texts: &[String]) -> Option<String> {
         let waited = self.since.elapsed();
         let open = self.networks.iter_mut().filter(|trial| !trial.reached);
@@ -246,8 +246,8 @@ impl Trial {
         self.judge(all.len(), &tried, &knocks, waited).err()
     }
 
-    /// Whether any endpoint answers. That none is known, or that no node knows them, is no proof of anything; that packets vanish
-    /// is, until all endpoints have been tried again.
+    /// Whether any endpoint answers. If none is known, or no node knows them, that proves nothing; if packets vanish, that is a
+    /// proof until all endpoints have been tried again.
     fn judge(&mut self, all: usize, tried: &[SocketAddr], knocks: &[Knock], waited: Duration) -> Result<(), String> {
         let look = self.looks;
         self.looks += 1;
@@ -269,12 +269,12 @@ impl Trial {
     }
 }
 
-/// After so many looks every endpoint has been tried.
+/// After this many checks every endpoint has been tried.
 fn looks_for(endpoints: usize) -> usize {
     endpoints.div_ceil(ENDPOINTS_MAX).max(1)
 }
 
-/// Other ones at every look, until all have been tried: one application with many tasks that hang must not be all that is seen.
+/// Different ones in every check until all have been tried: one application with many hanging tasks must not be the only one tried.
 fn sample(all: &[SocketAddr], look: usize) -> Vec<SocketAddr> {
     let step = looks_for(all.len());
     all.iter().skip(look % step).step_by(step).copied().collect()
@@ -327,7 +327,7 @@ mod tests {
         let over_the_new_one = default_route(&table.replace("eth2\t00000000\t010012AC", "eth1\t00000000\t0102000A")).unwrap();
         assert!(misled(&new, &all, &over_the_new_one).unwrap().contains("eth1"));
         assert_eq!(default_route("Iface\n"), None);
-        // A network of half the internet: some routes are more special than the default, which stays.
+        // A network of half the internet: some routes are more specific than the default, which stays.
         assert_eq!(default_route("Iface\neth1 00000000 0102000A 1 0 0 0 00000080 0 0 0\n"), None);
     }
 
@@ -352,7 +352,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_neighbour_with_many_tasks_that_hang_hides_no_endpoint_that_answers() {
-        // A queue of connections that nobody accepts, and is full: packets vanish.
+        // A full queue of connections that are not accepted: packets vanish.
         let full = tokio::net::TcpSocket::new_v4().unwrap();
         full.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
         let port = full.local_addr().unwrap().port();
@@ -372,7 +372,7 @@ mod tests {
         assert_eq!(trials(&["127.0.0.0/24"]).look(&texts).await, None);
     }
 
-    /// What is left of a queue's room.
+    /// The remaining room of a queue.
     async fn knock_and_hold(port: u16) -> Option<TcpStream> {
         timeout(Duration::from_millis(200), TcpStream::connect((Ipv4Addr::LOCALHOST, port))).await.ok()?.ok()
     }

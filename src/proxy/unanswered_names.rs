@@ -1,6 +1,7 @@
-//! About which names Docker was silent lately, while it spoke. It passes on what it does not know to name servers that may be silent, and each
-//! such question is waited for. Somebody who publishes hundreds of services without tasks would have others' names wait for theirs; so
-//! a name about which Docker was silent twice is answered from here for some seconds. Pure, but for the lock.
+//! The names that Docker did not answer lately, while it answered others. Docker forwards names that it does not know to name
+//! servers that may not answer, and each such query has to wait. A team that publishes hundreds of services without tasks would
+//! make the names of other teams wait too; so a name that Docker left unanswered twice is answered from here for some seconds.
+//! Pure, except for the lock.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,16 +10,17 @@ use std::time::Duration;
 use hickory_proto::rr::{Name, RecordType};
 use tokio::time::Instant;
 
-/// How long a silence stands for the next one: a service that gets tasks is found so much later.
+/// How long an unanswered query is remembered: a service that gets tasks is found later by as much.
 pub(super) const HOLD: Duration = Duration::from_secs(5);
-/// A name that nobody has asked for in this time is asked as if nothing were known of it.
+/// A name that was not queried for this long is forgotten.
 const FORGET: Duration = Duration::from_secs(30);
-/// One silence may be a moment in which Docker was busy, or two datagrams that were lost; its name is asked for again as any other.
+/// A single unanswered query may be due to a busy moment of Docker or to two lost datagrams, so the name is queried again as usual.
 const TIMES: u32 = 2;
-/// How many names are remembered: two kinds of address for each route that a cluster may have. Others are asked for as if they were new.
+/// How many names are remembered: two record types for each route that a cluster may have. Further names are queried as if they
+/// were new.
 const NAMES_MAX: usize = 20_000;
 
-/// A question to Docker, its name as it is written.
+/// A query to Docker, with its name as written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Key(String, RecordType);
 
@@ -28,18 +30,18 @@ impl Key {
     }
 }
 
-/// What a question is worth.
+/// How to handle a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// Docker is asked, and waited for.
+    /// Query Docker and wait for the answer.
     Ask,
-    /// Docker was silent a moment ago, and is not asked.
+    /// Docker did not answer just now: do not query it.
     Spare,
-    /// Docker was silent some seconds ago. Whoever is told so asks again, in the room for that, and says how it ended.
+    /// Docker did not answer some seconds ago: query it again, in the queue of renewals, and report the result.
     Renew,
 }
 
-/// The names. Clones share their content.
+/// The unanswered names. Clones share their content.
 #[derive(Debug, Clone)]
 pub(super) struct UnansweredNames {
     hold: Duration,
@@ -73,12 +75,12 @@ impl UnansweredNames {
         Turn::Renew
     }
 
-    /// Docker said something, whatever it was.
+    /// Docker answered, whatever the answer.
     pub(super) fn answered(&self, key: &Key) {
         self.names().remove(key);
     }
 
-    /// Docker said nothing to a question of that time, while it spoke. Questions that were waiting together count once.
+    /// Docker did not answer a query of that time, although it answered others. Queries that waited at the same time count once.
     pub(super) fn silent(&self, key: Key, asked: Instant, now: Instant) {
         let mut names = self.names();
         if names.len() >= NAMES_MAX && !names.contains_key(&key) {
@@ -94,14 +96,14 @@ impl UnansweredNames {
         (silence.noted, silence.renewed) = (now, false);
     }
 
-    /// Docker did not speak at all: that says nothing about the name.
+    /// Docker did not answer anything, which says nothing about this name.
     pub(super) fn unclear(&self, key: &Key) {
         if let Some(silence) = self.names().get_mut(key) {
             silence.renewed = false;
         }
     }
 
-    /// Nothing panics with the lock in hand.
+    /// Nothing panics while it holds the lock.
     fn names(&self) -> MutexGuard<'_, HashMap<Key, Silence>> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
