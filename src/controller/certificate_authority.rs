@@ -1,7 +1,7 @@
-//! How the operator comes by its certificate authority, and keeps it: the key lies in a Swarm secret that the operator's own
-//! service mounts and nobody else. Swarm never gives a secret's content back, so the first start creates the secret, adds it to
-//! the operator's own service, and lets Swarm replace the task. Which secret that is, only the operator's own service says:
-//! its spec, its spec before, and its tasks. A label on a secret says nothing: anybody may write it.
+//! How the operator obtains its certificate authority and keeps it. The key is in a Swarm secret that only the operator's own
+//! service mounts. Swarm never returns a secret's content, so the first start creates the secret, adds it to the operator's own
+//! service, and lets Swarm replace the task. Only the operator's own service determines which secret that is: its spec, its
+//! previous spec, and its tasks. Labels on a secret are not trusted: anybody may write them.
 
 use std::io;
 use std::io::Write as _;
@@ -18,30 +18,30 @@ use crate::retry::{Retry, RetryLimits};
 use crate::swarm::{Secret, Service, Snapshot, Swarm, SwarmError, SwarmErrorKind};
 use crate::types::{SecretId, ServiceId};
 
-/// The role label of the secret with the authority.
+/// The role label of the secret that holds the authority.
 const ROLE_AUTHORITY: &str = "ca";
-/// How the secret's name begins.
+/// The prefix of the secret's name.
 const NAME_PREFIX: &str = "swarmgate-ca-";
-/// The role label of the secret with the token for the status.
+/// The role label of the secret that holds the status token.
 const ROLE_STATUS_TOKEN: &str = "status-token";
-/// For what the token for the status is derived.
+/// The purpose from which the status token is derived.
 const STATUS_TOKEN: &str = "status-token";
-/// Processes and threads of the operator: its own threads, those that wait for files and names among them.
+/// Limit on the operator's processes and threads; includes the threads that wait for files and name lookups.
 const PROCESSES_MAX: i64 = 1024;
-/// No honest file is larger, in bytes.
+/// No genuine file is larger, in bytes.
 const BYTES_MAX: u64 = 64 << 10;
 const RETRY: RetryLimits = RetryLimits { initial: std::time::Duration::from_millis(500), max: std::time::Duration::from_secs(15) };
 
 /// Where the authority comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthoritySource {
-    /// The mounted secret; outside of a Swarm service a file that is created when it is not there.
+    /// The mounted secret; outside a Swarm service, a file that is created if it does not exist.
     pub file: PathBuf,
     /// The operator's own service, if it is one.
     pub service: Option<ServiceId>,
 }
 
-/// What became of the search.
+/// The outcome of the search.
 #[derive(Debug)]
 pub enum Established {
     /// The operator may start.
@@ -50,7 +50,7 @@ pub enum Established {
     Remounted,
 }
 
-/// Why there is no authority. Holds nothing of what was read.
+/// Why there is no authority. Contains nothing that was read.
 #[derive(Debug, thiserror::Error)]
 pub enum EstablishError {
     /// The file cannot be read or created.
@@ -64,7 +64,7 @@ pub enum EstablishError {
         /// Why not.
         source: io::Error,
     },
-    /// It holds something else.
+    /// The file does not contain an authority.
     #[error("{path} is not the operator's certificate authority")]
     Content {
         /// Which file.
@@ -72,17 +72,17 @@ pub enum EstablishError {
         /// What is wrong.
         source: AuthorityError,
     },
-    /// There is none yet, and none could be made.
+    /// There is no authority yet, and none could be created.
     #[error("making a certificate authority")]
     Create(#[from] AuthorityError),
 }
 
-/// The token with which people and programs ask for the status.
+/// The token with which people and programs access the status.
 pub fn status_token(authority: &Authority) -> String {
     authority.derive(STATUS_TOKEN)
 }
 
-/// Reads the authority where it is mounted.
+/// Reads the authority from its mount.
 pub fn mounted(file: &Path) -> Result<Option<Authority>, EstablishError> {
     let path = file.display().to_string();
     let read = || -> io::Result<String> {
@@ -98,7 +98,7 @@ pub fn mounted(file: &Path) -> Result<Option<Authority>, EstablishError> {
     }
 }
 
-/// Finds the authority, or makes it. Waits for as long as the Swarm does not answer; safe to cancel.
+/// Finds the authority or creates it. Retries while the Swarm does not answer; cancel-safe.
 pub async fn establish(swarm: &dyn Swarm, source: &AuthoritySource, instance: &str) -> Result<Established, EstablishError> {
     if let Some(authority) = mounted(&source.file)? {
         return Ok(Established::Ready(Arc::new(authority)));
@@ -129,12 +129,12 @@ fn create_file(file: &Path) -> Result<Authority, EstablishError> {
     Ok(authority)
 }
 
-/// Brings the secret into the operator's own service.
+/// Adds the secret to the operator's own service.
 struct Mounting<'a> {
     swarm: &'a dyn Swarm,
     service: &'a ServiceId,
     instance: &'a str,
-    /// What an earlier step of this process has created.
+    /// The secret that an earlier step of this process created.
     made: Option<(SecretId, String)>,
 }
 
@@ -155,7 +155,7 @@ impl Mounting<'_> {
         let snapshot = Snapshot::from_raw(&self.swarm.observe().await?).map_err(|error| MountError::Read(error.to_string()))?;
         let service = snapshot.services.get(self.service).ok_or_else(|| MountError::NoService(self.service.clone()))?;
         if authority_of(&service.spec).is_some() {
-            // Another task of this service was quicker, or the update is under way.
+            // Another task of this service was faster, or the update is in progress.
             return Ok(());
         }
         let (id, name) = match self.former(service, &snapshot).await? {
@@ -168,7 +168,7 @@ impl Mounting<'_> {
         Ok(())
     }
 
-    /// The secret that this service mounted before: `docker stack deploy` writes the service anew, without it.
+    /// The secret that this service mounted before: `docker stack deploy` rewrites the service without it.
     async fn former(&self, service: &Service, snapshot: &Snapshot) -> Result<Option<(SecretId, String)>, SwarmError> {
         let mut tasks = self.swarm.tasks_of(self.service).await?;
         let created_at = |task: &Value| task.get("CreatedAt").and_then(Value::as_str).map(str::to_owned);
@@ -193,7 +193,7 @@ impl Mounting<'_> {
     }
 }
 
-/// What stands in the history may be there by mistake: somebody mounted another secret, which would be mounted again for ever.
+/// The history may contain a mistake: if another secret was once mounted, it would otherwise be mounted again forever.
 fn looks_like_an_authority(secret: &Secret) -> bool {
     secret.name.starts_with(NAME_PREFIX) || secret.labels.get(LABEL_ROLE).is_some_and(|role| role == ROLE_AUTHORITY)
 }
@@ -231,7 +231,7 @@ fn with_mount(spec: &Value, id: &SecretId, name: &str) -> Value {
     spec
 }
 
-/// Stack files of version 3.8 have no word for the number of processes, so the limit comes with the mount. One that is there stays.
+/// Stack files of version 3.8 cannot set the number of processes, so the limit is added with the mount. An existing limit is kept.
 fn bound_processes(spec: &mut Value) {
     let limits = spec.get("TaskTemplate").and_then(|template| template.pointer("/Resources/Limits"));
     let mut limits = limits.and_then(Value::as_object).cloned().unwrap_or_default();
@@ -241,8 +241,8 @@ fn bound_processes(spec: &mut Value) {
     }
 }
 
-/// Has the secret with the token for the status, if that is the operator's own, and no secret of an authority that nobody
-/// mounts. What cannot be written is told; the operator works without.
+/// Ensures that the secret with the status token exists if the operator derived that token, and removes authority secrets
+/// that no service mounts. Failed writes are logged; the operator works without them.
 pub async fn tidy(swarm: &dyn Swarm, authority: &Authority, instance: &str, own_token: bool) {
     if let Err(error) = try_tidy(swarm, authority, instance, own_token).await {
         tracing::warn!(%error, "the secret with the token for the status could not be brought up to date");
@@ -263,7 +263,7 @@ async fn try_tidy(swarm: &dyn Swarm, authority: &Authority, instance: &str, own_
     for secret in snapshot.secrets.values().filter(of_others) {
         match swarm.remove_secret(&secret.id).await {
             Ok(()) => tracing::info!(secret = secret.name, "removed: it belongs to an authority that this operator does not use"),
-            // Its user, or somebody's rollback, still needs it.
+            // Still needed by a service that mounts it, or for a rollback.
             Err(error) if matches!(error.kind, SwarmErrorKind::Invalid | SwarmErrorKind::InUse | SwarmErrorKind::NotFound) => {}
             Err(error) => return Err(error.into()),
         }

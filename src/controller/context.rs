@@ -1,4 +1,4 @@
-//! What every pass works with, whatever its cluster: the Swarm, the channel to the extensions, the operator's own names.
+//! What every pass works with, for any cluster: the Swarm, the channel to the extensions, and the operator's own names.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::types::{ClusterName, Digest, ServiceId};
 pub struct Context {
     /// The Swarm.
     pub swarm: Arc<dyn Swarm>,
-    /// The way to the extensions.
+    /// The channel to the extensions.
     pub extensions: Arc<dyn ExtensionChannel>,
     /// The operator's instance name: the value of the owner label.
     pub instance: String,
@@ -28,15 +28,15 @@ pub struct Context {
     pub own_service: Option<ServiceId>,
     /// How extensions and proxies reach the operator and each other.
     pub channel: ChannelMode,
-    /// By which the operator knows what it created.
+    /// The seals by which the operator recognizes what it created.
     pub seals: Seals,
-    /// Makes the contents of secrets.
+    /// Creates the contents of secrets.
     pub secrets: Arc<dyn Fn() -> Box<dyn SecretSource> + Send + Sync>,
-    /// Writes to the Swarm since the start, tried ones included.
+    /// Number of writes to the Swarm since the start, including attempts.
     pub writes: Arc<AtomicU64>,
 }
 
-/// Makes the secrets by which tasks get their first certificate: a random token, and whom to believe.
+/// Creates the secrets with which tasks obtain their first certificate: a random token and the authority to trust.
 pub struct Tokens {
     authority: Arc<Authority>,
     instance: String,
@@ -63,7 +63,7 @@ impl SecretSource for Tokens {
     }
 }
 
-/// For a look that never acts.
+/// For previews, which never write.
 struct NoSecrets;
 
 impl SecretSource for NoSecrets {
@@ -72,21 +72,21 @@ impl SecretSource for NoSecrets {
     }
 }
 
-/// For a look that never acts.
+/// For previews, which never write.
 pub fn no_secrets() -> Box<dyn SecretSource> {
     Box::new(NoSecrets)
 }
 
-/// The way to the extensions. The hub is the real one; tests have their own.
+/// The channel to the extensions. The hub is the real one; tests have their own.
 pub trait ExtensionChannel: Send + Sync {
-    /// Says who gets certificates for a cluster, and leaves what its proxies must say as it is.
+    /// Sets who gets certificates for a cluster; leaves its proxies' configuration unchanged.
     fn admit(&self, cluster: &ClusterName, admission: Admission);
-    /// Says what a cluster's proxies must say from now on, and who gets certificates for it; `observed_at` is when the look at the Swarm
-    /// began that says so.
+    /// Publishes what a cluster's proxies must serve from now on, and who gets certificates for it. `observed_at` is when the look at
+    /// the Swarm on which this is based began.
     fn publish(&self, cluster: &ClusterName, desired: Desired, admission: Admission, observed_at: Moment);
-    /// Says where a cluster's peers are from now on, to those who share no network.
+    /// Publishes a cluster's current peer addresses for tasks that share no network.
     fn introduce(&self, cluster: &ClusterName, peers: Peers);
-    /// What the cluster's extension last said.
+    /// The newest report from the cluster's extension.
     fn report(&self, cluster: &ClusterName) -> Option<Received>;
     /// Forgets a cluster.
     fn retire(&self, cluster: &ClusterName);

@@ -1,4 +1,4 @@
-//! The pure middle of a pass: translate → shape → plan. Shared by the pass that acts and by the preview that only tells.
+//! The pure middle of a pass: translate → shape → plan. Shared by the pass, which acts, and by the preview, which does not.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::route::MaterialRef;
 use crate::swarm::Snapshot;
 use crate::translate::{Register, Translation, translate_after};
 
-/// What the proxies of a cluster must say, before anybody asks which fleet that needs.
+/// What the proxies of a cluster must serve, regardless of the fleet that this needs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Routes {
     /// The translation.
@@ -32,7 +32,7 @@ pub struct Routes {
     pub too_large: Option<TooLarge>,
 }
 
-/// What services ask for. `register`: whose hosts were before.
+/// The routes that services ask for. `register`: which service had each host before.
 pub fn routes(cluster: &Cluster, snapshot: &Snapshot, register: &Register) -> Routes {
     let translation = translate_after(cluster, snapshot, register);
     let desired = Desired::new(delivery_of(cluster), translation.table.clone());
@@ -40,8 +40,8 @@ pub fn routes(cluster: &Cluster, snapshot: &Snapshot, register: &Register) -> Ro
     Routes { translation, desired, too_large }
 }
 
-/// The same while proxies leave networks that are needed: the endpoints there go first, because the next proxies have no interface for
-/// them any more. What shall be attached is what it was.
+/// The same while proxies leave networks that are still needed: the endpoints there are removed first, because the next proxies have
+/// no interface on those networks. The networks to attach stay the same.
 pub fn leave(cluster: &Cluster, snapshot: &Snapshot, register: &Register, routes: &mut Routes, decision: &networks::NetworkDecision) {
     let Some(snapshot) = network_attachment::left_by(cluster, snapshot, &routes.translation, decision) else { return };
     let left = self::routes(cluster, &snapshot, register);
@@ -49,8 +49,8 @@ pub fn leave(cluster: &Cluster, snapshot: &Snapshot, register: &Register, routes
     (routes.translation.table, routes.translation.routes) = (left.translation.table, left.translation.routes);
 }
 
-/// Whose hosts were before: at the last pass, or as the extension service says, if it is this operator's own. Anybody who may create
-/// services could have made one of its name before.
+/// Which service had each host before: from the last pass, or as recorded on the extension service if that belongs to this operator.
+/// Anybody who may create services could have created one of its name earlier.
 pub fn register(context: &Context, cluster: &Cluster, snapshot: &Snapshot, last: Option<&Arc<Register>>) -> Arc<Register> {
     let (instance, name) = (context.instance.as_str(), cluster.extension.service_name.as_str());
     let role = Role::Extension.as_str();
@@ -67,7 +67,7 @@ fn delivery_of(cluster: &Cluster) -> Delivery {
     }
 }
 
-/// What must be done so that the fleet is as declared, with the networks that were decided on.
+/// The steps that make the fleet as declared, with the networks that were decided on.
 pub fn fleet_plan(
     context: &Context,
     cluster: &Cluster,
@@ -100,7 +100,7 @@ pub fn fleet_plan(
     plan(&fleet, snapshot, memory)
 }
 
-/// What keeps the newest routes from the proxies, if the extension does.
+/// Why the extension withholds the newest routes from the proxies, if it does.
 pub fn acceptance(report: Option<&Received>, desired: &Desired) -> Option<WaitingOn> {
     let waits = |detail: &str| Some(WaitingOn::Acceptance { detail: detail.to_owned() });
     let Some(Received { report, .. }) = report else { return waits("nothing was heard of it yet") };
@@ -115,7 +115,7 @@ pub fn acceptance(report: Option<&Received>, desired: &Desired) -> Option<Waitin
     }
 }
 
-/// Whether the extension is alive and has not answered the newest routes yet.
+/// Whether the extension is alive but has not answered the newest routes yet.
 fn is_at_work(received: &Received, desired: &Desired, now: Timestamp) -> bool {
     let report = &received.report;
     let accepted = report.accepted.as_ref().is_some_and(|accepted| accepted.desired_digest == desired.digest);

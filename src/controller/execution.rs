@@ -1,4 +1,4 @@
-//! Carrying out the plan of one pass: hands it to `execute`, counts and logs what became of each step.
+//! Carries out the plan of one pass: passes it to `execute`, and counts and logs the outcome of each step.
 
 use std::sync::atomic::Ordering;
 
@@ -6,24 +6,24 @@ use super::context::Context;
 use crate::execute::{Applied, StepError, StepOutcome, applied, execute};
 use crate::plan::Plan;
 
-/// What became of a plan.
+/// The outcome of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PlanOutcome {
-    /// It was carried out, step by step; `applied` says per step what became of it.
+    /// It was carried out step by step; `applied` holds the outcome of each step.
     Through {
         /// In the plan's order.
         applied: Vec<Option<Applied>>,
         /// The first failure, if there was one.
         error: Option<String>,
     },
-    /// There is something to do, and the time for it has not come.
+    /// There is something to do, but its time has not come.
     Held,
-    /// It is wrong by a mistake of ours, so nothing of it was done.
+    /// The plan is invalid because of a bug in Swarmgate, so none of it was carried out.
     Refused(String),
 }
 
 impl PlanOutcome {
-    /// Whether the world had moved before a step.
+    /// Whether the world had changed before a step.
     pub fn superseded(&self) -> bool {
         matches!(self, Self::Through { applied, .. } if applied.contains(&Some(Applied::Superseded)))
     }
@@ -43,8 +43,8 @@ pub async fn execute_plan(context: &Context, plan: &Plan) -> PlanOutcome {
     PlanOutcome::Through { applied: applied(&outcomes), error }
 }
 
-/// Swarm's words without the names that it gives for those who hold a port, a config or a network: they are other people's
-/// services, and the status names only what labels and documents do. The log has the whole.
+/// Swarm's message without the names of the services that hold a port, a config or a network: these may belong to others,
+/// and the status names only what labels and documents cause. The log has the full message.
 fn without_users(words: &str) -> String {
     const HELD: &str = " in use by ";
     match words.find(HELD) {

@@ -1,5 +1,5 @@
-//! The look at the whole instance, beside the passes for single clusters: which clusters have left objects behind, which
-//! services nobody publishes, whose tasks matter, whether something moves. Pure.
+//! The look at the whole instance, beside the passes for single clusters: which clusters left objects behind, which
+//! services no cluster publishes, which services' tasks matter, and whether anything is changing. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,28 +14,28 @@ use crate::swarm::{Service, Snapshot};
 use crate::translate::{NotInForce, node_addresses, unclaimed};
 use crate::types::{ClusterName, TaskState, excerpt};
 
-/// Longer names of operators are cut.
+/// Longer operator names are truncated.
 const NAME_CHARS_MAX: usize = 60;
 
-/// What the look shows.
+/// The result of the look.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InstanceOverview {
-    /// Clusters of this instance that have objects and are not declared.
+    /// Clusters of this instance that have objects but are not declared.
     pub leftover: BTreeSet<ClusterName>,
-    /// Services that no declared cluster publishes, and labels of nodes that cannot be used.
+    /// Services that no declared cluster publishes, and node labels that cannot be used.
     pub findings: Vec<Finding>,
-    /// Whose tasks matter.
+    /// Which services' tasks matter.
     pub interest: Interest,
     /// Whether any service asks to be published.
     pub routed: bool,
-    /// Whether a task that matters is not running yet, or a rollout is under way.
+    /// Whether a task that matters is not running yet, or a rollout is in progress.
     pub unsettled: bool,
 }
 
 /// Looks at the whole instance.
 pub fn take(instance: &str, declared: &Declared, snapshot: &Snapshot) -> InstanceOverview {
     let names: BTreeSet<ClusterName> = declared.clusters.keys().cloned().collect();
-    // While a document may exist that was never read, nothing counts as left over.
+    // While a document may exist that was never read, nothing is treated as left over.
     let leftover = if declared.incomplete { BTreeSet::new() } else { leftover_clusters(instance, &names, snapshot) };
     let clusters: Vec<Cluster> = declared.in_force().map(|cluster| cluster.as_ref().clone()).collect();
     let all = snapshot.services.values();
@@ -54,7 +54,7 @@ pub fn take(instance: &str, declared: &Declared, snapshot: &Snapshot) -> Instanc
     }
 }
 
-/// What is of no cluster here may be of one of another operator's, whose documents nobody reads here.
+/// A service that belongs to no cluster here may belong to one of another operator, whose documents are not read here.
 fn beside_others(instance: &str, findings: Vec<Finding>, snapshot: &Snapshot) -> Vec<Finding> {
     let owners = snapshot.services.values().filter_map(|service| service.labels.get(LABEL_OWNER));
     let Some(other) = owners.filter(|owner| *owner != instance).min() else { return findings };

@@ -1,13 +1,13 @@
-//! Fair shares of change: a service whose labels change again and again keeps the last that were settled until it is calm, so
-//! that its flapping costs neither its neighbours' changes nor everybody's engines a reload each. Pure: time comes in.
+//! Rate limits for label changes: a service whose labels keep changing keeps its last settled labels until it is calm, so that its
+//! flapping neither delays its neighbours' changes nor causes reloads on every proxy. Pure: time is passed in.
 //!
-//! Each service may change its labels a number of times in quick succession and fewer for ever (a token bucket). Who does so more
-//! often is held until its labels have not changed for a while, which grows each time. Never held are endpoints (tasks that come
-//! and go), the end of a service (whoever takes its labels off, or removes it, closes its routes at once), and a label by which nobody
-//! may get in. What is closed stays so until it is calm, because opening it again is the same flapping.
+//! Each service may change its labels a number of times in quick succession, and at a lower rate indefinitely (a token bucket). A
+//! service that exceeds this is held until its labels have not changed for a while; that time grows with each hold. Never held back
+//! are endpoints (tasks that come and go), the end of a service (removing it or its labels closes its routes at once), and a label
+//! that closes access. What is closed stays closed until the service is calm, because opening it again is the same flapping.
 //!
-//! One register for all clusters, because a service may go from one to another with each change; observed once with each complete
-//! look. Kept in memory only: after a restart of the operator the labels that it finds count, and counting begins anew.
+//! One register serves all clusters, because a service may move from one to another with each change; it is updated once with each
+//! complete look. It is kept in memory only: after a restart the operator uses the labels that it finds, and counting starts afresh.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
@@ -26,19 +26,19 @@ use crate::types::ServiceId;
 
 /// Labels that lasted this long are settled.
 const SETTLED_AFTER: SignedDuration = SignedDuration::from_secs(10);
-/// How long labels must not change before a service that was held counts again; twice as long each further time.
+/// How long the labels of a held service must not change before they are used again; doubles with each further hold.
 const CALM_FIRST: SignedDuration = SignedDuration::from_secs(10);
-/// But never longer.
+/// The upper limit of that time.
 const CALM_MAX: SignedDuration = SignedDuration::from_secs(300);
-/// A service that was calm for so long has never flapped.
+/// A service that was calm for this long is treated as if it had never flapped.
 const FORGIVEN_AFTER: SignedDuration = SignedDuration::from_secs(900);
-/// Parts of a change: allowances grow by fractions.
+/// Units per change: allowances grow by fractions.
 const WHOLE: i64 = 60_000;
 
-/// Our labels of one service; none: it is not there, or has none.
+/// Our labels of one service; empty if it does not exist or has none.
 type Labels = Arc<BTreeMap<String, String>>;
 
-/// What is known of the services' changes.
+/// The history of the services' label changes.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LabelDamping {
     services: HashMap<String, LabelHistory>,
@@ -46,21 +46,21 @@ pub struct LabelDamping {
 
 #[derive(Debug, Clone, PartialEq)]
 struct LabelHistory {
-    /// Whether the look that is being taken into account shows it.
+    /// Whether the current look shows the service.
     there: bool,
-    /// Its id, as long as it is there: one that is made anew has another.
+    /// Its id while it exists: a recreated service has another.
     id: Option<ServiceId>,
     newest: Labels,
-    /// Since when it has them.
+    /// Since when it has the newest labels.
     since: Timestamp,
     settled: Labels,
-    /// How many changes it may still make, in parts of [`WHOLE`], at the time of the last one.
+    /// How many changes it may still make, in units of [`WHOLE`], as of the last change.
     allowance: i64,
     counted_at: Timestamp,
-    /// What the last change was counted by.
+    /// The limits applied to the last change.
     limits: LabelUpdates,
     hold: Option<LabelHold>,
-    /// How often it has been held, and until when.
+    /// How many times it has been held, and until when.
     held: u32,
     free_since: Timestamp,
 }
@@ -70,18 +70,18 @@ struct LabelHistory {
 struct LabelHold {
     since: Timestamp,
     calm: SignedDuration,
-    /// What counts meanwhile.
+    /// The labels used meanwhile.
     labels: Labels,
-    /// Whether it asks for more than nothing, and nothing of it counts: once said, this stays.
+    /// Whether it asks for publication and none of it is in effect; once set, this stays.
     nothing_counts: bool,
-    /// What it did not keep to.
+    /// The limits that it exceeded.
     limits: LabelUpdates,
 }
 
 /// The services that are held after a look.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct HeldLabels {
-    /// Those that the look shows; and when each is free if its labels do not change again.
+    /// Those in the look, and when each is released if its labels do not change again.
     services: BTreeMap<ServiceId, (LabelHold, Timestamp)>,
 }
 
@@ -103,7 +103,7 @@ impl LabelDamping {
         });
     }
 
-    /// What is held now.
+    /// The services that are held now.
     pub fn held(&self) -> HeldLabels {
         let held = self.services.values().filter_map(|record| {
             let hold = record.hold.as_ref()?;
@@ -115,7 +115,7 @@ impl LabelDamping {
 }
 
 impl HeldLabels {
-    /// The Swarm as it counts: with the settled labels of services that flap. Costs what is held.
+    /// The Swarm with the settled labels of services that flap. The cost grows with the number of held services only.
     pub fn applied_to(&self, snapshot: &Snapshot) -> Snapshot {
         let mut counts = snapshot.clone();
         for (service, hold, _) in self.of(snapshot).filter(|(service, hold, _)| !has_labels(service, &hold.labels)) {
@@ -127,7 +127,7 @@ impl HeldLabels {
         counts
     }
 
-    /// What the authors of a cluster's flapping services should know: the same words for as long as one is held.
+    /// Findings for the authors of a cluster's flapping services: the wording does not change while a service is held.
     pub fn findings(&self, cluster: &Cluster, snapshot: &Snapshot, counts: &Snapshot) -> Vec<Finding> {
         let concerned = |service: &Service| {
             is_claimed_by(cluster, service) || counts.services.get(&service.id).is_some_and(|as_held| is_claimed_by(cluster, as_held))
@@ -135,7 +135,7 @@ impl HeldLabels {
         self.of(snapshot).filter(|(service, _, _)| concerned(service)).map(|(service, hold, _)| finding_for(service, hold)).collect()
     }
 
-    /// The same for those who ask about a service or a host.
+    /// The same for queries about a service or a host.
     pub fn held_back(&self, snapshot: &Snapshot) -> Vec<HeldBack> {
         let back = |(service, hold, until): (&Service, &LabelHold, Timestamp)| HeldBack {
             service: service.name.clone(),
@@ -146,7 +146,7 @@ impl HeldLabels {
         self.of(snapshot).map(back).collect()
     }
 
-    /// The services of a look that are held.
+    /// The services in a look that are held.
     fn of<'a>(&'a self, snapshot: &'a Snapshot) -> impl Iterator<Item = (&'a Service, &'a LabelHold, Timestamp)> {
         let held = self.services.iter().filter_map(|(id, (hold, until))| Some((snapshot.services.get(id)?, hold, *until)));
         held.filter(|(service, _, _)| is_application(service))
@@ -154,7 +154,7 @@ impl HeldLabels {
 }
 
 impl LabelHistory {
-    /// A service that is seen for the first time counts as it is.
+    /// A service that is seen for the first time is used as it is.
     fn new(limits: impl Fn(&Service) -> Option<LabelUpdates>, service: &Service, now: Timestamp) -> Self {
         let labels = labels_of(Some(service));
         let limits = limits(service).unwrap_or(Limits::default().label_updates);
@@ -181,14 +181,14 @@ impl LabelHistory {
         self.rest(now);
         let same = service.map_or(self.newest.is_empty(), |service| has_labels(service, &self.newest));
         if !same {
-            // The end of a service is no change that waits: only coming back is.
+            // The end of a service is not held back: only its return is.
             if let Some(service) = service {
                 self.count(limits(service), now);
             }
             self.newest = labels_of(service);
             self.since = now;
         }
-        // What is taken off stays off until it is calm.
+        // What is removed stays removed until the service is calm.
         let asks = publishes(&self.newest);
         if let Some(hold) = &mut self.hold {
             if asks {
@@ -200,7 +200,7 @@ impl LabelHistory {
         }
     }
 
-    /// Counts a change. It concerns the cluster that the service leaves as much as the one that it comes to.
+    /// Counts a change. It concerns both the cluster that the service leaves and the one that it joins.
     fn count(&mut self, limits: Option<LabelUpdates>, now: Timestamp) {
         let new = limits.unwrap_or(self.limits);
         let strictest = self.limits.strictest(new);
@@ -210,7 +210,7 @@ impl LabelHistory {
         }
     }
 
-    /// What has lasted until now.
+    /// Applies what has lasted until now.
     fn rest(&mut self, now: Timestamp) {
         let lasted = now.duration_since(self.since);
         if self.hold.as_ref().is_some_and(|hold| lasted >= hold.calm) {
@@ -223,7 +223,7 @@ impl LabelHistory {
         }
     }
 
-    /// Takes a change from what is allowed, if one is.
+    /// Takes one change from the allowance, if there is one.
     fn may_change(&mut self, limits: LabelUpdates, now: Timestamp) -> bool {
         let most = i64::from(limits.burst) * WHOLE;
         let passed = i64::try_from(now.duration_since(self.counted_at).as_millis()).unwrap_or(i64::MAX).max(0);
@@ -248,7 +248,7 @@ impl LabelHistory {
 }
 
 impl LabelHold {
-    /// Who must not get in any more does not get in until it is calm; what closes a service once goes on closing it.
+    /// Access that was closed stays closed until the service is calm, and the labels that closed it stay in effect.
     fn close_by(&mut self, newest: &Labels) {
         if !self.labels.is_empty() && closing(&self.labels).next().is_none() {
             let added: Vec<_> = closing(newest).map(|(key, value)| (key.clone(), value.clone())).collect();
@@ -278,7 +278,7 @@ fn publishes(labels: &Labels) -> bool {
     asks("hosts") || asks("default_backend")
 }
 
-/// Whether labels publish anything.
+/// Whether labels result in anything being published.
 fn is_usable(labels: &Labels) -> bool {
     matches!(read_labels("", labels).reading, LabelReading::Published(_))
 }

@@ -1,4 +1,4 @@
-//! Puts together what decides about the networks of a cluster's proxies, and hands on what was decided.
+//! Collects the input for decisions about the networks of a cluster's proxies, and passes on what was decided.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -96,7 +96,7 @@ fn short(translation: &Translation) -> BTreeMap<NetworkId, NetworkShortage> {
         .collect()
 }
 
-/// Whether a route has an endpoint that the proxies reach with what they declare now, ports of nodes included.
+/// Whether a route has an endpoint that the proxies reach with their current networks, including ports published on nodes.
 fn serves(cluster: &Cluster, snapshot: &Snapshot, translation: &Translation) -> bool {
     let Some(proxy) = proxy_service(cluster, snapshot) else { return false };
     let declared: BTreeSet<&NetworkId> = proxy.networks.iter().collect();
@@ -120,8 +120,8 @@ fn proxy_service<'a>(cluster: &Cluster, snapshot: &'a Snapshot) -> Option<&'a Se
     snapshot.services.values().find(|service| service.name == cluster.proxy.workload.service_name.as_str())
 }
 
-/// The proxies that Swarm says have ended. Asked for only while some start with new networks, or one does not run: one that failed is out
-/// of every snapshot at once, and its words are the best there is to tell. None: there was no answer.
+/// The proxies that Swarm reports as ended. Queried only while some start with new networks, or one is not running: a failed task
+/// disappears from every snapshot at once, and its message is the best explanation available. `None`: there was no answer.
 pub async fn ended(context: &Context, cluster: &Cluster, snapshot: &Snapshot, memory: &NetworkMemory) -> Option<Vec<Task>> {
     let concerns = |service: &&Service| memory.trial.is_some() || is_short_of_tasks(service, snapshot);
     let Some(service) = proxy_service(cluster, snapshot).filter(concerns) else { return Some(Vec::new()) };
@@ -134,13 +134,13 @@ pub async fn ended(context: &Context, cluster: &Cluster, snapshot: &Snapshot, me
     }
 }
 
-/// What the proxy service is updated for.
+/// The reason for which the proxy service is updated.
 pub fn update(decision: &NetworkDecision) -> NetworkUpdate {
     NetworkUpdate { attaching: decision.attaching.clone(), withdraws: decision.withdraws, remembered: decision.remembered.clone() }
 }
 
-/// The Swarm as it is once the proxy service declares no network any more that it leaves now although routes need it; nothing where
-/// it leaves none of these.
+/// The Swarm after the proxy service has left the networks that it leaves now although routes need them; `None` if it leaves no
+/// such network.
 pub fn left_by(cluster: &Cluster, snapshot: &Snapshot, translation: &Translation, decision: &NetworkDecision) -> Option<Snapshot> {
     let service = proxy_service(cluster, snapshot)?;
     let leaves = |id: &NetworkId| translation.networks.contains(id) && !decision.networks.contains(id);
@@ -153,7 +153,7 @@ pub fn left_by(cluster: &Cluster, snapshot: &Snapshot, translation: &Translation
     Some(after)
 }
 
-/// The Swarm with the proxy service as it was before networks that failed: what it mounts and says belongs to that.
+/// The Swarm with the proxy service as it was before networks that failed: its mounts and labels belong to that state.
 pub fn snapshot_before(cluster: &Cluster, snapshot: &Snapshot, decision: &NetworkDecision) -> Option<Snapshot> {
     let service = proxy_service(cluster, snapshot).filter(|_| decision.withdraws && decision.goes_back)?;
     let spec = service.previous_spec.clone()?;

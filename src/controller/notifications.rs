@@ -1,4 +1,4 @@
-//! What the observing tasks and the loop tell each other: wake-ups in one direction, what is worth watching in the other.
+//! What the observing tasks and the loop exchange: wake-ups in one direction, what is worth watching in the other.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,21 +18,21 @@ use crate::types::ServiceId;
 pub struct Interest {
     /// Every service of the newest snapshot.
     pub known: BTreeSet<ServiceId>,
-    /// Those that are routed or ours.
+    /// Those that are routed or belong to us.
     pub concerned: BTreeSet<ServiceId>,
 }
 
 impl Interest {
-    /// Whether a task of this service is worth a pass. A service that no snapshot has shown yet always is.
+    /// Whether a task of this service is worth a pass. Always true for a service that no snapshot has shown yet.
     pub fn covers(&self, service: &ServiceId) -> bool {
         self.concerned.contains(service) || !self.known.contains(service)
     }
 }
 
-/// A wake-up, and how old a look at the Swarm may be that answers it.
+/// A wake-up, and the oldest look at the Swarm that answers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Triggered {
-    /// Why.
+    /// The reason.
     pub trigger: Trigger,
     /// A look that began at this moment or later shows the reason.
     pub since: Instant,
@@ -51,7 +51,7 @@ pub struct Notifications {
 }
 
 impl Notifications {
-    /// With the loop's end of the wake-ups.
+    /// Also returns the loop's end of the wake-ups.
     pub fn new(triggers: mpsc::Sender<Triggered>, pace: PollIntervals) -> Self {
         Self {
             triggers,
@@ -64,24 +64,24 @@ impl Notifications {
         }
     }
 
-    /// Wakes the loop. A loop that has ended needs no waking.
+    /// Wakes the loop. Does nothing if the loop has ended.
     pub async fn trigger(&self, trigger: Trigger) {
         self.trigger_since(trigger, Instant::now()).await;
     }
 
-    /// Wakes the loop for a reason that a look which began at `since` or later shows.
+    /// Wakes the loop for a reason visible in any look that began at `since` or later.
     pub async fn trigger_since(&self, trigger: Trigger, since: Instant) {
         metrics::counter!(WAKES_TOTAL, "kind" => trigger.as_str()).increment(1);
         let _ = self.triggers.send(Triggered { trigger, since }).await;
     }
 
-    /// Something moves: the quick look becomes fast from now on.
+    /// Something is changing: quick looks become frequent from now on.
     pub fn moved(&self) {
         lock(&self.pace).changed(Instant::now());
         self.pace_changed.notify_one();
     }
 
-    /// What the newest pass knows about movement.
+    /// Records what the newest pass knows about movement.
     pub fn settle(&self, unsettled: bool, routed: bool) {
         let mut pace = lock(&self.pace);
         let before = pace.period(Instant::now());
@@ -107,18 +107,18 @@ impl Notifications {
         lock(&self.interest).clone()
     }
 
-    /// Says which services' tasks matter.
+    /// Sets which services' tasks matter.
     pub fn set_interest(&self, interest: Interest) {
         *lock(&self.interest) = interest;
     }
 
-    /// A hint arrived: the stream lives.
+    /// Records a hint: the stream is alive.
     pub fn count_hint(&self) {
         self.hints.fetch_add(1, Ordering::Relaxed);
         self.events_alive.store(true, Ordering::Relaxed);
     }
 
-    /// How many hints arrived since the start.
+    /// How many hints have arrived since the start.
     pub fn hints(&self) -> u64 {
         self.hints.load(Ordering::Relaxed)
     }
@@ -128,12 +128,12 @@ impl Notifications {
         self.events_alive.load(Ordering::Relaxed)
     }
 
-    /// Says whether the event stream is believed alive.
+    /// Sets whether the event stream is believed alive.
     pub fn set_events_alive(&self, alive: bool) {
         self.events_alive.store(alive, Ordering::Relaxed);
     }
 
-    /// The stream is open and says nothing although things change: open a new one.
+    /// The stream is open but reports nothing although things change: requests a new one.
     pub fn reopen_events(&self) {
         self.set_events_alive(false);
         self.reopen.notify_one();

@@ -11,10 +11,10 @@ use crate::protocol::ChannelMode;
 use crate::retry::RetryLimits;
 use crate::types::ServiceId;
 
-/// Everything that can be set.
+/// All settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OperatorOptions {
-    /// The operator's name on its owner labels; two operators of one Swarm need two.
+    /// The operator's name on its owner labels; two operators in one Swarm need different names.
     pub instance: String,
     /// The operator's own service, if it is one.
     pub own_service: Option<ServiceId>,
@@ -24,58 +24,59 @@ pub struct OperatorOptions {
     pub channel: ChannelMode,
     /// Where status, page and metrics are served.
     pub listen: SocketAddr,
-    /// To whom, and how else.
+    /// Who may access them, and by which other means.
     pub status: StatusPort,
     /// Where the channel is served.
     pub channel_listen: SocketAddr,
-    /// The time from one complete look at the Swarm to the next, if nothing asks for one earlier.
+    /// The interval between complete looks at the Swarm, if nothing asks for one earlier.
     pub poll_interval: Duration,
-    /// The time from one quick look at the tasks to the next, while services are routed.
+    /// The interval between quick looks at the tasks while services are routed.
     pub task_poll_interval: Duration,
-    /// The same while something moves.
+    /// The same while something is changing.
     pub task_poll_interval_fast: Duration,
     /// The same while nothing is routed.
     pub task_poll_interval_idle: Duration,
-    /// The time from one reading of the spec files to the next, if nothing notifies earlier.
+    /// The interval between readings of the spec files, if no notification comes earlier.
     pub spec_interval: Duration,
-    /// The least time from one look at the Swarm for people's questions to the next.
+    /// The minimum interval between looks at the Swarm for users' queries.
     pub question_interval: Duration,
-    /// For how long asks for a pass are held together.
+    /// How long requests for a pass are batched.
     pub debounce: Duration,
-    /// The longest time that an ask is held.
+    /// The longest time that a request is delayed.
     pub debounce_max: Duration,
 }
 
-/// Who gets in at the status port. The default: monitoring is open to all, the rest only to this machine.
+/// Access to the status port. By default monitoring is open to all, and the rest only to this machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StatusPort {
-    /// What is open, and to whom the rest is. `access.token` is the one that was given, or that the operator derives.
+    /// What is open, and who may access the rest. `access.token` is the configured token, or the one that the operator
+    /// derives.
     pub access: Access,
-    /// A Unix socket with the same, for whoever may open its file.
+    /// A Unix socket that serves the same to anyone who may open its file.
     pub socket: Option<PathBuf>,
-    /// With these files the port speaks TLS.
+    /// If set, the port uses TLS with these files.
     pub tls: Option<TlsFiles>,
 }
 
 /// Mounted files, PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The certificate, and those that signed it.
+    /// The certificate and its intermediates.
     pub certificate: PathBuf,
     /// Its key.
     pub key: PathBuf,
 }
 
 impl OperatorOptions {
-    /// The rules of the queue.
+    /// The queue's limits.
     pub fn queue(&self) -> QueueLimits {
-        // After a failure the first retry comes soon, because most are races with somebody else's write; the ceiling keeps
+        // After a failure the first retry comes soon, because most failures are races with another write; the maximum keeps
         // a repaired Swarm from waiting for minutes.
         let retry = RetryLimits { initial: Duration::from_millis(500), max: Duration::from_secs(30) };
         QueueLimits { debounce: self.debounce, max_delay: self.debounce_max, retry }
     }
 
-    /// The periods of the quick look.
+    /// The intervals of the quick look.
     pub fn poll_intervals(&self) -> PollIntervals {
         PollIntervals {
             fast: self.task_poll_interval_fast.min(self.task_poll_interval),

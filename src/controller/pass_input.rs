@@ -1,4 +1,4 @@
-//! What a pass takes into account besides what is declared and the snapshot: what was remembered, and what was heard.
+//! Input of a pass besides the declaration and the snapshot: what was remembered, and what was reported.
 
 use jiff::Timestamp;
 
@@ -7,16 +7,16 @@ use crate::networks;
 use crate::plan::PlanMemory;
 use crate::swarm::Task;
 
-/// What was remembered and heard before a pass.
+/// What was remembered and reported before a pass.
 #[derive(Debug, Clone, Copy)]
 pub struct PassInput<'a> {
-    /// What the extension last said.
+    /// The newest report from the extension.
     pub report: Option<&'a Received>,
     /// What planning remembers.
     pub plan: &'a PlanMemory,
     /// What is remembered of networks.
     pub networks: &'a networks::NetworkMemory,
-    /// The proxies that Swarm says have ended, where that matters.
+    /// The proxies that Swarm reports as ended, where that matters.
     pub ended: Option<&'a [Task]>,
     /// The time of the pass.
     pub now: Timestamp,

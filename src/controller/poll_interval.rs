@@ -1,23 +1,23 @@
-//! How often to look at the tasks: plain rules over plain time. Swarm sends no task events, so the time from a task's
-//! start to its first request is decided here.
+//! How often to look at the tasks: pure rules over explicit time. Swarm sends no task events, so these intervals determine
+//! the time from a task's start to its first request.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The periods of the quick look at the tasks.
+/// The intervals of the quick look at the tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PollIntervals {
-    /// While something moves.
+    /// While something is changing.
     pub fast: Duration,
-    /// While services are routed and nothing moves.
+    /// While services are routed and nothing is changing.
     pub normal: Duration,
     /// While nothing is routed.
     pub slow: Duration,
-    /// For how long a hint or a change counts as movement.
+    /// How long a hint or a change counts as movement.
     pub after_change: Duration,
-    /// For how long after the last change tasks that are not running yet count as movement. A task that no node fits
-    /// stays so for ever; an image that is pulled for minutes is noticed by the normal pace.
+    /// How long after the last change tasks that are not running yet count as movement. A task that fits no node stays
+    /// pending forever; an image that takes minutes to pull is noticed at the normal interval.
     pub after_change_unsettled: Duration,
 }
 
@@ -31,7 +31,7 @@ pub struct PollInterval {
 }
 
 impl PollInterval {
-    /// Begins fast: after a start everything is news.
+    /// Starts fast: after a start everything is new.
     pub fn new(limits: PollIntervals, now: Instant) -> Self {
         Self { limits, last_change: Some(now), unsettled: true, routed: true }
     }
@@ -41,17 +41,17 @@ impl PollInterval {
         self.last_change = Some(now);
     }
 
-    /// What the newest pass saw: whether tasks of interest are not running yet, or a rollout is under way.
+    /// Records what the newest pass saw: whether tasks of interest are not running yet, or a rollout is in progress.
     pub fn set_unsettled(&mut self, unsettled: bool) {
         self.unsettled = unsettled;
     }
 
-    /// Whether any service is routed.
+    /// Records whether any service is routed.
     pub fn set_routed(&mut self, routed: bool) {
         self.routed = routed;
     }
 
-    /// The time from one quick look to the next.
+    /// The interval between quick looks.
     pub fn period(&self, now: Instant) -> Duration {
         let window = if self.unsettled { self.limits.after_change_unsettled } else { self.limits.after_change };
         match self.last_change {

@@ -1,5 +1,5 @@
-//! Questions of people about what is declared and what is there: answered from one look, changing nothing. Shared by the
-//! running operator and the command line without one.
+//! Users' queries about what is declared and what exists: answered from one look, without changing anything. Shared by the
+//! running operator and by the command line without one.
 
 use serde::Serialize;
 
@@ -7,7 +7,7 @@ use crate::api::routes::{Answer, ExplainQuery, RenderQuery, Trouble};
 use crate::explain::{NoConfiguration, Request, Sent, Sources, Unknown, configuration, explain, explain_service};
 use crate::render::Purpose;
 
-/// Whether a question can be meant at all: nobody needs to look at the Swarm to say so.
+/// Whether a query is valid at all; needs no look at the Swarm.
 pub fn sensible(query: &ExplainQuery) -> Result<(), Trouble> {
     match (&query.url, &query.service) {
         (Some(url), None) => asked(url, query).map(drop),
@@ -16,7 +16,7 @@ pub fn sensible(query: &ExplainQuery) -> Result<(), Trouble> {
     }
 }
 
-/// What becomes of a request, or of a service's labels.
+/// The outcome of a request, or of a service's labels.
 pub fn explained(sources: &Sources<'_>, query: &ExplainQuery) -> Result<Answer, Trouble> {
     match (&query.url, &query.service) {
         (Some(url), None) => {
@@ -28,7 +28,7 @@ pub fn explained(sources: &Sources<'_>, query: &ExplainQuery) -> Result<Answer, 
     }
 }
 
-/// The request, as it reaches a proxy if that is described.
+/// The request as it reaches a proxy, if that is described.
 fn asked(url: &str, query: &ExplainQuery) -> Result<Request, Trouble> {
     let request = Request::parse(url).map_err(|bad| Trouble::Wrong(bad.to_string()))?;
     let sent = Sent::parse(query.from.as_deref(), query.headers.as_deref(), query.proxy.as_deref());

@@ -1,6 +1,7 @@
-//! Looks at the Swarm for people's questions: whoever asks at about the same time shares one, and the next begins no
-//! sooner than a while later, however many ask. A look never begins before the question: nobody is told of an older world
-//! than he has seen himself. Never writes, and knows nothing of passes, whose looks are in `snapshot_cache`.
+//! Looks at the Swarm for users' queries. Queries that arrive at about the same time share one look, and the next look
+//! begins only after a pause, however many queries there are. A look never begins before its query, so no client gets an
+//! answer older than what it has already seen. Never writes, and is independent of passes, whose looks are in
+//! `snapshot_cache`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,22 +12,22 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::swarm::{RawSnapshot, Snapshot, Swarm};
 
-/// Looks for questions keep the manager busy for one part in so many at most.
+/// Looks for queries occupy the manager for at most one part in this many.
 const SHARE: u32 = 4;
-/// But nobody waits longer than this for the next one.
+/// The longest time that a query waits for the next look.
 const EVERY_MAX: Duration = Duration::from_secs(10);
 
-/// One look, with the tasks that are on their way out: nobody but people asks for them.
+/// One look, including the tasks that are shutting down: only users' queries need those.
 pub struct QuerySnapshot {
-    /// As it came.
+    /// As the API returned it.
     pub raw: RawSnapshot,
-    /// As it is read.
+    /// The parsed form.
     pub snapshot: Snapshot,
-    /// What may be handed on, once somebody wanted it.
+    /// The export of the look, made on first use.
     pub shareable: OnceCell<Bytes>,
 }
 
-/// The place where questions share looks.
+/// Shares looks between queries.
 pub struct QuerySnapshots {
     swarm: Arc<dyn Swarm>,
     every: Duration,
@@ -35,14 +36,14 @@ pub struct QuerySnapshots {
 
 #[derive(Default)]
 struct QueryCacheState {
-    /// When the newest look began, and what came of it.
+    /// When the newest look began, and its result.
     newest: Option<(Instant, Result<Arc<QuerySnapshot>, String>)>,
-    /// The next one begins no sooner.
+    /// The next look begins no sooner.
     next: Option<Instant>,
 }
 
 impl QuerySnapshots {
-    /// Nobody asked yet. A look begins at most once per `every`.
+    /// Starts without a look. A look begins at most once per `every`.
     pub fn new(swarm: Arc<dyn Swarm>, every: Duration) -> Self {
         Self { swarm, every, state: Arc::default() }
     }
@@ -50,7 +51,7 @@ impl QuerySnapshots {
     /// A look that begins now or later. The error says why the Swarm could not be read.
     pub async fn look(&self) -> Result<Arc<QuerySnapshot>, String> {
         let asked = Instant::now();
-        // Whoever waits here is served by the one before, whose look began while he waited.
+        // A query that waited here uses the look of the one before, if that look began while it waited.
         let mut state = self.state.lock().await;
         if let Some((_, result)) = state.newest.as_ref().filter(|(began, _)| *began >= asked) {
             return result.clone();
@@ -59,7 +60,7 @@ impl QuerySnapshots {
             sleep_until(next).await;
         }
         let began = Instant::now();
-        // Said before the read: whoever asks and goes away at once must not make the next one begin sooner.
+        // Set before the read: a client that disconnects at once must not make the next look begin sooner.
         state.next = Some(began + self.every);
         let result = self.read().await.map(Arc::new);
         let pause = (began.elapsed() * SHARE).min(EVERY_MAX).max(self.every);
@@ -76,7 +77,7 @@ impl QuerySnapshots {
         Ok(QuerySnapshot { raw, snapshot, shareable: OnceCell::new() })
     }
 
-    /// A look holds everything that the API says of thousands of services; nobody needs it when the askers have it.
+    /// A look holds everything that the API says of thousands of services; it is dropped once its queries are answered.
     fn forget_later(&self, began: Instant) {
         let (state, every) = (self.state.clone(), self.every);
         tokio::spawn(async move {
@@ -140,7 +141,7 @@ mod tests {
         ask(&looks, 1).await;
         for _ in 0..1000 {
             tokio::time::advance(Duration::from_millis(1)).await;
-            // Asked, begun, and gone.
+            // Asked, begun, and disconnected.
             let _ = futures::poll!(std::pin::pin!(looks.look()));
         }
         assert!(swarm.calls(Call::Observe) <= 2, "{}", swarm.calls(Call::Observe));

@@ -1,5 +1,5 @@
-//! One pass for one cluster, readable from top to bottom. Starts from one complete snapshot or changes nothing at all.
-//! Routes are published before anything is written, so that endpoints reach the proxies whatever becomes of the fleet.
+//! One pass for one cluster, readable from top to bottom. It starts from one complete snapshot or changes nothing at all.
+//! Routes are published before anything is written, so that endpoints reach the proxies whatever happens to the fleet.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,19 +24,19 @@ use crate::telemetry::finding_log;
 use crate::translate::Register;
 use crate::types::ClusterName;
 
-/// After a write the world is still moving: look again, even if no event says so.
+/// After a write the world is still changing: look again, even without an event.
 const AFTER_WRITE: Duration = Duration::from_millis(500);
-/// What waits for a moment is looked at when that moment has surely come.
+/// A margin, so that what waits for a certain time is looked at when that time has surely come.
 const AFTER_WAITING: Duration = Duration::from_millis(20);
-/// The world had moved before the write: the next look is due at once, short of a busy loop.
+/// The world had changed before the write: the next look is due at once, short of a busy loop.
 const AFTER_SUPERSEDED: Duration = Duration::from_millis(100);
 
-/// What a pass is about.
+/// The subject of a pass.
 #[derive(Debug, Clone)]
 pub struct PassRequest {
     /// The cluster.
     pub name: ClusterName,
-    /// What is declared about it; nothing: it left the declaration.
+    /// Its declaration; `None`: it is no longer declared.
     pub declared: Option<DeclaredCluster>,
     /// Whether the pass may write.
     pub may_write: bool,
@@ -44,22 +44,22 @@ pub struct PassRequest {
     pub now: Timestamp,
 }
 
-/// What is remembered of a cluster from one pass to the next. Losing it costs an early retry and the times of conditions.
+/// What is remembered of a cluster between passes. Losing it costs an early retry and the times of conditions.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ClusterMemory {
     /// What planning remembers.
     pub plan: plan::PlanMemory,
     /// What is remembered of the networks of the proxies.
     pub networks: networks::NetworkMemory,
-    /// Whose hosts were at the last pass; none before the first one.
+    /// Which service had each host at the last pass; `None` before the first one.
     pub register: Option<Arc<Register>>,
-    /// What the last pass had to say.
+    /// The status after the last pass.
     pub status: Option<ClusterStatus>,
     /// Why the last write failed, until one succeeds.
     pub failure: Option<String>,
 }
 
-/// How a pass ended, as far as it decides when there is another one.
+/// How a pass ended, as far as it determines when the next one runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PassResult {
     /// Nothing to do.
@@ -70,15 +70,15 @@ pub enum PassResult {
     LookAgain(Duration),
     /// A write failed: try again after a while.
     Failed,
-    /// It could not look, so it says nothing about what failed before: look again when somebody asks.
+    /// It could not look, so it proves nothing about earlier failures: look again when the next request comes.
     Blind,
-    /// There was something to write, and the time for it had not come.
+    /// There was something to write, but its time had not come.
     Held,
-    /// Nothing is left of a cluster that left the declaration.
+    /// Nothing is left of a cluster that is no longer declared.
     Gone,
 }
 
-/// One pass. `observed` is a complete look that began after the reason for this pass, or why there is none.
+/// Runs one pass. `observed` is a complete look that began after the reason for this pass, or why there is none.
 pub async fn pass(
     context: &Context,
     request: &PassRequest,
@@ -103,7 +103,7 @@ pub async fn pass(
     keep(context, request, declared, cluster, &observed, memory).await
 }
 
-/// A declared cluster: its routes to the extension, its fleet as declared, its status told.
+/// A declared cluster: publishes its routes to the extension, brings its fleet to the declared state, reports its status.
 async fn keep(
     context: &Context,
     request: &PassRequest,
@@ -151,13 +151,13 @@ async fn keep(
     }
 }
 
-/// Hands out what proxies must say, who may ask, and where everybody is.
+/// Publishes the proxies' configuration, who may get certificates, and the peers' addresses.
 fn publish(context: &Context, request: &PassRequest, cluster: &Cluster, observed: &ObservedSnapshot, routes: &Routes) {
     let snapshot = observed.snapshot.as_ref();
     let admission = admission(&context.instance, cluster, &context.seals, snapshot);
     match routes.too_large {
         None => context.extensions.publish(&request.name, routes.desired.clone(), admission, observed.observed_at),
-        // What nobody can read would only take the last good routes from those who ask.
+        // A message that cannot be read would only take the last good routes from those who ask.
         Some(_) => context.extensions.admit(&request.name, admission),
     }
     if let Some(peers) = peers(&context.channel, &context.instance, cluster, snapshot) {
@@ -165,12 +165,12 @@ fn publish(context: &Context, request: &PassRequest, cluster: &Cluster, observed
     }
 }
 
-/// From now to then, and a little more: a look before its time would be for nothing.
+/// The time from now to then, plus a margin: an earlier look would be wasted.
 fn until(then: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(then.duration_since(now)).unwrap_or_default().saturating_add(AFTER_WAITING)
 }
 
-/// A cluster that left the declaration: everything that is ours and its own goes, nobody else's.
+/// A cluster that is no longer declared: removes all its objects that belong to this operator, and no others.
 async fn remove(context: &Context, request: &PassRequest, snapshot: &Snapshot, memory: &mut ClusterMemory) -> PassResult {
     context.extensions.retire(&request.name);
     let plan = plan_removal(&context.instance, &request.name, snapshot);
@@ -183,7 +183,7 @@ async fn remove(context: &Context, request: &PassRequest, snapshot: &Snapshot, m
     verdict(&plan, &outcome)
 }
 
-/// Carries the plan out, unless a second pair of eyes finds something wrong with it or the time has not come.
+/// Carries out the plan, unless verification finds it invalid or its time has not come.
 async fn execute_checked(
     context: &Context,
     request: &PassRequest,

@@ -1,4 +1,4 @@
-//! Where the authority comes from: the operator's own service and nothing else, whatever lies about in the Swarm.
+//! The authority comes from the operator's own service only, whatever other secrets exist in the Swarm.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::simulator::{SimOptions, SimSwarm};
 
 const OPERATOR: &str = "swarmgate_operator";
 
-/// A Swarm with an operator's service, and where that looks for its authority.
+/// A Swarm with an operator's service, and the place where that service looks for its authority.
 struct Scene {
     swarm: SimSwarm,
     source: AuthoritySource,
@@ -24,7 +24,7 @@ impl Scene {
         Self { swarm, source, _folder: folder }
     }
 
-    /// A start of the operator; the name of the secret that its service mounts then.
+    /// Starts the operator; returns the name of the secret that its service mounts afterwards.
     async fn started(&self) -> String {
         let established = establish(&self.swarm, &self.source, "swarmgate").await.unwrap();
         assert!(matches!(established, Established::Remounted), "{established:?}");
@@ -39,7 +39,7 @@ impl Scene {
         truth.secrets.get(&id).map(|secret| secret.name.clone())
     }
 
-    /// As `docker stack deploy` does: the service as its file has it.
+    /// Like `docker stack deploy`: sets the service to what its file says.
     fn deployed(&self) {
         self.swarm.user_edits_service(OPERATOR, |spec| drop(spec["TaskTemplate"]["ContainerSpec"]["Secrets"].take())).unwrap();
         self.swarm.advance(std::time::Duration::from_secs(5));
@@ -58,7 +58,7 @@ impl Scene {
         assert_eq!(self.mounted(), None);
     }
 
-    /// Secrets as somebody may create them who wants to be taken for the operator.
+    /// Secrets that an attacker might create to be mistaken for the operator's.
     fn forge(&self, name: &str) {
         let forged = Authority::create(Timestamp::now()).unwrap();
         let labels = labels(&forged, "swarmgate", ROLE_AUTHORITY, name);
@@ -88,7 +88,7 @@ async fn a_deployment_takes_it_away_and_the_same_one_comes_back() {
     assert_eq!(scene.started().await, first, "a task tells");
 }
 
-/// Somebody mounts another secret in its place and takes it away again: the history holds both.
+/// Another secret is mounted in its place and removed again: the history holds both.
 #[tokio::test]
 async fn a_secret_that_was_mounted_by_mistake_does_not_come_back() {
     let scene = Scene::new();
@@ -134,7 +134,7 @@ async fn tidying_keeps_the_own_authority_and_what_others_use_and_nobody_elses_ob
     assert!(left.iter().any(|name| name.starts_with("swarmgate-status-token-")), "{left:?}");
     let writes = scene.swarm.take_writes().len();
     tidy(&scene.swarm, &authority, "swarmgate", true).await;
-    // Removing what the operator's service still mounts is refused again; nothing else is tried.
+    // Removing what the operator's service still mounts is refused again; nothing else is attempted.
     assert!(scene.swarm.take_writes().len() <= 1 && writes > 0);
 }
 

@@ -1,4 +1,4 @@
-//! Claims about services that flap, and about those beside them.
+//! Services that flap, and their neighbours.
 
 use super::*;
 use crate::controller::desired_state;
@@ -68,7 +68,7 @@ impl DampingScenario {
         }
     }
 
-    /// A pass now; the hosts that it publishes.
+    /// Runs a pass now; returns the hosts that it publishes.
     fn pass(&mut self) -> Vec<String> {
         self.damping.observe(|_| Some(self.limits), &self.snapshot, self.now);
         let counts = self.damping.held().applied_to(&self.snapshot);
@@ -76,7 +76,7 @@ impl DampingScenario {
         routes.desired.table.hosts.keys().map(ToString::to_string).collect()
     }
 
-    /// Whether a service's labels, as they count, let nobody in.
+    /// Whether a service's labels, as used, let nobody in.
     fn is_closed(&self, name: &str) -> bool {
         let counts = self.damping.held().applied_to(&self.snapshot);
         let service = counts.services.values().find(|service| service.name == name).unwrap();
@@ -92,7 +92,7 @@ impl DampingScenario {
         self.after(SignedDuration::from_secs(seconds))
     }
 
-    /// Toggles a service's host so many times; everything that was published meanwhile, one after the other.
+    /// Toggles a service's host this many times; returns everything published meanwhile, in order.
     fn flap(&mut self, name: &str, times: usize) -> Vec<Vec<String>> {
         let mut published = vec![self.pass()];
         for time in 0..times {
@@ -135,14 +135,14 @@ fn a_service_that_flaps_keeps_what_was_settled_and_disturbs_nobody() {
         told.iter().map(|finding| (&finding.subject, finding.code)).collect::<Vec<_>>(),
         [(&Subject::Service("a".to_owned()), FindingCode::LabelsFlapping)]
     );
-    // The other one's change counts in the very next pass, whatever the first does.
+    // The other service's change is used in the very next pass, whatever the first one does.
     world.label("a", "hosts", Some("a3.test"));
     world.label("b", "hosts", Some("b2.test"));
     assert_eq!(world.after(FLAP), ["a.test", "b2.test"]);
     assert_eq!(world.told(), told, "the same words all the time");
 }
 
-/// What is told of one service that flaps: how bad it is, and what counts.
+/// The finding for one service that flaps: its severity, and which labels are used.
 fn check_told(world: &DampingScenario, severity: Severity, counts: &str) {
     let told = world.told();
     assert_eq!(told.iter().map(|finding| finding.severity).collect::<Vec<_>>(), [severity], "{told:?}");
@@ -151,7 +151,7 @@ fn check_told(world: &DampingScenario, severity: Severity, counts: &str) {
 
 #[test]
 fn that_nothing_of_a_service_is_published_is_an_error() {
-    // Without settled labels, or with such as publish nothing.
+    // Without settled labels, or with labels that publish nothing.
     for labels in [[("hosts", None), ("port", None)], [("hosts", Some("a.test")), ("port", Some("none"))]] {
         let mut world = DampingScenario::new(&["a"]);
         for (label, value) in labels {
@@ -169,7 +169,7 @@ fn that_nothing_of_a_service_is_published_is_an_error() {
     world.after_secs(60);
     world.flap("a", 60);
     check_told(&world, Severity::Warning, "the last settled ones count");
-    // Whoever takes his labels off misses nothing, until he comes back.
+    // Removing the labels takes effect at once; only adding them again is held.
     world.label("a", "hosts", None);
     world.after(FLAP);
     check_told(&world, Severity::Warning, "it is not published");
@@ -289,7 +289,7 @@ fn services_that_are_made_and_removed_again_and_again_are_held_as_well() {
         published.push(world.after(FLAP));
     }
     published.dedup();
-    // The allowance grows by five while this lasts.
+    // The allowance grows by five meanwhile.
     assert!(published.len() <= 2 * 26 + 1, "{}", published.len());
 }
 
@@ -329,8 +329,8 @@ fn what_is_gone_is_forgotten() {
     assert_eq!(world.damping, LabelDamping::default());
 }
 
-/// A service that goes from one cluster to another and back is held as one: it is never published by both, and the stricter
-/// cluster's limit is not worn off by changes in the other.
+/// A service that moves back and forth between two clusters is held once for both: both never publish it, and changes in
+/// one cluster do not use up the stricter limit of the other.
 #[test]
 fn a_service_that_flaps_between_clusters_counts_in_one_of_them() {
     let mut world = DampingScenario::new(&["a"]);
