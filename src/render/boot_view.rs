@@ -1,9 +1,9 @@
-//! A table as a boot snapshot sees it, whatever the engine: without addresses that may have become a stranger's. Only names
-//! stay, and ports of nodes that are one service's own ([`Endpoint::lasting`]).
+//! A table as a boot snapshot sees it, whatever the engine: without addresses that may have passed to another container.
+//! Only names remain, and node ports that belong to one service ([`Endpoint::lasting`]).
 
 use crate::route::{Backend, BackendService, Endpoint, RouteTable};
 
-/// The table with only those endpoints. The digest that a boot snapshot names must not change with the others either.
+/// The table with only those endpoints. Changes of other endpoints must not change the digest in a boot snapshot.
 pub(super) fn without_endpoints(table: &RouteTable, kept: fn(&Endpoint) -> bool) -> RouteTable {
     let mut table = table.clone();
     table.awaited.clear();
@@ -21,11 +21,11 @@ pub(super) fn named(backend: &Backend) -> Backend {
 fn forget_endpoints(service: &mut BackendService, kept: fn(&Endpoint) -> bool) {
     service.endpoints.retain(kept);
     service.endpoints.iter_mut().for_each(|endpoint| endpoint.task = None);
-    // Names stand for tasks in both modes, so that a changed label is no new snapshot.
+    // Names represent tasks in both modes, so a changed label does not produce a new snapshot.
     service.vip = false;
 }
 
-/// Whether a service has a name, or a port of a node that is its own.
+/// Whether a service has a name, or a node port of its own.
 pub fn is_found_by_name(service: &BackendService) -> bool {
     !service.on_nodes || service.endpoints.iter().any(|endpoint| endpoint.lasting)
 }

@@ -1,17 +1,17 @@
-//! How much of a configuration routes take: counted in what the engine's renderer really writes, so that it cannot be another
-//! number than the truth. Pure; decides nothing about what is too much.
+//! How much of a configuration routes take: counted in the renderer's actual output, so that the number is always correct.
+//! Pure; does not decide how much is too much.
 
 use super::engine::RouteSize;
 use super::{Layout, Materials, Purpose, Rendering, renderer};
 use crate::route::{Footprint, RouteTable};
 
-/// What a configuration with addresses takes beyond what it says without any route. A template of the administrator's is not
-/// asked: it is his own, and may say more or less.
+/// The size of a configuration with addresses, minus that of one without any routes. Ignores the administrator's own
+/// template, which may write more or less.
 pub fn footprint(table: &RouteTable) -> Footprint {
     Measure::of(table).footprint(table)
 }
 
-/// What is the same for all tables with the same engine, ports and settings: measured once for many small ones.
+/// The part that is the same for all tables with the same engine, ports and settings: measured once for many small tables.
 pub struct Measure {
     layout: Layout,
     without_routes: RouteSize,
@@ -28,7 +28,7 @@ impl Measure {
         Self { layout, without_routes }
     }
 
-    /// What the routes of such a table take.
+    /// The size of the routes of such a table.
     pub fn footprint(&self, table: &RouteTable) -> Footprint {
         let size = size(table, &self.layout);
         Footprint {

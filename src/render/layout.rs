@@ -1,19 +1,19 @@
-//! Where a configuration of ours lives: directories, ports and name server of the container that runs it.
+//! The environment of our configurations: directories, ports and name server of the container that runs the engine.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::protocol::container_contract;
 
-/// Directories, ports and name server. Static text only: nothing of it comes from labels or documents.
+/// Directories, ports and name server. Static text only: none of it comes from labels or documents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     /// The directory for everything that the engine writes; exists before the engine starts.
     pub run_dir: &'static str,
-    /// The port on the loopback that tells whether the engine serves.
+    /// The loopback port that reports whether the engine serves.
     pub status_port: u16,
-    /// Who resolves service names: the agent, which asks Docker's own name server.
+    /// The resolver of service names: the agent, which queries Docker's own name server.
     pub resolver: SocketAddr,
-    /// The root certificates of the system, against which applications' certificates are checked when asked.
+    /// The system's root certificates, against which applications' certificates are checked when a service asks for it.
     pub system_roots: &'static str,
     /// Where secrets and configs are mounted, each under its id.
     pub material_dir: &'static str,

@@ -1,22 +1,22 @@
-//! Route table to engine configuration: one folder per engine, the only ones with its syntax. Pure and total. Must never
-//! read files, clocks or the environment.
+//! Route table to engine configuration: one folder per engine, and only these folders contain engine syntax. Pure and total.
+//! Must never read files, clocks or the environment.
 //!
-//! This file is the seam. The rest of the program asks it by the engine of a table or cluster ([`EngineKind`]) and names no
-//! engine: it renders a table ([`render_in`]), measures what routes take ([`Measure`]), and asks what becomes of requests
-//! ([`behavior`]). What is the same for every engine stands beside it.
+//! This file is the boundary. The rest of the program passes the engine of a table or cluster ([`EngineKind`]) and names no
+//! engine: it renders a table ([`render_in`]), measures what routes take ([`Measure`]), and looks up how requests are
+//! handled ([`behavior`]). Code that is the same for every engine is in the files next to this one.
 //!
 //! # A second engine
 //!
 //! 1. `types/engine_kind.rs`: a variant and its row: name, main file, path in stock images.
-//! 2. `render/NAME/`: a unit struct that implements `Renderer` (what the engine writes) and [`Behavior`] (what becomes of
-//!    requests, held against the real engine by a test program of its own, as `tests/nginx` is).
+//! 2. `render/NAME/`: a unit struct that implements `Renderer` (what the engine writes) and [`Behavior`] (how it handles
+//!    requests, compared with the real engine by a test program of its own, as in `tests/nginx`).
 //! 3. Here: `mod NAME;` and one arm in each of `renderer` and [`behavior`].
 //! 4. `route/NAME.rs`, `intent/settings_spec.rs` and `intent/documents/settings.rs`: settings that only this engine has.
-//!    `intent/documents/field_dependencies.rs` says which of the others' it does not know.
+//!    `intent/documents/field_dependencies.rs` lists the other engines' settings that it does not support.
 //! 5. Generated: `BLESS=1 cargo test --test specs`; a golden case with `engine: NAME`.
 //!
-//! Nothing in `translate`, `route` (else), `fleet`, `plan`, `controller`, `channel` or `explain`: `tests/architecture` refuses
-//! an engine's name there.
+//! No changes in `translate`, `route` (otherwise), `fleet`, `plan`, `controller`, `channel` or `explain`:
+//! `tests/architecture` rejects an engine's name there.
 
 mod boot_view;
 mod engine;
@@ -43,34 +43,34 @@ use crate::route::{Backend, EngineSettings, RouteTable};
 use crate::types::{EngineKind, HostPattern};
 use engine::{Renderer, Written};
 
-/// What each engine writes.
+/// The renderer of each engine.
 fn renderer(engine: EngineKind) -> &'static dyn Renderer {
     match engine {
         EngineKind::Nginx => &nginx::Nginx,
     }
 }
 
-/// What becomes of requests in each engine.
+/// How each engine handles requests.
 pub fn behavior(engine: EngineKind) -> &'static dyn Behavior {
     match engine {
         EngineKind::Nginx => &nginx::Nginx,
     }
 }
 
-/// What a configuration is for: who runs it, and whether it may hold addresses.
+/// The purpose of a configuration: who runs it, and whether it may contain addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Purpose {
-    /// For our agent, now: addresses, no root, everything that the engine writes below the run directory.
+    /// For our agent, now: with addresses, without root, and everything that the engine writes is below the run directory.
     Live,
-    /// For our agent, at a start when nobody answers: names that the engine's DNS resolves while it runs, because an
-    /// address may have become a stranger's. Does not change when endpoints change, except for the only addresses in it:
-    /// those of nodes with a port that is one service's own ([`crate::route::Endpoint::lasting`]).
+    /// For our agent, when it starts and the control plane does not answer: names that the engine resolves by DNS while it
+    /// runs, because an address may have passed to another container. Does not change when endpoints change, except for the
+    /// only addresses in it: those of nodes with a port that belongs to one service ([`crate::route::Endpoint::lasting`]).
     Boot,
-    /// For any stock image of the engine (`rollout: replace`): addresses, its own user and paths, one file.
+    /// For any stock image of the engine (`rollout: replace`): with addresses, the image's own user and paths, and one file.
     Stock,
 }
 
-/// What every part of a configuration is written from.
+/// The input of every part of a configuration.
 struct Rendering<'a> {
     table: &'a RouteTable,
     purpose: Purpose,
@@ -78,13 +78,13 @@ struct Rendering<'a> {
     materials: &'a Materials,
 }
 
-/// Renders a table for the containers that Swarmgate starts, as if all its TLS material were good: for those who look.
+/// Renders a table for the containers that Swarmgate starts, as if all its TLS material were valid: for display.
 pub fn render(table: &RouteTable, purpose: Purpose) -> Bundle {
     render_in(table, purpose, &Layout::default(), &Materials::assumed(table))
 }
 
-/// Renders a table for containers that are laid out in some way (directories, ports, name server), with the TLS material
-/// that was found good. Hosts whose material is not in `materials` are not published by TLS.
+/// Renders a table for containers with a given layout (directories, ports, name server), with the TLS material that was
+/// found valid. Hosts whose material is not in `materials` are not published by TLS.
 pub fn render_in(table: &RouteTable, purpose: Purpose, layout: &Layout, materials: &Materials) -> Bundle {
     let named;
     let table = if purpose == Purpose::Boot {
@@ -107,7 +107,7 @@ pub fn render_in(table: &RouteTable, purpose: Purpose, layout: &Layout, material
         .with_control_plane_timeout_ms(table.settings.control_plane_timeout_ms)
 }
 
-/// What the agent keeps, because no engine does.
+/// The data that the agent keeps because no engine does.
 fn agent_bounds(settings: &EngineSettings) -> AgentSettings {
     let limits = &settings.limits;
     AgentSettings {
@@ -117,27 +117,28 @@ fn agent_bounds(settings: &EngineSettings) -> AgentSettings {
     }
 }
 
-/// Why the administrator's own template gave no configuration, if that is what this bundle says.
+/// Why the administrator's own template produced no configuration, if this bundle reports that.
 pub fn template_fault(bundle: &Bundle) -> Option<&str> {
     renderer(bundle.engine).template_fault(bundle)
 }
 
-/// Whether requests are passed on to this backend where endpoints are found by name ([`Purpose::Boot`]).
+/// Whether requests are passed on to this backend when endpoints are resolved by name ([`Purpose::Boot`]).
 pub fn answers_by_name(engine: EngineKind, backend: &Backend) -> bool {
     behavior(engine).has_named_servers(&boot_view::named(backend))
 }
 
-/// The slot of the engine's host table that a host is kept in, whatever the table's size; none: it crowds nobody.
+/// The slot of the engine's host table that holds a host, whatever the table's size; `None`: it takes no room from other
+/// hosts.
 pub fn host_slot(engine: EngineKind, host: &HostPattern) -> Option<u64> {
     renderer(engine).host_slot(host)
 }
 
-/// How many hosts fit into one slot of the engine's host table, even the longest.
+/// How many hosts of any length fit into one slot of the engine's host table.
 pub fn hosts_per_slot_max(engine: EngineKind) -> usize {
     renderer(engine).hosts_per_slot_max()
 }
 
-/// The published faults of the version that an engine gives of itself; none if it has none that are known here.
+/// The published vulnerabilities of the version that an engine reports; `None` if it has none that are known here.
 pub fn faults(engine: EngineKind, version: &str) -> Option<Faults> {
     renderer(engine).faults(version)
 }

@@ -1,4 +1,4 @@
-//! The parts of a table by which a reload names its reason, the same for every engine.
+//! The parts of a table from which a reload derives its reason, the same for every engine.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,8 @@ use super::boot_view::without_endpoints;
 use crate::route::RouteTable;
 use crate::types::{Digest, HostKey};
 
-/// The identity of what a configuration says about each host, so that a reload can name its reason: one digest per
-/// part, where a part is `settings`, `endpoints of HOST`, `routes of HOST`, `certificate of HOST`, or the same of `(default)`.
+/// The identity of the configuration of each host, so that a reload can state its reason: one digest per part, where a part
+/// is `settings`, `endpoints of HOST`, `routes of HOST`, `certificate of HOST`, or one of the latter for `(default)`.
 pub fn parts(table: &RouteTable, materials: &Materials) -> BTreeMap<String, String> {
     let named = without_endpoints(table, |_| false);
     let settings = identity(&(&table.cluster, table.http_port, table.https_port, &table.settings));

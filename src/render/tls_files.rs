@@ -1,6 +1,6 @@
-//! Which files hold the certificates, keys and CAs that a table names. Whoever renders has read and checked them before:
-//! what is not in here is not good, and its routes do without. Holds names of files, never their contents (a CA's
-//! certificates are public and travel with the configuration).
+//! The files that hold the certificates, keys and CAs that a table names. The caller of the renderer has read and checked
+//! them: material that is missing here is not valid, and its routes do without it. Holds file names, never contents (except
+//! a CA's certificates, which are public and travel with the configuration).
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use crate::route::{MaterialRef, RouteTable, TlsBinding, Verification};
 use crate::types::{CERTIFICATE_LABEL, Digest, pem};
 
-/// The material at hand.
+/// The available material.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Materials {
     pairs: BTreeMap<TlsBinding, PairFiles>,
@@ -26,7 +26,7 @@ pub struct PairFiles {
     pub key: SecretFile,
 }
 
-/// A file whose content is a secret.
+/// A file with secret content.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SecretFile {
     name: String,
@@ -34,8 +34,8 @@ pub struct SecretFile {
 }
 
 impl SecretFile {
-    /// The file for this content, which the secret with this id holds. Another content has another name, so that a
-    /// renewed certificate is another configuration.
+    /// The file for this content of the secret with this id. Different content has a different file name, so a renewed
+    /// certificate changes the configuration.
     pub fn new(content: &str, secret: &str) -> Self {
         Self { name: format!("tls-{}.pem", Digest::of_bytes(content.as_bytes()).short()), secret: secret.to_owned() }
     }
@@ -51,8 +51,8 @@ impl SecretFile {
     }
 }
 
-/// A file with a CA's certificates. Its content travels with the configuration into config objects and onto volumes, so
-/// it can hold nothing else: it is written here, from certificates that parse as such.
+/// A file with a CA's certificates. Its content travels with the configuration into config objects and onto volumes, so it
+/// must not contain anything else: it is written here, from certificates that parse as such.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthorityFile {
     name: String,
@@ -60,7 +60,7 @@ pub struct AuthorityFile {
 }
 
 impl AuthorityFile {
-    /// The file with these certificates (DER). None: there are none, or one is no X.509 certificate and nothing else.
+    /// The file with these certificates (DER). `None` if there are none, or if one is not exactly an X.509 certificate.
     pub fn new<'a>(certificates: impl IntoIterator<Item = &'a [u8]>) -> Option<Self> {
         let is_one = |der: &[u8]| X509Certificate::from_der(der).is_ok_and(|(rest, _)| rest.is_empty());
         let blocks = certificates.into_iter().map(|der| is_one(der).then(|| pem(CERTIFICATE_LABEL, der)));
@@ -68,7 +68,7 @@ impl AuthorityFile {
         (!content.is_empty()).then(|| Self::with(content))
     }
 
-    /// Stands for the file of an object that nobody can read here.
+    /// A placeholder for the file of an object that cannot be read here.
     fn assumed(object: &MaterialRef) -> Self {
         Self::with(format!("# the certificates in {}\n", object.name))
     }
@@ -89,12 +89,12 @@ impl AuthorityFile {
 }
 
 impl Materials {
-    /// Without this pair: its hosts are not published by TLS.
+    /// Removes this pair: its hosts are not published by TLS.
     pub fn leave_out(&mut self, binding: &TlsBinding) {
         self.pairs.remove(binding);
     }
 
-    /// Without what certificates of applications are checked against: its routes answer 503.
+    /// Removes the CA for applications' certificates: its routes answer 503.
     pub fn leave_out_verification(&mut self, verification: &Verification) {
         match verification {
             Verification::Off => {}
@@ -103,8 +103,8 @@ impl Materials {
         }
     }
 
-    /// Everything that the table names and the Swarm has, as if each object held what its name promises: for a look at a
-    /// configuration where nobody can read secrets.
+    /// Everything that the table names and that exists in the Swarm, as if each object held what its name promises: to show
+    /// a configuration where secrets cannot be read.
     pub fn assumed(table: &RouteTable) -> Self {
         let mut materials = Self { system_roots: true, ..Self::default() };
         for (_, binding) in table.bindings() {
@@ -121,32 +121,32 @@ impl Materials {
         materials
     }
 
-    /// A good certificate with its key.
+    /// Adds a valid certificate with its key.
     pub fn add_pair(&mut self, binding: TlsBinding, files: PairFiles) {
         self.pairs.insert(binding, files);
     }
 
-    /// Good certificates of a CA.
+    /// Adds valid certificates of a CA.
     pub fn add_authority(&mut self, authority: MaterialRef, file: AuthorityFile) {
         self.authorities.insert(authority, file);
     }
 
-    /// Says whether the system of the proxies has root certificates at [`super::Layout::system_roots`].
+    /// Sets whether the proxies' system has root certificates at [`super::Layout::system_roots`].
     pub fn set_system_roots(&mut self, there: bool) {
         self.system_roots = there;
     }
 
-    /// The files of a binding, if it is good.
+    /// The files of a binding, if it is valid.
     pub fn pair(&self, binding: &TlsBinding) -> Option<&PairFiles> {
         self.pairs.get(binding)
     }
 
-    /// The file of a CA, if it is good.
+    /// The file of a CA, if it is valid.
     pub fn authority(&self, authority: &MaterialRef) -> Option<&AuthorityFile> {
         self.authorities.get(authority)
     }
 
-    /// Whether certificates can be checked as asked.
+    /// Whether certificates can be checked as configured.
     pub fn can_verify(&self, verification: &Verification) -> bool {
         match verification {
             Verification::Off => true,

@@ -1,4 +1,4 @@
-//! Findings: what somebody wrote that has another effect than they may think, where, and what to do about it.
+//! Findings: declarations that have another effect than their author may expect, where they are, and what to do about it.
 
 use super::finding_catalog::{FindingCode, Remedy, Severity};
 use crate::types::{visible, without_private_key};
@@ -54,14 +54,14 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// A finding without field and value, as bad as the catalogue says and with the remedy that stands there.
+    /// A finding without field and value, with the default severity and remedy of the catalogue.
     pub fn new(code: FindingCode, subject: Subject, message: impl Into<String>) -> Self {
         let (severity, remedy) = (code.severity(), code.entry().remedy.text());
         let remedy = remedy.map_or_else(|| format!("See {code:?} in docs/findings.md."), str::to_owned);
         Self { severity, code, subject, field: None, value: None, message: message.into(), remedy }
     }
 
-    /// Gives the remedy of this case, where the catalogue has none for all of them.
+    /// Sets the remedy for this case, if the catalogue has none for all cases.
     #[must_use]
     pub fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
         debug_assert!(!matches!(self.code.entry().remedy, Remedy::Always(_)), "{:?} has one remedy", self.code);
@@ -69,7 +69,7 @@ impl Finding {
         self
     }
 
-    /// Gives the remedy of this case, if it has one of its own.
+    /// Sets the remedy for this case, if it has one of its own.
     #[must_use]
     pub fn with_own_remedy(self, remedy: Option<impl Into<String>>) -> Self {
         match remedy {
@@ -78,7 +78,7 @@ impl Finding {
         }
     }
 
-    /// Says how bad this case is, where the catalogue leaves a choice.
+    /// Sets the severity of this case, if the catalogue allows several.
     #[must_use]
     pub fn with_severity(mut self, severity: Severity) -> Self {
         debug_assert!(self.code.entry().severities.contains(&severity), "{:?} is never {severity:?}", self.code);
@@ -86,7 +86,7 @@ impl Finding {
         self
     }
 
-    /// Names the field and the value found, made safe to show.
+    /// Sets the field and the value found, escaped for display.
     #[must_use]
     pub fn at(mut self, field: impl Into<String>, value: &str) -> Self {
         self.field = Some(field.into());
@@ -109,7 +109,7 @@ impl std::fmt::Display for Finding {
     }
 }
 
-/// Longer values are cut when shown: a label can hold megabytes.
+/// Longer values are truncated for display: a label can hold megabytes.
 const VALUE_CHARS_MAX: usize = 120;
 
 fn shorten(value: &str) -> String {

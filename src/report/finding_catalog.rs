@@ -1,7 +1,9 @@
-//! The catalogue of findings: every code with its meaning, how bad it can be, and what helps. Places that find something give
-//! data only; the table in `docs/findings.md` is generated from here (`BLESS=1 cargo test --test findings`).
+//! The catalogue of findings: every code with its meaning, its possible severities, and its remedy. The code that reports a
+//! finding supplies only data; the table in `docs/findings.md` is generated from here (`BLESS=1 cargo test --test
+//! findings`).
 //!
-//! It must never hold what differs from case to case: names and values belong to the message, and to a remedy that the place gives.
+//! It must never contain what differs from case to case: names and values belong in the message, and in a remedy that the
+//! reporting code supplies.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,19 +20,19 @@ pub enum Severity {
     Info,
 }
 
-/// What helps against findings of one code.
+/// The remedy for findings of one code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remedy {
-    /// Always this.
+    /// Always this one.
     Always(&'static str),
-    /// This, unless the place that finds it knows better.
+    /// This one, unless the reporting code supplies a more specific one.
     Usually(&'static str),
-    /// It depends on what was found, so every finding brings its own.
+    /// It depends on the case, so every finding supplies its own.
     PerCase,
 }
 
 impl Remedy {
-    /// The remedy of findings that bring none.
+    /// The remedy of findings that supply none.
     pub fn text(self) -> Option<&'static str> {
         match self {
             Self::Always(text) | Self::Usually(text) => Some(text),
@@ -39,18 +41,18 @@ impl Remedy {
     }
 }
 
-/// What is the same in all findings of one code.
+/// The properties that all findings of one code share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CatalogEntry {
-    /// What it means, one sentence or two.
+    /// The meaning, in one or two sentences.
     pub meaning: &'static str,
-    /// How bad it can be: the first is meant unless the place that finds it says another one.
+    /// The possible severities: the first is the default.
     pub severities: &'static [Severity],
-    /// What helps.
+    /// The remedy.
     pub remedy: Remedy,
 }
 
-/// `CODE = SEVERITY or SEVERITY, REMEDY;` with the meaning as its documentation.
+/// `CODE = SEVERITY or SEVERITY, REMEDY;`, documented by its meaning.
 macro_rules! catalog {
     ($($(#[doc = $meaning:literal])+ $code:ident = $usual:ident $(or $other:ident)*, $remedy:expr;)+) => {
         /// The stable code of a kind of finding, in the form that status, logs and metrics show (`InvalidLabelValue`).
@@ -63,7 +65,7 @@ macro_rules! catalog {
             /// Every code, in the order of the catalogue.
             pub const ALL: &'static [Self] = &[$(Self::$code),+];
 
-            /// What is the same in all findings of this code.
+            /// The properties that all findings of this code share.
             pub fn entry(self) -> CatalogEntry {
                 match self {
                     $(Self::$code => CatalogEntry {
@@ -287,7 +289,7 @@ impl FindingCode {
         format!("{self:?}")
     }
 
-    /// How bad its findings are unless they say otherwise.
+    /// The severity of its findings by default.
     pub fn severity(self) -> Severity {
         self.entry().severities.first().copied().unwrap_or(Severity::Error)
     }

@@ -1,5 +1,5 @@
-//! Words for telling: findings, conditions, what is waited for, the status report. One type feeds the HTTP endpoint, the
-//! command line, the logs and the metrics. Imports only `types`; decides nothing.
+//! The vocabulary of reports: findings, conditions, reasons for waiting, the status report. The same types feed the HTTP
+//! endpoint, the command line, the logs and the metrics. Imports only `types`; decides nothing.
 
 mod condition;
 mod finding;

@@ -1,10 +1,10 @@
-//! The words in which a route is shown, the same on every surface: tables, page, explanations. Plain text; whoever shows it
-//! escapes it.
+//! The texts that describe a route, the same on every surface: tables, page, explanations. Plain text; the caller escapes
+//! it.
 
 use super::{ProxyTaskReport, RouteKind, RouteReport, ServiceReport, TlsReport, TlsState};
 
 impl RouteReport {
-    /// Which requests it is about: `app.example.org/path`, and whether TLS passes through.
+    /// The requests of the route: `app.example.org/path`, and whether TLS is passed through.
     pub fn place(&self) -> String {
         match self.kind {
             RouteKind::Http | RouteKind::Redirect => self.key().to_string(),
@@ -12,7 +12,7 @@ impl RouteReport {
         }
     }
 
-    /// What becomes of them: the state and why, or where they are sent.
+    /// How they are handled: the state and its reason, or the target of the redirect.
     pub fn outcome(&self) -> String {
         match (&self.target, &self.reason) {
             (Some(target), _) => format!("redirects to {target}"),
@@ -21,13 +21,13 @@ impl RouteReport {
         }
     }
 
-    /// Its services, with their shares when there are several.
+    /// The services of the route, with their shares if there are several.
     pub fn service_titles(&self) -> Vec<String> {
         let alone = self.services.len() == 1;
         self.services.iter().map(|service| if alone { service.service.clone() } else { service.title() }).collect()
     }
 
-    /// Its host's certificate, `-` without one.
+    /// The certificate of its host, or `-`.
     pub fn tls_words(&self) -> String {
         match (&self.tls, self.kind) {
             (Some(tls), _) => tls.words(),
@@ -38,14 +38,14 @@ impl RouteReport {
 }
 
 impl ProxyTaskReport {
-    /// What keeps it from running the newest configuration: what it refused, or what it is about.
+    /// Why it does not run the newest configuration: what it refused, or what it is doing.
     pub fn obstacle(&self) -> Option<&str> {
         self.rejected.as_deref().or(self.activity.as_deref())
     }
 }
 
 impl ServiceReport {
-    /// Its name and its share of the requests: `v2 (12.5 %)`.
+    /// The name and share of requests: `v2 (12.5 %)`.
     pub fn title(&self) -> String {
         let (whole, rest) = (self.share_permille / 10, self.share_permille % 10);
         if rest == 0 { format!("{} ({whole} %)", self.service) } else { format!("{} ({whole}.{rest} %)", self.service) }
@@ -53,7 +53,7 @@ impl ServiceReport {
 }
 
 impl TlsReport {
-    /// The certificate, what it is good for, and from or until when.
+    /// The certificate, its state, and since or until when it is valid.
     pub fn words(&self) -> String {
         let when = match (self.not_before, self.not_after) {
             (Some(from), _) => format!(", from {from:.0}"),

@@ -1,4 +1,4 @@
-//! The status report: what is true, what is not yet true, and why.
+//! The status report: the current state, what is still missing, and why.
 
 use std::collections::BTreeMap;
 
@@ -300,19 +300,19 @@ impl From<ProxyTaskState> for String {
 }
 
 impl ProxyTaskReport {
-    /// Whether Swarm says that it runs.
+    /// Whether Swarm reports it as running.
     pub fn is_running(&self) -> bool {
         self.state.state == TaskState::Running
     }
 
-    /// Whether it finds endpoints by name, because nobody confirmed their addresses for too long.
+    /// Whether it resolves endpoints by name, because their addresses were not confirmed for too long.
     pub fn is_on_names(&self) -> bool {
         self.source == Some(ConfigSource::Names)
     }
 }
 
 impl ProxyTaskReport {
-    /// Its reloads, and what they left behind, for people.
+    /// Its reloads and the workers left over from them, as text for people.
     pub fn reloads_in_words(&self) -> String {
         let left = [(self.retiring_workers.map(u64::from), "retiring"), (self.ended_workers, "cut")];
         let left: Vec<String> =

@@ -1,4 +1,4 @@
-//! What is known of the TLS of a host.
+//! What is known about the TLS of a host.
 
 use crate::types::word_enum;
 
@@ -29,7 +29,7 @@ word_enum! {
 }
 
 impl TlsState {
-    /// Whether the certificate may be shown to clients, as far as anybody knows.
+    /// Whether the certificate may be shown to clients, as far as is known.
     pub fn is_usable(&self) -> bool {
         matches!(self, Self::Unknown | Self::Good | Self::Awaited)
     }

@@ -1,4 +1,4 @@
-//! What a held-back step waits for: a value, so that status, command line and logs say the same.
+//! What a held-back step waits for: a typed value, so that status, command line and logs agree.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,20 +1,20 @@
-//! How much of a configuration something takes: plain sums, so that services can be held to a budget. What a configuration
-//! really holds is counted where it is written.
+//! How much of a configuration a service or table takes, as plain sums, so that services can be held to a budget. The actual
+//! content of a configuration is counted where it is written.
 
 use std::fmt;
 
-/// What something takes in an engine's configuration.
+/// The share of an engine's configuration that something takes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Footprint {
-    /// Routes: a host and a path each, with a pool of endpoints. An engine looks for each pool among all others.
+    /// Routes: one host and path each, with a pool of endpoints. An engine looks up each pool among all others.
     pub routes: u64,
-    /// Places that answer: two for each path on each port, a few more for redirects and websockets.
+    /// Locations that answer: two for each path on each port, a few more for redirects and websockets.
     pub locations: u64,
     /// Bytes of text.
     pub bytes: u64,
 }
 
-/// One of the three things that are counted.
+/// One of the three dimensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dimension {
     /// [`Footprint::routes`].
@@ -36,10 +36,10 @@ impl fmt::Display for Dimension {
 }
 
 impl Dimension {
-    /// All of them.
+    /// All dimensions.
     pub const ALL: [Self; 3] = [Self::Routes, Self::Locations, Self::Bytes];
 
-    /// How much of it there is.
+    /// The value in this dimension.
     pub fn of(self, footprint: &Footprint) -> u64 {
         match self {
             Self::Routes => footprint.routes,
@@ -50,26 +50,26 @@ impl Dimension {
 }
 
 impl Footprint {
-    /// Both together.
+    /// The sum of both.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         self.by(other, u64::saturating_add)
     }
 
-    /// What this has more than the other.
+    /// The amount by which this exceeds the other.
     #[must_use]
     pub fn minus(self, other: Self) -> Self {
         self.by(other, u64::saturating_sub)
     }
 
-    /// So many of it.
+    /// This size, multiplied.
     #[must_use]
     pub fn times(self, count: usize) -> Self {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         self.by(Self { routes: count, locations: count, bytes: count }, u64::saturating_mul)
     }
 
-    /// The first dimension in which this is more than a limit allows.
+    /// The first dimension in which this exceeds a limit.
     pub fn exceeds(&self, limit: &Self) -> Option<Dimension> {
         Dimension::ALL.into_iter().find(|dimension| dimension.of(self) > dimension.of(limit))
     }

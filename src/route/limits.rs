@@ -1,5 +1,5 @@
-//! What bounds clients and what the engine holds for them, checked and in units. Defaults are generous: they stop who takes
-//! everything, not who has many users.
+//! The limits on clients and on what the engine holds for them, validated and with units. Defaults are generous: they stop a
+//! client that takes everything, not a service with many users.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -42,7 +42,7 @@ impl Default for EdgeLimits {
     fn default() -> Self {
         Self {
             client_connections_max: 0,
-            // Nobody needs more for a head, and it bounds for how long an unfinished one holds a connection.
+            // No client needs more for a head, and the limit bounds how long an unfinished head holds a connection.
             client_header_timeout_ms: 30_000,
             client_send_timeout_ms: 60_000,
             concurrent_streams_max: 128,

@@ -1,5 +1,6 @@
-//! The first representation: what the proxies of one cluster must say. Types, their order and digest; no behaviour
-//! beyond that but what follows from it for one request (shares, places). Knows no Docker and no engine syntax, and imports only `types` and `report`.
+//! The first representation: the routes that the proxies of one cluster must serve. Types, their order and digest; the only
+//! behaviour here is what follows from them for a single request (shares, places). Knows neither Docker nor any engine's
+//! syntax, and imports only `types` and `report`.
 
 mod config_size;
 mod limits;

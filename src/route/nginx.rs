@@ -1,10 +1,11 @@
-//! What settings mean to nginx alone: raw directives are its syntax, and it takes underscores in the names of headers for
-//! hyphens. Asked by `render/nginx` only.
+//! The meaning of settings that is specific to nginx: raw directives are its syntax, and it treats underscores in header
+//! names as hyphens. Used only by `render/nginx`.
 
 use super::EngineSettings;
 
 impl EngineSettings {
-    /// Whether names with underscores reach applications, many of which take them for the same as hyphens, as the engine itself does.
+    /// Whether header names with underscores reach applications. Many applications, like nginx itself, treat them as
+    /// hyphens.
     pub fn passes_underscores(&self) -> bool {
         let line = |words: Vec<String>| {
             words.first().is_some_and(|name| name == "underscores_in_headers") && words.get(1).is_some_and(|on| on == "on")

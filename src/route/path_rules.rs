@@ -1,48 +1,49 @@
-//! What a published host answers at which path: the one place where redirects, `ssl_only`, routes and their websockets are
-//! put in order. Who writes configurations writes these places; who explains a request asks which of them it reaches.
+//! What a published host answers at each path: the one place where redirects, `ssl_only`, routes and their websockets are
+//! put in order. Renderers write these places to configurations; explanations look up which of them a request reaches.
 
 use std::cmp::Reverse;
 
 use super::{PathRoute, Redirect, VirtualHost};
 use crate::types::{ContextPath, Scheme};
 
-/// A path of a host, itself and below on segment borders, and what is answered there. The longest that fits counts.
+/// A path of a host, covering itself and everything below it on segment borders, and the answer there. The longest match
+/// applies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place<'a> {
     /// The path.
     pub path: ContextPath,
-    /// What is answered.
+    /// The answer there.
     pub answer: Answer<'a>,
 }
 
-/// What is answered at a place.
+/// The answer at a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer<'a> {
-    /// A redirect that a service asked for.
+    /// A redirect requested by a service.
     Redirect(&'a Redirect),
     /// A redirect to the same address by HTTPS.
     Https,
     /// An application.
     Application(Application<'a>),
-    /// 404: the host has routes, and this path is none of them.
+    /// 404: the host has routes, but none for this path.
     NoPath,
-    /// 503: the host only redirects; to everything else it is unknown.
+    /// 503: the host only redirects; every other request is for an unknown host.
     NoRoute,
 }
 
 /// The application of a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Application<'a> {
-    /// The route's own path: the place's, unless that is a websocket's below it.
+    /// The route's own path: that of the place, unless the place is a websocket path below it.
     pub root: &'a ContextPath,
     /// The route.
     pub route: &'a PathRoute,
-    /// Whether connections live long here (`websocket_endpoints`).
+    /// Whether connections here are long-lived (`websocket_endpoints`).
     pub long_lived: bool,
 }
 
 impl VirtualHost {
-    /// Every place, as requests of one scheme see them. The whole site is always among them.
+    /// Every place, as requests of one scheme see them. Always includes the whole site.
     pub fn places(&self, scheme: Scheme) -> Vec<Place<'_>> {
         let redirects: Vec<&Redirect> = self.redirects.iter().filter(|redirect| redirect.scheme == scheme).collect();
         if let Some(whole) = redirects.iter().find(|redirect| redirect.path.is_root()) {
@@ -51,7 +52,7 @@ impl VirtualHost {
         let redirected = |path: &ContextPath| redirects.iter().any(|redirect| redirect.path == *path);
         let mut places: Vec<Place<'_>> =
             redirects.iter().map(|redirect| Place { path: redirect.path.clone(), answer: Answer::Redirect(redirect) }).collect();
-        // Longest first reads as it works.
+        // Longest first, the order in which they match.
         let mut paths: Vec<_> = self.paths.iter().filter(|(path, _)| !redirected(path)).collect();
         paths.sort_by_key(|(path, _)| (Reverse(path.as_str().len()), path.as_str()));
         for (path, route) in paths {
@@ -67,7 +68,7 @@ impl VirtualHost {
         places
     }
 
-    /// The place that a request reaches: `path` in decoded form, without `//` and dots.
+    /// The place that a request reaches. `path` is decoded, without `//` and dot segments.
     pub fn place_of(&self, scheme: Scheme, path: &str) -> Option<Place<'_>> {
         let fitting = self.places(scheme).into_iter().filter(|place| place.path.covers_request(path));
         fitting.max_by_key(|place| place.path.as_str().len())
@@ -76,7 +77,7 @@ impl VirtualHost {
     fn add_route<'a>(&'a self, places: &mut Vec<Place<'a>>, path: &'a ContextPath, route: &'a PathRoute, redirects: &[&Redirect]) {
         let application = |long_lived| Answer::Application(Application { root: path, route, long_lived });
         places.push(Place { path: path.clone(), answer: application(route.websockets.contains(path)) });
-        // Paths of streams say how requests are passed on, and take none from a redirect that they lie below.
+        // Stream paths only affect how requests are passed on; they do not override a redirect above them.
         let longer = |redirect: &&&Redirect| redirect.path.as_str().len() > path.as_str().len();
         let redirected = |at: &ContextPath| redirects.iter().filter(longer).any(|redirect| redirect.path.covers(at));
         let free = |at: &&ContextPath| *at != path && !self.paths.contains_key(*at) && !redirected(at) && self.owns(path, at);
@@ -84,12 +85,12 @@ impl VirtualHost {
         places.extend(websockets.map(|at| Place { path: at.clone(), answer: application(true) }));
     }
 
-    /// Whether no longer route than `path` has the path `at`.
+    /// Whether no route longer than `path` covers the path `at`.
     fn owns(&self, path: &ContextPath, at: &ContextPath) -> bool {
         !self.paths.keys().any(|other| other.as_str().len() > path.as_str().len() && other.covers(at))
     }
 
-    /// Paths of the host that are no route.
+    /// Paths of the host that are not routes.
     fn elsewhere(&self, scheme: Scheme) -> Answer<'_> {
         match (self.https_only && scheme == Scheme::Http, self.paths.is_empty()) {
             (true, _) => Answer::Https,

@@ -1,4 +1,4 @@
-//! The pieces of a table that can be left out alone, should an engine refuse them. Pure.
+//! The parts of a table that can be left out individually if an engine refuses them. Pure.
 
 use std::collections::BTreeSet;
 
@@ -110,7 +110,7 @@ impl RouteTable {
         }
     }
 
-    /// What a part says, whatever the endpoints are: the same part again is worth no other try.
+    /// The content of a part, regardless of its endpoints: if it is unchanged, trying the part again is pointless.
     pub fn identity_of(&self, part: &Part) -> Option<Digest> {
         let named = |backend: &Backend| {
             let mut backend = backend.clone();
@@ -133,7 +133,7 @@ impl RouteTable {
         }
     }
 
-    /// How many bytes a part has as it is handed on, with its endpoints.
+    /// The size in bytes of a part, with its endpoints, as it is passed on.
     pub fn size_of(&self, part: &Part) -> usize {
         match part {
             Part::Line { line, .. } => json_size(line),
@@ -145,7 +145,7 @@ impl RouteTable {
         }
     }
 
-    /// The table without these parts, as if nobody had asked for them.
+    /// The table without these parts, as if no service or administrator had asked for them.
     #[must_use]
     pub fn without(&self, parts: &BTreeSet<Part>) -> Self {
         self.changed(parts, |table, part| match part {
@@ -159,7 +159,7 @@ impl RouteTable {
         })
     }
 
-    /// The table in which these parts keep their names and nobody answers there (503, or a closed connection): so that
+    /// The table in which these parts keep their names but nothing answers there (503, or a closed connection), so that
     /// requests for them reach no other route.
     #[must_use]
     pub fn muted(&self, parts: &BTreeSet<Part>) -> Self {
@@ -178,7 +178,8 @@ impl RouteTable {
         })
     }
 
-    /// What can only be left out is; of the rest `change` decides. A host of which nothing is left goes, too.
+    /// Leaves out the parts that can only be left out, and passes the others to `change`. A host that becomes empty is
+    /// removed, too.
     fn changed(&self, parts: &BTreeSet<Part>, change: impl Fn(&mut Self, &Part)) -> Self {
         let mut table = self.clone();
         for part in parts {

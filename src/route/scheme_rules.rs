@@ -1,5 +1,5 @@
-//! What a host answers at each path where the scheme of a request is known only from what somebody in front says: both
-//! answers side by side, so that one server can give either.
+//! What a host answers at each path when only the load balancer in front knows the scheme of a request: both answers side by
+//! side, so that one server can give either.
 
 use std::collections::BTreeSet;
 
@@ -7,20 +7,20 @@ use super::VirtualHost;
 use super::path_rules::{Answer, Place};
 use crate::types::{ContextPath, Scheme};
 
-/// A path of a host, and what is answered there to requests of each scheme.
+/// A path of a host, and the answer to requests of each scheme.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlaceByScheme<'a> {
     /// The path.
     pub path: ContextPath,
-    /// What is answered by plain HTTP.
+    /// The answer by plain HTTP.
     pub http: Answer<'a>,
-    /// What is answered by HTTPS.
+    /// The answer by HTTPS.
     pub https: Answer<'a>,
 }
 
 impl VirtualHost {
-    /// Every place of either scheme, in the order of [`VirtualHost::places`]: a path that only one of them names is
-    /// answered by the other as the longest path of its own that covers it.
+    /// Every place of either scheme, in the order of [`VirtualHost::places`]. If only one scheme has a place at a path, the
+    /// other answers there with its longest path that covers it.
     pub fn places_by_scheme<'a>(&'a self) -> Vec<PlaceByScheme<'a>> {
         let (http, https) = (self.places(Scheme::Http), self.places(Scheme::Https));
         let mut seen = BTreeSet::new();
@@ -32,7 +32,8 @@ impl VirtualHost {
         places
     }
 
-    /// Whether applications are published below paths of it, so that one of them must not be led out of its own.
+    /// Whether applications are published below paths of this host, so that a request for one must not be misled into
+    /// another's.
     pub fn is_shared_by_path(&self) -> bool {
         self.paths.keys().any(|path| !path.is_root())
     }

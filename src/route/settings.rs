@@ -1,5 +1,5 @@
-//! Engine options that hold for all routes of a cluster, checked and in units. The renderer writes them in its
-//! engine's words; only the lines that an administrator wrote as such are engine syntax.
+//! Engine options that apply to all routes of a cluster, validated and with units. The renderer translates them to its
+//! engine's syntax; only lines that an administrator wrote as raw directives are engine syntax.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -197,8 +197,8 @@ pub enum BackendHttpVersion {
     Http11,
 }
 
-/// For how long proxies send requests to addresses that nobody confirms, unless told otherwise: longer than an upgrade or a crash
-/// of the operator or an extension takes, and far shorter than a network of the usual size needs to give an address out again.
+/// How long proxies send requests to unconfirmed addresses by default: longer than an upgrade or a crash of the operator or
+/// an extension takes, and far shorter than a network of the usual size needs to reuse an address.
 pub const CONTROL_PLANE_TIMEOUT_MS: u64 = 30_000;
 
 impl EngineSettings {
@@ -212,17 +212,17 @@ impl Default for EngineSettings {
     fn default() -> Self {
         Self {
             worker_processes: 1,
-            // A request that is passed on takes two; 7 MB of memory in each worker.
+            // A proxied request takes two; 7 MB of memory in each worker.
             max_connections: 16_384,
             open_files_max: 65_535,
-            // Interlock's 600 s hid dead endpoints; 5 s is what its later releases wrote.
+            // Interlock's 600 s hid dead endpoints; its later releases wrote 5 s.
             connect_timeout_ms: 5_000,
             send_timeout_ms: 600_000,
             read_timeout_ms: 600_000,
             keepalive_timeout_ms: 75_000,
-            // Measured: without it a reload cuts keep-alive clients off, with 5 s none is.
-            // Well above the pause between two requests of a page; and below the two seconds that Swarm leaves between
-            // taking a task out of use and ending it, because such a connection still leads to the endpoints of before.
+            // Measured: without it a reload cuts off keep-alive clients, with 5 s none.
+            // Well above the pause between two requests of a page, and below the two seconds between Swarm taking a task out
+            // of use and ending it, because such a connection still leads to the old endpoints.
             keepalive_min_timeout_ms: 1_500,
             worker_shutdown_timeout_ms: 600_000,
             client_max_body_size: SizeBytes(1 << 20),

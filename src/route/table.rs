@@ -79,13 +79,13 @@ impl RouteTable {
         paths.chain(self.passthrough.values()).chain(self.default_backend.iter().map(|default| &default.backend))
     }
 
-    /// Every pool of the table, to be changed.
+    /// Every pool of the table, mutable.
     pub fn backends_mut(&mut self) -> impl Iterator<Item = &mut Backend> {
         let paths = self.hosts.values_mut().flat_map(|host| host.paths.values_mut()).map(|route| &mut route.backend);
         paths.chain(self.passthrough.values_mut()).chain(self.default_backend.iter_mut().map(|default| &mut default.backend))
     }
 
-    /// The objects with certificates, keys and CAs that the table names and the Swarm has, each once.
+    /// The objects with certificates, keys and CAs that the table names and that exist in the Swarm, without duplicates.
     pub fn material(&self) -> BTreeSet<&MaterialRef> {
         let bound = self.bindings().flat_map(|(_, binding)| binding.objects());
         let authorities = self.backends().filter_map(|backend| match &backend.protocol.tls {
@@ -95,7 +95,7 @@ impl RouteTable {
         bound.chain(authorities).filter(|object| object.id.is_some()).collect()
     }
 
-    /// The certificates that clients are shown, by host; the default backend's last.
+    /// The certificates that clients are shown, by host; that of the default backend comes last.
     pub fn bindings(&self) -> impl Iterator<Item = (HostKey, &TlsBinding)> {
         let hosts = self.hosts.iter().filter_map(|(host, virtual_host)| Some((HostKey::from(host), virtual_host.tls.as_ref()?)));
         hosts.chain(self.default_backend.iter().filter_map(|default| Some((HostKey::DefaultBackend, default.tls.as_ref()?))))
@@ -190,7 +190,7 @@ pub enum Affinity {
 }
 
 impl Affinity {
-    /// Whether nothing does.
+    /// Whether there is no affinity.
     pub fn is_none(&self) -> bool {
         *self == Self::None
     }
@@ -249,14 +249,14 @@ pub struct BackendService {
 }
 
 impl BackendService {
-    /// A service that says nothing about weights and failures, by its tasks' addresses.
+    /// A service without weight and failure settings, reached at its tasks' addresses.
     pub fn new(id: ServiceId, name: ServiceName, port: Port, endpoints: Vec<Endpoint>) -> Self {
         Self { id, name, port, vip: false, on_nodes: false, weight: None, max_fails: None, fail_timeout_ms: None, network: None, endpoints }
     }
 }
 
 impl PathRoute {
-    /// A route that passes requests on as they are.
+    /// A route that passes requests on unchanged.
     pub fn to(backend: Backend) -> Self {
         Self { rewrite: false, https_only: false, websockets: Vec::new(), backend }
     }

@@ -1,5 +1,5 @@
-//! Certificates, keys and CAs by the Swarm objects that hold them. Contents are never part of a table: who renders finds
-//! them where the objects are mounted.
+//! Certificates, keys and CAs, identified by the Swarm objects that hold them. Contents are never part of a table: the
+//! renderer finds them where the objects are mounted.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,12 +18,12 @@ pub struct TlsBinding {
 }
 
 impl TlsBinding {
-    /// The objects that it needs, each once.
+    /// The objects that it needs, without duplicates.
     pub fn objects(&self) -> impl Iterator<Item = &MaterialRef> {
         std::iter::once(&self.certificate).chain(self.key.as_ref().filter(|key| **key != self.certificate))
     }
 
-    /// The object with the key.
+    /// The object that holds the key.
     pub fn key_object(&self) -> &MaterialRef {
         self.key.as_ref().unwrap_or(&self.certificate)
     }

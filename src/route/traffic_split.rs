@@ -1,5 +1,5 @@
-//! How requests are shared among the services of a pool: exact numbers from weights and endpoints, the same for the
-//! configuration that is written and for the status that is told. Pure arithmetic.
+//! How requests are shared among the services of a pool: exact numbers from weights and endpoints, the same in the rendered
+//! configuration and in the reported status. Pure arithmetic.
 
 use super::{Backend, BackendService};
 
@@ -8,10 +8,10 @@ const STEPS_MAX: u64 = 1_000;
 
 impl Backend {
     /// The weight of each endpoint of each service, in the order of `services`, in lowest terms; 0 for a service that gets
-    /// no requests. Without any `weight` every endpoint counts the same.
+    /// no requests. Without any `weight`, all endpoints are equal.
     ///
-    /// A weight is a share in percent that holds whatever the number of endpoints. Services without one share the rest,
-    /// each endpoint alike; when all have one, the shares are relative to their sum.
+    /// A weight is a percentage that does not depend on the number of endpoints. Services without a weight share the rest,
+    /// each endpoint equally; if all services have one, the shares are relative to their sum.
     pub fn endpoint_weights(&self) -> Vec<u64> {
         let present = |service: &&BackendService| !service.endpoints.is_empty();
         let stated: u64 = self.services.iter().filter(present).filter_map(|service| service.weight).map(u64::from).sum();
@@ -21,7 +21,7 @@ impl Backend {
             return self.services.iter().map(|service| u64::from(!service.endpoints.is_empty())).collect();
         }
         let rest = 100_u64.saturating_sub(stated);
-        // As (numerator, denominator) of a share per endpoint.
+        // A share per endpoint as (numerator, denominator).
         let per_endpoint = |service: &BackendService| match service.weight {
             _ if service.endpoints.is_empty() => (0, 1),
             Some(weight) => (u64::from(weight), count(service)),
@@ -43,7 +43,7 @@ fn count(service: &BackendService) -> u64 {
     u64::try_from(service.endpoints.len()).unwrap_or(u64::MAX).min(1 << 20)
 }
 
-/// Whole numbers in the same proportions: exactly where they stay small, else rounded, but never to nothing.
+/// Integers in the same proportions: exact if they stay small, otherwise rounded, but never to zero.
 fn in_lowest_terms(shares: &[(u64, u64)]) -> Vec<u64> {
     let common = shares.iter().try_fold(1, |common, (_, denominator)| lcm(common, *denominator).filter(|lcm| *lcm <= STEPS_MAX));
     let scale = common.unwrap_or(STEPS_MAX);
