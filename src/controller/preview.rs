@@ -1,4 +1,5 @@
-//! What the next pass would do, told and not done: by a running operator, or straight from the Docker API without one.
+//! What the next pass would do, reported without doing it: by a running operator, or straight from the Docker API without
+//! one.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -25,7 +26,7 @@ use crate::report::{Finding, StatusReport, WaitingOn};
 use crate::swarm::Snapshot;
 use crate::types::{ClusterName, Digest, SecretId};
 
-/// The answer for programs.
+/// The answer in JSON.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Preview {
@@ -35,13 +36,13 @@ struct Preview {
     findings: Vec<Finding>,
 }
 
-/// What an operator that runs knows besides the world.
+/// What a running operator knows besides the snapshot.
 pub struct PreviewInput {
-    /// Of each cluster, what earlier passes left.
+    /// What earlier passes left for each cluster.
     pub memories: BTreeMap<ClusterName, ClusterMemory>,
-    /// Whose labels it holds back.
+    /// The services whose labels are held back.
     pub held: Arc<HeldLabels>,
-    /// What extensions were heard to say, so that silence means something; none without an operator.
+    /// The extensions' reports, so that silence means something; `None` without an operator.
     pub status: Option<StatusReport>,
 }
 
@@ -60,7 +61,7 @@ pub fn preview(context: &Context, declared: &Declared, snapshot: &Snapshot, know
         let mut plan = desired_state::fleet_plan(context, cluster, snapshot, &routes, &decision, known_here);
         plan.findings.extend(routes.translation.findings);
         plan.findings.extend(known.held.findings(cluster, snapshot, &effective));
-        // What the extension found is told by no look at the world.
+        // Findings of the extension cannot be derived from a snapshot.
         let status = known.status.as_ref().and_then(|status| status.clusters.get(cluster.name.as_str()));
         plan.findings.extend(status.iter().flat_map(|status| status.findings.iter().cloned()));
         plan.waiting.extend(desired_state::acceptance(report.as_ref(), &routes.desired).filter(|_| known.status.is_some()));
@@ -76,8 +77,8 @@ pub fn preview(context: &Context, declared: &Declared, snapshot: &Snapshot, know
     answer(kept.chain(left).collect(), findings)
 }
 
-/// What is waited for in the words of the status, where that says it of the same networks: a look of now counts the seconds from now
-/// on, and who asks for both must hear one time.
+/// Takes the status's wording for waits on the same networks: a new look would count the seconds from now, and both answers must
+/// state the same time.
 fn as_reported(waiting: &mut [WaitingOn], told: &[WaitingOn]) {
     for waiting in waiting {
         let WaitingOn::Networks { networks, .. } = &*waiting else { continue };
@@ -89,10 +90,12 @@ fn as_reported(waiting: &mut [WaitingOn], told: &[WaitingOn]) {
 }
 
 /// The same without an operator: reads the files and the Swarm once. Without the extension's report some configs are
-/// unknown, and what they would change is left out.
+/// unknown, and changes to them are left out.
+///
 ///
 /// # Errors
-/// Says why the Swarm could not be read completely.
+///
+/// Explains why the Swarm could not be read completely.
 pub async fn preview_offline(context: &Context, spec: &[PathBuf]) -> Result<Answer, String> {
     let declared = read_once(&SpecFiles::new(spec.to_vec())).await;
     let snapshot = observe(context.swarm.as_ref()).await?;
@@ -101,7 +104,7 @@ pub async fn preview_offline(context: &Context, spec: &[PathBuf]) -> Result<Answ
     Ok(preview(&context, &declared, &snapshot, &known, Timestamp::now()))
 }
 
-/// The authority of the operator whose tokens our services mount; without one a name that stands for the one to come.
+/// The authority of the operator whose tokens our services mount; without one, a placeholder name for the future one.
 fn authority_of(instance: &str, snapshot: &Snapshot) -> Digest {
     let ours = |labels: &BTreeMap<String, String>| labels.get(LABEL_OWNER).is_some_and(|owner| owner == instance);
     let services = snapshot.services.values().filter(|service| ours(&service.labels));

@@ -1,5 +1,5 @@
 //! The operator as a whole: starts the observing tasks and the two servers, and runs the loop that gives each cluster its
-//! passes, until the process is told to stop.
+//! passes, until the process is asked to stop.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -33,14 +33,14 @@ use crate::swarm::Swarm;
 use crate::telemetry::metrics::{PASS_DURATION_SECONDS, PASS_TOTAL};
 use crate::types::ClusterName;
 
-/// How many wake-ups may wait for the loop; whoever has more waits.
+/// How many wake-ups may wait for the loop; further senders wait.
 const WAKES_MAX: usize = 256;
-/// Far within a certificate's lifetime of a day.
+/// Well within a certificate's lifetime of one day.
 const RENEW_EVERY: Duration = Duration::from_secs(3600);
-/// How long passes that run may take to finish when the process stops: Swarm's stop grace period is 10 s.
+/// How long running passes may take to finish when the process stops: Swarm's stop grace period is 10 s.
 const STOP_DEADLINE: Duration = Duration::from_secs(8);
 
-/// What wants passes: the instance as a whole, and each cluster.
+/// The keys of the queue: the instance as a whole, and each cluster.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum QueueKey {
     Instance,
@@ -106,7 +106,7 @@ pub async fn run(
     }
     .run(triggered, &stop)
     .await;
-    // Ports and sockets are free when this returns.
+    // Ports and sockets are released when this returns.
     background.shutdown().await;
     tracing::info!("operator stopped");
     Ok(())
@@ -147,13 +147,13 @@ async fn serve_channel(socket: TcpListener, tls: Arc<ServerConfig>, router: axum
 struct FinishedPass {
     key: QueueKey,
     ended: PassEnd,
-    /// What is left of the cluster to remember; none: nothing is.
+    /// The cluster's memory; `None` if nothing is left of the cluster.
     memory: Option<ClusterMemory>,
-    /// What the look at the whole instance showed.
+    /// The result of the look at the whole instance.
     leftover: Option<BTreeSet<ClusterName>>,
 }
 
-/// The loop's own state.
+/// The loop's state.
 struct ControlLoop {
     context: Context,
     snapshot_cache: Arc<SnapshotCache>,
@@ -183,7 +183,7 @@ impl ControlLoop {
         self.stop().await;
     }
 
-    /// Whatever the reason, everybody looks again: a wake-up carries no facts.
+    /// Requests a pass for every key, whatever the reason: a wake-up carries no facts.
     fn triggered(&mut self, triggered: Triggered) {
         tracing::trace!(trigger = triggered.trigger.as_str(), "woken");
         let now = Instant::now();
@@ -221,7 +221,7 @@ impl ControlLoop {
         self.running.insert(handle.id(), key);
     }
 
-    /// A pass that panicked is a mistake of ours; it fails like any other, and the other keys go on.
+    /// A pass that panicked has a bug; it fails like any other, and the other keys continue.
     fn ended(&mut self, ended: Result<(task::Id, FinishedPass), task::JoinError>) {
         match ended {
             Ok((id, finished)) => {
@@ -261,7 +261,7 @@ impl ControlLoop {
         self.status_store.retain(&keys.iter().filter_map(QueueKey::cluster).collect());
     }
 
-    /// Lets passes that run finish what they write, and starts none.
+    /// Lets running passes finish their writes, and starts no more.
     async fn stop(mut self) {
         let finish = async { while self.passes.join_next().await.is_some() {} };
         if timeout(STOP_DEADLINE, finish).await.is_err() {
@@ -270,7 +270,7 @@ impl ControlLoop {
     }
 }
 
-/// One pass for one cluster, measured.
+/// Runs one pass for one cluster, and measures it.
 async fn one_pass(
     context: Context,
     snapshot_cache: Arc<SnapshotCache>,
@@ -288,7 +288,7 @@ async fn one_pass(
         PassResult::LookAgain(after) => (PassEnd::Again(after), "wrote"),
         PassResult::Failed => (PassEnd::Failed, "failed"),
         PassResult::Held => (PassEnd::Held, "held"),
-        // The timer asks again soon; a Swarm that was away must not hold back writes when it is there again.
+        // The timer triggers again soon; an unreachable Swarm must not delay writes once it is back.
         PassResult::Blind => (PassEnd::Held, "blind"),
     };
     if matches!(verdict, PassResult::LookAgain(_) | PassResult::Failed) {
@@ -321,13 +321,13 @@ async fn count(
     finished(PassEnd::Done, Some(overview.leftover))
 }
 
-/// A moment of the loop's clock as people read it.
+/// Converts a moment of the loop's clock to a timestamp.
 fn timestamp_of(at: Instant) -> Timestamp {
     let ahead = at.saturating_duration_since(Instant::now());
     Timestamp::now().checked_add(ahead).unwrap_or(Timestamp::MAX)
 }
 
-/// The two signals by which a process is told to stop cancel the token.
+/// Cancels the token at either of the two signals that ask a process to stop.
 pub async fn stop_on_signals(stop: CancellationToken) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;

@@ -1,5 +1,5 @@
-//! What the operator finds wrong with its own Swarm service. Pure; only tells. What the operator changes of that service
-//! (its authority's mount) is in `authority`, and nothing else may be.
+//! What the operator finds wrong with its own Swarm service. Pure; only reports. The only thing that the operator changes
+//! in that service is its authority's mount, in `certificate_authority`.
 
 use crate::fleet::host_port_conflicts;
 use crate::pki::Seals;
@@ -8,13 +8,14 @@ use crate::report::{Finding, FindingCode, Subject};
 use crate::swarm::{Service, Snapshot};
 use crate::types::ServiceId;
 
-/// Whatever keeps the fleet from its operator. An operator that is no Swarm service (`own` is absent) has nothing to tell.
+/// Findings about anything that separates the fleet from its operator. An operator that is no Swarm service (`own` is
+/// `None`) has none.
 pub fn findings(own: Option<&ServiceId>, channel: &ChannelMode, snapshot: &Snapshot) -> Vec<Finding> {
     let service = own.and_then(|id| snapshot.services.get(id));
     service.and_then(|service| off_the_control_network(service, channel, snapshot)).into_iter().collect()
 }
 
-/// Who would get the ports that the operator publishes on its node: there is nothing that an operator could hold back.
+/// Services that claim the ports that the operator publishes on its node: the operator itself cannot prevent that.
 pub fn contested_ports(own: Option<&ServiceId>, instance: &str, seals: &Seals, snapshot: &Snapshot) -> Vec<Finding> {
     let contests = own.map(|own| host_port_conflicts::of_operator(own, instance, seals, snapshot));
     contests.iter().flatten().map(host_port_conflicts::PortConflict::finding).collect()
@@ -23,7 +24,7 @@ pub fn contested_ports(own: Option<&ServiceId>, instance: &str, seals: &Seals, s
 fn off_the_control_network(service: &Service, channel: &ChannelMode, snapshot: &Snapshot) -> Option<Finding> {
     let ChannelMode::Overlay { network, .. } = channel else { return None };
     let attached = |found: &crate::swarm::Network| {
-        // Very old services name networks by name.
+        // Very old services refer to networks by name.
         &found.name == network && service.networks.iter().any(|id| *id == found.id || id.0 == found.name)
     };
     if snapshot.networks.values().any(attached) {

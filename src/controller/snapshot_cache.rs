@@ -1,5 +1,6 @@
-//! The shared complete look at the Swarm: passes that were asked for at about the same time share one read, and what of it counts
-//! while labels change again and again. A read that failed gives an error to everyone who needed it and replaces nothing.
+//! The shared complete look at the Swarm: passes that are requested at about the same time share one read, and use the same
+//! labels while some services' labels keep changing. A failed read returns an error to everyone who needed it and replaces
+//! nothing.
 
 use std::sync::Arc;
 
@@ -14,18 +15,18 @@ use crate::swarm::{Service, Snapshot, Swarm};
 use crate::telemetry::metrics::{OBSERVE_DURATION_SECONDS, OBSERVE_FAILURES_TOTAL};
 use crate::translate::is_claimed_by;
 
-/// What is known about reading the Swarm.
+/// The state of reading the Swarm.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ObservationStatus {
     /// When the Swarm was last read completely.
     pub last_snapshot_at: Option<Timestamp>,
     /// Why the newest read failed, if it did.
     pub error: Option<String>,
-    /// Since when a read is under way, if one is.
+    /// Since when a read is in progress, if one is.
     pub reading_since: Option<Timestamp>,
 }
 
-/// One read: when it began and what came of it.
+/// One read: when it began, and its result.
 #[derive(Clone)]
 struct Read {
     began: Instant,
@@ -37,16 +38,16 @@ struct Read {
 pub struct ObservedSnapshot {
     /// What was read.
     pub snapshot: Arc<Snapshot>,
-    /// The same with the labels that count.
+    /// The same with the labels that are used.
     pub effective: Arc<Snapshot>,
-    /// Whose labels are held back.
+    /// The services whose labels are held back.
     pub held: Arc<HeldLabels>,
-    /// It shows the Swarm of this moment or later.
+    /// The snapshot shows the Swarm at this moment or later.
     pub observed_at: Moment,
 }
 
 impl ObservedSnapshot {
-    /// Takes the next look into account, and tells what of it counts.
+    /// Records the next look, and applies held labels to it.
     pub fn after(damping: &mut LabelDamping, declared: &Declared, snapshot: Arc<Snapshot>, now: Timestamp, observed_at: Moment) -> Self {
         let publisher = |service: &Service| declared.in_force().find(|cluster| is_claimed_by(cluster, service));
         damping.observe(|service| publisher(service).map(|cluster| cluster.limits.label_updates), &snapshot, now);
@@ -56,27 +57,27 @@ impl ObservedSnapshot {
     }
 }
 
-/// What only whoever looks may touch.
+/// Accessible only while reading.
 #[derive(Default)]
 struct CacheState {
     newest: Option<Read>,
     damping: LabelDamping,
 }
 
-/// The place where reads are shared.
+/// Shares reads between passes.
 pub struct SnapshotCache {
     swarm: Arc<dyn Swarm>,
     declared: watch::Receiver<Arc<Declared>>,
     state: Mutex<CacheState>,
-    /// As the newest look left it.
+    /// As of the newest look.
     held: watch::Sender<Arc<HeldLabels>>,
-    /// What was seen before this moment is outdated by a write of ours.
+    /// Anything read before this moment is outdated by one of our own writes.
     invalidated_at: watch::Sender<Option<Instant>>,
     observation_status: watch::Sender<ObservationStatus>,
 }
 
 impl SnapshotCache {
-    /// Nothing was read yet. `declared` says how often labels may change.
+    /// Starts without a read. `declared` defines how often labels may change.
     pub fn new(swarm: Arc<dyn Swarm>, declared: watch::Receiver<Arc<Declared>>) -> Self {
         Self {
             swarm,
@@ -88,8 +89,8 @@ impl SnapshotCache {
         }
     }
 
-    /// A complete snapshot whose reading began at `not_before` or later: the newest one if it will do, else a new read.
-    /// The error says why the Swarm could not be read.
+    /// A complete snapshot whose reading began at `not_before` or later: the newest one if it is recent enough, else a new
+    /// read. The error says why the Swarm could not be read.
     pub async fn snapshot(&self, not_before: Instant) -> Result<ObservedSnapshot, String> {
         let mut state = self.state.lock().await;
         let not_before = self.invalidated_at.borrow().map_or(not_before, |invalidated_at| invalidated_at.max(not_before));
@@ -101,17 +102,17 @@ impl SnapshotCache {
         read.result
     }
 
-    /// Whose labels are held back, after the newest look.
+    /// The services whose labels are held back, as of the newest look.
     pub fn held(&self) -> Arc<HeldLabels> {
         self.held.borrow().clone()
     }
 
-    /// Something was written: looks that began before now show a world that is no more.
+    /// Something was written: looks that began before now are outdated.
     pub fn invalidate(&self) {
         self.invalidated_at.send_replace(Some(Instant::now()));
     }
 
-    /// How reading goes.
+    /// The state of reading.
     pub fn observation_status(&self) -> ObservationStatus {
         self.observation_status.borrow().clone()
     }
@@ -142,7 +143,7 @@ impl SnapshotCache {
             }
             Err(error) => {
                 metrics::counter!(OBSERVE_FAILURES_TOTAL).increment(1);
-                // Once per kind of trouble, not once per attempt.
+                // Logged once per kind of failure, not once per attempt.
                 if before.error.as_ref() != Some(error) {
                     tracing::warn!(error, "the Swarm cannot be read completely; everything stays as it is");
                 }

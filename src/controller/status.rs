@@ -1,5 +1,6 @@
-//! What a pass has to say about its cluster: builds the status from what the pass saw. Pure; decides nothing. Looks back
-//! only to keep the time of each condition's last change, and to keep showing what was known when the Swarm cannot be read.
+//! What a pass reports about its cluster: builds the status from what the pass saw. Pure; decides nothing. Uses the
+//! previous status only to keep the time of each condition's last change, and to keep showing what was known when the Swarm
+//! cannot be read.
 
 mod certificate_findings;
 mod conditions;
@@ -34,31 +35,31 @@ use crate::translate::Translation;
 pub struct StatusInput<'a> {
     /// The operator's instance name.
     pub instance: &'a str,
-    /// The declaration.
+    /// The declared cluster.
     pub declared: &'a DeclaredCluster,
-    /// The version of the declaration in force.
+    /// The version of the declaration that is used.
     pub cluster: &'a Cluster,
     /// The Swarm as the pass saw it.
     pub snapshot: &'a Snapshot,
     /// What the extension must render.
     pub desired: &'a Desired,
-    /// What the extension last said.
+    /// The newest report from the extension.
     pub report: Option<&'a Received>,
-    /// What was to be done and what was held back.
+    /// What was planned, and what was held back.
     pub plan: &'a Plan,
-    /// Why the extension was not told of `desired`, if it could not read it.
+    /// Why `desired` was not sent to the extension, if the extension could not read it.
     pub too_large: Option<TooLarge>,
     /// What services ask for.
     pub translation: &'a Translation,
     /// Which networks the proxies have, and which they wait for.
     pub networks: &'a NetworkDecision,
-    /// What went wrong while acting.
+    /// What failed while acting.
     pub failure: Option<&'a str>,
     /// The time of the pass.
     pub now: Timestamp,
 }
 
-/// The status after a complete pass. When it is tried again is for the loop to say.
+/// The status after a complete pass. The loop adds when a failed pass is retried.
 pub fn after_pass(seen: &StatusInput<'_>, previous: Option<&ClusterStatus>) -> ClusterStatus {
     let mut proxies = proxies::list(seen);
     lagging_proxies::judge(seen, previous, &mut proxies);
@@ -86,7 +87,8 @@ pub fn after_pass(seen: &StatusInput<'_>, previous: Option<&ClusterStatus>) -> C
     }
 }
 
-/// The status after a pass that could not look: what was known, with the conditions that can no longer be told.
+/// The status after a pass that could not look: what was known, with conditions that can no longer be determined as
+/// unknown.
 pub fn after_blindness(declared: &DeclaredCluster, why: &str, previous: Option<&ClusterStatus>, now: Timestamp) -> ClusterStatus {
     let mut status = previous.cloned().unwrap_or_else(|| pending(declared, now));
     let unknown = |condition: &Condition| match condition.kind {
@@ -105,7 +107,7 @@ pub fn after_blindness(declared: &DeclaredCluster, why: &str, previous: Option<&
     status
 }
 
-/// The status before the first pass, and of a cluster of which no good version was ever seen.
+/// The status before the first pass, and of a cluster of which no valid version was ever seen.
 pub fn pending(declared: &DeclaredCluster, now: Timestamp) -> ClusterStatus {
     let rejected = declared.in_force.is_none() && !declared.accepted;
     ClusterStatus {
@@ -126,7 +128,7 @@ pub fn pending(declared: &DeclaredCluster, now: Timestamp) -> ClusterStatus {
     }
 }
 
-/// The status of a cluster that left the declaration.
+/// The status of a cluster that is no longer declared.
 pub fn removing(plan: &Plan, failure: Option<&str>, previous: Option<&ClusterStatus>) -> ClusterStatus {
     let base = previous.cloned().unwrap_or_else(|| ClusterStatus {
         generation: 0,
@@ -163,12 +165,12 @@ impl StatusInput<'_> {
         self.desired.delivery
     }
 
-    /// Whether nobody can tell any more what the proxies run.
+    /// Whether it is no longer known what the proxies run.
     fn extension_is_silent(&self) -> bool {
         self.report.is_none_or(|received| self.now.duration_since(received.at) > SILENT_AFTER)
     }
 
-    /// One of our services, by name; a foreign one of that name is not ours to show.
+    /// One of our services, by name; another owner's service of that name is not shown.
     fn own_service(&self, name: &str) -> Option<&Service> {
         use crate::protocol::container_contract::LABEL_OWNER;
         let ours = |service: &&Service| service.labels.get(LABEL_OWNER).is_some_and(|owner| owner == self.instance);
@@ -195,7 +197,7 @@ fn findings(seen: &StatusInput<'_>, previous: Option<&ClusterStatus>, proxies: &
     findings
 }
 
-/// The engine's own words about the newest table, if it refused it.
+/// The engine's own message about the newest table, if the engine refused it.
 fn engine_refused(seen: &StatusInput<'_>) -> Option<Finding> {
     let refusal = seen.report?.report.refused.as_ref().filter(|refusal| refusal.digest == seen.desired.digest)?;
     let subject = Subject::Cluster(seen.cluster.name.to_string());
@@ -237,7 +239,7 @@ fn phase(seen: &StatusInput<'_>, conditions: &[Condition], routes: &[crate::repo
         seen.plan.waiting.iter().any(|waiting| matches!(waiting, WaitingOn::ForeignObject { .. } | WaitingOn::MissingNetwork { .. }));
     let contested =
         seen.plan.findings.iter().any(|finding| finding.code == FindingCode::HostPortContested && finding.severity == Severity::Error);
-    // Those that wait for their turn are on the way.
+    // Those that wait for their turn are counted as in progress.
     let left = seen.networks.memory.quarantine.keys().any(|id| seen.networks.missing.contains_key(id));
     if is(ConditionType::Ready, ConditionStatus::True) {
         Phase::Ready

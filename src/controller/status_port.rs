@@ -1,5 +1,5 @@
-//! The operator's ports for people and monitoring: opens them before anything else is done, so that a mistake ends the
-//! start, and serves them. Errors about material never hold its content.
+//! The operator's ports for people and monitoring: opens them before anything else, so that a misconfiguration ends the
+//! start, and serves them. Errors about material never include its content.
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,40 +25,40 @@ pub enum RunError {
     /// The channel cannot be served over TLS.
     #[error(transparent)]
     Channel(#[from] TlsError),
-    /// A port is taken.
+    /// A port cannot be opened.
     #[error("listening on {address} for {purpose}")]
     Port {
         /// Where.
         address: SocketAddr,
-        /// For what.
+        /// The port's purpose.
         purpose: &'static str,
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
-    /// The socket cannot be made.
+    /// The socket cannot be created.
     #[error("listening on the socket {path} for status")]
     Socket {
         /// Where.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         source: SocketError,
     },
-    /// A file of the status port's TLS cannot be read.
+    /// A file for the status port's TLS cannot be read.
     #[error("reading {path} for the TLS of the status port")]
     TlsFile {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
-    /// They are read, and no use.
+    /// The files are readable but not usable.
     #[error("preparing the TLS of the status port from {certificate} and {key}")]
     Tls {
         /// The certificate's file.
         certificate: PathBuf,
         /// The key's file.
         key: PathBuf,
-        /// What is wrong.
+        /// The problem.
         source: MaterialError,
     },
 }
@@ -71,7 +71,7 @@ pub struct StatusPorts {
 }
 
 impl StatusPorts {
-    /// Opens what is set.
+    /// Opens what is configured.
     pub async fn open(address: SocketAddr, settings: &StatusPort) -> Result<Self, RunError> {
         let tls = match &settings.tls {
             Some(files) => Some(tls(files).await?),
@@ -82,7 +82,7 @@ impl StatusPorts {
         Ok(Self { port: listen(address, "status").await?, tls, socket: socket.transpose()? })
     }
 
-    /// Serves until told to stop. A server that ends before is told and not started again: the other parts go on without it.
+    /// Serves until asked to stop. A server that ends earlier is logged and not restarted: the other parts go on without it.
     pub fn serve(self, router: &axum::Router, stop: &CancellationToken, background: &mut JoinSet<()>) {
         let mut start = |listener: Listener, tls: Option<Arc<ServerConfig>>| {
             let (router, stop) = (router.clone(), stop.clone());

@@ -1,5 +1,5 @@
-//! Where the newest status of everything hangs: written by the loop, read by the endpoints. Keeps the memories of the
-//! clusters, too, so that a preview starts from what a pass would start from.
+//! Holds the newest status of everything: written by the loop, read by the endpoints. Also keeps the clusters' memories, so
+//! that a preview starts from the same state as a pass.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
@@ -29,7 +29,7 @@ use crate::report::{ClusterStatus, Finding, FindingCode, OperatorStatus, StatusR
 use crate::telemetry::finding_log;
 use crate::types::ClusterName;
 
-/// The board.
+/// The store.
 pub struct StatusStore {
     context: Context,
     snapshot_cache: Arc<SnapshotCache>,
@@ -40,22 +40,22 @@ pub struct StatusStore {
     inner: Mutex<StatusStoreState>,
 }
 
-/// So many answers are worked out at once.
+/// How many answers are computed at the same time.
 const WORKERS: usize = 2;
-/// A complete read of thousands of services takes a second or two. A status that is older than this and the pause between two passes
-/// would hide for too long that proxies do not follow.
+/// A complete read of thousands of services takes a second or two. A status that is older than this plus the pause between two
+/// passes would hide for too long that proxies do not follow.
 const ANSWERED_WITHIN: SignedDuration = SignedDuration::from_secs(7);
 
 #[derive(Default)]
 struct StatusStoreState {
     memories: BTreeMap<ClusterName, ClusterMemory>,
     retries: BTreeMap<ClusterName, Timestamp>,
-    /// Findings of the whole instance; none before the first look at it.
+    /// Findings about the whole instance; `None` before the first look at it.
     unclaimed: Option<Vec<Finding>>,
 }
 
 impl StatusStore {
-    /// An empty board. Questions look at the Swarm once per `question_interval` at most.
+    /// An empty store. Queries look at the Swarm at most once per `question_interval`.
     pub fn new(
         context: Context,
         snapshot_cache: Arc<SnapshotCache>,
@@ -75,12 +75,12 @@ impl StatusStore {
         }
     }
 
-    /// What is remembered of a cluster; the pass that takes it puts it back.
+    /// The memory of a cluster; the pass that takes it puts it back.
     pub fn memory(&self, cluster: &ClusterName) -> ClusterMemory {
         self.lock().memories.get(cluster).cloned().unwrap_or_default()
     }
 
-    /// Keeps the memory of a cluster, and when its failed pass is tried again.
+    /// Stores the memory of a cluster, and when its failed pass is retried.
     pub fn keep(&self, cluster: &ClusterName, memory: ClusterMemory, retry_at: Option<Timestamp>) {
         let mut inner = self.lock();
         inner.memories.insert(cluster.clone(), memory);
@@ -90,14 +90,14 @@ impl StatusStore {
         };
     }
 
-    /// Forgets the clusters that are neither declared nor left over, whoever noticed that nothing of them is left.
+    /// Forgets clusters that are neither declared nor left over, whichever pass found that nothing of them is left.
     pub fn retain(&self, known: &BTreeSet<&ClusterName>) {
         let mut inner = self.lock();
         inner.memories.retain(|name, _| known.contains(name));
         inner.retries.retain(|name, _| known.contains(name));
     }
 
-    /// Keeps the findings of the whole instance.
+    /// Stores the findings about the whole instance.
     pub fn keep_findings(&self, findings: Vec<Finding>) {
         let mut inner = self.lock();
         finding_log::appeared("services of no cluster", inner.unclaimed.as_deref().unwrap_or_default(), &findings);
@@ -135,8 +135,8 @@ impl StatusStore {
         lost.then(|| Finding::new(FindingCode::EventsLost, subject, message))
     }
 
-    /// Works something out for one who asks, beside the loop: a table of thousands of routes takes a while. At most
-    /// [`WORKERS`] do so at once, also when those who asked have gone.
+    /// Computes an answer outside the loop: a table of thousands of routes takes a while. At most [`WORKERS`] run at once,
+    /// including those whose clients have disconnected.
     async fn work<T: Send + 'static>(&self, think: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
         let permit = self.workers.clone().acquire_owned().await.map_err(|error| error.to_string())?;
         let made = task::spawn_blocking(move || {
@@ -146,14 +146,14 @@ impl StatusStore {
         made.await.map_err(|error| format!("working out the answer broke off: {error}"))
     }
 
-    /// Works out an answer from a look, what is declared, and the status.
+    /// Computes an answer from a look, the declaration, and the status.
     async fn answer(&self, think: impl FnOnce(&Sources<'_>) -> Result<Answer, Trouble> + Send + 'static) -> Result<Answer, Trouble> {
         let look = self.looks.look().await.map_err(Trouble::Unavailable)?;
         let declared = self.declared.borrow().clone();
         let (status, held) = (self.status(), self.snapshot_cache.held());
         let made = self.work(move || {
             let clusters: Vec<Cluster> = declared.in_force().map(|cluster| cluster.as_ref().clone()).collect();
-            // Proxies are given what counts, so answers are about that.
+            // Proxies receive the labels that are used, so answers are based on those.
             let (counts, held) = (held.applied_to(&look.snapshot), held.held_back(&look.snapshot));
             think(&Sources { clusters: &clusters, snapshot: &counts, held: &held, status: Some(&status) })
         });
@@ -172,15 +172,14 @@ impl StatusStore {
     }
 }
 
-/// That nothing has come of the read under way for so long that what was last seen tells nobody any more what is so now, and since when
-/// that is so.
+/// Whether the read in progress has taken so long that the last snapshot no longer describes the present, and since when.
 fn overdue_read(observation_status: &ObservationStatus, now: Timestamp) -> Option<(Timestamp, String)> {
     let asked = observation_status.reading_since?;
     let since = asked.checked_add(ANSWERED_WITHIN).unwrap_or(Timestamp::MAX);
     (since <= now).then(|| (since, format!("the Docker API has been asked since {asked:.0} and has not answered")))
 }
 
-/// What is known of clusters of which nobody can tell how they are now.
+/// The last known status of clusters whose current state is unknown.
 fn without_observation(
     declared: &Declared,
     clusters: BTreeMap<String, ClusterStatus>,

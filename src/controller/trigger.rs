@@ -1,25 +1,25 @@
 //! The closed list of reasons to look again. A wake-up says *that* something may have changed, never *what*: each pass
-//! starts from a complete snapshot, so a lost, late or repeated wake-up costs time and never correctness.
+//! starts from a complete snapshot, so a lost, late or repeated wake-up costs time but never correctness.
 
 /// Why to look again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trigger {
-    /// The Swarm's event stream said that something may have changed.
+    /// The Swarm's event stream reported a possible change.
     SwarmHint,
-    /// The quick look at the tasks saw others than last time.
+    /// The quick look at the tasks differs from the previous one.
     TasksChanged,
     /// A spec file may have changed.
     SpecChanged,
-    /// An extension said something new.
+    /// An extension sent a new report.
     ReportChanged,
     /// Enough time has passed since the last complete look.
     Resync,
-    /// The Swarm answers again after it did not.
+    /// The Swarm answers again after an outage.
     SwarmBack,
 }
 
 impl Trigger {
-    /// The word for metrics and logs.
+    /// The name for metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::SwarmHint => "swarm_hint",

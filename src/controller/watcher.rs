@@ -1,5 +1,5 @@
-//! The tasks that notice change: the event stream (hints only), the quick look at the tasks, the timer. None of them
-//! carries facts to a pass, and the loss of any of them costs time only.
+//! The tasks that notice changes: the event stream (hints only), the quick look at the tasks, and the timer. None of them
+//! carries facts to a pass, and losing any of them costs only time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,19 +19,19 @@ use crate::swarm::{Snapshot, Swarm};
 use crate::telemetry::metrics::TASK_PROBES_TOTAL;
 use crate::types::{NetworkId, ServiceId, TaskId, TaskState};
 
-/// The waits between attempts to open the event stream: polling carries on, so there is no hurry.
+/// The backoff between attempts to open the event stream: polling continues, so there is no hurry.
 const REOPEN: RetryLimits = RetryLimits { initial: Duration::from_millis(250), max: Duration::from_secs(15) };
-/// A stream that neither spoke nor broke for this long is open.
+/// A stream that neither sent anything nor broke for this long is considered open.
 const OPEN_AFTER: Duration = Duration::from_secs(2);
-/// A quick look takes at most this share of the time: on a Swarm with thousands of tasks the period grows by itself.
+/// Quick looks take at most this share of the time: on a Swarm with thousands of tasks the interval grows by itself.
 const PROBE_SHARE: u32 = 4;
 /// A quick look that takes longer than this has failed.
 const PROBE_DEADLINE: Duration = Duration::from_secs(20);
-/// In how many complete looks in a row services changed without a hint before the stream counts as silent. One can be
-/// chance: the hint may be on its way while the look is taken.
+/// After this many consecutive complete looks in which services changed without a hint, the stream is considered silent.
+/// One may be chance: the hint may still be on its way during the look.
 const SILENT_LOOKS_MAX: u32 = 2;
 
-/// Follows the event stream for ever, opening it again when it breaks or is found silent.
+/// Follows the event stream forever, reopening it when it breaks or is found silent.
 pub async fn follow_hints(swarm: Arc<dyn Swarm>, notifications: Arc<Notifications>) {
     let mut retry = Retry::new(REOPEN);
     loop {
@@ -47,12 +47,12 @@ pub async fn follow_hints(swarm: Arc<dyn Swarm>, notifications: Arc<Notification
         let wait = retry.next();
         tracing::warn!(why, ?wait, "the event stream is lost; polling carries on");
         sleep(wait).await;
-        // Whatever happened meanwhile left no hint.
+        // Changes in the meantime left no hint.
         notifications.trigger(Trigger::SwarmHint).await;
     }
 }
 
-/// Reads one stream to its end and says why it ended.
+/// Reads one stream to its end and returns why it ended.
 async fn read_hints(swarm: &dyn Swarm, notifications: &Notifications) -> String {
     let mut stream = swarm.hints();
     let mut first = Some(OPEN_AFTER);
@@ -80,10 +80,10 @@ async fn read_hints(swarm: &dyn Swarm, notifications: &Notifications) -> String 
     }
 }
 
-/// What the quick look compares: the tasks that matter, their states and their addresses.
+/// What quick looks compare: the tasks that matter, their states and their addresses.
 type TaskAddresses = BTreeMap<TaskId, (TaskState, Vec<(NetworkId, IpNet)>)>;
 
-/// Looks at the tasks again and again, and wakes the loop when they are others than last time.
+/// Looks at the tasks repeatedly, and wakes the loop when they differ from the previous look.
 pub async fn probe_tasks(swarm: Arc<dyn Swarm>, notifications: Arc<Notifications>) {
     let mut before: Option<(TaskAddresses, Interest)> = None;
     let mut failing = false;
@@ -97,7 +97,7 @@ pub async fn probe_tasks(swarm: Arc<dyn Swarm>, notifications: Arc<Notifications
                 if std::mem::take(&mut failing) {
                     notifications.trigger(Trigger::SwarmBack).await;
                 }
-                // With another interest other tasks are compared: that alone is no change.
+                // After a change of interest different tasks are compared: that alone is no change.
                 let changed = before.as_ref().is_some_and(|(old, at)| *at == interest && *old != tasks);
                 note_probe(&notifications, changed).await;
                 before = Some((tasks, interest));
@@ -112,7 +112,7 @@ pub async fn probe_tasks(swarm: Arc<dyn Swarm>, notifications: Arc<Notifications
     }
 }
 
-/// Waits for the period, or less when it becomes shorter meanwhile.
+/// Waits for the interval, or less if it becomes shorter meanwhile.
 async fn wait_for_probe(notifications: &Notifications, pause: Duration) {
     let began = Instant::now();
     let mut until = began + pause;
@@ -136,7 +136,7 @@ async fn probe(swarm: &dyn Swarm, interest: &Interest) -> Result<TaskAddresses, 
     Ok(concerned.map(|task| (task.id, (task.state, task.addresses))).collect())
 }
 
-/// Wakes the loop for a complete look at least this often, and compares what changed with what the events said.
+/// Wakes the loop for a complete look at least this often, and compares what changed with what the events reported.
 pub async fn resync(snapshot_cache: Arc<SnapshotCache>, notifications: Arc<Notifications>, period: Duration) {
     let mut silence = SilentStreamDetector::default();
     loop {
@@ -160,8 +160,8 @@ pub async fn follow_documents(mut declared: watch::Receiver<Arc<Declared>>, noti
     }
 }
 
-/// Wakes the loop whenever an extension says something new. That says nothing about the Swarm: a look that is not older
-/// than `look_age_max` will do.
+/// Wakes the loop whenever an extension sends a new report. A report says nothing about the Swarm: a look no older than
+/// `look_age_max` is good enough.
 pub async fn follow_reports(mut changes: watch::Receiver<u64>, notifications: Arc<Notifications>, look_age_max: Duration) {
     while changes.changed().await.is_ok() {
         let now = Instant::now();
@@ -169,7 +169,7 @@ pub async fn follow_reports(mut changes: watch::Receiver<u64>, notifications: Ar
     }
 }
 
-/// Finds out that the event stream is open and silent: services change and no hint says so.
+/// Detects an event stream that is open but silent: services change without a hint.
 #[derive(Debug, Default)]
 struct SilentStreamDetector {
     versions: Option<BTreeMap<ServiceId, u64>>,

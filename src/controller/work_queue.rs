@@ -1,8 +1,9 @@
-//! Which key gets a pass when: plain maps and plain time, no tasks, no clock of its own.
+//! Decides which key gets a pass when: plain maps and explicit time, no tasks, no clock of its own.
 //!
-//! The rules: asking twice is asking once; the first ask of a quiet key is due at once, those that follow are held for the
-//! debounce and never longer than the maximum delay; a key never has two passes at once; failures are counted per key and
-//! hold back *acting* only, so that a stuck fleet never delays an endpoint.
+//!
+//! The rules: repeated requests are merged; the first request for a quiet key is due at once, later ones are debounced but
+//! never delayed longer than the maximum; a key never has two passes at once; failures are counted per key and delay only
+//! *acting*, so that a stuck fleet never delays an endpoint.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,25 +12,25 @@ use tokio::time::Instant;
 
 use crate::retry::{Retry, RetryLimits};
 
-/// How asks are held together.
+/// How requests are batched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueLimits {
-    /// A key that was looked at less than this ago waits this long for further asks.
+    /// A key whose last look was less than this long ago waits this long for further requests.
     pub debounce: Duration,
-    /// No ask waits longer than this, however many follow.
+    /// No request waits longer than this, however many follow.
     pub max_delay: Duration,
-    /// The waits after failures.
+    /// The backoff after failures.
     pub retry: RetryLimits,
 }
 
 /// A pass that is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DuePass<K> {
-    /// For which key.
+    /// The key.
     pub key: K,
-    /// The pass must look at a Swarm read that began no earlier.
+    /// The pass must use a read of the Swarm that began no earlier.
     pub since: Instant,
-    /// Whether it may write, or must leave that until the backoff is over.
+    /// Whether it may write, or must wait until the backoff is over.
     pub acting: WritePermission,
 }
 
@@ -45,14 +46,14 @@ pub enum WritePermission {
 /// How a pass ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PassEnd {
-    /// Well; nothing more to do until somebody asks.
+    /// Successfully; nothing more to do until the next request.
     Done,
-    /// Well; look again after this time (it wrote, or waits for something with a known time).
+    /// Successfully; look again after this time (it wrote, or waits for something with a known time).
     Again(Duration),
     /// It failed; look again after the backoff.
     Failed,
-    /// Acting was held back or nothing could be seen, so the pass proves nothing about a failure before: the backoff stays
-    /// as it is.
+    /// Acting was held back or nothing could be seen, so the pass proves nothing about an earlier failure: the backoff
+    /// remains as it is.
     Held,
 }
 
@@ -65,11 +66,11 @@ pub struct WorkQueue<K> {
 
 #[derive(Debug)]
 struct QueueEntry {
-    /// The first and newest ask that no pass has answered yet.
+    /// The first and newest request that no pass has answered yet.
     asked: Option<(Instant, Instant)>,
     /// How fresh the look must be that answers them.
     since: Option<Instant>,
-    /// A pass wanted at a time of its own, without anybody asking.
+    /// A pass that is scheduled without a request.
     scheduled: Option<Instant>,
     running: bool,
     last_started: Option<Instant>,
@@ -83,32 +84,32 @@ impl<K: Ord + Clone> WorkQueue<K> {
         Self { limits, entries: BTreeMap::new() }
     }
 
-    /// Somebody asks for a pass of this key, for a reason that a look at the Swarm that began at `since` or later shows.
-    /// A new key is known from now on.
+    /// Requests a pass for this key, for a reason visible in any look at the Swarm that began at `since` or later. A new
+    /// key is known from now on.
     pub fn ask(&mut self, key: &K, now: Instant, since: Instant) {
         let entry = self.entry(key);
         entry.since = entry.since.max(Some(since));
         entry.asked = Some((entry.asked.map_or(now, |(first, _)| first), now));
     }
 
-    /// Forgets every key that is not among these. A pass that runs ends unnoticed.
+    /// Forgets every key that is not among these. The result of a running pass is ignored.
     pub fn retain(&mut self, keys: &BTreeSet<K>) {
         self.entries.retain(|key, entry| keys.contains(key) || entry.running);
     }
 
-    /// When the next pass is due; nothing while every wanted key is running or nobody asks.
+    /// When the next pass is due; `None` while every wanted key is running or there are no requests.
     pub fn next_due(&self) -> Option<Instant> {
         self.entries.values().filter_map(|entry| entry.due(&self.limits)).min()
     }
 
-    /// Takes every key that is due; each is running until [`WorkQueue::finished`].
+    /// Takes every key that is due; each counts as running until [`WorkQueue::finished`].
     pub fn take_due(&mut self, now: Instant) -> Vec<DuePass<K>> {
         let limits = self.limits;
         let due = self.entries.iter_mut().filter(|(_, entry)| entry.due(&limits).is_some_and(|at| at <= now));
         due.map(|(key, entry)| DuePass { key: key.clone(), since: entry.since.take().unwrap_or(now), acting: entry.start(now) }).collect()
     }
 
-    /// A pass has ended. Asks that came meanwhile become due by the usual rules.
+    /// A pass has ended. Requests that came meanwhile become due by the usual rules.
     pub fn finished(&mut self, key: &K, now: Instant, ended: PassEnd) {
         let entry = self.entry(key);
         entry.running = false;

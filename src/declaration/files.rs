@@ -1,4 +1,4 @@
-//! Spec files as a source of documents: reads files and folders, and watches them. Understands nothing of their content.
+//! Spec files as a source of documents: reads files and folders, and watches them. Does not interpret their content.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,14 +15,14 @@ const NOTHING_THERE: &str =
     "the folder has no *.yaml or *.yml file; nothing is removed for that (to remove everything, remove the operator first)";
 
 /// Reads every file, and every `*.yaml` and `*.yml` directly in every folder, in the order of the arguments, folders by
-/// name. What cannot be read is in the list, too, as unreadable: nobody may conclude that its documents are gone.
+/// name. What cannot be read is also in the list, as unreadable, so that its documents are not mistaken for removed.
 pub fn read(paths: &[PathBuf]) -> Vec<SourceFile> {
     paths.iter().flat_map(|path| read_path(path)).collect()
 }
 
 fn read_path(path: &Path) -> Vec<SourceFile> {
     match documents_of(path) {
-        // A folder that became empty is much more often a mount that failed than somebody who wants no proxy any more.
+        // A folder that became empty is far more often a failed mount than a wish to remove all proxies.
         Ok(files) if files.is_empty() => vec![SourceFile::unreadable(path.display().to_string(), NOTHING_THERE)],
         Ok(files) => files.iter().map(|file| read_file(file)).collect(),
         Err(error) => vec![SourceFile::unreadable(path.display().to_string(), error.to_string())],
@@ -43,8 +43,8 @@ fn documents_of(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Hidden files are other programs' business: editors' swap files, `..data` of mounted folders. A link that leads nowhere
-/// stays in the list, so that it is found unreadable instead of gone.
+/// Hidden files belong to other programs: editors' swap files, `..data` of mounted folders. A broken link stays in the
+/// list, so that it is found unreadable instead of missing.
 fn is_document(path: &Path) -> bool {
     let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
     let yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
@@ -66,7 +66,7 @@ impl SpecFiles {
 
 #[async_trait]
 impl DocumentSource for SpecFiles {
-    /// Reads on a thread of its own: a file on a network may hang.
+    /// Reads on a separate thread: a file on a network may hang.
     async fn read(&self) -> Vec<SourceFile> {
         let paths = self.paths.clone();
         let unread = |error: tokio::task::JoinError| vec![SourceFile::unreadable("spec files", error.to_string())];
@@ -78,9 +78,9 @@ impl DocumentSource for SpecFiles {
     }
 }
 
-/// Watches the folders that hold the files: a file that is replaced by renaming is another file.
+/// Watches the folders that contain the files: replacing a file by renaming creates a different file.
 fn watcher(paths: &[PathBuf], changed: Arc<Notify>) -> Option<RecommendedWatcher> {
-    // Our own reading shows as access, too.
+    // Our own reads also appear, as access events.
     let told = move |event: notify::Result<notify::Event>| {
         if !event.is_ok_and(|event| event.kind.is_access()) {
             changed.notify_one();

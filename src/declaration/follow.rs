@@ -1,5 +1,5 @@
-//! Follows a source of documents: notices when it changes, reads it, and says what is in force. Watching is a hint; the source is
-//! read again by a timer anyway, because bind mounts and network file systems do not always notify.
+//! Follows a source of documents: notices changes, reads it, and publishes which versions are used. Watching is only a hint; a
+//! timer also rereads the source, because bind mounts and network file systems do not always notify.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,18 +12,18 @@ use super::source::DocumentSource;
 use crate::intent::documents::{SourceFile, read_documents};
 use crate::telemetry::finding_log;
 
-/// An editor that writes a file in place leaves it empty or half for a moment: only what reads the same twice, this far
-/// apart, is taken.
+/// An editor that writes a file in place leaves it empty or incomplete for a moment: content is accepted only if two
+/// readings, this far apart, are identical.
 const SETTLE: Duration = Duration::from_millis(200);
-/// After this many different readings in a row the newest is taken anyway.
+/// After this many different readings in a row the newest is accepted anyway.
 const SETTLE_READINGS_MAX: u32 = 10;
 
-/// What a source declares now, without anything that was in force before.
+/// What a source declares now, without any earlier good versions.
 pub async fn read_once(source: &dyn DocumentSource) -> Declared {
     Declared::default().after(read_documents(&source.read().await))
 }
 
-/// Follows a source for ever. `declared` gets every new state.
+/// Follows a source forever. `declared` receives every new state.
 pub async fn follow(source: impl DocumentSource, period: Duration, declared: watch::Sender<Arc<Declared>>) {
     let changed = Arc::new(Notify::new());
     let _watch = source.watch(changed.clone());
@@ -41,7 +41,7 @@ pub async fn follow(source: impl DocumentSource, period: Duration, declared: wat
     }
 }
 
-/// What is there, read twice if it differs from what is known.
+/// Reads the source; twice if the result differs from what is known.
 async fn settled(source: &impl DocumentSource, known: Option<&Vec<SourceFile>>) -> Vec<SourceFile> {
     let mut newest = source.read().await;
     for _ in 0..SETTLE_READINGS_MAX {
@@ -81,7 +81,7 @@ mod tests {
 
     const GOOD: &str = "apiVersion: swarmgate/v1\nkind: ServiceCluster\nmetadata: {name: a}\nspec:\n  engine: nginx\n  extension: {image: e:1}\n  proxy: {image: p:1}\n";
 
-    /// A source that gives one reading after the other, and the last one for ever.
+    /// A source that returns one reading after the other, and then the last one forever.
     struct Readings(Mutex<Vec<&'static str>>);
 
     #[async_trait]

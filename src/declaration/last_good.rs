@@ -1,5 +1,5 @@
-//! What is declared and in force: the newest good version of every document. Plain rules: a document that became wrong
-//! keeps its last good version, and only a declaration that was read completely can make a cluster leave.
+//! The declared clusters that are used: the newest good version of every document. Simple rules: a document that became
+//! invalid keeps its last good version, and only a declaration that was read completely can remove a cluster.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,30 +12,31 @@ use crate::types::ClusterName;
 /// Everything that is declared.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Declared {
-    /// Every declared cluster, also those without any good version.
+    /// Every declared cluster, including those without a good version.
     pub clusters: BTreeMap<ClusterName, DeclaredCluster>,
-    /// What is wrong or remarkable about the documents.
+    /// Findings about the documents.
     pub findings: Vec<Finding>,
-    /// Whether documents may exist that were never read: then nothing counts as left over.
+    /// Whether documents may exist that were never read: then nothing is treated as left over.
     pub incomplete: bool,
 }
 
 /// One declared cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeclaredCluster {
-    /// Counts the versions that were seen, from 1.
+    /// The number of versions seen, from 1.
     pub generation: u64,
-    /// The version in force, and its number. None: this operator has seen no good one, so it leaves everything as it is.
+    /// The version that is used, and its number. `None`: this operator has seen no good one, so it leaves everything
+    /// unchanged.
     pub in_force: Option<(u64, Arc<Cluster>)>,
-    /// Whether the newest version is the one in force.
+    /// Whether the newest version is the one that is used.
     pub accepted: bool,
-    /// Nothing in force: the label value of the services that it is for, empty for services without the label; none if
-    /// that cannot be read.
+    /// If no version is used: the label value of the services that the cluster is for, empty for services without the
+    /// label; `None` if that cannot be read.
     pub label: Option<String>,
 }
 
 impl Declared {
-    /// What is in force after a reading.
+    /// The declared clusters after a reading.
     #[must_use]
     pub fn after(&self, reading: Declaration) -> Self {
         let mut clusters = BTreeMap::new();
@@ -52,13 +53,13 @@ impl Declared {
         Self { clusters, findings: reading.findings, incomplete: reading.incomplete }
     }
 
-    /// The clusters of which this operator has seen no good version, each with the label value of its services, if that is known.
+    /// The clusters of which this operator has seen no good version, each with the label value of its services, if known.
     pub fn not_in_force(&self) -> impl Iterator<Item = (&ClusterName, Option<&str>)> {
         let without = self.clusters.iter().filter(|(_, declared)| declared.in_force.is_none());
         without.map(|(name, declared)| (name, declared.label.as_deref()))
     }
 
-    /// The clusters of which a good version is in force.
+    /// The clusters with a good version.
     pub fn in_force(&self) -> impl Iterator<Item = &Arc<Cluster>> {
         self.clusters.values().filter_map(|declared| declared.in_force.as_ref().map(|(_, cluster)| cluster))
     }

@@ -1,5 +1,5 @@
-//! What people declare, from its sources to what is in force: reading documents, noticing changes, keeping the last good version of each,
-//! and telling what is wrong with them. Knows neither the Swarm nor routes; what a document means is `intent`.
+//! What users declare, from its sources to the versions that are used: reads documents, notices changes, keeps the last good version of
+//! each, and reports what is wrong with them. Independent of the Swarm and of routes; the meaning of a document is `intent`'s business.
 //! Imports `intent`, `report`, `telemetry`, `types`.
 
 pub(crate) mod files;

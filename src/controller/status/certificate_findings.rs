@@ -1,5 +1,6 @@
-//! What the extension found in certificates, keys and CAs, told to those who named them: each finding has its service,
-//! label and secret, the hosts concerned and the remedy. Pure. An object that does not exist is the translation's to tell.
+//! What the extension found in certificates, keys and CAs, reported to the services that named them: each finding has its
+//! service, label and secret, the hosts concerned and the remedy. Pure. Objects that do not exist are reported by the
+//! translation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,9 +14,9 @@ use crate::swarm::Service;
 use crate::translate::{References, backend_of, label_key};
 use crate::types::{HostKey, HostPattern};
 
-/// How long before it expires a certificate is warned of.
+/// How long before expiry a certificate produces a warning.
 const WARNS_AHEAD: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// How many names a message lists before it says how many more there are.
+/// How many names a message lists before it gives only the number of the others.
 const NAMES_MAX: usize = 5;
 
 /// A label that names an object.
@@ -44,7 +45,7 @@ impl Label {
     }
 }
 
-/// Completes what routes tell about their TLS.
+/// Completes the TLS details of routes.
 pub fn annotate(seen: &StatusInput<'_>, routes: &mut [RouteReport]) {
     let (pairs, authorities) = (pairs(seen), Authorities::of(seen));
     let bindings: BTreeMap<HostKey, &TlsBinding> = seen.desired.table.bindings().collect();
@@ -60,7 +61,7 @@ pub fn annotate(seen: &StatusInput<'_>, routes: &mut [RouteReport]) {
     }
 }
 
-/// Everything that somebody should know about the material.
+/// All findings about the material.
 pub fn findings(seen: &StatusInput<'_>) -> Vec<Finding> {
     let table = &seen.desired.table;
     let mut hosts = BTreeMap::<&TlsBinding, Vec<HostKey>>::new();
@@ -72,7 +73,7 @@ pub fn findings(seen: &StatusInput<'_>) -> Vec<Finding> {
     about.chain(about_authorities(seen, table)).collect()
 }
 
-/// Why nobody can tell whether the applications are who they should be, if that is so.
+/// Why applications' identities cannot be verified, if so.
 fn unverifiable(authorities: &Authorities<'_>, backend: &Backend) -> Option<String> {
     let verification = backend.protocol.tls.as_ref()?;
     let name = match verification {
@@ -88,7 +89,7 @@ fn unverifiable(authorities: &Authorities<'_>, backend: &Backend) -> Option<Stri
     Some(format!("the application's certificate cannot be checked: {name} {what}"))
 }
 
-/// What the extension said about what applications are checked against.
+/// The extension's findings about the roots against which applications are verified.
 struct Authorities<'a> {
     named: BTreeMap<Object<'a>, &'a MaterialReport>,
     roots: Option<&'a MaterialReport>,
@@ -96,7 +97,7 @@ struct Authorities<'a> {
 
 impl<'a> Authorities<'a> {
     fn of(seen: &StatusInput<'a>) -> Self {
-        // What is told of the system's roots is where they should be.
+        // Findings about the system's roots are reported where they belong.
         let is_of_roots = |report: &&MaterialReport| report.certificate.starts_with('/');
         let all = || reports(seen).iter().filter(|report| report.key.is_none());
         Self { named: all().map(|report| (certificate(report), report)).collect(), roots: all().find(is_of_roots) }
@@ -115,10 +116,10 @@ fn reports<'a>(seen: &StatusInput<'a>) -> &'a [MaterialReport] {
     seen.report.map_or(&[], |received| &received.report.material)
 }
 
-/// An object by its name, and by its id unless it may not be used: who may not use an object learns nothing that is told of it
-/// to those who may.
+/// An object by its name, and by its id unless it may not be used: a service that may not use an object gets none of the
+/// findings reported to those that may.
 type Object<'a> = (&'a str, Option<&'a str>);
-/// What the extension said about certificates, by certificate and key.
+/// The extension's findings about certificates, by certificate and key.
 type Pairs<'a> = BTreeMap<[Object<'a>; 2], &'a MaterialReport>;
 
 fn pairs<'a>(seen: &StatusInput<'a>) -> Pairs<'a> {
@@ -165,7 +166,7 @@ fn about_pair(seen: &StatusInput<'_>, pairs: &Pairs<'_>, binding: &TlsBinding, h
         let said = [expires_soon(seen.now, report, object, &hosts_shown), other_names(report, object, hosts)];
         said.into_iter().flatten().chain(doubted(report, object, &hosts_shown)).collect()
     };
-    // Most often there is nothing to say, and then nobody has to be looked for.
+    // Usually there is nothing to report, and no search for the services is needed.
     if said(hosts).is_empty() {
         return Vec::new();
     }
@@ -196,16 +197,16 @@ fn about_authority<'a>(seen: &StatusInput<'_>, authorities: &Authorities<'a>, ba
     said.for_services(seen, &authors, Label::Authority, shown_name)
 }
 
-/// A finding that lacks only those whom it is for.
+/// A finding that lacks only its subjects.
 struct CertificateFinding {
     code: FindingCode,
     message: String,
-    /// What helps, where that is not what the catalogue says.
+    /// The remedy, where it differs from the catalog's.
     remedy: Option<&'static str>,
 }
 
 impl CertificateFinding {
-    /// To every service that named the object; to the cluster when none of them is found any more.
+    /// For every service that named the object; for the cluster if none of them is found any more.
     fn for_services(&self, seen: &StatusInput<'_>, authors: &[String], label: Label, object: &str) -> Vec<Finding> {
         let about = |subject| Finding::new(self.code, subject, self.message.clone()).with_own_remedy(self.remedy).at(label.key(), object);
         if authors.is_empty() {
@@ -241,7 +242,7 @@ fn expires_soon(now: Timestamp, report: &MaterialReport, object: &str, concerned
     Some(CertificateFinding { code: FindingCode::CertificateExpires, message, remedy: None })
 }
 
-/// What is used and clients refuse all the same.
+/// A certificate that is used although clients reject it.
 fn doubted(report: &MaterialReport, object: &str, concerned: &str) -> Vec<CertificateFinding> {
     let of = |kinds: &[DoubtKind]| {
         let doubts: Vec<&Doubt> = report.doubts.iter().filter(|doubt| kinds.contains(&doubt.kind)).collect();
@@ -259,7 +260,7 @@ fn doubted(report: &MaterialReport, object: &str, concerned: &str) -> Vec<Certif
 fn other_names(report: &MaterialReport, object: &str, hosts: &[HostKey]) -> Option<CertificateFinding> {
     let is_stranger = |host: &&HostKey| host.pattern().is_some_and(|host| !covers(&report.names, host));
     let strangers: Vec<HostKey> = hosts.iter().filter(is_stranger).cloned().collect();
-    // Of the names that were left out nobody knows whether they cover a host.
+    // For the names that were left out it is unknown whether they cover a host.
     if strangers.is_empty() || report.more_names > 0 {
         return None;
     }
@@ -268,15 +269,15 @@ fn other_names(report: &MaterialReport, object: &str, hosts: &[HostKey]) -> Opti
     Some(CertificateFinding { code: FindingCode::CertificateNameMismatch, message, remedy: None })
 }
 
-/// Whether browsers accept a certificate with these names for every host that the pattern stands for.
+/// Whether browsers accept a certificate with these names for every host that the pattern matches.
 fn covers(names: &[String], host: &HostPattern) -> bool {
     let host = host.as_str();
     let parent = host.split_once('.').map(|(_, parent)| parent);
     names.iter().any(|name| name == host || name.strip_prefix("*.").is_some_and(|rest| Some(rest) == parent))
 }
 
-/// The services that name the object in this label, each with the hosts behind which it stands: nobody is told of another's
-/// host. Hosts without such a service are the cluster's.
+/// The services that name the object in this label, each with its own hosts that use the object: no service learns
+/// another's hosts. Hosts without such a service belong to the cluster.
 fn hosts_by_author(
     seen: &StatusInput<'_>,
     hosts: &[HostKey],
@@ -309,7 +310,7 @@ fn authors(seen: &StatusInput<'_>, services: &BTreeSet<&str>, wrote: impl Fn(&Se
     among.map(|service| service.name.clone()).collect()
 }
 
-/// Whether the label of a service names this very object.
+/// Whether the service's label names exactly this object.
 fn names(seen: &StatusInput<'_>, service: &Service, label: Label, object: &MaterialRef) -> bool {
     let of_service = seen.translation.references.get(&service.id);
     of_service.and_then(|references| label.reference(references)) == Some(object)
@@ -319,7 +320,7 @@ fn shown(hosts: &[HostKey]) -> String {
     few(hosts.iter().map(|host| host.pattern().map_or("the default backend", HostPattern::as_str).to_owned()))
 }
 
-/// The first few names, and how many more there are.
+/// The first few names, and the number of the others.
 fn few(all: impl Iterator<Item = String>) -> String {
     let all: Vec<String> = all.collect();
     let first = all.iter().take(NAMES_MAX).cloned().collect::<Vec<_>>().join(", ");

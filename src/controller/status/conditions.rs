@@ -1,4 +1,4 @@
-//! The conditions of a cluster: what is asked, the answer, and why.
+//! The conditions of a cluster: each with its status and the reason.
 
 use jiff::Timestamp;
 
@@ -10,17 +10,17 @@ use crate::report::{
 };
 use crate::translate::is_closed;
 
-/// How many names a message lists before it says how many more there are.
+/// How many names a message lists before it gives only the number of the others.
 const NAMES_MAX: usize = 5;
 
-/// What is said of a cluster whose document was wrong from the start.
+/// The message for a cluster whose document was invalid from the start.
 const NOTHING_IN_FORCE: &str = "The document has mistakes, and this operator has seen no good version of it: nothing is published or changed for \
                                 this cluster, and proxies that run go on with what they have.";
 
-/// An answer: status, reason, message.
+/// Status, reason, message.
 type ConditionValue = (ConditionStatus, ConditionReason, String);
 
-/// All conditions, not dated yet.
+/// All conditions, without times yet.
 pub fn list(seen: &StatusInput<'_>, routes: &[RouteReport], proxies: &[ProxyTaskReport]) -> Vec<Condition> {
     let answers = [
         (ConditionType::Accepted, accepted(seen.declared)),
@@ -50,7 +50,7 @@ pub fn unknown(declared: &DeclaredCluster, now: Timestamp) -> Vec<Condition> {
     dated(all, None, now)
 }
 
-/// Gives each condition the time since which its status is what it is.
+/// Sets the time since which each condition has had its status.
 pub fn dated(mut conditions: Vec<Condition>, previous: Option<&ClusterStatus>, now: Timestamp) -> Vec<Condition> {
     for condition in &mut conditions {
         let before = previous.into_iter().flat_map(|status| &status.conditions).find(|before| before.kind == condition.kind);
@@ -187,7 +187,7 @@ fn doing(proxy: &ProxyTaskReport) -> String {
     proxy.activity.as_ref().map_or_else(String::new, |activity| format!(" ({activity})"))
 }
 
-/// Whether something is so of a route.
+/// Whether a property holds for a route.
 type RoutePredicate = fn(&RouteReport) -> bool;
 
 fn routes_served(routes: &[RouteReport]) -> ConditionValue {
@@ -219,7 +219,7 @@ fn routes_served(routes: &[RouteReport]) -> ConditionValue {
     holds(format!("All {} routes have endpoints.", routes.len()))
 }
 
-/// All of the others: the first that does not hold says why.
+/// Summarizes all others: the first that does not hold gives the reason.
 fn ready(others: &[Condition]) -> Condition {
     let obstacle = others.iter().find(|condition| condition.status != ConditionStatus::True);
     let Some(obstacle) = obstacle else { return condition(ConditionType::Ready, holds("Everything is as declared.")) };
@@ -227,7 +227,7 @@ fn ready(others: &[Condition]) -> Condition {
     Condition { kind: ConditionType::Ready, message, ..obstacle.clone() }
 }
 
-/// The first few names, and how many more there are.
+/// The first few names, and the number of the others.
 fn names(all: impl Iterator<Item = String>) -> String {
     let all: Vec<String> = all.collect();
     let shown = all.iter().take(NAMES_MAX).cloned().collect::<Vec<_>>().join(", ");

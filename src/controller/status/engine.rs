@@ -1,13 +1,13 @@
-//! What is published about the engine's version. Pure.
+//! Known faults of the engine's version. Pure.
 
 use super::StatusInput;
 use crate::render;
 use crate::report::{Finding, FindingCode, Subject};
 
-/// So many names say enough; an old version has dozens.
+/// How many names are listed; an old version has dozens.
 const NAMES_SHOWN: usize = 4;
 
-/// An engine with faults that everybody can read about.
+/// An engine with publicly known faults.
 pub fn vulnerable(seen: &StatusInput<'_>) -> Option<Finding> {
     let engine = seen.cluster.engine;
     let version = seen.report?.report.engine_version.as_str();

@@ -1,5 +1,6 @@
-//! Whether proxies follow: which lag behind, since when, and whether that ends by itself. A proxy that tests a large
-//! configuration is slow, which is no error; one that gets nothing, refuses what it gets, or says nothing any more is. Pure.
+//! Whether proxies follow: which lag behind, since when, and whether that resolves by itself. A proxy that tests a large
+//! configuration is slow, which is no error; a proxy that receives nothing, refuses what it receives, or has stopped
+//! reporting is one. Pure.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -14,17 +15,17 @@ use crate::types::{TaskId, TaskState};
 /// How many proxies a finding names.
 const NAMED_MAX: usize = 5;
 
-/// Adds to what is known of each proxy whether it follows. `previous` says since when it does not.
+/// Records for each proxy whether it follows. `previous` holds since when it has not.
 pub fn judge(seen: &StatusInput<'_>, previous: Option<&ClusterStatus>, proxies: &mut [ProxyTaskReport]) {
     if seen.delivery() != Delivery::Live || seen.extension_is_silent() {
-        // A stock proxy follows nobody; of those of a silent extension nobody can tell.
+        // A stock proxy has no agent that follows; about the proxies of a silent extension nothing is known.
         return;
     }
     for proxy in proxies.iter_mut().filter(|proxy| is_running(proxy)) {
         let said = seen.report.and_then(|received| received.report.proxies.iter().find(|said| said.task == proxy.task));
         let before = previous.into_iter().flat_map(|status| &status.proxies).find(|before| before.task == proxy.task);
         if said.is_none() {
-            // The extension forgets who is silent for long; what it last said is still the best that is known.
+            // The extension drops proxies that are silent for long; its last report remains the best information.
             proxy.running_digest = before.and_then(|before| before.running_digest.clone());
             proxy.seen_at = before.and_then(|before| before.seen_at);
         }
@@ -32,7 +33,7 @@ pub fn judge(seen: &StatusInput<'_>, previous: Option<&ClusterStatus>, proxies: 
         if !lags(seen, proxy, said) {
             continue;
         }
-        // Who has taken another configuration since then follows, if slowly.
+        // A proxy that has loaded another configuration since then follows, if slowly.
         let stood_still = before.filter(|before| before.running_digest == proxy.running_digest);
         let since = stood_still.and_then(|before| before.lagging_since).unwrap_or(seen.now);
         proxy.lagging_since = Some(since);
@@ -40,13 +41,13 @@ pub fn judge(seen: &StatusInput<'_>, previous: Option<&ClusterStatus>, proxies: 
     }
 }
 
-/// Whether a proxy does not run the newest configuration, would not get a newer one, or nobody knows.
+/// Whether a proxy does not run the newest configuration, would not receive a newer one, or its state is unknown.
 fn lags(seen: &StatusInput<'_>, proxy: &ProxyTaskReport, said: Option<&ProxyReport>) -> bool {
     let refuses_or_cut = |said: &ProxyReport| refuses_newest(seen, said) || activity_of(said) == Some(ActivityKind::Cut);
     is_silent(proxy) || proxy.up_to_date == Some(false) || said.is_some_and(refuses_or_cut)
 }
 
-/// Whether that does not end by itself, after it has lasted for some time.
+/// Whether that does not resolve by itself, once it has lasted for some time.
 fn is_stuck(seen: &StatusInput<'_>, proxy: &ProxyTaskReport, said: Option<&ProxyReport>, lasts: SignedDuration) -> bool {
     let Some(said) = said else { return lasts > LAG_IDLE_MAX && runs_for(seen, &proxy.task) > LAG_IDLE_MAX };
     if said.silent || refuses_newest(seen, said) {
@@ -61,7 +62,7 @@ fn is_stuck(seen: &StatusInput<'_>, proxy: &ProxyTaskReport, said: Option<&Proxy
     }
 }
 
-/// How long a proxy may stay on names: when addresses are confirmed again, it first waits for a while.
+/// How long a proxy may keep using names: after addresses are confirmed again, it first waits for a while.
 fn on_names_max() -> SignedDuration {
     LAG_IDLE_MAX.saturating_add(SignedDuration::try_from(RETURN_AFTER).unwrap_or(SignedDuration::MAX))
 }
@@ -76,7 +77,7 @@ fn refuses_newest(seen: &StatusInput<'_>, said: &ProxyReport) -> bool {
     said.rejected.as_ref().is_some_and(|refusal| accepted.is_some_and(|accepted| accepted.config_digest == refusal.digest))
 }
 
-/// For how long Swarm has said that a task runs; a long time if it does not say since when.
+/// How long Swarm has reported the task as running; a long time if it does not say since when.
 fn runs_for(seen: &StatusInput<'_>, task: &str) -> SignedDuration {
     let since = seen.snapshot.tasks.get(&TaskId(task.to_owned())).and_then(|task| task.state_since);
     since.map_or(SignedDuration::MAX, |since| seen.now.duration_since(since))
@@ -90,7 +91,7 @@ fn words(activity: &Activity) -> Option<String> {
     }
 }
 
-/// That proxies do not follow, with what each runs, since when, and its last words.
+/// Reports proxies that do not follow: what each runs, since when, and its last message.
 pub fn finding(seen: &StatusInput<'_>, proxies: &[ProxyTaskReport]) -> Option<Finding> {
     let stuck: Vec<&ProxyTaskReport> = proxies.iter().filter(|proxy| proxy.stuck).collect();
     let running = proxies.iter().filter(|proxy| is_running(proxy)).count();
@@ -110,7 +111,7 @@ fn described(seen: &StatusInput<'_>, proxy: &ProxyTaskReport) -> String {
     format!("{} on {} runs {runs}, since {since:.0} ({})", proxy.task, proxy.node, why(proxy))
 }
 
-/// The last words of its agent.
+/// The last message from its agent.
 fn why(proxy: &ProxyTaskReport) -> String {
     match (&proxy.rejected, &proxy.activity, proxy.seen_at) {
         (Some(rejected), _, _) => format!("it refuses the newest: {rejected}"),
@@ -121,7 +122,7 @@ fn why(proxy: &ProxyTaskReport) -> String {
     }
 }
 
-/// That the extension says nothing, if it should.
+/// Reports that the extension is silent, if it should not be.
 pub fn extension_silent(seen: &StatusInput<'_>, previous: Option<&ClusterStatus>) -> Option<Finding> {
     let last = match seen.report {
         Some(received) if seen.extension_is_silent() => format!("since {:.0}", received.at),
@@ -132,7 +133,7 @@ pub fn extension_silent(seen: &StatusInput<'_>, previous: Option<&ClusterStatus>
     Some(Finding::new(FindingCode::ExtensionSilent, Subject::Cluster(seen.cluster.name.to_string()), message))
 }
 
-/// Whether this operator has waited long enough for an extension whose task runs.
+/// Whether this operator has waited long enough for an extension whose task is running.
 fn should_have_spoken(seen: &StatusInput<'_>, previous: Option<&ClusterStatus>) -> bool {
     let Some(service) = seen.own_service(seen.cluster.extension.service_name.as_str()) else { return false };
     let waits_since = previous.and_then(|status| {

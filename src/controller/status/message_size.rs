@@ -1,4 +1,4 @@
-//! What is said when routes are larger than a message may be: which parts are the largest, and what to do. Pure.
+//! Findings for routes that exceed the size of a message: which parts are the largest, and what to do. Pure.
 
 use super::StatusInput;
 use crate::report::{Finding, FindingCode, Subject};
@@ -7,13 +7,13 @@ use crate::route::Part;
 /// How many of the largest parts are named.
 const NAMED_MAX: usize = 3;
 
-/// That the extension was not told of the newest routes, because it could not read them.
+/// The newest routes were not sent to the extension, because it could not read them.
 pub fn finding(seen: &StatusInput<'_>) -> Option<Finding> {
     let fault = seen.too_large?;
     Some(about(seen, &format!("the newest routes are not handed to the extension, and the last ones stay in force: {fault}")))
 }
 
-/// That the extension does not hand out the newest configuration, because proxies (or this operator) could not read it.
+/// The extension does not distribute the newest configuration, because proxies (or this operator) could not read it.
 pub fn refused(seen: &StatusInput<'_>, words: &str) -> Finding {
     about(seen, &format!("the newest configuration is not handed out, and the last good one stays in force: {}", words.trim()))
 }

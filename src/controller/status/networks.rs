@@ -1,11 +1,12 @@
-//! Routes whose networks the proxies do not have yet, or do not get: they have tasks, and not every proxy reaches them. Pure.
+//! Routes whose networks the proxies do not have yet, or will not get: they have tasks, but not every proxy reaches them.
+//! Pure.
 
 use std::collections::BTreeMap;
 
 use super::StatusInput;
 use crate::report::RouteReport;
 
-/// Says of the routes without endpoints, because proxies lack networks, what these wait for.
+/// Explains what routes wait for that have no endpoints because proxies lack networks.
 pub fn annotate(seen: &StatusInput<'_>, routes: &mut [RouteReport]) {
     if seen.networks.missing.is_empty() {
         return;
@@ -17,7 +18,7 @@ pub fn annotate(seen: &StatusInput<'_>, routes: &mut [RouteReport]) {
     }
 }
 
-/// The services all of whose networks are missing, and why.
+/// The services whose networks are all missing, and why.
 fn unreached<'a>(seen: &StatusInput<'a>) -> BTreeMap<&'a str, &'a str> {
     let missing = &seen.networks.missing;
     let mut unreached = BTreeMap::new();

@@ -20,22 +20,22 @@ pub fn list(seen: &StatusInput<'_>) -> Vec<ProxyTaskReport> {
     proxies
 }
 
-/// Whether Swarm says that the proxy runs.
+/// Whether Swarm reports the proxy as running.
 pub fn is_running(proxy: &ProxyTaskReport) -> bool {
     proxy.is_running()
 }
 
-/// Whether a proxy finds endpoints by name, because nobody confirmed their addresses for too long.
+/// Whether a proxy resolves endpoints by name, because their addresses have not been confirmed for too long.
 pub fn is_on_names(proxy: &ProxyTaskReport) -> bool {
     is_running(proxy) && proxy.is_on_names()
 }
 
-/// Whether a proxy runs, and what it runs is not known.
+/// Whether a proxy is running but its configuration is unknown.
 pub fn is_silent(proxy: &ProxyTaskReport) -> bool {
     is_running(proxy) && proxy.up_to_date.is_none()
 }
 
-/// The rollouts of the extension and the proxy service.
+/// The rollouts of the extension and the proxy services.
 pub fn rollouts(seen: &StatusInput<'_>) -> Vec<RolloutReport> {
     let names = [&seen.cluster.extension.service_name, &seen.cluster.proxy.workload.service_name];
     names.into_iter().filter_map(|name| seen.own_service(name.as_str())).map(|service| rollout(seen, service)).collect()
@@ -48,10 +48,10 @@ fn proxy(seen: &StatusInput<'_>, service: &Service, task: &Task) -> ProxyTaskRep
         Delivery::Live => {
             let running = said.and_then(|proxy| proxy.running.clone());
             let current = running.is_some() && running == accepted;
-            // What was said before the extension fell silent may long be different.
+            // What was reported before the extension fell silent may be outdated.
             (running, said.filter(|said| !said.silent && !seen.extension_is_silent()).map(|_| current))
         }
-        // A stock proxy says nothing; it runs what is mounted.
+        // A stock proxy does not report; it runs what is mounted.
         Delivery::Replace => {
             let current = mounts_newest(seen, service, task);
             (accepted.filter(|_| current), Some(current))
@@ -77,7 +77,7 @@ fn proxy(seen: &StatusInput<'_>, service: &Service, task: &Task) -> ProxyTaskRep
     }
 }
 
-/// Whether a task mounts the configs that its service wants, and the service wants what is declared.
+/// Whether a task mounts the configs of its service's spec, and that spec is as declared.
 fn mounts_newest(seen: &StatusInput<'_>, service: &Service, task: &Task) -> bool {
     let configs = |container: Option<&Value>| container.and_then(|container| container.get("Configs")).cloned().unwrap_or(Value::Null);
     let wanted = configs(service.spec.pointer("/TaskTemplate/ContainerSpec"));
@@ -89,7 +89,7 @@ fn rejected(proxy: &ProxyReport) -> Option<String> {
     proxy.rejected.as_ref().map(|refusal| format!("{}: {}", refusal.digest.short(), refusal.words.trim()))
 }
 
-/// Swarm's word, with its explanation while the task does not run.
+/// Swarm's state, with its explanation while the task is not running.
 pub fn state(task: &Task) -> ProxyTaskState {
     let why = match (&task.state, task.error.as_str(), task.message.as_str()) {
         (TaskState::Running, "", _) | (_, "", "") => None,

@@ -1,5 +1,5 @@
-//! What the engine refuses of a table, told to those who wrote it: each finding has its service or setting, the engine's
-//! words and the remedy. Pure.
+//! What the engine refuses in a table, reported to its authors: each finding has its service or setting, the engine's
+//! message and the remedy. Pure.
 
 use std::collections::BTreeSet;
 
@@ -20,12 +20,12 @@ pub fn annotate(seen: &StatusInput<'_>, routes: &mut [RouteReport]) {
     }
 }
 
-/// Everything that is left out, to its author.
+/// One finding for everything that is left out.
 pub fn findings(seen: &StatusInput<'_>) -> Vec<Finding> {
     held(seen).flat_map(|quarantined| about(seen, quarantined)).collect()
 }
 
-/// What is left out of the newest table: parts that are in it no more are nobody's concern.
+/// What is left out of the newest table: parts that are no longer in it are not reported.
 fn held<'a>(seen: &StatusInput<'a>) -> impl Iterator<Item = &'a Quarantined> {
     let table = &seen.desired.table;
     let told = seen.report.map_or(&[][..], |received| &received.report.quarantined);
@@ -57,7 +57,7 @@ fn about(seen: &StatusInput<'_>, quarantined: &Quarantined) -> Vec<Finding> {
     services.into_iter().map(|service| finding(Subject::Service(service.to_owned()))).collect()
 }
 
-/// What a part is in words, and for a setting its field, with the value where that is short.
+/// Describes a part in words, and for a setting its field, with the value where that is short.
 pub fn described(part: &Part) -> (String, Option<(&'static str, Option<String>)>) {
     match part {
         Part::Line { list, line } => ("this line".to_owned(), Some((list.field(), Some(line.to_string())))),
@@ -69,7 +69,7 @@ pub fn described(part: &Part) -> (String, Option<(&'static str, Option<String>)>
     }
 }
 
-/// The services behind a part. A redirect has none of its own, so those of its host are told.
+/// The services behind a part. A redirect has none of its own, so those of its host are named.
 fn services_of<'a>(seen: &StatusInput<'a>, part: &Part) -> BTreeSet<&'a str> {
     let concerned = seen.translation.routes.iter().filter(|route| match part {
         Part::Redirects { host } => route.host.is(host),

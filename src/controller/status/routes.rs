@@ -1,11 +1,11 @@
-//! Routes as people ask for them: the translation knows the endpoints and why some get no requests; what the proxies run
+//! Routes as the status shows them: the translation knows the endpoints and why some get no requests; what the proxies run
 //! decides whether a route is served already.
 
 use super::{StatusInput, proxies};
 use crate::report::{EndpointState, ProxyTaskReport, RouteReport, RouteState};
 use crate::translate::is_closed;
 
-/// Every route, as far as it has got.
+/// Every route, with its current state.
 pub fn list(seen: &StatusInput<'_>, proxies: &[ProxyTaskReport]) -> Vec<RouteReport> {
     let obstacle = obstacle(seen, proxies);
     let judged = |route: &RouteReport| match (&obstacle, route.state) {
@@ -15,23 +15,23 @@ pub fn list(seen: &StatusInput<'_>, proxies: &[ProxyTaskReport]) -> Vec<RouteRep
     seen.translation.routes.iter().map(judged).collect()
 }
 
-/// Whether a route answers 503 and nothing is under way that would end that.
+/// Whether a route answers 503 and nothing in progress would end that.
 pub fn any_is_dead(routes: &[RouteReport]) -> bool {
     routes.iter().any(|route| match route.state {
-        // A redirect has no services, and no endpoint either: it is never without. Tasks are perhaps on the way to become endpoints.
+        // A redirect has neither services nor endpoints, so it never lacks any. Tasks may still be about to become endpoints.
         RouteState::NoEndpoints => is_closed(route) || route.services.iter().all(|service| service.endpoints.is_empty()),
         RouteState::OverLimit | RouteState::Unverifiable | RouteState::Quarantined => true,
         RouteState::Served | RouteState::Pending | RouteState::Unknown => false,
     })
 }
 
-/// Whether a route has tasks and every one of them is on networks that the proxies do not have.
+/// Whether a route has tasks, all of them on networks that the proxies do not have.
 pub fn waits_for_network(route: &RouteReport) -> bool {
     let mut endpoints = route.services.iter().flat_map(|service| &service.endpoints);
     route.state == RouteState::Pending && route.target.is_none() && !endpoints.any(|endpoint| endpoint.state == EndpointState::Active)
 }
 
-/// Why the newest routes are not served by every proxy yet.
+/// Why not every proxy serves the newest routes yet.
 fn obstacle(seen: &StatusInput<'_>, proxies: &[ProxyTaskReport]) -> Option<(RouteState, String)> {
     let running: Vec<&ProxyTaskReport> = proxies.iter().filter(|proxy| proxies::is_running(proxy)).collect();
     let current = running.iter().filter(|proxy| proxy.up_to_date == Some(true)).count();

@@ -1,4 +1,4 @@
-//! What a status says of the proxies, by what the extension last said and when.
+//! What a status reports about the proxies, depending on the extension's last report and its age.
 
 mod following;
 
@@ -46,7 +46,7 @@ fn world() -> Snapshot {
     Snapshot::from_raw(&raw).unwrap()
 }
 
-/// A report of which every proxy runs what was accepted.
+/// A report in which every proxy runs what was accepted.
 fn report(desired: &Digest) -> ExtensionReport {
     let config = Digest::of_bytes(b"config");
     let proxy = ProxyReport {
@@ -80,13 +80,13 @@ fn report(desired: &Digest) -> ExtensionReport {
     }
 }
 
-/// The status after a pass that heard `said` of the extension `age` seconds ago.
+/// The status after a pass whose report `said` from the extension is `age` seconds old.
 fn status(age: i64, said: impl FnOnce(&Digest) -> Option<ExtensionReport>) -> ClusterStatus {
     let snapshot = world();
     after_a_pass(&snapshot, SignedDuration::ZERO, None, |desired, now| Some((said(desired)?, now - SignedDuration::from_secs(age))))
 }
 
-/// The status after a pass at some time after the snapshot, and what was known before; what was heard, and when.
+/// The status after a pass at some time after the snapshot, with the previous status; what was reported, and when.
 fn after_a_pass(
     snapshot: &Snapshot,
     later: SignedDuration,
@@ -96,7 +96,7 @@ fn after_a_pass(
     pass_that_sees(snapshot, later, previous, said, None)
 }
 
-/// The same when routes are what a message cannot hold.
+/// The same when the routes exceed the size of a message.
 fn after_a_pass_with(snapshot: &Snapshot, too_large: Option<TooLarge>) -> ClusterStatus {
     pass_that_sees(snapshot, SignedDuration::ZERO, None, |desired, now| Some((report(desired), now)), too_large)
 }
@@ -148,7 +148,8 @@ fn pass_that_decided(
     after_pass(&seen, previous)
 }
 
-/// The reason of `Programmed`, whether the proxy is known to be up to date, the state of the route, how much is waited for.
+/// The reason of `Programmed`, whether the proxy is known to be up to date, the state of the route, and how many things are
+/// waited for.
 fn check(status: &ClusterStatus, expected: (ConditionReason, Option<bool>, RouteState, usize)) {
     let programmed = status.conditions.iter().find(|condition| condition.kind == ConditionType::Programmed).unwrap();
     let told = (programmed.reason.clone(), status.proxies[0].up_to_date, status.routes[0].state, status.waiting.len());
@@ -210,7 +211,7 @@ fn proxies_that_find_endpoints_by_name_are_told_apart_from_those_that_are_behind
     assert_eq!(told, Some("0 of 1 proxies run the newest configuration, 1 find endpoints by name"));
 }
 
-/// What the extension says of an object that does not exist.
+/// The extension's report about an object that does not exist.
 fn unseen_material() -> MaterialReport {
     MaterialReport {
         certificate: String::new(),
@@ -227,7 +228,7 @@ fn unseen_material() -> MaterialReport {
     }
 }
 
-/// Nothing ends by itself what the labels say: the status of their cluster settles, and names the reason.
+/// What the labels say does not resolve by itself: the status of their cluster settles, and names the reason.
 #[test]
 fn routes_that_their_labels_keep_closed_do_not_progress() {
     for (labels, state, reason) in [
@@ -269,7 +270,7 @@ fn what_the_engine_refuses_is_told_to_those_who_wrote_it() {
     assert_eq!(left_out.routes[0].reason.as_deref(), Some("the engine refuses it: no such thing"));
     let told = left_out.findings.iter().find(|finding| finding.code == FindingCode::RouteQuarantined).unwrap();
     assert_eq!((&told.subject, told.message.contains("no such thing")), (&Subject::Service("app".to_owned()), true));
-    // What has left the table is nobody's concern.
+    // What has left the table is not reported.
     let gone = status(1, reported(route("gone.test")));
     check(&gone, (ConditionReason::AsDeclared, Some(true), RouteState::Served, 0));
     assert!(gone.findings.iter().all(|finding| finding.code != FindingCode::RouteQuarantined));
@@ -325,7 +326,7 @@ fn a_route_says_what_its_network_waits_for() {
         (served.status, served.reason.clone(), status.phase),
         (ConditionStatus::False, ConditionReason::NetworkMissing, Phase::Progressing)
     );
-    // One that failed, or was left, is tried again in hours perhaps: somebody must act.
+    // A network that failed or was left may be retried only hours later: an administrator must act.
     let net = NetworkId("net".to_owned());
     let missing = [(net.clone(), "the proxies left the network net".to_owned())].into();
     let held = crate::networks::QuarantinedNetwork {

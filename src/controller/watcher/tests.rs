@@ -19,7 +19,7 @@ use crate::controller::trigger::Trigger;
 use crate::swarm::{Hint, RawSnapshot, Swarm, SwarmError, SwarmErrorKind};
 use crate::types::{ConfigId, NetworkId, SecretId, ServiceId};
 
-/// A Swarm that answers what the test says: tasks, services, and hint streams that are open and silent or break at once.
+/// A Swarm with answers set by the test: tasks, services, and hint streams that are open and silent or break at once.
 #[derive(Default)]
 struct Scripted {
     tasks: Mutex<Option<Vec<Value>>>,

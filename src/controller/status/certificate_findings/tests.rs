@@ -1,4 +1,4 @@
-//! Who is told what about which certificate.
+//! Which services get which findings about which certificates.
 
 use super::*;
 use crate::channel::Received;
@@ -50,7 +50,7 @@ fn report(certificate: &str, key: Option<&str>, state: MaterialState, not_after:
     }
 }
 
-/// What a pass sees of these services and reports.
+/// What a pass sees, given these services and reports.
 fn with_seen<T>(services: Vec<Value>, material: Vec<MaterialReport>, use_it: impl FnOnce(&StatusInput<'_>) -> T) -> T {
     let (cluster, snapshot) = (cluster(), snapshot(services));
     let translation: Translation = translate(&cluster, &snapshot);
@@ -193,7 +193,7 @@ fn an_authority_that_is_none_is_told_to_the_service_that_named_it() {
     assert_eq!(told(services, missing).len(), 1);
 }
 
-/// A name is everybody's; what lies behind it is known to those who may use it only.
+/// A name is public; the content behind it is reported only to those who may use it.
 #[test]
 fn who_may_not_use_an_object_learns_nothing_of_it() {
     let mine = [("ssl_cert", "cert"), ("ssl_key", "key"), ("ssl_backend", "true"), ("ssl_backend_tls_verify", "ca")];

@@ -1,10 +1,10 @@
-//! When the status says that proxies do not follow, and when it does not although they are slow.
+//! When the status reports proxies that do not follow, and when it does not although they are slow.
 
 use super::*;
 use crate::protocol::messages::{Activity, ActivityKind};
 use crate::report::ProxyTaskReport;
 
-/// Passes every second; in which the status first says that the proxy is stuck, and that status.
+/// Runs passes every second; returns when the status first reports the proxy as stuck, and that status.
 fn stuck_after(seconds: i64, said: impl Fn(&mut ProxyReport)) -> Option<(i64, ClusterStatus)> {
     let snapshot = world();
     let mut status: Option<ClusterStatus> = None;
@@ -31,7 +31,7 @@ fn is_behind(proxy: &mut ProxyReport) {
     proxy.running = Some(Digest::of_bytes(b"older"));
 }
 
-/// At most so many seconds until it is an error, which says this.
+/// The error appears after at most this many seconds, with this message.
 fn check(said: impl Fn(&mut ProxyReport), at_most: i64, words: &[&str]) {
     let (seconds, status) = stuck_after(30, said).unwrap_or_else(|| panic!("never: {words:?}"));
     assert!(seconds <= at_most, "{seconds} s: {words:?}");
@@ -54,7 +54,7 @@ fn a_proxy_that_cannot_get_anything_newer_is_an_error_with_its_last_words() {
     };
     let older = Digest::of_bytes(b"older");
     check(cut, 5, &["answered more than 67108864 bytes", &format!("runs {}", older.short())]);
-    // Also while there is nothing newer than what it runs: it would not hear of it.
+    // Also while nothing is newer than what it runs: it would not receive it.
     check(|proxy| doing(proxy, ActivityKind::Cut, "certificate expired"), 5, &["certificate expired"]);
 }
 
@@ -69,7 +69,7 @@ fn a_proxy_that_refuses_the_newest_is_an_error_at_once() {
     };
     check(refuses(false), 0, &["it refuses the newest", "no memory"]);
     check(refuses(true), 0, &["no memory"]);
-    // What it refused before the newest is no news.
+    // What it refused before the newest configuration is not reported.
     let earlier = |proxy: &mut ProxyReport| proxy.rejected = Some(Refusal::new(Digest::of_bytes(b"earlier"), "no".to_owned()));
     assert!(stuck_after(30, earlier).is_none());
 }
