@@ -1,4 +1,4 @@
-//! Configurations that might be run: where they come from, and how they get onto the disk and past the engine's test. Decides nothing.
+//! Configurations that might be run: their origin, and how they are written to disk and tested by the engine. Decides nothing.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -14,12 +14,12 @@ use crate::runtime::EngineError;
 /// Where offers come from.
 pub(super) type OfferReceiver = watch::Receiver<Option<Arc<ProxyConfig>>>;
 
-/// Which form of an offer is run.
+/// The form in which an offer is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     /// With addresses.
     Live,
-    /// With names, because nobody has confirmed the addresses for too long.
+    /// With names, because the addresses were not confirmed for too long.
     Names,
 }
 
@@ -43,24 +43,24 @@ impl Form {
 pub(super) struct Candidate {
     pub(super) bundle: Bundle,
     pub(super) source: Source,
-    /// Where it belongs to; nothing for a mounted snapshot.
+    /// The offer to which it belongs; `None` for a mounted snapshot.
     pub(super) config: Option<Arc<ProxyConfig>>,
-    /// Whether there are addresses in it that become a stranger's in time.
+    /// Whether it has addresses, which may belong to other containers after some time.
     pub(super) addressed: bool,
-    /// Nothing of it is left out for want of a secret file.
+    /// Nothing is left out for lack of a secret file.
     pub(super) whole: bool,
-    /// The addresses in it that get no requests, because their tasks have left them.
+    /// Its addresses that get no requests, because their tasks have left them.
     pub(super) disabled: BTreeSet<SocketAddr>,
 }
 
 impl Candidate {
-    /// What the extension offers.
+    /// An offer of the extension.
     pub(super) fn offered(config: Arc<ProxyConfig>, form: Form, whole: bool) -> Self {
         let bundle = form.of(&config).clone();
         Self { bundle, source: form.source(), config: Some(config), addressed: form == Form::Live, whole, disabled: BTreeSet::new() }
     }
 
-    /// The offer that it came with, when it came from the extension.
+    /// Its offer, if it came from the extension.
     pub(super) fn offer(&self) -> Option<&Arc<ProxyConfig>> {
         self.config.as_ref().filter(|_| matches!(self.source, Source::Live | Source::Names))
     }
@@ -69,13 +69,13 @@ impl Candidate {
 /// A configuration on disk that the engine accepts.
 pub(super) struct TestedConfig {
     pub(super) generation: ConfigDirectory,
-    /// Nothing of it is left out.
+    /// Nothing is left out.
     pub(super) whole: bool,
 }
 
 impl Agent {
-    /// Writes a configuration with its secret files beside the running one and has the engine test it. What needs a secret
-    /// file that is not to be had is left out.
+    /// Writes a configuration with its secret files next to the running one and has the engine test it. Files that need a missing
+    /// secret are left out.
     pub(super) async fn tested(&self, bundle: &Bundle, offered: &Contents) -> Result<TestedConfig, EngineError> {
         self.tested_in(&self.configs, bundle, offered).await
     }
@@ -92,7 +92,7 @@ impl Agent {
         Ok(TestedConfig { generation, whole })
     }
 
-    /// Writes it there, and tells whether nothing of it is left out.
+    /// Writes it to that directory, and returns whether it is complete.
     pub(super) async fn staged_in(
         &self,
         configs: &ConfigDirectories,

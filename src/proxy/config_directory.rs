@@ -1,5 +1,5 @@
-//! Configurations on disk: each in a directory of its own, and a link `current` that always names a complete one. A reader
-//! never sees half a configuration, and going back is renaming a link.
+//! Configurations on disk: each has its own directory, and the link `current` always names a complete one. A reader never sees half
+//! a configuration, and going back means replacing the link.
 
 use std::fs;
 use std::io;
@@ -30,7 +30,7 @@ impl ConfigDirectory {
         &self.0
     }
 
-    /// Removes it. What cannot be removed stays: it is only memory.
+    /// Removes it. If that fails, it stays: it only takes memory.
     pub(super) fn remove(&self) {
         if let Err(error) = fs::remove_dir_all(&self.0) {
             tracing::debug!(path = %self.0.display(), %error, "an old configuration stays on disk");
@@ -38,11 +38,10 @@ impl ConfigDirectory {
     }
 }
 
-/// How often a directory is emptied into which somebody still writes.
+/// How often to empty a directory to which another process still writes.
 const REMOVALS_MAX: usize = 10;
 
-/// Removes a directory, if it is there. The last file of an agent that ended in the middle of its work may come while this is going on:
-/// a write that has begun is not taken back.
+/// Removes a directory, if it exists. An agent that was killed in the middle of its work may still complete a write meanwhile.
 fn remove_all(directory: &Path) -> io::Result<()> {
     let mut left = REMOVALS_MAX;
     loop {
@@ -56,14 +55,14 @@ fn remove_all(directory: &Path) -> io::Result<()> {
 }
 
 impl ConfigDirectories {
-    /// An empty directory; what an earlier agent left there is removed.
+    /// An empty directory; files of an earlier agent are removed.
     pub(super) fn fresh(root: PathBuf) -> Result<Self, ProxyError> {
         let emptied = remove_all(&root).and_then(|()| fs::create_dir_all(&root));
         emptied.map_err(|source| ProxyError::Files { path: root.display().to_string(), source })?;
         Ok(Self { root, count: AtomicU64::new(0) })
     }
 
-    /// Writes a configuration beside the others. It is not in use yet.
+    /// Writes a configuration next to the others, without using it yet.
     pub(super) async fn stage(&self, engine: &dyn Engine, digest: &Digest, fitted: &Fitted) -> Result<ConfigDirectory, EngineError> {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         let directory = self.root.join(format!("{number}-{}", digest.short()));
@@ -72,7 +71,7 @@ impl ConfigDirectories {
         Ok(ConfigDirectory(directory))
     }
 
-    /// Takes a configuration over that was written elsewhere.
+    /// Takes over a configuration that was written elsewhere.
     pub(super) fn adopt(&self, generation: &ConfigDirectory) -> Result<ConfigDirectory, EngineError> {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         let directory = self.root.join(format!("{number}-adopted"));
@@ -81,7 +80,7 @@ impl ConfigDirectories {
         Ok(ConfigDirectory(directory))
     }
 
-    /// Makes it the one that the engine reads next.
+    /// Makes this the configuration that the engine reads next.
     pub(super) fn promote(&self, generation: &ConfigDirectory) -> Result<(), EngineError> {
         let next = self.root.join("next");
         let link = || {
@@ -92,17 +91,17 @@ impl ConfigDirectories {
         link().map_err(|source| EngineError::write(&next, source))
     }
 
-    /// The link that names the current generation: what the engine is started with.
+    /// The link to the current generation, with which the engine is started.
     pub(super) fn current(&self) -> PathBuf {
         self.root.join(CURRENT)
     }
 
-    /// What the engine reads now.
+    /// The configuration that the engine reads now.
     pub(super) fn current_generation(&self) -> Option<ConfigDirectory> {
         fs::read_link(self.current()).ok().map(ConfigDirectory)
     }
 
-    /// Removes all but this one. What cannot be removed stays: it is only memory.
+    /// Removes all others. If that fails, they stay: they only take memory.
     pub(super) fn keep_only(&self, kept: &ConfigDirectory) {
         let entries = fs::read_dir(&self.root).into_iter().flatten().flatten().map(|entry| entry.path());
         for path in entries.filter(|path| *path != kept.0 && path.file_name() != Some(CURRENT.as_ref())) {
@@ -128,7 +127,7 @@ mod tests {
     use crate::protocol::messages::Contents;
     use crate::proxy::fake_engine::FakeEngine;
 
-    /// In some of these rounds the file comes after the others are gone, and before the directory is.
+    /// In some of these rounds the file appears after the others are gone and before the directory is.
     #[test]
     fn a_directory_is_emptied_into_which_somebody_still_writes() {
         let place = tempfile::tempdir().unwrap();

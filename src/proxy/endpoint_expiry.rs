@@ -1,5 +1,5 @@
-//! When addresses are too old: nobody has confirmed them for longer than their configuration permits. Time is counted by a
-//! clock that nobody sets and that goes on while the machine is suspended.
+//! Decides when addresses are too old: they were not confirmed for longer than their configuration permits. Time is measured by a
+//! clock that cannot be set and that continues while the machine is suspended.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::protocol::messages::ProxyConfig;
 use crate::protocol::timings::RETURN_AFTER;
 use crate::types::Digest;
 
-/// How often ages are looked at: a timer alone does not count the time that the machine was suspended.
+/// How often ages are checked: a single timer would not include time during which the machine was suspended.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// How long this offer must have been fresh before it is run with addresses again.
@@ -19,13 +19,13 @@ pub(super) fn steady_after(config: &ProxyConfig) -> Duration {
 }
 
 impl Agent {
-    /// Whether nobody has confirmed its addresses for longer than it permits.
+    /// Whether its addresses were not confirmed for longer than it permits.
     pub(super) fn is_stale(&self, config: &ProxyConfig) -> bool {
         config.live.control_plane_timeout().is_some_and(|limit| self.confirmations.of(&config.digest).age() > limit)
     }
 }
 
-/// Looks at the age of what runs.
+/// Watches the age of the running configuration.
 pub(super) struct Watcher<'a> {
     pub(super) agent: &'a Agent,
     pub(super) running: &'a Candidate,
@@ -33,8 +33,8 @@ pub(super) struct Watcher<'a> {
 }
 
 impl Watcher<'_> {
-    /// Until the addresses in force are too old; or, while names are in force, until those of the newest offer have been fresh
-    /// for a while. `fresh_since` remembers that from one wait to the next.
+    /// Returns once the addresses in use are too old; or, while names are in use, once those of the newest offer have been fresh
+    /// for a while. `fresh_since` carries that from one call to the next.
     pub(super) async fn until_due(&self, fresh_since: &mut Option<Moment>) {
         loop {
             let is_due = if self.running.source == Source::Names { self.may_return(fresh_since) } else { self.must_leave() };

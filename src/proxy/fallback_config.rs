@@ -1,6 +1,6 @@
-//! The configuration with names, prepared while nothing is wrong: written and tested by the engine, so that going over to it
-//! takes a reload and no decision. It changes only when routes do, and testing it may take several times as long as testing
-//! addresses; so it is tested beside everything else, once routes have settled, and takes a small part of the time.
+//! The configuration with names, prepared while everything works: written and tested by the engine, so that the change to it needs
+//! a reload and no decision. It changes only when routes do, and testing it may take several times as long as testing addresses. So
+//! it is tested in the background, once routes have settled, and takes a small part of the time.
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -17,12 +17,12 @@ use crate::protocol::messages::ProxyConfig;
 use crate::runtime::EngineError;
 use crate::types::Digest;
 
-/// Routes that change again within this time are tested together.
+/// Route changes within this time are tested together.
 const SETTLE: Duration = Duration::from_secs(2);
-/// Tests take one part of the time in so many at most, however often routes change.
+/// Tests take at most one part in this many of the time, however often routes change.
 const SHARE: u32 = 10;
 
-/// What is prepared, and what should be.
+/// The prepared configuration, and the one to prepare.
 pub(super) struct FallbackConfig {
     configs: ConfigDirectories,
     prepared: Mutex<Option<Prepared>>,
@@ -41,20 +41,20 @@ impl FallbackConfig {
         Ok(Self { configs, prepared: Mutex::new(None), wanted: watch::Sender::new(None) })
     }
 
-    /// This is in force with addresses: its names are to be prepared. Nothing: no addresses are in force, or for ever.
+    /// Prepares the names of this configuration, which runs with addresses. `None`: no addresses are in use, or they never expire.
     pub(super) fn want(&self, config: Option<Arc<ProxyConfig>>) {
         self.wanted.send_replace(config);
     }
 
-    /// Prepares what is wanted, for ever. What the engine refuses is not tried again until it is another one: the extension
-    /// has tested it as well, and tells of it.
+    /// Prepares the wanted configurations, forever. One that the engine refused is not tried again until it changes: the extension
+    /// tests it too and reports it.
     pub(super) async fn run(&self, agent: &Agent) -> Infallible {
         let mut wanted = self.wanted.subscribe();
         wanted.mark_changed();
         let mut refused: Option<Digest> = None;
         let mut rest = Duration::ZERO;
         loop {
-            // The sender is a part of the agent: an error cannot occur.
+            // The agent holds the sender: an error cannot occur.
             let _ = wanted.changed().await;
             tokio::time::sleep(SETTLE.max(rest)).await;
             let Some(config) = wanted.borrow_and_update().clone().filter(|config| refused.as_ref() != Some(&config.boot.digest)) else {
@@ -80,7 +80,7 @@ impl FallbackConfig {
         Ok(())
     }
 
-    /// The names of this configuration, tested: at once if they are prepared, else now. A test that is under way is waited for.
+    /// The tested configuration with names: the prepared one, or else one that is tested now. Waits for a test that is in progress.
     pub(super) async fn take(&self, agent: &Agent, config: &ProxyConfig) -> Result<TestedConfig, EngineError> {
         let prepared = self.prepared.lock().await.take_if(|prepared| prepared.boot == config.boot.digest);
         match prepared {

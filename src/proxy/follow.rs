@@ -1,4 +1,4 @@
-//! Keeps the newest offer of the extension at hand, and notes when it confirms what is running.
+//! Fetches the newest offer of the extension, and records when the extension confirms the running one.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::protocol::timings::PROXY_CONFIRM_INTERVAL;
 use crate::runtime::last_bytes;
 use crate::types::Digest;
 
-/// Follows for ever. What is damaged or meant for others is refused here and never reaches the engine.
+/// Follows forever. Damaged offers and those for other clusters are refused here and never reach the engine.
 pub(super) async fn follow(client: &ChannelClient, agent: &Agent) -> Infallible {
     let mut follower = Follower::new(client, "/v1/bundle").every(PROXY_CONFIRM_INTERVAL).telling(|trouble| cut(agent, trouble));
     let mut after: Option<Digest> = None;
@@ -31,7 +31,7 @@ pub(super) async fn follow(client: &ChannelClient, agent: &Agent) -> Infallible 
     }
 }
 
-/// Notes why nothing newer can be had: reports may still get through.
+/// Records why newer offers cannot be fetched: reports may still get through.
 fn cut(agent: &Agent, trouble: Option<&str>) {
     agent.state.send_modify(|state| {
         let since = state.cut.as_ref().map_or_else(jiff::Timestamp::now, |(_, since)| *since);
@@ -58,8 +58,8 @@ fn offer(agent: &Agent, config: ProxyConfig) {
     }
 }
 
-/// Made by this cluster's extension, whole, and not older than what ran here before. The snapshot that comes along may be: it
-/// changes seldom.
+/// Checks that an offer is from this cluster's extension, complete, and not older than what ran here before. Its boot snapshot may
+/// be older: it rarely changes.
 fn usable(config: &ProxyConfig, agent: &Agent, had: u64) -> Result<(), BundleFault> {
     let (cluster, engine, root) = (&agent.options.cluster, agent.options.engine_kind, agent.root());
     config.live.check_usable(cluster, engine, root, had)?;

@@ -1,6 +1,5 @@
-//! Whether this container should live: asked by Swarm's health check through `swarmgate proxy --check`. It looks at
-//! processes, not at answers: a proxy that is merely busy, or finishes its requests, must not be killed for it, and neither
-//! must one whose extension is down.
+//! Whether this container is healthy: Swarm's health check asks through `swarmgate proxy --check`. The answer depends on processes,
+//! not on responses: a proxy that is busy or finishes its requests must not be killed, nor one whose extension is down.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,9 +14,9 @@ use super::{Source, State};
 
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// `/healthz`: 200 while the engine runs a tested configuration, also while it finishes its requests. A proxy with networks that
-/// are new to it shows first that it reaches them. 503 also when request bodies take more space than they may and nothing has freed
-/// it: a new container begins without them.
+/// `/healthz`: 200 while the engine runs a tested configuration, and while it finishes its requests. A proxy with new networks must
+/// first show that it reaches them. Also 503 when request bodies take more space than allowed and nothing has freed it: a new
+/// container starts without them.
 pub(super) fn router(state: watch::Receiver<State>) -> Router {
     Router::new().route("/healthz", get(healthz)).with_state(state)
 }
@@ -26,7 +25,7 @@ async fn healthz(Shared(state): Shared<watch::Receiver<State>>) -> (StatusCode, 
     let state = state.borrow().clone();
     let source = origin(&state);
     match (state.running.filter(|_| state.serving), state.spool_fault) {
-        // Only at a start: see `arrival`.
+        // Only at a start: see `network_readiness`.
         (Some(_), _) if !state.arrived => {
             (StatusCode::SERVICE_UNAVAILABLE, "it cannot show yet that it reaches its new networks\n".to_owned())
         }
@@ -51,7 +50,7 @@ pub enum HealthError {
     /// The agent does not answer.
     #[error("asking the agent at {address}")]
     Silent {
-        /// Where.
+        /// The agent's address.
         address: SocketAddr,
         /// What went wrong.
         source: reqwest::Error,
@@ -61,7 +60,7 @@ pub enum HealthError {
     Unhealthy(String),
 }
 
-/// Asks an agent whether it serves: what a container's health check does. Gives the agent's words.
+/// Asks an agent whether it serves, for a container's health check. Returns the agent's message.
 pub async fn check(address: SocketAddr) -> Result<String, HealthError> {
     let silent = |source| HealthError::Silent { address, source };
     let client = reqwest::Client::builder().no_proxy().timeout(CHECK_TIMEOUT).build().map_err(silent)?;

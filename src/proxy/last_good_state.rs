@@ -1,6 +1,6 @@
-//! The last good state on the volume, for the next start on this node. The file's time says when a look at the Swarm last
-//! confirmed it: that is how old the knowledge is, not the file. A volume that is missing or read-only costs nothing but
-//! this: it is said once and never tried in vain again. Keys are never written here: the volume is a disk.
+//! The last good state on the volume, for the next start on this node. The modification time of the file is when an inspection of
+//! the Swarm last confirmed it, because the age of the knowledge matters, not that of the file. A missing or read-only volume costs
+//! nothing else: it is logged once, and no further writes are attempted. Keys are never written here, because the volume is a disk.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
@@ -17,32 +17,32 @@ use crate::protocol::size_limits::SAVED_BYTES_MAX;
 use crate::types::{ClusterName, Digest, EngineKind};
 
 const FILE: &str = "last-good.json";
-/// A confirmation is written at most this often.
+/// The least time between two writes of a confirmation.
 const CONFIRM_DISTANCE: SignedDuration = SignedDuration::from_secs(5);
 
 /// The volume.
 pub(super) struct Store {
     directory: PathBuf,
     engine: EngineKind,
-    /// Whom what lies there must be signed for: others may write to a volume.
+    /// The authority that must have signed the content: others may write to a volume.
     root: TrustRoot,
     progress: Arc<Mutex<Progress>>,
 }
 
 #[derive(Debug, Default)]
 struct Progress {
-    /// The offer that the volume holds, since this agent wrote it.
+    /// The offer that the volume holds, as far as this agent wrote it.
     saved: Option<Digest>,
     confirmed: Option<Timestamp>,
-    /// Writing failed, and that was said.
+    /// A write failed, and this was logged.
     broken: bool,
 }
 
-/// What an earlier agent left.
+/// The state that an earlier agent left.
 #[derive(Debug)]
 pub(super) struct Saved {
     pub(super) config: ProxyConfig,
-    /// How long ago a look at the Swarm last confirmed it.
+    /// How long ago an inspection of the Swarm last confirmed it.
     pub(super) age: SignedDuration,
 }
 
@@ -57,7 +57,7 @@ impl Store {
         Self { directory: directory.to_owned(), engine, root, progress: Arc::default() }
     }
 
-    /// Keeps a configuration that is running, and that was last confirmed then. Several proxies may share a volume: the file is
+    /// Saves a running configuration and the time of its last confirmation. Several proxies may share a volume: the file is
     /// replaced as a whole.
     pub(super) async fn save(&self, config: Arc<ProxyConfig>, confirmed: Timestamp) {
         let (directory, digest) = (self.directory.clone(), config.digest.clone());
@@ -78,7 +78,7 @@ impl Store {
         }
     }
 
-    /// Notes that this offer was confirmed again, if it is the one that was saved.
+    /// Records that this offer was confirmed again, if it is the saved one.
     pub(super) fn confirm(&self, offer: &Digest, confirmed: Timestamp) {
         let mut progress = self.progress();
         let is_due = progress.confirmed.is_none_or(|last| confirmed.duration_since(last).abs() >= CONFIRM_DISTANCE);
@@ -92,7 +92,7 @@ impl Store {
         }
     }
 
-    /// What an earlier agent left for this cluster, if it is whole.
+    /// The state that an earlier agent left for this cluster, if it is complete.
     pub(super) fn load(&self, cluster: &ClusterName, now: Timestamp) -> Option<Saved> {
         match self.read(cluster, now) {
             Ok(saved) => Some(saved),
@@ -108,7 +108,7 @@ impl Store {
         let path = self.directory.join(FILE);
         let invalid = |words: String| io::Error::new(io::ErrorKind::InvalidData, words);
         let text = small_file(&path, SAVED_BYTES_MAX)?;
-        // An error of the reader's would quote what it read.
+        // An error of the parser would quote its input.
         let content: Content =
             serde_json::from_slice(&text).map_err(|_| invalid("it is no state of a proxy of this version".to_owned()))?;
         if content.version != WIRE_VERSION {
@@ -126,7 +126,7 @@ impl Store {
     }
 }
 
-/// Reads a file of a volume, where others may have put anything: a pipe that never ends, a file that fills the memory.
+/// Reads a file of a volume, where others may have put anything: a pipe that never ends, or a file that fills the memory.
 pub(super) fn small_file(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let file = File::options().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path)?;
     let about = file.metadata()?;
@@ -164,7 +164,7 @@ mod tests {
         ClusterName::parse(name).unwrap()
     }
 
-    /// An operator's authority and what its extension of cluster `dev` signs.
+    /// An operator's authority and an offer that its extension of cluster `dev` signed.
     struct Signing {
         root: TrustRoot,
         signer: crate::pki::Signer,

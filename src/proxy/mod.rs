@@ -1,5 +1,6 @@
-//! The agent in the proxy container (PID 1): fetch, test, swap, apply, verify, report. It fails static: whatever happens to extension,
-//! operator and volume, the engine goes on with the last good configuration. Never touches the Docker API, and knows no engine.
+//! The agent in the proxy container (PID 1): fetch, test, swap, apply, verify, report. It fails static: whatever happens to the
+//! extension, the operator or the volume, the engine keeps running the last good configuration. Never uses the Docker API, and
+//! knows no engine.
 
 mod address_owner;
 mod apply;
@@ -60,27 +61,26 @@ use last_good_state::Store;
 pub use dns_server::NameServer;
 pub use health::{HealthError, check};
 
-/// What an agent must know to start.
+/// The options of an agent.
 #[derive(Debug, Clone)]
 pub struct ProxyOptions {
-    /// The cluster whose configurations it runs; it refuses those of others.
+    /// The cluster whose configurations it runs; it refuses those of other clusters.
     pub cluster: ClusterName,
     /// Its Swarm task id.
     pub task: String,
     /// Its node's host name.
     pub node: String,
-    /// Where the operator's channel is: `https://HOST:PORT`, several of them comma-separated. It issues this proxy's
-    /// certificates.
+    /// The operator's channel: `https://HOST:PORT`, several of them comma-separated. It issues this proxy's certificates.
     pub operator_url: String,
-    /// Where the extension is, or who knows.
+    /// How to find the extension.
     pub follow: Follow,
-    /// Who the operator is, and what the first certificate is asked for with.
+    /// The operator's identity, and the token for the first certificate.
     pub bootstrap: Bootstrap,
     /// The engine that it runs; it refuses configurations for others.
     pub engine_kind: EngineKind,
     /// The engine's program.
     pub engine: PathBuf,
-    /// Memory-backed directory for configurations and what the engine writes.
+    /// Memory-backed directory for configurations and the engine's own files.
     pub run_dir: PathBuf,
     /// The volume with the last good state; may be missing or read-only.
     pub state_dir: PathBuf,
@@ -88,31 +88,31 @@ pub struct ProxyOptions {
     pub boot_file: PathBuf,
     /// Where the secrets of the boot snapshot are mounted, each under its id; may be missing.
     pub material_dir: PathBuf,
-    /// Where `/healthz` answers.
+    /// The address that serves `/healthz`.
     pub health: SocketAddr,
-    /// Networks that are new to it, if it starts in the rollout that gives them to it.
+    /// The networks that are new to it, if it starts during the rollout that adds them.
     pub new_networks: Option<NewNetworks>,
-    /// Where the engine asks for names; none: it asks somebody else.
+    /// The name server for the engine; `None` if the engine queries another one.
     pub names: Option<NameServer>,
-    /// The least time between two reloads; what comes meanwhile is applied together.
+    /// The least time between two reloads. Changes that arrive earlier are applied together.
     pub reload_distance: Duration,
 }
 
-/// How an agent finds the extension that it follows.
+/// How an agent finds its extension.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Follow {
     /// At `https://tasks.NAME:PORT`, a name of the control network.
     Extension(String),
-    /// Where the operator says: there is no control network.
+    /// At the address that the operator states: there is no control network.
     Operator,
 }
 
-/// What the outside tells a running agent.
+/// Signals to a running agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProxySignal {
-    /// Finish open requests, then end. Told again: end at once.
+    /// Finish open requests, then exit. A second signal ends it at once.
     Drain,
-    /// Test and load the newest configuration once more.
+    /// Test and load the newest configuration again.
     Reload,
 }
 
@@ -125,7 +125,7 @@ pub enum ProxyError {
     /// The engine is missing or its files cannot be written.
     #[error("starting the engine")]
     Engine(#[from] EngineError),
-    /// A directory or file of the agent's own could not be written.
+    /// A directory or file of the agent itself could not be written.
     #[error("writing configurations below {path}")]
     Files {
         /// Where.
@@ -133,7 +133,7 @@ pub enum ProxyError {
         /// Why not.
         source: io::Error,
     },
-    /// The health port is taken, or its server broke.
+    /// The health port is taken, or its server failed.
     #[error("serving health on {listen}")]
     Health {
         /// Where.
@@ -141,15 +141,15 @@ pub enum ProxyError {
         /// Why not.
         source: io::Error,
     },
-    /// The engine ended although nobody told it to.
+    /// The engine exited unexpectedly.
     #[error("the engine ended unexpectedly ({status}); its last words: {words}")]
     EngineEnded {
-        /// How.
+        /// How it exited.
         status: ExitStatus,
-        /// What it said last.
+        /// Its last messages.
         words: String,
     },
-    /// The engine was told to end and did not end well.
+    /// The engine was asked to exit and did not exit properly.
     #[error("the engine ended with {0} when told to finish")]
     DrainFailed(ExitStatus),
 }
@@ -176,52 +176,52 @@ impl Source {
     }
 }
 
-/// What is true of this proxy now: reported, and asked for by health checks.
+/// The present state of this proxy, for reports and health checks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct State {
     running: Option<Digest>,
     source: Option<Source>,
-    /// Endpoints are found by name, whatever the source.
+    /// Endpoints are resolved by name, whatever the source.
     by_name: bool,
     rejected: Option<Refusal>,
-    /// The highest generation that ran here, or on this node before: nothing older is run.
+    /// The highest generation that ever ran here or on this node: nothing older is run.
     generation: u64,
     reloads: u64,
-    /// How the newest change came into force.
+    /// How the newest change was applied.
     applied: Option<AppliedBy>,
-    /// What is being tested or loaded, and since when.
+    /// The configuration that is being tested or loaded, and since when.
     testing: Option<(Digest, Timestamp)>,
-    /// Why nothing newer can be had, and since when.
+    /// Why newer configurations cannot be fetched, and since when.
     cut: Option<(String, Timestamp)>,
-    /// How often it went over to names.
+    /// How often it changed from addresses to names.
     fallbacks: u64,
     /// The engine runs a tested configuration.
     serving: bool,
-    /// It is reached and reaches its networks, as far as it had to show that.
+    /// It is reachable and reaches its networks, as far as it had to show that.
     arrived: bool,
-    /// What the running configuration says about bounds that the agent keeps.
+    /// The bounds in the running configuration that the agent enforces.
     bounds: AgentSettings,
-    /// What the engine holds beside its current workers.
+    /// What the engine uses beyond its current workers.
     load: EngineLoad,
-    /// Request bodies take more space than they may: why this container may have to be replaced.
+    /// Request bodies take more space than allowed: the reason why this container may have to be replaced.
     spool_fault: Option<String>,
 }
 
 /// The newest configuration that the extension offers.
 type Offers = watch::Sender<Option<Arc<ProxyConfig>>>;
 
-/// What the parts of one agent share.
+/// The state that the parts of one agent share.
 struct Agent {
     options: ProxyOptions,
     engine: Arc<dyn Engine>,
     configs: ConfigDirectories,
     fallback: FallbackConfig,
     store: Store,
-    /// Which names the engine has learnt.
+    /// The names that the engine has resolved.
     learnt: dns_server::ResolvedNames,
-    /// How fresh offers are, by their digests.
+    /// When each offer was last confirmed, by digest.
     confirmations: Confirmations,
-    /// Which of their addresses are gone.
+    /// The addresses of offers that are gone.
     departed: DepartedEndpoints,
     state: watch::Sender<State>,
     offers: Offers,
@@ -246,7 +246,7 @@ impl Agent {
         })
     }
 
-    /// Who vouches for configurations.
+    /// The authority that signs configurations.
     fn root(&self) -> &TrustRoot {
         &self.options.bootstrap.root
     }
@@ -257,13 +257,13 @@ impl Agent {
     }
 }
 
-/// A moment as a date of this machine's, which outlives the agent and its machine.
+/// A moment as a date by this machine's clock, which stays valid after the agent and the machine restart.
 fn date_of(moment: Moment) -> jiff::Timestamp {
     let now = jiff::Timestamp::now();
     now.checked_sub(moment.age()).unwrap_or(now)
 }
 
-/// Runs until the engine ended: well when it was told to (`Ok`), or not. Dropping the future leaves the engine alone, so
+/// Runs until the engine has exited: `Ok` if that was requested, otherwise an error. Dropping the future leaves the engine running;
 /// send [`ProxySignal::Drain`] instead.
 pub async fn run(options: ProxyOptions, signals: mpsc::Receiver<ProxySignal>) -> Result<(), ProxyError> {
     let channel = peers::Channel::new(&options)?;

@@ -1,6 +1,6 @@
-//! A start by names. An engine asks for names once it runs, and until it has been answered it has nobody to send requests to; it takes
-//! them all the same. So it runs at first without anything that takes requests. When it has been answered about all names it is
-//! given the whole configuration, which goes on with what it has learnt; from then on this proxy serves.
+//! A start by names. An engine resolves names only once it runs. Until it has the answers it has nowhere to send requests, but
+//! accepts them all the same. So it first runs without anything that accepts requests. When all names have been answered, it loads
+//! the whole configuration and keeps what it has resolved; from then on this proxy serves.
 
 use std::time::Duration;
 
@@ -10,33 +10,33 @@ use super::dns_server::ResolutionWatch;
 use super::{Agent, ProxyError, name_handover};
 use crate::runtime::{Change, ChangeScope, EngineError, EngineProcess};
 
-/// How long the engine may take to learn all names before it has nothing else: it repeats a question that was lost after 5 s.
+/// How long the engine may take to resolve all names if it has nothing else: it repeats a lost query after 5 s.
 pub(super) const RESOLVE_MAX: Duration = Duration::from_secs(12);
-/// How long an answer takes from the agent into the engine's tables, on a busy machine.
+/// How long an answer takes from the agent into the engine's tables on a busy machine.
 const RESOLVED: Duration = Duration::from_millis(200);
-/// A port that is still taken becomes free.
+/// Retries, because a port that is still taken becomes free.
 const TRIES: usize = 3;
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// What comes after the names have been learnt.
+/// The configuration that follows once the names are resolved.
 pub(super) struct DeferredConfig {
     whole: ConfigDirectory,
     resolution: ResolutionWatch,
     names: usize,
 }
 
-/// Waits until the engine has been answered about so many names; not for ever.
+/// Waits until the engine has had answers for this many names, but not forever.
 pub(super) async fn learn(resolution: ResolutionWatch, names: usize) {
     if tokio::time::timeout(RESOLVE_MAX, resolution.until(names)).await.is_err() {
         tracing::warn!(names, "not all names were answered in time; requests for the others fail until they are");
     }
-    // The last answers are on their way within this machine.
+    // The last answers are still on their way within this machine.
     tokio::time::sleep(RESOLVED).await;
 }
 
 impl Agent {
-    /// Has the engine start with what only learns names, in the place of the first configuration, if that has any. Should that fail,
-    /// it learns them while it serves, which costs some requests and is no reason not to start.
+    /// Replaces the first configuration by one that only resolves names, if it has any. If that fails, the engine resolves them
+    /// while it serves, which costs some requests and is no reason not to start.
     pub(super) async fn resolve_first(&self, first: &Candidate) -> Option<DeferredConfig> {
         self.options.names.as_ref().filter(|_| !first.addressed)?;
         let (bundle, names) = name_handover::before(self.engine.as_ref(), &first.bundle)?;
@@ -49,7 +49,7 @@ impl Agent {
         Some(DeferredConfig { whole, resolution, names })
     }
 
-    /// Gives the engine the whole configuration, once it has learnt the names.
+    /// Has the engine load the whole configuration once it has resolved the names.
     pub(super) async fn serve_after_resolving(&self, process: &dyn EngineProcess, later: DeferredConfig) -> Result<(), ProxyError> {
         learn(later.resolution, later.names).await;
         let before = self.configs.current_generation();

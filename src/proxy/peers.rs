@@ -1,6 +1,7 @@
-//! The ways to the others: a certificate from the operator, then the extension. Where no name tells where that is, the
-//! operator says it, and where the managers are. The managers' addresses are kept on the volume, because the environment of a task that runs for months may name none that is left.
-//! The extension's never are: its port may be a stranger's by the next start.
+//! The connections to the operator and the extension: first a certificate from the operator, then the extension. If no name leads
+//! to the extension, the operator states its address and those of the managers. The managers' addresses are kept on the volume,
+//! because those in the environment of a task that runs for months may all be gone. The extension's address is never kept: another
+//! program may have its port by the next start.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -13,14 +14,14 @@ use crate::pki::{ChannelRole, OPERATOR_NAME, role_name};
 use crate::protocol::messages::Peers;
 
 const FILE: &str = "operators";
-/// No honest list is longer, in bytes.
+/// In bytes; no genuine list is longer.
 const BYTES_MAX: u64 = 64 << 10;
 
-/// The ways to extension and operator.
+/// The connections to extension and operator.
 pub(super) struct Channel {
     enrolment: Enrolment,
     extension: ChannelClient,
-    /// TaskQuery where the extension is, if no name tells.
+    /// For asking where the extension is, if no name leads to it.
     operators: Option<ChannelClient>,
 }
 
@@ -39,15 +40,15 @@ impl Channel {
         Ok(channel)
     }
 
-    /// The managers that are known from before come first.
+    /// Tries the managers that are known from earlier first.
     fn remember(&self, options: &ProxyOptions) {
         let Some((operators, kept)) = self.operators.as_ref().zip(kept(&options.state_dir)) else { return };
         let all = format!("{kept},{}", options.operator_url);
-        // What cannot be read as addresses is as good as nothing.
+        // A list that cannot be parsed is ignored.
         let _ = operators.set_servers(&all).and_then(|()| self.enrolment.set_servers(&all));
     }
 
-    /// Follows and reports for ever, once there is a certificate.
+    /// Follows and reports forever, once there is a certificate.
     pub(super) async fn run(&self, agent: &Agent) -> Infallible {
         let follow_all = async {
             self.enrolment.credentials().ready().await;
@@ -76,7 +77,7 @@ fn kept(directory: &Path) -> Option<String> {
     String::from_utf8(text).ok().filter(|text| !text.is_empty())
 }
 
-/// A volume that cannot be written has been complained about already, and is not needed as long as this agent lives.
+/// An unwritable volume has already been reported, and this agent does not need the file itself.
 fn keep(directory: &Path, operators: &[String]) {
     let text = operators.join(",");
     if operators.is_empty() || kept(directory).as_ref() == Some(&text) {

@@ -1,13 +1,13 @@
-//! The secret files of a configuration: from the extension when it offers them, else from where Swarm mounted them for a
-//! start without it. What needs a file that is not to be had is left out, so that everything else serves. Contents are
-//! written to the memory-backed directory of a configuration and nowhere else.
+//! The secret files of a configuration: from the extension's offer, or otherwise from Swarm's mounts, for a start without the
+//! extension. Files that need a missing secret are left out, so that everything else is served. Contents are written only to the
+//! memory-backed directory of a configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::protocol::messages::{Bundle, Contents};
 
-/// A configuration as far as its secret files are to be had.
+/// A configuration, reduced to what its available secret files permit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Fitted {
     /// The files without those that are left out.
@@ -31,11 +31,11 @@ pub(super) fn fit(bundle: &Bundle, offered: &Contents, mounts: &Path) -> Fitted 
     fitted
 }
 
-/// Ids are letters and digits: anything else leads out of the directory.
+/// Ids are letters and digits: anything else could lead out of the directory.
 fn mounted(directory: &Path, secret: &str) -> Option<String> {
     let is_id = !secret.is_empty() && secret.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let content = std::fs::read(is_id.then(|| directory.join(secret))?).ok()?;
-    // Around its blocks there may be words in any encoding, which the engine passes over.
+    // Around the PEM blocks there may be text in any encoding, which the engine skips.
     Some(String::from_utf8_lossy(&content).into_owned())
 }
 

@@ -1,15 +1,14 @@
-//! The first configuration of a proxy. In this order, because a wrong answer is worse than a late one:
+//! The first configuration of a proxy. The order is this, because a wrong configuration is worse than a late one:
 //!
-//! 1. what the extension offers now, if it answers soon: with names if nobody has confirmed its addresses lately;
-//! 2. what the volume holds, while its addresses were confirmed so lately that a running proxy would use them as well;
+//! 1. the extension's current offer, if it arrives soon: with names if its addresses were not confirmed lately;
+//! 2. the state on the volume, if its addresses were confirmed so recently that a running proxy would also use them;
 //! 3. the names variant from the volume: the same routes, resolved anew;
-//! 4. the mounted boot snapshot (names as well, of the time when the proxy service was last updated), in the place of what the
-//!    volume holds when it is the newer of the two, as on a node that had no proxy for a while;
-//! 5. whatever the extension offers, whenever it comes.
+//! 4. the mounted boot snapshot (also names, as of the last update of the proxy service). It replaces the state on the volume if it is
+//!    newer, as on a node that had no proxy for a while;
+//! 5. any offer of the extension, whenever it comes.
 //!
-//! Whatever it is, the cluster's extension has signed it, and it is no older than what ran on this node before: somebody may
-//! have put another volume or another snapshot there. Each is tested by the engine before it is used; one that is refused is
-//! passed over.
+//! Each of these is signed by the cluster's extension and no older than what ran on this node before, because the volume or the
+//! snapshot may have been exchanged. The engine tests each before it is used, and one that is refused is skipped.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -27,12 +26,12 @@ use crate::protocol::messages::{Bundle, BundleFault, ProxyConfig};
 use crate::protocol::timings::START_WAITS_FOR_EXTENSION;
 use crate::runtime::EngineError;
 
-/// How old the addresses of a volume may be where the document sets no limit. Swarm gives out the addresses of a network in turn, so
-/// one is reused after some two hundred task starts in a /24. In this time that does not happen even to a busy network.
+/// How old the addresses of a volume may be if the document sets no limit. Swarm assigns the addresses of a network in turn, so in
+/// a /24 one is reused after some two hundred task starts. Even a busy network does not get there in this time.
 const ADDRESSES_MAX: Duration = Duration::from_secs(300);
 
 impl Agent {
-    /// Knows from the volume what ran on this node before, so that nothing older is taken, not even at the very start.
+    /// Reads from the volume which generation ran on this node before, so that nothing older is accepted, even at the very start.
     pub(super) fn remember_generation(&self) {
         if let Some(Saved { config, .. }) = self.store.load(&self.options.cluster, Timestamp::now()) {
             let had = config.live.generation.max(config.boot.generation);
@@ -40,8 +39,8 @@ impl Agent {
         }
     }
 
-    /// The first configuration that the engine accepts; it is the current generation then, and nothing runs yet. Waits for
-    /// one as long as it takes.
+    /// The first configuration that the engine accepts. It is then the current generation, and nothing runs yet. Waits for one as
+    /// long as necessary.
     pub(super) async fn first_accepted(&self) -> Result<Candidate, EngineError> {
         let mut offers = self.offers.subscribe();
         let live = tokio::time::timeout(START_WAITS_FOR_EXTENSION, next_offer(&mut offers)).await.ok();
@@ -56,7 +55,7 @@ impl Agent {
             if self.accepts(&mut candidate).await? {
                 return Ok(candidate);
             }
-            // The same offer would be refused again.
+            // The engine would refuse the same offer again.
             let _ = offers.changed().await;
         }
     }
@@ -66,20 +65,20 @@ impl Agent {
         Candidate::offered(offer, form, true)
     }
 
-    /// What this node has at hand, the best first.
+    /// The configurations that this node has, best first.
     fn kept_candidates(&self) -> Vec<Candidate> {
         let Some(Saved { config, age }) = self.store.load(&self.options.cluster, Timestamp::now()) else {
             return self.boot_snapshot(0).map(Candidate::boot).into_iter().collect();
         };
         let had = config.live.generation.max(config.boot.generation);
         match self.boot_snapshot(config.boot.generation) {
-            // Signed later than everything that the volume knows.
+            // It was signed later than everything on the volume.
             Some(snapshot) if snapshot.generation > had => vec![Candidate::boot(snapshot)],
             snapshot => self.volume_candidates(config, age).into_iter().chain(snapshot.map(Candidate::boot)).collect(),
         }
     }
 
-    /// What a volume holds: with addresses as long as a running proxy would use them, then with names.
+    /// The configurations on a volume: with addresses if a running proxy would still use them, then with names.
     fn volume_candidates(&self, config: ProxyConfig, age: SignedDuration) -> Vec<Candidate> {
         let limit = config.live.control_plane_timeout().unwrap_or(ADDRESSES_MAX);
         // A date in the future is as doubtful as one that is as far in the past.
@@ -129,7 +128,7 @@ impl Agent {
     }
 }
 
-/// It changes when the proxies' service is updated only, so that the volume is newer as a rule.
+/// It changes only when the proxy service is updated, so the volume is usually newer.
 fn tell_unused(path: &Path, fault: &BundleFault) {
     if let BundleFault::Older { .. } = fault {
         tracing::info!(path = %path.display(), "the boot snapshot is older than what ran here before; it is not needed");
@@ -145,7 +144,7 @@ async fn next_offer(offers: &mut OfferReceiver) -> Arc<ProxyConfig> {
             return offer;
         }
         if offers.changed().await.is_err() {
-            // The agent holds the sender: this is never reached while anyone waits.
+            // The agent holds the sender: this is never reached while the future is awaited.
             std::future::pending::<()>().await;
         }
     }
