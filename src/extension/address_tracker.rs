@@ -1,6 +1,6 @@
-//! What the newest look at the Swarm says of the addresses that were handed out: whether each is still that of the service which had
-//! it. Tables are tested one after the other, and a large one takes its time; what an address is does not depend on that. So this
-//! is known as soon as the newest table is there. Decides nothing.
+//! What the newest inspection of the Swarm says about the addresses in offers: whether each still belongs to the same service.
+//! Tables are tested one after another, and a large one takes time; but who owns an address does not depend on tests, so this is
+//! known as soon as the newest table arrives. Decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -10,13 +10,13 @@ use crate::channel::Moment;
 use crate::route::RouteTable;
 use crate::types::Digest;
 
-/// How many offers are remembered: those that proxies run are asked about again and again, and stay.
+/// How many offers are remembered. Those that proxies run are asked about again and again, and so are kept.
 const OFFERS_MAX: usize = 64;
 
-/// Each address with the service that has it: which of its tasks does is no matter.
+/// Each address with its service; it does not matter which of the service's tasks has it.
 type Places = BTreeSet<(SocketAddr, String)>;
 
-/// The newest table and the last offers, by their addresses. Clones share their content.
+/// The addresses of the newest table and of the last offers. Clones share their content.
 #[derive(Debug, Clone, Default)]
 pub(super) struct AddressTracker {
     known: Arc<Mutex<Known>>,
@@ -25,7 +25,7 @@ pub(super) struct AddressTracker {
 #[derive(Debug, Default)]
 struct Known {
     newest: Arc<Places>,
-    /// When the newest look began that gave these.
+    /// When the newest inspection that showed these began.
     seen: Option<Moment>,
     offers: BTreeMap<Digest, Offered>,
     uses: u64,
@@ -34,12 +34,12 @@ struct Known {
 #[derive(Debug)]
 struct Offered {
     places: Arc<Places>,
-    /// Higher than those of all that were made or asked about before.
+    /// Higher than for all offers that were made or asked about earlier.
     used: u64,
 }
 
 impl AddressTracker {
-    /// A look has given this table.
+    /// An inspection gave this table.
     pub(super) fn saw(&self, table: &RouteTable, at: Moment) {
         let places = Arc::new(places(table));
         let mut known = self.known();
@@ -47,13 +47,13 @@ impl AddressTracker {
         known.seen = Some(at);
     }
 
-    /// A later look has given the same.
+    /// A later inspection gave the same table.
     pub(super) fn confirm(&self, at: Moment) {
         let mut known = self.known();
         known.seen = known.seen.map(|seen| seen.max(at));
     }
 
-    /// This is handed out from now on, and was made from that table.
+    /// Records a new offer, rendered from that table.
     pub(super) fn offer(&self, offer: &Digest, table: &RouteTable) {
         let places = places(table);
         let mut known = self.known();
@@ -62,7 +62,7 @@ impl AddressTracker {
         known.remember(offer, places);
     }
 
-    /// The same is handed out as another offer.
+    /// Records that the same content is now offered under another digest.
     pub(super) fn offer_again(&self, before: &Digest, offer: &Digest) {
         let mut known = self.known();
         if let Some(places) = known.offers.get(before).map(|offered| Arc::clone(&offered.places)) {
@@ -70,8 +70,8 @@ impl AddressTracker {
         }
     }
 
-    /// The addresses of an offer that its services have no more, and when the look began that shows it. Nothing for an offer that is not
-    /// known any more, or before there was a look.
+    /// The addresses of an offer that its services no longer have, and when the inspection that shows this began. `None` for an
+    /// offer that has been forgotten, and before the first inspection.
     pub(super) fn of(&self, offer: &Digest) -> Option<(BTreeSet<SocketAddr>, Moment)> {
         let mut known = self.known();
         let (seen, uses) = (known.seen?, known.uses + 1);
@@ -118,7 +118,7 @@ mod tests {
     use crate::route::{Backend, BackendService, Endpoint, PathRoute, VirtualHost};
     use crate::types::{ClusterName, ContextPath, HostPattern, Port, ServiceId, ServiceName, TaskId};
 
-    /// A table with a host of services that have these addresses: the last byte of each, and the service.
+    /// A table with one host whose services have these addresses: the last byte of each, and the service.
     fn table(host: &str, services: &[(u8, &str)]) -> RouteTable {
         let port = Port::new(80).unwrap();
         let service = |(last, service): &(u8, &str)| {

@@ -1,5 +1,5 @@
-//! Numbers and signatures for configurations. A number is higher than every one before it, also than those of another
-//! extension of the cluster, of which the proxies tell: they refuse what is lower than what they have run.
+//! Generation numbers and signatures for configurations. A number is higher than all before it, including those of other extensions
+//! of the cluster, which the proxies report: they refuse a lower number than they have run.
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -16,7 +16,7 @@ pub(super) struct BundleSigner {
     last: u64,
 }
 
-/// A number, and the key to sign with.
+/// A generation number, and the key to sign with.
 pub(super) struct GenerationStamp {
     generation: u64,
     signer: Option<Signer>,
@@ -28,14 +28,14 @@ impl BundleSigner {
         Self { credentials, heard, last: 0 }
     }
 
-    /// For the next configuration.
+    /// The stamp for the next configuration.
     pub(super) fn next(&mut self, now: Timestamp) -> GenerationStamp {
         let heard = believable(*self.heard.borrow_and_update(), now);
         self.last = self.last.max(heard).max(microseconds(now)) + 1;
         GenerationStamp { generation: self.last, signer: self.credentials.current().map(|key| key.signer()), now }
     }
 
-    /// Until a proxy has run something newer than what was stamped last. Safe to cancel.
+    /// Returns once a proxy has run something newer than the last stamp. Safe to cancel.
     pub(super) async fn overtaken(&mut self) {
         let last = self.last;
         let newer = self.heard.wait_for(|heard| believable(*heard, Timestamp::now()) > last).await.map(drop);
@@ -51,7 +51,7 @@ impl GenerationStamp {
     pub(super) fn on(&self, bundle: Bundle) -> Bundle {
         match &self.signer {
             Some(signer) => bundle.signed(self.generation, signer, self.now),
-            // Nothing is offered before there is a certificate; without a signature no proxy would take it.
+            // Before there is a certificate nothing is offered, and no proxy would accept a bundle without a signature.
             None => Bundle { generation: self.generation, ..bundle },
         }
     }

@@ -1,5 +1,5 @@
-//! Brings offers into force: test, swap, apply, verify, report. An offer that fails anywhere leaves the engine as it was. Paces reloads;
-//! whether a change costs one is the engine's to say.
+//! Applies offers: test, swap, apply, verify, report. An offer that fails at any step leaves the engine as it was. Paces reloads;
+//! the engine decides whether a change needs one.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -25,14 +25,15 @@ use crate::retry::{Retry, RetryLimits};
 use crate::runtime::{Applied, Change, ChangeError, ChangeScope, EngineError, EngineProcess, last_bytes};
 use crate::types::Digest;
 
-/// For what may get better by itself, such as memory or a port that is still taken.
+/// For failures that may pass, such as a lack of memory or a port that is still taken.
 const RETRY: RetryLimits = RetryLimits { initial: Duration::from_secs(1), max: Duration::from_secs(60) };
-/// Every so many workers that still finish requests, reloads get rarer by once the least distance: each holds memory.
+/// For each such number of workers that still finish requests, the distance between reloads grows by the least distance: each holds
+/// memory.
 const WORKERS_PER_DISTANCE: usize = 8;
-/// A reload waits no longer than this for others to join: tasks that are told to stop have two seconds.
+/// A reload waits at most this long to be combined with others: tasks that are told to stop have two seconds.
 const DISTANCE_MAX: Duration = Duration::from_millis(1500);
 
-/// Why an offer is not in force.
+/// Why an offer is not applied.
 #[derive(Debug, thiserror::Error)]
 enum ApplyError {
     #[error(transparent)]
@@ -54,32 +55,32 @@ pub(super) struct Applier<'a> {
     process: &'a dyn EngineProcess,
     offers: OfferReceiver,
     running: Candidate,
-    /// The names that the engine refused: it is not asked about them again.
+    /// The names that the engine refused: they are not tried again.
     refused_names: Option<Digest>,
-    /// Names could not be brought into force, and not because the engine refused them: they are tried again with everything else.
+    /// Names could not be applied, for another reason than the engine's refusal: they are tried again with the next step.
     names_failed: bool,
-    /// Since when the newest offer has been fresh, while names are in force.
+    /// Since when the newest offer has been fresh, while names are in use.
     fresh_since: Option<Moment>,
     last_reload: Option<Instant>,
     retry: Retry,
 }
 
-/// What makes the applier look.
+/// Why the applier wakes up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wake {
     Offer,
     /// A reload was requested.
     Requested,
-    /// Addresses have become too old, or fresh again.
+    /// Addresses have become too old, or are fresh again.
     Age,
-    /// Tasks have left addresses that are in use, or are back.
+    /// Tasks have left addresses that are in use, or have returned.
     Departed,
 }
 
 impl<'a> Applier<'a> {
     pub(super) fn new(agent: &'a Agent, process: &'a dyn EngineProcess, running: Candidate) -> Self {
         let mut offers = agent.offers.subscribe();
-        // What was offered while the engine started is looked at as well.
+        // An offer that arrived while the engine started is handled as well.
         offers.mark_changed();
         let retry = Retry::new(RETRY);
         Self { agent, process, offers, running, refused_names: None, names_failed: false, fresh_since: None, last_reload: None, retry }
@@ -127,7 +128,7 @@ impl<'a> Applier<'a> {
         wake
     }
 
-    /// What the next step is going to change, as far as that is known.
+    /// What the next step will change, as far as that is known.
     fn scope(&self, wake: Wake) -> ChangeScope {
         match wake {
             Wake::Departed => ChangeScope::Endpoints,
@@ -136,13 +137,13 @@ impl<'a> Applier<'a> {
         }
     }
 
-    /// What an offer changes in what runs.
+    /// What an offer changes in the running configuration.
     fn scope_of(&self, offer: &ProxyConfig, form: Form) -> ChangeScope {
         let running = self.running.offer().filter(|_| form == Form::Live && self.running.addressed && self.running.whole);
         running.map_or(ChangeScope::Everything, |running| scope(&running.parts, &offer.parts))
     }
 
-    /// The more workers still finish requests, the longer reloads wait for one another.
+    /// The more workers still finish requests, the longer the time between reloads.
     fn distance(&self) -> Duration {
         let crowd = u32::try_from(self.retiring_workers() / WORKERS_PER_DISTANCE).unwrap_or(u32::MAX);
         let least = self.agent.options.reload_distance;
@@ -160,12 +161,12 @@ impl<'a> Applier<'a> {
             None => Ok(()),
             Some(offer) => self.follow(offer, wake).await,
         };
-        // Whatever became of the offer: what runs may be an older one, which nobody confirms any more.
+        // In any case: the running configuration may be an older one that is no longer confirmed.
         self.leave_old_addresses().await?;
         outcome
     }
 
-    /// Runs what is offered, in the form that its age permits.
+    /// Runs the offer in the form that its age permits.
     async fn follow(&mut self, offer: Arc<ProxyConfig>, wake: Wake) -> Result<(), ApplyError> {
         let form = self.form(&offer);
         if wake == Wake::Age && form.source() == self.running.source {
@@ -188,15 +189,15 @@ impl<'a> Applier<'a> {
         outcome
     }
 
-    /// Names stay in force until addresses have been fresh for a while, so that a control plane that comes and goes does not
-    /// take proxies to and fro.
+    /// Names stay in use until addresses have been fresh for a while, so that an unstable control plane does not make proxies
+    /// switch back and forth.
     fn form(&self, offer: &ProxyConfig) -> Form {
         let fresh = !self.agent.is_stale(offer) || self.refused_names.as_ref() == Some(&offer.boot.digest);
         let steady = self.running.source != Source::Names || self.fresh_since.is_some_and(|since| since.age() >= steady_after(offer));
         if fresh && steady { Form::Live } else { Form::Names }
     }
 
-    /// Goes over to names when nobody has confirmed the addresses in force for too long.
+    /// Changes to names when the addresses in use were not confirmed for too long.
     async fn leave_old_addresses(&mut self) -> Result<(), ApplyError> {
         let Some(config) = self.running.config.clone().filter(|config| self.running.addressed && self.agent.is_stale(config)) else {
             return Ok(());
@@ -240,8 +241,8 @@ impl<'a> Applier<'a> {
         Ok(())
     }
 
-    /// Makes it the one that the engine reads, or leaves everything as it was: if anything else reloads the engine, it must find what it
-    /// runs.
+    /// Makes the engine load this generation, or leaves everything as it was: a reload for any other reason must find the
+    /// configuration that runs.
     async fn load(&mut self, scope: ChangeScope, generation: &ConfigDirectory) -> Result<Applied, ApplyError> {
         let previous = self.agent.configs.current_generation();
         self.agent.configs.promote(generation)?;
@@ -253,7 +254,7 @@ impl<'a> Applier<'a> {
         outcome
     }
 
-    /// Tests. What has to go meanwhile goes: a test may take longer than an address may be kept.
+    /// Tests a configuration. Departed addresses are removed meanwhile, because a test may take longer than they may stay in use.
     async fn tested(&mut self, bundle: &Bundle, contents: &Contents) -> Result<TestedConfig, EngineError> {
         let agent = self.agent;
         let mut test = pin!(agent.tested(bundle, contents));
@@ -265,8 +266,8 @@ impl<'a> Applier<'a> {
         }
     }
 
-    /// Takes addresses out of use that their tasks have left, and back into use those whose tasks have returned. What runs was
-    /// accepted and only loses servers, so it is not tested again: the engine itself refuses what it cannot load.
+    /// Takes addresses out of use that their tasks have left, and back into use if their tasks have returned. The running
+    /// configuration was accepted and only loses servers, so it is not tested again: the engine itself refuses what it cannot load.
     async fn disable_departed(&mut self) {
         let Some(config) = self.running.config.clone().filter(|_| self.running.addressed) else { return };
         self.agent.departed.tried();
@@ -294,8 +295,8 @@ impl<'a> Applier<'a> {
         Ok(applied)
     }
 
-    /// Has the engine ask for all names while requests still go to addresses. Should that fail, it asks when it has nothing else,
-    /// which costs some requests and is no reason to stay.
+    /// Has the engine resolve all names while requests still go to addresses. If that fails, the engine resolves them when it has
+    /// nothing else, which costs some requests and is no reason to keep the old addresses.
     async fn resolve_names(&mut self, config: &ProxyConfig) {
         let Some((bundle, names)) =
             self.agent.options.names.as_ref().and_then(|_| name_handover::between(self.agent.engine.as_ref(), config))
@@ -345,8 +346,8 @@ impl<'a> Applier<'a> {
         Ok(())
     }
 
-    /// The engine reads the configuration already: has it brought into force, and counts what that cost. A reload that fails counts as
-    /// one, because it costs as much.
+    /// Applies the configuration that the engine's link already names, and counts reloads. A failed reload counts as one, because
+    /// it costs as much.
     async fn apply(&mut self, change: Change<'_>) -> Result<Applied, ApplyError> {
         let began = Instant::now();
         let outcome = self.process.apply(change).await;
@@ -378,13 +379,13 @@ impl<'a> Applier<'a> {
 }
 
 impl Agent {
-    /// Tells that this configuration is being tested and loaded, or that none is.
+    /// Records the configuration that is being tested and loaded, if any.
     pub(super) fn tests(&self, digest: Option<&Digest>) {
         let testing = digest.map(|digest| (digest.clone(), jiff::Timestamp::now()));
         self.state.send_modify(|state| state.testing = testing);
     }
 
-    /// Tells that this configuration is in force, and keeps it for the next start.
+    /// Records that this configuration runs, and saves it for the next start.
     pub(super) async fn now_running(&self, candidate: &Candidate) {
         self.state.send_modify(|state| {
             state.running = Some(candidate.bundle.digest.clone());
@@ -401,7 +402,7 @@ impl Agent {
         }
     }
 
-    /// Tells that this configuration is not used, and why.
+    /// Records that this configuration is not used, and why.
     pub(super) fn reject(&self, digest: &Digest, error: &impl std::error::Error, undecided: bool) {
         let words = last_bytes(&error.to_string());
         tracing::error!(config = digest.short(), error = words, "a configuration is not used");

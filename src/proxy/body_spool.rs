@@ -1,5 +1,5 @@
-//! The disk space of request bodies on the volume, and whether it is too much. Engines do not bound the sum, and a full disk affects
-//! every container of the node. Decides only; `worker_monitor` frees the space.
+//! The disk space of request bodies on the volume, and whether it is too much. Engines do not limit the sum, and a full disk
+//! affects every container of the node. Decides only; `worker_monitor` frees the space.
 
 use std::path::Path;
 
@@ -8,28 +8,28 @@ use nix::sys::statvfs::statvfs;
 use crate::protocol::agent_settings::BODY_SPOOL_MAX;
 use crate::runtime::{EngineProcess, Worker};
 
-/// A disk is nearly full when less than a twentieth of it is free, and less than this.
+/// A disk is nearly full when less than a twentieth of it, and less than this, is free.
 const RESERVE_MAX: u64 = 1 << 30;
 
-/// The file system of the bodies. In bytes.
+/// The file system of the bodies, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Disk {
     free: u64,
     total: u64,
 }
 
-/// What request bodies take.
+/// The disk space of request bodies.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Spool {
     /// All of them together, in bytes.
     pub(super) taken: u64,
-    /// The workers that have any.
+    /// The workers that have any bodies on disk.
     pub(super) holders: Vec<Worker>,
     /// Why that is too much, if it is.
     pub(super) fault: Option<String>,
 }
 
-/// Measures the request bodies of the workers, which are in `directory`. `stated`: how many bytes are allowed; 0 = no bound.
+/// Measures the workers' request bodies in `directory`. `stated`: how many bytes are allowed; 0 = no limit.
 pub(super) fn measure(process: &dyn EngineProcess, workers: &[Worker], directory: &Path, stated: Option<u64>) -> Spool {
     let held = workers.iter().map(|worker| (*worker, process.request_bodies_of(*worker))).filter(|(_, taken)| *taken > 0);
     let (holders, taken): (Vec<Worker>, Vec<u64>) = held.unzip();
@@ -43,7 +43,8 @@ fn disk(directory: &Path) -> Option<Disk> {
     Some(Disk { free: about.blocks_available().saturating_mul(size), total: about.blocks().saturating_mul(size) })
 }
 
-/// Bodies are the cause of a full disk only if it would have room without them: ending workers frees nothing that others filled.
+/// Bodies are the cause of a full disk only if there would be room without them: ending workers does not free space that others
+/// use.
 fn fault(taken: u64, most: u64, disk: Option<Disk>) -> Option<String> {
     if most > 0 && taken > most {
         return Some(format!(

@@ -1,4 +1,4 @@
-//! What the engine is told of what Docker says, with a Docker that says what a case needs.
+//! What the name server answers to the engine, with a fake Docker whose answers each case sets.
 
 use std::net::Ipv4Addr;
 use std::sync::Mutex;
@@ -12,7 +12,7 @@ use crate::proxy::name_bootstrap::RESOLVE_MAX;
 const OWN: &str = "0123456789ab";
 const TASK: &str = "0123456789abcdefghijklmno";
 
-/// A Docker, of which each name has a way to be answered, and which counts questions.
+/// A fake Docker that answers each name in a given way and counts queries.
 #[derive(Clone, Default)]
 struct Script {
     says: Arc<Mutex<BTreeMap<String, Says>>>,
@@ -26,7 +26,7 @@ enum Says {
     Addresses(Vec<Ipv4Addr>),
     Container(String),
     Code(ResponseCode),
-    /// The answer to the first question gets lost.
+    /// The answer to the first query gets lost.
     LostOnce(Box<Says>),
     Nothing,
 }
@@ -79,7 +79,7 @@ impl Script {
         Some(answer)
     }
 
-    /// Answers for ever, by datagrams and connections.
+    /// Answers forever, over UDP and TCP.
     async fn run(self) -> SocketAddr {
         let (socket, listener) = loop {
             let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -138,7 +138,7 @@ fn question_of(name: &str, kind: RecordType) -> Vec<u8> {
     question.to_vec().unwrap()
 }
 
-/// The agent's name server, before that Docker.
+/// The agent's name server in front of that Docker.
 async fn served(script: Script) -> (SocketAddr, ResolvedNames) {
     let docker = script.run().await;
     let free = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
@@ -148,7 +148,7 @@ async fn served(script: Script) -> (SocketAddr, ResolvedNames) {
     (free, learnt)
 }
 
-/// Until this question is answered, first asked when nobody may listen yet.
+/// Returns the answer to this query, which is repeated because the server may not listen yet.
 async fn answered(engine: &UdpSocket, question: &[u8]) -> ResponseCode {
     let mut answer = [0; 512];
     loop {
@@ -159,7 +159,7 @@ async fn answered(engine: &UdpSocket, question: &[u8]) -> ResponseCode {
     }
 }
 
-/// The code of the answer and the last bytes of its addresses, in their order; nothing if there is none.
+/// The code of the answer and the last bytes of its addresses in order; `None` if there is no answer.
 async fn told(handler: &NameHandler, name: &str) -> Option<(ResponseCode, Vec<u8>)> {
     let question = question(name);
     let answer = Message::from_vec(&handler.answer_to(Via::Udp, &question).await?).unwrap();
@@ -205,12 +205,12 @@ async fn a_service_that_has_its_name_to_itself_costs_one_question_and_one_for_ea
 
 #[tokio::test]
 async fn who_hides_a_name_on_another_network_hides_no_task() {
-    // Docker looks for the whole name on all networks first, and for a name without a network on the first that has it.
+    // Docker first looks for the whole name on all networks, and for a name without a network on the first that has it.
     let evil = format!("evil.1.{TASK}.elsewhere");
     let script = docker().tasks("tasks.web.net", &[9]).container(9, &evil).container(1, &task_of("web")).container(2, &task_of("web"));
     let asked_for_short = script.clone().tasks("tasks.web", &[1]).handler().await;
     assert_eq!(told(&asked_for_short, "tasks.web.net").await, Some(known(&[1])));
-    // Both names are hidden: those that were known before are, as long as they are its own.
+    // Both names are hidden: the former addresses are used, as long as they still belong to the tasks.
     let hidden = script.tasks("tasks.web", &[9]).container(3, &task_of("other")).handler().await;
     assert_eq!(told(&hidden, "tasks.web.net").await, Some(unknown()));
     let former = [1, 2, 3, 4].map(|host| IpAddr::V4(address(host)));
@@ -229,7 +229,7 @@ async fn an_answer_that_gets_lost_is_asked_for_again_and_an_address_of_which_not
     let script = lost(script, 1, Says::LostOnce(Box::new(Says::Container(format!("{}.", task_of("web"))))));
     let handler = lost(script, 3, Says::Nothing).handler().await;
     assert_eq!(told(&handler, "tasks.web.net").await, Some(known(&[1, 2])));
-    // Nothing is heard of any: while Docker speaks they are nobody's; while it does not, nothing is said.
+    // No name is answered: while Docker answers others, the names do not exist; while it answers nothing, neither does the server.
     for (speaks, expected) in [(true, Some(unknown())), (false, None)] {
         let script = Script { speaks, ..Script::default() }.tasks("tasks.web.net", &[1]);
         assert_eq!(told(&lost(script, 1, Says::Nothing).handler().await, "tasks.web.net").await, expected, "{speaks}");
@@ -304,7 +304,7 @@ async fn hostile_bytes_are_no_question() {
     let handler = docker().handler().await;
     for bytes in [&[][..], &[1, 2, 3], &[0; 12], &[0xff; 40]] {
         assert!(TaskQuery::read(bytes).is_none());
-        // It goes on to Docker as it is, and nobody has to answer.
+        // It is forwarded to Docker unchanged, which need not answer.
         let _ = timeout(Duration::from_secs(3), handler.answer_to(Via::Udp, &bytes[..bytes.len().min(3)])).await;
     }
     assert_eq!(no_such_name(&[1, 2, 3]), None);
@@ -325,7 +325,7 @@ async fn hundreds_of_names_about_which_docker_is_silent_hold_up_nobody_else_at_a
     let engine = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     engine.connect(server).await.unwrap();
     timeout(Duration::from_secs(5), answered(&engine, &question("tasks.web.net"))).await.unwrap();
-    // Somebody waits for what is learnt, so that Docker is waited for as long as can be.
+    // The agent waits for the names, so Docker gets as much time as possible.
     let _lesson = learnt.resolution();
     let kinds = |name: &String| [RecordType::A, RecordType::AAAA].map(|kind| question_of(name, kind));
     let questions: Vec<_> = silent.iter().chain(&good).flat_map(kinds).collect();
@@ -336,14 +336,14 @@ async fn hundreds_of_names_about_which_docker_is_silent_hold_up_nobody_else_at_a
                 engine.send(question).await.unwrap();
                 tokio::task::yield_now().await;
             }
-            // As the engine does, which asks again for what it has not heard of.
+            // Like the engine, which repeats queries that were not answered.
             let _ = timeout(ANSWER_MAX, hear_of_good(&engine, good.len() * KINDS.len(), &mut told)).await;
         }
     };
     timeout(RESOLVE_MAX, all_good).await.expect("all that have tasks");
 }
 
-/// Until so many questions have been answered with addresses, or that there are none of this kind.
+/// Returns once this many queries were answered, with addresses or with none of this type.
 async fn hear_of_good(engine: &UdpSocket, number: usize, told: &mut BTreeSet<Vec<u8>>) {
     let mut answer = [0; 512];
     while told.len() < number {

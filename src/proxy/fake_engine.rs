@@ -75,7 +75,7 @@ impl Engine for FakeEngine {
     }
 }
 
-/// A process whose workers a test sets, and which records what it is asked to do.
+/// A process with the workers that a test sets. It records its calls.
 #[derive(Default)]
 pub(super) struct FakeProcess {
     state: Mutex<FakeState>,

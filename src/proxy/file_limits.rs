@@ -1,11 +1,13 @@
-//! How many files this process may open, and so how many connections its engine holds. Raises what it may; must never fail a start.
+//! How many files this process may open, and so how many connections its engine can hold. Raises the limit if it can; must never
+//! fail a start.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Twice the connections of a worker by default: fewer are not enough for what settings promise.
+/// Twice a worker's default connections: with fewer files the settings could not be met.
 const ENOUGH: u64 = 32_768;
 
-/// Takes all files that the container grants; the engine's workers inherit it where they may not raise it themselves.
+/// Raises the limit to what the container grants. The engine's workers inherit it, because they may be unable to raise it
+/// themselves.
 pub(super) fn take_all_granted() {
     let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
     if let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {

@@ -1,4 +1,4 @@
-//! Reads the mounted boot snapshot, of which a large one has several files. Says nothing about whether it may be used.
+//! Reads the mounted boot snapshot; a large one has several files. Does not decide whether it may be used.
 
 use std::fs;
 use std::io;
@@ -6,10 +6,10 @@ use std::path::Path;
 
 use crate::protocol::boot_snapshot::part_file;
 
-/// The whole content, put together from all parts that are mounted.
+/// The whole content, put together from all mounted parts.
 ///
 /// # Errors
-/// When the first part cannot be read, or another one that is there.
+/// When the first part, or any other part that exists, cannot be read.
 pub(super) fn read(first: &Path) -> io::Result<Vec<u8>> {
     let mut content = fs::read(first)?;
     for number in 1.. {

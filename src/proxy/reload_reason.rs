@@ -1,19 +1,19 @@
-//! Which parts of a configuration differ, and so why it is applied, for people. Pure.
+//! Describes which parts of a configuration differ, as the reason for a reload. Pure.
 
 use std::collections::BTreeMap;
 
 use crate::runtime::ChangeScope;
 
-/// So many parts are named; the others are counted.
+/// How many parts are named; the others are counted.
 const NAMED_MAX: usize = 5;
 
-/// How the names of parts begin that hold nothing but addresses.
+/// The prefix of parts that hold only addresses.
 const ENDPOINTS: &str = "endpoints of ";
 
 /// What changed between two configurations of the extension.
 pub(super) fn scope(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> ChangeScope {
     let changed = changed(before, after);
-    // If no part differs, it is something that parts do not cover.
+    // If no part differs, the change is outside of all parts.
     let only_endpoints = !changed.is_empty() && changed.iter().all(|name| name.starts_with(ENDPOINTS));
     if only_endpoints { ChangeScope::Endpoints } else { ChangeScope::Everything }
 }

@@ -1,4 +1,4 @@
-//! Tells the extension what this proxy runs: after every change, and as a heartbeat.
+//! Reports to the extension what this proxy runs: after every change, and as a heartbeat.
 
 use std::convert::Infallible;
 
@@ -10,7 +10,7 @@ use crate::protocol::messages::{Activity, ActivityKind, ProxyReport, WIRE_VERSIO
 use crate::protocol::timings::{PROXY_HEARTBEAT, PROXY_REPORT_RETRY};
 use crate::retry::Retry;
 
-/// Reports for ever. What cannot be delivered is not kept: the next report says what is true then.
+/// Reports forever. A report that cannot be delivered is dropped: the next one has the newer state.
 pub(super) async fn report(client: &ChannelClient, agent: &Agent) -> Infallible {
     let mut state = agent.state.subscribe();
     let mut retry = Retry::new(PROXY_REPORT_RETRY);
@@ -27,7 +27,7 @@ pub(super) async fn report(client: &ChannelClient, agent: &Agent) -> Infallible 
                 retry.next()
             }
         };
-        // The sender is the agent itself: a change or the time, there is no third way out.
+        // The agent holds the sender: only a change or the timeout ends the wait.
         let _ = tokio::time::timeout(pause, state.changed()).await;
     }
 }
@@ -52,7 +52,7 @@ fn message(agent: &Agent, state: State) -> ProxyReport {
     }
 }
 
-/// What is under way is told before what is wrong: it may be about to mend it.
+/// What is in progress is reported before faults, because it may be about to fix them.
 fn activity(state: &State, started: Timestamp) -> Activity {
     if let Some((digest, since)) = &state.testing {
         return Activity { kind: ActivityKind::Testing, since: *since, digest: Some(digest.clone()), words: String::new() };

@@ -1,4 +1,4 @@
-//! Runs the engine from its first configuration to its last request. The only place that ends it.
+//! Runs the engine from its first configuration to its last request. Nothing else ends it.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -26,7 +26,7 @@ pub(super) async fn supervise(agent: &Agent, mut signals: mpsc::Receiver<ProxySi
         () = drain_signal(&mut signals) => return Ok(()),
     };
     let hidden = vec![agent.configs.current(), agent.options.run_dir.clone()];
-    // From here on there may be open requests: whatever ends the agent must drain the engine.
+    // From here on there may be open requests: however the agent ends, it must drain the engine.
     let process = agent.engine.start(&agent.configs.current(), hidden)?;
     let reload = Notify::new();
     let mut work = pin!(serve(agent, &process, (first, later), &reload));
@@ -94,7 +94,7 @@ async fn drain_signal(signals: &mut mpsc::Receiver<ProxySignal>) {
     while next_signal(signals).await != ProxySignal::Drain {}
 }
 
-/// Waits forever once no signal can come any more.
+/// Waits forever once no more signals can arrive.
 async fn next_signal(signals: &mut mpsc::Receiver<ProxySignal>) -> ProxySignal {
     match signals.recv().await {
         Some(signal) => signal,

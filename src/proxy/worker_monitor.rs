@@ -1,5 +1,5 @@
-//! Checks the engine's workers once a second, as long as it serves: bounds those of earlier configurations, and the disk space of
-//! request bodies. Ends retiring workers only; one that accepts connections first has to retire, by a reload.
+//! Checks the engine's workers once a second while it serves: limits the workers of earlier configurations and the disk space of
+//! request bodies. Ends only retiring workers; one that accepts connections must first be retired by a reload.
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -17,13 +17,13 @@ use crate::protocol::messages::EngineLoad;
 use crate::runtime::EngineProcess;
 
 const INTERVAL: Duration = Duration::from_secs(1);
-/// A reload that frees disk space takes its time, and so do the requests that may still finish after it.
+/// A reload that frees disk space takes time, as do the requests that may still finish after it.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(15);
 
-/// Checks on a thread that may wait for the kernel.
+/// Checks on a thread that may block in the kernel.
 struct Monitor {
     process: Arc<dyn EngineProcess>,
-    /// Where request bodies are, if the engine writes them to disk.
+    /// The directory of request bodies, if the engine writes them to disk.
     bodies: Option<PathBuf>,
     retirement: Retirement,
 }
@@ -32,7 +32,7 @@ struct Monitor {
 struct Check {
     retiring: RetiringWorkers,
     spool: Spool,
-    /// A worker that accepts connections holds request bodies that take too much.
+    /// A worker that accepts connections holds request bodies that take too much space.
     wants_reload: bool,
 }
 
@@ -64,7 +64,7 @@ pub(super) async fn monitor(agent: &Agent, process: Arc<dyn EngineProcess>, relo
             (monitor, check)
         });
         let Ok((same, check)) = checked.await else {
-            // A check that panicked would do so again; the engine goes on without.
+            // A check that panicked would panic again; the engine goes on without checks.
             tracing::error!("the engine's workers are no longer monitored");
             return std::future::pending().await;
         };
@@ -78,7 +78,7 @@ pub(super) async fn monitor(agent: &Agent, process: Arc<dyn EngineProcess>, relo
 }
 
 impl Agent {
-    /// Publishes the result of a check if it differs from the one before.
+    /// Publishes the result of a check if it differs from the previous one.
     fn record(&self, check: &Check) {
         let Check { retiring, spool, .. } = check;
         self.state.send_if_modified(|state| {

@@ -1,5 +1,5 @@
-//! Bounds the number and the memory of workers that finish connections of earlier configurations. Above the bounds the oldest one ends,
-//! and its connections with it. Never ends a worker that accepts connections, nor any while the engine drains.
+//! Limits the number and the memory of workers that finish connections of earlier configurations. Above the limits the oldest one
+//! ends, and its connections with it. Never ends a worker that accepts connections, and none at all while the engine drains.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,12 +11,12 @@ use crate::runtime::{EngineProcess, Retire, Worker};
 const WORKERS_MAX: usize = 64;
 /// The default number for engines with many workers, in generations of workers.
 const GENERATIONS_MAX: usize = 8;
-/// The default memory for containers that have more than four times as much.
+/// The default memory limit for containers that have more than four times as much.
 const MEMORY_MAX: u64 = 1 << 30;
 /// A worker that was asked to end is killed after this many checks.
 const CHECKS_BEFORE_KILL: u32 = 5;
 
-/// What is allowed; `None`: no bound.
+/// The limits; `None`: no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Bounds {
     workers: Option<usize>,
@@ -24,7 +24,7 @@ struct Bounds {
 }
 
 impl Bounds {
-    /// What the configuration states, and defaults that fit the engine and the container for the rest.
+    /// The limits in the configuration, and for the rest defaults that fit the engine and the container.
     fn of(stated: AgentSettings, current: usize, container: Option<u64>) -> Self {
         let usual_workers = WORKERS_MAX.max(current.saturating_mul(GENERATIONS_MAX));
         let usual_memory = container.map_or(MEMORY_MAX, |limit| (limit / 4).min(MEMORY_MAX));
@@ -34,7 +34,7 @@ impl Bounds {
     }
 }
 
-/// A worker and the memory that it holds.
+/// A worker and the memory that it uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Retiree {
     worker: Worker,
@@ -44,23 +44,23 @@ struct Retiree {
 /// Workers that finish connections of earlier configurations.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RetiringWorkers {
-    /// How many they are.
+    /// Their number.
     pub(super) count: u32,
     /// Their memory together, in bytes.
     pub(super) memory: u64,
-    /// How many of them were asked to end in this check.
+    /// How many of them this check asked to end.
     pub(super) ended: u32,
 }
 
 /// Ends retiring workers, and remembers which ones were asked to end.
 #[derive(Debug, Default)]
 pub(super) struct Retirement {
-    /// Checks since then, by process id and start.
+    /// The number of checks since then, by process id and start time.
     asked: BTreeMap<(i32, u64), u32>,
 }
 
 impl Retirement {
-    /// Ends the workers above the bounds.
+    /// Ends the workers above the limits.
     pub(super) fn enforce(&mut self, process: &dyn EngineProcess, workers: &[Worker], stated: AgentSettings) -> RetiringWorkers {
         let current = workers.iter().filter(|worker| !worker.retiring).count();
         let retirees = oldest_first(process, workers);
@@ -98,8 +98,8 @@ fn oldest_first(process: &dyn EngineProcess, workers: &[Worker]) -> Vec<Retiree>
     retirees
 }
 
-/// The oldest workers above the bounds. Memory never ends the workers of the last configuration: a reload would cut off requests that
-/// have just begun.
+/// The oldest workers above the limits. The memory limit never ends workers of the last configuration: a reload would then cut off
+/// requests that have just begun.
 fn surplus(oldest_first: &[Retiree], bounds: Bounds, current: usize) -> &[Retiree] {
     let too_many = bounds.workers.map_or(0, |most| oldest_first.len().saturating_sub(most));
     let mut memory: u64 = oldest_first.iter().map(|retiree| retiree.memory).sum();

@@ -1,6 +1,6 @@
-//! As PID 1 of its container the agent inherits every orphan, and must collect it when it ends: whatever was started by a
-//! health check or `docker exec`, and workers whose master was killed. It never collects a child of its own that somebody
-//! waits for: those are collected within a moment, so only what is still there at a second look is an orphan.
+//! As PID 1 of its container, the agent becomes the parent of every orphan and must collect it when it exits: processes that a
+//! health check or `docker exec` started, and workers whose master was killed. It never collects one of its own children that it
+//! waits for: those are collected at once, so only a process that is still there at the second check is an orphan.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use nix::unistd::Pid;
 
 use crate::runtime::zombies_of;
 
-/// Between two looks. Zombies cost an entry in the process table and nothing else.
+/// The time between two checks. A zombie costs only an entry in the process table.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Collects orphans for ever, in a container; elsewhere orphans are given to another process, and it waits for ever.
+/// Collects orphans forever in a container; elsewhere another process gets the orphans, and this waits forever.
 pub(super) async fn reap_orphans() -> Infallible {
     let me = Pid::this();
     let mut seen = Vec::new();

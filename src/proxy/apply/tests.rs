@@ -64,7 +64,7 @@ impl Running {
         Self { _directory: directory, agent, process: FakeProcess::default(), first }
     }
 
-    /// Applies offers one after the other, and returns how the last one came into force and how many reloads there were.
+    /// Applies offers one after another, and returns how the last one was applied and how many reloads there were.
     async fn apply(&self, offers: &[Arc<ProxyConfig>]) -> (Option<AppliedBy>, u64) {
         let candidate = Candidate::offered(Arc::clone(&self.first), Form::Live, true);
         let never = Notify::new();
