@@ -1,37 +1,37 @@
-//! What an administrator chose of the engine: logs, TLS for all hosts, raw lines. A raw line is tested by the engine before
-//! any proxy sees it; where it names a directive that stands once only, ours of that name is left out.
+//! The engine options of an administrator: logs, TLS for all hosts, raw lines. The engine tests raw lines before any proxy
+//! gets them; if a line names a directive that may occur only once, our directive of that name is left out.
 
 use super::writer::{LeftOut, Word, Writer};
 use super::{Purpose, Rendering, client_address};
 use crate::route::{AccessLogFormat, BackendHttpVersion, EngineSettings, LogLevel, TlsProtocol};
 use crate::types::{EngineLine, LogTarget};
 
-/// What requests look like in the log when nobody says otherwise.
+/// The default access log format.
 const MAIN_FORMAT: &str = "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" \
      \"$http_user_agent\" \"$http_x_forwarded_for\" host=\"$host\" id=\"$reqid\" upstream=\"$upstream_addr\" \
      seconds=$request_time upstream_seconds=\"$upstream_response_time\"";
-/// The same with the times of each step.
+/// The same with timings of each step.
 const TRACE_FORMAT: &str = "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" \
      \"$http_user_agent\" \"$http_x_forwarded_for\" host=\"$host\" id=\"$reqid\" msec=$msec upstream=\"$upstream_addr\" \
      seconds=$request_time connect_seconds=\"$upstream_connect_time\" header_seconds=\"$upstream_header_time\" \
      upstream_seconds=\"$upstream_response_time\"";
-/// One object for each request. Numbers are only what is always one.
+/// One JSON object per request. Only values that are always numbers are written as such.
 const JSON_FORMAT: &str = "{\"time\":\"$time_iso8601\",\"remote_addr\":\"$remote_addr\",\"remote_user\":\"$remote_user\",\
      \"method\":\"$request_method\",\"scheme\":\"$scheme\",\"host\":\"$host\",\"uri\":\"$request_uri\",\"protocol\":\"$server_protocol\",\
      \"status\":$status_number,\"bytes\":$body_bytes_sent,\"seconds\":$request_time,\"referer\":\"$http_referer\",\
      \"user_agent\":\"$http_user_agent\",\"forwarded_for\":\"$http_x_forwarded_for\",\"request_id\":\"$reqid\",\
      \"upstream\":\"$upstream_addr\",\"upstream_status\":\"$upstream_status\",\"upstream_connect_seconds\":\"$upstream_connect_time\",\
      \"upstream_header_seconds\":\"$upstream_header_time\",\"upstream_seconds\":\"$upstream_response_time\"}";
-/// Forward secrecy and authenticated encryption: all that browsers of the last ten years need.
+/// Forward secrecy and authenticated encryption: enough for all browsers of the last ten years.
 const TLS_CIPHERS: &str = "ECDHE+AESGCM:ECDHE+CHACHA20";
 
-/// Directives that may stand several times in one place: a raw line adds to ours.
+/// Directives that may occur several times in one place: a raw line adds to ours.
 const ADDING: &[&str] = &["access_log", "error_log", "limit_conn", "limit_conn_zone"];
-/// Those that may stand several times, each for something that its first argument names: a raw line takes the place of ours
-/// for the same thing, because two of them would both count.
+/// Directives that may occur several times, each for the item that its first argument names: a raw line replaces ours for
+/// the same item, because otherwise both would apply.
 const NAMED: &[&str] = &["add_header", "grpc_set_header", "log_format", "proxy_hide_header", "proxy_set_header"];
 
-/// What of ours these lines stand for.
+/// Our directives that these lines replace.
 pub fn replaced_by<'a>(lines: impl IntoIterator<Item = &'a EngineLine>) -> LeftOut {
     let mut left_out = LeftOut::default();
     for words in lines.into_iter().flat_map(EngineLine::words) {
@@ -48,21 +48,21 @@ pub fn replaced_by<'a>(lines: impl IntoIterator<Item = &'a EngineLine>) -> LeftO
     left_out
 }
 
-/// An administrator's lines, as they are.
+/// Writes an administrator's lines unchanged.
 pub fn write_lines(out: &mut Writer, lines: &[EngineLine]) {
     for line in lines {
         out.line(line);
     }
 }
 
-/// Where errors go.
+/// Writes the destination of errors.
 pub fn write_error_log(writer: &mut Writer, rendering: &Rendering<'_>) {
     let settings = &rendering.table.settings;
     let target = settings.error_log_target.as_ref().filter(|target| target.as_str() != "/dev/stderr");
     let level = level(settings.error_log_level);
     let Some(target) = target else { return writer.directive("error_log", &["stderr".into(), level]) };
     if rendering.purpose != Purpose::Stock {
-        // The agent listens there for what keeps the engine from taking a configuration.
+        // The agent listens there for errors that prevent the engine from loading a configuration.
         writer.directive("error_log", &["stderr".into(), "emerg".into()]);
     }
     writer.directive("error_log", &[target.into(), level]);
@@ -80,7 +80,7 @@ fn level(level: LogLevel) -> Word {
     .into()
 }
 
-/// Where requests are logged, and the formats that are named anywhere.
+/// Writes the destination of the access log, and the formats that are named anywhere.
 pub fn write_access_log(http: &mut Writer, settings: &EngineSettings) {
     for format in [AccessLogFormat::Main, AccessLogFormat::Trace, AccessLogFormat::Json] {
         let named = settings.http_options.iter().any(|line| line.as_str().contains(name(format)));
@@ -94,7 +94,7 @@ pub fn write_access_log(http: &mut Writer, settings: &EngineSettings) {
     http.directive("access_log", &[access_log_target(settings), name(settings.access_log_format).into()]);
 }
 
-/// Where requests and passed-through connections are logged.
+/// Writes the destination of logs for requests and for passed-through connections.
 pub fn access_log_target(settings: &EngineSettings) -> Word {
     settings.access_log_target.as_ref().map_or("/dev/stdout".into(), |target: &LogTarget| target.into())
 }
@@ -134,12 +134,13 @@ pub fn backend_http_version(settings: &EngineSettings) -> Word {
     .into()
 }
 
-/// What holds for every host that speaks TLS.
+/// Writes the settings for every host that uses TLS.
 pub fn write_tls(http: &mut Writer, settings: &EngineSettings) {
     let protocols: Vec<_> = settings.tls_protocols.iter().copied().map(protocol).collect();
     http.directive("ssl_protocols", &protocols);
     http.directive("ssl_ciphers", &[settings.tls_ciphers.as_ref().map_or(TLS_CIPHERS.into(), Word::from)]);
-    // With ciphers that are all good the client knows best which one is quick for it; a list of one's own has an order.
+    // All these ciphers are good, and the client knows best which one is fast for it; a list of the administrator's own has
+    // an order.
     let preference = if settings.tls_ciphers.is_some() { "on" } else { "off" };
     http.directive("ssl_prefer_server_ciphers", &[preference.into()]);
     write_lines(http, &settings.tls_options);

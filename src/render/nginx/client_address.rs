@@ -1,9 +1,10 @@
-//! Who asks, by which scheme, for which host and port: what the connection says, or what somebody in front says who is
-//! believed (`settings.clientAddress`). Every other part of the configuration takes these from here, so that redirects,
-//! logs, hashes, limits and applications never disagree. Must never let a stranger's word into any of it.
+//! The client's address, scheme, host and port: taken from the connection, or from a trusted load balancer in front
+//! (`settings.clientAddress`). Every other part of the configuration takes them from here, so that redirects, logs, hashes,
+//! limits and applications never disagree. Must never let an untrusted client influence any of them.
 //!
-//! - `$from_front`: `1` when the connection comes from somebody who is believed.
-//! - `$client_scheme`, `$client_site` (host, perhaps with a port), `$client_host`, `$forwarded_port`: how the client asked.
+//! - `$from_front`: `1` if the connection comes from a trusted load balancer.
+//! - `$client_scheme`, `$client_site` (host, optionally with a port), `$client_host`, `$forwarded_port`: what the client
+//!   requested.
 //! - the client's address: [`variable`].
 
 mod forwarded;
@@ -12,7 +13,7 @@ use super::writer::{Word, Writer};
 use crate::route::{ClientAddress, ClientAddressSource, EngineSettings};
 use crate::types::AddressRange;
 
-/// A port that there can be.
+/// A valid port.
 macro_rules! port_pattern {
     () => {
         r"(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
@@ -27,7 +28,7 @@ macro_rules! site_pattern {
 }
 use {port_pattern, site_pattern};
 
-/// The last item of a list that every hop adds to. What is left of it may be a stranger's.
+/// The last item of a list that every hop appends to. Items to its left may come from an untrusted client.
 macro_rules! last {
     ($item:expr) => {
         concat!(r"~*^1 (?:.*,)?[ \t]*", $item, r"[ \t]*$")
@@ -39,12 +40,12 @@ pub fn variable(settings: &EngineSettings) -> &'static str {
     if from(settings) == Some(ClientAddressSource::Forwarded) { "$client_address" } else { "$remote_addr" }
 }
 
-/// The variable that holds the scheme by which the client asked.
+/// The variable that holds the scheme of the client's request.
 pub fn scheme(settings: &EngineSettings) -> &'static str {
     if from(settings).is_some() { "$client_scheme" } else { "$scheme" }
 }
 
-/// The variable that holds the host for which the client asked, with its port if it named one.
+/// The variable that holds the host that the client requested, with its port if it named one.
 pub fn site(settings: &EngineSettings) -> &'static str {
     if from(settings).is_some() { "$client_site" } else { "$forwarded_host" }
 }
@@ -54,7 +55,7 @@ pub fn host(settings: &EngineSettings) -> &'static str {
     if from(settings).is_some() { "$client_host" } else { "$host" }
 }
 
-/// The host for which the client asked, as it decides whether the client names ports.
+/// The variable that holds the requested host as used to tell whether the client names ports.
 pub fn port_named_in(settings: &EngineSettings) -> &'static str {
     if from(settings).is_some() { "$client_site" } else { "$http_host" }
 }
@@ -68,7 +69,7 @@ fn from(settings: &EngineSettings) -> Option<ClientAddressSource> {
     settings.client_address.as_ref().map(|client| client.from)
 }
 
-/// A log format that tells the client's address, whoever wrote it.
+/// A log format with the client's address, even if an administrator wrote the format.
 pub fn in_log(settings: &EngineSettings, format: &Word) -> Word {
     match from(settings) {
         None => format.clone(),
@@ -79,7 +80,7 @@ pub fn in_log(settings: &EngineSettings, format: &Word) -> Word {
     }
 }
 
-/// The variables of this module, and `$forwarded_port`. `$forwarded_host` is there already.
+/// Writes the variables of this module, and `$forwarded_port`. `$forwarded_host` already exists.
 pub fn write(http: &mut Writer, settings: &EngineSettings) {
     let Some(client) = &settings.client_address else { return write_ports(http, settings, "$forwarded_port") };
     write_trust(http, client);
@@ -92,8 +93,8 @@ pub fn write(http: &mut Writer, settings: &EngineSettings) {
     write_ports(http, settings, if client.from == ClientAddressSource::Forwarded { "$forwarded_port" } else { "$site_port" });
 }
 
-/// Whom to believe. nginx replaces the address of the connection where it understands what is said; its own address stays
-/// known, and by that it is believed or not.
+/// Writes the trusted load balancers. If nginx understands their information, it replaces the address of the connection; the
+/// original address remains available and decides about trust.
 fn write_trust(http: &mut Writer, client: &ClientAddress) {
     let header = match client.from {
         ClientAddressSource::XForwardedFor => Some("X-Forwarded-For"),
@@ -118,7 +119,8 @@ fn write_from_front(out: &mut Writer, peer: &'static str, trusted: &[AddressRang
     });
 }
 
-/// A line of a `geo` for each range. A whole family is written as its halves, because nginx takes the whole for the default.
+/// Writes one line of a `geo` for each range. An entire address family is written as its two halves, because nginx treats
+/// the whole as the default.
 fn write_trusted(geo: &mut Writer, trusted: &[AddressRange]) {
     for range in trusted {
         match (range.is_everybody(), range.is_v4()) {
@@ -129,8 +131,8 @@ fn write_trusted(geo: &mut Writer, trusted: &[AddressRange]) {
     }
 }
 
-/// The same in `stream`, where connections are passed through or handed on. The address of the connection stays what it is, because
-/// those that are handed on are judged by it once more where their requests are read.
+/// The same in `stream`, where connections are passed through or handed on. The address of the connection is not replaced,
+/// because trust in handed-on connections is decided by it again where their requests are read.
 pub fn write_stream(stream: &mut Writer, settings: &EngineSettings) {
     let Some(client) = settings.client_address.as_ref().filter(|_| by_proxy_protocol(settings)) else { return };
     write_from_front(stream, "$remote_addr", &client.trusted);
@@ -145,13 +147,13 @@ pub fn stream_variable(settings: &EngineSettings) -> &'static str {
     if by_proxy_protocol(settings) { "$passed_client" } else { "$remote_addr" }
 }
 
-/// A log format of `stream` that tells the client's address.
+/// A log format of `stream` with the client's address.
 pub fn in_stream_log(settings: &EngineSettings, format: &Word) -> Word {
     if by_proxy_protocol(settings) { format.with_variable("remote_addr", "passed_client") } else { format.clone() }
 }
 
-/// The variable by which connections are counted in `stream`, where no header tells whose they are: those of somebody in front
-/// are many clients', and are not counted.
+/// The variable by which connections are counted in `stream`, where no header identifies the client: connections of a load
+/// balancer in front belong to many clients and are not counted.
 pub fn write_counted(stream: &mut Writer, settings: &EngineSettings, client: &'static str) -> &'static str {
     let Some(front) = settings.client_address.as_ref().filter(|_| !by_proxy_protocol(settings)) else { return client };
     write_from_front(stream, "$remote_addr", &front.trusted);
@@ -162,9 +164,9 @@ pub fn write_counted(stream: &mut Writer, settings: &EngineSettings, client: &'s
     "$counted_client"
 }
 
-/// Each header is a list that the last hop adds to, so its last item is the word of who is believed. Where names with underscores are
-/// let in (`underscores`) the engine puts `X_Forwarded_Proto` into the same list, which nobody in front may know of: then a list is
-/// nobody's word, and what those in front may not say at all is not believed.
+/// Each header is a list that the last hop appends to, so its last item comes from the trusted load balancer. If names with
+/// underscores are allowed (`underscores`), the engine adds `X_Forwarded_Proto` to the same list, which a load balancer in
+/// front may not know: then lists cannot be trusted, and headers that the load balancer may not send at all are ignored.
 fn write_x_forwarded(http: &mut Writer, underscores: bool) {
     http.comment("From the client on: what stands before it in the list is the word of a stranger.");
     let addresses = "$from_front $remote_addr $realip_remote_addr $http_x_forwarded_for";
@@ -194,8 +196,8 @@ fn write_x_forwarded(http: &mut Writer, underscores: bool) {
     });
 }
 
-/// A connection says where it came from and which port it was made to. Version 2 may say that it was made by TLS; version 1
-/// cannot, and there the port of HTTPS says it.
+/// A connection states where it came from and to which port it was made. Version 2 can also state that it used TLS; version
+/// 1 cannot, so the HTTPS port implies it.
 fn write_proxy_protocol(http: &mut Writer) {
     let said = "$from_front $proxy_protocol_tlv_ssl_version $proxy_protocol_server_port";
     http.block("map", &[said.into(), "$client_scheme".into()], |map| {
@@ -221,7 +223,7 @@ fn write_site(http: &mut Writer) {
     });
 }
 
-/// The port that the client used, as far as scheme and host tell.
+/// The port that the client used, as far as it follows from scheme and host.
 fn write_ports(http: &mut Writer, settings: &EngineSettings, port: &'static str) {
     http.comment("The port that the client used, which publishing may have translated on the way here.");
     http.block("map", &[scheme(settings).into(), "$scheme_port".into()], |map| {

@@ -1,5 +1,5 @@
-//! What bounds clients: connections for each address, times for heads, bodies and answers, sizes; and where the limits that are
-//! made for forms do not hold, because a stream flows. The reasons stand here, where the directives are chosen.
+//! Limits on clients: connections per address, timeouts for heads, bodies and answers, sizes; and the exemptions for streams
+//! from limits that are meant for forms. The reasons are given here, next to the directives.
 
 use super::writer::{Word, Writer};
 use super::{Purpose, Rendering, client_address};
@@ -9,12 +9,12 @@ use crate::route::{EngineSettings, SizeBytes};
 /// The counters of requests and of passed-through connections, by client.
 const HTTP_ZONE: &str = "clients";
 const STREAM_ZONE: &str = "passed-clients";
-/// A counter takes 64 or 128 bytes and lives as long as its client has a request; where counters have no room nginx refuses
-/// everybody, so there is room for twice as many as there can be.
+/// A counter takes 64 or 128 bytes and lives as long as its client has a request. nginx refuses all clients if there is no
+/// room for a counter, so there is room for twice the possible number.
 const COUNTER_BYTES: u64 = 256;
-/// Where the number of workers is that of the processors.
+/// Assumed if the number of workers is that of the processors.
 const WORKERS_SUPPOSED: u64 = 32;
-/// No engine counts further, and no connection lives longer.
+/// Engines support no longer time, and no connection lives longer.
 const WITHOUT_LIMIT_MS: u64 = 365 * 24 * 3_600_000;
 
 /// A time limit; 0 = none.
@@ -22,17 +22,17 @@ fn limit(ms: u64) -> Word {
     Word::millis(if ms == 0 { WITHOUT_LIMIT_MS } else { ms })
 }
 
-/// What holds for all clients of HTTP.
+/// Writes the limits for all HTTP clients.
 pub fn write_clients(http: &mut Writer, rendering: &Rendering<'_>) {
     let settings = &rendering.table.settings;
-    // nginx refuses no buffers at all, and header buffers below its own pool size.
+    // nginx accepts neither zero buffers nor header buffers smaller than its own pool size.
     let at_least = |size: SizeBytes| Word::size(SizeBytes(size.0.max(1024)));
     http.directive("keepalive_timeout", &[Word::millis(settings.keepalive_timeout_ms)]);
     if rendering.purpose != Purpose::Stock {
         // Without it a reload cuts off clients that are about to send their next request.
         http.directive("keepalive_min_timeout", &[Word::millis(settings.keepalive_min_timeout_ms)]);
     }
-    // For the whole head, and for a handshake: who sends a byte now and then is not waited for.
+    // For the whole head, and for a handshake: a client that only sends a byte now and then must not hold a connection.
     http.directive("client_header_timeout", &[limit(settings.limits.client_header_timeout_ms)]);
     http.directive("send_timeout", &[limit(settings.limits.client_send_timeout_ms)]);
     http.directive("reset_timedout_connection", &["on".into()]);
@@ -45,17 +45,17 @@ pub fn write_clients(http: &mut Writer, rendering: &Rendering<'_>) {
     http.directive("http2_max_concurrent_streams", &[settings.limits.concurrent_streams_max.max(1).into()]);
     if settings.limits.client_connections_max > 0 {
         write_counting(http, settings, HTTP_ZONE);
-        // Not 503, which says that the application has gone.
+        // Not 503, which means that the application is unavailable.
         http.directive("limit_conn_status", &["429".into()]);
     }
 }
 
-/// What holds for all clients whose TLS is passed through. The look at the server name is their head.
+/// Writes the limits for all clients whose TLS is passed through. Reading the server name takes the place of the head.
 pub fn write_passed_clients(stream: &mut Writer, rendering: &Rendering<'_>) {
     let settings = &rendering.table.settings;
     stream.directive("preread_timeout", &[limit(settings.limits.client_header_timeout_ms)]);
     stream.directive("proxy_connect_timeout", &[Word::millis(settings.connect_timeout_ms)]);
-    // Nobody sees what flows inside: it may be a stream.
+    // The content is encrypted: it may be a stream.
     stream.directive("proxy_timeout", &[limit(settings.limits.stream_idle_timeout_ms)]);
     if settings.limits.client_connections_max > 0 {
         write_counting(stream, settings, STREAM_ZONE);
@@ -81,11 +81,12 @@ fn write_counting(out: &mut Writer, settings: &EngineSettings, zone: &'static st
     let memory = Word::join(["zone=".into(), zone.clone(), ":".into(), zone_size(settings)]);
     out.directive("limit_conn_zone", &[counted.into(), memory]);
     out.directive("limit_conn", &[zone, settings.limits.client_connections_max.into()]);
-    // The access log has each refused request; as errors they would be a second flood.
+    // Each refused request is in the access log; logging it as an error would be a second flood.
     out.directive("limit_conn_log_level", &["info".into()]);
 }
 
-/// The same of an address that is text, because somebody in front says it and nginx does not take it for the connection's own.
+/// The same for an address in text form: one reported by a load balancer that nginx does not use as the connection's
+/// address.
 fn write_network_of_text(out: &mut Writer, client: &'static str) {
     out.block("map", &[client.into(), "$client_network".into()], |map| {
         map.entry("default", client);
@@ -100,8 +101,8 @@ fn zone_size(settings: &EngineSettings) -> Word {
     Word::size(SizeBytes(bytes.next_power_of_two().clamp(1 << 20, 1 << 30)))
 }
 
-/// A location whose requests or answers flow: it may be silent for long, and no sum of bytes is too much. What an application
-/// gets it gets as it comes.
+/// Configures a location with streaming requests or answers: it may be silent for long, without a limit on the total size.
+/// Data is passed on to the application as it arrives.
 pub fn write_stream(location: &mut Writer, settings: &EngineSettings) {
     let silent = limit(settings.limits.stream_idle_timeout_ms);
     location.directive("client_max_body_size", &["0".into()]);
@@ -109,7 +110,7 @@ pub fn write_stream(location: &mut Writer, settings: &EngineSettings) {
     location.directive("send_timeout", &[silent]);
 }
 
-/// The same towards an application in HTTP/1.1.
+/// The same for an HTTP/1.1 application.
 pub fn write_http1_stream(location: &mut Writer, settings: &EngineSettings) {
     write_stream(location, settings);
     let silent = limit(settings.limits.stream_idle_timeout_ms);
@@ -118,7 +119,7 @@ pub fn write_http1_stream(location: &mut Writer, settings: &EngineSettings) {
     location.directive("proxy_send_timeout", &[silent]);
 }
 
-/// How long an application that speaks HTTP/2 may be silent: all that is asked of it are streams.
+/// How long an application that uses HTTP/2 may be silent: all its requests are treated as streams.
 pub fn http2_silence(settings: &EngineSettings) -> Word {
     limit(settings.limits.stream_idle_timeout_ms)
 }

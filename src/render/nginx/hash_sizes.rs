@@ -1,37 +1,37 @@
-//! The sizes of the engine's hash tables, from the names that were written into a configuration: whoever adds a server, a map or a
-//! header has nothing to think of. A name that does not fit its table keeps nginx from starting; names that crowd it make nginx
-//! warn and search for long.
+//! The sizes of the engine's hash tables, computed from the names in a configuration, so that code that adds a server, a map
+//! or a header need not set them. A name that does not fit its table prevents nginx from starting; if names are too dense,
+//! nginx warns and takes long to build the table.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::types::HostPattern;
 
-/// How many names nginx has room for, and of which length, where it is told nothing: well within its own defaults.
+/// The number and length of names for which nginx's defaults suffice; well within them.
 const USUAL_COUNT: usize = 256;
 const USUAL_LENGTH: usize = 40;
-/// Server names are told always: a host more or less changes nothing up to here.
+/// Sizes for server names are always written: up to this many, adding or removing a host changes nothing.
 const SERVERS_MAX_SIZE: usize = 1024;
 const SERVERS_BUCKET_SIZE: usize = 128;
-/// The engine's own variables are among those that are written.
+/// The engine's own variables are stored in the same table.
 const OWN_VARIABLES: usize = 256;
-/// nginx takes no larger buckets.
+/// The largest buckets that nginx accepts.
 const BUCKET_SIZE_MAX: usize = 65_536 - 64;
 
-/// So many of the longest hosts fit into nginx's largest bucket, with some to spare.
+/// This many of the longest hosts fit into nginx's largest bucket, with some room to spare.
 pub const HOSTS_PER_SLOT_MAX: usize = 200;
 
-/// What nginx's tables know a host by: hosts of the same number stand in one bucket however large the table is, and one
-/// bucket has room for some 240 of the longest. Such hosts are easily made on purpose and do not come by chance.
+/// The hash of a host in nginx's tables: hosts with the same hash share one bucket however large the table is, and a bucket
+/// has room for about 240 of the longest. Such hosts do not occur by chance, but are easy to construct.
 pub fn slot_of(host: &HostPattern) -> Option<u64> {
     (!host.is_wildcard()).then(|| hash(host.as_str()))
 }
 
-/// nginx's own (`ngx_hash_key_lc`).
+/// nginx's own hash function (`ngx_hash_key_lc`).
 fn hash(name: &str) -> u64 {
     name.bytes().fold(0, |hash: u64, byte| hash.wrapping_mul(31).wrapping_add(byte.to_ascii_lowercase().into()))
 }
 
-/// What was written that the engine keeps in hash tables.
+/// The names that the engine keeps in hash tables.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hashed {
     servers: Names,
@@ -41,7 +41,7 @@ pub struct Hashed {
     headers: Names,
 }
 
-/// Names of one table. Counting one twice that stands twice makes a table larger, and no name too long for it.
+/// The names of one table. Counting duplicates makes a table larger than needed, but never too small for a name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Names {
     count: usize,
@@ -62,13 +62,13 @@ impl Names {
         self.count <= USUAL_COUNT && self.longest <= USUAL_LENGTH
     }
 
-    /// Slots for four times as many names, so that few meet in one.
+    /// Slots for four times as many names, to keep collisions rare.
     fn max_size(self) -> usize {
         (self.count * 4).next_power_of_two()
     }
 
-    /// A bucket ends with one more pointer. The more names, the more of them meet in some bucket whatever their number: by
-    /// chance, so often in that many slots.
+    /// A bucket ends with one more pointer. The more names there are, the more of them share some bucket by chance: this many,
+    /// with that many slots.
     fn bucket_size(self) -> usize {
         let meeting = match self.count {
             0..=64 => 1,
@@ -81,7 +81,7 @@ impl Names {
     }
 }
 
-/// A name takes a pointer, its length and itself, rounded up to pointers.
+/// A name takes a pointer, its length and its bytes, rounded up to pointers.
 fn room_for(length: usize) -> usize {
     8 + (length + 2).next_multiple_of(8)
 }
@@ -90,7 +90,7 @@ fn bucket_for(names: usize) -> usize {
     (names + 8).next_multiple_of(64).min(BUCKET_SIZE_MAX)
 }
 
-/// The names of servers by their place in any table.
+/// The server names by their hash.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Slots(BTreeMap<u64, BTreeSet<String>>);
 
@@ -108,8 +108,8 @@ impl Slots {
         }
     }
 
-    /// What holds the fullest one. With less nginx finds no size at which all names have room, and takes the last one that it
-    /// tried: for that, too, names can be made that do not fit.
+    /// The size that holds the fullest bucket. With less, nginx finds no table size at which all names fit and uses the last
+    /// one that it tried; names can be constructed that do not fit that one either.
     fn bucket_size(&self) -> usize {
         let room = |names: &BTreeSet<String>| names.iter().map(|name| room_for(name.len())).sum::<usize>();
         bucket_for(self.0.values().filter(|names| names.len() > 1).map(room).max().unwrap_or_default())
@@ -117,7 +117,7 @@ impl Slots {
 }
 
 impl Hashed {
-    /// Notes a directive, or the head of a block.
+    /// Records a directive, or the head of a block.
     pub fn note(&mut self, directive: &str, words: &[&str]) {
         match (directive, words) {
             ("server_name", names) => names.iter().filter(|name| !is_pattern(name)).for_each(|name| {
@@ -130,7 +130,7 @@ impl Hashed {
         }
     }
 
-    /// Notes what an entry of a map looks for.
+    /// Records the key of a map entry.
     pub fn note_key(&mut self, key: &str) {
         if is_pattern(key) {
             key.match_indices("(?<").for_each(|(at, _)| self.variables.add(key[at + 3..].split('>').next().unwrap_or_default()));
@@ -139,7 +139,7 @@ impl Hashed {
         }
     }
 
-    /// Takes in what was written elsewhere.
+    /// Adds the names that were written elsewhere.
     pub fn join(&mut self, other: Self) {
         self.servers = self.servers.join(other.servers);
         self.slots.join(other.slots);
@@ -148,7 +148,7 @@ impl Hashed {
         self.headers = self.headers.join(other.headers);
     }
 
-    /// The directives for `http` (`headers`: there are headers) or `stream`, by name, with their numbers.
+    /// The size directives for `http` (`headers`: there are headers) or `stream`, with their values.
     pub fn sizes(&self, headers: bool) -> Vec<(&'static str, usize)> {
         let mut sizes = vec![
             ("server_names_hash_bucket_size", self.servers.bucket_size().max(self.slots.bucket_size()).max(SERVERS_BUCKET_SIZE)),
@@ -171,7 +171,7 @@ impl Hashed {
     }
 }
 
-/// The engine tries patterns one after the other; they are in no table.
+/// The engine tries patterns one after the other; they are not in a table.
 fn is_pattern(name: &str) -> bool {
     name.starts_with('~')
 }
@@ -213,12 +213,12 @@ mod tests {
 
     #[test]
     fn names_that_are_the_same_to_nginx_have_room_in_one_bucket() {
-        // "c0" and "an" are.
+        // "c0" and "an" have the same hash.
         let name = |number: usize| (0..7).map(|bit| if number >> bit & 1 == 0 { "c0" } else { "an" }).collect::<String>();
         assert_eq!((0..128).map(|number| hash(&name(number))).collect::<BTreeSet<_>>().len(), 1);
         let mut hashed = Hashed::default();
         for _ in 0..2 {
-            // Twice, as for plain HTTP and TLS: the same names take no more.
+            // Twice, as for plain HTTP and TLS: the same names take no additional room.
             (0..100).for_each(|number| hashed.note("server_name", &[&name(number)]));
         }
         assert_eq!(told(&hashed)[0], ("server_names_hash_bucket_size", (100 * (8 + 16) + 8_usize).next_multiple_of(64)));

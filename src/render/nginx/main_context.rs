@@ -1,5 +1,5 @@
-//! What a configuration says whatever the routes are: processes, files, limits, headers. The reasons stand here, where
-//! the directives are chosen.
+//! The part of a configuration that does not depend on routes: processes, files, limits, headers. The reasons are given
+//! here, next to the directives.
 
 use super::writer::{Word, Writer};
 use super::{
@@ -21,7 +21,7 @@ pub fn write_main(writer: &mut Writer, rendering: &Rendering<'_>) {
     }
     administrator_options::write_error_log(writer, rendering);
     if rendering.purpose != Purpose::Stock {
-        // A stock image keeps its own user and paths; ours has one writable directory.
+        // A stock image keeps its own user and paths; ours has a single writable directory.
         writer.directive("pid", &[below(rendering, "/nginx.pid")]);
     }
     // A module can only be loaded before the first block.
@@ -31,11 +31,11 @@ pub fn write_main(writer: &mut Writer, rendering: &Rendering<'_>) {
     });
 }
 
-/// Everything in `http` before the routes, which are written by now.
+/// Writes everything in `http` before the routes, which have been written by now.
 pub fn write_http(http: &mut Writer, rendering: &Rendering<'_>) {
     let settings = &rendering.table.settings;
     administrator_options::write_access_log(http, settings);
-    // For clients of plain HTTP, too: that is how gRPC without TLS begins.
+    // For clients of plain HTTP, too: gRPC without TLS begins like this.
     http.directive("http2", &["on".into()]);
     write_files(http, rendering);
     let place = http.place();
@@ -61,14 +61,14 @@ pub fn write_http(http: &mut Writer, rendering: &Rendering<'_>) {
     http.at(place, |http| write_hash_sizes(http, true));
 }
 
-/// How many names are asked for in a second at most: each is two questions and one more for each task, and Docker's name server is a
-/// part of its engine.
+/// The maximum number of names resolved per second: each takes two queries plus one for each task, and Docker's name server
+/// is part of its engine.
 const NAMES_PER_SECOND: usize = 250;
-/// No answer holds longer than this, in seconds, however many names there are.
+/// The maximum lifetime of an answer in seconds, however many names there are.
 const ANSWERS_HOLD_MAX: usize = 10;
 
-/// Docker says that its answers hold for ten minutes; but a task that ended leaves its address to somebody else within seconds. A
-/// name that is not known yet is asked for again after the timeout.
+/// Docker declares its answers valid for ten minutes, but the address of a task that ended goes to another container within
+/// seconds. An unknown name is queried again after the timeout.
 pub fn write_resolver(out: &mut Writer, rendering: &Rendering<'_>) {
     if rendering.purpose != Purpose::Boot {
         return;
@@ -79,8 +79,8 @@ pub fn write_resolver(out: &mut Writer, rendering: &Rendering<'_>) {
     out.directive("resolver_timeout", &["2s".into()]);
 }
 
-/// The sizes of hash tables for everything that was written before, in this block and elsewhere for it. It must stand before the
-/// first map, whose table nginx makes at once.
+/// Writes the sizes of hash tables for everything in this block and in files that it includes. They must precede the first
+/// map, whose table nginx builds at once.
 pub fn write_hash_sizes(out: &mut Writer, headers: bool) {
     for (name, size) in out.hashed().sizes(headers) {
         out.directive(name, &[size.into()]);
@@ -103,7 +103,7 @@ fn write_files(http: &mut Writer, rendering: &Rendering<'_>) {
     http.directive("fastcgi_temp_path", &[below(rendering, "/fastcgi")]);
     http.directive("uwsgi_temp_path", &[below(rendering, "/uwsgi")]);
     http.directive("scgi_temp_path", &[below(rendering, "/scgi")]);
-    // The directory is memory: a large answer to a slow client must wait in the application, not fill it.
+    // The directory is in memory: a large answer to a slow client must wait in the application, not fill it.
     http.directive("proxy_max_temp_file_size", &["0".into()]);
 }
 
@@ -129,7 +129,7 @@ fn write_maps(http: &mut Writer) {
     });
     http.block("map", &["$forwarded_upgrade".into(), "$forwarded_connection".into()], |map| {
         map.entry("default", "upgrade");
-        // No header at all, so that connections to applications are kept.
+        // No header at all, so that connections to applications are kept alive.
         map.entry("", "");
     });
 }
@@ -140,32 +140,32 @@ fn write_proxying(http: &mut Writer, rendering: &Rendering<'_>) {
     http.directive("proxy_connect_timeout", &[Word::millis(settings.connect_timeout_ms)]);
     http.directive("proxy_send_timeout", &[Word::millis(settings.send_timeout_ms)]);
     http.directive("proxy_read_timeout", &[Word::millis(settings.read_timeout_ms)]);
-    // An answer goes on as it comes: with buffers nginx holds what is no longer than one of them until the application closes,
-    // and who can tell an event stream from a page before it has begun? One buffer and the kernel's own take a usual
-    // answer off the application's hands for a slow client.
+    // Answers are passed on as they arrive: with buffers, nginx holds back an answer shorter than a buffer until the
+    // application closes, and an event stream cannot be told from a page in advance. One buffer and those of the kernel free
+    // the application from a usual answer to a slow client.
     http.directive("proxy_buffering", &["off".into()]);
-    // Large cookies are common, and the default of one memory page answers them with 502.
+    // Large cookies are common; with the default of one memory page such answers result in 502.
     http.directive("proxy_buffer_size", &["32k".into()]);
     http.directive("proxy_buffers", &["8".into(), "16k".into()]);
     http.directive("proxy_busy_buffers_size", &["32k".into()]);
-    // An application answers for its own requests: it must not have the engine ask another location of the host.
+    // An application answers only for its own requests: it must not make the engine request another location of the host.
     http.directive("proxy_ignore_headers", &IGNORED_HEADERS.map(Word::from));
-    // A connection that could not be made is tried elsewhere whatever the method; a request that was sent only if it is
-    // idempotent (nginx's rule without `non_idempotent`). An answer of the application is an answer, whatever its status.
+    // If a connection fails, the request is retried elsewhere whatever its method; a request that was already sent only if
+    // it is idempotent (nginx's rule without `non_idempotent`). An answer of the application is final, whatever its status.
     http.directive("proxy_next_upstream", &["error".into(), "timeout".into()]);
     http.directive("proxy_next_upstream_tries", &[TRIES_MAX.into()]);
     http.directive("proxy_next_upstream_timeout", &[retry_time(settings)]);
-    // Redirects name a path only, because scheme and port outside are not known here.
+    // Redirects contain only a path, because the external scheme and port are not known here.
     http.directive("absolute_redirect", &["off".into()]);
 }
 
-/// By what an application could command the engine.
+/// Response headers by which an application could control the engine.
 pub const IGNORED_HEADERS: [&str; 3] = ["X-Accel-Redirect", "X-Accel-Limit-Rate", "X-Accel-Charset"];
 
-/// At how many endpoints a request is tried.
+/// The maximum number of endpoints at which a request is tried.
 pub const TRIES_MAX: u32 = 5;
 
-/// For how long a request may look for an endpoint that takes it.
+/// The maximum time for finding an endpoint that accepts the request.
 pub fn retry_time(settings: &EngineSettings) -> Word {
     Word::millis(retry_time_ms(settings))
 }
@@ -175,9 +175,8 @@ pub fn retry_time_ms(settings: &EngineSettings) -> u64 {
     settings.connect_timeout_ms.saturating_mul(3).max(1000)
 }
 
-/// Redirects to HTTPS name the published port only to clients that named a port themselves, and another one than the usual: for all
-/// others something in front translates the usual ports. Whoever asks through somebody in front who is believed reaches that one's
-/// port, and none of ours.
+/// Redirects to HTTPS contain the published port only for clients that named a port other than the default themselves: for
+/// all others, something in front translates the default ports. Clients of a trusted load balancer use its port, not ours.
 fn write_https_address(http: &mut Writer, rendering: &Rendering<'_>) {
     let settings = &rendering.table.settings;
     let published = rendering.table.https_published;
@@ -196,7 +195,7 @@ fn write_https_address(http: &mut Writer, rendering: &Rendering<'_>) {
     });
 }
 
-/// Headers of HTTP/1.1 connections, which HTTP/2 does not have.
+/// Headers of HTTP/1.1 connections; HTTP/2 does not have them.
 const UPGRADE_HEADERS: &[(&str, &str)] = &[("Upgrade", "$forwarded_upgrade"), ("Connection", "$forwarded_connection")];
 
 fn write_request_headers(http: &mut Writer, rendering: &Rendering<'_>) {
@@ -207,35 +206,36 @@ fn write_request_headers(http: &mut Writer, rendering: &Rendering<'_>) {
     }
 }
 
-/// Where the application is that answered.
+/// The address of the application that answered.
 const UPSTREAM_ADDRESS: &str = "x-upstream-addr";
 
-/// What the answers tell about their way.
+/// Response headers with information about how the request was proxied.
 const INFO_HEADERS: &[(&str, &str)] = &[
     ("x-request-id", "$reqid"),
     ("x-proxy-id", "$hostname"),
     ("x-server-info", concat!("swarmgate/", env!("CARGO_PKG_VERSION"), " (nginx)")),
     (UPSTREAM_ADDRESS, "$upstream_addr"),
-    // When the headers are written the answer is not complete, so the time to its first byte is the one there is.
+    // When headers are written the answer is not complete, so the only available time is that to its first byte.
     ("x-upstream-response-time", "$upstream_header_time"),
 ];
 
-/// `always`: an error is when one wants to know most.
+/// `always`: this information matters most for errors.
 fn write_info_headers(http: &mut Writer, settings: &EngineSettings) {
-    // An application that echoes the id must not make it appear twice.
+    // If an application echoes the id, it must not appear twice.
     http.directive("proxy_hide_header", &["x-request-id".into()]);
     for (name, value) in info_headers(settings) {
         http.directive("add_header", &[name.into(), value.into(), "always".into()]);
     }
 }
 
-/// Those that are shown: addresses of applications only if an administrator wants clients to see them.
+/// The headers that are shown: addresses of applications only if an administrator enabled them.
 pub fn info_headers(settings: &EngineSettings) -> impl Iterator<Item = (&'static str, &'static str)> {
     let shown = settings.upstream_address_header;
     INFO_HEADERS.iter().copied().filter(move |(name, _)| shown || *name != UPSTREAM_ADDRESS)
 }
 
-/// Answers on the loopback of the container only: whether this engine serves, never on an application's host.
+/// Writes the status server: answers only on the container's loopback whether this engine serves, never on an application's
+/// host.
 pub fn write_status_server(http: &mut Writer, rendering: &Rendering<'_>) {
     let listen = Word::join(["127.0.0.1:".into(), rendering.layout.status_port.into()]);
     http.block("server", &[], |server| {

@@ -1,7 +1,7 @@
-//! nginx: the only folder with its syntax. Pure and total: every table gives a configuration, equal tables give equal bytes,
-//! and no value of a table can leave the place it is written to ([`writer`] takes checked types only). `behavior` says what
-//! nginx does with requests, for those who explain them. For live and boot configurations nginx 1.27.4 or newer, for stock
-//! images 1.25.5 or newer. Must never read files, clocks or the environment.
+//! nginx: the only folder with nginx syntax. Pure and total: every table gives a configuration, equal tables give equal
+//! bytes, and no value of a table can break out of its place ([`writer`] accepts only checked types). `behavior` describes
+//! how nginx handles requests, for explanations. Live and boot configurations require nginx 1.27.4 or newer, stock images
+//! 1.25.5 or newer. Must never read files, clocks or the environment.
 
 mod administrator_options;
 mod behavior;
@@ -75,7 +75,7 @@ impl Renderer for Nginx {
 }
 
 impl Rendering<'_> {
-    /// How the configuration names a secret file: beside itself, or where a stock image's mounts are.
+    /// The path of a secret file in the configuration: next to it, or the mount point in a stock image.
     fn secret_path(&self, file: &SecretFile) -> Word {
         match self.purpose {
             Purpose::Stock => self.mounted(file.secret()),
@@ -83,7 +83,7 @@ impl Rendering<'_> {
         }
     }
 
-    /// An object's id is Swarm's own: letters and digits.
+    /// An object's id comes from Swarm: letters and digits.
     fn mounted(&self, id: &str) -> Word {
         Word::join([self.layout.material_dir.into(), "/".into(), Word::identifier(id)])
     }
@@ -96,7 +96,7 @@ impl Rendering<'_> {
         }
     }
 
-    /// One file for each host that is published by TLS, and which secret files each needs.
+    /// One file for each host that is published by TLS, and the secret files that each needs.
     fn host_files(&self, material: &mut BTreeMap<String, Material>, hashed: &mut Hashed) -> BTreeMap<String, String> {
         let mut files = BTreeMap::new();
         for (host, virtual_host, binding) in tls::terminated(self) {
@@ -115,7 +115,7 @@ impl Rendering<'_> {
         files
     }
 
-    /// What a stock image needs mounted, by id: everything stands in its one file, which names each object by its own mount.
+    /// The objects that a stock image needs mounted, by id: its single file refers to each object by its mount.
     fn note_mounts(&self, material: &mut BTreeMap<String, Material>) {
         let pairs = self.table.bindings().filter_map(|(_, binding)| self.materials.pair(binding));
         let secrets = pairs.flat_map(|pair| [pair.certificate.secret(), pair.key.secret()]);
@@ -143,28 +143,28 @@ impl Rendering<'_> {
     }
 }
 
-/// The file of a host: a host's name may be longer than a file's.
+/// The file of a host. Uses no host name directly, because it may be too long for a file name.
 fn host_file(host: &HostPattern) -> String {
     format!("host-{}.conf", Digest::of_bytes(host.as_str().as_bytes()).short())
 }
 
-/// No digest and no time stands in the text: it changes if and only if its meaning does.
+/// The text contains no digest or time: it changes if and only if its meaning does.
 fn write_config(rendering: &Rendering<'_>, elsewhere: Hashed) -> String {
     let builtin = write_pieces(rendering, elsewhere);
     match &rendering.table.settings.template {
         None => builtin.whole(),
-        // No engine takes a configuration of nothing but a comment, so that no failed template is ever in force.
+        // Engines reject a configuration that is only a comment, so a failed template never takes effect.
         Some(template) => template::fill(template, rendering, &builtin).unwrap_or_else(|why| format!("# {}\n", why.replace('\n', " "))),
     }
 }
 
-/// The built-in configuration in its parts, which a template may use.
+/// The built-in configuration in parts that a template may use.
 struct Pieces {
-    /// Outside of everything, and `events`.
+    /// The main context and `events`.
     main: String,
-    /// The block `stream`, or nothing.
+    /// The block `stream`, or empty.
     stream: String,
-    /// What stands in `http` before the pools.
+    /// The part of `http` before the pools.
     http: String,
     /// The pools.
     upstreams: String,
@@ -188,7 +188,7 @@ impl Pieces {
     }
 }
 
-/// `elsewhere` is what stands in files that the `http` block includes.
+/// `elsewhere`: the names in files that the `http` block includes.
 fn write_pieces(rendering: &Rendering<'_>, elsewhere: Hashed) -> Pieces {
     let mut writer = Writer::default();
     main_context::write_main(&mut writer, rendering);
@@ -201,7 +201,7 @@ fn write_pieces(rendering: &Rendering<'_>, elsewhere: Hashed) -> Pieces {
         http.take();
         let settings = &rendering.table.settings;
         http.leave_out(administrator_options::replaced_by(settings.http_options.iter().chain(&settings.tls_options)));
-        // What stands first says how large tables are for all that follows.
+        // The first part declares the table sizes for everything after it.
         servers::write_servers(http, rendering);
         pieces.servers = http.take();
         upstreams::write_upstreams(http, rendering);

@@ -1,18 +1,18 @@
-//! Paths that an application may read in another way than the engine, so that a request would leave the path below which
-//! its service is published: `/app/..;/admin`, `/app/..%5cadmin`, `/app/%252e%252e/admin`. Refused on hosts that are shared
-//! by path. `explain/misleading_paths.rs` has the same rule as code.
+//! Paths that an application may interpret differently from the engine, so that a request would leave the path below which
+//! its service is published: `/app/..;/admin`, `/app/..%5cadmin`, `/app/%252e%252e/admin`. They are refused on hosts that
+//! are shared by path. `explain/misleading_paths.rs` implements the same rule as code.
 
 use super::writer::Writer;
 use crate::route::VirtualHost;
 
-/// What a decoder that does not insist on the shortest form takes for a dot: in two bytes, of which some look at six bits of the
-/// second only, or in three to six.
+/// Overlong encodings that a lenient decoder accepts as a dot: in two bytes, of which some decoders use only six bits of the
+/// second, or in three to six.
 macro_rules! overlong_dot {
     () => {
         r"(?:(?:%(?:25)*c0|\xc0)(?:%(?:25)*[26ae]e|\xae)|(?:%(?:25)*(?:e0|f0|f8|fc)|[\xe0\xf0\xf8\xfc])(?:%(?:25)*80|\x80){1,4}(?:%(?:25)*ae|\xae))"
     };
 }
-/// The same for a slash and a backslash; and a backslash behind a byte that some leave out.
+/// The same for a slash and a backslash; and a backslash after a byte that some decoders drop.
 macro_rules! overlong_separator {
     () => {
         concat!(
@@ -22,14 +22,14 @@ macro_rules! overlong_separator {
         )
     };
 }
-/// And for a semicolon.
+/// The same for a semicolon.
 macro_rules! overlong_parameters {
     () => {
         r"(?:(?:%(?:25)*c0|\xc0)(?:%(?:25)*[37bf]b|\xbb)|(?:%(?:25)*(?:e0|f0|f8|fc)|[\xe0\xf0\xf8\xfc])(?:%(?:25)*80|\x80){1,4}(?:%(?:25)*bb|\xbb))"
     };
 }
-/// Characters that become a dot where an application brings its text into a compatible form (NFKC), or takes it for a host's: one-dot
-/// leader, small full stop, and the full stops of Chinese and Japanese, ideographic, half wide, full wide.
+/// Characters that become a dot when an application normalises its text (NFKC) or treats it as a host name: one-dot leader,
+/// small full stop, and the Chinese and Japanese full stops, ideographic, half-width, full-width.
 macro_rules! dot_alike {
     () => {
         concat!(
@@ -39,7 +39,7 @@ macro_rules! dot_alike {
         )
     };
 }
-/// Characters that become two dots at once: two-dot leader, lying and upright.
+/// Characters that become two dots: two-dot leader, horizontal and vertical.
 macro_rules! two_dots_alike {
     () => {
         concat!(
@@ -48,7 +48,7 @@ macro_rules! two_dots_alike {
         )
     };
 }
-/// The same for a slash and a backslash: fraction and division slash, full wide slash and backslash, small backslash.
+/// The same for a slash and a backslash: fraction and division slash, full-width slash and backslash, small backslash.
 macro_rules! separator_alike {
     () => {
         concat!(
@@ -57,7 +57,7 @@ macro_rules! separator_alike {
         )
     };
 }
-/// The same for a semicolon: full wide, small, and the Greek question mark.
+/// The same for a semicolon: full-width, small, and the Greek question mark.
 macro_rules! parameters_alike {
     () => {
         concat!(
@@ -66,9 +66,9 @@ macro_rules! parameters_alike {
         )
     };
 }
-/// White space, which some drop from a path or from a name's end: that of ASCII, the next line and the space that does not break (in
-/// UTF-8, and as the single bytes that they are elsewhere), and the ideographic space. No two of these begin alike, so a run of
-/// them can be read in one way only, and a stranger cannot make the engine try many.
+/// White space that some applications strip from a path or from the end of a name: that of ASCII, the next line and the
+/// no-break space (in UTF-8, and as single bytes of other encodings), and the ideographic space. No two of these have a
+/// common prefix, so a run of them matches in only one way, and an attacker cannot make the engine backtrack.
 macro_rules! blank {
     () => {
         concat!(
@@ -77,13 +77,13 @@ macro_rules! blank {
         )
     };
 }
-/// As much of it as there is. Nothing else begins like white space, so none of it is ever given back.
+/// A run of any length, possessive: nothing else begins like white space, so backtracking into it is pointless.
 macro_rules! maybe_blanks {
     () => {
         concat!(blank!(), "*+")
     };
 }
-/// A dot, plain or escaped, also more than once or in an overlong form.
+/// A dot, plain or escaped, also several times or in an overlong form.
 macro_rules! dot {
     () => {
         concat!(r"(?:[.]|%(?:25)*2e|", overlong_dot!(), "|", dot_alike!(), ")")
@@ -94,19 +94,19 @@ macro_rules! odd_dot {
         concat!("(?:%(?:25)+2e|", overlong_dot!(), "|", dot_alike!(), ")")
     };
 }
-/// What may separate segments.
+/// Separators of segments.
 macro_rules! separator {
     () => {
         concat!(r"(?:[/\\]|%(?:25)*(?:2f|5c)|", overlong_separator!(), "|", separator_alike!(), ")")
     };
 }
-/// What does so for some applications only.
+/// Separators for some applications only.
 macro_rules! odd_separator {
     () => {
         concat!(r"(?:\\|%(?:25)*5c|%(?:25)+2f|", overlong_separator!(), "|", separator_alike!(), ")")
     };
 }
-/// Where the name of a segment ends for those who know parameters.
+/// The end of a segment's name for applications that support parameters.
 macro_rules! parameters {
     () => {
         concat!("(?:;|%(?:25)*3b|", overlong_parameters!(), "|", parameters_alike!(), ")")
@@ -123,16 +123,17 @@ macro_rules! path {
     };
 }
 
-/// Each finds one kind of such paths in the target of a request. nginx takes no word of more than 4095 bytes, as it is written.
+/// Each pattern finds one kind of such paths in the request target. nginx accepts no word of more than 4095 bytes, as
+/// written.
 const PATTERNS: &[&str] = &[
     // Dots with parameters.
     concat!(path!(), separator!(), "(?:", dot!(), "{1,2}|", two_dots_alike!(), ")", parameters!()),
-    // Dots that are dots only after more than one reading.
+    // Dots that appear only after repeated decoding.
     concat!(path!(), separator!(), "(?:", odd_dot!(), dot!(), "?|", dot!(), odd_dot!(), "|", two_dots_alike!(), ")", segment_end!()),
-    // Dots beside a backslash or the like.
+    // Dots next to a backslash or the like.
     concat!(path!(), odd_separator!(), dot!(), "{1,2}", segment_end!()),
     concat!(path!(), separator!(), dot!(), "{1,2}", odd_separator!()),
-    // Dots with white space before, between or behind them.
+    // Dots with white space before, between or after them.
     concat!(
         path!(),
         separator!(),
@@ -151,11 +152,12 @@ const PATTERNS: &[&str] = &[
         parameters!(),
         ")"
     ),
-    // The same of a character that is two dots.
+    // The same for a character that represents two dots.
     concat!(path!(), separator!(), maybe_blanks!(), two_dots_alike!(), maybe_blanks!(), "(?:", segment_end!(), "|", parameters!(), ")"),
-    // An escape of an escape of which the digits are escaped as well (`%25%32%65`), which no encoder writes: it could be anything.
+    // A doubly escaped character whose digits are escaped as well (`%25%32%65`). No encoder writes this: it could be
+    // anything.
     concat!(path!(), "%(?:25)+[0-9a-f]?%(?:25)*(?:3[0-9]|[46][1-6])"),
-    // Steps up where segments are counted differently. An escaped slash is enough: for some it is part of a name.
+    // Steps up if segments are counted differently. An escaped slash suffices: some applications treat it as part of a name.
     concat!(
         "~*^(?=[^?#]*",
         separator!(),
@@ -174,7 +176,7 @@ const PATTERNS: &[&str] = &[
     ),
 ];
 
-/// The variable that is `1` for such a path. It costs nothing where no host asks for it.
+/// Writes the variable that is `1` for such a path. It costs nothing if no host uses it.
 pub fn write_map(http: &mut Writer) {
     http.comment("Paths that an application may read as leading elsewhere than the engine does.");
     http.block("map", &["$request_uri".into(), "$leaves_its_path".into()], |map| {
@@ -185,7 +187,7 @@ pub fn write_map(http: &mut Writer) {
     });
 }
 
-/// Refuses them on a host that is shared by path.
+/// Refuses such paths on a host that is shared by path.
 pub fn write_refusal(server: &mut Writer, host: &VirtualHost) {
     if host.is_shared_by_path() {
         server.condition("$leaves_its_path", |refused| refused.directive("return", &["400".into()]));

@@ -1,19 +1,20 @@
-//! How a location passes its requests on: over which protocol, with which checks, for how long. One place for all pools.
+//! How a location passes its requests on: protocol, certificate checks, timeouts. Used by all pools.
 
 use super::writer::{Word, Writer};
 use super::{Rendering, client_limits};
 use crate::route::{Backend, Verification};
 use crate::types::ContextPath;
 
-/// What a location passes its requests to.
+/// The destination of a location's requests.
 pub struct Target<'a> {
     /// The pool.
     pub backend: &'a Backend,
     /// Its name.
     pub pool: Word,
-    /// The path that is cut off, and what stands in its place.
+    /// The path that is cut off, and its replacement.
     pub cut: Option<(&'a ContextPath, Word)>,
-    /// Whether connections live long (`websocket_endpoints`): requests and answers are passed on as they come, however long.
+    /// Whether connections are long-lived (`websocket_endpoints`): requests and answers are passed on as they arrive,
+    /// without a time limit.
     pub long_lived: bool,
 }
 
@@ -24,7 +25,7 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Passes the requests of a location on.
+/// Writes how the requests of a location are passed on.
 pub fn write(location: &mut Writer, rendering: &Rendering<'_>, target: &Target<'_>) {
     if target.backend.protocol.http2 { write_http2(location, rendering, target) } else { write_http1(location, rendering, target) }
 }
@@ -38,13 +39,12 @@ fn write_http1(location: &mut Writer, rendering: &Rendering<'_>, target: &Target
         client_limits::write_http1_stream(location, &rendering.table.settings);
     }
     let scheme: Word = if verification.is_some() { "https://".into() } else { "http://".into() };
-    // Without a URI behind the pool's name a request goes on exactly as it was received; with one, that replaces the path
-    // that was matched.
+    // Without a URI after the pool's name a request is passed on exactly as received; a URI replaces the matched path.
     let uri = target.cut.as_ref().map_or_else(|| "".into(), |(_, uri)| uri.clone());
     location.directive("proxy_pass", &[Word::join([scheme, target.pool.clone(), uri])]);
 }
 
-/// HTTP/2 to applications, gRPC or not. It takes no URI, so a path is cut off by a rewrite of its own.
+/// HTTP/2 to applications, gRPC or not. The directive takes no URI, so a separate rewrite cuts off the path.
 fn write_http2(location: &mut Writer, rendering: &Rendering<'_>, target: &Target<'_>) {
     let verification = target.backend.protocol.tls.as_ref();
     if let Some(verification) = verification {
@@ -82,7 +82,7 @@ const HTTP2_CHECKS: Checks = Checks {
     trusted: "grpc_ssl_trusted_certificate",
 };
 
-/// The application is asked for the name that the client asked for, and checked against it.
+/// The application is asked for the host that the client requested, and its certificate is checked against it.
 fn write_checks(location: &mut Writer, rendering: &Rendering<'_>, verification: &Verification, words: &Checks) {
     location.directive(words.server_name, &["on".into()]);
     location.directive(words.name, &["$host".into()]);
@@ -97,7 +97,7 @@ fn write_checks(location: &mut Writer, rendering: &Rendering<'_>, verification: 
     location.directive(words.trusted, &[trusted]);
 }
 
-/// What holds for all locations that speak HTTP/2 to applications.
+/// Writes the settings of all locations that use HTTP/2 to applications.
 pub fn write_http2_defaults(http: &mut Writer, rendering: &Rendering<'_>) {
     let settings = &rendering.table.settings;
     http.directive("grpc_connect_timeout", &[Word::millis(settings.connect_timeout_ms)]);

@@ -1,21 +1,22 @@
-//! What applications are told about a request, whatever the protocol, and what of a client's own words they never see.
+//! The headers that describe a request to applications, whatever the protocol, and the client's own headers that they never
+//! see.
 //!
-//! nginx drops a header only by its name, so those that tell of clients, schemes, hosts and paths are listed here. A header
-//! that stands nowhere below is passed on as it came.
+//! nginx drops a header only by its name, so headers about clients, schemes, hosts and paths are listed here. Headers that
+//! are not listed are passed on unchanged.
 
 use super::writer::{Word, Writer};
 use super::{Rendering, client_address};
 use crate::route::{ClientAddressSource, EngineSettings};
 
-/// The names of what applications are told.
+/// The names of the headers that the proxy adds for applications.
 pub const TOLD: &[&str] =
     &["Host", "X-Real-IP", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Request-ID"];
 
-/// The path that was cut off a request, if one was.
+/// The path that was cut off a request, if any.
 pub const PREFIX: &str = "X-Forwarded-Prefix";
 
-/// Never passed on, whoever sends it: what frameworks read a client's address, scheme, host or path from instead, and
-/// `Proxy`, which scripts take for their own setting.
+/// Never passed on, whoever sends them: alternative headers from which frameworks read a client's address, scheme, host or
+/// path, and `Proxy`, which CGI scripts mistake for their own setting.
 const DROPPED: &[&str] = &[
     "Forwarded",
     "Forwarded-For",
@@ -40,7 +41,7 @@ const DROPPED: &[&str] = &[
     "X-Url-Scheme",
 ];
 
-/// What somebody in front found out about a person or a certificate: passed on from there only.
+/// Facts about a person or a certificate that a load balancer in front established: passed on only from there.
 const FROM_FRONT: &[(&str, &str, &str)] = &[
     ("X-Forwarded-Access-Token", "$http_x_forwarded_access_token", "$front_access_token"),
     ("X-Forwarded-Client-Cert", "$http_x_forwarded_client_cert", "$front_client_cert"),
@@ -52,7 +53,7 @@ const FROM_FRONT: &[(&str, &str, &str)] = &[
     ("X-Forwarded-User", "$http_x_forwarded_user", "$front_user"),
 ];
 
-/// The variables that the headers are made of, beyond those of [`client_address`].
+/// Writes the variables for the headers, in addition to those of [`client_address`].
 pub fn write_variables(http: &mut Writer, rendering: &Rendering<'_>) {
     http.comment("The path that a location cuts off.");
     http.block("map", &["".into(), "$cut_path".into()], |map| map.entry("default", ""));
@@ -66,14 +67,14 @@ pub fn write_variables(http: &mut Writer, rendering: &Rendering<'_>) {
     }
 }
 
-/// In front of connections that begin with the PROXY protocol nobody reads headers: they are the client's own. So is whatever somebody
-/// in front may have left because it is spelt with underscores, which the engine cannot tell from hyphens.
+/// A load balancer that uses the PROXY protocol reads no headers: they are the client's own. The same applies to headers
+/// spelt with underscores, which the load balancer may have let through and the engine cannot tell from hyphens.
 fn passes_on(settings: &EngineSettings) -> bool {
     let reads_headers = settings.client_address.as_ref().is_some_and(|client| client.from != ClientAddressSource::ProxyProtocol);
     reads_headers && !settings.passes_underscores()
 }
 
-/// With every spelling there are several times as many headers as nginx expects.
+/// All spellings together are several times as many headers as nginx expects.
 pub fn write_sizes(http: &mut Writer, rendering: &Rendering<'_>) {
     if rendering.table.settings.passes_underscores() {
         http.directive("proxy_headers_hash_max_size", &["2048".into()]);
@@ -81,7 +82,7 @@ pub fn write_sizes(http: &mut Writer, rendering: &Rendering<'_>) {
     }
 }
 
-/// One line for each header, under the directive of a protocol.
+/// Writes one line for each header, with the directive of a protocol.
 pub fn write(http: &mut Writer, rendering: &Rendering<'_>, directive: &'static str) {
     let named = headers(&rendering.table.settings);
     for (name, value) in &named {
@@ -94,7 +95,7 @@ pub fn write(http: &mut Writer, rendering: &Rendering<'_>, directive: &'static s
     }
 }
 
-/// Towards HTTP/2 nginx has room for few headers, and applications that take underscores for hyphens speak it rarely.
+/// For HTTP/2 nginx has room for few headers, and applications that treat underscores as hyphens rarely use it.
 fn is_spelt_otherwise(directive: &str, name: &str) -> bool {
     directive != "grpc_set_header" || TOLD.contains(&name)
 }
@@ -122,18 +123,18 @@ fn forwarded_for(settings: &EngineSettings) -> &'static str {
     }
 }
 
-/// The header of RFC 7239, where a cluster is told by it and tells it on.
+/// The header of RFC 7239, if the cluster reads it; then it is passed on as well.
 pub fn forwarded(settings: &EngineSettings) -> Option<&'static str> {
     let by_it = settings.client_address.as_ref().is_some_and(|client| client.from == ClientAddressSource::Forwarded);
     by_it.then_some("Forwarded")
 }
 
-/// Nothing, but for the one header that a cluster may be told by.
+/// Empty, except for the header that the cluster reads.
 fn dropped(name: &str, settings: &EngineSettings) -> &'static str {
     if forwarded(settings) == Some(name) { "$forwarded" } else { "" }
 }
 
-/// Every way to write a name with underscores.
+/// Every spelling of a name with underscores.
 fn spellings(name: &str) -> Vec<String> {
     let parts: Vec<&str> = name.split('-').collect();
     let hyphens = parts.len().saturating_sub(1);

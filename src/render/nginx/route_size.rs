@@ -1,11 +1,11 @@
-//! How much of a configuration routes take, counted in what is really written. Decides nothing about what is too much.
+//! How much of a configuration routes take, counted in the actual output. Does not decide how much is too much.
 
 use super::super::engine::RouteSize;
 use super::writer::Writer;
 use super::{Rendering, servers, stream, tls, upstreams};
 
-/// Locations and bytes of everything that grows with routes. What stands before them (sizes of tables, formats) is the same for
-/// all but a few digits.
+/// Locations and bytes of everything that grows with routes. The part before the routes (table sizes, formats) is the same
+/// except for a few digits.
 pub fn of(rendering: &Rendering<'_>) -> RouteSize {
     let mut writer = Writer::default();
     stream::write_routes(&mut writer, rendering);
@@ -17,7 +17,7 @@ pub fn of(rendering: &Rendering<'_>) -> RouteSize {
     counted(&writer.take())
 }
 
-/// No word of a route begins a line.
+/// No value from a route is ever at the beginning of a line.
 fn counted(text: &str) -> RouteSize {
     let locations = text.lines().filter(|line| line.trim_start().starts_with("location ")).count();
     let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);

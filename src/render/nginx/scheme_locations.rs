@@ -1,6 +1,6 @@
-//! Servers whose requests' scheme is known only from what somebody in front says: each location gives the answer of the
-//! one scheme or of the other. A load balancer that ends TLS asks by plain HTTP for what its client asked for by HTTPS, and
-//! must not be sent there again.
+//! Servers that learn the scheme of a request only from the load balancer in front: each location gives the answer of one
+//! scheme or the other. A load balancer that terminates TLS forwards HTTPS requests by plain HTTP, and must not be
+//! redirected to HTTPS again.
 
 use super::servers::{https_address, write_answer, write_both, write_default_backend};
 use super::writer::{Word, Writer};
@@ -8,12 +8,12 @@ use super::{Rendering, client_address};
 use crate::route::{Answer, Backend, VirtualHost};
 use crate::types::{HostPattern, Scheme};
 
-/// Whether somebody may say so.
+/// Whether a load balancer may state the scheme.
 pub fn is_told(rendering: &Rendering<'_>) -> bool {
     rendering.table.settings.client_address.is_some()
 }
 
-/// Which redirect to HTTPS a request gets, if it came without: only a method that asks may become a GET.
+/// Writes which redirect to HTTPS a plain request gets: only GET and HEAD may become a GET.
 pub fn write_map(http: &mut Writer, rendering: &Rendering<'_>) {
     if !is_told(rendering) {
         return;
@@ -26,7 +26,7 @@ pub fn write_map(http: &mut Writer, rendering: &Rendering<'_>) {
     });
 }
 
-/// The routes of a host, for requests of both schemes.
+/// Writes the routes of a host, for requests of both schemes.
 pub fn write_locations(server: &mut Writer, rendering: &Rendering<'_>, host: &HostPattern, virtual_host: &VirtualHost) {
     for place in virtual_host.places_by_scheme() {
         let (path, http, https) = (&place.path, &place.http, &place.https);
@@ -35,7 +35,7 @@ pub fn write_locations(server: &mut Writer, rendering: &Rendering<'_>, host: &Ho
             match (http, https) {
                 (http, https) if http == https => answer(location, http),
                 (Answer::Https, https) => write_redirect_first(location, rendering, |location| answer(location, https)),
-                // An application cannot stand in a condition, and two of one place are the same.
+                // An application cannot be inside a condition, and two applications of one place are the same.
                 (Answer::Application(_), https) => write_other_first(location, Scheme::Https, https, http, &answer),
                 (http, https) => write_other_first(location, Scheme::Http, http, https, &answer),
             }
@@ -43,7 +43,7 @@ pub fn write_locations(server: &mut Writer, rendering: &Rendering<'_>, host: &Ho
     }
 }
 
-/// The default backend of requests by HTTPS, to which all others are redirected.
+/// Writes the default backend for HTTPS requests; all others are redirected to HTTPS.
 pub fn write_default(server: &mut Writer, rendering: &Rendering<'_>, backend: &Backend) {
     server.block("location", &["/".into()], |location| {
         write_redirect_first(location, rendering, |location| write_default_backend(location, rendering, Some(backend)));
@@ -57,7 +57,7 @@ fn write_redirect_first(location: &mut Writer, rendering: &Rendering<'_>, otherw
     otherwise(location);
 }
 
-/// `other` to requests of the scheme, and `answer` to the rest.
+/// Writes `other` for requests of the scheme, and `answer` for the rest.
 fn write_other_first(
     location: &mut Writer,
     scheme: Scheme,

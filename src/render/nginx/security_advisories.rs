@@ -1,21 +1,22 @@
-//! Which published security advisories concern a version of the engine. A table of facts, from nginx's own list of advisories as
-//! of 2026-07-22, without mail and Windows, which nobody has here. It never guesses: what it does not know is no finding.
+//! Which published security advisories affect a version of the engine. A table of facts, from nginx's own list of advisories
+//! as of 2026-07-22, except for mail and Windows, which do not apply here. It never guesses: unknown versions produce no
+//! finding.
 
 use crate::render::Faults;
 
 /// A version: 1, 31, 3.
 type Version = (u16, u16, u16);
 
-/// What nginx published about one fault.
+/// The published data about one vulnerability.
 struct Advisory {
     cve: &'static str,
-    /// From one version up to another, both included, whatever the branch.
+    /// The range of affected versions, both ends included, whatever the branch.
     vulnerable: &'static [(Version, Version)],
-    /// The first versions of their branches that are mended.
+    /// The first fixed versions of their branches.
     fixed: &'static [Version],
 }
 
-/// Since 2021, the newest first.
+/// Since 2021, newest first.
 #[rustfmt::skip]
 const ADVISORIES: &[Advisory] = &[
     Advisory { cve: "CVE-2026-42533", vulnerable: &[((0, 9, 6), (1, 31, 2))], fixed: &[(1, 31, 3), (1, 30, 4)] },
@@ -49,8 +50,8 @@ const ADVISORIES: &[Advisory] = &[
     Advisory { cve: "CVE-2021-23017", vulnerable: &[((0, 6, 18), (1, 20, 0))], fixed: &[(1, 21, 0), (1, 20, 1)] },
 ];
 
-/// The published faults of the engine that says this of itself (`nginx/1.29.3`); none if it has none that are known here, or
-/// is no nginx.
+/// The published vulnerabilities of the engine that reports this version (`nginx/1.29.3`); `None` if none are known here, or
+/// if it is not nginx.
 pub fn of(engine: &str) -> Option<Faults> {
     let version = read(engine)?;
     let concerned: Vec<&Advisory> = ADVISORIES.iter().filter(|advisory| concerns(advisory, version)).collect();
@@ -60,14 +61,14 @@ pub fn of(engine: &str) -> Option<Faults> {
     (!concerned.is_empty()).then(|| Faults { cves: concerned.iter().map(|advisory| advisory.cve).collect(), fixed_in })
 }
 
-/// A version in the range is mended all the same if its own branch was.
+/// A version in the range is not affected if its own branch was fixed.
 fn concerns(advisory: &Advisory, version: Version) -> bool {
     let (major, minor, patch) = version;
     let mended = advisory.fixed.iter().any(|fixed| (fixed.0, fixed.1) == (major, minor) && patch >= fixed.2);
     !mended && advisory.vulnerable.iter().any(|(from, to)| (*from..=*to).contains(&version))
 }
 
-/// `nginx/1.31.3`, with or without words around it.
+/// Parses `nginx/1.31.3`, with or without text around it.
 fn read(engine: &str) -> Option<Version> {
     let word = engine.split_whitespace().find_map(|word| word.strip_prefix("nginx/"))?;
     let mut parts = word.split('.').map(str::parse);

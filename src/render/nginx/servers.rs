@@ -1,5 +1,5 @@
-//! Hosts and paths: which server block a request reaches, and which location of it. The same routes are written for plain
-//! HTTP and for TLS; they differ in what redirects.
+//! Hosts and paths: which server block a request reaches, and which location in it. The same routes are written for plain
+//! HTTP and for TLS; only redirects differ.
 
 use super::proxying::{self, Target};
 use super::upstreams::{default_pool, is_served, pool_name};
@@ -8,7 +8,7 @@ use super::{Purpose, Rendering, client_address, listeners, main_context, path_es
 use crate::route::{Answer, Application, Backend, Redirect, VirtualHost};
 use crate::types::{ContextPath, HostPattern, Scheme};
 
-/// All servers, in the order of their names.
+/// Writes all servers, in the order of their names.
 pub fn write_servers(http: &mut Writer, rendering: &Rendering<'_>) {
     write_default_server(http, rendering);
     for (host, virtual_host) in &rendering.table.hosts {
@@ -25,8 +25,9 @@ pub fn write_servers(http: &mut Writer, rendering: &Rendering<'_>) {
     }
 }
 
-/// Hosts that are passed through and no more, and those that are closed: plain HTTP must not reach somebody else's application
-/// there, be it the default backend or a wildcard's, which an exact host beats. One server for all of them.
+/// Hosts that are only passed through, and those that are closed: their plain HTTP requests must not reach another
+/// application, be it the default backend or a wildcard, over which an exact host takes precedence. One server for all of
+/// them.
 fn write_hosts_without_answer(http: &mut Writer, rendering: &Rendering<'_>) {
     let (hosts, default) = (&rendering.table.hosts, &rendering.table.default_backend);
     let caught = |host: &HostPattern| default.is_some() || HostPattern::fitting(host.as_str()).any(|pattern| hosts.contains_key(&pattern));
@@ -42,12 +43,12 @@ fn write_hosts_without_answer(http: &mut Writer, rendering: &Rendering<'_>) {
     });
 }
 
-/// Hosts that nobody published, and requests without a host.
+/// Unpublished hosts, and requests without a host.
 fn write_default_server(http: &mut Writer, rendering: &Rendering<'_>) {
     let default = rendering.table.default_backend.as_ref();
     http.block("server", &[], |server| {
         listeners::write(server, rendering, rendering.table.http_port, &["default_server".into()]);
-        // The empty name is the one that no host can have.
+        // The empty name, which no host can have.
         server.directive("server_name", &["".into()]);
         match default {
             Some(default) if default.https_only && scheme_locations::is_told(rendering) => {
@@ -61,12 +62,12 @@ fn write_default_server(http: &mut Writer, rendering: &Rendering<'_>) {
     });
 }
 
-/// The default backend's one location, or 503.
+/// Writes the only location of the default backend, or 503.
 pub fn write_default_location(server: &mut Writer, rendering: &Rendering<'_>, backend: Option<&Backend>) {
     server.block("location", &["/".into()], |location| write_default_backend(location, rendering, backend));
 }
 
-/// What stands in that location.
+/// Writes the content of that location.
 pub fn write_default_backend(location: &mut Writer, rendering: &Rendering<'_>, backend: Option<&Backend>) {
     match backend.filter(|backend| is_served(backend, rendering)) {
         Some(backend) => proxying::write(location, rendering, &Target::whole(backend, default_pool())),
@@ -74,13 +75,13 @@ pub fn write_default_backend(location: &mut Writer, rendering: &Rendering<'_>, b
     }
 }
 
-/// nginx's own `*.example.org` would also answer for `a.b.example.org`; ours is exactly one label, so it is a pattern.
-/// An exact name still wins, and no two of our patterns fit one name.
+/// nginx's own `*.example.org` would also match `a.b.example.org`; our wildcards are exactly one label, so they are
+/// patterns. Exact names still take precedence, and no name matches two of our patterns.
 pub fn server_name(host: &HostPattern) -> Word {
     if host.is_wildcard() { Word::one_label_wildcard(host) } else { host.into() }
 }
 
-/// The routes of a host, as requests of one scheme see them. The order is for readers: nginx takes the longest prefix.
+/// Writes the routes of a host, as requests of one scheme see them. The order is for readers: nginx uses the longest prefix.
 pub fn write_locations(server: &mut Writer, rendering: &Rendering<'_>, host: &HostPattern, virtual_host: &VirtualHost, scheme: Scheme) {
     path_escapes::write_refusal(server, virtual_host);
     if scheme_locations::is_told(rendering) {
@@ -91,7 +92,7 @@ pub fn write_locations(server: &mut Writer, rendering: &Rendering<'_>, host: &Ho
     }
 }
 
-/// What stands in the location of a place.
+/// Writes the content of a place's location.
 pub fn write_answer(
     location: &mut Writer,
     rendering: &Rendering<'_>,
@@ -109,7 +110,7 @@ pub fn write_answer(
     }
 }
 
-/// `302` to the target, with the request's own path and query.
+/// Writes a `302` to the target, with the request's own path and query.
 fn write_redirect(location: &mut Writer, redirect: &Redirect) {
     location.directive("return", &["302".into(), Word::join([(&redirect.target).into(), "$request_uri".into()])]);
 }
@@ -120,23 +121,23 @@ pub fn https_address(rendering: &Rendering<'_>) -> Word {
     Word::join(["https://".into(), host.into(), "$https_port_suffix$request_uri".into()])
 }
 
-/// The same address by HTTPS. Only a method that asks may become a GET.
+/// Writes a redirect to the same address by HTTPS. Only GET and HEAD may become a GET.
 fn write_https_redirect(location: &mut Writer, rendering: &Rendering<'_>) {
     let target = https_address(rendering);
     location.condition("$request_method !~ ^(GET|HEAD)$", |other| other.directive("return", &["308".into(), target.clone()]));
     location.directive("return", &["301".into(), target]);
 }
 
-/// A path on its segment borders: the path itself, and what is below it.
+/// The two parts of a path on its segment borders: the path itself, and everything below it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// The path alone.
+    /// The path itself.
     Itself,
-    /// What is below.
+    /// Everything below it.
     Below,
 }
 
-/// A path answers for itself and for everything below it on a segment border: `/app` never catches `/apple`.
+/// A path matches itself and everything below it on a segment border: `/app` never matches `/apple`.
 pub fn write_both(server: &mut Writer, path: &ContextPath, mut body: impl FnMut(&mut Writer, Part)) {
     if path.is_root() {
         return server.block("location", &["/".into()], |location| body(location, Part::Below));
@@ -162,7 +163,7 @@ fn write_application(
         return location.directive("return", &["503".into()]);
     }
     let mut target = Target { long_lived: application.long_lived, ..Target::whole(&route.backend, pool_name(host, root)) };
-    // Requests below a path that is cut off; the whole site has nothing to cut.
+    // Requests below a path that is cut off; for the whole site there is nothing to cut.
     if route.rewrite && !root.is_root() {
         location.directive("set", &["$cut_path".into(), root.into()]);
         let rest = at.as_str().strip_prefix(root.as_str()).unwrap_or_default();

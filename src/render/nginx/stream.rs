@@ -1,5 +1,5 @@
-//! TLS that is not terminated: connections are told apart by the server name that they begin with, and passed on as they
-//! are. All others are handed to where TLS is terminated, within the engine.
+//! TLS that is passed through: connections are routed by the server name in their first message, and passed on unchanged.
+//! All others are handed to the TLS-terminating servers within the engine.
 
 use super::servers::server_name;
 use super::upstreams::{is_served, passthrough_pool, write_servers};
@@ -10,11 +10,11 @@ use crate::types::{HostPattern, Port};
 
 const LOG_FORMAT: &str = "$remote_addr [$time_local] tls \"$ssl_preread_server_name\" $status $bytes_sent $bytes_received \
      upstream=\"$upstream_addr\" seconds=$session_time";
-/// The same as an object, so that a log of JSON holds nothing else.
+/// The same as an object, so that a JSON log contains only JSON.
 const JSON_LOG_FORMAT: &str = "{\"time\":\"$time_iso8601\",\"remote_addr\":\"$remote_addr\",\"server_name\":\"$ssl_preread_server_name\",\
      \"status\":$status,\"bytes\":$bytes_sent,\"bytes_received\":$bytes_received,\"seconds\":$session_time,\"upstream\":\"$upstream_addr\"}";
 
-/// The `stream` block; nothing when no host is passed through and no administrator has lines for it.
+/// The `stream` block; empty if no host is passed through and the administrator has no lines for it.
 pub fn write_stream(writer: &mut Writer, rendering: &Rendering<'_>) {
     let lines = &rendering.table.settings.tcp_options;
     let port = rendering.table.https_port.filter(|_| !rendering.table.passthrough.is_empty());
@@ -35,7 +35,7 @@ pub fn write_stream(writer: &mut Writer, rendering: &Rendering<'_>) {
     });
 }
 
-/// What grows with the hosts that are passed through.
+/// Writes the part that grows with the hosts that are passed through.
 pub fn write_routes(writer: &mut Writer, rendering: &Rendering<'_>) {
     if let Some(port) = rendering.table.https_port.filter(|_| !rendering.table.passthrough.is_empty()) {
         write_passthrough(writer, rendering, port);
@@ -69,14 +69,14 @@ fn write_passthrough(stream: &mut Writer, rendering: &Rendering<'_>, port: Port)
             if is_served(backend, rendering) {
                 server.directive("proxy_pass", &[passthrough_pool(host)]);
             } else {
-                // Nobody is there to answer: closed without a word, never another host's certificate.
+                // There is no application: the connection is closed, and never gets another host's certificate.
                 server.directive("return", &["".into()]);
             }
         });
     }
 }
 
-/// An exact host beats a wildcard, also where the wildcard alone is passed through, and where the host is closed.
+/// An exact host takes precedence over a wildcard, even if only the wildcard is passed through or the host is closed.
 fn published_below_wildcards<'a>(rendering: &Rendering<'a>) -> impl Iterator<Item = &'a HostPattern> + 'a {
     let table = rendering.table;
     let caught = |host: &&HostPattern| {

@@ -1,5 +1,5 @@
-//! An administrator's own template instead of the built-in configuration: what it is filled with (docs/template.md), and
-//! how it fails. Pure like the rest of the room: a template reads nothing but what it is given, and its steps are counted.
+//! An administrator's own template that replaces the built-in configuration: its variables (docs/template.md), and how it
+//! fails. Pure like the rest of this folder: a template reads only its variables, and its steps are limited.
 
 use std::net::SocketAddr;
 
@@ -15,10 +15,10 @@ use crate::protocol::container_contract;
 use crate::route::{Endpoint, SizeBytes};
 use crate::types::{ConfigTemplate, ContextPath, HostPattern, fault};
 
-/// Steps that a template may take: several times what five thousand hosts need, and a second or two at most.
+/// The maximum number of steps of a template: several times what five thousand hosts need, at most a second or two.
 const STEPS_MAX: u64 = 10_000_000;
 
-/// Fills the template. The error is for people and names the template's line.
+/// Renders the template. The error is for people and contains the template's line.
 pub fn fill(template: &ConfigTemplate, rendering: &Rendering<'_>, builtin: &Pieces) -> Result<String, String> {
     let environment = environment();
     let filled = environment.template_from_str(template.as_str()).and_then(|template| template.render(data(rendering, builtin)));
@@ -27,9 +27,9 @@ pub fn fill(template: &ConfigTemplate, rendering: &Rendering<'_>, builtin: &Piec
 
 fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
-    // A misspelt name must not become an empty argument; a field that is left out may be asked for with `if`.
+    // A misspelt name must not become an empty argument; optional fields can be tested with `if`.
     environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
-    // The text is no HTML; `quote` is what an argument needs.
+    // The text is not HTML; arguments need `quote`.
     environment.set_auto_escape_callback(|_| AutoEscape::None);
     environment.set_fuel(Some(STEPS_MAX));
     environment.add_filter("quote", |text: String| Word::quote(&text));
@@ -52,7 +52,7 @@ fn parsed<T, E: std::fmt::Display>(result: Result<T, E>) -> Result<T, Error> {
     result.map_err(|error| Error::new(ErrorKind::InvalidOperation, error.to_string()))
 }
 
-/// The template's own text is left out of the settings: it is what is being filled.
+/// The settings without the template itself, which is being rendered.
 fn data(rendering: &Rendering<'_>, builtin: &Pieces) -> Value {
     let mut table = json!(rendering.table);
     if let Some(settings) = table.get_mut("settings").and_then(serde_json::Value::as_object_mut) {

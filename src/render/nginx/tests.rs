@@ -1,4 +1,4 @@
-//! What holds for whole configurations, whatever the routes are.
+//! Properties of whole configurations, whatever the routes are.
 
 use std::net::IpAddr;
 

@@ -1,7 +1,7 @@
-//! TLS towards clients. A client is shown the certificate of the host that it names and of no other: the default server of
-//! the TLS port refuses the handshake, and answers 421 to requests that came over another host's connection.
+//! TLS towards clients. A client gets only the certificate of the host that it names: the default server of the TLS port
+//! refuses the handshake, and answers 421 to requests over a connection for another host.
 //!
-//! Each host stands in a file of its own, so that a proxy that starts without its secrets can leave that host out alone.
+//! Each host has a file of its own, so that a proxy that starts without its secrets can leave out that host alone.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use super::{Purpose, Rendering, administrator_options, listeners};
 use crate::route::{TlsBinding, VirtualHost};
 use crate::types::{HostPattern, Scheme};
 
-/// The servers of the TLS port, but for the hosts that stand in files of their own.
+/// Writes the servers of the TLS port, except the hosts that have files of their own.
 pub fn write_servers(http: &mut Writer, rendering: &Rendering<'_>) {
     if rendering.table.https_port.is_none() {
         return;
@@ -20,7 +20,7 @@ pub fn write_servers(http: &mut Writer, rendering: &Rendering<'_>) {
     write_default_server(http, rendering);
     let hosts: Vec<_> = terminated(rendering).collect();
     if rendering.purpose == Purpose::Stock {
-        // One file is all that can be mounted.
+        // Only one file can be mounted.
         for (host, virtual_host, binding) in hosts {
             write_host(http, rendering, host, virtual_host, binding);
         }
@@ -29,14 +29,14 @@ pub fn write_servers(http: &mut Writer, rendering: &Rendering<'_>) {
     }
 }
 
-/// The hosts that are published by TLS with material that is good.
+/// The hosts that are published by TLS with valid material.
 pub fn terminated<'a>(rendering: &Rendering<'a>) -> impl Iterator<Item = (&'a HostPattern, &'a VirtualHost, &'a TlsBinding)> {
     let (table, materials) = (rendering.table, rendering.materials);
     let bound = table.hosts.iter().filter_map(|(host, virtual_host)| Some((host, virtual_host, virtual_host.tls.as_ref()?)));
     bound.filter(move |(_, _, binding)| table.https_port.is_some() && materials.pair(binding).is_some())
 }
 
-/// The server of one host.
+/// Writes the server of one host.
 pub fn write_host(out: &mut Writer, rendering: &Rendering<'_>, host: &HostPattern, virtual_host: &VirtualHost, binding: &TlsBinding) {
     out.block("server", &[], |server| {
         write_listen(server, rendering, &["ssl".into()]);
@@ -46,8 +46,8 @@ pub fn write_host(out: &mut Writer, rendering: &Rendering<'_>, host: &HostPatter
     });
 }
 
-/// Where TLS is terminated: the port itself, or behind the look at the server name when some hosts are passed through.
-/// The connection is handed over within the engine, so that clients' addresses stay.
+/// Where TLS is terminated: the port itself, or, if some hosts are passed through, an inner socket after the server name is
+/// read. The connection is handed over within the engine, which preserves clients' addresses.
 fn write_listen(server: &mut Writer, rendering: &Rendering<'_>, options: &[Word]) {
     match rendering.table.https_port {
         Some(port) if rendering.table.passthrough.is_empty() => listeners::write(server, rendering, port, options),
@@ -55,7 +55,7 @@ fn write_listen(server: &mut Writer, rendering: &Rendering<'_>, options: &[Word]
     }
 }
 
-/// The socket at which TLS is terminated behind the look at the server name.
+/// The socket at which TLS is terminated after the server name is read.
 pub fn terminator(rendering: &Rendering<'_>) -> Word {
     let directory = if rendering.purpose == Purpose::Stock { "/tmp" } else { rendering.layout.run_dir };
     Word::join(["unix:".into(), directory.into(), "/tls.sock".into()])
@@ -65,7 +65,7 @@ fn write_session_settings(http: &mut Writer, rendering: &Rendering<'_>) {
     administrator_options::write_tls(http, &rendering.table.settings);
     http.directive("ssl_session_cache", &["shared:tls:10m".into()]);
     http.directive("ssl_session_timeout", &["1h".into()]);
-    // Tickets would be sealed by a key that lives as long as the engine and is known to one proxy only.
+    // Tickets would be encrypted with a key that lives as long as the engine and is known to only one proxy.
     http.directive("ssl_session_tickets", &["off".into()]);
 }
 
@@ -75,12 +75,12 @@ fn write_certificate(server: &mut Writer, rendering: &Rendering<'_>, binding: &T
     server.directive("ssl_certificate_key", &[rendering.secret_path(&files.key)]);
 }
 
-/// Names that nobody published by TLS, and clients without a name. It must stand in every configuration: without a default
+/// Names that are not published by TLS, and clients without a name. Every configuration needs this server: without a default
 /// server nginx would show the first host's certificate.
 fn write_default_server(http: &mut Writer, rendering: &Rendering<'_>) {
     let default = rendering.table.default_backend.as_ref();
     let binding = default.and_then(|default| default.tls.as_ref());
-    // A start without the secret could not leave the default server out.
+    // When starting without the secret, the default server could not be left out.
     let binding = binding.filter(|binding| rendering.purpose != Purpose::Boot && rendering.materials.pair(binding).is_some());
     http.block("server", &[], |server| {
         write_listen(server, rendering, &["ssl".into(), "default_server".into()]);
@@ -101,8 +101,8 @@ fn write_refusal(server: &mut Writer) {
     server.block("location", &["/".into()], |location| location.directive("return", &["421".into()]));
 }
 
-/// Published hosts that have no TLS here, and those that are closed, must not be answered by somebody else either: not by the default backend, and not
-/// by a wildcard, which an exact host beats.
+/// Published hosts without TLS here, and closed hosts, must not be answered by another application: neither by the default
+/// backend nor by a wildcard, over which an exact host takes precedence.
 fn write_hosts_without_tls(http: &mut Writer, rendering: &Rendering<'_>, default_answers: bool) {
     let terminated: BTreeSet<&HostPattern> = terminated(rendering).map(|(host, _, _)| host).collect();
     let caught = |host: &HostPattern| default_answers || HostPattern::fitting(host.as_str()).any(|pattern| terminated.contains(&pattern));

@@ -8,19 +8,19 @@ use super::{Purpose, Rendering, client_address};
 use crate::route::{Affinity, Backend, BackendService, RouteTable, SizeBytes};
 use crate::types::{ContextPath, CookieName, HostPattern};
 
-/// Pools of which a hash chooses take memory for each unit of weight, so the sum of their weights is kept small.
+/// Hash-balanced pools take memory for each unit of weight, so the sum of their weights is kept small.
 const HASHED_WEIGHTS_MAX: u64 = 500;
 
-/// No part of a name in the DNS is longer.
+/// The maximum length of a DNS label.
 const LABEL_MAX: usize = 63;
 
-/// The pool of the default backend; no host's pool can have this name, because theirs begin with `up-`.
+/// The pool of the default backend. It cannot clash with a host's pool, whose name begins with `up-`.
 pub fn default_pool() -> Word {
     "up~default".into()
 }
 
-/// The pool of a route: `up-HOST` for a whole site, `up-HOST~a~b` for the path `/a/b`. A host holds no `~`, so two
-/// routes never share a name, and the engine takes names that differ in case only for one.
+/// The pool of a route: `up-HOST` for a whole site, `up-HOST~a~b` for the path `/a/b`. A host contains no `~`, so two routes
+/// never share a name. The engine compares names of pools without regard to case.
 pub fn pool_name(host: &HostPattern, path: &ContextPath) -> Word {
     let path = if path.is_root() { "" } else { path.as_str() };
     Word::join(["up-".into(), Word::identifier(host.as_str()), Word::caseless_identifier(path)])
@@ -31,7 +31,8 @@ pub fn passthrough_pool(host: &HostPattern) -> Word {
     Word::join(["pt-".into(), Word::identifier(host.as_str())])
 }
 
-/// Whether requests can be passed on to this backend at all: somebody is there, and can be checked as asked.
+/// Whether requests can be passed on to this backend at all: it has endpoints, and their certificates can be checked as
+/// configured.
 pub fn is_served(backend: &Backend, rendering: &Rendering<'_>) -> bool {
     let somebody = match rendering.purpose {
         Purpose::Boot => has_named_servers(backend),
@@ -40,12 +41,12 @@ pub fn is_served(backend: &Backend, rendering: &Rendering<'_>) -> bool {
     somebody && backend.protocol.tls.as_ref().is_none_or(|verification| rendering.materials.can_verify(verification))
 }
 
-/// Whether anybody of the backend is found by name.
+/// Whether any endpoint of the backend is resolved by name.
 pub fn has_named_servers(backend: &Backend) -> bool {
     !named_servers(backend).is_empty()
 }
 
-/// All pools of HTTP routes that can serve.
+/// Writes all pools of HTTP routes that can serve.
 pub fn write_upstreams(http: &mut Writer, rendering: &Rendering<'_>) {
     write_cookie_maps(http, rendering);
     for (host, virtual_host) in &rendering.table.hosts {
@@ -58,7 +59,7 @@ pub fn write_upstreams(http: &mut Writer, rendering: &Rendering<'_>) {
     }
 }
 
-/// What chooses among the endpoints for a client: the cookie's value, or chance for a client without it.
+/// The key that selects an endpoint for a client: the cookie's value, or a random value for a client without it.
 fn write_cookie_maps(http: &mut Writer, rendering: &Rendering<'_>) {
     for name in cookies(rendering.table) {
         http.block("map", &["$http_cookie".into(), Word::cookie_variable(name)], |map| {
@@ -68,7 +69,7 @@ fn write_cookie_maps(http: &mut Writer, rendering: &Rendering<'_>) {
     }
 }
 
-/// The cookies that choose an endpoint anywhere, each once.
+/// The cookies that select an endpoint anywhere, without duplicates.
 pub fn cookies(table: &RouteTable) -> BTreeSet<&CookieName> {
     let pools = table.hosts.values().flat_map(|host| host.paths.values()).map(|route| &route.backend);
     let pools = pools.chain(table.default_backend.iter().map(|default| &default.backend));
@@ -86,7 +87,8 @@ fn write_pool(http: &mut Writer, rendering: &Rendering<'_>, name: &Word, backend
     write_servers(http, rendering, name, backend, |upstream| match &backend.affinity {
         Affinity::None => {}
         Affinity::Cookie(cookie) => upstream.directive("hash", &[Word::cookie_variable(cookie), "consistent".into()]),
-        // nginx's own `ip_hash` looks at three quarters of an IPv4 address only, and moves most clients when one endpoint goes.
+        // nginx's own `ip_hash` uses only three quarters of an IPv4 address, and moves most clients when one endpoint
+        // disappears.
         Affinity::ClientAddress => {
             let address = client_address::variable(&rendering.table.settings);
             upstream.directive("hash", &[address.into(), "consistent".into()]);
@@ -94,13 +96,13 @@ fn write_pool(http: &mut Writer, rendering: &Rendering<'_>, name: &Word, backend
     });
 }
 
-/// An `upstream` block. `choose` writes how an endpoint is chosen, if not in turn.
+/// Writes an `upstream` block. `choose` writes how an endpoint is selected, if not round-robin.
 pub fn write_servers(out: &mut Writer, rendering: &Rendering<'_>, name: &Word, backend: &Backend, choose: impl FnOnce(&mut Writer)) {
     let servers = if rendering.purpose == Purpose::Boot { named_servers(backend) } else { addressed_servers(backend) };
     let in_stream = !backend_is_http(name);
     out.block("upstream", std::slice::from_ref(name), |upstream| {
-        // A pool of one address has no state that workers could share, and most pools are such: a third of the memory
-        // of a table with thousands of hosts.
+        // A pool with one address has no state for workers to share, and most pools are such: this saves a third of the
+        // memory of a table with thousands of hosts.
         if rendering.purpose == Purpose::Boot || servers.len() > 1 {
             upstream.directive("zone", &[name.clone(), zone_size(rendering, servers.len())]);
         }
@@ -110,7 +112,7 @@ pub fn write_servers(out: &mut Writer, rendering: &Rendering<'_>, name: &Word, b
             return;
         }
         upstream.directive("keepalive", &["32".into()]);
-        // Shorter than what common application servers allow (5 s), so that they never close a connection on which a
+        // Shorter than the timeouts of common application servers (5 s), so that they never close a connection on which a
         // request is just being sent.
         upstream.directive("keepalive_timeout", &["4s".into()]);
     });
@@ -125,7 +127,7 @@ fn has_name(service: &BackendService) -> bool {
     !service.on_nodes
 }
 
-/// One server of a pool: where it is, its weight, and what its service says about failures.
+/// One server of a pool: its address, its weight, and its service's failure settings.
 struct Server {
     address: Word,
     weight: u64,
@@ -133,8 +135,8 @@ struct Server {
     fail_timeout_ms: Option<u64>,
 }
 
-/// By the names of services, and at the few addresses that a boot snapshot may hold. Without endpoints there is no number
-/// to share a weight by, so it counts as it stands.
+/// Servers by service name, and at the few addresses that a boot snapshot may contain. Without endpoints a weight cannot be
+/// divided by their number, so it is used unchanged.
 fn named_servers(backend: &Backend) -> Vec<Server> {
     let wanted = backend.services.iter().filter(|service| service.weight != Some(0));
     let all_alike = backend.services.iter().all(|service| service.weight.is_none());
@@ -156,16 +158,16 @@ fn lasting_places(service: &BackendService) -> Vec<Word> {
     service.endpoints.iter().map(|endpoint| SocketAddr::new(endpoint.address, endpoint.port.get()).into()).collect()
 }
 
-/// The name of a service's tasks on the network over which it is reached, as Docker's name server and the agent understand it. An
-/// alias that somebody else has on another network is not meant, and what it leads to the agent does not believe.
+/// The name of a service's tasks on the network over which it is reached, as Docker's name server and the agent understand
+/// it. It does not match an alias of another service on another network, and the agent does not trust the result of one.
 fn tasks_of(service: &BackendService) -> Word {
-    // Swarm's networks have names without dots; an older one's would say where else to look.
+    // Names of Swarm networks contain no dots; the name of an older network could change where the name is looked up.
     let network = service.network.as_ref().filter(|network| network.as_str().len() <= LABEL_MAX && !network.as_str().contains('.'));
     let tasks = Word::join(["tasks.".into(), (&service.name).into()]);
     network.map_or_else(|| tasks.clone(), |network| Word::join([tasks.clone(), ".".into(), network.into()]))
 }
 
-/// How many different names the engine asks for.
+/// The number of different names that the engine resolves.
 pub fn names_asked_for(table: &RouteTable) -> usize {
     let services = table.backends().flat_map(|backend| &backend.services).filter(|service| has_name(service));
     services.map(|service| (&service.name, &service.network)).collect::<BTreeSet<_>>().len()
@@ -201,9 +203,9 @@ fn bound_weights(servers: &mut [Server]) {
     }
 }
 
-/// An endpoint that fails is left out for a moment. Should all of them fail, the same endpoints stand as backups that are
-/// never left out: a burst of errors must not turn into "no live upstreams" while anything can answer. Where a hash
-/// chooses there can be no backups, so no endpoint is ever left out, unless its service says otherwise.
+/// A failing endpoint is left out for a moment. If all of them fail, the same endpoints are used as backups that are never
+/// left out: a burst of errors must not turn into "no live upstreams" while any endpoint can answer. Hash-balanced pools
+/// cannot have backups, so their endpoints are never left out unless the service configures it.
 fn write_server_lines(upstream: &mut Writer, purpose: Purpose, backend: &Backend, servers: &[Server]) {
     let alone = servers.len() == 1;
     let doubled = purpose != Purpose::Boot && backend.affinity.is_none() && !alone;
@@ -224,7 +226,8 @@ fn write_server_lines(upstream: &mut Writer, purpose: Purpose, backend: &Backend
     }
 }
 
-/// The shared memory of a pool: as set, but always enough for its endpoints (each stands twice and takes less than 1 KiB).
+/// The shared memory of a pool: as configured, but always enough for its endpoints (each is listed twice and takes less than
+/// 1 KiB).
 fn zone_size(rendering: &Rendering<'_>, servers: usize) -> Word {
     let endpoints = if rendering.purpose == Purpose::Boot { servers * 64 } else { servers * 2 };
     let needed = u64::try_from(endpoints).unwrap_or(u64::MAX).saturating_mul(1 << 10).saturating_add(32 << 10);

@@ -1,5 +1,5 @@
-//! Writes nginx syntax structurally: directives of quoted words, and blocks. A [`Word`] can only be made from our own
-//! static text and from checked values, so nothing that somebody typed can end a directive or open a block.
+//! Writes nginx syntax structurally: directives of quoted words, and blocks. A [`Word`] can only be made from our own static
+//! text and from checked values, so no user input can end a directive or open a block.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -26,32 +26,32 @@ impl Word {
         Self(parts.into_iter().map(|part| part.0).collect())
     }
 
-    /// Any text as an identifier: letters, digits, `.`, `-`, `_` and `*` stay, `/` becomes `~`, all else `!hh`.
-    /// Different texts give different identifiers, because neither `~` nor `!` stays.
+    /// Any text as an identifier: letters, digits, `.`, `-`, `_` and `*` are kept, `/` becomes `~`, everything else `!hh`.
+    /// Different texts give different identifiers, because neither `~` nor `!` is kept.
     pub fn identifier(text: &str) -> Self {
         Self(text.bytes().map(identifier_byte).collect())
     }
 
-    /// An identifier as above for something that the engine compares without regard to case (names of pools): texts that
-    /// differ in case only must differ in more.
+    /// An identifier as above for names that the engine compares without regard to case (pools): texts that differ only in
+    /// case get identifiers that differ in more.
     pub fn caseless_identifier(text: &str) -> Self {
         let byte = |byte: u8| if byte.is_ascii_uppercase() { format!("!{byte:02x}") } else { identifier_byte(byte) };
         Self(text.bytes().map(byte).collect())
     }
 
-    /// A path, or a part of one, that holds only what a [`ContextPath`] may hold.
+    /// A path, or a part of one, that contains only what a [`ContextPath`] may contain.
     pub fn path(text: &str) -> Self {
         Self(text.chars().filter(|c| c.is_ascii_alphanumeric() || "/-._~!&+,=:@".contains(*c)).collect())
     }
 
-    /// A pattern for everything below a path; `$1` is what follows the slash. A path can hold a line break (`%0A`), which a dot
-    /// stands for only when it is told to.
+    /// A pattern for everything below a path; `$1` is the part after the slash. A path can contain a line break (`%0A`),
+    /// which a dot matches only with a flag.
     pub fn below_pattern(path: &ContextPath) -> Self {
         Self(format!("(?s)^{}/(.*)$", escaped(path.as_str())))
     }
 
-    /// The variable that holds what chooses an endpoint for the clients with this cookie. A cookie's name may hold more
-    /// than a variable's, and be longer than the engine expects.
+    /// The variable with the key that selects an endpoint for clients with this cookie. A cookie's name may contain
+    /// characters that a variable's may not, and be longer than the engine expects.
     pub fn cookie_variable(name: &CookieName) -> Self {
         Self(format!("$sticky_{}", Digest::of_bytes(name.as_str().as_bytes()).short()))
     }
@@ -66,24 +66,24 @@ impl Word {
         &self.0
     }
 
-    /// A wildcard host as a pattern for exactly one label in its place.
+    /// A wildcard host as a pattern in which the wildcard matches exactly one label.
     pub fn one_label_wildcard(host: &HostPattern) -> Self {
         let suffix = host.as_str().trim_start_matches("*.").replace('.', "[.]");
         Self(format!("~^[^.]+[.]{suffix}$"))
     }
 
-    /// A time of at most a year: no engine counts further, and none needs to.
+    /// A time of at most a year: engines support no more, and none is needed.
     pub fn millis(ms: u64) -> Self {
         let ms = ms.min(365 * 24 * 3_600_000);
         Self(if ms.is_multiple_of(1000) { format!("{}s", ms / 1000) } else { format!("{ms}ms") })
     }
 
-    /// A time where the engine counts whole seconds only: rounded up.
+    /// A time for directives that only support whole seconds: rounded up.
     pub fn seconds(ms: u64) -> Self {
         Self::millis(ms.saturating_add(999) / 1000 * 1000)
     }
 
-    /// A size, at most what fits a signed number (nginx's own).
+    /// A size, limited to a signed number (as in nginx).
     pub fn size(size: SizeBytes) -> Self {
         let bytes = size.0.min(i64::MAX.unsigned_abs());
         let units = [(1 << 20, "m"), (1 << 10, "k")];
@@ -91,7 +91,7 @@ impl Word {
         Self(fitting.map_or_else(|| bytes.to_string(), |(unit, letter)| format!("{}{letter}", bytes / unit)))
     }
 
-    /// The same text with another variable in the place of one: `$name` and `${name}`, never a part of a longer name.
+    /// The same text with one variable replaced by another: `$name` and `${name}`, never part of a longer name.
     pub fn with_variable(&self, name: &'static str, other: &'static str) -> Self {
         let mut text = String::with_capacity(self.0.len());
         let mut rest = self.0.as_str();
@@ -117,7 +117,7 @@ impl Word {
     }
 }
 
-/// Text of checked values for a pattern: what has a meaning there stands in brackets.
+/// Checked text for use in a pattern: special characters are put in brackets.
 fn escaped(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_alphanumeric() || "-_/~".contains(c) { c.to_string() } else { format!("[{c}]") }).collect()
 }
@@ -137,7 +137,7 @@ impl From<&'static str> for Word {
     }
 }
 
-/// Makes a [`Word`] from a type whose text holds no quotes, dollars, backslashes or control characters.
+/// Makes a [`Word`] from a type whose text contains no quotes, dollars, backslashes or control characters.
 macro_rules! word_from {
     ($($type:ty),+) => {$(
         impl From<$type> for Word {
@@ -165,7 +165,7 @@ word_from!(
     usize
 );
 
-/// The one text whose variables are meant; quotes and backslashes in it are escaped like everywhere.
+/// The only text whose variables are expanded; quotes and backslashes in it are escaped as usual.
 impl From<&LogFormat> for Word {
     fn from(format: &LogFormat) -> Self {
         Self(format.to_string())
@@ -177,13 +177,13 @@ impl From<&LogFormat> for Word {
 pub struct Writer {
     text: String,
     depth: usize,
-    /// Directives that somebody else writes, and the depth at which.
+    /// Directives that are written by someone else, and at which depth.
     left_out: (usize, LeftOut),
-    /// What was written that needs room in the engine's hash tables.
+    /// The names written so far that need room in the engine's hash tables.
     hashed: Hashed,
 }
 
-/// Directives that somebody else writes.
+/// Directives that are written by someone else.
 #[derive(Debug, Clone, Default)]
 pub struct LeftOut {
     /// By name alone.
@@ -199,39 +199,39 @@ impl LeftOut {
     }
 }
 
-/// A place in the text, for what can only be written when the rest is.
+/// A position in the text, for parts that can only be written after the rest.
 #[derive(Debug, Clone, Copy)]
 pub struct Place(usize);
 
 impl Writer {
-    /// From here on these directives are not written at this depth, up to the end of the block.
+    /// Omits these directives at this depth from here to the end of the block.
     pub fn leave_out(&mut self, others: LeftOut) {
         self.left_out = (self.depth, others);
     }
 
-    /// What was written so far that needs room in the engine's hash tables, also in pieces that were taken.
+    /// The names written so far that need room in the engine's hash tables, including those in text that was taken.
     pub fn hashed(&self) -> &Hashed {
         &self.hashed
     }
 
-    /// Something of the same configuration was written elsewhere.
+    /// Adds the names that were written elsewhere in the same configuration.
     pub fn also_hashed(&mut self, hashed: Hashed) {
         self.hashed.join(hashed);
     }
 
-    /// Here. It holds until the text is taken.
+    /// The current position. It is valid until the text is taken.
     pub fn place(&self) -> Place {
         Place(self.text.len())
     }
 
-    /// Writes something at an earlier place of this block.
+    /// Writes at an earlier position of this block.
     pub fn at(&mut self, place: Place, write: impl FnOnce(&mut Self)) {
         let rest = self.text.split_off(place.0);
         write(self);
         self.text.push_str(&rest);
     }
 
-    /// An administrator's line, as it is.
+    /// Writes an administrator's line unchanged.
     pub fn line(&mut self, line: &EngineLine) {
         self.indent();
         self.text.push_str(line.as_str());
@@ -273,12 +273,12 @@ impl Writer {
         self.text.push_str("}\n");
     }
 
-    /// A line of a `map`: what to look for, and what follows.
+    /// Writes a line of a `map`: a key and its value.
     pub fn entry(&mut self, key: &'static str, value: &'static str) {
         self.entry_words(&key.into(), &value.into());
     }
 
-    /// A line of a `map` that is made of checked values.
+    /// Writes a line of a `map` made of checked values.
     pub fn entry_words(&mut self, key: &Word, value: &Word) {
         self.hashed.note_key(key.as_str());
         self.indent();
@@ -296,12 +296,12 @@ impl Writer {
         self.text.push('\n');
     }
 
-    /// The text so far; what follows stands in the same blocks.
+    /// Takes the text so far; further text is written to the same blocks.
     pub fn take(&mut self) -> String {
         std::mem::take(&mut self.text)
     }
 
-    /// The whole text.
+    /// Returns the whole text.
     pub fn finish(self) -> String {
         self.text
     }

@@ -1,5 +1,5 @@
-//! What somebody in front says about a client: what `../client_address.rs` has nginx believe in patterns, said as code.
-//! `tests/nginx/fronts_explained.rs` holds the two against each other.
+//! What a load balancer in front says about a client: the patterns that `../client_address.rs` writes for nginx, implemented
+//! as code. `tests/nginx/fronts_explained.rs` compares the two.
 
 use std::net::IpAddr;
 
@@ -40,7 +40,8 @@ fn by_x_forwarded(front: &ClientAddress, request: &dyn ReceivedRequest) -> Clien
     }
 }
 
-/// Where names with underscores are let in, nginx puts every spelling into one list, and a client may have written any of it.
+/// If names with underscores are allowed, nginx merges every spelling into one list, any item of which may come from a
+/// client.
 fn by_x_forwarded_in_any_spelling(front: &ClientAddress, request: &dyn ReceivedRequest) -> ClientClaims {
     let secure = request.header_in_any_spelling("x-forwarded-proto").and_then(|word| is_secure(&word));
     ClientClaims { client: Some(by_x_forwarded_for(front, request)), secure, site: None }
@@ -52,7 +53,7 @@ fn by_forwarded(front: &ClientAddress, request: &dyn ReceivedRequest) -> ClientC
     ClientClaims { client: said.client, secure: said.is_secure(), site: said.site().map(str::to_owned) }
 }
 
-/// Version 1 cannot say that the client came by TLS; the port of HTTPS says it.
+/// Version 1 cannot state that the client used TLS; the HTTPS port implies it.
 fn by_proxy_header(request: &dyn ReceivedRequest) -> ClientClaims {
     let Some((client, port)) = request.proxied_for() else { return ClientClaims::default() };
     ClientClaims { client: Some(client), secure: (port == 443).then_some(true), site: None }
@@ -66,7 +67,8 @@ fn is_secure(word: &str) -> Option<bool> {
     }
 }
 
-/// The items of a list, from the last one on. A comma or blank at the very beginning is a part of the first, as for nginx.
+/// The items of a list, from the last to the first. As in nginx, a comma or blank at the very beginning is part of the first
+/// item.
 fn hops(chain: &str) -> impl Iterator<Item = &str> {
     let first = chain.char_indices().nth(1).map_or(chain.len(), |(second, _)| second);
     let separators = chain[first..].rmatch_indices([' ', ',']).map(move |(at, _)| first + at);
@@ -80,7 +82,7 @@ fn hops(chain: &str) -> impl Iterator<Item = &str> {
     items.filter(|item| !item.is_empty())
 }
 
-/// An address, perhaps with a port, IPv6 perhaps in brackets.
+/// An address, optionally with a port, IPv6 optionally in brackets.
 fn address(text: &str) -> Option<IpAddr> {
     let in_brackets = || text.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
     let address = text.parse().ok().or_else(|| text.parse::<std::net::SocketAddr>().ok().map(|address| address.ip()));

@@ -1,23 +1,23 @@
-//! `Forwarded` (RFC 7239) as nginx reads it: from its end, hop by hop, as `../client_address/forwarded.rs` writes it in
-//! patterns. `tests/nginx/fronts_explained.rs` holds the two against each other.
+//! `Forwarded` (RFC 7239) as nginx reads it: from its end, hop by hop, with the patterns of
+//! `../client_address/forwarded.rs`. `tests/nginx/fronts_explained.rs` compares the two.
 
 use std::net::IpAddr;
 
-/// For how many hops in front an address is looked for.
+/// The maximum number of hops in front that are searched for an address.
 const HOPS: usize = 4;
 
-/// What the last hops that are believed say about the client.
+/// What the last trusted hops say about the client.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Said<'a> {
     /// Its address.
     pub client: Option<IpAddr>,
-    /// The element that describes it, also if it hides the address.
+    /// The element that describes it, even if it hides the address.
     element: Option<&'a str>,
-    /// That of the last hop that tells an address, which speaks where the one before it says nothing.
+    /// The element of the last hop that states an address, used if the one before it says nothing.
     addressed: Option<&'a str>,
 }
 
-/// Reads the header of somebody who is believed.
+/// Reads the header of a trusted load balancer.
 pub(super) fn read(header: &str, is_trusted: impl Fn(IpAddr) -> bool) -> Said<'_> {
     let (mut said, mut before) = (Said::default(), None);
     for behind in 0..HOPS {
@@ -34,12 +34,12 @@ pub(super) fn read(header: &str, is_trusted: impl Fn(IpAddr) -> bool) -> Said<'_
 }
 
 impl<'a> Said<'a> {
-    /// By which scheme the client asked: `https`, or `http`.
+    /// Whether the client used `https` (or else `http`).
     pub fn is_secure(&self) -> Option<bool> {
         self.elements().find_map(is_secure)
     }
 
-    /// For which host, with its port if it named one.
+    /// The requested host, with its port if the client named one.
     pub fn site(&self) -> Option<&'a str> {
         self.elements().find_map(|element| parameter(element, "host=", |value| site(value).map(|length| &value[length..])))
     }
@@ -54,7 +54,7 @@ fn is_secure(element: &str) -> Option<bool> {
     if said(&["https", "wss"]) { Some(true) } else { said(&["http", "ws"]).then_some(false) }
 }
 
-/// The first parameter of this name whose value is one that makes sense. `rest_of` gives what follows such a value.
+/// The first parameter of this name with a valid value. `rest_of` returns the text after such a value.
 fn parameter<'a>(element: &'a str, name: &str, rest_of: impl Fn(&'a str) -> Option<&'a str>) -> Option<&'a str> {
     let mut rest = element;
     loop {
@@ -69,7 +69,7 @@ fn parameter<'a>(element: &'a str, name: &str, rest_of: impl Fn(&'a str) -> Opti
     }
 }
 
-/// How long a host is that a text begins with, perhaps with a port.
+/// The length of the host at the beginning of a text, optionally with a port.
 pub(super) fn site(text: &str) -> Option<usize> {
     let run = |text: &str, fits: fn(char) -> bool| text.find(|c| !fits(c)).unwrap_or(text.len());
     let host = match text.strip_prefix('[') {
@@ -88,7 +88,7 @@ fn is_port(digits: &str) -> bool {
     !digits.starts_with('0') && digits.parse::<u16>().is_ok()
 }
 
-/// The address of the element that has so many behind it.
+/// The address of the element that is followed by this many.
 fn address(header: &str, behind: usize) -> Option<IpAddr> {
     let found = starts(header).find_map(|start| {
         let mut rest = blanks(&header[start..]);
@@ -115,7 +115,7 @@ fn address_in(value: &str, behind: usize) -> Option<&str> {
     (length > 0 && ends_behind(rest, behind)).then_some(address)
 }
 
-/// What follows a port behind an address: a number, or a word that hides it.
+/// The text after the port of an address: a number, or an obfuscated identifier.
 fn after_port(text: &str) -> Option<&str> {
     let (word, fits): (_, fn(char) -> bool) = match text.strip_prefix('_') {
         Some(word) => (word, |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')),
@@ -125,7 +125,7 @@ fn after_port(text: &str) -> Option<&str> {
     (rest.len() < word.len()).then_some(rest)
 }
 
-/// The whole element that has so many behind it. One in which nothing stands is none.
+/// The whole element that is followed by this many; `None` if it is empty.
 fn alone(header: &str, behind: usize) -> Option<&str> {
     starts(header).find_map(|start| {
         let tail = blanks(&header[start..]);
@@ -134,12 +134,12 @@ fn alone(header: &str, behind: usize) -> Option<&str> {
     })
 }
 
-/// Where an element may begin: behind each comma, from the last one on, and at the beginning.
+/// The possible starts of an element: after each comma, from the last to the first, and at the beginning.
 fn starts(header: &str) -> impl Iterator<Item = usize> + '_ {
     header.rmatch_indices(',').map(|(at, _)| at + 1).chain([0])
 }
 
-/// Whether so many elements follow, and nothing else.
+/// Whether exactly this many elements follow.
 fn ends_behind(mut rest: &str, behind: usize) -> bool {
     for _ in 0..behind {
         let Some(next) = rest.strip_prefix(',') else { return false };
@@ -148,7 +148,7 @@ fn ends_behind(mut rest: &str, behind: usize) -> bool {
     rest.is_empty()
 }
 
-/// What follows an element. It has no backslash and closes its quotes.
+/// The text after an element. An element has no backslash and closes its quotes.
 fn after_element(mut rest: &str) -> &str {
     loop {
         let plain = rest.find(['"', ',', '\\']).unwrap_or(rest.len());
@@ -166,7 +166,7 @@ fn after_quoted(text: &str) -> Option<&str> {
     inner[end..].strip_prefix('"')
 }
 
-/// What follows a parameter and its semicolon.
+/// The text after a parameter and its semicolon.
 fn next_parameter(text: &str) -> Option<&str> {
     let name = text.find(['=', '"', ',', ';', '\\', ' ', '\t']).filter(|length| *length > 0)?;
     let value = text[name..].strip_prefix('=')?;
@@ -183,7 +183,7 @@ fn blanks(text: &str) -> &str {
     text.trim_start_matches([' ', '\t'])
 }
 
-/// What follows this word, in any case.
+/// The text after this word, ignoring case.
 fn after<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     let start = text.get(..word.len())?;
     start.eq_ignore_ascii_case(word).then(|| &text[word.len()..])

@@ -1,5 +1,5 @@
-//! What becomes of requests in nginx, for those who explain them: what the rest of this folder has nginx do, said as code.
-//! `tests/nginx` holds both against the real nginx.
+//! How nginx handles requests, for explanations: the behaviour that the rest of this folder configures, implemented as code.
+//! `tests/nginx` compares both with the real nginx.
 
 mod client_claims;
 mod forwarded;

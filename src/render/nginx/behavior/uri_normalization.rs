@@ -1,11 +1,11 @@
-//! Paths as nginx sees them (`ngx_http_parse_complex_uri`): decoded once, without `//`, `.` and `..`; and written again for an
-//! application whose path is cut off. `tests/nginx/explained.rs` holds it against nginx.
+//! Paths as nginx sees them (`ngx_http_parse_complex_uri`): decoded once, without `//`, `.` and `..`; and encoded again for
+//! an application whose path is cut off. `tests/nginx/explained.rs` compares them with nginx.
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
 use crate::render::{BadPath, CutRequest};
 
-/// The path in the form in which routes are compared. Bytes that are no UTF-8 are in no route; they are replaced.
+/// The path in the form in which routes are compared. Bytes that are not UTF-8 occur in no route; they are replaced.
 pub fn normalized(path: &str) -> Result<String, BadPath> {
     let bytes = decoded(path.as_bytes())?;
     let mut kept: Vec<&[u8]> = Vec::new();
@@ -43,7 +43,7 @@ fn decoded(path: &[u8]) -> Result<Vec<u8>, BadPath> {
     Ok(bytes)
 }
 
-/// What nginx escapes in a path that it writes anew.
+/// The characters that nginx escapes in a path that it writes anew.
 const ESCAPED: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -59,9 +59,9 @@ const ESCAPED: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// What follows the context root, as an application that has it cut off sees it. nginx passes odd characters on as they came if
-/// nothing was escaped in what was asked. HTTP/2 backends take no URI, so that their path is cut off by a rewrite, which
-/// escapes always.
+/// The path after the context root, as an application with a cut-off path sees it. nginx passes unusual characters on
+/// unchanged if the request contained no escapes. HTTP/2 backends take no URI, so a rewrite cuts off their path, which
+/// always escapes.
 pub fn cut(request: &CutRequest<'_>) -> String {
     let rest = request.path.strip_prefix(request.root).unwrap_or(request.path);
     let escaped = request.http2 || request.asked.contains('%');

@@ -1,40 +1,41 @@
-//! `Forwarded` (RFC 7239), which nginx does not read itself: `for=192.0.2.1;proto=https;host=a.example, for="[2001:db8::1]"`.
+//! `Forwarded` (RFC 7239), which nginx does not parse itself: `for=192.0.2.1;proto=https;host=a.example,
+//! for="[2001:db8::1]"`.
 //!
-//! It is read from its end, because only what those in front added there is believed. An element that they added has no
-//! backslash and closes its quotes. Then nothing that a stranger wrote before it can make it part of anything else: whoever
-//! begins to read further left either stands outside of quotes at the comma before the element, or is left with an open
-//! quote at the end.
+//! It is read from its end, because only the elements that load balancers in front appended are trusted. An element that
+//! they appended has no backslash and closes its quotes. Then text that an untrusted client wrote before it cannot become
+//! part of another element: a match that starts further left is either outside of quotes at the comma before the element, or
+//! left with an open quote at the end.
 
 use super::{port_pattern, site_pattern, write_trusted};
 use crate::render::nginx::writer::{Word, Writer};
 use crate::types::AddressRange;
 
-/// For how many hops in front, one behind the other, an address is looked for.
+/// The maximum number of consecutive hops in front that are searched for an address.
 const HOPS: usize = 4;
 
-/// By what the element about the client is found: whether anything is believed, the hop that tells of it, and the header. Where that
-/// hop added nothing, the one behind it tells.
+/// The key by which the element about the client is found: whether the connection is trusted, the hop that describes the
+/// client, and the header. If that hop appended nothing, the next one is used.
 const TELLING: &str = "$from_front$telling_hop $http_forwarded";
-/// The same of the last hop that tells an address.
+/// The same for the last hop that states an address.
 const ADDRESSED: &str = "$from_front$client_hop $http_forwarded";
 
-/// One element, whatever stands in it.
+/// One element, whatever its content.
 macro_rules! element {
     () => {
         r#"(?:[^",\\]++|"[^"\\]*+")*+"#
     };
 }
 
-/// The parameters before one that is looked for. No name has a blank in it: were blanks a part of names and stood before them as well,
-/// each could be read in two ways, and a few dozen of them would take the engine for ever.
+/// The parameters before the one that is searched for. Names contain no blanks: if blanks could be part of a name as well as
+/// precede it, each would match in two ways, and a few dozen of them would take the engine forever.
 macro_rules! parameters {
     () => {
         r#"(?:[^=",;\\ \t]++=(?:[^",;\\]*+|"[^"\\]*+")[ \t]*;[ \t]*)*?"#
     };
 }
 
-/// The address of the n-th element from the end: alone, with a port, in quotes, IPv6 in brackets. The quote that follows it
-/// is the one before it: one alone would be that of a text which only looks like an element.
+/// The address of the n-th element from the end: alone, with a port, in quotes, IPv6 in brackets. The quotes must match: a
+/// single one would belong to a text that only looks like an element.
 macro_rules! address {
     ($name:literal, $behind:literal) => {
         concat!(
@@ -53,7 +54,7 @@ macro_rules! address {
     };
 }
 
-/// From the n-th element on, and that element alone. `hops`: by whose number it is looked for.
+/// From the n-th element on, and that element alone. `hops`: the number of the hop under which it is looked up.
 macro_rules! chain {
     ($hops:literal, $name:literal, $behind:literal) => {
         concat!("~^1", $hops, r" (?:.*,)?[ \t]*+(?=[^,])(?<", $name, ">", element!(), "(?:,", element!(), "){", $behind, "})$")
@@ -65,15 +66,15 @@ macro_rules! alone {
     };
 }
 
-/// What is written for each hop: variables and patterns.
+/// The variables and patterns for each hop.
 struct Hop {
     address: &'static str,
     address_pattern: &'static str,
     address_capture: &'static str,
     trusted: &'static str,
-    /// The hop that describes the client, if all before this one are believed.
+    /// The hop that describes the client, if all hops before this one are trusted.
     choice: &'static str,
-    /// The same, also if it hides the client's address: it may tell scheme and host all the same.
+    /// The same, even if it hides the client's address: it may still state scheme and host.
     telling: &'static str,
     number: &'static str,
     before: &'static str,
@@ -137,7 +138,7 @@ const HOP: [Hop; HOPS] = [
     },
 ];
 
-/// Everything that is read from the header, and what is sent on in its place.
+/// Writes everything that is read from the header, and the header that is sent on in its place.
 pub fn write(http: &mut Writer, trusted: &[AddressRange]) {
     http.comment("Forwarded, from its end: the last hop, the one before it, up to the first that is not believed: the client.");
     for (at, hop) in HOP.iter().enumerate() {
@@ -159,7 +160,7 @@ fn write_hop(http: &mut Writer, hop: &Hop, next: Option<&Hop>, trusted: &[Addres
     });
     http.block("geo", &[hop.address.into(), hop.trusted.into()], |geo| {
         geo.entry("default", "0");
-        // What is no address counts as this one.
+        // nginx treats a value that is not an address as this one.
         geo.entry("255.255.255.255", "");
         write_trusted(geo, trusted);
     });
@@ -190,7 +191,8 @@ fn choose(
     });
 }
 
-/// What the hop that met the client says about it. One that hides the client and says no more leaves it to the hop behind.
+/// Writes what the hop that met the client says about it. If it hides the client and says nothing else, the hop behind it is
+/// used.
 fn write_said(http: &mut Writer) {
     for (element, scheme, otherwise) in
         [("$addressed_element", "$addressed_scheme", "$scheme"), ("$client_element", "$client_scheme", "$addressed_scheme")]
@@ -214,13 +216,13 @@ fn write_said(http: &mut Writer) {
     }
 }
 
-/// Our own element: who connected to us, and how.
+/// Writes our own element: who connected to us, and how.
 fn write_here(http: &mut Writer) {
     http.block("map", &["$remote_addr".into(), "$forwarded_node".into()], |map| {
         map.entry("default", "$remote_addr");
         map.entry("~:", "\"[$remote_addr]\"");
     });
-    // A host that holds anything else could end its quotes.
+    // A host with any other characters could end its quotes.
     http.block("map", &["$forwarded_host".into(), "$forwarded_host_here".into()], |map| {
         map.entry("default", "");
         map.entry(concat!("~^", site_pattern!(), "$"), ";host=\"$forwarded_host\"");
