@@ -1,4 +1,4 @@
-//! What the newest inspection of the Swarm says about the addresses in offers: whether each still belongs to the same service.
+//! What the newest observation of the Swarm says about the addresses in offers: whether each still belongs to the same service.
 //! Tables are tested one after another, and a large one takes time; but who owns an address does not depend on tests, so this is
 //! known as soon as the newest table arrives. Decides nothing.
 
@@ -25,7 +25,7 @@ pub(super) struct AddressTracker {
 #[derive(Debug, Default)]
 struct Known {
     newest: Arc<Places>,
-    /// When the newest inspection that showed these began.
+    /// When the newest observation that showed these began.
     seen: Option<Moment>,
     offers: BTreeMap<Digest, Offered>,
     uses: u64,
@@ -39,7 +39,7 @@ struct Offered {
 }
 
 impl AddressTracker {
-    /// An inspection gave this table.
+    /// An observation gave this table.
     pub(super) fn saw(&self, table: &RouteTable, at: Moment) {
         let places = Arc::new(places(table));
         let mut known = self.known();
@@ -47,7 +47,7 @@ impl AddressTracker {
         known.seen = Some(at);
     }
 
-    /// A later inspection gave the same table.
+    /// A later observation gave the same table.
     pub(super) fn confirm(&self, at: Moment) {
         let mut known = self.known();
         known.seen = known.seen.map(|seen| seen.max(at));
@@ -70,8 +70,8 @@ impl AddressTracker {
         }
     }
 
-    /// The addresses of an offer that its services no longer have, and when the inspection that shows this began. `None` for an
-    /// offer that has been forgotten, and before the first inspection.
+    /// The addresses of an offer that its services no longer have, and when the observation that shows this began. `None` for an
+    /// offer that has been forgotten, and before the first observation.
     pub(super) fn of(&self, offer: &Digest) -> Option<(BTreeSet<SocketAddr>, Moment)> {
         let mut known = self.known();
         let (seen, uses) = (known.seen?, known.uses + 1);

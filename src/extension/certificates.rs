@@ -1,9 +1,9 @@
-//! Reads certificates and keys as people store them, and says in words what is wrong with them. Pure: no files, no clock.
-//! The words are this project's own and never hold anything of what was read: libraries' errors quote their input.
+//! Reads certificates and keys in the forms in which people store them, and describes their faults. Pure: no files, no clock.
+//! Messages are this project's own and never contain any input, because errors of libraries quote their input.
 //!
-//! What is good is written anew from what was understood: the certificates alone, the key alone. So the engine reads what
-//! was judged, and a key beside a certificate goes nowhere. What is good here and the engine refuses all the same is found
-//! out by asking it.
+//! Good material is written anew from what was parsed: only the certificates, and only the key. So the engine reads exactly what
+//! was checked, and a key stored next to a certificate is not passed on. Material that is good here and still refused by the engine
+//! is found by testing it with the engine.
 
 mod client_compatibility;
 mod common_mistakes;
@@ -21,22 +21,22 @@ use keys::{Algorithm, Key};
 use pem_blocks::{Block, Label};
 pub(super) use summary::{Facts, Standing, Window, shown};
 
-/// No chain is longer: clients would have to read all of it in every handshake.
+/// No valid chain is longer: clients would have to read all of it in every handshake.
 const CHAIN_MAX: usize = 100;
-/// A CA's certificates travel with every configuration, and lie in the memory of every manager.
+/// A CA's certificates are part of every configuration, and stay in the memory of every manager.
 const AUTHORITIES_MAX: usize = 200;
 const AUTHORITY_BYTES_MAX: usize = 256 << 10;
-/// So many names are reported. Public CAs stop at 100.
+/// How many names are reported. Public CAs permit at most 100.
 const NAMES_MAX: usize = 1000;
 
-/// What is wrong with material, for the one who stored it.
+/// A fault of material, described for the person who stored it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
     pub(super) state: MaterialState,
     pub(super) words: String,
-    /// When it becomes valid, if it is too early.
+    /// When it becomes valid, if it is not valid yet.
     pub(super) not_before: Option<Timestamp>,
-    /// When it expires or expired, if the time is what is wrong.
+    /// When it expires or expired, if that is the fault.
     pub(super) not_after: Option<Timestamp>,
 }
 
@@ -57,7 +57,7 @@ pub(super) struct PairText {
 
 /// A certificate with its chain and its key, each as the content of its object; both may be the same object.
 pub(super) fn read_pair(certificate: &[u8], key: &[u8]) -> Result<PairText, Fault> {
-    // Of one object a damaged key is said to be a damaged key, although the certificate cannot be read either.
+    // If both are in one object, a damaged key is reported as such, although the certificate cannot be read either.
     let in_one = certificate == key;
     let chain = certificates(certificate, Purpose::Server).map_err(|fault| match keys::private_key(key) {
         Err(of_key) if in_one && holds_certificate(certificate) => of_key,
@@ -72,7 +72,7 @@ pub(super) fn read_pair(certificate: &[u8], key: &[u8]) -> Result<PairText, Faul
     Ok(PairText { facts: facts(&parsed)?, certificate, key: key.text })
 }
 
-/// The certificates of one or several CAs, each as DER and once.
+/// The certificates of one or several CAs as DER, without duplicates.
 pub(super) fn read_authority(content: &[u8]) -> Result<(Facts, Vec<Vec<u8>>), Fault> {
     if keys::looks_like_a_key(content) {
         return Err(Fault::new(MaterialState::HoldsKey, "there is a private key in it"));
@@ -97,7 +97,7 @@ fn check_count(found: usize, max: usize) -> Result<(), Fault> {
     if found > max { Err(Fault::new(MaterialState::NotACertificate, words())) } else { Ok(()) }
 }
 
-/// What certificates are for: the engine reads those of a server and those of a CA by two ways.
+/// The use of certificates: the engine reads server certificates and CA certificates in different ways.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     Server,
@@ -108,12 +108,12 @@ fn no_certificate(words: impl Into<String>) -> Fault {
     Fault::new(MaterialState::NotACertificate, words)
 }
 
-/// The certificates as DER. One damaged block, even a key's, makes the engine refuse all.
+/// The certificates as DER. The engine refuses all of them if one block is damaged, even that of a key.
 fn certificates(content: &[u8], purpose: Purpose) -> Result<Vec<Vec<u8>>, Fault> {
     check_text(content, MaterialState::NotACertificate, "openssl x509 -inform der")?;
     let (mut found, mut keys, mut others) = (Vec::new(), 0, 0);
     for Block { label, content } in pem_blocks::blocks(content) {
-        // With a TRUSTED CERTIFICATE a chain may begin; behind the first the engine passes over them.
+        // A chain may begin with a TRUSTED CERTIFICATE; the engine skips any after the first certificate.
         let is_meant = match label {
             Label::Certificate => true,
             Label::Trusted => found.is_empty() || purpose == Purpose::Authority,
@@ -142,10 +142,10 @@ fn holds_certificate(content: &[u8]) -> bool {
     pem_blocks::blocks(content).any(|block| matches!(block.label, Label::Certificate | Label::Trusted) && block.content.is_ok())
 }
 
-/// The certificate itself: without what OpenSSL writes behind it about its use.
+/// The certificate alone, without what OpenSSL appends about its use.
 fn without_trust(der: Vec<u8>, may_be_trusted: bool) -> Result<Vec<u8>, Fault> {
     let (_, rest) = parse(&der)?;
-    // What stands there is a SEQUENCE of its own.
+    // The appended data is a separate SEQUENCE.
     if may_be_trusted && rest.first().is_some_and(|tag| *tag != 0x30) {
         return Err(no_certificate("there is something else behind a certificate in its block"));
     }
@@ -160,7 +160,7 @@ fn parse(der: &[u8]) -> Result<(X509Certificate<'_>, &[u8]), Fault> {
     X509Certificate::from_der(der).map(|(rest, certificate)| (certificate, rest)).map_err(unreadable)
 }
 
-/// The engine itself only sees that a key is another's if both are of one kind.
+/// The engine detects a foreign key only if it is of the same kind as the certificate's.
 fn check_match(chain: &[X509Certificate<'_>], key: &Key) -> Result<(), Fault> {
     let fits = |certificate: &X509Certificate<'_>| match &key.public {
         Some(public) => certificate.public_key().subject_public_key.data.as_ref() == public,
@@ -189,8 +189,8 @@ fn facts(chain: &[X509Certificate<'_>]) -> Result<Facts, Fault> {
     Ok(Facts { windows: vec![window(leaf)], chain, names, more_names, doubts })
 }
 
-/// The certificates between the server's own and its CA's, each with its place from 1: what clients need and check. A CA's
-/// own certificate is none of them, and neither is what somebody added for no reason.
+/// The certificates between the server's and its CA's, with their positions from 1: those that clients need and check. This
+/// excludes a CA's own certificate, and any that do not belong to the chain.
 fn path<'a, 'b>(chain: &'a [X509Certificate<'b>]) -> Vec<(usize, &'a X509Certificate<'b>)> {
     let mut path: Vec<(usize, &X509Certificate<'_>)> = Vec::new();
     let Some(mut below) = chain.first() else { return path };
@@ -214,7 +214,7 @@ fn is_self_issued(certificate: &X509Certificate<'_>) -> bool {
 }
 
 fn signatures(leaf: &X509Certificate<'_>, path: &[(usize, &X509Certificate<'_>)]) -> Vec<Doubt> {
-    // Whoever trusts a certificate that signs itself does not look at how.
+    // A client that trusts a self-signed certificate does not check its signature.
     let own = (!is_self_issued(leaf)).then(|| client_compatibility::of_signature(leaf, "it")).flatten();
     let chain = path
         .iter()
@@ -223,7 +223,7 @@ fn signatures(leaf: &X509Certificate<'_>, path: &[(usize, &X509Certificate<'_>)]
 }
 
 fn window(certificate: &X509Certificate<'_>) -> Window {
-    // The last second of the year 9999 is how a certificate says that it never expires.
+    // A certificate that never expires has the last second of the year 9999 as its end.
     let time = |seconds: i64| {
         let last = if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX };
         Timestamp::from_second(seconds).unwrap_or(last)
@@ -232,7 +232,7 @@ fn window(certificate: &X509Certificate<'_>) -> Window {
     Window { not_before: time(validity.not_before.timestamp()), not_after: time(validity.not_after.timestamp()) }
 }
 
-/// Browsers look at the alternative names only, and so does everything here. What is no host name serves no host.
+/// Browsers use only the alternative names, and so does this project. A name that is not a host name serves no host.
 fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
     let extensions = certificate.extensions().iter().filter_map(|extension| match extension.parsed_extension() {
         ParsedExtension::SubjectAlternativeName(names) => Some(names),

@@ -1,8 +1,8 @@
-//! The certificates, keys and CAs that a table names: read where Swarm mounts them, checked, and kept in memory while they are in use.
-//! A bad object disables TLS for its own hosts only. While an object is not mounted yet, its hosts go on with what they used before,
-//! until the operator has replaced this task by one that has the object.
+//! The certificates, keys and CAs that a table names: read from Swarm's mounts, checked, and kept in memory while they are in use.
+//! A bad object disables TLS only for its own hosts. While an object is not mounted yet, its hosts keep their former material until
+//! the operator has replaced this task by one that has the object.
 //!
-//! Contents leave this process towards the proxies only, and are never logged.
+//! Contents leave this process only for the proxies, and are never logged.
 
 mod engine_refusal;
 mod mounted_object;
@@ -27,7 +27,7 @@ pub(super) struct MaterialStore {
     /// Where each object is mounted, under its id.
     directory: PathBuf,
     system_roots: PathBuf,
-    /// What was read: the contents of an object never change.
+    /// The results of reading: the contents of an object never change.
     pairs: BTreeMap<TlsBinding, Result<Arc<Pair>, Fault>>,
     authorities: BTreeMap<MaterialRef, Result<Arc<Authority>, Fault>>,
     in_use: InUse,
@@ -38,18 +38,18 @@ pub(super) struct MaterialStore {
 pub(super) struct InUse {
     pairs: BTreeMap<HostKey, (TlsBinding, Arc<Pair>)>,
     authorities: BTreeMap<RouteKey, (MaterialRef, Arc<Authority>)>,
-    /// How applications were verified, where that needs no object.
+    /// How applications were verified, if that needs no object.
     verifications: BTreeMap<RouteKey, Verification>,
-    /// Where plain HTTP was answered and not sent to HTTPS.
+    /// The routes that answered plain HTTP instead of redirecting to HTTPS.
     plain: BTreeSet<RouteKey>,
 }
 
 /// A table together with the material that is available for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ResolvedTable {
-    /// The table, with the former material in place of what is awaited.
+    /// The table, with former material in place of material that is awaited.
     pub(super) table: RouteTable,
-    /// What may be used.
+    /// The usable material.
     pub(super) materials: Materials,
     /// The contents of the secret files in `materials`.
     pub(super) contents: Contents,
@@ -57,7 +57,7 @@ pub(super) struct ResolvedTable {
     pub(super) reports: Vec<MaterialReport>,
     /// Something is not mounted yet.
     pub(super) awaits: bool,
-    /// When the passing of time next changes what may be used, or what is reported.
+    /// When usable material or its report next changes with time.
     pub(super) next_change: Option<Timestamp>,
     used: InUse,
 }
@@ -85,7 +85,7 @@ impl MaterialStore {
         self.in_use = resolved.used.clone();
     }
 
-    /// What no accepted configuration has used before: the engine may still refuse it.
+    /// Material that no accepted configuration has used before, so that the engine may still refuse it.
     pub(super) fn unproven(&self, resolved: &ResolvedTable) -> (BTreeSet<TlsBinding>, BTreeSet<MaterialRef>) {
         let proven: BTreeSet<&TlsBinding> = self.in_use.pairs.values().map(|(binding, _)| binding).collect();
         let pairs = resolved.used.pairs.values().map(|(binding, _)| binding).filter(|binding| !proven.contains(binding));
@@ -131,7 +131,7 @@ impl MaterialStore {
         }
     }
 
-    /// Uses the former pair of a host. `false`: there is none.
+    /// Uses the former pair of a host. `false` if there is none.
     fn use_former_pair(&self, host: HostKey, now: Timestamp, resolved: &mut ResolvedTable) -> bool {
         let former = self.in_use.pairs.get(&host).filter(|(_, pair)| pair.facts.standing(now) == Standing::Valid);
         if let Some((binding, pair)) = former {
@@ -241,7 +241,8 @@ impl ResolvedTable {
         }
     }
 
-    /// Where plain HTTP was answered before, it still is until the host has TLS: a redirect would lead to a port that does not answer.
+    /// A route that answered plain HTTP before still does so until its host has TLS: a redirect would lead to a port that does not
+    /// answer.
     fn stay_plain(&mut self, key: &HostKey, before: &BTreeSet<RouteKey>) {
         let was_plain = |path: &ContextPath| before.contains(&RouteKey { host: key.clone(), path: path.clone() });
         if let HostKey::Host(host) = key {

@@ -1,11 +1,11 @@
-//! What the reader makes of material, without mounts, time and engine: for the tests that compare it with the engine, and for
-//! fuzzing. Decides nothing and is no part of what the extension does.
+//! What the reader finds in material, without mounts, time or engine: for tests that compare it with the engine, and for fuzzing.
+//! The extension itself does not use it.
 
 use super::certificates;
 use crate::protocol::messages::MaterialState;
 use crate::render::AuthorityFile;
 
-/// A certificate and a key, each written anew. No `Debug`: one of them is a key.
+/// A certificate and a key, each written anew. No `Debug`: it holds a key.
 pub struct Pair {
     /// The certificate with its chain.
     pub certificate: String,
@@ -16,9 +16,9 @@ pub struct Pair {
 /// Why material is not used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
-    /// What it is instead.
+    /// The state of the material.
     pub state: MaterialState,
-    /// The words for the one who stored it.
+    /// The message for the person who stored it.
     pub words: String,
 }
 
@@ -28,13 +28,13 @@ impl From<certificates::Fault> for Refused {
     }
 }
 
-/// Reads the contents of a certificate's and a key's object.
+/// Reads the contents of a certificate object and a key object.
 pub fn pair(certificate: &[u8], key: &[u8]) -> Result<Pair, Refused> {
     let read = certificates::read_pair(certificate, key)?;
     Ok(Pair { certificate: read.certificate, key: read.key })
 }
 
-/// Reads the content of a CA's object: what would travel with configurations.
+/// Reads the content of a CA object: returns what would be part of configurations.
 pub fn authority(content: &[u8]) -> Result<String, Refused> {
     let (_, certificates) = certificates::read_authority(content)?;
     let file = AuthorityFile::new(certificates.iter().map(Vec::as_slice));

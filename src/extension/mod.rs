@@ -1,5 +1,6 @@
-//! The render service of one cluster: route table in, validated engine configuration out. It carries no traffic, never touches the
-//! Docker API, and knows no engine. Whatever happens to the operator or to a table, it goes on offering the last good configuration.
+//! The render service of one cluster: turns a route table into a validated engine configuration. It carries no traffic, never uses
+//! the Docker API, and knows no engine. Whatever happens to the operator or to a table, it keeps offering the last good
+//! configuration.
 
 mod address_tracker;
 mod bisect;
@@ -46,28 +47,28 @@ use proxy_registry::ProxyRegistry;
 use reporter::Reporter;
 use validator::Validator;
 
-/// What an extension must know to start.
+/// The options of an extension.
 #[derive(Debug, Clone)]
 pub struct ExtensionOptions {
-    /// The cluster that it renders for.
+    /// The cluster for which it renders.
     pub cluster: ClusterName,
-    /// Its Swarm task id, by which the operator tells apart two that run for a moment.
+    /// Its Swarm task id, by which the operator distinguishes two extensions that run at the same time for a moment.
     pub task: String,
-    /// Where the operator's channel is: `https://HOST:PORT`, several of them comma-separated.
+    /// The operator's channel: `https://HOST:PORT`, several of them comma-separated.
     pub operator_url: String,
-    /// Whether the operator must be asked for the addresses of the managers: there is no control network.
+    /// Whether it must ask the operator for the addresses of the managers: there is no control network.
     pub ask_for_peers: bool,
     /// The operator's authority, and the token for the first certificate.
     pub bootstrap: Bootstrap,
-    /// The engine that it renders for.
+    /// The engine for which it renders.
     pub engine_kind: EngineKind,
     /// The engine's program.
     pub engine: PathBuf,
-    /// Where configurations are written to be tested.
+    /// The directory for configurations to be tested.
     pub run_dir: PathBuf,
-    /// Where it listens for proxies.
+    /// The address on which it listens for proxies.
     pub listen: SocketAddr,
-    /// How the proxies' containers are laid out.
+    /// The layout of the proxies' containers.
     pub layout: Layout,
     /// Where secrets and configs with TLS material are mounted, each under its id.
     pub material_dir: PathBuf,
@@ -82,10 +83,10 @@ pub enum ExtensionError {
     /// The engine is missing or its directory cannot be written.
     #[error("asking the engine for its version")]
     Engine(#[from] EngineError),
-    /// The proxies cannot be served over TLS.
+    /// Proxies cannot be served over TLS.
     #[error("preparing to serve the proxies")]
     Tls(#[from] TlsError),
-    /// The port is taken, or the server broke.
+    /// The port is taken, or the server failed.
     #[error("serving the proxies on {listen}")]
     Serve {
         /// Where.
@@ -139,7 +140,7 @@ pub async fn run(options: ExtensionOptions, shutdown: CancellationToken) -> Resu
         tokio::select! {
             served = serve(listener, tls, router, shutdown.clone()) => served.map_err(serve_error),
             never = follow(&client, &options.cluster, &desired, &freshness) => match never {},
-            // Rendering thousands of hosts takes long; questions of proxies are answered meanwhile.
+            // Rendering thousands of hosts takes long; meanwhile requests of proxies must be answered.
             never = worker_thread::run_on_thread(pipeline.run()) => match never {},
             never = reporter.run() => match never {},
             never = follow_peers(&client, &enrolment, None, &options.cluster, |_| {}), if options.ask_for_peers => match never {},
@@ -151,7 +152,7 @@ pub async fn run(options: ExtensionOptions, shutdown: CancellationToken) -> Resu
     }
 }
 
-/// How fresh tables are, and whether the addresses on offer are still right. Clones share their content.
+/// How fresh tables are, and whether the offered addresses are still right. Clones share their content.
 #[derive(Debug, Clone, Default)]
 struct Freshness {
     confirmations: Confirmations,
@@ -159,7 +160,7 @@ struct Freshness {
 }
 
 impl Freshness {
-    /// When this offer was last known to hold: its table is still the newest, or the newest has all addresses of it.
+    /// When this offer was last known to be right: its table is still the newest, or the newest still has all its addresses.
     fn of(&self, offer: &Offer) -> Moment {
         let table = self.confirmations.of(&offer.table);
         let addresses = self.addresses.of(&offer.config.digest).filter(|(gone, _)| gone.is_empty());
@@ -167,7 +168,7 @@ impl Freshness {
     }
 }
 
-/// Keeps `desired` at the newest table that the operator published for this cluster, and notes how fresh it is.
+/// Keeps `desired` at the newest table that the operator published for this cluster, and records how fresh it is.
 async fn follow(
     client: &ChannelClient,
     cluster: &ClusterName,

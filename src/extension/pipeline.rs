@@ -1,6 +1,6 @@
-//! Renders the newest table, validates the result with the engine, and only then offers it to proxies. A table that is refused changes
-//! only the report: the last good configuration stays. If the cause is a certificate, a route or an administrator's line, that alone
-//! is left out.
+//! Renders the newest table, validates the result with the engine, and only then offers it to proxies. A refused table changes only
+//! the report: the last good configuration stays. If the cause is a certificate, a route or an administrator's line, only that is
+//! left out.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -25,15 +25,15 @@ use crate::runtime::{EngineError, last_bytes};
 use crate::types::Digest;
 
 const RETRY: RetryLimits = RetryLimits { initial: Duration::from_millis(500), max: Duration::from_secs(30) };
-/// How long an extension that has just started waits for material: its proxies go on with what they have, and the operator
-/// soon replaces it by one that has everything.
+/// How long an extension that has just started waits for material: its proxies keep what they have, and the operator soon replaces
+/// it by one that has everything.
 const HOLD_MAX: Duration = Duration::from_secs(20);
 /// How soon awaited material is checked for again.
 const MATERIAL_POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// Clocks are adjusted now and then: what expires later is checked again after this time.
+/// Clocks are adjusted now and then, so later expiries are checked again after this time.
 const PAUSE_MAX: Duration = Duration::from_secs(3600);
 
-/// The result of the tables so far.
+/// The result of all tables so far.
 #[derive(Debug, Clone, Default)]
 pub(super) struct PipelineResult {
     /// The newest table that was accepted.
@@ -67,7 +67,7 @@ impl Offer {
     }
 }
 
-/// The last input: the same input again gives the same result.
+/// The last input, because the same input gives the same result.
 #[derive(Debug, PartialEq, Eq)]
 struct Done {
     desired: Digest,
@@ -91,16 +91,16 @@ pub(super) struct Pipeline {
     began: Option<Instant>,
 }
 
-/// What there is to do.
+/// The work to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Work {
-    /// Check whether anything is different.
+    /// Check whether anything has changed.
     Check,
     /// Proxies have run a newer generation than the one on offer.
     Overtaken,
 }
 
-/// When to check again although no new table came; `None`: not before one comes.
+/// When to check again without a new table; `None`: not before the next table.
 type Pause = Option<Duration>;
 
 impl Pipeline {
@@ -116,7 +116,7 @@ impl Pipeline {
         Self { validator, store, quarantine: Quarantine::default(), signer, addresses, desired, outcome, offers, done: None, began: None }
     }
 
-    /// Runs forever. Tables that came and went while another was validated are skipped.
+    /// Runs forever. Skips tables that were replaced while another was being validated.
     pub(super) async fn run(mut self) -> Infallible {
         let mut retry = Retry::new(RETRY);
         loop {
@@ -158,7 +158,8 @@ impl Pipeline {
         }
     }
 
-    /// Another extension's clock was ahead, and proxies that followed it refuse what seems older: offers the same as newer.
+    /// Another extension's clock was ahead, and proxies that followed it refuse what seems older: offers the same under a newer
+    /// generation.
     fn offer_again(&mut self) {
         let stamp = self.signer.next(Timestamp::now());
         let Some(offer) = self.offers.borrow().clone() else { return };
@@ -203,7 +204,7 @@ impl Pipeline {
         Ok(pause)
     }
 
-    /// Renders and validates; leaves out what is refused: certificates, if it is these, else other parts.
+    /// Renders and validates. Leaves out what the engine refuses: certificates if they are the cause, otherwise other parts.
     async fn validate(
         &mut self,
         desired: &Desired,
@@ -228,7 +229,7 @@ impl Pipeline {
         }
     }
 
-    /// Renders and validates what is not in quarantine.
+    /// Renders and validates all that is not in quarantine.
     async fn validate_table(&mut self, desired: &Desired, resolved: &ResolvedTable) -> Result<RenderedTable, ValidationError> {
         let table = self.quarantine.applied_to(&resolved.table);
         let rendered = self.validator.render_table(desired, resolved, &table);
@@ -237,7 +238,7 @@ impl Pipeline {
         Ok(rendered)
     }
 
-    /// Leaves out the certificates that the engine refuses, if these are the cause of a refusal.
+    /// Leaves out the certificates that the engine refuses, if they are the cause of a refusal.
     async fn validate_certificates(
         &mut self,
         desired: &Desired,
@@ -257,7 +258,7 @@ impl Pipeline {
         }
     }
 
-    /// Finds the certificates that the engine refuses by themselves. `true`: there are some.
+    /// Finds the certificates that the engine refuses by themselves. `true` if there are any.
     async fn reject_certificates(&mut self, resolved: &ResolvedTable) -> bool {
         let refused = self.validator.refused_suspects(resolved, tls_test_tables::suspects(self.store.unproven(resolved))).await;
         for (suspect, fault) in &refused {
@@ -288,8 +289,8 @@ impl Pipeline {
         self.outcome.send_replace(Arc::new(outcome));
     }
 
-    /// The boot snapshot from before, if it is the same: it does not change with endpoints, and the operator takes one that is signed
-    /// anew for another one.
+    /// The previous boot snapshot, if it is the same: it does not change with endpoints, and to the operator a new signature makes
+    /// a new one.
     fn same_boot(&self, boot: &Bundle) -> Option<Bundle> {
         let is_same = |before: &&Bundle| {
             (&before.digest, &before.routes_digest, &before.material) == (&boot.digest, &boot.routes_digest, &boot.material)

@@ -1,4 +1,4 @@
-//! What the proxies that follow this extension last said. Silent ones are forgotten; nothing is decided here.
+//! The last reports of the proxies that follow this extension. Forgets silent proxies; decides nothing.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,7 +25,7 @@ struct Shared {
 }
 
 impl ProxyRegistry {
-    /// Keeps a report, stamped with the time at which it came.
+    /// Stores a report with the time of its arrival.
     pub(super) fn take(&self, mut report: ProxyReport, now: Timestamp) {
         report.seen_at = None;
         self.shared.highest.send_if_modified(|highest| {
@@ -47,7 +47,7 @@ impl ProxyRegistry {
         }
     }
 
-    /// Everything heard of lately, by task; of each whether it has fallen silent.
+    /// All recent reports by task, and for each proxy whether it has fallen silent.
     pub(super) fn recent(&self, now: Timestamp) -> Vec<ProxyReport> {
         let mut reports = self.lock();
         reports.retain(|_, report| age(report, now).is_some_and(|age| age <= FORGOTTEN_AFTER));
@@ -55,26 +55,26 @@ impl ProxyRegistry {
         reports.values().map(told).collect()
     }
 
-    /// How long until the next one counts as silent unless it is heard of; none: there is none that could.
+    /// How long until the next proxy becomes silent unless it reports; `None` if none can.
     pub(super) fn next_silence(&self, now: Timestamp) -> Option<Duration> {
         let left = |report: &ProxyReport| Some(SILENT_AFTER - age(report, now)?);
         let least = self.lock().values().filter_map(left).filter(|left| *left > SignedDuration::ZERO).min()?;
-        // A little later, so that the clock is past it for certain.
+        // A little later, so that the time has certainly passed.
         Some(least.unsigned_abs() + Duration::from_millis(10))
     }
 
-    /// Changes when a proxy says something that it has not said before.
+    /// Changes when a proxy reports something new.
     pub(super) fn news(&self) -> watch::Receiver<()> {
         self.shared.news.subscribe()
     }
 
-    /// The highest generation that a proxy has run, of whichever extension.
+    /// The highest generation that a proxy has run, from any extension.
     pub(super) fn highest_generation(&self) -> watch::Receiver<u64> {
         self.shared.highest.subscribe()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, ProxyReport>> {
-        // Nothing in here panics half-way through a change, so a poisoned lock still guards whole values.
+        // Nothing here panics halfway through a change, so a poisoned lock still guards consistent values.
         self.shared.reports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

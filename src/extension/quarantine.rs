@@ -14,8 +14,8 @@ use crate::route::{EngineSettings, Part, RouteTable};
 use crate::runtime::EngineError;
 use crate::types::Digest;
 
-/// A part that has not changed is tried again when something else changes and this time has passed: it may have been refused only in
-/// combination with another part.
+/// An unchanged part is tried again when something else changes after this time: the engine may have refused it only in combination
+/// with another part.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// The parts that are left out now.
@@ -30,7 +30,7 @@ pub(super) struct Quarantine {
 struct Held {
     identity: Option<Digest>,
     words: String,
-    /// It is left out for its size, and the engine was not asked.
+    /// It is left out because of its size, without asking the engine.
     too_large: bool,
     since: Instant,
     removal: Removal,
@@ -41,7 +41,7 @@ struct Held {
 enum Removal {
     /// Its content: routes keep their names and answer 503; settings are those of the last good configuration.
     Content,
-    /// All of it, names included.
+    /// All of it, including names.
     Whole,
 }
 
@@ -67,7 +67,7 @@ impl Quarantine {
             .collect()
     }
 
-    /// After a refusal: finds the refused parts and holds them. Returns the configuration without them if that is accepted.
+    /// After a refusal: finds and keeps the refused parts. Returns the configuration without them if the engine accepts that.
     pub(super) async fn search(
         &mut self,
         validator: &Validator,
@@ -95,8 +95,8 @@ impl Quarantine {
         Ok(None)
     }
 
-    /// For a table that is larger than proxies can read: leaves out as few of its largest parts as possible. `None`: that does not
-    /// help, or the engine refuses the rest.
+    /// For a table that is larger than proxies can read: leaves out as few of its largest parts as possible. `None` if that does
+    /// not help, or if the engine refuses the rest.
     pub(super) async fn shed(
         &mut self,
         validator: &Validator,
@@ -147,13 +147,14 @@ impl Quarantine {
         muted
     }
 
-    /// A refused line may be one that restricts access: the former lines are safer than none.
+    /// A refused line may be one that restricts access, so keeping the former lines is safer than having none.
     fn former_settings(&self, parts: &BTreeSet<Part>) -> Option<&EngineSettings> {
         self.good.as_ref().filter(|_| parts.iter().any(Part::is_setting)).map(|good| &good.settings)
     }
 }
 
-/// The least number from 1 to `most` for which `holds` is true, if it is true for all greater ones. `None`: not even for `most`.
+/// The least number from 1 to `most` for which `holds` is true, if it is also true for all greater ones. `None` if not even for
+/// `most`.
 fn least(most: usize, holds: impl Fn(usize) -> bool) -> Option<usize> {
     if most == 0 || !holds(most) {
         return None;

@@ -17,10 +17,10 @@ use crate::protocol::timings::{EXTENSION_HEARTBEAT, EXTENSION_REPORT_RETRY, REPO
 use crate::retry::Retry;
 use crate::types::ClusterName;
 
-/// What is left of words when a report must be smaller, in characters.
+/// How many characters remain of a message when a report must be smaller.
 const WORDS_LEAST: usize = 120;
 
-/// Reports of one extension.
+/// The reports of one extension.
 pub(super) struct Reporter<'a> {
     pub(super) client: &'a ChannelClient,
     pub(super) cluster: ClusterName,
@@ -31,7 +31,7 @@ pub(super) struct Reporter<'a> {
 }
 
 impl Reporter<'_> {
-    /// Reports for ever.
+    /// Reports forever.
     pub(super) async fn run(mut self) -> Infallible {
         let mut news = self.proxies.news();
         let mut retry = Retry::new(EXTENSION_REPORT_RETRY);
@@ -46,7 +46,7 @@ impl Reporter<'_> {
                     EXTENSION_HEARTBEAT
                 }
                 Err(error) if error.status() == Some(StatusCode::CONFLICT) => {
-                    // The operator was restarted and does not have the bundles any more.
+                    // The operator was restarted and no longer has the bundles.
                     delivered = None;
                     Duration::ZERO
                 }
@@ -66,7 +66,7 @@ impl Reporter<'_> {
         }
     }
 
-    /// Sends a report, without the bundles if the operator has got them already.
+    /// Sends a report, without the bundles if the operator already has them.
     async fn send(&self, outcome: &PipelineResult, delivered: Option<&Accepted>) -> Result<(), ClientError> {
         let short = outcome.accepted.is_some() && outcome.accepted.as_ref() == delivered;
         let bundle = |bundle: &Option<_>| if short { None } else { bundle.clone() };
@@ -94,7 +94,7 @@ impl Reporter<'_> {
     }
 }
 
-/// The same report, with the beginning of what proxies say, and without the names of certificates: what is decided by stays.
+/// The same report with shortened messages and without the names of certificates: everything that decisions depend on stays.
 fn in_fewer_words(mut report: ExtensionReport) -> ExtensionReport {
     let shorten = |words: &mut String| *words = words.chars().take(WORDS_LEAST).collect();
     for proxy in &mut report.proxies {

@@ -1,4 +1,4 @@
-//! Certificates and keys that tests make when they need them: none is stored, none can expire unnoticed.
+//! Certificates and keys that tests create on demand: none is stored, so none can expire unnoticed.
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 
@@ -20,7 +20,7 @@ pub fn pair_between(hosts: &[&str], from: i32, until: i32) -> (String, String) {
     (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
 }
 
-/// A certificate, that of the CA between which signed it (valid until the first day of a year), and the key.
+/// A certificate, the certificate of the intermediate CA that signed it (valid until the first day of a year), and the key.
 pub fn chain_until(hosts: &[&str], year: i32) -> (String, String, String) {
     let [root_key, between_key, key] = std::array::from_fn(|_| KeyPair::generate().unwrap());
     let root = Issuer::new(authority("root", 2099), root_key);
@@ -30,7 +30,7 @@ pub fn chain_until(hosts: &[&str], year: i32) -> (String, String, String) {
     (params(hosts, 2099).signed_by(&key, &issuer).unwrap().pem(), between_pem, key.serialize_pem())
 }
 
-/// A certificate, that of the CA which signed it, and the key.
+/// A certificate, the certificate of the CA that signed it, and the key.
 pub fn chain(hosts: &[&str]) -> (String, String, String) {
     let (authority_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
     let authority = authority("root", 2099);

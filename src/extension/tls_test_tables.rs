@@ -1,19 +1,19 @@
-//! Little tables that hold TLS material and nothing else: when the engine refuses a whole configuration, they tell whether
-//! it is for a certificate, and for which. Pure.
+//! Small tables that hold only TLS material: when the engine refuses a whole configuration, they show whether certificates are the
+//! cause, and which. Pure.
 
 use std::collections::BTreeSet;
 
 use crate::route::{Backend, BackendProtocol, BackendService, MaterialRef, PathRoute, RouteTable, TlsBinding, Verification, VirtualHost};
 use crate::types::{ClusterName, ContextPath, HostPattern, Port, ServiceId, ServiceName};
 
-/// Something that may be to blame.
+/// Material that may be the cause.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Suspect {
     Pair(TlsBinding),
     Authority(MaterialRef),
 }
 
-/// A table with a host for each suspect, like this one in everything else that is not a route.
+/// A table with one host for each suspect, otherwise the same as this one except for its routes.
 pub(super) fn table<'a>(like: &RouteTable, suspects: impl IntoIterator<Item = &'a Suspect>) -> RouteTable {
     let mut table = RouteTable::empty(like.cluster.clone(), like.http_port);
     (table.engine, table.https_port) = (like.engine, like.https_port);

@@ -1,5 +1,5 @@
-//! Runs a future on a thread of its own. Rendering, digesting and signing thousands of hosts takes seconds without a pause; proxies that
-//! ask for the freshness of their addresses must be answered meanwhile, or they take a busy extension for a silent one.
+//! Runs a future on a thread of its own. Rendering, digesting and signing thousands of hosts takes seconds without a pause.
+//! Meanwhile proxies that ask whether their addresses are fresh must get answers, or they would consider a busy extension down.
 
 use std::future::pending;
 use std::panic::resume_unwind;

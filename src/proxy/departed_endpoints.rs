@@ -1,5 +1,5 @@
 //! Addresses in the running configuration that their tasks have left. Usually the next offer no longer has them, but testing a
-//! large offer takes time, here and in the extension. Meanwhile the extension says what the newest inspection of the Swarm shows
+//! large offer takes time, here and in the extension. Meanwhile the extension says what the newest observation of the Swarm shows
 //! about the running configuration: it is confirmed as long as it has no such address, and otherwise loses these addresses without
 //! waiting for a test.
 

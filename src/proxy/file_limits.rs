@@ -3,7 +3,7 @@
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Twice a worker's default connections: with fewer files the settings could not be met.
+/// Twice the default connections of a worker: fewer files would not be enough for the settings.
 const ENOUGH: u64 = 32_768;
 
 /// Raises the limit to what the container grants. The engine's workers inherit it, because they may be unable to raise it

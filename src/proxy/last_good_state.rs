@@ -1,4 +1,4 @@
-//! The last good state on the volume, for the next start on this node. The modification time of the file is when an inspection of
+//! The last good state on the volume, for the next start on this node. The modification time of the file is when an observation of
 //! the Swarm last confirmed it, because the age of the knowledge matters, not that of the file. A missing or read-only volume costs
 //! nothing else: it is logged once, and no further writes are attempted. Keys are never written here, because the volume is a disk.
 
@@ -42,7 +42,7 @@ struct Progress {
 #[derive(Debug)]
 pub(super) struct Saved {
     pub(super) config: ProxyConfig,
-    /// How long ago an inspection of the Swarm last confirmed it.
+    /// How long ago an observation of the Swarm last confirmed it.
     pub(super) age: SignedDuration,
 }
 

@@ -1,15 +1,15 @@
-//! What clients have against a certificate that the engine takes: kinds of keys and signatures that browsers refuse. The
-//! engine alone decides what is used; this only tells.
+//! Reasons for clients to refuse a certificate that the engine accepts: kinds of keys and signatures that browsers refuse. Only the
+//! engine decides what is used; this only reports.
 
 use x509_parser::prelude::{SubjectPublicKeyInfo, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
 use crate::protocol::messages::{Doubt, DoubtKind};
 
-/// Every browser asks for as much.
+/// Every browser requires at least this.
 const RSA_BITS_MIN: usize = 2048;
 
-/// About the key of the server's own certificate.
+/// Checks the key of the server's own certificate.
 pub(super) fn of_key(certificate: &X509Certificate<'_>) -> Option<Doubt> {
     let info = certificate.public_key();
     let words = match info.algorithm.algorithm.to_id_string().as_str() {
@@ -40,7 +40,7 @@ fn curve(key: &SubjectPublicKeyInfo<'_>) -> Option<&'static str> {
     }
 }
 
-/// About the signature of a certificate that clients check. `which` names it: `it`, or a place in the chain.
+/// Checks the signature of a certificate that clients verify. `which` names it: `it`, or a position in the chain.
 pub(super) fn of_signature(certificate: &X509Certificate<'_>, which: &str) -> Option<Doubt> {
     let kind = match certificate.signature_algorithm.algorithm.to_id_string().as_str() {
         "1.2.840.113549.1.1.2" | "1.2.840.113549.1.1.3" | "1.2.840.113549.1.1.4" | "1.3.14.3.2.3" => {
@@ -71,7 +71,7 @@ mod tests {
 
     use super::*;
 
-    /// RSA with 1024 bits, signed with SHA-1: no library here makes such a thing. Its key is nowhere.
+    /// RSA with 1024 bits, signed with SHA-1, which no library here can make. Its key was not kept.
     const OLD: &str = "\
 -----BEGIN CERTIFICATE-----
 MIIBijCB9AIBATANBgkqhkiG9w0BAQUFADANMQswCQYDVQQDDAJjYTAeFw0yNjEx
@@ -85,7 +85,7 @@ yMfanB8oKvN/CAjSYJTrOkHtXJ3cYRFEdHDUNlZ7MrwQVwfB5nSlBBlX5nfG0ZQY
 EXg2dzao5kLn/y2sbsI=
 -----END CERTIFICATE-----";
 
-    /// A certificate with a key of this kind, signed by another's.
+    /// A certificate with a key of this kind, signed by another.
     fn made(algorithm: &'static rcgen::SignatureAlgorithm) -> Vec<u8> {
         let mut ca = CertificateParams::new(Vec::new()).unwrap();
         ca.distinguished_name.push(DnType::CommonName, "ca");
@@ -93,7 +93,7 @@ EXg2dzao5kLn/y2sbsI=
         CertificateParams::new(vec!["a.example".to_owned()]).unwrap().signed_by(&key, &ca).unwrap().der().to_vec()
     }
 
-    /// The same with other bytes for these, wherever they stand: nobody checks the signature.
+    /// The same with these bytes replaced everywhere: nothing here verifies the signature.
     fn patched(der: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
         let mut der = der.to_vec();
         let places: Vec<usize> = (0..der.len()).filter(|at| der[*at..].starts_with(from)).collect();

@@ -1,14 +1,14 @@
-//! Common mistakes by which an object holds nothing that the engine reads, each with words for it. Looks for their marks
-//! and quotes nothing.
+//! Common mistakes that leave an object without anything the engine can read, with a message for each. Recognizes them by their
+//! traces, and quotes nothing.
 
 use super::Fault;
 use super::pem_blocks::contains;
 use crate::protocol::messages::MaterialState;
 
-/// The most that an object holds: Swarm's own limit for a secret is 500 KB, for a config 1 MB.
+/// The greatest size of an object: Swarm's own limit is 500 KB for a secret and 1 MB for a config.
 const BYTES_MAX: usize = 1 << 20;
 
-/// PEM is text. Files in the binary form (DER) and empty ones are common mistakes that deserve their own words.
+/// PEM is text. Binary (DER) and empty files are common mistakes with messages of their own.
 pub(super) fn check_text(content: &[u8], state: MaterialState, remedy: &str) -> Result<(), Fault> {
     if content.iter().all(u8::is_ascii_whitespace) {
         return Err(Fault::new(state, "it is empty"));
@@ -26,7 +26,7 @@ pub(super) fn check_text(content: &[u8], state: MaterialState, remedy: &str) -> 
     Ok(())
 }
 
-/// Why there is no block in it: the common ways to spoil PEM text. None: there is no trace of any.
+/// Why it has no block: common ways to spoil PEM text. `None` if there is no trace of any.
 pub(super) fn why_no_block(content: &[u8]) -> Option<&'static str> {
     let has = |wanted: &[u8]| contains(content, wanted);
     let words = if has(b"\\n") && has(b"-----BEGIN") {

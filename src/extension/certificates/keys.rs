@@ -1,5 +1,5 @@
-//! Private keys: which one an object holds for the engine, what kind it is, and whether something looks like one. Keys are
-//! handed on as text and as nothing else: no error and no `Debug` shows any of it.
+//! Private keys: which key in an object the engine would use, of what kind it is, and whether some content looks like a key. Keys
+//! are only passed on as text: no error and no `Debug` output contains any part of one.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -17,14 +17,14 @@ use crate::types::pem;
 pub(super) struct Key {
     /// The key alone, written anew.
     pub(super) text: String,
-    /// The public half; none for a kind that is not known here: the engine may know it.
+    /// The public half; `None` for a kind that this project does not know, although the engine may.
     pub(super) public: Option<Vec<u8>>,
     pub(super) algorithm: Algorithm,
     /// Other keys follow it.
     pub(super) has_others: bool,
 }
 
-/// For what kind of certificate a key is.
+/// The kind of certificate that a key is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Algorithm {
     Rsa,
@@ -33,7 +33,7 @@ pub(super) enum Algorithm {
 }
 
 impl Algorithm {
-    /// By the bytes of an object identifier.
+    /// From the bytes of an object identifier.
     pub(super) fn of(oid: &[u8]) -> Self {
         match oid {
             [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01] => Self::Rsa,
@@ -43,7 +43,7 @@ impl Algorithm {
     }
 }
 
-/// The first key in the text that is one; the engine skips what it cannot read.
+/// The first valid key in the text; the engine skips what it cannot read.
 pub(super) fn private_key(content: &[u8]) -> Result<Key, Fault> {
     let (mut fault, mut seen) = (None, 0);
     let mut all =
@@ -56,7 +56,7 @@ pub(super) fn private_key(content: &[u8]) -> Result<Key, Fault> {
                 Some(algorithm) => return Ok(Key { has_others: all.next().is_some(), ..Key::of(text, &der, algorithm) }),
                 None => format!("what its block {text} holds is no key of that kind"),
             },
-            // The engine reads a key under that label that is not encrypted at all.
+            // Under that label the engine also reads a key that is not encrypted.
             (Label::EncryptedKey, Ok(der)) => match known(PKCS8, &der) {
                 Some(algorithm) => return Ok(Key { has_others: all.next().is_some(), ..Key::of(PKCS8, &der, algorithm) }),
                 None => return Err(no_key(ENCRYPTED)),
@@ -84,7 +84,7 @@ impl Key {
     }
 }
 
-/// What kind of key a block holds, if it is laid out as its label says.
+/// The kind of key in a block, if its structure matches its label.
 fn known(label: &str, der: &[u8]) -> Option<Algorithm> {
     let (SEQUENCE, key, _) = tlv(der)? else { return None };
     let (INTEGER, version, key) = tlv(key)? else { return None };
@@ -102,7 +102,7 @@ fn known(label: &str, der: &[u8]) -> Option<Algorithm> {
         }
         ([0], INTEGER) if label == "RSA PRIVATE KEY" => Some(Algorithm::Rsa),
         ([0], INTEGER) if label == "DSA PRIVATE KEY" => Some(Algorithm::Other),
-        // It must say on which curve it is.
+        // It must name its curve.
         ([1], OCTET_STRING) if label == "EC PRIVATE KEY" => tlv(rest).is_some_and(|(tag, ..)| tag == CURVE).then_some(Algorithm::Ec),
         _ => None,
     }
@@ -114,7 +114,7 @@ const OCTET_STRING: u8 = 0x04;
 const SEQUENCE: u8 = 0x30;
 const CURVE: u8 = 0xa0;
 
-/// Tag, value, and what follows.
+/// Tag, value and rest.
 fn tlv(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (length, rest) = length(der.get(1..)?)?;
     Some((*der.first()?, rest.get(..length)?, rest.get(length..)?))
@@ -144,9 +144,9 @@ fn public_key(label: &str, der: &[u8]) -> Option<Vec<u8>> {
     Some(info.subject_public_key.data.to_vec())
 }
 
-/// Whether there is anything in it that looks like a private key, however it is stored: with damaged or wrong first and last
-/// lines, in one line, binary, in UTF-16, encoded twice, encrypted, in another program's form. Of a damaged key without
-/// its beginning nothing can be known; nothing of it is ever handed on either.
+/// Whether it contains anything like a private key, in whatever form: with damaged or wrong first and last lines, in one line,
+/// binary, in UTF-16, encoded twice, encrypted, or in another program's format. A damaged key without its beginning cannot be
+/// recognized, but no part of it is ever passed on either.
 pub(super) fn looks_like_a_key(content: &[u8]) -> bool {
     if begins_as_key(content) || contains(content, OPENSSH) || blocks(content).any(|block| block.label.is_key()) {
         return true;
@@ -156,10 +156,10 @@ pub(super) fn looks_like_a_key(content: &[u8]) -> bool {
 }
 
 const OPENSSH: &[u8] = b"openssh-key-v1\0";
-/// So many characters tell whether something is a key.
+/// How many characters are enough to recognize a key.
 const WORD_CHARS: usize = 48;
 
-/// Without the zeros of UTF-16, and with line breaks where a line break was written in words.
+/// Without the zeros of UTF-16, and with escaped line breaks replaced by real ones.
 fn plain(content: &[u8]) -> Vec<u8> {
     let mut text: Vec<u8> = content.iter().copied().filter(|byte| *byte != 0).collect();
     for at in 1..text.len() {
@@ -170,10 +170,10 @@ fn plain(content: &[u8]) -> Vec<u8> {
     text
 }
 
-/// A first or last line of a key's block, whole or damaged: not a sentence that speaks of keys.
+/// Whether this is the first or last line of a key's block, whole or damaged, and not a sentence about keys.
 fn names_a_key(line: &[u8]) -> bool {
     let letters: Vec<u8> = line.iter().filter(|byte| byte.is_ascii_alphabetic()).map(u8::to_ascii_uppercase).collect();
-    // Word processors turn two hyphens into one long one, which is three bytes.
+    // Word processors turn two hyphens into one dash of three bytes.
     let marks: Vec<u8> = line
         .iter()
         .filter(|byte| !byte.is_ascii_whitespace())
@@ -185,7 +185,7 @@ fn names_a_key(line: &[u8]) -> bool {
     (is_border && contains(&letters, b"PRIVATEKEY")) || letters.starts_with(b"PRIVATELINES")
 }
 
-/// The beginnings of everything that may be base64: each run of its characters, over line breaks.
+/// The start of everything that may be base64: each run of its characters, across line breaks.
 fn words(text: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     let is_char = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     let starts = (0..text.len()).filter(move |at| is_char(&text[*at]) && (*at == 0 || !is_char(&text[*at - 1])));

@@ -1,28 +1,28 @@
-//! Finds PEM blocks in what people stored, by the rules of the library that the engine reads with (OpenSSL): a byte order
-//! mark before a block, any line ends, any text around blocks, three labels for a certificate. Reading by other rules would
-//! tell people about another certificate than the one that clients are shown.
+//! Finds PEM blocks in stored text by the rules of OpenSSL, the library that the engine uses: a byte order mark before a block, any
+//! line ends, any text around blocks, three labels for a certificate. By other rules, reports would be about another certificate
+//! than the one that clients get.
 //!
-//! No parser of a PEM crate is used: they follow other rules, and their errors quote the input. Nothing here ever says what
-//! it read: damage has a kind and no content, and a block has no `Debug`.
+//! This does not use the parser of a PEM crate: those follow other rules, and their errors quote the input. No input is ever
+//! printed: damage has a kind and no content, and a block has no `Debug`.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-/// The longest line behind an empty one within a block; a shorter one must be the last.
+/// The longest line after an empty one within a block; a shorter one must be the last.
 const LINE_AFTER_HEADER: usize = 64;
-/// The unused bits of a last character may have any value, as for the engine.
+/// The unused bits of the last character may have any value, as in the engine.
 const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
 
-/// What a block says it holds.
+/// The content of a block according to its label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Label {
     /// `CERTIFICATE` or `X509 CERTIFICATE`.
     Certificate,
-    /// `TRUSTED CERTIFICATE`: a certificate with words about its use behind it.
+    /// `TRUSTED CERTIFICATE`: a certificate followed by data about its use.
     Trusted,
-    /// A private key, by the label that the engine takes.
+    /// A private key, with a label that the engine accepts.
     Key(&'static str),
     /// `ENCRYPTED PRIVATE KEY`.
     EncryptedKey,
@@ -52,7 +52,7 @@ impl Label {
         matches!(self, Self::Key(_) | Self::EncryptedKey | Self::ForeignKey)
     }
 
-    /// For people. The text itself may be anything.
+    /// For messages. The label itself may be any text.
     pub(super) fn shown(self) -> &'static str {
         match self {
             Self::Certificate => "CERTIFICATE",
@@ -65,26 +65,26 @@ impl Label {
     }
 }
 
-/// What is wrong with a block.
+/// The kind of damage to a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Damage {
-    /// It is one line.
+    /// The whole block is one line.
     Joined,
-    /// It does not end.
+    /// It has no last line.
     Cut,
-    /// Another block's last line, or a damaged one, ends it.
+    /// It ends with the last line of another block, or with a damaged one.
     WrongEnd,
-    /// Empty or short lines in the middle.
+    /// There are empty or short lines in the middle.
     Lines,
     Base64,
-    /// Lines before an empty one, as old programs wrote.
+    /// There are header lines before an empty one, as old programs wrote them.
     Header,
-    /// Such lines, which say that it is encrypted.
+    /// There are such header lines, and they say that it is encrypted.
     Encrypted,
 }
 
 impl Damage {
-    /// The engine skips such blocks when they are not what it looks for.
+    /// The engine skips such blocks unless it needs one with this label.
     pub(super) fn is_harmless_elsewhere(self) -> bool {
         matches!(self, Self::Header | Self::Encrypted)
     }
@@ -103,13 +103,13 @@ impl Damage {
     }
 }
 
-/// A block with the bytes that it holds. No `Debug`: they may be a key.
+/// A block and its bytes. No `Debug`: they may be a key.
 pub(super) struct Block {
     pub(super) label: Label,
     pub(super) content: Result<Vec<u8>, Damage>,
 }
 
-/// The blocks of a text, in their order. Behind a damaged one reading goes on: whoever must not, stops there.
+/// The blocks of a text in order. Reading continues after a damaged one; the caller decides whether to stop there.
 pub(super) fn blocks(content: &[u8]) -> Blocks<'_> {
     Blocks { rest: content }
 }
@@ -127,7 +127,7 @@ impl Iterator for Blocks<'_> {
             let line = self.line()?;
             if let Some(label) = line.strip_prefix(b"-----BEGIN ").and_then(|rest| rest.strip_suffix(b"-----")) {
                 let content = self.content(label);
-                // Its first and last line are one, and what is between them is no label.
+                // The first and last line are joined, so the text between is not a label.
                 let joined = contains(label, b"-----");
                 return Some(Block { label: Label::of(label), content: if joined { Err(Damage::Joined) } else { content } });
             }
@@ -136,7 +136,7 @@ impl Iterator for Blocks<'_> {
 }
 
 impl<'a> Blocks<'a> {
-    /// The next line without what is white at its end. A NUL ends a line early, as in C.
+    /// The next line without trailing white space. A NUL ends a line early, as in C.
     fn line(&mut self) -> Option<&'a [u8]> {
         if self.rest.is_empty() {
             return None;
@@ -162,10 +162,10 @@ impl<'a> Blocks<'a> {
     }
 }
 
-/// Where in a block a line is.
+/// The part of a block that a line belongs to.
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// In what is a header if an empty line follows, and else the text itself.
+    /// A header if an empty line follows, otherwise the text itself.
     #[default]
     Start,
     Header,
@@ -177,7 +177,7 @@ struct Body {
     place: Place,
     header: Vec<u8>,
     text: Vec<u8>,
-    /// A short line came, so no other may.
+    /// There was a short line, so no other may follow.
     is_full: bool,
 }
 

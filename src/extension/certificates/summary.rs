@@ -1,38 +1,38 @@
-//! What is known of good material, and what the time of day makes of it. Public things only: times and names.
+//! The facts about good material, and what they mean at a given time. Only public facts: times and names.
 
 use jiff::Timestamp;
 
 use crate::protocol::messages::{Doubt, DoubtKind};
 
-/// What is known of material that can be used as far as its content goes.
+/// The facts about material whose content is usable.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::extension) struct Facts {
-    /// When the server's certificate is valid; of a CA's, each.
+    /// When the server's certificate is valid; for CAs, one entry for each.
     pub(super) windows: Vec<Window>,
-    /// The certificates between it and its CA, by their places in the object from 1.
+    /// The certificates between it and its CA, by position in the object, starting at 1.
     pub(super) chain: Vec<(usize, Window)>,
-    /// The host names that it is for, in lower case; not more than are reported.
+    /// Its host names in lower case, as many as are reported.
     pub(in crate::extension) names: Vec<String>,
-    /// How many more there are.
+    /// How many more names it has.
     pub(in crate::extension) more_names: usize,
-    /// What clients have against it at any time.
+    /// Reasons for clients to refuse it at any time.
     pub(super) doubts: Vec<Doubt>,
 }
 
-/// From when until when a certificate is valid.
+/// When a certificate is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::extension) struct Window {
     pub(super) not_before: Timestamp,
     pub(super) not_after: Timestamp,
 }
 
-/// What the time makes of it.
+/// Whether it is valid at a given time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::extension) enum Standing {
     Valid,
-    /// Valid from then on.
+    /// Valid from this time on.
     Early(Timestamp),
-    /// Valid until then.
+    /// Valid until this time.
     Expired(Timestamp),
 }
 
@@ -49,7 +49,7 @@ impl Window {
 }
 
 impl Facts {
-    /// One valid certificate is enough: of several CAs the others cost nothing.
+    /// One valid certificate is enough: if others of several CAs are not valid, that does no harm.
     pub(in crate::extension) fn standing(&self, now: Timestamp) -> Standing {
         let all = || self.windows.iter().map(|window| window.standing(now));
         let soonest = all().filter_map(|standing| if let Standing::Early(from) = standing { Some(from) } else { None }).min();
@@ -62,18 +62,18 @@ impl Facts {
         }
     }
 
-    /// When it expires; of several CAs the last.
+    /// When it expires; for several CAs, when the last one does.
     pub(in crate::extension) fn not_after(&self) -> Option<Timestamp> {
         self.windows.iter().map(|window| window.not_after).max()
     }
 
-    /// When the time changes something about it next.
+    /// When this next changes with time.
     pub(in crate::extension) fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
         let windows = self.windows.iter().chain(self.chain.iter().map(|(_, window)| window));
         windows.flat_map(|window| [window.not_before, window.not_after]).filter(|time| *time > now).min()
     }
 
-    /// What clients have against it now, although it is used.
+    /// Reasons for clients to refuse it now, although it is used.
     pub(in crate::extension) fn doubts(&self, now: Timestamp) -> Vec<Doubt> {
         let chain = self.chain.iter().filter_map(|(place, window)| {
             let words = match window.standing(now) {
@@ -87,7 +87,7 @@ impl Facts {
     }
 }
 
-/// A time for people.
+/// A time for messages.
 pub(in crate::extension) fn shown(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d at %H:%M UTC").to_string()
 }

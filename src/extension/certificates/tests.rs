@@ -1,4 +1,4 @@
-//! Everything that people store in the place of a certificate or a key.
+//! All kinds of content that people store instead of a certificate or key.
 
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -13,7 +13,7 @@ fn check_good(certificate: &str, key: &str, names: &[&str]) {
     assert_eq!(facts.not_after().unwrap().to_string(), "2099-01-01T00:00:00Z");
 }
 
-/// What is known of a pair; nothing that could be printed holds the key.
+/// The facts about a pair, in a form that can be printed without the key.
 fn read(certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<Facts, Fault> {
     read_pair(certificate.as_ref(), key.as_ref()).map(|pair| pair.facts)
 }

@@ -1,10 +1,10 @@
-//! Faults of material that looks good: those that the engine finds, and what cannot be written again.
+//! Faults of material that looks good: those that only the engine finds, and material that cannot be written again.
 
 use crate::extension::certificates::Fault;
 use crate::protocol::messages::MaterialState;
 use crate::runtime::{CertificateFault, CertificateFaultKind};
 
-/// A fault that the engine finds.
+/// A fault that the engine found.
 pub(super) fn by_engine(fault: CertificateFault) -> Fault {
     let state = match fault.kind {
         CertificateFaultKind::Certificate => MaterialState::NotACertificate,
@@ -14,7 +14,7 @@ pub(super) fn by_engine(fault: CertificateFault) -> Fault {
     Fault::new(state, fault.message)
 }
 
-/// It was read as certificates and cannot be written as such.
+/// It was parsed as certificates but cannot be written as such.
 pub(super) fn unwritable() -> Fault {
     Fault::new(MaterialState::NotACertificate, "it holds no certificate")
 }

@@ -1,4 +1,4 @@
-//! What was found where an object should be. Reads files; decides nothing about tables.
+//! The result of reading a mounted object. Reads files; decides nothing about tables.
 
 use std::io;
 use std::path::Path;
@@ -27,13 +27,13 @@ pub(in crate::extension) struct Authority {
     pub(in crate::extension) facts: Facts,
 }
 
-/// What became of material.
+/// The state of material.
 #[derive(Debug)]
 pub(in crate::extension) enum MaterialStatus<T> {
     Good(Arc<T>),
-    /// It exists and is not mounted in this task.
+    /// It exists but is not mounted in this task.
     Awaited,
-    /// It will be good later.
+    /// It will be valid later.
     Early(Fault),
     Bad(Fault),
 }
@@ -43,7 +43,7 @@ impl<T> MaterialStatus<T> {
         Self::Bad(Fault::new(MaterialState::Missing, format!("the Swarm has no {}", object.name)))
     }
 
-    /// What the time of day makes of it.
+    /// The state at this time.
     pub(super) fn at(now: Timestamp, judged: Result<Arc<T>, Fault>, facts: impl Fn(&T) -> &Facts) -> Self {
         let good = match judged {
             Ok(good) => good,
@@ -61,7 +61,7 @@ impl<T> MaterialStatus<T> {
     }
 }
 
-/// A certificate with its key; none: an object is not mounted.
+/// A certificate with its key; `None` if one of the objects is not mounted.
 pub(super) fn read_pair(directory: &Path, binding: &TlsBinding) -> Option<Result<Pair, Fault>> {
     let certificate = read(directory, &binding.certificate, MaterialState::NotACertificate)?;
     let key = read(directory, binding.key_object(), MaterialState::NotAKey)?;
@@ -76,7 +76,7 @@ fn pair(binding: &TlsBinding, certificate: &[u8], key: &[u8]) -> Result<Pair, Fa
     Ok(Pair { files, contents: Contents(contents.into()), facts })
 }
 
-/// The certificates of a CA; none: the object is not mounted.
+/// The certificates of a CA; `None` if the object is not mounted.
 pub(super) fn read_authority(directory: &Path, id: &str) -> Option<Result<Authority, Fault>> {
     let content = read_file(&directory.join(id), MaterialState::NotACertificate)?;
     Some(content.and_then(|content| {

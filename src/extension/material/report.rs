@@ -1,4 +1,4 @@
-//! What the operator is told about material: names and states, never contents.
+//! Reports to the operator about material: names and states, never contents.
 
 use std::path::Path;
 
@@ -9,19 +9,19 @@ use crate::extension::certificates::{Facts, Fault};
 use crate::protocol::messages::{MaterialReport, MaterialState};
 use crate::route::{MaterialRef, RouteTable, TlsBinding, Verification};
 
-/// About a certificate and its key.
+/// The report on a certificate and its key.
 pub(super) fn of_pair(binding: &TlsBinding, found: &MaterialStatus<Pair>, now: Timestamp) -> MaterialReport {
     let report = of(&binding.certificate, found, now, |pair| &pair.facts);
     let key = binding.key_object();
     MaterialReport { key: Some(key.name.to_string()), key_id: key.id.clone(), ..report }
 }
 
-/// About a CA.
+/// The report on a CA.
 pub(super) fn of_authority(authority: &MaterialRef, found: &MaterialStatus<Authority>, now: Timestamp) -> MaterialReport {
     of(authority, found, now, |authority| &authority.facts)
 }
 
-/// About the system's root certificates: only when a route asks for them and they are not there.
+/// The report on the system's root certificates: only if a route needs them and they do not exist.
 pub(super) fn of_system_roots(table: &RouteTable, file: &Path) -> Option<MaterialReport> {
     let is_wanted = table.backends().any(|backend| backend.protocol.tls == Some(Verification::System));
     (is_wanted && !file.exists()).then(|| MaterialReport {

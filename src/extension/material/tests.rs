@@ -1,4 +1,4 @@
-//! Which material is used, and what stays in use while something is not mounted yet.
+//! Which material is used, and what stays in use while an object is not mounted yet.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::protocol::messages::MaterialState;
 use crate::route::{Backend, DefaultBackend, MaterialKind, PathRoute, VirtualHost};
 use crate::types::{ClusterName, EngineKind, HostPattern, ObjectName, Port};
 
-/// A directory of mounted objects with a store that reads it.
+/// A directory of mounted objects and a store that reads it.
 struct Mounts {
     directory: TempDir,
     store: MaterialStore,
@@ -27,7 +27,7 @@ impl Mounts {
         fs::write(self.directory.path().join(id), content).unwrap();
     }
 
-    /// Mounts a certificate with its key in one object, and gives the certificate.
+    /// Mounts a certificate with its key in one object, and returns the certificate.
     fn mount_pair(&self, id: &str, host: &str, year: i32) -> String {
         self.mount_pair_from(id, host, 1975, year)
     }
@@ -62,7 +62,7 @@ fn host(name: &str) -> HostPattern {
     HostPattern::parse(name).unwrap()
 }
 
-/// Hosts with the object that holds the certificate and key of each.
+/// Hosts, each with the object that holds its certificate and key.
 fn table(hosts: &[(&str, &str)]) -> RouteTable {
     let mut table = RouteTable::empty(ClusterName::parse("dev").unwrap(), Port::new(80).unwrap());
     table.https_port = Port::new(443).ok();
@@ -76,7 +76,7 @@ fn states(resolved: &ResolvedTable) -> Vec<(&str, MaterialState)> {
     resolved.reports.iter().map(|report| (report.certificate.as_str(), report.state)).collect()
 }
 
-/// The certificate that a host is published with, if it is by TLS.
+/// The certificate with which a host is published, if it has TLS.
 fn shown(resolved: &ResolvedTable, name: &str) -> Option<String> {
     let files = resolved.materials.pair(resolved.table.hosts[&host(name)].tls.as_ref()?)?;
     let [certificate, key] = [&files.certificate, &files.key].map(|file| &resolved.contents.0[file.name()]);
@@ -126,7 +126,7 @@ fn what_a_host_used_before_stays_until_the_new_object_is_mounted() {
     assert_eq!(resolved.table, awaiting);
 }
 
-/// The first certificate of a host and the redirect to it come in one change of labels; the certificate is mounted seconds later.
+/// One change of labels adds a host's first certificate and its redirect; the certificate is mounted seconds later.
 #[test]
 fn plain_requests_are_not_sent_to_a_host_that_has_no_tls_yet() {
     let mut mounts = Mounts::new();
