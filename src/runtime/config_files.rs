@@ -1,4 +1,4 @@
-//! Secret files of a configuration on disk: written for this process and its engine alone, and read again only to keep them out of
+//! Secret files of a configuration on disk: written for this process and its engine only, and read again only to keep them out of
 //! messages.
 
 use std::collections::BTreeMap;

@@ -1,11 +1,11 @@
-//! What can go wrong with an engine. Messages of the program in here have no paths of this machine and no secrets in them.
+//! The errors of engines. Messages of the program in here contain no paths of this machine and no secrets.
 
 use std::io;
 use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-/// Why a configuration is not known to be good, or an engine does not run.
+/// Why a configuration could not be accepted, or an engine does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The engine read the configuration and refused it. Its own message, at most 4 KiB.
@@ -52,7 +52,7 @@ impl EngineError {
     }
 }
 
-/// Why a configuration that was tested is not in force.
+/// Why a tested configuration is not in effect.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
     /// The running engine refused it: its own message.

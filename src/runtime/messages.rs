@@ -1,11 +1,12 @@
-//! Makes messages of an engine fit to be shown elsewhere: no paths of this machine, no content of secret files, bounded in length.
+//! Makes messages of an engine safe to show elsewhere: without paths of this machine or content of secret files, and limited in
+//! length.
 
 use std::collections::HashSet;
 use std::path::Path;
 
 use crate::types::is_hidden;
 
-/// The most that is kept of a message, in bytes.
+/// The greatest length of a message that is kept, in bytes.
 const MESSAGE_MAX: usize = 4096;
 
 /// Removes directories of this machine from a message, so that `/run/x/nginx.conf:12` becomes `nginx.conf:12`.

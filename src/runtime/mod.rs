@@ -1,6 +1,6 @@
-//! Proxy engines as programs: the only room that knows how an engine is tested, started, changed, drained and watched. Extension and
+//! Proxy engines as programs: only this room knows how to test, start, change, drain and watch an engine. The extension and the
 //! proxy agent use an engine through [`Engine`] and [`EngineProcess`] and must not know which one it is. Imports no routes and no
-//! messages, and decides no policy: pacing of reloads, bounds for workers and reports belong to the proxy.
+//! messages, and decides no policy: pacing of reloads, limits for workers and reports belong to the proxy.
 //!
 //! # Adding an engine
 //!
@@ -9,7 +9,7 @@
 //! - `runtime/ENGINE/process.rs`: a type that implements [`EngineProcess`]. `procfs.rs` and `messages.rs` have what every engine needs;
 //! - one arm in [`engine`].
 //!
-//! Elsewhere, as far as testing and running an engine are concerned:
+//! Elsewhere, for testing and running an engine:
 //! - `types/engine_kind.rs`: its row;
 //! - `cli/extension.rs` and `cli/proxy.rs`: the default of the option that names the program;
 //! - nothing in `extension/` and `proxy/`: they name no engine.
@@ -47,12 +47,12 @@ pub fn engine(kind: EngineKind, program: &Path, prefix: &Path) -> Arc<dyn Engine
     }
 }
 
-/// An engine's program, and what its configurations mean.
+/// An engine's program, and the meaning of its configurations.
 ///
-/// Configurations are directories. The engine reads the file [`Self::main_file`] in them, and whatever that names.
+/// A configuration is a directory. The engine reads its file [`Self::main_file`], and all files that this names.
 #[async_trait]
 pub trait Engine: Debug + Send + Sync {
-    /// The file in a configuration that the engine is started with.
+    /// The file in a configuration with which the engine is started.
     fn main_file(&self) -> &'static str;
 
     /// Creates the directories that the engine writes to.
@@ -66,25 +66,25 @@ pub trait Engine: Debug + Send + Sync {
 
     /// Asks the program whether it accepts a configuration. Serves and changes nothing.
     ///
-    /// `Ok`: accepted. [`EngineError::Refused`]: it will be refused again until it changes. Any other error says nothing about the
-    /// configuration: the program could not be asked.
+    /// `Ok`: accepted. [`EngineError::Refused`]: the engine will refuse it again until it changes. Any other error says nothing
+    /// about the configuration: the program could not be asked.
     async fn test(&self, directory: &Path) -> Result<(), EngineError>;
 
-    /// Starts the engine with the configuration in `directory`, which is usually a link that later names another one. `hidden`:
+    /// Starts the engine with the configuration in `directory`, usually a link that later leads to another one. `hidden`:
     /// directories that must not appear in messages.
     fn start(&self, directory: &Path, hidden: Vec<PathBuf>) -> Result<Arc<dyn EngineProcess>, EngineError>;
 
-    /// What a refusal says about TLS material, for a configuration that has nothing else in it. Never quotes the program, because it
-    /// may quote the material.
+    /// The meaning of a refusal for TLS material, for a configuration with nothing else in it. Never quotes the program, which may
+    /// quote the material.
     fn certificate_fault(&self, refusal: &str) -> CertificateFault;
 
     /// Keeps large request bodies on this volume instead of in memory. Without a usable volume they stay in memory.
     fn keep_request_bodies_on(&self, volume: &Path);
 
-    /// Where large request bodies are; `None` for an engine that writes none to disk.
+    /// The directory of large request bodies; `None` for an engine that writes none to disk.
     fn request_body_directory(&self) -> Option<PathBuf>;
 
-    /// The same files for one load. What an engine would carry over from one load to the next and must not, gets a name with this
+    /// The same files for one load. Anything that an engine would carry over to the next load, but must not, gets a name with this
     /// number, which no other load of this process has.
     fn files_for_load(&self, files: &ConfigFiles, number: u64) -> ConfigFiles;
 
@@ -119,10 +119,10 @@ pub trait EngineProcess: Send + Sync {
     /// Waits until the engine serves.
     async fn ready(&self) -> Result<(), EngineError>;
 
-    /// Whether a change of this scope makes the engine load its whole configuration anew and replace its workers.
+    /// Whether a change of this scope makes the engine load its whole configuration and replace its workers.
     fn needs_reload(&self, scope: ChangeScope) -> bool;
 
-    /// Brings a configuration into force and returns once it is, or leaves the one before in force.
+    /// Applies a configuration and returns once it is in effect; on an error, the former one stays in effect.
     async fn apply(&self, change: Change<'_>) -> Result<Applied, ChangeError>;
 
     /// Finish open requests, then exit.
@@ -134,19 +134,19 @@ pub trait EngineProcess: Send + Sync {
     /// Waits until the engine's main process has exited.
     async fn exited(&self) -> ExitStatus;
 
-    /// After an exit nobody asked for: ends what is left of the engine, and returns the last lines it wrote.
+    /// After an unexpected exit: ends the remaining processes of the engine, and returns the last lines that it wrote.
     fn clean_up(&self) -> String;
 
     /// The workers that are alive, of this configuration and of earlier ones.
     fn workers(&self) -> Vec<Worker>;
 
-    /// The memory in bytes that the end of this worker would free.
+    /// The memory in bytes that becomes free when this worker ends.
     fn memory_of(&self, worker: Worker) -> u64;
 
-    /// The disk space in bytes that request bodies of this worker take.
+    /// The disk space in bytes of this worker's request bodies.
     fn request_bodies_of(&self, worker: Worker) -> u64;
 
-    /// Has a worker of an earlier configuration close its connections and exit. `false`: it is not such a worker, or no longer one.
+    /// Makes a worker of an earlier configuration close its connections and exit. `false` if it is not such a worker, or no longer.
     fn retire(&self, worker: Worker, how: Retire) -> bool;
 }
 
@@ -155,42 +155,42 @@ pub trait EngineProcess: Send + Sync {
 pub struct Worker {
     /// Its process id.
     pub pid: Pid,
-    /// When it was started, in ticks of the kernel. Together with the process id it never names another process.
+    /// Its start time in ticks of the kernel. With the process id, this is unique to one process.
     pub started: u64,
     /// It finishes connections of an earlier configuration and accepts no new ones.
     pub retiring: bool,
 }
 
-/// How a worker is ended.
+/// How to end a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retire {
     /// It closes its connections and exits.
     Terminate,
-    /// It did not react: the kernel ends it.
+    /// It did not react, so the kernel kills it.
     Kill,
 }
 
-/// What differs between the configuration in force and the next one.
+/// The difference between the running configuration and the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeScope {
     /// Only addresses of endpoints.
     Endpoints,
-    /// Anything, or it is not known, or everything is to be loaded again although nothing differs.
+    /// Anything, or unknown, or a complete reload was requested without any difference.
     Everything,
 }
 
-/// A change of a running engine's configuration. The directory that the engine was started with names the new one already.
+/// A change of a running engine's configuration. The engine's directory already leads to the new one.
 #[derive(Debug, Clone, Copy)]
 pub struct Change<'a> {
     /// What differs.
     pub scope: ChangeScope,
-    /// The configuration in force, if it is known.
+    /// The running configuration, if known.
     pub before: Option<&'a Path>,
-    /// The configuration to bring into force.
+    /// The configuration to apply.
     pub after: &'a Path,
 }
 
-/// How a change came into force.
+/// How a change was applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Applied {
     /// The engine loaded its whole configuration; new workers serve.
@@ -199,10 +199,10 @@ pub enum Applied {
     InPlace(String),
 }
 
-/// What is wrong with TLS material according to an engine.
+/// A fault of TLS material, as reported by an engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateFault {
-    /// Which kind of fault.
+    /// The kind of fault.
     pub kind: CertificateFaultKind,
     /// The fault in this project's words.
     pub message: String,
@@ -211,7 +211,7 @@ pub struct CertificateFault {
 /// Kinds of faults of TLS material.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CertificateFaultKind {
-    /// It is not a certificate that the engine can use.
+    /// The engine cannot use it as a certificate.
     Certificate,
     /// The key cannot be used.
     Key,

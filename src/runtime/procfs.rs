@@ -28,13 +28,13 @@ pub(super) fn living_child(pid: Pid, parent: Pid) -> Option<Child> {
     child(pid.as_raw(), parent).filter(|child| !child.exited)
 }
 
-/// The title of a process: its command line, or what it has written there.
+/// The title of a process: its command line, or the text with which it replaced that.
 pub(super) fn title_of(pid: Pid) -> String {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     String::from_utf8_lossy(&bytes).replace('\0', " ").trim().to_owned()
 }
 
-/// The memory in bytes that the end of a process would free: its own, and its part of what it shares.
+/// The memory in bytes that becomes free when a process ends: its own, and its part of shared memory.
 pub(super) fn memory_of(pid: Pid) -> u64 {
     let share = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok().and_then(|text| parse_share(&text));
     share.or_else(|| own_pages(pid)).unwrap_or_default()

@@ -1,8 +1,9 @@
-//! What nginx and OpenSSL say about certificates and keys, by kind and in this project's words: their own may quote what they read.
+//! Messages of nginx and OpenSSL about certificates and keys, by kind and in this project's words: the originals may quote the
+//! input.
 
 use crate::runtime::{CertificateFault, CertificateFaultKind};
 
-/// Part of a message, the kind of fault that it means, and the fault in this project's words.
+/// Part of a message, the kind of fault that it indicates, and the fault in this project's words.
 const KINDS: &[(&str, CertificateFaultKind, &str)] = &[
     ("key values mismatch", CertificateFaultKind::Mismatch, "the key is another certificate's"),
     ("key type mismatch", CertificateFaultKind::Mismatch, "the key is another certificate's, of another kind"),
@@ -18,7 +19,7 @@ const KINDS: &[(&str, CertificateFaultKind, &str)] = &[
     ("not proc type", CertificateFaultKind::Certificate, "a block in it begins with lines that the engine does not read"),
 ];
 
-/// What a refusal says about a certificate or key.
+/// The fault of a certificate or key that a refusal indicates.
 pub(super) fn of(refusal: &str) -> CertificateFault {
     let line = refusal.lines().find(|line| line.contains("[emerg]")).unwrap_or(refusal);
     let known = KINDS.iter().find(|(part, ..)| line.contains(part));
@@ -28,7 +29,7 @@ pub(super) fn of(refusal: &str) -> CertificateFault {
     CertificateFault { kind, message: format!("{message}{number}") }
 }
 
-/// The number of an OpenSSL error, by which its manual says more: eight hexadecimal digits.
+/// The number of an OpenSSL error, under which its manual says more: eight hexadecimal digits.
 fn number(line: &str) -> Option<&str> {
     let number = line.split("error:").nth(1)?.get(..8)?;
     number.bytes().all(|byte| byte.is_ascii_hexdigit()).then_some(number)

@@ -1,5 +1,5 @@
-//! Writes nginx configurations, adapted to this machine: nginx does not start if it shall listen on IPv6 and the kernel has none, and
-//! each new worker complains if it may not open as many files as the configuration asks for.
+//! Writes nginx configurations, adapted to this machine: nginx does not start if it has to listen on IPv6 and the kernel has none,
+//! and each new worker complains if it cannot open as many files as the configuration asks for.
 
 use std::borrow::Cow;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! Counters of clients for one load. nginx keeps shared memory of the same name over a reload; counters must not outlive their workers:
-//! a worker that was ended never counted its requests down, and after some of that the client would be refused forever.
+//! Counters of clients for one load. nginx keeps shared memory of the same name across a reload, but counters must not outlive
+//! their workers: a worker that was ended never decrements them, and after enough of that the client would be refused forever.
 
 use crate::protocol::container_contract::ENGINE_COUNTERS;
 

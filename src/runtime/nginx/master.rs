@@ -1,5 +1,5 @@
-//! A running nginx: started as a child, changed and ended by signals, and watched. A reload is in force only when the workers show it: new
-//! ones run, and none of the old ones accepts connections.
+//! A running nginx: a child process, changed and ended by signals, and watched. A reload is complete only when the workers show it:
+//! new ones run, and none of the old ones accepts connections.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ pub(super) struct Master {
     pid: Pid,
     exit: watch::Receiver<Option<ExitStatus>>,
     log: Arc<Mutex<Log>>,
-    /// What it was started with.
+    /// The options with which it was started.
     directory: PathBuf,
     bodies: PathBuf,
     hidden: Vec<PathBuf>,
@@ -64,7 +64,7 @@ impl Master {
         Ok(Self { pid, exit, log, directory: directory.to_owned(), bodies: nginx.prefix.join(ENGINE_BODY_DIR), hidden })
     }
 
-    /// Has nginx load its configuration again, and waits until the new workers alone accept connections.
+    /// Makes nginx load its configuration again, and waits until only the new workers accept connections.
     async fn reload(&self) -> Result<(), ChangeError> {
         let before: Vec<Pid> = self.workers().into_iter().map(|worker| worker.pid).collect();
         let lines_before = self.log().count;
@@ -183,7 +183,7 @@ impl EngineProcess for Master {
     }
 
     fn request_bodies_of(&self, worker: Worker) -> u64 {
-        // Open files are known by where they really are, and this directory is usually a link.
+        // Open files are known by their real paths, and this directory is usually a link.
         self.bodies.canonicalize().map_or(0, |directory| open_file_space(worker.pid, &directory))
     }
 
@@ -192,7 +192,7 @@ impl EngineProcess for Master {
     }
 }
 
-/// New workers run, and every earlier one has exited or accepts no more connections.
+/// Whether new workers run, and every earlier one has exited or accepts no more connections.
 fn in_force(before: &[Pid], now: &[Worker]) -> bool {
     let is_new = |worker: &Worker| !before.contains(&worker.pid);
     let has_new = now.iter().any(|worker| is_new(worker) && !worker.retiring);
@@ -204,7 +204,7 @@ async fn pass_on(stderr: ChildStderr, log: Arc<Mutex<Log>>) {
     let mut lines = BufReader::new(stderr).lines();
     let mut ours = tokio::io::stderr();
     while let Ok(Some(line)) = lines.next_line().await {
-        // If this process's standard error is gone, there is nowhere to complain.
+        // If this process's standard error is closed, there is nowhere to report that.
         let _ = ours.write_all(format!("{line}\n").as_bytes()).await;
         let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
         log.count += 1;
@@ -216,11 +216,11 @@ async fn pass_on(stderr: ChildStderr, log: Arc<Mutex<Log>>) {
     let _ = ours.flush().await;
 }
 
-/// Collects the master when it exits, and reports that after its last lines have been read.
+/// Collects the master when it exits, and reports the exit after its last lines have been read.
 async fn wait_for_exit(mut child: Child, reader: Option<tokio::task::JoinHandle<()>>, exit: watch::Sender<Option<ExitStatus>>) {
     let status = child.wait().await.unwrap_or_default();
     if let Some(reader) = reader {
-        // Workers that outlive the master hold the pipe open: what is in it now is read, not what may still come.
+        // Workers that outlive the master keep the pipe open: this reads what is in it now, not what may still come.
         let _ = tokio::time::timeout(Duration::from_millis(200), reader).await;
     }
     exit.send_replace(Some(status));

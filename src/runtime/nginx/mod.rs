@@ -1,5 +1,5 @@
 //! nginx as a program: its command line, its master and workers, its messages, and the few edits of a rendered configuration that
-//! depend on how nginx runs. Must not decide when a configuration changes; that is the proxy's.
+//! depend on how nginx runs. Must not decide when a configuration changes; the proxy decides that.
 
 mod certificate_faults;
 mod config_files;

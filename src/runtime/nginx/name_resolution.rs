@@ -19,7 +19,7 @@ pub(super) fn without_servers(by_name: &str) -> (String, usize) {
     (text, names)
 }
 
-/// For each name, in lower case, the addresses of the pools in which it stands. Some of them are its own.
+/// For each name, in lower case, the addresses of the pools that contain it. Some of them are its own.
 pub(super) fn addresses_by_name(live: &str, by_name: &str) -> BTreeMap<String, BTreeSet<IpAddr>> {
     let mut found = BTreeMap::<String, BTreeSet<IpAddr>>::new();
     let (names, live) = (servers(by_name), servers(live));

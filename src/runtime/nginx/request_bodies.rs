@@ -1,5 +1,5 @@
-//! Where nginx keeps request bodies that are larger than its buffer: on the volume, because its own directory is memory and a few
-//! uploads would fill it. Must never keep nginx from starting: without a volume they stay in memory.
+//! Where nginx keeps request bodies larger than its buffer: on the volume, because its own directory is in memory and a few uploads
+//! would fill it. Must never keep nginx from starting: without a volume they stay in memory.
 
 use std::fs;
 use std::io;
@@ -8,11 +8,11 @@ use std::path::Path;
 
 use crate::protocol::container_contract::ENGINE_BODY_DIR;
 
-/// The directory on the volume. Several proxies may share it: nginx takes file names that are free, and removes a file's name as soon
-/// as the file is open.
+/// The directory on the volume. Several proxies may share it: nginx chooses unused file names, and removes a file's name as soon as
+/// the file is open.
 const DIRECTORY: &str = "request-bodies";
 
-/// Makes the directory for request bodies below `prefix` one on the volume, if that can be written.
+/// Replaces the directory for request bodies below `prefix` by a link to one on the volume, if that is writable.
 pub(super) fn keep_on(volume: &Path, prefix: &Path) {
     if let Err(error) = link(prefix, volume) {
         tracing::info!(%error, "the volume cannot be used; large request bodies stay in memory");

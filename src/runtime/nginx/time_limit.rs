@@ -1,4 +1,5 @@
-//! How long nginx may take for a configuration. Reading one takes time that grows with its size, and a limit must not refuse a large one.
+//! How long nginx may take for a configuration. The time to read one grows with its size, and the limit must not refuse a large
+//! one.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The workers of an nginx master. Whether one finishes connections of an earlier configuration stands in its title only.
+//! The workers of an nginx master. Only its title shows whether a worker finishes connections of an earlier configuration.
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -6,7 +6,7 @@ use nix::unistd::Pid;
 use crate::runtime::procfs::{living_child, living_children_of, title_of};
 use crate::runtime::{Retire, Worker};
 
-/// The living workers of a master.
+/// The workers of a master that are alive.
 pub(super) fn of(master: Pid) -> Vec<Worker> {
     living_children_of(master).map(|child| Worker { pid: child.pid, started: child.started, retiring: is_retiring(child.pid) }).collect()
 }
@@ -16,8 +16,8 @@ fn is_retiring(pid: Pid) -> bool {
     title_of(pid).contains("shutting down")
 }
 
-/// Signals a retiring worker. `false`: it is none of this master's, or has exited. Checked right before the signal, because another
-/// process may have its id by then.
+/// Signals a retiring worker. `false` if this master has no such worker, or it has exited. Checks right before the signal, because
+/// another process may have its id by then.
 pub(super) fn retire(master: Pid, worker: Worker, how: Retire) -> bool {
     let is_same = living_child(worker.pid, master).is_some_and(|child| child.started == worker.started);
     if !is_same || !is_retiring(worker.pid) {
